@@ -1,0 +1,195 @@
+package upstream
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+)
+
+// Reason says why a member takes no new requests.
+type Reason uint8
+
+// The reasons, strongest first where several hold.
+const (
+	In        Reason = iota // it takes requests
+	Draining                // an operator or a DRAINING message took it out
+	Unhealthy               // its probe fails
+	Reported                // a health-status message says UNHEALTHY and no probe of ours passes
+	Ejected                 // too many failures in a row; returns at Until
+)
+
+var reasonWords = [...]string{"in", "draining", "unhealthy", "reported-unhealthy", "ejected"}
+
+func (r Reason) String() string { return reasonWords[r] }
+
+// Member is one instance as one Pool sees it. The factors are computed when
+// the Pool is built; a pick only multiplies them with what changes per request.
+type Member struct {
+	*Live
+	Weight      float64 // configured, times an operator's override
+	Capacity    float64 // c^k: share of the pool's mean capacity, faded by trust; 1 is unknown
+	Veto        float64 // 1, or towards .5 when the instance reports utilization >= .95
+	FleetErr    float64 // .7·E·k: error rate that the whole fleet of proxies sees, faded
+	SlowStart   float64 // .1..1
+	Trust       float64 // k: 1 fresh .. 0 ignored
+	Utilization float64 // as reported, 0 unknown
+	AsOf        int64   // when the newest fact about it was received, on the process clock; 0 never
+	PeriodNs    int64   // how often facts about it come
+	Out         Reason
+	Since       int64 // when Out last changed
+	Until       int64 // Ejected: when it may return
+	Ejections   int   // ejections without a calm minute between: doubles the next
+}
+
+// Alias is one column of a Walker/Vose alias table over Pool.Live: take the
+// column itself with probability Prob, else Other.
+type Alias struct {
+	Prob  float32
+	Other int32
+}
+
+// Pool is an immutable snapshot of a service's members. Policy holds its own
+// tables (ring, maglev, round-robin sequence) and is built for exactly this
+// set of live members.
+type Pool struct {
+	Rev      uint64
+	Members  []Member
+	Live     []int32 // indices of the members that may be picked; in panic also the sick ones
+	Policy   Policy
+	Name     string // of the policy
+	Alias    []Alias
+	MedianNs float64 // median work-normalised latency, 0 unknown
+	Panic    bool    // fewer than half of the members are well: all that do not drain are used
+}
+
+// Policy chooses an instance. Choose is pure, allocates nothing, and returns an
+// index into p.Members that is in p.Live and not in a.Tried, or -1.
+type Policy interface {
+	Choose(p *Pool, a *Ask) int
+}
+
+// MaxTries is how many instances one request may be sent to.
+const MaxTries = 4
+
+// Ask is one question to a policy. It lives in the reused exchange of a
+// connection and is not safe for concurrent use.
+type Ask struct {
+	Now    int64
+	Rand   *rand.PCG
+	Hash   uint64 // of the affinity key; ring_hash and maglev
+	Seq    uint64 // running number; taken only where the policy wants it
+	Tried  [MaxTries]*Live
+	NTried int
+	Trace  Trace
+}
+
+// WasTried says that this request was already sent to l.
+func (a *Ask) WasTried(l *Live) bool {
+	for _, t := range a.Tried[:a.NTried] {
+		if t == l {
+			return true
+		}
+	}
+	return false
+}
+
+// MaxCandidates is how many instances a policy may compare for one request.
+const MaxCandidates = 8
+
+// Trace is what a policy compared, kept for the decision record.
+type Trace struct {
+	N          int
+	Candidates [MaxCandidates]Candidate
+	Reason     string // constant: lowest-cost, only, turn, random, hash
+}
+
+// Candidate is one compared instance with the parts of its cost.
+type Candidate struct {
+	Index    int32   // into Pool.Members
+	InFlight int32   // q
+	Cost     float32 // what was compared
+	Latency  float32 // r: latency factor, 1 is the pool's median
+	Err      float32 // error estimate used
+	Penalty  float32 // factor from Err
+	Silence  float32 // s: 1, or more while no head comes
+}
+
+// Add notes one compared instance; it is dropped when the trace is full.
+func (t *Trace) Add(c Candidate) {
+	if t.N < MaxCandidates {
+		t.Candidates[t.N] = c
+		t.N++
+	}
+}
+
+// Sequencer is implemented by policies that want Ask.Seq.
+type Sequencer interface{ WantsSeq() }
+
+// Service is what routes point to. Its pool is replaced by the keeper alone.
+type Service struct {
+	ID     string
+	Active atomic.Int64 // requests between Begin and End
+	Retry  atomic.Int64 // of those: tries beyond the first that are under way
+	pool   atomic.Pointer[Pool]
+	seq    atomic.Uint64
+}
+
+// NewService returns a service with an empty pool.
+func NewService(id string) *Service {
+	s := &Service{ID: id}
+	s.pool.Store(&Pool{})
+	return s
+}
+
+// Pool gives the current snapshot.
+func (s *Service) Pool() *Pool { return s.pool.Load() }
+
+// Swap replaces the snapshot. Only the keeper calls it.
+func (s *Service) Swap(p *Pool) { s.pool.Store(p) }
+
+// Pick asks the pool's policy for an instance and fills t. It returns the pool
+// that was asked (for the record) and false where there is no instance. The
+// accounting of a pick is done here, once, for all policies.
+func (s *Service) Pick(a *Ask, t *Ticket) (*Pool, bool) {
+	p := s.pool.Load()
+	a.Trace.N, a.Trace.Reason = 0, ""
+	if len(p.Live) == 0 || p.Policy == nil {
+		return p, false
+	}
+	if _, ok := p.Policy.(Sequencer); ok {
+		a.Seq = s.seq.Add(1)
+	}
+	i := p.Policy.Choose(p, a)
+	if i < 0 {
+		return p, false
+	}
+	live := p.Members[i].Live
+	live.picked(a.Now)
+	if a.NTried < MaxTries {
+		a.Tried[a.NTried] = live
+		a.NTried++
+	}
+	*t = Ticket{live: live, index: int32(i), started: a.Now, state: ticketOpen}
+	return p, true
+}
+
+// Hasher is implemented by policies that want Ask.Hash.
+type Hasher interface{ WantsHash() }
+
+// Hash is FNV-1a with the finalizer of MurmurHash3 behind it, because FNV alone
+// leaves the high bits of short keys alike.
+func Hash(key []byte) uint64 {
+	h := uint64(14695981039346656037)
+	for _, c := range key {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return Mix(h)
+}
+
+// Mix is the 64-bit finalizer of MurmurHash3.
+func Mix(h uint64) uint64 {
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	h *= 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}

@@ -1,0 +1,64 @@
+package upstream
+
+// Ticket is the right to send one request to one instance, and the duty to
+// account for it: Observe once, Release once. It is a value inside the reused
+// exchange, so a pick allocates nothing. It is not safe for concurrent use.
+type Ticket struct {
+	live    *Live
+	started int64
+	index   int32
+	state   ticketState
+}
+
+type ticketState uint8
+
+const (
+	ticketNone ticketState = iota
+	ticketOpen
+	ticketObserved
+	ticketReleased
+)
+
+// Live gives the instance that was picked, nil for a ticket that was never
+// filled.
+func (t *Ticket) Live() *Live { return t.live }
+
+// Index gives the picked member's place in the pool that Pick returned.
+func (t *Ticket) Index() int { return int(t.index) }
+
+// Observe tells what came of the request: at the response head or at the
+// failure. A second call is a no-op (and panics in race builds). It returns the
+// instance's consecutive failures.
+func (t *Ticket) Observe(o Outcome, now int64) uint32 {
+	if t.state != ticketOpen {
+		misuse("Observe")
+		return 0
+	}
+	t.state = ticketObserved
+	t.live.observe(o, t.started, now)
+	return t.live.Fails.Load()
+}
+
+// Broken tells that the response body ended badly by the instance's fault,
+// after its head was observed.
+func (t *Ticket) Broken(now int64) {
+	if t.state == ticketObserved {
+		t.live.fail(now, true)
+	}
+}
+
+// Release ends the request on the instance: last byte, failure, or end of the
+// tunnel. A ticket that was not observed counts as abandoned. A second call is
+// a no-op (and panics in race builds).
+func (t *Ticket) Release() {
+	switch t.state {
+	case ticketOpen, ticketObserved:
+		t.state = ticketReleased
+		t.live.InFlight.Add(-1)
+	default:
+		misuse("Release")
+	}
+}
+
+// Held says that the ticket was filled and not yet released.
+func (t *Ticket) Held() bool { return t.state == ticketOpen || t.state == ticketObserved }

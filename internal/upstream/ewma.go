@@ -65,6 +65,16 @@ func (e *EWMA) Observe(x float64, now int64, tau, floor float64) {
 	}
 }
 
+// Peak adds a sample like Observe without a floor, but a sample above the
+// average replaces it at once (Finagle's peak EWMA).
+func (e *EWMA) Peak(x float64, now int64, tau float64) {
+	if v, _, ok := e.Load(now); !ok || x > v {
+		e.Start(x, now)
+		return
+	}
+	e.Observe(x, now, tau, 0)
+}
+
 // Start sets the average to x at now as if a sample had been taken, so that the
 // first real sample is weighted like any other.
 func (e *EWMA) Start(x float64, now int64) {

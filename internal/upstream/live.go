@@ -11,7 +11,8 @@ import (
 const (
 	LatencyTau   = 3e9 // ns
 	LatencyFloor = .02
-	ErrorTau     = 2e9 // ns
+	PeakTau      = 10e9 // ns; Finagle's default
+	ErrorTau     = 2e9  // ns
 	ErrorFloor   = .05
 )
 
@@ -38,6 +39,7 @@ type Live struct {
 	Fails     atomic.Uint32 // consecutive failures
 
 	Latency   EWMA // ns to the response head, of successes and timeouts
+	Peak      EWMA // ns like Latency, but jumps up to every slower sample (policy peak_ewma)
 	ErrorRate EWMA // 0..1
 
 	Hist [HistBuckets]atomic.Uint32 // latency of successes and timeouts, see HistBounds
@@ -116,6 +118,7 @@ func (l *Live) observe(o Outcome, started, now int64) {
 	case Success, TimedOut:
 		took := max(now-started, 1)
 		l.Latency.Observe(float64(took), now, LatencyTau, LatencyFloor)
+		l.Peak.Peak(float64(took), now, PeakTau)
 		l.Hist[HistBucket(took)].Add(1)
 	}
 	if o == Success {

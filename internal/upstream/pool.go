@@ -37,14 +37,8 @@ type Member struct {
 	Out         Reason
 	Since       int64 // when Out last changed
 	Until       int64 // Ejected: when it may return
+	SlowFrom    int64 // when the ramp of SlowStart began; 0: no ramp
 	Ejections   int   // ejections without a calm minute between: doubles the next
-}
-
-// Alias is one column of a Walker/Vose alias table over Pool.Live: take the
-// column itself with probability Prob, else Other.
-type Alias struct {
-	Prob  float32
-	Other int32
 }
 
 // Pool is an immutable snapshot of a service's members. Policy holds its own
@@ -55,8 +49,7 @@ type Pool struct {
 	Members  []Member
 	Live     []int32 // indices of the members that may be picked; in panic also the sick ones
 	Policy   Policy
-	Name     string // of the policy
-	Alias    []Alias
+	Name     string  // of the policy
 	MedianNs float64 // median work-normalised latency, 0 unknown
 	Panic    bool    // fewer than half of the members are well: all that do not drain are used
 }

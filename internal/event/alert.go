@@ -1,0 +1,42 @@
+package event
+
+import "time"
+
+// Statuses of an alert.
+const (
+	AlertPending  = "pending"
+	AlertFiring   = "firing"
+	AlertResolved = "resolved"
+)
+
+// Severities of an alert.
+const (
+	SeverityInfo     = "info"
+	SeverityWarning  = "warning"
+	SeverityCritical = "critical"
+)
+
+// Alert is the state of one alert, on topic alerts, keyed by fingerprint. The highest seq of an alertId counts.
+type Alert struct {
+	Fingerprint string            `json:"fingerprint" event:"required"` // rule and labels
+	AlertID     string            `json:"alertId" event:"required"`     // fingerprint and startsAt: one occurrence
+	RuleID      string            `json:"ruleId" event:"required"`
+	Status      string            `json:"status" event:"required"`
+	Severity    string            `json:"severity" event:"required"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations Annotations       `json:"annotations,omitzero"`
+	Value       Optional          `json:"value,omitzero"`
+	Threshold   Optional          `json:"threshold,omitzero"`
+	Unit        string            `json:"unit,omitempty"`
+	StartsAt    time.Time         `json:"startsAt" event:"required"`
+	FiredAt     time.Time         `json:"firedAt,omitzero"`
+	EndsAt      time.Time         `json:"endsAt,omitzero"`
+	UpdatedAt   time.Time         `json:"updatedAt" event:"required"`
+	Seq         uint64            `json:"seq" event:"required"`
+}
+
+// Annotations are an alert's words for people.
+type Annotations struct {
+	Summary     string `json:"summary,omitempty"`
+	Description string `json:"description,omitempty"`
+}

@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/json"
+	"reflect"
 	"time"
 )
 
@@ -21,7 +22,7 @@ type AuditLog struct {
 	Actor          Actor           `json:"actor" event:"required"`
 	Action         string          `json:"action" event:"required"` // verb.object
 	Target         Target          `json:"target,omitzero"`
-	Result         string          `json:"result" event:"required"`
+	Result         string          `json:"result" event:"required,enum=success|denied|error"`
 	Reason         string          `json:"reason,omitempty"`
 	Before         json.RawMessage `json:"before,omitempty"`
 	After          json.RawMessage `json:"after,omitempty"`
@@ -38,4 +39,27 @@ type Actor struct {
 type Target struct {
 	Kind string `json:"kind" event:"required"`
 	ID   string `json:"id,omitempty"`
+}
+
+// Validate reports every rule that the message breaks, each with its field.
+func (a AuditLog) Validate() error { return validate(reflect.ValueOf(&a).Elem()) }
+
+// Encode returns the JSON form, or what Validate says.
+func (a AuditLog) Encode() ([]byte, error) {
+	if err := a.Validate(); err != nil {
+		return nil, err
+	}
+	return a.AppendJSON(nil), nil
+}
+
+// AppendJSON appends the JSON form of a valid message to dst.
+func (a AuditLog) AppendJSON(dst []byte) []byte { return appendObject(dst, reflect.ValueOf(&a).Elem()) }
+
+// DecodeAuditLog reads a message strictly; the error names every field that breaks a rule.
+func DecodeAuditLog(b []byte) (AuditLog, error) {
+	var a AuditLog
+	if err := decode(b, &a); err != nil {
+		return AuditLog{}, err
+	}
+	return a, nil
 }

@@ -1,6 +1,9 @@
 package event
 
-import "time"
+import (
+	"reflect"
+	"time"
+)
 
 // Kinds of config-updates messages.
 const (
@@ -22,7 +25,7 @@ type ConfigUpdate struct {
 	Timestamp time.Time `json:"timestamp" event:"required"`
 	Author    string    `json:"author,omitempty"`
 	Node      string    `json:"node,omitempty"`
-	Kind      string    `json:"kind" event:"required"`
+	Kind      string    `json:"kind" event:"required,enum=revision|override"`
 	Revision  string    `json:"revision,omitempty"` // name of the revision that this message makes
 	Base      string    `json:"base,omitempty"`     // revision that it was made from; empty: the first
 	Comment   string    `json:"comment,omitempty"`
@@ -35,6 +38,31 @@ type ConfigUpdate struct {
 type Override struct {
 	ServiceID  string   `json:"serviceId" event:"required"`
 	InstanceID string   `json:"instanceId" event:"required"`
-	Action     string   `json:"action" event:"required"`
+	Action     string   `json:"action" event:"required,enum=drain|undrain|weight"`
 	Weight     Optional `json:"weight,omitzero"` // with action weight
+}
+
+// Validate reports every rule that the message breaks, each with its field.
+func (c ConfigUpdate) Validate() error { return validate(reflect.ValueOf(&c).Elem()) }
+
+// Encode returns the JSON form, or what Validate says.
+func (c ConfigUpdate) Encode() ([]byte, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return c.AppendJSON(nil), nil
+}
+
+// AppendJSON appends the JSON form of a valid message to dst.
+func (c ConfigUpdate) AppendJSON(dst []byte) []byte {
+	return appendObject(dst, reflect.ValueOf(&c).Elem())
+}
+
+// DecodeConfigUpdate reads a message strictly; the error names every field that breaks a rule.
+func DecodeConfigUpdate(b []byte) (ConfigUpdate, error) {
+	var c ConfigUpdate
+	if err := decode(b, &c); err != nil {
+		return ConfigUpdate{}, err
+	}
+	return c, nil
 }

@@ -1,6 +1,9 @@
 package event
 
-import "time"
+import (
+	"reflect"
+	"time"
+)
 
 // Statuses of an instance.
 const (
@@ -15,7 +18,7 @@ type HealthStatus struct {
 	Timestamp    time.Time     `json:"timestamp" event:"required"`
 	ServiceID    string        `json:"serviceId" event:"required"`
 	InstanceID   string        `json:"instanceId" event:"required"`
-	Status       string        `json:"status" event:"required"`
+	Status       string        `json:"status" event:"required,enum=HEALTHY|DEGRADED|UNHEALTHY|DRAINING"`
 	ResponseTime Optional      `json:"responseTime,omitzero"` // milliseconds
 	CheckType    string        `json:"checkType" event:"required"`
 	Details      HealthDetails `json:"details,omitzero"`
@@ -25,4 +28,29 @@ type HealthStatus struct {
 type HealthDetails struct {
 	StatusCode   int    `json:"statusCode,omitempty"`
 	ResponseBody string `json:"responseBody,omitempty"`
+}
+
+// Validate reports every rule that the message breaks, each with its field.
+func (h HealthStatus) Validate() error { return validate(reflect.ValueOf(&h).Elem()) }
+
+// Encode returns the JSON form, or what Validate says.
+func (h HealthStatus) Encode() ([]byte, error) {
+	if err := h.Validate(); err != nil {
+		return nil, err
+	}
+	return h.AppendJSON(nil), nil
+}
+
+// AppendJSON appends the JSON form of a valid message to dst.
+func (h HealthStatus) AppendJSON(dst []byte) []byte {
+	return appendObject(dst, reflect.ValueOf(&h).Elem())
+}
+
+// DecodeHealthStatus reads a message strictly; the error names every field that breaks a rule.
+func DecodeHealthStatus(b []byte) (HealthStatus, error) {
+	var h HealthStatus
+	if err := decode(b, &h); err != nil {
+		return HealthStatus{}, err
+	}
+	return h, nil
 }

@@ -1,6 +1,9 @@
 package event
 
-import "time"
+import (
+	"reflect"
+	"time"
+)
 
 // Where a p95 comes from.
 const (
@@ -25,14 +28,14 @@ type MetricsAggregated struct {
 	Samples           int               `json:"samples" event:"required"` // reports
 	Requests          Optional          `json:"requests,omitzero"`
 	Errors            Optional          `json:"errors,omitzero"`
-	ErrorRate         Optional          `json:"errorRate,omitzero"` // errors/requests
-	RPS               Optional          `json:"rps,omitzero"`       // requests over the window's length
+	ErrorRate         Optional          `json:"errorRate,omitzero" event:"ratio"` // errors/requests
+	RPS               Optional          `json:"rps,omitzero"`                     // requests over the window's length
 	Latency           Latency           `json:"latency,omitzero"`
 	ActiveConnections Gauge             `json:"activeConnections,omitzero"`
 	CPU               Gauge             `json:"cpu,omitzero"`
 	Memory            Gauge             `json:"mem,omitzero"`
 	Utilization       Gauge             `json:"utilization,omitzero"`
-	Coverage          Optional          `json:"coverage,omitzero"` // reported share of the window, 0..1
+	Coverage          Optional          `json:"coverage,omitzero" event:"ratio"` // reported share of the window, 0..1
 	LateDropped       uint64            `json:"lateDropped,omitempty"`
 	Tags              map[string]string `json:"tags,omitempty"`
 	Sources           []string          `json:"sources,omitempty"` // proxy, self
@@ -50,14 +53,9 @@ type Latency struct {
 	P95        Optional `json:"p95,omitzero"`
 	P99        Optional `json:"p99,omitzero"`
 	Sketch     []byte   `json:"sketch,omitempty"` // base64 in JSON
-	SketchType string   `json:"sketchType,omitempty"`
+	SketchType string   `json:"sketchType,omitempty" event:"enum=ddsketch"`
 	Alpha      Optional `json:"alpha,omitzero"`
-	P95Source  string   `json:"p95Source,omitempty"`
-}
-
-// IsZero reports whether nothing is known.
-func (l Latency) IsZero() bool {
-	return !l.P95.Set && !l.Count.Set && len(l.Sketch) == 0 && l.P95Source == ""
+	P95Source  string   `json:"p95Source,omitempty" event:"enum=sketch|max|mixed"`
 }
 
 // Gauge is a level over a window.
@@ -65,4 +63,29 @@ type Gauge struct {
 	Last Optional `json:"last,omitzero"`
 	Max  Optional `json:"max,omitzero"`
 	Avg  Optional `json:"avg,omitzero"`
+}
+
+// Validate reports every rule that the message breaks, each with its field.
+func (m MetricsAggregated) Validate() error { return validate(reflect.ValueOf(&m).Elem()) }
+
+// Encode returns the JSON form, or what Validate says.
+func (m MetricsAggregated) Encode() ([]byte, error) {
+	if err := m.Validate(); err != nil {
+		return nil, err
+	}
+	return m.AppendJSON(nil), nil
+}
+
+// AppendJSON appends the JSON form of a valid message to dst.
+func (m MetricsAggregated) AppendJSON(dst []byte) []byte {
+	return appendObject(dst, reflect.ValueOf(&m).Elem())
+}
+
+// DecodeMetricsAggregated reads a message strictly; the error names every field that breaks a rule.
+func DecodeMetricsAggregated(b []byte) (MetricsAggregated, error) {
+	var m MetricsAggregated
+	if err := decode(b, &m); err != nil {
+		return MetricsAggregated{}, err
+	}
+	return m, nil
 }

@@ -1,6 +1,9 @@
 package event
 
-import "time"
+import (
+	"reflect"
+	"time"
+)
 
 // States of a node's configuration.
 const (
@@ -20,7 +23,7 @@ type NodeStatus struct {
 	ConsoleURL      string            `json:"consoleUrl,omitempty"`
 	StartedAt       time.Time         `json:"startedAt,omitzero"`
 	Revision        string            `json:"revision,omitempty"`
-	ConfigState     string            `json:"configState,omitempty"`
+	ConfigState     string            `json:"configState,omitempty" event:"enum=applied|refused|lkg|none"`
 	RefusedRevision string            `json:"refusedRevision,omitempty"`
 	Errors          []string          `json:"errors,omitempty"`
 	Overrides       []Override        `json:"overrides,omitempty"`
@@ -28,4 +31,29 @@ type NodeStatus struct {
 	LostLog         bool              `json:"lostLog,omitempty"`
 	RecreatedTopics []string          `json:"recreatedTopics,omitempty"`
 	Drops           map[string]uint64 `json:"drops,omitempty"` // what was lost, by queue
+}
+
+// Validate reports every rule that the message breaks, each with its field.
+func (n NodeStatus) Validate() error { return validate(reflect.ValueOf(&n).Elem()) }
+
+// Encode returns the JSON form, or what Validate says.
+func (n NodeStatus) Encode() ([]byte, error) {
+	if err := n.Validate(); err != nil {
+		return nil, err
+	}
+	return n.AppendJSON(nil), nil
+}
+
+// AppendJSON appends the JSON form of a valid message to dst.
+func (n NodeStatus) AppendJSON(dst []byte) []byte {
+	return appendObject(dst, reflect.ValueOf(&n).Elem())
+}
+
+// DecodeNodeStatus reads a message strictly; the error names every field that breaks a rule.
+func DecodeNodeStatus(b []byte) (NodeStatus, error) {
+	var n NodeStatus
+	if err := decode(b, &n); err != nil {
+		return NodeStatus{}, err
+	}
+	return n, nil
 }

@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// maxNumber bounds every number of every message: beyond it there is no meaning, only overflow.
-const maxNumber = 1e15
+// maxNumber bounds every number of every message: the largest whole number that JSON readers agree on (RFC 7493 §2.2).
+const maxNumber = 1<<53 - 1
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 

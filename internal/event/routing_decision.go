@@ -1,6 +1,9 @@
 package event
 
-import "time"
+import (
+	"reflect"
+	"time"
+)
 
 // Kinds of routing-decisions messages.
 const (
@@ -22,7 +25,7 @@ const (
 type RoutingDecision struct {
 	Timestamp      time.Time      `json:"timestamp" event:"required"`
 	Node           string         `json:"node" event:"required"`
-	Kind           string         `json:"kind" event:"required"`
+	Kind           string         `json:"kind" event:"required,enum=decision|change"`
 	RequestID      string         `json:"requestId,omitempty"`
 	ServiceID      string         `json:"serviceId" event:"required"`
 	Route          string         `json:"route,omitempty"`
@@ -47,13 +50,13 @@ type Candidate struct {
 	InFlight       int64    `json:"inFlight"`
 	LatencyMs      Optional `json:"latencyMs,omitzero"`
 	LatencyFactor  float64  `json:"latencyFactor"`
-	ErrorRate      float64  `json:"errorRate"`
-	FleetErrorRate Optional `json:"fleetErrorRate,omitzero"`
+	ErrorRate      float64  `json:"errorRate" event:"ratio"`
+	FleetErrorRate Optional `json:"fleetErrorRate,omitzero" event:"ratio"`
 	Capacity       Optional `json:"capacity,omitzero"` // relative to the pool's mean
 	Weight         float64  `json:"weight"`
-	SlowStart      float64  `json:"slowStart"`
+	SlowStart      float64  `json:"slowStart" event:"ratio"`
 	Silence        float64  `json:"silence"`
-	Trust          float64  `json:"trust"`
+	Trust          float64  `json:"trust" event:"ratio"`
 	AgeMs          Optional `json:"ageMs,omitzero"` // age of the facts that came through Kafka
 }
 
@@ -81,4 +84,29 @@ type StandingChange struct {
 	To         string    `json:"to" event:"required"`
 	Reason     string    `json:"reason,omitempty"`
 	Until      time.Time `json:"until,omitzero"`
+}
+
+// Validate reports every rule that the message breaks, each with its field.
+func (d RoutingDecision) Validate() error { return validate(reflect.ValueOf(&d).Elem()) }
+
+// Encode returns the JSON form, or what Validate says.
+func (d RoutingDecision) Encode() ([]byte, error) {
+	if err := d.Validate(); err != nil {
+		return nil, err
+	}
+	return d.AppendJSON(nil), nil
+}
+
+// AppendJSON appends the JSON form of a valid message to dst.
+func (d RoutingDecision) AppendJSON(dst []byte) []byte {
+	return appendObject(dst, reflect.ValueOf(&d).Elem())
+}
+
+// DecodeRoutingDecision reads a message strictly; the error names every field that breaks a rule.
+func DecodeRoutingDecision(b []byte) (RoutingDecision, error) {
+	var d RoutingDecision
+	if err := decode(b, &d); err != nil {
+		return RoutingDecision{}, err
+	}
+	return d, nil
 }

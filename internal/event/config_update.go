@@ -1,0 +1,68 @@
+package event
+
+import (
+	"reflect"
+	"time"
+)
+
+// Kinds of config-updates messages.
+const (
+	KindRevision = "revision"
+	KindOverride = "override"
+)
+
+// Actions of an override.
+const (
+	ActionDrain   = "drain"
+	ActionUndrain = "undrain"
+	ActionWeight  = "weight"
+)
+
+// ConfigUpdate is one change of configuration, on topic config-updates: a whole document, or an override that
+// applies whatever the revision is.
+type ConfigUpdate struct {
+	ChangeID  string    `json:"changeId" event:"required"`
+	Timestamp time.Time `json:"timestamp" event:"required"`
+	Author    string    `json:"author,omitempty"`
+	Node      string    `json:"node,omitempty"`
+	Kind      string    `json:"kind" event:"required,enum=revision|override"`
+	Revision  string    `json:"revision,omitempty"` // name of the revision that this message makes
+	Base      string    `json:"base,omitempty"`     // revision that it was made from; empty: the first
+	Comment   string    `json:"comment,omitempty"`
+	Document  string    `json:"document,omitempty"` // the Traffic document, YAML
+	SHA256    string    `json:"sha256,omitempty"`   // of the document, lower-case hex
+	Override  Override  `json:"override,omitzero"`
+}
+
+// Override drains one instance, ends that, or sets its weight.
+type Override struct {
+	ServiceID  string   `json:"serviceId" event:"required"`
+	InstanceID string   `json:"instanceId" event:"required"`
+	Action     string   `json:"action" event:"required,enum=drain|undrain|weight"`
+	Weight     Optional `json:"weight,omitzero"` // with action weight
+}
+
+// Validate reports every rule that the message breaks, each with its field.
+func (c ConfigUpdate) Validate() error { return validate(reflect.ValueOf(&c).Elem()) }
+
+// Encode returns the JSON form, or what Validate says.
+func (c ConfigUpdate) Encode() ([]byte, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return c.AppendJSON(nil), nil
+}
+
+// AppendJSON appends the JSON form of a valid message to dst.
+func (c ConfigUpdate) AppendJSON(dst []byte) []byte {
+	return appendObject(dst, reflect.ValueOf(&c).Elem())
+}
+
+// DecodeConfigUpdate reads a message strictly; the error names every field that breaks a rule.
+func DecodeConfigUpdate(b []byte) (ConfigUpdate, error) {
+	var c ConfigUpdate
+	if err := decode(b, &c); err != nil {
+		return ConfigUpdate{}, err
+	}
+	return c, nil
+}

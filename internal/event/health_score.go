@@ -1,0 +1,70 @@
+package event
+
+import (
+	"reflect"
+	"time"
+)
+
+// HealthScore is what the analyzer thinks of one instance, on topic health-scores, keyed by serviceId. It is not
+// decayed by age: readers compare asOf and periodMs with their own clock. The highest seq of an instance counts.
+type HealthScore struct {
+	ServiceID   string            `json:"serviceId" event:"required"`
+	InstanceID  string            `json:"instanceId" event:"required"`
+	Timestamp   time.Time         `json:"timestamp" event:"required"`
+	Score       float64           `json:"score" event:"required,ratio"` // 0..1
+	Raw         Optional          `json:"raw,omitzero" event:"ratio"`   // before smoothing and shrinking
+	Subscores   Subscores         `json:"subscores,omitzero"`
+	Capacity    Optional          `json:"capacity,omitzero"`                  // good requests per second at full utilization
+	ErrorRate   Optional          `json:"errorRate,omitzero" event:"ratio"`   // fleet-wide
+	Utilization Optional          `json:"utilization,omitzero" event:"ratio"` // from self-reports
+	P95Latency  Optional          `json:"p95Latency,omitzero"`
+	RPS         Optional          `json:"rps,omitzero"`
+	Confidence  float64           `json:"confidence" event:"ratio"`                                        // 0..1
+	Samples     float64           `json:"samples"`                                                         // requests behind it
+	State       string            `json:"state" event:"required,enum=HEALTHY|DEGRADED|UNHEALTHY|DRAINING"` // HEALTHY, DEGRADED, UNHEALTHY, DRAINING
+	Reasons     []string          `json:"reasons,omitempty"`
+	Ignored     map[string]uint64 `json:"ignored,omitempty"`     // reports not used in the last minute, by reason
+	AsOf        time.Time         `json:"asOf" event:"required"` // time of the newest report behind it
+	PeriodMs    float64           `json:"periodMs"`              // observed period of the reports, 1000..60000
+	Seq         uint64            `json:"seq" event:"required"`
+}
+
+// Subscores are the factors of a score, each 0..1.
+type Subscores struct {
+	Errors      Optional `json:"errors,omitzero" event:"ratio"`
+	Latency     Optional `json:"latency,omitzero" event:"ratio"`
+	Utilization Optional `json:"utilization,omitzero" event:"ratio"`
+}
+
+// Reasons why a report is not used.
+const (
+	IgnoredLate          = "late"
+	IgnoredDuplicate     = "duplicate"
+	IgnoredFutureClamped = "future-clamped" // used, but with the analyzer's time
+	IgnoredNonConforming = "non-conforming"
+)
+
+// Validate reports every rule that the message breaks, each with its field.
+func (s HealthScore) Validate() error { return validate(reflect.ValueOf(&s).Elem()) }
+
+// Encode returns the JSON form, or what Validate says.
+func (s HealthScore) Encode() ([]byte, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	return s.AppendJSON(nil), nil
+}
+
+// AppendJSON appends the JSON form of a valid message to dst.
+func (s HealthScore) AppendJSON(dst []byte) []byte {
+	return appendObject(dst, reflect.ValueOf(&s).Elem())
+}
+
+// DecodeHealthScore reads a message strictly; the error names every field that breaks a rule.
+func DecodeHealthScore(b []byte) (HealthScore, error) {
+	var s HealthScore
+	if err := decode(b, &s); err != nil {
+		return HealthScore{}, err
+	}
+	return s, nil
+}

@@ -1,0 +1,56 @@
+package event
+
+import (
+	"reflect"
+	"time"
+)
+
+// Statuses of an instance.
+const (
+	StatusHealthy   = "HEALTHY"
+	StatusDegraded  = "DEGRADED"
+	StatusUnhealthy = "UNHEALTHY"
+	StatusDraining  = "DRAINING"
+)
+
+// HealthStatus is the result of one health check, on topic health-status: the seed's message.
+type HealthStatus struct {
+	Timestamp    time.Time     `json:"timestamp" event:"required"`
+	ServiceID    string        `json:"serviceId" event:"required"`
+	InstanceID   string        `json:"instanceId" event:"required"`
+	Status       string        `json:"status" event:"required,enum=HEALTHY|DEGRADED|UNHEALTHY|DRAINING"`
+	ResponseTime Optional      `json:"responseTime,omitzero"` // milliseconds
+	CheckType    string        `json:"checkType" event:"required"`
+	Details      HealthDetails `json:"details,omitzero"`
+}
+
+// HealthDetails is what the checked instance answered.
+type HealthDetails struct {
+	StatusCode   int    `json:"statusCode,omitempty"`
+	ResponseBody string `json:"responseBody,omitempty"`
+}
+
+// Validate reports every rule that the message breaks, each with its field.
+func (h HealthStatus) Validate() error { return validate(reflect.ValueOf(&h).Elem()) }
+
+// Encode returns the JSON form, or what Validate says.
+func (h HealthStatus) Encode() ([]byte, error) {
+	if err := h.Validate(); err != nil {
+		return nil, err
+	}
+	return h.AppendJSON(nil), nil
+}
+
+// AppendJSON appends the JSON form of a valid message to dst.
+func (h HealthStatus) AppendJSON(dst []byte) []byte {
+	return appendObject(dst, reflect.ValueOf(&h).Elem())
+}
+
+// DecodeHealthStatus reads a message strictly; the error names every field that breaks a rule.
+func DecodeHealthStatus(b []byte) (HealthStatus, error) {
+	var h HealthStatus
+	if err := decode(b, &h); err != nil {
+		return HealthStatus{}, err
+	}
+	return h, nil
+}

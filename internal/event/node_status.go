@@ -1,0 +1,59 @@
+package event
+
+import (
+	"reflect"
+	"time"
+)
+
+// States of a node's configuration.
+const (
+	ConfigApplied = "applied"
+	ConfigRefused = "refused"
+	ConfigLKG     = "lkg" // serving the last good one from disk
+	ConfigNone    = "none"
+)
+
+// NodeStatus is what a node says about itself every 5 s, on topic smartlb-node-status, keyed by node.
+type NodeStatus struct {
+	Timestamp       time.Time         `json:"timestamp" event:"required"`
+	Node            string            `json:"node" event:"required"`
+	Roles           []string          `json:"roles" event:"required"`
+	Version         string            `json:"version,omitempty"`
+	AdminURL        string            `json:"adminUrl,omitempty"`
+	ConsoleURL      string            `json:"consoleUrl,omitempty"`
+	StartedAt       time.Time         `json:"startedAt,omitzero"`
+	Revision        string            `json:"revision,omitempty"`
+	ConfigState     string            `json:"configState,omitempty" event:"enum=applied|refused|lkg|none"`
+	RefusedRevision string            `json:"refusedRevision,omitempty"`
+	Errors          []string          `json:"errors,omitempty"`
+	Overrides       []Override        `json:"overrides,omitempty"`
+	PanicServices   []string          `json:"panicServices,omitempty"`
+	LostLog         bool              `json:"lostLog,omitempty"`
+	RecreatedTopics []string          `json:"recreatedTopics,omitempty"`
+	Drops           map[string]uint64 `json:"drops,omitempty"` // what was lost, by queue
+}
+
+// Validate reports every rule that the message breaks, each with its field.
+func (n NodeStatus) Validate() error { return validate(reflect.ValueOf(&n).Elem()) }
+
+// Encode returns the JSON form, or what Validate says.
+func (n NodeStatus) Encode() ([]byte, error) {
+	if err := n.Validate(); err != nil {
+		return nil, err
+	}
+	return n.AppendJSON(nil), nil
+}
+
+// AppendJSON appends the JSON form of a valid message to dst.
+func (n NodeStatus) AppendJSON(dst []byte) []byte {
+	return appendObject(dst, reflect.ValueOf(&n).Elem())
+}
+
+// DecodeNodeStatus reads a message strictly; the error names every field that breaks a rule.
+func DecodeNodeStatus(b []byte) (NodeStatus, error) {
+	var n NodeStatus
+	if err := decode(b, &n); err != nil {
+		return NodeStatus{}, err
+	}
+	return n, nil
+}

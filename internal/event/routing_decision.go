@@ -1,0 +1,112 @@
+package event
+
+import (
+	"reflect"
+	"time"
+)
+
+// Kinds of routing-decisions messages.
+const (
+	KindDecision = "decision" // one request was routed
+	KindChange   = "change"   // what the picker may choose from changed
+)
+
+// Why a decision was recorded.
+const (
+	WhySample   = "sample"
+	WhyError    = "error"
+	WhyRetry    = "retry"
+	WhyEjection = "ejection"
+	WhyPanic    = "panic"
+)
+
+// RoutingDecision says how one attempt of one request was routed, or how an instance's standing changed, on topic
+// routing-decisions.
+type RoutingDecision struct {
+	Timestamp      time.Time      `json:"timestamp" event:"required"`
+	Node           string         `json:"node" event:"required"`
+	Kind           string         `json:"kind" event:"required,enum=decision|change"`
+	RequestID      string         `json:"requestId,omitempty"`
+	ServiceID      string         `json:"serviceId" event:"required"`
+	Route          string         `json:"route,omitempty"`
+	Policy         string         `json:"policy,omitempty"`
+	ConfigRevision string         `json:"configRevision,omitempty"`
+	PoolRevision   uint64         `json:"poolRevision,omitempty"`
+	Panic          bool           `json:"panic,omitempty"`
+	Attempt        int            `json:"attempt,omitempty"` // 1 is the first
+	Why            string         `json:"why,omitempty"`
+	Candidates     []Candidate    `json:"candidates,omitempty"`
+	Excluded       []Exclusion    `json:"excluded,omitempty"`
+	InstanceID     string         `json:"instanceId,omitempty"` // the choice; empty: none could be chosen
+	Reason         string         `json:"reason,omitempty"`     // why it: lowest-cost, only, panic, tie, ...
+	Outcome        Outcome        `json:"outcome,omitzero"`
+	Change         StandingChange `json:"change,omitzero"`
+}
+
+// Candidate is one instance that was compared, with every part of its cost.
+type Candidate struct {
+	InstanceID     string   `json:"instanceId" event:"required"`
+	Cost           float64  `json:"cost"`
+	InFlight       int64    `json:"inFlight"`
+	LatencyMs      Optional `json:"latencyMs,omitzero"`
+	LatencyFactor  float64  `json:"latencyFactor"`
+	ErrorRate      float64  `json:"errorRate" event:"ratio"`
+	FleetErrorRate Optional `json:"fleetErrorRate,omitzero" event:"ratio"`
+	Capacity       Optional `json:"capacity,omitzero"` // relative to the pool's mean
+	Weight         float64  `json:"weight"`
+	SlowStart      float64  `json:"slowStart" event:"ratio"`
+	Silence        float64  `json:"silence"`
+	Trust          float64  `json:"trust" event:"ratio"`
+	AgeMs          Optional `json:"ageMs,omitzero"` // age of the facts that came through Kafka
+}
+
+// Exclusion is one instance that could not be chosen.
+type Exclusion struct {
+	InstanceID string    `json:"instanceId" event:"required"`
+	Reason     string    `json:"reason" event:"required"`
+	Until      time.Time `json:"until,omitzero"`
+}
+
+// Outcome is how the attempt ended.
+type Outcome struct {
+	Status  int      `json:"status,omitempty"`  // HTTP status of the response; absent when there was none
+	Failure string   `json:"failure,omitempty"` // connect, timeout, reset, ...; empty: none
+	Sent    bool     `json:"sent,omitempty"`    // the instance may have seen the request
+	HeadMs  Optional `json:"headMs,omitzero"`   // until the response head
+	TotalMs Optional `json:"totalMs,omitzero"`  // until the last byte
+	Retried bool     `json:"retried,omitempty"`
+}
+
+// StandingChange is an instance whose standing in the pool changed.
+type StandingChange struct {
+	InstanceID string    `json:"instanceId" event:"required"`
+	From       string    `json:"from,omitempty"`
+	To         string    `json:"to" event:"required"`
+	Reason     string    `json:"reason,omitempty"`
+	Until      time.Time `json:"until,omitzero"`
+}
+
+// Validate reports every rule that the message breaks, each with its field.
+func (d RoutingDecision) Validate() error { return validate(reflect.ValueOf(&d).Elem()) }
+
+// Encode returns the JSON form, or what Validate says.
+func (d RoutingDecision) Encode() ([]byte, error) {
+	if err := d.Validate(); err != nil {
+		return nil, err
+	}
+	return d.AppendJSON(nil), nil
+}
+
+// AppendJSON appends the JSON form of a valid message to dst.
+func (d RoutingDecision) AppendJSON(dst []byte) []byte {
+	return appendObject(dst, reflect.ValueOf(&d).Elem())
+}
+
+// DecodeRoutingDecision reads a message strictly; the error names every field that breaks a rule.
+func DecodeRoutingDecision(b []byte) (RoutingDecision, error) {
+	var d RoutingDecision
+	if err := decode(b, &d); err != nil {
+		return RoutingDecision{}, err
+	}
+	return d, nil
+}

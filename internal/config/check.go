@@ -1,0 +1,309 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/smartlb/smartlb/internal/picker"
+)
+
+// checker says what values mean together. It runs after the walk, also when the
+// walk found mistakes, so that one run shows everything.
+type checker struct {
+	at       map[string]int
+	mistakes Mistakes
+}
+
+func (c *checker) fail(path, format string, args ...any) {
+	line, at := 0, path
+	for at != "" { // a missing key is reported where its parent stands
+		if l, ok := c.at[at]; ok {
+			line = l
+			break
+		}
+		if cut := strings.LastIndexAny(at, ".["); cut >= 0 {
+			at = at[:cut]
+		} else {
+			at = ""
+		}
+	}
+	for _, m := range c.mistakes {
+		if m.Path == path {
+			return // the walk already refused this value
+		}
+	}
+	c.mistakes = append(c.mistakes, Mistake{Line: line, Path: path, Text: fmt.Sprintf(format, args...)})
+}
+
+// idPattern keeps ids usable as Kafka keys, header values, labels and URL parts.
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:\[\]-]{0,127}$`)
+
+func (c *checker) id(path, id string) {
+	switch {
+	case id == "":
+		c.fail(path, "missing")
+	case !idPattern.MatchString(id):
+		c.fail(path, "%q: want 1 to 128 letters, digits, dots, dashes, colons or underscores, beginning with a letter or digit", id)
+	}
+}
+
+func (c *checker) node(n Node) {
+	if n.Identity.ID != "" {
+		c.id("node.id", n.Identity.ID)
+	}
+	if len(n.Kafka.Brokers) == 0 {
+		c.fail("kafka.brokers", "missing: want at least one host:port")
+	}
+	for i, b := range n.Kafka.Brokers {
+		c.address(fmt.Sprintf("kafka.brokers[%d]", i), b, false)
+	}
+	if !slices.Contains([]string{"none", "gzip", "snappy", "lz4", "zstd"}, n.Kafka.Compression) {
+		c.fail("kafka.compression", "unknown compression %q, want one of none, gzip, snappy, lz4, zstd", n.Kafka.Compression)
+	}
+	if n.Kafka.BatchBytes < 1<<10 || n.Kafka.BatchBytes > 11534336 {
+		c.fail("kafka.batchBytes", "want 1024 to 11534336, got %d", n.Kafka.BatchBytes)
+	}
+	c.address("admin.address", n.Admin.Address, true)
+	c.address("console.address", n.Console.Address, true)
+	if s := n.Telemetry.DecisionSample; s < 0 || s > 1 {
+		c.fail("telemetry.decisionSample", "want 0 to 1, got %v", s)
+	}
+	if n.Telemetry.DecisionRate < 0 {
+		c.fail("telemetry.decisionRate", "cannot be negative")
+	}
+	if n.Telemetry.Interval < 100e6 || n.Telemetry.Interval > 60e9 {
+		c.fail("telemetry.interval", "want 100ms to 60s, got %s", n.Telemetry.Interval)
+	}
+}
+
+// address checks host:port; an empty host is allowed where we listen.
+func (c *checker) address(path, address string, listen bool) {
+	if address == "" {
+		c.fail(path, "missing: want host:port")
+		return
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		c.fail(path, "%q: want host:port", address)
+		return
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil || n < 0 || n > 65535 || (n == 0 && !listen) {
+		c.fail(path, "%q: want a port from 1 to 65535", address)
+	}
+	if host == "" && !listen {
+		c.fail(path, "%q: the host is missing", address)
+	}
+	if strings.ContainsAny(host, "/ \t\r\n@") {
+		c.fail(path, "%q: the host holds a character that no host has", address)
+	}
+}
+
+func (c *checker) traffic(t Traffic) {
+	names, addresses := map[string]string{}, map[string]string{}
+	for i, l := range t.Listeners {
+		path := fmt.Sprintf("listeners[%d]", i)
+		c.id(path+".name", l.Name)
+		c.unique(path+".name", "listener", l.Name, names)
+		c.address(path+".address", l.Address, true)
+		if !strings.HasSuffix(l.Address, ":0") {
+			c.unique(path+".address", "listener address", l.Address, addresses)
+		}
+	}
+	services := map[string]string{}
+	for i, s := range t.Services {
+		path := fmt.Sprintf("services[%d]", i)
+		c.id(path+".id", s.ID)
+		c.unique(path+".id", "service", s.ID, services)
+		c.service(path, s)
+	}
+	routes := map[string]string{}
+	for i, r := range t.Routes {
+		path := fmt.Sprintf("routes[%d]", i)
+		c.id(path+".name", r.Name)
+		c.unique(path+".name", "route", r.Name, routes)
+		c.route(path, r, services)
+	}
+}
+
+func (c *checker) unique(path, what, name string, seen map[string]string) {
+	if name == "" {
+		return
+	}
+	if before, dup := seen[name]; dup {
+		c.fail(path, "%s %q is already at %s", what, name, before)
+		return
+	}
+	seen[name] = path
+}
+
+func (c *checker) service(path string, s Service) {
+	if err := picker.CheckName(s.Policy); err != nil {
+		c.fail(path+".policy", "%v", err)
+	}
+	if len(s.Instances) == 0 {
+		c.fail(path+".instances", "missing: a service wants at least one instance")
+	}
+	ids, addresses := map[string]string{}, map[string]string{}
+	for j, in := range s.Instances {
+		at := fmt.Sprintf("%s.instances[%d]", path, j)
+		c.id(at+".id", in.ID)
+		if in.ID == "_all" {
+			c.fail(at+".id", "_all stands for all instances of a service")
+		}
+		c.unique(at+".id", "instance", in.ID, ids)
+		c.address(at+".address", in.Address, false)
+		c.unique(at+".address", "instance address", in.Address, addresses)
+		if in.Weight < .01 || in.Weight > 1000 {
+			c.fail(at+".weight", "want 0.01 to 1000, got %v (to take an instance out, use `smartlb drain`)", in.Weight)
+		}
+	}
+	if s.HealthCheck != nil {
+		c.healthCheck(path+".healthCheck", *s.HealthCheck)
+	}
+}
+
+func (c *checker) healthCheck(path string, h HealthCheck) {
+	switch h.Type {
+	case "http":
+		if !strings.HasPrefix(h.Path, "/") || strings.ContainsAny(h.Path, " \t\r\n#") {
+			c.fail(path+".path", "%q: want a path that starts with / and has no blanks", h.Path)
+		}
+	case "tcp":
+		if h.Path != "" {
+			c.fail(path+".path", "a tcp check has no path")
+		}
+	default:
+		c.fail(path+".type", "unknown type %q, want http or tcp", h.Type)
+	}
+	if h.Interval < 100e6 {
+		c.fail(path+".interval", "want at least 100ms, got %s", h.Interval)
+	}
+	if h.Timeout > h.Interval {
+		c.fail(path+".timeout", "%s is longer than the interval of %s", h.Timeout, h.Interval)
+	}
+	for key, n := range map[string]int{"healthyThreshold": h.HealthyThreshold, "unhealthyThreshold": h.UnhealthyThreshold} {
+		if n < 1 || n > 100 {
+			c.fail(path+"."+key, "want 1 to 100, got %d", n)
+		}
+	}
+	for i, s := range h.Statuses {
+		if s < 100 || s > 599 {
+			c.fail(fmt.Sprintf("%s.statuses[%d]", path, i), "want 100 to 599, got %d", s)
+		}
+	}
+}
+
+func (c *checker) route(path string, r Route, services map[string]string) {
+	kinds := 0
+	for _, p := range []string{r.Path.Prefix, r.Path.Exact, r.Path.Regex} {
+		if p != "" {
+			kinds++
+		}
+	}
+	if kinds > 1 {
+		c.fail(path+".path", "want one of prefix, exact, regex, not several")
+	}
+	for key, p := range map[string]string{"prefix": r.Path.Prefix, "exact": r.Path.Exact} {
+		if p != "" && !strings.HasPrefix(p, "/") {
+			c.fail(path+".path."+key, "%q: must start with /", p)
+		}
+	}
+	if _, err := regexp.Compile(r.Path.Regex); err != nil {
+		c.fail(path+".path.regex", "%v", err)
+	}
+	for i, h := range r.Hosts {
+		name := strings.TrimPrefix(h, "*.")
+		if name == "" || strings.ContainsAny(name, "*:/ @") {
+			c.fail(fmt.Sprintf("%s.hosts[%d]", path, i), "%q: want a name like api.example.com or *.example.com, without port", h)
+		}
+	}
+	for i, m := range r.Methods {
+		if m == "" || strings.ToUpper(m) != m || strings.ContainsAny(m, " \t") {
+			c.fail(fmt.Sprintf("%s.methods[%d]", path, i), "%q: want a method in capitals like GET", m)
+		}
+	}
+	for i, h := range r.Headers {
+		at := fmt.Sprintf("%s.headers[%d]", path, i)
+		if h.Name == "" {
+			c.fail(at+".name", "missing")
+		}
+		if h.Exact != "" && h.Regex != "" {
+			c.fail(at, "exact and regex exclude each other")
+		}
+		if _, err := regexp.Compile(h.Regex); err != nil {
+			c.fail(at+".regex", "%v", err)
+		}
+	}
+	c.targets(path, r, services)
+	if r.Retry != nil {
+		c.retry(path+".retry", *r.Retry)
+	}
+	if _, err := hashOn(r.HashOn); err != nil {
+		c.fail(path+".hashOn", "%v", err)
+	}
+}
+
+func (c *checker) targets(path string, r Route, services map[string]string) {
+	switch {
+	case r.Service != "" && len(r.Split) > 0:
+		c.fail(path+".split", "service and split exclude each other")
+	case r.Service == "" && len(r.Split) == 0:
+		c.fail(path+".service", "missing: a route wants service or split")
+	case r.Service != "":
+		c.known(path+".service", r.Service, services)
+	}
+	total := 0
+	for i, s := range r.Split {
+		at := fmt.Sprintf("%s.split[%d]", path, i)
+		c.known(at+".service", s.Service, services)
+		if s.Weight < 0 || s.Weight > 1_000_000 {
+			c.fail(at+".weight", "want 0 to 1000000, got %d", s.Weight)
+		}
+		total += max(s.Weight, 0)
+	}
+	if len(r.Split) > 0 && total == 0 {
+		c.fail(path+".split", "the weights add up to 0")
+	}
+}
+
+func (c *checker) known(path, service string, services map[string]string) {
+	if _, ok := services[service]; ok {
+		return
+	}
+	if service == "" {
+		c.fail(path, "missing")
+		return
+	}
+	names := make([]string, 0, len(services))
+	for s := range services {
+		names = append(names, s)
+	}
+	slices.Sort(names)
+	if len(names) > 8 {
+		names = append(names[:8], "...")
+	}
+	c.fail(path, "there is no service %q; services: %s", service, strings.Join(names, ", "))
+}
+
+func (c *checker) retry(path string, r Retry) {
+	if r.Attempts < 0 || r.Attempts > 3 {
+		c.fail(path+".attempts", "want 0 to 3, got %d", r.Attempts)
+	}
+	for i, on := range r.On {
+		switch on {
+		case "connect-failure", "reset", "timeout":
+			continue
+		}
+		if s, err := strconv.Atoi(on); err != nil || s < 400 || s > 511 {
+			c.fail(fmt.Sprintf("%s.on[%d]", path, i), "%q: want connect-failure, reset, timeout or a status from 400 to 511", on)
+		}
+	}
+	if slices.Contains(r.On, "timeout") && r.PerTryTimeout == 0 {
+		c.fail(path+".perTryTimeout", "missing: retry on timeout wants it")
+	}
+}

@@ -1,0 +1,119 @@
+package config
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/smartlb/smartlb/internal/upstream"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+func TestExampleIsValidAndCompiles(t *testing.T) {
+	d, err := Parse(Example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := map[string]*upstream.Service{}
+	table, err := Compile(d.Traffic, "r1", func(id string) *upstream.Service {
+		services[id] = upstream.NewService(id)
+		return services[id]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table.Routes.Len() != 3 {
+		t.Fatalf("got %d routes, want 3", table.Routes.Len())
+	}
+}
+
+// The example must show every key, so that it stays the reference.
+func TestExampleShowsEveryKey(t *testing.T) {
+	for _, part := range []any{Traffic{}, Node{}, Identity{}, Kafka{}, Proxy{}, Admin{}, Console{}, Data{}, Telemetry{}, Listener{}, Route{}, Path{}, Header{}, Split{}, Retry{}, Service{}, Instance{}, HealthCheck{}} {
+		for _, key := range Keys(part) {
+			if !strings.Contains(string(Example), key+":") && !strings.Contains(string(Example), key+" ") {
+				t.Errorf("%T: key %s is not in the example", part, key)
+			}
+		}
+	}
+}
+
+func TestParseReportsEveryMistakeAtOnce(t *testing.T) {
+	src, err := os.ReadFile("testdata/twenty.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Parse(src)
+	mistakes, ok := err.(Mistakes)
+	if !ok || len(mistakes) < 20 {
+		t.Fatalf("got %d mistakes, want at least 20: %v", len(mistakes), err)
+	}
+	got := mistakes.Error() + "\n"
+	if *update {
+		if err := os.WriteFile("testdata/twenty.golden", []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, _ := os.ReadFile("testdata/twenty.golden")
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("mistakes differ from testdata/twenty.golden (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseKeepsDefaults(t *testing.T) {
+	d, err := Parse([]byte("services: [{id: s, instances: [{id: i, address: 'h:1'}], healthCheck: {}}]\nroutes: [{name: r, service: s}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := d.Services[0]
+	if s.Policy != "adaptive" || s.SlowStart != 10*time.Second || s.Instances[0].Weight != 1 || s.HealthCheck.Path != "/health" {
+		t.Errorf("defaults missing: %+v %+v", s, s.HealthCheck)
+	}
+	if d.Kafka.Compression != "zstd" || d.Routes[0].Retry.Attempts != 2 {
+		t.Errorf("defaults missing: %+v %+v", d.Kafka, d.Routes[0].Retry)
+	}
+}
+
+func TestTrafficRefusesNodeKeys(t *testing.T) {
+	_, err := ParseTraffic([]byte("kafka: {brokers: ['a:1']}\n"))
+	if err == nil || !strings.Contains(err.Error(), "kafka") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestEmptyDocumentIsTheDefault(t *testing.T) {
+	for _, src := range []string{"", "\n", "# only words\n", "{}"} {
+		d, err := Parse([]byte(src))
+		if err != nil {
+			t.Fatalf("%q: %v", src, err)
+		}
+		if diff := cmp.Diff(Default().Kafka, d.Kafka); diff != "" {
+			t.Errorf("%q: %s", src, diff)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(Example)
+	twenty, _ := os.ReadFile("testdata/twenty.yaml")
+	f.Add(twenty)
+	f.Add([]byte("a: &x [*x]"))
+	f.Add([]byte("routes: [[[[["))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		d, err := Parse(src)
+		if err != nil {
+			if m, ok := err.(Mistakes); !ok || len(m) == 0 {
+				t.Fatalf("error without mistakes: %v", err)
+			}
+			return
+		}
+		if _, err := Compile(d.Traffic, "r", func(id string) *upstream.Service { return upstream.NewService(id) }); err != nil {
+			t.Fatalf("a valid document does not compile: %v", err)
+		}
+	})
+}

@@ -1,0 +1,213 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Document is a whole file.
+type Document struct {
+	Node
+	Traffic
+}
+
+// Node is the part of one process.
+type Node struct {
+	Identity  Identity  `yaml:"node"`
+	Kafka     Kafka     `yaml:"kafka"`
+	Proxy     Proxy     `yaml:"proxy"`
+	Admin     Admin     `yaml:"admin"`
+	Console   Console   `yaml:"console"`
+	Data      Data      `yaml:"data"`
+	Telemetry Telemetry `yaml:"telemetry"`
+}
+
+// Identity names the node.
+type Identity struct {
+	ID string `yaml:"id"` // default: random, kept in the data directory
+}
+
+// Kafka says where the log is and how it is written.
+type Kafka struct {
+	Brokers     []string      `yaml:"brokers"`     // default localhost:9092
+	Linger      time.Duration `yaml:"linger"`      // how long a record waits for company, default 20ms
+	BatchBytes  int           `yaml:"batchBytes"`  // of one produce batch before compression, default 11534336 (fits a 10 MB record)
+	Compression string        `yaml:"compression"` // none, gzip, snappy, lz4 or zstd; default zstd
+}
+
+// Proxy is the data plane's part that is not routing.
+type Proxy struct {
+	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // peers whose X-Forwarded-* and X-Request-Id are believed
+	ExplainFrom    []netip.Prefix `yaml:"explainFrom"`    // clients that may ask for X-Smartlb-Decision
+	AccessLog      string         `yaml:"accessLog"`      // a file, or - for stdout; empty: none
+	ConnectTimeout time.Duration  `yaml:"connectTimeout"` // per try, default 1s
+	Drain          time.Duration  `yaml:"drain"`          // how long a stop waits for requests, default 30s
+}
+
+// Admin is the API of a node.
+type Admin struct {
+	Address string `yaml:"address"` // default 127.0.0.1:8081
+}
+
+// Console is the web UI.
+type Console struct {
+	Address string `yaml:"address"` // default 127.0.0.1:8083
+}
+
+// Data is where state is kept.
+type Data struct {
+	Dir string `yaml:"dir"`
+}
+
+// Telemetry is what a proxy tells.
+type Telemetry struct {
+	DecisionSample float64       `yaml:"decisionSample"` // share of requests whose decision is published, default 0.01
+	DecisionRate   int           `yaml:"decisionRate"`   // decisions per second at most, default 500
+	Interval       time.Duration `yaml:"interval"`       // between reports, default 1s
+}
+
+// Traffic is the part that is published.
+type Traffic struct {
+	Listeners []Listener `yaml:"listeners"`
+	Routes    []Route    `yaml:"routes"`
+	Services  []Service  `yaml:"services"`
+}
+
+// Listener is where clients connect.
+type Listener struct {
+	Name    string `yaml:"name"`
+	Address string `yaml:"address"`
+}
+
+// Route sends what it matches to a service or splits it among several.
+type Route struct {
+	Name    string        `yaml:"name"`
+	Hosts   []string      `yaml:"hosts"`
+	Path    Path          `yaml:"path"`
+	Methods []string      `yaml:"methods"`
+	Headers []Header      `yaml:"headers"`
+	Service string        `yaml:"service"`
+	Split   []Split       `yaml:"split"`
+	Timeout time.Duration `yaml:"timeout"` // of the whole exchange, default none
+	Retry   *Retry        `yaml:"retry"`
+	HashOn  string        `yaml:"hashOn"` // client (default), path, or header:NAME; for ring_hash and maglev
+}
+
+// Path is one of three ways to compare.
+type Path struct {
+	Prefix string `yaml:"prefix"`
+	Exact  string `yaml:"exact"`
+	Regex  string `yaml:"regex"`
+}
+
+// Header is a condition on a request header; with a name alone it must be there.
+type Header struct {
+	Name  string `yaml:"name"`
+	Exact string `yaml:"exact"`
+	Regex string `yaml:"regex"`
+}
+
+// Split is one part of a route's traffic.
+type Split struct {
+	Service string `yaml:"service"`
+	Weight  int    `yaml:"weight"`
+}
+
+// Retry says when a request is sent to another instance.
+type Retry struct {
+	Attempts      int           `yaml:"attempts"` // tries beyond the first, 0..3
+	On            []string      `yaml:"on"`       // connect-failure, reset, timeout, or a status
+	PerTryTimeout time.Duration `yaml:"perTryTimeout"`
+}
+
+// DefaultRetry is what a route without `retry` gets: it never repeats a request
+// that an instance may have begun, unless the method allows that.
+func DefaultRetry() Retry { return Retry{Attempts: 2, On: []string{"connect-failure", "reset"}} }
+
+// Service is a set of instances that are equal to its callers.
+type Service struct {
+	ID          string        `yaml:"id"`
+	Policy      string        `yaml:"policy"`    // default adaptive
+	SlowStart   time.Duration `yaml:"slowStart"` // default 10s
+	Instances   []Instance    `yaml:"instances"`
+	HealthCheck *HealthCheck  `yaml:"healthCheck"`
+}
+
+// Instance is one process of a service.
+type Instance struct {
+	ID      string            `yaml:"id"`
+	Address string            `yaml:"address"` // host:port
+	Weight  float64           `yaml:"weight"`  // default 1
+	Tags    map[string]string `yaml:"tags"`
+}
+
+// HealthCheck is the active probe of a service's instances.
+type HealthCheck struct {
+	Type               string        `yaml:"type"` // http (default) or tcp
+	Path               string        `yaml:"path"` // http, default /health
+	Host               string        `yaml:"host"` // http, default the instance's address
+	Interval           time.Duration `yaml:"interval"`
+	Timeout            time.Duration `yaml:"timeout"`
+	HealthyThreshold   int           `yaml:"healthyThreshold"`
+	UnhealthyThreshold int           `yaml:"unhealthyThreshold"`
+	Statuses           []int         `yaml:"statuses"` // http, default 200..299
+}
+
+// Default returns the document that an empty file gives: node settings only.
+func Default() Document {
+	return Document{Node: Node{
+		Kafka: Kafka{Brokers: []string{"localhost:9092"}, Linger: 20 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
+		Proxy: Proxy{ConnectTimeout: time.Second, Drain: 30 * time.Second},
+		Admin: Admin{Address: "127.0.0.1:8081"}, Console: Console{Address: "127.0.0.1:8083"},
+		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, Interval: time.Second},
+	}}
+}
+
+// Fill sets the defaults inside routes and services that the document left out.
+func (t *Traffic) Fill() {
+	for i := range t.Routes {
+		if t.Routes[i].Retry == nil {
+			r := DefaultRetry()
+			t.Routes[i].Retry = &r
+		}
+	}
+	for i := range t.Services {
+		s := &t.Services[i]
+		if s.Policy == "" {
+			s.Policy = "adaptive"
+		}
+		if s.SlowStart == 0 {
+			s.SlowStart = 10 * time.Second
+		}
+		for j := range s.Instances {
+			if s.Instances[j].Weight == 0 {
+				s.Instances[j].Weight = 1
+			}
+		}
+		if s.HealthCheck != nil {
+			s.HealthCheck.Fill()
+		}
+	}
+}
+
+// Fill sets a probe's defaults.
+func (h *HealthCheck) Fill() {
+	if h.Type == "" {
+		h.Type = "http"
+	}
+	if h.Type == "http" && h.Path == "" {
+		h.Path = "/health"
+	}
+	if h.Interval == 0 {
+		h.Interval = 2 * time.Second
+	}
+	if h.Timeout == 0 {
+		h.Timeout = min(time.Second, h.Interval)
+	}
+	if h.HealthyThreshold == 0 {
+		h.HealthyThreshold = 2
+	}
+	if h.UnhealthyThreshold == 0 {
+		h.UnhealthyThreshold = 3
+	}
+}

@@ -1,0 +1,54 @@
+package config
+
+import (
+	"reflect"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// MaxBytes is the largest document that is read: a thousand services with a
+// hundred instances each fit.
+const MaxBytes = 9 << 20
+
+// Parse reads a whole file over the defaults. The error is [Mistakes].
+func Parse(src []byte) (Document, error) {
+	d := Default()
+	if err := parse(src, &d); err != nil {
+		return Document{}, err
+	}
+	return d, nil
+}
+
+// ParseTraffic reads what is published: node settings in it are unknown keys.
+func ParseTraffic(src []byte) (Traffic, error) {
+	var t Traffic
+	if err := parse(src, &t); err != nil {
+		return Traffic{}, err
+	}
+	return t, nil
+}
+
+func parse(src []byte, v any) error {
+	if len(src) > MaxBytes {
+		return Mistakes{{Text: "larger than 9 MiB"}}
+	}
+	w := &walker{at: map[string]int{}, anchors: map[string]ast.Node{}}
+	w.document(src, v)
+	c := checker{at: w.at, mistakes: w.mistakes}
+	switch d := v.(type) {
+	case *Document:
+		d.Fill()
+		c.node(d.Node)
+		c.traffic(d.Traffic)
+	case *Traffic:
+		d.Fill()
+		c.traffic(*d)
+	}
+	if len(c.mistakes) > 0 {
+		return c.mistakes.sorted()
+	}
+	return nil
+}
+
+// Keys lists the keys of the Traffic part, for the error about a mixed file.
+func Keys(v any) []string { return sortedKeys(fieldsOf(reflect.New(reflect.TypeOf(v)).Elem())) }

@@ -1,0 +1,327 @@
+package config
+
+import (
+	"encoding"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// walker fills Go values from a YAML tree and notes where each value stood. It
+// never stops at a mistake: goccy's own strict decoding reports the first only.
+type walker struct {
+	mistakes Mistakes
+	at       map[string]int // path -> line
+	anchors  map[string]ast.Node
+}
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+// maxDepth bounds nesting: the document has five levels.
+const maxDepth = 32
+
+func (w *walker) fail(n ast.Node, path, format string, args ...any) {
+	line := 0
+	if n != nil && n.GetToken() != nil {
+		line = n.GetToken().Position.Line
+	}
+	w.mistakes = append(w.mistakes, Mistake{Line: line, Path: path, Text: fmt.Sprintf(format, args...)})
+}
+
+// document parses src into v, a pointer to struct.
+func (w *walker) document(src []byte, v any) {
+	file, err := parser.ParseBytes(src, 0)
+	if err != nil {
+		w.mistakes = append(w.mistakes, syntaxMistake(err))
+		return
+	}
+	switch {
+	case len(file.Docs) > 1:
+		w.fail(file.Docs[1].Body, "", "a second YAML document (after ---) is not allowed")
+	case len(file.Docs) == 0 || file.Docs[0].Body == nil:
+		return
+	}
+	if _, empty := file.Docs[0].Body.(*ast.CommentGroupNode); empty {
+		return
+	}
+	w.value(file.Docs[0].Body, reflect.ValueOf(v).Elem(), "", 0)
+}
+
+func (w *walker) value(n ast.Node, v reflect.Value, path string, depth int) {
+	if depth > maxDepth {
+		w.fail(n, path, "nested too deeply")
+		return
+	}
+	switch node := n.(type) {
+	case *ast.AnchorNode:
+		w.anchors[node.Name.GetToken().Value] = node.Value
+		w.value(node.Value, v, path, depth+1)
+		return
+	case *ast.AliasNode:
+		target, ok := w.anchors[node.Value.GetToken().Value]
+		if !ok {
+			w.fail(n, path, "alias *%s has no anchor before it", node.Value.GetToken().Value)
+			return
+		}
+		w.value(target, v, path, depth+1)
+		return
+	case *ast.TagNode:
+		w.value(node.Value, v, path, depth+1)
+		return
+	case *ast.NullNode:
+		return // a key without a value keeps its default
+	}
+	w.at[path] = n.GetToken().Position.Line
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		w.value(n, v.Elem(), path, depth)
+		return
+	}
+	switch {
+	case v.Type() == durationType:
+		w.duration(n, v, path)
+	case v.Addr().Type().Implements(textType):
+		w.text(n, v, path)
+	default:
+		w.kind(n, v, path, depth)
+	}
+}
+
+func (w *walker) kind(n ast.Node, v reflect.Value, path string, depth int) {
+	switch v.Kind() {
+	case reflect.Struct:
+		w.mapping(n, v, path, depth)
+	case reflect.Slice:
+		seq, ok := n.(*ast.SequenceNode)
+		if !ok {
+			w.fail(n, path, "want a list, got %s", describe(n))
+			return
+		}
+		out := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))
+		for i, item := range seq.Values {
+			w.value(item, out.Index(i), path+"["+strconv.Itoa(i)+"]", depth+1)
+		}
+		v.Set(out)
+	case reflect.Map:
+		w.stringMap(n, v, path)
+	case reflect.String:
+		s, ok := scalar(n)
+		if !ok {
+			w.fail(n, path, "want text, got %s", describe(n))
+			return
+		}
+		v.SetString(s)
+	case reflect.Int:
+		s, _ := scalar(n)
+		i, err := strconv.Atoi(strings.ReplaceAll(s, "_", ""))
+		if _, isInt := n.(*ast.IntegerNode); !isInt || err != nil {
+			w.fail(n, path, "want a whole number, got %s", describe(n))
+			return
+		}
+		v.SetInt(int64(i))
+	case reflect.Float64:
+		s, _ := scalar(n)
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			w.fail(n, path, "want a number, got %s", describe(n))
+			return
+		}
+		v.SetFloat(f)
+	case reflect.Bool:
+		b, ok := n.(*ast.BoolNode)
+		if !ok {
+			w.fail(n, path, "want true or false, got %s", describe(n))
+			return
+		}
+		v.SetBool(b.Value)
+	}
+}
+
+func (w *walker) duration(n ast.Node, v reflect.Value, path string) {
+	s, ok := scalar(n)
+	d, err := time.ParseDuration(s)
+	if !ok || err != nil {
+		w.fail(n, path, "want a duration like 250ms, 15s or 2m, got %s", describe(n))
+		return
+	}
+	if d < 0 {
+		w.fail(n, path, "a duration cannot be negative, got %s", s)
+		return
+	}
+	v.SetInt(int64(d))
+}
+
+func (w *walker) text(n ast.Node, v reflect.Value, path string) {
+	s, ok := scalar(n)
+	if !ok {
+		w.fail(n, path, "want text, got %s", describe(n))
+		return
+	}
+	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s)); err != nil {
+		w.fail(n, path, "%q is not valid: %v", s, err)
+	}
+}
+
+func (w *walker) stringMap(n ast.Node, v reflect.Value, path string) {
+	pairs, ok := pairsOf(n)
+	if !ok {
+		w.fail(n, path, "want keys with values, got %s", describe(n))
+		return
+	}
+	out := reflect.MakeMap(v.Type())
+	for _, p := range pairs {
+		value, ok := scalar(p.Value)
+		if !ok {
+			w.fail(p.Value, join(path, p.Key.String()), "want text, got %s", describe(p.Value))
+			continue
+		}
+		out.SetMapIndex(reflect.ValueOf(p.Key.GetToken().Value), reflect.ValueOf(value))
+	}
+	v.Set(out)
+}
+
+func (w *walker) mapping(n ast.Node, v reflect.Value, path string, depth int) {
+	pairs, ok := pairsOf(n)
+	if !ok {
+		w.fail(n, path, "want keys with values, got %s", describe(n))
+		return
+	}
+	fields := fieldsOf(v)
+	seen := map[string]int{}
+	for _, p := range pairs {
+		name := p.Key.GetToken().Value
+		line := p.Key.GetToken().Position.Line
+		if before, dup := seen[name]; dup {
+			w.fail(p.Key, join(path, name), "given twice, first in line %d", before)
+			continue
+		}
+		seen[name] = line
+		field, ok := fields[name]
+		if !ok {
+			w.fail(p.Key, join(path, name), "unknown key%s; allowed here: %s", hint(name, fields), strings.Join(sortedKeys(fields), ", "))
+			continue
+		}
+		w.at[join(path, name)] = line
+		w.value(p.Value, field, join(path, name), depth+1)
+	}
+}
+
+// fieldsOf lists the settable fields by YAML key; embedded structs are inlined.
+func fieldsOf(v reflect.Value) map[string]reflect.Value {
+	out := map[string]reflect.Value{}
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.Anonymous {
+			for k, inner := range fieldsOf(v.Field(i)) {
+				out[k] = inner
+			}
+			continue
+		}
+		if name := f.Tag.Get("yaml"); name != "" {
+			out[name] = v.Field(i)
+		}
+	}
+	return out
+}
+
+func sortedKeys(m map[string]reflect.Value) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// hint names the allowed key that differs least, where one is close.
+func hint(name string, fields map[string]reflect.Value) string {
+	best, bestDistance := "", 3
+	for k := range fields {
+		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < bestDistance || (d == bestDistance && best != "" && k < best) {
+			best, bestDistance = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %s?)", best)
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+func pairsOf(n ast.Node) ([]*ast.MappingValueNode, bool) {
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		return m.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{m}, true
+	}
+	return nil, false
+}
+
+func scalar(n ast.Node) (string, bool) {
+	switch s := n.(type) {
+	case *ast.StringNode:
+		return s.Value, true
+	case *ast.LiteralNode:
+		return s.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return n.GetToken().Value, true
+	}
+	return "", false
+}
+
+func describe(n ast.Node) string {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "keys with values"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.NullNode:
+		return "nothing"
+	}
+	t := n.GetToken()
+	if t.Type == token.DoubleQuoteType || t.Type == token.SingleQuoteType {
+		return strconv.Quote(t.Value)
+	}
+	return t.Value
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}

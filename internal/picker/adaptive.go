@@ -174,3 +174,9 @@ func silenceFactor(l *upstream.Live, median float64, now int64) float64 {
 	x := silence / (silentAfter * median)
 	return x * x
 }
+
+// Cost gives what Adaptive would compute for the member at index i now, for
+// people who ask why; any policy's pool has the parts.
+func Cost(pool *upstream.Pool, i int, now int64) upstream.Candidate {
+	return costOf(pool, int32(i), now)
+}

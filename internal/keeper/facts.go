@@ -1,0 +1,247 @@
+package keeper
+
+import (
+	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/picker"
+	"github.com/smartlb/smartlb/internal/probe"
+	"github.com/smartlb/smartlb/internal/upstream"
+)
+
+// How long a health-status message of somebody else holds.
+const (
+	reportAlone   = 30 * time.Second // after a single message
+	reportPeriods = 3                // else so many of its sender's intervals
+	reportMin     = time.Second      // an interval is taken to be at least this
+	reportMax     = time.Minute      // and at most this
+)
+
+// report is the last health-status of one sender about one instance.
+type report struct {
+	status   string
+	at       int64 // process clock
+	interval int64 // ns between the last two, 0 after a single one
+}
+
+func (r *report) holds(now int64) bool {
+	if r.interval == 0 {
+		return now-r.at <= int64(reportAlone)
+	}
+	return now-r.at <= reportPeriods*min(max(r.interval, int64(reportMin)), int64(reportMax))
+}
+
+// score is the newest health-score of an instance and when its facts were made.
+type score struct {
+	event.HealthScore
+	asOf int64 // process clock
+}
+
+type probeView struct {
+	at     time.Time
+	ok     bool
+	status int
+	body   string
+	took   time.Duration
+}
+
+// fact gathers what picker.Next wants. Called with the lock held.
+func (k *Keeper) fact(s *service, l *upstream.Live, now int64) picker.Fact {
+	key := member{l.Service, l.Instance}
+	f := picker.Fact{Draining: k.overrides[key].draining}
+	if in := s.instances[l.Instance]; in != nil {
+		f.Probe = in.probe
+	}
+	for _, r := range k.reports[key] {
+		if !r.holds(now) {
+			continue
+		}
+		switch r.status {
+		case event.StatusDraining:
+			f.Draining = true
+		case event.StatusUnhealthy:
+			f.Unhealthy = true
+		}
+	}
+	if sc, ok := k.scores[key]; ok {
+		f.Telemetry = picker.Telemetry{
+			Capacity: sc.Capacity.Or(0), ErrorRate: sc.ErrorRate.Or(0), Samples: sc.Samples,
+			Utilization: sc.Utilization.Or(0), AsOf: sc.asOf, PeriodNs: int64(sc.PeriodMs * 1e6),
+		}
+	}
+	return f
+}
+
+// ObserveProbe takes a result of our own checks.
+func (k *Keeper) ObserveProbe(r probe.Result) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.services[r.Service]
+	if s == nil || s.instances[r.Instance] == nil || s.instances[r.Instance].live.Generation != r.Generation {
+		return
+	}
+	in := s.instances[r.Instance]
+	in.last = probeView{at: r.At, ok: r.OK, status: r.StatusCode, body: r.Body, took: r.Took}
+	in.probe = picker.Failing
+	if r.Up {
+		in.probe = picker.Passing
+	}
+	if r.Changed {
+		k.Wake()
+	}
+}
+
+// AllowDown says whether a single failed event check may take an instance out:
+// under the cap of ejections, so that one bad moment of the network cannot take
+// out a pool.
+func (k *Keeper) AllowDown(t probe.Target) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.services[t.Service]
+	if s == nil {
+		return false
+	}
+	p := s.upstream.Pool()
+	out := 0
+	for i := range p.Members {
+		if o := p.Members[i].Out; o != upstream.In && o != upstream.Draining {
+			out++
+		}
+	}
+	return out < picker.MaxEjected(len(p.Members)) && len(p.Live) > 1
+}
+
+// ObserveStatus takes a health-status message. Our own are ignored: the probe
+// told us already.
+func (k *Keeper) ObserveStatus(h event.HealthStatus, reporter string) {
+	if reporter == k.cfg.Reporter && reporter != "" {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key := member{h.ServiceID, h.InstanceID}
+	if !k.known(key) {
+		return
+	}
+	if k.reports[key] == nil {
+		k.reports[key] = map[string]*report{}
+	}
+	now := k.cfg.Now()
+	r := k.reports[key][reporter]
+	if r == nil {
+		k.dropOld(key, now)
+		r = &report{}
+		k.reports[key][reporter] = r
+	} else {
+		r.interval = max(now-r.at, 1)
+	}
+	r.at = now
+	if r.status != h.Status {
+		r.status = h.Status
+		k.Wake()
+	}
+}
+
+// maxSenders bounds what strangers can make us remember of one instance.
+const maxSenders = 64
+
+func (k *Keeper) dropOld(key member, now int64) {
+	for sender, r := range k.reports[key] {
+		if !r.holds(now) || len(k.reports[key]) >= maxSenders {
+			delete(k.reports[key], sender)
+		}
+	}
+}
+
+func (k *Keeper) known(key member) bool {
+	s := k.services[key.service]
+	return s != nil && s.instances[key.instance] != nil
+}
+
+// ObserveScore takes a health-score; an older one than is known changes nothing.
+func (k *Keeper) ObserveScore(h event.HealthScore) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key := member{h.ServiceID, h.InstanceID}
+	if !k.known(key) {
+		return
+	}
+	if have, ok := k.scores[key]; ok && have.Seq >= h.Seq && !h.AsOf.After(have.AsOf) {
+		return
+	}
+	// The age runs on our clock from here; what the record took to get here is
+	// added. A clock ahead of ours counts as no delay.
+	delay := max(0, k.cfg.Wall().Sub(h.AsOf))
+	k.scores[key] = score{HealthScore: h, asOf: max(1, k.cfg.Now()-int64(delay))}
+}
+
+// Override applies an operator's change to an instance. Overrides hold until
+// they are taken back, also for instances that do not exist yet.
+func (k *Keeper) Override(o event.Override) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key := member{o.ServiceID, o.InstanceID}
+	current := k.overrides[key]
+	switch o.Action {
+	case event.ActionDrain:
+		current.draining = true
+	case event.ActionUndrain:
+		current.draining = false
+	case event.ActionWeight:
+		current.weight = o.Weight.Or(0)
+	}
+	k.overrides[key] = current
+	if current == (override{}) {
+		delete(k.overrides, key)
+	}
+	if s := k.services[o.ServiceID]; s != nil {
+		k.reweigh(s)
+		k.rebuild(s, k.cfg.Now())
+	}
+}
+
+// SetOverrides replaces all overrides, after the whole log was read again.
+func (k *Keeper) SetOverrides(all []event.Override) {
+	k.mu.Lock()
+	k.overrides = map[member]override{}
+	k.mu.Unlock()
+	for _, o := range all {
+		k.Override(o)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range k.services {
+		k.reweigh(s)
+	}
+	k.rebuildAll(k.cfg.Now())
+}
+
+func (k *Keeper) reweigh(s *service) {
+	for i, in := range s.config.Instances {
+		s.spec.Entries[i].Weight = in.Weight
+		if o := k.overrides[member{s.config.ID, in.ID}]; o.weight > 0 {
+			s.spec.Entries[i].Weight = o.weight
+		}
+	}
+}
+
+// Targets lists what to probe.
+func (k *Keeper) Targets() []probe.Target {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var out []probe.Target
+	for _, s := range k.services {
+		h := s.config.HealthCheck
+		if h == nil {
+			continue
+		}
+		for _, in := range s.config.Instances {
+			out = append(out, probe.Target{
+				Service: s.config.ID, Instance: in.ID, Addr: in.Address, Generation: s.instances[in.ID].live.Generation,
+				Check: h.Type, Path: h.Path, Host: h.Host, Statuses: statuses(h.Statuses),
+				Interval: h.Interval, Timeout: h.Timeout, Rise: h.HealthyThreshold, Fall: h.UnhealthyThreshold,
+			})
+		}
+	}
+	return out
+}

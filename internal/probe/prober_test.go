@@ -1,0 +1,122 @@
+package probe
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestStandingChangesOnlyAfterItsThreshold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rise, fall := rapid.IntRange(1, 5).Draw(t, "rise"), rapid.IntRange(1, 5).Draw(t, "fall")
+		var s Standing
+		var history []bool
+		for i := range rapid.IntRange(1, 60).Draw(t, "n") {
+			ok := rapid.Bool().Draw(t, "ok")
+			was := s.Up
+			changed := s.Take(ok, false, rise, fall)
+			history = append(history, ok)
+			if i == 0 {
+				if !changed || s.Up != ok {
+					t.Fatal("the first check decides")
+				}
+				continue
+			}
+			if changed != (s.Up != was) {
+				t.Fatal("changed does not tell the truth")
+			}
+			if changed {
+				need := fall
+				if s.Up {
+					need = rise
+				}
+				for _, h := range history[max(0, len(history)-need):] {
+					if h != s.Up {
+						t.Fatalf("changed to %v against its last %d checks", s.Up, need)
+					}
+				}
+			}
+		}
+	})
+}
+
+func target(addr string) Target {
+	return Target{Service: "s", Instance: "i", Addr: addr, Check: "http", Path: "/health", Interval: 20 * time.Millisecond, Timeout: 2 * time.Second, Rise: 2, Fall: 3}
+}
+
+// start runs a prober on one target and gives its results.
+func start(t *testing.T, target Target, allow bool) (*Prober, chan Result) {
+	results := make(chan Result, 1000)
+	p := New(Config{OnResult: func(r Result) { results <- r }, AllowDown: func(Target) bool { return allow }})
+	p.Set([]Target{target})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- p.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return p, results
+}
+
+func await(t *testing.T, results chan Result, what string, ok func(Result) bool) Result {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		select {
+		case r := <-results:
+			if ok(r) {
+				return r
+			}
+		case <-deadline:
+			t.Fatalf("no result with %s", what)
+		}
+	}
+}
+
+func TestHTTPCheckFollowsTheInstance(t *testing.T) {
+	var sick atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if sick.Load() {
+			w.WriteHeader(503)
+		}
+		w.Write([]byte(strings.Repeat("x", 1000)))
+	}))
+	defer server.Close()
+	_, results := start(t, target(server.Listener.Addr().String()), false)
+	r := await(t, results, "up", func(r Result) bool { return r.Up })
+	if r.StatusCode != 200 || len(r.Body) != maxBody {
+		t.Errorf("status %d, %d bytes, want 200, %d", r.StatusCode, len(r.Body), maxBody)
+	}
+	sick.Store(true)
+	await(t, results, "down", func(r Result) bool { return r.Changed && !r.Up && r.StatusCode == 503 })
+	sick.Store(false)
+	await(t, results, "up again", func(r Result) bool { return r.Changed && r.Up })
+}
+
+func TestEventCheckTakesOutAtOnceWhereAllowed(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tg := target(listener.Addr().String())
+	tg.Check, tg.Path, tg.Interval, tg.Fall = "tcp", "", time.Second, 100
+	p, results := start(t, tg, true)
+	await(t, results, "up", func(r Result) bool { return r.Up })
+	listener.Close()
+	p.Check("s", "i")
+	r := await(t, results, "down by event", func(r Result) bool { return r.Event })
+	if r.Up || !r.Changed || r.Body != "connection refused" {
+		t.Fatalf("got up %v changed %v %q", r.Up, r.Changed, r.Body)
+	}
+}

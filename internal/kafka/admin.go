@@ -1,0 +1,120 @@
+package kafka
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Admin asks a cluster about itself. Every call is bounded by its context and
+// by Config.RequestTimeout. It is safe for concurrent use.
+type Admin struct {
+	cfg    Config
+	client *kgo.Client
+	adm    *kadm.Client
+}
+
+// NewAdmin checks cfg and makes a client; it does not dial.
+func NewAdmin(cfg Config) (*Admin, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("kafka admin: %w", err)
+	}
+	c, err := kgo.NewClient(cfg.Options()...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka admin: %w", err)
+	}
+	return &Admin{cfg: cfg, client: c, adm: kadm.NewClient(c)}, nil
+}
+
+// Close releases the connections.
+func (a *Admin) Close() { a.client.Close() }
+
+// Client gives the packages that may import the client library its full
+// reach. It is closed with a.
+func (a *Admin) Client() *kgo.Client { return a.client }
+
+// Cluster identifies a cluster and the asked topics.
+type Cluster struct {
+	ID      string
+	Brokers int
+	Topics  map[string]Topic // only those that exist
+}
+
+// Topic identifies one topic. A topic that was deleted and created again has
+// another ID.
+type Topic struct {
+	ID         string // 32 hex digits
+	Partitions int32
+}
+
+// Describe returns the cluster and those of the named topics that exist; with
+// no names, all topics that are not internal to Kafka.
+func (a *Admin) Describe(ctx context.Context, topics ...string) (Cluster, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.RequestTimeout)
+	defer cancel()
+	m, err := a.adm.Metadata(ctx, topics...)
+	if err != nil {
+		return Cluster{}, fmt.Errorf("ask for topics: %w", err)
+	}
+	c := Cluster{ID: m.Cluster, Brokers: len(m.Brokers), Topics: map[string]Topic{}}
+	for name, t := range m.Topics {
+		if errors.Is(t.Err, kerr.UnknownTopicOrPartition) || (len(topics) == 0 && t.IsInternal) {
+			continue
+		}
+		if t.Err != nil {
+			return Cluster{}, fmt.Errorf("topic %s: %w", name, t.Err)
+		}
+		c.Topics[name] = Topic{ID: hex.EncodeToString(t.ID[:]), Partitions: int32(len(t.Partitions))}
+	}
+	return c, nil
+}
+
+// Ping succeeds when a topic listing does: the broker is there and answers
+// for its data.
+func (a *Admin) Ping(ctx context.Context) error {
+	_, err := a.Describe(ctx)
+	return err
+}
+
+// StartOffsets returns the oldest offset of every partition.
+func (a *Admin) StartOffsets(ctx context.Context, topics ...string) (map[TopicPartition]int64, error) {
+	return a.list(ctx, topics, a.adm.ListStartOffsets)
+}
+
+// EndOffsets returns the offset that the next record of every partition will
+// get, open transactions left out.
+func (a *Admin) EndOffsets(ctx context.Context, topics ...string) (map[TopicPartition]int64, error) {
+	return a.list(ctx, topics, a.adm.ListCommittedOffsets)
+}
+
+// OffsetsAt returns, for every partition, the first offset whose timestamp is
+// ts or later; the end offset where there is none.
+func (a *Admin) OffsetsAt(ctx context.Context, ts time.Time, topics ...string) (map[TopicPartition]int64, error) {
+	return a.list(ctx, topics, func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
+		return a.adm.ListOffsetsAfterMilli(ctx, ts.UnixMilli(), topics...)
+	})
+}
+
+func (a *Admin) list(ctx context.Context, topics []string, call func(context.Context, ...string) (kadm.ListedOffsets, error)) (map[TopicPartition]int64, error) {
+	if len(topics) == 0 {
+		return map[TopicPartition]int64{}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.RequestTimeout)
+	defer cancel()
+	listed, err := call(ctx, topics...)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list offsets: %w", err)
+	}
+	out := make(map[TopicPartition]int64, len(listed))
+	listed.Each(func(o kadm.ListedOffset) { out[TopicPartition{o.Topic, o.Partition}] = o.Offset })
+	return out, nil
+}

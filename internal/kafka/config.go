@@ -1,0 +1,150 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/smartlb/smartlb/internal/backoff"
+)
+
+// MaxValueBytes is the largest record value that our clients send: the 10 MB
+// that the topics promise. Kafka limits whole batches, so brokers and topics
+// are configured to MaxBatchBytes, which leaves room for key, headers and
+// framing.
+const MaxValueBytes = 10_485_760
+
+// MaxBatchBytes is the broker and topic limit that lets a value of
+// MaxValueBytes through: 11 MiB.
+const MaxBatchBytes = 11_534_336
+
+// maxDecompressedBytes bounds what one fetched batch may decompress to. It is
+// six full batches: generous to honest producers, deadly to compression bombs.
+const maxDecompressedBytes = 64 << 20
+
+// Config says where the brokers are and how records travel. Start from
+// Default.
+type Config struct {
+	Brokers            []string      // host:port of the first brokers to ask; default localhost:9092
+	ClientID           string        // shown in broker logs and group listings; default smartlb
+	Linger             time.Duration // longest wait for a fuller batch; default 20 ms, 0 sends at once
+	BatchMaxBytes      int32         // largest batch; default and ceiling MaxBatchBytes
+	Compression        string        // none, gzip, snappy, lz4 or zstd; default zstd
+	MaxBufferedRecords int           // records a producer holds before it drops; default 50,000
+	MaxBufferedBytes   int           // bytes a producer holds before it drops; default 64 MiB
+	DialTimeout        time.Duration // one connection attempt; default 5 s
+	RequestTimeout     time.Duration // one request with its retries; default 15 s
+	DeliveryTimeout    time.Duration // longest time a record waits for delivery before it is dropped; default 30 s
+	Retry              backoff.Policy
+}
+
+// Default returns the configuration for a broker on this machine.
+func Default() Config {
+	return Config{
+		Brokers:            []string{"localhost:9092"},
+		ClientID:           "smartlb",
+		Linger:             20 * time.Millisecond,
+		BatchMaxBytes:      MaxBatchBytes,
+		Compression:        "zstd",
+		MaxBufferedRecords: 50_000,
+		MaxBufferedBytes:   64 << 20,
+		DialTimeout:        5 * time.Second,
+		RequestTimeout:     15 * time.Second,
+		DeliveryTimeout:    30 * time.Second,
+		Retry:              backoff.Policy{Base: 100 * time.Millisecond, Max: 5 * time.Second, Factor: 2},
+	}
+}
+
+// Compressions lists the accepted names of Config.Compression.
+func Compressions() []string { return []string{"none", "gzip", "snappy", "lz4", "zstd"} }
+
+// Validate reports every mistake at once, each with its field.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(c.Brokers) == 0 {
+		bad("brokers: at least one host:port is needed")
+	}
+	for i, b := range c.Brokers {
+		if host, port, err := net.SplitHostPort(b); err != nil || host == "" || port == "" {
+			bad("brokers[%d]: %q is not host:port", i, b)
+		}
+	}
+	if c.Linger < 0 || c.Linger > time.Minute {
+		bad("linger: %v is not between 0 and 1m", c.Linger)
+	}
+	if c.BatchMaxBytes < 1<<10 || c.BatchMaxBytes > MaxBatchBytes {
+		bad("batchMaxBytes: %d is not between 1024 and %d", c.BatchMaxBytes, MaxBatchBytes)
+	}
+	if !slices.Contains(Compressions(), c.Compression) {
+		bad("compression: %q is not one of %v", c.Compression, Compressions())
+	}
+	if c.MaxBufferedRecords < 1 {
+		bad("maxBufferedRecords: %d is not positive", c.MaxBufferedRecords)
+	}
+	if c.MaxBufferedBytes < int(c.BatchMaxBytes) {
+		bad("maxBufferedBytes: %d is less than one batch of %d", c.MaxBufferedBytes, c.BatchMaxBytes)
+	}
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{{"dialTimeout", c.DialTimeout}, {"requestTimeout", c.RequestTimeout}, {"deliveryTimeout", c.DeliveryTimeout}} {
+		if d.d <= 0 {
+			bad("%s: %v is not positive", d.name, d.d)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Options are the settings that every client of this program shares.
+func (c Config) Options() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.SeedBrokers(c.Brokers...),
+		kgo.ClientID(c.ClientID),
+		kgo.SoftwareNameAndVersion("smartlb", "1"),
+		kgo.DialTimeout(c.DialTimeout),
+		kgo.RetryTimeout(c.RequestTimeout),
+		kgo.RequestTimeoutOverhead(c.RequestTimeout),
+		kgo.RetryBackoffFn(func(n int) time.Duration { return c.Retry.Delay(n-1, jitter()) }),
+		kgo.MetadataMinAge(250 * time.Millisecond), // a lost leader is noticed soon; a storm is not
+		kgo.MetadataMaxAge(time.Minute),
+		kgo.DisableClientMetrics(),
+		kgo.ConsiderMissingTopicDeletedAfter(3 * time.Second),
+	}
+}
+
+func (c Config) codec() kgo.CompressionCodec {
+	switch c.Compression {
+	case "none":
+		return kgo.NoCompression()
+	case "gzip":
+		return kgo.GzipCompression()
+	case "snappy":
+		return kgo.SnappyCompression()
+	case "lz4":
+		return kgo.Lz4Compression()
+	default:
+		return kgo.ZstdCompression()
+	}
+}
+
+// readOptions bound the memory of a consuming client. Both offset options are
+// set everywhere: the library's default for the second rewinds a minute.
+func readOptions() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // positions pass transaction markers; they are not delivered
+		kgo.KeepRetryableFetchErrors(),
+		kgo.FetchMaxWait(500 * time.Millisecond),
+		kgo.FetchMaxBytes(16 << 20),
+		kgo.FetchMaxPartitionBytes(MaxBatchBytes),
+		kgo.MaxConcurrentFetches(2),
+		kgo.MaxDecompressBatchBytes(maxDecompressedBytes),
+	}
+}

@@ -1,0 +1,275 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// ErrTooLarge refuses a value of more than MaxValueBytes.
+var ErrTooLarge = fmt.Errorf("value is larger than %d bytes", MaxValueBytes)
+
+// ErrClosed is returned by a closed client.
+var ErrClosed = errors.New("kafka client is closed")
+
+// Producer sends records with all replicas acknowledging and, by key, the
+// partitioner that Java clients use (murmur2). It is safe for concurrent use.
+// Close it when done.
+type Producer struct {
+	cfg   Config
+	log   *slog.Logger
+	count counters
+
+	mu       sync.RWMutex // guards client and the fields below
+	client   *kgo.Client
+	closed   bool
+	failures int       // replacements in a row without a delivery in between
+	replaced time.Time // when the client was last replaced
+	stale    bool      // the broker no longer knows a topic as the client does
+	retiring sync.WaitGroup
+
+	expires atomic.Pointer[expiry]
+}
+
+// expiry ends the records of one second. The library's own delivery timeout
+// counts from a record's timestamp, so it would drop every record that is
+// about the past; a context each would cost a timer each.
+type expiry struct {
+	ctx context.Context
+	at  time.Time
+}
+
+// expiry returns a context that ends between one delivery timeout and a second
+// more from now.
+func (p *Producer) expiry(now time.Time) context.Context {
+	e := p.expires.Load()
+	if e != nil && e.at.Sub(now) >= p.cfg.DeliveryTimeout {
+		return e.ctx
+	}
+	fresh := &expiry{at: now.Add(p.cfg.DeliveryTimeout + time.Second)}
+	var free context.CancelFunc
+	fresh.ctx, free = context.WithDeadline(context.Background(), fresh.at)
+	context.AfterFunc(fresh.ctx, free)
+	p.expires.Store(fresh)
+	return fresh.ctx
+}
+
+// NewProducer checks cfg and makes a producer. It does not dial: the first
+// record does.
+func NewProducer(cfg Config, log *slog.Logger) (*Producer, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("kafka producer: %w", err)
+	}
+	p := &Producer{cfg: cfg, log: log}
+	c, err := p.dial()
+	if err != nil {
+		return nil, err
+	}
+	p.client = c
+	return p, nil
+}
+
+func (p *Producer) dial() (*kgo.Client, error) {
+	c, err := kgo.NewClient(append(p.cfg.Options(),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerLinger(p.cfg.Linger),
+		kgo.ProducerBatchMaxBytes(p.cfg.BatchMaxBytes),
+		kgo.ProducerBatchCompression(p.cfg.codec(), kgo.NoCompression()),
+		kgo.MaxBufferedRecords(p.cfg.MaxBufferedRecords),
+		kgo.MaxBufferedBytes(p.cfg.MaxBufferedBytes),
+		kgo.AllowIdempotentProduceCancellation(), // a record's delivery time is bounded even when the broker never answers
+		kgo.UnknownTopicRetries(4),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka producer: %w", err)
+	}
+	return c, nil
+}
+
+// Send queues r and returns at once. It reports false, and counts the drop by
+// topic and reason, when the queue is full, the value is too large or the
+// producer is closed. A delivery that fails later is counted in the same way.
+// The caller must not change r's bytes afterwards.
+func (p *Producer) Send(r Record) bool {
+	t := p.count.topic(r.Topic)
+	t.sent.Add(1)
+	if len(r.Value) > MaxValueBytes {
+		t.drop(ReasonTooLarge)
+		return false
+	}
+	p.renew()
+	p.mu.RLock()
+	client, closed := p.client, p.closed
+	p.mu.RUnlock()
+	switch {
+	case closed:
+		t.drop(ReasonClosed)
+		return false
+	case client.BufferedProduceRecords() >= int64(p.cfg.MaxBufferedRecords),
+		client.BufferedProduceBytes()+int64(r.size()) > int64(p.cfg.MaxBufferedBytes):
+		// Looked at before TryProduce does, so that the answer is exact but
+		// for races between senders; those end in the same count.
+		t.drop(ReasonBufferFull)
+		return false
+	}
+	client.TryProduce(p.expiry(time.Now()), toKgo(r), func(_ *kgo.Record, err error) { p.settle(t, err) })
+	return true
+}
+
+// SendSync sends r and waits until all replicas have it, ctx ends or the
+// delivery timeout passes. It returns r with its partition, offset and
+// timestamp.
+func (p *Producer) SendSync(ctx context.Context, r Record) (Record, error) {
+	t := p.count.topic(r.Topic)
+	t.sent.Add(1)
+	if len(r.Value) > MaxValueBytes {
+		t.drop(ReasonTooLarge)
+		return r, fmt.Errorf("produce to %s: %w", r.Topic, ErrTooLarge)
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.DeliveryTimeout)
+	defer cancel()
+	for attempt := 0; ; attempt++ {
+		p.renew()
+		p.mu.RLock()
+		client, closed := p.client, p.closed
+		p.mu.RUnlock()
+		if closed {
+			t.drop(ReasonClosed)
+			return r, fmt.Errorf("produce to %s: %w", r.Topic, ErrClosed)
+		}
+		sent, err := client.ProduceSync(ctx, toKgo(r)).First()
+		retry := attempt == 0 && ctx.Err() == nil && (isGone(err) || errors.Is(err, kgo.ErrClientClosed))
+		if retry && errors.Is(err, kerr.UnknownTopicID) {
+			p.markStale()
+			continue
+		}
+		if retry && errors.Is(err, kgo.ErrClientClosed) {
+			continue // replaced under us
+		}
+		p.settle(t, err)
+		if err != nil {
+			return r, fmt.Errorf("produce to %s: %w", r.Topic, err)
+		}
+		r.Partition, r.Offset, r.Timestamp = sent.Partition, sent.Offset, sent.Timestamp
+		return r, nil
+	}
+}
+
+// settle counts how a record ended.
+func (p *Producer) settle(t *topicCount, err error) {
+	if err == nil {
+		t.delivered.Add(1)
+		p.recovered()
+		return
+	}
+	t.drop(reasonOf(err))
+	if isGone(err) {
+		p.markStale()
+	}
+}
+
+// isGone reports errors that this client will not recover from: the topic that
+// it knows is not the topic that the broker has.
+func isGone(err error) bool {
+	return errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition)
+}
+
+func (p *Producer) markStale() {
+	p.mu.Lock()
+	p.stale = true
+	p.mu.Unlock()
+}
+
+func (p *Producer) recovered() {
+	p.mu.RLock()
+	clean := p.failures == 0 && !p.stale
+	p.mu.RUnlock()
+	if clean {
+		return
+	}
+	p.mu.Lock()
+	p.failures = 0
+	p.mu.Unlock()
+}
+
+// renew replaces a client whose topics are gone, at most once per back-off
+// step. What the old client still holds fails and is counted.
+func (p *Producer) renew() {
+	p.mu.RLock()
+	due := p.stale && !p.closed && time.Since(p.replaced) >= p.pause()
+	p.mu.RUnlock()
+	if !due {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.stale || p.closed || time.Since(p.replaced) < p.pause() {
+		return
+	}
+	next, err := p.dial()
+	if err != nil {
+		return // the configuration was valid before; there is nothing better than the old client
+	}
+	old := p.client
+	p.client, p.stale, p.replaced = next, false, time.Now()
+	p.failures++
+	p.log.Warn("kafka topic is gone or was created again, producing with a new client", "replacements", p.failures)
+	p.retiring.Add(1)
+	go func() {
+		defer p.retiring.Done()
+		old.Close()
+	}()
+}
+
+func (p *Producer) pause() time.Duration {
+	if p.failures == 0 {
+		return 0
+	}
+	return p.cfg.Retry.Delay(p.failures, 0.5)
+}
+
+// Stats returns the counts since the start.
+func (p *Producer) Stats() ProducerStats {
+	s := p.count.snapshot()
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	s.BufferedRecords = p.client.BufferedProduceRecords()
+	s.BufferedBytes = p.client.BufferedProduceBytes()
+	return s
+}
+
+// Flush waits until everything queued is delivered or dropped, or ctx ends.
+func (p *Producer) Flush(ctx context.Context) error {
+	p.mu.RLock()
+	client := p.client
+	p.mu.RUnlock()
+	return client.Flush(ctx)
+}
+
+// Close delivers what is queued until ctx ends, drops and counts the rest. It
+// may be called more than once; the producer refuses records from then on.
+func (p *Producer) Close(ctx context.Context) error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	client := p.client
+	p.mu.Unlock()
+	err := client.Flush(ctx)
+	client.Close()
+	p.retiring.Wait()
+	if err != nil {
+		return fmt.Errorf("flush kafka producer: %w", err)
+	}
+	return nil
+}

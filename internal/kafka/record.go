@@ -1,0 +1,78 @@
+package kafka
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Header is one record header. Kafka allows several with one key.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// Record is one message. Partition and Offset are set on what was read or
+// acknowledged and ignored on what is sent. A zero Timestamp means now.
+type Record struct {
+	Topic      string
+	Partition  int32
+	Offset     int64
+	Key, Value []byte
+	Headers    []Header
+	Timestamp  time.Time
+}
+
+// Header returns the value of the last header called key, and whether there
+// is one.
+func (r Record) Header(key string) ([]byte, bool) {
+	for i := len(r.Headers) - 1; i >= 0; i-- {
+		if r.Headers[i].Key == key {
+			return r.Headers[i].Value, true
+		}
+	}
+	return nil, false
+}
+
+// TopicPartition names one partition.
+type TopicPartition struct {
+	Topic     string
+	Partition int32
+}
+
+func fromKgo(r *kgo.Record) Record {
+	out := Record{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
+		Key: r.Key, Value: r.Value, Timestamp: r.Timestamp,
+	}
+	if len(r.Headers) > 0 {
+		out.Headers = make([]Header, len(r.Headers))
+		for i, h := range r.Headers {
+			out.Headers[i] = Header(h)
+		}
+	}
+	return out
+}
+
+func toKgo(r Record) *kgo.Record {
+	out := &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Timestamp: r.Timestamp}
+	if len(r.Headers) > 0 {
+		out.Headers = make([]kgo.RecordHeader, len(r.Headers))
+		for i, h := range r.Headers {
+			out.Headers[i] = kgo.RecordHeader(h)
+		}
+	}
+	return out
+}
+
+// size is what a record counts for against a byte limit.
+func (r Record) size() int {
+	n := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	return n
+}
+
+func jitter() float64 { return rand.Float64() }

@@ -1,0 +1,124 @@
+// Package kafkatest gives tests a Kafka cluster in this process.
+//
+// Tests of packages that talk to Kafka start one with New, which listens on a
+// free loopback port and is closed with the test. It is the bare in-memory
+// broker of the client library without the guards of package broker: use it
+// for fault injection and speed, and package broker where its guards matter.
+package kafkatest
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// Cluster is a one-broker cluster whose address survives Stop and Start.
+type Cluster struct {
+	t    testing.TB
+	dir  string
+	addr string
+
+	mu    sync.Mutex
+	fake  *kfake.Cluster
+	conns map[net.Conn]struct{}
+}
+
+// New starts a cluster with the given topics, written "name:partitions".
+// Records live in a temporary directory, so they survive Stop and Start.
+func New(t testing.TB, topics ...string) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, dir: t.TempDir(), addr: "127.0.0.1:0"}
+	c.Start(topics...)
+	t.Cleanup(c.Stop)
+	return c
+}
+
+// Addr is the broker's address.
+func (c *Cluster) Addr() string { return c.addr }
+
+// Fake is the running broker, for fault injection; nil while stopped.
+func (c *Cluster) Fake() *kfake.Cluster {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fake
+}
+
+// Start starts a stopped cluster on its old address.
+func (c *Cluster) Start(topics ...string) {
+	c.t.Helper()
+	opts := []kfake.Opt{
+		kfake.NumBrokers(1), kfake.DataDir(c.dir),
+		kfake.BrokerConfigs(map[string]string{"message.max.bytes": "11534336", "log.cleaner.backoff.ms": "9000000000000"}),
+		kfake.ListenFn(func(_, _ string) (net.Listener, error) {
+			ln, err := net.Listen("tcp", c.addr)
+			if err != nil {
+				return nil, err
+			}
+			c.addr = ln.Addr().String()
+			return &listener{Listener: ln, cluster: c}, nil
+		}),
+	}
+	for _, spec := range topics {
+		name, parts, _ := strings.Cut(spec, ":")
+		n := int32(1)
+		if parts != "" {
+			if _, err := fmt.Sscanf(parts, "%d", &n); err != nil {
+				c.t.Fatalf("topic %q: %v", spec, err)
+			}
+		}
+		opts = append(opts, kfake.SeedTopics(n, name))
+	}
+	fake, err := kfake.NewCluster(opts...)
+	if err != nil {
+		c.t.Fatalf("start kafka for the test: %v", err)
+	}
+	c.mu.Lock()
+	c.fake, c.conns = fake, map[net.Conn]struct{}{}
+	c.mu.Unlock()
+}
+
+// Stop closes the cluster and all its connections. It may be called twice.
+func (c *Cluster) Stop() {
+	c.mu.Lock()
+	fake := c.fake
+	c.fake = nil
+	c.mu.Unlock()
+	if fake == nil {
+		return
+	}
+	fake.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn := range c.conns {
+		conn.Close()
+	}
+}
+
+// Wipe makes a stopped cluster forget everything: it will come back empty,
+// with new topic ids.
+func (c *Cluster) Wipe() { c.dir = c.t.TempDir() }
+
+// listener remembers its connections, because the broker's own Close leaves
+// their readers blocked.
+type listener struct {
+	net.Listener
+	cluster *Cluster
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := l.cluster
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conns != nil {
+		c.conns[conn] = struct{}{}
+	}
+	return conn, nil
+}

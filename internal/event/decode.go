@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -10,8 +11,6 @@ import (
 	"strings"
 	"time"
 )
-
-var errMissing = errors.New("missing")
 
 var (
 	timeType     = reflect.TypeFor[time.Time]()
@@ -82,14 +81,17 @@ func (s *scanner) value(v reflect.Value) error {
 		s.peek()
 		start := s.i
 		s.skip()
-		v.SetBytes(slices.Clone(s.b[start:s.i]))
+		var compact bytes.Buffer
+		if s.err == nil && json.Compact(&compact, s.b[start:s.i]) == nil {
+			v.SetBytes(compact.Bytes())
+		}
 		return nil
 	case bytesType:
 		text, err := s.stringValue()
 		if err != nil {
 			return err
 		}
-		b, err := base64.StdEncoding.Strict().DecodeString(text)
+		b, err := base64.StdEncoding.DecodeString(text)
 		if err != nil || strings.ContainsAny(text, "\r\n") {
 			return errors.New("want base64")
 		}
@@ -124,7 +126,7 @@ func (s *scanner) value(v reflect.Value) error {
 		return err
 	case reflect.Uint64:
 		n, err := s.wholeValue()
-		v.SetUint(uint64(n))
+		v.SetUint(n)
 		return err
 	case reflect.Struct:
 		return s.object(v)
@@ -137,12 +139,12 @@ func (s *scanner) value(v reflect.Value) error {
 }
 
 // wholeValue reads a number without a fraction; 200.0 is one, as in JSON Schema.
-func (s *scanner) wholeValue() (float64, error) {
+func (s *scanner) wholeValue() (uint64, error) {
 	n, err := s.numberValue()
-	if err == nil && n != float64(int64(n)) {
+	if err == nil && n != float64(uint64(n)) {
 		return 0, fmt.Errorf("%v is not a whole number", n)
 	}
-	return n, err
+	return uint64(n), err
 }
 
 func (s *scanner) array(v reflect.Value) error {
@@ -152,7 +154,9 @@ func (s *scanner) array(v reflect.Value) error {
 	var bad []error
 	for ok := s.open('[', ']'); ok; ok = s.more(']') {
 		e := reflect.New(v.Type().Elem()).Elem()
-		bad = append(bad, at(fmt.Sprintf("[%d]", v.Len()), s.value(e)))
+		if err := s.value(e); err != nil && len(bad) < maxErrors {
+			bad = append(bad, at(fmt.Sprintf("[%d]", v.Len()), err))
+		}
 		v.Set(reflect.Append(v, e))
 	}
 	return errors.Join(bad...)
@@ -179,42 +183,5 @@ func (s *scanner) mapping(v reflect.Value) error {
 		}
 		v.SetMapIndex(reflect.ValueOf(k), e)
 	}
-	var all []error
-	for _, err := range bad {
-		all = append(all, err)
-	}
-	slices.SortFunc(all, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(all...)
+	return joinMap(bad)
 }
-
-// at puts a field's name before each of its errors, so that a message names the path: metrics.errorRate: ...
-func at(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []error
-		for _, e := range many.Unwrap() {
-			all = append(all, at(name, e))
-		}
-		return errors.Join(all...)
-	}
-	var inner *fieldError
-	if errors.As(err, &inner) {
-		path := name + "." + inner.path
-		if strings.HasPrefix(inner.path, "[") {
-			path = name + inner.path
-		}
-		return &fieldError{path: path, err: inner.err}
-	}
-	return &fieldError{path: name, err: err}
-}
-
-// fieldError is one thing wrong with one field.
-type fieldError struct {
-	path string
-	err  error
-}
-
-func (e *fieldError) Error() string { return e.path + ": " + e.err.Error() }
-func (e *fieldError) Unwrap() error { return e.err }

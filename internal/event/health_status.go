@@ -43,14 +43,8 @@ func (h HealthStatus) Encode() ([]byte, error) {
 
 // AppendJSON appends the JSON form of a valid message to dst.
 func (h HealthStatus) AppendJSON(dst []byte) []byte {
-	return appendObject(dst, reflect.ValueOf(&h).Elem())
+	return appendHealthStatus(dst, &h)
 }
 
 // DecodeHealthStatus reads a message strictly; the error names every field that breaks a rule.
-func DecodeHealthStatus(b []byte) (HealthStatus, error) {
-	var h HealthStatus
-	if err := decode(b, &h); err != nil {
-		return HealthStatus{}, err
-	}
-	return h, nil
-}
+func DecodeHealthStatus(b []byte) (HealthStatus, error) { return decodeHealthStatus(b) }

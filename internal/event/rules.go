@@ -9,7 +9,7 @@ import (
 
 func (m *ServiceMetrics) rules() error {
 	if m.InstanceID == InstanceAll {
-		return at("instanceId", fmt.Errorf("%q stands for all instances and names none", InstanceAll))
+		return at("instanceId", errInstanceAll)
 	}
 	return nil
 }
@@ -23,7 +23,7 @@ func (m *Metrics) rules() error {
 
 func (h *HealthStatus) rules() error {
 	if h.InstanceID == InstanceAll {
-		return at("instanceId", fmt.Errorf("%q stands for all instances and names none", InstanceAll))
+		return at("instanceId", errInstanceAll)
 	}
 	return nil
 }

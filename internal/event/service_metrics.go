@@ -38,14 +38,8 @@ func (m ServiceMetrics) Encode() ([]byte, error) {
 
 // AppendJSON appends the JSON form of a valid message to dst.
 func (m ServiceMetrics) AppendJSON(dst []byte) []byte {
-	return appendObject(dst, reflect.ValueOf(&m).Elem())
+	return appendServiceMetrics(dst, &m)
 }
 
 // DecodeServiceMetrics reads a message strictly; the error names every field that breaks a rule.
-func DecodeServiceMetrics(b []byte) (ServiceMetrics, error) {
-	var m ServiceMetrics
-	if err := decode(b, &m); err != nil {
-		return ServiceMetrics{}, err
-	}
-	return m, nil
-}
+func DecodeServiceMetrics(b []byte) (ServiceMetrics, error) { return decodeServiceMetrics(b) }

@@ -1,0 +1,95 @@
+package h1
+
+import "strconv"
+
+// AppendHead writes the head that is forwarded for r: request line in
+// origin-form with the canonical path, Host, the fields that cross a proxy
+// except those whose kind is in drop, the framing, and for a WebSocket
+// handshake its upgrade. The empty line is left to the caller, who adds its own
+// fields first; AppendEnd writes it.
+func (r *Request) AppendHead(dst []byte, drop Kinds) []byte {
+	dst = append(dst, r.method...)
+	dst = append(dst, ' ')
+	dst = r.AppendTarget(dst)
+	dst = append(dst, " HTTP/1.1\r\nHost: "...)
+	dst = append(dst, r.host...)
+	dst = append(dst, "\r\n"...)
+	dst = r.AppendFields(dst, drop)
+	switch {
+	case r.WebSocket:
+		dst = append(dst, "Connection: Upgrade\r\nUpgrade: websocket\r\n"...)
+	case r.Body == ByChunks:
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	case r.Body == ByLength:
+		dst = appendLength(dst, r.Length)
+	case r.count(ContentLength) > 0:
+		dst = appendLength(dst, 0) // said to be empty, as a POST should
+	}
+	return dst
+}
+
+// AppendTarget writes the canonical path and the query.
+func (r *Request) AppendTarget(dst []byte) []byte {
+	dst = append(dst, r.path...)
+	if r.query != nil {
+		dst = append(dst, '?')
+		dst = append(dst, r.query...)
+	}
+	return dst
+}
+
+// AppendHead writes status line and the fields that cross a proxy. Framing is
+// the caller's (AppendLength, AppendChunkedField): it depends on the client.
+func (r *Response) AppendHead(dst []byte, drop Kinds) []byte {
+	dst = AppendStatusLine(dst, r.Status, r.reason)
+	return r.AppendFields(dst, drop)
+}
+
+// AppendStatusLine writes an HTTP/1.1 status line.
+func AppendStatusLine(dst []byte, status int, reason []byte) []byte {
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(status), 10)
+	dst = append(dst, ' ')
+	dst = append(dst, reason...)
+	return append(dst, "\r\n"...)
+}
+
+// AppendLength writes a Content-Length field.
+func AppendLength(dst []byte, n int64) []byte { return appendLength(dst, n) }
+
+func appendLength(dst []byte, n int64) []byte {
+	dst = append(dst, "Content-Length: "...)
+	dst = strconv.AppendInt(dst, n, 10)
+	return append(dst, "\r\n"...)
+}
+
+// AppendChunkedField writes Transfer-Encoding: chunked.
+func AppendChunkedField(dst []byte) []byte {
+	return append(dst, "Transfer-Encoding: chunked\r\n"...)
+}
+
+// AppendEnd ends a head.
+func AppendEnd(dst []byte) []byte { return append(dst, "\r\n"...) }
+
+// ChunkRoom is how many bytes a chunk's size line takes at most.
+const ChunkRoom = 16 + 2
+
+// LastChunk ends a chunked body without trailers.
+const LastChunk = "0\r\n\r\n"
+
+// AppendChunkSize writes the size line of a chunk of n bytes; n must be above 0.
+// Behind the data goes CRLF.
+func AppendChunkSize(dst []byte, n int) []byte {
+	dst = strconv.AppendInt(dst, int64(n), 16)
+	return append(dst, "\r\n"...)
+}
+
+// AppendChunk writes a whole chunk; nothing for empty data, which would end the body.
+func AppendChunk(dst, data []byte) []byte {
+	if len(data) == 0 {
+		return dst
+	}
+	dst = AppendChunkSize(dst, len(data))
+	dst = append(dst, data...)
+	return append(dst, "\r\n"...)
+}

@@ -1,0 +1,80 @@
+package h1
+
+// Class groups errors for counters, so that their names stay few.
+type Class uint8
+
+// The classes of Error.
+const (
+	ClassSyntax      Class = iota // bytes that are no HTTP/1.1 message
+	ClassFraming                  // a body whose end two readers could see differently
+	ClassTarget                   // request-target, Host or path
+	ClassLimit                    // longer or more than the limits allow
+	ClassUnsupported              // valid, but not served here
+	NumClasses       = int(iota)
+)
+
+// String gives the name of the class as metrics show it.
+func (c Class) String() string {
+	switch c {
+	case ClassFraming:
+		return "framing"
+	case ClassTarget:
+		return "target"
+	case ClassLimit:
+		return "limit"
+	case ClassUnsupported:
+		return "unsupported"
+	}
+	return "syntax"
+}
+
+// Error says why a message was refused. Values are constants of this package:
+// making one allocates nothing and they can be compared by pointer.
+type Error struct {
+	Status int    // what to answer the client; an instance's bad response is always 502
+	Class  Class  // for counters
+	Reason string // short, for the log
+}
+
+func (e *Error) Error() string { return e.Reason }
+
+// What requests and responses are refused for.
+var (
+	errLineEnd       = &Error{400, ClassSyntax, "line does not end with CRLF"}
+	errRequestLine   = &Error{400, ClassSyntax, "malformed request line"}
+	errMethod        = &Error{400, ClassSyntax, "malformed method"}
+	errMethodLong    = &Error{501, ClassLimit, "method too long"}
+	errConnect       = &Error{501, ClassUnsupported, "CONNECT is not served"}
+	errVersion       = &Error{400, ClassSyntax, "malformed HTTP version"}
+	errVersionNew    = &Error{505, ClassUnsupported, "HTTP version not supported"}
+	errStatusLine    = &Error{502, ClassSyntax, "malformed status line"}
+	errFieldName     = &Error{400, ClassSyntax, "malformed field name"}
+	errFieldValue    = &Error{400, ClassSyntax, "control character in field value"}
+	errFold          = &Error{400, ClassSyntax, "folded field line"}
+	errHeadLarge     = &Error{431, ClassLimit, "head too large"}
+	errManyFields    = &Error{431, ClassLimit, "too many fields"}
+	errTargetLong    = &Error{414, ClassLimit, "request-target too long"}
+	errTarget        = &Error{400, ClassTarget, "malformed request-target"}
+	errPathEscape    = &Error{400, ClassTarget, "path with an invalid or forbidden escape"}
+	errPathRoot      = &Error{400, ClassTarget, "path leaves the root"}
+	errHostMissing   = &Error{400, ClassTarget, "no Host field"}
+	errHostTwice     = &Error{400, ClassTarget, "more than one Host field"}
+	errHost          = &Error{400, ClassTarget, "malformed Host"}
+	errHostMismatch  = &Error{400, ClassTarget, "Host differs from the request-target"}
+	errLengthTwice   = &Error{400, ClassFraming, "more than one Content-Length"}
+	errLength        = &Error{400, ClassFraming, "malformed Content-Length"}
+	errLengthLarge   = &Error{413, ClassFraming, "Content-Length out of range"}
+	errCoding        = &Error{501, ClassFraming, "transfer coding other than chunked"}
+	errCodingBad     = &Error{400, ClassFraming, "malformed Transfer-Encoding"}
+	errCodingTwice   = &Error{400, ClassFraming, "more than one Transfer-Encoding"}
+	errCodingOld     = &Error{400, ClassFraming, "Transfer-Encoding in HTTP/1.0"}
+	errBoth          = &Error{400, ClassFraming, "Content-Length with Transfer-Encoding"}
+	errConnection    = &Error{400, ClassSyntax, "malformed Connection field"}
+	errConnectionKey = &Error{400, ClassFraming, "Connection names a field it must not"}
+	errExpect        = &Error{417, ClassUnsupported, "unknown expectation"}
+	errUpgradeBody   = &Error{400, ClassFraming, "Upgrade with a body"}
+	errChunkSize     = &Error{400, ClassFraming, "malformed chunk size"}
+	errChunkExt      = &Error{400, ClassFraming, "malformed or oversized chunk extension"}
+	errChunkEnd      = &Error{400, ClassFraming, "chunk data without CRLF"}
+	errTrailer       = &Error{400, ClassFraming, "malformed or oversized trailer"}
+)

@@ -1,0 +1,409 @@
+package h1
+
+import "bytes"
+
+// Kind says what a field means to a proxy; most mean nothing (Other).
+type Kind uint8
+
+// The fields that a proxy treats specially.
+const (
+	Other Kind = iota
+	Host
+	ContentLength
+	TransferEncoding
+	Connection
+	Hop // Keep-Alive, Proxy-Connection, TE, Trailer, HTTP2-Settings, Proxy-Authorization, Proxy-Authenticate
+	Upgrade
+	Expect
+	ForwardedFor
+	ForwardedProto
+	ForwardedHost
+	Forwarded // Forwarded, X-Real-Ip, any other X-Forwarded-*
+	RequestID
+	Explain    // X-Smartlb-*
+	Underscore // a name with '_': CGI and WSGI read it as '-', so it can stand in for any other field
+	Named      // named by Connection, so meant for us alone
+	Protected  // Authorization, Cookie: Connection must not name them
+)
+
+// Kinds is a set of Kind.
+type Kinds uint32
+
+// Set gathers kinds.
+func Set(kinds ...Kind) (s Kinds) {
+	for _, k := range kinds {
+		s |= 1 << k
+	}
+	return s
+}
+
+// hopByHop never crosses a proxy as it came: either it ends here (RFC 9110
+// §7.6.1) or it is written anew from what was understood.
+const hopByHop Kinds = 1<<Host | 1<<ContentLength | 1<<TransferEncoding | 1<<Connection |
+	1<<Hop | 1<<Upgrade | 1<<Expect | 1<<Explain | 1<<Underscore | 1<<Named
+
+// kindOf reads a valid field name.
+func kindOf(name []byte) Kind {
+	switch len(name) {
+	case 2:
+		if EqualFold(name, "te") {
+			return Hop
+		}
+	case 4:
+		if EqualFold(name, "host") {
+			return Host
+		}
+	case 6:
+		if EqualFold(name, "expect") {
+			return Expect
+		}
+		if EqualFold(name, "cookie") {
+			return Protected
+		}
+	case 7:
+		if EqualFold(name, "upgrade") {
+			return Upgrade
+		}
+		if EqualFold(name, "trailer") {
+			return Hop
+		}
+	case 9:
+		if EqualFold(name, "forwarded") || EqualFold(name, "x-real-ip") {
+			return Forwarded
+		}
+	case 10:
+		if EqualFold(name, "connection") {
+			return Connection
+		}
+		if EqualFold(name, "keep-alive") {
+			return Hop
+		}
+	case 12:
+		if EqualFold(name, "x-request-id") {
+			return RequestID
+		}
+	case 13:
+		if EqualFold(name, "authorization") {
+			return Protected
+		}
+	case 14:
+		if EqualFold(name, "content-length") {
+			return ContentLength
+		}
+		if EqualFold(name, "http2-settings") {
+			return Hop
+		}
+	case 15:
+		if EqualFold(name, "x-forwarded-for") {
+			return ForwardedFor
+		}
+	case 16:
+		if EqualFold(name, "x-forwarded-host") {
+			return ForwardedHost
+		}
+		if EqualFold(name, "proxy-connection") {
+			return Hop
+		}
+	case 17:
+		if EqualFold(name, "transfer-encoding") {
+			return TransferEncoding
+		}
+		if EqualFold(name, "x-forwarded-proto") {
+			return ForwardedProto
+		}
+	case 18:
+		if EqualFold(name, "proxy-authenticate") {
+			return Hop
+		}
+	case 19:
+		if EqualFold(name, "proxy-authorization") {
+			return Hop
+		}
+	}
+	if hasPrefixFold(name, "x-forwarded-") {
+		return Forwarded
+	}
+	if hasPrefixFold(name, "x-smartlb-") {
+		return Explain
+	}
+	return Other
+}
+
+// field is one line of a head by offsets into its buffer. Heads are below 64
+// KiB (Limits), so 16 bits do, and no pointer is left for the collector.
+type field struct {
+	name, colon, value, end uint16
+	kind                    Kind
+	plain                   bool // exactly "name: value CRLF": may be copied together with its neighbours
+}
+
+// Fields are the field lines of a head. They point into the buffer that was
+// parsed and are valid as long as it is.
+type Fields struct {
+	buf  []byte
+	list []field
+}
+
+// Len is the number of field lines.
+func (f *Fields) Len() int { return len(f.list) }
+
+// Field gives line i: its name as sent, its value without surrounding space,
+// and what it is to a proxy.
+func (f *Fields) Field(i int) (name, value []byte, kind Kind) {
+	l := &f.list[i]
+	return f.buf[l.name:l.colon], f.buf[l.value:l.end], l.kind
+}
+
+// Header gives the value of the first field of that name, ASCII case ignored.
+// Fields that are not forwarded because of their name (underscore, or named by
+// Connection) are not found.
+func (f *Fields) Header(name string) ([]byte, bool) {
+	for i := range f.list {
+		l := &f.list[i]
+		if int(l.colon-l.name) != len(name) || l.kind == Underscore || l.kind == Named {
+			continue
+		}
+		n := f.buf[l.name:l.colon]
+		j := 0
+		for j < len(name) && lower(n[j]) == lower(name[j]) {
+			j++
+		}
+		if j == len(name) {
+			return f.buf[l.value:l.end], true
+		}
+	}
+	return nil, false
+}
+
+// add parses buf[start:end], one field line without its CRLF.
+func (f *Fields) add(buf []byte, start, end, limit int) *Error {
+	if len(f.list) == limit {
+		return errManyFields
+	}
+	line := buf[start:end]
+	if line[0] == ' ' || line[0] == '\t' {
+		return errFold
+	}
+	colon, under := 0, false
+	for colon < len(line) && chars[line[colon]]&charToken != 0 {
+		under = under || line[colon] == '_'
+		colon++
+	}
+	if colon == 0 || colon == len(line) || line[colon] != ':' {
+		return errFieldName // no colon, an empty name, or space before the colon
+	}
+	from, to := colon+1, len(line)
+	for from < to && (line[from] == ' ' || line[from] == '\t') {
+		from++
+	}
+	for to > from && (line[to-1] == ' ' || line[to-1] == '\t') {
+		to--
+	}
+	if !all(line[from:to], charValue) {
+		return errFieldValue
+	}
+	kind := Underscore
+	if !under {
+		kind = kindOf(line[:colon])
+	}
+	f.list = append(f.list, field{
+		name: uint16(start), colon: uint16(start + colon), value: uint16(start + from), end: uint16(start + to),
+		kind: kind, plain: from == colon+2 && line[colon+1] == ' ' && to == len(line),
+	})
+	return nil
+}
+
+// maxConnectionOptions bounds the work of matching options with fields: no
+// client has use for more.
+const maxConnectionOptions = 16
+
+// connection is what the Connection fields of a head say.
+type connection struct {
+	close, keepAlive, upgrade bool
+}
+
+// applyConnection reads all Connection fields and marks those that they name
+// (RFC 9110 §7.6.1). Naming a field that routes, frames or authenticates a
+// message, or that we add ourselves, is an attack on whoever trusts it
+// (CVE-2021-32813, CVE-2024-45410), so it is refused.
+func (f *Fields) applyConnection() (c connection, _ *Error) {
+	options := 0
+	for i := range f.list {
+		if f.list[i].kind != Connection {
+			continue
+		}
+		rest := f.buf[f.list[i].value:f.list[i].end]
+		for len(rest) > 0 {
+			var option []byte
+			if comma := bytes.IndexByte(rest, ','); comma >= 0 {
+				option, rest = trim(rest[:comma]), rest[comma+1:]
+			} else {
+				option, rest = trim(rest), nil
+			}
+			if len(option) == 0 {
+				continue
+			}
+			if options++; options > maxConnectionOptions || !all(option, charToken) {
+				return c, errConnection
+			}
+			switch {
+			case EqualFold(option, "close"):
+				c.close = true
+			case EqualFold(option, "keep-alive"):
+				c.keepAlive = true
+			case EqualFold(option, "upgrade"):
+				c.upgrade = true
+			default:
+				if err := f.markNamed(option); err != nil {
+					return c, err
+				}
+			}
+		}
+	}
+	return c, nil
+}
+
+func (f *Fields) markNamed(name []byte) *Error {
+	switch kindOf(name) {
+	case Host, ContentLength, TransferEncoding, Connection, Expect, ForwardedFor, ForwardedProto, ForwardedHost,
+		Forwarded, RequestID, Explain, Protected:
+		return errConnectionKey
+	}
+	for i := range f.list {
+		l := &f.list[i]
+		if l.kind == Other && sameFold(f.buf[l.name:l.colon], name) {
+			l.kind = Named
+		}
+	}
+	return nil
+}
+
+// framing reads Content-Length and Transfer-Encoding: RFC 9112 §6 without any
+// of its tolerance.
+func (f *Fields) framing(minor int) (chunked bool, length int64, _ *Error) {
+	length = -1
+	codings := 0
+	for i := range f.list {
+		l := &f.list[i]
+		switch l.kind {
+		case ContentLength:
+			if length >= 0 {
+				return false, 0, errLengthTwice
+			}
+			n, err := parseLength(f.buf[l.value:l.end])
+			if err != nil {
+				return false, 0, err
+			}
+			length = n
+		case TransferEncoding:
+			if codings++; codings > 1 {
+				return false, 0, errCodingTwice
+			}
+			v := f.buf[l.value:l.end]
+			switch {
+			case EqualFold(v, "chunked"):
+				chunked = true
+			case len(v) > 0 && all(v, charToken):
+				return false, 0, errCoding
+			default:
+				return false, 0, errCodingBad
+			}
+		}
+	}
+	if codings > 0 && minor == 0 {
+		return false, 0, errCodingOld
+	}
+	if codings > 0 && length >= 0 {
+		return false, 0, errBoth
+	}
+	return chunked, length, nil
+}
+
+// maxLengthDigits keeps a length within an int64 with no overflow check.
+const maxLengthDigits = 18
+
+func parseLength(v []byte) (n int64, _ *Error) {
+	for _, c := range v {
+		if c < '0' || c > '9' {
+			return 0, errLength
+		}
+	}
+	if len(v) == 0 {
+		return 0, errLength
+	}
+	if len(v) > maxLengthDigits {
+		return 0, errLengthLarge
+	}
+	for _, c := range v {
+		n = n*10 + int64(c-'0')
+	}
+	return n, nil
+}
+
+// has reports whether a field of that kind lists token (ASCII case ignored).
+func (f *Fields) has(kind Kind, token string) bool {
+	for i := range f.list {
+		if f.list[i].kind != kind {
+			continue
+		}
+		rest := f.buf[f.list[i].value:f.list[i].end]
+		for len(rest) > 0 {
+			item := rest
+			if comma := bytes.IndexByte(rest, ','); comma >= 0 {
+				item, rest = rest[:comma], rest[comma+1:]
+			} else {
+				rest = nil
+			}
+			if EqualFold(trim(item), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// count is the number of lines of that kind.
+func (f *Fields) count(kind Kind) (n int) {
+	for i := range f.list {
+		if f.list[i].kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// AppendFields writes every line whose kind is not in drop, in the order it
+// came. Fields that end at a proxy are dropped always.
+func (f *Fields) AppendFields(dst []byte, drop Kinds) []byte {
+	drop |= hopByHop
+	for i := 0; i < len(f.list); i++ {
+		l := &f.list[i]
+		if drop&(1<<l.kind) != 0 {
+			continue
+		}
+		if !l.plain {
+			dst = append(dst, f.buf[l.name:l.colon]...)
+			dst = append(dst, ": "...)
+			dst = append(dst, f.buf[l.value:l.end]...)
+			dst = append(dst, "\r\n"...)
+			continue
+		}
+		last := l // a run of plain lines is copied at once
+		for i+1 < len(f.list) && f.list[i+1].plain && drop&(1<<f.list[i+1].kind) == 0 {
+			i++
+			last = &f.list[i]
+		}
+		dst = append(dst, f.buf[l.name:int(last.end)+2]...)
+	}
+	return dst
+}
+
+func trim(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
+		b = b[:len(b)-1]
+	}
+	return b
+}

@@ -1,0 +1,276 @@
+package h1
+
+import "bytes"
+
+// Limits bound what a head may ask of memory and time. The zero value means
+// the defaults.
+type Limits struct {
+	Head   int // bytes of start line and fields; 16384, at most 65535
+	Fields int // field lines; 100
+	Target int // bytes of the request-target; 8192
+}
+
+// Defaults of Limits.
+const (
+	DefaultHead   = 16 << 10
+	DefaultFields = 100
+	DefaultTarget = 8 << 10
+	MaxHead       = 1<<16 - 1 // offsets are 16 bits wide
+)
+
+// WithDefaults fills what is zero and cuts Head to MaxHead.
+func (l Limits) WithDefaults() Limits {
+	if l.Head <= 0 {
+		l.Head = DefaultHead
+	}
+	if l.Fields <= 0 {
+		l.Fields = DefaultFields
+	}
+	if l.Target <= 0 {
+		l.Target = DefaultTarget
+	}
+	l.Head = min(l.Head, MaxHead)
+	return l
+}
+
+// maxMethod is beyond every registered method.
+const maxMethod = 32
+
+// Framing says where a body ends.
+type Framing uint8
+
+// The ways a body can end.
+const (
+	NoBody       Framing = iota
+	ByLength             // after Length bytes
+	ByChunks             // with the last chunk
+	UntilClose           // with the connection; responses only
+	ByTunnelling         // never: after a 101 both directions belong to another protocol
+)
+
+// Request is a parsed request head. It keeps offsets into the buffer given to
+// Parse and is to be reused: Reset it before each request. Not safe for
+// concurrent use.
+type Request struct {
+	Fields
+	method, host, path, query []byte
+
+	Minor     int     // HTTP/1.Minor: 0 or 1
+	Body      Framing // NoBody, ByLength (Length > 0) or ByChunks
+	Length    int64   // with ByLength
+	Close     bool    // the client wants the connection closed after the reply
+	KeepAlive bool    // an HTTP/1.0 client asked to keep it
+	Continue  bool    // Expect: 100-continue, and there is a body to wait for
+	WebSocket bool    // a complete WebSocket opening handshake
+
+	started       bool // the request line is parsed
+	line, scanned int  // start of the line being read, and where the search for its end stopped
+}
+
+// Method is the request method, in capitals.
+func (r *Request) Method() []byte { return r.method }
+
+// Host is the authority that the request is for, with its port if it has one:
+// the Host field, or the authority of an absolute-form target. Empty for an
+// HTTP/1.0 request without either.
+func (r *Request) Host() []byte { return r.host }
+
+// Path is the canonical path, for routing and forwarding alike: see canonical.
+// "*" for OPTIONS *.
+func (r *Request) Path() []byte { return r.path }
+
+// Query is what follows the first '?', unchanged; nil if there is none.
+func (r *Request) Query() []byte { return r.query }
+
+// IsHead reports whether the response has no body whatever it says.
+func (r *Request) IsHead() bool { return string(r.method) == "HEAD" }
+
+// Reset prepares r for the next head.
+func (r *Request) Reset() {
+	list := r.list[:0]
+	*r = Request{}
+	r.list = list
+}
+
+// Parse reads a request head from the start of buf. It returns 0 and no error
+// when more bytes are needed: call again with the same bytes and more behind
+// them (the buffer may have moved); lines already read are not read twice.
+// Otherwise n is the length of the head and the body starts at buf[n].
+//
+// An empty line before the request line is skipped (RFC 9112 §2.2), one and no
+// more. Parse may rewrite bytes of the request-target in place (see canonical).
+func (r *Request) Parse(buf []byte, lim *Limits) (n int, _ *Error) {
+	r.buf = buf
+	for {
+		if !r.started && r.scanned == 0 && len(buf) > 0 {
+			// Something that is no HTTP is told at its first byte, not at a timeout.
+			if c := buf[0]; c != '\r' && (c < 'A' || c > 'Z') {
+				if c == '\n' {
+					return 0, errLineEnd
+				}
+				return 0, errMethod
+			}
+		}
+		i := bytes.IndexByte(buf[r.scanned:], '\n')
+		if i < 0 {
+			r.scanned = len(buf)
+			return 0, r.tooLong(len(buf), lim)
+		}
+		start, end := r.line, r.scanned+i-1
+		if end < start || buf[end] != '\r' {
+			return 0, errLineEnd
+		}
+		r.line, r.scanned = end+2, end+2
+		if err := r.tooLong(r.line, lim); err != nil {
+			return 0, err
+		}
+		switch {
+		case !r.started && end == start:
+			if start > 0 {
+				return 0, errRequestLine
+			}
+		case !r.started:
+			if err := r.requestLine(buf[start:end], lim); err != nil {
+				return 0, err
+			}
+			r.started = true
+		case end == start:
+			return r.line, r.finish()
+		default:
+			if err := r.add(buf, start, end, lim.Fields); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// Started reports whether any byte of a head was seen.
+func (r *Request) Started() bool { return r.scanned > 0 }
+
+// tooLong is asked after n bytes of a head that is not complete.
+func (r *Request) tooLong(n int, lim *Limits) *Error {
+	if !r.started && n > lim.Target+maxMethod+len("  HTTP/1.1\r\n\r\n") {
+		return errTargetLong
+	}
+	if n > lim.Head {
+		return errHeadLarge
+	}
+	return nil
+}
+
+func (r *Request) requestLine(line []byte, lim *Limits) *Error {
+	sp := bytes.IndexByte(line, ' ')
+	if sp <= 0 {
+		return errRequestLine
+	}
+	method, rest := line[:sp], line[sp+1:]
+	sp = bytes.IndexByte(rest, ' ')
+	if sp <= 0 {
+		return errRequestLine // HTTP/0.9 has no version
+	}
+	target, version := rest[:sp], rest[sp+1:]
+	if len(method) > maxMethod {
+		return errMethodLong
+	}
+	for _, c := range method {
+		// Methods are case-sensitive and all registered ones are capitals. An
+		// instance that took "head" for HEAD would frame its reply differently.
+		if (c < 'A' || c > 'Z') && c != '-' && c != '_' {
+			return errMethod
+		}
+	}
+	if len(version) != 8 || string(version[:5]) != "HTTP/" || version[6] != '.' ||
+		version[5] < '0' || version[5] > '9' || version[7] < '0' || version[7] > '9' {
+		return errVersion
+	}
+	if string(method) == "PRI" {
+		return errMethod // the HTTP/2 preface: RFC 9113 §3.4
+	}
+	if version[5] != '1' || version[7] > '1' {
+		return errVersionNew
+	}
+	if string(method) == "CONNECT" {
+		return errConnect
+	}
+	if len(target) > lim.Target {
+		return errTargetLong
+	}
+	r.method, r.Minor = method, int(version[7]-'0')
+	return r.target(target)
+}
+
+// finish checks what only the whole head can tell.
+func (r *Request) finish() *Error {
+	if err := r.checkHost(); err != nil {
+		return err
+	}
+	con, err := r.applyConnection()
+	if err != nil {
+		return err
+	}
+	chunked, length, err := r.framing(r.Minor)
+	if err != nil {
+		return err
+	}
+	switch {
+	case chunked:
+		r.Body = ByChunks
+	case length > 0:
+		r.Body, r.Length = ByLength, length
+	}
+	r.Close = con.close || r.Minor == 0 && !con.keepAlive
+	r.KeepAlive = r.Minor == 0 && con.keepAlive && !con.close
+	if err := r.checkExpect(); err != nil {
+		return err
+	}
+	if n := r.count(Upgrade); n > 0 && r.Body != NoBody {
+		return errUpgradeBody // CVE-2026-2833: bytes behind it belong to whom?
+	} else if n == 1 && con.upgrade {
+		key, _ := r.Header("sec-websocket-key")
+		r.WebSocket = r.Minor == 1 && string(r.method) == "GET" && len(key) == 24 &&
+			r.has(Upgrade, "websocket") && !con.close
+	}
+	return nil
+}
+
+func (r *Request) checkExpect() *Error {
+	for i := range r.list {
+		l := &r.list[i]
+		if l.kind != Expect || r.Minor == 0 { // RFC 9110 §10.1.1: ignored in HTTP/1.0
+			continue
+		}
+		if !EqualFold(r.buf[l.value:l.end], "100-continue") {
+			return errExpect
+		}
+		r.Continue = r.Body != NoBody
+	}
+	return nil
+}
+
+func (r *Request) checkHost() *Error {
+	var host []byte
+	switch r.count(Host) {
+	case 0:
+		if r.Minor == 1 {
+			return errHostMissing
+		}
+		return nil
+	case 1:
+	default:
+		return errHostTwice
+	}
+	for i := range r.list {
+		if l := &r.list[i]; l.kind == Host {
+			host = r.buf[l.value:l.end]
+		}
+	}
+	if !validAuthority(host) {
+		return errHost
+	}
+	if r.host == nil {
+		r.host = host
+	} else if !sameFold(r.host, host) {
+		return errHostMismatch
+	}
+	return nil
+}

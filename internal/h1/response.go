@@ -1,0 +1,134 @@
+package h1
+
+import "bytes"
+
+// Response is a parsed response head; like Request it is reused and keeps
+// offsets into the buffer given to Parse.
+type Response struct {
+	Fields
+	reason []byte
+
+	Status    int
+	Minor     int
+	Body      Framing // NoBody also for HEAD, 1xx, 204 and 304
+	Length    int64   // Content-Length, -1 if there was none; with NoBody it describes what is not sent
+	Close     bool    // the instance will close the connection
+	WebSocket bool    // 101 that names websocket
+
+	started       bool
+	line, scanned int
+}
+
+// Reset prepares r for the next head.
+func (r *Response) Reset() {
+	list := r.list[:0]
+	*r = Response{}
+	r.list = list
+}
+
+// Reason is the reason phrase, possibly empty.
+func (r *Response) Reason() []byte { return r.reason }
+
+// Interim reports whether another head follows (1xx but 101).
+func (r *Response) Interim() bool { return r.Status < 200 && r.Status != 101 }
+
+// Parse reads a response head from the start of buf as Request.Parse does. The
+// framing depends on the request: head says that it was HEAD. All its errors
+// mean 502, whatever their Status.
+func (r *Response) Parse(buf []byte, head bool, lim *Limits) (n int, _ *Error) {
+	r.buf = buf
+	for {
+		i := bytes.IndexByte(buf[r.scanned:], '\n')
+		if i < 0 {
+			r.scanned = len(buf)
+			if len(buf) > lim.Head {
+				return 0, errHeadLarge
+			}
+			if !r.started && !couldBeStatusLine(buf) {
+				return 0, errStatusLine
+			}
+			return 0, nil
+		}
+		start, end := r.line, r.scanned+i-1
+		if end < start || buf[end] != '\r' {
+			return 0, errLineEnd
+		}
+		r.line, r.scanned = end+2, end+2
+		if r.line > lim.Head {
+			return 0, errHeadLarge
+		}
+		switch {
+		case !r.started:
+			if err := r.statusLine(buf[start:end]); err != nil {
+				return 0, err
+			}
+			r.started = true
+		case end == start:
+			return r.line, r.finish(head)
+		default:
+			if err := r.add(buf, start, end, lim.Fields); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// couldBeStatusLine lets garbage fail at once instead of at a timeout.
+func couldBeStatusLine(b []byte) bool {
+	const prefix = "HTTP/1."
+	n := min(len(b), len(prefix))
+	return string(b[:n]) == prefix[:n]
+}
+
+func (r *Response) statusLine(line []byte) *Error {
+	// HTTP/1.x SP 3DIGIT [SP reason]; the second space is often left out.
+	if len(line) < 12 || string(line[:7]) != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' {
+		return errStatusLine
+	}
+	for _, c := range line[9:12] {
+		if c < '0' || c > '9' {
+			return errStatusLine
+		}
+		r.Status = r.Status*10 + int(c-'0')
+	}
+	if r.Status < 100 || r.Status > 599 {
+		return errStatusLine
+	}
+	if rest := line[12:]; len(rest) > 0 {
+		if rest[0] != ' ' || !all(rest, charValue) {
+			return errStatusLine
+		}
+		r.reason = rest[1:]
+	}
+	r.Minor = int(line[7] - '0')
+	return nil
+}
+
+func (r *Response) finish(head bool) *Error {
+	con, err := r.applyConnection()
+	if err != nil {
+		return err
+	}
+	chunked, length, err := r.framing(r.Minor)
+	if err != nil {
+		return err
+	}
+	r.Length = length
+	r.Close = con.close || r.Minor == 0 && !con.keepAlive
+	switch { // RFC 9112 §6.3
+	case r.Status == 101:
+		r.Body = ByTunnelling
+		r.WebSocket = con.upgrade && r.count(Upgrade) == 1 && r.has(Upgrade, "websocket") && !chunked && length <= 0
+	case head || r.Status < 200 || r.Status == 204 || r.Status == 304:
+		r.Body = NoBody
+	case chunked:
+		r.Body = ByChunks
+	case length > 0:
+		r.Body = ByLength
+	case length == 0:
+		r.Body = NoBody
+	default:
+		r.Body, r.Close = UntilClose, true
+	}
+	return nil
+}

@@ -1,0 +1,284 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+)
+
+// Config of a Control.
+type Config struct {
+	Kafka    kafka.Config
+	Dir      string // of the last good configuration; empty: not kept
+	File     []byte // Traffic document of the node's file; empty: none
+	FileName string
+	FileOnly bool // revisions are ignored, overrides still apply
+	Author   string
+	Node     string
+	Log      *slog.Logger
+
+	// Apply takes over a checked configuration; an error leaves the old one.
+	Apply func(t config.Traffic, revision string) error
+	// Override replaces the overrides in force.
+	Override func([]event.Override)
+	// Changed is told of a new current revision and whether this node took it.
+	Changed func(Outcome)
+}
+
+// Outcome is what a node made of a revision.
+type Outcome struct {
+	Revision, Previous, Author string
+	Err                        error // nil: applied
+}
+
+// Status is where a node stands.
+type Status struct {
+	State           string // event.ConfigApplied, Refused, LKG or None
+	Revision        string // that is served
+	Current         string // of the log
+	RefusedRevision string
+	Errors          []string
+	Overrides       []event.Override
+	LostLog         bool
+	Connected       bool
+}
+
+// Control follows the log for one node.
+type Control struct {
+	cfg  Config
+	mu   sync.Mutex
+	log  State
+	good *lastGood
+	st   Status
+	tail *kafka.Tail
+	lost bool
+}
+
+// New reads the last good configuration; it neither dials nor applies.
+func New(cfg Config) (*Control, error) {
+	good, err := loadLastGood(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.FileOnly && good != nil {
+		good.Revision, good.Document = "", ""
+	}
+	return &Control{cfg: cfg, good: good, st: Status{State: event.ConfigNone}}, nil
+}
+
+// Start applies what the node can serve without Kafka: the last good
+// configuration, else the file. It returns the error of the file where that is
+// all there is.
+func (c *Control) Start() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g := c.good; g != nil && g.Document != "" {
+		if err := c.take(g.Document, g.Revision); err != nil {
+			c.cfg.Log.Error("last good configuration refused", "revision", g.Revision, "error", err)
+		} else {
+			c.st.State, c.st.Revision, c.st.Overrides = event.ConfigLKG, g.Revision, g.Overrides
+			c.cfg.Override(g.Overrides)
+			return nil
+		}
+	}
+	if len(c.cfg.File) == 0 {
+		return nil
+	}
+	if err := c.take(string(c.cfg.File), "file"); err != nil {
+		return err
+	}
+	c.st.State, c.st.Revision = event.ConfigApplied, "file"
+	return nil
+}
+
+// Run follows the log until ctx ends.
+func (c *Control) Run(ctx context.Context) error {
+	tc := kafka.TailConfig{
+		Topics:  []string{event.TopicConfigUpdates},
+		Refresh: 2 * time.Second,
+		OnReset: func(string, kafka.ResetReason) { c.forget() },
+	}
+	caughtUp := make(chan struct{}, 1)
+	tc.OnCaughtUp = func() { caughtUp <- struct{}{} }
+	tail, err := kafka.NewTail(c.cfg.Kafka, tc, c.cfg.Log)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.tail = tail
+	c.mu.Unlock()
+	seeding := make(chan struct{})
+	go func() {
+		defer close(seeding)
+		select {
+		case <-ctx.Done():
+		case <-caughtUp:
+			c.seed(ctx)
+		}
+	}()
+	defer func() { <-seeding }()
+	return tail.Run(ctx, c.handle)
+}
+
+// handle folds a batch and takes over what is current at its end: on start the
+// revisions in between never serve.
+func (c *Control) handle(batch []kafka.Record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed, author, adopted := false, "", false
+	before := c.log.Revision
+	for _, r := range batch {
+		if c.log.Fold(r.Offset, r.Value) {
+			changed = true
+			author = c.log.History[len(c.log.History)-1].Author
+			if u, err := event.DecodeConfigUpdate(r.Value); err == nil && u.Adopt {
+				adopted = true
+			}
+		}
+	}
+	if adopted {
+		c.lost = false
+	}
+	if !c.lost && c.logIsOurs() {
+		c.st.Overrides = c.log.Overrides
+		c.cfg.Override(c.log.Overrides)
+		if changed && !c.cfg.FileOnly {
+			c.follow(before, author)
+		}
+		c.keep()
+	} else if !c.lost {
+		c.lose("the log is not the one this node knows")
+	}
+}
+
+// logIsOurs says whether the log that was read holds what the last good
+// configuration came from.
+func (c *Control) logIsOurs() bool {
+	g := c.good
+	if g == nil || g.TopicID == "" {
+		return true
+	}
+	id := c.tail.TopicIDs()[event.TopicConfigUpdates]
+	return id == "" || id == g.TopicID
+}
+
+// follow takes over the log's current revision.
+func (c *Control) follow(before, author string) {
+	revision := c.log.Revision
+	if revision == c.st.Revision && c.st.State == event.ConfigLKG {
+		c.st.State = event.ConfigApplied // what the disk held is what the log says
+		return
+	}
+	err := c.take(c.log.Document, revision)
+	if err != nil {
+		c.st.State, c.st.RefusedRevision, c.st.Errors = event.ConfigRefused, revision, []string{err.Error()}
+		c.cfg.Log.Error("configuration refused, the old one stays", "revision", revision, "serving", c.st.Revision, "error", err)
+	} else {
+		c.st = Status{State: event.ConfigApplied, Revision: revision, Overrides: c.st.Overrides, LostLog: c.st.LostLog && c.lost}
+		c.cfg.Log.Info("configuration applied", "revision", revision, "author", author)
+	}
+	if c.cfg.Changed != nil {
+		c.cfg.Changed(Outcome{Revision: revision, Previous: before, Author: author, Err: err})
+	}
+}
+
+func (c *Control) take(document, revision string) error {
+	t, err := config.ParseTraffic([]byte(document))
+	if err != nil {
+		return err
+	}
+	return c.cfg.Apply(t, revision)
+}
+
+// keep writes the last good configuration.
+func (c *Control) keep() {
+	if c.st.State != event.ConfigApplied && c.st.State != event.ConfigLKG {
+		return
+	}
+	g := lastGood{
+		ClusterID: c.tail.ClusterID(), TopicID: c.tail.TopicIDs()[event.TopicConfigUpdates], NextOffset: c.log.NextOffset,
+		Revision: c.st.Revision, Document: c.log.Document, Overrides: c.log.Overrides,
+	}
+	if c.st.Revision != c.log.Revision {
+		if c.good == nil {
+			return
+		}
+		g.Revision, g.Document = c.good.Revision, c.good.Document
+	}
+	if err := g.save(c.cfg.Dir); err != nil {
+		c.cfg.Log.Error("last good configuration not saved", "error", err)
+		return
+	}
+	c.good = &g
+}
+
+// forget starts the fold again after the topic was recreated or came back
+// shorter; what is served stays until somebody adopts the new log.
+func (c *Control) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	had := c.log.NextOffset > 0 || (c.good != nil && c.good.NextOffset > 0)
+	c.log = State{}
+	if had {
+		c.lose("the topic was recreated or lost records")
+	}
+}
+
+func (c *Control) lose(why string) {
+	c.lost = true
+	c.st.LostLog = true
+	c.cfg.Log.Error("config-updates is not the log this node followed: it keeps its last good configuration until `smartlb config apply --adopt`",
+		"reason", why, "revision", c.st.Revision)
+}
+
+// seed publishes the node's file into an empty log, once, unless the node holds
+// a last good configuration: then an empty log is a lost one.
+func (c *Control) seed(ctx context.Context) {
+	c.mu.Lock()
+	empty := c.log.NextOffset == 0
+	known := c.good != nil && c.good.NextOffset > 0
+	if empty && known && !c.lost {
+		c.lose("it is empty")
+	}
+	if !empty && len(c.cfg.File) > 0 && !c.cfg.FileOnly && c.log.Document != string(c.cfg.File) {
+		c.cfg.Log.Warn("the log's configuration differs from the file's and wins; compare with `smartlb config diff`, publish the file with `smartlb config apply`",
+			"file", c.cfg.FileName, "revision", c.log.Revision)
+	}
+	first := empty && !known && !c.lost && len(c.cfg.File) > 0 && !c.cfg.FileOnly
+	c.mu.Unlock()
+	if !first {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	revision, err := Publish(ctx, c.cfg.Kafka, Change{
+		Document: c.cfg.File, Author: c.cfg.Author, Node: c.cfg.Node, Comment: "first configuration, from " + c.cfg.FileName,
+	}, c.cfg.Log)
+	if err != nil {
+		c.cfg.Log.Warn("first configuration not published", "error", err)
+		return
+	}
+	c.cfg.Log.Info("first configuration published", "revision", revision, "file", c.cfg.FileName)
+}
+
+// Status tells where the node stands.
+func (c *Control) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st := c.st
+	st.Current, st.LostLog = c.log.Revision, c.lost
+	st.Connected = c.tail != nil && c.tail.Connected()
+	return st
+}
+
+// History gives the log's entries, oldest first.
+func (c *Control) History() []Entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]Entry(nil), c.log.History...)
+}

@@ -1,0 +1,145 @@
+package control
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+// Entry is one message of the log as history shows it.
+type Entry struct {
+	Offset    int64     `json:"offset"`
+	ChangeID  string    `json:"changeId"`
+	Timestamp time.Time `json:"timestamp"`
+	Author    string    `json:"author,omitempty"`
+	Kind      string    `json:"kind"`
+	Revision  string    `json:"revision,omitempty"`
+	Base      string    `json:"base,omitempty"`
+	Comment   string    `json:"comment,omitempty"`
+	Result    string    `json:"result"` // current, superseded, lost to REVISION, override, unreadable
+	Summary   string    `json:"summary,omitempty"`
+	Document  string    `json:"document,omitempty"`
+}
+
+// Results of an entry.
+const (
+	ResultCurrent    = "current"
+	ResultSuperseded = "superseded"
+	ResultOverride   = "override"
+	resultLost       = "lost to "
+	resultUnreadable = "unreadable"
+)
+
+// State is what the log says so far. The zero value is the empty log's.
+type State struct {
+	Revision   string // current; empty before the first
+	Document   string
+	Overrides  []event.Override // in force, one per instance and kind
+	History    []Entry          // oldest first, at most maxHistory
+	NextOffset int64
+}
+
+// maxHistory bounds what a node remembers; the log itself keeps everything.
+const maxHistory = 1000
+
+// Fold applies one record. It returns true where the current revision changed.
+func (s *State) Fold(offset int64, value []byte) bool {
+	s.NextOffset = offset + 1
+	u, err := event.DecodeConfigUpdate(value)
+	if err != nil {
+		s.remember(Entry{Offset: offset, Result: resultUnreadable, Summary: err.Error()})
+		return false
+	}
+	e := Entry{
+		Offset: offset, ChangeID: u.ChangeID, Timestamp: u.Timestamp, Author: u.Author, Kind: u.Kind,
+		Revision: u.Revision, Base: u.Base, Comment: u.Comment, Document: u.Document,
+	}
+	if u.Kind == event.KindOverride {
+		s.override(u.Override)
+		e.Result, e.Summary = ResultOverride, Describe(u.Override)
+		s.remember(e)
+		return false
+	}
+	if u.Base != s.Revision && !u.Adopt {
+		e.Result = resultLost + s.Revision
+		s.remember(e)
+		return false
+	}
+	for i := range s.History {
+		if s.History[i].Result == ResultCurrent {
+			s.History[i].Result = ResultSuperseded
+		}
+	}
+	s.Revision, s.Document = u.Revision, u.Document
+	e.Result = ResultCurrent
+	s.remember(e)
+	return true
+}
+
+func (s *State) remember(e Entry) {
+	s.History = append(s.History, e)
+	if len(s.History) > maxHistory {
+		s.History = slices.Delete(s.History, 0, len(s.History)-maxHistory)
+	}
+}
+
+// override keeps one drain and one weight per instance.
+func (s *State) override(o event.Override) {
+	same := func(h event.Override) bool {
+		return h.ServiceID == o.ServiceID && h.InstanceID == o.InstanceID && (h.Action == event.ActionWeight) == (o.Action == event.ActionWeight)
+	}
+	s.Overrides = slices.DeleteFunc(s.Overrides, same)
+	if o.Action == event.ActionUndrain || (o.Action == event.ActionWeight && o.Weight.Or(0) == 0) {
+		return
+	}
+	s.Overrides = append(s.Overrides, o)
+}
+
+// Find gives the entry of a revision.
+func (s *State) Find(revision string) (Entry, bool) {
+	for _, e := range slices.Backward(s.History) {
+		if e.Revision == revision && e.Kind == event.KindRevision {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// Lost says by whom a change lost, empty where it did not.
+func (e Entry) Lost() string {
+	winner, lost := strings.CutPrefix(e.Result, resultLost)
+	if !lost {
+		return ""
+	}
+	return winner
+}
+
+// Describe puts an override into words.
+func Describe(o event.Override) string {
+	if o.Action == event.ActionWeight {
+		return fmt.Sprintf("weight of %s/%s is %v", o.ServiceID, o.InstanceID, o.Weight.Or(0))
+	}
+	return fmt.Sprintf("%s %s/%s", o.Action, o.ServiceID, o.InstanceID)
+}
+
+// NextRevision names a revision: a number that grows along the chain, and a
+// random part, because two people may build on the same base.
+func NextRevision(base string) string {
+	n := 0
+	if head, _, ok := strings.Cut(base, "-"); ok {
+		n, _ = strconv.Atoi(head)
+	}
+	return strconv.Itoa(n+1) + "-" + randomHex(3)
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
+	return hex.EncodeToString(b)
+}

@@ -1,0 +1,94 @@
+package reporter
+
+import (
+	"github.com/DataDog/sketches-go/ddsketch"
+	"github.com/DataDog/sketches-go/ddsketch/mapping"
+	"github.com/DataDog/sketches-go/ddsketch/store"
+
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/upstream"
+)
+
+// counted is what the last report had seen of an instance's counters.
+type counted struct {
+	requests, errors uint64
+	hist             [upstream.HistBuckets]uint32
+	at               int64
+}
+
+// report publishes one service-metrics message for every instance that had
+// traffic since the last one. What a proxy cannot know (cpu, memory) is absent.
+func (r *Reporter) report(lives Lives) {
+	now := r.cfg.Now()
+	present := make(map[*upstream.Live]bool, len(r.seen))
+	lives.EachLive(func(l *upstream.Live, tags map[string]string) {
+		present[l] = true
+		last := r.seen[l]
+		if last == nil {
+			last = &counted{at: r.startAt}
+			r.seen[l] = last
+		}
+		if m, headers, ok := r.measure(l, last, now); ok {
+			m.Tags = tags
+			r.send(event.TopicServiceMetrics, l.Service, m.AppendJSON(nil), headers, &r.stats.reports)
+		}
+	})
+	for l := range r.seen {
+		if !present[l] {
+			delete(r.seen, l)
+		}
+	}
+}
+
+func (r *Reporter) measure(l *upstream.Live, last *counted, now int64) (event.ServiceMetrics, []kafka.Header, bool) {
+	requests, errors := l.Requests.Load(), l.Errors.Load()
+	n, failed := requests-last.requests, min(errors-last.errors, requests-last.requests)
+	span := float64(now-last.at) / 1e9
+	last.at = now
+	if n == 0 || span <= 0 {
+		return event.ServiceMetrics{}, nil, false
+	}
+	last.requests, last.errors = requests, errors
+	m := event.ServiceMetrics{
+		Timestamp: r.wall(now), ServiceID: l.Service, InstanceID: l.Instance,
+		Metrics: event.Metrics{
+			RPS:               event.Some(float64(n) / span),
+			ErrorRate:         event.Some(float64(failed) / float64(n)),
+			ActiveConnections: event.Some(float64(max(0, l.InFlight.Load()))),
+		},
+	}
+	headers := r.reporter
+	if sketch := sketchOf(l, last); sketch != nil {
+		if p95, err := sketch.GetValueAtQuantile(.95); err == nil {
+			m.Metrics.P95Latency = event.Some(p95)
+		}
+		var encoded []byte
+		sketch.Encode(&encoded, false)
+		headers = append(headers[:len(headers):len(headers)], kafka.Header{Key: event.HeaderLatency, Value: encoded})
+	}
+	return m, headers, true
+}
+
+// sketchOf turns the latencies counted since the last report into a sketch in
+// milliseconds, nil where there were none.
+func sketchOf(l *upstream.Live, last *counted) *ddsketch.DDSketch {
+	var sketch *ddsketch.DDSketch
+	for b := range l.Hist {
+		count := l.Hist[b].Load()
+		n := count - last.hist[b]
+		last.hist[b] = count
+		if n == 0 {
+			continue
+		}
+		if sketch == nil {
+			m, err := mapping.NewLogarithmicMapping(event.SketchAlpha)
+			if err != nil {
+				return nil // alpha is a constant within (0, 1)
+			}
+			sketch = ddsketch.NewDDSketchFromStoreProvider(m, store.BufferedPaginatedStoreConstructor)
+		}
+		_ = sketch.AddWithCount(upstream.HistMiddle(b)/1e6, float64(n))
+	}
+	return sketch
+}

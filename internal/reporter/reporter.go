@@ -1,0 +1,170 @@
+package reporter
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/keeper"
+	"github.com/smartlb/smartlb/internal/probe"
+	"github.com/smartlb/smartlb/internal/upstream"
+)
+
+// Sender takes a record without blocking and says whether it was queued.
+type Sender interface{ Send(r kafka.Record) bool }
+
+// Lives lists the configured instances.
+type Lives interface {
+	EachLive(f func(l *upstream.Live, tags map[string]string))
+}
+
+// Config of a Reporter.
+type Config struct {
+	Node         string
+	Interval     time.Duration // between reports, default 1 s
+	DecisionRate int           // decisions per second at most, default 500; 0 none
+	Now          func() int64  // process clock
+	Wall         func() time.Time
+	Sender       Sender
+	Log          *slog.Logger
+}
+
+// ringSlots bounds the decisions that wait for the reporter's goroutine.
+const ringSlots = 1024
+
+// heartbeat is how often an unchanged health-status is said again: three of
+// them are how long listeners believe it.
+const heartbeat = 5 * time.Second
+
+// Reporter publishes. Its methods are safe for concurrent use and never block.
+type Reporter struct {
+	cfg      Config
+	reporter []kafka.Header
+	ring     chan *slot
+	free     chan *slot
+	changes  chan keeper.Change
+
+	second  atomic.Int64 // the second that taken counts
+	taken   atomic.Int64
+	stats   stats
+	mu      sync.Mutex
+	said    map[[2]string]said
+	seen    map[*upstream.Live]*counted
+	started time.Time
+	startAt int64
+}
+
+type stats struct {
+	decisions, ringFull, rateCapped, changesLost atomic.Uint64
+	reports, statuses, refused                   atomic.Uint64
+}
+
+// Stats counts what was published and what was not.
+type Stats struct {
+	Reports, Statuses, Decisions                 uint64
+	RingFull, RateCapped, ChangesLost, NotQueued uint64
+}
+
+type said struct {
+	status string
+	at     time.Time
+}
+
+// New returns a reporter that publishes once Run runs.
+func New(cfg Config) *Reporter {
+	if cfg.Interval <= 0 {
+		cfg.Interval = time.Second
+	}
+	r := &Reporter{
+		cfg:      cfg,
+		reporter: []kafka.Header{{Key: event.HeaderReporter, Value: []byte(event.ReporterProxy(cfg.Node))}},
+		ring:     make(chan *slot, ringSlots),
+		free:     make(chan *slot, ringSlots),
+		changes:  make(chan keeper.Change, 256),
+		said:     map[[2]string]said{},
+		seen:     map[*upstream.Live]*counted{},
+		started:  cfg.Wall(), startAt: cfg.Now(),
+	}
+	return r
+}
+
+// Stats gives the counts since the start.
+func (r *Reporter) Stats() Stats {
+	s := &r.stats
+	return Stats{
+		Reports: s.reports.Load(), Statuses: s.statuses.Load(), Decisions: s.decisions.Load(),
+		RingFull: s.ringFull.Load(), RateCapped: s.rateCapped.Load(), ChangesLost: s.changesLost.Load(), NotQueued: s.refused.Load(),
+	}
+}
+
+// Run publishes until ctx ends, and once more then.
+func (r *Reporter) Run(ctx context.Context, lives Lives) error {
+	ticker := time.NewTicker(r.cfg.Interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			r.report(lives)
+			for len(r.ring) > 0 {
+				r.publish(<-r.ring)
+			}
+			return nil
+		case <-ticker.C:
+			r.report(lives)
+		case s := <-r.ring:
+			r.publish(s)
+		case c := <-r.changes:
+			r.publishChange(c)
+		}
+	}
+}
+
+func (r *Reporter) send(topic, key string, value []byte, headers []kafka.Header, count *atomic.Uint64) {
+	if r.cfg.Sender.Send(kafka.Record{Topic: topic, Key: []byte(key), Value: value, Headers: headers}) {
+		count.Add(1)
+	} else {
+		r.stats.refused.Add(1)
+	}
+}
+
+// Probed publishes a probe's result when its status changed or it is time to
+// say it again.
+func (r *Reporter) Probed(p probe.Result) {
+	status := event.StatusHealthy
+	switch {
+	case !p.Up:
+		status = event.StatusUnhealthy
+	case !p.OK:
+		status = event.StatusDegraded // the verdict is still up, this check failed
+	}
+	key := [2]string{p.Service, p.Instance}
+	r.mu.Lock()
+	last := r.said[key]
+	fresh := last.status == status && p.At.Sub(last.at) < heartbeat
+	if !fresh {
+		r.said[key] = said{status, p.At}
+	}
+	r.mu.Unlock()
+	if fresh {
+		return
+	}
+	checkType := "HTTP"
+	if p.Check == "tcp" {
+		checkType = "TCP"
+	}
+	h := event.HealthStatus{
+		Timestamp: p.At.UTC(), ServiceID: p.Service, InstanceID: p.Instance, Status: status,
+		ResponseTime: event.Some(float64(p.Took) / 1e6), CheckType: checkType,
+		Details: event.HealthDetails{StatusCode: p.StatusCode, ResponseBody: p.Body},
+	}
+	r.send(event.TopicHealthStatus, p.Service, h.AppendJSON(nil), r.reporter, &r.stats.statuses)
+}
+
+// wall converts a time of the process clock.
+func (r *Reporter) wall(at int64) time.Time {
+	return r.started.Add(time.Duration(at - r.startAt)).UTC()
+}

@@ -93,8 +93,9 @@ func (r *Request) Reset() {
 }
 
 // Parse reads a request head from the start of buf. It returns 0 and no error
-// when more bytes are needed: call again with the same bytes and more behind
-// them (the buffer may have moved); lines already read are not read twice.
+// when more bytes are needed: call again with the same buffer, longer; what was
+// read stays where it was, as the results point into it, and lines already read
+// are not read twice.
 // Otherwise n is the length of the head and the body starts at buf[n].
 //
 // An empty line before the request line is skipped (RFC 9112 §2.2), one and no

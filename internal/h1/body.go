@@ -1,0 +1,60 @@
+package h1
+
+// Body finds the data of a message body in what was read, by the framing of its
+// head. Start it, then Take until Done.
+type Body struct {
+	kind   Framing
+	left   int64
+	chunks Chunked
+	done   bool
+}
+
+// Start begins a body. length counts with ByLength only.
+func (b *Body) Start(kind Framing, length int64) {
+	*b = Body{kind: kind, left: length, done: kind == NoBody || kind == ByLength && length == 0}
+}
+
+// Take reads p. It moves the data in p to its front, data, and returns how many
+// bytes of p it used: all of them until Done; what is behind them then is not
+// part of this body. A body UntilClose is never done: its end is the stream's.
+func (b *Body) Take(p []byte) (data []byte, n int, _ *Error) {
+	if b.done {
+		return nil, 0, nil
+	}
+	switch b.kind {
+	case ByLength:
+		if int64(len(p)) >= b.left {
+			p = p[:b.left]
+			b.done = true
+		}
+		b.left -= int64(len(p))
+		return p, len(p), nil
+	case ByChunks:
+		w := 0
+		for n < len(p) && !b.chunks.Done() {
+			run, used, err := b.chunks.Next(p[n:])
+			if err != nil {
+				return nil, n, err
+			}
+			n += used
+			if len(run) > 0 {
+				w += copy(p[w:], run)
+			}
+		}
+		b.done = b.chunks.Done()
+		return p[:w], n, nil
+	}
+	return p, len(p), nil
+}
+
+// Done reports whether the body is complete.
+func (b *Body) Done() bool { return b.done }
+
+// Want limits the next read to max bytes, so that a body with a known length is
+// not read beyond its end.
+func (b *Body) Want(max int) int {
+	if b.kind == ByLength && b.left < int64(max) {
+		return int(b.left)
+	}
+	return max
+}

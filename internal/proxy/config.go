@@ -1,0 +1,104 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/h1"
+)
+
+// Dispatcher decides for every request; see package dispatch for the contract.
+// Exchange.Fail and Exchange.AppendExplain complete it.
+type Dispatcher interface {
+	Begin(x *dispatch.Exchange, h dispatch.Head, now int64) dispatch.Verdict
+	Settle(x *dispatch.Exchange, o dispatch.Outcome, now int64) dispatch.Verdict
+	End(x *dispatch.Exchange, now int64) *dispatch.Record
+}
+
+// Listener is an address that clients connect to.
+type Listener struct {
+	Name string // unique; in the access log
+	Addr string // host:port; port 0 takes a free one
+}
+
+// Config of a Proxy. Zero values mean the defaults.
+type Config struct {
+	Listeners      []Listener     // at least one
+	TrustedProxies []netip.Prefix // peers whose X-Forwarded-* and X-Request-Id are believed; default none
+	ExplainFrom    []netip.Prefix // peers that may ask for X-Smartlb-Decision; default none
+	AccessLog      io.Writer      // JSON lines; nil: no access log. Written to by one goroutine
+
+	Limits         h1.Limits     // of request heads; the reply's head may have Limits.Head, too
+	MaxBody        int64         // bytes of a request body, 413 beyond; 0: unlimited
+	MaxConnections int           // of clients, all listeners together; beyond them 503. Default 65536
+	MaxIdle        int           // kept connections per instance; default 512
+	IdleTimeout    time.Duration // of a client connection between requests; default 60 s
+	HeadTimeout    time.Duration // from the first byte of a head to its last; default 10 s
+	BodyTimeout    time.Duration // without progress in a request or response body; default 60 s
+	KeepTimeout    time.Duration // of a kept connection to an instance; default 55 s, below the usual 60 s of instances
+	TunnelTimeout  time.Duration // of a WebSocket without bytes in either direction; default 1 h
+
+	Now func() int64 // monotonic nanoseconds, above 0; default the process clock
+	Log *slog.Logger // default: discards
+}
+
+func (c Config) withDefaults() Config {
+	c.Limits = c.Limits.WithDefaults()
+	orInt := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	orTime := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	orInt(&c.MaxConnections, 65536)
+	orInt(&c.MaxIdle, 512)
+	orTime(&c.IdleTimeout, 60*time.Second)
+	orTime(&c.HeadTimeout, 10*time.Second)
+	orTime(&c.BodyTimeout, 60*time.Second)
+	orTime(&c.KeepTimeout, 55*time.Second)
+	orTime(&c.TunnelTimeout, time.Hour)
+	if c.Now == nil {
+		start := time.Now()
+		c.Now = func() int64 { return int64(time.Since(start)) + 1 }
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate reports every mistake at once.
+func (c Config) Validate() error {
+	var errs []error
+	if len(c.Listeners) == 0 {
+		errs = append(errs, errors.New("listeners: at least one is needed"))
+	}
+	names := map[string]bool{}
+	for i, l := range c.Listeners {
+		if l.Name == "" {
+			errs = append(errs, fmt.Errorf("listeners[%d].name: must not be empty", i))
+		} else if names[l.Name] {
+			errs = append(errs, fmt.Errorf("listeners[%d].name: %q is used twice", i, l.Name))
+		}
+		names[l.Name] = true
+		if l.Addr == "" {
+			errs = append(errs, fmt.Errorf("listeners[%d].address: must not be empty", i))
+		}
+	}
+	if c.Limits.Head > h1.MaxHead {
+		errs = append(errs, fmt.Errorf("limits.head: %d is above %d", c.Limits.Head, h1.MaxHead))
+	}
+	if c.Limits.Head != 0 && c.Limits.Head < 1024 {
+		errs = append(errs, fmt.Errorf("limits.head: %d is below 1024", c.Limits.Head))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,210 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/h1"
+)
+
+// Proxy serves HTTP/1.1 on its listeners. Make it with New, serve with Run,
+// stop with Drain and then by ending Run's context.
+type Proxy struct {
+	cfg       Config
+	d         Dispatcher
+	listeners []*listener
+
+	small     *bufferPool // heads and what comes with them
+	large     *bufferPool // bodies
+	exchanges sync.Pool
+	seeds     atomic.Uint64
+
+	draining atomic.Bool
+	conns    registry
+	pools    pools
+	count    counters
+	log      *accessLog
+	wall     atomic.Int64 // wall clock minus process clock, ns
+}
+
+type listener struct {
+	net.Listener
+	name string
+}
+
+// New checks cfg and binds its listeners. It starts nothing.
+func New(cfg Config, d Dispatcher) (*Proxy, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	p := &Proxy{
+		cfg: cfg, d: d,
+		small: newBufferPool(cfg.Limits.Head),
+		large: newBufferPool(64 << 10),
+	}
+	p.pools.p = p
+	p.exchanges.New = func() any { return newExchange(p) }
+	if cfg.AccessLog != nil {
+		p.log = newAccessLog(cfg.AccessLog, cfg.Log)
+	}
+	p.setWall()
+	for _, l := range cfg.Listeners {
+		// Listen can be given a context, but binding an address does not wait.
+		ln, err := net.Listen("tcp", l.Addr)
+		if err != nil {
+			p.closeListeners()
+			return nil, fmt.Errorf("listener %s: %w", l.Name, err)
+		}
+		p.listeners = append(p.listeners, &listener{ln, l.Name})
+	}
+	return p, nil
+}
+
+// Addr gives the address that the named listener is bound to, nil if there is
+// no such listener.
+func (p *Proxy) Addr(name string) net.Addr {
+	for _, l := range p.listeners {
+		if l.name == name {
+			return l.Listener.Addr()
+		}
+	}
+	return nil
+}
+
+// Run serves until ctx ends, then closes everything at once and returns when
+// all its goroutines have. Call Drain before for a graceful stop.
+func (p *Proxy) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, l := range p.listeners {
+		wg.Go(func() { p.accept(ctx, l, &wg) })
+	}
+	var aside sync.WaitGroup // outlives the connections: their deadlines, their log lines
+	asideCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	aside.Go(func() { p.sweep(asideCtx) })
+	if p.log != nil {
+		aside.Go(func() { p.log.run(asideCtx) })
+	}
+	<-ctx.Done()
+	p.closeListeners()
+	p.draining.Store(true)
+	p.conns.close()
+	ended := make(chan struct{})
+	go func() { wg.Wait(); close(ended) }()
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	for over := false; !over; {
+		p.conns.each(func(c *conn) { c.cutNow() }) // again: one may have been between two waits
+		select {
+		case <-ended:
+			over = true
+		case <-tick.C:
+		}
+	}
+	stop()
+	aside.Wait()
+	p.pools.closeAll()
+	return nil
+}
+
+// Drain stops accepting, ends idle client connections, lets requests finish
+// (their replies say Connection: close) and returns when the last one has. When
+// ctx ends first it cuts what is left and returns ctx's error. Run goes on
+// until its own context ends.
+func (p *Proxy) Drain(ctx context.Context) error {
+	p.draining.Store(true)
+	p.closeListeners()
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	for {
+		n := 0
+		p.conns.each(func(c *conn) { n++; c.drain() })
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			p.conns.each(func(c *conn) { c.cutNow() })
+			return fmt.Errorf("drain: %d connections cut: %w", n, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+const drainTick = 10 * time.Millisecond // how often Drain looks; a stop is not a hot path
+
+func (p *Proxy) closeListeners() {
+	for _, l := range p.listeners {
+		_ = l.Close() // twice is harmless
+	}
+}
+
+// accept takes connections from l. Running out of file descriptors is answered
+// with patience: existing connections go on and free some.
+func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
+	var delay time.Duration
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) || ctx.Err() != nil {
+				return
+			}
+			if delay == 0 {
+				p.cfg.Log.Warn("accept", "listener", l.name, "error", err)
+			}
+			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(delay):
+			}
+			continue
+		}
+		if delay > 0 {
+			p.cfg.Log.Info("accepting again", "listener", l.name)
+			delay = 0
+		}
+		tcp, ok := nc.(*net.TCPConn)
+		if !ok {
+			_ = nc.Close()
+			continue
+		}
+		c, err := p.newConn(l, tcp)
+		if err != nil || !p.conns.add(c, p.cfg.MaxConnections) {
+			p.count.refused.Add(1)
+			refuse(tcp)
+			continue
+		}
+		p.count.accepted.Add(1)
+		wg.Go(c.serve)
+	}
+}
+
+// refuse answers a connection beyond the cap without waiting for anything.
+func refuse(tcp *net.TCPConn) {
+	_ = tcp.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+	const text = "smartlb: 503 too-many-connections\n"
+	b := h1.AppendStatusLine(nil, 503, []byte("Service Unavailable"))
+	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"...)
+	b = h1.AppendEnd(h1.AppendLength(b, int64(len(text))))
+	_, _ = tcp.Write(append(b, text...))
+	_ = tcp.Close()
+}
+
+func contains(prefixes []netip.Prefix, a netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+var _ Dispatcher = (*dispatch.Dispatcher)(nil)

@@ -1,0 +1,54 @@
+package proxy
+
+import "sync"
+
+// registry knows all client connections. It is locked when one comes or goes
+// and by the sweeper, never by a request.
+type registry struct {
+	mu     sync.Mutex
+	list   []*conn
+	closed bool
+}
+
+// add registers c unless there are limit connections already.
+func (r *registry) add(c *conn, limit int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || len(r.list) >= limit {
+		return false
+	}
+	c.index = len(r.list)
+	r.list = append(r.list, c)
+	return true
+}
+
+// close lets nobody in any more.
+func (r *registry) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+}
+
+func (r *registry) remove(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := len(r.list) - 1
+	r.list[c.index] = r.list[last]
+	r.list[c.index].index = c.index
+	r.list[last] = nil
+	r.list = r.list[:last]
+}
+
+func (r *registry) each(f func(*conn)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.list {
+		f(c)
+	}
+}
+
+func (r *registry) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.list)
+}

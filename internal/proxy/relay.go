@@ -1,0 +1,178 @@
+package proxy
+
+import (
+	"io"
+
+	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/h1"
+)
+
+// responseDrop are the fields of a response that are ours to write.
+var responseDrop = h1.Set(h1.RequestID)
+
+// bodyRoom is kept free in front of and behind body bytes for a chunk's frame.
+const bodyRoom = 32
+
+// relay passes the response on whose head is in e.res. It owns u from here on.
+func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
+	res := &e.res
+	if res.Status == 101 {
+		c.tunnel(e, u)
+		return false
+	}
+	keep = c.mayKeep(e)
+	endless := res.Body == h1.ByChunks || res.Body == h1.UntilClose
+	chunked := endless && e.req.Minor == 1
+	if endless && !chunked {
+		keep = false // the end of the connection is the end of the body
+	}
+	out := res.AppendHead(e.out[:0], responseDrop)
+	switch {
+	case chunked:
+		out = h1.AppendChunkedField(out)
+	case res.Body == h1.ByLength, res.Body == h1.NoBody && res.Length >= 0 && res.Status != 204:
+		out = h1.AppendLength(out, res.Length)
+	}
+	out = c.appendOurs(out, e, keep)
+
+	var body h1.Body
+	body.Start(res.Body, res.Length)
+	data, n, bad := body.Take(e.up.bytes())
+	surplus := n < e.up.len() // bytes nobody asked for
+	if chunked {
+		out = h1.AppendChunk(out, data)
+		if body.Done() {
+			out = append(out, h1.LastChunk...)
+		}
+	} else {
+		out = append(out, data...)
+	}
+	e.out = out
+	e.sent = int64(len(data))
+	e.up.release()
+	e.began = true
+
+	clean := body.Done() && !surplus && bad == nil
+	if clean && !e.pumping {
+		c.keepUpstream(u, res)
+		u = nil // somebody else may have it now
+	}
+	c.watch.arm(c.until(deadline), wakeClient)
+	_, err := c.wire.write(out)
+	cause := c.watch.disarm()
+	switch {
+	case err != nil || cause != 0:
+		e.x.Fail(c.clientFailure(cause))
+		keep = false
+	case bad != nil:
+		e.x.Fail(dispatch.BadResponse)
+		keep = false
+	case !body.Done():
+		clean = c.stream(e, u, &body, chunked, deadline)
+		keep = keep && clean
+	}
+	if u == nil {
+		return keep
+	}
+	if e.pumping && !c.joinPump(e, u) {
+		clean, keep = false, false
+	}
+	if clean && !surplus {
+		c.keepUpstream(u, res)
+	} else {
+		u.close()
+	}
+	return keep
+}
+
+// until gives the time by which the next step must have made progress.
+func (c *conn) until(deadline int64) int64 {
+	t := c.now + int64(c.p.cfg.BodyTimeout)
+	if deadline > 0 && deadline < t {
+		return deadline
+	}
+	return t
+}
+
+func (c *conn) clientFailure(cause int64) dispatch.Failure {
+	return dispatch.ClientGone // too slow, gone or cut: in no case the instance's fault
+}
+
+// stream passes the rest of a body on, in bounded memory: a slow client stops
+// the reading. It reports whether the body ended as it should have.
+func (c *conn) stream(e *exchange, u *upstreamConn, body *h1.Body, chunked bool, deadline int64) bool {
+	buf := lease{pool: c.p.large}
+	defer buf.release()
+	defer c.since.Store(0)
+	c.watch.up.Store(u)
+	for !body.Done() {
+		space := buf.room()
+		c.since.Store(c.now)
+		c.watch.arm(c.until(deadline), wakeClient|wakeUpstream)
+		n, err := u.wire.read(space[bodyRoom : bodyRoom+body.Want(len(space)-2*bodyRoom)])
+		ended := err == io.EOF && e.res.Body == h1.UntilClose
+		if err != nil && !ended {
+			return c.brokenBody(e, u, err)
+		}
+		data, used, bad := body.Take(space[bodyRoom : bodyRoom+n])
+		if bad != nil || used < n {
+			if bad != nil {
+				c.watch.disarm()
+				e.x.Fail(dispatch.BadResponse)
+				return false
+			}
+			e.res.Close = true // surplus: the connection is not to be kept
+		}
+		frame := data
+		if chunked {
+			frame = frameChunk(space, len(data), body.Done() || ended)
+		}
+		if _, err := c.wire.write(frame); err != nil {
+			e.x.Fail(c.clientFailure(c.watch.disarm()))
+			return false
+		}
+		if c.watch.disarm() != 0 {
+			e.x.Fail(dispatch.Timeout)
+			return false
+		}
+		e.sent += int64(len(data))
+		if ended {
+			return true
+		}
+		c.now = c.p.cfg.Now()
+	}
+	return true
+}
+
+// frameChunk puts the frame of a chunk around the n bytes at space[bodyRoom:].
+func frameChunk(space []byte, n int, last bool) []byte {
+	start, end := bodyRoom, bodyRoom+n
+	if n > 0 {
+		var size [h1.ChunkRoom]byte
+		head := h1.AppendChunkSize(size[:0], n)
+		start -= len(head)
+		copy(space[start:], head)
+		end += copy(space[end:], "\r\n")
+	}
+	if last {
+		end += copy(space[end:], h1.LastChunk)
+	}
+	return space[start:end]
+}
+
+// brokenBody names why a response body did not end as it should have.
+func (c *conn) brokenBody(e *exchange, u *upstreamConn, err error) bool {
+	cause := c.endWait()
+	c.stopPump(e, u) // it knows if the client's side broke first
+	e.x.Fail(c.failure(e, err, cause))
+	return false
+}
+
+// keepUpstream returns a connection whose exchange ended exactly.
+func (c *conn) keepUpstream(u *upstreamConn, res *h1.Response) {
+	if res.Close || c.p.draining.Load() {
+		u.close()
+		return
+	}
+	u.pool.put(c.shard, u, c.now)
+}

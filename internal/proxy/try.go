@@ -1,0 +1,228 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"math"
+	"os"
+	"syscall"
+
+	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/h1"
+)
+
+// maxInterim bounds 1xx heads before a response: beyond, an instance only keeps
+// us busy.
+const maxInterim = 8
+
+// never is a deadline that is armed but does not come.
+const never = math.MaxInt64
+
+// try sends the request to the verdict's instance and reads the head of its
+// final response into e.res; what follows the head is left in e.up. The
+// connection is nil where there is none.
+func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Outcome) {
+	o := dispatch.Outcome{Replayable: true}
+	until := int64(never)
+	if v.HeadTimeout > 0 {
+		until = c.now + int64(v.HeadTimeout)
+	}
+	if v.Deadline > 0 {
+		until = min(until, v.Deadline)
+	}
+	if until <= c.now {
+		o.Failure = dispatch.Timeout
+		return nil, o
+	}
+	c.buildRequest(e)
+	pool := c.p.pools.of(v.Live)
+	for {
+		u := pool.get(c.shard)
+		if u == nil {
+			var err error
+			if u, err = c.p.pools.dial(pool, v.ConnectTimeout); err != nil {
+				o.Failure = dialFailure(err)
+				return nil, o
+			}
+		}
+		stale, err := c.send(e, u, v, until, &o)
+		if stale {
+			c.p.count.stale.Add(1)
+			u.close()
+			continue
+		}
+		if !u.fresh {
+			c.p.count.shard[c.shard].reuses.Add(1)
+		}
+		if err == nil {
+			err = c.readResponse(e, u)
+		}
+		cause := c.endWait()
+		if e.pumping {
+			e.pump.headCame()
+			o.Replayable = false
+		}
+		if e.began {
+			o.Replayable = false
+		}
+		if err != nil || cause != 0 {
+			c.stopPump(e, u)
+			o.Failure = c.failure(e, err, cause)
+		} else {
+			o.Status = e.res.Status
+		}
+		return u, o
+	}
+}
+
+// endWait ends the wait for an instance.
+func (c *conn) endWait() int64 {
+	c.since.Store(0)
+	return c.watch.disarm()
+}
+
+// send writes the request and waits for the first bytes of the reply.
+func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int64, o *dispatch.Outcome) (stale bool, err error) {
+	c.watch.up.Store(u)
+	c.since.Store(c.now)
+	e.res.Reset()
+	e.up.release()
+	if e.body.Done() {
+		c.watch.arm(until, wakeUpstream)
+		var sent int
+		sent, stale, err = u.wire.ask(e.out, u.fresh, &e.up)
+		o.Sent = sent > 0
+		if stale {
+			c.endWait()
+		}
+		return stale, err
+	}
+	if !u.fresh && !u.wire.quiet() {
+		return true, nil
+	}
+	c.watch.arm(until, wakeUpstream)
+	sent, err := u.wire.write(e.out)
+	o.Sent = sent > 0
+	if err != nil {
+		return false, err
+	}
+	if e.req.Continue && len(e.first) == 0 {
+		if _, err := c.wire.write([]byte(continueLine)); err != nil {
+			return false, errClientGone
+		}
+	}
+	// While the body is on its way only the whole deadline counts; the head
+	// timeout starts when the body is sent.
+	if v.Deadline > 0 {
+		until = v.Deadline
+	} else {
+		until = never
+	}
+	c.watch.push(until)
+	c.startPump(e, u, int64(v.HeadTimeout))
+	_, err = u.wire.fill(&e.up)
+	return false, err
+}
+
+var errClientGone = errors.New("client gone")
+var errBadResponse = errors.New("bad response")
+
+// readResponse parses the final response head out of e.up, reading more as
+// needed and passing interim heads on.
+func (c *conn) readResponse(e *exchange, u *upstreamConn) error {
+	interim := 0
+	for {
+		n, bad := e.res.Parse(e.up.bytes(), e.req.IsHead(), &c.p.cfg.Limits)
+		switch {
+		case bad != nil:
+			return errBadResponse
+		case n > 0 && e.res.Status == 101:
+			if !e.acceptsUpgrade() {
+				return errBadResponse
+			}
+			e.up.start += n
+			return nil
+		case n > 0 && !e.res.Interim():
+			e.up.start += n // the head stays in place: e.res points into it
+			return nil
+		case n > 0:
+			if interim++; interim > maxInterim {
+				return errBadResponse
+			}
+			if err := c.relayInterim(e); err != nil {
+				return err
+			}
+			e.up.start += n
+			e.up.compact()
+			e.res.Reset()
+			if e.up.len() > 0 {
+				continue
+			}
+		case e.up.full():
+			return errBadResponse
+		}
+		if _, err := u.wire.fill(&e.up); err != nil {
+			return err
+		}
+	}
+}
+
+// relayInterim passes a 1xx head on: 100 is ours to give, and an HTTP/1.0 client
+// would take it for the response (RFC 9110 §15.2).
+func (c *conn) relayInterim(e *exchange) error {
+	if e.res.Status == 100 || e.req.Minor == 0 {
+		return nil
+	}
+	e.began = true
+	e.out = h1.AppendEnd(e.res.AppendHead(e.out[:0], responseDrop))
+	if _, err := c.wire.write(e.out); err != nil {
+		return errClientGone
+	}
+	return nil
+}
+
+// failure names how a try ended. What the request's own body broke is not the
+// instance's fault.
+func (c *conn) failure(e *exchange, err error, cause int64) dispatch.Failure {
+	if e.pumping {
+		if bad := e.pump.blame; bad != nil {
+			if bad != clientLeft {
+				c.p.count.parse[bad.Class].Add(1)
+				e.status, e.why = bad.Status, bad.Reason
+			}
+			return dispatch.ClientGone
+		}
+	}
+	switch {
+	case cause == firedGone || cause == firedCut || err == errClientGone:
+		return dispatch.ClientGone
+	case cause == fired || errors.Is(err, os.ErrDeadlineExceeded):
+		return dispatch.Timeout
+	case err == errBadResponse:
+		return dispatch.BadResponse
+	case err == io.EOF:
+		return dispatch.EOF
+	}
+	return dispatch.Reset
+}
+
+func dialFailure(err error) dispatch.Failure {
+	var t interface{ Timeout() bool }
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return dispatch.ConnectRefused
+	case errors.As(err, &t) && t.Timeout():
+		return dispatch.ConnectTimeout
+	}
+	return dispatch.ConnectFailed
+}
+
+// discard closes a connection whose response is not wanted.
+func (c *conn) discard(e *exchange, u *upstreamConn) {
+	if u == nil {
+		return
+	}
+	c.stopPump(e, u)
+	u.close()
+	e.up.release()
+}

@@ -1,0 +1,262 @@
+//go:build linux && (amd64 || arm64) && !smartlb_portable
+
+package proxy
+
+import (
+	"io"
+	"net"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxCall bounds one read or write, so that a raw call (during which the
+// scheduler cannot take the processor away) stays in the tens of microseconds.
+const maxCall = 64 << 10
+
+// wire is a TCP connection driven by raw non-blocking calls inside
+// syscall.RawConn. The runtime's poller still parks the goroutine and deadlines
+// still work, but a call does not tell the scheduler about itself: that costs
+// more than the whole parsing of a request (golang/go#19563). Go's sockets are
+// non-blocking, so a raw call never stalls its processor.
+//
+// One goroutine may read and one may write at a time.
+type wire struct {
+	tcp *net.TCPConn
+	raw syscall.RawConn
+
+	rp   []byte // what to read into, or
+	slot *lease // where to take and leave a buffer
+	rn   int
+	rerr syscall.Errno
+
+	wp   []byte
+	wn   int
+	werr syscall.Errno
+
+	askStep  uint8
+	askFresh bool
+	askStale bool
+
+	onRead, onWrite, onAsk func(fd uintptr) bool // made once: a method value allocates
+}
+
+const (
+	askSend  = iota // not sent yet
+	askWait         // sent whole: wait for the reply
+	askShort        // sent in part: the ordinary write goes on
+)
+
+func newWire(tcp *net.TCPConn) (*wire, error) {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	w := &wire{tcp: tcp, raw: raw}
+	w.onRead, w.onWrite, w.onAsk = w.tryRead, w.tryWrite, w.tryAsk
+	return w, nil
+}
+
+// read waits for bytes. At the end of the stream it returns io.EOF.
+func (w *wire) read(p []byte) (int, error) {
+	w.rp, w.slot = p, nil
+	err := w.raw.Read(w.onRead)
+	w.rp = nil
+	return w.readResult(err)
+}
+
+// fill waits for bytes and appends them to the buffer of l. The buffer is taken
+// when bytes are there, so a connection that waits owns none.
+func (w *wire) fill(l *lease) (int, error) {
+	w.slot = l
+	err := w.raw.Read(w.onRead)
+	w.slot = nil
+	return w.readResult(err)
+}
+
+func (w *wire) readResult(err error) (int, error) {
+	switch {
+	case err != nil:
+		return 0, err
+	case w.rerr != 0:
+		return 0, w.rerr
+	case w.rn == 0:
+		return 0, io.EOF
+	}
+	return w.rn, nil
+}
+
+func (w *wire) tryRead(fd uintptr) bool {
+	p := w.rp
+	if w.slot != nil {
+		p = w.slot.room()
+	}
+	w.rn, w.rerr = rawRead(fd, p)
+	if w.rerr == syscall.EAGAIN {
+		if w.slot != nil {
+			w.slot.dropEmpty()
+		}
+		return false
+	}
+	if w.slot != nil {
+		w.slot.end += w.rn
+		w.slot.dropEmpty()
+	}
+	return true
+}
+
+// write sends all of p and returns how many bytes the kernel accepted.
+func (w *wire) write(p []byte) (int, error) {
+	w.wp, w.wn, w.werr = p, 0, 0
+	err := w.raw.Write(w.onWrite)
+	w.wp = nil
+	if err == nil && w.werr != 0 {
+		err = w.werr
+	}
+	return w.wn, err
+}
+
+func (w *wire) tryWrite(fd uintptr) bool {
+	for w.wn < len(w.wp) {
+		n, errno := rawWrite(fd, w.wp[w.wn:])
+		w.wn += n
+		if errno == syscall.EAGAIN {
+			return false
+		}
+		if errno != 0 {
+			w.werr = errno
+			return true
+		}
+	}
+	return true
+}
+
+// ask sends p and waits for the first bytes of the reply, in four system calls
+// less than write and read: a kept connection (fresh is false) is looked at,
+// written and waited for within one RawConn.Read. That is safe with an
+// edge-triggered poller because RawConn.Read forgets old readiness before the
+// callback runs: bytes or an end that came before are seen by the look, and what
+// comes after raises a new edge. stale says that the instance had closed the
+// kept connection, or had sent bytes nobody asked for; nothing was sent then.
+func (w *wire) ask(p []byte, fresh bool, l *lease) (sent int, stale bool, err error) {
+	w.wp, w.wn, w.werr = p, 0, 0
+	w.slot = l
+	w.rn, w.rerr = 0, 0
+	w.askStep, w.askFresh, w.askStale = askSend, fresh, false
+	err = w.raw.Read(w.onAsk)
+	w.wp, w.slot = nil, nil
+	sent = w.wn
+	switch {
+	case err != nil:
+		return sent, false, err
+	case w.askStale:
+		return 0, true, nil
+	case w.werr != 0:
+		return sent, false, w.werr
+	case w.askStep == askShort:
+		n, err := w.write(p[sent:])
+		sent += n
+		if err != nil {
+			return sent, false, err
+		}
+		_, err = w.fill(l)
+		return sent, false, err
+	}
+	_, err = w.readResult(nil)
+	return sent, false, err
+}
+
+func (w *wire) tryAsk(fd uintptr) bool {
+	if w.askStep == askWait {
+		return w.tryRead(fd)
+	}
+	if !w.askFresh && !rawQuiet(fd) {
+		w.askStale = true
+		return true
+	}
+	w.wn, w.werr = rawWrite(fd, w.wp)
+	switch {
+	case w.werr == syscall.EAGAIN || w.werr == 0 && w.wn < len(w.wp):
+		w.werr = 0
+		w.askStep = askShort
+		return true
+	case w.werr != 0:
+		return true
+	}
+	w.askStep = askWait
+	return false
+}
+
+// quiet reports whether the connection is open and has no bytes waiting.
+func (w *wire) quiet() (ok bool) {
+	err := w.raw.Control(func(fd uintptr) { ok = rawQuiet(fd) })
+	return ok && err == nil
+}
+
+// waiting reports whether bytes wait to be read.
+func (w *wire) waiting() (ok bool) {
+	_ = w.raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, errno := rawPeek(fd, &b)
+		ok = errno == 0 && n > 0
+	})
+	return ok
+}
+
+// gone reports whether the peer has closed its side or reset the connection,
+// also where unread bytes lie before the end. Any goroutine may ask.
+func (w *wire) gone() (gone bool) {
+	err := w.raw.Control(func(fd uintptr) {
+		fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(fds[:], 0)
+		gone = err == nil && n > 0 && fds[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+	})
+	return gone || err != nil
+}
+
+func rawRead(fd uintptr, p []byte) (int, syscall.Errno) {
+	if len(p) > maxCall {
+		p = p[:maxCall]
+	}
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return 0, errno
+		}
+		return int(n), 0
+	}
+}
+
+func rawWrite(fd uintptr, p []byte) (int, syscall.Errno) {
+	if len(p) > maxCall {
+		p = p[:maxCall]
+	}
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return 0, errno
+		}
+		return int(n), 0
+	}
+}
+
+func rawPeek(fd uintptr, b *[1]byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(b)), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+func rawQuiet(fd uintptr) bool {
+	var b [1]byte
+	_, errno := rawPeek(fd, &b)
+	return errno == syscall.EAGAIN
+}

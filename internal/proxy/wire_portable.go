@@ -1,0 +1,72 @@
+//go:build !linux || !(amd64 || arm64) || smartlb_portable
+
+package proxy
+
+import "net"
+
+// wire is a TCP connection driven through net.Conn: what the raw driver does,
+// on every system Go knows. One goroutine may read and one may write at a time.
+type wire struct {
+	tcp   *net.TCPConn
+	first [1]byte
+}
+
+func newWire(tcp *net.TCPConn) (*wire, error) { return &wire{tcp: tcp}, nil }
+
+// read waits for bytes. At the end of the stream it returns io.EOF.
+func (w *wire) read(p []byte) (int, error) { return w.tcp.Read(p) }
+
+// fill waits for bytes and appends them to the buffer of l. While it waits with
+// an empty buffer it owns one byte.
+func (w *wire) fill(l *lease) (int, error) {
+	if l.len() == 0 {
+		n, err := w.tcp.Read(w.first[:])
+		if n > 0 {
+			l.room()[0] = w.first[0]
+			l.end++
+		}
+		return n, err
+	}
+	n, err := w.tcp.Read(l.room())
+	l.end += n
+	return n, err
+}
+
+// write sends all of p and returns how many bytes the kernel accepted.
+func (w *wire) write(p []byte) (int, error) { return w.tcp.Write(p) }
+
+// ask sends p and waits for the first bytes of the reply. stale says that a kept
+// connection (fresh is false) was closed or had sent bytes nobody asked for;
+// nothing was sent then.
+func (w *wire) ask(p []byte, fresh bool, l *lease) (sent int, stale bool, err error) {
+	if !fresh && !w.quiet() {
+		return 0, true, nil
+	}
+	if sent, err = w.write(p); err != nil {
+		return sent, false, err
+	}
+	_, err = w.fill(l)
+	return sent, false, err
+}
+
+// quiet reports whether the connection is open and has no bytes waiting.
+func (w *wire) quiet() bool {
+	state := peek(w.tcp)
+	return state == peekNothing || state == peekUnknown
+}
+
+// waiting reports whether bytes wait to be read.
+func (w *wire) waiting() bool { return peek(w.tcp) == peekBytes }
+
+// gone reports whether the peer has closed its side or reset the connection.
+// Unread bytes before the end hide it. Any goroutine may ask.
+func (w *wire) gone() bool { return peek(w.tcp) == peekEnd }
+
+type peeked uint8
+
+const (
+	peekUnknown peeked = iota // this system cannot tell
+	peekNothing               // open, no bytes
+	peekBytes
+	peekEnd // closed or broken
+)

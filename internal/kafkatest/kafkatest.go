@@ -22,9 +22,8 @@ type Cluster struct {
 	dir  string
 	addr string
 
-	mu    sync.Mutex
-	fake  *kfake.Cluster
-	conns map[net.Conn]struct{}
+	mu   sync.Mutex
+	fake *kfake.Cluster
 }
 
 // New starts a cluster with the given topics, written "name:partitions".
@@ -59,7 +58,7 @@ func (c *Cluster) Start(topics ...string) {
 				return nil, err
 			}
 			c.addr = ln.Addr().String()
-			return &listener{Listener: ln, cluster: c}, nil
+			return ln, nil
 		}),
 	}
 	for _, spec := range topics {
@@ -77,7 +76,7 @@ func (c *Cluster) Start(topics ...string) {
 		c.t.Fatalf("start kafka for the test: %v", err)
 	}
 	c.mu.Lock()
-	c.fake, c.conns = fake, map[net.Conn]struct{}{}
+	c.fake = fake
 	c.mu.Unlock()
 }
 
@@ -91,34 +90,8 @@ func (c *Cluster) Stop() {
 		return
 	}
 	fake.Close()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for conn := range c.conns {
-		conn.Close()
-	}
 }
 
 // Wipe makes a stopped cluster forget everything: it will come back empty,
 // with new topic ids.
 func (c *Cluster) Wipe() { c.dir = c.t.TempDir() }
-
-// listener remembers its connections, because the broker's own Close leaves
-// their readers blocked.
-type listener struct {
-	net.Listener
-	cluster *Cluster
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	c := l.cluster
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.conns != nil {
-		c.conns[conn] = struct{}{}
-	}
-	return conn, nil
-}

@@ -1,0 +1,66 @@
+//go:build unix
+
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrLocked means that another process has the data directory.
+var ErrLocked = errors.New("data directory is in use")
+
+// lockFile names the file inside the data directory that is locked while a
+// broker runs. It is left behind on purpose: removing it would let two
+// processes lock two files of one name.
+const lockFile = "smartlb.lock"
+
+// lock keeps other brokers out of a directory. The kernel drops it when the
+// process ends, however it ends.
+type lock struct{ f *os.File }
+
+// acquire creates dir if needed and locks it, or says which process has it.
+func acquire(dir string) (*lock, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("create data directory: %w", err)
+	}
+	path := filepath.Join(dir, lockFile)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s is not writable: %w", dir, err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		return nil, fmt.Errorf("%w: %s is held by %s", ErrLocked, dir, holder(f))
+	}
+	if err := f.Truncate(0); err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("data directory %s is not writable: %w", dir, err)
+		}
+	}
+	return &lock{f}, nil
+}
+
+// holder reads the pid that the owner of the lock wrote.
+func holder(f *os.File) string {
+	b, err := io.ReadAll(io.LimitReader(f, 32))
+	pid := strings.TrimSpace(string(b))
+	if err != nil || pid == "" {
+		return "another process"
+	}
+	return "process " + pid
+}
+
+func (l *lock) release() error { return l.f.Close() }

@@ -27,6 +27,7 @@ type ServiceView struct {
 // InstanceView is one instance: its counters, the factors of its cost, and what
 // they came from. Times are zero where unknown.
 type InstanceView struct {
+	Live                 *upstream.Live // for readers of its counters
 	ID, Address          string
 	Tags                 map[string]string
 	State                string // in, draining, unhealthy, reported-unhealthy, ejected
@@ -97,7 +98,7 @@ func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 			continue
 		}
 		iv := InstanceView{
-			ID: m.Instance, Address: m.Addr, State: m.Out.String(), Ejections: m.Ejections,
+			Live: m.Live, ID: m.Instance, Address: m.Addr, State: m.Out.String(), Ejections: m.Ejections,
 			Since: wallOf(m.Since, now, wall), InFlight: m.InFlight.Load(), Requests: m.Requests.Load(), Errors: m.Errors.Load(),
 			Weight: m.Weight, Capacity: m.Capacity, Veto: m.Veto, SlowStart: m.SlowStart,
 			FleetErrorRate: m.FleetErr, Trust: m.Trust, Utilization: m.Utilization,

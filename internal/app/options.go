@@ -1,0 +1,54 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/broker"
+	"github.com/smartlb/smartlb/internal/config"
+)
+
+// Roles of a process.
+const (
+	RoleProxy    = "proxy"
+	RoleAnalyzer = "analyzer"
+	RoleConsole  = "console"
+	RoleBroker   = "broker"
+)
+
+// AllRoles in the order of their start.
+func AllRoles() []string { return []string{RoleBroker, RoleAnalyzer, RoleProxy, RoleConsole} }
+
+// CheckRoles returns an error that lists the roles where one is unknown.
+func CheckRoles(roles []string) error {
+	if len(roles) == 0 {
+		return fmt.Errorf("no role; want some of %s", strings.Join(AllRoles(), ", "))
+	}
+	for _, r := range roles {
+		if !slices.Contains(AllRoles(), r) {
+			return fmt.Errorf("unknown role %q, want some of %s", r, strings.Join(AllRoles(), ", "))
+		}
+	}
+	return nil
+}
+
+// Options are everything that a process is told.
+type Options struct {
+	Roles    []string
+	Document config.Document
+	Traffic  []byte // the Traffic part of the file as text; empty: none
+	FileName string
+	DataDir  string // empty: nothing is kept
+	Kafka    bool   // false: no Kafka at all (smartlb proxy without --kafka)
+	FileOnly bool   // --config-source file
+	Broker   broker.Config
+	Version  string
+	Demo     Demo
+	Drain    time.Duration
+	Log      *slog.Logger
+}
+
+func (o Options) has(role string) bool { return slices.Contains(o.Roles, role) }

@@ -1,0 +1,84 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type sender struct {
+	mu   sync.Mutex
+	down bool
+	got  []event.AuditLog
+	more chan struct{}
+}
+
+func (s *sender) SendSync(_ context.Context, r kafka.Record) (kafka.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return r, errors.New("no broker")
+	}
+	a, err := event.DecodeAuditLog(r.Value)
+	if err != nil {
+		return r, err
+	}
+	s.got = append(s.got, a)
+	s.more <- struct{}{}
+	return r, nil
+}
+
+func run(l *Log) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx) }()
+	return func() error { cancel(); return <-done }
+}
+
+func TestRecordsSurviveARestartWithoutKafka(t *testing.T) {
+	dir := t.TempDir()
+	s := &sender{down: true, more: make(chan struct{}, 100)}
+	l, err := New("n1", dir, s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := run(l)
+	for _, action := range []string{"start.node", "drain.instance", "stop.node"} {
+		l.Record(event.AuditLog{Actor: event.Actor{Type: "system"}, Action: action})
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	s.down = false
+	l, err = New("n1", dir, s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = run(l)
+	for range 3 {
+		select {
+		case <-s.more:
+		case <-time.After(10 * time.Second):
+			t.Fatal("spooled records were not delivered")
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"start.node", "drain.instance", "stop.node"} {
+		if s.got[i].Action != want || (i > 0 && s.got[i].Seq <= s.got[i-1].Seq) {
+			t.Errorf("record %d: %s seq %d", i, s.got[i].Action, s.got[i].Seq)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package keeper
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Explain says in words why an instance gets the share it gets: its standing,
+// the parts of its cost beside the pool's, and where the facts came from. Each
+// sentence stands alone.
+func Explain(s ServiceView, id string, now time.Time) ([]string, bool) {
+	i := slices.IndexFunc(s.Instances, func(v InstanceView) bool { return v.ID == id })
+	if i < 0 {
+		return nil, false
+	}
+	v := s.Instances[i]
+	e := &explainer{s: s, v: v, now: now}
+	e.standing()
+	e.cost()
+	e.telemetry()
+	e.probes()
+	e.reports()
+	return e.lines, true
+}
+
+type explainer struct {
+	s     ServiceView
+	v     InstanceView
+	now   time.Time
+	lines []string
+}
+
+func (e *explainer) say(format string, args ...any) {
+	e.lines = append(e.lines, fmt.Sprintf(format, args...))
+}
+
+func (e *explainer) standing() {
+	v := e.v
+	since := ""
+	if !v.Since.IsZero() {
+		since = " for " + short(e.now.Sub(v.Since))
+	}
+	switch v.State {
+	case "in":
+		e.say("%s takes requests%s.", v.ID, since)
+	case "ejected":
+		e.say("%s is ejected%s after %d failures in a row (ejection %d); it would rejoin at %s, in %s, through slow start.",
+			v.ID, since, 5, v.Ejections, v.Until.Format("15:04:05"), short(v.Until.Sub(e.now)))
+	case "draining":
+		who := "a DRAINING health-status message"
+		if v.DrainedByOperator {
+			who = "an operator's drain"
+		}
+		e.say("%s is draining%s because of %s: no new requests, %d still in flight. It rejoins after `smartlb undrain %s` or a HEALTHY message.", v.ID, since, who, v.InFlight, v.ID)
+	case "unhealthy":
+		e.say("%s is out%s because its health check fails; it would rejoin when the check passes again.", v.ID, since)
+	case "reported-unhealthy":
+		e.say("%s is out%s because a health-status message says UNHEALTHY and no probe of this proxy passes.", v.ID, since)
+	}
+	if e.s.Panic {
+		e.say("%s is in panic: fewer than half of its instances are well, so all that do not drain are used.", e.s.ID)
+	}
+	if v.State == "in" && v.SlowStart < 1 {
+		e.say("Slow start: it is drawn at %.0f %% of its weight and grows to 100 %%.", v.SlowStart*100)
+	}
+}
+
+func (e *explainer) cost() {
+	v := e.v
+	var others []float64
+	for _, o := range e.s.Instances {
+		if o.ID != v.ID && o.State == "in" {
+			others = append(others, o.Cost)
+		}
+	}
+	beside := ""
+	if len(others) > 0 {
+		slices.Sort(others)
+		beside = fmt.Sprintf(", while the others cost %.2f (median)", others[len(others)/2])
+	}
+	e.say("A request to it costs %.2f%s: latency factor %.2f (own average %s, pool median %s), error estimate %.1f %%, %d in flight, capacity factor %.2f, weight %.4g.",
+		v.Cost, beside, v.LatencyFactor, ms(v.LatencyMs), ms(e.s.MedianMs), 100*max(v.ErrorRate, v.FleetErrorRate), v.InFlight, v.Capacity, v.Weight)
+	if err := max(v.ErrorRate, v.FleetErrorRate); err > .05 {
+		source := "this proxy's own requests"
+		if v.FleetErrorRate > v.ErrorRate {
+			source = "what all proxies report through Kafka"
+		}
+		e.say("Its errors (%s) multiply its cost by %.1f.", source, 1+10*err/(1-min(err, .98))+100*err*err)
+	}
+	if v.Veto < 1 {
+		e.say("It reports a utilization of %.0f %%: from 95 %% on its weight is multiplied by %.2f.", v.Utilization*100, v.Veto)
+	}
+}
+
+func (e *explainer) telemetry() {
+	v := e.v
+	if v.Score == nil {
+		e.say("Nothing is known about it through Kafka: only this proxy's own measurements count.")
+		return
+	}
+	sc := v.Score
+	e.say("Through Kafka: health score %.2f (%s), facts %s old, trust %.0f %%.%s", sc.Score, sc.State, short(v.ScoreAge), v.Trust*100, reasons(sc.Reasons))
+	var parts []string
+	for _, p := range []struct {
+		name  string
+		value float64
+		set   bool
+		unit  string
+	}{
+		{"capacity", sc.Capacity.Value, sc.Capacity.Set, " requests/s"},
+		{"error rate", 100 * sc.ErrorRate.Value, sc.ErrorRate.Set, " %"},
+		{"utilization", 100 * sc.Utilization.Value, sc.Utilization.Set, " %"},
+		{"p95", sc.P95Latency.Value, sc.P95Latency.Set, " ms"},
+	} {
+		if p.set {
+			parts = append(parts, fmt.Sprintf("%s %.4g%s", p.name, p.value, p.unit))
+		} else {
+			parts = append(parts, p.name+" unknown")
+		}
+	}
+	e.say("Those facts say: %s.", strings.Join(parts, ", "))
+	if len(sc.Ignored) > 0 {
+		var why []string
+		for reason, n := range sc.Ignored {
+			why = append(why, fmt.Sprintf("%d %s", n, reason))
+		}
+		slices.Sort(why)
+		e.say("Messages about it that were ignored in the last minute: %s.", strings.Join(why, ", "))
+	} else {
+		e.say("No message about it was ignored in the last minute.")
+	}
+}
+
+func reasons(r []string) string {
+	if len(r) == 0 {
+		return ""
+	}
+	return " Reasons: " + strings.Join(r, ", ") + "."
+}
+
+func (e *explainer) probes() {
+	p := e.v.Probe
+	switch {
+	case e.s.HealthCheck == "":
+		e.say("It has no health check configured.")
+	case p.At.IsZero():
+		e.say("Its health check (%s) has not run yet.", e.s.HealthCheck)
+	default:
+		result := "failed"
+		if p.OK {
+			result = "passed"
+		}
+		detail := p.Body
+		if p.Status != 0 {
+			detail = fmt.Sprintf("status %d", p.Status)
+		}
+		e.say("Its last health check (%s) %s %s ago in %s: %s.", e.s.HealthCheck, result, short(e.now.Sub(p.At)), ms(float64(p.Took)/1e6), detail)
+		if p.OK && e.v.State == "ejected" {
+			e.say("A passing health check does not end an ejection: the check's path may work while requests fail.")
+		}
+	}
+}
+
+func (e *explainer) reports() {
+	for _, r := range e.v.Reports {
+		sender := r.Sender
+		if sender == "" {
+			sender = "the instance itself or a program without a reporter header"
+		}
+		holds := "no longer counts"
+		if r.Holds {
+			holds = "still counts"
+		}
+		e.say("A health-status message of %s said %s %s ago; it %s.", sender, r.Status, short(r.Age), holds)
+	}
+}
+
+func short(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+func ms(v float64) string {
+	if v <= 0 {
+		return "unknown"
+	}
+	return fmt.Sprintf("%.3g ms", v)
+}

@@ -1,0 +1,149 @@
+// Package trend remembers the last two minutes of every instance, second by
+// second, for people who watch: rates, errors and latency quantiles, computed
+// from the counters that requests write anyway. One goroutine samples, readers
+// get copies.
+package trend
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/upstream"
+)
+
+// Seconds is how much is remembered.
+const Seconds = 120
+
+// window is over how many seconds the current values are taken.
+const window = 10
+
+// Lives lists the configured instances.
+type Lives interface {
+	EachLive(f func(l *upstream.Live, tags map[string]string))
+}
+
+// Point is one second of one instance.
+type Point struct {
+	Requests, Errors float32 // per second
+}
+
+// Summary is the last ten seconds of one instance.
+type Summary struct {
+	Rate, ErrorRate  float64   // requests per second; 0..1
+	P50, P95, P99    float64   // ms, 0 unknown
+	Requests, Errors []float32 // per second, oldest first, at most Seconds
+}
+
+// Trend samples and answers. Its methods are safe for concurrent use.
+type Trend struct {
+	mu   sync.Mutex
+	past map[*upstream.Live]*past
+}
+
+type past struct {
+	requests, errors uint64
+	hist             [window + 1][upstream.HistBuckets]uint32 // ring of snapshots
+	points           [Seconds]Point
+	n                int // samples taken
+}
+
+// New returns a trend without past.
+func New() *Trend { return &Trend{past: map[*upstream.Live]*past{}} }
+
+// Run samples each second until ctx ends.
+func (t *Trend) Run(ctx context.Context, lives Lives) error {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			t.Sample(lives)
+		}
+	}
+}
+
+// Sample takes one second's point of every instance.
+func (t *Trend) Sample(lives Lives) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	present := map[*upstream.Live]bool{}
+	lives.EachLive(func(l *upstream.Live, _ map[string]string) {
+		present[l] = true
+		p := t.past[l]
+		if p == nil {
+			p = &past{}
+			t.past[l] = p
+		}
+		p.sample(l)
+	})
+	for l := range t.past {
+		if !present[l] {
+			delete(t.past, l)
+		}
+	}
+}
+
+func (p *past) sample(l *upstream.Live) {
+	requests, errors := l.Requests.Load(), l.Errors.Load()
+	p.points[p.n%Seconds] = Point{float32(requests - p.requests), float32(errors - p.errors)}
+	p.requests, p.errors = requests, errors
+	p.n++
+	h := &p.hist[p.n%(window+1)]
+	for b := range l.Hist {
+		h[b] = l.Hist[b].Load()
+	}
+}
+
+// Of gives an instance's summary, false before its first second.
+func (t *Trend) Of(l *upstream.Live) (Summary, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.past[l]
+	if p == nil || p.n == 0 {
+		return Summary{}, false
+	}
+	var s Summary
+	have := min(p.n, Seconds)
+	for i := p.n - have; i < p.n; i++ {
+		pt := p.points[i%Seconds]
+		s.Requests, s.Errors = append(s.Requests, pt.Requests), append(s.Errors, pt.Errors)
+	}
+	recent := min(p.n, window)
+	var requests, errors float64
+	for i := p.n - recent; i < p.n; i++ {
+		requests += float64(p.points[i%Seconds].Requests)
+		errors += float64(p.points[i%Seconds].Errors)
+	}
+	s.Rate = requests / float64(recent)
+	if requests > 0 {
+		s.ErrorRate = min(1, errors/requests)
+	}
+	now, then := &p.hist[p.n%(window+1)], &[upstream.HistBuckets]uint32{}
+	if p.n > window {
+		then = &p.hist[(p.n-window)%(window+1)]
+	}
+	s.P50, s.P95, s.P99 = quantile(now, then, .5), quantile(now, then, .95), quantile(now, then, .99)
+	return s, true
+}
+
+// quantile of what was counted between two snapshots, in milliseconds, within
+// the 9 % of the buckets.
+func quantile(now, then *[upstream.HistBuckets]uint32, q float64) float64 {
+	var total uint64
+	for b := range now {
+		total += uint64(now[b] - then[b])
+	}
+	if total == 0 {
+		return 0
+	}
+	rank, seen := uint64(q*float64(total-1)), uint64(0)
+	for b := range now {
+		if seen += uint64(now[b] - then[b]); seen > rank {
+			return upstream.HistMiddle(b) / 1e6
+		}
+	}
+	return 0
+}

@@ -96,8 +96,9 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 			n, err = c.wire.read(space[:e.body.Want(len(space))])
 			data, _, _ = e.body.Take(space[:n])
 		} else {
-			if _, err = c.wire.fill(&p.buf); err == nil {
-				var n int
+			var n int
+			if n, err = c.wire.read(p.buf.room()); err == nil {
+				p.buf.end += n
 				if data, n, p.blame = e.body.Take(p.buf.bytes()); p.blame != nil {
 					return false
 				}

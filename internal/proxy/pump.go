@@ -61,11 +61,14 @@ func (c *conn) runPump(e *exchange, u *upstreamConn) {
 	p := &e.pump
 	p.whole = c.pumpBody(e, u)
 	cause := c.pumpWatch.disarm()
-	if p.stopped.Load() {
-		return
-	}
 	if cause == fired && p.blame == clientLeft {
 		p.blame = bodyLate
+	}
+	if p.stopped.Load() {
+		if p.blame == clientLeft {
+			p.blame = nil // the stop broke its read
+		}
+		return
 	}
 	if p.blame != nil {
 		u.close() // the instance must not take what it has for the whole; wakes the reader
@@ -128,7 +131,7 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 			return false
 		}
 		if c.pumpWatch.disarm() != 0 {
-			p.blame = clientLeft
+			p.blame = bodyLate
 			return false
 		}
 	}

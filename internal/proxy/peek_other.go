@@ -4,4 +4,6 @@ package proxy
 
 import "net"
 
+const canPeek = false
+
 func peek(*net.TCPConn) peeked { return peekUnknown }

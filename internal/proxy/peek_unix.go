@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const canPeek = true
+
 func peek(tcp *net.TCPConn) (p peeked) {
 	raw, err := tcp.SyscallConn()
 	if err != nil {

@@ -61,11 +61,14 @@ func (c *conn) runPump(e *exchange, u *upstreamConn) {
 	p := &e.pump
 	p.whole = c.pumpBody(e, u)
 	cause := c.pumpWatch.disarm()
-	if p.stopped.Load() {
-		return
-	}
 	if cause == fired && p.blame == clientLeft {
 		p.blame = bodyLate
+	}
+	if p.stopped.Load() {
+		if p.blame == clientLeft {
+			p.blame = nil // the stop broke its read
+		}
+		return
 	}
 	if p.blame != nil {
 		u.close() // the instance must not take what it has for the whole; wakes the reader
@@ -96,8 +99,9 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 			n, err = c.wire.read(space[:e.body.Want(len(space))])
 			data, _, _ = e.body.Take(space[:n])
 		} else {
-			if _, err = c.wire.fill(&p.buf); err == nil {
-				var n int
+			var n int
+			if n, err = c.wire.read(p.buf.room()); err == nil {
+				p.buf.end += n
 				if data, n, p.blame = e.body.Take(p.buf.bytes()); p.blame != nil {
 					return false
 				}
@@ -127,7 +131,7 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 			return false
 		}
 		if c.pumpWatch.disarm() != 0 {
-			p.blame = clientLeft
+			p.blame = bodyLate
 			return false
 		}
 	}

@@ -17,19 +17,29 @@ func newWire(tcp *net.TCPConn) (*wire, error) { return &wire{tcp: tcp}, nil }
 func (w *wire) read(p []byte) (int, error) { return w.tcp.Read(p) }
 
 // fill waits for bytes and appends them to the buffer of l. While it waits with
-// an empty buffer it owns one byte.
+// an empty buffer it owns one byte, where the system can say if more came.
 func (w *wire) fill(l *lease) (int, error) {
-	if l.len() == 0 {
+	first := 0
+	if l.len() == 0 && canPeek {
 		n, err := w.tcp.Read(w.first[:])
-		if n > 0 {
-			l.room()[0] = w.first[0]
-			l.end++
+		if n == 0 {
+			return n, err
 		}
-		return n, err
+		l.room()[0] = w.first[0]
+		l.end++
+		if peek(w.tcp) != peekBytes {
+			return n, nil
+		}
+		first = n
 	}
 	n, err := w.tcp.Read(l.room())
 	l.end += n
-	return n, err
+	if first > 0 {
+		err = nil // what comes next says it again
+	} else {
+		l.dropEmpty()
+	}
+	return first + n, err
 }
 
 // write sends all of p and returns how many bytes the kernel accepted.

@@ -31,7 +31,7 @@ type ConfigUpdate struct {
 	Comment   string    `json:"comment,omitempty"`
 	Document  string    `json:"document,omitempty"` // the Traffic document, YAML
 	SHA256    string    `json:"sha256,omitempty"`   // of the document, lower-case hex
-	Adopt     bool      `json:"adopt,omitempty"` // takes effect whatever its base is, also on nodes that wait after the log was lost
+	Adopt     bool      `json:"adopt,omitempty"`    // takes effect whatever its base is, also on nodes that wait after the log was lost
 	Override  Override  `json:"override,omitzero"`
 }
 

@@ -1,0 +1,123 @@
+package api
+
+import (
+	"encoding/base64"
+	"unicode/utf8"
+
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/keeper"
+	"github.com/smartlb/smartlb/internal/trend"
+)
+
+// FromViews converts what keeper and trend know into the API's shape.
+func FromViews(views []keeper.ServiceView, t *trend.Trend) []Service {
+	out := make([]Service, 0, len(views))
+	for _, v := range views {
+		out = append(out, fromView(v, t))
+	}
+	return out
+}
+
+func fromView(v keeper.ServiceView, t *trend.Trend) Service {
+	s := Service{ID: v.ID, Policy: v.Policy, Panic: v.Panic, HealthCheck: v.HealthCheck, MedianMs: v.MedianMs, Active: v.Active, Instances: []Instance{}}
+	weights, errors := 0.0, 0.0
+	for _, iv := range v.Instances {
+		in := FromInstance(iv)
+		if sum, ok := t.Of(iv.Live); ok {
+			in.Rate, in.ErrorRate = sum.Rate, sum.ErrorRate
+			in.P50Ms, in.P95Ms, in.P99Ms = sum.P50, sum.P95, sum.P99
+			in.History, in.ErrorHist = sum.Requests, sum.Errors
+		}
+		s.Rate += in.Rate
+		errors += in.Rate * in.ErrorRate
+		weights += in.Weight
+		s.Instances = append(s.Instances, in)
+	}
+	for i := range s.Instances {
+		in := &s.Instances[i]
+		if s.Rate > 0 {
+			in.Share = in.Rate / s.Rate
+		}
+		if weights > 0 {
+			in.FairShare = in.Weight / weights
+		}
+	}
+	if s.Rate > 0 {
+		s.ErrorRate = errors / s.Rate
+	}
+	return s
+}
+
+// FromInstance converts one instance without its history.
+func FromInstance(v keeper.InstanceView) Instance {
+	err := min(max(v.ErrorRate, v.FleetErrorRate), .98)
+	in := Instance{
+		ID: v.ID, Address: v.Address, Tags: v.Tags, State: v.State, Since: v.Since.UTC(), Ejections: v.Ejections,
+		InFlight: v.InFlight, Requests: v.Requests, Errors: v.Errors, Weight: v.Weight, History: []float32{}, ErrorHist: []float32{},
+		Cost: Cost{
+			Total: v.Cost, LatencyFactor: v.LatencyFactor, Error: err, ErrorFactor: 1 + 10*err/(1-err) + 100*err*err,
+			InFlight: v.InFlight, Capacity: v.Capacity, Veto: v.Veto, SlowStart: v.SlowStart, LatencyMs: v.LatencyMs,
+		},
+	}
+	if !v.Until.IsZero() {
+		in.Until = v.Until.UTC()
+	}
+	if sc := v.Score; sc != nil {
+		in.Facts = &Facts{
+			Score: sc.Score, State: sc.State, Reasons: nonNil(sc.Reasons), AgeMs: float64(v.ScoreAge) / 1e6, Trust: v.Trust,
+			Capacity: optional(sc.Capacity), ErrorRate: optional(sc.ErrorRate), Utilization: optional(sc.Utilization), P95Ms: optional(sc.P95Latency),
+			Ignored: sc.Ignored,
+		}
+		if in.Facts.Ignored == nil {
+			in.Facts.Ignored = map[string]uint64{}
+		}
+	}
+	if !v.Probe.At.IsZero() {
+		in.Probe = &Probe{State: v.Probe.State, At: v.Probe.At.UTC(), OK: v.Probe.OK, Status: v.Probe.Status, Body: v.Probe.Body, TookMs: float64(v.Probe.Took) / 1e6}
+	}
+	return in
+}
+
+func optional(o event.Optional) *float64 {
+	if !o.Set {
+		return nil
+	}
+	return &o.Value
+}
+
+// FromRecord converts a record, cutting its value.
+func FromRecord(r kafka.Record) Message {
+	m := Message{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp.UTC(),
+		Key: printable(r.Key), Size: len(r.Value), Tombstone: r.Value == nil, Headers: map[string]string{},
+	}
+	value := r.Value
+	if len(value) > MaxPreview {
+		value, m.Cut = value[:MaxPreview], true
+		for len(value) > 0 && !utf8.RuneStart(value[len(value)-1]) { // do not end within a rune
+			value = value[:len(value)-1]
+		}
+		if n := len(value); n > 0 && value[n-1] >= utf8.RuneSelf {
+			value = value[:n-1]
+		}
+	}
+	m.Value = string(value)
+	if !utf8.Valid(value) {
+		m.Binary, m.Value = true, base64.StdEncoding.EncodeToString(value)
+	}
+	for _, h := range r.Headers {
+		m.Headers[h.Key] = printable(h.Value)
+	}
+	return m
+}
+
+func printable(b []byte) string {
+	if len(b) > 1024 {
+		b = b[:1024]
+	}
+	if !utf8.Valid(b) {
+		return "base64:" + base64.StdEncoding.EncodeToString(b)
+	}
+	return string(b)
+}

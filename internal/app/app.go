@@ -1,0 +1,254 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/audit"
+	"github.com/smartlb/smartlb/internal/broker"
+	"github.com/smartlb/smartlb/internal/control"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+)
+
+// App is one process of smartlb. Make it with New, run it once with Run.
+type App struct {
+	o       Options
+	node    string
+	started time.Time
+	now     func() int64
+
+	broker   *broker.Broker
+	kafka    kafka.Config
+	producer *kafka.Producer
+	admin    *kafka.Admin
+	audit    *audit.Log
+	data     *dataPlane
+	control  *control.Control
+	alerts   *alertBook
+	web      []*webServer
+
+	ready   chan struct{}
+	once    sync.Once
+	drainMu sync.Mutex
+	drains  bool
+}
+
+// New binds every listener and checks every input. An error leaves nothing
+// open.
+func New(o Options) (_ *App, err error) {
+	if err := CheckRoles(o.Roles); err != nil {
+		return nil, err
+	}
+	a := &App{o: o, started: time.Now(), ready: make(chan struct{})}
+	a.now = func() int64 { return int64(time.Since(a.started)) + int64(time.Second) }
+	defer func() {
+		if err != nil {
+			a.closeUnstarted()
+		}
+	}()
+	if o.DataDir != "" {
+		if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
+			return nil, fmt.Errorf("data directory: %w (choose another with --data)", err)
+		}
+	}
+	if a.node, err = nodeID(o.Document.Identity.ID, o.DataDir); err != nil {
+		return nil, err
+	}
+	if o.has(RoleBroker) {
+		if a.broker, err = broker.New(o.Broker, o.Log); err != nil {
+			return nil, portError(err, "--broker-listen")
+		}
+	}
+	if o.Kafka {
+		if err := a.newKafka(); err != nil {
+			return nil, err
+		}
+	}
+	if o.has(RoleProxy) {
+		if a.data, err = newDataPlane(a); err != nil {
+			return nil, err
+		}
+		if err := a.newControl(); err != nil {
+			return nil, err
+		}
+	}
+	return a, a.newWeb()
+}
+
+func (a *App) newKafka() (err error) {
+	k := a.o.Document.Kafka
+	a.kafka = kafka.Default()
+	a.kafka.Brokers, a.kafka.Linger, a.kafka.BatchMaxBytes, a.kafka.Compression = k.Brokers, k.Linger, int32(k.BatchBytes), k.Compression
+	a.kafka.ClientID = "smartlb/" + a.node
+	if a.broker != nil {
+		a.kafka.Brokers = []string{a.broker.Addr()}
+	}
+	if a.producer, err = kafka.NewProducer(a.kafka, a.o.Log); err != nil {
+		return err
+	}
+	if a.admin, err = kafka.NewAdmin(a.kafka); err != nil {
+		return err
+	}
+	a.alerts = newAlertBook()
+	a.audit, err = audit.New(a.node, a.o.DataDir, a.producer, a.o.Log)
+	return err
+}
+
+func (a *App) newControl() (err error) {
+	a.control, err = control.New(control.Config{
+		Kafka: a.kafka, Dir: a.o.DataDir, File: a.o.Traffic, FileName: a.o.FileName, FileOnly: a.o.FileOnly,
+		Author: "file:" + a.o.FileName, Node: a.node, Log: a.o.Log,
+		Apply: a.data.apply, Override: a.data.keeper.SetOverrides, Changed: a.auditConfig,
+	})
+	if err != nil {
+		return err
+	}
+	return a.control.Start()
+}
+
+func (a *App) closeUnstarted() {
+	if a.broker != nil {
+		_ = a.broker.Close()
+	}
+	if a.producer != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = a.producer.Close(ctx)
+		a.admin.Close()
+	}
+	if a.data != nil {
+		a.data.close()
+	}
+	for _, w := range a.web {
+		_ = w.listener.Close()
+	}
+}
+
+// Node gives the node's id.
+func (a *App) Node() string { return a.node }
+
+// Ready is closed when the listeners serve and, with the role broker, the
+// broker answers.
+func (a *App) Ready() <-chan struct{} { return a.ready }
+
+// Run starts everything and returns when ctx ended and everything stopped, or
+// when an actor failed. The error tells what did not stop cleanly.
+func (a *App) Run(ctx context.Context) error {
+	acts := newActors(a.o.Log)
+	a.start(ctx, acts)
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-acts.failed:
+		a.o.Log.Error("stopping, because an actor failed", "error", failed)
+	}
+	a.record("stop.node", event.Target{Kind: "node", ID: a.node}, failed)
+	stop, cancel := context.WithTimeout(context.Background(), a.o.Drain+5*time.Second)
+	defer cancel()
+	return errors.Join(failed, acts.stopAll(stop))
+}
+
+// start starts the actors; the reverse is the order of the stop.
+func (a *App) start(ctx context.Context, acts *actors) {
+	if a.broker != nil {
+		acts.start("broker", a.broker.Run, nil)
+		select {
+		case <-a.broker.Ready():
+		case <-ctx.Done():
+			return
+		case err := <-acts.failed:
+			acts.failed <- err
+			return
+		}
+	}
+	if a.o.Kafka {
+		a.startKafka(acts)
+	}
+	if a.o.Kafka && a.o.has(RoleAnalyzer) {
+		a.startAnalyzer(acts)
+	}
+	if a.data != nil {
+		a.startDataPlane(acts)
+	}
+	for _, w := range a.web {
+		acts.start(w.name, w.run, nil)
+	}
+	if a.data != nil {
+		acts.start("proxy", a.data.proxy.Run, a.drain)
+	}
+	a.record("start.node", event.Target{Kind: "node", ID: a.node}, nil)
+	a.once.Do(func() { close(a.ready) })
+}
+
+func (a *App) startKafka(acts *actors) {
+	acts.onStop("kafka clients", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		a.admin.Close()
+		return a.producer.Close(ctx)
+	})
+	acts.start("audit", a.audit.Run, nil)
+	if len(a.o.Roles) > 1 || !a.o.has(RoleProxy) {
+		acts.start("topics", a.ensureTopics, nil)
+	}
+	acts.start("node status", a.publishStatus, nil)
+	acts.start("alerts", a.followAlerts, nil)
+}
+
+// drain makes /readyz fail and lets requests finish.
+func (a *App) drain(ctx context.Context) error {
+	a.drainMu.Lock()
+	a.drains = true
+	a.drainMu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, a.o.Drain)
+	defer cancel()
+	if err := a.data.proxy.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+func (a *App) draining() bool {
+	a.drainMu.Lock()
+	defer a.drainMu.Unlock()
+	return a.drains
+}
+
+// record writes an audit record by the system itself.
+func (a *App) record(action string, target event.Target, err error) {
+	if a.audit == nil {
+		return
+	}
+	r := event.AuditLog{Actor: event.Actor{Type: "system", ID: a.node}, Action: action, Target: target}
+	if err != nil {
+		r.Result, r.Reason = event.ResultError, err.Error()
+	}
+	if a.control != nil {
+		r.ConfigRevision = a.control.Status().Revision
+	}
+	a.audit.Record(r)
+}
+
+func (a *App) auditConfig(o control.Outcome) {
+	actor := event.Actor{Type: "user", ID: o.Author}
+	r := event.AuditLog{Actor: actor, Action: "apply.config", Target: event.Target{Kind: "revision", ID: o.Revision}, ConfigRevision: o.Revision}
+	if o.Err != nil {
+		r.Result, r.Reason, r.ConfigRevision = event.ResultError, o.Err.Error(), o.Previous
+	}
+	a.audit.Record(r)
+}
+
+// portError names the flag that moves a listener away from a port in use.
+func portError(err error, flag string) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return fmt.Errorf("%w%s (choose another with %s)", err, holderOf(op.Addr), flag)
+	}
+	return err
+}

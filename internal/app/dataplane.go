@@ -1,0 +1,185 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/keeper"
+	"github.com/smartlb/smartlb/internal/probe"
+	"github.com/smartlb/smartlb/internal/proxy"
+	"github.com/smartlb/smartlb/internal/reporter"
+	"github.com/smartlb/smartlb/internal/trend"
+	"github.com/smartlb/smartlb/internal/upstream"
+)
+
+// dataPlane is what the role proxy consists of.
+type dataPlane struct {
+	keeper     *keeper.Keeper
+	prober     *probe.Prober
+	dispatcher *dispatch.Dispatcher
+	proxy      *proxy.Proxy
+	reporter   *reporter.Reporter // nil without Kafka
+	trend      *trend.Trend
+	accessLog  io.Closer
+	listeners  []config.Listener
+	log        func(msg string, args ...any)
+}
+
+// The interfaces that packages declare for each other meet here.
+var (
+	_ dispatch.Recorder = (*reporter.Reporter)(nil)
+	_ dispatch.Signals  = (*keeper.Keeper)(nil)
+	_ proxy.Dispatcher  = (*dispatch.Dispatcher)(nil)
+	_ reporter.Lives    = (*keeper.Keeper)(nil)
+	_ trend.Lives       = (*keeper.Keeper)(nil)
+	_ reporter.Sender   = (*kafka.Producer)(nil)
+)
+
+func newDataPlane(a *App) (*dataPlane, error) {
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, listeners: a.o.Document.Listeners}
+	telemetry := a.o.Document.Telemetry
+	var recorder dispatch.Recorder
+	changed := func(keeper.Change) {}
+	if a.o.Kafka {
+		d.reporter = reporter.New(reporter.Config{
+			Node: a.node, Interval: telemetry.Interval, DecisionRate: telemetry.DecisionRate,
+			Now: a.now, Wall: time.Now, Sender: a.producer, Log: a.o.Log,
+		})
+		recorder, changed = d.reporter, d.reporter.Changed
+	}
+	d.prober = probe.New(probe.Config{OnResult: d.probed, AllowDown: func(t probe.Target) bool { return d.keeper.AllowDown(t) }, Log: a.o.Log})
+	d.keeper = keeper.New(keeper.Config{
+		Now: a.now, Wall: time.Now, Reporter: event.ReporterProxy(a.node), OnChange: changed, Check: d.prober.Check, Log: a.o.Log,
+	})
+	d.dispatcher = dispatch.New(dispatch.Config{
+		ConnectTimeout: a.o.Document.Proxy.ConnectTimeout, Sample: telemetry.DecisionSample, Recorder: recorder, Signals: d.keeper,
+	})
+	return d, d.listen(a)
+}
+
+func (d *dataPlane) listen(a *App) (err error) {
+	p := a.o.Document.Proxy
+	cfg := proxy.Config{TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom, Now: a.now, Log: a.o.Log}
+	for _, l := range d.listeners {
+		cfg.Listeners = append(cfg.Listeners, proxy.Listener{Name: l.Name, Addr: l.Address})
+	}
+	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
+		return err
+	}
+	if d.proxy, err = proxy.New(cfg, d.dispatcher); err != nil {
+		d.close()
+		return portError(err, "--listen [NAME=]ADDR")
+	}
+	return nil
+}
+
+func openAccessLog(path string) (io.Writer, io.Closer, error) {
+	switch path {
+	case "":
+		return nil, nil, nil
+	case "-":
+		return os.Stdout, nil, nil
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return nil, nil, fmt.Errorf("access log: %w", err)
+	}
+	return f, f, nil
+}
+
+func (d *dataPlane) close() {
+	if d.proxy != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = d.proxy.Run(ctx) // closes what New bound
+	}
+	if d.accessLog != nil {
+		_ = d.accessLog.Close()
+	}
+}
+
+// probed hands a probe's result to routing first, then to Kafka.
+func (d *dataPlane) probed(r probe.Result) {
+	d.keeper.ObserveProbe(r)
+	if d.reporter != nil {
+		d.reporter.Probed(r)
+	}
+}
+
+// apply takes over a configuration while requests run: all that can fail comes
+// first, then pools, then the table, then what left is retired.
+func (d *dataPlane) apply(t config.Traffic, revision string) error {
+	table, err := config.Compile(t, revision, func(id string) *upstream.Service { return d.keeper.Service(id) })
+	if err != nil {
+		return err
+	}
+	if len(t.Listeners) > 0 && !slices.Equal(t.Listeners, d.listeners) {
+		d.log("the configuration's listeners differ from those that are open: they take effect at the next start", "revision", revision)
+	}
+	retire := d.keeper.Apply(t.Services)
+	d.dispatcher.Swap(table)
+	retire()
+	d.prober.Set(d.keeper.Targets())
+	return nil
+}
+
+func (a *App) startDataPlane(acts *actors) {
+	d := a.data
+	acts.start("keeper", d.keeper.Run, nil)
+	acts.start("trend", func(ctx context.Context) error { return d.trend.Run(ctx, d.keeper) }, nil)
+	if d.accessLog != nil {
+		acts.onStop("access log", func(context.Context) error { return d.accessLog.Close() })
+	}
+	if d.reporter != nil {
+		acts.start("reporter", func(ctx context.Context) error { return d.reporter.Run(ctx, d.keeper) }, nil)
+		acts.start("facts", a.followFacts, nil)
+		acts.start("control", a.control.Run, nil)
+	}
+	acts.start("probes", d.prober.Run, nil)
+}
+
+// followFacts reads what other programs know: health-scores of the last minute,
+// health-status of the last half.
+func (a *App) followFacts(ctx context.Context) error {
+	tail, err := kafka.NewTail(a.kafka, kafka.TailConfig{
+		Topics: []string{event.TopicHealthScores, event.TopicHealthStatus}, From: kafka.FromAgo(time.Minute),
+		OnReset: func(topic string, why kafka.ResetReason) { a.alerts.recreated(topic) },
+	}, a.o.Log)
+	if err != nil {
+		return err
+	}
+	return tail.Run(ctx, func(batch []kafka.Record) {
+		for _, r := range batch {
+			a.fact(r)
+		}
+	})
+}
+
+// oldStatus is the age from which a health-status of a single sender would not
+// hold any more.
+const oldStatus = 30 * time.Second
+
+func (a *App) fact(r kafka.Record) {
+	switch r.Topic {
+	case event.TopicHealthScores:
+		if s, err := event.DecodeHealthScore(r.Value); err == nil {
+			a.data.keeper.ObserveScore(s)
+		}
+	case event.TopicHealthStatus:
+		if time.Since(r.Timestamp) > oldStatus {
+			return
+		}
+		if s, err := event.DecodeHealthStatus(r.Value); err == nil {
+			reporter, _ := r.Header(event.HeaderReporter)
+			a.data.keeper.ObserveStatus(s, string(reporter))
+		}
+	}
+}

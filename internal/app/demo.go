@@ -1,0 +1,13 @@
+package app
+
+import (
+	"context"
+
+	"github.com/smartlb/smartlb/internal/api"
+)
+
+// Demo is how the API reaches the demo instances; the zero value is no demo.
+type Demo struct {
+	Fault  func(ctx context.Context, instance string, f *api.Fault) error // nil fault: heal
+	Faults func() map[string]api.Fault                                    // of the broken instances
+}

@@ -1,0 +1,54 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// holderOf names the process that listens on addr's port, where /proc lets us
+// see it; otherwise it is empty.
+func holderOf(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	inode := listeningInode(tcp.Port)
+	if inode == "" {
+		return ""
+	}
+	sockets, _ := filepath.Glob("/proc/[0-9]*/fd/[0-9]*")
+	for _, fd := range sockets {
+		if link, err := os.Readlink(fd); err != nil || link != "socket:["+inode+"]" {
+			continue
+		}
+		pid := strings.Split(fd, "/")[2]
+		name, _ := os.ReadFile("/proc/" + pid + "/comm")
+		return fmt.Sprintf(": in use by %s, pid %s", strings.TrimSpace(string(name)), pid)
+	}
+	return ""
+}
+
+// listeningInode finds the socket that listens on a port in /proc/net/tcp{,6}.
+func listeningInode(port int) string {
+	const listen = "0A"
+	suffix := fmt.Sprintf(":%04X", port)
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for _, line := range strings.Split(string(b), "\n") {
+			f := strings.Fields(line)
+			if len(f) > 9 && strings.HasSuffix(f[1], suffix) && f[3] == listen {
+				if _, err := strconv.Atoi(f[9]); err == nil {
+					return f[9]
+				}
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,90 @@
+package app
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/smartlb/smartlb/internal/upstream"
+)
+
+// maxInstanceSeries bounds the per-instance series of a scrape; beyond it only
+// the per-service sums remain.
+const maxInstanceSeries = 1000
+
+// metrics gives the registry behind /metrics: everything is read from counters
+// at scrape time, nothing is counted twice.
+func (a *App) metrics() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{a})
+	return r
+}
+
+type collector struct{ a *App }
+
+// Descriptions of all series. Latency is left to the access log and Kafka:
+// buckets per instance would be the cardinality that hurts.
+var (
+	descRequests = prometheus.NewDesc("smartlb_instance_requests_total", "Requests answered or failed.", []string{"service", "instance"}, nil)
+	descErrors   = prometheus.NewDesc("smartlb_instance_errors_total", "Responses with 5xx or 429, and failures.", []string{"service", "instance"}, nil)
+	descInFlight = prometheus.NewDesc("smartlb_instance_in_flight", "Requests under way.", []string{"service", "instance"}, nil)
+	descIn       = prometheus.NewDesc("smartlb_instance_in", "1 while the instance takes requests.", []string{"service", "instance"}, nil)
+	descService  = prometheus.NewDesc("smartlb_service_requests_total", "Requests answered or failed, all instances.", []string{"service"}, nil)
+	descPanic    = prometheus.NewDesc("smartlb_service_panic", "1 while fewer than half of the instances are well.", []string{"service"}, nil)
+	descConns    = prometheus.NewDesc("smartlb_connections_open", "Client connections.", nil, nil)
+	descAccepted = prometheus.NewDesc("smartlb_connections_accepted_total", "Client connections accepted.", nil, nil)
+	descHeads    = prometheus.NewDesc("smartlb_requests_total", "Request heads, good or bad.", nil, nil)
+	descDials    = prometheus.NewDesc("smartlb_upstream_dials_total", "Connections made to instances.", nil, nil)
+	descDropped  = prometheus.NewDesc("smartlb_dropped_total", "What was lost, by queue.", []string{"queue"}, nil)
+	descKafka    = prometheus.NewDesc("smartlb_kafka_delivered_total", "Records delivered to Kafka.", []string{"topic"}, nil)
+)
+
+func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	for queue, n := range c.a.drops() {
+		ch <- prometheus.MustNewConstMetric(descDropped, prometheus.CounterValue, float64(n), queue)
+	}
+	if c.a.producer != nil {
+		for topic, t := range c.a.producer.Stats().Topics {
+			ch <- prometheus.MustNewConstMetric(descKafka, prometheus.CounterValue, float64(t.Delivered), topic)
+		}
+	}
+	if c.a.data == nil {
+		return
+	}
+	s := c.a.data.proxy.Stats()
+	ch <- prometheus.MustNewConstMetric(descConns, prometheus.GaugeValue, float64(s.ConnectionsOpen))
+	ch <- prometheus.MustNewConstMetric(descAccepted, prometheus.CounterValue, float64(s.Accepted))
+	ch <- prometheus.MustNewConstMetric(descHeads, prometheus.CounterValue, float64(s.Requests))
+	ch <- prometheus.MustNewConstMetric(descDials, prometheus.CounterValue, float64(s.UpstreamDials))
+	c.instances(ch)
+}
+
+func (c collector) instances(ch chan<- prometheus.Metric) {
+	count := 0
+	sums, panics := map[string]uint64{}, map[string]float64{}
+	for _, v := range c.a.data.keeper.Views() {
+		sums[v.ID], panics[v.ID] = 0, 0
+		if v.Panic {
+			panics[v.ID] = 1
+		}
+		for _, in := range v.Instances {
+			sums[v.ID] += in.Requests
+			if count++; count > maxInstanceSeries {
+				continue
+			}
+			up := 0.0
+			if in.State == upstream.In.String() {
+				up = 1
+			}
+			ch <- prometheus.MustNewConstMetric(descRequests, prometheus.CounterValue, float64(in.Requests), v.ID, in.ID)
+			ch <- prometheus.MustNewConstMetric(descErrors, prometheus.CounterValue, float64(in.Errors), v.ID, in.ID)
+			ch <- prometheus.MustNewConstMetric(descInFlight, prometheus.GaugeValue, float64(in.InFlight), v.ID, in.ID)
+			ch <- prometheus.MustNewConstMetric(descIn, prometheus.GaugeValue, up, v.ID, in.ID)
+		}
+	}
+	for id, n := range sums {
+		ch <- prometheus.MustNewConstMetric(descService, prometheus.CounterValue, float64(n), id)
+		ch <- prometheus.MustNewConstMetric(descPanic, prometheus.GaugeValue, panics[id], id)
+	}
+}

@@ -1,0 +1,266 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/control"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/keeper"
+)
+
+// sources answers the API from what this process has; a console without the
+// proxy role asks a proxy's admin API, found through smartlb-node-status.
+func (a *App) sources() api.Sources {
+	s := api.Sources{Node: a.nodeInfo}
+	if a.data != nil {
+		s.Overview, s.Explain = a.overview, a.explain
+	} else if a.o.Kafka {
+		s.Overview, s.Explain = a.remoteOverview, a.remoteExplain
+	}
+	if a.o.Kafka {
+		s.Override, s.History = a.override, a.history
+		s.Topics, s.Topic, s.Tail = a.topics, a.topic, a.tailTopic
+	}
+	if a.o.Demo.Fault != nil {
+		s.Fault = a.fault
+	}
+	return s
+}
+
+func (a *App) nodeInfo() api.Node {
+	n := api.Node{
+		Node: a.node, Version: a.o.Version, Roles: a.o.Roles, StartedAt: a.started.UTC(), Demo: a.o.Demo.Fault != nil,
+		Listeners: map[string]string{}, Drops: a.drops(), AdminURL: a.url("admin"), ConsoleURL: a.url("console"),
+		Kafka:  api.KafkaState{Enabled: a.o.Kafka, Brokers: []string{}},
+		Config: api.ConfigState{State: event.ConfigNone, Errors: []string{}, Overrides: []event.Override{}},
+	}
+	if a.o.Kafka {
+		n.Kafka.Brokers = a.kafka.Brokers
+	}
+	if a.data != nil {
+		for _, l := range a.data.listeners {
+			n.Listeners[l.Name] = a.Addr(l.Name)
+		}
+	}
+	if a.control != nil {
+		c := a.control.Status()
+		n.Kafka.Connected = c.Connected
+		n.Config = api.ConfigState{
+			State: c.State, Revision: c.Revision, Current: c.Current, RefusedRevision: c.RefusedRevision,
+			Errors: append([]string{}, c.Errors...), LostLog: c.LostLog, Overrides: append([]event.Override{}, c.Overrides...),
+		}
+	}
+	return n
+}
+
+func (a *App) overview(ctx context.Context) (api.Overview, error) {
+	o := api.Overview{At: time.Now().UTC(), Node: a.nodeInfo(), Alerts: []event.Alert{}}
+	o.Services = api.FromViews(a.data.keeper.Views(), a.data.trend)
+	if active := a.alerts.active(); len(active) > 0 {
+		o.Alerts = active
+	}
+	if a.o.Demo.Faults != nil {
+		faults := a.o.Demo.Faults()
+		for i := range o.Services {
+			for j := range o.Services[i].Instances {
+				in := &o.Services[i].Instances[j]
+				if f, broken := faults[in.ID]; broken {
+					in.DemoFault = &f
+				}
+			}
+		}
+	}
+	return o, nil
+}
+
+func (a *App) explain(_ context.Context, service, instance string) (api.Explanation, error) {
+	v, err := findInstance(a.data.keeper.Views(), service, instance)
+	if err != nil {
+		return api.Explanation{}, err
+	}
+	now := time.Now()
+	lines, _ := keeper.Explain(v, instance, now)
+	e := api.Explanation{Service: v.ID, Instance: instance, At: now.UTC(), Lines: lines}
+	for _, s := range api.FromViews([]keeper.ServiceView{v}, a.data.trend) {
+		for _, in := range s.Instances {
+			if in.ID == instance {
+				e.Detail = in
+			}
+		}
+	}
+	return e, nil
+}
+
+// findInstance finds the one service that has the instance.
+func findInstance(views []keeper.ServiceView, service, instance string) (keeper.ServiceView, error) {
+	var found []keeper.ServiceView
+	var all []string
+	for _, v := range views {
+		for _, in := range v.Instances {
+			all = append(all, in.ID)
+			if in.ID == instance && (service == "" || service == v.ID) {
+				found = append(found, v)
+			}
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		slices.Sort(all)
+		if len(all) > 20 {
+			all = append(all[:20], "...")
+		}
+		return keeper.ServiceView{}, fmt.Errorf("%w: there is no instance %q; instances: %s", api.ErrNotFound, instance, strings.Join(all, ", "))
+	}
+	var names []string
+	for _, v := range found {
+		names = append(names, v.ID+"/"+instance)
+	}
+	return keeper.ServiceView{}, fmt.Errorf("%w: %q is ambiguous, say one of %s", api.ErrNotFound, instance, strings.Join(names, ", "))
+}
+
+func (a *App) override(ctx context.Context, o event.Override, actor string) error {
+	if a.data != nil {
+		if _, err := findInstance(a.data.keeper.Views(), o.ServiceID, o.InstanceID); err != nil {
+			return err
+		}
+	}
+	err := control.PublishOverride(ctx, a.kafka, o, actor, "", a.o.Log)
+	r := event.AuditLog{
+		Actor: event.Actor{Type: "user", ID: actor}, Action: o.Action + ".instance",
+		Target: event.Target{Kind: "instance", ID: o.ServiceID + "/" + o.InstanceID},
+	}
+	if err != nil {
+		r.Result, r.Reason = event.ResultError, err.Error()
+		err = fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+	}
+	a.audit.Record(r)
+	return err
+}
+
+func (a *App) history(ctx context.Context) ([]control.Entry, error) {
+	if a.control != nil {
+		return a.control.History(), nil
+	}
+	s, err := control.Load(ctx, a.kafka, a.o.Log)
+	return s.History, err
+}
+
+func (a *App) fault(ctx context.Context, instance string, f *api.Fault) error {
+	err := a.o.Demo.Fault(ctx, instance, f)
+	action := "heal.instance"
+	if f != nil {
+		action = "break.instance"
+	}
+	r := event.AuditLog{Actor: event.Actor{Type: "user", ID: "api"}, Action: action, Target: event.Target{Kind: "instance", ID: instance}}
+	if f != nil {
+		r.After, _ = json.Marshal(f)
+	}
+	if err != nil {
+		r.Result, r.Reason = event.ResultError, err.Error()
+	}
+	if a.audit != nil {
+		a.audit.Record(r)
+	}
+	return err
+}
+
+func (a *App) topics(ctx context.Context) ([]api.Topic, error) { return a.describe(ctx) }
+
+func (a *App) topic(ctx context.Context, name string) (api.Topic, error) {
+	found, err := a.describe(ctx, name)
+	if err != nil {
+		return api.Topic{}, err
+	}
+	if len(found) == 0 {
+		return api.Topic{}, fmt.Errorf("%w: there is no topic %q", api.ErrNotFound, name)
+	}
+	return found[0], nil
+}
+
+func (a *App) tailTopic(ctx context.Context, topic string, last int, f func([]api.Message)) error {
+	cfg := kafka.TailConfig{Topics: []string{topic}, From: kafka.FromEnd()}
+	if last > 0 {
+		ask, cancel := context.WithTimeout(ctx, 5*time.Second)
+		ends, err := a.admin.EndOffsets(ask, topic)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+		}
+		cfg.Positions = map[kafka.TopicPartition]int64{}
+		for tp, end := range ends {
+			cfg.Positions[tp] = max(0, end-int64(last))
+		}
+	}
+	tail, err := kafka.NewTail(a.kafka, cfg, a.o.Log)
+	if err != nil {
+		return err
+	}
+	return tail.Run(ctx, func(batch []kafka.Record) {
+		out := make([]api.Message, 0, len(batch))
+		for _, r := range batch {
+			out = append(out, api.FromRecord(r))
+		}
+		f(out)
+	})
+}
+
+// remoteOverview asks the first proxy that reported itself lately.
+func (a *App) remoteOverview(ctx context.Context) (api.Overview, error) {
+	var o api.Overview
+	err := a.askProxy(ctx, "/api/v1/overview", &o)
+	return o, err
+}
+
+func (a *App) remoteExplain(ctx context.Context, service, instance string) (api.Explanation, error) {
+	var e api.Explanation
+	err := a.askProxy(ctx, "/api/v1/instances/"+url.PathEscape(instance)+"/explain?service="+url.QueryEscape(service), &e)
+	return e, err
+}
+
+func (a *App) askProxy(ctx context.Context, path string, v any) error {
+	nodes, err := LiveNodes(ctx, a.kafka, a.o.Log)
+	if err != nil {
+		return fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+	}
+	for _, n := range nodes {
+		if n.AdminURL == "" || !slices.Contains(n.Roles, RoleProxy) {
+			continue
+		}
+		return getJSON(ctx, n.AdminURL+path, v)
+	}
+	return fmt.Errorf("%w: no proxy has reported itself in the last 15 s", api.ErrUnavailable)
+}
+
+func getJSON(ctx context.Context, address string, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		var p api.Problem
+		_ = json.NewDecoder(resp.Body).Decode(&p)
+		if resp.StatusCode == http.StatusNotFound {
+			return fmt.Errorf("%w: %s", api.ErrNotFound, strings.TrimPrefix(p.Error, "not found: "))
+		}
+		return fmt.Errorf("%w: %s answered %d: %s", api.ErrUnavailable, address, resp.StatusCode, p.Error)
+	}
+	return json.NewDecoder(resp.Body).Decode(v)
+}

@@ -1,0 +1,252 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/child"
+	"github.com/smartlb/smartlb/internal/demo"
+	"github.com/smartlb/smartlb/internal/kafka"
+)
+
+// UpOptions are what `smartlb up` is told beside the options of its process.
+type UpOptions struct {
+	Options
+	KafkaGiven   bool   // brokers were named: no broker child
+	KafkaNote    string // where the brokers come from, for the banner
+	BrokerListen string // of the broker child, default 127.0.0.1:9092
+	BrokerInside string // INTERNAL listener of the broker child, default 127.0.0.1:29092
+	WithDemo     bool
+	DemoOffset   int     // added to the demo's ports
+	DemoRate     float64 // scale of the load; 0 none
+	Program      string  // our own binary, for the children
+	Console      string  // URL of a console that runs already; empty: ours
+	Out          io.Writer
+}
+
+// Up runs proxy, analyzer and console in this process, and the broker, the demo
+// instances and the load as children of it. It returns when ctx ended and
+// everything stopped.
+func Up(ctx context.Context, o UpOptions) error {
+	began := time.Now()
+	u := &up{o: o, logs: filepath.Join(o.DataDir, "logs")}
+	childCtx, cancel := context.WithCancel(context.Background())
+	// Children outlive our own actors: the last reports and audit records still
+	// reach the broker.
+	defer u.running.Wait()
+	defer cancel()
+	if err := u.startBroker(ctx, childCtx); err != nil {
+		return err
+	}
+	if o.WithDemo {
+		if err := u.startInstances(childCtx); err != nil {
+			return err
+		}
+		faults := demo.NewFaults(u.fleet)
+		u.o.Demo = demoSwitches(faults)
+	}
+	a, err := New(u.o.Options)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-a.Ready():
+	}
+	if o.WithDemo && o.DemoRate > 0 {
+		u.startLoad(childCtx, a)
+	}
+	u.banner(a, time.Since(began))
+	return <-done
+}
+
+type up struct {
+	o       UpOptions
+	logs    string
+	fleet   []demo.Group
+	running sync.WaitGroup
+}
+
+func (u *up) spawn(ctx context.Context, name string, args ...string) {
+	c := child.New(child.Spec{
+		Name: name, Program: u.o.Program, Args: args, Log: filepath.Join(u.logs, name+".log"),
+		Env: []string{"GOMEMLIMIT=64MiB", "GOGC=50"}, // small processes, many of them
+	}, u.o.Log)
+	u.running.Go(func() { _ = c.Run(ctx) })
+}
+
+// brokerStart bounds how long a broker may take to answer.
+const brokerStart = 20 * time.Second
+
+func (u *up) startBroker(ctx, childCtx context.Context) error {
+	if u.o.KafkaGiven {
+		return nil
+	}
+	for _, l := range []struct{ addr, flag string }{{u.o.BrokerListen, "--broker-listen"}, {u.o.BrokerInside, "--broker-listen-internal"}} {
+		if l.addr == "" {
+			continue
+		}
+		if err := free(l.addr, l.flag); err != nil {
+			return err
+		}
+	}
+	u.spawn(childCtx, "broker", "run", "--roles", "broker", "--data", filepath.Join(u.o.DataDir, "broker"), "--with-parent",
+		"--broker-listen", u.o.BrokerListen, "--broker-listen-internal", u.o.BrokerInside)
+	cfg := kafka.Default()
+	cfg.Brokers = []string{u.o.BrokerListen}
+	u.o.Document.Kafka.Brokers = cfg.Brokers
+	return u.await(ctx, cfg)
+}
+
+func (u *up) await(ctx context.Context, cfg kafka.Config) error {
+	admin, err := kafka.NewAdmin(cfg)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(ctx, brokerStart)
+	defer cancel()
+	for {
+		ask, done := context.WithTimeout(ctx, time.Second)
+		err = admin.Ping(ask)
+		done()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the embedded broker did not answer within %s: %w%s", brokerStart, err, tailOf(filepath.Join(u.logs, "broker.log")))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// tailOf gives the last line of a log, for an error.
+func tailOf(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return "; last line of " + path + ": " + lines[len(lines)-1]
+}
+
+// free says whether an address can be listened on, and who has it otherwise.
+func free(addr, flag string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return portError(err, flag)
+	}
+	return l.Close()
+}
+
+func (u *up) startInstances(ctx context.Context) error {
+	u.fleet = demo.Fleet(u.o.DemoOffset)
+	var errs []error
+	for _, g := range u.fleet {
+		for _, in := range g.Instances {
+			errs = append(errs, free(in.Addr, "--demo-ports"))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, g := range u.fleet {
+		for _, in := range g.Instances {
+			u.spawn(ctx, in.ID, "demo", "service", "--service", in.Service, "--instance", in.ID, "--listen", in.Addr,
+				"--latency", in.Latency.String(), "--workers", fmt.Sprint(in.Workers), "--brokers", strings.Join(u.o.Document.Kafka.Brokers, ","), "--with-parent")
+		}
+	}
+	return nil
+}
+
+func (u *up) startLoad(ctx context.Context, a *App) {
+	u.spawn(ctx, "load", "demo", "load", "--target", "http://"+dialable(a.Addr(a.data.listeners[0].Name)), "--scale", fmt.Sprint(u.o.DemoRate), "--with-parent")
+}
+
+// dialable turns a wildcard listen address into one to connect to.
+func dialable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func demoSwitches(f *demo.Faults) Demo {
+	return Demo{
+		Fault: func(ctx context.Context, instance string, fault *api.Fault) error {
+			if !f.Known(instance) {
+				return fmt.Errorf("%w: there is no demo instance %q", api.ErrNotFound, instance)
+			}
+			if fault == nil {
+				return f.Set(ctx, instance, nil)
+			}
+			return f.Set(ctx, instance, &demo.Fault{ErrorRate: fault.ErrorRate, LatencyMs: fault.LatencyMs})
+		},
+		Faults: func() map[string]api.Fault {
+			out := map[string]api.Fault{}
+			for id, fault := range f.All() {
+				out[id] = api.Fault{ErrorRate: fault.ErrorRate, LatencyMs: fault.LatencyMs}
+			}
+			return out
+		},
+	}
+}
+
+func (u *up) banner(a *App, took time.Duration) {
+	w := u.o.Out
+	proxyAddr := ""
+	if len(a.data.listeners) > 0 {
+		proxyAddr = dialable(a.Addr(a.data.listeners[0].Name))
+	}
+	console := u.o.Console
+	if console == "" {
+		console = "http://" + a.Addr("console")
+	}
+	brokers := strings.Join(u.o.Document.Kafka.Brokers, ",")
+	note := u.o.KafkaNote
+	if !u.o.KafkaGiven {
+		note = "embedded: single node, no replication, page-cache durability; no ZooKeeper and no Connect"
+	}
+	fmt.Fprintf(w, "\nsmartlb %s is up (%.1f s), node %s, data in %s\n\n", u.o.Version, took.Seconds(), a.Node(), u.o.DataDir)
+	fmt.Fprintf(w, "  proxy     http://%s\n", proxyAddr)
+	fmt.Fprintf(w, "  console   %s\n", console)
+	fmt.Fprintf(w, "  admin     http://%s   (API, /metrics, /healthz, /readyz)\n", a.Addr("admin"))
+	fmt.Fprintf(w, "  kafka     %s   (%s)\n", brokers, note)
+	if !u.o.WithDemo {
+		fmt.Fprintf(w, "\nCtrl-C stops it.\n\n")
+		return
+	}
+	for _, g := range u.fleet {
+		first, last := g.Instances[0], g.Instances[len(g.Instances)-1]
+		_, port, _ := net.SplitHostPort(last.Addr)
+		fmt.Fprintf(w, "  %-9s %s-1..%d behind %s on %s-%s\n", "demo", g.Service, len(g.Instances), g.Prefix, first.Addr, port[len(port)-4:])
+	}
+	fmt.Fprintf(w, `
+Try, in another terminal:
+  curl -i http://%[1]s/users/1
+  curl -si -H 'X-Smartlb-Explain: 1' http://%[1]s/users/1 | grep -i x-smartlb-decision
+  %[2]s demo break user-service-3 --error-rate 1 --latency 1ms
+  %[2]s explain user-service-3
+  %[2]s demo heal user-service-3
+  kcat -b %[3]s -t service-metrics -C -o -5 -e
+and look at %[4]s. Ctrl-C stops everything.
+
+`, proxyAddr, u.o.Program, brokers, console)
+}

@@ -1,0 +1,81 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Faults switches the faults of a fleet's instances and remembers them.
+type Faults struct {
+	addr map[string]string
+	mu   sync.Mutex
+	set  map[string]Fault
+}
+
+// NewFaults returns the switches of a fleet.
+func NewFaults(fleet []Group) *Faults {
+	f := &Faults{addr: map[string]string{}, set: map[string]Fault{}}
+	for _, g := range fleet {
+		for _, in := range g.Instances {
+			f.addr[in.ID] = in.Addr
+		}
+	}
+	return f
+}
+
+// Known says whether there is such an instance.
+func (f *Faults) Known(instance string) bool { _, ok := f.addr[instance]; return ok }
+
+// Set breaks (or with nil heals) an instance.
+func (f *Faults) Set(ctx context.Context, instance string, fault *Fault) error {
+	addr, ok := f.addr[instance]
+	if !ok {
+		return fmt.Errorf("there is no demo instance %q", instance)
+	}
+	method, body := http.MethodDelete, []byte(nil)
+	if fault != nil {
+		method = http.MethodPut
+		var err error
+		if body, err = json.Marshal(fault); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+addr+FaultPath, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("demo instance %s: %w", instance, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		return fmt.Errorf("demo instance %s answered %s", instance, resp.Status)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if fault == nil {
+		delete(f.set, instance)
+	} else {
+		f.set[instance] = *fault
+	}
+	return nil
+}
+
+// All gives the faults that are set, by instance.
+func (f *Faults) All() map[string]Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make(map[string]Fault, len(f.set))
+	for k, v := range f.set {
+		out[k] = v
+	}
+	return out
+}

@@ -1,0 +1,63 @@
+package demo
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// Instance is one demo process.
+type Instance struct {
+	Service, ID, Addr string
+	Latency           time.Duration // mean service time
+	Workers           int
+}
+
+// Group is one demo service.
+type Group struct {
+	Service, Prefix string
+	Rate            float64 // of the gentle load, requests per second
+	Instances       []Instance
+}
+
+// Workers is how many requests a demo instance serves at once; more wait.
+const Workers = 8
+
+// Fleet gives the three services of the demo on their fixed ports: users on
+// 9001-9004, orders on 9011-9014, catalog on 9021-9023, moved by offset.
+func Fleet(offset int) []Group {
+	return []Group{
+		group("user-service", "/users", 9001+offset, 60, 40, 50, 60, 80),
+		group("order-service", "/orders", 9011+offset, 50, 30, 40, 50, 60),
+		group("catalog-service", "/catalog", 9021+offset, 40, 20, 30, 40),
+	}
+}
+
+func group(service, prefix string, port int, rate float64, latencies ...int) Group {
+	g := Group{Service: service, Prefix: prefix, Rate: rate}
+	for i, ms := range latencies {
+		g.Instances = append(g.Instances, Instance{
+			Service: service, ID: fmt.Sprintf("%s-%d", service, i+1), Addr: net.JoinHostPort("127.0.0.1", fmt.Sprint(port+i)),
+			Latency: time.Duration(ms) * time.Millisecond, Workers: Workers,
+		})
+	}
+	return g
+}
+
+// Traffic writes the Traffic document of a fleet.
+func Traffic(fleet []Group, listen string) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# The demo's traffic, written by smartlb up --demo.\nlisteners:\n  - {name: web, address: %q}\nroutes:\n", listen)
+	for _, g := range fleet {
+		fmt.Fprintf(&b, "  - {name: %s, path: {prefix: %s}, service: %s, timeout: 15s}\n", strings.TrimPrefix(g.Prefix, "/"), g.Prefix, g.Service)
+	}
+	b.WriteString("services:\n")
+	for _, g := range fleet {
+		fmt.Fprintf(&b, "  - id: %s\n    policy: adaptive\n    healthCheck: {type: http, path: /health, interval: 2s, timeout: 1s}\n    instances:\n", g.Service)
+		for _, in := range g.Instances {
+			fmt.Fprintf(&b, "      - {id: %s, address: %q, tags: {environment: demo, region: local}}\n", in.ID, in.Addr)
+		}
+	}
+	return []byte(b.String())
+}

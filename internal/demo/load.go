@@ -1,0 +1,105 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// LoadStats counts what a load did.
+type LoadStats struct {
+	Sent, OK, Failed, Skipped uint64
+}
+
+// Load sends requests open loop: each at its time, whether earlier ones were
+// answered or not, so a slow service cannot slow its clients down.
+type Load struct {
+	target  string // http://host:port
+	fleet   []Group
+	scale   float64
+	client  *http.Client
+	slots   chan struct{}
+	sent    atomic.Uint64
+	ok      atomic.Uint64
+	failed  atomic.Uint64
+	skipped atomic.Uint64
+}
+
+// maxInFlight bounds the requests that wait for answers.
+const maxInFlight = 256
+
+// NewLoad returns a load of the fleet's rates times scale.
+func NewLoad(target string, fleet []Group, scale float64) *Load {
+	return &Load{
+		target: target, fleet: fleet, scale: scale, slots: make(chan struct{}, maxInFlight),
+		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{Proxy: nil, MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second}},
+	}
+}
+
+// Stats gives the counts so far.
+func (l *Load) Stats() LoadStats {
+	return LoadStats{Sent: l.sent.Load(), OK: l.ok.Load(), Failed: l.failed.Load(), Skipped: l.skipped.Load()}
+}
+
+// Run sends until ctx ends and returns when the last answer is in.
+func (l *Load) Run(ctx context.Context) error {
+	var group sync.WaitGroup
+	for _, g := range l.fleet {
+		group.Go(func() { l.stream(ctx, g) })
+	}
+	group.Wait()
+	l.client.CloseIdleConnections()
+	return nil
+}
+
+// stream sends one service's requests with exponential gaps.
+func (l *Load) stream(ctx context.Context, g Group) {
+	var requests sync.WaitGroup
+	defer requests.Wait()
+	next := time.Now()
+	for {
+		next = next.Add(time.Duration(rand.ExpFloat64() / (g.Rate * l.scale) * float64(time.Second)))
+		timer := time.NewTimer(time.Until(next))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		select {
+		case l.slots <- struct{}{}:
+			requests.Go(func() {
+				defer func() { <-l.slots }()
+				l.one(ctx, fmt.Sprintf("%s%s/%d", l.target, g.Prefix, rand.IntN(1000)))
+			})
+		default:
+			l.skipped.Add(1)
+		}
+	}
+}
+
+func (l *Load) one(ctx context.Context, url string) {
+	l.sent.Add(1)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		l.failed.Add(1)
+		return
+	}
+	resp, err := l.client.Do(req)
+	if err != nil {
+		l.failed.Add(1)
+		return
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	if resp.StatusCode >= 500 {
+		l.failed.Add(1)
+		return
+	}
+	l.ok.Add(1)
+}

@@ -1,0 +1,136 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Fault is what an instance does wrong. Zero fields change nothing.
+type Fault struct {
+	ErrorRate float64 `json:"errorRate"` // share of requests answered 500
+	LatencyMs float64 `json:"latencyMs"` // mean service time instead of the instance's own
+}
+
+// FaultPath is where an instance takes its fault by PUT, and is healed by DELETE.
+const FaultPath = "/_demo/fault"
+
+// Server is one demo instance.
+type Server struct {
+	in      Instance
+	fault   atomic.Pointer[Fault]
+	slots   chan struct{}
+	served  atomic.Uint64
+	busyNs  atomic.Int64
+	started time.Time
+}
+
+// NewServer returns an instance that serves through Handler.
+func NewServer(in Instance) *Server {
+	return &Server{in: in, slots: make(chan struct{}, max(1, in.Workers)), started: time.Now()}
+}
+
+// Handler gives the instance's application: /health, the fault switch, and any
+// other path as a request that takes its time.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", s.work)
+	return mux
+}
+
+// Control wraps an application with what must not be measured as its traffic:
+// the health check and the fault switch.
+func (s *Server) Control(app http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", app)
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "OK") })
+	mux.HandleFunc("PUT "+FaultPath, s.setFault)
+	mux.HandleFunc("DELETE "+FaultPath, func(w http.ResponseWriter, _ *http.Request) {
+		s.fault.Store(nil)
+		w.WriteHeader(http.StatusNoContent)
+	})
+	return mux
+}
+
+func (s *Server) setFault(w http.ResponseWriter, r *http.Request) {
+	var f Fault
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&f); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.fault.Store(&f)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// Busy gives the total time that workers were serving, for the utilization.
+func (s *Server) Busy() time.Duration { return time.Duration(s.busyNs.Load()) }
+
+// work waits for a worker, takes a lognormal service time, and answers.
+func (s *Server) work(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-r.Context().Done():
+		return
+	}
+	mean, status := s.in.Latency, http.StatusOK
+	if f := s.fault.Load(); f != nil {
+		if f.LatencyMs > 0 {
+			mean = time.Duration(f.LatencyMs * float64(time.Millisecond))
+		}
+		if rand.Float64() < f.ErrorRate {
+			status = http.StatusInternalServerError
+		}
+	}
+	began := time.Now()
+	timer := time.NewTimer(lognormal(mean, .5))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.Context().Done():
+	}
+	s.busyNs.Add(int64(time.Since(began)))
+	n := s.served.Add(1)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if status != http.StatusOK {
+		fmt.Fprintf(w, "{\"error\":\"this instance was told to fail\",\"instance\":%q}\n", s.in.ID)
+		return
+	}
+	fmt.Fprintf(w, "{\"instance\":%q,\"path\":%q,\"served\":%d}\n", s.in.ID, r.URL.Path, n)
+}
+
+// lognormal draws a service time of the given mean and coefficient of variation.
+func lognormal(mean time.Duration, cv float64) time.Duration {
+	sigma2 := math.Log(1 + cv*cv)
+	x := math.Exp(rand.NormFloat64()*math.Sqrt(sigma2) - sigma2/2)
+	return time.Duration(float64(mean) * x)
+}
+
+// Serve serves h on l until ctx ends, then waits shortly for requests.
+func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	soft, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if server.Shutdown(soft) != nil {
+		_ = server.Close()
+	}
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

@@ -89,6 +89,9 @@ func (v versions) parse(frame []byte) (req request, err error) {
 	}
 	req.header = frame[:len(frame)-len(r.Src)]
 	if req.key == keyProduce {
+		if req.version < 3 {
+			return req, refuse("produce %d has message sets", req.version)
+		}
 		if err := checkProduceShape(r.Src, req.body.IsFlexible()); err != nil {
 			return req, err
 		}

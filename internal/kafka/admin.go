@@ -25,7 +25,9 @@ func NewAdmin(cfg Config) (*Admin, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kafka admin: %w", err)
 	}
-	c, err := kgo.NewClient(cfg.Options()...)
+	// Answers are about now: the library may give a cached one while it is
+	// younger than this.
+	c, err := kgo.NewClient(append(cfg.Options(), kgo.MetadataMinAge(10*time.Millisecond))...)
 	if err != nil {
 		return nil, fmt.Errorf("kafka admin: %w", err)
 	}

@@ -35,6 +35,8 @@ type Producer struct {
 	stale    bool      // the broker no longer knows a topic as the client does
 	retiring sync.WaitGroup
 
+	unsettled sync.WaitGroup // records whose end is not counted yet
+
 	expires atomic.Pointer[expiry]
 }
 
@@ -106,22 +108,32 @@ func (p *Producer) Send(r Record) bool {
 		return false
 	}
 	p.renew()
-	p.mu.RLock()
-	client, closed := p.client, p.closed
-	p.mu.RUnlock()
-	switch {
-	case closed:
+	client := p.begin()
+	if client == nil {
 		t.drop(ReasonClosed)
 		return false
-	case client.BufferedProduceRecords() >= int64(p.cfg.MaxBufferedRecords),
-		client.BufferedProduceBytes()+int64(r.size()) > int64(p.cfg.MaxBufferedBytes):
+	}
+	if client.BufferedProduceRecords() >= int64(p.cfg.MaxBufferedRecords) ||
+		client.BufferedProduceBytes()+int64(r.size()) > int64(p.cfg.MaxBufferedBytes) {
 		// Looked at before TryProduce does, so that the answer is exact but
 		// for races between senders; those end in the same count.
-		t.drop(ReasonBufferFull)
+		p.settle(t, kgo.ErrMaxBuffered)
 		return false
 	}
 	client.TryProduce(p.expiry(time.Now()), toKgo(r), func(_ *kgo.Record, err error) { p.settle(t, err) })
 	return true
+}
+
+// begin returns the client for one record, which settle ends; nil when the
+// producer is closed.
+func (p *Producer) begin() *kgo.Client {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return nil
+	}
+	p.unsettled.Add(1)
+	return p.client
 }
 
 // SendSync sends r and waits until all replicas have it, ctx ends or the
@@ -138,10 +150,8 @@ func (p *Producer) SendSync(ctx context.Context, r Record) (Record, error) {
 	defer cancel()
 	for attempt := 0; ; attempt++ {
 		p.renew()
-		p.mu.RLock()
-		client, closed := p.client, p.closed
-		p.mu.RUnlock()
-		if closed {
+		client := p.begin()
+		if client == nil {
 			t.drop(ReasonClosed)
 			return r, fmt.Errorf("produce to %s: %w", r.Topic, ErrClosed)
 		}
@@ -149,9 +159,11 @@ func (p *Producer) SendSync(ctx context.Context, r Record) (Record, error) {
 		retry := attempt == 0 && ctx.Err() == nil && (isGone(err) || errors.Is(err, kgo.ErrClientClosed))
 		if retry && errors.Is(err, kerr.UnknownTopicID) {
 			p.markStale()
+			p.unsettled.Done()
 			continue
 		}
 		if retry && errors.Is(err, kgo.ErrClientClosed) {
+			p.unsettled.Done()
 			continue // replaced under us
 		}
 		p.settle(t, err)
@@ -165,6 +177,7 @@ func (p *Producer) SendSync(ctx context.Context, r Record) (Record, error) {
 
 // settle counts how a record ended.
 func (p *Producer) settle(t *topicCount, err error) {
+	defer p.unsettled.Done()
 	if err == nil {
 		t.delivered.Add(1)
 		p.recovered()
@@ -268,6 +281,7 @@ func (p *Producer) Close(ctx context.Context) error {
 	err := client.Flush(ctx)
 	client.Close()
 	p.retiring.Wait()
+	p.unsettled.Wait() // closed clients fail their records, which are counted a moment later
 	if err != nil {
 		return fmt.Errorf("flush kafka producer: %w", err)
 	}

@@ -42,11 +42,12 @@ func Tick(pool []Sample, healths []*Health, now time.Time) []Verdict {
 	for i := range out {
 		gate := cleaned(pool[i]).Gate
 		out[i].Panic = panicking
-		out[i].Score = Shrink(gate, neutral, out[i].Confidence, 1, smooth[i])
+		own := Shrink(1, neutral, out[i].Confidence, 1, smooth[i])
 		if panicking {
-			out[i].Score = gate
+			own = 1
 		}
-		healths[i].step(out[i].Score)
+		out[i].Score = gate * own
+		healths[i].step(own) // checks speak for themselves: an instance that drained need not prove anything after
 		out[i].State = healths[i].state
 	}
 	return out

@@ -364,3 +364,30 @@ func clip(b []byte) string {
 	}
 	return string(b)
 }
+
+// PeekIdentity returns the serviceId and instanceId of a message that may be non-conforming, as far as they can be
+// told: empty where they cannot.
+func PeekIdentity(b []byte) (serviceID, instanceID string) {
+	s := scanner{b: b}
+	if s.peek() != '{' {
+		return "", ""
+	}
+	for ok := s.open('{', '}'); ok; ok = s.more('}') {
+		var at *string
+		switch string(s.key()) {
+		case "serviceId":
+			at = &serviceID
+		case "instanceId":
+			at = &instanceID
+		default:
+			s.skip()
+			continue
+		}
+		v, err := s.name()
+		if err != nil || s.err != nil || v == InstanceAll {
+			v = ""
+		}
+		*at = v
+	}
+	return serviceID, instanceID
+}

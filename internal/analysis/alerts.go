@@ -1,0 +1,210 @@
+package analysis
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/rule"
+)
+
+const (
+	failingErrors   = 3                // errors in 30 s without which nobody calls it failing: an ejected instance gets few requests
+	failingRate     = 0.5              // failed share
+	recoveredRate   = 0.1              // and the share at which it does not fail any more
+	recoveredWith   = 5                // requests in 30 s
+	staleAfter      = 30 * time.Second // silence of a self-reporter, or ten of its periods
+	stalePeriods    = 10
+	nodeSilentAfter = 15 * time.Second // three missing status messages
+)
+
+// Restore takes one message of the alerts topic, before GoLive. Alerts of other partitions are left out.
+func (t *Task) Restore(a event.Alert) {
+	if service, ok := a.Labels["service"]; ok && a.RuleID != rule.Panic.ID {
+		if !t.mine(service) {
+			return
+		}
+	} else if t.cfg.Partition != 0 {
+		return
+	}
+	t.alerts.Restore(a)
+}
+
+// Active returns the active alerts.
+func (t *Task) Active() []event.Alert { return t.alerts.Active() }
+
+// judge looks at the rules that concern one instance.
+func (t *Task) judge(v *view, now time.Time, fx *Effects) {
+	if t.replaying {
+		return
+	}
+	labels := map[string]string{"service": v.i.service.id, "instance": v.i.id}
+	name := v.i.service.id + "/" + v.i.id
+	for _, j := range [...]rule.Judgement{down(v, name), failing(v, name), stale(v, name, now)} {
+		j.Labels = labels
+		t.say(j, now, fx)
+	}
+}
+
+func (t *Task) say(j rule.Judgement, now time.Time, fx *Effects) {
+	if a, changed := t.alerts.Judge(j, now); changed {
+		t.emit(event.TopicAlerts, a.Fingerprint, a, fx)
+	}
+}
+
+func down(v *view, name string) rule.Judgement {
+	j := rule.Judgement{Rule: rule.InstanceDown}
+	switch {
+	case v.checks.status == event.StatusUnhealthy:
+		j.Verdict = rule.Bad
+		j.Value = event.Some(float64(v.checks.unhealthy))
+		j.Summary = name + " is down"
+		j.Description = fmt.Sprintf("%d of %d who check its health say UNHEALTHY.", v.checks.unhealthy, v.checks.senders)
+	case v.checks.known:
+		j.Verdict = rule.Good
+	}
+	return j
+}
+
+func failing(v *view, name string) rule.Judgement {
+	j := rule.Judgement{Rule: rule.FastFailing}
+	n, e := v.recent.Requests, v.recent.Errors
+	switch {
+	case !v.recent.HasError || n <= 0:
+	case e >= failingErrors && e/n >= failingRate:
+		j.Verdict = rule.Bad
+		j.Value = event.Some(round(min(e/n, 1)))
+		j.Summary = fmt.Sprintf("%s fails %.0f %% of its requests", name, 100*e/n)
+		j.Description = fmt.Sprintf("%.0f of %.0f requests failed in the last 30 s.", e, n)
+	case n >= recoveredWith && e/n <= recoveredRate:
+		j.Verdict = rule.Good
+	}
+	return j
+}
+
+// stale judges an instance that used to report about itself: silence is bad only while proxies still see requests
+// there, since an idle or stopped instance has nothing to report.
+func stale(v *view, name string, now time.Time) rule.Judgement {
+	j := rule.Judgement{Rule: rule.TelemetryStale}
+	s := v.i.series[event.ReporterSelf]
+	if s == nil {
+		return j
+	}
+	p, regular := s.Period()
+	if !regular {
+		return j
+	}
+	silent, allowed := s.silent(now), max(stalePeriods*p, staleAfter)
+	switch {
+	case silent <= allowed:
+		j.Verdict = rule.Good
+	case v.i.servesThroughProxies(now):
+		j.Verdict = rule.Bad
+		j.Value = event.Some(silent.Round(time.Second).Seconds())
+		j.Summary = name + " stopped reporting about itself"
+		j.Description = fmt.Sprintf("Its last report is %s old; it sent one each %s, and proxies still see requests there.",
+			silent.Round(time.Second), p.Round(time.Millisecond))
+	}
+	return j
+}
+
+func (i *instance) servesThroughProxies(now time.Time) bool {
+	for reporter, s := range i.series {
+		r, ok := s.Newest()
+		if ok && isProxy(reporter) && s.silent(now) <= staleMin && r.Metrics.RPS.Value > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// node is what a node said last.
+type node struct {
+	event.NodeStatus
+	heard time.Time
+}
+
+// applyNode takes a node's status. Only the task of partition 0 does.
+func (t *Task) applyNode(in Input) {
+	if t.cfg.Partition != 0 {
+		return
+	}
+	s, err := event.DecodeNodeStatus(in.Value)
+	if err != nil {
+		t.dropped["bad-node-status"]++
+		return
+	}
+	if n := t.nodes[s.Node]; n != nil && n.Timestamp.After(s.Timestamp) {
+		return
+	}
+	const maxNodes = 10_000
+	if len(t.nodes) >= maxNodes && t.nodes[s.Node] == nil {
+		t.dropped["too-many-nodes"]++
+		return
+	}
+	t.nodes[s.Node] = &node{NodeStatus: s, heard: in.Now}
+}
+
+// judgeNodes looks at the rules that nodes report: panic of a service, recreated topics. A silent node says nothing,
+// so its alerts stay.
+func (t *Task) judgeNodes(now time.Time, fx *Effects) {
+	if t.cfg.Partition != 0 {
+		return
+	}
+	topics := map[string][]string{} // nodes by topic that they saw recreated
+	heard := false
+	for _, id := range slices.Sorted(maps.Keys(t.nodes)) {
+		n := t.nodes[id]
+		if now.Sub(n.heard) > nodeSilentAfter {
+			if now.Sub(n.heard) > Horizon {
+				delete(t.nodes, id)
+			}
+			continue
+		}
+		heard = true
+		t.judgePanic(n, now, fx)
+		for _, topic := range n.RecreatedTopics {
+			topics[topic] = append(topics[topic], id)
+		}
+		if n.LostLog && !slices.Contains(n.RecreatedTopics, event.TopicConfigUpdates) {
+			topics[event.TopicConfigUpdates] = append(topics[event.TopicConfigUpdates], id)
+		}
+	}
+	if heard {
+		t.judgeTopics(topics, now, fx)
+	}
+}
+
+func (t *Task) judgePanic(n *node, now time.Time, fx *Effects) {
+	for _, service := range n.PanicServices {
+		t.say(rule.Judgement{
+			Rule: rule.Panic, Verdict: rule.Bad, Value: event.Some(1),
+			Labels:      map[string]string{"service": service, "node": n.Node},
+			Summary:     "too few usable instances of " + service,
+			Description: "Proxy " + n.Node + " sends requests to all instances that do not drain, healthy or not.",
+		}, now, fx)
+	}
+	for _, a := range t.alerts.Active() {
+		if a.RuleID == rule.Panic.ID && a.Labels["node"] == n.Node && !slices.Contains(n.PanicServices, a.Labels["service"]) {
+			t.say(rule.Judgement{Rule: rule.Panic, Verdict: rule.Good, Labels: a.Labels}, now, fx)
+		}
+	}
+}
+
+func (t *Task) judgeTopics(topics map[string][]string, now time.Time, fx *Effects) {
+	for _, topic := range slices.Sorted(maps.Keys(topics)) {
+		t.say(rule.Judgement{
+			Rule: rule.TopicRecreated, Verdict: rule.Bad, Value: event.Some(float64(len(topics[topic]))),
+			Labels:      map[string]string{"topic": topic},
+			Summary:     "topic " + topic + " was recreated or lost data",
+			Description: fmt.Sprintf("Seen by %v. What was in it before is gone; configuration stays the last good one until adopted.", topics[topic]),
+		}, now, fx)
+	}
+	for _, a := range t.alerts.Active() {
+		if topic := a.Labels["topic"]; a.RuleID == rule.TopicRecreated.ID && topics[topic] == nil {
+			t.say(rule.Judgement{Rule: rule.TopicRecreated, Verdict: rule.Good, Labels: a.Labels}, now, fx)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package analysis
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/window"
+)
+
+const (
+	grace      = 5 * time.Second  // a window is final this long after its end, by our clock, also when input stops
+	earlyShort = 2 * time.Second  // pause between early revisions of a 10 s window
+	earlyLong  = 10 * time.Second // and of a 60 s window
+)
+
+// windowKey names a window of one instance or service.
+type windowKey struct {
+	size  time.Duration
+	start int64 // Unix seconds
+}
+
+func (k windowKey) from() time.Time { return time.Unix(k.start, 0).UTC() }
+func (k windowKey) to() time.Time   { return k.from().Add(k.size) }
+
+func (k windowKey) early() time.Duration {
+	if k.size == window.Short {
+		return earlyShort
+	}
+	return earlyLong
+}
+
+// windowState is what was emitted of a window.
+type windowState struct {
+	dirty   bool // there is input that was not emitted
+	final   bool // a final revision was emitted
+	emitted time.Time
+	late    uint64
+}
+
+// windowSet holds the windows that may still change.
+type windowSet map[windowKey]*windowState
+
+// touch marks the windows that hold t.
+func (w *windowSet) touch(t time.Time) {
+	if *w == nil {
+		*w = windowSet{}
+	}
+	for _, size := range [...]time.Duration{window.Short, window.Long} {
+		k := windowKey{size, window.Start(t, size).Unix()}
+		s := (*w)[k]
+		if s == nil {
+			s = &windowState{}
+			(*w)[k] = s
+		}
+		s.dirty = true
+	}
+}
+
+func (w windowSet) late(t time.Time) {
+	for _, size := range [...]time.Duration{window.Short, window.Long} {
+		if s := w[windowKey{size, window.Start(t, size).Unix()}]; s != nil {
+			s.late++
+			s.dirty = true
+		}
+	}
+}
+
+// due calls emit for each window that has something new to say, oldest first, and forgets old ones.
+func (w windowSet) due(now time.Time, emit func(k windowKey, s *windowState, final bool)) {
+	keys := slices.SortedFunc(maps.Keys(w), func(a, b windowKey) int {
+		if a.start != b.start {
+			return int(a.start - b.start)
+		}
+		return int(a.size - b.size)
+	})
+	for _, k := range keys {
+		s := w[k]
+		final := !now.Before(k.to().Add(grace))
+		if final && (s.dirty || !s.final) || s.dirty && now.Sub(s.emitted) >= k.early() {
+			emit(k, s, final)
+			s.dirty, s.final, s.emitted = false, final, now
+		}
+		if now.Sub(k.to()) > Horizon {
+			delete(w, k)
+		}
+	}
+}
+
+// emitWindows writes the windows of a service and its instances.
+func (t *Task) emitWindows(s *service, now time.Time, fx *Effects) {
+	for _, id := range slices.Sorted(maps.Keys(s.instances)) {
+		i := s.instances[id]
+		i.windows.due(now, func(k windowKey, w *windowState, final bool) {
+			if t.replaying {
+				return
+			}
+			f := i.fold(k.from(), k.to())
+			m := aggregated(&f, k, now, final)
+			m.ServiceID, m.InstanceID, m.Tags, m.LateDropped = s.id, id, i.tags, w.late
+			proxy, self := i.sources(k.from(), k.to())
+			m.Sources = sourceNames(proxy, self)
+			t.emitWindow(m, now, fx)
+		})
+	}
+	s.windows.due(now, func(k windowKey, _ *windowState, final bool) {
+		if t.replaying {
+			return
+		}
+		var all window.Fold
+		proxy, self := false, false
+		for _, id := range slices.Sorted(maps.Keys(s.instances)) {
+			f := s.instances[id].fold(k.from(), k.to())
+			all.Merge(&f)
+			p, o := s.instances[id].sources(k.from(), k.to())
+			proxy, self = proxy || p, self || o
+		}
+		m := aggregated(&all, k, now, final)
+		m.ServiceID, m.InstanceID, m.Sources = s.id, event.InstanceAll, sourceNames(proxy, self)
+		t.emitWindow(m, now, fx)
+	})
+}
+
+func (t *Task) emitWindow(m event.MetricsAggregated, now time.Time, fx *Effects) {
+	if m.Samples == 0 && m.LateDropped == 0 {
+		return
+	}
+	m.Revision = t.next(now)
+	t.emit(event.TopicMetricsAggregated, m.ServiceID, m, fx)
+}
+
+// emit writes a message; one that breaks its own rules is a mistake of ours, and is counted instead.
+func (t *Task) emit(topic, key string, m interface{ Encode() ([]byte, error) }, fx *Effects) {
+	value, err := m.Encode()
+	if err != nil {
+		t.dropped["invalid-"+topic]++
+		return
+	}
+	fx.add(Record{Topic: topic, Key: []byte(key), Value: value})
+}
+
+// aggregated is a fold as a message.
+func aggregated(f *window.Fold, k windowKey, now time.Time, final bool) event.MetricsAggregated {
+	m := event.MetricsAggregated{
+		WindowStart: k.from(), WindowEnd: k.to(), WindowSec: int(k.size / time.Second), Final: final, Samples: f.Samples,
+		ErrorRate: f.ErrorRate(), Latency: f.Latency(), ActiveConnections: f.Active.Gauge(),
+		CPU: f.CPU.Gauge(), Memory: f.Memory.Gauge(), Utilization: f.Utilization.Gauge(),
+		Coverage: event.Some(min(f.Covered.Seconds()/k.size.Seconds(), 1)),
+	}
+	if f.HasRate {
+		m.Requests = event.Some(f.Requests)
+		span := k.size
+		if !final {
+			span = min(max(f.Newest.Sub(k.from()), time.Second), k.size)
+		}
+		m.RPS = event.Some(f.Requests / span.Seconds())
+	}
+	if f.HasError {
+		m.Errors = event.Some(f.Errors)
+	}
+	return m
+}
+
+func sourceNames(proxy, self bool) []string {
+	var out []string
+	if proxy {
+		out = append(out, "proxy")
+	}
+	if self {
+		out = append(out, "self")
+	}
+	return out
+}

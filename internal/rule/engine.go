@@ -1,0 +1,164 @@
+package rule
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+// Again is how often an active alert is published anew: the topic keeps 30 days, and who reads it from a day ago must
+// find what is still wrong.
+const Again = 24 * time.Hour
+
+// Engine holds the active alerts. The zero value has none. It is not safe for concurrent use.
+type Engine struct {
+	alerts map[string]*active
+	seq    uint64
+}
+
+type active struct {
+	event.Alert
+	wait      time.Duration // the rule's For
+	keep      time.Duration
+	goodSince time.Time // first good judgement after the last bad one
+	published time.Time
+}
+
+// Judge takes one judgement and returns the alert if it changed its status, with true.
+func (e *Engine) Judge(j Judgement, now time.Time) (event.Alert, bool) {
+	print := Fingerprint(j.Rule.ID, j.Labels)
+	a := e.alerts[print]
+	switch {
+	case a == nil && j.Verdict == Bad:
+		return e.begin(print, j, now), true
+	case a == nil:
+		return event.Alert{}, false
+	}
+	a.wait, a.keep = j.Rule.For, j.Rule.Keep // a restored alert does not know them
+	switch j.Verdict {
+	case Bad:
+		a.goodSince = time.Time{}
+		a.Value = j.Value
+		a.Annotations = event.Annotations{Summary: j.Summary, Description: j.Description}
+		if a.Status == event.AlertPending && now.Sub(a.StartsAt) >= a.wait {
+			return e.move(a, event.AlertFiring, now), true
+		}
+	case Good:
+		if a.goodSince.IsZero() {
+			a.goodSince = now
+		}
+		if a.Status == event.AlertPending || now.Sub(a.goodSince) >= a.keep {
+			return e.move(a, event.AlertResolved, now), true
+		}
+	case Unsure:
+		// A cause that was seen and not refuted goes on: waiting ends without new data too. What was seen
+		// to be good does not end anything by silence.
+		a.goodSince = time.Time{}
+		if a.Status == event.AlertPending && now.Sub(a.StartsAt) >= a.wait {
+			return e.move(a, event.AlertFiring, now), true
+		}
+	}
+	return event.Alert{}, false
+}
+
+// Due returns the active alerts that were not published for a day.
+func (e *Engine) Due(now time.Time) []event.Alert {
+	var out []event.Alert
+	for _, print := range slices.Sorted(maps.Keys(e.alerts)) {
+		if a := e.alerts[print]; now.Sub(a.published) >= Again {
+			out = append(out, e.publish(a, now))
+		}
+	}
+	return out
+}
+
+// Active returns the active alerts by fingerprint order.
+func (e *Engine) Active() []event.Alert {
+	var out []event.Alert
+	for _, print := range slices.Sorted(maps.Keys(e.alerts)) {
+		out = append(out, e.alerts[print].Alert)
+	}
+	return out
+}
+
+// Restore takes what the alerts topic says, in any order: the highest seq of a fingerprint counts. Sequence numbers
+// go on above all of them.
+func (e *Engine) Restore(a event.Alert) {
+	e.seq = max(e.seq, a.Seq)
+	have := e.alerts[a.Fingerprint]
+	if have != nil && have.Seq > a.Seq {
+		return
+	}
+	// A resolved one is kept as a mark until Settle, so that an older message about it does not bring it back.
+	e.put(&active{Alert: a, published: a.UpdatedAt})
+}
+
+// Settle ends a restoration: marks of resolved alerts are dropped.
+func (e *Engine) Settle() {
+	maps.DeleteFunc(e.alerts, func(_ string, a *active) bool { return a.Status == event.AlertResolved })
+}
+
+func (e *Engine) put(a *active) {
+	if e.alerts == nil {
+		e.alerts = map[string]*active{}
+	}
+	e.alerts[a.Fingerprint] = a
+}
+
+func (e *Engine) begin(print string, j Judgement, now time.Time) event.Alert {
+	a := &active{
+		Alert: event.Alert{
+			Fingerprint: print, AlertID: print + "-" + strconv.FormatInt(now.UnixMilli(), 10),
+			RuleID: j.Rule.ID, Status: event.AlertPending, Severity: j.Rule.Severity, Labels: maps.Clone(j.Labels),
+			Annotations: event.Annotations{Summary: j.Summary, Description: j.Description},
+			Value:       j.Value, Threshold: j.Rule.Threshold, Unit: j.Rule.Unit, StartsAt: now.UTC(),
+		},
+		wait: j.Rule.For, keep: j.Rule.Keep,
+	}
+	e.put(a)
+	if j.Rule.For == 0 {
+		return e.move(a, event.AlertFiring, now)
+	}
+	return e.publish(a, now)
+}
+
+func (e *Engine) move(a *active, status string, now time.Time) event.Alert {
+	a.Status = status
+	switch status {
+	case event.AlertFiring:
+		a.FiredAt = now.UTC()
+	case event.AlertResolved:
+		a.EndsAt = now.UTC()
+		delete(e.alerts, a.Fingerprint)
+	}
+	return e.publish(a, now)
+}
+
+// publish stamps the alert. Sequence numbers are milliseconds unless that would not rise, so that they rise across
+// takeovers as well.
+func (e *Engine) publish(a *active, now time.Time) event.Alert {
+	e.seq = max(e.seq+1, uint64(max(now.UnixMilli(), 0)))
+	a.Seq, a.UpdatedAt, a.published = e.seq, now.UTC(), now
+	return a.Alert
+}
+
+// Fingerprint names an alert: its rule and labels, in any order, always give the same one.
+func Fingerprint(ruleID string, labels map[string]string) string {
+	h := sha256.New()
+	write := func(s string) {
+		h.Write([]byte(strconv.Itoa(len(s)))) // lengths keep neighbours apart
+		h.Write([]byte{':'})
+		h.Write([]byte(s))
+	}
+	write(ruleID)
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		write(k)
+		write(labels[k])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}

@@ -1,0 +1,51 @@
+package rule
+
+import (
+	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+// Rule says what an alert is called and how long its cause must last.
+type Rule struct {
+	ID        string
+	Severity  string
+	For       time.Duration // from the first bad judgement to firing
+	Keep      time.Duration // from the first good judgement to resolved, without a bad one between
+	Threshold event.Optional
+	Unit      string
+}
+
+// The rules. Their judgements come from analysis, which says with each what it saw.
+var (
+	// InstanceDown: most of those who check an instance's health say UNHEALTHY.
+	InstanceDown = Rule{ID: "instance-down", Severity: event.SeverityCritical, For: 3 * time.Second, Keep: 5 * time.Second}
+	// FastFailing: an instance answers, and half or more of its answers are errors.
+	FastFailing = Rule{ID: "fast-failing", Severity: event.SeverityCritical, For: 2 * time.Second, Keep: 10 * time.Second, Threshold: event.Some(0.5), Unit: "ratio"}
+	// Panic: a proxy has so few usable instances of a service that it uses all of them.
+	Panic = Rule{ID: "panic", Severity: event.SeverityCritical, For: 2 * time.Second, Keep: 10 * time.Second}
+	// TelemetryStale: an instance that reports about itself fell silent while it still serves requests.
+	TelemetryStale = Rule{ID: "telemetry-stale", Severity: event.SeverityWarning, For: 10 * time.Second, Keep: 0, Unit: "s"}
+	// TopicRecreated: a topic was deleted and made again, or its log is shorter than what was read of it.
+	TopicRecreated = Rule{ID: "topic-recreated", Severity: event.SeverityWarning, For: 0, Keep: 0}
+)
+
+// Verdict is what one look at the cause says.
+type Verdict int
+
+// The verdicts. Unsure covers both missing data and values between the thresholds: nothing changes.
+const (
+	Unsure Verdict = iota
+	Bad
+	Good
+)
+
+// Judgement is one look at one alert's cause.
+type Judgement struct {
+	Rule        Rule
+	Labels      map[string]string
+	Verdict     Verdict
+	Value       event.Optional
+	Summary     string
+	Description string
+}

@@ -1,0 +1,73 @@
+package score
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	minRate        = 5.0             // requests per second below which the quotient is noise
+	minUtilization = 0.05            // the same for utilization
+	tauCapacity    = 5 * time.Second // of the average
+	stepDown       = 0.5             // one report moves the estimate's target to half at most
+	stepUp         = 1.5             // or one and a half
+)
+
+// Capacity estimates what an instance can do: good requests per second at full utilization. The zero value knows
+// nothing.
+//
+// The quotient of good throughput and utilization is what client-side weighted round robin uses in gRPC (proposal
+// A58), here without its error penalty because the picker has its own. Each report's quotient is first bounded to
+// 0.5..1.5 times the estimate, then averaged exponentially with 5 s: one wild report moves it by a tenth at most.
+type Capacity struct {
+	value float64
+	at    time.Time
+}
+
+// Observe takes one report: requests per second, failed share and utilization, all of the same report at the same
+// time. Reports that are too idle to say anything, not finite, or older than the newest are ignored.
+func (c *Capacity) Observe(rps, errorRate, utilization float64, at time.Time) {
+	if !(rps >= minRate) || !(utilization >= minUtilization) || !(errorRate >= 0) || math.IsInf(rps, 0) || !at.After(c.at) {
+		return
+	}
+	raw := rps * (1 - min(errorRate, 1)) / min(utilization, 1)
+	if raw <= 0 {
+		return
+	}
+	if c.value == 0 {
+		c.value, c.at = raw, at
+		return
+	}
+	target := min(max(raw, stepDown*c.value), stepUp*c.value)
+	c.value += decay(at.Sub(c.at), tauCapacity) * (target - c.value)
+	c.at = at
+}
+
+// Value returns the estimate, false when there is none.
+func (c *Capacity) Value() (float64, bool) { return c.value, c.value > 0 }
+
+// ErrorRate follows the failed share of an instance's requests by halves: each portion of at least 10 requests moves
+// it half way. The zero value knows nothing.
+type ErrorRate struct {
+	value            float64
+	known            bool
+	requests, errors float64
+}
+
+// Observe adds requests and how many of them failed.
+func (r *ErrorRate) Observe(requests, errors float64) {
+	const enough = 10 // requests that make a rate
+	r.requests += usable(requests)
+	r.errors += usable(errors)
+	if r.requests < enough {
+		return
+	}
+	rate := min(r.errors/r.requests, 1)
+	if r.known {
+		rate = (r.value + rate) / 2
+	}
+	r.value, r.known, r.requests, r.errors = rate, true, 0, 0
+}
+
+// Value returns the rate, false when there were too few requests.
+func (r *ErrorRate) Value() (float64, bool) { return r.value, r.known }

@@ -31,7 +31,7 @@ type Sources struct {
 	Override func(ctx context.Context, o event.Override, actor string) error
 	History  func(ctx context.Context) ([]control.Entry, error)
 	Topics   func(ctx context.Context) ([]Topic, error)
-	Topic    func(ctx context.Context, name string) (Topic, error)
+	Topic    func(ctx context.Context, name string) (TopicDetail, error)
 	// Tail calls f with new messages until ctx ends; last asks for the newest
 	// n messages of each partition first.
 	Tail func(ctx context.Context, topic string, last int, f func([]Message)) error

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/ops"
 )
 
 // Node is who answers.
@@ -143,23 +144,11 @@ type Fault struct {
 	LatencyMs float64 `json:"latencyMs,omitempty"` // 0: as before
 }
 
-// Topic is a topic with its partitions.
-type Topic struct {
-	Name        string            `json:"name"`
-	Internal    bool              `json:"internal"`
-	Description string            `json:"description,omitempty"`
-	Messages    int64             `json:"messages"` // end minus start of all partitions
-	Partitions  []Partition       `json:"partitions"`
-	Configs     map[string]string `json:"configs,omitempty"`
-}
-
-// Partition with its offsets.
-type Partition struct {
-	ID     int32 `json:"id"`
-	Leader int32 `json:"leader"`
-	Start  int64 `json:"start"`
-	End    int64 `json:"end"`
-}
+// Topic is a line of the topic list; TopicDetail is all about one topic.
+type (
+	Topic       = ops.Topic
+	TopicDetail = ops.Description
+)
 
 // Message is one record, its value cut to MaxPreview.
 type Message struct {

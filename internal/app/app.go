@@ -14,6 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/topic"
 )
 
 // App is one process of smartlb. Make it with New, run it once with Run.
@@ -31,6 +32,7 @@ type App struct {
 	data     *dataPlane
 	control  *control.Control
 	alerts   *alertBook
+	catalog  topic.Catalog
 	web      []*webServer
 
 	ready   chan struct{}
@@ -96,6 +98,9 @@ func (a *App) newKafka() (err error) {
 		return err
 	}
 	a.alerts = newAlertBook()
+	if a.catalog, err = newCatalog(); err != nil {
+		return err
+	}
 	a.audit, err = audit.New(a.node, a.o.DataDir, a.producer, a.o.Log)
 	return err
 }

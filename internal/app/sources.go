@@ -175,19 +175,6 @@ func (a *App) fault(ctx context.Context, instance string, f *api.Fault) error {
 	return err
 }
 
-func (a *App) topics(ctx context.Context) ([]api.Topic, error) { return a.describe(ctx) }
-
-func (a *App) topic(ctx context.Context, name string) (api.Topic, error) {
-	found, err := a.describe(ctx, name)
-	if err != nil {
-		return api.Topic{}, err
-	}
-	if len(found) == 0 {
-		return api.Topic{}, fmt.Errorf("%w: there is no topic %q", api.ErrNotFound, name)
-	}
-	return found[0], nil
-}
-
 func (a *App) tailTopic(ctx context.Context, topic string, last int, f func([]api.Message)) error {
 	cfg := kafka.TailConfig{Topics: []string{topic}, From: kafka.FromEnd()}
 	if last > 0 {

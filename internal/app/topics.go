@@ -1,0 +1,55 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	deployment "github.com/smartlb/smartlb/deployment/kafka"
+	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/topic"
+)
+
+// ensureTopics makes the catalog's topics exist, trying until they do.
+func (a *App) ensureTopics(ctx context.Context) error {
+	done, err := ops.EnsureTopics(ctx, a.admin, a.catalog)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, m := range done.Missing {
+		a.o.Log.Warn("support topic missing: its function is off", "topic", m.Topic, "reason", m.Reason)
+	}
+	for _, step := range done.Drift {
+		a.o.Log.Warn("topic differs from the catalog", "step", step.String())
+	}
+	if len(done.Created) > 0 {
+		a.o.Log.Info("topics created", "count", len(done.Created))
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func newCatalog() (topic.Catalog, error) { return topic.Parse(deployment.Topics) }
+
+func (a *App) topics(ctx context.Context) ([]api.Topic, error) {
+	t, err := ops.ListTopics(ctx, a.admin, a.catalog, false)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+	}
+	return t, nil
+}
+
+func (a *App) topic(ctx context.Context, name string) (api.TopicDetail, error) {
+	t, err := ops.DescribeTopic(ctx, a.admin, a.catalog, name)
+	switch {
+	case errors.Is(err, ops.ErrNoTopic):
+		return t, fmt.Errorf("%w: there is no topic %q", api.ErrNotFound, name)
+	case err != nil:
+		return t, fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+	}
+	return t, nil
+}

@@ -149,19 +149,13 @@ func (l *Live) fail(now int64, counts bool) {
 // above). A bucket's bounds differ by 19 %, its middle is within 9 % of any
 // latency in it.
 func HistBucket(ns int64) int {
-	u := uint64(max(ns, 0)) >> 14 // 16.4 µs units
-	if u == 0 {
+	u := uint64(max(ns, 0)) >> 12 // 4.1 µs units: four of them are the lowest bound
+	if u < 4 {
 		return 0
 	}
 	exp := bits.Len64(u) - 1
-	// The quarter of the octave, by the two bits below the leading one.
-	var sub uint64
-	if exp >= 2 {
-		sub = u >> (exp - 2) & 3
-	} else {
-		sub = u << (2 - exp) & 3
-	}
-	return min(1+exp*4+int(sub), HistBuckets-1)
+	quarter := int(u >> (exp - 2) & 3) // of the octave, by the two bits below the leading one
+	return min(1+(exp-2)*4+quarter, HistBuckets-1)
 }
 
 // HistMiddle gives the representative latency of a bucket in nanoseconds: the

@@ -8,6 +8,7 @@ type Ticket struct {
 	started int64
 	index   int32
 	state   ticketState
+	failed  bool // Observe counted an error already
 }
 
 type ticketState uint8
@@ -34,15 +35,16 @@ func (t *Ticket) Observe(o Outcome, now int64) uint32 {
 		misuse("Observe")
 		return 0
 	}
-	t.state = ticketObserved
+	t.state, t.failed = ticketObserved, o != Success && o != Abandoned
 	t.live.observe(o, t.started, now)
 	return t.live.Fails.Load()
 }
 
 // Broken tells that the response body ended badly by the instance's fault,
-// after its head was observed.
+// after its head was observed. A request counts as one error at most.
 func (t *Ticket) Broken(now int64) {
-	if t.state == ticketObserved {
+	if t.state == ticketObserved && !t.failed {
+		t.failed = true
 		t.live.fail(now, true)
 	}
 }

@@ -135,3 +135,20 @@ func (a *App) url(name string) string {
 	}
 	return "http://" + addr
 }
+
+// Names lists what Addr knows, in the order of importance.
+func (a *App) Names() []string {
+	var names []string
+	if a.data != nil {
+		for _, l := range a.data.listeners {
+			names = append(names, l.Name)
+		}
+	}
+	if a.broker != nil {
+		names = append(names, "broker")
+	}
+	for _, w := range a.web {
+		names = append(names, w.name)
+	}
+	return names
+}

@@ -1,0 +1,15 @@
+// Command smartlb is an HTTP load balancer that routes by live telemetry, with
+// Kafka as its memory, and the tools for the Kafka it stands on.
+package main
+
+import (
+	"os"
+
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/cli/demo"
+	"github.com/smartlb/smartlb/internal/cli/serve"
+)
+
+func main() {
+	os.Exit(cli.Main(serve.Commands, demo.Commands))
+}

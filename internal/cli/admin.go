@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// DefaultAdmin is where a proxy's admin API listens.
+const DefaultAdmin = "127.0.0.1:8081"
+
+// AdminFlag declares --admin.
+func AdminFlag(f *pflag.FlagSet, to *string) {
+	f.StringVar(to, "admin", "", "`address` of a node's admin API (default SMARTLB_ADMIN_ADDRESS or "+DefaultAdmin+")")
+}
+
+// AdminClient asks a node's API.
+type AdminClient struct{ base string }
+
+// Admin gives the client for an address, from the flag, the environment or the
+// default.
+func Admin(env *Env, address string) AdminClient {
+	if address == "" {
+		address, _ = env.First("SMARTLB_ADMIN_ADDRESS")
+	}
+	if address == "" {
+		address = DefaultAdmin
+	}
+	if strings.HasPrefix(address, ":") {
+		address = "127.0.0.1" + address
+	}
+	return AdminClient{base: "http://" + address}
+}
+
+// Get reads an answer into v.
+func (c AdminClient) Get(ctx context.Context, path string, v any) error {
+	return c.Do(ctx, http.MethodGet, path, nil, v)
+}
+
+// Do sends body as JSON (nil: none) and reads the answer into v.
+func (c AdminClient) Do(ctx context.Context, method, path string, body, v any) error {
+	var r io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		r = bytes.NewReader(b)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, r)
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("nothing listens on %s: is smartlb running? name its admin address with --admin", strings.TrimPrefix(c.base, "http://"))
+	}
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		var p struct{ Error, Hint string }
+		_ = json.NewDecoder(resp.Body).Decode(&p)
+		if p.Hint != "" {
+			p.Error += " (" + p.Hint + ")"
+		}
+		return errors.New(strings.TrimPrefix(p.Error, "not found: "))
+	}
+	return json.NewDecoder(resp.Body).Decode(v)
+}
+
+// Instances lists the instances' ids, for completion; errors give none.
+func (c AdminClient) Instances(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var services []struct{ Instances []struct{ ID string } }
+	if c.Get(ctx, "/api/v1/services", &services) != nil {
+		return nil
+	}
+	var out []string
+	for _, s := range services {
+		for _, i := range s.Instances {
+			out = append(out, i.ID)
+		}
+	}
+	return out
+}

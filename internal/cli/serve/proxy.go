@@ -1,0 +1,117 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/app"
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/picker"
+)
+
+type proxyArgs struct {
+	from, policy, healthPath, accessLog, admin string
+	to, kafka, explainFrom                     []string
+	healthInterval, connectTimeout, timeout    time.Duration
+	drain                                      time.Duration
+	retries                                    int
+	sample                                     float64
+	noHealth                                   bool
+}
+
+// Proxy is `smartlb proxy`: one line, no file, no Kafka unless asked.
+func Proxy(env *cli.Env) *cobra.Command {
+	return cli.Verb[proxyArgs, cli.None]{
+		Use: "proxy --from ADDR --to HOST:PORT,HOST:PORT...", Short: "Balance between instances: one line, no file, no Kafka",
+		Long: "Listens on one address and balances requests between instances of one service, named `default`.\nKAFKA_BROKER does not switch Kafka on here; --kafka does.",
+		Example: `  smartlb proxy --from :8080 --to 127.0.0.1:9001,127.0.0.1:9002
+  smartlb proxy --from :8080 --to 10.0.0.1:80,10.0.0.2:80 --policy least_request --health-path /health
+  smartlb proxy --from :8080 --to 127.0.0.1:9001,127.0.0.1:9002 --access-log - --retries 0`,
+		Defaults: proxyArgs{from: ":8080", policy: picker.DefaultPolicy, healthInterval: 2 * time.Second, connectTimeout: time.Second, retries: 2, drain: 30 * time.Second, sample: .01},
+		Flags: func(f *pflag.FlagSet, a *proxyArgs) {
+			f.StringVar(&a.from, "from", a.from, "`address` to listen on")
+			f.StringSliceVar(&a.to, "to", nil, "instances, `host:port,...`")
+			f.StringVar(&a.policy, "policy", a.policy, "one of "+strings.Join(picker.Names(), ", "))
+			f.StringVar(&a.healthPath, "health-path", "", "`path` of an HTTP health check (default: connect only)")
+			f.DurationVar(&a.healthInterval, "health-interval", a.healthInterval, "between health checks; 0: none")
+			f.IntVar(&a.retries, "retries", a.retries, "tries beyond the first, on another instance, 0 to 3")
+			f.DurationVar(&a.connectTimeout, "connect-timeout", a.connectTimeout, "per try")
+			f.DurationVar(&a.timeout, "timeout", 0, "of a whole exchange; 0: none")
+			f.StringVar(&a.accessLog, "access-log", "", "`file` for JSON lines, - for stdout")
+			f.StringSliceVar(&a.kafka, "kafka", nil, "publish and follow telemetry through these brokers, `host:port,...`")
+			f.Float64Var(&a.sample, "decision-sample", a.sample, "with --kafka: share of requests whose decision is published")
+			f.StringSliceVar(&a.explainFrom, "explain-from", nil, "`CIDR,...` whose clients may ask for X-Smartlb-Decision")
+			f.StringVar(&a.admin, "admin", "127.0.0.1:8081", "`address` of API, /metrics, /healthz, /readyz")
+			f.DurationVar(&a.drain, "drain", a.drain, "how long a stop waits for requests")
+		},
+		Run:      runProxy,
+		Complete: func(context.Context, *cli.Env, *proxyArgs, []string) []string { return nil },
+	}.Command(env)
+}
+
+func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) {
+	if len(a.to) == 0 {
+		return cli.None{}, cli.Usagef("--to is missing: name at least one instance as host:port")
+	}
+	d, err := a.document()
+	if err != nil {
+		return cli.None{}, err
+	}
+	n := nodeFlags{explainFrom: a.explainFrom, admin: a.admin, accessLog: a.accessLog, kafka: a.kafka, drain: a.drain, configSource: "file"}
+	loaded, _, err := n.load(env)
+	if err != nil {
+		return cli.None{}, err
+	}
+	loaded.Traffic, loaded.Proxy.ConnectTimeout, loaded.Telemetry.DecisionSample = d.Traffic, a.connectTimeout, a.sample
+	o, err := n.options(env, loaded, d.text)
+	if err != nil {
+		return cli.None{}, err
+	}
+	o.Roles, o.Kafka, o.FileName = []string{app.RoleProxy}, len(a.kafka) > 0, "the command line"
+	one, err := app.New(o)
+	if err != nil {
+		return cli.None{}, err
+	}
+	go say(ctx, env, one, o.Roles)
+	return cli.None{}, one.Run(ctx)
+}
+
+type lineDocument struct {
+	config.Traffic
+	text []byte
+}
+
+// document writes the Traffic document that the flags mean, and reads it back:
+// flags get the same checks and messages as a file.
+func (a proxyArgs) document() (lineDocument, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "listeners: [{name: web, address: %q}]\n", a.from)
+	fmt.Fprintf(&b, "routes: [{name: all, path: {prefix: /}, service: default, timeout: %s, retry: {attempts: %d, on: [connect-failure, reset]}}]\n", a.timeout, a.retries)
+	fmt.Fprintf(&b, "services:\n  - id: default\n    policy: %q\n", a.policy)
+	switch {
+	case a.healthInterval <= 0:
+	case a.healthPath != "":
+		fmt.Fprintf(&b, "    healthCheck: {type: http, path: %q, interval: %s}\n", a.healthPath, a.healthInterval)
+	default:
+		fmt.Fprintf(&b, "    healthCheck: {type: tcp, interval: %s}\n", a.healthInterval)
+	}
+	b.WriteString("    instances:\n")
+	for _, addr := range a.to {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return lineDocument{}, cli.Usagef("--to %s: want host:port", addr)
+		}
+		fmt.Fprintf(&b, "      - {id: %q, address: %q}\n", addr, addr)
+	}
+	t, err := config.ParseTraffic([]byte(b.String()))
+	if err != nil {
+		return lineDocument{}, cli.Usagef("%w", err)
+	}
+	return lineDocument{t, []byte(b.String())}, nil
+}

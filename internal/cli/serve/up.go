@@ -1,0 +1,101 @@
+package serve
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/app"
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/demo"
+)
+
+type upArgs struct {
+	nodeFlags
+	demo      bool
+	demoPorts int
+	demoRate  float64
+}
+
+// firstDemoPort is what --demo-ports moves.
+const firstDemoPort = 9001
+
+// Up is `smartlb up`.
+func Up(env *cli.Env) *cobra.Command {
+	return cli.Verb[upArgs, cli.None]{
+		Use: "up", Short: "Run everything on this machine: broker, proxy, analyzer and console",
+		Long: "Runs proxy, analyzer and console in this process and an embedded Kafka broker as its child; with --demo also\nthree services with eleven instances and a gentle load. Ctrl-C stops all of it.",
+		Example: `  smartlb up --demo
+  smartlb up --config smartlb.yaml --data /var/lib/smartlb
+  smartlb up --config smartlb.yaml --kafka kafka-1:9092,kafka-2:9092`,
+		Flags: func(f *pflag.FlagSet, a *upArgs) {
+			a.declare(f, 3*time.Second)
+			f.BoolVar(&a.demo, "demo", false, "run demo services and load, with state in a folder of their own")
+			f.IntVar(&a.demoPorts, "demo-ports", firstDemoPort, "first `port` of the demo instances (default 9001: 9001-9004, 9011-9014, 9021-9023)")
+			f.Float64Var(&a.demoRate, "demo-rate", 1, "scale of the demo's load; 0: none")
+		},
+		Run: up,
+	}.Command(env)
+}
+
+func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
+	if a.demo && a.file != "" {
+		return cli.None{}, cli.Usagef("--demo brings its own configuration: leave out --config")
+	}
+	if a.data == "" {
+		a.data = "data"
+		if a.demo {
+			a.data = filepath.Join(stateDir(env), "demo")
+		}
+	}
+	d, traffic, err := a.load(env)
+	if err != nil {
+		return cli.None{}, err
+	}
+	if a.demo {
+		if traffic, err = a.demoDocument(&d); err != nil {
+			return cli.None{}, err
+		}
+	}
+	o, err := a.options(env, d, traffic)
+	if err != nil {
+		return cli.None{}, err
+	}
+	o.Roles = []string{app.RoleProxy, app.RoleAnalyzer, app.RoleConsole}
+	program, err := os.Executable()
+	if err != nil {
+		return cli.None{}, err
+	}
+	u := app.UpOptions{
+		Options: o, KafkaGiven: len(a.kafka) > 0, KafkaNote: "given by --kafka", BrokerListen: a.brokerListen, BrokerInside: a.brokerInside,
+		WithDemo: a.demo, DemoOffset: a.demoPorts - firstDemoPort, DemoRate: a.demoRate, Program: program, Out: env.Out,
+	}
+	return cli.None{}, app.Up(ctx, u)
+}
+
+// demoDocument is the demo's configuration: its fleet, and explanations for
+// clients on this machine.
+func (a upArgs) demoDocument(d *config.Document) ([]byte, error) {
+	listen := ":8080"
+	if len(a.listen) > 0 {
+		listen = a.listen[len(a.listen)-1]
+		if _, addr, named := strings.Cut(listen, "="); named {
+			listen = addr
+		}
+	}
+	text := demo.Traffic(demo.Fleet(a.demoPorts-firstDemoPort), listen)
+	t, err := config.ParseTraffic(text)
+	if err != nil {
+		return nil, err
+	}
+	d.Traffic = t
+	d.Proxy.ExplainFrom = append(d.Proxy.ExplainFrom, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+	return text, nil
+}

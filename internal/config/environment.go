@@ -1,0 +1,113 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/goccy/go-yaml/parser"
+)
+
+// Environment sets node keys from SMARTLB_<SECTION>_<KEY> and, for the brokers,
+// from KAFKA_BROKER, which the SMARTLB_ variable outranks. KAFKA_BROKER only
+// says where clients connect. Values are read like those of the document.
+func Environment(d *Document, getenv func(string) string) error {
+	var mistakes []string
+	sections := reflect.ValueOf(&d.Node).Elem()
+	for i := range sections.NumField() {
+		section := sections.Type().Field(i).Tag.Get("yaml")
+		for key, field := range fieldsOf(sections.Field(i)) {
+			name := "SMARTLB_" + upperSnake(section) + "_" + upperSnake(key)
+			value := getenv(name)
+			if name == "SMARTLB_KAFKA_BROKERS" && value == "" {
+				value = getenv("KAFKA_BROKER")
+			}
+			if value == "" {
+				continue
+			}
+			if err := setText(field, value); err != nil {
+				mistakes = append(mistakes, fmt.Sprintf("%s=%s: %v", name, value, err))
+			}
+		}
+	}
+	if len(mistakes) > 0 {
+		return fmt.Errorf("environment: %s", strings.Join(mistakes, "; "))
+	}
+	return nil
+}
+
+// setText reads a value as the walk would; lists are separated by commas.
+func setText(field reflect.Value, value string) error {
+	src := "v: " + quote(value)
+	switch field.Kind() {
+	case reflect.Slice:
+		parts := strings.Split(value, ",")
+		for i := range parts {
+			parts[i] = quote(strings.TrimSpace(parts[i]))
+		}
+		src = "v: [" + strings.Join(parts, ", ") + "]"
+	case reflect.Int, reflect.Float64, reflect.Bool:
+		src = "v: " + value
+	}
+	file, err := parser.ParseBytes([]byte(src), 0)
+	if err != nil {
+		return fmt.Errorf("not understood")
+	}
+	w := &walker{at: map[string]int{}}
+	pairs, _ := pairsOf(file.Docs[0].Body)
+	w.value(pairs[0].Value, field, "", 0)
+	if len(w.mistakes) > 0 {
+		return fmt.Errorf("%s", w.mistakes[0].Text)
+	}
+	return nil
+}
+
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// upperSnake turns batchBytes into BATCH_BYTES.
+func upperSnake(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if 'A' <= r && r <= 'Z' {
+			b.WriteByte('_')
+		}
+		b.WriteRune(r)
+	}
+	return strings.ToUpper(b.String())
+}
+
+// TrafficPart cuts the Traffic keys out of a whole file, comments and all: it is
+// what a node publishes as the first configuration.
+func TrafficPart(src []byte) ([]byte, error) {
+	file, err := parser.ParseBytes(src, 0)
+	if err != nil {
+		return nil, Mistakes{syntaxMistake(err)}
+	}
+	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
+		return nil, nil
+	}
+	pairs, ok := pairsOf(file.Docs[0].Body)
+	if !ok {
+		return nil, nil
+	}
+	allowed := fieldsOf(reflect.ValueOf(&Traffic{}).Elem())
+	lines := strings.SplitAfter(string(src), "\n")
+	var out strings.Builder
+	for i, p := range pairs {
+		if _, traffic := allowed[p.Key.GetToken().Value]; !traffic {
+			continue
+		}
+		from, to := p.Key.GetToken().Position.Line-1, len(lines)
+		if i+1 < len(pairs) {
+			to = pairs[i+1].Key.GetToken().Position.Line - 1
+		}
+		for _, line := range lines[from:max(from, to)] {
+			out.WriteString(line)
+		}
+	}
+	part := []byte(out.String())
+	if _, err := ParseTraffic(part); err != nil {
+		return nil, err
+	}
+	return part, nil
+}

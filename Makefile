@@ -1,0 +1,37 @@
+# smartlb: make run starts everything, make test proves it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+BIN := bin/smartlb
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X github.com/smartlb/smartlb/internal/cli.version=$(VERSION)"
+
+.PHONY: run build test bench soak lint web clean help
+
+run: build ## build, then run everything with demo services and load
+	@exec $(BIN) up --demo
+
+build: web ## build bin/smartlb, with the web UI where Node is installed
+	@CGO_ENABLED=0 $(GO) build $(GOFLAGS_BUILD) -o $(BIN) ./cmd/smartlb
+	@echo "built $(BIN) $(VERSION)"
+
+web: ## build the web UI into the binary's embedded files
+	@scripts/web.sh
+
+test: ## every test that this machine can run; says what it left out
+	@scripts/test.sh
+
+bench: build ## measure CPU per request and routing against HAProxy and nginx
+	@scripts/bench.sh
+
+soak: ## long runs of fuzzing and property tests
+	@scripts/soak.sh
+
+lint: ## gofmt, vet, shellcheck, shfmt
+	@scripts/lint.sh
+
+clean: ## remove what was built
+	rm -rf bin web/dist internal/console/dist/assets internal/console/dist/index.html
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Runs every test that this machine can run. With Go alone that is enough to
+# pass; what was left out for want of a tool is said at the end. With CI=true
+# nothing may be left out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+left_out=()
+missing() { left_out+=("$1 (for want of $2)"); }
+
+race=()
+if command -v gcc >/dev/null 2>&1 || command -v clang >/dev/null 2>&1; then
+  race=(-race)
+else
+  missing "the race detector" "a C compiler"
+fi
+command -v kcat >/dev/null 2>&1 || missing "kcat as a foreign client" "kcat"
+command -v chromium >/dev/null 2>&1 || missing "the console in a browser" "chromium"
+command -v npm >/dev/null 2>&1 || missing "the web UI's own checks" "Node.js"
+command -v shellcheck >/dev/null 2>&1 || missing "shellcheck of the scripts" "shellcheck"
+command -v shfmt >/dev/null 2>&1 || missing "shfmt of the scripts" "shfmt"
+
+scripts/lint.sh
+scripts/web.sh
+
+echo "== tests${race[*]:+ with the race detector}"
+go test "${race[@]}" -timeout 15m ./...
+
+echo "== the portable data plane (build tag smartlb_portable)"
+go test -tags smartlb_portable -timeout 10m ./internal/proxy/...
+
+echo "== darwin compiles"
+GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/smartlb
+
+if [ ${#left_out[@]} -gt 0 ]; then
+  echo
+  echo "left out on this machine:"
+  printf '  - %s\n' "${left_out[@]}"
+  if [ "${CI:-}" = true ]; then
+    echo "with CI=true nothing may be left out" >&2
+    exit 1
+  fi
+fi

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/goccy/go-yaml"
+)
+
+// None is the result of a verb that has none, or that wrote its data itself.
+type None struct{}
+
+// Table is a result for people.
+type Table struct {
+	Above []string   // lines before the table
+	Head  []string   // names of the columns; none: only the lines are printed
+	Rows  [][]string // as many cells as Head
+	Wide  int        // so many columns at the end are shown with -o wide only
+	Below []string   // lines after the table
+}
+
+// print writes a result in the wanted form.
+func (e *Env) print(result any, table func() Table) error {
+	if _, none := result.(None); none {
+		return nil
+	}
+	switch e.Output {
+	case "json":
+		return printJSON(e.Out, result)
+	case "yaml":
+		b, err := json.Marshal(result)
+		if err != nil {
+			return fmt.Errorf("print: %w", err)
+		}
+		if b, err = yaml.JSONToYAML(b); err != nil {
+			return fmt.Errorf("print: %w", err)
+		}
+		_, err = e.Out.Write(b)
+		return err
+	default:
+		return table().write(e.Out, e.Output == "wide")
+	}
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func (t Table) write(w io.Writer, wide bool) error {
+	for _, line := range t.Above {
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	if len(t.Head) > 0 {
+		if err := t.columns(w, wide); err != nil {
+			return err
+		}
+	}
+	for _, line := range t.Below {
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t Table) columns(w io.Writer, wide bool) error {
+	n := len(t.Head)
+	if !wide {
+		n -= t.Wide
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	for _, row := range append([][]string{t.Head}, t.Rows...) {
+		cells := make([]string, 0, n)
+		for _, c := range row[:min(n, len(row))] {
+			cells = append(cells, oneLine(c))
+		}
+		if _, err := fmt.Fprintln(tw, strings.Join(cells, "\t")); err != nil {
+			return err
+		}
+	}
+	return tw.Flush()
+}
+
+// oneLine keeps what came from elsewhere from moving cells or the terminal's
+// cursor.
+func oneLine(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0):
+			return -1
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Group makes the commands of one noun.
+type Group func(env *Env) []*cobra.Command
+
+// New makes the root command with the given groups.
+func New(env *Env, groups ...Group) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "smartlb COMMAND",
+		Short: "HTTP load balancer that routes by live telemetry, with Kafka as its memory",
+		Args: func(_ *cobra.Command, words []string) error {
+			if len(words) > 0 {
+				return Usagef("there is no command %q; see smartlb --help", words[0])
+			}
+			return nil
+		},
+		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE:          func(*cobra.Command, []string) error { return env.prepare() },
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usagef("%w", err) })
+	root.SetIn(env.In)
+	root.SetOut(env.Out)
+	root.SetErr(env.Err)
+	env.flags(root.PersistentFlags())
+	root.AddCommand(version(env))
+	for _, g := range groups {
+		root.AddCommand(g(env)...)
+	}
+	return root
+}
+
+// Execute runs a command line and returns its exit code; errors are said on
+// env.Err.
+func Execute(ctx context.Context, env *Env, args []string, groups ...Group) int {
+	root := New(env, groups...)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if speaks(err) {
+		env.Say("smartlb: %v", err)
+	}
+	return Code(err)
+}
+
+// Main runs the command line of this process. The first SIGINT or SIGTERM
+// ends the context of the verb, the second one the process.
+func Main(groups ...Group) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return Execute(ctx, System(), os.Args[1:], groups...)
+}
+
+// Version is what this binary was built from.
+type Version struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Dirty   bool   `json:"dirty"`
+	Go      string `json:"go"`
+}
+
+// ReadVersion reads what the Go tool recorded in the binary.
+func ReadVersion() Version {
+	v := Version{Version: "unknown"}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	v.Version, v.Go = info.Main.Version, info.GoVersion
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v.Commit = s.Value
+		case "vcs.modified":
+			v.Dirty = s.Value == "true"
+		}
+	}
+	return v
+}
+
+func version(env *Env) *cobra.Command {
+	return Verb[None, Version]{
+		Use: "version", Short: "Print what this binary was built from",
+		Run: func(context.Context, *Env, None) (Version, error) { return ReadVersion(), nil },
+		Table: func(v Version) Table {
+			line := "smartlb " + v.Version
+			if v.Commit != "" {
+				line += fmt.Sprintf(" (%.12s%s)", v.Commit, map[bool]string{true: ", with changes"}[v.Dirty])
+			}
+			return Table{Above: []string{strings.TrimSpace(line + " " + v.Go)}}
+		},
+	}.Command(env)
+}

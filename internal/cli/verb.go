@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Verb is one command: A holds its arguments and flags, R is its result. R is
+// what -o json prints; its arrays must not be nil.
+type Verb[A, R any] struct {
+	Use     string // name and arguments, as help shows them
+	Short   string // one line
+	Long    string // more, optional
+	Example string // commands that work, one a line, each indented by two spaces
+	Hidden  bool
+
+	Defaults A                                                                     // before flags are read
+	Flags    func(f *pflag.FlagSet, args *A)                                       // declares flags; may be nil
+	Args     func(args *A, words []string) error                                   // takes what is not a flag; nil: nothing is allowed
+	Complete func(ctx context.Context, env *Env, args *A, words []string) []string // names for the next word; may be nil
+	Run      func(ctx context.Context, env *Env, args A) (R, error)
+	Table    func(R) Table // for -o table and wide
+}
+
+// Command makes the verb a command of env.
+func (v Verb[A, R]) Command(env *Env) *cobra.Command {
+	args := v.Defaults
+	c := &cobra.Command{
+		Use: v.Use, Short: v.Short, Long: v.Long, Example: v.Example, Hidden: v.Hidden,
+		Args: func(_ *cobra.Command, words []string) error {
+			if v.Args == nil {
+				if len(words) > 0 {
+					return Usagef("%q is not understood", words[0])
+				}
+				return nil
+			}
+			err := v.Args(&args, words)
+			var coded *codeError
+			if err != nil && !errors.As(err, &coded) {
+				err = Usagef("%w", err)
+			}
+			return err
+		},
+		RunE: func(c *cobra.Command, _ []string) error {
+			result, err := v.Run(c.Context(), env, args)
+			if err != nil && !errors.Is(err, ErrUnhealthy) && !errors.Is(err, ErrDrift) {
+				return err
+			}
+			return errors.Join(err, env.print(result, func() Table {
+				if v.Table == nil {
+					return Table{}
+				}
+				return v.Table(result)
+			}))
+		},
+		ValidArgsFunction: func(c *cobra.Command, words []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if v.Complete == nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return v.Complete(c.Context(), env, &args, words), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	if v.Flags != nil {
+		v.Flags(c.Flags(), &args)
+	}
+	return c
+}
+
+// Words returns an Args function that stores exactly the named words.
+func Words[A any](targets func(*A) []*string, names ...string) func(*A, []string) error {
+	return func(args *A, words []string) error {
+		if len(words) < len(names) {
+			return Usagef("%s is missing", names[len(words)])
+		}
+		if len(words) > len(names) {
+			return Usagef("%q is not understood", words[len(names)])
+		}
+		for i, t := range targets(args) {
+			*t = words[i]
+		}
+		return nil
+	}
+}
+
+// Noun makes a command that only holds verbs.
+func Noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use: name + " COMMAND", Short: short, Long: long,
+		Args: func(_ *cobra.Command, words []string) error {
+			if len(words) > 0 {
+				return Usagef("%s has no command %q", name, words[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(verbs...)
+	return c
+}

@@ -7,9 +7,10 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/cli/demo"
+	"github.com/smartlb/smartlb/internal/cli/kafka"
 	"github.com/smartlb/smartlb/internal/cli/serve"
 )
 
 func main() {
-	os.Exit(cli.Main(serve.Commands, demo.Commands))
+	os.Exit(cli.Main(serve.Commands, demo.Commands, kafka.Group))
 }

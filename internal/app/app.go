@@ -36,6 +36,7 @@ type App struct {
 	web      []*webServer
 
 	ready   chan struct{}
+	stopped chan struct{}
 	once    sync.Once
 	drainMu sync.Mutex
 	drains  bool
@@ -47,7 +48,7 @@ func New(o Options) (_ *App, err error) {
 	if err := CheckRoles(o.Roles); err != nil {
 		return nil, err
 	}
-	a := &App{o: o, started: time.Now(), ready: make(chan struct{})}
+	a := &App{o: o, started: time.Now(), ready: make(chan struct{}), stopped: make(chan struct{})}
 	a.now = func() int64 { return int64(time.Since(a.started)) + int64(time.Second) }
 	defer func() {
 		if err != nil {
@@ -142,9 +143,13 @@ func (a *App) Node() string { return a.node }
 // broker answers.
 func (a *App) Ready() <-chan struct{} { return a.ready }
 
+// Stopped is closed when Run has returned or is about to.
+func (a *App) Stopped() <-chan struct{} { return a.stopped }
+
 // Run starts everything and returns when ctx ended and everything stopped, or
 // when an actor failed. The error tells what did not stop cleanly.
 func (a *App) Run(ctx context.Context) error {
+	defer close(a.stopped)
 	acts := newActors(a.o.Log)
 	a.start(ctx, acts)
 	var failed error
@@ -174,6 +179,8 @@ func (a *App) start(ctx context.Context, acts *actors) {
 	}
 	if a.o.Kafka {
 		a.startKafka(acts)
+	} else if a.broker != nil {
+		acts.start("topics", a.ensureOwnTopics, nil)
 	}
 	if a.o.Kafka && a.o.has(RoleAnalyzer) {
 		a.startAnalyzer(acts)

@@ -7,6 +7,7 @@ import (
 
 	deployment "github.com/smartlb/smartlb/deployment/kafka"
 	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
 	"github.com/smartlb/smartlb/internal/topic"
 )
@@ -31,6 +32,20 @@ func (a *App) ensureTopics(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// ensureOwnTopics does it for a process that is a broker and nothing else.
+func (a *App) ensureOwnTopics(ctx context.Context) (err error) {
+	if a.catalog, err = newCatalog(); err != nil {
+		return err
+	}
+	cfg := kafka.Default()
+	cfg.Brokers = []string{a.broker.Addr()}
+	if a.admin, err = kafka.NewAdmin(cfg); err != nil {
+		return err
+	}
+	defer a.admin.Close()
+	return a.ensureTopics(ctx)
 }
 
 func newCatalog() (topic.Catalog, error) { return topic.Parse(deployment.Topics) }

@@ -94,7 +94,7 @@ func (u *up) startBroker(ctx, childCtx context.Context) error {
 	if u.o.KafkaGiven {
 		return nil
 	}
-	for _, l := range []struct{ addr, flag string }{{u.o.BrokerListen, "--broker-listen"}, {u.o.BrokerInside, "--broker-listen-internal"}} {
+	for _, l := range []struct{ addr, flag string }{{u.o.BrokerListen, "--broker-listen"}, {u.o.BrokerInside, "--broker-internal"}} {
 		if l.addr == "" {
 			continue
 		}
@@ -103,7 +103,7 @@ func (u *up) startBroker(ctx, childCtx context.Context) error {
 		}
 	}
 	u.spawn(childCtx, "broker", "run", "--roles", "broker", "--data", filepath.Join(u.o.DataDir, "broker"), "--with-parent",
-		"--broker-listen", u.o.BrokerListen, "--broker-listen-internal", u.o.BrokerInside)
+		"--broker-listen", u.o.BrokerListen, "--broker-internal", u.o.BrokerInside)
 	cfg := kafka.Default()
 	cfg.Brokers = []string{u.o.BrokerListen}
 	u.o.Document.Kafka.Brokers = cfg.Brokers

@@ -120,6 +120,9 @@ func (a *App) Addr(name string) string {
 	if name == "broker" && a.broker != nil {
 		return a.broker.Addr()
 	}
+	if name == "broker-internal" && a.broker != nil {
+		return a.broker.InternalAddr()
+	}
 	if a.data != nil {
 		if addr := a.data.proxy.Addr(name); addr != nil {
 			return addr.String()

@@ -26,7 +26,8 @@ type nodeFlags struct {
 	brokerListen, brokerInside string
 	accessLog                  string
 	drain                      time.Duration
-	insecure, withParent       bool
+	withParent                 bool
+	readyFile                  string
 }
 
 func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
@@ -38,12 +39,14 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	f.StringVar(&n.admin, "admin", "", "`address` of API, /metrics, /healthz, /readyz (default 127.0.0.1:8081)")
 	f.StringVar(&n.console, "console", "", "`address` of the web UI (default 127.0.0.1:8083)")
 	f.StringVar(&n.brokerListen, "broker-listen", "127.0.0.1:9092", "`address` of the embedded broker")
-	f.StringVar(&n.brokerInside, "broker-listen-internal", "127.0.0.1:29092", "its second `address`, for containers and Connect; empty: none")
+	f.StringVar(&n.brokerInside, "broker-internal", "127.0.0.1:29092", "its second `address`, for containers and Connect; empty: none")
 	f.StringSliceVar(&n.explainFrom, "explain-from", nil, "`CIDR,...` whose clients may ask for X-Smartlb-Decision")
 	f.StringVar(&n.accessLog, "access-log", "", "`file` for JSON lines, - for stdout")
 	f.DurationVar(&n.drain, "drain", drain, "how long a stop waits for requests")
 	f.BoolVar(&n.withParent, "with-parent", false, "stop when standard input ends")
 	_ = f.MarkHidden("with-parent")
+	f.StringVar(&n.readyFile, "ready-file", "", "`file` to write pid and addresses into when the broker serves")
+	_ = f.MarkHidden("ready-file")
 }
 
 // load makes the document: defaults, then the file, then the environment, then

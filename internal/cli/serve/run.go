@@ -2,6 +2,9 @@ package serve
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,6 +13,7 @@ import (
 	"github.com/smartlb/smartlb/internal/app"
 	"github.com/smartlb/smartlb/internal/child"
 	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/stack"
 )
 
 type runArgs struct {
@@ -62,14 +66,39 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 	if err != nil {
 		return cli.None{}, err
 	}
-	go say(ctx, env, one, a.roles)
-	return cli.None{}, one.Run(ctx)
+	said := make(chan error, 1)
+	go func() {
+		say(ctx, env, one, a.roles)
+		said <- a.writeReady(ctx, one)
+	}()
+	err = one.Run(ctx)
+	return cli.None{}, errors.Join(err, <-said, a.removeReady())
+}
+
+// writeReady tells whoever started this process that its broker serves.
+func (a runArgs) writeReady(ctx context.Context, one *app.App) error {
+	if a.readyFile == "" || ctx.Err() != nil {
+		return nil
+	}
+	return stack.WriteReady(a.readyFile, stack.Readiness{PID: os.Getpid(), Address: one.Addr("broker"), Internal: one.Addr("broker-internal")})
+}
+
+func (a runArgs) removeReady() error {
+	if a.readyFile == "" {
+		return nil
+	}
+	if err := os.Remove(a.readyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // say prints the addresses once everything serves.
 func say(ctx context.Context, env *cli.Env, a *app.App, roles []string) {
 	select {
 	case <-ctx.Done():
+		return
+	case <-a.Stopped():
 		return
 	case <-a.Ready():
 	}

@@ -1,0 +1,31 @@
+package stack
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// birth tells when a living process began, in words that are equal for one
+// process and differ for any two of one pid: the boot's id and the clock ticks
+// from there (proc(5), field 22 of /proc/PID/stat). Zombies do not live.
+func birth(pid int) (string, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", err
+	}
+	end := bytes.LastIndexByte(stat, ')') // the name before it may hold anything
+	fields := strings.Fields(string(stat[end+1:]))
+	if end < 0 || len(fields) < 20 {
+		return "", fmt.Errorf("process %d: unexpected stat", pid)
+	}
+	if fields[0] == "Z" || fields[0] == "X" {
+		return "", os.ErrProcessDone
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(boot)) + "/" + fields[19], nil
+}

@@ -168,6 +168,9 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		c.refuseHead(e, bad)
 		return false
 	}
+	if len(e.req.Host()) == 0 { // HTTP/1.0: the address it connected to is all it said
+		e.req.SetHost([]byte(c.wire.tcp.LocalAddr().String()))
+	}
 	c.p.count.shard[c.shard].requests.Add(1)
 	c.identify(e)
 	e.x.ID, e.x.Client, e.x.Explain = e.id, e.client, c.explain && e.wantsExplain()

@@ -4,7 +4,7 @@ import "strconv"
 
 // AppendHead writes the head that is forwarded for r: request line in
 // origin-form with the canonical path, Host, the fields that cross a proxy
-// except those whose kind is in drop, the framing, and for a WebSocket
+// except those with an underscore in their name and those whose kind is in drop, the framing, and for a WebSocket
 // handshake its upgrade. The empty line is left to the caller, who adds its own
 // fields first; AppendEnd writes it.
 func (r *Request) AppendHead(dst []byte, drop Kinds) []byte {
@@ -14,7 +14,7 @@ func (r *Request) AppendHead(dst []byte, drop Kinds) []byte {
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, r.host...)
 	dst = append(dst, "\r\n"...)
-	dst = r.AppendFields(dst, drop)
+	dst = r.AppendFields(dst, drop|1<<Underscore)
 	switch {
 	case r.WebSocket:
 		dst = append(dst, "Connection: Upgrade\r\nUpgrade: websocket\r\n"...)

@@ -40,7 +40,7 @@ func Set(kinds ...Kind) (s Kinds) {
 // hopByHop never crosses a proxy as it came: either it ends here (RFC 9110
 // §7.6.1) or it is written anew from what was understood.
 const hopByHop Kinds = 1<<Host | 1<<ContentLength | 1<<TransferEncoding | 1<<Connection |
-	1<<Hop | 1<<Upgrade | 1<<Expect | 1<<Explain | 1<<Underscore | 1<<Named
+	1<<Hop | 1<<Upgrade | 1<<Expect | 1<<Explain | 1<<Named
 
 // kindOf reads a valid field name.
 func kindOf(name []byte) Kind {

@@ -75,6 +75,10 @@ func (r *Request) Method() []byte { return r.method }
 // HTTP/1.0 request without either.
 func (r *Request) Host() []byte { return r.host }
 
+// SetHost gives an HTTP/1.0 request without authority one: HTTP/1.1 cannot be
+// written without. host must be valid and stay unchanged while r is in use.
+func (r *Request) SetHost(host []byte) { r.host = host }
+
 // Path is the canonical path, for routing and forwarding alike: see canonical.
 // "*" for OPTIONS *.
 func (r *Request) Path() []byte { return r.path }

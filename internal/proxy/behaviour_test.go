@@ -157,7 +157,7 @@ func TestResponseFramings(t *testing.T) {
 }
 
 func TestHTTP10ClientMayKeepItsConnection(t *testing.T) {
-	b, _ := raw(t, upstreamtest.Always(upstreamtest.OK), nil)
+	b, r := raw(t, upstreamtest.Always(upstreamtest.OK), nil)
 	c := b.dial()
 	for range 2 {
 		c.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
@@ -168,6 +168,9 @@ func TestHTTP10ClientMayKeepItsConnection(t *testing.T) {
 	c.send("GET / HTTP/1.0\r\n\r\n")
 	c.response("GET")
 	c.ended()
+	if got := string(r.Received()[0]); !strings.Contains(got, "\r\nHost: "+b.addr+"\r\n") {
+		t.Errorf("without a Host the address that was connected to stands for it:\n%s", got)
+	}
 }
 
 func TestContinueIsGivenBeforeTheBody(t *testing.T) {

@@ -168,6 +168,9 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		c.refuseHead(e, bad)
 		return false
 	}
+	if len(e.req.Host()) == 0 { // HTTP/1.0: the address it connected to is all it said
+		e.req.SetHost([]byte(c.wire.tcp.LocalAddr().String()))
+	}
 	c.p.count.shard[c.shard].requests.Add(1)
 	c.identify(e)
 	e.x.ID, e.x.Client, e.x.Explain = e.id, e.client, c.explain && e.wantsExplain()
@@ -201,10 +204,18 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		status, why = e.status, e.why
 	}
 	c.logLine(e, rec, status, why)
-	if !keep && (e.pumping || !e.body.Done() || c.in.len() > e.used) {
+	if !keep && c.mayHaveUnread(e) {
 		c.linger()
 	}
 	return keep
+}
+
+// mayHaveUnread reports whether the client may have sent more than was read: the
+// rest of a body, requests behind this one, or, as it is us who end the
+// connection in a drain, one that it could not know to be too late.
+func (c *conn) mayHaveUnread(e *exchange) bool {
+	return !e.body.Done() || c.in.len() > e.used || e.pumping && e.pump.buf.len() > 0 ||
+		c.p.draining.Load() && !e.req.Close && c.wire.waiting()
 }
 
 // clientLeft marks that nobody is there to be answered.

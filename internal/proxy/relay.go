@@ -62,7 +62,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	cause := c.watch.disarm()
 	switch {
 	case err != nil || cause != 0:
-		e.x.Fail(c.clientFailure(cause))
+		e.x.Fail(dispatch.ClientGone) // too slow, gone or cut: in no case the instance's fault
 		keep = false
 	case bad != nil:
 		e.x.Fail(dispatch.BadResponse)
@@ -74,8 +74,10 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	if u == nil {
 		return keep
 	}
-	if e.pumping && !c.joinPump(e, u) {
-		clean, keep = false, false
+	if e.pumping {
+		whole := c.joinPump(e, u)
+		clean = clean && whole
+		keep = keep && e.body.Done()
 	}
 	if clean && !surplus {
 		c.keepUpstream(u, res)
@@ -92,10 +94,6 @@ func (c *conn) until(deadline int64) int64 {
 		return deadline
 	}
 	return t
-}
-
-func (c *conn) clientFailure(cause int64) dispatch.Failure {
-	return dispatch.ClientGone // too slow, gone or cut: in no case the instance's fault
 }
 
 // stream passes the rest of a body on, in bounded memory: a slow client stops
@@ -128,11 +126,12 @@ func (c *conn) stream(e *exchange, u *upstreamConn, body *h1.Body, chunked bool,
 			frame = frameChunk(space, len(data), body.Done() || ended)
 		}
 		if _, err := c.wire.write(frame); err != nil {
-			e.x.Fail(c.clientFailure(c.watch.disarm()))
+			c.watch.disarm()
+			e.x.Fail(dispatch.ClientGone)
 			return false
 		}
-		if c.watch.disarm() != 0 {
-			e.x.Fail(dispatch.Timeout)
+		if c.watch.disarm() != 0 { // while writing: the client is the slow one
+			e.x.Fail(dispatch.ClientGone)
 			return false
 		}
 		e.sent += int64(len(data))

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/smartlb/smartlb/internal/dispatch"
 	"github.com/smartlb/smartlb/internal/h1"
@@ -63,7 +64,9 @@ func (c *conn) reply(e *exchange, status int, code, text string, keep bool) bool
 	body = append(body, '\n')
 	e.line = body
 	out := h1.AppendStatusLine(e.out[:0], status, []byte(http.StatusText(status)))
-	out = append(out, "Content-Type: text/plain; charset=utf-8\r\n"...)
+	out = append(out, "Date: "...)
+	out = time.Unix(0, c.now+c.p.wall.Load()).UTC().AppendFormat(out, http.TimeFormat)
+	out = append(out, "\r\nContent-Type: text/plain; charset=utf-8\r\n"...)
 	out = h1.AppendLength(out, int64(len(body)))
 	if status == http.StatusServiceUnavailable {
 		out = append(out, "Retry-After: 1\r\n"...)

@@ -1,0 +1,163 @@
+package h1
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// FuzzRequest: what we accept, net/http accepts with the same method, host,
+// fields, framing and body; so does it what we write in its place.
+func FuzzRequest(f *testing.F) {
+	for _, s := range []string{
+		typical,
+		"POST /a/%2e./b?c HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=\"y\"\r\nhello\r\n0\r\nA: b\r\n\r\nrest",
+		"GET http://a:80/x HTTP/1.1\r\nHost: a:80\r\nConnection: x, close\r\nX: y\r\n\r\n",
+		"OPTIONS * HTTP/1.0\r\n\r\n",
+		"\r\nGET / HTTP/1.1\r\nHost: [::1]\r\nExpect: 100-continue\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		r := new(Request)
+		buf := bytes.Clone(in)
+		n, err := r.Parse(buf, &defaults)
+		if err != nil || n == 0 {
+			return
+		}
+		var body Body
+		body.Start(r.Body, r.Length)
+		data, used, err := body.Take(bytes.Clone(in[n:]))
+		if err != nil {
+			return
+		}
+		std := readStd(t, "the original", in)
+		sameRequest(t, r, std, data, body.Done())
+		if len(r.Host()) == 0 {
+			r.SetHost([]byte("default"))
+		}
+		if body.Done() {
+			rest := make([]byte, 1)
+			want := in[n+used:]
+			if k, _ := std.rest.Read(rest); k > 0 && (len(want) == 0 || want[0] != rest[0]) || k == 0 && len(want) > 0 {
+				t.Fatalf("net/http ends the request elsewhere: %q", in)
+			}
+		}
+
+		out := AppendEnd(r.AppendHead(nil, 0))
+		if r.Body == ByChunks {
+			out = AppendChunk(out, data)
+			if body.Done() {
+				out = append(out, LastChunk...)
+			}
+		} else {
+			out = append(out, data...)
+		}
+		sameRequest(t, r, readStd(t, "what we wrote", out), data, body.Done())
+		again := new(Request)
+		if n, err := again.Parse(bytes.Clone(out), &defaults); err != nil || n == 0 {
+			t.Fatalf("we refuse what we wrote: %v: %q", err, out)
+		}
+		if !bytes.Equal(again.Path(), r.Path()) || again.Body != r.Body || again.Length != r.Length {
+			t.Fatalf("%q was written as %q", in, out)
+		}
+	})
+}
+
+type stdRequest struct {
+	*http.Request
+	rest *bufio.Reader
+	body []byte
+	err  error
+}
+
+func readStd(t *testing.T, what string, in []byte) stdRequest {
+	t.Helper()
+	// An empty line before the request is allowed to us and unknown to ReadRequest.
+	br := bufio.NewReaderSize(bytes.NewReader(bytes.TrimPrefix(in, []byte("\r\n"))), 1<<16)
+	req, err := http.ReadRequest(br)
+	if err != nil {
+		t.Fatalf("net/http refuses %s: %v: %q", what, err, in)
+	}
+	body, err := io.ReadAll(req.Body)
+	return stdRequest{req, br, body, err}
+}
+
+func sameRequest(t *testing.T, r *Request, std stdRequest, data []byte, done bool) {
+	t.Helper()
+	if std.Method != string(r.Method()) || std.ProtoMajor != 1 {
+		t.Fatalf("method %q and %q", std.Method, r.Method())
+	}
+	if !strings.EqualFold(std.Host, string(r.Host())) {
+		t.Fatalf("host %q and %q", std.Host, r.Host())
+	}
+	if (std.err == nil) != done || !bytes.Equal(std.body, data) {
+		t.Fatalf("body %q (%v) and %q (done %v)", std.body, std.err, data, done)
+	}
+	switch {
+	case len(std.TransferEncoding) > 0 != (r.Body == ByChunks):
+		t.Fatalf("transfer coding %v and framing %d", std.TransferEncoding, r.Body)
+	case r.Body == ByLength && std.ContentLength != r.Length:
+		t.Fatalf("length %d and %d", std.ContentLength, r.Length)
+	}
+	for i := range r.Len() {
+		name, value, kind := r.Field(i)
+		if kind != Other {
+			continue
+		}
+		found := false
+		for _, v := range std.Header.Values(string(name)) {
+			found = found || v == string(value)
+		}
+		if !found {
+			t.Fatalf("field %q: %q is not in %v", name, value, std.Header)
+		}
+	}
+}
+
+// FuzzResponse is FuzzRequest for responses.
+func FuzzResponse(f *testing.F) {
+	for _, s := range []string{
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+		"HTTP/1.0 200 OK\r\n\r\nuntil the end",
+		"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+		"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\nHTTP/1.1",
+		"HTTP/1.1 204 No Content\r\nConnection: close, x\r\nX: y\r\n\r\n",
+	} {
+		f.Add([]byte(s), false)
+		f.Add([]byte(s), true)
+	}
+	f.Fuzz(func(t *testing.T, in []byte, head bool) {
+		r := new(Response)
+		n, err := r.Parse(bytes.Clone(in), head, &defaults)
+		if err != nil || n == 0 || r.Status == 101 {
+			return
+		}
+		var body Body
+		body.Start(r.Body, r.Length)
+		data, _, err := body.Take(bytes.Clone(in[n:]))
+		if err != nil {
+			return
+		}
+		method := "GET"
+		if head {
+			method = "HEAD"
+		}
+		res, stdErr := http.ReadResponse(bufio.NewReaderSize(bytes.NewReader(in), 1<<16), &http.Request{Method: method})
+		if stdErr != nil {
+			t.Fatalf("net/http refuses what we accept: %v: %q", stdErr, in)
+		}
+		got, stdErr := io.ReadAll(res.Body)
+		if res.StatusCode != r.Status || !bytes.Equal(got, data) {
+			t.Fatalf("net/http reads %d %q, we %d %q: %q", res.StatusCode, got, r.Status, data, in)
+		}
+		if done := body.Done() || r.Body == UntilClose; (stdErr == nil) != done {
+			t.Fatalf("net/http: %v, we: done %v: %q", stdErr, done, in)
+		}
+	})
+}

@@ -6,11 +6,13 @@ import (
 	"os"
 
 	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/cli/config"
 	"github.com/smartlb/smartlb/internal/cli/demo"
 	"github.com/smartlb/smartlb/internal/cli/kafka"
+	"github.com/smartlb/smartlb/internal/cli/routing"
 	"github.com/smartlb/smartlb/internal/cli/serve"
 )
 
 func main() {
-	os.Exit(cli.Main(serve.Commands, demo.Commands, kafka.Group))
+	os.Exit(cli.Main(serve.Commands, routing.Commands, config.Commands, kafka.Group, demo.Commands))
 }

@@ -32,6 +32,15 @@ var ErrUnhealthy error = &codeError{ExitUnhealthy, errors.New("unhealthy")}
 // ErrDrift ends a verb with ExitDrift. Its result is printed all the same.
 var ErrDrift error = &codeError{ExitDrift, errors.New("differs")}
 
+// ErrFailed ends a verb with ExitFailed. Its result is printed all the same, and
+// says what failed.
+var ErrFailed error = &codeError{ExitFailed, errors.New("failed")}
+
+// verdict reports whether an error stands for what the printed result says.
+func verdict(err error) bool {
+	return errors.Is(err, ErrUnhealthy) || errors.Is(err, ErrDrift) || errors.Is(err, ErrFailed)
+}
+
 // Usagef is an error of whoever typed the command.
 func Usagef(format string, args ...any) error {
 	return &codeError{ExitUsage, fmt.Errorf(format, args...)}
@@ -55,5 +64,5 @@ func Code(err error) int {
 // speaks reports whether an error is worth a line on stderr. The result of
 // verdicts was printed, and who pressed Ctrl-C knows.
 func speaks(err error) bool {
-	return err != nil && !errors.Is(err, ErrUnhealthy) && !errors.Is(err, ErrDrift) && Code(err) != ExitInterrupted
+	return err != nil && !verdict(err) && Code(err) != ExitInterrupted
 }

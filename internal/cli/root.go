@@ -37,7 +37,7 @@ func New(env *Env, groups ...Group) *cobra.Command {
 	root.SetOut(env.Out)
 	root.SetErr(env.Err)
 	env.flags(root.PersistentFlags())
-	root.AddCommand(version(env))
+	root.AddCommand(versionCommand(env))
 	for _, g := range groups {
 		root.AddCommand(g(env)...)
 	}
@@ -65,6 +65,9 @@ func Main(groups ...Group) int {
 	return Execute(ctx, System(), os.Args[1:], groups...)
 }
 
+// version is set by the linker where the Go tool cannot know it (make build).
+var version string
+
 // Version is what this binary was built from.
 type Version struct {
 	Version string `json:"version"`
@@ -81,6 +84,9 @@ func ReadVersion() Version {
 		return v
 	}
 	v.Version, v.Go = info.Main.Version, info.GoVersion
+	if version != "" {
+		v.Version = version
+	}
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
@@ -92,7 +98,7 @@ func ReadVersion() Version {
 	return v
 }
 
-func version(env *Env) *cobra.Command {
+func versionCommand(env *Env) *cobra.Command {
 	return Verb[None, Version]{
 		Use: "version", Short: "Print what this binary was built from",
 		Run: func(context.Context, *Env, None) (Version, error) { return ReadVersion(), nil },

@@ -46,7 +46,7 @@ func (v Verb[A, R]) Command(env *Env) *cobra.Command {
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			result, err := v.Run(c.Context(), env, args)
-			if err != nil && !errors.Is(err, ErrUnhealthy) && !errors.Is(err, ErrDrift) {
+			if err != nil && !verdict(err) {
 				return err
 			}
 			return errors.Join(err, env.print(result, func() Table {

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/demo"
+	"github.com/smartlb/smartlb/internal/stack"
 )
 
 type upArgs struct {
@@ -73,11 +75,33 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	if err != nil {
 		return cli.None{}, err
 	}
+	note, err := a.runningStack(env, &o)
+	if err != nil {
+		return cli.None{}, err
+	}
 	u := app.UpOptions{
-		Options: o, KafkaGiven: len(a.kafka) > 0, KafkaNote: "given by --kafka", BrokerListen: a.brokerListen, BrokerInside: a.brokerInside,
+		Options: o, KafkaGiven: note != "", KafkaNote: note, BrokerListen: a.brokerListen, BrokerInside: a.brokerInside,
 		WithDemo: a.demo, DemoOffset: a.demoPorts - firstDemoPort, DemoRate: a.demoRate, Program: program, Out: env.Out,
 	}
 	return cli.None{}, app.Up(ctx, u)
+}
+
+// runningStack says where the brokers come from: --kafka, or the stack that was
+// started on this machine. Empty: a broker is to be started.
+func (a upArgs) runningStack(env *cli.Env, o *app.Options) (string, error) {
+	if len(a.kafka) > 0 {
+		return "given by --kafka", nil
+	}
+	dir, err := stack.Dir(env.Getenv)
+	if err != nil {
+		return "", err
+	}
+	found, ok := stack.Find(dir)
+	if !ok {
+		return "", nil
+	}
+	o.Document.Kafka.Brokers = []string{found.Address}
+	return fmt.Sprintf("the stack that runs here, %s, pid %d", found.Runtime, found.PID), nil
 }
 
 // demoDocument is the demo's configuration: its fleet, and explanations for

@@ -1,0 +1,203 @@
+// Package routing holds the commands that ask a node what it does with traffic
+// and why: services, instances, explain, decisions, drain, undrain, alerts, audit.
+package routing
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/cli"
+)
+
+// Commands are the verbs about traffic.
+func Commands(env *cli.Env) []*cobra.Command {
+	return []*cobra.Command{services(env), instances(env), explain(env), override(env, "drain"), override(env, "undrain"), decisions(env), alerts(env), auditLog(env)}
+}
+
+type adminArgs struct{ admin, name string }
+
+func (a *adminArgs) flags(f *pflag.FlagSet) { cli.AdminFlag(f, &a.admin) }
+
+func services(env *cli.Env) *cobra.Command {
+	return cli.Verb[adminArgs, []api.Service]{
+		Use: "services", Short: "List the services with rate, errors and instances",
+		Example: "  smartlb services\n  smartlb services -o json | jq '.[].id'",
+		Flags:   func(f *pflag.FlagSet, a *adminArgs) { a.flags(f) },
+		Run: func(ctx context.Context, env *cli.Env, a adminArgs) (out []api.Service, err error) {
+			return out, cli.Admin(env, a.admin).Get(ctx, "/api/v1/services", &out)
+		},
+		Table: func(list []api.Service) cli.Table {
+			t := cli.Table{Head: []string{"SERVICE", "POLICY", "RATE", "ERRORS", "MEDIAN", "IN FLIGHT", "INSTANCES", "NOTE"}}
+			for _, s := range list {
+				in := 0
+				for _, i := range s.Instances {
+					if i.State == "in" {
+						in++
+					}
+				}
+				note := ""
+				if s.Panic {
+					note = "panic"
+				}
+				t.Rows = append(t.Rows, []string{s.ID, s.Policy, rate(s.Rate), percent(s.ErrorRate), ms(s.MedianMs), fmt.Sprint(s.Active), fmt.Sprintf("%d/%d in", in, len(s.Instances)), note})
+			}
+			return t
+		},
+	}.Command(env)
+}
+
+func instances(env *cli.Env) *cobra.Command {
+	return cli.Verb[adminArgs, []api.Service]{
+		Use: "instances [SERVICE]", Short: "List instances with share, latency, errors, score and cost",
+		Example: "  smartlb instances\n  smartlb instances user-service -o wide",
+		Flags:   func(f *pflag.FlagSet, a *adminArgs) { a.flags(f) },
+		Args: func(a *adminArgs, words []string) error {
+			if len(words) > 1 {
+				return cli.Usagef("%q is not understood", words[1])
+			}
+			a.name = strings.Join(words, "")
+			return nil
+		},
+		Run: func(ctx context.Context, env *cli.Env, a adminArgs) ([]api.Service, error) {
+			var all []api.Service
+			if err := cli.Admin(env, a.admin).Get(ctx, "/api/v1/services", &all); err != nil {
+				return nil, err
+			}
+			out := []api.Service{}
+			for _, s := range all {
+				if a.name == "" || s.ID == a.name {
+					out = append(out, s)
+				}
+			}
+			if len(out) == 0 && a.name != "" {
+				return out, fmt.Errorf("there is no service %q; see smartlb services", a.name)
+			}
+			return out, nil
+		},
+		Table: instanceTable,
+	}.Command(env)
+}
+
+func instanceTable(list []api.Service) cli.Table {
+	t := cli.Table{Head: []string{"INSTANCE", "STATE", "SHARE", "FAIR", "RATE", "P50", "P95", "ERRORS", "SCORE", "COST", "FACTS AGE", "ADDRESS"}, Wide: 1}
+	for _, s := range list {
+		for _, i := range s.Instances {
+			score, age := "", ""
+			if i.Facts != nil {
+				score, age = fmt.Sprintf("%.2f", i.Facts.Score), (time.Duration(i.Facts.AgeMs) * time.Millisecond).Round(100*time.Millisecond).String()
+			}
+			t.Rows = append(t.Rows, []string{
+				i.ID, i.State, percent(i.Share), percent(i.FairShare), rate(i.Rate), ms(i.P50Ms), ms(i.P95Ms), percent(i.ErrorRate),
+				score, fmt.Sprintf("%.2f", i.Cost.Total), age, i.Address,
+			})
+		}
+	}
+	return t
+}
+
+func explain(env *cli.Env) *cobra.Command {
+	return cli.Verb[adminArgs, api.Explanation]{
+		Use: "explain INSTANCE", Short: "Say in words why an instance gets the share it gets",
+		Example: "  smartlb explain user-service-3\n  smartlb explain user-service/user-service-3 -o json",
+		Flags:   func(f *pflag.FlagSet, a *adminArgs) { a.flags(f) },
+		Args:    cli.Words(func(a *adminArgs) []*string { return []*string{&a.name} }, "INSTANCE"),
+		Run: func(ctx context.Context, env *cli.Env, a adminArgs) (e api.Explanation, err error) {
+			service, instance := split(a.name)
+			path := "/api/v1/instances/" + url.PathEscape(instance) + "/explain"
+			if service != "" {
+				path += "?service=" + url.QueryEscape(service)
+			}
+			return e, cli.Admin(env, a.admin).Get(ctx, path, &e)
+		},
+		Table:    func(e api.Explanation) cli.Table { return cli.Table{Above: e.Lines} },
+		Complete: completeInstances,
+	}.Command(env)
+}
+
+type overrideResult struct {
+	Result string `json:"result"`
+}
+
+func override(env *cli.Env, action string) *cobra.Command {
+	short := map[string]string{
+		"drain":   "Send an instance no new requests; those under way finish",
+		"undrain": "Let a drained instance take requests again, through slow start",
+	}[action]
+	return cli.Verb[adminArgs, overrideResult]{
+		Use: action + " INSTANCE", Short: short + ", on every node, over config-updates",
+		Example: "  smartlb " + action + " user-service-3",
+		Flags:   func(f *pflag.FlagSet, a *adminArgs) { a.flags(f) },
+		Args:    cli.Words(func(a *adminArgs) []*string { return []*string{&a.name} }, "INSTANCE"),
+		Run: func(ctx context.Context, env *cli.Env, a adminArgs) (r overrideResult, err error) {
+			client := cli.Admin(env, a.admin)
+			service, instance := split(a.name)
+			if service == "" { // the API wants the service: the explanation knows it
+				var e api.Explanation
+				if err := client.Get(ctx, "/api/v1/instances/"+url.PathEscape(instance)+"/explain", &e); err != nil {
+					return r, err
+				}
+				service = e.Service
+			}
+			path := "/api/v1/services/" + url.PathEscape(service) + "/instances/" + url.PathEscape(instance) + "/override"
+			return r, client.Do(ctx, http.MethodPost, path, map[string]string{"action": action}, &r)
+		},
+		Table: func(r overrideResult) cli.Table {
+			return cli.Table{Above: []string{r.Result + " is published; every node follows"}}
+		},
+		Complete: completeInstances,
+	}.Command(env)
+}
+
+func alerts(env *cli.Env) *cobra.Command {
+	return cli.Verb[adminArgs, []api.Alert]{
+		Use: "alerts", Short: "List pending and firing alerts",
+		Example: "  smartlb alerts",
+		Flags:   func(f *pflag.FlagSet, a *adminArgs) { a.flags(f) },
+		Run: func(ctx context.Context, env *cli.Env, a adminArgs) (out []api.Alert, err error) {
+			return out, cli.Admin(env, a.admin).Get(ctx, "/api/v1/alerts", &out)
+		},
+		Table: func(list []api.Alert) cli.Table {
+			if len(list) == 0 {
+				return cli.Table{Above: []string{"no alerts"}}
+			}
+			t := cli.Table{Head: []string{"STATUS", "SEVERITY", "RULE", "SINCE", "SUMMARY"}}
+			for _, a := range list {
+				t.Rows = append(t.Rows, []string{a.Status, a.Severity, a.RuleID, time.Since(a.StartsAt).Round(time.Second).String(), a.Annotations.Summary})
+			}
+			return t
+		},
+	}.Command(env)
+}
+
+func completeInstances(ctx context.Context, env *cli.Env, a *adminArgs, words []string) []string {
+	if len(words) > 0 {
+		return nil
+	}
+	return cli.Admin(env, a.admin).Instances(ctx)
+}
+
+// split takes service/instance apart; without a slash it is an instance.
+func split(name string) (service, instance string) {
+	if s, i, ok := strings.Cut(name, "/"); ok {
+		return s, i
+	}
+	return "", name
+}
+
+func rate(v float64) string    { return fmt.Sprintf("%.1f/s", v) }
+func percent(v float64) string { return fmt.Sprintf("%.1f %%", v*100) }
+
+func ms(v float64) string {
+	if v <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.3g ms", v)
+}

@@ -1,0 +1,117 @@
+package routing
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/ops"
+)
+
+type topicArgs struct {
+	cli.Brokers
+	last    int
+	follow  bool
+	service string
+}
+
+func (a *topicArgs) flags(f *pflag.FlagSet) {
+	a.Declare(f)
+	f.IntVarP(&a.last, "last", "n", a.last, "how many of the past")
+	f.BoolVarP(&a.follow, "follow", "f", false, "go on with new ones until Ctrl-C")
+}
+
+func decisions(env *cli.Env) *cobra.Command {
+	return cli.Verb[topicArgs, cli.None]{
+		Use: "decisions", Short: "Show recorded routing decisions and changes, from routing-decisions",
+		Example:  "  smartlb decisions -f\n  smartlb decisions -n 100 --service user-service\n  smartlb decisions -f -o json | jq 'select(.outcome.status >= 500)'",
+		Defaults: topicArgs{last: 20},
+		Flags: func(f *pflag.FlagSet, a *topicArgs) {
+			a.flags(f)
+			f.StringVar(&a.service, "service", "", "of one service only")
+		},
+		Run: func(ctx context.Context, env *cli.Env, a topicArgs) (cli.None, error) {
+			return cli.None{}, consume(ctx, env, a, event.TopicRoutingDecisions, func(v []byte) (string, bool) {
+				d, err := event.DecodeRoutingDecision(v)
+				if err != nil || (a.service != "" && d.ServiceID != a.service) {
+					return "", false
+				}
+				return decisionLine(d), true
+			})
+		},
+	}.Command(env)
+}
+
+func decisionLine(d event.RoutingDecision) string {
+	at := d.Timestamp.Local().Format("15:04:05.000")
+	if d.Kind == event.KindChange {
+		return fmt.Sprintf("%s  %s  %s: %s -> %s %s", at, d.ServiceID, d.Change.InstanceID, d.Change.From, d.Change.To, d.Change.Reason)
+	}
+	result := fmt.Sprint(d.Outcome.Status)
+	if d.Outcome.Failure != "" {
+		result = d.Outcome.Failure
+	}
+	var costs []string
+	for _, c := range d.Candidates {
+		costs = append(costs, fmt.Sprintf("%s %.2f", strings.TrimPrefix(c.InstanceID, d.ServiceID+"-"), c.Cost))
+	}
+	line := fmt.Sprintf("%s  %s  -> %s (%s, try %d) %s in %.1f ms  costs: %s", at, d.Route, d.InstanceID, d.Reason, d.Attempt, result, d.Outcome.HeadMs.Or(0), strings.Join(costs, ", "))
+	for _, e := range d.Excluded {
+		line += fmt.Sprintf("; %s is out: %s", e.InstanceID, e.Reason)
+	}
+	return line
+}
+
+func auditLog(env *cli.Env) *cobra.Command {
+	return cli.Verb[topicArgs, cli.None]{
+		Use: "audit", Short: "Show who did what, from audit-logs",
+		Example:  "  smartlb audit -n 50\n  smartlb audit -f -o json",
+		Defaults: topicArgs{last: 20},
+		Flags:    func(f *pflag.FlagSet, a *topicArgs) { a.flags(f) },
+		Run: func(ctx context.Context, env *cli.Env, a topicArgs) (cli.None, error) {
+			return cli.None{}, consume(ctx, env, a, event.TopicAuditLogs, func(v []byte) (string, bool) {
+				r, err := event.DecodeAuditLog(v)
+				if err != nil {
+					return "", false
+				}
+				line := fmt.Sprintf("%s  %s %s  %s %s %s  %s", r.Timestamp.Local().Format(time.DateTime), r.Actor.Type, r.Actor.ID, r.Action, r.Target.Kind, r.Target.ID, r.Result)
+				return strings.TrimSpace(line + " " + r.Reason), true
+			})
+		},
+	}.Command(env)
+}
+
+// consume prints a topic's records as lines, or as they are with -o json.
+func consume(ctx context.Context, env *cli.Env, a topicArgs, topic string, line func([]byte) (string, bool)) error {
+	cfg, err := a.Config(env)
+	if err != nil {
+		return err
+	}
+	if !a.follow {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, a.Timeout)
+		defer cancel()
+	}
+	return ops.Consume(ctx, cfg, ops.ConsumeSpec{Topic: topic, Limit: a.last, Follow: a.follow}, func(r kafka.Record) error {
+		text, ok := line(r.Value)
+		if !ok {
+			return nil
+		}
+		if env.Output == "json" {
+			if !json.Valid(r.Value) {
+				return nil
+			}
+			text = string(r.Value)
+		}
+		_, err := fmt.Fprintln(env.Out, text)
+		return err
+	})
+}

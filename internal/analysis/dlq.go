@@ -30,7 +30,7 @@ func (t *Task) refuse(in Input, err error, fx *Effects) {
 			i.seeAt(in.Appended)
 		}
 	}
-	if t.replaying {
+	if in.Replay {
 		return
 	}
 	if !t.dlq.take(in.Now) {

@@ -10,7 +10,7 @@
 // each other, and judges the alert rules.
 //
 // State is a function of the last 180 s of input. To take over a partition, make a Task, apply the input of the 180 s
-// before the committed position to it while it is replaying (it emits nothing), and call GoLive.
+// before the committed position to it, marked as Replay, and call GoLive; it emits nothing before.
 //
 // analyzer is the only caller; the package imports event, window, score and rule.
 package analysis

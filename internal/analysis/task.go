@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -45,8 +46,9 @@ type Input struct {
 	Reporter  string    // header smartlb-reporter, empty: the instance itself
 	Latency   []byte    // header smartlb-latency
 	Appended  time.Time // the record's timestamp in the log
-	Now       time.Time // the analyzer's clock; while replaying, Appended
+	Now       time.Time // the analyzer's clock; of a replayed record, Appended
 	Rekeyed   bool      // came through smartlb-rekey: it is not forwarded again
+	Replay    bool      // read again: it was forwarded or refused before
 }
 
 // Task is the state of one partition. It is not safe for concurrent use.
@@ -68,7 +70,7 @@ type service struct {
 	windows   windowSet // of the whole service
 }
 
-// New returns a task that replays: it takes input and emits nothing until GoLive.
+// New returns a task that replays: told the time, it emits nothing until GoLive.
 func New(cfg Config) *Task {
 	return &Task{cfg: cfg, services: map[string]*service{}, nodes: map[string]*node{}, replaying: true, dropped: map[string]uint64{}}
 }
@@ -148,7 +150,7 @@ func (t *Task) applyMetrics(in Input, fx *Effects) {
 	r := window.Report{At: at, Metrics: m.Metrics}
 	if len(in.Latency) > 0 {
 		if window.CheckSketch(in.Latency) == nil {
-			r.Sketch = in.Latency
+			r.Sketch = slices.Clone(in.Latency) // the input is part of a large buffer
 		} else {
 			i.ignore(ignoredSketch, in.Now)
 		}
@@ -164,31 +166,32 @@ func (t *Task) applyMetrics(in Input, fx *Effects) {
 	if newest, ok := s.Newest(); ok && newest.At.Equal(at) && in.Now.After(s.heard) {
 		s.heard = in.Now
 	}
-	t.inserted(i, in.Reporter, s, r)
+	t.inserted(i, in, s, r)
 	if len(m.Tags) > 0 {
 		i.tags = fewTags(m.Tags)
 	}
 }
 
 // inserted brings what depends on a new report up to date.
-func (t *Task) inserted(i *instance, reporter string, s *series, r window.Report) {
+func (t *Task) inserted(i *instance, in Input, s *series, r window.Report) {
+	fresh := !in.Replay
 	i.seeAt(r.At)
-	i.windows.touch(r.At)
-	i.service.windows.touch(r.At)
+	i.windows.touch(r.At, fresh)
+	i.service.windows.touch(r.At, fresh)
 	if after, ok := s.After(r.At); ok { // its gap is shorter now
-		i.windows.touch(after)
-		i.service.windows.touch(after)
+		i.windows.touch(after, fresh)
+		i.service.windows.touch(after, fresh)
 	}
 	if newest, ok := s.Newest(); ok {
 		s.Evict(newest.At.Add(-keepInput))
-		if reporter == event.ReporterSelf && newest.At.Equal(r.At) {
+		if in.Reporter == event.ReporterSelf && newest.At.Equal(r.At) {
 			i.observeSelf(r)
 		}
 	}
 	s.Each(r.At, r.At.Add(1), func(r *window.Report, gap time.Duration) {
 		if r.Metrics.RPS.Set && r.Metrics.ErrorRate.Set {
 			n := r.Metrics.RPS.Value * gap.Seconds()
-			i.pending(reporter, n, n*r.Metrics.ErrorRate.Value)
+			i.pending(in.Reporter, n, n*r.Metrics.ErrorRate.Value)
 		}
 	})
 }
@@ -212,7 +215,7 @@ func (t *Task) mine(serviceID string) bool {
 
 // forward sends a record to the partition of its service: producers may use any key or none.
 func (t *Task) forward(in Input, serviceID string, fx *Effects) {
-	if t.replaying {
+	if in.Replay {
 		return
 	}
 	if in.Rekeyed {

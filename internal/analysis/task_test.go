@@ -462,7 +462,9 @@ func TestReplayEmitsNothing(t *testing.T) {
 	b.task = New(Config{Partition: 0, Partitions: 1})
 	for range 100 {
 		b.metrics("", "i", rps(10))
-		b.task.Apply(b.input(event.TopicServiceMetrics, "", []byte("bad"), nil), &b.fx)
+		bad := b.input(event.TopicServiceMetrics, "", []byte("bad"), nil)
+		bad.Replay = true
+		b.task.Apply(bad, &b.fx)
 		b.health("", "i", event.StatusUnhealthy)
 		if rs := b.tick(); len(rs) != 0 {
 			t.Fatalf("wrote %v", rs)

@@ -34,6 +34,7 @@ func (k windowKey) early() time.Duration {
 // windowState is what was emitted of a window.
 type windowState struct {
 	dirty   bool // there is input that was not emitted
+	fresh   bool // some of it is not replayed: the previous owner cannot have emitted it
 	final   bool // a final revision was emitted
 	emitted time.Time
 	late    uint64
@@ -42,8 +43,8 @@ type windowState struct {
 // windowSet holds the windows that may still change.
 type windowSet map[windowKey]*windowState
 
-// touch marks the windows that hold t.
-func (w *windowSet) touch(t time.Time) {
+// touch marks the windows that hold t; fresh unless the input is replayed.
+func (w *windowSet) touch(t time.Time, fresh bool) {
 	if *w == nil {
 		*w = windowSet{}
 	}
@@ -54,7 +55,7 @@ func (w *windowSet) touch(t time.Time) {
 			s = &windowState{}
 			(*w)[k] = s
 		}
-		s.dirty = true
+		s.dirty, s.fresh = true, s.fresh || fresh
 	}
 }
 
@@ -67,8 +68,9 @@ func (w windowSet) late(t time.Time) {
 	}
 }
 
-// due calls emit for each window that has something new to say, oldest first, and forgets old ones.
-func (w windowSet) due(now time.Time, emit func(k windowKey, s *windowState, final bool)) {
+// due calls emit for each window that has something new to say, oldest first, and forgets old ones. While replaying
+// it only notes what the previous owner emitted at that time.
+func (w windowSet) due(now time.Time, replaying bool, emit func(k windowKey, s *windowState, final bool)) {
 	keys := slices.SortedFunc(maps.Keys(w), func(a, b windowKey) int {
 		if a.start != b.start {
 			return int(a.start - b.start)
@@ -79,8 +81,13 @@ func (w windowSet) due(now time.Time, emit func(k windowKey, s *windowState, fin
 		s := w[k]
 		final := !now.Before(k.to().Add(grace))
 		if final && (s.dirty || !s.final) || s.dirty && now.Sub(s.emitted) >= k.early() {
-			emit(k, s, final)
-			s.dirty, s.final, s.emitted = false, final, now
+			switch {
+			case !replaying:
+				emit(k, s, final)
+				s.dirty, s.fresh, s.final, s.emitted = false, false, final, now
+			case !s.fresh:
+				s.dirty, s.final, s.emitted = false, final, now
+			}
 		}
 		if now.Sub(k.to()) > Horizon {
 			delete(w, k)
@@ -92,10 +99,7 @@ func (w windowSet) due(now time.Time, emit func(k windowKey, s *windowState, fin
 func (t *Task) emitWindows(s *service, now time.Time, fx *Effects) {
 	for _, id := range slices.Sorted(maps.Keys(s.instances)) {
 		i := s.instances[id]
-		i.windows.due(now, func(k windowKey, w *windowState, final bool) {
-			if t.replaying {
-				return
-			}
+		i.windows.due(now, t.replaying, func(k windowKey, w *windowState, final bool) {
 			f := i.fold(k.from(), k.to())
 			m := aggregated(&f, k, now, final)
 			m.ServiceID, m.InstanceID, m.Tags, m.LateDropped = s.id, id, i.tags, w.late
@@ -104,10 +108,7 @@ func (t *Task) emitWindows(s *service, now time.Time, fx *Effects) {
 			t.emitWindow(m, now, fx)
 		})
 	}
-	s.windows.due(now, func(k windowKey, _ *windowState, final bool) {
-		if t.replaying {
-			return
-		}
+	s.windows.due(now, t.replaying, func(k windowKey, _ *windowState, final bool) {
 		var all window.Fold
 		proxy, self := false, false
 		for _, id := range slices.Sorted(maps.Keys(s.instances)) {

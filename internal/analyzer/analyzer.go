@@ -1,0 +1,230 @@
+package analyzer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/analysis"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+)
+
+// GroupID is the consumer group of all analyzers.
+const GroupID = "smartlb-analyzer"
+
+const (
+	rewind       = analysis.Horizon + 10*time.Second // state depends on the horizon; clocks differ by some seconds
+	alertsBack   = 25 * time.Hour                    // active alerts are written again every day
+	flushTimeout = 5 * time.Second                   // well below the group's session timeout
+	patience     = 5 * time.Second                   // for records that a replay still waits for, and for the alerts topic
+	closeTimeout = 5 * time.Second
+)
+
+// Config says where and how to analyze. Start from Default.
+type Config struct {
+	Kafka    kafka.Config
+	Group    string           // consumer group; default GroupID
+	Interval time.Duration    // how often the time is told and positions are committed; default 1 s
+	Now      func() time.Time // default time.Now
+}
+
+// Default returns the configuration for a broker on this machine.
+func Default() Config {
+	return Config{Kafka: kafka.Default(), Group: GroupID, Interval: time.Second, Now: time.Now}
+}
+
+// Validate reports every mistake at once.
+func (c Config) Validate() error {
+	var bad []error
+	if c.Group == "" {
+		bad = append(bad, errors.New("group: missing"))
+	}
+	if c.Interval < 100*time.Millisecond || c.Interval > 10*time.Second {
+		bad = append(bad, fmt.Errorf("interval: %v is not within 100ms..10s", c.Interval))
+	}
+	if c.Now == nil {
+		bad = append(bad, errors.New("now: missing"))
+	}
+	return errors.Join(append(bad, c.Kafka.Validate())...)
+}
+
+// Analyzer is one member of the group. Make it with New.
+type Analyzer struct {
+	cfg      Config
+	log      *slog.Logger
+	group    *kafka.Group
+	producer *kafka.Producer
+	alerts   *kafka.Tail
+	nodes    *kafka.Tail
+
+	mu       sync.Mutex              // guards the fields below, which the tails and Status share with the group's goroutine
+	known    map[string]event.Alert  // newest message of each alert, by fingerprint
+	caughtUp bool                    // the alerts topic was read to its end
+	status   map[string]kafka.Record // newest unread status message of each node
+	snapshot Status
+}
+
+// Status is what an analyzer says about itself.
+type Status struct {
+	Partitions []int32 // owned
+	Replaying  []int32 // of them, those that do not emit yet
+	Commits    uint64
+	Restarts   uint64            // sessions begun anew because output was lost
+	Dropped    map[string]uint64 // inputs given up, by reason
+	Output     kafka.ProducerStats
+	Alerts     []event.Alert // active in the partitions owned
+}
+
+// Inputs are the topics that an analyzer shares with its peers. Their partition counts must be equal.
+func Inputs() []string {
+	return []string{event.TopicServiceMetrics, event.TopicHealthStatus, event.TopicRekey}
+}
+
+// New checks the configuration. It neither dials nor starts anything.
+func New(cfg Config, log *slog.Logger) (*Analyzer, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("analyzer: %w", err)
+	}
+	a := &Analyzer{cfg: cfg, log: log, known: map[string]event.Alert{}, status: map[string]kafka.Record{}}
+	var err error
+	a.group, err = kafka.NewGroup(cfg.Kafka, kafka.GroupConfig{ID: cfg.Group, Topics: Inputs(), Idle: cfg.Interval / 2}, log)
+	if err != nil {
+		return nil, fmt.Errorf("analyzer: %w", err)
+	}
+	a.alerts, err = kafka.NewTail(cfg.Kafka, kafka.TailConfig{
+		Topics: []string{event.TopicAlerts}, From: kafka.FromAgo(alertsBack), OnCaughtUp: a.alertsRead,
+	}, log)
+	if err != nil {
+		return nil, fmt.Errorf("analyzer: %w", err)
+	}
+	a.nodes, err = kafka.NewTail(cfg.Kafka, kafka.TailConfig{
+		Topics: []string{event.TopicNodeStatus}, From: kafka.FromAgo(30 * time.Second),
+	}, log)
+	if err != nil {
+		return nil, fmt.Errorf("analyzer: %w", err)
+	}
+	a.producer, err = kafka.NewProducer(cfg.Kafka, log)
+	if err != nil {
+		return nil, fmt.Errorf("analyzer: %w", err)
+	}
+	return a, nil
+}
+
+// Run analyzes until ctx ends, waiting for brokers and topics that are not there, and returns nil then. It returns an
+// error that is kafka.ErrNotCopartitioned, with the counts, when the input topics' partition counts differ. It may be
+// called once.
+func (a *Analyzer) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var tails sync.WaitGroup
+	tails.Go(func() { a.tail(ctx, a.alerts, a.readAlerts) })
+	tails.Go(func() { a.tail(ctx, a.nodes, a.readNodes) })
+	err := a.members(ctx)
+	cancel()
+	tails.Wait()
+	flush, stop := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer stop()
+	if cerr := a.producer.Close(flush); cerr != nil {
+		a.log.Warn("analyzer output was not all delivered", "error", cerr)
+	}
+	return err
+}
+
+// members is one membership after another: output that was lost is made again by giving up the partitions without a
+// commit and taking them anew.
+func (a *Analyzer) members(ctx context.Context) error {
+	for ctx.Err() == nil {
+		member, leave := context.WithCancel(ctx)
+		s := newShell(a, leave)
+		err := a.group.Run(member, s)
+		leave()
+		if err != nil {
+			return fmt.Errorf("analyzer: %w", err)
+		}
+		if ctx.Err() == nil {
+			a.mu.Lock()
+			a.snapshot.Restarts++
+			a.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+func (a *Analyzer) tail(ctx context.Context, t *kafka.Tail, handle func([]kafka.Record)) {
+	if err := t.Run(ctx, handle); err != nil {
+		a.log.Warn("analyzer stopped reading a topic", "error", err)
+	}
+}
+
+func (a *Analyzer) readAlerts(batch []kafka.Record) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	const most = 100_000 // a bound against a topic full of nonsense
+	for _, r := range batch {
+		m, err := event.DecodeAlert(r.Value)
+		if err != nil {
+			continue // not ours
+		}
+		if have, ok := a.known[m.Fingerprint]; ok && have.Seq > m.Seq || !ok && len(a.known) >= most {
+			continue
+		}
+		a.known[m.Fingerprint] = m
+	}
+	maps.DeleteFunc(a.known, func(_ string, m event.Alert) bool {
+		return m.Status == event.AlertResolved && a.cfg.Now().Sub(m.UpdatedAt) > alertsBack
+	})
+}
+
+func (a *Analyzer) alertsRead() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.caughtUp = true
+}
+
+func (a *Analyzer) readNodes(batch []kafka.Record) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	const most = 10_000
+	for _, r := range batch {
+		if _, ok := a.status[string(r.Key)]; ok || len(a.status) < most {
+			a.status[string(r.Key)] = r
+		}
+	}
+}
+
+// takeNodes returns the status messages since the last call.
+func (a *Analyzer) takeNodes() map[string]kafka.Record {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := a.status
+	a.status = map[string]kafka.Record{}
+	return out
+}
+
+// restore tells a task the alerts that were read, false while the topic was not read to its end.
+func (a *Analyzer) restore(t *analysis.Task) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.caughtUp {
+		return false
+	}
+	for _, m := range a.known {
+		t.Restore(m)
+	}
+	return true
+}
+
+// Status returns what the analyzer does now.
+func (a *Analyzer) Status() Status {
+	a.mu.Lock()
+	s := a.snapshot
+	s.Dropped = maps.Clone(s.Dropped)
+	a.mu.Unlock()
+	s.Output = a.producer.Stats()
+	return s
+}

@@ -1,0 +1,114 @@
+// Package kafka publishes the reports of package report to Kafka, topic service-metrics.
+//
+// A Publisher never blocks the service. While brokers are away it holds the newest reports up to a bound, drops and
+// counts the rest, and goes on by itself when they come back.
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/window"
+	"github.com/smartlb/smartlb/report"
+)
+
+// Config says where the brokers are.
+type Config struct {
+	Brokers  []string      // host:port of the first brokers to ask; required
+	ClientID string        // shown in broker logs; default smartlb-report
+	Topic    string        // default service-metrics
+	Buffer   int           // reports held while they cannot be delivered; default 600
+	Timeout  time.Duration // how long a report waits for delivery before it is dropped; default 10 s: older ones say little
+	Log      *slog.Logger  // of trouble with brokers; default: none
+}
+
+// Publisher sends reports to Kafka. Make it with NewPublisher.
+type Publisher struct {
+	topic    string
+	producer *kafka.Producer
+}
+
+var _ report.Publisher = (*Publisher)(nil)
+
+// NewPublisher checks the configuration. It does not dial; the first report does.
+func NewPublisher(cfg Config) (*Publisher, error) {
+	k := kafka.Default()
+	k.Brokers = cfg.Brokers
+	k.ClientID = orDefault(cfg.ClientID, "smartlb-report")
+	k.MaxBufferedRecords = orDefault(cfg.Buffer, 600)
+	k.MaxBufferedBytes = max(k.MaxBufferedRecords*4096, int(k.BatchMaxBytes))
+	k.DeliveryTimeout = orDefault(cfg.Timeout, 10*time.Second)
+	p, err := kafka.NewProducer(k, orDefault(cfg.Log, slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return nil, fmt.Errorf("report to kafka: %w", err)
+	}
+	return &Publisher{topic: orDefault(cfg.Topic, event.TopicServiceMetrics), producer: p}, nil
+}
+
+func orDefault[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// Publish queues a report and returns at once.
+func (p *Publisher) Publish(r *report.Report) {
+	m := message(r)
+	rec := kafka.Record{Topic: p.topic, Key: []byte(r.ServiceID), Value: m.AppendJSON(nil), Timestamp: r.Time}
+	if sketch := sketchOf(r.Latencies); sketch != nil {
+		rec.Headers = []kafka.Header{{Key: event.HeaderLatency, Value: sketch}}
+	}
+	p.producer.Send(rec)
+}
+
+func message(r *report.Report) event.ServiceMetrics {
+	m := event.ServiceMetrics{
+		Timestamp: r.Time, ServiceID: r.ServiceID, InstanceID: r.InstanceID, Tags: r.Tags,
+		Metrics: event.Metrics{
+			RPS: event.Some(r.RPS()), ErrorRate: optional(r.ErrorRate()), P95Latency: optional(r.P95()),
+			ActiveConnections: event.Some(float64(max(r.Active, 0))),
+			CPUUsage:          optional(r.CPU), MemoryUsage: optional(r.Memory), Utilization: optional(r.Utilization),
+		},
+	}
+	return m
+}
+
+func optional(v *float64) event.Optional {
+	if v == nil {
+		return event.Optional{}
+	}
+	return event.Some(*v)
+}
+
+func sketchOf(latencies []report.Bucket) []byte {
+	if len(latencies) == 0 {
+		return nil
+	}
+	k := window.NewSketch()
+	for _, b := range latencies {
+		k.AddCount(b.Ms, float64(b.Count))
+	}
+	return k.Encode(nil)
+}
+
+// Stats counts reports.
+type Stats struct {
+	Published uint64            // taken by Publish
+	Delivered uint64            // acknowledged by the brokers
+	Dropped   map[string]uint64 // lost, by reason
+}
+
+// Stats returns the counts since the start.
+func (p *Publisher) Stats() Stats {
+	t := p.producer.Stats().Topics[p.topic]
+	return Stats{Published: t.Sent, Delivered: t.Delivered, Dropped: t.Dropped}
+}
+
+// Close delivers what is queued until ctx ends, and drops the rest.
+func (p *Publisher) Close(ctx context.Context) error { return p.producer.Close(ctx) }

@@ -1,0 +1,142 @@
+package kafka_test
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/smartlb/smartlb/internal/event"
+	client "github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafkatest"
+	"github.com/smartlb/smartlb/internal/window"
+	"github.com/smartlb/smartlb/report"
+	"github.com/smartlb/smartlb/report/kafka"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func closing(t *testing.T, p *kafka.Publisher) {
+	t.Helper()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = p.Close(ctx)
+	})
+}
+
+func sample(at time.Time) *report.Report {
+	u := 0.5
+	return &report.Report{
+		Time: at, ServiceID: "user-service", InstanceID: "user-service-1", Span: time.Second, Requests: 100, Errors: 5, Active: 3,
+		Latencies: []report.Bucket{{Ms: 10, Count: 90}, {Ms: 80, Count: 5}}, Utilization: &u, Tags: map[string]string{"region": "us-east-1"},
+	}
+}
+
+func TestReportsArriveAsTheSeedsMessageWithTheirLatencies(t *testing.T) {
+	c := kafkatest.New(t, event.TopicServiceMetrics+":3")
+	p, err := kafka.NewPublisher(kafka.Config{Brokers: []string{c.Addr()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closing(t, p)
+	at := time.Now()
+	p.Publish(sample(at))
+
+	cfg := client.Default()
+	cfg.Brokers = []string{c.Addr()}
+	tail, err := client.NewTail(cfg, client.TailConfig{Topics: []string{event.TopicServiceMetrics}}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var got client.Record
+	_ = tail.Run(ctx, func(batch []client.Record) {
+		if len(batch) > 0 {
+			got = batch[0]
+			cancel()
+		}
+	})
+	m, err := event.DecodeServiceMetrics(got.Value)
+	if err != nil {
+		t.Fatalf("%v: %s", err, got.Value)
+	}
+	want := event.Metrics{RPS: event.Some(100), ErrorRate: event.Some(0.05), P95Latency: event.Some(10), ActiveConnections: event.Some(3), Utilization: event.Some(0.5)}
+	if m.Metrics != want || !m.Timestamp.Equal(at) || string(got.Key) != "user-service" || m.Tags["region"] != "us-east-1" {
+		t.Errorf("key %s, message %+v", got.Key, m)
+	}
+	if _, ok := got.Header(event.HeaderReporter); ok {
+		t.Error("a reporter header: the instance itself has none")
+	}
+	sketch, _ := got.Header(event.HeaderLatency)
+	if err := window.CheckSketch(sketch); err != nil {
+		t.Fatal(err)
+	}
+	k := window.NewSketch()
+	if err := k.Merge(sketch); err != nil {
+		t.Fatal(err)
+	}
+	if p99, _ := k.Quantile(0.99); k.Count() != 95 || math.Abs(p99-80) > 0.8 {
+		t.Errorf("sketch of %v latencies with p99 %v", k.Count(), p99)
+	}
+}
+
+func TestDeadBrokerNeverBlocksTheServiceAndLossIsCounted(t *testing.T) {
+	c := kafkatest.New(t, event.TopicServiceMetrics+":3")
+	c.Stop()
+	p, err := kafka.NewPublisher(kafka.Config{Brokers: []string{c.Addr()}, Buffer: 10, Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closing(t, p)
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		for range 1000 {
+			p.Publish(sample(time.Now()))
+		}
+	}()
+	<-returned // else the test hangs, and says where
+	st := p.Stats()
+	dropped := uint64(0)
+	for _, n := range st.Dropped {
+		dropped += n
+	}
+	if st.Published != 1000 || dropped < 990 {
+		t.Fatalf("%d published, %d dropped, want all but the 10 that the buffer holds", st.Published, dropped)
+	}
+	c.Start()
+	for deadline := time.Now().Add(60 * time.Second); p.Stats().Delivered == 0; {
+		if time.Now().After(deadline) {
+			t.Fatalf("nothing delivered after the broker came back: %+v", p.Stats())
+		}
+		p.Publish(sample(time.Now()))
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func TestConfigurationMistakesAreReported(t *testing.T) {
+	if _, err := kafka.NewPublisher(kafka.Config{}); err == nil || !strings.Contains(err.Error(), "brokers") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func ExampleNewPublisher() {
+	publisher, err := kafka.NewPublisher(kafka.Config{Brokers: []string{"localhost:9092"}})
+	if err != nil {
+		panic(err)
+	}
+	reporter, err := report.New(report.Config{ServiceID: "user-service", InstanceID: "user-service-1", Publisher: publisher})
+	if err != nil {
+		panic(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go reporter.Run(ctx)
+	// http.ListenAndServe(":9001", reporter.Middleware(mux))
+}

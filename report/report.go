@@ -1,0 +1,87 @@
+package report
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Report is what happened since the previous report. A value that is not known is nil, never 0.
+type Report struct {
+	Time       time.Time
+	ServiceID  string
+	InstanceID string
+	Tags       map[string]string
+
+	Span     time.Duration // since the previous report
+	Requests uint64        // ended within Span
+	Errors   uint64        // of them, those that failed
+	Active   int64         // in progress now
+
+	// Latencies is the distribution of the latencies of requests that did not fail, in ascending order; each
+	// value is within 1 % of the true ones. Failures are left out: failing fast is not being fast.
+	Latencies []Bucket
+
+	CPU         *float64 // share of the CPU that the process may use, 0..1
+	Memory      *float64 // share of the memory that it may use, 0..1
+	Utilization *float64 // what Config.Utilization returned, 0..1
+}
+
+// Bucket is a number of requests of about the same latency.
+type Bucket struct {
+	Ms    float64
+	Count uint64
+}
+
+// RPS returns requests per second.
+func (r *Report) RPS() float64 { return float64(r.Requests) / r.Span.Seconds() }
+
+// ErrorRate returns the failed share, nil without requests.
+func (r *Report) ErrorRate() *float64 {
+	if r.Requests == 0 {
+		return nil
+	}
+	rate := float64(r.Errors) / float64(r.Requests)
+	return &rate
+}
+
+// P95 returns the 95th percentile of the latencies in milliseconds, nil without any.
+func (r *Report) P95() *float64 {
+	var total uint64
+	for _, b := range r.Latencies {
+		total += b.Count
+	}
+	if total == 0 {
+		return nil
+	}
+	rank := uint64(0.95 * float64(total-1))
+	for _, b := range r.Latencies {
+		if rank < b.Count {
+			return &b.Ms
+		}
+		rank -= b.Count
+	}
+	panic("report: rank beyond the total")
+}
+
+// MarshalJSON writes the value of a service-metrics message, for publishers of your own.
+func (r *Report) MarshalJSON() ([]byte, error) {
+	type metrics struct {
+		RPS               float64  `json:"rps"`
+		P95Latency        *float64 `json:"p95Latency,omitempty"`
+		ErrorRate         *float64 `json:"errorRate,omitempty"`
+		ActiveConnections int64    `json:"activeConnections"`
+		CPUUsage          *float64 `json:"cpuUsage,omitempty"`
+		MemoryUsage       *float64 `json:"memoryUsage,omitempty"`
+		Utilization       *float64 `json:"utilization,omitempty"`
+	}
+	return json.Marshal(struct {
+		Timestamp  time.Time         `json:"timestamp"`
+		ServiceID  string            `json:"serviceId"`
+		InstanceID string            `json:"instanceId"`
+		Metrics    metrics           `json:"metrics"`
+		Tags       map[string]string `json:"tags,omitempty"`
+	}{
+		r.Time.UTC(), r.ServiceID, r.InstanceID,
+		metrics{r.RPS(), r.P95(), r.ErrorRate(), r.Active, r.CPU, r.Memory, r.Utilization}, r.Tags,
+	})
+}

@@ -1,0 +1,163 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// Publisher takes reports. Publish must not block, and must not keep the report's maps and slices beyond the call
+// unless it only reads them; it is called by one goroutine.
+type Publisher interface {
+	Publish(r *Report)
+}
+
+// Config says who reports, how often and to whom.
+type Config struct {
+	ServiceID  string            // required
+	InstanceID string            // required; unique within the service
+	Tags       map[string]string // sent with each report
+	Publisher  Publisher         // required
+	Interval   time.Duration     // between reports; default 1 s, 100 ms to 60 s
+
+	// Utilization says how busy the service is, 0..1: for example the used share of its workers. It may be nil;
+	// it is called once per report. Values above 1 count as 1; NaN or a negative value means that it does not
+	// know.
+	Utilization func() float64
+
+	// Failed says which responses are failures; default: status 500 and above. A handler that panics failed.
+	Failed func(status int) bool
+
+	// NoUsage leaves CPU and memory of the process out, for processes that host more than this service.
+	NoUsage bool
+}
+
+func (c *Config) fill() error {
+	var bad []error
+	for name, v := range map[string]string{"ServiceID": c.ServiceID, "InstanceID": c.InstanceID} {
+		if v == "" || len(v) > 256 || v == "_all" {
+			bad = append(bad, fmt.Errorf("%s: %q is not a name of 1 to 256 bytes", name, v))
+		}
+	}
+	if c.Publisher == nil {
+		bad = append(bad, errors.New("Publisher: missing"))
+	}
+	if c.Interval == 0 {
+		c.Interval = time.Second
+	}
+	if c.Interval < 100*time.Millisecond || c.Interval > time.Minute {
+		bad = append(bad, fmt.Errorf("Interval: %v is not within 100ms..60s", c.Interval))
+	}
+	if c.Failed == nil {
+		c.Failed = func(status int) bool { return status >= 500 }
+	}
+	c.Tags = maps.Clone(c.Tags)
+	return errors.Join(bad...)
+}
+
+// Reporter counts requests and reports them. Make it with New; its methods may be called concurrently.
+type Reporter struct {
+	cfg       Config
+	requests  atomic.Uint64
+	errors    atomic.Uint64
+	active    atomic.Int64
+	latencies histogram
+	usage     usage
+	running   atomic.Bool
+}
+
+// New checks the configuration. It starts nothing.
+func New(cfg Config) (*Reporter, error) {
+	if err := cfg.fill(); err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	return &Reporter{cfg: cfg, usage: newUsage()}, nil
+}
+
+// Observe counts one request that did not pass the middleware.
+func (r *Reporter) Observe(latency time.Duration, failed bool) {
+	if failed {
+		r.errors.Add(1) // before requests, so that no report has more errors than requests
+	} else {
+		r.latencies.add(latency)
+	}
+	r.requests.Add(1)
+}
+
+// counts is what was counted up to some moment.
+type counts struct {
+	requests, errors uint64
+	latencies        [buckets]uint64
+	at               time.Time // of that moment
+	published        bool      // there was a report at that moment
+}
+
+// Run reports until ctx ends and returns nil. One Run at a time.
+func (r *Reporter) Run(ctx context.Context) error {
+	if !r.running.CompareAndSwap(false, true) {
+		return errors.New("report: Run is running already")
+	}
+	defer r.running.Store(false)
+	tick := time.NewTicker(r.cfg.Interval)
+	defer tick.Stop()
+	last := &counts{at: time.Now()}
+	r.usage.cpu(last.at) // the first reading is the beginning of the first span
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			r.report(last, now)
+		}
+	}
+}
+
+// report publishes what was counted since last, if there is anything to tell, and moves last to now.
+func (r *Reporter) report(last *counts, now time.Time) {
+	out := Report{
+		Time: now, ServiceID: r.cfg.ServiceID, InstanceID: r.cfg.InstanceID, Tags: r.cfg.Tags,
+		Span: now.Sub(last.at), Active: r.active.Load(),
+	}
+	if out.Span <= 0 {
+		return
+	}
+	requests := r.requests.Load()
+	failed := r.errors.Load()
+	out.Requests = requests - last.requests
+	out.Errors = min(failed-last.errors, out.Requests)
+	out.Latencies = r.latencies.since(&last.latencies)
+	if !r.cfg.NoUsage {
+		out.CPU, out.Memory = r.usage.cpu(now), r.usage.memory()
+	}
+	out.Utilization = r.utilization()
+	if out.Requests == 0 && out.CPU == nil && out.Utilization == nil {
+		last.at, last.published = now, false
+		return
+	}
+	if !last.published {
+		// Readers multiply a rate by the time since the previous report. After a pause that would count
+		// requests that never were, so the pause is ended by a report of nothing.
+		r.cfg.Publisher.Publish(&Report{
+			Time: last.at, ServiceID: out.ServiceID, InstanceID: out.InstanceID, Tags: out.Tags, Span: out.Span,
+		})
+	}
+	last.requests, last.errors = requests, last.errors+out.Errors
+	last.at, last.published = now, true
+	r.cfg.Publisher.Publish(&out)
+}
+
+func (r *Reporter) utilization() *float64 {
+	if r.cfg.Utilization == nil {
+		return nil
+	}
+	u := r.cfg.Utilization()
+	if math.IsNaN(u) || u < 0 {
+		return nil
+	}
+	u = min(u, 1)
+	return &u
+}

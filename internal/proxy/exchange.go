@@ -58,6 +58,7 @@ func (e *exchange) reset() {
 	e.head, e.used, e.first, e.taken, e.sent = 0, 0, nil, 0, 0
 	e.status, e.why, e.began, e.pumping = 0, "", false, false
 	e.client = netip.Addr{}
+	e.x.Explain = false
 }
 
 func (c *conn) takeExchange() *exchange {

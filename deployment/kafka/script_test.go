@@ -1,0 +1,154 @@
+package kafka_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/smartlb/smartlb/internal/stack"
+)
+
+// script runs kafka-management.sh from a folder that has nothing to do with
+// it.
+type script struct {
+	t    *testing.T
+	path string
+	dir  string
+	env  []string
+}
+
+// run returns what a command printed on stdout and on stderr, and its exit
+// code.
+func (s *script) run(args ...string) (string, string, int) {
+	s.t.Helper()
+	cmd := exec.Command(s.path, args...) // also from Cleanup, when the context of the test is over
+	cmd.Dir, cmd.Env = s.dir, s.env
+	var out, words bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &words
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatal(err)
+	}
+	return out.String(), words.String(), cmd.ProcessState.ExitCode()
+}
+
+// want runs a command that must succeed and print something.
+func (s *script) want(printed string, args ...string) {
+	s.t.Helper()
+	out, words, code := s.run(args...)
+	if code != 0 || !strings.Contains(out, printed) {
+		s.t.Errorf("%v ended with %d, want 0 and %q\nstdout: %s\nstderr: %s", args, code, printed, out, words)
+	}
+}
+
+func TestEveryVerbOfTheScriptWorksAsDocumented(t *testing.T) {
+	work := t.TempDir()
+	path, err := filepath.Abs("kafka-management.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(work, "smartlb")
+	build := exec.Command("go", "build", "-o", binary, "../../cmd/smartlb")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	state := filepath.Join(work, "state")
+	s := &script{t: t, path: path, dir: work, env: append(os.Environ(),
+		"SMARTLB_BIN="+binary, "SMARTLB_STATE_DIR="+state,
+		// The three exports of the manual. Nothing of ours may be started,
+		// or refuse to start, because of them.
+		"KAFKA_BROKER=localhost:9092", "KAFKA_INTERNAL_BROKER=kafka:29092", "ZOOKEEPER_HOST=localhost:2181",
+	)}
+	t.Cleanup(func() { s.run("stop") })
+
+	if _, _, code := s.run("status"); code != 10 {
+		t.Errorf("status of nothing ends with %d, want 10", code)
+	}
+	// Ports of the machine may be taken; that the defaults are 9092 and 29092
+	// is said by --help.
+	s.want("127.0.0.1:9092", "start", "--help")
+	s.want("running", "start", "--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0")
+	found, ok := stack.Find(state)
+	if !ok {
+		t.Fatal("the stack does not run")
+	}
+	s.env = append(s.env, "KAFKA_BROKER="+found.Address)
+
+	s.want("exists", "init-topics")
+	s.want("running", "status")
+	s.want("service-metrics", "topics")
+	s.want("Created topic my-topic", "create-topic", "my-topic", "3", "1")
+	s.want("PartitionCount: 3", "describe-topic", "service-metrics")
+	s.want("Sent to service-metrics", "produce", "service-metrics", `{"test": "message"}`)
+	s.want(`{"test": "message"}`, "consume", "service-metrics", "5")
+	s.want("GROUP", "groups")
+	s.want("kafka broker is ready", "logs", "kafka")
+	if _, words, code := s.run("describe-group", "my-consumer-group"); code != 1 || !strings.Contains(words, "my-consumer-group") {
+		t.Errorf("describe-group of nothing ends with %d: %s", code, words)
+	}
+	if kcat, err := exec.LookPath("kcat"); err == nil {
+		join := exec.CommandContext(t.Context(), kcat, "-b", found.Address, "-G", "my-consumer-group", "-e", "-q", "-c", "1", "-X", "auto.offset.reset=earliest", "service-metrics")
+		if out, err := join.CombinedOutput(); err != nil {
+			t.Fatalf("kcat: %v\n%s", err, out)
+		}
+		s.want("LOG-END-OFFSET", "describe-group", "my-consumer-group")
+	}
+	s.want("running", "restart", "--listen", found.Address)
+	s.want(`{"test": "message"}`, "consume", "service-metrics", "5")
+	s.want("stopped", "stop")
+	s.want("stopped", "stop")
+	if _, words, code := s.run("nonsense"); code != 2 || !strings.Contains(words, "Usage") {
+		t.Errorf("nonsense ends with %d: %s", code, words)
+	}
+}
+
+func TestTheScriptSaysWhenThereIsNoBinaryAndNoGo(t *testing.T) {
+	// A copy without bin/ beside it, and a PATH with what bash scripts need.
+	work := t.TempDir()
+	text, err := os.ReadFile("kafka-management.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(work, "deployment", "kafka")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "kafka-management.sh")
+	if err := os.WriteFile(path, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tools := filepath.Join(work, "tools")
+	if err := os.Mkdir(tools, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, tool := range []string{"bash", "dirname", "cat"} {
+		real, err := exec.LookPath(tool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(real, filepath.Join(tools, tool)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &script{t: t, path: path, dir: work, env: []string{"PATH=" + tools}}
+	if _, words, code := s.run("topics"); code == 0 || !strings.Contains(words, "no Go to build it with") {
+		t.Errorf("without a binary it ends with %d: %s", code, words)
+	}
+	s.want("Usage", "help")
+}
+
+func TestTheScriptIsCleanShell(t *testing.T) {
+	for _, lint := range [][]string{{"shellcheck"}, {"shfmt", "-d"}} {
+		if _, err := exec.LookPath(lint[0]); err != nil {
+			t.Skipf("%s is not installed", lint[0])
+		}
+		if out, err := exec.Command(lint[0], append(lint[1:], "kafka-management.sh")...).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", lint, out)
+		}
+	}
+}

@@ -1,4 +1,11 @@
 package app
 
-// startAnalyzer starts the stream processing of this node.
-func (a *App) startAnalyzer(acts *actors) {}
+import "github.com/smartlb/smartlb/internal/analyzer"
+
+// newAnalyzer makes the stream processing of this node.
+func (a *App) newAnalyzer() (err error) {
+	cfg := analyzer.Default()
+	cfg.Kafka = a.kafka
+	a.analyzer, err = analyzer.New(cfg, a.o.Log)
+	return err
+}

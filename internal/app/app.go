@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/analyzer"
 	"github.com/smartlb/smartlb/internal/audit"
 	"github.com/smartlb/smartlb/internal/broker"
 	"github.com/smartlb/smartlb/internal/control"
@@ -32,6 +33,7 @@ type App struct {
 	data     *dataPlane
 	control  *control.Control
 	alerts   *alertBook
+	analyzer *analyzer.Analyzer // nil without the role
 	catalog  topic.Catalog
 	web      []*webServer
 
@@ -102,8 +104,13 @@ func (a *App) newKafka() (err error) {
 	if a.catalog, err = newCatalog(); err != nil {
 		return err
 	}
-	a.audit, err = audit.New(a.node, a.o.DataDir, a.producer, a.o.Log)
-	return err
+	if a.audit, err = audit.New(a.node, a.o.DataDir, a.producer, a.o.Log); err != nil {
+		return err
+	}
+	if !a.o.has(RoleAnalyzer) {
+		return nil
+	}
+	return a.newAnalyzer()
 }
 
 func (a *App) newControl() (err error) {
@@ -182,8 +189,8 @@ func (a *App) start(ctx context.Context, acts *actors) {
 	} else if a.broker != nil {
 		acts.start("topics", a.ensureOwnTopics, nil)
 	}
-	if a.o.Kafka && a.o.has(RoleAnalyzer) {
-		a.startAnalyzer(acts)
+	if a.analyzer != nil {
+		acts.start("analyzer", a.analyzer.Run, nil)
 	}
 	if a.data != nil {
 		a.startDataPlane(acts)

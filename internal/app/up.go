@@ -52,6 +52,7 @@ func Up(ctx context.Context, o UpOptions) error {
 			return err
 		}
 		faults := demo.NewFaults(u.fleet)
+		u.o.FileName = "demo"
 		u.o.Demo = demoSwitches(faults)
 	}
 	a, err := New(u.o.Options)
@@ -163,6 +164,7 @@ func (u *up) startInstances(ctx context.Context) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	defer u.awaitInstances(ctx)
 	for _, g := range u.fleet {
 		for _, in := range g.Instances {
 			u.spawn(ctx, in.ID, "demo", "service", "--service", in.Service, "--instance", in.ID, "--listen", in.Addr,
@@ -170,6 +172,25 @@ func (u *up) startInstances(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// awaitInstances waits until every instance listens, so that the first probes
+// pass; one that does not come up within 5 s is left to the probes.
+func (u *up) awaitInstances(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var d net.Dialer
+	for _, g := range u.fleet {
+		for _, in := range g.Instances {
+			for ctx.Err() == nil {
+				if conn, err := d.DialContext(ctx, "tcp", in.Addr); err == nil {
+					_ = conn.Close()
+					break
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		}
+	}
 }
 
 func (u *up) startLoad(ctx context.Context, a *App) {

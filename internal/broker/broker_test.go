@@ -310,6 +310,39 @@ func TestInvalidTopicsAndConfigurationsGetKafkasErrors(t *testing.T) {
 	}
 }
 
+func TestMorePartitionsThanMemoryHoldsAreRefused(t *testing.T) {
+	r := start(t, config(t.TempDir()))
+	if _, err := r.adm.CreateTopic(t.Context(), 1<<31-1, 1, nil, "a"); !errors.Is(err, kerr.InvalidPartitions) {
+		t.Errorf("two billion partitions give %v", err)
+	}
+	if err := r.create(t, "b", nil); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := r.adm.UpdatePartitions(t.Context(), 1<<31-1, "b")
+	if err != nil || !errors.Is(resp["b"].Err, kerr.InvalidPartitions) {
+		t.Errorf("two billion more give %v, %v", resp["b"].Err, err)
+	}
+	var names []string
+	for i := range 20 {
+		names = append(names, fmt.Sprintf("many-%d", i))
+	}
+	all, err := r.adm.CreateTopics(t.Context(), maxPartitions, 1, nil, names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := 0
+	for _, one := range all {
+		if one.Err == nil {
+			made++
+		} else if !errors.Is(one.Err, kerr.InvalidPartitions) {
+			t.Errorf("%s: %v", one.Topic, one.Err)
+		}
+	}
+	if made != maxRequestPartitions/maxPartitions {
+		t.Errorf("%d topics of %d partitions were made by one request", made, maxPartitions)
+	}
+}
+
 func TestTheLargestPromisedValuePasses(t *testing.T) {
 	r := start(t, config(t.TempDir()))
 	if err := r.create(t, "a", map[string]string{"max.message.bytes": "11534336"}); err != nil {

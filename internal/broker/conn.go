@@ -3,11 +3,13 @@ package broker
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"sync"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -99,6 +101,8 @@ func (c *conn) inspect(req *request) (apply func(kmsg.Response), changed bool) {
 		return c.readdress, false
 	case *kmsg.CreateTopicsRequest:
 		return c.rules.filterCreate(body)
+	case *kmsg.CreatePartitionsRequest:
+		return c.rules.filterPartitions(body)
 	case *kmsg.AlterConfigsRequest:
 		return c.rules.filterAlter(body)
 	case *kmsg.IncrementalAlterConfigsRequest:
@@ -191,8 +195,14 @@ func (c *conn) readdress(resp kmsg.Response) {
 func (r *rules) filterCreate(req *kmsg.CreateTopicsRequest) (func(kmsg.Response), bool) {
 	var kept []kmsg.CreateTopicsRequestTopic
 	var refused []kmsg.CreateTopicsResponseTopic
+	total := 0
 	for _, t := range req.Topics {
 		p := r.newTopic(t)
+		if p == nil {
+			if total += max(int(t.NumPartitions), len(t.ReplicaAssignment), 1); total > maxRequestPartitions {
+				p = &problem{kerr.InvalidPartitions.Code, fmt.Sprintf("more than %d partitions in one request", maxRequestPartitions)}
+			}
+		}
 		if p == nil {
 			kept = append(kept, t)
 			continue
@@ -208,6 +218,32 @@ func (r *rules) filterCreate(req *kmsg.CreateTopicsRequest) (func(kmsg.Response)
 	req.Topics = kept
 	return func(resp kmsg.Response) {
 		if c, ok := resp.(*kmsg.CreateTopicsResponse); ok {
+			c.Topics = append(c.Topics, refused...)
+		}
+	}, true
+}
+
+// filterPartitions does for CreatePartitions what filterCreate does for
+// CreateTopics.
+func (r *rules) filterPartitions(req *kmsg.CreatePartitionsRequest) (func(kmsg.Response), bool) {
+	var kept []kmsg.CreatePartitionsRequestTopic
+	var refused []kmsg.CreatePartitionsResponseTopic
+	for _, t := range req.Topics {
+		p := r.partitions(t.Count)
+		if p == nil {
+			kept = append(kept, t)
+			continue
+		}
+		e := kmsg.NewCreatePartitionsResponseTopic()
+		e.Topic, e.ErrorCode, e.ErrorMessage = t.Topic, p.code, &p.message
+		refused = append(refused, e)
+	}
+	if len(refused) == 0 {
+		return nil, false
+	}
+	req.Topics = kept
+	return func(resp kmsg.Response) {
+		if c, ok := resp.(*kmsg.CreatePartitionsResponse); ok {
 			c.Topics = append(c.Topics, refused...)
 		}
 	}, true

@@ -162,9 +162,27 @@ func (r *rules) config(key string, value *string) *problem {
 	return nil
 }
 
+// Limits of partitions. kfake makes them all at once, in memory, so that a
+// request for two billion would end the process.
+const (
+	maxPartitions        = 1000 // of one topic
+	maxRequestPartitions = 2000 // of all topics that one request creates
+)
+
+// partitions checks how many partitions a topic is to have.
+func (r *rules) partitions(n int32) *problem {
+	if n > maxPartitions {
+		return &problem{kerr.InvalidPartitions.Code, fmt.Sprintf("%d partitions are more than the %d that this broker makes", n, maxPartitions)}
+	}
+	return nil
+}
+
 // newTopic checks a topic that is to be created.
 func (r *rules) newTopic(t kmsg.CreateTopicsRequestTopic) *problem {
 	if p := r.topicName(t.Topic); p != nil {
+		return p
+	}
+	if p := r.partitions(max(t.NumPartitions, int32(len(t.ReplicaAssignment)))); p != nil {
 		return p
 	}
 	for _, c := range t.Configs {

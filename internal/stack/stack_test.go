@@ -2,7 +2,6 @@ package stack
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -25,30 +24,6 @@ func TestMain(m *testing.M) {
 	case "dying":
 		os.Stderr.WriteString("no luck today\n")
 		os.Exit(3)
-	case "child":
-		ctx, stop, err := FollowParent(context.Background(), 3)
-		if err != nil {
-			os.Exit(4)
-		}
-		defer stop()
-		os.Stdout.WriteString("alive\n")
-		<-ctx.Done()
-		os.Exit(5)
-	case "parent": // starts a child that follows it, prints its pid and waits to be killed
-		r, w, err := os.Pipe()
-		if err != nil {
-			os.Exit(4)
-		}
-		c := exec.Command(os.Args[0])
-		c.Env = append(os.Environ(), "STACK_TEST_PROGRAM=child")
-		c.ExtraFiles = []*os.File{r}
-		c.Stdout = os.Stdout
-		if err := c.Start(); err != nil {
-			os.Exit(4)
-		}
-		json.NewEncoder(os.Stdout).Encode(c.Process.Pid)
-		time.Sleep(time.Hour)
-		w.Close()
 	}
 	os.Exit(m.Run())
 }
@@ -187,37 +162,6 @@ func (f *fake) Status(context.Context) Status {
 		s.State, s.Healthy = Running, true
 	}
 	return s
-}
-
-func TestAChildEndsWhenItsParentIsKilled(t *testing.T) {
-	parent := exec.Command(os.Args[0])
-	parent.Env = append(os.Environ(), "STACK_TEST_PROGRAM=parent")
-	out, err := parent.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var child int
-	dec := json.NewDecoder(out)
-	if err := dec.Decode(&child); err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	parent.Wait()
-	for {
-		if _, err := birth(child); err != nil {
-			return
-		}
-		select {
-		case <-t.Context().Done():
-			t.Fatal("the child outlives its parent")
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
 }
 
 func TestTheStateFolderFollowsTheXDGRules(t *testing.T) {

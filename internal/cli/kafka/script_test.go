@@ -9,13 +9,13 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/cli/kafka"
-	"github.com/smartlb/smartlb/internal/cli/run"
+	"github.com/smartlb/smartlb/internal/cli/serve"
 	"github.com/smartlb/smartlb/internal/stack"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"smartlb": func() { os.Exit(cli.Main(run.Group, kafka.Group)) },
+		"smartlb": func() { os.Exit(cli.Main(serve.Commands, kafka.Group)) },
 	})
 }
 

@@ -38,7 +38,7 @@ func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
 	}
 	c := &conn{p: p, l: l, wire: w, in: lease{pool: p.small}, now: p.cfg.Now()}
 	if a, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
-		c.peer = a.AddrPort().Addr().Unmap()
+		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
 		c.shard = a.Port % countShards
 	}
 	c.trusted = contains(p.cfg.TrustedProxies, c.peer)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,7 +24,7 @@ type corpusCase struct {
 	bytes string
 }
 
-func readCorpus(t *testing.T) (cases []corpusCase) {
+func readCorpus(t testing.TB) (cases []corpusCase) {
 	t.Helper()
 	files, err := filepath.Glob("testdata/requests/*.txt")
 	if err != nil || len(files) == 0 {
@@ -55,7 +56,7 @@ func readCorpus(t *testing.T) (cases []corpusCase) {
 }
 
 // unescape reads a corpus line: Go's escapes, and @N before a text to repeat.
-func unescape(t *testing.T, line string) string {
+func unescape(t testing.TB, line string) string {
 	t.Helper()
 	n := 1
 	if strings.HasPrefix(line, "@") {
@@ -88,16 +89,7 @@ func unescape(t *testing.T, line string) string {
 // each; and in the end that the bytes the instance received are, for net/http
 // and for our own parser alike, exactly the requests that the access log claims.
 func TestCorpus(t *testing.T) {
-	instance := upstreamtest.NewRaw(t, func(s *upstreamtest.Session) {
-		for req := s.Request(); req != nil; req = s.Request() {
-			body := req.RequestURI
-			reply := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(body))
-			if req.Method != "HEAD" {
-				reply += body
-			}
-			s.Write(reply)
-		}
-	})
+	instance := upstreamtest.NewRaw(t, sayTarget)
 	b := run(t, []string{instance.Addr}, nil)
 	cases := readCorpus(t)
 	if len(cases) < 150 {
@@ -140,8 +132,28 @@ func TestCorpus(t *testing.T) {
 		}
 	}
 
+	n := checkClaims(t, instance, b.entries())
+	t.Logf("%d cases, %d requests at the instance", len(cases), n)
+}
+
+// sayTarget answers every request with its target.
+func sayTarget(s *upstreamtest.Session) {
+	for req := s.Request(); req != nil; req = s.Request() {
+		body := req.RequestURI
+		reply := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(body))
+		if req.Method != "HEAD" {
+			reply += body
+		}
+		s.Write(reply)
+	}
+}
+
+// checkClaims compares what an instance got with the access log and gives the
+// number of requests.
+func checkClaims(t *testing.T, instance *upstreamtest.Raw, log []entry) int {
+	t.Helper()
 	claimed := map[string]entry{}
-	for _, e := range b.entries() {
+	for _, e := range log {
 		if e.Instance != "" {
 			claimed[e.RequestID] = e
 		}
@@ -163,10 +175,37 @@ func TestCorpus(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != len(claimed) {
-		t.Errorf("the access log claims %d requests, the instance saw %d", len(claimed), len(seen))
+	for id, e := range claimed {
+		if !seen[id] && e.Failure == "" { // of a request that broke off early the instance may not have read a byte
+			t.Errorf("the instance never saw %+v", e)
+		}
 	}
-	t.Logf("%d cases, %d requests at the instance", len(cases), len(seen))
+	return len(seen)
+}
+
+// FuzzConnection sends anything at all: the proxy must end the connection, and
+// what the instance got must be what the access log claims.
+func FuzzConnection(f *testing.F) {
+	for _, tc := range readCorpus(f) {
+		if len(tc.bytes) < 400 && !strings.HasPrefix(tc.want[0], "4") {
+			f.Add([]byte(tc.bytes))
+		}
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		instance := upstreamtest.NewRaw(t, sayTarget)
+		b := run(t, []string{instance.Addr}, nil)
+		c := b.dial()
+		go func() {
+			_, _ = c.Write(in)
+			_ = c.CloseWrite()
+		}()
+		if _, err := io.Copy(io.Discard, c.r); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("the connection hangs after %q", in)
+		}
+		b.stop()
+		eventually(t, "the instance has read it", func() bool { return instance.Open() == 0 })
+		checkClaims(t, instance, b.entries())
+	})
 }
 
 type seenRequest struct {

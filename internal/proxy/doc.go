@@ -1,6 +1,6 @@
 // Package proxy is the HTTP/1.1 front end and its connections to instances.
 //
-// A request's way: Proxy accepts (accept.go) and gives each client connection a
+// A request's way: Proxy accepts (proxy.go) and gives each client connection a
 // goroutine (conn.go), which reads a head with internal/h1, asks the dispatcher
 // where to send it, writes the request on a kept or new connection (idle.go,
 // try.go) and reads the reply itself; relay.go passes the reply on. Where a

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -365,6 +366,44 @@ func TestDrain(t *testing.T) {
 	}
 	b.stop()
 	eventually(t, "no connection to the instance is left", func() bool { return r.Open() == 0 })
+}
+
+// TestDrainLosesNothing: every request that an instance has answered reaches its
+// client whole, also those that cross the drain.
+func TestDrainLosesNothing(t *testing.T) {
+	var answered, received atomic.Int64
+	b := run(t, []string{upstreamtest.NewHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		answered.Add(1)
+		_, _ = io.WriteString(w, strings.Repeat("x", 5000))
+	}))}, nil)
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			c := b.dial()
+			for {
+				if _, err := io.WriteString(c, get); err != nil {
+					return
+				}
+				res, err := http.ReadResponse(c.r, nil)
+				if err != nil {
+					return
+				}
+				if n, err := io.Copy(io.Discard, res.Body); n != 5000 || err != nil {
+					t.Errorf("a reply was cut after %d bytes: %v", n, err)
+					return
+				}
+				received.Add(1)
+			}
+		})
+	}
+	eventually(t, "they are at it", func() bool { return received.Load() > 500 })
+	if err := b.p.Drain(context.Background()); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	if a, r := answered.Load(), received.Load(); a != r {
+		t.Errorf("%d answered, %d received", a, r)
+	}
 }
 
 func TestDrainCutsAtItsEnd(t *testing.T) {

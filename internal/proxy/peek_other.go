@@ -6,4 +6,11 @@ import "net"
 
 const canPeek = false
 
-func peek(*net.TCPConn) peeked { return peekUnknown }
+// peeker cannot look here.
+type peeker struct{}
+
+func newPeeker(*net.TCPConn) (peeker, error) { return peeker{}, nil }
+
+func (peeker) readable() bool { return true }
+
+func (peeker) peek() peeked { return peekUnknown }

@@ -4,31 +4,66 @@ package proxy
 
 import (
 	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
 const canPeek = true
 
-func peek(tcp *net.TCPConn) (p peeked) {
+// peeker looks at what a socket has received without taking it.
+type peeker struct{ s *peekState }
+
+type peekState struct {
+	raw  syscall.RawConn
+	buf  [1]byte
+	got  peeked
+	poll [1]unix.PollFd
+	look func(fd uintptr) // made once: a closure allocates
+	ask  func(fd uintptr)
+}
+
+func newPeeker(tcp *net.TCPConn) (peeker, error) {
 	raw, err := tcp.SyscallConn()
 	if err != nil {
-		return peekEnd
+		return peeker{}, err
 	}
-	err = raw.Control(func(fd uintptr) {
-		var b [1]byte
-		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	s := &peekState{raw: raw}
+	s.ask = func(fd uintptr) {
+		s.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+		n, err := unix.Poll(s.poll[:], 0)
+		s.got = peekBytes
+		if err == nil && n == 0 {
+			s.got = peekNothing
+		}
+	}
+	s.look = func(fd uintptr) {
+		n, _, err := unix.Recvfrom(int(fd), s.buf[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		switch {
 		case err == unix.EAGAIN:
-			p = peekNothing
+			s.got = peekNothing
 		case err == nil && n > 0:
-			p = peekBytes
+			s.got = peekBytes
 		default:
-			p = peekEnd
+			s.got = peekEnd
 		}
-	})
-	if err != nil {
+	}
+	return peeker{s}, nil
+}
+
+// readable reports whether a read would not wait: for bytes or for the end.
+func (p peeker) readable() bool {
+	return p.s.raw.Control(p.s.ask) != nil || p.s.got != peekNothing
+}
+
+// peek tells bytes from the end. Only where there is one of them does it look
+// twice: recvfrom(2) allocates the address of a sender.
+func (p peeker) peek() peeked {
+	if !p.readable() {
+		return peekNothing
+	}
+	if p.s.raw.Control(p.s.look) != nil {
 		return peekEnd
 	}
-	return p
+	return p.s.got
 }

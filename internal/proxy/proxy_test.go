@@ -1,10 +1,13 @@
 package proxy
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/h1"
 	"github.com/smartlb/smartlb/internal/upstreamtest"
 )
 
@@ -31,9 +34,15 @@ func TestGetIsAnsweredByTheInstance(t *testing.T) {
 }
 
 func TestBodiesArePassedOnWhole(t *testing.T) {
-	b := run(t, []string{upstreamtest.NewHTTP(t, http.HandlerFunc(upstreamtest.Echo))}, nil)
+	for _, head := range []int{1024, h1.DefaultHead, h1.MaxHead} { // the size of the buffers
+		t.Run(fmt.Sprintf("buffers of %d", head), func(t *testing.T) { bodiesArePassedOnWhole(t, head) })
+	}
+}
+
+func bodiesArePassedOnWhole(t *testing.T, head int) {
+	b := run(t, []string{upstreamtest.NewHTTP(t, http.HandlerFunc(upstreamtest.Echo))}, func(c *Config, _ *dispatch.Route) { c.Limits.Head = head })
 	large := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
-	for _, body := range []string{"", "x", strings.Repeat("y", 15<<10), strings.Repeat("z", 17<<10), large} {
+	for _, body := range []string{"", "x", strings.Repeat("w", 900), strings.Repeat("v", head), strings.Repeat("y", 15<<10), strings.Repeat("z", 17<<10), large} {
 		for _, chunked := range []bool{false, true} {
 			req, _ := http.NewRequest("POST", "http://"+b.addr+"/p", strings.NewReader(body))
 			if chunked {

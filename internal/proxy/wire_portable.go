@@ -9,9 +9,13 @@ import "net"
 type wire struct {
 	tcp   *net.TCPConn
 	first [1]byte
+	look  peeker // the owner's; anybody else makes one
 }
 
-func newWire(tcp *net.TCPConn) (*wire, error) { return &wire{tcp: tcp}, nil }
+func newWire(tcp *net.TCPConn) (*wire, error) {
+	look, err := newPeeker(tcp)
+	return &wire{tcp: tcp, look: look}, err
+}
 
 // read waits for bytes. At the end of the stream it returns io.EOF.
 func (w *wire) read(p []byte) (int, error) { return w.tcp.Read(p) }
@@ -27,7 +31,7 @@ func (w *wire) fill(l *lease) (int, error) {
 		}
 		l.room()[0] = w.first[0]
 		l.end++
-		if peek(w.tcp) != peekBytes {
+		if !w.look.readable() {
 			return n, nil
 		}
 		first = n
@@ -61,16 +65,19 @@ func (w *wire) ask(p []byte, fresh bool, l *lease) (sent int, stale bool, err er
 
 // quiet reports whether the connection is open and has no bytes waiting.
 func (w *wire) quiet() bool {
-	state := peek(w.tcp)
+	state := w.look.peek()
 	return state == peekNothing || state == peekUnknown
 }
 
 // waiting reports whether bytes wait to be read.
-func (w *wire) waiting() bool { return peek(w.tcp) == peekBytes }
+func (w *wire) waiting() bool { return w.look.peek() == peekBytes }
 
 // gone reports whether the peer has closed its side or reset the connection.
 // Unread bytes before the end hide it. Any goroutine may ask.
-func (w *wire) gone() bool { return peek(w.tcp) == peekEnd }
+func (w *wire) gone() bool {
+	look, err := newPeeker(w.tcp)
+	return err != nil || look.peek() == peekEnd
+}
 
 type peeked uint8
 

@@ -177,6 +177,7 @@ func (s *shell) take(p, count int32, positions map[string]kafka.Position, fresh 
 
 // Revoked delivers and commits what there is and parks the partitions.
 func (s *shell) Revoked(ctx context.Context, partitions []kafka.TopicPartition, lost bool) {
+	s.a.log.Debug("analyzer gives partitions back", "count", len(partitions), "lost", lost)
 	if !lost {
 		s.tell(ctx, s.a.cfg.Now())
 	}

@@ -210,7 +210,10 @@ func (a *App) startKafka(acts *actors) {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		a.admin.Close()
-		return a.producer.Close(ctx)
+		if err := a.producer.Close(ctx); err != nil { // without Kafka the last reports are lost, and counted
+			a.o.Log.Warn("kafka producer closed with records undelivered", "dropped", a.producer.Stats().Dropped(), "error", err)
+		}
+		return nil
 	})
 	acts.start("audit", a.audit.Run, nil)
 	if len(a.o.Roles) > 1 || !a.o.has(RoleProxy) {

@@ -76,7 +76,7 @@ func (d *dataPlane) listen(a *App) (err error) {
 	}
 	if d.proxy, err = proxy.New(cfg, d.dispatcher); err != nil {
 		d.close()
-		return portError(err, "--listen [NAME=]ADDR")
+		return portError(err, a.o.ListenFlag)
 	}
 	return nil
 }

@@ -37,18 +37,19 @@ func CheckRoles(roles []string) error {
 
 // Options are everything that a process is told.
 type Options struct {
-	Roles    []string
-	Document config.Document
-	Traffic  []byte // the Traffic part of the file as text; empty: none
-	FileName string
-	DataDir  string // empty: nothing is kept
-	Kafka    bool   // false: no Kafka at all (smartlb proxy without --kafka)
-	FileOnly bool   // --config-source file
-	Broker   broker.Config
-	Version  string
-	Demo     Demo
-	Drain    time.Duration
-	Log      *slog.Logger
+	Roles      []string
+	Document   config.Document
+	Traffic    []byte // the Traffic part of the file as text; empty: none
+	FileName   string
+	DataDir    string // empty: nothing is kept
+	Kafka      bool   // false: no Kafka at all (smartlb proxy without --kafka)
+	FileOnly   bool   // --config-source file
+	Broker     broker.Config
+	Version    string
+	Demo       Demo
+	Drain      time.Duration
+	ListenFlag string // how the caller names the flag of a listener's address
+	Log        *slog.Logger
 }
 
 func (o Options) has(role string) bool { return slices.Contains(o.Roles, role) }

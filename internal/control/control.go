@@ -141,8 +141,8 @@ func (c *Control) handle(batch []kafka.Record) {
 			}
 		}
 	}
-	if adopted {
-		c.lost = false
+	if adopted { // this log is the truth from now on
+		c.lost, c.good = false, nil
 	}
 	if !c.lost && c.logIsOurs() {
 		c.st.Overrides = c.log.Overrides

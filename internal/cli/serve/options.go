@@ -125,7 +125,7 @@ func (n *nodeFlags) options(env *cli.Env, d config.Document, traffic []byte) (ap
 	b.Dir = filepath.Join(n.data, "broker")
 	return app.Options{
 		Document: d, Traffic: traffic, FileName: n.file, DataDir: n.data, Kafka: true, FileOnly: n.configSource == "file",
-		Broker: b, Version: cli.ReadVersion().Version, Drain: n.drain, Log: env.Log,
+		Broker: b, Version: cli.ReadVersion().Version, Drain: n.drain, ListenFlag: "--listen [NAME=]ADDR", Log: env.Log,
 	}, nil
 }
 

@@ -75,6 +75,7 @@ func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) 
 		return cli.None{}, err
 	}
 	o.Roles, o.Kafka, o.FileName = []string{app.RoleProxy}, len(a.kafka) > 0, "the command line"
+	o.ListenFlag = "--from"
 	one, err := app.New(o)
 	if err != nil {
 		return cli.None{}, err

@@ -1,0 +1,168 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// demo starts `up --demo` on ports of its own.
+func demo(t *testing.T) (p *process, web, admin, broker string) {
+	t.Helper()
+	base := freePorts(t, 0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 33, 34)
+	at := func(o int) string { return fmt.Sprintf("127.0.0.1:%d", base+o) }
+	web, admin, broker = at(30), at(31), at(33)
+	p = start(t, false, "up", "--demo", "--data", t.TempDir(), "--listen", web, "--admin", admin, "--console", at(32),
+		"--broker-listen", broker, "--broker-internal", at(34), "--demo-ports", fmt.Sprint(base))
+	eventually(t, "the demo is ready", 30*time.Second, func() bool {
+		resp, err := http.Get("http://" + admin + "/readyz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == 200
+	})
+	return p, web, admin, broker
+}
+
+// children lists the living processes whose parent is pid.
+func children(pid int) (out []int) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, s := range stats {
+		b, err := os.ReadFile(s)
+		if err != nil {
+			continue
+		}
+		var child, parent int
+		var status string
+		rest := string(b)
+		fmt.Sscan(rest, &child)
+		if i := strings.LastIndexByte(rest, ')'); i > 0 {
+			fmt.Sscan(rest[i+1:], &status, &parent)
+		}
+		if parent == pid && status != "Z" {
+			out = append(out, child)
+		}
+	}
+	return out
+}
+
+func alive(pids []int) (n int) {
+	for _, p := range pids {
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p)); err == nil && strings.Contains(string(b), "smartlb") {
+			n++
+		}
+	}
+	return n
+}
+
+func TestDemoMovesTrafficAwayAndStopsCleanly(t *testing.T) {
+	t.Parallel()
+	p, web, admin, broker := demo(t)
+	kids := children(p.cmd.Process.Pid)
+	if len(kids) < 12 {
+		t.Errorf("%d children, want a broker, eleven instances and a load", len(kids))
+	}
+	req, _ := http.NewRequest("GET", "http://"+web+"/users/1", nil)
+	req.Header.Set("X-Smartlb-Explain", "1")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 || resp.Header.Get("X-Request-Id") == "" || !strings.Contains(resp.Header.Get("X-Smartlb-Decision"), `"candidates"`) {
+		t.Errorf("%d %v", resp.StatusCode, resp.Header)
+	}
+	requests := func() (third, all uint64) {
+		for _, s := range look(t, admin).Services {
+			if s.ID != "user-service" {
+				continue
+			}
+			for _, i := range s.Instances {
+				all += i.Requests
+				if i.ID == "user-service-3" {
+					third = i.Requests
+				}
+			}
+		}
+		return third, all
+	}
+	eventually(t, "the load comes through", 15*time.Second, func() bool { third, all := requests(); return third > 10 && all > 100 })
+	if _, stderr, code := smartlb(t, "demo", "break", "user-service-3", "--error-rate", "1", "--latency", "1ms", "--admin", admin); code != 0 {
+		t.Fatal(stderr)
+	}
+	time.Sleep(3 * time.Second)
+	third, all := requests()
+	time.Sleep(5 * time.Second)
+	third2, all2 := requests()
+	if share := float64(third2-third) / float64(max(all2-all, 1)); share > .03 {
+		t.Errorf("the broken instance still gets %.1f %%", share*100)
+	}
+	out, _, code := smartlb(t, "explain", "user-service-3", "--admin", admin)
+	if code != 0 || !strings.Contains(out, "error estimate") || !strings.Contains(out, "Through Kafka: health score") {
+		t.Errorf("explain: %s", out)
+	}
+	if _, stderr, code := smartlb(t, "demo", "heal", "user-service-3", "--admin", admin); code != 0 {
+		t.Fatal(stderr)
+	}
+	eventually(t, "the healed instance gets its share again", 60*time.Second, func() bool {
+		before, allBefore := requests()
+		time.Sleep(2 * time.Second)
+		after, allAfter := requests()
+		return float64(after-before) > .05*float64(allAfter-allBefore)
+	})
+	for _, want := range []string{"start.node", "break.instance", "heal.instance"} {
+		if out, _, _ := smartlb(t, "audit", "-n", "100", "-b", broker); !strings.Contains(out, want) {
+			t.Errorf("audit has no %s:\n%s", want, out)
+		}
+	}
+	if took := p.stop(os.Interrupt); took > 5*time.Second {
+		t.Errorf("the stop took %s", took)
+	}
+	if n := alive(kids); n > 0 {
+		t.Errorf("%d children are left", n)
+	}
+}
+
+func TestKilledDemoLeavesNobody(t *testing.T) {
+	t.Parallel()
+	p, _, _, _ := demo(t)
+	kids := children(p.cmd.Process.Pid)
+	p.stop(syscall.SIGKILL)
+	eventually(t, "all children end with their parent", 10*time.Second, func() bool { return alive(kids) == 0 })
+}
+
+func TestPortInUseIsSaidWithFlagAndHolder(t *testing.T) {
+	t.Parallel()
+	in := newInstance(t)
+	_, stderr, code := smartlb(t, "proxy", "--from", in.addr, "--to", "127.0.0.1:1", "--admin", "127.0.0.1:0")
+	if code != 1 || !strings.Contains(stderr, in.addr) || !strings.Contains(stderr, "--from") || !strings.Contains(stderr, fmt.Sprintf("pid %d", os.Getpid())) {
+		t.Errorf("%d %s", code, stderr)
+	}
+}
+
+func TestOneLineProxyWithEveryPolicy(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []string{"adaptive", "round_robin", "least_request", "random", "peak_ewma", "ring_hash", "maglev"} {
+		ins := instances(t, 3)
+		p := start(t, true, "proxy", "--from", "127.0.0.1:0", "--to", ins[0].addr+","+ins[1].addr+","+ins[2].addr, "--policy", policy, "--admin", "127.0.0.1:0")
+		for range 30 {
+			resp, err := http.Get("http://" + p.address("web") + "/x")
+			if err != nil || resp.StatusCode != 200 {
+				t.Fatalf("%s: %v %v", policy, resp, err)
+			}
+			resp.Body.Close()
+		}
+		if took := p.stop(syscall.SIGTERM); took > 5*time.Second {
+			t.Errorf("%s: the stop took %s", policy, took)
+		}
+	}
+	if _, stderr, code := smartlb(t, "proxy", "--from", "127.0.0.1:0", "--to", "127.0.0.1:1", "--policy", "fastest"); code != 2 || !strings.Contains(stderr, "least_request") {
+		t.Errorf("%d %s", code, stderr)
+	}
+}

@@ -1,0 +1,321 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary is the program under test.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "smartlb-e2e")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binary = filepath.Join(dir, "smartlb")
+	build := exec.Command("go", "build", "-o", binary, "../../cmd/smartlb")
+	build.Stderr = os.Stderr
+	code := 1
+	if err := build.Run(); err == nil {
+		code = m.Run()
+	}
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// process is a running smartlb whose log lines are read.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	done chan struct{}
+	mu   sync.Mutex
+	log  []string
+	addr map[string]string
+	up   chan struct{}
+}
+
+// cleanEnv is the environment of all processes: no broker of this machine, and
+// a stack folder of its own.
+func cleanEnv(t *testing.T) []string {
+	var env []string
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "KAFKA_") && !strings.HasPrefix(e, "SMARTLB_") {
+			env = append(env, e)
+		}
+	}
+	return append(env, "SMARTLB_STATE_DIR="+t.TempDir())
+}
+
+// start runs the binary and, with wait, returns when it says that it is ready.
+func start(t *testing.T, wait bool, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(binary, append(args, "--log-format", "json")...), done: make(chan struct{}), addr: map[string]string{}, up: make(chan struct{})}
+	p.cmd.Env = cleanEnv(t)
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Stdout = io.Discard
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go p.read(stderr)
+	t.Cleanup(func() {
+		p.stop(syscall.SIGTERM)
+		if t.Failed() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			t.Logf("log of %v:\n%s", args, strings.Join(p.log[max(0, len(p.log)-40):], "\n"))
+		}
+	})
+	if !wait {
+		return p
+	}
+	select {
+	case <-p.up:
+	case <-p.done:
+		t.Fatalf("%v ended", args)
+	case <-time.After(30 * time.Second):
+		t.Fatalf("%v is not ready", args)
+	}
+	return p
+}
+
+func (p *process) read(r io.Reader) {
+	defer close(p.done)
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var entry struct{ Msg, Name, Address string }
+		_ = json.Unmarshal(lines.Bytes(), &entry)
+		p.mu.Lock()
+		p.log = append(p.log, lines.Text())
+		if entry.Msg == "listening" {
+			p.addr[entry.Name] = entry.Address
+		}
+		p.mu.Unlock()
+		if entry.Msg == "ready" {
+			close(p.up)
+		}
+	}
+	_ = p.cmd.Wait()
+}
+
+// stop signals the process and waits for its end; it returns how long that took.
+func (p *process) stop(sig os.Signal) time.Duration {
+	began := time.Now()
+	_ = p.cmd.Process.Signal(sig)
+	select {
+	case <-p.done:
+	case <-time.After(40 * time.Second):
+		p.t.Errorf("pid %d did not end", p.cmd.Process.Pid)
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+	return time.Since(began)
+}
+
+func (p *process) address(name string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.addr[name]
+}
+
+func (p *process) said(text string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.log {
+		if strings.Contains(l, text) {
+			return true
+		}
+	}
+	return false
+}
+
+// smartlb runs a command to its end.
+func smartlb(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Env = cleanEnv(t)
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if _, exit := err.(*exec.ExitError); err != nil && !exit {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// instance is a plain HTTP server of this test with switches.
+type instance struct {
+	addr string
+	mu   sync.Mutex
+	fail bool
+	hits int
+}
+
+func (i *instance) set(fail bool) { i.mu.Lock(); i.fail = fail; i.mu.Unlock() }
+func (i *instance) count() int    { i.mu.Lock(); defer i.mu.Unlock(); return i.hits }
+
+func newInstance(t *testing.T) *instance {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := &instance{addr: l.Addr().String()}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/health" {
+			return
+		}
+		in.mu.Lock()
+		in.hits++
+		fail := in.fail
+		in.mu.Unlock()
+		if fail {
+			w.WriteHeader(500)
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+		fmt.Fprint(w, in.addr)
+	})}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return in
+}
+
+func instances(t *testing.T, n int) []*instance {
+	out := make([]*instance, n)
+	for i := range out {
+		out[i] = newInstance(t)
+	}
+	return out
+}
+
+// document writes a configuration for instances named i1, i2, ...
+func document(t *testing.T, extra string, ins ...*instance) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("listeners: [{name: web, address: '127.0.0.1:0'}]\nroutes: [{name: all, path: {prefix: /}, service: shop}]\nservices:\n  - id: shop\n" + extra + "    instances:\n")
+	for i, in := range ins {
+		fmt.Fprintf(&b, "      - {id: i%d, address: %q}\n", i+1, in.addr)
+	}
+	path := filepath.Join(t.TempDir(), "smartlb.yaml")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// load sends requests until stop is called and tells what came back.
+type load struct {
+	cancel   context.CancelFunc
+	group    sync.WaitGroup
+	mu       sync.Mutex
+	ok, bad  int
+	firstBad string
+	slowest  time.Duration
+}
+
+func startLoad(t *testing.T, url string, workers int) *load {
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &load{cancel: cancel}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: workers}, Timeout: 10 * time.Second}
+	for range workers {
+		l.group.Go(func() {
+			for ctx.Err() == nil {
+				began := time.Now()
+				resp, err := client.Get(url)
+				took := time.Since(began)
+				l.mu.Lock()
+				l.slowest = max(l.slowest, took)
+				switch {
+				case err != nil:
+					l.bad++
+					l.firstBad = err.Error()
+				case resp.StatusCode != 200:
+					body, _ := io.ReadAll(resp.Body)
+					l.bad++
+					l.firstBad = resp.Status + " " + string(body)
+				default:
+					l.ok++
+				}
+				l.mu.Unlock()
+				if err == nil {
+					_, _ = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+				}
+				time.Sleep(2 * time.Millisecond)
+			}
+		})
+	}
+	t.Cleanup(func() { l.stop(); client.CloseIdleConnections() })
+	return l
+}
+
+func (l *load) stop() { l.cancel(); l.group.Wait() }
+
+func (l *load) counts() (ok, bad int, first string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ok, l.bad, l.firstBad
+}
+
+func eventually(t *testing.T, what string, d time.Duration, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("not within %s: %s", d, what)
+}
+
+func getJSON(t *testing.T, url string, v any) error {
+	t.Helper()
+	client := http.Client{Timeout: 5 * time.Second}
+	resp, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return json.NewDecoder(resp.Body).Decode(v)
+}
+
+// freePorts finds a base such that base+offset is free for all offsets.
+func freePorts(t *testing.T, offsets ...int) int {
+	t.Helper()
+	for base := 20000 + os.Getpid()%5000; base < 60000; base += 101 {
+		free := true
+		for _, o := range offsets {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+o))
+			if err != nil {
+				free = false
+				break
+			}
+			_ = l.Close()
+		}
+		if free {
+			return base
+		}
+	}
+	t.Fatal("no free ports")
+	return 0
+}

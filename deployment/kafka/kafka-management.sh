@@ -12,11 +12,11 @@ usage() {
 		Usage: kafka-management.sh COMMAND [ARGUMENTS]
 
 		Services
-		  start                                   start Kafka and wait until it is healthy
+		  start                                   start Kafka and the web UI, wait until healthy
 		  stop                                    stop it
 		  restart                                 stop and start it
 		  status                                  what runs; exit code 10 when Kafka is down
-		  logs [SERVICE]                          print the log of a service (kafka)
+		  logs [SERVICE]                          print the log of a service (kafka, kafka-ui)
 
 		Topics
 		  init-topics                             create the topics of topics.yaml

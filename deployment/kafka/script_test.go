@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"bytes"
 	"errors"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,7 +73,7 @@ func TestEveryVerbOfTheScriptWorksAsDocumented(t *testing.T) {
 	// Ports of the machine may be taken; that the defaults are 9092 and 29092
 	// is said by --help.
 	s.want("127.0.0.1:9092", "start", "--help")
-	s.want("running", "start", "--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0")
+	s.want("running", "start", "--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0", "--ui", "127.0.0.1:0")
 	found, ok := stack.Find(state)
 	if !ok {
 		t.Fatal("the stack does not run")
@@ -88,6 +89,12 @@ func TestEveryVerbOfTheScriptWorksAsDocumented(t *testing.T) {
 	s.want(`{"test": "message"}`, "consume", "service-metrics", "5")
 	s.want("GROUP", "groups")
 	s.want("kafka broker is ready", "logs", "kafka")
+	s.want("name=console", "logs", "kafka-ui")
+	if resp, err := http.Get("http://" + found.UI + "/"); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("the web UI at %s gives %v, %v", found.UI, resp, err)
+	} else {
+		resp.Body.Close()
+	}
 	if _, words, code := s.run("describe-group", "my-consumer-group"); code != 1 || !strings.Contains(words, "my-consumer-group") {
 		t.Errorf("describe-group of nothing ends with %d: %s", code, words)
 	}

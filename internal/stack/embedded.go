@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"time"
 )
@@ -10,31 +11,56 @@ import (
 type EmbeddedConfig struct {
 	Dir      string // state folder, see Dir
 	Program  string // the smartlb binary
-	Listen   string // of the broker; default 127.0.0.1:9092
-	Internal string // second listener of the broker; default 127.0.0.1:29092
-	Healthy  func(ctx context.Context, address string) error
+	Listen   string // of the broker
+	Internal string // second listener of the broker; empty: none
+	UI       string // of the web UI; empty: none
+
+	KafkaHealth func(ctx context.Context, address string) error
+	UIHealth    func(ctx context.Context, address string) error
 }
 
-// KafkaName is the name of the broker among the services of every runtime.
-const KafkaName = "kafka"
+// Names of services, equal in every runtime that has them.
+const (
+	KafkaName = "kafka"
+	UIName    = "kafka-ui"
+)
 
-// NewEmbedded makes the runtime whose Kafka is the broker of this program.
+// NewEmbedded makes the runtime whose Kafka is the broker of this program, and
+// whose web UI is its console.
 func NewEmbedded(c EmbeddedConfig) Runtime {
 	kafka := &Process{
 		ID: KafkaName, Must: true, Dir: c.Dir, Ready: true, Grace: 20 * time.Second,
-		Address: c.Listen, Healthy: c.Healthy,
-		Command: []string{
-			c.Program, "run", "--roles", "broker",
-			"--data", filepath.Join(c.Dir, "data"),
-			"--broker-listen", c.Listen, "--broker-internal", c.Internal,
+		Address: c.Listen, Healthy: c.KafkaHealth,
+		Command: func() ([]string, error) {
+			return []string{
+				c.Program, "run", "--roles", "broker", "--data", filepath.Join(c.Dir, "data"),
+				"--broker-listen", c.Listen, "--broker-internal", c.Internal,
+			}, nil
 		},
 	}
-	return Runtime{
+	r := Runtime{
 		Name:     "embedded",
 		Dir:      c.Dir,
 		Services: []Service{kafka},
 		Lacks:    "no ZooKeeper and no Kafka Connect; one node, no replication, records as durable as the page cache",
 	}
+	if c.UI != "" {
+		r.Services = append(r.Services, &Process{
+			ID: UIName, Dir: c.Dir, Ready: true, Grace: 5 * time.Second,
+			Address: c.UI, Healthy: c.UIHealth,
+			Command: func() ([]string, error) {
+				broker, err := ReadReady(kafka.readyPath()) // it may have picked its port
+				if err != nil {
+					return nil, fmt.Errorf("where Kafka listens: %w", err)
+				}
+				return []string{
+					c.Program, "run", "--roles", "console", "--data", filepath.Join(c.Dir, "ui"),
+					"--kafka", broker.Address, "--console", c.UI, "--admin", "127.0.0.1:0",
+				}, nil
+			},
+		})
+	}
+	return r
 }
 
 // Found is a stack that runs on this machine.
@@ -43,6 +69,7 @@ type Found struct {
 	PID      int    // of its broker
 	Address  string // of its broker
 	Internal string // second address of its broker; may be empty
+	UI       string // of its web UI; empty when that does not run
 }
 
 // Find tells whether a broker was started in the state folder dir and still
@@ -53,5 +80,10 @@ func Find(dir string) (Found, bool) {
 	if st.State != Running || !st.Healthy {
 		return Found{}, false
 	}
-	return Found{Runtime: "embedded", PID: st.PID, Address: st.Address, Internal: st.Internal}, true
+	found := Found{Runtime: "embedded", PID: st.PID, Address: st.Address, Internal: st.Internal}
+	ui := &Process{ID: UIName, Dir: dir, Ready: true}
+	if st := ui.Status(context.Background()); st.Healthy {
+		found.UI = st.Address
+	}
+	return found, true
 }

@@ -18,11 +18,11 @@ import (
 
 // Process is a service that is one process of its own session.
 type Process struct {
-	ID      string   // name of the service, and of its files in Dir
-	Must    bool     // required
-	Dir     string   // of pid file, ready file and log
-	Command []string // program and arguments; it gets --ready-file PATH appended when Ready
-	Ready   bool     // the program writes a Readiness when it serves
+	ID      string                   // name of the service, and of its files in Dir
+	Must    bool                     // required
+	Dir     string                   // of pid file, ready file and log
+	Command func() ([]string, error) // program and arguments, asked for at each start; --ready-file PATH is appended when Ready
+	Ready   bool                     // the program writes a Readiness when it serves
 	Grace   time.Duration
 	Healthy func(ctx context.Context, address string) error // one health check; must be bounded
 	Address string                                          // where it serves, unless its Readiness says
@@ -103,11 +103,14 @@ func (p *Process) Start(context.Context) error {
 		return err
 	}
 	defer log.Close()
-	args := p.Command[1:]
-	if p.Ready {
-		args = append(append([]string(nil), args...), "--ready-file", p.readyPath())
+	line, err := p.Command()
+	if err != nil {
+		return err
 	}
-	cmd := exec.Command(p.Command[0], args...)
+	if p.Ready {
+		line = append(line, "--ready-file", p.readyPath())
+	}
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = log, log, p.Environ, p.Dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C of our terminal is not meant for it
 	if err := cmd.Start(); err != nil {

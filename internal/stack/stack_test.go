@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func process(t *testing.T, program string) *Process {
 	t.Helper()
 	p := &Process{
-		ID: "x", Must: true, Dir: t.TempDir(), Command: []string{os.Args[0]}, Grace: 10 * time.Second,
+		ID: "x", Must: true, Dir: t.TempDir(), Command: func() ([]string, error) { return []string{os.Args[0]}, nil }, Grace: 10 * time.Second,
 		Environ: append(os.Environ(), "STACK_TEST_PROGRAM="+program),
 	}
 	t.Cleanup(func() { _ = p.Stop(context.Background()) })

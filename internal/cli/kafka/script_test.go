@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,9 +31,11 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each command otherwise
 			e.Defer(func() {
-				p := &stack.Process{ID: stack.KafkaName, Dir: state}
-				if err := p.Stop(t.Context()); err != nil {
-					t.Error(err)
+				for _, name := range []string{stack.UIName, stack.KafkaName} {
+					p := &stack.Process{ID: name, Dir: state}
+					if err := p.Stop(context.Background()); err != nil {
+						t.Error(err)
+					}
 				}
 			})
 			return nil

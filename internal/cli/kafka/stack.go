@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,17 +29,20 @@ import (
 type stackArgs struct {
 	listen   string
 	internal string
+	ui       string
 }
 
 // Addresses of a stack that was not told others.
 const (
 	defaultListen   = "127.0.0.1:9092"
 	defaultInternal = "127.0.0.1:29092"
+	defaultUI       = "127.0.0.1:8083"
 )
 
 func (a *stackArgs) flags(f *pflag.FlagSet) {
 	f.StringVar(&a.listen, "listen", "", "address of the broker for clients; port 0 picks one (default "+defaultListen+", for restart that of the last start)")
 	f.StringVar(&a.internal, "internal", "", "second address of the broker, for containers, or none (default "+defaultInternal+")")
+	f.StringVar(&a.ui, "ui", "", "address of the web UI, or none (default "+defaultUI+")")
 }
 
 // runtime is what start and the others act on.
@@ -51,26 +55,52 @@ func (a stackArgs) runtime(env *cli.Env) (stack.Runtime, error) {
 	if err != nil {
 		return stack.Runtime{}, fmt.Errorf("find the smartlb binary: %w", err)
 	}
-	internal := cmp.Or(a.internal, defaultInternal)
-	if internal == "none" {
-		internal = ""
-	}
 	return stack.NewEmbedded(stack.EmbeddedConfig{
-		Dir: dir, Program: program, Listen: cmp.Or(a.listen, defaultListen), Internal: internal, Healthy: healthy,
+		Dir: dir, Program: program,
+		Listen: cmp.Or(a.listen, defaultListen), Internal: orDefault(a.internal, defaultInternal), UI: orDefault(a.ui, defaultUI),
+		KafkaHealth: healthy, UIHealth: answers,
 	}), nil
 }
 
-// recall makes restart use the addresses of the last start where none are
-// given, and start remember its own.
+// orDefault is an address that may be none.
+func orDefault(given, usual string) string {
+	if given == "none" {
+		return ""
+	}
+	return cmp.Or(given, usual)
+}
+
+// answers is one health check of the web UI: it serves its page.
+func answers(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
+	if err != nil {
+		return err
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the page answers %s", resp.Status)
+	}
+	return nil
+}
+
+// recall makes every verb but start use the addresses of the last start where
+// none are given, and start remember its own.
 func (a *stackArgs) recall(env *cli.Env, verb string) error {
 	dir, err := stack.Dir(env.Getenv)
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(dir, "addresses")
-	if b, err := os.ReadFile(path); err == nil && verb == "restart" {
-		listen, internal, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
-		a.listen, a.internal = cmp.Or(a.listen, listen), cmp.Or(a.internal, internal)
+	if b, err := os.ReadFile(path); err == nil && verb != "start" {
+		last := strings.Split(string(b)+"\n\n\n", "\n")
+		a.listen, a.internal, a.ui = cmp.Or(a.listen, last[0]), cmp.Or(a.internal, last[1]), cmp.Or(a.ui, last[2])
 	}
 	if _, running := stack.Find(dir); verb != "restart" && (verb != "start" || running) {
 		return nil
@@ -78,7 +108,7 @@ func (a *stackArgs) recall(env *cli.Env, verb string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("state folder: %w", err)
 	}
-	if err := renameio.WriteFile(path, []byte(a.listen+"\n"+a.internal+"\n"), 0o644); err != nil {
+	if err := renameio.WriteFile(path, []byte(a.listen+"\n"+a.internal+"\n"+a.ui+"\n"), 0o644); err != nil {
 		return fmt.Errorf("state folder: %w", err)
 	}
 	return nil
@@ -146,7 +176,7 @@ func stackVerb(env *cli.Env, use, short, example string, flags bool, act func(co
 
 func start(env *cli.Env) *cobra.Command {
 	return stackVerb(env, "start", "Start the local Kafka stack and wait until it is healthy",
-		"  smartlb kafka start\n  smartlb kafka start --listen 127.0.0.1:19092 --internal ''", true,
+		"  smartlb kafka start\n  smartlb kafka start --listen 127.0.0.1:19092 --internal none --ui none", true,
 		func(ctx context.Context, env *cli.Env, r stack.Runtime) error { return r.Start(ctx, env.Say) })
 }
 
@@ -214,7 +244,11 @@ func logs(env *cli.Env) *cobra.Command {
 			return nil
 		},
 		Run: func(ctx context.Context, env *cli.Env, a logsArgs) (cli.None, error) {
-			r, err := stackArgs{}.runtime(env)
+			var addresses stackArgs
+			if err := addresses.recall(env, "logs"); err != nil {
+				return cli.None{}, err
+			}
+			r, err := addresses.runtime(env)
 			if err != nil {
 				return cli.None{}, err
 			}

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -75,12 +76,13 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 	return cli.None{}, errors.Join(err, <-said, a.removeReady())
 }
 
-// writeReady tells whoever started this process that its broker serves.
+// writeReady tells whoever started this process that its broker serves, or its
+// console where it has no broker.
 func (a runArgs) writeReady(ctx context.Context, one *app.App) error {
 	if a.readyFile == "" || ctx.Err() != nil {
 		return nil
 	}
-	return stack.WriteReady(a.readyFile, stack.Readiness{PID: os.Getpid(), Address: one.Addr("broker"), Internal: one.Addr("broker-internal")})
+	return stack.WriteReady(a.readyFile, stack.Readiness{PID: os.Getpid(), Address: cmp.Or(one.Addr("broker"), one.Addr("console")), Internal: one.Addr("broker-internal")})
 }
 
 func (a runArgs) removeReady() error {

@@ -35,6 +35,7 @@ const (
 type Config struct {
 	Partition  int32
 	Partitions int32 // of each input topic
+	NoRekey    bool  // there is no smartlb-rekey: what belongs to another partition is given up
 }
 
 // Input is one record.
@@ -220,6 +221,10 @@ func (t *Task) forward(in Input, serviceID string, fx *Effects) {
 	}
 	if in.Rekeyed {
 		t.dropped["rekeyed-wrongly"]++ // never in a circle
+		return
+	}
+	if t.cfg.NoRekey {
+		t.dropped["no-rekey-topic"]++
 		return
 	}
 	headers := []Header{

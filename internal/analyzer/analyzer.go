@@ -21,6 +21,7 @@ const (
 	rewind       = analysis.Horizon + 10*time.Second // state depends on the horizon; clocks differ by some seconds
 	alertsBack   = 25 * time.Hour                    // active alerts are written again every day
 	flushTimeout = 5 * time.Second                   // well below the group's session timeout
+	rekeyWait    = 15 * time.Second                  // for a topic that somebody may be about to create
 	patience     = 5 * time.Second                   // for records that a replay still waits for, and for the alerts topic
 	closeTimeout = 5 * time.Second
 )
@@ -57,7 +58,6 @@ func (c Config) Validate() error {
 type Analyzer struct {
 	cfg      Config
 	log      *slog.Logger
-	group    *kafka.Group
 	producer *kafka.Producer
 	alerts   *kafka.Tail
 	nodes    *kafka.Tail
@@ -74,15 +74,11 @@ type Status struct {
 	Partitions []int32 // owned
 	Replaying  []int32 // of them, those that do not emit yet
 	Commits    uint64
-	Restarts   uint64            // sessions begun anew because output was lost
+	Restarts   uint64            // memberships begun anew: output was lost, or the topics changed
+	Disabled   []string          // functions that are off for want of a topic, with the reason
 	Dropped    map[string]uint64 // inputs given up, by reason
 	Output     kafka.ProducerStats
 	Alerts     []event.Alert // active in the partitions owned
-}
-
-// Inputs are the topics that an analyzer shares with its peers. Their partition counts must be equal.
-func Inputs() []string {
-	return []string{event.TopicServiceMetrics, event.TopicHealthStatus, event.TopicRekey}
 }
 
 // New checks the configuration. It neither dials nor starts anything.
@@ -92,10 +88,6 @@ func New(cfg Config, log *slog.Logger) (*Analyzer, error) {
 	}
 	a := &Analyzer{cfg: cfg, log: log, known: map[string]event.Alert{}, status: map[string]kafka.Record{}}
 	var err error
-	a.group, err = kafka.NewGroup(cfg.Kafka, kafka.GroupConfig{ID: cfg.Group, Topics: Inputs(), Idle: cfg.Interval / 2}, log)
-	if err != nil {
-		return nil, fmt.Errorf("analyzer: %w", err)
-	}
 	a.alerts, err = kafka.NewTail(cfg.Kafka, kafka.TailConfig{
 		Topics: []string{event.TopicAlerts}, From: kafka.FromAgo(alertsBack), OnCaughtUp: a.alertsRead,
 	}, log)
@@ -139,10 +131,22 @@ func (a *Analyzer) Run(ctx context.Context) error {
 // commit and taking them anew.
 func (a *Analyzer) members(ctx context.Context) error {
 	for ctx.Err() == nil {
+		topics := a.awaitInputs(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		group, err := kafka.NewGroup(a.cfg.Kafka, kafka.GroupConfig{ID: a.cfg.Group, Topics: topics, Idle: a.cfg.Interval / 2}, a.log)
+		if err != nil {
+			return fmt.Errorf("analyzer: %w", err)
+		}
 		member, leave := context.WithCancel(ctx)
-		s := newShell(a, leave)
-		err := a.group.Run(member, s)
+		var watch sync.WaitGroup
+		if len(topics) < len(Inputs()) {
+			watch.Go(func() { a.awaitRekey(member, leave) })
+		}
+		err = group.Run(member, newShell(a, group, topics, leave))
 		leave()
+		watch.Wait()
 		if err != nil {
 			return fmt.Errorf("analyzer: %w", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,11 +41,14 @@ func clientConfig(c *kafkatest.Cluster) kafka.Config {
 }
 
 // start runs an analyzer; the function that it returns stops it.
-func start(t *testing.T, c *kafkatest.Cluster) (*analyzer.Analyzer, func()) {
+func start(t *testing.T, c *kafkatest.Cluster, change ...func(*analyzer.Config)) (*analyzer.Analyzer, func()) {
 	t.Helper()
 	cfg := analyzer.Default()
 	cfg.Kafka = clientConfig(c)
 	cfg.Interval = 200 * time.Millisecond
+	for _, f := range change {
+		f(&cfg)
+	}
 	a, err := analyzer.New(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -345,6 +349,84 @@ func TestBrokerRestartChangesNoWindow(t *testing.T) {
 		p.send(r.record(keys(r, n)))
 	}
 	eventually(t, func() error { return same(model(append(first, second...)), windows(t, out)) })
+}
+
+func TestOutputThatWasLostIsMadeAgain(t *testing.T) {
+	c := kafkatest.New(t, topics()...)
+	p := newProducer(t, c)
+	out := read(t, c, event.TopicMetricsAggregated)
+	now := time.Now()
+	a, _ := start(t, c, func(cfg *analyzer.Config) { cfg.Kafka.DeliveryTimeout = 300 * time.Millisecond })
+	sent := traffic(now, 40, 30, 1)
+	for n, r := range sent {
+		p.send(r.record(keys(r, n)))
+	}
+	eventually(t, func() error { return same(model(sent), windows(t, out)) })
+	recent := traffic(now, 9, 0, 2) // its windows close while the broker is away
+	for n, r := range recent {
+		p.send(r.record(keys(r, n)))
+	}
+	sent = append(sent, recent...)
+	eventually(t, func() error {
+		if got := windows(t, out); len(got) == 0 || a.Status().Commits == 0 {
+			return errors.New("nothing yet")
+		}
+		return nil
+	})
+	c.Stop()
+	eventually(t, func() error {
+		if a.Status().Restarts == 0 {
+			return fmt.Errorf("no output was lost: %+v", a.Status().Output.Topics)
+		}
+		return nil
+	})
+	c.Start()
+	eventually(t, func() error { return same(model(sent), windows(t, out)) })
+}
+
+func TestBrokerThatComesBackEmptyIsAnalyzedAnew(t *testing.T) {
+	c := kafkatest.New(t, topics()...)
+	p := newProducer(t, c)
+	now := time.Now()
+	start(t, c)
+	first := read(t, c, event.TopicMetricsAggregated)
+	before := traffic(now, 50, 40, 1)
+	for n, r := range before {
+		p.send(r.record(keys(r, n)))
+	}
+	eventually(t, func() error { return same(model(before), windows(t, first)) })
+	c.Stop()
+	c.Wipe()
+	c.Start(topics()...)
+	p = newProducer(t, c)
+	second := read(t, c, event.TopicMetricsAggregated)
+	after := traffic(now, 30, 20, 2)
+	for n, r := range after {
+		p.send(r.record(keys(r, n)))
+	}
+	eventually(t, func() error { return same(model(after), windows(t, second)) })
+}
+
+func TestWithoutTheRekeyTopicOnlyForeignKeysAreLost(t *testing.T) {
+	names := slices.DeleteFunc(topics(), func(s string) bool { return strings.HasPrefix(s, event.TopicRekey) })
+	c := kafkatest.New(t, names...)
+	p := newProducer(t, c)
+	out := read(t, c, event.TopicMetricsAggregated)
+	var ahead atomic.Int64
+	a, _ := start(t, c, func(cfg *analyzer.Config) {
+		cfg.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	now := time.Now()
+	sent := traffic(now, 20, 10, 1)
+	for _, r := range sent {
+		p.send(r.record([]byte(r.service)))
+	}
+	time.Sleep(300 * time.Millisecond)
+	ahead.Store(int64(20 * time.Second)) // long enough for somebody to have created it
+	eventually(t, func() error { return same(model(sent), windows(t, out)) })
+	if st := a.Status(); len(st.Disabled) != 1 || !strings.Contains(st.Disabled[0], event.TopicRekey) {
+		t.Errorf("disabled %q", st.Disabled)
+	}
 }
 
 func TestForeignKeylessMessagesReachTheScores(t *testing.T) {

@@ -17,6 +17,8 @@ import (
 // shell handles one membership in the group. The group calls it from one goroutine at a time.
 type shell struct {
 	a      *Analyzer
+	group  *kafka.Group
+	topics []string
 	leave  context.CancelFunc // ends this membership
 	owned  map[int32]*owned
 	parked map[int32]*owned // given back with a commit: resumed if nobody else had them
@@ -49,8 +51,8 @@ type input struct {
 
 var _ kafka.GroupHandler = (*shell)(nil)
 
-func newShell(a *Analyzer, leave context.CancelFunc) *shell {
-	return &shell{a: a, leave: leave, owned: map[int32]*owned{}, parked: map[int32]*owned{}, lost: lostOutput(a.producer.Stats())}
+func newShell(a *Analyzer, group *kafka.Group, topics []string, leave context.CancelFunc) *shell {
+	return &shell{a: a, group: group, topics: topics, leave: leave, owned: map[int32]*owned{}, parked: map[int32]*owned{}, lost: lostOutput(a.producer.Stats())}
 }
 
 // Assigned makes a task for each partition and returns where its replay begins.
@@ -114,7 +116,7 @@ func (s *shell) recent(ctx context.Context, positions map[kafka.TopicPartition]k
 		return nil, err
 	}
 	defer admin.Close()
-	return admin.OffsetsAt(ctx, s.a.cfg.Now().Add(-rewind), Inputs()...)
+	return admin.OffsetsAt(ctx, s.a.cfg.Now().Add(-rewind), s.topics...)
 }
 
 func byPartition(positions map[kafka.TopicPartition]kafka.Position) map[int32]map[string]kafka.Position {
@@ -143,7 +145,7 @@ func (o *owned) isWhereItWas(positions map[string]kafka.Position) bool {
 func (s *shell) take(p, count int32, positions map[string]kafka.Position, fresh map[kafka.TopicPartition]int64) *owned {
 	now := s.a.cfg.Now()
 	o := &owned{
-		task: analysis.New(analysis.Config{Partition: p, Partitions: count}), inputs: map[string]*input{},
+		task: analysis.New(analysis.Config{Partition: p, Partitions: count, NoRekey: !slices.Contains(s.topics, event.TopicRekey)}), inputs: map[string]*input{},
 		assigned: now, heard: now,
 	}
 	for topic, pos := range positions {
@@ -371,7 +373,7 @@ func (s *shell) commit(ctx context.Context) {
 	if len(commits) == 0 {
 		return
 	}
-	if err := s.a.group.Commit(ctx, commits); err != nil {
+	if err := s.group.Commit(ctx, commits); err != nil {
 		s.a.log.Debug("analyzer commit", "error", err)
 		return
 	}

@@ -184,6 +184,13 @@ func TestSurplusBytesPoisonNobody(t *testing.T) {
 				}
 				time.Sleep(20 * time.Millisecond) // lets the surplus arrive
 			}
+			want := uint64(0)
+			if name == "behind a HEAD" {
+				want = 4 // of five proper GETs; the HEAD's connection is gone
+			}
+			if n := b.p.Stats().UpstreamReuses; n != want {
+				t.Errorf("connections were used again %d times, want %d", n, want)
+			}
 		})
 	}
 }
@@ -191,6 +198,10 @@ func TestSurplusBytesPoisonNobody(t *testing.T) {
 func TestRetryRule(t *testing.T) {
 	ok := upstreamtest.Always(upstreamtest.OK)
 	reset := func(s *upstreamtest.Session) { s.Head(); s.Reset() }
+	takesSome := func(s *upstreamtest.Session) {
+		_, _ = io.CopyN(io.Discard, s.Reader, 50000)
+		s.Reset()
+	}
 	refused := func(t *testing.T) string {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -214,6 +225,7 @@ func TestRetryRule(t *testing.T) {
 		{"large upload goes elsewhere when refused: nothing was read beyond the buffer", nil, large, 200, 2},
 		{"GET goes elsewhere after a reset", reset, get, 200, 2},
 		{"POST does not after a reset: it may have been done", reset, post, 502, 1},
+		{"large PUT does not after a reset: what was sent is in no buffer any more", takesSome, large, 502, 1},
 		{"GET goes elsewhere after a status that is to be retried", unavailable, get, 200, 2},
 		{"POST does not", unavailable, post, 503, 1},
 	}
@@ -302,6 +314,24 @@ func TestBrokenUploadGets400(t *testing.T) {
 	got := b.entries()
 	if len(got) != 1 || got[0].Status != 400 || b.lives[0].Errors.Load() != 0 {
 		t.Errorf("log %+v, errors %d", got, b.lives[0].Errors.Load())
+	}
+}
+
+// TestReplySurvivesUnreadBody: a client that first sends everything and then
+// reads must find the reply, not a reset.
+func TestReplySurvivesUnreadBody(t *testing.T) {
+	b := run(t, nil, nil)
+	for range 20 {
+		c := b.dial()
+		c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")
+		for range 30 {
+			c.send(strings.Repeat("x", 10000))
+			time.Sleep(time.Millisecond)
+		}
+		if res, _ := c.response("POST"); res.StatusCode != 503 || !res.Close {
+			t.Errorf("got %d, close %v", res.StatusCode, res.Close)
+		}
+		c.ended()
 	}
 }
 

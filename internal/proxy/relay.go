@@ -76,8 +76,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	}
 	if e.pumping {
 		whole := c.joinPump(e, u)
-		clean = clean && whole
-		keep = keep && e.body.Done()
+		clean = clean && whole // keep was promised only where the body had been read to its end
 	}
 	if clean && !surplus {
 		c.keepUpstream(u, res)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,33 +76,38 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	if err != nil {
 		return cli.None{}, err
 	}
-	note, err := a.runningStack(env, &o)
+	note, console, err := a.runningStack(env, &o)
 	if err != nil {
 		return cli.None{}, err
 	}
 	u := app.UpOptions{
 		Options: o, KafkaGiven: note != "", KafkaNote: note, BrokerListen: a.brokerListen, BrokerInside: a.brokerInside,
-		WithDemo: a.demo, DemoOffset: a.demoPorts - firstDemoPort, DemoRate: a.demoRate, Program: program, Out: env.Out,
+		Console: console, WithDemo: a.demo, DemoOffset: a.demoPorts - firstDemoPort, DemoRate: a.demoRate, Program: program, Out: env.Out,
 	}
 	return cli.None{}, app.Up(ctx, u)
 }
 
 // runningStack says where the brokers come from: --kafka, or the stack that was
-// started on this machine. Empty: a broker is to be started.
-func (a upArgs) runningStack(env *cli.Env, o *app.Options) (string, error) {
+// started on this machine. Empty: a broker is to be started. Where that stack
+// has a console, ours stays closed unless --console asks for it.
+func (a upArgs) runningStack(env *cli.Env, o *app.Options) (note, console string, err error) {
 	if len(a.kafka) > 0 {
-		return "given by --kafka", nil
+		return "given by --kafka", "", nil
 	}
 	dir, err := stack.Dir(env.Getenv)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	found, ok := stack.Find(dir)
 	if !ok {
-		return "", nil
+		return "", "", nil
 	}
 	o.Document.Kafka.Brokers = []string{found.Address}
-	return fmt.Sprintf("the stack that runs here, %s, pid %d", found.Runtime, found.PID), nil
+	if found.UI != "" && a.nodeFlags.console == "" {
+		o.Roles = slices.DeleteFunc(o.Roles, func(r string) bool { return r == app.RoleConsole })
+		console = "http://" + found.UI
+	}
+	return fmt.Sprintf("the stack that runs here, %s, pid %d", found.Runtime, found.PID), console, nil
 }
 
 // demoDocument is the demo's configuration: its fleet, and explanations for

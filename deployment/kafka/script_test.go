@@ -73,7 +73,7 @@ func TestEveryVerbOfTheScriptWorksAsDocumented(t *testing.T) {
 	// Ports of the machine may be taken; that the defaults are 9092 and 29092
 	// is said by --help.
 	s.want("127.0.0.1:9092", "start", "--help")
-	s.want("running", "start", "--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0", "--ui", "127.0.0.1:0")
+	s.want("running", "start", "--broker-listen", "127.0.0.1:0", "--broker-internal", "127.0.0.1:0", "--console", "127.0.0.1:0")
 	found, ok := stack.Find(state)
 	if !ok {
 		t.Fatal("the stack does not run")
@@ -105,7 +105,7 @@ func TestEveryVerbOfTheScriptWorksAsDocumented(t *testing.T) {
 		}
 		s.want("LOG-END-OFFSET", "describe-group", "my-consumer-group")
 	}
-	s.want("running", "restart", "--listen", found.Address)
+	s.want("running", "restart", "--broker-listen", found.Address)
 	s.want(`{"test": "message"}`, "consume", "service-metrics", "5")
 	s.want("stopped", "stop")
 	s.want("stopped", "stop")

@@ -40,9 +40,9 @@ const (
 )
 
 func (a *stackArgs) flags(f *pflag.FlagSet) {
-	f.StringVar(&a.listen, "listen", "", "address of the broker for clients; port 0 picks one (default "+defaultListen+", for restart that of the last start)")
-	f.StringVar(&a.internal, "internal", "", "second address of the broker, for containers, or none (default "+defaultInternal+")")
-	f.StringVar(&a.ui, "ui", "", "address of the web UI, or none (default "+defaultUI+")")
+	f.StringVar(&a.listen, "broker-listen", "", "`address` of the broker for clients; port 0 picks one (default "+defaultListen+", for restart that of the last start)")
+	f.StringVar(&a.internal, "broker-internal", "", "second `address` of the broker, for containers, or none (default "+defaultInternal+")")
+	f.StringVar(&a.ui, "console", "", "`address` of the web UI, or none (default "+defaultUI+")")
 }
 
 // runtime is what start and the others act on.
@@ -176,7 +176,7 @@ func stackVerb(env *cli.Env, use, short, example string, flags bool, act func(co
 
 func start(env *cli.Env) *cobra.Command {
 	return stackVerb(env, "start", "Start the local Kafka stack and wait until it is healthy",
-		"  smartlb kafka start\n  smartlb kafka start --listen 127.0.0.1:19092 --internal none --ui none", true,
+		"  smartlb kafka start\n  smartlb kafka start --broker-listen 127.0.0.1:19092 --broker-internal none --console none", true,
 		func(ctx context.Context, env *cli.Env, r stack.Runtime) error { return r.Start(ctx, env.Say) })
 }
 

@@ -6,15 +6,15 @@ cd "$(dirname "$0")/.."
 echo "== lint"
 unformatted=$(git ls-files -z '*.go' | xargs -0 gofmt -l)
 if [ -n "$unformatted" ]; then
-  echo "gofmt differs:" >&2
-  echo "$unformatted" >&2
-  exit 1
+	echo "gofmt differs:" >&2
+	echo "$unformatted" >&2
+	exit 1
 fi
 go vet ./...
 mapfile -t shell < <(git ls-files '*.sh' '.ci/run')
 if command -v shellcheck >/dev/null 2>&1; then
-  shellcheck "${shell[@]}"
+	shellcheck "${shell[@]}"
 fi
 if command -v shfmt >/dev/null 2>&1; then
-  shfmt -d -i 2 "${shell[@]}"
+	shfmt -d "${shell[@]}"
 fi

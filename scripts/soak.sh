@@ -6,10 +6,10 @@ cd "$(dirname "$0")/.."
 
 time=${FUZZ_TIME:-2m}
 grep -rl --include='*_test.go' '^func Fuzz' internal report | xargs -n1 dirname | sort -u | while read -r dir; do
-  grep -ho '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | cut -d' ' -f2 | while read -r target; do
-    echo "== $dir $target for $time"
-    go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "./$dir"
-  done
+	grep -ho '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | cut -d' ' -f2 | while read -r target; do
+		echo "== $dir $target for $time"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "./$dir"
+	done
 done
 echo "== properties"
 go test -rapid.checks=20000 -timeout 60m ./internal/picker ./internal/router ./internal/upstream ./internal/dispatch ./internal/guard

@@ -10,9 +10,9 @@ missing() { left_out+=("$1 (for want of $2)"); }
 
 race=()
 if command -v gcc >/dev/null 2>&1 || command -v clang >/dev/null 2>&1; then
-  race=(-race)
+	race=(-race)
 else
-  missing "the race detector" "a C compiler"
+	missing "the race detector" "a C compiler"
 fi
 command -v kcat >/dev/null 2>&1 || missing "kcat as a foreign client" "kcat"
 command -v chromium >/dev/null 2>&1 || missing "the console in a browser" "chromium"
@@ -33,11 +33,11 @@ echo "== darwin compiles"
 GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/smartlb
 
 if [ ${#left_out[@]} -gt 0 ]; then
-  echo
-  echo "left out on this machine:"
-  printf '  - %s\n' "${left_out[@]}"
-  if [ "${CI:-}" = true ]; then
-    echo "with CI=true nothing may be left out" >&2
-    exit 1
-  fi
+	echo
+	echo "left out on this machine:"
+	printf '  - %s\n' "${left_out[@]}"
+	if [ "${CI:-}" = true ]; then
+		echo "with CI=true nothing may be left out" >&2
+		exit 1
+	fi
 fi

@@ -7,19 +7,19 @@ cd "$(dirname "$0")/.."
 
 out=internal/console/dist/index.html
 if [ ! -f web/package.json ]; then
-  exit 0
+	exit 0
 fi
 if ! command -v npm >/dev/null 2>&1; then
-  echo "no Node.js: building without the web UI (install Node.js 20 or newer for it)" >&2
-  exit 0
+	echo "no Node.js: building without the web UI (install Node.js 20 or newer for it)" >&2
+	exit 0
 fi
 if [ -f "$out" ] && [ -z "$(find web api/openapi.yaml -path web/node_modules -prune -o -path web/dist -prune -o -type f -newer "$out" -print -quit)" ]; then
-  exit 0
+	exit 0
 fi
 cd web
 if [ ! -d node_modules ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-  echo "web UI: installing packages" >&2
-  npm ci --no-audit --no-fund --loglevel=error
+	echo "web UI: installing packages" >&2
+	npm ci --no-audit --no-fund --loglevel=error
 fi
 echo "web UI: building" >&2
 npm run --silent build

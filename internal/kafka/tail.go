@@ -192,11 +192,11 @@ func (t *Tail) session(ctx context.Context, ends map[TopicPartition]int64, handl
 		if n := t.deliver(fetches, handle); n > 0 {
 			progressed = true
 			t.setConnected(true)
-			t.maybeCaughtUp(ends, len(cluster.Topics))
 		}
 		if err := t.judge(client, fetches); err != nil {
 			return progressed, err
 		}
+		t.maybeCaughtUp(ends, len(cluster.Topics))
 		if fetches.Err() != nil && fetches.NumRecords() == 0 {
 			t.cfg.Retry.Wait(ctx, 0) // the library retries at once; errors come back as fast as the network answers
 		}

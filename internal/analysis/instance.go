@@ -52,6 +52,15 @@ func (i *instance) seeAt(at time.Time) {
 	}
 }
 
+// evict forgets the reports in front of every window that can still change.
+func (i *instance) evict() {
+	for _, s := range i.series {
+		if newest, ok := s.Newest(); ok {
+			s.Evict(newest.At.Add(-keepInput))
+		}
+	}
+}
+
 // observeSelf takes rate and utilization of one and the same report of the instance itself: the quotient of numbers
 // from different reporters or times would mean nothing.
 func (i *instance) observeSelf(r window.Report) {

@@ -219,10 +219,12 @@ func TestTakeoverChangesNoWindow(t *testing.T) {
 		first := New(Config{Partition: 0, Partitions: 1})
 		first.GoLive(0)
 		until := log[committed].appended
-		rs := feed(first, log[:committed], epoch, until) // punctuated, flushed and committed here
+		commit := until.Add(time.Second)
+		var fx Effects
+		rs := feed(first, log[:committed], epoch, until)
+		first.Punctuate(commit, &fx) // then what it wrote is delivered, then the position is committed
 		seq := first.Seq()
-		clock := epoch.Add(until.Sub(epoch).Truncate(time.Second))
-		rs = append(rs, feed(first, log[committed:crashed], clock.Add(time.Second), until)...) // written, not committed
+		rs = append(append(rs, fx.Records...), feed(first, log[committed:crashed], commit, until)...) // written, not committed
 
 		second := New(Config{Partition: 0, Partitions: 1})
 		start := slices.IndexFunc(log, func(l logged) bool { return until.Sub(l.appended) <= Horizon })
@@ -231,13 +233,15 @@ func TestTakeoverChangesNoWindow(t *testing.T) {
 		}
 		// Input of one topic may come while another is still being replayed.
 		early := rapid.IntRange(0, len(log)-committed).Draw(rt, "early")
-		var fx Effects
+		fx.Reset()
+		live := commit
 		for _, l := range log[committed : committed+early] {
 			second.Apply(l.input(l.appended), &fx)
+			live = l.appended
 		}
-		second.Punctuate(until, &fx)
+		second.Punctuate(commit, &fx)
 		second.GoLive(max(seq, first.Seq()))
-		rs = append(rs, feed(second, log[committed+early:], until, epoch.Add(400*time.Second))...)
+		rs = append(rs, feed(second, log[committed+early:], live, epoch.Add(400*time.Second))...)
 		got := decodeAll(t, rs, event.TopicMetricsAggregated, event.DecodeMetricsAggregated)
 		compare(rt, model(log), totals(rt, got))
 	})
@@ -267,4 +271,26 @@ func BenchmarkPunctuate(b *testing.B) {
 	for b.Loop() {
 		second()
 	}
+}
+
+// TestLaggingReaderLosesNoWindow reads ten minutes of log between two ticks, as a reader that catches up does.
+func TestLaggingReaderLosesNoWindow(t *testing.T) {
+	var log []logged
+	for sec := range 600 {
+		at := epoch.Add(time.Duration(sec) * time.Second)
+		log = append(log, logged{service: "s", instance: "1", reporter: "proxy/1", at: at, appended: at, rps: float64(sec % 7), failed: 0.5, latency: 20})
+	}
+	task := New(Config{Partition: 0, Partitions: 1})
+	task.GoLive(0)
+	now := epoch.Add(time.Hour)
+	var fx Effects
+	for n, l := range log {
+		task.Apply(l.input(now), &fx)
+		if n == 250 {
+			task.Punctuate(now, &fx)
+		}
+	}
+	task.Punctuate(now.Add(time.Second), &fx)
+	got := totals(t, decodeAll(t, fx.Records, event.TopicMetricsAggregated, event.DecodeMetricsAggregated))
+	compare(t, model(log), got)
 }

@@ -36,9 +36,13 @@ func (t *Task) Punctuate(now time.Time, fx *Effects) {
 	}
 }
 
-// forget drops instances without input for the horizon, and services without instances.
+// forget drops reports that no window needs any more, instances without input for the horizon, and services without
+// instances. It comes after the windows were emitted: one batch of a reader that lags may span minutes.
 func (t *Task) forget(s *service, now time.Time) {
 	for id, i := range s.instances {
+		if !t.replaying { // what was read beyond the replay was not emitted yet
+			i.evict()
+		}
 		if now.Sub(i.touched) > Horizon {
 			delete(s.instances, id)
 			t.instances--
@@ -171,12 +175,12 @@ func (v *view) reasons(verdict score.Verdict) []string {
 		out = append(out, fmt.Sprintf("health checks say %s", v.checks.status))
 	}
 	if verdict.Panic {
-		return append(out, "most of the service is bad: instances are not compared")
+		out = append(out, "most of the service is bad: its instances are not compared")
 	}
-	if verdict.Factors.Errors < 0.95 {
+	if verdict.Factors.Errors < 0.95 && !verdict.Panic {
 		out = append(out, fmt.Sprintf("%.0f %% of its requests failed, more than its peers'", 100*v.recent.Errors/max(v.recent.Requests, 1)))
 	}
-	if p95, _ := v.recent.P95(); verdict.Factors.Latency < 0.95 && p95.Set {
+	if p95, _ := v.recent.P95(); verdict.Factors.Latency < 0.95 && p95.Set && !verdict.Panic {
 		out = append(out, fmt.Sprintf("p95 of %.0f ms is longer than its peers'", p95.Value))
 	}
 	if verdict.Factors.Utilization < 0.95 && v.selfOK {

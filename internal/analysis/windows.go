@@ -153,7 +153,7 @@ func aggregated(f *window.Fold, k windowKey, now time.Time, final bool) event.Me
 		m.Requests = event.Some(f.Requests)
 		span := k.size
 		if !final {
-			span = min(max(f.Newest.Sub(k.from()), time.Second), k.size)
+			span = min(max(f.Covered, time.Second), k.size) // what was reported of it so far
 		}
 		m.RPS = event.Some(f.Requests / span.Seconds())
 	}

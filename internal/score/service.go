@@ -1,6 +1,7 @@
 package score
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -16,7 +17,7 @@ type Verdict struct {
 }
 
 // Tick judges all instances of one service; healths[i] is the memory behind pool[i] and moves on. Most of the pool
-// below 0.5 suspends all comparison: when everybody is bad, sending everything to the least bad makes it worse.
+// below 0.5 suspends all comparison (what is left is each instance's own utilization): when everybody is bad, sending everything to the least bad makes it worse.
 func Tick(pool []Sample, healths []*Health, now time.Time) []Verdict {
 	factors := Rate(pool)
 	out := make([]Verdict, len(pool))
@@ -44,7 +45,7 @@ func Tick(pool []Sample, healths []*Health, now time.Time) []Verdict {
 		out[i].Panic = panicking
 		own := Shrink(1, neutral, out[i].Confidence, 1, smooth[i])
 		if panicking {
-			own = 1
+			own = math.Sqrt(out[i].Factors.Utilization) // its own load is no comparison
 		}
 		out[i].Score = gate * own
 		healths[i].step(own) // checks speak for themselves: an instance that drained need not prove anything after

@@ -84,7 +84,7 @@ func large() []sample {
 		{"ten-megabytes-of-one-unknown-field", true, []byte(head + `"x":"` + strings.Repeat("y", 10<<20) + `"}`)},
 		{"ten-megabytes-of-escapes", true, []byte(head + `"x":"` + strings.Repeat(`\u0041`, 10<<20/6) + `"}`)},
 		{"ten-megabytes-of-spaces", true, append([]byte(head+`"x":1}`), bytes.Repeat([]byte(" "), 10<<20)...)},
-		{"ten-megabytes-of-numbers", true, []byte(head + `"x":[1` + strings.Repeat(`,1`, 10<<19) + `]}`)},
+		{"a-million-numbers", true, []byte(head + `"x":[1` + strings.Repeat(`,1`, 1<<20) + `]}`)},
 		{"ten-megabyte-name", false, []byte(head + `"serviceId":"` + strings.Repeat("y", 10<<20) + `"}`)},
 		{"nested-60", true, nested(60)},
 		{"nested-63", true, nested(63)},
@@ -155,7 +155,7 @@ func TestSchemaAndDecodeAgreeOnTheCorpus(t *testing.T) {
 		t.Run(c.topic, func(t *testing.T) {
 			schema := compileSchema(t, c.topic)
 			samples := corpus(t, c.topic)
-			if c.topic == event.TopicServiceMetrics || c.topic == event.TopicHealthStatus {
+			if c.topic == event.TopicServiceMetrics {
 				samples = append(samples, large()...)
 			}
 			for _, s := range samples {

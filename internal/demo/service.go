@@ -24,17 +24,16 @@ const FaultPath = "/_demo/fault"
 
 // Server is one demo instance.
 type Server struct {
-	in      Instance
-	fault   atomic.Pointer[Fault]
-	slots   chan struct{}
-	served  atomic.Uint64
-	busyNs  atomic.Int64
-	started time.Time
+	in     Instance
+	fault  atomic.Pointer[Fault]
+	slots  chan struct{}
+	served atomic.Uint64
+	busyNs atomic.Int64
 }
 
 // NewServer returns an instance that serves through Handler.
 func NewServer(in Instance) *Server {
-	return &Server{in: in, slots: make(chan struct{}, max(1, in.Workers)), started: time.Now()}
+	return &Server{in: in, slots: make(chan struct{}, max(1, in.Workers))}
 }
 
 // Handler gives the instance's application: /health, the fault switch, and any
@@ -69,8 +68,21 @@ func (s *Server) setFault(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// Busy gives the total time that workers were serving, for the utilization.
-func (s *Server) Busy() time.Duration { return time.Duration(s.busyNs.Load()) }
+// Utilization gives a function that tells the share of the workers that were
+// busy since its last call, 0..1. It is for one caller.
+func (s *Server) Utilization() func() float64 {
+	at, busy := time.Now(), int64(0)
+	return func() float64 {
+		now, total := time.Now(), s.busyNs.Load()
+		span := float64(now.Sub(at)) * float64(max(1, s.in.Workers))
+		used := float64(total - busy)
+		at, busy = now, total
+		if span <= 0 {
+			return 0
+		}
+		return min(1, used/span)
+	}
+}
 
 // work waits for a worker, takes a lognormal service time, and answers.
 func (s *Server) work(w http.ResponseWriter, r *http.Request) {

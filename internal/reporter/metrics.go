@@ -1,6 +1,8 @@
 package reporter
 
 import (
+	"math"
+
 	"github.com/DataDog/sketches-go/ddsketch"
 	"github.com/DataDog/sketches-go/ddsketch/mapping"
 	"github.com/DataDog/sketches-go/ddsketch/store"
@@ -8,6 +10,12 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/upstream"
+)
+
+// Bounds of the span that a report's rate is over, in seconds.
+const (
+	minSpan = .05
+	maxSpan = 60
 )
 
 // counted is what the last report had seen of an instance's counters.
@@ -26,7 +34,7 @@ func (r *Reporter) report(lives Lives) {
 		present[l] = true
 		last := r.seen[l]
 		if last == nil {
-			last = &counted{at: r.startAt}
+			last = &counted{at: now - int64(r.cfg.Interval)}
 			r.seen[l] = last
 		}
 		if m, headers, ok := r.measure(l, last, now); ok {
@@ -44,16 +52,17 @@ func (r *Reporter) report(lives Lives) {
 func (r *Reporter) measure(l *upstream.Live, last *counted, now int64) (event.ServiceMetrics, []kafka.Header, bool) {
 	requests, errors := l.Requests.Load(), l.Errors.Load()
 	n, failed := requests-last.requests, min(errors-last.errors, requests-last.requests)
-	span := float64(now-last.at) / 1e9
-	last.at = now
-	if n == 0 || span <= 0 {
+	if n == 0 {
 		return event.ServiceMetrics{}, nil, false
 	}
-	last.requests, last.errors = requests, errors
+	// The rate is over the time since the last report, not since the last tick:
+	// who multiplies it by that gap (at most a minute) gets the requests back.
+	span := min(max(float64(now-last.at)/1e9, minSpan), maxSpan)
+	last.requests, last.errors, last.at = requests, errors, now
 	m := event.ServiceMetrics{
 		Timestamp: r.wall(now), ServiceID: l.Service, InstanceID: l.Instance,
 		Metrics: event.Metrics{
-			RPS:               event.Some(float64(n) / span),
+			RPS:               event.Some(round(float64(n)/span, 1e4)),
 			ErrorRate:         event.Some(float64(failed) / float64(n)),
 			ActiveConnections: event.Some(float64(max(0, l.InFlight.Load()))),
 		},
@@ -61,7 +70,7 @@ func (r *Reporter) measure(l *upstream.Live, last *counted, now int64) (event.Se
 	headers := r.reporter
 	if sketch := sketchOf(l, last); sketch != nil {
 		if p95, err := sketch.GetValueAtQuantile(.95); err == nil {
-			m.Metrics.P95Latency = event.Some(p95)
+			m.Metrics.P95Latency = event.Some(round(p95, 1e3))
 		}
 		var encoded []byte
 		sketch.Encode(&encoded, false)
@@ -92,3 +101,6 @@ func sketchOf(l *upstream.Live, last *counted) *ddsketch.DDSketch {
 	}
 	return sketch
 }
+
+// round keeps messages legible: what it cuts is far below what was measured.
+func round(v, steps float64) float64 { return math.Round(v*steps) / steps }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -299,10 +300,19 @@ func getJSON(t *testing.T, url string, v any) error {
 	return json.NewDecoder(resp.Body).Decode(v)
 }
 
-// freePorts finds a base such that base+offset is free for all offsets.
+// nextPort is where freePorts goes on looking: tests run in parallel and must
+// not find the same ports before either has bound them.
+var nextPort atomic.Int64
+
+// freePorts finds a base such that base+offset is free for all offsets, below
+// the ports that the kernel gives to port 0 and to outgoing connections.
 func freePorts(t *testing.T, offsets ...int) int {
 	t.Helper()
-	for base := 20000 + os.Getpid()%5000; base < 60000; base += 101 {
+	for {
+		base := 12000 + os.Getpid()%5000 + int(nextPort.Add(1))*41
+		if base > 32000 {
+			t.Fatal("no free ports")
+		}
 		free := true
 		for _, o := range offsets {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+o))
@@ -316,6 +326,4 @@ func freePorts(t *testing.T, offsets ...int) int {
 			return base
 		}
 	}
-	t.Fatal("no free ports")
-	return 0
 }

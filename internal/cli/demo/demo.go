@@ -16,6 +16,8 @@ import (
 	"github.com/smartlb/smartlb/internal/child"
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/demo"
+	"github.com/smartlb/smartlb/report"
+	reportkafka "github.com/smartlb/smartlb/report/kafka"
 )
 
 // Commands is the noun demo.
@@ -64,8 +66,47 @@ func runService(ctx context.Context, env *cli.Env, a serviceArgs) (cli.None, err
 	}
 	s := demo.NewServer(demo.Instance{Service: a.service, ID: a.instance, Addr: a.listen, Latency: a.latency, Workers: a.workers})
 	app := s.Handler()
-	env.Log.Info("demo instance serves", "service", a.service, "instance", a.instance, "address", l.Addr().String(), "pid", os.Getpid())
+	if !a.noReport {
+		reported, stop, err := a.report(ctx, env, s, app)
+		if err != nil {
+			return cli.None{}, err
+		}
+		defer stop()
+		app = reported
+	}
+	env.Log.Info("demo instance serves", "service", a.service, "instance", a.instance, "address", l.Addr().String(), "pid", os.Getpid(), "reports", !a.noReport)
 	return cli.None{}, demo.Serve(ctx, l, s.Control(app))
+}
+
+// report wraps the application with the public report package, as a user's
+// service would.
+func (a serviceArgs) report(ctx context.Context, env *cli.Env, s *demo.Server, app http.Handler) (http.Handler, func(), error) {
+	brokers, err := cli.Brokers{List: a.brokers}.Config(env)
+	if err != nil {
+		return nil, nil, err
+	}
+	publisher, err := reportkafka.NewPublisher(reportkafka.Config{Brokers: brokers.Brokers})
+	if err != nil {
+		return nil, nil, err
+	}
+	// Many demo instances share this machine: its CPU says nothing about one of them.
+	reporter, err := report.New(report.Config{
+		ServiceID: a.service, InstanceID: a.instance, Publisher: publisher, NoUsage: true, Utilization: s.Utilization(),
+		Tags: map[string]string{"environment": "demo", "region": "local"},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); reporter.Run(ctx) }()
+	return reporter.Middleware(app), func() {
+		cancel()
+		<-done
+		closing, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = publisher.Close(closing)
+	}, nil
 }
 
 type loadArgs struct {

@@ -70,6 +70,8 @@ func Up(ctx context.Context, o UpOptions) error {
 		u.startLoad(childCtx, a)
 	}
 	u.banner(a, time.Since(began))
+	quiet := context.AfterFunc(ctx, func() { fmt.Fprintln(o.Out, "\nstopping; Ctrl-C again ends it at once") })
+	defer quiet()
 	return <-done
 }
 
@@ -230,6 +232,19 @@ func demoSwitches(f *demo.Faults) Demo {
 	}
 }
 
+// shortPath gives a path as one would type it here.
+func shortPath(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	rel, err := filepath.Rel(here, path)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return path
+	}
+	return "./" + rel
+}
+
 func (u *up) banner(a *App, took time.Duration) {
 	w := u.o.Out
 	proxyAddr := ""
@@ -257,7 +272,7 @@ func (u *up) banner(a *App, took time.Duration) {
 	for _, g := range u.fleet {
 		first, last := g.Instances[0], g.Instances[len(g.Instances)-1]
 		_, port, _ := net.SplitHostPort(last.Addr)
-		fmt.Fprintf(w, "  %-9s %s-1..%d behind %s on %s-%s\n", "demo", g.Service, len(g.Instances), g.Prefix, first.Addr, port[len(port)-4:])
+		fmt.Fprintf(w, "  %-9s %s-1..%d behind %s on %s-%s\n", "demo", g.Service, len(g.Instances), g.Prefix, first.Addr, port)
 	}
 	fmt.Fprintf(w, `
 Try, in another terminal:
@@ -269,5 +284,5 @@ Try, in another terminal:
   kcat -b %[3]s -t service-metrics -C -o -5 -e
 and look at %[4]s. Ctrl-C stops everything.
 
-`, proxyAddr, u.o.Program, brokers, console)
+`, proxyAddr, shortPath(u.o.Program), brokers, console)
 }

@@ -30,7 +30,7 @@ type Identity struct {
 // Kafka says where the log is and how it is written.
 type Kafka struct {
 	Brokers     []string      `yaml:"brokers"`     // default localhost:9092
-	Linger      time.Duration `yaml:"linger"`      // how long a record waits for company, default 20ms
+	Linger      time.Duration `yaml:"linger"`      // how long a record waits for company, default 100ms (bench/results)
 	BatchBytes  int           `yaml:"batchBytes"`  // of one produce batch before compression, default 11534336 (fits a 10 MB record)
 	Compression string        `yaml:"compression"` // none, gzip, snappy, lz4 or zstd; default zstd
 }
@@ -156,7 +156,7 @@ type HealthCheck struct {
 // Default returns the document that an empty file gives: node settings only.
 func Default() Document {
 	return Document{Node: Node{
-		Kafka: Kafka{Brokers: []string{"localhost:9092"}, Linger: 20 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
+		Kafka: Kafka{Brokers: []string{"localhost:9092"}, Linger: 100 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
 		Proxy: Proxy{ConnectTimeout: time.Second, Drain: 30 * time.Second},
 		Admin: Admin{Address: "127.0.0.1:8081"}, Console: Console{Address: "127.0.0.1:8083"},
 		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, Interval: time.Second},

@@ -198,7 +198,6 @@ type current struct {
 	Revision  string   `json:"revision"`
 	Document  string   `json:"document"`
 	Overrides []string `json:"overrides"`
-	Origin    []string `json:"origin,omitempty"`
 }
 
 type showArgs struct {

@@ -14,11 +14,11 @@ import (
 )
 
 func groups(env *cli.Env) *cobra.Command {
-	return cli.Verb[target, []ops.Group]{
+	return cli.Verb[cli.Brokers, []ops.Group]{
 		Use: "groups", Short: "List consumer groups",
 		Example: "  smartlb kafka groups",
-		Flags:   func(f *pflag.FlagSet, t *target) { t.flags(f) },
-		Run: func(ctx context.Context, env *cli.Env, t target) ([]ops.Group, error) {
+		Flags:   func(f *pflag.FlagSet, t *cli.Brokers) { t.Declare(f) },
+		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) ([]ops.Group, error) {
 			return with(ctx, env, t, ops.ListGroups)
 		},
 		Table: func(all []ops.Group) cli.Table {
@@ -35,10 +35,10 @@ func describeGroup(env *cli.Env) *cobra.Command {
 	return cli.Verb[nameArgs, ops.GroupDescription]{
 		Use: "describe-group GROUP", Short: "Describe a consumer group: members, offsets, lag",
 		Example: "  smartlb kafka describe-group my-consumer-group",
-		Flags:   func(f *pflag.FlagSet, a *nameArgs) { a.flags(f) },
+		Flags:   func(f *pflag.FlagSet, a *nameArgs) { a.Declare(f) },
 		Args:    cli.Words(nameWord, "GROUP"),
 		Run: func(ctx context.Context, env *cli.Env, a nameArgs) (ops.GroupDescription, error) {
-			return with(ctx, env, a.target, func(ctx context.Context, admin *kafka.Admin) (ops.GroupDescription, error) {
+			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (ops.GroupDescription, error) {
 				return ops.DescribeGroup(ctx, admin, a.name)
 			})
 		},
@@ -67,11 +67,11 @@ func known(n int64) string {
 }
 
 func health(env *cli.Env) *cobra.Command {
-	return cli.Verb[target, ops.Health]{
+	return cli.Verb[cli.Brokers, ops.Health]{
 		Use: "health", Short: "Tell whether Kafka answers; exit code 10 when not",
 		Example: "  smartlb kafka health || echo down",
-		Flags:   func(f *pflag.FlagSet, t *target) { t.flags(f) },
-		Run: func(ctx context.Context, env *cli.Env, t target) (ops.Health, error) {
+		Flags:   func(f *pflag.FlagSet, t *cli.Brokers) { t.Declare(f) },
+		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) (ops.Health, error) {
 			c, err := catalog()
 			if err != nil {
 				return ops.Health{}, err

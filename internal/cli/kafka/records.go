@@ -24,7 +24,7 @@ import (
 )
 
 type produceArgs struct {
-	target
+	cli.Brokers
 	topic    string
 	value    *string
 	key      string
@@ -53,7 +53,7 @@ func produce(env *cli.Env) *cobra.Command {
 		Example: `  smartlb kafka produce service-metrics '{"test": "message"}'
   smartlb kafka consume alerts 10 -o json | smartlb kafka produce alerts-copy --json`,
 		Flags: func(f *pflag.FlagSet, a *produceArgs) {
-			a.flags(f)
+			a.Declare(f)
 			f.StringVarP(&a.key, "key", "k", "", "key of the records")
 			f.StringArrayVarP(&a.headers, "header", "H", nil, "key=value, may be repeated")
 			f.BoolVar(&a.asJSON, "json", false, "lines of stdin are messages as consume -o json prints them")
@@ -71,7 +71,7 @@ func produce(env *cli.Env) *cobra.Command {
 			return errors.New("TOPIC [VALUE] is expected")
 		},
 		Complete: func(ctx context.Context, env *cli.Env, a *produceArgs, words []string) []string {
-			return completeTopics(ctx, env, a.target, words)
+			return completeTopics(ctx, env, a.Brokers, words)
 		},
 		Run: runProduce,
 		Table: func(p produced) cli.Table {
@@ -96,11 +96,11 @@ func runProduce(ctx context.Context, env *cli.Env, a produceArgs) (produced, err
 		}
 		headers = append(headers, kafka.Header{Key: key, Value: []byte(value)})
 	}
-	cfg, err := a.config(env)
+	cfg, err := a.Config(env)
 	if err != nil {
 		return out, err
 	}
-	if _, err := with(ctx, env, a.target, func(ctx context.Context, admin *kafka.Admin) (ops.Description, error) {
+	if _, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (ops.Description, error) {
 		return ops.DescribeTopic(ctx, admin, nil, a.topic) // a missing topic is said at once
 	}); err != nil {
 		return out, err
@@ -195,7 +195,7 @@ func conforms(name string, value []byte) error {
 }
 
 type consumeArgs struct {
-	target
+	cli.Brokers
 	spec ops.ConsumeSpec
 }
 
@@ -211,7 +211,7 @@ func consume(env *cli.Env) *cobra.Command {
   smartlb kafka consume alerts --from-beginning -o json
   smartlb kafka consume routing-decisions -f`,
 		Flags: func(f *pflag.FlagSet, a *consumeArgs) {
-			a.flags(f)
+			a.Declare(f)
 			f.BoolVar(&a.spec.Beginning, "from-beginning", false, "the oldest records; all of them when N is not given")
 			f.BoolVarP(&a.spec.Follow, "follow", "f", false, "go on with new records until Ctrl-C")
 		},
@@ -230,7 +230,7 @@ func consume(env *cli.Env) *cobra.Command {
 			return nil
 		},
 		Complete: func(ctx context.Context, env *cli.Env, a *consumeArgs, words []string) []string {
-			return completeTopics(ctx, env, a.target, words)
+			return completeTopics(ctx, env, a.Brokers, words)
 		},
 		Run: func(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, error) {
 			if a.spec.Limit < 0 {
@@ -239,7 +239,7 @@ func consume(env *cli.Env) *cobra.Command {
 					a.spec.Limit = 0
 				}
 			}
-			cfg, err := a.config(env)
+			cfg, err := a.Config(env)
 			if err != nil {
 				return cli.None{}, err
 			}

@@ -15,7 +15,7 @@ import (
 )
 
 type topicsArgs struct {
-	target
+	cli.Brokers
 	all bool
 }
 
@@ -24,7 +24,7 @@ func topics(env *cli.Env) *cobra.Command {
 		Use: "topics", Short: "List topics",
 		Example: "  smartlb kafka topics\n  smartlb kafka topics -o json -b localhost:9092",
 		Flags: func(f *pflag.FlagSet, a *topicsArgs) {
-			a.flags(f)
+			a.Declare(f)
 			f.BoolVar(&a.all, "all", false, "also those internal to Kafka")
 		},
 		Run: func(ctx context.Context, env *cli.Env, a topicsArgs) ([]ops.Topic, error) {
@@ -32,7 +32,7 @@ func topics(env *cli.Env) *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			return with(ctx, env, a.target, func(ctx context.Context, admin *kafka.Admin) ([]ops.Topic, error) {
+			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.Topic, error) {
 				return ops.ListTopics(ctx, admin, c, a.all)
 			})
 		},
@@ -47,12 +47,12 @@ func topics(env *cli.Env) *cobra.Command {
 }
 
 func initTopics(env *cli.Env) *cobra.Command {
-	return cli.Verb[target, ops.Ensured]{
+	return cli.Verb[cli.Brokers, ops.Ensured]{
 		Use: "init-topics", Short: "Create the topics of the catalog that do not exist",
 		Long:    "Creates the topics of deployment/kafka/topics.yaml that do not exist, and leaves the others as they are. It waits for a broker that is still starting.",
 		Example: "  smartlb kafka init-topics",
-		Flags:   func(f *pflag.FlagSet, t *target) { t.flags(f) },
-		Run: func(ctx context.Context, env *cli.Env, t target) (ops.Ensured, error) {
+		Flags:   func(f *pflag.FlagSet, t *cli.Brokers) { t.Declare(f) },
+		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) (ops.Ensured, error) {
 			c, err := catalog()
 			if err != nil {
 				return ops.Ensured{}, err
@@ -85,7 +85,7 @@ func initTopics(env *cli.Env) *cobra.Command {
 }
 
 type createArgs struct {
-	target
+	cli.Brokers
 	topic    ops.NewTopic
 	configs  []string
 	validate bool
@@ -104,7 +104,7 @@ func createTopic(env *cli.Env) *cobra.Command {
 		Use: "create-topic NAME [PARTITIONS [REPLICAS]]", Short: "Create a topic",
 		Example: "  smartlb kafka create-topic my-topic 3 1\n  smartlb kafka create-topic my-topic 3 1 -c retention.ms=3600000",
 		Flags: func(f *pflag.FlagSet, a *createArgs) {
-			a.flags(f)
+			a.Declare(f)
 			f.StringArrayVarP(&a.configs, "config", "c", nil, "key=value, may be repeated")
 			f.BoolVar(&a.validate, "validate-only", false, "ask the broker whether it would, and create nothing")
 		},
@@ -138,7 +138,7 @@ func createTopic(env *cli.Env) *cobra.Command {
 				a.topic.Configs[key] = value
 			}
 			result := created{a.topic.Name, a.topic.Partitions, a.topic.Replicas, !a.validate}
-			return with(ctx, env, a.target, func(ctx context.Context, admin *kafka.Admin) (created, error) {
+			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (created, error) {
 				return result, ops.CreateTopic(ctx, admin, a.topic, a.validate)
 			})
 		},
@@ -153,7 +153,7 @@ func createTopic(env *cli.Env) *cobra.Command {
 }
 
 type nameArgs struct {
-	target
+	cli.Brokers
 	name string
 }
 
@@ -163,17 +163,17 @@ func describeTopic(env *cli.Env) *cobra.Command {
 	return cli.Verb[nameArgs, ops.Description]{
 		Use: "describe-topic TOPIC", Short: "Describe a topic: partitions, offsets, configuration",
 		Example: "  smartlb kafka describe-topic service-metrics\n  smartlb kafka describe-topic service-metrics -o wide",
-		Flags:   func(f *pflag.FlagSet, a *nameArgs) { a.flags(f) },
+		Flags:   func(f *pflag.FlagSet, a *nameArgs) { a.Declare(f) },
 		Args:    cli.Words(nameWord, "TOPIC"),
 		Complete: func(ctx context.Context, env *cli.Env, a *nameArgs, words []string) []string {
-			return completeTopics(ctx, env, a.target, words)
+			return completeTopics(ctx, env, a.Brokers, words)
 		},
 		Run: func(ctx context.Context, env *cli.Env, a nameArgs) (ops.Description, error) {
 			c, err := catalog()
 			if err != nil {
 				return ops.Description{}, err
 			}
-			return with(ctx, env, a.target, func(ctx context.Context, admin *kafka.Admin) (ops.Description, error) {
+			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (ops.Description, error) {
 				return ops.DescribeTopic(ctx, admin, c, a.name)
 			})
 		},

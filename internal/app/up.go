@@ -82,12 +82,13 @@ type up struct {
 	running sync.WaitGroup
 }
 
-func (u *up) spawn(ctx context.Context, name string, args ...string) {
+func (u *up) spawn(ctx context.Context, name string, args ...string) *child.Child {
 	c := child.New(child.Spec{
 		Name: name, Program: u.o.Program, Args: args, Log: filepath.Join(u.logs, name+".log"),
 		Env: []string{"GOMEMLIMIT=64MiB", "GOGC=50"}, // small processes, many of them
 	}, u.o.Log)
 	u.running.Go(func() { _ = c.Run(ctx) })
+	return c
 }
 
 // brokerStart bounds how long a broker may take to answer.
@@ -105,15 +106,16 @@ func (u *up) startBroker(ctx, childCtx context.Context) error {
 			return err
 		}
 	}
-	u.spawn(childCtx, "broker", "run", "--roles", "broker", "--data", filepath.Join(u.o.DataDir, "broker"), "--with-parent",
+	c := u.spawn(childCtx, "broker", "run", "--roles", "broker", "--data", filepath.Join(u.o.DataDir, "broker"), "--with-parent",
 		"--broker-listen", u.o.BrokerListen, "--broker-internal", u.o.BrokerInside)
 	cfg := kafka.Default()
 	cfg.Brokers = []string{u.o.BrokerListen}
 	u.o.Document.Kafka.Brokers = cfg.Brokers
-	return u.await(ctx, cfg)
+	return u.await(ctx, cfg, c)
 }
 
-func (u *up) await(ctx context.Context, cfg kafka.Config) error {
+// await waits until the broker answers. One that ended by itself has said why.
+func (u *up) await(ctx context.Context, cfg kafka.Config, c *child.Child) error {
 	admin, err := kafka.NewAdmin(cfg)
 	if err != nil {
 		return err
@@ -127,6 +129,9 @@ func (u *up) await(ctx context.Context, cfg kafka.Config) error {
 		done()
 		if err == nil {
 			return nil
+		}
+		if c.Restarts() > 0 {
+			return fmt.Errorf("the embedded broker did not start%s", tailOf(filepath.Join(u.logs, "broker.log")))
 		}
 		select {
 		case <-ctx.Done():

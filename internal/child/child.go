@@ -48,6 +48,9 @@ func New(spec Spec, log *slog.Logger) *Child {
 // Pid gives the process id, 0 while none runs.
 func (c *Child) Pid() int { return int(c.pid.Load()) }
 
+// Restarts counts how often the process ended by itself.
+func (c *Child) Restarts() int { return int(c.restarts.Load()) }
+
 // stable is after how long a process that ends was not failing to start.
 const stable = 10 * time.Second
 

@@ -66,6 +66,11 @@ func New(o Options) (_ *App, err error) {
 		return nil, err
 	}
 	if o.has(RoleBroker) {
+		for _, addr := range []string{o.Broker.External, o.Broker.Internal} {
+			if err := a.guarded("broker", addr); addr != "" && err != nil {
+				return nil, err
+			}
+		}
 		if a.broker, err = broker.New(o.Broker, o.Log); err != nil {
 			return nil, portError(err, "--broker-listen")
 		}

@@ -48,6 +48,7 @@ type Options struct {
 	Version    string
 	Demo       Demo
 	Drain      time.Duration
+	Insecure   bool   // admin, console and broker may listen beyond loopback, where they have no credentials
 	ListenFlag string // how the caller names the flag of a listener's address
 	Log        *slog.Logger
 }

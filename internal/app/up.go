@@ -106,7 +106,8 @@ func (u *up) startBroker(ctx, childCtx context.Context) error {
 			return err
 		}
 	}
-	c := u.spawn(childCtx, "broker", "run", "--roles", "broker", "--data", filepath.Join(u.o.DataDir, "broker"), "--with-parent",
+	insecure := fmt.Sprintf("--insecure-listen=%v", u.o.Insecure)
+	c := u.spawn(childCtx, "broker", "run", insecure, "--roles", "broker", "--data", filepath.Join(u.o.DataDir, "broker"), "--with-parent",
 		"--broker-listen", u.o.BrokerListen, "--broker-internal", u.o.BrokerInside)
 	cfg := kafka.Default()
 	cfg.Brokers = []string{u.o.BrokerListen}

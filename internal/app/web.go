@@ -42,18 +42,33 @@ func (a *App) newWeb() error {
 }
 
 func (a *App) serve(name, address string, h http.Handler) error {
+	if err := a.guarded(name, address); err != nil {
+		return err
+	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return portError(fmt.Errorf("%s: %w", name, err), "--"+name)
 	}
-	if host, _, err := net.SplitHostPort(address); err == nil && host != "localhost" {
-		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-			a.o.Log.Warn("listening beyond loopback without credentials: whoever reaches this address may change routing", "listener", name, "address", address)
-		}
-	}
 	a.web = append(a.web, &webServer{name: name, listener: l, server: &http.Server{
 		Handler: api.Guard(h), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 	}})
+	return nil
+}
+
+// guarded refuses to listen where strangers could change routing: there are no
+// credentials yet, so loopback is the protection.
+func (a *App) guarded(name, address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || host == "localhost" {
+		return nil // a bad address fails where it is listened on
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	if !a.o.Insecure {
+		return fmt.Errorf("%s: %s can be reached from other machines and asks for no credentials: use a loopback address, or say --insecure-listen", name, address)
+	}
+	a.o.Log.Warn("listening beyond loopback without credentials: whoever reaches this address may change routing", "listener", name, "address", address)
 	return nil
 }
 

@@ -166,3 +166,17 @@ func TestOneLineProxyWithEveryPolicy(t *testing.T) {
 		t.Errorf("%d %s", code, stderr)
 	}
 }
+
+func TestNothingUnprotectedListensBeyondLoopback(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"run", "--roles", "console", "--console", "0.0.0.0:0"},
+		{"run", "--roles", "analyzer", "--admin", ":0"},
+		{"run", "--roles", "broker", "--broker-listen", ":0", "--broker-internal", ""},
+	} {
+		_, stderr, code := smartlb(t, append(args, "--data", t.TempDir())...)
+		if code != 1 || !strings.Contains(stderr, "--insecure-listen") {
+			t.Errorf("%v: %d %s", args, code, stderr)
+		}
+	}
+}

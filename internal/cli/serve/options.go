@@ -26,7 +26,7 @@ type nodeFlags struct {
 	brokerListen, brokerInside string
 	accessLog                  string
 	drain                      time.Duration
-	withParent                 bool
+	insecure, withParent       bool
 	readyFile                  string
 }
 
@@ -43,6 +43,7 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	f.StringSliceVar(&n.explainFrom, "explain-from", nil, "`CIDR,...` whose clients may ask for X-Smartlb-Decision")
 	f.StringVar(&n.accessLog, "access-log", "", "`file` for JSON lines, - for stdout")
 	f.DurationVar(&n.drain, "drain", drain, "how long a stop waits for requests")
+	f.BoolVar(&n.insecure, "insecure-listen", false, "let admin, console and broker listen beyond loopback, without credentials")
 	f.BoolVar(&n.withParent, "with-parent", false, "stop when standard input ends")
 	_ = f.MarkHidden("with-parent")
 	f.StringVar(&n.readyFile, "ready-file", "", "`file` to write pid and addresses into when the broker serves")
@@ -125,7 +126,7 @@ func (n *nodeFlags) options(env *cli.Env, d config.Document, traffic []byte) (ap
 	b.Dir = filepath.Join(n.data, "broker")
 	return app.Options{
 		Document: d, Traffic: traffic, FileName: n.file, DataDir: n.data, Kafka: true, FileOnly: n.configSource == "file",
-		Broker: b, Version: cli.ReadVersion().Version, Drain: n.drain, ListenFlag: "--listen [NAME=]ADDR", Log: env.Log,
+		Broker: b, Version: cli.ReadVersion().Version, Drain: n.drain, Insecure: n.insecure, ListenFlag: "--listen [NAME=]ADDR", Log: env.Log,
 	}, nil
 }
 

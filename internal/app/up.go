@@ -14,7 +14,9 @@ import (
 
 	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/child"
+	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/demo"
+	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
@@ -48,6 +50,9 @@ func Up(ctx context.Context, o UpOptions) error {
 		return err
 	}
 	if o.WithDemo {
+		if err := u.claimLog(ctx); err != nil {
+			return err
+		}
 		if err := u.startInstances(childCtx); err != nil {
 			return err
 		}
@@ -159,6 +164,37 @@ func free(addr, flag string) error {
 		return portError(err, flag)
 	}
 	return l.Close()
+}
+
+// claimLog makes the demo's configuration the current one: an empty log is
+// seeded by the node, an older demo's is replaced, anybody else's is refused,
+// because the demo would take over routes that are not its own.
+func (u *up) claimLog(ctx context.Context) error {
+	cfg := kafka.Default()
+	cfg.Brokers = u.o.Document.Kafka.Brokers
+	ask, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if u.o.KafkaGiven { // the topics may not exist yet, and the broker may not be there: both are fine
+		if a, err := kafka.NewAdmin(cfg); err == nil {
+			known, err := a.Describe(ask, event.TopicConfigUpdates)
+			a.Close()
+			if err != nil || len(known.Topics) == 0 {
+				return nil
+			}
+		}
+	}
+	state, err := control.Load(ask, cfg, u.o.Log)
+	switch {
+	case err != nil:
+		return err
+	case state.Document == "" || state.Document == string(u.o.Traffic):
+		return nil
+	case !demo.IsTraffic([]byte(state.Document)):
+		return fmt.Errorf("config-updates at %s holds revision %s, which is not the demo's: leave out --demo, or give the demo another Kafka",
+			strings.Join(cfg.Brokers, ","), state.Revision)
+	}
+	_, err = control.Publish(ask, cfg, control.Change{Document: u.o.Traffic, Base: state.Revision, Author: "demo", Comment: "the demo with other addresses"}, u.o.Log)
+	return err
 }
 
 func (u *up) startInstances(ctx context.Context) error {

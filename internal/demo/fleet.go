@@ -45,10 +45,16 @@ func group(service, prefix string, port int, rate float64, latencies ...int) Gro
 	return g
 }
 
+// mark is the first line of every Traffic document of a demo.
+const mark = "# The demo's traffic, written by smartlb up --demo.\n"
+
+// IsTraffic says whether a document was written by Traffic.
+func IsTraffic(document []byte) bool { return strings.HasPrefix(string(document), mark) }
+
 // Traffic writes the Traffic document of a fleet.
 func Traffic(fleet []Group, listen string) []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# The demo's traffic, written by smartlb up --demo.\nlisteners:\n  - {name: web, address: %q}\nroutes:\n", listen)
+	fmt.Fprintf(&b, mark+"listeners:\n  - {name: web, address: %q}\nroutes:\n", listen)
 	for _, g := range fleet {
 		fmt.Fprintf(&b, "  - {name: %s, path: {prefix: %s}, service: %s, timeout: 15s}\n", strings.TrimPrefix(g.Prefix, "/"), g.Prefix, g.Service)
 	}

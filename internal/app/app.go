@@ -39,6 +39,7 @@ type App struct {
 
 	ready   chan struct{}
 	stopped chan struct{}
+	topical chan struct{}
 	once    sync.Once
 	drainMu sync.Mutex
 	drains  bool
@@ -50,7 +51,7 @@ func New(o Options) (_ *App, err error) {
 	if err := CheckRoles(o.Roles); err != nil {
 		return nil, err
 	}
-	a := &App{o: o, started: time.Now(), ready: make(chan struct{}), stopped: make(chan struct{})}
+	a := &App{o: o, started: time.Now(), ready: make(chan struct{}), stopped: make(chan struct{}), topical: make(chan struct{})}
 	a.now = func() int64 { return int64(time.Since(a.started)) + int64(time.Second) }
 	defer func() {
 		if err != nil {
@@ -154,6 +155,10 @@ func (a *App) Node() string { return a.node }
 // Ready is closed when the listeners serve and, with the role broker, the
 // broker answers.
 func (a *App) Ready() <-chan struct{} { return a.ready }
+
+// TopicsReady is closed when this process has seen to it that the catalog's
+// topics exist; never in a process that does not.
+func (a *App) TopicsReady() <-chan struct{} { return a.topical }
 
 // Stopped is closed when Run has returned or is about to.
 func (a *App) Stopped() <-chan struct{} { return a.stopped }

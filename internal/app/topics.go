@@ -21,6 +21,7 @@ func (a *App) ensureTopics(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
+	close(a.topical)
 	for _, m := range done.Missing {
 		a.o.Log.Warn("support topic missing: its function is off", "topic", m.Topic, "reason", m.Reason)
 	}

@@ -33,7 +33,7 @@ func (p Policy) Delay(attempt int, unit float64) time.Duration {
 		}
 	}
 	d = min(d, ceiling)
-	return time.Duration(d/2 + unit*d/2)
+	return max(1, time.Duration(d/2+unit*d/2)) // never 0: a loop that waits nothing spins
 }
 
 // Wait sleeps for Delay(attempt) with process randomness and reports false

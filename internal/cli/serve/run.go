@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,7 +80,16 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 // writeReady tells whoever started this process that its broker serves, or its
 // console where it has no broker.
 func (a runArgs) writeReady(ctx context.Context, one *app.App) error {
-	if a.readyFile == "" || ctx.Err() != nil {
+	if a.readyFile == "" {
+		return nil
+	}
+	if slices.Contains(a.roles, app.RoleBroker) { // ready means: with the catalog's topics
+		select {
+		case <-one.TopicsReady():
+		case <-one.Stopped():
+		}
+	}
+	if ctx.Err() != nil {
 		return nil
 	}
 	return stack.WriteReady(a.readyFile, stack.Readiness{PID: os.Getpid(), Address: cmp.Or(one.Addr("broker"), one.Addr("console")), Internal: one.Addr("broker-internal")})

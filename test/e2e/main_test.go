@@ -50,8 +50,8 @@ type process struct {
 	up   chan struct{}
 }
 
-// cleanEnv is the environment of all processes: no broker of this machine, and
-// a stack folder of its own.
+// cleanEnv is the environment of all processes: the three variables that users
+// export, which name no broker of a test, and a stack folder of its own.
 func cleanEnv(t *testing.T) []string {
 	var env []string
 	for _, e := range os.Environ() {
@@ -59,7 +59,8 @@ func cleanEnv(t *testing.T) []string {
 			env = append(env, e)
 		}
 	}
-	return append(env, "SMARTLB_STATE_DIR="+t.TempDir())
+	return append(env, "SMARTLB_STATE_DIR="+t.TempDir(),
+		"KAFKA_BROKER=localhost:9092", "KAFKA_INTERNAL_BROKER=kafka:29092", "ZOOKEEPER_HOST=localhost:2181")
 }
 
 // start runs the binary and, with wait, returns when it says that it is ready.

@@ -49,11 +49,15 @@ func firstLine(program string, args ...string) string {
 	return strings.TrimSpace(line)
 }
 
-// Write puts page and raw figures into dir, and the page on stdout. Fields that
-// are not figures would be refused by encoding/json; keep them out of raw.
+// Write puts page and raw figures into dir, and the page on stdout.
 func (r *Report) Write(dir string, raw any) error {
-	base := filepath.Join(dir, time.Now().UTC().Format("2006-01-02")+"-"+r.Name)
 	fmt.Print(r.Body.String())
+	return r.WriteQuiet(dir, raw)
+}
+
+// WriteQuiet puts page and raw figures into dir.
+func (r *Report) WriteQuiet(dir string, raw any) error {
+	base := filepath.Join(dir, time.Now().UTC().Format("2006-01-02")+"-"+r.Name)
 	figures, err := json.MarshalIndent(raw, "", " ")
 	if err != nil {
 		return fmt.Errorf("raw figures: %w", err)

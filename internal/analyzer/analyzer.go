@@ -23,7 +23,8 @@ const (
 	flushTimeout = 5 * time.Second                   // well below the group's session timeout
 	rekeyWait    = 15 * time.Second                  // for a topic that somebody may be about to create
 	patience     = 5 * time.Second                   // for records that a replay still waits for, and for the alerts topic
-	closeTimeout = 5 * time.Second
+	leaveTimeout = 2 * time.Second                   // for the last delivery and commit of partitions that are taken: what they miss is read again
+	closeTimeout = 2 * time.Second
 )
 
 // Config says where and how to analyze. Start from Default.

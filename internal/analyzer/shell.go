@@ -181,7 +181,9 @@ func (s *shell) take(p, count int32, positions map[string]kafka.Position, fresh 
 func (s *shell) Revoked(ctx context.Context, partitions []kafka.TopicPartition, lost bool) {
 	s.a.log.Debug("analyzer gives partitions back", "count", len(partitions), "lost", lost)
 	if !lost {
-		s.tell(ctx, s.a.cfg.Now())
+		soon, cancel := context.WithTimeout(ctx, leaveTimeout)
+		s.tell(soon, s.a.cfg.Now())
+		cancel()
 	}
 	for _, tp := range partitions {
 		if o := s.owned[tp.Partition]; o != nil {

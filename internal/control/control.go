@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -50,13 +51,16 @@ type Status struct {
 
 // Control follows the log for one node.
 type Control struct {
-	cfg  Config
-	mu   sync.Mutex
-	log  State
-	good *lastGood
-	st   Status
-	tail *kafka.Tail
-	lost bool
+	cfg    Config
+	mu     sync.Mutex
+	log    State
+	good   *lastGood // what the log was when this node last agreed with it; nil before the first time
+	seen   bool      // the log holds the revision of good
+	caught bool      // the log was read to its end once
+	tried  string    // the log's revision that was last taken over or refused
+	st     Status
+	tail   *kafka.Tail
+	lost   bool
 }
 
 // New reads the last good configuration; it neither dials nor applies.
@@ -64,9 +68,6 @@ func New(cfg Config) (*Control, error) {
 	good, err := loadLastGood(cfg.Dir)
 	if err != nil {
 		return nil, err
-	}
-	if cfg.FileOnly && good != nil {
-		good.Revision, good.Document = "", ""
 	}
 	return &Control{cfg: cfg, good: good, st: Status{State: event.ConfigNone}}, nil
 }
@@ -77,12 +78,10 @@ func New(cfg Config) (*Control, error) {
 func (c *Control) Start() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if g := c.good; g != nil && g.Document != "" {
-		if err := c.take(g.Document, g.Revision); err != nil {
-			c.cfg.Log.Error("last good configuration refused", "revision", g.Revision, "error", err)
-		} else {
-			c.st.State, c.st.Revision, c.st.Overrides = event.ConfigLKG, g.Revision, g.Overrides
-			c.cfg.Override(g.Overrides)
+	if g := c.good; g != nil {
+		c.st.Overrides = g.Overrides
+		c.cfg.Override(g.Overrides)
+		if c.takeLastGood(g) {
 			return nil
 		}
 	}
@@ -96,6 +95,18 @@ func (c *Control) Start() error {
 	return nil
 }
 
+func (c *Control) takeLastGood(g *lastGood) bool {
+	if g.Document == "" || c.cfg.FileOnly {
+		return false
+	}
+	if err := c.take(g.Document, g.Revision); err != nil {
+		c.cfg.Log.Error("last good configuration refused", "revision", g.Revision, "error", err)
+		return false
+	}
+	c.st.State, c.st.Revision = event.ConfigLKG, g.Revision
+	return true
+}
+
 // Run follows the log until ctx ends.
 func (c *Control) Run(ctx context.Context) error {
 	tc := kafka.TailConfig{
@@ -104,7 +115,7 @@ func (c *Control) Run(ctx context.Context) error {
 		OnReset: func(string, kafka.ResetReason) { c.forget() },
 	}
 	caughtUp := make(chan struct{}, 1)
-	tc.OnCaughtUp = func() { caughtUp <- struct{}{} }
+	tc.OnCaughtUp = func() { c.catchUp(); caughtUp <- struct{}{} }
 	tail, err := kafka.NewTail(c.cfg.Kafka, tc, c.cfg.Log)
 	if err != nil {
 		return err
@@ -125,65 +136,100 @@ func (c *Control) Run(ctx context.Context) error {
 	return tail.Run(ctx, c.handle)
 }
 
-// handle folds a batch and takes over what is current at its end: on start the
-// revisions in between never serve.
+// handle folds a batch and, once the log was read to its end, takes over what
+// is current: on start the revisions in between never serve.
 func (c *Control) handle(batch []kafka.Record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	changed, author, adopted := false, "", false
-	before := c.log.Revision
 	for _, r := range batch {
 		if c.log.Fold(r.Offset, r.Value) {
-			changed = true
-			author = c.log.History[len(c.log.History)-1].Author
-			if u, err := event.DecodeConfigUpdate(r.Value); err == nil && u.Adopt {
-				adopted = true
-			}
+			c.folded(r)
 		}
 	}
-	if adopted { // this log is the truth from now on
-		c.lost, c.good = false, nil
-	}
-	if !c.lost && c.logIsOurs() {
-		c.st.Overrides = c.log.Overrides
-		c.cfg.Override(c.log.Overrides)
-		if changed && !c.cfg.FileOnly {
-			c.follow(before, author)
-		}
-		c.keep()
-	} else if !c.lost {
-		c.lose("the log is not the one this node knows")
+	if c.caught {
+		c.settle()
 	}
 }
 
-// logIsOurs says whether the log that was read holds what the last good
-// configuration came from.
-func (c *Control) logIsOurs() bool {
+// folded looks at a record that became current. One that adopts the log makes
+// it this node's truth, unless the node knew it before the log was lost.
+func (c *Control) folded(r kafka.Record) {
 	g := c.good
-	if g == nil || g.TopicID == "" {
-		return true
+	if g == nil {
+		return
 	}
+	c.seen = c.seen || c.log.Revision == g.Revision
+	if u, err := event.DecodeConfigUpdate(r.Value); err == nil && u.Adopt && (r.Offset >= g.NextOffset || !c.sameTopic()) {
+		c.good, c.seen = nil, false
+	}
+}
+
+// catchUp is called when the log was read to its end for the first time.
+func (c *Control) catchUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.caught = true
+	c.settle()
+}
+
+// settle makes the node follow the log, if it is the log that it knows.
+func (c *Control) settle() {
+	if why := c.strange(); why != "" {
+		c.lose(why)
+		return
+	}
+	c.lost = false
+	c.st.Overrides = c.log.Overrides
+	c.cfg.Override(c.log.Overrides)
+	if !c.cfg.FileOnly && c.log.Revision != "" && c.log.Revision != c.tried {
+		c.follow()
+	}
+	c.keep()
+}
+
+// strange says why the log is not the one that the last good configuration
+// came from; empty where it is, or where there is none to compare with.
+func (c *Control) strange() string {
+	g := c.good
+	switch {
+	case g == nil || g.NextOffset == 0:
+		return ""
+	case !c.sameTopic():
+		return "the topic is another one"
+	case c.log.NextOffset == 0:
+		return "it is empty"
+	case c.log.NextOffset < g.NextOffset:
+		return fmt.Sprintf("it ends at offset %d, and was read to %d before", c.log.NextOffset, g.NextOffset)
+	case g.Revision != "" && !c.seen:
+		return fmt.Sprintf("it does not hold revision %s", g.Revision)
+	}
+	return ""
+}
+
+func (c *Control) sameTopic() bool {
 	id := c.tail.TopicIDs()[event.TopicConfigUpdates]
-	return id == "" || id == g.TopicID
+	return id == "" || c.good.TopicID == "" || id == c.good.TopicID
 }
 
 // follow takes over the log's current revision.
-func (c *Control) follow(before, author string) {
-	revision := c.log.Revision
-	if revision == c.st.Revision && c.st.State == event.ConfigLKG {
+func (c *Control) follow() {
+	revision, before := c.log.Revision, c.st.Revision
+	c.tried = revision
+	if revision == before && c.st.State == event.ConfigLKG {
 		c.st.State = event.ConfigApplied // what the disk held is what the log says
 		return
 	}
+	current, _ := c.log.Find(revision)
 	err := c.take(c.log.Document, revision)
 	if err != nil {
 		c.st.State, c.st.RefusedRevision, c.st.Errors = event.ConfigRefused, revision, []string{err.Error()}
 		c.cfg.Log.Error("configuration refused, the old one stays", "revision", revision, "serving", c.st.Revision, "error", err)
 	} else {
-		c.st = Status{State: event.ConfigApplied, Revision: revision, Overrides: c.st.Overrides, LostLog: c.st.LostLog && c.lost}
-		c.cfg.Log.Info("configuration applied", "revision", revision, "author", author)
+		c.st = Status{State: event.ConfigApplied, Revision: revision, Overrides: c.st.Overrides}
+		c.cfg.Log.Info("configuration applied", "revision", revision, "author", current.Author)
 	}
 	if c.cfg.Changed != nil {
-		c.cfg.Changed(Outcome{Revision: revision, Previous: before, Author: author, Err: err})
+		c.cfg.Changed(Outcome{Revision: revision, Previous: before, Author: current.Author, Err: err})
 	}
 }
 
@@ -195,43 +241,44 @@ func (c *Control) take(document, revision string) error {
 	return c.cfg.Apply(t, revision)
 }
 
-// keep writes the last good configuration.
+// keep writes the last good configuration: what is served, if it came from the
+// log, else what came from it before; and how far the log goes.
 func (c *Control) keep() {
-	if c.st.State != event.ConfigApplied && c.st.State != event.ConfigLKG {
+	if c.log.NextOffset == 0 {
 		return
 	}
 	g := lastGood{
-		ClusterID: c.tail.ClusterID(), TopicID: c.tail.TopicIDs()[event.TopicConfigUpdates], NextOffset: c.log.NextOffset,
-		Revision: c.st.Revision, Document: c.log.Document, Overrides: c.log.Overrides,
+		ClusterID: c.tail.ClusterID(), TopicID: c.tail.TopicIDs()[event.TopicConfigUpdates],
+		NextOffset: c.log.NextOffset, Overrides: c.log.Overrides,
 	}
-	if c.st.Revision != c.log.Revision {
-		if c.good == nil {
-			return
-		}
+	if c.st.Revision == c.log.Revision {
+		g.Revision, g.Document = c.log.Revision, c.log.Document
+	} else if c.good != nil {
 		g.Revision, g.Document = c.good.Revision, c.good.Document
 	}
+	c.good, c.seen = &g, true
 	if err := g.save(c.cfg.Dir); err != nil {
 		c.cfg.Log.Error("last good configuration not saved", "error", err)
-		return
 	}
-	c.good = &g
 }
 
 // forget starts the fold again after the topic was recreated or came back
-// shorter; what is served stays until somebody adopts the new log.
+// shorter; what is served stays until somebody adopts the new log, or the one
+// that is known comes back.
 func (c *Control) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	had := c.log.NextOffset > 0 || (c.good != nil && c.good.NextOffset > 0)
-	c.log = State{}
-	if had {
-		c.lose("the topic was recreated or lost records")
+	c.log, c.seen = State{}, false
+	if why := c.strange(); why != "" {
+		c.lose(why)
 	}
 }
 
 func (c *Control) lose(why string) {
+	if c.lost {
+		return
+	}
 	c.lost = true
-	c.st.LostLog = true
 	c.cfg.Log.Error("config-updates is not the log this node followed: it keeps its last good configuration until `smartlb config apply --adopt`",
 		"reason", why, "revision", c.st.Revision)
 }
@@ -241,15 +288,11 @@ func (c *Control) lose(why string) {
 func (c *Control) seed(ctx context.Context) {
 	c.mu.Lock()
 	empty := c.log.NextOffset == 0
-	known := c.good != nil && c.good.NextOffset > 0
-	if empty && known && !c.lost {
-		c.lose("it is empty")
-	}
 	if !empty && len(c.cfg.File) > 0 && !c.cfg.FileOnly && c.log.Document != string(c.cfg.File) {
 		c.cfg.Log.Warn("the log's configuration differs from the file's and wins; compare with `smartlb config diff`, publish the file with `smartlb config apply`",
 			"file", c.cfg.FileName, "revision", c.log.Revision)
 	}
-	first := empty && !known && !c.lost && len(c.cfg.File) > 0 && !c.cfg.FileOnly
+	first := empty && !c.lost && len(c.cfg.File) > 0 && !c.cfg.FileOnly
 	c.mu.Unlock()
 	if !first {
 		return

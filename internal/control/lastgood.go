@@ -40,14 +40,14 @@ func loadLastGood(dir string) (*lastGood, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("last good configuration: %w", err)
 	}
 	var g lastGood
 	if err := json.Unmarshal(b, &g); err != nil {
-		return nil, fmt.Errorf("%s: %w", lastGoodPath(dir), err)
+		return nil, fmt.Errorf("last good configuration %s is damaged: %w (move it away, and the node starts from its file or from Kafka)", lastGoodPath(dir), err)
 	}
 	if g.Format > lastGoodFormat {
-		return nil, fmt.Errorf("%s was written by a newer smartlb (format %d, this one reads %d)", lastGoodPath(dir), g.Format, lastGoodFormat)
+		return nil, fmt.Errorf("%s was written by a newer smartlb (format %d, this one reads %d): run that one, or move the file away", lastGoodPath(dir), g.Format, lastGoodFormat)
 	}
 	return &g, nil
 }

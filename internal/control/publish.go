@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -56,6 +57,9 @@ func Load(ctx context.Context, cfg kafka.Config, log *slog.Logger) (State, error
 func Publish(ctx context.Context, cfg kafka.Config, c Change, log *slog.Logger) (string, error) {
 	if _, err := config.ParseTraffic(c.Document); err != nil {
 		return "", err
+	}
+	if len(bytes.TrimSpace(c.Document)) == 0 {
+		return "", errors.New("the document is empty: it would leave nothing to serve")
 	}
 	sum := sha256.Sum256(c.Document)
 	u := event.ConfigUpdate{

@@ -2,7 +2,9 @@ package control
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -51,7 +53,7 @@ const maxHistory = 1000
 // Fold applies one record. It returns true where the current revision changed.
 func (s *State) Fold(offset int64, value []byte) bool {
 	s.NextOffset = offset + 1
-	u, err := event.DecodeConfigUpdate(value)
+	u, err := read(value)
 	if err != nil {
 		s.remember(Entry{Offset: offset, Result: resultUnreadable, Summary: err.Error()})
 		return false
@@ -80,6 +82,32 @@ func (s *State) Fold(offset int64, value []byte) bool {
 	e.Result = ResultCurrent
 	s.remember(e)
 	return true
+}
+
+// maxWeight is the largest weight that an override may set.
+const maxWeight = 1000
+
+// read decodes a message and refuses what no writer of this program would have
+// sent: it comes from elsewhere or is damaged, and would empty the
+// configuration or break the arithmetic of a pool.
+func read(value []byte) (event.ConfigUpdate, error) {
+	u, err := event.DecodeConfigUpdate(value)
+	if err != nil {
+		return u, err
+	}
+	if u.Kind == event.KindOverride {
+		if w := u.Override.Weight.Or(0); u.Override.Action == event.ActionWeight && (w < 0 || w > maxWeight) {
+			return u, fmt.Errorf("override.weight: %v is not between 0 and %d", w, maxWeight)
+		}
+		return u, nil
+	}
+	switch sum := sha256.Sum256([]byte(u.Document)); {
+	case strings.TrimSpace(u.Document) == "":
+		return u, errors.New("document: a revision without a document would leave nothing to serve")
+	case u.SHA256 != hex.EncodeToString(sum[:]):
+		return u, errors.New("sha256: not that of the document")
+	}
+	return u, nil
 }
 
 func (s *State) remember(e Entry) {

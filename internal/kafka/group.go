@@ -77,6 +77,10 @@ type Group struct {
 // seconds is a compromise between a long gap and rebalances by hiccup.
 const sessionTimeout = 10 * time.Second
 
+// leaveTimeout bounds the request that leaves the group: a stop does not wait
+// for a broker that is away.
+const leaveTimeout = 3 * time.Second
+
 // NewGroup checks the configurations; it does not dial.
 func NewGroup(cfg Config, gc GroupConfig, log *slog.Logger) (*Group, error) {
 	if err := cfg.Validate(); err != nil {
@@ -135,10 +139,12 @@ func (g *Group) session(ctx context.Context, h GroupHandler) (progressed bool, e
 	g.client = client
 	g.mu.Unlock()
 	defer func() {
-		g.mu.Lock()
-		g.client = nil
-		g.mu.Unlock()
-		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.DialTimeout)
+		defer func() { // after the last Revoked, which still may commit
+			g.mu.Lock()
+			g.client = nil
+			g.mu.Unlock()
+		}()
+		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 		defer cancel()
 		client.AllowRebalance()
 		_ = client.LeaveGroupContext(leave) // the session timeout does it otherwise

@@ -187,3 +187,75 @@ func TestGroupResumesWhenTheBrokerComesBackWithoutItsData(t *testing.T) {
 	mustSend(t, p, "in", "after")
 	m.await(t, "the record of the new log", func(m *member) bool { return len(m.values) == 2 && m.values[1] == "after" })
 }
+
+// leaver commits what it has when its partitions are taken.
+type leaver struct {
+	group *kafka.Group
+	ready chan struct{}
+	err   error
+	calls int
+}
+
+func (l *leaver) Assigned(context.Context, map[kafka.TopicPartition]kafka.Position) (map[kafka.TopicPartition]int64, error) {
+	close(l.ready)
+	return nil, nil
+}
+
+func (l *leaver) Batch(context.Context, []kafka.Record) {}
+
+func (l *leaver) Revoked(ctx context.Context, parts []kafka.TopicPartition, lost bool) {
+	commits := map[kafka.TopicPartition]kafka.Commit{}
+	for _, tp := range parts {
+		commits[tp] = kafka.Commit{Offset: 3, Metadata: "the end"}
+	}
+	l.calls++
+	l.err = l.group.Commit(ctx, commits)
+}
+
+// The client was put away before the group was left, so that the last commit
+// of every clean stop failed and the next member read again what was done.
+func TestAMemberThatStopsCommitsOnItsWayOut(t *testing.T) {
+	c := kafkatest.New(t, "in:1")
+	p := producer(t, config(c))
+	for i := range 5 {
+		mustSend(t, p, "in", fmt.Sprint(i))
+	}
+	g, err := kafka.NewGroup(config(c), kafka.GroupConfig{ID: "g", Topics: []string{"in"}, Idle: 50 * time.Millisecond}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &leaver{group: g, ready: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx, l) }()
+	<-l.ready
+	time.Sleep(200 * time.Millisecond) // in the midst of its work
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if l.calls != 1 || l.err != nil {
+		t.Fatalf("%d calls, commit on the way out: %v", l.calls, l.err)
+	}
+	next := &positioned{got: make(chan kafka.Position, 1)}
+	ctx, cancel = context.WithCancel(context.Background())
+	go func() { done <- g.Run(ctx, next) }()
+	if at := <-next.got; at.Committed != 3 || at.Metadata != "the end" {
+		t.Errorf("the next member starts with %+v", at)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+type positioned struct{ got chan kafka.Position }
+
+func (p *positioned) Assigned(_ context.Context, parts map[kafka.TopicPartition]kafka.Position) (map[kafka.TopicPartition]int64, error) {
+	for _, at := range parts {
+		p.got <- at
+	}
+	return nil, nil
+}
+func (p *positioned) Batch(context.Context, []kafka.Record)                 {}
+func (p *positioned) Revoked(context.Context, []kafka.TopicPartition, bool) {}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -458,5 +459,72 @@ func TestConfigReportsEveryMistake(t *testing.T) {
 	}
 	if err := kafka.Default().Validate(); err != nil {
 		t.Errorf("the default is invalid: %v", err)
+	}
+}
+
+// The library looks at a record's context only between its attempts. A stop
+// waited for it, longer than a supervisor does.
+func TestSendSyncEndsWithItsContext(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for name, prepare := range map[string]func(c *kafkatest.Cluster, cfg *kafka.Config){
+		"the broker died": func(c *kafkatest.Cluster, _ *kafka.Config) { c.Stop() },
+		"the topic is gone": func(c *kafkatest.Cluster, _ *kafka.Config) {
+			c.Stop()
+			c.Wipe()
+			c.Start("other")
+		},
+		"the broker takes connections and says nothing": func(_ *kafkatest.Cluster, cfg *kafka.Config) {
+			cfg.Brokers = []string{silent.Addr().String()}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := kafkatest.New(t, "a")
+			cfg := config(c)
+			cfg.RequestTimeout, cfg.DeliveryTimeout = 15*time.Second, 30*time.Second
+			warm := name != "the broker takes connections and says nothing"
+			if !warm {
+				prepare(c, &cfg)
+			}
+			p, err := kafka.NewProducer(cfg, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if warm {
+				mustSend(t, p, "a", "first")
+				prepare(c, &cfg)
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan error, 1)
+			go func() {
+				_, err := p.SendSync(ctx, kafka.Record{Topic: "a", Value: []byte("second")})
+				done <- err
+			}()
+			time.Sleep(100 * time.Millisecond)
+			cancel()
+			select {
+			case err := <-done:
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("ended with %v", err)
+				}
+			case <-time.After(5 * time.Second):
+				t.Error("it waits on")
+				<-done
+			}
+			closing, stop := context.WithTimeout(context.Background(), time.Millisecond)
+			defer stop()
+			_ = p.Close(closing)
+			s := p.Stats().Topics["a"]
+			var dropped uint64
+			for _, n := range s.Dropped {
+				dropped += n
+			}
+			if s.Sent != s.Delivered+dropped || dropped != 1 {
+				t.Errorf("%+v: sent is not delivered and dropped", s)
+			}
+		})
 	}
 }

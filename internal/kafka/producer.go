@@ -155,7 +155,10 @@ func (p *Producer) SendSync(ctx context.Context, r Record) (Record, error) {
 			t.drop(ReasonClosed)
 			return r, fmt.Errorf("produce to %s: %w", r.Topic, ErrClosed)
 		}
-		sent, err := client.ProduceSync(ctx, toKgo(r)).First()
+		sent, err := p.produce(ctx, client, t, r)
+		if errors.Is(err, errAbandoned) {
+			return r, fmt.Errorf("produce to %s: %w", r.Topic, context.Cause(ctx)) // counted when the library lets go of it
+		}
 		retry := attempt == 0 && ctx.Err() == nil && (isGone(err) || errors.Is(err, kgo.ErrClientClosed))
 		if retry && errors.Is(err, kerr.UnknownTopicID) {
 			p.markStale()
@@ -173,6 +176,36 @@ func (p *Producer) SendSync(ctx context.Context, r Record) (Record, error) {
 		r.Partition, r.Offset, r.Timestamp = sent.Partition, sent.Offset, sent.Timestamp
 		return r, nil
 	}
+}
+
+// errAbandoned is what produce returns for a record that is still the library's.
+var errAbandoned = errors.New("abandoned")
+
+// produce sends one record and waits for its end, but not longer than ctx
+// lasts: the library looks at a record's context only between attempts, so a
+// broker that is away or slow would hold the caller for many seconds more. A
+// record that is left to it may still be delivered, and is settled then.
+func (p *Producer) produce(ctx context.Context, client *kgo.Client, t *topicCount, r Record) (sent *kgo.Record, err error) {
+	done := make(chan struct{})
+	var decided atomic.Bool // by whoever is first: the end of the record, or of ctx
+	client.Produce(ctx, toKgo(r), func(record *kgo.Record, failed error) {
+		if !decided.CompareAndSwap(false, true) {
+			p.settle(t, failed)
+			return
+		}
+		sent, err = record, failed
+		close(done)
+	})
+	select {
+	case <-done:
+		return sent, err
+	case <-ctx.Done():
+	}
+	if decided.CompareAndSwap(false, true) {
+		return nil, errAbandoned
+	}
+	<-done
+	return sent, err
 }
 
 // settle counts how a record ended.

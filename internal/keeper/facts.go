@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"maps"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
@@ -20,8 +21,9 @@ const (
 // report is the last health-status of one sender about one instance.
 type report struct {
 	status   string
-	at       int64 // process clock
-	interval int64 // ns between the last two, 0 after a single one
+	at       int64     // process clock
+	said     time.Time // by the sender's clock
+	interval int64     // ns between the last two of one status, 0 while unknown
 }
 
 func (r *report) holds(now int64) bool {
@@ -29,6 +31,16 @@ func (r *report) holds(now int64) bool {
 		return now-r.at <= int64(reportAlone)
 	}
 	return now-r.at <= reportPeriods*min(max(r.interval, int64(reportMin)), int64(reportMax))
+}
+
+// again observes the sender's interval. A change of status comes at any time
+// and tells nothing about it. Messages that were read in one go arrive
+// together, so the sender's own clock counts where it says more.
+func (r *report) again(h event.HealthStatus, now int64) {
+	if r.status != h.Status {
+		return
+	}
+	r.interval = max(now-r.at, int64(h.Timestamp.Sub(r.said)), 1)
 }
 
 // score is the newest health-score of an instance and when its facts were made.
@@ -133,9 +145,9 @@ func (k *Keeper) ObserveStatus(h event.HealthStatus, reporter string) {
 		r = &report{}
 		k.reports[key][reporter] = r
 	} else {
-		r.interval = max(now-r.at, 1)
+		r.again(h, now)
 	}
-	r.at = now
+	r.at, r.said = now, h.Timestamp
 	if r.status != h.Status {
 		r.status = h.Status
 		k.Wake()
@@ -175,41 +187,32 @@ func (k *Keeper) ObserveScore(h event.HealthScore) {
 	k.scores[key] = score{HealthScore: h, asOf: max(1, k.cfg.Now()-int64(delay))}
 }
 
-// Override applies an operator's change to an instance. Overrides hold until
-// they are taken back, also for instances that do not exist yet.
-func (k *Keeper) Override(o event.Override) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	key := member{o.ServiceID, o.InstanceID}
-	current := k.overrides[key]
-	switch o.Action {
-	case event.ActionDrain:
-		current.draining = true
-	case event.ActionUndrain:
-		current.draining = false
-	case event.ActionWeight:
-		current.weight = o.Weight.Or(0)
-	}
-	k.overrides[key] = current
-	if current == (override{}) {
-		delete(k.overrides, key)
-	}
-	if s := k.services[o.ServiceID]; s != nil {
-		k.reweigh(s)
-		k.rebuild(s, k.cfg.Now())
-	}
-}
-
-// SetOverrides replaces all overrides, after the whole log was read again.
+// SetOverrides replaces the operators' overrides as a whole. They hold until
+// they are taken back, also for instances that do not exist yet. Between two
+// sets no pool is built: an instance that drains in both never takes a request.
 func (k *Keeper) SetOverrides(all []event.Override) {
-	k.mu.Lock()
-	k.overrides = map[member]override{}
-	k.mu.Unlock()
+	next := map[member]override{}
 	for _, o := range all {
-		k.Override(o)
+		key := member{o.ServiceID, o.InstanceID}
+		current := next[key]
+		switch o.Action {
+		case event.ActionDrain:
+			current.draining = true
+		case event.ActionUndrain:
+			current.draining = false
+		case event.ActionWeight:
+			current.weight = o.Weight.Or(0)
+		}
+		if next[key] = current; current == (override{}) {
+			delete(next, key)
+		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if maps.Equal(k.overrides, next) {
+		return
+	}
+	k.overrides = next
 	for _, s := range k.services {
 		k.reweigh(s)
 	}

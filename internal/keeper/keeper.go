@@ -114,6 +114,10 @@ func (k *Keeper) Apply(services []config.Service) (retire func()) {
 			delete(k.services, id)
 		}
 	}
+	for _, l := range gone { // what was heard of them is not believed of their successors
+		delete(k.reports, member{l.Service, l.Instance})
+		delete(k.scores, member{l.Service, l.Instance})
+	}
 	k.rebuildAll(k.cfg.Now())
 	return func() {
 		for _, l := range gone {

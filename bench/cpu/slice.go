@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/smartlb/smartlb/bench/rig"
+)
+
+// slice is one short measurement of one contender.
+type slice struct {
+	Contender string
+	C         int     // connections
+	Requests  int64   // answered with 2xx
+	Rate      float64 // per second
+	MicrosCPU float64 // of the proxy, per request
+	Switches  float64 // context switches of the proxy, per request
+	Foreign   float64 // share of the machine that others used meanwhile
+}
+
+var (
+	completed = regexp.MustCompile(`(\d+) requests in`)
+	badStatus = regexp.MustCompile(`Non-2xx or 3xx responses: \d+`)
+	badSocket = regexp.MustCompile(`Socket errors: .*`)
+)
+
+// wrk runs wrk, in front of it what is in before, and gives the number of
+// answers; any error is an error.
+func wrk(ctx context.Context, url string, c int, span time.Duration, before ...string) (requests int64, out string, own time.Duration, err error) {
+	args := append(before, "wrk", "-t1", "-c"+strconv.Itoa(c), "-d"+strconv.Itoa(int(span.Seconds()))+"s", url)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	b, err := cmd.CombinedOutput()
+	out = string(b)
+	if err != nil {
+		return 0, out, 0, fmt.Errorf("%v: %w\n%s", args, err, out)
+	}
+	own = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	m := completed.FindStringSubmatch(out)
+	if m == nil {
+		return 0, out, own, fmt.Errorf("wrk said nothing of requests:\n%s", out)
+	}
+	for _, bad := range []*regexp.Regexp{badStatus, badSocket} {
+		if found := bad.FindString(out); found != "" {
+			return 0, out, own, fmt.Errorf("%s: %s", url, found)
+		}
+	}
+	requests, err = strconv.ParseInt(m[1], 10, 64)
+	if err == nil && requests == 0 {
+		err = fmt.Errorf("%s answered nothing", url)
+	}
+	return requests, out, own, err
+}
+
+// measure runs one slice.
+func (s *stage) measure(ctx context.Context, c contender, conns int, span time.Duration) (slice, error) {
+	ours := func() []int {
+		pids := []int{os.Getpid()}
+		for _, p := range s.all {
+			pids = append(pids, rig.Tree(p.Pid)...)
+		}
+		return pids
+	}
+	tree := rig.Tree(c.Pid)
+	known, busy, cpu, switches := rig.CPU(ours()...), must(rig.Busy()), rig.CPU(tree...), rig.Switches(tree...)
+	began := time.Now()
+	n, _, own, err := wrk(ctx, c.URL, conns, span)
+	if err != nil {
+		return slice{}, err
+	}
+	took := time.Since(began)
+	cpu = rig.CPU(tree...) - cpu
+	foreign := must(rig.Busy()) - busy - (rig.CPU(ours()...) - known) - own
+	return slice{
+		Contender: c.Name, C: conns, Requests: n, Rate: float64(n) / took.Seconds(),
+		MicrosCPU: float64(cpu.Nanoseconds()) / 1e3 / float64(n),
+		Switches:  float64(rig.Switches(tree...)-switches) / float64(n),
+		Foreign:   max(0, foreign.Seconds()/took.Seconds()/float64(cpus)),
+	}, nil
+}

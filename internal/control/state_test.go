@@ -1,0 +1,416 @@
+package control
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafkatest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func revision(name, base, document string) event.ConfigUpdate {
+	sum := sha256.Sum256([]byte(document))
+	return event.ConfigUpdate{
+		ChangeID: "c-" + name, Timestamp: time.Unix(1, 0).UTC(), Author: "ada", Kind: event.KindRevision,
+		Revision: name, Base: base, Document: document, SHA256: hex.EncodeToString(sum[:]),
+	}
+}
+
+func override(o event.Override) event.ConfigUpdate {
+	return event.ConfigUpdate{ChangeID: "o", Timestamp: time.Unix(1, 0).UTC(), Kind: event.KindOverride, Override: o}
+}
+
+// fataler is a test, plain or of rapid.
+type fataler interface{ Fatal(...any) }
+
+func value(tb fataler, u event.ConfigUpdate) []byte {
+	b, err := u.Encode()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+func TestFirstOfTwoFromOneBaseWinsAndTheLoserHearsOfIt(t *testing.T) {
+	var s State
+	s.Fold(0, value(t, revision("1-a", "", "a: 1")))
+	if !s.Fold(1, value(t, revision("2-b", "1-a", "b: 1"))) || s.Fold(2, value(t, revision("2-c", "1-a", "c: 1"))) {
+		t.Fatal("want the first to change the state and the second not to")
+	}
+	loser, _ := s.Find("2-c")
+	winner, _ := s.Find("2-b")
+	first, _ := s.Find("1-a")
+	if s.Revision != "2-b" || s.Document != "b: 1" || loser.Lost() != "2-b" || winner.Result != ResultCurrent || first.Result != ResultSuperseded {
+		t.Errorf("current %s; loser %q, winner %q, first %q", s.Revision, loser.Result, winner.Result, first.Result)
+	}
+	adopt := revision("9-z", "7-gone", "z: 1")
+	adopt.Adopt = true
+	if !s.Fold(3, value(t, adopt)) || s.Revision != "9-z" {
+		t.Errorf("adopting from a base that is not there left %s", s.Revision)
+	}
+}
+
+func TestOverridesApplyWhateverTheRevision(t *testing.T) {
+	var s State
+	drain := event.Override{ServiceID: "s", InstanceID: "i", Action: event.ActionDrain}
+	weight := event.Override{ServiceID: "s", InstanceID: "i", Action: event.ActionWeight, Weight: event.Some(3)}
+	s.Fold(0, value(t, override(drain)))
+	s.Fold(1, value(t, revision("1-a", "", "a: 1")))
+	s.Fold(2, value(t, override(weight)))
+	s.Fold(3, value(t, revision("1-b", "", "b: 1"))) // loses
+	if diff := cmp.Diff([]event.Override{drain, weight}, s.Overrides); diff != "" {
+		t.Error(diff)
+	}
+	drain.Action, weight.Weight = event.ActionUndrain, event.Some(0)
+	s.Fold(4, value(t, override(drain)))
+	s.Fold(5, value(t, override(weight)))
+	if len(s.Overrides) != 0 || s.Revision != "1-a" {
+		t.Errorf("taken back: %+v at %s", s.Overrides, s.Revision)
+	}
+}
+
+func TestWhatNoWriterSendsIsUnreadable(t *testing.T) {
+	blank, changed := revision("1-a", "", " \n"), revision("1-a", "", "a: 1")
+	changed.Document = "a: 2"
+	heavy := event.Override{ServiceID: "s", InstanceID: "i", Action: event.ActionWeight, Weight: event.Some(1e6)}
+	for name, v := range map[string][]byte{
+		"empty": {}, "no JSON": []byte("{"), "another type": []byte(`[1]`), "a number": []byte("NaN"),
+		"deep":                        []byte(strings.Repeat(`{"a":`, 100_000)),
+		"blank document":              value(t, blank),
+		"document beside its sum":     value(t, changed),
+		"a weight that ends all sums": value(t, override(heavy)),
+		"an override of nothing":      []byte(`{"changeId":"a","timestamp":"2024-01-15T10:30:00Z","kind":"override"}`),
+	} {
+		var s State
+		if s.Fold(7, v) || s.Revision != "" || len(s.Overrides) != 0 {
+			t.Errorf("%s: applied: %+v", name, s)
+		}
+		if s.NextOffset != 8 || len(s.History) != 1 || s.History[0].Result != resultUnreadable {
+			t.Errorf("%s: %+v", name, s.History)
+		}
+	}
+}
+
+// genLog draws a log as several writers make it: bases that are current, old or
+// invented, overrides, and what is not readable.
+func genLog(t *rapid.T) [][]byte {
+	bases := []string{""}
+	var out [][]byte
+	for i := range rapid.IntRange(0, 40).Draw(t, "n") {
+		switch rapid.IntRange(0, 5).Draw(t, "kind") {
+		case 0:
+			out = append(out, value(t, override(event.Override{
+				ServiceID: "s", InstanceID: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "instance"),
+				Action: rapid.SampledFrom([]string{event.ActionDrain, event.ActionUndrain, event.ActionWeight}).Draw(t, "action"),
+				Weight: event.Some(float64(rapid.IntRange(0, 5).Draw(t, "weight"))),
+			})))
+		case 1:
+			out = append(out, []byte("nonsense"))
+		default:
+			name := NextRevision("") + string(rune('a'+i%26))
+			u := revision(name, rapid.SampledFrom(append(bases, "invented")).Draw(t, "base"), "a: "+name)
+			u.Adopt = rapid.IntRange(0, 9).Draw(t, "adopt") == 0
+			bases = append(bases, name)
+			out = append(out, value(t, u))
+		}
+	}
+	return out
+}
+
+func TestNodesThatFoldTheSameLogAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		log := genLog(t)
+		var all State
+		chain := ""
+		for i, v := range log {
+			changed := all.Fold(int64(i), v)
+			if u, err := event.DecodeConfigUpdate(v); err == nil && u.Kind == event.KindRevision {
+				if want := u.Base == chain || u.Adopt; changed != want {
+					t.Fatalf("offset %d from base %q on %q: changed is %v", i, u.Base, chain, changed)
+				}
+				if changed {
+					chain = u.Revision
+				}
+			} else if changed {
+				t.Fatalf("offset %d is no revision and changed it", i)
+			}
+		}
+		if all.Revision != chain || all.NextOffset != int64(len(log)) {
+			t.Fatalf("at %q, next %d; want %q, %d", all.Revision, all.NextOffset, chain, len(log))
+		}
+		current := 0
+		for _, e := range all.History {
+			if e.Result == ResultCurrent {
+				current++
+			}
+		}
+		if want := min(len(chain), 1); current != want {
+			t.Fatalf("%d entries are current, want %d", current, want)
+		}
+		// Another node that stops and goes on, and one that starts later.
+		stop := rapid.IntRange(0, len(log)).Draw(t, "stop")
+		var other State
+		for i, v := range log[:stop] {
+			other.Fold(int64(i), v)
+		}
+		for i, v := range log[stop:] {
+			other.Fold(int64(stop+i), v)
+		}
+		if diff := cmp.Diff(all, other); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	var s State
+	for i := range maxHistory + 50 {
+		s.Fold(int64(i), []byte("nonsense"))
+	}
+	if len(s.History) != maxHistory || s.History[0].Offset != 50 {
+		t.Errorf("%d entries from offset %d", len(s.History), s.History[0].Offset)
+	}
+}
+
+func TestLastGoodSurvivesAndRefusesWhatItCannotRead(t *testing.T) {
+	dir := t.TempDir()
+	if g, err := loadLastGood(dir); g != nil || err != nil {
+		t.Fatalf("an empty folder gives %v %v", g, err)
+	}
+	want := lastGood{ClusterID: "c", TopicID: "t", NextOffset: 4, Revision: "2-a", Document: "a: 1", Overrides: []event.Override{{ServiceID: "s", InstanceID: "i", Action: event.ActionWeight, Weight: event.Some(2)}}}
+	if err := want.save(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, err := loadLastGood(dir)
+	want.Format = lastGoodFormat
+	if err != nil || cmp.Diff(&want, got) != "" {
+		t.Errorf("%v %s", err, cmp.Diff(&want, got))
+	}
+	for text, says := range map[string]string{
+		`{"format":99}`: "newer smartlb", `{"format":1,"doc`: "damaged", "": "damaged", "\x00\x00\x00": "damaged", `[]`: "damaged",
+	} {
+		if err := os.WriteFile(lastGoodPath(dir), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := New(Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), lastGoodPath(dir)) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// node is a Control whose data plane remembers what it was given.
+type node struct {
+	*Control
+	applied   []string
+	overrides []event.Override
+	refuse    string
+}
+
+const document = "routes: []\nservices: []\n"
+
+func newNode(t *testing.T, dir, broker string) *node {
+	t.Helper()
+	n := &node{}
+	cfg := kafka.Default()
+	cfg.Brokers = []string{broker}
+	cfg.Linger = 0
+	c, err := New(Config{
+		Kafka: cfg, Dir: dir, Node: "n", Author: "file", FileName: "f.yaml", Log: slog.New(slog.DiscardHandler),
+		Apply: func(_ config.Traffic, revision string) error {
+			if revision == n.refuse {
+				return errors.New("this node cannot")
+			}
+			n.applied = append(n.applied, revision)
+			return nil
+		},
+		Override: func(o []event.Override) { n.overrides = o },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Control = c
+	return n
+}
+
+// serve runs a node until the returned function is called.
+func (n *node) serve(t *testing.T) (stop func()) {
+	t.Helper()
+	if err := n.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func (n *node) until(t *testing.T, what string, ok func(Status) bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(n.Status()); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: %+v", what, n.Status())
+		}
+	}
+}
+
+func publish(t *testing.T, broker string, base string, adopt bool) string {
+	t.Helper()
+	cfg := kafka.Default()
+	cfg.Brokers = []string{broker}
+	cfg.Linger = 0
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	name, err := Publish(ctx, cfg, Change{Document: []byte(document), Base: base, Adopt: adopt}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestANodeServesTheNewestAloneAndAgainWithoutKafka(t *testing.T) {
+	k, dir := kafkatest.New(t, event.TopicConfigUpdates), t.TempDir()
+	first := publish(t, k.Addr(), "", false)
+	second := publish(t, k.Addr(), first, false)
+	n := newNode(t, dir, k.Addr())
+	stop := n.serve(t)
+	n.until(t, "takes the newest", func(s Status) bool { return s.Revision == second })
+	stop()
+	if len(n.applied) != 1 {
+		t.Errorf("served on its way: %v", n.applied)
+	}
+	k.Stop()
+	again := newNode(t, dir, k.Addr())
+	stop = again.serve(t)
+	if s := again.Status(); s.State != event.ConfigLKG || s.Revision != second || s.LostLog {
+		t.Errorf("without Kafka: %+v", s)
+	}
+	k.Start()
+	again.until(t, "Kafka returns", func(s Status) bool { return s.State == event.ConfigApplied && s.Current == second })
+	stop()
+	if len(again.applied) != 1 {
+		t.Errorf("applied %v, want what it had, once", again.applied)
+	}
+}
+
+func TestALogThatLostItsEndIsNotFollowed(t *testing.T) {
+	k, dir := kafkatest.New(t, event.TopicConfigUpdates), t.TempDir()
+	first := publish(t, k.Addr(), "", false)
+	second := publish(t, k.Addr(), first, false)
+	n := newNode(t, dir, k.Addr())
+	stop := n.serve(t)
+	n.until(t, "takes the newest", func(s Status) bool { return s.Revision == second && s.State == event.ConfigApplied })
+	stop()
+	// The node remembers one record more than the log has.
+	g, err := loadLastGood(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.NextOffset, g.Revision = g.NextOffset+1, "3-gone"
+	if err := g.save(dir); err != nil {
+		t.Fatal(err)
+	}
+	n = newNode(t, dir, k.Addr())
+	stop = n.serve(t)
+	n.until(t, "it says so", func(s Status) bool { return s.LostLog })
+	third := publish(t, k.Addr(), second, false) // as long as it was, but another one
+	n.until(t, "it sees the change", func(s Status) bool { return s.Current == third })
+	if s := n.Status(); s.Revision != "3-gone" || !s.LostLog || len(n.applied) != 1 {
+		t.Errorf("followed a log that is not its own: %+v, applied %v", s, n.applied)
+	}
+	adopted := publish(t, k.Addr(), "", true)
+	n.until(t, "adopt ends it", func(s Status) bool { return !s.LostLog && s.Revision == adopted && s.State == event.ConfigApplied })
+	stop()
+	n = newNode(t, dir, k.Addr())
+	stop = n.serve(t)
+	n.until(t, "and it stays so", func(s Status) bool { return s.State == event.ConfigApplied && s.Revision == adopted && !s.LostLog })
+	stop()
+}
+
+func TestTheKnownLogComesBack(t *testing.T) {
+	k, dir := kafkatest.New(t, event.TopicConfigUpdates), t.TempDir()
+	first := publish(t, k.Addr(), "", false)
+	n := newNode(t, dir, k.Addr())
+	stop := n.serve(t)
+	n.until(t, "takes it", func(s Status) bool { return s.Revision == first && s.State == event.ConfigApplied })
+	stop()
+	g, err := loadLastGood(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The file that the node has left from another cluster.
+	other := *g
+	other.TopicID = strings.Repeat("ab", 16)
+	if err := other.save(dir); err != nil {
+		t.Fatal(err)
+	}
+	n = newNode(t, dir, k.Addr())
+	stop = n.serve(t)
+	n.until(t, "a strange log", func(s Status) bool { return s.LostLog })
+	if s := n.Status(); s.State != event.ConfigLKG || s.Revision != first {
+		t.Errorf("%+v", s)
+	}
+	stop()
+}
+
+func TestARefusedRevisionIsStillTheBaseOfTheNext(t *testing.T) {
+	k := kafkatest.New(t, event.TopicConfigUpdates)
+	first := publish(t, k.Addr(), "", false)
+	n := newNode(t, t.TempDir(), k.Addr())
+	stop := n.serve(t)
+	defer func() { stop() }()
+	n.until(t, "takes the first", func(s Status) bool { return s.Revision == first })
+	n.mu.Lock()
+	cfg := n.cfg.Apply
+	n.cfg.Apply = func(config.Traffic, string) error { return errors.New("this node cannot") }
+	n.mu.Unlock()
+	second := publish(t, k.Addr(), first, false)
+	n.until(t, "refuses the second", func(s Status) bool { return s.RefusedRevision == second })
+	if s := n.Status(); s.Revision != first || s.Current != second || len(s.Errors) != 1 {
+		t.Errorf("%+v", s)
+	}
+	n.mu.Lock()
+	n.cfg.Apply = cfg
+	n.mu.Unlock()
+	third := publish(t, k.Addr(), second, false)
+	n.until(t, "takes the third", func(s Status) bool { return s.Revision == third && s.RefusedRevision == "" })
+}
+
+func TestFileOnlyKeepsTheLastGoodOfOthers(t *testing.T) {
+	k, dir := kafkatest.New(t, event.TopicConfigUpdates), t.TempDir()
+	first := publish(t, k.Addr(), "", false)
+	n := newNode(t, dir, k.Addr())
+	stop := n.serve(t)
+	n.until(t, "takes it", func(s Status) bool { return s.Revision == first && s.State == event.ConfigApplied })
+	stop()
+	n = newNode(t, dir, k.Addr())
+	n.cfg.FileOnly, n.cfg.File = true, []byte(document)
+	stop = n.serve(t)
+	n.until(t, "reads the log", func(s Status) bool { return s.Current == first })
+	if s := n.Status(); s.Revision != "file" {
+		t.Errorf("serves %s with --config-source file", s.Revision)
+	}
+	stop()
+	if g, err := loadLastGood(dir); err != nil || g.Revision != first || g.Document != document {
+		t.Errorf("%+v %v", g, err)
+	}
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Measures CPU per request, the idle demo and routing, and writes pages to
+# bench/results. Needs Linux and haproxy, nginx, wrk; perf where there is one.
+# It takes about half an hour; name parts to run only those: scripts/bench.sh cpu
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+for tool in haproxy nginx wrk; do
+	command -v "$tool" >/dev/null || {
+		echo "bench: $tool is missing" >&2
+		exit 1
+	}
+done
+[ -x bin/smartlb ] || CGO_ENABLED=0 go build -o bin/smartlb ./cmd/smartlb
+
+parts=("$@")
+[ "${#parts[@]}" -gt 0 ] || parts=(cpu idle routing)
+built=$(mktemp -d)
+trap 'rm -rf "$built"' EXIT
+for part in "${parts[@]}"; do
+	echo "== bench/$part"
+	go build -o "$built/$part" "./bench/$part"
+	"$built/$part"
+done

@@ -1,0 +1,48 @@
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+export type Overview = Schemas["Overview"];
+export type Node = Schemas["Node"];
+export type Service = Schemas["Service"];
+export type Instance = Schemas["Instance"];
+export type Alert = Schemas["Alert"];
+export type Cost = Schemas["Cost"];
+export type Explanation = Schemas["Explanation"];
+export type Topic = Schemas["Topic"];
+export type TopicDetail = Schemas["TopicDetail"];
+export type Message = Schemas["Message"];
+export type Messages = Schemas["Messages"];
+export type Problem = Schemas["Problem"];
+
+/** What the API said when it could not do what it was asked. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly problem: Problem,
+  ) {
+    super(problem.hint ? `${problem.error} (${problem.hint})` : problem.error);
+  }
+}
+
+const timeout = 12_000; // the server gives up after 10 s
+
+async function call<T>(path: string, init: RequestInit): Promise<T> {
+  const signal = init.signal ? AbortSignal.any([init.signal, AbortSignal.timeout(timeout)]) : AbortSignal.timeout(timeout);
+  const response = await fetch(`/api/v1${path}`, { ...init, signal });
+  const body: unknown = await response.json().catch(() => null);
+  if (!response.ok) {
+    throw new ApiError(response.status, (body as Problem | null) ?? { error: `the node answered ${response.status}` });
+  }
+  return body as T;
+}
+
+export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return call<T>(path, signal ? { signal } : {});
+}
+
+export function post(path: string, body: unknown): Promise<{ result: string }> {
+  return call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
+/** A path segment of the API. */
+export const seg = encodeURIComponent;

@@ -1,0 +1,46 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
+import type { Overview, Problem } from "../api/client";
+import { type Connection, openStream } from "./events";
+
+interface Live {
+  connection: Connection;
+  /** What the node says it cannot do, where it answers at all. */
+  problem: string | null;
+}
+
+const LiveContext = createContext<Live>({ connection: "connecting", problem: null });
+const key = ["overview"];
+
+/** Keeps one stream of the overview open for the whole page, into the query cache. */
+export function OverviewProvider({ children }: { children: ReactNode }) {
+  const client = useQueryClient();
+  const [connection, setConnection] = useState<Connection>("connecting");
+  const [problem, setProblem] = useState<string | null>(null);
+  useEffect(
+    () =>
+      openStream({
+        url: "/api/v1/overview/events",
+        silence: 12_000, // one event each second; the node itself may wait 10 s for another
+        onConnection: setConnection,
+        on: {
+          overview: (data) => {
+            setProblem(null);
+            client.setQueryData(key, data as Overview);
+          },
+          problem: (data) => setProblem((data as Problem).error),
+        },
+      }),
+    [client],
+  );
+  return <LiveContext value={{ connection, problem }}>{children}</LiveContext>;
+}
+
+export function useLive(): Live {
+  return useContext(LiveContext);
+}
+
+/** The latest overview, undefined before the first. It stays when the connection is lost. */
+export function useOverview(): Overview | undefined {
+  return useQuery<Overview>({ queryKey: key, enabled: false, staleTime: Infinity, gcTime: Infinity }).data;
+}

@@ -1,0 +1,84 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { type Instance, post, seg } from "../api/client";
+import { Dialog } from "../ui/dialog";
+
+interface Props {
+  i: Instance;
+  service: string;
+  demo: boolean;
+  kafka: boolean;
+}
+
+interface Change {
+  path: string;
+  body: Record<string, unknown>;
+}
+
+/** Drain and undrain, and in the demo break and heal. */
+export function Actions({ i, service, demo, kafka }: Props) {
+  const client = useQueryClient();
+  const [asking, setAsking] = useState(false);
+  const change = useMutation({
+    mutationFn: (c: Change) => post(c.path, c.body),
+    onSettled: () => client.invalidateQueries({ queryKey: ["explain", service, i.id] }),
+  });
+  const override = (action: "drain" | "undrain") => change.mutate({ path: `/services/${seg(service)}/instances/${seg(i.id)}/override`, body: { action } });
+  const fault = (body: Record<string, unknown>) => change.mutate({ path: `/demo/instances/${seg(i.id)}/fault`, body });
+  const busy = change.isPending;
+  return (
+    <div className="actions">
+      {kafka &&
+        (i.state === "draining" ? (
+          <button type="button" disabled={busy} onClick={() => override("undrain")}>
+            Undrain
+          </button>
+        ) : (
+          <button type="button" disabled={busy} onClick={() => setAsking(true)}>
+            Drain…
+          </button>
+        ))}
+      {demo &&
+        (i.demoFault ? (
+          <button type="button" disabled={busy} onClick={() => fault({ heal: true })}>
+            Heal
+          </button>
+        ) : (
+          <>
+            <button type="button" disabled={busy} onClick={() => fault({ errorRate: 1, latencyMs: 1 })} title="Answers 500 in 1 ms: what least-connections sends everything to">
+              Break: fast errors
+            </button>
+            <button type="button" disabled={busy} onClick={() => fault({ errorRate: 0, latencyMs: 500 })} title="Answers after 500 ms">
+              Break: slow
+            </button>
+          </>
+        ))}
+      <p className={`outcome ${change.isError ? "bad-text" : "muted"}`} role="status">
+        {change.isError ? change.error.message : (change.data?.result ?? "")}
+      </p>
+      {asking && (
+        <Dialog title={`Drain ${i.id}?`} onClose={() => setAsking(false)}>
+          <p>
+            New requests go to the other instances of {service}; {i.inFlight === 1 ? "the one" : `the ${i.inFlight}`} in flight {i.inFlight === 1 ? "ends" : "end"} by{" "}
+            {i.inFlight === 1 ? "itself" : "themselves"}. It lasts, also across restarts, until it is undrained.
+          </p>
+          <div className="actions">
+            <button
+              type="button"
+              className="primary"
+              onClick={() => {
+                setAsking(false);
+                override("drain");
+              }}
+            >
+              Drain
+            </button>
+            <button type="button" onClick={() => setAsking(false)}>
+              Cancel
+            </button>
+          </div>
+        </Dialog>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,76 @@
+import type { Cost, Instance } from "../api/client";
+
+/** One factor of the cost of a request. Above 1 it makes the instance dearer, below 1 cheaper. */
+export interface Part {
+  name: string;
+  /** CSS class of its colour. */
+  kind: "latency" | "errors" | "flight" | "slow" | "veto" | "capacity" | "weight" | "silence";
+  factor: number;
+  /** What the factor came from. */
+  because: string;
+}
+
+const safe = (v: number) => (Number.isFinite(v) && v > 0 ? v : 1);
+
+/**
+ * The factors whose product is the cost: (q/ss + 1) · latency · errors · silence
+ * over (weight · capacity · veto). What the API does not name, the silence of an
+ * instance that owes answers, is what remains.
+ */
+export function parts(cost: Cost, weight: number): Part[] {
+  const queue = cost.inFlight + 1;
+  const slow = safe((cost.inFlight / safe(cost.slowStart) + 1) / queue);
+  const list: Part[] = [
+    { name: "latency", kind: "latency", factor: safe(cost.latencyFactor), because: "own average against the pool's median" },
+    { name: "errors", kind: "errors", factor: safe(cost.errorFactor), because: `estimate ${(cost.error * 100).toFixed(1)} %` },
+    { name: "in flight", kind: "flight", factor: queue, because: `${cost.inFlight} of this proxy's requests` },
+    { name: "slow start", kind: "slow", factor: slow, because: cost.slowStart < 1 ? `at ${(cost.slowStart * 100).toFixed(0)} %` : "over" },
+    { name: "saturation", kind: "veto", factor: 1 / safe(cost.veto), because: cost.veto < 1 ? "it reports to be busy" : "none reported" },
+    { name: "capacity", kind: "capacity", factor: 1 / safe(cost.capacity), because: `${cost.capacity.toFixed(2)} of the mean` },
+    { name: "weight", kind: "weight", factor: 1 / safe(weight), because: `configured ${weight}` },
+  ];
+  const rest = cost.total / list.reduce((product, p) => product * p.factor, 1);
+  list.push({ name: "silence", kind: "silence", factor: Math.abs(rest - 1) < 0.02 ? 1 : safe(rest), because: "answers that are overdue" });
+  return list;
+}
+
+/** The factor that makes the instance dearest, where one more than doubles the cost. */
+export function dominant(list: Part[]): Part | undefined {
+  const top = list.reduce((a, b) => (b.factor > a.factor ? b : a));
+  return top.factor > 2 ? top : undefined;
+}
+
+export interface Segment {
+  part: Part;
+  /** Where it begins and how long it is, as shares of the bar. */
+  from: number;
+  width: number;
+}
+
+const low = -0.7; // log10: a fifth of the price is the left end
+const high = 3.0; // a thousand times the right
+const at = (log: number) => (Math.min(high, Math.max(low, log)) - low) / (high - low);
+
+/** Where price 1 is on the bar. */
+export const unit = at(0);
+
+/** The bar's segments on a logarithmic scale: dearer to the right of price 1, cheaper to the left. */
+export function segments(list: Part[]): Segment[] {
+  const out: Segment[] = [];
+  let right = 0;
+  let left = 0;
+  for (const part of list) {
+    const log = Math.log10(part.factor);
+    if (Math.abs(log) < 0.01) continue;
+    const a = log > 0 ? at(right) : at(left + log);
+    const b = log > 0 ? at(right + log) : at(left);
+    if (log > 0) right += log;
+    else left += log;
+    if (b > a) out.push({ part, from: a, width: b - a });
+  }
+  return out;
+}
+
+export function costOf(i: Instance): Part[] {
+  return parts(i.cost, i.weight);
+}

@@ -1,0 +1,60 @@
+import type { Alert, Overview } from "../api/client";
+import { useLive } from "../live/overview";
+import { age } from "../ui/format";
+import { CheckIcon, InfoIcon, LostIcon, WarnIcon } from "../ui/icons";
+import { Time } from "../ui/time";
+
+/**
+ * One line of fixed height under the header: a lost connection, what the node
+ * cannot do, or the alerts. It is always there, so nothing moves when an alert comes.
+ */
+export function Strip({ overview }: { overview: Overview | undefined }) {
+  const { connection, problem } = useLive();
+  if (connection === "lost") {
+    return (
+      <p className="strip bad-text" role="alert">
+        <LostIcon /> No connection to the node. It is tried again by itself.
+        {overview && (
+          <>
+            {" "}
+            What you see is from <Time at={overview.at} />.
+          </>
+        )}
+      </p>
+    );
+  }
+  if (problem) {
+    return (
+      <p className="strip warn-text" role="alert">
+        <WarnIcon /> {problem}
+      </p>
+    );
+  }
+  if (!overview) return <p className="strip muted">Connecting…</p>;
+  if (overview.alerts.length === 0) {
+    return (
+      <p className="strip muted">
+        <CheckIcon /> No alerts
+      </p>
+    );
+  }
+  return (
+    <ul className="strip alerts" aria-label="Alerts" tabIndex={0}>
+      {[...overview.alerts].sort(bySeverity).map((a) => (
+        <li key={a.alertId} className={`alert ${a.severity} ${a.status}`} title={a.annotations?.description}>
+          {a.severity === "info" ? <InfoIcon /> : <WarnIcon />}
+          <strong>{a.annotations?.summary ?? a.ruleId}</strong>
+          <span className="muted">
+            {a.status}, {age(Date.parse(overview.at) - Date.parse(a.startsAt))}
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+const ranks = { critical: 0, warning: 1, info: 2 };
+
+function bySeverity(a: Alert, b: Alert): number {
+  return ranks[a.severity] - ranks[b.severity] || a.startsAt.localeCompare(b.startsAt);
+}

@@ -1,0 +1,71 @@
+/** Numbers and times as people read them. Unknown values are a dash, never 0. */
+
+export const dash = "–";
+
+/** Milliseconds with three significant digits: 0.85, 18.8, 375, 1.2 s. */
+export function ms(v: number | null | undefined): string {
+  if (v === null || v === undefined || v <= 0) return dash;
+  if (v >= 10_000) return `${(v / 1000).toFixed(0)} s`;
+  if (v >= 1000) return `${(v / 1000).toFixed(1)} s`;
+  return v >= 99.95 ? v.toFixed(0) : v >= 9.995 ? v.toFixed(1) : v.toFixed(2);
+}
+
+export function rate(v: number): string {
+  if (v >= 100_000) return `${(v / 1000).toFixed(0)}k`;
+  if (v >= 10_000) return `${(v / 1000).toFixed(1)}k`;
+  return v >= 99.95 || v === 0 ? v.toFixed(0) : v.toFixed(1);
+}
+
+/** A ratio as percent; what is not zero never reads as zero. */
+export function percent(v: number): string {
+  const p = v * 100;
+  if (p > 0 && p < 0.1) return "<0.1 %";
+  if (p > 99.9 && p < 100) return ">99.9 %";
+  return `${p === 0 || p >= 99.95 ? p.toFixed(0) : p.toFixed(1)} %`;
+}
+
+export function factor(v: number): string {
+  if (!Number.isFinite(v)) return dash;
+  if (v >= 10_000) return `${(v / 1000).toFixed(0)}k`;
+  return v >= 100 ? v.toFixed(0) : v >= 10 ? v.toFixed(1) : v.toFixed(2);
+}
+
+/** An age: 30 ms, 2.1 s, 4 min, 3 h. */
+export function age(msec: number): string {
+  if (msec < 0) return "0 s";
+  if (msec < 60_000) return `${(msec / 1000).toFixed(1)} s`;
+  if (msec < 3_600_000) return `${Math.floor(msec / 60_000)} min`;
+  if (msec < 172_800_000) return `${Math.floor(msec / 3_600_000)} h`;
+  return `${Math.floor(msec / 86_400_000)} d`;
+}
+
+const group = new Intl.NumberFormat("en", { useGrouping: true });
+export const count = (v: number): string => group.format(v).replaceAll(",", "\u202f");
+
+export function bytes(n: number): string {
+  if (n < 1024) return `${n} B`;
+  if (n < 1024 * 1024) return `${(n / 1024).toFixed(1)} KiB`;
+  return `${(n / 1024 / 1024).toFixed(1)} MiB`;
+}
+
+const two = (n: number) => String(n).padStart(2, "0");
+
+/** Local time of day with milliseconds on request. */
+export function clock(t: Date, millis = false): string {
+  const s = `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}`;
+  return millis ? `${s}.${String(t.getMilliseconds()).padStart(3, "0")}` : s;
+}
+
+/** A duration setting in ms as a person says it, for topic settings. */
+export function span(msec: number): string {
+  const units: [number, string][] = [
+    [86_400_000, "d"],
+    [3_600_000, "h"],
+    [60_000, "min"],
+    [1000, "s"],
+  ];
+  for (const [unit, name] of units) {
+    if (msec >= unit && msec % unit === 0) return `${msec / unit} ${name}`;
+  }
+  return `${msec} ms`;
+}

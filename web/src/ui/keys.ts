@@ -1,0 +1,42 @@
+import { useEffect } from "react";
+
+/** Whether the key belongs to a field that is being typed in. */
+function typing(e: KeyboardEvent): boolean {
+  const t = e.target;
+  return t instanceof HTMLElement && (t.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(t.tagName));
+}
+
+const chordTime = 1_500; // ms between g and its second key
+
+/**
+ * Page-wide keys: names are single keys ("?") or chords ("g o"). Keys with a
+ * modifier and keys typed into a field are left alone, but for Escape.
+ */
+export function useKeys(keys: Record<string, () => void>): void {
+  useEffect(() => {
+    let first = "";
+    let at = 0;
+    const down = (e: KeyboardEvent) => {
+      if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
+      if (typing(e) && e.key !== "Escape") return;
+      if (document.querySelector("dialog[open]")) return; // a modal dialog has the keys
+      const chord = Date.now() - at < chordTime ? `${first} ${e.key}` : "";
+      const run = keys[chord] ?? keys[e.key];
+      first = e.key;
+      at = Date.now();
+      if (!run) return;
+      e.preventDefault();
+      first = "";
+      run();
+    };
+    addEventListener("keydown", down);
+    return () => removeEventListener("keydown", down);
+  }, [keys]);
+}
+
+/** Puts the cursor into the view's filter. */
+export function focusFilter(): void {
+  const input = document.querySelector<HTMLInputElement>("main input[type=search]");
+  input?.focus();
+  input?.select();
+}

@@ -1,0 +1,17 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vitest/config";
+
+// The UI is embedded into the Go binary from ../internal/console/dist. The
+// folder is emptied first; its tracked .keep comes back from public/.
+export default defineConfig({
+  plugins: [react()],
+  build: {
+    outDir: "../internal/console/dist",
+    emptyOutDir: true,
+    target: "es2023",
+    assetsInlineLimit: 0, // a data: URL of a script or style would break the page's CSP
+    modulePreload: { polyfill: false },
+  },
+  server: { proxy: { "/api": process.env.SMARTLB_CONSOLE ?? "http://127.0.0.1:8083" } },
+  test: { include: ["src/**/*.test.ts", "src/**/*.test.tsx"] },
+});

@@ -3,6 +3,7 @@ package config
 import (
 	"flag"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -116,4 +117,54 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("a valid document does not compile: %v", err)
 		}
 	})
+}
+
+func TestDocumentedExamplesAreValid(t *testing.T) {
+	files, _ := filepath.Glob("../../docs/examples/*.yaml")
+	if len(files) < 3 {
+		t.Fatalf("found %v", files)
+	}
+	for _, f := range files {
+		src, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := Parse(src)
+		if err != nil {
+			t.Errorf("%s: %v", f, err)
+			continue
+		}
+		if _, err := Compile(d.Traffic, "r", upstream.NewService); err != nil {
+			t.Errorf("%s: %v", f, err)
+		}
+		if part, err := TrafficPart(src); err != nil || len(part) == 0 {
+			t.Errorf("%s: traffic part: %v", f, err)
+		}
+	}
+}
+
+func TestEnvironmentOutranksTheFileAndNamesItsMistakes(t *testing.T) {
+	env := map[string]string{
+		"SMARTLB_KAFKA_LINGER": "5ms", "KAFKA_BROKER": "k1:9092,k2:9092", "SMARTLB_PROXY_TRUSTED_PROXIES": "10.0.0.0/8",
+		"SMARTLB_TELEMETRY_DECISION_SAMPLE": "0.5", "SMARTLB_ADMIN_ADDRESS": "127.0.0.1:1",
+	}
+	d := Default()
+	if err := Environment(&d, func(k string) string { return env[k] }); err != nil {
+		t.Fatal(err)
+	}
+	if d.Kafka.Linger != 5*time.Millisecond || len(d.Kafka.Brokers) != 2 || d.Proxy.TrustedProxies[0].String() != "10.0.0.0/8" || d.Telemetry.DecisionSample != .5 || d.Admin.Address != "127.0.0.1:1" {
+		t.Errorf("%+v", d.Node)
+	}
+	env["SMARTLB_KAFKA_BROKERS"] = "k3:9092"
+	if err := Environment(&d, func(k string) string { return env[k] }); err != nil || d.Kafka.Brokers[0] != "k3:9092" {
+		t.Errorf("SMARTLB_KAFKA_BROKERS does not outrank KAFKA_BROKER: %v %v", d.Kafka.Brokers, err)
+	}
+	env["SMARTLB_KAFKA_COMPRESSION"] = "zip"
+	if err := Environment(&d, func(k string) string { return env[k] }); err == nil || !strings.Contains(err.Error(), "zip") {
+		t.Errorf("a value that no file may have: %v", err)
+	}
+	env["SMARTLB_KAFKA_LINGER"] = "soon"
+	if err := Environment(&d, func(k string) string { return env[k] }); err == nil || !strings.Contains(err.Error(), "SMARTLB_KAFKA_LINGER=soon") {
+		t.Errorf("got %v", err)
+	}
 }

@@ -30,6 +30,11 @@ func Environment(d *Document, getenv func(string) string) error {
 			}
 		}
 	}
+	c := checker{at: map[string]int{}}
+	c.node(d.Node)
+	for _, m := range c.mistakes {
+		mistakes = append(mistakes, m.Path+": "+m.Text)
+	}
 	if len(mistakes) > 0 {
 		return fmt.Errorf("environment: %s", strings.Join(mistakes, "; "))
 	}

@@ -8,7 +8,7 @@ time=${FUZZ_TIME:-2m}
 grep -rl --include='*_test.go' '^func Fuzz' internal report | xargs -n1 dirname | sort -u | while read -r dir; do
 	grep -ho '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | cut -d' ' -f2 | while read -r target; do
 		echo "== $dir $target for $time"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "./$dir"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 20x "./$dir"
 	done
 done
 echo "== properties"

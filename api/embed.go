@@ -1,4 +1,5 @@
-// Package api holds the contract that other programs rely on: JSON Schemas of the messages on every topic.
+// Package api holds the contract that other programs rely on: JSON Schemas of the messages on every topic, and the
+// description of the HTTP API.
 package api
 
 import "embed"
@@ -7,3 +8,8 @@ import "embed"
 //
 //go:embed schemas/*.json
 var Schemas embed.FS
+
+// OpenAPI is openapi.yaml, OpenAPI 3.1: every call under /api/v1 and the schema of every answer.
+//
+//go:embed openapi.yaml
+var OpenAPI []byte

@@ -56,8 +56,8 @@ func FromInstance(v keeper.InstanceView) Instance {
 		ID: v.ID, Address: v.Address, Tags: v.Tags, State: v.State, Since: v.Since.UTC(), Ejections: v.Ejections,
 		InFlight: v.InFlight, Requests: v.Requests, Errors: v.Errors, Weight: v.Weight, History: []float32{}, ErrorHist: []float32{},
 		Cost: Cost{
-			Total: v.Cost, LatencyFactor: v.LatencyFactor, Error: err, ErrorFactor: 1 + 10*err/(1-err) + 100*err*err,
-			InFlight: v.InFlight, Capacity: v.Capacity, Veto: v.Veto, SlowStart: v.SlowStart, LatencyMs: v.LatencyMs,
+			Total: finite(v.Cost), LatencyFactor: finite(v.LatencyFactor), Error: err, ErrorFactor: 1 + 10*err/(1-err) + 100*err*err,
+			InFlight: v.InFlight, Capacity: finite(v.Capacity), Veto: v.Veto, SlowStart: v.SlowStart, LatencyMs: v.LatencyMs,
 		},
 	}
 	if !v.Until.IsZero() {
@@ -77,6 +77,16 @@ func FromInstance(v keeper.InstanceView) Instance {
 		in.Probe = &Probe{State: v.Probe.State, At: v.Probe.At.UTC(), OK: v.Probe.OK, Status: v.Probe.Status, Body: v.Probe.Body, TookMs: float64(v.Probe.Took) / 1e6}
 	}
 	return in
+}
+
+// unpayable stands for a cost that is infinite, which JSON cannot say.
+const unpayable = 1e12
+
+func finite(v float64) float64 {
+	if v != v {
+		return 0
+	}
+	return min(v, unpayable)
 }
 
 func optional(o event.Optional) *float64 {

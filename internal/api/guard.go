@@ -14,12 +14,13 @@ import (
 // attacker's name our address, but cannot give our address its name).
 func Guard(next http.Handler, names ...string) http.Handler {
 	csrf := http.NewCrossOriginProtection()
+	csrf.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusForbidden, Problem{Error: "a page of another origin may not change anything here"})
+	}))
 	checked := csrf.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !allowedHost(r.Host, names) {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusMisdirectedRequest)
-			_ = json.NewEncoder(w).Encode(Problem{Error: "host " + r.Host + " is not served here", Hint: "use localhost or the address"})
+			refuse(w, http.StatusMisdirectedRequest, Problem{Error: "host " + r.Host + " is not served here", Hint: "use localhost or the address"})
 			return
 		}
 		h := w.Header()
@@ -28,6 +29,12 @@ func Guard(next http.Handler, names ...string) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		checked.ServeHTTP(w, r)
 	})
+}
+
+func refuse(w http.ResponseWriter, status int, p Problem) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(p)
 }
 
 func allowedHost(hostport string, names []string) bool {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	description "github.com/smartlb/smartlb/api"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
 )
@@ -56,6 +57,10 @@ func New(src Sources, log *slog.Logger) *Server {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 func (s *Server) routes() {
+	s.mux.HandleFunc("GET /api/v1/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/yaml")
+		_, _ = w.Write(description.OpenAPI)
+	})
 	s.get("/api/v1/node", s.src.Node != nil, func(r *http.Request) (any, error) { return s.src.Node(), nil })
 	s.get("/api/v1/overview", s.src.Overview != nil, func(r *http.Request) (any, error) { return s.src.Overview(r.Context()) })
 	s.get("/api/v1/services", s.src.Overview != nil, func(r *http.Request) (any, error) {
@@ -121,11 +126,15 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f fun
 		s.fail(w, statusOf(err), Problem{Error: err.Error()})
 		return
 	}
+	body, err := json.Marshal(v)
+	if err != nil {
+		s.log.Error("api answer", "path", r.URL.Path, "error", err)
+		s.fail(w, http.StatusInternalServerError, Problem{Error: "the answer cannot be written as JSON: " + err.Error()})
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	if err := json.NewEncoder(w).Encode(v); err != nil {
-		s.log.Debug("api answer", "path", r.URL.Path, "error", err)
-	}
+	_, _ = w.Write(append(body, '\n'))
 }
 
 // badRequest is the caller's mistake.
@@ -144,11 +153,7 @@ func statusOf(err error) int {
 	return http.StatusInternalServerError
 }
 
-func (s *Server) fail(w http.ResponseWriter, status int, p Problem) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(p)
-}
+func (s *Server) fail(w http.ResponseWriter, status int, p Problem) { refuse(w, status, p) }
 
 func (s *Server) override(r *http.Request) (any, error) {
 	var body struct {

@@ -88,10 +88,13 @@ type up struct {
 }
 
 func (u *up) spawn(ctx context.Context, name string, args ...string) *child.Child {
-	c := child.New(child.Spec{
-		Name: name, Program: u.o.Program, Args: args, Log: filepath.Join(u.logs, name+".log"),
-		Env: []string{"GOMEMLIMIT=64MiB", "GOGC=50"}, // small processes, many of them
-	}, u.o.Log)
+	env := []string{"GOMEMLIMIT=64MiB", "GOGC=50"} // small processes, many of them
+	if name != "broker" {
+		// A process that wakes for one request at a time gains nothing from a
+		// second thread, and pays for waking and parking it on every request.
+		env = append(env, "GOMAXPROCS=1")
+	}
+	c := child.New(child.Spec{Name: name, Program: u.o.Program, Args: args, Log: filepath.Join(u.logs, name+".log"), Env: env}, u.o.Log)
 	u.running.Go(func() { _ = c.Run(ctx) })
 	return c
 }

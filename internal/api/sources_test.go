@@ -1,0 +1,143 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/control"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/ops"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+
+func some[T any](v T) *T { return &v }
+
+// instance has every optional field; bare has none.
+func instance(id string) api.Instance {
+	return api.Instance{
+		ID: id, Address: "127.0.0.1:9001", Tags: map[string]string{"region": "eu"}, State: "ejected", Since: noon, Until: noon.Add(time.Minute),
+		Ejections: 2, Share: .25, FairShare: .5, Rate: 10.5, ErrorRate: 1, P50Ms: 1, P95Ms: 2, P99Ms: 3, InFlight: 4, Requests: 1 << 40, Errors: 7,
+		History: []float32{0, 1.5}, ErrorHist: []float32{0, 1}, Weight: 1,
+		Cost: api.Cost{Total: 1e12, LatencyFactor: 20, ErrorFactor: 587, Error: .98, InFlight: 4, Capacity: 1.3, Veto: .4, SlowStart: .1, LatencyMs: 12},
+		Facts: &api.Facts{
+			Score: .1, State: event.StatusUnhealthy, Reasons: []string{"errors"}, AgeMs: 1200, Trust: .9, Capacity: some(120.0), ErrorRate: some(.5),
+			Utilization: some(.97), P95Ms: some(80.0), Ignored: map[string]uint64{"late": 3},
+		},
+		Probe:     &api.Probe{State: "failing", At: noon, Status: 503, Body: "no", TookMs: .8},
+		DemoFault: &api.Fault{ErrorRate: 1, LatencyMs: 1},
+	}
+}
+
+func bare(id string) api.Instance {
+	return api.Instance{ID: id, State: "in", History: []float32{}, ErrorHist: []float32{}, Cost: api.Cost{ErrorFactor: 1}}
+}
+
+func node() api.Node {
+	return api.Node{
+		Node: "n1", Version: "v1", Roles: []string{"proxy", "console"}, StartedAt: noon, Demo: true, Listeners: map[string]string{"web": ":8080"},
+		Kafka: api.KafkaState{Enabled: true, Connected: true, Brokers: []string{"localhost:9092"}},
+		Config: api.ConfigState{
+			State: event.ConfigRefused, Revision: "1-a", Current: "2-b", RefusedRevision: "2-b", Errors: []string{"routes[0]: no"},
+			Overrides: []event.Override{
+				{ServiceID: "s", InstanceID: "a", Action: event.ActionDrain},
+				{ServiceID: "s", InstanceID: "b", Action: event.ActionWeight, Weight: event.Some(3)},
+			},
+		},
+		Drops: map[string]uint64{"decisions": 5}, AdminURL: "http://127.0.0.1:8081", ConsoleURL: "http://127.0.0.1:8083",
+	}
+}
+
+func emptyNode() api.Node {
+	return api.Node{Roles: []string{}, Listeners: map[string]string{}, Kafka: api.KafkaState{Brokers: []string{}},
+		Config: api.ConfigState{State: event.ConfigNone, Errors: []string{}, Overrides: []event.Override{}}, Drops: map[string]uint64{}}
+}
+
+func alert() api.Alert {
+	return api.Alert{
+		Fingerprint: "f", AlertID: "f/1", RuleID: "instance-down", Status: event.AlertFiring, Severity: event.SeverityCritical,
+		Labels: map[string]string{"service": "s"}, Annotations: event.Annotations{Summary: "a is down"}, Value: event.Some(1), Threshold: event.Some(.5),
+		Unit: "ratio", StartsAt: noon, FiredAt: noon, UpdatedAt: noon, Seq: 3,
+	}
+}
+
+func overview() api.Overview {
+	return api.Overview{
+		At: noon, Node: node(), Alerts: []api.Alert{alert(), {Fingerprint: "g", AlertID: "g/1", RuleID: "panic", Status: "pending", Severity: "info", StartsAt: noon, UpdatedAt: noon}},
+		Services: []api.Service{
+			{ID: "s", Policy: "adaptive", Panic: true, HealthCheck: "http /health", Rate: 20, ErrorRate: .5, MedianMs: 12, Active: 3, Instances: []api.Instance{instance("a"), bare("b")}},
+			{ID: "t", Policy: "maglev", Instances: []api.Instance{}},
+		},
+	}
+}
+
+func message(offset int64) api.Message {
+	return api.Message{Topic: "alerts", Offset: offset, Timestamp: noon, Key: "k", Value: "{}", Size: 2, Headers: map[string]string{"h": "v"}}
+}
+
+// full is a node that knows everything.
+func full() api.Sources {
+	return api.Sources{
+		Node:     node,
+		Overview: func(context.Context) (api.Overview, error) { return overview(), nil },
+		Explain: func(_ context.Context, service, id string) (api.Explanation, error) {
+			if id != "a" {
+				return api.Explanation{}, fmt.Errorf("%w: there is no instance %q", api.ErrNotFound, id)
+			}
+			return api.Explanation{Service: service, Instance: id, At: noon, Lines: []string{"a is ejected."}, Detail: instance("a")}, nil
+		},
+		Override: func(_ context.Context, o event.Override, _ string) error {
+			if o.InstanceID == "unreachable" {
+				return fmt.Errorf("%w: no broker", api.ErrUnavailable)
+			}
+			return nil
+		},
+		History: func(context.Context) ([]control.Entry, error) {
+			return []control.Entry{
+				{Offset: 0, ChangeID: "c", Timestamp: noon, Author: "me", Kind: event.KindRevision, Revision: "1-a", Base: "", Comment: "first", Result: control.ResultCurrent, Document: "routes: []"},
+				{Offset: 1, Result: "unreadable", Summary: "not JSON"},
+			}, nil
+		},
+		Topics: func(context.Context) ([]api.Topic, error) {
+			return []api.Topic{{Name: "alerts", Partitions: 1, Replicas: 1, Messages: 3, Kind: ops.KindCore}}, nil
+		},
+		Topic: func(_ context.Context, name string) (api.TopicDetail, error) {
+			if name != "alerts" {
+				return api.TopicDetail{}, fmt.Errorf("%w: there is no topic %q", api.ErrNotFound, name)
+			}
+			return api.TopicDetail{
+				Name: name, ID: "00", Description: "d", Owner: "o", Schema: "alerts.json", Key: "fingerprint", Replicas: 1,
+				Partitions: []ops.Partition{{Leader: -1, Replicas: []int32{0}, InSync: []int32{}, Start: 1, End: 4}},
+				Configs:    []ops.TopicSetting{{Name: "retention.ms", Value: "-1", Set: true}},
+			}, nil
+		},
+		Tail: func(ctx context.Context, _ string, _ int, f func([]api.Message)) error {
+			f([]api.Message{message(0), {Topic: "alerts", Timestamp: noon, Tombstone: true}})
+			<-ctx.Done()
+			return nil
+		},
+		Fault: func(_ context.Context, id string, f *api.Fault) error {
+			if id != "a" {
+				return fmt.Errorf("%w: %q is no demo instance", api.ErrNotFound, id)
+			}
+			return nil
+		},
+	}
+}
+
+// empty is a node that has just started and found nothing.
+func empty() api.Sources {
+	return api.Sources{
+		Node: emptyNode,
+		Overview: func(context.Context) (api.Overview, error) {
+			return api.Overview{At: noon, Node: emptyNode(), Services: []api.Service{}, Alerts: []api.Alert{}}, nil
+		},
+		History: func(context.Context) ([]control.Entry, error) { return nil, nil },
+		Topics:  func(context.Context) ([]api.Topic, error) { return nil, nil },
+		Topic: func(_ context.Context, name string) (api.TopicDetail, error) {
+			return api.TopicDetail{Name: name, Partitions: []ops.Partition{}, Configs: []ops.TopicSetting{}}, nil
+		},
+	}
+}

@@ -12,7 +12,7 @@ export function State({ i }: { i: Instance }) {
       {icon} {word}
       {i.demoFault && (
         <span className="tag warn" title="This demo instance was told to misbehave">
-          <BreakIcon /> broken
+          <BreakIcon /> <span className={kind === "ok" ? undefined : "visually-hidden"}>broken</span>
         </span>
       )}
     </span>

@@ -3,7 +3,7 @@ import type { Instance, Service } from "../api/client";
 import { age, dash, ms, percent, rate } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
-import { paths } from "../ui/route";
+import { navigate, paths } from "../ui/route";
 import { CostBar, Share, Spark, State, shareScale } from "./marks";
 
 const columns: [string, string, string][] = [
@@ -104,7 +104,7 @@ interface RowProps {
 const Row = memo(function Row({ i, service, scale, top, selected }: RowProps) {
   const href = paths.instance(service, i.id);
   return (
-    <tr role="row" className={`${i.state === "in" ? "" : "out"} ${selected ? "selected" : ""}`} data-instance={i.id}>
+    <tr role="row" className={`${i.state === "in" ? "" : `out ${i.state}`} ${selected ? "selected" : ""}`} data-instance={i.id} onClick={(e) => e.defaultPrevented || getSelection()?.toString() || navigate(href)}>
       <th role="rowheader" scope="row" className="col-id">
         <Link href={href} className="cover" aria-label={`${i.id}: why it gets its share`}>
           {i.id}

@@ -11,13 +11,29 @@ import (
 	"time"
 )
 
+// The console's own tests, of what decides something without a browser.
+func TestConsoleUnits(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("left out: the console's own tests, for want of node")
+	}
+	if _, err := os.Stat("../../web/node_modules/vitest/vitest.mjs"); err != nil {
+		t.Skip("left out: the console's own tests, for want of web/node_modules (npm ci in web)")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	run := exec.CommandContext(ctx, node, "node_modules/vitest/vitest.mjs", "run", "--no-color")
+	run.Dir = "../../web"
+	if out, err := run.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // A person's way through the console: overview, an instance that breaks and
 // heals, topics, a live tail, keys, themes, a lost connection; web/e2e/run.mjs
 // has the steps and says what it saw.
 func TestConsoleInABrowser(t *testing.T) {
-	if testing.Short() {
-		t.Skip("left out: short")
-	}
+	t.Parallel()
 	node, err := exec.LookPath("node")
 	if err != nil {
 		t.Skip("left out: the console in a browser, for want of node")

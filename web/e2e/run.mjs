@@ -75,7 +75,8 @@ const page = await context.newPage();
 page.setDefaultTimeout(patience);
 let cutOff = false;
 page.on("console", (m) => {
-  if (["error", "warning"].includes(m.type()) && !cutOff) check("the browser's console is quiet", false, m.text());
+  const expected = m.location().url.includes("/nobody/explain"); // a 404 that was asked for
+  if (["error", "warning"].includes(m.type()) && !cutOff && !expected) check("the browser's console is quiet", false, m.text());
 });
 page.on("pageerror", (e) => check("no script fails", false, e.message));
 
@@ -203,6 +204,14 @@ try {
   await page.reload();
   await page.waitForSelector("tr[data-instance]");
   check("and is remembered", (await paint()) !== dark);
+
+  // An instance that is not there, and a page that is not
+  await page.goto(`${line.url}/instances/user-service/nobody`);
+  await comes("an unknown instance: says which there are", () => /there is no instance "nobody".*user-service-1/.test(document.querySelector(".panel")?.textContent ?? ""));
+  await page.goto(`${line.url}/nowhere`);
+  check("an unknown page says so", await page.getByRole("heading", { name: "There is no such page" }).isVisible());
+  await page.goto(line.url);
+  await page.waitForSelector("tr[data-instance]");
 
   // The connection
   cutOff = true;

@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
-import type { Overview, Problem } from "../api/client";
+import { ApiError, get, type Overview, type Problem } from "../api/client";
 import { type Connection, openStream } from "./events";
 
 interface Live {
@@ -33,6 +33,15 @@ export function OverviewProvider({ children }: { children: ReactNode }) {
       }),
     [client],
   );
+  useEffect(() => {
+    if (connection !== "lost") return;
+    // A stream's error says nothing of its reason; a call does, where the node answers but has no overview.
+    const stop = new AbortController();
+    get<Overview>("/overview", stop.signal).catch((e: unknown) => {
+      if (!stop.signal.aborted) setProblem(e instanceof ApiError ? e.message : null);
+    });
+    return () => stop.abort();
+  }, [connection]);
   return <LiveContext value={{ connection, problem }}>{children}</LiveContext>;
 }
 

@@ -10,7 +10,7 @@ import { Time } from "../ui/time";
  */
 export function Strip({ overview }: { overview: Overview | undefined }) {
   const { connection, problem } = useLive();
-  if (connection === "lost") {
+  if (connection === "lost" && !problem) {
     return (
       <p className="strip bad-text" role="alert">
         <LostIcon /> No connection to the node. It is tried again by itself.

@@ -207,9 +207,9 @@ func TestDescriptionIsServed(t *testing.T) {
 func TestViewsBecomeAnswersAsDescribed(t *testing.T) {
 	d := describe(t)
 	for _, v := range []keeper.InstanceView{
-		{ID: "a", State: "in", SlowStart: 1, Veto: 1, Capacity: 1, Weight: 1},
-		{ID: "a", State: "in", Cost: math.Inf(1), LatencyFactor: math.NaN(), Capacity: math.Inf(1), ErrorRate: 1, FleetErrorRate: .5, Until: noon, Since: noon},
-		{ID: "a", State: "draining", Probe: keeper.ProbeView{At: noon, Took: time.Millisecond}},
+		{ID: "a", State: "in", ErrorFactor: 1, Silence: 1, SlowStart: 1, Veto: 1, Capacity: 1, Weight: 1},
+		{ID: "a", State: "in", Cost: math.Inf(1), ErrorFactor: math.Inf(1), Silence: 2, LatencyFactor: math.NaN(), Capacity: math.Inf(1), ErrorRate: 1, FleetErrorRate: .5, Until: noon, Since: noon},
+		{ID: "a", State: "draining", ErrorFactor: 1, Silence: 1, Probe: keeper.ProbeView{At: noon, Took: time.Millisecond}},
 	} {
 		src := full()
 		src.Overview = func(context.Context) (api.Overview, error) {

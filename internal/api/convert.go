@@ -51,12 +51,11 @@ func fromView(v keeper.ServiceView, t *trend.Trend) Service {
 
 // FromInstance converts one instance without its history.
 func FromInstance(v keeper.InstanceView) Instance {
-	err := min(max(v.ErrorRate, v.FleetErrorRate), .98)
 	in := Instance{
 		ID: v.ID, Address: v.Address, Tags: v.Tags, State: v.State, Since: v.Since.UTC(), Ejections: v.Ejections,
 		InFlight: v.InFlight, Requests: v.Requests, Errors: v.Errors, Weight: v.Weight, History: []float32{}, ErrorHist: []float32{},
 		Cost: Cost{
-			Total: finite(v.Cost), LatencyFactor: finite(v.LatencyFactor), Error: err, ErrorFactor: 1 + 10*err/(1-err) + 100*err*err,
+			Total: finite(v.Cost), LatencyFactor: finite(v.LatencyFactor), Error: v.ErrorEstimate, ErrorFactor: finite(v.ErrorFactor), Silence: finite(v.Silence),
 			InFlight: v.InFlight, Capacity: finite(v.Capacity), Veto: v.Veto, SlowStart: v.SlowStart, LatencyMs: v.LatencyMs,
 		},
 	}

@@ -94,7 +94,8 @@ type Cost struct {
 	Total         float64 `json:"total"`
 	LatencyFactor float64 `json:"latencyFactor"`
 	ErrorFactor   float64 `json:"errorFactor"`
-	Error         float64 `json:"error"` // the estimate behind it
+	Error         float64 `json:"error"`   // the estimate behind it
+	Silence       float64 `json:"silence"` // factor of answers that are overdue
 	InFlight      int64   `json:"inFlight"`
 	Capacity      float64 `json:"capacity"`
 	Veto          float64 `json:"veto"`

@@ -81,13 +81,16 @@ func (e *explainer) cost() {
 		beside = fmt.Sprintf(", while the others cost %.2f (median)", others[len(others)/2])
 	}
 	e.say("A request to it costs %.2f%s: latency factor %.2f (own average %s, pool median %s), error estimate %.1f %%, %d in flight, capacity factor %.2f, weight %.4g.",
-		v.Cost, beside, v.LatencyFactor, ms(v.LatencyMs), ms(e.s.MedianMs), 100*max(v.ErrorRate, v.FleetErrorRate), v.InFlight, v.Capacity, v.Weight)
-	if err := max(v.ErrorRate, v.FleetErrorRate); err > .05 {
+		v.Cost, beside, v.LatencyFactor, ms(v.LatencyMs), ms(e.s.MedianMs), 100*v.ErrorEstimate, v.InFlight, v.Capacity, v.Weight)
+	if v.ErrorEstimate > .05 {
 		source := "this proxy's own requests"
-		if v.FleetErrorRate > v.ErrorRate {
+		if float32(v.FleetErrorRate) >= float32(v.ErrorEstimate) { // the estimate is the larger of the two
 			source = "what all proxies report through Kafka"
 		}
-		e.say("Its errors (%s) multiply its cost by %.1f.", source, 1+10*err/(1-min(err, .98))+100*err*err)
+		e.say("Its errors (%s) multiply its cost by %.1f.", source, v.ErrorFactor)
+	}
+	if v.Silence > 1 {
+		e.say("It owes answers: requests wait longer than is usual, which multiplies its cost by %.1f.", v.Silence)
 	}
 	if v.Veto < 1 {
 		e.say("It reports a utilization of %.0f %%: from 95 %% on its weight is multiplied by %.2f.", v.Utilization*100, v.Veto)

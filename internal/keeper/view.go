@@ -42,6 +42,9 @@ type InstanceView struct {
 	Trust                float64
 	Utilization          float64
 	LatencyFactor        float64
+	ErrorEstimate        float64 // what the cost uses: own or fleet's, faded while nobody asks
+	ErrorFactor          float64 // what the estimate multiplies the cost by
+	Silence              float64 // factor of answers that are overdue, 1: none
 	Cost                 float64 // of the next request, without the sample's luck
 	Score                *event.HealthScore
 	ScoreAge             time.Duration
@@ -128,6 +131,7 @@ func (iv *InstanceView) cost(p *upstream.Pool, i int, now int64) {
 	}
 	c := picker.Cost(p, i, now)
 	iv.LatencyFactor, iv.Cost = float64(c.Latency), float64(c.Cost)
+	iv.ErrorEstimate, iv.ErrorFactor, iv.Silence = float64(c.Err), float64(c.Penalty), float64(c.Silence)
 }
 
 func (iv *InstanceView) probe(in *instance) {

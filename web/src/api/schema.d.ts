@@ -354,6 +354,8 @@ export interface components {
             errorFactor: number;
             /** @description The estimate behind the factor */
             error: components["schemas"]["Ratio"];
+            /** @description Factor of answers that are overdue */
+            silence: number;
             inFlight: number;
             /** @description Share of the mean capacity */
             capacity: number;

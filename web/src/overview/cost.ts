@@ -14,24 +14,21 @@ const safe = (v: number) => (Number.isFinite(v) && v > 0 ? v : 1);
 
 /**
  * The factors whose product is the cost: (q/ss + 1) · latency · errors · silence
- * over (weight · capacity · veto). What the API does not name, the silence of an
- * instance that owes answers, is what remains.
+ * over (weight · capacity · veto).
  */
 export function parts(cost: Cost, weight: number): Part[] {
   const queue = cost.inFlight + 1;
   const slow = safe((cost.inFlight / safe(cost.slowStart) + 1) / queue);
-  const list: Part[] = [
-    { name: "latency", kind: "latency", factor: safe(cost.latencyFactor), because: "own average against the pool's median" },
+  return [
+    { name: "latency", kind: "latency", factor: safe(cost.latencyFactor), because: "own average / pool median" },
     { name: "errors", kind: "errors", factor: safe(cost.errorFactor), because: `estimate ${(cost.error * 100).toFixed(1)} %` },
     { name: "in flight", kind: "flight", factor: queue, because: `${cost.inFlight} of this proxy's requests` },
     { name: "slow start", kind: "slow", factor: slow, because: cost.slowStart < 1 ? `at ${(cost.slowStart * 100).toFixed(0)} %` : "over" },
     { name: "saturation", kind: "veto", factor: 1 / safe(cost.veto), because: cost.veto < 1 ? "it reports to be busy" : "none reported" },
     { name: "capacity", kind: "capacity", factor: 1 / safe(cost.capacity), because: `${cost.capacity.toFixed(2)} of the mean` },
     { name: "weight", kind: "weight", factor: 1 / safe(weight), because: `configured ${weight}` },
+    { name: "silence", kind: "silence", factor: safe(cost.silence), because: cost.silence > 1 ? "answers are overdue" : "no answer is overdue" },
   ];
-  const rest = cost.total / list.reduce((product, p) => product * p.factor, 1);
-  list.push({ name: "silence", kind: "silence", factor: Math.abs(rest - 1) < 0.02 ? 1 : safe(rest), because: "answers that are overdue" });
-  return list;
 }
 
 /** The factor that makes the instance dearest, where one more than doubles the cost. */

@@ -55,11 +55,12 @@ export function Share({ i, scale }: { i: Instance; scale: number }) {
 
 const slots = 120; // seconds
 
-function line(values: number[], top: number): string {
+/** A path over two minutes; least is the height, in units of 24, of the smallest value that is not zero. */
+function line(values: number[], top: number, least = 0): string {
   let d = "";
   values.forEach((v, n) => {
     const x = slots - values.length + n + 0.5;
-    d += `${d ? "L" : "M"}${x} ${(23 - (Math.min(v, top) / top) * 22).toFixed(1)}`;
+    d += `${d ? "L" : "M"}${x} ${(23 - (v > 0 ? Math.max(least, (Math.min(v, top) / top) * 22) : 0)).toFixed(1)}`;
   });
   return d;
 }
@@ -71,9 +72,9 @@ export const Spark = memo(function Spark({ i, top }: { i: Instance; top: number 
   const failing = i.errorHistory.some((v) => v > 0);
   return (
     <svg className="spark" viewBox={`0 0 ${slots} 24`} preserveAspectRatio="none" role="img" aria-label={`${rate(i.rate)} requests per second now, up to ${rate(top)} in two minutes`}>
-      {d && <path className="area" d={`${d}V23.5H${start}Z`} />}
+      {d && <path className="area" d={`${d}V23H${start}Z`} />}
       {d && <path className="curve" d={d} vectorEffect="non-scaling-stroke" />}
-      {failing && <path className="errors-area" d={`${line(i.errorHistory, top)}V23.5H${start}Z`} />}
+      {failing && <path className="errors-area" d={`${line(i.errorHistory, top, 3)}V23H${start}Z`} />}
     </svg>
   );
 });

@@ -1,0 +1,65 @@
+package e2e
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A person's way through the console: overview, an instance that breaks and
+// heals, topics, a live tail, keys, themes, a lost connection; web/e2e/run.mjs
+// has the steps and says what it saw.
+func TestConsoleInABrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out: short")
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("left out: the console in a browser, for want of node")
+	}
+	chromium := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil && chromium == "" {
+			chromium = path
+		}
+	}
+	if chromium == "" {
+		t.Skip("left out: the console in a browser, for want of chromium")
+	}
+	if _, err := os.Stat("../../web/node_modules/playwright-core"); err != nil {
+		t.Skip("left out: the console in a browser, for want of web/node_modules (npm ci in web)")
+	}
+	if _, err := os.Stat("../../internal/console/dist/index.html"); err != nil {
+		t.Skip("left out: the console in a browser, for want of the built UI (make build)")
+	}
+	_, _, admin, _ := demo(t)
+	var about struct{ ConsoleURL string }
+	if err := getJSON(t, "http://"+admin+"/api/v1/node", &about); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Get(about.ConsoleURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if !strings.Contains(string(page), `id="root"`) {
+		t.Fatalf("the console serves %.300s", page)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	run := exec.CommandContext(ctx, node, "e2e/run.mjs", about.ConsoleURL)
+	run.Dir, run.Env = "../../web", append(os.Environ(), "CHROMIUM="+chromium)
+	out, err := run.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if !strings.Contains(string(out), "ok   the content security policy is kept") {
+		t.Errorf("the script did not reach its end:\n%s", out)
+	}
+}

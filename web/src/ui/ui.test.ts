@@ -1,0 +1,38 @@
+import { describe, expect, it } from "vitest";
+import { retryDelay } from "../live/events";
+import { age, bytes, clock, count, factor, ms, percent, rate, span } from "./format";
+import { parsePlace, paths } from "./route";
+
+describe("numbers", () => {
+  it.each([
+    [ms(0), "–"], [ms(null), "–"], [ms(0.853), "0.85"], [ms(18.757), "18.8"], [ms(108.7), "109"], [ms(1234), "1.2 s"], [ms(12_345), "12 s"],
+    [rate(0), "0"], [rate(0.2), "0.2"], [rate(99.97), "100"], [rate(12_345), "12.3k"],
+    [percent(0), "0 %"], [percent(0.0004), "<0.1 %"], [percent(0.0123), "1.2 %"], [percent(0.9999), ">99.9 %"], [percent(1), "100 %"],
+    [factor(1.085), "1.08"], [factor(391.2), "391"], [factor(45_100), "45k"], [factor(Number.NaN), "–"],
+    [age(30), "0.0 s"], [age(2100), "2.1 s"], [age(125_000), "2 min"], [age(-5), "0 s"],
+    [bytes(1023), "1023 B"], [bytes(11_534_336), "11.0 MiB"], [span(604_800_000), "7 d"], [span(1500), "1500 ms"],
+    [count(1_234_567), "1\u202f234\u202f567"],
+    [clock(new Date(2026, 0, 2, 3, 4, 5, 6), true), "03:04:05.006"],
+  ])("%s is %s", (got, want) => expect(got).toBe(want));
+});
+
+describe("places", () => {
+  it("an address and its place are each other's", () => {
+    const odd = "a/b %?#é";
+    expect(parsePlace(paths.instance(odd, odd))).toEqual({ view: "overview", instance: { service: odd, id: odd } });
+    expect(parsePlace(paths.topic(odd))).toEqual({ view: "topics", topic: odd });
+    expect(parsePlace(paths.overview)).toEqual({ view: "overview" });
+    expect(parsePlace(paths.topics)).toEqual({ view: "topics" });
+  });
+
+  it.each(["/x", "/topics/a/b", "/instances", "/instances/a", "/instances/a/b/c", "/%"])("%s is nowhere", (path) => {
+    expect(parsePlace(path).view).toBe("nowhere");
+  });
+});
+
+it("a lost stream is tried again soon, then every 8 s, never in step", () => {
+  expect(retryDelay(0, () => 0.5)).toBe(500);
+  expect(retryDelay(3, () => 0.5)).toBe(4000);
+  expect(retryDelay(50, () => 0.5)).toBe(8000);
+  expect(retryDelay(0, () => 0)).toBeLessThan(retryDelay(0, () => 1));
+});

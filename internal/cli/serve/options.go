@@ -16,6 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/broker"
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/kafka"
 )
 
 // nodeFlags are the flags of a process, shared by up and run.
@@ -79,6 +80,10 @@ func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 	set(&d.Proxy.AccessLog, n.accessLog)
 	if len(n.kafka) > 0 {
 		d.Kafka.Brokers = n.kafka
+		k := kafka.Default()
+		if k.Brokers = n.kafka; k.Validate() != nil {
+			return d, nil, cli.Usagef("--kafka %s: want host:port,...", strings.Join(n.kafka, ","))
+		}
 	}
 	for _, c := range n.explainFrom {
 		p, err := netip.ParsePrefix(c)

@@ -18,7 +18,7 @@ const (
 	faultFrom  = warmup + 2*time.Second // of crash and hang
 	faultFor   = 6 * time.Second
 	slot       = 2 * time.Second // of antag
-	slowSlot   = .15             // share of antag's slots that are slow
+	slowAtOnce = 2               // instances that are slow in each slot
 	slowFactor = 2.5
 )
 
@@ -78,12 +78,15 @@ func tenfold(i int) float64 {
 	return 1
 }
 
-// antagonist slows each instance down in random slots; the pattern depends on
-// the seed alone, because patterns differ more than balancers do.
+// antagonist slows two instances down in each slot. Which ones depends on the
+// seed alone, because patterns differ more than balancers do; always as many, so
+// that no pattern takes more capacity than the load leaves.
 func antagonist(seed uint64, i int, at time.Duration) condition {
-	rnd := rand.New(rand.NewPCG(seed, uint64(i)<<32|uint64(at/slot)))
-	if rnd.Float64() < slowSlot {
-		return condition{Scale: slowFactor}
+	rnd := rand.New(rand.NewPCG(seed, uint64(max(0, at)/slot)))
+	for _, slow := range rnd.Perm(instances)[:slowAtOnce] {
+		if slow == i {
+			return condition{Scale: slowFactor}
+		}
 	}
 	return condition{Scale: 1}
 }

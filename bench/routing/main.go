@@ -86,22 +86,20 @@ func listed(list, name string) bool {
 	return list == "" || strings.Contains(","+list+",", ","+name+",")
 }
 
-// Beyond these a run says more about the machine than about the balancer.
-const (
-	maxForeign = .20                  // share of the machine that others used
-	maxLag     = 3 * time.Millisecond // p99 of how late the harness sent
-)
+// maxLag is how late the harness may send at p99. Beyond it a run says more
+// about the machine than about the balancer.
+const maxLag = time.Millisecond
 
-// undisturbed measures one run, and once more if others used the machine; the
+// undisturbed measures one run, and once more if the harness was held up; the
 // less disturbed one counts, whatever it says.
 func (o *options) undisturbed(ctx context.Context, c benchCase, who contender, seed uint64) (outcome, error) {
 	first, err := o.measure(ctx, c, who, seed)
-	if err != nil || (first.Foreign <= maxForeign && first.LagP99 <= millis(maxLag)) || o.repeats <= 0 {
+	if err != nil || first.LagP99 <= millis(maxLag) || o.repeats <= 0 {
 		return first, err
 	}
 	o.repeats--
 	second, err := o.measure(ctx, c, who, seed)
-	if err != nil || second.Foreign > first.Foreign {
+	if err != nil || second.LagP99 > first.LagP99 {
 		return first, err
 	}
 	return second, nil

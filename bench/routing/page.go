@@ -22,13 +22,14 @@ func (o *options) page(all []outcome) error {
 	r.Printf(`Ten instances with four workers and a queue each, %.0f ms lognormal (coefficient of variation %.0f), slept; load %.2f of the capacity by the service times (slow slots and
 faults come on top), Poisson arrivals, latency from the intended send time; %s warm-up, %s measured; retries off, /health each second (nginx has no active checks), answers within 2 s.
 Seeds fix arrivals, service times and slow slots: the same for all balancers. smartlb runs alone here: no Kafka, so the policy's local part.
-crash and hang begin 2 s into the measured part and last 6 s. antag: slots of %s, %.0f %% of them %.1fx slow.
+crash and hang begin 2 s into the measured part and last 6 s. antag: in each slot of %s another %d of the ten are %.1fx slow.
+All processes of the benchmark ran under %s. A run in which the harness sent more than %s late at p99 was measured once more; the less disturbed one counts.
 
 rb99 is p99 with each request's own service time integrated out: its scatter is a quarter of that of p99 or less. p99 of the service time alone is 98.1 ms.
 
 | case | target | balancer | p99 ms | rb99 ms (each seed) | errors %% (counts) | verdict |
 |---|---|---|---|---|---|---|
-`, meanMillis, variation, load, warmup, measured, slot, 100*slowSlot, slowFactor)
+`, meanMillis, variation, load, warmup, measured, slot, slowAtOnce, slowFactor, rig.Scheduling(), maxLag)
 	for _, c := range allCases {
 		for _, who := range contenders {
 			o.row(r, c, who.Name, all)

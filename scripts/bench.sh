@@ -20,5 +20,9 @@ trap 'rm -rf "$built"' EXIT
 for part in "${parts[@]}"; do
 	echo "== bench/$part"
 	go build -o "$built/$part" "./bench/$part"
-	"$built/$part"
+	if [ "$part" = routing ] && chrt --rr 1 true 2>/dev/null; then
+		chrt --rr 1 "$built/$part" # what is beside it on the machine must not look like queueing
+	else
+		"$built/$part"
+	fi
 done

@@ -118,3 +118,20 @@ func fields(path string, each func(key, value string)) {
 		}
 	}
 }
+
+// Scheduling names the scheduling policy that our children inherit.
+func Scheduling() string {
+	b, _ := os.ReadFile("/proc/self/stat")
+	_, rest, _ := strings.Cut(string(b), ") ") // the name before may hold anything
+	f := strings.Fields(rest)
+	if len(f) < 39 {
+		return "an unknown scheduling policy"
+	}
+	switch f[38] { // policy is field 41, proc(5)
+	case "0":
+		return "SCHED_OTHER, nice " + f[16]
+	case "1", "2":
+		return "SCHED_RR or SCHED_FIFO: other work on the machine waits for them"
+	}
+	return "scheduling policy " + f[38]
+}

@@ -35,6 +35,7 @@ type App struct {
 	alerts   *alertBook
 	analyzer *analyzer.Analyzer // nil without the role
 	catalog  topic.Catalog
+	unlock   func() error // the data directory; nil without one
 	web      []*webServer
 
 	ready   chan struct{}
@@ -58,10 +59,8 @@ func New(o Options) (_ *App, err error) {
 			a.closeUnstarted()
 		}
 	}()
-	if o.DataDir != "" {
-		if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
-			return nil, fmt.Errorf("data directory: %w (choose another with --data)", err)
-		}
+	if err := a.lockData(); err != nil {
+		return nil, err
 	}
 	if a.node, err = nodeID(o.Document.Identity.ID, o.DataDir); err != nil {
 		return nil, err
@@ -90,6 +89,23 @@ func New(o Options) (_ *App, err error) {
 		}
 	}
 	return a, a.newWeb()
+}
+
+// nodeLock is the file whose lock keeps a second node out of a data directory:
+// both would have one id and one last good configuration.
+const nodeLock = "node.lock"
+
+func (a *App) lockData() (err error) {
+	if a.o.DataDir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(a.o.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w (choose another with --data)", err)
+	}
+	if a.unlock, err = broker.LockDir(a.o.DataDir, nodeLock); err != nil {
+		return fmt.Errorf("%w (choose another with --data)", err)
+	}
+	return nil
 }
 
 func (a *App) newKafka() (err error) {
@@ -131,7 +147,14 @@ func (a *App) newControl() (err error) {
 	return a.control.Start()
 }
 
+func (a *App) unlockData() {
+	if a.unlock != nil {
+		_ = a.unlock() // the kernel does it at the latest with our end
+	}
+}
+
 func (a *App) closeUnstarted() {
+	defer a.unlockData()
 	if a.broker != nil {
 		_ = a.broker.Close()
 	}
@@ -167,6 +190,7 @@ func (a *App) Stopped() <-chan struct{} { return a.stopped }
 // when an actor failed. The error tells what did not stop cleanly.
 func (a *App) Run(ctx context.Context) error {
 	defer close(a.stopped)
+	defer a.unlockData()
 	acts := newActors(a.o.Log)
 	a.start(ctx, acts)
 	var failed error

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -220,11 +221,18 @@ func (a *App) askProxy(ctx context.Context, path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("%w: %v", api.ErrUnavailable, err)
 	}
+	var last error
 	for _, n := range nodes {
 		if n.AdminURL == "" || !slices.Contains(n.Roles, RoleProxy) {
 			continue
 		}
-		return getJSON(ctx, n.AdminURL+path, v)
+		last = getJSON(ctx, n.AdminURL+path, v)
+		if !errors.Is(last, api.ErrUnavailable) { // one that died a moment ago still counts as alive
+			return last
+		}
+	}
+	if last != nil {
+		return last
 	}
 	return fmt.Errorf("%w: no proxy has reported itself in the last 15 s", api.ErrUnavailable)
 }

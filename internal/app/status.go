@@ -76,6 +76,9 @@ func (a *App) drops() map[string]uint64 {
 	return out
 }
 
+// maxAlerts bounds what a topic full of nonsense can make us remember.
+const maxAlerts = 10_000
+
 // alertBook holds the newest state of every alert, and the topics that were
 // recreated while we watched.
 type alertBook struct {
@@ -95,7 +98,9 @@ func (b *alertBook) take(a event.Alert) {
 		delete(b.alerts, a.Fingerprint)
 		return
 	}
-	b.alerts[a.Fingerprint] = a
+	if _, known := b.alerts[a.Fingerprint]; known || len(b.alerts) < maxAlerts {
+		b.alerts[a.Fingerprint] = a
+	}
 }
 
 // active lists pending and firing alerts, firing first.

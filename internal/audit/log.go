@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -133,11 +132,10 @@ func (l *Log) load() error {
 	if err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(bytes.NewReader(b))
-	lines.Buffer(nil, 10<<20)
-	for lines.Scan() {
-		a, err := event.DecodeAuditLog(lines.Bytes())
-		if err != nil {
+	for line := range bytes.Lines(b) {
+		a, err := event.DecodeAuditLog(bytes.TrimSpace(line))
+		if err != nil { // a damaged spool must not keep a node from starting
+			l.dropped.Add(1)
 			l.log.Error("audit spool: record left out", "error", err)
 			continue
 		}
@@ -147,7 +145,7 @@ func (l *Log) load() error {
 			l.dropped.Add(1)
 		}
 	}
-	return lines.Err()
+	return nil
 }
 
 func (l *Log) save(rest []event.AuditLog) error {

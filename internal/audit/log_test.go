@@ -1,9 +1,11 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -80,5 +82,41 @@ func TestRecordsSurviveARestartWithoutKafka(t *testing.T) {
 		if s.got[i].Action != want || (i > 0 && s.got[i].Seq <= s.got[i-1].Seq) {
 			t.Errorf("record %d: %s seq %d", i, s.got[i].Action, s.got[i].Seq)
 		}
+	}
+}
+
+func TestADamagedSpoolLosesItsDamagedRecordsOnly(t *testing.T) {
+	dir := t.TempDir()
+	s := &sender{down: true, more: make(chan struct{}, 100)}
+	l, err := New("n1", dir, s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := run(l)
+	l.Record(event.AuditLog{Actor: event.Actor{Type: "system"}, Action: "start.node"})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(l.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := append(bytes.Repeat([]byte{0}, 11<<20), '\n')
+	damaged = append(append(damaged, "{\"half\":\n"...), good...)
+	if err := os.WriteFile(l.path(), damaged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.down = false
+	l, err = New("n1", dir, s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = run(l)
+	<-s.more
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.got) != 1 || s.got[0].Action != "start.node" || l.Dropped() != 2 {
+		t.Errorf("%d records delivered, %d dropped", len(s.got), l.Dropped())
 	}
 }

@@ -26,12 +26,25 @@ const lockFile = "smartlb.lock"
 // process ends, however it ends.
 type lock struct{ f *os.File }
 
-// acquire creates dir if needed and locks it, or says which process has it.
-func acquire(dir string) (*lock, error) {
+// acquire keeps other brokers out of dir.
+func acquire(dir string) (*lock, error) { return lockDir(dir, lockFile) }
+
+// LockDir creates dir if needed and locks file in it until release or the end
+// of the process. The error is ErrLocked with the id of the process that has
+// it.
+func LockDir(dir, file string) (release func() error, err error) {
+	l, err := lockDir(dir, file)
+	if err != nil {
+		return nil, err
+	}
+	return l.release, nil
+}
+
+func lockDir(dir, file string) (*lock, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
-	path := filepath.Join(dir, lockFile)
+	path := filepath.Join(dir, file)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s is not writable: %w", dir, err)

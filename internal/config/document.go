@@ -41,7 +41,7 @@ type Proxy struct {
 	ExplainFrom    []netip.Prefix `yaml:"explainFrom"`    // clients that may ask for X-Smartlb-Decision
 	AccessLog      string         `yaml:"accessLog"`      // a file, or - for stdout; empty: none
 	ConnectTimeout time.Duration  `yaml:"connectTimeout"` // per try, default 1s
-	Drain          time.Duration  `yaml:"drain"`          // how long a stop waits for requests, default 30s
+	Drain          time.Duration  `yaml:"drain"`          // how long a stop waits for requests, default 30s (up: 3s)
 }
 
 // Admin is the API of a node.
@@ -157,7 +157,7 @@ type HealthCheck struct {
 func Default() Document {
 	return Document{Node: Node{
 		Kafka: Kafka{Brokers: []string{"localhost:9092"}, Linger: 100 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
-		Proxy: Proxy{ConnectTimeout: time.Second, Drain: 30 * time.Second},
+		Proxy: Proxy{ConnectTimeout: time.Second},
 		Admin: Admin{Address: "127.0.0.1:8081"}, Console: Console{Address: "127.0.0.1:8083"},
 		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, Interval: time.Second},
 	}}

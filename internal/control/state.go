@@ -45,10 +45,15 @@ type State struct {
 	Overrides  []event.Override // in force, one per instance and kind
 	History    []Entry          // oldest first, at most maxHistory
 	NextOffset int64
+	documents  int // bytes of documents in History
 }
 
-// maxHistory bounds what a node remembers; the log itself keeps everything.
-const maxHistory = 1000
+// What a node remembers at most; the log itself keeps everything.
+const (
+	maxHistory   = 1000     // entries
+	maxDocuments = 64 << 20 // bytes of documents in them; older entries lose theirs
+	maxOverrides = 10_000   // in force; more are refused by every node
+)
 
 // Fold applies one record. It returns true where the current revision changed.
 func (s *State) Fold(offset int64, value []byte) bool {
@@ -63,7 +68,11 @@ func (s *State) Fold(offset int64, value []byte) bool {
 		Revision: u.Revision, Base: u.Base, Comment: u.Comment, Document: u.Document,
 	}
 	if u.Kind == event.KindOverride {
-		s.override(u.Override)
+		if !s.override(u.Override) {
+			e.Result, e.Summary = resultUnreadable, fmt.Sprintf("more than %d overrides are in force", maxOverrides)
+			s.remember(e)
+			return false
+		}
 		e.Result, e.Summary = ResultOverride, Describe(u.Override)
 		s.remember(e)
 		return false
@@ -112,21 +121,32 @@ func read(value []byte) (event.ConfigUpdate, error) {
 
 func (s *State) remember(e Entry) {
 	s.History = append(s.History, e)
+	s.documents += len(e.Document)
 	if len(s.History) > maxHistory {
-		s.History = slices.Delete(s.History, 0, len(s.History)-maxHistory)
+		s.documents -= len(s.History[0].Document)
+		s.History = slices.Delete(s.History, 0, 1)
+	}
+	for i := 0; s.documents > maxDocuments && i < len(s.History)-1; i++ {
+		s.documents -= len(s.History[i].Document)
+		s.History[i].Document = ""
 	}
 }
 
-// override keeps one drain and one weight per instance.
-func (s *State) override(o event.Override) {
+// override keeps one drain and one weight per instance. It returns false where
+// there are too many.
+func (s *State) override(o event.Override) bool {
 	same := func(h event.Override) bool {
 		return h.ServiceID == o.ServiceID && h.InstanceID == o.InstanceID && (h.Action == event.ActionWeight) == (o.Action == event.ActionWeight)
 	}
 	s.Overrides = slices.DeleteFunc(s.Overrides, same)
 	if o.Action == event.ActionUndrain || (o.Action == event.ActionWeight && o.Weight.Or(0) == 0) {
-		return
+		return true
+	}
+	if len(s.Overrides) >= maxOverrides {
+		return false
 	}
 	s.Overrides = append(s.Overrides, o)
+	return true
 }
 
 // Find gives the entry of a revision.

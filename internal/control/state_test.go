@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -171,7 +172,7 @@ func TestNodesThatFoldTheSameLogAgree(t *testing.T) {
 		for i, v := range log[stop:] {
 			other.Fold(int64(stop+i), v)
 		}
-		if diff := cmp.Diff(all, other); diff != "" {
+		if diff := cmp.Diff(all, other, cmp.AllowUnexported(State{})); diff != "" {
 			t.Fatal(diff)
 		}
 	})
@@ -184,6 +185,40 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 	if len(s.History) != maxHistory || s.History[0].Offset != 50 {
 		t.Errorf("%d entries from offset %d", len(s.History), s.History[0].Offset)
+	}
+}
+
+func TestHistoryKeepsBoundedDocuments(t *testing.T) {
+	var s State
+	base, document := "", strings.Repeat("# a large document\n", 400_000) // 7.6 MB
+	for i := range 20 {
+		name := fmt.Sprintf("%d-x", i)
+		if !s.Fold(int64(i), value(t, revision(name, base, document))) {
+			t.Fatalf("revision %d was refused", i)
+		}
+		base = name
+	}
+	kept := 0
+	for _, e := range s.History {
+		kept += len(e.Document)
+	}
+	newest, _ := s.Find(base)
+	if kept > maxDocuments || kept < maxDocuments/2 || newest.Document != document || s.Document != document || len(s.History) != 20 {
+		t.Errorf("%d bytes of documents in %d entries, %d in the newest", kept, len(s.History), len(newest.Document))
+	}
+}
+
+func TestOverridesAreBounded(t *testing.T) {
+	var s State
+	for i := range maxOverrides + 5 {
+		s.Fold(int64(i), value(t, override(event.Override{ServiceID: "s", InstanceID: fmt.Sprint(i), Action: event.ActionDrain})))
+	}
+	if len(s.Overrides) != maxOverrides || s.History[maxHistory-1].Result != resultUnreadable {
+		t.Errorf("%d overrides", len(s.Overrides))
+	}
+	s.Fold(0, value(t, override(event.Override{ServiceID: "s", InstanceID: "0", Action: event.ActionUndrain})))
+	if len(s.Overrides) != maxOverrides-1 {
+		t.Errorf("%d overrides after one was taken back", len(s.Overrides))
 	}
 }
 
@@ -346,7 +381,7 @@ func TestALogThatLostItsEndIsNotFollowed(t *testing.T) {
 	stop()
 }
 
-func TestTheKnownLogComesBack(t *testing.T) {
+func TestAnotherTopicsLogIsNotFollowed(t *testing.T) {
 	k, dir := kafkatest.New(t, event.TopicConfigUpdates), t.TempDir()
 	first := publish(t, k.Addr(), "", false)
 	n := newNode(t, dir, k.Addr())

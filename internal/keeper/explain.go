@@ -115,7 +115,6 @@ func (e *explainer) telemetry() {
 		{"capacity", sc.Capacity.Value, sc.Capacity.Set, " requests/s"},
 		{"error rate", 100 * sc.ErrorRate.Value, sc.ErrorRate.Set, " %"},
 		{"utilization", 100 * sc.Utilization.Value, sc.Utilization.Set, " %"},
-		{"p95", sc.P95Latency.Value, sc.P95Latency.Set, " ms"},
 	} {
 		if p.set {
 			parts = append(parts, fmt.Sprintf("%s %.4g%s", p.name, p.value, p.unit))
@@ -123,6 +122,7 @@ func (e *explainer) telemetry() {
 			parts = append(parts, p.name+" unknown")
 		}
 	}
+	parts = append(parts, "p95 "+ms(sc.P95Latency.Or(0)))
 	e.say("Those facts say: %s.", strings.Join(parts, ", "))
 	if len(sc.Ignored) > 0 {
 		var why []string
@@ -193,6 +193,9 @@ func short(d time.Duration) string {
 func ms(v float64) string {
 	if v <= 0 {
 		return "unknown"
+	}
+	if v >= 1000 {
+		return fmt.Sprintf("%.3g s", v/1000)
 	}
 	return fmt.Sprintf("%.3g ms", v)
 }

@@ -23,6 +23,7 @@ type counted struct {
 	requests, errors uint64
 	hist             [upstream.HistBuckets]uint32
 	at               int64
+	told             bool // there was a report
 }
 
 // report publishes one service-metrics message for every instance that had
@@ -45,20 +46,32 @@ func (r *Reporter) report(lives Lives) {
 	for l := range r.seen {
 		if !present[l] {
 			delete(r.seen, l)
+			r.forget(l)
 		}
 	}
 }
 
+// forget drops what was said about an instance that left.
+func (r *Reporter) forget(l *upstream.Live) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.said, [2]string{l.Service, l.Instance})
+}
+
 func (r *Reporter) measure(l *upstream.Live, last *counted, now int64) (event.ServiceMetrics, []kafka.Header, bool) {
-	requests, errors := l.Requests.Load(), l.Errors.Load()
-	n, failed := requests-last.requests, min(errors-last.errors, requests-last.requests)
+	errors, requests := l.Errors.Load(), l.Requests.Load()
+	n := requests - last.requests
+	failed := min(errors-last.errors, n) // one whose request is counted in the next span is left for it
 	if n == 0 {
+		if !last.told {
+			last.at = now // the first report stands for its own interval
+		}
 		return event.ServiceMetrics{}, nil, false
 	}
 	// The rate is over the time since the last report, not since the last tick:
 	// who multiplies it by that gap (at most a minute) gets the requests back.
 	span := min(max(float64(now-last.at)/1e9, minSpan), maxSpan)
-	last.requests, last.errors, last.at = requests, errors, now
+	last.requests, last.errors, last.at, last.told = requests, last.errors+failed, now, true
 	m := event.ServiceMetrics{
 		Timestamp: r.wall(now), ServiceID: l.Service, InstanceID: l.Instance,
 		Metrics: event.Metrics{

@@ -130,7 +130,7 @@ func (t *Trend) Of(l *upstream.Live) (Summary, bool) {
 }
 
 // quantile of what was counted between two snapshots, in milliseconds, within
-// the 9 % of the buckets.
+// the 12 % of the buckets.
 func quantile(now, then *[upstream.HistBuckets]uint32, q float64) float64 {
 	var total uint64
 	for b := range now {

@@ -292,6 +292,9 @@ func rollback(env *cli.Env) *cobra.Command {
 			if !ok {
 				return applied{}, noRevision(s, a.file)
 			}
+			if e.Document == "" {
+				return applied{}, fmt.Errorf("the document of revision %s is too far back; find it with `smartlb kafka consume config-updates --from-beginning` and apply it", e.Revision)
+			}
 			a.base = s.Revision
 			a.comment = strings.TrimSpace("rollback to " + e.Revision + " " + a.comment)
 			return publish(ctx, env, a, []byte(e.Document))

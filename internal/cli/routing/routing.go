@@ -199,5 +199,8 @@ func ms(v float64) string {
 	if v <= 0 {
 		return ""
 	}
+	if v >= 1000 {
+		return fmt.Sprintf("%.3g s", v/1000)
+	}
 	return fmt.Sprintf("%.3g ms", v)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/broker"
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/kafka"
 )
 
 // nodeFlags are the flags of a process, shared by up and run.
@@ -28,9 +29,11 @@ type nodeFlags struct {
 	drain                      time.Duration
 	insecure, withParent       bool
 	readyFile                  string
+	given                      func(flag string) bool // nil: none is
 }
 
 func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
+	n.given = f.Changed
 	f.StringVar(&n.file, "config", "", "configuration `file`; see smartlb config example")
 	f.StringVar(&n.configSource, "config-source", "kafka", "kafka: revisions from config-updates win; file: they are ignored")
 	f.StringVar(&n.data, "data", "", "`directory` for state (default ./data, or the user's state directory with --demo)")
@@ -77,8 +80,18 @@ func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 	set(&d.Admin.Address, n.admin)
 	set(&d.Console.Address, n.console)
 	set(&d.Proxy.AccessLog, n.accessLog)
+	if n.data == "" {
+		n.data = d.Data.Dir
+	}
+	if d.Proxy.Drain > 0 && (n.given == nil || !n.given("drain")) {
+		n.drain = d.Proxy.Drain
+	}
 	if len(n.kafka) > 0 {
 		d.Kafka.Brokers = n.kafka
+		k := kafka.Default()
+		if k.Brokers = n.kafka; k.Validate() != nil {
+			return d, nil, cli.Usagef("--kafka %s: want host:port,...", strings.Join(n.kafka, ","))
+		}
 	}
 	for _, c := range n.explainFrom {
 		p, err := netip.ParsePrefix(c)

@@ -24,6 +24,7 @@ type proxyArgs struct {
 	retries                                    int
 	sample                                     float64
 	noHealth                                   bool
+	given                                      func(flag string) bool
 }
 
 // Proxy is `smartlb proxy`: one line, no file, no Kafka unless asked.
@@ -36,6 +37,7 @@ func Proxy(env *cli.Env) *cobra.Command {
   smartlb proxy --from :8080 --to 127.0.0.1:9001,127.0.0.1:9002 --access-log - --retries 0`,
 		Defaults: proxyArgs{from: ":8080", policy: picker.DefaultPolicy, healthInterval: 2 * time.Second, connectTimeout: time.Second, retries: 2, drain: 30 * time.Second, sample: .01},
 		Flags: func(f *pflag.FlagSet, a *proxyArgs) {
+			a.given = f.Changed
 			f.StringVar(&a.from, "from", a.from, "`address` to listen on")
 			f.StringSliceVar(&a.to, "to", nil, "instances, `host:port,...`")
 			f.StringVar(&a.policy, "policy", a.policy, "one of "+strings.Join(picker.Names(), ", "))
@@ -64,7 +66,7 @@ func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) 
 	if err != nil {
 		return cli.None{}, err
 	}
-	n := nodeFlags{explainFrom: a.explainFrom, admin: a.admin, accessLog: a.accessLog, kafka: a.kafka, drain: a.drain, configSource: "file"}
+	n := nodeFlags{explainFrom: a.explainFrom, admin: a.admin, accessLog: a.accessLog, kafka: a.kafka, drain: a.drain, configSource: "file", given: a.given}
 	loaded, _, err := n.load(env)
 	if err != nil {
 		return cli.None{}, err

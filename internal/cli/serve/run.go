@@ -44,12 +44,12 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 	if err := app.CheckRoles(a.roles); err != nil {
 		return cli.None{}, cli.Usagef("--roles: %w", err)
 	}
-	if a.data == "" {
-		a.data = "data"
-	}
 	d, traffic, err := a.load(env)
 	if err != nil {
 		return cli.None{}, err
+	}
+	if a.data == "" {
+		a.data = "data"
 	}
 	o, err := a.options(env, d, traffic)
 	if err != nil {

@@ -52,15 +52,15 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	if a.demo && a.file != "" {
 		return cli.None{}, cli.Usagef("--demo brings its own configuration: leave out --config")
 	}
+	d, traffic, err := a.load(env)
+	if err != nil {
+		return cli.None{}, err
+	}
 	if a.data == "" {
 		a.data = "data"
 		if a.demo {
 			a.data = filepath.Join(stateDir(env), "demo")
 		}
-	}
-	d, traffic, err := a.load(env)
-	if err != nil {
-		return cli.None{}, err
 	}
 	if a.demo {
 		if traffic, err = a.demoDocument(&d); err != nil {

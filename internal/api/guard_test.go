@@ -1,0 +1,156 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+func TestGuardRefusesStrangersHostsAndOrigins(t *testing.T) {
+	h := Guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }), "lb.example.com")
+	for _, c := range []struct {
+		why, method, host string
+		headers           map[string]string
+		want              int
+	}{
+		{"curl to localhost", "GET", "localhost:8081", nil, 200},
+		{"curl to the address", "POST", "127.0.0.1:8081", nil, 200},
+		{"an IPv6 address", "GET", "[::1]:8081", nil, 200},
+		{"an address without port", "GET", "127.0.0.1", nil, 200},
+		{"a name that was given", "GET", "LB.example.com:8081", nil, 200},
+		{"a name whose DNS an attacker turns to us", "GET", "evil.example.com:8081", nil, 421},
+		{"a name that begins like ours", "GET", "localhost.evil.example.com", nil, 421},
+		{"no host", "GET", "", nil, 421},
+		{"a change from the console itself", "POST", "localhost:8083", map[string]string{"Origin": "http://localhost:8083", "Sec-Fetch-Site": "same-origin"}, 200},
+		{"a change from another page", "POST", "localhost:8083", map[string]string{"Origin": "http://evil.example.com", "Sec-Fetch-Site": "cross-site"}, 403},
+		{"a change from another port of this machine", "POST", "localhost:8083", map[string]string{"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}, 403},
+		{"a change from a browser without Sec-Fetch-Site", "POST", "localhost:8083", map[string]string{"Origin": "http://evil.example.com"}, 403},
+		{"a sandboxed page", "POST", "localhost:8083", map[string]string{"Origin": "null"}, 403},
+	} {
+		r := httptest.NewRequest(c.method, "http://x/api/v1/node", nil)
+		r.Host = c.host
+		for k, v := range c.headers {
+			r.Header.Set(k, v)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("%s: %d, want %d", c.why, w.Code, c.want)
+		}
+		if w.Code == 200 && w.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: security headers are missing", c.why)
+		}
+	}
+}
+
+// bad bodies: each is the caller's mistake and changes nothing.
+func TestChangesRefuseBadBodies(t *testing.T) {
+	changes := 0
+	s := New(Sources{
+		Override: func(context.Context, event.Override, string) error { changes++; return nil },
+		Fault:    func(context.Context, string, *Fault) error { changes++; return nil },
+	}, slog.New(slog.DiscardHandler))
+	override, fault := "/api/v1/services/s/instances/i/override", "/api/v1/demo/instances/i/fault"
+	for _, c := range []struct {
+		path, contentType, body string
+		want                    int
+	}{
+		{override, "application/json", `{"action":"drain"}`, 200},
+		{override, "application/json; charset=utf-8", `{"action":"weight","weight":3}`, 200},
+		{override, "text/plain", `{"action":"drain"}`, 415},
+		{override, "", `{"action":"drain"}`, 415},
+		{override, "application/json", ``, 400},
+		{override, "application/json", `{`, 400},
+		{override, "application/json", `{"action":"explode"}`, 400},
+		{override, "application/json", `{"action":"weight","weight":-1}`, 400},
+		{override, "application/json", `{"action":"weight","weight":1e300}`, 400},
+		{override, "application/json", `{"action":"weight","weight":NaN}`, 400},
+		{override, "application/json", `{"action":"drain","extra":1}`, 400},
+		{override, "application/json", `{"action":"drain"}{"action":"drain"}`, 400},
+		{override, "application/json", strings.Repeat("[", 1<<16), 400},
+		{override, "application/json", `{"action":"` + strings.Repeat("x", 2<<20) + `"}`, 400},
+		{fault, "application/json", `{"errorRate":1,"latencyMs":1}`, 200},
+		{fault, "application/json", `{"heal":true}`, 200},
+		{fault, "application/json", `{"errorRate":1.5}`, 400},
+		{fault, "application/json", `{"latencyMs":-1}`, 400},
+		{fault, "application/json", `{"latencyMs":1e9}`, 400},
+	} {
+		before := changes
+		r := httptest.NewRequest("POST", c.path, strings.NewReader(c.body))
+		if c.contentType != "" {
+			r.Header.Set("Content-Type", c.contentType)
+		}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != c.want || (changes > before) != (c.want == 200) {
+			t.Errorf("%.60s (%s): %d with %d changes, want %d", c.body, c.contentType, w.Code, changes-before, c.want)
+		}
+		var p Problem
+		if c.want != 200 && (json.Unmarshal(w.Body.Bytes(), &p) != nil || p.Error == "") {
+			t.Errorf("%.60s: answered %q, want a problem", c.body, w.Body)
+		}
+	}
+}
+
+func TestErrorsOfSourcesHaveTheirStatus(t *testing.T) {
+	for err, want := range map[error]int{
+		fmt.Errorf("%w: x", ErrNotFound): 404, fmt.Errorf("%w: x", ErrUnavailable): 503, context.DeadlineExceeded: 503, errors.New("x"): 500,
+	} {
+		s := New(Sources{Overview: func(context.Context) (Overview, error) { return Overview{}, err }}, slog.New(slog.DiscardHandler))
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/overview", nil))
+		if w.Code != want {
+			t.Errorf("%v: %d, want %d", err, w.Code, want)
+		}
+	}
+	w := httptest.NewRecorder()
+	New(Sources{}, slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/topics", nil))
+	if w.Code != 404 || !strings.Contains(w.Body.String(), "hint") {
+		t.Errorf("without the role: %d %s", w.Code, w.Body)
+	}
+}
+
+// A page that is closed frees its handler and whatever reads for it.
+func TestStreamsEndWithTheirClient(t *testing.T) {
+	ended := make(chan struct{})
+	s := New(Sources{
+		Overview: func(context.Context) (Overview, error) { return Overview{}, nil },
+		Tail: func(ctx context.Context, _ string, _ int, f func([]Message)) error {
+			defer close(ended)
+			for ctx.Err() == nil {
+				f(make([]Message, 1000))
+			}
+			return nil
+		},
+	}, slog.New(slog.DiscardHandler))
+	server := httptest.NewServer(s)
+	defer server.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	for _, path := range []string{"/api/v1/overview/events", "/api/v1/topics/t/events?last=999999"} {
+		ctx, cancel := context.WithCancel(context.Background())
+		req, _ := http.NewRequestWithContext(ctx, "GET", server.URL+path, nil)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := resp.Body.Read(make([]byte, 100)); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		cancel()
+		resp.Body.Close()
+	}
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the reader of a closed page goes on")
+	}
+}

@@ -1,0 +1,103 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// diary keeps what happened in its order.
+type diary struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (d *diary) write(s string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, s)
+}
+
+// until runs until it is stopped and writes that down.
+func (d *diary) until(name string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		<-ctx.Done()
+		d.write("end " + name)
+		return ctx.Err()
+	}
+}
+
+func TestActorsStopInReverseOrderOneAtATime(t *testing.T) {
+	d, a := &diary{}, newActors(slog.New(slog.DiscardHandler))
+	a.start("first", d.until("first"), nil)
+	a.onStop("cleanup", func(context.Context) error { d.write("cleanup"); return nil })
+	a.start("second", d.until("second"), func(context.Context) error { d.write("stop second"); return nil })
+	a.start("third", d.until("third"), nil)
+	if err := a.stopAll(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if want := []string{"end third", "stop second", "end second", "cleanup", "end first"}; !slices.Equal(d.lines, want) {
+		t.Errorf("%v, want %v", d.lines, want)
+	}
+	if err := a.stopAll(context.Background()); err != nil || len(d.lines) != 5 {
+		t.Errorf("a second stop: %v %v", err, d.lines)
+	}
+}
+
+func TestAnActorThatFailsEndsAllAndIsNamed(t *testing.T) {
+	for name, run := range map[string]func(context.Context) error{
+		"with an error": func(context.Context) error { return errors.New("no disk") },
+		"by itself":     func(context.Context) error { return nil },
+	} {
+		d, a := &diary{}, newActors(slog.New(slog.DiscardHandler))
+		a.start("steady", d.until("steady"), nil)
+		a.start("weak", run, nil)
+		a.start("weak too", run, nil) // must not block on the first one's report
+		err := <-a.failed
+		if !strings.Contains(err.Error(), "weak") {
+			t.Errorf("%s: %v", name, err)
+		}
+		_ = a.stopAll(context.Background())
+		if !slices.Equal(d.lines, []string{"end steady"}) {
+			t.Errorf("%s: %v", name, d.lines)
+		}
+	}
+}
+
+func TestAnActorThatDoesNotStopIsNamedAndTheOthersStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, a := &diary{}, newActors(slog.New(slog.DiscardHandler))
+		release := make(chan struct{})
+		a.start("first", d.until("first"), nil)
+		a.start("stuck", func(context.Context) error { <-release; return nil }, nil)
+		a.start("broken", d.until("broken"), func(context.Context) error { return errors.New("cannot") })
+		began := time.Now()
+		err := a.stopAll(context.Background())
+		if took := time.Since(began); took != patience {
+			t.Errorf("took %s", took)
+		}
+		for _, want := range []string{"stuck did not stop", "stop broken: cannot"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v does not say %q", err, want)
+			}
+		}
+		if !slices.Equal(d.lines, []string{"end broken", "end first"}) {
+			t.Errorf("%v", d.lines)
+		}
+		close(release)
+	})
+}
+
+func TestAnErrorOfTheStopIsTold(t *testing.T) {
+	a := newActors(slog.New(slog.DiscardHandler))
+	a.start("late", func(ctx context.Context) error { <-ctx.Done(); return errors.New("could not save") }, nil)
+	if err := a.stopAll(context.Background()); err == nil || !strings.Contains(err.Error(), "late: could not save") {
+		t.Error(err)
+	}
+}

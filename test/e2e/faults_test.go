@@ -1,0 +1,792 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/smartlb/smartlb/internal/upstreamtest"
+)
+
+// hostile are values that no topic's schema allows.
+func hostile() map[string][]byte {
+	wide := []byte(`{"timestamp":"2024-01-15T10:30:00Z","serviceId":"shop","instanceId":"i1","metrics":{"rps":1},"tags":{"a":"`)
+	wide = append(append(wide, bytes.Repeat([]byte("x"), 10<<20-len(wide)-4)...), `"}}`...) // conforms, and is as large as allowed
+	return map[string][]byte{
+		"nothing":                 {},
+		"half an object":          []byte(`{"timestamp":"2024-01-`),
+		"not JSON":                []byte("\x00\x01\xff\xfe"),
+		"another type":            []byte(`[{"serviceId":"shop"}]`),
+		"null":                    []byte(`null`),
+		"NaN":                     []byte(`{"timestamp":"2024-01-15T10:30:00Z","serviceId":"shop","instanceId":"i1","metrics":{"rps":NaN}}`),
+		"more NaN":                []byte(`{"timestamp":"2024-01-15T10:30:00Z","serviceId":"shop","instanceId":"i1","metrics":{"rps":1,"p95Latency":-Infinity,"errorRate":nan}}`),
+		"numbers beyond all":      []byte(`{"timestamp":"2024-01-15T10:30:00Z","serviceId":"shop","instanceId":"i1","metrics":{"rps":1e999}}`),
+		"text for numbers":        []byte(`{"timestamp":"2024-01-15T10:30:00Z","serviceId":"shop","instanceId":"i1","metrics":{"rps":"150"},"status":7,"checkType":{}}`),
+		"numbers for text":        []byte(`{"timestamp":1705314600,"serviceId":1,"instanceId":2,"metrics":{"rps":1},"kind":3,"node":4}`),
+		"a negative rate":         []byte(`{"timestamp":"2024-01-15T10:30:00Z","serviceId":"shop","instanceId":"i1","metrics":{"rps":-5}}`),
+		"objects 100,000 deep":    []byte(strings.Repeat(`{"a":`, 100_000)),
+		"arrays a million deep":   []byte(`{"serviceId":` + strings.Repeat("[", 1_000_000)),
+		"10 MB of brackets":       bytes.Repeat([]byte("["), 10<<20),
+		"10 MB of a string":       append([]byte(`{"serviceId":"`), bytes.Repeat([]byte("s"), 10<<20-20)...),
+		"10 MB that almost fits":  wide,
+		"text that is not UTF-8":  []byte("{\"serviceId\":\"sh\xc3\x28op\",\"instanceId\":\"i1\"}"),
+		"a revision of nothing":   []byte(`{"changeId":"x","timestamp":"2024-01-15T10:30:00Z","kind":"revision","revision":"9-x","document":""}`),
+		"a weight without number": []byte(`{"changeId":"x","timestamp":"2024-01-15T10:30:00Z","kind":"override","override":{"serviceId":"shop","instanceId":"i1","action":"weight"}}`),
+	}
+}
+
+// consume reads a topic from its beginning until enough says so.
+func consume(t *testing.T, broker, topic string, d time.Duration, enough func([]*kgo.Record) bool) []*kgo.Record {
+	t.Helper()
+	c, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxBytes(64<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	var got []*kgo.Record
+	for ctx.Err() == nil && !enough(got) {
+		got = append(got, c.PollFetches(ctx).Records()...)
+	}
+	return got
+}
+
+func header(r *kgo.Record, key string) string {
+	for _, h := range r.Headers {
+		if h.Key == key {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+func TestHostileMessagesHurtNothing(t *testing.T) {
+	t.Parallel()
+	b := broker(t, t.TempDir(), "127.0.0.1:0")
+	ins := instances(t, 4)
+	n := node(t, b.address("broker"), document(t, "", ins...), t.TempDir())
+	admin := n.address("admin")
+	l := startLoad(t, "http://"+n.address("web")+"/", 4)
+	eventually(t, "the file seeds the log", 20*time.Second, func() bool { return look(t, admin).Node.Config.Revision != "file" })
+	revision := look(t, admin).Node.Config.Revision
+
+	c, err := kgo.NewClient(kgo.SeedBrokers(b.address("broker")), kgo.ProducerBatchMaxBytes(11_534_336), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 120*time.Second)
+	defer cancel()
+	for _, topic := range []string{"service-metrics", "health-status", "config-updates", "health-scores", "node-status", "alerts", "smartlb-rekey", "smartlb-node-status"} {
+		for name, value := range hostile() {
+			if topic == "node-status" || (len(value) > 1<<20 && (topic == "alerts" || strings.HasPrefix(topic, "smartlb-") || topic == "health-scores")) {
+				continue // no such topic; the smaller topics refuse it themselves
+			}
+			if err := c.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: value}).FirstErr(); err != nil {
+				t.Errorf("%s: %s: %v", topic, name, err)
+			}
+		}
+		if err := c.ProduceSync(ctx, &kgo.Record{Topic: topic, Key: []byte("shop")}).FirstErr(); topic != "node-status" && err != nil {
+			t.Errorf("%s: a tombstone: %v", topic, err)
+		}
+	}
+
+	for _, topic := range []string{"service-metrics", "health-status"} {
+		for _, r := range consume(t, b.address("broker"), topic+".dlq", 60*time.Second, func(got []*kgo.Record) bool { return len(got) >= 16 }) {
+			if header(r, "smartlb-source-topic") != topic || header(r, "smartlb-reason") == "" || header(r, "smartlb-source-offset") == "" || len(r.Value) > 64<<10 {
+				t.Errorf("%s.dlq: %v, %d bytes", topic, r.Headers, len(r.Value))
+			}
+			if size, _ := strconv.Atoi(header(r, "smartlb-size")); size < len(r.Value) {
+				t.Errorf("%s.dlq: a size of %d beside %d bytes", topic, size, len(r.Value))
+			}
+		}
+		seen := map[string]bool{}
+		for _, r := range consume(t, b.address("broker"), topic+".dlq", 60*time.Second, func(got []*kgo.Record) bool { return len(got) >= 16 }) {
+			seen[header(r, "smartlb-source-partition")+"/"+header(r, "smartlb-source-offset")] = true
+		}
+		if len(seen) < 16 {
+			t.Errorf("%s.dlq has %d of the refused records", topic, len(seen))
+		}
+	}
+
+	// What is valid and comes after them still acts.
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(500 * time.Millisecond):
+			}
+			produce(t, b.address("broker"), "service-metrics", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i1","metrics":{"rps":150.5,"cpuUsage":0.97}}`, time.Now().UTC().Format(time.RFC3339)))
+		}
+	}()
+	produce(t, b.address("broker"), "health-status", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i2","status":"DRAINING","checkType":"HTTP"}`, time.Now().UTC().Format(time.RFC3339)))
+	eventually(t, "a valid health-status acts", 20*time.Second, func() bool { return state(look(t, admin), "i2") == "draining" })
+	eventually(t, "valid metrics act", 30*time.Second, func() bool {
+		for _, s := range look(t, admin).Services {
+			for _, i := range s.Instances {
+				if i.ID == "i1" && i.Cost.Veto < .6 {
+					return true
+				}
+			}
+		}
+		return false
+	})
+	if _, stderr, code := smartlb(t, "config", "apply", document2(t, ins...), "-b", b.address("broker"), "--wait"); code != 0 {
+		t.Errorf("a valid revision: %d %s", code, stderr)
+	}
+	if c := look(t, admin).Node.Config; c.Revision == revision || c.State != "applied" || c.LostLog {
+		t.Errorf("%+v", c)
+	}
+	for _, p := range []*process{b, n} {
+		if p.ended() || p.said("panic") {
+			t.Errorf("%v: ended %v", p.cmd.Args, p.ended())
+		}
+	}
+	if ok, bad, first := l.counts(); bad > 0 || ok < 100 {
+		t.Errorf("%d requests answered, %d failed: %s", ok, bad, first)
+	}
+}
+
+// document2 is a document that may be published over document's.
+func document2(t *testing.T, ins ...*instance) string {
+	t.Helper()
+	return mustWrite(t, strings.Replace(mustRead(t, document(t, "", ins...)), "name: all", "name: other", 1))
+}
+
+// ended says whether the process is gone.
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// metric reads the sum of a series from /metrics.
+func metric(t *testing.T, admin, name string) (sum float64) {
+	t.Helper()
+	resp, err := http.Get("http://" + admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if series, value, ok := strings.Cut(line, " "); ok && (series == name || strings.HasPrefix(series, name+"{")) {
+			v, _ := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			sum += v
+		}
+	}
+	return sum
+}
+
+// moody is a raw instance whose way to answer can be changed while it runs.
+type moody struct {
+	*upstreamtest.Raw
+	mood atomic.Value
+}
+
+func newMoody(t *testing.T) *moody {
+	m := &moody{}
+	m.mood.Store("well")
+	m.Raw = upstreamtest.NewRaw(t, func(s *upstreamtest.Session) {
+		for {
+			if s.Request() == nil {
+				return
+			}
+			switch m.mood.Load() {
+			case "well":
+				if !s.Write(upstreamtest.OK) {
+					return
+				}
+			case "reset before the head":
+				s.Reset()
+				return
+			case "reset mid-body":
+				s.Write("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nthe first bytes")
+				s.Wait(50 * time.Millisecond)
+				s.Reset()
+				return
+			case "garbage":
+				s.Write("\x16\x03\x01\x02\x00 this is no HTTP \x00\xff\r\n\r\n")
+				return
+			case "half a head":
+				s.Write("HTTP/1.1 200 OK\r\nContent-Le")
+				return
+			case "hang":
+				s.Hang()
+				return
+			}
+		}
+	})
+	return m
+}
+
+// lineProxy is `smartlb proxy` over instances.
+func lineProxy(t *testing.T, to []string, args ...string) *process {
+	return start(t, true, append([]string{"proxy", "--from", "127.0.0.1:0", "--to", strings.Join(to, ","), "--admin", "127.0.0.1:0", "--drain", "2s"}, args...)...)
+}
+
+func get(t *testing.T, url string) (status int, body string, err error) {
+	t.Helper()
+	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(b), err
+}
+
+func TestFaultsOfTheOnlyInstanceReachTheClientAsWhatTheyAre(t *testing.T) {
+	t.Parallel()
+	m := newMoody(t)
+	p := lineProxy(t, []string{m.Addr}, "--retries", "0", "--timeout", "1s", "--health-interval", "0")
+	url := "http://" + p.address("web") + "/"
+	for _, c := range []struct {
+		mood   string
+		status int
+	}{
+		{"well", 200}, {"reset before the head", 502}, {"garbage", 502}, {"half a head", 502}, {"hang", 504}, {"reset mid-body", 200}, {"well", 200},
+	} {
+		m.mood.Store(c.mood)
+		before := metric(t, p.address("admin"), "smartlb_instance_errors_total")
+		status, body, err := get(t, url)
+		if status != c.status || (c.status >= 500 && body == "") {
+			t.Errorf("%s: %d %q %v, want %d with a sentence", c.mood, status, body, err, c.status)
+		}
+		if (err != nil) != (c.mood == "reset mid-body") {
+			t.Errorf("%s: the body ended with %v", c.mood, err)
+		}
+		if c.mood == "well" {
+			continue
+		}
+		eventually(t, c.mood+" is counted", 5*time.Second, func() bool {
+			return metric(t, p.address("admin"), "smartlb_instance_errors_total") == before+1
+		})
+	}
+	m.Raw.Close()
+	if status, body, _ := get(t, url); status != 502 || body == "" {
+		t.Errorf("an instance that is gone: %d %q", status, body)
+	}
+}
+
+func TestASickInstanceIsEjectedAndComesBack(t *testing.T) {
+	t.Parallel()
+	for _, mood := range []string{"reset before the head", "garbage", "hang"} {
+		t.Run(mood, func(t *testing.T) {
+			t.Parallel()
+			sick, well := newMoody(t), instances(t, 3)
+			to := []string{sick.Addr}
+			for _, in := range well {
+				to = append(to, in.addr)
+			}
+			p := lineProxy(t, to, "--retries", "2", "--policy", "round_robin", "--timeout", "2s", "--health-interval", "0")
+			l := startLoad(t, "http://"+p.address("web")+"/", 6)
+			eventually(t, "everybody is asked", 10*time.Second, func() bool { return sick.Connections() > 0 && well[2].count() > 10 })
+			sick.mood.Store(mood)
+			eventually(t, "it is ejected", 30*time.Second, func() bool { return state(look(t, p.address("admin")), sick.Addr) == "ejected" })
+			sick.mood.Store("well")
+			eventually(t, "it comes back", 60*time.Second, func() bool { return state(look(t, p.address("admin")), sick.Addr) == "in" })
+			before := metric(t, p.address("admin"), "smartlb_instance_requests_total")
+			eventually(t, "requests go on", 10*time.Second, func() bool {
+				return metric(t, p.address("admin"), "smartlb_instance_requests_total") > before+50
+			})
+			l.stop()
+			ok, bad, first := l.counts()
+			if allowed := map[string]int{"hang": 60, "garbage": 20}[mood]; bad > allowed || ok < 100 { // who hangs eats the exchange's whole time, garbage may have been an answer: neither is tried again
+				t.Errorf("%d answered, %d failed: %s", ok, bad, first)
+			}
+		})
+	}
+}
+
+// A stopped process is the hardest to see: its kernel still accepts.
+func TestAStoppedInstanceIsTakenOutByItsProbeAndReturns(t *testing.T) {
+	t.Parallel()
+	base := freePorts(t, 0)
+	addr := fmt.Sprintf("127.0.0.1:%d", base)
+	frozen := start(t, false, "demo", "service", "--service", "shop", "--instance", "i0", "--listen", addr, "--latency", "2ms", "--no-report")
+	eventually(t, "the instance listens", 20*time.Second, func() bool { status, _, _ := get(t, "http://"+addr+"/health"); return status == 200 })
+	well := instances(t, 3)
+	p := lineProxy(t, []string{addr, well[0].addr, well[1].addr, well[2].addr}, "--health-path", "/health", "--health-interval", "200ms", "--timeout", "2s")
+	l := startLoad(t, "http://"+p.address("web")+"/", 6)
+	admin := p.address("admin")
+	eventually(t, "it takes requests", 10*time.Second, func() bool {
+		return metric(t, admin, "smartlb_instance_requests_total") > 50 && state(look(t, admin), addr) == "in"
+	})
+	if err := frozen.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = frozen.cmd.Process.Signal(syscall.SIGCONT) }()
+	eventually(t, "it is out", 20*time.Second, func() bool { s := state(look(t, admin), addr); return s == "unhealthy" || s == "ejected" })
+	time.Sleep(2500 * time.Millisecond) // what hung when it stopped has come to its end
+	_, bad, _ := l.counts()
+	time.Sleep(2 * time.Second)
+	if _, now, first := l.counts(); now > bad {
+		t.Errorf("%d requests failed after it was out: %s", now-bad, first)
+	}
+	if err := frozen.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is in again", 60*time.Second, func() bool { return state(look(t, admin), addr) == "in" })
+	l.stop()
+	if ok, bad, first := l.counts(); bad > 40 || ok < 200 {
+		t.Errorf("%d answered, %d failed: %s", ok, bad, first)
+	}
+}
+
+func fds(t *testing.T, p *process) int {
+	t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// send writes bytes to an address and does what after says with the connection.
+func send(addr, text string, after func(*net.TCPConn)) {
+	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, text)
+	after(conn.(*net.TCPConn))
+}
+
+func TestAStormOfFaultsLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	sick, well := newMoody(t), instances(t, 2)
+	p := lineProxy(t, []string{sick.Addr, well[0].addr, well[1].addr}, "--timeout", "1s", "--retries", "1", "--health-interval", "300ms")
+	web, admin := p.address("web"), p.address("admin")
+	warm := startLoad(t, "http://"+web+"/", 8)
+	eventually(t, "it is warm", 10*time.Second, func() bool { ok, _, _ := warm.counts(); return ok > 200 })
+	warm.stop()
+	http.DefaultClient.CloseIdleConnections()
+	var baseFDs, baseRoutines int
+	eventually(t, "a quiet moment", 10*time.Second, func() bool {
+		baseFDs, baseRoutines = fds(t, p), int(metric(t, admin, "go_goroutines"))
+		time.Sleep(300 * time.Millisecond)
+		return fds(t, p) <= baseFDs
+	})
+	accepted, idle := metric(t, admin, "smartlb_connections_accepted_total"), metric(t, admin, "smartlb_connections_open")
+
+	leave := func(*net.TCPConn) {}
+	reset := func(c *net.TCPConn) { _ = c.SetLinger(0) }
+	linger := func(c *net.TCPConn) { time.Sleep(300 * time.Millisecond) }
+	storms := []struct {
+		text  string
+		after func(*net.TCPConn)
+	}{
+		{"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nonly this", reset},
+		{"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", 100_000), leave},
+		{"POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhalf a chunk", reset},
+		{"POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n", linger},
+		{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", reset},
+		{"GET / HTTP/1.1\r\nHos", leave},
+		{"\x16\x03\x01\x00\xa5 a TLS hello", linger},
+		{"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", linger},
+		{"", reset},
+		{"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: "+strings.Repeat("y", 1000)+"\r\n", 200), linger},
+	}
+	moods := []string{"well", "garbage", "reset mid-body", "hang", "half a head", "reset before the head"}
+	for round := range 12 {
+		sick.mood.Store(moods[round%len(moods)])
+		done := make(chan struct{}, 8*len(storms))
+		for range 8 {
+			for _, s := range storms {
+				go func() { send(web, s.text, s.after); done <- struct{}{} }()
+			}
+		}
+		for range cap(done) {
+			<-done
+		}
+	}
+	sick.mood.Store("well")
+	if n := metric(t, admin, "smartlb_connections_accepted_total") - accepted; n < 12*8*9 {
+		t.Errorf("only %v connections of the storm arrived", n)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	slack := 4 + len(moods) // connections to instances that are kept open for the next request
+	eventually(t, "descriptors and goroutines are back", 60*time.Second, func() bool {
+		http.DefaultClient.CloseIdleConnections()
+		return fds(t, p) <= baseFDs+slack && int(metric(t, admin, "go_goroutines")) <= baseRoutines+slack
+	})
+	if open := metric(t, admin, "smartlb_connections_open"); open > idle {
+		t.Errorf("%v client connections are open, %v before the storm", open, idle)
+	}
+	eventually(t, "nothing is in flight", 10*time.Second, func() bool { return metric(t, admin, "smartlb_instance_in_flight") == 0 })
+	if p.said("panic") || p.ended() {
+		t.Error("the proxy ended")
+	}
+	if status, _, err := get(t, "http://"+web+"/"); status != 200 {
+		t.Errorf("after the storm: %d %v", status, err)
+	}
+}
+
+// unwritable gives a path in which nothing can be created, for root too.
+func unwritable(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return "/proc/self/smartlb"
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "data")
+}
+
+func TestDataDirectoriesThatCannotBeUsedAreSaid(t *testing.T) {
+	t.Parallel()
+	file := document(t, "", instances(t, 1)...)
+	damaged, newer := t.TempDir(), t.TempDir()
+	for dir, text := range map[string]string{damaged: `{"format":1,"docu`, newer: `{"format":1000}`} {
+		if err := os.WriteFile(filepath.Join(dir, "last-good-config.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noDir := mustWrite(t, "a file")
+	dir, nodeDir := t.TempDir(), t.TempDir()
+	b := broker(t, dir, "127.0.0.1:0")
+	n := node(t, b.address("broker"), file, nodeDir)
+	asBroker := []string{"run", "--roles", "broker", "--broker-listen", "127.0.0.1:0", "--broker-internal", "", "--data"}
+	asNode := []string{"run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--admin", "127.0.0.1:0", "--data"}
+	for _, c := range []struct {
+		why  string
+		args []string
+		dir  string
+		says []string
+	}{
+		{"a broker's directory that another broker has", asBroker, dir, []string{dir, fmt.Sprint("process ", b.cmd.Process.Pid)}},
+		{"a node's directory that another node has", asNode, nodeDir, []string{nodeDir, fmt.Sprint("process ", n.cmd.Process.Pid), "--data"}},
+		{"a file", asBroker, noDir, []string{noDir}},
+		{"a file", asNode, noDir, []string{noDir, "--data"}},
+		{"nothing can be written", asBroker, unwritable(t), []string{"directory"}},
+		{"nothing can be written", asNode, unwritable(t), []string{"--data"}},
+		{"a damaged last good configuration", asNode, damaged, []string{"last-good-config.json", "damaged", "move it away"}},
+		{"one of a newer program", asNode, newer, []string{"last-good-config.json", "newer"}},
+	} {
+		_, stderr, code := smartlb(t, append(c.args, c.dir)...)
+		if code != 1 || strings.Contains(stderr, "goroutine") {
+			t.Errorf("%s: exit code %d: %s", c.why, code, stderr)
+		}
+		for _, want := range c.says {
+			if !strings.Contains(stderr, want) {
+				t.Errorf("%s: %q is not in: %s", c.why, want, stderr)
+			}
+		}
+	}
+	if b.ended() || n.ended() {
+		t.Error("who had the directory ended")
+	}
+}
+
+func TestABrokerWithADamagedTailServesTheRest(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(t *testing.T, path string){
+		"garbage behind the last record": func(t *testing.T, path string) {
+			f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			if _, err := f.Write(bytes.Repeat([]byte{0xde, 0xad, 0xbe, 0xef}, 1000)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"half of the last record": func(t *testing.T, path string) {
+			st, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(path, st.Size()-5); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			b := broker(t, dir, "127.0.0.1:0")
+			eventually(t, "the topics exist", 20*time.Second, func() bool {
+				_, _, code := smartlb(t, "kafka", "describe-topic", "alerts", "-b", b.address("broker"))
+				return code == 0
+			})
+			for i := range 5 {
+				produce(t, b.address("broker"), "alerts", fmt.Sprintf("record %d", i))
+				time.Sleep(20 * time.Millisecond)
+			}
+			b.stop(syscall.SIGKILL)
+			var newest string
+			var when time.Time
+			_ = filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+				if err == nil && !info.IsDir() && strings.Contains(path, "alerts-") && info.Size() > 0 && info.ModTime().After(when) && !strings.HasSuffix(path, "json") {
+					newest, when = path, info.ModTime()
+				}
+				return nil
+			})
+			if newest == "" {
+				t.Fatal("no file of the topic")
+			}
+			damage(t, newest)
+			again := broker(t, dir, "127.0.0.1:0")
+			got := consume(t, again.address("broker"), "alerts", 20*time.Second, func(got []*kgo.Record) bool { return len(got) >= 4 })
+			for i, r := range got {
+				if want := fmt.Sprintf("record %d", i); string(r.Value) != want {
+					t.Errorf("offset %d is %q, want %q", i, r.Value, want)
+				}
+			}
+			produce(t, again.address("broker"), "alerts", "written after the damage")
+			got = consume(t, again.address("broker"), "alerts", 20*time.Second, func(got []*kgo.Record) bool {
+				return len(got) > 0 && string(got[len(got)-1].Value) == "written after the damage"
+			})
+			if len(got) < 5 || string(got[len(got)-1].Value) != "written after the damage" {
+				t.Errorf("%d records after the damage", len(got))
+			}
+			if again.ended() || again.said("panic") {
+				t.Error("the broker ended")
+			}
+		})
+	}
+}
+
+func TestAKilledNodeServesItsLastGoodConfiguration(t *testing.T) {
+	t.Parallel()
+	b, dir, ins := broker(t, t.TempDir(), "127.0.0.1:0"), t.TempDir(), instances(t, 2)
+	n := node(t, b.address("broker"), document(t, "", ins[0]), dir)
+	eventually(t, "the file seeds the log", 20*time.Second, func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
+	next := strings.Replace(mustRead(t, document(t, "", ins[1])), "prefix: /", "prefix: /new", 1)
+	if _, stderr, code := smartlb(t, "config", "apply", mustWrite(t, next), "-b", b.address("broker"), "--wait"); code != 0 {
+		t.Fatal(stderr)
+	}
+	if _, stderr, code := smartlb(t, "drain", "i1", "--admin", n.address("admin")); code != 0 {
+		t.Fatal(stderr)
+	}
+	eventually(t, "the drain is seen", 10*time.Second, func() bool { return state(look(t, n.address("admin")), "i1") == "draining" })
+	if _, stderr, code := smartlb(t, "undrain", "i1", "--admin", n.address("admin")); code != 0 {
+		t.Fatal(stderr)
+	}
+	eventually(t, "and its end", 10*time.Second, func() bool { return state(look(t, n.address("admin")), "i1") == "in" })
+	revision := look(t, n.address("admin")).Node.Config.Revision
+	n.stop(syscall.SIGKILL)
+	b.stop(syscall.SIGKILL)
+
+	// Its file still says what was true at the first start.
+	n = node(t, b.address("broker"), document(t, "", ins[0]), dir)
+	before := ins[1].count()
+	if status, body, err := get(t, "http://"+n.address("web")+"/new/x"); status != 200 {
+		t.Errorf("%d %s %v", status, body, err)
+	}
+	if status, _, _ := get(t, "http://"+n.address("web")+"/old"); status != 404 || ins[1].count() != before+1 {
+		t.Errorf("the old routes: %d", status)
+	}
+	if c := look(t, n.address("admin")).Node.Config; c.State != "lkg" || c.Revision != revision {
+		t.Errorf("%+v, want the last good %s", c, revision)
+	}
+	if took := n.stop(syscall.SIGTERM); took > 12*time.Second {
+		t.Errorf("the stop without a broker took %s", took)
+	}
+}
+
+func TestAStopWaitsForRequestsAndASecondSignalForNothing(t *testing.T) {
+	t.Parallel()
+	slow := upstreamtest.NewRaw(t, func(s *upstreamtest.Session) {
+		for s.Request() != nil {
+			s.Wait(2 * time.Second)
+			if !s.Write(upstreamtest.OK) {
+				return
+			}
+		}
+	})
+	type answer struct {
+		status int
+		body   string
+		err    error
+	}
+	begin := func(p *process) chan answer {
+		out := make(chan answer, 1)
+		go func() {
+			status, body, err := get(t, "http://"+p.address("web")+"/slow")
+			out <- answer{status, body, err}
+		}()
+		eventually(t, "the request is under way", 10*time.Second, func() bool { return metric(t, p.address("admin"), "smartlb_instance_in_flight") == 1 })
+		return out
+	}
+	p := lineProxy(t, []string{slow.Addr}, "--drain", "20s", "--health-interval", "0")
+	under := begin(p)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "/readyz says that it drains", 1500*time.Millisecond, func() bool {
+		status, body, _ := get(t, "http://"+p.address("admin")+"/readyz")
+		return status == 503 && strings.Contains(body, "draining")
+	})
+	if status, _, _ := get(t, "http://"+p.address("admin")+"/healthz"); status != 200 {
+		t.Errorf("/healthz while draining: %d", status)
+	}
+	if a := <-under; a.status != 200 || a.body != "ok" || a.err != nil {
+		t.Errorf("the slow request: %+v", a)
+	}
+	select {
+	case <-p.done:
+	case <-time.After(15 * time.Second):
+		t.Error("it does not end after its last request")
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+
+	p = lineProxy(t, []string{slow.Addr}, "--drain", "60s", "--health-interval", "0")
+	for range 5 { // more than one slow answer
+		begin(p)
+		break
+	}
+	_ = p.cmd.Process.Signal(os.Interrupt)
+	time.Sleep(200 * time.Millisecond)
+	if p.ended() {
+		t.Error("it did not wait for the request")
+	}
+	if took := p.stop(os.Interrupt); took > time.Second {
+		t.Errorf("after the second signal it took %s", took)
+	}
+	var status syscall.WaitStatus
+	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok {
+		status = ws
+	}
+	if p.cmd.ProcessState.ExitCode() == 0 || (!status.Signaled() && p.cmd.ProcessState.ExitCode() != 130) {
+		t.Errorf("ended with %v", p.cmd.ProcessState)
+	}
+}
+
+func TestOneOfTwoAnalyzersDiesAndScoresGoOn(t *testing.T) {
+	t.Parallel()
+	b := broker(t, t.TempDir(), "127.0.0.1:0")
+	ins := instances(t, 6)
+	var doc strings.Builder
+	doc.WriteString("listeners: [{name: web, address: '127.0.0.1:0'}]\nroutes:\n")
+	for i := range ins {
+		fmt.Fprintf(&doc, "  - {name: r%d, path: {prefix: /s%d}, service: service-%d}\n", i, i, i)
+	}
+	doc.WriteString("services:\n")
+	for i, in := range ins {
+		fmt.Fprintf(&doc, "  - {id: service-%d, instances: [{id: i, address: %q}]}\n", i, in.addr)
+	}
+	p := start(t, true, "run", "--roles", "proxy", "--kafka", b.address("broker"), "--config", mustWrite(t, doc.String()), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--drain", "1s")
+	for i := range ins {
+		startLoad(t, fmt.Sprintf("http://%s/s%d", p.address("web"), i), 1)
+	}
+	analyzer := func() *process {
+		return start(t, true, "run", "--roles", "analyzer", "--kafka", b.address("broker"), "--data", t.TempDir(), "--admin", "127.0.0.1:0")
+	}
+	one, two := analyzer(), analyzer()
+	members := func() string {
+		out, _, _ := smartlb(t, "kafka", "describe-group", "smartlb-analyzer", "-b", b.address("broker"), "-o", "json")
+		return out
+	}
+	eventually(t, "both are members", 40*time.Second, func() bool { return one.said("partition is live") && two.said("partition is live") })
+	fresh := func(since time.Time) func([]*kgo.Record) bool {
+		return func(got []*kgo.Record) bool {
+			seen := map[string]bool{}
+			for _, r := range got {
+				if r.Timestamp.After(since) {
+					seen[string(r.Key)] = true
+				}
+			}
+			return len(seen) == len(ins)
+		}
+	}
+	if got := consume(t, b.address("broker"), "health-scores", 60*time.Second, fresh(time.Time{})); !fresh(time.Time{})(got) {
+		t.Fatalf("scores of fewer than %d services\n%s", len(ins), members())
+	}
+	one.stop(syscall.SIGKILL)
+	since := time.Now().Add(time.Second)
+	if got := consume(t, b.address("broker"), "health-scores", 60*time.Second, fresh(since)); !fresh(since)(got) {
+		t.Errorf("after one was killed, scores of fewer than %d services\n%s", len(ins), members())
+	}
+	// seq of an instance never falls, whoever writes it.
+	newest := map[string]uint64{}
+	for _, r := range consume(t, b.address("broker"), "health-scores", 20*time.Second, fresh(since)) {
+		var score struct{ Seq uint64 }
+		if err := json.Unmarshal(r.Value, &score); err != nil {
+			t.Fatal(err)
+		}
+		if score.Seq < newest[string(r.Key)] {
+			t.Errorf("%s: seq %d after %d", r.Key, score.Seq, newest[string(r.Key)])
+		}
+		newest[string(r.Key)] = score.Seq
+	}
+}
+
+func TestCommandsThatCannotWorkSaySo(t *testing.T) {
+	t.Parallel()
+	nowhere := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 0))
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"fly"}, 2, "no command"},
+		{[]string{"run"}, 2, "--roles"},
+		{[]string{"run", "--roles", "oracle"}, 2, "proxy"},
+		{[]string{"run", "--roles", "proxy", "--config", "/does/not/exist"}, 1, "/does/not/exist"},
+		{[]string{"run", "--roles", "proxy", "--config-source", "moon"}, 2, "kafka and file"},
+		{[]string{"run", "--roles", "proxy", "--kafka", "nonsense"}, 2, "host:port"},
+		{[]string{"run", "--roles", "proxy", "--explain-from", "here"}, 2, "CIDR"},
+		{[]string{"run", "--roles", "proxy", "extra"}, 2, "extra"},
+		{[]string{"proxy"}, 2, "--to"},
+		{[]string{"proxy", "--to", "nonsense"}, 2, "host:port"},
+		{[]string{"proxy", "--to", "127.0.0.1:1", "--retries", "99"}, 2, "3"},
+		{[]string{"up", "--demo", "--config", "x"}, 2, "--config"},
+		{[]string{"services", "--admin", nowhere}, 1, "--admin"},
+		{[]string{"explain", "i1", "--admin", nowhere}, 1, "--admin"},
+		{[]string{"explain"}, 2, "INSTANCE"},
+		{[]string{"drain"}, 2, "INSTANCE"},
+		{[]string{"config", "apply"}, 2, "FILE"},
+		{[]string{"config", "apply", "/does/not/exist", "-b", nowhere, "--timeout", "1s"}, 1, "/does/not/exist"},
+		{[]string{"config", "show", "-b", nowhere, "--timeout", "1s"}, 1, "is Kafka running"},
+		{[]string{"config", "history", "-b", nowhere, "--timeout", "1s"}, 1, nowhere},
+		{[]string{"config", "show", "-b", "nonsense"}, 2, "host:port"},
+		{[]string{"kafka", "topics", "-b", nowhere, "--timeout", "1s"}, 1, nowhere},
+		{[]string{"kafka", "produce", "alerts", "{}", "-b", nowhere, "--timeout", "1s"}, 1, nowhere},
+		{[]string{"services", "-o", "xml"}, 2, "json"},
+		{[]string{"services", "--log-level", "loud"}, 2, "debug"},
+		{[]string{"config", "validate", "/does/not/exist"}, 1, "/does/not/exist"},
+		{[]string{"demo", "break", "i1", "--admin", nowhere}, 1, "--admin"},
+		{[]string{"demo", "service", "--listen", "300.1.1.1:0"}, 1, "--listen"},
+	} {
+		began := time.Now()
+		_, stderr, code := smartlb(t, c.args...)
+		if code != c.code || !strings.Contains(stderr, c.says) || strings.Contains(stderr, "goroutine ") {
+			t.Errorf("%v: exit code %d, want %d and %q in: %s", c.args, code, c.code, c.says, stderr)
+		}
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("%v took %s", c.args, took)
+		}
+	}
+}

@@ -29,6 +29,7 @@ export function Panel({ service, id, overview }: Props) {
   }, [id]);
   const live = overview?.services.find((s) => s.id === service)?.instances.find((i) => i.id === id);
   const i = live ?? explain.data?.detail;
+  const explained = explain.data?.detail; // of the same moment as the sentences
   return (
     <aside className="panel" aria-label={`Instance ${id}`}>
       <header>
@@ -52,7 +53,7 @@ export function Panel({ service, id, overview }: Props) {
         </div>
       )}
       <section aria-labelledby="why">
-        <h3 id="why">Why it gets {i ? percent(i.share) : "its share"}</h3>
+        <h3 id="why">Why it gets {explained ? percent(explained.share) : "its share"}</h3>
         {explain.isError && <p className="bad-text">{explain.error.message}</p>}
         {explain.isPending && <div className="bone tall" />}
         {explain.data && (
@@ -63,7 +64,7 @@ export function Panel({ service, id, overview }: Props) {
           </ul>
         )}
       </section>
-      {i && <CostTable i={i} />}
+      {explained && <CostTable i={explained} />}
       {i && <FactsList i={i} />}
     </aside>
   );

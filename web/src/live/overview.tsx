@@ -10,7 +10,8 @@ interface Live {
 }
 
 const LiveContext = createContext<Live>({ connection: "connecting", problem: null });
-const key = ["overview"];
+/** Where the query cache has the latest overview. */
+export const overviewKey = ["overview"];
 
 /** Keeps one stream of the overview open for the whole page, into the query cache. */
 export function OverviewProvider({ children }: { children: ReactNode }) {
@@ -26,7 +27,7 @@ export function OverviewProvider({ children }: { children: ReactNode }) {
         on: {
           overview: (data) => {
             setProblem(null);
-            client.setQueryData(key, data as Overview);
+            client.setQueryData(overviewKey, data as Overview);
           },
           problem: (data) => setProblem((data as Problem).error),
         },
@@ -51,5 +52,5 @@ export function useLive(): Live {
 
 /** The latest overview, undefined before the first. It stays when the connection is lost. */
 export function useOverview(): Overview | undefined {
-  return useQuery<Overview>({ queryKey: key, enabled: false, staleTime: Infinity, gcTime: Infinity }).data;
+  return useQuery<Overview>({ queryKey: overviewKey, enabled: false, staleTime: Infinity, gcTime: Infinity }).data;
 }

@@ -37,7 +37,7 @@ function stateOf(i: Instance): [string, string, React.ReactNode] {
 /** The right end of a service's share bars: a round number, so that bars keep their scale. */
 export function shareScale(instances: Instance[]): number {
   const most = instances.reduce((m, i) => Math.max(m, i.share, i.fairShare), 0);
-  return [0.05, 0.1, 0.25, 0.5, 0.75].find((s) => most <= s) ?? 1;
+  return [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75].find((s) => most <= s) ?? 1;
 }
 
 /** The share of the service's traffic, with a mark where the fair share is. */

@@ -27,7 +27,7 @@ const first = 50; // instances shown before one asks for all
 export function ServiceBlock({ s, rows, selected }: { s: Service; rows: Instance[]; selected: string | undefined }) {
   const [all, setAll] = useState(false);
   const scale = shareScale(s.instances);
-  const top = Math.max(1, ...s.instances.flatMap((i) => i.history));
+  const top = s.instances.reduce((most, i) => i.history.reduce((m, v) => Math.max(m, v), most), 1);
   const shown = all || rows.length <= first ? rows : worstFirst(rows).slice(0, first);
   return (
     <section className="service" aria-labelledby={`s-${s.id}`}>

@@ -684,6 +684,28 @@ func TestAStopWaitsForRequestsAndASecondSignalForNothing(t *testing.T) {
 	}
 }
 
+// Closing a reader asks the broker to end its fetch session. One that hangs
+// held up every part of the stop until somebody killed the node.
+func TestANodeStopsThoughItsBrokerHangs(t *testing.T) {
+	t.Parallel()
+	b := broker(t, t.TempDir(), "127.0.0.1:0")
+	defer func() { _ = b.cmd.Process.Signal(syscall.SIGCONT) }()
+	n := node(t, b.address("broker"), document(t, "", instances(t, 2)...), t.TempDir())
+	eventually(t, "the file seeds the log", 20*time.Second, func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
+	eventually(t, "the analyzer works", 30*time.Second, func() bool { return n.said("partition is live") })
+	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second) // everybody waits for an answer by now
+	if status, _, err := get(t, "http://"+n.address("web")+"/"); status != 200 {
+		t.Errorf("requests while the broker hangs: %d %v", status, err)
+	}
+	took := n.stop(syscall.SIGTERM)
+	if n.said("did not stop") || n.cmd.ProcessState.ExitCode() != 0 {
+		t.Errorf("after %s: %v", took, n.cmd.ProcessState)
+	}
+}
+
 func TestOneOfTwoAnalyzersDiesAndScoresGoOn(t *testing.T) {
 	t.Parallel()
 	b := broker(t, t.TempDir(), "127.0.0.1:0")

@@ -58,7 +58,7 @@ func (a *Analyzer) awaitRekey(ctx context.Context, leave context.CancelFunc) {
 
 // existing returns the input topics that exist, none when nobody answers.
 func (a *Analyzer) existing(ctx context.Context) []string {
-	admin, err := kafka.NewAdmin(a.cfg.Kafka)
+	admin, err := kafka.NewAdminWithin(ctx, a.cfg.Kafka)
 	if err != nil {
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 
 // ensureTopics makes the catalog's topics exist, trying until they do.
 func (a *App) ensureTopics(ctx context.Context) error {
+	defer context.AfterFunc(ctx, a.admin.Close)() // who else asks through it has been stopped by then
 	done, err := ops.EnsureTopics(ctx, a.admin, a.catalog)
 	switch {
 	case ctx.Err() != nil:

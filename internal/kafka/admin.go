@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -18,24 +19,30 @@ type Admin struct {
 	cfg    Config
 	client *kgo.Client
 	adm    *kadm.Client
+	once   sync.Once
 }
 
 // NewAdmin checks cfg and makes a client; it does not dial.
-func NewAdmin(cfg Config) (*Admin, error) {
+func NewAdmin(cfg Config) (*Admin, error) { return NewAdminWithin(context.Background(), cfg) }
+
+// NewAdminWithin makes a client whose calls all fail when ctx ends. The context
+// of a call alone does not interrupt the wait for a broker that hangs.
+func NewAdminWithin(ctx context.Context, cfg Config) (*Admin, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kafka admin: %w", err)
 	}
 	// Answers are about now: the library may give a cached one while it is
 	// younger than this.
-	c, err := kgo.NewClient(append(cfg.Options(), kgo.MetadataMinAge(10*time.Millisecond))...)
+	c, err := kgo.NewClient(append(cfg.Options(), kgo.WithContext(ctx), kgo.MetadataMinAge(10*time.Millisecond))...)
 	if err != nil {
 		return nil, fmt.Errorf("kafka admin: %w", err)
 	}
 	return &Admin{cfg: cfg, client: c, adm: kadm.NewClient(c)}, nil
 }
 
-// Close releases the connections.
-func (a *Admin) Close() { a.client.Close() }
+// Close releases the connections; calls under way fail. It may be called more
+// than once.
+func (a *Admin) Close() { a.once.Do(a.client.Close) }
 
 // Client gives the packages that may import the client library its full
 // reach. It is closed with a.

@@ -79,7 +79,7 @@ const sessionTimeout = 10 * time.Second
 
 // leaveTimeout bounds the request that leaves the group: a stop does not wait
 // for a broker that is away.
-const leaveTimeout = 3 * time.Second
+const leaveTimeout = 2 * time.Second
 
 // NewGroup checks the configurations; it does not dial.
 func NewGroup(cfg Config, gc GroupConfig, log *slog.Logger) (*Group, error) {
@@ -120,7 +120,9 @@ func (g *Group) Run(ctx context.Context, h GroupHandler) error {
 }
 
 func (g *Group) session(ctx context.Context, h GroupHandler) (progressed bool, err error) {
-	admin, err := NewAdmin(g.cfg)
+	line, cut := lifeline(ctx, groupGrace)
+	defer cut()
+	admin, err := NewAdminWithin(line, g.cfg)
 	if err != nil {
 		return false, err
 	}
@@ -131,7 +133,7 @@ func (g *Group) session(ctx context.Context, h GroupHandler) (progressed bool, e
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	client, err := g.join(admin, h)
+	client, err := g.join(line, admin, h)
 	if err != nil {
 		return false, err
 	}
@@ -144,7 +146,7 @@ func (g *Group) session(ctx context.Context, h GroupHandler) (progressed bool, e
 			g.client = nil
 			g.mu.Unlock()
 		}()
-		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+		leave, cancel := context.WithTimeout(line, leaveTimeout)
 		defer cancel()
 		client.AllowRebalance()
 		_ = client.LeaveGroupContext(leave) // the session timeout does it otherwise
@@ -257,7 +259,7 @@ func (g *Group) watch(ctx context.Context, admin *Admin, was Cluster, end contex
 }
 
 // join makes a client whose callbacks call h.
-func (g *Group) join(admin *Admin, h GroupHandler) (*kgo.Client, error) {
+func (g *Group) join(line context.Context, admin *Admin, h GroupHandler) (*kgo.Client, error) {
 	revoked := func(lost bool) func(context.Context, *kgo.Client, map[string][]int32) {
 		return func(ctx context.Context, _ *kgo.Client, m map[string][]int32) {
 			if len(m) == 0 {
@@ -269,6 +271,7 @@ func (g *Group) join(admin *Admin, h GroupHandler) (*kgo.Client, error) {
 		}
 	}
 	client, err := kgo.NewClient(append(append(g.cfg.Options(), readOptions()...),
+		kgo.WithContext(line),
 		kgo.ConsumerGroup(g.gc.ID),
 		kgo.ConsumeTopics(g.gc.Topics...),
 		kgo.Balancers(kgo.RangeBalancer()),

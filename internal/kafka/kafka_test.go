@@ -528,3 +528,57 @@ func TestSendSyncEndsWithItsContext(t *testing.T) {
 		})
 	}
 }
+
+// hanging gives an address where connections are taken and nothing that they
+// bring is answered.
+func hanging(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	return ln.Addr().String() // the kernel completes connections that nobody accepts
+}
+
+// A request's context does not interrupt the wait for a broker that takes
+// connections and says nothing, so that every stop took as long as a request
+// may take.
+func TestReadersStopThoughTheBrokerHangs(t *testing.T) {
+	cfg := kafka.Default()
+	cfg.Brokers = []string{hanging(t)}
+	tail, err := kafka.NewTail(cfg, kafka.TailConfig{Topics: []string{"in"}}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, err := kafka.NewGroup(cfg, kafka.GroupConfig{ID: "g", Topics: []string{"in"}}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 2)
+	go func() { done <- tail.Run(ctx, func([]kafka.Record) {}) }()
+	go func() { done <- group.Run(ctx, idle{}) }()
+	time.Sleep(300 * time.Millisecond) // they wait for an answer
+	cancel()
+	late := time.After(8 * time.Second) // one request may take 15 s
+	for range 2 {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-late:
+			t.Fatal("a reader goes on")
+		}
+	}
+}
+
+// idle is a group handler that does nothing.
+type idle struct{}
+
+func (idle) Assigned(context.Context, map[kafka.TopicPartition]kafka.Position) (map[kafka.TopicPartition]int64, error) {
+	return nil, nil
+}
+func (idle) Batch(context.Context, []kafka.Record)                 {}
+func (idle) Revoked(context.Context, []kafka.TopicPartition, bool) {}

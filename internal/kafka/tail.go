@@ -157,7 +157,9 @@ var errLayout = errors.New("topics changed")
 // session reads with one client until the layout changes or the client is of
 // no more use. It reports whether anything was read.
 func (t *Tail) session(ctx context.Context, ends map[TopicPartition]int64, handle func([]Record)) (bool, error) {
-	admin, err := NewAdmin(t.cfg)
+	line, end := lifeline(ctx, readGrace)
+	defer end()
+	admin, err := NewAdminWithin(line, t.cfg)
 	if err != nil {
 		return false, err
 	}
@@ -171,17 +173,17 @@ func (t *Tail) session(ctx context.Context, ends map[TopicPartition]int64, handl
 	if len(starts) == 0 {
 		return false, fmt.Errorf("%w: none of %v exists", errLayout, t.tc.Topics)
 	}
-	client, err := kgo.NewClient(append(append(t.cfg.Options(), readOptions()...), kgo.ConsumePartitions(starts))...)
+	client, err := kgo.NewClient(append(append(t.cfg.Options(), readOptions()...), kgo.WithContext(line), kgo.ConsumePartitions(starts))...)
 	if err != nil {
 		return false, fmt.Errorf("kafka tail: %w", err)
 	}
 	defer client.Close()
 
-	ctx, end := context.WithCancelCause(ctx)
+	ctx, leave := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
-	watch.Go(func() { t.watch(ctx, admin, cluster, end) })
+	watch.Go(func() { t.watch(ctx, admin, cluster, leave) })
 	defer watch.Wait()
-	defer end(nil)
+	defer leave(nil)
 
 	progressed := false
 	for {

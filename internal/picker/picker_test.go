@@ -246,6 +246,50 @@ func TestAdaptiveIgnoresTheScaleOfCapacity(t *testing.T) {
 	}
 }
 
+// An idle instance of 2.8 times the latency is worse than one of the median with
+// three requests: its own tail is longer than their wait. With the latency taken
+// linearly it was cheaper, and p99 of an unequal pool was that of its slowest.
+func TestAdaptiveLeavesASlowInstanceIdleBeforeItQueuesOnAFastOne(t *testing.T) {
+	s := spec("adaptive", 3)
+	for i, latency := range []time.Duration{20, 20, 56} {
+		observe(s.Entries[i].Live, 30, latency*time.Millisecond, false, second)
+	}
+	s.Entries[0].Live.InFlight.Store(3)
+	s.Entries[1].Live.InFlight.Store(3)
+	if got := shares(pool(s, second), 1000, nil); got[2] != 0 {
+		t.Errorf("the slow one got %d of 1000 while the others held three each", got[2])
+	}
+	s.Entries[0].Live.InFlight.Store(6)
+	s.Entries[1].Live.InFlight.Store(6)
+	if got := shares(pool(s, second), 1000, nil); got[2] != 1000 {
+		t.Errorf("the slow one got %d of 1000 while the others held six each", got[2])
+	}
+}
+
+// Where latency is what capacity says it must be, capacity is not counted a
+// second time: the cost is that of the measured latency alone.
+func TestCapacityCancelsAgainstLatency(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := rapid.Float64Range(.5, 2).Draw(t, "capacity")
+		latency := time.Duration(float64(20*time.Millisecond) * rapid.Float64Range(.7, 1.5).Draw(t, "latency"))
+		cost := func(capacity float64) float64 {
+			l := upstream.NewLive("s", "i", "", 1, 0)
+			observe(l, 30, latency, false, second)
+			m := upstream.Member{Live: l, Weight: 1, Capacity: capacity, Veto: 1, SlowStart: 1}
+			return float64(costOf(&upstream.Pool{Members: []upstream.Member{m}, MedianNs: 20e6}, 0, second).Cost)
+		}
+		if a, b := cost(1), cost(c); math.Abs(a-b) > 1e-4*a && latencyInBounds(latency, c) {
+			t.Fatalf("capacity %v moved the cost from %v to %v", c, a, b)
+		}
+	})
+}
+
+// latencyInBounds says that the latency factor is not clamped.
+func latencyInBounds(latency time.Duration, c float64) bool {
+	r := float64(latency) * c / 20e6
+	return r > minLatency && r < maxLatency
+}
+
 func withFlight(s Spec) Spec {
 	for i, e := range s.Entries {
 		e.Live.InFlight.Store(int64(i % 3))

@@ -684,6 +684,28 @@ func TestAStopWaitsForRequestsAndASecondSignalForNothing(t *testing.T) {
 	}
 }
 
+// Closing a reader asks the broker to end its fetch session. One that hangs
+// held up every part of the stop until somebody killed the node.
+func TestANodeStopsThoughItsBrokerHangs(t *testing.T) {
+	t.Parallel()
+	b := broker(t, t.TempDir(), "127.0.0.1:0")
+	defer func() { _ = b.cmd.Process.Signal(syscall.SIGCONT) }()
+	n := node(t, b.address("broker"), document(t, "", instances(t, 2)...), t.TempDir())
+	eventually(t, "the file seeds the log", 20*time.Second, func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
+	eventually(t, "the analyzer works", 30*time.Second, func() bool { return n.said("partition is live") })
+	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second) // everybody waits for an answer by now
+	if status, _, err := get(t, "http://"+n.address("web")+"/"); status != 200 {
+		t.Errorf("requests while the broker hangs: %d %v", status, err)
+	}
+	took := n.stop(syscall.SIGTERM)
+	if n.said("did not stop") || n.cmd.ProcessState.ExitCode() != 0 {
+		t.Errorf("after %s: %v", took, n.cmd.ProcessState)
+	}
+}
+
 func TestOneOfTwoAnalyzersDiesAndScoresGoOn(t *testing.T) {
 	t.Parallel()
 	b := broker(t, t.TempDir(), "127.0.0.1:0")
@@ -762,6 +784,13 @@ func TestCommandsThatCannotWorkSaySo(t *testing.T) {
 		{[]string{"proxy"}, 2, "--to"},
 		{[]string{"proxy", "--to", "nonsense"}, 2, "host:port"},
 		{[]string{"proxy", "--to", "127.0.0.1:1", "--retries", "99"}, 2, "3"},
+		{[]string{"proxy", "--to", "127.0.0.1:1", "--decision-sample", "7"}, 2, "0 to 1"},
+		{[]string{"proxy", "--to", "127.0.0.1:1", "--connect-timeout", "0s"}, 2, "--connect-timeout"},
+		{[]string{"proxy", "--to", "127.0.0.1:1", "--drain", "-1s"}, 2, "--drain"},
+		{[]string{"run", "--roles", "proxy", "--drain", "-1s"}, 2, "--drain"},
+		{[]string{"up", "--demo", "--demo-ports", "70000"}, 2, "--demo-ports"},
+		{[]string{"up", "--demo", "--demo-rate", "-1"}, 2, "--demo-rate"},
+		{[]string{"config", "apply", "/dev/null", "-b", nowhere}, 1, "is empty"},
 		{[]string{"up", "--demo", "--config", "x"}, 2, "--config"},
 		{[]string{"services", "--admin", nowhere}, 1, "--admin"},
 		{[]string{"explain", "i1", "--admin", nowhere}, 1, "--admin"},

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -117,6 +118,9 @@ func apply(env *cli.Env) *cobra.Command {
 			}
 			if _, err := config.ParseTraffic(src); err != nil {
 				return applied{}, serve.Mistakes(a.file, err)
+			}
+			if len(bytes.TrimSpace(src)) == 0 {
+				return applied{}, fmt.Errorf("%s is empty: it would leave nothing to serve", a.file)
 			}
 			return publish(ctx, env, a, src)
 		},

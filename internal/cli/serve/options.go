@@ -93,6 +93,9 @@ func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 			return d, nil, cli.Usagef("--kafka %s: want host:port,...", strings.Join(n.kafka, ","))
 		}
 	}
+	if n.drain < 0 {
+		return d, nil, cli.Usagef("--drain %s: want 0 or more", n.drain)
+	}
 	for _, c := range n.explainFrom {
 		p, err := netip.ParsePrefix(c)
 		if err != nil {

@@ -62,6 +62,12 @@ func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) 
 	if len(a.to) == 0 {
 		return cli.None{}, cli.Usagef("--to is missing: name at least one instance as host:port")
 	}
+	switch {
+	case a.sample < 0 || a.sample > 1:
+		return cli.None{}, cli.Usagef("--decision-sample %v: want 0 to 1", a.sample)
+	case a.connectTimeout <= 0:
+		return cli.None{}, cli.Usagef("--connect-timeout %s: want more than 0", a.connectTimeout)
+	}
 	d, err := a.document()
 	if err != nil {
 		return cli.None{}, err

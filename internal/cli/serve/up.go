@@ -27,8 +27,13 @@ type upArgs struct {
 	demoRate  float64
 }
 
-// firstDemoPort is what --demo-ports moves.
-const firstDemoPort = 9001
+// firstDemoPort is what --demo-ports moves, at most so far that the last
+// instance still has a port.
+const (
+	firstDemoPort = 9001
+	lastDemoPort  = 65535 - 22
+	maxDemoRate   = 1000
+)
 
 // Up is `smartlb up`.
 func Up(env *cli.Env) *cobra.Command {
@@ -51,6 +56,12 @@ func Up(env *cli.Env) *cobra.Command {
 func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	if a.demo && a.file != "" {
 		return cli.None{}, cli.Usagef("--demo brings its own configuration: leave out --config")
+	}
+	if a.demoPorts < 1 || a.demoPorts > lastDemoPort {
+		return cli.None{}, cli.Usagef("--demo-ports %d: want 1 to %d", a.demoPorts, lastDemoPort)
+	}
+	if !(a.demoRate >= 0 && a.demoRate <= maxDemoRate) {
+		return cli.None{}, cli.Usagef("--demo-rate %v: want 0 to %d", a.demoRate, maxDemoRate)
 	}
 	d, traffic, err := a.load(env)
 	if err != nil {

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/smartlb/smartlb/bench/stats"
+	"github.com/smartlb/smartlb/internal/picker"
+	"github.com/smartlb/smartlb/internal/upstream"
+)
+
+const (
+	workers  = 4
+	meanNs   = 20e6
+	epoch    = int64(1e9) // the clock must not begin at 0, which means "never"
+	tick     = int64(1e8) // between two pools, as the keeper does it
+	warmupNs = int64(6e9)
+)
+
+// event is something that happens at a time: an answer where answered is set,
+// else a new pool, else an arrival.
+type event struct {
+	at       int64
+	answered *request
+	rebuild  bool
+}
+
+type request struct {
+	arrived, service int64
+	mean             float64
+	instance         int
+	ticket           upstream.Ticket
+}
+
+type events []event
+
+func (h events) Len() int           { return len(h) }
+func (h events) Less(i, j int) bool { return h[i].at < h[j].at }
+func (h events) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *events) Push(x any)        { *h = append(*h, x.(event)) }
+func (h *events) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
+
+type result struct {
+	rb99, mean float64 // ms
+	share      []float64
+}
+
+// queues is the state of a run.
+type queues struct {
+	situation
+	seed    uint64
+	rnd     *rand.Rand
+	service *upstream.Service
+	spec    picker.Spec
+	ask     upstream.Ask
+	next    events
+	busy    []int
+	waiting [][]*request
+}
+
+func (s situation) run(seed uint64, span time.Duration) result {
+	q := &queues{
+		situation: s, seed: seed, rnd: rand.New(rand.NewPCG(seed, 99)), service: upstream.NewService("s"),
+		spec: picker.Spec{Policy: picker.DefaultPolicy, SlowStart: 10 * time.Second}, ask: upstream.Ask{Rand: rand.NewPCG(seed, 7)},
+		busy: make([]int, s.n), waiting: make([][]*request, s.n),
+	}
+	rate := 0.0 // per ns
+	for i := range s.n {
+		scale := s.scale(seed, i, 0)
+		if s.name == "antag" {
+			scale = 1
+		}
+		rate += s.load * workers / (meanNs * scale)
+		q.spec.Entries = append(q.spec.Entries, picker.Entry{Live: upstream.NewLive("s", fmt.Sprint(i), "", 1, epoch), Weight: 1})
+	}
+	q.rebuild(epoch)
+	heap.Push(&q.next, event{at: epoch})
+	heap.Push(&q.next, event{at: epoch + tick, rebuild: true})
+	r := result{share: make([]float64, s.n)}
+	var waits []stats.Waited
+	for q.next.Len() > 0 {
+		e := heap.Pop(&q.next).(event)
+		switch x := e.answered; {
+		case x != nil:
+			q.answer(x, e.at)
+			if x.arrived-epoch >= warmupNs {
+				waits = append(waits, stats.Waited{Wait: float64(e.at-x.arrived-x.service) / 1e6, Mean: x.mean / 1e6})
+				r.share[x.instance]++
+				r.mean += float64(e.at-x.arrived) / 1e6
+			}
+		case e.at > epoch+int64(span): // what is under way ends
+		case e.rebuild:
+			q.rebuild(e.at)
+			heap.Push(&q.next, event{at: e.at + tick, rebuild: true})
+		default:
+			q.arrive(e.at)
+			heap.Push(&q.next, event{at: e.at + int64(q.rnd.ExpFloat64()/rate)})
+		}
+	}
+	r.mean /= float64(len(waits))
+	for i := range r.share {
+		r.share[i] *= 100 / float64(len(waits))
+	}
+	r.rb99 = stats.RB99(waits, 1)
+	return r
+}
+
+func (q *queues) rebuild(now int64) {
+	nothing := func(*upstream.Live) picker.Fact { return picker.Fact{} }
+	q.service.Swap(picker.Next(q.service.Pool(), q.spec, nothing, now, func() float64 { return 0 }))
+}
+
+func (q *queues) arrive(now int64) {
+	r := &request{arrived: now}
+	q.ask.Now, q.ask.NTried = now, 0
+	if _, ok := q.service.Pick(&q.ask, &r.ticket); !ok {
+		panic("a pool of well instances gave none")
+	}
+	r.instance = r.ticket.Index()
+	if q.busy[r.instance] == workers {
+		q.waiting[r.instance] = append(q.waiting[r.instance], r)
+		return
+	}
+	q.busy[r.instance]++
+	q.serve(r, now)
+}
+
+func (q *queues) serve(r *request, now int64) {
+	r.mean = meanNs * q.scale(q.seed, r.instance, time.Duration(now-epoch))
+	r.service = int64(stats.Lognormal{Mean: r.mean, CV: 1}.Draw(q.rnd))
+	heap.Push(&q.next, event{at: now + r.service, answered: r})
+}
+
+func (q *queues) answer(r *request, now int64) {
+	r.ticket.Observe(upstream.Success, now)
+	r.ticket.Release()
+	if w := q.waiting[r.instance]; len(w) > 0 {
+		q.waiting[r.instance] = w[1:]
+		q.serve(w[0], now)
+		return
+	}
+	q.busy[r.instance]--
+}

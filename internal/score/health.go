@@ -94,12 +94,17 @@ func decay(dt, tau time.Duration) float64 {
 }
 
 // confidence returns n/(n+50), and 1 while the instance is not healthy: a sick instance gets few requests, and
-// thinking better of it for that reason would restore it.
-func (h *Health) confidence(n float64) float64 {
+// thinking better of it for that reason would restore it. For the same reason an instance whose requests mostly
+// fail is believed after a few of them: e failures that an even chance would have spared count 1-2^-e.
+func (h *Health) confidence(n, e float64) float64 {
 	if h.state != Healthy {
 		return 1
 	}
-	return n / (n + halfTrust)
+	c := n / (n + halfTrust)
+	if n > 0 && e >= n/2 {
+		c = max(c, 1-math.Exp2(-e))
+	}
+	return c
 }
 
 // step moves the state by the score of one tick.

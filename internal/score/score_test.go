@@ -308,3 +308,25 @@ func TestHealthyFleetNeverFlaps(t *testing.T) {
 		}
 	})
 }
+
+// An instance that fails everything soon gets a request every few seconds only:
+// that must not make it look well (the score stayed at .94 once).
+func TestFewRequestsThatAllFailAreBelieved(t *testing.T) {
+	pool := []Sample{{Requests: 600, P95Ms: 50, Gate: 1}, {Requests: 500, P95Ms: 55, Gate: 1}, {Requests: 6, Errors: 6, Gate: 1}}
+	healths := []*Health{{}, {}, {}}
+	var v []Verdict
+	for i := range 20 {
+		v = Tick(pool, healths, epoch.Add(time.Duration(i)*time.Second))
+	}
+	if v[2].Score > .5 || v[2].State == Healthy {
+		t.Errorf("score %.2f, state %d after six failures of six", v[2].Score, v[2].State)
+	}
+	if v[0].Score < .95 || v[1].Score < .95 {
+		t.Errorf("its peers have %.2f and %.2f", v[0].Score, v[1].Score)
+	}
+	// One failure of two requests proves little.
+	pool[2] = Sample{Requests: 2, Errors: 1, Gate: 1}
+	if v := Tick(pool, []*Health{{}, {}, {}}, epoch); v[2].Score < .75 {
+		t.Errorf("score %.2f after one failure of two", v[2].Score)
+	}
+}

@@ -26,7 +26,7 @@ func Tick(pool []Sample, healths []*Health, now time.Time) []Verdict {
 	bad := 0
 	for i, f := range factors {
 		s := cleaned(pool[i])
-		out[i] = Verdict{Factors: f, Raw: f.Raw(), Confidence: healths[i].confidence(s.Requests)}
+		out[i] = Verdict{Factors: f, Raw: f.Raw(), Confidence: healths[i].confidence(s.Requests, s.Errors)}
 		smooth[i] = healths[i].smoothTo(out[i].Raw, now)
 		if s.Requests/(s.Requests+halfTrust) >= confident {
 			trusted = append(trusted, smooth[i])

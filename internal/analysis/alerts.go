@@ -70,8 +70,12 @@ func down(v *view, name string) rule.Judgement {
 
 func failing(v *view, name string) rule.Judgement {
 	j := rule.Judgement{Rule: rule.FastFailing}
-	n, e := v.recent.Requests, v.recent.Errors
+	n, e, run := v.recent.Requests, v.recent.Errors, v.i.health.FailedInARow()
 	switch {
+	case run >= failingErrors:
+		j.Verdict, j.Value = rule.Bad, event.Some(1)
+		j.Summary = name + " fails every request"
+		j.Description = fmt.Sprintf("Its last %.0f requests failed.", run)
 	case !v.recent.HasError || n <= 0:
 	case e >= failingErrors && e/n >= failingRate:
 		j.Verdict = rule.Bad

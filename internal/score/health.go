@@ -43,6 +43,7 @@ type Health struct {
 	below      int // ticks that the score is below the state's lower bound
 	above      int // ticks that it is above the upper one
 	goodRun    float64
+	badRun     float64
 	goodChecks int
 }
 
@@ -63,12 +64,21 @@ func (h *Health) Observe(e Evidence) {
 	} else {
 		h.goodRun += e.Requests
 	}
+	if e.Requests > 0 && e.Errors >= e.Requests {
+		h.badRun += e.Errors
+	} else if e.Requests > 0 {
+		h.badRun = 0
+	}
 	if e.FailedChecks > 0 {
 		h.goodChecks = 0
 	} else {
 		h.goodChecks += e.PassedChecks
 	}
 }
+
+// FailedInARow returns how many requests failed since a tick last had a good one. A balancer that leaves an instance
+// alone for failing soon gives it too few requests for any rate.
+func (h *Health) FailedInARow() float64 { return h.badRun }
 
 // smoothTo moves the smoothed score towards raw: within about 5 s down, 30 s up. A degraded instance rises only on
 // evidence, else the few requests that it still gets would restore it.

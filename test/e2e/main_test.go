@@ -167,13 +167,15 @@ func smartlb(t *testing.T, args ...string) (stdout, stderr string, code int) {
 
 // instance is a plain HTTP server of this test with switches.
 type instance struct {
-	addr string
-	mu   sync.Mutex
-	fail bool
-	hits int
+	addr   string
+	server *http.Server
+	mu     sync.Mutex
+	fail   bool
+	hits   int
 }
 
 func (i *instance) set(fail bool) { i.mu.Lock(); i.fail = fail; i.mu.Unlock() }
+func (i *instance) close()        { _ = i.server.Close() }
 func (i *instance) count() int    { i.mu.Lock(); defer i.mu.Unlock(); return i.hits }
 
 func newInstance(t *testing.T) *instance {
@@ -198,8 +200,9 @@ func newInstance(t *testing.T) *instance {
 		time.Sleep(5 * time.Millisecond)
 		fmt.Fprint(w, in.addr)
 	})}
+	in.server = server
 	go func() { _ = server.Serve(l) }()
-	t.Cleanup(func() { _ = server.Close() })
+	t.Cleanup(in.close)
 	return in
 }
 
@@ -300,6 +303,9 @@ func getJSON(t *testing.T, url string, v any) error {
 	defer resp.Body.Close()
 	return json.NewDecoder(resp.Body).Decode(v)
 }
+
+// syscallKill is what no process survives or notices.
+const syscallKill = syscall.SIGKILL
 
 // nextPort is where freePorts goes on looking: tests run in parallel and must
 // not find the same ports before either has bound them.

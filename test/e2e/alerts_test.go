@@ -1,0 +1,69 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// firing lists the rules that fire.
+func firing(t *testing.T, admin string) string {
+	t.Helper()
+	var alerts []struct {
+		RuleID, Status string
+		Labels         map[string]string
+	}
+	if err := getJSON(t, "http://"+admin+"/api/v1/alerts", &alerts); err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, a := range alerts {
+		if a.Status == "firing" {
+			out = append(out, fmt.Sprint(a.RuleID, a.Labels))
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+func TestAlertsFireAndResolveOnData(t *testing.T) {
+	t.Parallel()
+	addr, dir := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 0)), t.TempDir()
+	b := broker(t, dir, addr)
+	ins := instances(t, 4)
+	n := node(t, addr, document(t, "    healthCheck: {interval: 200ms, timeout: 200ms}\n", ins...), t.TempDir())
+	admin := n.address("admin")
+	startLoad(t, "http://"+n.address("web")+"/", 4)
+	stop := make(chan struct{})
+	go func() { // i4 reports itself, until it does not
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Second):
+				produce(t, addr, "service-metrics", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i4","metrics":{"cpuUsage":0.3}}`, time.Now().UTC().Format(time.RFC3339)))
+			}
+		}
+	}()
+	eventually(t, "i4's report is known", 30*time.Second, func() bool {
+		for _, i := range look(t, admin).Services[0].Instances {
+			if i.ID == "i4" && i.Facts != nil && i.Facts.Utilization != nil {
+				return true
+			}
+		}
+		return false
+	})
+	ins[0].set(true)
+	eventually(t, "an instance that fails everything: fast-failing", 90*time.Second, func() bool { return strings.Contains(firing(t, admin), "fast-failing") })
+	close(stop) // after half a minute of regular reports
+	for _, in := range ins[:3] {
+		in.close()
+	}
+	eventually(t, "instances that are gone: instance-down", 60*time.Second, func() bool { return strings.Contains(firing(t, admin), "instance-down") })
+	eventually(t, "three of four gone: panic", 60*time.Second, func() bool { return strings.Contains(firing(t, admin), "panic") })
+	eventually(t, "a self-reporter that fell silent: telemetry-stale", 120*time.Second, func() bool { return strings.Contains(firing(t, admin), "telemetry-stale") })
+
+	b.stop(syscallKill)
+	broker(t, t.TempDir(), addr)
+	eventually(t, "a broker without its data: topic-recreated", 120*time.Second, func() bool { return strings.Contains(firing(t, admin), "topic-recreated") })
+}

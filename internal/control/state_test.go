@@ -190,21 +190,18 @@ func TestHistoryIsBounded(t *testing.T) {
 
 func TestHistoryKeepsBoundedDocuments(t *testing.T) {
 	var s State
-	base, document := "", strings.Repeat("# a large document\n", 400_000) // 7.6 MB
+	document := strings.Repeat("# a large document\n", 400_000) // 7.6 MB
 	for i := range 20 {
-		name := fmt.Sprintf("%d-x", i)
-		if !s.Fold(int64(i), value(t, revision(name, base, document))) {
-			t.Fatalf("revision %d was refused", i)
-		}
-		base = name
+		s.remember(Entry{Offset: int64(i), Kind: event.KindRevision, Revision: fmt.Sprint(i), Document: document})
 	}
 	kept := 0
 	for _, e := range s.History {
 		kept += len(e.Document)
 	}
-	newest, _ := s.Find(base)
-	if kept > maxDocuments || kept < maxDocuments/2 || newest.Document != document || s.Document != document || len(s.History) != 20 {
-		t.Errorf("%d bytes of documents in %d entries, %d in the newest", kept, len(s.History), len(newest.Document))
+	newest, _ := s.Find("19")
+	oldest, _ := s.Find("0")
+	if kept > maxDocuments || kept < maxDocuments/2 || newest.Document != document || oldest.Document != "" || len(s.History) != 20 {
+		t.Errorf("%d bytes of documents in %d entries, %d in the newest, %d in the oldest", kept, len(s.History), len(newest.Document), len(oldest.Document))
 	}
 }
 

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
@@ -129,6 +130,7 @@ func (k *Keeper) ObserveStatus(h event.HealthStatus, reporter string) {
 	if reporter == k.cfg.Reporter && reporter != "" {
 		return
 	}
+	reporter = strings.Clone(reporter[:min(len(reporter), maxSenderName)])
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key := member{h.ServiceID, h.InstanceID}
@@ -154,8 +156,11 @@ func (k *Keeper) ObserveStatus(h event.HealthStatus, reporter string) {
 	}
 }
 
-// maxSenders bounds what strangers can make us remember of one instance.
-const maxSenders = 64
+// What strangers can make us remember of one instance.
+const (
+	maxSenders    = 64
+	maxSenderName = 256 // bytes; a header may have ten million
+)
 
 func (k *Keeper) dropOld(key member, now int64) {
 	for sender, r := range k.reports[key] {

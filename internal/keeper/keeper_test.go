@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -230,6 +231,12 @@ func TestStrangersCannotMakeItRememberWithoutBound(t *testing.T) {
 		w.status("i1", event.StatusHealthy, fmt.Sprint("sender-", i))
 		w.ObserveStatus(event.HealthStatus{ServiceID: "s", InstanceID: fmt.Sprint("stranger-", i), Status: event.StatusDraining}, "x")
 		w.ObserveScore(event.HealthScore{ServiceID: fmt.Sprint("other-", i), InstanceID: "i1", Seq: 1})
+	}
+	w.status("i1", event.StatusHealthy, strings.Repeat("x", 10<<20))
+	for sender := range w.reports[member{"s", "i1"}] {
+		if len(sender) > maxSenderName {
+			t.Errorf("a sender's name of %d bytes is remembered", len(sender))
+		}
 	}
 	if n := len(w.reports[member{"s", "i1"}]); n > maxSenders || len(w.reports) > 1 || len(w.scores) > 0 {
 		t.Errorf("%d senders of one instance, %d instances, %d scores", n, len(w.reports), len(w.scores))

@@ -106,6 +106,23 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 		}
 	}
 
+	for i, latency := range [][]byte{{}, {0xff}, bytes.Repeat([]byte{0x0d}, 100), bytes.Repeat([]byte("sketch"), 100_000)} {
+		for topic, body := range map[string]string{
+			"service-metrics": `{"timestamp":%q,"serviceId":"shop","instanceId":"i3","metrics":{"rps":1}}`,
+			"health-status":   `{"timestamp":%q,"serviceId":"shop","instanceId":"i3","status":"HEALTHY","checkType":"HTTP"}`,
+		} {
+			r := &kgo.Record{Topic: topic, Value: fmt.Appendf(nil, body, time.Now().UTC().Format(time.RFC3339)), Headers: []kgo.RecordHeader{
+				{Key: "smartlb-latency", Value: latency}, {Key: "smartlb-reporter", Value: bytes.Repeat([]byte{0xff, byte(i)}, 500_000)}, {Key: "smartlb-reporter"},
+			}}
+			if i%2 == 0 {
+				r.Headers = r.Headers[:2] // the last one of a name counts
+			}
+			if err := c.ProduceSync(ctx, r).FirstErr(); err != nil {
+				t.Errorf("%s with hostile headers: %v", topic, err)
+			}
+		}
+	}
+
 	for _, topic := range []string{"service-metrics", "health-status"} {
 		for _, r := range consume(t, b.address("broker"), topic+".dlq", 60*time.Second, func(got []*kgo.Record) bool { return len(got) >= 16 }) {
 			if header(r, "smartlb-source-topic") != topic || header(r, "smartlb-reason") == "" || header(r, "smartlb-source-offset") == "" || len(r.Value) > 64<<10 {
@@ -703,6 +720,38 @@ func TestANodeStopsThoughItsBrokerHangs(t *testing.T) {
 	took := n.stop(syscall.SIGTERM)
 	if n.said("did not stop") || n.cmd.ProcessState.ExitCode() != 0 {
 		t.Errorf("after %s: %v", took, n.cmd.ProcessState)
+	}
+}
+
+func TestASecondCtrlCEndsTheDemoAtOnce(t *testing.T) {
+	t.Parallel()
+	p, _, _, _ := demo(t)
+	kids := children(p.cmd.Process.Pid)
+	_ = p.cmd.Process.Signal(os.Interrupt)
+	time.Sleep(20 * time.Millisecond)
+	if took := p.stop(os.Interrupt); took > 2*time.Second {
+		t.Errorf("after the second signal it took %s", took)
+	}
+	eventually(t, "all children end with their parent", 10*time.Second, func() bool { return alive(kids) == 0 })
+}
+
+// The disk may fail while a node serves; what it serves does not depend on it.
+func TestANodeServesOnWithoutItsDataDirectory(t *testing.T) {
+	t.Parallel()
+	b, dir, ins := broker(t, t.TempDir(), "127.0.0.1:0"), filepath.Join(t.TempDir(), "node"), instances(t, 2)
+	n := node(t, b.address("broker"), document(t, "", ins...), dir)
+	l := startLoad(t, "http://"+n.address("web")+"/", 2)
+	eventually(t, "the file seeds the log", 20*time.Second, func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := smartlb(t, "config", "apply", document2(t, ins...), "-b", b.address("broker"), "--wait"); code != 0 {
+		t.Errorf("%d %s", code, stderr)
+	}
+	eventually(t, "it says so", 10*time.Second, func() bool { return n.said("last good configuration not saved") })
+	l.stop()
+	if ok, bad, first := l.counts(); bad > 0 || ok == 0 || n.ended() {
+		t.Errorf("%d answered, %d failed: %s", ok, bad, first)
 	}
 }
 

@@ -41,7 +41,7 @@ func play(role string, args []string) {
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("deaf", os.Getpid())
-		select {}
+		time.Sleep(time.Hour) // an empty select is a deadlock to a runtime without cgo
 	case "guarded": // ends with its parent
 		ctx, cancel := WithParent(context.Background())
 		defer cancel()

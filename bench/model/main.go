@@ -17,10 +17,11 @@ import (
 
 // situation is a pool of instances with workers and a queue each.
 type situation struct {
-	name  string
-	load  float64 // of the capacity
-	n     int
-	scale func(seed uint64, instance int, at time.Duration) float64
+	name    string
+	load    float64 // of the capacity
+	n       int
+	proxies int // that share the requests and know nothing of each other
+	scale   func(seed uint64, instance int, at time.Duration) float64
 }
 
 func constant(of func(i int) float64) func(uint64, int, time.Duration) float64 {
@@ -49,15 +50,19 @@ func slots(seed uint64, i int, at time.Duration) float64 {
 }
 
 var situations = []situation{
-	{"homog", .75, 10, lastIs(10, 1)},
-	{"hetero", .75, 10, constant(series)},
-	{"slow1", .75, 10, lastIs(10, 10)},
-	{"antag", .75, 10, slots}, // of the capacity without slow slots
-	{"four, one 2.5x slow", .75, 4, lastIs(4, 2.5)},
-	{"three, one 2x slow", .6, 3, lastIs(3, 2)},
-	{"hetero at load .3", .3, 10, constant(series)},
-	{"hetero at load .03", .03, 10, constant(series)},
-	{"homog at load .03", .03, 10, lastIs(10, 1)},
+	{"homog", .75, 10, 1, lastIs(10, 1)},
+	{"hetero", .75, 10, 1, constant(series)},
+	{"slow1", .75, 10, 1, lastIs(10, 10)},
+	{"antag", .75, 10, 1, slots}, // of the capacity without slow slots
+	{"four, one 2.5x slow", .75, 4, 1, lastIs(4, 2.5)},
+	{"three, one 2x slow", .6, 3, 1, lastIs(3, 2)},
+	{"hetero at load .3", .3, 10, 1, constant(series)},
+	{"hetero at load .03", .03, 10, 1, constant(series)},
+	{"homog at load .03", .03, 10, 1, lastIs(10, 1)},
+	{"homog, 4 proxies", .75, 10, 4, lastIs(10, 1)},
+	{"hetero, 4 proxies", .75, 10, 4, constant(series)},
+	{"antag, 4 proxies", .75, 10, 4, slots},
+	{"slow1, 16 proxies", .75, 10, 16, lastIs(10, 10)},
 }
 
 func main() {

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/smartlb/smartlb/bench/stats"
@@ -51,13 +52,18 @@ type result struct {
 	share      []float64
 }
 
+// proxy is one balancer: it knows its own requests only.
+type proxy struct {
+	service *upstream.Service
+	spec    picker.Spec
+}
+
 // queues is the state of a run.
 type queues struct {
 	situation
 	seed    uint64
 	rnd     *rand.Rand
-	service *upstream.Service
-	spec    picker.Spec
+	proxies []proxy
 	ask     upstream.Ask
 	next    events
 	busy    []int
@@ -66,18 +72,23 @@ type queues struct {
 
 func (s situation) run(seed uint64, span time.Duration) result {
 	q := &queues{
-		situation: s, seed: seed, rnd: rand.New(rand.NewPCG(seed, 99)), service: upstream.NewService("s"),
-		spec: picker.Spec{Policy: picker.DefaultPolicy, SlowStart: 10 * time.Second}, ask: upstream.Ask{Rand: rand.NewPCG(seed, 7)},
+		situation: s, seed: seed, rnd: rand.New(rand.NewPCG(seed, 99)), ask: upstream.Ask{Rand: rand.NewPCG(seed, 7)},
 		busy: make([]int, s.n), waiting: make([][]*request, s.n),
 	}
 	rate := 0.0 // per ns
 	for i := range s.n {
 		scale := s.scale(seed, i, 0)
-		if s.name == "antag" {
+		if strings.HasPrefix(s.name, "antag") { // load is of the capacity without slow slots
 			scale = 1
 		}
 		rate += s.load * workers / (meanNs * scale)
-		q.spec.Entries = append(q.spec.Entries, picker.Entry{Live: upstream.NewLive("s", fmt.Sprint(i), "", 1, epoch), Weight: 1})
+	}
+	for range s.proxies {
+		p := proxy{upstream.NewService("s"), picker.Spec{Policy: picker.DefaultPolicy, SlowStart: 10 * time.Second}}
+		for i := range s.n {
+			p.spec.Entries = append(p.spec.Entries, picker.Entry{Live: upstream.NewLive("s", fmt.Sprint(i), "", 1, epoch), Weight: 1})
+		}
+		q.proxies = append(q.proxies, p)
 	}
 	q.rebuild(epoch)
 	heap.Push(&q.next, event{at: epoch})
@@ -113,13 +124,15 @@ func (s situation) run(seed uint64, span time.Duration) result {
 
 func (q *queues) rebuild(now int64) {
 	nothing := func(*upstream.Live) picker.Fact { return picker.Fact{} }
-	q.service.Swap(picker.Next(q.service.Pool(), q.spec, nothing, now, func() float64 { return 0 }))
+	for _, p := range q.proxies {
+		p.service.Swap(picker.Next(p.service.Pool(), p.spec, nothing, now, func() float64 { return 0 }))
+	}
 }
 
 func (q *queues) arrive(now int64) {
 	r := &request{arrived: now}
 	q.ask.Now, q.ask.NTried = now, 0
-	if _, ok := q.service.Pick(&q.ask, &r.ticket); !ok {
+	if _, ok := q.proxies[q.rnd.IntN(len(q.proxies))].service.Pick(&q.ask, &r.ticket); !ok {
 		panic("a pool of well instances gave none")
 	}
 	r.instance = r.ticket.Index()

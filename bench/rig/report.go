@@ -30,7 +30,7 @@ func (r *Report) Versions(command, smartlb string) {
 	if firstLine("git", "status", "--porcelain", "--untracked-files=no") != "" {
 		commit += " with changes"
 	}
-	r.Printf("| commit | %s; `%s` |\n", commit, firstLine(smartlb, "version"))
+	r.Printf("| commit of the checkout; of the binary | %s; `%s` |\n", commit, firstLine(smartlb, "version"))
 	r.Printf("| Go | %s |\n", runtime.Version())
 	r.Printf("| kernel, CPUs | %s, %d |\n", firstLine("uname", "-sr"), runtime.NumCPU())
 	for _, p := range [][]string{{"haproxy", "-v"}, {"nginx", "-v"}, {"wrk", "-v"}} {

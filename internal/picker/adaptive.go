@@ -138,8 +138,9 @@ func costOf(pool *upstream.Pool, at int32, now int64) upstream.Candidate {
 	penalty := 1 + 10*err/(1-err) + 100*err*err
 	r := latencyFactor(m, pool.MedianNs, now)
 	s := silenceFactor(m.Live, pool.MedianNs, now)
-	slow := r / m.Capacity
-	cost := (float64(q)/m.SlowStart + 1) / (m.Weight * m.Veto) * slow * math.Sqrt(slow) * penalty * s
+	r *= math.Sqrt(r / m.Capacity) // over Capacity below: (r/c)^1.5
+	w := m.Weight * m.Capacity * m.Veto
+	cost := (float64(q)/m.SlowStart + 1) / w * r * penalty * s
 	return upstream.Candidate{
 		Index: at, InFlight: int32(q), Cost: float32(cost), Latency: float32(r),
 		Err: float32(err), Penalty: float32(penalty), Silence: float32(s),

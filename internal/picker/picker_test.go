@@ -284,6 +284,23 @@ func TestCapacityCancelsAgainstLatency(t *testing.T) {
 	})
 }
 
+// What is shown as parts of a cost multiplies to it, whatever the member is like.
+func TestPartsMultiplyToTheCost(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := upstream.NewLive("s", "i", "", 1, 0)
+		observe(l, 30, time.Duration(rapid.IntRange(1e6, 1e9).Draw(t, "latency")), false, second)
+		observe(l, rapid.IntRange(0, 5).Draw(t, "failures"), time.Millisecond, true, second)
+		l.InFlight.Store(int64(rapid.IntRange(0, 50).Draw(t, "in flight")))
+		part := func(name string) float64 { return rapid.Float64Range(.1, 1).Draw(t, name) }
+		m := upstream.Member{Live: l, Weight: 10 * part("weight"), Capacity: 4 * part("capacity"), Veto: part("veto"), SlowStart: part("slow start")}
+		c := costOf(&upstream.Pool{Members: []upstream.Member{m}, MedianNs: 20e6}, 0, second)
+		want := (float64(c.InFlight)/m.SlowStart + 1) / (m.Weight * m.Capacity * m.Veto) * float64(c.Latency) * float64(c.Penalty) * float64(c.Silence)
+		if math.Abs(float64(c.Cost)-want) > 1e-5*want {
+			t.Fatalf("cost %v, its parts %+v give %v", c.Cost, c, want)
+		}
+	})
+}
+
 // latencyInBounds says that the latency factor is not clamped.
 func latencyInBounds(latency time.Duration, c float64) bool {
 	r := float64(latency) * c / 20e6

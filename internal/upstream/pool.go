@@ -100,7 +100,7 @@ type Candidate struct {
 	Index    int32   // into Pool.Members
 	InFlight int32   // q
 	Cost     float32 // what was compared
-	Latency  float32 // r: latency factor, 1 is the pool's median
+	Latency  float32 // factor from latency, to the power 1.5: 1 is the pool's median
 	Err      float32 // error estimate used
 	Penalty  float32 // factor from Err
 	Silence  float32 // s: 1, or more while no head comes

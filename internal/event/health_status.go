@@ -13,7 +13,7 @@ const (
 	StatusDraining  = "DRAINING"
 )
 
-// HealthStatus is the result of one health check, on topic health-status: the seed's message.
+// HealthStatus is the result of one health check, on topic health-status, as users document and write it.
 type HealthStatus struct {
 	Timestamp    time.Time     `json:"timestamp" event:"required"`
 	ServiceID    string        `json:"serviceId" event:"required"`

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ServiceMetrics is one report about one instance, on topic service-metrics: the seed's message.
+// ServiceMetrics is one report about one instance, on topic service-metrics, as users document and write it.
 type ServiceMetrics struct {
 	Timestamp  time.Time         `json:"timestamp" event:"required"`
 	ServiceID  string            `json:"serviceId" event:"required"`

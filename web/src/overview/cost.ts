@@ -20,7 +20,7 @@ export function parts(cost: Cost, weight: number): Part[] {
   const queue = cost.inFlight + 1;
   const slow = safe((cost.inFlight / safe(cost.slowStart) + 1) / queue);
   return [
-    { name: "latency", kind: "latency", factor: safe(cost.latencyFactor), because: "own average / pool median" },
+    { name: "latency", kind: "latency", factor: safe(cost.latencyFactor), because: "(own average / pool median)^1.5" },
     { name: "errors", kind: "errors", factor: safe(cost.errorFactor), because: `estimate ${(cost.error * 100).toFixed(1)} %` },
     { name: "in flight", kind: "flight", factor: queue, because: `${cost.inFlight} of this proxy's requests` },
     { name: "slow start", kind: "slow", factor: slow, because: cost.slowStart < 1 ? `at ${(cost.slowStart * 100).toFixed(0)} %` : "over" },

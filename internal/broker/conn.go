@@ -190,112 +190,87 @@ func (c *conn) readdress(resp kmsg.Response) {
 	}
 }
 
+// sift parts what a request asks for into what kfake may see and the errors for
+// the rest. check gives nil for what is well.
+func sift[T, E any](all []T, check func(T) *problem, refuse func(T, *problem) E) (kept []T, refused []E) {
+	for _, one := range all {
+		if p := check(one); p != nil {
+			refused = append(refused, refuse(one, p))
+			continue
+		}
+		kept = append(kept, one)
+	}
+	return kept, refused
+}
+
+// adding returns what adds the errors of a sifted request to its reply, and
+// whether there are any.
+func adding[R kmsg.Response, E any](refused []E, list func(R) *[]E) (func(kmsg.Response), bool) {
+	return func(resp kmsg.Response) {
+		if r, ok := resp.(R); ok {
+			into := list(r)
+			*into = append(*into, refused...)
+		}
+	}, len(refused) > 0
+}
+
 // filterCreate takes invalid topics out of a request and returns what adds
 // their errors to the reply.
 func (r *rules) filterCreate(req *kmsg.CreateTopicsRequest) (func(kmsg.Response), bool) {
-	var kept []kmsg.CreateTopicsRequestTopic
-	var refused []kmsg.CreateTopicsResponseTopic
 	total := 0
-	for _, t := range req.Topics {
-		p := r.newTopic(t)
-		if p == nil {
-			if total += max(int(t.NumPartitions), len(t.ReplicaAssignment), 1); total > maxRequestPartitions {
-				p = &problem{kerr.InvalidPartitions.Code, fmt.Sprintf("more than %d partitions in one request", maxRequestPartitions)}
-			}
+	kept, refused := sift(req.Topics, func(t kmsg.CreateTopicsRequestTopic) *problem {
+		if p := r.newTopic(t); p != nil {
+			return p
 		}
-		if p == nil {
-			kept = append(kept, t)
-			continue
+		if total += max(int(t.NumPartitions), len(t.ReplicaAssignment), 1); total > maxRequestPartitions {
+			return &problem{kerr.InvalidPartitions.Code, fmt.Sprintf("more than %d partitions in one request", maxRequestPartitions)}
 		}
+		return nil
+	}, func(t kmsg.CreateTopicsRequestTopic, p *problem) kmsg.CreateTopicsResponseTopic {
 		e := kmsg.NewCreateTopicsResponseTopic()
 		e.Topic, e.ErrorCode, e.ErrorMessage = t.Topic, p.code, &p.message
 		e.NumPartitions, e.ReplicationFactor = -1, -1
-		refused = append(refused, e)
-	}
-	if len(refused) == 0 {
-		return nil, false
-	}
+		return e
+	})
 	req.Topics = kept
-	return func(resp kmsg.Response) {
-		if c, ok := resp.(*kmsg.CreateTopicsResponse); ok {
-			c.Topics = append(c.Topics, refused...)
-		}
-	}, true
+	return adding(refused, func(c *kmsg.CreateTopicsResponse) *[]kmsg.CreateTopicsResponseTopic { return &c.Topics })
 }
 
 // filterPartitions does for CreatePartitions what filterCreate does for
 // CreateTopics.
 func (r *rules) filterPartitions(req *kmsg.CreatePartitionsRequest) (func(kmsg.Response), bool) {
-	var kept []kmsg.CreatePartitionsRequestTopic
-	var refused []kmsg.CreatePartitionsResponseTopic
-	for _, t := range req.Topics {
-		p := r.partitions(t.Count)
-		if p == nil {
-			kept = append(kept, t)
-			continue
-		}
+	kept, refused := sift(req.Topics, func(t kmsg.CreatePartitionsRequestTopic) *problem {
+		return r.partitions(t.Count)
+	}, func(t kmsg.CreatePartitionsRequestTopic, p *problem) kmsg.CreatePartitionsResponseTopic {
 		e := kmsg.NewCreatePartitionsResponseTopic()
 		e.Topic, e.ErrorCode, e.ErrorMessage = t.Topic, p.code, &p.message
-		refused = append(refused, e)
-	}
-	if len(refused) == 0 {
-		return nil, false
-	}
+		return e
+	})
 	req.Topics = kept
-	return func(resp kmsg.Response) {
-		if c, ok := resp.(*kmsg.CreatePartitionsResponse); ok {
-			c.Topics = append(c.Topics, refused...)
-		}
-	}, true
+	return adding(refused, func(c *kmsg.CreatePartitionsResponse) *[]kmsg.CreatePartitionsResponseTopic { return &c.Topics })
 }
 
 // filterAlter does for AlterConfigs what filterCreate does for CreateTopics.
 func (r *rules) filterAlter(req *kmsg.AlterConfigsRequest) (func(kmsg.Response), bool) {
-	var kept []kmsg.AlterConfigsRequestResource
-	var refused []kmsg.AlterConfigsResponseResource
-	for _, res := range req.Resources {
-		p := r.altered(res)
-		if p == nil {
-			kept = append(kept, res)
-			continue
-		}
+	kept, refused := sift(req.Resources, r.altered, func(res kmsg.AlterConfigsRequestResource, p *problem) kmsg.AlterConfigsResponseResource {
 		e := kmsg.NewAlterConfigsResponseResource()
 		e.ResourceType, e.ResourceName, e.ErrorCode, e.ErrorMessage = res.ResourceType, res.ResourceName, p.code, &p.message
-		refused = append(refused, e)
-	}
-	if len(refused) == 0 {
-		return nil, false
-	}
+		return e
+	})
 	req.Resources = kept
-	return func(resp kmsg.Response) {
-		if a, ok := resp.(*kmsg.AlterConfigsResponse); ok {
-			a.Resources = append(a.Resources, refused...)
-		}
-	}, true
+	return adding(refused, func(a *kmsg.AlterConfigsResponse) *[]kmsg.AlterConfigsResponseResource { return &a.Resources })
 }
 
 // filterIncremental does for IncrementalAlterConfigs what filterCreate does
 // for CreateTopics.
 func (r *rules) filterIncremental(req *kmsg.IncrementalAlterConfigsRequest) (func(kmsg.Response), bool) {
-	var kept []kmsg.IncrementalAlterConfigsRequestResource
-	var refused []kmsg.IncrementalAlterConfigsResponseResource
-	for _, res := range req.Resources {
-		p := r.incrementallyAltered(res)
-		if p == nil {
-			kept = append(kept, res)
-			continue
-		}
+	kept, refused := sift(req.Resources, r.incrementallyAltered, func(res kmsg.IncrementalAlterConfigsRequestResource, p *problem) kmsg.IncrementalAlterConfigsResponseResource {
 		e := kmsg.NewIncrementalAlterConfigsResponseResource()
 		e.ResourceType, e.ResourceName, e.ErrorCode, e.ErrorMessage = res.ResourceType, res.ResourceName, p.code, &p.message
-		refused = append(refused, e)
-	}
-	if len(refused) == 0 {
-		return nil, false
-	}
+		return e
+	})
 	req.Resources = kept
-	return func(resp kmsg.Response) {
-		if a, ok := resp.(*kmsg.IncrementalAlterConfigsResponse); ok {
-			a.Resources = append(a.Resources, refused...)
-		}
-	}, true
+	return adding(refused, func(a *kmsg.IncrementalAlterConfigsResponse) *[]kmsg.IncrementalAlterConfigsResponseResource {
+		return &a.Resources
+	})
 }

@@ -136,7 +136,7 @@ func (a *Analyzer) members(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		group, err := kafka.NewGroup(a.cfg.Kafka, kafka.GroupConfig{ID: a.cfg.Group, Topics: topics, Idle: a.cfg.Interval / 2}, a.log)
+		group, err := kafka.NewGroup(a.cfg.Kafka, kafka.GroupConfig{ID: a.cfg.Group, Topics: topics, Idle: a.cfg.Interval / 2, Pace: a.cfg.Interval / 4}, a.log)
 		if err != nil {
 			return fmt.Errorf("analyzer: %w", err)
 		}

@@ -146,11 +146,15 @@ func (a *App) startDataPlane(acts *actors) {
 	acts.start("probes", d.prober.Run, nil)
 }
 
+// factPace gathers the facts of many instances, each a second apart, into few
+// batches; they may be seconds old anyway.
+const factPace = 250 * time.Millisecond
+
 // followFacts reads what other programs know: health-scores of the last minute,
 // health-status of the last half.
 func (a *App) followFacts(ctx context.Context) error {
 	tail, err := kafka.NewTail(a.kafka, kafka.TailConfig{
-		Topics: []string{event.TopicHealthScores, event.TopicHealthStatus}, From: kafka.FromAgo(time.Minute),
+		Topics: []string{event.TopicHealthScores, event.TopicHealthStatus}, From: kafka.FromAgo(time.Minute), Pace: factPace,
 		OnReset: func(topic string, why kafka.ResetReason) { a.alerts.recreated(topic) },
 	}, a.o.Log)
 	if err != nil {

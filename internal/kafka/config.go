@@ -132,6 +132,10 @@ func (c Config) codec() kgo.CompressionCodec {
 	}
 }
 
+// fetchWait is how long a broker holds a fetch for which it has nothing. Data
+// ends the wait at once; a short wait only wakes both sides for nothing.
+const fetchWait = 5 * time.Second
+
 // readOptions bound the memory of a consuming client. Both offset options are
 // set everywhere: the library's default for the second rewinds a minute.
 func readOptions() []kgo.Opt {
@@ -141,7 +145,7 @@ func readOptions() []kgo.Opt {
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // positions pass transaction markers; they are not delivered
 		kgo.KeepRetryableFetchErrors(),
-		kgo.FetchMaxWait(500 * time.Millisecond),
+		kgo.FetchMaxWait(fetchWait),
 		kgo.FetchMaxBytes(16 << 20),
 		kgo.FetchMaxPartitionBytes(MaxBatchBytes),
 		kgo.MaxConcurrentFetches(2),

@@ -55,6 +55,7 @@ type GroupConfig struct {
 	ID       string        // name of the consumer group
 	Topics   []string      // all of them must have equally many partitions
 	MaxBatch int           // most records handed over at once; default 2,000
+	Pace     time.Duration // shortest time between two batches that are not full; default 0, as they come
 	Idle     time.Duration // Batch is called with no records at least this often; default 1 s
 }
 
@@ -164,6 +165,9 @@ func (g *Group) session(ctx context.Context, h GroupHandler) (progressed bool, e
 		}
 		if err != nil {
 			return progressed, err
+		}
+		if n > 0 && n < g.gc.MaxBatch {
+			pace(ctx, g.gc.Pace)
 		}
 	}
 }

@@ -34,6 +34,7 @@ type TailConfig struct {
 	TopicIDs  map[string]string
 
 	MaxBatch int           // most records handed over at once; default 2,000
+	Pace     time.Duration // shortest time between two batches that are not full; default 0, as they come
 	Refresh  time.Duration // how often topic ids and partitions are looked at; default 5 s
 
 	// OnCaughtUp is called once per Run, when everything that was in the log
@@ -191,7 +192,8 @@ func (t *Tail) session(ctx context.Context, ends map[TopicPartition]int64, handl
 		if ctx.Err() != nil {
 			return progressed, context.Cause(ctx)
 		}
-		if n := t.deliver(fetches, handle); n > 0 {
+		n := t.deliver(fetches, handle)
+		if n > 0 {
 			progressed = true
 			t.setConnected(true)
 		}
@@ -201,6 +203,9 @@ func (t *Tail) session(ctx context.Context, ends map[TopicPartition]int64, handl
 		t.maybeCaughtUp(ends, len(cluster.Topics))
 		if fetches.Err() != nil && fetches.NumRecords() == 0 {
 			t.cfg.Retry.Wait(ctx, 0) // the library retries at once; errors come back as fast as the network answers
+		}
+		if n > 0 && n < t.tc.MaxBatch {
+			pace(ctx, t.tc.Pace)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -16,14 +17,8 @@ import (
 // maxBody is how much of a response body a result carries.
 const maxBody = 256
 
-// transport opens a connection per check: a check that reuses one would not
-// notice an instance that accepts no more.
-var transport = &http.Transport{
-	Proxy:                  nil,
-	DisableKeepAlives:      true,
-	DisableCompression:     true,
-	MaxResponseHeaderBytes: 64 << 10,
-}
+// maxAnswer is how much of an answer is read, header and all.
+const maxAnswer = 64 << 10
 
 func check(ctx context.Context, t Target) Result {
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
@@ -50,27 +45,71 @@ func (r *Result) tcp(ctx context.Context) {
 	_ = conn.Close()
 }
 
+// http asks over a connection of its own: a check that reuses one would not
+// notice an instance that accepts no more. It does so in this goroutine; the
+// three of an http.Transport would be most of what a check costs.
 func (r *Result) http(ctx context.Context) {
+	resp, err := r.ask(ctx)
+	if err == nil {
+		defer resp.Body.Close()
+		var body []byte
+		body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
+		r.StatusCode, r.Body = resp.StatusCode, strings.ToValidUTF8(string(body), "\uFFFD")
+		r.OK = err == nil && accepts(r.Statuses, resp.StatusCode)
+	}
+	if err != nil {
+		r.Body = reason(err)
+	}
+}
+
+// connBody is a response's body whose Close ends the connection.
+type connBody struct {
+	io.Reader
+	close func() error
+}
+
+func (b connBody) Close() error { return b.close() }
+
+func (r *Result) ask(ctx context.Context) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.Addr+r.Path, nil)
 	if err != nil {
-		r.Body = err.Error()
-		return
+		return nil, err
 	}
 	if r.Host != "" {
 		req.Host = r.Host
 	}
+	req.Close = true
 	req.Header.Set("User-Agent", "smartlb-probe")
-	resp, err := transport.RoundTrip(req)
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", r.Addr)
 	if err != nil {
-		r.Body = reason(err)
-		return
+		return nil, err
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	r.StatusCode, r.Body = resp.StatusCode, strings.ToValidUTF8(string(body), "\uFFFD")
-	r.OK = err == nil && accepts(r.Statuses, resp.StatusCode)
+	giveUp := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	done := func() error { giveUp(); return conn.Close() }
+	resp, err := exchange(conn, req)
 	if err != nil {
-		r.Body = reason(err)
+		_ = done()
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, err
+	}
+	resp.Body = connBody{resp.Body, done}
+	return resp, nil
+}
+
+// exchange writes the request and reads the header of the final response.
+func exchange(conn net.Conn, req *http.Request) (*http.Response, error) {
+	if err := req.Write(conn); err != nil {
+		return nil, err
+	}
+	in := bufio.NewReader(io.LimitReader(conn, maxAnswer))
+	for {
+		resp, err := http.ReadResponse(in, req)
+		if err != nil || resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, err
+		}
 	}
 }
 

@@ -6,10 +6,10 @@ import (
 )
 
 const (
-	sweepTick  = 50 * time.Millisecond // precision of every timeout here
-	leftAfter  = 50 * time.Millisecond // an exchange that waits longer is asked whether its client left
-	leftMax    = time.Second           // and again, at growing intervals up to this
-	poolsEvery = 20                    // ticks between looks at the kept connections
+	sweepTick  = 100 * time.Millisecond // precision of every timeout here
+	leftAfter  = 50 * time.Millisecond  // an exchange that waits longer is asked whether its client left
+	leftMax    = time.Second            // and again, at growing intervals up to this
+	poolsEvery = 10                     // ticks between looks at the kept connections
 )
 
 // sweep looks after all deadlines until ctx ends.

@@ -18,7 +18,7 @@ func demo(t *testing.T) (p *process, web, admin, broker string) {
 	at := func(o int) string { return fmt.Sprintf("127.0.0.1:%d", base+o) }
 	web, admin, broker = at(30), at(31), at(33)
 	p = start(t, false, "up", "--demo", "--data", t.TempDir(), "--listen", web, "--admin", admin, "--console", at(32),
-		"--broker-listen", broker, "--broker-internal", at(34), "--demo-ports", fmt.Sprint(base))
+		"--broker-listen", broker, "--broker-internal", at(34), "--demo-ports", fmt.Sprint(base), "--demo-rate", "5") // shares are counted: enough requests for that
 	eventually(t, "the demo is ready", 30*time.Second, func() bool {
 		resp, err := http.Get("http://" + admin + "/readyz")
 		if err != nil {

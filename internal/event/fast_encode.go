@@ -3,6 +3,7 @@ package event
 import (
 	"slices"
 	"strconv"
+	"time"
 )
 
 // The messages that are written per second and per request are encoded by hand; a test holds these functions
@@ -49,6 +50,135 @@ func appendHealthStatus(dst []byte, h *HealthStatus) []byte {
 		dst = append(dst, '}')
 	}
 	return append(dst, '}')
+}
+
+func appendRoutingDecision(dst []byte, d *RoutingDecision) []byte {
+	dst = append(dst, `{"timestamp":`...)
+	dst = appendTime(dst, d.Timestamp)
+	dst = appendText(dst, `,"node":`, d.Node)
+	dst = appendText(dst, `,"kind":`, d.Kind)
+	dst = appendSome(dst, `,"requestId":`, d.RequestID)
+	dst = appendText(dst, `,"serviceId":`, d.ServiceID)
+	dst = appendSome(dst, `,"route":`, d.Route)
+	dst = appendSome(dst, `,"policy":`, d.Policy)
+	dst = appendSome(dst, `,"configRevision":`, d.ConfigRevision)
+	if d.PoolRevision != 0 {
+		dst = append(dst, `,"poolRevision":`...)
+		dst = strconv.AppendUint(dst, d.PoolRevision, 10)
+	}
+	dst = appendTrue(dst, 0, `"panic":true`, d.Panic)
+	dst = appendWhole(dst, 0, `"attempt":`, d.Attempt)
+	dst = appendSome(dst, `,"why":`, d.Why)
+	for i := range d.Candidates {
+		dst = append(dst, listStart(i, `,"candidates":[`)...)
+		dst = appendCandidate(dst, &d.Candidates[i])
+	}
+	if len(d.Candidates) > 0 {
+		dst = append(dst, ']')
+	}
+	for i := range d.Excluded {
+		dst = append(dst, listStart(i, `,"excluded":[`)...)
+		dst = appendExclusion(dst, &d.Excluded[i])
+	}
+	if len(d.Excluded) > 0 {
+		dst = append(dst, ']')
+	}
+	dst = appendSome(dst, `,"instanceId":`, d.InstanceID)
+	dst = appendSome(dst, `,"reason":`, d.Reason)
+	if d.Outcome != (Outcome{}) {
+		dst = append(dst, `,"outcome":{`...)
+		dst = append(appendOutcome(dst, &d.Outcome), '}')
+	}
+	if d.Change != (StandingChange{}) {
+		dst = append(dst, `,"change":`...)
+		dst = appendStandingChange(dst, &d.Change)
+	}
+	return append(dst, '}')
+}
+
+// listStart is what precedes item i of a list.
+func listStart(i int, open string) string {
+	if i > 0 {
+		return ","
+	}
+	return open
+}
+
+func appendCandidate(dst []byte, c *Candidate) []byte {
+	dst = appendText(dst, `{"instanceId":`, c.InstanceID)
+	dst = appendFloat(dst, `,"cost":`, c.Cost)
+	dst = append(dst, `,"inFlight":`...)
+	dst = strconv.AppendInt(dst, c.InFlight, 10)
+	dst = appendOptional(dst, 0, `"latencyMs":`, c.LatencyMs)
+	dst = appendFloat(dst, `,"latencyFactor":`, c.LatencyFactor)
+	dst = appendFloat(dst, `,"errorRate":`, c.ErrorRate)
+	dst = appendOptional(dst, 0, `"fleetErrorRate":`, c.FleetErrorRate)
+	dst = appendOptional(dst, 0, `"capacity":`, c.Capacity)
+	dst = appendFloat(dst, `,"weight":`, c.Weight)
+	dst = appendFloat(dst, `,"slowStart":`, c.SlowStart)
+	dst = appendFloat(dst, `,"silence":`, c.Silence)
+	dst = appendFloat(dst, `,"trust":`, c.Trust)
+	dst = appendOptional(dst, 0, `"ageMs":`, c.AgeMs)
+	return append(dst, '}')
+}
+
+func appendExclusion(dst []byte, e *Exclusion) []byte {
+	dst = appendText(dst, `{"instanceId":`, e.InstanceID)
+	dst = appendText(dst, `,"reason":`, e.Reason)
+	dst = appendInstant(dst, `,"until":`, e.Until)
+	return append(dst, '}')
+}
+
+func appendOutcome(dst []byte, o *Outcome) []byte {
+	open := len(dst)
+	dst = appendWhole(dst, open, `"status":`, o.Status)
+	if o.Failure != "" {
+		dst = appendComma(dst, open)
+		dst = appendText(dst, `"failure":`, o.Failure)
+	}
+	dst = appendTrue(dst, open, `"sent":true`, o.Sent)
+	dst = appendOptional(dst, open, `"headMs":`, o.HeadMs)
+	dst = appendOptional(dst, open, `"totalMs":`, o.TotalMs)
+	return appendTrue(dst, open, `"retried":true`, o.Retried)
+}
+
+func appendStandingChange(dst []byte, c *StandingChange) []byte {
+	dst = appendText(dst, `{"instanceId":`, c.InstanceID)
+	dst = appendSome(dst, `,"from":`, c.From)
+	dst = appendText(dst, `,"to":`, c.To)
+	dst = appendSome(dst, `,"reason":`, c.Reason)
+	dst = appendInstant(dst, `,"until":`, c.Until)
+	return append(dst, '}')
+}
+
+// appendSome leaves an empty text out.
+func appendSome(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	return appendText(dst, name, value)
+}
+
+func appendFloat(dst []byte, name string, v float64) []byte {
+	dst = append(dst, name...)
+	return appendFinite(dst, v)
+}
+
+func appendInstant(dst []byte, name string, t time.Time) []byte {
+	if t == (time.Time{}) {
+		return dst
+	}
+	dst = append(dst, name...)
+	return appendTime(dst, t)
+}
+
+// appendTrue writes field where yes.
+func appendTrue(dst []byte, open int, field string, yes bool) []byte {
+	if !yes {
+		return dst
+	}
+	dst = appendComma(dst, open)
+	return append(dst, field...)
 }
 
 func appendText(dst []byte, name, value string) []byte {

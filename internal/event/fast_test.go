@@ -4,9 +4,11 @@ import (
 	"os"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+	"pgregory.net/rapid"
 )
 
 // The hand-written code is held against the generic code, by the corpus and by fuzzing.
@@ -114,6 +116,74 @@ func TestAppendServiceMetricsAllocatesNothing(t *testing.T) {
 	}
 	dst := make([]byte, 0, 1024)
 	if n := testing.AllocsPerRun(100, func() { dst = m.AppendJSON(dst[:0]) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestRoutingDecisionByHandIsGeneric(t *testing.T) {
+	text := rapid.OneOf(rapid.Just(""), rapid.SampledFrom([]string{"user-service-1", "ü\"\\\n\x00\xff", "5xx"}))
+	number := rapid.OneOf(rapid.Just(0.0), rapid.Float64())
+	optional := rapid.Custom(func(t *rapid.T) Optional {
+		if rapid.Bool().Draw(t, "known") {
+			return Some(number.Draw(t, "value"))
+		}
+		return Optional{}
+	})
+	instant := rapid.Custom(func(t *rapid.T) time.Time {
+		if rapid.Bool().Draw(t, "set") {
+			return time.Unix(0, rapid.Int64().Draw(t, "ns")).In(time.FixedZone("", 3600))
+		}
+		return time.Time{}
+	})
+	generators := map[reflect.Type]func(*rapid.T) any{
+		reflect.TypeFor[string]():    func(t *rapid.T) any { return text.Draw(t, "text") },
+		reflect.TypeFor[float64]():   func(t *rapid.T) any { return number.Draw(t, "number") },
+		reflect.TypeFor[Optional]():  func(t *rapid.T) any { return optional.Draw(t, "optional") },
+		reflect.TypeFor[time.Time](): func(t *rapid.T) any { return instant.Draw(t, "instant") },
+		reflect.TypeFor[bool]():      func(t *rapid.T) any { return rapid.Bool().Draw(t, "bool") },
+		reflect.TypeFor[int]():       func(t *rapid.T) any { return rapid.IntRange(-1, 600).Draw(t, "int") },
+		reflect.TypeFor[int64]():     func(t *rapid.T) any { return rapid.Int64().Draw(t, "int64") },
+		reflect.TypeFor[uint64]():    func(t *rapid.T) any { return rapid.Uint64().Draw(t, "uint64") },
+	}
+	var fill func(t *rapid.T, v reflect.Value)
+	fill = func(t *rapid.T, v reflect.Value) {
+		if generate, ok := generators[v.Type()]; ok {
+			v.Set(reflect.ValueOf(generate(t)))
+			return
+		}
+		switch v.Kind() {
+		case reflect.Struct:
+			for i := range v.NumField() {
+				fill(t, v.Field(i))
+			}
+		case reflect.Slice:
+			v.Set(reflect.MakeSlice(v.Type(), rapid.IntRange(0, 3).Draw(t, "length"), 3))
+			for i := range v.Len() {
+				fill(t, v.Index(i))
+			}
+		default:
+			t.Fatalf("no generator for %v", v.Type())
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var d RoutingDecision
+		fill(t, reflect.ValueOf(&d).Elem())
+		generic := string(appendObject(nil, reflect.ValueOf(&d).Elem()))
+		if diff := cmp.Diff(generic, string(d.AppendJSON(nil))); diff != "" {
+			t.Fatalf("encoded (-generic +by hand)\n%s", diff)
+		}
+	})
+}
+
+func TestAppendRoutingDecisionAllocatesNothing(t *testing.T) {
+	d := RoutingDecision{
+		Timestamp: time.Unix(1, 0), Node: "n", Kind: KindDecision, RequestID: "r", ServiceID: "s", Policy: "adaptive",
+		Candidates: []Candidate{{InstanceID: "a", LatencyMs: Some(2)}, {InstanceID: "b", Cost: 1.5}},
+		Excluded:   []Exclusion{{InstanceID: "c", Reason: "ejected", Until: time.Unix(2, 0)}},
+		Outcome:    Outcome{Status: 200, Sent: true, HeadMs: Some(1)},
+	}
+	dst := make([]byte, 0, 4096)
+	if n := testing.AllocsPerRun(100, func() { dst = d.AppendJSON(dst[:0]) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -99,7 +99,7 @@ func (d RoutingDecision) Encode() ([]byte, error) {
 
 // AppendJSON appends the JSON form of a valid message to dst.
 func (d RoutingDecision) AppendJSON(dst []byte) []byte {
-	return appendObject(dst, reflect.ValueOf(&d).Elem())
+	return appendRoutingDecision(dst, &d)
 }
 
 // DecodeRoutingDecision reads a message strictly; the error names every field that breaks a rule.

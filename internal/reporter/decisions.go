@@ -1,6 +1,7 @@
 package reporter
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dispatch"
@@ -65,8 +66,9 @@ func (r *Reporter) Changed(c keeper.Change) {
 
 func (r *Reporter) publish(s *slot) {
 	for i := range s.tries[:s.attempts] {
-		d := r.decision(s, i)
-		r.send(event.TopicRoutingDecisions, s.service, d.AppendJSON(nil), nil, &r.stats.decisions)
+		r.write(s, i)
+		r.text = r.draft.AppendJSON(r.text[:0])
+		r.send(event.TopicRoutingDecisions, s.service, bytes.Clone(r.text), nil, &r.stats.decisions)
 	}
 	for i := range s.tries {
 		s.tries[i].Pool = nil // do not keep old pools alive
@@ -77,11 +79,14 @@ func (r *Reporter) publish(s *slot) {
 	}
 }
 
-func (r *Reporter) decision(s *slot, i int) event.RoutingDecision {
+// write makes the draft the message about attempt i.
+func (r *Reporter) write(s *slot, i int) {
 	a := &s.tries[i]
 	p := a.Pool
 	chosen := &p.Members[a.Chosen]
-	d := event.RoutingDecision{
+	d := &r.draft
+	*d = event.RoutingDecision{
+		Candidates: d.Candidates[:0], Excluded: d.Excluded[:0],
 		Timestamp: r.wall(a.At), Node: r.cfg.Node, Kind: event.KindDecision, RequestID: string(s.id[:s.idLen]),
 		ServiceID: s.service, Route: s.route, Policy: p.Name, ConfigRevision: s.rev, PoolRevision: p.Rev, Panic: p.Panic,
 		Attempt: i + 1, Why: s.why, InstanceID: chosen.Instance, Reason: a.Trace.Reason,
@@ -107,7 +112,6 @@ func (r *Reporter) decision(s *slot, i int) event.RoutingDecision {
 		}
 		d.Excluded = append(d.Excluded, e)
 	}
-	return d
 }
 
 func candidate(p *upstream.Pool, c upstream.Candidate, at int64) event.Candidate {

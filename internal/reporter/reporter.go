@@ -47,6 +47,8 @@ type Reporter struct {
 	ring     chan *slot
 	free     chan *slot
 	changes  chan keeper.Change
+	draft    event.RoutingDecision // of Run's goroutine, with its memory, for the next decision
+	text     []byte                // and its text
 
 	second  atomic.Int64 // the second that taken counts
 	taken   atomic.Int64

@@ -372,3 +372,20 @@ func TestWhatTheQueueRefusesIsCounted(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestPublishingADecisionAllocatesOnlyWhatIsSent(t *testing.T) {
+	r := New(Config{Node: "n", DecisionRate: 1 << 30, Now: func() int64 { return 1 }, Wall: time.Now, Sender: nobody{}, Log: slog.New(slog.DiscardHandler)})
+	d := decision()
+	round := func() {
+		r.Record(d)
+		r.publish(<-r.ring)
+	}
+	round() // its draft grows
+	if n := testing.AllocsPerRun(200, round); n > 3 {
+		t.Errorf("%v allocations; want three: request id, key, value", n)
+	}
+}
+
+type nobody struct{}
+
+func (nobody) Send(kafka.Record) bool { return true }

@@ -6,7 +6,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X github.com/smartlb/smartlb/internal/cli.version=$(VERSION)"
 
-.PHONY: run build test bench soak lint web clean help
+.PHONY: run build test bench soak lint web release clean help
 
 run: build ## build, then run everything with demo services and load
 	@exec $(BIN) up --demo
@@ -30,8 +30,11 @@ soak: ## long runs of fuzzing and property tests
 lint: ## gofmt, vet, shellcheck, shfmt
 	@scripts/lint.sh
 
+release: ## archives for linux and darwin with UI, script, systemd unit, completions
+	@VERSION=$(VERSION) scripts/release.sh dist
+
 clean: ## remove what was built
-	rm -rf bin web/dist internal/console/dist/assets internal/console/dist/index.html
+	rm -rf bin dist web/dist internal/console/dist/assets internal/console/dist/index.html
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile

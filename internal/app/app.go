@@ -15,6 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/state"
 	"github.com/smartlb/smartlb/internal/topic"
 )
 
@@ -95,6 +96,10 @@ func New(o Options) (_ *App, err error) {
 // both would have one id and one last good configuration.
 const nodeLock = "node.lock"
 
+// dataFormat is the format of a data directory: node id, last good
+// configuration, audit position, and the embedded broker's log.
+var dataFormat = state.Kind{Name: "the node's data", Version: 1}
+
 func (a *App) lockData() (err error) {
 	if a.o.DataDir == "" {
 		return nil
@@ -105,7 +110,8 @@ func (a *App) lockData() (err error) {
 	if a.unlock, err = broker.LockDir(a.o.DataDir, nodeLock); err != nil {
 		return fmt.Errorf("%w (choose another with --data)", err)
 	}
-	return nil
+	_, err = state.Open(a.o.DataDir, dataFormat)
+	return err
 }
 
 func (a *App) newKafka() (err error) {

@@ -67,7 +67,7 @@ func cleanEnv(t *testing.T) []string {
 func start(t *testing.T, wait bool, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(binary, append(args, "--log-format", "json")...), done: make(chan struct{}), addr: map[string]string{}, up: make(chan struct{})}
-	p.cmd.Env = cleanEnv(t)
+	p.cmd.Env, p.cmd.Dir = cleanEnv(t), t.TempDir() // some have their data folder where they are
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func smartlb(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = cleanEnv(t)
+	cmd.Env, cmd.Dir = cleanEnv(t), t.TempDir()
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()

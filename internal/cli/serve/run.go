@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -69,11 +70,14 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 		return cli.None{}, err
 	}
 	said := make(chan error, 1)
+	go func() { said <- a.writeReady(ctx, one) }()
+	told := make(chan struct{})
 	go func() {
+		defer close(told)
 		say(ctx, env, one, a.roles)
-		said <- a.writeReady(ctx, one)
 	}()
 	err = one.Run(ctx)
+	<-told
 	return cli.None{}, errors.Join(err, <-said, a.removeReady())
 }
 
@@ -81,6 +85,11 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 // console where it has no broker.
 func (a runArgs) writeReady(ctx context.Context, one *app.App) error {
 	if a.readyFile == "" {
+		return nil
+	}
+	select {
+	case <-one.Ready():
+	case <-one.Stopped():
 		return nil
 	}
 	if slices.Contains(a.roles, app.RoleBroker) { // ready means: with the catalog's topics
@@ -118,4 +127,22 @@ func say(ctx context.Context, env *cli.Env, a *app.App, roles []string) {
 		env.Log.Info("listening", "name", name, "address", a.Addr(name))
 	}
 	env.Log.Info("ready", "node", a.Node(), "roles", roles)
+	tellSystemd(ctx, env, a)
+}
+
+// tellSystemd tells a service manager that asked for it (NOTIFY_SOCKET, see
+// sd_notify(3)) that this process serves, and later that it stops.
+func tellSystemd(ctx context.Context, env *cli.Env, a *app.App) {
+	asked, err := daemon.SdNotify(false, daemon.SdNotifyReady)
+	if err != nil {
+		env.Log.Warn("service manager was not told", "error", err)
+	}
+	if !asked {
+		return
+	}
+	select {
+	case <-ctx.Done():
+		_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	case <-a.Stopped():
+	}
 }

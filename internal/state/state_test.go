@@ -1,0 +1,53 @@
+package state
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestNewerOpensOlderAndOlderRefusesNewer(t *testing.T) {
+	dir := t.TempDir()
+	first, second := Kind{"the node's data", 1}, Kind{"the node's data", 2}
+	if found, err := Open(dir, first); found != 1 || err != nil {
+		t.Fatalf("new folder: %d, %v", found, err)
+	}
+	if found, err := Open(dir, second); found != 1 || err != nil {
+		t.Fatalf("newer program: %d, %v", found, err)
+	}
+	found, err := Open(dir, first)
+	if found != 2 || !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), dir) {
+		t.Fatalf("older program: %d, %v", found, err)
+	}
+	if b, _ := os.ReadFile(filepath.Join(dir, File)); string(b) != "2\n" {
+		t.Fatalf("the refusal changed the version to %q", b)
+	}
+}
+
+func TestAFolderFromBeforeVersionsIsTheFirst(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "node-id"), []byte("n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := Open(dir, Kind{"the node's data", 3}); found != 1 || err != nil {
+		t.Fatalf("%d, %v", found, err)
+	}
+}
+
+func TestADamagedVersionIsRefusedAndKept(t *testing.T) {
+	for _, text := range []string{"", "x", "0", "-1", "1.5", strings.Repeat("9", 400)} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, File)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir, Kind{"the node's data", 1}); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%.20q: %v", text, err)
+		}
+		if b, _ := os.ReadFile(path); string(b) != text {
+			t.Errorf("%.20q was overwritten", text)
+		}
+	}
+}

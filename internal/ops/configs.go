@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -49,7 +50,7 @@ type Setting struct {
 	Name      string `json:"name"`
 	Value     string `json:"value"`         // empty for a secret
 	Human     string `json:"human"`         // the value as people say it
-	Default   string `json:"default"`       // what holds without a setting of its own
+	Default   string `json:"default"`       // what would hold without that; empty where the broker does not tell
 	Source    string `json:"source"`        // topic, broker, cluster, file or default
 	Set       bool   `json:"set"`           // on this topic or broker itself
 	ReadOnly  bool   `json:"readOnly"`      // only a restart changes it
@@ -119,11 +120,11 @@ func settingOf(c kmsg.DescribeConfigsResponseResourceConfig, own kmsg.ConfigSour
 	if c.Value != nil && !c.IsSensitive {
 		s.Value, s.Default = *c.Value, *c.Value
 	}
-	if s.Set {
+	if c.Source != kmsg.ConfigSourceDefaultConfig {
 		s.Default = ""
 	}
 	for _, syn := range c.ConfigSynonyms {
-		if syn.Source != own {
+		if syn.Source != c.Source {
 			if syn.Value != nil && !c.IsSensitive {
 				s.Default = *syn.Value
 			}
@@ -188,18 +189,32 @@ func ChangeConfigs(ctx context.Context, a *kafka.Admin, c ConfigChange) ([]Chang
 	if err := alter(ctx, a, c.Of, alters, validate); err != nil || validate {
 		return out, err
 	}
-	after, err := DescribeConfigs(ctx, a, c.Of)
-	if err != nil {
-		return out, err
-	}
-	for i, x := range out {
-		j := slices.IndexFunc(after, func(s Setting) bool { return s.Name == x.Name })
-		out[i].Done = j < 0 || after[j].Sensitive || (x.To == "" && !after[j].Set) || after[j].Value == x.To
-		if !out[i].Done {
-			return out, fmt.Errorf("change configuration of %s: %s is still %q afterwards", c.Of, x.Name, after[j].Value)
+	return out, c.confirm(ctx, a, out)
+}
+
+// confirm reads back what was changed: brokers take over settings a moment
+// after they accepted them.
+func (c ConfigChange) confirm(ctx context.Context, a *kafka.Admin, out []ChangedConfig) error {
+	for began := time.Now(); ; pause(ctx, 50*time.Millisecond) {
+		after, err := DescribeConfigs(ctx, a, c.Of)
+		if err != nil {
+			return err
+		}
+		differs := -1
+		for i, x := range out {
+			j := slices.IndexFunc(after, func(s Setting) bool { return s.Name == x.Name })
+			out[i].Done = j < 0 || after[j].Sensitive || (x.To == "" && !after[j].Set) || (x.To != "" && after[j].Value == x.To)
+			if !out[i].Done {
+				differs = i
+			}
+		}
+		if differs < 0 {
+			return nil
+		}
+		if time.Since(began) > settle || ctx.Err() != nil {
+			return fmt.Errorf("change configuration of %s: the broker accepted it, and %s is not so", c.Of, out[differs].Name)
 		}
 	}
-	return out, nil
 }
 
 func (c ConfigChange) plan(have map[string]Setting) ([]ChangedConfig, []kadm.AlterConfig, error) {

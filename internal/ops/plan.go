@@ -332,7 +332,8 @@ func CreateMissing(ctx context.Context, a *kafka.Admin, spec PlanSpec) (Applied,
 	}
 	done, err := EnsureTopics(ctx, a, cat)
 	for _, name := range cat.Names() {
-		s := AppliedStep{Step: topic.Step{Kind: topic.Create, Topic: name}, Result: Done}
+		want, _ := cat.Find(name)
+		s := AppliedStep{Step: topic.Step{Kind: topic.Create, Topic: name, To: fmt.Sprint(want.Partitions)}, Result: Done}
 		i := slices.IndexFunc(done.Missing, func(m Missing) bool { return m.Topic == name })
 		switch {
 		case i >= 0:

@@ -126,11 +126,14 @@ func fraction(v string) error {
 }
 
 // Danger says what may be lost when a configuration of a topic changes from one
-// value to another; empty when nothing is. An empty value is the broker's
-// default, which is not known here.
+// value to another; empty when nothing is. An empty value is a default that is
+// not known.
 func Danger(key, from, to string) string {
 	if from == to {
 		return ""
+	}
+	if to == "" && slices.Contains([]string{"retention.ms", "retention.bytes", "local.retention.ms", "local.retention.bytes", "max.message.bytes", "cleanup.policy"}, key) {
+		return "the broker's default holds then, which it does not tell and which may keep less"
 	}
 	lower := func() bool {
 		a, errA := strconv.ParseInt(from, 10, 64)

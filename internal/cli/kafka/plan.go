@@ -72,7 +72,7 @@ func completeCatalog(_ context.Context, _ *cli.Env, a *planArgs, words []string)
 func plan(env *cli.Env) *cobra.Command {
 	return cli.Verb[planArgs, ops.Plan]{
 		Use: "plan [TOPIC...]", Short: "Show what it takes to make the cluster's topics like the catalog",
-		Long: "Compares and changes nothing. + is created, ~ is changed, ! cannot be, ? is left alone. With --exit-code the exit code is 3 where they differ.",
+		Long:    "Compares and changes nothing. + is created, ~ is changed, ! cannot be, ? is left alone. With --exit-code the exit code is 3 where they differ.",
 		Example: "  smartlb kafka plan\n  smartlb kafka plan -f topics.yaml --exit-code -o json",
 		Flags: func(f *pflag.FlagSet, a *planArgs) {
 			a.flags(f)
@@ -96,7 +96,9 @@ func plan(env *cli.Env) *cobra.Command {
 		Table: func(p ops.Plan) cli.Table {
 			var t cli.Table
 			for _, s := range p.Steps {
-				t.Above = append(t.Above, s.String())
+				if s.Kind != topic.Foreign { // counted below; they may be many
+					t.Above = append(t.Above, s.String())
+				}
 			}
 			c := p.Counts
 			switch {
@@ -284,7 +286,7 @@ func prunable(ctx context.Context, env *cli.Env, a pruneArgs, spec ops.PruneSpec
 func typed(env *cli.Env, names []string) error {
 	in := bufio.NewScanner(env.In)
 	for _, name := range names {
-		fmt.Fprintf(env.Err, "Type %s to delete it with all its records: ", name)
+		env.Say("Type %s to delete it with all its records:", name)
 		if !in.Scan() || strings.TrimSpace(in.Text()) != name {
 			return fmt.Errorf("nothing was deleted: %s was not typed", name)
 		}

@@ -29,6 +29,8 @@ type ConsumeSpec struct {
 	Where func(kafka.Record) bool // records that count; nil: all
 	Read  func(records int64)     // told now and then how many were looked at; may be nil
 	Say   func(text string)       // told what a reader should know; may be nil
+
+	fetched func(time.Duration) // told of every fetch; may be nil
 }
 
 // maxLast bounds how many records are held to find the last ones of all

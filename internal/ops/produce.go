@@ -24,10 +24,6 @@ type ProduceSpec struct {
 	BatchBytes  int32         // largest batch; 0: what the topic takes
 	Compression string        // none, gzip, snappy, lz4 or zstd; empty: zstd
 	Acks        string        // all, leader or none; empty: all
-
-	// Delivered is told of every record's end, one after the other, from
-	// another goroutine. May be nil.
-	Delivered func(r *kgo.Record, err error)
 }
 
 // Sent is what became of the records of a Sender.
@@ -204,9 +200,6 @@ func (s *Sender) fits(r kafka.Record) error {
 func (s *Sender) settle(r *kgo.Record, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.spec.Delivered != nil {
-		s.spec.Delivered(r, err)
-	}
 	if err != nil {
 		s.failed(explain(err))
 		return

@@ -38,6 +38,7 @@ const (
 type fetchWatch struct {
 	answers atomic.Int64
 	empty   atomic.Int64 // in a row
+	fetched func(time.Duration)
 }
 
 const fetchKey = 1
@@ -47,6 +48,9 @@ func (w *fetchWatch) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e kgo.BrokerE2
 		return
 	}
 	w.answers.Add(1)
+	if w.fetched != nil {
+		w.fetched(e.DurationE2E())
+	}
 	if e.BytesRead < emptyFetchBytes {
 		w.empty.Add(1)
 	} else {
@@ -73,7 +77,7 @@ func read(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[ka
 	if left == 0 {
 		return nil
 	}
-	watch := &fetchWatch{}
+	watch := &fetchWatch{fetched: spec.fetched}
 	line, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(readGrace, end) })

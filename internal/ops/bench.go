@@ -263,11 +263,11 @@ func logBytes(ctx context.Context, a *kafka.Admin, name string) float64 {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	adm := kadm.NewClient(a.Client())
-	listed, err := adm.ListTopics(ctx, name)
+	topics, err := listed(ctx, a, name)
 	if err != nil {
 		return 0
 	}
-	counts, err := messageCounts(ctx, a, listed)
+	counts, err := messageCounts(ctx, a, topics)
 	if err != nil || counts[name] == 0 {
 		return 0
 	}

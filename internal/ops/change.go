@@ -99,22 +99,22 @@ type DeletedTopic struct {
 // many.
 func DeleteTopics(ctx context.Context, a *kafka.Admin, execute bool, names ...string) ([]DeletedTopic, error) {
 	adm := kadm.NewClient(a.Client())
-	listed, err := existing(ctx, adm, names...)
+	topics, err := existing(ctx, a, names...)
 	if err != nil {
 		return nil, fmt.Errorf("delete topic %w", err)
 	}
 	for _, name := range names {
-		if listed[name].IsInternal || strings.HasPrefix(name, "__") {
+		if topics[name].IsInternal || strings.HasPrefix(name, "__") {
 			return nil, fmt.Errorf("delete topic %s: it is internal to Kafka", name)
 		}
 	}
-	counts, err := messageCounts(ctx, a, listed)
+	counts, err := messageCounts(ctx, a, topics)
 	if err != nil {
 		return nil, err
 	}
 	out := []DeletedTopic{}
 	for _, name := range names {
-		out = append(out, DeletedTopic{Topic: name, Partitions: len(listed[name].Partitions), Messages: counts[name]})
+		out = append(out, DeletedTopic{Topic: name, Partitions: len(topics[name].Partitions), Messages: counts[name]})
 	}
 	if !execute {
 		return out, nil
@@ -152,15 +152,15 @@ type Grown struct {
 // from then on.
 func AddPartitions(ctx context.Context, a *kafka.Admin, name string, to int, execute bool) (Grown, error) {
 	adm := kadm.NewClient(a.Client())
-	listed, err := existing(ctx, adm, name)
+	topics, err := existing(ctx, a, name)
 	if err != nil {
 		return Grown{}, fmt.Errorf("add partitions to %w", err)
 	}
-	g := Grown{Topic: name, From: len(listed[name].Partitions), To: to}
+	g := Grown{Topic: name, From: len(topics[name].Partitions), To: to}
 	if to <= g.From {
 		return g, fmt.Errorf("add partitions to %s: it has %d, and Kafka cannot take partitions away", name, g.From)
 	}
-	counts, err := messageCounts(ctx, a, listed)
+	counts, err := messageCounts(ctx, a, topics)
 	if err != nil {
 		return g, err
 	}

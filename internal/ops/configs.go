@@ -89,7 +89,7 @@ func DescribeConfigs(ctx context.Context, a *kafka.Admin, of Resource) ([]Settin
 		if err := brokerExists(ctx, a, of.Broker); err != nil {
 			return nil, err
 		}
-	} else if _, err := existing(ctx, kadm.NewClient(a.Client()), of.Topic); err != nil {
+	} else if _, err := existing(ctx, a, of.Topic); err != nil {
 		return nil, fmt.Errorf("read configuration of topic %w", err)
 	}
 	req.Resources = append(req.Resources, rr)

@@ -118,13 +118,12 @@ func ensureOnce(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, crea
 
 // Actual reads how a cluster has the topics of the catalog.
 func Actual(ctx context.Context, a *kafka.Admin, catalog topic.Catalog) (map[string]topic.Actual, error) {
-	adm := kadm.NewClient(a.Client())
-	listed, err := adm.ListTopics(ctx, catalog.Names()...)
+	all, err := listed(ctx, a, catalog.Names()...)
 	if err != nil {
-		return nil, fmt.Errorf("list topics: %w", err)
+		return nil, err
 	}
 	found := kadm.TopicDetails{}
-	for name, d := range listed {
+	for name, d := range all {
 		if errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
 			continue
 		}

@@ -53,15 +53,21 @@ func flows() []flow {
 	return []flow{
 		{topic.ServiceMetrics, func(l Load) float64 { return float64(l.Instances) * float64(1+l.Proxies) }, 247},
 		{topic.HealthStatus, func(l Load) float64 { return 0.17 * float64(l.Instances) * float64(l.Proxies) }, 273},
-		{topic.RoutingDecisions, func(l Load) float64 { return decisionSample * l.Requests * float64(l.Instances) }, 660},
+		{topic.RoutingDecisions, func(l Load) float64 {
+			return min(decisionSample*l.Requests*float64(l.Instances), decisionCap*float64(l.Proxies))
+		}, 660},
 		{topic.MetricsAggregated, per(1.06), 237},
 		{topic.HealthScores, per(0.95), 133},
 		{topic.NodeStatus, func(l Load) float64 { return 0.2 * float64(1+l.Proxies) }, 308},
 	}
 }
 
-// decisionSample is the default share of requests whose decision is recorded.
-const decisionSample = 0.01
+// What of a proxy's decisions is recorded by default: a share, and at most so
+// many a second.
+const (
+	decisionSample = 0.01
+	decisionCap    = 500
+)
 
 // EstimateLoad tells the bytes that a load writes into the topics of a catalog
 // a day, and that they keep.
@@ -84,7 +90,7 @@ func EstimateLoad(cat topic.Catalog, l Load) Estimate {
 	}
 	out.Assumptions = []string{
 		"every instance reports itself once a second, and each proxy reports every instance once a second",
-		fmt.Sprintf("%g %% of the requests are recorded as decisions, and no error or retry beyond them", 100*decisionSample),
+		fmt.Sprintf("%g %% of the requests are recorded as decisions, at most %d a second by each proxy, and no error or retry beyond them", 100*decisionSample, decisionCap),
 		"sizes are those of small compressed batches (zstd), measured with 11 instances; large fleets need less",
 		"one copy of every record, unless the catalog says replicas",
 		"configuration, alerts and audit records are too few to count",

@@ -128,11 +128,11 @@ func DescribeGroups(ctx context.Context, a *kafka.Admin, names ...string) ([]Gro
 	}
 	ends := map[kafka.TopicPartition]int64{}
 	if len(topics) > 0 {
-		listed, err := adm.ListTopicsWithInternal(ctx, topics.Topics()...)
+		details, err := listed(ctx, a, topics.Topics()...)
 		if err != nil {
-			return nil, fmt.Errorf("list topics: %w", err)
+			return nil, err
 		}
-		if ends, err = offsetsAt(ctx, a.Client(), listed, atEnd, false); err != nil {
+		if ends, err = offsetsAt(ctx, a.Client(), details, atEnd, false); err != nil {
 			return nil, fmt.Errorf("list end offsets: %w", err)
 		}
 	}
@@ -293,11 +293,11 @@ func modern(ctx context.Context, a *kafka.Admin, groups []string) map[string]loo
 // topicNames maps topic ids to names, for brokers that name topics by id only.
 func topicNames(ctx context.Context, a *kafka.Admin) map[[16]byte]string {
 	names := map[[16]byte]string{}
-	listed, err := kadm.NewClient(a.Client()).ListTopicsWithInternal(ctx)
+	all, err := listed(ctx, a)
 	if err != nil {
 		return names // rows without a name are left out
 	}
-	for name, d := range listed {
+	for name, d := range all {
 		names[d.ID] = name
 	}
 	return names

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/topic"
@@ -112,40 +113,43 @@ func planOf(cluster string, steps topic.Plan) Plan {
 
 // everyTopic reads all topics of a cluster but those internal to Kafka.
 func everyTopic(ctx context.Context, a *kafka.Admin) (map[string]topic.Actual, error) {
-	adm := kadm.NewClient(a.Client())
-	listed, err := adm.ListTopics(ctx)
+	all, err := listed(ctx, a)
 	if err != nil {
-		return nil, fmt.Errorf("list topics: %w", err)
+		return nil, err
 	}
-	for name, d := range listed {
+	for name, d := range all {
 		if d.Err != nil {
 			return nil, fmt.Errorf("topic %s: %w", name, d.Err)
 		}
 	}
-	return actualOf(ctx, a, listed)
+	return actualOf(ctx, a, public(all))
 }
 
 // actualOf adds settings and counts to topics that were listed.
-func actualOf(ctx context.Context, a *kafka.Admin, listed kadm.TopicDetails) (map[string]topic.Actual, error) {
+func actualOf(ctx context.Context, a *kafka.Admin, topics kadm.TopicDetails) (map[string]topic.Actual, error) {
 	out := map[string]topic.Actual{}
-	if len(listed) == 0 {
+	if len(topics) == 0 {
 		return out, nil
 	}
-	counts, err := messageCounts(ctx, a, listed)
+	counts, err := messageCounts(ctx, a, topics)
 	if err != nil {
 		return nil, err
 	}
-	described, err := kadm.NewClient(a.Client()).DescribeTopicConfigs(ctx, listed.Names()...)
+	described, err := kadm.NewClient(a.Client()).DescribeTopicConfigs(ctx, topics.Names()...)
 	if err != nil {
 		return nil, fmt.Errorf("read topic configurations: %w", err)
 	}
-	for name, d := range listed {
+	for name, d := range topics {
 		out[name] = topic.Actual{
 			Name: name, Partitions: int32(len(d.Partitions)), Replicas: int16(d.Partitions.NumReplicas()), Messages: counts[name],
 			Configs: map[string]string{}, Defaults: map[string]string{},
 		}
 	}
 	for _, rc := range described {
+		if errors.Is(rc.Err, kerr.UnknownTopicOrPartition) {
+			delete(out, rc.Name) // deleted since it was listed
+			continue
+		}
 		if rc.Err != nil {
 			return nil, fmt.Errorf("read configuration of %s: %w", rc.Name, rc.Err)
 		}

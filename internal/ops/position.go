@@ -177,21 +177,21 @@ func (p Position) in(start, end, timed, current int64) int64 {
 
 // placeAll places a position in the named partitions of a topic, or all.
 func placeAll(ctx context.Context, a *kafka.Admin, name string, partitions []int32, p Position) (map[kafka.TopicPartition]placedAt, error) {
-	listed, err := partitionsOf(ctx, a, name, partitions)
+	d, err := partitionsOf(ctx, a, name, partitions)
 	if err != nil {
 		return nil, err
 	}
-	return placeIn(ctx, a, kadm.TopicDetails{name: listed}, p, nil)
+	return placeIn(ctx, a, kadm.TopicDetails{name: d}, p, nil)
 }
 
 // partitionsOf lists a topic cut down to some partitions; all when none are
 // named.
 func partitionsOf(ctx context.Context, a *kafka.Admin, name string, partitions []int32) (kadm.TopicDetail, error) {
-	listed, err := existing(ctx, kadm.NewClient(a.Client()), name)
+	topics, err := existing(ctx, a, name)
 	if err != nil {
 		return kadm.TopicDetail{}, err
 	}
-	d := listed[name]
+	d := topics[name]
 	for _, p := range partitions {
 		if _, ok := d.Partitions[p]; !ok {
 			return d, fmt.Errorf("%s: there is no partition %d, it has %d", name, p, len(d.Partitions))
@@ -210,19 +210,19 @@ func partitionsOf(ctx context.Context, a *kafka.Admin, name string, partitions [
 
 // placeIn places a position in the partitions of topics that were listed.
 // current is where something stands, for positions that go by it.
-func placeIn(ctx context.Context, a *kafka.Admin, listed kadm.TopicDetails, p Position, current map[kafka.TopicPartition]int64) (map[kafka.TopicPartition]placedAt, error) {
-	all, err := spans(ctx, a.Client(), listed, true)
+func placeIn(ctx context.Context, a *kafka.Admin, topics kadm.TopicDetails, p Position, current map[kafka.TopicPartition]int64) (map[kafka.TopicPartition]placedAt, error) {
+	all, err := spans(ctx, a.Client(), topics, true)
 	if err != nil {
 		return nil, err
 	}
 	var timed map[kafka.TopicPartition]int64
 	if p.kind == posAtMillis {
-		if timed, err = offsetsAt(ctx, a.Client(), listed, p.n, true); err != nil {
+		if timed, err = offsetsAt(ctx, a.Client(), topics, p.n, true); err != nil {
 			return nil, fmt.Errorf("find %s: %w", p, err)
 		}
 	}
 	out := map[kafka.TopicPartition]placedAt{}
-	for name, d := range listed {
+	for name, d := range topics {
 		for id := range d.Partitions {
 			tp := kafka.TopicPartition{Topic: name, Partition: id}
 			s, told := all[tp]

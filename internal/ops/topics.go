@@ -36,17 +36,16 @@ const (
 // ListTopics lists the topics of a cluster: those of the catalog in its order,
 // then the others by name. Topics internal to Kafka only when asked for.
 func ListTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, internal bool) ([]Topic, error) {
-	adm := kadm.NewClient(a.Client())
-	listed, err := adm.ListTopicsWithInternal(ctx)
+	all, err := listed(ctx, a)
 	if err != nil {
-		return nil, fmt.Errorf("list topics: %w", err)
+		return nil, err
 	}
-	counts, err := messageCounts(ctx, a, listed)
+	counts, err := messageCounts(ctx, a, all)
 	if err != nil {
 		return nil, err
 	}
 	out := []Topic{}
-	for name, d := range listed {
+	for name, d := range all {
 		if d.IsInternal && !internal {
 			continue
 		}
@@ -77,8 +76,8 @@ func kindOf(catalog topic.Catalog, name string) string {
 	}
 }
 
-func messageCounts(ctx context.Context, a *kafka.Admin, listed kadm.TopicDetails) (map[string]int64, error) {
-	all, err := spans(ctx, a.Client(), listed, false)
+func messageCounts(ctx context.Context, a *kafka.Admin, topics kadm.TopicDetails) (map[string]int64, error) {
+	all, err := spans(ctx, a.Client(), topics, false)
 	if err != nil {
 		return nil, err
 	}
@@ -132,22 +131,21 @@ func DescribeTopic(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, n
 // DescribeTopics describes topics in the order of their names; ErrNoTopic when
 // one does not exist.
 func DescribeTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, names ...string) ([]Description, error) {
-	adm := kadm.NewClient(a.Client())
-	listed, err := existing(ctx, adm, names...)
+	topics, err := existing(ctx, a, names...)
 	if err != nil {
 		return nil, fmt.Errorf("describe topic %w", err)
 	}
-	offsets, err := spans(ctx, a.Client(), listed, false)
+	offsets, err := spans(ctx, a.Client(), topics, false)
 	if err != nil {
 		return nil, err
 	}
-	settings, err := topicSettings(ctx, adm, names...)
+	settings, err := topicSettings(ctx, kadm.NewClient(a.Client()), names...)
 	if err != nil {
 		return nil, err
 	}
 	out := []Description{}
 	for _, name := range names {
-		d := listed[name]
+		d := topics[name]
 		t := Description{
 			Name: name, ID: hex.EncodeToString(d.ID[:]), Internal: d.IsInternal,
 			Replicas: d.Partitions.NumReplicas(), Partitions: []Partition{}, Configs: settings[name],
@@ -172,20 +170,20 @@ func DescribeTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, 
 
 // existing lists topics that must exist. The error names all that do not, each
 // with the nearest name there is.
-func existing(ctx context.Context, adm *kadm.Client, names ...string) (kadm.TopicDetails, error) {
+func existing(ctx context.Context, a *kafka.Admin, names ...string) (kadm.TopicDetails, error) {
 	for _, name := range names {
 		if err := topic.CheckName(name); err != nil {
 			return nil, err
 		}
 	}
-	listed, err := adm.ListTopicsWithInternal(ctx, names...)
+	topics, err := listed(ctx, a, names...)
 	if err != nil {
-		return nil, fmt.Errorf("list topics: %w", err)
+		return nil, err
 	}
 	var errs []error
 	var known []string
 	for _, name := range names {
-		d := listed[name]
+		d := topics[name]
 		switch {
 		case d.Err == nil && len(d.Partitions) > 0:
 			continue
@@ -194,13 +192,13 @@ func existing(ctx context.Context, adm *kadm.Client, names ...string) (kadm.Topi
 			continue
 		}
 		if known == nil {
-			if all, err := adm.ListTopics(ctx); err == nil {
-				known = all.Names()
+			if all, err := listed(ctx, a); err == nil {
+				known = public(all).Names()
 			}
 		}
 		errs = append(errs, missing(ErrNoTopic, name, known))
 	}
-	return listed, errors.Join(errs...)
+	return topics, errors.Join(errs...)
 }
 
 // topicSettings reads the configurations of topics, sorted by name.

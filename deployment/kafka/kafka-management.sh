@@ -1,10 +1,21 @@
 #!/usr/bin/env bash
-# Manages the Kafka infrastructure of smartlb. Each command is a verb of
-# `smartlb kafka`; this script finds the binary, or builds it, and passes the
-# words on. Clients connect to KAFKA_BROKER when it is set.
+# Manages the Kafka infrastructure of smartlb. Each command stands for a verb
+# of `smartlb kafka`; this script finds the binary, or builds it, and passes
+# the words on. Clients connect to KAFKA_BROKER when it is set.
 set -euo pipefail
 
-here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+# real prints a path without symbolic links in its last part.
+real() {
+	local path="$1" target
+	while [[ -L "${path}" ]]; do
+		target="$(readlink "${path}")"
+		[[ "${target}" == /* ]] || target="$(dirname "${path}")/${target}"
+		path="${target}"
+	done
+	printf '%s' "${path}"
+}
+
+here="$(cd "$(dirname "$(real "${BASH_SOURCE[0]}")")" && pwd)"
 root="$(cd "${here}/../.." && pwd)"
 
 usage() {
@@ -21,7 +32,7 @@ usage() {
 		Topics
 		  init-topics                             create the topics of topics.yaml
 		  topics                                  list topics
-		  create-topic NAME PARTITIONS REPLICAS   create a topic
+		  create-topic NAME [PARTITIONS [RF]]     create a topic
 		  describe-topic TOPIC                    partitions, offsets, configuration
 		  produce TOPIC MESSAGE                   send a message
 		  consume TOPIC N                         print the last N messages
@@ -30,17 +41,20 @@ usage() {
 		  groups                                  list consumer groups
 		  describe-group GROUP                    members, offsets, lag
 
-		Every command takes --help and the flags of `smartlb kafka COMMAND`.
+		Every command takes --help and the flags of its verb of `smartlb kafka`,
+		which can do more: see smartlb kafka --help.
 	END
 }
 
 say() { printf '%s\n' "$*" >&2; }
 
-# find_binary prints the path of the binary: SMARTLB_BIN, bin/ of this checkout,
-# PATH, or else a fresh build into bin/.
+# find_binary prints the path of the binary: SMARTLB_BIN, beside this script,
+# bin/ of this checkout, PATH, or else a fresh build into bin/.
 find_binary() {
 	if [[ -n "${SMARTLB_BIN:-}" ]]; then
 		printf '%s' "${SMARTLB_BIN}"
+	elif [[ -x "${here}/smartlb" && ! -d "${here}/smartlb" ]]; then
+		printf '%s' "${here}/smartlb"
 	elif [[ -x "${root}/bin/smartlb" ]]; then
 		printf '%s' "${root}/bin/smartlb"
 	elif type -P smartlb; then
@@ -51,6 +65,10 @@ find_binary() {
 }
 
 build() {
+	if [[ ! -f "${root}/go.mod" ]]; then
+		say "smartlb is neither beside this script nor in PATH; SMARTLB_BIN may name it."
+		return 1
+	fi
 	if ! command -v go >/dev/null; then
 		say "smartlb is neither in ${root}/bin nor in PATH, and there is no Go to build it with."
 		return 1
@@ -63,7 +81,7 @@ build() {
 kafka() {
 	local binary
 	binary="$(find_binary)"
-	"${binary}" kafka "$@"
+	exec "${binary}" kafka "$@"
 }
 
 start() { kafka start "$@"; }
@@ -71,14 +89,32 @@ stop() { kafka stop "$@"; }
 restart() { kafka restart "$@"; }
 status() { kafka status "$@"; }
 logs() { kafka logs "$@"; }
-init_topics() { kafka init-topics "$@"; }
-topics() { kafka topics "$@"; }
-create_topic() { kafka create-topic "$@"; }
-describe_topic() { kafka describe-topic "$@"; }
+init_topics() { kafka apply --create-only "$@"; }
+topics() { kafka topics list "$@"; }
+describe_topic() { kafka topics describe "$@"; }
 produce() { kafka produce "$@"; }
 consume() { kafka consume "$@"; }
-groups() { kafka groups "$@"; }
-describe_group() { kafka describe-group "$@"; }
+groups() { kafka groups list "$@"; }
+describe_group() { kafka groups describe "$@"; }
+
+# create_topic takes partitions and replicas as words: NAME [PARTITIONS [REPLICAS]].
+create_topic() {
+	local -a arguments=()
+	local -a flags=(-p -r)
+	while (($# > 0)) && [[ "${1}" != -* ]]; do
+		if ((${#arguments[@]} == 0)); then
+			arguments+=("$1")
+		elif ((${#flags[@]} > 0)); then
+			arguments+=("${flags[0]}" "$1")
+			flags=("${flags[@]:1}")
+		else
+			say "create-topic NAME [PARTITIONS [REPLICAS]]: '${1}' is one too many"
+			return 2
+		fi
+		shift
+	done
+	kafka topics create "${arguments[@]}" "$@"
+}
 
 main() {
 	local verb="${1:-help}"

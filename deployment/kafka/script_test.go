@@ -115,7 +115,7 @@ func TestEveryVerbOfTheScriptWorksAsDocumented(t *testing.T) {
 }
 
 func TestTheScriptSaysWhenThereIsNoBinaryAndNoGo(t *testing.T) {
-	// A copy without bin/ beside it, and a PATH with what bash scripts need.
+	// A copy of a checkout without bin/, and a PATH with what bash scripts need.
 	work := t.TempDir()
 	text, err := os.ReadFile("kafka-management.sh")
 	if err != nil {
@@ -129,11 +129,14 @@ func TestTheScriptSaysWhenThereIsNoBinaryAndNoGo(t *testing.T) {
 	if err := os.WriteFile(path, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(work, "go.mod"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	tools := filepath.Join(work, "tools")
 	if err := os.Mkdir(tools, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, tool := range []string{"bash", "dirname", "cat"} {
+	for _, tool := range []string{"bash", "dirname", "cat", "readlink"} {
 		real, err := exec.LookPath(tool)
 		if err != nil {
 			t.Fatal(err)
@@ -147,6 +150,64 @@ func TestTheScriptSaysWhenThereIsNoBinaryAndNoGo(t *testing.T) {
 		t.Errorf("without a binary it ends with %d: %s", code, words)
 	}
 	s.want("Usage", "help")
+	if err := os.Remove(filepath.Join(work, "go.mod")); err != nil {
+		t.Fatal(err)
+	}
+	if _, words, code := s.run("topics"); code == 0 || !strings.Contains(words, "SMARTLB_BIN may name it") {
+		t.Errorf("outside of a checkout it ends with %d: %s", code, words)
+	}
+}
+
+// TestTheScriptFindsTheBinaryAndPassesTheWordsOn runs the script through a
+// symbolic link, with a program beside it that prints how it was called.
+func TestTheScriptFindsTheBinaryAndPassesTheWordsOn(t *testing.T) {
+	text, err := os.ReadFile("kafka-management.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := t.TempDir()
+	program := "#!/bin/sh\nprintf '%s' \"$1\"; shift; for w; do printf ' [%s]' \"$w\"; done\n"
+	for name, content := range map[string]string{"kafka-management.sh": string(text), "smartlb": program} {
+		if err := os.MkdirAll(filepath.Join(work, "a b"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(work, "a b", name), []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"second": filepath.Join("a b", "kafka-management.sh"), "first": filepath.Join(work, "second")} {
+		if err := os.Symlink(to, filepath.Join(work, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &script{t: t, path: filepath.Join(work, "first"), dir: t.TempDir(), env: []string{"PATH=" + os.Getenv("PATH")}}
+	for _, row := range []struct {
+		want  string
+		typed []string
+	}{
+		{"kafka [topics] [list]", []string{"topics"}},
+		{"kafka [topics] [list] [-o] [json]", []string{"topics", "-o", "json"}},
+		{"kafka [topics] [create] [my-topic] [-p] [3] [-r] [1]", []string{"create-topic", "my-topic", "3", "1"}},
+		{"kafka [topics] [create] [my-topic]", []string{"create-topic", "my-topic"}},
+		{"kafka [topics] [create] [t] [-p] [3] [-c] [retention.ms=7 d]", []string{"create-topic", "t", "3", "-c", "retention.ms=7 d"}},
+		{"kafka [topics] [create]", []string{"create-topic"}},
+		{"kafka [topics] [describe] [service-metrics]", []string{"describe-topic", "service-metrics"}},
+		{"kafka [produce] [service-metrics] [{\"test\": \"message\"}]", []string{"produce", "service-metrics", `{"test": "message"}`}},
+		{"kafka [consume] [service-metrics] [5]", []string{"consume", "service-metrics", "5"}},
+		{"kafka [consume] [t'; echo x #] []", []string{"consume", "t'; echo x #", ""}},
+		{"kafka [groups] [list]", []string{"groups"}},
+		{"kafka [groups] [describe] [my-consumer-group]", []string{"describe-group", "my-consumer-group"}},
+		{"kafka [apply] [--create-only]", []string{"init-topics"}},
+		{"kafka [logs] [kafka]", []string{"logs", "kafka"}},
+		{"kafka [restart]", []string{"restart"}},
+	} {
+		if out, words, code := s.run(row.typed...); out != row.want || code != 0 {
+			t.Errorf("%q calls %q (%d, %s), want %q", row.typed, out, code, words, row.want)
+		}
+	}
+	if _, words, code := s.run("create-topic", "t", "3", "1", "9"); code != 2 || !strings.Contains(words, "'9' is one too many") {
+		t.Errorf("a fourth word ends with %d: %s", code, words)
+	}
 }
 
 func TestTheScriptIsCleanShell(t *testing.T) {

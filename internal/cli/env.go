@@ -44,17 +44,25 @@ func (e *Env) First(names ...string) (value, name string) {
 }
 
 func (e *Env) flags(f *pflag.FlagSet) {
-	f.StringVarP(&e.Output, "output", "o", "", "table, wide, json or yaml")
+	f.StringVarP(&e.Output, "output", "o", "", "`form`: table, wide, json or yaml")
 	f.StringVar(&e.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&e.logFormat, "log-format", "text", "text or json")
 }
 
-// prepare checks the shared flags and makes the logger.
-func (e *Env) prepare() error {
-	switch e.Output {
-	case "", "table", "wide", "json", "yaml":
-	default:
-		return Usagef("-o %s: allowed are table, wide, json and yaml", e.Output)
+// forms are what -o takes where a verb has none of its own.
+const forms = "table,wide,json,yaml"
+
+// prepare checks the shared flags and makes the logger. allowed are the forms
+// of the verb, separated by commas; a form that ends in = takes what follows.
+func (e *Env) prepare(allowed string) error {
+	known := e.Output == ""
+	list := strings.Split(allowed, ",")
+	for _, form := range list {
+		known = known || e.Output == form || (strings.HasSuffix(form, "=") && strings.HasPrefix(e.Output, form))
+	}
+	if !known {
+		last := len(list) - 1
+		return Usagef("-o %s: allowed are %s and %s", e.Output, strings.Join(list[:last], ", "), list[last])
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(strings.ToUpper(e.logLevel))); err != nil {

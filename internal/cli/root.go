@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -20,14 +21,16 @@ func New(env *Env, groups ...Group) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "smartlb COMMAND",
 		Short: "HTTP load balancer that routes by live telemetry, with Kafka as its memory",
-		Args: func(_ *cobra.Command, words []string) error {
+		Args: func(c *cobra.Command, words []string) error {
 			if len(words) > 0 {
-				return Usagef("there is no command %q; see smartlb --help", words[0])
+				return Usagef("there is no command %q%s; see smartlb --help", words[0], alike(c, words[0]))
 			}
 			return nil
 		},
-		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
-		PersistentPreRunE:          func(*cobra.Command, []string) error { return env.prepare() },
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			return env.prepare(cmp.Or(c.Annotations[formsKey], forms))
+		},
 		SilenceErrors:              true,
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
@@ -49,11 +52,28 @@ func New(env *Env, groups ...Group) *cobra.Command {
 func Execute(ctx context.Context, env *Env, args []string, groups ...Group) int {
 	root := New(env, groups...)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if speaks(err) {
 		env.Say("smartlb: %v", err)
 	}
+	if Code(err) == ExitUsage && c != root {
+		env.Say("usage: %s; see %s --help", usageLine(c), c.CommandPath())
+	}
 	return Code(err)
+}
+
+// usageLine is how a command is to be typed.
+func usageLine(c *cobra.Command) string {
+	return strings.TrimSuffix(c.CommandPath()+strings.TrimPrefix(c.Use, c.Name()), " COMMAND")
+}
+
+// alike offers the commands whose names are near to what was typed.
+func alike(c *cobra.Command, word string) string {
+	near := c.SuggestionsFor(word)
+	if len(near) == 0 {
+		return ""
+	}
+	return " (did you mean " + strings.Join(near, " or ") + "?)"
 }
 
 // Main runs the command line of this process. The first SIGINT or SIGTERM

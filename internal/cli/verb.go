@@ -16,6 +16,7 @@ type Verb[A, R any] struct {
 	Long    string // more, optional
 	Example string // commands that work, one a line, each indented by two spaces
 	Hidden  bool
+	Forms   string // what -o takes, separated by commas, where it differs from table, wide, json and yaml
 
 	Defaults A                                                                     // before flags are read
 	Flags    func(f *pflag.FlagSet, args *A)                                       // declares flags; may be nil
@@ -63,11 +64,17 @@ func (v Verb[A, R]) Command(env *Env) *cobra.Command {
 			return v.Complete(c.Context(), env, &args, words), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
+	if v.Forms != "" {
+		c.Annotations = map[string]string{formsKey: v.Forms}
+	}
 	if v.Flags != nil {
 		v.Flags(c.Flags(), &args)
 	}
 	return c
 }
+
+// formsKey is where a command carries Verb.Forms.
+const formsKey = "forms"
 
 // Words returns an Args function that stores exactly the named words.
 func Words[A any](targets func(*A) []*string, names ...string) func(*A, []string) error {
@@ -89,14 +96,29 @@ func Words[A any](targets func(*A) []*string, names ...string) func(*A, []string
 func Noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{
 		Use: name + " COMMAND", Short: short, Long: long,
-		Args: func(_ *cobra.Command, words []string) error {
-			if len(words) > 0 {
-				return Usagef("%s has no command %q", name, words[0])
-			}
-			return nil
-		},
+		Args: noWords,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	c.SuggestionsMinimumDistance = 2
 	c.AddCommand(verbs...)
 	return c
+}
+
+// Listed makes a noun of a verb that lists: typed alone the noun lists, and so
+// does the verb list below it.
+func Listed(name string, list func() *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
+	c, alone := list(), list()
+	c.Use, c.Args, c.SuggestionsMinimumDistance = name+" [COMMAND]", noWords, 2
+	alone.Use = "list"
+	c.AddCommand(alone)
+	c.AddCommand(verbs...)
+	return c
+}
+
+// noWords refuses what is none of a noun's verbs.
+func noWords(c *cobra.Command, words []string) error {
+	if len(words) > 0 {
+		return Usagef("%s has no command %q%s", c.Name(), words[0], alike(c, words[0]))
+	}
+	return nil
 }

@@ -1,157 +1,299 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"maps"
 	"slices"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/smartlb/smartlb/internal/backoff"
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
 // ConsumeSpec says what Consume reads of a topic.
 type ConsumeSpec struct {
-	Topic     string
-	Limit     int  // the last Limit records; with Beginning the first. 0: none of the past, or all of it with Beginning
-	Beginning bool // start with the oldest record
-	Follow    bool // go on with what is written from then on, until ctx ends
+	Topic      string
+	Partitions []int32 // none: all
+
+	Limit     int       // the last Limit records; with Beginning or From the first. 0: none of the past, or all of it with Beginning or From
+	Beginning bool      // start with the oldest record
+	From      *Position // start there, in each partition
+	Until     *Position // end there, in each partition; nil: where the log ends when reading begins
+	Follow    bool      // go on with what is written from then on, until ctx ends
+
+	Where func(kafka.Record) bool // records that count; nil: all
+	Read  func(records int64)     // told now and then how many were looked at; may be nil
+	Say   func(text string)       // told what a reader should know; may be nil
+
+	fetched func(time.Duration) // told of every fetch; may be nil
 }
 
 // maxLast bounds how many records are held to find the last ones of all
 // partitions.
 const maxLast = 100_000
 
+func (s ConsumeSpec) check() error {
+	switch {
+	case s.Limit < 0:
+		return fmt.Errorf("consume %s: %d records are less than none", s.Topic, s.Limit)
+	case s.Limit > maxLast && s.last():
+		return fmt.Errorf("consume %s: the last %d records are more than %d; name a position to start from", s.Topic, s.Limit, maxLast)
+	case s.From != nil && s.From.Relative(), s.Until != nil && s.Until.Relative():
+		return fmt.Errorf("consume %s: shift goes by where a group stands, and consume has none", s.Topic)
+	case s.Follow && s.Until != nil:
+		return fmt.Errorf("consume %s: it is to follow and to end", s.Topic)
+	}
+	return nil
+}
+
+// last reports whether the newest records of the past are wanted.
+func (s ConsumeSpec) last() bool { return !s.Beginning && s.From == nil }
+
+func (s ConsumeSpec) say(format string, args ...any) {
+	if s.Say != nil {
+		s.Say(fmt.Sprintf(format, args...))
+	}
+}
+
 // Consume hands records to emit. The last records come oldest first across
-// partitions by timestamp, each partition in its order; with Beginning they come
-// as they are read, each partition in its order, and nothing is held. Without Follow it ends when it has read what
-// was in the log when it began; it never waits for more. An error of emit ends
-// it and is returned.
+// partitions by timestamp, each partition in its order; from a position they
+// come as they are read, each partition in its order, and nothing is held.
+// Without Follow it ends when it has read what was in the log when it began; it
+// never waits for more, also not where offsets hold no records. A broker that
+// does not answer for the request timeout ends it, but for Follow, which goes
+// on trying. An error of emit ends it and is returned.
 func Consume(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, emit func(kafka.Record) error) error {
-	if spec.Limit > maxLast && !spec.Beginning {
-		return fmt.Errorf("consume %s: the last %d records are more than %d", spec.Topic, spec.Limit, maxLast)
-	}
-	admin, err := kafka.NewAdmin(cfg)
-	if err != nil {
+	if err := spec.check(); err != nil {
 		return err
 	}
-	defer admin.Close()
-	cluster, err := admin.Describe(ctx, spec.Topic)
+	if spec.Where == nil {
+		spec.Where = func(kafka.Record) bool { return true }
+	}
+	ranges, err := rangesOf(ctx, cfg, spec)
 	if err != nil {
-		return fmt.Errorf("consume %s: %w", spec.Topic, err)
+		return fmt.Errorf("consume %w", err)
 	}
-	t, exists := cluster.Topics[spec.Topic]
-	if !exists {
-		return fmt.Errorf("consume %s: %w", spec.Topic, ErrNoTopic)
+	if spec.last() {
+		err = consumeLast(ctx, cfg, spec, ranges, emit)
+		spec.Limit = 0
+	} else {
+		err = consumeFrom(ctx, cfg, &spec, ranges, emit)
 	}
-	first, err := admin.StartOffsets(ctx, spec.Topic)
-	if err != nil {
-		return fmt.Errorf("consume %s: %w", spec.Topic, err)
+	if err != nil || !spec.Follow {
+		return wrapConsume(spec, err)
 	}
-	ends, err := admin.EndOffsets(ctx, spec.Topic)
-	if err != nil {
-		return fmt.Errorf("consume %s: %w", spec.Topic, err)
+	return wrapConsume(spec, follow(ctx, cfg, spec, ranges, emit))
+}
+
+func wrapConsume(spec ConsumeSpec, err error) error {
+	if err == nil || errors.Is(err, errEnough) {
+		return nil
 	}
-	from := map[kafka.TopicPartition]int64{}
-	for tp, end := range ends {
-		from[tp] = first[tp]
-		if !spec.Beginning {
-			from[tp] = max(first[tp], end-int64(spec.Limit))
-		}
-	}
-	c := collector{spec: spec, ends: ends, emit: emit}
-	ctx, cancel := context.WithCancel(ctx)
+	return fmt.Errorf("consume %s: %w", spec.Topic, err)
+}
+
+// errEnough ends reading when the limit is reached.
+var errEnough = errors.New("enough")
+
+// extent is a part of a partition: offsets from From up to, and without, To.
+type extent struct {
+	start    int64 // of the partition
+	from, to int64
+}
+
+func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (map[kafka.TopicPartition]extent, error) {
+	ctx, cancel := context.WithTimeout(ctx, cfg.RequestTimeout)
 	defer cancel()
-	c.done = cancel
-	tail, err := kafka.NewTail(cfg, kafka.TailConfig{
-		Topics: []string{spec.Topic}, Positions: from, TopicIDs: map[string]string{spec.Topic: t.ID},
-		OnCaughtUp: c.caughtUp,
-	}, slog.New(slog.DiscardHandler))
+	a, err := kafka.NewAdminWithin(ctx, cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := tail.Run(ctx, c.take); err != nil {
-		return err
+	defer a.Close()
+	d, err := partitionsOf(ctx, a, spec.Topic, spec.Partitions)
+	if err != nil {
+		return nil, err
 	}
-	if c.finished {
-		return c.err
+	from := Start()
+	if spec.From != nil {
+		from = *spec.From
 	}
-	return errors.Join(c.err, context.Cause(ctx))
+	listed := kadm.TopicDetails{spec.Topic: d}
+	begin, err := placeIn(ctx, a, listed, from, nil)
+	if err != nil {
+		return nil, err
+	}
+	out := map[kafka.TopicPartition]extent{}
+	for tp, p := range begin {
+		out[tp] = extent{p.start, p.at, p.end}
+	}
+	if spec.Until == nil {
+		return out, nil
+	}
+	until, err := placeIn(ctx, a, listed, *spec.Until, nil)
+	if err != nil {
+		return nil, err
+	}
+	for tp, e := range out {
+		e.to = min(e.to, until[tp].at)
+		out[tp] = e
+	}
+	return out, nil
 }
 
-// collector keeps the past of all partitions until it is complete, because
-// only then its order is known.
-type collector struct {
-	spec     ConsumeSpec
-	ends     map[kafka.TopicPartition]int64
-	emit     func(kafka.Record) error
-	done     func()
-	past     map[int32][]kafka.Record
-	live     []kafka.Record // of the future, read before the past was complete
-	count    int
-	caught   bool
-	finished bool
-	err      error
+// consumeFrom hands over records in the order in which they are read.
+func consumeFrom(ctx context.Context, cfg kafka.Config, spec *ConsumeSpec, ranges map[kafka.TopicPartition]extent, emit func(kafka.Record) error) error {
+	left := spec.Limit
+	err := read(ctx, cfg, *spec, ranges, false, func(r kafka.Record) error {
+		if !spec.Where(r) {
+			return nil
+		}
+		if err := emit(r); err != nil {
+			return err
+		}
+		if left--; left == 0 {
+			return errEnough
+		}
+		return nil
+	})
+	spec.Limit = max(left, 0)
+	return err
 }
 
-func (c *collector) take(batch []kafka.Record) {
-	for _, r := range batch {
-		switch {
-		case c.caught && c.spec.Follow:
-			c.put(r)
-		case c.spec.Beginning && (c.spec.Follow || r.Offset < c.ends[kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}]):
-			if c.put(r); c.spec.Limit > 0 && c.count == c.spec.Limit {
-				c.finish()
+// consumeLast looks for the last records in windows at the ends of the
+// partitions, each four times as long as the one before: offsets need not hold
+// records, and not all records count.
+func consumeLast(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[kafka.TopicPartition]extent, emit func(kafka.Record) error) error {
+	if spec.Limit == 0 {
+		return nil
+	}
+	for size := int64(spec.Limit); ; size = 4*size + 1000 {
+		window, whole := map[kafka.TopicPartition]extent{}, true
+		for tp, e := range ranges {
+			from := max(e.start, e.to-size)
+			whole = whole && from == e.start
+			window[tp] = extent{e.start, from, e.to}
+		}
+		last := map[int32]*ring{}
+		for tp := range window {
+			last[tp.Partition] = &ring{limit: spec.Limit}
+		}
+		if err := read(ctx, cfg, spec, window, false, func(r kafka.Record) error {
+			q := last[r.Partition]
+			if q.floor.IsZero() {
+				q.floor = r.Timestamp
 			}
-		case c.caught:
-		case r.Offset >= c.ends[kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}]:
-			c.live = append(c.live, r)
-		default:
-			if c.past == nil {
-				c.past = map[int32][]kafka.Record{}
+			if spec.Where(r) {
+				q.put(r)
 			}
-			c.past[r.Partition] = append(c.past[r.Partition], r)
+			return nil
+		}); err != nil {
+			return err
+		}
+		parts := map[int32][]kafka.Record{}
+		for id, q := range last {
+			parts[id] = q.ordered()
+		}
+		all := merge(parts)
+		all = all[max(0, len(all)-spec.Limit):]
+		if !whole && !settled(window, last, all, spec.Limit) {
+			continue
+		}
+		for _, r := range all {
+			if err := emit(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// settled reports whether no older record of any partition can be among the
+// last ones: it gave as many as are wanted, or has no more, or what was read of
+// it begins before the oldest of those that were found.
+func settled(window map[kafka.TopicPartition]extent, last map[int32]*ring, found []kafka.Record, limit int) bool {
+	for tp, e := range window {
+		q := last[tp.Partition]
+		enough := len(q.all) >= limit || e.from == e.start
+		older := len(found) >= limit && !q.floor.IsZero() && !q.floor.After(found[0].Timestamp)
+		if !enough && !older {
+			return false
 		}
 	}
+	return true
 }
 
-// caughtUp prints the past in order and ends, or goes on with the future.
-func (c *collector) caughtUp() {
-	if c.caught {
-		return
-	}
-	c.caught = true
-	all := merge(c.past)
-	if n := c.spec.Limit; len(all) > n {
-		all = all[len(all)-n:]
-	}
-	for _, r := range all {
-		c.put(r)
-	}
-	c.past = nil
-	if !c.spec.Follow {
-		c.finish()
-		return
-	}
-	for _, r := range c.live {
-		c.put(r)
-	}
-	c.live = nil
+// ring keeps the last records of one partition.
+type ring struct {
+	limit int
+	next  int
+	all   []kafka.Record
+	floor time.Time // of the first record that was looked at
 }
 
-func (c *collector) put(r kafka.Record) {
-	if c.finished {
+func (q *ring) put(r kafka.Record) {
+	if len(q.all) < q.limit {
+		q.all = append(q.all, r)
 		return
 	}
-	c.count++
-	if c.err = c.emit(r); c.err != nil {
-		c.finish()
-	}
+	q.all[q.next] = r
+	q.next = (q.next + 1) % q.limit
 }
 
-func (c *collector) finish() {
-	c.finished = true
-	c.done()
+func (q *ring) ordered() []kafka.Record {
+	return append(slices.Clone(q.all[q.next:]), q.all[:q.next]...)
+}
+
+// follow hands over what is written after the ranges, until ctx ends. A topic
+// that was deleted is waited for; one that was created again is read from its
+// beginning.
+func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[kafka.TopicPartition]extent, emit func(kafka.Record) error) error {
+	next := map[kafka.TopicPartition]extent{}
+	for tp, e := range ranges {
+		next[tp] = extent{e.start, e.to, endless}
+	}
+	left := spec.Limit
+	take := func(r kafka.Record) error {
+		next[kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}] = extent{0, r.Offset + 1, endless}
+		if !spec.Where(r) {
+			return nil
+		}
+		if err := emit(r); err != nil {
+			return err
+		}
+		if left--; left == 0 {
+			return errEnough
+		}
+		return nil
+	}
+	wait := backoff.Policy{Base: 200 * time.Millisecond, Max: 5 * time.Second, Factor: 2}
+	for attempt := 0; ; attempt++ {
+		err := read(ctx, cfg, spec, next, true, take)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !errors.Is(err, errGone) && !errors.Is(err, ErrNoTopic) && !errors.Is(err, errSilent) {
+			return err
+		}
+		spec.say("%v; waiting for it", err)
+		if !wait.Wait(ctx, attempt) {
+			return context.Cause(ctx)
+		}
+		if !errors.Is(err, errSilent) {
+			again, err := rangesOf(ctx, cfg, ConsumeSpec{Topic: spec.Topic, Partitions: spec.Partitions})
+			if err != nil {
+				continue
+			}
+			maps.DeleteFunc(next, func(kafka.TopicPartition, extent) bool { return true })
+			for tp, e := range again {
+				next[tp] = extent{e.start, e.start, endless}
+			}
+		}
+	}
 }
 
 // merge puts the records of several partitions into one order: by timestamp,
@@ -159,12 +301,7 @@ func (c *collector) finish() {
 func merge(parts map[int32][]kafka.Record) []kafka.Record {
 	var queues [][]kafka.Record
 	total := 0
-	ids := make([]int32, 0, len(parts))
-	for id := range parts {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
+	for _, id := range slices.Sorted(maps.Keys(parts)) {
 		queues = append(queues, parts[id])
 		total += len(parts[id])
 	}
@@ -172,7 +309,7 @@ func merge(parts map[int32][]kafka.Record) []kafka.Record {
 	for len(out) < total {
 		best := -1
 		for i, q := range queues {
-			if len(q) > 0 && (best < 0 || q[0].Timestamp.Before(queues[best][0].Timestamp)) {
+			if len(q) > 0 && (best < 0 || cmp.Less(q[0].Timestamp.UnixNano(), queues[best][0].Timestamp.UnixNano())) {
 				best = i
 			}
 		}

@@ -71,18 +71,12 @@ func ensureOnce(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, crea
 	if err != nil {
 		return result, err
 	}
-	replicas := int16(1)
-	if cluster.Brokers >= maxReplicas {
-		replicas = maxReplicas
-	}
-	plan := topic.Diff(catalog, actual)
-	for _, step := range plan {
+	for _, step := range topic.Diff(catalog, actual) {
 		if step.Kind != topic.Create {
-			result.Drift = append(result.Drift, step)
 			continue
 		}
 		spec, _ := catalog.Find(step.Topic)
-		err := CreateTopic(ctx, a, NewTopic{spec.Name, spec.Partitions, replicas, spec.Configs}, false)
+		err := CreateTopic(ctx, a, NewTopic{spec.Name, spec.Partitions, replicasOf(spec, cluster.Brokers), spec.Configs}, false)
 		switch {
 		case err == nil:
 			created[spec.Name] = true
@@ -93,9 +87,22 @@ func ensureOnce(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, crea
 			return result, err
 		}
 	}
+	if len(created) > 0 { // what the cluster made of it
+		if actual, err = Actual(ctx, a, catalog); err != nil {
+			return result, err
+		}
+	}
 	missing := map[string]bool{}
 	for _, m := range result.Missing {
 		missing[m.Topic] = true
+	}
+	for _, step := range topic.Diff(catalog, actual) {
+		switch {
+		case step.Kind != topic.Create:
+			result.Drift = append(result.Drift, step)
+		case !missing[step.Topic]:
+			return result, fmt.Errorf("topic %s was created and is not listed yet", step.Topic)
+		}
 	}
 	for _, name := range catalog.Names() {
 		switch {
@@ -111,39 +118,19 @@ func ensureOnce(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, crea
 
 // Actual reads how a cluster has the topics of the catalog.
 func Actual(ctx context.Context, a *kafka.Admin, catalog topic.Catalog) (map[string]topic.Actual, error) {
-	adm := kadm.NewClient(a.Client())
-	listed, err := adm.ListTopics(ctx, catalog.Names()...)
+	all, err := listed(ctx, a, catalog.Names()...)
 	if err != nil {
-		return nil, fmt.Errorf("list topics: %w", err)
+		return nil, err
 	}
-	out := map[string]topic.Actual{}
-	var names []string
-	for name, d := range listed {
+	found := kadm.TopicDetails{}
+	for name, d := range all {
 		if errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
 			continue
 		}
 		if d.Err != nil {
 			return nil, fmt.Errorf("topic %s: %w", name, d.Err)
 		}
-		names = append(names, name)
-		out[name] = topic.Actual{
-			Name: name, Partitions: int32(len(d.Partitions)), Replicas: int16(d.Partitions.NumReplicas()),
-			Configs: map[string]string{},
-		}
+		found[name] = d
 	}
-	if len(names) == 0 {
-		return out, nil
-	}
-	settings, err := topicSettings(ctx, adm, names...)
-	if err != nil {
-		return nil, err
-	}
-	for name, all := range settings {
-		for _, s := range all {
-			if s.Set {
-				out[name].Configs[s.Name] = s.Value
-			}
-		}
-	}
-	return out, nil
+	return actualOf(ctx, a, found)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -14,38 +15,59 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// ErrNoGroup means that a consumer group does not exist.
-var ErrNoGroup = errors.New("consumer group does not exist")
-
 // Group is one line of a listing.
 type Group struct {
-	Name     string `json:"name"`
-	State    string `json:"state"`
-	Protocol string `json:"protocol"` // consumer, connect ...
+	Name        string `json:"name"`
+	State       string `json:"state"`
+	Type        string `json:"type"`     // classic, consumer (KIP-848), share; empty where the broker does not tell
+	Protocol    string `json:"protocol"` // consumer, connect ...
+	Coordinator int32  `json:"coordinator"`
 }
 
 // ListGroups lists the consumer groups by name.
 func ListGroups(ctx context.Context, a *kafka.Admin) ([]Group, error) {
-	listed, err := kadm.NewClient(a.Client()).ListGroups(ctx)
-	if err != nil {
+	out := []Group{}
+	var errs []error
+	for _, shard := range a.Client().RequestSharded(ctx, kmsg.NewPtrListGroupsRequest()) {
+		if shard.Err != nil {
+			errs = append(errs, fmt.Errorf("broker %d: %w", shard.Meta.NodeID, shard.Err))
+			continue
+		}
+		resp := shard.Resp.(*kmsg.ListGroupsResponse)
+		if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+			errs = append(errs, fmt.Errorf("broker %d: %w", shard.Meta.NodeID, err))
+			continue
+		}
+		for _, g := range resp.Groups {
+			out = append(out, Group{Name: g.Group, State: g.GroupState, Type: strings.ToLower(g.GroupType), Protocol: g.ProtocolType, Coordinator: shard.Meta.NodeID})
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("list consumer groups: %w", err)
 	}
-	out := []Group{}
-	for _, g := range listed.Sorted() {
-		out = append(out, Group{Name: g.Group, State: g.State, Protocol: g.ProtocolType})
-	}
+	slices.SortFunc(out, func(a, b Group) int { return cmp.Compare(a.Name, b.Name) })
 	return out, nil
 }
 
 // GroupDescription is all about one group.
 type GroupDescription struct {
-	Name     string      `json:"name"`
-	State    string      `json:"state"`
-	Type     string      `json:"type"`     // classic or consumer (KIP-848)
-	Assignor string      `json:"assignor"` // range, cooperative-sticky, uniform ...
-	Members  int         `json:"members"`
-	Lag      int64       `json:"lag"` // of all partitions with a commit
-	Rows     []GroupPart `json:"partitions"`
+	Name        string       `json:"name"`
+	State       string       `json:"state"`
+	Type        string       `json:"type"`     // classic or consumer (KIP-848)
+	Assignor    string       `json:"assignor"` // range, cooperative-sticky, uniform ...
+	Coordinator int32        `json:"coordinator"`
+	Members     int          `json:"members"`
+	Lag         int64        `json:"lag"` // of all partitions with a commit
+	Topics      []GroupTopic `json:"topics"`
+	Rows        []GroupPart  `json:"partitions"`
+	Error       string       `json:"error,omitempty"` // why there is less than there should be
+}
+
+// GroupTopic is where a group stands in one topic.
+type GroupTopic struct {
+	Topic      string `json:"topic"`
+	Partitions int    `json:"partitions"`
+	Lag        int64  `json:"lag"`
 }
 
 // GroupPart is where a group stands in one partition.
@@ -68,46 +90,113 @@ type member struct {
 
 // DescribeGroup describes one group; ErrNoGroup when there is none.
 func DescribeGroup(ctx context.Context, a *kafka.Admin, name string) (GroupDescription, error) {
+	all, err := DescribeGroups(ctx, a, name)
+	if err != nil {
+		return GroupDescription{Name: name}, err
+	}
+	return all[0], nil
+}
+
+// DescribeGroups describes groups in the order of their names, or all groups,
+// with as many requests as for one: ErrNoGroup when one does not exist.
+func DescribeGroups(ctx context.Context, a *kafka.Admin, names ...string) ([]GroupDescription, error) {
+	if len(names) == 0 {
+		listed, err := ListGroups(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range listed {
+			names = append(names, g.Name)
+		}
+	}
+	out := []GroupDescription{}
+	if len(names) == 0 {
+		return out, nil
+	}
 	adm := kadm.NewClient(a.Client())
-	out, members, err := describeMembers(ctx, a, name)
+	looks, err := lookAt(ctx, a, names)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
-	committed, err := adm.FetchOffsets(ctx, name)
-	if errors.Is(err, kerr.GroupIDNotFound) {
-		return out, fmt.Errorf("describe group %s: %w", name, ErrNoGroup)
+	commits := adm.FetchManyOffsets(ctx, names...)
+	topics := kadm.TopicsSet{}
+	for _, name := range names {
+		commits[name].Fetched.Each(func(o kadm.OffsetResponse) { topics.Add(o.Topic, o.Partition) })
+		for _, m := range looks[name].members {
+			topics.Merge(m.parts)
+		}
 	}
-	if err != nil {
-		return out, fmt.Errorf("describe group %s: %w", name, err)
+	ends := map[kafka.TopicPartition]int64{}
+	if len(topics) > 0 {
+		details, err := listed(ctx, a, topics.Topics()...)
+		if err != nil {
+			return nil, err
+		}
+		if ends, err = offsetsAt(ctx, a.Client(), details, atEnd, false); err != nil {
+			return nil, fmt.Errorf("list end offsets: %w", err)
+		}
+	}
+	var errs []error
+	for _, name := range names {
+		g, err := looks[name].complete(commits[name], ends)
+		if err != nil {
+			errs = append(errs, describeError(ctx, a, name, err))
+		}
+		out = append(out, g)
+	}
+	return out, errors.Join(errs...)
+}
+
+func describeError(ctx context.Context, a *kafka.Admin, name string, err error) error {
+	if !errors.Is(err, ErrNoGroup) {
+		return fmt.Errorf("describe group %s: %w", name, err)
+	}
+	var known []string
+	if listed, err := ListGroups(ctx, a); err == nil {
+		for _, g := range listed {
+			known = append(known, g.Name)
+		}
+	}
+	return fmt.Errorf("describe group %w", missing(ErrNoGroup, name, known))
+}
+
+// look is a group before its offsets are known.
+type look struct {
+	GroupDescription
+	members []member
+}
+
+// complete adds where the group stands.
+func (l look) complete(committed kadm.FetchOffsetsResponse, ends map[kafka.TopicPartition]int64) (GroupDescription, error) {
+	out := l.GroupDescription
+	out.Rows, out.Topics = []GroupPart{}, []GroupTopic{}
+	if errors.Is(committed.Err, kerr.GroupIDNotFound) {
+		return out, ErrNoGroup
+	}
+	if committed.Err != nil {
+		return out, committed.Err
 	}
 	parts := kadm.TopicsSet{}
-	committed.Each(func(o kadm.OffsetResponse) { parts.Add(o.Topic, o.Partition) })
-	for _, m := range members {
+	committed.Fetched.Each(func(o kadm.OffsetResponse) { parts.Add(o.Topic, o.Partition) })
+	for _, m := range l.members {
 		parts.Merge(m.parts)
 	}
-	if len(parts) == 0 && len(members) == 0 && (out.State == "Dead" || out.State == "") {
-		return out, fmt.Errorf("describe group %s: %w", name, ErrNoGroup)
+	if len(parts) == 0 && len(l.members) == 0 && (out.State == "Dead" || out.State == "") {
+		return out, ErrNoGroup
 	}
-	ends := kadm.ListedOffsets{}
-	if len(parts) > 0 {
-		if ends, err = adm.ListEndOffsets(ctx, parts.Topics()...); err != nil {
-			return out, fmt.Errorf("describe group %s: %w", name, err)
-		}
-	}
-	out.Rows = []GroupPart{}
 	parts.Each(func(topic string, partition int32) {
 		row := GroupPart{Topic: topic, Partition: partition, Current: -1, End: -1, Lag: -1}
-		if o, ok := committed.Lookup(topic, partition); ok && o.Err == nil {
+		if o, ok := committed.Fetched.Lookup(topic, partition); ok && o.Err == nil {
 			row.Current = o.At
 		}
-		if end, ok := ends.Lookup(topic, partition); ok && end.Err == nil {
-			row.End = end.Offset
+		if end, ok := ends[kafka.TopicPartition{Topic: topic, Partition: partition}]; ok {
+			row.End = end
 		}
 		if row.Current >= 0 && row.End >= 0 {
 			row.Lag = max(row.End-row.Current, 0)
 			out.Lag += row.Lag
 		}
-		for _, m := range members {
+		for _, m := range l.members {
 			if m.parts.Lookup(topic, partition) {
 				row.Consumer, row.Host, row.Client = m.id, m.host, m.client
 			}
@@ -117,69 +206,98 @@ func DescribeGroup(ctx context.Context, a *kafka.Admin, name string) (GroupDescr
 	slices.SortFunc(out.Rows, func(a, b GroupPart) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
+	for _, r := range out.Rows {
+		if n := len(out.Topics); n == 0 || out.Topics[n-1].Topic != r.Topic {
+			out.Topics = append(out.Topics, GroupTopic{Topic: r.Topic})
+		}
+		t := &out.Topics[len(out.Topics)-1]
+		t.Partitions++
+		t.Lag += max(r.Lag, 0)
+	}
 	return out, nil
 }
 
-// describeMembers asks for the group in both of its forms: brokers answer for
-// groups of the new protocol (KIP-848) only to the new request, or describe
-// them to the old one without members.
-func describeMembers(ctx context.Context, a *kafka.Admin, name string) (GroupDescription, []member, error) {
+// lookAt asks for groups in both of their forms: brokers answer for groups of
+// the new protocol (KIP-848) only to the new request, or describe them to the
+// old one without members.
+func lookAt(ctx context.Context, a *kafka.Admin, names []string) (map[string]look, error) {
 	adm := kadm.NewClient(a.Client())
-	out := GroupDescription{Name: name, Type: "classic"}
-	var members []member
-	if g, ok := describeModern(ctx, a, name); ok {
-		names := topicNames(ctx, adm)
-		out.Type, out.State, out.Assignor, out.Members = "consumer", g.State, g.AssignorName, len(g.Members)
+	out := modern(ctx, a, names)
+	var old []string
+	for _, name := range names {
+		if _, ok := out[name]; !ok {
+			old = append(old, name)
+		}
+	}
+	if len(old) == 0 {
+		return out, nil
+	}
+	classic, err := adm.DescribeGroups(ctx, old...)
+	if err != nil {
+		return nil, fmt.Errorf("describe groups: %w", err)
+	}
+	for _, name := range old {
+		g := classic[name]
+		l := look{GroupDescription: GroupDescription{Name: name, Type: "classic", State: g.State, Assignor: g.Protocol, Coordinator: g.Coordinator.NodeID, Members: len(g.Members)}}
+		if g.Err != nil && !errors.Is(g.Err, kerr.GroupIDNotFound) {
+			l.Error = g.Err.Error()
+		}
 		for _, m := range g.Members {
 			parts := kadm.TopicsSet{}
-			for _, tp := range m.Assignment.TopicPartitions {
-				if name := cmp.Or(tp.Topic, names[tp.TopicID]); name != "" {
-					parts.Add(name, tp.Partitions...)
+			if c, ok := m.Assigned.AsConsumer(); ok {
+				for _, t := range c.Topics {
+					parts.Add(t.Topic, t.Partitions...)
 				}
 			}
-			members = append(members, member{m.MemberID, m.ClientHost, m.ClientID, parts})
+			l.members = append(l.members, member{m.MemberID, m.ClientHost, m.ClientID, parts})
 		}
-		return out, members, nil
+		out[name] = l
 	}
-	classic, err := adm.DescribeGroups(ctx, name)
-	if err != nil {
-		return out, nil, fmt.Errorf("describe group %s: %w", name, err)
-	}
-	g := classic[name]
-	out.State, out.Assignor, out.Members = g.State, g.Protocol, len(g.Members)
-	for _, m := range g.Members {
-		parts := kadm.TopicsSet{}
-		if c, ok := m.Assigned.AsConsumer(); ok {
-			for _, t := range c.Topics {
-				parts.Add(t.Topic, t.Partitions...)
-			}
-		}
-		members = append(members, member{m.MemberID, m.ClientHost, m.ClientID, parts})
-	}
-	return out, members, nil
+	return out, nil
 }
 
-// describeModern asks for a group of the new protocol. Brokers that have no
-// such group, or no such protocol, answer with an error.
-func describeModern(ctx context.Context, a *kafka.Admin, name string) (kmsg.ConsumerGroupDescribeResponseGroup, bool) {
+// modern describes those of the groups that speak the new protocol. Brokers
+// that have no such group, or no such protocol, answer with an error.
+func modern(ctx context.Context, a *kafka.Admin, groups []string) map[string]look {
+	out := map[string]look{}
 	req := kmsg.NewPtrConsumerGroupDescribeRequest()
-	req.Groups = []string{name}
-	resp, err := req.RequestWith(ctx, a.Client())
-	if err != nil || len(resp.Groups) != 1 || resp.Groups[0].ErrorCode != 0 {
-		return kmsg.ConsumerGroupDescribeResponseGroup{}, false
+	req.Groups = groups
+	var names map[[16]byte]string
+	for _, shard := range a.Client().RequestSharded(ctx, req) {
+		if shard.Err != nil {
+			continue
+		}
+		for _, g := range shard.Resp.(*kmsg.ConsumerGroupDescribeResponse).Groups {
+			if g.ErrorCode != 0 || g.State == "" || g.State == "Dead" {
+				continue
+			}
+			if names == nil {
+				names = topicNames(ctx, a)
+			}
+			l := look{GroupDescription: GroupDescription{Name: g.Group, Type: "consumer", State: g.State, Assignor: g.AssignorName, Coordinator: shard.Meta.NodeID, Members: len(g.Members)}}
+			for _, m := range g.Members {
+				parts := kadm.TopicsSet{}
+				for _, tp := range m.Assignment.TopicPartitions {
+					if name := cmp.Or(tp.Topic, names[tp.TopicID]); name != "" {
+						parts.Add(name, tp.Partitions...)
+					}
+				}
+				l.members = append(l.members, member{m.MemberID, m.ClientHost, m.ClientID, parts})
+			}
+			out[g.Group] = l
+		}
 	}
-	g := resp.Groups[0]
-	return g, g.State != "" && g.State != "Dead"
+	return out
 }
 
 // topicNames maps topic ids to names, for brokers that name topics by id only.
-func topicNames(ctx context.Context, adm *kadm.Client) map[[16]byte]string {
+func topicNames(ctx context.Context, a *kafka.Admin) map[[16]byte]string {
 	names := map[[16]byte]string{}
-	listed, err := adm.ListTopicsWithInternal(ctx)
+	all, err := listed(ctx, a)
 	if err != nil {
 		return names // rows without a name are left out
 	}
-	for name, d := range listed {
+	for name, d := range all {
 		names[d.ID] = name
 	}
 	return names

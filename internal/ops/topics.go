@@ -16,9 +16,6 @@ import (
 	"github.com/smartlb/smartlb/internal/topic"
 )
 
-// ErrNoTopic means that a topic does not exist.
-var ErrNoTopic = errors.New("topic does not exist")
-
 // Topic is one line of a listing.
 type Topic struct {
 	Name       string `json:"name"`
@@ -39,17 +36,16 @@ const (
 // ListTopics lists the topics of a cluster: those of the catalog in its order,
 // then the others by name. Topics internal to Kafka only when asked for.
 func ListTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, internal bool) ([]Topic, error) {
-	adm := kadm.NewClient(a.Client())
-	listed, err := adm.ListTopicsWithInternal(ctx)
+	all, err := listed(ctx, a)
 	if err != nil {
-		return nil, fmt.Errorf("list topics: %w", err)
+		return nil, err
 	}
-	counts, err := messageCounts(ctx, adm, listed.Names())
+	counts, err := messageCounts(ctx, a, all)
 	if err != nil {
 		return nil, err
 	}
 	out := []Topic{}
-	for name, d := range listed {
+	for name, d := range all {
 		if d.IsInternal && !internal {
 			continue
 		}
@@ -80,24 +76,15 @@ func kindOf(catalog topic.Catalog, name string) string {
 	}
 }
 
-func messageCounts(ctx context.Context, adm *kadm.Client, topics []string) (map[string]int64, error) {
+func messageCounts(ctx context.Context, a *kafka.Admin, topics kadm.TopicDetails) (map[string]int64, error) {
+	all, err := spans(ctx, a.Client(), topics, false)
+	if err != nil {
+		return nil, err
+	}
 	counts := map[string]int64{}
-	if len(topics) == 0 {
-		return counts, nil
+	for tp, s := range all {
+		counts[tp.Topic] += s.End - s.Start
 	}
-	first, err := adm.ListStartOffsets(ctx, topics...)
-	if err != nil {
-		return nil, fmt.Errorf("list start offsets: %w", err)
-	}
-	last, err := adm.ListEndOffsets(ctx, topics...)
-	if err != nil {
-		return nil, fmt.Errorf("list end offsets: %w", err)
-	}
-	last.Each(func(o kadm.ListedOffset) {
-		if begin, ok := first.Lookup(o.Topic, o.Partition); ok && o.Err == nil && begin.Err == nil {
-			counts[o.Topic] += o.Offset - begin.Offset
-		}
-	})
 	return counts, nil
 }
 
@@ -134,46 +121,84 @@ type TopicSetting struct {
 
 // DescribeTopic describes one topic; ErrNoTopic when there is none.
 func DescribeTopic(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, name string) (Description, error) {
-	adm := kadm.NewClient(a.Client())
-	listed, err := adm.ListTopicsWithInternal(ctx, name)
-	if err != nil {
-		return Description{}, fmt.Errorf("describe topic %s: %w", name, err)
-	}
-	d := listed[name]
-	if errors.Is(d.Err, kerr.UnknownTopicOrPartition) || len(d.Partitions) == 0 {
-		return Description{}, fmt.Errorf("describe topic %s: %w", name, ErrNoTopic)
-	}
-	if d.Err != nil {
-		return Description{}, fmt.Errorf("describe topic %s: %w", name, d.Err)
-	}
-	first, err := adm.ListStartOffsets(ctx, name)
-	if err != nil {
-		return Description{}, fmt.Errorf("list start offsets: %w", err)
-	}
-	last, err := adm.ListEndOffsets(ctx, name)
-	if err != nil {
-		return Description{}, fmt.Errorf("list end offsets: %w", err)
-	}
-	settings, err := topicSettings(ctx, adm, name)
+	all, err := DescribeTopics(ctx, a, catalog, name)
 	if err != nil {
 		return Description{}, err
 	}
-	out := Description{
-		Name: name, ID: hex.EncodeToString(d.ID[:]), Internal: d.IsInternal,
-		Replicas: d.Partitions.NumReplicas(), Partitions: []Partition{}, Configs: settings[name],
+	return all[0], nil
+}
+
+// DescribeTopics describes topics in the order of their names; ErrNoTopic when
+// one does not exist.
+func DescribeTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, names ...string) ([]Description, error) {
+	topics, err := existing(ctx, a, names...)
+	if err != nil {
+		return nil, fmt.Errorf("describe topic %w", err)
 	}
-	if s, known := catalog.Find(name); known {
-		out.Description, out.Owner, out.Schema, out.Key = s.Description, s.Owner, s.Schema, s.Key
+	offsets, err := spans(ctx, a.Client(), topics, false)
+	if err != nil {
+		return nil, err
 	}
-	for _, p := range d.Partitions.Sorted() {
-		f, _ := first.Lookup(name, p.Partition)
-		l, _ := last.Lookup(name, p.Partition)
-		out.Partitions = append(out.Partitions, Partition{
-			Partition: p.Partition, Leader: p.Leader, Replicas: some(p.Replicas), InSync: some(p.ISR),
-			Start: f.Offset, End: l.Offset,
-		})
+	settings, err := topicSettings(ctx, kadm.NewClient(a.Client()), names...)
+	if err != nil {
+		return nil, err
+	}
+	out := []Description{}
+	for _, name := range names {
+		d := topics[name]
+		t := Description{
+			Name: name, ID: hex.EncodeToString(d.ID[:]), Internal: d.IsInternal,
+			Replicas: d.Partitions.NumReplicas(), Partitions: []Partition{}, Configs: settings[name],
+		}
+		if s, known := catalog.Find(name); known {
+			t.Description, t.Owner, t.Schema, t.Key = s.Description, s.Owner, s.Schema, s.Key
+		}
+		for _, p := range d.Partitions.Sorted() {
+			s, told := offsets[kafka.TopicPartition{Topic: name, Partition: p.Partition}]
+			if !told {
+				s = span{Start: -1, End: -1}
+			}
+			t.Partitions = append(t.Partitions, Partition{
+				Partition: p.Partition, Leader: p.Leader, Replicas: some(p.Replicas), InSync: some(p.ISR),
+				Start: s.Start, End: s.End,
+			})
+		}
+		out = append(out, t)
 	}
 	return out, nil
+}
+
+// existing lists topics that must exist. The error names all that do not, each
+// with the nearest name there is.
+func existing(ctx context.Context, a *kafka.Admin, names ...string) (kadm.TopicDetails, error) {
+	for _, name := range names {
+		if err := topic.CheckName(name); err != nil {
+			return nil, err
+		}
+	}
+	topics, err := listed(ctx, a, names...)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	var known []string
+	for _, name := range names {
+		d := topics[name]
+		switch {
+		case d.Err == nil && len(d.Partitions) > 0:
+			continue
+		case d.Err != nil && !errors.Is(d.Err, kerr.UnknownTopicOrPartition):
+			errs = append(errs, fmt.Errorf("%s: %w", name, d.Err))
+			continue
+		}
+		if known == nil {
+			if all, err := listed(ctx, a); err == nil {
+				known = public(all).Names()
+			}
+		}
+		errs = append(errs, missing(ErrNoTopic, name, known))
+	}
+	return topics, errors.Join(errs...)
 }
 
 // topicSettings reads the configurations of topics, sorted by name.
@@ -197,47 +222,27 @@ func topicSettings(ctx context.Context, adm *kadm.Client, topics ...string) (map
 	return out, nil
 }
 
+// topicValue is what a topic sets itself, and what would hold without that.
+func topicValue(c kadm.Config) (value string, set bool, inherited string) {
+	set = c.Source == kmsg.ConfigSourceDynamicTopicConfig
+	if !set {
+		inherited = c.MaybeValue()
+	}
+	for _, syn := range c.Synonyms {
+		if syn.Source != kmsg.ConfigSourceDynamicTopicConfig {
+			if syn.Value != nil {
+				inherited = *syn.Value
+			}
+			break
+		}
+	}
+	return c.MaybeValue(), set, inherited
+}
+
 // some keeps JSON arrays from being null.
 func some[T any](s []T) []T {
 	if s == nil {
 		return []T{}
 	}
 	return s
-}
-
-// NewTopic is a topic to be created.
-type NewTopic struct {
-	Name       string
-	Partitions int32 // -1: the broker's default
-	Replicas   int16 // -1: the broker's default
-	Configs    map[string]string
-}
-
-// CreateTopic creates one topic. With validateOnly it only asks whether it
-// could.
-func CreateTopic(ctx context.Context, a *kafka.Admin, t NewTopic, validateOnly bool) error {
-	if err := topic.CheckName(t.Name); err != nil {
-		return fmt.Errorf("create topic: %w", err)
-	}
-	configs := make(map[string]*string, len(t.Configs))
-	for k, v := range t.Configs {
-		configs[k] = &v
-	}
-	adm := kadm.NewClient(a.Client())
-	call := adm.CreateTopics
-	if validateOnly {
-		call = adm.ValidateCreateTopics
-	}
-	resp, err := call(ctx, t.Partitions, t.Replicas, configs, t.Name)
-	if err != nil {
-		return fmt.Errorf("create topic %s: %w", t.Name, err)
-	}
-	r := resp[t.Name]
-	if r.Err != nil && r.ErrMessage != "" {
-		return fmt.Errorf("create topic %s: %w (%s)", t.Name, r.Err, r.ErrMessage)
-	}
-	if r.Err != nil {
-		return fmt.Errorf("create topic %s: %w", t.Name, r.Err)
-	}
-	return nil
 }

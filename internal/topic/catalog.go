@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,14 +15,19 @@ import (
 // Spec is one topic as it is to be.
 type Spec struct {
 	Name        string            `yaml:"name" json:"name"`
-	Description string            `yaml:"description" json:"description"`
-	Owner       string            `yaml:"owner" json:"owner"`                       // who writes it
+	Description string            `yaml:"description,omitempty" json:"description"`
+	Owner       string            `yaml:"owner,omitempty" json:"owner"`             // who writes it
 	Schema      string            `yaml:"schema,omitempty" json:"schema,omitempty"` // file name in api/schemas; empty: any bytes
-	Key         string            `yaml:"key" json:"key"`                           // what the record key holds
+	Key         string            `yaml:"key,omitempty" json:"key"`                 // what the record key holds
+	Keyed       *bool             `yaml:"keyed,omitempty" json:"keyed,omitempty"`   // false: which partition a record is in does not matter
 	Partitions  int32             `yaml:"partitions" json:"partitions"`
-	Configs     map[string]string `yaml:"configs" json:"configs"` // where they differ from the broker's defaults
-	Support     bool              `yaml:"-" json:"support"`       // of the second section
+	Replicas    int16             `yaml:"replicas,omitempty" json:"replicas,omitempty"` // 0: as many as the cluster gives, at most 3
+	Configs     map[string]string `yaml:"configs,omitempty" json:"configs"`             // where they differ from the broker's defaults
+	Support     bool              `yaml:"-" json:"support"`                             // of the second section
 }
+
+// Unkeyed reports whether the file says that records may be in any partition.
+func (s Spec) Unkeyed() bool { return s.Keyed != nil && !*s.Keyed }
 
 // Catalog is all topics in their order: the eight that users know, then the
 // support topics.
@@ -45,24 +51,47 @@ func (c Catalog) Find(name string) (Spec, bool) {
 	return c[i], true
 }
 
-// Parse reads a catalog and reports every mistake at once.
-func Parse(doc []byte) (Catalog, error) {
-	var file struct {
-		Topics  []Spec `yaml:"topics"`
-		Support []Spec `yaml:"support"`
-	}
-	if err := yaml.NewDecoder(bytes.NewReader(doc), yaml.Strict()).Decode(&file); err != nil {
-		return nil, fmt.Errorf("topic catalog: %w", err)
-	}
-	catalog := Catalog(file.Topics)
-	for _, s := range file.Support {
+// File is a catalog as it is written down.
+type File struct {
+	Cluster string `yaml:"cluster,omitempty"` // the only cluster it may be applied to; empty: any
+	Topics  []Spec `yaml:"topics"`
+	Support []Spec `yaml:"support,omitempty"`
+}
+
+// Catalog is the topics of both sections.
+func (f File) Catalog() Catalog {
+	catalog := Catalog(slices.Clone(f.Topics))
+	for _, s := range f.Support {
 		s.Support = true
 		catalog = append(catalog, s)
 	}
-	if err := catalog.validate(); err != nil {
-		return nil, fmt.Errorf("topic catalog: %w", err)
+	return catalog
+}
+
+// Parse reads a catalog and reports every mistake at once.
+func Parse(doc []byte) (Catalog, error) {
+	file, err := ParseFile(doc)
+	return file.Catalog(), err
+}
+
+// ParseFile reads a catalog with what surrounds it. Values may be in units of
+// people (retention.ms: 7d); they are returned as Kafka wants them.
+func ParseFile(doc []byte) (File, error) {
+	var file File
+	if err := yaml.NewDecoder(bytes.NewReader(doc), yaml.Strict()).Decode(&file); err != nil {
+		return File{}, fmt.Errorf("topic catalog: %w", err)
 	}
-	return catalog, nil
+	for _, section := range [][]Spec{file.Topics, file.Support} {
+		for _, s := range section {
+			for key, value := range s.Configs {
+				s.Configs[key] = FromHuman(key, value)
+			}
+		}
+	}
+	if err := file.Catalog().validate(); err != nil {
+		return File{}, fmt.Errorf("topic catalog: %w", err)
+	}
+	return file, nil
 }
 
 func (c Catalog) validate() error {
@@ -81,9 +110,12 @@ func (c Catalog) validate() error {
 		if s.Partitions < 1 {
 			errs = append(errs, fmt.Errorf("%s.partitions: %d is not positive", path, s.Partitions))
 		}
-		for _, f := range []struct{ name, value string }{{"description", s.Description}, {"owner", s.Owner}, {"key", s.Key}} {
-			if f.value == "" {
-				errs = append(errs, fmt.Errorf("%s.%s: is missing", path, f.name))
+		if s.Replicas < 0 {
+			errs = append(errs, fmt.Errorf("%s.replicas: %d is negative", path, s.Replicas))
+		}
+		for _, key := range slices.Sorted(maps.Keys(s.Configs)) {
+			if err := CheckConfig(key, s.Configs[key]); err != nil {
+				errs = append(errs, fmt.Errorf("%s.configs: %w", path, err))
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Actual is a topic as a cluster has it.
@@ -11,7 +12,9 @@ type Actual struct {
 	Name       string
 	Partitions int32
 	Replicas   int16
+	Messages   int64             // records in it, at most; negative: not known
 	Configs    map[string]string // those set on the topic itself, not the broker's defaults
+	Defaults   map[string]string // what holds where nothing is set; may be nil
 }
 
 // Kind is what a Step does.
@@ -22,38 +25,82 @@ const (
 	Create        Kind = "create"         // the topic is missing
 	AddPartitions Kind = "add-partitions" // it has too few
 	SetConfig     Kind = "set-config"     // a configuration differs
+	UnsetConfig   Kind = "unset-config"   // the catalog does not know it, and it was asked to go back to the default
 	Impossible    Kind = "impossible"     // Kafka cannot do it, or not without losing data
 	Unmanaged     Kind = "unmanaged"      // the cluster has a configuration that the catalog does not know; left as it is
+	Foreign       Kind = "foreign"        // the cluster has a topic that the catalog does not know; left as it is
+)
+
+// Permission is what somebody must allow before a step is carried out.
+type Permission string
+
+// Permissions.
+const (
+	Repartition Permission = "allow-repartition" // records of one key move to another partition
+	Loss        Permission = "allow-loss"        // data or a promise about it is lost
 )
 
 // Step is one thing to be done, or one that cannot be.
 type Step struct {
-	Kind   Kind   `json:"kind"`
-	Topic  string `json:"topic"`
-	Config string `json:"config,omitempty"`
-	From   string `json:"from,omitempty"`
-	To     string `json:"to,omitempty"`
-	Reason string `json:"reason,omitempty"`
+	Kind   Kind       `json:"kind"`
+	Topic  string     `json:"topic"`
+	Config string     `json:"config,omitempty"`
+	From   string     `json:"from,omitempty"`
+	To     string     `json:"to,omitempty"`
+	Reason string     `json:"reason,omitempty"` // what it means, or why it cannot be
+	Needs  Permission `json:"needs,omitempty"`  // it is only carried out with this
 }
 
 // Changes reports whether carrying the step out would change the cluster.
 func (s Step) Changes() bool {
-	return s.Kind == Create || s.Kind == AddPartitions || s.Kind == SetConfig
+	return s.Kind == Create || s.Kind == AddPartitions || s.Kind == SetConfig || s.Kind == UnsetConfig
+}
+
+// Drift reports whether the step stands for a difference between catalog and
+// cluster. Topics that the catalog does not name are none.
+func (s Step) Drift() bool { return s.Kind != Foreign }
+
+// Mark is one character for the step: + new, ~ change, ! impossible, ? left
+// alone.
+func (s Step) Mark() string {
+	switch s.Kind {
+	case Create:
+		return "+"
+	case AddPartitions, SetConfig, UnsetConfig:
+		return "~"
+	case Impossible:
+		return "!"
+	default:
+		return "?"
+	}
 }
 
 func (s Step) String() string {
+	from, to := Human(s.Config, s.From), Human(s.Config, s.To)
+	var text string
 	switch s.Kind {
 	case Create:
-		return fmt.Sprintf("+ %s (%s partitions)", s.Topic, s.To)
+		text = fmt.Sprintf("(%s partitions)", s.To)
 	case AddPartitions:
-		return fmt.Sprintf("~ %s partitions %s -> %s: %s", s.Topic, s.From, s.To, s.Reason)
+		text = fmt.Sprintf("partitions %s -> %s", s.From, s.To)
 	case SetConfig:
-		return fmt.Sprintf("~ %s %s %s -> %s", s.Topic, s.Config, orUnset(s.From), s.To)
+		text = fmt.Sprintf("%s %s -> %s", s.Config, orUnset(from), to)
+	case UnsetConfig:
+		text = fmt.Sprintf("%s %s -> %s", s.Config, from, orUnset(to))
 	case Unmanaged:
-		return fmt.Sprintf("? %s %s=%s is not in the catalog", s.Topic, s.Config, s.From)
+		text = fmt.Sprintf("%s=%s is not in the catalog", s.Config, from)
+	case Foreign:
+		text = "is not in the catalog"
 	default:
 		return fmt.Sprintf("! %s %s", s.Topic, s.Reason)
 	}
+	if s.Reason != "" {
+		text += ": " + s.Reason
+	}
+	if s.Needs != "" {
+		text += fmt.Sprintf(" (needs --%s)", s.Needs)
+	}
+	return s.Mark() + " " + s.Topic + " " + text
 }
 
 func orUnset(v string) string {
@@ -64,39 +111,108 @@ func orUnset(v string) string {
 }
 
 // Plan is what it takes to make a cluster like the catalog, in the catalog's
-// order. Topics that the catalog does not name are left alone and not listed.
+// order; topics that the catalog does not name come last.
 type Plan []Step
 
 // Changes reports whether carrying the plan out would change the cluster.
 func (p Plan) Changes() bool { return slices.ContainsFunc(p, Step.Changes) }
 
-// Diff returns the steps from actual to desired. It never asks to delete
-// anything.
-func Diff(desired Catalog, actual map[string]Actual) Plan {
+// Drift reports whether cluster and catalog differ.
+func (p Plan) Drift() bool { return slices.ContainsFunc(p, Step.Drift) }
+
+// Rules say how a cluster is compared. The zero value asks for nothing that
+// the catalog does not name.
+type Rules struct {
+	ResetUnmanaged bool // configurations that the catalog does not know go back to the default
+	Brokers        int  // of the cluster; 0: not known
+}
+
+// Diff compares by the zero Rules.
+func Diff(desired Catalog, actual map[string]Actual) Plan { return Rules{}.Diff(desired, actual) }
+
+// Diff returns the steps from actual to desired. It never asks to delete a
+// topic. Steps that would lose something say so and need a permission; what
+// Kafka cannot do is there with its reason.
+func (r Rules) Diff(desired Catalog, actual map[string]Actual) Plan {
 	plan := Plan{}
 	for _, want := range desired {
 		have, exists := actual[want.Name]
 		if !exists {
-			plan = append(plan, Step{Kind: Create, Topic: want.Name, To: fmt.Sprint(want.Partitions)})
+			plan = append(plan, r.create(want))
 			continue
 		}
-		from, to := fmt.Sprint(have.Partitions), fmt.Sprint(want.Partitions)
-		switch {
-		case have.Partitions < want.Partitions:
-			plan = append(plan, Step{Kind: AddPartitions, Topic: want.Name, From: from, To: to, Reason: "records of one key move to another partition from then on"})
-		case have.Partitions > want.Partitions:
-			plan = append(plan, Step{Kind: Impossible, Topic: want.Name, From: from, To: to, Reason: fmt.Sprintf("has %s partitions instead of %s, and Kafka cannot take partitions away", from, to)})
+		plan = append(plan, r.shape(want, have)...)
+		plan = append(plan, r.configs(want, have)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(actual)) {
+		if _, known := desired.Find(name); !known && !strings.HasPrefix(name, "__") {
+			plan = append(plan, Step{Kind: Foreign, Topic: name})
 		}
-		for _, key := range slices.Sorted(maps.Keys(want.Configs)) {
-			if value := want.Configs[key]; have.Configs[key] != value {
-				plan = append(plan, Step{Kind: SetConfig, Topic: want.Name, Config: key, From: have.Configs[key], To: value})
+	}
+	return plan
+}
+
+func (r Rules) create(want Spec) Step {
+	if r.Brokers > 0 && int(want.Replicas) > r.Brokers {
+		return Step{Kind: Impossible, Topic: want.Name, To: fmt.Sprint(want.Replicas),
+			Reason: fmt.Sprintf("is to have %d replicas, and the cluster has %d brokers", want.Replicas, r.Brokers)}
+	}
+	return Step{Kind: Create, Topic: want.Name, To: fmt.Sprint(want.Partitions)}
+}
+
+// shape compares partitions and replicas.
+func (r Rules) shape(want Spec, have Actual) Plan {
+	var plan Plan
+	from, to := fmt.Sprint(have.Partitions), fmt.Sprint(want.Partitions)
+	switch {
+	case have.Partitions < want.Partitions:
+		s := Step{Kind: AddPartitions, Topic: want.Name, From: from, To: to}
+		if !want.Unkeyed() && have.Messages != 0 {
+			s.Reason, s.Needs = "records of one key move to another partition from then on", Repartition
+		}
+		plan = append(plan, s)
+	case have.Partitions > want.Partitions:
+		plan = append(plan, Step{Kind: Impossible, Topic: want.Name, From: from, To: to,
+			Reason: fmt.Sprintf("has %s partitions instead of %s, and Kafka cannot take partitions away", from, to)})
+	}
+	if want.Replicas > 0 && have.Replicas > 0 && want.Replicas != have.Replicas {
+		plan = append(plan, Step{Kind: Impossible, Topic: want.Name, From: fmt.Sprint(have.Replicas), To: fmt.Sprint(want.Replicas),
+			Reason: fmt.Sprintf("has %d replicas instead of %d: move them with kafka-reassign-partitions.sh", have.Replicas, want.Replicas)})
+	}
+	return plan
+}
+
+// configs compares what the catalog sets with what holds in the cluster: a
+// value that is the default anyway is no difference.
+func (r Rules) configs(want Spec, have Actual) Plan {
+	var plan Plan
+	for _, key := range slices.Sorted(maps.Keys(want.Configs)) {
+		value := want.Configs[key]
+		now, set := have.Configs[key]
+		if set && now == value {
+			continue
+		}
+		s := Step{Kind: SetConfig, Topic: want.Name, Config: key, From: now, To: value}
+		if !set {
+			now = have.Defaults[key]
+		}
+		if danger := Danger(key, now, value); danger != "" && have.Messages != 0 {
+			s.Reason, s.Needs = danger, Loss
+		}
+		plan = append(plan, s)
+	}
+	for _, key := range slices.Sorted(maps.Keys(have.Configs)) {
+		if _, known := want.Configs[key]; known {
+			continue
+		}
+		s := Step{Kind: Unmanaged, Topic: want.Name, Config: key, From: have.Configs[key]}
+		if r.ResetUnmanaged {
+			s.Kind, s.To = UnsetConfig, have.Defaults[key]
+			if danger := Danger(key, s.From, s.To); danger != "" && have.Messages != 0 {
+				s.Reason, s.Needs = danger, Loss
 			}
 		}
-		for _, key := range slices.Sorted(maps.Keys(have.Configs)) {
-			if _, known := want.Configs[key]; !known {
-				plan = append(plan, Step{Kind: Unmanaged, Topic: want.Name, Config: key, From: have.Configs[key]})
-			}
-		}
+		plan = append(plan, s)
 	}
 	return plan
 }

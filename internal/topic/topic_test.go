@@ -2,7 +2,6 @@ package topic_test
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -90,15 +89,26 @@ func TestEverySchemaOfTheCatalogExists(t *testing.T) {
 	}
 }
 
+func TestTheCatalogDescribesEveryTopic(t *testing.T) {
+	for _, s := range catalog(t) {
+		if s.Description == "" || s.Owner == "" || s.Key == "" {
+			t.Errorf("%s lacks a description, an owner or a key", s.Name)
+		}
+	}
+}
+
 func TestParseReportsEveryMistake(t *testing.T) {
 	_, err := topic.Parse([]byte(`
 topics:
-  - {name: "bad name", description: d, owner: o, key: k, partitions: 1, configs: {}}
-  - {name: a.b, description: d, owner: o, key: k, partitions: 0, configs: {}}
+  - {name: "bad name", partitions: 1}
+  - {name: a.b, partitions: 0, configs: {retention: "1"}}
 support:
-  - {name: a_b, description: "", owner: o, key: k, partitions: 1, configs: {}}
+  - {name: a_b, partitions: 1, replicas: -1, configs: {retention.ms: soon, cleanup.policy: "delete,nonsense"}}
 `))
-	for _, want := range []string{"[0].name", "[1].partitions", "[2].name", "[2].description"} {
+	for _, want := range []string{
+		"[0].name", "[1].partitions", "[2].name", "[2].replicas",
+		`"retention" is no topic configuration`, `"soon" is no whole number`, `is not one of delete, compact`,
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not mention %s", err, want)
 		}
@@ -109,68 +119,160 @@ support:
 }
 
 func TestDiffSaysWhatToDo(t *testing.T) {
+	no := false
 	desired := topic.Catalog{
 		{Name: "new", Partitions: 3},
+		{Name: "wide", Partitions: 3, Replicas: 3},
 		{Name: "small", Partitions: 3},
+		{Name: "empty", Partitions: 3},
+		{Name: "unkeyed", Partitions: 3, Keyed: &no},
 		{Name: "big", Partitions: 1},
-		{Name: "other", Partitions: 1, Configs: map[string]string{"retention.ms": "7", "cleanup.policy": "delete"}},
+		{Name: "copies", Partitions: 1, Replicas: 2},
+		{Name: "other", Partitions: 1, Configs: map[string]string{"retention.ms": "604800000", "cleanup.policy": "delete", "max.message.bytes": "1048576"}},
 	}
 	actual := map[string]topic.Actual{
-		"small":   {Partitions: 1},
-		"big":     {Partitions: 2},
-		"other":   {Partitions: 1, Configs: map[string]string{"retention.ms": "5", "cleanup.policy": "delete", "segment.ms": "9"}},
-		"foreign": {Partitions: 1},
+		"small":              {Partitions: 1, Messages: 5},
+		"empty":              {Partitions: 1},
+		"unkeyed":            {Partitions: 1, Messages: 5},
+		"big":                {Partitions: 2},
+		"copies":             {Partitions: 1, Replicas: 1},
+		"other":              {Partitions: 1, Messages: 9, Configs: map[string]string{"retention.ms": "2592000000", "cleanup.policy": "delete", "segment.ms": "9"}, Defaults: map[string]string{"max.message.bytes": "11534336"}},
+		"foreign":            {Partitions: 1},
+		"__consumer_offsets": {Partitions: 50},
 	}
-	var got []string
-	for _, s := range topic.Diff(desired, actual) {
-		got = append(got, s.String())
-	}
-	want := []string{
-		"+ new (3 partitions)",
-		"~ small partitions 1 -> 3: records of one key move to another partition from then on",
-		"! big has 2 partitions instead of 1, and Kafka cannot take partitions away",
-		"~ other retention.ms 5 -> 7",
-		"? other segment.ms=9 is not in the catalog",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+	for _, row := range []struct {
+		rules topic.Rules
+		last  string // of the steps of "other"
+	}{
+		{topic.Rules{Brokers: 1}, "? other segment.ms=9 ms is not in the catalog"},
+		{topic.Rules{Brokers: 1, ResetUnmanaged: true}, "~ other segment.ms 9 ms -> (default)"},
+	} {
+		var got []string
+		for _, s := range row.rules.Diff(desired, actual) {
+			got = append(got, s.String())
+		}
+		want := []string{
+			"+ new (3 partitions)",
+			"! wide is to have 3 replicas, and the cluster has 1 brokers",
+			"~ small partitions 1 -> 3: records of one key move to another partition from then on (needs --allow-repartition)",
+			"~ empty partitions 1 -> 3",
+			"~ unkeyed partitions 1 -> 3",
+			"! big has 2 partitions instead of 1, and Kafka cannot take partitions away",
+			"! copies has 1 replicas instead of 2: move them with kafka-reassign-partitions.sh",
+			"~ other max.message.bytes (default) -> 1 MiB: batches larger than 1 MiB are refused from then on (needs --allow-loss)",
+			"~ other retention.ms 30 d -> 7 d: records older than 7 d are deleted (needs --allow-loss)",
+			row.last,
+			"? foreign is not in the catalog",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 
-func TestAPlanThatWasCarriedOutLeavesNothingToDo(t *testing.T) {
+func TestPeopleReadAndWriteUnits(t *testing.T) {
+	for _, row := range []struct{ key, value, human string }{
+		{"retention.ms", "604800000", "7 d"},
+		{"retention.ms", "3600000", "1 h"},
+		{"retention.ms", "-1", "unlimited"},
+		{"max.message.bytes", "11534336", "11 MiB"},
+		{"max.message.bytes", "1048588", "1048588 B"},
+		{"segment.ms", "90000", "1.5 min"},
+		{"cleanup.policy", "delete", "delete"},
+		{"retention.ms", "soon", "soon"},
+		{"min.insync.replicas", "1000", "1000"},
+		{"retention.ms", "0", "0"},
+	} {
+		if got := topic.Human(row.key, row.value); got != row.human {
+			t.Errorf("%s=%s reads %q, want %q", row.key, row.value, got, row.human)
+		}
+	}
+	for _, row := range []struct{ key, typed, want string }{
+		{"retention.ms", "7d", "604800000"}, {"retention.ms", "7 Days", "604800000"}, {"retention.ms", "1.5h", "5400000"},
+		{"retention.ms", "unlimited", "-1"}, {"retention.ms", "90m", "5400000"}, {"retention.ms", "250ms", "250"},
+		{"max.message.bytes", "11MiB", "11534336"}, {"max.message.bytes", "11 MB", "11534336"}, {"segment.bytes", "1g", "1073741824"},
+		{"retention.ms", "7 parsecs", "7 parsecs"}, {"retention.ms", "-3d", "-3d"}, {"cleanup.policy", "1d", "1d"}, {"retention.ms", "9e99d", "9e99d"},
+	} {
+		if got := topic.FromHuman(row.key, row.typed); got != row.want {
+			t.Errorf("%s=%s is %q, want %q", row.key, row.typed, got, row.want)
+		}
+	}
 	rapid.Check(t, func(t *rapid.T) {
-		configs := rapid.MapOf(rapid.SampledFrom([]string{"a", "b", "c"}), rapid.SampledFrom([]string{"1", "2"}))
-		names := []string{"x", "y", "z"}
+		key := rapid.SampledFrom([]string{"retention.ms", "retention.bytes", "segment.bytes"}).Draw(t, "key")
+		value := fmt.Sprint(rapid.Int64Range(-1, 1<<50).Draw(t, "value"))
+		if got := topic.FromHuman(key, topic.Human(key, value)); got != value {
+			t.Fatalf("%s=%s becomes %s and then %s", key, value, topic.Human(key, value), got)
+		}
+	})
+}
+
+func TestTheNearestNameIsOffered(t *testing.T) {
+	names := catalog(t).Names()
+	for typed, want := range map[string]string{
+		"service-metric": "service-metrics", "sevice-metrics": "service-metrics", "alert": "alerts", "audit_logs": "audit-logs",
+		"orders": "", "": "", "x": "", strings.Repeat("a", 10_000): "",
+	} {
+		if got := topic.Nearest(typed, names); got != want {
+			t.Errorf("%.20q is near to %q, want %q", typed, got, want)
+		}
+	}
+}
+
+// carryOut does to a model of a cluster what Kafka would do.
+func carryOut(desired topic.Catalog, actual map[string]topic.Actual, plan topic.Plan) {
+	for _, s := range plan {
+		want, _ := desired.Find(s.Topic)
+		a := actual[s.Topic]
+		switch s.Kind {
+		case topic.Create:
+			a = topic.Actual{Name: s.Topic, Partitions: want.Partitions, Configs: map[string]string{}}
+			for k, v := range want.Configs {
+				a.Configs[k] = v
+			}
+		case topic.AddPartitions:
+			a.Partitions = want.Partitions
+		case topic.SetConfig:
+			a.Configs[s.Config] = s.To
+		case topic.UnsetConfig:
+			delete(a.Configs, s.Config)
+		default:
+			continue
+		}
+		actual[s.Topic] = a
+	}
+}
+
+func TestAPlanThatWasCarriedOutLeavesNothingToDoAndDeletesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		configs := rapid.MapOf(rapid.SampledFrom([]string{"retention.ms", "segment.ms", "cleanup.policy"}), rapid.SampledFrom([]string{"1", "2", "compact"}))
 		var desired topic.Catalog
 		actual := map[string]topic.Actual{}
-		for _, n := range names {
-			desired = append(desired, topic.Spec{Name: n, Partitions: int32(rapid.IntRange(1, 3).Draw(t, "want")), Configs: configs.Draw(t, "wantConfigs")})
+		for _, n := range []string{"x", "y", "z", "foreign"} {
+			if n != "foreign" {
+				desired = append(desired, topic.Spec{Name: n, Partitions: int32(rapid.IntRange(1, 3).Draw(t, "want")), Configs: configs.Draw(t, "wantConfigs")})
+			}
 			if rapid.Bool().Draw(t, "exists") {
-				actual[n] = topic.Actual{Name: n, Partitions: int32(rapid.IntRange(1, 3).Draw(t, "have")), Configs: configs.Draw(t, "haveConfigs")}
-			}
-		}
-		for _, s := range topic.Diff(desired, actual) {
-			want, _ := desired.Find(s.Topic)
-			a := actual[s.Topic]
-			switch s.Kind {
-			case topic.Create:
-				a = topic.Actual{Name: s.Topic, Partitions: want.Partitions, Configs: map[string]string{}}
-				for k, v := range want.Configs {
-					a.Configs[k] = v
+				actual[n] = topic.Actual{
+					Name: n, Partitions: int32(rapid.IntRange(1, 3).Draw(t, "have")), Messages: rapid.Int64Range(-1, 1).Draw(t, "messages"),
+					Configs: configs.Draw(t, "haveConfigs"),
 				}
-			case topic.AddPartitions:
-				a.Partitions = want.Partitions
-			case topic.SetConfig:
-				a.Configs[s.Config] = s.To
 			}
-			actual[s.Topic] = a
 		}
-		rest := topic.Diff(desired, actual)
+		rules := topic.Rules{ResetUnmanaged: rapid.Bool().Draw(t, "reset"), Brokers: 1}
+		before := len(actual)
+		plan := rules.Diff(desired, actual)
+		for _, s := range plan {
+			if s.Kind == topic.AddPartitions && s.Needs == "" && actual[s.Topic].Messages != 0 {
+				t.Fatalf("%v asks for nothing although the topic has records", s)
+			}
+		}
+		carryOut(desired, actual, plan)
+		rest := rules.Diff(desired, actual)
 		if rest.Changes() {
 			t.Fatalf("still to do: %v", rest)
 		}
-		if slices.ContainsFunc(rest, func(s topic.Step) bool { return s.Kind == topic.Create }) {
-			t.Fatal("a topic was not created")
+		if len(actual) < before {
+			t.Fatal("a topic is gone")
 		}
 	})
 }

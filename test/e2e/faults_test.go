@@ -552,7 +552,7 @@ func TestABrokerWithADamagedTailServesTheRest(t *testing.T) {
 			dir := t.TempDir()
 			b := broker(t, dir, "127.0.0.1:0")
 			eventually(t, "the topics exist", 20*time.Second, func() bool {
-				_, _, code := smartlb(t, "kafka", "describe-topic", "alerts", "-b", b.address("broker"))
+				_, _, code := smartlb(t, "kafka", "topics", "describe", "alerts", "-b", b.address("broker"))
 				return code == 0
 			})
 			for i := range 5 {
@@ -777,7 +777,7 @@ func TestOneOfTwoAnalyzersDiesAndScoresGoOn(t *testing.T) {
 	}
 	one, two := analyzer(), analyzer()
 	members := func() string {
-		out, _, _ := smartlb(t, "kafka", "describe-group", "smartlb-analyzer", "-b", b.address("broker"), "-o", "json")
+		out, _, _ := smartlb(t, "kafka", "groups", "describe", "smartlb-analyzer", "-b", b.address("broker"), "-o", "json")
 		return out
 	}
 	eventually(t, "both are members", 40*time.Second, func() bool { return one.said("partition is live") && two.said("partition is live") })

@@ -12,6 +12,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/topic"
 )
 
 type topicsArgs struct {
@@ -19,9 +20,9 @@ type topicsArgs struct {
 	all bool
 }
 
-func topics(env *cli.Env) *cobra.Command {
+func listTopics(env *cli.Env) *cobra.Command {
 	return cli.Verb[topicsArgs, []ops.Topic]{
-		Use: "topics", Short: "List topics",
+		Use: "topics", Short: "Topics: list, describe, create, alter, delete",
 		Example: "  smartlb kafka topics\n  smartlb kafka topics -o json -b localhost:9092",
 		Flags: func(f *pflag.FlagSet, a *topicsArgs) {
 			a.Declare(f)
@@ -46,170 +47,275 @@ func topics(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-func initTopics(env *cli.Env) *cobra.Command {
-	return cli.Verb[cli.Brokers, ops.Ensured]{
-		Use: "init-topics", Short: "Create the topics of the catalog that do not exist",
-		Long:    "Creates the topics of deployment/kafka/topics.yaml that do not exist, and leaves the others as they are. It waits for a broker that is still starting.",
-		Example: "  smartlb kafka init-topics",
-		Flags:   func(f *pflag.FlagSet, t *cli.Brokers) { t.Declare(f) },
-		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) (ops.Ensured, error) {
+// namesArgs are the arguments of verbs about several things.
+type namesArgs struct {
+	cli.Brokers
+	names   []string
+	all     bool
+	execute bool
+}
+
+// takes reads names of what, at least one.
+func takes(what string) func(*namesArgs, []string) error {
+	return func(a *namesArgs, words []string) error {
+		a.names = words
+		return some(what, words)
+	}
+}
+
+// executeFlag declares --execute.
+func executeFlag(f *pflag.FlagSet, to *bool) {
+	f.BoolVar(to, "execute", false, "do it; without this only what would happen is shown")
+}
+
+func describeTopics(env *cli.Env) *cobra.Command {
+	return cli.Verb[namesArgs, []ops.Description]{
+		Use: "describe TOPIC...", Short: "Describe topics: partitions, offsets, settings",
+		Example: "  smartlb kafka topics describe service-metrics\n  smartlb kafka topics describe service-metrics alerts -o wide",
+		Flags:   func(f *pflag.FlagSet, a *namesArgs) { a.Declare(f) },
+		Args:    takes("TOPIC"),
+		Complete: func(ctx context.Context, env *cli.Env, a *namesArgs, words []string) []string {
+			return anyTopic(ctx, env, a.Brokers, words)
+		},
+		Run: func(ctx context.Context, env *cli.Env, a namesArgs) ([]ops.Description, error) {
 			c, err := catalog()
 			if err != nil {
-				return ops.Ensured{}, err
+				return nil, err
 			}
-			done, err := with(ctx, env, t, func(ctx context.Context, admin *kafka.Admin) (ops.Ensured, error) {
-				return ops.EnsureTopics(ctx, admin, c)
-			})
-			for _, m := range done.Missing {
-				env.Say("not created: %s: %s", m.Topic, m.Reason)
-			}
-			for _, s := range done.Drift {
-				env.Say("differs, left as it is: %s", s)
-			}
-			return done, err
-		},
-		Table: func(e ops.Ensured) cli.Table {
-			t := cli.Table{Head: []string{"TOPIC", "RESULT"}}
-			for _, n := range e.Created {
-				t.Rows = append(t.Rows, []string{n, "created"})
-			}
-			for _, n := range e.Existed {
-				t.Rows = append(t.Rows, []string{n, "exists"})
-			}
-			for _, m := range e.Missing {
-				t.Rows = append(t.Rows, []string{m.Topic, "missing"})
-			}
-			return t
-		},
-	}.Command(env)
-}
-
-type createArgs struct {
-	cli.Brokers
-	topic    ops.NewTopic
-	configs  []string
-	validate bool
-}
-
-// created is the result of create-topic.
-type created struct {
-	Name       string `json:"name"`
-	Partitions int32  `json:"partitions"`
-	Replicas   int16  `json:"replicas"`
-	Created    bool   `json:"created"` // false: it was only validated
-}
-
-func createTopic(env *cli.Env) *cobra.Command {
-	return cli.Verb[createArgs, created]{
-		Use: "create-topic NAME [PARTITIONS [REPLICAS]]", Short: "Create a topic",
-		Example: "  smartlb kafka create-topic my-topic 3 1\n  smartlb kafka create-topic my-topic 3 1 -c retention.ms=3600000",
-		Flags: func(f *pflag.FlagSet, a *createArgs) {
-			a.Declare(f)
-			f.StringArrayVarP(&a.configs, "config", "c", nil, "key=value, may be repeated")
-			f.BoolVar(&a.validate, "validate-only", false, "ask the broker whether it would, and create nothing")
-		},
-		Args: func(a *createArgs, words []string) error {
-			if len(words) < 1 || len(words) > 3 {
-				return fmt.Errorf("NAME [PARTITIONS [REPLICAS]] is expected")
-			}
-			a.topic = ops.NewTopic{Name: words[0], Partitions: 1, Replicas: 1, Configs: map[string]string{}}
-			if len(words) > 1 {
-				n, err := strconv.ParseInt(words[1], 10, 32)
-				if err != nil || n < 1 {
-					return fmt.Errorf("PARTITIONS: %q is not a positive number", words[1])
-				}
-				a.topic.Partitions = int32(n)
-			}
-			if len(words) > 2 {
-				n, err := strconv.ParseInt(words[2], 10, 16)
-				if err != nil || n < 1 {
-					return fmt.Errorf("REPLICAS: %q is not a positive number", words[2])
-				}
-				a.topic.Replicas = int16(n)
-			}
-			return nil
-		},
-		Run: func(ctx context.Context, env *cli.Env, a createArgs) (created, error) {
-			for _, c := range a.configs {
-				key, value, ok := strings.Cut(c, "=")
-				if !ok {
-					return created{}, cli.Usagef("--config %s: key=value is expected", c)
-				}
-				a.topic.Configs[key] = value
-			}
-			result := created{a.topic.Name, a.topic.Partitions, a.topic.Replicas, !a.validate}
-			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (created, error) {
-				return result, ops.CreateTopic(ctx, admin, a.topic, a.validate)
-			})
-		},
-		Table: func(c created) cli.Table {
-			word := "Created"
-			if !c.Created {
-				word = "Valid:"
-			}
-			return cli.Table{Above: []string{fmt.Sprintf("%s topic %s with %d partitions and %d replicas.", word, c.Name, c.Partitions, c.Replicas)}}
-		},
-	}.Command(env)
-}
-
-type nameArgs struct {
-	cli.Brokers
-	name string
-}
-
-func nameWord(a *nameArgs) []*string { return []*string{&a.name} }
-
-func describeTopic(env *cli.Env) *cobra.Command {
-	return cli.Verb[nameArgs, ops.Description]{
-		Use: "describe-topic TOPIC", Short: "Describe a topic: partitions, offsets, configuration",
-		Example: "  smartlb kafka describe-topic service-metrics\n  smartlb kafka describe-topic service-metrics -o wide",
-		Flags:   func(f *pflag.FlagSet, a *nameArgs) { a.Declare(f) },
-		Args:    cli.Words(nameWord, "TOPIC"),
-		Complete: func(ctx context.Context, env *cli.Env, a *nameArgs, words []string) []string {
-			return completeTopics(ctx, env, a.Brokers, words)
-		},
-		Run: func(ctx context.Context, env *cli.Env, a nameArgs) (ops.Description, error) {
-			c, err := catalog()
-			if err != nil {
-				return ops.Description{}, err
-			}
-			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (ops.Description, error) {
-				return ops.DescribeTopic(ctx, admin, c, a.name)
+			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.Description, error) {
+				return ops.DescribeTopics(ctx, admin, c, a.names...)
 			})
 		},
 		Table: describeTable,
 	}.Command(env)
 }
 
-func describeTable(d ops.Description) cli.Table {
-	var set []string
-	for _, c := range d.Configs {
-		if c.Set {
-			set = append(set, c.Name+"="+c.Value)
-		}
-	}
+func describeTable(all []ops.Description) cli.Table {
 	t := cli.Table{
-		Above: []string{fmt.Sprintf("Topic: %s  TopicId: %s  PartitionCount: %d  ReplicationFactor: %d  Configs: %s",
-			d.Name, d.ID, len(d.Partitions), d.Replicas, strings.Join(set, ","))},
-		Head: []string{"PARTITION", "LEADER", "START", "END", "MESSAGES", "REPLICAS", "ISR"},
+		Head: []string{"TOPIC", "PARTITION", "LEADER", "START", "END", "MESSAGES", "REPLICAS", "ISR"},
 		Wide: 2,
 	}
-	if d.Description != "" {
-		t.Above = append(t.Above, fmt.Sprintf("%s. Written by: %s. Key: %s. Schema: %s", d.Description, d.Owner, d.Key, orNone(d.Schema)))
-	}
-	for _, p := range d.Partitions {
-		t.Rows = append(t.Rows, []string{
-			strconv.Itoa(int(p.Partition)), strconv.Itoa(int(p.Leader)),
-			strconv.FormatInt(p.Start, 10), strconv.FormatInt(p.End, 10), strconv.FormatInt(p.End-p.Start, 10),
-			fmt.Sprint(p.Replicas), fmt.Sprint(p.InSync),
-		})
+	for _, d := range all {
+		var set []string
+		for _, c := range d.Configs {
+			if c.Set {
+				set = append(set, c.Name+"="+c.Value)
+			}
+		}
+		t.Above = append(t.Above, fmt.Sprintf("Topic: %s  TopicId: %s  PartitionCount: %d  ReplicationFactor: %d  Configs: %s",
+			d.Name, d.ID, len(d.Partitions), d.Replicas, strings.Join(set, ",")))
+		if d.Description != "" {
+			t.Above = append(t.Above, fmt.Sprintf("%s. Written by: %s. Key: %s. Schema: %s", d.Description, d.Owner, d.Key, orNone(d.Schema)))
+		}
+		for _, p := range d.Partitions {
+			messages := int64(-1)
+			if p.Start >= 0 && p.End >= 0 {
+				messages = p.End - p.Start
+			}
+			leader := strconv.Itoa(int(p.Leader))
+			if p.Leader < 0 {
+				leader = "none"
+			}
+			t.Rows = append(t.Rows, []string{
+				d.Name, strconv.Itoa(int(p.Partition)), leader,
+				known(p.Start), known(p.End), known(messages), fmt.Sprint(p.Replicas), fmt.Sprint(p.InSync),
+			})
+		}
 	}
 	return t
 }
 
-func orNone(s string) string {
-	if s == "" {
-		return "none"
+// known prints an offset that may not be known.
+func known(n int64) string {
+	if n < 0 {
+		return "-"
 	}
-	return s
+	return strconv.FormatInt(n, 10)
+}
+
+type createArgs struct {
+	cli.Brokers
+	name       string
+	like       string
+	partitions int32
+	replicas   int16
+	configs    []string
+	validate   bool
+}
+
+// created is the result of create.
+type created struct {
+	Name       string            `json:"name"`
+	Partitions int32             `json:"partitions"`
+	Replicas   int16             `json:"replicas"`
+	Configs    map[string]string `json:"configs"`
+	Created    bool              `json:"created"` // false: it was only validated
+}
+
+func createTopic(env *cli.Env) *cobra.Command {
+	return cli.Verb[createArgs, created]{
+		Use: "create TOPIC", Short: "Create a topic",
+		Example: "  smartlb kafka topics create my-topic -p 3 -r 1\n  smartlb kafka topics create my-topic -p 3 -c retention.ms=7d\n  smartlb kafka topics create copy --like service-metrics",
+		Flags: func(f *pflag.FlagSet, a *createArgs) {
+			a.Declare(f)
+			f.Int32VarP(&a.partitions, "partitions", "p", 0, "`how many` partitions (default 1, with --like those of the model)")
+			f.Int16VarP(&a.replicas, "replicas", "r", 0, "`how many` copies (default what the cluster gives)")
+			f.StringArrayVarP(&a.configs, "config", "c", nil, "`key=value`, may be repeated; 7d and 11MiB are understood")
+			f.StringVar(&a.like, "like", "", "`topic` whose partitions, replicas and settings it gets, where no others are named")
+			f.BoolVar(&a.validate, "validate-only", false, "ask the broker whether it would, and create nothing")
+		},
+		Args: cli.Words(func(a *createArgs) []*string { return []*string{&a.name} }, "TOPIC"),
+		Run: func(ctx context.Context, env *cli.Env, a createArgs) (created, error) {
+			configs, err := pairs("--config", a.configs)
+			if err != nil {
+				return created{}, err
+			}
+			if a.partitions < 0 || a.replicas < 0 {
+				return created{}, cli.Usagef("-p and -r must be positive")
+			}
+			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (created, error) {
+				t, err := a.topic(ctx, admin, configs)
+				if err == nil {
+					err = ops.CreateTopic(ctx, admin, t, a.validate)
+				}
+				if err != nil || a.validate {
+					return created{t.Name, t.Partitions, t.Replicas, t.Configs, false}, err
+				}
+				d, err := ops.DescribeTopic(ctx, admin, nil, t.Name) // what it became
+				return created{t.Name, int32(len(d.Partitions)), int16(d.Replicas), t.Configs, true}, err
+			})
+		},
+		Table: func(c created) cli.Table {
+			word, replicas := "Created", strconv.Itoa(int(c.Replicas))
+			if !c.Created {
+				word = "Valid:"
+			}
+			if c.Replicas < 0 {
+				replicas = "the usual"
+			}
+			return cli.Table{Above: []string{fmt.Sprintf("%s topic %s with %d partitions and %s replicas.", word, c.Name, c.Partitions, replicas)}}
+		},
+		Complete: func(context.Context, *cli.Env, *createArgs, []string) []string { return nil },
+	}.Command(env)
+}
+
+// topic puts together what is to be created.
+func (a createArgs) topic(ctx context.Context, admin *kafka.Admin, configs map[string]string) (ops.NewTopic, error) {
+	t := ops.NewTopic{Name: a.name, Partitions: 1, Replicas: -1, Configs: map[string]string{}}
+	if a.like != "" {
+		var err error
+		if t, err = ops.Like(ctx, admin, a.like, a.name); err != nil {
+			return t, err
+		}
+	}
+	if a.partitions > 0 {
+		t.Partitions = a.partitions
+	}
+	if a.replicas > 0 {
+		t.Replicas = a.replicas
+	}
+	for k, v := range configs {
+		t.Configs[k] = topic.FromHuman(k, v)
+	}
+	return t, nil
+}
+
+func deleteTopics(env *cli.Env) *cobra.Command {
+	return cli.Verb[namesArgs, []ops.DeletedTopic]{
+		Use: "delete TOPIC...", Short: "Delete topics with all their records",
+		Long:    "Shows what the topics hold, and deletes them with --execute. Topics internal to Kafka are refused.",
+		Example: "  smartlb kafka topics delete my-topic\n  smartlb kafka topics delete my-topic --execute",
+		Flags:   func(f *pflag.FlagSet, a *namesArgs) { a.Declare(f); executeFlag(f, &a.execute) },
+		Args:    takes("TOPIC"),
+		Complete: func(ctx context.Context, env *cli.Env, a *namesArgs, words []string) []string {
+			return anyTopic(ctx, env, a.Brokers, words)
+		},
+		Run: func(ctx context.Context, env *cli.Env, a namesArgs) ([]ops.DeletedTopic, error) {
+			done, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.DeletedTopic, error) {
+				return ops.DeleteTopics(ctx, admin, a.execute, a.names...)
+			})
+			return told(env, done, err, len(done) > 0)
+		},
+		Table: func(all []ops.DeletedTopic) cli.Table {
+			t := cli.Table{Head: []string{"TOPIC", "PARTITIONS", "MESSAGES", "RESULT"}}
+			undone := 0
+			for _, d := range all {
+				result := "deleted"
+				switch {
+				case d.Error != "":
+					result = d.Error
+				case !d.Deleted:
+					result = "would be deleted"
+					undone++
+				}
+				t.Rows = append(t.Rows, []string{d.Topic, strconv.Itoa(d.Partitions), strconv.FormatInt(d.Messages, 10), result})
+			}
+			if undone > 0 {
+				t.Below = []string{dry("deleted")}
+			}
+			return t
+		},
+	}.Command(env)
+}
+
+// told says an error on stderr and ends the verb as failed, where the result
+// tells what was done all the same.
+func told[R any](env *cli.Env, result R, err error, partly bool) (R, error) {
+	if err == nil || !partly {
+		return result, err
+	}
+	env.Say("smartlb: %v", err)
+	return result, cli.ErrFailed
+}
+
+type growArgs struct {
+	cli.Brokers
+	topic   string
+	to      string
+	execute bool
+}
+
+func addPartitions(env *cli.Env) *cobra.Command {
+	return cli.Verb[growArgs, ops.Grown]{
+		Use: "add-partitions TOPIC N", Short: "Give a topic N partitions in all, or +N more",
+		Long: "N is how many partitions the topic is to have; +N adds to what it has. Where the topic holds records this needs --execute: " +
+			"records of one key are in two partitions from then on.",
+		Example: "  smartlb kafka topics add-partitions my-topic 6\n  smartlb kafka topics add-partitions my-topic +3 --execute",
+		Flags:   func(f *pflag.FlagSet, a *growArgs) { a.Declare(f); executeFlag(f, &a.execute) },
+		Args: func(a *growArgs, words []string) error {
+			if err := cli.Words(func(a *growArgs) []*string { return []*string{&a.topic, &a.to} }, "TOPIC", "N")(a, words); err != nil {
+				return err
+			}
+			if n, err := strconv.ParseUint(strings.TrimPrefix(a.to, "+"), 10, 31); err != nil || n == 0 {
+				return cli.Usagef("N: %q is not a positive number", a.to)
+			}
+			return nil
+		},
+		Complete: func(ctx context.Context, env *cli.Env, a *growArgs, words []string) []string {
+			return completeTopics(ctx, env, a.Brokers, words)
+		},
+		Run: func(ctx context.Context, env *cli.Env, a growArgs) (ops.Grown, error) {
+			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (ops.Grown, error) {
+				n, _ := strconv.Atoi(strings.TrimPrefix(a.to, "+")) // checked with the arguments
+				if strings.HasPrefix(a.to, "+") {
+					d, err := ops.DescribeTopic(ctx, admin, nil, a.topic)
+					if err != nil {
+						return ops.Grown{}, err
+					}
+					n += len(d.Partitions)
+				}
+				return ops.AddPartitions(ctx, admin, a.topic, n, a.execute)
+			})
+		},
+		Table: func(g ops.Grown) cli.Table {
+			t := cli.Table{Above: []string{fmt.Sprintf("%s: partitions %d -> %d.", g.Topic, g.From, g.To)}}
+			if g.Warning != "" {
+				t.Above = append(t.Above, "Warning: "+g.Warning+".")
+			}
+			if !g.Done {
+				t.Above = append(t.Above, dry("changed"))
+			}
+			return t
+		},
+	}.Command(env)
 }

@@ -1,0 +1,22 @@
+package ops
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/smartlb/smartlb/internal/topic"
+)
+
+// ErrNoTopic means that a topic does not exist.
+var ErrNoTopic = errors.New("topic does not exist")
+
+// ErrNoGroup means that a consumer group does not exist.
+var ErrNoGroup = errors.New("consumer group does not exist")
+
+// missing is err for a name, with the nearest of the names that there are.
+func missing(err error, name string, among []string) error {
+	if near := topic.Nearest(name, among); near != "" {
+		return fmt.Errorf("%s: %w (did you mean %s?)", name, err, near)
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}

@@ -1,0 +1,273 @@
+package ops
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/smartlb/smartlb/internal/kafka"
+)
+
+// ProduceSpec says where records go and how.
+type ProduceSpec struct {
+	Topic       string
+	Partition   int32         // negative: by key, or where there is none whichever is open
+	Linger      time.Duration // longest wait for a fuller batch
+	BatchBytes  int32         // largest batch; 0: what the topic takes
+	Compression string        // none, gzip, snappy, lz4 or zstd; empty: zstd
+	Acks        string        // all, leader or none; empty: all
+}
+
+// Sent is what became of the records of a Sender.
+type Sent struct {
+	Topic      string     `json:"topic"`
+	Records    int64      `json:"records"`
+	Bytes      int64      `json:"bytes"` // of keys, values and headers
+	Partitions []SentPart `json:"partitions"`
+}
+
+// SentPart is what went to one partition.
+type SentPart struct {
+	Partition int32 `json:"partition"`
+	First     int64 `json:"firstOffset"` // -1: the broker was not to tell
+	Last      int64 `json:"lastOffset"`
+	Records   int64 `json:"records"`
+}
+
+// Sender sends records to one topic, many at a time. Make one with NewSender,
+// and Close it. Send is for one goroutine.
+type Sender struct {
+	spec   ProduceSpec
+	limit  int // of a batch of the topic
+	client *kgo.Client
+
+	patience time.Duration
+	stall    *time.Timer
+	cut      context.CancelFunc
+
+	mu    sync.Mutex // guards the fields below
+	sent  Sent
+	parts map[int32]*SentPart
+	fail  error
+	heard time.Time     // when the last record ended, or the first was queued
+	ended chan struct{} // closed at the first failure
+}
+
+// ErrTooLarge refuses a record that the topic would not take.
+var ErrTooLarge = errors.New("record is too large")
+
+// batchOverhead is what a batch of one record has beside key, value and
+// headers, at most: 61 bytes of head, and lengths.
+const batchOverhead = 61 + 30
+
+// senderMaxRecords bounds what waits for the broker.
+const senderMaxRecords = 100_000
+
+// NewSender looks at the topic, which must exist, and makes a client for it.
+// The context bounds the look.
+func NewSender(ctx context.Context, cfg kafka.Config, spec ProduceSpec) (*Sender, error) {
+	a, err := kafka.NewAdminWithin(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	d, err := DescribeTopic(ctx, a, nil, spec.Topic)
+	if err != nil {
+		return nil, fmt.Errorf("produce: %w", err)
+	}
+	if int(spec.Partition) >= len(d.Partitions) {
+		return nil, fmt.Errorf("produce to %s: there is no partition %d, it has %d", spec.Topic, spec.Partition, len(d.Partitions))
+	}
+	s := &Sender{spec: spec, limit: kafka.MaxBatchBytes, sent: Sent{Topic: spec.Topic}, parts: map[int32]*SentPart{}, heard: time.Now(), ended: make(chan struct{})}
+	for _, c := range d.Configs {
+		if n, err := strconv.Atoi(c.Value); c.Name == "max.message.bytes" && err == nil && n > 0 {
+			s.limit = min(n, s.limit)
+		}
+	}
+	opts, err := spec.options(s.limit)
+	if err != nil {
+		return nil, err
+	}
+	line, cut := context.WithCancel(context.WithoutCancel(ctx))
+	if s.client, err = kgo.NewClient(append(append(cfg.Options(), kgo.WithContext(line)), opts...)...); err != nil {
+		cut()
+		return nil, fmt.Errorf("produce to %s: %w", spec.Topic, err)
+	}
+	s.patience, s.cut = cfg.DeliveryTimeout, cut
+	s.stall = time.AfterFunc(s.patience, s.stalled)
+	return s, nil
+}
+
+// stalled gives up when records wait and none was taken for the delivery
+// timeout. The library's own timeout counts from a record's timestamp, which
+// may be long past.
+func (s *Sender) stalled() {
+	s.mu.Lock()
+	quiet := time.Since(s.heard)
+	if s.client.BufferedProduceRecords() == 0 || quiet < s.patience {
+		s.stall.Reset(max(s.patience-quiet, s.patience/4))
+		s.mu.Unlock()
+		return
+	}
+	s.failed(fmt.Errorf("the broker took no record for %v", s.patience))
+	s.mu.Unlock()
+	s.cut()
+}
+
+func (p ProduceSpec) options(limit int) ([]kgo.Opt, error) {
+	codec, ok := map[string]kgo.CompressionCodec{
+		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+	}[cmp.Or(p.Compression, "zstd")]
+	if !ok {
+		return nil, fmt.Errorf("compression: %q is not one of %v", p.Compression, kafka.Compressions())
+	}
+	batch := int32(limit)
+	if p.BatchBytes > 0 {
+		batch = min(p.BatchBytes, batch)
+	}
+	opts := []kgo.Opt{
+		kgo.ProducerLinger(p.Linger), kgo.ProducerBatchMaxBytes(max(batch, 1024)),
+		kgo.ProducerBatchCompression(codec), kgo.UnknownTopicRetries(4),
+		kgo.MaxBufferedRecords(senderMaxRecords), kgo.MaxBufferedBytes(max(64<<20, 2*limit)),
+		kgo.AllowIdempotentProduceCancellation(), // so that a broker that hangs can be given up
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+	}
+	if p.Partition >= 0 {
+		opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	}
+	switch cmp.Or(p.Acks, "all") {
+	case "all":
+		return append(opts, kgo.RequiredAcks(kgo.AllISRAcks())), nil
+	case "leader":
+		return append(opts, kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite()), nil
+	case "none":
+		return append(opts, kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite()), nil
+	}
+	return nil, fmt.Errorf("acks: %q is not one of all, leader, none", p.Acks)
+}
+
+// Send queues a record and waits only while too much is queued. It returns the
+// first failure of any record so far; what is larger than Limit is refused at
+// once.
+func (s *Sender) Send(ctx context.Context, r kafka.Record) error {
+	select {
+	case <-s.ended:
+		return s.failure()
+	default:
+	}
+	if err := s.fits(r); err != nil {
+		return err
+	}
+	out := &kgo.Record{Topic: s.spec.Topic, Key: r.Key, Value: r.Value, Partition: max(s.spec.Partition, 0)}
+	if !r.Timestamp.IsZero() {
+		out.Timestamp = r.Timestamp
+	}
+	for _, h := range r.Headers {
+		out.Headers = append(out.Headers, kgo.RecordHeader(h))
+	}
+	if s.client.BufferedProduceRecords() == 0 {
+		s.mu.Lock()
+		s.heard = time.Now() // waiting for our caller was no silence of the broker
+		s.mu.Unlock()
+	}
+	s.client.Produce(ctx, out, s.settle)
+	return nil
+}
+
+func (s *Sender) fits(r kafka.Record) error {
+	size := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		size += len(h.Key) + len(h.Value) + 10
+	}
+	switch {
+	case len(r.Value) > kafka.MaxValueBytes:
+		return fmt.Errorf("produce to %s: %w: a value of %d bytes; %d are allowed", s.spec.Topic, ErrTooLarge, len(r.Value), kafka.MaxValueBytes)
+	case size > s.limit-batchOverhead:
+		return fmt.Errorf("produce to %s: %w: %d bytes; the topic takes batches of %d (max.message.bytes), which leaves %d for a record", s.spec.Topic, ErrTooLarge, size, s.limit, s.limit-batchOverhead)
+	}
+	return nil
+}
+
+// settle notes the end of one record.
+func (s *Sender) settle(r *kgo.Record, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.failed(explain(err))
+		return
+	}
+	s.heard = time.Now()
+	s.sent.Records++
+	s.sent.Bytes += int64(len(r.Key) + len(r.Value))
+	for _, h := range r.Headers {
+		s.sent.Bytes += int64(len(h.Key) + len(h.Value))
+	}
+	p := s.parts[r.Partition]
+	if p == nil {
+		p = &SentPart{Partition: r.Partition, First: r.Offset}
+		s.parts[r.Partition] = p
+	}
+	p.First, p.Last = min(p.First, r.Offset), max(p.Last, r.Offset)
+	p.Records++
+}
+
+// failed keeps the first failure. The caller holds mu.
+func (s *Sender) failed(err error) {
+	if s.fail == nil {
+		s.fail = fmt.Errorf("produce to %s: %w", s.spec.Topic, err)
+		close(s.ended)
+	}
+}
+
+// explain adds what an operator would ask next.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, kerr.MessageTooLarge):
+		return fmt.Errorf("%w (message.max.bytes of the broker and max.message.bytes of the topic limit batches)", err)
+	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries):
+		return fmt.Errorf("%w: the broker did not take it in time", err)
+	}
+	return err
+}
+
+func (s *Sender) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fail
+}
+
+// Progress is what was delivered so far.
+func (s *Sender) Progress() (records, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sent.Records, s.sent.Bytes
+}
+
+// Close waits until everything is delivered or failed, at most until ctx ends,
+// and tells what was delivered and what failed first.
+func (s *Sender) Close(ctx context.Context) (Sent, error) {
+	err := s.client.Flush(ctx)
+	s.stall.Stop()
+	s.client.Close()
+	s.cut()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.sent
+	out.Partitions = []SentPart{}
+	for _, p := range s.parts {
+		out.Partitions = append(out.Partitions, *p)
+	}
+	slices.SortFunc(out.Partitions, func(a, b SentPart) int { return cmp.Compare(a.Partition, b.Partition) })
+	if s.fail != nil {
+		err = s.fail
+	}
+	return out, err
+}

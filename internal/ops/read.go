@@ -1,0 +1,249 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/smartlb/smartlb/internal/kafka"
+)
+
+// endless is the end of a range that has none.
+const endless = math.MaxInt64
+
+// Errors that end a read.
+var (
+	errGone   = errors.New("the topic was deleted or created again")
+	errSilent = errors.New("no answer from the broker")
+)
+
+// Limits of a reading client. What is fetched ahead is bounded by the first;
+// the last keeps a compression bomb from taking the memory.
+const (
+	readMaxBytes       = 32 << 20
+	readMaxDecompress  = 64 << 20
+	readPollRecords    = 10_000
+	emptyFetchBytes    = 2048 // a fetch response without records is smaller, but for thousands of partitions
+	emptyFetchesForGap = 3    // so many in a row at one place: its offsets hold no records
+)
+
+// fetchWatch counts answers to fetch requests, so that a reader can tell a
+// partition whose last offsets hold no records from a broker that is slow.
+type fetchWatch struct {
+	answers atomic.Int64
+	empty   atomic.Int64 // in a row
+	fetched func(time.Duration)
+}
+
+const fetchKey = 1
+
+func (w *fetchWatch) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e kgo.BrokerE2E) {
+	if key != fetchKey || e.Err() != nil {
+		return
+	}
+	w.answers.Add(1)
+	if w.fetched != nil {
+		w.fetched(e.DurationE2E())
+	}
+	if e.BytesRead < emptyFetchBytes {
+		w.empty.Add(1)
+	} else {
+		w.empty.Store(0)
+	}
+}
+
+// read hands over the records of the ranges, each partition in its order, until
+// it has them all. keep makes it go on while a broker is away.
+func read(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[kafka.TopicPartition]extent, keep bool, take func(kafka.Record) error) error {
+	starts, left := map[string]map[int32]kgo.Offset{}, 0
+	pos := make(map[int32]extent, len(ranges))
+	for tp, e := range ranges {
+		if e.from >= e.to {
+			continue
+		}
+		if starts[tp.Topic] == nil {
+			starts[tp.Topic] = map[int32]kgo.Offset{}
+		}
+		starts[tp.Topic][tp.Partition] = kgo.NewOffset().At(e.from)
+		pos[tp.Partition] = e
+		left++
+	}
+	if left == 0 {
+		return nil
+	}
+	watch := &fetchWatch{fetched: spec.fetched}
+	line, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(readGrace, end) })
+	defer stop()
+	client, err := kgo.NewClient(append(cfg.Options(),
+		kgo.WithContext(line), kgo.WithHooks(watch), kgo.ConsumePartitions(starts),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.KeepRetryableFetchErrors(),
+		kgo.FetchMaxWait(250*time.Millisecond), kgo.FetchMaxBytes(readMaxBytes), kgo.FetchMaxPartitionBytes(kafka.MaxBatchBytes),
+		kgo.MaxConcurrentFetches(2), kgo.MaxDecompressBatchBytes(readMaxDecompress),
+	)...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	r := reader{spec: spec, client: client, watch: watch, pos: pos, left: left, take: take}
+	return r.run(ctx, cfg.RequestTimeout, keep)
+}
+
+// readGrace is how long a client may take leave of its broker after its work
+// was ended; brokers forget fetch sessions anyway.
+const readGrace = 500 * time.Millisecond
+
+// reader is one read under way.
+type reader struct {
+	spec   ConsumeSpec
+	client *kgo.Client
+	watch  *fetchWatch
+	pos    map[int32]extent
+	left   int // partitions that are not at their end
+	take   func(kafka.Record) error
+	seen   int64
+	last   error // why the last poll brought nothing
+}
+
+func (r *reader) run(ctx context.Context, patience time.Duration, keep bool) error {
+	heard, answers := time.Now(), int64(0)
+	for r.left > 0 {
+		poll, cancel := context.WithTimeout(ctx, pollFor)
+		fetches := r.client.PollRecords(poll, readPollRecords)
+		cancel()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := r.deliver(fetches); err != nil {
+			return err
+		}
+		if err := r.judge(fetches); err != nil {
+			return err
+		}
+		if now := r.watch.answers.Load(); now != answers || fetches.NumRecords() > 0 {
+			heard, answers = time.Now(), now
+		}
+		switch {
+		case fetches.NumRecords() > 0:
+			r.watch.empty.Store(0)
+			if r.spec.Read != nil {
+				r.spec.Read(r.seen)
+			}
+		case r.watch.empty.Load() >= emptyFetchesForGap && !keep:
+			r.gap()
+			return nil
+		case time.Since(heard) > patience:
+			if r.last != nil {
+				return fmt.Errorf("%w for %v: %w", errSilent, patience, r.last)
+			}
+			return fmt.Errorf("%w for %v", errSilent, patience)
+		}
+		if len(fetches.Errors()) > 0 && fetches.NumRecords() == 0 {
+			pause(ctx, 100*time.Millisecond) // the library retries at once
+		}
+	}
+	return nil
+}
+
+// pollFor is how often a reader looks up from waiting.
+const pollFor = 300 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+func (r *reader) deliver(fetches kgo.Fetches) error {
+	var fail error
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		e, open := r.pos[p.Partition]
+		if !open || fail != nil {
+			return
+		}
+		for _, rec := range p.Records {
+			if rec.Offset >= e.to {
+				e.from = e.to
+				break
+			}
+			e.from = rec.Offset + 1
+			if rec.Attrs.IsControl() {
+				continue
+			}
+			r.seen++
+			if fail = r.take(recordOf(rec)); fail != nil {
+				return
+			}
+		}
+		r.pos[p.Partition] = e
+		if e.from >= e.to {
+			delete(r.pos, p.Partition)
+			r.left--
+			r.client.PauseFetchPartitions(map[string][]int32{p.Topic: {p.Partition}})
+		}
+	})
+	return fail
+}
+
+// judge looks at what went wrong in a poll; the library tries the rest again.
+func (r *reader) judge(fetches kgo.Fetches) error {
+	for _, fe := range fetches.Errors() {
+		var big *kgo.ErrDecompressTooLarge
+		var loss *kgo.ErrDataLoss
+		switch {
+		case errors.Is(fe.Err, context.DeadlineExceeded), errors.Is(fe.Err, context.Canceled):
+		case errors.As(fe.Err, &big):
+			r.spec.say("partition %d, offset %d: a batch would decompress to more than %d bytes and is passed over", big.Partition, big.Offset, readMaxDecompress)
+			r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{big.Topic: {big.Partition: {Epoch: big.Epoch, Offset: big.NextOffset}}})
+			if e, open := r.pos[big.Partition]; open {
+				if e.from = big.NextOffset; e.from >= e.to {
+					delete(r.pos, big.Partition)
+					r.left--
+				} else {
+					r.pos[big.Partition] = e
+				}
+			}
+		case errors.As(fe.Err, &loss), errors.Is(fe.Err, kerr.UnknownTopicID), errors.Is(fe.Err, kerr.UnknownTopicOrPartition), errors.Is(fe.Err, kerr.InconsistentTopicID):
+			return fmt.Errorf("%w: %w", errGone, fe.Err)
+		case errors.Is(fe.Err, kerr.OffsetOutOfRange):
+			return fmt.Errorf("partition %d was cut while it was read: %w", fe.Partition, fe.Err)
+		case kerr.IsRetriable(fe.Err):
+			r.last = fe.Err
+		default:
+			return fe.Err
+		}
+	}
+	return nil
+}
+
+// gap says which offsets hold no records.
+func (r *reader) gap() {
+	for p, e := range r.pos {
+		r.spec.say("partition %d: offsets %d to %d hold no records for readers", p, e.from, e.to-1)
+	}
+}
+
+func recordOf(r *kgo.Record) kafka.Record {
+	out := kafka.Record{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
+		Key: r.Key, Value: r.Value, Timestamp: r.Timestamp,
+	}
+	if len(r.Headers) > 0 {
+		out.Headers = make([]kafka.Header, len(r.Headers))
+		for i, h := range r.Headers {
+			out.Headers[i] = kafka.Header(h)
+		}
+	}
+	return out
+}

@@ -1,0 +1,177 @@
+package ops
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/smartlb/smartlb/internal/kafka"
+)
+
+// TopicParts names partitions of one topic; none: all of them.
+type TopicParts struct {
+	Topic      string
+	Partitions []int32
+}
+
+// ResetSpec says where a group is to go on.
+type ResetSpec struct {
+	Group   string
+	To      Position
+	Topics  []TopicParts // none: wherever the group has commits
+	Execute bool         // without it the result says what would happen
+}
+
+// Reset is what becomes of a group's offsets.
+type Reset struct {
+	Group    string     `json:"group"`
+	To       string     `json:"to"`
+	New      bool       `json:"new"` // the group does not exist yet
+	Rows     []ResetRow `json:"partitions"`
+	Executed bool       `json:"executed"`
+}
+
+// ResetRow is one partition of a Reset.
+type ResetRow struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	From      int64  `json:"from"` // -1: nothing was committed
+	To        int64  `json:"to"`
+	LagBefore int64  `json:"lagBefore"` // -1: not known
+	LagAfter  int64  `json:"lagAfter"`
+}
+
+// ResetGroup moves the committed offsets of a group. The group must have no
+// members: they would go on where they are and commit over it. A group that
+// does not exist is made where topics are named.
+func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, error) {
+	out := Reset{Group: spec.Group, To: spec.To.String(), Rows: []ResetRow{}}
+	adm := kadm.NewClient(a.Client())
+	g, err := DescribeGroup(ctx, a, spec.Group)
+	switch {
+	case errors.Is(err, ErrNoGroup) && len(spec.Topics) > 0 && !spec.To.Relative():
+		out.New = true
+	case err != nil:
+		return out, err
+	case g.Members > 0:
+		return out, fmt.Errorf("reset group %s: it has %d members (%s) that would commit over it: stop them first", spec.Group, g.Members, g.State)
+	}
+	current := map[kafka.TopicPartition]int64{}
+	for _, r := range g.Rows {
+		if r.Current >= 0 {
+			current[kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}] = r.Current
+		}
+	}
+	listed, err := scope(ctx, a, spec.Topics, current)
+	if err != nil {
+		return out, fmt.Errorf("reset group %s: %w", spec.Group, err)
+	}
+	if len(listed) == 0 {
+		return out, fmt.Errorf("reset group %s: it has no commits; name topics", spec.Group)
+	}
+	placed, err := placeIn(ctx, a, listed, spec.To, current)
+	if err != nil {
+		return out, fmt.Errorf("reset group %s: %w", spec.Group, err)
+	}
+	offsets := kadm.Offsets{}
+	for tp, p := range placed {
+		row := ResetRow{Topic: tp.Topic, Partition: tp.Partition, From: -1, To: p.at, LagBefore: -1, LagAfter: p.end - p.at}
+		if c, ok := current[tp]; ok {
+			row.From, row.LagBefore = c, max(p.end-c, 0)
+		} else if spec.To.Relative() {
+			continue // nothing to shift
+		}
+		out.Rows = append(out.Rows, row)
+		offsets.Add(kadm.Offset{Topic: tp.Topic, Partition: tp.Partition, At: p.at, LeaderEpoch: -1})
+	}
+	slices.SortFunc(out.Rows, func(a, b ResetRow) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	if !spec.Execute {
+		return out, nil
+	}
+	if err := adm.CommitAllOffsets(ctx, spec.Group, offsets); err != nil {
+		if errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.RebalanceInProgress) {
+			err = fmt.Errorf("somebody joined it meanwhile: %w", err)
+		}
+		return out, fmt.Errorf("reset group %s: %w", spec.Group, err)
+	}
+	out.Executed = true
+	return out, nil
+}
+
+// scope lists the topics of a reset, cut down to its partitions.
+func scope(ctx context.Context, a *kafka.Admin, topics []TopicParts, current map[kafka.TopicPartition]int64) (kadm.TopicDetails, error) {
+	if len(topics) == 0 {
+		parts := map[string][]int32{}
+		for tp := range current {
+			parts[tp.Topic] = append(parts[tp.Topic], tp.Partition)
+		}
+		for name, ids := range parts {
+			topics = append(topics, TopicParts{name, ids})
+		}
+	}
+	out := kadm.TopicDetails{}
+	for _, t := range topics {
+		d, err := partitionsOf(ctx, a, t.Topic, t.Partitions)
+		if err != nil {
+			return nil, err
+		}
+		if have, twice := out[t.Topic]; twice {
+			for id, p := range d.Partitions {
+				have.Partitions[id] = p
+			}
+			continue
+		}
+		out[t.Topic] = d
+	}
+	return out, nil
+}
+
+// DeletedGroup is a group that was deleted, or would be.
+type DeletedGroup struct {
+	Group   string `json:"group"`
+	State   string `json:"state"`
+	Topics  int    `json:"topics"` // with commits
+	Lag     int64  `json:"lag"`
+	Deleted bool   `json:"deleted"`
+	Error   string `json:"error,omitempty"`
+}
+
+// DeleteGroups forgets groups with their committed offsets; without execute it
+// only tells what they are. Groups with members are refused.
+func DeleteGroups(ctx context.Context, a *kafka.Admin, execute bool, names ...string) ([]DeletedGroup, error) {
+	groups, err := DescribeGroups(ctx, a, names...)
+	if err != nil {
+		return nil, err
+	}
+	out := []DeletedGroup{}
+	for _, g := range groups {
+		if g.Members > 0 {
+			return nil, fmt.Errorf("delete group %s: it has %d members (%s): stop them first", g.Name, g.Members, g.State)
+		}
+		out = append(out, DeletedGroup{Group: g.Name, State: g.State, Topics: len(g.Topics), Lag: g.Lag})
+	}
+	if !execute {
+		return out, nil
+	}
+	resp, err := kadm.NewClient(a.Client()).DeleteGroups(ctx, names...)
+	if err != nil {
+		return out, fmt.Errorf("delete groups: %w", err)
+	}
+	var errs []error
+	for i, g := range out {
+		if err := resp[g.Group].Err; err != nil {
+			out[i].Error = err.Error()
+			errs = append(errs, fmt.Errorf("delete group %s: %w", g.Group, err))
+			continue
+		}
+		out[i].Deleted = true
+	}
+	return out, errors.Join(errs...)
+}

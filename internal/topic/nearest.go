@@ -1,0 +1,37 @@
+package topic
+
+// Nearest returns the one of names that differs least from what was typed, and
+// nothing when none is near: more than a third of its letters are wrong. The
+// distance counts insertions, deletions and replacements (Levenshtein).
+func Nearest(typed string, names []string) string {
+	if len(typed) > maxName {
+		return ""
+	}
+	best, least := "", max(len(typed)/3, 2)+1
+	for _, name := range names {
+		if d := distance(typed, name); name != typed && d < least && d < len(name) {
+			best, least = name, d
+		}
+	}
+	return best
+}
+
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

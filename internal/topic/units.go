@@ -1,0 +1,107 @@
+package topic
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// unit is a name for a number of base units (milliseconds, bytes).
+type unit struct {
+	name  string
+	aka   string // other spellings, separated by spaces, lower case
+	worth int64
+}
+
+// timeUnits and byteUnits run from the largest to the smallest.
+func timeUnits() []unit {
+	return []unit{
+		{"d", "day days", 86_400_000}, {"h", "hour hours", 3_600_000}, {"min", "m minute minutes", 60_000},
+		{"s", "sec second seconds", 1000}, {"ms", "", 1},
+	}
+}
+
+func byteUnits() []unit {
+	return []unit{
+		{"TiB", "t tb", 1 << 40}, {"GiB", "g gb", 1 << 30}, {"MiB", "m mb", 1 << 20}, {"KiB", "k kb", 1 << 10}, {"B", "byte bytes", 1},
+	}
+}
+
+// unitsOf says how a configuration is measured; nil: it is no time or size.
+func unitsOf(key string) []unit {
+	switch {
+	case strings.HasSuffix(key, ".ms") || strings.HasSuffix(key, ".ms.max") || key == "ms":
+		return timeUnits()
+	case strings.HasSuffix(key, ".bytes") || key == "bytes":
+		return byteUnits()
+	}
+	return nil
+}
+
+// Human writes the value of a configuration as people say it: "7 d", "11 MiB",
+// "unlimited". What is no time or size is left as it is.
+func Human(key, value string) string {
+	units := unitsOf(key)
+	n, err := strconv.ParseInt(value, 10, 64)
+	switch {
+	case units == nil || err != nil:
+		return value
+	case n == -1 || n == math.MaxInt64:
+		return "unlimited"
+	case n <= 0:
+		return value
+	}
+	for _, u := range units {
+		if n >= u.worth && n%u.worth == 0 {
+			return fmt.Sprintf("%d %s", n/u.worth, u.name)
+		}
+		if rest := n % u.worth; n >= u.worth && rest*100%u.worth == 0 {
+			return fmt.Sprintf("%s %s", strconv.FormatFloat(float64(n)/float64(u.worth), 'f', -1, 64), u.name)
+		}
+	}
+	return value
+}
+
+// FromHuman is the value that Kafka wants for what a person wrote: "7d" of a
+// time is 604800000, "11 MiB" of a size 11534336, "unlimited" -1. Binary
+// multiples, as Kafka's own defaults. Anything else is left as it is, for
+// CheckConfig to judge.
+func FromHuman(key, value string) string {
+	units := unitsOf(key)
+	text := strings.ToLower(strings.TrimSpace(value))
+	if units == nil || text == "" {
+		return value
+	}
+	if text == "unlimited" || text == "forever" {
+		return "-1"
+	}
+	split := strings.IndexFunc(text, func(r rune) bool { return r >= 'a' && r <= 'z' })
+	if split < 0 {
+		return strings.TrimSpace(value)
+	}
+	n, err := strconv.ParseFloat(strings.TrimSpace(text[:split]), 64)
+	if err != nil || n < 0 {
+		return value
+	}
+	for _, u := range units {
+		name := text[split:]
+		if name == strings.ToLower(u.name) || (u.aka != "" && contains(u.aka, name)) {
+			total := n * float64(u.worth)
+			if total != math.Trunc(total) || total > 1<<53 {
+				return value
+			}
+			return strconv.FormatInt(int64(total), 10)
+		}
+	}
+	return value
+}
+
+func contains(words, word string) bool {
+	for w := range strings.FieldsSeq(words) {
+		if w == word {
+			return true
+		}
+	}
+	return false
+}

@@ -27,12 +27,12 @@ import (
 // is set. Files are PEM; they are read again for each connection, so that
 // certificates can be replaced.
 type TLS struct {
-	Enabled    bool   `yaml:"enabled" json:"enabled,omitempty"`       // with the system's authorities and no certificate of our own
-	CA         string `yaml:"ca" json:"ca,omitempty"`                 // file of the authorities that brokers are checked against; default the system's
-	Cert       string `yaml:"cert" json:"cert,omitempty"`             // file of our certificate (mutual TLS), with Key
-	Key        string `yaml:"key" json:"key,omitempty"`               // file of its private key
-	ServerName string `yaml:"serverName" json:"serverName,omitempty"` // name in the brokers' certificates; default the host that is dialled
-	Insecure   bool   `yaml:"insecure" json:"insecure,omitempty"`     // believe every certificate: anybody on the way reads passwords and records
+	Enabled    bool   `yaml:"enabled,omitempty" json:"enabled,omitempty"`       // with the system's authorities and no certificate of our own
+	CA         string `yaml:"ca,omitempty" json:"ca,omitempty"`                 // file of the authorities that brokers are checked against; default the system's
+	Cert       string `yaml:"cert,omitempty" json:"cert,omitempty"`             // file of our certificate (mutual TLS), with Key
+	Key        string `yaml:"key,omitempty" json:"key,omitempty"`               // file of its private key
+	ServerName string `yaml:"serverName,omitempty" json:"serverName,omitempty"` // name in the brokers' certificates; default the host that is dialled
+	Insecure   bool   `yaml:"insecure,omitempty" json:"insecure,omitempty"`     // believe every certificate: anybody on the way reads passwords and records
 }
 
 // On reports whether connections are encrypted.
@@ -41,15 +41,15 @@ func (t TLS) On() bool { return t != TLS{} }
 // SASL says as whom we log in. Secrets are named, not written; see package
 // secret.
 type SASL struct {
-	Mechanism string     `yaml:"mechanism" json:"mechanism,omitempty"` // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; empty: no login
-	User      string     `yaml:"user" json:"user,omitempty"`           // PLAIN and SCRAM
-	Password  secret.Ref `yaml:"password" json:"password,omitempty"`   // PLAIN and SCRAM
+	Mechanism string     `yaml:"mechanism,omitempty" json:"mechanism,omitempty"` // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; empty: no login
+	User      string     `yaml:"user,omitempty" json:"user,omitempty"`           // PLAIN and SCRAM
+	Password  secret.Ref `yaml:"password,omitempty" json:"password,omitempty"`   // PLAIN and SCRAM
 
-	TokenURL     string     `yaml:"tokenUrl" json:"tokenUrl,omitempty"`         // OAUTHBEARER with client credentials (RFC 6749 §4.4): where tokens are had
-	ClientID     string     `yaml:"clientId" json:"clientId,omitempty"`         // and as whom
-	ClientSecret secret.Ref `yaml:"clientSecret" json:"clientSecret,omitempty"` // and by what
-	Scopes       []string   `yaml:"scopes" json:"scopes,omitempty"`             // and for what
-	TokenFile    string     `yaml:"tokenFile" json:"tokenFile,omitempty"`       // OAUTHBEARER with a file that somebody keeps fresh
+	TokenURL     string     `yaml:"tokenUrl,omitempty" json:"tokenUrl,omitempty"`         // OAUTHBEARER with client credentials (RFC 6749 §4.4): where tokens are had
+	ClientID     string     `yaml:"clientId,omitempty" json:"clientId,omitempty"`         // and as whom
+	ClientSecret secret.Ref `yaml:"clientSecret,omitempty" json:"clientSecret,omitempty"` // and by what
+	Scopes       []string   `yaml:"scopes,omitempty" json:"scopes,omitempty"`             // and for what
+	TokenFile    string     `yaml:"tokenFile,omitempty" json:"tokenFile,omitempty"`       // OAUTHBEARER with a file that somebody keeps fresh
 }
 
 // On reports whether we log in.
@@ -62,8 +62,8 @@ func Mechanisms() []string {
 
 // Security is what it takes to reach a cluster that is not open to everybody.
 type Security struct {
-	TLS  TLS  `yaml:"tls" json:"tls"`
-	SASL SASL `yaml:"sasl" json:"sasl"`
+	TLS  TLS
+	SASL SASL
 }
 
 // LogValue shows what is set, never a secret.

@@ -68,9 +68,13 @@ func create(t *testing.T, l *load) {
 	defer cancel()
 	cl := l.client()
 	defer cl.Close()
-	size := "262144"
+	size, keep := "262144", "20000000" // retention goes on as well, and the disk stays small
 	for name, parts := range topics {
-		resp, err := kadm.NewClient(cl).CreateTopic(ctx, parts, 1, map[string]*string{"segment.bytes": &size}, name)
+		configs := map[string]*string{"segment.bytes": &size}
+		if name == "large" {
+			configs["retention.bytes"] = &keep
+		}
+		resp, err := kadm.NewClient(cl).CreateTopic(ctx, parts, 1, configs, name)
 		if err == nil {
 			err = resp.Err
 		}

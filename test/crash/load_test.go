@@ -52,7 +52,7 @@ func (l *load) begin() {
 		{"many", 120, 2 * time.Millisecond, nil},
 		{"many", 90, 3 * time.Millisecond, []kgo.Opt{kgo.ProducerLinger(5 * time.Millisecond)}},
 		{"many", 60, 3 * time.Millisecond, []kgo.Opt{kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(1)}},
-		{"large", 100_000, 30 * time.Millisecond, []kgo.Opt{kgo.ProducerBatchCompression(kgo.NoCompression())}},
+		{"large", 100_000, 60 * time.Millisecond, []kgo.Opt{kgo.ProducerBatchCompression(kgo.NoCompression())}},
 		{"deleted", 200, 3 * time.Millisecond, nil},
 	} {
 		l.wg.Go(func() { l.produce(ctx, fmt.Sprintf("writer-%d", n), kind.topic, kind.size, kind.pause, kind.opts...) })

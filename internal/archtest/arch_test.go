@@ -26,7 +26,7 @@ var floors = map[string]int{
 	"internal/proxy": 4, "internal/probe": 4, "internal/kafka": 4, "internal/broker": 4, "internal/stack": 4, "internal/child": 4,
 	"internal/config": 5, "internal/profile": 5,
 	"internal/keeper": 6, "internal/reporter": 6, "internal/analyzer": 6, "internal/control": 6, "internal/ops": 6,
-	"internal/audit": 6, "internal/api": 6, "internal/console": 6, "internal/demo": 6, "internal/trend": 6,
+	"internal/audit": 6, "internal/api": 6, "internal/console": 6, "internal/demo": 6, "internal/trend": 6, "internal/doctor": 6,
 	"internal/app": 7, "internal/cli": 8, "cmd/smartlb": 9,
 	"report": 1, "report/kafka": 6, // public; the core is std-only
 	"internal/upstreamtest": 0, "internal/kafkatest": 6, "internal/archtest": 9, "test/e2e": 9, "test/crash": 9, "bench": 9, "bench/rig": 8, "bench/stats": 8,
@@ -49,7 +49,7 @@ var sameFloor = map[string]string{
 
 // only lists who may import a library, where that is a decision.
 var only = map[string][]string{
-	"github.com/twmb/franz-go":            {"internal/kafka", "internal/broker", "internal/ops", "internal/kafkatest", "report/kafka", "test/e2e"},
+	"github.com/twmb/franz-go":            {"internal/kafka", "internal/broker", "internal/ops", "internal/doctor", "internal/kafkatest", "report/kafka", "test/e2e"},
 	"github.com/prometheus/client_golang": {"internal/app"},
 	"github.com/spf13/cobra":              {"internal/cli", "cmd/smartlb"},
 }

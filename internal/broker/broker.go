@@ -94,6 +94,10 @@ func internalHost() string {
 // Addr is the address that clients of the EXTERNAL listener are told.
 func (b *Broker) Addr() string { return b.fan.entries[0].advertised() }
 
+// Bound is the address that the EXTERNAL listener is bound to, whatever clients
+// are told.
+func (b *Broker) Bound() string { return b.fan.entries[0].ln.Addr().String() }
+
 // InternalAddr is the address that clients of the INTERNAL listener are told;
 // empty when there is none.
 func (b *Broker) InternalAddr() string {

@@ -11,6 +11,6 @@ func Group(env *cli.Env) []*cobra.Command {
 	return []*cobra.Command{cli.Noun("kafka", "Kafka: start and stop it here, look at topics, records and groups", "",
 		start(env), stop(env), restart(env), status(env), logs(env),
 		topics(env), initTopics(env), createTopic(env), describeTopic(env),
-		produce(env), consume(env), groups(env), describeGroup(env), health(env),
+		produce(env), consume(env), groups(env), describeGroup(env), health(env), doctorVerb(env),
 	)}
 }

@@ -9,10 +9,11 @@ import (
 	"github.com/smartlb/smartlb/internal/cli/config"
 	"github.com/smartlb/smartlb/internal/cli/demo"
 	"github.com/smartlb/smartlb/internal/cli/kafka"
+	"github.com/smartlb/smartlb/internal/cli/profile"
 	"github.com/smartlb/smartlb/internal/cli/routing"
 	"github.com/smartlb/smartlb/internal/cli/serve"
 )
 
 func main() {
-	os.Exit(cli.Main(serve.Commands, routing.Commands, config.Commands, kafka.Group, demo.Commands))
+	os.Exit(cli.Main(serve.Commands, routing.Commands, config.Commands, kafka.Group, profile.Commands, demo.Commands))
 }

@@ -118,9 +118,12 @@ func (a *App) newKafka() (err error) {
 	k := a.o.Document.Kafka
 	a.kafka = kafka.Default()
 	a.kafka.Brokers, a.kafka.Linger, a.kafka.BatchMaxBytes, a.kafka.Compression = k.Brokers, k.Linger, int32(k.BatchBytes), k.Compression
-	a.kafka.ClientID = "smartlb/" + a.node
+	a.kafka.ClientID, a.kafka.Security = "smartlb/"+a.node, k.Security()
 	if a.broker != nil {
-		a.kafka.Brokers = []string{a.broker.Addr()}
+		a.kafka.Brokers, a.kafka.Security = []string{a.broker.Addr()}, kafka.Security{}
+	}
+	if err := a.kafka.Ready(); err != nil {
+		return fmt.Errorf("kafka: %w", err)
 	}
 	if a.producer, err = kafka.NewProducer(a.kafka, a.o.Log); err != nil {
 		return err

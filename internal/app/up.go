@@ -119,7 +119,7 @@ func (u *up) startBroker(ctx, childCtx context.Context) error {
 		"--broker-listen", u.o.BrokerListen, "--broker-internal", u.o.BrokerInside)
 	cfg := kafka.Default()
 	cfg.Brokers = []string{u.o.BrokerListen}
-	u.o.Document.Kafka.Brokers = cfg.Brokers
+	u.o.Document.Kafka.Brokers, u.o.Document.Kafka.TLS, u.o.Document.Kafka.SASL = cfg.Brokers, kafka.TLS{}, kafka.SASL{}
 	return u.await(ctx, cfg, c)
 }
 
@@ -174,7 +174,7 @@ func free(addr, flag string) error {
 // because the demo would take over routes that are not its own.
 func (u *up) claimLog(ctx context.Context) error {
 	cfg := kafka.Default()
-	cfg.Brokers = u.o.Document.Kafka.Brokers
+	cfg.Brokers, cfg.Security = u.o.Document.Kafka.Brokers, u.o.Document.Kafka.Security()
 	ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if u.o.KafkaGiven { // the topics may not exist yet, and the broker may not be there: both are fine

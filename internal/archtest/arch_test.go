@@ -20,35 +20,36 @@ const module = "github.com/smartlb/smartlb/"
 var floors = map[string]int{
 	"api": 0, "deployment/kafka": 0, // embedded files
 	"internal/event": 1, "internal/topic": 1, "internal/h1": 1, "internal/router": 1, "internal/window": 1,
-	"internal/backoff": 1, "internal/state": 1, "internal/score": 1, "internal/rule": 1, "internal/filter": 1,
+	"internal/backoff": 1, "internal/state": 1, "internal/secret": 1, "internal/score": 1, "internal/rule": 1, "internal/filter": 1,
 	"internal/upstream": 2, "internal/guard": 2,
 	"internal/picker": 3, "internal/dispatch": 3, "internal/analysis": 3,
 	"internal/proxy": 4, "internal/probe": 4, "internal/kafka": 4, "internal/broker": 4, "internal/stack": 4, "internal/connect": 4, "internal/child": 4,
-	"internal/config": 5,
+	"internal/config": 5, "internal/profile": 5,
 	"internal/keeper": 6, "internal/reporter": 6, "internal/analyzer": 6, "internal/control": 6, "internal/ops": 6,
-	"internal/audit": 6, "internal/api": 6, "internal/console": 6, "internal/demo": 6, "internal/trend": 6,
+	"internal/audit": 6, "internal/api": 6, "internal/console": 6, "internal/demo": 6, "internal/trend": 6, "internal/doctor": 6,
 	"internal/app": 7, "internal/cli": 8, "cmd/smartlb": 9,
 	"report": 1, "report/kafka": 6, // public; the core is std-only
-	"internal/upstreamtest": 0, "internal/kafkatest": 6, "internal/archtest": 9, "test/e2e": 9, "test/foreign": 9, "bench": 9, "bench/rig": 8, "bench/stats": 8,
+	"internal/upstreamtest": 0, "internal/kafkatest": 6, "internal/archtest": 9, "test/e2e": 9, "test/foreign": 9, "test/crash": 9, "bench": 9, "bench/rig": 8, "bench/stats": 8,
 }
 
 // sameFloor lists the imports within a floor, each with its reason.
 var sameFloor = map[string]string{
-	"internal/window internal/event":    "windows are folded from reports and become messages",
-	"internal/rule internal/event":      "alerts are messages",
-	"internal/score internal/window":    "scores are made of windows",
-	"internal/dispatch internal/picker": "tests build pools with the real Next",
-	"internal/reporter internal/keeper": "its Change is what the reporter publishes",
-	"internal/api internal/keeper":      "views of instances are converted to JSON",
-	"internal/api internal/trend":       "and so are their last two minutes",
-	"internal/api internal/control":     "history entries are the answer",
-	"internal/api internal/ops":         "topics are the answer",
-	"report/kafka internal/kafka":       "",
+	"internal/window internal/event":          "windows are folded from reports and become messages",
+	"internal/rule internal/event":            "alerts are messages",
+	"internal/score internal/window":          "scores are made of windows",
+	"internal/broker internal/broker/salvage": "the directory is made whole before the broker reads it",
+	"internal/dispatch internal/picker":       "tests build pools with the real Next",
+	"internal/reporter internal/keeper":       "its Change is what the reporter publishes",
+	"internal/api internal/keeper":            "views of instances are converted to JSON",
+	"internal/api internal/trend":             "and so are their last two minutes",
+	"internal/api internal/control":           "history entries are the answer",
+	"internal/api internal/ops":               "topics are the answer",
+	"report/kafka internal/kafka":             "",
 }
 
 // only lists who may import a library, where that is a decision.
 var only = map[string][]string{
-	"github.com/twmb/franz-go":            {"internal/kafka", "internal/broker", "internal/ops", "internal/kafkatest", "report/kafka", "test/e2e"},
+	"github.com/twmb/franz-go":            {"internal/kafka", "internal/broker", "internal/ops", "internal/doctor", "internal/kafkatest", "report/kafka", "test/e2e"},
 	"github.com/prometheus/client_golang": {"internal/app"},
 	"github.com/spf13/cobra":              {"internal/cli", "cmd/smartlb"},
 }

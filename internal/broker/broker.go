@@ -19,6 +19,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/smartlb/smartlb/internal/broker/salvage"
 )
 
 // maxMessageBytes is the broker's limit of a batch: 10 MB of value and room
@@ -32,6 +34,7 @@ type Broker struct {
 	lock  *lock
 	fan   *fanIn
 	rules *rules
+	begin *starts
 	ready chan struct{}
 	close sync.Once
 }
@@ -91,6 +94,10 @@ func internalHost() string {
 // Addr is the address that clients of the EXTERNAL listener are told.
 func (b *Broker) Addr() string { return b.fan.entries[0].advertised() }
 
+// Bound is the address that the EXTERNAL listener is bound to, whatever clients
+// are told.
+func (b *Broker) Bound() string { return b.fan.entries[0].ln.Addr().String() }
+
 // InternalAddr is the address that clients of the INTERNAL listener are told;
 // empty when there is none.
 func (b *Broker) InternalAddr() string {
@@ -119,6 +126,9 @@ func (b *Broker) Close() error {
 func (b *Broker) Run(ctx context.Context) error {
 	defer b.Close()
 	began := time.Now()
+	if err := b.mend(began); err != nil {
+		return fmt.Errorf("kafka broker: %w", err)
+	}
 	id, err := newClusterID()
 	if err != nil {
 		return fmt.Errorf("kafka broker: %w", err)
@@ -183,6 +193,33 @@ func (b *Broker) Run(ctx context.Context) error {
 	return nil
 }
 
+// mend makes the data directory whole and says what it found.
+func (b *Broker) mend(now time.Time) error {
+	begin, err := loadStarts(b.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	b.begin = begin
+	report, err := salvage.Mend(b.cfg.Dir, begin.all(), now)
+	for _, d := range report.Damage {
+		if d.Torn {
+			b.log.Info("kafka cut off the end of a write that a kill interrupted", "file", d.File, "at", d.At, "bytes", d.Bytes)
+			continue
+		}
+		b.log.Error("kafka data is damaged, what is whole before and behind it is served", "file", d.File, "at", d.At, "bytes", d.Bytes, "what", d.What, "copy", d.Copy)
+	}
+	for _, folder := range report.Strays {
+		b.log.Warn("kafka moved away the records of a topic that does not exist", "folder", folder)
+	}
+	if report.Transactions > 0 {
+		b.log.Info("kafka aborted the transactions that were open when it was killed", "partitions", report.Transactions)
+	}
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	return begin.keep(report.Starts)
+}
+
 // settle returns when a topic listing over the broker's own port succeeded.
 func (b *Broker) settle(ctx context.Context, adm *kadm.Client) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errors.New("no answer on the own port"))
@@ -211,7 +248,7 @@ func (b *Broker) dress(known versions, adm *kadm.Client) func(net.Conn, *entry) 
 		return f.Offset, l.Offset, ok1 && ok2 && f.Err == nil && l.Err == nil
 	}
 	return func(c net.Conn, e *entry) net.Conn {
-		return &conn{Conn: c, at: e, first: b.fan.entries[0], known: known, rules: b.rules, bounds: bounds, log: b.log}
+		return &conn{Conn: c, at: e, first: b.fan.entries[0], known: known, rules: b.rules, starts: b.begin, bounds: bounds, log: b.log}
 	}
 }
 

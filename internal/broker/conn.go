@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/smartlb/smartlb/internal/broker/salvage"
 )
 
 // conn stands between a client's socket and kfake. Reads return whole frames
@@ -22,6 +24,7 @@ type conn struct {
 	first   *entry // whose address kfake puts into its replies
 	known   versions
 	rules   *rules
+	starts  *starts
 	bounds  func(topic string, partition int32) (start, end int64, ok bool)
 	log     *slog.Logger
 	pending []byte // of the frame being read by kfake
@@ -108,7 +111,9 @@ func (c *conn) inspect(req *request) (apply func(kmsg.Response), changed bool) {
 	case *kmsg.IncrementalAlterConfigsRequest:
 		return c.rules.filterIncremental(body)
 	case *kmsg.DeleteRecordsRequest:
-		return nil, c.keepLast(body)
+		return c.remember, c.keepLast(body)
+	case *kmsg.DeleteTopicsRequest:
+		return c.forget, false
 	}
 	return nil, false
 }
@@ -128,6 +133,51 @@ func (c *conn) keepLast(req *kmsg.DeleteRecordsRequest) bool {
 		}
 	}
 	return changed
+}
+
+// remember writes down where logs begin before the client hears of it.
+func (c *conn) remember(resp kmsg.Response) {
+	r, ok := resp.(*kmsg.DeleteRecordsResponse)
+	if !ok {
+		return
+	}
+	higher := map[salvage.Partition]int64{}
+	for _, t := range r.Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode == 0 {
+				higher[salvage.Partition{Topic: t.Topic, Number: p.Partition}] = p.LowWatermark
+			}
+		}
+	}
+	err := c.starts.raise(higher)
+	if err == nil {
+		return
+	}
+	c.log.Error("kafka cannot remember where logs begin, a kill would bring deleted records back", "error", err)
+	for i, t := range r.Topics {
+		for j, p := range t.Partitions {
+			if p.ErrorCode == 0 {
+				r.Topics[i].Partitions[j].ErrorCode = kerr.KafkaStorageError.Code
+			}
+		}
+	}
+}
+
+// forget drops what is remembered of deleted topics.
+func (c *conn) forget(resp kmsg.Response) {
+	r, ok := resp.(*kmsg.DeleteTopicsResponse)
+	if !ok {
+		return
+	}
+	gone := map[string]bool{}
+	for _, t := range r.Topics {
+		if t.ErrorCode == 0 && t.Topic != nil {
+			gone[*t.Topic] = true
+		}
+	}
+	if err := c.starts.forget(func(topic string) bool { return gone[topic] }); err != nil {
+		c.log.Error("kafka cannot forget where the logs of deleted topics began", "error", err)
+	}
 }
 
 // Write implements io.Writer for kfake: p is one whole reply.

@@ -11,6 +11,9 @@
 //	        invalid topics and configurations with Kafka's error codes
 //	conn    rewrites node addresses in replies to those of the listener that was used
 //
+// Before it starts, package salvage makes the data directory whole, because
+// kfake believes what a kill left there, and starts remembers where logs begin.
+//
 // Around it, lock keeps a second process out of the data directory and
 // retention deletes old records by wall-clock marks through DeleteRecords,
 // because kfake's own cleaner can lose data when it is killed.

@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// stateFile keeps marks and log starts between runs.
+// stateFile keeps marks between runs.
 const stateFile = "retention.json"
 
 // callTimeout bounds one question of the broker to itself.
@@ -27,7 +27,6 @@ type kept struct {
 	Topic     string `json:"topic"`
 	ID        string `json:"id"` // of the topic: a topic created again starts anew
 	Partition int32  `json:"partition"`
-	Start     int64  `json:"start"` // a broker that is killed forgets where its logs begin
 	Marks     []mark `json:"marks,omitempty"`
 }
 
@@ -39,14 +38,13 @@ type sweeper struct {
 	adm   *kadm.Client
 	log   *slog.Logger
 
-	marks  map[partition][]mark
-	starts map[partition]int64
-	ids    map[string]string
+	marks map[partition][]mark
+	ids   map[string]string
 }
 
 // load reads the state file; a damaged one is said and forgotten.
 func (s *sweeper) load() {
-	s.marks, s.starts, s.ids = map[partition][]mark{}, map[partition]int64{}, map[string]string{}
+	s.marks, s.ids = map[partition][]mark{}, map[string]string{}
 	b, err := os.ReadFile(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
@@ -61,14 +59,14 @@ func (s *sweeper) load() {
 	}
 	for _, k := range all {
 		p := partition{k.Topic, k.Partition}
-		s.marks[p], s.starts[p], s.ids[k.Topic] = k.Marks, k.Start, k.ID
+		s.marks[p], s.ids[k.Topic] = k.Marks, k.ID
 	}
 }
 
 func (s *sweeper) save() error {
-	all := make([]kept, 0, len(s.starts))
-	for p, start := range s.starts {
-		all = append(all, kept{Topic: p.Topic, ID: s.ids[p.Topic], Partition: p.Partition, Start: start, Marks: s.marks[p]})
+	all := make([]kept, 0, len(s.marks))
+	for p, marks := range s.marks {
+		all = append(all, kept{Topic: p.Topic, ID: s.ids[p.Topic], Partition: p.Partition, Marks: marks})
 	}
 	b, err := json.Marshal(all)
 	if err != nil {
@@ -100,24 +98,17 @@ func (s *sweeper) sweep(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	marks, starts := map[partition][]mark{}, map[partition]int64{}
-	cut := map[partition]int64{}
+	marks := map[partition][]mark{}
 	for p, sp := range spans {
 		if s.ids[p.Topic] != ids[p.Topic] {
 			delete(s.marks, p)
-			delete(s.starts, p)
 		}
-		if was := s.starts[p]; was > sp.Start && was < sp.End { // forgotten by a kill
-			cut[p], sp.Start = was, was
-			spans[p] = sp
+		if m := remark(s.marks[p], sp, now, s.every); len(m) > 0 {
+			marks[p] = m
 		}
-		marks[p], starts[p] = remark(s.marks[p], sp, now, s.every), sp.Start
 	}
-	for p, start := range expire(spans, marks, s.limit, now) {
-		cut[p], starts[p] = start, start
-	}
-	s.marks, s.starts, s.ids = marks, starts, ids
-	return errors.Join(s.apply(ctx, cut), s.save())
+	s.marks, s.ids = marks, ids
+	return errors.Join(s.apply(ctx, expire(spans, marks, s.limit, now)), s.save())
 }
 
 // look asks the broker what its partitions hold and how long.

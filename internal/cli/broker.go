@@ -6,51 +6,122 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/profile"
 )
 
 // Brokers are the flags of a verb that talks to Kafka.
 type Brokers struct {
 	List    []string
+	Profile string
 	Timeout time.Duration
 }
 
 // defaultBroker is where a broker on this machine listens.
 const defaultBroker = "localhost:9092"
 
-// Declare declares -b/--brokers and --timeout.
+// Declare declares -b/--brokers, --profile and --timeout.
 func (b *Brokers) Declare(f *pflag.FlagSet) {
-	f.StringSliceVarP(&b.List, "brokers", "b", nil, "`host:port,...` of the cluster (default SMARTLB_KAFKA_BROKERS, KAFKA_BROKER or "+defaultBroker+")")
+	f.StringSliceVarP(&b.List, "brokers", "b", nil, "`host:port,...` of the cluster (default SMARTLB_KAFKA_BROKERS, KAFKA_BROKER, the profile in use or "+defaultBroker+")")
+	f.StringVar(&b.Profile, "profile", "", "`name` of a profile with brokers and credentials (default SMARTLB_PROFILE); see smartlb profile")
 	f.DurationVar(&b.Timeout, "timeout", 15*time.Second, "longest wait for an answer")
 }
 
-// Resolve gives the brokers and where they were named: flag, environment or
-// default.
-func (b Brokers) Resolve(env *Env) (brokers []string, origin string) {
-	if len(b.List) > 0 {
-		return b.List, "--brokers"
+// Cluster is which brokers a command talks to.
+type Cluster struct {
+	Brokers  []string
+	Origin   string // where they were named: a flag, a variable, the profile in use or default
+	Profile  string // its name, where one is used
+	Security kafka.Security
+}
+
+// Cluster decides which brokers a command talks to: --brokers, --profile,
+// SMARTLB_KAFKA_BROKERS, SMARTLB_PROFILE, KAFKA_BROKER, the profile in use, the
+// default; the first that is there. Credentials never travel to brokers that
+// they were not meant for: those of a profile go to its own brokers, or to
+// --brokers where --profile stands beside it; those of SMARTLB_KAFKA_TLS_...
+// and SMARTLB_KAFKA_SASL_... to brokers that no profile named.
+func (b Brokers) Cluster(env *Env) (Cluster, error) {
+	named, isNamed, err := profile.Named(env.Getenv, b.Profile)
+	if err != nil && len(b.List) > 0 && b.Profile == "" {
+		named, isNamed, err = profile.Chosen{}, false, nil // SMARTLB_PROFILE does not matter
 	}
-	if v, name := env.First("SMARTLB_KAFKA_BROKERS", "KAFKA_BROKER"); v != "" {
-		for s := range strings.SplitSeq(v, ",") {
-			if s = strings.TrimSpace(s); s != "" {
-				brokers = append(brokers, s)
-			}
+	if err != nil {
+		return Cluster{}, Usagef("%w", err)
+	}
+	of := func(c profile.Chosen) Cluster {
+		return Cluster{c.Brokers, c.Origin + " " + c.Name, c.Name, c.Security()}
+	}
+	variable := func(name string) []string { return split(env.Getenv(name)) }
+	switch {
+	case len(b.List) > 0 && b.Profile != "":
+		return Cluster{b.List, "--brokers", named.Name, named.Security()}, nil
+	case len(b.List) > 0:
+		return b.bare(env, b.List, "--brokers")
+	case b.Profile != "":
+		return of(named), nil
+	case len(variable("SMARTLB_KAFKA_BROKERS")) > 0:
+		return b.bare(env, variable("SMARTLB_KAFKA_BROKERS"), "SMARTLB_KAFKA_BROKERS")
+	case isNamed:
+		return of(named), nil
+	case len(variable("KAFKA_BROKER")) > 0:
+		return b.bare(env, variable("KAFKA_BROKER"), "KAFKA_BROKER")
+	}
+	inUse, ok, err := profile.InUse(env.Getenv)
+	if err != nil {
+		return Cluster{}, err
+	}
+	if ok {
+		return of(inUse), nil
+	}
+	return b.bare(env, []string{defaultBroker}, "default")
+}
+
+// bare is a cluster that no profile named.
+func (b Brokers) bare(env *Env, brokers []string, origin string) (Cluster, error) {
+	security, err := config.KafkaSecurity(env.Getenv)
+	if err != nil {
+		return Cluster{}, Usagef("%w", err)
+	}
+	return Cluster{Brokers: brokers, Origin: origin, Security: security}, nil
+}
+
+func split(list string) (out []string) {
+	for s := range strings.SplitSeq(list, ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			out = append(out, s)
 		}
-		return brokers, name
 	}
-	return []string{defaultBroker}, "default"
+	return out
+}
+
+// Resolve gives the brokers and where they were named: flag, environment,
+// profile or default.
+func (b Brokers) Resolve(env *Env) (brokers []string, origin string) {
+	c, err := b.Cluster(env)
+	if err != nil {
+		return []string{defaultBroker}, "default" // Config says what is wrong
+	}
+	return c.Brokers, c.Origin
 }
 
 // Config gives the client settings of a command: one that sends at once.
 func (b Brokers) Config(env *Env) (kafka.Config, error) {
 	cfg := kafka.Default()
-	brokers, origin := b.Resolve(env)
-	cfg.Brokers, cfg.Linger = brokers, 0
+	c, err := b.Cluster(env)
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Brokers, cfg.Security, cfg.Getenv, cfg.Linger = c.Brokers, c.Security, env.Getenv, 0
 	if b.Timeout > 0 {
 		cfg.RequestTimeout, cfg.DeliveryTimeout = b.Timeout, b.Timeout
 	}
 	if err := cfg.Validate(); err != nil {
-		return cfg, Usagef("%s: %w", origin, err)
+		return cfg, Usagef("%s: %w", c.Origin, err)
+	}
+	if err := cfg.Ready(); err != nil {
+		return cfg, Usagef("%s: %w", c.Origin, err)
 	}
 	return cfg, nil
 }

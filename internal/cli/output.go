@@ -89,6 +89,12 @@ func (t Table) columns(w io.Writer, wide bool) error {
 	return tw.Flush()
 }
 
+// Print writes one of several results of a verb in the wanted form.
+func (e *Env) Print(result any, table func() Table) error { return e.print(result, table) }
+
+// OneLine keeps what came from elsewhere from moving the terminal's cursor.
+func OneLine(s string) string { return oneLine(s) }
+
 // oneLine keeps what came from elsewhere from moving cells or the terminal's
 // cursor.
 func oneLine(s string) string {

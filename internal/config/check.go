@@ -64,6 +64,9 @@ func (c *checker) node(n Node) {
 	if !slices.Contains([]string{"none", "gzip", "snappy", "lz4", "zstd"}, n.Kafka.Compression) {
 		c.fail("kafka.compression", "unknown compression %q, want one of none, gzip, snappy, lz4, zstd", n.Kafka.Compression)
 	}
+	for _, m := range n.Kafka.Security().Check() {
+		c.fail("kafka."+m.Path, "%s", m.Text)
+	}
 	if n.Kafka.BatchBytes < 1<<10 || n.Kafka.BatchBytes > 11534336 {
 		c.fail("kafka.batchBytes", "want 1024 to 11534336, got %d", n.Kafka.BatchBytes)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/upstream"
 )
 
@@ -35,7 +36,7 @@ func TestExampleIsValidAndCompiles(t *testing.T) {
 
 // The example must show every key, so that it stays the reference.
 func TestExampleShowsEveryKey(t *testing.T) {
-	for _, part := range []any{Traffic{}, Node{}, Identity{}, Kafka{}, Proxy{}, Admin{}, Console{}, Data{}, Telemetry{}, Listener{}, Route{}, Path{}, Header{}, Split{}, Retry{}, Service{}, Instance{}, HealthCheck{}} {
+	for _, part := range []any{Traffic{}, Node{}, Identity{}, Kafka{}, kafka.TLS{}, kafka.SASL{}, Proxy{}, Admin{}, Console{}, Data{}, Telemetry{}, Listener{}, Route{}, Path{}, Header{}, Split{}, Retry{}, Service{}, Instance{}, HealthCheck{}} {
 		for _, key := range Keys(part) {
 			if !strings.Contains(string(Example), key+":") && !strings.Contains(string(Example), key+" ") {
 				t.Errorf("%T: key %s is not in the example", part, key)
@@ -166,5 +167,30 @@ func TestEnvironmentOutranksTheFileAndNamesItsMistakes(t *testing.T) {
 	env["SMARTLB_KAFKA_LINGER"] = "soon"
 	if err := Environment(&d, func(k string) string { return env[k] }); err == nil || !strings.Contains(err.Error(), "SMARTLB_KAFKA_LINGER=soon") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestKafkaCredentialsAreNamedInFileAndEnvironment(t *testing.T) {
+	d, err := Parse([]byte("kafka:\n  tls: {ca: /ca.pem}\n  sasl: {mechanism: PLAIN, user: ann, password: '${env:PW}'}\n"))
+	if err != nil || d.Kafka.TLS.CA != "/ca.pem" || d.Kafka.SASL.Password != "${env:PW}" {
+		t.Errorf("the file gives %+v, %v", d.Kafka, err)
+	}
+	_, err = Parse([]byte("kafka:\n  sasl: {mechanism: PLAIN, password: hunter2}\n"))
+	for _, want := range []string{"kafka.sasl.user", "kafka.sasl.password: a secret is not written here"} {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("a literal secret gives %v, want %s", err, want)
+		}
+	}
+	env := map[string]string{
+		"SMARTLB_KAFKA_TLS_ENABLED": "true", "SMARTLB_KAFKA_SASL_MECHANISM": "OAUTHBEARER", "SMARTLB_KAFKA_SASL_TOKEN_URL": "https://auth.example.com/token",
+		"SMARTLB_KAFKA_SASL_CLIENT_ID": "a", "SMARTLB_KAFKA_SASL_CLIENT_SECRET": "${file:/secret}", "SMARTLB_KAFKA_SASL_SCOPES": "one,two",
+	}
+	s, err := KafkaSecurity(func(n string) string { return env[n] })
+	if err != nil || !s.TLS.On() || s.SASL.ClientSecret != "${file:/secret}" || len(s.SASL.Scopes) != 2 {
+		t.Errorf("the environment gives %+v, %v", s, err)
+	}
+	env["SMARTLB_KAFKA_SASL_CLIENT_SECRET"] = "hunter2"
+	if _, err = KafkaSecurity(func(n string) string { return env[n] }); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a literal secret in the environment gives %v", err)
 	}
 }

@@ -3,6 +3,8 @@ package config
 import (
 	"net/netip"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/kafka"
 )
 
 // Document is a whole file.
@@ -33,7 +35,12 @@ type Kafka struct {
 	Linger      time.Duration `yaml:"linger"`      // how long a record waits for company, default 100ms (bench/results)
 	BatchBytes  int           `yaml:"batchBytes"`  // of one produce batch before compression, default 11534336 (fits a 10 MB record)
 	Compression string        `yaml:"compression"` // none, gzip, snappy, lz4 or zstd; default zstd
+	TLS         kafka.TLS     `yaml:"tls"`         // enabled, ca, cert, key, serverName, insecure; default: not encrypted
+	SASL        kafka.SASL    `yaml:"sasl"`        // mechanism, user, password, tokenUrl, clientId, clientSecret, scopes, tokenFile; default: no login
 }
+
+// Security gives what it takes to be let in by the brokers.
+func (k Kafka) Security() kafka.Security { return kafka.Security{TLS: k.TLS, SASL: k.SASL} }
 
 // Proxy is the data plane's part that is not routing.
 type Proxy struct {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/smartlb/smartlb/internal/kafka"
 )
 
 // Environment sets node keys from SMARTLB_<SECTION>_<KEY> and, for the brokers,
@@ -16,8 +18,8 @@ func Environment(d *Document, getenv func(string) string) error {
 	sections := reflect.ValueOf(&d.Node).Elem()
 	for i := range sections.NumField() {
 		section := sections.Type().Field(i).Tag.Get("yaml")
-		for key, field := range fieldsOf(sections.Field(i)) {
-			name := "SMARTLB_" + upperSnake(section) + "_" + upperSnake(key)
+		for key, field := range flatten(sections.Field(i)) {
+			name := "SMARTLB_" + upperSnake(section) + "_" + key
 			value := getenv(name)
 			if name == "SMARTLB_KAFKA_BROKERS" && value == "" {
 				value = getenv("KAFKA_BROKER")
@@ -26,6 +28,9 @@ func Environment(d *Document, getenv func(string) string) error {
 				continue
 			}
 			if err := setText(field, value); err != nil {
+				if strings.Contains(name, "_SASL_") {
+					value = "..." // may be the secret itself, where its name belongs
+				}
 				mistakes = append(mistakes, fmt.Sprintf("%s=%s: %v", name, value, err))
 			}
 		}
@@ -39,6 +44,35 @@ func Environment(d *Document, getenv func(string) string) error {
 		return fmt.Errorf("environment: %s", strings.Join(mistakes, "; "))
 	}
 	return nil
+}
+
+// KafkaSecurity reads the part of the environment that says how to be let in by
+// brokers: SMARTLB_KAFKA_TLS_... and SMARTLB_KAFKA_SASL_...
+func KafkaSecurity(getenv func(string) string) (kafka.Security, error) {
+	d := Default()
+	err := Environment(&d, func(name string) string {
+		if strings.HasPrefix(name, "SMARTLB_KAFKA_TLS_") || strings.HasPrefix(name, "SMARTLB_KAFKA_SASL_") {
+			return getenv(name)
+		}
+		return ""
+	})
+	return d.Kafka.Security(), err
+}
+
+// flatten lists fields by their part of a variable's name, those of structs in
+// a section too: TLS_CA.
+func flatten(v reflect.Value) map[string]reflect.Value {
+	out := map[string]reflect.Value{}
+	for key, field := range fieldsOf(v) {
+		if field.Kind() != reflect.Struct || field.Addr().Type().Implements(textType) {
+			out[upperSnake(key)] = field
+			continue
+		}
+		for inner, f := range flatten(field) {
+			out[upperSnake(key)+"_"+inner] = f
+		}
+	}
+	return out
 }
 
 // setText reads a value as the walk would; lists are separated by commas.

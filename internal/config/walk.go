@@ -230,7 +230,7 @@ func fieldsOf(v reflect.Value) map[string]reflect.Value {
 			}
 			continue
 		}
-		if name := f.Tag.Get("yaml"); name != "" {
+		if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" {
 			out[name] = v.Field(i)
 		}
 	}

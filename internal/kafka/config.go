@@ -40,6 +40,9 @@ type Config struct {
 	RequestTimeout     time.Duration // one request with its retries; default 15 s
 	DeliveryTimeout    time.Duration // longest time a record waits for delivery before it is dropped; default 30 s
 	Retry              backoff.Policy
+
+	Security Security            // default: neither encrypted nor logged in
+	Getenv   func(string) string // where ${env:NAME} is looked up; default os.Getenv
 }
 
 // Default returns the configuration for a broker on this machine.
@@ -97,24 +100,26 @@ func (c Config) Validate() error {
 			bad("%s: %v is not positive", d.name, d.d)
 		}
 	}
+	for _, m := range c.Security.Check() {
+		bad("%s: %s", m.Path, m.Text)
+	}
 	return errors.Join(errs...)
 }
 
 // Options are the settings that every client of this program shares.
 func (c Config) Options() []kgo.Opt {
-	return []kgo.Opt{
+	return append(c.securityOptions(),
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
 		kgo.SoftwareNameAndVersion("smartlb", "1"),
-		kgo.DialTimeout(c.DialTimeout),
 		kgo.RetryTimeout(c.RequestTimeout),
 		kgo.RequestTimeoutOverhead(c.RequestTimeout),
 		kgo.RetryBackoffFn(func(n int) time.Duration { return c.Retry.Delay(n-1, jitter()) }),
-		kgo.MetadataMinAge(250 * time.Millisecond), // a lost leader is noticed soon; a storm is not
+		kgo.MetadataMinAge(250*time.Millisecond), // a lost leader is noticed soon; a storm is not
 		kgo.MetadataMaxAge(time.Minute),
 		kgo.DisableClientMetrics(),
-		kgo.ConsiderMissingTopicDeletedAfter(3 * time.Second),
-	}
+		kgo.ConsiderMissingTopicDeletedAfter(3*time.Second),
+	)
 }
 
 func (c Config) codec() kgo.CompressionCodec {

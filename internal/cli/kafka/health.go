@@ -1,44 +1,223 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/smartlb/smartlb/internal/cli"
-	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/doctor"
+	"github.com/smartlb/smartlb/internal/stack"
 )
 
+// lookArgs say what health and doctor look at.
+type lookArgs struct {
+	cli.Brokers
+	zookeeper, ui, connect string
+	wait, every            time.Duration
+	watch                  bool
+}
+
+func (a *lookArgs) flags(f *pflag.FlagSet) {
+	a.Declare(f)
+	f.StringVar(&a.zookeeper, "zookeeper", "", "`address` of ZooKeeper, or none (default ZOOKEEPER_HOST or localhost:2181)")
+	f.StringVar(&a.ui, "console", "", "`address` of the web UI, or none (default that of the stack here, or "+defaultUI+")")
+	f.StringVar(&a.connect, "connect", "", "`address` of Kafka Connect, or none (default "+defaultConnect+")")
+}
+
+// defaultConnect is where a Connect worker of the stack listens.
+const defaultConnect = "127.0.0.1:8084"
+
+// question makes the question about the cluster that the flags mean. What is
+// local is left out where a profile names somebody else's cluster, unless it is
+// asked for.
+func (a lookArgs) question(env *cli.Env) (doctor.Question, error) {
+	cluster, err := a.Cluster(env)
+	if err != nil {
+		return doctor.Question{}, err
+	}
+	cfg := clientOf(env, cluster, a.Timeout)
+	if err := cfg.Validate(); err != nil {
+		return doctor.Question{}, cli.Usagef("%s: %w", cluster.Origin, err)
+	}
+	all, err := catalog()
+	if err != nil {
+		return doctor.Question{}, err
+	}
+	q := doctor.Question{Kafka: cfg, Origin: cluster.Origin, Catalog: all, KafkaBroker: env.Getenv("KAFKA_BROKER")}
+	q.ZooKeeper, q.UI, q.Connect = a.zookeeper, a.ui, a.connect
+	if cluster.Profile == "" {
+		if q.StateDir, err = stack.Dir(env.Getenv); err != nil {
+			q.StateDir = "" // nowhere to keep state: there is no stack here
+		}
+		q.ZooKeeper = cmp.Or(a.zookeeper, env.Getenv("ZOOKEEPER_HOST"), "localhost:2181")
+		q.UI = cmp.Or(a.ui, startedAt(q.StateDir, stack.UIName), defaultUI)
+		q.Connect = cmp.Or(a.connect, startedAt(q.StateDir, "connect"), defaultConnect)
+		q.Java = func(ctx context.Context) (string, error) { return javaVersion(ctx, env.Getenv) }
+	}
+	for _, one := range []*string{&q.ZooKeeper, &q.UI, &q.Connect} {
+		if *one == "none" {
+			*one = ""
+		}
+	}
+	return q, nil
+}
+
+// startedAt gives the address of a service that was started here.
+func startedAt(dir, name string) string {
+	if dir == "" {
+		return ""
+	}
+	ready, err := stack.ReadReady(filepath.Join(dir, name+".ready"))
+	if err != nil {
+		return ""
+	}
+	return ready.Address
+}
+
+// javaVersion asks the Java of JAVA_HOME or of the PATH.
+func javaVersion(ctx context.Context, getenv func(string) string) (string, error) {
+	program := "java"
+	if home := getenv("JAVA_HOME"); home != "" {
+		program = filepath.Join(home, "bin", "java")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, "-version").CombinedOutput()
+	if err != nil {
+		return "", err
+	}
+	_, rest, _ := strings.Cut(string(out), `version "`)
+	version, _, ok := strings.Cut(rest, `"`)
+	if !ok {
+		return "", fmt.Errorf("%s -version tells no version", program)
+	}
+	return version, nil
+}
+
+// healthGroups are what health looks at; doctor looks at all.
+var healthGroups = [...]string{
+	doctor.GroupZooKeeper, doctor.GroupKafka, doctor.GroupUI, doctor.GroupConnect, doctor.GroupListeners,
+	doctor.GroupTopics, doctor.GroupReplicas, doctor.GroupClock, doctor.GroupDisk,
+}
+
+// service is one line of health.
+type service struct {
+	Name   string         `json:"name"`
+	Status doctor.Status  `json:"status"`
+	Checks []doctor.Check `json:"checks"`
+}
+
+// healthReport is the result of health.
+type healthReport struct {
+	Healthy  bool      `json:"healthy"` // nothing is a problem
+	Services []service `json:"services"`
+}
+
+func healthOf(r doctor.Report) healthReport {
+	h := healthReport{Healthy: true, Services: []service{}}
+	for _, name := range healthGroups {
+		checks, worst := r.Group(name)
+		if len(checks) == 0 {
+			continue
+		}
+		h.Healthy = h.Healthy && worst != doctor.Problem
+		h.Services = append(h.Services, service{name, worst, checks})
+	}
+	return h
+}
+
+func healthTable(h healthReport) cli.Table {
+	t := cli.Table{Head: []string{"SERVICE", "STATUS", "FOUND"}}
+	for _, s := range h.Services {
+		for _, c := range s.Checks {
+			t.Rows = append(t.Rows, []string{s.Name, string(c.Status), c.Found})
+		}
+	}
+	if !h.Healthy || slices.ContainsFunc(h.Services, func(s service) bool { return s.Status == doctor.Warning }) {
+		t.Below = []string{"smartlb kafka doctor tells causes and mends."}
+	}
+	return t
+}
+
 func health(env *cli.Env) *cobra.Command {
-	return cli.Verb[cli.Brokers, ops.Health]{
-		Use: "health", Short: "Tell whether Kafka answers; exit code 10 when not",
-		Example: "  smartlb kafka health || echo down",
-		Flags:   func(f *pflag.FlagSet, t *cli.Brokers) { t.Declare(f) },
-		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) (ops.Health, error) {
-			c, err := catalog()
-			if err != nil {
-				return ops.Health{}, err
-			}
-			h, err := with(ctx, env, t, func(ctx context.Context, admin *kafka.Admin) (ops.Health, error) {
-				return ops.CheckHealth(ctx, admin, c), nil
-			})
-			if err == nil && !h.Healthy {
-				err = cli.ErrUnhealthy
-			}
-			return h, err
+	return cli.Verb[lookArgs, healthReport]{
+		Use: "health", Short: "Tell whether ZooKeeper, Kafka, UI and Connect are well; exit code 10 when not",
+		Long: "Looks at ZooKeeper by TCP and its mode, at Kafka by listing topics, at the web UI by HTTP, at Kafka Connect, at advertised\n" +
+			"listeners, topics, replicas, clocks and the disk. What nobody started here and nobody needs is skipped.",
+		Example:  "  smartlb kafka health || echo down\n  smartlb kafka health --wait 60s\n  smartlb kafka health --watch\n  smartlb kafka health -o json",
+		Defaults: lookArgs{every: 2 * time.Second},
+		Flags: func(f *pflag.FlagSet, a *lookArgs) {
+			a.flags(f)
+			f.DurationVar(&a.wait, "wait", 0, "look again until all is well, for at most this long")
+			f.BoolVar(&a.watch, "watch", false, "look again until Ctrl-C")
+			f.DurationVar(&a.every, "every", a.every, "how often, with --watch")
 		},
-		Table: func(h ops.Health) cli.Table {
-			if !h.Healthy {
-				return cli.Table{Above: []string{"Kafka does not answer: " + h.Error}}
-			}
-			t := cli.Table{Above: []string{fmt.Sprintf("Kafka answers: %d brokers, %d topics, cluster %s, in %.1f ms.", h.Brokers, h.Topics, h.Cluster, h.TookMs)}}
-			if len(h.Missing) > 0 {
-				t.Below = append(t.Below, fmt.Sprintf("Topics of the catalog that do not exist: %v; smartlb kafka apply --create-only creates them.", h.Missing))
-			}
-			return t
-		},
+		Run:   runHealth,
+		Table: healthTable,
 	}.Command(env)
+}
+
+func runHealth(ctx context.Context, env *cli.Env, a lookArgs) (healthReport, error) {
+	if a.watch && a.wait > 0 {
+		return healthReport{}, cli.Usagef("--watch and --wait exclude each other")
+	}
+	if a.every < 100*time.Millisecond {
+		return healthReport{}, cli.Usagef("--every %s: want at least 100ms", a.every)
+	}
+	q, err := a.question(env)
+	if err != nil {
+		return healthReport{}, err
+	}
+	end := time.Now().Add(a.wait)
+	pause := a.every
+	if a.wait > 0 {
+		pause = 500 * time.Millisecond
+	}
+	for {
+		h := healthOf(doctor.Examine(doctor.Gather(ctx, q)))
+		again := a.watch || (!h.Healthy && time.Now().Add(pause).Before(end))
+		switch {
+		case ctx.Err() != nil:
+			return h, ctx.Err()
+		case !again && !h.Healthy:
+			return h, cli.ErrUnhealthy
+		case !again:
+			return h, nil
+		case a.watch:
+			if err := env.Print(h, func() cli.Table { return watched(h) }); err != nil {
+				return h, err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return h, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// watched is one look among many: a line for each service that is not well.
+func watched(h healthReport) cli.Table {
+	line := time.Now().Format(time.TimeOnly) + " well"
+	if !h.Healthy {
+		line = time.Now().Format(time.TimeOnly) + " NOT WELL"
+	}
+	t := cli.Table{Above: []string{line}}
+	for _, s := range h.Services {
+		for _, c := range s.Checks {
+			if c.Status == doctor.Problem || c.Status == doctor.Warning {
+				t.Above = append(t.Above, fmt.Sprintf("  %s (%s): %s", s.Name, c.Status, c.Found))
+			}
+		}
+	}
+	return t
 }

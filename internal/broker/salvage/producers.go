@@ -1,0 +1,143 @@
+package salvage
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+)
+
+// Files and types of kfake about producers.
+type (
+	// pidEntry is an entry of pids.log.
+	pidEntry struct {
+		Type    string `json:"type"` // init, endtx, timeout
+		PID     int64  `json:"pid"`
+		Epoch   int16  `json:"epoch"`
+		TxID    string `json:"txid,omitempty"`
+		Timeout int32  `json:"timeout,omitempty"`
+		Commit  *bool  `json:"commit,omitempty"`
+	}
+
+	seqWindows struct {
+		Version int         `json:"version"`
+		Windows []seqWindow `json:"windows"`
+	}
+
+	// seqWindow holds the last batches of a producer in a partition.
+	seqWindow struct {
+		PID     int64       `json:"pid"`
+		Topic   string      `json:"topic"`
+		Part    int32       `json:"partition"`
+		Entries [5]seqEntry `json:"entries"`
+		Count   uint8       `json:"count"`
+		At      uint8       `json:"at"`
+		Epoch   int16       `json:"epoch"`
+		Seen    bool        `json:"seen"`
+		NextSeq int32       `json:"next_seq"`
+	}
+
+	seqEntry struct {
+		FirstSeq int32 `json:"first_seq"`
+		NextSeq  int32 `json:"next_seq"`
+		Offset   int64 `json:"offset"`
+	}
+)
+
+// windowKey names a producer in a partition.
+type windowKey struct {
+	producer int64
+	topic    string
+	part     int32
+}
+
+// window follows what one producer wrote to one partition, as a broker does
+// that rebuilds its producer state from the log.
+type window struct {
+	generation int16
+	last       []seqEntry // at most 5
+}
+
+func (w *window) add(b batch) {
+	if len(w.last) > 0 && b.generation != w.generation {
+		w.last = nil
+	}
+	w.generation = b.generation
+	next := int32((int64(b.sequence) + int64(b.records)) % math.MaxInt32)
+	w.last = append(w.last, seqEntry{b.sequence, next, b.first})
+	if len(w.last) > 5 {
+		w.last = w.last[1:]
+	}
+}
+
+// saveWindows writes what the logs say about idempotent producers, and keeps
+// of the last clean stop what the logs no longer hold.
+func (m *mender) saveWindows() error {
+	path := filepath.Join(m.dir, "seq_windows.json")
+	raw, err := read(path)
+	if err != nil {
+		return err
+	}
+	var old, all seqWindows
+	if raw != nil && json.Unmarshal(raw, &old) != nil {
+		old = seqWindows{} // rebuilt below
+	}
+	all.Version = formatVersion
+	for _, w := range old.Windows {
+		if _, known := m.windows[windowKey{w.PID, w.Topic, w.Part}]; !known && w.Count > 0 {
+			all.Windows = append(all.Windows, w)
+		}
+	}
+	for k, w := range m.windows {
+		n := len(w.last)
+		out := seqWindow{
+			PID: k.producer, Topic: k.topic, Part: k.part, Epoch: w.generation, Seen: true,
+			Count: uint8(n), At: uint8(n % 5), NextSeq: w.last[n-1].NextSeq,
+		}
+		copy(out.Entries[:], w.last)
+		all.Windows = append(all.Windows, out)
+	}
+	slices.SortFunc(all.Windows, func(a, b seqWindow) int {
+		return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Part, b.Part))
+	})
+	return writeJSON(path, all)
+}
+
+// fence makes producers whose transactions were given up start anew: were they
+// to go on, the rest of a transaction would pass for all of it. Two generations
+// on, because a producer that is one behind counts as repeating itself.
+func (m *mender) fence(log []frame) error {
+	if len(m.given) == 0 {
+		return nil
+	}
+	latest := map[int64]int16{}
+	for _, f := range log {
+		var e pidEntry
+		if json.Unmarshal(f.data, &e) == nil {
+			latest[e.PID] = e.Epoch
+		}
+	}
+	path := filepath.Join(m.dir, "pids.log")
+	raw, err := read(path)
+	if err != nil {
+		return err
+	}
+	for producer, generation := range m.given {
+		epoch, known := latest[producer]
+		if !known {
+			continue
+		}
+		epoch = max(epoch, generation)
+		if epoch >= math.MaxInt16-2 {
+			epoch = math.MaxInt16 - 3
+		}
+		data, err := json.Marshal(pidEntry{Type: "timeout", PID: producer, Epoch: epoch + 2})
+		if err != nil {
+			return fmt.Errorf("fence producer %d: %w", producer, err)
+		}
+		raw = appendFrame(raw, data)
+	}
+	return write(path, raw)
+}

@@ -1,0 +1,12 @@
+package kafka
+
+import (
+	"context"
+	"time"
+)
+
+// TokenSource gives tests the source of OAuth tokens.
+func TokenSource(cfg Config) func(context.Context, time.Time) (string, error) {
+	t := &tokens{cfg: cfg}
+	return t.token
+}

@@ -1,0 +1,282 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/smartlb/smartlb/internal/secret"
+)
+
+// TLS says how connections to brokers are encrypted. It is on when any field
+// is set. Files are PEM; they are read again for each connection, so that
+// certificates can be replaced.
+type TLS struct {
+	Enabled    bool   `yaml:"enabled,omitempty" json:"enabled,omitempty"`       // with the system's authorities and no certificate of our own
+	CA         string `yaml:"ca,omitempty" json:"ca,omitempty"`                 // file of the authorities that brokers are checked against; default the system's
+	Cert       string `yaml:"cert,omitempty" json:"cert,omitempty"`             // file of our certificate (mutual TLS), with Key
+	Key        string `yaml:"key,omitempty" json:"key,omitempty"`               // file of its private key
+	ServerName string `yaml:"serverName,omitempty" json:"serverName,omitempty"` // name in the brokers' certificates; default the host that is dialled
+	Insecure   bool   `yaml:"insecure,omitempty" json:"insecure,omitempty"`     // believe every certificate: anybody on the way reads passwords and records
+}
+
+// On reports whether connections are encrypted.
+func (t TLS) On() bool { return t != TLS{} }
+
+// SASL says as whom we log in. Secrets are named, not written; see package
+// secret.
+type SASL struct {
+	Mechanism string     `yaml:"mechanism,omitempty" json:"mechanism,omitempty"` // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; empty: no login
+	User      string     `yaml:"user,omitempty" json:"user,omitempty"`           // PLAIN and SCRAM
+	Password  secret.Ref `yaml:"password,omitempty" json:"password,omitempty"`   // PLAIN and SCRAM
+
+	TokenURL     string     `yaml:"tokenUrl,omitempty" json:"tokenUrl,omitempty"`         // OAUTHBEARER with client credentials (RFC 6749 §4.4): where tokens are had
+	ClientID     string     `yaml:"clientId,omitempty" json:"clientId,omitempty"`         // and as whom
+	ClientSecret secret.Ref `yaml:"clientSecret,omitempty" json:"clientSecret,omitempty"` // and by what
+	Scopes       []string   `yaml:"scopes,omitempty" json:"scopes,omitempty"`             // and for what
+	TokenFile    string     `yaml:"tokenFile,omitempty" json:"tokenFile,omitempty"`       // OAUTHBEARER with a file that somebody keeps fresh
+}
+
+// On reports whether we log in.
+func (s SASL) On() bool { return s.Mechanism != "" }
+
+// Mechanisms lists the accepted names of SASL.Mechanism.
+func Mechanisms() []string {
+	return []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"}
+}
+
+// Security is what it takes to reach a cluster that is not open to everybody.
+type Security struct {
+	TLS  TLS
+	SASL SASL
+}
+
+// LogValue shows what is set, never a secret.
+func (s Security) LogValue() slog.Value {
+	return slog.GroupValue(slog.Bool("tls", s.TLS.On()), slog.Bool("tls_insecure", s.TLS.Insecure),
+		slog.String("sasl", s.SASL.Mechanism), slog.String("user", s.SASL.User))
+}
+
+// Check reports every mistake at once, each with its path. It reads no files
+// and no variables; Ready does.
+func (s Security) Check() []Mistake {
+	var all []Mistake
+	bad := func(path, format string, args ...any) {
+		all = append(all, Mistake{path, fmt.Sprintf(format, args...)})
+	}
+	if (s.TLS.Cert == "") != (s.TLS.Key == "") {
+		bad("tls.cert", "cert and key are wanted both, or neither")
+	}
+	if s.TLS.Insecure && s.TLS.CA != "" {
+		bad("tls.insecure", "with a ca there is nothing to be insecure about; leave one of them out")
+	}
+	for path, ref := range map[string]secret.Ref{"sasl.password": s.SASL.Password, "sasl.clientSecret": s.SASL.ClientSecret} {
+		if err := ref.Check(); err != nil {
+			bad(path, "%v", err)
+		}
+	}
+	m := s.SASL.Mechanism
+	switch {
+	case m == "" && !s.SASL.empty():
+		bad("sasl.mechanism", "missing: want one of %s", strings.Join(Mechanisms(), ", "))
+	case m == "":
+	case !slices.Contains(Mechanisms(), m):
+		bad("sasl.mechanism", "unknown mechanism %q, want one of %s", m, strings.Join(Mechanisms(), ", "))
+	case m == "OAUTHBEARER":
+		s.SASL.checkOAuth(s.TLS.Insecure, bad)
+	default:
+		if s.SASL.User == "" {
+			bad("sasl.user", "missing: %s wants it", m)
+		}
+		if s.SASL.Password == "" {
+			bad("sasl.password", "missing: %s wants it, as ${env:NAME} or ${file:/path}", m)
+		}
+	}
+	slices.SortFunc(all, func(a, b Mistake) int { return strings.Compare(a.Path, b.Path) })
+	return all
+}
+
+func (s SASL) empty() bool {
+	return s.User == "" && s.Password == "" && s.TokenURL == "" && s.ClientID == "" && s.ClientSecret == "" && len(s.Scopes) == 0 && s.TokenFile == ""
+}
+
+func (s SASL) checkOAuth(insecure bool, bad func(path, format string, args ...any)) {
+	if (s.TokenURL == "") == (s.TokenFile == "") {
+		bad("sasl.tokenUrl", "OAUTHBEARER wants tokenUrl or tokenFile, one of them")
+		return
+	}
+	if s.TokenURL == "" {
+		return
+	}
+	u, err := url.Parse(s.TokenURL)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		bad("sasl.tokenUrl", "want an https:// address")
+		return
+	}
+	if u.Scheme == "http" && !insecure && !loopback(u.Hostname()) {
+		bad("sasl.tokenUrl", "the client secret would go over the network in the clear; want https://")
+	}
+	if s.ClientID == "" || s.ClientSecret == "" {
+		bad("sasl.clientId", "clientId and clientSecret are wanted with tokenUrl")
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// Mistake is one thing wrong with a Security.
+type Mistake struct{ Path, Text string }
+
+// config makes the TLS settings of one connection.
+func (t TLS) config(host string) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host, InsecureSkipVerify: t.Insecure}
+	if t.ServerName != "" {
+		c.ServerName = t.ServerName
+	}
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
+		if err != nil {
+			return nil, fmt.Errorf("tls.ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("tls.ca: %s holds no certificate in PEM form", t.CA)
+		}
+	}
+	if t.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		if err != nil {
+			return nil, fmt.Errorf("tls.cert: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// Ready reads what Security names, so that a missing file or variable is said
+// before anything is dialled.
+func (c Config) Ready() error {
+	var errs []error
+	if _, err := c.Security.TLS.config(""); err != nil {
+		errs = append(errs, err)
+	}
+	s := c.Security.SASL
+	for _, one := range []struct {
+		path string
+		ref  secret.Ref
+	}{{"sasl.password", s.Password}, {"sasl.clientSecret", s.ClientSecret}} {
+		if one.ref == "" {
+			continue
+		}
+		if _, err := c.resolve(one.ref); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", one.path, err))
+		}
+	}
+	if s.TokenFile != "" {
+		if _, err := os.Stat(s.TokenFile); err != nil {
+			errs = append(errs, fmt.Errorf("sasl.tokenFile: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) resolve(ref secret.Ref) (string, error) {
+	getenv := c.Getenv
+	if getenv == nil {
+		getenv = os.Getenv
+	}
+	return ref.Resolve(getenv, os.ReadFile)
+}
+
+// dial opens one connection to a broker.
+func (c Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: c.DialTimeout, KeepAlive: 30 * time.Second}
+	if !c.Security.TLS.On() {
+		return d.DialContext(ctx, network, address)
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := c.Security.TLS.config(host)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.DialTimeout) // of connection and handshake together
+	defer cancel()
+	conn, err := (&tls.Dialer{NetDialer: d, Config: settings}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, &TLSError{Address: address, Err: err}
+	}
+	return conn, nil
+}
+
+// TLSError is a failed handshake, or the failed connection before it.
+type TLSError struct {
+	Address string
+	Err     error
+}
+
+func (e *TLSError) Error() string { return fmt.Sprintf("TLS to %s: %v", e.Address, e.Err) }
+func (e *TLSError) Unwrap() error { return e.Err }
+
+// securityOptions are the settings of a client that stem from Security.
+func (c Config) securityOptions() []kgo.Opt {
+	opts := []kgo.Opt{kgo.Dialer(c.dial)}
+	if m := c.mechanism(); m != nil {
+		opts = append(opts, kgo.SASL(m))
+	}
+	return opts
+}
+
+// mechanism reads its secrets at each login.
+func (c Config) mechanism() sasl.Mechanism {
+	s := c.Security.SASL
+	switch s.Mechanism {
+	case "PLAIN":
+		return plain.Plain(func(context.Context) (plain.Auth, error) {
+			password, err := c.resolve(s.Password)
+			return plain.Auth{User: s.User, Pass: password}, wrap(err, "sasl.password")
+		})
+	case "SCRAM-SHA-256", "SCRAM-SHA-512":
+		login := func(context.Context) (scram.Auth, error) {
+			password, err := c.resolve(s.Password)
+			return scram.Auth{User: s.User, Pass: password}, wrap(err, "sasl.password")
+		}
+		if s.Mechanism == "SCRAM-SHA-256" {
+			return scram.Sha256(login)
+		}
+		return scram.Sha512(login)
+	case "OAUTHBEARER":
+		source := &tokens{cfg: c}
+		return oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
+			token, err := source.token(ctx, time.Now())
+			return oauth.Auth{Token: token}, err
+		})
+	}
+	return nil
+}
+
+func wrap(err error, what string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

@@ -1,0 +1,78 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"time"
+)
+
+// Speech is what a port turns out to speak.
+type Speech string
+
+// Speeches.
+const (
+	SpeaksNothing   Speech = ""          // nothing that was recognised, or nobody is there
+	SpeaksTLS       Speech = "tls"       // and inside it, nobody knows
+	SpeaksHTTP      Speech = "http"      // a web server
+	SpeaksZooKeeper Speech = "zookeeper" // four-letter words
+)
+
+// sniffTimeout bounds one attempt.
+const sniffTimeout = 700 * time.Millisecond
+
+// Sniff finds out what a port speaks that does not answer as Kafka does. It
+// makes up to three connections and sends nothing that changes anything.
+func Sniff(ctx context.Context, address string) Speech {
+	conn, err := sniffDial(ctx, address)
+	if err != nil {
+		return SpeaksNothing
+	}
+	client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // only who it is, nothing is sent
+	err = client.HandshakeContext(ctx)
+	conn.Close()
+	var (
+		header tls.RecordHeaderError
+		alert  tls.AlertError
+	)
+	switch {
+	case err == nil, errors.As(err, &alert), err != nil && strings.Contains(err.Error(), "remote error: tls"):
+		return SpeaksTLS
+	case errors.As(err, &header) && bytes.HasPrefix(header.RecordHeader[:], []byte("HTTP")):
+		return SpeaksHTTP
+	}
+	if strings.Contains(converse(ctx, address, "srvr"), "ookeeper") {
+		return SpeaksZooKeeper
+	}
+	if strings.HasPrefix(converse(ctx, address, "GET / HTTP/1.0\r\n\r\n"), "HTTP/") {
+		return SpeaksHTTP
+	}
+	return SpeaksNothing
+}
+
+func sniffDial(ctx context.Context, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: sniffTimeout}
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return conn, conn.SetDeadline(time.Now().Add(sniffTimeout))
+}
+
+// converse sends words and returns the beginning of the answer.
+func converse(ctx context.Context, address, words string) string {
+	conn, err := sniffDial(ctx, address)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, words); err != nil {
+		return ""
+	}
+	answer, _ := io.ReadAll(io.LimitReader(conn, 256))
+	return string(answer)
+}

@@ -1,0 +1,60 @@
+package secret
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+)
+
+func TestOnlyNamesOfSecretsAreTaken(t *testing.T) {
+	for _, row := range []struct {
+		ref Ref
+		ok  bool
+	}{
+		{"", true}, {"${env:KAFKA_PASSWORD}", true}, {"${file:/run/secrets/kafka}", true},
+		{"hunter2", false}, {"${env:}", false}, {"${env:A B}", false}, {"${file:relative}", false},
+		{"${vault:x}", false}, {"${env:A}x", false}, {"$A", false}, {"${env:A}${env:B}", false},
+	} {
+		if err := row.ref.Check(); (err == nil) != row.ok || (err != nil && !errors.Is(err, ErrLiteral)) {
+			t.Errorf("%q gives %v", string(row.ref), err)
+		}
+	}
+}
+
+func TestALiteralSecretIsNeverPrinted(t *testing.T) {
+	r := Ref("hunter2")
+	j, err := json.Marshal(map[string]any{"password": r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []string{string(j), fmt.Sprint(r), fmt.Sprintf("%v %+v %#v %s %q", r, r, r, r, r), fmt.Sprintf("%+v", struct{ P Ref }{r}), r.Check().Error()} {
+		if strings.Contains(got, "hunter2") {
+			t.Errorf("printed as %s", got)
+		}
+	}
+}
+
+func TestSecretsAreReadWhereTheyAreNamed(t *testing.T) {
+	getenv := func(n string) string { return map[string]string{"A": "from the variable"}[n] }
+	read := func(p string) ([]byte, error) {
+		if p == "/a" {
+			return []byte("from the file\n"), nil
+		}
+		return nil, fs.ErrNotExist
+	}
+	for _, row := range []struct{ ref, want, err string }{
+		{"${env:A}", "from the variable", ""},
+		{"${env:B}", "", "B is not set"},
+		{"${file:/a}", "from the file", ""},
+		{"${file:/b}", "", "not exist"},
+		{"literal", "", "not written here"},
+	} {
+		got, err := Ref(row.ref).Resolve(getenv, read)
+		if got != row.want || (row.err == "") != (err == nil) || (err != nil && !strings.Contains(err.Error(), row.err)) {
+			t.Errorf("%s gives %q, %v", row.ref, got, err)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package crash
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program builds smartlb once for all tests of this package.
+func program(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "smartlb")
+	if out, err := exec.Command("go", "build", "-o", path, "../../cmd/smartlb").CombinedOutput(); err != nil {
+		t.Fatalf("build smartlb: %v\n%s", err, out)
+	}
+	return path
+}
+
+// victim is a broker process that is killed and started again on one address.
+type victim struct {
+	t       *testing.T
+	program string
+	dir     string
+	addr    string
+	cmd     *exec.Cmd
+	log     *os.File
+}
+
+func newVictim(t *testing.T) *victim {
+	t.Helper()
+	dir := t.TempDir()
+	log, err := os.Create(filepath.Join(dir, "broker.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &victim{t: t, program: program(t), dir: filepath.Join(dir, "data"), addr: freeAddr(t), log: log}
+	t.Cleanup(func() {
+		v.kill()
+		log.Close()
+		if t.Failed() {
+			text, _ := os.ReadFile(log.Name())
+			t.Logf("the end of the broker's log:\n%s", text[max(0, len(text)-6000):])
+		}
+	})
+	return v
+}
+
+// freeAddr finds an address below those that the kernel gives to outgoing
+// connections, so that it is free again after a kill.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	for port := 20000 + os.Getpid()%9000; port < 32000; port++ {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			defer ln.Close()
+			return ln.Addr().String()
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+// start starts the broker and returns when it accepts connections.
+func (v *victim) start() {
+	v.t.Helper()
+	v.cmd = exec.Command(v.program, "run", "--roles", "broker", "--data", v.dir, "--broker-listen", v.addr, "--broker-internal", "", "--log-format", "json")
+	v.cmd.Stdout, v.cmd.Stderr = v.log, v.log
+	v.cmd.Env = append(os.Environ(), "SMARTLB_STATE_DIR="+v.dir+"-state")
+	if err := v.cmd.Start(); err != nil {
+		v.t.Fatal(err)
+	}
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		c, err := net.Dial("tcp", v.addr)
+		if err == nil {
+			c.Close()
+			return
+		}
+	}
+	v.t.Fatal("the broker does not come up")
+}
+
+// kill ends the broker as the kernel's out-of-memory killer would.
+func (v *victim) kill() {
+	if v.cmd == nil {
+		return
+	}
+	_ = v.cmd.Process.Signal(syscall.SIGKILL)
+	_ = v.cmd.Wait()
+	v.cmd = nil
+}
+
+// stop ends the broker as an operator would.
+func (v *victim) stop() {
+	v.t.Helper()
+	_ = v.cmd.Process.Signal(syscall.SIGTERM)
+	if err := v.cmd.Wait(); err != nil {
+		v.t.Errorf("the broker ended with %v", err)
+	}
+	v.cmd = nil
+}

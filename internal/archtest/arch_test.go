@@ -24,7 +24,7 @@ var floors = map[string]int{
 	"internal/upstream": 2, "internal/guard": 2,
 	"internal/picker": 3, "internal/dispatch": 3, "internal/analysis": 3,
 	"internal/proxy": 4, "internal/probe": 4, "internal/kafka": 4, "internal/broker": 4, "internal/stack": 4, "internal/child": 4,
-	"internal/stack/properties": 1, "internal/distribution": 4,
+	"internal/stack/properties": 1, "internal/distribution": 4, "internal/holder": 4,
 	"internal/config": 5,
 	"internal/keeper": 6, "internal/reporter": 6, "internal/analyzer": 6, "internal/control": 6, "internal/ops": 6,
 	"internal/audit": 6, "internal/api": 6, "internal/console": 6, "internal/demo": 6, "internal/trend": 6,
@@ -35,16 +35,18 @@ var floors = map[string]int{
 
 // sameFloor lists the imports within a floor, each with its reason.
 var sameFloor = map[string]string{
-	"internal/window internal/event":    "windows are folded from reports and become messages",
-	"internal/rule internal/event":      "alerts are messages",
-	"internal/score internal/window":    "scores are made of windows",
-	"internal/dispatch internal/picker": "tests build pools with the real Next",
-	"internal/reporter internal/keeper": "its Change is what the reporter publishes",
-	"internal/api internal/keeper":      "views of instances are converted to JSON",
-	"internal/api internal/trend":       "and so are their last two minutes",
-	"internal/api internal/control":     "history entries are the answer",
-	"internal/api internal/ops":         "topics are the answer",
-	"report/kafka internal/kafka":       "",
+	"internal/window internal/event":       "windows are folded from reports and become messages",
+	"internal/rule internal/event":         "alerts are messages",
+	"internal/score internal/window":       "scores are made of windows",
+	"internal/dispatch internal/picker":    "tests build pools with the real Next",
+	"internal/reporter internal/keeper":    "its Change is what the reporter publishes",
+	"internal/api internal/keeper":         "views of instances are converted to JSON",
+	"internal/api internal/trend":          "and so are their last two minutes",
+	"internal/api internal/control":        "history entries are the answer",
+	"internal/api internal/ops":            "topics are the answer",
+	"internal/stack internal/distribution": "the runtime jvm runs what was installed",
+	"internal/stack internal/holder":       "a service whose port is taken says by whom",
+	"report/kafka internal/kafka":          "",
 }
 
 // only lists who may import a library, where that is a decision.

@@ -29,7 +29,8 @@ func TestScripts(t *testing.T) {
 			state := filepath.Join(e.WorkDir, "state")
 			e.Setenv("SMARTLB_STATE_DIR", state)
 			e.Setenv("HOME", e.WorkDir)
-			e.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each command otherwise
+			e.Setenv("SMARTLB_KAFKA_RUNTIME", stack.RuntimeEmbedded) // the others are tested in test/e2e
+			e.Setenv("GORACE", "atexit_sleep_ms=0")                  // a second for each command otherwise
 			e.Defer(func() {
 				for _, name := range []string{stack.UIName, stack.KafkaName} {
 					p := &stack.Process{ID: name, Dir: state}

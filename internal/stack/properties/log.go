@@ -19,6 +19,8 @@ var quiet = [...]struct{ name, logger, level string }{
 	{"jersey", "org.glassfish.jersey", "ERROR"},
 	{"values", "org.apache.kafka.connect.runtime.WorkerConfig", "WARN"},
 	{"zookeeper", "org.apache.zookeeper.audit", "WARN"},
+	{"srvr", "org.apache.zookeeper.server.NIOServerCnxn", "WARN"},        // a line for each health check
+	{"rest", "org.apache.kafka.connect.runtime.rest.RestServer", "WARN"}, // and here
 }
 
 // Reload4j gives log4j.properties of version 1, which Kafka 3 and ZooKeeper

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,8 +12,8 @@ import (
 )
 
 // CheckServing succeeds when a cluster answers a topic listing, has a broker,
-// and each partition of those of the named topics that exist has a leader. A
-// broker that was killed answers long before it leads again.
+// and each partition of the named topics has a leader. A broker that was killed answers long before it leads again, and
+// before it has learnt which topics there are.
 func CheckServing(ctx context.Context, a *kafka.Admin, topics []string) error {
 	const patience = 3 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -22,10 +23,14 @@ func CheckServing(ctx context.Context, a *kafka.Admin, topics []string) error {
 		return fmt.Errorf("ask for topics: %w", err)
 	}
 	if len(m.Brokers) == 0 {
-		return fmt.Errorf("the cluster has no broker yet")
+		return errors.New("the cluster has no broker yet")
 	}
 	for _, name := range topics {
-		for _, p := range m.Topics[name].Partitions {
+		t, ok := m.Topics[name]
+		if !ok || len(t.Partitions) == 0 {
+			return fmt.Errorf("topic %s is not served yet", name)
+		}
+		for _, p := range t.Partitions {
 			if p.Leader < 0 || p.Err != nil {
 				return fmt.Errorf("partition %d of %s has no leader", p.Partition, name)
 			}

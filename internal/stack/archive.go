@@ -20,7 +20,7 @@ type ArchiveConfig struct {
 	Java distribution.Java
 	Mode properties.Mode
 
-	KafkaHealth   func(ctx context.Context, address string) error
+	KafkaHealth   HealthOfKafka
 	ConnectHealth func(ctx context.Context, address string) error
 }
 

@@ -28,7 +28,7 @@ type DockerConfig struct {
 	Mode      properties.Mode
 	Addresses Addresses
 
-	KafkaHealth   func(ctx context.Context, address string) error
+	KafkaHealth   HealthOfKafka
 	ConnectHealth func(ctx context.Context, address string) error
 	UIHealth      func(ctx context.Context, address string) error
 	Topics        Step
@@ -51,7 +51,7 @@ func NewDocker(c DockerConfig) (Runtime, error) {
 		r.Services = append(r.Services, &container{docker: d, id: ZookeeperName, name: ZookeeperName, must: true, address: c.Addresses.Zookeeper,
 			health: func(ctx context.Context, a string) error { _, err := AskZookeeper(ctx, a); return err }})
 	}
-	r.Services = append(r.Services, &container{docker: d, id: KafkaName, name: kafka, must: true, address: c.Addresses.Kafka, health: c.KafkaHealth})
+	r.Services = append(r.Services, &container{docker: d, id: KafkaName, name: kafka, must: true, address: c.Addresses.Kafka, health: c.KafkaHealth.with(nil)})
 	if c.Topics.Run != nil {
 		r.After[KafkaName] = c.Topics
 	}

@@ -16,7 +16,7 @@ type EmbeddedConfig struct {
 	UI       string // of the web UI; empty: none
 	Version  string // of the program
 
-	KafkaHealth func(ctx context.Context, address string) error
+	KafkaHealth HealthOfKafka
 	UIHealth    func(ctx context.Context, address string) error
 }
 
@@ -34,7 +34,7 @@ const (
 func NewEmbedded(c EmbeddedConfig) Runtime {
 	kafka := &Process{
 		ID: KafkaName, Must: true, Dir: c.Dir, Ready: true, Grace: 20 * time.Second,
-		Address: c.Listen, Healthy: c.KafkaHealth,
+		Address: c.Listen, Healthy: c.KafkaHealth.with(nil),
 		Command: func() ([]string, error) {
 			return []string{
 				c.Program, "run", "--roles", "broker", "--data", filepath.Join(c.Dir, "data"),

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +29,7 @@ type JVMConfig struct {
 	Addresses Addresses         // Connect and UI may be empty
 	Heap      map[string]string // by service; DefaultHeap where there is none
 
-	KafkaHealth   func(ctx context.Context, address string) error
+	KafkaHealth   HealthOfKafka
 	ConnectHealth func(ctx context.Context, address string) error
 	UIHealth      func(ctx context.Context, address string) error
 	Topics        Step // after Kafka
@@ -141,7 +143,7 @@ const nodeID = 1
 func (j jvm) kafka() *Process {
 	a := j.Addresses
 	p := j.process(KafkaName, a.Kafka, "kafka.Kafka", "server.properties")
-	p.Must, p.Healthy = true, j.KafkaHealth
+	p.Must, p.Healthy = true, j.KafkaHealth.with(func() []string { return topicsIn(j.data(KafkaName)) })
 	for _, more := range []string{a.Internal, j.controller()} {
 		if more != "" {
 			p.Binds = append(p.Binds, more)
@@ -264,3 +266,42 @@ func (j jvm) command(service, main string, args ...string) ([]string, error) {
 
 // archiveName keeps the archives of the modes apart: one version may run both.
 func (j jvm) archiveName(service string) string { return service + "-" + string(j.Mode) }
+
+// HealthOfKafka is one health check of a broker: it serves, and the named
+// topics are there.
+type HealthOfKafka func(ctx context.Context, address string, topics []string) error
+
+// with makes the health check of a service of it.
+func (h HealthOfKafka) with(topics func() []string) func(ctx context.Context, address string) error {
+	if h == nil {
+		return nil
+	}
+	return func(ctx context.Context, address string) error {
+		if topics == nil {
+			return h(ctx, address, nil)
+		}
+		return h(ctx, address, topics())
+	}
+}
+
+// partitionFolder is what Kafka calls the folder of a partition; one that is
+// being deleted has another name.
+var partitionFolder = regexp.MustCompile(`^([a-zA-Z0-9._-]+)-[0-9]+$`)
+
+// topicsIn lists the topics, but for Kafka's own, of which a broker has records
+// on disk: it has to serve them. Without that a broker that just came back looks well before it
+// has learnt from the controller what it leads.
+func topicsIn(data string) []string {
+	entries, err := os.ReadDir(data)
+	if err != nil {
+		return nil
+	}
+	var topics []string
+	for _, e := range entries {
+		if m := partitionFolder.FindStringSubmatch(e.Name()); m != nil && e.IsDir() && !strings.HasPrefix(m[1], "__") {
+			topics = append(topics, m[1])
+		}
+	}
+	slices.Sort(topics)
+	return slices.Compact(topics)
+}

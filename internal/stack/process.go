@@ -125,7 +125,8 @@ func (p *Process) Restart(ctx context.Context) error {
 }
 
 func (p *Process) start(ctx context.Context, restarts int) error {
-	if _, alive := p.read(); alive {
+	last, alive := p.read()
+	if alive {
 		return nil
 	}
 	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
@@ -134,7 +135,7 @@ func (p *Process) start(ctx context.Context, restarts int) error {
 	if err := os.Remove(p.readyPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := portsFree(p.Binds); err != nil {
+	if err := p.portsFree(ctx, last.PID != 0); err != nil {
 		return err
 	}
 	if p.Prepare != nil {
@@ -174,8 +175,25 @@ func (p *Process) start(ctx context.Context, restarts int) error {
 	return nil
 }
 
-// portsFree reports which of the addresses is taken, and by whom.
-func portsFree(addresses []string) error {
+// portsFree reports which of the addresses is taken, and by whom. The threads
+// of a process that was killed may hold its sockets a little longer than the
+// process lives.
+func (p *Process) portsFree(ctx context.Context, died bool) error {
+	const linger = 2 * time.Second
+	for began := time.Now(); ; {
+		err := tryPorts(p.Binds)
+		if err == nil || !died || time.Since(began) > linger {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func tryPorts(addresses []string) error {
 	var errs []error
 	for _, a := range addresses {
 		l, err := net.Listen("tcp", a)

@@ -175,6 +175,7 @@ type explainer interface{ Why() string }
 
 func (r Runtime) startOne(ctx context.Context, s Service, say func(string, ...any)) error {
 	began := time.Now()
+	dying := s.Status(ctx).PID // it runs, and is not well: it may be about to end
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start %s: %w", s.Name(), err)
 	}
@@ -188,6 +189,12 @@ func (r Runtime) startOne(ctx context.Context, s Service, say func(string, ...an
 		case st.Healthy:
 			say("%s is up (pid %d, %s, %.1f s)", s.Name(), st.PID, st.Address, time.Since(began).Seconds())
 			return nil
+		case st.State != Running && dying != 0:
+			dying = 0
+			if err := s.Start(ctx); err != nil {
+				return fmt.Errorf("start %s: %w", s.Name(), err)
+			}
+			continue
 		case st.State != Running:
 			why := ""
 			if e, ok := s.(explainer); ok {

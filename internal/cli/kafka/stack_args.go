@@ -133,7 +133,7 @@ func (a stackArgs) agrees(last stack.Choice) error {
 	if a.name != "" && a.name != "auto" && a.name != last.Runtime {
 		return fmt.Errorf("the stack here is of the runtime %s, not %s: smartlb kafka stop ends it", last.Runtime, a.name)
 	}
-	if a.mode != "" && a.mode != string(last.Mode) || a.changes() && a.addresses(last.Addresses) != last.Addresses {
+	if a.mode != "" && a.mode != string(last.Mode) || a.changes() && forMode(a.addresses(last.Addresses), last.Mode) != forMode(last.Addresses, last.Mode) {
 		return errors.New("the stack runs already, with other settings: smartlb kafka restart with these flags changes it")
 	}
 	return nil
@@ -144,7 +144,7 @@ func (a stackArgs) change(last stack.Choice) (stack.Choice, error) {
 	if err := a.agreesOnRuntime(last); err != nil {
 		return last, err
 	}
-	last.Addresses = a.addresses(last.Addresses)
+	last.Addresses = forMode(a.addresses(last.Addresses), last.Mode)
 	heap, err := a.heaps(last.Heap)
 	if err != nil {
 		return last, err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/cli"
@@ -64,7 +65,7 @@ func topicsStep(address string) stack.Step {
 		if err != nil {
 			return "", err
 		}
-		if err := ops.AwaitLeaders(ctx, admin, names.Names()); err != nil {
+		if err := ops.AwaitLeaders(ctx, admin, slices.Concat(done.Created, done.Existed)); err != nil {
 			return "", err
 		}
 		return fmt.Sprintf("topics: %d created, %d existed", len(done.Created), len(done.Existed)), nil
@@ -77,19 +78,26 @@ func localAdmin(address string) (*kafka.Admin, error) {
 	return kafka.NewAdmin(cfg)
 }
 
-// serving is one health check of a broker: it lists topics, and each partition
-// of those that we need has a leader. A port that is open says less.
-func serving(ctx context.Context, address string) error {
+// serving is one health check of a broker: it lists topics, those that must be
+// there among them, and each partition has a leader. A port that is open says
+// less.
+func serving(ctx context.Context, address string, must []string) error {
 	admin, err := localAdmin(address)
 	if err != nil {
 		return err
 	}
 	defer admin.Close()
-	names, err := catalog()
-	if err != nil {
-		return err
+	first := ops.CheckServing(ctx, admin, must)
+	if first == nil || ctx.Err() != nil {
+		return first
 	}
-	return ops.CheckServing(ctx, admin, names.Names())
+	const creation = 200 * time.Millisecond // a topic that is just being created has a folder before it is served
+	ctx, cancel := context.WithTimeout(ctx, creation)
+	defer cancel()
+	if ops.AwaitLeaders(ctx, admin, must) == nil {
+		return nil
+	}
+	return first
 }
 
 // answers is one health check of the web UI: it serves its page.

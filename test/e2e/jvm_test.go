@@ -444,3 +444,18 @@ func TestTheLastStartIsRemembered(t *testing.T) {
 	}
 	s.must("stop")
 }
+
+// The main job on real Kafka: given by its address, and found because it runs.
+func TestTheMainJobOnRealKafka(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *jvm) {
+		s.must(append(append([]string{"start"}, s.flags...), "--no-connect", "--console", "none")...)
+		env, more := cleanEnv(t), []string{"--kafka", s.broker}
+		if s.mode == "kraft" {
+			env, more = s.env, nil
+		}
+		p, web, admin, _ := demoIn(t, env, more...)
+		mainJob(t, p, web, admin, s.broker, 12) // eleven instances and a load
+		s.must("stop")
+	})
+}

@@ -14,3 +14,8 @@ var Topics []byte
 //
 //go:embed kafka-*.lock
 var Locks embed.FS
+
+// Compose is docker-compose.yml and what its services mount.
+//
+//go:embed docker-compose.yml docker
+var Compose embed.FS

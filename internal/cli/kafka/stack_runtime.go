@@ -2,13 +2,16 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"slices"
 	"time"
 
+	deployment "github.com/smartlb/smartlb/deployment/kafka"
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/distribution"
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -35,6 +38,15 @@ func (a stackArgs) build(ctx context.Context, env *cli.Env, dir string, c stack.
 		}
 		return stack.NewJVM(stack.JVMConfig{
 			Dir: dir, Program: program, Version: version, Home: home, Java: java, Mode: c.Mode, Addresses: c.Addresses, Heap: c.Heap,
+			KafkaHealth: serving, ConnectHealth: connectAnswers, UIHealth: answers, Topics: topicsStep(c.Addresses.Kafka),
+		})
+	case stack.RuntimeDocker:
+		found, err := exec.LookPath("docker")
+		if err != nil && !errors.Is(err, exec.ErrNotFound) {
+			return stack.Runtime{}, err
+		}
+		return stack.NewDocker(stack.DockerConfig{
+			Dir: dir, Program: program, Version: version, Docker: found, Files: deployment.Compose, Mode: c.Mode, Addresses: c.Addresses,
 			KafkaHealth: serving, ConnectHealth: connectAnswers, UIHealth: answers, Topics: topicsStep(c.Addresses.Kafka),
 		})
 	default:

@@ -163,6 +163,9 @@ func (p *Process) start(ctx context.Context, restarts int) error {
 		return err
 	}
 	born, err := birth(cmd.Process.Pid)
+	if errors.Is(err, os.ErrProcessDone) {
+		born, err = "ended at once", nil // its log says why
+	}
 	if err == nil {
 		err = p.write(record{PID: cmd.Process.Pid, Born: born, Started: time.Now().UTC(), Command: cmd.Args, Restarts: restarts})
 	}

@@ -123,6 +123,9 @@ func (a stackArgs) check(verb string) error {
 		if _, err := parseMode(a.mode); err != nil {
 			return err
 		}
+		if a.name == stack.RuntimeEmbedded {
+			return cli.Usagef("--mode %s: the embedded runtime has no modes; --runtime jvm has", a.mode)
+		}
 	}
 	_, err := a.heaps(nil)
 	return err

@@ -16,6 +16,9 @@ else
 fi
 command -v kcat >/dev/null 2>&1 || missing "kcat as a foreign client" "kcat"
 command -v strace >/dev/null 2>&1 || missing "counting system calls per request" "strace"
+for tool in java mvn; do
+	command -v "$tool" >/dev/null 2>&1 || missing "real ZooKeeper, Kafka and Kafka Connect" "$tool"
+done
 command -v chromium >/dev/null 2>&1 || missing "the console in a browser" "chromium"
 command -v npm >/dev/null 2>&1 || missing "the web UI's own checks" "Node.js"
 command -v shellcheck >/dev/null 2>&1 || missing "shellcheck of the scripts" "shellcheck"

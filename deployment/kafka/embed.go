@@ -1,10 +1,21 @@
-// Package kafka carries the topic catalog that lies beside it, so that the
-// program and the file cannot differ.
+// Package kafka carries the topic catalog and the locks of Kafka's jars that
+// lie beside it, so that the program and the files cannot differ.
 package kafka
 
-import _ "embed"
+import "embed"
 
 // Topics is topics.yaml. Package topic reads it.
 //
 //go:embed topics.yaml
 var Topics []byte
+
+// Locks has kafka-VERSION.lock for each version that can be installed. Package
+// distribution reads them.
+//
+//go:embed kafka-*.lock
+var Locks embed.FS
+
+// Compose is docker-compose.yml and what its services mount.
+//
+//go:embed docker-compose.yml docker
+var Compose embed.FS

@@ -60,7 +60,7 @@ func TestEveryVerbOfTheScriptWorksAsDocumented(t *testing.T) {
 	}
 	state := filepath.Join(work, "state")
 	s := &script{t: t, path: path, dir: work, env: append(os.Environ(),
-		"SMARTLB_BIN="+binary, "SMARTLB_STATE_DIR="+state,
+		"SMARTLB_BIN="+binary, "SMARTLB_STATE_DIR="+state, "SMARTLB_KAFKA_RUNTIME=embedded",
 		// The three exports of the manual. Nothing of ours may be started,
 		// or refuse to start, because of them.
 		"KAFKA_BROKER=localhost:9092", "KAFKA_INTERNAL_BROKER=kafka:29092", "ZOOKEEPER_HOST=localhost:2181",

@@ -14,6 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/broker"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/holder"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/state"
 	"github.com/smartlb/smartlb/internal/topic"
@@ -313,7 +314,7 @@ func (a *App) auditConfig(o control.Outcome) {
 func portError(err error, flag string) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
-		return fmt.Errorf("%w%s (choose another with %s)", err, holderOf(op.Addr), flag)
+		return fmt.Errorf("%w%s (choose another with %s)", err, holder.Of(op.Addr), flag)
 	}
 	return err
 }

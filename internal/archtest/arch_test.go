@@ -24,6 +24,7 @@ var floors = map[string]int{
 	"internal/upstream": 2, "internal/guard": 2,
 	"internal/picker": 3, "internal/dispatch": 3, "internal/analysis": 3,
 	"internal/proxy": 4, "internal/probe": 4, "internal/kafka": 4, "internal/broker": 4, "internal/stack": 4, "internal/connect": 4, "internal/child": 4,
+	"internal/stack/properties": 1, "internal/distribution": 4, "internal/holder": 4,
 	"internal/config": 5, "internal/profile": 5,
 	"internal/keeper": 6, "internal/reporter": 6, "internal/analyzer": 6, "internal/control": 6, "internal/ops": 6,
 	"internal/audit": 6, "internal/api": 6, "internal/console": 6, "internal/demo": 6, "internal/trend": 6, "internal/doctor": 6,
@@ -45,6 +46,8 @@ var sameFloor = map[string]string{
 	"internal/api internal/control":           "history entries are the answer",
 	"internal/api internal/ops":               "topics are the answer",
 	"report/kafka internal/kafka":             "",
+	"internal/stack internal/distribution":    "the runtime jvm runs what was installed",
+	"internal/stack internal/holder":          "a service whose port is taken says by whom",
 }
 
 // only lists who may import a library, where that is a decision.

@@ -14,15 +14,19 @@ type EmbeddedConfig struct {
 	Listen   string // of the broker
 	Internal string // second listener of the broker; empty: none
 	UI       string // of the web UI; empty: none
+	Version  string // of the program
 
-	KafkaHealth func(ctx context.Context, address string) error
+	KafkaHealth HealthOfKafka
 	UIHealth    func(ctx context.Context, address string) error
 }
 
 // Names of services, equal in every runtime that has them.
 const (
-	KafkaName = "kafka"
-	UIName    = "kafka-ui"
+	ZookeeperName  = "zookeeper"
+	KafkaName      = "kafka"
+	ConnectName    = "connect"
+	UIName         = "kafka-ui"
+	SupervisorName = "supervisor"
 )
 
 // NewEmbedded makes the runtime whose Kafka is the broker of this program, and
@@ -30,7 +34,7 @@ const (
 func NewEmbedded(c EmbeddedConfig) Runtime {
 	kafka := &Process{
 		ID: KafkaName, Must: true, Dir: c.Dir, Ready: true, Grace: 20 * time.Second,
-		Address: c.Listen, Healthy: c.KafkaHealth,
+		Address: c.Listen, Healthy: c.KafkaHealth.with(nil),
 		Command: func() ([]string, error) {
 			return []string{
 				c.Program, "run", "--roles", "broker", "--data", filepath.Join(c.Dir, "data"),
@@ -38,52 +42,57 @@ func NewEmbedded(c EmbeddedConfig) Runtime {
 			}, nil
 		},
 	}
+	kafka.Inspect = func(_ context.Context, s *Status) {
+		s.Version, s.Data = c.Version, filepath.Join(c.Dir, "data")
+		if s.Address != "" {
+			s.Listeners = append(s.Listeners, Listener{"EXTERNAL", s.Address, s.Address})
+		}
+		if s.Internal != "" {
+			s.Listeners = append(s.Listeners, Listener{"INTERNAL", s.Internal, s.Internal})
+		}
+	}
 	r := Runtime{
-		Name:     "embedded",
+		Name:     RuntimeEmbedded,
 		Dir:      c.Dir,
 		Services: []Service{kafka},
 		Lacks:    "no ZooKeeper and no Kafka Connect; one node, no replication, records as durable as the page cache",
 	}
 	if c.UI != "" {
-		r.Services = append(r.Services, &Process{
-			ID: UIName, Dir: c.Dir, Ready: true, Grace: 5 * time.Second,
-			Address: c.UI, Healthy: c.UIHealth,
-			Command: func() ([]string, error) {
+		r.Services = append(r.Services, newUI(uiConfig{
+			Dir: c.Dir, Program: c.Program, Address: c.UI, Version: c.Version, Health: c.UIHealth,
+			Broker: func() (string, error) {
 				broker, err := ReadReady(kafka.readyPath()) // it may have picked its port
-				if err != nil {
-					return nil, fmt.Errorf("where Kafka listens: %w", err)
-				}
-				return []string{
-					c.Program, "run", "--roles", "console", "--data", filepath.Join(c.Dir, "ui"),
-					"--kafka", broker.Address, "--console", c.UI, "--admin", "127.0.0.1:0",
-				}, nil
+				return broker.Address, err
 			},
-		})
+		}))
 	}
 	return r
 }
 
-// Found is a stack that runs on this machine.
-type Found struct {
-	Runtime  string
-	PID      int    // of its broker
-	Address  string // of its broker
-	Internal string // second address of its broker; may be empty
-	UI       string // of its web UI; empty when that does not run
+// uiConfig says how the web UI is started.
+type uiConfig struct {
+	Dir     string
+	Program string
+	Address string
+	Version string
+	Broker  func() (string, error) // address, asked for at start
+	Health  func(ctx context.Context, address string) error
 }
 
-// Find tells whether a broker was started in the state folder dir and still
-// runs, and where. It asks the process table and files only, not the broker.
-func Find(dir string) (Found, bool) {
-	p := &Process{ID: KafkaName, Dir: dir, Ready: true}
-	st := p.Status(context.Background())
-	if st.State != Running || !st.Healthy {
-		return Found{}, false
+// newUI makes the service that is the console of this program.
+func newUI(c uiConfig) *Process {
+	return &Process{
+		ID: UIName, Dir: c.Dir, Ready: true, Grace: 5 * time.Second, Address: c.Address, Healthy: c.Health,
+		Inspect: func(_ context.Context, s *Status) { s.Version = c.Version },
+		Command: func() ([]string, error) {
+			broker, err := c.Broker()
+			if err != nil {
+				return nil, fmt.Errorf("where Kafka listens: %w", err)
+			}
+			return []string{
+				c.Program, "run", "--roles", "console", "--data", filepath.Join(c.Dir, "ui"),
+				"--kafka", broker, "--console", c.Address, "--admin", "127.0.0.1:0",
+			}, nil
+		},
 	}
-	found := Found{Runtime: "embedded", PID: st.PID, Address: st.Address, Internal: st.Internal}
-	ui := &Process{ID: UIName, Dir: dir, Ready: true}
-	if st := ui.Status(context.Background()); st.Healthy {
-		found.UI = st.Address
-	}
-	return found, true
 }

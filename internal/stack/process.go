@@ -1,11 +1,13 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/smartlb/smartlb/internal/holder"
 )
 
 // Process is a service that is one process of its own session.
@@ -28,6 +32,13 @@ type Process struct {
 	Address string                                          // where it serves, unless its Readiness says
 	Environ []string                                        // of the process; nil: this one's
 	MaxLog  int64                                           // a larger log is put aside at start; default 10 MiB
+
+	OwnLog  bool                                 // the program writes its log file itself; what it prints goes to another, ending in .out
+	Prepare func(ctx context.Context) error      // done before each start, while the process does not run; must be bounded
+	Binds   []string                             // addresses that must be free before it starts
+	Inspect func(ctx context.Context, s *Status) // adds to the status of a process that runs; must be bounded
+
+	before map[string]int64 // sizes of the logs when it was started
 }
 
 // Readiness is what a program writes into its ready file when it serves.
@@ -62,6 +73,8 @@ type record struct {
 	Born    string    `json:"born"` // when the system started the process, in its own words
 	Started time.Time `json:"started"`
 	Command []string  `json:"command"`
+
+	Restarts int `json:"restarts,omitempty"` // by the supervisor, since somebody started it
 }
 
 var _ Service = (*Process)(nil)
@@ -76,6 +89,14 @@ func (p *Process) pidPath() string   { return filepath.Join(p.Dir, p.ID+".pid") 
 func (p *Process) readyPath() string { return filepath.Join(p.Dir, p.ID+".ready") }
 func (p *Process) logPath() string   { return filepath.Join(p.Dir, p.ID+".log") }
 
+// outPath is where the process prints to.
+func (p *Process) outPath() string {
+	if p.OwnLog {
+		return filepath.Join(p.Dir, p.ID+".out")
+	}
+	return p.logPath()
+}
+
 // read returns the pid file and whether its process still lives.
 func (p *Process) read() (record, bool) {
 	var r record
@@ -88,8 +109,24 @@ func (p *Process) read() (record, bool) {
 }
 
 // Start implements Service.
-func (p *Process) Start(context.Context) error {
-	if _, alive := p.read(); alive {
+func (p *Process) Start(ctx context.Context) error { return p.start(ctx, 0) }
+
+// Crashed reports whether the process was started and is gone without having
+// been stopped.
+func (p *Process) Crashed() bool {
+	r, alive := p.read()
+	return r.PID != 0 && !alive
+}
+
+// Restart starts a process that crashed, and counts it.
+func (p *Process) Restart(ctx context.Context) error {
+	r, _ := p.read()
+	return p.start(ctx, r.Restarts+1)
+}
+
+func (p *Process) start(ctx context.Context, restarts int) error {
+	last, alive := p.read()
+	if alive {
 		return nil
 	}
 	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
@@ -98,11 +135,20 @@ func (p *Process) Start(context.Context) error {
 	if err := os.Remove(p.readyPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	log, err := p.openLog()
+	if err := p.portsFree(ctx, last.PID != 0); err != nil {
+		return err
+	}
+	if p.Prepare != nil {
+		if err := p.Prepare(ctx); err != nil {
+			return err
+		}
+	}
+	out, err := p.openOut()
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer out.Close()
+	p.noteLogs()
 	line, err := p.Command()
 	if err != nil {
 		return err
@@ -111,14 +157,17 @@ func (p *Process) Start(context.Context) error {
 		line = append(line, "--ready-file", p.readyPath())
 	}
 	cmd := exec.Command(line[0], line[1:]...)
-	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = log, log, p.Environ, p.Dir
+	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = out, out, p.Environ, p.Dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C of our terminal is not meant for it
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	born, err := birth(cmd.Process.Pid)
+	if errors.Is(err, os.ErrProcessDone) {
+		born, err = "ended at once", nil // its log says why
+	}
 	if err == nil {
-		err = p.write(record{PID: cmd.Process.Pid, Born: born, Started: time.Now().UTC(), Command: cmd.Args})
+		err = p.write(record{PID: cmd.Process.Pid, Born: born, Started: time.Now().UTC(), Command: cmd.Args, Restarts: restarts})
 	}
 	if err != nil {
 		_ = cmd.Process.Kill()
@@ -129,6 +178,37 @@ func (p *Process) Start(context.Context) error {
 	return nil
 }
 
+// portsFree reports which of the addresses is taken, and by whom. The threads
+// of a process that was killed may hold its sockets a little longer than the
+// process lives.
+func (p *Process) portsFree(ctx context.Context, died bool) error {
+	const linger = 2 * time.Second
+	for began := time.Now(); ; {
+		err := tryPorts(p.Binds)
+		if err == nil || !died || time.Since(began) > linger {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func tryPorts(addresses []string) error {
+	var errs []error
+	for _, a := range addresses {
+		l, err := net.Listen("tcp", a)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%w%s", err, holder.At(a)))
+			continue
+		}
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
+
 func (p *Process) write(r record) error {
 	b, err := json.Marshal(r)
 	if err != nil {
@@ -137,17 +217,56 @@ func (p *Process) write(r record) error {
 	return renameio.WriteFile(p.pidPath(), append(b, '\n'), 0o644)
 }
 
-func (p *Process) openLog() (*os.File, error) {
+func (p *Process) openOut() (*os.File, error) {
 	limit := p.MaxLog
 	if limit <= 0 {
 		limit = 10 << 20
 	}
-	if info, err := os.Stat(p.logPath()); err == nil && info.Size() > limit {
-		if err := os.Rename(p.logPath(), p.logPath()+".1"); err != nil {
+	if info, err := os.Stat(p.outPath()); err == nil && info.Size() > limit {
+		if err := os.Rename(p.outPath(), p.outPath()+".1"); err != nil {
 			return nil, err
 		}
 	}
-	return os.OpenFile(p.logPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	return os.OpenFile(p.outPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+}
+
+// logs lists the files that the process writes, what it prints first.
+func (p *Process) logs() []string {
+	if p.OwnLog {
+		return []string{p.outPath(), p.logPath()}
+	}
+	return []string{p.logPath()}
+}
+
+func (p *Process) noteLogs() {
+	p.before = map[string]int64{}
+	for _, path := range p.logs() {
+		if info, err := os.Stat(path); err == nil {
+			p.before[path] = info.Size()
+		}
+	}
+}
+
+// Why tells why the process ended: the last error that it logged since it was
+// started, and the likely cause.
+func (p *Process) Why() string {
+	var text strings.Builder
+	for _, path := range p.logs() {
+		s, err := tail(path, p.before[path])
+		if err != nil {
+			return err.Error()
+		}
+		text.WriteString(s)
+	}
+	last, advice := failure(text.String())
+	if last == "" && p.OwnLog {
+		last = "its log names no error, so it may have been killed; it ends with: " + lastLine(text.String())
+	}
+	last = cmp.Or(last, lastLine(text.String()), "it said nothing")
+	if advice != "" {
+		last += "\nlikely cause: " + advice
+	}
+	return last + "\nmore is in " + p.logPath()
 }
 
 // Stop implements Service: SIGTERM, and SIGKILL to its session after Grace.
@@ -156,8 +275,10 @@ func (p *Process) Stop(ctx context.Context) error {
 	if !alive {
 		return p.forget()
 	}
-	if err := syscall.Kill(r.PID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return err
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} { // one that is suspended takes no other signal
+		if err := syscall.Kill(r.PID, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
 	}
 	grace := p.Grace
 	if grace <= 0 {
@@ -219,7 +340,11 @@ func (p *Process) Status(ctx context.Context) Status {
 		}
 		return st
 	}
-	st.State, st.PID, st.Since = Running, r.PID, r.Started
+	st.State, st.PID, st.Since, st.Restarts, st.Memory = Running, r.PID, r.Started, r.Restarts, memory(r.PID)
+	if suspended(r.PID) {
+		st.Detail = fmt.Sprintf("suspended by a signal; kill -CONT %d lets it go on", r.PID)
+		return st
+	}
 	if p.Ready {
 		ready, err := ReadReady(p.readyPath())
 		if err != nil || ready.PID != r.PID {
@@ -227,6 +352,9 @@ func (p *Process) Status(ctx context.Context) Status {
 			return st
 		}
 		st.Address, st.Internal = ready.Address, ready.Internal
+	}
+	if p.Inspect != nil {
+		p.Inspect(ctx, &st)
 	}
 	if p.Healthy != nil {
 		if err := p.Healthy(ctx, st.Address); err != nil {
@@ -236,14 +364,4 @@ func (p *Process) Status(ctx context.Context) Status {
 	}
 	st.Healthy = true
 	return st
-}
-
-// lastLines returns the end of a log for an error message.
-func lastLines(path string, n int) string {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -32,6 +34,20 @@ type Status struct {
 	Internal string    `json:"internal,omitempty"` // second address, for containers
 	Since    time.Time `json:"since,omitzero"`
 	Log      string    `json:"log,omitempty"` // path
+
+	Version   string     `json:"version,omitempty"`
+	Mode      string     `json:"mode,omitempty"`   // of ZooKeeper: standalone, leader, ...
+	Memory    int64      `json:"memory,omitempty"` // bytes of it that are in memory
+	Restarts  int        `json:"restarts"`         // after crashes, since it was started
+	Listeners []Listener `json:"listeners,omitempty"`
+	Data      string     `json:"data,omitempty"` // folder
+}
+
+// Listener is an address of a broker, and what it tells clients to use.
+type Listener struct {
+	Name      string `json:"name"`
+	Address   string `json:"address"`
+	Advertise string `json:"advertise"`
 }
 
 // Service is one service of a runtime. Start and Stop are idempotent and
@@ -50,6 +66,17 @@ type Runtime struct {
 	Services []Service // in the order in which they start
 	Lacks    string    // what this runtime is not, as a sentence; may be empty
 	Dir      string    // of its state
+
+	Mode       string          // zookeeper or kraft, where there is a choice
+	After      map[string]Step // by service: what follows when it is healthy, at every start
+	Supervisor *Process        // starts services again that crash; nil: nobody does
+}
+
+// Step is work between two services. It must be bounded, and may be done any
+// number of times.
+type Step struct {
+	Name string
+	Run  func(ctx context.Context) (done string, err error)
 }
 
 // ErrUnknown names a service that a runtime does not have.
@@ -61,6 +88,9 @@ func (r Runtime) Find(name string) (Service, error) {
 		if s.Name() == name {
 			return s, nil
 		}
+	}
+	if r.Supervisor != nil && r.Supervisor.Name() == name {
+		return r.Supervisor, nil
 	}
 	return nil, fmt.Errorf("%w: %s; the %s runtime has %v", ErrUnknown, name, r.Name, r.Names())
 }
@@ -77,9 +107,11 @@ func (r Runtime) Names() []string {
 // Status asks all services.
 func (r Runtime) Status(ctx context.Context) []Status {
 	out := make([]Status, len(r.Services))
+	var group sync.WaitGroup
 	for i, s := range r.Services {
-		out[i] = s.Status(ctx)
+		group.Go(func() { out[i] = s.Status(ctx) })
 	}
+	group.Wait()
 	return out
 }
 
@@ -95,54 +127,123 @@ func (r Runtime) Start(ctx context.Context, say func(format string, args ...any)
 		return err
 	}
 	defer release()
+	if err := os.Remove(r.stopPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("state folder: %w", err)
+	}
 	for _, s := range r.Services {
-		if st := s.Status(ctx); st.State == Running && st.Healthy {
-			say("%s is running already (pid %d, %s)", s.Name(), st.PID, st.Address)
+		err := r.bring(ctx, s, say)
+		if err == nil {
 			continue
 		}
-		if err := r.startOne(ctx, s, say); err != nil {
-			if s.Required() {
-				return err
-			}
-			say("%v; going on without it", err)
+		if s.Required() || ctx.Err() != nil || errors.Is(err, ErrStopped) {
+			return err
+		}
+		say("%v; going on without it", err)
+	}
+	if r.Supervisor != nil {
+		if err := r.Supervisor.Start(ctx); err != nil {
+			return fmt.Errorf("start the supervisor: %w", err)
 		}
 	}
 	return nil
 }
 
+// bring makes one service healthy, and does what follows it.
+func (r Runtime) bring(ctx context.Context, s Service, say func(string, ...any)) error {
+	if st := s.Status(ctx); st.State == Running && st.Healthy {
+		say("%s is running already (pid %d, %s)", s.Name(), st.PID, st.Address)
+	} else if err := r.startOne(ctx, s, say); err != nil {
+		return err
+	}
+	step, ok := r.After[s.Name()]
+	if !ok {
+		return nil
+	}
+	done, err := step.Run(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", step.Name, err)
+	}
+	say("%s", done)
+	return nil
+}
+
+// ErrStopped ends a start when somebody stops the stack meanwhile.
+var ErrStopped = errors.New("stopped by another command")
+
+// explainer is a service that can tell why it ended.
+type explainer interface{ Why() string }
+
 func (r Runtime) startOne(ctx context.Context, s Service, say func(string, ...any)) error {
+	began := time.Now()
+	dying := s.Status(ctx).PID // it runs, and is not well: it may be about to end
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start %s: %w", s.Name(), err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	limited, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(startPoll)
 	defer tick.Stop()
-	for {
-		st := s.Status(ctx)
+	for said := began; ; {
+		st := s.Status(limited)
 		switch {
 		case st.Healthy:
-			say("%s is up (pid %d, %s)", s.Name(), st.PID, st.Address)
+			say("%s is up (pid %d, %s, %.1f s)", s.Name(), st.PID, st.Address, time.Since(began).Seconds())
 			return nil
+		case st.State != Running && dying != 0:
+			dying = 0
+			if err := s.Start(ctx); err != nil {
+				return fmt.Errorf("start %s: %w", s.Name(), err)
+			}
+			continue
 		case st.State != Running:
-			return fmt.Errorf("start %s: it ended at once:\n%s", s.Name(), lastLines(st.Log, 5))
+			why := ""
+			if e, ok := s.(explainer); ok {
+				why = ":\n" + e.Why()
+			}
+			return fmt.Errorf("start %s: it ended at once%s", s.Name(), why)
+		}
+		if _, err := os.Stat(r.stopPath()); err == nil {
+			return fmt.Errorf("start %s: %w", s.Name(), ErrStopped)
+		}
+		if time.Since(said) > startWords {
+			said = time.Now()
+			say("%s is starting, %.0f s: %s", s.Name(), time.Since(began).Seconds(), st.Detail)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("start %s: not healthy: %s", s.Name(), st.Detail)
+			return fmt.Errorf("start %s: %w", s.Name(), ctx.Err())
+		case <-limited.Done():
+			return fmt.Errorf("start %s: not healthy after %s: %s", s.Name(), startTimeout, st.Detail)
 		case <-tick.C:
 		}
 	}
 }
 
-// Stop stops what runs, in the opposite order.
+const (
+	startPoll  = 25 * time.Millisecond
+	startWords = 5 * time.Second // how long a start may be silent
+)
+
+// Stop stops what runs, in the opposite order. A start that is under way gives
+// up.
 func (r Runtime) Stop(ctx context.Context, say func(format string, args ...any)) error {
+	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	if err := os.WriteFile(r.stopPath(), nil, 0o644); err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
 	release, err := r.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
 	var errs []error
+	if r.Supervisor != nil { // it must not start what is about to end
+		if err := r.Supervisor.Stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop the supervisor: %w", err))
+		}
+	}
 	for _, s := range slices.Backward(r.Services) {
 		was := s.Status(ctx)
 		if err := s.Stop(ctx); err != nil {
@@ -155,8 +256,14 @@ func (r Runtime) Stop(ctx context.Context, say func(format string, args ...any))
 			say("%s was not running", s.Name())
 		}
 	}
+	if err := os.Remove(r.stopPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
+	}
 	return errors.Join(errs...)
 }
+
+// stopPath is a file that is there while somebody wants the stack to stop.
+func (r Runtime) stopPath() string { return filepath.Join(r.Dir, "stopping") }
 
 // Dir returns the folder of the stack's state: SMARTLB_STATE_DIR, or
 // smartlb/stack below XDG_STATE_HOME, or below ~/.local/state.

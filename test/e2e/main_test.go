@@ -66,8 +66,13 @@ func cleanEnv(t *testing.T) []string {
 // start runs the binary and, with wait, returns when it says that it is ready.
 func start(t *testing.T, wait bool, args ...string) *process {
 	t.Helper()
+	return startIn(t, cleanEnv(t), wait, args...)
+}
+
+func startIn(t *testing.T, env []string, wait bool, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, cmd: exec.Command(binary, append(args, "--log-format", "json")...), done: make(chan struct{}), addr: map[string]string{}, up: make(chan struct{})}
-	p.cmd.Env, p.cmd.Dir = cleanEnv(t), t.TempDir() // some have their data folder where they are
+	p.cmd.Env, p.cmd.Dir = env, t.TempDir() // some have their data folder where they are
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -4,18 +4,17 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/distribution"
 	"github.com/smartlb/smartlb/internal/doctor"
 	"github.com/smartlb/smartlb/internal/stack"
+	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 
 // lookArgs say what health and doctor look at.
@@ -32,9 +31,6 @@ func (a *lookArgs) flags(f *pflag.FlagSet) {
 	f.StringVar(&a.ui, "console", "", "`address` of the web UI, or none (default that of the stack here, or "+defaultUI+")")
 	f.StringVar(&a.connect, "connect", "", "`address` of Kafka Connect, or none (default "+defaultConnect+")")
 }
-
-// defaultConnect is where a Connect worker of the stack listens.
-const defaultConnect = "127.0.0.1:8084"
 
 // question makes the question about the cluster that the flags mean. What is
 // local is left out where a profile names somebody else's cluster, unless it is
@@ -58,10 +54,12 @@ func (a lookArgs) question(env *cli.Env) (doctor.Question, error) {
 		if q.StateDir, err = stack.Dir(env.Getenv); err != nil {
 			q.StateDir = "" // nowhere to keep state: there is no stack here
 		}
-		q.ZooKeeper = cmp.Or(a.zookeeper, env.Getenv("ZOOKEEPER_HOST"), "localhost:2181")
-		q.UI = cmp.Or(a.ui, startedAt(q.StateDir, stack.UIName), defaultUI)
-		q.Connect = cmp.Or(a.connect, startedAt(q.StateDir, "connect"), defaultConnect)
-		q.Java = func(ctx context.Context) (string, error) { return javaVersion(ctx, env.Getenv) }
+		here := a.here(env, q.StateDir)
+		q.ZooKeeper, q.UI, q.Connect = cmp.Or(a.zookeeper, here.Zookeeper), cmp.Or(a.ui, here.UI), cmp.Or(a.connect, here.Connect)
+		q.Java = func(ctx context.Context) (string, error) {
+			java, err := distribution.FindJava(ctx, env.Getenv)
+			return java.Version, err
+		}
 	}
 	for _, one := range []*string{&q.ZooKeeper, &q.UI, &q.Connect} {
 		if *one == "none" {
@@ -71,36 +69,24 @@ func (a lookArgs) question(env *cli.Env) (doctor.Question, error) {
 	return q, nil
 }
 
-// startedAt gives the address of a service that was started here.
-func startedAt(dir, name string) string {
-	if dir == "" {
-		return ""
+// here tells where the services of this machine are: where the stack was
+// started that has a choice in dir, else where they usually are.
+func (a lookArgs) here(env *cli.Env, dir string) stack.Addresses {
+	last, known, err := stack.Recall(dir)
+	if dir == "" || err != nil || !known {
+		return stack.Addresses{Zookeeper: cmp.Or(env.Getenv("ZOOKEEPER_HOST"), defaultZookeeper), UI: defaultUI, Connect: defaultConnect}
 	}
-	ready, err := stack.ReadReady(filepath.Join(dir, name+".ready"))
-	if err != nil {
-		return ""
+	at := last.Addresses
+	if found, running := stack.Find(dir); running { // it may have picked its ports
+		at.UI = cmp.Or(found.UI, at.UI)
 	}
-	return ready.Address
-}
-
-// javaVersion asks the Java of JAVA_HOME or of the PATH.
-func javaVersion(ctx context.Context, getenv func(string) string) (string, error) {
-	program := "java"
-	if home := getenv("JAVA_HOME"); home != "" {
-		program = filepath.Join(home, "bin", "java")
+	if last.Runtime == stack.RuntimeEmbedded {
+		at.Zookeeper, at.Connect = "", ""
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, program, "-version").CombinedOutput()
-	if err != nil {
-		return "", err
+	if last.Mode == properties.ModeKRaft {
+		at.Zookeeper = ""
 	}
-	_, rest, _ := strings.Cut(string(out), `version "`)
-	version, _, ok := strings.Cut(rest, `"`)
-	if !ok {
-		return "", fmt.Errorf("%s -version tells no version", program)
-	}
-	return version, nil
+	return at
 }
 
 // healthGroups are what health looks at; doctor looks at all.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -29,6 +30,9 @@ func TestScripts(t *testing.T) {
 			state := filepath.Join(e.WorkDir, "state")
 			e.Setenv("SMARTLB_STATE_DIR", state)
 			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("SMARTLB_KAFKA_RUNTIME", stack.RuntimeEmbedded) // the others are tested in test/e2e
+			first, _, _ := strings.Cut(e.Getenv("PATH"), string(os.PathListSeparator))
+			e.Setenv("SMARTLB_ALONE", first)        // a PATH with neither Java nor Maven nor Docker
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each command otherwise
 			e.Defer(func() {
 				for _, name := range []string{stack.UIName, stack.KafkaName} {

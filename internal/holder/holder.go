@@ -1,4 +1,5 @@
-package app
+// Package holder tells which process has a port that one wants.
+package holder
 
 import (
 	"fmt"
@@ -9,9 +10,9 @@ import (
 	"strings"
 )
 
-// holderOf names the process that listens on addr's port, where /proc lets us
+// Of names the process that listens on addr's port, where /proc lets us
 // see it; otherwise it is empty.
-func holderOf(addr net.Addr) string {
+func Of(addr net.Addr) string {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
 		return ""
@@ -51,4 +52,13 @@ func listeningInode(port int) string {
 		}
 	}
 	return ""
+}
+
+// At is Of for an address in words.
+func At(address string) string {
+	tcp, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return ""
+	}
+	return Of(tcp)
 }

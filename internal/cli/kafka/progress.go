@@ -1,0 +1,58 @@
+package kafka
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// progressLine tells how far something is: on a terminal in one line that is
+// written over, elsewhere in a line from time to time.
+type progressLine struct {
+	w        io.Writer
+	terminal bool
+	last     time.Time
+	open     bool // a line was begun and not ended
+}
+
+const (
+	redraw = 100 * time.Millisecond // on a terminal
+	repeat = 5 * time.Second        // elsewhere
+)
+
+func newProgressLine(w io.Writer) *progressLine {
+	p := &progressLine{w: w}
+	if f, ok := w.(*os.File); ok {
+		info, err := f.Stat()
+		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	return p
+}
+
+// show tells the state; the last one is told in any case.
+func (p *progressLine) show(last bool, format string, args ...any) {
+	pause := repeat
+	if p.terminal {
+		pause = redraw
+	}
+	if !last && time.Since(p.last) < pause {
+		return
+	}
+	p.last = time.Now()
+	text := fmt.Sprintf(format, args...)
+	if !p.terminal {
+		fmt.Fprintln(p.w, text)
+		return
+	}
+	fmt.Fprintf(p.w, "\r\x1b[K%s", text)
+	p.open = true
+}
+
+// end leaves the line.
+func (p *progressLine) end() {
+	if p.open {
+		fmt.Fprintln(p.w)
+	}
+	p.open = false
+}

@@ -1,0 +1,289 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/distribution"
+	"github.com/smartlb/smartlb/internal/stack"
+	"github.com/smartlb/smartlb/internal/stack/properties"
+)
+
+// stackArgs are the flags of the verbs about the local stack.
+type stackArgs struct {
+	name       string // of the runtime
+	mode       string
+	at         stack.Addresses
+	heap       []string
+	noConnect  bool
+	noInstall  bool
+	dir        string
+	repository string
+}
+
+// Addresses of a stack that was not told others.
+const (
+	defaultListen     = "127.0.0.1:9092"
+	defaultInternal   = "127.0.0.1:29092"
+	defaultUI         = "127.0.0.1:8083"
+	defaultZookeeper  = "127.0.0.1:2181"
+	defaultController = "127.0.0.1:9093"
+	defaultConnect    = "127.0.0.1:8084"
+)
+
+func (a *stackArgs) runtimeFlag(f *pflag.FlagSet) {
+	f.StringVar(&a.name, "runtime", "", "jvm, embedded, docker, external or auto: that of the last start, else jvm where Java 17 is, else embedded (default SMARTLB_KAFKA_RUNTIME or auto)")
+}
+
+func (a *stackArgs) flags(f *pflag.FlagSet) {
+	a.runtimeFlag(f)
+	f.StringVar(&a.mode, "mode", "", "zookeeper (Kafka "+versionZookeeper+") or kraft (Kafka "+versionKRaft+") (default that of the last start, else zookeeper)")
+	f.StringVar(&a.at.Kafka, "broker-listen", "", "`address` of the broker for clients; port 0 picks one (default "+defaultListen+", for restart that of the last start)")
+	f.StringVar(&a.at.Internal, "broker-internal", "", "second `address` of the broker, for containers, or none (default "+defaultInternal+")")
+	f.StringVar(&a.at.UI, "console", "", "`address` of the web UI, or none (default "+defaultUI+")")
+	f.StringVar(&a.at.Zookeeper, "zookeeper", "", "`address` of ZooKeeper (default "+defaultZookeeper+")")
+	f.StringVar(&a.at.Controller, "controller", "", "`address` of the controller of --mode kraft (default "+defaultController+")")
+	f.StringVar(&a.at.Connect, "connect", "", "`address` of Kafka Connect, or none (default "+defaultConnect+")")
+	f.BoolVar(&a.noConnect, "no-connect", false, "start no Kafka Connect")
+	f.StringArrayVar(&a.heap, "heap", nil, "`SERVICE=SIZE`, the largest heap of zookeeper, kafka or connect, such as kafka=1g; may be repeated")
+	f.BoolVar(&a.noInstall, "no-install", false, "do not fetch what the runtime jvm lacks")
+	f.StringVar(&a.dir, "dir", "", "`folder` of installations (default SMARTLB_KAFKA_DIR or smartlb/kafka in the user's data folder)")
+	f.StringVar(&a.repository, "repository", "", "install from this `URL or folder` of Maven's layout instead of through mvn")
+}
+
+// changes reports whether the flags ask for something, beside where to find
+// what is to be run.
+func (a stackArgs) changes() bool {
+	return a.mode != "" || a.at != stack.Addresses{} || len(a.heap) > 0 || a.noConnect
+}
+
+// runtime is what a verb acts on. start decides anew how the stack runs, unless
+// it runs already; all others go by the last start. Both remember what they
+// start.
+func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stack.Runtime, error) {
+	dir, err := stack.Dir(env.Getenv)
+	if err != nil {
+		return stack.Runtime{}, err
+	}
+	last, known, err := stack.Recall(dir)
+	if err != nil {
+		return stack.Runtime{}, err
+	}
+	if a.name == "" && verb != "supervise" {
+		a.name, _ = env.First("SMARTLB_KAFKA_RUNTIME")
+	}
+	if err := a.check(verb); err != nil {
+		return stack.Runtime{}, err
+	}
+	_, running := stack.Find(dir)
+	var choice stack.Choice
+	switch {
+	case verb == "start" && !running, verb == "restart" && !known:
+		if choice, err = a.decide(ctx, env, last, known); err != nil {
+			return stack.Runtime{}, err
+		}
+	case !known:
+		choice = stack.Choice{Runtime: stack.RuntimeEmbedded, Addresses: a.addresses(stack.Addresses{})}
+	case verb == "restart":
+		if choice, err = a.change(last); err != nil {
+			return stack.Runtime{}, err
+		}
+	default:
+		if err := a.agrees(last); err != nil {
+			return stack.Runtime{}, err
+		}
+		choice = last
+	}
+	r, err := a.build(ctx, env, dir, choice)
+	if err != nil || verb != "start" && verb != "restart" || verb == "start" && running {
+		return r, err
+	}
+	return r, choice.Remember(dir)
+}
+
+// check reports flags that mean nothing.
+func (a stackArgs) check(verb string) error {
+	switch a.name {
+	case "", "auto", stack.RuntimeJVM, stack.RuntimeEmbedded, stack.RuntimeDocker:
+	case stack.RuntimeExternal:
+		return fmt.Errorf("runtime external: its brokers are run by somebody else, so there is nothing here to %s; smartlb kafka health asks them", verb)
+	default:
+		return cli.Usagef("--runtime %s: allowed are auto, jvm, embedded, docker and external", a.name)
+	}
+	if a.mode != "" {
+		if _, err := parseMode(a.mode); err != nil {
+			return err
+		}
+		if a.name == stack.RuntimeEmbedded {
+			return cli.Usagef("--mode %s: the embedded runtime has no modes; --runtime jvm has", a.mode)
+		}
+	}
+	_, err := a.heaps(nil)
+	return err
+}
+
+// agrees refuses to answer for another stack than the one that runs.
+func (a stackArgs) agrees(last stack.Choice) error {
+	if a.name != "" && a.name != "auto" && a.name != last.Runtime {
+		return fmt.Errorf("the stack here is of the runtime %s, not %s: smartlb kafka stop ends it", last.Runtime, a.name)
+	}
+	if a.mode != "" && a.mode != string(last.Mode) || a.changes() && forMode(a.addresses(last.Addresses), last.Mode) != forMode(last.Addresses, last.Mode) {
+		return errors.New("the stack runs already, with other settings: smartlb kafka restart with these flags changes it")
+	}
+	return nil
+}
+
+// change is the last choice with what the flags say.
+func (a stackArgs) change(last stack.Choice) (stack.Choice, error) {
+	if err := a.agreesOnRuntime(last); err != nil {
+		return last, err
+	}
+	last.Addresses = forMode(a.addresses(last.Addresses), last.Mode)
+	heap, err := a.heaps(last.Heap)
+	if err != nil {
+		return last, err
+	}
+	last.Heap = heap
+	return last.WithPorts()
+}
+
+func (a stackArgs) agreesOnRuntime(last stack.Choice) error {
+	return stackArgs{name: a.name, mode: a.mode}.agrees(stack.Choice{Runtime: last.Runtime, Mode: last.Mode, Addresses: stackArgs{}.addresses(stack.Addresses{})})
+}
+
+// decide says how a stack that does not run is to be started.
+func (a stackArgs) decide(ctx context.Context, env *cli.Env, last stack.Choice, known bool) (stack.Choice, error) {
+	c := stack.Choice{Runtime: a.name, Addresses: a.addresses(stack.Addresses{})}
+	var err error
+	if c.Heap, err = a.heaps(nil); err != nil {
+		return c, err
+	}
+	auto := c.Runtime == "" || c.Runtime == "auto"
+	switch {
+	case auto && a.mode != "":
+		c.Runtime = stack.RuntimeJVM
+	case auto && known:
+		c.Runtime, auto = last.Runtime, false
+	case auto:
+		c.Runtime = stack.RuntimeJVM
+	default:
+		auto = false
+	}
+	c.Mode = properties.Mode(cmp.Or(a.mode, string(last.Mode), string(properties.ModeZookeeper)))
+	if c.Runtime == stack.RuntimeJVM {
+		if err := a.provide(ctx, env, &c); err != nil {
+			if !auto || a.mode != "" || ctx.Err() != nil {
+				return c, err
+			}
+			env.Say("no ZooKeeper and no Kafka Connect, starting the embedded broker instead: %v", err)
+			c.Runtime = stack.RuntimeEmbedded
+		}
+	}
+	if c.Runtime == stack.RuntimeEmbedded {
+		c.Mode, c.Home, c.Heap = "", "", nil
+		c.Addresses.Zookeeper, c.Addresses.Controller, c.Addresses.Connect = "", "", ""
+		return c, nil
+	}
+	c.Addresses, err = forMode(c.Addresses, c.Mode).PickPorts()
+	return c, err
+}
+
+// forMode leaves out what a mode does not have.
+func forMode(at stack.Addresses, m properties.Mode) stack.Addresses {
+	if m == properties.ModeKRaft {
+		at.Zookeeper = ""
+	} else {
+		at.Controller = ""
+	}
+	return at
+}
+
+// provide makes sure that there is a Java and a distribution for the mode, and
+// notes where.
+func (a stackArgs) provide(ctx context.Context, env *cli.Env, c *stack.Choice) error {
+	java, err := distribution.FindJava(ctx, env.Getenv)
+	if err != nil {
+		return err
+	}
+	if home := env.Getenv("KAFKA_HOME"); home != "" && a.dir == "" {
+		h, err := distribution.Open(home)
+		if err != nil {
+			return fmt.Errorf("KAFKA_HOME: %w", err)
+		}
+		if a.mode == "" && h.Major() > 3 {
+			c.Mode = properties.ModeKRaft
+		}
+		c.Home = h.Dir
+		return nil
+	}
+	lock, err := lockOf(versionOf(c.Mode))
+	if err != nil {
+		return err
+	}
+	root, err := installRoot(env, a.dir)
+	if err != nil {
+		return err
+	}
+	c.Home = distribution.At(root, lock.Version)
+	if distribution.Complete(lock, c.Home) {
+		return nil
+	}
+	if a.noInstall {
+		return fmt.Errorf("Kafka %s is not installed in %s: smartlb kafka install --mode %s fetches %s", lock.Version, c.Home, c.Mode, megabytes(lock.Size()))
+	}
+	_, err = installMode(ctx, env, installArgs{repository: a.repository, dir: a.dir}, c.Mode, java)
+	return err
+}
+
+// addresses are those of the flags, else those of the last start, else the
+// usual ones.
+func (a stackArgs) addresses(last stack.Addresses) stack.Addresses {
+	usual := stack.Addresses{
+		Kafka: defaultListen, Internal: defaultInternal, UI: defaultUI, Zookeeper: defaultZookeeper, Controller: defaultController, Connect: defaultConnect,
+	}
+	if last != (stack.Addresses{}) {
+		usual = last
+	}
+	if a.noConnect {
+		a.at.Connect = "none"
+	}
+	return stack.Addresses{
+		Kafka: cmp.Or(a.at.Kafka, usual.Kafka), Internal: orDefault(a.at.Internal, usual.Internal), UI: orDefault(a.at.UI, usual.UI),
+		Zookeeper: cmp.Or(a.at.Zookeeper, usual.Zookeeper), Controller: cmp.Or(a.at.Controller, usual.Controller), Connect: orDefault(a.at.Connect, usual.Connect),
+	}
+}
+
+// orDefault is an address that may be none.
+func orDefault(given, usual string) string {
+	if given == "none" {
+		return ""
+	}
+	return cmp.Or(given, usual)
+}
+
+var heapSize = regexp.MustCompile(`^[1-9][0-9]*[kKmMgG]$`)
+
+// heaps are those of the flags over those of the last start.
+func (a stackArgs) heaps(last map[string]string) (map[string]string, error) {
+	heap := maps.Clone(last)
+	for _, given := range a.heap {
+		service, size, _ := strings.Cut(given, "=")
+		if !slices.Contains([]string{stack.ZookeeperName, stack.KafkaName, stack.ConnectName}, service) || !heapSize.MatchString(size) {
+			return nil, cli.Usagef("--heap %s: SERVICE=SIZE is expected, with zookeeper, kafka or connect, and a size such as 512m", given)
+		}
+		if heap == nil {
+			heap = map[string]string{}
+		}
+		heap[service] = size
+	}
+	return heap, nil
+}

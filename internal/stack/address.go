@@ -1,0 +1,127 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+)
+
+// Addresses are where the services of a stack listen, host:port each. Empty: no
+// such service.
+type Addresses struct {
+	Kafka      string `json:"kafka"`
+	Internal   string `json:"internal,omitempty"` // second listener of the broker
+	UI         string `json:"ui,omitempty"`
+	Zookeeper  string `json:"zookeeper,omitempty"`
+	Controller string `json:"controller,omitempty"` // of KRaft
+	Connect    string `json:"connect,omitempty"`
+}
+
+// PickPorts replaces port 0 by a free one. Nothing keeps it free until a
+// service takes it.
+func (a Addresses) PickPorts() (Addresses, error) {
+	for _, at := range []*string{&a.Kafka, &a.Internal, &a.UI, &a.Zookeeper, &a.Controller, &a.Connect} {
+		host, port, err := net.SplitHostPort(*at)
+		if *at == "" || err == nil && port != "0" {
+			continue
+		}
+		if err != nil {
+			return a, err
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			return a, err
+		}
+		defer l.Close() // all at the end, so that no two get the same
+		_, port, err = net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			return a, err
+		}
+		*at = net.JoinHostPort(host, port)
+	}
+	return a, nil
+}
+
+// onThisMachine is what clients here use for an address that a service listens
+// on: localhost where it listens on loopback or everywhere.
+func onThisMachine(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || host == "localhost" || ip != nil && (ip.IsUnspecified() || ip.IsLoopback()) {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// dialable is an address to connect to for one to listen on.
+func dialable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// containerName is what containers call the broker.
+const containerName = "kafka"
+
+// fromContainers is what the internal listener advertises: kafka where that
+// name leads to the listener, else localhost, because the broker itself uses
+// this address as well.
+func fromContainers(ctx context.Context, listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	found, err := net.DefaultResolver.LookupIP(ctx, "ip", containerName)
+	if err != nil {
+		return onThisMachine(listen)
+	}
+	for _, ip := range found {
+		if !leadsTo(ip, host) {
+			return onThisMachine(listen)
+		}
+	}
+	return net.JoinHostPort(containerName, port)
+}
+
+// leadsTo reports whether connecting to ip reaches what listens on host.
+func leadsTo(ip net.IP, host string) bool {
+	listen := net.ParseIP(host)
+	switch {
+	case host == "localhost", listen != nil && listen.IsLoopback():
+		return ip.IsLoopback()
+	case host == "", listen != nil && listen.IsUnspecified():
+		own, err := net.InterfaceAddrs()
+		if err != nil {
+			return false
+		}
+		for _, a := range own {
+			if n, ok := a.(*net.IPNet); ok && n.IP.Equal(ip) {
+				return true
+			}
+		}
+		return false
+	}
+	return listen != nil && listen.Equal(ip)
+}
+
+// check reports addresses that are no host:port.
+func (a Addresses) check() error {
+	for name, at := range map[string]string{
+		"broker": a.Kafka, "internal listener": a.Internal, "UI": a.UI, "ZooKeeper": a.Zookeeper, "controller": a.Controller, "Connect": a.Connect,
+	} {
+		if _, _, err := net.SplitHostPort(at); at != "" && err != nil {
+			return fmt.Errorf("address of the %s: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package stack
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/smartlb/smartlb/internal/stack/properties"
+)
+
+// Names of runtimes.
+const (
+	RuntimeEmbedded = "embedded"
+	RuntimeJVM      = "jvm"
+	RuntimeDocker   = "docker"
+	RuntimeExternal = "external"
+)
+
+// Choice is how the stack was started last. All commands but start go by it.
+type Choice struct {
+	Format    int               `json:"format"` // of this file
+	Runtime   string            `json:"runtime"`
+	Mode      properties.Mode   `json:"mode,omitempty"`
+	Addresses Addresses         `json:"addresses"`
+	Heap      map[string]string `json:"heap,omitempty"` // by service, as Java understands it
+	Home      string            `json:"home,omitempty"` // folder of the distribution
+}
+
+// choiceFormat grows when older programs would misread the file.
+const choiceFormat = 1
+
+// ErrNewer means that the state was written by a newer program.
+var ErrNewer = errors.New("the state folder was written by a newer smartlb: use that one, or another SMARTLB_STATE_DIR")
+
+func choicePath(dir string) string { return filepath.Join(dir, "stack.json") }
+
+// Recall reads the choice of the last start; ok is false when there was none.
+func Recall(dir string) (c Choice, ok bool, err error) {
+	b, err := os.ReadFile(choicePath(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Choice{}, false, nil
+	}
+	if err != nil {
+		return Choice{}, false, fmt.Errorf("state folder: %w", err)
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		return Choice{}, false, fmt.Errorf("%s: %w", choicePath(dir), err)
+	}
+	if c.Format > choiceFormat {
+		return Choice{}, false, fmt.Errorf("%w (%s)", ErrNewer, dir)
+	}
+	return c, true, nil
+}
+
+// Remember writes the choice, atomically.
+func (c Choice) Remember(dir string) error {
+	c.Format = choiceFormat
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	if err := renameio.WriteFile(choicePath(dir), append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	return nil
+}
+
+// WithPorts replaces port 0 by a free one where services do not pick their own.
+func (c Choice) WithPorts() (Choice, error) {
+	if c.Runtime == RuntimeEmbedded {
+		return c, nil
+	}
+	var err error
+	c.Addresses, err = c.Addresses.PickPorts()
+	return c, err
+}

@@ -1,0 +1,307 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/smartlb/smartlb/internal/distribution"
+	"github.com/smartlb/smartlb/internal/stack/properties"
+)
+
+// JVMConfig says how the jvm runtime is started: real ZooKeeper, Kafka and
+// Kafka Connect as processes of this machine.
+type JVMConfig struct {
+	Dir       string // state folder, see Dir
+	Program   string // the smartlb binary, for the web UI and the supervisor; empty: neither
+	Version   string // of that program
+	Home      distribution.Home
+	Java      distribution.Java
+	Mode      properties.Mode
+	Addresses Addresses         // Connect and UI may be empty
+	Heap      map[string]string // by service; DefaultHeap where there is none
+
+	KafkaHealth   HealthOfKafka
+	ConnectHealth func(ctx context.Context, address string) error
+	UIHealth      func(ctx context.Context, address string) error
+	Topics        Step // after Kafka
+
+	dump bool // make archives of class data instead of using them
+}
+
+// DefaultHeap gives the largest and the first size of a service's heap.
+// Measured to carry values of 10 MB; a first size must be given, because Java's
+// own is a sixty-fourth of the machine's memory.
+func DefaultHeap(service string) (largest, first string) {
+	switch service {
+	case ZookeeperName:
+		return "64m", "16m"
+	case KafkaName:
+		return "256m", "64m"
+	default:
+		return "256m", "32m"
+	}
+}
+
+// Validate reports every mistake at once.
+func (c JVMConfig) Validate() error {
+	errs := []error{c.Addresses.check()}
+	if c.Addresses.Kafka == "" {
+		errs = append(errs, errors.New("the broker needs an address"))
+	}
+	if c.Mode == properties.ModeZookeeper && c.Home.Major() != 3 {
+		errs = append(errs, fmt.Errorf("Kafka %s in %s knows no ZooKeeper: use --mode kraft, or Kafka 3.9", c.Home.Kafka, c.Home.Dir))
+	}
+	if strings.ContainsAny(c.Dir, ",\n") {
+		errs = append(errs, fmt.Errorf("the state folder %q has a comma in its name, which Kafka takes for two folders", c.Dir))
+	}
+	return errors.Join(errs...)
+}
+
+// jvm makes the services of a JVMConfig.
+type jvm struct {
+	JVMConfig
+	root string // folder of this mode's configuration and data
+}
+
+// NewJVM makes the runtime of real processes.
+func NewJVM(c JVMConfig) (Runtime, error) {
+	if err := c.Validate(); err != nil {
+		return Runtime{}, fmt.Errorf("runtime jvm: %w", err)
+	}
+	j := jvm{c, filepath.Join(c.Dir, "jvm", string(c.Mode))}
+	r := Runtime{Name: RuntimeJVM, Mode: string(c.Mode), Dir: c.Dir, Lacks: "one node, no replication", After: map[string]Step{}}
+	if c.Mode == properties.ModeZookeeper {
+		r.Services = append(r.Services, j.zookeeper())
+	}
+	r.Services = append(r.Services, j.kafka())
+	if c.Topics.Run != nil {
+		r.After[KafkaName] = c.Topics
+	}
+	if c.Addresses.Connect != "" {
+		r.Services = append(r.Services, j.connect())
+	}
+	if c.Program == "" {
+		return r, nil
+	}
+	if c.Addresses.UI != "" {
+		r.Services = append(r.Services, newUI(uiConfig{
+			Dir: c.Dir, Program: c.Program, Address: c.Addresses.UI, Version: c.Version, Health: c.UIHealth,
+			Broker: func() (string, error) { return dialable(c.Addresses.Kafka), nil },
+		}))
+	}
+	r.Supervisor = &Process{
+		ID: SupervisorName, Dir: c.Dir, Grace: 10 * time.Second,
+		Command: func() ([]string, error) { return []string{c.Program, "kafka", "supervise"}, nil },
+		Environ: append(os.Environ(), "SMARTLB_STATE_DIR="+c.Dir),
+	}
+	return r, nil
+}
+
+func (j jvm) conf(name string) string { return filepath.Join(j.root, "conf", name) }
+func (j jvm) data(name string) string { return filepath.Join(j.root, name) }
+
+// process makes a service that is a Java process.
+func (j jvm) process(id, address, main, file string) *Process {
+	return &Process{
+		ID: id, Dir: j.Dir, OwnLog: true, Address: dialable(address), Binds: []string{address}, Grace: 30 * time.Second,
+		Command: func() ([]string, error) { return j.command(id, main, j.conf(file)) },
+	}
+}
+
+func (j jvm) zookeeper() *Process {
+	at := j.Addresses.Zookeeper
+	p := j.process(ZookeeperName, at, "org.apache.zookeeper.server.quorum.QuorumPeerMain", "zoo.cfg")
+	p.Must = true
+	p.Prepare = func(context.Context) error {
+		return j.write(ZookeeperName, "zoo.cfg", properties.Zookeeper{Data: j.data(ZookeeperName), Listen: at}.File())
+	}
+	p.Healthy = func(ctx context.Context, address string) error {
+		_, err := AskZookeeper(ctx, address)
+		return err
+	}
+	p.Inspect = func(ctx context.Context, s *Status) {
+		s.Version, s.Data = j.Home.Zookeeper, j.data(ZookeeperName)
+		if z, err := AskZookeeper(ctx, s.Address); err == nil {
+			s.Mode = z.Mode
+		}
+	}
+	return p
+}
+
+// nodeID is the broker's number; there is one.
+const nodeID = 1
+
+func (j jvm) kafka() *Process {
+	a := j.Addresses
+	p := j.process(KafkaName, a.Kafka, "kafka.Kafka", "server.properties")
+	p.Must, p.Healthy = true, j.KafkaHealth.with(func() []string { return topicsIn(j.data(KafkaName)) })
+	for _, more := range []string{a.Internal, j.controller()} {
+		if more != "" {
+			p.Binds = append(p.Binds, more)
+		}
+	}
+	p.Prepare = func(ctx context.Context) error {
+		b := j.broker(ctx)
+		if err := j.write(KafkaName, "server.properties", b.File()); err != nil {
+			return err
+		}
+		if j.Mode == properties.ModeKRaft {
+			return j.format(ctx)
+		}
+		return forgetBroker(ctx, dialable(a.Zookeeper), nodeID)
+	}
+	p.Inspect = func(ctx context.Context, s *Status) {
+		s.Version, s.Data = j.Home.Kafka, j.data(KafkaName)
+		b := j.broker(ctx)
+		s.Listeners = append(s.Listeners, Listener{properties.External, b.External.Listen, b.External.Advertise})
+		if b.Internal.Listen != "" {
+			s.Internal = b.Internal.Listen
+			s.Listeners = append(s.Listeners, Listener{properties.Internal, b.Internal.Listen, b.Internal.Advertise})
+		}
+	}
+	return p
+}
+
+func (j jvm) controller() string {
+	if j.Mode != properties.ModeKRaft {
+		return ""
+	}
+	return j.Addresses.Controller
+}
+
+func (j jvm) broker(ctx context.Context) properties.Broker {
+	a := j.Addresses
+	b := properties.Broker{
+		Mode: j.Mode, Data: j.data(KafkaName), Zookeeper: dialable(a.Zookeeper),
+		External: properties.Listener{Listen: a.Kafka, Advertise: onThisMachine(a.Kafka)},
+	}
+	if a.Internal != "" {
+		b.Internal = properties.Listener{Listen: a.Internal, Advertise: fromContainers(ctx, a.Internal)}
+	}
+	if at := j.controller(); at != "" {
+		b.Controller = properties.Listener{Listen: at, Advertise: dialable(at)}
+	}
+	return b
+}
+
+func (j jvm) connect() *Process {
+	at := j.Addresses.Connect
+	p := j.process(ConnectName, at, "org.apache.kafka.connect.cli.ConnectDistributed", "connect-distributed.properties")
+	p.Healthy = j.ConnectHealth
+	p.Prepare = func(context.Context) error {
+		c := properties.Connect{Brokers: dialable(j.Addresses.Kafka), Listen: at, Advertise: onThisMachine(at)}
+		return j.write(ConnectName, "connect-distributed.properties", c.File())
+	}
+	p.Inspect = func(_ context.Context, s *Status) { s.Version = j.Home.Kafka }
+	return p
+}
+
+// write puts a service's files down: its own, that of its log, and the class
+// path.
+func (j jvm) write(service, name string, f properties.File) error {
+	for _, dir := range []string{filepath.Join(j.root, "conf"), j.data(service)} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	log := properties.Log{File: filepath.Join(j.Dir, service+".log")}
+	logFile, logName := log.Log4j2(), service+".log4j2.properties"
+	if j.Home.Major() < 4 {
+		logFile, logName = log.Reload4j(), service+".log4j.properties"
+	}
+	for path, text := range map[string]string{
+		j.conf(name): f.String(), j.conf(logName): logFile.String(), j.conf("classpath"): classPath(j.Home.Jars),
+	} {
+		if err := renameio.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// classPath is an argument file of java: the command line of a hundred jars
+// would fill every process listing.
+func classPath(jars []string) string {
+	list := strings.Join(jars, string(os.PathListSeparator))
+	return "-cp\n\"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(list) + "\"\n"
+}
+
+// command is the line that runs a class of the distribution as a service.
+func (j jvm) command(service, main string, args ...string) ([]string, error) {
+	largest, first := DefaultHeap(service)
+	if given := j.Heap[service]; given != "" {
+		largest, first = given, ""
+	}
+	line := []string{j.Java.Program, "-Xmx" + largest}
+	if first != "" {
+		line = append(line, "-Xms"+first)
+	}
+	line = append(line,
+		"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", // half the time to start, and a third of the memory
+		"-XX:+ExitOnOutOfMemoryError", // so that it is started again instead of limping on
+		"-Djava.awt.headless=true",
+	)
+	if archive := j.Home.Archive(j.archiveName(service)); j.dump {
+		line = append(line, "-XX:ArchiveClassesAtExit="+archive)
+	} else if _, err := os.Stat(archive); err == nil {
+		line = append(line, "-XX:SharedArchiveFile="+archive)
+	}
+	if j.Home.Major() < 4 {
+		line = append(line, "-Dlog4j.configuration=file:"+j.conf(service+".log4j.properties"))
+	} else {
+		line = append(line, "-Dlog4j2.configurationFile="+j.conf(service+".log4j2.properties"))
+	}
+	line = append(line, "@"+j.conf("classpath"), main)
+	return append(line, args...), nil
+}
+
+// archiveName keeps the archives of the modes apart: one version may run both.
+func (j jvm) archiveName(service string) string { return service + "-" + string(j.Mode) }
+
+// HealthOfKafka is one health check of a broker: it serves, and the named
+// topics are there.
+type HealthOfKafka func(ctx context.Context, address string, topics []string) error
+
+// with makes the health check of a service of it.
+func (h HealthOfKafka) with(topics func() []string) func(ctx context.Context, address string) error {
+	if h == nil {
+		return nil
+	}
+	return func(ctx context.Context, address string) error {
+		if topics == nil {
+			return h(ctx, address, nil)
+		}
+		return h(ctx, address, topics())
+	}
+}
+
+// partitionFolder is what Kafka calls the folder of a partition; one that is
+// being deleted has another name.
+var partitionFolder = regexp.MustCompile(`^([a-zA-Z0-9._-]+)-[0-9]+$`)
+
+// topicsIn lists the topics, but for Kafka's own, of which a broker has records
+// on disk: it has to serve them. Without that a broker that just came back looks well before it
+// has learnt from the controller what it leads.
+func topicsIn(data string) []string {
+	entries, err := os.ReadDir(data)
+	if err != nil {
+		return nil
+	}
+	var topics []string
+	for _, e := range entries {
+		if m := partitionFolder.FindStringSubmatch(e.Name()); m != nil && e.IsDir() && !strings.HasPrefix(m[1], "__") {
+			topics = append(topics, m[1])
+		}
+	}
+	slices.Sort(topics)
+	return slices.Compact(topics)
+}

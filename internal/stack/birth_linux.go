@@ -20,7 +20,9 @@ func birth(pid int) (string, error) {
 	if end < 0 || len(fields) < 20 {
 		return "", fmt.Errorf("process %d: unexpected stat", pid)
 	}
-	if fields[0] == "Z" || fields[0] == "X" {
+	// The first thread of a process may be gone before the others (field 20),
+	// which then still hold its files and ports.
+	if fields[0] == "X" || fields[0] == "Z" && (fields[17] == "0" || fields[17] == "1") {
 		return "", os.ErrProcessDone
 	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")

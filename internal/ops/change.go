@@ -230,7 +230,8 @@ func DeleteRecords(ctx context.Context, a *kafka.Admin, name string, before Posi
 			out[i].Error = r.Err.Error()
 			errs = append(errs, fmt.Errorf("delete records of %s/%d: %w", name, t.Partition, r.Err))
 		default:
-			out[i].To = max(r.LowWatermark, t.To)
+			out[i].To = r.LowWatermark // the embedded broker keeps the last record of a partition
+			out[i].Records = max(out[i].To-t.From, 0)
 		}
 	}
 	return out, errors.Join(errs...)

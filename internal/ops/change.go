@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -48,6 +49,18 @@ func CreateTopic(ctx context.Context, a *kafka.Admin, t NewTopic, validateOnly b
 	}
 	r := resp[t.Name]
 	return wrap(r.Err, r.ErrMessage, "create topic %s", t.Name)
+}
+
+// Await waits until a topic that was just created is known everywhere this
+// client asks, with a leader for each partition, and describes it.
+func Await(ctx context.Context, a *kafka.Admin, name string) (Description, error) {
+	for began := time.Now(); ; pause(ctx, 50*time.Millisecond) {
+		d, err := DescribeTopic(ctx, a, nil, name)
+		ready := err == nil && !slices.ContainsFunc(d.Partitions, func(p Partition) bool { return p.Leader < 0 })
+		if ready || ctx.Err() != nil || time.Since(began) > settle || (err != nil && !errors.Is(err, ErrNoTopic)) {
+			return d, err
+		}
+	}
 }
 
 // wrap adds what a broker says beside its error code; nil for no error.

@@ -15,6 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli/config"
 	"github.com/smartlb/smartlb/internal/cli/demo"
 	"github.com/smartlb/smartlb/internal/cli/kafka"
+	"github.com/smartlb/smartlb/internal/cli/profile"
 	"github.com/smartlb/smartlb/internal/cli/routing"
 	"github.com/smartlb/smartlb/internal/cli/serve"
 	"github.com/smartlb/smartlb/internal/kafkatest"
@@ -22,7 +23,7 @@ import (
 
 // everything are the nouns of the whole program.
 func everything() []cli.Group {
-	return []cli.Group{serve.Commands, config.Commands, demo.Commands, routing.Commands, kafka.Group}
+	return []cli.Group{serve.Commands, config.Commands, demo.Commands, routing.Commands, profile.Commands, kafka.Group}
 }
 
 // typed runs a command line in this process. It fails the test on a panic or
@@ -235,7 +236,7 @@ func TestEveryCommandNamesABrokerThatCannotBeReached(t *testing.T) {
 
 func TestAddressesThatAreNoneAreRefused(t *testing.T) {
 	for _, address := range []string{"", "nowhere", ":", "host:", ":9092", "http://x:1", "a:b:c", strings.Repeat("x", 1<<16)} {
-		_, says, code := typed(t, nil, "", "kafka", "topics", "--timeout", "300ms", "-b", address)
+		_, says, code := typed(t, map[string]string{"KAFKA_BROKER": "127.0.0.1:1"}, "", "kafka", "topics", "--timeout", "300ms", "-b", address)
 		if code != cli.ExitUsage && code != cli.ExitFailed || says == "" {
 			t.Errorf("-b %.40q ended with %d: %.200s", address, code, says)
 		}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -48,6 +49,18 @@ func CreateTopic(ctx context.Context, a *kafka.Admin, t NewTopic, validateOnly b
 	}
 	r := resp[t.Name]
 	return wrap(r.Err, r.ErrMessage, "create topic %s", t.Name)
+}
+
+// Await waits until a topic that was just created is known everywhere this
+// client asks, with a leader for each partition, and describes it.
+func Await(ctx context.Context, a *kafka.Admin, name string) (Description, error) {
+	for began := time.Now(); ; pause(ctx, 50*time.Millisecond) {
+		d, err := DescribeTopic(ctx, a, nil, name)
+		ready := err == nil && !slices.ContainsFunc(d.Partitions, func(p Partition) bool { return p.Leader < 0 })
+		if ready || ctx.Err() != nil || time.Since(began) > settle || (err != nil && !errors.Is(err, ErrNoTopic)) {
+			return d, err
+		}
+	}
 }
 
 // wrap adds what a broker says beside its error code; nil for no error.
@@ -230,7 +243,8 @@ func DeleteRecords(ctx context.Context, a *kafka.Admin, name string, before Posi
 			out[i].Error = r.Err.Error()
 			errs = append(errs, fmt.Errorf("delete records of %s/%d: %w", name, t.Partition, r.Err))
 		default:
-			out[i].To = max(r.LowWatermark, t.To)
+			out[i].To = r.LowWatermark // the embedded broker keeps the last record of a partition
+			out[i].Records = max(out[i].To-t.From, 0)
 		}
 	}
 	return out, errors.Join(errs...)

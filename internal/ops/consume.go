@@ -106,9 +106,14 @@ type extent struct {
 	from, to int64
 }
 
-func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (map[kafka.TopicPartition]extent, error) {
+func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[kafka.TopicPartition]extent, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.RequestTimeout)
 	defer cancel()
+	defer func() {
+		if err != nil && ctx.Err() != nil { // the client was closed under it, which says nothing
+			err = fmt.Errorf("%w: %w", ctx.Err(), err)
+		}
+	}()
 	a, err := kafka.NewAdminWithin(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -127,7 +132,7 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (map[kafk
 	if err != nil {
 		return nil, err
 	}
-	out := map[kafka.TopicPartition]extent{}
+	out = map[kafka.TopicPartition]extent{}
 	for tp, p := range begin {
 		out[tp] = extent{p.start, p.at, p.end}
 	}

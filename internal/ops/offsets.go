@@ -3,7 +3,9 @@ package ops
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -53,34 +55,23 @@ func spans(ctx context.Context, client *kgo.Client, listed kadm.TopicDetails, co
 	return out, nil
 }
 
+// Partitions that were just made, or whose leader just moved, tell their
+// offsets a moment later.
+const (
+	offsetTries = 10
+	offsetPause = 100 * time.Millisecond
+)
+
 // offsetsAt asks each leader for the offset of a time (or atStart, atEnd) in
-// its partitions. Partitions without a leader, and those whose leader has moved
-// or has another reason not to tell, are left out.
+// its partitions. Partitions without a leader, and those that do not tell for a
+// second, are left out.
 func offsetsAt(ctx context.Context, client *kgo.Client, listed kadm.TopicDetails, at int64, committed bool) (map[kafka.TopicPartition]int64, error) {
-	leaders := map[int32]*kmsg.ListOffsetsRequest{}
+	ask := map[int32][]kafka.TopicPartition{}
 	for _, t := range listed {
-		byLeader := map[int32][]kmsg.ListOffsetsRequestTopicPartition{}
 		for _, p := range t.Partitions {
-			if p.Leader < 0 {
-				continue
+			if p.Leader >= 0 {
+				ask[p.Leader] = append(ask[p.Leader], kafka.TopicPartition{Topic: t.Topic, Partition: p.Partition})
 			}
-			rp := kmsg.NewListOffsetsRequestTopicPartition()
-			rp.Partition, rp.Timestamp, rp.CurrentLeaderEpoch = p.Partition, at, -1
-			byLeader[p.Leader] = append(byLeader[p.Leader], rp)
-		}
-		for leader, parts := range byLeader {
-			req := leaders[leader]
-			if req == nil {
-				req = kmsg.NewPtrListOffsetsRequest()
-				req.ReplicaID = -1
-				if committed {
-					req.IsolationLevel = 1
-				}
-				leaders[leader] = req
-			}
-			rt := kmsg.NewListOffsetsRequestTopic()
-			rt.Topic, rt.Partitions = t.Topic, parts
-			req.Topics = append(req.Topics, rt)
 		}
 	}
 	var (
@@ -89,21 +80,14 @@ func offsetsAt(ctx context.Context, client *kgo.Client, listed kadm.TopicDetails
 		fail error
 		all  sync.WaitGroup
 	)
-	for leader, req := range leaders {
+	for leader, parts := range ask {
 		all.Go(func() {
-			resp, err := client.Broker(int(leader)).RetriableRequest(ctx, req)
+			got, err := askLeader(ctx, client, leader, parts, at, committed)
 			mu.Lock()
 			defer mu.Unlock()
+			maps.Copy(out, got)
 			if err != nil {
 				fail = fmt.Errorf("broker %d: %w", leader, err)
-				return
-			}
-			for _, t := range resp.(*kmsg.ListOffsetsResponse).Topics {
-				for _, p := range t.Partitions {
-					if kerr.ErrorForCode(p.ErrorCode) == nil {
-						out[kafka.TopicPartition{Topic: t.Topic, Partition: p.Partition}] = p.Offset
-					}
-				}
 			}
 		})
 	}
@@ -112,4 +96,56 @@ func offsetsAt(ctx context.Context, client *kgo.Client, listed kadm.TopicDetails
 		return nil, fail
 	}
 	return out, nil
+}
+
+// askLeader asks one broker, again for those partitions that have a reason that
+// passes.
+func askLeader(ctx context.Context, client *kgo.Client, leader int32, parts []kafka.TopicPartition, at int64, committed bool) (map[kafka.TopicPartition]int64, error) {
+	out := map[kafka.TopicPartition]int64{}
+	for range offsetTries {
+		resp, err := client.Broker(int(leader)).RetriableRequest(ctx, offsetRequest(parts, at, committed))
+		if err != nil {
+			return out, err
+		}
+		var again []kafka.TopicPartition
+		for _, t := range resp.(*kmsg.ListOffsetsResponse).Topics {
+			for _, p := range t.Partitions {
+				tp := kafka.TopicPartition{Topic: t.Topic, Partition: p.Partition}
+				switch err := kerr.ErrorForCode(p.ErrorCode); {
+				case err == nil:
+					out[tp] = p.Offset
+				case kerr.IsRetriable(err):
+					again = append(again, tp)
+				}
+			}
+		}
+		if parts = again; len(parts) == 0 || ctx.Err() != nil {
+			break
+		}
+		pause(ctx, offsetPause)
+	}
+	return out, nil
+}
+
+func offsetRequest(parts []kafka.TopicPartition, at int64, committed bool) *kmsg.ListOffsetsRequest {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID = -1
+	if committed {
+		req.IsolationLevel = 1
+	}
+	topics := map[string]int{}
+	for _, tp := range parts {
+		i, known := topics[tp.Topic]
+		if !known {
+			i = len(req.Topics)
+			topics[tp.Topic] = i
+			t := kmsg.NewListOffsetsRequestTopic()
+			t.Topic = tp.Topic
+			req.Topics = append(req.Topics, t)
+		}
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Partition, p.Timestamp, p.CurrentLeaderEpoch = tp.Partition, at, -1
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
+	}
+	return req
 }

@@ -49,7 +49,7 @@ func reach(ctx context.Context, env *cli.Env, t cli.Brokers, err error) error {
 	if errors.As(err, &refused) {
 		return fmt.Errorf("no Kafka at %s (%s), smartlb kafka start starts one here: %w", strings.Join(brokers, ","), origin, err)
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no answer from %s (%s) within %v: %w", strings.Join(brokers, ","), origin, t.Timeout, err)
 	}
 	return err

@@ -247,8 +247,28 @@ func (b *Broker) dress(known versions, adm *kadm.Client) func(net.Conn, *entry) 
 		l, ok2 := last.Lookup(topic, part)
 		return f.Offset, l.Offset, ok1 && ok2 && f.Err == nil && l.Err == nil
 	}
+	sizes := func(req *kmsg.CreatePartitionsRequest) map[string]int32 {
+		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+		defer cancel()
+		names := make([]string, 0, len(req.Topics))
+		for _, t := range req.Topics {
+			names = append(names, t.Topic)
+		}
+		have := map[string]int32{}
+		listed, err := adm.ListTopics(ctx, names...)
+		if err != nil || len(names) == 0 {
+			return have
+		}
+		for name, t := range listed {
+			if t.Err == nil {
+				have[name] = int32(len(t.Partitions))
+			}
+		}
+		return have
+	}
+	room := &space{dir: b.cfg.Dir, reserve: uint64(b.cfg.Reserve), free: freeBytes, log: b.log}
 	return func(c net.Conn, e *entry) net.Conn {
-		return &conn{Conn: c, at: e, first: b.fan.entries[0], known: known, rules: b.rules, starts: b.begin, bounds: bounds, log: b.log}
+		return &conn{Conn: c, at: e, first: b.fan.entries[0], known: known, rules: b.rules, starts: b.begin, space: room, sizes: sizes, bounds: bounds, log: b.log}
 	}
 }
 

@@ -15,6 +15,7 @@ type Config struct {
 	Internal string        // second listen address, for containers and Connect; empty for none, default 127.0.0.1:29092
 	Bytes    int64         // records kept in all topics together; default 1 GiB, at least 16 MiB
 	Sweep    time.Duration // how often old records are looked for; default 1 m
+	Reserve  int64         // bytes of the disk that stay free: with less no records are taken; default 32 MiB
 
 	// AdvertisedExternal and AdvertisedInternal are the addresses that clients
 	// are told. Empty: localhost and, for internal, kafka where that name
@@ -30,6 +31,7 @@ func Default() Config {
 		Internal: "127.0.0.1:29092",
 		Bytes:    1 << 30,
 		Sweep:    time.Minute,
+		Reserve:  32 << 20,
 	}
 }
 
@@ -57,6 +59,9 @@ func (c Config) Validate() error {
 	}
 	if c.Bytes < 16<<20 {
 		errs = append(errs, fmt.Errorf("bytes: %d is less than 16 MiB", c.Bytes))
+	}
+	if c.Reserve < 0 {
+		errs = append(errs, fmt.Errorf("reserve: %d is negative", c.Reserve))
 	}
 	if c.Sweep <= 0 {
 		errs = append(errs, fmt.Errorf("sweep: %v is not positive", c.Sweep))

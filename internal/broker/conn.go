@@ -25,6 +25,8 @@ type conn struct {
 	known   versions
 	rules   *rules
 	starts  *starts
+	space   *space
+	sizes   func(*kmsg.CreatePartitionsRequest) map[string]int32 // partitions of the topics that are there
 	bounds  func(topic string, partition int32) (start, end int64, ok bool)
 	log     *slog.Logger
 	pending []byte // of the frame being read by kfake
@@ -102,10 +104,21 @@ func (c *conn) inspect(req *request) (apply func(kmsg.Response), changed bool) {
 			return nil, false
 		}
 		return c.readdress, false
+	case *kmsg.ProduceRequest:
+		apply, changed = filterProduce(body, !c.space.forRecords())
+		if req.acks == 0 {
+			apply = nil // nobody is answered
+		}
+		return apply, changed
+	case *kmsg.OffsetCommitRequest:
+		if c.space.forCommits() {
+			return nil, false
+		}
+		return filterCommit(body)
 	case *kmsg.CreateTopicsRequest:
-		return c.rules.filterCreate(body)
+		return c.rules.filterCreate(body, !c.space.forRecords())
 	case *kmsg.CreatePartitionsRequest:
-		return c.rules.filterPartitions(body)
+		return c.rules.filterPartitions(body, c.sizes(body), !c.space.forRecords())
 	case *kmsg.AlterConfigsRequest:
 		return c.rules.filterAlter(body)
 	case *kmsg.IncrementalAlterConfigsRequest:
@@ -266,9 +279,12 @@ func adding[R kmsg.Response, E any](refused []E, list func(R) *[]E) (func(kmsg.R
 
 // filterCreate takes invalid topics out of a request and returns what adds
 // their errors to the reply.
-func (r *rules) filterCreate(req *kmsg.CreateTopicsRequest) (func(kmsg.Response), bool) {
+func (r *rules) filterCreate(req *kmsg.CreateTopicsRequest, full bool) (func(kmsg.Response), bool) {
 	total := 0
 	kept, refused := sift(req.Topics, func(t kmsg.CreateTopicsRequestTopic) *problem {
+		if full {
+			return diskFull()
+		}
 		if p := r.newTopic(t); p != nil {
 			return p
 		}
@@ -288,8 +304,14 @@ func (r *rules) filterCreate(req *kmsg.CreateTopicsRequest) (func(kmsg.Response)
 
 // filterPartitions does for CreatePartitions what filterCreate does for
 // CreateTopics.
-func (r *rules) filterPartitions(req *kmsg.CreatePartitionsRequest) (func(kmsg.Response), bool) {
+func (r *rules) filterPartitions(req *kmsg.CreatePartitionsRequest, have map[string]int32, full bool) (func(kmsg.Response), bool) {
 	kept, refused := sift(req.Topics, func(t kmsg.CreatePartitionsRequestTopic) *problem {
+		if full {
+			return diskFull()
+		}
+		if n, exists := have[t.Topic]; exists && n == t.Count {
+			return &problem{kerr.InvalidPartitions.Code, fmt.Sprintf("Topic already has %d partition(s).", n)}
+		}
 		return r.partitions(t.Count)
 	}, func(t kmsg.CreatePartitionsRequestTopic, p *problem) kmsg.CreatePartitionsResponseTopic {
 		e := kmsg.NewCreatePartitionsResponseTopic()

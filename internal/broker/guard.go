@@ -82,7 +82,7 @@ func (v versions) parse(frame []byte) (req request, err error) {
 	}
 	req.body.SetVersion(req.version)
 	if req.body.IsFlexible() {
-		kmsg.SkipTags(&r)
+		skipTags(&r)
 	}
 	if !r.Ok() {
 		return req, refuse("header of api key %d is cut short", req.key)
@@ -101,6 +101,11 @@ func (v versions) parse(frame []byte) (req request, err error) {
 			err = refuse("body of api key %d: %v", req.key, p)
 		}
 	}()
+	if req.body.IsFlexible() && req.key != keyProduce { // its shape was checked
+		if err := checkCounts(r.Src, req.body); err != nil {
+			return req, err
+		}
+	}
 	if err := req.body.ReadFrom(r.Src); err != nil {
 		return req, refuse("body of api key %d: %v", req.key, err)
 	}
@@ -130,7 +135,7 @@ func checkProduceShape(body []byte, flexible bool) error {
 	}
 	tags := func() {
 		if flexible {
-			kmsg.SkipTags(&r)
+			skipTags(&r)
 		}
 	}
 	str() // transactional id
@@ -150,6 +155,7 @@ func checkProduceShape(body []byte, flexible bool) error {
 		}
 		tags()
 	}
+	tags()
 	if !r.Ok() {
 		return refuse("produce request is cut short")
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 // everything is a table that lets all known requests through, in all versions.
 func everything() versions {
 	v := versions{}
-	for key := range int16(93) {
+	for key := range int16(kmsg.MaxKey + 1) {
 		if r := kmsg.RequestForKey(key); r != nil {
 			v[key] = [2]int16{0, r.MaxVersion()}
 		}
@@ -126,5 +127,59 @@ func TestMarksAreFewAndFollowTheLog(t *testing.T) {
 	}
 	if got := remark(marks, span{End: 3, Keep: time.Hour}, now, time.Minute); len(got) != 1 || got[0].End != 3 {
 		t.Errorf("marks %v survive a log that is shorter than they are", got)
+	}
+}
+
+func TestCountsOfTagsThatLieAreRefusedAtOnce(t *testing.T) {
+	known := everything()
+	frame := func(key int16, req kmsg.Request, tags []byte, cut int) []byte {
+		req.SetVersion(req.MaxVersion())
+		raw := kmsg.NewRequestFormatter(kmsg.FormatterClientID("c")).AppendRequest(nil, req, 1)[4:]
+		return append(raw[:len(raw)-cut], tags...)
+	}
+	lies := [][]byte{{0xff, 0xff, 0xff, 0xff, 0x0f}, {0x80, 0x80, 0x80, 0x80, 0x01}, {0xff, 0xff, 0xff, 0x7f}}
+	for key := range int16(kmsg.MaxKey + 1) {
+		req := kmsg.RequestForKey(key)
+		if req == nil {
+			continue
+		}
+		if req.SetVersion(req.MaxVersion()); !req.IsFlexible() {
+			continue
+		}
+		if _, err := known.parse(frame(key, req, nil, 0)); err != nil && key != keyProduce && known[key][1] > 0 {
+			t.Errorf("key %d: an honest request is refused: %v", key, err)
+		}
+		for _, lie := range lies {
+			if _, err := known.parse(frame(key, req, lie, 1)); err == nil {
+				t.Errorf("key %d: a count %x is believed", key, lie)
+			}
+		}
+	}
+}
+
+const keyStreamsGroupHeartbeat = 88
+
+// Integers of -1, and small lengths behind them, look like large counts.
+func TestHonestRequestsWithMinusOneArePassed(t *testing.T) {
+	known := everything()
+	rng := rand.New(rand.NewPCG(5, 6))
+	passed := 0
+	for key := range int16(kmsg.MaxKey + 1) {
+		// StreamsGroupHeartbeat, which is not served, holds structures that may be
+		// null: their mark of -1 is one of the bytes that are set to zero.
+		if _, ok := known[key]; !ok || key == keyProduce || key == keyStreamsGroupHeartbeat {
+			continue
+		}
+		req := kmsg.RequestForKey(key)
+		for range 50 {
+			frame := requestOf(rng, key, req.MaxVersion(), 1)[4:]
+			if _, err := known.parse(frame); err != nil {
+				t.Errorf("key %d: %v", key, err)
+			}
+			passed++
+		}
+	}
+	if passed < 1000 {
+		t.Errorf("only %d requests were tried", passed)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -154,6 +155,11 @@ func (s *sweeper) look(ctx context.Context) (map[partition]span, map[string]stri
 				keep[rc.Name] = n
 			case c.Key == "retention.bytes":
 				keepBytes[rc.Name] = n
+			}
+		}
+		for _, c := range rc.Configs {
+			if c.Key == "cleanup.policy" && !strings.Contains(c.MaybeValue(), "delete") {
+				keep[rc.Name], keepBytes[rc.Name] = -1, -1 // a compacted topic loses no key by its age
 			}
 		}
 	}

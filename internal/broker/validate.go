@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -50,7 +51,7 @@ func newRules() *rules {
 			"message.timestamp.after.max.ms":          long(0),
 			"message.timestamp.before.max.ms":         long(0),
 			"message.timestamp.difference.max.ms":     long(0),
-			"message.timestamp.type":                  oneOf("CreateTime", "LogAppendTime"),
+			"message.timestamp.type":                  createTime,
 			"min.cleanable.dirty.ratio":               ratio,
 			"min.compaction.lag.ms":                   long(0),
 			"min.insync.replicas":                     integer(1, 1<<31-1),
@@ -65,6 +66,14 @@ func newRules() *rules {
 			"unclean.leader.election.enable":          boolean,
 		},
 	}
+}
+
+// createTime is the only kind of timestamp that kfake keeps.
+func createTime(v string) error {
+	if v == "LogAppendTime" {
+		return errors.New("the embedded broker keeps the time that the producer gave a record, and no other")
+	}
+	return oneOf("CreateTime", "LogAppendTime")(v)
 }
 
 func anything(string) error { return nil }
@@ -171,6 +180,9 @@ const (
 
 // partitions checks how many partitions a topic is to have.
 func (r *rules) partitions(n int32) *problem {
+	if n == 0 || n < -1 {
+		return &problem{kerr.InvalidPartitions.Code, "Number of partitions must be larger than 0"}
+	}
 	if n > maxPartitions {
 		return &problem{kerr.InvalidPartitions.Code, fmt.Sprintf("%d partitions are more than the %d that this broker makes", n, maxPartitions)}
 	}
@@ -182,8 +194,15 @@ func (r *rules) newTopic(t kmsg.CreateTopicsRequestTopic) *problem {
 	if p := r.topicName(t.Topic); p != nil {
 		return p
 	}
-	if p := r.partitions(max(t.NumPartitions, int32(len(t.ReplicaAssignment)))); p != nil {
+	partitions := t.NumPartitions
+	if len(t.ReplicaAssignment) > 0 {
+		partitions = int32(len(t.ReplicaAssignment))
+	}
+	if p := r.partitions(partitions); p != nil {
 		return p
+	}
+	if t.ReplicationFactor == 0 || t.ReplicationFactor < -1 {
+		return &problem{kerr.InvalidReplicationFactor.Code, "Replication factor must be larger than 0"}
 	}
 	for _, c := range t.Configs {
 		if p := r.config(c.Name, c.Value); p != nil {
@@ -196,9 +215,24 @@ func (r *rules) newTopic(t kmsg.CreateTopicsRequestTopic) *problem {
 // topicResource is the type of a topic among configuration resources.
 const topicResource = kmsg.ConfigResourceTypeTopic
 
+// fixed lists the broker's configurations that nobody may change, because
+// kfake's cleaner, which they would wake, loses records when it is killed.
+func fixed(key string) *problem {
+	switch key {
+	case "log.cleaner.backoff.ms", "log.cleaner.enable", "log.retention.check.interval.ms", "state.log.compact.bytes", "log.segment.bytes":
+		return &problem{kerr.InvalidRequest.Code, "Cannot update these configs dynamically: Set(" + key + ")"}
+	}
+	return nil
+}
+
 // altered checks the configurations of a topic that are to be replaced.
 func (r *rules) altered(res kmsg.AlterConfigsRequestResource) *problem {
 	if res.ResourceType != topicResource {
+		for _, c := range res.Configs {
+			if p := fixed(c.Name); p != nil {
+				return p
+			}
+		}
 		return nil
 	}
 	for _, c := range res.Configs {
@@ -209,13 +243,28 @@ func (r *rules) altered(res kmsg.AlterConfigsRequestResource) *problem {
 	return nil
 }
 
+// isList reports whether a topic configuration holds several values.
+func isList(key string) bool {
+	return key == "cleanup.policy" || strings.HasSuffix(key, ".replication.throttled.replicas")
+}
+
 // incrementallyAltered checks the configurations of a topic that are to be
 // changed one by one.
 func (r *rules) incrementallyAltered(res kmsg.IncrementalAlterConfigsRequestResource) *problem {
 	if res.ResourceType != topicResource {
+		for _, c := range res.Configs {
+			if p := fixed(c.Name); p != nil {
+				return p
+			}
+		}
 		return nil
 	}
 	for _, c := range res.Configs {
+		if c.Op == kmsg.IncrementalAlterConfigOpAppend || c.Op == kmsg.IncrementalAlterConfigOpSubtract {
+			if !isList(c.Name) {
+				return &problem{kerr.InvalidConfig.Code, "Can't append to or subtract from the config key " + c.Name + ", which is no list"}
+			}
+		}
 		if c.Op == kmsg.IncrementalAlterConfigOpDelete {
 			if _, known := r.configs[c.Name]; !known {
 				return &problem{kerr.InvalidConfig.Code, "Unknown topic config name: " + c.Name}

@@ -38,7 +38,7 @@ func identityOf(value []byte) (identity, error) {
 	writer, rest, _ := strings.Cut(text, " ")
 	number, _, _ := strings.Cut(rest, " ")
 	seq, err := strconv.Atoi(number)
-	return identity{writer, seq}, err
+	return identity{strings.Clone(writer), seq}, err // not a part of the value, which may be large and is to be freed
 }
 
 // outcome is how a transaction ended, as its producer knows it.

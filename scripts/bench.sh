@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures CPU per request, the idle demo and routing, and writes pages to
+# Measures CPU per request, the idle demo, the Kafka stack and routing, and writes pages to
 # bench/results. Needs Linux and haproxy, nginx, wrk; perf where there is one.
 # It takes about half an hour; name parts to run only those: scripts/bench.sh cpu
 set -euo pipefail
@@ -14,13 +14,13 @@ done
 [ -x bin/smartlb ] || CGO_ENABLED=0 go build -o bin/smartlb ./cmd/smartlb
 
 parts=("$@")
-[ "${#parts[@]}" -gt 0 ] || parts=(cpu idle routing)
+[ "${#parts[@]}" -gt 0 ] || parts=(cpu idle start routing)
 built=$(mktemp -d)
 trap 'rm -rf "$built"' EXIT
 for part in "${parts[@]}"; do
 	echo "== bench/$part"
 	go build -o "$built/$part" "./bench/$part"
-	if [ "$part" = routing ] && chrt --rr 1 true 2>/dev/null; then
+	if [[ "$part" = routing || "$part" = start ]] && chrt --rr 1 true 2>/dev/null; then
 		chrt --rr 1 "$built/$part" # what is beside it on the machine must not look like queueing
 	else
 		"$built/$part"

@@ -18,10 +18,28 @@ type Addresses struct {
 	Connect    string `json:"connect,omitempty"`
 }
 
+// each gives the addresses in the order of their fields.
+func (a *Addresses) each() []*string {
+	return []*string{&a.Kafka, &a.Internal, &a.UI, &a.Zookeeper, &a.Controller, &a.Connect}
+}
+
+// KeepPorts replaces port 0 by the port of the last time on the same host: any
+// port is fine, so that one is.
+func (a Addresses) KeepPorts(last Addresses) Addresses {
+	for i, at := range a.each() {
+		host, port, err := net.SplitHostPort(*at)
+		was, _, lastErr := net.SplitHostPort(*last.each()[i])
+		if err == nil && lastErr == nil && port == "0" && host == was {
+			*at = *last.each()[i]
+		}
+	}
+	return a
+}
+
 // PickPorts replaces port 0 by a free one. Nothing keeps it free until a
 // service takes it.
 func (a Addresses) PickPorts() (Addresses, error) {
-	for _, at := range []*string{&a.Kafka, &a.Internal, &a.UI, &a.Zookeeper, &a.Controller, &a.Connect} {
+	for _, at := range a.each() {
 		host, port, err := net.SplitHostPort(*at)
 		if *at == "" || err == nil && port != "0" {
 			continue

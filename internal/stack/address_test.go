@@ -73,6 +73,14 @@ func TestPickedPortsDiffer(t *testing.T) {
 	}
 }
 
+func TestAnyPortIsFineSoTheLastOneIs(t *testing.T) {
+	last := Addresses{Kafka: "127.0.0.1:5", UI: "127.0.0.1:6"}
+	got := Addresses{Kafka: "127.0.0.1:0", Internal: "127.0.0.1:0", UI: "0.0.0.0:0"}.KeepPorts(last)
+	if want := (Addresses{Kafka: "127.0.0.1:5", Internal: "127.0.0.1:0", UI: "0.0.0.0:0"}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 func TestTheChoiceIsReadBackAndANewerOneRefused(t *testing.T) {
 	dir := t.TempDir()
 	if _, ok, err := Recall(dir); ok || err != nil {

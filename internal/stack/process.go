@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -218,16 +219,44 @@ func (p *Process) write(r record) error {
 }
 
 func (p *Process) openOut() (*os.File, error) {
-	limit := p.MaxLog
-	if limit <= 0 {
-		limit = 10 << 20
-	}
-	if info, err := os.Stat(p.outPath()); err == nil && info.Size() > limit {
+	if p.outIsLarge() {
 		if err := os.Rename(p.outPath(), p.outPath()+".1"); err != nil {
 			return nil, err
 		}
 	}
 	return os.OpenFile(p.outPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+}
+
+func (p *Process) outIsLarge() bool {
+	limit := p.MaxLog
+	if limit <= 0 {
+		limit = 10 << 20
+	}
+	info, err := os.Stat(p.outPath())
+	return err == nil && info.Size() > limit
+}
+
+// turnOver copies what the process has printed to a file ending in .1, and
+// empties the file, to whose end the process goes on writing. What it prints in
+// between is lost.
+func (p *Process) turnOver() error {
+	if !p.outIsLarge() {
+		return nil
+	}
+	f, err := os.OpenFile(p.outPath(), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	to, err := os.Create(p.outPath() + ".1")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, f)
+	if err := errors.Join(err, to.Close()); err != nil {
+		return err
+	}
+	return f.Truncate(0)
 }
 
 // logs lists the files that the process writes, what it prints first.

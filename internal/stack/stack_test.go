@@ -21,6 +21,11 @@ func TestMain(m *testing.M) {
 	case "deaf": // to SIGTERM
 		signal.Ignore(syscall.SIGTERM)
 		time.Sleep(time.Hour)
+	case "chatty":
+		for range 1000 {
+			os.Stderr.WriteString("a line that is printed again and again\n")
+			time.Sleep(10 * time.Millisecond)
+		}
 	case "dying":
 		os.Stderr.WriteString("no luck today\n")
 		os.Exit(3)

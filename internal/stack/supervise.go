@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/backoff"
@@ -20,11 +21,28 @@ type restartable interface {
 const (
 	look   = 200 * time.Millisecond // between two looks at the processes: four small reads each
 	stable = 30 * time.Second       // a service that ran so long did not fail to start
+
+	turnOver = time.Minute // between two looks at the sizes of logs
 )
 
-// Supervise starts services again that crash, with back-off, until ctx ends or
-// the stack's pid file of the supervisor names another process. It is the work
-// of the process that Runtime.Supervisor starts.
+// turnOver puts aside what processes have printed, where it is large. Their own
+// log files they turn over themselves.
+func (r Runtime) turnOver(log *slog.Logger) {
+	for _, s := range append(slices.Clone(r.Services), Service(r.Supervisor)) {
+		p, ok := s.(*Process)
+		if !ok || p == nil {
+			continue
+		}
+		if err := p.turnOver(); err != nil {
+			log.Error("log is not turned over", "service", p.Name(), "error", err)
+		}
+	}
+}
+
+// Supervise starts services again that crash, with back-off, and turns over
+// what they print when that grows large, until ctx ends or the stack's pid file
+// of the supervisor names another process. It is the work of the process that
+// Runtime.Supervisor starts.
 //
 // The services are no children of the supervisor: they were started by whoever
 // typed start, and go on when the supervisor is killed. So it looks whether
@@ -36,12 +54,16 @@ func (r Runtime) Supervise(ctx context.Context, log *slog.Logger) error {
 			watched = append(watched, &watch{service: s})
 		}
 	}
-	tick := time.NewTicker(look)
+	tick, turn := time.NewTicker(look), time.NewTicker(turnOver)
 	defer tick.Stop()
+	defer turn.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-turn.C:
+			r.turnOver(log)
+			continue
 		case <-tick.C:
 		}
 		if r.Supervisor != nil && !r.Supervisor.is(os.Getpid()) {

@@ -225,3 +225,25 @@ func TestLogsOfTheOwnKindAreKeptApart(t *testing.T) {
 		t.Errorf("its own log has %q, %v", b, err)
 	}
 }
+
+func TestWhatAProcessPrintsIsTurnedOverWhileItRuns(t *testing.T) {
+	p := process(t, "chatty")
+	p.MaxLog = 1 << 10
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	r := Runtime{Dir: p.Dir, Services: []Service{p}, Supervisor: nil}
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		r.turnOver(log)
+		old, err := os.ReadFile(filepath.Join(p.Dir, "x.log.1"))
+		now, nowErr := os.ReadFile(filepath.Join(p.Dir, "x.log"))
+		if err == nil && nowErr == nil && len(old) > 1<<10 && len(now) > 0 {
+			if strings.Contains(string(now), "\x00") {
+				t.Errorf("a hole in %q", now)
+			}
+			return
+		}
+	}
+	t.Error("not turned over")
+}

@@ -72,6 +72,9 @@ func runInstall(ctx context.Context, env *cli.Env, a installArgs) (installed, er
 		return result, err
 	}
 	result.Java = java.Version
+	if home := env.Getenv("KAFKA_HOME"); home != "" {
+		env.Say("KAFKA_HOME is %s: smartlb kafka start uses that, not what is installed here", home)
+	}
 	for _, m := range modes {
 		done, err := installMode(ctx, env, a, m, java)
 		if err != nil {
@@ -94,6 +97,14 @@ func installMode(ctx context.Context, env *cli.Env, a installArgs, m properties.
 		return result, err
 	}
 	dir := distribution.At(root, lock.Version)
+	release, err := distribution.Exclusive(ctx, dir)
+	if err != nil {
+		return result, err
+	}
+	defer release()
+	if err := distribution.Clear(dir); err != nil {
+		return result, err
+	}
 	if !distribution.Complete(lock, dir) {
 		env.Say("Kafka %s: %d jars, %s, into %s", lock.Version, len(lock.Jars), megabytes(lock.Size()), dir)
 	}
@@ -110,9 +121,6 @@ func installMode(ctx context.Context, env *cli.Env, a installArgs, m properties.
 		if source == nil {
 			err = fmt.Errorf("%w: install Maven, or name a repository of its layout with --repository, or set KAFKA_HOME", err)
 		}
-		return result, err
-	}
-	if err := distribution.Clear(dir); err != nil {
 		return result, err
 	}
 	if a.noArchives {

@@ -60,12 +60,6 @@ func (a *stackArgs) flags(f *pflag.FlagSet) {
 	f.StringVar(&a.repository, "repository", "", "install from this `URL or folder` of Maven's layout instead of through mvn")
 }
 
-// changes reports whether the flags ask for something, beside where to find
-// what is to be run.
-func (a stackArgs) changes() bool {
-	return a.mode != "" || a.at != stack.Addresses{} || len(a.heap) > 0 || a.noConnect
-}
-
 // runtime is what a verb acts on. start decides anew how the stack runs, unless
 // it runs already; all others go by the last start. Both remember what they
 // start.
@@ -127,37 +121,63 @@ func (a stackArgs) check(verb string) error {
 			return cli.Usagef("--mode %s: the embedded runtime has no modes; --runtime jvm has", a.mode)
 		}
 	}
+	fixed := a.at
+	if fixed.UI = ""; a.name == stack.RuntimeDocker && fixed != (stack.Addresses{}) {
+		return cli.Usagef("the addresses of containers are those of docker-compose.yml; --console is the only one that --runtime docker takes")
+	}
 	_, err := a.heaps(nil)
 	return err
 }
 
 // agrees refuses to answer for another stack than the one that runs.
 func (a stackArgs) agrees(last stack.Choice) error {
-	if a.name != "" && a.name != "auto" && a.name != last.Runtime {
-		return fmt.Errorf("the stack here is of the runtime %s, not %s: smartlb kafka stop ends it", last.Runtime, a.name)
+	if err := a.sameKind(last); err != nil {
+		return err
 	}
-	if a.mode != "" && a.mode != string(last.Mode) || a.changes() && forMode(a.addresses(last.Addresses), last.Mode) != forMode(last.Addresses, last.Mode) {
+	next, err := a.over(last)
+	if err != nil {
+		return err
+	}
+	if next.Addresses != last.Addresses || !maps.Equal(next.Heap, last.Heap) {
 		return errors.New("the stack runs already, with other settings: smartlb kafka restart with these flags changes it")
 	}
 	return nil
 }
 
-// change is the last choice with what the flags say.
+// sameKind refuses another runtime or mode: its records are elsewhere.
+func (a stackArgs) sameKind(last stack.Choice) error {
+	name, mode := cmp.Or(a.name, "auto"), cmp.Or(a.mode, string(last.Mode))
+	if (name == "auto" || name == last.Runtime) && mode == string(last.Mode) {
+		return nil
+	}
+	is := last.Runtime
+	if last.Mode != "" {
+		is += " in mode " + string(last.Mode)
+	}
+	return fmt.Errorf("the stack here is of the runtime %s: smartlb kafka stop ends it, and start with these flags starts another", is)
+}
+
+// over is the last choice with what the flags say.
+func (a stackArgs) over(last stack.Choice) (stack.Choice, error) {
+	last.Addresses = a.addresses(last.Addresses).KeepPorts(last.Addresses)
+	if last.Runtime != stack.RuntimeEmbedded {
+		last.Addresses = forMode(last.Addresses, last.Mode)
+	}
+	var err error
+	last.Heap, err = a.heaps(last.Heap)
+	return last, err
+}
+
+// change is how a restart with these flags starts the stack.
 func (a stackArgs) change(last stack.Choice) (stack.Choice, error) {
-	if err := a.agreesOnRuntime(last); err != nil {
+	if err := a.sameKind(last); err != nil {
 		return last, err
 	}
-	last.Addresses = forMode(a.addresses(last.Addresses), last.Mode)
-	heap, err := a.heaps(last.Heap)
+	next, err := a.over(last)
 	if err != nil {
 		return last, err
 	}
-	last.Heap = heap
-	return last.WithPorts()
-}
-
-func (a stackArgs) agreesOnRuntime(last stack.Choice) error {
-	return stackArgs{name: a.name, mode: a.mode}.agrees(stack.Choice{Runtime: last.Runtime, Mode: last.Mode, Addresses: stackArgs{}.addresses(stack.Addresses{})})
+	return next.WithPorts()
 }
 
 // decide says how a stack that does not run is to be started.

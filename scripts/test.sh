@@ -19,6 +19,8 @@ command -v strace >/dev/null 2>&1 || missing "counting system calls per request"
 for tool in java mvn; do
 	command -v "$tool" >/dev/null 2>&1 || missing "real ZooKeeper, Kafka and Kafka Connect" "$tool"
 done
+command -v javac >/dev/null 2>&1 || missing "Apache's client as a foreign client" "a JDK"
+python3 -c 'import ensurepip' >/dev/null 2>&1 || missing "librdkafka as a foreign client" "Python 3 with venv"
 command -v chromium >/dev/null 2>&1 || missing "the console in a browser" "chromium"
 command -v npm >/dev/null 2>&1 || missing "the web UI's own checks" "Node.js"
 command -v shellcheck >/dev/null 2>&1 || missing "shellcheck of the scripts" "shellcheck"

@@ -94,6 +94,8 @@ func (w *worker) one(r *http.Request, parts []string, body map[string]string, sa
 		say(201, map[string]any{"name": name})
 	case verb == "config":
 		say(200, config)
+	case verb == "status" && config["new"] != "":
+		refuse(404, "No status found for connector "+name)
 	case verb == "status":
 		say(200, w.status(name))
 	case verb == "topics":
@@ -205,6 +207,10 @@ func TestConnectorsAreDescribedWithTheirFailures(t *testing.T) {
 	}
 	if _, err := c.Describe(t.Context(), "a/c"); !errors.Is(err, connect.ErrNotFound) || !strings.Contains(err.Error(), "did you mean a/b?") {
 		t.Errorf("an unknown one gives %v", err)
+	}
+	w.connectors["just-made"] = map[string]string{"connector.class": sourceClass, "new": "yes"}
+	if got, err := c.Describe(t.Context(), "just-made"); err != nil || got.State != "UNASSIGNED" || got.Tasks == nil {
+		t.Errorf("one that no worker has yet is %+v, %v", got, err)
 	}
 	if o, err := c.Offsets(t.Context(), "a/b"); err != nil || string(o[0].Offset) != `{"position":5}` {
 		t.Errorf("offsets: %v, %v", o, err)

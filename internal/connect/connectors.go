@@ -115,10 +115,14 @@ func (c *Client) List(ctx context.Context) ([]Connector, error) {
 func (c *Client) Describe(ctx context.Context, name string) (Connector, error) {
 	var s status
 	var config map[string]string
-	if err := c.do(ctx, http.MethodGet, at("connectors", name, "status"), nil, nil, &s); err != nil {
+	if err := c.do(ctx, http.MethodGet, at("connectors", name, "config"), nil, nil, &config); err != nil {
 		return Connector{Tasks: []Task{}}, c.named(ctx, name, err)
 	}
-	if err := c.do(ctx, http.MethodGet, at("connectors", name, "config"), nil, nil, &config); err != nil {
+	err := c.do(ctx, http.MethodGet, at("connectors", name, "status"), nil, nil, &s)
+	if errors.Is(err, ErrNotFound) { // just created: no worker has it yet
+		s, err = status{Name: name, Connector: Task{State: "UNASSIGNED"}}, nil
+	}
+	if err != nil {
 		return Connector{Tasks: []Task{}}, c.named(ctx, name, err)
 	}
 	out := s.connector(config)

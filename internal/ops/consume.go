@@ -104,6 +104,7 @@ var errEnough = errors.New("enough")
 type extent struct {
 	start    int64 // of the partition
 	from, to int64
+	leader   int32 // when reading began
 }
 
 func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[kafka.TopicPartition]extent, err error) {
@@ -134,7 +135,7 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[
 	}
 	out = map[kafka.TopicPartition]extent{}
 	for tp, p := range begin {
-		out[tp] = extent{p.start, p.at, p.end}
+		out[tp] = extent{p.start, p.at, p.end, d.Partitions[tp.Partition].Leader}
 	}
 	if spec.Until == nil {
 		return out, nil
@@ -181,7 +182,7 @@ func consumeLast(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges
 		for tp, e := range ranges {
 			from := max(e.start, e.to-size)
 			whole = whole && from == e.start
-			window[tp] = extent{e.start, from, e.to}
+			window[tp] = extent{e.start, from, e.to, e.leader}
 		}
 		last := map[int32]*ring{}
 		for tp := range window {
@@ -259,11 +260,11 @@ func (q *ring) ordered() []kafka.Record {
 func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[kafka.TopicPartition]extent, emit func(kafka.Record) error) error {
 	next := map[kafka.TopicPartition]extent{}
 	for tp, e := range ranges {
-		next[tp] = extent{e.start, e.to, endless}
+		next[tp] = extent{e.start, e.to, endless, e.leader}
 	}
 	left := spec.Limit
 	take := func(r kafka.Record) error {
-		next[kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}] = extent{0, r.Offset + 1, endless}
+		next[kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}] = extent{from: r.Offset + 1, to: endless}
 		if !spec.Where(r) {
 			return nil
 		}
@@ -295,7 +296,7 @@ func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[
 			}
 			maps.DeleteFunc(next, func(kafka.TopicPartition, extent) bool { return true })
 			for tp, e := range again {
-				next[tp] = extent{e.start, e.start, endless}
+				next[tp] = extent{e.start, e.start, endless, e.leader}
 			}
 		}
 	}

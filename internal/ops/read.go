@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,20 +31,24 @@ const (
 	readMaxDecompress  = 64 << 20
 	readPollRecords    = 10_000
 	emptyFetchBytes    = 2048 // a fetch response without records is smaller, but for thousands of partitions
-	emptyFetchesForGap = 3    // so many in a row at one place: its offsets hold no records
+	emptyFetchesForGap = 3    // so many in a row of a partition's leader: its offsets hold no records
+	emptyFetchesAtAll  = 40   // so many of any broker in a row end the wait, should a leader have moved
 )
 
 // fetchWatch counts answers to fetch requests, so that a reader can tell a
 // partition whose last offsets hold no records from a broker that is slow.
 type fetchWatch struct {
 	answers atomic.Int64
-	empty   atomic.Int64 // in a row
 	fetched func(time.Duration)
+
+	mu    sync.Mutex
+	empty map[int32]int // by broker, in a row
+	all   int           // of all brokers, in a row
 }
 
 const fetchKey = 1
 
-func (w *fetchWatch) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e kgo.BrokerE2E) {
+func (w *fetchWatch) OnBrokerE2E(b kgo.BrokerMetadata, key int16, e kgo.BrokerE2E) {
 	if key != fetchKey || e.Err() != nil {
 		return
 	}
@@ -51,11 +56,38 @@ func (w *fetchWatch) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e kgo.BrokerE2
 	if w.fetched != nil {
 		w.fetched(e.DurationE2E())
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if e.BytesRead < emptyFetchBytes {
-		w.empty.Add(1)
+		w.empty[b.NodeID]++
+		w.all++
 	} else {
-		w.empty.Store(0)
+		w.empty[b.NodeID], w.all = 0, 0
 	}
+}
+
+// got notes that records came: what was counted says nothing any more.
+func (w *fetchWatch) got() {
+	w.mu.Lock()
+	clear(w.empty)
+	w.all = 0
+	w.mu.Unlock()
+}
+
+// nothing reports whether the leaders of all these partitions have nothing to
+// give.
+func (w *fetchWatch) nothing(left map[int32]extent) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.all >= emptyFetchesAtAll {
+		return true
+	}
+	for _, e := range left {
+		if w.empty[e.leader] < emptyFetchesForGap {
+			return false
+		}
+	}
+	return true
 }
 
 // read hands over the records of the ranges, each partition in its order, until
@@ -77,7 +109,7 @@ func read(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[ka
 	if left == 0 {
 		return nil
 	}
-	watch := &fetchWatch{fetched: spec.fetched}
+	watch := &fetchWatch{fetched: spec.fetched, empty: map[int32]int{}}
 	line, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(readGrace, end) })
@@ -133,11 +165,11 @@ func (r *reader) run(ctx context.Context, patience time.Duration, keep bool) err
 		}
 		switch {
 		case fetches.NumRecords() > 0:
-			r.watch.empty.Store(0)
+			r.watch.got()
 			if r.spec.Read != nil {
 				r.spec.Read(r.seen)
 			}
-		case r.watch.empty.Load() >= emptyFetchesForGap && !keep:
+		case !keep && r.watch.nothing(r.pos):
 			r.gap()
 			return nil
 		case time.Since(heard) > patience:

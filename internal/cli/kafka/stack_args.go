@@ -14,6 +14,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/distribution"
+	"github.com/smartlb/smartlb/internal/profile"
 	"github.com/smartlb/smartlb/internal/stack"
 	"github.com/smartlb/smartlb/internal/stack/properties"
 )
@@ -79,6 +80,9 @@ func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stac
 		return stack.Runtime{}, err
 	}
 	_, running := stack.Find(dir)
+	if err := a.elsewhere(env, verb, running); err != nil {
+		return stack.Runtime{}, err
+	}
 	var choice stack.Choice
 	switch {
 	case verb == "start" && !running, verb == "restart" && !known:
@@ -102,6 +106,21 @@ func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stac
 		return r, err
 	}
 	return r, choice.Remember(dir)
+}
+
+// elsewhere refuses to start or stop something here while a profile says that
+// the user's brokers are somebody else's, unless a runtime is named or one runs
+// here.
+func (a stackArgs) elsewhere(env *cli.Env, verb string, running bool) error {
+	if a.name != "" || running || verb == "status" || verb == "logs" || verb == "supervise" {
+		return nil
+	}
+	p, ok, err := profile.Current(env.Getenv, "")
+	if err != nil || !ok {
+		return err
+	}
+	return fmt.Errorf("the brokers of profile %s (%s; %s) are run by somebody else, so there is nothing here to %s; --runtime NAME starts a stack here all the same",
+		p.Name, p.Origin, strings.Join(p.Brokers, ","), verb)
 }
 
 // check reports flags that mean nothing.

@@ -52,13 +52,17 @@ type Sender struct {
 	patience time.Duration
 	stall    *time.Timer
 	cut      context.CancelFunc
+	given    chan struct{} // closed when the broker is given up
 
 	mu    sync.Mutex // guards the fields below
 	sent  Sent
 	parts map[int32]*SentPart
 	fail  error
-	heard time.Time     // when the last record ended, or the first was queued
-	ended chan struct{} // closed at the first failure
+	over  chan struct{} // closed at the first failure
+	ended int64         // records, however
+
+	waited bool  // at the last look for a stall records were under way
+	looked int64 // and so many had ended
 }
 
 // ErrTooLarge refuses a record that the topic would not take.
@@ -86,7 +90,7 @@ func NewSender(ctx context.Context, cfg kafka.Config, spec ProduceSpec) (*Sender
 	if int(spec.Partition) >= len(d.Partitions) {
 		return nil, fmt.Errorf("produce to %s: there is no partition %d, it has %d", spec.Topic, spec.Partition, len(d.Partitions))
 	}
-	s := &Sender{spec: spec, limit: kafka.MaxBatchBytes, sent: Sent{Topic: spec.Topic}, parts: map[int32]*SentPart{}, heard: time.Now(), ended: make(chan struct{})}
+	s := &Sender{spec: spec, limit: kafka.MaxBatchBytes, sent: Sent{Topic: spec.Topic}, parts: map[int32]*SentPart{}, over: make(chan struct{}), given: make(chan struct{})}
 	for _, c := range d.Configs {
 		if n, err := strconv.Atoi(c.Value); c.Name == "max.message.bytes" && err == nil && n > 0 {
 			s.limit = min(n, s.limit)
@@ -102,23 +106,28 @@ func NewSender(ctx context.Context, cfg kafka.Config, spec ProduceSpec) (*Sender
 		return nil, fmt.Errorf("produce to %s: %w", spec.Topic, err)
 	}
 	s.patience, s.cut = cfg.DeliveryTimeout, cut
+	s.mu.Lock() // stalled must not look before the timer is there
 	s.stall = time.AfterFunc(s.patience, s.stalled)
+	s.mu.Unlock()
 	return s, nil
 }
 
-// stalled gives up when records wait and none was taken for the delivery
-// timeout. The library's own timeout counts from a record's timestamp, which
-// may be long past.
+// stalled gives up when records wait and none ended between two looks, each
+// the delivery timeout after the one before. The library's own timeout counts
+// from a record's timestamp, which may be long past; and asking for the time at
+// each record would cost more than the rest of its accounting.
 func (s *Sender) stalled() {
 	s.mu.Lock()
-	quiet := time.Since(s.heard)
-	if s.client.BufferedProduceRecords() == 0 || quiet < s.patience {
-		s.stall.Reset(max(s.patience-quiet, s.patience/4))
+	waits := s.client.BufferedProduceRecords() > 0
+	if !waits || !s.waited || s.ended != s.looked {
+		s.waited, s.looked = waits, s.ended
+		s.stall.Reset(s.patience)
 		s.mu.Unlock()
 		return
 	}
 	s.failed(fmt.Errorf("the broker took no record for %v", s.patience))
 	s.mu.Unlock()
+	close(s.given)
 	s.cut()
 }
 
@@ -159,7 +168,7 @@ func (p ProduceSpec) options(limit int) ([]kgo.Opt, error) {
 // once.
 func (s *Sender) Send(ctx context.Context, r kafka.Record) error {
 	select {
-	case <-s.ended:
+	case <-s.over:
 		return s.failure()
 	default:
 	}
@@ -172,11 +181,6 @@ func (s *Sender) Send(ctx context.Context, r kafka.Record) error {
 	}
 	for _, h := range r.Headers {
 		out.Headers = append(out.Headers, kgo.RecordHeader(h))
-	}
-	if s.client.BufferedProduceRecords() == 0 {
-		s.mu.Lock()
-		s.heard = time.Now() // waiting for our caller was no silence of the broker
-		s.mu.Unlock()
 	}
 	s.client.Produce(ctx, out, s.settle)
 	return nil
@@ -200,11 +204,11 @@ func (s *Sender) fits(r kafka.Record) error {
 func (s *Sender) settle(r *kgo.Record, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ended++
 	if err != nil {
 		s.failed(explain(err))
 		return
 	}
-	s.heard = time.Now()
 	s.sent.Records++
 	s.sent.Bytes += int64(len(r.Key) + len(r.Value))
 	for _, h := range r.Headers {
@@ -223,7 +227,7 @@ func (s *Sender) settle(r *kgo.Record, err error) {
 func (s *Sender) failed(err error) {
 	if s.fail == nil {
 		s.fail = fmt.Errorf("produce to %s: %w", s.spec.Topic, err)
-		close(s.ended)
+		close(s.over)
 	}
 }
 
@@ -251,13 +255,25 @@ func (s *Sender) Progress() (records, bytes int64) {
 	return s.sent.Records, s.sent.Bytes
 }
 
-// Close waits until everything is delivered or failed, at most until ctx ends,
-// and tells what was delivered and what failed first.
+// Close waits until everything is delivered or failed, until the broker was
+// given up, at most until ctx ends, and tells what was delivered and what failed
+// first.
 func (s *Sender) Close(ctx context.Context) (Sent, error) {
-	err := s.client.Flush(ctx)
+	flush, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-s.given:
+			stop()
+		case <-flush.Done():
+		}
+	})
+	err := s.client.Flush(flush)
+	stop()
+	watch.Wait()
 	s.stall.Stop()
-	s.client.Close()
 	s.cut()
+	s.client.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.sent

@@ -14,9 +14,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafkatest"
 	"github.com/smartlb/smartlb/internal/ops"
 )
 
@@ -364,4 +366,29 @@ func FuzzParsePosition(f *testing.F) {
 			t.Errorf("%q is nothing", text)
 		}
 	})
+}
+
+// A broker that answers everything but produce requests is given up after the
+// delivery timeout, even for records about the past.
+func TestABrokerThatTakesNoRecordsIsGivenUp(t *testing.T) {
+	cluster := kafkatest.New(t, "t")
+	cluster.Fake().ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.Fake().KeepControl()
+		return nil, errors.New("not now"), true
+	})
+	cfg := kafka.Default()
+	cfg.Brokers, cfg.DeliveryTimeout = []string{cluster.Addr()}, 300*time.Millisecond
+	s, err := ops.NewSender(t.Context(), cfg, ops.ProduceSpec{Topic: "t", Partition: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Send(t.Context(), kafka.Record{Value: []byte("x"), Timestamp: time.UnixMilli(1)}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	sent, err := s.Close(ctx)
+	if err == nil || sent.Records != 0 || ctx.Err() != nil {
+		t.Errorf("it ended with %+v, %v", sent, err)
+	}
 }

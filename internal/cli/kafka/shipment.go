@@ -57,6 +57,10 @@ func (s *shipment) sendAll(ctx context.Context) error {
 	})
 }
 
+// tickEvery is after how many records it is looked whether to tell how far it
+// is: asking for the time costs as much as queueing a record.
+const tickEvery = 256
+
 // content reads a file that may be a value; a larger one is not read at all.
 func content(path string) ([]byte, error) {
 	f, err := os.Open(path)
@@ -110,12 +114,13 @@ func (s *shipment) send(ctx context.Context, r kafka.Record) error {
 	if err := s.pace(ctx); err != nil {
 		return err
 	}
-	s.queued++
-	s.ticker.tick(func() string {
-		records, size := s.sender.Progress()
-		spent := time.Since(s.began).Seconds()
-		return fmt.Sprintf("%d records, %s sent, %.0f records/s", records, bytesOf(size), float64(records)/spent)
-	})
+	if s.queued++; s.queued%tickEvery == 0 || s.args.rate > 0 {
+		s.ticker.tick(func() string {
+			records, size := s.sender.Progress()
+			spent := time.Since(s.began).Seconds()
+			return fmt.Sprintf("%d records, %s sent, %.0f records/s", records, bytesOf(size), float64(records)/spent)
+		})
+	}
 	return s.sender.Send(ctx, r)
 }
 
@@ -146,11 +151,18 @@ func (s *shipment) conclude() {
 func eachLine(r io.Reader, f func(n int, line []byte) error) error {
 	in := bufio.NewScanner(r)
 	in.Buffer(make([]byte, 0, 64<<10), 4*kafka.MaxValueBytes) // a value, escaped as JSON
+	var copies []byte                                         // lines are kept until they are delivered; one allocation holds many
 	for n := 1; in.Scan(); n++ {
-		if len(in.Bytes()) == 0 {
+		line := in.Bytes()
+		if len(line) == 0 {
 			continue
 		}
-		if err := f(n, bytes.Clone(in.Bytes())); err != nil {
+		if len(line) > cap(copies)-len(copies) {
+			copies = make([]byte, 0, max(64<<10, len(line)))
+		}
+		from := len(copies)
+		copies = append(copies, line...)
+		if err := f(n, copies[from:len(copies):len(copies)]); err != nil {
 			return err
 		}
 	}

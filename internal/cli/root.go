@@ -40,6 +40,9 @@ func New(env *Env, groups ...Group) *cobra.Command {
 	root.SetOut(env.Out)
 	root.SetErr(env.Err)
 	env.flags(root.PersistentFlags())
+	_ = root.RegisterFlagCompletionFunc("output", func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return strings.Split(cmp.Or(c.Annotations[formsKey], forms), ","), cobra.ShellCompDirectiveNoFileComp
+	}) // the flag was declared above
 	root.AddCommand(versionCommand(env))
 	for _, g := range groups {
 		root.AddCommand(g(env)...)

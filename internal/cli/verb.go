@@ -22,8 +22,12 @@ type Verb[A, R any] struct {
 	Flags    func(f *pflag.FlagSet, args *A)                                       // declares flags; may be nil
 	Args     func(args *A, words []string) error                                   // takes what is not a flag; nil: nothing is allowed
 	Complete func(ctx context.Context, env *Env, args *A, words []string) []string // names for the next word; may be nil
-	Run      func(ctx context.Context, env *Env, args A) (R, error)
-	Table    func(R) Table // for -o table and wide
+
+	// CompleteFlags offers values for flags by their long names; may be nil.
+	CompleteFlags map[string]func(ctx context.Context, env *Env, args *A) []string
+
+	Run   func(ctx context.Context, env *Env, args A) (R, error)
+	Table func(R) Table // for -o table and wide
 }
 
 // Command makes the verb a command of env.
@@ -69,6 +73,11 @@ func (v Verb[A, R]) Command(env *Env) *cobra.Command {
 	}
 	if v.Flags != nil {
 		v.Flags(c.Flags(), &args)
+	}
+	for name, offer := range v.CompleteFlags {
+		_ = c.RegisterFlagCompletionFunc(name, func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return offer(c.Context(), env, &args), cobra.ShellCompDirectiveNoFileComp
+		}) // fails for a flag that does not exist, which a test would show
 	}
 	return c
 }

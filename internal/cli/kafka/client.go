@@ -35,8 +35,20 @@ func with[R any](ctx context.Context, env *cli.Env, t cli.Brokers, f func(contex
 		return none, err
 	}
 	defer admin.Close()
+	defer stillWaiting(env, cfg.Brokers)()
 	r, err := f(ctx, admin)
 	return r, reach(ctx, env, t, err)
+}
+
+// stillWaiting says after a second what is waited for. The returned function
+// ends that.
+func stillWaiting(env *cli.Env, brokers []string) (done func()) {
+	f, ok := env.Err.(*os.File) // buffers of tests take words from one goroutine only
+	if !ok {
+		return func() {}
+	}
+	t := time.AfterFunc(time.Second, func() { fmt.Fprintf(f, "waiting for %s ...\n", strings.Join(brokers, ",")) })
+	return func() { t.Stop() }
 }
 
 // reach adds to an error what the command was to reach.

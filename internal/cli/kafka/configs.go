@@ -146,6 +146,9 @@ func alterTopic(env *cli.Env) *cobra.Command {
 		Complete: func(ctx context.Context, env *cli.Env, a *configArgs, words []string) []string {
 			return completeTopics(ctx, env, a.Brokers, words)
 		},
+		CompleteFlags: map[string]func(context.Context, *cli.Env, *configArgs) []string{
+			"config": func(context.Context, *cli.Env, *configArgs) []string { return settingNames() },
+		},
 		Run: changeConfigs, Table: changedTable,
 	}.Command(env)
 }
@@ -202,4 +205,13 @@ func completeConfigs(ctx context.Context, env *cli.Env, a *configArgs, words []s
 		}
 		return keys, err
 	})
+}
+
+// settingNames are the settings of topics, ready for a value.
+func settingNames() []string {
+	all := topic.ConfigNames()
+	for i := range all {
+		all[i] += "="
+	}
+	return all
 }

@@ -117,6 +117,12 @@ func resetGroup(env *cli.Env) *cobra.Command {
 			}
 			return anyGroup(ctx, env, a.Brokers, words)
 		},
+		CompleteFlags: map[string]func(context.Context, *cli.Env, *resetArgs) []string{
+			"topic": func(ctx context.Context, env *cli.Env, a *resetArgs) []string {
+				return anyTopic(ctx, env, a.Brokers, nil)
+			},
+			"to": func(context.Context, *cli.Env, *resetArgs) []string { return []string{"earliest", "latest"} },
+		},
 		Run: func(ctx context.Context, env *cli.Env, a resetArgs) (ops.Reset, error) {
 			if a.to == "" {
 				return ops.Reset{}, cli.Usagef("--to is missing")

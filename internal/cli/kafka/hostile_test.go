@@ -256,6 +256,11 @@ func TestWhatIsCompletedComesFromTheCluster(t *testing.T) {
 		{"kafka configs show ", []string{"orders", "broker:"}},
 		{"kafka configs unset orders ", []string{"max.message.bytes", "retention.ms"}},
 		{"kafka plan ", []string{"service-metrics", "alerts"}},
+		{"kafka groups reset g -t ", []string{"orders"}},
+		{"kafka topics create t --config ", []string{"retention.ms="}},
+		{"kafka topics create t --like ", []string{"orders-copy"}},
+		{"kafka consume orders -o ", []string{"template=", "json"}},
+		{"kafka topics -o ", []string{"wide"}},
 	} {
 		words := append([]string{"__complete"}, strings.Split(row.words, " ")...)
 		out, _, _ := typed(t, vars, "", words...)

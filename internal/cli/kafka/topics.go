@@ -195,7 +195,12 @@ func createTopic(env *cli.Env) *cobra.Command {
 			}
 			return cli.Table{Above: []string{fmt.Sprintf("%s topic %s with %d partitions and %s replicas.", word, c.Name, c.Partitions, replicas)}}
 		},
-		Complete: func(context.Context, *cli.Env, *createArgs, []string) []string { return nil },
+		CompleteFlags: map[string]func(context.Context, *cli.Env, *createArgs) []string{
+			"config": func(context.Context, *cli.Env, *createArgs) []string { return settingNames() },
+			"like": func(ctx context.Context, env *cli.Env, a *createArgs) []string {
+				return anyTopic(ctx, env, a.Brokers, nil)
+			},
+		},
 	}.Command(env)
 }
 

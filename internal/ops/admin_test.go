@@ -11,10 +11,13 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafkatest"
 	"github.com/smartlb/smartlb/internal/ops"
 	"github.com/smartlb/smartlb/internal/topic"
 )
@@ -86,10 +89,29 @@ func TestApplyReachesTheCatalogAndDeletesNothing(t *testing.T) {
 }
 
 func TestApplyGoesOnAfterATopicThatFails(t *testing.T) {
-	_, admin := cluster(t)
+	fake := kafkatest.New(t)
+	cfg := kafka.Default()
+	cfg.Brokers = []string{fake.Addr()}
+	admin, err := kafka.NewAdmin(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	fake.Fake().ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		fake.Fake().KeepControl()
+		r := req.(*kmsg.CreateTopicsRequest)
+		if r.ValidateOnly || r.Topics[0].Topic != "forbidden" {
+			return nil, nil, false
+		}
+		resp := r.ResponseKind().(*kmsg.CreateTopicsResponse)
+		t := kmsg.NewCreateTopicsResponseTopic()
+		t.Topic, t.ErrorCode = "forbidden", kerr.PolicyViolation.Code
+		resp.Topics = append(resp.Topics, t)
+		return resp, nil, true
+	})
 	file := topic.File{Topics: []topic.Spec{
 		{Name: "first", Partitions: 1},
-		{Name: "too-many", Partitions: 100_000}, // more than the embedded broker makes
+		{Name: "forbidden", Partitions: 1},
 		{Name: "wide", Partitions: 1, Replicas: 5},
 		{Name: "last", Partitions: 1, Configs: map[string]string{"retention.ms": "604800000"}},
 	}}
@@ -99,6 +121,20 @@ func TestApplyGoesOnAfterATopicThatFails(t *testing.T) {
 	}
 	if _, err := ops.DescribeTopics(t.Context(), admin, nil, "first", "last"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestThePlanKnowsWhatTheBrokerWouldRefuse(t *testing.T) {
+	_, admin := cluster(t)
+	p, err := ops.MakePlan(t.Context(), admin, ops.PlanSpec{File: topic.File{Topics: []topic.Spec{
+		{Name: "too-many", Partitions: 100_000}, // more than the embedded broker makes
+		{Name: "fine", Partitions: 1},
+	}}})
+	if err != nil || p.Counts.Impossible != 1 || p.Counts.Create != 1 || !strings.Contains(p.Steps[0].Reason, "INVALID_PARTITIONS") {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if left, err := ops.ListTopics(t.Context(), admin, nil, false); err != nil || len(left) > 0 {
+		t.Errorf("planning made %v, %v", left, err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/topic"
@@ -68,7 +69,53 @@ func MakePlan(ctx context.Context, a *kafka.Admin, spec PlanSpec) (Plan, error) 
 		maps.DeleteFunc(actual, func(name string, _ topic.Actual) bool { return !slices.Contains(spec.Only, name) })
 	}
 	steps := topic.Rules{ResetUnmanaged: spec.ResetUnmanaged, Brokers: cluster.Brokers}.Diff(cat, actual)
+	if err := validate(ctx, a, cat, steps, cluster.Brokers); err != nil {
+		return Plan{}, err
+	}
 	return planOf(cluster.ID, steps), nil
+}
+
+// validate asks the broker whether it would create what is missing. What it
+// would not becomes impossible, with the broker's reason.
+func validate(ctx context.Context, a *kafka.Admin, cat topic.Catalog, steps topic.Plan, brokers int) error {
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.ValidateOnly = true
+	for _, s := range steps {
+		if s.Kind != topic.Create {
+			continue
+		}
+		want, _ := cat.Find(s.Topic)
+		t := kmsg.NewCreateTopicsRequestTopic()
+		t.Topic, t.NumPartitions, t.ReplicationFactor = want.Name, want.Partitions, replicasOf(want, brokers)
+		for _, key := range slices.Sorted(maps.Keys(want.Configs)) {
+			c := kmsg.NewCreateTopicsRequestTopicConfig()
+			c.Name, c.Value = key, kmsg.StringPtr(want.Configs[key])
+			t.Configs = append(t.Configs, c)
+		}
+		req.Topics = append(req.Topics, t)
+	}
+	if len(req.Topics) == 0 {
+		return nil
+	}
+	resp, err := req.RequestWith(ctx, a.Client())
+	if err != nil {
+		return fmt.Errorf("ask whether topics could be created: %w", err)
+	}
+	for _, t := range resp.Topics {
+		err := kerr.ErrorForCode(t.ErrorCode)
+		if err == nil || errors.Is(err, kerr.TopicAlreadyExists) {
+			continue
+		}
+		message := ""
+		if t.ErrorMessage != nil {
+			message = *t.ErrorMessage
+		}
+		i := slices.IndexFunc(steps, func(s topic.Step) bool { return s.Kind == topic.Create && s.Topic == t.Topic })
+		if i >= 0 {
+			steps[i].Kind, steps[i].Reason = topic.Impossible, wrap(err, message, "cannot be created").Error()
+		}
+	}
+	return nil
 }
 
 func (s PlanSpec) catalog() (topic.Catalog, error) {

@@ -27,7 +27,8 @@ var (
 // Limits of a reading client. What is fetched ahead is bounded by the first;
 // the last keeps a compression bomb from taking the memory.
 const (
-	readMaxBytes       = 32 << 20
+	readMaxBytes       = 8 << 20 // compressed: records take ten times that
+	readPartitionBytes = 2 << 20 // a larger batch comes all the same, by itself (KIP-74)
 	readMaxDecompress  = 64 << 20
 	readPollRecords    = 10_000
 	emptyFetchBytes    = 2048 // a fetch response without records is smaller, but for thousands of partitions
@@ -118,7 +119,7 @@ func read(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[ka
 		kgo.WithContext(line), kgo.WithHooks(watch), kgo.ConsumePartitions(starts),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.KeepRetryableFetchErrors(),
-		kgo.FetchMaxWait(250*time.Millisecond), kgo.FetchMaxBytes(readMaxBytes), kgo.FetchMaxPartitionBytes(kafka.MaxBatchBytes),
+		kgo.FetchMaxWait(250*time.Millisecond), kgo.FetchMaxBytes(readMaxBytes), kgo.FetchMaxPartitionBytes(readPartitionBytes),
 		kgo.MaxConcurrentFetches(2), kgo.MaxDecompressBatchBytes(readMaxDecompress),
 	)...)
 	if err != nil {

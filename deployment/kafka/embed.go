@@ -9,6 +9,11 @@ import "embed"
 //go:embed topics.yaml
 var Topics []byte
 
+// ACLs is acls.yaml: which principal may do what on a cluster with ACLs.
+//
+//go:embed acls.yaml
+var ACLs []byte
+
 // Locks has kafka-VERSION.lock for each version that can be installed. Package
 // distribution reads them.
 //

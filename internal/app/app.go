@@ -263,6 +263,9 @@ func (a *App) startKafka(acts *actors) {
 	if len(a.o.Roles) > 1 || !a.o.has(RoleProxy) {
 		acts.start("topics", a.ensureTopics, nil)
 	}
+	if a.broker == nil {
+		acts.start("kafka watch", a.watchKafka, nil)
+	}
 	acts.start("node status", a.publishStatus, nil)
 	acts.start("alerts", a.followAlerts, nil)
 }

@@ -212,7 +212,7 @@ func TestAdvertisedAddressesThatLeadNowhereAreNamed(t *testing.T) {
 func TestTopicsThatAreNotAsTheCatalogSaysAreNamed(t *testing.T) {
 	c := kafkatest.New(t, "service-metrics:2", "health-status:3", "alerts:1")
 	r := examine(t, question(t, c.Addr()))
-	want(t, r, "topic-missing", doctor.Warning, "config-updates", "init-topics")
+	want(t, r, "topic-missing", doctor.Warning, "config-updates", "kafka apply")
 	want(t, r, "topic-partitions", doctor.Warning, "service-metrics has 2 partitions", "3")
 	want(t, r, "topic-drift", doctor.Warning, "retention.ms")
 	want(t, r, "topic-message-size", doctor.Warning, "health-status")

@@ -113,7 +113,7 @@ func reach(f Facts) []Check {
 		kafka.CauseNotKafka:     "use Kafka's own port (usually 9092)",
 		kafka.CauseMissingFile:  "put the file there, or name another in the profile",
 		kafka.CauseDenied:       "grant what deployment/kafka/acls.yaml lists for this role",
-		kafka.CauseMissingTopic: "smartlb kafka init-topics",
+		kafka.CauseMissingTopic: "smartlb kafka apply",
 	}[kafka.Cause(f.Reach.Cause)]
 	if !ok {
 		mend = "smartlb kafka logs kafka may say more"
@@ -198,7 +198,7 @@ func topics(f Facts) []Check {
 		if t.Partitions != want.Partitions {
 			mend := "smartlb kafka plan shows the change; more partitions move keys"
 			if t.Partitions > want.Partitions {
-				mend = "Kafka cannot take partitions away: delete the topic and smartlb kafka init-topics, which loses its records, or change the catalog"
+				mend = "Kafka cannot take partitions away: delete the topic and smartlb kafka apply, which loses its records, or change the catalog"
 			}
 			bad = append(bad, Check{"topic-partitions", GroupTopics, Warning, fmt.Sprintf("%s has %d partitions, the catalog says %d", want.Name, t.Partitions, want.Partitions),
 				"it was created by somebody else or automatically; inputs of the analyzer with unequal partitions stop it", mend})
@@ -213,15 +213,15 @@ func topics(f Facts) []Check {
 				continue
 			}
 			bad = append(bad, Check{"topic-drift", GroupTopics, Warning, fmt.Sprintf("%s has %s=%s, the catalog says %s", want.Name, key, orDefault(got), value),
-				"it was changed by hand or created by somebody else", "smartlb kafka init-topics sets it"})
+				"it was changed by hand or created by somebody else", "smartlb kafka apply sets it"})
 		}
 	}
 	if len(missing) > 0 {
-		bad = append(bad, Check{"topic-missing", GroupTopics, Warning, "missing: " + strings.Join(missing, ", "), "nobody created them yet, or they were deleted", "smartlb kafka init-topics"})
+		bad = append(bad, Check{"topic-missing", GroupTopics, Warning, "missing: " + strings.Join(missing, ", "), "nobody created them yet, or they were deleted", "smartlb kafka apply"})
 	}
 	if len(sizes) > 0 {
 		bad = append(bad, Check{"topic-message-size", GroupTopics, Warning, "max.message.bytes differs: " + strings.Join(sizes, ", "),
-			"values as large as the catalog promises would be refused", "smartlb kafka init-topics sets it"})
+			"values as large as the catalog promises would be refused", "smartlb kafka apply sets it"})
 	}
 	slices.SortStableFunc(bad, func(a, b Check) int { return strings.Compare(a.ID+a.Found, b.ID+b.Found) })
 	if len(bad) > 0 {

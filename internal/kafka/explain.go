@@ -72,16 +72,17 @@ func Explain(err error, cfg Config) (Cause, string) {
 	case errors.Is(err, kerr.NotEnoughReplicas), errors.Is(err, kerr.NotEnoughReplicasAfterAppend):
 		return CauseNotEnoughAlive, "fewer replicas are in sync than min.insync.replicas asks for: a broker is down or lags"
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
-		return CauseMissingTopic, "the topic does not exist: smartlb kafka init-topics creates those of the catalog"
+		return CauseMissingTopic, "the topic does not exist: smartlb kafka apply creates those of the catalog"
 	case errors.As(err, &dns):
 		return CauseUnresolved, fmt.Sprintf("the name %s does not resolve: check the spelling, or the broker's advertised.listeners if you never wrote it", dns.Name)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return CauseRefused, fmt.Sprintf("nothing listens at %s: smartlb kafka start starts a stack here, -b names brokers elsewhere", where)
 	case errors.As(err, &eof):
-		if cfg.Security.TLS.On() {
+		var handshake *TLSError
+		if errors.As(err, &handshake) {
 			return CauseNotTLS, fmt.Sprintf("%s closed the connection at once: the listener probably does not speak TLS; leave tls out or use its other port", where)
 		}
-		return CauseWantsLogin, fmt.Sprintf("%s closed the connection at once: the listener probably wants a login (sasl) or TLS, or it is no Kafka", where)
+		return CauseWantsLogin, fmt.Sprintf("%s closed the connection at once: the listener probably wants a login (sasl)%s, or it is no Kafka", where, map[bool]string{false: " or TLS"}[cfg.Security.TLS.On()])
 	case strings.Contains(err.Error(), "plaintext connection speaking to a tls endpoint"):
 		return CauseWantsTLS, fmt.Sprintf("%s speaks TLS: set tls (enabled, or ca for an authority of your own)", where)
 	case strings.Contains(err.Error(), "invalid large response size"):

@@ -86,6 +86,7 @@ func TestClientsReachSecuredClustersAndTheReasonIsNamedWhereNot(t *testing.T) {
 		{"no certificate", mutual, kafka.Security{TLS: trust}, kafka.CauseWantsCert},
 		{"a stranger's certificate", mutual, kafka.Security{TLS: kafka.TLS{CA: ca.File, Cert: foreignCert, Key: foreignKey}}, kafka.CauseWantsCert},
 		{"no login where one is wanted", onlyLogin, kafka.Security{}, kafka.CauseWantsLogin},
+		{"no login over TLS", both, kafka.Security{TLS: trust}, kafka.CauseWantsLogin},
 		{"a web server", web.Listener.Addr().String(), kafka.Security{}, kafka.CauseNotKafka},
 		{"nobody", dead.Addr().String(), kafka.Security{}, kafka.CauseRefused},
 		{"a name that is none", "nowhere.invalid:9092", kafka.Security{}, kafka.CauseUnresolved},

@@ -45,6 +45,11 @@ func reach(ctx context.Context, env *cli.Env, t cli.Brokers, err error) error {
 		return nil
 	}
 	brokers, origin := t.Resolve(env)
+	if cfg, wrong := t.Config(env); wrong == nil {
+		if cause, text := kafka.Explain(err, cfg); slices.Contains(shutOut(), cause) {
+			return fmt.Errorf("%s (%s): %w", text, origin, err)
+		}
+	}
 	var refused *net.OpError
 	if errors.As(err, &refused) {
 		return fmt.Errorf("no Kafka at %s (%s), smartlb kafka start starts one here: %w", strings.Join(brokers, ","), origin, err)
@@ -53,6 +58,15 @@ func reach(ctx context.Context, env *cli.Env, t cli.Brokers, err error) error {
 		return fmt.Errorf("no answer from %s (%s) within %v: %w", strings.Join(brokers, ","), origin, t.Timeout, err)
 	}
 	return err
+}
+
+// shutOut are the causes that an error names better than we could: somebody is
+// there and does not let us in.
+func shutOut() []kafka.Cause {
+	return []kafka.Cause{
+		kafka.CauseLogin, kafka.CauseMechanism, kafka.CauseWantsTLS, kafka.CauseNotTLS, kafka.CauseUnknownCA, kafka.CauseCertName, kafka.CauseCertTime,
+		kafka.CauseWantsCert, kafka.CauseDenied, kafka.CauseNotKafka,
+	}
 }
 
 func catalog() (topic.Catalog, error) { return topic.Parse(deployment.Topics) }

@@ -78,6 +78,9 @@ func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stac
 	if err := a.check(verb); err != nil {
 		return stack.Runtime{}, err
 	}
+	if err := a.elsewhere(env, verb); err != nil {
+		return stack.Runtime{}, err
+	}
 	_, running := stack.Find(dir)
 	var choice stack.Choice
 	switch {
@@ -102,6 +105,20 @@ func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stac
 		return r, err
 	}
 	return r, choice.Remember(dir)
+}
+
+// elsewhere refuses to start or stop anything where commands talk to a cluster
+// of somebody else, unless a runtime is named.
+func (a stackArgs) elsewhere(env *cli.Env, verb string) error {
+	if a.name != "" || verb != "start" && verb != "stop" && verb != "restart" {
+		return nil
+	}
+	cluster, err := cli.Brokers{}.Cluster(env)
+	if err != nil || cluster.Profile == "" {
+		return nil // what is wrong with a profile is told to whom it matters
+	}
+	return fmt.Errorf("%s: its brokers (%s) are run by somebody else, so there is nothing here to %s; --runtime auto means the stack on this machine, smartlb profile use --none leaves the profile",
+		cluster.Origin, strings.Join(cluster.Brokers, ","), verb)
 }
 
 // check reports flags that mean nothing.

@@ -92,11 +92,13 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	for attempt := 0; ; attempt++ {
 		err := c.once(ctx, method, path, query, payload, out)
 		var refused *Error
-		if !errors.As(err, &refused) || refused.Status != http.StatusConflict || !strings.Contains(strings.ToLower(refused.Message), "rebalanc") {
-			return err
-		}
-		if !c.retry.Wait(ctx, attempt) {
+		rebalances := errors.As(err, &refused) && refused.Status == http.StatusConflict && strings.Contains(strings.ToLower(refused.Message), "rebalanc")
+		switch {
+		case rebalances && c.retry.Wait(ctx, attempt):
+		case rebalances, attempt > 0 && err != nil && ctx.Err() != nil:
 			return fmt.Errorf("the worker's group was still rebalancing: %w", err)
+		default:
+			return err
 		}
 	}
 }

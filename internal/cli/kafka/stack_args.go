@@ -14,7 +14,6 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/distribution"
-	"github.com/smartlb/smartlb/internal/profile"
 	"github.com/smartlb/smartlb/internal/stack"
 	"github.com/smartlb/smartlb/internal/stack/properties"
 )
@@ -108,19 +107,18 @@ func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stac
 	return r, choice.Remember(dir)
 }
 
-// elsewhere refuses to start or stop something here while a profile says that
-// the user's brokers are somebody else's, unless a runtime is named or one runs
-// here.
+// elsewhere refuses to start or stop something here while commands talk to a
+// cluster of somebody else, unless a runtime is named or one runs here.
 func (a stackArgs) elsewhere(env *cli.Env, verb string, running bool) error {
-	if a.name != "" || running || verb == "status" || verb == "logs" || verb == "supervise" {
+	if a.name != "" || running || verb != "start" && verb != "stop" && verb != "restart" {
 		return nil
 	}
-	p, ok, err := profile.Current(env.Getenv, "")
-	if err != nil || !ok {
-		return err
+	cluster, err := cli.Brokers{}.Cluster(env)
+	if err != nil || cluster.Profile == "" {
+		return nil // what is wrong with a profile is told to whom it matters
 	}
-	return fmt.Errorf("the brokers of profile %s (%s; %s) are run by somebody else, so there is nothing here to %s; --runtime NAME starts a stack here all the same",
-		p.Name, p.Origin, strings.Join(p.Brokers, ","), verb)
+	return fmt.Errorf("%s: its brokers (%s) are run by somebody else, so there is nothing here to %s; --runtime auto means the stack on this machine, smartlb profile use --none leaves the profile",
+		cluster.Origin, strings.Join(cluster.Brokers, ","), verb)
 }
 
 // check reports flags that mean nothing.

@@ -51,3 +51,15 @@ func findDocker(c Choice) (Found, bool) {
 	_ = conn.Close()
 	return Found{Runtime: c.Runtime, Address: address}, true
 }
+
+// Alive tells whether anything of a stack runs in the state folder dir, its
+// broker or what is left of it.
+func Alive(dir string) bool {
+	for _, name := range []string{ZookeeperName, KafkaName, ConnectName, UIName, SupervisorName} {
+		if _, alive := (&Process{ID: name, Dir: dir}).read(); alive {
+			return true
+		}
+	}
+	_, running := Find(dir)
+	return running
+}

@@ -38,8 +38,6 @@ type Process struct {
 	Prepare func(ctx context.Context) error      // done before each start, while the process does not run; must be bounded
 	Binds   []string                             // addresses that must be free before it starts
 	Inspect func(ctx context.Context, s *Status) // adds to the status of a process that runs; must be bounded
-
-	before map[string]int64 // sizes of the logs when it was started
 }
 
 // Readiness is what a program writes into its ready file when it serves.
@@ -75,7 +73,8 @@ type record struct {
 	Started time.Time `json:"started"`
 	Command []string  `json:"command"`
 
-	Restarts int `json:"restarts,omitempty"` // by the supervisor, since somebody started it
+	Restarts int              `json:"restarts,omitempty"` // by the supervisor, since somebody started it
+	Logs     map[string]int64 `json:"logs,omitempty"`     // sizes of its logs before it wrote into them
 }
 
 var _ Service = (*Process)(nil)
@@ -149,7 +148,7 @@ func (p *Process) start(ctx context.Context, restarts int) error {
 		return err
 	}
 	defer out.Close()
-	p.noteLogs()
+	before := p.sizes()
 	line, err := p.Command()
 	if err != nil {
 		return err
@@ -168,7 +167,7 @@ func (p *Process) start(ctx context.Context, restarts int) error {
 		born, err = "ended at once", nil // its log says why
 	}
 	if err == nil {
-		err = p.write(record{PID: cmd.Process.Pid, Born: born, Started: time.Now().UTC(), Command: cmd.Args, Restarts: restarts})
+		err = p.write(record{PID: cmd.Process.Pid, Born: born, Started: time.Now().UTC(), Command: cmd.Args, Restarts: restarts, Logs: before})
 	}
 	if err != nil {
 		_ = cmd.Process.Kill()
@@ -267,21 +266,23 @@ func (p *Process) logs() []string {
 	return []string{p.logPath()}
 }
 
-func (p *Process) noteLogs() {
-	p.before = map[string]int64{}
+func (p *Process) sizes() map[string]int64 {
+	sizes := map[string]int64{}
 	for _, path := range p.logs() {
 		if info, err := os.Stat(path); err == nil {
-			p.before[path] = info.Size()
+			sizes[path] = info.Size()
 		}
 	}
+	return sizes
 }
 
 // Why tells why the process ended: the last error that it logged since it was
 // started, and the likely cause.
 func (p *Process) Why() string {
+	r, _ := p.read()
 	var text strings.Builder
 	for _, path := range p.logs() {
-		s, err := tail(path, p.before[path])
+		s, err := tail(path, r.Logs[path])
 		if err != nil {
 			return err.Error()
 		}
@@ -365,7 +366,7 @@ func (p *Process) Status(ctx context.Context) Status {
 	r, alive := p.read()
 	if !alive {
 		if r.PID != 0 {
-			st.State, st.Detail = Failed, fmt.Sprintf("process %d is gone", r.PID)
+			st.State, st.Detail = Failed, fmt.Sprintf("process %d is gone: %s", r.PID, p.Why())
 		}
 		return st
 	}

@@ -165,6 +165,23 @@ func TestASuspendedProcessIsToldAndStopped(t *testing.T) {
 	}
 }
 
+func TestWhatIsLeftOfAStackCounts(t *testing.T) {
+	p := process(t, "sleeper")
+	p.ID = ConnectName // its broker is gone
+	if Alive(p.Dir) {
+		t.Error("an empty folder is alive")
+	}
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, found := Find(p.Dir); found || !Alive(p.Dir) {
+		t.Errorf("found %v, alive %v; want neither found nor dead", found, Alive(p.Dir))
+	}
+	if err := p.Stop(t.Context()); err != nil || Alive(p.Dir) {
+		t.Errorf("stopped and alive: %v", err)
+	}
+}
+
 func TestACrashedProcessIsRestartedAndCounted(t *testing.T) {
 	p := process(t, "sleeper")
 	if err := p.Start(t.Context()); err != nil {

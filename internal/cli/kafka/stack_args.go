@@ -61,8 +61,8 @@ func (a *stackArgs) flags(f *pflag.FlagSet) {
 }
 
 // runtime is what a verb acts on. start decides anew how the stack runs, unless
-// it runs already; all others go by the last start. Both remember what they
-// start.
+// something of it runs already, because two kinds would share their files; all
+// others go by the last start. start and restart remember what they start.
 func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stack.Runtime, error) {
 	dir, err := stack.Dir(env.Getenv)
 	if err != nil {
@@ -78,7 +78,7 @@ func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stac
 	if err := a.check(verb); err != nil {
 		return stack.Runtime{}, err
 	}
-	_, running := stack.Find(dir)
+	running := known && stack.Alive(dir)
 	if err := a.elsewhere(env, verb, running); err != nil {
 		return stack.Runtime{}, err
 	}

@@ -29,6 +29,7 @@ type victim struct {
 	addr    string
 	cmd     *exec.Cmd
 	log     *os.File
+	limit   int // of the size of any file, in KiB; 0: none
 }
 
 func newVictim(t *testing.T) *victim {
@@ -68,7 +69,11 @@ func freeAddr(t *testing.T) string {
 // start starts the broker and returns when it accepts connections.
 func (v *victim) start() {
 	v.t.Helper()
-	v.cmd = exec.Command(v.program, "run", "--roles", "broker", "--data", v.dir, "--broker-listen", v.addr, "--broker-internal", "", "--log-format", "json")
+	line := []string{v.program, "run", "--roles", "broker", "--data", v.dir, "--broker-listen", v.addr, "--broker-internal", "", "--log-format", "json"}
+	if v.limit > 0 {
+		line = append([]string{"bash", "-c", fmt.Sprintf("ulimit -f %d; exec \"$@\"", v.limit), "bash"}, line...)
+	}
+	v.cmd = exec.Command(line[0], line[1:]...)
 	v.cmd.Stdout, v.cmd.Stderr = v.log, v.log
 	v.cmd.Env = append(os.Environ(), "SMARTLB_STATE_DIR="+v.dir+"-state")
 	if err := v.cmd.Start(); err != nil {

@@ -3,6 +3,7 @@ package crash
 import (
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,6 +56,7 @@ const (
 type ledger struct {
 	mu     sync.Mutex
 	acked  map[place]identity
+	tops   map[place]int64 // offset 0: one behind the highest that is acknowledged
 	starts map[place]int64 // offset 0: acknowledged log start
 	asked  map[place]int64 // offset 0: highest log start asked for
 
@@ -67,7 +69,7 @@ type ledger struct {
 
 func newLedger() *ledger {
 	return &ledger{
-		acked: map[place]identity{}, starts: map[place]int64{}, asked: map[place]int64{},
+		acked: map[place]identity{}, tops: map[place]int64{}, starts: map[place]int64{}, asked: map[place]int64{},
 		commits: map[place]int64{}, tried: map[place]int64{}, transactions: map[string]outcome{}, sizes: map[string]int{},
 	}
 }
@@ -79,6 +81,8 @@ func (l *ledger) ack(p place, id identity) error {
 		return fmt.Errorf("%v is acknowledged for %v and for %v", p, was, id)
 	}
 	l.acked[p] = id
+	at := place{topic: p.topic, part: p.part}
+	l.tops[at] = max(l.tops[at], p.offset+1)
 	return nil
 }
 
@@ -101,14 +105,9 @@ func (l *ledger) transaction(writer string, o outcome, size int) {
 	l.transactions[writer], l.sizes[writer] = o, size
 }
 
-// end is one behind the highest acknowledged offset of a partition.
+// ends gives one behind the highest acknowledged offset of each partition.
 func (l *ledger) ends() map[place]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := map[place]int64{}
-	for p := range l.acked {
-		at := place{topic: p.topic, part: p.part}
-		out[at] = max(out[at], p.offset+1)
-	}
-	return out
+	return maps.Clone(l.tops)
 }

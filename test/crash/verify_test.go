@@ -34,7 +34,7 @@ func once(writer string) bool { return writer != "writer-2" }
 func (c *checker) check(whole bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
-	promised, acked := c.book.ends(), c.snapshot()
+	promised := c.book.ends()
 	start, commit := c.book.get(c.book.starts, place{topic: "deleted"}), c.book.get(c.book.commits, place{topic: "many"})
 	cl := c.load.client()
 	defer cl.Close()
@@ -91,7 +91,7 @@ func (c *checker) check(whole bool) error {
 		for part := range parts {
 			f, _ := first.Lookup(topic, part)
 			l, _ := last.Lookup(topic, part)
-			if err := c.read(ctx, topic, part, f.Offset, l.Offset, acked, whole); err != nil {
+			if err := c.read(ctx, topic, part, f.Offset, l.Offset, whole); err != nil {
 				return err
 			}
 		}
@@ -99,18 +99,12 @@ func (c *checker) check(whole bool) error {
 	return nil
 }
 
-func (c *checker) snapshot() map[place]identity {
-	c.book.mu.Lock()
-	defer c.book.mu.Unlock()
-	return maps.Clone(c.book.acked)
-}
-
 // again is how many offsets are read a second time by every check.
 const again = 50
 
 // read reads one partition and compares it with what was acknowledged and with
 // what was read before.
-func (c *checker) read(ctx context.Context, topic string, part int32, first, end int64, acked map[place]identity, whole bool) error {
+func (c *checker) read(ctx context.Context, topic string, part int32, first, end int64, whole bool) error {
 	at := place{topic: topic, part: part}
 	from := max(first, c.next[at]-again)
 	if from >= end {
@@ -157,13 +151,12 @@ func (c *checker) read(ctx context.Context, topic string, part int32, first, end
 		begin, _ := now.Lookup(topic, part)
 		from = max(from, begin.Offset)
 	}
-	for p, id := range acked {
-		if p.topic == topic && p.part == part && p.offset >= from && p.offset < end && !found[p.offset] {
+	for offset := from; offset < end; offset++ {
+		p := place{topic, part, offset}
+		if id, ok := c.book.known(p); ok && !found[offset] {
 			return fmt.Errorf("%v of %v was acknowledged and is gone", p, id)
 		}
-	}
-	for p, id := range c.seen {
-		if p.topic == topic && p.part == part && p.offset >= from && p.offset < end && !found[p.offset] {
+		if id, ok := c.seen[p]; ok && !found[offset] {
 			return fmt.Errorf("%v of %v was read before and is gone", p, id)
 		}
 	}

@@ -87,25 +87,32 @@ type secured struct {
 
 const adminPassword, rolePassword = "admin-secret", "role-secret"
 
+// jarsOf gives the jars of a mode's Kafka, in the order that archives of class
+// data want.
+func jarsOf(t *testing.T, mode string) []string {
+	t.Helper()
+	dist := distributions(t)
+	installing.Lock()
+	defer installing.Unlock()
+	install := exec.Command(binary, "kafka", "install", "--mode", mode)
+	install.Env = append(cleanEnv(t), "SMARTLB_KAFKA_DIR="+dist)
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("install: %v\n%s", err, out)
+	}
+	version := map[string]string{"zookeeper": "3.*", "kraft": "4.*"}[mode]
+	jars, err := filepath.Glob(filepath.Join(dist, version, "libs", "*.jar"))
+	if err != nil || len(jars) == 0 {
+		t.Fatalf("no jars of %s below %s: %v", version, dist, err)
+	}
+	slices.Sort(jars)
+	return jars
+}
+
 // newSecured starts it as kafka.Kafka starts, without the stack: what the stack
 // does not do is what is tested.
 func newSecured(t *testing.T) *secured {
 	t.Helper()
-	dist := distributions(t)
-	installing.Lock()
-	install := exec.Command(binary, "kafka", "install", "--mode", "kraft")
-	install.Env = append(cleanEnv(t), "SMARTLB_KAFKA_DIR="+dist)
-	out, err := install.CombinedOutput()
-	installing.Unlock()
-	if err != nil {
-		t.Fatalf("install: %v\n%s", err, out)
-	}
-	jars, _ := filepath.Glob(filepath.Join(dist, "4.*", "libs", "*.jar"))
-	if len(jars) == 0 {
-		t.Fatalf("no jars below %s", dist)
-	}
-	slices.Sort(jars)
-	classpath := strings.Join(jars, ":")
+	classpath := strings.Join(jarsOf(t, "kraft"), ":")
 	dir := t.TempDir()
 	base := freePorts(t, 0, 1, 2, 3)
 	s := &secured{

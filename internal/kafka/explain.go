@@ -89,6 +89,8 @@ func Explain(err error, cfg Config) (Cause, string) {
 		return CauseNotKafka, fmt.Sprintf("%s answers, but not as Kafka does: another program has this port", where)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, os.ErrPermission):
 		return CauseMissingFile, "a file that the settings name cannot be read"
+	case strings.Contains(err.Error(), "unexpected data in oauth response"): // RFC 7628 §3.2.2: the reason, which the library does not pass on
+		return CauseLogin, fmt.Sprintf("%s refuses the token: it is expired, for another audience, or of an issuer that it does not trust", where)
 	case errors.Is(err, io.EOF) && cfg.Security.SASL.On():
 		return CauseLogin, fmt.Sprintf("%s closed the connection during the login of %q by %s: the user or the password is probably wrong", where, unknown(), cfg.Security.SASL.Mechanism)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):

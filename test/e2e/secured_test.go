@@ -2,9 +2,13 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -152,9 +156,10 @@ transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 message.max.bytes=11534336
 log.cleaner.dedupe.buffer.size=16777216
-sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN
+sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN,OAUTHBEARER
 listener.name.secured.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.secured.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.secured.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="nobody";
 listener.name.secured.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_plain="plain-secret";
 ssl.keystore.type=PEM
 ssl.keystore.location=%[6]s
@@ -555,13 +560,25 @@ func (s *secured) logins(t *testing.T) {
 		}, kafka.CauseWantsCert},
 		{"a wrong password", func() kafka.Config { return s.as("smartlb-proxy", "wrong") }, kafka.CauseLogin},
 		{"a user that is not there", func() kafka.Config { return s.as("nobody", "wrong") }, kafka.CauseLogin},
-		{"a mechanism that is not on offer", func() kafka.Config {
-			c := s.as("a", "b")
+		{"OAUTHBEARER with client credentials", func() kafka.Config {
+			c := s.as("", "the client's secret")
+			c.Security.TLS.CA = s.ca.File
+			c.Security.SASL = kafka.SASL{Mechanism: "OAUTHBEARER", TokenURL: s.issuer(t), ClientID: "smartlb-operator", ClientSecret: "${env:SECRET}"}
+			return c
+		}, ""},
+		{"OAUTHBEARER with a token that is none", func() kafka.Config {
+			c := s.as("", "")
 			token := filepath.Join(t.TempDir(), "token")
-			if err := os.WriteFile(token, []byte("x"), 0o600); err != nil {
+			if err := os.WriteFile(token, []byte("rubbish"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			c.Security.SASL = kafka.SASL{Mechanism: "OAUTHBEARER", TokenFile: token}
+			return c
+		}, kafka.CauseLogin},
+		{"a login where none is expected", func() kafka.Config {
+			c := s.as("smartlb-proxy", rolePassword)
+			c.Brokers = []string{s.mtls}
+			c.Security.TLS.Cert, c.Security.TLS.Key = cert, key
 			return c
 		}, kafka.CauseMechanism},
 		{"no TLS", func() kafka.Config {
@@ -589,4 +606,26 @@ func (s *secured) logins(t *testing.T) {
 			t.Errorf("%s: known after %v", row.name, took)
 		}
 	}
+}
+
+// issuer is a token endpoint that gives tokens as Kafka's own example of a
+// validator takes them: unsigned.
+func (s *secured) issuer(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, key, _ := r.BasicAuth()
+		if id != "smartlb-operator" || key != url.QueryEscape("the client's secret") {
+			http.Error(w, `{"error":"invalid_client"}`, http.StatusUnauthorized)
+			return
+		}
+		part := func(v map[string]any) string {
+			b, _ := json.Marshal(v)
+			return base64.RawURLEncoding.EncodeToString(b)
+		}
+		now := time.Now().Unix()
+		token := part(map[string]any{"alg": "none"}) + "." + part(map[string]any{"sub": id, "iat": now, "exp": now + 3600}) + "."
+		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": token, "expires_in": 3600, "token_type": "Bearer"})
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
 }

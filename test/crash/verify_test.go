@@ -87,82 +87,107 @@ func (c *checker) check(whole bool) error {
 	if whole {
 		clear(c.next)
 	}
+	spans := map[place]span{}
 	for topic, parts := range topics {
 		for part := range parts {
 			f, _ := first.Lookup(topic, part)
 			l, _ := last.Lookup(topic, part)
-			if err := c.read(ctx, topic, part, f.Offset, l.Offset, whole); err != nil {
-				return err
+			at := place{topic: topic, part: part}
+			if from := max(f.Offset, c.next[at]-again); from < l.Offset {
+				spans[at] = span{from, l.Offset}
 			}
 		}
 	}
-	return nil
+	return c.read(ctx, adm, spans, whole)
 }
+
+// span is what is read of a partition.
+type span struct{ from, end int64 }
 
 // again is how many offsets are read a second time by every check.
 const again = 50
 
-// read reads one partition and compares it with what was acknowledged and with
+// read reads partitions and compares them with what was acknowledged and with
 // what was read before.
-func (c *checker) read(ctx context.Context, topic string, part int32, first, end int64, whole bool) error {
-	at := place{topic: topic, part: part}
-	from := max(first, c.next[at]-again)
-	if from >= end {
+func (c *checker) read(ctx context.Context, adm *kadm.Client, spans map[place]span, whole bool) error {
+	if len(spans) == 0 {
 		return nil
 	}
-	cl := c.load.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {part: kgo.NewOffset().At(from)}}),
-		kgo.FetchMaxWait(50*time.Millisecond), kgo.KeepControlRecords())
+	offsets, at := map[string]map[int32]kgo.Offset{}, map[place]int64{}
+	for p, s := range spans {
+		if offsets[p.topic] == nil {
+			offsets[p.topic] = map[int32]kgo.Offset{}
+		}
+		offsets[p.topic][p.part], at[p] = kgo.NewOffset().At(s.from), s.from
+	}
+	cl := c.load.client(kgo.ConsumePartitions(offsets), kgo.FetchMaxWait(50*time.Millisecond), kgo.KeepControlRecords())
 	defer cl.Close()
 	order := maps.Clone(c.order)
 	if whole {
 		clear(order)
 	}
-	found := map[int64]bool{}
-	for at := from; at < end; {
+	found, left := map[place]bool{}, len(spans)
+	for left > 0 {
 		fetches := cl.PollFetches(ctx)
 		if ctx.Err() != nil {
-			return fmt.Errorf("read %s/%d: stopped at %d of %d: %w", topic, part, at, end, ctx.Err())
+			return fmt.Errorf("read: stopped at %v of %v: %w", at, spans, ctx.Err())
 		}
 		var err error
 		fetches.EachRecord(func(r *kgo.Record) {
-			if err != nil || r.Offset >= end {
-				at = max(at, r.Offset+1)
+			p := place{topic: r.Topic, part: r.Partition}
+			end := spans[p].end
+			if err != nil || at[p] >= end {
 				return
 			}
-			if r.Offset < at {
-				err = fmt.Errorf("%s/%d: offset %d after %d", topic, part, r.Offset, at-1)
+			if r.Offset < at[p] {
+				err = fmt.Errorf("%s/%d: offset %d after %d", r.Topic, r.Partition, r.Offset, at[p]-1)
 				return
 			}
-			at = r.Offset + 1
-			found[r.Offset] = true
-			if !r.Attrs.IsControl() {
-				err = c.record(r, order)
+			if at[p] = r.Offset + 1; at[p] >= end {
+				left--
+			}
+			if r.Offset < end {
+				found[place{r.Topic, r.Partition, r.Offset}] = true
+				if !r.Attrs.IsControl() {
+					err = c.record(r, order)
+				}
 			}
 		})
 		if err != nil {
 			return err
 		}
 	}
-	if topic == "deleted" || topic == "large" { // deletions and retention go on while this reads
-		now, err := kadm.NewClient(cl).ListStartOffsets(ctx, topic)
-		if err != nil {
-			return fmt.Errorf("ask for the beginning of %s: %w", topic, err)
-		}
-		begin, _ := now.Lookup(topic, part)
-		from = max(from, begin.Offset)
+	now, err := adm.ListStartOffsets(ctx, "deleted", "large") // deletions and retention go on while this reads
+	if err != nil {
+		return fmt.Errorf("ask for the beginnings: %w", err)
 	}
-	for offset := from; offset < end; offset++ {
-		p := place{topic, part, offset}
-		if id, ok := c.book.known(p); ok && !found[offset] {
-			return fmt.Errorf("%v of %v was acknowledged and is gone", p, id)
+	for p, s := range spans {
+		if begin, ok := now.Lookup(p.topic, p.part); ok {
+			s.from = max(s.from, begin.Offset)
 		}
-		if id, ok := c.seen[p]; ok && !found[offset] {
-			return fmt.Errorf("%v of %v was read before and is gone", p, id)
+		if err := c.compare(p, s, found); err != nil {
+			return err
 		}
+		c.next[p] = s.end
 	}
-	c.next[at] = end
 	for k, v := range order {
 		c.order[k] = max(c.order[k], v)
+	}
+	return nil
+}
+
+// compare looks for what should have been found.
+func (c *checker) compare(p place, s span, found map[place]bool) error {
+	for p.offset = s.from; p.offset < s.end; p.offset++ {
+		if found[p] {
+			continue
+		}
+		if id, ok := c.book.known(p); ok {
+			return fmt.Errorf("%v of %v was acknowledged and is gone", p, id)
+		}
+		if id, ok := c.seen[p]; ok {
+			return fmt.Errorf("%v of %v was read before and is gone", p, id)
+		}
 	}
 	return nil
 }

@@ -90,7 +90,11 @@ func TestConfigurationIsALog(t *testing.T) {
 
 func TestConfigValidateShowsEverythingAtOnce(t *testing.T) {
 	t.Parallel()
-	_, stderr, code := smartlb(t, "config", "validate", "../../internal/config/testdata/twenty.yaml")
+	file, err := filepath.Abs("../../internal/config/testdata/twenty.yaml") // commands run elsewhere
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, code := smartlb(t, "config", "validate", file)
 	if code != 1 || strings.Count(stderr, "twenty.yaml:") < 20 {
 		t.Errorf("%d:\n%s", code, stderr)
 	}

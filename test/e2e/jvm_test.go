@@ -191,6 +191,9 @@ func (s *jvm) script(want string, args ...string) string {
 	return out
 }
 
+// patience is after how long a stop kills a service that does not end.
+const patience = 30 * time.Second
+
 // both runs a test in each mode.
 func both(t *testing.T, test func(t *testing.T, s *jvm)) {
 	for _, mode := range []string{"zookeeper", "kraft"} {
@@ -213,8 +216,8 @@ func TestRealKafkaLivesThroughFaults(t *testing.T) {
 		allKilled(t, s)
 		began := time.Now()
 		s.must("stop")
-		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("the stop took %s", took)
+		if took := time.Since(began); took >= patience { // bench/start measures it on a quiet machine
+			t.Errorf("the stop took %s: something had to be killed", took)
 		}
 		if left := s.processes(); len(left) > 0 {
 			t.Errorf("after the stop: %v", left)
@@ -378,7 +381,7 @@ func stopDuringStart(t *testing.T, s *jvm) {
 	eventually(t, "Kafka is starting", 30*time.Second, func() bool { return s.service("kafka").State == "running" })
 	began := time.Now()
 	s.must("stop")
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took >= patience {
 		t.Errorf("a stop during a start took %s", took)
 	}
 	if said := <-done; !strings.HasPrefix(said, "1") || !strings.Contains(said, "stopped by another command") {

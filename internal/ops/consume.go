@@ -31,6 +31,9 @@ type ConsumeSpec struct {
 	Say   func(text string)       // told what a reader should know; may be nil
 
 	fetched func(time.Duration) // told of every fetch; may be nil
+	id      [16]byte            // of the topic when reading began
+
+	partitions int // that it had then, where all are read
 }
 
 // maxLast bounds how many records are held to find the last ones of all
@@ -74,10 +77,11 @@ func Consume(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, emit func(
 	if spec.Where == nil {
 		spec.Where = func(kafka.Record) bool { return true }
 	}
-	ranges, err := rangesOf(ctx, cfg, spec)
+	ranges, id, err := rangesOf(ctx, cfg, spec)
 	if err != nil {
 		return fmt.Errorf("consume %w", err)
 	}
+	spec.id, spec.partitions = id, len(ranges)
 	if spec.last() {
 		err = consumeLast(ctx, cfg, spec, ranges, emit)
 		spec.Limit = 0
@@ -107,7 +111,7 @@ type extent struct {
 	leader   int32 // when reading began
 }
 
-func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[kafka.TopicPartition]extent, err error) {
+func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[kafka.TopicPartition]extent, id [16]byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.RequestTimeout)
 	defer cancel()
 	defer func() {
@@ -117,12 +121,12 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[
 	}()
 	a, err := kafka.NewAdminWithin(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return nil, id, err
 	}
 	defer a.Close()
 	d, err := partitionsOf(ctx, a, spec.Topic, spec.Partitions)
 	if err != nil {
-		return nil, err
+		return nil, id, err
 	}
 	from := Start()
 	if spec.From != nil {
@@ -131,24 +135,24 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[
 	listed := kadm.TopicDetails{spec.Topic: d}
 	begin, err := placeIn(ctx, a, listed, from, nil)
 	if err != nil {
-		return nil, err
+		return nil, id, err
 	}
 	out = map[kafka.TopicPartition]extent{}
 	for tp, p := range begin {
 		out[tp] = extent{p.start, p.at, p.end, d.Partitions[tp.Partition].Leader}
 	}
 	if spec.Until == nil {
-		return out, nil
+		return out, d.ID, nil
 	}
 	until, err := placeIn(ctx, a, listed, *spec.Until, nil)
 	if err != nil {
-		return nil, err
+		return nil, id, err
 	}
 	for tp, e := range out {
 		e.to = min(e.to, until[tp].at)
 		out[tp] = e
 	}
-	return out, nil
+	return out, d.ID, nil
 }
 
 // consumeFrom hands over records in the order in which they are read.
@@ -282,20 +286,29 @@ func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if !errors.Is(err, errGone) && !errors.Is(err, ErrNoTopic) && !errors.Is(err, errSilent) {
+		known := errors.Is(err, errGone) || errors.Is(err, errGrown) || errors.Is(err, ErrNoTopic) || errors.Is(err, errSilent)
+		if !known {
 			return err
 		}
-		spec.say("%v; waiting for it", err)
-		if !wait.Wait(ctx, attempt) {
-			return context.Cause(ctx)
-		}
-		if !errors.Is(err, errSilent) {
-			again, err := rangesOf(ctx, cfg, ConsumeSpec{Topic: spec.Topic, Partitions: spec.Partitions})
-			if err != nil {
-				continue
+		if !errors.Is(err, errGrown) {
+			spec.say("%v; waiting for it", err)
+			if !wait.Wait(ctx, attempt) {
+				return context.Cause(ctx)
 			}
-			maps.DeleteFunc(next, func(kafka.TopicPartition, extent) bool { return true })
-			for tp, e := range again {
+		}
+		if errors.Is(err, errSilent) {
+			continue
+		}
+		again, id, failed := rangesOf(ctx, cfg, ConsumeSpec{Topic: spec.Topic, Partitions: spec.Partitions})
+		if failed != nil {
+			continue // it is looked at again when reading fails
+		}
+		if id != spec.id {
+			clear(next)
+		}
+		spec.id, spec.partitions = id, len(again)
+		for tp, e := range again {
+			if _, read := next[tp]; !read {
 				next[tp] = extent{e.start, e.start, endless, e.leader}
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/smartlb/smartlb/internal/kafka"
 )
@@ -21,6 +22,7 @@ const endless = math.MaxInt64
 // Errors that end a read.
 var (
 	errGone   = errors.New("the topic was deleted or created again")
+	errGrown  = errors.New("the topic has more partitions")
 	errSilent = errors.New("no answer from the broker")
 )
 
@@ -147,7 +149,7 @@ type reader struct {
 }
 
 func (r *reader) run(ctx context.Context, patience time.Duration, keep bool) error {
-	heard, answers := time.Now(), int64(0)
+	heard, looked, answers := time.Now(), time.Now(), int64(0)
 	for r.left > 0 {
 		poll, cancel := context.WithTimeout(ctx, pollFor)
 		fetches := r.client.PollRecords(poll, readPollRecords)
@@ -160,6 +162,12 @@ func (r *reader) run(ctx context.Context, patience time.Duration, keep bool) err
 		}
 		if err := r.judge(fetches); err != nil {
 			return err
+		}
+		if keep && time.Since(looked) > followLook {
+			looked = time.Now()
+			if err := r.changed(ctx); err != nil {
+				return err
+			}
 		}
 		if now := r.watch.answers.Load(); now != answers || fetches.NumRecords() > 0 {
 			heard, answers = time.Now(), now
@@ -182,6 +190,38 @@ func (r *reader) run(ctx context.Context, patience time.Duration, keep bool) err
 		if len(fetches.Errors()) > 0 && fetches.NumRecords() == 0 {
 			pause(ctx, 100*time.Millisecond) // the library retries at once
 		}
+	}
+	return nil
+}
+
+// followLook is how often who follows looks whether the topic is still the same
+// one. The library goes over to a new topic of the same name and waits there for
+// offsets that come much later.
+const followLook = 2 * time.Second
+
+// changed returns errGone where the topic is another one than when reading
+// began, or is not there, and errGrown where it has more partitions.
+func (r *reader) changed(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, followLook)
+	defer cancel()
+	req := kmsg.NewPtrMetadataRequest()
+	t := kmsg.NewMetadataRequestTopic()
+	t.Topic = &r.spec.Topic
+	req.Topics = append(req.Topics, t)
+	resp, err := req.RequestWith(ctx, r.client)
+	if err != nil || len(resp.Topics) != 1 {
+		return nil // nobody tells
+	}
+	now := resp.Topics[0]
+	switch err := kerr.ErrorForCode(now.ErrorCode); {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return errGone
+	case err != nil:
+		return nil
+	case now.TopicID != r.spec.id:
+		return errGone
+	case len(r.spec.Partitions) == 0 && len(now.Partitions) > r.spec.partitions:
+		return errGrown
 	}
 	return nil
 }

@@ -392,3 +392,81 @@ func TestABrokerThatTakesNoRecordsIsGivenUp(t *testing.T) {
 		t.Errorf("it ended with %+v, %v", sent, err)
 	}
 }
+
+// Who follows a topic goes on when it is deleted and made again, from the
+// beginning of the new one, and is told.
+func TestFollowGoesOnWithATopicThatWasMadeAgain(t *testing.T) {
+	cfg, admin := cluster(t)
+	make := func(values ...string) {
+		create(t, admin, "t", 1, nil)
+		send(t, cfg, "t", values...)
+	}
+	make("a", "b")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	got, told := "", 0
+	err := ops.Consume(ctx, cfg, ops.ConsumeSpec{Topic: "t", Limit: 2, Follow: true, Say: func(string) { told++ }}, func(r kafka.Record) error {
+		switch got += string(r.Value); got {
+		case "ab":
+			if _, err := ops.DeleteTopics(t.Context(), admin, true, "t"); err != nil {
+				return err
+			}
+			make("c", "d")
+		case "abcd":
+			cancel()
+		}
+		return nil
+	})
+	if got != "abcd" || !errors.Is(err, context.Canceled) || told == 0 {
+		t.Errorf("read %q and ended with %v, told %d times", got, err, told)
+	}
+}
+
+func TestFollowReadsPartitionsThatWereAdded(t *testing.T) {
+	cfg, admin := cluster(t)
+	create(t, admin, "t", 1, nil)
+	send(t, cfg, "t", "a")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	got := ""
+	err := ops.Consume(ctx, cfg, ops.ConsumeSpec{Topic: "t", Limit: 1, Follow: true}, func(r kafka.Record) error {
+		switch got += string(r.Value); got {
+		case "a":
+			if _, err := ops.AddPartitions(t.Context(), admin, "t", 2, true); err != nil {
+				return err
+			}
+			ship(t, cfg, ops.ProduceSpec{Topic: "t", Partition: 1}, kafka.Record{Value: []byte("b")})
+		case "ab":
+			cancel()
+		}
+		return nil
+	})
+	if got != "ab" || !errors.Is(err, context.Canceled) {
+		t.Errorf("read %q and ended with %v", got, err)
+	}
+}
+
+// A broker that is away for a while does not end who follows.
+func TestFollowOutlivesTheBroker(t *testing.T) {
+	cluster := kafkatest.New(t, "t")
+	cfg := kafka.Default()
+	cfg.Brokers, cfg.RequestTimeout, cfg.Linger = []string{cluster.Addr()}, time.Second, 0
+	send(t, cfg, "t", "a")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	got := ""
+	err := ops.Consume(ctx, cfg, ops.ConsumeSpec{Topic: "t", Limit: 1, Follow: true}, func(r kafka.Record) error {
+		switch got += string(r.Value); got {
+		case "a":
+			cluster.Stop()
+			cluster.Start()
+			send(t, cfg, "t", "b")
+		case "ab":
+			cancel()
+		}
+		return nil
+	})
+	if got != "ab" || !errors.Is(err, context.Canceled) {
+		t.Errorf("read %q and ended with %v", got, err)
+	}
+}

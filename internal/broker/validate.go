@@ -56,6 +56,8 @@ func newRules() *rules {
 			"min.compaction.lag.ms":                   long(0),
 			"min.insync.replicas":                     integer(1, 1<<31-1),
 			"preallocate":                             boolean,
+			"remote.log.copy.disable":                 boolean,
+			"remote.log.delete.on.disable":            boolean,
 			"remote.storage.enable":                   boolean,
 			"retention.bytes":                         long(-1 << 63),
 			"retention.ms":                            long(-1),

@@ -24,6 +24,39 @@ type Config struct {
 	Buffer   int           // reports held while they cannot be delivered; default 600
 	Timeout  time.Duration // how long a report waits for delivery before it is dropped; default 10 s: older ones say little
 	Log      *slog.Logger  // of trouble with brokers; default: none
+
+	TLS   TLS   // default: not encrypted
+	Login Login // default: none
+}
+
+// TLS says how connections to brokers are encrypted. Files are PEM and read
+// again for each connection.
+type TLS struct {
+	Enabled    bool   // with the system's authorities; any other field switches it on as well
+	CA         string // file of the authorities that brokers are checked against
+	Cert, Key  string // files of a certificate and its key, for mutual TLS
+	ServerName string // name in the brokers' certificates; default the host that is dialled
+}
+
+// Login says as whom reports are sent, by SASL.
+type Login struct {
+	Mechanism string // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; empty: no login
+	User      string
+	Password  string
+	TokenFile string // OAUTHBEARER: a file that somebody keeps fresh
+}
+
+// security gives the settings of the inner client, which takes names of secrets
+// and asks for what they stand for.
+func (c Config) security() (kafka.Security, func(string) string) {
+	s := kafka.Security{
+		TLS:  kafka.TLS{Enabled: c.TLS.Enabled, CA: c.TLS.CA, Cert: c.TLS.Cert, Key: c.TLS.Key, ServerName: c.TLS.ServerName},
+		SASL: kafka.SASL{Mechanism: c.Login.Mechanism, User: c.Login.User, TokenFile: c.Login.TokenFile},
+	}
+	if c.Login.Password != "" {
+		s.SASL.Password = "${env:PASSWORD}"
+	}
+	return s, func(string) string { return c.Login.Password }
 }
 
 // Publisher sends reports to Kafka. Make it with NewPublisher.
@@ -38,6 +71,7 @@ var _ report.Publisher = (*Publisher)(nil)
 func NewPublisher(cfg Config) (*Publisher, error) {
 	k := kafka.Default()
 	k.Brokers = cfg.Brokers
+	k.Security, k.Getenv = cfg.security()
 	k.ClientID = orDefault(cfg.ClientID, "smartlb-report")
 	k.MaxBufferedRecords = orDefault(cfg.Buffer, 600)
 	k.MaxBufferedBytes = max(k.MaxBufferedRecords*4096, int(k.BatchMaxBytes))

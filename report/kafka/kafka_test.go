@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/goleak"
 
 	"github.com/smartlb/smartlb/internal/event"
@@ -83,6 +84,30 @@ func TestReportsArriveAsTheSeedsMessageWithTheirLatencies(t *testing.T) {
 	}
 	if p99, _ := k.Quantile(0.99); k.Count() != 95 || math.Abs(p99-80) > 0.8 {
 		t.Errorf("sketch of %v latencies with p99 %v", k.Count(), p99)
+	}
+}
+
+func TestReportsReachASecuredCluster(t *testing.T) {
+	ca := kafkatest.NewAuthority(t)
+	addr := kafkatest.NewSecure(t, ca.Server("broker", time.Now().Add(time.Hour), false), [][3]string{{"SCRAM-SHA-512", "ann", "pw"}}, kfake.SeedTopics(3, event.TopicServiceMetrics))
+	for _, row := range []struct {
+		password string
+		arrives  bool
+	}{{"pw", true}, {"wrong", false}} {
+		p, err := kafka.NewPublisher(kafka.Config{
+			Brokers: []string{addr}, TLS: kafka.TLS{CA: ca.File}, Timeout: 2 * time.Second,
+			Login: kafka.Login{Mechanism: "SCRAM-SHA-512", User: "ann", Password: row.password},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Publish(sample(time.Now()))
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		_ = p.Close(ctx)
+		cancel()
+		if s := p.Stats(); (s.Delivered == 1) != row.arrives {
+			t.Errorf("with the password %q: %+v", row.password, s)
+		}
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/smartlb/smartlb/internal/nearest"
 )
 
 // walker fills Go values from a YAML tree and notes where each value stood. It
@@ -248,37 +250,11 @@ func sortedKeys(m map[string]reflect.Value) []string {
 
 // hint names the allowed key that differs least, where one is close.
 func hint(name string, fields map[string]reflect.Value) string {
-	best, bestDistance := "", 3
-	for k := range fields {
-		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < bestDistance || (d == bestDistance && best != "" && k < best) {
-			best, bestDistance = k, d
-		}
-	}
+	best := nearest.Name(name, sortedKeys(fields))
 	if best == "" {
 		return ""
 	}
 	return fmt.Sprintf(" (did you mean %s?)", best)
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 func pairsOf(n ast.Node) ([]*ast.MappingValueNode, bool) {

@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/smartlb/smartlb/internal/topic"
+	"github.com/smartlb/smartlb/internal/nearest"
 )
 
 // Info is what a worker says of itself.
@@ -156,7 +156,7 @@ func (c *Client) named(ctx context.Context, name string, err error) error {
 	}
 	hint := ""
 	if all, err := c.Names(ctx); err == nil {
-		if near := topic.Nearest(name, all); near != "" {
+		if near := nearest.Name(name, all); near != "" {
 			hint = fmt.Sprintf(" (did you mean %s?)", near)
 		}
 	}
@@ -224,7 +224,7 @@ func (c *Client) knows(ctx context.Context, class string) error {
 		names = append(names, p.Class, short, alias)
 	}
 	hint := ""
-	if near := topic.Nearest(class, names); near != "" {
+	if near := nearest.Name(class, names); near != "" {
 		hint = fmt.Sprintf(" (did you mean %s?)", near)
 	}
 	return fmt.Errorf("the worker has no connector class %s%s; smartlb kafka connect plugins lists them", class, hint)

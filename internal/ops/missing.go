@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/smartlb/smartlb/internal/topic"
+	"github.com/smartlb/smartlb/internal/nearest"
 )
 
 // ErrNoTopic means that a topic does not exist.
@@ -15,7 +15,7 @@ var ErrNoGroup = errors.New("consumer group does not exist")
 
 // missing is err for a name, with the nearest of the names that there are.
 func missing(err error, name string, among []string) error {
-	if near := topic.Nearest(name, among); near != "" {
+	if near := nearest.Name(name, among); near != "" {
 		return fmt.Errorf("%s: %w (did you mean %s?)", name, err, near)
 	}
 	return fmt.Errorf("%s: %w", name, err)

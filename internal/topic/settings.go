@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/smartlb/smartlb/internal/nearest"
 )
 
 // setting checks one value of a topic configuration.
@@ -72,7 +74,7 @@ func CheckConfig(key, value string) error {
 	check, known := settings()[key]
 	if !known {
 		hint := ""
-		if near := Nearest(key, ConfigNames()); near != "" {
+		if near := nearest.Name(key, ConfigNames()); near != "" {
 			hint = fmt.Sprintf(" (did you mean %s?)", near)
 		}
 		return fmt.Errorf("%q is no topic configuration%s", key, hint)

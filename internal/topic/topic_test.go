@@ -206,18 +206,6 @@ func TestPeopleReadAndWriteUnits(t *testing.T) {
 	})
 }
 
-func TestTheNearestNameIsOffered(t *testing.T) {
-	names := catalog(t).Names()
-	for typed, want := range map[string]string{
-		"service-metric": "service-metrics", "sevice-metrics": "service-metrics", "alert": "alerts", "audit_logs": "audit-logs",
-		"orders": "", "": "", "x": "", strings.Repeat("a", 10_000): "",
-	} {
-		if got := topic.Nearest(typed, names); got != want {
-			t.Errorf("%.20q is near to %q, want %q", typed, got, want)
-		}
-	}
-}
-
 // carryOut does to a model of a cluster what Kafka would do.
 func carryOut(desired topic.Catalog, actual map[string]topic.Actual, plan topic.Plan) {
 	for _, s := range plan {

@@ -33,30 +33,6 @@ type foreign struct {
 	command []string // before the broker and the verb
 }
 
-// jars are those of Kafka 3.9: they hold the Java client and Apache's tools.
-func jars(t *testing.T) []string {
-	t.Helper()
-	dist := distributions(t)
-	installing.Lock()
-	defer installing.Unlock()
-	cmd := exec.Command(binary, "kafka", "install", "--mode", "zookeeper")
-	cmd.Env = append(cleanEnv(t), "SMARTLB_KAFKA_DIR="+dist)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("install: %v\n%s", err, out)
-	}
-	var found []string
-	err := filepath.WalkDir(filepath.Join(dist, "3.9.2"), func(path string, _ os.DirEntry, err error) error {
-		if strings.HasSuffix(path, ".jar") {
-			found = append(found, path)
-		}
-		return err
-	})
-	if err != nil || len(found) < 50 {
-		t.Fatalf("%d jars in %s: %v", len(found), dist, err)
-	}
-	return found
-}
-
 func java(jars []string, more ...string) []string {
 	return append([]string{"java", "-Xmx192m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", strings.Join(jars, ":")}, more...)
 }
@@ -241,7 +217,7 @@ func TestForeignClientsAndSmartlbUnderstandEachOther(t *testing.T) {
 	if exec.Command("python3", "-c", "import ensurepip").Run() != nil {
 		t.Skip("left out: foreign clients, for want of Python 3 with venv")
 	}
-	libs := jars(t)
+	libs := jarsOf(t, "zookeeper") // they hold the Java client and Apache's tools
 	all, err := clients(libs)
 	if err != nil {
 		t.Fatal(err)

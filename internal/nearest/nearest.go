@@ -1,10 +1,15 @@
-package topic
+// Package nearest finds what somebody may have meant who typed a name that does
+// not exist. Any package may use it.
+package nearest
 
-// Nearest returns the one of names that differs least from what was typed, and
+// longest is the longest name that is compared: the work grows with its square.
+const longest = 249
+
+// Name returns the one of names that differs least from what was typed, and
 // nothing when none is near: more than a third of its letters are wrong. The
 // distance counts insertions, deletions and replacements (Levenshtein).
-func Nearest(typed string, names []string) string {
-	if len(typed) > maxName {
+func Name(typed string, names []string) string {
+	if len(typed) > longest {
 		return ""
 	}
 	best, least := "", max(len(typed)/3, 2)+1

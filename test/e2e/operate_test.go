@@ -171,7 +171,7 @@ func aConnectorFailsAndIsRestarted(t *testing.T, s *jvm) {
 		t.Fatal(err)
 	}
 	s.must("topics", "create", "lines", "-p", "1", "-c", "max.message.bytes=11MiB")
-	s.says("FileStreamSourceConnector", kc("plugins")...)
+	s.says("FileStreamSourceConnector", "connect", "plugins") // of the stack that runs here
 	s.says("valid", kc("validate", "-f", spec)...)
 	s.says("created", kc("apply", "-f", spec)...)
 	s.says("unchanged", kc("apply", "-f", spec)...)

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/connect"
+	"github.com/smartlb/smartlb/internal/stack"
 )
 
 // connectArgs are the flags and words of the verbs about connectors.
@@ -28,7 +30,7 @@ type connectArgs struct {
 }
 
 func (a *connectArgs) flags(f *pflag.FlagSet) {
-	f.StringVar(&a.url, "connect", "", "`URL` of a Connect worker (default SMARTLB_CONNECT, CONNECT_URL or "+connect.Default().URL+")")
+	f.StringVar(&a.url, "connect", "", "`URL` of a Connect worker (default SMARTLB_CONNECT, CONNECT_URL, that of the stack running here or "+connect.Default().URL+")")
 	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "longest wait, also for a group that rebalances")
 }
 
@@ -37,7 +39,7 @@ func (a connectArgs) client(env *cli.Env) (*connect.Client, error) {
 	origin := "--connect"
 	if cfg.URL = a.url; cfg.URL == "" {
 		if cfg.URL, origin = env.First("SMARTLB_CONNECT", "CONNECT_URL"); cfg.URL == "" {
-			cfg.URL = connect.Default().URL
+			cfg.URL, origin = cmp.Or(localWorker(env), connect.Default().URL), "the worker of this machine"
 		}
 	}
 	if a.timeout <= 0 {
@@ -49,6 +51,23 @@ func (a connectArgs) client(env *cli.Env) (*connect.Client, error) {
 		return nil, cli.Usagef("%s: %w", origin, err)
 	}
 	return c, nil
+}
+
+// localWorker is where Connect of the stack that runs here listens; empty when
+// none does.
+func localWorker(env *cli.Env) string {
+	dir, err := stack.Dir(env.Getenv)
+	if err != nil {
+		return ""
+	}
+	if _, runs := stack.Find(dir); !runs {
+		return ""
+	}
+	c, _, err := stack.Recall(dir)
+	if err != nil {
+		return ""
+	}
+	return c.Addresses.Connect
 }
 
 // asks runs f with a client, bounded by the timeout.

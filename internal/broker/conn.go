@@ -235,7 +235,7 @@ func (c *conn) readdress(resp kmsg.Response) {
 	switch r := resp.(type) {
 	case *kmsg.MetadataResponse:
 		for i := range r.Brokers {
-			r.Brokers[i].Host, r.Brokers[i].Port = c.at.host, c.at.port
+			r.Brokers[i].Host, r.Brokers[i].Port, r.Brokers[i].Rack = c.at.host, c.at.port, nil
 		}
 	case *kmsg.FindCoordinatorResponse:
 		if r.Version < 4 && r.ErrorCode == 0 {
@@ -248,7 +248,7 @@ func (c *conn) readdress(resp kmsg.Response) {
 		}
 	case *kmsg.DescribeClusterResponse:
 		for i := range r.Brokers {
-			r.Brokers[i].Host, r.Brokers[i].Port = c.at.host, c.at.port
+			r.Brokers[i].Host, r.Brokers[i].Port, r.Brokers[i].Rack = c.at.host, c.at.port, nil
 		}
 	}
 }

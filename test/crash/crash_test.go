@@ -53,7 +53,7 @@ func TestNothingAcknowledgedIsLostOverKills(t *testing.T) {
 	for _, how := range book.transactions {
 		ended[how]++
 	}
-	t.Logf("%d kills in %v, %v from kill to serving on average; %d records acknowledged, %d read; commits up to %d; log start moved to %d; transactions: %d committed, %d aborted, %d unknown",
+	t.Logf("%d kills in %v, %v from kill to a listening socket on average; %d records acknowledged, %d read; commits up to %d; log start moved to %d; transactions: %d committed, %d aborted, %d unknown",
 		*kills, time.Since(began).Round(time.Second), (down / time.Duration(max(1, *kills))).Round(time.Millisecond), l.acks.Load(), len(c.seen),
 		book.commits[place{topic: "many"}], book.starts[place{topic: "deleted"}], ended[committed], ended[aborted], ended[unknown])
 	if l.acks.Load() == 0 || ended[committed] == 0 || len(book.commits) == 0 || len(book.starts) == 0 {

@@ -92,7 +92,9 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	for attempt := 0; ; attempt++ {
 		err := c.once(ctx, method, path, query, payload, out)
 		var refused *Error
-		rebalances := errors.As(err, &refused) && refused.Status == http.StatusConflict && strings.Contains(strings.ToLower(refused.Message), "rebalanc")
+		// 409, or from some requests of Kafka 3.9 a 500 with the same words.
+		rebalances := errors.As(err, &refused) && (refused.Status == http.StatusConflict || refused.Status == http.StatusInternalServerError) &&
+			strings.Contains(strings.ToLower(refused.Message), "rebalanc")
 		switch {
 		case rebalances && c.retry.Wait(ctx, attempt):
 		case rebalances, attempt > 0 && err != nil && ctx.Err() != nil:

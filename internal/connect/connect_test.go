@@ -44,7 +44,11 @@ func (w *worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		if w.refused != nil {
 			time.AfterFunc(100*time.Millisecond, w.refused)
 		}
-		refuse(409, "Cannot complete request momentarily due to no known leader URL, likely because a rebalance was underway.")
+		if w.rebalances%2 == 0 {
+			refuse(500, "Request cannot be completed because a rebalance is expected")
+		} else {
+			refuse(409, "Cannot complete request momentarily due to no known leader URL, likely because a rebalance was underway.")
+		}
 		return
 	}
 	if r.Method != http.MethodGet {

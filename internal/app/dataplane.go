@@ -148,7 +148,7 @@ func (a *App) startDataPlane(acts *actors) {
 
 // factPace gathers the facts of many instances, each a second apart, into few
 // batches; they may be seconds old anyway.
-const factPace = 250 * time.Millisecond
+const factPace = 500 * time.Millisecond
 
 // followFacts reads what other programs know: health-scores of the last minute,
 // health-status of the last half.

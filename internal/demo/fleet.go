@@ -28,9 +28,9 @@ const Workers = 8
 // 9001-9004, orders on 9011-9014, catalog on 9021-9023, moved by offset.
 func Fleet(offset int) []Group {
 	return []Group{
-		group("user-service", "/users", 9001+offset, 10, 200, 250, 300, 400),
-		group("order-service", "/orders", 9011+offset, 8, 150, 200, 250, 300),
-		group("catalog-service", "/catalog", 9021+offset, 6, 150, 200, 250),
+		group("user-service", "/users", 9001+offset, 8, 200, 250, 300, 400),
+		group("order-service", "/orders", 9011+offset, 7, 150, 200, 250, 300),
+		group("catalog-service", "/catalog", 9021+offset, 5, 150, 200, 250),
 	}
 }
 

@@ -122,7 +122,7 @@ func load(env *cli.Env) *cobra.Command {
 		Defaults: loadArgs{target: "http://localhost:8080", scale: 1},
 		Flags: func(f *pflag.FlagSet, a *loadArgs) {
 			f.StringVar(&a.target, "target", a.target, "`URL` of the proxy")
-			f.Float64Var(&a.scale, "scale", a.scale, "times the gentle load of 24 requests per second")
+			f.Float64Var(&a.scale, "scale", a.scale, "times the gentle load of 20 requests per second")
 			f.BoolVar(&a.withParent, "with-parent", false, "stop when standard input ends")
 			_ = f.MarkHidden("with-parent")
 		},

@@ -47,7 +47,7 @@ func Up(env *cli.Env) *cobra.Command {
 			a.declare(f, 3*time.Second)
 			f.BoolVar(&a.demo, "demo", false, "run demo services and load, with state in a folder of their own")
 			f.IntVar(&a.demoPorts, "demo-ports", firstDemoPort, "first `port` of the demo instances (default 9001: 9001-9004, 9011-9014, 9021-9023)")
-			f.Float64Var(&a.demoRate, "demo-rate", 1, "scale of the demo's load of 24 requests per second; 0: none")
+			f.Float64Var(&a.demoRate, "demo-rate", 1, "scale of the demo's load of 20 requests per second; 0: none")
 		},
 		Run: up,
 	}.Command(env)

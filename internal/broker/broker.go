@@ -33,7 +33,6 @@ type Broker struct {
 	log   *slog.Logger
 	lock  *lock
 	fan   *fanIn
-	rules *rules
 	begin *starts
 	ready chan struct{}
 	close sync.Once
@@ -50,7 +49,7 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka broker: %w", err)
 	}
-	b := &Broker{cfg: cfg, log: log, lock: l, rules: newRules(), ready: make(chan struct{})}
+	b := &Broker{cfg: cfg, log: log, lock: l, ready: make(chan struct{})}
 	if err := b.bind(); err != nil {
 		l.release()
 		return nil, fmt.Errorf("kafka broker: %w", err)
@@ -268,7 +267,7 @@ func (b *Broker) dress(known versions, adm *kadm.Client) func(net.Conn, *entry) 
 	}
 	room := &space{dir: b.cfg.Dir, reserve: uint64(b.cfg.Reserve), free: freeBytes, log: b.log}
 	return func(c net.Conn, e *entry) net.Conn {
-		return &conn{Conn: c, at: e, first: b.fan.entries[0], known: known, rules: b.rules, starts: b.begin, space: room, sizes: sizes, bounds: bounds, log: b.log}
+		return &conn{Conn: c, at: e, first: b.fan.entries[0], known: known, starts: b.begin, space: room, sizes: sizes, bounds: bounds, log: b.log}
 	}
 }
 

@@ -23,7 +23,6 @@ type conn struct {
 	at      *entry
 	first   *entry // whose address kfake puts into its replies
 	known   versions
-	rules   *rules
 	starts  *starts
 	space   *space
 	sizes   func(*kmsg.CreatePartitionsRequest) map[string]int32 // partitions of the topics that are there
@@ -116,13 +115,13 @@ func (c *conn) inspect(req *request) (apply func(kmsg.Response), changed bool) {
 		}
 		return filterCommit(body)
 	case *kmsg.CreateTopicsRequest:
-		return c.rules.filterCreate(body, !c.space.forRecords())
+		return filterCreate(body, !c.space.forRecords())
 	case *kmsg.CreatePartitionsRequest:
-		return c.rules.filterPartitions(body, c.sizes(body), !c.space.forRecords())
+		return filterPartitions(body, c.sizes(body), !c.space.forRecords())
 	case *kmsg.AlterConfigsRequest:
-		return c.rules.filterAlter(body)
+		return filterAlter(body)
 	case *kmsg.IncrementalAlterConfigsRequest:
-		return c.rules.filterIncremental(body)
+		return filterIncremental(body)
 	case *kmsg.DeleteRecordsRequest:
 		return c.remember, c.keepLast(body)
 	case *kmsg.DeleteTopicsRequest:
@@ -279,13 +278,13 @@ func adding[R kmsg.Response, E any](refused []E, list func(R) *[]E) (func(kmsg.R
 
 // filterCreate takes invalid topics out of a request and returns what adds
 // their errors to the reply.
-func (r *rules) filterCreate(req *kmsg.CreateTopicsRequest, full bool) (func(kmsg.Response), bool) {
+func filterCreate(req *kmsg.CreateTopicsRequest, full bool) (func(kmsg.Response), bool) {
 	total := 0
 	kept, refused := sift(req.Topics, func(t kmsg.CreateTopicsRequestTopic) *problem {
 		if full {
 			return diskFull()
 		}
-		if p := r.newTopic(t); p != nil {
+		if p := checkNew(t); p != nil {
 			return p
 		}
 		if total += max(int(t.NumPartitions), len(t.ReplicaAssignment), 1); total > maxRequestPartitions {
@@ -304,7 +303,7 @@ func (r *rules) filterCreate(req *kmsg.CreateTopicsRequest, full bool) (func(kms
 
 // filterPartitions does for CreatePartitions what filterCreate does for
 // CreateTopics.
-func (r *rules) filterPartitions(req *kmsg.CreatePartitionsRequest, have map[string]int32, full bool) (func(kmsg.Response), bool) {
+func filterPartitions(req *kmsg.CreatePartitionsRequest, have map[string]int32, full bool) (func(kmsg.Response), bool) {
 	kept, refused := sift(req.Topics, func(t kmsg.CreatePartitionsRequestTopic) *problem {
 		if full {
 			return diskFull()
@@ -312,7 +311,7 @@ func (r *rules) filterPartitions(req *kmsg.CreatePartitionsRequest, have map[str
 		if n, exists := have[t.Topic]; exists && n == t.Count {
 			return &problem{kerr.InvalidPartitions.Code, fmt.Sprintf("Topic already has %d partition(s).", n)}
 		}
-		return r.partitions(t.Count)
+		return checkPartitions(t.Count)
 	}, func(t kmsg.CreatePartitionsRequestTopic, p *problem) kmsg.CreatePartitionsResponseTopic {
 		e := kmsg.NewCreatePartitionsResponseTopic()
 		e.Topic, e.ErrorCode, e.ErrorMessage = t.Topic, p.code, &p.message
@@ -323,8 +322,8 @@ func (r *rules) filterPartitions(req *kmsg.CreatePartitionsRequest, have map[str
 }
 
 // filterAlter does for AlterConfigs what filterCreate does for CreateTopics.
-func (r *rules) filterAlter(req *kmsg.AlterConfigsRequest) (func(kmsg.Response), bool) {
-	kept, refused := sift(req.Resources, r.altered, func(res kmsg.AlterConfigsRequestResource, p *problem) kmsg.AlterConfigsResponseResource {
+func filterAlter(req *kmsg.AlterConfigsRequest) (func(kmsg.Response), bool) {
+	kept, refused := sift(req.Resources, checkAltered, func(res kmsg.AlterConfigsRequestResource, p *problem) kmsg.AlterConfigsResponseResource {
 		e := kmsg.NewAlterConfigsResponseResource()
 		e.ResourceType, e.ResourceName, e.ErrorCode, e.ErrorMessage = res.ResourceType, res.ResourceName, p.code, &p.message
 		return e
@@ -335,8 +334,8 @@ func (r *rules) filterAlter(req *kmsg.AlterConfigsRequest) (func(kmsg.Response),
 
 // filterIncremental does for IncrementalAlterConfigs what filterCreate does
 // for CreateTopics.
-func (r *rules) filterIncremental(req *kmsg.IncrementalAlterConfigsRequest) (func(kmsg.Response), bool) {
-	kept, refused := sift(req.Resources, r.incrementallyAltered, func(res kmsg.IncrementalAlterConfigsRequestResource, p *problem) kmsg.IncrementalAlterConfigsResponseResource {
+func filterIncremental(req *kmsg.IncrementalAlterConfigsRequest) (func(kmsg.Response), bool) {
+	kept, refused := sift(req.Resources, checkIncrementallyAltered, func(res kmsg.IncrementalAlterConfigsRequestResource, p *problem) kmsg.IncrementalAlterConfigsResponseResource {
 		e := kmsg.NewIncrementalAlterConfigsResponseResource()
 		e.ResourceType, e.ResourceName, e.ErrorCode, e.ErrorMessage = res.ResourceType, res.ResourceName, p.code, &p.message
 		return e

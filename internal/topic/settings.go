@@ -108,7 +108,7 @@ func everyOf(allowed ...string) setting {
 
 func whole(low, high int64) setting {
 	return func(v string) error {
-		n, err := strconv.ParseInt(v, 10, 64)
+		n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
 		if err != nil {
 			return errors.New("is no whole number")
 		}
@@ -120,7 +120,7 @@ func whole(low, high int64) setting {
 }
 
 func fraction(v string) error {
-	f, err := strconv.ParseFloat(v, 64)
+	f, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
 	if err != nil || !(f >= 0 && f <= 1) {
 		return errors.New("is not between 0 and 1")
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/state"
 )
 
 // State of a service.
@@ -284,8 +286,12 @@ func Dir(getenv func(string) string) (string, error) {
 
 // lock keeps a second start or stop out while one is under way.
 func (r Runtime) lock(ctx context.Context) (func(), error) {
-	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
+	release, err := state.Lock(ctx, filepath.Join(r.Dir, "stack.lock"))
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, fmt.Errorf("another command is starting or stopping the stack: %w", err)
+	case err != nil:
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	return lockFile(ctx, filepath.Join(r.Dir, "stack.lock"))
+	return release, nil
 }

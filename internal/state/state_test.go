@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -49,5 +50,30 @@ func TestADamagedVersionIsRefusedAndKept(t *testing.T) {
 		if b, _ := os.ReadFile(path); string(b) != text {
 			t.Errorf("%.20q was overwritten", text)
 		}
+	}
+}
+
+func TestALockIsWaitedForUntilTheContextEnds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new", "lock")
+	release, err := Lock(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := Lock(ended, path); !errors.Is(err, context.Canceled) {
+		t.Errorf("a second one gets %v", err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		again, err := Lock(t.Context(), path)
+		if err == nil {
+			again()
+		}
+		got <- err
+	}()
+	release()
+	if err := <-got; err != nil {
+		t.Errorf("after the release: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/distribution"
 	"github.com/smartlb/smartlb/internal/stack"
 	"github.com/smartlb/smartlb/internal/stack/properties"
+	"github.com/smartlb/smartlb/internal/state"
 )
 
 // installArgs are the flags of install.
@@ -97,9 +99,12 @@ func installMode(ctx context.Context, env *cli.Env, a installArgs, m properties.
 		return result, err
 	}
 	dir := distribution.At(root, lock.Version)
-	release, err := distribution.Exclusive(ctx, dir)
-	if err != nil {
-		return result, err
+	release, err := state.Lock(ctx, filepath.Join(dir, ".lock"))
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return result, fmt.Errorf("another installation into %s is under way: %w", dir, err)
+	case err != nil:
+		return result, fmt.Errorf("install: %w", err)
 	}
 	defer release()
 	if err := distribution.Clear(dir); err != nil {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/smartlb/smartlb/internal/stack"
+
+	"github.com/smartlb/smartlb/internal/leftout"
 )
 
 // script runs kafka-management.sh from a folder that has nothing to do with
@@ -212,9 +214,7 @@ func TestTheScriptFindsTheBinaryAndPassesTheWordsOn(t *testing.T) {
 
 func TestTheScriptIsCleanShell(t *testing.T) {
 	for _, lint := range [][]string{{"shellcheck"}, {"shfmt", "-d"}} {
-		if _, err := exec.LookPath(lint[0]); err != nil {
-			t.Skipf("%s is not installed", lint[0])
-		}
+		leftout.Unless(t, "the script's style", lint[0])
 		if out, err := exec.Command(lint[0], append(lint[1:], "kafka-management.sh")...).CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", lint, out)
 		}

@@ -22,6 +22,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/smartlb/smartlb/internal/broker/salvage"
+
+	"github.com/smartlb/smartlb/internal/leftout"
 )
 
 // running is a broker of a test.
@@ -564,10 +566,7 @@ func TestRetentionLimitsTheWholeLog(t *testing.T) {
 }
 
 func TestKcatReadsWritesAndListsGroups(t *testing.T) {
-	kcat, err := exec.LookPath("kcat")
-	if err != nil {
-		t.Skip("kcat is not installed")
-	}
+	kcat := leftout.Unless(t, "kcat as a foreign client", "kcat")
 	r := start(t, config(t.TempDir()))
 	if err := r.create(t, "a", nil); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/leftout"
 	"github.com/smartlb/smartlb/internal/router"
 	"github.com/smartlb/smartlb/internal/upstream"
 	"github.com/smartlb/smartlb/internal/upstreamtest"
@@ -30,10 +31,7 @@ const childEnv = "SMARTLB_TEST_PROXY_TO"
 // The floor is four: read and write on both sides. Ours on top of it: the look
 // at a kept connection, a read that finds nothing, the poller.
 func TestSystemCallsPerRequest(t *testing.T) {
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skip("strace is not installed")
-	}
+	strace := leftout.Unless(t, "counting system calls per request", "strace")
 	instance := upstreamtest.NewRaw(t, func(s *upstreamtest.Session) {
 		buf, reply := make([]byte, 4096), []byte(upstreamtest.OK)
 		for {
@@ -63,7 +61,7 @@ func TestSystemCallsPerRequest(t *testing.T) {
 	if err != nil {
 		_ = stdin.Close()
 		_ = cmd.Wait()
-		t.Skipf("strace may not trace here: %v", err)
+		leftout.For(t, "counting system calls per request", "the right to trace")
 	}
 	addr := strings.TrimSpace(line)
 	const clients, each = 32, 300

@@ -9,16 +9,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/leftout"
 )
 
 // The console's own tests, of what decides something without a browser.
 func TestConsoleUnits(t *testing.T) {
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Skip("left out: the console's own tests, for want of node")
-	}
+	node := leftout.Unless(t, "the console's own tests", "node")
 	if _, err := os.Stat("../../web/node_modules/vitest/vitest.mjs"); err != nil {
-		t.Skip("left out: the console's own tests, for want of web/node_modules (npm ci in web)")
+		leftout.For(t, "the console's own tests", "web/node_modules (npm ci in web)")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -34,10 +33,8 @@ func TestConsoleUnits(t *testing.T) {
 // has the steps and says what it saw.
 func TestConsoleInABrowser(t *testing.T) {
 	t.Parallel()
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Skip("left out: the console in a browser, for want of node")
-	}
+	const what = "the console in a browser"
+	node := leftout.Unless(t, what, "node")
 	chromium := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil && chromium == "" {
@@ -45,13 +42,13 @@ func TestConsoleInABrowser(t *testing.T) {
 		}
 	}
 	if chromium == "" {
-		t.Skip("left out: the console in a browser, for want of chromium")
+		leftout.For(t, what, "chromium")
 	}
 	if _, err := os.Stat("../../web/node_modules/playwright-core"); err != nil {
-		t.Skip("left out: the console in a browser, for want of web/node_modules (npm ci in web)")
+		leftout.For(t, what, "web/node_modules (npm ci in web)")
 	}
 	if _, err := os.Stat("../../internal/console/dist/index.html"); err != nil {
-		t.Skip("left out: the console in a browser, for want of the built UI (make build)")
+		leftout.For(t, what, "the built UI (make build)")
 	}
 	_, _, admin, _ := demo(t)
 	var about struct{ ConsoleURL string }

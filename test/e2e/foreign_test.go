@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/smartlb/smartlb/internal/leftout"
 )
 
 // line is a record as the clients of test/foreign print and read it.
@@ -210,12 +212,10 @@ func messages(all []line) string {
 func TestForeignClientsAndSmartlbUnderstandEachOther(t *testing.T) {
 	t.Parallel()
 	for _, tool := range []string{"kcat", "javac"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip("left out: foreign clients, for want of " + tool)
-		}
+		leftout.Unless(t, "foreign clients", tool)
 	}
 	if exec.Command("python3", "-c", "import ensurepip").Run() != nil {
-		t.Skip("left out: foreign clients, for want of Python 3 with venv")
+		leftout.For(t, "foreign clients", "Python 3 with venv")
 	}
 	libs := jarsOf(t, "zookeeper") // they hold the Java client and Apache's tools
 	all, err := clients(libs)

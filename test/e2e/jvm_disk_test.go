@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/leftout"
 )
 
 // smallDisk runs in a mount namespace of its own, where the state folder is a
@@ -35,9 +37,7 @@ done
 
 func TestAFullDiskIsNamedAndRoomMendsIt(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("unshare"); err != nil {
-		t.Skip("left out: a small disk, for want of unshare")
-	}
+	leftout.Unless(t, "a small disk", "unshare")
 	s := newJVM(t, "zookeeper")
 	big := filepath.Join(t.TempDir(), "big")
 	if out, err := exec.Command("dd", "if=/dev/urandom", "of="+big, "bs=1M", "count=3").CombinedOutput(); err != nil {
@@ -55,7 +55,7 @@ func TestAFullDiskIsNamedAndRoomMendsIt(t *testing.T) {
 	cmd.Env = append(s.env, "BIG="+big)
 	out, words, code := output(t, cmd)
 	if code == 77 || strings.Contains(words, "unshare failed") {
-		t.Skip("left out: a small disk, for want of the right to mount one")
+		leftout.For(t, "a small disk", "the right to mount one")
 	}
 	full, after, _ := strings.Cut(out, "BACK")
 	_, full, _ = strings.Cut(full, "FULL: ")

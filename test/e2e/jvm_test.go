@@ -15,15 +15,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/leftout"
 )
 
 // distributions is where Kafka's jars are put once for all runs of the tests.
 func distributions(t *testing.T) string {
 	t.Helper()
 	for _, tool := range []string{"java", "mvn"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip("left out: real ZooKeeper, Kafka and Kafka Connect, for want of " + tool)
-		}
+		leftout.Unless(t, "real ZooKeeper, Kafka and Kafka Connect", tool)
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {

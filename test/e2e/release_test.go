@@ -11,14 +11,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/leftout"
 )
 
 // TestReleaseWorksFromItsArchive builds the archive of this platform, unpacks
 // it, and uses what is in it.
 func TestReleaseWorksFromItsArchive(t *testing.T) {
-	if _, err := exec.LookPath("npm"); err != nil {
-		t.Skip("a release carries the web UI: npm is missing")
-	}
+	leftout.Unless(t, "a release, which carries the web UI", "npm")
 	dist, dir := t.TempDir(), t.TempDir()
 	run := func(dir, name string, args ...string) string {
 		t.Helper()

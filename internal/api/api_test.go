@@ -7,8 +7,6 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +45,7 @@ func call(src api.Sources, method, target, body string, headers ...string) (int,
 
 // calls are all calls that answer with JSON: the path as described, and as asked.
 var calls = []struct{ method, path, target, body string }{
+	{"GET", "/api/v1/me", "/api/v1/me", ""},
 	{"GET", "/api/v1/node", "/api/v1/node", ""},
 	{"GET", "/api/v1/overview", "/api/v1/overview", ""},
 	{"GET", "/api/v1/services", "/api/v1/services", ""},
@@ -75,6 +74,9 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		d.answer(c.method, c.path, status, h.Get("Content-Type"), body)
 
 		// One without the role says so.
+		if c.path == "/api/v1/me" {
+			continue
+		}
 		if status, h, body = call(api.Sources{}, c.method, c.target, c.body); status != 404 {
 			t.Errorf("%s %s without sources: %d", c.method, c.target, status)
 		}
@@ -161,17 +163,10 @@ func TestGuardLetsThroughWhatIsOurs(t *testing.T) {
 	}
 }
 
-// The mux does not list its patterns, so they are read where they are written.
 func TestEveryCallIsDescribedAndEveryDescriptionIsServed(t *testing.T) {
 	d := describe(t)
-	source, err := os.ReadFile("server.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var served, described []string
-	for _, m := range regexp.MustCompile(`s\.(get|post)\("(/api/v1/[^"]+)"|HandleFunc\("(GET|POST) (/api/v1/[^"]+)"`).FindAllSubmatch(source, -1) {
-		served = append(served, strings.ToUpper(string(m[1])+string(m[3]))+" "+string(m[2])+string(m[4]))
-	}
+	served := api.New(full(), quiet).Calls()
+	var described []string
 	for path, item := range d.doc["paths"].(map[string]any) {
 		for method := range item.(map[string]any) {
 			described = append(described, strings.ToUpper(method)+" "+path)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,10 +10,11 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"strconv"
+	"slices"
 	"time"
 
 	description "github.com/smartlb/smartlb/api"
+	"github.com/smartlb/smartlb/internal/access"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
 )
@@ -27,12 +29,15 @@ var ErrUnavailable = errors.New("not available")
 // Sources are what the handlers ask. A nil function makes its calls answer 404
 // with a sentence. All are called concurrently and bounded by their context.
 type Sources struct {
+	ReadOnly bool                 // nothing can be changed through this server
+	Audit    func(event.AuditLog) // told of every change that was tried; may be nil
+
 	Node     func() Node
 	Overview func(ctx context.Context) (Overview, error)
 	Explain  func(ctx context.Context, service, instance string) (Explanation, error) // service may be empty
 	Override func(ctx context.Context, o event.Override, actor string) error
 	History  func(ctx context.Context) ([]control.Entry, error)
-	Topics   func(ctx context.Context) ([]Topic, error)
+	Topics   func(ctx context.Context, internal bool) ([]Topic, error)
 	Topic    func(ctx context.Context, name string) (TopicDetail, error)
 	// Tail calls f with new messages until ctx ends; last asks for the newest
 	// n messages of each partition first.
@@ -43,9 +48,10 @@ type Sources struct {
 
 // Server answers /api/v1.
 type Server struct {
-	src Sources
-	log *slog.Logger
-	mux *http.ServeMux
+	src   Sources
+	log   *slog.Logger
+	mux   *http.ServeMux
+	calls []string
 }
 
 // New returns the handler of the API.
@@ -57,62 +63,143 @@ func New(src Sources, log *slog.Logger) *Server {
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
+// Calls lists what is served, each as METHOD PATH.
+func (s *Server) Calls() []string { return slices.Clone(s.calls) }
+
+// handle serves one call.
+func (s *Server) handle(method, path string, h http.HandlerFunc) {
+	s.calls = append(s.calls, method+" "+path)
+	s.mux.HandleFunc(method+" "+path, h)
+}
+
+// routes lists every call. Each noun has its file.
 func (s *Server) routes() {
-	s.mux.HandleFunc("GET /api/v1/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
+	s.handle("GET", "/api/v1/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml")
 		_, _ = w.Write(description.OpenAPI)
 	})
-	s.get("/api/v1/node", s.src.Node != nil, func(r *http.Request) (any, error) { return s.src.Node(), nil })
-	s.get("/api/v1/overview", s.src.Overview != nil, func(r *http.Request) (any, error) { return s.src.Overview(r.Context()) })
-	s.get("/api/v1/services", s.src.Overview != nil, func(r *http.Request) (any, error) {
-		o, err := s.src.Overview(r.Context())
-		return nonNil(o.Services), err
-	})
-	s.get("/api/v1/alerts", s.src.Overview != nil, func(r *http.Request) (any, error) {
-		o, err := s.src.Overview(r.Context())
-		return nonNil(o.Alerts), err
-	})
-	s.get("/api/v1/instances/{instance}/explain", s.src.Explain != nil, func(r *http.Request) (any, error) {
-		return s.src.Explain(r.Context(), r.URL.Query().Get("service"), r.PathValue("instance"))
-	})
-	s.get("/api/v1/config/history", s.src.History != nil, func(r *http.Request) (any, error) {
-		h, err := s.src.History(r.Context())
-		return nonNil(h), err
-	})
-	s.get("/api/v1/topics", s.src.Topics != nil, func(r *http.Request) (any, error) {
-		t, err := s.src.Topics(r.Context())
-		return nonNil(t), err
-	})
-	s.get("/api/v1/topics/{topic}", s.src.Topic != nil, func(r *http.Request) (any, error) {
-		return s.src.Topic(r.Context(), r.PathValue("topic"))
-	})
-	s.mux.HandleFunc("GET /api/v1/overview/events", s.overviewEvents)
-	s.mux.HandleFunc("GET /api/v1/topics/{topic}/events", s.topicEvents)
-	s.post("/api/v1/services/{service}/instances/{instance}/override", s.src.Override != nil, s.override)
-	s.post("/api/v1/demo/instances/{instance}/fault", s.src.Fault != nil, s.fault)
+	s.get("/api/v1/me", true, s.me)
+	s.routingRoutes()
+	s.topicRoutes()
+	s.demoRoutes()
 	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusNotFound, Problem{Error: "there is no " + r.Method + " " + r.URL.Path, Hint: "the calls are in /api/v1/openapi.yaml"})
 	})
 }
 
+// me says who calls and what they may do here.
+func (s *Server) me(r *http.Request) (any, error) {
+	id := access.From(r.Context())
+	return Me{User: id.User, Role: id.Role.String(), ReadOnly: s.src.ReadOnly}, nil
+}
+
 // callTimeout bounds what one call may wait for Kafka or another node.
 const callTimeout = 10 * time.Second
 
+// get serves a call that reads.
 func (s *Server) get(path string, have bool, f func(*http.Request) (any, error)) {
-	s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-		s.answer(w, r, have, f)
+	s.handle("GET", path, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, have, f) })
+}
+
+// ask serves a call that reads and has a body, because what is asked is long.
+func (s *Server) ask(path string, have bool, f func(*http.Request) (any, error)) {
+	s.handle("POST", path, func(w http.ResponseWriter, r *http.Request) {
+		if s.takesJSON(w, r) {
+			s.answer(w, r, have, f)
+		}
 	})
 }
 
-func (s *Server) post(path string, have bool, f func(*http.Request) (any, error)) {
-	s.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-		if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-			s.fail(w, http.StatusUnsupportedMediaType, Problem{Error: "the body must be JSON", Hint: "send Content-Type: application/json"})
+// change is a call that changes something.
+type change struct {
+	need   access.Role
+	action string // verb.object, for the audit log
+	// preview: with ?dryRun=true do only says what would happen, which
+	// viewers may ask for, also of a server that is read-only.
+	preview bool
+	do      func(*http.Request, *act) (any, error)
+}
+
+// act is one change that is being made. What do fills in is in the audit log.
+type act struct {
+	dry           bool   // say what would happen, change nothing
+	action        string // more exact than the call's; empty: the call's
+	target        event.Target
+	before, after any // as JSON in the audit log; nil: nothing to say
+}
+
+// change serves a call that changes something: it needs a role, is refused by
+// a read-only server, and every attempt is in the audit log.
+func (s *Server) change(method, path string, have bool, c change) {
+	s.handle(method, path, func(w http.ResponseWriter, r *http.Request) {
+		if method != http.MethodDelete && !s.takesJSON(w, r) {
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
-		s.answer(w, r, have, f)
+		s.answer(w, r, have, func(r *http.Request) (any, error) { return s.carryOut(r, c) })
 	})
+}
+
+func (s *Server) carryOut(r *http.Request, c change) (any, error) {
+	a := act{dry: c.preview && r.URL.Query().Get("dryRun") == "true"}
+	if a.dry {
+		return c.do(r, &a)
+	}
+	id := access.From(r.Context())
+	switch {
+	case s.src.ReadOnly:
+		return nil, forbidden{errors.New("this console is read-only"), "it was started with --read-only; use another one, or the command line"}
+	case id.Role < c.need:
+		err := forbidden{fmt.Errorf("%s is %s, and this needs %s", id.User, id.Role, c.need), "ask somebody with that role"}
+		s.audit(r, c, a, err)
+		return nil, err
+	}
+	v, err := c.do(r, &a)
+	s.audit(r, c, a, err)
+	return v, err
+}
+
+func (s *Server) audit(r *http.Request, c change, a act, err error) {
+	if s.src.Audit == nil {
+		return
+	}
+	if a.target.Kind == "" {
+		a.target = event.Target{Kind: "call", ID: r.Method + " " + r.URL.Path}
+	}
+	rec := event.AuditLog{
+		Actor: event.Actor{Type: "user", ID: access.From(r.Context()).User}, Action: cmp.Or(a.action, c.action), Target: a.target,
+		Before: asJSON(a.before), After: asJSON(a.after), Result: event.ResultSuccess,
+	}
+	var no forbidden
+	switch {
+	case errors.As(err, &no):
+		rec.Result, rec.Reason = event.ResultDenied, err.Error()
+	case err != nil:
+		rec.Result, rec.Reason = event.ResultError, err.Error()
+	}
+	s.src.Audit(rec)
+}
+
+func asJSON(v any) json.RawMessage {
+	if v == nil {
+		return nil
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		b, _ = json.Marshal(fmt.Sprint(v))
+	}
+	return b
+}
+
+// maxBody bounds the body of a call.
+const maxBody = 1 << 20
+
+func (s *Server) takesJSON(w http.ResponseWriter, r *http.Request) bool {
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
+		s.fail(w, http.StatusUnsupportedMediaType, Problem{Error: "the body must be JSON", Hint: "send Content-Type: application/json"})
+		return false
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	return true
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f func(*http.Request) (any, error)) {
@@ -124,7 +211,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f fun
 	defer cancel()
 	v, err := f(r.WithContext(ctx))
 	if err != nil {
-		s.fail(w, statusOf(err), Problem{Error: err.Error()})
+		p := Problem{Error: err.Error()}
+		var no forbidden
+		if errors.As(err, &no) {
+			p.Hint = no.hint
+		}
+		s.fail(w, statusOf(err), p)
 		return
 	}
 	body, err := json.Marshal(v)
@@ -141,11 +233,20 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f fun
 // badRequest is the caller's mistake.
 type badRequest struct{ error }
 
+// forbidden is refused whoever asks again.
+type forbidden struct {
+	error
+	hint string
+}
+
 func statusOf(err error) int {
 	var bad badRequest
+	var no forbidden
 	switch {
 	case errors.As(err, &bad):
 		return http.StatusBadRequest
+	case errors.As(err, &no):
+		return http.StatusForbidden
 	case errors.Is(err, ErrNotFound):
 		return http.StatusNotFound
 	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
@@ -155,56 +256,6 @@ func statusOf(err error) int {
 }
 
 func (s *Server) fail(w http.ResponseWriter, status int, p Problem) { refuse(w, status, p) }
-
-func (s *Server) override(r *http.Request) (any, error) {
-	var body struct {
-		Action string  `json:"action"`
-		Weight float64 `json:"weight"`
-	}
-	if err := decodeBody(r, &body); err != nil {
-		return nil, err
-	}
-	o := event.Override{ServiceID: r.PathValue("service"), InstanceID: r.PathValue("instance"), Action: body.Action}
-	switch body.Action {
-	case event.ActionDrain, event.ActionUndrain:
-	case event.ActionWeight:
-		if body.Weight < 0 || body.Weight > 1000 {
-			return nil, badRequest{fmt.Errorf("weight %v: want 0 (as configured) to 1000", body.Weight)}
-		}
-		o.Weight = event.Some(body.Weight)
-	default:
-		return nil, badRequest{fmt.Errorf("action %q: want drain, undrain or weight", body.Action)}
-	}
-	if err := s.src.Override(r.Context(), o, "api"); err != nil {
-		return nil, err
-	}
-	return map[string]string{"result": control.Describe(o)}, nil
-}
-
-func (s *Server) fault(r *http.Request) (any, error) {
-	var body struct {
-		Heal bool `json:"heal"`
-		Fault
-	}
-	if err := decodeBody(r, &body); err != nil {
-		return nil, err
-	}
-	if body.ErrorRate < 0 || body.ErrorRate > 1 || body.LatencyMs < 0 || body.LatencyMs > 60_000 {
-		return nil, badRequest{errors.New("errorRate wants 0 to 1, latencyMs 0 to 60000")}
-	}
-	f := &body.Fault
-	if body.Heal {
-		f = nil
-	}
-	if err := s.src.Fault(r.Context(), r.PathValue("instance"), f); err != nil {
-		return nil, err
-	}
-	result := "healed"
-	if f != nil {
-		result = "broken"
-	}
-	return map[string]string{"result": result}, nil
-}
 
 func decodeBody(r *http.Request, v any) error {
 	d := json.NewDecoder(r.Body)
@@ -216,106 +267,6 @@ func decodeBody(r *http.Request, v any) error {
 		return badRequest{errors.New("body: more than one JSON value")}
 	}
 	return nil
-}
-
-// overviewEvents sends the overview each second as server-sent events.
-func (s *Server) overviewEvents(w http.ResponseWriter, r *http.Request) {
-	if s.src.Overview == nil {
-		s.fail(w, http.StatusNotFound, Problem{Error: "this node has no overview", Hint: "ask a node with the role proxy or console"})
-		return
-	}
-	stream := newStream(w)
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	for {
-		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
-		o, err := s.src.Overview(ctx)
-		cancel()
-		if err != nil {
-			err = stream.send("problem", Problem{Error: err.Error()})
-		} else {
-			err = stream.send("overview", o)
-		}
-		if err != nil {
-			return
-		}
-		select {
-		case <-r.Context().Done():
-			return
-		case <-ticker.C:
-		}
-	}
-}
-
-// tailRate is how many messages per second a live tail shows; the rest is
-// counted and said, so that a busy topic hurts neither page nor broker.
-const tailRate = 200
-
-// topicEvents sends new messages as they come, in batches four times a second.
-func (s *Server) topicEvents(w http.ResponseWriter, r *http.Request) {
-	if s.src.Tail == nil {
-		s.fail(w, http.StatusNotFound, Problem{Error: "this node runs without Kafka"})
-		return
-	}
-	last, _ := strconv.Atoi(r.URL.Query().Get("last"))
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	batches := make(chan []Message, 16)
-	done := make(chan error, 1)
-	go func() {
-		done <- s.src.Tail(ctx, r.PathValue("topic"), min(max(last, 0), 500), func(b []Message) {
-			select {
-			case batches <- b:
-			case <-ctx.Done():
-			}
-		})
-	}()
-	defer func() { cancel(); drain(batches, done) }()
-	sendTail(ctx, newStream(w), batches, done)
-}
-
-func drain(batches chan []Message, done chan error) {
-	for {
-		select {
-		case <-batches:
-		case <-done:
-			return
-		}
-	}
-}
-
-func sendTail(ctx context.Context, stream *stream, batches chan []Message, done chan error) {
-	ticker := time.NewTicker(time.Second / 4)
-	defer ticker.Stop()
-	var pending []Message
-	skipped, ticks := 0, 0
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case err := <-done:
-			done <- err
-			if err != nil {
-				_ = stream.send("problem", Problem{Error: err.Error()})
-			}
-			return
-		case b := <-batches:
-			pending = append(pending, b...)
-			if extra := len(pending) - tailRate/4; extra > 0 {
-				skipped += extra
-				pending = append(pending[:0], pending[extra:]...)
-			}
-		case <-ticker.C:
-			ticks++
-			if len(pending) == 0 && ticks%20 != 0 { // every 5 s something, so that a dead peer is noticed
-				continue
-			}
-			if stream.send("messages", map[string]any{"messages": nonNil(pending), "skipped": skipped}) != nil {
-				return
-			}
-			pending, skipped = nil, 0
-		}
-	}
 }
 
 func nonNil[T any](list []T) []T {

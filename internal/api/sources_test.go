@@ -100,8 +100,9 @@ func full() api.Sources {
 				{Offset: 1, Result: "unreadable", Summary: "not JSON"},
 			}, nil
 		},
-		Topics: func(context.Context) ([]api.Topic, error) {
-			return []api.Topic{{Name: "alerts", Partitions: 1, Replicas: 1, Messages: 3, Kind: ops.KindCore}}, nil
+		Topics: func(context.Context, bool) ([]api.Topic, error) {
+			rate := 1.5
+			return []api.Topic{{Topic: ops.Topic{Name: "alerts", Partitions: 1, Replicas: 1, Messages: 3, Kind: ops.KindCore}, Rate: &rate}}, nil
 		},
 		Topic: func(_ context.Context, name string) (api.TopicDetail, error) {
 			if name != "alerts" {
@@ -135,7 +136,7 @@ func empty() api.Sources {
 			return api.Overview{At: noon, Node: emptyNode(), Services: []api.Service{}, Alerts: []api.Alert{}}, nil
 		},
 		History: func(context.Context) ([]control.Entry, error) { return nil, nil },
-		Topics:  func(context.Context) ([]api.Topic, error) { return nil, nil },
+		Topics:  func(context.Context, bool) ([]api.Topic, error) { return nil, nil },
 		Topic: func(_ context.Context, name string) (api.TopicDetail, error) {
 			return api.TopicDetail{Name: name, Partitions: []ops.Partition{}, Configs: []ops.TopicSetting{}}, nil
 		},

@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"github.com/smartlb/smartlb/internal/browse"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/ops"
 )
@@ -147,7 +148,7 @@ type Fault struct {
 
 // Topic is a line of the topic list; TopicDetail is all about one topic.
 type (
-	Topic       = ops.Topic
+	Topic       = browse.Topic
 	TopicDetail = ops.Description
 )
 
@@ -169,6 +170,13 @@ type Message struct {
 // MaxPreview is how much of a value a message carries: a 10 MB record must not
 // freeze a page.
 const MaxPreview = 64 << 10
+
+// Me is who calls and what they may do here.
+type Me struct {
+	User     string `json:"user"`
+	Role     string `json:"role"`     // viewer, operator, admin
+	ReadOnly bool   `json:"readOnly"` // nothing can be changed through this server
+}
 
 // Problem is the body of every error.
 type Problem struct {

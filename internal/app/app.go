@@ -12,6 +12,7 @@ import (
 	"github.com/smartlb/smartlb/internal/analyzer"
 	"github.com/smartlb/smartlb/internal/audit"
 	"github.com/smartlb/smartlb/internal/broker"
+	"github.com/smartlb/smartlb/internal/browse"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/holder"
@@ -35,6 +36,7 @@ type App struct {
 	data     *dataPlane
 	control  *control.Control
 	alerts   *alertBook
+	browser  *browse.Browser    // nil without Kafka
 	analyzer *analyzer.Analyzer // nil without the role
 	catalog  topic.Catalog
 	unlock   func() error // the data directory; nil without one
@@ -133,9 +135,12 @@ func (a *App) newKafka() (err error) {
 		return err
 	}
 	a.alerts = newAlertBook()
-	if a.catalog, err = newCatalog(); err != nil {
+	file, err := newCatalog()
+	if err != nil {
 		return err
 	}
+	a.catalog = file.Catalog()
+	a.browser = browse.New(browse.Config{Kafka: a.kafka, Admin: a.admin, Catalog: file, Log: a.o.Log})
 	if a.audit, err = audit.New(a.node, a.o.DataDir, a.producer, a.o.Log); err != nil {
 		return err
 	}
@@ -268,6 +273,9 @@ func (a *App) startKafka(acts *actors) {
 	}
 	acts.start("node status", a.publishStatus, nil)
 	acts.start("alerts", a.followAlerts, nil)
+	if a.o.has(RoleConsole) {
+		acts.start("browser", a.browser.Run, nil)
+	}
 }
 
 // drain makes /readyz fail and lets requests finish.

@@ -22,6 +22,9 @@ import (
 // proxy role asks a proxy's admin API, found through smartlb-node-status.
 func (a *App) sources() api.Sources {
 	s := api.Sources{Node: a.nodeInfo}
+	if a.audit != nil {
+		s.Audit = a.audit.Record
+	}
 	if a.data != nil {
 		s.Overview, s.Explain = a.overview, a.explain
 	} else if a.o.Kafka {
@@ -32,7 +35,7 @@ func (a *App) sources() api.Sources {
 		s.Topics, s.Topic, s.Tail = a.topics, a.topic, a.tailTopic
 	}
 	if a.o.Demo.Fault != nil {
-		s.Fault = a.fault
+		s.Fault = a.o.Demo.Fault
 	}
 	return s
 }
@@ -136,17 +139,10 @@ func (a *App) override(ctx context.Context, o event.Override, actor string) erro
 			return err
 		}
 	}
-	err := control.PublishOverride(ctx, a.kafka, o, actor, "", a.o.Log)
-	r := event.AuditLog{
-		Actor: event.Actor{Type: "user", ID: actor}, Action: o.Action + ".instance",
-		Target: event.Target{Kind: "instance", ID: o.ServiceID + "/" + o.InstanceID},
+	if err := control.PublishOverride(ctx, a.kafka, o, actor, "", a.o.Log); err != nil {
+		return fmt.Errorf("%w: %v", api.ErrUnavailable, err)
 	}
-	if err != nil {
-		r.Result, r.Reason = event.ResultError, err.Error()
-		err = fmt.Errorf("%w: %v", api.ErrUnavailable, err)
-	}
-	a.audit.Record(r)
-	return err
+	return nil
 }
 
 func (a *App) history(ctx context.Context) ([]control.Entry, error) {
@@ -155,25 +151,6 @@ func (a *App) history(ctx context.Context) ([]control.Entry, error) {
 	}
 	s, err := control.Load(ctx, a.kafka, a.o.Log)
 	return s.History, err
-}
-
-func (a *App) fault(ctx context.Context, instance string, f *api.Fault) error {
-	err := a.o.Demo.Fault(ctx, instance, f)
-	action := "heal.instance"
-	if f != nil {
-		action = "break.instance"
-	}
-	r := event.AuditLog{Actor: event.Actor{Type: "user", ID: "api"}, Action: action, Target: event.Target{Kind: "instance", ID: instance}}
-	if f != nil {
-		r.After, _ = json.Marshal(f)
-	}
-	if err != nil {
-		r.Result, r.Reason = event.ResultError, err.Error()
-	}
-	if a.audit != nil {
-		a.audit.Record(r)
-	}
-	return err
 }
 
 func (a *App) tailTopic(ctx context.Context, topic string, last int, f func([]api.Message)) error {

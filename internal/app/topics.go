@@ -47,9 +47,11 @@ func (a *App) ensureTopics(ctx context.Context) error {
 
 // ensureOwnTopics does it for a process that is a broker and nothing else.
 func (a *App) ensureOwnTopics(ctx context.Context) (err error) {
-	if a.catalog, err = newCatalog(); err != nil {
+	file, err := newCatalog()
+	if err != nil {
 		return err
 	}
+	a.catalog = file.Catalog()
 	cfg := kafka.Default()
 	cfg.Brokers = []string{a.broker.Addr()}
 	if a.admin, err = kafka.NewAdmin(cfg); err != nil {
@@ -59,10 +61,10 @@ func (a *App) ensureOwnTopics(ctx context.Context) (err error) {
 	return a.ensureTopics(ctx)
 }
 
-func newCatalog() (topic.Catalog, error) { return topic.Parse(deployment.Topics) }
+func newCatalog() (topic.File, error) { return topic.ParseFile(deployment.Topics) }
 
-func (a *App) topics(ctx context.Context) ([]api.Topic, error) {
-	t, err := ops.ListTopics(ctx, a.admin, a.catalog, false)
+func (a *App) topics(ctx context.Context, internal bool) ([]api.Topic, error) {
+	t, err := a.browser.Topics(ctx, internal)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", api.ErrUnavailable, err)
 	}

@@ -1,19 +1,20 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { StrictMode, useEffect } from "react";
+import { StrictMode, Suspense, useEffect } from "react";
 import { createRoot } from "react-dom/client";
 import { ApiError } from "./api/client";
 import { OverviewProvider, overviewKey } from "./live/overview";
-import { OverviewView } from "./overview/overview";
+import { pageOf, pages } from "./pages";
 import "./styles/index.css";
-import { TopicsView } from "./topics/topics";
+import { Boundary } from "./ui/boundary";
 import { Link } from "./ui/link";
-import { parsePlace, paths, usePath } from "./ui/route";
+import { usePath } from "./ui/route";
 import { Shell } from "./ui/shell";
+import { Waiting } from "./ui/states";
 
 const client = new QueryClient({
   defaultOptions: {
     queries: {
-      retry: (failures, error) => failures < 2 && !(error instanceof ApiError && error.status === 404),
+      retry: (failures, error) => failures < 2 && !(error instanceof ApiError && error.status < 500),
       refetchOnWindowFocus: true,
     },
   },
@@ -23,21 +24,29 @@ client.setQueryDefaults(overviewKey, { structuralSharing: false });
 
 function App() {
   const path = usePath();
-  const place = parsePlace(path);
+  const place = pageOf(path);
+  const name = place ? (place.page.title?.(place.params) ?? place.page.name) : "Not found";
   useEffect(() => {
-    const name =
-      place.view === "overview" ? (place.instance?.id ?? "Overview") : place.view === "topics" ? (place.topic ?? "Topics") : "Not found";
     document.title = `${name} · smartlb`;
-  }, [path]);
+  }, [name]);
   return (
-    <Shell place={place}>
-      {place.view === "overview" && <OverviewView selected={place.instance} />}
-      {place.view === "topics" && <TopicsView topic={place.topic} />}
-      {place.view === "nowhere" && (
+    <Shell page={place?.page}>
+      {place ? (
+        <Boundary key={place.page.name}>
+          <Suspense fallback={<Waiting what={`the page ${place.page.name}`} />}>
+            <place.page.view params={place.params} />
+          </Suspense>
+        </Boundary>
+      ) : (
         <main id="main" className="empty">
           <h1>There is no such page</h1>
           <p>
-            <Link href={paths.overview}>Overview</Link> · <Link href={paths.topics}>Topics</Link>
+            {pages.map((p, n) => (
+              <span key={p.name}>
+                {n > 0 && " · "}
+                <Link href={p.patterns[0] ?? "/"}>{p.name}</Link>
+              </span>
+            ))}
           </p>
         </main>
       )}

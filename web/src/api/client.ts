@@ -1,6 +1,7 @@
 import type { components } from "./schema";
 
 type Schemas = components["schemas"];
+export type Me = Schemas["Me"];
 export type Overview = Schemas["Overview"];
 export type Node = Schemas["Node"];
 export type Service = Schemas["Service"];
@@ -40,9 +41,13 @@ export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return call<T>(path, signal ? { signal } : {});
 }
 
-export function post(path: string, body: unknown): Promise<{ result: string }> {
-  return call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+function send<T>(method: string, path: string, body: unknown): Promise<T> {
+  return call<T>(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
+
+export const post = <T = { result: string }>(path: string, body: unknown): Promise<T> => send<T>("POST", path, body);
+export const put = <T>(path: string, body: unknown): Promise<T> => send<T>("PUT", path, body);
+export const remove = <T>(path: string): Promise<T> => call<T>(path, { method: "DELETE" });
 
 /** A path segment of the API. */
 export const seg = encodeURIComponent;

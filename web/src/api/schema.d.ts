@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who calls, and what they may do here */
+        get: operations["getMe"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/node": {
         parameters: {
             query?: never;
@@ -236,6 +253,13 @@ export interface components {
         Result: {
             result: string;
         };
+        Me: {
+            user: string;
+            /** @enum {unknown} */
+            role: "viewer" | "operator" | "admin";
+            /** @description Nothing can be changed through this server */
+            readOnly: boolean;
+        };
         /** @description A number of things by reason */
         Counts: {
             [key: string]: number;
@@ -446,6 +470,8 @@ export interface components {
             document?: string;
         };
         Topic: {
+            /** @description Messages per second that come in; null where it is not known yet */
+            rate: number | null;
             name: string;
             partitions: number;
             replicas: number;
@@ -507,7 +533,7 @@ export interface components {
     };
     responses: {
         /**
-         * @description 400 the caller's mistake, 403 from a page of another origin, 404 not known or not in this node's roles,
+         * @description 400 the caller's mistake, 403 from a page of another origin, on a read-only server, or without the role that it needs, 404 not known or not in this node's roles,
          *     415 not JSON, 421 a Host that is not served here, 503 not available now.
          */
         Problem: {
@@ -548,6 +574,27 @@ export interface operations {
                     "application/yaml": string;
                 };
             };
+        };
+    };
+    getMe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The caller */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            default: components["responses"]["Problem"];
         };
     };
     getNode: {
@@ -737,7 +784,10 @@ export interface operations {
     };
     listTopics: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Also the topics that are internal to Kafka */
+                internal?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;

@@ -2,7 +2,7 @@ import { useMemo, useState } from "react";
 import type { Instance, Overview, Service } from "../api/client";
 import { useLive, useOverview } from "../live/overview";
 import { useKeys } from "../ui/keys";
-import { navigate, paths } from "../ui/route";
+import { navigate, type Params, paths } from "../ui/route";
 import { Panel } from "./panel";
 import { ServiceBlock } from "./service";
 import { Strip } from "./strip";
@@ -12,7 +12,8 @@ interface Props {
 }
 
 /** Every service and instance, each second. */
-export function OverviewView({ selected }: Props) {
+export function OverviewView({ params }: { params: Params }) {
+  const selected = params.service !== undefined && params.instance !== undefined ? { service: params.service, id: params.instance } : undefined;
   const overview = useOverview();
   const { connection } = useLive();
   const [filter, setFilter] = useState("");

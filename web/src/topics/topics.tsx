@@ -1,19 +1,19 @@
 import { useQuery } from "@tanstack/react-query";
-import { useRef, useState } from "react";
+import { useState } from "react";
 import { get, type Topic } from "../api/client";
 import { count, rate } from "../ui/format";
 import { Link } from "../ui/link";
-import { paths } from "../ui/route";
+import { type Params, paths } from "../ui/route";
 import { Detail } from "./detail";
 
 /** The topics, and one of them with its messages as they come. */
-export function TopicsView({ topic }: { topic: string | undefined }) {
+export function TopicsView({ params }: { params: Params }) {
+  const topic = params.topic;
   const list = useQuery({
     queryKey: ["topics"],
     queryFn: ({ signal }) => get<Topic[]>("/topics", signal),
     refetchInterval: 3_000,
   });
-  const rates = useRates(list.data, list.dataUpdatedAt);
   const [filter, setFilter] = useState("");
   const shown = (list.data ?? []).filter((t) => t.name.toLowerCase().includes(filter.toLowerCase().trim()));
   return (
@@ -72,7 +72,7 @@ export function TopicsView({ topic }: { topic: string | undefined }) {
                   <td className="c-kind muted">{t.kind}</td>
                   <td className="num c-parts">{t.partitions}</td>
                   <td className="num">{count(t.messages)}</td>
-                  <td className="num">{perSecond(rates.get(t.name))}</td>
+                  <td className="num">{perSecond(t.rate)}</td>
                 </tr>
               ))}
             </tbody>
@@ -84,31 +84,7 @@ export function TopicsView({ topic }: { topic: string | undefined }) {
   );
 }
 
-function perSecond(v: number | undefined): React.ReactNode {
-  if (v === undefined) return <span className="muted">–</span>;
+function perSecond(v: number | null): React.ReactNode {
+  if (v === null) return <span className="muted">–</span>;
   return v === 0 ? <span className="muted">0</span> : rate(v);
-}
-
-interface Sample {
-  at: number;
-  topics: Map<string, number>;
-}
-
-/** Messages per second by topic, from the last two listings. */
-function useRates(topics: Topic[] | undefined, at: number): Map<string, number> {
-  const last = useRef<Sample | null>(null);
-  const rates = useRef(new Map<string, number>());
-  if (topics && at !== last.current?.at) {
-    const before = last.current;
-    if (before && at - before.at > 500) {
-      rates.current = new Map(
-        topics.flatMap((t) => {
-          const was = before.topics.get(t.name);
-          return was === undefined ? [] : [[t.name, Math.max(0, t.messages - was) / ((at - before.at) / 1000)] as const];
-        }),
-      );
-    }
-    last.current = { at, topics: new Map(topics.map((t) => [t.name, t.messages])) };
-  }
-  return rates.current;
 }

@@ -85,3 +85,11 @@ export const BreakIcon = () => (
     <path d="M9 1.8 4 9h4l-1 5.2L12 7H8Z" />
   </Icon>
 );
+
+export function MenuIcon() {
+  return (
+    <Icon>
+      <path d="M2 4h12M2 8h12M2 12h12" />
+    </Icon>
+  );
+}

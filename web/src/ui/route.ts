@@ -1,38 +1,54 @@
-import { useSyncExternalStore } from "react";
+import { useMemo, useSyncExternalStore } from "react";
 
-/** Where the page is. Four places need no router library. */
-export type Place =
-  | { view: "overview"; instance?: { service: string; id: string } }
-  | { view: "topics"; topic?: string }
-  | { view: "nowhere" };
+/** What a pattern's names stand for in an address. */
+export type Params = Record<string, string>;
 
-export function parsePlace(path: string): Place {
-  let parts: string[];
-  try {
-    parts = path.split("/").filter(Boolean).map(decodeURIComponent);
-  } catch {
-    return { view: "nowhere" }; // a lone % in the address
+/** The names' values where a path is of a pattern such as /topics/:topic, null where it is not. */
+export function match(pattern: string, path: string): Params | null {
+  const want = pattern.split("/").filter(Boolean);
+  const have = path.split("/").filter(Boolean);
+  if (want.length !== have.length) return null;
+  const params: Params = {};
+  for (const [n, w] of want.entries()) {
+    let part: string;
+    try {
+      part = decodeURIComponent(have[n] ?? "");
+    } catch {
+      return null; // a lone % in the address
+    }
+    if (w.startsWith(":")) params[w.slice(1)] = part;
+    else if (w !== part) return null;
   }
-  const [first, second, third, ...rest] = parts;
-  if (rest.length > 0) return { view: "nowhere" };
-  if (first === undefined) return { view: "overview" };
-  if (first === "instances" && second && third) return { view: "overview", instance: { service: second, id: third } };
-  if (first === "topics" && !third) return second ? { view: "topics", topic: second } : { view: "topics" };
-  return { view: "nowhere" };
+  return params;
+}
+
+/** The address of a pattern; names without a value end it. */
+export function address(pattern: string, params: Params = {}, query?: Record<string, string | number | boolean | undefined>): string {
+  const parts: string[] = [];
+  for (const p of pattern.split("/").filter(Boolean)) {
+    const v = p.startsWith(":") ? params[p.slice(1)] : p;
+    if (v === undefined) break;
+    parts.push(encodeURIComponent(v));
+  }
+  const q = new URLSearchParams();
+  for (const [k, v] of Object.entries(query ?? {})) if (v !== undefined && v !== "" && v !== false) q.set(k, String(v));
+  return `/${parts.join("/")}${q.size > 0 ? `?${q}` : ""}`;
 }
 
 export const paths = {
   overview: "/",
+  instance: (service: string, instance: string) => address("/instances/:service/:instance", { service, instance }),
   topics: "/topics",
-  instance: (service: string, id: string) => `/instances/${encodeURIComponent(service)}/${encodeURIComponent(id)}`,
-  topic: (name: string) => `/topics/${encodeURIComponent(name)}`,
+  topic: (topic: string) => address("/topics/:topic", { topic }),
 };
 
 const changed = "smartlb:navigate";
 
-export function navigate(path: string): void {
-  if (path === location.pathname) return;
-  history.pushState(null, "", path);
+/** Goes to an address of the console; with replace the browser's Back skips the present one. */
+export function navigate(to: string, how: { replace?: boolean } = {}): void {
+  if (to === location.pathname + location.search) return;
+  if (how.replace) history.replaceState(null, "", to);
+  else history.pushState(null, "", to);
   dispatchEvent(new Event(changed));
 }
 
@@ -47,4 +63,22 @@ function subscribe(f: () => void): () => void {
 
 export function usePath(): string {
   return useSyncExternalStore(subscribe, () => location.pathname);
+}
+
+/** One value of the address's query, and how to set it: an empty one is left out. Setting replaces: filters are not steps of the history. */
+export function useParam(name: string, fallback = ""): [string, (v: string) => void] {
+  const search = useSyncExternalStore(subscribe, () => location.search);
+  const value = useMemo(() => new URLSearchParams(search).get(name) ?? fallback, [search, name, fallback]);
+  const set = (v: string) => setParams({ [name]: v === fallback ? undefined : v });
+  return [value, set];
+}
+
+/** Sets several values of the address's query at once; undefined and empty ones are left out. */
+export function setParams(values: Record<string, string | undefined>): void {
+  const q = new URLSearchParams(location.search);
+  for (const [k, v] of Object.entries(values)) {
+    if (v === undefined || v === "") q.delete(k);
+    else q.set(k, v);
+  }
+  navigate(`${location.pathname}${q.size > 0 ? `?${q}` : ""}`, { replace: true });
 }

@@ -1,24 +1,31 @@
-import { type ReactNode, useMemo, useState } from "react";
+import { type ReactNode, useEffect, useMemo, useState } from "react";
 import type { Node } from "../api/client";
 import { useLive, useOverview } from "../live/overview";
 import { Dialog } from "./dialog";
+import { type Page, pages } from "../pages";
 import { count } from "./format";
-import { LinkIcon, LostIcon, ThemeIcon, WarnIcon } from "./icons";
+import { LinkIcon, LostIcon, MenuIcon, ThemeIcon, WarnIcon } from "./icons";
 import { focusFilter, useKeys } from "./keys";
 import { Link } from "./link";
-import { navigate, paths, type Place } from "./route";
+import { navigate, paths, usePath } from "./route";
+import { useMe } from "./session";
 import { useTheme } from "./theme";
 
-/** The header with who answers and how it stands, the page's keys, and the view. */
-export function Shell({ place, children }: { place: Place; children: ReactNode }) {
+const groups = ["Balancer", "Kafka"] as const;
+const home = (p: Page) => p.patterns[0] ?? paths.overview;
+
+/** The header with who answers and how it stands, the menu, the page's keys, and the view. */
+export function Shell({ page, children }: { page: Page | undefined; children: ReactNode }) {
   const [help, setHelp] = useState(false);
+  const [menu, setMenu] = useState(false); // on narrow screens only
   const node = useOverview()?.node;
+  const path = usePath();
+  useEffect(() => setMenu(false), [path]);
   const keys = useMemo(
     () => ({
       "/": focusFilter,
       "?": () => setHelp(true),
-      "g o": () => navigate(paths.overview),
-      "g t": () => navigate(paths.topics),
+      ...Object.fromEntries(pages.map((p) => [`g ${p.key}`, () => navigate(home(p))])),
     }),
     [],
   );
@@ -29,27 +36,60 @@ export function Shell({ place, children }: { place: Place; children: ReactNode }
         Skip to the content
       </a>
       <header className="bar">
+        <button type="button" className="quiet menu" aria-expanded={menu} aria-controls="side" onClick={() => setMenu(!menu)}>
+          <MenuIcon />
+          <span className="visually-hidden">Menu</span>
+        </button>
         <Link className="brand" href={paths.overview}>
           smartlb
         </Link>
-        <nav aria-label="Views">
-          <Link href={paths.overview} aria-current={place.view === "overview" ? "page" : undefined}>
-            Overview
-          </Link>
-          <Link href={paths.topics} aria-current={place.view === "topics" ? "page" : undefined}>
-            Topics
-          </Link>
-        </nav>
         <NodeFacts node={node} />
         <div className="bar-end">
+          <Session />
           <ThemeSwitch />
           <button type="button" className="quiet" aria-label="Keyboard help" title="Keyboard help (?)" onClick={() => setHelp(true)}>
             ?
           </button>
         </div>
       </header>
-      {children}
+      <div className="frame">
+        <nav id="side" className={`side ${menu ? "open" : ""}`} aria-label="Views">
+          {groups.map((g) => (
+            <div key={g} role="group" aria-labelledby={`side-${g}`}>
+              <p id={`side-${g}`}>{g}</p>
+              <ul>
+                {pages
+                  .filter((p) => p.group === g)
+                  .map((p) => (
+                    <li key={p.name}>
+                      <Link href={home(p)} aria-current={p === page ? "page" : undefined} title={`g ${p.key}`}>
+                        {p.name}
+                      </Link>
+                    </li>
+                  ))}
+              </ul>
+            </div>
+          ))}
+        </nav>
+        <div className="view">{children}</div>
+      </div>
       {help && <Help onClose={() => setHelp(false)} />}
+    </>
+  );
+}
+
+/** Who is logged in, where anybody is; and that nothing can be changed, where that is so. */
+function Session() {
+  const me = useMe();
+  if (!me) return null;
+  return (
+    <>
+      {me.readOnly && <span className="tag warn">read-only</span>}
+      {me.user !== "local" && (
+        <span className="fact session" title={me.role}>
+          {me.user}
+        </span>
+      )}
     </>
   );
 }
@@ -147,8 +187,7 @@ function ThemeSwitch() {
 }
 
 const helpRows: [string[], string][] = [
-  [["g", "o"], "Overview"],
-  [["g", "t"], "Topics"],
+  ...pages.map((p): [string[], string] => [["g", p.key], p.name]),
   [["/"], "Filter"],
   [["p"], "Pause or resume the live tail"],
   [["Esc"], "Close the panel or the dialog"],

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { retryDelay } from "../live/events";
 import { age, bytes, clock, count, factor, ms, percent, rate, span } from "./format";
-import { parsePlace, paths } from "./route";
+import { pageOf, pages } from "../pages";
+import { address, paths } from "./route";
+import { type Column, sorted } from "./table";
 
 describe("numbers", () => {
   it.each([
@@ -19,14 +21,30 @@ describe("numbers", () => {
 describe("places", () => {
   it("an address and its place are each other's", () => {
     const odd = "a/b %?#é";
-    expect(parsePlace(paths.instance(odd, odd))).toEqual({ view: "overview", instance: { service: odd, id: odd } });
-    expect(parsePlace(paths.topic(odd))).toEqual({ view: "topics", topic: odd });
-    expect(parsePlace(paths.overview)).toEqual({ view: "overview" });
-    expect(parsePlace(paths.topics)).toEqual({ view: "topics" });
+    expect(pageOf(paths.instance(odd, odd))).toMatchObject({ page: { name: "Overview" }, params: { service: odd, instance: odd } });
+    expect(pageOf(paths.topic(odd))).toMatchObject({ page: { name: "Topics" }, params: { topic: odd } });
+    expect(pageOf(paths.overview)).toMatchObject({ page: { name: "Overview" }, params: {} });
   });
 
-  it.each(["/x", "/topics/a/b", "/instances", "/instances/a", "/instances/a/b/c", "/%"])("%s is nowhere", (path) => {
-    expect(parsePlace(path).view).toBe("nowhere");
+  it.each(["/x", "/topics/a/b/c/d/e/f", "/instances", "/instances/a", "/instances/a/b/c", "/%"])("%s is nowhere", (path) => {
+    expect(pageOf(path)).toBeNull();
+  });
+
+  it("an address takes what it has a value for", () => {
+    expect(address("/topics/:topic/:tab", { topic: "a b" }, { q: "x&y", n: 0, no: undefined, off: false })).toBe("/topics/a%20b?q=x%26y&n=0");
+  });
+
+  it("every page has a key of its own", () => {
+    expect(new Set(pages.map((p) => p.key)).size).toBe(pages.length);
+  });
+});
+
+describe("a sorted list", () => {
+  const columns: Column<{ id: string; v: number | null }>[] = [{ id: "v", title: "v", width: "1fr", cell: () => null, by: (r) => r.v }];
+  const rows = [{ id: "a", v: 2 }, { id: "b", v: null }, { id: "c", v: 10 }, { id: "d", v: 2 }];
+  const ids = (up: boolean) => sorted(rows, columns[0], up).map((r) => r.id).join("");
+  it("goes both ways, what is not known comes last, equal ones stay", () => {
+    expect([ids(true), ids(false), sorted(rows, undefined, true).length]).toEqual(["adcb", "cadb", 4]);
   });
 });
 

@@ -1,0 +1,72 @@
+package browse
+
+import "time"
+
+// Step is the time between two samples, and Points how many are remembered:
+// fifteen minutes.
+const (
+	Step   = 5 * time.Second
+	Points = 180
+)
+
+// Series is what was measured at each step, oldest first.
+type Series struct {
+	From   time.Time  `json:"from"` // of the first point
+	StepMs int64      `json:"stepMs"`
+	Points []*float64 `json:"points"` // null: nobody could measure
+}
+
+// ring remembers the last Points values. Steps in which nothing was measured
+// are gaps. It is for one goroutine at a time.
+type ring struct {
+	first  int64 // number of the oldest step that is held
+	values []float32
+}
+
+const gap = float32(-1) // no measure here is negative
+
+// step numbers the steps of wall-clock time.
+func step(at time.Time) int64 { return at.UnixNano() / int64(Step) }
+
+// put sets the value of a step; older steps than the newest are ignored, and a
+// second value of one step replaces the first.
+func (r *ring) put(at int64, v float32) {
+	if len(r.values) == 0 {
+		r.first = at
+	}
+	next := r.first + int64(len(r.values))
+	if at < next-1 {
+		return
+	}
+	if at-next >= Points {
+		r.first, r.values, next = at, r.values[:0], at
+	}
+	for ; next <= at; next++ {
+		r.values = append(r.values, gap)
+	}
+	r.values[at-r.first] = v
+	if extra := len(r.values) - Points; extra > 0 {
+		r.values = append(r.values[:0], r.values[extra:]...)
+		r.first += int64(extra)
+	}
+}
+
+// last gives the newest value, if it is of this step or one of the two before.
+func (r *ring) last(now int64) (float64, bool) {
+	n := len(r.values)
+	if n == 0 || r.first+int64(n)-1 < now-2 || r.values[n-1] == gap {
+		return 0, false
+	}
+	return float64(r.values[n-1]), true
+}
+
+func (r *ring) series() Series {
+	s := Series{From: time.Unix(0, r.first*int64(Step)).UTC(), StepMs: Step.Milliseconds(), Points: make([]*float64, len(r.values))}
+	for i, v := range r.values {
+		if v != gap {
+			x := float64(v)
+			s.Points[i] = &x
+		}
+	}
+	return s
+}

@@ -1,0 +1,46 @@
+import { type ComponentType, lazy } from "react";
+import { OverviewView } from "./overview/overview";
+import type { Params } from "./ui/route";
+import { match } from "./ui/route";
+
+/** One view of the console: its addresses, its place in the menu, and its key after g. */
+export interface Page {
+  patterns: string[];
+  name: string;
+  group: "Balancer" | "Kafka";
+  key: string;
+  /** What the window is called; the name where there is nothing better. */
+  title?: (p: Params) => string | undefined;
+  view: ComponentType<{ params: Params }>;
+}
+
+/** All views, in the order of the menu. All but the first are loaded when they are opened. */
+export const pages: Page[] = [
+  {
+    name: "Overview",
+    group: "Balancer",
+    key: "o",
+    patterns: ["/", "/instances/:service/:instance"],
+    title: (p) => p.instance,
+    view: OverviewView,
+  },
+  {
+    name: "Topics",
+    group: "Kafka",
+    key: "t",
+    patterns: ["/topics", "/topics/:topic"],
+    title: (p) => p.topic,
+    view: lazy(() => import("./topics/topics").then((m) => ({ default: m.TopicsView }))),
+  },
+];
+
+/** The page of a path with the values of its names. */
+export function pageOf(path: string): { page: Page; params: Params } | null {
+  for (const page of pages) {
+    for (const pattern of page.patterns) {
+      const params = match(pattern, path);
+      if (params) return { page, params };
+    }
+  }
+  return null;
+}

@@ -1,0 +1,84 @@
+import { useEffect, useRef } from "react";
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+
+export interface Line {
+  name: string;
+  /** A custom property of tokens.css, such as --accent. */
+  colour: string;
+  /** One value for each point in time; null where nobody could measure. */
+  points: (number | null)[];
+}
+
+interface Props {
+  label: string;
+  /** Times of the points, ms since 1970, ascending. */
+  times: number[];
+  lines: Line[];
+  /** How a value is read: 12.3k, 4 MiB. */
+  format: (v: number) => string;
+  height?: number;
+}
+
+/** Lines over time, drawn on a canvas; the same numbers stand in words in its label. */
+export function Chart({ label, times, lines, format, height = 140 }: Props) {
+  const place = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const data = [times.map((t) => t / 1000), ...lines.map((l) => l.points)] as uPlot.AlignedData;
+  const shape = lines.map((l) => l.name + l.colour).join();
+  useEffect(() => {
+    const box = place.current;
+    if (!box) return;
+    const style = getComputedStyle(box);
+    // light-dark() is resolved only in colours that are used, so one is asked for what it became.
+    const paint = (name: string) => {
+      const probe = document.createElement("i");
+      probe.style.color = `var(${name})`;
+      box.append(probe);
+      const c = getComputedStyle(probe).color;
+      probe.remove();
+      return c;
+    };
+    const axis: uPlot.Axis = { stroke: paint("--muted"), grid: { stroke: paint("--line"), width: 1 }, ticks: { show: false }, font: `11px ${style.fontFamily}` };
+    const p = new uPlot(
+      {
+        width: box.clientWidth,
+        height,
+        legend: { show: false },
+        cursor: { y: false, points: { size: 5 } },
+        scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
+        axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format(v)) }],
+        series: [{}, ...lines.map((l) => ({ label: l.name, stroke: paint(l.colour), width: 1.5, points: { show: false }, spanGaps: false }))],
+      },
+      data,
+      box,
+    );
+    plot.current = p;
+    const resize = new ResizeObserver(() => p.setSize({ width: box.clientWidth, height }));
+    resize.observe(box);
+    return () => {
+      resize.disconnect();
+      p.destroy();
+      plot.current = null;
+    };
+  }, [shape, height]);
+  useEffect(() => plot.current?.setData(data), [times, lines]);
+  const now = lines.map((l) => `${l.name} ${lastOf(l.points, format)}`).join(", ");
+  return (
+    <figure className="chart" role="img" aria-label={`${label}; now ${now}`}>
+      <div ref={place} style={{ height }} />
+      <figcaption aria-hidden="true">
+        {lines.map((l) => (
+          <span key={l.name}>
+            <i className="swatch" style={{ background: `var(${l.colour})` }} /> {l.name} <b className="num">{lastOf(l.points, format)}</b>
+          </span>
+        ))}
+      </figcaption>
+    </figure>
+  );
+}
+
+function lastOf(points: (number | null)[], format: (v: number) => string): string {
+  const v = points.at(-1);
+  return v == null ? "unknown" : format(v);
+}

@@ -1,0 +1,20 @@
+import { useQuery } from "@tanstack/react-query";
+import { get, type Me } from "../api/client";
+
+const order = ["viewer", "operator", "admin"] as const;
+
+/** Who uses the console, undefined until that is known. */
+export function useMe(): Me | undefined {
+  return useQuery({ queryKey: ["me"], queryFn: ({ signal }) => get<Me>("/me", signal), staleTime: 60_000 }).data;
+}
+
+/**
+ * Why the user may not do what needs a role, empty where they may. The server
+ * decides in any case; the page only does not offer what it would refuse.
+ */
+export function useForbidden(need: Me["role"]): string {
+  const me = useMe();
+  if (!me) return "";
+  if (me.readOnly) return "This console is read-only";
+  return order.indexOf(me.role) < order.indexOf(need) ? `You are ${me.role}, and this needs ${need}` : "";
+}

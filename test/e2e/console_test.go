@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"context"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -29,19 +27,20 @@ func TestConsoleUnits(t *testing.T) {
 }
 
 // A person's way through the console: overview, an instance that breaks and
-// heals, topics, a live tail, keys, themes, a lost connection; web/e2e/run.mjs
-// has the steps and says what it saw.
+// heals, topics, a live tail, keys, themes, a lost connection.
 func TestConsoleInABrowser(t *testing.T) {
 	t.Parallel()
+	needBrowser(t)
+	_, _, admin, _ := demo(t)
+	inBrowser(t, "overview", consoleOf(t, admin))
+}
+
+// needBrowser leaves the test out where there is no browser to drive.
+func needBrowser(t *testing.T) {
+	t.Helper()
 	const what = "the console in a browser"
-	node := leftout.Unless(t, what, "node")
-	chromium := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil && chromium == "" {
-			chromium = path
-		}
-	}
-	if chromium == "" {
+	leftout.Unless(t, what, "node")
+	if chromium() == "" {
 		leftout.For(t, what, "chromium")
 	}
 	if _, err := os.Stat("../../web/node_modules/playwright-core"); err != nil {
@@ -50,24 +49,35 @@ func TestConsoleInABrowser(t *testing.T) {
 	if _, err := os.Stat("../../internal/console/dist/index.html"); err != nil {
 		leftout.For(t, what, "the built UI (make build)")
 	}
-	_, _, admin, _ := demo(t)
+}
+
+func chromium() string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// consoleOf asks a node for the address of its console.
+func consoleOf(t *testing.T, admin string) string {
+	t.Helper()
 	var about struct{ ConsoleURL string }
 	if err := getJSON(t, "http://"+admin+"/api/v1/node", &about); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.Get(about.ConsoleURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, _ := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if !strings.Contains(string(page), `id="root"`) {
-		t.Fatalf("the console serves %.300s", page)
-	}
+	return about.ConsoleURL
+}
+
+// inBrowser runs web/e2e/NAME.mjs on a console; args follow its address. The
+// script says what it saw, and its last line proves that it reached its end.
+func inBrowser(t *testing.T, name, console string, args ...string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	run := exec.CommandContext(ctx, node, "e2e/run.mjs", about.ConsoleURL)
-	run.Dir, run.Env = "../../web", append(os.Environ(), "CHROMIUM="+chromium)
+	run := exec.CommandContext(ctx, "node", append([]string{"e2e/" + name + ".mjs", console}, args...)...)
+	run.Dir, run.Env = "../../web", append(os.Environ(), "CHROMIUM="+chromium())
 	out, err := run.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)

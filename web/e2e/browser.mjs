@@ -1,0 +1,135 @@
+// What the browser tests share: a console behind a cable that can be cut, a
+// page in Chromium, and checks that say what they saw, one line each.
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import net from "node:net";
+import { chromium } from "playwright-core";
+
+const patience = 45_000; // ms; a limit for what never comes, not a measure of speed
+const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** A connection between browser and console that can be cut and mended. */
+async function cable(target) {
+  const sockets = new Set();
+  const serve = (client) => {
+    const upstream = net.connect(Number(target.port), target.hostname);
+    for (const s of [client, upstream]) {
+      sockets.add(s);
+      s.on("error", () => s.destroy());
+      s.on("close", () => sockets.delete(s));
+    }
+    client.pipe(upstream).pipe(client);
+    client.on("close", () => upstream.destroy());
+    upstream.on("close", () => client.destroy());
+  };
+  let server = net.createServer(serve);
+  const listen = (port) => new Promise((done) => server.listen(port, "127.0.0.1", done));
+  await listen(0);
+  const { port } = server.address();
+  const cut = () =>
+    new Promise((done) => {
+      server.close(done);
+      for (const s of sockets) s.destroy();
+    });
+  return {
+    url: `http://127.0.0.1:${port}`,
+    cut,
+    mend: () => {
+      server = net.createServer(serve);
+      return listen(port);
+    },
+  };
+}
+
+/**
+ * Opens the console given on the command line (URL, and a folder for
+ * screenshots) and runs steps({page, url, ...}) on it; the process ends with 1
+ * if a check failed. expected(message) names messages of the browser's own
+ * console that are part of the test.
+ */
+export async function drive(steps, { expected = () => false, theme = "dark" } = {}) {
+  const [address, shots] = process.argv.slice(2);
+  if (!address) {
+    console.error("usage: node e2e/NAME.mjs URL [SCREENSHOT FOLDER]");
+    process.exit(2);
+  }
+  let failed = 0;
+  const check = (what, ok, detail = "") => {
+    if (!ok) failed++;
+    console.log(`${ok ? "ok  " : "FAIL"} ${what}${!ok && detail !== "" ? `: ${detail}` : ""}`);
+  };
+  const line = await cable(new URL(address));
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: theme });
+  await context.addInitScript(() => {
+    window.seen = { shift: 0, moved: [], violations: [] };
+    new PerformanceObserver((list) => {
+      for (const e of list.getEntries()) {
+        if (e.hadRecentInput) continue;
+        window.seen.shift += e.value;
+        for (const s of e.sources ?? []) window.seen.moved.push(s.node?.className || s.node?.nodeName);
+      }
+    }).observe({ type: "layout-shift", buffered: true });
+    addEventListener("securitypolicyviolation", (e) => window.seen.violations.push(`${e.violatedDirective} ${e.blockedURI}`));
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(patience);
+  let off = false;
+  page.on("console", (m) => {
+    if (["error", "warning"].includes(m.type()) && !off && !expected(m)) check("the browser's console is quiet", false, m.text());
+  });
+  page.on("pageerror", (e) => check("no script fails", false, e.message));
+
+  /** axe-core finds nothing serious in what is shown. */
+  const accessible = async (where) => {
+    await page.evaluate(axeSource); // through the debugger: the page's policy forbids foreign scripts, as it should
+    const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    const bad = violations.filter((v) => ["serious", "critical"].includes(v.impact));
+    check(`${where}: accessible`, bad.length === 0, bad.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target} ${n.failureSummary}`).join("; ")}`).join(" | "));
+  };
+  /** Nothing moved since the page was loaded, but for what the user did. */
+  const steady = async (where) => {
+    await page.waitForTimeout(2_500); // two or three more events
+    const { shift, moved } = await page.evaluate(() => window.seen);
+    check(`${where}: nothing moves while data comes in`, shift < 0.02, `${shift.toFixed(4)} by ${moved.slice(0, 8)}`);
+  };
+  const fits = async (where) => {
+    await page.setViewportSize({ width: 360, height: 740 });
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    check(`${where}: fits 360 px`, over <= 0, `${over} px too wide`);
+    await page.setViewportSize({ width: 1440, height: 900 });
+  };
+  /** Waits for a condition in the page; one that never comes is a failed check. */
+  const comes = async (what, condition, argument) => {
+    try {
+      await page.waitForFunction(condition, argument, { polling: 200 });
+      check(what, true);
+    } catch (e) {
+      check(what, false, e.message.split("\n")[0]);
+    }
+  };
+  const picture = async (name) => shots && existsSync(shots) && page.screenshot({ path: `${shots}/${name}.png` });
+  const cut = async () => {
+    off = true;
+    await line.cut();
+  };
+  const mend = () => line.mend();
+  /** From here on the browser's console is to be quiet again. */
+  const settled = () => {
+    off = false;
+  };
+  try {
+    await steps({ page, context, url: line.url, check, accessible, steady, fits, comes, picture, cut, mend, settled });
+    const { violations } = await page.evaluate(() => window.seen);
+    check("the content security policy is kept", violations.length === 0, violations.join(", "));
+  } catch (e) {
+    check("the script goes through", false, e.message);
+  } finally {
+    await browser.close();
+    await line.cut();
+  }
+  process.exit(failed > 0 ? 1 : 0);
+}

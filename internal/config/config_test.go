@@ -194,3 +194,26 @@ func TestKafkaCredentialsAreNamedInFileAndEnvironment(t *testing.T) {
 		t.Errorf("a literal secret in the environment gives %v", err)
 	}
 }
+
+// The library reads [a:1] within braces as a list of keys; YAML does not.
+func TestPortsInBraces(t *testing.T) {
+	for text, want := range map[string]string{
+		"kafka: {brokers: [localhost:9092]}":                                        "localhost:9092",
+		"kafka: {brokers: [a:1, b-2.example:65535], linger: 1s}":                    "a:1,b-2.example:65535",
+		"kafka: {brokers: [127.0.0.1:9092]}":                                        "127.0.0.1:9092",
+		"kafka: {brokers: ['a:1', \"b:2\"]}":                                        "a:1,b:2",
+		"kafka:\n  brokers: [a:1]":                                                  "a:1",
+		"kafka: {brokers: [a: 1]}":                                                  "",
+		"kafka: {brokers: [{a: 1}]}":                                                "",
+		"kafka: {brokers: ['a':1]}":                                                 "",
+		"kafka: {sasl: {mechanism: OAUTHBEARER, tokenFile: /t, scopes: [urn:a:b]}}": "localhost:9092",
+	} {
+		d, err := Parse([]byte(text))
+		if got := strings.Join(d.Kafka.Brokers, ","); want == "" && err == nil || want != "" && got != want {
+			t.Errorf("%s: %q %v", text, got, err)
+		}
+		if scopes := d.Kafka.SASL.Scopes; strings.Contains(text, "scopes") && (len(scopes) != 1 || scopes[0] != "urn:a:b") {
+			t.Errorf("%s: %q %v", text, scopes, err)
+		}
+	}
+}

@@ -275,8 +275,24 @@ func scalar(n ast.Node) (string, bool) {
 		return s.Value.Value, true
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		return n.GetToken().Value, true
+	case *ast.MappingNode:
+		if len(s.Values) == 1 && !s.IsFlowStyle {
+			return unsplit(s.Values[0])
+		}
 	}
 	return "", false
+}
+
+// unsplit puts host:port together again: in a list in braces the library takes
+// a colon without a space after it for the end of a key, against YAML 1.2 §7.3.3.
+func unsplit(m *ast.MappingValueNode) (string, bool) {
+	key, colon, after := m.Key.GetToken(), m.Start, m.Value.GetToken()
+	value, ok := scalar(m.Value)
+	plain := key.Indicator == token.NotIndicator && after.Indicator == token.NotIndicator
+	if !ok || !plain || after.Position.Line != colon.Position.Line || after.Position.Offset != colon.Position.Offset+1 {
+		return "", false
+	}
+	return key.Value + ":" + value, true
 }
 
 func describe(n ast.Node) string {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/profile"
 )
 
 // nodeFlags are the flags of a process, shared by up and run.
@@ -24,6 +26,7 @@ type nodeFlags struct {
 	file, data, admin, console string
 	configSource               string
 	listen, kafka, explainFrom []string
+	profile                    string
 	brokerListen, brokerInside string
 	accessLog                  string
 	drain                      time.Duration
@@ -38,6 +41,7 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	f.StringVar(&n.configSource, "config-source", "kafka", "kafka: revisions from config-updates win; file: they are ignored")
 	f.StringVar(&n.data, "data", "", "`directory` for state (default ./data, or the user's state directory with --demo)")
 	f.StringSliceVar(&n.kafka, "kafka", nil, "Kafka brokers, `host:port,...` (default localhost:9092)")
+	f.StringVar(&n.profile, "profile", "", "`name` of a profile with brokers and credentials, instead of the file's; see smartlb profile")
 	f.StringArrayVar(&n.listen, "listen", nil, "[NAME=]`address` that replaces a listener's; may be repeated")
 	f.StringVar(&n.admin, "admin", "", "`address` of API, /metrics, /healthz, /readyz (default 127.0.0.1:8081)")
 	f.StringVar(&n.console, "console", "", "`address` of the web UI (default 127.0.0.1:8083)")
@@ -69,8 +73,12 @@ func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 			return d, nil, Mistakes(n.file, err)
 		}
 	}
+	ofFile := d.Kafka
 	if err := config.Environment(&d, env.Getenv); err != nil {
 		return d, nil, cli.Usagef("%w", err)
+	}
+	if err := n.cluster(env, &d.Kafka, ofFile); err != nil {
+		return d, nil, err
 	}
 	set := func(to *string, from string) {
 		if from != "" {
@@ -86,13 +94,6 @@ func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 	if d.Proxy.Drain > 0 && (n.given == nil || !n.given("drain")) {
 		n.drain = d.Proxy.Drain
 	}
-	if len(n.kafka) > 0 {
-		d.Kafka.Brokers = n.kafka
-		k := kafka.Default()
-		if k.Brokers = n.kafka; k.Validate() != nil {
-			return d, nil, cli.Usagef("--kafka %s: want host:port,...", strings.Join(n.kafka, ","))
-		}
-	}
 	if n.drain < 0 {
 		return d, nil, cli.Usagef("--drain %s: want 0 or more", n.drain)
 	}
@@ -104,6 +105,38 @@ func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 		d.Proxy.ExplainFrom = append(d.Proxy.ExplainFrom, p)
 	}
 	return d, traffic, n.listeners(&d)
+}
+
+// cluster decides which brokers the node talks to, and by which credentials:
+// --kafka, --profile, SMARTLB_KAFKA_BROKERS, KAFKA_BROKER, the file, the
+// default. Only a flag makes a node use a profile: the one in use, and
+// SMARTLB_PROFILE, are of the person at the terminal. Credentials that a file
+// gives beside its brokers do not follow KAFKA_BROKER, which is set for other
+// programs too, to brokers that the file does not name.
+func (n *nodeFlags) cluster(env *cli.Env, k *config.Kafka, ofFile config.Kafka) error {
+	if n.profile != "" {
+		c, _, err := profile.Named(env.Getenv, n.profile)
+		if err != nil {
+			return cli.Usagef("%w", err)
+		}
+		k.Brokers, k.TLS, k.SASL = c.Brokers, c.TLS, c.SASL
+	}
+	if len(n.kafka) > 0 {
+		c := kafka.Default()
+		if c.Brokers = n.kafka; c.Validate() != nil {
+			return cli.Usagef("--kafka %s: want host:port,...", strings.Join(n.kafka, ","))
+		}
+		k.Brokers = n.kafka
+	}
+	ambient := env.Getenv("KAFKA_BROKER")
+	said := n.profile != "" || len(n.kafka) > 0 || env.Getenv("SMARTLB_KAFKA_BROKERS") != ""
+	secret := ofFile.SASL.On() || ofFile.TLS.Cert != ""
+	named := !slices.Equal(ofFile.Brokers, config.Default().Kafka.Brokers)
+	if said || ambient == "" || !secret || !named || slices.Equal(k.Brokers, ofFile.Brokers) {
+		return nil
+	}
+	return cli.Usagef("KAFKA_BROKER names %s, and %s has credentials for %s: unset KAFKA_BROKER, or name the brokers with --kafka or SMARTLB_KAFKA_BROKERS",
+		ambient, n.file, strings.Join(ofFile.Brokers, ","))
 }
 
 // listeners applies --listen [NAME=]ADDR.

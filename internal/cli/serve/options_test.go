@@ -3,6 +3,7 @@ package serve
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,59 @@ func TestDrainAndDataOfTheFileCountUnlessAFlagDoes(t *testing.T) {
 		}
 		if n.drain != c.drain || n.data != c.data {
 			t.Errorf("%s: drain %s, data %q; want %s, %q", c.why, n.drain, n.data, c.drain, c.data)
+		}
+	}
+}
+
+// A node's brokers, and who gets the credentials.
+func TestCredentialsStayWithTheirBrokers(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	const login = "sasl: {mechanism: PLAIN, user: node, password: '${env:SECRET}'}"
+	both := write("both.yaml", "kafka: {brokers: [inside:9093], "+login+"}\n")
+	loginOnly := write("login.yaml", "kafka: {"+login+"}\n")
+	bare := write("bare.yaml", "kafka: {brokers: [inside:9092]}\n")
+	write("profiles.yaml", "profiles:\n  prod: {brokers: ['prod:9093'], sasl: {mechanism: PLAIN, user: prod, password: '${env:SECRET}'}}\nuse: prod\n")
+	for _, c := range []struct {
+		why     string
+		args    []string
+		env     map[string]string
+		brokers string // empty: refused
+		user    string
+	}{
+		{why: "the file", args: []string{"--config", both}, brokers: "inside:9093", user: "node"},
+		{why: "an ambient broker never gets them", args: []string{"--config", both}, env: map[string]string{"KAFKA_BROKER": "localhost:9092"}},
+		{why: "unless it is the file's", args: []string{"--config", both}, env: map[string]string{"KAFKA_BROKER": "inside:9093"}, brokers: "inside:9093", user: "node"},
+		{why: "or was named on purpose", args: []string{"--config", both}, env: map[string]string{"KAFKA_BROKER": "localhost:9092", "SMARTLB_KAFKA_BROKERS": "other:9093"}, brokers: "other:9093", user: "node"},
+		{why: "or by a flag", args: []string{"--config", both, "--kafka", "other:9093"}, env: map[string]string{"KAFKA_BROKER": "localhost:9092"}, brokers: "other:9093", user: "node"},
+		{why: "a file without brokers leaves them to the environment", args: []string{"--config", loginOnly}, env: map[string]string{"KAFKA_BROKER": "other:9093"}, brokers: "other:9093", user: "node"},
+		{why: "nothing secret, nothing to guard", args: []string{"--config", bare}, env: map[string]string{"KAFKA_BROKER": "localhost:9092"}, brokers: "localhost:9092"},
+		{why: "a profile, instead of the file's", args: []string{"--config", both, "--profile", "prod"}, env: map[string]string{"KAFKA_BROKER": "localhost:9092"}, brokers: "prod:9093", user: "prod"},
+		{why: "a profile's login for brokers named beside it", args: []string{"--profile", "prod", "--kafka", "two:9093"}, brokers: "two:9093", user: "prod"},
+		{why: "the profile in use is the person's, not the node's", brokers: "localhost:9092"},
+		{why: "an unknown profile", args: []string{"--profile", "prd"}},
+	} {
+		var n nodeFlags
+		f := pflag.NewFlagSet("run", pflag.ContinueOnError)
+		n.declare(f, time.Second)
+		if err := f.Parse(c.args); err != nil {
+			t.Fatal(err)
+		}
+		d, _, err := n.load(&cli.Env{Getenv: func(k string) string {
+			if k == "SMARTLB_CONFIG_DIR" {
+				return dir
+			}
+			return c.env[k]
+		}})
+		if got := strings.Join(d.Kafka.Brokers, ","); err != nil && c.brokers != "" || err == nil && (got != c.brokers || d.Kafka.SASL.User != c.user) {
+			t.Errorf("%s: %q as %q, %v; want %q as %q", c.why, got, d.Kafka.SASL.User, err, c.brokers, c.user)
 		}
 	}
 }

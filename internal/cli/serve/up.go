@@ -98,12 +98,15 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	return cli.None{}, app.Up(ctx, u)
 }
 
-// runningStack says where the brokers come from: --kafka, or the stack that was
+// runningStack says where the brokers come from: --kafka, --profile, or the stack that was
 // started on this machine. Empty: a broker is to be started. Where that stack
 // has a console, ours stays closed unless --console asks for it.
 func (a upArgs) runningStack(env *cli.Env, o *app.Options) (note, console string, err error) {
 	if len(a.kafka) > 0 {
 		return "given by --kafka", "", nil
+	}
+	if a.profile != "" {
+		return "of the profile " + a.profile, "", nil
 	}
 	dir, err := stack.Dir(env.Getenv)
 	if err != nil {

@@ -30,6 +30,7 @@ var ErrUnavailable = errors.New("not available")
 // with a sentence. All are called concurrently and bounded by their context.
 type Sources struct {
 	ReadOnly bool                 // nothing can be changed through this server
+	Gate     *access.Gate         // who may call; nil: everybody, as access.Local
 	Audit    func(event.AuditLog) // told of every change that was tried; may be nil
 
 	Node     func() Node
@@ -52,16 +53,25 @@ type Server struct {
 	log   *slog.Logger
 	mux   *http.ServeMux
 	calls []string
+	open  map[string]bool // calls that are answered without asking who calls
 }
 
 // New returns the handler of the API.
 func New(src Sources, log *slog.Logger) *Server {
-	s := &Server{src: src, log: log, mux: http.NewServeMux()}
+	s := &Server{src: src, log: log, mux: http.NewServeMux(), open: map[string]bool{}}
 	s.routes()
 	return s
 }
 
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, pattern := s.mux.Handler(r); !s.open[pattern] {
+		var ok bool
+		if r, ok = s.identified(w, r); !ok {
+			return
+		}
+	}
+	s.mux.ServeHTTP(w, r)
+}
 
 // Calls lists what is served, each as METHOD PATH.
 func (s *Server) Calls() []string { return slices.Clone(s.calls) }
@@ -78,7 +88,8 @@ func (s *Server) routes() {
 		w.Header().Set("Content-Type", "application/yaml")
 		_, _ = w.Write(description.OpenAPI)
 	})
-	s.get("/api/v1/me", true, s.me)
+	s.get("/api/v1/me", true, func(r *http.Request) (any, error) { return s.meOf(access.From(r.Context())), nil })
+	s.loginRoutes()
 	s.routingRoutes()
 	s.topicRoutes()
 	s.demoRoutes()
@@ -87,10 +98,9 @@ func (s *Server) routes() {
 	})
 }
 
-// me says who calls and what they may do here.
-func (s *Server) me(r *http.Request) (any, error) {
-	id := access.From(r.Context())
-	return Me{User: id.User, Role: id.Role.String(), ReadOnly: s.src.ReadOnly}, nil
+// meOf says who somebody is and what they may do here.
+func (s *Server) meOf(id access.Identity) Me {
+	return Me{User: id.User, Role: id.Role.String(), ReadOnly: s.src.ReadOnly, Local: s.src.Gate.Open()}
 }
 
 // callTimeout bounds what one call may wait for Kafka or another node.
@@ -242,9 +252,16 @@ type forbidden struct {
 func statusOf(err error) int {
 	var bad badRequest
 	var no forbidden
+	var many access.TooMany
 	switch {
 	case errors.As(err, &bad):
 		return http.StatusBadRequest
+	case errors.Is(err, access.ErrCredentials):
+		return http.StatusUnauthorized
+	case errors.As(err, &many):
+		return http.StatusTooManyRequests
+	case errors.Is(err, access.ErrNoPasswords), errors.Is(err, access.ErrNoIssuer):
+		return http.StatusNotFound
 	case errors.As(err, &no):
 		return http.StatusForbidden
 	case errors.Is(err, ErrNotFound):

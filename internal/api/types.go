@@ -176,6 +176,13 @@ type Me struct {
 	User     string `json:"user"`
 	Role     string `json:"role"`     // viewer, operator, admin
 	ReadOnly bool   `json:"readOnly"` // nothing can be changed through this server
+	Local    bool   `json:"local"`    // nobody is asked who they are
+}
+
+// LoginMethods says how one can log in.
+type LoginMethods struct {
+	Password bool   `json:"password"`
+	Issuer   string `json:"issuer"` // of OpenID Connect; empty: none
 }
 
 // Problem is the body of every error.

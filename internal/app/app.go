@@ -71,7 +71,7 @@ func New(o Options) (_ *App, err error) {
 	}
 	if o.has(RoleBroker) {
 		for _, addr := range []string{o.Broker.External, o.Broker.Internal} {
-			if err := a.guarded("broker", addr); addr != "" && err != nil {
+			if err := a.guarded("broker", addr, nil, false); addr != "" && err != nil {
 				return nil, err
 			}
 		}
@@ -140,7 +140,7 @@ func (a *App) newKafka() (err error) {
 		return err
 	}
 	a.catalog = file.Catalog()
-	a.browser = browse.New(browse.Config{Kafka: a.kafka, Admin: a.admin, Catalog: file, Log: a.o.Log})
+	a.browser = browse.New(browse.Config{Kafka: a.kafka, Admin: a.admin, Catalog: file, Mask: a.o.Document.Console.Masks(), Log: a.o.Log})
 	if a.audit, err = audit.New(a.node, a.o.DataDir, a.producer, a.o.Log); err != nil {
 		return err
 	}

@@ -2,14 +2,19 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/smartlb/smartlb/internal/access"
 	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/console"
 )
@@ -19,54 +24,119 @@ type webServer struct {
 	name     string
 	listener net.Listener
 	server   *http.Server
+	secure   bool // TLS
 }
 
-// newWeb binds the admin listener, and the console's with that role.
+// newWeb binds the admin listener, and the console's with that role. Who may do
+// what is asked by the console, and by the admin listener where strangers could
+// reach it.
 func (a *App) newWeb() error {
+	c := a.o.Document.Console
+	who, err := c.Access(os.Getenv, os.ReadFile)
+	if err != nil {
+		return err
+	}
+	gate, err := access.New(who)
+	if err != nil {
+		return fmt.Errorf("console: %w", err)
+	}
 	admin := a.o.Document.Admin.Address
 	if !a.o.has(RoleProxy) && admin == "127.0.0.1:8081" {
 		admin = "127.0.0.1:0" // the default port is the proxy's; others take a free one
 	}
 	src := a.sources()
-	handler := api.New(src, a.o.Log)
-	if err := a.serve("admin", admin, a.adminHandler(handler)); err != nil {
+	if !loopback(admin) {
+		src.Gate = gate
+	}
+	if err := a.serve("admin", admin, a.adminHandler(api.New(src, a.o.Log)), src.Gate, nil); err != nil {
 		return err
 	}
 	if !a.o.has(RoleConsole) {
 		return nil
 	}
+	src.Gate, src.ReadOnly = gate, c.ReadOnly
 	mux := http.NewServeMux()
-	mux.Handle("/api/", handler)
+	mux.Handle("/api/", api.New(src, a.o.Log))
 	mux.Handle("/", console.Handler())
-	return a.serve("console", a.o.Document.Console.Address, mux)
+	var secure *tls.Config
+	if c.TLS.Cert != "" {
+		if secure, err = certificate(c.TLS.Cert, c.TLS.Key); err != nil {
+			return fmt.Errorf("console: %w", err)
+		}
+	}
+	return a.serve("console", c.Address, mux, gate, secure)
 }
 
-func (a *App) serve(name, address string, h http.Handler) error {
-	if err := a.guarded(name, address); err != nil {
+func (a *App) serve(name, address string, h http.Handler, gate *access.Gate, secure *tls.Config) error {
+	if err := a.guarded(name, address, gate, secure != nil); err != nil {
 		return err
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return portError(fmt.Errorf("%s: %w", name, err), "--"+name)
 	}
-	a.web = append(a.web, &webServer{name: name, listener: l, server: &http.Server{
-		Handler: api.Guard(h), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+	if secure != nil {
+		l = tls.NewListener(l, secure)
+	}
+	a.web = append(a.web, &webServer{name: name, listener: l, secure: secure != nil, server: &http.Server{
+		Handler: api.Guard(h, a.o.Document.Console.Hosts...), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug), // handshakes of strangers
 	}})
 	return nil
 }
 
-// guarded refuses to listen where strangers could change routing: there are no
-// credentials yet, so loopback is the protection.
-func (a *App) guarded(name, address string) error {
+// certificate serves a certificate from files and takes up new ones: a
+// handshake that finds the files changed reads them again, and keeps the old
+// one where they cannot be read.
+func certificate(cert, key string) (*tls.Config, error) {
+	load := func() (*tls.Certificate, time.Time, error) {
+		at := time.Time{}
+		if info, err := os.Stat(cert); err == nil {
+			at = info.ModTime()
+		}
+		c, err := tls.LoadX509KeyPair(cert, key)
+		return &c, at, err
+	}
+	current, at, err := load()
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	var mu sync.Mutex
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if info, err := os.Stat(cert); err == nil && !info.ModTime().Equal(at) {
+			if c, t, err := load(); err == nil {
+				current, at = c, t
+			}
+		}
+		return current, nil
+	}}, nil
+}
+
+// loopback reports whether only this machine reaches an address.
+func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || host == "localhost" {
-		return nil // a bad address fails where it is listened on
+		return true // a bad address fails where it is listened on
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// guarded refuses to listen where strangers could change routing without
+// saying who they are. gate is nil where nobody could be asked.
+func (a *App) guarded(name, address string, gate *access.Gate, secure bool) error {
+	switch {
+	case loopback(address):
 		return nil
-	}
-	if !a.o.Insecure {
-		return fmt.Errorf("%s: %s can be reached from other machines and asks for no credentials: use a loopback address, or say --insecure-listen", name, address)
+	case !gate.Open():
+		if !secure {
+			a.o.Log.Warn("passwords and sessions travel in the clear unless something before this listener speaks TLS", "listener", name, "address", address, "mend", "console.tls")
+		}
+		return nil
+	case !a.o.Insecure:
+		return fmt.Errorf("%s: %s can be reached from other machines and asks for no credentials: use a loopback address, configure console.users or console.oidc, or say --insecure-listen", name, address)
 	}
 	a.o.Log.Warn("listening beyond loopback without credentials: whoever reaches this address may change routing", "listener", name, "address", address)
 	return nil
@@ -147,6 +217,11 @@ func (a *App) Addr(name string) string {
 }
 
 func (a *App) url(name string) string {
+	for _, w := range a.web {
+		if w.name == name && w.secure {
+			return "https://" + w.listener.Addr().String()
+		}
+	}
 	addr := a.Addr(name)
 	if addr == "" {
 		return ""

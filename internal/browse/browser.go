@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/mask"
 	"github.com/smartlb/smartlb/internal/topic"
 )
 
@@ -15,6 +16,7 @@ type Config struct {
 	Kafka   kafka.Config
 	Admin   *kafka.Admin // of that cluster; the caller closes it
 	Catalog topic.File
+	Mask    mask.Rules // what is hidden in messages
 	Log     *slog.Logger
 }
 

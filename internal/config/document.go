@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/secret"
 )
 
 // Document is a whole file.
@@ -58,7 +59,47 @@ type Admin struct {
 
 // Console is the web UI.
 type Console struct {
-	Address string `yaml:"address"` // default 127.0.0.1:8083
+	Address  string   `yaml:"address"`  // default 127.0.0.1:8083
+	ReadOnly bool     `yaml:"readOnly"` // nothing can be changed through it
+	Hosts    []string `yaml:"hosts"`    // names under which it is reached, beside addresses and localhost
+	TLS      Files    `yaml:"tls"`      // default: plain HTTP
+	Users    []User   `yaml:"users"`    // default: nobody is asked who they are
+	OIDC     OIDC     `yaml:"oidc"`     // an OpenID Connect issuer; default: none
+	Mask     []Mask   `yaml:"mask"`     // what is hidden in messages; default: nothing
+}
+
+// Files are those of a TLS certificate.
+type Files struct {
+	Cert string `yaml:"cert"` // PEM, with the chain
+	Key  string `yaml:"key"`
+}
+
+// User may log in to the console by a password.
+type User struct {
+	Name         string `yaml:"name"`
+	PasswordHash string `yaml:"passwordHash"` // bcrypt; smartlb config hash-password makes one
+	Role         string `yaml:"role"`         // viewer, operator or admin
+}
+
+// OIDC is an issuer that says who somebody is.
+type OIDC struct {
+	Issuer       string            `yaml:"issuer"` // https://...
+	ClientID     string            `yaml:"clientId"`
+	ClientSecret secret.Ref        `yaml:"clientSecret"`
+	RedirectURL  string            `yaml:"redirectUrl"` // the console's address with /api/v1/login/oidc/callback
+	Scopes       []string          `yaml:"scopes"`      // beside openid; default profile, email
+	NameClaim    string            `yaml:"nameClaim"`   // default email, preferred_username, sub: the first that is there
+	RolesClaim   string            `yaml:"rolesClaim"`  // default groups
+	Roles        map[string]string `yaml:"roles"`       // value of that claim to viewer, operator or admin
+	DefaultRole  string            `yaml:"defaultRole"` // of who has none of them; default: refused
+}
+
+// Mask hides parts of messages in the console.
+type Mask struct {
+	Topics  []string `yaml:"topics"`  // names or patterns: user-*
+	Fields  []string `yaml:"fields"`  // of JSON values: user.email, users.*.phone
+	Headers []string `yaml:"headers"` // by name
+	Key     bool     `yaml:"key"`
 }
 
 // Data is where state is kept.

@@ -2,11 +2,15 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/smartlb/smartlb/internal/leftout"
 )
@@ -85,4 +89,25 @@ func inBrowser(t *testing.T, name, console string, args ...string) {
 	if !strings.Contains(string(out), "ok   the content security policy is kept") {
 		t.Errorf("the script did not reach its end:\n%s", out)
 	}
+}
+
+// A console with users: nobody is let in without a password, and roles hold.
+func TestConsoleAsksWhoIsThere(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	users := ""
+	for _, role := range []string{"viewer", "operator"} {
+		hash, err := bcrypt.GenerateFromPassword([]byte("password-"+role), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		users += fmt.Sprintf("    - {name: %s, role: %s, passwordHash: '%s'}\n", role, role, hash)
+	}
+	_, _, _, broker := demo(t)
+	file := filepath.Join(t.TempDir(), "console.yaml")
+	if err := os.WriteFile(file, []byte("console:\n  address: 127.0.0.1:0\n  users:\n"+users), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, true, "run", "--roles", "console", "--config", file, "--kafka", broker, "--data", t.TempDir())
+	inBrowser(t, "login", "http://"+p.address("console"))
 }

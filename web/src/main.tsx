@@ -1,8 +1,9 @@
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { QueryClient, QueryClientProvider, useQuery } from "@tanstack/react-query";
 import { StrictMode, Suspense, useEffect } from "react";
 import { createRoot } from "react-dom/client";
-import { ApiError } from "./api/client";
+import { ApiError, get, type Me } from "./api/client";
 import { OverviewProvider, overviewKey } from "./live/overview";
+import { Login } from "./login/login";
 import { pageOf, pages } from "./pages";
 import "./styles/index.css";
 import { Boundary } from "./ui/boundary";
@@ -21,6 +22,17 @@ const client = new QueryClient({
 });
 // Every overview differs from the last: comparing 5,000 instances to share what is equal costs more than it saves.
 client.setQueryDefaults(overviewKey, { structuralSharing: false });
+
+/** Everything, or the question who is there where the node wants to know. */
+function Door() {
+  const me = useQuery({ queryKey: ["me"], queryFn: ({ signal }) => get<Me>("/me", signal), staleTime: 60_000 });
+  if (me.error instanceof ApiError && me.error.status === 401) return <Login />;
+  return (
+    <OverviewProvider>
+      <App />
+    </OverviewProvider>
+  );
+}
 
 function App() {
   const path = usePath();
@@ -59,9 +71,7 @@ if (root) {
   createRoot(root).render(
     <StrictMode>
       <QueryClientProvider client={client}>
-        <OverviewProvider>
-          <App />
-        </OverviewProvider>
+        <Door />
       </QueryClientProvider>
     </StrictMode>,
   );

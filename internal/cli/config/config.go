@@ -28,7 +28,7 @@ import (
 func Commands(env *cli.Env) []*cobra.Command {
 	return []*cobra.Command{cli.Noun("config", "Check, publish and look at configurations",
 		"A configuration is a log: `apply` publishes a revision over config-updates, every node takes it over while it\nserves, `history` shows all of them and `rollback` publishes an old one again.",
-		validate(env), example(env), apply(env), show(env), history(env), diff(env), rollback(env))}
+		validate(env), example(env), apply(env), show(env), history(env), diff(env), rollback(env), hashPassword(env))}
 }
 
 type validation struct {

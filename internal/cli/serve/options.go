@@ -31,6 +31,7 @@ type nodeFlags struct {
 	accessLog                  string
 	drain                      time.Duration
 	insecure, withParent       bool
+	readOnly                   bool
 	readyFile                  string
 	given                      func(flag string) bool // nil: none is
 }
@@ -50,6 +51,7 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	f.StringSliceVar(&n.explainFrom, "explain-from", nil, "`CIDR,...` whose clients may ask for X-Smartlb-Decision")
 	f.StringVar(&n.accessLog, "access-log", "", "`file` for JSON lines, - for stdout")
 	f.DurationVar(&n.drain, "drain", drain, "how long a stop waits for requests")
+	f.BoolVar(&n.readOnly, "read-only", false, "let nothing be changed through the web UI")
 	f.BoolVar(&n.insecure, "insecure-listen", false, "let admin, console and broker listen beyond loopback, without credentials")
 	f.BoolVar(&n.withParent, "with-parent", false, "stop when standard input ends")
 	_ = f.MarkHidden("with-parent")
@@ -88,6 +90,7 @@ func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 	set(&d.Admin.Address, n.admin)
 	set(&d.Console.Address, n.console)
 	set(&d.Proxy.AccessLog, n.accessLog)
+	d.Console.ReadOnly = d.Console.ReadOnly || n.readOnly
 	if n.data == "" {
 		n.data = d.Data.Dir
 	}

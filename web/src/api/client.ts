@@ -2,6 +2,7 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 export type Me = Schemas["Me"];
+export type LoginMethods = Schemas["LoginMethods"];
 export type Overview = Schemas["Overview"];
 export type Node = Schemas["Node"];
 export type Service = Schemas["Service"];

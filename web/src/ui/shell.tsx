@@ -1,5 +1,5 @@
 import { type ReactNode, useEffect, useMemo, useState } from "react";
-import type { Node } from "../api/client";
+import { type Node, post } from "../api/client";
 import { useLive, useOverview } from "../live/overview";
 import { Dialog } from "./dialog";
 import { type Page, pages } from "../pages";
@@ -85,10 +85,10 @@ function Session() {
   return (
     <>
       {me.readOnly && <span className="tag warn">read-only</span>}
-      {me.user !== "local" && (
-        <span className="fact session" title={me.role}>
-          {me.user}
-        </span>
+      {!me.local && (
+        <button type="button" className="quiet session" title={`${me.user}, ${me.role}`} onClick={() => void post("/logout", {}).finally(() => location.reload())}>
+          {me.user} <span className="muted">· log out</span>
+        </button>
       )}
     </>
   );

@@ -1,0 +1,195 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Config says who may come in. Its zero value lets everybody in, as Local.
+type Config struct {
+	Users  []User
+	Issuer *Issuer // nil: none
+	Secure bool    // the listener is TLS: cookies travel nowhere else
+}
+
+// Gate decides who a caller is. It is safe for concurrent use; only calls to
+// the issuer block, bounded by their context.
+type Gate struct {
+	passwords *passwords // nil: no users
+	oidc      *oidcLogin // nil: no issuer
+	sessions  *sessions
+	tries     *tries
+	secure    bool
+	now       func() time.Time
+}
+
+// New returns a gate.
+func New(cfg Config) (*Gate, error) {
+	g := &Gate{sessions: newSessions(), tries: newTries(), secure: cfg.Secure, now: time.Now}
+	if len(cfg.Users) > 0 {
+		p, err := newPasswords(cfg.Users)
+		if err != nil {
+			return nil, fmt.Errorf("users: %w", err)
+		}
+		g.passwords = p
+	}
+	if cfg.Issuer != nil {
+		g.oidc = newOIDC(*cfg.Issuer)
+	}
+	return g, nil
+}
+
+// Open reports whether nobody is asked who they are.
+func (g *Gate) Open() bool { return g == nil || g.passwords == nil && g.oidc == nil }
+
+// Methods says how one can log in.
+func (g *Gate) Methods() (password bool, issuer string) {
+	if g == nil {
+		return false, ""
+	}
+	if g.oidc != nil {
+		issuer = g.oidc.cfg.URL
+	}
+	return g.passwords != nil, issuer
+}
+
+// Errors of logins.
+var (
+	ErrCredentials = errors.New("name or password is wrong")
+	ErrNoPasswords = errors.New("there are no passwords here")
+	ErrNoIssuer    = errors.New("there is no issuer here")
+)
+
+// TooMany is the error of a login that comes after too many failed ones.
+type TooMany struct{ Wait time.Duration }
+
+func (e TooMany) Error() string {
+	return fmt.Sprintf("too many failed logins: try again in %d s", int(e.Wait.Seconds())+1)
+}
+
+// cookie is the name of the session cookie.
+const cookie = "smartlb-session"
+
+// Identify says who sends a request: by session cookie, by HTTP Basic, or
+// Local where nobody is asked. ok is false for somebody unknown.
+func (g *Gate) Identify(r *http.Request) (id Identity, ok bool, err error) {
+	if g.Open() {
+		return Local(), true, nil
+	}
+	now := g.now()
+	if c, err := r.Cookie(cookie); err == nil {
+		if id, ok := g.sessions.of(c.Value, now); ok {
+			return id, true, nil
+		}
+	}
+	name, password, sent := r.BasicAuth()
+	if !sent || g.passwords == nil {
+		return Identity{}, false, nil
+	}
+	keys := triesOf(name, r)
+	if wait := g.tries.wait(now, keys...); wait > 0 {
+		return Identity{}, false, TooMany{wait}
+	}
+	id, ok = g.passwords.remembered(name, password, now)
+	if !ok {
+		g.tries.fail(now, keys...)
+		return Identity{}, false, ErrCredentials
+	}
+	return id, true, nil
+}
+
+// Login begins a session by a password.
+func (g *Gate) Login(w http.ResponseWriter, r *http.Request, name, password string) (Identity, error) {
+	if g.Open() || g.passwords == nil {
+		return Identity{}, ErrNoPasswords
+	}
+	now, keys := g.now(), triesOf(name, r)
+	if wait := g.tries.wait(now, keys...); wait > 0 {
+		return Identity{User: name}, TooMany{wait}
+	}
+	id, ok := g.passwords.check(name, password)
+	if !ok {
+		g.tries.fail(now, keys...)
+		return Identity{User: name}, ErrCredentials
+	}
+	g.begin(w, id, now)
+	return id, nil
+}
+
+// Logout ends the session of a request, if it has one.
+func (g *Gate) Logout(w http.ResponseWriter, r *http.Request) {
+	if c, err := r.Cookie(cookie); err == nil && g != nil {
+		g.sessions.end(c.Value)
+	}
+	g.setCookie(w, cookie, "", -1)
+}
+
+// flowCookie ties a login at the issuer to the browser that began it.
+const flowCookie = "smartlb-login"
+
+// Redirect sends the browser to the issuer; back is where in the console it
+// was, a path.
+func (g *Gate) Redirect(w http.ResponseWriter, r *http.Request, back string) error {
+	if g == nil || g.oidc == nil {
+		return ErrNoIssuer
+	}
+	if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.Contains(back, "\\") {
+		back = "/"
+	}
+	address, state, err := g.oidc.begin(r.Context(), back, g.now())
+	if err != nil {
+		return err
+	}
+	g.setCookie(w, flowCookie, state, int(flowLife.Seconds()))
+	http.Redirect(w, r, address, http.StatusFound)
+	return nil
+}
+
+// Callback takes what the issuer sent the browser back with, begins the
+// session, and returns where the browser was.
+func (g *Gate) Callback(w http.ResponseWriter, r *http.Request) (id Identity, back string, err error) {
+	if g == nil || g.oidc == nil {
+		return id, "", ErrNoIssuer
+	}
+	q := r.URL.Query()
+	if reason := q.Get("error"); reason != "" {
+		return id, "", fmt.Errorf("the issuer refused: %.200s %.500s", reason, q.Get("error_description"))
+	}
+	c, err := r.Cookie(flowCookie)
+	if err != nil || c.Value == "" || c.Value != q.Get("state") {
+		return id, "", errFlow
+	}
+	g.setCookie(w, flowCookie, "", -1)
+	ctx, cancel := context.WithTimeout(r.Context(), issuerTimeout)
+	defer cancel()
+	id, back, err = g.oidc.finish(ctx, c.Value, q.Get("code"), g.now())
+	if err == nil {
+		g.begin(w, id, g.now())
+	}
+	return id, back, err
+}
+
+func (g *Gate) begin(w http.ResponseWriter, id Identity, now time.Time) {
+	g.setCookie(w, cookie, g.sessions.begin(id, now), 0)
+}
+
+func (g *Gate) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: g != nil && g.secure,
+		SameSite: http.SameSiteLaxMode, // the issuer's redirect is a navigation from another site
+	})
+}
+
+// triesOf names what failed logins are counted by.
+func triesOf(name string, r *http.Request) []string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	return []string{"name " + name, "address " + host}
+}

@@ -1,0 +1,182 @@
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// Issuer is an OpenID Connect provider that says who somebody is.
+type Issuer struct {
+	URL          string
+	ClientID     string
+	ClientSecret string
+	RedirectURL  string          // ends in /api/v1/login/oidc/callback
+	Scopes       []string        // beside openid; default profile, email
+	NameClaim    string          // default email, then preferred_username, then sub
+	RolesClaim   string          // list or text of groups; default groups
+	Roles        map[string]Role // by value of that claim; the highest counts
+	Default      *Role           // of who has none of them; nil: refused
+}
+
+// issuerTimeout bounds one exchange with the issuer.
+const issuerTimeout = 10 * time.Second
+
+// flowLife is how long a login at the issuer may take.
+const flowLife = 10 * time.Minute
+
+// oidcLogin runs the code flow (OpenID Connect Core §3.1, with PKCE, RFC 7636).
+// The issuer is asked at the first login, so that a console starts without it.
+type oidcLogin struct {
+	cfg    Issuer
+	client *http.Client
+
+	mu       sync.Mutex
+	oauth    *oauth2.Config
+	verifier *oidc.IDTokenVerifier
+	flows    map[string]flow // by state
+}
+
+type flow struct {
+	nonce, pkce, back string
+	began             time.Time
+}
+
+const flowSlots = 1000
+
+func newOIDC(cfg Issuer) *oidcLogin {
+	if len(cfg.Scopes) == 0 {
+		cfg.Scopes = []string{"profile", "email"}
+	}
+	if cfg.RolesClaim == "" {
+		cfg.RolesClaim = "groups"
+	}
+	return &oidcLogin{cfg: cfg, client: &http.Client{Timeout: issuerTimeout}, flows: map[string]flow{}}
+}
+
+func (o *oidcLogin) ready(ctx context.Context) (*oauth2.Config, *oidc.IDTokenVerifier, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.oauth != nil {
+		return o.oauth, o.verifier, nil
+	}
+	// The provider keeps the context for fetching keys later: it must outlive this call.
+	provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), o.client), o.cfg.URL)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ask the issuer %s: %w", o.cfg.URL, err)
+	}
+	o.oauth = &oauth2.Config{
+		ClientID: o.cfg.ClientID, ClientSecret: o.cfg.ClientSecret, RedirectURL: o.cfg.RedirectURL,
+		Endpoint: provider.Endpoint(), Scopes: append([]string{oidc.ScopeOpenID}, o.cfg.Scopes...),
+	}
+	o.verifier = provider.Verifier(&oidc.Config{ClientID: o.cfg.ClientID})
+	return o.oauth, o.verifier, nil
+}
+
+// begin gives the address at the issuer to send the browser to, and the state
+// that the browser has to bring back.
+func (o *oidcLogin) begin(ctx context.Context, back string, now time.Time) (address, state string, err error) {
+	oauth, _, err := o.ready(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	state = rand.Text()
+	f := flow{nonce: rand.Text(), pkce: oauth2.GenerateVerifier(), back: back, began: now}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for k, v := range o.flows {
+		if now.Sub(v.began) > flowLife || len(o.flows) >= flowSlots {
+			delete(o.flows, k)
+		}
+	}
+	o.flows[state] = f
+	return oauth.AuthCodeURL(state, oidc.Nonce(f.nonce), oauth2.S256ChallengeOption(f.pkce)), state, nil
+}
+
+// errFlow is a callback that nobody here waits for.
+var errFlow = errors.New("this login was not begun here or took longer than ten minutes: begin again")
+
+// finish turns what the browser brought back into an identity.
+func (o *oidcLogin) finish(ctx context.Context, state, code string, now time.Time) (id Identity, back string, err error) {
+	oauth, verifier, err := o.ready(ctx)
+	if err != nil {
+		return id, "", err
+	}
+	o.mu.Lock()
+	f, ok := o.flows[state]
+	delete(o.flows, state)
+	o.mu.Unlock()
+	if !ok || now.Sub(f.began) > flowLife {
+		return id, "", errFlow
+	}
+	ctx = oidc.ClientContext(ctx, o.client)
+	tokens, err := oauth.Exchange(ctx, code, oauth2.VerifierOption(f.pkce))
+	if err != nil {
+		return id, "", fmt.Errorf("exchange the code at the issuer: %w", err)
+	}
+	raw, _ := tokens.Extra("id_token").(string)
+	token, err := verifier.Verify(ctx, raw)
+	if err != nil {
+		return id, "", fmt.Errorf("the issuer's token: %w", err)
+	}
+	if token.Nonce != f.nonce {
+		return id, "", errors.New("the issuer's token is of another login")
+	}
+	claims := map[string]any{}
+	if err := token.Claims(&claims); err != nil {
+		return id, "", fmt.Errorf("the issuer's token: %w", err)
+	}
+	id, err = o.cfg.identity(claims)
+	return id, f.back, err
+}
+
+// identity reads name and role from a token's claims.
+func (c Issuer) identity(claims map[string]any) (Identity, error) {
+	text := func(name string) string { s, _ := claims[name].(string); return s }
+	names := []string{c.NameClaim}
+	if c.NameClaim == "" {
+		names = []string{"email", "preferred_username", "sub"}
+	}
+	id := Identity{}
+	for _, n := range names {
+		if id.User = text(n); id.User != "" {
+			break
+		}
+	}
+	if id.User == "" {
+		return id, fmt.Errorf("the issuer's token names nobody: no claim of %v", names)
+	}
+	var groups []string
+	switch v := claims[c.RolesClaim].(type) {
+	case string:
+		groups = []string{v}
+	case []any:
+		for _, g := range v {
+			if s, ok := g.(string); ok {
+				groups = append(groups, s)
+			}
+		}
+	}
+	found := false
+	for group, role := range c.Roles {
+		if slices.Contains(groups, group) {
+			id.Role, found = max(id.Role, role), true
+		}
+	}
+	switch {
+	case found:
+	case c.Default != nil:
+		id.Role = *c.Default
+	default:
+		return id, fmt.Errorf("%s has no role here: none of the values of %s (%v) is configured", id.User, c.RolesClaim, groups)
+	}
+	return id, nil
+}

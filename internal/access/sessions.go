@@ -1,0 +1,78 @@
+package access
+
+import (
+	"crypto/rand"
+	"sync"
+	"time"
+)
+
+// Limits of sessions. They live in memory: a restart logs everybody out.
+const (
+	sessionLife  = 12 * time.Hour
+	sessionIdle  = 2 * time.Hour
+	sessionSlots = 10_000
+)
+
+type session struct {
+	id        Identity
+	ends, hot time.Time // latest end; last use
+}
+
+// sessions is a table of who is logged in. It is safe for concurrent use.
+type sessions struct {
+	mu    sync.Mutex
+	table map[string]session
+}
+
+func newSessions() *sessions { return &sessions{table: map[string]session{}} }
+
+// begin makes a session and returns its key.
+func (s *sessions) begin(id Identity, now time.Time) string {
+	key := rand.Text() + rand.Text()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.table) >= sessionSlots {
+		s.sweep(now)
+	}
+	if len(s.table) >= sessionSlots { // all of them alive: the one that was used longest ago goes
+		oldest, at := "", now
+		for k, v := range s.table {
+			if !v.hot.After(at) {
+				oldest, at = k, v.hot
+			}
+		}
+		delete(s.table, oldest)
+	}
+	s.table[key] = session{id, now.Add(sessionLife), now}
+	return key
+}
+
+func (s *sessions) sweep(now time.Time) {
+	for k, v := range s.table {
+		if v.over(now) {
+			delete(s.table, k)
+		}
+	}
+}
+
+func (v session) over(now time.Time) bool { return !now.Before(v.ends) || now.Sub(v.hot) > sessionIdle }
+
+// of gives the identity of a session that is alive, and keeps it so.
+func (s *sessions) of(key string, now time.Time) (Identity, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.table[key]
+	if !ok || v.over(now) {
+		delete(s.table, key)
+		return Identity{}, false
+	}
+	v.hot = now
+	s.table[key] = v
+	return v.id, true
+}
+
+func (s *sessions) end(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.table, key)
+}

@@ -1,0 +1,122 @@
+package access
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// User is somebody with a password.
+type User struct {
+	Name string
+	Hash string // bcrypt, of the password
+	Role Role
+}
+
+// CheckHash reports whether a text is a bcrypt hash that is worth its cost.
+func CheckHash(hash string) error {
+	cost, err := bcrypt.Cost([]byte(hash))
+	switch {
+	case err != nil:
+		return errors.New("is no bcrypt hash: make one with htpasswd -nBC 12 NAME, or smartlb console hash")
+	case cost < minCost:
+		return fmt.Errorf("has cost %d, which is guessed too fast: at least %d", cost, minCost)
+	case cost > maxCost:
+		return fmt.Errorf("has cost %d, which takes a login minutes: at most %d", cost, maxCost)
+	}
+	return nil
+}
+
+const (
+	minCost  = 10 // 50 ms a guess
+	maxCost  = 16
+	makeCost = 12
+)
+
+// Hash makes the bcrypt hash of a password.
+func Hash(password string) (string, error) {
+	if len(password) < 8 {
+		return "", errors.New("a password needs at least 8 characters")
+	}
+	b, err := bcrypt.GenerateFromPassword([]byte(password), makeCost)
+	if err != nil {
+		return "", fmt.Errorf("password: %w", err) // more than 72 bytes
+	}
+	return string(b), nil
+}
+
+// passwords checks names with passwords. It is safe for concurrent use.
+type passwords struct {
+	users map[string]User
+	dummy []byte        // hash that an unknown name is compared with, so that it takes as long
+	turns chan struct{} // of comparing: each costs a core for a quarter of a second
+
+	mu    sync.Mutex
+	known map[[32]byte]knownLogin // of HTTP Basic, which brings the password with every call
+}
+
+type knownLogin struct {
+	id    Identity
+	until time.Time
+}
+
+const (
+	knownFor   = 5 * time.Minute
+	knownSlots = 1000
+)
+
+func newPasswords(users []User) (*passwords, error) {
+	p := &passwords{users: map[string]User{}, known: map[[32]byte]knownLogin{}, turns: make(chan struct{}, 2)}
+	cost := minCost
+	for _, u := range users {
+		p.users[u.Name] = u
+		if c, err := bcrypt.Cost([]byte(u.Hash)); err == nil {
+			cost = max(cost, c)
+		}
+	}
+	var err error
+	p.dummy, err = bcrypt.GenerateFromPassword([]byte("nobody has this password"), cost)
+	return p, err
+}
+
+// check compares a password; it takes the same time for names that do not
+// exist.
+func (p *passwords) check(name, password string) (Identity, bool) {
+	u, exists := p.users[name]
+	hash := []byte(u.Hash)
+	if !exists {
+		hash = p.dummy
+	}
+	p.turns <- struct{}{}
+	defer func() { <-p.turns }()
+	err := bcrypt.CompareHashAndPassword(hash, []byte(password))
+	return Identity{User: u.Name, Role: u.Role}, err == nil && exists
+}
+
+// remembered is check for callers that bring the password with every call: an
+// accepted one is remembered for some minutes, by its digest.
+func (p *passwords) remembered(name, password string, now time.Time) (Identity, bool) {
+	digest := sha256.Sum256([]byte(name + "\x00" + password))
+	p.mu.Lock()
+	k, ok := p.known[digest]
+	p.mu.Unlock()
+	if ok && now.Before(k.until) && subtle.ConstantTimeCompare([]byte(k.id.User), []byte(name)) == 1 {
+		return k.id, true
+	}
+	id, ok := p.check(name, password)
+	if !ok {
+		return id, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.known) >= knownSlots {
+		clear(p.known)
+	}
+	p.known[digest] = knownLogin{id, now.Add(knownFor)}
+	return id, true
+}

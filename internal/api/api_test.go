@@ -58,6 +58,14 @@ var calls = []struct{ method, path, target, body string }{
 	{"GET", "/api/v1/config/history", "/api/v1/config/history", ""},
 	{"GET", "/api/v1/topics", "/api/v1/topics", ""},
 	{"GET", "/api/v1/topics/{topic}", "/api/v1/topics/alerts", ""},
+	{"GET", "/api/v1/groups", "/api/v1/groups", ""},
+	{"GET", "/api/v1/groups/{group}", "/api/v1/groups/g", ""},
+	{"DELETE", "/api/v1/groups/{group}", "/api/v1/groups/g", ""},
+	{"POST", "/api/v1/groups/{group}/reset", "/api/v1/groups/g/reset?dryRun=true", `{"to":"earliest","topics":[{"topic":"t","partitions":[0]}]}`},
+	{"POST", "/api/v1/groups/{group}/reset", "/api/v1/groups/g/reset", `{"exact":[{"topic":"t","partition":0,"offset":4}]}`},
+	{"PUT", "/api/v1/groups/{group}/threshold", "/api/v1/groups/g/threshold", `{"lag":100}`},
+	{"PUT", "/api/v1/groups/{group}/threshold", "/api/v1/groups/g/threshold", `{"lag":null}`},
+	{"DELETE", "/api/v1/groups/{group}/topics/{topic}", "/api/v1/groups/g/topics/t", ""},
 	{"POST", "/api/v1/demo/instances/{instance}/fault", "/api/v1/demo/instances/a/fault", `{"errorRate":1,"latencyMs":1}`},
 	{"POST", "/api/v1/demo/instances/{instance}/fault", "/api/v1/demo/instances/a/fault", `{"heal":true}`},
 }
@@ -110,6 +118,11 @@ func TestErrorsAreProblems(t *testing.T) {
 		{"an unknown path", full(), "GET", "/api/v1/nodes", "", nil, 404},
 		{"the wrong method", full(), "DELETE", "/api/v1/node", "", nil, 404},
 		{"an unknown instance", full(), "GET", "/api/v1/instances/z/explain", "", nil, 404},
+		{"an unknown group", full(), "GET", "/api/v1/groups/z", "", nil, 404},
+		{"a reset to nowhere", full(), "POST", "/api/v1/groups/g/reset", `{"to":"somewhere"}`, nil, 400},
+		{"a reset without an aim", full(), "POST", "/api/v1/groups/g/reset", `{}`, nil, 400},
+		{"a reset to before the beginning", full(), "POST", "/api/v1/groups/g/reset", `{"exact":[{"topic":"t","partition":0,"offset":-4}]}`, nil, 400},
+		{"a negative threshold", full(), "PUT", "/api/v1/groups/g/threshold", `{"lag":-1}`, nil, 400},
 		{"an unknown topic", full(), "GET", "/api/v1/topics/z", "", nil, 404},
 		{"a source that is away", broken(api.ErrUnavailable), "GET", "/api/v1/overview", "", nil, 503},
 		{"a source that is slow", broken(context.DeadlineExceeded), "GET", "/api/v1/services", "", nil, 503},
@@ -183,7 +196,7 @@ func TestEveryCallIsDescribedAndEveryDescriptionIsServed(t *testing.T) {
 	for _, c := range described {
 		method, path, _ := strings.Cut(c, " ")
 		body := ""
-		if method == "POST" {
+		if method != "GET" && method != "DELETE" {
 			body = "{}"
 		}
 		_, _, got := call(api.Sources{}, method, strings.NewReplacer("{", "", "}", "").Replace(path), body)

@@ -17,6 +17,7 @@ import (
 	"github.com/smartlb/smartlb/internal/access"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/ops"
 )
 
 // ErrNotFound is returned by a source for a name that does not exist.
@@ -42,7 +43,8 @@ type Sources struct {
 	Topic    func(ctx context.Context, name string) (TopicDetail, error)
 	// Tail calls f with new messages until ctx ends; last asks for the newest
 	// n messages of each partition first.
-	Tail func(ctx context.Context, topic string, last int, f func([]Message)) error
+	Tail   func(ctx context.Context, topic string, last int, f func([]Message)) error
+	Groups Groups // nil without Kafka
 	// Fault sets (nil: heals) what a demo instance does wrong; nil without --demo.
 	Fault func(ctx context.Context, instance string, f *Fault) error
 }
@@ -92,6 +94,7 @@ func (s *Server) routes() {
 	s.loginRoutes()
 	s.routingRoutes()
 	s.topicRoutes()
+	s.groupRoutes()
 	s.demoRoutes()
 	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusNotFound, Problem{Error: "there is no " + r.Method + " " + r.URL.Path, Hint: "the calls are in /api/v1/openapi.yaml"})
@@ -264,7 +267,7 @@ func statusOf(err error) int {
 		return http.StatusNotFound
 	case errors.As(err, &no):
 		return http.StatusForbidden
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, ErrNotFound), errors.Is(err, ops.ErrNoGroup), errors.Is(err, ops.ErrNoTopic):
 		return http.StatusNotFound
 	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable

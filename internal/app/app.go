@@ -140,7 +140,10 @@ func (a *App) newKafka() (err error) {
 		return err
 	}
 	a.catalog = file.Catalog()
-	a.browser = browse.New(browse.Config{Kafka: a.kafka, Admin: a.admin, Catalog: file, Mask: a.o.Document.Console.Masks(), Log: a.o.Log})
+	a.browser, err = browse.New(browse.Config{Kafka: a.kafka, Admin: a.admin, Catalog: file, Mask: a.o.Document.Console.Masks(), Dir: a.o.DataDir, Log: a.o.Log})
+	if err != nil {
+		return err
+	}
 	if a.audit, err = audit.New(a.node, a.o.DataDir, a.producer, a.o.Log); err != nil {
 		return err
 	}

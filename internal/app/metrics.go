@@ -35,6 +35,8 @@ var (
 	descHeads    = prometheus.NewDesc("smartlb_requests_total", "Request heads, good or bad.", nil, nil)
 	descDials    = prometheus.NewDesc("smartlb_upstream_dials_total", "Connections made to instances.", nil, nil)
 	descDropped  = prometheus.NewDesc("smartlb_dropped_total", "What was lost, by queue.", []string{"queue"}, nil)
+	descLag      = prometheus.NewDesc("smartlb_group_lag", "Records that a group with a threshold is behind.", []string{"group"}, nil)
+	descLagAlarm = prometheus.NewDesc("smartlb_group_lag_alarm", "1 while that is above the threshold set in the console.", []string{"group"}, nil)
 	descKafka    = prometheus.NewDesc("smartlb_kafka_delivered_total", "Records delivered to Kafka.", []string{"topic"}, nil)
 )
 
@@ -47,6 +49,16 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	if c.a.producer != nil {
 		for topic, t := range c.a.producer.Stats().Topics {
 			ch <- prometheus.MustNewConstMetric(descKafka, prometheus.CounterValue, float64(t.Delivered), topic)
+		}
+	}
+	if c.a.browser != nil {
+		for _, w := range c.a.browser.Watched() {
+			high := 0.0
+			if w.Alarm {
+				high = 1
+			}
+			ch <- prometheus.MustNewConstMetric(descLag, prometheus.GaugeValue, float64(w.Lag), w.Group)
+			ch <- prometheus.MustNewConstMetric(descLagAlarm, prometheus.GaugeValue, high, w.Group)
 		}
 	}
 	if c.a.data == nil {

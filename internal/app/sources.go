@@ -32,6 +32,7 @@ func (a *App) sources() api.Sources {
 	}
 	if a.o.Kafka {
 		s.Override, s.History = a.override, a.history
+		s.Groups = a.browser
 		s.Topics, s.Topic, s.Tail = a.topics, a.topic, a.tailTopic
 	}
 	if a.o.Demo.Fault != nil {

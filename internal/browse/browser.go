@@ -17,6 +17,7 @@ type Config struct {
 	Admin   *kafka.Admin // of that cluster; the caller closes it
 	Catalog topic.File
 	Mask    mask.Rules // what is hidden in messages
+	Dir     string     // where thresholds are kept; empty: nowhere
 	Log     *slog.Logger
 }
 
@@ -27,20 +28,32 @@ type Browser struct {
 
 	mu     sync.Mutex
 	topics map[string]*topicPast
+	groups groupsPast
+
+	thresholds map[string]Threshold // replaced, never written to
 }
 
 // New returns a browser without past. Run gives it one.
-func New(cfg Config) *Browser {
-	return &Browser{cfg: cfg, topics: map[string]*topicPast{}}
+func New(cfg Config) (*Browser, error) {
+	thresholds, err := loadThresholds(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Browser{cfg: cfg, topics: map[string]*topicPast{}, thresholds: thresholds}, nil
 }
 
-// Run measures each Step until ctx ends. A cluster that does not answer leaves
-// gaps; that it does not is said elsewhere.
+// Run measures until ctx ends. A cluster that does not answer leaves gaps; that
+// it does not is said elsewhere.
 func (b *Browser) Run(ctx context.Context) error {
+	measures := []*measure{{run: b.sampleTopics}, {run: b.sampleGroups}}
 	ticker := time.NewTicker(Step)
 	defer ticker.Stop()
 	for {
-		b.sample(ctx, time.Now())
+		for _, m := range measures {
+			if err := m.at(ctx, time.Now()); err != nil && ctx.Err() == nil {
+				b.cfg.Log.Debug("a measure of the cluster is missing", "error", err)
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -49,13 +62,24 @@ func (b *Browser) Run(ctx context.Context) error {
 	}
 }
 
-// sample measures everything once.
-func (b *Browser) sample(ctx context.Context, now time.Time) {
-	ctx, cancel := context.WithTimeout(ctx, Step)
-	defer cancel()
-	for _, measure := range []func(context.Context, time.Time) error{b.sampleTopics} {
-		if err := measure(ctx, now); err != nil && ctx.Err() == nil {
-			b.cfg.Log.Debug("a measure of the cluster is missing", "error", err)
-		}
+// measure is something that is measured each Step; one that takes long is
+// measured less often, so that brokers are asked for a tenth of the time at
+// most.
+type measure struct {
+	run  func(context.Context, time.Time) error
+	next time.Time
+}
+
+// measureTime bounds one measure.
+const measureTime = 10 * time.Second
+
+func (m *measure) at(ctx context.Context, now time.Time) error {
+	if now.Before(m.next) {
+		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, measureTime)
+	defer cancel()
+	err := m.run(ctx, now)
+	m.next = now.Add(10*time.Since(now) - Step/2)
+	return err
 }

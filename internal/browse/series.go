@@ -28,6 +28,10 @@ const gap = float32(-1) // no measure here is negative
 // step numbers the steps of wall-clock time.
 func step(at time.Time) int64 { return at.UnixNano() / int64(Step) }
 
+// bridged is how many missing steps in a row take the value before them: what
+// is slow to measure is measured less often.
+const bridged = 6
+
 // put sets the value of a step; older steps than the newest are ignored, and a
 // second value of one step replaces the first.
 func (r *ring) put(at int64, v float32) {
@@ -41,8 +45,12 @@ func (r *ring) put(at int64, v float32) {
 	if at-next >= Points {
 		r.first, r.values, next = at, r.values[:0], at
 	}
+	fill := gap
+	if n := len(r.values); n > 0 && at-next <= bridged {
+		fill = r.values[n-1]
+	}
 	for ; next <= at; next++ {
-		r.values = append(r.values, gap)
+		r.values = append(r.values, fill)
 	}
 	r.values[at-r.first] = v
 	if extra := len(r.values) - Points; extra > 0 {
@@ -51,13 +59,26 @@ func (r *ring) put(at int64, v float32) {
 	}
 }
 
-// last gives the newest value, if it is of this step or one of the two before.
+// last gives the newest value, if it is not older than what is bridged.
 func (r *ring) last(now int64) (float64, bool) {
 	n := len(r.values)
-	if n == 0 || r.first+int64(n)-1 < now-2 || r.values[n-1] == gap {
+	if n == 0 || r.first+int64(n)-1 < now-bridged || r.values[n-1] == gap {
 		return 0, false
 	}
 	return float64(r.values[n-1]), true
+}
+
+// change gives how much the value changed per second over the last n steps, and
+// whether that is known.
+func (r *ring) change(n int) (float64, bool) {
+	if len(r.values) <= n {
+		return 0, false
+	}
+	before, now := r.values[len(r.values)-1-n], r.values[len(r.values)-1]
+	if before == gap || now == gap {
+		return 0, false
+	}
+	return float64(now-before) / (float64(n) * Step.Seconds()), true
 }
 
 func (r *ring) series() Series {

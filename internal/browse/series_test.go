@@ -16,9 +16,15 @@ func TestRingRemembersTheLastSteps(t *testing.T) {
 			at += int64(rapid.SampledFrom([]int{0, 1, 1, 1, 1, 2, 7, 100, 500, -1}).Draw(t, "pause"))
 			v := float32(rapid.IntRange(0, 9).Draw(t, "value"))
 			r.put(at, v)
-			if at >= newest {
-				model[at], newest = v, at
+			if at < newest {
+				continue
 			}
+			if newest >= 0 && at-newest-1 <= bridged {
+				for s := newest + 1; s < at; s++ {
+					model[s] = model[newest]
+				}
+			}
+			model[at], newest = v, at
 		}
 		if len(r.values) > Points {
 			t.Fatalf("%d points", len(r.values))
@@ -49,7 +55,7 @@ func TestAnOldValueIsNotTheCurrentOne(t *testing.T) {
 		t.Error("a value out of nothing")
 	}
 	r.put(5, 2)
-	for now, want := range map[int64]bool{5: true, 7: true, 8: false} {
+	for now, want := range map[int64]bool{5: true, 5 + bridged: true, 6 + bridged: false} {
 		if v, ok := r.last(now); ok != want || (ok && v != 2) {
 			t.Errorf("at %d: %v %v", now, v, ok)
 		}

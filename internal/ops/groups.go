@@ -57,10 +57,19 @@ type GroupDescription struct {
 	Assignor    string       `json:"assignor"` // range, cooperative-sticky, uniform ...
 	Coordinator int32        `json:"coordinator"`
 	Members     int          `json:"members"`
-	Lag         int64        `json:"lag"` // of all partitions with a commit
+	Consumers   []Consumer   `json:"consumers"` // the members by id
+	Lag         int64        `json:"lag"`       // of all partitions with a commit
 	Topics      []GroupTopic `json:"topics"`
 	Rows        []GroupPart  `json:"partitions"`
 	Error       string       `json:"error,omitempty"` // why there is less than there should be
+}
+
+// Consumer is one member of a group.
+type Consumer struct {
+	ID         string `json:"id"`
+	Client     string `json:"clientId"`
+	Host       string `json:"host"`
+	Partitions int    `json:"partitions"` // that it has
 }
 
 // GroupTopic is where a group stands in one topic.
@@ -169,7 +178,13 @@ type look struct {
 // complete adds where the group stands.
 func (l look) complete(committed kadm.FetchOffsetsResponse, ends map[kafka.TopicPartition]int64) (GroupDescription, error) {
 	out := l.GroupDescription
-	out.Rows, out.Topics = []GroupPart{}, []GroupTopic{}
+	out.Rows, out.Topics, out.Consumers = []GroupPart{}, []GroupTopic{}, []Consumer{}
+	for _, m := range l.members {
+		c := Consumer{ID: m.id, Client: m.client, Host: m.host}
+		m.parts.Each(func(string, int32) { c.Partitions++ })
+		out.Consumers = append(out.Consumers, c)
+	}
+	slices.SortFunc(out.Consumers, func(a, b Consumer) int { return cmp.Compare(a.ID, b.ID) })
 	if errors.Is(committed.Err, kerr.GroupIDNotFound) {
 		return out, ErrNoGroup
 	}

@@ -25,6 +25,10 @@ type ResetSpec struct {
 	To      Position
 	Topics  []TopicParts // none: wherever the group has commits
 	Execute bool         // without it the result says what would happen
+
+	// Exact offsets of single partitions, instead of To; within what the
+	// partition holds.
+	Exact map[kafka.TopicPartition]int64
 }
 
 // Reset is what becomes of a group's offsets.
@@ -80,10 +84,14 @@ func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, err
 	}
 	offsets := kadm.Offsets{}
 	for tp, p := range placed {
+		exact, own := spec.Exact[tp]
+		if own {
+			p.at = min(max(exact, p.start), p.end)
+		}
 		row := ResetRow{Topic: tp.Topic, Partition: tp.Partition, From: -1, To: p.at, LagBefore: -1, LagAfter: p.end - p.at}
 		if c, ok := current[tp]; ok {
 			row.From, row.LagBefore = c, max(p.end-c, 0)
-		} else if spec.To.Relative() {
+		} else if spec.To.Relative() && !own {
 			continue // nothing to shift
 		}
 		out.Rows = append(out.Rows, row)
@@ -172,6 +180,62 @@ func DeleteGroups(ctx context.Context, a *kafka.Admin, execute bool, names ...st
 			continue
 		}
 		out[i].Deleted = true
+	}
+	return out, errors.Join(errs...)
+}
+
+// DeletedOffsets is a topic whose commits of a group were deleted, or would be.
+type DeletedOffsets struct {
+	Topic      string `json:"topic"`
+	Partitions int    `json:"partitions"` // with a commit
+	Lag        int64  `json:"lag"`
+	Deleted    bool   `json:"deleted"`
+	Error      string `json:"error,omitempty"`
+}
+
+// DeleteOffsets makes a group forget where it stands in topics; without execute
+// it only tells what would be forgotten. A topic that a member is subscribed to
+// is refused by the broker.
+func DeleteOffsets(ctx context.Context, a *kafka.Admin, group string, execute bool, topics ...string) ([]DeletedOffsets, error) {
+	g, err := DescribeGroup(ctx, a, group)
+	if err != nil {
+		return nil, err
+	}
+	out := []DeletedOffsets{}
+	ask := kadm.TopicsSet{}
+	for _, name := range topics {
+		d := DeletedOffsets{Topic: name}
+		for _, r := range g.Rows {
+			if r.Topic == name && r.Current >= 0 {
+				d.Partitions++
+				d.Lag += max(r.Lag, 0)
+				ask.Add(name, r.Partition)
+			}
+		}
+		if d.Partitions == 0 {
+			return out, fmt.Errorf("delete offsets of group %s: %w %q with a commit of it", group, ErrNoTopic, name)
+		}
+		out = append(out, d)
+	}
+	if !execute || len(ask) == 0 {
+		return out, nil
+	}
+	resp, err := kadm.NewClient(a.Client()).DeleteOffsets(ctx, group, ask)
+	if err != nil {
+		return out, fmt.Errorf("delete offsets of group %s: %w", group, err)
+	}
+	var errs []error
+	for i, d := range out {
+		out[i].Deleted = true
+		for id, err := range resp[d.Topic] {
+			if errors.Is(err, kerr.GroupSubscribedToTopic) {
+				err = fmt.Errorf("a member reads it: stop the group first (%w)", err)
+			}
+			if err != nil {
+				out[i].Deleted, out[i].Error = false, err.Error()
+				errs = append(errs, fmt.Errorf("delete offsets of group %s in %s/%d: %w", group, d.Topic, id, err))
+			}
+		}
 	}
 	return out, errors.Join(errs...)
 }

@@ -32,6 +32,14 @@ export const pages: Page[] = [
     title: (p) => p.topic,
     view: lazy(() => import("./topics/topics").then((m) => ({ default: m.TopicsView }))),
   },
+  {
+    name: "Groups",
+    group: "Kafka",
+    key: "g",
+    patterns: ["/groups", "/groups/:group"],
+    title: (p) => p.group,
+    view: lazy(() => import("./groups/groups").then((m) => ({ default: m.GroupsView }))),
+  },
 ];
 
 /** The page of a path with the values of its names. */

@@ -14,6 +14,13 @@ export type Topic = Schemas["Topic"];
 export type TopicDetail = Schemas["TopicDetail"];
 export type Message = Schemas["Message"];
 export type Messages = Schemas["Messages"];
+export type Group = Schemas["Group"];
+export type GroupDetail = Schemas["GroupDetail"];
+export type GroupPart = Schemas["GroupPart"];
+export type Trend = Schemas["Trend"];
+export type Reset = Schemas["Reset"];
+export type DeletedGroup = Schemas["DeletedGroup"];
+export type DeletedOffsets = Schemas["DeletedOffsets"];
 export type Problem = Schemas["Problem"];
 
 /** What the API said when it could not do what it was asked. */

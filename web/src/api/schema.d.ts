@@ -294,6 +294,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Consumer groups by name, with their lag as it was measured last */
+        get: operations["listGroups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{group}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One group as it is now, with the lag of the last fifteen minutes */
+        get: operations["getGroup"];
+        put?: never;
+        post?: never;
+        /** Forget a group with its committed offsets */
+        delete: operations["deleteGroup"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{group}/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Move the committed offsets of a group that has no members */
+        post: operations["resetGroup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{group}/threshold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Set the lag above which a group is marked, or take it away */
+        put: operations["setGroupThreshold"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{group}/topics/{topic}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Make a group forget where it stands in a topic */
+        delete: operations["deleteGroupOffsets"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/demo/instances/{instance}/fault": {
         parameters: {
             query?: never;
@@ -585,6 +671,120 @@ export interface components {
             /** @description On the topic itself; otherwise it is the broker's */
             set: boolean;
         };
+        /** @description Where the lag of a group goes */
+        Trend: {
+            /** @description Change of the lag over the last minute; null where it is not known yet */
+            perSecond: number | null;
+            /** @description Until the lag is gone if it goes on shrinking like that; null where it does not */
+            caughtUpSeconds: number | null;
+        };
+        Threshold: {
+            lag: number;
+        };
+        Group: {
+            name: string;
+            state: string;
+            /** @description classic or consumer (KIP-848); empty where the broker does not tell */
+            type: string;
+            protocol: string;
+            /** @description Null where nobody has looked yet */
+            members: number | null;
+            lag: number | null;
+            topics: string[];
+            trend: components["schemas"]["Trend"];
+            threshold: components["schemas"]["Threshold"] | null;
+            /** @description The lag is above the threshold */
+            alarm: boolean;
+        };
+        /** @description What was measured at each step, oldest first */
+        Series: {
+            /**
+             * Format: date-time
+             * @description Of the first point
+             */
+            from: string;
+            stepMs: number;
+            /** @description Null where nobody could measure */
+            points: (number | null)[];
+        };
+        /** @description The lag of one partition over time */
+        PartSeries: components["schemas"]["Series"] & {
+            topic: string;
+            partition: number;
+        };
+        GroupPart: {
+            topic: string;
+            partition: number;
+            /** @description -1 where nothing is committed */
+            currentOffset: number;
+            logEndOffset: number;
+            /** @description -1 where it is not known */
+            lag: number;
+            /** @description Empty where nobody has the partition */
+            consumerId: string;
+            host: string;
+            clientId: string;
+        };
+        GroupDetail: {
+            name: string;
+            state: string;
+            type: string;
+            assignor: string;
+            coordinator: number;
+            members: number;
+            consumers: {
+                id: string;
+                clientId: string;
+                host: string;
+                partitions: number;
+            }[];
+            lag: number;
+            topics: {
+                topic: string;
+                partitions: number;
+                lag: number;
+            }[];
+            partitions: components["schemas"]["GroupPart"][];
+            /** @description Why there is less than there should be */
+            error?: string;
+            trend: components["schemas"]["Trend"];
+            threshold: components["schemas"]["Threshold"] | null;
+            alarm: boolean;
+            history: components["schemas"]["Series"];
+            partHistory: components["schemas"]["PartSeries"][];
+        };
+        Reset: {
+            group: string;
+            to: string;
+            /** @description The group does not exist yet */
+            new: boolean;
+            partitions: {
+                topic: string;
+                partition: number;
+                /** @description -1 where nothing was committed */
+                from: number;
+                to: number;
+                /** @description -1 where it is not known */
+                lagBefore: number;
+                lagAfter: number;
+            }[];
+            executed: boolean;
+        };
+        DeletedGroup: {
+            group: string;
+            state: string;
+            topics: number;
+            lag: number;
+            deleted: boolean;
+            error?: string;
+        };
+        DeletedOffsets: {
+            topic: string;
+            partitions: number;
+            lag: number;
+            deleted: boolean;
+            error?: string;
+        };
         Messages: {
             messages: components["schemas"]["Message"][];
             /** @description Messages that came faster than they are shown */
@@ -625,6 +825,9 @@ export interface components {
         Service: string;
         Instance: string;
         Topic: string;
+        Group: string;
+        /** @description Change nothing, and answer what would become of it */
+        DryRun: boolean;
     };
     requestBodies: never;
     headers: never;
@@ -1045,6 +1248,178 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listGroups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Groups */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Group"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group: components["parameters"]["Group"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The group */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupDetail"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteGroup: {
+        parameters: {
+            query?: {
+                /** @description Change nothing, and answer what would become of it */
+                dryRun?: components["parameters"]["DryRun"];
+            };
+            header?: never;
+            path: {
+                group: components["parameters"]["Group"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was deleted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedGroup"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    resetGroup: {
+        parameters: {
+            query?: {
+                /** @description Change nothing, and answer what would become of it */
+                dryRun?: components["parameters"]["DryRun"];
+            };
+            header?: never;
+            path: {
+                group: components["parameters"]["Group"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description earliest, latest, an offset, -N from the end, @TIME (2026-01-02T15:04:05Z, @-1h), or shift:N; left out: only exact offsets */
+                    to?: string;
+                    /** @description Left out: wherever the group has commits */
+                    topics?: {
+                        topic: string;
+                        /** @description Left out: all */
+                        partitions?: number[];
+                    }[];
+                    /** @description Offsets of single partitions, instead of to */
+                    exact?: {
+                        topic: string;
+                        partition: number;
+                        offset: number;
+                    }[];
+                };
+            };
+        };
+        responses: {
+            /** @description What becomes of each partition */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reset"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    setGroupThreshold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group: components["parameters"]["Group"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Null: none */
+                    lag: number | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Result"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteGroupOffsets: {
+        parameters: {
+            query?: {
+                /** @description Change nothing, and answer what would become of it */
+                dryRun?: components["parameters"]["DryRun"];
+            };
+            header?: never;
+            path: {
+                group: components["parameters"]["Group"];
+                topic: components["parameters"]["Topic"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was forgotten */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedOffsets"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -4,7 +4,7 @@ import { type ReactNode, useEffect, useId, useRef } from "react";
  * A modal dialog. The platform's element brings the focus trap, Escape, and
  * the return of focus to where it was.
  */
-export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ReactNode }) {
+export function Dialog({ title, onClose, wide = false, children }: { title: string; onClose: () => void; wide?: boolean; children: ReactNode }) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
@@ -15,7 +15,7 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
   return (
     <dialog
       ref={ref}
-      className="dialog"
+      className={wide ? "dialog wide-dialog" : "dialog"}
       aria-labelledby={id}
       onCancel={(e) => {
         e.preventDefault();

@@ -1,5 +1,5 @@
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
-import { type CSSProperties, type ReactNode, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { type CSSProperties, type ReactNode, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { useParam } from "./route";
 
 export interface Column<T> {
@@ -25,6 +25,11 @@ interface Props<T> {
   /** The name of the sort order in the address. */
   sortParam?: string;
   rowHeight?: number;
+}
+
+function onResize(f: () => void): () => void {
+  addEventListener("resize", f);
+  return () => removeEventListener("resize", f);
 }
 
 /** Orders rows by a column; rows without a value come last, equal ones keep their order. */
@@ -71,7 +76,8 @@ export function Table<T>({ label, rows, columns, id, selected, sortParam = "sort
   useLayoutEffect(() => setMargin((body.current?.getBoundingClientRect().top ?? 0) + scrollY), []);
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16; // the page grows on very wide screens
   const virtual = useWindowVirtualizer({ count: list.length, estimateSize: () => rowHeight * rem, overscan: 12, scrollMargin: margin });
-  const shown = columns.filter((c) => !c.above || innerWidth > c.above);
+  const width = useSyncExternalStore(onResize, () => innerWidth);
+  const shown = columns.filter((c) => !c.above || width > c.above);
   const grid = { gridTemplateColumns: shown.map((c) => c.width).join(" ") } as CSSProperties;
   const press = (c: Column<T>) => {
     const first = c.num ? `-${c.id}` : c.id;

@@ -1,0 +1,254 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { type DeletedGroup, type DeletedOffsets, type GroupDetail, get, put, remove, seg } from "../api/client";
+import { Chart } from "../ui/chart";
+import { Confirm } from "../ui/confirm";
+import { count, dash, rate } from "../ui/format";
+import { Link } from "../ui/link";
+import { address, navigate, paths, useParam } from "../ui/route";
+import { useForbidden } from "../ui/session";
+import { Empty, Failure, Waiting } from "../ui/states";
+import { Alarm, State, Towards } from "./marks";
+import { ResetDialog } from "./reset";
+import { ThresholdDialog } from "./threshold";
+
+type Asked = null | "reset" | "delete" | "threshold" | { forget: string };
+
+/** One group: members, where it stands in each partition, how that became, and what can be done. */
+export function GroupView({ name }: { name: string }) {
+  const client = useQueryClient();
+  const key = ["group", name];
+  const group = useQuery({ queryKey: key, queryFn: ({ signal }) => get<GroupDetail>(`/groups/${seg(name)}`, signal), refetchInterval: 5_000 });
+  const [asked, ask] = useState<Asked>(null);
+  const again = () => client.invalidateQueries({ queryKey: key });
+  const operator = useForbidden("operator");
+  const admin = useForbidden("admin");
+  const g = group.data;
+  const busy = g && g.members > 0 ? `The group has ${g.members} members that would go on where they are: stop them first` : "";
+  return (
+    <main id="main" className={`page group ${group.isError && g ? "stale" : ""}`} aria-busy={group.isPending}>
+      <div className="toolbar">
+        <Link href="/groups">Consumer groups</Link>
+        <h1 className="ellipsis" title={name}>
+          {name}
+        </h1>
+      </div>
+      {group.isError && <Failure error={group.error} again={() => void group.refetch()} />}
+      {group.isPending && <Waiting what="the group" />}
+      {g && (
+        <>
+          <dl className="facts">
+            <Fact name="State">
+              <State state={g.state} />
+            </Fact>
+            <Fact name="Protocol">{[g.type, g.assignor].filter(Boolean).join(", ") || dash}</Fact>
+            <Fact name="Members">{count(g.members)}</Fact>
+            <Fact name="Lag">
+              {count(g.lag)} <Alarm on={g.alarm} threshold={g.threshold} />
+            </Fact>
+            <Fact name="Caught up in">
+              <Towards lag={g.lag} trend={g.trend} members={g.members} />
+            </Fact>
+            <Fact name="Alarm above">{g.threshold ? count(g.threshold.lag) : "none"}</Fact>
+            <Fact name="Coordinator">{g.coordinator}</Fact>
+          </dl>
+          {g.error && <p className="bad-text">{g.error}</p>}
+          <div className="actions">
+            <button type="button" disabled={Boolean(operator || busy)} title={operator || busy} onClick={() => ask("reset")}>
+              Reset offsets …
+            </button>
+            <button type="button" disabled={Boolean(operator)} title={operator} onClick={() => ask("threshold")}>
+              Alarm threshold …
+            </button>
+            <button type="button" className="danger" disabled={Boolean(admin || busy)} title={admin || busy} onClick={() => ask("delete")}>
+              Delete …
+            </button>
+          </div>
+          <section aria-labelledby="history-h">
+            <h2 id="history-h">Lag over the last 15 minutes</h2>
+            <History g={g} />
+          </section>
+          <Members g={g} />
+          {g.topics.map((t) => (
+            <TopicPart key={t.topic} g={g} topic={t.topic} forbidden={operator || busy} onForget={() => ask({ forget: t.topic })} />
+          ))}
+          {g.topics.length === 0 && (
+            <Empty title="The group has committed nothing">
+              <p>Offsets are there once a member has read and committed, or after a reset that names topics.</p>
+            </Empty>
+          )}
+        </>
+      )}
+      {g && asked === "reset" && <ResetDialog g={g} onClose={() => ask(null)} onDone={again} />}
+      {g && asked === "threshold" && (
+        <ThresholdDialog
+          now={g.threshold?.lag}
+          save={async (lag) => {
+            await put(`/groups/${seg(name)}/threshold`, { lag });
+            await again();
+          }}
+          onClose={() => ask(null)}
+        />
+      )}
+      {g && asked === "delete" && (
+        <Confirm
+          title={`Delete the group ${name}`}
+          verb="Delete"
+          name={name}
+          run={async () => {
+            await remove<DeletedGroup>(`/groups/${seg(name)}`);
+            navigate("/groups", { replace: true });
+          }}
+          onClose={() => ask(null)}
+        >
+          <p>
+            Its commits in {count(g.topics.length)} topics are forgotten, with a lag of {count(g.lag)}. Consumers that join it later begin where their settings say.
+          </p>
+        </Confirm>
+      )}
+      {g && asked !== null && typeof asked === "object" && (
+        <Confirm
+          title={`Forget ${asked.forget}`}
+          verb="Forget"
+          name={asked.forget}
+          run={async () => {
+            await remove<DeletedOffsets>(address("/groups/:group/topics/:topic", { group: name, topic: asked.forget }));
+            await again();
+          }}
+          onClose={() => ask(null)}
+        >
+          <p>
+            {name} forgets where it stands in {asked.forget}. A consumer that reads it again begins where its settings say.
+          </p>
+        </Confirm>
+      )}
+    </main>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: React.ReactNode }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function History({ g }: { g: GroupDetail }) {
+  const h = g.history;
+  if (h.points.length < 2) return <p className="muted">The lag is measured every few seconds from now on; a line appears soon.</p>;
+  const from = Date.parse(h.from);
+  return <Chart label={`Lag of ${g.name}`} times={h.points.map((_, n) => from + n * h.stepMs)} lines={[{ name: "lag", colour: "--accent", points: h.points }]} format={rate} />;
+}
+
+function Members({ g }: { g: GroupDetail }) {
+  if (g.consumers.length === 0) return null;
+  return (
+    <section aria-labelledby="members-h">
+      <h2 id="members-h">Members</h2>
+      <div className="scroll" tabIndex={0} role="region" aria-labelledby="members-h">
+        <table className="plain">
+          <thead>
+            <tr>
+              <th scope="col">Client</th>
+              <th scope="col">Host</th>
+              <th scope="col" className="num">
+                Partitions
+              </th>
+              <th scope="col">Id</th>
+            </tr>
+          </thead>
+          <tbody>
+            {g.consumers.map((c) => (
+              <tr key={c.id}>
+                <td>{c.clientId || dash}</td>
+                <td>{c.host || dash}</td>
+                <td className="num">{c.partitions}</td>
+                <td className="muted">{c.id}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+function TopicPart({ g, topic, forbidden, onForget }: { g: GroupDetail; topic: string; forbidden: string; onForget: () => void }) {
+  const rows = g.partitions.filter((p) => p.topic === topic);
+  const total = g.topics.find((t) => t.topic === topic);
+  const [open, setOpen] = useParam("partition");
+  const id = `topic-${topic}`;
+  const past = new Map(g.partHistory.filter((p) => p.topic === topic).map((p) => [p.partition, p]));
+  return (
+    <section aria-labelledby={id}>
+      <div className="toolbar">
+        <h2 id={id}>
+          <Link href={paths.topic(topic)}>{topic}</Link>
+        </h2>
+        <span className="muted">lag {count(total?.lag ?? 0)}</span>
+        <button type="button" className="quiet" disabled={forbidden !== ""} title={forbidden} onClick={onForget}>
+          Forget …
+        </button>
+      </div>
+      <div className="scroll" tabIndex={0} role="region" aria-labelledby={id}>
+        <table className="plain">
+          <thead>
+            <tr>
+              <th scope="col" className="num">
+                Partition
+              </th>
+              <th scope="col" className="num">
+                Committed
+              </th>
+              <th scope="col" className="num">
+                End
+              </th>
+              <th scope="col" className="num">
+                Lag
+              </th>
+              <th scope="col">Member</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((r) => {
+              const at = `${topic}/${r.partition}`;
+              const h = past.get(r.partition);
+              return [
+                <tr key={at}>
+                  <td className="num">
+                    <button type="button" className="quiet" aria-expanded={open === at} onClick={() => setOpen(open === at ? "" : at)} title="Lag over time">
+                      {r.partition}
+                    </button>
+                  </td>
+                  <td className="num">{r.currentOffset < 0 ? dash : count(r.currentOffset)}</td>
+                  <td className="num">{r.logEndOffset < 0 ? dash : count(r.logEndOffset)}</td>
+                  <td className="num">{r.lag < 0 ? dash : count(r.lag)}</td>
+                  <td>{r.consumerId ? `${r.clientId} ${r.host}` : <span className="muted">nobody</span>}</td>
+                </tr>,
+                open === at && (
+                  <tr key={`${at}-past`}>
+                    <td colSpan={5}>
+                      {h && h.points.length > 1 ? (
+                        <Chart
+                          label={`Lag of partition ${r.partition}`}
+                          times={h.points.map((_, n) => Date.parse(h.from) + n * h.stepMs)}
+                          lines={[{ name: "lag", colour: "--accent", points: h.points }]}
+                          format={rate}
+                          height={90}
+                        />
+                      ) : (
+                        <p className="muted">No past yet.</p>
+                      )}
+                    </td>
+                  </tr>
+                ),
+              ];
+            })}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}

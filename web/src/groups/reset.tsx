@@ -1,0 +1,205 @@
+import { useId, useState } from "react";
+import { type GroupDetail, post, type Reset, seg } from "../api/client";
+import { Dialog } from "../ui/dialog";
+import { count, dash } from "../ui/format";
+import { Failure } from "../ui/states";
+import { type Aim, aimText, type Kind, resetBody } from "./aim";
+
+interface Props {
+  g: GroupDetail;
+  onClose: () => void;
+  onDone: () => Promise<unknown>;
+}
+
+const kinds: [Kind, string][] = [
+  ["earliest", "Earliest: read all again"],
+  ["latest", "Latest: skip what is there"],
+  ["time", "A time"],
+  ["shift", "Shift by so many records"],
+  ["offset", "An offset"],
+  ["exact", "An offset for each partition"],
+];
+
+/** Moves a group. First what each partition would get, then, on request, it is done. */
+export function ResetDialog({ g, onClose, onDone }: Props) {
+  const [aim, setAim] = useState<Aim>({ kind: "earliest", value: "", topic: "", partitions: [], exact: new Map() });
+  const [preview, setPreview] = useState<Reset | null>(null);
+  const [error, setError] = useState<unknown>(null);
+  const [busy, setBusy] = useState(false);
+  const change = (a: Partial<Aim>) => {
+    setAim({ ...aim, ...a });
+    setPreview(null); // of another aim
+    setError(null);
+  };
+  const mistake = aimText(aim);
+  const send = (dry: boolean) => {
+    setBusy(true);
+    setError(null);
+    post<Reset>(`/groups/${seg(g.name)}/reset${dry ? "?dryRun=true" : ""}`, resetBody(aim, g.partitions))
+      .then(async (r) => {
+        if (dry) return setPreview(r);
+        await onDone();
+        onClose();
+      })
+      .catch(setError)
+      .finally(() => setBusy(false));
+  };
+  const ids = { kind: useId(), value: useId(), topic: useId() };
+  const parts = g.partitions.filter((p) => aim.topic === "" || p.topic === aim.topic);
+  return (
+    <Dialog title={`Reset ${g.name}`} onClose={onClose} wide>
+      <form
+        className="form"
+        onSubmit={(e) => {
+          e.preventDefault();
+          if (!mistake) send(true);
+        }}
+      >
+        <div className="fields">
+          <div>
+            <label htmlFor={ids.topic}>Where</label>
+            <select id={ids.topic} value={aim.topic} onChange={(e) => change({ topic: e.target.value, partitions: [] })}>
+              <option value="">All its topics</option>
+              {g.topics.map((t) => (
+                <option key={t.topic}>{t.topic}</option>
+              ))}
+            </select>
+          </div>
+          <div>
+            <label htmlFor={ids.kind}>To</label>
+            <select id={ids.kind} value={aim.kind} onChange={(e) => change({ kind: e.target.value as Kind, value: "" })}>
+              {kinds.map(([k, text]) => (
+                <option key={k} value={k}>
+                  {text}
+                </option>
+              ))}
+            </select>
+          </div>
+          {(aim.kind === "time" || aim.kind === "shift" || aim.kind === "offset") && (
+            <div>
+              <label htmlFor={ids.value}>{aim.kind === "time" ? "Local time, to the millisecond" : aim.kind === "shift" ? "Records, negative to go back" : "Offset"}</label>
+              <input
+                id={ids.value}
+                type={aim.kind === "time" ? "datetime-local" : "text"}
+                step="0.001"
+                inputMode={aim.kind === "time" ? undefined : "numeric"}
+                value={aim.value}
+                aria-invalid={aim.value !== "" && mistake !== ""}
+                onChange={(e) => change({ value: e.target.value.trim() })}
+              />
+            </div>
+          )}
+        </div>
+        {aim.topic !== "" && aim.kind !== "exact" && parts.length > 1 && (
+          <fieldset className="parts">
+            <legend>Partitions (none chosen: all)</legend>
+            {parts.map((p) => (
+              <label key={p.partition}>
+                <input
+                  type="checkbox"
+                  checked={aim.partitions.includes(p.partition)}
+                  onChange={(e) => change({ partitions: e.target.checked ? [...aim.partitions, p.partition] : aim.partitions.filter((x) => x !== p.partition) })}
+                />{" "}
+                {p.partition}
+              </label>
+            ))}
+          </fieldset>
+        )}
+        {aim.kind === "exact" && (
+          <div className="scroll limited" tabIndex={0} role="region" aria-label="Offsets">
+            <table className="plain">
+              <thead>
+                <tr>
+                  <th scope="col">Topic</th>
+                  <th scope="col" className="num">
+                    Partition
+                  </th>
+                  <th scope="col" className="num">
+                    End
+                  </th>
+                  <th scope="col">New offset</th>
+                </tr>
+              </thead>
+              <tbody>
+                {parts.map((p) => {
+                  const at = `${p.topic}/${p.partition}`;
+                  return (
+                    <tr key={at}>
+                      <td>{p.topic}</td>
+                      <td className="num">{p.partition}</td>
+                      <td className="num">{count(p.logEndOffset)}</td>
+                      <td>
+                        <input
+                          type="text"
+                          inputMode="numeric"
+                          aria-label={`New offset of ${at}`}
+                          value={aim.exact.get(at) ?? String(Math.max(p.currentOffset, 0))}
+                          onChange={(e) => change({ exact: new Map(aim.exact).set(at, e.target.value.trim()) })}
+                        />
+                      </td>
+                    </tr>
+                  );
+                })}
+              </tbody>
+            </table>
+          </div>
+        )}
+        {mistake && aim.value !== "" && <p className="bad-text">{mistake}</p>}
+        {error !== null && <Failure error={error} />}
+        {preview && <Preview r={preview} />}
+        <div className="actions">
+          <button type="submit" className={preview ? "" : "primary"} disabled={busy || mistake !== ""}>
+            Preview
+          </button>
+          <button type="button" className="danger" disabled={busy || !preview || preview.partitions.length === 0} title={preview ? undefined : "Look at the preview first"} onClick={() => send(false)}>
+            {preview ? `Reset ${count(preview.partitions.length)} partitions` : "Reset"}
+          </button>
+          <button type="button" onClick={onClose}>
+            Cancel
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function Preview({ r }: { r: Reset }) {
+  return (
+    <div className="scroll limited" tabIndex={0} role="region" aria-label="What each partition would get">
+      <table className="plain preview">
+        <thead>
+          <tr>
+            <th scope="col">Topic</th>
+            <th scope="col" className="num">
+              Partition
+            </th>
+            <th scope="col" className="num">
+              From
+            </th>
+            <th scope="col" className="num">
+              To
+            </th>
+            <th scope="col" className="num">
+              Lag before
+            </th>
+            <th scope="col" className="num">
+              Lag after
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {r.partitions.map((p) => (
+            <tr key={`${p.topic}/${p.partition}`} className={p.from === p.to ? "muted" : ""}>
+              <td>{p.topic}</td>
+              <td className="num">{p.partition}</td>
+              <td className="num">{p.from < 0 ? dash : count(p.from)}</td>
+              <td className="num">{count(p.to)}</td>
+              <td className="num">{p.lagBefore < 0 ? dash : count(p.lagBefore)}</td>
+              <td className="num">{count(p.lagAfter)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

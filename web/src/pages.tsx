@@ -28,7 +28,7 @@ export const pages: Page[] = [
     name: "Topics",
     group: "Kafka",
     key: "t",
-    patterns: ["/topics", "/topics/:topic"],
+    patterns: ["/topics", "/topics/:topic", "/topics/:topic/:tab"],
     title: (p) => p.topic,
     view: lazy(() => import("./topics/topics").then((m) => ({ default: m.TopicsView }))),
   },

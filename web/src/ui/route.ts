@@ -39,7 +39,7 @@ export const paths = {
   overview: "/",
   instance: (service: string, instance: string) => address("/instances/:service/:instance", { service, instance }),
   topics: "/topics",
-  topic: (topic: string) => address("/topics/:topic", { topic }),
+  topic: (topic: string, tab?: string) => address("/topics/:topic/:tab", { topic, ...(tab ? { tab } : {}) }),
 };
 
 const changed = "smartlb:navigate";

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	document "github.com/smartlb/smartlb/api"
+	"github.com/smartlb/smartlb/internal/access"
 	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/keeper"
 	"github.com/smartlb/smartlb/internal/trend"
@@ -43,8 +44,17 @@ func call(src api.Sources, method, target, body string, headers ...string) (int,
 	return w.Code, w.Result().Header, w.Body.Bytes()
 }
 
+// callAs sends one request by somebody.
+func callAs(src api.Sources, role access.Role, method, target, body string) (int, string) {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	api.New(src, quiet).ServeHTTP(w, r.WithContext(access.With(r.Context(), access.Identity{User: "eve", Role: role})))
+	return w.Code, w.Body.String()
+}
+
 // calls are all calls that answer with JSON: the path as described, and as asked.
-var calls = []struct{ method, path, target, body string }{
+var calls = append(topicCalls, []apiCall{
 	{"GET", "/api/v1/me", "/api/v1/me", ""},
 	{"GET", "/api/v1/login", "/api/v1/login", ""},
 	{"POST", "/api/v1/logout", "/api/v1/logout", "{}"},
@@ -56,11 +66,12 @@ var calls = []struct{ method, path, target, body string }{
 	{"POST", "/api/v1/services/{service}/instances/{instance}/override", "/api/v1/services/s/instances/a/override", `{"action":"drain"}`},
 	{"POST", "/api/v1/services/{service}/instances/{instance}/override", "/api/v1/services/s/instances/a/override", `{"action":"weight","weight":2}`},
 	{"GET", "/api/v1/config/history", "/api/v1/config/history", ""},
-	{"GET", "/api/v1/topics", "/api/v1/topics", ""},
-	{"GET", "/api/v1/topics/{topic}", "/api/v1/topics/alerts", ""},
+	{"GET", "/api/v1/settings/rules", "/api/v1/settings/rules", ""},
 	{"POST", "/api/v1/demo/instances/{instance}/fault", "/api/v1/demo/instances/a/fault", `{"errorRate":1,"latencyMs":1}`},
 	{"POST", "/api/v1/demo/instances/{instance}/fault", "/api/v1/demo/instances/a/fault", `{"heal":true}`},
-}
+}...)
+
+type apiCall struct{ method, path, target, body string }
 
 func TestAnswersAreAsDescribed(t *testing.T) {
 	d := describe(t)
@@ -76,7 +87,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		d.answer(c.method, c.path, status, h.Get("Content-Type"), body)
 
 		// One without the role says so.
-		if slices.Contains([]string{"/api/v1/me", "/api/v1/login", "/api/v1/logout"}, c.path) {
+		if slices.Contains([]string{"/api/v1/me", "/api/v1/login", "/api/v1/logout", "/api/v1/settings/rules"}, c.path) {
 			continue
 		}
 		if status, h, body = call(api.Sources{}, c.method, c.target, c.body); status != 404 {

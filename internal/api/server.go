@@ -38,13 +38,14 @@ type Sources struct {
 	Explain  func(ctx context.Context, service, instance string) (Explanation, error) // service may be empty
 	Override func(ctx context.Context, o event.Override, actor string) error
 	History  func(ctx context.Context) ([]control.Entry, error)
-	Topics   func(ctx context.Context, internal bool) ([]Topic, error)
-	Topic    func(ctx context.Context, name string) (TopicDetail, error)
 	// Tail calls f with new messages until ctx ends; last asks for the newest
 	// n messages of each partition first.
 	Tail func(ctx context.Context, topic string, last int, f func([]Message)) error
 	// Fault sets (nil: heals) what a demo instance does wrong; nil without --demo.
 	Fault func(ctx context.Context, instance string, f *Fault) error
+
+	Topics       Topics
+	TopicChanges TopicChanges
 }
 
 // Server answers /api/v1.
@@ -223,8 +224,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f fun
 	if err != nil {
 		p := Problem{Error: err.Error()}
 		var no forbidden
-		if errors.As(err, &no) {
+		var why refusal
+		switch {
+		case errors.As(err, &no):
 			p.Hint = no.hint
+		case errors.As(err, &why):
+			p.Hint = why.hint
 		}
 		s.fail(w, statusOf(err), p)
 		return
@@ -253,7 +258,10 @@ func statusOf(err error) int {
 	var bad badRequest
 	var no forbidden
 	var many access.TooMany
+	var why refusal
 	switch {
+	case errors.As(err, &why):
+		return why.status
 	case errors.As(err, &bad):
 		return http.StatusBadRequest
 	case errors.Is(err, access.ErrCredentials):

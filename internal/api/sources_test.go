@@ -8,7 +8,6 @@ import (
 	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/ops"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
@@ -100,20 +99,7 @@ func full() api.Sources {
 				{Offset: 1, Result: "unreadable", Summary: "not JSON"},
 			}, nil
 		},
-		Topics: func(context.Context, bool) ([]api.Topic, error) {
-			rate := 1.5
-			return []api.Topic{{Topic: ops.Topic{Name: "alerts", Partitions: 1, Replicas: 1, Messages: 3, Kind: ops.KindCore}, Rate: &rate}}, nil
-		},
-		Topic: func(_ context.Context, name string) (api.TopicDetail, error) {
-			if name != "alerts" {
-				return api.TopicDetail{}, fmt.Errorf("%w: there is no topic %q", api.ErrNotFound, name)
-			}
-			return api.TopicDetail{
-				Name: name, ID: "00", Description: "d", Owner: "o", Schema: "alerts.json", Key: "fingerprint", Replicas: 1,
-				Partitions: []ops.Partition{{Leader: -1, Replicas: []int32{0}, InSync: []int32{}, Start: 1, End: 4}},
-				Configs:    []ops.TopicSetting{{Name: "retention.ms", Value: "-1", Set: true}},
-			}, nil
-		},
+		Topics: topics{}, TopicChanges: topics{},
 		Tail: func(ctx context.Context, _ string, _ int, f func([]api.Message)) error {
 			f([]api.Message{message(0), {Topic: "alerts", Timestamp: noon, Tombstone: true}})
 			<-ctx.Done()
@@ -136,9 +122,6 @@ func empty() api.Sources {
 			return api.Overview{At: noon, Node: emptyNode(), Services: []api.Service{}, Alerts: []api.Alert{}}, nil
 		},
 		History: func(context.Context) ([]control.Entry, error) { return nil, nil },
-		Topics:  func(context.Context, bool) ([]api.Topic, error) { return nil, nil },
-		Topic: func(_ context.Context, name string) (api.TopicDetail, error) {
-			return api.TopicDetail{Name: name, Partitions: []ops.Partition{}, Configs: []ops.TopicSetting{}}, nil
-		},
+		Topics:  topics{bare: true}, TopicChanges: topics{bare: true},
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/mask"
+	"github.com/smartlb/smartlb/internal/ops"
 	"github.com/smartlb/smartlb/internal/topic"
 )
 
@@ -25,13 +26,21 @@ type Config struct {
 type Browser struct {
 	cfg Config
 
+	listing *cached[[]ops.Topic]
+	plan    *cached[ops.Plan]
+	sizes   *cached[ops.Sizes]
+	groups  *cached[[]ops.GroupDescription]
+
 	mu     sync.Mutex
 	topics map[string]*topicPast
 }
 
 // New returns a browser without past. Run gives it one.
 func New(cfg Config) *Browser {
-	return &Browser{cfg: cfg, topics: map[string]*topicPast{}}
+	return &Browser{
+		cfg: cfg, topics: map[string]*topicPast{},
+		listing: newCached[[]ops.Topic](), plan: newCached[ops.Plan](), sizes: newCached[ops.Sizes](), groups: newCached[[]ops.GroupDescription](),
+	}
 }
 
 // Run measures each Step until ctx ends. A cluster that does not answer leaves
@@ -39,8 +48,8 @@ func New(cfg Config) *Browser {
 func (b *Browser) Run(ctx context.Context) error {
 	ticker := time.NewTicker(Step)
 	defer ticker.Stop()
-	for {
-		b.sample(ctx, time.Now())
+	for n := 0; ; n++ {
+		b.sample(ctx, n)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -49,13 +58,31 @@ func (b *Browser) Run(ctx context.Context) error {
 	}
 }
 
-// sample measures everything once.
-func (b *Browser) sample(ctx context.Context, now time.Time) {
+// measure is something that is looked at every so many steps.
+type measure struct {
+	every int
+	take  func(context.Context, time.Time) error
+}
+
+// sample takes the measures that are due in the n-th step.
+func (b *Browser) sample(ctx context.Context, n int) {
 	ctx, cancel := context.WithTimeout(ctx, Step)
 	defer cancel()
-	for _, measure := range []func(context.Context, time.Time) error{b.sampleTopics} {
-		if err := measure(ctx, now); err != nil && ctx.Err() == nil {
+	for _, m := range []measure{{1, b.sampleTopics}, {3, b.sampleSizes}, {3, b.samplePlan}} {
+		if n%m.every != 0 {
+			continue
+		}
+		if err := m.take(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			b.cfg.Log.Debug("a measure of the cluster is missing", "error", err)
 		}
 	}
+}
+
+// explained adds to an error of the cluster why it came about, where that is
+// known.
+func (b *Browser) explained(err error) error {
+	if ops.FaultOf(err) != ops.FaultUnavailable {
+		return err
+	}
+	return kafka.Explained(err, b.cfg.Kafka)
 }

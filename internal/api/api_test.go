@@ -15,7 +15,6 @@ import (
 	"go.uber.org/goleak"
 
 	document "github.com/smartlb/smartlb/api"
-	"github.com/smartlb/smartlb/internal/access"
 	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/keeper"
 	"github.com/smartlb/smartlb/internal/trend"
@@ -42,15 +41,6 @@ func call(src api.Sources, method, target, body string, headers ...string) (int,
 	w := httptest.NewRecorder()
 	api.Guard(api.New(src, quiet)).ServeHTTP(w, r)
 	return w.Code, w.Result().Header, w.Body.Bytes()
-}
-
-// callAs sends one request by somebody.
-func callAs(src api.Sources, role access.Role, method, target, body string) (int, string) {
-	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	api.New(src, quiet).ServeHTTP(w, r.WithContext(access.With(r.Context(), access.Identity{User: "eve", Role: role})))
-	return w.Code, w.Body.String()
 }
 
 // calls are all calls that answer with JSON: the path as described, and as asked.

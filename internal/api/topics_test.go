@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/smartlb/smartlb/internal/access"
 	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/browse"
 	"github.com/smartlb/smartlb/internal/event"
@@ -192,36 +191,30 @@ func TestRefusedChangesOfTopicsSayWhy(t *testing.T) {
 // may be changed, and in the audit log with before and after.
 func TestChangesOfTopicsAreGuardedAndAudited(t *testing.T) {
 	var log []event.AuditLog
-	src := full()
-	src.Audit = func(r event.AuditLog) { log = append(log, r) }
+	note := func(r event.AuditLog) { log = append(log, r) }
+	open, readOnly := guarded(t, false, note), guarded(t, true, note)
 	for _, c := range topicCalls {
 		if c.method == "GET" || strings.Contains(c.target, "dryRun") {
 			continue
 		}
 		log = nil
-		if status, _, body := call(src, c.method, c.target, c.body); status != 200 {
-			t.Errorf("%s %s: %d %s", c.method, c.target, status, body)
+		if w := ask(open, c.method, c.target, c.body, "admin"); w.Code != 200 {
+			t.Errorf("%s %s: %d %s", c.method, c.target, w.Code, w.Body)
 		}
 		if len(log) != 1 || log[0].Result != event.ResultSuccess || log[0].Target.ID == "" || (log[0].Before == nil && log[0].After == nil) {
 			t.Errorf("%s %s: audited as %+v", c.method, c.target, log)
 		}
-		for what, change := range map[string]func(*api.Sources) access.Role{
-			"a read-only server": func(s *api.Sources) access.Role { s.ReadOnly = true; return access.Admin },
-			"an operator":        func(*api.Sources) access.Role { return access.Operator },
-		} {
-			s := src
-			role := change(&s)
-			status, body := callAs(s, role, c.method, c.target, c.body)
-			if status != 403 {
-				t.Errorf("%s %s by %s: %d %s", c.method, c.target, what, status, body)
-			}
+		if w := ask(open, c.method, c.target, c.body, "operator"); w.Code != 403 {
+			t.Errorf("%s %s by an operator: %d %s", c.method, c.target, w.Code, w.Body)
+		}
+		if w := ask(readOnly, c.method, c.target, c.body, "admin"); w.Code != 403 {
+			t.Errorf("%s %s on a read-only server: %d %s", c.method, c.target, w.Code, w.Body)
 		}
 	}
 	// A preview is anybody's, and leaves no trace.
 	log = nil
-	src.ReadOnly = true
-	if status, body := callAs(src, access.Viewer, "DELETE", "/api/v1/topics/alerts?dryRun=true", ""); status != 200 || !strings.Contains(body, `"deleted":false`) || len(log) != 0 {
-		t.Errorf("preview: %d %s, audited %v", status, body, log)
+	if w := ask(readOnly, "DELETE", "/api/v1/topics/alerts?dryRun=true", "", "viewer"); w.Code != 200 || !strings.Contains(w.Body.String(), `"deleted":false`) || len(log) != 0 {
+		t.Errorf("preview: %d %s, audited %v", w.Code, w.Body, log)
 	}
 }
 

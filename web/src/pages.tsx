@@ -32,6 +32,13 @@ export const pages: Page[] = [
     title: (p) => p.topic,
     view: lazy(() => import("./topics/topics").then((m) => ({ default: m.TopicsView }))),
   },
+  {
+    name: "Topic plan",
+    group: "Kafka",
+    key: "y",
+    patterns: ["/plan"],
+    view: lazy(() => import("./plan/plan").then((m) => ({ default: m.PlanView }))),
+  },
 ];
 
 /** The page of a path with the values of its names. */

@@ -4,10 +4,12 @@ import { ApiError, get, seg, type TopicDetail } from "../api/client";
 import { Link } from "../ui/link";
 import { paths } from "../ui/route";
 import { Empty, StaleNote, Waiting } from "../ui/states";
+import { ConsumersTab } from "./consumers";
 import { OverviewTab } from "./overview";
-import { SettingsTab } from "./settings";
 
 const MessagesTab = lazy(() => import("../messages/tab").then((m) => ({ default: m.MessagesTab })));
+const SettingsTab = lazy(() => import("./settings").then((m) => ({ default: m.SettingsTab })));
+const SchemaTab = lazy(() => import("./schema").then((m) => ({ default: m.SchemaTab })));
 
 /** What the tabs of a topic are given. */
 export interface TabProps {
@@ -26,7 +28,9 @@ interface Tab {
 const tabs: Tab[] = [
   { at: "", title: "Overview", view: (p) => <OverviewTab {...p} /> },
   { at: "messages", title: "Messages", view: (p) => <MessagesTab topic={p.name} /> },
-  { at: "settings", title: "Settings", view: (p) => <SettingsTab {...p} /> },
+  { at: "consumers", title: "Consumers", view: (p) => <ConsumersTab name={p.name} /> },
+  { at: "settings", title: "Settings", view: (p) => <SettingsTab name={p.name} internal={p.topic?.internal === true || p.name.startsWith("__")} /> },
+  { at: "schema", title: "Schema", view: (p) => <SchemaTab {...p} /> },
 ];
 
 /** One topic, in tabs. */
@@ -75,5 +79,5 @@ export function TopicPage({ name, tab }: { name: string; tab: string }) {
 
 function about(d: TopicDetail | undefined): string {
   if (!d) return "\u00a0";
-  return [d.description ?? "Not one of smartlb's topics", d.key && `key: ${d.key}`, d.owner && `written by ${d.owner}`].filter(Boolean).join(" · ");
+  return d.description ?? (d.internal ? "Internal to Kafka" : "Not one of smartlb's topics");
 }

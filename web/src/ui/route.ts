@@ -39,6 +39,7 @@ export const paths = {
   overview: "/",
   instance: (service: string, instance: string) => address("/instances/:service/:instance", { service, instance }),
   topics: "/topics",
+  plan: "/plan",
   topic: (topic: string, tab?: string) => address("/topics/:topic/:tab", { topic, ...(tab ? { tab } : {}) }),
 };
 

@@ -30,9 +30,9 @@ func (s *Server) groupRoutes() {
 	b := s.src.Groups
 	s.get("/api/v1/groups", b != nil, func(r *http.Request) (any, error) {
 		g, err := b.Groups(r.Context())
-		return nonNil(g), err
+		return asked(nonNil(g), err)
 	})
-	s.get("/api/v1/groups/{group}", b != nil, func(r *http.Request) (any, error) { return b.Group(r.Context(), r.PathValue("group")) })
+	s.get("/api/v1/groups/{group}", b != nil, func(r *http.Request) (any, error) { return asked(b.Group(r.Context(), r.PathValue("group"))) })
 	s.change("POST", "/api/v1/groups/{group}/reset", b != nil,
 		change{need: access.Operator, action: "reset.group", preview: true, do: s.resetGroup})
 	s.change("DELETE", "/api/v1/groups/{group}", b != nil,
@@ -97,21 +97,21 @@ func (s *Server) resetGroup(r *http.Request, a *act) (any, error) {
 		before[tp], after[tp] = row.From, row.To
 	}
 	a.before, a.after = before, after
-	return out, err
+	return asked(out, err)
 }
 
 func (s *Server) deleteGroup(r *http.Request, a *act) (any, error) {
 	a.target = groupTarget(r)
 	out, err := s.src.Groups.DeleteGroup(r.Context(), r.PathValue("group"), a.dry)
 	a.before = out
-	return out, err
+	return asked(out, err)
 }
 
 func (s *Server) deleteOffsets(r *http.Request, a *act) (any, error) {
 	a.target = groupTarget(r)
 	out, err := s.src.Groups.DeleteOffsets(r.Context(), r.PathValue("group"), r.PathValue("topic"), a.dry)
 	a.before = out
-	return out, err
+	return asked(out, err)
 }
 
 func (s *Server) setThreshold(r *http.Request, a *act) (any, error) {
@@ -131,7 +131,7 @@ func (s *Server) setThreshold(r *http.Request, a *act) (any, error) {
 		a.after = t
 	}
 	if err := s.src.Groups.SetThreshold(r.Context(), r.PathValue("group"), t); err != nil {
-		return nil, err
+		return nil, ofKafka(err)
 	}
 	if t == nil {
 		return map[string]string{"result": "no threshold"}, nil

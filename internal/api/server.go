@@ -17,7 +17,6 @@ import (
 	"github.com/smartlb/smartlb/internal/access"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/ops"
 )
 
 // ErrNotFound is returned by a source for a name that does not exist.
@@ -39,14 +38,15 @@ type Sources struct {
 	Explain  func(ctx context.Context, service, instance string) (Explanation, error) // service may be empty
 	Override func(ctx context.Context, o event.Override, actor string) error
 	History  func(ctx context.Context) ([]control.Entry, error)
-	Topics   func(ctx context.Context, internal bool) ([]Topic, error)
-	Topic    func(ctx context.Context, name string) (TopicDetail, error)
 	// Tail calls f with new messages until ctx ends; last asks for the newest
 	// n messages of each partition first.
 	Tail   func(ctx context.Context, topic string, last int, f func([]Message)) error
 	Groups Groups // nil without Kafka
 	// Fault sets (nil: heals) what a demo instance does wrong; nil without --demo.
 	Fault func(ctx context.Context, instance string, f *Fault) error
+
+	Topics       Topics
+	TopicChanges TopicChanges
 }
 
 // Server answers /api/v1.
@@ -226,8 +226,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f fun
 	if err != nil {
 		p := Problem{Error: err.Error()}
 		var no forbidden
-		if errors.As(err, &no) {
+		var why refusal
+		switch {
+		case errors.As(err, &no):
 			p.Hint = no.hint
+		case errors.As(err, &why):
+			p.Hint = why.hint
 		}
 		s.fail(w, statusOf(err), p)
 		return
@@ -256,7 +260,10 @@ func statusOf(err error) int {
 	var bad badRequest
 	var no forbidden
 	var many access.TooMany
+	var why refusal
 	switch {
+	case errors.As(err, &why):
+		return why.status
 	case errors.As(err, &bad):
 		return http.StatusBadRequest
 	case errors.Is(err, access.ErrCredentials):
@@ -267,7 +274,7 @@ func statusOf(err error) int {
 		return http.StatusNotFound
 	case errors.As(err, &no):
 		return http.StatusForbidden
-	case errors.Is(err, ErrNotFound), errors.Is(err, ops.ErrNoGroup), errors.Is(err, ops.ErrNoTopic):
+	case errors.Is(err, ErrNotFound):
 		return http.StatusNotFound
 	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable

@@ -6,10 +6,8 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/api"
-	"github.com/smartlb/smartlb/internal/browse"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/ops"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
@@ -101,20 +99,7 @@ func full() api.Sources {
 				{Offset: 1, Result: "unreadable", Summary: "not JSON"},
 			}, nil
 		},
-		Topics: func(context.Context, bool) ([]api.Topic, error) {
-			rate := 1.5
-			return []api.Topic{{Topic: ops.Topic{Name: "alerts", Partitions: 1, Replicas: 1, Messages: 3, Kind: ops.KindCore}, Rate: &rate}}, nil
-		},
-		Topic: func(_ context.Context, name string) (api.TopicDetail, error) {
-			if name != "alerts" {
-				return api.TopicDetail{}, fmt.Errorf("%w: there is no topic %q", api.ErrNotFound, name)
-			}
-			return api.TopicDetail{
-				Name: name, ID: "00", Description: "d", Owner: "o", Schema: "alerts.json", Key: "fingerprint", Replicas: 1,
-				Partitions: []ops.Partition{{Leader: -1, Replicas: []int32{0}, InSync: []int32{}, Start: 1, End: 4}},
-				Configs:    []ops.TopicSetting{{Name: "retention.ms", Value: "-1", Set: true}},
-			}, nil
-		},
+		Topics: topics{}, TopicChanges: topics{},
 		Tail: func(ctx context.Context, _ string, _ int, f func([]api.Message)) error {
 			f([]api.Message{message(0), {Topic: "alerts", Timestamp: noon, Tombstone: true}})
 			<-ctx.Done()
@@ -138,63 +123,7 @@ func empty() api.Sources {
 			return api.Overview{At: noon, Node: emptyNode(), Services: []api.Service{}, Alerts: []api.Alert{}}, nil
 		},
 		History: func(context.Context) ([]control.Entry, error) { return nil, nil },
-		Topics:  func(context.Context, bool) ([]api.Topic, error) { return nil, nil },
 		Groups:  noGroups{},
-		Topic: func(_ context.Context, name string) (api.TopicDetail, error) {
-			return api.TopicDetail{Name: name, Partitions: []ops.Partition{}, Configs: []ops.TopicSetting{}}, nil
-		},
+		Topics:  topics{bare: true}, TopicChanges: topics{bare: true},
 	}
-}
-
-// fakeGroups is a cluster with one group, of which everything is known.
-type fakeGroups struct{}
-
-func known(name string) error {
-	if name != "g" {
-		return fmt.Errorf("describe group %w: %q", ops.ErrNoGroup, name)
-	}
-	return nil
-}
-
-func (fakeGroups) Groups(context.Context) ([]browse.Group, error) {
-	members, lag, rate, left := 1, int64(6), -2.0, 3.0
-	return []browse.Group{{Name: "g", State: "Stable", Type: "consumer", Protocol: "consumer", Members: &members, Lag: &lag, Topics: []string{"t"},
-		Trend: browse.Trend{PerSecond: &rate, CaughtUp: &left}, Threshold: &browse.Threshold{Lag: 5}, Alarm: true}}, nil
-}
-
-func (fakeGroups) Group(_ context.Context, name string) (browse.GroupDetail, error) {
-	lag := 6.0
-	series := browse.Series{From: noon, StepMs: 5000, Points: []*float64{nil, &lag}}
-	return browse.GroupDetail{
-		GroupDescription: ops.GroupDescription{Name: name, State: "Stable", Type: "classic", Assignor: "range", Members: 1, Lag: 6, Error: "half",
-			Consumers: []ops.Consumer{{ID: "c-1", Client: "c", Host: "/127.0.0.1", Partitions: 1}}, Topics: []ops.GroupTopic{{Topic: "t", Partitions: 1, Lag: 6}},
-			Rows: []ops.GroupPart{{Topic: "t", Current: 4, End: 10, Lag: 6, Consumer: "c-1", Client: "c", Host: "/127.0.0.1"}, {Topic: "t", Partition: 1, Current: -1, End: -1, Lag: -1}}},
-		History: series, Past: []browse.PartSeries{{Topic: "t", Series: series}},
-	}, known(name)
-}
-
-func (fakeGroups) ResetGroup(_ context.Context, s ops.ResetSpec) (ops.Reset, error) {
-	return ops.Reset{Group: s.Group, To: s.To.String(), Rows: []ops.ResetRow{{Topic: "t", From: -1, To: 4, LagBefore: -1, LagAfter: 6}}, Executed: s.Execute}, known(s.Group)
-}
-
-func (fakeGroups) DeleteGroup(_ context.Context, name string, dry bool) (ops.DeletedGroup, error) {
-	return ops.DeletedGroup{Group: name, State: "Empty", Topics: 1, Lag: 6, Deleted: !dry, Error: "no"}, known(name)
-}
-
-func (fakeGroups) DeleteOffsets(_ context.Context, group, topic string, dry bool) (ops.DeletedOffsets, error) {
-	return ops.DeletedOffsets{Topic: topic, Partitions: 1, Lag: 6, Deleted: !dry, Error: "no"}, known(group)
-}
-
-func (fakeGroups) SetThreshold(_ context.Context, group string, _ *browse.Threshold) error {
-	return known(group)
-}
-
-// noGroups is a cluster in which nothing was found yet.
-type noGroups struct{ fakeGroups }
-
-func (noGroups) Groups(context.Context) ([]browse.Group, error) { return nil, nil }
-
-func (noGroups) Group(_ context.Context, name string) (browse.GroupDetail, error) {
-	return browse.GroupDetail{GroupDescription: ops.GroupDescription{Name: name, Consumers: []ops.Consumer{}, Topics: []ops.GroupTopic{}, Rows: []ops.GroupPart{}},
-		History: browse.Series{From: noon, StepMs: 5000, Points: []*float64{}}, Past: []browse.PartSeries{}}, nil
 }

@@ -2,89 +2,141 @@ package api
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
-	"strconv"
-	"time"
+	"strings"
+
+	"github.com/smartlb/smartlb/internal/access"
+	"github.com/smartlb/smartlb/internal/browse"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/topic"
 )
 
+// Topics answers questions about topics; *browse.Browser does. Errors mean
+// what ops.FaultOf says of them.
+type Topics interface {
+	Topics(ctx context.Context, internal bool) ([]browse.Topic, error)
+	Topic(ctx context.Context, name string) (browse.TopicDetail, error)
+	TopicHistory(ctx context.Context, name string) (browse.TopicHistory, error)
+	TopicGroups(ctx context.Context, name string) ([]browse.TopicGroup, error)
+	TopicSettings(ctx context.Context, name string) ([]ops.Setting, error)
+	Catalog() topic.Catalog
+	Plan(ctx context.Context, resetUnmanaged bool) (ops.Plan, error)
+}
+
+// TopicChanges changes topics; *browse.Browser does. With dry nothing is
+// changed, and the answer is what would be.
+type TopicChanges interface {
+	CreateTopic(ctx context.Context, t ops.NewTopic, like string, dry bool) (ops.NewTopic, error)
+	DeleteTopic(ctx context.Context, name string, dry bool) (ops.DeletedTopic, error)
+	AddPartitions(ctx context.Context, name string, to int, dry bool) (ops.Grown, error)
+	DeleteRecords(ctx context.Context, name, before string, partitions []int32, dry bool) (ops.Truncation, error)
+	ChangeTopic(ctx context.Context, name string, set map[string]string, unset []string, dry bool) ([]ops.ChangedConfig, error)
+	Apply(ctx context.Context, only []string, resetUnmanaged bool, allow []topic.Permission) (ops.Applied, error)
+}
+
 func (s *Server) topicRoutes() {
-	s.get("/api/v1/topics", s.src.Topics != nil, func(r *http.Request) (any, error) {
-		t, err := s.src.Topics(r.Context(), r.URL.Query().Get("internal") == "true")
-		return nonNil(t), err
+	t, c := s.src.Topics, s.src.TopicChanges
+	s.get("/api/v1/topics", t != nil, func(r *http.Request) (any, error) {
+		all, err := t.Topics(r.Context(), r.URL.Query().Get("internal") == "true")
+		return asked(nonNil(all), err)
 	})
-	s.get("/api/v1/topics/{topic}", s.src.Topic != nil, func(r *http.Request) (any, error) {
-		return s.src.Topic(r.Context(), r.PathValue("topic"))
+	s.get("/api/v1/topics/{topic}", t != nil, func(r *http.Request) (any, error) {
+		return asked(t.Topic(r.Context(), r.PathValue("topic")))
 	})
+	s.get("/api/v1/topics/{topic}/history", t != nil, func(r *http.Request) (any, error) {
+		return asked(t.TopicHistory(r.Context(), r.PathValue("topic")))
+	})
+	s.get("/api/v1/topics/{topic}/groups", t != nil, func(r *http.Request) (any, error) {
+		all, err := t.TopicGroups(r.Context(), r.PathValue("topic"))
+		return asked(nonNil(all), err)
+	})
+	s.get("/api/v1/topics/{topic}/schema", t != nil, s.topicSchema)
 	s.handle("GET", "/api/v1/topics/{topic}/events", s.topicEvents)
+
+	s.change("POST", "/api/v1/topics", c != nil, change{need: access.Admin, action: "create.topic", preview: true, do: s.createTopic})
+	s.change("DELETE", "/api/v1/topics/{topic}", c != nil, change{need: access.Admin, action: "delete.topic", preview: true, do: s.deleteTopic})
+	s.change("POST", "/api/v1/topics/{topic}/partitions", c != nil, change{need: access.Admin, action: "grow.topic", preview: true, do: s.addPartitions})
+	s.change("POST", "/api/v1/topics/{topic}/truncate", c != nil, change{need: access.Admin, action: "truncate.topic", preview: true, do: s.truncate})
+	s.settingRoutes()
+	s.planRoutes()
 }
 
-// tailRate is how many messages per second a live tail shows; the rest is
-// counted and said, so that a busy topic hurts neither page nor broker.
-const tailRate = 200
+func topicTarget(name string) event.Target { return event.Target{Kind: "topic", ID: name} }
 
-// topicEvents sends new messages as they come, in batches four times a second.
-func (s *Server) topicEvents(w http.ResponseWriter, r *http.Request) {
-	if s.src.Tail == nil {
-		s.fail(w, http.StatusNotFound, Problem{Error: "this node runs without Kafka"})
-		return
+// ours refuses what Kafka or Connect need for themselves.
+func ours(name string) error {
+	if strings.HasPrefix(name, "__") {
+		return refusal{fmt.Errorf("%s is internal to Kafka: changing it here could stop every consumer group", name), http.StatusConflict,
+			"Kafka makes and cleans its own topics; kafka-topics.sh and kafka-configs.sh change them where that must be"}
 	}
-	last, _ := strconv.Atoi(r.URL.Query().Get("last"))
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	batches := make(chan []Message, 16)
-	done := make(chan error, 1)
-	go func() {
-		done <- s.src.Tail(ctx, r.PathValue("topic"), min(max(last, 0), 500), func(b []Message) {
-			select {
-			case batches <- b:
-			case <-ctx.Done():
-			}
-		})
-	}()
-	defer func() { cancel(); drain(batches, done) }()
-	sendTail(ctx, newStream(w), batches, done)
+	return nil
 }
 
-func drain(batches chan []Message, done chan error) {
-	for {
-		select {
-		case <-batches:
-		case <-done:
-			return
-		}
-	}
+// NewTopicRequest asks for a topic.
+type NewTopicRequest struct {
+	ops.NewTopic
+	Like string `json:"like"` // a topic whose partitions, replicas and settings it gets where they are left open
 }
 
-func sendTail(ctx context.Context, stream *stream, batches chan []Message, done chan error) {
-	ticker := time.NewTicker(time.Second / 4)
-	defer ticker.Stop()
-	var pending []Message
-	skipped, ticks := 0, 0
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case err := <-done:
-			done <- err
-			if err != nil {
-				_ = stream.send("problem", Problem{Error: err.Error()})
-			}
-			return
-		case b := <-batches:
-			pending = append(pending, b...)
-			if extra := len(pending) - tailRate/4; extra > 0 {
-				skipped += extra
-				pending = append(pending[:0], pending[extra:]...)
-			}
-		case <-ticker.C:
-			ticks++
-			if len(pending) == 0 && ticks%20 != 0 { // every 5 s something, so that a dead peer is noticed
-				continue
-			}
-			if stream.send("messages", map[string]any{"messages": nonNil(pending), "skipped": skipped}) != nil {
-				return
-			}
-			pending, skipped = nil, 0
-		}
+func (s *Server) createTopic(r *http.Request, a *act) (any, error) {
+	var q NewTopicRequest
+	if err := decodeBody(r, &q); err != nil {
+		return nil, err
 	}
+	a.target = topicTarget(q.Name)
+	if q.Partitions < 0 || q.Replicas < 0 {
+		return nil, badRequest{errors.New("partitions and replicas must not be negative; 0 leaves them to the cluster")}
+	}
+	t, err := s.src.TopicChanges.CreateTopic(r.Context(), q.NewTopic, q.Like, a.dry)
+	a.after = t
+	return asked(t, err)
+}
+
+func (s *Server) deleteTopic(r *http.Request, a *act) (any, error) {
+	name := r.PathValue("topic")
+	a.target = topicTarget(name)
+	if err := ours(name); err != nil {
+		return nil, err
+	}
+	d, err := s.src.TopicChanges.DeleteTopic(r.Context(), name, a.dry)
+	a.before = d
+	return asked(d, err)
+}
+
+func (s *Server) addPartitions(r *http.Request, a *act) (any, error) {
+	var q struct {
+		Partitions int `json:"partitions"` // in all
+	}
+	if err := decodeBody(r, &q); err != nil {
+		return nil, err
+	}
+	name := r.PathValue("topic")
+	a.target = topicTarget(name)
+	if err := ours(name); err != nil {
+		return nil, err
+	}
+	g, err := s.src.TopicChanges.AddPartitions(r.Context(), name, q.Partitions, a.dry)
+	a.before, a.after = map[string]int{"partitions": g.From}, map[string]int{"partitions": g.To}
+	return asked(g, err)
+}
+
+func (s *Server) truncate(r *http.Request, a *act) (any, error) {
+	var q struct {
+		Before     string  `json:"before"` // a position, as the command line knows it
+		Partitions []int32 `json:"partitions"`
+	}
+	if err := decodeBody(r, &q); err != nil {
+		return nil, err
+	}
+	name := r.PathValue("topic")
+	a.target = topicTarget(name)
+	if err := ours(name); err != nil {
+		return nil, err
+	}
+	t, err := s.src.TopicChanges.DeleteRecords(r.Context(), name, q.Before, q.Partitions, a.dry)
+	a.after = t
+	return asked(t, err)
 }

@@ -3,9 +3,7 @@ package api
 import (
 	"time"
 
-	"github.com/smartlb/smartlb/internal/browse"
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/ops"
 )
 
 // Node is who answers.
@@ -145,12 +143,6 @@ type Fault struct {
 	ErrorRate float64 `json:"errorRate"`           // 0..1
 	LatencyMs float64 `json:"latencyMs,omitempty"` // 0: as before
 }
-
-// Topic is a line of the topic list; TopicDetail is all about one topic.
-type (
-	Topic       = browse.Topic
-	TopicDetail = ops.Description
-)
 
 // Message is one record, its value cut to MaxPreview.
 type Message struct {

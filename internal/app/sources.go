@@ -33,7 +33,8 @@ func (a *App) sources() api.Sources {
 	if a.o.Kafka {
 		s.Override, s.History = a.override, a.history
 		s.Groups = a.browser
-		s.Topics, s.Topic, s.Tail = a.topics, a.topic, a.tailTopic
+		s.Tail = a.tailTopic
+		s.Topics, s.TopicChanges = a.browser, a.browser
 	}
 	if a.o.Demo.Fault != nil {
 		s.Fault = a.o.Demo.Fault

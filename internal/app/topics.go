@@ -2,11 +2,8 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	deployment "github.com/smartlb/smartlb/deployment/kafka"
-	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
 	"github.com/smartlb/smartlb/internal/topic"
@@ -62,22 +59,3 @@ func (a *App) ensureOwnTopics(ctx context.Context) (err error) {
 }
 
 func newCatalog() (topic.File, error) { return topic.ParseFile(deployment.Topics) }
-
-func (a *App) topics(ctx context.Context, internal bool) ([]api.Topic, error) {
-	t, err := a.browser.Topics(ctx, internal)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", api.ErrUnavailable, err)
-	}
-	return t, nil
-}
-
-func (a *App) topic(ctx context.Context, name string) (api.TopicDetail, error) {
-	t, err := ops.DescribeTopic(ctx, a.admin, a.catalog, name)
-	switch {
-	case errors.Is(err, ops.ErrNoTopic):
-		return t, fmt.Errorf("%w: there is no topic %q", api.ErrNotFound, name)
-	case err != nil:
-		return t, fmt.Errorf("%w: %v", api.ErrUnavailable, err)
-	}
-	return t, nil
-}

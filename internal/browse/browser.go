@@ -8,6 +8,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/mask"
+	"github.com/smartlb/smartlb/internal/ops"
 	"github.com/smartlb/smartlb/internal/topic"
 )
 
@@ -26,6 +27,11 @@ type Config struct {
 type Browser struct {
 	cfg Config
 
+	listing   *cached[[]ops.Topic]
+	plan      *cached[ops.Plan]
+	sizes     *cached[ops.Sizes]
+	described *cached[[]ops.GroupDescription]
+
 	mu     sync.Mutex
 	topics map[string]*topicPast
 	groups groupsPast
@@ -39,13 +45,16 @@ func New(cfg Config) (*Browser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Browser{cfg: cfg, topics: map[string]*topicPast{}, thresholds: thresholds}, nil
+	return &Browser{
+		cfg: cfg, topics: map[string]*topicPast{}, thresholds: thresholds,
+		listing: newCached[[]ops.Topic](), plan: newCached[ops.Plan](), sizes: newCached[ops.Sizes](), described: newCached[[]ops.GroupDescription](),
+	}, nil
 }
 
 // Run measures until ctx ends. A cluster that does not answer leaves gaps; that
 // it does not is said elsewhere.
 func (b *Browser) Run(ctx context.Context) error {
-	measures := []*measure{{run: b.sampleTopics}, {run: b.sampleGroups}}
+	measures := []*measure{{run: b.sampleTopics}, {run: b.sampleGroups}, {every: 3 * Step, run: b.sampleSizes}, {every: 3 * Step, run: b.samplePlan}}
 	ticker := time.NewTicker(Step)
 	defer ticker.Stop()
 	for {
@@ -62,12 +71,13 @@ func (b *Browser) Run(ctx context.Context) error {
 	}
 }
 
-// measure is something that is measured each Step; one that takes long is
+// measure is something that is measured again and again; what takes long is
 // measured less often, so that brokers are asked for a tenth of the time at
 // most.
 type measure struct {
-	run  func(context.Context, time.Time) error
-	next time.Time
+	every time.Duration // 0: each Step
+	run   func(context.Context, time.Time) error
+	next  time.Time
 }
 
 // measureTime bounds one measure.
@@ -80,6 +90,15 @@ func (m *measure) at(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, measureTime)
 	defer cancel()
 	err := m.run(ctx, now)
-	m.next = now.Add(10*time.Since(now) - Step/2)
+	m.next = now.Add(max(m.every, 10*time.Since(now)) - Step/2)
 	return err
+}
+
+// explained adds to an error of the cluster why it came about, where that is
+// known.
+func (b *Browser) explained(err error) error {
+	if ops.FaultOf(err) != ops.FaultUnavailable {
+		return err
+	}
+	return kafka.Explained(err, b.cfg.Kafka)
 }

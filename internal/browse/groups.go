@@ -3,8 +3,7 @@ package browse
 import (
 	"cmp"
 	"context"
-	"maps"
-	"slices"
+	"errors"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -73,11 +72,11 @@ func (p *groupPast) trend() Trend {
 // Groups lists the groups by name, with the lag as it was measured last.
 func (b *Browser) Groups(ctx context.Context) ([]Group, error) {
 	all, err := ops.ListGroups(ctx, b.cfg.Admin)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = b.fresh(ctx)
 	}
-	if err := b.fresh(ctx); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, b.explained(err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -111,49 +110,9 @@ func (b *Browser) fresh(ctx context.Context) error {
 	return b.sampleGroups(ctx, time.Now())
 }
 
-// GroupLag is how far a group is behind in one topic, by partition.
-type GroupLag struct {
-	Group string `json:"group"`
-	State string `json:"state"`
-	Lag   int64  `json:"lag"`
-	// Members that read the topic.
-	Members    int             `json:"members"`
-	Partitions []ops.GroupPart `json:"partitions"`
-}
-
-// GroupsOf lists the groups that have a commit or a member in a topic, as they
-// were measured last.
-func (b *Browser) GroupsOf(ctx context.Context, topic string) ([]GroupLag, error) {
-	if err := b.fresh(ctx); err != nil {
-		return nil, err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	out := []GroupLag{}
-	for _, name := range slices.Sorted(maps.Keys(b.groups.all)) {
-		d := b.groups.all[name].last
-		g := GroupLag{Group: name, State: d.State, Partitions: []ops.GroupPart{}}
-		members := map[string]bool{}
-		for _, r := range d.Rows {
-			if r.Topic != topic {
-				continue
-			}
-			g.Partitions = append(g.Partitions, r)
-			g.Lag += max(r.Lag, 0)
-			if r.Consumer != "" {
-				members[r.Consumer] = true
-			}
-		}
-		if g.Members = len(members); len(g.Partitions) > 0 {
-			out = append(out, g)
-		}
-	}
-	return out, nil
-}
-
-// LagByTopic sums the lag of all groups in each topic that has a commit, as it
+// lagByTopic sums the lag of all groups in each topic that has a commit, as it
 // was measured last.
-func (b *Browser) LagByTopic() map[string]int64 {
+func (b *Browser) lagByTopic() map[string]int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := map[string]int64{}
@@ -181,7 +140,7 @@ type GroupDetail struct {
 type PartSeries struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
-	Series
+	Lag       Series `json:"lag"`
 }
 
 // Group describes one group as it is now, with its past; ops.ErrNoGroup when
@@ -189,7 +148,7 @@ type PartSeries struct {
 func (b *Browser) Group(ctx context.Context, name string) (GroupDetail, error) {
 	d, err := ops.DescribeGroup(ctx, b.cfg.Admin, name)
 	if err != nil {
-		return GroupDetail{}, err
+		return GroupDetail{}, b.explained(err)
 	}
 	out := GroupDetail{GroupDescription: d, History: Series{StepMs: Step.Milliseconds(), Points: []*float64{}}, Past: []PartSeries{}}
 	b.mu.Lock()
@@ -208,10 +167,18 @@ func (b *Browser) Group(ctx context.Context, name string) (GroupDetail, error) {
 	return out, nil
 }
 
+func (b *Browser) describeGroups(ctx context.Context) ([]ops.GroupDescription, error) {
+	all, err := ops.DescribeGroups(ctx, b.cfg.Admin)
+	if len(all) > 0 || errors.Is(err, ops.ErrNoGroup) {
+		err = nil // some ended since they were listed; each says what is missing of it
+	}
+	return all, err
+}
+
 // sampleGroups measures where all groups stand.
 func (b *Browser) sampleGroups(ctx context.Context, now time.Time) error {
-	all, err := ops.DescribeGroups(ctx, b.cfg.Admin)
-	if len(all) == 0 && err != nil {
+	all, err := b.described.get(ctx, 0, b.describeGroups)
+	if err != nil {
 		return err
 	}
 	b.mu.Lock()
@@ -229,7 +196,7 @@ func (b *Browser) sampleGroups(ctx context.Context, now time.Time) error {
 			g.all[d.Name] = past
 		}
 		past.last = d
-		past.lag.put(step(now), float32(d.Lag))
+		past.lag.bridge(step(now), float32(d.Lag))
 		for _, r := range d.Rows {
 			tp := kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}
 			if r.Lag < 0 {
@@ -244,7 +211,7 @@ func (b *Browser) sampleGroups(ctx context.Context, now time.Time) error {
 				past.parts[tp] = p
 				g.rings++
 			}
-			p.put(step(now), float32(r.Lag))
+			p.bridge(step(now), float32(r.Lag))
 		}
 	}
 	for name, past := range g.all {
@@ -254,7 +221,7 @@ func (b *Browser) sampleGroups(ctx context.Context, now time.Time) error {
 		}
 	}
 	g.at = now
-	return err
+	return nil
 }
 
 // ResetGroup is ops.ResetGroup.

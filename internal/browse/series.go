@@ -28,10 +28,6 @@ const gap = float32(-1) // no measure here is negative
 // step numbers the steps of wall-clock time.
 func step(at time.Time) int64 { return at.UnixNano() / int64(Step) }
 
-// bridged is how many missing steps in a row take the value before them: what
-// is slow to measure is measured less often.
-const bridged = 6
-
 // put sets the value of a step; older steps than the newest are ignored, and a
 // second value of one step replaces the first.
 func (r *ring) put(at int64, v float32) {
@@ -45,18 +41,29 @@ func (r *ring) put(at int64, v float32) {
 	if at-next >= Points {
 		r.first, r.values, next = at, r.values[:0], at
 	}
-	fill := gap
-	if n := len(r.values); n > 0 && at-next <= bridged {
-		fill = r.values[n-1]
-	}
 	for ; next <= at; next++ {
-		r.values = append(r.values, fill)
+		r.values = append(r.values, gap)
 	}
 	r.values[at-r.first] = v
 	if extra := len(r.values) - Points; extra > 0 {
 		r.values = append(r.values[:0], r.values[extra:]...)
 		r.first += int64(extra)
 	}
+}
+
+// bridged is how many missing steps in a row bridge closes.
+const bridged = 6
+
+// bridge is put for what is measured less often where it takes long: a few
+// missing steps take the value before them.
+func (r *ring) bridge(at int64, v float32) {
+	n := len(r.values)
+	if next := r.first + int64(n); n > 0 && at > next && at-next <= bridged {
+		for before := r.values[n-1]; next < at; next++ {
+			r.put(next, before)
+		}
+	}
+	r.put(at, v)
 }
 
 // last gives the newest value, if it is not older than what is bridged.

@@ -12,14 +12,19 @@ func TestRingRemembersTheLastSteps(t *testing.T) {
 		var r ring
 		model := map[int64]float32{}
 		at, newest := int64(1000), int64(-1)
+		closes := rapid.Bool().Draw(t, "closes")
 		for range rapid.IntRange(1, 400).Draw(t, "puts") {
 			at += int64(rapid.SampledFrom([]int{0, 1, 1, 1, 1, 2, 7, 100, 500, -1}).Draw(t, "pause"))
 			v := float32(rapid.IntRange(0, 9).Draw(t, "value"))
-			r.put(at, v)
+			put := r.put
+			if closes {
+				put = r.bridge
+			}
+			put(at, v)
 			if at < newest {
 				continue
 			}
-			if newest >= 0 && at-newest-1 <= bridged {
+			if closes && newest >= 0 && at-newest-1 <= bridged {
 				for s := newest + 1; s < at; s++ {
 					model[s] = model[newest]
 				}

@@ -164,7 +164,26 @@ type Grown struct {
 // is only grown with execute, because records of one key are in two partitions
 // from then on.
 func AddPartitions(ctx context.Context, a *kafka.Admin, name string, to int, execute bool) (Grown, error) {
-	adm := kadm.NewClient(a.Client())
+	g, err := grow(ctx, a, name, to)
+	if err != nil || (g.Warning != "" && !execute) {
+		return g, err
+	}
+	resp, err := kadm.NewClient(a.Client()).UpdatePartitions(ctx, to, name)
+	if err == nil {
+		err = wrap(resp[name].Err, resp[name].ErrMessage, "add partitions to %s", name)
+	}
+	g.Done = err == nil
+	return g, err
+}
+
+// PreviewPartitions asks whether a topic could get to partitions in all, and
+// changes nothing.
+func PreviewPartitions(ctx context.Context, a *kafka.Admin, name string, to int) (Grown, error) {
+	return grow(ctx, a, name, to)
+}
+
+// grow asks the broker whether it would.
+func grow(ctx context.Context, a *kafka.Admin, name string, to int) (Grown, error) {
 	topics, err := existing(ctx, a, name)
 	if err != nil {
 		return Grown{}, fmt.Errorf("add partitions to %w", err)
@@ -177,24 +196,14 @@ func AddPartitions(ctx context.Context, a *kafka.Admin, name string, to int, exe
 	if err != nil {
 		return g, err
 	}
-	call := adm.UpdatePartitions
 	if counts[name] > 0 {
 		g.Warning = fmt.Sprintf("records of one key go to another partition from then on; the %d that are there stay where they are", counts[name])
-		if !execute {
-			call = adm.ValidateUpdatePartitions
-		}
-	} else {
-		execute = true
 	}
-	resp, err := call(ctx, to, name)
+	resp, err := kadm.NewClient(a.Client()).ValidateUpdatePartitions(ctx, to, name)
 	if err != nil {
 		return g, fmt.Errorf("add partitions to %s: %w", name, err)
 	}
-	if err := wrap(resp[name].Err, resp[name].ErrMessage, "add partitions to %s", name); err != nil {
-		return g, err
-	}
-	g.Done = execute
-	return g, nil
+	return g, wrap(resp[name].Err, resp[name].ErrMessage, "add partitions to %s", name)
 }
 
 // Truncated is a partition whose oldest records were deleted, or would be.
@@ -205,6 +214,26 @@ type Truncated struct {
 	To        int64  `json:"to"`   // and from then on
 	Records   int64  `json:"records"`
 	Error     string `json:"error,omitempty"`
+}
+
+// Truncation is what became of a whole topic.
+type Truncation struct {
+	Topic      string      `json:"topic"`
+	Before     string      `json:"before"`
+	Records    int64       `json:"records"`
+	Partitions []Truncated `json:"partitions"`
+	Deleted    bool        `json:"deleted"`
+}
+
+// TruncationOf sums up what DeleteRecords told.
+func TruncationOf(name string, before Position, all []Truncated, deleted bool) Truncation {
+	t := Truncation{Topic: name, Before: before.String(), Partitions: some(all), Deleted: deleted}
+	for _, p := range all {
+		if p.Error == "" {
+			t.Records += p.Records
+		}
+	}
+	return t
 }
 
 // DeleteRecords deletes the records before a position in the partitions of a

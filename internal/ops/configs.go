@@ -156,6 +156,7 @@ type ConfigChange struct {
 	Set     map[string]string // values may be in units of people
 	Unset   []string
 	Execute bool // needed for what Danger warns of
+	DryRun  bool // only ask whether it could be
 }
 
 // ChangedConfig is one configuration that was changed, or would be.
@@ -170,8 +171,8 @@ type ChangedConfig struct {
 
 // ChangeConfigs changes single configurations and leaves the others alone
 // (incremental alter). A change that may lose data is only checked, unless
-// Execute is set, and then none of the others is made either. The result is
-// read back from the cluster.
+// Execute is set, and then none of the others is made either. With DryRun all
+// are only checked. The result is read back from the cluster.
 func ChangeConfigs(ctx context.Context, a *kafka.Admin, c ConfigChange) ([]ChangedConfig, error) {
 	now, err := DescribeConfigs(ctx, a, c.Of)
 	if err != nil {
@@ -185,7 +186,7 @@ func ChangeConfigs(ctx context.Context, a *kafka.Admin, c ConfigChange) ([]Chang
 	if err != nil {
 		return nil, fmt.Errorf("change configuration of %s: %w", c.Of, err)
 	}
-	validate := !c.Execute && slices.ContainsFunc(out, func(x ChangedConfig) bool { return x.Danger != "" })
+	validate := c.DryRun || !c.Execute && slices.ContainsFunc(out, func(x ChangedConfig) bool { return x.Danger != "" })
 	if err := alter(ctx, a, c.Of, alters, validate); err != nil || validate {
 		return out, err
 	}
@@ -212,7 +213,7 @@ func (c ConfigChange) confirm(ctx context.Context, a *kafka.Admin, out []Changed
 			return nil
 		}
 		if time.Since(began) > settle || ctx.Err() != nil {
-			return fmt.Errorf("change configuration of %s: the broker accepted it, and %s is not so", c.Of, out[differs].Name)
+			return fmt.Errorf("change configuration of %s: %w: %s", c.Of, errNotSo, out[differs].Name)
 		}
 	}
 }

@@ -149,21 +149,3 @@ func offsetRequest(parts []kafka.TopicPartition, at int64, committed bool) *kmsg
 	}
 	return req
 }
-
-// EndOffsets sums the end offsets of every topic's partitions, those internal
-// to Kafka included: how much was ever written, for whoever asks again.
-func EndOffsets(ctx context.Context, a *kafka.Admin) (map[string]int64, error) {
-	all, err := listed(ctx, a)
-	if err != nil {
-		return nil, err
-	}
-	ends, err := offsetsAt(ctx, a.Client(), all, atEnd, false)
-	if err != nil {
-		return nil, fmt.Errorf("list end offsets: %w", err)
-	}
-	out := make(map[string]int64, len(all))
-	for tp, end := range ends {
-		out[tp.Topic] += end
-	}
-	return out, nil
-}

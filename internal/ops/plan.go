@@ -329,7 +329,7 @@ func readBack(ctx context.Context, a *kafka.Admin, spec PlanSpec, out *Applied) 
 			return nil
 		}
 		if time.Since(began) > settle || ctx.Err() != nil {
-			return fmt.Errorf("the broker accepted it, and it is not so: %s", strings.Join(again, "; "))
+			return fmt.Errorf("%w: %s", errNotSo, strings.Join(again, "; "))
 		}
 	}
 }

@@ -63,7 +63,7 @@ func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, err
 	case err != nil:
 		return out, err
 	case g.Members > 0:
-		return out, fmt.Errorf("reset group %s: it has %d members (%s) that would commit over it: stop them first", spec.Group, g.Members, g.State)
+		return out, fmt.Errorf("reset group %s: it has %d members (%s) that would commit over it: stop them first (%w)", spec.Group, g.Members, g.State, kerr.NonEmptyGroup)
 	}
 	current := map[kafka.TopicPartition]int64{}
 	for _, r := range g.Rows {
@@ -161,7 +161,7 @@ func DeleteGroups(ctx context.Context, a *kafka.Admin, execute bool, names ...st
 	out := []DeletedGroup{}
 	for _, g := range groups {
 		if g.Members > 0 {
-			return nil, fmt.Errorf("delete group %s: it has %d members (%s): stop them first", g.Name, g.Members, g.State)
+			return nil, fmt.Errorf("delete group %s: it has %d members (%s): stop them first (%w)", g.Name, g.Members, g.State, kerr.NonEmptyGroup)
 		}
 		out = append(out, DeletedGroup{Group: g.Name, State: g.State, Topics: len(g.Topics), Lag: g.Lag})
 	}

@@ -24,6 +24,7 @@ type Topic struct {
 	Messages   int64  `json:"messages"` // end minus start offsets: an upper bound where records were removed in between
 	Kind       string `json:"kind"`     // core, support or other
 	Internal   bool   `json:"internal"` // to Kafka
+	Written    int64  `json:"-"`        // sum of the end offsets: how much was ever written
 }
 
 // Kinds of topics.
@@ -40,9 +41,14 @@ func ListTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, inte
 	if err != nil {
 		return nil, err
 	}
-	counts, err := messageCounts(ctx, a, all)
+	offsets, err := spans(ctx, a.Client(), all, false)
 	if err != nil {
 		return nil, err
+	}
+	counts, written := map[string]int64{}, map[string]int64{}
+	for tp, s := range offsets {
+		counts[tp.Topic] += s.End - s.Start
+		written[tp.Topic] += s.End
 	}
 	out := []Topic{}
 	for name, d := range all {
@@ -51,7 +57,7 @@ func ListTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, inte
 		}
 		out = append(out, Topic{
 			Name: name, Partitions: len(d.Partitions), Replicas: d.Partitions.NumReplicas(),
-			Messages: counts[name], Kind: kindOf(catalog, name), Internal: d.IsInternal,
+			Messages: counts[name], Kind: KindOf(catalog, name), Internal: d.IsInternal, Written: written[name],
 		})
 	}
 	order := map[string]int{}
@@ -64,7 +70,8 @@ func ListTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, inte
 	return out, nil
 }
 
-func kindOf(catalog topic.Catalog, name string) string {
+// KindOf tells what kind a topic is.
+func KindOf(catalog topic.Catalog, name string) string {
 	s, known := catalog.Find(name)
 	switch {
 	case !known:

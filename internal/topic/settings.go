@@ -11,58 +11,98 @@ import (
 	"github.com/smartlb/smartlb/internal/nearest"
 )
 
-// setting checks one value of a topic configuration.
-type setting func(value string) error
+// Form is what kind of value a configuration takes.
+type Form string
 
-// settings are the topic configurations of Apache Kafka 3.9 to 4.3 with their
+// Forms.
+const (
+	FormBoolean  Form = "boolean"  // true or false
+	FormChoice   Form = "choice"   // one of Allowed
+	FormList     Form = "list"     // some of Allowed, separated by commas
+	FormTime     Form = "time"     // milliseconds
+	FormSize     Form = "size"     // bytes
+	FormWhole    Form = "whole"    // a number without unit
+	FormFraction Form = "fraction" // 0 to 1
+	FormText     Form = "text"     // anything
+)
+
+// Rule says what a configuration takes.
+type Rule struct {
+	Form    Form     `json:"form"`
+	Allowed []string `json:"allowed,omitempty"` // of a choice or list
+	Min     int64    `json:"min,omitempty"`     // of a time, size or whole number
+	Max     int64    `json:"max,omitempty"`
+}
+
+// Bounds of Kafka's types.
+const (
+	maxInt  = 1<<31 - 1
+	maxLong = 1<<63 - 1
+)
+
+// rules are the topic configurations of Apache Kafka 3.9 to 4.3 with their
 // types and bounds (org.apache.kafka.storage.internals.log.LogConfig).
-func settings() map[string]setting {
-	boolean, anything := oneOf("true", "false"), func(string) error { return nil }
-	positive := whole(1, 1<<31-1)
-	long := whole(0, 1<<63-1)
-	return map[string]setting{
-		"cleanup.policy":                          everyOf("delete", "compact"),
+func rules() map[string]Rule {
+	boolean, anything := Rule{Form: FormBoolean, Allowed: []string{"true", "false"}}, Rule{Form: FormText}
+	choice := func(allowed ...string) Rule { return Rule{Form: FormChoice, Allowed: allowed} }
+	whole := func(low, high int64) Rule { return Rule{Form: FormWhole, Min: low, Max: high} }
+	all := map[string]Rule{
+		"cleanup.policy":                          {Form: FormList, Allowed: []string{"delete", "compact"}},
 		"compression.gzip.level":                  whole(-1, 9),
 		"compression.lz4.level":                   whole(1, 17),
-		"compression.type":                        oneOf("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"),
+		"compression.type":                        choice("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"),
 		"compression.zstd.level":                  whole(-131072, 22),
-		"delete.retention.ms":                     long,
-		"file.delete.delay.ms":                    long,
-		"flush.messages":                          whole(1, 1<<63-1),
-		"flush.ms":                                long,
+		"delete.retention.ms":                     whole(0, maxLong),
+		"file.delete.delay.ms":                    whole(0, maxLong),
+		"flush.messages":                          whole(1, maxLong),
+		"flush.ms":                                whole(0, maxLong),
 		"follower.replication.throttled.replicas": anything,
-		"index.interval.bytes":                    whole(0, 1<<31-1),
+		"index.interval.bytes":                    whole(0, maxInt),
 		"leader.replication.throttled.replicas":   anything,
-		"local.retention.bytes":                   whole(-2, 1<<63-1),
-		"local.retention.ms":                      whole(-2, 1<<63-1),
-		"max.compaction.lag.ms":                   whole(1, 1<<63-1),
-		"max.message.bytes":                       whole(0, 1<<31-1),
+		"local.retention.bytes":                   whole(-2, maxLong),
+		"local.retention.ms":                      whole(-2, maxLong),
+		"max.compaction.lag.ms":                   whole(1, maxLong),
+		"max.message.bytes":                       whole(0, maxInt),
 		"message.downconversion.enable":           boolean,
 		"message.format.version":                  anything,
-		"message.timestamp.after.max.ms":          long,
-		"message.timestamp.before.max.ms":         long,
-		"message.timestamp.difference.max.ms":     long,
-		"message.timestamp.type":                  oneOf("CreateTime", "LogAppendTime"),
-		"min.cleanable.dirty.ratio":               fraction,
-		"min.compaction.lag.ms":                   long,
-		"min.insync.replicas":                     positive,
+		"message.timestamp.after.max.ms":          whole(0, maxLong),
+		"message.timestamp.before.max.ms":         whole(0, maxLong),
+		"message.timestamp.difference.max.ms":     whole(0, maxLong),
+		"message.timestamp.type":                  choice("CreateTime", "LogAppendTime"),
+		"min.cleanable.dirty.ratio":               {Form: FormFraction},
+		"min.compaction.lag.ms":                   whole(0, maxLong),
+		"min.insync.replicas":                     whole(1, maxInt),
 		"preallocate":                             boolean,
 		"remote.copy.disable":                     boolean,
 		"remote.log.copy.disable":                 boolean,
 		"remote.log.delete.on.disable":            boolean,
 		"remote.storage.enable":                   boolean,
-		"retention.bytes":                         whole(-1<<63, 1<<63-1),
-		"retention.ms":                            whole(-1, 1<<63-1),
-		"segment.bytes":                           whole(14, 1<<31-1),
-		"segment.index.bytes":                     whole(4, 1<<31-1),
-		"segment.jitter.ms":                       long,
-		"segment.ms":                              whole(1, 1<<63-1),
+		"retention.bytes":                         whole(-1<<63, maxLong),
+		"retention.ms":                            whole(-1, maxLong),
+		"segment.bytes":                           whole(14, maxInt),
+		"segment.index.bytes":                     whole(4, maxInt),
+		"segment.jitter.ms":                       whole(0, maxLong),
+		"segment.ms":                              whole(1, maxLong),
 		"unclean.leader.election.enable":          boolean,
 	}
+	for key, r := range all {
+		switch {
+		case r.Form != FormWhole:
+		case strings.HasSuffix(key, ".ms"):
+			r.Form = FormTime
+		case strings.HasSuffix(key, ".bytes"):
+			r.Form = FormSize
+		}
+		all[key] = r
+	}
+	return all
 }
 
+// ConfigRules gives what every known topic configuration takes.
+func ConfigRules() map[string]Rule { return rules() }
+
 // ConfigNames lists the topic configurations that are known, by name.
-func ConfigNames() []string { return slices.Sorted(maps.Keys(settings())) }
+func ConfigNames() []string { return slices.Sorted(maps.Keys(rules())) }
 
 // CheckConfig says what is wrong with a topic configuration: a name that Kafka
 // does not know, or a value of the wrong type or out of bounds. Names of
@@ -71,7 +111,7 @@ func CheckConfig(key, value string) error {
 	if strings.HasPrefix(key, "confluent.") || strings.HasPrefix(key, "redpanda.") {
 		return nil
 	}
-	check, known := settings()[key]
+	rule, known := rules()[key]
 	if !known {
 		hint := ""
 		if near := nearest.Name(key, ConfigNames()); near != "" {
@@ -79,50 +119,43 @@ func CheckConfig(key, value string) error {
 		}
 		return fmt.Errorf("%q is no topic configuration%s", key, hint)
 	}
-	if err := check(value); err != nil {
+	if err := rule.check(value); err != nil {
 		return fmt.Errorf("%s: %q %w", key, value, err)
 	}
 	return nil
 }
 
-func oneOf(allowed ...string) setting {
-	return func(v string) error {
-		if !slices.Contains(allowed, v) {
-			return fmt.Errorf("is not one of %s", strings.Join(allowed, ", "))
-		}
-		return nil
-	}
-}
-
-func everyOf(allowed ...string) setting {
-	one := oneOf(allowed...)
-	return func(v string) error {
+// check says what is wrong with a value.
+func (r Rule) check(v string) error {
+	switch r.Form {
+	case FormBoolean, FormChoice:
+		return r.has(v)
+	case FormList:
 		for item := range strings.SplitSeq(v, ",") {
-			if err := one(strings.TrimSpace(item)); err != nil {
+			if err := r.has(strings.TrimSpace(item)); err != nil {
 				return err
 			}
 		}
-		return nil
-	}
-}
-
-func whole(low, high int64) setting {
-	return func(v string) error {
+	case FormTime, FormSize, FormWhole:
 		n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
 		if err != nil {
 			return errors.New("is no whole number")
 		}
-		if n < low || n > high {
-			return fmt.Errorf("is not between %d and %d", low, high)
+		if n < r.Min || n > r.Max {
+			return fmt.Errorf("is not between %d and %d", r.Min, r.Max)
 		}
-		return nil
+	case FormFraction:
+		f, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
+		if err != nil || !(f >= 0 && f <= 1) {
+			return errors.New("is not between 0 and 1")
+		}
 	}
+	return nil
 }
 
-func fraction(v string) error {
-	f, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
-	if err != nil || !(f >= 0 && f <= 1) {
-		return errors.New("is not between 0 and 1")
+func (r Rule) has(v string) error {
+	if !slices.Contains(r.Allowed, v) {
+		return fmt.Errorf("is not one of %s", strings.Join(r.Allowed, ", "))
 	}
 	return nil
 }

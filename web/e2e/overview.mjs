@@ -48,21 +48,24 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture,
   // Topics
   await page.keyboard.press("g");
   await page.keyboard.press("t");
-  await page.waitForSelector(".list tbody tr");
-  check("g t: twelve topics", (await page.locator(".list tbody tr").count()) === 12);
+  await page.waitForSelector(".vbody [role=row]");
+  check("g t: twelve topics", (await page.locator(".vbody [role=row]").count()) === 12);
   await steady("topics");
   await accessible("topics");
   await fits("topics");
   await page.keyboard.press("/");
   await page.keyboard.type("service-m");
-  check("the filter leaves two topics", (await page.locator(".list tbody tr").count()) === 2);
+  check("the filter leaves two topics", (await page.locator(".vbody [role=row]").count()) === 2);
   await page.keyboard.press("Control+A");
   await page.keyboard.press("Delete");
 
   // One topic
   await page.getByRole("link", { name: "service-metrics", exact: true }).click();
-  await page.waitForSelector(".message");
+  await page.waitForSelector('section[aria-labelledby="partitions-h"] tbody tr');
   check("topic: three partitions", (await page.locator('section[aria-labelledby="partitions-h"] tbody tr').count()) === 3);
+  await page.getByRole("link", { name: "Messages", exact: true }).click();
+  check("messages: have an address of their own", new URL(page.url()).pathname === "/topics/service-metrics/messages", page.url());
+  await page.waitForSelector(".message");
   const newest = () => page.locator(".message").first().textContent();
   let top = await newest();
   await comes("tail: messages come by themselves", (was) => document.querySelector(".message")?.textContent !== was, top);

@@ -28,7 +28,7 @@ export const pages: Page[] = [
     name: "Topics",
     group: "Kafka",
     key: "t",
-    patterns: ["/topics", "/topics/:topic"],
+    patterns: ["/topics", "/topics/:topic", "/topics/:topic/:tab"],
     title: (p) => p.topic,
     view: lazy(() => import("./topics/topics").then((m) => ({ default: m.TopicsView }))),
   },
@@ -39,6 +39,13 @@ export const pages: Page[] = [
     patterns: ["/groups", "/groups/:group"],
     title: (p) => p.group,
     view: lazy(() => import("./groups/groups").then((m) => ({ default: m.GroupsView }))),
+  },
+  {
+    name: "Topic plan",
+    group: "Kafka",
+    key: "y",
+    patterns: ["/plan"],
+    view: lazy(() => import("./plan/plan").then((m) => ({ default: m.PlanView }))),
   },
 ];
 

@@ -22,17 +22,8 @@ type truncateArgs struct {
 	execute    bool
 }
 
-// truncated is the result of delete-records.
-type truncated struct {
-	Topic      string          `json:"topic"`
-	Before     string          `json:"before"`
-	Records    int64           `json:"records"`
-	Partitions []ops.Truncated `json:"partitions"`
-	Deleted    bool            `json:"deleted"`
-}
-
 func deleteRecords(env *cli.Env) *cobra.Command {
-	return cli.Verb[truncateArgs, truncated]{
+	return cli.Verb[truncateArgs, ops.Truncation]{
 		Use: "delete-records TOPIC --before POSITION", Short: "Delete the oldest records of a topic",
 		Long: "Deletes the records before a position: an offset, end, -N from the end, or @TIME. Without --execute it only counts them.",
 		Example: "  smartlb kafka topics delete-records my-topic --before @-24h\n  smartlb kafka topics delete-records my-topic --before end --execute\n" +
@@ -47,26 +38,21 @@ func deleteRecords(env *cli.Env) *cobra.Command {
 		Complete: func(ctx context.Context, env *cli.Env, a *truncateArgs, words []string) []string {
 			return completeTopics(ctx, env, a.Brokers, words)
 		},
-		Run: func(ctx context.Context, env *cli.Env, a truncateArgs) (truncated, error) {
+		Run: func(ctx context.Context, env *cli.Env, a truncateArgs) (ops.Truncation, error) {
 			if a.before == "" {
-				return truncated{}, cli.Usagef("--before is missing")
+				return ops.Truncation{}, cli.Usagef("--before is missing")
 			}
 			at, err := ops.ParsePosition(a.before, time.Now())
 			if err != nil || at.Relative() {
-				return truncated{}, cli.Usagef("--before: %q %w", a.before, ops.ErrPosition)
+				return ops.Truncation{}, cli.Usagef("--before: %q %w", a.before, ops.ErrPosition)
 			}
-			out := truncated{Topic: a.topic, Before: at.String(), Deleted: a.execute}
-			out.Partitions, err = with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.Truncated, error) {
+			all, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.Truncated, error) {
 				return ops.DeleteRecords(ctx, admin, a.topic, at, a.partitions, a.execute)
 			})
-			for _, p := range out.Partitions {
-				if p.Error == "" {
-					out.Records += p.Records
-				}
-			}
+			out := ops.TruncationOf(a.topic, at, all, a.execute)
 			return told(env, out, err, len(out.Partitions) > 0)
 		},
-		Table: func(d truncated) cli.Table {
+		Table: func(d ops.Truncation) cli.Table {
 			t := cli.Table{Head: []string{"TOPIC", "PARTITION", "START", "NEW-START", "RECORDS", "ERROR"}}
 			for _, p := range d.Partitions {
 				t.Rows = append(t.Rows, []string{p.Topic, strconv.Itoa(int(p.Partition)), known(p.From), known(p.To), strconv.FormatInt(p.Records, 10), p.Error})

@@ -250,10 +250,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Topics, those of smartlb first */
+        /** Topics, those of smartlb first, as they were at most seven seconds ago */
         get: operations["listTopics"];
         put?: never;
-        post?: never;
+        /** Create a topic */
+        post: operations["createTopic"];
         delete?: never;
         options?: never;
         head?: never;
@@ -267,10 +268,182 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One topic with partitions, offsets and settings */
+        /** One topic with partitions, offsets, sizes and settings */
         get: operations["getTopic"];
         put?: never;
         post?: never;
+        /** Delete a topic with all its records */
+        delete: operations["deleteTopic"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What came into a topic over the last fifteen minutes */
+        get: operations["getTopicHistory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Consumer groups with a commit in a topic, or members that read it */
+        get: operations["listTopicGroups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/schema": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The JSON Schema of a topic's values, as the catalog names it */
+        get: operations["getTopicSchema"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every setting of a topic with its value, source and default */
+        get: operations["listTopicSettings"];
+        put?: never;
+        /** Set some settings, let the defaults of others hold again, and read them back */
+        post: operations["changeTopicSettings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/partitions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a topic more partitions */
+        post: operations["addPartitions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/truncate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Delete the oldest records of a topic */
+        post: operations["deleteRecords"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What every known setting of topics takes */
+        get: operations["listSettingRules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/catalog": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The topics that smartlb uses, as they are to be */
+        get: operations["getCatalog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/catalog/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What it takes to make the cluster like the catalog, as smartlb kafka plan prints it */
+        get: operations["planCatalog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/catalog/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make the cluster like the catalog, as far as it is allowed; nothing is ever deleted */
+        post: operations["applyCatalog"];
         delete?: never;
         options?: never;
         head?: never;
@@ -442,7 +615,7 @@ export interface components {
             listeners: components["schemas"]["Labels"];
             kafka: components["schemas"]["KafkaState"];
             config: components["schemas"]["ConfigState"];
-            /** @description What was lost */
+            /** @description What was lost, by queue */
             drops: components["schemas"]["Counts"];
             adminUrl?: string;
             consoleUrl?: string;
@@ -454,7 +627,7 @@ export interface components {
         };
         ConfigState: {
             /**
-             * @description lkg is the last good one
+             * @description lkg is the last good one, from disk
              * @enum {unknown}
              */
             state: "applied" | "refused" | "lkg" | "none";
@@ -632,21 +805,34 @@ export interface components {
             document?: string;
         };
         Topic: {
-            /** @description Messages per second that come in; null where it is not known yet */
-            rate: number | null;
             name: string;
+            /** @description Of the catalog */
+            description?: string;
             partitions: number;
             replicas: number;
             /** @description End minus start offsets */
             messages: number;
-            /** @enum {unknown} */
-            kind: "core" | "support" | "other";
+            /** @description Of one copy, on disk; null where it is not known yet */
+            bytes: number | null;
+            /** @description Messages per second that come in; null where it is not known yet */
+            rate: number | null;
+            /** @description Of all groups with a commit in it; null where there is none or it is not known yet */
+            lag: number | null;
+            kind: components["schemas"]["TopicKind"];
             /** @description To Kafka */
             internal: boolean;
+            /** @description How it differs from the catalog */
+            drift: components["schemas"]["Step"][];
         };
+        /**
+         * @description core and support are of the catalog
+         * @enum {unknown}
+         */
+        TopicKind: "core" | "support" | "other";
         TopicDetail: {
             name: string;
             id: string;
+            kind: components["schemas"]["TopicKind"];
             description?: string;
             owner?: string;
             schema?: string;
@@ -655,6 +841,222 @@ export interface components {
             internal: boolean;
             partitions: components["schemas"]["Partition"][];
             configs: components["schemas"]["TopicSetting"][];
+            /** @description Messages per second that come in */
+            rate: number | null;
+            /** @description Of one copy, on disk */
+            bytes: number | null;
+            /** @description Bytes of each partition, in their order */
+            sizes: (number | null)[];
+            drift: components["schemas"]["Step"][];
+        };
+        /** @description What was measured at each step, oldest first */
+        Series: {
+            /**
+             * Format: date-time
+             * @description Of the first point
+             */
+            from: string;
+            stepMs: number;
+            /** @description null: nobody could measure */
+            points: (number | null)[];
+        };
+        TopicHistory: {
+            /** @description Per second */
+            messages: components["schemas"]["Series"];
+            /** @description Per second, by the growth of the log on disk; a gap where something was deleted */
+            bytes: components["schemas"]["Series"];
+        };
+        TopicGroup: {
+            name: string;
+            state: string;
+            /** @description classic or consumer (KIP-848) */
+            type: string;
+            /** @description Of the whole group */
+            members: number;
+            /** @description In this topic */
+            lag: number;
+            partitions: components["schemas"]["GroupPart"][];
+        };
+        /** @description Where a group stands in one partition */
+        GroupPart: {
+            topic: string;
+            partition: number;
+            /** @description -1: nothing is committed */
+            currentOffset: number;
+            logEndOffset: number;
+            /** @description -1: not known */
+            lag: number;
+            /** @description Empty where nobody has the partition */
+            consumerId: string;
+            host: string;
+            clientId: string;
+        };
+        TopicSchema: {
+            /** @description In api/schemas */
+            file: string;
+            /** @description JSON Schema 2020-12 */
+            schema: Record<string, never>;
+        };
+        /** @description What a setting takes */
+        Rule: {
+            /**
+             * @description time in milliseconds, size in bytes, list separated by commas
+             * @enum {unknown}
+             */
+            form: "boolean" | "choice" | "list" | "time" | "size" | "whole" | "fraction" | "text";
+            allowed?: string[];
+            min?: number;
+            max?: number;
+        };
+        Setting: {
+            name: string;
+            /** @description Empty for a secret */
+            value: string;
+            /** @description The value as people say it */
+            human: string;
+            /** @description What would hold without it; empty where the broker does not tell */
+            default: string;
+            /** @description topic, broker, cluster, file or default */
+            source: string;
+            /** @description On this topic or broker itself */
+            set: boolean;
+            /** @description Only a restart changes it */
+            readOnly: boolean;
+            /** @description A secret */
+            sensitive: boolean;
+            /** @description Of the broker, where it tells */
+            doc?: string;
+        };
+        RuledSetting: {
+            /** @description Null where only the broker knows */
+            rule: components["schemas"]["Rule"] | null;
+        } & components["schemas"]["Setting"];
+        ChangedConfig: {
+            resource: string;
+            name: string;
+            /** @description Empty: it was not set */
+            from: string;
+            /** @description Empty: the default holds */
+            to: string;
+            /** @description What may be lost */
+            danger?: string;
+            done: boolean;
+        };
+        NewTopic: {
+            name: string;
+            partitions: number;
+            /** @description -1: as many as the cluster gives */
+            replicas: number;
+            configs: components["schemas"]["Labels"];
+        };
+        DeletedTopic: {
+            topic: string;
+            partitions: number;
+            messages: number;
+            deleted: boolean;
+            error?: string;
+        };
+        Grown: {
+            topic: string;
+            from: number;
+            to: number;
+            /** @description What it means for the records that are there */
+            warning?: string;
+            done: boolean;
+        };
+        Truncation: {
+            topic: string;
+            before: string;
+            records: number;
+            deleted: boolean;
+            partitions: {
+                topic: string;
+                partition: number;
+                /** @description Its first offset so far */
+                from: number;
+                /** @description And from then on */
+                to: number;
+                records: number;
+                error?: string;
+            }[];
+        };
+        CatalogTopic: {
+            name: string;
+            description: string;
+            /** @description Who writes it */
+            owner: string;
+            /** @description File in api/schemas; absent: any bytes */
+            schema?: string;
+            /** @description What the record key holds */
+            key: string;
+            /** @description false: which partition a record is in does not matter */
+            keyed?: boolean;
+            partitions: number;
+            /** @description Absent: as many as the cluster gives, at most 3 */
+            replicas?: number;
+            configs: {
+                [key: string]: string;
+            } | null;
+            support: boolean;
+        };
+        /** @description One thing to be done, or one that cannot be */
+        Step: {
+            /** @enum {unknown} */
+            kind: "create" | "add-partitions" | "set-config" | "unset-config" | "impossible" | "unmanaged" | "foreign";
+            topic: string;
+            config?: string;
+            from?: string;
+            to?: string;
+            /** @description What it means, or why it cannot be */
+            reason?: string;
+            /**
+             * @description It is only carried out with this permission
+             * @enum {unknown}
+             */
+            needs?: "allow-repartition" | "allow-loss";
+        };
+        Plan: {
+            cluster: string;
+            /** @description Cluster and catalog differ */
+            drift: boolean;
+            /** @description Carrying it out would change the cluster */
+            changes: boolean;
+            counts: {
+                create: number;
+                change: number;
+                /** @description Changes that need a permission */
+                guarded: number;
+                impossible: number;
+                /** @description Settings that only the cluster has */
+                unmanaged: number;
+                /** @description Topics that only the cluster has */
+                foreign: number;
+            };
+            steps: components["schemas"]["Step"][];
+        };
+        Applied: {
+            cluster: string;
+            done: number;
+            failed: number;
+            /** @description They need a permission, or cannot be */
+            blocked: number;
+            steps: components["schemas"]["AppliedStep"][];
+            /** @description Differences that were read back afterwards */
+            remaining: components["schemas"]["Step"][];
+        };
+        AppliedStep: {
+            /** @enum {unknown} */
+            kind: "create" | "add-partitions" | "set-config" | "unset-config" | "impossible" | "unmanaged" | "foreign";
+            topic: string;
+            config?: string;
+            from?: string;
+            to?: string;
+            reason?: string;
+            /** @enum {unknown} */
+            needs?: "allow-repartition" | "allow-loss";
+            /** @enum {unknown} */
+            result: "done" | "failed" | "blocked" | "left";
+            error?: string;
         };
         Partition: {
             partition: number;
@@ -696,34 +1098,11 @@ export interface components {
             /** @description The lag is above the threshold */
             alarm: boolean;
         };
-        /** @description What was measured at each step, oldest first */
-        Series: {
-            /**
-             * Format: date-time
-             * @description Of the first point
-             */
-            from: string;
-            stepMs: number;
-            /** @description Null where nobody could measure */
-            points: (number | null)[];
-        };
         /** @description The lag of one partition over time */
-        PartSeries: components["schemas"]["Series"] & {
+        PartSeries: {
             topic: string;
             partition: number;
-        };
-        GroupPart: {
-            topic: string;
-            partition: number;
-            /** @description -1 where nothing is committed */
-            currentOffset: number;
-            logEndOffset: number;
-            /** @description -1 where it is not known */
-            lag: number;
-            /** @description Empty where nobody has the partition */
-            consumerId: string;
-            host: string;
-            clientId: string;
+            lag: components["schemas"]["Series"];
         };
         GroupDetail: {
             name: string;
@@ -810,7 +1189,7 @@ export interface components {
     responses: {
         /**
          * @description 400 the caller's mistake, 401 from nobody known, 403 from a page of another origin, on a read-only server, or without the role that it needs, 404 not known or not in this node's roles,
-         *     415 not JSON, 421 a Host that is not served here, 429 after too many failed logins, 503 not available now.
+         *     409 the state of the thing forbids it, 415 not JSON, 421 a Host that is not served here, 429 after too many failed logins, 503 not available now.
          */
         Problem: {
             headers: {
@@ -826,7 +1205,7 @@ export interface components {
         Instance: string;
         Topic: string;
         Group: string;
-        /** @description Change nothing, and answer what would become of it */
+        /** @description Change nothing and say what would happen; viewers may ask that too */
         DryRun: boolean;
     };
     requestBodies: never;
@@ -1204,6 +1583,44 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    createTopic: {
+        parameters: {
+            query?: {
+                /** @description Change nothing and say what would happen; viewers may ask that too */
+                dryRun?: components["parameters"]["DryRun"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    name: string;
+                    /** @description 0 or absent is one, or as many as the model has */
+                    partitions?: number;
+                    /** @description 0 or absent: as many as the cluster gives, or as the model has */
+                    replicas?: number;
+                    /** @description Settings; 7d, 11MiB and unlimited are understood */
+                    configs?: components["schemas"]["Labels"];
+                    /** @description A topic whose shape and settings it gets where they are left open */
+                    like?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description What it became */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewTopic"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     getTopic: {
         parameters: {
             query?: never;
@@ -1222,6 +1639,324 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TopicDetail"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteTopic: {
+        parameters: {
+            query?: {
+                /** @description Change nothing and say what would happen; viewers may ask that too */
+                dryRun?: components["parameters"]["DryRun"];
+            };
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it held */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedTopic"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getTopicHistory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The history */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicHistory"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listTopicGroups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Groups by name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicGroup"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getTopicSchema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schema */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicSchema"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listTopicSettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Settings by name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuledSetting"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    changeTopicSettings: {
+        parameters: {
+            query?: {
+                /** @description Change nothing and say what would happen; viewers may ask that too */
+                dryRun?: components["parameters"]["DryRun"];
+            };
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Name to value; 7d, 11MiB and unlimited are understood */
+                    set?: components["schemas"]["Labels"];
+                    unset?: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description What was changed, or would be */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangedConfig"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    addPartitions: {
+        parameters: {
+            query?: {
+                /** @description Change nothing and say what would happen; viewers may ask that too */
+                dryRun?: components["parameters"]["DryRun"];
+            };
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description In all */
+                    partitions: number;
+                };
+            };
+        };
+        responses: {
+            /** @description What was changed, or would be */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Grown"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteRecords: {
+        parameters: {
+            query?: {
+                /** @description Change nothing and say what would happen; viewers may ask that too */
+                dryRun?: components["parameters"]["DryRun"];
+            };
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Position of the first record that stays: an offset, end, -N from the end, @TIME or @-1h */
+                    before: string;
+                    /** @description None is all */
+                    partitions?: number[];
+                };
+            };
+        };
+        responses: {
+            /** @description What was deleted, or would be */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Truncation"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listSettingRules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Rules by name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: components["schemas"]["Rule"];
+                    };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getCatalog: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The catalog, in its order */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CatalogTopic"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    planCatalog: {
+        parameters: {
+            query?: {
+                /** @description Settings that the catalog does not name go back to the default */
+                resetUnmanaged?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    applyCatalog: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description None is all */
+                    topics?: string[];
+                    resetUnmanaged?: boolean;
+                    allow?: ("allow-repartition" | "allow-loss")[];
+                };
+            };
+        };
+        responses: {
+            /** @description What became of each step */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Applied"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -1300,7 +2035,7 @@ export interface operations {
     deleteGroup: {
         parameters: {
             query?: {
-                /** @description Change nothing, and answer what would become of it */
+                /** @description Change nothing and say what would happen; viewers may ask that too */
                 dryRun?: components["parameters"]["DryRun"];
             };
             header?: never;
@@ -1326,7 +2061,7 @@ export interface operations {
     resetGroup: {
         parameters: {
             query?: {
-                /** @description Change nothing, and answer what would become of it */
+                /** @description Change nothing and say what would happen; viewers may ask that too */
                 dryRun?: components["parameters"]["DryRun"];
             };
             header?: never;
@@ -1401,7 +2136,7 @@ export interface operations {
     deleteGroupOffsets: {
         parameters: {
             query?: {
-                /** @description Change nothing, and answer what would become of it */
+                /** @description Change nothing and say what would happen; viewers may ask that too */
                 dryRun?: components["parameters"]["DryRun"];
             };
             header?: never;

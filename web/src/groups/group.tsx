@@ -180,7 +180,7 @@ function TopicPart({ g, topic, forbidden, onForget }: { g: GroupDetail; topic: s
   const total = g.topics.find((t) => t.topic === topic);
   const [open, setOpen] = useParam("partition");
   const id = `topic-${topic}`;
-  const past = new Map(g.partHistory.filter((p) => p.topic === topic).map((p) => [p.partition, p]));
+  const past = new Map(g.partHistory.filter((p) => p.topic === topic).map((p) => [p.partition, p.lag]));
   return (
     <section aria-labelledby={id}>
       <div className="toolbar">

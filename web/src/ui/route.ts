@@ -39,7 +39,8 @@ export const paths = {
   overview: "/",
   instance: (service: string, instance: string) => address("/instances/:service/:instance", { service, instance }),
   topics: "/topics",
-  topic: (topic: string) => address("/topics/:topic", { topic }),
+  plan: "/plan",
+  topic: (topic: string, tab?: string) => address("/topics/:topic/:tab", { topic, ...(tab ? { tab } : {}) }),
 };
 
 const changed = "smartlb:navigate";

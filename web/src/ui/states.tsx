@@ -42,3 +42,18 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
     </div>
   );
 }
+
+/** Says above data that is still shown that it is not of now, and why. */
+export function StaleNote({ of, what }: { of: { isError: boolean; error: unknown; data: unknown }; what: string }) {
+  if (!of.isError) return null;
+  const error = of.error instanceof ApiError ? of.error.problem.error : "the console does not answer";
+  const hint = of.error instanceof ApiError ? of.error.problem.hint : "";
+  return (
+    <div className="stale-note" role="status">
+      <p className="bad-text">
+        {of.data === undefined ? `Waiting for ${what}` : `This is how ${what} last answered`}: {error}. Trying again.
+      </p>
+      {hint && <p className="muted">{hint}</p>}
+    </div>
+  );
+}

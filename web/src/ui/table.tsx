@@ -73,7 +73,7 @@ export function Table<T>({ label, rows, columns, id, selected, sortParam = "sort
 
   const body = useRef<HTMLDivElement>(null);
   const [margin, setMargin] = useState(0);
-  useLayoutEffect(() => setMargin((body.current?.getBoundingClientRect().top ?? 0) + scrollY), []);
+  useLayoutEffect(() => setMargin(Math.round((body.current?.getBoundingClientRect().top ?? 0) + scrollY))); // what stands above comes and goes
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16; // the page grows on very wide screens
   const virtual = useWindowVirtualizer({ count: list.length, estimateSize: () => rowHeight * rem, overscan: 12, scrollMargin: margin });
   const width = useSyncExternalStore(onResize, () => innerWidth);

@@ -12,7 +12,7 @@ describe("numbers", () => {
     [percent(0), "0 %"], [percent(0.0004), "<0.1 %"], [percent(0.0123), "1.2 %"], [percent(0.9999), ">99.9 %"], [percent(1), "100 %"],
     [factor(1.085), "1.08"], [factor(391.2), "391"], [factor(45_100), "45k"], [factor(Number.NaN), "–"],
     [age(30), "0.0 s"], [age(2100), "2.1 s"], [age(125_000), "2 min"], [age(-5), "0 s"],
-    [bytes(1023), "1023 B"], [bytes(11_534_336), "11.0 MiB"], [span(604_800_000), "7 d"], [span(1500), "1500 ms"],
+    [bytes(1023), "1023 B"], [bytes(11_534_336), "11.0 MiB"], [bytes(3 * 1024 ** 3), "3.0 GiB"], [bytes(1024 ** 4), "1.0 TiB"], [span(604_800_000), "7 d"], [span(1500), "1500 ms"],
     [count(1_234_567), "1\u202f234\u202f567"],
     [clock(new Date(2026, 0, 2, 3, 4, 5, 6), true), "03:04:05.006"],
   ])("%s is %s", (got, want) => expect(got).toBe(want));

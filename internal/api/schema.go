@@ -1,0 +1,32 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	description "github.com/smartlb/smartlb/api"
+)
+
+// TopicSchema is what a topic's values are to be.
+type TopicSchema struct {
+	File   string          `json:"file"` // in api/schemas
+	Schema json.RawMessage `json:"schema"`
+}
+
+// topicSchema gives the JSON Schema that the catalog names.
+func (s *Server) topicSchema(r *http.Request) (any, error) {
+	name := r.PathValue("topic")
+	spec, known := s.src.Topics.Catalog().Find(name)
+	switch {
+	case !known:
+		return nil, refusal{fmt.Errorf("%s has no schema: it is not in the catalog", name), http.StatusNotFound, "deployment/kafka/topics.yaml names the schema of each topic"}
+	case spec.Schema == "":
+		return nil, refusal{fmt.Errorf("%s has no schema: its values may be any bytes", name), http.StatusNotFound, "deployment/kafka/topics.yaml names the schema of each topic"}
+	}
+	doc, err := description.Schemas.ReadFile("schemas/" + spec.Schema)
+	if err != nil {
+		return nil, err
+	}
+	return TopicSchema{File: spec.Schema, Schema: doc}, nil
+}

@@ -1,0 +1,80 @@
+import { useQuery } from "@tanstack/react-query";
+import { Fragment } from "react";
+import { get, seg, type TopicGroup } from "../api/client";
+import { count, dash } from "../ui/format";
+import { useParam } from "../ui/route";
+import { Empty, StaleNote, Waiting } from "../ui/states";
+
+/** Who consumes a topic, and how far each is. */
+export function ConsumersTab({ name }: { name: string }) {
+  const [open, setOpen] = useParam("group");
+  const groups = useQuery({
+    queryKey: ["topic", name, "groups"],
+    queryFn: ({ signal }) => get<TopicGroup[]>(`/topics/${seg(name)}/groups`, signal),
+    refetchInterval: 5_000,
+  });
+  if (!groups.data) return groups.isError ? <StaleNote of={groups} what="the consumer groups" /> : <Waiting what="the consumer groups" />;
+  return (
+    <section aria-labelledby="consumers-h">
+      <h2 id="consumers-h" className="visually-hidden">
+        Consumer groups
+      </h2>
+      <StaleNote of={groups} what="the consumer groups" />
+      {groups.data.length === 0 ? (
+        <Empty title="No consumer group has read this topic">
+          <p>
+            Readers without a group (the console, <code>smartlb kafka consume</code>) leave no trace. One with a group: <code>kcat -G my-group {name}</code>
+          </p>
+        </Empty>
+      ) : (
+        <div className={`scroll-x ${groups.isError ? "stale" : ""}`} tabIndex={0} role="region" aria-label="Consumer groups">
+          <table className="plain">
+            <thead>
+              <tr>
+                <th scope="col">Group</th>
+                <th scope="col">State</th>
+                <th scope="col">Protocol</th>
+                <th scope="col" className="num">
+                  Members
+                </th>
+                <th scope="col" className="num">
+                  Lag here
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {groups.data.map((g) => (
+                <Fragment key={g.name}>
+                  <tr>
+                    <th scope="row">
+                      <button type="button" className="quiet" aria-expanded={open === g.name} onClick={() => setOpen(open === g.name ? "" : g.name)}>
+                        {open === g.name ? "▾" : "▸"} {g.name}
+                      </button>
+                    </th>
+                    <td>{g.state}</td>
+                    <td className="muted">{g.type}</td>
+                    <td className="num">{g.members}</td>
+                    <td className="num">{count(g.lag)}</td>
+                  </tr>
+                  {open === g.name &&
+                    g.partitions.map((p) => (
+                      <tr key={p.partition} className="sub">
+                        <th scope="row">partition {p.partition}</th>
+                        <td colSpan={2} className="muted">
+                          {p.consumerId ? `${p.clientId} ${p.host}` : "nobody has it"}
+                        </td>
+                        <td className="num muted">
+                          {p.currentOffset < 0 ? dash : count(p.currentOffset)} of {p.logEndOffset < 0 ? dash : count(p.logEndOffset)}
+                        </td>
+                        <td className="num">{p.lag < 0 ? dash : count(p.lag)}</td>
+                      </tr>
+                    ))}
+                </Fragment>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}

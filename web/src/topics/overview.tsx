@@ -1,0 +1,146 @@
+import { useQuery } from "@tanstack/react-query";
+import { useMemo } from "react";
+import { get, type Series, seg, type TopicDetail, type TopicHistory } from "../api/client";
+import { Chart } from "../ui/chart";
+import { bytes, count, dash, rate } from "../ui/format";
+import { WarnIcon } from "../ui/icons";
+import { Link } from "../ui/link";
+import { paths } from "../ui/route";
+import { Waiting } from "../ui/states";
+import { Manage } from "./manage";
+import type { TabProps } from "./topic";
+import { words } from "./units";
+
+/** A topic at a glance: what it is for, what comes in, where it lies, and what may be done to it. */
+export function OverviewTab({ name, topic }: TabProps) {
+  if (!topic) return <Waiting what={`the topic ${name}`} />;
+  return (
+    <>
+      {topic.drift.length > 0 && <Drift topic={topic} />}
+      <Facts topic={topic} />
+      <Charts name={name} />
+      <Partitions topic={topic} />
+      <Manage topic={topic} />
+    </>
+  );
+}
+
+function Drift({ topic }: { topic: TopicDetail }) {
+  return (
+    <section className="notice warn" aria-label="Differs from the catalog">
+      <p>
+        <WarnIcon /> It differs from the catalog; <Link href={paths.plan}>the plan</Link> makes it as it should be:
+      </p>
+      <ul>
+        {topic.drift.map((s) => (
+          <li key={`${s.kind} ${s.config}`}>{words(s)}</li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Facts({ topic }: { topic: TopicDetail }) {
+  const held = topic.partitions.reduce((n, p) => n + Math.max(0, p.end - p.start), 0);
+  const well = topic.partitions.every((p) => p.leader >= 0 && p.isr.length >= p.replicas.length);
+  return (
+    <dl className="facts">
+      {topic.owner && <Fact name="Written by">{topic.owner}</Fact>}
+      {topic.key && <Fact name="Key">{topic.key}</Fact>}
+      {topic.schema && (
+        <Fact name="Schema">
+          <Link href={paths.topic(topic.name, "schema")}>{topic.schema}</Link>
+        </Fact>
+      )}
+      <Fact name="Messages">{count(held)}</Fact>
+      <Fact name="Size">{topic.bytes === null ? dash : bytes(topic.bytes)}</Fact>
+      <Fact name="Per second">{topic.rate === null ? dash : rate(topic.rate)}</Fact>
+      <Fact name="Replicas">{topic.replicas}</Fact>
+      <Fact name="State">
+        {well ? <span className="ok-text">every partition has its leader and replicas</span> : <span className="bad-text">see the partitions</span>}
+      </Fact>
+    </dl>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: React.ReactNode }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd className="num">{children}</dd>
+    </div>
+  );
+}
+
+const span = 180; // points: fifteen minutes
+
+/** A series over the whole span: what was before the first measure is a gap. */
+export function whole(s: Series): { times: number[]; points: (number | null)[] } {
+  const end = Date.parse(s.from) + s.points.length * s.stepMs;
+  const times = Array.from({ length: span }, (_, n) => end - (span - n) * s.stepMs);
+  const points = [...Array<null>(Math.max(0, span - s.points.length)).fill(null), ...s.points.slice(-span)];
+  return { times, points };
+}
+
+function Charts({ name }: { name: string }) {
+  const history = useQuery({
+    queryKey: ["topic", name, "history"],
+    queryFn: ({ signal }) => get<TopicHistory>(`/topics/${seg(name)}/history`, signal),
+    refetchInterval: 5_000,
+  });
+  return (
+    <div className={`charts ${history.isError ? "stale" : ""}`}>
+      <Flow title="Messages in per second" series={history.data?.messages} format={rate} />
+      <Flow title="Bytes in per second" series={history.data?.bytes} format={(v) => bytes(Math.round(v))} note="By the growth of the log on disk, each 15 s; a gap where records were deleted." />
+    </div>
+  );
+}
+
+function Flow({ title, series, format, note }: { title: string; series: Series | undefined; format: (v: number) => string; note?: string }) {
+  const { times, points } = useMemo(() => whole(series?.points.length ? series : { from: new Date().toISOString(), stepMs: 5000, points: [] }), [series]);
+  const lines = useMemo(() => [{ name: "last 15 min", colour: "--accent", points }], [points]);
+  return (
+    <section>
+      <h2>{title}</h2>
+      <Chart label={title} times={times} lines={lines} format={format} />
+      <p className="muted small">{note ?? "Kept by the console, a point each 5 s."}</p>
+    </section>
+  );
+}
+
+function Partitions({ topic }: { topic: TopicDetail }) {
+  return (
+    <section aria-labelledby="partitions-h">
+      <h2 id="partitions-h">Partitions</h2>
+      <div className="scroll-x" tabIndex={0} role="region" aria-labelledby="partitions-h">
+        <table className="plain">
+          <thead>
+            <tr>
+              {["No.", "Leader", "Replicas", "In sync", "Start", "End", "Messages", "Size"].map((t) => (
+                <th key={t} scope="col" className="num">
+                  {t}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {topic.partitions.map((p, n) => (
+              <tr key={p.partition}>
+                <th scope="row" className="num">
+                  {p.partition}
+                </th>
+                <td className={`num ${p.leader < 0 ? "bad-text" : ""}`}>{p.leader < 0 ? "none" : p.leader}</td>
+                <td className="num">{p.replicas.join(", ")}</td>
+                <td className={`num ${p.isr.length < p.replicas.length ? "warn-text" : ""}`}>{p.isr.join(", ") || "none"}</td>
+                <td className="num">{p.start < 0 ? dash : count(p.start)}</td>
+                <td className="num">{p.end < 0 ? dash : count(p.end)}</td>
+                <td className="num">{p.end < 0 ? dash : count(p.end - p.start)}</td>
+                <td className="num">{topic.sizes[n] == null ? dash : bytes(topic.sizes[n])}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}

@@ -4,11 +4,16 @@
 package console
 
 import (
+	"bytes"
+	"compress/gzip"
 	"embed"
 	"io/fs"
+	"mime"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
+	"sync"
 )
 
 //go:embed all:dist
@@ -16,31 +21,64 @@ var files embed.FS
 
 // Handler serves the UI: files as they are, every other path the application,
 // which routes by itself. Built files carry a hash in their name and may be
-// kept for ever.
+// kept for ever. Who takes gzip gets it; each file is compressed once.
 func Handler() http.Handler {
 	dist, err := fs.Sub(files, "dist")
 	if err != nil {
 		panic(err) // the pattern of the embed directive guarantees it
 	}
-	server := http.FileServerFS(dist)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/")
-		if info, err := fs.Stat(dist, name); name != "" && err == nil && !info.IsDir() {
-			if strings.HasPrefix(name, "assets/") {
-				w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-			}
-			server.ServeHTTP(w, r)
-			return
-		}
-		index, err := fs.ReadFile(dist, "index.html")
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	s := &site{dist: dist, zipped: map[string][]byte{}}
+	return http.HandlerFunc(s.serve)
+}
+
+type site struct {
+	dist fs.FS
+
+	mu     sync.Mutex
+	zipped map[string][]byte
+}
+
+func (s *site) serve(w http.ResponseWriter, r *http.Request) {
+	name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/")
+	body, err := fs.ReadFile(s.dist, name)
+	switch {
+	case err != nil || name == "index.html":
+		name = "index.html"
 		w.Header().Set("Cache-Control", "no-cache")
-		if err != nil {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		if body, err = fs.ReadFile(s.dist, name); err != nil {
 			_, _ = w.Write([]byte(unbuilt))
 			return
 		}
-		_, _ = w.Write(index)
-	})
+	case strings.HasPrefix(name, "assets/"):
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	if t := mime.TypeByExtension(path.Ext(name)); t != "" {
+		w.Header().Set("Content-Type", t)
+	}
+	w.Header().Add("Vary", "Accept-Encoding")
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		w.Header().Set("Content-Encoding", "gzip")
+		body = s.zip(name, body)
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body)
+	}
+}
+
+func (s *site) zip(name string, body []byte) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if z, ok := s.zipped[name]; ok {
+		return z
+	}
+	var out bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // the level is a constant that exists
+	_, _ = z.Write(body)
+	_ = z.Close()
+	s.zipped[name] = out.Bytes()
+	return s.zipped[name]
 }
 
 // Built says whether the UI is in this binary.

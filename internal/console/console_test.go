@@ -1,6 +1,9 @@
 package console_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -47,5 +50,37 @@ func TestPageNeedsNothingThatThePolicyForbids(t *testing.T) {
 		if hashed := strings.HasPrefix(m[1], "/assets/"); hashed != strings.Contains(h.Get("Cache-Control"), "immutable") {
 			t.Errorf("%s: Cache-Control %q", m[1], h.Get("Cache-Control"))
 		}
+	}
+}
+
+// The first page, with all that it loads at once, stays small on the wire.
+func TestTheFirstPageIsSmall(t *testing.T) {
+	const limit = 250 << 10
+	zipped := func(path string) int {
+		t.Helper()
+		r := httptest.NewRequest("GET", path, nil)
+		r.Header.Set("Accept-Encoding", "gzip")
+		w := httptest.NewRecorder()
+		console.Handler().ServeHTTP(w, r)
+		if !console.Built() {
+			return 0
+		}
+		z, err := gzip.NewReader(bytes.NewReader(w.Body.Bytes()))
+		if w.Result().Header.Get("Content-Encoding") != "gzip" || err != nil {
+			t.Fatalf("%s: %v %v", path, w.Result().Header, err)
+		}
+		plain, err := io.ReadAll(z)
+		if _, _, want := get(path); err != nil || string(plain) != want {
+			t.Errorf("%s: compressed it is another file: %v", path, err)
+		}
+		return w.Body.Len()
+	}
+	total := zipped("/")
+	_, _, body := get("/")
+	for _, m := range regexp.MustCompile(`(?:src|href)="(/[^"]*\.(?:js|css|svg))"`).FindAllStringSubmatch(body, -1) {
+		total += zipped(m[1])
+	}
+	if total > limit {
+		t.Errorf("%d bytes, more than %d", total, limit)
 	}
 }

@@ -140,7 +140,7 @@ func (a *App) newKafka() (err error) {
 		return err
 	}
 	a.catalog = file.Catalog()
-	a.browser = browse.New(browse.Config{Kafka: a.kafka, Admin: a.admin, Catalog: file, Mask: a.o.Document.Console.Masks(), Log: a.o.Log})
+	a.browser = a.newBrowser(browse.Config{Kafka: a.kafka, Admin: a.admin, Catalog: file, Mask: a.o.Document.Console.Masks(), Log: a.o.Log})
 	if a.audit, err = audit.New(a.node, a.o.DataDir, a.producer, a.o.Log); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/doctor"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/mask"
 	"github.com/smartlb/smartlb/internal/ops"
@@ -19,6 +20,10 @@ type Config struct {
 	Catalog topic.File
 	Mask    mask.Rules // what is hidden in messages
 	Log     *slog.Logger
+
+	Version  string                 // of the embedded broker, where it is this program's own; empty: not known
+	Local    func() Local           // services beside the cluster; nil: none
+	Question func() doctor.Question // what health looks at
 }
 
 // Browser answers questions about one cluster. Its methods are safe for
@@ -30,9 +35,13 @@ type Browser struct {
 	plan    *cached[ops.Plan]
 	sizes   *cached[ops.Sizes]
 	groups  *cached[[]ops.GroupDescription]
+	cluster *cached[ops.Cluster]
+	beside  *cached[[2]*Beside]
+	health  *cached[Health]
 
-	mu     sync.Mutex
-	topics map[string]*topicPast
+	mu      sync.Mutex
+	topics  map[string]*topicPast
+	brokers map[int32]*ring // ms
 }
 
 // New returns a browser without past. Run gives it one.
@@ -40,6 +49,7 @@ func New(cfg Config) *Browser {
 	return &Browser{
 		cfg: cfg, topics: map[string]*topicPast{},
 		listing: newCached[[]ops.Topic](), plan: newCached[ops.Plan](), sizes: newCached[ops.Sizes](), groups: newCached[[]ops.GroupDescription](),
+		cluster: newCached[ops.Cluster](), beside: newCached[[2]*Beside](), health: newCached[Health](), brokers: map[int32]*ring{},
 	}
 }
 
@@ -68,7 +78,7 @@ type measure struct {
 func (b *Browser) sample(ctx context.Context, n int) {
 	ctx, cancel := context.WithTimeout(ctx, Step)
 	defer cancel()
-	for _, m := range []measure{{1, b.sampleTopics}, {3, b.sampleSizes}, {3, b.samplePlan}} {
+	for _, m := range []measure{{1, b.sampleTopics}, {3, b.sampleSizes}, {3, b.samplePlan}, {1, b.sampleBrokers}} {
 		if n%m.every != 0 {
 			continue
 		}

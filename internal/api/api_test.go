@@ -44,7 +44,7 @@ func call(src api.Sources, method, target, body string, headers ...string) (int,
 }
 
 // calls are all calls that answer with JSON: the path as described, and as asked.
-var calls = append(topicCalls, []apiCall{
+var calls = slices.Concat(topicCalls, clusterCalls, []apiCall{
 	{"GET", "/api/v1/me", "/api/v1/me", ""},
 	{"GET", "/api/v1/login", "/api/v1/login", ""},
 	{"POST", "/api/v1/logout", "/api/v1/logout", "{}"},
@@ -66,7 +66,7 @@ var calls = append(topicCalls, []apiCall{
 	{"GET", "/api/v1/settings/rules", "/api/v1/settings/rules", ""},
 	{"POST", "/api/v1/demo/instances/{instance}/fault", "/api/v1/demo/instances/a/fault", `{"errorRate":1,"latencyMs":1}`},
 	{"POST", "/api/v1/demo/instances/{instance}/fault", "/api/v1/demo/instances/a/fault", `{"heal":true}`},
-}...)
+})
 
 type apiCall struct{ method, path, target, body string }
 

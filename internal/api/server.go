@@ -47,6 +47,7 @@ type Sources struct {
 
 	Topics       Topics
 	TopicChanges TopicChanges
+	Cluster      Cluster
 }
 
 // Server answers /api/v1.
@@ -95,6 +96,7 @@ func (s *Server) routes() {
 	s.routingRoutes()
 	s.topicRoutes()
 	s.groupRoutes()
+	s.clusterRoutes()
 	s.demoRoutes()
 	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusNotFound, Problem{Error: "there is no " + r.Method + " " + r.URL.Path, Hint: "the calls are in /api/v1/openapi.yaml"})

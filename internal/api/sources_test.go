@@ -99,7 +99,7 @@ func full() api.Sources {
 				{Offset: 1, Result: "unreadable", Summary: "not JSON"},
 			}, nil
 		},
-		Topics: topics{}, TopicChanges: topics{},
+		Topics: topics{}, TopicChanges: topics{}, Cluster: cluster{},
 		Tail: func(ctx context.Context, _ string, _ int, f func([]api.Message)) error {
 			f([]api.Message{message(0), {Topic: "alerts", Timestamp: noon, Tombstone: true}})
 			<-ctx.Done()
@@ -124,6 +124,6 @@ func empty() api.Sources {
 		},
 		History: func(context.Context) ([]control.Entry, error) { return nil, nil },
 		Groups:  noGroups{},
-		Topics:  topics{bare: true}, TopicChanges: topics{bare: true},
+		Topics:  topics{bare: true}, TopicChanges: topics{bare: true}, Cluster: cluster{bare: true},
 	}
 }

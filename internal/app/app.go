@@ -140,7 +140,7 @@ func (a *App) newKafka() (err error) {
 		return err
 	}
 	a.catalog = file.Catalog()
-	a.browser, err = browse.New(browse.Config{Kafka: a.kafka, Admin: a.admin, Catalog: file, Mask: a.o.Document.Console.Masks(), Dir: a.o.DataDir, Log: a.o.Log})
+	a.browser, err = a.newBrowser(browse.Config{Kafka: a.kafka, Admin: a.admin, Catalog: file, Mask: a.o.Document.Console.Masks(), Dir: a.o.DataDir, Log: a.o.Log})
 	if err != nil {
 		return err
 	}

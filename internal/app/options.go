@@ -45,6 +45,7 @@ type Options struct {
 	Kafka      bool   // false: no Kafka at all (smartlb proxy without --kafka)
 	FileOnly   bool   // --config-source file
 	Broker     broker.Config
+	OwnBroker  bool // the brokers of Document.Kafka are one of this program, which its parent or child runs
 	Version    string
 	Demo       Demo
 	Drain      time.Duration

@@ -34,7 +34,7 @@ func (a *App) sources() api.Sources {
 		s.Override, s.History = a.override, a.history
 		s.Groups = a.browser
 		s.Tail = a.tailTopic
-		s.Topics, s.TopicChanges = a.browser, a.browser
+		s.Topics, s.TopicChanges, s.Cluster = a.browser, a.browser, a.browser
 	}
 	if a.o.Demo.Fault != nil {
 		s.Fault = a.o.Demo.Fault

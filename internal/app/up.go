@@ -119,6 +119,7 @@ func (u *up) startBroker(ctx, childCtx context.Context) error {
 		"--broker-listen", u.o.BrokerListen, "--broker-internal", u.o.BrokerInside)
 	cfg := kafka.Default()
 	cfg.Brokers = []string{u.o.BrokerListen}
+	u.o.OwnBroker = true
 	u.o.Document.Kafka.Brokers, u.o.Document.Kafka.TLS, u.o.Document.Kafka.SASL = cfg.Brokers, kafka.TLS{}, kafka.SASL{}
 	return u.await(ctx, cfg, c)
 }

@@ -48,6 +48,7 @@ var sameFloor = map[string]string{
 	"internal/api internal/ops":               "topics are the answer",
 	"internal/api internal/browse":            "Kafka's views are the answer",
 	"internal/browse internal/ops":            "which it asks",
+	"internal/browse internal/doctor":         "whose report is the health page",
 	"report/kafka internal/kafka":             "",
 	"internal/stack internal/distribution":    "the runtime jvm runs what was installed",
 	"internal/stack internal/holder":          "a service whose port is taken says by whom",

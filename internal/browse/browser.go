@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/doctor"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/mask"
 	"github.com/smartlb/smartlb/internal/ops"
@@ -20,6 +21,10 @@ type Config struct {
 	Mask    mask.Rules // what is hidden in messages
 	Dir     string     // where thresholds are kept; empty: nowhere
 	Log     *slog.Logger
+
+	Version  string                 // of the embedded broker, where it is this program's own; empty: not known
+	Local    func() Local           // services beside the cluster; nil: none
+	Question func() doctor.Question // what health looks at
 }
 
 // Browser answers questions about one cluster. Its methods are safe for
@@ -31,10 +36,14 @@ type Browser struct {
 	plan      *cached[ops.Plan]
 	sizes     *cached[ops.Sizes]
 	described *cached[[]ops.GroupDescription]
+	cluster   *cached[ops.Cluster]
+	beside    *cached[[2]*Beside]
+	health    *cached[Health]
 
-	mu     sync.Mutex
-	topics map[string]*topicPast
-	groups groupsPast
+	mu      sync.Mutex
+	topics  map[string]*topicPast
+	groups  groupsPast
+	brokers map[int32]*ring // ms
 
 	thresholds map[string]Threshold // replaced, never written to
 }
@@ -48,13 +57,14 @@ func New(cfg Config) (*Browser, error) {
 	return &Browser{
 		cfg: cfg, topics: map[string]*topicPast{}, thresholds: thresholds,
 		listing: newCached[[]ops.Topic](), plan: newCached[ops.Plan](), sizes: newCached[ops.Sizes](), described: newCached[[]ops.GroupDescription](),
+		cluster: newCached[ops.Cluster](), beside: newCached[[2]*Beside](), health: newCached[Health](), brokers: map[int32]*ring{},
 	}, nil
 }
 
 // Run measures until ctx ends. A cluster that does not answer leaves gaps; that
 // it does not is said elsewhere.
 func (b *Browser) Run(ctx context.Context) error {
-	measures := []*measure{{run: b.sampleTopics}, {run: b.sampleGroups}, {every: 3 * Step, run: b.sampleSizes}, {every: 3 * Step, run: b.samplePlan}}
+	measures := []*measure{{run: b.sampleTopics}, {run: b.sampleGroups}, {every: 3 * Step, run: b.sampleSizes}, {every: 3 * Step, run: b.samplePlan}, {run: b.sampleBrokers}}
 	ticker := time.NewTicker(Step)
 	defer ticker.Stop()
 	for {

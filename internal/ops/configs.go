@@ -145,7 +145,7 @@ func brokerExists(ctx context.Context, a *kafka.Admin, id int32) error {
 	}
 	ids := m.Brokers.NodeIDs()
 	if !slices.Contains(ids, id) {
-		return fmt.Errorf("there is no broker %d; there are %v", id, ids)
+		return fmt.Errorf("%w %d; there are %v", ErrNoBroker, id, ids)
 	}
 	return nil
 }

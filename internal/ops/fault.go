@@ -33,7 +33,7 @@ func FaultOf(err error) Fault {
 	var broker *kerr.Error
 	var network net.Error
 	switch {
-	case errors.Is(err, ErrNoTopic), errors.Is(err, ErrNoGroup), is(kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.GroupIDNotFound):
+	case errors.Is(err, ErrNoTopic), errors.Is(err, ErrNoGroup), errors.Is(err, ErrNoBroker), is(kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.GroupIDNotFound):
 		return FaultMissing
 	case is(kerr.TopicAlreadyExists):
 		return FaultExists

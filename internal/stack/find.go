@@ -1,9 +1,12 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 
 // Found is a stack that runs on this machine.
@@ -39,6 +42,27 @@ func Find(dir string) (Found, bool) {
 		found.UI = st.Address
 	}
 	return found, true
+}
+
+// Here tells where the services of this machine are: where the stack was
+// started whose choice is in dir, else where they usually are. What that stack
+// does not have is left empty.
+func Here(dir string, usual Addresses) Addresses {
+	last, known, err := Recall(dir)
+	if dir == "" || err != nil || !known {
+		return usual
+	}
+	at := last.Addresses
+	if found, running := Find(dir); running { // it may have picked its ports
+		at.UI = cmp.Or(found.UI, at.UI)
+	}
+	if last.Runtime == RuntimeEmbedded {
+		at.Zookeeper, at.Connect = "", ""
+	}
+	if last.Mode == properties.ModeKRaft {
+		at.Zookeeper = ""
+	}
+	return at
 }
 
 // findDocker asks the port, because containers are in no pid file of ours.

@@ -47,6 +47,20 @@ export const pages: Page[] = [
     patterns: ["/plan"],
     view: lazy(() => import("./plan/plan").then((m) => ({ default: m.PlanView }))),
   },
+  {
+    name: "Brokers",
+    group: "Kafka",
+    key: "b",
+    patterns: ["/cluster"],
+    view: lazy(() => import("./cluster/cluster").then((m) => ({ default: m.ClusterView }))),
+  },
+  {
+    name: "Health",
+    group: "Kafka",
+    key: "h",
+    patterns: ["/health"],
+    view: lazy(() => import("./health/health").then((m) => ({ default: m.HealthView }))),
+  },
 ];
 
 /** The page of a path with the values of its names. */

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -65,8 +66,15 @@ func cluster(env *cli.Env) *cobra.Command {
 			if c.Controller < 0 {
 				controller = "none"
 			}
+			kind := "version not told"
+			switch {
+			case c.Version != "":
+				kind = "Kafka " + c.Version + " by what it can do"
+			case slices.ContainsFunc(c.Brokers, func(b ops.Broker) bool { return b.Embedded }):
+				kind = "smartlb's embedded broker"
+			}
 			return cli.Table{Above: []string{
-				fmt.Sprintf("Cluster %s, %d brokers, controller %s, Kafka %s by what it can do.", c.ID, len(c.Brokers), controller, orNone(c.Version)),
+				fmt.Sprintf("Cluster %s, %d brokers, controller %s, %s.", c.ID, len(c.Brokers), controller, kind),
 				fmt.Sprintf("%d topics, %d partitions, %d without a leader, %d with copies missing.", c.Topics, c.Partitions, c.Offline, c.UnderReplicated),
 			}}
 		},

@@ -14,7 +14,6 @@ import (
 	"github.com/smartlb/smartlb/internal/distribution"
 	"github.com/smartlb/smartlb/internal/doctor"
 	"github.com/smartlb/smartlb/internal/stack"
-	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 
 // lookArgs say what health and doctor look at.
@@ -69,24 +68,9 @@ func (a lookArgs) question(env *cli.Env) (doctor.Question, error) {
 	return q, nil
 }
 
-// here tells where the services of this machine are: where the stack was
-// started that has a choice in dir, else where they usually are.
+// here tells where the services of this machine are.
 func (a lookArgs) here(env *cli.Env, dir string) stack.Addresses {
-	last, known, err := stack.Recall(dir)
-	if dir == "" || err != nil || !known {
-		return stack.Addresses{Zookeeper: cmp.Or(env.Getenv("ZOOKEEPER_HOST"), defaultZookeeper), UI: defaultUI, Connect: defaultConnect}
-	}
-	at := last.Addresses
-	if found, running := stack.Find(dir); running { // it may have picked its ports
-		at.UI = cmp.Or(found.UI, at.UI)
-	}
-	if last.Runtime == stack.RuntimeEmbedded {
-		at.Zookeeper, at.Connect = "", ""
-	}
-	if last.Mode == properties.ModeKRaft {
-		at.Zookeeper = ""
-	}
-	return at
+	return stack.Here(dir, stack.Addresses{Zookeeper: cmp.Or(env.Getenv("ZOOKEEPER_HOST"), defaultZookeeper), UI: defaultUI, Connect: defaultConnect})
 }
 
 // healthGroups are what health looks at; doctor looks at all.

@@ -450,6 +450,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Brokers, what is without a leader or a copy, and what stands beside the cluster */
+        get: operations["getCluster"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/brokers/{broker}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How long a broker took to answer over the last fifteen minutes */
+        get: operations["getBrokerHistory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/brokers/{broker}/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every setting of a broker with its value, source and default */
+        get: operations["listBrokerSettings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What smartlb kafka doctor finds, at most fifteen seconds old */
+        get: operations["getHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/topics/{topic}/events": {
         parameters: {
             query?: never;
@@ -931,6 +999,104 @@ export interface components {
             /** @description Null where only the broker knows */
             rule: components["schemas"]["Rule"] | null;
         } & components["schemas"]["Setting"];
+        BrokerSetting: components["schemas"]["Setting"];
+        Cluster: {
+            id: string;
+            /** @description Guessed from what the brokers can do; of an embedded broker that this program runs its own; empty: not known */
+            version: string;
+            /** @description Negative: there is none */
+            controller: number;
+            brokers: components["schemas"]["Broker"][];
+            topics: number;
+            partitions: number;
+            /** @description Without a leader */
+            offlinePartitions: number;
+            /** @description With fewer copies in sync than there should be */
+            underReplicatedPartitions: number;
+            /** @description Those two, the first thousand by topic */
+            troubled: components["schemas"]["Troubled"][];
+            /** @description Null where none is known to belong to the cluster */
+            zookeeper: components["schemas"]["Beside"] | null;
+            /** @description Null where none is known to belong to the cluster */
+            connect: components["schemas"]["Beside"] | null;
+        };
+        Broker: {
+            id: number;
+            address: string;
+            rack: string;
+            controller: boolean;
+            /** @description Partitions that it leads */
+            leaders: number;
+            /** @description Partitions that it holds */
+            replicas: number;
+            /** @description On its disks; -1: it does not tell */
+            bytes: number;
+            version: string;
+            /** @description It is the broker of this program */
+            embedded: boolean;
+            dirs: components["schemas"]["LogDir"][];
+            latency: components["schemas"]["BrokerLatency"];
+        };
+        /** @description How long it took to answer the console over the last fifteen minutes */
+        BrokerLatency: {
+            /** @description null: it did not answer lately */
+            lastMs: number | null;
+            p50Ms: number | null;
+            p99Ms: number | null;
+        };
+        LogDir: {
+            path: string;
+            /** @description Of the partitions in it */
+            bytes: number;
+            partitions: number;
+            /** @description Of its file system; -1: the broker does not tell */
+            free: number;
+            /** @description Of its file system; -1: the broker does not tell */
+            total: number;
+            error?: string;
+        };
+        Troubled: {
+            topic: string;
+            partition: number;
+            /** @description -1: none, so nothing can be read or written */
+            leader: number;
+            replicas: number[];
+            isr: number[];
+        };
+        /** @description A service that belongs to the cluster and is no broker */
+        Beside: {
+            address: string;
+            version?: string;
+            /** @description Of ZooKeeper */
+            mode?: string;
+            /** @description That a Connect worker works with */
+            cluster?: string;
+            /** @description null: it did not answer */
+            latencyMs: number | null;
+            problem?: string;
+        };
+        BrokerHistory: {
+            /** @description Milliseconds */
+            latency: components["schemas"]["Series"];
+        };
+        Health: {
+            /** @description Nothing is a problem */
+            healthy: boolean;
+            /** Format: date-time */
+            at: string;
+            tookMs: number;
+            checks: components["schemas"]["Check"][];
+        };
+        Check: {
+            /** @description Stable; of a problem: what kind it is */
+            id: string;
+            group: string;
+            /** @enum {unknown} */
+            status: "ok" | "warning" | "problem" | "skipped";
+            found: string;
+            cause?: string;
+            mend?: string;
+        };
         ChangedConfig: {
             resource: string;
             name: string;
@@ -1205,6 +1371,7 @@ export interface components {
         Instance: string;
         Topic: string;
         Group: string;
+        Broker: number;
         /** @description Change nothing and say what would happen; viewers may ask that too */
         DryRun: boolean;
     };
@@ -1957,6 +2124,97 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Applied"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getCluster: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The cluster */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getBrokerHistory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                broker: components["parameters"]["Broker"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The history */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrokerHistory"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listBrokerSettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                broker: components["parameters"]["Broker"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Settings by name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrokerSetting"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getHealth: {
+        parameters: {
+            query?: {
+                /** @description Look again unless somebody just did */
+                fresh?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -8,6 +8,7 @@ import { Link } from "../ui/link";
 import { paths } from "../ui/route";
 import { Waiting } from "../ui/states";
 import { Manage } from "./manage";
+import { whole } from "./series";
 import type { TabProps } from "./topic";
 import { words } from "./units";
 
@@ -72,16 +73,6 @@ function Fact({ name, children }: { name: string; children: React.ReactNode }) {
   );
 }
 
-const span = 180; // points: fifteen minutes
-
-/** A series over the whole span: what was before the first measure is a gap. */
-export function whole(s: Series): { times: number[]; points: (number | null)[] } {
-  const end = Date.parse(s.from) + s.points.length * s.stepMs;
-  const times = Array.from({ length: span }, (_, n) => end - (span - n) * s.stepMs);
-  const points = [...Array<null>(Math.max(0, span - s.points.length)).fill(null), ...s.points.slice(-span)];
-  return { times, points };
-}
-
 function Charts({ name }: { name: string }) {
   const history = useQuery({
     queryKey: ["topic", name, "history"],
@@ -97,7 +88,7 @@ function Charts({ name }: { name: string }) {
 }
 
 function Flow({ title, series, format, note }: { title: string; series: Series | undefined; format: (v: number) => string; note?: string }) {
-  const { times, points } = useMemo(() => whole(series?.points.length ? series : { from: new Date().toISOString(), stepMs: 5000, points: [] }), [series]);
+  const { times, points } = useMemo(() => whole(series), [series]);
   const lines = useMemo(() => [{ name: "last 15 min", colour: "--accent", points }], [points]);
   return (
     <section>

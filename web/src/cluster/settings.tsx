@@ -1,0 +1,69 @@
+import { useQuery } from "@tanstack/react-query";
+import { useMemo } from "react";
+import { type BrokerSetting, get } from "../api/client";
+import { human } from "../topics/units";
+import { useParam } from "../ui/route";
+import { Empty, StaleNote, Waiting } from "../ui/states";
+
+const sources: Record<string, string> = { broker: "this broker, set while it ran", cluster: "the cluster, for every broker", file: "its file", default: "Kafka's default" };
+
+/** Every setting of a broker, to be read: they are changed by its file or by smartlb kafka configs. */
+export function BrokerSettings({ id }: { id: number }) {
+  const [filter, setFilter] = useParam("q");
+  const [all, setAll] = useParam("all");
+  const list = useQuery({ queryKey: ["broker", id, "settings"], queryFn: ({ signal }) => get<BrokerSetting[]>(`/brokers/${id}/settings`, signal), refetchInterval: 30_000 });
+  const shown = useMemo(() => {
+    const parts = filter.toLowerCase().split(/\s+/).filter(Boolean);
+    return (list.data ?? []).filter((s) => parts.every((p) => s.name.includes(p)) && (all !== "" || filter !== "" || s.source !== "default"));
+  }, [list.data, filter, all]);
+  if (!list.data) return list.isError ? <StaleNote of={list} what="the broker's settings" /> : <Waiting what="the broker's settings" />;
+  return (
+    <section aria-labelledby="broker-settings-h">
+      <h3 id="broker-settings-h">Settings of broker {id}</h3>
+      <div className="switches">
+        <label className="filter">
+          <span className="visually-hidden">Filter the broker's settings</span>
+          <input type="search" placeholder="Filter settings  /" value={filter} onChange={(e) => setFilter(e.target.value)} />
+        </label>
+        <label className="switch">
+          <input type="checkbox" checked={all !== ""} onChange={(e) => setAll(e.target.checked ? "1" : "")} /> Also the {list.data.filter((s) => s.source === "default").length} that are nowhere set
+        </label>
+        <span className="muted">
+          Changed by <code>smartlb kafka configs set broker:{id} NAME=VALUE</code>
+        </span>
+      </div>
+      {shown.length === 0 ? (
+        <Empty title={filter ? "No setting matches" : "Nothing is set: every value is Kafka's default"} />
+      ) : (
+        <div className="scroll-x" tabIndex={0} role="region" aria-labelledby="broker-settings-h">
+          <table className="plain">
+            <thead>
+              <tr>
+                <th scope="col">Setting</th>
+                <th scope="col">Value</th>
+                <th scope="col">From</th>
+                <th scope="col">Default</th>
+                <th scope="col">Changed by</th>
+              </tr>
+            </thead>
+            <tbody>
+              {shown.map((s) => (
+                <tr key={s.name}>
+                  <th scope="row" title={s.doc}>
+                    {s.name}
+                  </th>
+                  <td className="value-cell" title={s.value}>
+                    {s.sensitive ? <span className="muted">(secret)</span> : s.human || s.value || <span className="muted">(empty)</span>}
+                  </td>
+                  <td className="muted">{sources[s.source] ?? s.source}</td>
+                  <td className="muted">{s.default ? human(s.name, s.default) : "not told"}</td>
+                  <td className="muted">{s.readOnly ? "a restart" : "a command"}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}

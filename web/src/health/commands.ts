@@ -1,0 +1,23 @@
+export interface Piece {
+  text: string;
+  /** It can be typed in a terminal. */
+  command: boolean;
+}
+
+// A command is smartlb with the verbs that mends name, and their arguments:
+// NAMES, flags, key=value, quoted words, services and topics of Connect.
+const word = /(?:kafka|profile|add|show|start|apply|logs|plan|brokers|connect|describe|restart|configs|set|prune|zookeeper|kafka-ui|connect-[a-z]+|[A-Z][A-Z0-9-]+|--?[a-z][a-z-]*|[a-z][\w.-]*=\S*\w|'[^']*'|\.\.\.)(?![\w-])/;
+const command = new RegExp(`smartlb(?: ${word.source})+`, "g");
+
+/** A mend in pieces: prose, and the commands in it. */
+export function pieces(mend: string): Piece[] {
+  const out: Piece[] = [];
+  let last = 0;
+  for (const m of mend.matchAll(command)) {
+    if (m.index > last) out.push({ text: mend.slice(last, m.index), command: false });
+    out.push({ text: m[0], command: true });
+    last = m.index + m[0].length;
+  }
+  if (last < mend.length) out.push({ text: mend.slice(last), command: false });
+  return out;
+}

@@ -1,0 +1,114 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { type Check, get, type Health } from "../api/client";
+import { Copy } from "../ui/copy";
+import { ms } from "../ui/format";
+import { CheckIcon, CrossIcon, InfoIcon, WarnIcon } from "../ui/icons";
+import { StaleNote, Waiting } from "../ui/states";
+import { Time } from "../ui/time";
+import { pieces } from "./commands";
+
+const order = ["problem", "warning", "ok", "skipped"] as const;
+const icons = { problem: <CrossIcon />, warning: <WarnIcon />, ok: <CheckIcon />, skipped: <InfoIcon /> };
+const classes = { problem: "bad-text", warning: "warn-text", ok: "ok-text", skipped: "muted" };
+const headings = { problem: "Problems", warning: "Warnings", ok: "Well", skipped: "Not there, and not needed" };
+
+/** What doctor finds: what is wrong, why, and what mends it. */
+export function HealthView() {
+  const client = useQueryClient();
+  const [busy, setBusy] = useState(false);
+  const health = useQuery({ queryKey: ["health"], queryFn: ({ signal }) => get<Health>("/health", signal), refetchInterval: 15_000 });
+  const again = () => {
+    setBusy(true);
+    client
+      .fetchQuery({ queryKey: ["health"], queryFn: () => get<Health>("/health?fresh=true"), staleTime: 0 })
+      .catch(() => undefined) // the query says it
+      .finally(() => setBusy(false));
+  };
+  const h = health.data;
+  return (
+    <main id="main" className="page health" aria-busy={health.isPending}>
+      <div className="toolbar">
+        <h1>Health</h1>
+        {h && (
+          <span className={h.healthy ? "ok-text" : "bad-text"} role="status">
+            {h.healthy ? <CheckIcon /> : <CrossIcon />} {verdict(h.checks)}
+          </span>
+        )}
+        <span className="toolbar-end">
+          {h && (
+            <span className="muted looked">
+              looked at <Time at={h.at} />, took {ms(h.tookMs)} {h.tookMs < 1000 && "ms"}
+            </span>
+          )}
+          <button type="button" disabled={busy} onClick={again}>
+            {busy ? "Looking …" : "Look again"}
+          </button>
+        </span>
+      </div>
+      <StaleNote of={health} what="the look at the cluster" />
+      {health.isPending && !health.isError && <Waiting what="a look at every broker and service (up to ten seconds where one does not answer)" />}
+      {h && (
+        <div className={health.isError ? "stale" : ""}>
+          {order.map((status) => {
+            const checks = h.checks.filter((c) => c.status === status);
+            if (checks.length === 0) return null;
+            return (
+              <section key={status} aria-labelledby={`health-${status}`}>
+                <h2 id={`health-${status}`} className={status === "skipped" ? "muted" : ""}>
+                  {headings[status]}
+                </h2>
+                <ul className={`checks ${status}`}>
+                  {checks.map((c) => (
+                    <One key={`${c.id} ${c.found}`} c={c} />
+                  ))}
+                </ul>
+              </section>
+            );
+          })}
+          <p className="muted">
+            The same in a terminal: <code>smartlb kafka doctor</code>
+          </p>
+        </div>
+      )}
+    </main>
+  );
+}
+
+function verdict(checks: Check[]): string {
+  const n = (s: Check["status"]) => checks.filter((c) => c.status === s).length;
+  const words = [n("problem") && `${n("problem")} ${n("problem") === 1 ? "problem" : "problems"}`, n("warning") && `${n("warning")} ${n("warning") === 1 ? "warning" : "warnings"}`].filter(Boolean);
+  return words.join(", ") || "all is well";
+}
+
+function One({ c }: { c: Check }) {
+  return (
+    <li>
+      <span className={classes[c.status]}>
+        {icons[c.status]} <b>{c.group}</b>
+      </span>
+      <div>
+        <p className={c.status === "skipped" ? "muted" : ""}>{c.found}</p>
+        {c.cause && (
+          <p>
+            <span className="muted">Cause:</span> {c.cause}
+          </p>
+        )}
+        {c.mend && (
+          <p>
+            <span className="muted">Mend:</span>{" "}
+            {pieces(c.mend).map((p, n) =>
+              p.command ? (
+                <span key={n} className="command">
+                  <code>{p.text}</code> <Copy text={p.text}>Copy</Copy>
+                </span>
+              ) : (
+                <span key={n}>{p.text}</span>
+              ),
+            )}
+          </p>
+        )}
+      </div>
+    </li>
+  );
+}

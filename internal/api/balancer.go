@@ -11,4 +11,6 @@ type Balancer struct {
 	// it stands in the stream, until ctx ends or that node does; nil where this
 	// node makes them.
 	OverviewEvents func(ctx context.Context, event func([]byte) error) error
+	// Past is what is remembered of an instance; service may be empty.
+	Past func(ctx context.Context, service, instance string) (Past, error)
 }

@@ -26,6 +26,9 @@ func (s *Server) routingRoutes() {
 	s.get("/api/v1/instances/{instance}/explain", s.src.Explain != nil, func(r *http.Request) (any, error) {
 		return s.src.Explain(r.Context(), r.URL.Query().Get("service"), r.PathValue("instance"))
 	})
+	s.get("/api/v1/instances/{instance}/past", s.src.Past != nil, func(r *http.Request) (any, error) {
+		return s.src.Past(r.Context(), r.URL.Query().Get("service"), r.PathValue("instance"))
+	})
 	s.get("/api/v1/config/history", s.src.History != nil, func(r *http.Request) (any, error) {
 		h, err := s.src.History(r.Context())
 		return nonNil(h), err

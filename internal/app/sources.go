@@ -27,9 +27,9 @@ func (a *App) sources() api.Sources {
 		s.Audit = a.audit.Record
 	}
 	if a.data != nil {
-		s.Overview, s.Moment, s.Explain = a.overview, a.moment, a.explain
+		s.Overview, s.Moment, s.Explain, s.Past = a.overview, a.moment, a.explain, a.past
 	} else if a.o.Kafka {
-		s.Overview, s.OverviewEvents, s.Explain = a.remoteOverview, a.remoteEvents, a.remoteExplain
+		s.Overview, s.OverviewEvents, s.Explain, s.Past = a.remoteOverview, a.remoteEvents, a.remoteExplain, a.remotePast
 	}
 	if a.o.Kafka {
 		s.Override, s.History = a.override, a.history
@@ -109,6 +109,23 @@ func (a *App) explain(_ context.Context, service, instance string) (api.Explanat
 		}
 	}
 	return e, nil
+}
+
+func (a *App) past(_ context.Context, service, instance string) (api.Past, error) {
+	v, err := findInstance(a.data.keeper.Views(), service, instance)
+	if err != nil {
+		return api.Past{}, err
+	}
+	p := api.FromPast(a.data.trend, v.ID, instance)
+	for _, in := range v.Instances {
+		if in.ID != instance {
+			continue
+		}
+		for _, r := range in.Reports {
+			p.Reports = append(p.Reports, api.Reported{Sender: r.Sender, Status: r.Status, AgeMs: float64(r.Age) / 1e6, Holds: r.Holds})
+		}
+	}
+	return p, nil
 }
 
 // findInstance finds the one service that has the instance.
@@ -198,6 +215,12 @@ func (a *App) remoteExplain(ctx context.Context, service, instance string) (api.
 	var e api.Explanation
 	err := a.askProxy(ctx, "/api/v1/instances/"+url.PathEscape(instance)+"/explain?service="+url.QueryEscape(service), &e)
 	return e, err
+}
+
+func (a *App) remotePast(ctx context.Context, service, instance string) (api.Past, error) {
+	var p api.Past
+	err := a.askProxy(ctx, "/api/v1/instances/"+url.PathEscape(instance)+"/past?service="+url.QueryEscape(service), &p)
+	return p, err
 }
 
 func (a *App) askProxy(ctx context.Context, path string, v any) error {

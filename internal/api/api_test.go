@@ -53,6 +53,7 @@ var calls = slices.Concat(topicCalls, clusterCalls, []apiCall{
 	{"GET", "/api/v1/services", "/api/v1/services", ""},
 	{"GET", "/api/v1/alerts", "/api/v1/alerts", ""},
 	{"GET", "/api/v1/instances/{instance}/explain", "/api/v1/instances/a/explain?service=s", ""},
+	{"GET", "/api/v1/instances/{instance}/past", "/api/v1/instances/a/past?service=s", ""},
 	{"POST", "/api/v1/services/{service}/instances/{instance}/override", "/api/v1/services/s/instances/a/override", `{"action":"drain"}`},
 	{"POST", "/api/v1/services/{service}/instances/{instance}/override", "/api/v1/services/s/instances/a/override", `{"action":"weight","weight":2}`},
 	{"GET", "/api/v1/config/history", "/api/v1/config/history", ""},

@@ -10,21 +10,29 @@ import (
 	"github.com/smartlb/smartlb/internal/trend"
 )
 
+// historySeconds is how long the histories of an overview are.
+const historySeconds = trend.Seconds
+
 // FromViews converts what keeper and trend know into the API's shape.
 func FromViews(views []keeper.ServiceView, t *trend.Trend) []Service {
+	return FromViewsOf(views, t, historySeconds)
+}
+
+// FromViewsOf is FromViews with at most so many seconds of history.
+func FromViewsOf(views []keeper.ServiceView, t *trend.Trend, seconds int) []Service {
 	out := make([]Service, 0, len(views))
 	for _, v := range views {
-		out = append(out, fromView(v, t))
+		out = append(out, fromView(v, t, seconds))
 	}
 	return out
 }
 
-func fromView(v keeper.ServiceView, t *trend.Trend) Service {
-	s := Service{ID: v.ID, Policy: v.Policy, Panic: v.Panic, HealthCheck: v.HealthCheck, MedianMs: v.MedianMs, Active: v.Active, Instances: []Instance{}}
+func fromView(v keeper.ServiceView, t *trend.Trend, seconds int) Service {
+	s := Service{ID: v.ID, Policy: v.Policy, Panic: v.Panic, HealthCheck: v.HealthCheck, MedianMs: v.MedianMs, Active: v.Active, Instances: make([]Instance, 0, len(v.Instances))}
 	weights, errors := 0.0, 0.0
 	for _, iv := range v.Instances {
 		in := FromInstance(iv)
-		if sum, ok := t.Of(iv.Live); ok {
+		if sum, ok := t.Last(iv.Live, seconds); ok {
 			in.Rate, in.ErrorRate = sum.Rate, sum.ErrorRate
 			in.P50Ms, in.P95Ms, in.P99Ms = sum.P50, sum.P95, sum.P99
 			in.History, in.ErrorHist = sum.Requests, sum.Errors

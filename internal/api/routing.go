@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -24,6 +25,9 @@ func (s *Server) routingRoutes() {
 	})
 	s.get("/api/v1/instances/{instance}/explain", s.src.Explain != nil, func(r *http.Request) (any, error) {
 		return s.src.Explain(r.Context(), r.URL.Query().Get("service"), r.PathValue("instance"))
+	})
+	s.get("/api/v1/instances/{instance}/past", s.src.Past != nil, func(r *http.Request) (any, error) {
+		return s.src.Past(r.Context(), r.URL.Query().Get("service"), r.PathValue("instance"))
 	})
 	s.get("/api/v1/config/history", s.src.History != nil, func(r *http.Request) (any, error) {
 		h, err := s.src.History(r.Context())
@@ -61,31 +65,76 @@ func (s *Server) override(r *http.Request, a *act) (any, error) {
 	return map[string]string{"result": control.Describe(o)}, nil
 }
 
-// overviewEvents sends the overview each second as server-sent events.
+// overviewEvents sends the overview, and each second what changed.
 func (s *Server) overviewEvents(w http.ResponseWriter, r *http.Request) {
-	if s.src.Overview == nil {
+	switch {
+	case s.src.OverviewEvents != nil:
+		s.relay(newPipe(w, r), r.Context(), s.src.OverviewEvents)
+	case s.src.Overview != nil:
+		s.follow(newPipe(w, r), r.Context())
+	default:
 		s.fail(w, http.StatusNotFound, Problem{Error: "this node has no overview", Hint: "ask a node with the role proxy or console"})
-		return
 	}
-	stream := newStream(w)
-	ticker := time.NewTicker(time.Second)
+}
+
+func (s *Server) follow(p *pipe, ctx context.Context) {
+	ticker := time.NewTicker(feedStep)
 	defer ticker.Stop()
+	number, joined := uint64(0), false
 	for {
-		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
-		o, err := s.src.Overview(ctx)
+		ask, cancel := context.WithTimeout(ctx, callTimeout)
+		var events []payload
+		var err error
+		if joined {
+			events, err = s.feed.next(ask, number, p.zip)
+		} else {
+			var first payload
+			first, err = s.feed.join(ask)
+			events = []payload{first}
+		}
 		cancel()
 		if err != nil {
-			err = stream.send("problem", Problem{Error: err.Error()})
-		} else {
-			err = stream.send("overview", o)
+			joined = false
+			err = p.tell("problem", Problem{Error: err.Error()})
+			events = nil
+		}
+		for _, e := range events {
+			if err = p.put(e); err != nil {
+				break
+			}
+			number, joined = e.number, true
 		}
 		if err != nil {
 			return
 		}
 		select {
-		case <-r.Context().Done():
+		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		}
+	}
+}
+
+// relayPause is between two attempts to follow another node.
+const relayPause = 2 * time.Second
+
+// relay passes on the events of another node, and says so while there is none.
+func (s *Server) relay(p *pipe, ctx context.Context, events func(context.Context, func([]byte) error) error) {
+	for {
+		err := events(ctx, func(event []byte) error { return p.put(payload{event: event}) })
+		if ctx.Err() != nil || gone(err) {
+			return
+		}
+		if err == nil {
+			err = errors.New("the node that was followed ended")
+		}
+		if p.tell("problem", Problem{Error: err.Error()}) != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(relayPause):
 		}
 	}
 }

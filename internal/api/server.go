@@ -48,6 +48,7 @@ type Sources struct {
 	Topics       Topics
 	TopicChanges TopicChanges
 	Cluster      Cluster
+	Balancer     // what it did and does, and who changed what
 }
 
 // Server answers /api/v1.
@@ -57,11 +58,16 @@ type Server struct {
 	mux   *http.ServeMux
 	calls []string
 	open  map[string]bool // calls that are answered without asking who calls
+	feed  feed
 }
 
 // New returns the handler of the API.
 func New(src Sources, log *slog.Logger) *Server {
 	s := &Server{src: src, log: log, mux: http.NewServeMux(), open: map[string]bool{}}
+	s.feed.moment = src.Moment
+	if src.Moment == nil {
+		s.feed.moment = func(ctx context.Context, _ int) (Overview, error) { return src.Overview(ctx) }
+	}
 	s.routes()
 	return s
 }

@@ -87,6 +87,7 @@ func full() api.Sources {
 			}
 			return api.Explanation{Service: service, Instance: id, At: noon, Lines: []string{"a is ejected."}, Detail: instance("a")}, nil
 		},
+		Balancer: balancer(),
 		Override: func(_ context.Context, o event.Override, _ string) error {
 			if o.InstanceID == "unreachable" {
 				return fmt.Errorf("%w: no broker", api.ErrUnavailable)
@@ -125,5 +126,24 @@ func empty() api.Sources {
 		History: func(context.Context) ([]control.Entry, error) { return nil, nil },
 		Groups:  noGroups{},
 		Topics:  topics{bare: true}, TopicChanges: topics{bare: true}, Cluster: cluster{bare: true},
+	}
+}
+
+// balancer are the sources of the balancer's own views.
+func balancer() api.Balancer {
+	return api.Balancer{
+		Past: func(_ context.Context, service, id string) (api.Past, error) {
+			if id != "a" {
+				return api.Past{}, fmt.Errorf("%w: there is no instance %q", api.ErrNotFound, id)
+			}
+			cost := instance("a").Cost
+			return api.Past{
+				Service: service, Instance: id, At: noon,
+				Seconds:   []api.Second{{At: noon, State: "in"}, {At: noon, State: "ejected", Requests: 3, Errors: 1, Share: .3, FairShare: .25, Weight: 1, Cost: &cost}},
+				Probes:    []api.Checked{{At: noon, TookMs: 1.5, OK: true, Status: 200}, {At: noon, Event: true, Detail: "connection refused"}},
+				Standings: []api.Stood{{At: noon, From: "in", To: "ejected", Until: noon}, {At: noon, From: "ejected", To: "in", Reason: "over"}},
+				Reports:   []api.Reported{{Sender: "proxy/n2", Status: event.StatusHealthy, AgeMs: 12, Holds: true}},
+			}, nil
+		},
 	}
 }

@@ -73,7 +73,7 @@ func stream(src api.Sources, target string) (r *recorder, stop func()) {
 	return r, func() { cancel(); <-done }
 }
 
-func TestOverviewStreamSendsOneEachSecondAsDescribed(t *testing.T) {
+func TestOverviewStreamBeginsWithAllAndGoesOnWithChanges(t *testing.T) {
 	d := describe(t)
 	synctest.Test(t, func(t *testing.T) {
 		src := full()
@@ -90,13 +90,16 @@ func TestOverviewStreamSendsOneEachSecondAsDescribed(t *testing.T) {
 		fail.Store(true)
 		time.Sleep(time.Second)
 		synctest.Wait()
+		fail.Store(false)
+		time.Sleep(time.Second)
+		synctest.Wait()
 		stop()
 		var names []string
 		for _, e := range r.events(t) {
 			names = append(names, e.name)
 			d.event("/api/v1/overview/events", e.name, []byte(e.data))
 		}
-		if got, want := strings.Join(names, " "), "overview overview overview problem"; got != want {
+		if got, want := strings.Join(names, " "), "overview changes changes problem overview"; got != want {
 			t.Errorf("events %s, want %s", got, want)
 		}
 		if r.header.Get("Content-Type") != "text/event-stream" || r.header.Get("Cache-Control") != "no-store" {

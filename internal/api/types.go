@@ -42,6 +42,7 @@ type ConfigState struct {
 // Overview is one moment of the node: what the live page shows.
 type Overview struct {
 	At       time.Time `json:"at"`
+	Tick     uint64    `json:"tick,omitempty"` // number of the newest second in the histories
 	Node     Node      `json:"node"`
 	Services []Service `json:"services"`
 	Alerts   []Alert   `json:"alerts"` // pending and firing

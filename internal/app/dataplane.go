@@ -47,13 +47,14 @@ func newDataPlane(a *App) (*dataPlane, error) {
 	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, listeners: a.o.Document.Listeners}
 	telemetry := a.o.Document.Telemetry
 	var recorder dispatch.Recorder
-	changed := func(keeper.Change) {}
+	changed := d.changed
 	if a.o.Kafka {
 		d.reporter = reporter.New(reporter.Config{
 			Node: a.node, Interval: telemetry.Interval, DecisionRate: telemetry.DecisionRate,
 			Now: a.now, Wall: time.Now, Sender: a.producer, Log: a.o.Log,
 		})
-		recorder, changed = d.reporter, d.reporter.Changed
+		recorder = d.reporter
+		changed = func(c keeper.Change) { d.changed(c); d.reporter.Changed(c) }
 	}
 	d.prober = probe.New(probe.Config{OnResult: d.probed, AllowDown: func(t probe.Target) bool { return d.keeper.AllowDown(t) }, Log: a.o.Log})
 	d.keeper = keeper.New(keeper.Config{
@@ -106,9 +107,18 @@ func (d *dataPlane) close() {
 	}
 }
 
-// probed hands a probe's result to routing first, then to Kafka.
+// changed remembers a change of an instance's standing for those who look.
+func (d *dataPlane) changed(c keeper.Change) {
+	if c.Instance != "" {
+		d.trend.Changed(c.Service, c.Instance, trend.Standing{At: c.At, From: c.From, To: c.To, Reason: c.Reason, Until: c.Until})
+	}
+}
+
+// probed hands a probe's result to routing first, then to those who look, then
+// to Kafka.
 func (d *dataPlane) probed(r probe.Result) {
 	d.keeper.ObserveProbe(r)
+	d.trend.Probed(r.Service, r.Instance, trend.Probe{At: r.At, Took: r.Took, OK: r.OK, Event: r.Event, Status: r.StatusCode, Detail: r.Body})
 	if d.reporter != nil {
 		d.reporter.Probed(r)
 	}

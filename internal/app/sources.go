@@ -16,6 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/keeper"
+	"github.com/smartlb/smartlb/internal/trend"
 )
 
 // sources answers the API from what this process has; a console without the
@@ -26,9 +27,9 @@ func (a *App) sources() api.Sources {
 		s.Audit = a.audit.Record
 	}
 	if a.data != nil {
-		s.Overview, s.Explain = a.overview, a.explain
+		s.Overview, s.Moment, s.Explain, s.Past = a.overview, a.moment, a.explain, a.past
 	} else if a.o.Kafka {
-		s.Overview, s.Explain = a.remoteOverview, a.remoteExplain
+		s.Overview, s.OverviewEvents, s.Explain, s.Past = a.remoteOverview, a.remoteEvents, a.remoteExplain, a.remotePast
 	}
 	if a.o.Kafka {
 		s.Override, s.History = a.override, a.history
@@ -69,8 +70,12 @@ func (a *App) nodeInfo() api.Node {
 }
 
 func (a *App) overview(ctx context.Context) (api.Overview, error) {
-	o := api.Overview{At: time.Now().UTC(), Node: a.nodeInfo(), Alerts: []event.Alert{}}
-	o.Services = api.FromViews(a.data.keeper.Views(), a.data.trend)
+	return a.moment(ctx, trend.Seconds)
+}
+
+func (a *App) moment(_ context.Context, seconds int) (api.Overview, error) {
+	o := api.Overview{At: time.Now().UTC(), Tick: a.data.trend.Tick(), Node: a.nodeInfo(), Alerts: []event.Alert{}}
+	o.Services = api.FromViewsOf(a.data.keeper.Views(), a.data.trend, seconds)
 	if active := a.alerts.active(); len(active) > 0 {
 		o.Alerts = active
 	}
@@ -104,6 +109,23 @@ func (a *App) explain(_ context.Context, service, instance string) (api.Explanat
 		}
 	}
 	return e, nil
+}
+
+func (a *App) past(_ context.Context, service, instance string) (api.Past, error) {
+	v, err := findInstance(a.data.keeper.Views(), service, instance)
+	if err != nil {
+		return api.Past{}, err
+	}
+	p := api.FromPast(a.data.trend, v.ID, instance)
+	for _, in := range v.Instances {
+		if in.ID != instance {
+			continue
+		}
+		for _, r := range in.Reports {
+			p.Reports = append(p.Reports, api.Reported{Sender: r.Sender, Status: r.Status, AgeMs: float64(r.Age) / 1e6, Holds: r.Holds})
+		}
+	}
+	return p, nil
 }
 
 // findInstance finds the one service that has the instance.
@@ -195,25 +217,24 @@ func (a *App) remoteExplain(ctx context.Context, service, instance string) (api.
 	return e, err
 }
 
+func (a *App) remotePast(ctx context.Context, service, instance string) (api.Past, error) {
+	var p api.Past
+	err := a.askProxy(ctx, "/api/v1/instances/"+url.PathEscape(instance)+"/past?service="+url.QueryEscape(service), &p)
+	return p, err
+}
+
 func (a *App) askProxy(ctx context.Context, path string, v any) error {
-	nodes, err := LiveNodes(ctx, a.kafka, a.o.Log)
+	nodes, err := a.proxies(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+		return err
 	}
-	var last error
 	for _, n := range nodes {
-		if n.AdminURL == "" || !slices.Contains(n.Roles, RoleProxy) {
-			continue
-		}
-		last = getJSON(ctx, n.AdminURL+path, v)
-		if !errors.Is(last, api.ErrUnavailable) { // one that died a moment ago still counts as alive
-			return last
+		err = getJSON(ctx, n.AdminURL+path, v)
+		if !errors.Is(err, api.ErrUnavailable) { // one that died a moment ago still counts as alive
+			return err
 		}
 	}
-	if last != nil {
-		return last
-	}
-	return fmt.Errorf("%w: no proxy has reported itself in the last 15 s", api.ErrUnavailable)
+	return err
 }
 
 func getJSON(ctx context.Context, address string, v any) error {

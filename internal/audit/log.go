@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,33 +30,35 @@ type Sender interface {
 	SendSync(ctx context.Context, r kafka.Record) (kafka.Record, error)
 }
 
-// Log takes records and delivers them in order. Its methods are safe for
-// concurrent use.
+// Log takes records, chains them and delivers them in order. Its methods are
+// safe for concurrent use.
 type Log struct {
 	node    string
 	dir     string // of the spool; empty: none
 	sender  Sender
 	log     *slog.Logger
 	queue   chan event.AuditLog
-	seq     atomic.Uint64
 	dropped atomic.Uint64
+
+	// Of Run's goroutine.
+	chain   link
+	waiting [][]byte // chained and not yet delivered, oldest first
 }
 
 // New returns a log that delivers while Run runs. It reads what an earlier
 // process left in dir.
 func New(node, dir string, sender Sender, log *slog.Logger) (*Log, error) {
 	l := &Log{node: node, dir: dir, sender: sender, log: log, queue: make(chan event.AuditLog, queueSlots)}
-	l.seq.Store(uint64(time.Now().UnixMilli())) // grows over restarts without being stored
 	if err := l.load(); err != nil {
 		return nil, fmt.Errorf("audit spool: %w", err)
 	}
 	return l, nil
 }
 
-// Record queues a record; time, node, id and number are set here. It does not
-// block: a full queue drops, counts and logs.
+// Record queues a record; time, node and id are set here, number and chain when
+// its turn comes. It does not block: a full queue drops, counts and logs.
 func (l *Log) Record(a event.AuditLog) {
-	a.AuditID, a.Node, a.Seq, a.Timestamp = newID(), l.node, l.seq.Add(1), time.Now().UTC()
+	a.AuditID, a.Node, a.Timestamp = newID(), l.node, time.Now().UTC()
 	if a.Result == "" {
 		a.Result = event.ResultSuccess
 	}
@@ -73,98 +76,117 @@ func (l *Log) Dropped() uint64 { return l.dropped.Load() }
 // Run delivers until ctx ends, then tries what is queued once more and keeps
 // the rest in the spool.
 func (l *Log) Run(ctx context.Context) error {
-	var waiting *event.AuditLog
 	for attempt := 0; ctx.Err() == nil; {
-		if waiting == nil {
+		if len(l.waiting) == 0 {
 			select {
 			case <-ctx.Done():
 				continue
 			case a := <-l.queue:
-				waiting = &a
+				l.bind(a)
 			}
 		}
-		if err := l.deliver(ctx, *waiting); err != nil {
+		if err := l.deliver(ctx); err != nil {
 			if !backoff.Default().Wait(ctx, attempt) {
 				break
 			}
 			attempt++
 			continue
 		}
-		waiting, attempt = nil, 0
+		attempt = 0
 	}
-	return l.finish(waiting)
+	return l.finish()
+}
+
+// bind chains a record to the one before, and has it on disk before anybody
+// else sees it: a node that is killed goes on with the chain that is in the log.
+func (l *Log) bind(a event.AuditLog) {
+	next, value := l.chain.append(a)
+	l.chain = next
+	l.waiting = append(l.waiting, value)
+	if err := l.chain.save(l.dir, value); err != nil {
+		l.log.Error("audit chain not saved: it would begin anew after a kill", "error", err)
+	}
 }
 
 // finishTime is how long the last deliveries may take.
 const finishTime = time.Second
 
-func (l *Log) finish(waiting *event.AuditLog) error {
+func (l *Log) finish() error {
 	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
 	defer cancel()
-	var rest []event.AuditLog
-	if waiting != nil {
-		rest = append(rest, *waiting)
-	}
 	for len(l.queue) > 0 {
-		rest = append(rest, <-l.queue)
+		l.bind(<-l.queue)
 	}
-	for len(rest) > 0 && l.deliver(ctx, rest[0]) == nil {
-		rest = rest[1:]
+	for len(l.waiting) > 0 && l.deliver(ctx) == nil {
 	}
-	return l.save(rest)
+	return errors.Join(l.save(), l.chain.save(l.dir, nil))
 }
 
-func (l *Log) deliver(ctx context.Context, a event.AuditLog) error {
-	_, err := l.sender.SendSync(ctx, kafka.Record{Topic: event.TopicAuditLogs, Key: []byte(l.node), Value: a.AppendJSON(nil), Timestamp: a.Timestamp})
+// deliver sends the record that waits longest.
+func (l *Log) deliver(ctx context.Context) error {
+	value := l.waiting[0]
+	_, err := l.sender.SendSync(ctx, kafka.Record{Topic: event.TopicAuditLogs, Key: []byte(l.node), Value: value})
+	if err == nil {
+		l.waiting = l.waiting[1:]
+	}
 	return err
 }
 
 func (l *Log) path() string { return filepath.Join(l.dir, "audit-spool.jsonl") }
 
+// load reads what an earlier process left: what it could not deliver, and where
+// its chain ends.
 func (l *Log) load() error {
+	l.chain = newLink()
 	if l.dir == "" {
 		return nil
 	}
 	b, err := os.ReadFile(l.path())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for line := range bytes.Lines(b) {
-		a, err := event.DecodeAuditLog(bytes.TrimSpace(line))
-		if err != nil { // a damaged spool must not keep a node from starting
+		line = bytes.TrimSpace(line)
+		if _, err := event.DecodeAuditLog(line); err != nil { // a damaged spool must not keep a node from starting
 			l.dropped.Add(1)
 			l.log.Error("audit spool: record left out", "error", err)
 			continue
 		}
-		select {
-		case l.queue <- a:
-		default:
+		if len(l.waiting) == queueSlots {
 			l.dropped.Add(1)
+			continue
 		}
+		l.waiting = append(l.waiting, bytes.Clone(line))
+	}
+	chain, pending, err := loadLink(l.dir)
+	if err != nil {
+		l.log.Error("audit chain: it begins anew", "error", err)
+		return nil
+	}
+	l.chain = chain
+	if pending != nil && !slices.ContainsFunc(l.waiting, func(w []byte) bool { return bytes.Equal(w, pending) }) {
+		l.waiting = append(l.waiting, pending) // of a node that was killed: perhaps delivered, then it is twice in the log
 	}
 	return nil
 }
 
-func (l *Log) save(rest []event.AuditLog) error {
+func (l *Log) save() error {
 	if l.dir == "" {
-		if len(rest) > 0 {
-			l.dropped.Add(uint64(len(rest)))
-			l.log.Error("audit records lost: Kafka did not take them and there is no data directory to keep them in", "records", len(rest))
+		if n := len(l.waiting); n > 0 {
+			l.dropped.Add(uint64(n))
+			l.log.Error("audit records lost: Kafka did not take them and there is no data directory to keep them in", "records", n)
 		}
 		return nil
 	}
-	if len(rest) == 0 {
+	if len(l.waiting) == 0 {
 		if err := os.Remove(l.path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil
 	}
 	var b []byte
-	for _, a := range rest {
-		b = append(a.AppendJSON(b), '\n')
+	for _, value := range l.waiting {
+		b = append(append(b, value...), '\n')
 	}
 	return renameio.WriteFile(l.path(), b, 0o600)
 }

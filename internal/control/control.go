@@ -45,6 +45,7 @@ type Status struct {
 	RefusedRevision string
 	Errors          []string
 	Overrides       []event.Override
+	Silences        []Silence
 	LostLog         bool
 	Connected       bool
 }
@@ -315,6 +316,7 @@ func (c *Control) Status() Status {
 	defer c.mu.Unlock()
 	st := c.st
 	st.Current, st.LostLog = c.log.Revision, c.lost
+	st.Silences = append([]Silence(nil), c.log.Silences...)
 	st.Connected = c.tail != nil && c.tail.Connected()
 	return st
 }

@@ -91,6 +91,17 @@ func PublishOverride(ctx context.Context, cfg kafka.Config, o event.Override, au
 	}, log)
 }
 
+// PublishSilence writes a silence under a new id where it has none, and gives
+// the id.
+func PublishSilence(ctx context.Context, cfg kafka.Config, s event.Silence, author, reason string, log *slog.Logger) (string, error) {
+	if s.ID == "" {
+		s.ID = randomHex(4)
+	}
+	return s.ID, send(ctx, cfg, event.ConfigUpdate{
+		ChangeID: randomHex(8), Timestamp: time.Now().UTC(), Author: author, Kind: event.KindSilence, Comment: reason, Silence: s,
+	}, log)
+}
+
 func send(ctx context.Context, cfg kafka.Config, u event.ConfigUpdate, log *slog.Logger) error {
 	value, err := u.Encode()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,7 @@ const (
 	ResultCurrent    = "current"
 	ResultSuperseded = "superseded"
 	ResultOverride   = "override"
+	ResultSilence    = "silence"
 	resultLost       = "lost to "
 	resultUnreadable = "unreadable"
 )
@@ -43,6 +45,7 @@ type State struct {
 	Revision   string // current; empty before the first
 	Document   string
 	Overrides  []event.Override // in force, one per instance and kind
+	Silences   []Silence        // newest of each id, also ended ones
 	History    []Entry          // oldest first, at most maxHistory
 	NextOffset int64
 	documents  int // bytes of documents in History
@@ -53,6 +56,7 @@ const (
 	maxHistory   = 1000     // entries
 	maxDocuments = 64 << 20 // bytes of documents in them; older entries lose theirs
 	maxOverrides = 10_000   // in force; more are refused by every node
+	maxSilences  = 1000     // newest; an older one's end is forgotten, not its alerts
 )
 
 // Fold applies one record. It returns true where the current revision changed.
@@ -74,6 +78,12 @@ func (s *State) Fold(offset int64, value []byte) bool {
 			return false
 		}
 		e.Result, e.Summary = ResultOverride, Describe(u.Override)
+		s.remember(e)
+		return false
+	}
+	if u.Kind == event.KindSilence {
+		s.silence(Silence{Silence: u.Silence, Author: u.Author, Reason: u.Comment, Since: u.Timestamp})
+		e.Result, e.Summary = ResultSilence, DescribeSilence(u.Silence)
 		s.remember(e)
 		return false
 	}
@@ -104,7 +114,10 @@ func read(value []byte) (event.ConfigUpdate, error) {
 	if err != nil {
 		return u, err
 	}
-	if u.Kind == event.KindOverride {
+	switch u.Kind {
+	case event.KindSilence:
+		return u, nil
+	case event.KindOverride:
 		if w := u.Override.Weight.Or(0); u.Override.Action == event.ActionWeight && (w < 0 || w > maxWeight) {
 			return u, fmt.Errorf("override.weight: %v is not between 0 and %d", w, maxWeight)
 		}
@@ -147,6 +160,53 @@ func (s *State) override(o event.Override) bool {
 	}
 	s.Overrides = append(s.Overrides, o)
 	return true
+}
+
+// Silence is a silence with who made it, when and why.
+type Silence struct {
+	event.Silence
+	Author string    `json:"author,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since"`
+}
+
+// silence keeps the last message of each id: the log's order counts, not the
+// clocks.
+func (s *State) silence(n Silence) {
+	if i := slices.IndexFunc(s.Silences, func(o Silence) bool { return o.ID == n.ID }); i >= 0 {
+		if n.Reason == "" {
+			n.Reason = s.Silences[i].Reason
+		}
+		s.Silences = slices.Delete(s.Silences, i, i+1)
+	}
+	s.Silences = append(s.Silences, n)
+	if len(s.Silences) > maxSilences {
+		s.Silences = slices.Delete(s.Silences, 0, 1)
+	}
+}
+
+// Silenced gives the silence that holds for an alert at a time, the one that
+// lasts longest.
+func Silenced(silences []Silence, a event.Alert, now time.Time) (Silence, bool) {
+	var best Silence
+	for _, s := range silences {
+		if s.EndsAt.After(now) && s.EndsAt.After(best.EndsAt) && s.Covers(a) {
+			best = s
+		}
+	}
+	return best, best.ID != ""
+}
+
+// DescribeSilence puts a silence into words.
+func DescribeSilence(s event.Silence) string {
+	var parts []string
+	if s.RuleID != "" {
+		parts = append(parts, s.RuleID)
+	}
+	for _, k := range slices.Sorted(maps.Keys(s.Labels)) {
+		parts = append(parts, k+"="+s.Labels[k])
+	}
+	return fmt.Sprintf("silence %s of %s until %s", s.ID, strings.Join(parts, " "), s.EndsAt.UTC().Format(time.RFC3339))
 }
 
 // Find gives the entry of a revision.

@@ -85,6 +85,64 @@ func TestOverridesApplyWhateverTheRevision(t *testing.T) {
 	}
 }
 
+func silence(id, rule string, ends time.Time, comment string) event.ConfigUpdate {
+	return event.ConfigUpdate{
+		ChangeID: "s", Timestamp: time.Unix(1, 0).UTC(), Author: "ada", Comment: comment, Kind: event.KindSilence,
+		Silence: event.Silence{ID: id, RuleID: rule, EndsAt: ends},
+	}
+}
+
+func TestTheLastMessageOfASilenceCounts(t *testing.T) {
+	var s State
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s.Fold(0, value(t, revision("1-a", "", "a: 1")))
+	s.Fold(1, value(t, silence("x", "panic", noon, "known")))
+	s.Fold(2, value(t, silence("y", "panic", noon.Add(time.Hour), "longer")))
+	alert := event.Alert{RuleID: "panic", Labels: map[string]string{"service": "s"}}
+	if got, ok := Silenced(s.Silences, alert, noon.Add(-time.Minute)); !ok || got.ID != "y" || got.Author != "ada" || got.Reason != "longer" {
+		t.Errorf("silenced by %+v", got)
+	}
+	if _, ok := Silenced(s.Silences, event.Alert{RuleID: "other"}, noon); ok {
+		t.Error("silences an alert of another rule")
+	}
+	s.Fold(3, value(t, silence("y", "panic", noon.Add(-time.Hour), ""))) // ended
+	if got, ok := Silenced(s.Silences, alert, noon.Add(-time.Minute)); !ok || got.ID != "x" {
+		t.Errorf("after y was ended: %+v", got)
+	}
+	if _, ok := Silenced(s.Silences, alert, noon); ok {
+		t.Error("holds at its end")
+	}
+	if s.Revision != "1-a" || s.History[1].Result != ResultSilence || len(s.Silences) != 2 || s.Silences[1].Reason != "longer" {
+		t.Errorf("%+v", s)
+	}
+	for i := range maxSilences + 5 {
+		s.Fold(int64(4+i), value(t, silence(fmt.Sprint(i), "panic", noon, "")))
+	}
+	if len(s.Silences) != maxSilences {
+		t.Errorf("%d silences", len(s.Silences))
+	}
+}
+
+func TestASilenceCoversWhatHasItsRuleAndAllItsLabels(t *testing.T) {
+	a := event.Alert{RuleID: "r", Labels: map[string]string{"service": "s", "instance": "i"}}
+	for _, c := range []struct {
+		s    event.Silence
+		want bool
+	}{
+		{event.Silence{RuleID: "r"}, true},
+		{event.Silence{RuleID: "q"}, false},
+		{event.Silence{Labels: map[string]string{"service": "s"}}, true},
+		{event.Silence{RuleID: "r", Labels: map[string]string{"service": "s", "instance": "i"}}, true},
+		{event.Silence{RuleID: "r", Labels: map[string]string{"service": "t"}}, false},
+		{event.Silence{Labels: map[string]string{"node": ""}}, false}, // a label that it does not have
+		{event.Silence{}, false},
+	} {
+		if got := c.s.Covers(a); got != c.want {
+			t.Errorf("%+v: %v", c.s, got)
+		}
+	}
+}
+
 func TestWhatNoWriterSendsIsUnreadable(t *testing.T) {
 	blank, changed := revision("1-a", "", " \n"), revision("1-a", "", "a: 1")
 	changed.Document = "a: 2"

@@ -27,6 +27,7 @@ type AuditLog struct {
 	Before         json.RawMessage `json:"before,omitempty"`
 	After          json.RawMessage `json:"after,omitempty"`
 	ConfigRevision string          `json:"configRevision,omitempty"`
+	Prev           string          `json:"prev,omitempty"` // SHA-256 of the node's record before this one, as it stands in the log; absent: a chain begins
 }
 
 // Actor is who acted: a user, the system, or whoever wrote to Kafka.

@@ -9,6 +9,7 @@ import (
 const (
 	KindRevision = "revision"
 	KindOverride = "override"
+	KindSilence  = "silence"
 )
 
 // Actions of an override.
@@ -18,14 +19,14 @@ const (
 	ActionWeight  = "weight"
 )
 
-// ConfigUpdate is one change of configuration, on topic config-updates: a whole document, or an override that
-// applies whatever the revision is.
+// ConfigUpdate is one change of configuration, on topic config-updates: a whole document, or an override or a silence
+// that applies whatever the revision is.
 type ConfigUpdate struct {
 	ChangeID  string    `json:"changeId" event:"required"`
 	Timestamp time.Time `json:"timestamp" event:"required"`
 	Author    string    `json:"author,omitempty"`
 	Node      string    `json:"node,omitempty"`
-	Kind      string    `json:"kind" event:"required,enum=revision|override"`
+	Kind      string    `json:"kind" event:"required,enum=revision|override|silence"`
 	Revision  string    `json:"revision,omitempty"` // name of the revision that this message makes
 	Base      string    `json:"base,omitempty"`     // revision that it was made from; empty: the first
 	Comment   string    `json:"comment,omitempty"`
@@ -33,6 +34,7 @@ type ConfigUpdate struct {
 	SHA256    string    `json:"sha256,omitempty"`   // of the document, lower-case hex
 	Adopt     bool      `json:"adopt,omitempty"`    // takes effect whatever its base is, also on nodes that wait after the log was lost
 	Override  Override  `json:"override,omitzero"`
+	Silence   Silence   `json:"silence,omitzero"`
 }
 
 // Override drains one instance, ends that, or sets its weight.
@@ -41,6 +43,28 @@ type Override struct {
 	InstanceID string   `json:"instanceId" event:"required"`
 	Action     string   `json:"action" event:"required,enum=drain|undrain|weight"`
 	Weight     Optional `json:"weight,omitzero"` // with action weight
+}
+
+// Silence says which alerts somebody does not want to be called for until when; the message's author and comment say
+// who and why. The newest message of an id counts: one whose end has passed ends the silence.
+type Silence struct {
+	ID     string            `json:"id" event:"required"`
+	RuleID string            `json:"ruleId,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"` // all of them must be the alert's
+	EndsAt time.Time         `json:"endsAt" event:"required"`
+}
+
+// Covers tells whether an alert is one that the silence names; whether it still holds is not asked.
+func (s Silence) Covers(a Alert) bool {
+	if s.RuleID != "" && s.RuleID != a.RuleID {
+		return false
+	}
+	for k, v := range s.Labels {
+		if got, ok := a.Labels[k]; !ok || got != v {
+			return false
+		}
+	}
+	return s.RuleID != "" || len(s.Labels) > 0
 }
 
 // Validate reports every rule that the message breaks, each with its field.

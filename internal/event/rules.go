@@ -59,6 +59,10 @@ func (c *ConfigUpdate) rules() error {
 		if c.Override == (Override{}) {
 			bad = append(bad, at("override", errMissing))
 		}
+	case KindSilence:
+		if c.Silence.ID == "" {
+			bad = append(bad, at("silence", errMissing))
+		}
 	}
 	return errors.Join(bad...)
 }
@@ -66,6 +70,20 @@ func (c *ConfigUpdate) rules() error {
 func (o *Override) rules() error {
 	if o.Action == ActionWeight && !o.Weight.Set {
 		return at("weight", errMissing)
+	}
+	return nil
+}
+
+func (s *Silence) rules() error {
+	if s.RuleID == "" && len(s.Labels) == 0 {
+		return errors.New("neither ruleId nor labels: it would silence everything")
+	}
+	return nil
+}
+
+func (a *AuditLog) rules() error {
+	if a.Prev != "" && !isSHA256(a.Prev) {
+		return at("prev", errors.New("want 64 lower-case hexadecimal digits"))
 	}
 	return nil
 }

@@ -182,6 +182,20 @@ func (k *Keeper) EachLive(f func(l *upstream.Live, tags map[string]string)) {
 	}
 }
 
+// EachCost calls f for every member of every pool with what a request to it
+// would cost now, and its parts. f must not keep m.
+func (k *Keeper) EachCost(f func(m *upstream.Member, c upstream.Candidate)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.cfg.Now()
+	for _, s := range k.services {
+		p := s.upstream.Pool()
+		for i := range p.Members {
+			f(&p.Members[i], picker.Cost(p, i, now))
+		}
+	}
+}
+
 func statuses(codes []int) string {
 	if len(codes) == 0 {
 		return ""

@@ -1,7 +1,8 @@
-// Package trend remembers the last two minutes of every instance, second by
+// Package trend remembers the last minutes of every instance, second by
 // second, for people who watch: rates, errors and latency quantiles, computed
-// from the counters that requests write anyway. One goroutine samples, readers
-// get copies.
+// from the counters that requests write anyway; the parts of its cost; and what
+// happened to it, its probes' results and changes of its standing. One
+// goroutine samples, readers get copies.
 package trend
 
 import (
@@ -12,15 +13,20 @@ import (
 	"github.com/smartlb/smartlb/internal/upstream"
 )
 
-// Seconds is how much is remembered.
-const Seconds = 120
+// Seconds is how long the history of a Summary is, and Kept how much is
+// remembered of one instance.
+const (
+	Seconds = 120
+	Kept    = 180
+)
 
 // window is over how many seconds the current values are taken.
 const window = 10
 
-// Lives lists the configured instances.
+// Lives lists the configured instances, and what a request to each would cost now.
 type Lives interface {
 	EachLive(f func(l *upstream.Live, tags map[string]string))
+	EachCost(f func(m *upstream.Member, c upstream.Candidate))
 }
 
 // Point is one second of one instance.
@@ -37,19 +43,26 @@ type Summary struct {
 
 // Trend samples and answers. Its methods are safe for concurrent use.
 type Trend struct {
-	mu   sync.Mutex
-	past map[*upstream.Live]*past
+	mu    sync.Mutex
+	tick  uint64    // samples taken
+	at    time.Time // of the newest
+	past  map[*upstream.Live]*past
+	lives map[[2]string]*upstream.Live // by service and instance
+	told  map[[2]string]*events
 }
 
 type past struct {
 	requests, errors uint64
 	hist             [window + 1][upstream.HistBuckets]uint32 // ring of snapshots
-	points           [Seconds]Point
+	points           [Kept]Point
+	parts            [Kept]parts
 	n                int // samples taken
 }
 
 // New returns a trend without past.
-func New() *Trend { return &Trend{past: map[*upstream.Live]*past{}} }
+func New() *Trend {
+	return &Trend{past: map[*upstream.Live]*past{}, lives: map[[2]string]*upstream.Live{}, told: map[[2]string]*events{}}
+}
 
 // Run samples each second until ctx ends.
 func (t *Trend) Run(ctx context.Context, lives Lives) error {
@@ -69,28 +82,60 @@ func (t *Trend) Run(ctx context.Context, lives Lives) error {
 func (t *Trend) Sample(lives Lives) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	present := map[*upstream.Live]bool{}
+	t.tick++
+	t.at = time.Now()
+	present := make(map[*upstream.Live]bool, len(t.past))
 	lives.EachLive(func(l *upstream.Live, _ map[string]string) {
 		present[l] = true
 		p := t.past[l]
 		if p == nil {
 			p = &past{}
 			t.past[l] = p
+			t.lives[[2]string{l.Service, l.Instance}] = l
 		}
 		p.sample(l)
 	})
+	lives.EachCost(func(m *upstream.Member, c upstream.Candidate) {
+		if p := t.past[m.Live]; p != nil && p.n > 0 {
+			p.parts[(p.n-1)%Kept] = partsOf(m, c)
+		}
+	})
 	for l := range t.past {
 		if !present[l] {
-			delete(t.past, l)
+			t.forget(l)
+		}
+	}
+	for key := range t.told { // of one that left, and was still being checked
+		if t.lives[key] == nil {
+			delete(t.told, key)
 		}
 	}
 }
 
+// forget drops an instance that left, or whose address is another now.
+func (t *Trend) forget(l *upstream.Live) {
+	delete(t.past, l)
+	key := [2]string{l.Service, l.Instance}
+	if t.lives[key] == l {
+		delete(t.lives, key)
+		delete(t.told, key)
+	}
+}
+
+// Tick counts the seconds that were sampled: two answers with the same tick
+// hold the same second.
+func (t *Trend) Tick() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.tick
+}
+
 func (p *past) sample(l *upstream.Live) {
 	requests, errors := l.Requests.Load(), l.Errors.Load()
-	p.points[p.n%Seconds] = Point{float32(requests - p.requests), float32(errors - p.errors)}
+	p.points[p.n%Kept] = Point{float32(requests - p.requests), float32(errors - p.errors)}
 	p.requests, p.errors = requests, errors
 	p.n++
+	p.parts[(p.n-1)%Kept] = parts{}
 	h := &p.hist[p.n%(window+1)]
 	for b := range l.Hist {
 		h[b] = l.Hist[b].Load()
@@ -98,24 +143,27 @@ func (p *past) sample(l *upstream.Live) {
 }
 
 // Of gives an instance's summary, false before its first second.
-func (t *Trend) Of(l *upstream.Live) (Summary, bool) {
+func (t *Trend) Of(l *upstream.Live) (Summary, bool) { return t.Last(l, Seconds) }
+
+// Last is Of with at most so many seconds of history.
+func (t *Trend) Last(l *upstream.Live, seconds int) (Summary, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.past[l]
 	if p == nil || p.n == 0 {
 		return Summary{}, false
 	}
-	var s Summary
-	have := min(p.n, Seconds)
+	have := min(p.n, Seconds, seconds)
+	s := Summary{Requests: make([]float32, 0, have), Errors: make([]float32, 0, have)}
 	for i := p.n - have; i < p.n; i++ {
-		pt := p.points[i%Seconds]
+		pt := p.points[i%Kept]
 		s.Requests, s.Errors = append(s.Requests, pt.Requests), append(s.Errors, pt.Errors)
 	}
 	recent := min(p.n, window)
 	var requests, errors float64
 	for i := p.n - recent; i < p.n; i++ {
-		requests += float64(p.points[i%Seconds].Requests)
-		errors += float64(p.points[i%Seconds].Errors)
+		requests += float64(p.points[i%Kept].Requests)
+		errors += float64(p.points[i%Kept].Errors)
 	}
 	s.Rate = requests / float64(recent)
 	if requests > 0 {

@@ -22,6 +22,8 @@ func (l lives) EachLive(f func(*upstream.Live, map[string]string)) {
 	}
 }
 
+func (l lives) EachCost(func(*upstream.Member, upstream.Candidate)) {}
+
 func add(l *upstream.Live, requests, errors int, latency time.Duration) {
 	l.Requests.Add(uint64(requests))
 	l.Errors.Add(uint64(errors))

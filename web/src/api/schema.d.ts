@@ -148,7 +148,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The overview each second */
+        /**
+         * The overview, and then each second what changed
+         * @description Begins with the event `overview`, which comes again where services or instances are others. Each
+         *     `changes` refers to it: services and instances are numbered in its order, the instances from the first
+         *     of the first service on. What is not named is as it was, but that its newest second had no requests.
+         *     The stream is compressed for whoever accepts gzip.
+         */
         get: operations["streamOverview"];
         put?: never;
         post?: never;
@@ -201,6 +207,23 @@ export interface paths {
         };
         /** Why an instance gets the share that it gets, in sentences */
         get: operations["explainInstance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/instances/{instance}/past": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last three minutes of an instance, its newest health checks and changes of standing */
+        get: operations["getPast"];
         put?: never;
         post?: never;
         delete?: never;
@@ -718,9 +741,35 @@ export interface components {
         Overview: {
             /** Format: date-time */
             at: string;
+            /** @description Number of the newest second in the histories; absent where there is none */
+            tick?: number;
             node: components["schemas"]["Node"];
             services: components["schemas"]["Service"][];
             alerts: components["schemas"]["Alert"][];
+        };
+        /** @description What differs from the event before */
+        Changes: {
+            /** Format: date-time */
+            at: string;
+            /** @description Number of the newest second; where it is the same as before, that second was told already */
+            tick: number;
+            /** @description Absent where it is as before */
+            node?: components["schemas"]["Node"];
+            /** @description Absent where they are as before */
+            alerts?: components["schemas"]["Alert"][];
+            /** @description Rows of: number, rate, errorRate, medianMs, active, panic (0 or 1) */
+            services: number[][];
+            /**
+             * @description Rows of: number; requests and errors of the newest second; rate, errorRate, p50Ms, p95Ms, p99Ms, inFlight, weight;
+             *     of the cost total, latencyFactor, errorFactor, error, silence, capacity, veto, slowStart, latencyMs; and, where
+             *     something is known through Kafka, score, trust, and the time of that knowledge in ms since 1970
+             */
+            instances: number[][];
+            /** @description Instances of which more than numbers changed, without history */
+            standing: {
+                n: number;
+                instance: components["schemas"]["Instance"];
+            }[];
         };
         /** @description Rates are over the last ten seconds */
         Service: {
@@ -855,6 +904,62 @@ export interface components {
             at: string;
             lines: string[];
             detail: components["schemas"]["Instance"];
+        };
+        Past: {
+            service: string;
+            instance: string;
+            /** Format: date-time */
+            at: string;
+            /** @description Oldest first */
+            seconds: components["schemas"]["Second"][];
+            /** @description Results of the health check, oldest first */
+            probes: {
+                /** Format: date-time */
+                at: string;
+                tookMs: number;
+                ok: boolean;
+                /** @description Asked for because a connection broke */
+                event: boolean;
+                status?: number;
+                /** @description Why it failed */
+                detail?: string;
+            }[];
+            /** @description Changes of what the instance is, oldest first */
+            standings: {
+                /** Format: date-time */
+                at: string;
+                from: string;
+                to: string;
+                reason?: string;
+                /**
+                 * Format: date-time
+                 * @description End of an ejection
+                 */
+                until?: string;
+            }[];
+            /** @description The newest health-status message of each sender */
+            reports: {
+                /** @description Empty: the instance itself, or whoever gave no name */
+                sender: string;
+                status: string;
+                ageMs: number;
+                /** @description It still counts */
+                holds: boolean;
+            }[];
+        };
+        Second: {
+            /** Format: date-time */
+            at: string;
+            /** @enum {unknown} */
+            state: "in" | "draining" | "unhealthy" | "reported-unhealthy" | "ejected";
+            requests: number;
+            errors: number;
+            /** @description Of the ten seconds up to this one */
+            share: components["schemas"]["Ratio"];
+            fairShare: components["schemas"]["Ratio"];
+            weight: number;
+            /** @description Null where it is not known */
+            cost: components["schemas"]["Cost"] | null;
         };
         Entry: {
             offset: number;
@@ -1667,6 +1772,32 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Explanation"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getPast: {
+        parameters: {
+            query?: {
+                /** @description Needed where two services have an instance of this name */
+                service?: string;
+            };
+            header?: never;
+            path: {
+                instance: components["parameters"]["Instance"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is remembered */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Past"];
                 };
             };
             default: components["responses"]["Problem"];

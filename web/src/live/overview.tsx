@@ -1,7 +1,8 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
-import { ApiError, get, type Overview, type Problem } from "../api/client";
+import { ApiError, type Changes, get, type Overview, type Problem } from "../api/client";
 import { type Connection, openStream } from "./events";
+import { apply, begin, type LiveOverview } from "./feed";
 
 interface Live {
   connection: Connection;
@@ -27,7 +28,11 @@ export function OverviewProvider({ children }: { children: ReactNode }) {
         on: {
           overview: (data) => {
             setProblem(null);
-            client.setQueryData(overviewKey, data as Overview);
+            client.setQueryData(overviewKey, begin(data as Overview));
+          },
+          changes: (data) => {
+            setProblem(null);
+            client.setQueryData<LiveOverview>(overviewKey, (o) => o && apply(o, data as Changes));
           },
           problem: (data) => setProblem((data as Problem).error),
         },
@@ -51,6 +56,6 @@ export function useLive(): Live {
 }
 
 /** The latest overview, undefined before the first. It stays when the connection is lost. */
-export function useOverview(): Overview | undefined {
-  return useQuery<Overview>({ queryKey: overviewKey, enabled: false, staleTime: Infinity, gcTime: Infinity }).data;
+export function useOverview(): LiveOverview | undefined {
+  return useQuery<LiveOverview>({ queryKey: overviewKey, enabled: false, staleTime: Infinity, gcTime: Infinity }).data;
 }

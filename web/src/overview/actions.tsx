@@ -1,10 +1,11 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { type Instance, post, seg } from "../api/client";
+import { useForbidden } from "../ui/session";
 import { Dialog } from "../ui/dialog";
 
 interface Props {
-  i: Instance;
+  i: Pick<Instance, "id" | "state" | "inFlight" | "demoFault">;
   service: string;
   demo: boolean;
   kafka: boolean;
@@ -25,9 +26,10 @@ export function Actions({ i, service, demo, kafka }: Props) {
   });
   const override = (action: "drain" | "undrain") => change.mutate({ path: `/services/${seg(service)}/instances/${seg(i.id)}/override`, body: { action } });
   const fault = (body: Record<string, unknown>) => change.mutate({ path: `/demo/instances/${seg(i.id)}/fault`, body });
-  const busy = change.isPending;
+  const forbidden = useForbidden("operator");
+  const busy = change.isPending || forbidden !== "";
   return (
-    <div className="actions">
+    <div className="actions" title={forbidden || undefined}>
       {kafka &&
         (i.state === "draining" ? (
           <button type="button" disabled={busy} onClick={() => override("undrain")}>

@@ -1,4 +1,4 @@
-import type { Cost, Instance } from "../api/client";
+import type { Cost } from "../api/client";
 
 /** One factor of the cost of a request. Above 1 it makes the instance dearer, below 1 cheaper. */
 export interface Part {
@@ -68,6 +68,6 @@ export function segments(list: Part[]): Segment[] {
   return out;
 }
 
-export function costOf(i: Instance): Part[] {
+export function costOf(i: { cost: Cost; weight: number }): Part[] {
   return parts(i.cost, i.weight);
 }

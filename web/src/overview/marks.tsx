@@ -1,11 +1,14 @@
-import { memo } from "react";
+import { memo, useEffect, useRef } from "react";
 import type { Instance } from "../api/client";
+import { type LiveInstance, type LiveService, type Points, shareOf, slots } from "../live/feed";
 import { factor, percent, rate } from "../ui/format";
 import { BreakIcon, CheckIcon, CrossIcon, DrainIcon, EjectIcon, WarmIcon } from "../ui/icons";
 import { costOf, dominant, segments, unit } from "./cost";
 
 /** The state in a word and an icon. */
-export function State({ i }: { i: Instance }) {
+type Standing = Pick<Instance, "state" | "cost" | "demoFault">;
+
+export function State({ i }: { i: Standing }) {
   const [kind, word, icon] = stateOf(i);
   return (
     <span className={`state ${kind}`}>
@@ -19,7 +22,7 @@ export function State({ i }: { i: Instance }) {
   );
 }
 
-function stateOf(i: Instance): [string, string, React.ReactNode] {
+function stateOf(i: Standing): [string, string, React.ReactNode] {
   switch (i.state) {
     case "draining":
       return ["warn", "draining", <DrainIcon key="i" />];
@@ -35,52 +38,70 @@ function stateOf(i: Instance): [string, string, React.ReactNode] {
 }
 
 /** The right end of a service's share bars: a round number, so that bars keep their scale. */
-export function shareScale(instances: Instance[]): number {
-  const most = instances.reduce((m, i) => Math.max(m, i.share, i.fairShare), 0);
+export function shareScale(s: LiveService): number {
+  const most = s.instances.reduce((m, i) => Math.max(m, shareOf(s, i), i.fairShare), 0);
   return [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75].find((s) => most <= s) ?? 1;
 }
 
 /** The share of the service's traffic, with a mark where the fair share is. */
-export function Share({ i, scale }: { i: Instance; scale: number }) {
+export function Share({ share, fair, scale }: { share: number; fair: number; scale: number }) {
   return (
-    <div className="share" title={`${percent(i.share)} of the requests; by weight it would be ${percent(i.fairShare)}`}>
+    <div className="share" title={`${percent(share)} of the requests; by weight it would be ${percent(fair)}`}>
       <span className="track">
-        <span className="fill" style={{ width: `${Math.min(100, (i.share / scale) * 100)}%` }} />
-        <span className="fair" style={{ left: `${Math.min(100, (i.fairShare / scale) * 100)}%` }} />
+        <span className="fill" style={{ width: `${Math.min(100, (share / scale) * 100)}%` }} />
+        <span className="fair" style={{ left: `${Math.min(100, (fair / scale) * 100)}%` }} />
       </span>
-      <span className="num">{percent(i.share)}</span>
+      <span className="num">{percent(share)}</span>
     </div>
   );
 }
 
-const slots = 120; // seconds
+const height = 44;
 
-/** A path over two minutes; least is the height, in units of 24, of the smallest value that is not zero. */
-function line(values: number[], top: number, least = 0): string {
-  let d = "";
-  values.forEach((v, n) => {
-    const x = slots - values.length + n + 0.5;
-    d += `${d ? "L" : "M"}${x} ${(23 - (v > 0 ? Math.max(least, (Math.min(v, top) / top) * 22) : 0)).toFixed(1)}`;
+/** Requests per second over two minutes, errors in front, on the scale that all instances of the service share. Drawn on a canvas: thousands of paths would be thousands of elements. */
+export const Spark = memo(function Spark({ points, head, top, now }: { points: Points; head: number; top: number; now: number }) {
+  const ref = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    const canvas = ref.current;
+    const g = canvas?.getContext("2d");
+    if (canvas && g) draw(g, getComputedStyle(canvas), points, head, top);
   });
-  return d;
-}
-
-/** Requests per second over two minutes, errors in front, on the scale that all instances of the service share. */
-export const Spark = memo(function Spark({ i, top }: { i: Instance; top: number }) {
-  const d = line(i.history, top);
-  const start = slots - i.history.length + 0.5;
-  const failing = i.errorHistory.some((v) => v > 0);
-  return (
-    <svg className="spark" viewBox={`0 0 ${slots} 24`} preserveAspectRatio="none" role="img" aria-label={`${rate(i.rate)} requests per second now, up to ${rate(top)} in two minutes`}>
-      {d && <path className="area" d={`${d}V23H${start}Z`} />}
-      {d && <path className="curve" d={d} vectorEffect="non-scaling-stroke" />}
-      {failing && <path className="errors-area" d={`${line(i.errorHistory, top, 3)}V23H${start}Z`} />}
-    </svg>
-  );
+  return <canvas ref={ref} className="spark" width={2 * slots} height={height} role="img" aria-label={`${rate(now)} requests per second now, up to ${rate(top)} in two minutes`} />;
 });
 
+/** The colours come from the style sheet: the curve's is the element's colour, the area's its border's, the errors' its outline's. */
+function draw(g: CanvasRenderingContext2D, style: CSSStyleDeclaration, points: Points, head: number, top: number) {
+  g.clearRect(0, 0, 2 * slots, height);
+  const y = (v: number, least = 0) => height - 2 - (v > 0 ? Math.max(least, (Math.min(v, top) / top) * (height - 5)) : 0);
+  const path = (values: Float32Array, least: number) => {
+    const p = new Path2D();
+    for (let n = 0; n < slots; n++) {
+      const at = y(values[(head + 1 + n) % slots] ?? 0, least);
+      if (n === 0) p.moveTo(1, at);
+      else p.lineTo(2 * n + 1, at);
+    }
+    return p;
+  };
+  const below = (p: Path2D) => {
+    const area = new Path2D(p);
+    area.lineTo(2 * slots - 1, height - 1);
+    area.lineTo(1, height - 1);
+    return area;
+  };
+  const requests = path(points.requests, 0);
+  g.fillStyle = style.borderTopColor;
+  g.fill(below(requests));
+  g.strokeStyle = style.color;
+  g.lineWidth = 2;
+  g.stroke(requests);
+  if (points.errors.some((v) => v > 0)) {
+    g.fillStyle = style.outlineColor;
+    g.fill(below(path(points.errors, 5)));
+  }
+}
+
 /** The cost with the factors that make it. */
-export function CostBar({ i }: { i: Instance }) {
+export function CostBar({ i }: { i: Pick<LiveInstance, "cost" | "weight"> }) {
   const list = costOf(i);
   const words = list
     .filter((p) => Math.abs(p.factor - 1) >= 0.02)

@@ -1,18 +1,22 @@
-import { useQuery } from "@tanstack/react-query";
-import { useEffect, useRef } from "react";
-import { type Explanation, get, type Instance, type Overview, seg } from "../api/client";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { lazy, Suspense, useEffect, useRef } from "react";
+import { type Explanation, get, type Instance, type Past, seg } from "../api/client";
+import { type LiveOverview, shareOf } from "../live/feed";
 import { age, count, dash, factor, ms, percent } from "../ui/format";
 import { CloseIcon } from "../ui/icons";
-import { navigate, paths } from "../ui/route";
+import { Link } from "../ui/link";
+import { address, navigate, paths } from "../ui/route";
 import { Time } from "../ui/time";
 import { Actions } from "./actions";
 import { costOf } from "./cost";
 import { State } from "./marks";
 
+const PastOf = lazy(() => import("./past"));
+
 interface Props {
   service: string;
   id: string;
-  overview: Overview | undefined;
+  overview: LiveOverview | undefined;
 }
 
 /** Why one instance gets its share, and what can be done about it. */
@@ -23,11 +27,18 @@ export function Panel({ service, id, overview }: Props) {
     queryFn: ({ signal }) => get<Explanation>(`/instances/${seg(id)}/explain?service=${seg(service)}`, signal),
     refetchInterval: 2_000,
   });
+  const past = useQuery({
+    queryKey: ["past", service, id],
+    queryFn: ({ signal }) => get<Past>(`/instances/${seg(id)}/past?service=${seg(service)}`, signal),
+    refetchInterval: 2_000,
+    placeholderData: keepPreviousData,
+  });
   useEffect(() => {
     heading.current?.focus({ preventScroll: true });
-    return () => document.querySelector<HTMLElement>(`tr[data-instance="${CSS.escape(id)}"] a`)?.focus({ preventScroll: true });
+    return () => document.querySelector<HTMLElement>(`[data-instance="${CSS.escape(id)}"] a`)?.focus({ preventScroll: true });
   }, [id]);
-  const live = overview?.services.find((s) => s.id === service)?.instances.find((i) => i.id === id);
+  const of = overview?.services.find((s) => s.id === service);
+  const live = of?.instances.find((i) => i.id === id);
   const i = live ?? explain.data?.detail;
   const explained = explain.data?.detail; // of the same moment as the sentences
   return (
@@ -42,13 +53,25 @@ export function Panel({ service, id, overview }: Props) {
             {i && ` · ${i.address}`}
           </p>
         </div>
-        <button type="button" className="quiet" onClick={() => navigate(paths.overview)} aria-label="Close" title="Close (Esc)">
+        <button type="button" className="quiet" onClick={() => navigate(paths.overview + location.search)} aria-label="Close" title="Close (Esc)">
           <CloseIcon />
         </button>
       </header>
       {i && (
         <div className="panel-state">
-          <State i={i} />
+          <p className="standing">
+            <State i={i} />
+            {i.until && (
+              <span>
+                would rejoin at <Time at={i.until} />
+              </span>
+            )}
+            {of && live && (
+              <span className="muted">
+                {percent(shareOf(of, live))} of the requests, {percent(live.fairShare)} would be fair
+              </span>
+            )}
+          </p>
           <Actions i={i} service={service} demo={overview?.node.demo ?? false} kafka={overview?.node.kafka.enabled ?? false} />
         </div>
       )}
@@ -64,8 +87,20 @@ export function Panel({ service, id, overview }: Props) {
           </ul>
         )}
       </section>
+      <p>
+        <Link href={address("/decisions", {}, { service, instance: id })}>Decisions about {id}</Link>
+      </p>
       {explained && <CostTable i={explained} />}
-      {i && <FactsList i={i} />}
+      {past.data ? (
+        <Suspense fallback={<div className="bone tall" />}>
+          <PastOf past={past.data} />
+        </Suspense>
+      ) : past.isError ? (
+        <p className="bad-text">{past.error.message}</p>
+      ) : (
+        <div className="bone tall" />
+      )}
+      {explained && <FactsList i={explained} />}
     </aside>
   );
 }
@@ -99,25 +134,12 @@ function CostTable({ i }: { i: Instance }) {
 }
 
 function FactsList({ i }: { i: Instance }) {
-  const f = i.facts;
   const p = i.probe;
   const rows: [string, React.ReactNode][] = [
     ["requests", `${count(i.requests)}, ${count(i.errors)} errors`],
     ["latency", `p50 ${ms(i.p50Ms)} · p95 ${ms(i.p95Ms)} · p99 ${ms(i.p99Ms)} ms`],
     ["weight", `${i.weight} · fair share ${percent(i.fairShare)}`],
   ];
-  if (i.until) rows.push(["rejoins", <Time key="t" at={i.until} />]);
-  const kafka: [string, React.ReactNode][] = f
-    ? [
-        ["score", `${f.score.toFixed(2)} ${f.state}${f.reasons.length ? ` (${f.reasons.join(", ")})` : ""}`],
-        ["facts", `${age(f.ageMs)} old, trust ${(f.trust * 100).toFixed(0)} %`],
-        ["capacity", f.capacity === null ? "unknown" : `${f.capacity.toFixed(0)} requests/s`],
-        ["error rate", f.errorRate === null ? "unknown" : percent(f.errorRate)],
-        ["utilization", f.utilization === null ? "unknown" : percent(f.utilization)],
-        ["p95", f.p95Ms === null ? "unknown" : `${ms(f.p95Ms)} ms`],
-        ["ignored", Object.entries(f.ignored).map(([why, n]) => `${n} ${why}`).join(", ") || "none in the last minute"],
-      ]
-    : [["facts", "nothing is known through Kafka"]];
   const probe: [string, React.ReactNode][] = p
     ? [
         ["state", p.state || "not decided yet"],
@@ -129,7 +151,7 @@ function FactsList({ i }: { i: Instance }) {
   return (
     <>
       <Facts id="own" title="Seen by this proxy" rows={rows} />
-      <Facts id="kafka" title="Heard through Kafka" rows={kafka} />
+      <KafkaFacts i={i} />
       <Facts id="probe" title="Health check" rows={probe} />
       {i.tags && <Facts id="tags" title="Tags" rows={Object.entries(i.tags)} />}
     </>
@@ -152,3 +174,49 @@ function Facts({ id, title, rows }: { id: string; title: string; rows: [string, 
   );
 }
 
+/** Each fact that came through Kafka with its age and how far it is trusted. */
+function KafkaFacts({ i }: { i: Instance }) {
+  const f = i.facts;
+  if (!f) return <Facts id="kafka" title="Heard through Kafka" rows={[["facts", "nothing is known: only this proxy's own measurements count"]]} />;
+  const unknown = <span className="muted">unknown</span>;
+  const rows: [string, React.ReactNode][] = [
+    ["score", `${f.score.toFixed(2)} ${f.state}${f.reasons.length ? ` (${f.reasons.join(", ")})` : ""}`],
+    ["capacity", f.capacity === null ? unknown : `${f.capacity.toFixed(0)} requests/s`],
+    ["error rate", f.errorRate === null ? unknown : percent(f.errorRate)],
+    ["utilization", f.utilization === null ? unknown : percent(f.utilization)],
+    ["p95", f.p95Ms === null ? unknown : `${ms(f.p95Ms)} ms`],
+  ];
+  const ignored = Object.entries(f.ignored)
+    .map(([why, n]) => `${n} ${why}`)
+    .join(", ");
+  return (
+    <section aria-labelledby="kafka">
+      <h3 id="kafka">Heard through Kafka</h3>
+      <table className="plain kafka-facts">
+        <thead>
+          <tr>
+            <th scope="col">Fact</th>
+            <th scope="col">Value</th>
+            <th scope="col" className="num">
+              Age
+            </th>
+            <th scope="col" className="num">
+              Trust
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(([name, value]) => (
+            <tr key={name}>
+              <th scope="row">{name}</th>
+              <td>{value}</td>
+              <td className={`num ${f.ageMs > 15_000 ? "warn-text" : ""}`}>{age(f.ageMs)}</td>
+              <td className="num">{(f.trust * 100).toFixed(0)} %</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <p className="muted small">Messages about it that were ignored in the last minute: {ignored || "none"}.</p>
+    </section>
+  );
+}

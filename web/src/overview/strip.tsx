@@ -1,4 +1,5 @@
-import type { Alert, Overview } from "../api/client";
+import type { Alert } from "../api/client";
+import type { LiveOverview } from "../live/feed";
 import { useLive } from "../live/overview";
 import { age } from "../ui/format";
 import { CheckIcon, InfoIcon, LostIcon, WarnIcon } from "../ui/icons";
@@ -8,7 +9,7 @@ import { Time } from "../ui/time";
  * One line of fixed height under the header: a lost connection, what the node
  * cannot do, or the alerts. It is always there, so nothing moves when an alert comes.
  */
-export function Strip({ overview }: { overview: Overview | undefined }) {
+export function Strip({ overview }: { overview: LiveOverview | undefined }) {
   const { connection, problem } = useLive();
   if (connection === "lost" && !problem) {
     return (

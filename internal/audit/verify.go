@@ -1,0 +1,154 @@
+package audit
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+// States of a chain, the worst last.
+const (
+	Intact  = "intact"
+	Gap     = "gap"     // records are missing
+	Altered = "altered" // a record is not what it was when the next one was written
+)
+
+// Chain is what a node's records in the log say about each other.
+type Chain struct {
+	Node      string    `json:"node"`
+	State     string    `json:"state"`
+	Records   int       `json:"records"`
+	Unchained int       `json:"unchained"` // of versions without chains, and a newest one that nothing is chained to yet: nothing can be said of them
+	Repeated  int       `json:"repeated"`  // delivered twice, byte for byte
+	Begins    int       `json:"begins"`    // chains that begin within the log
+	FirstSeq  uint64    `json:"firstSeq"`
+	LastSeq   uint64    `json:"lastSeq"`
+	From      time.Time `json:"from"`
+	To        time.Time `json:"to"`
+	Breaks    []Break   `json:"breaks"` // at most maxBreaks
+}
+
+// Break is a place where two records do not follow each other.
+type Break struct {
+	State   string    `json:"state"` // gap, altered
+	FromSeq uint64    `json:"fromSeq"`
+	ToSeq   uint64    `json:"toSeq"`
+	At      time.Time `json:"at"` // of the record that shows it
+	Text    string    `json:"text"`
+}
+
+// maxBreaks bounds what is told of one chain.
+const maxBreaks = 100
+
+// Verifier reads audit records in the order of the log. The zero value is
+// ready.
+type Verifier struct {
+	nodes      map[string]*verified
+	unreadable int
+}
+
+type verified struct {
+	Chain
+	hash    string // of the newest record
+	chained bool   // it is part of a chain
+	recent  []string
+}
+
+// repeats is how far back a record may be delivered again: a node that was
+// killed sends what it had not seen acknowledged.
+const repeats = 256
+
+// Add takes the value of the next record.
+func (v *Verifier) Add(value []byte) {
+	a, err := event.DecodeAuditLog(value)
+	if err != nil {
+		v.unreadable++
+		return
+	}
+	if v.nodes == nil {
+		v.nodes = map[string]*verified{}
+	}
+	hash := hashOf(value)
+	c := v.nodes[a.Node]
+	if c == nil {
+		c = &verified{Chain: Chain{Node: a.Node, State: Intact, FirstSeq: a.Seq, From: a.Timestamp, Breaks: []Break{}}}
+		v.nodes[a.Node] = c
+		c.first(a)
+	} else if slices.Contains(c.recent, hash) {
+		c.Repeated++
+		return
+	} else {
+		c.follow(a)
+	}
+	c.Records++
+	c.LastSeq, c.To, c.hash = a.Seq, a.Timestamp, hash
+	c.recent = append(c.recent, hash)
+	if len(c.recent) > repeats {
+		c.recent = slices.Delete(c.recent, 0, 1)
+	}
+}
+
+// first takes the oldest record that is left: what was before it is gone with
+// the topic's retention, or never was.
+func (c *verified) first(a event.AuditLog) {
+	c.chained = a.Prev != ""
+	if a.Prev == "" {
+		c.Unchained++ // until another is chained to it
+	}
+}
+
+func (c *verified) follow(a event.AuditLog) {
+	switch {
+	case a.Prev == c.hash:
+		if !c.chained { // so that one began a chain
+			c.chained = true
+			c.Begins++
+			c.Unchained--
+		}
+		return
+	case a.Prev == "": // an older version's, or of a node that lost its data directory or has none
+		c.Unchained++
+		c.chained = false
+		return
+	case a.Seq > c.LastSeq+1:
+		c.broken(Break{Gap, c.LastSeq + 1, a.Seq - 1, a.Timestamp, fmt.Sprintf("%d records are missing", a.Seq-1-c.LastSeq)})
+	default:
+		c.broken(Break{Altered, c.LastSeq, a.Seq, a.Timestamp, fmt.Sprintf("record %d is not the one that record %d was chained to", c.LastSeq, a.Seq)})
+	}
+	c.chained = true
+}
+
+func (c *verified) broken(b Break) {
+	if c.State != Altered {
+		c.State = b.State
+	}
+	if len(c.Breaks) < maxBreaks {
+		c.Breaks = append(c.Breaks, b)
+	}
+}
+
+// Result is the state of all chains.
+type Result struct {
+	State      string  `json:"state"` // the worst of them
+	Chains     []Chain `json:"chains"`
+	Unreadable int     `json:"unreadable"` // messages of the topic that are no audit records
+}
+
+// Result tells what was found so far.
+func (v *Verifier) Result() Result {
+	r := Result{State: Intact, Chains: []Chain{}, Unreadable: v.unreadable}
+	worse := map[string]int{Intact: 0, Gap: 1, Altered: 2}
+	for _, node := range slices.Sorted(maps.Keys(v.nodes)) {
+		c := v.nodes[node].Chain
+		if worse[c.State] > worse[r.State] {
+			r.State = c.State
+		}
+		r.Chains = append(r.Chains, c)
+	}
+	slices.SortStableFunc(r.Chains, func(a, b Chain) int { return cmp.Compare(worse[b.State], worse[a.State]) })
+	return r
+}

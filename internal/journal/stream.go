@@ -1,0 +1,164 @@
+package journal
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/kafka"
+)
+
+// Config says which cluster is read.
+type Config struct {
+	Kafka kafka.Config
+	Admin *kafka.Admin // of that cluster; the caller closes it
+	Log   *slog.Logger
+}
+
+// Stream is one topic's newest entries, and the new ones as they come. Its
+// methods are safe for concurrent use.
+type Stream[T any] struct {
+	*watch
+	decode func(kafka.Record) (T, bool)
+	at     func(*T) time.Time
+	keep   int
+
+	mu     sync.Mutex
+	ring   []T  // oldest first
+	jumble bool // partitions were read one after the other
+	subs   map[*subscriber[T]]struct{}
+}
+
+type subscriber[T any] struct {
+	match   func(*T) bool
+	limit   int
+	mu      sync.Mutex
+	pending []T
+	skipped int
+}
+
+func newStream[T any](cfg Config, topic string, keep int, decode func(kafka.Record) (T, bool), at func(*T) time.Time) *Stream[T] {
+	s := &Stream[T]{decode: decode, at: at, keep: keep, subs: map[*subscriber[T]]struct{}{}}
+	s.watch = (&watch{kafka: cfg.Kafka, log: cfg.Log, topic: topic, begin: s.forget, handle: s.handle}).init()
+	s.plan = func(ctx context.Context) (kafka.TailConfig, error) {
+		ends, err := cfg.Admin.EndOffsets(ctx, topic)
+		if err != nil {
+			return kafka.TailConfig{}, err
+		}
+		tc := kafka.TailConfig{Topics: []string{topic}, Positions: map[kafka.TopicPartition]int64{}}
+		for tp, end := range ends {
+			tc.Positions[tp] = max(0, end-int64(keep))
+		}
+		return tc, nil
+	}
+	return s
+}
+
+func (s *Stream[T]) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ring = nil
+}
+
+func (s *Stream[T]) handle(batch []kafka.Record) {
+	fresh := make([]T, 0, len(batch))
+	for _, r := range batch {
+		if v, ok := s.decode(r); ok {
+			fresh = append(fresh, v)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ring, s.jumble = append(s.ring, fresh...), true
+	if len(s.ring) > 4*s.keep { // cut seldom, not at each record
+		s.order()
+		s.ring = append([]T(nil), s.ring[len(s.ring)-s.keep:]...)
+	}
+	for sub := range s.subs {
+		sub.take(fresh)
+	}
+}
+
+func (s *subscriber[T]) take(fresh []T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range fresh {
+		if s.match == nil || s.match(&fresh[i]) {
+			s.pending = append(s.pending, fresh[i])
+		}
+	}
+	if extra := len(s.pending) - s.limit; extra > 0 {
+		s.skipped += extra
+		s.pending = append(s.pending[:0], s.pending[extra:]...)
+	}
+}
+
+// Recent gives the newest n entries that match, newest first. The error is
+// ErrAway where Kafka did not answer.
+func (s *Stream[T]) Recent(ctx context.Context, n int, match func(*T) bool) ([]T, error) {
+	defer s.use()()
+	if err := s.await(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newest(n, match), nil
+}
+
+// order puts the entries of several partitions in the order of their times.
+func (s *Stream[T]) order() {
+	if s.jumble {
+		slices.SortStableFunc(s.ring, func(a, b T) int { return s.at(&a).Compare(s.at(&b)) })
+		s.jumble = false
+	}
+}
+
+func (s *Stream[T]) newest(n int, match func(*T) bool) []T {
+	s.order()
+	out := make([]T, 0, min(n, len(s.ring)))
+	for i := len(s.ring) - 1; i >= 0 && len(out) < n; i-- {
+		if match == nil || match(&s.ring[i]) {
+			out = append(out, s.ring[i])
+		}
+	}
+	return out
+}
+
+// Subscription is a page that follows.
+type Subscription[T any] struct {
+	s       *Stream[T]
+	sub     *subscriber[T]
+	release func()
+}
+
+// Subscribe follows new entries that match; at most limit wait to be taken,
+// the newest. Close must be called.
+func (s *Stream[T]) Subscribe(limit int, match func(*T) bool) *Subscription[T] {
+	c := &Subscription[T]{s: s, sub: &subscriber[T]{match: match, limit: limit}, release: s.use()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.sub.pending = s.newest(limit, match)
+	slices.Reverse(c.sub.pending)
+	s.subs[c.sub] = struct{}{}
+	return c
+}
+
+// Take gives what came since the last call, oldest first, and how many more
+// there were.
+func (c *Subscription[T]) Take() (entries []T, skipped int) {
+	c.sub.mu.Lock()
+	defer c.sub.mu.Unlock()
+	entries, skipped = c.sub.pending, c.sub.skipped
+	c.sub.pending, c.sub.skipped = nil, 0
+	return entries, skipped
+}
+
+// Close ends it.
+func (c *Subscription[T]) Close() {
+	c.s.mu.Lock()
+	delete(c.s.subs, c.sub)
+	c.s.mu.Unlock()
+	c.release()
+}

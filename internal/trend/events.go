@@ -1,0 +1,82 @@
+package trend
+
+import "time"
+
+// What is remembered of an instance beside its numbers.
+const (
+	Probes    = 60 // newest results of its health check
+	Standings = 20 // newest changes of its standing
+)
+
+// Probe is the result of one health check.
+type Probe struct {
+	At     time.Time
+	Took   time.Duration
+	OK     bool
+	Event  bool // asked for because a connection broke
+	Status int
+	Detail string // of a failed one: the answer, or why there was none
+}
+
+// Standing is one change of what an instance is: in, ejected, draining, ...
+type Standing struct {
+	At       time.Time
+	From, To string
+	Reason   string
+	Until    time.Time // of an ejection
+}
+
+type events struct {
+	probes    []Probe
+	standings []Standing
+}
+
+// Probed remembers a result. It does not wait for anything but other callers.
+func (t *Trend) Probed(service, instance string, p Probe) {
+	if p.OK {
+		p.Detail = "" // the same words thousands of times
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.of(service, instance)
+	e.probes = pushed(e.probes, p, Probes)
+}
+
+// Changed remembers a change of standing.
+func (t *Trend) Changed(service, instance string, s Standing) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.of(service, instance)
+	e.standings = pushed(e.standings, s, Standings)
+}
+
+// Events gives what is remembered of an instance, oldest first.
+func (t *Trend) Events(service, instance string) ([]Probe, []Standing) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.told[[2]string{service, instance}]
+	if e == nil {
+		return nil, nil
+	}
+	return append([]Probe(nil), e.probes...), append([]Standing(nil), e.standings...)
+}
+
+func (t *Trend) of(service, instance string) *events {
+	key := [2]string{service, instance}
+	e := t.told[key]
+	if e == nil {
+		e = &events{}
+		t.told[key] = e
+	}
+	return e
+}
+
+// pushed appends and forgets the oldest beyond limit.
+func pushed[T any](list []T, v T, limit int) []T {
+	if len(list) < limit {
+		return append(list, v)
+	}
+	copy(list, list[1:])
+	list[limit-1] = v
+	return list
+}

@@ -98,8 +98,9 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
   };
   const fits = async (where) => {
     await page.setViewportSize({ width: 360, height: 740 });
-    const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    check(`${where}: fits 360 px`, over <= 0, `${over} px too wide`);
+    const over = () => document.documentElement.scrollWidth - window.innerWidth;
+    await page.waitForFunction(() => document.documentElement.scrollWidth <= window.innerWidth, null, { timeout: 5_000 }).catch(() => {}); // what it is is said below
+    check(`${where}: fits 360 px`, (await page.evaluate(over)) <= 0, `${await page.evaluate(over)} px too wide`);
     await page.setViewportSize({ width: 1440, height: 900 });
   };
   /** Waits for a condition in the page; one that never comes is a failed check. */

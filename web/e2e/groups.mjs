@@ -7,7 +7,7 @@ import { drive } from "./browser.mjs";
 
 await drive(async ({ page, url, check, accessible, steady, fits, comes, picture, cut, mend, settled }) => {
   await page.goto(url);
-  await page.waitForSelector("tr[data-instance]");
+  await page.waitForSelector("[data-instance]");
   await page.keyboard.press("g");
   await page.keyboard.press("g");
   await page.waitForSelector('[data-id="shop"]');

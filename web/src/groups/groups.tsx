@@ -20,7 +20,7 @@ const columns: Column<Group>[] = [
   {
     id: "name",
     title: "Group",
-    width: "minmax(10rem, 2fr)",
+    width: "minmax(6rem, 2fr)",
     by: (g) => g.name,
     cell: (g) => (
       <Link href={groupPath(g.name)} title={g.name}>
@@ -28,14 +28,14 @@ const columns: Column<Group>[] = [
       </Link>
     ),
   },
-  { id: "state", title: "State", width: "9rem", by: (g) => g.state, cell: (g) => <State state={g.state} /> },
+  { id: "state", title: "State", width: "minmax(6.5rem, 9rem)", by: (g) => g.state, cell: (g) => <State state={g.state} /> },
   { id: "type", title: "Protocol", width: "6rem", above: 1000, by: (g) => g.type, cell: (g) => <span className="muted">{g.type || dash}</span> },
   { id: "members", title: "Members", width: "5.5rem", num: true, above: 700, by: (g) => g.members, cell: (g) => (g.members === null ? dash : count(g.members)) },
   { id: "topics", title: "Topics", width: "minmax(8rem, 1.5fr)", above: 1000, by: (g) => g.topics.length, cell: (g) => <span title={g.topics.join(", ")}>{g.topics.join(", ") || dash}</span> },
   {
     id: "lag",
     title: "Lag",
-    width: "8rem",
+    width: "minmax(5.5rem, 8rem)",
     num: true,
     by: (g) => g.lag,
     cell: (g) => (

@@ -91,7 +91,7 @@ export function ResetDialog({ g, onClose, onDone }: Props) {
           )}
         </div>
         {aim.topic !== "" && aim.kind !== "exact" && parts.length > 1 && (
-          <fieldset className="parts">
+          <fieldset className="part-choice">
             <legend>Partitions (none chosen: all)</legend>
             {parts.map((p) => (
               <label key={p.partition}>

@@ -1,6 +1,9 @@
 package browse
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Step is the time between two samples, and Points how many are remembered:
 // fifteen minutes.
@@ -72,7 +75,7 @@ func (r *ring) last(now int64) (float64, bool) {
 	if n == 0 || r.first+int64(n)-1 < now-bridged || r.values[n-1] == gap {
 		return 0, false
 	}
-	return float64(r.values[n-1]), true
+	return short(r.values[n-1]), true
 }
 
 // change gives how much the value changed per second over the last n steps, and
@@ -88,11 +91,18 @@ func (r *ring) change(n int) (float64, bool) {
 	return float64(now-before) / (float64(n) * Step.Seconds()), true
 }
 
+// short is a value with as many digits as it has: 0.148 and not
+// 0.14800000190734863.
+func short(v float32) float64 {
+	x, _ := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64) // it was just written
+	return x
+}
+
 func (r *ring) series() Series {
 	s := Series{From: time.Unix(0, r.first*int64(Step)).UTC(), StepMs: Step.Milliseconds(), Points: make([]*float64, len(r.values))}
 	for i, v := range r.values {
 		if v != gap {
-			x := float64(v)
+			x := short(v)
 			s.Points[i] = &x
 		}
 	}

@@ -123,7 +123,9 @@ func (b *Broker) store(dirs []LogDir) {
 	b.Dirs, b.Bytes = dirs, 0
 	for _, d := range dirs {
 		b.Bytes += d.Bytes
-		b.Embedded = b.Embedded || d.Path == EmbeddedDir
+		if d.Path == EmbeddedDir {
+			b.Embedded, b.Rack = true, "" // it invents one
+		}
 	}
 }
 

@@ -153,7 +153,7 @@ function Brokers({ list, chosen }: { list: Broker[]; chosen: number | undefined 
   );
 }
 
-const took = (v: number | null) => (v === null ? dash : v >= 1000 ? ms(v) : `${ms(v)} ms`);
+const took = (v: number | null) => (v === null ? dash : v === 0 ? "0" : v >= 1000 ? ms(v) : `${ms(v)} ms`);
 
 function BrokerDetail({ b }: { b: Broker }) {
   const history = useQuery({

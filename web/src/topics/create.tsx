@@ -122,7 +122,7 @@ export function CreateTopic({ onClose }: { onClose: () => void }) {
         {model.isError && <Failure error={model.error} />}
         <div>
           <label htmlFor={name}>Name</label>
-          <input id={name} type="text" autoFocus autoComplete="off" spellCheck={false} maxLength={249} value={draft.name} onChange={(e) => setDraft({ ...draft, name: e.target.value })} />
+          <input id={name} ref={(e) => e?.setAttribute("autofocus", "")} type="text" autoComplete="off" spellCheck={false} maxLength={249} value={draft.name} onChange={(e) => setDraft({ ...draft, name: e.target.value })} />
         </div>
         <div className="pair">
           <div>

@@ -119,7 +119,7 @@ export function SettingsTab({ name, internal }: { name: string; internal: boolea
                   edit={edits[s.name]}
                   danger={refused ? undefined : preview.data?.find((c) => any && c.name === s.name)?.danger}
                   problem={problems.by.get(s.name)}
-                  forbidden={s.readOnly ? "Only a restart of the broker changes it" : forbidden}
+                  forbidden={s.readOnly ? "Only a restart of the broker changes it" : s.rule === null && !s.set ? "It is the broker's: topics have no such setting" : forbidden}
                   onEdit={(v) => edit(s, v)}
                   onUndo={() => undo(s)}
                 />

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { clock } from "./format";
 
 export interface Line {
   name: string;
@@ -47,7 +48,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
         legend: { show: false },
         cursor: { y: false, points: { size: 5 } },
         scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
-        axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format(v)) }],
+        axes: [{ ...axis, size: 28, values: (_, ticks) => ticks.map((t) => clock(new Date(t * 1000)).slice(0, 5)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format(v)) }],
         series: [{}, ...lines.map((l) => ({ label: l.name, stroke: paint(l.colour), width: 1.5, points: { show: false }, spanGaps: false }))],
       },
       data,

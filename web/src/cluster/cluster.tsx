@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { type Beside, type Broker, type BrokerHistory, type Cluster, get } from "../api/client";
-import { whole } from "../topics/series";
+import { whole } from "../ui/series";
 import { Chart } from "../ui/chart";
 import { bytes, count, dash, ms } from "../ui/format";
 import { CheckIcon, CrossIcon, WarnIcon } from "../ui/icons";

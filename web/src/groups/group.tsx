@@ -1,11 +1,12 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
-import { type DeletedGroup, type DeletedOffsets, type GroupDetail, get, put, remove, seg } from "../api/client";
+import { useMemo, useState } from "react";
+import { type DeletedGroup, type DeletedOffsets, type GroupDetail, get, put, remove, type Series, seg } from "../api/client";
 import { Chart } from "../ui/chart";
 import { Confirm } from "../ui/confirm";
 import { count, dash, rate } from "../ui/format";
 import { Link } from "../ui/link";
 import { address, navigate, paths, useParam } from "../ui/route";
+import { whole } from "../ui/series";
 import { useForbidden } from "../ui/session";
 import { Empty, Failure, Waiting } from "../ui/states";
 import { Alarm, State, Towards } from "./marks";
@@ -66,7 +67,8 @@ export function GroupView({ name }: { name: string }) {
           </div>
           <section aria-labelledby="history-h">
             <h2 id="history-h">Lag over the last 15 minutes</h2>
-            <History g={g} />
+            <Lag label={`Lag of ${g.name}`} series={g.history} />
+            <p className="muted small">Measured by the console each few seconds. Between two commits of a consumer the lag grows by what comes in.</p>
           </section>
           <Members g={g} />
           {g.topics.map((t) => (
@@ -135,12 +137,14 @@ function Fact({ name, children }: { name: string; children: React.ReactNode }) {
   );
 }
 
-function History({ g }: { g: GroupDetail }) {
-  const h = g.history;
-  if (h.points.length < 2) return <p className="muted">The lag is measured every few seconds from now on; a line appears soon.</p>;
-  const from = Date.parse(h.from);
-  return <Chart label={`Lag of ${g.name}`} times={h.points.map((_, n) => from + n * h.stepMs)} lines={[{ name: "lag", colour: "--accent", points: h.points }]} format={rate} />;
+function Lag({ label, series, height }: { label: string; series: Series | undefined; height?: number }) {
+  const { times, points } = useMemo(() => whole(series), [series]);
+  const lines = useMemo(() => [{ name: "lag", colour: "--accent", points }], [points]);
+  return <Chart label={label} times={times} lines={lines} format={short} {...(height && { height })} />;
 }
+
+/** A number of records, short. */
+const short = (v: number) => (v < 10_000 ? count(Math.round(v)) : rate(v));
 
 function Members({ g }: { g: GroupDetail }) {
   if (g.consumers.length === 0) return null;
@@ -230,17 +234,7 @@ function TopicPart({ g, topic, forbidden, onForget }: { g: GroupDetail; topic: s
                 open === at && (
                   <tr key={`${at}-past`}>
                     <td colSpan={5}>
-                      {h && h.points.length > 1 ? (
-                        <Chart
-                          label={`Lag of partition ${r.partition}`}
-                          times={h.points.map((_, n) => Date.parse(h.from) + n * h.stepMs)}
-                          lines={[{ name: "lag", colour: "--accent", points: h.points }]}
-                          format={rate}
-                          height={90}
-                        />
-                      ) : (
-                        <p className="muted">No past yet.</p>
-                      )}
+                      <Lag label={`Lag of partition ${r.partition}`} series={h} height={90} />
                     </td>
                   </tr>
                 ),

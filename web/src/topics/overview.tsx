@@ -8,7 +8,7 @@ import { Link } from "../ui/link";
 import { paths } from "../ui/route";
 import { Waiting } from "../ui/states";
 import { Manage } from "./manage";
-import { whole } from "./series";
+import { whole } from "../ui/series";
 import type { TabProps } from "./topic";
 import { words } from "./units";
 

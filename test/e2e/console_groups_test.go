@@ -38,3 +38,15 @@ func makeShop(t *testing.T, broker string) {
 	}
 	run("groups", "reset", "shop", "-t", "carts", "--to", "earliest", "--execute")
 }
+
+// The same pages on the real thing: ZooKeeper, Kafka 3.9 and Connect, with the
+// console that the stack starts.
+func TestConsoleOnRealKafka(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	s := newJVM(t, "zookeeper")
+	s.start()
+	demoIn(t, s.env) // finds the stack, whose console it uses
+	makeShop(t, s.broker)
+	inBrowser(t, "groups", "http://"+s.service("kafka-ui").Address)
+}

@@ -201,3 +201,35 @@ func TestHashes(t *testing.T) {
 		}
 	}
 }
+
+func TestATokenIsForNodes(t *testing.T) {
+	g, _ := newGate(t, Config{Token: "a long secret"})
+	if g.Open() {
+		t.Error("a gate with a token is open")
+	}
+	ask := func(header string) (Identity, bool, error) {
+		r := request()
+		r.Header.Set("Authorization", header)
+		return g.Identify(r)
+	}
+	if id, ok, err := ask("Bearer a long secret"); !ok || err != nil || id.Role != Admin {
+		t.Errorf("%v %v %v", id, ok, err)
+	}
+	for _, wrong := range []string{"", "Bearer ", "Bearer a long secre", "Bearer a long secret ", "Basic a long secret", "a long secret"} {
+		if _, ok, _ := ask(wrong); ok {
+			t.Errorf("%q is taken", wrong)
+		}
+	}
+	for range triesAllowed {
+		_, _, _ = ask("Bearer guess")
+	}
+	if _, ok, err := ask("Bearer a long secret"); ok || !errors.As(err, new(TooMany)) {
+		t.Errorf("after many guesses: %v %v", ok, err)
+	}
+	without, _ := newGate(t, users(t))
+	r := request()
+	r.Header.Set("Authorization", "Bearer ")
+	if _, ok, _ := without.Identify(r); ok {
+		t.Error("no token is an empty token")
+	}
+}

@@ -41,6 +41,7 @@ type App struct {
 	catalog  topic.Catalog
 	unlock   func() error // the data directory; nil without one
 	web      []*webServer
+	token    string // that we bring to other nodes; empty: none
 
 	ready   chan struct{}
 	stopped chan struct{}

@@ -229,7 +229,7 @@ func (a *App) askProxy(ctx context.Context, path string, v any) error {
 		return err
 	}
 	for _, n := range nodes {
-		err = getJSON(ctx, n.AdminURL+path, v)
+		err = getJSON(ctx, n.AdminURL+path, a.token, v)
 		if !errors.Is(err, api.ErrUnavailable) { // one that died a moment ago still counts as alive
 			return err
 		}
@@ -237,12 +237,15 @@ func (a *App) askProxy(ctx context.Context, path string, v any) error {
 	return err
 }
 
-func getJSON(ctx context.Context, address string, v any) error {
+func getJSON(ctx context.Context, address, token string, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -36,6 +36,11 @@ func (a *App) newWeb() error {
 	if err != nil {
 		return err
 	}
+	if ref := a.o.Document.Admin.Token; ref != "" {
+		if a.token, err = ref.Resolve(os.Getenv, os.ReadFile); err != nil {
+			return fmt.Errorf("admin.token: %w", err)
+		}
+	}
 	gate, err := access.New(who)
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
@@ -46,7 +51,10 @@ func (a *App) newWeb() error {
 	}
 	src := a.sources()
 	if !loopback(admin) {
-		src.Gate = gate
+		who.Token = a.token
+		if src.Gate, err = access.New(who); err != nil {
+			return fmt.Errorf("admin: %w", err)
+		}
 	}
 	if err := a.serve("admin", admin, a.adminHandler(api.New(src, a.o.Log)), src.Gate, nil); err != nil {
 		return err
@@ -136,7 +144,7 @@ func (a *App) guarded(name, address string, gate *access.Gate, secure bool) erro
 		}
 		return nil
 	case !a.o.Insecure:
-		return fmt.Errorf("%s: %s can be reached from other machines and asks for no credentials: use a loopback address, configure console.users or console.oidc, or say --insecure-listen", name, address)
+		return fmt.Errorf("%s: %s can be reached from other machines and asks for no credentials: use a loopback address, configure console.users or console.oidc (for admin also admin.token), or say --insecure-listen", name, address)
 	}
 	a.o.Log.Warn("listening beyond loopback without credentials: whoever reaches this address may change routing", "listener", name, "address", address)
 	return nil

@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/secret"
 )
 
 // DefaultAdmin is where a proxy's admin API listens.
@@ -24,7 +27,10 @@ func AdminFlag(f *pflag.FlagSet, to *string) {
 }
 
 // AdminClient asks a node's API.
-type AdminClient struct{ base string }
+type AdminClient struct {
+	base  string
+	token func() (string, error) // nil: none
+}
 
 // Admin gives the client for an address, from the flag, the environment or the
 // default.
@@ -38,7 +44,11 @@ func Admin(env *Env, address string) AdminClient {
 	if strings.HasPrefix(address, ":") {
 		address = "127.0.0.1" + address
 	}
-	return AdminClient{base: "http://" + address}
+	c := AdminClient{base: "http://" + address}
+	if ref, _ := env.First("SMARTLB_ADMIN_TOKEN"); ref != "" {
+		c.token = func() (string, error) { return secret.Ref(ref).Resolve(env.Getenv, os.ReadFile) }
+	}
+	return c
 }
 
 // Get reads an answer into v.
@@ -64,6 +74,13 @@ func (c AdminClient) Do(ctx context.Context, method, path string, body, v any) e
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != nil {
+		token, err := c.token()
+		if err != nil {
+			return Usagef("SMARTLB_ADMIN_TOKEN: %w", err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if errors.Is(err, syscall.ECONNREFUSED) {

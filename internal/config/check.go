@@ -71,6 +71,11 @@ func (c *checker) node(n Node) {
 		c.fail("kafka.batchBytes", "want 1024 to 11534336, got %d", n.Kafka.BatchBytes)
 	}
 	c.address("admin.address", n.Admin.Address, true)
+	if n.Admin.Token != "" {
+		if err := n.Admin.Token.Check(); err != nil {
+			c.fail("admin.token", "%v", err)
+		}
+	}
 	c.console(n.Console)
 	if s := n.Telemetry.DecisionSample; s < 0 || s > 1 {
 		c.fail("telemetry.decisionSample", "want 0 to 1, got %v", s)

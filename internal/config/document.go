@@ -54,7 +54,8 @@ type Proxy struct {
 
 // Admin is the API of a node.
 type Admin struct {
-	Address string `yaml:"address"` // default 127.0.0.1:8081
+	Address string     `yaml:"address"` // default 127.0.0.1:8081
+	Token   secret.Ref `yaml:"token"`   // that nodes and the command line bring beyond loopback; default: none
 }
 
 // Console is the web UI.

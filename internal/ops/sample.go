@@ -1,0 +1,83 @@
+package ops
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Sample bounds what a reader that follows takes of a topic that is faster than
+// anybody can look: in each Window it reads about Records, then leaves out what
+// was written meanwhile and goes on at the end. What it leaves out is not
+// fetched, so neither the broker nor the reader pays for it, but for a fetch
+// that was under way.
+type Sample struct {
+	Window  time.Duration
+	Records int64               // enough for one window
+	Skipped func(records int64) // told how many offsets were left out
+}
+
+// What a reader that samples fetches ahead is thrown away when it leaps.
+const (
+	sampleMaxBytes       = 1 << 20
+	samplePartitionBytes = 256 << 10
+)
+
+// fetchAhead is what a client may fetch before it is asked for.
+type fetchAhead struct {
+	bytes, partition int32
+	fetches          int
+}
+
+func readAhead(spec ConsumeSpec) fetchAhead {
+	if spec.Sample != nil {
+		return fetchAhead{sampleMaxBytes, samplePartitionBytes, 1}
+	}
+	return fetchAhead{readMaxBytes, readPartitionBytes, 2}
+}
+
+// leap waits for the end of a window in which enough was read, and goes to the
+// end of each partition that is behind.
+func (r *reader) leap(ctx context.Context) error {
+	s := r.spec.Sample
+	spent := time.Since(r.window)
+	if r.looked < s.Records {
+		if spent > s.Window {
+			r.window, r.looked = time.Now(), 0
+		}
+		return nil
+	}
+	pause(ctx, s.Window-spent)
+	r.window, r.looked = time.Now(), 0
+	ask, cancel := context.WithTimeout(ctx, followLook)
+	defer cancel()
+	ends, err := kadm.NewClient(r.client).ListCommittedOffsets(ask, r.spec.Topic)
+	if err != nil || ctx.Err() != nil {
+		return ctx.Err() // what cannot be asked is read
+	}
+	skipped := int64(0)
+	to := map[int32]kgo.EpochOffset{}
+	ends.Each(func(o kadm.ListedOffset) {
+		e, open := r.pos[o.Partition]
+		if !open || o.Err != nil || o.Offset <= e.from {
+			return
+		}
+		skipped += o.Offset - e.from
+		e.from = o.Offset
+		r.pos[o.Partition] = e
+		to[o.Partition] = kgo.EpochOffset{Epoch: -1, Offset: o.Offset}
+		if r.spec.leapt != nil {
+			r.spec.leapt(o.Partition, o.Offset)
+		}
+	})
+	if len(to) == 0 {
+		return nil
+	}
+	r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{r.spec.Topic: to})
+	if s.Skipped != nil {
+		s.Skipped(skipped)
+	}
+	return nil
+}

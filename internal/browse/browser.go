@@ -25,6 +25,9 @@ type Config struct {
 	Version  string                 // of the embedded broker, where it is this program's own; empty: not known
 	Local    func() Local           // services beside the cluster; nil: none
 	Question func() doctor.Question // what health looks at
+	// Mask hides parts of a record that whoever asks (ctx) may not see, before
+	// anything looks at it; nil: nothing is hidden.
+	Mask func(ctx context.Context, r *kafka.Record)
 }
 
 // Browser answers questions about one cluster. Its methods are safe for

@@ -67,6 +67,18 @@ func messageOf(r kafka.Record, preview int) Message {
 	return m
 }
 
+// maxChecked is the largest value that is checked in passing.
+const maxChecked = 64 << 10
+
+// glimpse is a message as rows show it.
+func glimpse(r kafka.Record, preview int) Message {
+	m := messageOf(r, preview)
+	if len(r.Value) <= maxChecked {
+		m = m.checked(r.Value)
+	}
+	return m
+}
+
 // checked adds what the contract says of the whole value.
 func (m Message) checked(value []byte) Message {
 	if !event.HasContract(m.Topic) || value == nil {

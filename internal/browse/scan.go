@@ -124,6 +124,7 @@ type scan struct {
 	out   Found
 	began time.Time
 	notes []string
+	whole func(kafka.Record) error // takes what matches as it is, in place of out
 
 	open    map[int32]ops.Span // what is still to be looked at
 	offsets int64              // in all
@@ -263,9 +264,7 @@ func (s *scan) give(m Message) error {
 
 func textSize(m Message) int { return min(m.KeySize, MaxPreview) + min(m.ValueSize, MaxPreview) }
 
-func (s *scan) message(r kafka.Record) Message {
-	return messageOf(r, s.q.Preview).checked(r.Value)
-}
+func (s *scan) message(r kafka.Record) Message { return glimpse(r, s.q.Preview) }
 
 // wants reports whether a record matches. What the caller may not see is hidden
 // first, so that it cannot be found out by searching for it.
@@ -319,6 +318,15 @@ func (s *scan) forward(ctx context.Context) error {
 		span.From = min(r.Offset+1, span.To)
 		s.open[r.Partition] = span
 		if !s.wants(ctx, &r) {
+			return nil
+		}
+		if s.whole != nil {
+			if err := s.whole(r); err != nil {
+				return err
+			}
+			if s.found++; s.found >= int64(s.q.Limit) {
+				return errLimit
+			}
 			return nil
 		}
 		return s.give(s.message(r))

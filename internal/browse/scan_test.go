@@ -59,7 +59,7 @@ type found struct {
 	stop     error // returned after the first batch
 }
 
-func (f *found) Matches(m []browse.Message) error   { f.all = append(f.all, m...); return f.stop }
+func (f *found) Matches(m []browse.Message) error { f.all = append(f.all, m...); return f.stop }
 func (f *found) Progress(p browse.Progress) error { f.progress = append(f.progress, p); return nil }
 
 func (f *found) places() (out []string) {

@@ -153,6 +153,7 @@ type reader struct {
 	last   error // why the last polls brought nothing
 	window time.Time
 	looked int64 // records of this window, when it samples
+	size   int64 // and their bytes
 }
 
 // passed is how many of all offsets were passed.
@@ -284,6 +285,7 @@ func (r *reader) deliver(fetches kgo.Fetches) error {
 			}
 			r.seen++
 			r.looked++
+			r.size += int64(len(rec.Key) + len(rec.Value))
 			if fail = r.take(recordOf(rec)); fail != nil {
 				return
 			}

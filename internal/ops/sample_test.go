@@ -82,7 +82,7 @@ func TestASampleReadsOrCountsEveryRecord(t *testing.T) {
 			ship(t, cfg, ops.ProduceSpec{Topic: "t", Partition: -1}, kafka.Record{Value: []byte("last")})
 		}
 	}()
-	spec := ops.ConsumeSpec{Topic: "t", Follow: true, Sample: &ops.Sample{Window: 20 * time.Millisecond, Records: 100, Skipped: func(n int64) { skipped += n }}}
+	spec := ops.ConsumeSpec{Topic: "t", Follow: true, Sample: &ops.Sample{Window: 20 * time.Millisecond, Records: 100, Bytes: 1 << 20, Skipped: func(n int64) { skipped += n }}}
 	close(started)
 	err := ops.Consume(ctx, cfg, spec, func(r kafka.Record) error {
 		if first < 0 {

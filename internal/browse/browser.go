@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/doctor"
@@ -25,9 +26,6 @@ type Config struct {
 	Version  string                 // of the embedded broker, where it is this program's own; empty: not known
 	Local    func() Local           // services beside the cluster; nil: none
 	Question func() doctor.Question // what health looks at
-	// Mask hides parts of a record that whoever asks (ctx) may not see, before
-	// anything looks at it; nil: nothing is hidden.
-	Mask func(ctx context.Context, r *kafka.Record)
 }
 
 // Browser answers questions about one cluster. Its methods are safe for
@@ -42,6 +40,8 @@ type Browser struct {
 	cluster   *cached[ops.Cluster]
 	beside    *cached[[2]*Beside]
 	health    *cached[Health]
+	searches  atomic.Int32 // under way
+	redriving sync.Mutex
 
 	mu      sync.Mutex
 	topics  map[string]*topicPast

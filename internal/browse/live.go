@@ -36,12 +36,12 @@ const (
 func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) error, trouble func(error) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	l := &live{b: b, q: q}
+	l := &live{b: b, q: q, veil: b.veil(q.Topic)}
 	done := make(chan error, 1)
 	troubles := make(chan error, liveTroubles)
 	spec := ops.ConsumeSpec{
 		Topic: q.Topic, Partitions: q.Partitions, Limit: min(last, MaxLast), Follow: true,
-		Where: func(r kafka.Record) bool { return l.wants(ctx, &r) },
+		Where: l.wants,
 		Trouble: func(err error) {
 			if err == nil {
 				return
@@ -54,7 +54,7 @@ func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) er
 		Sample: &ops.Sample{Window: Beat, Records: beatRecords, Bytes: beatBytes, Skipped: l.skip},
 	}
 	go func() {
-		done <- ops.Consume(ctx, b.cfg.Kafka, spec, func(r kafka.Record) error { l.take(ctx, r); return nil })
+		done <- ops.Consume(ctx, b.cfg.Kafka, spec, func(r kafka.Record) error { l.take(r); return nil })
 	}()
 	err := l.send(ctx, done, troubles, out, trouble)
 	cancel()
@@ -64,28 +64,23 @@ func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) er
 
 // live collects what one beat shows.
 type live struct {
-	b *Browser
-	q Query
+	b    *Browser
+	q    Query
+	veil veil
 
 	mu  sync.Mutex
 	now Live
 }
 
-func (l *live) wants(ctx context.Context, r *kafka.Record) bool {
+func (l *live) wants(r kafka.Record) bool {
 	l.mu.Lock()
 	l.now.Read++
 	l.mu.Unlock()
-	if l.q.matcher.All() {
-		return true
-	}
-	masked := *r
-	l.b.mask(ctx, &masked)
-	return l.q.matcher.Match(filterRecord(masked))
+	return l.q.matcher.All() || l.q.matcher.Match(filterRecord(l.veil.over(r)))
 }
 
-func (l *live) take(ctx context.Context, r kafka.Record) {
-	l.b.mask(ctx, &r)
-	m := glimpse(r, l.q.Preview)
+func (l *live) take(r kafka.Record) {
+	m := glimpse(l.veil.over(r), l.q.Preview, l.veil)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.now.Messages) >= 2*beatShown {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/mask"
 	"github.com/smartlb/smartlb/internal/ops"
 )
 
@@ -70,10 +71,10 @@ func messageOf(r kafka.Record, preview int) Message {
 // maxChecked is the largest value that is checked in passing.
 const maxChecked = 64 << 10
 
-// glimpse is a message as rows show it.
-func glimpse(r kafka.Record, preview int) Message {
+// glimpse is a message as rows show it, of a record behind its veil.
+func glimpse(r kafka.Record, preview int, v veil) Message {
 	m := messageOf(r, preview)
-	if len(r.Value) <= maxChecked {
+	if len(r.Value) <= maxChecked && !v.on {
 		m = m.checked(r.Value)
 	}
 	return m
@@ -113,10 +114,11 @@ func cutText(b []byte, n int) (out []byte, cut bool) {
 
 // Detail is one message with its batch and a part of its value.
 type Detail struct {
-	Message
-	From  int        `json:"from"`            // of the part of the value that is given, bytes
-	Bytes int        `json:"bytes"`           // of that part
-	Batch *ops.Batch `json:"batch,omitempty"` // absent: the broker does not tell
+	Message Message    `json:"message"`
+	From    int        `json:"from"`             // of the part of the value that is given, bytes
+	Bytes   int        `json:"bytes"`            // of that part
+	Batch   *ops.Batch `json:"batch,omitempty"`  // absent: the broker does not tell
+	Masked  bool       `json:"masked,omitempty"` // parts of messages of this topic are hidden
 }
 
 // MaxPart is the largest part of a value that Message gives.
@@ -130,18 +132,23 @@ func (b *Browser) Message(ctx context.Context, topic string, partition int32, of
 	if err != nil {
 		return Detail{}, err
 	}
-	part, at := partOf(r.Value, from, min(n, MaxPart))
-	whole := r.Value
-	d := Detail{From: at, Bytes: len(part)}
-	shown := r
+	v := b.veil(topic)
+	shown := v.over(r)
+	part, at := partOf(shown.Value, from, min(n, MaxPart))
+	d := Detail{From: at, Bytes: len(part), Masked: v.on}
+	whole := shown.Value
 	shown.Value = part
-	d.Message = messageOf(shown, MaxPart).checked(whole)
-	d.ValueSize, d.ValueCut = len(whole), len(part) < len(whole)
-	if key, cut := cutText(r.Key, MaxPreview); cut {
-		shown.Key, shown.Value = key, nil
-		d.Key, d.KeyBase64 = ops.MessageOf(shown).Key, ops.MessageOf(shown).KeyBase64
-		d.KeyCut = true
+	m := messageOf(shown, MaxPart)
+	if !v.on { // what is said of a field tells what it holds
+		m = m.checked(whole)
 	}
+	m.ValueSize, m.ValueCut = len(whole), len(part) < len(whole)
+	if key, cut := cutText(shown.Key, MaxPreview); cut {
+		shown.Key, shown.Value = key, nil
+		short := ops.MessageOf(shown)
+		m.Key, m.KeyBase64, m.KeyCut = short.Key, short.KeyBase64, true
+	}
+	d.Message = m
 	if batch, err := ops.BatchOf(ctx, b.cfg.Admin, topic, partition, offset); err == nil {
 		d.Batch = &batch
 	}
@@ -173,13 +180,14 @@ func (b *Browser) Raw(ctx context.Context, topic string, partition int32, offset
 	if err != nil {
 		return nil, err
 	}
+	shown := b.veil(topic).over(r)
 	if key {
-		return r.Key, nil
+		return shown.Key, nil
 	}
-	return r.Value, nil
+	return shown.Value, nil
 }
 
-// record reads one record.
+// record reads one record as it is.
 func (b *Browser) record(ctx context.Context, topic string, partition int32, offset int64) (kafka.Record, error) {
 	var found *kafka.Record
 	spec := ops.ConsumeSpec{Topic: topic, Limit: 1, Spans: map[int32]ops.Span{partition: {From: offset, To: offset + 1}}}
@@ -193,7 +201,6 @@ func (b *Browser) record(ctx context.Context, topic string, partition int32, off
 	case found == nil:
 		return kafka.Record{}, fmt.Errorf("%w at %s, partition %d, offset %d: it is not written yet, retention or compaction removed it, or it belongs to a transaction", ErrNoMessage, topic, partition, offset)
 	}
-	b.mask(ctx, found)
 	return *found, nil
 }
 
@@ -205,11 +212,31 @@ func (b *Browser) reading() kafka.Config {
 	return cfg
 }
 
-// mask hides what the caller may not see.
-func (b *Browser) mask(ctx context.Context, r *kafka.Record) {
-	if b.cfg.Mask != nil {
-		b.cfg.Mask(ctx, r)
+// veil hides parts of a topic's records.
+type veil struct {
+	topic mask.Topic
+	on    bool
+}
+
+func (b *Browser) veil(topic string) veil {
+	t, on := b.cfg.Mask.Of(topic)
+	return veil{t, on}
+}
+
+// over gives a record as it may be shown.
+func (v veil) over(r kafka.Record) kafka.Record {
+	if !v.on {
+		return r
 	}
+	r.Key, r.Value = v.topic.Key(r.Key), v.topic.Value(r.Value)
+	headers := make([]kafka.Header, len(r.Headers))
+	for i, h := range r.Headers {
+		headers[i] = kafka.Header{Key: h.Key, Value: v.topic.Header(h.Key, h.Value)}
+	}
+	if r.Headers != nil {
+		r.Headers = headers
+	}
+	return r
 }
 
 // why adds to an error of the cluster how it came about, where that is known.
@@ -221,11 +248,18 @@ func RawName(topic string, partition int32, offset int64, key bool) string {
 	if key {
 		what = "key"
 	}
-	safe := strings.Map(func(r rune) rune {
+	return fmt.Sprintf("%s-%d-%d.%s", safeName(topic), partition, offset, what)
+}
+
+// ExportName is a name for a file with messages of a topic.
+func ExportName(topic string) string { return safeName(topic) + ".jsonl" }
+
+// safeName is a topic's name as any file system and header takes it.
+func safeName(topic string) string {
+	return strings.Map(func(r rune) rune {
 		if r == '.' || r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
 			return r
 		}
 		return '_'
 	}, topic)
-	return fmt.Sprintf("%s-%d-%d.%s", safe, partition, offset, what)
 }

@@ -47,8 +47,13 @@ func ParsePicks(text string) (Picks, error) {
 const pickGap = 500
 
 // Picked hands over the whole records that were picked, each partition in its
-// order. Those that are not there any more are left out.
+// order, as they may be shown. Those that are not there any more are left out.
 func (b *Browser) Picked(ctx context.Context, topic string, picks Picks, emit func(kafka.Record) error) error {
+	v := b.veil(topic)
+	return b.picked(ctx, topic, picks, func(r kafka.Record) error { return emit(v.over(r)) })
+}
+
+func (b *Browser) picked(ctx context.Context, topic string, picks Picks, emit func(kafka.Record) error) error {
 	rest := maps.Clone(picks)
 	for len(rest) > 0 {
 		spans, want := map[int32]ops.Span{}, map[int32][]int64{}
@@ -66,7 +71,6 @@ func (b *Browser) Picked(ctx context.Context, topic string, picks Picks, emit fu
 			if _, picked := slices.BinarySearch(want[r.Partition], r.Offset); !picked {
 				return nil
 			}
-			b.mask(ctx, &r)
 			return emit(r)
 		})
 		if err != nil {
@@ -83,15 +87,24 @@ const MaxExport = 1_000_000
 // on; the newest first are first found, and then come in the order of their
 // partitions. It returns why it ended.
 func (b *Browser) Export(ctx context.Context, q Query, emit func(kafka.Record) error) (End, error) {
+	if !q.Newest {
+		return b.export(ctx, q, func(_, shown kafka.Record) error { return emit(shown) })
+	}
+	v := b.veil(q.Topic)
+	return b.export(ctx, q, func(bare, _ kafka.Record) error { return emit(v.over(bare)) })
+}
+
+// export gives records as they are, and as they may be shown.
+func (b *Browser) export(ctx context.Context, q Query, emit func(bare, shown kafka.Record) error) (End, error) {
 	if q.Newest {
 		list := &places{}
 		end, err := b.Search(ctx, q, list)
 		if err != nil {
 			return end, err
 		}
-		return end, b.Picked(ctx, q.Topic, list.picks(), emit)
+		return end, b.picked(ctx, q.Topic, list.picks(), func(r kafka.Record) error { return emit(r, r) })
 	}
-	s := &scan{b: b, q: q, out: &places{}, began: time.Now(), whole: emit}
+	s := &scan{b: b, q: q, out: &places{}, began: time.Now(), whole: emit, veil: b.veil(q.Topic)}
 	ctx, cancel := context.WithTimeoutCause(ctx, q.Time, errTime)
 	defer cancel()
 	spans, err := ops.Spans(ctx, b.reading(), ops.ConsumeSpec{Topic: q.Topic, Partitions: q.Partitions, Beginning: q.From == nil, From: q.From, Until: q.Until})

@@ -54,13 +54,13 @@ func TestALargeValueIsReadInParts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Value == nil || d.From != from || d.Bytes == 0 || d.ValueSize != len(value) || !d.ValueCut || !d.KeyCut || len(*d.Key) != browse.MaxPreview {
-			t.Fatalf("from %d: %d %d of %d, text %v", from, d.From, d.Bytes, d.ValueSize, d.Value != nil)
+		if d.Message.Value == nil || d.From != from || d.Bytes == 0 || d.Message.ValueSize != len(value) || !d.Message.ValueCut || !d.Message.KeyCut || len(*d.Message.Key) != browse.MaxPreview {
+			t.Fatalf("from %d: %d %d of %d, text %v", from, d.From, d.Bytes, d.Message.ValueSize, d.Message.Value != nil)
 		}
 		if d.Batch == nil || d.Batch.Compression != "zstd" || d.Batch.Bytes > 10_000 {
 			t.Fatalf("batch %+v", d.Batch)
 		}
-		whole = append(whole, *d.Value...)
+		whole = append(whole, *d.Message.Value...)
 		from += d.Bytes
 	}
 	if !bytes.Equal(whole, value) {
@@ -79,15 +79,15 @@ func TestTheContractOfATopicIsChecked(t *testing.T) {
 	b, cfg, _ := browser(t, event.TopicServiceMetrics, "other")
 	ship(t, cfg, event.TopicServiceMetrics, -1, kafka.Record{Value: []byte(`{"timestamp":"2026-01-01T00:00:00Z","serviceId":"a","instanceId":"b","metrics":{"errorRate":7}}`)}, kafka.Record{})
 	d, err := b.Message(t.Context(), event.TopicServiceMetrics, 0, 0, 0, 10)
-	if err != nil || d.Check == nil || d.Check.Conforms || !strings.Contains(strings.Join(d.Check.Errors, "\n"), "metrics.errorRate") {
-		t.Errorf("%+v %v", d.Check, err)
+	if err != nil || d.Message.Check == nil || d.Message.Check.Conforms || !strings.Contains(strings.Join(d.Message.Check.Errors, "\n"), "metrics.errorRate") {
+		t.Errorf("%+v %v", d.Message.Check, err)
 	}
-	if d, err = b.Message(t.Context(), event.TopicServiceMetrics, 0, 1, 0, 10); err != nil || d.Check != nil || d.Value != nil {
+	if d, err = b.Message(t.Context(), event.TopicServiceMetrics, 0, 1, 0, 10); err != nil || d.Message.Check != nil || d.Message.Value != nil {
 		t.Errorf("a tombstone: %+v %v", d, err)
 	}
 	ship(t, cfg, "other", -1, kafka.Record{Value: []byte("{")})
-	if d, err = b.Message(t.Context(), "other", 0, 0, 0, 10); err != nil || d.Check != nil {
-		t.Errorf("a topic without contract: %+v %v", d.Check, err)
+	if d, err = b.Message(t.Context(), "other", 0, 0, 0, 10); err != nil || d.Message.Check != nil {
+		t.Errorf("a topic without contract: %+v %v", d.Message.Check, err)
 	}
 }
 

@@ -52,7 +52,7 @@ const (
 
 // End is how a search ended.
 type End struct {
-	Progress
+	Progress     Progress `json:"progress"`
 	Reason       string   `json:"reason"`
 	Limit        int      `json:"limit"`
 	BudgetBytes  int64    `json:"budgetBytes"`
@@ -76,13 +76,24 @@ var (
 	errLimit = errors.New("as many were found as were asked for")
 )
 
+// maxSearches bounds what searches take of memory and of the broker together.
+const maxSearches = 6
+
+// ErrBusy means that as many searches are under way as may be.
+var ErrBusy = fmt.Errorf("%d searches are under way already", maxSearches)
+
 // Search looks through a topic and hands over what matches as it comes: from
 // the oldest message on as they are read, or the newest first across
 // partitions by timestamp. It ends at the limit, with its budget or with the
 // log, never waits for more, and joins no consumer group. A nil error comes
 // with a full End.
 func (b *Browser) Search(ctx context.Context, q Query, out Found) (End, error) {
-	s := &scan{b: b, q: q, out: out, began: time.Now(), notes: []string{}}
+	if b.searches.Add(1) > maxSearches {
+		b.searches.Add(-1)
+		return End{}, ErrBusy
+	}
+	defer b.searches.Add(-1)
+	s := &scan{b: b, q: q, out: out, began: time.Now(), notes: []string{}, veil: b.veil(q.Topic)}
 	s.flushed, s.told = s.began, s.began
 	ctx, cancel := context.WithTimeoutCause(ctx, q.Time, errTime)
 	defer cancel()
@@ -124,7 +135,8 @@ type scan struct {
 	out   Found
 	began time.Time
 	notes []string
-	whole func(kafka.Record) error // takes what matches as it is, in place of out
+	whole func(bare, shown kafka.Record) error // takes what matches whole, in place of out
+	veil  veil
 
 	open    map[int32]ops.Span // what is still to be looked at
 	offsets int64              // in all
@@ -264,13 +276,12 @@ func (s *scan) give(m Message) error {
 
 func textSize(m Message) int { return min(m.KeySize, MaxPreview) + min(m.ValueSize, MaxPreview) }
 
-func (s *scan) message(r kafka.Record) Message { return glimpse(r, s.q.Preview) }
+func (s *scan) message(shown kafka.Record) Message { return glimpse(shown, s.q.Preview, s.veil) }
 
-// wants reports whether a record matches. What the caller may not see is hidden
-// first, so that it cannot be found out by searching for it.
-func (s *scan) wants(ctx context.Context, r *kafka.Record) bool {
-	s.b.mask(ctx, r)
-	return s.q.matcher.All() || s.q.matcher.Match(filterRecord(*r))
+// wants reports whether a record as it may be shown matches: what is hidden
+// cannot be found out by searching for it.
+func (s *scan) wants(shown kafka.Record) bool {
+	return s.q.matcher.All() || s.q.matcher.Match(filterRecord(shown))
 }
 
 func filterRecord(r kafka.Record) filter.Record {
@@ -317,11 +328,12 @@ func (s *scan) forward(ctx context.Context) error {
 		span := s.open[r.Partition]
 		span.From = min(r.Offset+1, span.To)
 		s.open[r.Partition] = span
-		if !s.wants(ctx, &r) {
+		shown := s.veil.over(r)
+		if !s.wants(shown) {
 			return nil
 		}
 		if s.whole != nil {
-			if err := s.whole(r); err != nil {
+			if err := s.whole(r, shown); err != nil {
 				return err
 			}
 			if s.found++; s.found >= int64(s.q.Limit) {
@@ -329,7 +341,7 @@ func (s *scan) forward(ctx context.Context) error {
 			}
 			return nil
 		}
-		return s.give(s.message(r))
+		return s.give(s.message(shown))
 	})
 	spec.Progress = func(int64, int64) { _ = s.tick() } // what it says comes again from each
 	if err := ops.Consume(ctx, s.b.reading(), spec, nothing); err != nil {

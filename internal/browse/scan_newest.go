@@ -89,12 +89,12 @@ func (s *scan) piece(ctx context.Context, window map[int32]ops.Span, sides map[i
 			seen[r.Partition] = true
 			d.floor, d.floored = r.Timestamp, true
 		}
-		if s.wants(ctx, &r) {
+		if shown := s.veil.over(r); s.wants(shown) {
 			if found[r.Partition] == nil {
 				found[r.Partition] = &side{}
 			}
 			f := found[r.Partition]
-			if f.pending = append(f.pending, s.message(r)); len(f.pending) > 2*s.q.Limit {
+			if f.pending = append(f.pending, s.message(shown)); len(f.pending) > 2*s.q.Limit {
 				f.forget(len(f.pending) - s.q.Limit) // there are enough newer ones
 			}
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/smartlb/smartlb/internal/browse"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafkatest"
+	"github.com/smartlb/smartlb/internal/mask"
 	"github.com/smartlb/smartlb/internal/ops"
 )
 
@@ -33,7 +34,11 @@ func browser(t testing.TB, topics ...string) (*browse.Browser, kafka.Config, *ka
 		t.Fatal(err)
 	}
 	t.Cleanup(admin.Close)
-	return browse.New(browse.Config{Kafka: cfg, Admin: admin, Log: slog.New(slog.DiscardHandler)}), cfg, c
+	b, err := browse.New(browse.Config{Kafka: cfg, Admin: admin, Mask: mask.Rules{{Topics: []string{"veiled"}, Fields: []string{"secret"}}}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, cfg, c
 }
 
 func ship(t testing.TB, cfg kafka.Config, topic string, partition int32, records ...kafka.Record) {
@@ -137,7 +142,7 @@ func TestSearchFindsWhatTheQuerySays(t *testing.T) {
 			if err != nil {
 				rt.Fatal(err)
 			}
-			if len(f.all) > limit || (end.Reason == browse.EndLimit) != (len(f.all) == limit) || end.Matches != int64(len(f.all)) {
+			if len(f.all) > limit || (end.Reason == browse.EndLimit) != (len(f.all) == limit) || end.Progress.Matches != int64(len(f.all)) {
 				rt.Fatalf("%d found of %d, ended by %s", len(f.all), limit, end.Reason)
 			}
 			if first := want[:min(limit, len(want))]; newest && round == 0 && !slices.Equal(f.places(), first) {
@@ -145,8 +150,8 @@ func TestSearchFindsWhatTheQuerySays(t *testing.T) {
 			}
 			got = append(got, f.places()...)
 			if at = end.Next; at == "" {
-				if end.Share != 1 {
-					rt.Fatalf("share %v at the end", end.Share)
+				if end.Progress.Share != 1 {
+					rt.Fatalf("share %v at the end", end.Progress.Share)
 				}
 				break
 			}
@@ -172,7 +177,7 @@ func TestASearchStaysWithinItsBudget(t *testing.T) {
 	for _, order := range []string{"newest", "oldest"} {
 		var f found
 		end, err := b.Search(t.Context(), query(t, "t", "order", order, "bytes", fmt.Sprint(5<<20)), &f)
-		if err != nil || end.Reason != browse.EndBytes || end.Bytes > 6<<20+100 || len(f.all) < 4 || end.Next == "" {
+		if err != nil || end.Reason != browse.EndBytes || end.Progress.Bytes > 6<<20+100 || len(f.all) < 4 || end.Next == "" {
 			t.Errorf("%s: %+v, %d found, %v", order, end, len(f.all), err)
 		}
 		for _, m := range f.all {

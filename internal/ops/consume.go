@@ -334,7 +334,7 @@ func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		known := errors.Is(err, errGone) || errors.Is(err, errGrown) || errors.Is(err, ErrNoTopic) || errors.Is(err, errSilent)
+		known := errors.Is(err, errGone) || errors.Is(err, errGrown) || errors.Is(err, ErrNoTopic) || errors.Is(err, ErrSilent)
 		if !known {
 			return err
 		}
@@ -347,7 +347,7 @@ func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[
 				return context.Cause(ctx)
 			}
 		}
-		if errors.Is(err, errSilent) {
+		if errors.Is(err, ErrSilent) {
 			continue
 		}
 		again, id, failed := rangesOf(ctx, cfg, ConsumeSpec{Topic: spec.Topic, Partitions: spec.Partitions})

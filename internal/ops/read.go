@@ -19,11 +19,12 @@ import (
 // endless is the end of a range that has none.
 const endless = math.MaxInt64
 
-// Errors that end a read.
+// Errors that end a read. ErrSilent: the broker did not answer for as long as
+// a request may take.
 var (
 	errGone   = errors.New("the topic was deleted or created again")
 	errGrown  = errors.New("the topic has more partitions")
-	errSilent = errors.New("no answer from the broker")
+	ErrSilent = errors.New("no answer from the broker")
 )
 
 // Limits of a reading client. What is fetched ahead is bounded by the first;
@@ -212,9 +213,9 @@ func (r *reader) run(ctx context.Context, patience time.Duration, keep bool) err
 			return nil
 		case time.Since(heard) > patience:
 			if r.last != nil {
-				return fmt.Errorf("%w for %v: %w", errSilent, patience, r.last)
+				return fmt.Errorf("%w for %v: %w", ErrSilent, patience, r.last)
 			}
-			return fmt.Errorf("%w for %v", errSilent, patience)
+			return fmt.Errorf("%w for %v", ErrSilent, patience)
 		}
 		if len(fetches.Errors()) > 0 && fetches.NumRecords() == 0 {
 			pause(ctx, 100*time.Millisecond) // the library retries at once

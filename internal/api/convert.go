@@ -1,11 +1,7 @@
 package api
 
 import (
-	"encoding/base64"
-	"unicode/utf8"
-
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/keeper"
 	"github.com/smartlb/smartlb/internal/trend"
 )
@@ -101,40 +97,4 @@ func optional(o event.Optional) *float64 {
 		return nil
 	}
 	return &o.Value
-}
-
-// FromRecord converts a record, cutting its value.
-func FromRecord(r kafka.Record) Message {
-	m := Message{
-		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp.UTC(),
-		Key: printable(r.Key), Size: len(r.Value), Tombstone: r.Value == nil, Headers: map[string]string{},
-	}
-	value := r.Value
-	if len(value) > MaxPreview {
-		value, m.Cut = value[:MaxPreview], true
-		for len(value) > 0 && !utf8.RuneStart(value[len(value)-1]) { // do not end within a rune
-			value = value[:len(value)-1]
-		}
-		if n := len(value); n > 0 && value[n-1] >= utf8.RuneSelf {
-			value = value[:n-1]
-		}
-	}
-	m.Value = string(value)
-	if !utf8.Valid(value) {
-		m.Binary, m.Value = true, base64.StdEncoding.EncodeToString(value)
-	}
-	for _, h := range r.Headers {
-		m.Headers[h.Key] = printable(h.Value)
-	}
-	return m
-}
-
-func printable(b []byte) string {
-	if len(b) > 1024 {
-		b = b[:1024]
-	}
-	if !utf8.Valid(b) {
-		return "base64:" + base64.StdEncoding.EncodeToString(b)
-	}
-	return string(b)
 }

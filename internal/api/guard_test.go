@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/smartlb/smartlb/internal/browse"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -124,18 +125,12 @@ func TestStreamsEndWithTheirClient(t *testing.T) {
 	ended := make(chan struct{})
 	s := New(Sources{
 		Overview: func(context.Context) (Overview, error) { return Overview{}, nil },
-		Tail: func(ctx context.Context, _ string, _ int, f func([]Message)) error {
-			defer close(ended)
-			for ctx.Err() == nil {
-				f(make([]Message, 1000))
-			}
-			return nil
-		},
+		Messages: flooded{flood: flood{ended}},
 	}, slog.New(slog.DiscardHandler))
 	server := httptest.NewServer(s)
 	defer server.Close()
 	defer http.DefaultClient.CloseIdleConnections()
-	for _, path := range []string{"/api/v1/overview/events", "/api/v1/topics/t/events?last=999999"} {
+	for _, path := range []string{"/api/v1/overview/events", "/api/v1/topics/t/events?last=500"} {
 		ctx, cancel := context.WithCancel(context.Background())
 		req, _ := http.NewRequestWithContext(ctx, "GET", server.URL+path, nil)
 		resp, err := http.DefaultClient.Do(req)
@@ -153,4 +148,23 @@ func TestStreamsEndWithTheirClient(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the reader of a closed page goes on")
 	}
+}
+
+// flooded answers nothing else.
+type flooded struct {
+	Messages
+	flood
+}
+
+// flood is a topic without end.
+type flood struct{ ended chan struct{} }
+
+func (f flooded) Live(ctx context.Context, _ browse.Query, _ int, out func(browse.Live) error, _ func(error) error) error {
+	defer close(f.flood.ended)
+	for ctx.Err() == nil {
+		if err := out(browse.Live{Messages: make([]browse.Message, 1000)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

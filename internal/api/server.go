@@ -38,10 +38,8 @@ type Sources struct {
 	Explain  func(ctx context.Context, service, instance string) (Explanation, error) // service may be empty
 	Override func(ctx context.Context, o event.Override, actor string) error
 	History  func(ctx context.Context) ([]control.Entry, error)
-	// Tail calls f with new messages until ctx ends; last asks for the newest
-	// n messages of each partition first.
-	Tail   func(ctx context.Context, topic string, last int, f func([]Message)) error
-	Groups Groups // nil without Kafka
+	Groups   Groups   // nil without Kafka
+	Messages Messages // nil without Kafka
 	// Fault sets (nil: heals) what a demo instance does wrong; nil without --demo.
 	Fault func(ctx context.Context, instance string, f *Fault) error
 
@@ -103,6 +101,7 @@ func (s *Server) routes() {
 	s.topicRoutes()
 	s.groupRoutes()
 	s.clusterRoutes()
+	s.messageRoutes()
 	s.demoRoutes()
 	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusNotFound, Problem{Error: "there is no " + r.Method + " " + r.URL.Path, Hint: "the calls are in /api/v1/openapi.yaml"})
@@ -138,6 +137,7 @@ type change struct {
 	// preview: with ?dryRun=true do only says what would happen, which
 	// viewers may ask for, also of a server that is read-only.
 	preview bool
+	body    int64 // largest body; 0: maxBody
 	do      func(*http.Request, *act) (any, error)
 }
 
@@ -153,7 +153,7 @@ type act struct {
 // a read-only server, and every attempt is in the audit log.
 func (s *Server) change(method, path string, have bool, c change) {
 	s.handle(method, path, func(w http.ResponseWriter, r *http.Request) {
-		if method != http.MethodDelete && !s.takesJSON(w, r) {
+		if method != http.MethodDelete && !s.takesUpTo(w, r, cmp.Or(c.body, maxBody)) {
 			return
 		}
 		s.answer(w, r, have, func(r *http.Request) (any, error) { return s.carryOut(r, c) })
@@ -215,33 +215,28 @@ func asJSON(v any) json.RawMessage {
 const maxBody = 1 << 20
 
 func (s *Server) takesJSON(w http.ResponseWriter, r *http.Request) bool {
+	return s.takesUpTo(w, r, maxBody)
+}
+
+func (s *Server) takesUpTo(w http.ResponseWriter, r *http.Request, limit int64) bool {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		s.fail(w, http.StatusUnsupportedMediaType, Problem{Error: "the body must be JSON", Hint: "send Content-Type: application/json"})
 		return false
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	return true
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f func(*http.Request) (any, error)) {
 	if !have {
-		s.fail(w, http.StatusNotFound, Problem{Error: "this node cannot answer " + r.URL.Path, Hint: "it does not have the role, runs without Kafka, or runs without --demo"})
+		s.refuse(w, r)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
 	v, err := f(r.WithContext(ctx))
 	if err != nil {
-		p := Problem{Error: err.Error()}
-		var no forbidden
-		var why refusal
-		switch {
-		case errors.As(err, &no):
-			p.Hint = no.hint
-		case errors.As(err, &why):
-			p.Hint = why.hint
-		}
-		s.fail(w, statusOf(err), p)
+		s.problem(w, err)
 		return
 	}
 	body, err := json.Marshal(v)
@@ -253,6 +248,27 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f fun
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(append(body, '\n'))
+}
+
+// refuse answers a call for which this node has nothing.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request) {
+	s.fail(w, http.StatusNotFound, Problem{Error: "this node cannot answer " + r.URL.Path, Hint: "it does not have the role, runs without Kafka, or runs without --demo"})
+}
+
+// problem answers with what went wrong.
+func (s *Server) problem(w http.ResponseWriter, err error) { s.fail(w, statusOf(err), problemOf(err)) }
+
+func problemOf(err error) Problem {
+	p := Problem{Error: err.Error()}
+	var no forbidden
+	var why refusal
+	switch {
+	case errors.As(err, &no):
+		p.Hint = no.hint
+	case errors.As(err, &why):
+		p.Hint = why.hint
+	}
+	return p
 }
 
 // badRequest is the caller's mistake.

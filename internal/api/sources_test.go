@@ -2,12 +2,16 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/browse"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/ops"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
@@ -72,8 +76,95 @@ func overview() api.Overview {
 	}
 }
 
-func message(offset int64) api.Message {
-	return api.Message{Topic: "alerts", Offset: offset, Timestamp: noon, Key: "k", Value: "{}", Size: 2, Headers: map[string]string{"h": "v"}}
+func message(offset int64) browse.Message {
+	return browse.Message{
+		Message:       ops.Message{Topic: "alerts", Offset: offset, Timestamp: noon, Key: some("k"), ValueBase64: some("/w=="), Headers: []ops.MessageHeader{{Key: "h", Value: some("v")}, {Key: "h"}}},
+		TimestampType: "append", LeaderEpoch: 3, Compression: "zstd", KeySize: 1, ValueSize: 1 << 20, HeadersSize: 2, KeyCut: true, ValueCut: true, HeadersCut: true,
+		Check: &browse.Check{Errors: []string{"metrics.errorRate: 7 is above 1"}},
+	}
+}
+
+// tombstone has nothing that need not be there.
+func tombstone() browse.Message {
+	return browse.Message{Message: ops.Message{Topic: "alerts", Timestamp: noon}, TimestampType: "create", Compression: "none"}
+}
+
+// messages is a topic as a browser shows it.
+type messages struct {
+	search func(ctx context.Context, q browse.Query, out browse.Found) (browse.End, error)
+	live   func(ctx context.Context, q browse.Query, last int, out func(browse.Live) error, trouble func(error) error) error
+}
+
+func (m messages) Search(ctx context.Context, q browse.Query, out browse.Found) (browse.End, error) {
+	if m.search != nil {
+		return m.search(ctx, q, out)
+	}
+	if err := errors.Join(out.Progress(browse.Progress{Records: 5, Share: .5, Rate: 10}), out.Matches([]browse.Message{message(1), tombstone()})); err != nil {
+		return browse.End{}, err
+	}
+	return browse.End{Reason: browse.EndLimit, Limit: q.Limit, BudgetBytes: q.Bytes, BudgetMs: q.Time.Milliseconds(), Undecided: 2, UndecidedWhy: "no such key", Next: "0:5", Notes: []string{"partition 0: offsets 1 to 2 hold no records for readers"}}, nil
+}
+
+func (m messages) Live(ctx context.Context, q browse.Query, last int, out func(browse.Live) error, trouble func(error) error) error {
+	if m.live != nil {
+		return m.live(ctx, q, last, out, trouble)
+	}
+	if err := out(browse.Live{Messages: []browse.Message{message(0), tombstone()}, Skipped: 7, Read: 9}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (messages) Message(_ context.Context, topic string, _ int32, offset int64, from, _ int) (browse.Detail, error) {
+	switch offset {
+	case 404:
+		return browse.Detail{}, browse.ErrNoMessage
+	case 503:
+		return browse.Detail{}, ops.ErrSilent
+	}
+	return browse.Detail{Message: message(offset), From: from, Bytes: 3, Masked: true, Batch: &ops.Batch{Records: 1, Bytes: 70, Compression: "none", ProducerID: -1}}, nil
+}
+
+func (messages) Raw(_ context.Context, _ string, _ int32, offset int64, key bool) ([]byte, error) {
+	if offset == 404 {
+		return nil, nil
+	}
+	return []byte("<script>" + fmt.Sprint(key)), nil
+}
+
+func (messages) Export(_ context.Context, _ browse.Query, emit func(kafka.Record) error) (browse.End, error) {
+	return browse.End{}, emit(kafka.Record{Topic: "alerts", Offset: 1, Timestamp: noon, Key: []byte("<k>")})
+}
+
+func (messages) Picked(_ context.Context, _ string, picks browse.Picks, emit func(kafka.Record) error) error {
+	for _, o := range picks[0] {
+		if o == 500 {
+			return errors.New("the broker is gone")
+		}
+		if err := emit(kafka.Record{Topic: "alerts", Offset: o, Timestamp: noon}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (messages) Produce(_ context.Context, topic string, m browse.NewMessage, dry bool) (browse.Produced, error) {
+	if m.Value == nil && m.Key == nil {
+		return browse.Produced{}, browse.ErrNotSent
+	}
+	p := browse.Produced{Topic: topic, KeySize: 1, ValueSize: 2, SHA256: "ab", Check: &browse.Check{Conforms: true, Errors: []string{}}}
+	if !dry {
+		p.Partition, p.Offset = some(int32(1)), some(int64(5))
+	}
+	return p, nil
+}
+
+func (messages) Redrive(_ context.Context, topic string, picks browse.Picks, _ browse.Query, dry bool) (browse.Redrive, error) {
+	if topic == "alerts" {
+		return browse.Redrive{}, browse.ErrRedrive
+	}
+	return browse.Redrive{Letters: 3, Ready: 1, Targets: []browse.RedriveTarget{{Topic: "t", Messages: 1}}, Left: []browse.RedriveLeft{{Reason: "no", Messages: 2, First: "0:1"}}}, nil
 }
 
 // full is a node that knows everything.
@@ -101,12 +192,8 @@ func full() api.Sources {
 			}, nil
 		},
 		Topics: topics{}, TopicChanges: topics{}, Cluster: cluster{},
-		Tail: func(ctx context.Context, _ string, _ int, f func([]api.Message)) error {
-			f([]api.Message{message(0), {Topic: "alerts", Timestamp: noon, Tombstone: true}})
-			<-ctx.Done()
-			return nil
-		},
-		Groups: fakeGroups{},
+		Groups:   fakeGroups{},
+		Messages: messages{},
 		Fault: func(_ context.Context, id string, f *api.Fault) error {
 			if id != "a" {
 				return fmt.Errorf("%w: %q is no demo instance", api.ErrNotFound, id)

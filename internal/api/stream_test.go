@@ -5,16 +5,21 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/browse"
+	"github.com/smartlb/smartlb/internal/ops"
 )
 
 // recorder is a connection: it takes what is flushed, or fails as a peer does
@@ -117,93 +122,104 @@ func TestStreamEndsWhenThePeerIsGone(t *testing.T) {
 	})
 }
 
-type batch struct {
-	Messages []api.Message
-	Skipped  int
-}
-
-func batches(t *testing.T, d *description, r *recorder) (out []batch) {
+func events(t *testing.T, d *description, path string, r *recorder) (names string, list []sent) {
 	t.Helper()
-	for _, e := range r.events(t) {
-		d.event("/api/v1/topics/{topic}/events", e.name, []byte(e.data))
-		var b batch
-		if err := json.Unmarshal([]byte(e.data), &b); err != nil {
-			t.Error(err)
-		}
-		out = append(out, b)
+	list = r.events(t)
+	for _, e := range list {
+		d.event(path, e.name, []byte(e.data))
+		names += e.name + " "
 	}
-	return out
+	return strings.TrimSpace(names), list
 }
 
-func TestTailShowsMessagesAndCountsWhatItSkips(t *testing.T) {
+const (
+	eventsPath = "/api/v1/topics/{topic}/events"
+	searchPath = "/api/v1/topics/{topic}/search"
+)
+
+func TestLiveStreamIsAsDescribed(t *testing.T) {
 	d := describe(t)
 	synctest.Test(t, func(t *testing.T) {
-		src, lasts := full(), make(chan int, 1)
-		src.Tail = func(ctx context.Context, _ string, last int, f func([]api.Message)) error {
-			lasts <- last
-			f([]api.Message{message(0), message(1)})
-			time.Sleep(time.Second)
-			for i := range 10 { // 1000 messages at once: 50 may be shown in a quarter of a second
-				many := make([]api.Message, 100)
-				for j := range many {
-					many[j] = message(int64(2 + 100*i + j))
-				}
-				f(many)
+		src, asked := full(), make(chan browse.Query, 1)
+		src.Messages = messages{live: func(ctx context.Context, q browse.Query, last int, out func(browse.Live) error, trouble func(error) error) error {
+			if last != 20 {
+				t.Errorf("last %d", last)
 			}
+			asked <- q
+			err := errors.Join(out(browse.Live{Messages: []browse.Message{message(0), tombstone()}, Skipped: 3, Read: 5}), trouble(ops.ErrSilent), out(browse.Live{Messages: []browse.Message{}}))
 			<-ctx.Done()
-			return nil
-		}
-		r, stop := stream(src, "/api/v1/topics/alerts/events?last=9999")
-		time.Sleep(2 * time.Second)
+			return err
+		}}
+		r, stop := stream(src, "/api/v1/topics/alerts/events?last=20&partitions=0,2&text=a")
 		synctest.Wait()
 		stop()
-		if last := <-lasts; last != 500 {
-			t.Errorf("last %d, want it cut to 500", last)
+		if names, _ := events(t, d, eventsPath, r); names != "messages problem messages" {
+			t.Errorf("events %s", names)
 		}
-		var shown, skipped int
-		var newest int64
-		for _, b := range batches(t, d, r) {
-			if len(b.Messages) > 50 {
-				t.Errorf("%d messages at once", len(b.Messages))
-			}
-			shown, skipped = shown+len(b.Messages), skipped+b.Skipped
-			for _, m := range b.Messages {
-				newest = max(newest, m.Offset)
-			}
-		}
-		if shown+skipped != 1002 || newest != 1001 {
-			t.Errorf("%d shown, %d skipped, newest %d: want every message of 1002 shown or counted, and the newest shown", shown, skipped, newest)
+		if q := <-asked; q.Topic != "alerts" || len(q.Partitions) != 2 {
+			t.Errorf("asked for %+v", q)
 		}
 	})
 }
 
-func TestQuietTailSaysSomethingEachFiveSeconds(t *testing.T) {
+func TestLiveStreamThatFailsSaysWhy(t *testing.T) {
 	d := describe(t)
 	synctest.Test(t, func(t *testing.T) {
 		src := full()
-		src.Tail = func(ctx context.Context, _ string, _ int, _ func([]api.Message)) error { <-ctx.Done(); return nil }
+		src.Messages = messages{live: func(context.Context, browse.Query, int, func(browse.Live) error, func(error) error) error {
+			return ops.ErrNoTopic
+		}}
 		r, stop := stream(src, "/api/v1/topics/alerts/events")
-		time.Sleep(16 * time.Second)
 		synctest.Wait()
 		stop()
-		if got := batches(t, d, r); len(got) != 3 {
-			t.Errorf("%d events in 16 s, want 3", len(got))
+		if names, _ := events(t, d, eventsPath, r); names != "problem" {
+			t.Errorf("events %s", names)
 		}
 	})
 }
 
-func TestTailThatFailsSaysWhy(t *testing.T) {
+// whole asks for an event stream that ends by itself.
+func whole(src api.Sources, target string) *recorder {
+	r := &recorder{header: http.Header{}}
+	api.New(src, quiet).ServeHTTP(r, httptest.NewRequest("GET", target, nil))
+	return r
+}
+
+func TestSearchIsAsDescribed(t *testing.T) {
 	d := describe(t)
-	synctest.Test(t, func(t *testing.T) {
+	r := whole(full(), "/api/v1/topics/alerts/search?limit=2&seconds=3&where=size+%3E+1")
+	names, list := events(t, d, searchPath, r)
+	if names != "progress matches end" {
+		t.Fatalf("events %s", names)
+	}
+	var end browse.End
+	if err := json.Unmarshal([]byte(list[2].data), &end); err != nil || end.Limit != 2 || end.BudgetMs != 3000 || end.BudgetBytes != 64<<20 {
+		t.Errorf("%+v %v", end, err)
+	}
+}
+
+// What fails before anything was found answers as every call does; afterwards
+// the stream says it.
+func TestSearchThatFails(t *testing.T) {
+	d := describe(t)
+	for err, want := range map[error]int{
+		fmt.Errorf("consume x: %w", ops.ErrNoTopic): 404, ops.ErrSilent: 503, browse.ErrBusy: 503,
+		&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}: 503, errors.New("t: there is no partition 9, it has 3"): 400,
+	} {
 		src := full()
-		src.Tail = func(context.Context, string, int, func([]api.Message)) error { return api.ErrUnavailable }
-		r, stop := stream(src, "/api/v1/topics/alerts/events")
-		synctest.Wait()
-		stop()
-		events := r.events(t)
-		if len(events) != 1 || events[0].name != "problem" {
-			t.Fatalf("events %v", events)
+		src.Messages = messages{search: func(context.Context, browse.Query, browse.Found) (browse.End, error) { return browse.End{}, err }}
+		status, h, body := call(src, "GET", "/api/v1/topics/t/search", "")
+		if status != want {
+			t.Errorf("%v: %d, want %d", err, status, want)
 		}
-		d.event("/api/v1/topics/{topic}/events", "problem", []byte(events[0].data))
-	})
+		d.answer("GET", searchPath, status, h.Get("Content-Type"), body)
+	}
+	src := full()
+	src.Messages = messages{search: func(_ context.Context, _ browse.Query, out browse.Found) (browse.End, error) {
+		return browse.End{}, errors.Join(out.Matches([]browse.Message{tombstone()}), ops.ErrSilent)
+	}}
+	r := whole(src, "/api/v1/topics/t/search")
+	if names, _ := events(t, d, searchPath, r); names != "matches problem" {
+		t.Errorf("events %s", names)
+	}
 }

@@ -145,25 +145,6 @@ type Fault struct {
 	LatencyMs float64 `json:"latencyMs,omitempty"` // 0: as before
 }
 
-// Message is one record, its value cut to MaxPreview.
-type Message struct {
-	Topic     string            `json:"topic"`
-	Partition int32             `json:"partition"`
-	Offset    int64             `json:"offset"`
-	Timestamp time.Time         `json:"timestamp"`
-	Key       string            `json:"key"`
-	Value     string            `json:"value"`
-	Size      int               `json:"size"` // of the whole value, bytes
-	Cut       bool              `json:"cut"`
-	Tombstone bool              `json:"tombstone"`
-	Binary    bool              `json:"binary"` // value was not UTF-8 and is given as base64
-	Headers   map[string]string `json:"headers,omitempty"`
-}
-
-// MaxPreview is how much of a value a message carries: a 10 MB record must not
-// freeze a page.
-const MaxPreview = 64 << 10
-
 // Me is who calls and what they may do here.
 type Me struct {
 	User     string `json:"user"`

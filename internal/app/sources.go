@@ -14,7 +14,6 @@ import (
 	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/keeper"
 	"github.com/smartlb/smartlb/internal/trend"
 )
@@ -33,8 +32,7 @@ func (a *App) sources() api.Sources {
 	}
 	if a.o.Kafka {
 		s.Override, s.History = a.override, a.history
-		s.Groups = a.browser
-		s.Tail = a.tailTopic
+		s.Groups, s.Messages = a.browser, a.browser
 		s.Topics, s.TopicChanges, s.Cluster = a.browser, a.browser, a.browser
 	}
 	if a.o.Demo.Fault != nil {
@@ -175,33 +173,6 @@ func (a *App) history(ctx context.Context) ([]control.Entry, error) {
 	}
 	s, err := control.Load(ctx, a.kafka, a.o.Log)
 	return s.History, err
-}
-
-func (a *App) tailTopic(ctx context.Context, topic string, last int, f func([]api.Message)) error {
-	cfg := kafka.TailConfig{Topics: []string{topic}, From: kafka.FromEnd()}
-	if last > 0 {
-		ask, cancel := context.WithTimeout(ctx, 5*time.Second)
-		ends, err := a.admin.EndOffsets(ask, topic)
-		cancel()
-		if err != nil {
-			return fmt.Errorf("%w: %v", api.ErrUnavailable, err)
-		}
-		cfg.Positions = map[kafka.TopicPartition]int64{}
-		for tp, end := range ends {
-			cfg.Positions[tp] = max(0, end-int64(last))
-		}
-	}
-	tail, err := kafka.NewTail(a.kafka, cfg, a.o.Log)
-	if err != nil {
-		return err
-	}
-	return tail.Run(ctx, func(batch []kafka.Record) {
-		out := make([]api.Message, 0, len(batch))
-		for _, r := range batch {
-			out = append(out, api.FromRecord(r))
-		}
-		f(out)
-	})
 }
 
 // remoteOverview asks the first proxy that reported itself lately.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/doctor"
@@ -39,6 +40,8 @@ type Browser struct {
 	cluster   *cached[ops.Cluster]
 	beside    *cached[[2]*Beside]
 	health    *cached[Health]
+	searches  atomic.Int32 // under way
+	redriving sync.Mutex
 
 	mu      sync.Mutex
 	topics  map[string]*topicPast

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -22,7 +21,24 @@ type Record struct {
 	Timestamp time.Time
 	Key       []byte // nil: none
 	Value     []byte // nil: a tombstone
-	Headers   map[string]string
+	Headers   []Header
+
+	doc  any // the value as an expression sees it, once somebody asked
+	read bool
+}
+
+// Header is one header of a record. A key may be there more than once.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// document is the value, parsed once for all who ask.
+func (r *Record) document() any {
+	if !r.read {
+		r.doc, r.read = document(r.Value), true
+	}
+	return r.doc
 }
 
 // Filter decides about records. Make one with Compile. It is safe for
@@ -51,10 +67,25 @@ func variables() map[string]*cel.Type {
 	}
 }
 
-// Compile checks an expression; the error points at the mistake.
+// Mistake is what is wrong with an expression, and where.
+type Mistake struct {
+	Line   int // from 1; 0: of the whole
+	Column int // in characters, from 1
+	Text   string
+}
+
+func (m *Mistake) Error() string {
+	if m.Line == 0 {
+		return "filter: " + m.Text
+	}
+	return fmt.Sprintf("filter: column %d:%d: %s", m.Line, m.Column, m.Text)
+}
+
+// Compile checks an expression. The error is, or joins, a Mistake for each
+// thing that is wrong.
 func Compile(source string) (*Filter, error) {
 	if len(source) > maxSource {
-		return nil, fmt.Errorf("filter: %d characters are more than %d", len(source), maxSource)
+		return nil, &Mistake{Text: fmt.Sprintf("%d characters are more than %d", len(source), maxSource)}
 	}
 	opts := []cel.EnvOption{cel.CrossTypeNumericComparisons(true), ext.Strings(), cel.OptionalTypes()}
 	for name, t := range variables() {
@@ -65,11 +96,15 @@ func Compile(source string) (*Filter, error) {
 		return nil, fmt.Errorf("filter: %w", err)
 	}
 	ast, issues := env.Compile(source)
-	if err := issues.Err(); err != nil {
-		return nil, fmt.Errorf("filter: %s", strings.TrimPrefix(strings.ReplaceAll(err.Error(), "<input>", "column"), "ERROR: "))
+	if issues.Err() != nil {
+		var all []error
+		for _, e := range issues.Errors() {
+			all = append(all, &Mistake{Line: e.Location.Line(), Column: e.Location.Column() + 1, Text: e.Message})
+		}
+		return nil, errors.Join(all...)
 	}
 	if t := ast.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
-		return nil, fmt.Errorf("filter: the result is a %s, and true or false is needed", t)
+		return nil, &Mistake{Text: fmt.Sprintf("the result is a %s, and true or false is needed", t)}
 	}
 	program, err := env.Program(ast, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
 	if err != nil {
@@ -85,7 +120,9 @@ func Compile(source string) (*Filter, error) {
 // Match reports whether the filter is true of r. A record of which it is
 // neither true nor false (a field is missing, a type is another) does not
 // match, and is counted.
-func (f *Filter) Match(r Record) bool {
+func (f *Filter) Match(r Record) bool { return f.match(&r) }
+
+func (f *Filter) match(r *Record) bool {
 	out, _, err := f.program.Eval(f.vars(r))
 	if err == nil {
 		yes, isBool := out.(types.Bool)
@@ -112,7 +149,7 @@ func (f *Filter) Undecided() (n int64, why string) {
 }
 
 // vars gives only what the expression uses: decoding JSON is most of the cost.
-func (f *Filter) vars(r Record) map[string]any {
+func (f *Filter) vars(r *Record) map[string]any {
 	vars := make(map[string]any, len(f.uses))
 	for name := range f.uses {
 		switch name {
@@ -127,16 +164,17 @@ func (f *Filter) vars(r Record) map[string]any {
 		case "key":
 			vars[name] = textOrNull(r.Key)
 		case "value":
-			vars[name] = document(r.Value)
+			vars[name] = r.document()
 		case "text":
 			vars[name] = string(r.Value)
 		case "size":
 			vars[name] = int64(len(r.Value))
 		case "headers":
-			vars[name] = r.Headers
-			if r.Headers == nil {
-				vars[name] = map[string]string{}
+			headers := make(map[string]string, len(r.Headers)) // the last of a key counts
+			for _, h := range r.Headers {
+				headers[h.Key] = string(h.Value)
 			}
+			vars[name] = headers
 		}
 	}
 	return vars

@@ -12,7 +12,7 @@ func record() filter.Record {
 	return filter.Record{
 		Topic: "service-metrics", Partition: 2, Offset: 41, Timestamp: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		Key: []byte("user-service"), Value: []byte(`{"serviceId":"user-service","metrics":{"rps":150.5,"errorRate":0.02},"tags":{"region":"us-east-1"}}`),
-		Headers: map[string]string{"smartlb-reporter": "proxy/a"},
+		Headers: []filter.Header{{Key: "smartlb-reporter", Value: []byte("proxy/a")}},
 	}
 }
 

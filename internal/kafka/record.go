@@ -22,6 +22,52 @@ type Record struct {
 	Key, Value []byte
 	Headers    []Header
 	Timestamp  time.Time
+	Origin     Origin // set on what operators' functions read
+}
+
+// Origin is what the log says of a record beside its content: facts of the
+// batch that it came in.
+type Origin struct {
+	LeaderEpoch int32
+	Attrs       uint8 // as in the batch, but for its last bit: there is no timestamp
+}
+
+// OriginOf reads the attributes of a record.
+func OriginOf(r *kgo.Record) Origin {
+	o := Origin{LeaderEpoch: r.LeaderEpoch, Attrs: r.Attrs.CompressionType()}
+	switch r.Attrs.TimestampType() {
+	case 1:
+		o.Attrs |= originAppended
+	case -1:
+		o.Attrs |= originNoTime
+	}
+	return o
+}
+
+const (
+	originAppended = 1 << 6
+	originNoTime   = 1 << 7
+)
+
+// Compression is the codec of the batch as Config.Compression names it.
+func (o Origin) Compression() string {
+	names := Compressions()
+	if n := int(o.Attrs & 7); n < len(names) {
+		return names[n]
+	}
+	return "unknown"
+}
+
+// TimestampType says whose clock gave the timestamp: create is the sender's,
+// append the broker's, none is a message of before Kafka 0.10.
+func (o Origin) TimestampType() string {
+	switch {
+	case o.Attrs&originNoTime != 0:
+		return "none"
+	case o.Attrs&originAppended != 0:
+		return "append"
+	}
+	return "create"
 }
 
 // Header returns the value of the last header called key, and whether there

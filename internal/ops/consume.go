@@ -26,14 +26,41 @@ type ConsumeSpec struct {
 	Until     *Position // end there, in each partition; nil: where the log ends when reading begins
 	Follow    bool      // go on with what is written from then on, until ctx ends
 
-	Where func(kafka.Record) bool // records that count; nil: all
-	Read  func(records int64)     // told now and then how many were looked at; may be nil
-	Say   func(text string)       // told what a reader should know; may be nil
+	Spans map[int32]Span // read just these offsets of these partitions, in place of Partitions, From and Until; each partition that is named exists
+
+	Where    func(kafka.Record) bool     // records that count; nil: all
+	Each     func(kafka.Record) error    // told of each record before Where is; an error ends reading; may be nil
+	Read     func(records int64)         // told now and then how many were looked at; may be nil
+	Progress func(passed, offsets int64) // told now and then how far it is between beginning and end; may be nil
+	Say      func(text string)           // told what a reader should know; may be nil
+	Trouble  func(error)                 // told, while it goes on trying, why nothing comes, and nil when it comes again; may be nil
+	Sample   *Sample                     // with Follow: do not keep up with a topic that is too fast; nil: read everything
 
 	fetched func(time.Duration) // told of every fetch; may be nil
 	id      [16]byte            // of the topic when reading began
 
 	partitions int // that it had then, where all are read
+
+	leapt func(partition int32, to int64) // told of what a sample left out
+}
+
+// Span is a part of a partition: offsets from From up to, and without, To.
+type Span struct{ From, To int64 }
+
+// Spans says what a reading by spec would read now.
+func Spans(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (map[int32]Span, error) {
+	if err := spec.check(); err != nil {
+		return nil, err
+	}
+	ranges, _, err := rangesOf(ctx, cfg, spec)
+	if err != nil {
+		return nil, fmt.Errorf("consume %w", err)
+	}
+	out := map[int32]Span{}
+	for tp, e := range ranges {
+		out[tp.Partition] = Span{e.from, max(e.from, e.to)}
+	}
+	return out, nil
 }
 
 // maxLast bounds how many records are held to find the last ones of all
@@ -55,7 +82,17 @@ func (s ConsumeSpec) check() error {
 }
 
 // last reports whether the newest records of the past are wanted.
-func (s ConsumeSpec) last() bool { return !s.Beginning && s.From == nil }
+func (s ConsumeSpec) last() bool { return !s.Beginning && s.From == nil && s.Spans == nil }
+
+// wants reports whether a record counts, or that reading is to end.
+func (s ConsumeSpec) wants(r kafka.Record) (bool, error) {
+	if s.Each != nil {
+		if err := s.Each(r); err != nil {
+			return false, err
+		}
+	}
+	return s.Where(r), nil
+}
 
 func (s ConsumeSpec) say(format string, args ...any) {
 	if s.Say != nil {
@@ -76,6 +113,9 @@ func Consume(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, emit func(
 	}
 	if spec.Where == nil {
 		spec.Where = func(kafka.Record) bool { return true }
+	}
+	if spec.Spans != nil {
+		spec.Partitions = slices.Sorted(maps.Keys(spec.Spans))
 	}
 	ranges, id, err := rangesOf(ctx, cfg, spec)
 	if err != nil {
@@ -139,7 +179,11 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[
 	}
 	out = map[kafka.TopicPartition]extent{}
 	for tp, p := range begin {
-		out[tp] = extent{p.start, p.at, p.end, d.Partitions[tp.Partition].Leader}
+		e := extent{p.start, p.at, p.end, d.Partitions[tp.Partition].Leader}
+		if s, named := spec.Spans[tp.Partition]; named {
+			e.from, e.to = max(e.start, s.From), min(e.to, s.To)
+		}
+		out[tp] = e
 	}
 	if spec.Until == nil {
 		return out, d.ID, nil
@@ -159,8 +203,8 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[
 func consumeFrom(ctx context.Context, cfg kafka.Config, spec *ConsumeSpec, ranges map[kafka.TopicPartition]extent, emit func(kafka.Record) error) error {
 	left := spec.Limit
 	err := read(ctx, cfg, *spec, ranges, false, func(r kafka.Record) error {
-		if !spec.Where(r) {
-			return nil
+		if want, err := spec.wants(r); err != nil || !want {
+			return err
 		}
 		if err := emit(r); err != nil {
 			return err
@@ -197,10 +241,11 @@ func consumeLast(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges
 			if q.floor.IsZero() {
 				q.floor = r.Timestamp
 			}
-			if spec.Where(r) {
+			want, err := spec.wants(r)
+			if want {
 				q.put(r)
 			}
-			return nil
+			return err
 		}); err != nil {
 			return err
 		}
@@ -269,8 +314,8 @@ func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[
 	left := spec.Limit
 	take := func(r kafka.Record) error {
 		next[kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}] = extent{from: r.Offset + 1, to: endless}
-		if !spec.Where(r) {
-			return nil
+		if want, err := spec.wants(r); err != nil || !want {
+			return err
 		}
 		if err := emit(r); err != nil {
 			return err
@@ -280,23 +325,29 @@ func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[
 		}
 		return nil
 	}
+	spec.leapt = func(p int32, to int64) {
+		next[kafka.TopicPartition{Topic: spec.Topic, Partition: p}] = extent{from: to, to: endless}
+	}
 	wait := backoff.Policy{Base: 200 * time.Millisecond, Max: 5 * time.Second, Factor: 2}
 	for attempt := 0; ; attempt++ {
 		err := read(ctx, cfg, spec, next, true, take)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		known := errors.Is(err, errGone) || errors.Is(err, errGrown) || errors.Is(err, ErrNoTopic) || errors.Is(err, errSilent)
+		known := errors.Is(err, errGone) || errors.Is(err, errGrown) || errors.Is(err, ErrNoTopic) || errors.Is(err, ErrSilent)
 		if !known {
 			return err
 		}
 		if !errors.Is(err, errGrown) {
 			spec.say("%v; waiting for it", err)
+			if spec.Trouble != nil {
+				spec.Trouble(err)
+			}
 			if !wait.Wait(ctx, attempt) {
 				return context.Cause(ctx)
 			}
 		}
-		if errors.Is(err, errSilent) {
+		if errors.Is(err, ErrSilent) {
 			continue
 		}
 		again, id, failed := rangesOf(ctx, cfg, ConsumeSpec{Topic: spec.Topic, Partitions: spec.Partitions})

@@ -172,7 +172,7 @@ func (s *Sender) Send(ctx context.Context, r kafka.Record) error {
 		return s.failure()
 	default:
 	}
-	if err := s.fits(r); err != nil {
+	if err := s.Fits(r); err != nil {
 		return err
 	}
 	out := &kgo.Record{Topic: s.spec.Topic, Key: r.Key, Value: r.Value, Partition: max(s.spec.Partition, 0)}
@@ -186,7 +186,9 @@ func (s *Sender) Send(ctx context.Context, r kafka.Record) error {
 	return nil
 }
 
-func (s *Sender) fits(r kafka.Record) error {
+// Fits returns why the topic would not take a record, as far as that is known
+// without sending it.
+func (s *Sender) Fits(r kafka.Record) error {
 	size := len(r.Key) + len(r.Value)
 	for _, h := range r.Headers {
 		size += len(h.Key) + len(h.Value) + 10

@@ -19,11 +19,12 @@ import (
 // endless is the end of a range that has none.
 const endless = math.MaxInt64
 
-// Errors that end a read.
+// Errors that end a read. ErrSilent: the broker did not answer for as long as
+// a request may take.
 var (
 	errGone   = errors.New("the topic was deleted or created again")
 	errGrown  = errors.New("the topic has more partitions")
-	errSilent = errors.New("no answer from the broker")
+	ErrSilent = errors.New("no answer from the broker")
 )
 
 // Limits of a reading client. What is fetched ahead is bounded by the first;
@@ -113,6 +114,7 @@ func read(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[ka
 		return nil
 	}
 	watch := &fetchWatch{fetched: spec.fetched, empty: map[int32]int{}}
+	ahead := readAhead(spec)
 	line, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(readGrace, end) })
@@ -121,14 +123,17 @@ func read(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[ka
 		kgo.WithContext(line), kgo.WithHooks(watch), kgo.ConsumePartitions(starts),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.KeepRetryableFetchErrors(),
-		kgo.FetchMaxWait(250*time.Millisecond), kgo.FetchMaxBytes(readMaxBytes), kgo.FetchMaxPartitionBytes(readPartitionBytes),
-		kgo.MaxConcurrentFetches(2), kgo.MaxDecompressBatchBytes(readMaxDecompress),
+		kgo.FetchMaxWait(250*time.Millisecond), kgo.FetchMaxBytes(ahead.bytes), kgo.FetchMaxPartitionBytes(ahead.partition),
+		kgo.MaxConcurrentFetches(ahead.fetches), kgo.MaxDecompressBatchBytes(readMaxDecompress),
 	)...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	r := reader{spec: spec, client: client, watch: watch, pos: pos, left: left, take: take}
+	r := reader{spec: spec, client: client, watch: watch, pos: pos, left: left, take: take, window: time.Now()}
+	for _, e := range pos {
+		r.total += e.to - e.from // without meaning where there is no end
+	}
 	return r.run(ctx, cfg.RequestTimeout, keep)
 }
 
@@ -145,7 +150,20 @@ type reader struct {
 	left   int // partitions that are not at their end
 	take   func(kafka.Record) error
 	seen   int64
-	last   error // why the last poll brought nothing
+	total  int64 // offsets between the beginnings and the ends
+	last   error // why the last polls brought nothing
+	window time.Time
+	looked int64 // records of this window, when it samples
+	size   int64 // and their bytes
+}
+
+// passed is how many of all offsets were passed.
+func (r *reader) passed() (at, all int64) {
+	left := int64(0)
+	for _, e := range r.pos {
+		left += max(0, e.to-e.from)
+	}
+	return r.total - left, r.total
 }
 
 func (r *reader) run(ctx context.Context, patience time.Duration, keep bool) error {
@@ -163,6 +181,14 @@ func (r *reader) run(ctx context.Context, patience time.Duration, keep bool) err
 		if err := r.judge(fetches); err != nil {
 			return err
 		}
+		if r.spec.Trouble != nil && (r.last != nil || fetches.NumRecords() > 0) {
+			r.spec.Trouble(r.last)
+		}
+		if keep && r.spec.Sample != nil && fetches.NumRecords() > 0 {
+			if err := r.leap(ctx); err != nil {
+				return err
+			}
+		}
 		if keep && time.Since(looked) > followLook {
 			looked = time.Now()
 			if err := r.changed(ctx); err != nil {
@@ -174,18 +200,22 @@ func (r *reader) run(ctx context.Context, patience time.Duration, keep bool) err
 		}
 		switch {
 		case fetches.NumRecords() > 0:
+			r.last = nil
 			r.watch.got()
 			if r.spec.Read != nil {
 				r.spec.Read(r.seen)
+			}
+			if r.spec.Progress != nil {
+				r.spec.Progress(r.passed())
 			}
 		case !keep && r.watch.nothing(r.pos):
 			r.gap()
 			return nil
 		case time.Since(heard) > patience:
 			if r.last != nil {
-				return fmt.Errorf("%w for %v: %w", errSilent, patience, r.last)
+				return fmt.Errorf("%w for %v: %w", ErrSilent, patience, r.last)
 			}
-			return fmt.Errorf("%w for %v", errSilent, patience)
+			return fmt.Errorf("%w for %v", ErrSilent, patience)
 		}
 		if len(fetches.Errors()) > 0 && fetches.NumRecords() == 0 {
 			pause(ctx, 100*time.Millisecond) // the library retries at once
@@ -255,6 +285,8 @@ func (r *reader) deliver(fetches kgo.Fetches) error {
 				continue
 			}
 			r.seen++
+			r.looked++
+			r.size += int64(len(rec.Key) + len(rec.Value))
 			if fail = r.take(recordOf(rec)); fail != nil {
 				return
 			}
@@ -310,7 +342,7 @@ func (r *reader) gap() {
 func recordOf(r *kgo.Record) kafka.Record {
 	out := kafka.Record{
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-		Key: r.Key, Value: r.Value, Timestamp: r.Timestamp,
+		Key: r.Key, Value: r.Value, Timestamp: r.Timestamp, Origin: kafka.OriginOf(r),
 	}
 	if len(r.Headers) > 0 {
 		out.Headers = make([]kafka.Header, len(r.Headers))

@@ -177,11 +177,8 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 
 func filterRecord(r kafka.Record) filter.Record {
 	out := filter.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp, Key: r.Key, Value: r.Value}
-	if len(r.Headers) > 0 {
-		out.Headers = make(map[string]string, len(r.Headers))
-		for _, h := range r.Headers {
-			out.Headers[h.Key] = string(h.Value)
-		}
+	for _, h := range r.Headers {
+		out.Headers = append(out.Headers, filter.Header(h))
 	}
 	return out
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
-	"github.com/smartlb/smartlb/internal/topic"
 )
 
 // shipment is one produce command under way.
@@ -103,7 +102,7 @@ func (s *shipment) send(ctx context.Context, r kafka.Record) error {
 		r.Key = []byte(a.key)
 	}
 	r.Headers = append(r.Headers, s.headers...)
-	if err := conforms(a.topic, r.Value); err != nil && r.Value != nil {
+	if err := event.Conforms(a.topic, r.Value); err != nil && r.Value != nil {
 		if a.validate {
 			return fmt.Errorf("not sent: the value does not conform to %s: %w", a.topic, err)
 		}
@@ -170,29 +169,4 @@ func eachLine(r io.Reader, f func(n int, line []byte) error) error {
 		return fmt.Errorf("stdin: %w", err)
 	}
 	return nil
-}
-
-// conforms checks a value against the contract of its topic; other topics
-// take anything.
-func conforms(name string, value []byte) error {
-	var err error
-	switch name {
-	case topic.ServiceMetrics:
-		_, err = event.DecodeServiceMetrics(value)
-	case topic.HealthStatus:
-		_, err = event.DecodeHealthStatus(value)
-	case topic.RoutingDecisions:
-		_, err = event.DecodeRoutingDecision(value)
-	case topic.ConfigUpdates:
-		_, err = event.DecodeConfigUpdate(value)
-	case topic.Alerts:
-		_, err = event.DecodeAlert(value)
-	case topic.AuditLogs:
-		_, err = event.DecodeAuditLog(value)
-	case topic.MetricsAggregated:
-		_, err = event.DecodeMetricsAggregated(value)
-	case topic.HealthScores:
-		_, err = event.DecodeHealthScore(value)
-	}
-	return err
 }

@@ -548,10 +548,137 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** New messages of a topic as they come, at most 200 a second */
+        /** New messages of a topic as they come, at most 200 a second; the rest is counted */
         get: operations["streamTopic"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Look through a topic for messages, as a stream of what is found
+         * @description Reads without a consumer group, from the oldest message on or the newest first. It ends when
+         *     it has found enough, when its budget of bytes or time is used up, at the end of the log as it
+         *     was when it began, or when the connection is closed. All terms given must hold.
+         */
+        get: operations["searchTopic"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whole messages as JSON lines, as `smartlb kafka consume -o json` prints them
+         * @description What a search with the same parameters finds, or those of pick. A connection that breaks means that the file is not whole.
+         */
+        get: operations["exportTopic"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send one message */
+        post: operations["produceMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/redrive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send dead letters back to the topics that they came from, each once */
+        post: operations["redriveTopic"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/partitions/{partition}/offsets/{offset}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One message with its batch and a part of its value */
+        get: operations["getMessage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/partitions/{partition}/offsets/{offset}/raw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The whole key or value of a message, as a file */
+        get: operations["getRaw"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/filters/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whether the terms of a search are understood, and where the mistakes are */
+        post: operations["checkFilter"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1435,26 +1562,174 @@ export interface components {
             deleted: boolean;
             error?: string;
         };
-        Messages: {
-            messages: components["schemas"]["Message"][];
-            /** @description Messages that came faster than they are shown */
-            skipped: number;
-        };
+        /** @description A message with neither key field has no key, one with neither value field is a tombstone; bytes that are not text are base64. Key, value and headers may be cut */
         Message: {
             topic: string;
             partition: number;
             offset: number;
             /** Format: date-time */
             timestamp: string;
+            key?: string;
+            keyBase64?: string;
+            value?: string;
+            valueBase64?: string;
+            /** @description In their order; a key may be there more than once */
+            headers?: components["schemas"]["MessageHeader"][];
+            /**
+             * @description Whose clock it is
+             * @enum {unknown}
+             */
+            timestampType: "create" | "append" | "none";
+            leaderEpoch: number;
+            /** @description Of the batch */
+            compression: string;
+            /** @description Of the whole, bytes */
+            keySize: number;
+            valueSize: number;
+            headersSize: number;
+            keyCut?: boolean;
+            valueCut?: boolean;
+            headersCut?: boolean;
+            check?: components["schemas"]["SchemaCheck"];
+        };
+        /** @description A header with neither value field has no value */
+        MessageHeader: {
             key: string;
-            /** @description At most 64 KiB of it; base64 where binary */
-            value: string;
-            /** @description Of the whole value, bytes */
-            size: number;
-            cut: boolean;
+            value?: string;
+            valueBase64?: string;
+        };
+        MessageDetail: {
+            /** @description With a part of its value */
+            message: components["schemas"]["Message"];
+            /** @description Where the part begins, bytes */
+            from: number;
+            /** @description How long the part is */
+            bytes: number;
+            batch?: components["schemas"]["Batch"];
+            /** @description Parts of messages of this topic are hidden */
+            masked?: boolean;
+        };
+        Batch: {
+            firstOffset: number;
+            lastOffset: number;
+            records: number;
+            /** @description As it is stored */
+            bytes: number;
+            compression: string;
+            transactional: boolean;
+            /** @description -1: not idempotent */
+            producerId: number;
+        };
+        /** @description What the contract of the topic says of the value; absent where there is none, or nobody looked */
+        SchemaCheck: {
+            conforms: boolean;
+            /** @description Each with the path of its field */
+            errors: string[];
+        };
+        Messages: {
+            /** @description Oldest first */
+            messages: components["schemas"]["Message"][];
+            /** @description Messages that came too fast to be shown or even read */
+            skipped: number;
+            /** @description Messages that were looked at */
+            read: number;
+        };
+        Matches: {
+            messages: components["schemas"]["Message"][];
+        };
+        SearchProgress: {
+            /** @description Looked at */
+            records: number;
+            /** @description Of their keys, values and headers */
+            bytes: number;
+            matches: number;
+            /** @description Of the offsets to look at */
+            share: components["schemas"]["Ratio"];
+            /** @description Records a second */
+            rate: number;
+            elapsedMs: number;
+        };
+        SearchEnd: {
+            progress: components["schemas"]["SearchProgress"];
+            /**
+             * @description The end of the log, as many as were asked for, or a budget
+             * @enum {unknown}
+             */
+            reason: "end" | "limit" | "bytes" | "time";
+            limit: number;
+            budgetBytes: number;
+            budgetMs: number;
+            /** @description Records of which the expression was neither true nor false */
+            undecided: number;
+            /** @description Of the first of them */
+            undecidedWhy?: string;
+            /** @description The parameter at of a search that goes on; absent: nothing is left */
+            next?: string;
+            /** @description What a reader should know */
+            notes: string[];
+        };
+        FilterCheck: {
+            valid: boolean;
+            mistakes: components["schemas"]["FilterMistake"][];
+        };
+        FilterMistake: {
+            /** @enum {unknown} */
+            term: "text" | "key" | "header" | "json" | "where";
+            /** @description From 1; 0: of the whole */
+            line: number;
+            column: number;
+            text: string;
+        };
+        /** @description A message as Message has it; topic, partition and offset are not looked at */
+        NewMessage: {
+            topic?: string;
+            partition?: number;
+            offset?: number;
+            /** Format: date-time */
+            timestamp?: string;
+            key?: string;
+            keyBase64?: string;
+            value?: string;
+            valueBase64?: string;
+            headers?: components["schemas"]["MessageHeader"][];
+            /** @description Where it goes; by key when absent */
+            toPartition?: number;
+            /** @description Also where the value does not conform to the contract of the topic */
+            anyway?: boolean;
+        };
+        Produced: {
+            topic: string;
+            /** @description null in a preview */
+            partition: number | null;
+            offset: number | null;
+            keySize: number;
+            valueSize: number;
+            /** @description Of the value */
+            sha256: string;
             tombstone: boolean;
-            binary: boolean;
-            headers?: components["schemas"]["Labels"];
+            headers: number;
+            check?: components["schemas"]["SchemaCheck"];
+        };
+        Redrive: {
+            /** @description Dead letters that were chosen */
+            letters: number;
+            /** @description That can be sent */
+            ready: number;
+            sent: number;
+            bytes: number;
+            targets: {
+                topic: string;
+                messages: number;
+            }[];
+            left: {
+                reason: string;
+                messages: number;
+                first: string;
+            }[];
+            /** @description Not all that came since could be read: some may have been sent back already */
+            again: boolean;
+            /** @description Ready ones that do not conform as they are, and would come back */
+            failing: number;
         };
     };
     responses: {
@@ -1475,6 +1750,35 @@ export interface components {
         Service: string;
         Instance: string;
         Topic: string;
+        Partition: number;
+        Offset: number;
+        /** @description A position: start, end, an offset, -N from the end of each partition, @MILLISECONDS or another time; without it the newest messages are looked for */
+        From: string;
+        /** @description A position before which it ends; the end of the log when there is none */
+        Until: string;
+        /** @description The newest first where there is no from, else the oldest */
+        Order: "newest" | "oldest";
+        /** @description Numbers, separated by commas; all when there are none */
+        Partitions: string;
+        /** @description What an earlier search of the same parameters gave as next */
+        At: string;
+        /** @description Words that key, value or headers contain, in any case; in quotes they stay together */
+        Text: string;
+        /** @description What the key contains, in any case; in quotes, what it is exactly */
+        Key: string;
+        /** @description NAME: there is such a header; NAME:TEXT: and it contains the text */
+        Header: string;
+        /** @description A place in the JSON of the value with a comparison: metrics.cpuUsage > 0.9, tags.region == us-east-1, list[*].id ~ text */
+        Path: string;
+        /** @description A CEL expression over topic, partition, offset, timestamp, key, value, text, size and headers */
+        Where: string;
+        Limit: number;
+        /** @description How much is looked through, at most */
+        Budget: number;
+        /** @description How long it looks, at most */
+        Seconds: number;
+        /** @description How much of key and value a message carries */
+        Preview: number;
         Group: string;
         Broker: number;
         /** @description Change nothing and say what would happen; viewers may ask that too */
@@ -2354,8 +2658,22 @@ export interface operations {
     streamTopic: {
         parameters: {
             query?: {
-                /** @description Begin with the newest messages, so many of each partition */
+                /** @description Begin with the newest messages that match, so many */
                 last?: number;
+                /** @description Numbers, separated by commas; all when there are none */
+                partitions?: components["parameters"]["Partitions"];
+                /** @description Words that key, value or headers contain, in any case; in quotes they stay together */
+                text?: components["parameters"]["Text"];
+                /** @description What the key contains, in any case; in quotes, what it is exactly */
+                key?: components["parameters"]["Key"];
+                /** @description NAME: there is such a header; NAME:TEXT: and it contains the text */
+                header?: components["parameters"]["Header"];
+                /** @description A place in the JSON of the value with a comparison: metrics.cpuUsage > 0.9, tags.region == us-east-1, list[*].id ~ text */
+                json?: components["parameters"]["Path"];
+                /** @description A CEL expression over topic, partition, offset, timestamp, key, value, text, size and headers */
+                where?: components["parameters"]["Where"];
+                /** @description How much of key and value a message carries */
+                preview?: components["parameters"]["Preview"];
             };
             header?: never;
             path: {
@@ -2372,6 +2690,261 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    searchTopic: {
+        parameters: {
+            query?: {
+                /** @description A position: start, end, an offset, -N from the end of each partition, @MILLISECONDS or another time; without it the newest messages are looked for */
+                from?: components["parameters"]["From"];
+                /** @description A position before which it ends; the end of the log when there is none */
+                until?: components["parameters"]["Until"];
+                /** @description The newest first where there is no from, else the oldest */
+                order?: components["parameters"]["Order"];
+                /** @description Numbers, separated by commas; all when there are none */
+                partitions?: components["parameters"]["Partitions"];
+                /** @description What an earlier search of the same parameters gave as next */
+                at?: components["parameters"]["At"];
+                /** @description Words that key, value or headers contain, in any case; in quotes they stay together */
+                text?: components["parameters"]["Text"];
+                /** @description What the key contains, in any case; in quotes, what it is exactly */
+                key?: components["parameters"]["Key"];
+                /** @description NAME: there is such a header; NAME:TEXT: and it contains the text */
+                header?: components["parameters"]["Header"];
+                /** @description A place in the JSON of the value with a comparison: metrics.cpuUsage > 0.9, tags.region == us-east-1, list[*].id ~ text */
+                json?: components["parameters"]["Path"];
+                /** @description A CEL expression over topic, partition, offset, timestamp, key, value, text, size and headers */
+                where?: components["parameters"]["Where"];
+                limit?: components["parameters"]["Limit"];
+                /** @description How much is looked through, at most */
+                bytes?: components["parameters"]["Budget"];
+                /** @description How long it looks, at most */
+                seconds?: components["parameters"]["Seconds"];
+                /** @description How much of key and value a message carries */
+                preview?: components["parameters"]["Preview"];
+            };
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Matches as they are found, how far it is, and how it ended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    exportTopic: {
+        parameters: {
+            query?: {
+                /** @description PARTITION:OFFSET of messages, separated by commas, at most 1000 */
+                pick?: string;
+                /** @description A position: start, end, an offset, -N from the end of each partition, @MILLISECONDS or another time; without it the newest messages are looked for */
+                from?: components["parameters"]["From"];
+                /** @description A position before which it ends; the end of the log when there is none */
+                until?: components["parameters"]["Until"];
+                /** @description The newest first where there is no from, else the oldest */
+                order?: components["parameters"]["Order"];
+                /** @description Numbers, separated by commas; all when there are none */
+                partitions?: components["parameters"]["Partitions"];
+                /** @description What an earlier search of the same parameters gave as next */
+                at?: components["parameters"]["At"];
+                /** @description Words that key, value or headers contain, in any case; in quotes they stay together */
+                text?: components["parameters"]["Text"];
+                /** @description What the key contains, in any case; in quotes, what it is exactly */
+                key?: components["parameters"]["Key"];
+                /** @description NAME: there is such a header; NAME:TEXT: and it contains the text */
+                header?: components["parameters"]["Header"];
+                /** @description A place in the JSON of the value with a comparison: metrics.cpuUsage > 0.9, tags.region == us-east-1, list[*].id ~ text */
+                json?: components["parameters"]["Path"];
+                /** @description A CEL expression over topic, partition, offset, timestamp, key, value, text, size and headers */
+                where?: components["parameters"]["Where"];
+                limit?: components["parameters"]["Limit"];
+                /** @description How much is looked through, at most */
+                bytes?: components["parameters"]["Budget"];
+                /** @description How long it looks, at most */
+                seconds?: components["parameters"]["Seconds"];
+            };
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A message a line */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    produceMessage: {
+        parameters: {
+            query?: {
+                /** @description Only say what would be sent, and whether it conforms */
+                dryRun?: boolean;
+            };
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMessage"];
+            };
+        };
+        responses: {
+            /** @description Sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Produced"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    redriveTopic: {
+        parameters: {
+            query?: {
+                /** @description Only say what would be sent */
+                dryRun?: boolean;
+            };
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description PARTITION:OFFSET of dead letters, separated by commas */
+                    pick?: string;
+                    /** @description In place of pick: the parameters of a search */
+                    query?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description What was sent, or would be */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redrive"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getMessage: {
+        parameters: {
+            query?: {
+                /** @description Where the part of the value begins, bytes; characters are not split */
+                from?: number;
+                /** @description How much of the value is given */
+                bytes?: number;
+            };
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+                partition: components["parameters"]["Partition"];
+                offset: components["parameters"]["Offset"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageDetail"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getRaw: {
+        parameters: {
+            query?: {
+                part?: "key" | "value";
+            };
+            header?: never;
+            path: {
+                topic: components["parameters"]["Topic"];
+                partition: components["parameters"]["Partition"];
+                offset: components["parameters"]["Offset"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The bytes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    checkFilter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    text?: string;
+                    key?: string;
+                    header?: string;
+                    json?: string;
+                    where?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description What was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FilterCheck"];
                 };
             };
             default: components["responses"]["Problem"];

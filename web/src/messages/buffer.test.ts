@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Message } from "../api/client";
-import { emptyTail, hold, kept, receive, resume, search } from "./buffer";
+import { emptyTail, hold, kept, receive, resume } from "./buffer";
+import type { Message } from "./types";
 
 const message = (offset: number, more: Partial<Message> = {}): Message => ({
   topic: "t",
@@ -9,10 +9,12 @@ const message = (offset: number, more: Partial<Message> = {}): Message => ({
   timestamp: new Date(1_700_000_000_000 + offset).toISOString(),
   key: "k",
   value: `{"n":${offset}}`,
-  size: 7,
-  cut: false,
-  tombstone: false,
-  binary: false,
+  timestampType: "create",
+  leaderEpoch: 0,
+  compression: "none",
+  keySize: 1,
+  valueSize: 7,
+  headersSize: 0,
   ...more,
 });
 const run = (from: number, n: number) => Array.from({ length: n }, (_, i) => message(from + i));
@@ -47,13 +49,5 @@ describe("a tail", () => {
 
   it("adds up what the server skipped", () => {
     expect(receive(receive(emptyTail, [], 3), [], 4).skipped).toBe(7);
-  });
-
-  it("finds messages by words in key, value and headers", () => {
-    const list = [message(1), message(2, { key: "order-service" }), message(3, { headers: { "smartlb-reporter": "proxy/n1" } })];
-    expect(search(list, "ORDER").map((m) => m.offset)).toEqual([2]);
-    expect(search(list, "proxy k").map((m) => m.offset)).toEqual([3]);
-    expect(search(list, "nothing")).toEqual([]);
-    expect(search(list, " ")).toBe(list);
   });
 });

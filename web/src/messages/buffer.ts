@@ -1,4 +1,4 @@
-import type { Message } from "../api/client";
+import { idOf as id, type Message } from "./types";
 
 /** How many messages a tail keeps; older ones fall out. */
 export const kept = 1000;
@@ -16,19 +16,19 @@ export interface Tail {
   /** Messages that came while held and no longer fit beside the others. */
   overflow: number;
   received: number;
+  /** Messages that the server looked at. */
+  read: number;
 }
 
-export const emptyTail: Tail = { shown: [], waiting: [], held: false, skipped: 0, overflow: 0, received: 0 };
-
-const id = (m: Message) => `${m.partition}/${m.offset}`;
+export const emptyTail: Tail = { shown: [], waiting: [], held: false, skipped: 0, overflow: 0, received: 0, read: 0 };
 
 /** Takes a batch, oldest first as it comes from the server. A reconnected stream repeats messages: they are shown once. */
-export function receive(t: Tail, batch: Message[], skipped: number): Tail {
+export function receive(t: Tail, batch: Message[], skipped: number, read = 0): Tail {
   const known = new Set<string>();
   for (const m of t.shown) known.add(id(m));
   for (const m of t.waiting) known.add(id(m));
   const fresh = batch.filter((m) => !known.has(id(m))).sort((a, b) => Date.parse(b.timestamp) - Date.parse(a.timestamp) || b.offset - a.offset);
-  const next = { ...t, skipped: t.skipped + skipped, received: t.received + fresh.length };
+  const next = { ...t, skipped: t.skipped + skipped, read: t.read + read, received: t.received + fresh.length };
   if (fresh.length === 0) return next;
   if (!t.held) return { ...next, shown: [...fresh, ...t.shown].slice(0, kept) };
   const waiting = [...fresh, ...t.waiting];
@@ -41,14 +41,4 @@ export function hold(t: Tail): Tail {
 
 export function resume(t: Tail): Tail {
   return t.held ? { ...t, held: false, shown: [...t.waiting, ...t.shown].slice(0, kept), waiting: [], overflow: 0 } : t;
-}
-
-/** The messages whose key, value or headers contain every word. */
-export function search(list: Message[], filter: string): Message[] {
-  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
-  if (words.length === 0) return list;
-  return list.filter((m) => {
-    const text = `${m.key} ${m.value} ${Object.entries(m.headers ?? {}).flat().join(" ")}`.toLowerCase();
-    return words.every((w) => text.includes(w));
-  });
 }

@@ -1,6 +1,239 @@
-import { LiveTail } from "./tail";
+import { useQuery } from "@tanstack/react-query";
+import { useEffect, useMemo, useReducer, useRef, useState } from "react";
+import { get, seg, type TopicDetail } from "../api/client";
+import { useKeys } from "../ui/keys";
+import { useParam } from "../ui/route";
+import { useForbidden } from "../ui/session";
+import { SearchBar } from "./bar";
+import { fieldsOf, parse } from "./document";
+import { Inspector } from "./inspector";
+import { LiveBar, useLiveTail } from "./live";
+import { Produce } from "./produce";
+import { SearchProgress } from "./progress";
+import { addressOf, callOf, isLive, type Query, setQuery, terms, useQueryOfAddress } from "./query";
+import { Redrive } from "./redrive";
+import { Rows } from "./rows";
+import { noSearch, run, step } from "./search";
+import { exportOf, SavedSearches } from "./tools";
+import { idOf, type Message } from "./types";
 
-/** The messages of a topic. */
+/** The messages of a topic: as they come, or those that a search finds. The address says which. */
 export function MessagesTab({ topic }: { topic: string }) {
-  return <LiveTail topic={topic} />;
+  const query = useQueryOfAddress();
+  return isLive(query) ? <LiveMessages key={`${topic}?${addressOf(query)}`} topic={topic} query={query} /> : <FoundMessages key={topic} topic={topic} query={query} />;
+}
+
+interface Props {
+  topic: string;
+  query: Query;
+}
+
+const filtered = (q: Query) => q.partitions !== "" || terms.some((t) => q[t] !== "");
+
+function LiveMessages({ topic, query }: Props) {
+  const live = useLiveTail(topic, query);
+  return (
+    <Frame
+      topic={topic}
+      query={query}
+      list={live.tail.shown}
+      dim={live.connection === "lost"}
+      running={false}
+      onSubmit={setQuery}
+      onStop={() => {}}
+      onOpen={live.hold} // what one reads must not run away
+      state={<LiveBar state={live} filtered={filtered(query)} />}
+      none={
+        live.connection !== "live" ? null : filtered(query) ? (
+          <p className="muted">Nothing that matches has come yet. “Newest first” looks through what is there.</p>
+        ) : (
+          <p className="muted">
+            No message yet. <code>smartlb kafka produce {topic} 'hello'</code> sends one.
+          </p>
+        )
+      }
+    />
+  );
+}
+
+function FoundMessages({ topic, query }: Props) {
+  const [s, tell] = useReducer(step, noSearch);
+  const stop = useRef<AbortController | null>(null);
+  const begin = (q: Query, at = "") => {
+    stop.current?.abort();
+    const control = new AbortController();
+    stop.current = control;
+    tell({ do: "begin", on: at !== "" });
+    void run(`/api/v1/topics/${seg(topic)}/search?${callOf(q, at)}`, control.signal, (e) => {
+      if (!control.signal.aborted) tell(e);
+    });
+  };
+  useEffect(() => {
+    begin(query);
+    return () => stop.current?.abort();
+  }, [query]);
+  const halt = () => {
+    stop.current?.abort();
+    tell({ do: "stop" });
+  };
+  const submit = (q: Query) => {
+    if (addressOf(q) === addressOf(query)) begin(query);
+    else setQuery(q);
+  };
+  return (
+    <Frame
+      topic={topic}
+      query={query}
+      list={s.rows}
+      dim={false}
+      running={s.running}
+      onSubmit={submit}
+      onStop={halt}
+      onOpen={() => {}}
+      choose
+      state={
+        <SearchProgress
+          s={s}
+          onContinue={() => begin(query, s.end?.next ?? "")}
+          onAgain={() => begin(query)}
+          onMore={() => setQuery({ ...query, bytes: String(Math.min(16 * 2 ** 30, (s.end?.budgetBytes ?? 0) * 16)), seconds: "600" })}
+        />
+      }
+      none={
+        s.running ? null : filtered(query) ? (
+          <p className="muted">No message matches{s.end && s.end.reason !== "end" ? " so far: go on, or look at more of the log" : ""}.</p>
+        ) : (
+          s.end && (
+            <p className="muted">
+              There is no message here. <code>smartlb kafka produce {topic} 'hello'</code> sends one.
+            </p>
+          )
+        )
+      }
+    />
+  );
+}
+
+interface FrameProps extends Props {
+  list: Message[];
+  dim: boolean;
+  running: boolean;
+  onSubmit: (q: Query) => void;
+  onStop: () => void;
+  onOpen: (m: Message) => void;
+  state: React.ReactNode;
+  none: React.ReactNode;
+  choose?: boolean;
+}
+
+/** What both ways to look at messages have: the bar, the rows, one message beside them, and what can be done. */
+function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, state, none, choose = false }: FrameProps) {
+  const [open, setOpen] = useParam("open");
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const [dialog, setDialog] = useState<"saved" | "produce" | "redrive" | null>(null);
+  const [again, setAgain] = useState<Message | null>(null);
+  const [sent, setSent] = useState("");
+  const forbidden = useForbidden("operator");
+  const detail = useQuery({ queryKey: ["topic", topic], queryFn: ({ signal }) => get<TopicDetail>(`/topics/${seg(topic)}`, signal), staleTime: 5_000 });
+  const read = useRef<Message | undefined>(undefined); // stays when its row has gone
+  const known = list.find((m) => idOf(m) === open) ?? (read.current && idOf(read.current) === open ? read.current : undefined);
+  read.current = known;
+  const fields = useFields(list);
+  const keys = useMemo(() => ({ Escape: () => leave(() => setOpen("")) }), [setOpen]);
+  useKeys(keys);
+  const toggle = (m: Message) =>
+    setChosen((c) => {
+      const next = new Set(c);
+      if (!next.delete(idOf(m))) next.add(idOf(m));
+      return next;
+    });
+  const close = () => {
+    setDialog(null);
+    setAgain(null);
+  };
+  const total = chosen.size;
+  return (
+    <section className="tail" aria-label={`Messages of ${topic}`}>
+      <SearchBar query={query} running={running} onSubmit={onSubmit} onStop={onStop} fields={fields} />
+      <div className="tail-state">
+        {state}
+        <div className="tail-tools">
+          {sent && (
+            <span className="ok-text" role="status">
+              {sent}
+            </span>
+          )}
+          {choose && total > 0 && (
+            <button type="button" className="quiet" onClick={() => setChosen(new Set())}>
+              {total} selected: clear
+            </button>
+          )}
+          {(choose || total > 0) && (
+            <a className="button" href={exportOf(topic, query, chosen)} download title="As JSON lines, whole messages">
+              Export {total > 0 ? total : ""}
+            </a>
+          )}
+          <button type="button" onClick={() => setDialog("saved")}>
+            Saved
+          </button>
+          {topic.endsWith(".dlq") && (
+            <button type="button" disabled={forbidden !== ""} title={forbidden || undefined} onClick={() => setDialog("redrive")}>
+              Send back …
+            </button>
+          )}
+          <button type="button" disabled={forbidden !== ""} title={forbidden || undefined} onClick={() => setDialog("produce")}>
+            Produce …
+          </button>
+        </div>
+      </div>
+      <div className={`tail-body ${open ? "reading" : ""}`}>
+        <Rows
+          list={list}
+          open={open}
+          dim={dim}
+          none={none}
+          onOpen={(m) => {
+            setOpen(idOf(m));
+            onOpen(m);
+          }}
+          {...(choose ? { chosen, onChoose: toggle } : {})}
+        />
+        {open && <Inspector key={open} topic={topic} id={open} known={known} onClose={() => setOpen("")} onAgain={setAgain} />}
+      </div>
+      {dialog === "saved" && <SavedSearches topic={topic} query={query} onClose={close} />}
+      {dialog === "redrive" && <Redrive topic={topic} query={query} chosen={chosen} onClose={close} />}
+      {(dialog === "produce" || again) && (
+        <Produce
+          topic={topic}
+          partitions={detail.data?.partitions.length ?? 0}
+          like={again}
+          onClose={close}
+          onSent={(p) => {
+            close();
+            setSent(`Sent: partition ${p.partition}, offset ${p.offset}`);
+          }}
+        />
+      )}
+    </section>
+  );
+}
+
+function leave(close: () => void) {
+  if (document.activeElement instanceof HTMLInputElement) document.activeElement.blur();
+  else close();
+}
+
+const samples = 20;
+
+/** Fields of the newest messages, for examples and help. */
+function useFields(list: Message[]): { path: string; kind: string; sample: string }[] {
+  const some = list.length > 0;
+  return useMemo(() => {
+    const found = new Map<string, { path: string; kind: string; sample: string }>();
+    for (const m of list.slice(0, samples)) {
+      const doc = m.value !== undefined && !m.valueCut ? parse(m.value) : null;
+      for (const f of doc ? fieldsOf(doc) : []) if (!found.has(f.path)) found.set(f.path, f);
+    }
+    return [...found.values()].slice(0, 60);
+  }, [some, list.length > samples]);
 }

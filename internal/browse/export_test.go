@@ -1,0 +1,4 @@
+package browse
+
+// CutText is cutText, for tests.
+var CutText = cutText

@@ -1,0 +1,234 @@
+package filter
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"cel.dev/cel-go/common/types"
+)
+
+// Path is a place in a JSON document and what is to hold there.
+type Path struct {
+	steps []step
+	op    string // empty: there is something
+	text  string // what it is compared with, as it was written
+	num   float64
+	isNum bool
+	lit   any // true, false or null where that is what was written
+	isLit bool
+}
+
+// step goes into an object by name, into an array by index, or into every
+// element.
+type step struct {
+	name  string
+	index int // -1: every element
+	array bool
+}
+
+// operators, the longer ones first where one begins another.
+func operators() []string { return []string{"==", "!=", ">=", "<=", ">", "<", "~"} }
+
+// ParsePath reads a small subset of JSONPath (RFC 9535) with one comparison:
+//
+//	$.metrics.cpuUsage           there is such a field, whatever its value
+//	metrics.cpuUsage > 0.9       and it is a number above 0.9
+//	tags.region == us-east-1     text; "us-east-1" in quotes is the same, and so 5 is a number and "5" text
+//	reasons[0] != null           an element, from 0; -1 is the last
+//	instances[*].id ~ order      any element whose id contains the text, in any case
+//	['odd name'].x == true       names with other characters
+//
+// The operators are == != > >= < <= and ~ (contains). A field that is not there
+// makes every comparison false, but for !=.
+func ParsePath(source string) (*Path, error) {
+	p := &Path{}
+	rest := strings.TrimSpace(source)
+	rest = strings.TrimPrefix(rest, "$")
+	for {
+		rest = strings.TrimLeft(rest, " \t")
+		next, after, err := parseStep(rest, len(p.steps) == 0)
+		if err != nil {
+			return nil, &Mistake{Line: 1, Column: len(source) - len(rest) + 1, Text: err.Error()}
+		}
+		if next == nil {
+			break
+		}
+		if p.steps, rest = append(p.steps, *next), after; len(p.steps) > maxSteps {
+			return nil, &Mistake{Text: fmt.Sprintf("more than %d steps", maxSteps)}
+		}
+	}
+	if rest == "" {
+		return p, nil
+	}
+	for _, op := range operators() {
+		if after, ok := strings.CutPrefix(rest, op); ok {
+			return p, p.compareWith(op, strings.TrimSpace(after), len(source)-len(after)+1)
+		}
+	}
+	return nil, &Mistake{Line: 1, Column: len(source) - len(rest) + 1, Text: "one of == != > >= < <= ~ is expected"}
+}
+
+const maxSteps = 64
+
+func parseStep(s string, first bool) (*step, string, error) {
+	if s == "" {
+		return nil, s, nil
+	}
+	if s[0] == '[' {
+		return parseBracket(s)
+	}
+	dotted := s[0] == '.'
+	if dotted {
+		s = s[1:]
+	}
+	if !dotted && !first {
+		return nil, s, nil
+	}
+	end := 0
+	for end < len(s) && !strings.ContainsRune(".[=!<>~ \t]", rune(s[end])) {
+		end++
+	}
+	if end == 0 {
+		if first && !dotted {
+			return nil, s, nil // the whole value
+		}
+		return nil, s, errors.New("a name is expected")
+	}
+	return &step{name: s[:end]}, s[end:], nil
+}
+
+func parseBracket(s string) (*step, string, error) {
+	inner, rest := "", ""
+	if len(s) > 1 && (s[1] == '\'' || s[1] == '"') {
+		end := strings.Index(s[2:], string(s[1])+"]")
+		if end < 0 {
+			return nil, s, errors.New("a bracket is not closed")
+		}
+		return &step{name: s[2 : 2+end]}, s[2+end+2:], nil
+	}
+	inner, rest, ok := strings.Cut(s[1:], "]")
+	if !ok {
+		return nil, s, errors.New("a bracket is not closed")
+	}
+	if inner == "*" {
+		return &step{array: true, name: "*"}, rest, nil
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(inner))
+	if err != nil {
+		return nil, s, fmt.Errorf("%q is no index: a number, * or a name in quotes is expected", inner)
+	}
+	return &step{array: true, index: n}, rest, nil
+}
+
+func (p *Path) compareWith(op, text string, column int) error {
+	p.op = op
+	if text == "" {
+		return &Mistake{Line: 1, Column: column, Text: "there is nothing to compare with"}
+	}
+	inner, quoted := unquote(text)
+	if p.text = inner; quoted || op == "~" {
+		return nil
+	}
+	var v any
+	if json.Unmarshal([]byte(text), &v) == nil {
+		switch v := v.(type) {
+		case float64:
+			p.num, p.isNum = v, true
+		case bool, nil:
+			p.lit, p.isLit = v, true
+		}
+	}
+	if !p.isNum && op != "==" && op != "!=" && p.isLit {
+		return &Mistake{Line: 1, Column: column, Text: text + " has no order"}
+	}
+	return nil
+}
+
+// Holds reports whether the document has it.
+func (p *Path) Holds(doc any) bool {
+	if p.op == "!=" {
+		return !p.any(doc, p.steps, p.equal)
+	}
+	return p.any(doc, p.steps, p.compare)
+}
+
+// any reports whether something at the end of the steps is as asked.
+func (p *Path) any(v any, steps []step, is func(any) bool) bool {
+	for i, s := range steps {
+		if !s.array {
+			m, _ := v.(map[string]any)
+			inner, has := m[s.name]
+			if !has {
+				return false
+			}
+			v = inner
+			continue
+		}
+		list, _ := v.([]any)
+		if s.name == "*" {
+			for _, e := range list {
+				if p.any(e, steps[i+1:], is) {
+					return true
+				}
+			}
+			return false
+		}
+		n := s.index
+		if n < 0 {
+			n += len(list)
+		}
+		if n < 0 || n >= len(list) {
+			return false
+		}
+		v = list[n]
+	}
+	return is(v)
+}
+
+func (p *Path) compare(v any) bool {
+	switch p.op {
+	case "":
+		return true
+	case "==":
+		return p.equal(v)
+	case "~":
+		s, isText := v.(string)
+		return isText && newFold(p.text).in([]byte(s))
+	}
+	if p.isNum {
+		n, isNumber := v.(float64)
+		return isNumber && ordered(p.op, n, p.num)
+	}
+	s, isText := v.(string)
+	return isText && ordered(p.op, s, p.text)
+}
+
+func (p *Path) equal(v any) bool {
+	switch v := v.(type) {
+	case float64:
+		return p.isNum && v == p.num
+	case string:
+		return !p.isNum && !p.isLit && v == p.text
+	case bool, nil:
+		return p.isLit && v == p.lit
+	case types.Null:
+		return p.isLit && p.lit == nil
+	}
+	return false
+}
+
+func ordered[T float64 | string](op string, a, b T) bool {
+	switch op {
+	case ">":
+		return a > b
+	case ">=":
+		return a >= b
+	case "<":
+		return a < b
+	default:
+		return a <= b
+	}
+}

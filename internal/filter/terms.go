@@ -1,0 +1,239 @@
+package filter
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Terms are the ways to say which records are wanted. Empty ones want all; a
+// record counts when all the others hold.
+type Terms struct {
+	Text   string // words that key, value or headers contain, each anywhere, in any case; "several words" in quotes are one
+	Key    string // what the key contains, in any case; in quotes, what it is exactly
+	Header string // NAME: there is a header of that name; NAME:TEXT: and it contains TEXT
+	Path   string // a place in the JSON of the value, see ParsePath
+	Where  string // a CEL expression, see Compile
+}
+
+// Matcher holds compiled Terms. It is safe for concurrent use.
+type Matcher struct {
+	words  []fold
+	key    *fold
+	exact  []byte // the whole key; nil: none is asked for
+	name   string
+	header *fold
+	path   *Path
+	where  *Filter
+}
+
+// TermError is a mistake in one of the terms.
+type TermError struct {
+	Term string // text, key, header, json or where
+	Err  error
+}
+
+func (e *TermError) Error() string { return e.Term + ": " + e.Err.Error() }
+func (e *TermError) Unwrap() error { return e.Err }
+
+// Compile checks the terms and reports every mistake, each a TermError.
+func (t Terms) Compile() (*Matcher, error) {
+	m := &Matcher{}
+	var errs []error
+	words, err := splitWords(t.Text)
+	if err != nil {
+		errs = append(errs, &TermError{"text", err})
+	}
+	for _, w := range words {
+		m.words = append(m.words, newFold(w))
+	}
+	if k := t.Key; k != "" {
+		if inner, quoted := unquote(k); quoted {
+			m.exact = []byte(inner)
+		} else {
+			f := newFold(k)
+			m.key = &f
+		}
+	}
+	if t.Header != "" {
+		name, text, has := strings.Cut(t.Header, ":")
+		m.name = strings.TrimSpace(name)
+		if m.name == "" {
+			errs = append(errs, &TermError{"header", errors.New("a name is missing: NAME or NAME:TEXT")})
+		}
+		if text = strings.TrimSpace(text); has && text != "" {
+			f := newFold(text)
+			m.header = &f
+		}
+	}
+	if t.Path != "" {
+		if m.path, err = ParsePath(t.Path); err != nil {
+			errs = append(errs, &TermError{"json", err})
+		}
+	}
+	if strings.TrimSpace(t.Where) != "" {
+		if m.where, err = Compile(t.Where); err != nil {
+			errs = append(errs, &TermError{"where", err})
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return m, nil
+}
+
+// All reports whether every record matches.
+func (m *Matcher) All() bool {
+	return len(m.words) == 0 && m.key == nil && m.exact == nil && m.name == "" && m.path == nil && m.where == nil
+}
+
+// Match reports whether all terms hold, the cheap ones first.
+func (m *Matcher) Match(r Record) bool {
+	if m.key != nil && !m.key.in(r.Key) || m.exact != nil && (r.Key == nil || !bytes.Equal(m.exact, r.Key)) {
+		return false
+	}
+	if m.name != "" && !m.hasHeader(r) {
+		return false
+	}
+	for _, w := range m.words {
+		if !w.anywhere(r) {
+			return false
+		}
+	}
+	if m.path != nil && !m.path.Holds(r.document()) {
+		return false
+	}
+	return m.where == nil || m.where.match(&r)
+}
+
+func (m *Matcher) hasHeader(r Record) bool {
+	for _, h := range r.Headers {
+		if h.Key == m.name && (m.header == nil || m.header.in(h.Value)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Undecided is how many records the expression was neither true nor false of,
+// and why the first of them was.
+func (m *Matcher) Undecided() (n int64, why string) {
+	if m.where == nil {
+		return 0, ""
+	}
+	return m.where.Undecided()
+}
+
+// splitWords splits at spaces, but not within quotes.
+func splitWords(s string) ([]string, error) {
+	var out []string
+	for {
+		s = strings.TrimLeft(s, " \t")
+		if s == "" {
+			return out, nil
+		}
+		if s[0] == '"' {
+			end := strings.IndexByte(s[1:], '"')
+			if end < 0 {
+				return nil, errors.New("a quote is not closed")
+			}
+			if w := s[1 : 1+end]; w != "" {
+				out = append(out, w)
+			}
+			s = s[end+2:]
+			continue
+		}
+		w, rest, _ := strings.Cut(s, " ")
+		out, s = append(out, w), rest
+		if len(out) > maxWords {
+			return nil, fmt.Errorf("more than %d words", maxWords)
+		}
+	}
+}
+
+const maxWords = 50
+
+func unquote(s string) (string, bool) {
+	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
+		return s[1 : len(s)-1], true
+	}
+	return s, false
+}
+
+// fold is a text that is looked for in any case.
+type fold struct {
+	lower []byte
+	ascii bool
+}
+
+func newFold(s string) fold {
+	f := fold{lower: bytes.ToLower([]byte(s)), ascii: true}
+	for _, c := range f.lower {
+		f.ascii = f.ascii && c < utf8.RuneSelf
+	}
+	return f
+}
+
+func (f fold) anywhere(r Record) bool {
+	if f.in(r.Key) || f.in(r.Value) {
+		return true
+	}
+	for _, h := range r.Headers {
+		if f.in([]byte(h.Key)) || f.in(h.Value) {
+			return true
+		}
+	}
+	return false
+}
+
+// in reports whether b contains the text. ASCII is compared without a copy of
+// b; other texts are rare enough to pay for one.
+func (f fold) in(b []byte) bool {
+	n := len(f.lower)
+	if n == 0 {
+		return true
+	}
+	if !f.ascii {
+		return bytes.Contains(bytes.ToLower(b), f.lower)
+	}
+	low := f.lower[0]
+	up := low
+	if low >= 'a' && low <= 'z' {
+		up -= 'a' - 'A'
+	}
+	for len(b) >= n {
+		i := bytes.IndexByte(b, low)
+		if up != low {
+			limit := len(b)
+			if i >= 0 {
+				limit = i
+			}
+			if j := bytes.IndexByte(b[:limit], up); j >= 0 {
+				i = j
+			}
+		}
+		if i < 0 || len(b)-i < n {
+			return false
+		}
+		if equalLower(b[i:i+n], f.lower) {
+			return true
+		}
+		b = b[i+1:]
+	}
+	return false
+}
+
+// equalLower compares with a text in lower case, of the same length.
+func equalLower(b, lower []byte) bool {
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}

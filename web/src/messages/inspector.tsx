@@ -1,0 +1,181 @@
+import { useQuery } from "@tanstack/react-query";
+import { ApiError, get, type Node, seg } from "../api/client";
+import { useOverview } from "../live/overview";
+import { Copy } from "../ui/copy";
+import { bytes, count } from "../ui/format";
+import { CloseIcon } from "../ui/icons";
+import { useForbidden } from "../ui/session";
+import { Failure, Waiting } from "../ui/states";
+import { jsonOf, kcatOf, produceOf, textOf } from "./copy";
+import { Safe } from "./safe";
+import { type Detail, type Header, idOf, type Message } from "./types";
+import { rawOf, ValueView } from "./value";
+
+interface Props {
+  topic: string;
+  /** PARTITION:OFFSET */
+  id: string;
+  /** What the row knows of it, so that it is there at once. */
+  known: Message | undefined;
+  onClose: () => void;
+  onAgain: (m: Message) => void;
+}
+
+const part = 64 * 1024;
+
+/** Everything about one message. */
+export function Inspector({ topic, id, known, onClose, onAgain }: Props) {
+  const [partition = "", offset = ""] = id.split(":");
+  const detail = useQuery({
+    queryKey: ["message", topic, partition, offset],
+    queryFn: ({ signal }) => get<Detail>(`/topics/${seg(topic)}/partitions/${seg(partition)}/offsets/${seg(offset)}?bytes=${part}`, signal),
+    staleTime: Number.POSITIVE_INFINITY, // a message does not change
+    retry: 1,
+  });
+  const m = detail.data?.message ?? known;
+  const gone = detail.error instanceof ApiError && detail.error.status === 404;
+  return (
+    <aside className="reader" aria-label={`Message ${id}`}>
+      <header>
+        <h3>
+          Partition {partition}, offset {offset}
+        </h3>
+        <button type="button" className="quiet" onClick={onClose} aria-label="Close the message" title="Close (Esc)">
+          <CloseIcon />
+        </button>
+      </header>
+      {detail.isError && <Failure error={gone && known ? new Error("It is no longer in the topic: this is what was read before.") : detail.error} again={() => void detail.refetch()} />}
+      {m ? <Facts m={m} detail={detail.data} onAgain={onAgain} /> : detail.isPending && <Waiting what="the message" />}
+    </aside>
+  );
+}
+
+function Facts({ m, detail, onAgain }: { m: Message; detail: Detail | undefined; onAgain: (m: Message) => void }) {
+  const forbidden = useForbidden("operator");
+  const broker = useBroker();
+  const partial = m.valueCut || m.keyCut || m.headersCut;
+  const why = partial ? "Only a part of it is here: export it, or download the value" : "";
+  const batch = detail?.batch;
+  return (
+    <>
+      <div className="actions copies">
+        <Copy text={() => jsonOf(m)}>Copy JSON</Copy>
+        <Copy text={() => kcatOf(m, broker)}>Copy as kcat</Copy>
+        {why ? (
+          <button type="button" disabled title={why}>
+            Copy as smartlb
+          </button>
+        ) : (
+          <Copy text={() => produceOf(m, broker)}>Copy as smartlb</Copy>
+        )}
+        <button type="button" disabled={forbidden !== "" || why !== ""} title={forbidden || why || "Opens it for editing first"} onClick={() => onAgain(m)}>
+          Send again …
+        </button>
+      </div>
+      <dl className="pairs">
+        <Fact name="time">
+          {new Date(m.timestamp).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" })}
+          <span className="muted"> · {m.timestamp}</span>
+          {m.timestampType !== "create" && <span className="muted"> · {m.timestampType === "append" ? "the broker's clock" : "no timestamp type"}</span>}
+        </Fact>
+        <Fact name="key">
+          <Said text={textOf(m.key, m.keyBase64)} none="none" />
+          {m.keyBase64 !== undefined && <span className="tag warn">not text</span>}
+          {(m.keyCut || m.keyBase64 !== undefined) && (
+            <a href={rawOf(m, "key")} download>
+              Download {bytes(m.keySize)}
+            </a>
+          )}
+        </Fact>
+        <Fact name="size">
+          {bytes(m.valueSize)} <span className="muted">value · {bytes(m.keySize)} key · {bytes(m.headersSize)} headers</span>
+        </Fact>
+        <Fact name="batch">
+          {m.compression === "none" ? "not compressed" : m.compression}
+          {batch && (
+            <span className="muted">
+              {" "}
+              · {count(batch.records)} {batch.records === 1 ? "message" : "messages"} in {bytes(batch.bytes)}
+              {batch.transactional && " · transactional"}
+            </span>
+          )}
+          <span className="muted"> · leader epoch {m.leaderEpoch}</span>
+        </Fact>
+        {m.check && (
+          <Fact name="schema">
+            {m.check.conforms ? (
+              <span className="ok-text">conforms</span>
+            ) : (
+              <ul className="bad-text">
+                {m.check.errors.map((e) => (
+                  <li key={e}>
+                    <Safe text={e} />
+                  </li>
+                ))}
+              </ul>
+            )}
+          </Fact>
+        )}
+        {detail?.masked && <Fact name="masking">Parts of this topic's messages are hidden here.</Fact>}
+      </dl>
+      {(m.headers?.length ?? 0) > 0 && <Headers list={m.headers ?? []} cut={m.headersCut === true} />}
+      <ValueView key={idOf(m)} m={m} />
+    </>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: React.ReactNode }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function Said({ text, none }: { text: string | null; none: string }) {
+  if (text === null) return <i className="muted">{none}</i>;
+  if (text === "") return <i className="muted">empty</i>;
+  return <Safe text={text.slice(0, 4096)} />;
+}
+
+function Headers({ list, cut }: { list: Header[]; cut: boolean }) {
+  return (
+    <table className="plain headers">
+      <caption className="visually-hidden">Headers</caption>
+      <thead>
+        <tr>
+          <th scope="col">Header</th>
+          <th scope="col">Value</th>
+        </tr>
+      </thead>
+      <tbody>
+        {list.map((h, n) => (
+          <tr key={n}>
+            <th scope="row">
+              <Safe text={h.key} />
+            </th>
+            <td>
+              <Said text={textOf(h.value, h.valueBase64)} none="no value" />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+      {cut && (
+        <tfoot>
+          <tr>
+            <td colSpan={2} className="muted">
+              There is more: an export has all of it.
+            </td>
+          </tr>
+        </tfoot>
+      )}
+    </table>
+  );
+}
+
+/** An address of the cluster, for commands. */
+function useBroker(): string {
+  const node: Node | undefined = useOverview()?.node;
+  return node?.kafka.brokers.join(",") || "localhost:9092";
+}

@@ -1,0 +1,72 @@
+import { bytes, count, rate } from "../ui/format";
+import { Failure } from "../ui/states";
+import type { Search } from "./search";
+
+interface Props {
+  s: Search;
+  onContinue: () => void;
+  onAgain: () => void;
+  onMore: () => void;
+}
+
+const reasons = { end: "Everything was looked at", limit: "As many as asked for", bytes: "The budget of bytes is used up", time: "The budget of time is used up" };
+
+/** How far a search is, and how it ended. */
+export function SearchProgress({ s, onContinue, onAgain, onMore }: Props) {
+  const p = s.progress;
+  return (
+    <div className="search-state">
+      <p role="status" className="search-note">
+        <b className="num">{count(s.rows.length)}</b> found
+        {p && (
+          <>
+            {" "}
+            in <span className="num">{count(p.records)}</span> messages, {bytes(p.bytes)}
+            {s.running && (
+              <span className="muted">
+                {" "}
+                · {rate(p.rate)} a second · {Math.floor(p.share * 100)} %
+              </span>
+            )}
+          </>
+        )}
+        {s.running && !p && <span className="muted"> · reading</span>}
+        {s.stopped && <span className="warn-text"> · stopped</span>}
+        {s.end && (
+          <span className="muted">
+            {" "}
+            · {reasons[s.end.reason]}
+            {s.end.reason === "limit" && ` (${count(s.end.limit)})`}
+            {s.end.reason === "bytes" && ` (${bytes(s.end.budgetBytes)})`}
+            {s.end.reason === "time" && ` (${s.end.budgetMs / 1000} s)`}
+            {s.end.reason !== "end" && `, ${Math.floor(s.end.progress.share * 100)} % of the log`}
+          </span>
+        )}
+        {s.end?.next && (
+          <button type="button" onClick={onContinue}>
+            Go on
+          </button>
+        )}
+        {s.end && (s.end.reason === "bytes" || s.end.reason === "time") && (
+          <button type="button" className="quiet" onClick={onMore}>
+            With a larger budget
+          </button>
+        )}
+      </p>
+      <div className="meter" aria-hidden="true">
+        <i style={{ width: `${s.running ? (p?.share ?? 0) * 100 : 0}%` }} />
+      </div>
+      {s.end && s.end.undecided > 0 && (
+        <p className="warn-text small">
+          The expression was neither true nor false of {count(s.end.undecided)} messages, which are left out; of the first: {s.end.undecidedWhy}
+        </p>
+      )}
+      {s.end?.notes.map((n) => (
+        <p key={n} className="muted small">
+          {n}
+        </p>
+      ))}
+      {s.problem != null && <Failure error={s.problem} again={onAgain} />}
+    </div>
+  );
+}

@@ -1,0 +1,113 @@
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { type ReactNode, useEffect, useMemo, useRef } from "react";
+import { bytes } from "../ui/format";
+import { useKeys } from "../ui/keys";
+import { Time } from "../ui/time";
+import { textOf } from "./copy";
+import { visible } from "./safe";
+import { idOf, type Message } from "./types";
+
+interface Props {
+  list: Message[];
+  open: string;
+  onOpen: (m: Message) => void;
+  dim: boolean;
+  /** What stands where there is no row. */
+  none: ReactNode;
+  chosen?: ReadonlySet<string>;
+  onChoose?: (m: Message) => void;
+}
+
+const height = 26; // px of a row
+
+/**
+ * Messages, one a line; only what is seen is in the page. Rows are slots, keyed
+ * by their place: new messages change what the slots say and move nothing.
+ */
+export function Rows({ list, open, onOpen, dim, none, chosen, onChoose }: Props) {
+  const box = useRef<HTMLDivElement>(null);
+  const pressed = useRef<Message | null>(null); // what was under the pointer when it went down
+  const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+  const virtual = useVirtualizer({ count: list.length, getScrollElement: () => box.current, estimateSize: () => height * rem, overscan: 10 });
+  const at = useRef(-1); // the row that j and k go from
+  useEffect(() => {
+    at.current = list.findIndex((m) => idOf(m) === open);
+  }, [open]);
+  const keys = useMemo(() => {
+    const go = (by: number) => () => {
+      const focused = Number((document.activeElement as HTMLElement | null)?.dataset?.n ?? Number.NaN);
+      const from = Number.isNaN(focused) ? at.current : focused;
+      const to = Math.min(Math.max(from + by, 0), list.length - 1);
+      const m = list[to];
+      if (!m) return;
+      at.current = to;
+      virtual.scrollToIndex(to);
+      if (open) onOpen(m); // what is read follows
+      requestAnimationFrame(() => box.current?.querySelector<HTMLElement>(`[data-n="${to}"]`)?.focus());
+    };
+    return { j: go(1), k: go(-1) };
+  }, [list, open]);
+  useKeys(keys);
+  return (
+    <div className={`rows ${dim ? "stale" : ""}`} ref={box}>
+      {list.length === 0 && <div className="none">{none}</div>}
+      <div role="list" aria-label="Messages" style={{ height: virtual.getTotalSize(), position: "relative" }}>
+        {virtual.getVirtualItems().map((v) => {
+          const m = list[v.index];
+          if (!m) return null;
+          const id = idOf(m);
+          return (
+            <div
+              role="listitem"
+              key={v.index}
+              className={`message-line ${id === open ? "selected" : ""}`}
+              aria-setsize={list.length}
+              aria-posinset={v.index + 1}
+              style={{ height: v.size, transform: `translateY(${v.start}px)` }}
+            >
+              {chosen && <input type="checkbox" aria-label={`Select ${id}`} checked={chosen.has(id)} onChange={() => onChoose?.(m)} />}
+              <button
+                type="button"
+                data-n={v.index}
+                className={`message ${id === open ? "selected" : ""}`}
+                aria-current={id === open ? "true" : undefined}
+                onPointerDown={() => {
+                  pressed.current = m;
+                }}
+                onClick={() => {
+                  onOpen(pressed.current ?? m);
+                  pressed.current = null;
+                }}
+              >
+                <span className="m-time">
+                  <Time at={m.timestamp} millis />
+                </span>
+                <span className="m-at num">{id}</span>
+                <span className="m-key">
+                  <Short text={textOf(m.key, m.keyBase64)} none="no key" />
+                </span>
+                <span className="m-value">
+                  {m.check && !m.check.conforms && (
+                    <span className="tag bad" title={m.check.errors.join("\n")}>
+                      schema
+                    </span>
+                  )}
+                  <Short text={textOf(m.value, m.valueBase64)} none="tombstone" />
+                </span>
+                <span className="m-size num">{bytes(m.valueSize)}</span>
+              </button>
+            </div>
+          );
+        })}
+      </div>
+    </div>
+  );
+}
+
+/** The beginning of a text; what is not there, and what is empty, in words. */
+function Short({ text, none }: { text: string | null; none: string }) {
+  if (text === null) return <i className="muted">{none}</i>;
+  if (text === "") return <i className="muted">empty</i>;
+  // Nearly every value begins with its timestamp, and the row has one already.
+  return <bdi>{visible(text.slice(0, 300).replace(/^\{"timestamp":"[^"]*",/, "{… "))}</bdi>;
+}

@@ -1,0 +1,33 @@
+/**
+ * Text of messages as it is, made readable: characters that draw nothing, or
+ * turn the order of others around, are shown by their number. Markup is escaped
+ * by construction.
+ */
+const hidden = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]|[\udb40][\udc00-\udfff]/g;
+
+const number = (c: string) => `⟨U+${(c.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
+
+/** The text with every hidden character by its number. */
+export function visible(text: string): string {
+  return text.replace(hidden, number);
+}
+
+const most = 400; // marks that are elements of their own
+
+/** The text with hidden characters marked, in an order of its own. */
+export function Safe({ text }: { text: string }) {
+  const parts: React.ReactNode[] = [];
+  let last = 0;
+  let n = 0;
+  for (const m of text.matchAll(hidden)) {
+    if (++n > most) break;
+    parts.push(text.slice(last, m.index), <mark key={m.index}>{number(m[0])}</mark>);
+    last = m.index + m[0].length;
+  }
+  return (
+    <bdi>
+      {parts}
+      {n > most ? visible(text.slice(last)) : text.slice(last)}
+    </bdi>
+  );
+}

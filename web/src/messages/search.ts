@@ -1,0 +1,94 @@
+import { ApiError, type Problem } from "../api/client";
+import type { End, Message, Progress } from "./types";
+import { idOf } from "./types";
+
+/** One search: what it found so far, how far it is, and how it ended. */
+export interface Search {
+  rows: Message[];
+  progress: Progress | null;
+  end: End | null;
+  problem: unknown;
+  running: boolean;
+  /** Stopped by the user. */
+  stopped: boolean;
+}
+
+export const noSearch: Search = { rows: [], progress: null, end: null, problem: null, running: false, stopped: false };
+
+export type SearchEvent =
+  | { do: "begin"; on: boolean }
+  | { do: "matches"; list: Message[] }
+  | { do: "progress"; progress: Progress }
+  | { do: "end"; end: End }
+  | { do: "problem"; problem: unknown }
+  | { do: "stop" };
+
+export function step(s: Search, e: SearchEvent): Search {
+  switch (e.do) {
+    case "begin": // one that goes on keeps what was found
+      return { ...noSearch, rows: e.on ? s.rows : [], running: true };
+    case "matches": {
+      const known = new Set(s.rows.map(idOf)); // one that goes on may find a message again
+      return { ...s, rows: [...s.rows, ...e.list.filter((m) => !known.has(idOf(m)))] };
+    }
+    case "progress":
+      return { ...s, progress: e.progress };
+    case "end":
+      return { ...s, end: e.end, progress: e.end.progress, running: false };
+    case "problem":
+      return { ...s, problem: e.problem, running: false };
+    case "stop":
+      return s.running ? { ...s, running: false, stopped: true } : s;
+  }
+}
+
+/** Cuts a stream of server-sent events into events (WHATWG HTML §9.2, as far as our server uses it). */
+export class EventReader {
+  private rest = "";
+  take(chunk: string): { name: string; data: string }[] {
+    const blocks = (this.rest + chunk).split("\n\n");
+    this.rest = blocks.pop() ?? "";
+    return blocks.flatMap((block) => {
+      const event = { name: "message", data: "" };
+      for (const line of block.split("\n")) {
+        if (line.startsWith("event: ")) event.name = line.slice(7);
+        else if (line.startsWith("data: ")) event.data += line.slice(6);
+      }
+      return event.data === "" ? [] : [event];
+    });
+  }
+}
+
+/** Runs a search and tells what comes. Aborting the signal ends it in the server as well. */
+export async function run(url: string, signal: AbortSignal, tell: (e: SearchEvent) => void): Promise<void> {
+  let ended = false;
+  try {
+    const response = await fetch(url, { signal });
+    if (!response.ok || !response.body) {
+      const problem = (await response.json().catch(() => null)) as Problem | null;
+      throw new ApiError(response.status, problem ?? { error: `the node answered ${response.status}` });
+    }
+    const events = new EventReader();
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      for (const e of events.take(value)) {
+        const data: unknown = JSON.parse(e.data);
+        if (e.name === "matches") tell({ do: "matches", list: (data as { messages: Message[] }).messages });
+        else if (e.name === "progress") tell({ do: "progress", progress: data as Progress });
+        else if (e.name === "end") {
+          ended = true;
+          tell({ do: "end", end: data as End });
+        } else if (e.name === "problem") {
+          ended = true;
+          tell({ do: "problem", problem: new ApiError(503, data as Problem) });
+        }
+      }
+    }
+    if (!ended) throw new ApiError(0, { error: "the connection was lost before the search ended", hint: "what was found until then stays" });
+  } catch (e) {
+    if (signal.aborted) return;
+    tell({ do: "problem", problem: e instanceof ApiError ? e : new ApiError(0, { error: "the console does not answer", hint: "what was found until then stays" }) });
+  }
+}

@@ -44,16 +44,14 @@ func call(src api.Sources, method, target, body string, headers ...string) (int,
 }
 
 // calls are all calls that answer with JSON: the path as described, and as asked.
-var calls = slices.Concat(topicCalls, clusterCalls, []apiCall{
+var calls = slices.Concat(topicCalls, clusterCalls, balancerCalls, []apiCall{
 	{"GET", "/api/v1/me", "/api/v1/me", ""},
 	{"GET", "/api/v1/login", "/api/v1/login", ""},
 	{"POST", "/api/v1/logout", "/api/v1/logout", "{}"},
 	{"GET", "/api/v1/node", "/api/v1/node", ""},
 	{"GET", "/api/v1/overview", "/api/v1/overview", ""},
 	{"GET", "/api/v1/services", "/api/v1/services", ""},
-	{"GET", "/api/v1/alerts", "/api/v1/alerts", ""},
 	{"GET", "/api/v1/instances/{instance}/explain", "/api/v1/instances/a/explain?service=s", ""},
-	{"GET", "/api/v1/instances/{instance}/past", "/api/v1/instances/a/past?service=s", ""},
 	{"POST", "/api/v1/services/{service}/instances/{instance}/override", "/api/v1/services/s/instances/a/override", `{"action":"drain"}`},
 	{"POST", "/api/v1/services/{service}/instances/{instance}/override", "/api/v1/services/s/instances/a/override", `{"action":"weight","weight":2}`},
 	{"GET", "/api/v1/config/history", "/api/v1/config/history", ""},
@@ -133,7 +131,7 @@ func TestErrorsAreProblems(t *testing.T) {
 		{"an unknown topic", full(), "GET", "/api/v1/topics/z", "", nil, 404},
 		{"a source that is away", broken(api.ErrUnavailable), "GET", "/api/v1/overview", "", nil, 503},
 		{"a source that is slow", broken(context.DeadlineExceeded), "GET", "/api/v1/services", "", nil, 503},
-		{"a source that fails", broken(errors.New("disk")), "GET", "/api/v1/alerts", "", nil, 500},
+		{"a source that fails", broken(errors.New("disk")), "GET", "/api/v1/services", "", nil, 500},
 		{"an answer that JSON cannot say", nan, "GET", "/api/v1/overview", "", nil, 500},
 		{"no broker for an override", full(), "POST", "/api/v1/services/s/instances/unreachable/override", `{"action":"drain"}`, nil, 503},
 		{"an unknown action", full(), "POST", override, `{"action":"explode"}`, nil, 400},

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/smartlb/smartlb/internal/event"
 )
 
 // reader is what a page makes of the events.
@@ -80,7 +82,7 @@ func genOverview(t *rapid.T, at time.Time, tick uint64) Overview {
 	}
 	o := Overview{At: at, Tick: tick, Node: Node{Node: "n", Version: rapid.SampledFrom([]string{"1", "1", "2"}).Draw(t, "version")}, Alerts: []Alert{}}
 	if rapid.IntRange(0, 3).Draw(t, "alert") == 0 {
-		o.Alerts = []Alert{{AlertID: "a"}}
+		o.Alerts = []Alert{{Alert: event.Alert{AlertID: "a"}}}
 	}
 	names := rapid.SampledFrom([][]string{{"a", "b"}, {"a", "b"}, {"a", "b"}, {"a"}, {}}).Draw(t, "instances")
 	for _, id := range []string{"s", "t"} {

@@ -19,19 +19,11 @@ func (s *Server) routingRoutes() {
 		o, err := s.src.Overview(r.Context())
 		return nonNil(o.Services), err
 	})
-	s.get("/api/v1/alerts", s.src.Overview != nil, func(r *http.Request) (any, error) {
-		o, err := s.src.Overview(r.Context())
-		return nonNil(o.Alerts), err
-	})
 	s.get("/api/v1/instances/{instance}/explain", s.src.Explain != nil, func(r *http.Request) (any, error) {
 		return s.src.Explain(r.Context(), r.URL.Query().Get("service"), r.PathValue("instance"))
 	})
 	s.get("/api/v1/instances/{instance}/past", s.src.Past != nil, func(r *http.Request) (any, error) {
 		return s.src.Past(r.Context(), r.URL.Query().Get("service"), r.PathValue("instance"))
-	})
-	s.get("/api/v1/config/history", s.src.History != nil, func(r *http.Request) (any, error) {
-		h, err := s.src.History(r.Context())
-		return nonNil(h), err
 	})
 	s.handle("GET", "/api/v1/overview/events", s.overviewEvents)
 	s.change("POST", "/api/v1/services/{service}/instances/{instance}/override", s.src.Override != nil,

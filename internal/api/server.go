@@ -17,6 +17,7 @@ import (
 	"github.com/smartlb/smartlb/internal/access"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/journal"
 )
 
 // ErrNotFound is returned by a source for a name that does not exist.
@@ -103,6 +104,10 @@ func (s *Server) routes() {
 	s.clusterRoutes()
 	s.messageRoutes()
 	s.demoRoutes()
+	s.decisionRoutes()
+	s.configRoutes()
+	s.alertRoutes()
+	s.auditRoutes()
 	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusNotFound, Problem{Error: "there is no " + r.Method + " " + r.URL.Path, Hint: "the calls are in /api/v1/openapi.yaml"})
 	})
@@ -290,6 +295,8 @@ func statusOf(err error) int {
 		return why.status
 	case errors.As(err, &bad):
 		return http.StatusBadRequest
+	case errors.Is(err, control.ErrLost):
+		return http.StatusConflict
 	case errors.Is(err, access.ErrCredentials):
 		return http.StatusUnauthorized
 	case errors.As(err, &many):
@@ -300,7 +307,7 @@ func statusOf(err error) int {
 		return http.StatusForbidden
 	case errors.Is(err, ErrNotFound):
 		return http.StatusNotFound
-	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, ErrUnavailable), errors.Is(err, journal.ErrAway), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError

@@ -59,16 +59,28 @@ func emptyNode() api.Node {
 }
 
 func alert() api.Alert {
-	return api.Alert{
+	s := silence()
+	return api.Alert{Silence: &s, Alert: event.Alert{
 		Fingerprint: "f", AlertID: "f/1", RuleID: "instance-down", Status: event.AlertFiring, Severity: event.SeverityCritical,
 		Labels: map[string]string{"service": "s"}, Annotations: event.Annotations{Summary: "a is down"}, Value: event.Some(1), Threshold: event.Some(.5),
 		Unit: "ratio", StartsAt: noon, FiredAt: noon, UpdatedAt: noon, Seq: 3,
+	}}
+}
+
+func bareAlert() api.Alert {
+	return api.Alert{Alert: event.Alert{Fingerprint: "g", AlertID: "g/1", RuleID: "panic", Status: "pending", Severity: "info", StartsAt: noon, UpdatedAt: noon}}
+}
+
+func silence() api.Silence {
+	return api.Silence{
+		Silence: event.Silence{ID: "x1", RuleID: "instance-down", Labels: map[string]string{"service": "s"}, EndsAt: time.Now().Add(time.Hour).UTC()},
+		Author:  "ann", Reason: "known", Since: noon,
 	}
 }
 
 func overview() api.Overview {
 	return api.Overview{
-		At: noon, Node: node(), Alerts: []api.Alert{alert(), {Fingerprint: "g", AlertID: "g/1", RuleID: "panic", Status: "pending", Severity: "info", StartsAt: noon, UpdatedAt: noon}},
+		At: noon, Node: node(), Alerts: []api.Alert{alert(), bareAlert()},
 		Services: []api.Service{
 			{ID: "s", Policy: "adaptive", Panic: true, HealthCheck: "http /health", Rate: 20, ErrorRate: .5, MedianMs: 12, Active: 3, Instances: []api.Instance{instance("a"), bare("b")}},
 			{ID: "t", Policy: "maglev", Instances: []api.Instance{}},
@@ -213,24 +225,5 @@ func empty() api.Sources {
 		History: func(context.Context) ([]control.Entry, error) { return nil, nil },
 		Groups:  noGroups{},
 		Topics:  topics{bare: true}, TopicChanges: topics{bare: true}, Cluster: cluster{bare: true},
-	}
-}
-
-// balancer are the sources of the balancer's own views.
-func balancer() api.Balancer {
-	return api.Balancer{
-		Past: func(_ context.Context, service, id string) (api.Past, error) {
-			if id != "a" {
-				return api.Past{}, fmt.Errorf("%w: there is no instance %q", api.ErrNotFound, id)
-			}
-			cost := instance("a").Cost
-			return api.Past{
-				Service: service, Instance: id, At: noon,
-				Seconds:   []api.Second{{At: noon, State: "in"}, {At: noon, State: "ejected", Requests: 3, Errors: 1, Share: .3, FairShare: .25, Weight: 1, Cost: &cost}},
-				Probes:    []api.Checked{{At: noon, TookMs: 1.5, OK: true, Status: 200}, {At: noon, Event: true, Detail: "connection refused"}},
-				Standings: []api.Stood{{At: noon, From: "in", To: "ejected", Until: noon}, {At: noon, From: "ejected", To: "in", Reason: "over"}},
-				Reports:   []api.Reported{{Sender: "proxy/n2", Status: event.StatusHealthy, AgeMs: 12, Holds: true}},
-			}, nil
-		},
 	}
 }

@@ -127,8 +127,11 @@ type Probe struct {
 	TookMs float64   `json:"tookMs"`
 }
 
-// Alert is event.Alert as the API gives it.
-type Alert = event.Alert
+// Alert is event.Alert with the silence that holds for it.
+type Alert struct {
+	event.Alert
+	Silence *Silence `json:"silence,omitempty"`
+}
 
 // Explanation is an instance's share in words.
 type Explanation struct {

@@ -16,6 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/holder"
+	"github.com/smartlb/smartlb/internal/journal"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/state"
 	"github.com/smartlb/smartlb/internal/topic"
@@ -36,7 +37,12 @@ type App struct {
 	data     *dataPlane
 	control  *control.Control
 	alerts   *alertBook
-	browser  *browse.Browser    // nil without Kafka
+	browser  *browse.Browser // nil without Kafka
+
+	decisions *journal.Stream[journal.Decision] // these three are nil without Kafka
+	records   *journal.Stream[journal.Record]
+	configLog *journal.Configuration
+
 	analyzer *analyzer.Analyzer // nil without the role
 	catalog  topic.Catalog
 	unlock   func() error // the data directory; nil without one
@@ -145,6 +151,8 @@ func (a *App) newKafka() (err error) {
 	if err != nil {
 		return err
 	}
+	look := a.looking()
+	a.decisions, a.records, a.configLog = journal.Decisions(look), journal.Records(look), journal.NewConfiguration(look)
 	if a.audit, err = audit.New(a.node, a.o.DataDir, a.producer, a.o.Log); err != nil {
 		return err
 	}
@@ -277,6 +285,9 @@ func (a *App) startKafka(acts *actors) {
 	}
 	acts.start("node status", a.publishStatus, nil)
 	acts.start("alerts", a.followAlerts, nil)
+	acts.start("decisions for those who look", a.decisions.Run, nil)
+	acts.start("audit records for those who look", a.records.Run, nil)
+	acts.start("configuration for those who look", a.configLog.Run, nil)
 	if a.o.has(RoleConsole) {
 		acts.start("browser", a.browser.Run, nil)
 	}

@@ -31,12 +31,17 @@ func (a *App) sources() api.Sources {
 		s.Overview, s.OverviewEvents, s.Explain, s.Past = a.remoteOverview, a.remoteEvents, a.remoteExplain, a.remotePast
 	}
 	if a.o.Kafka {
+		a.journalSources(&s)
 		s.Override, s.History = a.override, a.history
 		s.Groups, s.Messages = a.browser, a.browser
 		s.Topics, s.TopicChanges, s.Cluster = a.browser, a.browser, a.browser
 	}
 	if a.o.Demo.Fault != nil {
 		s.Fault = a.o.Demo.Fault
+		s.Demo, s.SetLoad = a.demoState, a.o.Demo.SetLoad
+		if a.o.Kafka {
+			s.SetPolicy = a.setPolicy
+		}
 	}
 	return s
 }
@@ -72,10 +77,10 @@ func (a *App) overview(ctx context.Context) (api.Overview, error) {
 }
 
 func (a *App) moment(_ context.Context, seconds int) (api.Overview, error) {
-	o := api.Overview{At: time.Now().UTC(), Tick: a.data.trend.Tick(), Node: a.nodeInfo(), Alerts: []event.Alert{}}
+	o := api.Overview{At: time.Now().UTC(), Tick: a.data.trend.Tick(), Node: a.nodeInfo(), Alerts: []api.Alert{}}
 	o.Services = api.FromViewsOf(a.data.keeper.Views(), a.data.trend, seconds)
-	if active := a.alerts.active(); len(active) > 0 {
-		o.Alerts = active
+	if a.control != nil {
+		o.Alerts = silenced(a.alerts.active(), a.control.Status().Silences)
 	}
 	if a.o.Demo.Faults != nil {
 		faults := a.o.Demo.Faults()
@@ -171,7 +176,7 @@ func (a *App) history(ctx context.Context) ([]control.Entry, error) {
 	if a.control != nil {
 		return a.control.History(), nil
 	}
-	s, err := control.Load(ctx, a.kafka, a.o.Log)
+	s, err := a.configLog.State(ctx)
 	return s.History, err
 }
 

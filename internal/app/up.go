@@ -59,6 +59,7 @@ func Up(ctx context.Context, o UpOptions) error {
 		faults := demo.NewFaults(u.fleet)
 		u.o.FileName = "demo"
 		u.o.Demo = demoSwitches(faults)
+		u.o.Demo.Load, u.o.Demo.SetLoad = u.loadState, u.setLoad
 	}
 	a, err := New(u.o.Options)
 	if err != nil {
@@ -71,7 +72,7 @@ func Up(ctx context.Context, o UpOptions) error {
 		return err
 	case <-a.Ready():
 	}
-	if o.WithDemo && o.DemoRate > 0 {
+	if o.WithDemo {
 		u.startLoad(childCtx, a)
 	}
 	u.banner(a, time.Since(began))
@@ -85,6 +86,15 @@ type up struct {
 	logs    string
 	fleet   []demo.Group
 	running sync.WaitGroup
+	load    load
+}
+
+// load is the demo's load, which can be changed.
+type load struct {
+	mu    sync.Mutex
+	start func(scale float64) context.CancelFunc // nil before there is a proxy to send it to
+	stop  context.CancelFunc                     // of what runs
+	scale float64
 }
 
 func (u *up) spawn(ctx context.Context, name string, args ...string) *child.Child {
@@ -242,7 +252,43 @@ func (u *up) awaitInstances(ctx context.Context) {
 }
 
 func (u *up) startLoad(ctx context.Context, a *App) {
-	u.spawn(ctx, "load", "demo", "load", "--target", "http://"+dialable(a.Addr(a.data.listeners[0].Name)), "--scale", fmt.Sprint(u.o.DemoRate), "--with-parent")
+	target := "http://" + dialable(a.Addr(a.data.listeners[0].Name))
+	u.load.mu.Lock()
+	defer u.load.mu.Unlock()
+	u.load.start = func(scale float64) context.CancelFunc {
+		ctx, cancel := context.WithCancel(ctx)
+		u.spawn(ctx, "load", "demo", "load", "--target", target, "--scale", fmt.Sprint(scale), "--with-parent")
+		return cancel
+	}
+	u.load.set(u.o.DemoRate)
+}
+
+// set replaces what runs. The old load ends by itself when its last answers
+// are in.
+func (l *load) set(scale float64) {
+	if l.stop != nil {
+		l.stop()
+		l.stop = nil
+	}
+	if l.scale = scale; scale > 0 {
+		l.stop = l.start(scale)
+	}
+}
+
+func (u *up) setLoad(_ context.Context, scale float64) error {
+	u.load.mu.Lock()
+	defer u.load.mu.Unlock()
+	if u.load.start == nil {
+		return fmt.Errorf("%w: the proxy is not up yet", api.ErrUnavailable)
+	}
+	u.load.set(scale)
+	return nil
+}
+
+func (u *up) loadState() api.DemoLoad {
+	u.load.mu.Lock()
+	defer u.load.mu.Unlock()
+	return api.DemoLoad{Scale: u.load.scale, Rate: u.load.scale * demo.RateOf(u.fleet)}
 }
 
 // dialable turns a wildcard listen address into one to connect to.

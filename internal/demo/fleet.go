@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -60,10 +61,36 @@ func Traffic(fleet []Group, listen string) []byte {
 	}
 	b.WriteString("services:\n")
 	for _, g := range fleet {
-		fmt.Fprintf(&b, "  - id: %s\n    policy: adaptive\n    healthCheck: {type: http, path: /health, interval: 2s, timeout: 1s}\n    instances:\n", g.Service)
+		fmt.Fprintf(&b, "  - id: %s\n"+policyKey+"adaptive\n    healthCheck: {type: http, path: /health, interval: 2s, timeout: 1s}\n    instances:\n", g.Service)
 		for _, in := range g.Instances {
 			fmt.Fprintf(&b, "      - {id: %s, address: %q, tags: {environment: demo, region: local}}\n", in.ID, in.Addr)
 		}
 	}
 	return []byte(b.String())
+}
+
+// policyKey is how a service's policy stands below its id.
+const policyKey = "    policy: "
+
+// WithPolicy gives a demo's document with another policy of one service.
+func WithPolicy(document []byte, service, policy string) ([]byte, error) {
+	if !IsTraffic(document) {
+		return nil, errors.New("the current configuration is not the demo's: change the policy there")
+	}
+	head := "  - id: " + service + "\n" + policyKey
+	at := strings.Index(string(document), head)
+	if at < 0 {
+		return nil, fmt.Errorf("the demo's configuration has no service %q", service)
+	}
+	before, rest := string(document)[:at+len(head)], string(document)[at+len(head):]
+	_, after, _ := strings.Cut(rest, "\n")
+	return []byte(before + policy + "\n" + after), nil
+}
+
+// RateOf gives the requests per second of a fleet's gentle load.
+func RateOf(fleet []Group) (rate float64) {
+	for _, g := range fleet {
+		rate += g.Rate
+	}
+	return rate
 }

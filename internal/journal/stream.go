@@ -162,3 +162,6 @@ func (c *Subscription[T]) Close() {
 	c.s.mu.Unlock()
 	c.release()
 }
+
+// Connected says whether Kafka answers.
+func (c *Subscription[T]) Connected() bool { return c.s.Connected() }

@@ -1,4 +1,5 @@
 import { type ComponentType, lazy } from "react";
+import type { LiveOverview } from "./live/feed";
 import { OverviewView } from "./overview/overview";
 import type { Params } from "./ui/route";
 import { match } from "./ui/route";
@@ -11,6 +12,10 @@ export interface Page {
   key: string;
   /** What the window is called; the name where there is nothing better. */
   title?: (p: Params) => string | undefined;
+  /** How many things there want somebody; 0: none. */
+  badge?: (o: LiveOverview) => number;
+  /** Whether it is in the menu; always where nothing is said. */
+  shown?: (o: LiveOverview) => boolean;
   view: ComponentType<{ params: Params }>;
 }
 
@@ -23,6 +28,44 @@ export const pages: Page[] = [
     patterns: ["/", "/instances/:service/:instance"],
     title: (p) => p.instance,
     view: OverviewView,
+  },
+  {
+    name: "Decisions",
+    group: "Balancer",
+    key: "d",
+    patterns: ["/decisions", "/decisions/:request"],
+    title: (p) => p.request,
+    view: lazy(() => import("./decisions/decisions").then((m) => ({ default: m.DecisionsView }))),
+  },
+  {
+    name: "Alerts",
+    group: "Balancer",
+    key: "a",
+    patterns: ["/alerts"],
+    badge: (o) => o.alerts.filter((a) => a.status === "firing" && !a.silence).length,
+    view: lazy(() => import("./alerts/alerts").then((m) => ({ default: m.AlertsView }))),
+  },
+  {
+    name: "Configuration",
+    group: "Balancer",
+    key: "c",
+    patterns: ["/configuration", "/configuration/:tab"],
+    view: lazy(() => import("./configuration/configuration").then((m) => ({ default: m.ConfigurationView }))),
+  },
+  {
+    name: "Audit",
+    group: "Balancer",
+    key: "u",
+    patterns: ["/audit"],
+    view: lazy(() => import("./audit/audit").then((m) => ({ default: m.AuditView }))),
+  },
+  {
+    name: "Demo",
+    group: "Balancer",
+    key: "x",
+    patterns: ["/demo"],
+    shown: (o) => o.node.demo,
+    view: lazy(() => import("./demo/demo").then((m) => ({ default: m.DemoView }))),
   },
   {
     name: "Topics",

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/linediff"
 )
 
 type diffArgs struct {
@@ -72,62 +72,8 @@ func runDiff(ctx context.Context, env *cli.Env, a diffArgs) (difference, error) 
 	if err != nil {
 		return difference{}, err
 	}
-	return difference{From: from, To: to, Lines: unified(lines(before), lines(after))}, nil
+	return difference{From: from, To: to, Lines: append([]string{}, linediff.Unified(linediff.Compare(before, after), contextLines)...)}, nil
 }
-
-func lines(s string) []string { return strings.Split(strings.TrimRight(s, "\n"), "\n") }
 
 // contextLines surround each change.
 const contextLines = 2
-
-// unified gives the changed lines with a little context, by the longest common
-// subsequence; documents are small enough for its square.
-func unified(a, b []string) []string {
-	common := make([][]int, len(a)+1)
-	for i := range common {
-		common[i] = make([]int, len(b)+1)
-	}
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			if a[i] == b[j] {
-				common[i][j] = common[i+1][j+1] + 1
-			} else {
-				common[i][j] = max(common[i+1][j], common[i][j+1])
-			}
-		}
-	}
-	var all []string
-	for i, j := 0, 0; i < len(a) || j < len(b); {
-		switch {
-		case i < len(a) && j < len(b) && a[i] == b[j]:
-			all = append(all, " "+a[i])
-			i, j = i+1, j+1
-		case i < len(a) && (j == len(b) || common[i+1][j] >= common[i][j+1]):
-			all = append(all, "-"+a[i])
-			i++
-		default:
-			all = append(all, "+"+b[j])
-			j++
-		}
-	}
-	return nearChanges(all)
-}
-
-func nearChanges(all []string) []string {
-	var out []string
-	last := -1
-	for i := range all {
-		near := false
-		for k := max(0, i-contextLines); k <= min(len(all)-1, i+contextLines); k++ {
-			near = near || all[k][0] != ' '
-		}
-		if !near {
-			continue
-		}
-		if last >= 0 && i != last+1 {
-			out = append(out, " ...")
-		}
-		out, last = append(out, all[i]), i
-	}
-	return out
-}

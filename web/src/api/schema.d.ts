@@ -188,8 +188,148 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Alerts that are pending or firing */
+        /** Alerts that are pending or firing, firing ones first; with past also the newest resolved ones */
         get: operations["listAlerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/silences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Silences, those that end last first, also ended ones */
+        get: operations["listSilences"];
+        put?: never;
+        /** Silence alerts for a while, on every node; they are still shown, as silenced */
+        post: operations["silence"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/silences/{silence}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a silence */
+        delete: operations["unsilence"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who did what, newest first, of the newest 5000 records at least */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether the records of each node are the chain that they were written as */
+        get: operations["verifyAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/decisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Recorded routing decisions and changes of standing, newest first
+         * @description Recorded are a sample of all requests, and each one that failed, was tried again, or met an ejection or panic.
+         */
+        get: operations["listDecisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/decisions/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Recorded decisions as they come, at most 200 a second, after the newest 50 */
+        get: operations["streamDecisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/decisions/{request}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The recorded attempts of one request, by its X-Request-Id */
+        get: operations["getDecision"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/decisions/{request}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The search for one request, with its progress */
+        get: operations["searchDecision"];
         put?: never;
         post?: never;
         delete?: never;
@@ -249,6 +389,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/config": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The current configuration, overrides in force, and what each node made of it */
+        get: operations["getConfig"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/config/history": {
         parameters: {
             query?: never;
@@ -260,6 +417,94 @@ export interface paths {
         get: operations["getHistory"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/config/revisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Publish a document as the new revision
+         * @description 409 where base is not the current revision any more. With dryRun it says what would change.
+         */
+        post: operations["applyConfig"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/config/revisions/{revision}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One revision with its document */
+        get: operations["getRevision"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/config/revisions/{revision}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Publish an older revision again, as a new one */
+        post: operations["rollbackConfig"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/config/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Two revisions line by line */
+        get: operations["diffConfig"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/config/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What is wrong with a document, and how it differs from the current one */
+        post: operations["checkConfig"];
         delete?: never;
         options?: never;
         head?: never;
@@ -771,6 +1016,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/demo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the demo stands, and what is worth a try */
+        get: operations["getDemo"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/demo/load": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Change the load that the demo sends */
+        post: operations["setLoad"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/demo/services/{service}/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Pick a demo service's instances by another policy, by a revision of the configuration */
+        post: operations["setPolicy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/demo/instances/{instance}/fault": {
         parameters: {
             query?: never;
@@ -1023,6 +1319,241 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
             seq: number;
+            /** @description That holds for it now */
+            silence?: components["schemas"]["Silence"];
+        };
+        Silence: {
+            id: string;
+            ruleId?: string;
+            labels?: components["schemas"]["Labels"];
+            /** Format: date-time */
+            endsAt: string;
+            author?: string;
+            reason?: string;
+            /** Format: date-time */
+            since: string;
+        };
+        Record: {
+            auditId: string;
+            /** Format: date-time */
+            timestamp: string;
+            node: string;
+            seq: number;
+            actor: {
+                type: string;
+                id?: string;
+            };
+            action: string;
+            target?: {
+                kind: string;
+                id?: string;
+            };
+            /** @enum {unknown} */
+            result: "success" | "denied" | "error";
+            reason?: string;
+            /** @description Any JSON */
+            before?: unknown;
+            /** @description Any JSON */
+            after?: unknown;
+            configRevision?: string;
+            /** @description SHA-256 of the node's record before this one */
+            prev?: string;
+            offset: number;
+        };
+        AuditResult: {
+            /**
+             * @description The worst of the chains
+             * @enum {unknown}
+             */
+            state: "intact" | "gap" | "altered";
+            chains: components["schemas"]["AuditChain"][];
+            /** @description Messages of the topic that are no audit records */
+            unreadable: number;
+        };
+        AuditChain: {
+            node: string;
+            /** @enum {unknown} */
+            state: "intact" | "gap" | "altered";
+            records: number;
+            /** @description Of versions without chains, and a newest one that nothing is chained to yet */
+            unchained: number;
+            /** @description Delivered twice, byte for byte */
+            repeated: number;
+            /** @description Chains that begin within the log */
+            begins: number;
+            firstSeq: number;
+            lastSeq: number;
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            breaks: {
+                /** @enum {unknown} */
+                state: "gap" | "altered";
+                fromSeq: number;
+                toSeq: number;
+                /** Format: date-time */
+                at: string;
+                text: string;
+            }[];
+        };
+        Decisions: {
+            /** @description Oldest first */
+            decisions: components["schemas"]["Decision"][];
+            /** @description That matched and came faster than they are shown */
+            skipped: number;
+            /** @description Kafka answers */
+            connected: boolean;
+        };
+        Search: {
+            /** @description Messages that were looked at */
+            scanned: number;
+            total: number;
+            /**
+             * Format: date-time
+             * @description The search goes back to here
+             */
+            from: string;
+            decisions: components["schemas"]["Decision"][];
+            done: boolean;
+        };
+        Decision: {
+            /** Format: date-time */
+            timestamp: string;
+            node: string;
+            /** @enum {unknown} */
+            kind: "decision" | "change";
+            requestId?: string;
+            serviceId: string;
+            route?: string;
+            policy?: string;
+            configRevision?: string;
+            poolRevision?: number;
+            panic?: boolean;
+            attempt?: number;
+            why?: string;
+            candidates?: {
+                instanceId: string;
+                cost: number;
+                inFlight: number;
+                latencyMs?: number;
+                latencyFactor: number;
+                errorRate: number;
+                fleetErrorRate?: number;
+                capacity?: number;
+                weight: number;
+                slowStart: number;
+                silence: number;
+                trust: number;
+                ageMs?: number;
+            }[];
+            excluded?: {
+                instanceId: string;
+                reason: string;
+                /** Format: date-time */
+                until?: string;
+            }[];
+            instanceId?: string;
+            reason?: string;
+            outcome?: {
+                status?: number;
+                failure?: string;
+                sent?: boolean;
+                headMs?: number;
+                totalMs?: number;
+                retried?: boolean;
+            };
+            change?: {
+                instanceId: string;
+                from?: string;
+                to: string;
+                reason?: string;
+                /** Format: date-time */
+                until?: string;
+            };
+            partition: number;
+            offset: number;
+        };
+        Configuration: {
+            /** @description Empty: the log holds none */
+            revision: string;
+            document: string;
+            overrides: components["schemas"]["Override"][];
+            /** @description That reported themselves in the last 15 s and route */
+            nodes: components["schemas"]["NodeConfig"][];
+        };
+        NodeConfig: {
+            node: string;
+            /** @enum {unknown} */
+            state: "applied" | "refused" | "lkg" | "none";
+            revision: string;
+            refusedRevision?: string;
+            errors: string[];
+            lostLog: boolean;
+            /** @description Of what it said */
+            ageMs: number;
+            adminUrl?: string;
+            version?: string;
+        };
+        DiffLine: {
+            /**
+             * @description In both, only in the first, only in the second
+             * @enum {unknown}
+             */
+            op: "=" | "-" | "+";
+            /** @description Number in the first */
+            from?: number;
+            /** @description Number in the second */
+            to?: number;
+            text: string;
+        };
+        Comparison: {
+            from: string;
+            to: string;
+            lines: components["schemas"]["DiffLine"][];
+        };
+        CheckedDocument: {
+            ok: boolean;
+            mistakes: {
+                /** @description 0: the document as a whole */
+                line: number;
+                path: string;
+                text: string;
+            }[];
+            /** @description The current revision */
+            base: string;
+            lines: components["schemas"]["DiffLine"][];
+        };
+        Published: {
+            /** @description Empty with dryRun */
+            revision: string;
+            base: string;
+            lines: components["schemas"]["DiffLine"][];
+        };
+        DemoState: {
+            load: {
+                /** @description Times the gentle load */
+                scale: number;
+                /** @description Requests per second that come of it */
+                rate: number;
+            };
+            services: {
+                id: string;
+                policy: string;
+                instances: {
+                    id: string;
+                    /** @description Null where it is well */
+                    fault: components["schemas"]["Fault"] | null;
+                }[];
+            }[];
+            policies: string[];
+            presets: {
+                name: string;
+                about: string;
+                /** @description What one should see then */
+                see: string;
+                fault: components["schemas"]["Fault"];
+            }[];
         };
         Explanation: {
             service: string;
@@ -1094,12 +1625,12 @@ export interface components {
             /** Format: date-time */
             timestamp: string;
             author?: string;
-            /** @description revision or override; empty where the message could not be read */
+            /** @description revision, override or silence; empty where the message could not be read */
             kind: string;
             revision?: string;
             base?: string;
             comment?: string;
-            /** @description current, superseded, lost to REVISION, override, unreadable */
+            /** @description current, superseded, lost to REVISION, override, silence, unreadable */
             result: string;
             summary?: string;
             document?: string;
@@ -1747,6 +2278,23 @@ export interface components {
         };
     };
     parameters: {
+        OfService: string;
+        /** @description That was chosen, or whose standing changed */
+        OfInstance: string;
+        OfRoute: string;
+        /** @description Why it was chosen: lowest-cost, only, ... */
+        OfReason: string;
+        /** @description Why it was recorded: sample, error, retry, ejection, panic */
+        OfWhy: string;
+        OfKind: "decision" | "change" | "";
+        /** @description ok, failed, retried, a status such as 503 or 5xx, or a failure such as timeout */
+        OfOutcome: string;
+        /** @description How the request's id begins */
+        OfRequest: string;
+        Request: string;
+        Revision: string;
+        /** @description How far back, at most 168h */
+        Span: string;
         Service: string;
         Instance: string;
         Topic: string;
@@ -2036,6 +2584,29 @@ export interface operations {
     };
     listAlerts: {
         parameters: {
+            query?: {
+                past?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Alerts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listSilences: {
+        parameters: {
             query?: never;
             header?: never;
             path?: never;
@@ -2043,13 +2614,246 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Active alerts */
+            /** @description Silences */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Alert"][];
+                    "application/json": components["schemas"]["Silence"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    silence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    ruleId?: string;
+                    /** @description All of them must be the alert's */
+                    labels?: components["schemas"]["Labels"];
+                    durationMs: number;
+                    reason?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description The silence */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Silence"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    unsilence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                silence: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Result"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listAudit: {
+        parameters: {
+            query?: {
+                /** @description How many */
+                last?: number;
+                /** @description A part of who acted */
+                actor?: string;
+                /** @description A part of what was done */
+                action?: string;
+                /** @description A part of what it was done to */
+                target?: string;
+                result?: "success" | "denied" | "error" | "";
+                node?: string;
+                since?: string;
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Records */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Record"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    verifyAudit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The state of the chains */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditResult"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listDecisions: {
+        parameters: {
+            query?: {
+                /** @description How many */
+                last?: number;
+                service?: components["parameters"]["OfService"];
+                /** @description That was chosen, or whose standing changed */
+                instance?: components["parameters"]["OfInstance"];
+                route?: components["parameters"]["OfRoute"];
+                /** @description Why it was chosen: lowest-cost, only, ... */
+                reason?: components["parameters"]["OfReason"];
+                /** @description Why it was recorded: sample, error, retry, ejection, panic */
+                why?: components["parameters"]["OfWhy"];
+                kind?: components["parameters"]["OfKind"];
+                /** @description ok, failed, retried, a status such as 503 or 5xx, or a failure such as timeout */
+                outcome?: components["parameters"]["OfOutcome"];
+                /** @description How the request's id begins */
+                request?: components["parameters"]["OfRequest"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Decisions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decision"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    streamDecisions: {
+        parameters: {
+            query?: {
+                service?: components["parameters"]["OfService"];
+                /** @description That was chosen, or whose standing changed */
+                instance?: components["parameters"]["OfInstance"];
+                route?: components["parameters"]["OfRoute"];
+                /** @description Why it was chosen: lowest-cost, only, ... */
+                reason?: components["parameters"]["OfReason"];
+                /** @description Why it was recorded: sample, error, retry, ejection, panic */
+                why?: components["parameters"]["OfWhy"];
+                kind?: components["parameters"]["OfKind"];
+                /** @description ok, failed, retried, a status such as 503 or 5xx, or a failure such as timeout */
+                outcome?: components["parameters"]["OfOutcome"];
+                /** @description How the request's id begins */
+                request?: components["parameters"]["OfRequest"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Batches, four times a second at most; an empty one each 5 s at least */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDecision: {
+        parameters: {
+            query?: {
+                /** @description How far back, at most 168h */
+                span?: components["parameters"]["Span"];
+            };
+            header?: never;
+            path: {
+                request: components["parameters"]["Request"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Attempts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decision"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    searchDecision: {
+        parameters: {
+            query?: {
+                /** @description How far back, at most 168h */
+                span?: components["parameters"]["Span"];
+            };
+            header?: never;
+            path: {
+                request: components["parameters"]["Request"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Four events a second at most, the last one is done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
                 };
             };
             default: components["responses"]["Problem"];
@@ -2140,9 +2944,33 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    getHistory: {
+    getConfig: {
         parameters: {
             query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The configuration */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Configuration"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getHistory: {
+        parameters: {
+            query?: {
+                /** @description With their documents */
+                documents?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2156,6 +2984,154 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Entry"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    applyConfig: {
+        parameters: {
+            query?: {
+                /** @description Change nothing and say what would happen; viewers may ask that too */
+                dryRun?: components["parameters"]["DryRun"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The Traffic document in YAML */
+                    document: string;
+                    /** @description The revision that it was made from */
+                    base?: string;
+                    comment?: string;
+                    /**
+                     * @description Whatever is current, and also on nodes that keep their last good configuration because the log was lost
+                     * @default false
+                     */
+                    adopt?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Published */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Published"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getRevision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                revision: components["parameters"]["Revision"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The revision */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Entry"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    rollbackConfig: {
+        parameters: {
+            query?: {
+                /** @description Change nothing and say what would happen; viewers may ask that too */
+                dryRun?: components["parameters"]["DryRun"];
+            };
+            header?: never;
+            path: {
+                revision: components["parameters"]["Revision"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The revision that is thought to be current; absent is whatever is */
+                    base?: string;
+                    comment?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Published */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Published"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    diffConfig: {
+        parameters: {
+            query: {
+                from: string;
+                /** @description Absent is the current one */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The lines */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    checkConfig: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    document: string;
+                };
+            };
+        };
+        responses: {
+            /** @description What was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckedDocument"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -3117,6 +4093,84 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeletedOffsets"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDemo: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The demo */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DemoState"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    setLoad: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Times the gentle load; 0 is none */
+                    scale: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Result"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    setPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                service: components["parameters"]["Service"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    policy: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Published */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Result"];
                 };
             };
             default: components["responses"]["Problem"];

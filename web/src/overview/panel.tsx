@@ -109,7 +109,7 @@ function CostTable({ i }: { i: Instance }) {
   return (
     <section aria-labelledby="parts">
       <h3 id="parts">Cost {factor(i.cost.total)}</h3>
-      <table className="plain parts">
+      <table className="plain cost-parts">
         <thead className="visually-hidden">
           <tr>
             <th scope="col">Part</th>

@@ -131,7 +131,7 @@ function Facts({ i, now }: { i: LiveInstance; now: number }) {
   const ignored = Object.values(f.ignored).reduce((a, b) => a + b, 0);
   const old = now - i.factsAt;
   return (
-    <span className="facts" title={`${f.state}${ignored ? `; ${ignored} messages ignored in the last minute` : ""}`}>
+    <span className="fact-age" title={`${f.state}${ignored ? `; ${ignored} messages ignored in the last minute` : ""}`}>
       <span className={`num ${old > 15_000 ? "warn-text" : ""}`}>{age(old)}</span>
       <span className="muted num">{(f.trust * 100).toFixed(0)} %</span>
     </span>

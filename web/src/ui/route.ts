@@ -38,6 +38,8 @@ export function address(pattern: string, params: Params = {}, query?: Record<str
 export const paths = {
   overview: "/",
   instance: (service: string, instance: string) => address("/instances/:service/:instance", { service, instance }),
+  decisions: "/decisions",
+  decision: (request: string) => address("/decisions/:request", { request }),
   topics: "/topics",
   plan: "/plan",
   topic: (topic: string, tab?: string) => address("/topics/:topic/:tab", { topic, ...(tab ? { tab } : {}) }),

@@ -18,7 +18,8 @@ const home = (p: Page) => p.patterns[0] ?? paths.overview;
 export function Shell({ page, children }: { page: Page | undefined; children: ReactNode }) {
   const [help, setHelp] = useState(false);
   const [menu, setMenu] = useState(false); // on narrow screens only
-  const node = useOverview()?.node;
+  const overview = useOverview();
+  const node = overview?.node;
   const path = usePath();
   useEffect(() => setMenu(false), [path]);
   const keys = useMemo(
@@ -59,11 +60,17 @@ export function Shell({ page, children }: { page: Page | undefined; children: Re
               <p id={`side-${g}`}>{g}</p>
               <ul>
                 {pages
-                  .filter((p) => p.group === g)
+                  .filter((p) => p.group === g && (!p.shown || p === page || (overview !== undefined && p.shown(overview))))
                   .map((p) => (
                     <li key={p.name}>
                       <Link href={home(p)} aria-current={p === page ? "page" : undefined} title={`g ${p.key}`}>
                         {p.name}
+                        {overview && p.badge && p.badge(overview) > 0 && (
+                          <span className="badge" title={`${p.badge(overview)} firing`}>
+                            {p.badge(overview)}
+                            <span className="visually-hidden"> firing</span>
+                          </span>
+                        )}
                       </Link>
                     </li>
                   ))}

@@ -1,0 +1,167 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/control"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+)
+
+const (
+	maxAlerts   = 10_000              // what a topic full of nonsense can make us remember
+	maxResolved = 1000                // newest resolved ones that are remembered
+	alertsKept  = 30 * 24 * time.Hour // the topic's retention: what is read at the start
+	alertsLive  = 26 * time.Hour      // active ones are repeated each day; one that is not is of an analyzer that is gone
+)
+
+// alertBook holds the newest state of every alert, the newest resolved ones,
+// and the topics that were recreated while we watched.
+type alertBook struct {
+	mu       sync.Mutex
+	alerts   map[string]event.Alert
+	resolved []event.Alert // as they come, oldest first
+	topics   map[string]time.Time
+}
+
+func newAlertBook() *alertBook {
+	return &alertBook{alerts: map[string]event.Alert{}, topics: map[string]time.Time{}}
+}
+
+func (b *alertBook) take(a event.Alert) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was, known := b.alerts[a.Fingerprint]
+	if a.Status == event.AlertResolved {
+		delete(b.alerts, a.Fingerprint)
+		b.resolve(a)
+		return
+	}
+	if known && was.AlertID == a.AlertID && was.Seq > a.Seq {
+		return // repeated by an analyzer that took over
+	}
+	if known || len(b.alerts) < maxAlerts {
+		b.alerts[a.Fingerprint] = a
+	}
+}
+
+// resolve remembers an alert that is over, once.
+func (b *alertBook) resolve(a event.Alert) {
+	for i := len(b.resolved) - 1; i >= max(0, len(b.resolved)-50); i-- {
+		if b.resolved[i].AlertID == a.AlertID {
+			b.resolved[i] = a
+			return
+		}
+	}
+	if len(b.resolved) >= maxResolved {
+		b.resolved = append(b.resolved[:0], b.resolved[1:]...)
+	}
+	b.resolved = append(b.resolved, a)
+}
+
+// active lists pending and firing alerts, firing first.
+func (b *alertBook) active() []event.Alert {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]event.Alert, 0, len(b.alerts))
+	for _, a := range b.alerts {
+		if time.Since(a.UpdatedAt) < alertsLive {
+			out = append(out, a)
+		}
+	}
+	slices.SortFunc(out, func(x, y event.Alert) int {
+		if (x.Status == event.AlertFiring) != (y.Status == event.AlertFiring) {
+			if x.Status == event.AlertFiring {
+				return -1
+			}
+			return 1
+		}
+		return y.StartsAt.Compare(x.StartsAt)
+	})
+	return out
+}
+
+// past lists the resolved ones, newest first.
+func (b *alertBook) past() []event.Alert {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := slices.Clone(b.resolved)
+	slices.SortStableFunc(out, func(x, y event.Alert) int { return y.UpdatedAt.Compare(x.UpdatedAt) })
+	return out
+}
+
+// silenced adds the silence that holds for each alert.
+func silenced(alerts []event.Alert, silences []control.Silence) []api.Alert {
+	now := time.Now()
+	out := make([]api.Alert, 0, len(alerts))
+	for _, a := range alerts {
+		v := api.Alert{Alert: a}
+		if s, ok := control.Silenced(silences, a, now); ok && a.Status != event.AlertResolved {
+			v.Silence = &s
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// listAlerts answers the API. Silences come from the log that this node
+// follows, else from the one that is read while somebody looks.
+func (a *App) listAlerts(ctx context.Context, past bool) ([]api.Alert, error) {
+	all := a.alerts.active()
+	if past {
+		all = append(all, a.alerts.past()...)
+	}
+	if a.control != nil {
+		return silenced(all, a.control.Status().Silences), nil
+	}
+	s, err := a.configLog.State(ctx)
+	return silenced(all, s.Silences), err
+}
+
+// recreatedHold is how long a recreated topic stays in the node's status, so
+// that the alert has time to fire.
+const recreatedHold = 5 * time.Minute
+
+func (b *alertBook) recreated(topic string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.topics[topic] = time.Now()
+}
+
+func (b *alertBook) recreatedTopics() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []string
+	for t, at := range b.topics {
+		if time.Since(at) < recreatedHold {
+			out = append(out, t)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// followAlerts keeps the alert book equal to the topic.
+func (a *App) followAlerts(ctx context.Context) error {
+	tail, err := kafka.NewTail(a.kafka, kafka.TailConfig{
+		Topics: []string{event.TopicAlerts}, From: kafka.FromAgo(alertsKept),
+		OnReset: func(topic string, why kafka.ResetReason) { a.alerts.recreated(topic) },
+	}, a.o.Log)
+	if err != nil {
+		return err
+	}
+	return tail.Run(ctx, func(batch []kafka.Record) {
+		for _, r := range batch {
+			if alert, err := event.DecodeAlert(r.Value); err == nil {
+				a.alerts.take(alert)
+			}
+		}
+	})
+}

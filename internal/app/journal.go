@@ -1,0 +1,95 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/audit"
+	"github.com/smartlb/smartlb/internal/control"
+	"github.com/smartlb/smartlb/internal/demo"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/journal"
+	"github.com/smartlb/smartlb/internal/picker"
+)
+
+// looking is how those who look at what nodes wrote reach it.
+func (a *App) looking() journal.Config {
+	return journal.Config{Kafka: a.kafka, Admin: a.admin, Log: a.o.Log}
+}
+
+// journalSources are the views of what stands in Kafka: every process has them.
+func (a *App) journalSources(s *api.Sources) {
+	s.Decisions = func(ctx context.Context, n int, f journal.Filter) ([]api.Decision, error) {
+		return a.decisions.Recent(ctx, n, f.Match)
+	}
+	s.FollowDecisions = func(limit int, f journal.Filter) api.Follower[api.Decision] {
+		return a.decisions.Subscribe(limit, f.Match)
+	}
+	s.FindRequest = func(ctx context.Context, request string, span time.Duration, progress func(journal.Search)) (journal.Search, error) {
+		return journal.Find(ctx, a.looking(), request, span, progress)
+	}
+	s.Configuration = a.configLog.State
+	s.Nodes = func(ctx context.Context) ([]event.NodeStatus, error) {
+		nodes, err := LiveNodes(ctx, a.kafka, a.o.Log)
+		if err != nil {
+			err = fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+		}
+		return nodes, err
+	}
+	s.Publish = func(ctx context.Context, c control.Change) (string, error) {
+		c.Node = a.node
+		return control.Publish(ctx, a.kafka, c, a.o.Log)
+	}
+	s.Alerts = a.listAlerts
+	s.Silence = func(ctx context.Context, n event.Silence, actor, reason string) (string, error) {
+		id, err := control.PublishSilence(ctx, a.kafka, n, actor, reason, a.o.Log)
+		if err != nil {
+			err = fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+		}
+		return id, err
+	}
+	s.Records = func(ctx context.Context, n int, f journal.RecordFilter) ([]api.Record, error) {
+		return a.records.Recent(ctx, n, f.Match)
+	}
+	s.VerifyAudit = func(ctx context.Context) (audit.Result, error) { return journal.Verify(ctx, a.looking()) }
+}
+
+// demoState tells how the demo of this process stands.
+func (a *App) demoState(context.Context) (api.DemoState, error) {
+	d := api.DemoState{Policies: picker.Names()}
+	if a.o.Demo.Load != nil {
+		d.Load = a.o.Demo.Load()
+	}
+	faults := a.o.Demo.Faults()
+	for _, v := range a.data.keeper.Views() {
+		s := api.DemoService{ID: v.ID, Policy: v.Policy, Instances: []api.DemoInstance{}}
+		for _, in := range v.Instances {
+			i := api.DemoInstance{ID: in.ID}
+			if f, broken := faults[in.ID]; broken {
+				i.Fault = &f
+			}
+			s.Instances = append(s.Instances, i)
+		}
+		d.Services = append(d.Services, s)
+	}
+	return d, nil
+}
+
+// setPolicy publishes the demo's configuration with another policy of one
+// service.
+func (a *App) setPolicy(ctx context.Context, service, policy, actor string) error {
+	s, err := a.configLog.State(ctx)
+	if err != nil {
+		return err
+	}
+	document, err := demo.WithPolicy([]byte(s.Document), service, policy)
+	if err != nil {
+		return err
+	}
+	_, err = control.Publish(ctx, a.kafka, control.Change{
+		Document: document, Base: s.Revision, Author: actor, Node: a.node, Comment: "demo: " + service + " is picked by " + policy,
+	}, a.o.Log)
+	return err
+}

@@ -1,0 +1,239 @@
+import { useQuery } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import { type AuditRecord, type AuditResult, get } from "../api/client";
+import { compare, Diff } from "../configuration/diff";
+import { count, dash } from "../ui/format";
+import { CheckIcon, WarnIcon } from "../ui/icons";
+import { Dialog } from "../ui/dialog";
+import { setParams, useParam } from "../ui/route";
+import { Empty, Failure, Waiting } from "../ui/states";
+import { type Column, Table } from "../ui/table";
+
+const texts = ["actor", "action", "target"] as const;
+const results = ["success", "denied", "error"];
+const spans: [string, number][] = [
+  ["", 0],
+  ["1 h", 3_600_000],
+  ["24 h", 86_400_000],
+  ["7 d", 604_800_000],
+];
+
+/** Who did what, and whether the log still says what was written. */
+export function AuditView() {
+  const values: Record<string, string> = Object.fromEntries([...texts, "result", "node"].map((n) => [n, useParam(n)[0]]));
+  const [since] = useParam("since");
+  const [open] = useParam("record");
+  const query = useMemo(() => {
+    const q = new URLSearchParams(Object.entries(values).filter(([, v]) => v));
+    const span = spans.find(([name]) => name === since)?.[1];
+    return { q: q.toString(), span };
+  }, [JSON.stringify(values), since]);
+  const list = useQuery({
+    queryKey: ["audit", query],
+    queryFn: ({ signal }) => {
+      const from = query.span ? `&since=${new Date(Date.now() - query.span).toISOString()}` : "";
+      return get<AuditRecord[]>(`/audit?last=2000${query.q && `&${query.q}`}${from}`, signal);
+    },
+    refetchInterval: 5_000,
+    placeholderData: (old) => old,
+  });
+  const records = list.data ?? [];
+  const narrowed = query.q !== "" || !!query.span;
+  const opened = records.find((r) => String(r.offset) === open);
+  return (
+    <main id="main" className={`page audit ${list.isError && list.data ? "stale" : ""}`} aria-busy={list.isPending}>
+      <div className="toolbar">
+        <h1>Audit</h1>
+        <span className="muted num">{list.data ? count(records.length) : ""}</span>
+        <ChainState />
+      </div>
+      <div className="choices" role="group" aria-label="Only records with">
+        {texts.map((name) => (
+          <label key={name}>
+            <span>{name}</span>
+            <input type={name === "actor" ? "search" : "text"} value={values[name]} spellCheck={false} onChange={(e) => setParams({ [name]: e.target.value })} />
+          </label>
+        ))}
+        <label>
+          <span>result</span>
+          <select value={values.result} onChange={(e) => setParams({ result: e.target.value })}>
+            <option value="">any</option>
+            {results.map((r) => (
+              <option key={r}>{r}</option>
+            ))}
+          </select>
+        </label>
+        <label>
+          <span>last</span>
+          <select value={since} onChange={(e) => setParams({ since: e.target.value })}>
+            {spans.map(([name]) => (
+              <option key={name} value={name}>
+                {name || "all"}
+              </option>
+            ))}
+          </select>
+        </label>
+      </div>
+      {list.isError && <Failure error={list.error} again={() => void list.refetch()} />}
+      {list.isPending && <Waiting what="audit-logs" />}
+      {list.data &&
+        (records.length > 0 ? (
+          <Table label="Audit records" rows={records} columns={columns} id={(r) => String(r.offset)} selected={open} />
+        ) : (
+          <Empty title={narrowed ? "No record is like that" : "Nothing has been audited yet"}>
+            <p>
+              {narrowed ? (
+                <button type="button" onClick={() => setParams({ actor: undefined, action: undefined, target: undefined, result: undefined, since: undefined, node: undefined })}>
+                  Show all
+                </button>
+              ) : (
+                <>
+                  Starts and stops, drains, configurations, faults of the demo and all that is changed in this console come here. Try <code>smartlb drain user-service-3</code>
+                </>
+              )}
+            </p>
+          </Empty>
+        ))}
+      {opened && <Detail r={opened} />}
+    </main>
+  );
+}
+
+const columns: Column<AuditRecord>[] = [
+  {
+    id: "time",
+    title: "Time",
+    width: "11rem",
+    cell: (r) => (
+      <time dateTime={r.timestamp} title={`${r.timestamp} (UTC)`}>
+        {new Date(r.timestamp).toLocaleString("sv")}
+      </time>
+    ),
+  },
+  { id: "actor", title: "Who", width: "minmax(6rem, 1fr)", by: (r) => r.actor.id ?? r.actor.type, cell: (r) => <span title={r.actor.type}>{r.actor.id || r.actor.type}</span> },
+  {
+    id: "action",
+    title: "What",
+    width: "minmax(8rem, 1fr)",
+    by: (r) => r.action,
+    cell: (r) => (
+      <button type="button" className="quiet record" onClick={() => setParams({ record: String(r.offset) })}>
+        {r.action}
+      </button>
+    ),
+  },
+  { id: "target", title: "To what", width: "minmax(8rem, 2fr)", by: (r) => r.target?.id ?? "", cell: (r) => <span title={r.target?.kind}>{r.target?.id || r.target?.kind || dash}</span> },
+  { id: "result", title: "Result", width: "6rem", by: (r) => r.result, cell: (r) => <span className={r.result === "success" ? "ok-text" : "bad-text"}>{r.result}</span> },
+  { id: "reason", title: "Why", width: "minmax(6rem, 2fr)", above: 900, cell: (r) => <span className="muted">{r.reason || dash}</span> },
+  { id: "node", title: "Node", width: "9rem", above: 1100, by: (r) => r.node, cell: (r) => <span className="muted">{r.node}</span> },
+];
+
+const pretty = (v: unknown) => (v === undefined || v === null ? "" : JSON.stringify(v, null, 2));
+
+function Detail({ r }: { r: AuditRecord }) {
+  const lines = useMemo(() => compare(pretty(r.before), pretty(r.after)), [r]);
+  const rows: [string, string][] = [
+    ["when", `${r.timestamp} (UTC)`],
+    ["who", `${r.actor.type} ${r.actor.id ?? ""}`],
+    ["to what", `${r.target?.kind ?? dash} ${r.target?.id ?? ""}`],
+    ["result", `${r.result}${r.reason ? `: ${r.reason}` : ""}`],
+    ["node", `${r.node}, record ${r.seq}`],
+    ["revision", r.configRevision || dash],
+    ["chained to", r.prev || "nothing: a chain begins here, or the version that wrote it had none"],
+  ];
+  return (
+    <Dialog title={r.action} onClose={() => setParams({ record: undefined })}>
+      <dl className="pairs">
+        {rows.map(([name, v]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{v}</dd>
+          </div>
+        ))}
+      </dl>
+      {(r.before !== undefined || r.after !== undefined) && (
+        <>
+          <h3>Before and after</h3>
+          <Diff lines={lines} whole label="Before and after" />
+        </>
+      )}
+      <div className="actions">
+        <button type="button" onClick={() => setParams({ record: undefined })}>
+          Close
+        </button>
+      </div>
+    </Dialog>
+  );
+}
+
+/** Whether the records are the chain that they were written as. */
+function ChainState() {
+  const [shown, show] = useState(false);
+  const v = useQuery({ queryKey: ["audit-verify"], queryFn: ({ signal }) => get<AuditResult>("/audit/verify", signal), staleTime: 30_000, refetchInterval: 60_000 });
+  if (v.isError) return <span className="muted chain">the chain could not be verified: {v.error.message}</span>;
+  if (!v.data) return <span className="muted chain">verifying the chain …</span>;
+  const r = v.data;
+  const records = r.chains.reduce((n, c) => n + c.records, 0);
+  return (
+    <>
+      <button type="button" className={`quiet chain ${r.state === "intact" ? "ok-text" : "bad-text"}`} onClick={() => show(true)} title="What was verified">
+        {r.state === "intact" ? <CheckIcon /> : <WarnIcon />} chain {r.state}, {count(records)} records
+      </button>
+      {shown && (
+        <Dialog title="Chains of audit records" onClose={() => show(false)}>
+          <p>
+            Each record carries the SHA-256 of the one that its node wrote before. A record that was taken out or changed shows in the next one. It does not show who wrote: whoever may write to the topic can begin a
+            chain. <code>smartlb audit verify</code> says the same.
+          </p>
+          <div className="scroll" tabIndex={0} role="region" aria-label="Chains">
+            <table className="plain">
+              <thead>
+                <tr>
+                  <th scope="col">Node</th>
+                  <th scope="col">State</th>
+                  <th scope="col" className="num">
+                    Records
+                  </th>
+                  <th scope="col" className="num">
+                    Begins
+                  </th>
+                  <th scope="col" className="num">
+                    Without chain
+                  </th>
+                  <th scope="col">Numbers</th>
+                </tr>
+              </thead>
+              <tbody>
+                {r.chains.map((c) => (
+                  <tr key={c.node}>
+                    <th scope="row">{c.node}</th>
+                    <td className={c.state === "intact" ? "ok-text" : "bad-text"}>{c.state}</td>
+                    <td className="num">{count(c.records)}</td>
+                    <td className="num">{c.begins}</td>
+                    <td className="num">{c.unchained}</td>
+                    <td className="num">
+                      {c.firstSeq}–{c.lastSeq}
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+          {r.chains.flatMap((c) =>
+            c.breaks.map((b) => (
+              <p key={`${c.node}${b.fromSeq}`} className="bad-text">
+                {c.node}: {b.text} ({b.state}, from {b.fromSeq} to {b.toSeq})
+              </p>
+            )),
+          )}
+          {r.unreadable > 0 && <p className="warn-text">{r.unreadable} messages of audit-logs are no audit records.</p>}
+          <div className="actions">
+            <button type="button" onClick={() => show(false)}>
+              Close
+            </button>
+          </div>
+        </Dialog>
+      )}
+    </>
+  );
+}

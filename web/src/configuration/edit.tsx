@@ -1,0 +1,192 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useDeferredValue, useEffect, useId, useRef, useState } from "react";
+import { type Configuration, type DiffLine, post } from "../api/client";
+import { CheckIcon, WarnIcon } from "../ui/icons";
+import { Link } from "../ui/link";
+import { useForbidden } from "../ui/session";
+import { Failure } from "../ui/states";
+import { configKey } from "./configuration";
+import { changedLines, Diff } from "./diff";
+
+interface Checked {
+  ok: boolean;
+  mistakes: { line: number; path: string; text: string }[];
+  base: string;
+  lines: DiffLine[];
+}
+
+const draftKey = "smartlb.draft";
+
+interface Draft {
+  base: string;
+  document: string;
+}
+
+function stored(): Draft | null {
+  try {
+    return JSON.parse(sessionStorage.getItem(draftKey) ?? "null") as Draft | null;
+  } catch {
+    return null;
+  }
+}
+
+/** Writes a new revision: checked by the node while it is typed, compared with what is current, then published. */
+export function Edit({ c }: { c: Configuration }) {
+  const client = useQueryClient();
+  const [draft, setDraft] = useState<Draft>(() => stored() ?? { base: c.revision, document: c.document });
+  const [comment, setComment] = useState("");
+  const [adopt, setAdopt] = useState(false);
+  const forbidden = useForbidden("admin");
+  const document = useDeferredValue(draft.document);
+  const debounced = useDebounced(document, 300);
+  const id = useId();
+  const area = useRef<HTMLTextAreaElement>(null);
+  const check = useQuery({
+    queryKey: ["config-check", c.revision, debounced],
+    queryFn: () => post<Checked>("/config/check", { document: debounced }),
+    placeholderData: (old) => old,
+    staleTime: Infinity,
+    gcTime: 10_000,
+  });
+  const write = (text: string) => {
+    const d = { base: draft.base, document: text };
+    setDraft(d);
+    try {
+      sessionStorage.setItem(draftKey, JSON.stringify(d)); // a draft outlives a reload, not the tab
+    } catch {
+      // full or forbidden: then it does not
+    }
+  };
+  const reset = () => {
+    sessionStorage.removeItem(draftKey);
+    setDraft({ base: c.revision, document: c.document });
+  };
+  const apply = useMutation({
+    mutationFn: () => post<{ revision: string }>("/config/revisions", { document: draft.document, base: adopt ? c.revision : draft.base, comment, adopt }),
+    onSuccess: async (r) => {
+      sessionStorage.removeItem(draftKey);
+      setDraft({ base: r.revision, document: draft.document });
+      setComment("");
+      setAdopt(false);
+      await client.invalidateQueries({ queryKey: configKey });
+    },
+  });
+  const moved = draft.base !== c.revision;
+  const changed = draft.document !== c.document;
+  const mistakes = check.data?.mistakes ?? [];
+  const lost = c.nodes.some((n) => n.lostLog);
+  const why = forbidden || (!changed && !adopt ? "Nothing is changed" : mistakes.length > 0 ? "The document has mistakes" : moved && !adopt ? "Another revision became current" : "");
+  const goTo = (line: number) => {
+    const e = area.current;
+    if (!e) return;
+    const at = draft.document.split("\n").slice(0, Math.max(0, line - 1)).join("\n").length + (line > 1 ? 1 : 0);
+    e.focus();
+    e.setSelectionRange(at, at + (draft.document.split("\n")[line - 1]?.length ?? 0));
+    e.scrollTop = Math.max(0, (line - 5) * Number.parseFloat(getComputedStyle(e).lineHeight));
+  };
+  return (
+    <form
+      className="form edit"
+      onSubmit={(e) => {
+        e.preventDefault();
+        if (!why) apply.mutate();
+      }}
+    >
+      {moved && changed && (
+        <div className="failure" role="alert">
+          <p>
+            This draft was made from <b className="mono">{draft.base || "nothing"}</b>, and <b className="mono">{c.revision}</b> is current now. See{" "}
+            <Link href={`/configuration/history?from=${encodeURIComponent(draft.base)}`}>what changed in between</Link>.
+          </p>
+          <p>
+            <button type="button" onClick={() => setDraft({ base: c.revision, document: draft.document })}>
+              Keep my text, replace {c.revision}
+            </button>{" "}
+            <button type="button" onClick={reset}>
+              Discard my draft
+            </button>
+          </p>
+        </div>
+      )}
+      <div>
+        <label htmlFor={id}>Routes and services, YAML</label>
+        <textarea
+          id={id}
+          ref={area}
+          rows={24}
+          spellCheck={false}
+          autoComplete="off"
+          value={draft.document}
+          aria-invalid={mistakes.length > 0}
+          aria-describedby={`${id}-mistakes`}
+          onChange={(e) => write(e.target.value)}
+        />
+      </div>
+      <div id={`${id}-mistakes`} className="mistakes" role="status">
+        {check.isError ? (
+          <Failure error={check.error} />
+        ) : mistakes.length > 0 ? (
+          <>
+            <p className="bad-text">
+              <WarnIcon /> {mistakes.length === 1 ? "1 mistake" : `${mistakes.length} mistakes`}
+            </p>
+            <ul>
+              {mistakes.slice(0, 50).map((m, n) => (
+                <li key={n}>
+                  {m.line > 0 ? (
+                    <button type="button" className="quiet" onClick={() => goTo(m.line)}>
+                      line {m.line}
+                    </button>
+                  ) : null}{" "}
+                  {m.path && <code>{m.path}</code>} {m.text}
+                </li>
+              ))}
+            </ul>
+          </>
+        ) : check.data ? (
+          <p className="ok-text">
+            <CheckIcon /> The document is sound; {changedLines(check.data.lines)}
+          </p>
+        ) : null}
+      </div>
+      {changed && check.data && (
+        <section aria-labelledby="preview">
+          <h2 id="preview">What it changes</h2>
+          <Diff lines={check.data.lines} label="What the draft changes" />
+        </section>
+      )}
+      <div>
+        <label htmlFor={`${id}-comment`}>Comment</label>
+        <input id={`${id}-comment`} type="text" maxLength={1000} placeholder="Why" value={comment} onChange={(e) => setComment(e.target.value)} />
+      </div>
+      {(lost || adopt) && (
+        <label className="check">
+          <input type="checkbox" checked={adopt} onChange={(e) => setAdopt(e.target.checked)} /> Adopt: also nodes that keep their last good configuration, because the log was lost, take it over
+        </label>
+      )}
+      {apply.isError && <Failure error={apply.error} />}
+      <div className="actions">
+        <button type="submit" className="primary" disabled={why !== "" || apply.isPending} title={why || undefined}>
+          {apply.isPending ? "Publishing …" : "Publish"}
+        </button>
+        {changed && (
+          <button type="button" onClick={reset}>
+            Discard
+          </button>
+        )}
+        <p className="outcome muted" role="status">
+          {apply.data && !changed ? `${apply.data.revision} is published; Current shows which nodes took it` : why}
+        </p>
+      </div>
+    </form>
+  );
+}
+
+function useDebounced<T>(value: T, wait: number): T {
+  const [v, set] = useState(value);
+  useEffect(() => {
+    const t = setTimeout(() => set(value), wait);
+    return () => clearTimeout(t);
+  }, [value, wait]);
+  return v;
+}

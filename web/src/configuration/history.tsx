@@ -1,0 +1,136 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import { type DiffLine, type Entry, get, post, seg } from "../api/client";
+import { Confirm } from "../ui/confirm";
+import { dash } from "../ui/format";
+import { setParams, useParam } from "../ui/route";
+import { useForbidden } from "../ui/session";
+import { Empty, Failure, Waiting } from "../ui/states";
+import { type Column, Table } from "../ui/table";
+import { configKey } from "./configuration";
+import { changedLines, Diff } from "./diff";
+
+type Comparison = { from: string; to: string; lines: DiffLine[] };
+
+/** Every revision and override; any two revisions side by side; the way back. */
+export function History({ current }: { current: string }) {
+  const list = useQuery({ queryKey: ["config-history"], queryFn: ({ signal }) => get<Entry[]>("/config/history?documents=false", signal), refetchInterval: 5_000 });
+  const [from] = useParam("from");
+  const [to] = useParam("to", current);
+  const [back, setBack] = useState("");
+  const forbidden = useForbidden("admin");
+  const rows = useMemo(() => (list.data ?? []).toReversed(), [list.data]);
+  const columns = useMemo<Column<Entry>[]>(
+    () => [
+      {
+        id: "time",
+        title: "Time",
+        width: "11rem",
+        cell: (e) => (
+          <time dateTime={e.timestamp} title={`${e.timestamp} (UTC)`}>
+            {new Date(e.timestamp).toLocaleString("sv")}
+          </time>
+        ),
+      },
+      { id: "revision", title: "Revision", width: "8rem", cell: (e) => (e.revision ? <span className="mono">{e.revision}</span> : <span className="muted">{e.kind || dash}</span>) },
+      { id: "result", title: "Result", width: "9rem", cell: (e) => <span className={e.result === "current" ? "ok-text" : e.result.startsWith("lost") || e.result === "unreadable" ? "warn-text" : "muted"}>{e.result}</span> },
+      { id: "author", title: "Author", width: "minmax(6rem, 1fr)", above: 700, cell: (e) => e.author || dash },
+      { id: "comment", title: "What", width: "minmax(8rem, 3fr)", cell: (e) => [e.summary, e.comment].filter(Boolean).join(", ") || dash },
+      {
+        id: "do",
+        title: <span className="visually-hidden">Actions</span>,
+        width: "13rem",
+        above: 600,
+        cell: (e) =>
+          e.kind === "revision" && (
+            <span className="row-actions">
+              <button type="button" className="quiet" aria-pressed={e.revision === from} onClick={() => setParams({ from: e.revision === from ? undefined : e.revision, to: undefined })}>
+                Compare
+              </button>
+              {from && e.revision !== from && (
+                <button type="button" className="quiet" aria-pressed={e.revision === to} onClick={() => setParams({ to: e.revision })}>
+                  with
+                </button>
+              )}
+              {e.revision !== current && (
+                <button type="button" className="quiet" disabled={forbidden !== ""} title={forbidden || undefined} onClick={() => setBack(e.revision ?? "")}>
+                  Roll back …
+                </button>
+              )}
+            </span>
+          ),
+      },
+    ],
+    [from, to, current, forbidden],
+  );
+  if (list.isError && !list.data) return <Failure error={list.error} again={() => void list.refetch()} />;
+  if (list.isPending) return <Waiting what="the log of configuration" />;
+  if (rows.length === 0) return <Empty title="The log is empty">Publish a first revision in Edit.</Empty>;
+  return (
+    <>
+      {from && <Comparing from={from} to={to} />}
+      <section>
+        <Table label="Log of configuration" rows={rows} columns={columns} id={(e) => String(e.offset)} />
+      </section>
+      {back && <Rollback revision={back} current={current} onClose={() => setBack("")} />}
+    </>
+  );
+}
+
+function Comparing({ from, to }: { from: string; to: string }) {
+  const [view, setView] = useParam("view");
+  const diff = useQuery({ queryKey: ["config-diff", from, to], queryFn: ({ signal }) => get<Comparison>(`/config/diff?from=${seg(from)}&to=${seg(to)}`, signal) });
+  return (
+    <section aria-labelledby="compared">
+      <div className="row-head">
+        <h2 id="compared">
+          <span className="mono">{from}</span> → <span className="mono">{to}</span> {diff.data && <span className="muted">{changedLines(diff.data.lines)}</span>}
+        </h2>
+        <span>
+          <button type="button" aria-pressed={view === "split"} onClick={() => setView(view === "split" ? "" : "split")}>
+            Side by side
+          </button>{" "}
+          <button type="button" onClick={() => setParams({ from: undefined, to: undefined })}>
+            Close
+          </button>
+        </span>
+      </div>
+      {diff.isError && <Failure error={diff.error} />}
+      {diff.data && <Diff lines={diff.data.lines} split={view === "split"} label={`Difference of ${from} and ${to}`} />}
+    </section>
+  );
+}
+
+/** Publishes an older revision again, after it was seen what that changes. */
+function Rollback({ revision, current, onClose }: { revision: string; current: string; onClose: () => void }) {
+  const client = useQueryClient();
+  const [comment, setComment] = useState("");
+  const preview = useQuery({
+    queryKey: ["rollback", revision, current],
+    queryFn: () => post<{ base: string; lines: DiffLine[] }>(`/config/revisions/${seg(revision)}/rollback?dryRun=true`, { base: current }),
+    staleTime: 0,
+  });
+  return (
+    <Confirm
+      title={`Roll back to ${revision}?`}
+      verb="Roll back"
+      name={revision}
+      onClose={onClose}
+      run={async () => {
+        await post(`/config/revisions/${seg(revision)}/rollback`, { base: current, comment });
+        await client.invalidateQueries({ queryKey: configKey });
+        await client.invalidateQueries({ queryKey: ["config-history"] });
+      }}
+    >
+      <p>Its document is published again as a new revision, and every node follows. This changes:</p>
+      {preview.isError && <Failure error={preview.error} />}
+      {preview.data ? <Diff lines={preview.data.lines} label="What the rollback changes" /> : !preview.isError && <Waiting what="the preview" />}
+      <p>
+        <label>
+          Comment
+          <input type="text" value={comment} maxLength={500} onChange={(e) => setComment(e.target.value)} />
+        </label>
+      </p>
+    </Confirm>
+  );
+}

@@ -1,0 +1,182 @@
+import { useEffect, useState } from "react";
+import type { Decision, Problem, Search } from "../api/client";
+import { Copy } from "../ui/copy";
+import { age, count, dash, factor, ms, percent } from "../ui/format";
+import { Link } from "../ui/link";
+import { paths, useParam } from "../ui/route";
+import { Empty, Failure, Waiting } from "../ui/states";
+import { Time } from "../ui/time";
+import { failed, outcome, why } from "./words";
+
+const spans = ["15m", "1h", "6h", "24h", "168h"];
+
+/** Looks for one request's decisions; the node tells how far it is. */
+function useSearch(request: string, span: string): { found: Search | null; error: Error | null; again: () => void } {
+  const [found, setFound] = useState<Search | null>(null);
+  const [error, setError] = useState<Error | null>(null);
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    setFound(null);
+    setError(null);
+    const s = new EventSource(`/api/v1/decisions/${encodeURIComponent(request)}/events?span=${span}`);
+    s.addEventListener("search", (e) => {
+      const so = JSON.parse((e as MessageEvent<string>).data) as Search;
+      setFound(so);
+      if (so.done) s.close();
+    });
+    s.addEventListener("problem", (e) => {
+      const p = JSON.parse((e as MessageEvent<string>).data) as Problem;
+      setError(new Error(p.hint ? `${p.error} (${p.hint})` : p.error));
+      s.close();
+    });
+    s.onerror = () => {
+      s.close(); // a search is not begun again by itself
+      setError(new Error("The connection to the node was lost before the search ended"));
+    };
+    return () => s.close();
+  }, [request, span, turn]);
+  return { found, error, again: () => setTurn((n) => n + 1) };
+}
+
+/** Everything that is recorded of one request: each attempt with who was compared, what it cost, and how it ended. */
+export function OneRequest({ request }: { request: string }) {
+  const [span, setSpan] = useParam("span", "1h");
+  const { found, error, again } = useSearch(request, span);
+  const attempts = found?.decisions ?? [];
+  return (
+    <main id="main" className="page decisions" aria-busy={!found?.done && !error}>
+      <div className="toolbar">
+        <h1>
+          <Link href={paths.decisions}>Decisions</Link> / <span className="mono">{request}</span>
+        </h1>
+        <Copy text={request}>Copy</Copy>
+        <label className="span">
+          <span>back</span>
+          <select value={span} onChange={(e) => setSpan(e.target.value)}>
+            {spans.map((s) => (
+              <option key={s}>{s}</option>
+            ))}
+          </select>
+        </label>
+      </div>
+      {error && <Failure error={error} again={again} />}
+      {!found && !error && <Waiting what="the end of the log" />}
+      {found && !found.done && attempts.length === 0 && !error && (
+        <div className="progress-line" role="status">
+          <progress value={found.scanned} max={Math.max(1, found.total)} aria-label="Messages looked at" />
+          <span className="num">
+            {count(found.scanned)} of {count(found.total)} recorded decisions
+          </span>
+        </div>
+      )}
+      {attempts.map((d) => (
+        <Attempt key={`${d.partition}/${d.offset}`} d={d} last={d === attempts.at(-1)} />
+      ))}
+      {found?.done && attempts.length === 0 && (
+        <Empty title="This request is not among the recorded ones">
+          <p>
+            {count(found.scanned)} decisions since <Time at={found.from} /> were looked at. Only a sample of all requests is recorded, and each one that failed, was tried again, or met an ejection or
+            panic; so a request that is not here went well, as far as is known, or is older.
+          </p>
+          <p>
+            To see one for sure, send it with <code>X-Smartlb-Explain: 1</code>: the answer carries its decision.
+          </p>
+        </Empty>
+      )}
+    </main>
+  );
+}
+
+function Attempt({ d, last }: { d: Decision; last: boolean }) {
+  const bad = failed(d);
+  return (
+    <section className={`card attempt ${bad ? "failed" : ""}`} aria-label={`Attempt ${d.attempt ?? ""}`}>
+      <header>
+        <h2>
+          Attempt {d.attempt ?? 1} <span className={bad ? "bad-text" : "ok-text"}>{outcome(d)}</span>
+        </h2>
+        <span className="muted">
+          <Time at={d.timestamp} millis /> · route {d.route || dash} · {d.serviceId} · {d.policy || dash} · revision {d.configRevision || dash} · node {d.node}
+        </span>
+      </header>
+      <ul className="lines">
+        {why(d).map((w) => (
+          <li key={w}>{w}</li>
+        ))}
+        {last && d.outcome?.totalMs !== undefined && <li>From the request's begin to the last byte it took {ms(d.outcome.totalMs)} ms.</li>}
+      </ul>
+      {(d.candidates?.length ?? 0) > 0 && <Candidates d={d} />}
+      {(d.excluded?.length ?? 0) > 0 && (
+        <details open={(d.excluded?.length ?? 0) < 12}>
+          <summary>{d.excluded?.length} could not be chosen</summary>
+          <ul className="events">
+            {d.excluded?.map((e) => (
+              <li key={e.instanceId}>
+                <Link href={paths.instance(d.serviceId, e.instanceId)}>{e.instanceId}</Link>
+                <span className="bad-text">
+                  {e.reason}
+                  {e.until && (
+                    <>
+                      {" "}
+                      until <Time at={e.until} />
+                    </>
+                  )}
+                </span>
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
+      <p className="muted small">
+        <Link href={`${paths.topic("routing-decisions")}/messages?partition=${d.partition}&offset=${d.offset}`}>
+          routing-decisions {d.partition}/{d.offset}
+        </Link>
+      </p>
+    </section>
+  );
+}
+
+function Candidates({ d }: { d: Decision }) {
+  const list = [...(d.candidates ?? [])].sort((a, b) => a.cost - b.cost);
+  const most = Math.max(...list.map((c) => c.cost), 1);
+  return (
+    <div className="scroll" tabIndex={0} role="region" aria-label="Compared instances">
+      <table className="plain candidates">
+        <thead>
+          <tr>
+            {["Compared", "Cost", "", "In flight", "Latency", "Factor", "Errors", "Overdue", "Slow start", "Capacity", "Weight", "Facts"].map((h, n) => (
+              <th key={n} scope="col" className={n > 2 || n === 1 ? "num" : ""}>
+                {h || <span className="visually-hidden">Cost as a bar</span>}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {list.map((c) => (
+            <tr key={c.instanceId} className={c.instanceId === d.instanceId ? "selected" : ""}>
+              <th scope="row">
+                <Link href={paths.instance(d.serviceId, c.instanceId)}>{c.instanceId}</Link>
+                {c.instanceId === d.instanceId && <span className="tag ok"> chosen</span>}
+              </th>
+              <td className="num">{factor(c.cost)}</td>
+              <td className="bar-cell">
+                <span className="track">
+                  <span className="fill" style={{ width: `${Math.max(1, (c.cost / most) * 100)}%` }} />
+                </span>
+              </td>
+              <td className="num">{c.inFlight}</td>
+              <td className="num">{c.latencyMs === undefined ? dash : `${ms(c.latencyMs)} ms`}</td>
+              <td className="num">×{factor(c.latencyFactor)}</td>
+              <td className={`num ${c.errorRate > 0.05 ? "bad-text" : ""}`}>{percent(c.errorRate)}</td>
+              <td className="num">×{factor(c.silence)}</td>
+              <td className="num">{percent(c.slowStart)}</td>
+              <td className="num">{c.capacity === undefined ? dash : factor(c.capacity)}</td>
+              <td className="num">{c.weight}</td>
+              <td className="num">{c.ageMs === undefined ? "none" : `${age(c.ageMs)}, ${(c.trust * 100).toFixed(0)} %`}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,148 @@
+import { useMemo, useState } from "react";
+import type { Decision } from "../api/client";
+import { useOverview } from "../live/overview";
+import { count, dash, factor, ms } from "../ui/format";
+import { useKeys } from "../ui/keys";
+import { Link } from "../ui/link";
+import { navigate, paths, setParams, useParam } from "../ui/route";
+import { Empty, Failure, Waiting } from "../ui/states";
+import { type Column, Table } from "../ui/table";
+import { Time } from "../ui/time";
+import { keyOf, useDecisions } from "./follow";
+import { failed, outcome } from "./words";
+
+const columns: Column<Decision>[] = [
+  { id: "time", title: "Time", width: "6.5rem", cell: (d) => <Time at={d.timestamp} millis /> },
+  { id: "service", title: "Service", width: "minmax(7rem, 1fr)", above: 800, cell: (d) => d.serviceId },
+  {
+    id: "request",
+    title: "Request",
+    width: "minmax(6rem, 1.2fr)",
+    cell: (d) =>
+      d.requestId ? (
+        <Link href={paths.decision(d.requestId)} className="mono">
+          {d.requestId}
+        </Link>
+      ) : (
+        <span className="muted">{d.kind === "change" ? "change of standing" : dash}</span>
+      ),
+  },
+  {
+    id: "instance",
+    title: "Instance",
+    width: "minmax(7rem, 1.2fr)",
+    cell: (d) => {
+      const id = d.kind === "change" ? d.change?.instanceId : d.instanceId;
+      return id && id !== "*" ? <Link href={paths.instance(d.serviceId, id)}>{id}</Link> : <span className="muted">{id === "*" ? "all" : "none could be chosen"}</span>;
+    },
+  },
+  { id: "outcome", title: "Outcome", width: "minmax(6rem, 1fr)", cell: (d) => <span className={failed(d) ? "bad-text" : ""}>{outcome(d)}</span> },
+  { id: "took", title: "Took", width: "5rem", num: true, above: 700, cell: (d) => ms(d.outcome?.headMs) },
+  { id: "try", title: "Try", width: "3rem", num: true, above: 900, cell: (d) => d.attempt ?? dash },
+  { id: "cost", title: "Cost", width: "4.5rem", num: true, above: 1000, cell: (d) => costOf(d) },
+  { id: "of", title: "of", width: "3rem", num: true, above: 1000, cell: (d) => d.candidates?.length || dash },
+  { id: "reason", title: "Reason", width: "7rem", above: 1000, cell: (d) => <span className="muted">{d.reason || d.change?.reason || dash}</span> },
+  { id: "why", title: "Recorded as", width: "6rem", above: 1200, cell: (d) => <span className="muted">{d.why || dash}</span> },
+];
+
+function costOf(d: Decision): string {
+  const c = d.candidates?.find((x) => x.instanceId === d.instanceId);
+  return c ? factor(c.cost) : dash;
+}
+
+const filters = ["service", "instance", "route", "outcome", "why", "reason"] as const;
+
+/** Decisions as they are made, filtered in the node. */
+export function Stream() {
+  const [paused, pause] = useState(false);
+  const values = Object.fromEntries(filters.map((f) => [f, useParam(f)[0]])) as Record<(typeof filters)[number], string>;
+  const query = new URLSearchParams(Object.entries(values).filter(([, v]) => v)).toString();
+  const f = useDecisions(query, paused);
+  const [find, setFind] = useState("");
+  useKeys(useMemo(() => ({ p: () => pause((x) => !x) }), []));
+  const narrowed = query !== "";
+  return (
+    <main id="main" className={`page decisions ${f.connection === "lost" ? "stale" : ""}`} aria-busy={f.pending}>
+      <div className="toolbar">
+        <h1>Decisions</h1>
+        <button type="button" className="pause" aria-pressed={paused} onClick={() => pause(!paused)} title="p">
+          {paused ? "Resume" : "Pause"}
+        </button>
+        <span className="muted num stream-state" role="status">
+          {f.connection === "lost" ? "connection lost, it is tried again" : !f.kafka ? "Kafka is away, it goes on by itself" : paused ? `paused, ${count(f.waiting)} wait` : "live"}
+          {f.skipped > 0 && `, ${count(f.skipped)} skipped`}
+        </span>
+        <form
+          className="filter"
+          role="search"
+          onSubmit={(e) => {
+            e.preventDefault();
+            if (find.trim()) navigate(paths.decision(find.trim()));
+          }}
+        >
+          <label>
+            <span className="visually-hidden">Find a request by its id</span>
+            <input type="search" placeholder="X-Request-Id  /" value={find} onChange={(e) => setFind(e.target.value)} spellCheck={false} />
+          </label>
+        </form>
+      </div>
+      <Filters values={values} rows={f.rows} />
+      {f.error ? <Failure error={f.error} /> : null}
+      {f.rows.length > 0 ? (
+        <Table label="Decisions" rows={f.rows} columns={columns} id={keyOf} />
+      ) : f.pending ? (
+        <Waiting what="routing-decisions" />
+      ) : (
+        <Empty title={narrowed ? "No recorded decision is like that" : "No decision is recorded yet"}>
+          <p>
+            Recorded are a sample of all requests (<code>telemetry.decisionSample</code>) and each one that failed, was tried again, or met an ejection or panic.{" "}
+            {narrowed ? (
+              <button type="button" onClick={() => setParams(Object.fromEntries(filters.map((x) => [x, undefined])))}>
+                Show all
+              </button>
+            ) : (
+              <>
+                Send some: <code>smartlb demo load --target http://localhost:8080</code>
+              </>
+            )}
+          </p>
+        </Empty>
+      )}
+    </main>
+  );
+}
+
+const outcomes = ["ok", "failed", "retried", "2xx", "3xx", "4xx", "5xx", "connect", "timeout", "reset"];
+const whys = ["sample", "error", "retry", "ejection", "panic"];
+
+function Filters({ values, rows }: { values: Record<string, string>; rows: Decision[] }) {
+  const overview = useOverview();
+  const services = overview?.services.map((s) => s.id) ?? [];
+  const instances = overview?.services.filter((s) => !values.service || s.id === values.service).flatMap((s) => s.instances.map((i) => i.id)) ?? [];
+  const seen = (of: (d: Decision) => string | undefined) => [...new Set(rows.map(of).filter((v): v is string => !!v))].sort();
+  return (
+    <div className="choices" role="group" aria-label="Only decisions with">
+      <Choice name="service" value={values.service ?? ""} of={services} />
+      <Choice name="instance" value={values.instance ?? ""} of={instances.slice(0, 500)} />
+      <Choice name="route" value={values.route ?? ""} of={seen((d) => d.route)} />
+      <Choice name="outcome" value={values.outcome ?? ""} of={outcomes} />
+      <Choice name="why" label="recorded as" value={values.why ?? ""} of={whys} />
+      <Choice name="reason" value={values.reason ?? ""} of={seen((d) => d.reason)} />
+    </div>
+  );
+}
+
+function Choice({ name, label = name, value, of }: { name: string; label?: string; value: string; of: string[] }) {
+  const all = value && !of.includes(value) ? [value, ...of] : of;
+  return (
+    <label>
+      <span>{label}</span>
+      <select value={value} onChange={(e) => setParams({ [name]: e.target.value })}>
+        <option value="">any</option>
+        {all.map((v) => (
+          <option key={v}>{v}</option>
+        ))}
+      </select>
+    </label>
+  );
+}

@@ -185,7 +185,8 @@ func (s *Server) carryOut(r *http.Request, c change) (any, error) {
 }
 
 func (s *Server) audit(r *http.Request, c change, a act, err error) {
-	if s.src.Audit == nil {
+	var bad badRequest
+	if s.src.Audit == nil || errors.As(err, &bad) { // nothing was tried
 		return
 	}
 	if a.target.Kind == "" {

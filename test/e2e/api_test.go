@@ -2,9 +2,9 @@ package e2e
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -40,10 +40,24 @@ func TestTheAPIIsAsItsDescriptionSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(filepath.Join(bin, "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements)
-	_, _, admin, broker := demo(t)
+	p, _, admin, broker := demo(t)
 	makeShop(t, broker)
-	run(filepath.Join(bin, "schemathesis"), "run", consoleOf(t, admin)+"/api/v1/openapi.yaml", "--url", consoleOf(t, admin),
-		"--phases", "examples,coverage,fuzzing", "--max-examples", "15", "--seed", "1", "--generation-deterministic", "--no-color", "--continue-on-failure",
-		"--checks", strings.Join([]string{"not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance", "response_headers_conformance"}, ","),
-		"--exclude-path-regex", `/(events|search|export)$|/login`) // streams do not end, and logins are refused after ten tries
+	console := consoleOf(t, admin)
+	ask := func(more ...string) {
+		t.Helper()
+		run(filepath.Join(bin, "schemathesis"), append([]string{"run", console + "/api/v1/openapi.yaml", "--url", console,
+			"--phases", "coverage,fuzzing", "--max-examples", "15", "--generation-deterministic", "--no-color", "--continue-on-failure",
+			"--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance",
+			"--exclude-path-regex", `/(events|search|export)$|/login`}, more...)...) // streams do not end, and logins are refused after ten tries
+	}
+	ask() // of names that do not exist, most of the time
+	there := "[parameters]\n\"path.topic\" = \"service-metrics\"\n\"path.group\" = \"smartlb-analyzer\"\n\"path.service\" = \"user-service\"\n" +
+		"\"path.instance\" = \"user-service-1\"\n\"path.partition\" = 1\n\"path.offset\" = 5\n"
+	if err := os.WriteFile(filepath.Join(dir, "schemathesis.toml"), []byte(there), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask("--exclude-method", "DELETE") // else there is nothing to ask about
+	if p.ended() {
+		t.Error("the node did not survive it")
+	}
 }

@@ -60,7 +60,7 @@ var sameFloor = map[string]string{
 
 // only lists who may import a library, where that is a decision.
 var only = map[string][]string{
-	"github.com/twmb/franz-go":            {"internal/kafka", "internal/broker", "internal/ops", "internal/doctor", "internal/kafkatest", "report/kafka", "test/e2e"},
+	"github.com/twmb/franz-go":            {"internal/kafka", "internal/broker", "internal/ops", "internal/doctor", "internal/kafkatest", "report/kafka", "test/e2e", "bench/listing"},
 	"github.com/prometheus/client_golang": {"internal/app"},
 	"github.com/spf13/cobra":              {"internal/cli", "cmd/smartlb"},
 }

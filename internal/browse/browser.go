@@ -115,3 +115,12 @@ func (b *Browser) explained(err error) error {
 	}
 	return kafka.Explained(err, b.cfg.Kafka)
 }
+
+// patience is how long a page waits for the cluster. One that is away is tried
+// again for as long as the client may, and whoever looks wants to know it
+// before that.
+const patience = 4 * time.Second
+
+func soon(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, patience)
+}

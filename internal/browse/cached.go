@@ -1,6 +1,7 @@
 package browse
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ type cached[T any] struct {
 	value T
 	at    time.Time // zero: there is none
 	past  int       // how often it was forgotten
+	fault error     // of the last question; nil: it was answered
 }
 
 func newCached[T any]() *cached[T] {
@@ -32,8 +34,10 @@ func (c *cached[T]) get(ctx context.Context, ttl time.Duration, ask func(context
 	var none T
 	select {
 	case <-c.turn:
-	case <-ctx.Done():
-		return none, context.Cause(ctx)
+	case <-ctx.Done(): // whoever asks now takes long; why the last one got no answer says more
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return none, cmp.Or(c.fault, context.Cause(ctx))
 	}
 	defer func() { c.turn <- struct{}{} }()
 	if v, ok := c.peek(ttl); ok {
@@ -43,11 +47,12 @@ func (c *cached[T]) get(ctx context.Context, ttl time.Duration, ask func(context
 	past := c.past
 	c.mu.Unlock()
 	v, err := ask(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fault = err
 	if err != nil {
 		return none, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.past == past {
 		c.value, c.at = v, time.Now()
 	}

@@ -59,6 +59,8 @@ const clusterAge = 2 * time.Second
 
 // Cluster describes the cluster.
 func (b *Browser) Cluster(ctx context.Context) (Cluster, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
 	c, err := b.cluster.get(ctx, clusterAge, func(ctx context.Context) (ops.Cluster, error) { return ops.DescribeCluster(ctx, b.cfg.Admin) })
 	if err != nil {
 		return Cluster{}, b.explained(err)
@@ -220,6 +222,8 @@ func (b *Browser) BrokerHistory(_ context.Context, broker int32) (BrokerHistory,
 
 // BrokerSettings tells every setting of a broker with its source and default.
 func (b *Browser) BrokerSettings(ctx context.Context, broker int32) ([]ops.Setting, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
 	s, err := ops.DescribeConfigs(ctx, b.cfg.Admin, ops.Resource{Broker: broker})
 	if err != nil {
 		return nil, fmt.Errorf("settings of broker %d: %w", broker, b.explained(err))

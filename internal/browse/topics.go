@@ -40,6 +40,8 @@ func (b *Browser) list(ctx context.Context) ([]ops.Topic, error) {
 // Topics lists the topics, those of the catalog first; with internal also
 // those of Kafka itself.
 func (b *Browser) Topics(ctx context.Context, internal bool) ([]Topic, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
 	all, err := b.listing.get(ctx, listingAge, b.list)
 	if err != nil {
 		return nil, b.explained(err)
@@ -132,6 +134,8 @@ type TopicDetail struct {
 
 // Topic tells all about one topic; ops.ErrNoTopic where there is none.
 func (b *Browser) Topic(ctx context.Context, name string) (TopicDetail, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
 	d, err := ops.DescribeTopic(ctx, b.cfg.Admin, b.cfg.Catalog.Catalog(), name)
 	if err != nil {
 		return TopicDetail{}, b.explained(err)

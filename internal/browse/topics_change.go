@@ -95,6 +95,8 @@ func (b *Browser) DeleteRecords(ctx context.Context, name, before string, partit
 
 // TopicSettings tells every setting of a topic with its source and default.
 func (b *Browser) TopicSettings(ctx context.Context, name string) ([]ops.Setting, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
 	s, err := ops.DescribeConfigs(ctx, b.cfg.Admin, ops.Resource{Topic: name})
 	return s, b.explained(err)
 }

@@ -15,7 +15,7 @@ import { Waiting } from "./ui/states";
 const client = new QueryClient({
   defaultOptions: {
     queries: {
-      retry: (failures, error) => failures < 2 && !(error instanceof ApiError && error.status < 500),
+      retry: (failures, error) => failures < 2 && !(error instanceof ApiError), // the node answered; what is polled is asked again anyway
       refetchOnWindowFocus: true,
     },
   },

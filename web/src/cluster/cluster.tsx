@@ -27,14 +27,14 @@ export function ClusterView() {
         <div className={cluster.isError ? "stale" : ""}>
           <Facts c={c} />
           <Brokers list={c.brokers} chosen={broker?.id} />
+          <Troubled c={c} />
+          <Besides c={c} />
           {chosen !== "" && !broker && (
             <Empty title={`There is no broker ${chosen}`}>
               <p>There {c.brokers.length === 1 ? "is" : "are"} {c.brokers.map((b) => b.id).join(", ")}.</p>
             </Empty>
           )}
           {broker && <BrokerDetail key={broker.id} b={broker} />}
-          <Troubled c={c} />
-          <Besides c={c} />
         </div>
       )}
     </main>

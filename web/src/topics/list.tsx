@@ -89,11 +89,9 @@ export function TopicList() {
           <input type="checkbox" checked={drifted !== ""} onChange={(e) => setDrifted(e.target.checked ? "1" : "")} /> Only what differs from the catalog
         </label>
         <span className="switches-end">
-          {differ > 0 && (
-            <Link className="button" href={paths.plan}>
-              Plan
-            </Link>
-          )}
+          <Link className="button" href={paths.plan}>
+            {differ > 0 ? `Plan: ${count(differ)} ${differ === 1 ? "topic differs" : "topics differ"}` : "Plan"}
+          </Link>
           <button type="button" className="primary" disabled={forbidden !== ""} title={forbidden} onClick={() => setParams({ create: "1" })}>
             Create topic
           </button>

@@ -184,7 +184,7 @@ function Truncate({ topic, onClose }: { topic: TopicDetail; onClose: () => void 
 }
 
 function Delete({ topic, onClose }: { topic: TopicDetail; onClose: () => void }) {
-  const changed = useChanged(topic.name);
+  const client = useQueryClient();
   const path = `/topics/${seg(topic.name)}`;
   const preview = useQuery({ queryKey: ["delete", topic.name], queryFn: () => remove<DeletedTopic>(`${path}?dryRun=true`), retry: false, gcTime: 0 });
   return (
@@ -194,9 +194,11 @@ function Delete({ topic, onClose }: { topic: TopicDetail; onClose: () => void })
       name={topic.name}
       onClose={onClose}
       run={async () => {
+        await client.cancelQueries({ queryKey: ["topic", topic.name] }); // what is under way would find nothing
         await remove<DeletedTopic>(path);
         navigate(paths.topics);
-        await changed();
+        client.removeQueries({ queryKey: ["topic", topic.name] });
+        await client.invalidateQueries({ queryKey: ["topics"] });
       }}
     >
       {preview.isError && <Failure error={preview.error} />}

@@ -193,7 +193,7 @@ function Row({ s, edit, danger, problem, forbidden, onEdit, onUndo }: RowProps) 
             )}
           </>
         ) : (
-          <button type="button" aria-label={`Leave ${s.name} as it is`} onClick={onUndo}>
+          <button type="button" aria-label={`Undo the change of ${s.name}`} onClick={onUndo}>
             Undo
           </button>
         )}

@@ -1,0 +1,94 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The topics' pages: the list, one topic, making, growing, truncating and
+// deleting, the plan, settings.
+func TestConsoleTopics(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	_, _, admin, broker := demo(t)
+	makeStock(t, broker)
+	inBrowser(t, "topics", consoleOf(t, admin))
+	inBrowser(t, "settings", consoleOf(t, admin))
+}
+
+// makeStock makes the topic stock with nine records in each of two partitions.
+func makeStock(t *testing.T, broker string) {
+	t.Helper()
+	if out, errs, code := smartlb(t, "kafka", "topics", "create", "stock", "-p", "2", "-b", broker); code != 0 {
+		t.Fatalf("%d %s%s", code, out, errs)
+	}
+	for _, p := range []string{"0", "1"} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, binary, "kafka", "produce", "stock", "-p", p, "-b", broker)
+		cmd.Env, cmd.Stdin = cleanEnv(t), strings.NewReader(strings.Repeat("{\"n\":1}\n", 9))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v %s", err, out)
+		}
+	}
+}
+
+// Brokers, cluster and health, in a console that has no proxy beside it; then
+// the broker dies and comes back while five pages are open.
+func TestConsoleCluster(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	base := freePorts(t, 0, 1)
+	at := func(o int) string { return fmt.Sprintf("127.0.0.1:%d", base+o) }
+	data := t.TempDir()
+	broker := &restarted{start: func() *process {
+		return start(t, true, "run", "--roles", "broker", "--data", data, "--broker-listen", at(0), "--broker-internal", at(1))
+	}}
+	broker.on()
+	console := start(t, true, "run", "--roles", "console", "--kafka", at(0), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
+	makeStock(t, at(0))
+	hands := httptest.NewServer(broker)
+	t.Cleanup(hands.Close)
+	inBrowser(t, "cluster", "http://"+console.address("console"), "", hands.URL)
+}
+
+// restarted is a process that a script may kill and start again: POST /off, /on.
+type restarted struct {
+	start func() *process
+	mu    sync.Mutex
+	now   *process
+}
+
+func (r *restarted) on() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.now = r.start()
+}
+
+func (r *restarted) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	switch req.URL.Path {
+	case "/off":
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.now.stop(syscallKill)
+	case "/on":
+		r.on()
+	}
+}
+
+// A console that is read-only offers no change, and its server refuses them.
+func TestConsoleReadOnlyTopics(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	_, _, _, broker := demo(t)
+	makeStock(t, broker)
+	console := start(t, true, "run", "--roles", "console", "--read-only", "--kafka", broker, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
+	inBrowser(t, "readonly", "http://"+console.address("console"))
+}

@@ -40,6 +40,7 @@ type Sources struct {
 	History  func(ctx context.Context) ([]control.Entry, error)
 	Groups   Groups   // nil without Kafka
 	Messages Messages // nil without Kafka
+	Connect  Connect  // nil without Kafka
 	// Fault sets (nil: heals) what a demo instance does wrong; nil without --demo.
 	Fault func(ctx context.Context, instance string, f *Fault) error
 
@@ -102,6 +103,7 @@ func (s *Server) routes() {
 	s.groupRoutes()
 	s.clusterRoutes()
 	s.messageRoutes()
+	s.connectRoutes()
 	s.demoRoutes()
 	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusNotFound, Problem{Error: "there is no " + r.Method + " " + r.URL.Path, Hint: "the calls are in /api/v1/openapi.yaml"})

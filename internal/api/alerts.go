@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -63,8 +62,9 @@ func (s *Server) silence(r *http.Request, a *act) (any, error) {
 	}
 	n := event.Silence{RuleID: body.RuleID, Labels: body.Labels, EndsAt: time.Now().Add(d).UTC()}
 	who := access.From(r.Context()).User
-	a.target = event.Target{Kind: "alerts", ID: cmp.Or(body.RuleID, "by label")}
+	a.target = event.Target{Kind: "silence"}
 	id, err := s.src.Silence(r.Context(), n, who, body.Reason)
+	a.target = event.Target{Kind: "silence", ID: id}
 	n.ID = id
 	a.after = Silence{Silence: n, Author: who, Reason: body.Reason, Since: time.Now().UTC()}
 	return a.after, err

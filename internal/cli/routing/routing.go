@@ -156,27 +156,6 @@ func override(env *cli.Env, action string) *cobra.Command {
 	}.Command(env)
 }
 
-func alerts(env *cli.Env) *cobra.Command {
-	return cli.Verb[adminArgs, []api.Alert]{
-		Use: "alerts", Short: "List pending and firing alerts",
-		Example: "  smartlb alerts",
-		Flags:   func(f *pflag.FlagSet, a *adminArgs) { a.flags(f) },
-		Run: func(ctx context.Context, env *cli.Env, a adminArgs) (out []api.Alert, err error) {
-			return out, cli.Admin(env, a.admin).Get(ctx, "/api/v1/alerts", &out)
-		},
-		Table: func(list []api.Alert) cli.Table {
-			if len(list) == 0 {
-				return cli.Table{Above: []string{"no alerts"}}
-			}
-			t := cli.Table{Head: []string{"STATUS", "SEVERITY", "RULE", "SINCE", "SUMMARY"}}
-			for _, a := range list {
-				t.Rows = append(t.Rows, []string{a.Status, a.Severity, a.RuleID, time.Since(a.StartsAt).Round(time.Second).String(), a.Annotations.Summary})
-			}
-			return t
-		},
-	}.Command(env)
-}
-
 func completeInstances(ctx context.Context, env *cli.Env, a *adminArgs, words []string) []string {
 	if len(words) > 0 {
 		return nil

@@ -71,9 +71,9 @@ func decisionLine(d event.RoutingDecision) string {
 }
 
 func auditLog(env *cli.Env) *cobra.Command {
-	return cli.Verb[topicArgs, cli.None]{
+	c := cli.Verb[topicArgs, cli.None]{
 		Use: "audit", Short: "Show who did what, from audit-logs",
-		Example:  "  smartlb audit -n 50\n  smartlb audit -f -o json",
+		Example:  "  smartlb audit -n 50\n  smartlb audit -f -o json\n  smartlb audit verify",
 		Defaults: topicArgs{last: 20},
 		Flags:    func(f *pflag.FlagSet, a *topicArgs) { a.flags(f) },
 		Run: func(ctx context.Context, env *cli.Env, a topicArgs) (cli.None, error) {
@@ -87,6 +87,8 @@ func auditLog(env *cli.Env) *cobra.Command {
 			})
 		},
 	}.Command(env)
+	c.AddCommand(verifyAudit(env))
+	return c
 }
 
 // consume prints a topic's records as lines, or as they are with -o json.

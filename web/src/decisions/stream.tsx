@@ -68,7 +68,7 @@ export function Stream() {
         <button type="button" className="pause" aria-pressed={paused} onClick={() => pause(!paused)} title="p">
           {paused ? "Resume" : "Pause"}
         </button>
-        <span className="muted num stream-state" role="status">
+        <span className="muted stream-state" role="status">
           {f.connection === "lost" ? "connection lost, it is tried again" : !f.kafka ? "Kafka is away, it goes on by itself" : paused ? `paused, ${count(f.waiting)} wait` : "live"}
           {f.skipped > 0 && `, ${count(f.skipped)} skipped`}
         </span>

@@ -1,8 +1,8 @@
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { type RefObject, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { type LiveOverview, type LiveService, shareOf, topOf } from "../live/feed";
 import { type Line, linesOf, type View } from "./lines";
-import { shareScale } from "./marks";
+import { type Inks, inksOf, shareScale } from "./marks";
 import { Cells, columns, openInstance, ServiceLine } from "./row";
 
 const narrowAt = 680; // px of the list, as in overview.css
@@ -52,7 +52,8 @@ export function List({ o, view, toggle, selected, jump }: Props) {
   useJump(virtual.scrollToIndex, lines, jump ? { key: jump, align: "start" } : undefined);
   useJump(virtual.scrollToIndex, lines, selected && { key: `${selected.service}\n${selected.id}`, align: "center" });
   const now = Date.parse(o.at);
-  const scales = new Map<LiveService, { share: number; top: number }>();
+  const scales = useMemo(() => new Map<LiveService, { share: number; top: number }>(), [o]);
+  const inks = useInks(place);
   const scaleOf = (s: LiveService) => {
     let v = scales.get(s);
     if (!v) {
@@ -77,7 +78,7 @@ export function List({ o, view, toggle, selected, jump }: Props) {
           const line = lines[v.index];
           if (!line) return null;
           const { s, i } = line;
-          const style = { height: v.size, transform: `translateY(${v.start - box.top}px)` };
+          const style = { height: v.size, top: v.start - box.top };
           if (!i) {
             return (
               <div key={v.key} role="row" aria-rowindex={v.index + 2} className="service" data-service={s.id} style={style}>
@@ -97,13 +98,33 @@ export function List({ o, view, toggle, selected, jump }: Props) {
               style={style}
               onClick={(e) => e.defaultPrevented || getSelection()?.toString() || openInstance(s.id, i.id)}
             >
-              <Cells i={i} service={s.id} share={shareOf(s, i)} scale={scale.share} top={scale.top} head={o.head} now={now} />
+              <Cells i={i} service={s.id} share={shareOf(s, i)} scale={scale.share} top={scale.top} head={o.head} now={now} inks={inks} />
             </div>
           );
         })}
       </div>
     </div>
   );
+}
+
+const noInks: Inks = { curve: "transparent", area: "transparent", errors: "transparent" };
+
+/** The colours of the sparklines; another theme has others. */
+function useInks(at: RefObject<HTMLElement | null>): Inks {
+  const [inks, set] = useState(noInks);
+  useLayoutEffect(() => {
+    const look = () => at.current && set(inksOf(document.body));
+    look();
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    dark.addEventListener("change", look);
+    const theme = new MutationObserver(look);
+    theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+    return () => {
+      dark.removeEventListener("change", look);
+      theme.disconnect();
+    };
+  }, []);
+  return inks;
 }
 
 const same = <T extends object>(a: T, b: T): T => (JSON.stringify(a) === JSON.stringify(b) ? a : b);

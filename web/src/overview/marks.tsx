@@ -59,18 +59,37 @@ export function Share({ share, fair, scale }: { share: number; fair: number; sca
 const height = 44;
 
 /** Requests per second over two minutes, errors in front, on the scale that all instances of the service share. Drawn on a canvas: thousands of paths would be thousands of elements. */
-export const Spark = memo(function Spark({ points, head, top, now }: { points: Points; head: number; top: number; now: number }) {
+export const Spark = memo(function Spark({ points, head, top, now, inks }: { points: Points; head: number; top: number; now: number; inks: Inks }) {
   const ref = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     const canvas = ref.current;
     const g = canvas?.getContext("2d");
-    if (canvas && g) draw(g, getComputedStyle(canvas), points, head, top);
+    if (canvas && g) draw(g, inks, points, head, top);
   });
   return <canvas ref={ref} className="spark" width={2 * slots} height={height} role="img" aria-label={`${rate(now)} requests per second now, up to ${rate(top)} in two minutes`} />;
 });
 
-/** The colours come from the style sheet: the curve's is the element's colour, the area's its border's, the errors' its outline's. */
-function draw(g: CanvasRenderingContext2D, style: CSSStyleDeclaration, points: Points, head: number, top: number) {
+/** The colours of a sparkline, resolved once for all of them: asking each canvas would compute styles hundreds of times. */
+export interface Inks {
+  curve: string;
+  area: string;
+  errors: string;
+}
+
+/** The inks of the present theme. */
+export function inksOf(at: HTMLElement): Inks {
+  const probe = document.createElement("i");
+  at.append(probe);
+  const ink = (name: string) => {
+    probe.style.color = `var(${name})`; // light-dark() is resolved only in colours that are used
+    return getComputedStyle(probe).color;
+  };
+  const inks = { curve: ink("--c-latency"), area: ink("--track"), errors: ink("--bad-fill") };
+  probe.remove();
+  return inks;
+}
+
+function draw(g: CanvasRenderingContext2D, inks: Inks, points: Points, head: number, top: number) {
   g.clearRect(0, 0, 2 * slots, height);
   const y = (v: number, least = 0) => height - 2 - (v > 0 ? Math.max(least, (Math.min(v, top) / top) * (height - 5)) : 0);
   const path = (values: Float32Array, least: number) => {
@@ -89,13 +108,13 @@ function draw(g: CanvasRenderingContext2D, style: CSSStyleDeclaration, points: P
     return area;
   };
   const requests = path(points.requests, 0);
-  g.fillStyle = style.borderTopColor;
+  g.fillStyle = inks.area;
   g.fill(below(requests));
-  g.strokeStyle = style.color;
+  g.strokeStyle = inks.curve;
   g.lineWidth = 2;
   g.stroke(requests);
   if (points.errors.some((v) => v > 0)) {
-    g.fillStyle = style.outlineColor;
+    g.fillStyle = inks.errors;
     g.fill(below(path(points.errors, 5)));
   }
 }

@@ -1,0 +1,60 @@
+package routing
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/audit"
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/ops"
+)
+
+func verifyAudit(env *cli.Env) *cobra.Command {
+	return cli.Verb[cli.Brokers, audit.Result]{
+		Use: "verify", Short: "Tell whether the audit records of each node are the chain that they were written as",
+		Long:    "Each audit record carries the SHA-256 of the one that its node wrote before. Reads all of audit-logs and tells where\nrecords are missing or are not what they were. Exit status 1 where one chain is not intact.",
+		Example: "  smartlb audit verify\n  smartlb audit verify -o json | jq '.chains[].breaks'",
+		Flags:   func(f *pflag.FlagSet, b *cli.Brokers) { b.Declare(f) },
+		Run: func(ctx context.Context, env *cli.Env, b cli.Brokers) (audit.Result, error) {
+			var v audit.Verifier
+			cfg, err := b.Config(env)
+			if err != nil {
+				return v.Result(), err
+			}
+			ctx, cancel := context.WithTimeout(ctx, b.Timeout)
+			defer cancel()
+			err = ops.Consume(ctx, cfg, ops.ConsumeSpec{Topic: event.TopicAuditLogs, Beginning: true}, func(r kafka.Record) error {
+				v.Add(r.Value)
+				return nil
+			})
+			r := v.Result()
+			if err == nil && r.State != audit.Intact {
+				err = cli.ErrFailed
+			}
+			return r, err
+		},
+		Table: chainTable,
+	}.Command(env)
+}
+
+func chainTable(r audit.Result) cli.Table {
+	t := cli.Table{Head: []string{"NODE", "STATE", "RECORDS", "BEGINS", "WITHOUT CHAIN", "REPEATED", "NUMBERS"}}
+	for _, c := range r.Chains {
+		t.Rows = append(t.Rows, []string{
+			c.Node, c.State, fmt.Sprint(c.Records), fmt.Sprint(c.Begins), fmt.Sprint(c.Unchained), fmt.Sprint(c.Repeated), fmt.Sprintf("%d-%d", c.FirstSeq, c.LastSeq),
+		})
+		for _, b := range c.Breaks {
+			t.Below = append(t.Below, fmt.Sprintf("%s: %s, from %d to %d: %s", c.Node, b.State, b.FromSeq, b.ToSeq, b.Text))
+		}
+	}
+	if r.Unreadable > 0 {
+		t.Below = append(t.Below, fmt.Sprintf("%d messages of the topic are no audit records", r.Unreadable))
+	}
+	t.Below = append(t.Below, "the chains are "+r.State)
+	return t
+}

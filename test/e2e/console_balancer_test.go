@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// thousands writes a configuration of 100 services with an instance at each of
+// the addresses: what the node keeps and shows of them is the same as if each
+// had its own.
+func thousands(t *testing.T, ins []*instance) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("listeners: [{name: web, address: '127.0.0.1:0'}]\nroutes:\n")
+	for s := range 100 {
+		fmt.Fprintf(&b, "  - {name: r%d, path: {prefix: /%d/}, service: s%d}\n", s, s, s)
+	}
+	b.WriteString("services:\n")
+	for s := range 100 {
+		fmt.Fprintf(&b, "  - id: s%d\n    instances:\n", s)
+		for i, in := range ins {
+			fmt.Fprintf(&b, "      - {id: s%d-i%d, address: %q}\n", s, i, in.addr)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "thousands.yaml")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Five thousand instances in a hundred services: one stream, few rows in the
+// page, and everything can be found. SCALE_RATE sends so many requests a second
+// meanwhile (bench/results has figures).
+func TestOverviewOfFiveThousandInstances(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	b := start(t, true, "run", "--roles", "broker", "--broker-listen", "127.0.0.1:0", "--broker-internal", "", "--data", t.TempDir(), "--admin", "127.0.0.1:0")
+	p := start(t, true, "run", "--roles", "proxy,console", "--kafka", b.address("broker"), "--config", thousands(t, instances(t, 50)), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
+	rate := 100
+	if text := os.Getenv("SCALE_RATE"); text != "" {
+		rate, _ = strconv.Atoi(text)
+	}
+	stop := spread(p.address("web"), rate)
+	defer stop()
+	time.Sleep(3 * time.Second)
+	began, cpu := time.Now(), cpuOf(t, p.cmd.Process.Pid)
+	time.Sleep(5 * time.Second)
+	alone := (cpuOf(t, p.cmd.Process.Pid) - cpu) / time.Since(began).Seconds()
+	began, cpu = time.Now(), cpuOf(t, p.cmd.Process.Pid)
+	inBrowser(t, "scale", "http://"+p.address("console"), os.Getenv("SCALE_SHOTS"))
+	t.Logf("cpu of the node: %.3f of a core without a page, %.3f with one; %d requests a second", alone, (cpuOf(t, p.cmd.Process.Pid)-cpu)/time.Since(began).Seconds(), rate)
+}
+
+// spread sends requests to all services in turn.
+func spread(addr string, rate int) (stop func()) {
+	done := make(chan struct{})
+	var all sync.WaitGroup
+	const workers = 8
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: workers}, Timeout: 5 * time.Second}
+	for w := range workers {
+		all.Go(func() {
+			tick := time.NewTicker(time.Second * workers / time.Duration(rate))
+			defer tick.Stop()
+			for n := w; ; n += workers {
+				select {
+				case <-done:
+					return
+				case <-tick.C:
+				}
+				if resp, err := client.Get(fmt.Sprintf("http://%s/%d/x", addr, n%100)); err == nil {
+					resp.Body.Close()
+				}
+			}
+		})
+	}
+	return func() { close(done); all.Wait(); client.CloseIdleConnections() }
+}
+
+// cpuOf gives the processor time that a process has used, in seconds.
+func cpuOf(t *testing.T, pid int) float64 {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	user, _ := strconv.ParseFloat(fields[11], 64)
+	system, _ := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / 100
+}

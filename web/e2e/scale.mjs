@@ -1,0 +1,100 @@
+// The overview of a node with thousands of instances: what it costs the page.
+// Measures frames per second at rest and while scrolling, JS heap, and bytes
+// per second of the one stream; says them, and checks what must hold on any
+// machine. Figures are in bench/results.
+//
+//   node e2e/scale.mjs http://127.0.0.1:8083 [FOLDER for screenshots]
+import { drive } from "./browser.mjs";
+
+const seconds = Number(process.env.SCALE_SECONDS ?? 8);
+
+/** Frames and the longest pause between two of them while f runs. */
+const frames = (page, ms, scroll) =>
+  page.evaluate(
+    ([ms, scroll]) =>
+      new Promise((done) => {
+        const times = [];
+        const begin = performance.now();
+        const step = (t) => {
+          times.push(t);
+          if (scroll) scrollBy(0, scroll);
+          if (scroll && innerHeight + scrollY >= document.documentElement.scrollHeight - 2) scrollTo(0, 0);
+          if (t - begin < ms) requestAnimationFrame(step);
+          else {
+            const gaps = times.slice(1).map((x, n) => x - times[n]).sort((a, b) => a - b);
+            done({ fps: Math.round(((times.length - 1) / (times.at(-1) - times[0])) * 1000), longest: Math.round(gaps.at(-1)), p99: Math.round(gaps[Math.floor(gaps.length * 0.99)]) });
+          }
+        };
+        requestAnimationFrame(step);
+      }),
+    [ms, scroll],
+  );
+
+await drive(async ({ page, context, url, check, comes, picture, accessible, steady }) => {
+  const session = await context.newCDPSession(page);
+  await session.send("Network.enable");
+  let wire = 0;
+  let text = 0;
+  const streams = new Set();
+  let others = 0;
+  session.on("Network.requestWillBeSent", (e) => {
+    if (e.request.url.includes("/overview/events")) streams.add(e.requestId);
+    else if (e.request.url.includes("/api/")) others++;
+  });
+  session.on("Network.dataReceived", (e) => {
+    if (!streams.has(e.requestId)) return;
+    wire += Math.max(0, e.encodedDataLength);
+    text += e.dataLength;
+  });
+  await page.goto(url);
+  await page.waitForSelector("[data-instance]");
+  const first = { wire, text };
+  const total = await page.evaluate(async () => {
+    const o = await (await fetch("/api/v1/services")).json();
+    return { services: o.length, instances: o.reduce((n, s) => n + s.instances.length, 0) };
+  });
+  check(`${total.instances} instances in ${total.services} services`, total.instances >= 1000);
+  const rows = await page.locator("[data-instance]").count();
+  check("only what is seen is in the page", rows < 80, `${rows} rows`);
+  await page.waitForTimeout(3000);
+  others = 0;
+  const at = { wire, text };
+  const rest = await frames(page, seconds * 1000, 0);
+  const flow = { wire: (wire - at.wire) / seconds, text: (text - at.text) / seconds };
+  check("one stream, nothing is asked beside it", streams.size === 1 && others === 0, `${streams.size} streams, ${others} calls`);
+  const scrolled = await frames(page, seconds * 1000, 12);
+  const fast = await frames(page, seconds * 1000, 400);
+  await session.send("HeapProfiler.collectGarbage");
+  const heap = (await session.send("Runtime.getHeapUsage")).usedSize;
+  console.log(
+    `     first event ${(first.wire / 1024).toFixed(0)} KiB on the wire (${(first.text / 1024).toFixed(0)} KiB of text), then ${(flow.wire / 1024).toFixed(1)} KiB/s (${(flow.text / 1024).toFixed(0)} KiB/s of text)`,
+  );
+  console.log(`     frames per second: at rest ${rest.fps}, scrolling ${scrolled.fps}, flying ${fast.fps}; longest pause ${rest.longest}, ${scrolled.longest}, ${fast.longest} ms; p99 ${rest.p99}, ${scrolled.p99}, ${fast.p99} ms`);
+  console.log(`     heap after collection ${(heap / 1024 / 1024).toFixed(1)} MiB`);
+  check("the heap stays small", heap < 200 * 1024 * 1024, `${heap}`);
+  await page.evaluate(() => scrollTo(0, 0));
+  await steady("5,000 instances");
+  await accessible("5,000 instances");
+  await picture("scale");
+
+  // Finding one of them
+  await page.getByLabel("Go to a service").selectOption("s42");
+  await comes("going to a service shows it", () => {
+    const r = document.querySelector('[data-service="s42"]')?.getBoundingClientRect();
+    return r !== undefined && r.top >= 0 && r.top < innerHeight / 2;
+  });
+  check("and is in the address", new URL(page.url()).searchParams.get("at") === "s42");
+  await page.getByPlaceholder("Filter  /").fill("s77-i13");
+  await comes("the filter leaves one instance", () => document.querySelectorAll("[data-instance]").length === 1);
+  await page.getByPlaceholder("Filter  /").fill("");
+  await page.getByRole("button", { name: "Fold all" }).click();
+  await comes("folded: services alone", () => document.querySelectorAll("[data-instance]").length === 0 && document.querySelectorAll("[data-service]").length > 10);
+  await page.getByRole("button", { name: "s1", exact: true }).click();
+  await comes("one is opened", () => document.querySelector('[data-instance="s1-i1"]') !== null);
+  check("the folds are in the address", /closed=/.test(page.url()), page.url());
+  await page.goto(`${url}/instances/s88/s88-i40`);
+  await comes("a deep link brings its row into sight", () => {
+    const r = document.querySelector('[data-instance="s88-i40"]')?.getBoundingClientRect();
+    return r !== undefined && r.top > 0 && r.bottom < innerHeight;
+  });
+});

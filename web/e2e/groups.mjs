@@ -13,7 +13,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture,
   await page.waitForSelector('[data-id="shop"]');
   check("g g: the list", new URL(page.url()).pathname === "/groups");
   check("the analyzer's group is stable", (await page.locator('[data-id^="smartlb"]').first().textContent()).includes("Stable"));
-  await comes("shop is behind by all twenty", () => /\b20\b/.test(document.querySelector('[data-id="shop"]')?.textContent ?? ""));
+  await comes("shop is behind by all twenty", () => /(^|\D)20(\D|$)/.test(document.querySelector('[data-id="shop"]')?.textContent ?? ""));
   await steady("groups");
   await accessible("groups");
   await fits("groups");

@@ -47,6 +47,11 @@ func TestConsoleOnRealKafka(t *testing.T) {
 	s := newJVM(t, "zookeeper")
 	s.start()
 	demoIn(t, s.env) // finds the stack, whose console it uses
+	makeStock(t, s.broker)
 	makeShop(t, s.broker)
-	inBrowser(t, "groups", "http://"+s.service("kafka-ui").Address)
+	makeHostile(t, s.broker)
+	console := "http://" + s.service("kafka-ui").Address
+	for _, area := range []string{"topics", "settings", "groups", "messages"} {
+		inBrowser(t, area, console)
+	}
 }

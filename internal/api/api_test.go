@@ -44,7 +44,7 @@ func call(src api.Sources, method, target, body string, headers ...string) (int,
 }
 
 // calls are all calls that answer with JSON: the path as described, and as asked.
-var calls = slices.Concat(topicCalls, clusterCalls, balancerCalls, []apiCall{
+var calls = slices.Concat(topicCalls, clusterCalls, balancerCalls, connectCalls, []apiCall{
 	{"GET", "/api/v1/me", "/api/v1/me", ""},
 	{"GET", "/api/v1/login", "/api/v1/login", ""},
 	{"POST", "/api/v1/logout", "/api/v1/logout", "{}"},

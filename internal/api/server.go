@@ -41,6 +41,7 @@ type Sources struct {
 	History  func(ctx context.Context) ([]control.Entry, error)
 	Groups   Groups   // nil without Kafka
 	Messages Messages // nil without Kafka
+	Connect  Connect  // nil without Kafka
 	// Fault sets (nil: heals) what a demo instance does wrong; nil without --demo.
 	Fault func(ctx context.Context, instance string, f *Fault) error
 
@@ -103,6 +104,7 @@ func (s *Server) routes() {
 	s.groupRoutes()
 	s.clusterRoutes()
 	s.messageRoutes()
+	s.connectRoutes()
 	s.demoRoutes()
 	s.decisionRoutes()
 	s.configRoutes()

@@ -206,6 +206,7 @@ func full() api.Sources {
 		Topics: topics{}, TopicChanges: topics{}, Cluster: cluster{},
 		Groups:   fakeGroups{},
 		Messages: messages{},
+		Connect:  connectors{},
 		Fault: func(_ context.Context, id string, f *api.Fault) error {
 			if id != "a" {
 				return fmt.Errorf("%w: %q is no demo instance", api.ErrNotFound, id)

@@ -86,11 +86,17 @@ func (j *javaOnce) version(ctx context.Context) (string, error) {
 	return j.found, j.problem
 }
 
+// worker is the address of the cluster's Connect worker, found as the command
+// line finds it; empty where none is known.
+func (a *App) worker() string {
+	return cmp.Or(os.Getenv("SMARTLB_CONNECT"), os.Getenv("CONNECT_URL"), a.local().Connect)
+}
+
 // newBrowser makes what the console looks at Kafka with.
 func (a *App) newBrowser(cfg browse.Config) (*browse.Browser, error) {
 	if a.ownBroker() {
 		cfg.Version = a.o.Version
 	}
-	cfg.Local, cfg.Question = a.local, a.question()
+	cfg.Local, cfg.Question, cfg.Worker = a.local, a.question(), a.worker
 	return browse.New(cfg)
 }

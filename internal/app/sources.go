@@ -33,7 +33,7 @@ func (a *App) sources() api.Sources {
 	if a.o.Kafka {
 		a.journalSources(&s)
 		s.Override, s.History = a.override, a.history
-		s.Groups, s.Messages = a.browser, a.browser
+		s.Groups, s.Messages, s.Connect = a.browser, a.browser, a.browser
 		s.Topics, s.TopicChanges, s.Cluster = a.browser, a.browser, a.browser
 	}
 	if a.o.Demo.Fault != nil {

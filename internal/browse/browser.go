@@ -25,6 +25,7 @@ type Config struct {
 
 	Version  string                 // of the embedded broker, where it is this program's own; empty: not known
 	Local    func() Local           // services beside the cluster; nil: none
+	Worker   func() string          // address of a Connect worker, empty: none is known; nil: none
 	Question func() doctor.Question // what health looks at
 }
 

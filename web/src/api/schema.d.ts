@@ -1016,6 +1016,110 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/connect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The Connect worker, and the connectors with the state of each and of its tasks */
+        get: operations["getConnect"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connect/plugins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The connector classes that the worker has */
+        get: operations["listConnectPlugins"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connect/connectors/{connector}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One connector with its tasks, traces, topics and settings; secrets are masked */
+        get: operations["getConnector"];
+        /** Make a connector have exactly these settings; masked ones keep their value */
+        put: operations["applyConnector"];
+        post?: never;
+        /** Delete a connector; the topics stay */
+        delete: operations["deleteConnector"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connect/connectors/{connector}/offsets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where a connector stands in what it reads */
+        get: operations["getConnectorOffsets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connect/connectors/{connector}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask the worker about settings, every one of the class with what is wrong with it */
+        post: operations["checkConnector"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connect/connectors/{connector}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Restart (all, or only what failed), pause, resume or stop a connector; the worker goes on with it afterwards */
+        post: operations["actConnector"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/demo": {
         parameters: {
             query?: never;
@@ -2199,6 +2303,71 @@ export interface components {
             /** @description What a reader should know */
             notes: string[];
         };
+        Connectors: {
+            address: string;
+            version: string;
+            /** @description The cluster that it works with */
+            cluster: string;
+            /** @description Without their settings */
+            connectors: components["schemas"]["Connector"][];
+        };
+        Connector: {
+            name: string;
+            /** @description source or sink */
+            type: string;
+            /** @description RUNNING, PAUSED, STOPPED, FAILED, UNASSIGNED, RESTARTING */
+            state: string;
+            worker: string;
+            /** @description Of its failure */
+            trace?: string;
+            class: string;
+            tasks: components["schemas"]["ConnectTask"][];
+            /** @description Secrets are masked */
+            config?: components["schemas"]["Labels"];
+            /** @description That it has used */
+            topics?: string[];
+        };
+        ConnectTask: {
+            id: number;
+            /** @description RUNNING, PAUSED, FAILED, UNASSIGNED, RESTARTING */
+            state: string;
+            worker_id: string;
+            trace?: string;
+        };
+        ConnectPlugin: {
+            class: string;
+            type: string;
+            version: string;
+        };
+        ConnectSetting: {
+            name: string;
+            /** @description STRING, INT, BOOLEAN, LIST, CLASS, PASSWORD and others */
+            type: string;
+            required: boolean;
+            default: string | null;
+            importance: string;
+            group: string;
+            title: string;
+            doc: string;
+            /** @description It means something beside the other settings */
+            visible: boolean;
+            recommended: string[];
+            errors: string[];
+        };
+        ConnectorOffset: {
+            /** @description What is read, as the class names it */
+            partition: unknown;
+            /** @description Where it stands */
+            offset: unknown;
+        };
+        AppliedConnector: {
+            name: string;
+            /** @enum {unknown} */
+            result: "created" | "updated" | "unchanged";
+            changed: string[];
+            before: components["schemas"]["Labels"] | null;
+            after: components["schemas"]["Labels"];
+        };
         FilterCheck: {
             valid: boolean;
             mistakes: components["schemas"]["FilterMistake"][];
@@ -2298,6 +2467,7 @@ export interface components {
         Service: string;
         Instance: string;
         Topic: string;
+        Connector: string;
         Partition: number;
         Offset: number;
         /** @description A position: start, end, an offset, -N from the end of each partition, @MILLISECONDS or another time; without it the newest messages are looked for */
@@ -2332,7 +2502,18 @@ export interface components {
         /** @description Change nothing and say what would happen; viewers may ask that too */
         DryRun: boolean;
     };
-    requestBodies: never;
+    requestBodies: {
+        ConnectorSettings: {
+            content: {
+                "application/json": {
+                    /** @description A masked secret keeps the value that the connector has */
+                    config: components["schemas"]["Labels"];
+                    /** @description The connector must not exist yet; without it it must */
+                    create?: boolean;
+                };
+            };
+        };
+    };
     headers: never;
     pathItems: never;
 }
@@ -4093,6 +4274,196 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeletedOffsets"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getConnect: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The worker */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connectors"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listConnectPlugins: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Classes by type and name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectPlugin"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getConnector: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                connector: components["parameters"]["Connector"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The connector */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connector"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    applyConnector: {
+        parameters: {
+            query?: {
+                /** @description Only say what would change */
+                dryRun?: boolean;
+            };
+            header?: never;
+            path: {
+                connector: components["parameters"]["Connector"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ConnectorSettings"];
+        responses: {
+            /** @description What changed, or would */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppliedConnector"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteConnector: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                connector: components["parameters"]["Connector"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Result"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getConnectorOffsets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                connector: components["parameters"]["Connector"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A row for each source, or partition */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectorOffset"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    checkConnector: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                connector: components["parameters"]["Connector"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ConnectorSettings"];
+        responses: {
+            /** @description Settings in the order of the class */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectSetting"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    actConnector: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                connector: components["parameters"]["Connector"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {unknown} */
+                    action: "restart" | "restart-failed" | "pause" | "resume" | "stop";
+                };
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Result"];
                 };
             };
             default: components["responses"]["Problem"];

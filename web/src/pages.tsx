@@ -104,6 +104,14 @@ export const pages: Page[] = [
     patterns: ["/health"],
     view: lazy(() => import("./health/health").then((m) => ({ default: m.HealthView }))),
   },
+  {
+    name: "Connect",
+    group: "Kafka",
+    key: "c",
+    patterns: ["/connectors", "/connectors/:connector"],
+    title: (p) => p.connector,
+    view: lazy(() => import("./connectors/connectors").then((m) => ({ default: m.ConnectorsView }))),
+  },
 ];
 
 /** The page of a path with the values of its names. */

@@ -1,0 +1,112 @@
+import { useQuery } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import { ApiError, get } from "../api/client";
+import type { components } from "../api/schema";
+import { count, dash } from "../ui/format";
+import { Link } from "../ui/link";
+import { address, type Params, useParam } from "../ui/route";
+import { useForbidden } from "../ui/session";
+import { Empty, StaleNote, Waiting } from "../ui/states";
+import { type Column, Table } from "../ui/table";
+import { ConnectorPage } from "./connector";
+import { Editor } from "./editor";
+import { State, tasksSaid } from "./state";
+
+export type Connector = components["schemas"]["Connector"];
+type Worker = components["schemas"]["Connectors"];
+
+export const connectorPath = (connector: string) => address("/connectors/:connector", { connector });
+
+/** Every connector of Kafka Connect, or one of them. */
+export function ConnectorsView({ params }: { params: Params }) {
+  return params.connector === undefined ? <List /> : <ConnectorPage key={params.connector} name={params.connector} />;
+}
+
+const failed = (c: Connector) => c.tasks.filter((t) => t.state === "FAILED").length + (c.state === "FAILED" ? 1 : 0);
+
+const columns: Column<Connector>[] = [
+  {
+    id: "name",
+    title: "Connector",
+    width: "minmax(10rem, 2fr)",
+    by: (c) => c.name,
+    cell: (c) => (
+      <Link href={connectorPath(c.name)} title={c.name}>
+        {c.name}
+      </Link>
+    ),
+  },
+  { id: "state", title: "State", width: "9rem", by: (c) => c.state, cell: (c) => <State state={c.state} /> },
+  {
+    id: "tasks",
+    title: "Tasks",
+    width: "13rem",
+    by: (c) => -failed(c),
+    cell: (c) => <span className={failed(c) > 0 ? "bad-text" : ""}>{tasksSaid(c.tasks)}</span>,
+  },
+  { id: "type", title: "Type", width: "5rem", above: 700, by: (c) => c.type, cell: (c) => c.type || dash },
+  { id: "class", title: "Class", width: "minmax(8rem, 1.5fr)", above: 900, by: (c) => c.class, cell: (c) => <span title={c.class}>{c.class.split(".").at(-1) || dash}</span> },
+  { id: "worker", title: "Worker", width: "10rem", above: 1100, by: (c) => c.worker, cell: (c) => c.worker || dash },
+];
+
+function List() {
+  const worker = useQuery({ queryKey: ["connect"], queryFn: ({ signal }) => get<Worker>("/connect", signal), refetchInterval: 5_000, retry: false });
+  const [filter, setFilter] = useParam("q");
+  const [creating, setCreating] = useState(false);
+  const forbidden = useForbidden("admin");
+  const shown = useMemo(() => {
+    const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+    return (worker.data?.connectors ?? []).filter((c) => {
+      const text = `${c.name} ${c.state} ${c.type} ${c.class} ${c.tasks.map((t) => t.state).join(" ")}`.toLowerCase();
+      return words.every((w) => text.includes(w));
+    });
+  }, [worker.data, filter]);
+  const none = worker.isError && worker.data === undefined;
+  return (
+    <main id="main" className={`page connectors ${worker.isError && !none ? "stale" : ""}`} aria-busy={worker.isPending}>
+      <div className="toolbar">
+        <h1>Connect</h1>
+        <span className="muted num">{worker.data ? (shown.length === worker.data.connectors.length ? count(shown.length) : `${count(shown.length)} of ${count(worker.data.connectors.length)}`) : ""}</span>
+        {worker.data && (
+          <button type="button" disabled={forbidden !== ""} title={forbidden || undefined} onClick={() => setCreating(true)}>
+            Create …
+          </button>
+        )}
+        <label className="filter">
+          <span className="visually-hidden">Filter connectors</span>
+          <input type="search" placeholder="Filter  /" value={filter} onChange={(e) => setFilter(e.target.value)} />
+        </label>
+      </div>
+      {worker.isPending && <Waiting what="Kafka Connect" />}
+      {none && <NoWorker error={worker.error} />}
+      {!none && <StaleNote of={worker} what="the worker" />}
+      {worker.data && (
+        <p className="muted worker">
+          Kafka Connect {worker.data.version} at <code>{worker.data.address}</code>
+        </p>
+      )}
+      {worker.data?.connectors.length === 0 ? (
+        <Empty title="There is no connector yet">
+          <p>
+            “Create …” makes one from the classes that the worker has, and <code>smartlb kafka connect apply -f FILE</code> from a file.
+          </p>
+        </Empty>
+      ) : (
+        worker.data && (shown.length === 0 ? <Empty title="No connector matches" /> : <Table label="Connectors" rows={shown} columns={columns} id={(c) => c.name} />)
+      )}
+      {creating && <Editor onClose={() => setCreating(false)} />}
+    </main>
+  );
+}
+
+/** What to do where there is no Connect, or it does not answer. */
+function NoWorker({ error }: { error: unknown }) {
+  return (
+    <Empty title="Kafka Connect does not answer">
+      <p>{error instanceof ApiError ? error.problem.error : "The console does not answer."}</p>
+      <p>
+        It moves data between Kafka and other systems, and is optional. <code>smartlb kafka start</code> starts one beside Kafka where Java 17 is installed; <code>SMARTLB_CONNECT=URL</code> names one elsewhere to this console. The page looks again by itself.
+      </p>
+    </Empty>
+  );
+}

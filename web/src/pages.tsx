@@ -107,7 +107,7 @@ export const pages: Page[] = [
   {
     name: "Connect",
     group: "Kafka",
-    key: "c",
+    key: "k",
     patterns: ["/connectors", "/connectors/:connector"],
     title: (p) => p.connector,
     view: lazy(() => import("./connectors/connectors").then((m) => ({ default: m.ConnectorsView }))),

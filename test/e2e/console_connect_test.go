@@ -1,0 +1,29 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Connectors on a real worker: one is made, fails, is mended and restarted,
+// paused, edited and deleted. The file that it reads is a link to itself at
+// first, which nobody can open.
+func TestConsoleConnect(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	s := newJVM(t, "zookeeper")
+	s.start()
+	lines := filepath.Join(t.TempDir(), "lines.txt")
+	if err := os.Symlink(lines, lines); err != nil {
+		t.Fatal(err)
+	}
+	inBrowser(t, "connect", "http://"+s.service("kafka-ui").Address, "", "http://"+s.service("kafka-connect").Address, lines)
+}
+
+func TestConsoleWithoutConnect(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	_, _, admin, _ := demoIn(t, append(cleanEnv(t), "SMARTLB_CONNECT="+freeAddress(t)))
+	inBrowser(t, "connect", consoleOf(t, admin))
+}

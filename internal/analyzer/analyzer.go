@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ const (
 	patience     = 5 * time.Second                   // for records that a replay still waits for, and for the alerts topic
 	leaveTimeout = 2 * time.Second                   // for the last delivery and commit of partitions that are taken: what they miss is read again
 	closeTimeout = 2 * time.Second
+	refusedPause = 5 * time.Second // until inputs that were refused are looked at again
 )
 
 // Config says where and how to analyze. Start from Default.
@@ -108,9 +110,10 @@ func New(cfg Config, log *slog.Logger) (*Analyzer, error) {
 	return a, nil
 }
 
-// Run analyzes until ctx ends, waiting for brokers and topics that are not there, and returns nil then. It returns an
-// error that is kafka.ErrNotCopartitioned, with the counts, when the input topics' partition counts differ. It may be
-// called once.
+// Run analyzes until ctx ends, waiting for brokers and topics that are not there, and returns nil then. While the
+// partition counts of the input topics differ it refuses them, says so with the counts, and looks again every few
+// seconds: whoever may add partitions to a topic must not be able to end a process that also proxies. It may be called
+// once.
 func (a *Analyzer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -148,6 +151,10 @@ func (a *Analyzer) members(ctx context.Context) error {
 		err = group.Run(member, newShell(a, group, topics, leave))
 		leave()
 		watch.Wait()
+		if errors.Is(err, kafka.ErrNotCopartitioned) {
+			a.refuse(ctx, err)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("analyzer: %w", err)
 		}
@@ -158,6 +165,22 @@ func (a *Analyzer) members(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// refuse says that the inputs do not fit together, once for each reason, and waits a little.
+func (a *Analyzer) refuse(ctx context.Context, err error) {
+	reason := "everything: " + err.Error()
+	a.mu.Lock()
+	new := !slices.Contains(a.snapshot.Disabled, reason)
+	a.mu.Unlock()
+	if new {
+		a.log.Error("analyzer refuses its input topics until they have as many partitions each; traffic goes on without fleet facts", "error", err)
+		a.disable([]string{reason})
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(refusedPause):
+	}
 }
 
 func (a *Analyzer) tail(ctx context.Context, t *kafka.Tail, handle func([]kafka.Record)) {

@@ -23,7 +23,6 @@ func (a *Analyzer) awaitInputs(ctx context.Context) []string {
 		core := slices.Contains(have, event.TopicServiceMetrics) && slices.Contains(have, event.TopicHealthStatus)
 		switch {
 		case len(have) == len(Inputs()):
-			a.disable(nil)
 			return have
 		case !core:
 			since = time.Time{}

@@ -65,6 +65,9 @@ func (s *shell) Assigned(ctx context.Context, positions map[kafka.TopicPartition
 	if err != nil {
 		return nil, err
 	}
+	if len(s.topics) == len(Inputs()) {
+		s.a.disable(nil) // whatever was missing or unequal is not any more
+	}
 	seek := map[kafka.TopicPartition]int64{}
 	for p, of := range byPartition(positions) {
 		if o := s.parked[p]; o != nil && o.isWhereItWas(of) {

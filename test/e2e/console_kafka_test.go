@@ -51,7 +51,8 @@ func TestConsoleOnRealKafka(t *testing.T) {
 	makeShop(t, s.broker)
 	makeHostile(t, s.broker)
 	console := "http://" + s.service("kafka-ui").Address
-	for _, area := range []string{"topics", "settings", "groups", "messages"} {
+	inBrowser(t, "stack", console, "", "3.9")
+	for _, area := range []string{"messages", "topics", "settings", "groups"} {
 		inBrowser(t, area, console)
 	}
 }

@@ -92,3 +92,16 @@ func TestConsoleReadOnlyTopics(t *testing.T) {
 	console := start(t, true, "run", "--roles", "console", "--read-only", "--kafka", broker, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
 	inBrowser(t, "readonly", "http://"+console.address("console"))
 }
+
+// The same pages on real ZooKeeper, Kafka and Connect.
+func TestConsoleTopicsOnRealKafka(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	s := newJVM(t, "zookeeper")
+	s.start()
+	inBrowser(t, "stack", "http://"+s.service("kafka-ui").Address)
+	_, _, admin, _ := demoIn(t, cleanEnv(t), "--kafka", s.broker)
+	makeStock(t, s.broker)
+	inBrowser(t, "topics", consoleOf(t, admin))
+	inBrowser(t, "settings", consoleOf(t, admin))
+}

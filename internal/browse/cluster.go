@@ -192,7 +192,7 @@ func (b *Browser) latencyOf(broker int32) Latency {
 	var all []float64
 	for _, v := range r.values {
 		if v != gap {
-			all = append(all, float64(v))
+			all = append(all, short(v))
 		}
 	}
 	slices.Sort(all)

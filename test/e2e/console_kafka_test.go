@@ -51,7 +51,7 @@ func TestConsoleOnRealKafka(t *testing.T) {
 	makeShop(t, s.broker)
 	makeHostile(t, s.broker)
 	console := "http://" + s.service("kafka-ui").Address
-	inBrowser(t, "stack", console, "", "3.9")
+	inBrowser(t, "stack", console)
 	for _, area := range []string{"messages", "topics", "settings", "groups"} {
 		inBrowser(t, area, console)
 	}

@@ -13,7 +13,7 @@ await drive(async ({ page, url, check, accessible, comes }) => {
   await page.goto(`${url}/topics/stock/settings`);
   await page.waitForSelector("table.settings tbody tr");
   await comes("settings are not edited", () => {
-    const all = [...document.querySelectorAll(".row-actions button")];
+    const all = [...document.querySelectorAll(".setting-actions button")];
     return all.every((b) => b.disabled && b.title !== "") && all.some((b) => b.title === "This console is read-only");
   });
   await page.goto(`${url}/topics`);

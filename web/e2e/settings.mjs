@@ -3,7 +3,7 @@
 //   node e2e/settings.mjs http://127.0.0.1:8083 [FOLDER for screenshots]
 import { drive } from "./browser.mjs";
 
-const says = ([name, text]) => [...document.querySelectorAll("table.settings tr")].find((r) => r.querySelector("th")?.textContent === name)?.textContent.includes(text) ?? false;
+const says = ([name, text]) => [...document.querySelectorAll("table.settings tr")].find((r) => r.querySelector("th")?.firstChild?.textContent === name)?.textContent.includes(text) ?? false;
 
 await drive(async ({ page, url, check, accessible, steady, fits, comes, picture }) => {
   const dialog = page.locator("dialog[open]");
@@ -31,16 +31,17 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   await comes("edit: what would be lost is said", says, ["retention.ms", "records older than 1 h are deleted"]);
   await page.getByRole("searchbox").fill("");
   await page.getByRole("button", { name: "Edit cleanup.policy" }).click();
-  await page.getByLabel("compact").check();
+  await page.getByRole("checkbox", { name: "compact" }).check();
   await page.getByRole("button", { name: "Edit segment.bytes" }).click();
   await page.getByLabel("segment.bytes", { exact: true }).fill("64");
+  await page.getByLabel("Unit of segment.bytes").selectOption("MiB");
   await page.getByRole("button", { name: "Undo the change of cleanup.policy" }).click();
   await comes("edit: two changes", () => [...document.querySelectorAll("button")].some((b) => b.textContent === "Review 2 changes" && !b.disabled));
   await picture("settings");
   await review.click();
   await comes("review: old and new", () => {
     const text = document.querySelector("dialog .diff")?.textContent ?? "";
-    return /retention\.ms− 7 d.*\+ 1 h/s.test(text) && /segment\.bytes− 100 MiB.*\+ 64 MiB/s.test(text);
+    return /retention\.ms− 7 d.*\+ 1 h/s.test(text) && /segment\.bytes− (?:100 MiB|1 GiB).*\+ 64 MiB/s.test(text);
   });
   await accessible("review");
   const save = dialog.getByRole("button", { name: "Save", exact: true });
@@ -55,13 +56,23 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   await comes("only what is set: two", () => document.querySelectorAll("table.settings tbody tr").length === 2);
   check("only what is set: in the address", new URL(page.url()).searchParams.get("own") === "1");
 
+  // Markup in a value is only text
+  await page.getByLabel("Only what this topic sets").uncheck();
+  const hostile = "<img src=x onerror=alert(1)>";
+  const stored = await page.evaluate(
+    (v) => fetch("/api/v1/topics/stock/settings?dryRun=true", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ set: { "leader.replication.throttled.replicas": v } }) }).then((r) => r.text()),
+    hostile,
+  );
+  check("hostile: told as text by the server", stored.includes("onerror") && !stored.includes("<img"), stored);
+  await page.getByLabel("Only what this topic sets").check();
+
   // Back to the default, and unlimited
   await page.getByRole("button", { name: "Reset segment.bytes to its default" }).click();
   await page.getByRole("button", { name: "Edit retention.ms" }).click();
   await page.getByLabel("Unit of retention.ms").selectOption("unlimited");
   await comes("reset: two changes", () => [...document.querySelectorAll("button")].some((b) => b.textContent === "Review 2 changes" && !b.disabled));
   await review.click();
-  await comes("reset: the default is told", () => /segment\.bytes− 64 MiB.*\+ 100 MiB \(default\)/s.test(document.querySelector("dialog .diff")?.textContent ?? ""));
+  await comes("reset: the default is told", () => /segment\.bytes− 64 MiB.*\+ (?:100 MiB|1 GiB) \(default\)/s.test(document.querySelector("dialog .diff")?.textContent ?? ""));
   await comes("unlimited: is said", () => /retention\.ms− 1 h.*\+ unlimited/s.test(document.querySelector("dialog .diff")?.textContent ?? ""));
   await save.click();
   await comes("reset: it is not this topic's any more", () => document.querySelectorAll("table.settings tbody tr").length === 1);

@@ -16,7 +16,8 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   // The list
   await page.goto(`${url}/topics`);
   await page.waitForSelector(rows);
-  await comes("list: the catalog's twelve and stock", () => document.querySelectorAll(".vbody [role=row]").length === 13);
+  await comes("list: the catalog's twelve and stock", () => document.querySelectorAll(".vbody [role=row]").length >= 13 && document.querySelector("main")?.textContent.includes("stock"));
+  const all = await page.locator(rows).count(); // and what Connect keeps, where there is one
   await comes("list: sizes and rates come", () => [...document.querySelectorAll(".vbody [role=row]")].some((r) => /KiB/.test(r.textContent)));
   await steady("list");
   await accessible("list");
@@ -33,7 +34,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   check("list: and holds after a reload", (await page.locator(rows).count()) === 1);
   await page.getByRole("searchbox").fill("nothing of this name");
   await page.getByRole("button", { name: /^Show all/ }).click();
-  check("list: an empty one teaches the way back", (await page.locator(rows).count()) === 13);
+  check("list: an empty one teaches the way back", (await page.locator(rows).count()) === all);
   await picture("topics-list");
 
   // One topic
@@ -41,7 +42,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   await partitions.first().waitFor();
   check("topic: two partitions", (await partitions.count()) === 2);
   const cells = (await partitions.first().locator("td").allTextContents()).join(" ");
-  check("topic: leader, replicas, in sync, start, end, messages", cells.startsWith("0 0 0 0 9 9"), cells);
+  check("topic: leader, replicas, in sync, start, end, messages", /^(\d) \1 \1 0 9 9 /.test(cells), cells);
   await comes("topic: sizes come", () => !document.querySelector('section[aria-labelledby="partitions-h"] tbody')?.textContent.includes("–"));
   check("topic: two charts with their numbers in words", (await page.locator("figure[role=img]").count()) === 2);
   await accessible("topic");
@@ -132,8 +133,8 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   await really.click();
   await page.waitForURL("**/topics");
   await comes("delete: it is gone from the list", () => {
-    const all = [...document.querySelectorAll(".vbody [role=row] a")].map((a) => a.textContent);
-    return all.includes("orders") && !all.includes("orders-copy");
+    const names = [...document.querySelectorAll(".vbody [role=row] a")].map((a) => a.textContent);
+    return names.includes("orders") && !names.includes("orders-copy");
   });
 
   // Kafka's own

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { type BrokerSetting, get } from "../api/client";
-import { human } from "../topics/units";
+import { human, plain } from "../topics/units";
 import { useParam } from "../ui/route";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 
@@ -49,14 +49,16 @@ export function BrokerSettings({ id }: { id: number }) {
             <tbody>
               {shown.map((s) => (
                 <tr key={s.name}>
-                  <th scope="row" title={s.doc}>
+                  <th scope="row" title={plain(s.doc ?? "")}>
                     {s.name}
                   </th>
                   <td className="value-cell" title={s.value}>
                     {s.sensitive ? <span className="muted">(secret)</span> : s.human || s.value || <span className="muted">(empty)</span>}
                   </td>
                   <td className="muted">{sources[s.source] ?? s.source}</td>
-                  <td className="muted">{s.default ? human(s.name, s.default) : "not told"}</td>
+                  <td className="muted value-cell" title={s.default}>
+                    {s.default ? human(s.name, s.default) : "not told"}
+                  </td>
                   <td className="muted">{s.readOnly ? "a restart" : "a command"}</td>
                 </tr>
               ))}

@@ -8,7 +8,7 @@ import { useParam } from "../ui/route";
 import { useForbidden } from "../ui/session";
 import { Empty, Failure, StaleNote, Waiting } from "../ui/states";
 import { useLater } from "./later";
-import { human } from "./units";
+import { human, plain } from "./units";
 import { problemsOf, ValueInput } from "./value";
 
 /** What is to become of some settings: a value, or null for the default. */
@@ -159,8 +159,9 @@ function Row({ s, edit, danger, problem, forbidden, onEdit, onUndo }: RowProps) 
   const value = s.sensitive ? "(secret)" : s.human || s.value || "(empty)";
   return (
     <tr className={`${s.set ? "" : "default"} ${edit === undefined ? "" : "edited"}`}>
-      <th scope="row" title={s.doc}>
+      <th scope="row" title={plain(s.doc ?? "")}>
         {s.name}
+        {edit !== undefined && s.doc && <p className="muted small doc">{plain(s.doc)}</p>}
       </th>
       <td className="value-cell">
         {edit === undefined ? (
@@ -179,8 +180,10 @@ function Row({ s, edit, danger, problem, forbidden, onEdit, onUndo }: RowProps) 
         )}
       </td>
       <td className="muted">{sources[s.source] ?? s.source}</td>
-      <td className="muted">{s.default ? human(s.name, s.default) : "not told"}</td>
-      <td className="row-actions">
+      <td className="muted value-cell" title={s.default}>
+        {s.default ? human(s.name, s.default) : "not told"}
+      </td>
+      <td className="setting-actions">
         {edit === undefined ? (
           <>
             <button type="button" disabled={forbidden !== ""} title={forbidden} aria-label={`Edit ${s.name}`} onClick={() => onEdit(s.value)}>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { human, join, split, words } from "./units";
+import { human, join, plain, split, words } from "./units";
 
 describe("a setting's value", () => {
   // The same table as in internal/topic: page and command line say the same.
@@ -40,4 +40,8 @@ describe("a step of a plan", () => {
     [{ kind: "impossible", topic: "a", reason: "has 5 partitions instead of 3, and Kafka cannot take partitions away" }, "has 5 partitions instead of 3, and Kafka cannot take partitions away"],
     [{ kind: "unmanaged", topic: "a", config: "segment.bytes", from: "1048576" }, "segment.bytes = 1 MiB is not in the catalog"],
   ] as const)("%o", (step, want) => expect(words(step)).toBe(want));
+});
+
+it("a description is its words, whatever markup it has", () => {
+  expect(plain('Set to <code>gzip</code>.\n <a href="#x" onclick="alert(1)">More</a> &lt;b&gt; &amp; so on &unknown;')).toBe("Set to gzip. More <b> & so on &unknown;");
 });

@@ -43,6 +43,16 @@ export function join(form: Rule["form"], number: string, unit: string): string {
   return number.trim() === "" || !Number.isFinite(n) ? number : String(Math.round(n * worth));
 }
 
+const entities: Record<string, string> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'", nbsp: " " };
+
+/** Kafka describes its settings in HTML; the words of it. */
+export const plain = (doc: string): string =>
+  doc
+    .replace(/<[^>]*>/g, "")
+    .replace(/&(\w+);/g, (all, name: string) => entities[name] ?? all)
+    .replace(/\s+/g, " ")
+    .trim();
+
 const orDefault = (v: string) => v || "the default";
 
 /** What a step of a plan does, without the topic's name. */

@@ -77,7 +77,7 @@ var (
 )
 
 // maxSearches bounds what searches take of memory and of the broker together.
-const maxSearches = 6
+const maxSearches = 4
 
 // ErrBusy means that as many searches are under way as may be.
 var ErrBusy = fmt.Errorf("%d searches are under way already", maxSearches)
@@ -299,7 +299,7 @@ func filterRecord(r kafka.Record) filter.Record {
 // record that is within the budget.
 func (s *scan) spec(spans map[int32]ops.Span, read func(kafka.Record) error) ops.ConsumeSpec {
 	return ops.ConsumeSpec{
-		Topic: s.q.Topic, Spans: spans,
+		Topic: s.q.Topic, Spans: spans, Frugal: true,
 		Each: func(r kafka.Record) error {
 			if err := s.each(r); err != nil {
 				return err

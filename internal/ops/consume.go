@@ -35,6 +35,7 @@ type ConsumeSpec struct {
 	Say      func(text string)           // told what a reader should know; may be nil
 	Trouble  func(error)                 // told, while it goes on trying, why nothing comes, and nil when it comes again; may be nil
 	Sample   *Sample                     // with Follow: do not keep up with a topic that is too fast; nil: read everything
+	Frugal   bool                        // fetch little ahead: memory counts for more than the last tenth of speed
 
 	fetched func(time.Duration) // told of every fetch; may be nil
 	id      [16]byte            // of the topic when reading began

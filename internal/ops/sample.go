@@ -31,6 +31,13 @@ const (
 // so that the newest are seen also where nothing follows them.
 const sampleNewest = 20
 
+// What a frugal reader fetches ahead: decompressed it may be ten times that, and
+// as much again for whoever looks at it.
+const (
+	frugalMaxBytes       = 1 << 20
+	frugalPartitionBytes = 512 << 10
+)
+
 // fetchAhead is what a client may fetch before it is asked for.
 type fetchAhead struct {
 	bytes, partition int32
@@ -40,6 +47,9 @@ type fetchAhead struct {
 func readAhead(spec ConsumeSpec) fetchAhead {
 	if spec.Sample != nil {
 		return fetchAhead{sampleMaxBytes, samplePartitionBytes, 1}
+	}
+	if spec.Frugal {
+		return fetchAhead{frugalMaxBytes, frugalPartitionBytes, 1}
 	}
 	return fetchAhead{readMaxBytes, readPartitionBytes, 2}
 }

@@ -14,11 +14,12 @@ func TestConsoleConnect(t *testing.T) {
 	needBrowser(t)
 	s := newJVM(t, "zookeeper")
 	s.start()
+	s.must("topics", "create", "lines", "-p", "1")
 	lines := filepath.Join(t.TempDir(), "lines.txt")
 	if err := os.Symlink(lines, lines); err != nil {
 		t.Fatal(err)
 	}
-	inBrowser(t, "connect", "http://"+s.service("kafka-ui").Address, "", "http://"+s.service("kafka-connect").Address, lines)
+	inBrowser(t, "connect", "http://"+s.service("kafka-ui").Address, "", "http://"+s.service("connect").Address, lines)
 }
 
 func TestConsoleWithoutConnect(t *testing.T) {

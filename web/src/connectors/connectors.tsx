@@ -28,7 +28,7 @@ const columns: Column<Connector>[] = [
   {
     id: "name",
     title: "Connector",
-    width: "minmax(10rem, 2fr)",
+    width: "minmax(6rem, 2fr)",
     by: (c) => c.name,
     cell: (c) => (
       <Link href={connectorPath(c.name)} title={c.name}>
@@ -36,11 +36,11 @@ const columns: Column<Connector>[] = [
       </Link>
     ),
   },
-  { id: "state", title: "State", width: "9rem", by: (c) => c.state, cell: (c) => <State state={c.state} /> },
+  { id: "state", title: "State", width: "9rem", above: 600, by: (c) => c.state, cell: (c) => <State state={c.state} /> },
   {
     id: "tasks",
     title: "Tasks",
-    width: "13rem",
+    width: "minmax(8rem, 13rem)",
     by: (c) => -failed(c),
     cell: (c) => <span className={failed(c) > 0 ? "bad-text" : ""}>{tasksSaid(c.tasks)}</span>,
   },

@@ -141,3 +141,15 @@ func TestAlertsAndAuditInABrowser(t *testing.T) {
 	p, _, admin, _ := demo(t)
 	inBrowser(t, "alerts", consoleOf(t, admin), os.Getenv("E2E_SHOTS"), brokerOf(t, p.cmd.Process.Pid))
 }
+
+// A console of its own, without the proxy role, shows all of it: it asks a
+// proxy, and reads what stands in Kafka itself.
+func TestConsoleWithoutTheProxyRole(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	_, _, _, broker := demo(t)
+	p := start(t, true, "run", "--roles", "console", "--kafka", broker, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
+	for _, name := range []string{"configuration", "decisions", "alerts"} {
+		inBrowser(t, name, "http://"+p.address("console"))
+	}
+}

@@ -38,7 +38,7 @@ func (a *App) remoteEvents(ctx context.Context, emit func([]byte) error) error {
 	var last error
 	for _, n := range nodes {
 		var begun bool
-		begun, last = passOn(ctx, n.AdminURL+"/api/v1/overview/events", emit)
+		begun, last = passOn(ctx, n.AdminURL+"/api/v1/overview/events", a.token, emit)
 		if begun || ctx.Err() != nil {
 			return last
 		}
@@ -55,7 +55,7 @@ const (
 
 // passOn hands over the events of a stream one by one; begun says that there
 // was one.
-func passOn(ctx context.Context, address string, emit func([]byte) error) (begun bool, _ error) {
+func passOn(ctx context.Context, address, token string, emit func([]byte) error) (begun bool, _ error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(eventSilence, func() { cancel(errors.New("it says nothing")) })
@@ -65,6 +65,9 @@ func passOn(ctx context.Context, address string, emit func([]byte) error) (begun
 		return false, err
 	}
 	req.Header.Set("Accept-Encoding", "identity") // it would be made plain at once
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return false, fmt.Errorf("%w: %v", api.ErrUnavailable, err)

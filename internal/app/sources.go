@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,7 @@ func (a *App) sources() api.Sources {
 	if a.data != nil {
 		s.Overview, s.Moment, s.Explain, s.Past = a.overview, a.moment, a.explain, a.past
 	} else if a.o.Kafka {
+		a.remoteDemo(&s)
 		s.Overview, s.OverviewEvents, s.Explain, s.Past = a.remoteOverview, a.remoteEvents, a.remoteExplain, a.remotePast
 	}
 	if a.o.Kafka {
@@ -200,12 +202,17 @@ func (a *App) remotePast(ctx context.Context, service, instance string) (api.Pas
 }
 
 func (a *App) askProxy(ctx context.Context, path string, v any) error {
+	return a.tellProxy(ctx, http.MethodGet, path, nil, v)
+}
+
+// tellProxy asks the first proxy that answers.
+func (a *App) tellProxy(ctx context.Context, method, path string, body, v any) error {
 	nodes, err := a.proxies(ctx)
 	if err != nil {
 		return err
 	}
 	for _, n := range nodes {
-		err = getJSON(ctx, n.AdminURL+path, a.token, v)
+		err = askJSON(ctx, method, n.AdminURL+path, a.token, body, v)
 		if !errors.Is(err, api.ErrUnavailable) { // one that died a moment ago still counts as alive
 			return err
 		}
@@ -214,12 +221,22 @@ func (a *App) askProxy(ctx context.Context, path string, v any) error {
 }
 
 func getJSON(ctx context.Context, address, token string, v any) error {
+	return askJSON(ctx, http.MethodGet, address, token, nil, v)
+}
+
+// askJSON sends body as JSON, nil: none, and reads the answer into v.
+func askJSON(ctx context.Context, method, address, token string, body, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	text, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}

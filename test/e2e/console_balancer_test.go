@@ -96,3 +96,60 @@ func cpuOf(t *testing.T, pid int) float64 {
 	system, _ := strconv.ParseFloat(fields[12], 64)
 	return (user + system) / 100
 }
+
+// brokerOf finds the broker among the processes of an up.
+func brokerOf(t *testing.T, up int) string {
+	t.Helper()
+	for _, pid := range children(up) {
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.Contains(string(b), "--roles\x00broker") {
+			return fmt.Sprint(pid)
+		}
+	}
+	t.Fatal("the demo has no broker")
+	return ""
+}
+
+// The live stream of decisions, one request in words, and a broker that hangs
+// while the page is open. One decision comes from somebody hostile.
+func TestDecisionsInABrowser(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	p, _, admin, broker := demo(t)
+	const id = `<img src=x onerror=alert(1)>\"\u202e`
+	_, stderr, code := smartlb(t, "kafka", "produce", "routing-decisions", "-b", broker,
+		`{"timestamp":"`+time.Now().UTC().Format(time.RFC3339)+`","node":"<b>n</b>","kind":"decision","serviceId":"<script>","requestId":"`+id+`","instanceId":"a","candidates":[{"instanceId":"<b>a</b>","cost":1}],"outcome":{"status":200}}`)
+	if code != 0 {
+		t.Fatal(stderr)
+	}
+	inBrowser(t, "decisions", consoleOf(t, admin), os.Getenv("E2E_SHOTS"), brokerOf(t, p.cmd.Process.Pid))
+}
+
+// A configuration is edited, compared and rolled back, and somebody else is
+// first.
+func TestConfigurationInABrowser(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	_, _, admin, _ := demo(t)
+	inBrowser(t, "configuration", consoleOf(t, admin), os.Getenv("E2E_SHOTS"))
+}
+
+// The demo is broken from its page, the alert fires, is silenced and resolved,
+// all of it is audited, and the broker dies in between.
+func TestAlertsAndAuditInABrowser(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	p, _, admin, _ := demo(t)
+	inBrowser(t, "alerts", consoleOf(t, admin), os.Getenv("E2E_SHOTS"), brokerOf(t, p.cmd.Process.Pid))
+}
+
+// A console of its own, without the proxy role, shows all of it: it asks a
+// proxy, and reads what stands in Kafka itself.
+func TestConsoleWithoutTheProxyRole(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	_, _, _, broker := demo(t)
+	p := start(t, true, "run", "--roles", "console", "--kafka", broker, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
+	for _, name := range []string{"configuration", "decisions", "alerts"} {
+		inBrowser(t, name, "http://"+p.address("console"))
+	}
+}

@@ -1,7 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { type Alert, get, remove, type Silence, seg } from "../api/client";
-import { count, dash } from "../ui/format";
+import { count, dash, percent } from "../ui/format";
 import { CheckIcon, InfoIcon, WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { paths, useParam } from "../ui/route";
@@ -116,7 +116,7 @@ function One({ a, silence }: { a: Alert; silence: ((a: Alert) => void) | undefin
       </div>
       {a.annotations?.description && <p>{a.annotations.description}</p>}
       <p className="muted">
-        rule <code>{a.ruleId}</code> · {a.value === undefined ? "" : `value ${number(a.value)}${unit(a.unit)} against ${a.threshold === undefined ? dash : number(a.threshold)}${unit(a.unit)} · `}
+        rule <code>{a.ruleId}</code> · {a.value === undefined ? "" : `value ${measure(a.value, a.unit)} against ${measure(a.threshold, a.unit)} · `}
         {a.status === "resolved" ? (
           <>
             from <When at={a.startsAt} /> to <When at={a.endsAt ?? a.updatedAt} />
@@ -160,8 +160,12 @@ function One({ a, silence }: { a: Alert; silence: ((a: Alert) => void) | undefin
   );
 }
 
-const number = (v: number) => (Number.isInteger(v) ? count(v) : v.toPrecision(3));
-const unit = (u: string | undefined) => (u ? ` ${u}` : "");
+/** A value with its unit; a ratio as percent. */
+function measure(v: number | undefined, unit: string | undefined): string {
+  if (v === undefined) return dash;
+  if (unit === "ratio") return percent(v);
+  return `${Number.isInteger(v) ? count(v) : v.toPrecision(3)}${unit ? ` ${unit}` : ""}`;
+}
 
 function Silences({ list, error }: { list: Silence[]; error: Error | null }) {
   const client = useQueryClient();

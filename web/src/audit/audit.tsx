@@ -103,18 +103,18 @@ const columns: Column<AuditRecord>[] = [
   {
     id: "time",
     title: "Time",
-    width: "11rem",
+    width: "minmax(5rem, 11rem)",
     cell: (r) => (
       <time dateTime={r.timestamp} title={`${r.timestamp} (UTC)`}>
         {new Date(r.timestamp).toLocaleString("sv")}
       </time>
     ),
   },
-  { id: "actor", title: "Who", width: "minmax(6rem, 1fr)", by: (r) => r.actor.id ?? r.actor.type, cell: (r) => <span title={r.actor.type}>{r.actor.id || r.actor.type}</span> },
+  { id: "actor", title: "Who", width: "minmax(4rem, 1fr)", by: (r) => r.actor.id ?? r.actor.type, cell: (r) => <span title={r.actor.type}>{r.actor.id || r.actor.type}</span> },
   {
     id: "action",
     title: "What",
-    width: "minmax(8rem, 1fr)",
+    width: "minmax(5.5rem, 1fr)",
     by: (r) => r.action,
     cell: (r) => (
       <button type="button" className="quiet record" onClick={() => setParams({ record: String(r.offset) })}>
@@ -122,8 +122,8 @@ const columns: Column<AuditRecord>[] = [
       </button>
     ),
   },
-  { id: "target", title: "To what", width: "minmax(8rem, 2fr)", by: (r) => r.target?.id ?? "", cell: (r) => <span title={r.target?.kind}>{r.target?.id || r.target?.kind || dash}</span> },
-  { id: "result", title: "Result", width: "6rem", by: (r) => r.result, cell: (r) => <span className={r.result === "success" ? "ok-text" : "bad-text"}>{r.result}</span> },
+  { id: "target", title: "To what", width: "minmax(8rem, 2fr)", above: 600, by: (r) => r.target?.id ?? "", cell: (r) => <span title={r.target?.kind}>{r.target?.id || r.target?.kind || dash}</span> },
+  { id: "result", title: "Result", width: "minmax(4rem, 6rem)", by: (r) => r.result, cell: (r) => <span className={r.result === "success" ? "ok-text" : "bad-text"}>{r.result}</span> },
   { id: "reason", title: "Why", width: "minmax(6rem, 2fr)", above: 900, cell: (r) => <span className="muted">{r.reason || dash}</span> },
   { id: "node", title: "Node", width: "9rem", above: 1100, by: (r) => r.node, cell: (r) => <span className="muted">{r.node}</span> },
 ];

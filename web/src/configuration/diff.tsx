@@ -75,6 +75,14 @@ export function Diff({ lines, split = false, whole = false, label }: { lines: Di
   return (
     <div className={`diff ${split ? "split" : ""}`} role="region" aria-label={label} tabIndex={0}>
       <table>
+        {split && (
+          <colgroup>
+            <col className="no" />
+            <col />
+            <col className="no" />
+            <col />
+          </colgroup>
+        )}
         <tbody>
           {split
             ? pairs(shown).map(([left, right], n) => (

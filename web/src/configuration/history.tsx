@@ -25,22 +25,21 @@ export function History({ current }: { current: string }) {
       {
         id: "time",
         title: "Time",
-        width: "11rem",
+        width: "minmax(5rem, 11rem)",
         cell: (e) => (
           <time dateTime={e.timestamp} title={`${e.timestamp} (UTC)`}>
             {new Date(e.timestamp).toLocaleString("sv")}
           </time>
         ),
       },
-      { id: "revision", title: "Revision", width: "8rem", cell: (e) => (e.revision ? <span className="mono">{e.revision}</span> : <span className="muted">{e.kind || dash}</span>) },
-      { id: "result", title: "Result", width: "9rem", cell: (e) => <span className={e.result === "current" ? "ok-text" : e.result.startsWith("lost") || e.result === "unreadable" ? "warn-text" : "muted"}>{e.result}</span> },
+      { id: "revision", title: "Revision", width: "minmax(4.5rem, 8rem)", cell: (e) => (e.revision ? <span className="mono">{e.revision}</span> : <span className="muted">{e.kind || dash}</span>) },
+      { id: "result", title: "Result", width: "minmax(4rem, 9rem)", above: 450, cell: (e) => <span className={e.result === "current" ? "ok-text" : e.result.startsWith("lost") || e.result === "unreadable" ? "warn-text" : "muted"}>{e.result}</span> },
       { id: "author", title: "Author", width: "minmax(6rem, 1fr)", above: 700, cell: (e) => e.author || dash },
-      { id: "comment", title: "What", width: "minmax(8rem, 3fr)", cell: (e) => [e.summary, e.comment].filter(Boolean).join(", ") || dash },
+      { id: "comment", title: "What", width: "minmax(8rem, 3fr)", above: 700, cell: (e) => [e.summary, e.comment].filter(Boolean).join(", ") || dash },
       {
         id: "do",
         title: <span className="visually-hidden">Actions</span>,
-        width: "13rem",
-        above: 600,
+        width: "minmax(6rem, 13rem)",
         cell: (e) =>
           e.kind === "revision" && (
             <span className="row-actions">

@@ -12,12 +12,12 @@ import { keyOf, useDecisions } from "./follow";
 import { failed, outcome } from "./words";
 
 const columns: Column<Decision>[] = [
-  { id: "time", title: "Time", width: "6.5rem", cell: (d) => <Time at={d.timestamp} millis /> },
+  { id: "time", title: "Time", width: "minmax(5rem, 6.5rem)", cell: (d) => <Time at={d.timestamp} millis /> },
   { id: "service", title: "Service", width: "minmax(7rem, 1fr)", above: 800, cell: (d) => d.serviceId },
   {
     id: "request",
     title: "Request",
-    width: "minmax(6rem, 1.2fr)",
+    width: "minmax(4.5rem, 1.2fr)",
     cell: (d) =>
       d.requestId ? (
         <Link href={paths.decision(d.requestId)} className="mono">
@@ -30,13 +30,13 @@ const columns: Column<Decision>[] = [
   {
     id: "instance",
     title: "Instance",
-    width: "minmax(7rem, 1.2fr)",
+    width: "minmax(5rem, 1.2fr)",
     cell: (d) => {
       const id = d.kind === "change" ? d.change?.instanceId : d.instanceId;
       return id && id !== "*" ? <Link href={paths.instance(d.serviceId, id)}>{id}</Link> : <span className="muted">{id === "*" ? "all" : "none could be chosen"}</span>;
     },
   },
-  { id: "outcome", title: "Outcome", width: "minmax(6rem, 1fr)", cell: (d) => <span className={failed(d) ? "bad-text" : ""}>{outcome(d)}</span> },
+  { id: "outcome", title: "Outcome", width: "minmax(3.5rem, 1fr)", cell: (d) => <span className={failed(d) ? "bad-text" : ""}>{outcome(d)}</span> },
   { id: "took", title: "Took", width: "5rem", num: true, above: 700, cell: (d) => ms(d.outcome?.headMs) },
   { id: "try", title: "Try", width: "3rem", num: true, above: 900, cell: (d) => d.attempt ?? dash },
   { id: "cost", title: "Cost", width: "4.5rem", num: true, above: 1000, cell: (d) => costOf(d) },

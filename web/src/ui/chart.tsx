@@ -66,8 +66,8 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
   useEffect(() => plot.current?.setData(data), [times, lines]);
   const now = lines.map((l) => `${l.name} ${lastOf(l.points, format)}`).join(", ");
   return (
-    <figure className="chart" role="img" aria-label={`${label}; now ${now}`}>
-      <div ref={place} style={{ height }} />
+    <figure className="chart">
+      <div ref={place} role="img" aria-label={`${label}; now ${now}`} style={{ height }} />
       <figcaption aria-hidden="true">
         {lines.map((l) => (
           <span key={l.name}>

@@ -1,0 +1,108 @@
+// The demo's controls, alerts and the audit log in the console of a running
+// demo: an instance is broken, the alert about it fires, is silenced and
+// resolved, and all of it is audited in a chain.
+//
+//   node e2e/alerts.mjs http://127.0.0.1:8083 [FOLDER for screenshots] [PID of the broker]
+import { drive } from "./browser.mjs";
+
+const sick = "user-service-3";
+const broker = Number(process.argv[4] ?? 0);
+const why = '<script>alert(1)</script> "known"';
+
+await drive(async ({ page, url, check, accessible, fits, comes, picture, steady, settled }) => {
+  // Demo
+  await page.goto(`${url}/demo`);
+  await page.waitForSelector(".presets");
+  await steady("demo");
+  await accessible("demo", true);
+  await fits("demo");
+  await page.locator(".break-form select").selectOption(sick);
+  await page.getByRole("button", { name: `Break ${sick}` }).click();
+  await comes("demo: it is broken", (id) => document.querySelector(`[data-broken="${id}"]`) !== null, sick);
+  await comes("demo: its share falls", (id) => {
+    const m = /gets (<?[\d.]+) %/.exec(document.querySelector(`[data-broken="${id}"]`)?.textContent ?? "");
+    return m !== null && Number.parseFloat(m[1].replace("<", "")) < 3;
+  }, sick);
+  await page.getByRole("button", { name: "×10", exact: true }).click();
+  await comes("demo: the load is changed", () => document.querySelector('.segments [aria-pressed="true"]')?.textContent === "×10");
+  await comes("demo: and arrives", async () => (await (await fetch("/api/v1/services")).json()).reduce((n, s) => n + s.rate, 0) > 120);
+  await page.getByRole("button", { name: "×5", exact: true }).click();
+  await page.getByLabel("Policy of catalog-service").selectOption("round_robin");
+  await comes("demo: a policy is picked by a revision", () => document.querySelector('select[aria-label="Policy of catalog-service"]')?.value === "round_robin");
+  await picture("demo");
+
+  // Alerts
+  await page.goto(`${url}/alerts`);
+  await comes("alerts: it fires", () => document.querySelector('section[aria-labelledby="firing"] [data-alert="fast-failing"]') !== null);
+  await comes("the menu counts it", () => document.querySelector(".side .badge")?.textContent.startsWith("1"));
+  const card = await page.locator('[data-alert="fast-failing"]').first().textContent();
+  check("alerts: value against threshold, since, labels", /value .* against .*since .*instance=/.test(card), card);
+  await accessible("alerts", true);
+  await fits("alerts");
+  await picture("alerts");
+  await page.locator('[data-alert="fast-failing"]').first().getByRole("button", { name: "Silence" }).click();
+  await page.getByLabel("Why").fill(why);
+  await accessible("silence", true);
+  await page.getByRole("dialog").getByRole("button", { name: "Silence" }).click();
+  await comes("silenced: shown as such, with who and why", (why) => document.querySelector('section[aria-labelledby="silenced"] [data-alert]')?.textContent.includes(why), why);
+  await comes("silenced: the menu counts it no more", () => document.querySelector(".side .badge") === null);
+  await page.reload();
+  await comes("silenced: also after a reload", () => document.querySelector('section[aria-labelledby="silenced"] [data-alert]') !== null);
+  await page.locator("[data-silence]").getByRole("button", { name: "End" }).click();
+  await comes("the silence is ended: it fires again", () => document.querySelector('section[aria-labelledby="firing"] [data-alert="fast-failing"]') !== null && document.querySelector("[data-silence]") === null);
+  await page.locator(".label-chip a", { hasText: sick }).first().click();
+  check("an alert leads to its instance", new URL(page.url()).pathname.endsWith(`/${sick}`), page.url());
+  await comes("the panel has the cost over time", () => document.querySelector(".cost-bars canvas") !== null);
+  await comes("and the ejection", () => /ejected/.test(document.querySelector('section[aria-labelledby="standings"]')?.textContent ?? ""));
+  await comes("and each health check", () => document.querySelectorAll(".checks i").length > 3);
+  check("and each fact with age and trust", (await page.locator(".kafka-facts tbody tr").count()) === 5);
+  await page.locator(".panel").evaluate((e) => e.scrollTo(0, 0));
+  await accessible("panel", true);
+  await picture("instance");
+  await page.getByRole("button", { name: "Heal" }).click();
+  await page.goto(`${url}/alerts`);
+  await comes("healed: it is resolved", () => document.querySelector('section[aria-labelledby="resolved"] [data-alert="fast-failing"]') !== null && document.querySelector('section[aria-labelledby="firing"] [data-alert="fast-failing"]') === null);
+
+  // Audit
+  await page.goto(`${url}/audit`);
+  await page.waitForSelector(".vbody [role=row]");
+  const actions = await page.locator(".vbody .record").allTextContents();
+  for (const want of ["break.instance", "heal.instance", "silence.alerts", "unsilence.alerts", "load.demo", "policy.service", "apply.config", "start.node"]) check(`audit: ${want}`, actions.includes(want), actions.join(" "));
+  await comes("audit: the chain is intact", () => /chain intact/.test(document.querySelector(".chain")?.textContent ?? ""));
+  await steady("audit");
+  await accessible("audit", true);
+  await fits("audit");
+  await picture("audit");
+  await page.getByLabel("action").fill("POLICY");
+  await comes("audit: the filter leaves what is like that", () => {
+    const list = [...document.querySelectorAll(".vbody .record")];
+    return list.length > 0 && list.every((r) => r.textContent === "policy.service");
+  });
+  check("audit: it is in the address", page.url().includes("action=POLICY"), page.url());
+  await page.locator(".record").first().click();
+  await comes("audit: before and after", () => /adaptive/.test(document.querySelector("dialog tr.removed")?.textContent ?? "") && /round_robin/.test(document.querySelector("dialog tr.added")?.textContent ?? ""));
+  await accessible("an audit record", true);
+  await page.keyboard.press("Escape");
+  await page.getByLabel("action").fill("nothing.like.this");
+  await comes("audit: nothing is like that, and says so", () => /No record is like that/.test(document.querySelector("main")?.textContent ?? ""));
+  await page.getByRole("button", { name: "Show all" }).click();
+  await page.waitForSelector(".vbody [role=row]");
+  await page.locator(".chain").click();
+  check("audit: the chains of each node", (await page.locator("dialog tbody tr").count()) >= 1);
+  await accessible("chains", true);
+  await page.keyboard.press("Escape");
+
+  if (!broker) return;
+  const rows = await page.locator(".vbody [role=row]").count();
+  const since = await page.evaluate(() => Date.now());
+  process.kill(broker, "SIGKILL"); // it is started again by its supervisor
+  await page.waitForTimeout(6_000);
+  check("the broker died: the audit page keeps what it had", (await page.locator(".vbody [role=row]").count()) >= rows);
+  await page.goto(`${url}/alerts`);
+  await comes("alerts are there", () => document.querySelector('section[aria-labelledby="resolved"] [data-alert]') !== null);
+  await page.goto(`${url}/demo`);
+  await page.getByLabel("Policy of catalog-service").selectOption("adaptive");
+  await page.goto(`${url}/audit?action=policy`);
+  await comes("it is back: new records come", (was) => Date.parse(document.querySelector(".vbody time")?.dateTime) > was, since);
+  settled();
+}, { expected: (m) => process.argv[4] && /Failed to load resource/.test(m.text()) }); // while the broker is away

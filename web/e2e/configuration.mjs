@@ -1,0 +1,83 @@
+// The configuration in the console of a running demo: what is current and who
+// took it, an edit with its mistakes and its preview, two revisions side by
+// side, the way back, and somebody else who was first.
+//
+//   node e2e/configuration.mjs http://127.0.0.1:8083 [FOLDER for screenshots]
+import { drive } from "./browser.mjs";
+
+const hostile = '<img src=x onerror="alert(1)"> & \u202egnp';
+
+await drive(async ({ page, url, check, accessible, fits, comes, picture, steady }) => {
+  const call = (method, path, body) =>
+    page.evaluate(([method, path, body]) => fetch(`/api/v1${path}`, { method, headers: { "Content-Type": "application/json" }, body: body && JSON.stringify(body) }).then((r) => r.json()), [method, path, body]);
+  await page.goto(`${url}/configuration`);
+  await page.waitForSelector(".document");
+  const first = await call("GET", "/config");
+  await comes("current: the node took it", (r) => document.querySelector(".nodes")?.textContent.includes(`took ${r}`), first.revision);
+  await steady("current");
+  await accessible("current", true);
+  await fits("current");
+  await picture("configuration");
+
+  // Overrides
+  await call("POST", "/services/order-service/instances/order-service-4/override", { action: "drain" });
+  await comes("overrides: the drain is among them", () => /drain\s*order-service-4/.test(document.querySelector('section[aria-labelledby="overrides"]')?.textContent ?? ""));
+  await page.getByRole("button", { name: "Undrain" }).click();
+  await comes("overrides: it is taken back", () => !document.querySelector('section[aria-labelledby="overrides"]')?.textContent.includes("order-service-4"));
+
+  // Edit
+  await page.getByRole("link", { name: "Edit", exact: true }).click();
+  const area = page.locator("textarea");
+  await comes("edit: the document is sound", () => /is sound/.test(document.querySelector(".mistakes")?.textContent ?? ""));
+  await area.fill(first.document.replace("policy: adaptive", "policy: magic").replace("prefix: /orders", "prefix: orders"));
+  await comes("edit: both mistakes with line and path", () => document.querySelectorAll(".mistakes li button").length === 2 && /services\[\d\]\.policy/.test(document.querySelector(".mistakes").textContent));
+  check("edit: what is wrong cannot be published", await page.getByRole("button", { name: "Publish" }).isDisabled());
+  await accessible("edit with mistakes", true);
+  await fits("edit");
+  await page.locator(".mistakes button").first().click();
+  check("edit: a mistake leads to its line", (await area.evaluate((e) => e.value.slice(e.selectionStart, e.selectionEnd))).trim() !== "");
+  await area.fill(first.document.replace("policy: adaptive", "policy: least_request"));
+  await comes("edit: the preview shows what it changes", () => document.querySelectorAll(".diff tr.added").length === 1 && document.querySelectorAll(".diff tr.removed").length === 1);
+  await page.getByLabel("Comment").fill(hostile);
+  await picture("configuration-edit");
+  await page.getByRole("button", { name: "Publish" }).click();
+  await comes("edit: it is published", () => /is published/.test(document.querySelector(".outcome")?.textContent ?? ""));
+  const second = await call("GET", "/config");
+  check("and current", second.revision !== first.revision && second.document.includes("least_request"));
+  await page.getByRole("link", { name: "Current", exact: true }).click();
+  await comes("every node took it", (r) => document.querySelector(".nodes")?.textContent.includes(`took ${r}`), second.revision);
+
+  // History
+  await page.getByRole("link", { name: "History", exact: true }).click();
+  await page.waitForSelector(".vbody [role=row]");
+  check("history: the comment is text", (await page.locator(".vbody").textContent()).includes(hostile) && (await page.locator(".vbody img").count()) === 0);
+  await page.locator(`[role=row]:has-text("${first.revision}")`).first().getByRole("button", { name: "Compare" }).click();
+  await comes("compare: what differs", () => document.querySelectorAll(".diff tr.added").length === 1);
+  await accessible("history", true);
+  await page.getByRole("button", { name: "Side by side" }).click();
+  await comes("side by side: two columns", () => document.querySelectorAll(".diff.split td.added").length === 1 && document.querySelectorAll(".diff.split td.removed").length === 1);
+  check("the comparison is in the address", page.url().includes(`from=${first.revision}`) && page.url().includes("view=split"), page.url());
+  await picture("configuration-history");
+  await fits("history");
+  await page.locator(`[role=row]:has-text("${first.revision}")`).first().getByRole("button", { name: "Roll back" }).click();
+  await comes("rollback: the preview", () => document.querySelectorAll("dialog .diff tr.added").length === 1);
+  const go = page.locator("dialog").getByRole("button", { name: "Roll back" });
+  check("rollback: the name is asked", await go.isDisabled());
+  await accessible("rollback", true);
+  await page.getByLabel(/Type/).fill(first.revision);
+  await go.click();
+  await comes("rollback: done", () => document.querySelector("dialog[open]") === null);
+  const third = await call("GET", "/config");
+  check("rollback: the first document is current, as a new revision", third.document === first.document && third.revision !== first.revision);
+
+  // Somebody else is first
+  await page.getByRole("link", { name: "Edit", exact: true }).click();
+  await comes("edit again", () => /is sound/.test(document.querySelector(".mistakes")?.textContent ?? ""));
+  await area.fill(`${third.document}# mine\n`);
+  await call("POST", "/config/revisions", { document: `${third.document}# theirs\n`, base: third.revision, comment: "" });
+  await comes("somebody was first: the page says so", () => /is current now/.test(document.querySelector("[role=alert]")?.textContent ?? ""));
+  check("and does not publish over it", await page.getByRole("button", { name: "Publish" }).isDisabled());
+  check("my text is still there", (await area.inputValue()).endsWith("# mine\n"));
+  await page.getByRole("button", { name: "Discard my draft" }).click();
+  await comes("discarded: what is current is there", () => document.querySelector("textarea")?.value.endsWith("# theirs\n"));
+});

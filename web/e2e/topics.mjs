@@ -44,7 +44,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   const cells = (await partitions.first().locator("td").allTextContents()).join(" ");
   check("topic: leader, replicas, in sync, start, end, messages", /^(\d) \1 \1 0 9 9 /.test(cells), cells);
   await comes("topic: sizes come", () => !document.querySelector('section[aria-labelledby="partitions-h"] tbody')?.textContent.includes("–"));
-  check("topic: two charts with their numbers in words", (await page.locator("figure[role=img]").count()) === 2);
+  check("topic: two charts with their numbers in words", (await page.locator("figure [role=img]").count()) === 2);
   await accessible("topic");
   await fits("topic");
   await picture("topic");

@@ -2,7 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { Fragment } from "react";
 import { get, seg, type TopicGroup } from "../api/client";
 import { count, dash } from "../ui/format";
-import { useParam } from "../ui/route";
+import { Link } from "../ui/link";
+import { address, useParam } from "../ui/route";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 
 /** Who consumes a topic, and how far each is. */
@@ -40,6 +41,9 @@ export function ConsumersTab({ name }: { name: string }) {
                 <th scope="col" className="num">
                   Lag here
                 </th>
+                <th scope="col">
+                  <span className="visually-hidden">Its page</span>
+                </th>
               </tr>
             </thead>
             <tbody>
@@ -55,6 +59,11 @@ export function ConsumersTab({ name }: { name: string }) {
                     <td className="muted">{g.type}</td>
                     <td className="num">{g.members}</td>
                     <td className="num">{count(g.lag)}</td>
+                    <td>
+                      <Link href={address("/groups/:group", { group: g.name })} aria-label={`Reset or watch ${g.name}`}>
+                        Reset or watch
+                      </Link>
+                    </td>
                   </tr>
                   {open === g.name &&
                     g.partitions.map((p) => (
@@ -67,6 +76,7 @@ export function ConsumersTab({ name }: { name: string }) {
                           {p.currentOffset < 0 ? dash : count(p.currentOffset)} of {p.logEndOffset < 0 ? dash : count(p.logEndOffset)}
                         </td>
                         <td className="num">{p.lag < 0 ? dash : count(p.lag)}</td>
+                        <td />
                       </tr>
                     ))}
                 </Fragment>

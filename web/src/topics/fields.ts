@@ -59,8 +59,15 @@ const bounds: [key: string, word: string][] = [
   ["pattern", "matches"],
 ];
 
+const longest = 40; // characters of a pattern that still tells a reader something
+
+/** A bound that is only what numbers can be, or a pattern that nobody reads, tells nothing; the raw schema has both. */
+function tells(bound: unknown): boolean {
+  return typeof bound === "number" ? Math.abs(bound) < Number.MAX_SAFE_INTEGER : String(bound).length <= longest;
+}
+
 function aboutOf(f: Node): string {
   const words = typeof f.description === "string" ? [f.description.replace(/\.$/, "")] : [];
-  const limits = bounds.filter(([k]) => k in f).map(([k, w]) => `${w} ${String(f[k])}`);
+  const limits = bounds.filter(([k]) => k in f && tells(f[k])).map(([k, w]) => `${w} ${String(f[k])}`);
   return [...words, limits.join(", ")].filter(Boolean).join("; ");
 }

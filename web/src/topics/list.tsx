@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useDeferredValue, useMemo } from "react";
-import { get, type Topic } from "../api/client";
+import { type CatalogTopic, get, type Topic } from "../api/client";
 import { bytes, count, dash, rate } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
@@ -60,6 +60,11 @@ export function TopicList() {
     placeholderData: (before) => before,
     structuralSharing: false,
   });
+  const catalog = useQuery({ queryKey: ["catalog"], queryFn: ({ signal }) => get<CatalogTopic[]>("/catalog", signal), staleTime: Number.POSITIVE_INFINITY });
+  const missing = useMemo(() => {
+    const there = new Set(list.data?.map((t) => t.name));
+    return list.data ? (catalog.data ?? []).filter((c) => !there.has(c.name)) : [];
+  }, [list.data, catalog.data]);
   const wanted = useDeferredValue(filter);
   const shown = useMemo(() => {
     const parts = wanted.toLowerCase().split(/\s+/).filter(Boolean);
@@ -98,6 +103,12 @@ export function TopicList() {
         </span>
       </div>
       <StaleNote of={list} what="the list of topics" />
+      {missing.length > 0 && (
+        <p className="notice warn">
+          <WarnIcon /> Of the catalog {missing.length === 1 ? "one topic is" : `${missing.length} topics are`} missing: {missing.map((c) => c.name).join(", ")}. <Link href={paths.plan}>The plan</Link> creates{" "}
+          {missing.length === 1 ? "it" : "them"}.
+        </p>
+      )}
       {list.isPending && !list.isError && <Waiting what="the list of topics" />}
       {list.data && shown.length === 0 && (
         <Empty title={filter || drifted ? "No topic matches" : "There is no topic yet"}>

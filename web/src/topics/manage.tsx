@@ -4,20 +4,20 @@ import { type DeletedTopic, type Grown, post, remove, seg, type TopicDetail, typ
 import { Confirm } from "../ui/confirm";
 import { count, dash } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
-import { address, navigate, paths } from "../ui/route";
+import { address, navigate, paths, useParam } from "../ui/route";
 import { useForbidden } from "../ui/session";
 import { Failure, Waiting } from "../ui/states";
 import { useLater } from "./later";
 
-type Open = "" | "grow" | "truncate" | "delete";
+const dialogs = ["grow", "truncate", "delete"];
 
 /** What may be done to a topic. Each is first said, then done. */
 export function Manage({ topic }: { topic: TopicDetail }) {
-  const [open, setOpen] = useState<Open>("");
+  const [open, setOpen] = useParam("do");
   const admin = useForbidden("admin");
   const forbidden = topic.internal || topic.name.startsWith("__") ? "It is internal to Kafka" : admin;
   const close = () => setOpen("");
-  const action = (what: Open, text: string, kind = "") => (
+  const action = (what: string, text: string, kind = "") => (
     <button type="button" className={kind} disabled={forbidden !== ""} title={forbidden} onClick={() => setOpen(what)}>
       {text}
     </button>
@@ -34,11 +34,14 @@ export function Manage({ topic }: { topic: TopicDetail }) {
         {action("delete", "Delete topic …", "danger")}
       </div>
       {forbidden && <p className="muted small">{forbidden}.</p>}
-      {open === "grow" && <Grow topic={topic} onClose={close} />}
-      {open === "truncate" && <Truncate topic={topic} onClose={close} />}
-      {open === "delete" && <Delete topic={topic} onClose={close} />}
+      {forbidden === "" && dialogs.includes(open) && <Asked what={open} topic={topic} onClose={close} />}
     </section>
   );
+}
+
+function Asked({ what, topic, onClose }: { what: string; topic: TopicDetail; onClose: () => void }) {
+  if (what === "grow") return <Grow topic={topic} onClose={onClose} />;
+  return what === "truncate" ? <Truncate topic={topic} onClose={onClose} /> : <Delete topic={topic} onClose={onClose} />;
 }
 
 function useChanged(name: string) {
@@ -178,7 +181,9 @@ function Truncate({ topic, onClose }: { topic: TopicDetail; onClose: () => void 
           </table>
         </div>
       )}
-      {preview.data && !preview.isError && <Warning>{count(preview.data.records)} records would be gone for good.</Warning>}
+      {preview.data &&
+        !preview.isError &&
+        (preview.data.records === 0 ? <p className="muted">There is nothing before that: no record would be deleted.</p> : <Warning>{count(preview.data.records)} records would be gone for good.</Warning>)}
     </Confirm>
   );
 }

@@ -34,7 +34,7 @@ function Schema({ name }: { name: string }) {
       <section aria-labelledby="fields-h">
         <h2 id="fields-h">Fields</h2>
         <div className="scroll-x" tabIndex={0} role="region" aria-labelledby="fields-h">
-          <table className="plain fields">
+          <table className="plain schema-fields">
             <thead>
               <tr>
                 <th scope="col">Field</th>

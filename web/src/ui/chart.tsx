@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "react";
+import { useEffect, useRef, useState } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { clock } from "./format";
@@ -25,6 +25,7 @@ interface Props {
 export function Chart({ label, times, lines, format, height = 140 }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
+  const [at, setAt] = useState<number | null>(null); // the point under the pointer
   const data = [times.map((t) => t / 1000), ...lines.map((l) => l.points)] as uPlot.AlignedData;
   const shape = lines.map((l) => l.name + l.colour).join();
   useEffect(() => {
@@ -47,6 +48,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
         height,
         legend: { show: false },
         cursor: { y: false, points: { size: 5 } },
+        hooks: { setCursor: [(u) => setAt(u.cursor.left == null || u.cursor.left < 0 ? null : (u.cursor.idx ?? null))] },
         scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
         axes: [{ ...axis, size: 28, values: (_, ticks) => ticks.map((t) => clock(new Date(t * 1000)).slice(0, 5)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format(v)) }],
         series: [{}, ...lines.map((l) => ({ label: l.name, stroke: paint(l.colour), width: 1.5, points: { show: false }, spanGaps: false }))],
@@ -71,9 +73,10 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
       <figcaption aria-hidden="true">
         {lines.map((l) => (
           <span key={l.name}>
-            <i className="swatch" style={{ background: `var(${l.colour})` }} /> {l.name} <b className="num">{lastOf(l.points, format)}</b>
+            <i className="swatch" style={{ background: `var(${l.colour})` }} /> {l.name} <b className="num">{at === null ? lastOf(l.points, format) : lastOf([l.points[at] ?? null], format)}</b>
           </span>
         ))}
+        {at !== null && times[at] !== undefined && <span>at {clock(new Date(times[at]))}</span>}
       </figcaption>
     </figure>
   );

@@ -8,6 +8,7 @@ import { Safe } from "./safe";
 import type { Header, Message, NewMessage, Produced } from "./types";
 
 const largest = 10_485_760; // bytes of a value
+const previewed = 1024 * 1024; // characters; a larger value is checked when it is sent
 
 interface Props {
   topic: string;
@@ -71,6 +72,7 @@ export function Produce({ topic, partitions, like, onClose, onSent }: Props) {
     queryFn: () => post<Produced>(`${path}?dryRun=true`, messageOf(settled, keepEmpty)),
     retry: false,
     gcTime: 0,
+    enabled: settled.value.length < previewed,
     placeholderData: (before) => before,
   });
   const set = (more: Partial<Draft>) => setDraft((d) => ({ ...d, ...more }));

@@ -1,4 +1,4 @@
-import { bytes, count, rate } from "../ui/format";
+import { bytes, count, percent, rate } from "../ui/format";
 import { Failure } from "../ui/states";
 import type { Search } from "./search";
 
@@ -25,7 +25,7 @@ export function SearchProgress({ s, onContinue, onAgain, onMore }: Props) {
             {s.running && (
               <span className="muted">
                 {" "}
-                · {rate(p.rate)} a second · {Math.floor(p.share * 100)} %
+                · {rate(p.rate)} a second · {percent(p.share)}
               </span>
             )}
           </>
@@ -39,7 +39,7 @@ export function SearchProgress({ s, onContinue, onAgain, onMore }: Props) {
             {s.end.reason === "limit" && ` (${count(s.end.limit)})`}
             {s.end.reason === "bytes" && ` (${bytes(s.end.budgetBytes)})`}
             {s.end.reason === "time" && ` (${s.end.budgetMs / 1000} s)`}
-            {s.end.reason !== "end" && `, ${Math.floor(s.end.progress.share * 100)} % of the log`}
+            {s.end.reason !== "end" && `, ${percent(s.end.progress.share)} of the log`}
           </span>
         )}
         {s.end?.next && (

@@ -109,18 +109,24 @@ func brokerOf(t *testing.T, up int) string {
 	return ""
 }
 
-// The live stream of decisions, one request in words, and a broker that hangs
-// while the page is open. One decision comes from somebody hostile.
-func TestDecisionsInABrowser(t *testing.T) {
-	t.Parallel()
-	needBrowser(t)
-	p, _, admin, broker := demo(t)
+// produceHostileDecision writes a decision that nobody means well with.
+func produceHostileDecision(t *testing.T, broker string) {
+	t.Helper()
 	const id = `<img src=x onerror=alert(1)>\"\u202e`
 	_, stderr, code := smartlb(t, "kafka", "produce", "routing-decisions", "-b", broker,
 		`{"timestamp":"`+time.Now().UTC().Format(time.RFC3339)+`","node":"<b>n</b>","kind":"decision","serviceId":"<script>","requestId":"`+id+`","instanceId":"a","candidates":[{"instanceId":"<b>a</b>","cost":1}],"outcome":{"status":200}}`)
 	if code != 0 {
 		t.Fatal(stderr)
 	}
+}
+
+// The live stream of decisions, one request in words, and a broker that hangs
+// while the page is open. One decision comes from somebody hostile.
+func TestDecisionsInABrowser(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	p, _, admin, broker := demo(t)
+	produceHostileDecision(t, broker)
 	inBrowser(t, "decisions", consoleOf(t, admin), os.Getenv("E2E_SHOTS"), brokerOf(t, p.cmd.Process.Pid))
 }
 
@@ -148,6 +154,7 @@ func TestConsoleWithoutTheProxyRole(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
 	_, _, _, broker := demo(t)
+	produceHostileDecision(t, broker)
 	p := start(t, true, "run", "--roles", "console", "--kafka", broker, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
 	for _, name := range []string{"configuration", "decisions", "alerts"} {
 		inBrowser(t, name, "http://"+p.address("console"))

@@ -120,6 +120,22 @@ func produceHostileDecision(t *testing.T, broker string) {
 	}
 }
 
+// produceHostileAlert writes an alert and an audit record that nobody means well
+// with.
+func produceHostileAlert(t *testing.T, broker string) {
+	t.Helper()
+	now := time.Now().UTC().Format(time.RFC3339)
+	for topic, value := range map[string]string{
+		"alerts": `{"fingerprint":"<b>f","alertId":"<b>f/1","ruleId":"<img src=x onerror=alert(1)>","status":"pending","severity":"warning","labels":{"<b>k":"\"><script>","service":"../../x","instance":"\u202ei"},
+			"annotations":{"summary":"<img src=x onerror=alert(1)>"},"startsAt":"` + now + `","updatedAt":"` + now + `","seq":1}`,
+		"audit-logs": `{"auditId":"x","timestamp":"` + now + `","node":"<b>n","seq":1,"actor":{"type":"user","id":"<script>evil</script>"},"action":"<b>do.it</b>","result":"success","before":{"<b>":"</script>"},"after":"\u202e<img>"}`,
+	} {
+		if _, stderr, code := smartlb(t, "kafka", "produce", topic, "-b", broker, strings.ReplaceAll(value, "\n", " ")); code != 0 {
+			t.Fatal(stderr)
+		}
+	}
+}
+
 // The live stream of decisions, one request in words, and a broker that hangs
 // while the page is open. One decision comes from somebody hostile.
 func TestDecisionsInABrowser(t *testing.T) {
@@ -144,7 +160,8 @@ func TestConfigurationInABrowser(t *testing.T) {
 func TestAlertsAndAuditInABrowser(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
-	p, _, admin, _ := demo(t)
+	p, _, admin, broker := demo(t)
+	produceHostileAlert(t, broker)
 	inBrowser(t, "alerts", consoleOf(t, admin), os.Getenv("E2E_SHOTS"), brokerOf(t, p.cmd.Process.Pid))
 }
 
@@ -155,6 +172,7 @@ func TestConsoleWithoutTheProxyRole(t *testing.T) {
 	needBrowser(t)
 	_, _, _, broker := demo(t)
 	produceHostileDecision(t, broker)
+	produceHostileAlert(t, broker)
 	p := start(t, true, "run", "--roles", "console", "--kafka", broker, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
 	for _, name := range []string{"configuration", "decisions", "alerts"} {
 		inBrowser(t, name, "http://"+p.address("console"))

@@ -214,3 +214,54 @@ func TestWhatDoesNotChangeIsNotSent(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkFeed is one second of 5,000 instances in 100 services that all have
+// requests and other numbers each second: the worst that there is.
+func BenchmarkFeed(b *testing.B) {
+	o := Overview{At: time.Now(), Node: Node{Node: "n"}}
+	for s := range 100 {
+		v := Service{ID: fmt.Sprint("s", s), Policy: "adaptive"}
+		for i := range 50 {
+			v.Instances = append(v.Instances, Instance{ID: fmt.Sprintf("s%d-i%d", s, i), Address: "127.0.0.1:1", State: "in", Weight: 1, History: []float32{0}, ErrorHist: []float32{0},
+				Facts: &Facts{Score: 1, State: "HEALTHY", Trust: 1, AgeMs: 500}})
+		}
+		o.Services = append(o.Services, v)
+	}
+	n := 0
+	f := &feed{moment: func(context.Context, int) (Overview, error) {
+		n++
+		o.At = o.At.Add(time.Second)
+		for s := range o.Services {
+			for i := range o.Services[s].Instances {
+				in := &o.Services[s].Instances[i]
+				x := float64((n*7919+s*50+i)%1000) / 7
+				in.Rate, in.P50Ms, in.P95Ms, in.P99Ms, in.InFlight = x, x*1.1, x*2.3, x*3.7, int64(x)%5
+				in.Cost = Cost{Total: x / 3, LatencyFactor: x / 100, ErrorFactor: 1, Silence: 1, Capacity: 1 + x/1000, Veto: 1, SlowStart: 1, LatencyMs: x * 1.2}
+				in.History[0] = float32(int(x))
+			}
+		}
+		return o, nil
+	}}
+	for name, zip := range map[string]bool{"plain": false, "gzip": true} {
+		b.Run(name, func(b *testing.B) {
+			p, err := f.join(b.Context())
+			if err != nil {
+				b.Fatal(err)
+			}
+			number, size := p.number, 0
+			for b.Loop() {
+				f.made = time.Time{}
+				events, err := f.next(b.Context(), number, zip)
+				if err != nil || len(events) != 1 {
+					b.Fatalf("%d events, %v", len(events), err)
+				}
+				number = events[0].number
+				size = len(events[0].event)
+				if zip {
+					size = len(events[0].zipped)
+				}
+			}
+			b.ReportMetric(float64(size), "bytes/event")
+		})
+	}
+}

@@ -123,6 +123,30 @@ func TestDecisionsAreReadWhileSomebodyLooks(t *testing.T) {
 	}
 }
 
+// Who comes first sees the newest of the past, and is not told that the rest of
+// it was skipped.
+func TestThePastIsNotSkipped(t *testing.T) {
+	r := newRig(t)
+	for i := range 40 {
+		d := decided(i, fmt.Sprint("r", i), "i")
+		r.send(t, event.TopicRoutingDecisions, d.ServiceID, d.AppendJSON(nil))
+	}
+	s := Decisions(r.cfg)
+	page := s.Subscribe(5, nil)
+	defer page.Close()
+	run(t, s.Run)
+	var got []Decision
+	for end := time.Now().Add(20 * time.Second); len(got) == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		var skipped int
+		if got, skipped = page.Take(); skipped > 0 {
+			t.Errorf("%d skipped", skipped)
+		}
+	}
+	if len(got) != 5 || got[0].RequestID != "r35" || got[4].RequestID != "r39" {
+		t.Errorf("begins with %d: %+v", len(got), got)
+	}
+}
+
 func TestWithoutKafkaItSaysSoAndKeepsWhatItHad(t *testing.T) {
 	r := newRig(t)
 	d := decided(0, "r0", "i0")

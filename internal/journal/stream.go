@@ -41,7 +41,7 @@ type subscriber[T any] struct {
 
 func newStream[T any](cfg Config, topic string, keep int, decode func(kafka.Record) (T, bool), at func(*T) time.Time) *Stream[T] {
 	s := &Stream[T]{decode: decode, at: at, keep: keep, subs: map[*subscriber[T]]struct{}{}}
-	s.watch = (&watch{kafka: cfg.Kafka, log: cfg.Log, topic: topic, begin: s.forget, handle: s.handle}).init()
+	s.watch = (&watch{kafka: cfg.Kafka, log: cfg.Log, topic: topic, begin: s.forget, handle: s.handle, arrive: s.seed}).init()
 	s.plan = func(ctx context.Context) (kafka.TailConfig, error) {
 		ends, err := cfg.Admin.EndOffsets(ctx, topic)
 		if err != nil {
@@ -69,6 +69,7 @@ func (s *Stream[T]) handle(batch []kafka.Record) {
 			fresh = append(fresh, v)
 		}
 	}
+	past := !s.watch.arrived()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ring, s.jumble = append(s.ring, fresh...), true
@@ -76,9 +77,29 @@ func (s *Stream[T]) handle(batch []kafka.Record) {
 		s.order()
 		s.ring = append([]T(nil), s.ring[len(s.ring)-s.keep:]...)
 	}
+	if past { // what was there before anybody looked is no news: see seed
+		return
+	}
 	for sub := range s.subs {
 		sub.take(fresh)
 	}
+}
+
+// seed gives those who wait the newest of what was in the log.
+func (s *Stream[T]) seed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for sub := range s.subs {
+		sub.begin(s.newest(sub.limit, sub.match))
+	}
+}
+
+// begin sets what a subscriber sees first, newest first.
+func (s *subscriber[T]) begin(newest []T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.Reverse(newest)
+	s.pending = newest
 }
 
 func (s *subscriber[T]) take(fresh []T) {
@@ -139,8 +160,7 @@ func (s *Stream[T]) Subscribe(limit int, match func(*T) bool) *Subscription[T] {
 	c := &Subscription[T]{s: s, sub: &subscriber[T]{match: match, limit: limit}, release: s.use()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.sub.pending = s.newest(limit, match)
-	slices.Reverse(c.sub.pending)
+	c.sub.begin(s.newest(limit, match))
 	s.subs[c.sub] = struct{}{}
 	return c
 }

@@ -28,6 +28,7 @@ type watch struct {
 	plan   func(ctx context.Context) (kafka.TailConfig, error) // where to begin
 	begin  func()                                              // everything is read anew from here on
 	handle func([]kafka.Record)
+	arrive func() // everything that was in the log has been handled; may be nil
 
 	mu     sync.Mutex
 	users  int
@@ -86,11 +87,26 @@ func (w *watch) serve(ctx context.Context) {
 
 func (w *watch) catchUp() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.caught {
+	first := !w.caught && w.tail != nil
+	if first {
 		w.caught = true
-		close(w.ready)
 	}
+	ready := w.ready
+	w.mu.Unlock()
+	if !first {
+		return
+	}
+	if w.arrive != nil {
+		w.arrive()
+	}
+	close(ready)
+}
+
+// arrived says whether the reader was at the end of the log once.
+func (w *watch) arrived() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.caught
 }
 
 // endWhenIdle ends the reader when nobody has wanted it for a while.

@@ -109,18 +109,40 @@ func brokerOf(t *testing.T, up int) string {
 	return ""
 }
 
-// The live stream of decisions, one request in words, and a broker that hangs
-// while the page is open. One decision comes from somebody hostile.
-func TestDecisionsInABrowser(t *testing.T) {
-	t.Parallel()
-	needBrowser(t)
-	p, _, admin, broker := demo(t)
+// produceHostileDecision writes a decision that nobody means well with.
+func produceHostileDecision(t *testing.T, broker string) {
+	t.Helper()
 	const id = `<img src=x onerror=alert(1)>\"\u202e`
 	_, stderr, code := smartlb(t, "kafka", "produce", "routing-decisions", "-b", broker,
 		`{"timestamp":"`+time.Now().UTC().Format(time.RFC3339)+`","node":"<b>n</b>","kind":"decision","serviceId":"<script>","requestId":"`+id+`","instanceId":"a","candidates":[{"instanceId":"<b>a</b>","cost":1}],"outcome":{"status":200}}`)
 	if code != 0 {
 		t.Fatal(stderr)
 	}
+}
+
+// produceHostileAlert writes an alert and an audit record that nobody means well
+// with.
+func produceHostileAlert(t *testing.T, broker string) {
+	t.Helper()
+	now := time.Now().UTC().Format(time.RFC3339)
+	for topic, value := range map[string]string{
+		"alerts": `{"fingerprint":"<b>f","alertId":"<b>f/1","ruleId":"<img src=x onerror=alert(1)>","status":"pending","severity":"warning","labels":{"<b>k":"\"><script>","service":"../../x","instance":"\u202ei"},
+			"annotations":{"summary":"<img src=x onerror=alert(1)>"},"startsAt":"` + now + `","updatedAt":"` + now + `","seq":1}`,
+		"audit-logs": `{"auditId":"x","timestamp":"` + now + `","node":"<b>n","seq":1,"actor":{"type":"user","id":"<script>evil</script>"},"action":"<b>do.it</b>","result":"success","before":{"<b>":"</script>"},"after":"\u202e<img>"}`,
+	} {
+		if _, stderr, code := smartlb(t, "kafka", "produce", topic, "-b", broker, strings.ReplaceAll(value, "\n", " ")); code != 0 {
+			t.Fatal(stderr)
+		}
+	}
+}
+
+// The live stream of decisions, one request in words, and a broker that hangs
+// while the page is open. One decision comes from somebody hostile.
+func TestDecisionsInABrowser(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	p, _, admin, broker := demo(t)
+	produceHostileDecision(t, broker)
 	inBrowser(t, "decisions", consoleOf(t, admin), os.Getenv("E2E_SHOTS"), brokerOf(t, p.cmd.Process.Pid))
 }
 
@@ -138,7 +160,8 @@ func TestConfigurationInABrowser(t *testing.T) {
 func TestAlertsAndAuditInABrowser(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
-	p, _, admin, _ := demo(t)
+	p, _, admin, broker := demo(t)
+	produceHostileAlert(t, broker)
 	inBrowser(t, "alerts", consoleOf(t, admin), os.Getenv("E2E_SHOTS"), brokerOf(t, p.cmd.Process.Pid))
 }
 
@@ -148,6 +171,8 @@ func TestConsoleWithoutTheProxyRole(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
 	_, _, _, broker := demo(t)
+	produceHostileDecision(t, broker)
+	produceHostileAlert(t, broker)
 	p := start(t, true, "run", "--roles", "console", "--kafka", broker, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
 	for _, name := range []string{"configuration", "decisions", "alerts"} {
 		inBrowser(t, name, "http://"+p.address("console"))

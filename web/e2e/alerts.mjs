@@ -37,6 +37,10 @@ await drive(async ({ page, url, check, accessible, fits, comes, picture, steady,
   await comes("the menu counts it", () => document.querySelector(".side .badge")?.textContent.startsWith("1"));
   const card = await page.locator('[data-alert="fast-failing"]').first().textContent();
   check("alerts: value against threshold, since, labels", /value .* against .*since .*instance=/.test(card), card);
+  await comes("a hostile alert is text", () => {
+    const card = document.querySelector('section[aria-labelledby="pending"] .alert-card');
+    return card !== null && card.textContent.includes("<img src=x onerror=alert(1)>") && document.querySelector("main img, main script, main b b") === null;
+  });
   await accessible("alerts", true);
   await fits("alerts");
   await picture("alerts");
@@ -68,6 +72,8 @@ await drive(async ({ page, url, check, accessible, fits, comes, picture, steady,
   await page.waitForSelector(".vbody [role=row]");
   const actions = await page.locator(".vbody .record").allTextContents();
   for (const want of ["break.instance", "heal.instance", "silence.alerts", "unsilence.alerts", "load.demo", "policy.service", "apply.config", "start.node"]) check(`audit: ${want}`, actions.includes(want), actions.join(" "));
+  const strange = page.locator(".vbody [role=row]", { hasText: "<script>evil</script>" });
+  check("audit: a hostile record is text", (await strange.count()) === 1 && (await page.locator(".vbody script, .vbody img").count()) === 0);
   await comes("audit: the chain is intact", () => /chain intact/.test(document.querySelector(".chain")?.textContent ?? ""));
   await steady("audit");
   await accessible("audit", true);

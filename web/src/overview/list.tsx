@@ -6,7 +6,7 @@ import { type Inks, inksOf, shareScale } from "./marks";
 import { Cells, columns, openInstance, ServiceLine } from "./row";
 
 const narrowAt = 680; // px of the list, as in overview.css
-const heights = { wide: { service: 3, instance: 2.125 }, narrow: { service: 5, instance: 6.5 } }; // rem
+const heights = { wide: { service: 3, instance: 2.125 }, narrow: { service: 5.75, instance: 6.5 } }; // rem
 
 interface Props {
   o: LiveOverview;

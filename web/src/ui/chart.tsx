@@ -50,7 +50,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
         cursor: { y: false, points: { size: 5 } },
         hooks: { setCursor: [(u) => setAt(u.cursor.left == null || u.cursor.left < 0 ? null : (u.cursor.idx ?? null))] },
         scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
-        axes: [{ ...axis, size: 28, values: (_, ticks) => ticks.map((t) => clock(new Date(t * 1000)).slice(0, 5)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format(v)) }],
+        axes: [{ ...axis, size: 28, values: (_, ticks) => ticks.map((t) => clock(new Date(t * 1000)).slice(0, (ticks[1] ?? 0) - (ticks[0] ?? 0) < 60 ? 8 : 5)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format(v)) }],
         series: [{}, ...lines.map((l) => ({ label: l.name, stroke: paint(l.colour), width: 1.5, points: { show: false }, spanGaps: false }))],
       },
       data,

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/control"
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+// Lines that end where the reader's buffer does, and events in pieces, come out
+// whole and one by one.
+func TestEventsArePassedOnWhole(t *testing.T) {
+	var want []string
+	for _, n := range []int{1, 10, 64<<10 - 7, 64<<10 - 6, 64<<10 - 5, 128<<10 - 6, 300_000} {
+		want = append(want, "event: e\ndata: "+strings.Repeat("x", n)+"\n\n")
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" || r.Header.Get("Accept-Encoding") != "identity" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		all := strings.Join(want, "")
+		for len(all) > 0 {
+			n := min(len(all), 10_007)
+			fmt.Fprint(w, all[:n])
+			all = all[n:]
+			w.(http.Flusher).Flush()
+		}
+	}))
+	defer server.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	var got []string
+	begun, err := passOn(t.Context(), server.URL, "secret", func(e []byte) error { got = append(got, string(e)); return nil })
+	if !begun || err != nil || len(got) != len(want) {
+		t.Fatalf("%d events, begun %v, %v", len(got), begun, err)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("event %d: %d bytes, want %d", i, len(got[i]), len(want[i]))
+		}
+	}
+	gone := errors.New("the page is gone")
+	if begun, err := passOn(t.Context(), server.URL, "secret", func([]byte) error { return gone }); !begun || !errors.Is(err, gone) {
+		t.Errorf("%v %v", begun, err)
+	}
+	if begun, err := passOn(t.Context(), server.URL, "", func([]byte) error { return nil }); begun || !errors.Is(err, api.ErrUnavailable) {
+		t.Errorf("without the token: %v %v", begun, err)
+	}
+	server.Close()
+	if begun, err := passOn(t.Context(), server.URL, "secret", func([]byte) error { return nil }); begun || !errors.Is(err, api.ErrUnavailable) {
+		t.Errorf("nobody there: %v %v", begun, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if begun, err := passOn(ctx, server.URL, "secret", func([]byte) error { return nil }); begun || err == nil {
+		t.Errorf("ended: %v %v", begun, err)
+	}
+}
+
+func alertAt(id string, status string, seq uint64, at time.Time) event.Alert {
+	return event.Alert{Fingerprint: id, AlertID: id + "/1", RuleID: "r", Status: status, Severity: event.SeverityWarning, StartsAt: at, UpdatedAt: at, Seq: seq}
+}
+
+func TestTheAlertBookKnowsWhatIsActiveAndWhatWas(t *testing.T) {
+	b, now := newAlertBook(), time.Now()
+	b.take(alertAt("a", event.AlertPending, 1, now.Add(-time.Minute)))
+	b.take(alertAt("b", event.AlertFiring, 1, now.Add(-time.Hour)))
+	b.take(alertAt("c", event.AlertFiring, 1, now.Add(-48*time.Hour))) // of an analyzer that is gone
+	b.take(alertAt("b", event.AlertPending, 0, now))                   // repeated by one that took over
+	if got := b.active(); len(got) != 2 || got[0].Fingerprint != "b" || got[1].Fingerprint != "a" {
+		t.Errorf("active %+v", got)
+	}
+	b.take(alertAt("b", event.AlertResolved, 2, now))
+	b.take(alertAt("b", event.AlertResolved, 3, now)) // said again
+	if got := b.past(); len(got) != 1 || got[0].Seq != 3 || len(b.active()) != 1 {
+		t.Errorf("past %+v", got)
+	}
+	for i := range maxResolved + 10 {
+		b.take(alertAt(fmt.Sprint(i), event.AlertResolved, 1, now.Add(time.Duration(i)*time.Second)))
+	}
+	if got := b.past(); len(got) != maxResolved || got[0].Fingerprint != fmt.Sprint(maxResolved+9) {
+		t.Errorf("%d are remembered, the newest %s", len(got), got[0].Fingerprint)
+	}
+	silences := []control.Silence{{Silence: event.Silence{ID: "s", RuleID: "r", EndsAt: now.Add(time.Hour)}}}
+	list := silenced(append(b.active(), b.past()[:1]...), silences)
+	if list[0].Silence == nil || list[1].Silence != nil {
+		t.Errorf("an active alert is silenced, one that is over is not: %+v", list)
+	}
+}

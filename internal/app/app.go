@@ -38,6 +38,7 @@ type App struct {
 	control  *control.Control
 	alerts   *alertBook
 	browser  *browse.Browser // nil without Kafka
+	looker   *kafka.Admin    // the browser's own client; nil without Kafka
 
 	decisions *journal.Stream[journal.Decision] // these three are nil without Kafka
 	records   *journal.Stream[journal.Record]
@@ -147,7 +148,7 @@ func (a *App) newKafka() (err error) {
 		return err
 	}
 	a.catalog = file.Catalog()
-	a.browser, err = a.newBrowser(browse.Config{Kafka: a.kafka, Admin: a.admin, Catalog: file, Mask: a.o.Document.Console.Masks(), Dir: a.o.DataDir, Log: a.o.Log})
+	a.browser, err = a.newBrowser(browse.Config{Kafka: a.kafka, Catalog: file, Mask: a.o.Document.Console.Masks(), Dir: a.o.DataDir, Log: a.o.Log})
 	if err != nil {
 		return err
 	}
@@ -189,7 +190,11 @@ func (a *App) closeUnstarted() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_ = a.producer.Close(ctx)
-		a.admin.Close()
+		for _, c := range []*kafka.Admin{a.admin, a.looker} {
+			if c != nil {
+				c.Close()
+			}
+		}
 	}
 	if a.data != nil {
 		a.data.close()
@@ -271,6 +276,7 @@ func (a *App) startKafka(acts *actors) {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		a.admin.Close()
+		a.looker.Close()
 		if err := a.producer.Close(ctx); err != nil { // without Kafka the last reports are lost, and counted
 			a.o.Log.Warn("kafka producer closed with records undelivered", "dropped", a.producer.Stats().Dropped(), "error", err)
 		}
@@ -289,7 +295,7 @@ func (a *App) startKafka(acts *actors) {
 	acts.start("audit records for those who look", a.records.Run, nil)
 	acts.start("configuration for those who look", a.configLog.Run, nil)
 	if a.o.has(RoleConsole) {
-		acts.start("browser", a.browser.Run, nil)
+		acts.start("browser", a.browse, nil)
 	}
 }
 

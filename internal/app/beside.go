@@ -11,6 +11,7 @@ import (
 	"github.com/smartlb/smartlb/internal/browse"
 	"github.com/smartlb/smartlb/internal/distribution"
 	"github.com/smartlb/smartlb/internal/doctor"
+	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/stack"
 )
 
@@ -92,11 +93,30 @@ func (a *App) worker() string {
 	return cmp.Or(os.Getenv("SMARTLB_CONNECT"), os.Getenv("CONNECT_URL"), a.local().Connect)
 }
 
-// newBrowser makes what the console looks at Kafka with.
-func (a *App) newBrowser(cfg browse.Config) (*browse.Browser, error) {
+// How long the browser's own client waits for a broker that hangs: the context
+// of a call does not interrupt that, and somebody looks at a page meanwhile.
+const (
+	lookRequest = 4 * time.Second
+	lookDial    = 2 * time.Second
+)
+
+// newBrowser makes what the console looks at Kafka with, and its client.
+func (a *App) newBrowser(cfg browse.Config) (_ *browse.Browser, err error) {
 	if a.ownBroker() {
 		cfg.Version = a.o.Version
 	}
-	cfg.Local, cfg.Question, cfg.Worker = a.local, a.question(), a.worker
+	quick := cfg.Kafka
+	quick.RequestTimeout, quick.DialTimeout = lookRequest, lookDial
+	if a.looker, err = kafka.NewAdmin(quick); err != nil {
+		return nil, err
+	}
+	cfg.Admin, cfg.Local, cfg.Question = a.looker, a.local, a.question()
 	return browse.New(cfg)
+}
+
+// browse measures for the console until ctx ends. Closing the client frees
+// whoever waits for a broker that hangs.
+func (a *App) browse(ctx context.Context) error {
+	defer context.AfterFunc(ctx, a.looker.Close)()
+	return a.browser.Run(ctx)
 }

@@ -195,6 +195,8 @@ const groupsAge = Step
 
 // TopicGroups tells which groups have a commit in a topic, or read it now.
 func (b *Browser) TopicGroups(ctx context.Context, name string) ([]TopicGroup, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
 	all, err := b.described.get(ctx, groupsAge, b.describeGroups)
 	if err != nil {
 		return nil, b.explained(err)

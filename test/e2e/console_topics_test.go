@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -56,10 +57,12 @@ func TestConsoleCluster(t *testing.T) {
 	makeStock(t, at(0))
 	hands := httptest.NewServer(broker)
 	t.Cleanup(hands.Close)
+	t.Cleanup(func() { broker.signal(syscall.SIGCONT) }) // one that hangs could not be stopped
 	inBrowser(t, "cluster", "http://"+console.address("console"), "", hands.URL)
 }
 
-// restarted is a process that a script may kill and start again: POST /off, /on.
+// restarted is a process that a script may kill and start again: POST /off, /on;
+// or that hangs between /hang and /wake.
 type restarted struct {
 	start func() *process
 	mu    sync.Mutex
@@ -72,6 +75,12 @@ func (r *restarted) on() {
 	r.now = r.start()
 }
 
+func (r *restarted) signal(sig syscall.Signal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_ = r.now.cmd.Process.Signal(sig)
+}
+
 func (r *restarted) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	switch req.URL.Path {
 	case "/off":
@@ -80,6 +89,10 @@ func (r *restarted) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.now.stop(syscallKill)
 	case "/on":
 		r.on()
+	case "/hang":
+		r.signal(syscall.SIGSTOP)
+	case "/wake":
+		r.signal(syscall.SIGCONT)
 	}
 }
 

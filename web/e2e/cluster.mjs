@@ -81,5 +81,9 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await fetch(`${hands}/on`, { method: "POST" });
   await all("the broker is back: the page goes on by itself", () => document.querySelector(".stale-note") === null && document.querySelector("main .stale") === null);
   for (const [name, p] of Object.entries(pages)) check(`with what is there: ${name}`, await p.evaluate(what[name]));
+  await fetch(`${hands}/hang`, { method: "POST" });
+  await all("the broker hangs: the page says so", () => /does not answer/.test(document.querySelector(".stale-note")?.textContent ?? ""));
+  await fetch(`${hands}/wake`, { method: "POST" });
+  await all("the broker answers again: the page goes on by itself", () => document.querySelector(".stale-note") === null && document.querySelector("main .stale") === null);
   await comes("health: well again by itself", () => !document.querySelector(".checks.problem") && /answers/.test(document.querySelector(".checks.ok")?.textContent ?? ""));
 }, { expected: (m) => m.location().url.includes("/api/v1/overview") }); // a console without a proxy has none to ask

@@ -94,8 +94,8 @@ const withWorker = async ({ page, url, check, accessible, steady, fits, comes, p
   await accessible("edit", true);
   await picture("connect-edit");
   await field("batch\\.size").fill("500");
-  await comes("what will change is said", () => document.querySelector(".diff")?.textContent.includes("batch.size"));
-  check("and nothing else", (await page.locator(".diff p").count()) === 1);
+  await comes("what will change is said", () => document.querySelector(".changes")?.textContent.includes("batch.size"));
+  check("and nothing else", (await page.locator(".changes p").count()) === 1);
   await page.locator("dialog").getByRole("button", { name: "Save" }).click();
   await comes("saved", () => !document.querySelector("dialog[open]"));
   const config = await onWorker("connectors/lines/config");

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ import (
 
 const expression = `value.metrics.cpuUsage > 0.98 && key.startsWith("service-1")`
 const jqFilter = `select((.payload | fromjson | .metrics.cpuUsage > 0.98) and (.key | startswith("service-1"))) | .offset`
+
+var version = regexp.MustCompile(`\d+\.[\d.]*\d`)
 
 // bench is one run of everything.
 type bench struct {
@@ -83,6 +86,11 @@ func run(program string, records, rounds int, out string) error {
 	r := &rig.Report{Name: "console-messages"}
 	r.Printf("# The console on large data: messages\n\n")
 	r.Versions("go run ./bench/console", program)
+	for _, tool := range [][]string{{"kcat", "-V"}, {"jq", "--version"}, {"chromium", "--version"}} {
+		out, _ := exec.Command(tool[0], tool[1:]...).CombinedOutput()
+		r.Printf("%s: %s  \n", tool[0], version.FindString(string(out)))
+	}
+	r.Printf("\n")
 	if figures.Scan, err = b.scan(rounds); err != nil {
 		return err
 	}

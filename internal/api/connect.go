@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"syscall"
 
 	"github.com/smartlb/smartlb/internal/access"
 	"github.com/smartlb/smartlb/internal/browse"
@@ -56,7 +57,11 @@ func ofConnect[T any](v T, err error) (any, error) {
 	case errors.Is(err, connect.ErrNotFound):
 		return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
 	case errors.Is(err, browse.ErrNoConnect):
-		return nil, refusal{err, http.StatusServiceUnavailable, "smartlb kafka start starts one with Kafka, where Java 17 is installed; SMARTLB_CONNECT names one elsewhere"}
+		status := http.StatusServiceUnavailable
+		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, browse.ErrNoWorker) {
+			status = http.StatusConflict // it is optional, and does not run
+		}
+		return nil, refusal{err, status, "smartlb kafka start starts one with Kafka, where Java 17 is installed; SMARTLB_CONNECT names one elsewhere"}
 	case errors.Is(err, connect.ErrInvalid), errors.Is(err, browse.ErrConnector):
 		return nil, badRequest{err}
 	case errors.As(err, &said) && said.Status == http.StatusConflict:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"syscall"
 	"testing"
 
 	"github.com/smartlb/smartlb/internal/browse"
@@ -33,8 +34,10 @@ func (connectors) fail(name string) error {
 		return nil
 	case "busy":
 		return fmt.Errorf("connector busy: %w", &connect.Error{Status: 409, Message: "a rebalance is expected"})
+	case "none":
+		return fmt.Errorf("%w at x: %w", browse.ErrNoConnect, syscall.ECONNREFUSED)
 	case "away":
-		return fmt.Errorf("%w at x: connection refused", browse.ErrNoConnect)
+		return fmt.Errorf("%w at x: %w", browse.ErrNoConnect, context.DeadlineExceeded)
 	case "broken":
 		return &connect.Error{Status: 500, Message: "java.lang.NullPointerException"}
 	case "invalid":
@@ -84,7 +87,7 @@ func (f connectors) DoConnector(_ context.Context, name string, _ connect.Action
 
 func TestErrorsOfConnectHaveTheirStatus(t *testing.T) {
 	d := describe(t)
-	for name, want := range map[string]int{"busy": 409, "away": 503, "broken": 503, "invalid": 400, "nobody": 404} {
+	for name, want := range map[string]int{"busy": 409, "none": 409, "away": 503, "broken": 503, "invalid": 400, "nobody": 404} {
 		for _, c := range connectCalls[2:] {
 			if c.path == "/api/v1/connect" {
 				continue

@@ -25,6 +25,9 @@ type Connectors struct {
 // or that it does not answer.
 var ErrNoConnect = errors.New("no Kafka Connect")
 
+// ErrNoWorker is the ErrNoConnect of a cluster beside which none is known.
+var ErrNoWorker = fmt.Errorf("%w is known to belong to this cluster", ErrNoConnect)
+
 // ErrConnector is wrapped by errors about what was asked for.
 var ErrConnector = errors.New("connector")
 
@@ -39,7 +42,7 @@ func (b *Browser) worker() (*connect.Client, string, error) {
 		address = b.cfg.Worker()
 	}
 	if address == "" {
-		return nil, "", fmt.Errorf("%w is known to belong to this cluster", ErrNoConnect)
+		return nil, "", ErrNoWorker
 	}
 	c, err := connect.New(connect.Config{URL: address, Timeout: connectWait, Retry: backoff.Policy{Base: 200 * time.Millisecond, Max: time.Second, Factor: 2}})
 	if err != nil {

@@ -10,7 +10,7 @@ const [, , , , worker, file] = process.argv;
 const without = async ({ page, url, check, accessible, fits, comes, picture }) => {
   await page.goto(`${url}/connectors`);
   await comes("no worker: it says so, and how to get one", () => /does not answer/.test(document.querySelector("main")?.textContent ?? "") && document.querySelector("main").textContent.includes("smartlb kafka start"));
-  await accessible("without a worker");
+  await accessible("without a worker", true);
   await fits("without a worker");
   await picture("connect-none");
   check("nothing can be created", (await page.getByRole("button", { name: "Create …" }).count()) === 0);
@@ -24,7 +24,7 @@ const withWorker = async ({ page, url, check, accessible, steady, fits, comes, p
   await page.keyboard.press("g");
   await page.keyboard.press("k");
   await comes("g k: no connector yet, and how to make one", () => document.querySelector(".empty")?.textContent.includes("smartlb kafka connect apply"));
-  await accessible("no connectors");
+  await accessible("no connectors", true);
 
   // Create
   await page.getByRole("button", { name: "Create …" }).click();
@@ -33,7 +33,7 @@ const withWorker = async ({ page, url, check, accessible, steady, fits, comes, p
   await page.getByLabel("Class").selectOption(option);
   await comes("what is missing is said per setting", () => [...document.querySelectorAll(".setting")].some((e) => e.textContent.includes("topic") && /[Mm]issing required/.test(e.textContent)));
   check("and it is not created", await page.locator("dialog").getByRole("button", { name: "Create" }).isDisabled());
-  await accessible("create");
+  await accessible("create", true);
   await picture("connect-create");
   const field = (name) => page.locator(".setting", { has: page.locator("code", { hasText: new RegExp(`^${name}$`) }) }).locator("input, select");
   await field("topic").fill("lines");
@@ -54,13 +54,13 @@ const withWorker = async ({ page, url, check, accessible, steady, fits, comes, p
   check("the whole trace can be read", (await page.locator(".trace pre").textContent()).includes("\tat org.apache.kafka.connect"));
   const text = await page.locator("main").textContent();
   check("a secret is not shown, a reference is", !text.includes("hunter2") && text.includes("${file:/run/secrets/db:token}"));
-  await accessible("a connector that failed");
+  await accessible("a connector that failed", true);
   await fits("a connector that failed");
   await picture("connect-failed");
   await page.goto(`${url}/connectors?q=failed`);
   await comes("list: the state of its tasks", () => /running.*0 of 1 running, 1 failed/.test(document.querySelector('[data-id="lines"]')?.textContent ?? ""));
   await steady("connectors");
-  await accessible("connectors");
+  await accessible("connectors", true);
   await fits("connectors");
   await picture("connect-list");
   await page.getByRole("link", { name: "lines" }).click();
@@ -91,11 +91,11 @@ const withWorker = async ({ page, url, check, accessible, steady, fits, comes, p
   await comes("all settings with their defaults", () => document.querySelectorAll(".setting").length > 8);
   await field("batch\\.size").fill("many");
   await comes("the worker says what is wrong", () => [...document.querySelectorAll(".setting")].some((e) => e.textContent.includes("batch.size") && /Invalid value many/.test(e.textContent)));
-  await accessible("edit");
+  await accessible("edit", true);
   await picture("connect-edit");
   await field("batch\\.size").fill("500");
-  await comes("what will change is said", () => document.querySelector(".diff")?.textContent.includes("batch.size"));
-  check("and nothing else", (await page.locator(".diff p").count()) === 1);
+  await comes("what will change is said", () => document.querySelector(".changes")?.textContent.includes("batch.size"));
+  check("and nothing else", (await page.locator(".changes p").count()) === 1);
   await page.locator("dialog").getByRole("button", { name: "Save" }).click();
   await comes("saved", () => !document.querySelector("dialog[open]"));
   const config = await onWorker("connectors/lines/config");

@@ -22,7 +22,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   let top = await newest();
   await comes("live: messages come by themselves", (was) => document.querySelector(".message")?.textContent !== was, top);
   await steady("live");
-  await accessible("live");
+  await accessible("live", true);
   await fits("live");
   await picture("messages-live");
   await page.keyboard.press("p");
@@ -51,7 +51,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await page.getByLabel("CEL").fill("value.metrics.rps >");
   await comes("a mistake is shown with its place", () => /character \d+/.test(document.querySelector(".term-where .mistake")?.textContent ?? ""));
   check("and is not sent", await page.getByRole("button", { name: "Search", exact: true }).isDisabled());
-  await accessible("a mistake");
+  await accessible("a mistake", true);
   await page.getByLabel("CEL").fill('value.metrics.rps > 0 && key.startsWith("user")');
   await page.getByRole("button", { name: "Search", exact: true }).click();
   await comes("CEL: only what it is true of", () => {
@@ -62,7 +62,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await page.keyboard.press("Enter");
   await comes("JSON: and what is there", () => document.querySelectorAll(".message").length > 0 && [...document.querySelectorAll(".m-value")].every((e) => e.textContent.includes("user-service-2")));
   check("examples are of this topic", (await page.locator(".examples .example").allTextContents()).some((e) => e.startsWith("value.metrics.")));
-  await accessible("search");
+  await accessible("search", true);
   await fits("search");
   await picture("messages-search");
   const address = page.url();
@@ -72,7 +72,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await page.getByRole("button", { name: "Close" }).click();
   await at("alerts/messages");
   await page.getByRole("button", { name: "Saved" }).click();
-  await accessible("saved searches");
+  await accessible("saved searches", true);
   await page.getByRole("link", { name: "users, second" }).click();
   await comes("a saved search is run again", () => document.querySelectorAll(".message").length > 0 && [...document.querySelectorAll(".m-value")].every((e) => e.textContent.includes("user-service-2")));
   check("at its address", query(page.url()) === query(address), page.url());
@@ -83,7 +83,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   check("message: its fields as a tree", (await page.locator(".reader .j-key").allTextContents()).includes('"metrics"'));
   await comes("message: its batch and its schema", () => /in \d+ B/.test(document.querySelector(".reader")?.textContent ?? "") && document.querySelector(".reader").textContent.includes("conforms"));
   check("message: an address of its own", /^\d+:\d+$/.test(new URL(page.url()).searchParams.get("open") ?? ""), page.url());
-  await accessible("message");
+  await accessible("message", true);
   await fits("message");
   await picture("messages-message");
   const opened = () => new URL(page.url()).searchParams.get("open");
@@ -112,7 +112,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   const said = await page.evaluate(rows);
   check("no value, an empty one and null are three things", said[6].includes("tombstone") && said[7].includes("emptyempty") && said[8].includes("no keynull"), said.slice(6, 9).join(" | "));
   check("what turns text around is shown by its number", said[2].includes("⟨U+202E⟩gnp.exe") && said[2].includes("user⟨U+202E⟩txt.exe⟨U+0000⟩⟨U+200B⟩"), said[2]);
-  await accessible("hostile rows");
+  await accessible("hostile rows", true);
   const open = async (offset) => {
     await page.locator(".message").nth(offset).click();
     await page.waitForSelector(`.reader[aria-label="Message 0:${offset}"] .value, .reader[aria-label="Message 0:${offset}"] .value-none`);
@@ -129,7 +129,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await comes("a document of 100 000 fields opens", () => /100.000 fields/.test(document.querySelector(".reader .j-fold")?.textContent ?? ""));
   await page.locator(".reader .j-fold").first().click();
   await comes("a hundred of them at first", () => document.querySelectorAll(".reader .j-key").length === 100);
-  await accessible("many fields");
+  await accessible("many fields", true);
   check("a tombstone says what it is", (await open(6)).includes("tombstone"));
   check("an empty value says what it is", (await open(7)).includes("empty"));
   check("null is a word", (await open(8)) === "null");
@@ -146,7 +146,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   const [whole] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: /^Download/ }).click()]);
   check("10 MB: the download is all of it", (await readFile(await whole.path())).length === 10_485_760);
   await picture("messages-10mb");
-  await accessible("10 MB");
+  await accessible("10 MB", true);
 
   // Send
   await at("alerts/messages?from=start");
@@ -154,7 +154,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await page.getByLabel("Key", { exact: true }).fill("k");
   await page.locator("dialog").getByLabel("Value", { exact: true }).fill("{}");
   await comes("produce: what does not conform is said before", () => /fingerprint: missing/.test(document.querySelector(".verdict")?.textContent ?? ""));
-  await accessible("produce");
+  await accessible("produce", true);
   await picture("messages-produce");
   await page.getByRole("button", { name: "Send it anyway" }).click();
   await comes("produce: where it went", () => /Sent: partition 0, offset \d+/.test(document.querySelector(".tail-tools")?.textContent ?? ""));
@@ -185,7 +185,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   };
   await redrive("redrive");
   check("redrive: one, to its topic, and it would come back", /1 of 1 dead letters.*1 to service-metrics.*they would come back/.test((await page.locator("dialog").textContent()).replaceAll("\n", " ")), await page.locator("dialog").textContent());
-  await accessible("redrive");
+  await accessible("redrive", true);
   await page.getByRole("button", { name: "Send 1 back" }).click();
   await comes("redrive: it was sent", () => /1 sent back/.test(document.querySelector("dialog")?.textContent ?? ""));
   await page.locator("dialog").getByRole("button", { name: "Close" }).click();

@@ -98,7 +98,8 @@ function SettingsForm({ name, create, before, config, setConfig, onClose, onDone
     const shown = known.filter((s) => s.name !== "name" && s.name !== "connector.class" && (all || config[s.name] !== undefined || s.required || s.errors.length > 0));
     return [...shown, ...extra.filter((k) => k !== "name" && k !== "connector.class").map(unknown)];
   }, [check.data, config, all]);
-  const wrong = (check.data ?? []).filter((s) => s.errors.length > 0).length;
+  const refusedSettings = (check.data ?? []).filter((s) => s.errors.length > 0).map((s) => s.name);
+  const wrong = refusedSettings.length;
   const changed = [...new Set([...Object.keys(before), ...Object.keys(config)])].filter((k) => k !== "name" && before[k] !== config[k]);
   const set = (key: string, value: string | undefined) => {
     const next = { ...config };
@@ -137,7 +138,7 @@ function SettingsForm({ name, create, before, config, setConfig, onClose, onDone
           <input type="checkbox" checked={all} onChange={(e) => setAll(e.target.checked)} /> all settings of the class
         </label>
         <span role="status" className={wrong > 0 ? "bad-text" : "muted"}>
-          {check.isFetching ? "checking" : wrong > 0 ? `${wrong} not accepted` : check.data ? "accepted by the worker" : ""}
+          {check.isFetching ? "checking" : wrong > 0 ? `not accepted: ${refusedSettings.slice(0, 5).join(", ")}${wrong > 5 ? ` and ${wrong - 5} more` : ""}` : check.data ? "accepted by the worker" : ""}
         </span>
       </p>
       <div className="setting-fields" tabIndex={-1}>
@@ -148,7 +149,7 @@ function SettingsForm({ name, create, before, config, setConfig, onClose, onDone
       <AddSetting known={check.data ?? []} config={config} add={(k) => set(k, "")} />
       {refused && <Failure error={refused} />}
       {!create && changed.length > 0 && (
-        <div className="diff" role="group" aria-label="What will change">
+        <div className="changes" role="group" aria-label="What will change">
           {changed.map((k) => (
             <p key={k}>
               <code>{k}</code>: <span className="diff-del">{before[k] ?? "not set"}</span> → <span className="diff-add">{config[k] ?? "not set"}</span>

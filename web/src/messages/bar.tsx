@@ -304,7 +304,7 @@ function examples(fields: Props["fields"]): string[] {
   const out: string[] = [];
   const number = fields.find((f) => f.kind === "number" && f.path !== "value.timestamp");
   const text = fields.find((f) => f.kind === "string" && !/timestamp|time$|At$/.test(f.path));
-  if (number) out.push(`${number.path} > ${number.sample}`);
+  if (number) out.push(`${number.path} > ${Number(Number(number.sample).toPrecision(2))}`);
   if (text) out.push(`${text.path} == ${JSON.stringify(text.sample)}`);
   out.push('key.startsWith("user")', "size > 10000", "value == null");
   return out;

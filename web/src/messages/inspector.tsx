@@ -37,9 +37,9 @@ export function Inspector({ topic, id, known, onClose, onAgain }: Props) {
   return (
     <aside className="reader" aria-label={`Message ${id}`}>
       <header>
-        <h3>
+        <h2>
           Partition {partition}, offset {offset}
-        </h3>
+        </h2>
         <button type="button" className="quiet" onClick={onClose} aria-label="Close the message" title="Close (Esc)">
           <CloseIcon />
         </button>

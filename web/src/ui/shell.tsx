@@ -197,6 +197,7 @@ const helpRows: [string[], string][] = [
   ...pages.map((p): [string[], string] => [["g", p.key], p.name]),
   [["/"], "Filter"],
   [["p"], "Pause or resume the live tail"],
+  [["j", "k"], "Next and previous message"],
   [["Esc"], "Close the panel or the dialog"],
   [["?"], "This help"],
 ];

@@ -86,6 +86,9 @@ func inBrowser(t *testing.T, name, console string, args ...string) {
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+	if testing.Verbose() && err == nil {
+		t.Logf("%s", out) // with what it measured
+	}
 	if !strings.Contains(string(out), "ok   the content security policy is kept") {
 		t.Errorf("the script did not reach its end:\n%s", out)
 	}

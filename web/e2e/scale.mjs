@@ -6,6 +6,14 @@
 //   node e2e/scale.mjs http://127.0.0.1:8083 [FOLDER for screenshots]
 import { drive } from "./browser.mjs";
 
+/** Processor time of the page's main thread per frame while f runs: what is left when others use the machine too. */
+async function cpuPerFrame(session, f) {
+  const busy = async () => (await session.send("Performance.getMetrics")).metrics.find((m) => m.name === "TaskDuration").value;
+  const before = await busy();
+  const r = await f();
+  return { ...r, cpu: (((await busy()) - before) * 1000) / r.frames };
+}
+
 const seconds = Number(process.env.SCALE_SECONDS ?? 8);
 
 /** Frames and the longest pause between two of them while f runs. */
@@ -22,7 +30,7 @@ const frames = (page, ms, scroll) =>
           if (t - begin < ms) requestAnimationFrame(step);
           else {
             const gaps = times.slice(1).map((x, n) => x - times[n]).sort((a, b) => a - b);
-            done({ fps: Math.round(((times.length - 1) / (times.at(-1) - times[0])) * 1000), longest: Math.round(gaps.at(-1)), p99: Math.round(gaps[Math.floor(gaps.length * 0.99)]) });
+            done({ frames: times.length, fps: Math.round(((times.length - 1) / (times.at(-1) - times[0])) * 1000), longest: Math.round(gaps.at(-1)), p99: Math.round(gaps[Math.floor(gaps.length * 0.99)]) });
           }
         };
         requestAnimationFrame(step);
@@ -33,6 +41,7 @@ const frames = (page, ms, scroll) =>
 await drive(async ({ page, context, url, check, comes, picture, accessible, steady }) => {
   const session = await context.newCDPSession(page);
   await session.send("Network.enable");
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
   let wire = 0;
   let text = 0;
   const streams = new Set();
@@ -46,6 +55,11 @@ await drive(async ({ page, context, url, check, comes, picture, accessible, stea
     wire += Math.max(0, e.encodedDataLength);
     text += e.dataLength;
   });
+  // What this machine can do now: a page of the same length with plain text.
+  const plain = await context.newPage();
+  await plain.setContent(`<body style="margin:0">${'<p style="height:34px;margin:0;border-top:1px solid #888">one of many lines, 12.3 requests/s, 45.6 ms</p>'.repeat(5000)}</body>`);
+  const control = [await frames(plain, seconds * 500, 0), await frames(plain, seconds * 500, 12), await frames(plain, seconds * 500, 400)];
+  await plain.close();
   await page.goto(url);
   await page.waitForSelector("[data-instance]");
   const first = { wire, text };
@@ -59,17 +73,19 @@ await drive(async ({ page, context, url, check, comes, picture, accessible, stea
   await page.waitForTimeout(3000);
   others = 0;
   const at = { wire, text };
-  const rest = await frames(page, seconds * 1000, 0);
+  const rest = await cpuPerFrame(session, () => frames(page, seconds * 1000, 0));
   const flow = { wire: (wire - at.wire) / seconds, text: (text - at.text) / seconds };
   check("one stream, nothing is asked beside it", streams.size === 1 && others === 0, `${streams.size} streams, ${others} calls`);
-  const scrolled = await frames(page, seconds * 1000, 12);
-  const fast = await frames(page, seconds * 1000, 400);
+  const scrolled = await cpuPerFrame(session, () => frames(page, seconds * 1000, 12));
+  const fast = await cpuPerFrame(session, () => frames(page, seconds * 1000, 400));
   await session.send("HeapProfiler.collectGarbage");
   const heap = (await session.send("Runtime.getHeapUsage")).usedSize;
   console.log(
     `     first event ${(first.wire / 1024).toFixed(0)} KiB on the wire (${(first.text / 1024).toFixed(0)} KiB of text), then ${(flow.wire / 1024).toFixed(1)} KiB/s (${(flow.text / 1024).toFixed(0)} KiB/s of text)`,
   );
   console.log(`     frames per second: at rest ${rest.fps}, scrolling ${scrolled.fps}, flying ${fast.fps}; longest pause ${rest.longest}, ${scrolled.longest}, ${fast.longest} ms; p99 ${rest.p99}, ${scrolled.p99}, ${fast.p99} ms`);
+  console.log(`     main thread per frame: at rest ${rest.cpu.toFixed(1)}, scrolling ${scrolled.cpu.toFixed(1)}, flying ${fast.cpu.toFixed(1)} ms of processor time; 16.7 is what 60 frames leave`);
+  console.log(`     the same machine with 5,000 lines of plain text: ${control.map((c) => c.fps).join(", ")}; longest pause ${control.map((c) => c.longest).join(", ")} ms`);
   console.log(`     heap after collection ${(heap / 1024 / 1024).toFixed(1)} MiB`);
   check("the heap stays small", heap < 200 * 1024 * 1024, `${heap}`);
   await page.evaluate(() => scrollTo(0, 0));

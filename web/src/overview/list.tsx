@@ -1,8 +1,8 @@
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
-import { type RefObject, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { type LiveOverview, type LiveService, shareOf, topOf } from "../live/feed";
 import { type Line, linesOf, type View } from "./lines";
-import { type Inks, inksOf, shareScale } from "./marks";
+import { shareScale } from "./marks";
 import { Cells, columns, openInstance, ServiceLine } from "./row";
 
 const narrowAt = 680; // px of the list, as in overview.css
@@ -53,7 +53,6 @@ export function List({ o, view, toggle, selected, jump }: Props) {
   useJump(virtual.scrollToIndex, lines, selected && { key: `${selected.service}\n${selected.id}`, align: "center" });
   const now = Date.parse(o.at);
   const scales = useMemo(() => new Map<LiveService, { share: number; top: number }>(), [o]);
-  const inks = useInks(place);
   const scaleOf = (s: LiveService) => {
     let v = scales.get(s);
     if (!v) {
@@ -98,33 +97,13 @@ export function List({ o, view, toggle, selected, jump }: Props) {
               style={style}
               onClick={(e) => e.defaultPrevented || getSelection()?.toString() || openInstance(s.id, i.id)}
             >
-              <Cells i={i} service={s.id} share={shareOf(s, i)} scale={scale.share} top={scale.top} head={o.head} now={now} inks={inks} />
+              <Cells i={i} service={s.id} share={shareOf(s, i)} scale={scale.share} top={scale.top} head={o.head} now={now} />
             </div>
           );
         })}
       </div>
     </div>
   );
-}
-
-const noInks: Inks = { curve: "transparent", area: "transparent", errors: "transparent" };
-
-/** The colours of the sparklines; another theme has others. */
-function useInks(at: RefObject<HTMLElement | null>): Inks {
-  const [inks, set] = useState(noInks);
-  useLayoutEffect(() => {
-    const look = () => at.current && set(inksOf(document.body));
-    look();
-    const dark = matchMedia("(prefers-color-scheme: dark)");
-    dark.addEventListener("change", look);
-    const theme = new MutationObserver(look);
-    theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-    return () => {
-      dark.removeEventListener("change", look);
-      theme.disconnect();
-    };
-  }, []);
-  return inks;
 }
 
 const same = <T extends object>(a: T, b: T): T => (JSON.stringify(a) === JSON.stringify(b) ? a : b);

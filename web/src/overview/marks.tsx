@@ -1,4 +1,4 @@
-import { memo, useEffect, useRef } from "react";
+import { memo } from "react";
 import type { Instance } from "../api/client";
 import { type LiveInstance, type LiveService, type Points, shareOf, slots } from "../live/feed";
 import { factor, percent, rate } from "../ui/format";
@@ -56,68 +56,36 @@ export function Share({ share, fair, scale }: { share: number; fair: number; sca
   );
 }
 
-const height = 44;
-
-/** Requests per second over two minutes, errors in front, on the scale that all instances of the service share. Drawn on a canvas: thousands of paths would be thousands of elements. */
-export const Spark = memo(function Spark({ points, head, top, now, inks }: { points: Points; head: number; top: number; now: number; inks: Inks }) {
-  const ref = useRef<HTMLCanvasElement>(null);
-  useEffect(() => {
-    const canvas = ref.current;
-    const g = canvas?.getContext("2d");
-    if (canvas && g) draw(g, inks, points, head, top);
-  });
-  return <canvas ref={ref} className="spark" width={2 * slots} height={height} role="img" aria-label={`${rate(now)} requests per second now, up to ${rate(top)} in two minutes`} />;
-});
-
-/** The colours of a sparkline, resolved once for all of them: asking each canvas would compute styles hundreds of times. */
-export interface Inks {
-  curve: string;
-  area: string;
-  errors: string;
-}
-
-/** The inks of the present theme. */
-export function inksOf(at: HTMLElement): Inks {
-  const probe = document.createElement("i");
-  at.append(probe);
-  const ink = (name: string) => {
-    probe.style.color = `var(${name})`; // light-dark() is resolved only in colours that are used
-    return getComputedStyle(probe).color;
-  };
-  const inks = { curve: ink("--c-latency"), area: ink("--track"), errors: ink("--bad-fill") };
-  probe.remove();
-  return inks;
-}
-
-function draw(g: CanvasRenderingContext2D, inks: Inks, points: Points, head: number, top: number) {
-  g.clearRect(0, 0, 2 * slots, height);
-  const y = (v: number, least = 0) => height - 2 - (v > 0 ? Math.max(least, (Math.min(v, top) / top) * (height - 5)) : 0);
-  const path = (values: Float32Array, least: number) => {
-    const p = new Path2D();
-    for (let n = 0; n < slots; n++) {
-      const at = y(values[(head + 1 + n) % slots] ?? 0, least);
-      if (n === 0) p.moveTo(1, at);
-      else p.lineTo(2 * n + 1, at);
-    }
-    return p;
-  };
-  const below = (p: Path2D) => {
-    const area = new Path2D(p);
-    area.lineTo(2 * slots - 1, height - 1);
-    area.lineTo(1, height - 1);
-    return area;
-  };
-  const requests = path(points.requests, 0);
-  g.fillStyle = inks.area;
-  g.fill(below(requests));
-  g.strokeStyle = inks.curve;
-  g.lineWidth = 2;
-  g.stroke(requests);
-  if (points.errors.some((v) => v > 0)) {
-    g.fillStyle = inks.errors;
-    g.fill(below(path(points.errors, 5)));
+/** A path over two minutes, the newest second at the right end; least is the height, in units of 24, of the smallest value that is not zero. Seconds of equal height are one stroke. */
+export function line(values: Float32Array, head: number, top: number, least = 0): string {
+  let d = "";
+  let before = Number.NaN;
+  for (let n = 0; n < slots; n++) {
+    const v = values[(head + 1 + n) % slots] ?? 0;
+    const y = Math.round((23 - (v > 0 ? Math.max(least, (Math.min(v, top) / top) * 22) : 0)) * 10) / 10;
+    if (y === before && n < slots - 1) continue;
+    if (n === 0) d = `M.5 ${y}`;
+    else d += y === before ? `H${n + 0.5}` : `${Number.isNaN(before) ? "" : `H${n - 0.5}`}L${n + 0.5} ${y}`;
+    before = y;
   }
+  return d;
 }
+
+/**
+ * Requests per second over two minutes, errors in front, on the scale that all instances of the service share.
+ * As paths: a canvas has a layer of its own in the compositor, and so has all that is painted after it; with one in
+ * each row these layers were a third of a scrolled frame.
+ */
+export const Spark = memo(function Spark({ points, head, top, now }: { points: Points; head: number; top: number; now: number }) {
+  const d = line(points.requests, head, top);
+  return (
+    <svg className="spark" viewBox={`0 0 ${slots} 24`} preserveAspectRatio="none" role="img" aria-label={`${rate(now)} requests per second now, up to ${rate(top)} in two minutes`}>
+      <path className="area" d={`${d}V23H.5Z`} />
+      <path className="curve" d={d} vectorEffect="non-scaling-stroke" />
+      {points.errors.some((v) => v > 0) && <path className="errors-area" d={`${line(points.errors, head, top, 3)}V23H.5Z`} />}
+    </svg>
+  );
+});
 
 /** The cost with the factors that make it. */
 export function CostBar({ i }: { i: Pick<LiveInstance, "cost" | "weight"> }) {

@@ -4,7 +4,7 @@ import { age, dash, ms, percent, rate } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { navigate, paths } from "../ui/route";
-import { CostBar, type Inks, Share, Spark, State } from "./marks";
+import { CostBar, Share, Spark, State } from "./marks";
 
 export const columns: [string, string, string][] = [
   ["id", "Instance", ""],
@@ -74,14 +74,13 @@ interface Props {
   top: number;
   head: number;
   now: number;
-  inks: Inks;
 }
 
 /** Goes to an instance's panel; the list stays where it is. */
 export const openInstance = (service: string, id: string) => navigate(paths.instance(service, id) + location.search);
 
 /** The cells of an instance. */
-export const Cells = memo(function Cells({ i, service, share, scale, top, head, now, inks }: Props) {
+export const Cells = memo(function Cells({ i, service, share, scale, top, head, now }: Props) {
   return (
     <>
       <div role="rowheader" className="col-id">
@@ -98,7 +97,7 @@ export const Cells = memo(function Cells({ i, service, share, scale, top, head, 
       </div>
       <div role="cell" className="col-sp">
         <div className="rate">
-          <Spark points={i.points} head={head} top={top} now={i.rate} inks={inks} />
+          <Spark points={i.points} head={head} top={top} now={i.rate} />
           <span className="num">{rate(i.rate)}</span>
         </div>
       </div>

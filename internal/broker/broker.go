@@ -267,7 +267,7 @@ func (b *Broker) dress(known versions, adm *kadm.Client) func(net.Conn, *entry) 
 	}
 	room := &space{dir: b.cfg.Dir, reserve: uint64(b.cfg.Reserve), free: freeBytes, log: b.log}
 	return func(c net.Conn, e *entry) net.Conn {
-		return &conn{Conn: c, at: e, first: b.fan.entries[0], known: known, starts: b.begin, space: room, sizes: sizes, bounds: bounds, log: b.log}
+		return &conn{Conn: c, at: e, known: known, starts: b.begin, space: room, sizes: sizes, bounds: bounds, log: b.log}
 	}
 }
 

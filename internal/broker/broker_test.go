@@ -148,7 +148,9 @@ func TestEachListenerAdvertisesItself(t *testing.T) {
 			}
 		}
 		dc := kmsg.NewPtrDescribeClusterRequest()
-		if resp := ask(t, e.ln.Addr().String(), dc).(*kmsg.DescribeClusterResponse); resp.Brokers[0].Port != e.port {
+		if resp := ask(t, e.ln.Addr().String(), dc).(*kmsg.DescribeClusterResponse); resp.Brokers[0].Rack != nil || m.Brokers[0].Rack != nil {
+			t.Errorf("through %s the broker stands in a rack: %v %v", e.name, resp.Brokers[0].Rack, m.Brokers[0].Rack)
+		} else if resp.Brokers[0].Port != e.port {
 			t.Errorf("cluster through %s is at port %d, want %d", e.name, resp.Brokers[0].Port, e.port)
 		}
 	}

@@ -21,7 +21,6 @@ import (
 type conn struct {
 	net.Conn
 	at      *entry
-	first   *entry // whose address kfake puts into its replies
 	known   versions
 	starts  *starts
 	space   *space
@@ -99,9 +98,6 @@ func (c *conn) drop(err error) error {
 func (c *conn) inspect(req *request) (apply func(kmsg.Response), changed bool) {
 	switch body := req.body.(type) {
 	case *kmsg.MetadataRequest, *kmsg.FindCoordinatorRequest, *kmsg.DescribeClusterRequest:
-		if c.at == c.first {
-			return nil, false
-		}
 		return c.readdress, false
 	case *kmsg.ProduceRequest:
 		apply, changed = filterProduce(body, !c.space.forRecords())
@@ -229,7 +225,8 @@ func (e edit) rewrite(p []byte) []byte {
 	return out
 }
 
-// readdress puts the address of the listener that was used into a reply.
+// readdress puts the address of the listener that was used into a reply, and
+// takes out the rack that kfake invents.
 func (c *conn) readdress(resp kmsg.Response) {
 	switch r := resp.(type) {
 	case *kmsg.MetadataResponse:

@@ -124,7 +124,7 @@ func (b *Broker) store(dirs []LogDir) {
 	for _, d := range dirs {
 		b.Bytes += d.Bytes
 		if d.Path == EmbeddedDir {
-			b.Embedded, b.Rack = true, "" // it invents one
+			b.Embedded = true
 		}
 	}
 }

@@ -114,7 +114,7 @@ const columns: Column<AuditRecord>[] = [
   {
     id: "action",
     title: "What",
-    width: "minmax(5.5rem, 1fr)",
+    width: "minmax(5.5rem, 1.5fr)",
     by: (r) => r.action,
     cell: (r) => (
       <button type="button" className="quiet record" onClick={() => setParams({ record: String(r.offset) })}>
@@ -176,8 +176,11 @@ function ChainState() {
   const records = r.chains.reduce((n, c) => n + c.records, 0);
   return (
     <>
-      <button type="button" className={`quiet chain ${r.state === "intact" ? "ok-text" : "bad-text"}`} onClick={() => show(true)} title="What was verified">
-        {r.state === "intact" ? <CheckIcon /> : <WarnIcon />} chain {r.state}, {count(records)} records
+      <button type="button" className="quiet chain" onClick={() => show(true)} title="What was verified">
+        <span className={r.state === "intact" ? "ok-text" : "bad-text"}>
+          {r.state === "intact" ? <CheckIcon /> : <WarnIcon />} chain {r.state}
+        </span>
+        , {count(records)} records
       </button>
       {shown && (
         <Dialog title="Chains of audit records" onClose={() => show(false)}>

@@ -39,7 +39,7 @@ export function History({ current }: { current: string }) {
       {
         id: "do",
         title: <span className="visually-hidden">Actions</span>,
-        width: "minmax(6rem, 13rem)",
+        width: "minmax(6rem, 16rem)",
         cell: (e) =>
           e.kind === "revision" && (
             <span className="row-actions">
@@ -67,7 +67,7 @@ export function History({ current }: { current: string }) {
   if (rows.length === 0) return <Empty title="The log is empty">Publish a first revision in Edit.</Empty>;
   return (
     <>
-      {from && <Comparing from={from} to={to} />}
+      {from && <Comparing from={from} to={to} back={from === current || forbidden ? undefined : () => setBack(from)} />}
       <section>
         <Table label="Log of configuration" rows={rows} columns={columns} id={(e) => String(e.offset)} />
       </section>
@@ -76,7 +76,7 @@ export function History({ current }: { current: string }) {
   );
 }
 
-function Comparing({ from, to }: { from: string; to: string }) {
+function Comparing({ from, to, back }: { from: string; to: string; back: (() => void) | undefined }) {
   const [view, setView] = useParam("view");
   const diff = useQuery({ queryKey: ["config-diff", from, to], queryFn: ({ signal }) => get<Comparison>(`/config/diff?from=${seg(from)}&to=${seg(to)}`, signal) });
   return (
@@ -89,6 +89,11 @@ function Comparing({ from, to }: { from: string; to: string }) {
           <button type="button" aria-pressed={view === "split"} onClick={() => setView(view === "split" ? "" : "split")}>
             Side by side
           </button>{" "}
+          {back && (
+            <button type="button" onClick={back}>
+              Go back to {from} …
+            </button>
+          )}{" "}
           <button type="button" onClick={() => setParams({ from: undefined, to: undefined })}>
             Close
           </button>

@@ -99,7 +99,7 @@ func (b *Browser) Search(ctx context.Context, q Query, out Found) (End, error) {
 	defer cancel()
 	spans, err := ops.Spans(ctx, b.reading(), ops.ConsumeSpec{Topic: q.Topic, Partitions: q.Partitions, Beginning: q.From == nil, From: q.From, Until: q.Until})
 	if err != nil {
-		return End{}, b.why(err)
+		return End{}, b.explained(err)
 	}
 	s.begin(spans)
 	if q.Newest {
@@ -118,7 +118,7 @@ func (b *Browser) Search(ctx context.Context, q Query, out Found) (End, error) {
 		end.Reason = EndTime
 	default:
 		_ = s.flush()
-		return End{}, b.why(err)
+		return End{}, b.explained(err)
 	}
 	if err := s.flush(); err != nil {
 		return End{}, err

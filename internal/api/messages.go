@@ -56,8 +56,6 @@ func ofMessages(err error) error {
 		return badRequest{err}
 	case errors.Is(err, browse.ErrBusy):
 		return refusal{err, http.StatusServiceUnavailable, "stop one of them, or wait a moment"}
-	case errors.Is(err, ops.ErrSilent):
-		return refusal{err, http.StatusServiceUnavailable, "smartlb kafka doctor says what is wrong"}
 	}
 	return ofKafka(err)
 }

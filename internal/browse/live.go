@@ -2,6 +2,8 @@ package browse
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,8 +27,11 @@ const (
 	beatBytes    = 2 << 20 // and of these so many
 	quietBeats   = 20      // beats without news after which something is said all the same
 	MaxLast      = 500
+	lastBytes    = 16 << 20        // that are looked at for the last messages
+	lastTime     = 2 * time.Second // and for so long
 	liveWait     = 3 * time.Second // before it is said that the broker does not answer
 	liveTroubles = 4
+	liveRetry    = time.Second
 )
 
 // Live hands over new messages that match, four times a second, until ctx ends
@@ -37,30 +42,77 @@ func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) er
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l := &live{b: b, q: q, veil: b.veil(q.Topic)}
+	spans, err := ops.Spans(ctx, b.reading(), ops.ConsumeSpec{Topic: q.Topic, Partitions: q.Partitions, Beginning: true})
+	if err != nil {
+		return b.explained(err)
+	}
+	if err := l.before(ctx, last, out); err != nil {
+		return err
+	}
+	for p, s := range spans {
+		spans[p] = ops.Span{From: s.To, To: s.To} // what was written since comes first
+	}
 	done := make(chan error, 1)
 	troubles := make(chan error, liveTroubles)
 	spec := ops.ConsumeSpec{
-		Topic: q.Topic, Partitions: q.Partitions, Limit: min(last, MaxLast), Follow: true,
+		Topic: q.Topic, Partitions: q.Partitions, Spans: spans, Follow: true,
 		Where: l.wants,
 		Trouble: func(err error) {
 			if err == nil {
 				return
 			}
 			select {
-			case troubles <- b.why(err):
+			case troubles <- b.explained(err):
 			default: // it was said a moment ago
 			}
 		},
 		Sample: &ops.Sample{Window: Beat, Records: beatRecords, Bytes: beatBytes, Skipped: l.skip},
 	}
 	go func() {
-		done <- ops.Consume(ctx, b.cfg.Kafka, spec, func(r kafka.Record) error { l.take(r); return nil })
+		for { // following waits by itself for a broker that is away, and beginning to does not
+			err := ops.Consume(ctx, b.cfg.Kafka, spec, func(r kafka.Record) error { l.take(r); return nil })
+			if ops.FaultOf(err) != ops.FaultUnavailable || ctx.Err() != nil {
+				done <- err
+				return
+			}
+			spec.Trouble(err)
+			again := time.NewTimer(liveRetry)
+			select {
+			case <-ctx.Done():
+			case <-again.C:
+			}
+			again.Stop()
+		}
 	}()
-	err := l.send(ctx, done, troubles, out, trouble)
+	err = l.send(ctx, done, troubles, out, trouble)
 	cancel()
 	<-done
 	return err
 }
+
+// before gives the last messages that match, as far as a short look finds them.
+func (l *live) before(ctx context.Context, last int, out func(Live) error) error {
+	if last = min(last, MaxLast); last <= 0 {
+		return nil
+	}
+	q := l.q
+	q.Newest, q.Limit, q.Bytes, q.Time, q.From, q.Until, q.At = true, last, lastBytes, lastTime, nil, nil, nil
+	var found gathered
+	if _, err := l.b.Search(ctx, q, &found); err != nil && !errors.Is(err, ErrBusy) { // then without them
+		return err
+	}
+	slices.Reverse(found.list)
+	if len(found.list) == 0 {
+		return nil
+	}
+	return out(Live{Messages: found.list})
+}
+
+// gathered keeps what a search finds.
+type gathered struct{ list []Message }
+
+func (g *gathered) Matches(m []Message) error { g.list = append(g.list, m...); return nil }
+func (g *gathered) Progress(Progress) error   { return nil }
 
 // live collects what one beat shows.
 type live struct {
@@ -126,7 +178,7 @@ func (l *live) send(ctx context.Context, done chan error, troubles chan error, o
 			return ctx.Err()
 		case err := <-done:
 			done <- err
-			return l.b.why(err)
+			return l.b.explained(err)
 		case err := <-troubles:
 			if time.Since(told) < liveWait {
 				continue

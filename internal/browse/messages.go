@@ -197,7 +197,7 @@ func (b *Browser) record(ctx context.Context, topic string, partition int32, off
 	})
 	switch {
 	case err != nil:
-		return kafka.Record{}, b.why(err)
+		return kafka.Record{}, b.explained(err)
 	case found == nil:
 		return kafka.Record{}, fmt.Errorf("%w at %s, partition %d, offset %d: it is not written yet, retention or compaction removed it, or it belongs to a transaction", ErrNoMessage, topic, partition, offset)
 	}
@@ -238,9 +238,6 @@ func (v veil) over(r kafka.Record) kafka.Record {
 	}
 	return r
 }
-
-// why adds to an error of the cluster how it came about, where that is known.
-func (b *Browser) why(err error) error { return kafka.Explained(err, b.cfg.Kafka) }
 
 // RawName is a name for a file with the key or value of a message.
 func RawName(topic string, partition int32, offset int64, key bool) string {

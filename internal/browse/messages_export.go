@@ -74,7 +74,7 @@ func (b *Browser) picked(ctx context.Context, topic string, picks Picks, emit fu
 			return emit(r)
 		})
 		if err != nil {
-			return b.why(err)
+			return b.explained(err)
 		}
 	}
 	return nil
@@ -109,7 +109,7 @@ func (b *Browser) export(ctx context.Context, q Query, emit func(bare, shown kaf
 	defer cancel()
 	spans, err := ops.Spans(ctx, b.reading(), ops.ConsumeSpec{Topic: q.Topic, Partitions: q.Partitions, Beginning: q.From == nil, From: q.From, Until: q.Until})
 	if err != nil {
-		return End{}, b.why(err)
+		return End{}, b.explained(err)
 	}
 	s.begin(spans)
 	err = s.forward(ctx)
@@ -122,7 +122,7 @@ func (b *Browser) export(ctx context.Context, q Query, emit func(bare, shown kaf
 	case errors.Is(err, errTime), errors.Is(context.Cause(ctx), errTime):
 		end.Reason = EndTime
 	case err != nil:
-		return end, b.why(err)
+		return end, b.explained(err)
 	}
 	return end, nil
 }

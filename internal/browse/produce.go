@@ -79,7 +79,7 @@ func (b *Browser) deliver(ctx context.Context, spec ops.ProduceSpec, records []k
 	cfg.DeliveryTimeout = cfg.RequestTimeout
 	s, err := ops.NewSender(ctx, cfg, spec)
 	if err != nil {
-		return ops.Sent{}, b.why(err)
+		return ops.Sent{}, b.explained(err)
 	}
 	for _, r := range records {
 		if err = s.Fits(r); err == nil && !dry {
@@ -97,7 +97,7 @@ func (b *Browser) deliver(ctx context.Context, spec ops.ProduceSpec, records []k
 		return sent, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
 	if err != nil {
-		return sent, b.why(err)
+		return sent, b.explained(err)
 	}
 	return sent, nil
 }

@@ -115,10 +115,11 @@ func Consume(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, emit func(
 	if spec.Where == nil {
 		spec.Where = func(kafka.Record) bool { return true }
 	}
+	ask := spec
 	if spec.Spans != nil {
-		spec.Partitions = slices.Sorted(maps.Keys(spec.Spans))
+		ask.Partitions = slices.Sorted(maps.Keys(spec.Spans))
 	}
-	ranges, id, err := rangesOf(ctx, cfg, spec)
+	ranges, id, err := rangesOf(ctx, cfg, ask)
 	if err != nil {
 		return fmt.Errorf("consume %w", err)
 	}

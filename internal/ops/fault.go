@@ -46,7 +46,7 @@ func FaultOf(err error) Fault {
 		kerr.UnsupportedVersion, kerr.TopicDeletionDisabled):
 		return FaultMistake
 	case errors.As(err, &broker), errors.As(err, &network), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
-		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, kgo.ErrClientClosed), errors.Is(err, errNotSo):
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, kgo.ErrClientClosed), errors.Is(err, errNotSo), errors.Is(err, ErrSilent):
 		return FaultUnavailable
 	}
 	return FaultMistake

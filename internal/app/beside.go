@@ -110,7 +110,7 @@ func (a *App) newBrowser(cfg browse.Config) (_ *browse.Browser, err error) {
 	if a.looker, err = kafka.NewAdmin(quick); err != nil {
 		return nil, err
 	}
-	cfg.Admin, cfg.Local, cfg.Question = a.looker, a.local, a.question()
+	cfg.Admin, cfg.Local, cfg.Question, cfg.Worker = a.looker, a.local, a.question(), a.worker
 	return browse.New(cfg)
 }
 

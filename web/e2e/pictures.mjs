@@ -29,11 +29,11 @@ const views = {
 };
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"] });
 for (const colorScheme of ["dark", "light"]) {
-  const page = await (await browser.newContext({ viewport: { width: 1360, height: 850 }, colorScheme })).newPage();
+  const page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme })).newPage();
   for (const [name, path] of Object.entries(views)) {
     await page.goto(url + path);
     await page.waitForTimeout(3_000);
-    await page.screenshot({ path: `${folder}/${name}-${colorScheme}.jpg`, type: "jpeg", quality: 80 });
+    await page.screenshot({ path: `${folder}/${name}-${colorScheme}.png` });
     console.log(`${name}-${colorScheme}`);
   }
 }

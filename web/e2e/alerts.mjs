@@ -58,7 +58,7 @@ await drive(async ({ page, url, check, accessible, fits, comes, picture, steady,
   check("an alert leads to its instance", new URL(page.url()).pathname.endsWith(`/${sick}`), page.url());
   await comes("the panel has the cost over time", () => document.querySelector(".cost-bars canvas") !== null);
   await comes("and the ejection", () => /ejected/.test(document.querySelector('section[aria-labelledby="standings"]')?.textContent ?? ""));
-  await comes("and each health check", () => document.querySelectorAll(".checks i").length > 3);
+  await comes("and each health check", () => document.querySelectorAll(".probe-checks i").length > 3);
   check("and each fact with age and trust", (await page.locator(".kafka-facts tbody tr").count()) === 5);
   await page.locator(".panel").evaluate((e) => e.scrollTo(0, 0));
   await accessible("panel", true);

@@ -25,11 +25,11 @@ const views = {
   plan: "/plan",
   brokers: "/cluster",
   health: "/health",
-  connect: "/connect",
+  connect: "/connectors",
 };
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"] });
 for (const colorScheme of ["dark", "light"]) {
-  const page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme })).newPage();
+  const page = await (await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme })).newPage();
   for (const [name, path] of Object.entries(views)) {
     await page.goto(url + path);
     await page.waitForTimeout(3_000);

@@ -55,7 +55,7 @@ export function ResetDialog({ g, onClose, onDone }: Props) {
           if (!mistake) send(true);
         }}
       >
-        <div className="fields">
+        <div className="reset-fields">
           <div>
             <label htmlFor={ids.topic}>Where</label>
             <select id={ids.topic} value={aim.topic} onChange={(e) => change({ topic: e.target.value, partitions: [] })}>

@@ -89,7 +89,7 @@ function Probes({ past }: { past: Past }) {
       <h3 id="probes">
         Health checks <span className="muted">{failed === 0 ? `the last ${probes.length} passed` : `${failed} of ${probes.length} failed`}</span>
       </h3>
-      <div className="checks" role="img" aria-label={`${probes.length} checks, ${failed} failed, the slowest took ${ms(slowest)} ms`}>
+      <div className="probe-checks" role="img" aria-label={`${probes.length} checks, ${failed} failed, the slowest took ${ms(slowest)} ms`}>
         {probes.map((p, n) => (
           <i key={n} className={p.ok ? "" : "failed"} style={{ height: `${Math.max(8, (p.tookMs / slowest) * 100)}%` }} />
         ))}

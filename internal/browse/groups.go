@@ -54,7 +54,7 @@ type Trend struct {
 const trendSteps = int(time.Minute / Step)
 
 func (p *groupPast) trend() Trend {
-	per, ok := p.lag.change(trendSteps)
+	per, ok := p.lag.floor(trendSteps)
 	if !ok {
 		return Trend{}
 	}

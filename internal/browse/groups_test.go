@@ -90,7 +90,7 @@ func TestAGroupsLagAndWhereItGoes(t *testing.T) {
 		if err := b.sampleGroups(t.Context(), now.Add(time.Duration(i)*Step)); err != nil {
 			t.Fatal(err)
 		}
-		if i == trendSteps-1 {
+		if i == trendSteps/2 {
 			more(t, client, 30)
 		}
 	}
@@ -101,8 +101,8 @@ func TestAGroupsLagAndWhereItGoes(t *testing.T) {
 	if d.Lag != 72 || len(d.Past) != 2 || len(d.History.Points) != trendSteps+1 || *d.History.Points[0] != 12 || *d.Past[1].Lag.Points[trendSteps] != 36 {
 		t.Errorf("%+v", d)
 	}
-	if d.Trend.PerSecond == nil || *d.Trend.PerSecond != 1 || d.Trend.CaughtUp != nil {
-		t.Errorf("60 more in a minute: %+v", d.Trend)
+	if d.Trend.PerSecond == nil || *d.Trend.PerSecond != 2 || d.Trend.CaughtUp != nil {
+		t.Errorf("60 more in half a minute: %+v", d.Trend)
 	}
 	if lag := b.lagByTopic(); lag["t"] != 72 {
 		t.Errorf("%v", lag)
@@ -119,7 +119,7 @@ func TestAGroupsLagAndWhereItGoes(t *testing.T) {
 	if err != nil || len(all) != 1 || *all[0].Lag != 18 || *all[0].Members != 0 || all[0].Topics[0] != "t" {
 		t.Fatalf("%+v %v", all, err)
 	}
-	if tr := all[0].Trend; tr.PerSecond == nil || *tr.PerSecond != 0.1 || tr.CaughtUp != nil { // 12 a minute ago, 18 now
+	if tr := all[0].Trend; tr.PerSecond == nil || *tr.PerSecond != 0.2 || tr.CaughtUp != nil { // 12 before, 18 now
 		t.Errorf("%+v", tr)
 	}
 	for i := range trendSteps {

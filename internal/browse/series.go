@@ -1,6 +1,7 @@
 package browse
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -78,17 +79,19 @@ func (r *ring) last(now int64) (float64, bool) {
 	return short(r.values[n-1]), true
 }
 
-// change gives how much the value changed per second over the last n steps, and
-// whether that is known.
-func (r *ring) change(n int) (float64, bool) {
-	if len(r.values) <= n {
+// floor gives how much the lowest value changed per second from the first half
+// of the last n steps to the second, and whether that is known. A consumer's
+// lag is a saw whose teeth are its commits: only the floor says where it goes.
+func (r *ring) floor(n int) (float64, bool) {
+	if len(r.values) < n {
 		return 0, false
 	}
-	before, now := r.values[len(r.values)-1-n], r.values[len(r.values)-1]
-	if before == gap || now == gap {
+	last := r.values[len(r.values)-n:]
+	if slices.Contains(last, gap) {
 		return 0, false
 	}
-	return float64(now-before) / (float64(n) * Step.Seconds()), true
+	before, now := slices.Min(last[:n/2]), slices.Min(last[n/2:])
+	return float64(now-before) / (float64(n/2) * Step.Seconds()), true
 }
 
 // short is a value with as many digits as it has: 0.148 and not

@@ -66,3 +66,24 @@ func TestAnOldValueIsNotTheCurrentOne(t *testing.T) {
 		}
 	}
 }
+
+// Teeth are no trend: a lag that a consumer commits away every half minute.
+func TestTheFloorOfASaw(t *testing.T) {
+	for _, c := range []struct {
+		why    string
+		values []float32
+		want   float64
+		known  bool
+	}{
+		{"teeth", []float32{5, 20, 35, 5, 20, 35, 5, 20, 35, 5, 20, 35}, 0, true},
+		{"growing teeth", []float32{5, 20, 5, 20, 5, 20, 65, 80, 65, 80, 65, 80}, 2, true},
+		{"shrinking", []float32{90, 90, 90, 90, 90, 90, 60, 60, 60, 60, 60, 60}, -1, true},
+		{"a gap", []float32{5, gap, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5}, 0, false},
+		{"too short", []float32{5, 5}, 0, false},
+	} {
+		r := ring{values: c.values}
+		if v, ok := r.floor(12); v != c.want || ok != c.known {
+			t.Errorf("%s: %v %v, want %v", c.why, v, ok, c.want)
+		}
+	}
+}

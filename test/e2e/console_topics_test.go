@@ -42,7 +42,7 @@ func makeStock(t *testing.T, broker string) {
 }
 
 // Brokers, cluster and health, in a console that has no proxy beside it; then
-// the broker dies and comes back while five pages are open.
+// the broker dies and comes back while seven pages are open.
 func TestConsoleCluster(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
@@ -55,6 +55,7 @@ func TestConsoleCluster(t *testing.T) {
 	broker.on()
 	console := start(t, true, "run", "--roles", "console", "--kafka", at(0), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
 	makeStock(t, at(0))
+	makeShop(t, at(0))
 	hands := httptest.NewServer(broker)
 	t.Cleanup(hands.Close)
 	t.Cleanup(func() { broker.signal(syscall.SIGCONT) }) // one that hangs could not be stopped

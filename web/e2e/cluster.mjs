@@ -39,13 +39,17 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
     settings: "/topics/stock/settings",
     cluster: "/cluster",
     plan: "/plan",
+    groups: "/groups",
+    group: "/groups/shop",
   };
   const what = {
-    list: () => document.querySelectorAll(".vbody [role=row]").length === 13,
+    list: () => document.querySelectorAll(".vbody [role=row]").length === 14,
     topic: () => document.querySelectorAll('section[aria-labelledby="partitions-h"] tbody tr').length === 2,
     settings: () => document.querySelectorAll("table.settings tbody tr").length > 5,
     cluster: () => document.querySelectorAll('section[aria-labelledby="brokers-h"] tbody tr').length === 1,
     plan: () => document.querySelector("#steps-h") !== null,
+    groups: () => document.querySelectorAll(".vbody [role=row]").length === 1,
+    group: () => document.querySelectorAll("section table tbody tr").length === 2,
   };
   const pages = {};
   for (const [name, place] of Object.entries(places)) {

@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { type DeletedGroup, type DeletedOffsets, type GroupDetail, get, put, remove, type Series, seg } from "../api/client";
+import { ApiError, type DeletedGroup, type DeletedOffsets, type GroupDetail, get, put, remove, type Series, seg } from "../api/client";
 import { Chart } from "../ui/chart";
 import { Confirm } from "../ui/confirm";
 import { count, dash, rate } from "../ui/format";
@@ -8,7 +8,7 @@ import { Link } from "../ui/link";
 import { address, navigate, paths, useParam } from "../ui/route";
 import { whole } from "../ui/series";
 import { useForbidden } from "../ui/session";
-import { Empty, Failure, Waiting } from "../ui/states";
+import { Empty, Failure, StaleNote, Waiting } from "../ui/states";
 import { Alarm, State, Towards } from "./marks";
 import { ResetDialog } from "./reset";
 import { ThresholdDialog } from "./threshold";
@@ -25,19 +25,20 @@ export function GroupView({ name }: { name: string }) {
   const operator = useForbidden("operator");
   const admin = useForbidden("admin");
   const g = group.data;
+  const gone = group.error instanceof ApiError && group.error.status === 404;
   const busy = g && g.members > 0 ? `The group has ${g.members} members that would go on where they are: stop them first` : "";
   return (
-    <main id="main" className={`page group ${group.isError && g ? "stale" : ""}`} aria-busy={group.isPending}>
+    <main id="main" className="page group" aria-busy={group.isPending}>
       <div className="toolbar">
         <Link href="/groups">Consumer groups</Link>
         <h1 className="ellipsis" title={name}>
           {name}
         </h1>
       </div>
-      {group.isError && <Failure error={group.error} again={() => void group.refetch()} />}
+      {gone ? <Failure error={group.error} again={() => void group.refetch()} /> : <StaleNote of={group} what="the group" />}
       {group.isPending && <Waiting what="the group" />}
       {g && (
-        <>
+        <div className={group.isError ? "stale" : ""}>
           <dl className="facts">
             <Fact name="State">
               <State state={g.state} />
@@ -79,7 +80,7 @@ export function GroupView({ name }: { name: string }) {
               <p>Offsets are there once a member has read and committed, or after a reset that names topics.</p>
             </Empty>
           )}
-        </>
+        </div>
       )}
       {g && asked === "reset" && <ResetDialog g={g} onClose={() => ask(null)} onDone={again} />}
       {g && asked === "threshold" && (

@@ -4,7 +4,7 @@ import { type Group, get } from "../api/client";
 import { count, dash } from "../ui/format";
 import { Link } from "../ui/link";
 import { address, type Params, useParam } from "../ui/route";
-import { Empty, Failure, Waiting } from "../ui/states";
+import { Empty, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
 import { GroupView } from "./group";
 import { Alarm, State, Towards } from "./marks";
@@ -60,7 +60,7 @@ function List() {
   }, [list.data, filter, alarms]);
   const above = list.data?.filter((g) => g.alarm).length ?? 0;
   return (
-    <main id="main" className={`page groups ${list.isError ? "stale" : ""}`} aria-busy={list.isPending}>
+    <main id="main" className="page groups" aria-busy={list.isPending}>
       <div className="toolbar">
         <h1>Consumer groups</h1>
         <span className="muted num">{list.data ? (shown.length === list.data.length ? count(shown.length) : `${count(shown.length)} of ${count(list.data.length)}`) : ""}</span>
@@ -74,8 +74,8 @@ function List() {
           <input type="search" placeholder="Filter  /" value={filter} onChange={(e) => setFilter(e.target.value)} />
         </label>
       </div>
-      {list.isError && <Failure error={list.error} again={() => void list.refetch()} />}
-      {list.isPending && <Waiting what="the consumer groups" />}
+      <StaleNote of={list} what="the list of consumer groups" />
+      {list.isPending && !list.isError && <Waiting what="the consumer groups" />}
       {list.data?.length === 0 && (
         <Empty title="There is no consumer group">
           <p>
@@ -84,7 +84,11 @@ function List() {
         </Empty>
       )}
       {list.data && list.data.length > 0 && shown.length === 0 && <Empty title={filter ? `No group matches “${filter}”` : "No group is above its threshold"} />}
-      {shown.length > 0 && <Table label="Consumer groups" rows={shown} columns={columns} id={(g) => g.name} />}
+      {shown.length > 0 && (
+        <div className={list.isError ? "stale" : ""}>
+          <Table label="Consumer groups" rows={shown} columns={columns} id={(g) => g.name} />
+        </div>
+      )}
     </main>
   );
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -107,5 +109,30 @@ func TestCellsCannotMoveTheCursor(t *testing.T) {
 	out, _, _ := run(t, "say hello \x1b[2Jyou\u009b1m")
 	if strings.ContainsAny(out, "\x1b\u009b") {
 		t.Errorf("control characters reach the terminal: %q", out)
+	}
+}
+
+// A client that gave up within a command looked like Ctrl-C: no word, code 130.
+func TestOnlyTheUserInterrupts(t *testing.T) {
+	verb := func(env *cli.Env) []*cobra.Command {
+		return []*cobra.Command{cli.Verb[cli.None, cli.None]{
+			Use: "ask", Short: "Ask",
+			Run: func(context.Context, *cli.Env, cli.None) (cli.None, error) {
+				return cli.None{}, fmt.Errorf("ask 127.0.0.1:1: %w", context.Canceled)
+			},
+		}.Command(env)}
+	}
+	run := func(ctx context.Context) (int, string) {
+		var said bytes.Buffer
+		code := cli.Execute(ctx, &cli.Env{In: strings.NewReader(""), Out: io.Discard, Err: &said, Getenv: func(string) string { return "" }}, []string{"ask"}, verb)
+		return code, said.String()
+	}
+	if code, said := run(t.Context()); code != cli.ExitFailed || !strings.Contains(said, "127.0.0.1:1") {
+		t.Errorf("%d %q", code, said)
+	}
+	interrupted, cancel := context.WithCancel(t.Context())
+	cancel()
+	if code, said := run(interrupted); code != cli.ExitInterrupted || said != "" {
+		t.Errorf("interrupted: %d %q", code, said)
 	}
 }

@@ -56,6 +56,9 @@ func Execute(ctx context.Context, env *Env, args []string, groups ...Group) int 
 	root := New(env, groups...)
 	root.SetArgs(args)
 	c, err := root.ExecuteContextC(ctx)
+	if Code(err) == ExitInterrupted && ctx.Err() == nil {
+		err = &codeError{ExitFailed, err} // something within gave up: nobody pressed Ctrl-C, and silence would be no answer
+	}
 	if speaks(err) {
 		env.Say("smartlb: %v", err)
 	}

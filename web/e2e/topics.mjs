@@ -27,14 +27,14 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   check("list: the order is in the address", new URL(page.url()).search.includes("sort=-messages"), page.url());
   await page.keyboard.press("/");
   await page.keyboard.type("sto");
-  check("list: the filter leaves one", (await page.locator(rows).count()) === 1 && (await page.evaluate(first)) === "stock");
+  await comes("list: the filter leaves one", () => document.querySelectorAll(".vbody [role=row]").length === 1 && document.querySelector(".vbody [role=row] a")?.textContent === "stock");
   check("list: the filter is in the address", new URL(page.url()).searchParams.get("q") === "sto");
   await page.reload();
   await page.waitForSelector(rows);
   check("list: and holds after a reload", (await page.locator(rows).count()) === 1);
   await page.getByRole("searchbox").fill("nothing of this name");
   await page.getByRole("button", { name: /^Show all/ }).click();
-  check("list: an empty one teaches the way back", (await page.locator(rows).count()) === all);
+  await comes("list: an empty one teaches the way back", (n) => document.querySelectorAll(".vbody [role=row]").length === n, all);
   await picture("topics-list");
 
   // One topic

@@ -14,7 +14,7 @@ import (
 
 func TestBrokersHaveTheLatencyThatWasMeasured(t *testing.T) {
 	c := kafkatest.New(t, "orders:3")
-	b := look(t, c)
+	b := look(t, c, "")
 	b.cfg.Version = "v9"
 	now := time.Now()
 	for n := range 3 {
@@ -126,7 +126,7 @@ func answering(t *testing.T, text string) string {
 
 func TestHealthIsWhatDoctorFinds(t *testing.T) {
 	c := kafkatest.New(t, "orders:3")
-	b := look(t, c)
+	b := look(t, c, "")
 	asked := 0
 	b.cfg.Question = func() doctor.Question {
 		asked++

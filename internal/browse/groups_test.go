@@ -1,9 +1,7 @@
 package browse
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,41 +10,21 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/smartlb/smartlb/internal/broker"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafkatest"
 	"github.com/smartlb/smartlb/internal/ops"
 )
 
-// onCluster gives a browser of an embedded broker of its own.
-func onCluster(t *testing.T, dir string) (*Browser, *kgo.Client) {
+// withGroups opens a browser that keeps its thresholds in dir.
+func withGroups(t *testing.T, dir string) (*Browser, *kgo.Client) {
 	t.Helper()
-	bc := broker.Default()
-	bc.Dir, bc.External, bc.Internal = t.TempDir(), "127.0.0.1:0", ""
-	b, err := broker.New(bc, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
-	cfg := kafka.Default()
-	cfg.Brokers, cfg.Linger = []string{b.Addr()}, 0
-	admin, err := kafka.NewAdmin(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(admin.Close)
-	out, err := New(Config{Kafka: cfg, Admin: admin, Dir: dir, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()))
+	c := kafkatest.New(t)
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return out, client
+	return look(t, c, dir), client
 }
 
 // fill makes a topic of two partitions with records in each, and a group that
@@ -83,7 +61,7 @@ func more(t *testing.T, client *kgo.Client, records int64) {
 }
 
 func TestAGroupsLagAndWhereItGoes(t *testing.T) {
-	b, client := onCluster(t, "")
+	b, client := withGroups(t, "")
 	fill(t, b, client, 10, 4)
 	now := time.Unix(1_800_000_000, 0)
 	for i := range trendSteps + 1 {
@@ -133,7 +111,7 @@ func TestAGroupsLagAndWhereItGoes(t *testing.T) {
 }
 
 func TestForgettingGroupsAndTopics(t *testing.T) {
-	b, client := onCluster(t, "")
+	b, client := withGroups(t, "")
 	fill(t, b, client, 5, 1)
 	if d, err := b.DeleteOffsets(t.Context(), "g", "t", true); err != nil || d.Partitions != 2 || d.Lag != 8 || d.Deleted {
 		t.Errorf("a preview: %+v %v", d, err)
@@ -157,7 +135,7 @@ func TestForgettingGroupsAndTopics(t *testing.T) {
 
 func TestThresholdsLast(t *testing.T) {
 	dir := t.TempDir()
-	b, client := onCluster(t, dir)
+	b, client := withGroups(t, dir)
 	fill(t, b, client, 5, 1)
 	if err := b.SetThreshold(t.Context(), "nobody", &Threshold{Lag: 1}); !errors.Is(err, ops.ErrNoGroup) {
 		t.Errorf("a group that is not there: %v", err)

@@ -2,12 +2,10 @@ package browse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
@@ -104,27 +102,14 @@ func (b *Browser) export(ctx context.Context, q Query, emit func(bare, shown kaf
 		}
 		return end, b.picked(ctx, q.Topic, list.picks(), func(r kafka.Record) error { return emit(r, r) })
 	}
-	s := &scan{b: b, q: q, out: &places{}, began: time.Now(), whole: emit, veil: b.veil(q.Topic)}
-	ctx, cancel := context.WithTimeoutCause(ctx, q.Time, errTime)
-	defer cancel()
-	spans, err := ops.Spans(ctx, b.reading(), ops.ConsumeSpec{Topic: q.Topic, Partitions: q.Partitions, Beginning: q.From == nil, From: q.From, Until: q.Until})
+	leave, err := b.enter()
 	if err != nil {
-		return End{}, b.explained(err)
+		return End{}, err
 	}
-	s.begin(spans)
-	err = s.forward(ctx)
-	end := End{Progress: s.progress(), Reason: EndOfLog}
-	switch {
-	case errors.Is(err, errLimit):
-		end.Reason = EndLimit
-	case errors.Is(err, errBytes):
-		end.Reason = EndBytes
-	case errors.Is(err, errTime), errors.Is(context.Cause(ctx), errTime):
-		end.Reason = EndTime
-	case err != nil:
-		return end, b.explained(err)
-	}
-	return end, nil
+	defer leave()
+	s := &scan{b: b, q: q, out: &places{}, whole: emit, veil: b.veil(q.Topic)}
+	reason, err := s.run(ctx)
+	return End{Progress: s.progress(), Reason: reason}, err
 }
 
 // places remembers where matches are.

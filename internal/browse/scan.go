@@ -89,18 +89,45 @@ var ErrBusy = fmt.Errorf("%d searches are under way already", maxSearches)
 // log, never waits for more, and joins no consumer group. A nil error comes
 // with a full End.
 func (b *Browser) Search(ctx context.Context, q Query, out Found) (End, error) {
+	leave, err := b.enter()
+	if err != nil {
+		return End{}, err
+	}
+	defer leave()
+	s := &scan{b: b, q: q, out: out, notes: []string{}, veil: b.veil(q.Topic)}
+	reason, err := s.run(ctx)
+	if ferr := s.flush(); err == nil { // what was found before it failed is worth having
+		err = ferr
+	}
+	if err != nil {
+		return End{}, err
+	}
+	end := End{Progress: s.progress(), Reason: reason, Limit: q.Limit, BudgetBytes: q.Bytes, BudgetMs: q.Time.Milliseconds(), Next: s.next(), Notes: s.notes}
+	end.Undecided, end.UndecidedWhy = q.matcher.Undecided()
+	return end, nil
+}
+
+// enter counts a search until leave is called; ErrBusy where there are as many
+// as may be.
+func (b *Browser) enter() (leave func(), err error) {
 	if b.searches.Add(1) > maxSearches {
 		b.searches.Add(-1)
-		return End{}, ErrBusy
+		return nil, ErrBusy
 	}
-	defer b.searches.Add(-1)
-	s := &scan{b: b, q: q, out: out, began: time.Now(), notes: []string{}, veil: b.veil(q.Topic)}
+	return func() { b.searches.Add(-1) }, nil
+}
+
+// run looks through the topic until the log, the limit or the budget ends it,
+// and says which.
+func (s *scan) run(ctx context.Context) (reason string, err error) {
+	b, q := s.b, s.q
+	s.began = time.Now()
 	s.flushed, s.told = s.began, s.began
 	ctx, cancel := context.WithTimeoutCause(ctx, q.Time, errTime)
 	defer cancel()
 	spans, err := ops.Spans(ctx, b.reading(), ops.ConsumeSpec{Topic: q.Topic, Partitions: q.Partitions, Beginning: q.From == nil, From: q.From, Until: q.Until})
 	if err != nil {
-		return End{}, b.explained(err)
+		return "", b.explained(err)
 	}
 	s.begin(spans)
 	if q.Newest {
@@ -108,25 +135,17 @@ func (b *Browser) Search(ctx context.Context, q Query, out Found) (End, error) {
 	} else {
 		err = s.forward(ctx)
 	}
-	end := End{Reason: EndOfLog, Limit: q.Limit, BudgetBytes: q.Bytes, BudgetMs: q.Time.Milliseconds(), Next: s.next(), Notes: s.notes}
 	switch {
 	case err == nil:
+		return EndOfLog, nil
 	case errors.Is(err, errLimit):
-		end.Reason = EndLimit
+		return EndLimit, nil
 	case errors.Is(err, errBytes):
-		end.Reason = EndBytes
+		return EndBytes, nil
 	case errors.Is(err, errTime), errors.Is(context.Cause(ctx), errTime):
-		end.Reason = EndTime
-	default:
-		_ = s.flush()
-		return End{}, b.explained(err)
+		return EndTime, nil
 	}
-	if err := s.flush(); err != nil {
-		return End{}, err
-	}
-	end.Progress = s.progress()
-	end.Undecided, end.UndecidedWhy = q.matcher.Undecided()
-	return end, nil
+	return "", b.explained(err)
 }
 
 // scan is one search under way.

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -242,5 +243,45 @@ func TestATopicThatDoesNotExistIsNamed(t *testing.T) {
 	b, _, _ := browser(t, "orders")
 	if _, err := b.Search(t.Context(), query(t, "order"), &found{}); !errors.Is(err, ops.ErrNoTopic) || !strings.Contains(err.Error(), "orders") {
 		t.Errorf("%v", err)
+	}
+}
+
+// held is a search whose reader takes its time.
+type held struct {
+	found
+	began, end chan struct{}
+}
+
+func (h *held) Matches([]browse.Message) error {
+	h.began <- struct{}{}
+	<-h.end
+	return nil
+}
+
+// So many searches at once and no more; an export is one of them.
+func TestSearchesAreBounded(t *testing.T) {
+	b, cfg, _ := browser(t, "t:1")
+	ship(t, cfg, "t", 0, kafka.Record{Value: []byte("x")})
+	q := query(t, "t", "from", "start")
+	h := &held{began: make(chan struct{}), end: make(chan struct{})}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if _, err := b.Search(t.Context(), q, h); err != nil {
+				t.Error(err)
+			}
+		})
+		<-h.began
+	}
+	if _, err := b.Search(t.Context(), q, &found{}); !errors.Is(err, browse.ErrBusy) {
+		t.Errorf("a fifth search: %v", err)
+	}
+	if _, err := b.Export(t.Context(), q, func(kafka.Record) error { return nil }); !errors.Is(err, browse.ErrBusy) {
+		t.Errorf("an export beside them: %v", err)
+	}
+	close(h.end)
+	all.Wait()
+	if _, err := b.Export(t.Context(), q, func(kafka.Record) error { return nil }); err != nil {
+		t.Errorf("afterwards: %v", err)
 	}
 }

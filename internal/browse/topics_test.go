@@ -17,8 +17,9 @@ import (
 	"github.com/smartlb/smartlb/internal/topic"
 )
 
-// look opens a browser of a cluster with a catalog of two topics.
-func look(t *testing.T, c *kafkatest.Cluster) *Browser {
+// look opens a browser of a cluster with a catalog of two topics; dir is where
+// it keeps something, empty: nowhere.
+func look(t *testing.T, c *kafkatest.Cluster, dir string) *Browser {
 	t.Helper()
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.RequestTimeout = []string{c.Addr()}, 2*time.Second
@@ -31,7 +32,7 @@ func look(t *testing.T, c *kafkatest.Cluster) *Browser {
 		{Name: "orders", Description: "What was ordered", Owner: "shop", Partitions: 3, Configs: map[string]string{"retention.ms": "86400000"}},
 		{Name: "missing", Partitions: 1},
 	}}
-	b, err := New(Config{Kafka: cfg, Admin: admin, Catalog: catalog, Log: slog.New(slog.DiscardHandler)})
+	b, err := New(Config{Kafka: cfg, Admin: admin, Catalog: catalog, Dir: dir, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func (b *Browser) one(t *testing.T, name string) Topic {
 
 func TestTopicsHaveWhatWasMeasuredOfThem(t *testing.T) {
 	c := kafkatest.New(t, "orders:3", "other:1")
-	b := look(t, c)
+	b := look(t, c, "")
 	ctx, now := t.Context(), time.Now()
 	if x := b.one(t, "orders"); x.Rate != nil || x.Bytes != nil || len(x.Drift) != 0 || x.Description != "What was ordered" {
 		t.Errorf("before the first measure: %+v", x)
@@ -125,7 +126,7 @@ func TestTopicsHaveWhatWasMeasuredOfThem(t *testing.T) {
 
 func TestATopicThatWasMadeAgainBeginsAnew(t *testing.T) {
 	c := kafkatest.New(t, "other:1")
-	b := look(t, c)
+	b := look(t, c, "")
 	now := time.Now()
 	write(t, c, "other", 5)
 	_ = b.sampleTopics(t.Context(), now.Add(-5*time.Second))
@@ -146,7 +147,7 @@ func TestATopicThatWasMadeAgainBeginsAnew(t *testing.T) {
 // What was changed here is seen at once, however young the listing is.
 func TestChangesAreSeenAtOnce(t *testing.T) {
 	c := kafkatest.New(t, "orders:3")
-	b := look(t, c)
+	b := look(t, c, "")
 	ctx := t.Context()
 	b.one(t, "orders")
 	made, err := b.CreateTopic(ctx, ops.NewTopic{Name: "copy", Configs: map[string]string{"retention.ms": "7d"}}, "orders", false)
@@ -168,7 +169,7 @@ func TestChangesAreSeenAtOnce(t *testing.T) {
 
 func TestPreviewsChangeNothing(t *testing.T) {
 	c := kafkatest.New(t, "orders:3")
-	b := look(t, c)
+	b := look(t, c, "")
 	ctx := t.Context()
 	write(t, c, "orders", 3)
 	before, err := b.Topic(ctx, "orders")
@@ -204,7 +205,7 @@ func TestPreviewsChangeNothing(t *testing.T) {
 
 func TestGroupsOfATopic(t *testing.T) {
 	c := kafkatest.New(t, "orders:3", "other:1")
-	b := look(t, c)
+	b := look(t, c, "")
 	write(t, c, "orders", 4)
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.Addr()), kgo.ConsumerGroup("billing"), kgo.ConsumeTopics("orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
@@ -228,7 +229,7 @@ func TestGroupsOfATopic(t *testing.T) {
 // the measures go on when it is back.
 func TestABrokerThatComesBackIsMeasuredAgain(t *testing.T) {
 	c := kafkatest.New(t, "orders:3")
-	b := look(t, c)
+	b := look(t, c, "")
 	now := time.Now()
 	if err := b.sampleTopics(t.Context(), now); err != nil {
 		t.Fatal(err)

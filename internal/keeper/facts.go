@@ -212,6 +212,7 @@ func (k *Keeper) SetOverrides(all []event.Override) {
 			delete(next, key)
 		}
 	}
+	defer k.tell()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if maps.Equal(k.overrides, next) {

@@ -31,7 +31,7 @@ type Config struct {
 	Now      func() int64               // monotonic ns, the clock of the data plane
 	Wall     func() time.Time           // for the age of records
 	Reporter string                     // our own reporter header: our own messages are not believed twice
-	OnChange func(Change)               // must not block; nil: nobody
+	OnChange func(Change)               // in the order of the changes, without a lock of the keeper; must not block; nil: nobody
 	Check    func(service, inst string) // asks for an event check; must not block; nil: nobody
 	Log      *slog.Logger
 }
@@ -40,12 +40,14 @@ type Config struct {
 type Keeper struct {
 	cfg        Config
 	wake       chan struct{}
-	mu         sync.Mutex
+	telling    sync.Mutex // taken before mu, and held while others are told
+	mu         sync.Mutex // guards the fields below; nobody else is called under it
 	services   map[string]*service
 	overrides  map[member]override
 	reports    map[member]map[string]*report // by sender
 	scores     map[member]score
 	generation uint64
+	changes    []Change // not told yet
 }
 
 type member struct{ service, instance string }
@@ -98,6 +100,7 @@ func (k *Keeper) service(id string) *service {
 // that left stay usable for requests that hold them and are retired by the
 // returned function, to be called when the new routing is in place.
 func (k *Keeper) Apply(services []config.Service) (retire func()) {
+	defer k.tell()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var gone []*upstream.Live
@@ -172,10 +175,16 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-ticker.C:
 		case <-k.wake:
 		}
-		k.mu.Lock()
-		k.rebuildAll(k.cfg.Now())
-		k.mu.Unlock()
+		k.step()
 	}
+}
+
+// step computes every pool anew.
+func (k *Keeper) step() {
+	defer k.tell()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.rebuildAll(k.cfg.Now())
 }
 
 // Wake asks for new pools before the next tick. It does not block.
@@ -213,11 +222,11 @@ func (k *Keeper) rebuild(s *service, now int64) {
 		}
 		if was != m.Out {
 			m.Fails.Store(0) // the streak that led out is over, and so is the one seen meanwhile
-			k.tell(m, was, now)
+			k.changes = append(k.changes, k.change(m, was, now))
 		}
 	}
 	if old.Panic != next.Panic {
-		k.tellPanic(s.config.ID, next.Panic)
+		k.changes = append(k.changes, k.panicked(s.config.ID, next.Panic))
 	}
 	s.upstream.Swap(next)
 }
@@ -226,24 +235,40 @@ func (k *Keeper) rebuild(s *service, now int64) {
 // end in a synchronised comeback.
 func jitter() float64 { return 2*rand.Float64() - 1 }
 
-func (k *Keeper) tell(m *upstream.Member, was upstream.Reason, now int64) {
+// change says what became of a member.
+func (k *Keeper) change(m *upstream.Member, was upstream.Reason, now int64) Change {
 	c := Change{Service: m.Service, Instance: m.Instance, From: was.String(), To: m.Out.String(), At: k.cfg.Wall()}
 	if m.Out == upstream.Ejected {
 		c.Until = c.At.Add(time.Duration(m.Until - now))
 	}
-	k.cfg.Log.Info("instance state", "service", c.Service, "instance", c.Instance, "from", c.From, "to", c.To)
-	if k.cfg.OnChange != nil {
-		k.cfg.OnChange(c)
-	}
+	return c
 }
 
-func (k *Keeper) tellPanic(service string, on bool) {
+func (k *Keeper) panicked(service string, on bool) Change {
 	c := Change{Service: service, From: "panic", To: "in", Reason: "half of the instances or more are well again", At: k.cfg.Wall()}
 	if on {
 		c.From, c.To, c.Reason = "in", "panic", "fewer than half of the instances are well: requests go to all that do not drain"
 	}
-	k.cfg.Log.Warn("service panic", "service", service, "panic", on)
-	if k.cfg.OnChange != nil {
-		k.cfg.OnChange(c)
+	return c
+}
+
+// tell tells the changes since the last call. It is called without k.mu: those
+// who are told have locks of their own, and hold them when they ask us.
+func (k *Keeper) tell() {
+	k.telling.Lock()
+	defer k.telling.Unlock()
+	k.mu.Lock()
+	changes := k.changes
+	k.changes = nil
+	k.mu.Unlock()
+	for _, c := range changes {
+		if c.Instance == "" {
+			k.cfg.Log.Warn("service panic", "service", c.Service, "panic", c.To == "panic")
+		} else {
+			k.cfg.Log.Info("instance state", "service", c.Service, "instance", c.Instance, "from", c.From, "to", c.To)
+		}
+		if k.cfg.OnChange != nil {
+			k.cfg.OnChange(c)
+		}
 	}
 }

@@ -41,9 +41,7 @@ func newWorld() *world {
 
 func (w *world) wait(d time.Duration) {
 	w.now += int64(d)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.rebuildAll(w.now)
+	w.step()
 }
 
 func (w *world) state(service, instance string) string {
@@ -68,6 +66,34 @@ func configured(id string, n int) config.Service {
 		s.Instances = append(s.Instances, config.Instance{ID: fmt.Sprintf("i%d", i+1), Address: fmt.Sprintf("10.0.0.%d:80", i+1), Weight: 1})
 	}
 	return s
+}
+
+// Those who are told of changes and those who look have locks of their own,
+// which they hold while they ask the keeper: it must hold none of its own then.
+func TestNobodyIsCalledUnderTheKeepersLock(t *testing.T) {
+	told, looked := 0, 0
+	var k *Keeper
+	look := func() { looked += len(k.Views()) }
+	k = New(Config{
+		Now: func() int64 { return int64(time.Second) }, Wall: time.Now, Log: slog.New(slog.DiscardHandler),
+		OnChange: func(Change) { told++; look() },
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		k.Apply([]config.Service{configured("s", 2)})
+		k.SetOverrides([]event.Override{drain("i1")})
+		k.EachLive(func(*upstream.Live, map[string]string) { look() })
+		k.EachCost(func(*upstream.Member, upstream.Candidate) { look() })
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the keeper waits for itself")
+	}
+	if told != 1 || looked != 5 {
+		t.Errorf("%d changes told, looked %d times, want 1 and 5", told, looked)
+	}
 }
 
 func drain(instance string) event.Override {

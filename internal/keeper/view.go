@@ -171,25 +171,37 @@ func (k *Keeper) Panicking() []string {
 	return out
 }
 
-// EachLive calls f for every instance that is configured.
+// EachLive calls f for every instance that is configured, without a lock of
+// the keeper.
 func (k *Keeper) EachLive(f func(l *upstream.Live, tags map[string]string)) {
+	type tagged struct {
+		live *upstream.Live
+		tags map[string]string
+	}
 	k.mu.Lock()
-	defer k.mu.Unlock()
+	var all []tagged
 	for _, s := range k.services {
 		for i, e := range s.spec.Entries {
-			f(e.Live, s.config.Instances[i].Tags)
+			all = append(all, tagged{e.Live, s.config.Instances[i].Tags})
 		}
+	}
+	k.mu.Unlock()
+	for _, t := range all {
+		f(t.live, t.tags)
 	}
 }
 
 // EachCost calls f for every member of every pool with what a request to it
-// would cost now, and its parts. f must not keep m.
+// would cost now, and its parts, without a lock of the keeper. f must not keep m.
 func (k *Keeper) EachCost(f func(m *upstream.Member, c upstream.Candidate)) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := k.cfg.Now()
+	pools := make([]*upstream.Pool, 0, len(k.services))
 	for _, s := range k.services {
-		p := s.upstream.Pool()
+		pools = append(pools, s.upstream.Pool())
+	}
+	k.mu.Unlock()
+	now := k.cfg.Now()
+	for _, p := range pools {
 		for i := range p.Members {
 			f(&p.Members[i], picker.Cost(p, i, now))
 		}

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -34,17 +36,15 @@ func TestAlertsFireAndResolveOnData(t *testing.T) {
 	n := node(t, addr, document(t, "    healthCheck: {interval: 200ms, timeout: 200ms}\n", ins...), t.TempDir())
 	admin := n.address("admin")
 	startLoad(t, "http://"+n.address("web")+"/", 4)
-	stop := make(chan struct{})
-	go func() { // i4 reports itself, until it does not
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Second):
-				produce(t, addr, "service-metrics", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i4","metrics":{"cpuUsage":0.3}}`, time.Now().UTC().Format(time.RFC3339)))
-			}
+	reports, silence := context.WithCancel(t.Context())
+	var reporter sync.WaitGroup
+	reporter.Go(func() { // i4 reports itself, until it does not
+		for reports.Err() == nil {
+			produce(t, addr, "service-metrics", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i4","metrics":{"cpuUsage":0.3}}`, time.Now().UTC().Format(time.RFC3339)))
+			time.Sleep(time.Second)
 		}
-	}()
+	})
+	t.Cleanup(func() { silence(); reporter.Wait() })
 	eventually(t, "i4's report is known", 30*time.Second, func() bool {
 		for _, i := range look(t, admin).Services[0].Instances {
 			if i.ID == "i4" && i.Facts != nil && i.Facts.Utilization != nil {
@@ -55,7 +55,7 @@ func TestAlertsFireAndResolveOnData(t *testing.T) {
 	})
 	ins[0].set(true)
 	eventually(t, "an instance that fails everything: fast-failing", 90*time.Second, func() bool { return strings.Contains(firing(t, admin), "fast-failing") })
-	close(stop) // after half a minute of regular reports
+	silence() // after half a minute of regular reports
 	for _, in := range ins[:3] {
 		in.close()
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -87,7 +88,11 @@ func startIn(t *testing.T, env []string, wait bool, args ...string) *process {
 		if t.Failed() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			t.Logf("log of %v:\n%s", args, strings.Join(p.log[max(0, len(p.log)-40):], "\n"))
+			log := p.log[max(0, len(p.log)-40):]
+			if i := slices.IndexFunc(p.log, func(l string) bool { return strings.HasPrefix(l, "SIGQUIT") }); i >= 0 {
+				log = p.log[max(0, i-40):]
+			}
+			t.Logf("log of %v:\n%s", args, strings.Join(log, "\n"))
 		}
 	})
 	if !wait {
@@ -130,9 +135,14 @@ func (p *process) stop(sig os.Signal) time.Duration {
 	select {
 	case <-p.done:
 	case <-time.After(40 * time.Second):
-		p.t.Errorf("pid %d did not end", p.cmd.Process.Pid)
-		_ = p.cmd.Process.Kill()
-		<-p.done
+		p.t.Errorf("pid %d did not end; what it was doing is in its log", p.cmd.Process.Pid)
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // its goroutines
+		select {
+		case <-p.done:
+		case <-time.After(5 * time.Second):
+			_ = p.cmd.Process.Kill()
+			<-p.done
+		}
 	}
 	return time.Since(began)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/pprof"
+	"strings"
 	"time"
 )
 
@@ -55,12 +57,18 @@ func (a *actors) onStop(name string, f func(ctx context.Context) error) {
 	a.list = append(a.list, &actor{name: name, stop: f})
 }
 
-// patience bounds the stop of one actor beyond what its own stop function took.
-const patience = 10 * time.Second
+// Bounds on the stop of one actor beyond what its own stop function took: once
+// one did not keep the first, the others have the second.
+const (
+	patience     = 10 * time.Second
+	lessPatience = time.Second
+)
 
-// stopAll stops everything, last started first, and joins the errors.
+// stopAll stops everything, last started first, and joins the errors. Where an
+// actor does not stop, the log gets what every goroutine does.
 func (a *actors) stopAll(ctx context.Context) error {
 	var errs []error
+	wait := patience
 	for i := len(a.list) - 1; i >= 0; i-- {
 		one := a.list[i]
 		if one.stop != nil {
@@ -72,18 +80,28 @@ func (a *actors) stopAll(ctx context.Context) error {
 			continue
 		}
 		one.cancel()
-		timer := time.NewTimer(patience)
+		timer := time.NewTimer(wait)
 		select {
 		case err := <-one.done:
 			if err != nil && !errors.Is(err, context.Canceled) {
 				errs = append(errs, fmt.Errorf("%s: %w", one.name, err))
 			}
 		case <-timer.C:
-			errs = append(errs, fmt.Errorf("%s did not stop within %s", one.name, patience))
+			errs = append(errs, fmt.Errorf("%s did not stop within %s", one.name, wait))
+			if wait == patience {
+				a.log.Error("an actor does not stop", "actor", one.name, "goroutines", goroutines())
+			}
+			wait = lessPatience
 		}
 		timer.Stop()
 		a.log.Debug("stopped", "actor", one.name)
 	}
 	a.list = nil
 	return errors.Join(errs...)
+}
+
+func goroutines() string {
+	var b strings.Builder
+	_ = pprof.Lookup("goroutine").WriteTo(&b, 1) // 1: as text, equal ones once
+	return b.String()
 }

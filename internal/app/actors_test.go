@@ -72,17 +72,22 @@ func TestAnActorThatFailsEndsAllAndIsNamed(t *testing.T) {
 
 func TestAnActorThatDoesNotStopIsNamedAndTheOthersStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, a := &diary{}, newActors(slog.New(slog.DiscardHandler))
+		var log strings.Builder
+		d, a := &diary{}, newActors(slog.New(slog.NewTextHandler(&log, nil)))
 		release := make(chan struct{})
 		a.start("first", d.until("first"), nil)
+		a.start("stuck too", func(context.Context) error { <-release; return nil }, nil)
 		a.start("stuck", func(context.Context) error { <-release; return nil }, nil)
 		a.start("broken", d.until("broken"), func(context.Context) error { return errors.New("cannot") })
 		began := time.Now()
 		err := a.stopAll(context.Background())
-		if took := time.Since(began); took != patience {
+		if took := time.Since(began); took != patience+lessPatience {
 			t.Errorf("took %s", took)
 		}
-		for _, want := range []string{"stuck did not stop", "stop broken: cannot"} {
+		if n := strings.Count(log.String(), "goroutines="); n != 1 || !strings.Contains(log.String(), "TestAnActorThatDoesNotStop") {
+			t.Errorf("%d times what the goroutines do: %s", n, log.String())
+		}
+		for _, want := range []string{"stuck did not stop", "stuck too did not stop", "stop broken: cannot"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v does not say %q", err, want)
 			}

@@ -228,6 +228,7 @@ func (a *App) Run(ctx context.Context) error {
 	var failed error
 	select {
 	case <-ctx.Done():
+		a.o.Log.Info("stopping", "drain", a.o.Drain.String())
 	case failed = <-acts.failed:
 		a.o.Log.Error("stopping, because an actor failed", "error", failed)
 	}

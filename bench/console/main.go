@@ -74,14 +74,11 @@ func run(program string, records, rounds int, out string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
 	b := &bench{ctx: ctx, dir: dir, program: program, broker: addrs[0], console: addrs[1], records: records}
-	broker, err := rig.Start(dir, "broker", program, "run", "--roles", "broker", "--data", filepath.Join(dir, "data"), "--broker-listen", b.broker, "--broker-internal", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	broker, err := rig.StartBroker(ctx, dir, program, b.broker)
 	if err != nil {
 		return err
 	}
 	defer broker.Stop()
-	if err := broker.AwaitPort(ctx, b.broker); err != nil {
-		return err
-	}
 	var figures raw
 	r := &rig.Report{Name: "console-messages"}
 	r.Printf("# The console on large data: messages\n\n")
@@ -108,14 +105,11 @@ func run(program string, records, rounds int, out string) error {
 
 // withConsole runs f with a console of its own and returns its peak memory.
 func (b *bench) withConsole(f func(p *rig.Process) error) (peak int64, err error) {
-	p, err := rig.Start(b.dir, "console", b.program, "run", "--roles", "console", "--kafka", b.broker, "--console", b.console, "--admin", "127.0.0.1:0", "--data", filepath.Join(b.dir, "console"))
+	p, err := rig.StartConsole(b.ctx, b.dir, b.program, b.broker, b.console)
 	if err != nil {
 		return 0, err
 	}
 	defer p.Stop()
-	if err := p.AwaitPort(b.ctx, b.console); err != nil {
-		return 0, err
-	}
 	err = f(p)
 	peak, err2 := peakRSS(p.Pid)
 	return peak, errors.Join(err, err2)

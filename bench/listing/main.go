@@ -65,19 +65,16 @@ func run(ctx context.Context, smartlb, results, brokers string, topics, groups, 
 	runtime := "the cluster at " + brokers
 	if brokers == "" {
 		brokers, runtime = addrs[0], "an embedded broker"
-		b, err := rig.Start(dir, "broker", program, "run", "--roles", "broker", "--broker-listen", brokers, "--broker-internal", "", "--admin", "127.0.0.1:0", "--data", filepath.Join(dir, "broker"))
+		b, err := rig.StartBroker(ctx, dir, program, brokers)
 		if err != nil {
 			return err
 		}
 		defer b.Stop()
-		if err := b.AwaitPort(ctx, brokers); err != nil {
-			return err
-		}
 	}
 	if err := fill(ctx, brokers, topics, groups); err != nil {
 		return err
 	}
-	c, err := rig.Start(dir, "console", program, "run", "--roles", "console", "--kafka", brokers, "--console", addrs[1], "--admin", "127.0.0.1:0", "--data", filepath.Join(dir, "console"))
+	c, err := rig.StartConsole(ctx, dir, program, brokers, addrs[1])
 	if err != nil {
 		return err
 	}

@@ -25,15 +25,6 @@ var contenders = []contender{
 	{"nginx-least_conn", startNginx},
 }
 
-func contenderNamed(name string) (contender, bool) {
-	for _, c := range contenders {
-		if c.Name == name {
-			return c, true
-		}
-	}
-	return contender{}, false
-}
-
 func startSmartlb(dir, smartlb, addr string, to []string) (*rig.Process, error) {
 	return rig.Start(dir, "smartlb", smartlb, "proxy", "--from", addr, "--to", strings.Join(to, ","), "--policy", "adaptive", "--retries", "0",
 		"--health-path", "/health", "--health-interval", "1s", "--connect-timeout", "1s", "--timeout", "2s", "--admin", "127.0.0.1:0")

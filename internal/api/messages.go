@@ -32,8 +32,8 @@ type Messages interface {
 
 func (s *Server) messageRoutes() {
 	have := s.src.Messages != nil
-	s.handle("GET", "/api/v1/topics/{topic}/search", s.search)
-	s.handle("GET", "/api/v1/topics/{topic}/export", s.export)
+	s.handle("GET", "/api/v1/topics/{topic}/search", s.looking(s.search))
+	s.handle("GET", "/api/v1/topics/{topic}/export", s.looking(s.export))
 	s.get("/api/v1/topics/{topic}/partitions/{partition}/offsets/{offset}", have, s.message)
 	s.handle("GET", "/api/v1/topics/{topic}/partitions/{partition}/offsets/{offset}/raw", s.raw)
 	s.ask("/api/v1/filters/check", have, checkFilter)
@@ -60,10 +60,20 @@ func ofMessages(err error) error {
 	return ofKafka(err)
 }
 
-// query reads what is looked for from the address.
-func query(r *http.Request) (browse.Query, error) {
-	q, err := browse.ParseQuery(r.PathValue("topic"), r.URL.Query(), time.Now())
-	return q, ofMessages(err)
+// looking reads what is looked for from the address, for a handler that writes its answer itself.
+func (s *Server) looking(look func(w http.ResponseWriter, r *http.Request, q browse.Query)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if s.src.Messages == nil {
+			s.refuse(w, r)
+			return
+		}
+		q, err := browse.ParseQuery(r.PathValue("topic"), r.URL.Query(), time.Now())
+		if err != nil {
+			s.problem(w, ofMessages(err))
+			return
+		}
+		look(w, r, q)
+	}
 }
 
 // place reads partition and offset from the address.
@@ -150,20 +160,14 @@ func attach(w http.ResponseWriter, kind, name string) {
 // export sends messages as JSON lines, as smartlb kafka consume -o json prints
 // them. What fails under way breaks the connection, so that half a file is not
 // taken for a whole one.
-func (s *Server) export(w http.ResponseWriter, r *http.Request) {
-	if s.src.Messages == nil {
-		s.refuse(w, r)
-		return
-	}
-	q, err := query(r)
+func (s *Server) export(w http.ResponseWriter, r *http.Request, q browse.Query) {
 	var picks browse.Picks
-	if pick := r.URL.Query().Get("pick"); pick != "" && err == nil {
-		picks, err = browse.ParsePicks(pick)
-		err = ofMessages(err)
-	}
-	if err != nil {
-		s.problem(w, err)
-		return
+	var err error
+	if pick := r.URL.Query().Get("pick"); pick != "" {
+		if picks, err = browse.ParsePicks(pick); err != nil {
+			s.problem(w, ofMessages(err))
+			return
+		}
 	}
 	rc, started := http.NewResponseController(w), false
 	start := func() {

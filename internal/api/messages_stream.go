@@ -27,16 +27,7 @@ func (e *searchEvents) Matches(list []browse.Message) error {
 func (e *searchEvents) Progress(p browse.Progress) error { return e.send("progress", p) }
 
 // search looks through a topic. It ends when the peer goes away.
-func (s *Server) search(w http.ResponseWriter, r *http.Request) {
-	if s.src.Messages == nil {
-		s.refuse(w, r)
-		return
-	}
-	q, err := query(r)
-	if err != nil {
-		s.problem(w, err)
-		return
-	}
+func (s *Server) search(w http.ResponseWriter, r *http.Request, q browse.Query) {
 	events := &searchEvents{w: w}
 	end, err := s.src.Messages.Search(r.Context(), q, events)
 	switch {
@@ -51,16 +42,7 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) {
 }
 
 // topicEvents sends new messages as they come, in batches four times a second.
-func (s *Server) topicEvents(w http.ResponseWriter, r *http.Request) {
-	if s.src.Messages == nil {
-		s.refuse(w, r)
-		return
-	}
-	q, err := query(r)
-	if err != nil {
-		s.problem(w, err)
-		return
-	}
+func (s *Server) topicEvents(w http.ResponseWriter, r *http.Request, q browse.Query) {
 	last, err := number(r.URL.Query(), "last", 0, 0, browse.MaxLast)
 	if err != nil {
 		s.problem(w, err)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/smartlb/smartlb/internal/access"
@@ -22,7 +23,7 @@ func (s *Server) settingRoutes() {
 		return asked(withRules(all), err)
 	})
 	s.get("/api/v1/settings/rules", true, func(*http.Request) (any, error) { return topic.ConfigRules(), nil })
-	s.change("POST", "/api/v1/topics/{topic}/settings", c != nil, change{need: access.Admin, action: "configure.topic", preview: true, do: s.changeSettings})
+	s.change("POST", "/api/v1/topics/{topic}/settings", c != nil, change{need: access.Admin, action: "configure.topic", preview: true, do: onTopic(s.changeSettings)})
 }
 
 func withRules(all []ops.Setting) []TopicSetting {
@@ -44,17 +45,8 @@ type SettingsChange struct {
 	Unset []string          `json:"unset"`
 }
 
-func (s *Server) changeSettings(r *http.Request, a *act) (any, error) {
-	var q SettingsChange
-	if err := decodeBody(r, &q); err != nil {
-		return nil, err
-	}
-	name := r.PathValue("topic")
-	a.target = topicTarget(name)
-	if err := ours(name); err != nil {
-		return nil, err
-	}
-	all, err := s.src.TopicChanges.ChangeTopic(r.Context(), name, q.Set, q.Unset, a.dry)
+func (s *Server) changeSettings(ctx context.Context, name string, q SettingsChange, a *act) (any, error) {
+	all, err := s.src.TopicChanges.ChangeTopic(ctx, name, q.Set, q.Unset, a.dry)
 	before, after := map[string]string{}, map[string]string{}
 	for _, c := range all {
 		before[c.Name], after[c.Name] = c.From, c.To

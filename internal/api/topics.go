@@ -54,12 +54,12 @@ func (s *Server) topicRoutes() {
 		return asked(nonNil(all), err)
 	})
 	s.get("/api/v1/topics/{topic}/schema", t != nil, s.topicSchema)
-	s.handle("GET", "/api/v1/topics/{topic}/events", s.topicEvents)
+	s.handle("GET", "/api/v1/topics/{topic}/events", s.looking(s.topicEvents))
 
 	s.change("POST", "/api/v1/topics", c != nil, change{need: access.Admin, action: "create.topic", preview: true, do: s.createTopic})
 	s.change("DELETE", "/api/v1/topics/{topic}", c != nil, change{need: access.Admin, action: "delete.topic", preview: true, do: s.deleteTopic})
-	s.change("POST", "/api/v1/topics/{topic}/partitions", c != nil, change{need: access.Admin, action: "grow.topic", preview: true, do: s.addPartitions})
-	s.change("POST", "/api/v1/topics/{topic}/truncate", c != nil, change{need: access.Admin, action: "truncate.topic", preview: true, do: s.truncate})
+	s.change("POST", "/api/v1/topics/{topic}/partitions", c != nil, change{need: access.Admin, action: "grow.topic", preview: true, do: onTopic(s.addPartitions)})
+	s.change("POST", "/api/v1/topics/{topic}/truncate", c != nil, change{need: access.Admin, action: "truncate.topic", preview: true, do: onTopic(s.truncate)})
 	s.settingRoutes()
 	s.planRoutes()
 }
@@ -106,37 +106,41 @@ func (s *Server) deleteTopic(r *http.Request, a *act) (any, error) {
 	return asked(d, err)
 }
 
-func (s *Server) addPartitions(r *http.Request, a *act) (any, error) {
-	var q struct {
-		Partitions int `json:"partitions"` // in all
+// onTopic makes an act out of a change of the topic that the address names, not one of Kafka's own, as the body asks.
+func onTopic[Q any](do func(ctx context.Context, name string, q Q, a *act) (any, error)) func(*http.Request, *act) (any, error) {
+	return func(r *http.Request, a *act) (any, error) {
+		var q Q
+		if err := decodeBody(r, &q); err != nil {
+			return nil, err
+		}
+		name := r.PathValue("topic")
+		a.target = topicTarget(name)
+		if err := ours(name); err != nil {
+			return nil, err
+		}
+		return do(r.Context(), name, q, a)
 	}
-	if err := decodeBody(r, &q); err != nil {
-		return nil, err
-	}
-	name := r.PathValue("topic")
-	a.target = topicTarget(name)
-	if err := ours(name); err != nil {
-		return nil, err
-	}
-	g, err := s.src.TopicChanges.AddPartitions(r.Context(), name, q.Partitions, a.dry)
+}
+
+// Growth asks for more partitions.
+type Growth struct {
+	Partitions int `json:"partitions"` // in all
+}
+
+func (s *Server) addPartitions(ctx context.Context, name string, q Growth, a *act) (any, error) {
+	g, err := s.src.TopicChanges.AddPartitions(ctx, name, q.Partitions, a.dry)
 	a.before, a.after = map[string]int{"partitions": g.From}, map[string]int{"partitions": g.To}
 	return asked(g, err)
 }
 
-func (s *Server) truncate(r *http.Request, a *act) (any, error) {
-	var q struct {
-		Before     string  `json:"before"` // a position, as the command line knows it
-		Partitions []int32 `json:"partitions"`
-	}
-	if err := decodeBody(r, &q); err != nil {
-		return nil, err
-	}
-	name := r.PathValue("topic")
-	a.target = topicTarget(name)
-	if err := ours(name); err != nil {
-		return nil, err
-	}
-	t, err := s.src.TopicChanges.DeleteRecords(r.Context(), name, q.Before, q.Partitions, a.dry)
+// Truncating asks for the deletion of a topic's oldest records.
+type Truncating struct {
+	Before     string  `json:"before"` // a position, as the command line knows it
+	Partitions []int32 `json:"partitions"`
+}
+
+func (s *Server) truncate(ctx context.Context, name string, q Truncating, a *act) (any, error) {
+	t, err := s.src.TopicChanges.DeleteRecords(ctx, name, q.Before, q.Partitions, a.dry)
 	a.after = t
 	return asked(t, err)
 }

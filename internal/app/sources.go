@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -220,23 +221,25 @@ func (a *App) tellProxy(ctx context.Context, method, path string, body, v any) e
 	return err
 }
 
-func getJSON(ctx context.Context, address, token string, v any) error {
-	return askJSON(ctx, http.MethodGet, address, token, nil, v)
-}
-
 // askJSON sends body as JSON, nil: none, and reads the answer into v.
 func askJSON(ctx context.Context, method, address, token string, body, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	text, err := json.Marshal(body)
+	var sent io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, sent)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(text))
-	if err != nil {
-		return err
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
-	req.Header.Set("Content-Type", "application/json")
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -3,7 +3,6 @@ package serve
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -205,10 +204,4 @@ func stateDir(env *cli.Env) string {
 		return filepath.Join(home, ".local", "state", "smartlb")
 	}
 	return filepath.Join(os.TempDir(), "smartlb")
-}
-
-// exists says whether a path is there.
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return !errors.Is(err, fs.ErrNotExist)
 }

@@ -40,9 +40,10 @@ type bench struct {
 
 // raw is what was measured.
 type raw struct {
-	Scan []scanRow
-	Live []liveRow
-	Big  bigRow
+	Scan  []scanRow
+	Live  []liveRow
+	Big   bigRow
+	Dense denseRow
 }
 
 func main() {
@@ -100,6 +101,10 @@ func run(program string, records, rounds int, out string) error {
 		return err
 	}
 	printBig(r, figures.Big)
+	if figures.Dense, err = b.dense(); err != nil {
+		return err
+	}
+	printDense(r, figures.Dense)
 	return r.Write(out, figures)
 }
 

@@ -53,7 +53,7 @@ func (b *bench) scanConsole() (scanRow, error) {
 				v.Set("at", next)
 			}
 			began := time.Now()
-			end, err := b.search(v)
+			end, err := b.search("scan", v)
 			if err != nil {
 				return err
 			}
@@ -68,13 +68,13 @@ func (b *bench) scanConsole() (scanRow, error) {
 }
 
 type searchEnd struct {
-	Progress struct{ Matches int64 }
+	Progress struct{ Matches, Records int64 }
 	Next     string
 	Error    string
 }
 
-func (b *bench) search(v url.Values) (end searchEnd, err error) {
-	req, err := http.NewRequestWithContext(b.ctx, http.MethodGet, "http://"+b.console+"/api/v1/topics/scan/search?"+v.Encode(), nil)
+func (b *bench) search(topic string, v url.Values) (end searchEnd, err error) {
+	req, err := http.NewRequestWithContext(b.ctx, http.MethodGet, "http://"+b.console+"/api/v1/topics/"+topic+"/search?"+v.Encode(), nil)
 	if err != nil {
 		return end, err
 	}

@@ -22,8 +22,9 @@ const MaxValueBytes = 10_485_760
 // MaxValueBytes through: 11 MiB.
 const MaxBatchBytes = 11_534_336
 
-// maxDecompressedBytes bounds what one fetched batch may decompress to. It is
-// six full batches: generous to honest producers, deadly to compression bombs.
+// maxDecompressedBytes bounds what one fetched batch may decompress to, and
+// what the batches before it in the same fetch may have. It is six full batches:
+// generous to honest producers, deadly to compression bombs.
 const maxDecompressedBytes = 64 << 20
 
 // Config says where the brokers are and how records travel. Start from
@@ -144,16 +145,15 @@ const fetchWait = 5 * time.Second
 // readOptions bound the memory of a consuming client. Both offset options are
 // set everywhere: the library's default for the second rewinds a minute.
 func readOptions() []kgo.Opt {
-	return []kgo.Opt{
+	return append(NewInflater(maxDecompressedBytes, maxDecompressedBytes).Options(),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // positions pass transaction markers; they are not delivered
 		kgo.KeepRetryableFetchErrors(),
 		kgo.FetchMaxWait(fetchWait),
-		kgo.FetchMaxBytes(16 << 20),
+		kgo.FetchMaxBytes(16<<20),
 		kgo.FetchMaxPartitionBytes(MaxBatchBytes),
 		kgo.MaxConcurrentFetches(2),
-		kgo.MaxDecompressBatchBytes(maxDecompressedBytes),
-	}
+	)
 }

@@ -30,9 +30,9 @@ var (
 // Limits of a reading client. What is fetched ahead is bounded by the first;
 // the last keeps a compression bomb from taking the memory.
 const (
-	readMaxBytes       = 8 << 20 // compressed: records take ten times that
-	readPartitionBytes = 2 << 20 // a larger batch comes all the same, by itself (KIP-74)
-	readMaxDecompress  = 64 << 20
+	readMaxBytes       = 8 << 20  // compressed
+	readPartitionBytes = 2 << 20  // a larger batch comes all the same, by itself (KIP-74)
+	readMaxDecompress  = 64 << 20 // of a batch, and of those before it in one fetch
 	readPollRecords    = 10_000
 	emptyFetchBytes    = 2048 // a fetch response without records is smaller, but for thousands of partitions
 	emptyFetchesForGap = 3    // so many in a row of a partition's leader: its offsets hold no records
@@ -119,12 +119,13 @@ func read(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[ka
 	defer end()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(readGrace, end) })
 	defer stop()
-	client, err := kgo.NewClient(append(cfg.Options(),
+	inflater := kafka.NewInflater(readMaxDecompress, ahead.inflated)
+	client, err := kgo.NewClient(append(append(cfg.Options(), inflater.Options()...),
 		kgo.WithContext(line), kgo.WithHooks(watch), kgo.ConsumePartitions(starts),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.KeepRetryableFetchErrors(),
 		kgo.FetchMaxWait(250*time.Millisecond), kgo.FetchMaxBytes(ahead.bytes), kgo.FetchMaxPartitionBytes(ahead.partition),
-		kgo.MaxConcurrentFetches(ahead.fetches), kgo.MaxDecompressBatchBytes(readMaxDecompress),
+		kgo.MaxConcurrentFetches(ahead.fetches),
 	)...)
 	if err != nil {
 		return err
@@ -307,7 +308,7 @@ func (r *reader) judge(fetches kgo.Fetches) error {
 		var big *kgo.ErrDecompressTooLarge
 		var loss *kgo.ErrDataLoss
 		switch {
-		case errors.Is(fe.Err, context.DeadlineExceeded), errors.Is(fe.Err, context.Canceled):
+		case errors.Is(fe.Err, context.DeadlineExceeded), errors.Is(fe.Err, context.Canceled), errors.Is(fe.Err, kafka.ErrFetchFull):
 		case errors.As(fe.Err, &big):
 			r.spec.say("partition %d, offset %d: a batch would decompress to more than %d bytes and is passed over", big.Partition, big.Offset, readMaxDecompress)
 			r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{big.Topic: {big.Partition: {Epoch: big.Epoch, Offset: big.NextOffset}}})

@@ -31,27 +31,29 @@ const (
 // so that the newest are seen also where nothing follows them.
 const sampleNewest = 20
 
-// What a frugal reader fetches ahead: decompressed it may be ten times that, and
-// as much again for whoever looks at it.
+// What a frugal reader fetches ahead. What is decompressed is in memory twice:
+// with who looks at it, and fetched meanwhile.
 const (
 	frugalMaxBytes       = 1 << 20
 	frugalPartitionBytes = 512 << 10
+	frugalInflated       = 8 << 20
 )
 
 // fetchAhead is what a client may fetch before it is asked for.
 type fetchAhead struct {
-	bytes, partition int32
+	bytes, partition int32 // compressed
+	inflated         int   // bytes, to which a last batch may add its own
 	fetches          int
 }
 
 func readAhead(spec ConsumeSpec) fetchAhead {
 	if spec.Sample != nil {
-		return fetchAhead{sampleMaxBytes, samplePartitionBytes, 1}
+		return fetchAhead{sampleMaxBytes, samplePartitionBytes, frugalInflated, 1}
 	}
 	if spec.Frugal {
-		return fetchAhead{frugalMaxBytes, frugalPartitionBytes, 1}
+		return fetchAhead{frugalMaxBytes, frugalPartitionBytes, frugalInflated, 1}
 	}
-	return fetchAhead{readMaxBytes, readPartitionBytes, 2}
+	return fetchAhead{readMaxBytes, readPartitionBytes, readMaxDecompress, 2}
 }
 
 // leap waits for the end of a window in which enough was read, and goes near

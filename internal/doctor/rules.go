@@ -95,7 +95,7 @@ func one(id, group string, s Status, found, cause, mend string) []Check {
 func reach(f Facts) []Check {
 	where := fmt.Sprintf("%s (%s)", strings.Join(f.Target.Brokers, ","), f.Target.Origin)
 	if f.Reach == nil {
-		return one("kafka", GroupKafka, OK, fmt.Sprintf("%s answers: %d brokers, cluster %s", where, len(f.Cluster.Brokers), f.Cluster.ID), "", "")
+		return one("kafka", GroupKafka, OK, fmt.Sprintf("%s answers; cluster %s, brokers: %d", where, f.Cluster.ID, len(f.Cluster.Brokers)), "", "")
 	}
 	mend, ok := map[kafka.Cause]string{
 		kafka.CauseRefused:      "start it (smartlb kafka start), or name brokers that run with -b, --profile or KAFKA_BROKER",

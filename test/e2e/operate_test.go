@@ -87,7 +87,7 @@ func topicsAreChanged(t *testing.T, s *jvm) {
 	s.says("would be deleted", "topics", "delete", "orders-copy")
 	s.says("deleted", "topics", "delete", "orders-copy", "--execute")
 	eventually(t, "orders-copy is gone", 10*time.Second, func() bool { _, _, code := s.run("topics", "describe", "orders-copy"); return code == 1 })
-	s.says("0 without a leader", "cluster")
+	s.says("without a leader: 0", "cluster")
 }
 
 func (s *jvm) brokerID() string {

@@ -74,8 +74,8 @@ func cluster(env *cli.Env) *cobra.Command {
 				kind = "smartlb's embedded broker"
 			}
 			return cli.Table{Above: []string{
-				fmt.Sprintf("Cluster %s, %d brokers, controller %s, %s.", c.ID, len(c.Brokers), controller, kind),
-				fmt.Sprintf("%d topics, %d partitions, %d without a leader, %d with copies missing.", c.Topics, c.Partitions, c.Offline, c.UnderReplicated),
+				fmt.Sprintf("Cluster %s, brokers: %d, controller: %s, %s.", c.ID, len(c.Brokers), controller, kind),
+				fmt.Sprintf("Topics: %d, partitions: %d, without a leader: %d, with copies missing: %d.", c.Topics, c.Partitions, c.Offline, c.UnderReplicated),
 			}}
 		},
 	}.Command(env)

@@ -120,6 +120,7 @@ func Find(ctx context.Context, cfg Config, id string, span time.Duration, progre
 	for _, part := range []map[kafka.TopicPartition][2]int64{near, far} {
 		err := scan(ctx, cfg, event.TopicRoutingDecisions, part, func(r kafka.Record) {
 			s.Scanned++
+			r.Value = cfg.shown(r.Topic, r.Value) // what is hidden is not found either
 			if !bytes.Contains(r.Value, wanted) {
 				return
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafkatest"
+	"github.com/smartlb/smartlb/internal/mask"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -275,5 +277,46 @@ func TestAllOfTheAuditLogIsVerified(t *testing.T) {
 	got, err := Verify(t.Context(), r.cfg)
 	if err != nil || got.State != audit.Intact || len(got.Chains) != 1 || got.Chains[0].Records != 5 || got.Unreadable != 1 {
 		t.Errorf("%+v %v", got, err)
+	}
+}
+
+func TestWhatIsHiddenIsNeitherShownNorFound(t *testing.T) {
+	r := newRig(t)
+	r.cfg.Mask = mask.Rules{
+		{Topics: []string{event.TopicAuditLogs}, Fields: []string{"before", "after.secret"}},
+		{Topics: []string{"routing-*"}, Fields: []string{"requestId"}},
+	}
+	l, err := audit.New("n", t.TempDir(), r.producer, r.cfg.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, l.Run)
+	l.Record(event.AuditLog{
+		Actor: event.Actor{Type: "user"}, Action: "set.thing", Target: event.Target{Kind: "thing"},
+		Before: []byte(`{"secret":"hunter1"}`), After: []byte(`{"secret":"hunter2","open":"yes"}`),
+	})
+	d := decided(0, "request-1", "i")
+	r.send(t, event.TopicRoutingDecisions, "0", d.AppendJSON(nil))
+
+	records := Records(r.cfg)
+	run(t, records.Run)
+	got, err := records.Recent(t.Context(), 10, func(*Record) bool { return true })
+	for i := 0; err == nil && len(got) == 0 && i < 100; i++ {
+		time.Sleep(50 * time.Millisecond)
+		got, err = records.Recent(t.Context(), 10, func(*Record) bool { return true })
+	}
+	if err != nil || len(got) != 1 {
+		t.Fatalf("%+v %v", got, err)
+	}
+	if text := string(got[0].Before) + string(got[0].After); strings.Contains(text, "hunter") || !strings.Contains(text, `"open":"yes"`) {
+		t.Errorf("before and after: %s", text)
+	}
+	for id, want := range map[string]int{"request-1": 0, mask.Hidden: 1} {
+		if s, err := Find(t.Context(), r.cfg, id, time.Hour, func(Search) {}); err != nil || len(s.Decisions) != want {
+			t.Errorf("%s: %+v %v", id, s, err)
+		}
+	}
+	if v, err := Verify(t.Context(), r.cfg); err != nil || v.State != audit.Intact || len(v.Chains) != 1 {
+		t.Errorf("what is hidden does not break the chain: %+v %v", v, err)
 	}
 }

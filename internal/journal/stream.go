@@ -8,13 +8,23 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/mask"
 )
 
 // Config says which cluster is read.
 type Config struct {
 	Kafka kafka.Config
 	Admin *kafka.Admin // of that cluster; the caller closes it
+	Mask  mask.Rules   // what is hidden from those who look
 	Log   *slog.Logger
+}
+
+// shown gives a value of a topic as it may be shown.
+func (c Config) shown(topic string, value []byte) []byte {
+	if t, hides := c.Mask.Of(topic); hides {
+		return t.Value(value)
+	}
+	return value
 }
 
 // Stream is one topic's newest entries, and the new ones as they come. Its
@@ -40,7 +50,11 @@ type subscriber[T any] struct {
 }
 
 func newStream[T any](cfg Config, topic string, keep int, decode func(kafka.Record) (T, bool), at func(*T) time.Time) *Stream[T] {
-	s := &Stream[T]{decode: decode, at: at, keep: keep, subs: map[*subscriber[T]]struct{}{}}
+	show := func(r kafka.Record) (T, bool) {
+		r.Value = cfg.shown(topic, r.Value)
+		return decode(r)
+	}
+	s := &Stream[T]{decode: show, at: at, keep: keep, subs: map[*subscriber[T]]struct{}{}}
 	s.watch = (&watch{kafka: cfg.Kafka, log: cfg.Log, topic: topic, begin: s.forget, handle: s.handle, arrive: s.seed}).init()
 	s.plan = func(ctx context.Context) (kafka.TailConfig, error) {
 		ends, err := cfg.Admin.EndOffsets(ctx, topic)

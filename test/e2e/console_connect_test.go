@@ -19,7 +19,17 @@ func TestConsoleConnect(t *testing.T) {
 	if err := os.Symlink(lines, lines); err != nil {
 		t.Fatal(err)
 	}
-	inBrowser(t, "connect", "http://"+s.service("kafka-ui").Address, "", "http://"+s.service("connect").Address, lines)
+	console := "http://" + s.service("kafka-ui").Address
+	inBrowser(t, "connect", console, "", "http://"+s.service("connect").Address, lines)
+
+	config := filepath.Join(t.TempDir(), "readme.json")
+	if err := os.WriteFile(config, []byte(`{"name":"readme","config":{"connector.class":"FileStreamSource","topic":"lines","file":"/dev/null"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.must("connect", "apply", "-f", config)
+	someone := newStranger(t)
+	someone.asks(console, "", "--include-path-regex", "/connect")
+	someone.asks(console, "\"path.connector\" = \"readme\"\n", "--include-path-regex", "/connect", "--exclude-method", "DELETE")
 }
 
 func TestConsoleWithoutConnect(t *testing.T) {

@@ -338,6 +338,23 @@ func TestRunReportsEachIntervalAndOnceMoreAtTheEnd(t *testing.T) {
 	})
 }
 
+func TestWhatIsQueuedAtTheEndIsPublished(t *testing.T) {
+	w := newWorld(100)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	const each = 100
+	for range each {
+		w.Record(decision())
+		w.Changed(keeper.Change{Service: "s", Instance: "i", From: "in", To: "ejected"})
+	}
+	if err := w.Run(ctx, lives{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(w.log.of(event.TopicRoutingDecisions)); n != 2*each {
+		t.Errorf("%d decisions and changes of %d: %+v", n, 2*each, w.Stats())
+	}
+}
+
 func TestProbesAreToldOnChangeAndAsHeartbeat(t *testing.T) {
 	w := newWorld(0)
 	at := time.Unix(2000, 0)

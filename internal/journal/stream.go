@@ -34,6 +34,7 @@ type Stream[T any] struct {
 type subscriber[T any] struct {
 	match   func(*T) bool
 	limit   int
+	begun   bool // it was given the past; guarded by the stream's lock
 	mu      sync.Mutex
 	pending []T
 	skipped int
@@ -90,16 +91,21 @@ func (s *Stream[T]) seed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for sub := range s.subs {
-		sub.begin(s.newest(sub.limit, sub.match))
+		s.begin(sub)
 	}
 }
 
-// begin sets what a subscriber sees first, newest first.
-func (s *subscriber[T]) begin(newest []T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// begin gives a subscriber what it sees first, once. The caller holds mu.
+func (s *Stream[T]) begin(sub *subscriber[T]) {
+	if sub.begun {
+		return
+	}
+	sub.begun = true
+	newest := s.newest(sub.limit, sub.match)
 	slices.Reverse(newest)
-	s.pending = newest
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	sub.pending = newest
 }
 
 func (s *subscriber[T]) take(fresh []T) {
@@ -155,12 +161,15 @@ type Subscription[T any] struct {
 }
 
 // Subscribe follows new entries that match; at most limit wait to be taken,
-// the newest. Close must be called.
+// the newest. It begins with the newest that are there, as soon as the log was
+// read to its end. Close must be called.
 func (s *Stream[T]) Subscribe(limit int, match func(*T) bool) *Subscription[T] {
 	c := &Subscription[T]{s: s, sub: &subscriber[T]{match: match, limit: limit}, release: s.use()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.sub.begin(s.newest(limit, match))
+	if s.arrived() { // what was read so far, or is left of another time, comes again with the rest
+		s.begin(c.sub)
+	}
 	s.subs[c.sub] = struct{}{}
 	return c
 }

@@ -2,7 +2,9 @@ package journal
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,4 +52,45 @@ func TestAReaderThatCannotBeMadeHoldsUpNobody(t *testing.T) {
 			t.Errorf("%d readers were planned for two who look", *plans)
 		}
 	})
+}
+
+// The past is read in parts, and what is left of an earlier reader is read
+// again: a page sees each entry once.
+func TestAPageThatOpensWhileThePastIsReadSeesItOnce(t *testing.T) {
+	s := newStream(Config{Log: slog.New(slog.DiscardHandler)}, event.TopicAuditLogs, 10,
+		func(r kafka.Record) (string, bool) { return string(r.Value), true }, func(*string) time.Time { return time.Time{} })
+	s.tail = &kafka.Tail{}
+	read := func(from, to int) {
+		var batch []kafka.Record
+		for n := from; n < to; n++ {
+			batch = append(batch, kafka.Record{Value: fmt.Append(nil, n)})
+		}
+		s.handle(batch)
+	}
+	var seen []string
+	early := s.Subscribe(10, nil)
+	defer early.Close()
+	take := func(p *Subscription[string]) {
+		entries, skipped := p.Take()
+		if seen = append(seen, entries...); skipped > 0 {
+			t.Errorf("%d skipped", skipped)
+		}
+	}
+	read(0, 3)
+	page := s.Subscribe(10, nil)
+	defer page.Close()
+	take(page)
+	read(3, 5)
+	s.catchUp()
+	take(page)
+	read(5, 6)
+	take(page)
+	if want := []string{"0", "1", "2", "3", "4", "5"}; !slices.Equal(seen, want) {
+		t.Errorf("the page saw %v, want %v", seen, want)
+	}
+	seen = nil
+	take(early)
+	if want := []string{"0", "1", "2", "3", "4", "5"}; !slices.Equal(seen, want) {
+		t.Errorf("the page that was there before saw %v, want %v", seen, want)
+	}
 }

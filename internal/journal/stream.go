@@ -13,8 +13,13 @@ import (
 // Config says which cluster is read.
 type Config struct {
 	Kafka kafka.Config
-	Admin *kafka.Admin // of that cluster; the caller closes it
 	Log   *slog.Logger
+}
+
+// admin makes a client for the questions before a reader: a broker that hangs
+// is waited for as long as ctx lasts, not as long as a request may take.
+func (c Config) admin(ctx context.Context) (*kafka.Admin, error) {
+	return kafka.NewAdminWithin(ctx, c.Kafka)
 }
 
 // Stream is one topic's newest entries, and the new ones as they come. Its
@@ -44,7 +49,12 @@ func newStream[T any](cfg Config, topic string, keep int, decode func(kafka.Reco
 	s := &Stream[T]{decode: decode, at: at, keep: keep, subs: map[*subscriber[T]]struct{}{}}
 	s.watch = (&watch{kafka: cfg.Kafka, log: cfg.Log, topic: topic, begin: s.forget, handle: s.handle, arrive: s.seed}).init()
 	s.plan = func(ctx context.Context) (kafka.TailConfig, error) {
-		ends, err := cfg.Admin.EndOffsets(ctx, topic)
+		admin, err := cfg.admin(ctx)
+		if err != nil {
+			return kafka.TailConfig{}, err
+		}
+		defer admin.Close()
+		ends, err := admin.EndOffsets(ctx, topic)
 		if err != nil {
 			return kafka.TailConfig{}, err
 		}

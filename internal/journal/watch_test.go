@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -92,5 +93,44 @@ func TestAPageThatOpensWhileThePastIsReadSeesItOnce(t *testing.T) {
 	take(early)
 	if want := []string{"0", "1", "2", "3", "4", "5"}; !slices.Equal(seen, want) {
 		t.Errorf("the page that was there before saw %v, want %v", seen, want)
+	}
+}
+
+// A stop while a page waits for a broker that hangs does not wait with it.
+func TestAReaderThatIsNotAnsweredEndsWithItsContext(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_, _ = c.Read(make([]byte, 1))
+		close(asked)
+		_, _ = l.Accept() // until it is closed
+	}()
+	t.Cleanup(func() { _ = l.Close(); <-ended })
+	cfg := kafka.Default()
+	cfg.Brokers, cfg.RequestTimeout = []string{l.Addr().String()}, time.Minute
+	s := Decisions(Config{Kafka: cfg, Log: slog.New(slog.DiscardHandler)})
+	page := s.Subscribe(1, nil)
+	defer page.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	<-asked
+	cancel()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits for a broker that hangs")
 	}
 }

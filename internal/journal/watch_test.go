@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafkatest"
 )
 
 // planned runs a watch whose plans are made by a test, and counts them.
@@ -98,25 +98,9 @@ func TestAPageThatOpensWhileThePastIsReadSeesItOnce(t *testing.T) {
 
 // A stop while a page waits for a broker that hangs does not wait with it.
 func TestAReaderThatIsNotAnsweredEndsWithItsContext(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	asked, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		_, _ = c.Read(make([]byte, 1))
-		close(asked)
-		_, _ = l.Accept() // until it is closed
-	}()
-	t.Cleanup(func() { _ = l.Close(); <-ended })
+	addr, asked := kafkatest.Mute(t)
 	cfg := kafka.Default()
-	cfg.Brokers, cfg.RequestTimeout = []string{l.Addr().String()}, time.Minute
+	cfg.Brokers, cfg.RequestTimeout = []string{addr}, time.Minute
 	s := Decisions(Config{Kafka: cfg, Log: slog.New(slog.DiscardHandler)})
 	page := s.Subscribe(1, nil)
 	defer page.Close()

@@ -39,10 +39,18 @@ type oidcLogin struct {
 	cfg    Issuer
 	client *http.Client
 
-	mu       sync.Mutex
+	mu    sync.Mutex
+	found *discovery      // nil: the issuer was not asked, or did not answer
+	flows map[string]flow // by state
+}
+
+// discovery is what the issuer says about itself; who comes while it is asked
+// waits for that answer.
+type discovery struct {
+	done     chan struct{} // closed when the fields below are set
 	oauth    *oauth2.Config
 	verifier *oidc.IDTokenVerifier
-	flows    map[string]flow // by state
+	err      error
 }
 
 type flow struct {
@@ -64,21 +72,40 @@ func newOIDC(cfg Issuer) *oidcLogin {
 
 func (o *oidcLogin) ready(ctx context.Context) (*oauth2.Config, *oidc.IDTokenVerifier, error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.oauth != nil {
-		return o.oauth, o.verifier, nil
+	d, mine := o.found, o.found == nil
+	if mine {
+		d = &discovery{done: make(chan struct{})}
+		o.found = d
 	}
+	o.mu.Unlock()
+	if mine {
+		o.discover(ctx, d)
+	}
+	select {
+	case <-d.done:
+		return d.oauth, d.verifier, d.err
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("ask the issuer %s: %w", o.cfg.URL, context.Cause(ctx))
+	}
+}
+
+// discover asks the issuer. The next login asks again where it does not answer.
+func (o *oidcLogin) discover(ctx context.Context, d *discovery) {
+	defer close(d.done)
 	// The provider keeps the context for fetching keys later: it must outlive this call.
 	provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), o.client), o.cfg.URL)
 	if err != nil {
-		return nil, nil, fmt.Errorf("ask the issuer %s: %w", o.cfg.URL, err)
+		d.err = fmt.Errorf("ask the issuer %s: %w", o.cfg.URL, err)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.found = nil
+		return
 	}
-	o.oauth = &oauth2.Config{
+	d.oauth = &oauth2.Config{
 		ClientID: o.cfg.ClientID, ClientSecret: o.cfg.ClientSecret, RedirectURL: o.cfg.RedirectURL,
 		Endpoint: provider.Endpoint(), Scopes: append([]string{oidc.ScopeOpenID}, o.cfg.Scopes...),
 	}
-	o.verifier = provider.Verifier(&oidc.Config{ClientID: o.cfg.ClientID})
-	return o.oauth, o.verifier, nil
+	d.verifier = provider.Verifier(&oidc.Config{ClientID: o.cfg.ClientID})
 }
 
 // begin gives the address at the issuer to send the browser to, and the state

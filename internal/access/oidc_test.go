@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -210,5 +211,40 @@ func TestAnIssuerThatIsAwayIsNamed(t *testing.T) {
 	i.Close()
 	if _, err := i.login(g, "/"); err == nil || !strings.Contains(err.Error(), i.URL) {
 		t.Error(err)
+	}
+}
+
+// Logins that begin while the issuer hangs wait for one question, and each no
+// longer than its own browser does.
+func TestLoginsDoNotQueueForAnIssuerThatHangs(t *testing.T) {
+	asked, answer := make(chan struct{}, 10), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		<-answer
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer server.Close()
+	o := newOIDC(Issuer{URL: server.URL})
+	defer o.client.CloseIdleConnections()
+	first := make(chan error, 1)
+	go func() {
+		_, _, err := o.begin(context.Background(), "/", time.Now())
+		first <- err
+	}()
+	<-asked
+	gone, leave := context.WithCancel(context.Background())
+	leave()
+	if _, _, err := o.begin(gone, "/", time.Now()); !errors.Is(err, context.Canceled) {
+		t.Errorf("a browser that has left waits for the issuer: %v", err)
+	}
+	if _, _, err := o.finish(gone, "state", "code", time.Now()); !errors.Is(err, context.Canceled) {
+		t.Errorf("a browser that has left waits for the issuer: %v", err)
+	}
+	close(answer)
+	if err := <-first; err == nil || !strings.Contains(err.Error(), "502") {
+		t.Errorf("the first login: %v", err)
+	}
+	if _, _, err := o.begin(context.Background(), "/", time.Now()); err == nil || len(asked) != 1 {
+		t.Errorf("the next login asks again: asked %d times more, %v", len(asked), err)
 	}
 }

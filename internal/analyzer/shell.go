@@ -92,7 +92,7 @@ func (s *shell) Assigned(ctx context.Context, positions map[kafka.TopicPartition
 
 // partitions asks how many partitions the inputs have: a member knows only its own.
 func (s *shell) partitions(ctx context.Context) (int32, error) {
-	admin, err := kafka.NewAdmin(s.a.cfg.Kafka)
+	admin, err := kafka.NewAdminWithin(ctx, s.a.cfg.Kafka)
 	if err != nil {
 		return 0, err
 	}
@@ -114,7 +114,7 @@ func (s *shell) recent(ctx context.Context, positions map[kafka.TopicPartition]k
 	if !slices.ContainsFunc(slices.Collect(maps.Values(positions)), func(p kafka.Position) bool { return p.Committed < 0 }) {
 		return nil, nil
 	}
-	admin, err := kafka.NewAdmin(s.a.cfg.Kafka)
+	admin, err := kafka.NewAdminWithin(ctx, s.a.cfg.Kafka)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,6 @@ type App struct {
 	broker   *broker.Broker
 	kafka    kafka.Config
 	producer *kafka.Producer
-	admin    *kafka.Admin
 	audit    *audit.Log
 	data     *dataPlane
 	control  *control.Control
@@ -139,9 +138,6 @@ func (a *App) newKafka() (err error) {
 	if a.producer, err = kafka.NewProducer(a.kafka, a.o.Log); err != nil {
 		return err
 	}
-	if a.admin, err = kafka.NewAdmin(a.kafka); err != nil {
-		return err
-	}
 	a.alerts = newAlertBook()
 	file, err := newCatalog()
 	if err != nil {
@@ -190,10 +186,8 @@ func (a *App) closeUnstarted() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_ = a.producer.Close(ctx)
-		for _, c := range []*kafka.Admin{a.admin, a.looker} {
-			if c != nil {
-				c.Close()
-			}
+		if a.looker != nil {
+			a.looker.Close()
 		}
 	}
 	if a.data != nil {
@@ -276,7 +270,6 @@ func (a *App) startKafka(acts *actors) {
 	acts.onStop("kafka clients", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		a.admin.Close()
 		a.looker.Close()
 		if err := a.producer.Close(ctx); err != nil { // without Kafka the last reports are lost, and counted
 			a.o.Log.Warn("kafka producer closed with records undelivered", "dropped", a.producer.Stats().Dropped(), "error", err)

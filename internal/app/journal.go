@@ -16,7 +16,7 @@ import (
 
 // looking is how those who look at what nodes wrote reach it.
 func (a *App) looking() journal.Config {
-	return journal.Config{Kafka: a.kafka, Admin: a.admin, Mask: a.o.Document.Console.Masks(), Log: a.o.Log}
+	return journal.Config{Kafka: a.kafka, Mask: a.o.Document.Console.Masks(), Log: a.o.Log}
 }
 
 // journalSources are the views of what stands in Kafka: every process has them.

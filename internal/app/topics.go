@@ -10,12 +10,18 @@ import (
 )
 
 // ensureTopics makes the catalog's topics exist, trying until they do.
-func (a *App) ensureTopics(ctx context.Context) error {
-	defer context.AfterFunc(ctx, a.admin.Close)() // who else asks through it has been stopped by then
-	done, err := ops.EnsureTopics(ctx, a.admin, a.catalog)
+func (a *App) ensureTopics(ctx context.Context) error { return a.ensure(ctx, a.kafka, a.catalog) }
+
+func (a *App) ensure(ctx context.Context, cfg kafka.Config, catalog topic.Catalog) error {
+	admin, err := kafka.NewAdminWithin(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	done, err := ops.EnsureTopics(ctx, admin, catalog)
+	admin.Close()
 	cause := kafka.Cause("")
 	if err != nil {
-		cause, _ = kafka.Explain(err, a.kafka)
+		cause, _ = kafka.Explain(err, cfg)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -43,19 +49,14 @@ func (a *App) ensureTopics(ctx context.Context) error {
 }
 
 // ensureOwnTopics does it for a process that is a broker and nothing else.
-func (a *App) ensureOwnTopics(ctx context.Context) (err error) {
+func (a *App) ensureOwnTopics(ctx context.Context) error {
 	file, err := newCatalog()
 	if err != nil {
 		return err
 	}
-	a.catalog = file.Catalog()
 	cfg := kafka.Default()
 	cfg.Brokers = []string{a.broker.Addr()}
-	if a.admin, err = kafka.NewAdmin(cfg); err != nil {
-		return err
-	}
-	defer a.admin.Close()
-	return a.ensureTopics(ctx)
+	return a.ensure(ctx, cfg, file.Catalog())
 }
 
 func newCatalog() (topic.File, error) { return topic.ParseFile(deployment.Topics) }

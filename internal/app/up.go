@@ -136,13 +136,13 @@ func (u *up) startBroker(ctx, childCtx context.Context) error {
 
 // await waits until the broker answers. One that ended by itself has said why.
 func (u *up) await(ctx context.Context, cfg kafka.Config, c *child.Child) error {
-	admin, err := kafka.NewAdmin(cfg)
+	ctx, cancel := context.WithTimeout(ctx, brokerStart)
+	defer cancel()
+	admin, err := kafka.NewAdminWithin(ctx, cfg) // else one that hangs is waited for beyond that
 	if err != nil {
 		return err
 	}
 	defer admin.Close()
-	ctx, cancel := context.WithTimeout(ctx, brokerStart)
-	defer cancel()
 	for {
 		ask, done := context.WithTimeout(ctx, time.Second)
 		err = admin.Ping(ask)
@@ -189,7 +189,7 @@ func (u *up) claimLog(ctx context.Context) error {
 	ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if u.o.KafkaGiven { // the topics may not exist yet, and the broker may not be there: both are fine
-		if a, err := kafka.NewAdmin(cfg); err == nil {
+		if a, err := kafka.NewAdminWithin(ask, cfg); err == nil {
 			known, err := a.Describe(ask, event.TopicConfigUpdates)
 			a.Close()
 			if err != nil || len(known.Topics) == 0 {

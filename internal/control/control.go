@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -180,8 +181,8 @@ func (c *Control) settle() {
 		return
 	}
 	c.lost = false
-	c.st.Overrides = c.log.Overrides
-	c.cfg.Override(c.log.Overrides)
+	c.st.Overrides = slices.Clone(c.log.Overrides) // the fold changes its own in place
+	c.cfg.Override(c.st.Overrides)
 	if !c.cfg.FileOnly && c.log.Revision != "" && c.log.Revision != c.tried {
 		c.follow()
 	}
@@ -310,7 +311,7 @@ func (c *Control) seed(ctx context.Context) {
 	c.cfg.Log.Info("first configuration published", "revision", revision, "file", c.cfg.FileName)
 }
 
-// Status tells where the node stands.
+// Status tells where the node stands. The caller must not change its lists.
 func (c *Control) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -85,6 +85,33 @@ func TestOverridesApplyWhateverTheRevision(t *testing.T) {
 	}
 }
 
+// What Status gave out is read while the log goes on.
+func TestAStatusStaysWhatItWas(t *testing.T) {
+	c, err := New(Config{Log: slog.New(slog.DiscardHandler), Override: func([]event.Override) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.tail, err = kafka.NewTail(kafka.Default(), kafka.TailConfig{Topics: []string{event.TopicConfigUpdates}}, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	c.catchUp()
+	drain := func(instance, action string) event.Override {
+		return event.Override{ServiceID: "s", InstanceID: instance, Action: action}
+	}
+	want := []event.Override{drain("i1", event.ActionDrain), drain("i2", event.ActionDrain)}
+	for i, o := range want {
+		c.handle([]kafka.Record{{Offset: int64(i), Value: value(t, override(o))}})
+	}
+	got := c.Status()
+	c.handle([]kafka.Record{{Offset: 2, Value: value(t, override(drain("i1", event.ActionUndrain)))}})
+	if diff := cmp.Diff(want, got.Overrides); diff != "" {
+		t.Errorf("the status of before was changed: %s", diff)
+	}
+	if diff := cmp.Diff(want[1:], c.Status().Overrides); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func silence(id, rule string, ends time.Time, comment string) event.ConfigUpdate {
 	return event.ConfigUpdate{
 		ChangeID: "s", Timestamp: time.Unix(1, 0).UTC(), Author: "ada", Comment: comment, Kind: event.KindSilence,

@@ -48,11 +48,16 @@ func holds(s, part string) bool {
 
 // Verify reads all of audit-logs and tells the state of its chains.
 func Verify(ctx context.Context, cfg Config) (audit.Result, error) {
-	starts, err := cfg.Admin.StartOffsets(ctx, event.TopicAuditLogs)
+	admin, err := cfg.admin(ctx)
+	if err != nil {
+		return audit.Result{}, err
+	}
+	defer admin.Close()
+	starts, err := admin.StartOffsets(ctx, event.TopicAuditLogs)
 	if err != nil {
 		return audit.Result{}, fmt.Errorf("%w: %w", ErrAway, err)
 	}
-	ends, err := cfg.Admin.EndOffsets(ctx, event.TopicAuditLogs)
+	ends, err := admin.EndOffsets(ctx, event.TopicAuditLogs)
 	if err != nil {
 		return audit.Result{}, fmt.Errorf("%w: %w", ErrAway, err)
 	}

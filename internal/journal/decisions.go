@@ -94,15 +94,20 @@ const (
 func Find(ctx context.Context, cfg Config, id string, span time.Duration, progress func(Search)) (Search, error) {
 	from := time.Now().Add(-span).UTC()
 	s := Search{From: from, Decisions: []Decision{}}
-	ends, err := cfg.Admin.EndOffsets(ctx, event.TopicRoutingDecisions)
+	admin, err := cfg.admin(ctx)
+	if err != nil {
+		return s, err
+	}
+	defer admin.Close()
+	ends, err := admin.EndOffsets(ctx, event.TopicRoutingDecisions)
 	if err != nil {
 		return s, fmt.Errorf("%w: %w", ErrAway, err)
 	}
-	starts, err := cfg.Admin.StartOffsets(ctx, event.TopicRoutingDecisions)
+	starts, err := admin.StartOffsets(ctx, event.TopicRoutingDecisions)
 	if err != nil {
 		return s, fmt.Errorf("%w: %w", ErrAway, err)
 	}
-	after, err := cfg.Admin.OffsetsAt(ctx, from, event.TopicRoutingDecisions)
+	after, err := admin.OffsetsAt(ctx, from, event.TopicRoutingDecisions)
 	if err != nil {
 		return s, fmt.Errorf("%w: %w", ErrAway, err)
 	}

@@ -34,21 +34,16 @@ func newRig(t *testing.T) *rig {
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.Linger = []string{k.Addr()}, 0
 	log := slog.New(slog.DiscardHandler)
-	admin, err := kafka.NewAdmin(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
 	p, err := kafka.NewProducer(cfg, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		admin.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_ = p.Close(ctx)
 	})
-	return &rig{k, Config{Kafka: cfg, Admin: admin, Log: log}, p}
+	return &rig{k, Config{Kafka: cfg, Log: log}, p}
 }
 
 func (r *rig) send(t *testing.T, topic, key string, value []byte) {

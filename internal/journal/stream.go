@@ -14,8 +14,7 @@ import (
 // Config says which cluster is read.
 type Config struct {
 	Kafka kafka.Config
-	Admin *kafka.Admin // of that cluster; the caller closes it
-	Mask  mask.Rules   // what is hidden from those who look
+	Mask  mask.Rules // what is hidden from those who look
 	Log   *slog.Logger
 }
 
@@ -25,6 +24,12 @@ func (c Config) shown(topic string, value []byte) []byte {
 		return t.Value(value)
 	}
 	return value
+}
+
+// admin makes a client for the questions before a reader: a broker that hangs
+// is waited for as long as ctx lasts, not as long as a request may take.
+func (c Config) admin(ctx context.Context) (*kafka.Admin, error) {
+	return kafka.NewAdminWithin(ctx, c.Kafka)
 }
 
 // Stream is one topic's newest entries, and the new ones as they come. Its
@@ -44,6 +49,7 @@ type Stream[T any] struct {
 type subscriber[T any] struct {
 	match   func(*T) bool
 	limit   int
+	begun   bool // it was given the past; guarded by the stream's lock
 	mu      sync.Mutex
 	pending []T
 	skipped int
@@ -57,7 +63,12 @@ func newStream[T any](cfg Config, topic string, keep int, decode func(kafka.Reco
 	s := &Stream[T]{decode: show, at: at, keep: keep, subs: map[*subscriber[T]]struct{}{}}
 	s.watch = (&watch{kafka: cfg.Kafka, log: cfg.Log, topic: topic, begin: s.forget, handle: s.handle, arrive: s.seed}).init()
 	s.plan = func(ctx context.Context) (kafka.TailConfig, error) {
-		ends, err := cfg.Admin.EndOffsets(ctx, topic)
+		admin, err := cfg.admin(ctx)
+		if err != nil {
+			return kafka.TailConfig{}, err
+		}
+		defer admin.Close()
+		ends, err := admin.EndOffsets(ctx, topic)
 		if err != nil {
 			return kafka.TailConfig{}, err
 		}
@@ -104,16 +115,21 @@ func (s *Stream[T]) seed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for sub := range s.subs {
-		sub.begin(s.newest(sub.limit, sub.match))
+		s.begin(sub)
 	}
 }
 
-// begin sets what a subscriber sees first, newest first.
-func (s *subscriber[T]) begin(newest []T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// begin gives a subscriber what it sees first, once. The caller holds mu.
+func (s *Stream[T]) begin(sub *subscriber[T]) {
+	if sub.begun {
+		return
+	}
+	sub.begun = true
+	newest := s.newest(sub.limit, sub.match)
 	slices.Reverse(newest)
-	s.pending = newest
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	sub.pending = newest
 }
 
 func (s *subscriber[T]) take(fresh []T) {
@@ -169,12 +185,15 @@ type Subscription[T any] struct {
 }
 
 // Subscribe follows new entries that match; at most limit wait to be taken,
-// the newest. Close must be called.
+// the newest. It begins with the newest that are there, as soon as the log was
+// read to its end. Close must be called.
 func (s *Stream[T]) Subscribe(limit int, match func(*T) bool) *Subscription[T] {
 	c := &Subscription[T]{s: s, sub: &subscriber[T]{match: match, limit: limit}, release: s.use()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.sub.begin(s.newest(limit, match))
+	if s.arrived() { // what was read so far, or is left of another time, comes again with the rest
+		s.begin(c.sub)
+	}
 	s.subs[c.sub] = struct{}{}
 	return c
 }

@@ -60,10 +60,10 @@ func (w *watch) Run(ctx context.Context) error {
 // serve reads until nobody wants it any more.
 func (w *watch) serve(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var watcher sync.WaitGroup
 	watcher.Go(func() { w.endWhenIdle(ctx, cancel) })
 	defer watcher.Wait()
+	defer cancel()
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		tc, err := w.plan(ctx)
 		if err != nil {
@@ -78,11 +78,22 @@ func (w *watch) serve(ctx context.Context) {
 			return
 		}
 		w.begin()
-		w.mu.Lock()
-		w.tail = tail
-		w.mu.Unlock()
-		_ = tail.Run(ctx, w.handle) // ends with ctx alone
+		if w.follow(ctx, tail) {
+			_ = tail.Run(ctx, w.handle) // ends with ctx alone
+		}
 	}
+}
+
+// follow makes tail the one that reads, unless the reader was ended meanwhile:
+// who came next would take it for one that runs.
+func (w *watch) follow(ctx context.Context, tail *kafka.Tail) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if ctx.Err() != nil {
+		return false
+	}
+	w.tail = tail
+	return true
 }
 
 func (w *watch) catchUp() {

@@ -7,6 +7,6 @@ import (
 
 // TokenSource gives tests the source of OAuth tokens.
 func TokenSource(cfg Config) func(context.Context, time.Time) (string, error) {
-	t := &tokens{cfg: cfg}
+	t := newTokens(cfg)
 	return t.token
 }

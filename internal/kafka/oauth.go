@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -20,9 +19,15 @@ import (
 type tokens struct {
 	cfg Config
 
-	mu    sync.Mutex
+	turn  chan struct{} // holds one item: who has it may use the fields below, and ask
 	have  string
 	until time.Time
+}
+
+func newTokens(cfg Config) *tokens {
+	t := &tokens{cfg: cfg, turn: make(chan struct{}, 1)}
+	t.turn <- struct{}{}
+	return t
 }
 
 // maxTokenReply bounds what a token endpoint may answer.
@@ -37,8 +42,12 @@ func (t *tokens) token(ctx context.Context, now time.Time) (string, error) {
 		}
 		return strings.TrimSpace(string(raw)), nil
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	select {
+	case <-t.turn:
+	case <-ctx.Done(): // whoever asks now takes long
+		return "", fmt.Errorf("token from %s: %w", s.TokenURL, context.Cause(ctx))
+	}
+	defer func() { t.turn <- struct{}{} }()
 	if t.have != "" && now.Before(t.until) {
 		return t.have, nil
 	}

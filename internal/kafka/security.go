@@ -265,7 +265,7 @@ func (c Config) mechanism() sasl.Mechanism {
 		}
 		return scram.Sha512(login)
 	case "OAUTHBEARER":
-		source := &tokens{cfg: c}
+		source := newTokens(c)
 		return oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
 			token, err := source.token(ctx, time.Now())
 			return oauth.Auth{Token: token}, err

@@ -157,6 +157,47 @@ func TestSettingsThatCannotWorkAreAllNamed(t *testing.T) {
 	}
 }
 
+// Who has given up does not wait for an endpoint that hangs while another asks.
+func TestNobodyWaitsForATokenBeyondTheirContext(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-answer
+		json.NewEncoder(w).Encode(map[string]any{"access_token": "token", "expires_in": 100})
+	}))
+	defer server.Close()
+	cfg := kafka.Default()
+	cfg.DialTimeout = time.Minute
+	cfg.Security.SASL = kafka.SASL{Mechanism: "OAUTHBEARER", TokenURL: server.URL, ClientID: "proxy", ClientSecret: "${env:SECRET}"}
+	cfg.Getenv = func(string) string { return "s3cret" }
+	ask := kafka.TokenSource(cfg)
+	first := make(chan error, 1)
+	go func() {
+		_, err := ask(context.Background(), time.Now())
+		first <- err
+	}()
+	<-asked
+	gone, leave := context.WithCancel(context.Background())
+	leave()
+	second := make(chan error, 1)
+	go func() {
+		_, err := ask(gone, time.Now())
+		second <- err
+	}()
+	select {
+	case err := <-second:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("who has given up gets %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("who has given up waits on")
+	}
+	close(answer)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+}
+
 // A token is used until a tenth of its life is left, a refused client is told
 // so without its secret, and a file is read again at each login.
 func TestTokensAreAskedForOnceInTheirLife(t *testing.T) {

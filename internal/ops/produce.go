@@ -61,6 +61,7 @@ type Sender struct {
 	over  chan struct{} // closed at the first failure
 	ended int64         // records, however
 
+	closed bool  // nobody looks for a stall any more
 	waited bool  // at the last look for a stall records were under way
 	looked int64 // and so many had ended
 }
@@ -118,6 +119,10 @@ func NewSender(ctx context.Context, cfg kafka.Config, spec ProduceSpec) (*Sender
 // each record would cost more than the rest of its accounting.
 func (s *Sender) stalled() {
 	s.mu.Lock()
+	if s.closed { // while this look was about to begin
+		s.mu.Unlock()
+		return
+	}
 	waits := s.client.BufferedProduceRecords() > 0
 	if !waits || !s.waited || s.ended != s.looked {
 		s.waited, s.looked = waits, s.ended
@@ -273,7 +278,10 @@ func (s *Sender) Close(ctx context.Context) (Sent, error) {
 	err := s.client.Flush(flush)
 	stop()
 	watch.Wait()
+	s.mu.Lock()
+	s.closed = true
 	s.stall.Stop()
+	s.mu.Unlock()
 	s.cut()
 	s.client.Close()
 	s.mu.Lock()

@@ -46,10 +46,11 @@ func (r *Reporter) Record(d *dispatch.Decision) {
 	}
 }
 
-// admit counts decisions per second of the process clock.
+// admit counts decisions per second of the process clock. at is when a request
+// began: what took long comes among younger ones, and counts with them.
 func (r *Reporter) admit(at int64) bool {
 	second := at / 1e9
-	if have := r.second.Load(); have != second && r.second.CompareAndSwap(have, second) {
+	if have := r.second.Load(); second > have && r.second.CompareAndSwap(have, second) {
 		r.taken.Store(0)
 	}
 	return r.taken.Add(1) <= int64(r.cfg.DecisionRate)

@@ -114,6 +114,9 @@ func (r *Reporter) Run(ctx context.Context, lives Lives) error {
 			for len(r.ring) > 0 {
 				r.publish(<-r.ring)
 			}
+			for len(r.changes) > 0 {
+				r.publishChange(<-r.changes)
+			}
 			return nil
 		case <-ticker.C:
 			r.report(lives)

@@ -249,6 +249,20 @@ func TestDecisionsBeyondTheRateAreCounted(t *testing.T) {
 	}
 }
 
+// Requests that took long end among younger ones: their seconds must not begin
+// the count of a second anew.
+func TestTheRateHoldsWhereSlowRequestsEndAmongQuickOnes(t *testing.T) {
+	w := newWorld(10)
+	for i := range 100 {
+		d := decision()
+		d.At = int64(5-3*(i%2)) * 1e9
+		w.Record(d)
+	}
+	if s := w.Stats(); s.RateCapped != 90 || len(w.ring) != 10 {
+		t.Errorf("%+v, %d queued", s, len(w.ring))
+	}
+}
+
 // Every decision is published, capped, or counted as lost, whoever sends them
 // at once.
 func TestNoDecisionVanishes(t *testing.T) {
@@ -322,6 +336,23 @@ func TestRunReportsEachIntervalAndOnceMoreAtTheEnd(t *testing.T) {
 			t.Errorf("%d decisions, want the last one too", n)
 		}
 	})
+}
+
+func TestWhatIsQueuedAtTheEndIsPublished(t *testing.T) {
+	w := newWorld(100)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	const each = 100
+	for range each {
+		w.Record(decision())
+		w.Changed(keeper.Change{Service: "s", Instance: "i", From: "in", To: "ejected"})
+	}
+	if err := w.Run(ctx, lives{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(w.log.of(event.TopicRoutingDecisions)); n != 2*each {
+		t.Errorf("%d decisions and changes of %d: %+v", n, 2*each, w.Stats())
+	}
 }
 
 func TestProbesAreToldOnChangeAndAsHeartbeat(t *testing.T) {

@@ -1,0 +1,33 @@
+package app
+
+import (
+	"context"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/child"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafkatest"
+)
+
+// Ctrl-C while the broker takes connections and does not answer yet.
+func TestWaitingForABrokerThatHangsCanBeInterrupted(t *testing.T) {
+	addr, asked := kafkatest.Mute(t)
+	cfg := kafka.Default()
+	cfg.Brokers, cfg.RequestTimeout = []string{addr}, time.Minute
+	u := &up{logs: t.TempDir(), o: UpOptions{Out: io.Discard}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- u.await(ctx, cfg, child.New(child.Spec{}, testLog(t))) }()
+	<-asked
+	cancel()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("a broker that never answers is up")
+		}
+	case <-time.After(15 * time.Second):
+		t.Fatal("it waits on")
+	}
+}

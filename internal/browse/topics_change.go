@@ -28,7 +28,7 @@ func (b *Browser) CreateTopic(ctx context.Context, t ops.NewTopic, like string, 
 		return t, b.explained(err)
 	}
 	defer b.changed()
-	d, err := ops.Await(ctx, b.cfg.Admin, t.Name)
+	d, err := ops.DescribeTopic(ctx, b.cfg.Admin, nil, t.Name)
 	t.Partitions, t.Replicas = int32(len(d.Partitions)), int16(d.Replicas)
 	return t, b.explained(err)
 }

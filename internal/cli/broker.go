@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -104,6 +105,16 @@ func (b Brokers) Resolve(env *Env) (brokers []string, origin string) {
 		return []string{defaultBroker}, "default" // Config says what is wrong
 	}
 	return c.Brokers, c.Origin
+}
+
+// Reach gives the settings of Config with a broker that answers now, where
+// there are several.
+func (b Brokers) Reach(ctx context.Context, env *Env) (kafka.Config, error) {
+	cfg, err := b.Config(env)
+	if err != nil {
+		return cfg, err
+	}
+	return cfg.Answering(ctx), nil
 }
 
 // Config gives the client settings of a command: one that sends at once.

@@ -270,6 +270,19 @@ func TestPartitionsWithoutLeaderOrReplicasAreNamed(t *testing.T) {
 	}
 }
 
+func TestBrokersThatAreBehindAreNamed(t *testing.T) {
+	c := kafkatest.New(t, "service-metrics:1")
+	metadata(t, c, func(r *kmsg.MetadataResponse) { // broker 0 is there
+		p := &r.Topics[0].Partitions[0]
+		p.Leader, p.Replicas, p.ISR = 0, []int32{0, 7}, []int32{0}
+		other := *p
+		other.Partition, other.Leader, other.ISR = 1, 7, []int32{7}
+		r.Topics[0].Partitions = append(r.Topics[0].Partitions, other)
+	})
+	want(t, examine(t, question(t, c.Addr())), "under-replicated", doctor.Warning,
+		"not in the cluster: broker 7 (1)", "behind, because it has just started or cannot keep up: broker 0 (1)")
+}
+
 func TestRecordsFromTheFutureAreNamed(t *testing.T) {
 	c := prepared(t)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Addr()))

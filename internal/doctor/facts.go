@@ -9,23 +9,24 @@ import (
 // Facts are what was found. Zero values mean that nothing was found or nobody
 // looked; the comments say which.
 type Facts struct {
-	Now         time.Time    `json:"now"`
-	Target      Target       `json:"target"`
-	Reach       *Failure     `json:"reach,omitempty"` // why no broker lets us in; nil: one does
-	Cluster     Cluster      `json:"cluster"`
-	Desired     []topic.Spec `json:"-"` // the catalog
-	Topics      []Topic      `json:"topics"`
-	Denied      []string     `json:"denied"`                // what an ACL forbade us to look at
-	NewestAt    time.Time    `json:"newestAt,omitzero"`     // newest timestamp of any record
-	NewestIn    string       `json:"newestIn,omitempty"`    // and its topic
-	MaxMessage  int64        `json:"maxMessage,omitempty"`  // smallest message.max.bytes of the brokers; 0: not known
-	ZooKeeper   *ZooKeeper   `json:"zookeeper,omitempty"`   // nil: not asked for
-	UI          *Web         `json:"ui,omitempty"`          // nil: not asked for
-	Connect     *Connect     `json:"connect,omitempty"`     // nil: not asked for
-	Disks       []Disk       `json:"disks"`                 // of this machine
-	State       State        `json:"state"`                 // the folder of the local stack
-	Java        *Java        `json:"java,omitempty"`        // nil: nobody needs it
-	KafkaBroker string       `json:"kafkaBroker,omitempty"` // the variable KAFKA_BROKER
+	Now         time.Time     `json:"now"`
+	Target      Target        `json:"target"`
+	Reach       *Failure      `json:"reach,omitempty"` // why no broker lets us in; nil: one does
+	Cluster     Cluster       `json:"cluster"`
+	Desired     []topic.Spec  `json:"-"` // the catalog
+	Topics      []Topic       `json:"topics"`
+	Denied      []string      `json:"denied"`                // what an ACL forbade us to look at
+	NewestAt    time.Time     `json:"newestAt,omitzero"`     // newest timestamp of any record
+	NewestIn    string        `json:"newestIn,omitempty"`    // and its topic
+	Behind      map[int32]int `json:"behind,omitempty"`      // partitions of which a broker has a replica that is not in sync, by broker
+	MaxMessage  int64         `json:"maxMessage,omitempty"`  // smallest message.max.bytes of the brokers; 0: not known
+	ZooKeeper   *ZooKeeper    `json:"zookeeper,omitempty"`   // nil: not asked for
+	UI          *Web          `json:"ui,omitempty"`          // nil: not asked for
+	Connect     *Connect      `json:"connect,omitempty"`     // nil: not asked for
+	Disks       []Disk        `json:"disks"`                 // of this machine
+	State       State         `json:"state"`                 // the folder of the local stack
+	Java        *Java         `json:"java,omitempty"`        // nil: nobody needs it
+	KafkaBroker string        `json:"kafkaBroker,omitempty"` // the variable KAFKA_BROKER
 }
 
 // Target is whom we ask.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -158,6 +159,7 @@ func (f *Facts) brokers(ctx context.Context, q Question, listed kadm.BrokerDetai
 
 // topics looks at those of the catalog and of Kafka Connect.
 func (f *Facts) topics(ctx context.Context, adm *kadm.Client, listed kadm.TopicDetails) {
+	f.Behind = map[int32]int{}
 	wanted := map[string]bool{}
 	for _, s := range f.Desired {
 		wanted[s.Name] = true
@@ -173,6 +175,11 @@ func (f *Facts) topics(ctx context.Context, adm *kadm.Client, listed kadm.TopicD
 		}
 		t := Topic{Actual: topic.Actual{Name: d.Topic, Partitions: int32(len(d.Partitions)), Replicas: int16(d.Partitions.NumReplicas()), Configs: map[string]string{}}}
 		for _, p := range d.Partitions {
+			for _, r := range p.Replicas {
+				if !slices.Contains(p.ISR, r) {
+					f.Behind[r]++
+				}
+			}
 			if p.Leader < 0 || errors.Is(p.Err, kerr.LeaderNotAvailable) {
 				t.Leaderless++
 			} else if len(p.ISR) < len(p.Replicas) {

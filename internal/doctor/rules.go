@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -267,13 +268,35 @@ func replicas(f Facts) []Check {
 			"the brokers that hold them are down: nothing can be read or written there", "start them again; smartlb kafka brokers lists who is there"})
 	}
 	if len(under) > 0 {
-		bad = append(bad, Check{"under-replicated", GroupReplicas, Warning, "partitions with fewer replicas in sync than they should have: " + strings.Join(under, ", "),
-			"a broker is down, starts, or cannot keep up: the loss of another one may lose records", "see which broker is missing and why"})
+		cause, mend := behind(f)
+		bad = append(bad, Check{"under-replicated", GroupReplicas, Warning, "partitions with fewer replicas in sync than they should have: " + strings.Join(under, ", "), cause, mend})
 	}
 	if len(bad) > 0 {
 		return bad
 	}
 	return one("replicas", GroupReplicas, OK, "every partition has its leader and its replicas", "", "")
+}
+
+// behind names the brokers whose replicas are not in sync.
+func behind(f Facts) (cause, mend string) {
+	var away, slow []string
+	for _, id := range slices.Sorted(maps.Keys(f.Behind)) {
+		if slices.ContainsFunc(f.Cluster.Brokers, func(b Broker) bool { return b.ID == id }) {
+			slow = append(slow, fmt.Sprintf("%d (%d)", id, f.Behind[id]))
+		} else {
+			away = append(away, fmt.Sprintf("%d (%d)", id, f.Behind[id]))
+		}
+	}
+	var causes, mends []string
+	if len(away) > 0 {
+		causes = append(causes, "not in the cluster: broker "+strings.Join(away, ", "))
+		mends = append(mends, "start what is missing; its log says why it ended")
+	}
+	if len(slow) > 0 {
+		causes = append(causes, "in the cluster and behind, because it has just started or cannot keep up: broker "+strings.Join(slow, ", "))
+		mends = append(mends, "look at the disk and the load of those that stay behind")
+	}
+	return strings.Join(causes, "; ") + ": the loss of another one may lose records", strings.Join(mends, "; ")
 }
 
 // clock: are there records from the future?

@@ -107,6 +107,11 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// brokerPatience is how long one broker may think about a request beyond the
+// time that the request itself gives it. RequestTimeout is for the question as a
+// whole: where one broker of several hangs there is time to ask another.
+const brokerPatience = 5 * time.Second
+
 // Options are the settings that every client of this program shares.
 func (c Config) Options() []kgo.Opt {
 	return append(c.securityOptions(),
@@ -114,7 +119,7 @@ func (c Config) Options() []kgo.Opt {
 		kgo.ClientID(c.ClientID),
 		kgo.SoftwareNameAndVersion("smartlb", "1"),
 		kgo.RetryTimeout(c.RequestTimeout),
-		kgo.RequestTimeoutOverhead(c.RequestTimeout),
+		kgo.RequestTimeoutOverhead(min(c.RequestTimeout, brokerPatience)),
 		kgo.RetryBackoffFn(func(n int) time.Duration { return c.Retry.Delay(n-1, jitter()) }),
 		kgo.MetadataMinAge(250*time.Millisecond), // a lost leader is noticed soon; a storm is not
 		kgo.MetadataMaxAge(time.Minute),

@@ -142,9 +142,6 @@ func (s BenchSpec) place(ctx context.Context, a *kafka.Admin, patience time.Dura
 	if err := CreateTopic(ctx, a, t, false); err != nil {
 		return "", nil, err
 	}
-	if _, err := Await(ctx, a, name); err != nil {
-		return "", nil, err
-	}
 	return name, func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()

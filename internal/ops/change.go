@@ -25,8 +25,8 @@ type NewTopic struct {
 	Configs    map[string]string `json:"configs"`
 }
 
-// CreateTopic creates one topic. With validateOnly it only asks whether it
-// could.
+// CreateTopic creates one topic and waits until every broker knows it, with a
+// leader for each partition. With validateOnly it only asks whether it could.
 func CreateTopic(ctx context.Context, a *kafka.Admin, t NewTopic, validateOnly bool) error {
 	if err := topic.CheckName(t.Name); err != nil {
 		return fmt.Errorf("create topic: %w", err)
@@ -44,23 +44,25 @@ func CreateTopic(ctx context.Context, a *kafka.Admin, t NewTopic, validateOnly b
 		call = adm.ValidateCreateTopics
 	}
 	resp, err := call(ctx, t.Partitions, t.Replicas, configs, t.Name)
+	for began := time.Now(); err == nil && isLeaving(resp[t.Name]) && time.Since(began) < settle && ctx.Err() == nil; {
+		pause(ctx, 100*time.Millisecond)
+		resp, err = call(ctx, t.Partitions, t.Replicas, configs, t.Name)
+	}
 	if err != nil {
 		return fmt.Errorf("create topic %s: %w", t.Name, err)
 	}
 	r := resp[t.Name]
+	if r.Err == nil && !validateOnly {
+		everywhere(ctx, a.Client(), t.Name, led(int(t.Partitions)))
+	}
 	return wrap(r.Err, r.ErrMessage, "create topic %s", t.Name)
 }
 
-// Await waits until a topic that was just created is known everywhere this
-// client asks, with a leader for each partition, and describes it.
-func Await(ctx context.Context, a *kafka.Admin, name string) (Description, error) {
-	for began := time.Now(); ; pause(ctx, 50*time.Millisecond) {
-		d, err := DescribeTopic(ctx, a, nil, name)
-		ready := err == nil && !slices.ContainsFunc(d.Partitions, func(p Partition) bool { return p.Leader < 0 })
-		if ready || ctx.Err() != nil || time.Since(began) > settle || (err != nil && !errors.Is(err, ErrNoTopic)) {
-			return d, err
-		}
-	}
+// isLeaving tells of a topic of that name that was deleted: with ZooKeeper,
+// Kafka does so a while after it said so, and until then only its words tell it
+// from a topic that is there.
+func isLeaving(r kadm.CreateTopicResponse) bool {
+	return errors.Is(r.Err, kerr.TopicAlreadyExists) && strings.Contains(r.ErrMessage, "marked for deletion")
 }
 
 // wrap adds what a broker says beside its error code; nil for no error.
@@ -143,7 +145,9 @@ func DeleteTopics(ctx context.Context, a *kafka.Admin, execute bool, names ...st
 		if err != nil {
 			failed++
 			out[i].Error = err.Error()
+			continue
 		}
+		everywhere(ctx, a.Client(), d.Topic, gone)
 	}
 	if failed > 0 {
 		return out, fmt.Errorf("%d of %d topics could not be deleted", failed, len(out))
@@ -172,7 +176,9 @@ func AddPartitions(ctx context.Context, a *kafka.Admin, name string, to int, exe
 	if err == nil {
 		err = wrap(resp[name].Err, resp[name].ErrMessage, "add partitions to %s", name)
 	}
-	g.Done = err == nil
+	if g.Done = err == nil; g.Done {
+		everywhere(ctx, a.Client(), name, led(to))
+	}
 	return g, err
 }
 

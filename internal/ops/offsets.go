@@ -58,8 +58,9 @@ func spans(ctx context.Context, client *kgo.Client, listed kadm.TopicDetails, co
 // Partitions that were just made, or whose leader just moved, tell their
 // offsets a moment later.
 const (
-	offsetTries = 10
-	offsetPause = 100 * time.Millisecond
+	offsetTries    = 10
+	offsetPause    = 100 * time.Millisecond
+	leaderPatience = 5 * time.Second // for one that is down until the cluster has noticed
 )
 
 // offsetsAt asks each leader for the offset of a time (or atStart, atEnd) in
@@ -82,6 +83,8 @@ func offsetsAt(ctx context.Context, client *kgo.Client, listed kadm.TopicDetails
 	)
 	for leader, parts := range ask {
 		all.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, leaderPatience)
+			defer cancel()
 			got, err := askLeader(ctx, client, leader, parts, at, committed)
 			mu.Lock()
 			defer mu.Unlock()

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -307,10 +308,6 @@ func Apply(ctx context.Context, a *kafka.Admin, spec PlanSpec) (Applied, error) 
 	return out, nil
 }
 
-// settle is how long the cluster gets to show what was done: a new topic is
-// not at once in the metadata of every broker.
-const settle = 3 * time.Second
-
 // readBack plans again until what was done is not there any more.
 func readBack(ctx context.Context, a *kafka.Admin, spec PlanSpec, out *Applied) error {
 	for began := time.Now(); ; pause(ctx, 100*time.Millisecond) {
@@ -346,10 +343,11 @@ func applyStep(ctx context.Context, a *kafka.Admin, cat topic.Catalog, s topic.S
 		return CreateTopic(ctx, a, NewTopic{want.Name, want.Partitions, replicasOf(want, cluster.Brokers), want.Configs}, false)
 	case topic.AddPartitions:
 		resp, err := adm.UpdatePartitions(ctx, int(want.Partitions), s.Topic)
-		if err != nil {
-			return err
+		if err != nil || resp[s.Topic].Err != nil {
+			return cmp.Or(err, wrap(resp[s.Topic].Err, resp[s.Topic].ErrMessage, "add partitions"))
 		}
-		return wrap(resp[s.Topic].Err, resp[s.Topic].ErrMessage, "add partitions")
+		everywhere(ctx, a.Client(), s.Topic, led(int(want.Partitions)))
+		return nil
 	case topic.SetConfig:
 		return alter(ctx, a, Resource{Topic: s.Topic}, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: s.Config, Value: &s.To}}, false)
 	case topic.UnsetConfig:

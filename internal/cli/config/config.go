@@ -129,7 +129,7 @@ func apply(env *cli.Env) *cobra.Command {
 }
 
 func publish(ctx context.Context, env *cli.Env, a applyArgs, document []byte) (applied, error) {
-	cfg, err := a.Config(env)
+	cfg, err := a.Reach(ctx, env)
 	if err != nil {
 		return applied{}, err
 	}
@@ -321,7 +321,7 @@ func noRevision(s control.State, name string) error {
 }
 
 func state(ctx context.Context, env *cli.Env, b cli.Brokers) (control.State, error) {
-	cfg, err := b.Config(env)
+	cfg, err := b.Reach(ctx, env)
 	if err != nil {
 		return control.State{}, err
 	}

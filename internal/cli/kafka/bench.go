@@ -85,7 +85,7 @@ func benchVerb(env *cli.Env, use, short, example string, run func(context.Contex
 			return completeTopics(ctx, env, a.Brokers, words)
 		},
 		Run: func(ctx context.Context, env *cli.Env, a benchArgs) (ops.Bench, error) {
-			cfg, err := a.Config(env)
+			cfg, err := a.Reach(ctx, env)
 			if err != nil {
 				return ops.Bench{}, err
 			}

@@ -21,14 +21,14 @@ import (
 // brokers, because a wrong address is the usual reason.
 func with[R any](ctx context.Context, env *cli.Env, t cli.Brokers, f func(context.Context, *kafka.Admin) (R, error)) (R, error) {
 	var none R
-	cfg, err := t.Config(env)
-	if err != nil {
-		return none, err
-	}
 	if t.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, t.Timeout)
 		defer cancel()
+	}
+	cfg, err := t.Reach(ctx, env)
+	if err != nil {
+		return none, err
 	}
 	admin, err := kafka.NewAdminWithin(ctx, cfg)
 	if err != nil {

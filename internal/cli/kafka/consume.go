@@ -127,7 +127,7 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 	if err := a.complete(time.Now()); err != nil {
 		return cli.None{}, err
 	}
-	cfg, err := a.Config(env)
+	cfg, err := a.Reach(ctx, env)
 	if err != nil {
 		return cli.None{}, err
 	}

@@ -111,7 +111,7 @@ func runProduce(ctx context.Context, env *cli.Env, a produceArgs) (ops.Sent, err
 	if err != nil {
 		return ops.Sent{}, err
 	}
-	cfg, err := a.Config(env)
+	cfg, err := a.Reach(ctx, env)
 	if err != nil {
 		return ops.Sent{}, err
 	}

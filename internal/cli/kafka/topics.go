@@ -181,7 +181,7 @@ func createTopic(env *cli.Env) *cobra.Command {
 				if err != nil || a.validate {
 					return created{t.Name, t.Partitions, t.Replicas, t.Configs, false}, err
 				}
-				d, err := ops.Await(ctx, admin, t.Name) // what it became
+				d, err := ops.DescribeTopic(ctx, admin, nil, t.Name) // what it became
 				return created{t.Name, int32(len(d.Partitions)), int16(d.Replicas), t.Configs, true}, err
 			})
 		},

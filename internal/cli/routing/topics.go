@@ -93,7 +93,7 @@ func auditLog(env *cli.Env) *cobra.Command {
 
 // consume prints a topic's records as lines, or as they are with -o json.
 func consume(ctx context.Context, env *cli.Env, a topicArgs, topic string, line func([]byte) (string, bool)) error {
-	cfg, err := a.Config(env)
+	cfg, err := a.Reach(ctx, env)
 	if err != nil {
 		return err
 	}

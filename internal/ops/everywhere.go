@@ -1,0 +1,78 @@
+package ops
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// settle is how long a cluster gets to show what was done. Brokers hear of a
+// change one after the other, and the next question goes to any of them.
+const settle = 3 * time.Second
+
+// everywhere waits until every broker that answers says of a topic what is
+// wanted. It returns when all do, or after settle: the change is made in any
+// case.
+func everywhere(ctx context.Context, client *kgo.Client, name string, wanted func(t kmsg.MetadataResponseTopic) bool) {
+	ctx, cancel := context.WithTimeout(ctx, settle)
+	defer cancel()
+	brokers, err := kadm.NewClient(client).ListBrokers(ctx)
+	if err != nil {
+		return
+	}
+	var all sync.WaitGroup
+	for _, b := range brokers {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				t, err := topicAt(ctx, client.Broker(int(b.NodeID)), name)
+				if err != nil || wanted(t) { // one that does not answer misleads nobody
+					return
+				}
+				pause(ctx, 50*time.Millisecond)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// topicAt asks one broker about a topic.
+func topicAt(ctx context.Context, broker *kgo.Broker, name string) (kmsg.MetadataResponseTopic, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	t := kmsg.NewMetadataRequestTopic()
+	t.Topic = &name
+	req.Topics = append(req.Topics, t)
+	resp, err := broker.Request(ctx, req)
+	if err != nil {
+		return kmsg.MetadataResponseTopic{}, err
+	}
+	for _, t := range resp.(*kmsg.MetadataResponse).Topics {
+		return t, nil
+	}
+	return kmsg.MetadataResponseTopic{ErrorCode: kerr.UnknownTopicOrPartition.Code}, nil
+}
+
+// gone is wanted of a topic that was deleted.
+func gone(t kmsg.MetadataResponseTopic) bool {
+	return t.ErrorCode == kerr.UnknownTopicOrPartition.Code
+}
+
+// led is wanted of a topic that was made or grew: so many partitions, each with
+// a leader.
+func led(partitions int) func(kmsg.MetadataResponseTopic) bool {
+	return func(t kmsg.MetadataResponseTopic) bool {
+		if t.ErrorCode != 0 || len(t.Partitions) < max(1, partitions) {
+			return false
+		}
+		for _, p := range t.Partitions {
+			if p.Leader < 0 {
+				return false
+			}
+		}
+		return true
+	}
+}

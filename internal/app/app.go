@@ -250,12 +250,10 @@ func (a *App) start(ctx context.Context, acts *actors) {
 	} else if a.broker != nil {
 		acts.start("topics", a.ensureOwnTopics, nil)
 	}
-	if a.analyzer != nil {
-		acts.start("analyzer", a.analyzer.Run, nil)
-	}
 	if a.data != nil {
 		a.startDataPlane(acts)
 	}
+	acts.together(func() { a.startFollowers(acts) })
 	for _, w := range a.web {
 		acts.start(w.name, w.run, nil)
 	}
@@ -267,16 +265,30 @@ func (a *App) start(ctx context.Context, acts *actors) {
 }
 
 func (a *App) startKafka(acts *actors) {
-	acts.onStop("kafka clients", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
+	acts.onStop("kafka clients", func(context.Context) error {
 		a.looker.Close()
-		if err := a.producer.Close(ctx); err != nil { // without Kafka the last reports are lost, and counted
+		if err := closeProducer(a.producer); err != nil { // without Kafka the last reports are lost, and counted
 			a.o.Log.Warn("kafka producer closed with records undelivered", "dropped", a.producer.Stats().Dropped(), "error", err)
 		}
 		return nil
 	})
 	acts.start("audit", a.audit.Run, nil)
+}
+
+// startFollowers starts those whom nobody needs but pages and pools.
+func (a *App) startFollowers(acts *actors) {
+	if a.o.Kafka {
+		a.followKafka(acts)
+	}
+	if a.analyzer != nil {
+		acts.start("analyzer", a.analyzer.Run, nil)
+	}
+	if a.data != nil {
+		a.feedDataPlane(acts)
+	}
+}
+
+func (a *App) followKafka(acts *actors) {
 	if len(a.o.Roles) > 1 || !a.o.has(RoleProxy) {
 		acts.start("topics", a.ensureTopics, nil)
 	}

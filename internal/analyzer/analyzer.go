@@ -131,6 +131,9 @@ func (a *Analyzer) Run(ctx context.Context) error {
 	return err
 }
 
+// Close releases what New took where Run is not called.
+func (a *Analyzer) Close(ctx context.Context) error { return a.producer.Close(ctx) }
+
 // members is one membership after another: output that was lost is made again by giving up the partitions without a
 // commit and taking them anew.
 func (a *Analyzer) members(ctx context.Context) error {

@@ -186,6 +186,9 @@ func (a *App) closeUnstarted() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_ = a.producer.Close(ctx)
+		if a.analyzer != nil {
+			_ = a.analyzer.Close(ctx)
+		}
 		if a.looker != nil {
 			a.looker.Close()
 		}
@@ -218,7 +221,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer close(a.stopped)
 	defer a.unlockData()
 	acts := newActors(a.o.Log)
-	a.start(ctx, acts)
+	if !a.start(ctx, acts) {
+		defer a.closeUnstarted()
+	}
 	var failed error
 	select {
 	case <-ctx.Done():
@@ -232,17 +237,18 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(failed, acts.stopAll(stop))
 }
 
-// start starts the actors; the reverse is the order of the stop.
-func (a *App) start(ctx context.Context, acts *actors) {
+// start starts the actors; the reverse is the order of the stop. It returns
+// false where the broker did not come up, which all others wait for.
+func (a *App) start(ctx context.Context, acts *actors) bool {
 	if a.broker != nil {
 		acts.start("broker", a.broker.Run, nil)
 		select {
 		case <-a.broker.Ready():
 		case <-ctx.Done():
-			return
+			return false
 		case err := <-acts.failed:
 			acts.failed <- err
-			return
+			return false
 		}
 	}
 	if a.o.Kafka {
@@ -262,6 +268,7 @@ func (a *App) start(ctx context.Context, acts *actors) {
 	}
 	a.record("start.node", event.Target{Kind: "node", ID: a.node}, nil)
 	a.once.Do(func() { close(a.ready) })
+	return true
 }
 
 func (a *App) startKafka(acts *actors) {

@@ -142,6 +142,7 @@ func (c *Control) Run(ctx context.Context) error {
 // is current: on start the revisions in between never serve.
 func (c *Control) handle(batch []kafka.Record) { c.save(c.fold(batch)) }
 
+// fold is handle but for the disk: it returns what is to be saved.
 func (c *Control) fold(batch []kafka.Record) *lastGood {
 	c.mu.Lock()
 	defer c.mu.Unlock()

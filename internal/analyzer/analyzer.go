@@ -25,8 +25,8 @@ const (
 	rekeyWait    = 15 * time.Second                  // for a topic that somebody may be about to create
 	patience     = 5 * time.Second                   // for records that a replay still waits for, and for the alerts topic
 	leaveTimeout = 2 * time.Second                   // for the last delivery and commit of partitions that are taken: what they miss is read again
-	closeTimeout = 2 * time.Second
-	refusedPause = 5 * time.Second // until inputs that were refused are looked at again
+	closeTimeout = 500 * time.Millisecond            // for what the last delivery left: it was not committed, and is made again
+	refusedPause = 5 * time.Second                   // until inputs that were refused are looked at again
 )
 
 // Config says where and how to analyze. Start from Default.
@@ -130,6 +130,9 @@ func (a *Analyzer) Run(ctx context.Context) error {
 	}
 	return err
 }
+
+// Close releases what New took where Run is not called.
+func (a *Analyzer) Close(ctx context.Context) error { return a.producer.Close(ctx) }
 
 // members is one membership after another: output that was lost is made again by giving up the partitions without a
 // commit and taking them anew.

@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 )
 
 // actors runs named goroutines, each under a context of its own, and stops them
 // in the reverse order of their start, one at a time: what was started later
-// may need what was started before until its very end.
+// may need what was started before until its very end. Those that were started
+// together do not need each other and stop at once.
 type actors struct {
 	log    *slog.Logger
 	list   []*actor
@@ -24,6 +26,7 @@ type actor struct {
 	stop   func(ctx context.Context) error // before the context of run is cancelled; may be nil
 	cancel context.CancelFunc
 	done   chan error
+	beside bool // it stops together with the one before it in the list
 }
 
 func newActors(log *slog.Logger) *actors {
@@ -52,6 +55,16 @@ func (a *actors) start(name string, run func(ctx context.Context) error, stop fu
 	}()
 }
 
+// together makes what start starts stop at once: each of them may wait for a
+// broker that hangs, and so they wait for it in the same time.
+func (a *actors) together(start func()) {
+	first := len(a.list)
+	start()
+	for i := first + 1; i < len(a.list); i++ {
+		a.list[i].beside = true
+	}
+}
+
 // onStop registers a cleanup at this place of the order.
 func (a *actors) onStop(name string, f func(ctx context.Context) error) {
 	a.list = append(a.list, &actor{name: name, stop: f})
@@ -69,35 +82,60 @@ const (
 func (a *actors) stopAll(ctx context.Context) error {
 	var errs []error
 	wait := patience
-	for i := len(a.list) - 1; i >= 0; i-- {
-		one := a.list[i]
-		if one.stop != nil {
-			if err := one.stop(ctx); err != nil {
-				errs = append(errs, fmt.Errorf("stop %s: %w", one.name, err))
-			}
+	for end := len(a.list); end > 0; {
+		begin := end - 1
+		for a.list[begin].beside {
+			begin--
 		}
-		if one.cancel == nil {
-			continue
+		for _, one := range slices.Backward(a.list[begin:end]) {
+			errs = append(errs, one.tell(ctx))
 		}
-		one.cancel()
-		timer := time.NewTimer(wait)
-		select {
-		case err := <-one.done:
-			if err != nil && !errors.Is(err, context.Canceled) {
-				errs = append(errs, fmt.Errorf("%s: %w", one.name, err))
-			}
-		case <-timer.C:
-			errs = append(errs, fmt.Errorf("%s did not stop within %s", one.name, wait))
-			if wait == patience {
-				a.log.Error("an actor does not stop", "actor", one.name, "goroutines", goroutines())
-			}
-			wait = lessPatience
+		for _, one := range slices.Backward(a.list[begin:end]) {
+			errs = append(errs, a.await(one, &wait))
 		}
-		timer.Stop()
-		a.log.Debug("stopped", "actor", one.name)
+		end = begin
 	}
 	a.list = nil
 	return errors.Join(errs...)
+}
+
+// tell tells an actor to stop.
+func (a *actor) tell(ctx context.Context) (err error) {
+	if a.stop != nil {
+		if err = a.stop(ctx); err != nil {
+			err = fmt.Errorf("stop %s: %w", a.name, err)
+		}
+	}
+	if a.cancel != nil {
+		a.cancel()
+	}
+	return err
+}
+
+// await waits until an actor that was told to stop has.
+func (a *actors) await(one *actor, wait *time.Duration) (err error) {
+	if one.cancel == nil {
+		return nil
+	}
+	timer := time.NewTimer(*wait)
+	defer timer.Stop()
+	select {
+	case err = <-one.done:
+		if errors.Is(err, context.Canceled) {
+			err = nil
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", one.name, err)
+		}
+	case <-timer.C:
+		err = fmt.Errorf("%s did not stop within %s", one.name, *wait)
+		if *wait == patience {
+			a.log.Error("an actor does not stop", "actor", one.name, "goroutines", goroutines())
+		}
+		*wait = lessPatience
+	}
+	a.log.Debug("stopped", "actor", one.name)
+	return err
 }
 
 func goroutines() string {

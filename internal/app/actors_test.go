@@ -50,6 +50,40 @@ func TestActorsStopInReverseOrderOneAtATime(t *testing.T) {
 	}
 }
 
+// Actors that do not need each other wait in the same time for what all of them
+// wait for; those before and behind them stop behind and before all of them.
+func TestActorsThatWereStartedTogetherStopTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, a := &diary{}, newActors(slog.New(slog.DiscardHandler))
+		slow := func(name string, takes time.Duration) func(context.Context) error {
+			return func(ctx context.Context) error {
+				<-ctx.Done()
+				time.Sleep(takes)
+				d.write("end " + name)
+				return nil
+			}
+		}
+		a.start("first", d.until("first"), nil)
+		a.together(func() {
+			a.start("second", slow("second", 3*time.Second), nil)
+			a.start("third", slow("third", 2*time.Second), nil)
+			a.start("fourth", slow("fourth", time.Second), nil)
+		})
+		a.together(func() {})
+		a.start("last", slow("last", time.Second), nil)
+		began := time.Now()
+		if err := a.stopAll(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != 4*time.Second {
+			t.Errorf("took %s", took)
+		}
+		if want := []string{"end last", "end fourth", "end third", "end second", "end first"}; !slices.Equal(d.lines, want) {
+			t.Errorf("%v, want %v", d.lines, want)
+		}
+	})
+}
+
 func TestAnActorThatFailsEndsAllAndIsNamed(t *testing.T) {
 	for name, run := range map[string]func(context.Context) error{
 		"with an error": func(context.Context) error { return errors.New("no disk") },

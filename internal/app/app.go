@@ -186,6 +186,9 @@ func (a *App) closeUnstarted() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_ = a.producer.Close(ctx)
+		if a.analyzer != nil {
+			_ = a.analyzer.Close(ctx)
+		}
 		if a.looker != nil {
 			a.looker.Close()
 		}
@@ -218,7 +221,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer close(a.stopped)
 	defer a.unlockData()
 	acts := newActors(a.o.Log)
-	a.start(ctx, acts)
+	if !a.start(ctx, acts) {
+		defer a.closeUnstarted()
+	}
 	var failed error
 	select {
 	case <-ctx.Done():
@@ -232,17 +237,18 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(failed, acts.stopAll(stop))
 }
 
-// start starts the actors; the reverse is the order of the stop.
-func (a *App) start(ctx context.Context, acts *actors) {
+// start starts the actors; the reverse is the order of the stop. It returns
+// false where the broker did not come up, which all others wait for.
+func (a *App) start(ctx context.Context, acts *actors) bool {
 	if a.broker != nil {
 		acts.start("broker", a.broker.Run, nil)
 		select {
 		case <-a.broker.Ready():
 		case <-ctx.Done():
-			return
+			return false
 		case err := <-acts.failed:
 			acts.failed <- err
-			return
+			return false
 		}
 	}
 	if a.o.Kafka {
@@ -250,12 +256,10 @@ func (a *App) start(ctx context.Context, acts *actors) {
 	} else if a.broker != nil {
 		acts.start("topics", a.ensureOwnTopics, nil)
 	}
-	if a.analyzer != nil {
-		acts.start("analyzer", a.analyzer.Run, nil)
-	}
 	if a.data != nil {
 		a.startDataPlane(acts)
 	}
+	acts.together(func() { a.startFollowers(acts) })
 	for _, w := range a.web {
 		acts.start(w.name, w.run, nil)
 	}
@@ -264,19 +268,34 @@ func (a *App) start(ctx context.Context, acts *actors) {
 	}
 	a.record("start.node", event.Target{Kind: "node", ID: a.node}, nil)
 	a.once.Do(func() { close(a.ready) })
+	return true
 }
 
 func (a *App) startKafka(acts *actors) {
-	acts.onStop("kafka clients", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
+	acts.onStop("kafka clients", func(context.Context) error {
 		a.looker.Close()
-		if err := a.producer.Close(ctx); err != nil { // without Kafka the last reports are lost, and counted
+		if err := closeProducer(a.producer); err != nil { // without Kafka the last reports are lost, and counted
 			a.o.Log.Warn("kafka producer closed with records undelivered", "dropped", a.producer.Stats().Dropped(), "error", err)
 		}
 		return nil
 	})
 	acts.start("audit", a.audit.Run, nil)
+}
+
+// startFollowers starts those whom nobody needs but pages and pools.
+func (a *App) startFollowers(acts *actors) {
+	if a.o.Kafka {
+		a.followKafka(acts)
+	}
+	if a.analyzer != nil {
+		acts.start("analyzer", a.analyzer.Run, nil)
+	}
+	if a.data != nil {
+		a.feedDataPlane(acts)
+	}
+}
+
+func (a *App) followKafka(acts *actors) {
 	if len(a.o.Roles) > 1 || !a.o.has(RoleProxy) {
 		acts.start("topics", a.ensureTopics, nil)
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/broker"
 	"github.com/smartlb/smartlb/internal/config"
@@ -173,4 +175,45 @@ func tailOnce(t *testing.T, admin, topic string) string {
 	buf := make([]byte, 256<<10)
 	n, _ := io.ReadAtLeast(resp.Body, buf, 200)
 	return strings.ReplaceAll(string(buf[:n]), `\"`, `"`)
+}
+
+// What New took is given back where it fails at the end, and where Run is told
+// to stop before the broker is there.
+func TestNothingStaysOpenOfANodeThatDidNotStart(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	before := goleak.IgnoreCurrent()
+	text := []byte("listeners: [{name: web, address: '127.0.0.1:0'}]\n")
+	traffic, err := config.ParseTraffic(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, RoleBroker, RoleProxy, RoleAnalyzer, RoleConsole)
+	o.Document.Traffic, o.Traffic = traffic, text
+	console := o.Document.Console.Address
+	o.Document.Console.Address = l.Addr().String()
+	if _, err := New(o); err == nil {
+		t.Fatal("two listen on one port")
+	}
+	goleak.VerifyNone(t, before)
+	o.Document.Console.Address = console
+	a, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := a.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	goleak.VerifyNone(t, before)
+	for _, name := range []string{"web", "admin", "console", "broker"} {
+		if c, err := net.Dial("tcp", a.Addr(name)); err == nil {
+			t.Errorf("%s still listens", name)
+			_ = c.Close()
+		}
+	}
 }

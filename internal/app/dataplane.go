@@ -150,10 +150,16 @@ func (a *App) startDataPlane(acts *actors) {
 	}
 	if d.reporter != nil {
 		acts.start("reporter", func(ctx context.Context) error { return d.reporter.Run(ctx, d.keeper) }, nil)
+	}
+}
+
+// feedDataPlane starts those who tell the keeper something.
+func (a *App) feedDataPlane(acts *actors) {
+	if a.data.reporter != nil {
 		acts.start("facts", a.followFacts, nil)
 		acts.start("control", a.control.Run, nil)
 	}
-	acts.start("probes", d.prober.Run, nil)
+	acts.start("probes", a.data.prober.Run, nil)
 }
 
 // factPace gathers the facts of many instances, each a second apart, into few

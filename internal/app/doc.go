@@ -3,7 +3,7 @@
 //
 // New binds every listener and checks every input, but dials nothing and starts
 // no goroutine; Run starts the actors of the chosen roles and, when its context
-// ends, stops them one at a time in the reverse order: listeners and requests
-// first, Kafka clients last. End-to-end tests start the real program through
-// this package on port 0.
+// ends, stops them in the reverse order: listeners and requests first, Kafka
+// clients last. End-to-end tests start the real program through this package on
+// port 0.
 package app

@@ -21,6 +21,7 @@ type Env struct {
 	Output    string // -o as given: table, wide, json or yaml; empty when not given
 	logLevel  string
 	logFormat string
+	logTo     func(io.Writer) *slog.Logger
 }
 
 // System is the environment of the process.
@@ -71,11 +72,12 @@ func (e *Env) prepare(allowed string) error {
 	opts := &slog.HandlerOptions{Level: level}
 	switch e.logFormat {
 	case "text":
-		e.Log = slog.New(slog.NewTextHandler(e.Err, opts))
+		e.logTo = func(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, opts)) }
 	case "json":
-		e.Log = slog.New(slog.NewJSONHandler(e.Err, opts))
+		e.logTo = func(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, opts)) }
 	default:
 		return Usagef("--log-format %s: allowed are text and json", e.logFormat)
 	}
+	e.Log = e.logTo(e.Err)
 	return nil
 }

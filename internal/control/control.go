@@ -140,7 +140,10 @@ func (c *Control) Run(ctx context.Context) error {
 
 // handle folds a batch and, once the log was read to its end, takes over what
 // is current: on start the revisions in between never serve.
-func (c *Control) handle(batch []kafka.Record) {
+func (c *Control) handle(batch []kafka.Record) { c.save(c.fold(batch)) }
+
+// fold is handle but for the disk: it returns what is to be saved.
+func (c *Control) fold(batch []kafka.Record) *lastGood {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range batch {
@@ -148,9 +151,10 @@ func (c *Control) handle(batch []kafka.Record) {
 			c.folded(r)
 		}
 	}
-	if c.caught {
-		c.settle()
+	if !c.caught {
+		return nil
 	}
+	return c.settle()
 }
 
 // folded looks at a record that became current. One that adopts the log makes
@@ -169,16 +173,18 @@ func (c *Control) folded(r kafka.Record) {
 // catchUp is called when the log was read to its end for the first time.
 func (c *Control) catchUp() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.caught = true
-	c.settle()
+	g := c.settle()
+	c.mu.Unlock()
+	c.save(g)
 }
 
-// settle makes the node follow the log, if it is the log that it knows.
-func (c *Control) settle() {
+// settle makes the node follow the log, if it is the log that it knows, and
+// returns what is to be saved then.
+func (c *Control) settle() *lastGood {
 	if why := c.strange(); why != "" {
 		c.lose(why)
-		return
+		return nil
 	}
 	c.lost = false
 	c.st.Overrides = slices.Clone(c.log.Overrides) // the fold changes its own in place
@@ -186,7 +192,7 @@ func (c *Control) settle() {
 	if !c.cfg.FileOnly && c.log.Revision != "" && c.log.Revision != c.tried {
 		c.follow()
 	}
-	c.keep()
+	return c.keep()
 }
 
 // strange says why the log is not the one that the last good configuration
@@ -243,15 +249,15 @@ func (c *Control) take(document, revision string) error {
 	return c.cfg.Apply(t, revision)
 }
 
-// keep writes the last good configuration: what is served, if it came from the
+// keep makes the last good configuration: what is served, if it came from the
 // log, else what came from it before; and how far the log goes.
-func (c *Control) keep() {
+func (c *Control) keep() *lastGood {
 	if c.log.NextOffset == 0 {
-		return
+		return nil
 	}
 	g := lastGood{
 		ClusterID: c.tail.ClusterID(), TopicID: c.tail.TopicIDs()[event.TopicConfigUpdates],
-		NextOffset: c.log.NextOffset, Overrides: c.log.Overrides,
+		NextOffset: c.log.NextOffset, Overrides: c.st.Overrides,
 	}
 	if c.st.Revision == c.log.Revision {
 		g.Revision, g.Document = c.log.Revision, c.log.Document
@@ -259,6 +265,15 @@ func (c *Control) keep() {
 		g.Revision, g.Document = c.good.Revision, c.good.Document
 	}
 	c.good, c.seen = &g, true
+	return &g
+}
+
+// save writes the last good configuration, nil: none. It is called without the
+// lock, which pages and the stop want, by the goroutine that follows the log.
+func (c *Control) save(g *lastGood) {
+	if g == nil {
+		return
+	}
 	if err := g.save(c.cfg.Dir); err != nil {
 		c.cfg.Log.Error("last good configuration not saved", "error", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,49 @@ func TestAStatusStaysWhatItWas(t *testing.T) {
 	}
 	if diff := cmp.Diff(want[1:], c.Status().Overrides); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// onError is a log that calls a function for each error.
+type onError struct {
+	slog.Handler
+	f func(message string)
+}
+
+func (h onError) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h onError) Handle(_ context.Context, r slog.Record) error {
+	if r.Level == slog.LevelError {
+		h.f(r.Message)
+	}
+	return nil
+}
+
+// The disk may hang for as long as it likes: who asks where the node stands
+// does not wait for it. A disk that fails tells as much, and when.
+func TestTheDiskIsNotWrittenUnderTheLock(t *testing.T) {
+	told := make(chan string, 1)
+	var c *Control
+	log := slog.New(onError{f: func(message string) { _ = c.Status(); told <- message }})
+	c, err := New(Config{Log: log, Override: func([]event.Override) {}, Dir: filepath.Join(t.TempDir(), "gone")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.tail, err = kafka.NewTail(kafka.Default(), kafka.TailConfig{Topics: []string{event.TopicConfigUpdates}}, log); err != nil {
+		t.Fatal(err)
+	}
+	batch := []kafka.Record{{Value: value(t, override(event.Override{ServiceID: "s", InstanceID: "i", Action: event.ActionDrain}))}}
+	go func() {
+		c.catchUp()
+		c.handle(batch)
+	}()
+	select {
+	case message := <-told:
+		if !strings.Contains(message, "not saved") {
+			t.Error(message)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the lock is held while the disk is written")
 	}
 }
 

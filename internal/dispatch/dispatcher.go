@@ -119,13 +119,13 @@ func (x *Exchange) Fail(f Failure) {
 func (d *Dispatcher) End(x *Exchange, now int64) *Record {
 	if x.ticket.Held() {
 		if x.n > 0 && x.status != 0 && x.failure != None && x.failure != ClientGone && x.attempts[x.n-1].Failure == None {
-			x.ticket.Broken(now)
+			fails := x.ticket.Broken(now)
 			x.attempts[x.n-1].Failure = x.failure
 			x.notable = true
 			if x.code == "" {
 				x.code = CodeBodyBroken
 			}
-			d.signal(x.ticket.Live(), x.failure, x.ticket.Live().Fails.Load())
+			d.signal(x.ticket.Live(), x.failure, fails)
 		}
 	}
 	x.finishTry()

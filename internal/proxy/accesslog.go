@@ -16,6 +16,7 @@ const (
 	logShards = 4
 	logBuffer = 256 << 10             // bytes of a shard; at 400 bytes a line about 650 lines
 	logEvery  = 50 * time.Millisecond // how often lines are written
+	logEnd    = 2 * time.Second       // for the last ones
 )
 
 // accessLog takes finished lines and writes them from one goroutine. A request

@@ -494,6 +494,24 @@ func TestSlowAccessLogDropsAndCounts(t *testing.T) {
 	}
 }
 
+func TestAnAccessLogThatNobodyReadsDoesNotHoldUpTheStop(t *testing.T) {
+	gate := make(chan struct{})
+	w := writerFunc(func(p []byte) (int, error) { <-gate; return len(p), nil })
+	b, _ := raw(t, upstreamtest.Always(upstreamtest.OK), func(c *Config, _ *dispatch.Route) { c.AccessLog = w })
+	c := b.dial()
+	c.send(get)
+	c.response("GET")
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); b.stop() }()
+	select {
+	case <-stopped:
+	case <-time.After(patience):
+		t.Error("it waits on")
+	}
+	close(gate)
+	<-stopped
+}
+
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -80,18 +80,23 @@ func (p *Proxy) Addr(name string) net.Addr {
 }
 
 // Run serves until ctx ends, then closes everything at once and returns when
-// all its goroutines have. Call Drain before for a graceful stop.
+// all its goroutines have, but for one that writes an access log nobody reads.
+// Call Drain before for a graceful stop.
 func (p *Proxy) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, l := range p.listeners {
 		wg.Go(func() { p.accept(ctx, l, &wg) })
 	}
-	var aside sync.WaitGroup // outlives the connections: their deadlines, their log lines
+	var aside sync.WaitGroup // outlives the connections: their deadlines
 	asideCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	aside.Go(func() { p.sweep(asideCtx) })
-	if p.log != nil {
-		aside.Go(func() { p.log.run(asideCtx) })
-	}
+	logged := make(chan struct{})
+	go func() {
+		defer close(logged)
+		if p.log != nil {
+			p.log.run(asideCtx)
+		}
+	}()
 	<-ctx.Done()
 	p.closeListeners()
 	p.draining.Store(true)
@@ -111,7 +116,20 @@ func (p *Proxy) Run(ctx context.Context) error {
 	stop()
 	aside.Wait()
 	p.pools.closeAll()
+	p.awaitLog(logged)
 	return nil
+}
+
+// awaitLog waits for the last lines of the access log, but not for a reader
+// that takes nothing: its writer then ends with its write, or the process.
+func (p *Proxy) awaitLog(logged <-chan struct{}) {
+	timer := time.NewTimer(logEnd)
+	defer timer.Stop()
+	select {
+	case <-logged:
+	case <-timer.C:
+		p.cfg.Log.Warn("access log ends without its last lines: nobody takes them", "waited", logEnd.String())
+	}
 }
 
 // Drain stops accepting, ends idle client connections, lets requests finish

@@ -169,6 +169,7 @@ func (c *conn) stopPump(e *exchange, u *upstreamConn) {
 		_ = c.wire.tcp.SetReadDeadline(past)
 		_ = u.wire.tcp.SetWriteDeadline(past)
 		<-e.pump.done
+		_ = u.wire.tcp.SetWriteDeadline(time.Time{}) // it may have ended well before it saw ours, and is kept then
 	}
 	_ = c.wire.tcp.SetDeadline(time.Time{}) // ours or the pump's watch's: the reply is still to be written
 }

@@ -109,9 +109,11 @@ const (
 	Abandoned                 // the client left first: tells nothing
 )
 
-func (l *Live) observe(o Outcome, started, now int64) {
+// observe returns the consecutive failures, this one among them: of several at
+// once each gets its own number.
+func (l *Live) observe(o Outcome, started, now int64) (fails uint32) {
 	if o == Abandoned {
-		return
+		return l.Fails.Load()
 	}
 	l.Requests.Add(1)
 	switch o {
@@ -128,20 +130,22 @@ func (l *Live) observe(o Outcome, started, now int64) {
 			l.Fails.Store(0)
 		}
 	} else {
-		l.fail(now, o != Overloaded)
+		fails = l.fail(now, o != Overloaded)
 	}
 	if o != TimedOut {
 		l.lastHead.Store(now)
 		l.unheard.Store(0)
 	}
+	return fails
 }
 
-func (l *Live) fail(now int64, counts bool) {
+func (l *Live) fail(now int64, counts bool) uint32 {
 	l.Errors.Add(1)
 	l.ErrorRate.Observe(1, now, ErrorTau, ErrorFloor)
 	if counts {
-		l.Fails.Add(1)
+		return l.Fails.Add(1)
 	}
+	return l.Fails.Load()
 }
 
 // HistBucket gives the bucket of a latency in nanoseconds: four buckets per

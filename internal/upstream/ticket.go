@@ -36,17 +36,18 @@ func (t *Ticket) Observe(o Outcome, now int64) uint32 {
 		return 0
 	}
 	t.state, t.failed = ticketObserved, o != Success && o != Abandoned
-	t.live.observe(o, t.started, now)
-	return t.live.Fails.Load()
+	return t.live.observe(o, t.started, now)
 }
 
 // Broken tells that the response body ended badly by the instance's fault,
-// after its head was observed. A request counts as one error at most.
-func (t *Ticket) Broken(now int64) {
-	if t.state == ticketObserved && !t.failed {
-		t.failed = true
-		t.live.fail(now, true)
+// after its head was observed. A request counts as one error at most. It returns
+// the instance's consecutive failures where it counted one, else 0.
+func (t *Ticket) Broken(now int64) uint32 {
+	if t.state != ticketObserved || t.failed {
+		return 0
 	}
+	t.failed = true
+	return t.live.fail(now, true)
 }
 
 // Release ends the request on the instance: last byte, failure, or end of the

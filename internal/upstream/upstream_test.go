@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,5 +153,31 @@ func TestConcurrentPicksAndSwapsBalance(t *testing.T) {
 	}
 	if n := lives[0].Requests.Load() + lives[1].Requests.Load(); n != 8000 {
 		t.Errorf("%d requests counted, want 8000", n)
+	}
+}
+
+// Whoever makes the failures five wakes the keeper: of failures at once exactly
+// one must be told that it was the fifth.
+func TestEachOfSeveralFailuresAtOnceHasItsNumber(t *testing.T) {
+	const at = 8
+	for range 2000 {
+		l := NewLive("s", "i", "a:1", 1, 0)
+		var begin, all sync.WaitGroup
+		var told [at]atomic.Uint32
+		begin.Add(1)
+		for range at {
+			ticket := Ticket{live: l, state: ticketOpen}
+			all.Go(func() {
+				begin.Wait()
+				told[ticket.Observe(Failed, 1)-1].Add(1)
+			})
+		}
+		begin.Done()
+		all.Wait()
+		for i := range told {
+			if n := told[i].Load(); n != 1 {
+				t.Fatalf("%d failures were told to be number %d", n, i+1)
+			}
+		}
 	}
 }

@@ -59,6 +59,7 @@ func Proxy(env *cli.Env) *cobra.Command {
 }
 
 func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) {
+	defer env.LogAside()()
 	if len(a.to) == 0 {
 		return cli.None{}, cli.Usagef("--to is missing: name at least one instance as host:port")
 	}
@@ -88,8 +89,14 @@ func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) 
 	if err != nil {
 		return cli.None{}, err
 	}
-	go say(ctx, env, one, o.Roles)
-	return cli.None{}, one.Run(ctx)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		say(ctx, env, one, o.Roles)
+	}()
+	err = one.Run(ctx)
+	<-told
+	return cli.None{}, err
 }
 
 type lineDocument struct {

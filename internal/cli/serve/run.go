@@ -42,6 +42,7 @@ func Run(env *cli.Env) *cobra.Command {
 }
 
 func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
+	defer env.LogAside()()
 	if err := app.CheckRoles(a.roles); err != nil {
 		return cli.None{}, cli.Usagef("--roles: %w", err)
 	}

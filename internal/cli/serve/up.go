@@ -54,6 +54,7 @@ func Up(env *cli.Env) *cobra.Command {
 }
 
 func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
+	defer env.LogAside()()
 	if a.demo && a.file != "" {
 		return cli.None{}, cli.Usagef("--demo brings its own configuration: leave out --config")
 	}

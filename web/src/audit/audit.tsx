@@ -4,8 +4,9 @@ import { type AuditRecord, type AuditResult, get } from "../api/client";
 import { compare, Diff } from "../configuration/diff";
 import { count, dash } from "../ui/format";
 import { CheckIcon, WarnIcon } from "../ui/icons";
-import { Dialog } from "../ui/dialog";
+import { Dialog, Ending } from "../ui/dialog";
 import { setParams, useParam } from "../ui/route";
+import { num, Sheet } from "../ui/sheet";
 import { Empty, Failure, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
 
@@ -157,11 +158,7 @@ function Detail({ r }: { r: AuditRecord }) {
           <Diff lines={lines} whole label="Before and after" />
         </>
       )}
-      <div className="actions">
-        <button type="button" onClick={() => setParams({ record: undefined })}>
-          Close
-        </button>
-      </div>
+      <Ending onClose={() => setParams({ record: undefined })} word="Close" />
     </Dialog>
   );
 }
@@ -188,40 +185,22 @@ function ChainState() {
             Each record carries the SHA-256 of the one that its node wrote before. A record that was taken out or changed shows in the next one. It does not show who wrote: whoever may write to the topic can begin a
             chain. <code>smartlb audit verify</code> says the same.
           </p>
-          <div className="scroll" tabIndex={0} role="region" aria-label="Chains">
-            <table className="plain">
-              <thead>
-                <tr>
-                  <th scope="col">Node</th>
-                  <th scope="col">State</th>
-                  <th scope="col" className="num">
-                    Records
-                  </th>
-                  <th scope="col" className="num">
-                    Begins
-                  </th>
-                  <th scope="col" className="num">
-                    Without chain
-                  </th>
-                  <th scope="col">Numbers</th>
+          <Sheet label="Chains" heads={["Node", "State", num("Records"), num("Begins"), num("Without chain"), "Numbers"]}>
+            <tbody>
+              {r.chains.map((c) => (
+                <tr key={c.node}>
+                  <th scope="row">{c.node}</th>
+                  <td className={c.state === "intact" ? "ok-text" : "bad-text"}>{c.state}</td>
+                  <td className="num">{count(c.records)}</td>
+                  <td className="num">{c.begins}</td>
+                  <td className="num">{c.unchained}</td>
+                  <td className="num">
+                    {c.firstSeq}–{c.lastSeq}
+                  </td>
                 </tr>
-              </thead>
-              <tbody>
-                {r.chains.map((c) => (
-                  <tr key={c.node}>
-                    <th scope="row">{c.node}</th>
-                    <td className={c.state === "intact" ? "ok-text" : "bad-text"}>{c.state}</td>
-                    <td className="num">{count(c.records)}</td>
-                    <td className="num">{c.begins}</td>
-                    <td className="num">{c.unchained}</td>
-                    <td className="num">
-                      {c.firstSeq}–{c.lastSeq}
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+              ))}
+            </tbody>
+          </Sheet>
           {r.chains.flatMap((c) =>
             c.breaks.map((b) => (
               <p key={`${c.node}${b.fromSeq}`} className="bad-text">
@@ -230,11 +209,7 @@ function ChainState() {
             )),
           )}
           {r.unreadable > 0 && <p className="warn-text">{r.unreadable} messages of audit-logs are no audit records.</p>}
-          <div className="actions">
-            <button type="button" onClick={() => show(false)}>
-              Close
-            </button>
-          </div>
+          <Ending onClose={() => show(false)} word="Close" />
         </Dialog>
       )}
     </>

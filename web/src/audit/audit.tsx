@@ -5,9 +5,10 @@ import { compare, Diff } from "../configuration/diff";
 import { count, dash } from "../ui/format";
 import { CheckIcon, WarnIcon } from "../ui/icons";
 import { Dialog, Ending } from "../ui/dialog";
+import { useKafka } from "../ui/kafka";
 import { setParams, useParam } from "../ui/route";
 import { num, Sheet } from "../ui/sheet";
-import { Empty, Failure, Waiting } from "../ui/states";
+import { Empty, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
 
 const texts = ["actor", "action", "target"] as const;
@@ -38,11 +39,12 @@ export function AuditView() {
     refetchInterval: 5_000,
     placeholderData: (old) => old,
   });
+  const kafka = useKafka(); // the list is what the console remembers
   const records = list.data ?? [];
   const narrowed = query.q !== "" || !!query.span;
   const opened = records.find((r) => String(r.offset) === open);
   return (
-    <main id="main" className={`page audit ${list.isError && list.data ? "stale" : ""}`} aria-busy={list.isPending}>
+    <main id="main" className={`page audit ${(list.isError || kafka.away) && list.data ? "stale" : ""}`} aria-busy={list.isPending}>
       <div className="toolbar">
         <h1>Audit</h1>
         <span className="muted num">{list.data ? count(records.length) : ""}</span>
@@ -75,7 +77,7 @@ export function AuditView() {
           </select>
         </label>
       </div>
-      {list.isError && <Failure error={list.error} again={() => void list.refetch()} />}
+      {list.isError ? <StaleNote of={list} what="the console" /> : kafka.away && <StaleNote of={kafka.of} what="Kafka" />}
       {list.isPending && <Waiting what="audit-logs" />}
       {list.data &&
         (records.length > 0 ? (

@@ -5,6 +5,7 @@ import { whole } from "../ui/series";
 import { Chart } from "../ui/chart";
 import { bytes, count, dash, ms } from "../ui/format";
 import { CheckIcon, CrossIcon, WarnIcon } from "../ui/icons";
+import { useKafka } from "../ui/kafka";
 import { Link } from "../ui/link";
 import { paths, setParams, useParam } from "../ui/route";
 import { num, Sheet } from "../ui/sheet";
@@ -14,7 +15,7 @@ import { BrokerSettings } from "./settings";
 /** The brokers, what is wrong with partitions, and what stands beside the cluster. */
 export function ClusterView() {
   const [chosen] = useParam("broker");
-  const cluster = useQuery({ queryKey: ["cluster"], queryFn: ({ signal }) => get<Cluster>("/cluster", signal), refetchInterval: 5_000 });
+  const { of: cluster } = useKafka();
   const c = cluster.data;
   const broker = c?.brokers.find((b) => String(b.id) === chosen) ?? (chosen === "" && c?.brokers.length === 1 ? c.brokers[0] : undefined);
   return (

@@ -3,11 +3,13 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -177,4 +179,42 @@ func TestConsoleWithoutTheProxyRole(t *testing.T) {
 	for _, name := range []string{"configuration", "decisions", "alerts"} {
 		inBrowser(t, name, "http://"+p.address("console"))
 	}
+}
+
+// The balancer's pages in a console of its own, while the broker that it reads
+// from dies, comes back, hangs and goes on. The proxy keeps routing meanwhile.
+func TestConsoleOfItsOwnWithoutItsBroker(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	base := freePorts(t, 0, 1)
+	at := func(o int) string { return fmt.Sprintf("127.0.0.1:%d", base+o) }
+	data := t.TempDir()
+	broker := &restarted{start: func() *process {
+		return start(t, true, "run", "--roles", "broker", "--data", data, "--broker-listen", at(0), "--broker-internal", at(1), "--admin", "127.0.0.1:0")
+	}}
+	broker.on()
+	file := document(t, "", instances(t, 3)...)
+	if err := appendTo(file, "telemetry: {decisionSample: 1}\n"); err != nil {
+		t.Fatal(err)
+	}
+	n := node(t, at(0), file, t.TempDir())
+	startLoad(t, "http://"+n.address("web")+"/", 1)
+	console := start(t, true, "run", "--roles", "console", "--kafka", at(0), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
+	url := "http://" + console.address("console")
+	eventually(t, "a decision is there", 30*time.Second, func() bool {
+		var all []struct{ RequestID string }
+		return getJSON(t, url+"/api/v1/decisions?last=1", &all) == nil && len(all) == 1
+	})
+	hands := httptest.NewServer(broker)
+	t.Cleanup(hands.Close)
+	t.Cleanup(func() { broker.signal(syscall.SIGCONT) }) // one that hangs could not be stopped
+	inBrowser(t, "away", url, os.Getenv("E2E_SHOTS"), hands.URL)
+}
+
+func appendTo(path, text string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, text...), 0o600)
 }

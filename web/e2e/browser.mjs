@@ -83,8 +83,16 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
   });
   page.on("pageerror", (e) => check("no script fails", false, e.message));
 
+  /** What changes by itself has ended: a colour on its way from one theme to the other has the contrast of neither. */
+  const still = () =>
+    page.evaluate(async () => {
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))); // what was just asked for has begun
+      const ends = document.getAnimations().filter((a) => Number.isFinite(a.effect?.getComputedTiming().endTime));
+      await Promise.all(ends.map((a) => a.finished.catch(() => {}))); // one that is called off is over, too
+    });
   /** axe-core finds nothing serious in what is shown; with all, nothing. */
   const accessible = async (where, all = false) => {
+    await still();
     await page.evaluate(axeSource); // through the debugger: the page's policy forbids foreign scripts, as it should
     const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
     const bad = violations.filter((v) => all || ["serious", "critical"].includes(v.impact));

@@ -17,6 +17,8 @@ const client = new QueryClient({
     queries: {
       retry: (failures, error) => failures < 2 && !(error instanceof ApiError), // the node answered; what is polled is asked again anyway
       refetchOnWindowFocus: true,
+      // A question that was not at fault is asked again until it is answered; what is polled has its own interval.
+      refetchInterval: ({ state }) => (state.status === "error" && !(state.error instanceof ApiError && state.error.status < 500) ? 5_000 : false),
     },
   },
 });

@@ -3,10 +3,11 @@ import { useState } from "react";
 import { type Alert, get, remove, type Silence, seg } from "../api/client";
 import { count, dash, percent } from "../ui/format";
 import { CheckIcon, InfoIcon, WarnIcon } from "../ui/icons";
+import { useKafka } from "../ui/kafka";
 import { Link } from "../ui/link";
 import { paths, useParam } from "../ui/route";
 import { useForbidden } from "../ui/session";
-import { Failure, Waiting } from "../ui/states";
+import { Failure, StaleNote, Waiting } from "../ui/states";
 import { SilenceDialog } from "./silence";
 
 const alertsKey = ["alerts"];
@@ -15,6 +16,7 @@ const silencesKey = ["silences"];
 /** Alerts that fire, that may, and that are over; and who silenced what. */
 export function AlertsView() {
   const alerts = useQuery({ queryKey: alertsKey, queryFn: ({ signal }) => get<Alert[]>("/alerts?past=true", signal), refetchInterval: 2_000 });
+  const kafka = useKafka(); // alerts are what the console remembers
   const silences = useQuery({ queryKey: silencesKey, queryFn: ({ signal }) => get<Silence[]>("/silences", signal), refetchInterval: 5_000 });
   const [filter, setFilter] = useParam("q");
   const [silencing, setSilencing] = useState<Alert | null>(null);
@@ -31,7 +33,7 @@ export function AlertsView() {
   const holding = (silences.data ?? []).filter((s) => Date.parse(s.endsAt) > Date.now());
   const silence = setSilencing;
   return (
-    <main id="main" className={`page alerts-page ${alerts.isError && alerts.data ? "stale" : ""}`} aria-busy={alerts.isPending}>
+    <main id="main" className={`page alerts-page ${(alerts.isError || kafka.away) && alerts.data ? "stale" : ""}`} aria-busy={alerts.isPending}>
       <div className="toolbar">
         <h1>Alerts</h1>
         <span className={firing.length > 0 ? "bad-text" : "muted"}>{alerts.data ? `${count(firing.length)} firing` : ""}</span>
@@ -40,7 +42,7 @@ export function AlertsView() {
           <input type="search" placeholder="Filter  /" value={filter} onChange={(e) => setFilter(e.target.value)} />
         </label>
       </div>
-      {alerts.isError && <Failure error={alerts.error} again={() => void alerts.refetch()} />}
+      {alerts.isError ? <StaleNote of={alerts} what="the console" /> : kafka.away && <StaleNote of={kafka.of} what="Kafka" />}
       {alerts.isPending && <Waiting what="the alerts" />}
       {alerts.data && (
         <>

@@ -4,9 +4,11 @@ import { type AuditRecord, type AuditResult, get } from "../api/client";
 import { compare, Diff } from "../configuration/diff";
 import { count, dash } from "../ui/format";
 import { CheckIcon, WarnIcon } from "../ui/icons";
-import { Dialog } from "../ui/dialog";
+import { Dialog, Ending } from "../ui/dialog";
+import { useKafka } from "../ui/kafka";
 import { setParams, useParam } from "../ui/route";
-import { Empty, Failure, Waiting } from "../ui/states";
+import { num, Sheet } from "../ui/sheet";
+import { Empty, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
 
 const texts = ["actor", "action", "target"] as const;
@@ -37,11 +39,12 @@ export function AuditView() {
     refetchInterval: 5_000,
     placeholderData: (old) => old,
   });
+  const kafka = useKafka(); // the list is what the console remembers
   const records = list.data ?? [];
   const narrowed = query.q !== "" || !!query.span;
   const opened = records.find((r) => String(r.offset) === open);
   return (
-    <main id="main" className={`page audit ${list.isError && list.data ? "stale" : ""}`} aria-busy={list.isPending}>
+    <main id="main" className={`page audit ${(list.isError || kafka.away) && list.data ? "stale" : ""}`} aria-busy={list.isPending}>
       <div className="toolbar">
         <h1>Audit</h1>
         <span className="muted num">{list.data ? count(records.length) : ""}</span>
@@ -74,7 +77,7 @@ export function AuditView() {
           </select>
         </label>
       </div>
-      {list.isError && <Failure error={list.error} again={() => void list.refetch()} />}
+      {list.isError ? <StaleNote of={list} what="the console" /> : kafka.away && <StaleNote of={kafka.of} what="Kafka" />}
       {list.isPending && <Waiting what="audit-logs" />}
       {list.data &&
         (records.length > 0 ? (
@@ -157,11 +160,7 @@ function Detail({ r }: { r: AuditRecord }) {
           <Diff lines={lines} whole label="Before and after" />
         </>
       )}
-      <div className="actions">
-        <button type="button" onClick={() => setParams({ record: undefined })}>
-          Close
-        </button>
-      </div>
+      <Ending onClose={() => setParams({ record: undefined })} word="Close" />
     </Dialog>
   );
 }
@@ -188,40 +187,22 @@ function ChainState() {
             Each record carries the SHA-256 of the one that its node wrote before. A record that was taken out or changed shows in the next one. It does not show who wrote: whoever may write to the topic can begin a
             chain. <code>smartlb audit verify</code> says the same.
           </p>
-          <div className="scroll" tabIndex={0} role="region" aria-label="Chains">
-            <table className="plain">
-              <thead>
-                <tr>
-                  <th scope="col">Node</th>
-                  <th scope="col">State</th>
-                  <th scope="col" className="num">
-                    Records
-                  </th>
-                  <th scope="col" className="num">
-                    Begins
-                  </th>
-                  <th scope="col" className="num">
-                    Without chain
-                  </th>
-                  <th scope="col">Numbers</th>
+          <Sheet label="Chains" heads={["Node", "State", num("Records"), num("Begins"), num("Without chain"), "Numbers"]}>
+            <tbody>
+              {r.chains.map((c) => (
+                <tr key={c.node}>
+                  <th scope="row">{c.node}</th>
+                  <td className={c.state === "intact" ? "ok-text" : "bad-text"}>{c.state}</td>
+                  <td className="num">{count(c.records)}</td>
+                  <td className="num">{c.begins}</td>
+                  <td className="num">{c.unchained}</td>
+                  <td className="num">
+                    {c.firstSeq}–{c.lastSeq}
+                  </td>
                 </tr>
-              </thead>
-              <tbody>
-                {r.chains.map((c) => (
-                  <tr key={c.node}>
-                    <th scope="row">{c.node}</th>
-                    <td className={c.state === "intact" ? "ok-text" : "bad-text"}>{c.state}</td>
-                    <td className="num">{count(c.records)}</td>
-                    <td className="num">{c.begins}</td>
-                    <td className="num">{c.unchained}</td>
-                    <td className="num">
-                      {c.firstSeq}–{c.lastSeq}
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+              ))}
+            </tbody>
+          </Sheet>
           {r.chains.flatMap((c) =>
             c.breaks.map((b) => (
               <p key={`${c.node}${b.fromSeq}`} className="bad-text">
@@ -230,11 +211,7 @@ function ChainState() {
             )),
           )}
           {r.unreadable > 0 && <p className="warn-text">{r.unreadable} messages of audit-logs are no audit records.</p>}
-          <div className="actions">
-            <button type="button" onClick={() => show(false)}>
-              Close
-            </button>
-          </div>
+          <Ending onClose={() => show(false)} word="Close" />
         </Dialog>
       )}
     </>

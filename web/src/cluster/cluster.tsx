@@ -5,15 +5,17 @@ import { whole } from "../ui/series";
 import { Chart } from "../ui/chart";
 import { bytes, count, dash, ms } from "../ui/format";
 import { CheckIcon, CrossIcon, WarnIcon } from "../ui/icons";
+import { useKafka } from "../ui/kafka";
 import { Link } from "../ui/link";
 import { paths, setParams, useParam } from "../ui/route";
+import { num, Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 import { BrokerSettings } from "./settings";
 
 /** The brokers, what is wrong with partitions, and what stands beside the cluster. */
 export function ClusterView() {
   const [chosen] = useParam("broker");
-  const cluster = useQuery({ queryKey: ["cluster"], queryFn: ({ signal }) => get<Cluster>("/cluster", signal), refetchInterval: 5_000 });
+  const { of: cluster } = useKafka();
   const c = cluster.data;
   const broker = c?.brokers.find((b) => String(b.id) === chosen) ?? (chosen === "" && c?.brokers.length === 1 ? c.brokers[0] : undefined);
   return (
@@ -94,60 +96,30 @@ function Brokers({ list, chosen }: { list: Broker[]; chosen: number | undefined 
   return (
     <section aria-labelledby="brokers-h">
       <h2 id="brokers-h">Brokers</h2>
-      <div className="scroll-x" tabIndex={0} role="region" aria-labelledby="brokers-h">
-        <table className="plain list">
-          <thead>
-            <tr>
-              <th scope="col" className="num">
-                Id
+      <Sheet by="brokers-h" table="list" heads={[num("Id"), "Address", "Rack", "Runs", num("Leads"), num("Holds"), num("On disk"), num("Answers in"), num("p50"), num("p99")]}>
+        <tbody>
+          {list.map((b) => (
+            <tr key={b.id} className={b.id === chosen ? "selected" : ""}>
+              <th scope="row" className="num">
+                <button type="button" className="quiet" aria-pressed={b.id === chosen} onClick={() => setParams({ broker: String(b.id) })}>
+                  {b.id}
+                </button>
               </th>
-              <th scope="col">Address</th>
-              <th scope="col">Rack</th>
-              <th scope="col">Runs</th>
-              <th scope="col" className="num">
-                Leads
-              </th>
-              <th scope="col" className="num">
-                Holds
-              </th>
-              <th scope="col" className="num">
-                On disk
-              </th>
-              <th scope="col" className="num">
-                Answers in
-              </th>
-              <th scope="col" className="num">
-                p50
-              </th>
-              <th scope="col" className="num">
-                p99
-              </th>
+              <td>
+                {b.address} {b.controller && <span className="tag">controller</span>}
+              </td>
+              <td className="muted">{b.rack || "none"}</td>
+              <td>{versionOf(b)}</td>
+              <td className="num">{count(b.leaders)}</td>
+              <td className="num">{count(b.replicas)}</td>
+              <td className="num">{b.bytes < 0 ? dash : bytes(b.bytes)}</td>
+              <td className="num">{b.latency.lastMs === null ? <span className="warn-text">no answer</span> : took(b.latency.lastMs)}</td>
+              <td className="num">{took(b.latency.p50Ms)}</td>
+              <td className="num">{took(b.latency.p99Ms)}</td>
             </tr>
-          </thead>
-          <tbody>
-            {list.map((b) => (
-              <tr key={b.id} className={b.id === chosen ? "selected" : ""}>
-                <th scope="row" className="num">
-                  <button type="button" className="quiet" aria-pressed={b.id === chosen} onClick={() => setParams({ broker: String(b.id) })}>
-                    {b.id}
-                  </button>
-                </th>
-                <td>
-                  {b.address} {b.controller && <span className="tag">controller</span>}
-                </td>
-                <td className="muted">{b.rack || "none"}</td>
-                <td>{versionOf(b)}</td>
-                <td className="num">{count(b.leaders)}</td>
-                <td className="num">{count(b.replicas)}</td>
-                <td className="num">{b.bytes < 0 ? dash : bytes(b.bytes)}</td>
-                <td className="num">{b.latency.lastMs === null ? <span className="warn-text">no answer</span> : took(b.latency.lastMs)}</td>
-                <td className="num">{took(b.latency.p50Ms)}</td>
-                <td className="num">{took(b.latency.p99Ms)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+          ))}
+        </tbody>
+      </Sheet>
       <p className="muted small">Answering times are the console's own: a question that costs the broker nothing, each 5 s, over the last 15 minutes.</p>
     </section>
   );
@@ -204,34 +176,21 @@ function Troubled({ c }: { c: Cluster }) {
         Without a leader nothing can be read or written; with copies missing the loss of another broker may lose records. See which broker is missing and why:{" "}
         <code>smartlb kafka doctor</code>
       </p>
-      <div className="scroll-x" tabIndex={0} role="region" aria-labelledby="troubled-h">
-        <table className="plain">
-          <thead>
-            <tr>
-              <th scope="col">Topic</th>
-              <th scope="col" className="num">
-                Partition
+      <Sheet by="troubled-h" heads={["Topic", num("Partition"), "State", "Replicas", "In sync"]}>
+        <tbody>
+          {c.troubled.map((t) => (
+            <tr key={`${t.topic}/${t.partition}`}>
+              <th scope="row">
+                <Link href={paths.topic(t.topic)}>{t.topic}</Link>
               </th>
-              <th scope="col">State</th>
-              <th scope="col">Replicas</th>
-              <th scope="col">In sync</th>
+              <td className="num">{t.partition}</td>
+              <td className={t.leader < 0 ? "bad-text" : "warn-text"}>{t.leader < 0 ? "no leader" : "copies missing"}</td>
+              <td>{t.replicas.join(", ")}</td>
+              <td>{t.isr.join(", ") || "none"}</td>
             </tr>
-          </thead>
-          <tbody>
-            {c.troubled.map((t) => (
-              <tr key={`${t.topic}/${t.partition}`}>
-                <th scope="row">
-                  <Link href={paths.topic(t.topic)}>{t.topic}</Link>
-                </th>
-                <td className="num">{t.partition}</td>
-                <td className={t.leader < 0 ? "bad-text" : "warn-text"}>{t.leader < 0 ? "no leader" : "copies missing"}</td>
-                <td>{t.replicas.join(", ")}</td>
-                <td>{t.isr.join(", ") || "none"}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+          ))}
+        </tbody>
+      </Sheet>
       {c.troubled.length >= 1000 && <p className="muted">The first thousand.</p>}
     </section>
   );

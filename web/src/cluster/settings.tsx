@@ -3,6 +3,7 @@ import { useMemo } from "react";
 import { type BrokerSetting, get } from "../api/client";
 import { human, plain } from "../topics/units";
 import { useParam } from "../ui/route";
+import { Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 
 const sources: Record<string, string> = { broker: "this broker, set while it ran", cluster: "the cluster, for every broker", file: "its file", default: "Kafka's default" };
@@ -35,36 +36,25 @@ export function BrokerSettings({ id }: { id: number }) {
       {shown.length === 0 ? (
         <Empty title={filter ? "No setting matches" : "Nothing is set: every value is Kafka's default"} />
       ) : (
-        <div className="scroll-x" tabIndex={0} role="region" aria-labelledby="broker-settings-h">
-          <table className="plain">
-            <thead>
-              <tr>
-                <th scope="col">Setting</th>
-                <th scope="col">Value</th>
-                <th scope="col">From</th>
-                <th scope="col">Default</th>
-                <th scope="col">Changed by</th>
+        <Sheet by="broker-settings-h" heads={["Setting", "Value", "From", "Default", "Changed by"]}>
+          <tbody>
+            {shown.map((s) => (
+              <tr key={s.name}>
+                <th scope="row" title={plain(s.doc ?? "")}>
+                  {s.name}
+                </th>
+                <td className="value-cell" title={s.value}>
+                  {s.sensitive ? <span className="muted">(secret)</span> : s.human || s.value || <span className="muted">(empty)</span>}
+                </td>
+                <td className="muted">{sources[s.source] ?? s.source}</td>
+                <td className="muted value-cell" title={s.default}>
+                  {s.default ? human(s.name, s.default) : "not told"}
+                </td>
+                <td className="muted">{s.readOnly ? "a restart" : "a command"}</td>
               </tr>
-            </thead>
-            <tbody>
-              {shown.map((s) => (
-                <tr key={s.name}>
-                  <th scope="row" title={plain(s.doc ?? "")}>
-                    {s.name}
-                  </th>
-                  <td className="value-cell" title={s.value}>
-                    {s.sensitive ? <span className="muted">(secret)</span> : s.human || s.value || <span className="muted">(empty)</span>}
-                  </td>
-                  <td className="muted">{sources[s.source] ?? s.source}</td>
-                  <td className="muted value-cell" title={s.default}>
-                    {s.default ? human(s.name, s.default) : "not told"}
-                  </td>
-                  <td className="muted">{s.readOnly ? "a restart" : "a command"}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+            ))}
+          </tbody>
+        </Sheet>
       )}
     </section>
   );

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { type Configuration, get } from "../api/client";
 import { Link } from "../ui/link";
 import { address, type Params } from "../ui/route";
-import { Failure, Waiting } from "../ui/states";
+import { StaleNote, Waiting } from "../ui/states";
 import { Current } from "./current";
 import { Edit } from "./edit";
 import { History } from "./history";
@@ -24,7 +24,7 @@ export function ConfigurationView({ params }: { params: Params }) {
   const tab = params.tab ?? "";
   const config = useConfiguration();
   return (
-    <main id="main" className={`page configuration ${config.isError && config.data ? "stale" : ""}`} aria-busy={config.isPending}>
+    <main id="main" className="page configuration" aria-busy={config.isPending}>
       <div className="toolbar">
         <h1>Configuration</h1>
         {config.data && (
@@ -40,11 +40,15 @@ export function ConfigurationView({ params }: { params: Params }) {
           </Link>
         ))}
       </nav>
-      {config.isError && <Failure error={config.error} again={() => void config.refetch()} />}
+      <StaleNote of={config} what="the log of configuration" />
       {!config.data && !config.isError && <Waiting what="the log of configuration" />}
-      {config.data && tab === "" && <Current c={config.data} />}
-      {config.data && tab === "history" && <History current={config.data.revision} />}
-      {config.data && tab === "edit" && <Edit c={config.data} />}
+      {config.data && (
+        <div className={config.isError ? "stale" : ""}>
+          {tab === "" && <Current c={config.data} />}
+          {tab === "history" && <History current={config.data.revision} />}
+          {tab === "edit" && <Edit c={config.data} />}
+        </div>
+      )}
       {!tabs.some(([key]) => key === tab) && <p className="empty">There is no such tab.</p>}
     </main>
   );

@@ -1,5 +1,6 @@
 import { useMemo } from "react";
 import type { DiffLine } from "../api/client";
+import { Region } from "../ui/sheet";
 
 const around = 3; // equal lines shown beside a change
 
@@ -73,7 +74,7 @@ export function Diff({ lines, split = false, whole = false, label }: { lines: Di
   const shown = useMemo(() => near(lines, whole), [lines, whole]);
   if (!lines.some((l) => l.op !== "=") && !whole) return <p className="muted">Nothing differs.</p>;
   return (
-    <div className={`diff ${split ? "split" : ""}`} role="region" aria-label={label} tabIndex={0}>
+    <Region label={label} className={`diff ${split ? "split" : ""}`}>
       <table>
         {split && (
           <colgroup>
@@ -108,7 +109,7 @@ export function Diff({ lines, split = false, whole = false, label }: { lines: Di
               )}
         </tbody>
       </table>
-    </div>
+    </Region>
   );
 }
 

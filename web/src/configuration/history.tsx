@@ -5,7 +5,7 @@ import { Confirm } from "../ui/confirm";
 import { dash } from "../ui/format";
 import { setParams, useParam } from "../ui/route";
 import { useForbidden } from "../ui/session";
-import { Empty, Failure, Waiting } from "../ui/states";
+import { Empty, Failure, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
 import { configKey } from "./configuration";
 import { changedLines, Diff } from "./diff";
@@ -62,8 +62,7 @@ export function History({ current }: { current: string }) {
     ],
     [from, to, current, forbidden],
   );
-  if (list.isError && !list.data) return <Failure error={list.error} again={() => void list.refetch()} />;
-  if (list.isPending) return <Waiting what="the log of configuration" />;
+  if (!list.data) return list.isError ? <StaleNote of={list} what="the log of configuration" /> : <Waiting what="the log of configuration" />;
   if (rows.length === 0) return <Empty title="The log is empty">Publish a first revision in Edit.</Empty>;
   return (
     <>

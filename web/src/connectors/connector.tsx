@@ -8,6 +8,7 @@ import { dash } from "../ui/format";
 import { Link } from "../ui/link";
 import { navigate, paths } from "../ui/route";
 import { useForbidden } from "../ui/session";
+import { Heads } from "../ui/sheet";
 import { Empty, Failure, StaleNote, Waiting } from "../ui/states";
 import type { Connector } from "./connectors";
 import { Editor } from "./editor";
@@ -207,12 +208,7 @@ function Offsets({ path }: { path: string }) {
       {all.data?.length === 0 && <p className="muted">It has not read anything yet.</p>}
       {all.data && all.data.length > 0 && (
         <table className="plain">
-          <thead>
-            <tr>
-              <th scope="col">Of</th>
-              <th scope="col">Position</th>
-            </tr>
-          </thead>
+          <Heads of={["Of", "Position"]} />
           <tbody>
             {all.data.map((o) => (
               <tr key={JSON.stringify(o.partition)}>

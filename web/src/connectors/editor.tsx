@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useId, useMemo, useState } from "react";
 import { ApiError, get, post, put, seg } from "../api/client";
 import type { components } from "../api/schema";
-import { Dialog } from "../ui/dialog";
+import { Dialog, Ending } from "../ui/dialog";
 import { navigate } from "../ui/route";
 import { Failure, Waiting } from "../ui/states";
 import type { Connector } from "./connectors";
@@ -52,11 +52,7 @@ export function Editor({ of, onClose, onDone }: Props) {
         </div>
       )}
       {chosen === "" ? (
-        <div className="actions">
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-        </div>
+        <Ending onClose={onClose} />
       ) : (
         <SettingsForm name={name} create={!of} before={of?.config ?? {}} config={config} setConfig={setConfig} onClose={onClose} {...(onDone ? { onDone } : {})} />
       )}
@@ -158,14 +154,11 @@ function SettingsForm({ name, create, before, config, setConfig, onClose, onDone
         </div>
       )}
       {error !== null && <Failure error={error} />}
-      <div className="actions">
+      <Ending onClose={onClose}>
         <button type="submit" className="primary" disabled={busy || name.trim() === "" || wrong > 0 || refused !== null || (!create && changed.length === 0)}>
           {busy ? "Saving …" : create ? "Create" : "Save"}
         </button>
-        <button type="button" onClick={onClose}>
-          Cancel
-        </button>
-      </div>
+      </Ending>
     </form>
   );
 }

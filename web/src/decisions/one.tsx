@@ -4,36 +4,44 @@ import { Copy } from "../ui/copy";
 import { age, count, dash, factor, ms, percent } from "../ui/format";
 import { Link } from "../ui/link";
 import { paths, useParam } from "../ui/route";
+import { hidden, num, Sheet } from "../ui/sheet";
 import { Empty, Failure, Waiting } from "../ui/states";
 import { Time } from "../ui/time";
 import { failed, outcome, why } from "./words";
 
 const spans = ["15m", "1h", "6h", "24h", "168h"];
 
-/** Looks for one request's decisions; the node tells how far it is. */
+const pause = 5_000; // ms before a search that could not be made is begun again
+
+/** Looks for one request's decisions; the node tells how far it is. What was found stays while it looks again. */
 function useSearch(request: string, span: string): { found: Search | null; error: Error | null; again: () => void } {
   const [found, setFound] = useState<Search | null>(null);
   const [error, setError] = useState<Error | null>(null);
   const [turn, setTurn] = useState(0);
+  useEffect(() => setFound(null), [request, span]);
   useEffect(() => {
-    setFound(null);
-    setError(null);
+    let later: ReturnType<typeof setTimeout> | undefined;
+    const fails = (e: Error) => {
+      s.close();
+      setError(e);
+      later = setTimeout(() => setTurn((n) => n + 1), pause);
+    };
     const s = new EventSource(`/api/v1/decisions/${encodeURIComponent(request)}/events?span=${span}`);
     s.addEventListener("search", (e) => {
       const so = JSON.parse((e as MessageEvent<string>).data) as Search;
-      setFound(so);
+      setFound((had) => (!so.done && had && had.decisions.length > so.decisions.length ? had : so));
+      setError(null);
       if (so.done) s.close();
     });
     s.addEventListener("problem", (e) => {
       const p = JSON.parse((e as MessageEvent<string>).data) as Problem;
-      setError(new Error(p.hint ? `${p.error} (${p.hint})` : p.error));
-      s.close();
+      fails(new Error(p.hint ? `${p.error} (${p.hint})` : p.error));
     });
-    s.onerror = () => {
-      s.close(); // a search is not begun again by itself
-      setError(new Error("The connection to the node was lost before the search ended"));
+    s.onerror = () => fails(new Error("The connection to the node was lost before the search ended"));
+    return () => {
+      clearTimeout(later);
+      s.close();
     };
-    return () => s.close();
   }, [request, span, turn]);
   return { found, error, again: () => setTurn((n) => n + 1) };
 }
@@ -140,43 +148,32 @@ function Candidates({ d }: { d: Decision }) {
   const list = [...(d.candidates ?? [])].sort((a, b) => a.cost - b.cost);
   const most = Math.max(...list.map((c) => c.cost), 1);
   return (
-    <div className="scroll" tabIndex={0} role="region" aria-label="Compared instances">
-      <table className="plain candidates">
-        <thead>
-          <tr>
-            {["Compared", "Cost", "", "In flight", "Latency", "Factor", "Errors", "Overdue", "Slow start", "Capacity", "Weight", "Facts"].map((h, n) => (
-              <th key={n} scope="col" className={n > 2 || n === 1 ? "num" : ""}>
-                {h || <span className="visually-hidden">Cost as a bar</span>}
-              </th>
-            ))}
+    <Sheet label="Compared instances" table="candidates" heads={["Compared", num("Cost"), hidden("Cost as a bar"), ...["In flight", "Latency", "Factor", "Errors", "Overdue", "Slow start", "Capacity", "Weight", "Facts"].map(num)]}>
+      <tbody>
+        {list.map((c) => (
+          <tr key={c.instanceId} className={c.instanceId === d.instanceId ? "selected" : ""}>
+            <th scope="row">
+              <Link href={paths.instance(d.serviceId, c.instanceId)}>{c.instanceId}</Link>
+              {c.instanceId === d.instanceId && <span className="tag ok"> chosen</span>}
+            </th>
+            <td className="num">{factor(c.cost)}</td>
+            <td className="bar-cell">
+              <span className="track">
+                <span className="fill" style={{ width: `${Math.max(1, (c.cost / most) * 100)}%` }} />
+              </span>
+            </td>
+            <td className="num">{c.inFlight}</td>
+            <td className="num">{c.latencyMs === undefined ? dash : `${ms(c.latencyMs)} ms`}</td>
+            <td className="num">×{factor(c.latencyFactor)}</td>
+            <td className={`num ${c.errorRate > 0.05 ? "bad-text" : ""}`}>{percent(c.errorRate)}</td>
+            <td className="num">×{factor(c.silence)}</td>
+            <td className="num">{percent(c.slowStart)}</td>
+            <td className="num">{c.capacity === undefined ? dash : factor(c.capacity)}</td>
+            <td className="num">{c.weight}</td>
+            <td className="num">{c.ageMs === undefined ? "none" : `${age(c.ageMs)}, ${(c.trust * 100).toFixed(0)} %`}</td>
           </tr>
-        </thead>
-        <tbody>
-          {list.map((c) => (
-            <tr key={c.instanceId} className={c.instanceId === d.instanceId ? "selected" : ""}>
-              <th scope="row">
-                <Link href={paths.instance(d.serviceId, c.instanceId)}>{c.instanceId}</Link>
-                {c.instanceId === d.instanceId && <span className="tag ok"> chosen</span>}
-              </th>
-              <td className="num">{factor(c.cost)}</td>
-              <td className="bar-cell">
-                <span className="track">
-                  <span className="fill" style={{ width: `${Math.max(1, (c.cost / most) * 100)}%` }} />
-                </span>
-              </td>
-              <td className="num">{c.inFlight}</td>
-              <td className="num">{c.latencyMs === undefined ? dash : `${ms(c.latencyMs)} ms`}</td>
-              <td className="num">×{factor(c.latencyFactor)}</td>
-              <td className={`num ${c.errorRate > 0.05 ? "bad-text" : ""}`}>{percent(c.errorRate)}</td>
-              <td className="num">×{factor(c.silence)}</td>
-              <td className="num">{percent(c.slowStart)}</td>
-              <td className="num">{c.capacity === undefined ? dash : factor(c.capacity)}</td>
-              <td className="num">{c.weight}</td>
-              <td className="num">{c.ageMs === undefined ? "none" : `${age(c.ageMs)}, ${(c.trust * 100).toFixed(0)} %`}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+        ))}
+      </tbody>
+    </Sheet>
   );
 }

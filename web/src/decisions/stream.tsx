@@ -62,7 +62,7 @@ export function Stream() {
   useKeys(useMemo(() => ({ p: () => pause((x) => !x) }), []));
   const narrowed = query !== "";
   return (
-    <main id="main" className={`page decisions ${f.connection === "lost" ? "stale" : ""}`} aria-busy={f.pending}>
+    <main id="main" className={`page decisions ${f.connection === "lost" || !f.kafka ? "stale" : ""}`} aria-busy={f.pending}>
       <div className="toolbar">
         <h1>Decisions</h1>
         <button type="button" className="pause" aria-pressed={paused} onClick={() => pause(!paused)} title="p">

@@ -8,6 +8,7 @@ import { Link } from "../ui/link";
 import { address, navigate, paths, useParam } from "../ui/route";
 import { whole } from "../ui/series";
 import { useForbidden } from "../ui/session";
+import { num, Sheet } from "../ui/sheet";
 import { Empty, Failure, StaleNote, Waiting } from "../ui/states";
 import { Alarm, State, Towards } from "./marks";
 import { ResetDialog } from "./reset";
@@ -152,30 +153,18 @@ function Members({ g }: { g: GroupDetail }) {
   return (
     <section aria-labelledby="members-h">
       <h2 id="members-h">Members</h2>
-      <div className="scroll" tabIndex={0} role="region" aria-labelledby="members-h">
-        <table className="plain">
-          <thead>
-            <tr>
-              <th scope="col">Client</th>
-              <th scope="col">Host</th>
-              <th scope="col" className="num">
-                Partitions
-              </th>
-              <th scope="col">Id</th>
+      <Sheet by="members-h" heads={["Client", "Host", num("Partitions"), "Id"]}>
+        <tbody>
+          {g.consumers.map((c) => (
+            <tr key={c.id}>
+              <td>{c.clientId || dash}</td>
+              <td>{c.host || dash}</td>
+              <td className="num">{c.partitions}</td>
+              <td className="muted">{c.id}</td>
             </tr>
-          </thead>
-          <tbody>
-            {g.consumers.map((c) => (
-              <tr key={c.id}>
-                <td>{c.clientId || dash}</td>
-                <td>{c.host || dash}</td>
-                <td className="num">{c.partitions}</td>
-                <td className="muted">{c.id}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+          ))}
+        </tbody>
+      </Sheet>
     </section>
   );
 }
@@ -197,53 +186,34 @@ function TopicPart({ g, topic, forbidden, onForget }: { g: GroupDetail; topic: s
           Forget …
         </button>
       </div>
-      <div className="scroll" tabIndex={0} role="region" aria-labelledby={id}>
-        <table className="plain">
-          <thead>
-            <tr>
-              <th scope="col" className="num">
-                Partition
-              </th>
-              <th scope="col" className="num">
-                Committed
-              </th>
-              <th scope="col" className="num">
-                End
-              </th>
-              <th scope="col" className="num">
-                Lag
-              </th>
-              <th scope="col">Member</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.map((r) => {
-              const at = `${topic}/${r.partition}`;
-              const h = past.get(r.partition);
-              return [
-                <tr key={at}>
-                  <td className="num">
-                    <button type="button" className="quiet" aria-expanded={open === at} onClick={() => setOpen(open === at ? "" : at)} title="Lag over time">
-                      {r.partition}
-                    </button>
+      <Sheet by={id} heads={[num("Partition"), num("Committed"), num("End"), num("Lag"), "Member"]}>
+        <tbody>
+          {rows.map((r) => {
+            const at = `${topic}/${r.partition}`;
+            const h = past.get(r.partition);
+            return [
+              <tr key={at}>
+                <td className="num">
+                  <button type="button" className="quiet" aria-expanded={open === at} onClick={() => setOpen(open === at ? "" : at)} title="Lag over time">
+                    {r.partition}
+                  </button>
+                </td>
+                <td className="num">{r.currentOffset < 0 ? dash : count(r.currentOffset)}</td>
+                <td className="num">{r.logEndOffset < 0 ? dash : count(r.logEndOffset)}</td>
+                <td className="num">{r.lag < 0 ? dash : count(r.lag)}</td>
+                <td>{r.consumerId ? `${r.clientId} ${r.host}` : <span className="muted">nobody</span>}</td>
+              </tr>,
+              open === at && (
+                <tr key={`${at}-past`}>
+                  <td colSpan={5}>
+                    <Lag label={`Lag of partition ${r.partition}`} series={h} height={90} />
                   </td>
-                  <td className="num">{r.currentOffset < 0 ? dash : count(r.currentOffset)}</td>
-                  <td className="num">{r.logEndOffset < 0 ? dash : count(r.logEndOffset)}</td>
-                  <td className="num">{r.lag < 0 ? dash : count(r.lag)}</td>
-                  <td>{r.consumerId ? `${r.clientId} ${r.host}` : <span className="muted">nobody</span>}</td>
-                </tr>,
-                open === at && (
-                  <tr key={`${at}-past`}>
-                    <td colSpan={5}>
-                      <Lag label={`Lag of partition ${r.partition}`} series={h} height={90} />
-                    </td>
-                  </tr>
-                ),
-              ];
-            })}
-          </tbody>
-        </table>
-      </div>
+                </tr>
+              ),
+            ];
+          })}
+        </tbody>
+      </Sheet>
     </section>
   );
 }

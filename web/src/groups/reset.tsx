@@ -1,7 +1,8 @@
 import { useId, useState } from "react";
 import { type GroupDetail, post, type Reset, seg } from "../api/client";
-import { Dialog } from "../ui/dialog";
+import { Dialog, Ending } from "../ui/dialog";
 import { count, dash } from "../ui/format";
+import { num, Sheet } from "../ui/sheet";
 import { Failure } from "../ui/states";
 import { type Aim, aimText, type Kind, resetBody } from "./aim";
 
@@ -106,58 +107,41 @@ export function ResetDialog({ g, onClose, onDone }: Props) {
           </fieldset>
         )}
         {aim.kind === "exact" && (
-          <div className="scroll limited" tabIndex={0} role="region" aria-label="Offsets">
-            <table className="plain">
-              <thead>
-                <tr>
-                  <th scope="col">Topic</th>
-                  <th scope="col" className="num">
-                    Partition
-                  </th>
-                  <th scope="col" className="num">
-                    End
-                  </th>
-                  <th scope="col">New offset</th>
-                </tr>
-              </thead>
-              <tbody>
-                {parts.map((p) => {
-                  const at = `${p.topic}/${p.partition}`;
-                  return (
-                    <tr key={at}>
-                      <td>{p.topic}</td>
-                      <td className="num">{p.partition}</td>
-                      <td className="num">{count(p.logEndOffset)}</td>
-                      <td>
-                        <input
-                          type="text"
-                          inputMode="numeric"
-                          aria-label={`New offset of ${at}`}
-                          value={aim.exact.get(at) ?? String(Math.max(p.currentOffset, 0))}
-                          onChange={(e) => change({ exact: new Map(aim.exact).set(at, e.target.value.trim()) })}
-                        />
-                      </td>
-                    </tr>
-                  );
-                })}
-              </tbody>
-            </table>
-          </div>
+          <Sheet label="Offsets" limited heads={["Topic", num("Partition"), num("End"), "New offset"]}>
+            <tbody>
+              {parts.map((p) => {
+                const at = `${p.topic}/${p.partition}`;
+                return (
+                  <tr key={at}>
+                    <td>{p.topic}</td>
+                    <td className="num">{p.partition}</td>
+                    <td className="num">{count(p.logEndOffset)}</td>
+                    <td>
+                      <input
+                        type="text"
+                        inputMode="numeric"
+                        aria-label={`New offset of ${at}`}
+                        value={aim.exact.get(at) ?? String(Math.max(p.currentOffset, 0))}
+                        onChange={(e) => change({ exact: new Map(aim.exact).set(at, e.target.value.trim()) })}
+                      />
+                    </td>
+                  </tr>
+                );
+              })}
+            </tbody>
+          </Sheet>
         )}
         {mistake && aim.value !== "" && <p className="bad-text">{mistake}</p>}
         {error !== null && <Failure error={error} />}
         {preview && <Preview r={preview} />}
-        <div className="actions">
+        <Ending onClose={onClose}>
           <button type="submit" className={preview ? "" : "primary"} disabled={busy || mistake !== ""}>
             Preview
           </button>
           <button type="button" className="danger" disabled={busy || !preview || preview.partitions.length === 0} title={preview ? undefined : "Look at the preview first"} onClick={() => send(false)}>
             {preview ? `Reset ${count(preview.partitions.length)} partitions` : "Reset"}
           </button>
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-        </div>
+        </Ending>
       </form>
     </Dialog>
   );
@@ -165,41 +149,19 @@ export function ResetDialog({ g, onClose, onDone }: Props) {
 
 function Preview({ r }: { r: Reset }) {
   return (
-    <div className="scroll limited" tabIndex={0} role="region" aria-label="What each partition would get">
-      <table className="plain preview">
-        <thead>
-          <tr>
-            <th scope="col">Topic</th>
-            <th scope="col" className="num">
-              Partition
-            </th>
-            <th scope="col" className="num">
-              From
-            </th>
-            <th scope="col" className="num">
-              To
-            </th>
-            <th scope="col" className="num">
-              Lag before
-            </th>
-            <th scope="col" className="num">
-              Lag after
-            </th>
+    <Sheet label="What each partition would get" limited table="preview" heads={["Topic", num("Partition"), num("From"), num("To"), num("Lag before"), num("Lag after")]}>
+      <tbody>
+        {r.partitions.map((p) => (
+          <tr key={`${p.topic}/${p.partition}`} className={p.from === p.to ? "muted" : ""}>
+            <td>{p.topic}</td>
+            <td className="num">{p.partition}</td>
+            <td className="num">{p.from < 0 ? dash : count(p.from)}</td>
+            <td className="num">{count(p.to)}</td>
+            <td className="num">{p.lagBefore < 0 ? dash : count(p.lagBefore)}</td>
+            <td className="num">{count(p.lagAfter)}</td>
           </tr>
-        </thead>
-        <tbody>
-          {r.partitions.map((p) => (
-            <tr key={`${p.topic}/${p.partition}`} className={p.from === p.to ? "muted" : ""}>
-              <td>{p.topic}</td>
-              <td className="num">{p.partition}</td>
-              <td className="num">{p.from < 0 ? dash : count(p.from)}</td>
-              <td className="num">{count(p.to)}</td>
-              <td className="num">{p.lagBefore < 0 ? dash : count(p.lagBefore)}</td>
-              <td className="num">{count(p.lagAfter)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+        ))}
+      </tbody>
+    </Sheet>
   );
 }

@@ -1,5 +1,5 @@
 import { useId, useState } from "react";
-import { Dialog } from "../ui/dialog";
+import { Dialog, Ending } from "../ui/dialog";
 import { Failure } from "../ui/states";
 
 interface Props {
@@ -33,7 +33,7 @@ export function ThresholdDialog({ now, save, onClose }: Props) {
         </div>
         <p className="note">It is marked here, and /metrics of this console has smartlb_group_lag_alarm. The threshold is kept by this console.</p>
         {error !== null && <Failure error={error} />}
-        <div className="actions">
+        <Ending onClose={onClose}>
           <button type="submit" className="primary" disabled={!good}>
             Save
           </button>
@@ -42,10 +42,7 @@ export function ThresholdDialog({ now, save, onClose }: Props) {
               No threshold
             </button>
           )}
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-        </div>
+        </Ending>
       </form>
     </Dialog>
   );

@@ -1,9 +1,10 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { type Check, get, type Health } from "../api/client";
 import { Copy } from "../ui/copy";
 import { ms } from "../ui/format";
 import { CheckIcon, CrossIcon, InfoIcon, WarnIcon } from "../ui/icons";
+import { useKafka } from "../ui/kafka";
 import { StaleNote, Waiting } from "../ui/states";
 import { Time } from "../ui/time";
 import { pieces } from "./commands";
@@ -26,6 +27,17 @@ export function HealthView() {
       .finally(() => setBusy(false));
   };
   const h = health.data;
+  // A whole look takes a while and is seldom; whether Kafka answers is known at once, and when that changes it is time for a look.
+  const { away, of: kafka } = useKafka();
+  const was = useRef(away);
+  const [since, setSince] = useState(0); // when it went away, ms
+  useEffect(() => {
+    if (was.current === away) return;
+    was.current = away;
+    setSince(away ? Date.now() : 0);
+    again();
+  }, [away]);
+  const overtaken = h !== undefined && (health.isError || health.dataUpdatedAt < since);
   return (
     <main id="main" className="page health" aria-busy={health.isPending}>
       <div className="toolbar">
@@ -46,10 +58,11 @@ export function HealthView() {
           </button>
         </span>
       </div>
-      <StaleNote of={health} what="the look at the cluster" />
+      {overtaken && <StaleNote of={health.isError ? health : kafka} what="the cluster" />}
+      {h === undefined && <StaleNote of={health} what="the look at the cluster" />}
       {health.isPending && !health.isError && <Waiting what="a look at every broker and service (up to ten seconds where one does not answer)" />}
       {h && (
-        <div className={health.isError ? "stale" : ""}>
+        <div className={overtaken ? "stale" : ""}>
           {order.map((status) => {
             const checks = h.checks.filter((c) => c.status === status);
             if (checks.length === 0) return null;

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useId, useState } from "react";
 import { post } from "../api/client";
-import { Dialog } from "../ui/dialog";
+import { Dialog, Ending } from "../ui/dialog";
 import { isLive, localOf, millisOf, noQuery, type Query, same, type Term, terms } from "./query";
 import type { FilterCheck } from "./types";
 
@@ -352,11 +352,7 @@ function CelHelp({ fields, onClose, onUse }: { fields: Props["fields"]; onClose:
           </p>
         </>
       )}
-      <div className="actions">
-        <button type="button" onClick={onClose}>
-          Close
-        </button>
-      </div>
+      <Ending onClose={onClose} word="Close" />
     </Dialog>
   );
   function use(e: string) {

@@ -5,6 +5,7 @@ import { Copy } from "../ui/copy";
 import { bytes, count } from "../ui/format";
 import { CloseIcon } from "../ui/icons";
 import { useForbidden } from "../ui/session";
+import { Heads } from "../ui/sheet";
 import { Failure, Waiting } from "../ui/states";
 import { jsonOf, kcatOf, produceOf, textOf } from "./copy";
 import { Safe } from "./safe";
@@ -143,12 +144,7 @@ function Headers({ list, cut }: { list: Header[]; cut: boolean }) {
   return (
     <table className="plain headers">
       <caption className="visually-hidden">Headers</caption>
-      <thead>
-        <tr>
-          <th scope="col">Header</th>
-          <th scope="col">Value</th>
-        </tr>
-      </thead>
+      <Heads of={["Header", "Value"]} />
       <tbody>
         {list.map((h, n) => (
           <tr key={n}>

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useId, useState } from "react";
 import { ApiError, post, seg } from "../api/client";
-import { Dialog } from "../ui/dialog";
+import { Dialog, Ending } from "../ui/dialog";
 import { bytes, count } from "../ui/format";
 import { Failure } from "../ui/states";
 import { Safe } from "./safe";
@@ -149,14 +149,11 @@ export function Produce({ topic, partitions, like, onClose, onSent }: Props) {
           {refused && <p className="bad-text">{refused.problem.error}</p>}
         </div>
         {error !== null && <Failure error={error} />}
-        <div className="actions">
+        <Ending onClose={onClose}>
           <button type="submit" className={wrong ? "danger" : "primary"} disabled={busy || size > largest || refused !== null}>
             {busy ? "Sending …" : wrong ? "Send it anyway" : "Send"}
           </button>
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-        </div>
+        </Ending>
       </form>
     </Dialog>
   );

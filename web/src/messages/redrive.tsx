@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { post, seg } from "../api/client";
-import { Dialog } from "../ui/dialog";
+import { Dialog, Ending } from "../ui/dialog";
 import { bytes, count } from "../ui/format";
 import { Failure, Waiting } from "../ui/states";
 import { callOf, type Query } from "./query";
@@ -78,16 +78,13 @@ export function Redrive({ topic, query, chosen, onClose }: { topic: string; quer
             Each goes once, whole, with its own key and headers where its topic still has the original, and is marked with the header <code>smartlb-redrive</code>.
           </p>
           {error !== null && <Failure error={error} />}
-          <div className="actions">
+          <Ending onClose={onClose} word={done ? "Close" : "Cancel"}>
             {!done && (
               <button type="button" className="primary" disabled={busy || d.ready === 0} onClick={go}>
                 {busy ? "Sending …" : `Send ${count(d.ready)} back`}
               </button>
             )}
-            <button type="button" onClick={onClose}>
-              {done ? "Close" : "Cancel"}
-            </button>
-          </div>
+          </Ending>
         </div>
       )}
     </Dialog>

@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, useEffect, useMemo, useRef } from "react";
+import { memo, type ReactNode, type RefObject, useEffect, useMemo, useRef } from "react";
 import { bytes } from "../ui/format";
 import { useKeys } from "../ui/keys";
 import { Time } from "../ui/time";
@@ -26,7 +26,9 @@ const height = 26; // px of a row
  */
 export function Rows({ list, open, onOpen, dim, none, chosen, onChoose }: Props) {
   const box = useRef<HTMLDivElement>(null);
-  const pressed = useRef<Message | null>(null); // what was under the pointer when it went down
+  const hand = useRef<Hand>({ open: onOpen, choose: onChoose, pressed: null });
+  hand.current.open = onOpen;
+  hand.current.choose = onChoose;
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
   const virtual = useVirtualizer({ count: list.length, getScrollElement: () => box.current, estimateSize: () => height * rem, overscan: 10 });
   const at = useRef(-1); // the row that j and k go from
@@ -54,55 +56,72 @@ export function Rows({ list, open, onOpen, dim, none, chosen, onChoose }: Props)
       <div role="list" aria-label="Messages" style={{ height: virtual.getTotalSize(), position: "relative" }}>
         {virtual.getVirtualItems().map((v) => {
           const m = list[v.index];
-          if (!m) return null;
-          const id = idOf(m);
-          return (
-            <div
-              role="listitem"
-              key={v.index}
-              className={`message-line ${id === open ? "selected" : ""}`}
-              aria-setsize={list.length}
-              aria-posinset={v.index + 1}
-              style={{ height: v.size, transform: `translateY(${v.start}px)` }}
-            >
-              {chosen && <input type="checkbox" aria-label={`Select ${id}`} checked={chosen.has(id)} onChange={() => onChoose?.(m)} />}
-              <button
-                type="button"
-                data-n={v.index}
-                className={`message ${id === open ? "selected" : ""}`}
-                aria-current={id === open ? "true" : undefined}
-                onPointerDown={() => {
-                  pressed.current = m;
-                }}
-                onClick={() => {
-                  onOpen(pressed.current ?? m);
-                  pressed.current = null;
-                }}
-              >
-                <span className="m-time">
-                  <Time at={m.timestamp} millis />
-                </span>
-                <span className="m-at num">{id}</span>
-                <span className="m-key">
-                  <Short text={textOf(m.key, m.keyBase64)} none="no key" />
-                </span>
-                <span className="m-value">
-                  {m.check && !m.check.conforms && (
-                    <span className="tag bad" title={m.check.errors.join("\n")}>
-                      schema
-                    </span>
-                  )}
-                  <Short text={textOf(m.value, m.valueBase64)} none="tombstone" />
-                </span>
-                <span className="m-size num">{bytes(m.valueSize)}</span>
-              </button>
-            </div>
-          );
+          return m && <Line key={v.index} m={m} n={v.index} of={list.length} top={v.start} height={v.size} open={idOf(m) === open} chosen={chosen?.has(idOf(m))} hand={hand} />;
         })}
       </div>
     </div>
   );
 }
+
+interface LineProps {
+  m: Message;
+  n: number;
+  of: number;
+  top: number;
+  height: number;
+  open: boolean;
+  /** Undefined where none can be chosen. */
+  chosen: boolean | undefined;
+  hand: RefObject<Hand>;
+}
+
+/** What a press does, as the list is now. */
+interface Hand {
+  open: (m: Message) => void;
+  choose: ((m: Message) => void) | undefined;
+  /** What was under the pointer when it went down. */
+  pressed: Message | null;
+}
+
+/** One message in a line; it is made again only when it says something else. */
+const Line = memo(function Line({ m, n, of, top, height, open, chosen, hand }: LineProps) {
+  const id = idOf(m);
+  return (
+    <div role="listitem" className={`message-line ${open ? "selected" : ""}`} aria-setsize={of} aria-posinset={n + 1} style={{ height, transform: `translateY(${top}px)` }}>
+      {chosen !== undefined && <input type="checkbox" aria-label={`Select ${id}`} checked={chosen} onChange={() => hand.current.choose?.(m)} />}
+      <button
+        type="button"
+        data-n={n}
+        className={`message ${open ? "selected" : ""}`}
+        aria-current={open ? "true" : undefined}
+        onPointerDown={() => {
+          hand.current.pressed = m;
+        }}
+        onClick={() => {
+          hand.current.open(hand.current.pressed ?? m);
+          hand.current.pressed = null;
+        }}
+      >
+        <span className="m-time">
+          <Time at={m.timestamp} millis />
+        </span>
+        <span className="m-at num">{id}</span>
+        <span className="m-key">
+          <Short text={textOf(m.key, m.keyBase64)} none="no key" />
+        </span>
+        <span className="m-value">
+          {m.check && !m.check.conforms && (
+            <span className="tag bad" title={m.check.errors.join("\n")}>
+              schema
+            </span>
+          )}
+          <Short text={textOf(m.value, m.valueBase64)} none="tombstone" />
+        </span>
+        <span className="m-size num">{bytes(m.valueSize)}</span>
+      </button>
+    </div>
+  );
+});
 
 /** The beginning of a text; what is not there, and what is empty, in words. */
 function Short({ text, none }: { text: string | null; none: string }) {

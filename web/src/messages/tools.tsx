@@ -1,6 +1,6 @@
 import { useId, useState } from "react";
 import { seg } from "../api/client";
-import { Dialog } from "../ui/dialog";
+import { Dialog, Ending } from "../ui/dialog";
 import { Link } from "../ui/link";
 import { paths } from "../ui/route";
 import { callOf, type Query } from "./query";
@@ -28,14 +28,11 @@ export function SavedSearches({ topic, query, onClose }: { topic: string; query:
           <input id={id} type="text" autoComplete="off" value={name} onChange={(e) => setName(e.target.value)} />
           <span className="note">They are kept in this browser. The address of the page is a search too: send it to share one.</span>
         </p>
-        <div className="actions">
+        <Ending onClose={onClose} word="Close">
           <button type="submit" className="primary" disabled={name.trim() === ""}>
             Save
           </button>
-          <button type="button" onClick={onClose}>
-            Close
-          </button>
-        </div>
+        </Ending>
       </form>
       {list.length > 0 && (
         <ul className="saved">

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { get, seg } from "../api/client";
 import { bytes, count } from "../ui/format";
+import { Region } from "../ui/sheet";
 import { Failure } from "../ui/states";
 import { bytesOf, hexLines, textOf } from "./copy";
 import { parse } from "./document";
@@ -87,9 +88,9 @@ export function ValueView({ m }: { m: Message }) {
       )}
       {paged.isError && <Failure error={paged.error} again={() => void paged.refetch()} />}
       {loading !== null && loading !== true && <Failure error={loading} />}
-      <div className="value" tabIndex={0} role="region" aria-label="Value">
+      <Region label="Value" className="value">
         {at === "tree" && doc ? <Tree value={doc} /> : at === "hex" ? <Hex m={shown ?? m} from={paged.data?.from ?? 0} /> : <Plain m={shown ?? m} />}
-      </div>
+      </Region>
     </div>
   );
 }

@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { type Instance, post, seg } from "../api/client";
 import { useForbidden } from "../ui/session";
-import { Dialog } from "../ui/dialog";
+import { Dialog, Ending } from "../ui/dialog";
 
 interface Props {
   i: Pick<Instance, "id" | "state" | "inFlight" | "demoFault">;
@@ -64,7 +64,7 @@ export function Actions({ i, service, demo, kafka }: Props) {
             New requests go to the other instances of {service}; {i.inFlight === 1 ? "the one" : `the ${i.inFlight}`} in flight {i.inFlight === 1 ? "ends" : "end"} by{" "}
             {i.inFlight === 1 ? "itself" : "themselves"}. It lasts, also across restarts, until it is undrained.
           </p>
-          <div className="actions">
+          <Ending onClose={() => setAsking(false)}>
             <button
               type="button"
               className="primary"
@@ -75,10 +75,7 @@ export function Actions({ i, service, demo, kafka }: Props) {
             >
               Drain
             </button>
-            <button type="button" onClick={() => setAsking(false)}>
-              Cancel
-            </button>
-          </div>
+          </Ending>
         </Dialog>
       )}
     </div>

@@ -1,12 +1,14 @@
-import { useWindowVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { type CSSProperties, type RefObject, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { type LiveOverview, type LiveService, shareOf, topOf } from "../live/feed";
+import { type GoTo, Rows } from "../ui/rows";
 import { type Line, linesOf, type View } from "./lines";
 import { shareScale } from "./marks";
 import { Cells, columns, openInstance, ServiceLine } from "./row";
 
 const narrowAt = 680; // px of the list, as in overview.css
 const heights = { wide: { service: 3, instance: 2.125 }, narrow: { service: 5.75, instance: 6.5 } }; // rem
+
+const few = 60; // lines whose bars grow and shrink before the eye; more of them move at once
 
 interface Props {
   o: LiveOverview;
@@ -20,11 +22,11 @@ interface Props {
 /** Services and their instances; only what is seen is in the page. */
 export function List({ o, view, toggle, selected, jump }: Props) {
   const place = useRef<HTMLDivElement>(null);
-  const [box, setBox] = useState({ top: 0, narrow: innerWidth < narrowAt });
+  const [narrow, setNarrow] = useState(innerWidth < narrowAt);
   useLayoutEffect(() => {
     const e = place.current;
     if (!e) return;
-    const measure = () => setBox((b) => same(b, { top: Math.round(e.getBoundingClientRect().top + scrollY), narrow: e.clientWidth < narrowAt }));
+    const measure = () => setNarrow(e.clientWidth < narrowAt);
     measure();
     const watch = new ResizeObserver(measure);
     watch.observe(e);
@@ -39,30 +41,19 @@ export function List({ o, view, toggle, selected, jump }: Props) {
     return list;
   }, [o, view, held]);
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
-  const size = box.narrow ? heights.narrow : heights.wide;
-  const virtual = useWindowVirtualizer({
-    count: lines.length,
-    estimateSize: (n) => Math.round((lines[n]?.i ? size.instance : size.service) * rem),
-    getItemKey: (n) => lines[n]?.key ?? n,
-    overscan: 6,
-    scrollMargin: box.top,
-    scrollPaddingStart: 5 * rem, // the bar and the head of the list
-  });
-  useLayoutEffect(() => virtual.measure(), [lines.length, box.narrow, rem]);
-  useJump(virtual.scrollToIndex, lines, jump ? { key: jump, align: "start" } : undefined);
-  useJump(virtual.scrollToIndex, lines, selected && { key: `${selected.service}\n${selected.id}`, align: "center" });
-  const now = Date.parse(o.at);
-  const scales = useMemo(() => new Map<LiveService, { share: number; top: number }>(), [o]);
-  const scaleOf = (s: LiveService) => {
-    let v = scales.get(s);
-    if (!v) {
-      v = { share: shareScale(s), top: topOf(s) };
-      scales.set(s, v);
-    }
-    return v;
-  };
+  const size = narrow ? heights.narrow : heights.wide;
+  const goTo = useRef<GoTo>(null);
+  useJump(goTo, lines, jump ? { key: jump, align: "start" } : undefined);
+  useJump(goTo, lines, selected && { key: `${selected.service}\n${selected.id}`, align: "center" });
+  const chosen = selected && `${selected.service}\n${selected.id}`;
+  const fold = useRef(toggle);
+  fold.current = toggle;
+  const [row, hasty] = useMemo(() => {
+    const row = rowOf(o, chosen, fold);
+    return [row, hastyOf(row)];
+  }, [o, chosen]);
   return (
-    <div className="instances" role="table" aria-label="Services and their instances" aria-rowcount={lines.length + 1} onPointerEnter={() => hold(true)} onPointerLeave={() => hold(false)}>
+    <div ref={place} className={`instances ${lines.length <= few ? "few" : ""}`} role="table" aria-label="Services and their instances" aria-rowcount={lines.length + 1} onPointerEnter={() => hold(true)} onPointerLeave={() => hold(false)}>
       <div role="rowgroup" className="instances-head">
         <div role="row" aria-rowindex={1} className="instance">
           {columns.map(([key, name, about]) => (
@@ -72,44 +63,77 @@ export function List({ o, view, toggle, selected, jump }: Props) {
           ))}
         </div>
       </div>
-      <div role="rowgroup" ref={place} className="instances-body" style={{ height: virtual.getTotalSize() }}>
-        {virtual.getVirtualItems().map((v) => {
-          const line = lines[v.index];
-          if (!line) return null;
-          const { s, i } = line;
-          const style = { height: v.size, top: v.start - box.top };
-          if (!i) {
-            return (
-              <div key={v.key} role="row" aria-rowindex={v.index + 2} className="service" data-service={s.id} style={style}>
-                <ServiceLine s={s} open={line.open} shown={line.shown} toggle={() => toggle(s.id)} />
-              </div>
-            );
-          }
-          const scale = scaleOf(s);
-          const chosen = selected?.service === s.id && selected.id === i.id;
-          return (
-            <div
-              key={v.key}
-              role="row"
-              aria-rowindex={v.index + 2}
-              className={`instance ${i.state === "in" ? "" : `out ${i.state}`} ${chosen ? "selected" : ""}`}
-              data-instance={i.id}
-              style={style}
-              onClick={(e) => e.defaultPrevented || getSelection()?.toString() || openInstance(s.id, i.id)}
-            >
-              <Cells i={i} service={s.id} share={shareOf(s, i)} scale={scale.share} top={scale.top} head={o.head} now={now} />
-            </div>
-          );
-        })}
-      </div>
+      <Rows
+        className="instances-body"
+        list={lines}
+        keyOf={keyOf}
+        height={(l) => Math.round((l.i ? size.instance : size.service) * rem)}
+        sized={size.instance * rem}
+        row={row}
+        hasty={hasty}
+        covered={5 * rem} // the bar and the head of the list
+        goTo={goTo}
+      />
     </div>
   );
 }
 
-const same = <T extends object>(a: T, b: T): T => (JSON.stringify(a) === JSON.stringify(b) ? a : b);
+const keyOf = (l: Line) => l.key;
+
+/** How the lines of an overview are drawn. */
+function rowOf(o: LiveOverview, chosen: string | undefined, fold: RefObject<(service: string) => void>) {
+  const now = Date.parse(o.at);
+  const scales = new Map<LiveService, { share: number; top: number }>();
+  const scaleOf = (s: LiveService) => {
+    let v = scales.get(s);
+    if (!v) {
+      v = { share: shareScale(s), top: topOf(s) };
+      scales.set(s, v);
+    }
+    return v;
+  };
+  return (line: Line, index: number, style: CSSProperties) => {
+    const { key, s, i } = line;
+    if (!i) {
+      return (
+        <div key={key} role="row" aria-rowindex={index + 2} className="service" data-service={s.id} style={style}>
+          <ServiceLine s={s} open={line.open} shown={line.shown} toggle={() => fold.current(s.id)} />
+        </div>
+      );
+    }
+    const scale = scaleOf(s);
+    return (
+      <div
+        key={key}
+        role="row"
+        aria-rowindex={index + 2}
+        className={`instance ${i.state === "in" ? "" : `out ${i.state}`} ${chosen === key ? "selected" : ""}`}
+        data-instance={i.id}
+        style={style}
+        onClick={(e) => e.defaultPrevented || getSelection()?.toString() || openInstance(s.id, i.id)}
+      >
+        <Cells i={i} service={s.id} share={shareOf(s, i)} scale={scale.share} top={scale.top} head={o.head} now={now} />
+      </div>
+    );
+  };
+}
+
+/** An instance that rushes by is a name. */
+function hastyOf(row: ReturnType<typeof rowOf>): typeof row {
+  return (line, index, style) =>
+    line.i ? (
+      <div key={line.key} role="row" aria-rowindex={index + 2} className="instance" style={style}>
+        <div role="rowheader" className="col-id">
+          <b className="cover">{line.i.id}</b>
+        </div>
+      </div>
+    ) : (
+      row(line, index, style)
+    );
+}
 
 /** Scrolls to a line once for each target, when it is there. */
-function useJump(scroll: (index: number, o: { align: "start" | "center" }) => void, lines: Line[], to: { key: string; align: "start" | "center" } | undefined) {
+function useJump(goTo: RefObject<GoTo | null>, lines: Line[], to: { key: string; align: "start" | "center" } | undefined) {
   const done = useRef("");
   const at = to ? lines.findIndex((l) => l.key === to.key) : -1;
   useEffect(() => {
@@ -119,6 +143,6 @@ function useJump(scroll: (index: number, o: { align: "start" | "center" }) => vo
     const row = document.querySelector(`[data-service="${CSS.escape(to.key)}"],[data-instance="${CSS.escape(to.key.split("\n")[1] ?? "")}"]`);
     const seen = row?.getBoundingClientRect();
     if (to.align === "center" && seen && seen.top > 60 && seen.bottom < innerHeight) return; // it is in sight
-    scroll(at, { align: to.align });
+    goTo.current?.(at, to.align);
   }, [at < 0, to?.key]);
 }

@@ -6,6 +6,7 @@ import { age, count, dash, factor, ms, percent } from "../ui/format";
 import { CloseIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { address, navigate, paths } from "../ui/route";
+import { Heads, num } from "../ui/sheet";
 import { Time } from "../ui/time";
 import { Actions } from "./actions";
 import { costOf } from "./cost";
@@ -110,13 +111,7 @@ function CostTable({ i }: { i: Instance }) {
     <section aria-labelledby="parts">
       <h3 id="parts">Cost {factor(i.cost.total)}</h3>
       <table className="plain cost-parts">
-        <thead className="visually-hidden">
-          <tr>
-            <th scope="col">Part</th>
-            <th scope="col">Factor</th>
-            <th scope="col">Because</th>
-          </tr>
-        </thead>
+        <Heads className="visually-hidden" of={["Part", "Factor", "Because"]} />
         <tbody>
           {costOf(i).map((p) => (
             <tr key={p.kind} className={Math.abs(p.factor - 1) < 0.02 ? "neutral" : ""}>
@@ -193,18 +188,7 @@ function KafkaFacts({ i }: { i: Instance }) {
     <section aria-labelledby="kafka">
       <h3 id="kafka">Heard through Kafka</h3>
       <table className="plain kafka-facts">
-        <thead>
-          <tr>
-            <th scope="col">Fact</th>
-            <th scope="col">Value</th>
-            <th scope="col" className="num">
-              Age
-            </th>
-            <th scope="col" className="num">
-              Trust
-            </th>
-          </tr>
-        </thead>
+        <Heads of={["Fact", "Value", num("Age"), num("Trust")]} />
         <tbody>
           {rows.map(([name, value]) => (
             <tr key={name}>

@@ -4,6 +4,7 @@ import { get, seg, type TopicGroup } from "../api/client";
 import { count, dash } from "../ui/format";
 import { Link } from "../ui/link";
 import { address, useParam } from "../ui/route";
+import { hidden, num, Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 
 /** Who consumes a topic, and how far each is. */
@@ -28,62 +29,44 @@ export function ConsumersTab({ name }: { name: string }) {
           </p>
         </Empty>
       ) : (
-        <div className={`scroll-x ${groups.isError ? "stale" : ""}`} tabIndex={0} role="region" aria-label="Consumer groups">
-          <table className="plain">
-            <thead>
-              <tr>
-                <th scope="col">Group</th>
-                <th scope="col">State</th>
-                <th scope="col">Protocol</th>
-                <th scope="col" className="num">
-                  Members
-                </th>
-                <th scope="col" className="num">
-                  Lag here
-                </th>
-                <th scope="col">
-                  <span className="visually-hidden">Its page</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {groups.data.map((g) => (
-                <Fragment key={g.name}>
-                  <tr>
-                    <th scope="row">
-                      <button type="button" className="quiet" aria-expanded={open === g.name} onClick={() => setOpen(open === g.name ? "" : g.name)}>
-                        {open === g.name ? "▾" : "▸"} {g.name}
-                      </button>
-                    </th>
-                    <td>{g.state}</td>
-                    <td className="muted">{g.type}</td>
-                    <td className="num">{g.members}</td>
-                    <td className="num">{count(g.lag)}</td>
-                    <td>
-                      <Link href={address("/groups/:group", { group: g.name })} aria-label={`Reset or watch ${g.name}`}>
-                        Reset or watch
-                      </Link>
-                    </td>
-                  </tr>
-                  {open === g.name &&
-                    g.partitions.map((p) => (
-                      <tr key={p.partition} className="sub">
-                        <th scope="row">partition {p.partition}</th>
-                        <td colSpan={2} className="muted">
-                          {p.consumerId ? `${p.clientId} ${p.host}` : "nobody has it"}
-                        </td>
-                        <td className="num muted">
-                          {p.currentOffset < 0 ? dash : count(p.currentOffset)} of {p.logEndOffset < 0 ? dash : count(p.logEndOffset)}
-                        </td>
-                        <td className="num">{p.lag < 0 ? dash : count(p.lag)}</td>
-                        <td />
-                      </tr>
-                    ))}
-                </Fragment>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Sheet label="Consumer groups" className={groups.isError ? "stale" : ""} heads={["Group", "State", "Protocol", num("Members"), num("Lag here"), hidden("Its page")]}>
+          <tbody>
+            {groups.data.map((g) => (
+              <Fragment key={g.name}>
+                <tr>
+                  <th scope="row">
+                    <button type="button" className="quiet" aria-expanded={open === g.name} onClick={() => setOpen(open === g.name ? "" : g.name)}>
+                      {open === g.name ? "▾" : "▸"} {g.name}
+                    </button>
+                  </th>
+                  <td>{g.state}</td>
+                  <td className="muted">{g.type}</td>
+                  <td className="num">{g.members}</td>
+                  <td className="num">{count(g.lag)}</td>
+                  <td>
+                    <Link href={address("/groups/:group", { group: g.name })} aria-label={`Reset or watch ${g.name}`}>
+                      Reset or watch
+                    </Link>
+                  </td>
+                </tr>
+                {open === g.name &&
+                  g.partitions.map((p) => (
+                    <tr key={p.partition} className="sub">
+                      <th scope="row">partition {p.partition}</th>
+                      <td colSpan={2} className="muted">
+                        {p.consumerId ? `${p.clientId} ${p.host}` : "nobody has it"}
+                      </td>
+                      <td className="num muted">
+                        {p.currentOffset < 0 ? dash : count(p.currentOffset)} of {p.logEndOffset < 0 ? dash : count(p.logEndOffset)}
+                      </td>
+                      <td className="num">{p.lag < 0 ? dash : count(p.lag)}</td>
+                      <td />
+                    </tr>
+                  ))}
+              </Fragment>
+            ))}
+          </tbody>
+        </Sheet>
       )}
     </section>
   );

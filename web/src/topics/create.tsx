@@ -1,7 +1,7 @@
 import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useId, useMemo, useState } from "react";
 import { ApiError, type CatalogTopic, get, type NewTopic, post, type Rule, type Topic } from "../api/client";
-import { Dialog } from "../ui/dialog";
+import { Dialog, Ending } from "../ui/dialog";
 import { CloseIcon } from "../ui/icons";
 import { navigate, paths, useParam } from "../ui/route";
 import { Failure } from "../ui/states";
@@ -174,14 +174,11 @@ export function CreateTopic({ onClose }: { onClose: () => void }) {
           {!refused && ready && <span className="ok-text">The broker would create it.</span>}
         </p>
         {error !== null && <Failure error={error} />}
-        <div className="actions">
+        <Ending onClose={onClose}>
           <button type="submit" className="primary" disabled={!ready || busy}>
             {busy ? "Create …" : "Create"}
           </button>
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-        </div>
+        </Ending>
       </form>
     </Dialog>
   );

@@ -6,6 +6,7 @@ import { count, dash } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { address, navigate, paths, useParam } from "../ui/route";
 import { useForbidden } from "../ui/session";
+import { num, Sheet } from "../ui/sheet";
 import { Failure, Waiting } from "../ui/states";
 import { useLater } from "./later";
 
@@ -155,31 +156,20 @@ function Truncate({ topic, onClose }: { topic: TopicDetail; onClose: () => void 
       {preview.isPending && <Waiting what="what each partition would lose" />}
       {preview.isError && <Failure error={preview.error} />}
       {preview.data && !preview.isError && (
-        <div className="scroll-x preview" tabIndex={0} role="region" aria-label="What each partition would lose">
-          <table className="plain">
-            <thead>
-              <tr>
-                {["Partition", "Start now", "Start then", "Records lost"].map((t) => (
-                  <th key={t} scope="col" className="num">
-                    {t}
-                  </th>
-                ))}
+        <Sheet label="What each partition would lose" limited table="preview" heads={["Partition", "Start now", "Start then", "Records lost"].map(num)}>
+          <tbody>
+            {preview.data.partitions.map((p) => (
+              <tr key={p.partition}>
+                <th scope="row" className="num">
+                  {p.partition}
+                </th>
+                <td className="num">{p.from < 0 ? dash : count(p.from)}</td>
+                <td className="num">{p.to < 0 ? dash : count(p.to)}</td>
+                <td className="num">{count(p.records)}</td>
               </tr>
-            </thead>
-            <tbody>
-              {preview.data.partitions.map((p) => (
-                <tr key={p.partition}>
-                  <th scope="row" className="num">
-                    {p.partition}
-                  </th>
-                  <td className="num">{p.from < 0 ? dash : count(p.from)}</td>
-                  <td className="num">{p.to < 0 ? dash : count(p.to)}</td>
-                  <td className="num">{count(p.records)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+            ))}
+          </tbody>
+        </Sheet>
       )}
       {preview.data &&
         !preview.isError &&

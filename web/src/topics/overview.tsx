@@ -6,6 +6,7 @@ import { bytes, count, dash, rate } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { paths } from "../ui/route";
+import { num, Sheet } from "../ui/sheet";
 import { Waiting } from "../ui/states";
 import { Manage } from "./manage";
 import { whole } from "../ui/series";
@@ -103,35 +104,24 @@ function Partitions({ topic }: { topic: TopicDetail }) {
   return (
     <section aria-labelledby="partitions-h">
       <h2 id="partitions-h">Partitions</h2>
-      <div className="scroll-x" tabIndex={0} role="region" aria-labelledby="partitions-h">
-        <table className="plain">
-          <thead>
-            <tr>
-              {["No.", "Leader", "Replicas", "In sync", "Start", "End", "Messages", "Size"].map((t) => (
-                <th key={t} scope="col" className="num">
-                  {t}
-                </th>
-              ))}
+      <Sheet by="partitions-h" heads={["No.", "Leader", "Replicas", "In sync", "Start", "End", "Messages", "Size"].map(num)}>
+        <tbody>
+          {topic.partitions.map((p, n) => (
+            <tr key={p.partition}>
+              <th scope="row" className="num">
+                {p.partition}
+              </th>
+              <td className={`num ${p.leader < 0 ? "bad-text" : ""}`}>{p.leader < 0 ? "none" : p.leader}</td>
+              <td className="num">{p.replicas.join(", ")}</td>
+              <td className={`num ${p.isr.length < p.replicas.length ? "warn-text" : ""}`}>{p.isr.join(", ") || "none"}</td>
+              <td className="num">{p.start < 0 ? dash : count(p.start)}</td>
+              <td className="num">{p.end < 0 ? dash : count(p.end)}</td>
+              <td className="num">{p.end < 0 ? dash : count(p.end - p.start)}</td>
+              <td className="num">{topic.sizes[n] == null ? dash : bytes(topic.sizes[n])}</td>
             </tr>
-          </thead>
-          <tbody>
-            {topic.partitions.map((p, n) => (
-              <tr key={p.partition}>
-                <th scope="row" className="num">
-                  {p.partition}
-                </th>
-                <td className={`num ${p.leader < 0 ? "bad-text" : ""}`}>{p.leader < 0 ? "none" : p.leader}</td>
-                <td className="num">{p.replicas.join(", ")}</td>
-                <td className={`num ${p.isr.length < p.replicas.length ? "warn-text" : ""}`}>{p.isr.join(", ") || "none"}</td>
-                <td className="num">{p.start < 0 ? dash : count(p.start)}</td>
-                <td className="num">{p.end < 0 ? dash : count(p.end)}</td>
-                <td className="num">{p.end < 0 ? dash : count(p.end - p.start)}</td>
-                <td className="num">{topic.sizes[n] == null ? dash : bytes(topic.sizes[n])}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+          ))}
+        </tbody>
+      </Sheet>
     </section>
   );
 }

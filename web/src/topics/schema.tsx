@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { get, seg, type TopicDetail, type TopicSchema } from "../api/client";
 import { Copy } from "../ui/copy";
+import { Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 import { fieldsOf } from "./fields";
 
@@ -33,30 +34,20 @@ function Schema({ name }: { name: string }) {
       {about && <p className="prose">{about}</p>}
       <section aria-labelledby="fields-h">
         <h2 id="fields-h">Fields</h2>
-        <div className="scroll-x" tabIndex={0} role="region" aria-labelledby="fields-h">
-          <table className="plain schema-fields">
-            <thead>
-              <tr>
-                <th scope="col">Field</th>
-                <th scope="col">Type</th>
-                <th scope="col">Required</th>
-                <th scope="col">Meaning</th>
+        <Sheet by="fields-h" table="schema-fields" heads={["Field", "Type", "Required", "Meaning"]}>
+          <tbody>
+            {fields.map((f) => (
+              <tr key={f.path}>
+                <th scope="row">
+                  <code>{f.path}</code>
+                </th>
+                <td>{f.type}</td>
+                <td>{f.required ? "yes" : <span className="muted">no</span>}</td>
+                <td className="wrap">{f.about}</td>
               </tr>
-            </thead>
-            <tbody>
-              {fields.map((f) => (
-                <tr key={f.path}>
-                  <th scope="row">
-                    <code>{f.path}</code>
-                  </th>
-                  <td>{f.type}</td>
-                  <td>{f.required ? "yes" : <span className="muted">no</span>}</td>
-                  <td className="wrap">{f.about}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+            ))}
+          </tbody>
+        </Sheet>
       </section>
       <section aria-labelledby="raw-h">
         <h2 id="raw-h">api/schemas/{schema.data.file}</h2>

@@ -6,6 +6,7 @@ import { count } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { useParam } from "../ui/route";
 import { useForbidden } from "../ui/session";
+import { hidden, Sheet } from "../ui/sheet";
 import { Empty, Failure, StaleNote, Waiting } from "../ui/states";
 import { useLater } from "./later";
 import { human, plain } from "./units";
@@ -98,35 +99,22 @@ export function SettingsTab({ name, internal }: { name: string; internal: boolea
       {problems.rest && <p className="bad-text">{problems.rest}</p>}
       {shown.length === 0 && <Empty title={own && !filter ? "This topic sets nothing itself: the broker's settings hold" : "No setting matches"} />}
       {shown.length > 0 && (
-        <div className="scroll-x" tabIndex={0} role="region" aria-label="Settings">
-          <table className="plain settings">
-            <thead>
-              <tr>
-                <th scope="col">Setting</th>
-                <th scope="col">Value</th>
-                <th scope="col">From</th>
-                <th scope="col">Default</th>
-                <th scope="col">
-                  <span className="visually-hidden">Change</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {shown.map((s) => (
-                <Row
-                  key={s.name}
-                  s={s}
-                  edit={edits[s.name]}
-                  danger={refused ? undefined : preview.data?.find((c) => any && c.name === s.name)?.danger}
-                  problem={problems.by.get(s.name)}
-                  forbidden={s.readOnly ? "Only a restart of the broker changes it" : s.rule === null && !s.set ? "It is the broker's: topics have no such setting" : forbidden}
-                  onEdit={(v) => edit(s, v)}
-                  onUndo={() => undo(s)}
-                />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Sheet label="Settings" table="settings" heads={["Setting", "Value", "From", "Default", hidden("Change")]}>
+          <tbody>
+            {shown.map((s) => (
+              <Row
+                key={s.name}
+                s={s}
+                edit={edits[s.name]}
+                danger={refused ? undefined : preview.data?.find((c) => any && c.name === s.name)?.danger}
+                problem={problems.by.get(s.name)}
+                forbidden={s.readOnly ? "Only a restart of the broker changes it" : s.rule === null && !s.set ? "It is the broker's: topics have no such setting" : forbidden}
+                onEdit={(v) => edit(s, v)}
+                onUndo={() => undo(s)}
+              />
+            ))}
+          </tbody>
+        </Sheet>
       )}
       {review && (
         <Review

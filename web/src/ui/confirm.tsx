@@ -1,5 +1,5 @@
 import { type ReactNode, useId, useState } from "react";
-import { Dialog } from "./dialog";
+import { Dialog, Ending } from "./dialog";
 import { Failure } from "./states";
 
 interface Props {
@@ -47,14 +47,11 @@ export function Confirm({ title, verb, name, children, run, onClose }: Props) {
           </p>
         )}
         {error !== null && <Failure error={error} />}
-        <div className="actions">
+        <Ending onClose={onClose}>
           <button type="submit" className={name === undefined ? "primary" : "danger"} disabled={busy || (name !== undefined && typed !== name)}>
             {busy ? `${verb} …` : verb}
           </button>
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-        </div>
+        </Ending>
       </form>
     </Dialog>
   );

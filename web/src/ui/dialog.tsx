@@ -32,3 +32,15 @@ export function Dialog({ title, onClose, wide = false, children }: { title: stri
     </dialog>
   );
 }
+
+/** The last line of a dialog: what it does, and the way out. */
+export function Ending({ onClose, word = "Cancel", children }: { onClose: () => void; word?: string; children?: ReactNode }) {
+  return (
+    <div className="actions">
+      {children}
+      <button type="button" onClick={onClose}>
+        {word}
+      </button>
+    </div>
+  );
+}

@@ -1,7 +1,7 @@
 import { type ReactNode, useEffect, useMemo, useState } from "react";
 import { type Node, post } from "../api/client";
 import { useLive, useOverview } from "../live/overview";
-import { Dialog } from "./dialog";
+import { Dialog, Ending } from "./dialog";
 import { type Page, pages } from "../pages";
 import { count } from "./format";
 import { LinkIcon, LostIcon, MenuIcon, ThemeIcon, WarnIcon } from "./icons";
@@ -9,6 +9,7 @@ import { focusFilter, useKeys } from "./keys";
 import { Link } from "./link";
 import { navigate, paths, usePath } from "./route";
 import { useMe } from "./session";
+import { Heads, num } from "./sheet";
 import { useTheme } from "./theme";
 
 const groups = ["Balancer", "Kafka"] as const;
@@ -141,14 +142,7 @@ function NodeFacts({ node }: { node: Node | undefined }) {
         <Dialog title="Lost since the node started" onClose={() => setLosses(false)}>
           <p>Telemetry never holds up a request: what does not fit is dropped and counted.</p>
           <table className="plain">
-            <thead>
-              <tr>
-                <th scope="col">What</th>
-                <th scope="col" className="num">
-                  Count
-                </th>
-              </tr>
-            </thead>
+            <Heads of={["What", num("Count")]} />
             <tbody>
               {lost.map(([name, n]) => (
                 <tr key={name}>
@@ -158,11 +152,7 @@ function NodeFacts({ node }: { node: Node | undefined }) {
               ))}
             </tbody>
           </table>
-          <div className="actions">
-            <button type="button" onClick={() => setLosses(false)}>
-              Close
-            </button>
-          </div>
+          <Ending onClose={() => setLosses(false)} word="Close" />
         </Dialog>
       )}
     </div>
@@ -217,11 +207,7 @@ function Help({ onClose }: { onClose: () => void }) {
           </div>
         ))}
       </dl>
-      <div className="actions">
-        <button type="button" onClick={onClose}>
-          Close
-        </button>
-      </div>
+      <Ending onClose={onClose} word="Close" />
     </Dialog>
   );
 }

@@ -1,6 +1,6 @@
-import { useWindowVirtualizer } from "@tanstack/react-virtual";
-import { type CSSProperties, type ReactNode, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { type CSSProperties, type ReactNode, useCallback, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { useParam } from "./route";
+import { Rows } from "./rows";
 
 export interface Column<T> {
   id: string;
@@ -71,14 +71,35 @@ export function Table<T>({ label, rows, columns, id, selected, sortParam = "sort
     return fresh;
   }, [rows, sort, held]);
 
-  const body = useRef<HTMLDivElement>(null);
-  const [margin, setMargin] = useState(0);
-  useLayoutEffect(() => setMargin(Math.round((body.current?.getBoundingClientRect().top ?? 0) + scrollY))); // what stands above comes and goes
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16; // the page grows on very wide screens
-  const virtual = useWindowVirtualizer({ count: list.length, estimateSize: () => rowHeight * rem, overscan: 12, scrollMargin: margin });
   const width = useSyncExternalStore(onResize, () => innerWidth);
-  const shown = columns.filter((c) => !c.above || width > c.above);
-  const grid = { gridTemplateColumns: shown.map((c) => c.width).join(" ") } as CSSProperties;
+  const shown = useMemo(() => columns.filter((c) => !c.above || width > c.above), [columns, width]);
+  const grid = useMemo<CSSProperties>(() => ({ gridTemplateColumns: shown.map((c) => c.width).join(" ") }), [shown]);
+  const key = useRef(id);
+  key.current = id;
+  const line = useCallback(
+    (row: T, index: number, style: CSSProperties) => {
+      const name = key.current(row);
+      return (
+        <div key={name} role="row" aria-rowindex={index + 2} data-id={name} className={`vrow ${name === selected ? "selected" : ""}`} style={{ ...grid, ...style }}>
+          {shown.map((c, n) => (
+            <div key={c.id} role={n === 0 ? "rowheader" : "cell"} className={c.num ? "num" : ""}>
+              {c.cell(row)}
+            </div>
+          ))}
+        </div>
+      );
+    },
+    [shown, grid, selected],
+  );
+  const hasty = useCallback(
+    (row: T, index: number, style: CSSProperties) => (
+      <div key={key.current(row)} role="row" aria-rowindex={index + 2} className="vrow" style={{ ...grid, ...style }}>
+        <div role="rowheader">{key.current(row)}</div>
+      </div>
+    ),
+    [grid],
+  );
   const press = (c: Column<T>) => {
     const first = c.num ? `-${c.id}` : c.id;
     setSort(sort === first ? (c.num ? c.id : `-${c.id}`) : first);
@@ -110,29 +131,7 @@ export function Table<T>({ label, rows, columns, id, selected, sortParam = "sort
           ))}
         </div>
       </div>
-      <div role="rowgroup" ref={body} className="vbody" style={{ height: virtual.getTotalSize() }}>
-        {virtual.getVirtualItems().map((v) => {
-          const row = list[v.index];
-          if (row === undefined) return null;
-          const key = id(row);
-          return (
-            <div
-              key={key}
-              role="row"
-              aria-rowindex={v.index + 2}
-              data-id={key}
-              className={`vrow ${key === selected ? "selected" : ""}`}
-              style={{ ...grid, height: v.size, transform: `translateY(${v.start - margin}px)` }}
-            >
-              {shown.map((c, n) => (
-                <div key={c.id} role={n === 0 ? "rowheader" : "cell"} className={c.num ? "num" : ""}>
-                  {c.cell(row)}
-                </div>
-              ))}
-            </div>
-          );
-        })}
-      </div>
+      <Rows className="vbody" list={list} keyOf={id} height={() => rowHeight * rem} sized={rowHeight * rem} row={line} hasty={hasty} overscan={12} />
     </div>
   );
 }

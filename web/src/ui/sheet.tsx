@@ -1,0 +1,57 @@
+import type { ReactNode } from "react";
+
+interface RegionProps {
+  /** Its name for readers: words, or the id of the heading that says them. */
+  label?: string | undefined;
+  by?: string | undefined;
+  className?: string;
+  children: ReactNode;
+}
+
+/** A part of the page that scrolls by itself: it has a name, and is reached by Tab so that the arrow keys scroll it. */
+export function Region({ label, by, className = "", children }: RegionProps) {
+  return (
+    <div className={`region ${className}`} tabIndex={0} role="region" aria-label={label} aria-labelledby={by}>
+      {children}
+    </div>
+  );
+}
+
+/** The head of a column: words to the left, or what num and hidden make of them. */
+export type Head = string | { title: string; num?: boolean; hidden?: boolean };
+
+/** A column of numbers. */
+export const num = (title: string): Head => ({ title, num: true });
+
+/** A head that only readers hear. */
+export const hidden = (title: string): Head => ({ title, hidden: true });
+
+export function Heads({ of, className }: { of: Head[]; className?: string }) {
+  return (
+    <thead className={className}>
+      <tr>
+        {of.map((h) => {
+          const { title, num = false, hidden = false } = typeof h === "string" ? { title: h } : h;
+          return (
+            <th key={title} scope="col" className={num ? "num" : undefined}>
+              {hidden ? <span className="visually-hidden">{title}</span> : title}
+            </th>
+          );
+        })}
+      </tr>
+    </thead>
+  );
+}
+
+/** A plain table that scrolls where it is too wide, or, limited, too long. The children are its bodies. */
+export function Sheet({ heads, table = "", limited = false, className = "", ...region }: RegionProps & { heads: Head[]; table?: string; limited?: boolean }) {
+  const { children, ...named } = region;
+  return (
+    <Region {...named} className={`${limited ? "limited" : ""} ${className}`}>
+      <table className={`plain ${table}`}>
+        <Heads of={heads} />
+        {children}
+      </table>
+    </Region>
+  );
+}

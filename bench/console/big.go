@@ -54,5 +54,5 @@ func printBig(r *rig.Report, x bigRow) {
 	r.Printf("## A message of 10,485,760 bytes in a browser\n\n")
 	r.Printf("Chromium, headless, the page of the topic with three of them.\n\n")
 	r.Printf("| rows ms | click to the first 64 KiB ms | the next 64 KiB ms | longest task of the page ms | heap of the page MiB | peak memory of the console |\n|---|---|---|---|---|---|\n")
-	r.Printf("| %.0f | %.0f | %.0f | %.0f | %.1f | %s |\n", x.RowsMs, x.OpenMs, x.LaterMs, x.LongTask, x.HeapMiB, mib(x.Peak))
+	r.Printf("| %.0f | %.0f | %.0f | %.0f | %.1f | %s |\n\n", x.RowsMs, x.OpenMs, x.LaterMs, x.LongTask, x.HeapMiB, mib(x.Peak))
 }

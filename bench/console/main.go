@@ -35,6 +35,7 @@ type bench struct {
 	program string
 	broker  string
 	console string
+	sarama  string // a program of ours
 	records int
 }
 
@@ -75,6 +76,12 @@ func run(program string, records, rounds int, out string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
 	b := &bench{ctx: ctx, dir: dir, program: program, broker: addrs[0], console: addrs[1], records: records}
+	b.sarama = filepath.Join(dir, "sarama")
+	build := exec.CommandContext(ctx, "go", "build", "-o", b.sarama, ".")
+	build.Dir = filepath.Join("test", "foreign", "sarama")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the program of test/foreign/sarama: %w: %s", err, out)
+	}
 	broker, err := rig.StartBroker(ctx, dir, program, b.broker)
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ func (b *bench) scan(rounds int) ([]scanRow, error) {
 	}
 	var out []scanRow
 	for range rounds {
-		for _, f := range []func() (scanRow, error){b.scanConsole, b.scanConsume, b.scanKcat} {
+		for _, f := range []func() (scanRow, error){b.scanConsole, b.scanConsume, b.scanKcat, b.countSarama} {
 			row, err := f()
 			if err != nil {
 				return nil, err
@@ -110,6 +110,12 @@ func (b *bench) scanConsume() (scanRow, error) {
 
 func (b *bench) scanKcat() (scanRow, error) {
 	return b.scanShell("kcat -J, jq", fmt.Sprintf("kcat -C -b %s -t scan -o beginning -e -q -J | jq '%s' | wc -l", b.broker, jqFilter))
+}
+
+// countSarama reads with the client library that kafkactl is made of and only
+// counts: no filter of a program on top of it can be faster.
+func (b *bench) countSarama() (scanRow, error) {
+	return b.scanShell("sarama, counting alone", fmt.Sprintf("%s %s count scan", b.sarama, b.broker))
 }
 
 func (b *bench) scanShell(who, line string) (scanRow, error) {

@@ -38,6 +38,8 @@ func main() {
 		err = big(broker, a[0], size)
 	case "topics":
 		err = topics(broker)
+	case "count":
+		err = count(broker, a[0])
 	default:
 		err = fmt.Errorf("no verb %q", verb)
 	}
@@ -215,5 +217,61 @@ func topics(broker string) error {
 		}
 		fmt.Println(name, t.NumPartitions, t.ReplicationFactor, retention)
 	}
+	return nil
+}
+
+// count reads a topic from its beginning to its present end, all partitions at
+// once, and prints how many records there are.
+func count(broker, topic string) error {
+	c := config()
+	client, err := sarama.NewClient([]string{broker}, c)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	consumer, err := sarama.NewConsumerFromClient(client)
+	if err != nil {
+		return err
+	}
+	defer consumer.Close()
+	partitions, err := client.Partitions(topic)
+	if err != nil {
+		return err
+	}
+	counted, failed := make(chan int), make(chan error, len(partitions))
+	for _, p := range partitions {
+		end, err := client.GetOffset(topic, p, sarama.OffsetNewest)
+		if err != nil {
+			return err
+		}
+		pc, err := consumer.ConsumePartition(topic, p, sarama.OffsetOldest)
+		if err != nil {
+			return err
+		}
+		go func() {
+			n := 0
+			for at := int64(0); at < end; {
+				select {
+				case m := <-pc.Messages():
+					at = m.Offset + 1
+					n++
+				case <-time.After(10 * time.Second):
+					failed <- fmt.Errorf("partition %d: nothing came after offset %d of %d", p, at, end)
+					return
+				}
+			}
+			counted <- n
+		}()
+	}
+	total := 0
+	for range partitions {
+		select {
+		case n := <-counted:
+			total += n
+		case err := <-failed:
+			return err
+		}
+	}
+	fmt.Println(total)
 	return nil
 }

@@ -102,16 +102,49 @@ func (g *Gate) Identify(r *http.Request) (id Identity, ok bool, err error) {
 	if !sent || g.passwords == nil {
 		return Identity{}, false, nil
 	}
-	keys := triesOf(name, r)
-	if wait := g.tries.wait(now, keys...); wait > 0 {
-		return Identity{}, false, TooMany{wait}
-	}
-	id, ok = g.passwords.remembered(name, password, now)
-	if !ok {
-		g.tries.fail(now, keys...)
-		return Identity{}, false, ErrCredentials
+	if id, err = g.guess(r, name, password, true); err != nil {
+		return Identity{}, false, err
 	}
 	return id, true, nil
+}
+
+// guess compares a password, unless there were too many wrong ones. That is
+// looked at once more when it is its turn: of many guesses at once all have come
+// before the first was found to be wrong. With again, a password that was
+// accepted lately is not compared.
+func (g *Gate) guess(r *http.Request, name, password string, again bool) (Identity, error) {
+	keys := triesOf(name, r)
+	known := func() (Identity, error) {
+		now := g.now()
+		if wait := g.tries.wait(now, keys...); wait > 0 {
+			return Identity{}, TooMany{wait}
+		}
+		if !again {
+			return Identity{}, nil
+		}
+		id, _ := g.passwords.recall(name, password, now)
+		return id, nil
+	}
+	if id, err := known(); err != nil || id != (Identity{}) {
+		return id, err
+	}
+	done, err := g.passwords.turn(r.Context())
+	if err != nil {
+		return Identity{}, err
+	}
+	defer done()
+	if id, err := known(); err != nil || id != (Identity{}) {
+		return id, err
+	}
+	id, ok := g.passwords.check(name, password)
+	if !ok {
+		g.tries.fail(g.now(), keys...)
+		return Identity{}, ErrCredentials
+	}
+	if again {
+		g.passwords.remember(id, password, g.now())
+	}
+	return id, nil
 }
 
 // byToken compares digests: their comparison tells nothing about the token.
@@ -133,16 +166,11 @@ func (g *Gate) Login(w http.ResponseWriter, r *http.Request, name, password stri
 	if g.Open() || g.passwords == nil {
 		return Identity{}, ErrNoPasswords
 	}
-	now, keys := g.now(), triesOf(name, r)
-	if wait := g.tries.wait(now, keys...); wait > 0 {
-		return Identity{User: name}, TooMany{wait}
+	id, err := g.guess(r, name, password, false)
+	if err != nil {
+		return Identity{User: name}, err
 	}
-	id, ok := g.passwords.check(name, password)
-	if !ok {
-		g.tries.fail(now, keys...)
-		return Identity{User: name}, ErrCredentials
-	}
-	g.begin(w, id, now)
+	g.begin(w, id, g.now())
 	return id, nil
 }
 

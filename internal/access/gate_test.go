@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -232,4 +234,47 @@ func TestATokenIsForNodes(t *testing.T) {
 	if _, ok, _ := without.Identify(r); ok {
 		t.Error("no token is an empty token")
 	}
+}
+
+// Guesses that are sent at once have all come before the first of them is found
+// to be wrong; a turn is not taken for those who have left.
+func TestManyGuessesAtOnceAreStillTooMany(t *testing.T) {
+	cfg := users(t)
+	synctest.Test(t, func(t *testing.T) {
+		g, _ := newGate(t, cfg)
+		for range cap(g.passwords.turns) {
+			g.passwords.turns <- struct{}{}
+		}
+		const guesses = 3 * triesAllowed
+		errs := make(chan error, guesses+1)
+		for range guesses {
+			go func() { _, err := login(g, "ann", "wrong"); errs <- err }()
+		}
+		gone, leave := context.WithCancel(t.Context())
+		go func() {
+			_, err := g.Login(httptest.NewRecorder(), request().WithContext(gone), "bob", "battery staple")
+			errs <- err
+		}()
+		synctest.Wait() // all of them wait for their turn
+		leave()
+		if err := <-errs; !errors.Is(err, context.Canceled) {
+			t.Errorf("who has left: %v", err)
+		}
+		for range cap(g.passwords.turns) {
+			<-g.passwords.turns
+		}
+		compared := 0
+		for range guesses {
+			var many TooMany
+			switch err := <-errs; {
+			case errors.Is(err, ErrCredentials):
+				compared++
+			case !errors.As(err, &many):
+				t.Error(err)
+			}
+		}
+		if most := triesAllowed + cap(g.passwords.turns) - 1; compared > most {
+			t.Errorf("%d passwords were compared, %d are allowed", compared, most)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -84,39 +85,49 @@ func newPasswords(users []User) (*passwords, error) {
 	return p, err
 }
 
+// turn waits until a password may be compared; done ends the turn. It fails
+// where ctx ended before.
+func (p *passwords) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case p.turns <- struct{}{}:
+		return func() { <-p.turns }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // check compares a password; it takes the same time for names that do not
-// exist.
+// exist. The caller has a turn.
 func (p *passwords) check(name, password string) (Identity, bool) {
 	u, exists := p.users[name]
 	hash := []byte(u.Hash)
 	if !exists {
 		hash = p.dummy
 	}
-	p.turns <- struct{}{}
-	defer func() { <-p.turns }()
 	err := bcrypt.CompareHashAndPassword(hash, []byte(password))
 	return Identity{User: u.Name, Role: u.Role}, err == nil && exists
 }
 
-// remembered is check for callers that bring the password with every call: an
-// accepted one is remembered for some minutes, by its digest.
-func (p *passwords) remembered(name, password string, now time.Time) (Identity, bool) {
-	digest := sha256.Sum256([]byte(name + "\x00" + password))
+func digestOf(name, password string) [32]byte { return sha256.Sum256([]byte(name + "\x00" + password)) }
+
+// recall gives who was remembered with this password.
+func (p *passwords) recall(name, password string, now time.Time) (Identity, bool) {
 	p.mu.Lock()
-	k, ok := p.known[digest]
+	k, ok := p.known[digestOf(name, password)]
 	p.mu.Unlock()
 	if ok && now.Before(k.until) && subtle.ConstantTimeCompare([]byte(k.id.User), []byte(name)) == 1 {
 		return k.id, true
 	}
-	id, ok := p.check(name, password)
-	if !ok {
-		return id, false
-	}
+	return Identity{}, false
+}
+
+// remember keeps an accepted password for some minutes, by its digest, for
+// callers that bring it with every call.
+func (p *passwords) remember(id Identity, password string, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.known) >= knownSlots {
 		clear(p.known)
 	}
-	p.known[digest] = knownLogin{id, now.Add(knownFor)}
-	return id, true
+	p.known[digestOf(id.User, password)] = knownLogin{id, now.Add(knownFor)}
 }

@@ -20,14 +20,13 @@ const (
 // again; who logs never waits. end writes what waits, at most for a second, and
 // makes the log direct again.
 func (e *Env) LogAside() (end func()) {
-	a := &aside{out: e.Err, more: make(chan struct{}, 1)}
-	log := e.logTo(a)
-	e.Log = log
+	a, direct := &aside{out: e.Err, more: make(chan struct{}, 1)}, e.Log
+	e.Log = e.logTo(a)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		a.run(ctx, log)
+		a.run(ctx, direct)
 	}()
 	return func() {
 		cancel()
@@ -71,8 +70,9 @@ func (a *aside) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// run writes until ctx ends, then what is left. log is the one that writes here.
-func (a *aside) run(ctx context.Context, log *slog.Logger) {
+// run writes until ctx ends, then what is left. direct is a log on the same
+// writer: what was lost must not be lost itself.
+func (a *aside) run(ctx context.Context, direct *slog.Logger) {
 	var spare []byte
 	for {
 		a.mu.Lock()
@@ -89,7 +89,7 @@ func (a *aside) run(ctx context.Context, log *slog.Logger) {
 		}
 		spare = text
 		if dropped > 0 {
-			log.Warn("log lines were dropped: nobody read them", "lines", dropped)
+			direct.Warn("log lines were dropped: nobody read them", "lines", dropped)
 		}
 		select {
 		case <-a.more:

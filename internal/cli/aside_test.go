@@ -38,11 +38,15 @@ func TestWhoLogsDoesNotWaitForWhoReads(t *testing.T) {
 	e, r := asideEnv(t)
 	end := e.LogAside()
 	r.held.Lock()
-	const lines = 20_000
-	for i := range lines {
-		e.Log.Info("a line", "number", i, "rest", strings.Repeat("x", 100))
+	const lines, more = 20_000, 40_000
+	write := func(from, to int) {
+		for i := from; i < to; i++ {
+			e.Log.Info("a line", "number", i, "rest", strings.Repeat("x", 100))
+		}
 	}
+	write(0, lines)
 	r.held.Unlock()
+	write(lines, more) // it is full again before what was lost is said
 	end()
 	e.Log.Info("direct again")
 	text := r.got.String()
@@ -55,8 +59,8 @@ func TestWhoLogsDoesNotWaitForWhoReads(t *testing.T) {
 		}
 		lost += n
 	}
-	if kept := strings.Count(text, "a line"); kept == 0 || lost == 0 || kept+lost != lines {
-		t.Errorf("%d lines written and %d said to be lost, of %d", kept, lost, lines)
+	if kept := strings.Count(text, "a line"); kept == 0 || lost == 0 || kept+lost != more {
+		t.Errorf("%d lines written and %d said to be lost, of %d", kept, lost, more)
 	}
 	if !strings.HasSuffix(text, "msg=\"direct again\"\n") {
 		t.Errorf("ends with %q", text[len(text)-50:])

@@ -63,6 +63,7 @@ type Control struct {
 	st     Status
 	tail   *kafka.Tail
 	lost   bool
+	saving chan struct{} // closed when what is being saved is; nil: nothing is
 }
 
 // New reads the last good configuration; it neither dials nor applies.
@@ -265,6 +266,7 @@ func (c *Control) keep() *lastGood {
 		g.Revision, g.Document = c.good.Revision, c.good.Document
 	}
 	c.good, c.seen = &g, true
+	c.saving = make(chan struct{})
 	return &g
 }
 
@@ -274,6 +276,12 @@ func (c *Control) save(g *lastGood) {
 	if g == nil {
 		return
 	}
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		close(c.saving)
+		c.saving = nil
+	}()
 	if err := g.save(c.cfg.Dir); err != nil {
 		c.cfg.Log.Error("last good configuration not saved", "error", err)
 	}
@@ -328,6 +336,7 @@ func (c *Control) seed(ctx context.Context) {
 
 // Status tells where the node stands. The caller must not change its lists.
 func (c *Control) Status() Status {
+	c.awaitDisk()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	st := c.st
@@ -335,6 +344,25 @@ func (c *Control) Status() Status {
 	st.Silences = append([]Silence(nil), c.log.Silences...)
 	st.Connected = c.tail != nil && c.tail.Connected()
 	return st
+}
+
+// diskPatience is how long a status waits for what is being saved: what people
+// see outlives a kill, unless the disk hangs.
+const diskPatience = time.Second
+
+func (c *Control) awaitDisk() {
+	c.mu.Lock()
+	saving := c.saving
+	c.mu.Unlock()
+	if saving == nil {
+		return
+	}
+	timer := time.NewTimer(diskPatience)
+	defer timer.Stop()
+	select {
+	case <-saving:
+	case <-timer.C:
+	}
 }
 
 // History gives the log's entries, oldest first.

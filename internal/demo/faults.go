@@ -13,13 +13,14 @@ import (
 // Faults switches the faults of a fleet's instances and remembers them.
 type Faults struct {
 	addr map[string]string
+	turn chan struct{} // holds an item while an instance is being told
 	mu   sync.Mutex
 	set  map[string]Fault
 }
 
 // NewFaults returns the switches of a fleet.
 func NewFaults(fleet []Group) *Faults {
-	f := &Faults{addr: map[string]string{}, set: map[string]Fault{}}
+	f := &Faults{addr: map[string]string{}, turn: make(chan struct{}, 1), set: map[string]Fault{}}
 	for _, g := range fleet {
 		for _, in := range g.Instances {
 			f.addr[in.ID] = in.Addr
@@ -31,7 +32,8 @@ func NewFaults(fleet []Group) *Faults {
 // Known says whether there is such an instance.
 func (f *Faults) Known(instance string) bool { _, ok := f.addr[instance]; return ok }
 
-// Set breaks (or with nil heals) an instance.
+// Set breaks (or with nil heals) an instance. One is told after the other, so
+// that what is remembered is what it was told last.
 func (f *Faults) Set(ctx context.Context, instance string, fault *Fault) error {
 	addr, ok := f.addr[instance]
 	if !ok {
@@ -47,6 +49,12 @@ func (f *Faults) Set(ctx context.Context, instance string, fault *Fault) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
+	select {
+	case f.turn <- struct{}{}:
+		defer func() { <-f.turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("demo instance %s: %w", instance, context.Cause(ctx))
+	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+addr+FaultPath, bytes.NewReader(body))
 	if err != nil {
 		return err

@@ -100,23 +100,34 @@ func (l *Log) Run(ctx context.Context) error {
 // bind chains a record to the one before, and has it on disk before anybody
 // else sees it: a node that is killed goes on with the chain that is in the log.
 func (l *Log) bind(a event.AuditLog) {
-	next, value := l.chain.append(a)
-	l.chain = next
-	l.waiting = append(l.waiting, value)
+	value := l.take(a)
 	if err := l.chain.save(l.dir, value); err != nil {
 		l.log.Error("audit chain not saved: it would begin anew after a kill", "error", err)
 	}
+}
+
+// take is bind but for the disk.
+func (l *Log) take(a event.AuditLog) []byte {
+	next, value := l.chain.append(a)
+	l.chain = next
+	l.waiting = append(l.waiting, value)
+	return value
 }
 
 // finishTime is how long the last deliveries may take.
 const finishTime = time.Second
 
 func (l *Log) finish() error {
+	for len(l.queue) > 0 {
+		l.take(<-l.queue)
+	}
+	if l.dir != "" && len(l.waiting) > 0 { // all at once, and before anybody else sees them
+		if err := errors.Join(l.save(), l.chain.save(l.dir, nil)); err != nil {
+			l.log.Error("audit spool not saved", "error", err)
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
 	defer cancel()
-	for len(l.queue) > 0 {
-		l.bind(<-l.queue)
-	}
 	for len(l.waiting) > 0 && l.deliver(ctx) == nil {
 	}
 	return errors.Join(l.save(), l.chain.save(l.dir, nil))

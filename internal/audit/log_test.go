@@ -120,3 +120,43 @@ func TestADamagedSpoolLosesItsDamagedRecordsOnly(t *testing.T) {
 		t.Errorf("%d records delivered, %d dropped", len(s.got), l.Dropped())
 	}
 }
+
+type senderFunc func(value []byte) error
+
+func (f senderFunc) SendSync(_ context.Context, r kafka.Record) (kafka.Record, error) {
+	return r, f(r.Value)
+}
+
+// At the end all that waits is on disk before the first of it is sent: a process
+// that is killed then loses none and begins no other chain.
+func TestTheLastRecordsAreOnDiskBeforeTheyAreSent(t *testing.T) {
+	const records = 300
+	var l *Log
+	var saved int
+	l, err := New("n1", t.TempDir(), senderFunc(func([]byte) error {
+		b, err := os.ReadFile(l.path())
+		if err != nil {
+			t.Error(err)
+		}
+		saved = bytes.Count(b, []byte("\n"))
+		return errors.New("no broker")
+	}), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range records {
+		l.Record(event.AuditLog{Actor: event.Actor{Type: "system"}, Action: "drain.instance"})
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Run(ended); err != nil {
+		t.Fatal(err)
+	}
+	if saved != records {
+		t.Errorf("%d of %d were on disk", saved, records)
+	}
+	killed, err := New("n1", l.dir, nil, slog.New(slog.DiscardHandler))
+	if err != nil || len(killed.waiting) != records || killed.chain.seq != l.chain.seq || killed.chain.hash != l.chain.hash {
+		t.Errorf("%d wait, %+v, %v; want %d and %+v", len(killed.waiting), killed.chain, err, records, l.chain)
+	}
+}

@@ -66,25 +66,27 @@ func TestASampleReadsOrCountsEveryRecord(t *testing.T) {
 	done := errors.New("the newest was seen")
 	var read, skipped int64
 	first, next := int64(-1), int64(0)
-	started := make(chan struct{})
-	sent := make(chan struct{})
+	flooded, sent := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(sent)
-		<-started
 		batch := make([]kafka.Record, 2000)
 		for i := range batch {
-			batch[i].Value = []byte("x")
+			batch[i].Value = bytes.Repeat([]byte("x"), 100)
 		}
-		for range 25 {
-			ship(t, cfg, ops.ProduceSpec{Topic: "t", Partition: -1}, batch...)
+		for range 25 { // five megabytes: twenty times what is fetched at once
+			ship(t, cfg, ops.ProduceSpec{Topic: "t", Partition: -1, Compression: "none"}, batch...)
 		}
+		close(flooded)
 		for ctx.Err() == nil { // until one is read after the end of the flood
 			ship(t, cfg, ops.ProduceSpec{Topic: "t", Partition: -1}, kafka.Record{Value: []byte("last")})
 		}
 	}()
-	spec := ops.ConsumeSpec{Topic: "t", Follow: true, Sample: &ops.Sample{Window: 20 * time.Millisecond, Records: 100, Bytes: 1 << 20, Skipped: func(n int64) { skipped += n }}}
-	close(started)
+	spec := ops.ConsumeSpec{
+		Topic: "t", Beginning: true, Follow: true,
+		Sample: &ops.Sample{Window: 20 * time.Millisecond, Records: 100, Bytes: 1 << 20, Skipped: func(n int64) { skipped += n }},
+	}
 	err := ops.Consume(ctx, cfg, spec, func(r kafka.Record) error {
+		<-flooded // one who looks is slow
 		if first < 0 {
 			first = r.Offset - skipped
 		}

@@ -117,6 +117,9 @@ func (s *Server) message(r *http.Request) (any, error) {
 	return d, ofMessages(err)
 }
 
+// rawTime is what ten megabytes may take.
+const rawTime = 10 * time.Minute
+
 // raw sends a whole key or value as a file: it is never shown by a browser,
 // whatever it holds.
 func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
@@ -146,6 +149,7 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 	}
 	attach(w, "application/octet-stream", browse.RawName(r.PathValue("topic"), p, o, key))
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(rawTime)) // a recorder of tests has none
 	_, _ = w.Write(b)
 }
 
@@ -172,6 +176,7 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, q browse.Query) 
 	rc, started := http.NewResponseController(w), false
 	start := func() {
 		started = true
+		endless(rc)
 		attach(w, "application/x-ndjson", browse.ExportName(q.Topic))
 	}
 	enc := json.NewEncoder(w)

@@ -74,6 +74,12 @@ func run(t *testing.T, o Options) *App {
 	if err != nil {
 		t.Fatal(err)
 	}
+	runApp(t, a)
+	return a
+}
+
+func runApp(t *testing.T, a *App) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
@@ -88,7 +94,6 @@ func run(t *testing.T, o Options) *App {
 	case <-time.After(20 * time.Second):
 		t.Fatal("not ready")
 	}
-	return a
 }
 
 func get(t *testing.T, url string, header ...string) (*http.Response, string) {

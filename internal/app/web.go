@@ -87,7 +87,8 @@ func (a *App) serve(name, address string, h http.Handler, gate *access.Gate, sec
 		l = tls.NewListener(l, secure)
 	}
 	a.web = append(a.web, &webServer{name: name, listener: l, secure: secure != nil, server: &http.Server{
-		Handler: api.Guard(h, a.o.Document.Console.Hosts...), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: api.Guard(h, a.o.Document.Console.Hosts...), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10, // streams have deadlines of their own, for each write
 		ErrorLog: slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug), // handshakes of strangers
 	}})
 	return nil

@@ -1,14 +1,19 @@
 package app
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,5 +117,49 @@ func TestBeyondLoopbackItWantsCredentials(t *testing.T) {
 		if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.address, err, c.want)
 		}
+	}
+}
+
+// Who sends nothing after its headers does not hold a handler, and streams last
+// longer than a request may.
+func TestARequestHasItsTimeAndAStreamHasMore(t *testing.T) {
+	traffic, text := instances(t, 1)
+	o := options(t, RoleProxy)
+	o.Kafka, o.Document.Traffic, o.Traffic, o.FileName = false, traffic, text, "test.yaml"
+	a, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range a.web {
+		if w.server.ReadTimeout == 0 || w.server.WriteTimeout == 0 {
+			t.Errorf("%s: a request may last for ever", w.name)
+		}
+		w.server.ReadTimeout, w.server.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
+	}
+	runApp(t, a)
+	resp, err := http.Get("http://" + a.Addr("admin") + "/api/v1/overview/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	lines, events := bufio.NewScanner(resp.Body), 0
+	lines.Buffer(nil, 1<<20)
+	for events < 4 && lines.Scan() { // one a second
+		if strings.HasPrefix(lines.Text(), "event: ") {
+			events++
+		}
+	}
+	if events < 4 {
+		t.Errorf("the stream ended after %d events: %v", events, lines.Err())
+	}
+	c, err := net.Dial("tcp", a.Addr("admin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "POST /api/v1/instances/user-service-1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n")
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if answer, err := io.ReadAll(c); err != nil {
+		t.Errorf("a body that does not come holds the connection: %q %v", answer, err)
 	}
 }

@@ -41,8 +41,9 @@ type Browser struct {
 	cluster   *cached[ops.Cluster]
 	beside    *cached[[2]*Beside]
 	health    *cached[Health]
-	searches  atomic.Int32 // under way
-	redriving sync.Mutex
+	searches  atomic.Int32  // under way
+	redriving chan struct{} // holds an item while somebody does
+	setting   sync.Mutex    // held while thresholds are changed, disk and all; taken before mu
 
 	mu      sync.Mutex
 	topics  map[string]*topicPast
@@ -59,7 +60,7 @@ func New(cfg Config) (*Browser, error) {
 		return nil, err
 	}
 	return &Browser{
-		cfg: cfg, topics: map[string]*topicPast{}, thresholds: thresholds,
+		cfg: cfg, topics: map[string]*topicPast{}, thresholds: thresholds, redriving: make(chan struct{}, 1),
 		listing: newCached[[]ops.Topic](), plan: newCached[ops.Plan](), sizes: newCached[ops.Sizes](), described: newCached[[]ops.GroupDescription](),
 		cluster: newCached[ops.Cluster](), beside: newCached[[2]*Beside](), health: newCached[Health](), brokers: map[int32]*ring{},
 	}, nil

@@ -71,8 +71,12 @@ func (b *Browser) Redrive(ctx context.Context, topic string, picks Picks, q Quer
 	if !strings.HasSuffix(topic, ".dlq") {
 		return Redrive{}, fmt.Errorf("%w: %s is no dead-letter topic: their names end with .dlq", ErrRedrive, topic)
 	}
-	b.redriving.Lock() // two at once would both find that nothing was sent back
-	defer b.redriving.Unlock()
+	select { // two at once would both find that nothing was sent back
+	case b.redriving <- struct{}{}:
+	case <-ctx.Done():
+		return Redrive{}, fmt.Errorf("another redrive is under way: %w", context.Cause(ctx))
+	}
+	defer func() { <-b.redriving }()
 	letters, err := b.letters(ctx, topic, picks, q)
 	if err != nil {
 		return Redrive{}, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -52,12 +53,11 @@ func (b *Browser) SetThreshold(ctx context.Context, group string, t *Threshold) 
 			return err
 		}
 	}
+	b.setting.Lock()
+	defer b.setting.Unlock()
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	next := map[string]Threshold{}
-	for g, have := range b.thresholds {
-		next[g] = have
-	}
+	next := maps.Clone(b.thresholds)
+	b.mu.Unlock()
 	delete(next, group)
 	if t != nil {
 		if len(next) >= maxThresholds {
@@ -74,6 +74,8 @@ func (b *Browser) SetThreshold(ctx context.Context, group string, t *Threshold) 
 			return fmt.Errorf("keep the threshold: %w", err)
 		}
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.thresholds = next
 	return nil
 }

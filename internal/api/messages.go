@@ -176,7 +176,6 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, q browse.Query) 
 	rc, started := http.NewResponseController(w), false
 	start := func() {
 		started = true
-		endless(rc)
 		attach(w, "application/x-ndjson", browse.ExportName(q.Topic))
 	}
 	enc := json.NewEncoder(w)

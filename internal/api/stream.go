@@ -22,15 +22,7 @@ func newStream(w http.ResponseWriter) *stream {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	rc := http.NewResponseController(w)
-	endless(rc)
-	return &stream{w: w, rc: rc}
-}
-
-// endless lets an answer last longer than the server's limit for a request.
-// Whoever writes it sets a deadline for each write.
-func endless(rc *http.ResponseController) {
-	_ = rc.SetReadDeadline(time.Time{}) // a recorder of tests has none
+	return &stream{w: w, rc: http.NewResponseController(w)}
 }
 
 func (s *stream) send(name string, v any) error {

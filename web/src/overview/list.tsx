@@ -5,7 +5,7 @@ import { type Line, linesOf, type View } from "./lines";
 import { shareScale } from "./marks";
 import { Cells, columns, openInstance, ServiceLine } from "./row";
 
-const narrowAt = 680; // px of the list, as in overview.css
+const narrowAt = 720; // px of the list, as in overview.css
 const heights = { wide: { service: 3, instance: 2.125 }, narrow: { service: 5.75, instance: 6.5 } }; // rem
 
 const few = 60; // lines whose bars grow and shrink before the eye; more of them move at once

@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -19,7 +22,14 @@ func TestConsoleConnect(t *testing.T) {
 	if err := os.Symlink(lines, lines); err != nil {
 		t.Fatal(err)
 	}
-	inBrowser(t, "connect", "http://"+s.service("kafka-ui").Address, "", "http://"+s.service("connect").Address, lines)
+	hands := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		signals := map[string]syscall.Signal{"/hang": syscall.SIGSTOP, "/wake": syscall.SIGCONT, "/kill": syscall.SIGKILL}
+		if sig, known := signals[r.URL.Path]; known {
+			kill(t, s.service("connect").PID, sig)
+		}
+	}))
+	t.Cleanup(hands.Close)
+	inBrowser(t, "connect", "http://"+s.service("kafka-ui").Address, os.Getenv("E2E_SHOTS"), "http://"+s.service("connect").Address, lines, hands.URL)
 }
 
 func TestConsoleWithoutConnect(t *testing.T) {

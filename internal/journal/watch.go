@@ -180,7 +180,7 @@ func (w *watch) await(ctx context.Context) error {
 	case <-ready:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %s: %w", ErrAway, w.topic, ctx.Err())
+		return fmt.Errorf("%w: %s could not be read in time (see smartlb kafka status): %w", ErrAway, w.topic, context.Cause(ctx))
 	case <-timer.C:
 		return fmt.Errorf("%w: %s could not be read within %s (see smartlb kafka status)", ErrAway, w.topic, patience)
 	}

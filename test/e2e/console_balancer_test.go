@@ -40,7 +40,8 @@ func thousands(t *testing.T, ins []*instance) string {
 
 // Five thousand instances in a hundred services: one stream, few rows in the
 // page, and everything can be found. SCALE_RATE sends so many requests a second
-// meanwhile (bench/results has figures).
+// meanwhile (bench/results has figures), and SCALE_BUILDS (name=FOLDER,name=FOLDER)
+// compares how built pages scroll.
 func TestOverviewOfFiveThousandInstances(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
@@ -53,6 +54,10 @@ func TestOverviewOfFiveThousandInstances(t *testing.T) {
 	stop := spread(p.address("web"), rate)
 	defer stop()
 	time.Sleep(3 * time.Second)
+	if builds := os.Getenv("SCALE_BUILDS"); builds != "" {
+		inBrowser(t, "scroll", "http://"+p.address("console"), append([]string{""}, strings.Split(builds, ",")...)...)
+		return
+	}
 	began, cpu := time.Now(), cpuOf(t, p.cmd.Process.Pid)
 	time.Sleep(5 * time.Second)
 	alone := (cpuOf(t, p.cmd.Process.Pid) - cpu) / time.Since(began).Seconds()

@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -20,7 +23,14 @@ func TestConsoleConnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	console := "http://" + s.service("kafka-ui").Address
-	inBrowser(t, "connect", console, "", "http://"+s.service("connect").Address, lines)
+	hands := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		signals := map[string]syscall.Signal{"/hang": syscall.SIGSTOP, "/wake": syscall.SIGCONT, "/kill": syscall.SIGKILL}
+		if sig, known := signals[r.URL.Path]; known {
+			kill(t, s.service("connect").PID, sig)
+		}
+	}))
+	t.Cleanup(hands.Close)
+	inBrowser(t, "connect", console, os.Getenv("E2E_SHOTS"), "http://"+s.service("connect").Address, lines, hands.URL)
 
 	config := filepath.Join(t.TempDir(), "readme.json")
 	if err := os.WriteFile(config, []byte(`{"name":"readme","config":{"connector.class":"FileStreamSource","topic":"lines","file":"/dev/null"}}`), 0o600); err != nil {

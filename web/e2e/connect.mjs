@@ -1,11 +1,11 @@
 // Kafka Connect. With a worker: a connector is made, fails, is mended and
 // restarted, paused, edited and deleted. Without: the page says how to get one.
 //
-//   node e2e/connect.mjs http://127.0.0.1:8083 [FOLDER for screenshots] [URL of the worker, FILE that is a link to itself]
+//   node e2e/connect.mjs http://127.0.0.1:8083 [FOLDER for screenshots] [URL of the worker, FILE that is a link to itself, URL of who stops the worker]
 import { rmSync, writeFileSync } from "node:fs";
 import { drive } from "./browser.mjs";
 
-const [, , , , worker, file] = process.argv;
+const [, , , , worker, file, hands] = process.argv;
 
 const without = async ({ page, url, check, accessible, fits, comes, picture }) => {
   await page.goto(`${url}/connectors`);
@@ -16,7 +16,7 @@ const without = async ({ page, url, check, accessible, fits, comes, picture }) =
   check("nothing can be created", (await page.getByRole("button", { name: "Create …" }).count()) === 0);
 };
 
-const withWorker = async ({ page, url, check, accessible, steady, fits, comes, picture }) => {
+const withWorker = async ({ page, context, url, check, accessible, steady, fits, comes, picture }) => {
   const state = (want) => comes(`it is ${want}`, (w) => document.querySelector(".connector-state .big")?.textContent.trim().startsWith(w), want);
   const onWorker = (path) => fetch(`${worker}/${path}`).then((r) => r.json());
   await page.goto(url);
@@ -103,6 +103,39 @@ const withWorker = async ({ page, url, check, accessible, steady, fits, comes, p
   await comes("saved", () => !document.querySelector("dialog[open]"));
   const config = await onWorker("connectors/lines/config");
   check("the secret stayed as it was", config["db.password"] === "hunter2" && config["db.token"] === "${file:/run/secrets/db:token}" && config["batch.size"] === "500", JSON.stringify(config));
+
+  // The worker hangs, and dies: its keeper starts it again
+  const list = await (await context.browser().newContext({ viewport: { width: 1440, height: 900 } })).newPage(); // each page holds a stream, and a host has six
+  await list.goto(`${url}/connectors`);
+  await list.waitForSelector('[data-id="lines"]');
+  const both = async (what, condition) => {
+    for (const [name, p] of Object.entries({ list, connector: page })) {
+      const ok = await p.waitForFunction(condition, undefined, { polling: 200, timeout: 90_000 }).then(
+        () => true,
+        () => false,
+      );
+      check(`${what}: ${name}`, ok, ok ? "" : (await p.locator("main").textContent()).slice(0, 300));
+    }
+  };
+  const well = () => document.querySelector(".stale-note") === null && document.querySelector(".stale") === null && /running/.test(document.querySelector("main")?.textContent ?? "");
+  await fetch(`${hands}/hang`, { method: "POST" });
+  await both("the worker hangs: the page says so, and greys what it had", () => document.querySelector(".stale-note") !== null && /running/.test(document.querySelector(".stale")?.textContent ?? ""));
+  await picture("connect-hangs");
+  await fetch(`${hands}/wake`, { method: "POST" });
+  await both("it goes on: so does the page", well);
+  const answers = () =>
+    fetch(`${worker}/`).then(
+      (r) => r.ok,
+      () => false,
+    );
+  const until = async (want) => {
+    for (let n = 0; n < 600 && (await answers()) !== want; n++) await page.waitForTimeout(100);
+    return (await answers()) === want;
+  };
+  await fetch(`${hands}/kill`, { method: "POST" });
+  check("the worker is dead", await until(false)); // a question of the page may wait until it is back, and say nothing
+  check("and its keeper starts it again", await until(true));
+  await both("the worker is back: the page shows it running", well);
 
   // Delete
   await page.getByRole("button", { name: "Delete …" }).click();

@@ -3,9 +3,12 @@
 // to see.
 //
 //   node e2e/pictures.mjs http://127.0.0.1:8083 ../docs/images/console
+//
+// With widths (360,768,1440,3840) as a third argument: every view in each of
+// them, dark, in the folder, to be looked at; it says which are too wide.
 import { chromium } from "playwright-core";
 
-const [url, folder] = process.argv.slice(2);
+const [url, folder, widths] = process.argv.slice(2);
 const views = {
   overview: "/",
   instance: "/instances/user-service/user-service-3",
@@ -28,13 +31,16 @@ const views = {
   connect: "/connectors",
 };
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"] });
-for (const colorScheme of ["dark", "light"]) {
-  const page = await (await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme })).newPage();
+const visits = widths ? widths.split(",").map((w) => ({ width: Number(w), colorScheme: "dark", suffix: w })) : ["dark", "light"].map((c) => ({ width: 1440, colorScheme: c, suffix: c }));
+const heights = (width) => (width < 500 ? 740 : width > 3000 ? 2160 : 900);
+for (const { width, colorScheme, suffix } of visits) {
+  const page = await (await browser.newContext({ viewport: { width, height: heights(width) }, colorScheme })).newPage();
   for (const [name, path] of Object.entries(views)) {
     await page.goto(url + path);
     await page.waitForTimeout(3_000);
-    await page.screenshot({ path: `${folder}/${name}-${colorScheme}.png` });
-    console.log(`${name}-${colorScheme}`);
+    await page.screenshot({ path: `${folder}/${name}-${suffix}.png` });
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    console.log(`${name}-${suffix}${over > 0 ? `: ${over} px too wide` : ""}`);
   }
 }
 await browser.close();

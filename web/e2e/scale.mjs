@@ -78,6 +78,7 @@ await drive(async ({ page, context, url, check, comes, picture, accessible, stea
   check("one stream, nothing is asked beside it", streams.size === 1 && others === 0, `${streams.size} streams, ${others} calls`);
   const scrolled = await cpuPerFrame(session, () => frames(page, seconds * 1000, 12));
   const fast = await cpuPerFrame(session, () => frames(page, seconds * 1000, 400));
+  await comes("rows that rushed by as names are whole when there is time", () => document.querySelectorAll("[data-instance] .spark").length > 10 && !document.querySelector(".instances-body .instance:not([data-instance])"));
   await session.send("HeapProfiler.collectGarbage");
   const heap = (await session.send("Runtime.getHeapUsage")).usedSize;
   console.log(

@@ -10,6 +10,7 @@ import { setParams, useParam } from "../ui/route";
 import { num, Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
+import { Day } from "../ui/time";
 
 const texts = ["actor", "action", "target"] as const;
 const results = ["success", "denied", "error"];
@@ -107,11 +108,7 @@ const columns: Column<AuditRecord>[] = [
     id: "time",
     title: "Time",
     width: "minmax(5rem, 11rem)",
-    cell: (r) => (
-      <time dateTime={r.timestamp} title={`${r.timestamp} (UTC)`}>
-        {new Date(r.timestamp).toLocaleString("sv")}
-      </time>
-    ),
+    cell: (r) => <Day at={r.timestamp} />,
   },
   { id: "actor", title: "Who", width: "minmax(4rem, 1fr)", by: (r) => r.actor.id ?? r.actor.type, cell: (r) => <span title={r.actor.type}>{r.actor.id || r.actor.type}</span> },
   {

@@ -7,6 +7,7 @@ import { setParams, useParam } from "../ui/route";
 import { useForbidden } from "../ui/session";
 import { Empty, Failure, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
+import { Day } from "../ui/time";
 import { configKey } from "./configuration";
 import { changedLines, Diff } from "./diff";
 
@@ -26,11 +27,7 @@ export function History({ current }: { current: string }) {
         id: "time",
         title: "Time",
         width: "minmax(5rem, 11rem)",
-        cell: (e) => (
-          <time dateTime={e.timestamp} title={`${e.timestamp} (UTC)`}>
-            {new Date(e.timestamp).toLocaleString("sv")}
-          </time>
-        ),
+        cell: (e) => <Day at={e.timestamp} />,
       },
       { id: "revision", title: "Revision", width: "minmax(4.5rem, 8rem)", cell: (e) => (e.revision ? <span className="mono">{e.revision}</span> : <span className="muted">{e.kind || dash}</span>) },
       { id: "result", title: "Result", width: "minmax(4rem, 9rem)", above: 450, cell: (e) => <span className={e.result === "current" ? "ok-text" : e.result.startsWith("lost") || e.result === "unreadable" ? "warn-text" : "muted"}>{e.result}</span> },

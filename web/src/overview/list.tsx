@@ -5,8 +5,9 @@ import { type Line, linesOf, type View } from "./lines";
 import { shareScale } from "./marks";
 import { Cells, columns, openInstance, ServiceLine } from "./row";
 
-const narrowAt = 680; // px of the list, as in overview.css
-const heights = { wide: { service: 3, instance: 2.125 }, narrow: { service: 5.75, instance: 6.5 } }; // rem
+// rem; narrow, where an instance is a card, as in overview.css, and tight, where a service's figures need lines of their own
+const heights = { wide: { service: 3, instance: 2.125 }, narrow: { service: 3, instance: 6.5 }, tight: { service: 5.75, instance: 6.5 } };
+const shapeOf = (width: number): keyof typeof heights => (width < 620 ? "tight" : width < 760 ? "narrow" : "wide");
 
 const few = 60; // lines whose bars grow and shrink before the eye; more of them move at once
 
@@ -22,11 +23,11 @@ interface Props {
 /** Services and their instances; only what is seen is in the page. */
 export function List({ o, view, toggle, selected, jump }: Props) {
   const place = useRef<HTMLDivElement>(null);
-  const [narrow, setNarrow] = useState(innerWidth < narrowAt);
+  const [shape, setShape] = useState(() => shapeOf(innerWidth));
   useLayoutEffect(() => {
     const e = place.current;
     if (!e) return;
-    const measure = () => setNarrow(e.clientWidth < narrowAt);
+    const measure = () => setShape(shapeOf(e.clientWidth));
     measure();
     const watch = new ResizeObserver(measure);
     watch.observe(e);
@@ -41,7 +42,7 @@ export function List({ o, view, toggle, selected, jump }: Props) {
     return list;
   }, [o, view, held]);
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
-  const size = narrow ? heights.narrow : heights.wide;
+  const size = heights[shape];
   const goTo = useRef<GoTo>(null);
   useJump(goTo, lines, jump ? { key: jump, align: "start" } : undefined);
   useJump(goTo, lines, selected && { key: `${selected.service}\n${selected.id}`, align: "center" });
@@ -68,7 +69,7 @@ export function List({ o, view, toggle, selected, jump }: Props) {
         list={lines}
         keyOf={keyOf}
         height={(l) => Math.round((l.i ? size.instance : size.service) * rem)}
-        sized={size.instance * rem}
+        sized={`${shape} ${rem}`}
         row={row}
         hasty={hasty}
         covered={5 * rem} // the bar and the head of the list

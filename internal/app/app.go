@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/analyzer"
@@ -47,7 +48,8 @@ type App struct {
 	catalog  topic.Catalog
 	unlock   func() error // the data directory; nil without one
 	web      []*webServer
-	token    string // that we bring to other nodes; empty: none
+	token    string                             // that we bring to other nodes; empty: none
+	seen     atomic.Pointer[[]event.NodeStatus] // the proxies that were found last; nil: none
 
 	ready   chan struct{}
 	stopped chan struct{}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -38,7 +39,7 @@ func LiveNodes(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]event
 		return nil, err
 	}
 	if !caughtUp {
-		return nil, context.Cause(ctx)
+		return nil, fmt.Errorf("Kafka does not answer, so nobody knows which nodes are there (see smartlb kafka status): %w", context.Cause(ctx))
 	}
 	var out []event.NodeStatus
 	for _, n := range nodes {

@@ -16,18 +16,31 @@ import (
 )
 
 // proxies lists the nodes that reported themselves lately and have a proxy
-// that can be asked.
+// that can be asked. While Kafka is away these are the ones that did so last.
 func (a *App) proxies(ctx context.Context) ([]event.NodeStatus, error) {
-	nodes, err := LiveNodes(ctx, a.kafka, a.o.Log)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+	last := a.seen.Load()
+	look := ctx
+	if last != nil {
+		var cancel context.CancelFunc
+		look, cancel = context.WithTimeout(ctx, kafkaMoment)
+		defer cancel()
 	}
+	nodes, err := LiveNodes(look, a.kafka, a.o.Log)
 	nodes = slices.DeleteFunc(nodes, func(n event.NodeStatus) bool { return n.AdminURL == "" || !slices.Contains(n.Roles, RoleProxy) })
-	if len(nodes) == 0 {
-		return nil, fmt.Errorf("%w: no proxy has reported itself in the last 15 s", api.ErrUnavailable)
+	switch {
+	case len(nodes) > 0:
+		a.seen.Store(&nodes)
+		return nodes, nil
+	case last != nil:
+		return *last, nil
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", api.ErrUnavailable, err)
 	}
-	return nodes, nil
+	return nil, fmt.Errorf("%w: no proxy has reported itself in the last 15 s", api.ErrUnavailable)
 }
+
+// kafkaMoment is how long Kafka is waited for where it is known whom to ask.
+const kafkaMoment = time.Second
 
 // remoteEvents passes on a proxy's events of the overview.
 func (a *App) remoteEvents(ctx context.Context, emit func([]byte) error) error {

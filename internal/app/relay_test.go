@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafkatest"
 )
 
 // Lines that end where the reader's buffer does, and events in pieces, come out
@@ -93,5 +96,39 @@ func TestTheAlertBookKnowsWhatIsActiveAndWhatWas(t *testing.T) {
 	list := silenced(append(b.active(), b.past()[:1]...), silences)
 	if list[0].Silence == nil || list[1].Silence != nil {
 		t.Errorf("an active alert is silenced, one that is over is not: %+v", list)
+	}
+}
+
+// A console that knows its proxies finds them without Kafka too; one that never
+// did says what is missing.
+func TestProxiesAreKnownWhileKafkaIsAway(t *testing.T) {
+	c := kafkatest.New(t, event.TopicNodeStatus)
+	cfg := kafka.Default()
+	cfg.Brokers, cfg.Linger = []string{c.Addr()}, 0
+	log := slog.New(slog.DiscardHandler)
+	p, err := kafka.NewProducer(cfg, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.Close(t.Context()) }()
+	for _, n := range []event.NodeStatus{
+		{Node: "b", Roles: []string{RoleProxy}, AdminURL: "http://127.0.0.1:2"}, {Node: "a", Roles: []string{RoleProxy, RoleAnalyzer}, AdminURL: "http://127.0.0.1:1"},
+		{Node: "c", Roles: []string{RoleConsole}, AdminURL: "http://127.0.0.1:3"},
+	} {
+		n.Timestamp = time.Now().UTC()
+		if _, err := p.SendSync(t.Context(), kafka.Record{Topic: event.TopicNodeStatus, Key: []byte(n.Node), Value: n.AppendJSON(nil)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, stranger := &App{kafka: cfg, o: Options{Log: log}}, &App{kafka: cfg, o: Options{Log: log}}
+	for _, kafkaIs := range []string{"there", "away"} {
+		nodes, err := a.proxies(t.Context())
+		if err != nil || len(nodes) != 2 || nodes[0].Node != "a" || nodes[1].Node != "b" {
+			t.Errorf("Kafka is %s: %+v %v", kafkaIs, nodes, err)
+		}
+		c.Stop()
+	}
+	if _, err := stranger.proxies(t.Context()); !errors.Is(err, api.ErrUnavailable) || !strings.Contains(err.Error(), "Kafka does not answer") {
+		t.Errorf("who never found one: %v", err)
 	}
 }

@@ -103,7 +103,12 @@ func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, err
 	if !spec.Execute {
 		return out, nil
 	}
-	if err := adm.CommitAllOffsets(ctx, spec.Group, offsets); err != nil {
+	if g.Type == typeShare {
+		err = moveShare(ctx, adm, spec.Group, offsets)
+	} else {
+		err = adm.CommitAllOffsets(ctx, spec.Group, offsets)
+	}
+	if err != nil {
 		if errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.RebalanceInProgress) {
 			err = fmt.Errorf("somebody joined it meanwhile: %w", err)
 		}
@@ -220,7 +225,12 @@ func DeleteOffsets(ctx context.Context, a *kafka.Admin, group string, execute bo
 	if !execute || len(ask) == 0 {
 		return out, nil
 	}
-	resp, err := kadm.NewClient(a.Client()).DeleteOffsets(ctx, group, ask)
+	var resp kadm.DeleteOffsetsResponses
+	if adm := kadm.NewClient(a.Client()); g.Type == typeShare {
+		resp, err = forgetShare(ctx, adm, group, topics...)
+	} else {
+		resp, err = adm.DeleteOffsets(ctx, group, ask)
+	}
 	if err != nil {
 		return out, fmt.Errorf("delete offsets of group %s: %w", group, err)
 	}

@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -381,7 +380,7 @@ func merge(parts map[int32][]kafka.Record) []kafka.Record {
 	for len(out) < total {
 		best := -1
 		for i, q := range queues {
-			if len(q) > 0 && (best < 0 || cmp.Less(q[0].Timestamp.UnixNano(), queues[best][0].Timestamp.UnixNano())) {
+			if len(q) > 0 && (best < 0 || q[0].Timestamp.Before(queues[best][0].Timestamp)) {
 				best = i
 			}
 		}

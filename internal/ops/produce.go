@@ -199,6 +199,8 @@ func (s *Sender) Fits(r kafka.Record) error {
 		size += len(h.Key) + len(h.Value) + 10
 	}
 	switch {
+	case !r.Timestamp.IsZero() && !sendable(r.Timestamp):
+		return fmt.Errorf("produce to %s: a timestamp of %s cannot be sent; the years 1678 to 2261 can", s.spec.Topic, r.Timestamp.Format(time.RFC3339))
 	case len(r.Value) > kafka.MaxValueBytes:
 		return fmt.Errorf("produce to %s: %w: a value of %d bytes; %d are allowed", s.spec.Topic, ErrTooLarge, len(r.Value), kafka.MaxValueBytes)
 	case size > s.limit-batchOverhead:

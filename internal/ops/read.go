@@ -343,7 +343,7 @@ func (r *reader) gap() {
 func recordOf(r *kgo.Record) kafka.Record {
 	out := kafka.Record{
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-		Key: r.Key, Value: r.Value, Timestamp: r.Timestamp, Origin: kafka.OriginOf(r),
+		Key: r.Key, Value: r.Value, Timestamp: timeOf(r.Timestamp), Origin: kafka.OriginOf(r),
 	}
 	if len(r.Headers) > 0 {
 		out.Headers = make([]kafka.Header, len(r.Headers))

@@ -174,7 +174,7 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[
 		from = *spec.From
 	}
 	listed := kadm.TopicDetails{spec.Topic: d}
-	begin, err := placeIn(ctx, a, listed, from, nil)
+	begin, err := placeIn(ctx, a, listed, from, nil, true)
 	if err != nil {
 		return nil, id, err
 	}
@@ -186,10 +186,13 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[
 		}
 		out[tp] = e
 	}
+	if spec.Say != nil {
+		heldBack(ctx, a, listed, begin, spec)
+	}
 	if spec.Until == nil {
 		return out, d.ID, nil
 	}
-	until, err := placeIn(ctx, a, listed, *spec.Until, nil)
+	until, err := placeIn(ctx, a, listed, *spec.Until, nil, true)
 	if err != nil {
 		return nil, id, err
 	}
@@ -198,6 +201,27 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[
 		out[tp] = e
 	}
 	return out, d.ID, nil
+}
+
+// heldBack says where an open transaction keeps what follows from readers.
+func heldBack(ctx context.Context, a *kafka.Admin, listed kadm.TopicDetails, placed map[kafka.TopicPartition]placedAt, spec ConsumeSpec) {
+	ends, err := offsetsAt(ctx, a.Client(), listed, atEnd, false)
+	if err != nil {
+		return
+	}
+	first, parts, held := int32(-1), 0, int64(0)
+	for tp, p := range placed {
+		if n := ends[tp] - p.end; n > 0 {
+			if parts++; first < 0 || tp.Partition < first {
+				first = tp.Partition
+			}
+			held += n
+		}
+	}
+	if parts > 0 {
+		at := kafka.TopicPartition{Topic: spec.Topic, Partition: first}
+		spec.say("partition %d: an open transaction begins at offset %d; %d offsets in %d of the partitions are held back until it ends", first, placed[at].end, held, parts)
+	}
 }
 
 // consumeFrom hands over records in the order in which they are read.

@@ -65,10 +65,11 @@ func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, err
 	case g.Members > 0:
 		return out, fmt.Errorf("reset group %s: it has %d members (%s) that would commit over it: stop them first (%w)", spec.Group, g.Members, g.State, kerr.NonEmptyGroup)
 	}
-	current := map[kafka.TopicPartition]int64{}
+	current, lags := map[kafka.TopicPartition]int64{}, map[kafka.TopicPartition]int64{}
 	for _, r := range g.Rows {
 		if r.Current >= 0 {
-			current[kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}] = r.Current
+			tp := kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}
+			current[tp], lags[tp] = r.Current, r.Lag
 		}
 	}
 	listed, err := scope(ctx, a, spec.Topics, current)
@@ -78,7 +79,7 @@ func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, err
 	if len(listed) == 0 {
 		return out, fmt.Errorf("reset group %s: it has no commits; name topics", spec.Group)
 	}
-	placed, err := placeIn(ctx, a, listed, spec.To, current)
+	placed, err := placeIn(ctx, a, listed, spec.To, current, false)
 	if err != nil {
 		return out, fmt.Errorf("reset group %s: %w", spec.Group, err)
 	}
@@ -90,7 +91,7 @@ func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, err
 		}
 		row := ResetRow{Topic: tp.Topic, Partition: tp.Partition, From: -1, To: p.at, LagBefore: -1, LagAfter: p.end - p.at}
 		if c, ok := current[tp]; ok {
-			row.From, row.LagBefore = c, max(p.end-c, 0)
+			row.From, row.LagBefore = c, lags[tp]
 		} else if spec.To.Relative() && !own {
 			continue // nothing to shift
 		}

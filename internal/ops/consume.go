@@ -354,17 +354,21 @@ func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[
 		next[kafka.TopicPartition{Topic: spec.Topic, Partition: p}] = extent{from: to, to: endless}
 	}
 	wait := backoff.Policy{Base: 200 * time.Millisecond, Max: 5 * time.Second, Factor: 2}
+	said := ""
 	for attempt := 0; ; attempt++ {
 		err := read(ctx, cfg, spec, next, true, take)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		known := errors.Is(err, errGone) || errors.Is(err, errGrown) || errors.Is(err, ErrNoTopic) || errors.Is(err, ErrSilent)
+		known := errors.Is(err, errGone) || errors.Is(err, errAway) || errors.Is(err, errGrown) || errors.Is(err, ErrNoTopic) || errors.Is(err, ErrSilent)
 		if !known {
 			return err
 		}
 		if !errors.Is(err, errGrown) {
-			spec.say("%v; waiting for it", err)
+			if text := err.Error(); text != said {
+				spec.say("%v; waiting for it", err)
+				said = text
+			}
 			if spec.Trouble != nil {
 				spec.Trouble(err)
 			}

@@ -96,3 +96,14 @@ func TestASenderOutlastsABrokerThatStarts(t *testing.T) {
 		t.Errorf("it gave up: %+v, %v", sent, err)
 	}
 }
+
+// What the broker says goes before what the code means in general.
+func TestRefusalsAreInTheWordsOfTheBroker(t *testing.T) {
+	err := wrap(kerr.InvalidRequest, "Cannot update these configs dynamically: broker.id", "change configuration of %s", "broker:1")
+	if want := "change configuration of broker:1: INVALID_REQUEST: Cannot update these configs dynamically: broker.id"; err.Error() != want || !errors.Is(err, kerr.InvalidRequest) {
+		t.Errorf("got %q, want %q", err, want)
+	}
+	if err := wrap(kerr.InvalidRequest, "", "ask"); !errors.Is(err, kerr.InvalidRequest) || wrap(nil, "words", "ask") != nil {
+		t.Errorf("got %v", err)
+	}
+}

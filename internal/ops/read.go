@@ -278,6 +278,9 @@ func (r *reader) deliver(fetches kgo.Fetches) error {
 		if !open || fail != nil {
 			return
 		}
+		if len(p.Records) > 0 && e.from < p.LogStartOffset && p.LogStartOffset <= p.Records[0].Offset {
+			r.spec.say("partition %d: offsets %d to %d were deleted before they were read", p.Partition, e.from, p.LogStartOffset-1)
+		}
 		for _, rec := range p.Records {
 			if rec.Offset >= e.to {
 				e.from = e.to

@@ -433,10 +433,10 @@ func TestGroupsAreResetOnlyWhenNobodyIsInThem(t *testing.T) {
 			break
 		}
 	}
-	if _, err := reset("start", true); err == nil || !strings.Contains(err.Error(), "it has 1 members") {
+	if _, err := reset("start", true); err == nil || !strings.Contains(err.Error(), "members: 1;") {
 		t.Errorf("with a member: %v", err)
 	}
-	if _, err := ops.DeleteGroups(t.Context(), admin, true, "g"); err == nil || !strings.Contains(err.Error(), "it has 1 members") {
+	if _, err := ops.DeleteGroups(t.Context(), admin, true, "g"); err == nil || !strings.Contains(err.Error(), "members: 1;") {
 		t.Errorf("with a member: %v", err)
 	}
 	cl.LeaveGroup()

@@ -63,7 +63,7 @@ func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, err
 	case err != nil:
 		return out, err
 	case g.Members > 0:
-		return out, fmt.Errorf("reset group %s: it has %d members (%s) that would commit over it: stop them first (%w)", spec.Group, g.Members, g.State, kerr.NonEmptyGroup)
+		return out, fmt.Errorf("reset group %s: its members would commit over it: stop them first (%s, members: %d; %w)", spec.Group, g.State, g.Members, kerr.NonEmptyGroup)
 	}
 	current, lags := map[kafka.TopicPartition]int64{}, map[kafka.TopicPartition]int64{}
 	for _, r := range g.Rows {
@@ -167,7 +167,7 @@ func DeleteGroups(ctx context.Context, a *kafka.Admin, execute bool, names ...st
 	out := []DeletedGroup{}
 	for _, g := range groups {
 		if g.Members > 0 {
-			return nil, fmt.Errorf("delete group %s: it has %d members (%s): stop them first (%w)", g.Name, g.Members, g.State, kerr.NonEmptyGroup)
+			return nil, fmt.Errorf("delete group %s: its members are to be stopped first (%s, members: %d; %w)", g.Name, g.State, g.Members, kerr.NonEmptyGroup)
 		}
 		out = append(out, DeletedGroup{Group: g.Name, State: g.State, Topics: len(g.Topics), Lag: g.Lag})
 	}

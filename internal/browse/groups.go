@@ -31,7 +31,7 @@ type groupPast struct {
 type Group struct {
 	Name     string   `json:"name"`
 	State    string   `json:"state"`
-	Type     string   `json:"type"` // classic or consumer (KIP-848); empty where the broker does not tell
+	Type     string   `json:"type"` // classic, consumer (KIP-848) or share (KIP-932); empty where the broker does not tell
 	Protocol string   `json:"protocol"`
 	Members  *int     `json:"members"` // null: not looked at yet
 	Lag      *int64   `json:"lag"`     // of all partitions with a commit; null: not looked at yet

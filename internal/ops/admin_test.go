@@ -279,6 +279,14 @@ func TestSettingsAreChangedOneByOneAndLossNeedsExecute(t *testing.T) {
 	if got, err = change(ops.ConfigChange{Set: map[string]string{"retention.ms": "1d"}, Execute: true}); err != nil || !got[0].Done {
 		t.Errorf("%+v, %v", got, err)
 	}
+	got, err = change(ops.ConfigChange{Set: map[string]string{"min.insync.replicas": "2"}})
+	if err != nil || got[0].Done || !strings.Contains(got[0].Danger, "the topic has 1 replicas") {
+		t.Errorf("more copies in sync than there are give %+v, %v", got, err)
+	}
+	got, err = change(ops.ConfigChange{Unset: []string{"min.insync.replicas", "retention.bytes"}})
+	if err != nil || !got[0].Done || !got[1].Done || got[0].Danger+got[1].Danger != "" {
+		t.Errorf("to unset what is not set gives %+v, %v", got, err)
+	}
 	if got, err = change(ops.ConfigChange{Unset: []string{"segment.ms"}}); err != nil || !got[0].Done {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -425,10 +433,10 @@ func TestGroupsAreResetOnlyWhenNobodyIsInThem(t *testing.T) {
 			break
 		}
 	}
-	if _, err := reset("start", true); err == nil || !strings.Contains(err.Error(), "it has 1 members") {
+	if _, err := reset("start", true); err == nil || !strings.Contains(err.Error(), "members: 1;") {
 		t.Errorf("with a member: %v", err)
 	}
-	if _, err := ops.DeleteGroups(t.Context(), admin, true, "g"); err == nil || !strings.Contains(err.Error(), "it has 1 members") {
+	if _, err := ops.DeleteGroups(t.Context(), admin, true, "g"); err == nil || !strings.Contains(err.Error(), "members: 1;") {
 		t.Errorf("with a member: %v", err)
 	}
 	cl.LeaveGroup()

@@ -65,15 +65,31 @@ func isLeaving(r kadm.CreateTopicResponse) bool {
 	return errors.Is(r.Err, kerr.TopicAlreadyExists) && strings.Contains(r.ErrMessage, "marked for deletion")
 }
 
-// wrap adds what a broker says beside its error code; nil for no error.
+// wrap says what was done, and what a broker says beside its error code; nil
+// for no error.
 func wrap(err error, message, format string, args ...any) error {
 	if err == nil {
 		return nil
 	}
-	if message != "" {
-		return fmt.Errorf(format+": %w (%s)", append(args, err, message)...)
+	return fmt.Errorf(format+": %w", append(args, inItsWords(err, message))...)
+}
+
+// refusal is an error code with the broker's own words for it. Those of the
+// library are about the code in general, and mislead beside them.
+type refusal struct {
+	code  *kerr.Error
+	words string
+}
+
+func (r refusal) Error() string { return r.code.Message + ": " + r.words }
+func (r refusal) Unwrap() error { return r.code }
+
+func inItsWords(err error, words string) error {
+	var code *kerr.Error
+	if words == "" || !errors.As(err, &code) {
+		return err
 	}
-	return fmt.Errorf(format+": %w", append(args, err)...)
+	return refusal{code, words}
 }
 
 func checkConfigs(configs map[string]string) error {

@@ -182,7 +182,11 @@ func ChangeConfigs(ctx context.Context, a *kafka.Admin, c ConfigChange) ([]Chang
 	for _, s := range now {
 		have[s.Name] = s
 	}
-	out, alters, err := c.plan(have)
+	replicas, err := copiesOf(ctx, a, c.Of)
+	if err != nil {
+		return nil, err
+	}
+	out, alters, err := c.plan(have, replicas)
 	if err != nil {
 		return nil, fmt.Errorf("change configuration of %s: %w", c.Of, err)
 	}
@@ -218,7 +222,28 @@ func (c ConfigChange) confirm(ctx context.Context, a *kafka.Admin, out []Changed
 	}
 }
 
-func (c ConfigChange) plan(have map[string]Setting) ([]ChangedConfig, []kadm.AlterConfig, error) {
+// copiesOf is how many copies a topic has; 0 for a broker.
+func copiesOf(ctx context.Context, a *kafka.Admin, of Resource) (int, error) {
+	if of.Topic == "" {
+		return 0, nil
+	}
+	topics, err := existing(ctx, a, of.Topic)
+	if err != nil {
+		return 0, fmt.Errorf("read topic %w", err)
+	}
+	return topics[of.Topic].Partitions.NumReplicas(), nil
+}
+
+// unwritable warns of a topic that would want more copies in sync than it has.
+func unwritable(key, value string, replicas int) string {
+	n, err := strconv.Atoi(value)
+	if key != "min.insync.replicas" || err != nil || n <= replicas {
+		return ""
+	}
+	return fmt.Sprintf("the topic has %d replicas, so producers that wait for all (acks=all) could not write any more", replicas)
+}
+
+func (c ConfigChange) plan(have map[string]Setting, replicas int) ([]ChangedConfig, []kadm.AlterConfig, error) {
 	out := []ChangedConfig{}
 	var alters []kadm.AlterConfig
 	var errs []error
@@ -234,11 +259,14 @@ func (c ConfigChange) plan(have map[string]Setting) ([]ChangedConfig, []kadm.Alt
 			x.From = s.Value
 		}
 		after := to
-		if op == kadm.DeleteConfig {
+		switch {
+		case op == kadm.DeleteConfig && s.Set:
 			after = s.Default
+		case op == kadm.DeleteConfig:
+			after = s.Value // nothing changes
 		}
 		if c.Of.Topic != "" {
-			x.Danger = topic.Danger(key, s.Value, after)
+			x.Danger = cmp.Or(topic.Danger(key, s.Value, after), unwritable(key, after, replicas))
 		}
 		out = append(out, x)
 		alter := kadm.AlterConfig{Op: op, Name: key}

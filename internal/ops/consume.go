@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -175,7 +174,7 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[
 		from = *spec.From
 	}
 	listed := kadm.TopicDetails{spec.Topic: d}
-	begin, err := placeIn(ctx, a, listed, from, nil)
+	begin, err := placeIn(ctx, a, listed, from, nil, true)
 	if err != nil {
 		return nil, id, err
 	}
@@ -187,10 +186,13 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[
 		}
 		out[tp] = e
 	}
+	if spec.Say != nil {
+		heldBack(ctx, a, listed, begin, spec)
+	}
 	if spec.Until == nil {
 		return out, d.ID, nil
 	}
-	until, err := placeIn(ctx, a, listed, *spec.Until, nil)
+	until, err := placeIn(ctx, a, listed, *spec.Until, nil, true)
 	if err != nil {
 		return nil, id, err
 	}
@@ -199,6 +201,27 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[
 		out[tp] = e
 	}
 	return out, d.ID, nil
+}
+
+// heldBack says where an open transaction keeps what follows from readers.
+func heldBack(ctx context.Context, a *kafka.Admin, listed kadm.TopicDetails, placed map[kafka.TopicPartition]placedAt, spec ConsumeSpec) {
+	ends, err := offsetsAt(ctx, a.Client(), listed, atEnd, false)
+	if err != nil {
+		return
+	}
+	first, parts, held := int32(-1), 0, int64(0)
+	for tp, p := range placed {
+		if n := ends[tp] - p.end; n > 0 {
+			if parts++; first < 0 || tp.Partition < first {
+				first = tp.Partition
+			}
+			held += n
+		}
+	}
+	if parts > 0 {
+		at := kafka.TopicPartition{Topic: spec.Topic, Partition: first}
+		spec.say("partition %d: an open transaction begins at offset %d; %d offsets in %d of the partitions are held back until it ends", first, placed[at].end, held, parts)
+	}
 }
 
 // consumeFrom hands over records in the order in which they are read.
@@ -331,17 +354,21 @@ func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[
 		next[kafka.TopicPartition{Topic: spec.Topic, Partition: p}] = extent{from: to, to: endless}
 	}
 	wait := backoff.Policy{Base: 200 * time.Millisecond, Max: 5 * time.Second, Factor: 2}
+	said := ""
 	for attempt := 0; ; attempt++ {
 		err := read(ctx, cfg, spec, next, true, take)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		known := errors.Is(err, errGone) || errors.Is(err, errGrown) || errors.Is(err, ErrNoTopic) || errors.Is(err, ErrSilent)
+		known := errors.Is(err, errGone) || errors.Is(err, errAway) || errors.Is(err, errGrown) || errors.Is(err, ErrNoTopic) || errors.Is(err, ErrSilent)
 		if !known {
 			return err
 		}
 		if !errors.Is(err, errGrown) {
-			spec.say("%v; waiting for it", err)
+			if text := err.Error(); text != said {
+				spec.say("%v; waiting for it", err)
+				said = text
+			}
 			if spec.Trouble != nil {
 				spec.Trouble(err)
 			}
@@ -381,7 +408,7 @@ func merge(parts map[int32][]kafka.Record) []kafka.Record {
 	for len(out) < total {
 		best := -1
 		for i, q := range queues {
-			if len(q) > 0 && (best < 0 || cmp.Less(q[0].Timestamp.UnixNano(), queues[best][0].Timestamp.UnixNano())) {
+			if len(q) > 0 && (best < 0 || q[0].Timestamp.Before(queues[best][0].Timestamp)) {
 				best = i
 			}
 		}

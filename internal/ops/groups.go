@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -26,6 +27,19 @@ type Group struct {
 
 // ListGroups lists the consumer groups by name.
 func ListGroups(ctx context.Context, a *kafka.Admin) ([]Group, error) {
+	var out []Group
+	err := coordinated(ctx, func() (err error) {
+		out, err = listGroups(ctx, a)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list consumer groups: %w", err)
+	}
+	slices.SortFunc(out, func(a, b Group) int { return cmp.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+func listGroups(ctx context.Context, a *kafka.Admin) ([]Group, error) {
 	out := []Group{}
 	var errs []error
 	for _, shard := range a.Client().RequestSharded(ctx, kmsg.NewPtrListGroupsRequest()) {
@@ -42,18 +56,14 @@ func ListGroups(ctx context.Context, a *kafka.Admin) ([]Group, error) {
 			out = append(out, Group{Name: g.Group, State: g.GroupState, Type: strings.ToLower(g.GroupType), Protocol: g.ProtocolType, Coordinator: shard.Meta.NodeID})
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("list consumer groups: %w", err)
-	}
-	slices.SortFunc(out, func(a, b Group) int { return cmp.Compare(a.Name, b.Name) })
-	return out, nil
+	return out, errors.Join(errs...)
 }
 
 // GroupDescription is all about one group.
 type GroupDescription struct {
 	Name        string       `json:"name"`
 	State       string       `json:"state"`
-	Type        string       `json:"type"`     // classic or consumer (KIP-848)
+	Type        string       `json:"type"`     // classic, consumer (KIP-848) or share (KIP-932)
 	Assignor    string       `json:"assignor"` // range, cooperative-sticky, uniform ...
 	Coordinator int32        `json:"coordinator"`
 	Members     int          `json:"members"`
@@ -123,11 +133,15 @@ func DescribeGroups(ctx context.Context, a *kafka.Admin, names ...string) ([]Gro
 		return out, nil
 	}
 	adm := kadm.NewClient(a.Client())
-	looks, err := lookAt(ctx, a, names)
+	var looks map[string]look
+	err := coordinated(ctx, func() (err error) {
+		looks, err = lookAt(ctx, a, names)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	commits := adm.FetchManyOffsets(ctx, names...)
+	commits := fetchCommits(ctx, adm, names, looks)
 	topics := kadm.TopicsSet{}
 	for _, name := range names {
 		commits[name].Fetched.Each(func(o kadm.OffsetResponse) { topics.Add(o.Topic, o.Partition) })
@@ -156,6 +170,23 @@ func DescribeGroups(ctx context.Context, a *kafka.Admin, names ...string) ([]Gro
 	return out, errors.Join(errs...)
 }
 
+// fetchCommits asks where groups stand, but for those of which that is known.
+func fetchCommits(ctx context.Context, adm *kadm.Client, names []string, looks map[string]look) map[string]kadm.FetchOffsetsResponse {
+	out := map[string]kadm.FetchOffsetsResponse{}
+	var ask []string
+	for _, name := range names {
+		if placed := looks[name].placed; placed != nil {
+			out[name] = *placed
+		} else {
+			ask = append(ask, name)
+		}
+	}
+	if len(ask) > 0 {
+		maps.Copy(out, adm.FetchManyOffsets(ctx, ask...))
+	}
+	return out
+}
+
 func describeError(ctx context.Context, a *kafka.Admin, name string, err error) error {
 	if !errors.Is(err, ErrNoGroup) {
 		return fmt.Errorf("describe group %s: %w", name, err)
@@ -173,6 +204,8 @@ func describeError(ctx context.Context, a *kafka.Admin, name string, err error) 
 type look struct {
 	GroupDescription
 	members []member
+	placed  *kadm.FetchOffsetsResponse     // where a share group stands; nil: its commits tell
+	lags    map[kafka.TopicPartition]int64 // as the broker counts them; nil: by the ends
 }
 
 // complete adds where the group stands.
@@ -209,6 +242,9 @@ func (l look) complete(committed kadm.FetchOffsetsResponse, ends map[kafka.Topic
 		}
 		if row.Current >= 0 && row.End >= 0 {
 			row.Lag = max(row.End-row.Current, 0)
+			if told, ok := l.lags[kafka.TopicPartition{Topic: topic, Partition: partition}]; ok {
+				row.Lag = told
+			}
 			out.Lag += row.Lag
 		}
 		for _, m := range l.members {
@@ -232,7 +268,7 @@ func (l look) complete(committed kadm.FetchOffsetsResponse, ends map[kafka.Topic
 	return out, nil
 }
 
-// lookAt asks for groups in both of their forms: brokers answer for groups of
+// lookAt asks for groups in all of their forms: brokers answer for groups of
 // the new protocol (KIP-848) only to the new request, or describe them to the
 // old one without members.
 func lookAt(ctx context.Context, a *kafka.Admin, names []string) (map[string]look, error) {
@@ -251,8 +287,22 @@ func lookAt(ctx context.Context, a *kafka.Admin, names []string) (map[string]loo
 	if err != nil {
 		return nil, fmt.Errorf("describe groups: %w", err)
 	}
+	var unknown []string
 	for _, name := range old {
+		if unknownToClassic(classic[name]) {
+			unknown = append(unknown, name)
+		}
+	}
+	shared := sharing(ctx, adm, unknown)
+	for _, name := range old {
+		if l, is := shared[name]; is {
+			out[name] = l
+			continue
+		}
 		g := classic[name]
+		if coordinatorIsComing(g.Err) {
+			return nil, fmt.Errorf("describe group %s: %w", name, g.Err)
+		}
 		l := look{GroupDescription: GroupDescription{Name: name, Type: "classic", State: g.State, Assignor: g.Protocol, Coordinator: g.Coordinator.NodeID, Members: len(g.Members)}}
 		if g.Err != nil && !errors.Is(g.Err, kerr.GroupIDNotFound) {
 			l.Error = g.Err.Error()

@@ -181,7 +181,7 @@ func placeAll(ctx context.Context, a *kafka.Admin, name string, partitions []int
 	if err != nil {
 		return nil, err
 	}
-	return placeIn(ctx, a, kadm.TopicDetails{name: d}, p, nil)
+	return placeIn(ctx, a, kadm.TopicDetails{name: d}, p, nil, false)
 }
 
 // partitionsOf lists a topic cut down to some partitions; all when none are
@@ -209,15 +209,16 @@ func partitionsOf(ctx context.Context, a *kafka.Admin, name string, partitions [
 }
 
 // placeIn places a position in the partitions of topics that were listed.
-// current is where something stands, for positions that go by it.
-func placeIn(ctx context.Context, a *kafka.Admin, topics kadm.TopicDetails, p Position, current map[kafka.TopicPartition]int64) (map[kafka.TopicPartition]placedAt, error) {
-	all, err := spans(ctx, a.Client(), topics, true)
+// current is where something stands, for positions that go by it. With
+// committed, partitions end where the oldest open transaction begins.
+func placeIn(ctx context.Context, a *kafka.Admin, topics kadm.TopicDetails, p Position, current map[kafka.TopicPartition]int64, committed bool) (map[kafka.TopicPartition]placedAt, error) {
+	all, err := spans(ctx, a.Client(), topics, committed)
 	if err != nil {
 		return nil, err
 	}
 	var timed map[kafka.TopicPartition]int64
 	if p.kind == posAtMillis {
-		if timed, err = offsetsAt(ctx, a.Client(), topics, p.n, true); err != nil {
+		if timed, err = offsetsAt(ctx, a.Client(), topics, p.n, committed); err != nil {
 			return nil, fmt.Errorf("find %s: %w", p, err)
 		}
 	}

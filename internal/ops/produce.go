@@ -49,6 +49,8 @@ type Sender struct {
 	limit  int // of a batch of the topic
 	client *kgo.Client
 
+	line     context.Context // of the client and of its records
+	leave    func() bool     // forgets the context of Send; nil: nothing was sent
 	patience time.Duration
 	stall    *time.Timer
 	cut      context.CancelFunc
@@ -75,6 +77,15 @@ const batchOverhead = 61 + 30
 
 // senderMaxRecords bounds what waits for the broker.
 const senderMaxRecords = 100_000
+
+// sendGrace is how long records that were queued may take after their sender
+// was told to stop: whoever is interrupted shall know what was sent.
+const sendGrace = 2 * time.Second
+
+// unknownTopicTries is how often a broker may say, about each 250 ms, that it
+// does not know the topic, which was there: one that has just been started
+// answers before it has learnt which topics there are.
+const unknownTopicTries = 40
 
 // NewSender looks at the topic, which must exist, and makes a client for it.
 // The context bounds the look.
@@ -106,7 +117,7 @@ func NewSender(ctx context.Context, cfg kafka.Config, spec ProduceSpec) (*Sender
 		cut()
 		return nil, fmt.Errorf("produce to %s: %w", spec.Topic, err)
 	}
-	s.patience, s.cut = cfg.DeliveryTimeout, cut
+	s.patience, s.line, s.cut = cfg.DeliveryTimeout, line, cut
 	s.mu.Lock() // stalled must not look before the timer is there
 	s.stall = time.AfterFunc(s.patience, s.stalled)
 	s.mu.Unlock()
@@ -149,7 +160,7 @@ func (p ProduceSpec) options(limit int) ([]kgo.Opt, error) {
 	}
 	opts := []kgo.Opt{
 		kgo.ProducerLinger(p.Linger), kgo.ProducerBatchMaxBytes(max(batch, 1024)),
-		kgo.ProducerBatchCompression(codec), kgo.UnknownTopicRetries(4),
+		kgo.ProducerBatchCompression(codec), kgo.UnknownTopicRetries(unknownTopicTries),
 		kgo.MaxBufferedRecords(senderMaxRecords), kgo.MaxBufferedBytes(max(64<<20, 2*limit)),
 		kgo.AllowIdempotentProduceCancellation(), // so that a broker that hangs can be given up
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
@@ -170,7 +181,8 @@ func (p ProduceSpec) options(limit int) ([]kgo.Opt, error) {
 
 // Send queues a record and waits only while too much is queued. It returns the
 // first failure of any record so far; what is larger than Limit is refused at
-// once.
+// once. When ctx ends, which is the same for all of them, no more are taken, and
+// those that were have sendGrace to be delivered.
 func (s *Sender) Send(ctx context.Context, r kafka.Record) error {
 	select {
 	case <-s.over:
@@ -180,6 +192,12 @@ func (s *Sender) Send(ctx context.Context, r kafka.Record) error {
 	if err := s.Fits(r); err != nil {
 		return err
 	}
+	if s.leave == nil {
+		s.leave = context.AfterFunc(ctx, func() { time.AfterFunc(sendGrace, s.cut) })
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	out := &kgo.Record{Topic: s.spec.Topic, Key: r.Key, Value: r.Value, Partition: max(s.spec.Partition, 0)}
 	if !r.Timestamp.IsZero() {
 		out.Timestamp = r.Timestamp
@@ -187,7 +205,7 @@ func (s *Sender) Send(ctx context.Context, r kafka.Record) error {
 	for _, h := range r.Headers {
 		out.Headers = append(out.Headers, kgo.RecordHeader(h))
 	}
-	s.client.Produce(ctx, out, s.settle)
+	s.client.Produce(s.line, out, s.settle)
 	return nil
 }
 
@@ -199,6 +217,8 @@ func (s *Sender) Fits(r kafka.Record) error {
 		size += len(h.Key) + len(h.Value) + 10
 	}
 	switch {
+	case !r.Timestamp.IsZero() && !sendable(r.Timestamp):
+		return fmt.Errorf("produce to %s: a timestamp of %s cannot be sent; the years 1678 to 2261 can", s.spec.Topic, r.Timestamp.Format(time.RFC3339))
 	case len(r.Value) > kafka.MaxValueBytes:
 		return fmt.Errorf("produce to %s: %w: a value of %d bytes; %d are allowed", s.spec.Topic, ErrTooLarge, len(r.Value), kafka.MaxValueBytes)
 	case size > s.limit-batchOverhead:
@@ -263,12 +283,19 @@ func (s *Sender) Progress() (records, bytes int64) {
 }
 
 // Close waits until everything is delivered or failed, until the broker was
-// given up, at most until ctx ends, and tells what was delivered and what failed
+// given up, at most until sendGrace after ctx ended, and tells what was delivered and what failed
 // first.
 func (s *Sender) Close(ctx context.Context) (Sent, error) {
-	flush, stop := context.WithCancel(ctx)
+	flush, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var watch sync.WaitGroup
 	watch.Go(func() {
+		select {
+		case <-ctx.Done():
+			late := time.AfterFunc(sendGrace, stop)
+			defer late.Stop()
+		case <-s.given:
+		case <-flush.Done():
+		}
 		select {
 		case <-s.given:
 			stop()
@@ -278,6 +305,9 @@ func (s *Sender) Close(ctx context.Context) (Sent, error) {
 	err := s.client.Flush(flush)
 	stop()
 	watch.Wait()
+	if s.leave != nil {
+		s.leave()
+	}
 	s.mu.Lock()
 	s.closed = true
 	s.stall.Stop()

@@ -19,10 +19,12 @@ import (
 // endless is the end of a range that has none.
 const endless = math.MaxInt64
 
-// Errors that end a read. ErrSilent: the broker did not answer for as long as
-// a request may take.
+// Errors that end a read. errAway: it was deleted, or the broker has just been
+// started. ErrSilent: the broker did not answer for as long as a request may
+// take.
 var (
-	errGone   = errors.New("the topic was deleted or created again")
+	errAway   = errors.New("the broker does not know the topic now")
+	errGone   = errors.New("the topic was created again")
 	errGrown  = errors.New("the topic has more partitions")
 	ErrSilent = errors.New("no answer from the broker")
 )
@@ -231,7 +233,7 @@ func (r *reader) run(ctx context.Context, patience time.Duration, keep bool) err
 const followLook = 2 * time.Second
 
 // changed returns errGone where the topic is another one than when reading
-// began, or is not there, and errGrown where it has more partitions.
+// began, errAway where it is not there, and errGrown where it has more partitions.
 func (r *reader) changed(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, followLook)
 	defer cancel()
@@ -246,7 +248,7 @@ func (r *reader) changed(ctx context.Context) error {
 	now := resp.Topics[0]
 	switch err := kerr.ErrorForCode(now.ErrorCode); {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
-		return errGone
+		return errAway
 	case err != nil:
 		return nil
 	case now.TopicID != r.spec.id:
@@ -275,6 +277,9 @@ func (r *reader) deliver(fetches kgo.Fetches) error {
 		e, open := r.pos[p.Partition]
 		if !open || fail != nil {
 			return
+		}
+		if len(p.Records) > 0 && e.from < p.LogStartOffset && p.LogStartOffset <= p.Records[0].Offset {
+			r.spec.say("partition %d: offsets %d to %d were deleted before they were read", p.Partition, e.from, p.LogStartOffset-1)
 		}
 		for _, rec := range p.Records {
 			if rec.Offset >= e.to {
@@ -320,7 +325,9 @@ func (r *reader) judge(fetches kgo.Fetches) error {
 					r.pos[big.Partition] = e
 				}
 			}
-		case errors.As(fe.Err, &loss), errors.Is(fe.Err, kerr.UnknownTopicID), errors.Is(fe.Err, kerr.UnknownTopicOrPartition), errors.Is(fe.Err, kerr.InconsistentTopicID):
+		case errors.Is(fe.Err, kerr.UnknownTopicOrPartition):
+			return errAway
+		case errors.As(fe.Err, &loss), errors.Is(fe.Err, kerr.UnknownTopicID), errors.Is(fe.Err, kerr.InconsistentTopicID):
 			return fmt.Errorf("%w: %w", errGone, fe.Err)
 		case errors.Is(fe.Err, kerr.OffsetOutOfRange):
 			return fmt.Errorf("partition %d was cut while it was read: %w", fe.Partition, fe.Err)
@@ -343,7 +350,7 @@ func (r *reader) gap() {
 func recordOf(r *kgo.Record) kafka.Record {
 	out := kafka.Record{
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-		Key: r.Key, Value: r.Value, Timestamp: r.Timestamp, Origin: kafka.OriginOf(r),
+		Key: r.Key, Value: r.Value, Timestamp: timeOf(r.Timestamp), Origin: kafka.OriginOf(r),
 	}
 	if len(r.Headers) > 0 {
 		out.Headers = make([]kafka.Header, len(r.Headers))

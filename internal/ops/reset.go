@@ -63,12 +63,13 @@ func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, err
 	case err != nil:
 		return out, err
 	case g.Members > 0:
-		return out, fmt.Errorf("reset group %s: it has %d members (%s) that would commit over it: stop them first (%w)", spec.Group, g.Members, g.State, kerr.NonEmptyGroup)
+		return out, fmt.Errorf("reset group %s: its members would commit over it: stop them first (%s, members: %d; %w)", spec.Group, g.State, g.Members, kerr.NonEmptyGroup)
 	}
-	current := map[kafka.TopicPartition]int64{}
+	current, lags := map[kafka.TopicPartition]int64{}, map[kafka.TopicPartition]int64{}
 	for _, r := range g.Rows {
 		if r.Current >= 0 {
-			current[kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}] = r.Current
+			tp := kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}
+			current[tp], lags[tp] = r.Current, r.Lag
 		}
 	}
 	listed, err := scope(ctx, a, spec.Topics, current)
@@ -78,7 +79,7 @@ func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, err
 	if len(listed) == 0 {
 		return out, fmt.Errorf("reset group %s: it has no commits; name topics", spec.Group)
 	}
-	placed, err := placeIn(ctx, a, listed, spec.To, current)
+	placed, err := placeIn(ctx, a, listed, spec.To, current, false)
 	if err != nil {
 		return out, fmt.Errorf("reset group %s: %w", spec.Group, err)
 	}
@@ -90,7 +91,7 @@ func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, err
 		}
 		row := ResetRow{Topic: tp.Topic, Partition: tp.Partition, From: -1, To: p.at, LagBefore: -1, LagAfter: p.end - p.at}
 		if c, ok := current[tp]; ok {
-			row.From, row.LagBefore = c, max(p.end-c, 0)
+			row.From, row.LagBefore = c, lags[tp]
 		} else if spec.To.Relative() && !own {
 			continue // nothing to shift
 		}
@@ -103,7 +104,12 @@ func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, err
 	if !spec.Execute {
 		return out, nil
 	}
-	if err := adm.CommitAllOffsets(ctx, spec.Group, offsets); err != nil {
+	if g.Type == typeShare {
+		err = moveShare(ctx, adm, spec.Group, offsets)
+	} else {
+		err = adm.CommitAllOffsets(ctx, spec.Group, offsets)
+	}
+	if err != nil {
 		if errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.RebalanceInProgress) {
 			err = fmt.Errorf("somebody joined it meanwhile: %w", err)
 		}
@@ -161,7 +167,7 @@ func DeleteGroups(ctx context.Context, a *kafka.Admin, execute bool, names ...st
 	out := []DeletedGroup{}
 	for _, g := range groups {
 		if g.Members > 0 {
-			return nil, fmt.Errorf("delete group %s: it has %d members (%s): stop them first (%w)", g.Name, g.Members, g.State, kerr.NonEmptyGroup)
+			return nil, fmt.Errorf("delete group %s: its members are to be stopped first (%s, members: %d; %w)", g.Name, g.State, g.Members, kerr.NonEmptyGroup)
 		}
 		out = append(out, DeletedGroup{Group: g.Name, State: g.State, Topics: len(g.Topics), Lag: g.Lag})
 	}
@@ -220,7 +226,12 @@ func DeleteOffsets(ctx context.Context, a *kafka.Admin, group string, execute bo
 	if !execute || len(ask) == 0 {
 		return out, nil
 	}
-	resp, err := kadm.NewClient(a.Client()).DeleteOffsets(ctx, group, ask)
+	var resp kadm.DeleteOffsetsResponses
+	if adm := kadm.NewClient(a.Client()); g.Type == typeShare {
+		resp, err = forgetShare(ctx, adm, group, topics...)
+	} else {
+		resp, err = adm.DeleteOffsets(ctx, group, ask)
+	}
 	if err != nil {
 		return out, fmt.Errorf("delete offsets of group %s: %w", group, err)
 	}

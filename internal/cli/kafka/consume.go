@@ -152,7 +152,13 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 		}
 		t.tick(func() string { return fmt.Sprintf("%d records read, %d printed", n, printed.Load()) })
 	}
-	err = ops.Consume(ctx, cfg, a.spec, func(r kafka.Record) error {
+	reading := ctx
+	if a.spec.Follow {
+		var stop func()
+		reading, stop = whileRead(ctx, env.Out)
+		defer stop()
+	}
+	err = ops.Consume(reading, cfg, a.spec, func(r kafka.Record) error {
 		printed.Add(1)
 		if err := print(r); err != nil {
 			return err

@@ -55,9 +55,10 @@ func describeGroups(env *cli.Env) *cobra.Command {
 			return anyGroup(ctx, env, a.Brokers, words)
 		},
 		Run: func(ctx context.Context, env *cli.Env, a namesArgs) ([]ops.GroupDescription, error) {
-			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.GroupDescription, error) {
+			all, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.GroupDescription, error) {
 				return ops.DescribeGroups(ctx, admin, a.names...)
 			})
+			return told(env, all, err, a.all && len(all) > 0)
 		},
 		Table: groupsTable,
 	}.Command(env)

@@ -130,6 +130,9 @@ func runProduce(ctx context.Context, env *cli.Env, a produceArgs) (ops.Sent, err
 	sent, err := s.Close(ctx)
 	goods.ticker.done()
 	goods.conclude()
+	if ctx.Err() != nil {
+		env.Say("stopped: %d records were sent to %s", sent.Records, a.topic)
+	}
 	if err = firstOf(failed, err); err != nil && sent.Records > 0 {
 		return sent, fmt.Errorf("%w; %d records were sent before", err, sent.Records)
 	}

@@ -44,7 +44,9 @@ func (s *shipment) sendAll(ctx context.Context) error {
 		}
 		return s.send(ctx, kafka.Record{Value: value})
 	}
-	return eachLine(s.env.In, func(n int, line []byte) error {
+	in, forget := interruptible(ctx, s.env.In)
+	defer forget()
+	return eachLine(in, func(n int, line []byte) error {
 		r, err := s.record(line)
 		if err == nil {
 			err = s.send(ctx, r)
@@ -142,6 +144,22 @@ func (s *shipment) pace(ctx context.Context) error {
 func (s *shipment) conclude() {
 	if s.strange > warnings {
 		s.env.Say("warning: %d values in all do not conform to %s", s.strange, s.args.topic)
+	}
+}
+
+// interruptible is what r gives, until ctx ends: nobody can end a read from a
+// terminal. The goroutine that reads ends at the end of r, after the read that
+// was under way when it was forgotten, or with the process.
+func interruptible(ctx context.Context, r io.Reader) (in io.Reader, forget func()) {
+	out, write := io.Pipe()
+	go func() {
+		_, err := io.Copy(write, r)
+		write.CloseWithError(err)
+	}()
+	stop := context.AfterFunc(ctx, func() { write.CloseWithError(ctx.Err()) })
+	return out, func() {
+		stop()
+		out.Close()
 	}
 }
 

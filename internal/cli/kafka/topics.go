@@ -193,7 +193,7 @@ func createTopic(env *cli.Env) *cobra.Command {
 			if c.Replicas < 0 {
 				replicas = "the usual"
 			}
-			return cli.Table{Above: []string{fmt.Sprintf("%s topic %s with %d partitions and %s replicas.", word, c.Name, c.Partitions, replicas)}}
+			return cli.Table{Above: []string{fmt.Sprintf("%s topic %s, partitions: %d, replicas: %s.", word, c.Name, c.Partitions, replicas)}}
 		},
 		CompleteFlags: map[string]func(context.Context, *cli.Env, *createArgs) []string{
 			"config": func(context.Context, *cli.Env, *createArgs) []string { return settingNames() },

@@ -1804,7 +1804,7 @@ export interface components {
         TopicGroup: {
             name: string;
             state: string;
-            /** @description classic or consumer (KIP-848) */
+            /** @description classic, consumer (KIP-848) or share (KIP-932) */
             type: string;
             /** @description Of the whole group */
             members: number;
@@ -2119,7 +2119,7 @@ export interface components {
         Group: {
             name: string;
             state: string;
-            /** @description classic or consumer (KIP-848); empty where the broker does not tell */
+            /** @description classic, consumer (KIP-848) or share (KIP-932); empty where the broker does not tell */
             type: string;
             protocol: string;
             /** @description Null where nobody has looked yet */

@@ -74,8 +74,8 @@ func catalogIsApplied(t *testing.T, s *jvm) {
 }
 
 func topicsAreChanged(t *testing.T, s *jvm) {
-	s.says("with 2 partitions", "topics", "create", "orders", "-p", "2", "-c", "retention.ms=7d")
-	s.says("with 2 partitions", "topics", "create", "orders-copy", "--like", "orders")
+	s.says("partitions: 2", "topics", "create", "orders", "-p", "2", "-c", "retention.ms=7d")
+	s.says("partitions: 2", "topics", "create", "orders-copy", "--like", "orders")
 	s.refuses(1, "did you mean orders?", "topics", "describe", "order")
 	s.refuses(1, "already exists", "topics", "create", "orders")
 	s.says("604800000", "configs", "show", "orders-copy")

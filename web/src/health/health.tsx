@@ -43,8 +43,8 @@ export function HealthView() {
       <div className="toolbar">
         <h1>Health</h1>
         {h && (
-          <span className={h.healthy ? "ok-text" : "bad-text"} role="status">
-            {h.healthy ? <CheckIcon /> : <CrossIcon />} {verdict(h.checks)}
+          <span className={classes[worst(h.checks)]} role="status">
+            {icons[worst(h.checks)]} {verdict(h.checks)}
           </span>
         )}
         <span className="toolbar-end">
@@ -86,6 +86,10 @@ export function HealthView() {
       )}
     </main>
   );
+}
+
+function worst(checks: Check[]): Check["status"] {
+  return order.find((s) => checks.some((c) => c.status === s)) ?? "ok";
 }
 
 function verdict(checks: Check[]): string {

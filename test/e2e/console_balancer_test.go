@@ -191,20 +191,14 @@ func TestConsoleWithoutTheProxyRole(t *testing.T) {
 func TestConsoleOfItsOwnWithoutItsBroker(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
-	base := freePorts(t, 0, 1)
-	at := func(o int) string { return fmt.Sprintf("127.0.0.1:%d", base+o) }
-	data := t.TempDir()
-	broker := &restarted{start: func() *process {
-		return start(t, true, "run", "--roles", "broker", "--data", data, "--broker-listen", at(0), "--broker-internal", at(1), "--admin", "127.0.0.1:0")
-	}}
-	broker.on()
+	broker, addr := brokerInHands(t)
 	file := document(t, "", instances(t, 3)...)
 	if err := appendTo(file, "telemetry: {decisionSample: 1}\n"); err != nil {
 		t.Fatal(err)
 	}
-	n := node(t, at(0), file, t.TempDir())
+	n := node(t, addr, file, t.TempDir())
 	startLoad(t, "http://"+n.address("web")+"/", 1)
-	console := start(t, true, "run", "--roles", "console", "--kafka", at(0), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
+	console := start(t, true, "run", "--roles", "console", "--kafka", addr, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
 	url := "http://" + console.address("console")
 	eventually(t, "a decision is there", 30*time.Second, func() bool {
 		var all []struct{ RequestID string }

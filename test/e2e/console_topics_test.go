@@ -46,20 +46,27 @@ func makeStock(t *testing.T, broker string) {
 func TestConsoleCluster(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
-	base := freePorts(t, 0, 1)
-	at := func(o int) string { return fmt.Sprintf("127.0.0.1:%d", base+o) }
-	data := t.TempDir()
-	broker := &restarted{start: func() *process {
-		return start(t, true, "run", "--roles", "broker", "--data", data, "--broker-listen", at(0), "--broker-internal", at(1))
-	}}
-	broker.on()
-	console := start(t, true, "run", "--roles", "console", "--kafka", at(0), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
-	makeStock(t, at(0))
-	makeShop(t, at(0))
+	broker, addr := brokerInHands(t)
+	console := start(t, true, "run", "--roles", "console", "--kafka", addr, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
+	makeStock(t, addr)
+	makeShop(t, addr)
 	hands := httptest.NewServer(broker)
 	t.Cleanup(hands.Close)
 	t.Cleanup(func() { broker.signal(syscall.SIGCONT) }) // one that hangs could not be stopped
 	inBrowser(t, "cluster", "http://"+console.address("console"), "", hands.URL)
+}
+
+// brokerInHands starts a broker that a script may kill, hang and start again.
+func brokerInHands(t *testing.T) (b *restarted, addr string) {
+	t.Helper()
+	base := freePorts(t, 0, 1)
+	at := func(o int) string { return fmt.Sprintf("127.0.0.1:%d", base+o) }
+	data := t.TempDir()
+	b = &restarted{start: func() *process {
+		return start(t, true, "run", "--roles", "broker", "--data", data, "--broker-listen", at(0), "--broker-internal", at(1), "--admin", "127.0.0.1:0")
+	}}
+	b.on()
+	return b, at(0)
 }
 
 // restarted is a process that a script may kill and start again: POST /off, /on;

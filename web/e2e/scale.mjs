@@ -5,6 +5,7 @@
 //
 //   node e2e/scale.mjs http://127.0.0.1:8083 [FOLDER for screenshots]
 import { drive } from "./browser.mjs";
+import { frames } from "./frames.mjs";
 
 /** Processor time of the page's main thread per frame while f runs: what is left when others use the machine too. */
 async function cpuPerFrame(session, f) {
@@ -16,27 +17,7 @@ async function cpuPerFrame(session, f) {
 
 const seconds = Number(process.env.SCALE_SECONDS ?? 8);
 
-/** Frames and the longest pause between two of them while f runs. */
-const frames = (page, ms, scroll) =>
-  page.evaluate(
-    ([ms, scroll]) =>
-      new Promise((done) => {
-        const times = [];
-        const begin = performance.now();
-        const step = (t) => {
-          times.push(t);
-          if (scroll) scrollBy(0, scroll);
-          if (scroll && innerHeight + scrollY >= document.documentElement.scrollHeight - 2) scrollTo(0, 0);
-          if (t - begin < ms) requestAnimationFrame(step);
-          else {
-            const gaps = times.slice(1).map((x, n) => x - times[n]).sort((a, b) => a - b);
-            done({ frames: times.length, fps: Math.round(((times.length - 1) / (times.at(-1) - times[0])) * 1000), longest: Math.round(gaps.at(-1)), p99: Math.round(gaps[Math.floor(gaps.length * 0.99)]) });
-          }
-        };
-        requestAnimationFrame(step);
-      }),
-    [ms, scroll],
-  );
+const whole = (x) => x.toFixed(0);
 
 await drive(async ({ page, context, url, check, comes, picture, accessible, steady }) => {
   const session = await context.newCDPSession(page);
@@ -84,9 +65,9 @@ await drive(async ({ page, context, url, check, comes, picture, accessible, stea
   console.log(
     `     first event ${(first.wire / 1024).toFixed(0)} KiB on the wire (${(first.text / 1024).toFixed(0)} KiB of text), then ${(flow.wire / 1024).toFixed(1)} KiB/s (${(flow.text / 1024).toFixed(0)} KiB/s of text)`,
   );
-  console.log(`     frames per second: at rest ${rest.fps}, scrolling ${scrolled.fps}, flying ${fast.fps}; longest pause ${rest.longest}, ${scrolled.longest}, ${fast.longest} ms; p99 ${rest.p99}, ${scrolled.p99}, ${fast.p99} ms`);
+  console.log(`     frames per second: at rest ${whole(rest.fps)}, scrolling ${whole(scrolled.fps)}, flying ${whole(fast.fps)}; longest pause ${whole(rest.longest)}, ${whole(scrolled.longest)}, ${whole(fast.longest)} ms; p99 ${whole(rest.p99)}, ${whole(scrolled.p99)}, ${whole(fast.p99)} ms`);
   console.log(`     main thread per frame: at rest ${rest.cpu.toFixed(1)}, scrolling ${scrolled.cpu.toFixed(1)}, flying ${fast.cpu.toFixed(1)} ms of processor time; 16.7 is what 60 frames leave`);
-  console.log(`     the same machine with 5,000 lines of plain text: ${control.map((c) => c.fps).join(", ")}; longest pause ${control.map((c) => c.longest).join(", ")} ms`);
+  console.log(`     the same machine with 5,000 lines of plain text: ${control.map((c) => whole(c.fps)).join(", ")}; longest pause ${control.map((c) => whole(c.longest)).join(", ")} ms`);
   console.log(`     heap after collection ${(heap / 1024 / 1024).toFixed(1)} MiB`);
   check("the heap stays small", heap < 200 * 1024 * 1024, `${heap}`);
   await page.evaluate(() => scrollTo(0, 0));

@@ -53,10 +53,11 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
     console.error("usage: node e2e/NAME.mjs URL [SCREENSHOT FOLDER]");
     process.exit(2);
   }
-  let failed = 0;
+  const failed = [];
   const check = (what, ok, detail = "") => {
-    if (!ok) failed++;
-    console.log(`${ok ? "ok  " : "FAIL"} ${what}${!ok && detail !== "" ? `: ${detail}` : ""}`);
+    const line = `${ok ? "ok  " : "FAIL"} ${what}${!ok && detail !== "" ? `: ${detail}` : ""}`;
+    if (!ok) failed.push(line);
+    console.log(line);
   };
   const line = await cable(new URL(address));
   const browser = await chromium.launch({
@@ -142,5 +143,6 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
     await browser.close();
     await line.cut();
   }
-  process.exit(failed > 0 ? 1 : 0);
+  console.log(failed.join("\n")); // once more where a reader of a long log looks first
+  process.exit(failed.length > 0 ? 1 : 0);
 }

@@ -27,6 +27,7 @@ export type TopicDetail = Schemas["TopicDetail"];
 export type TopicHistory = Schemas["TopicHistory"];
 export type TopicGroup = Schemas["TopicGroup"];
 export type TopicSchema = Schemas["TopicSchema"];
+export type Connector = Schemas["Connector"];
 export type Setting = Schemas["RuledSetting"];
 export type Rule = Schemas["Rule"];
 export type ChangedConfig = Schemas["ChangedConfig"];

@@ -231,7 +231,9 @@ func (f *interrupted) Matches(m []browse.Message) error {
 	return f.found.Matches(m)
 }
 
-func (f *interrupted) Progress(p browse.Progress) error { return errors.Join(f.found.Progress(p), f.meet) }
+func (f *interrupted) Progress(p browse.Progress) error {
+	return errors.Join(f.found.Progress(p), f.meet)
+}
 
 // Where a search was when it last told its progress another goes on, whether it
 // was stopped there or its broker went away: nothing is missed.

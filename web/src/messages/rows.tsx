@@ -32,20 +32,25 @@ export function Rows({ list, open, onOpen, dim, none, chosen, onChoose }: Props)
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
   const virtual = useVirtualizer({ count: list.length, getScrollElement: () => box.current, estimateSize: () => height * rem, overscan: 10 });
   const at = useRef(-1); // the row that j and k go from
+  const going = useRef<number | null>(null); // the row that the focus goes to with the next frame: a second key may come before
   useEffect(() => {
     at.current = list.findIndex((m) => idOf(m) === open);
   }, [open]);
   const keys = useMemo(() => {
     const go = (by: number) => () => {
       const focused = Number((document.activeElement as HTMLElement | null)?.dataset?.n ?? Number.NaN);
-      const from = Number.isNaN(focused) ? at.current : focused;
+      const from = going.current ?? (Number.isNaN(focused) ? at.current : focused);
       const to = Math.min(Math.max(from + by, 0), list.length - 1);
       const m = list[to];
       if (!m) return;
       at.current = to;
+      going.current = to;
       virtual.scrollToIndex(to);
       if (open) onOpen(m); // what is read follows
-      requestAnimationFrame(() => box.current?.querySelector<HTMLElement>(`[data-n="${to}"]`)?.focus());
+      requestAnimationFrame(() => {
+        box.current?.querySelector<HTMLElement>(`[data-n="${to}"]`)?.focus();
+        if (going.current === to) going.current = null;
+      });
     };
     return { j: go(1), k: go(-1) };
   }, [list, open]);

@@ -6,7 +6,7 @@ function typing(e: KeyboardEvent): boolean {
   return t instanceof HTMLElement && (t.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(t.tagName));
 }
 
-const chordTime = 1_500; // ms between g and its second key
+const chordTime = 1_500; // ms between the presses of g and of its second key, however late the page gets to them
 
 /**
  * Page-wide keys: names are single keys ("?") or chords ("g o"). Keys with a
@@ -20,10 +20,10 @@ export function useKeys(keys: Record<string, () => void>): void {
       if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
       if (typing(e) && e.key !== "Escape") return;
       if (document.querySelector("dialog[open]")) return; // a modal dialog has the keys
-      const chord = Date.now() - at < chordTime ? `${first} ${e.key}` : "";
+      const chord = e.timeStamp - at < chordTime ? `${first} ${e.key}` : "";
       const run = keys[chord] ?? keys[e.key];
       first = e.key;
-      at = Date.now();
+      at = e.timeStamp;
       if (!run) return;
       e.preventDefault();
       first = "";

@@ -48,11 +48,11 @@ export function SearchBar({ query, running, onSubmit, onStop, fields }: Props) {
   useEffect(() => setDraft(query), [query]);
   const kind = kindOf(draft.from);
   const set = (more: Partial<Query>) => setDraft((d) => ({ ...d, ...more }));
-  const check = useChecked(draft);
+  const { check, current } = useChecked(draft);
   const advanced = terms.some((t) => t !== "text" && draft[t] !== "") || ["until", "order", "limit", "bytes", "seconds", "partitions"].some((n) => draft[n as keyof Query] !== "");
   const [more, setMore] = useState(advanced);
   const id = useId();
-  const bad = check && !check.valid;
+  const bad = check && !check.valid && current; // what was mended since is not known to be bad, and the server says it if it is
   const submit = () => {
     if (!bad) onSubmit(draft);
   };
@@ -93,9 +93,12 @@ export function SearchBar({ query, running, onSubmit, onStop, fields }: Props) {
           {more ? "Fewer filters" : "More filters"}
         </button>
         {running ? (
-          <button type="button" className="primary" onClick={onStop}>
-            Stop
-          </button>
+          <>
+            <button type="submit" hidden disabled={bad === true} /> {/* Enter begins anew: without it the key would do nothing */}
+            <button type="button" className="primary" onClick={onStop}>
+              Stop
+            </button>
+          </>
         ) : (
           <button type="submit" className="primary" disabled={bad === true}>
             {kind === "live" ? "Filter" : "Search"}
@@ -263,8 +266,8 @@ function Choice({ id, name, value, options, onChange }: { id: string; name: stri
   );
 }
 
-/** What the server says of the terms, a moment after the last key. */
-function useChecked(draft: Query): FilterCheck | undefined {
+/** What the server says of the terms, a moment after the last key, and whether that is about the terms as they are now. */
+function useChecked(draft: Query): { check: FilterCheck | undefined; current: boolean } {
   const [settled, setSettled] = useState(draft);
   useEffect(() => {
     const t = setTimeout(() => setSettled(draft), 250);
@@ -279,7 +282,7 @@ function useChecked(draft: Query): FilterCheck | undefined {
     staleTime: Number.POSITIVE_INFINITY,
     retry: false,
   });
-  return asks ? answer.data : undefined;
+  return { check: asks ? answer.data : undefined, current: terms.every((t) => settled[t] === draft[t]) };
 }
 
 const mistakesOf = (check: FilterCheck | undefined, term: Term) => check?.mistakes.filter((m) => m.term === term) ?? [];

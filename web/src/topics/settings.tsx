@@ -214,7 +214,7 @@ function Review({ name, edits, onClose }: { name: string; edits: Edits; onClose:
   const old = client.getQueryData<Setting[]>(["topic", name, "settings"]);
   const loses = preview.data?.some((c) => c.danger) ?? false;
   return (
-    <Confirm title={`Settings of ${name}`} verb="Save" {...(loses ? { name } : {})} run={save} onClose={() => onClose(done)}>
+    <Confirm title={`Settings of ${name}`} verb="Save" {...(loses ? { name } : {})} ready={done || preview.isSuccess} run={save} onClose={() => onClose(done)}>
       {preview.isPending && <Waiting what="the broker's view of it" />}
       {preview.isError && <Failure error={preview.error} />}
       <ul className="diff" aria-label="Changes">

@@ -8,6 +8,8 @@ interface Props {
   verb: string;
   /** The name that has to be typed where nothing brings it back. */
   name?: string;
+  /** Whether it is known what will happen; until then it cannot be done. */
+  ready?: boolean;
   /** What will happen. */
   children: ReactNode;
   run: () => Promise<unknown>;
@@ -15,11 +17,12 @@ interface Props {
 }
 
 /** Asks before something is changed; what cannot be undone wants its name typed. It stays open where it failed, and says why. */
-export function Confirm({ title, verb, name, children, run, onClose }: Props) {
+export function Confirm({ title, verb, name, ready = true, children, run, onClose }: Props) {
   const [typed, setTyped] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const id = useId();
+  const may = ready && !busy && (name === undefined || typed === name);
   const go = () => {
     setBusy(true);
     setError(null);
@@ -34,7 +37,7 @@ export function Confirm({ title, verb, name, children, run, onClose }: Props) {
         className="form"
         onSubmit={(e) => {
           e.preventDefault();
-          if (name === undefined || typed === name) go();
+          if (may) go();
         }}
       >
         {children}
@@ -48,7 +51,7 @@ export function Confirm({ title, verb, name, children, run, onClose }: Props) {
         )}
         {error !== null && <Failure error={error} />}
         <Ending onClose={onClose}>
-          <button type="submit" className={name === undefined ? "primary" : "danger"} disabled={busy || (name !== undefined && typed !== name)}>
+          <button type="submit" className={name === undefined ? "primary" : "danger"} disabled={!may}>
             {busy ? `${verb} …` : verb}
           </button>
         </Ending>

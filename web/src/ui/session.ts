@@ -8,13 +8,16 @@ export function useMe(): Me | undefined {
   return useQuery({ queryKey: ["me"], queryFn: ({ signal }) => get<Me>("/me", signal), staleTime: 60_000 }).data;
 }
 
+/** What useForbidden says until the node has said who is there. */
+export const notYetKnown = "It is not known yet what you may do";
+
 /**
  * Why the user may not do what needs a role, empty where they may. The server
  * decides in any case; the page only does not offer what it would refuse.
  */
 export function useForbidden(need: Me["role"]): string {
   const me = useMe();
-  if (!me) return "";
+  if (!me) return notYetKnown;
   if (me.readOnly) return "This console is read-only";
   return order.indexOf(me.role) < order.indexOf(need) ? `You are ${me.role}, and this needs ${need}` : "";
 }

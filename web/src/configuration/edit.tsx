@@ -33,7 +33,8 @@ function stored(): Draft | null {
 /** Writes a new revision: checked by the node while it is typed, compared with what is current, then published. */
 export function Edit({ c }: { c: Configuration }) {
   const client = useQueryClient();
-  const [draft, setDraft] = useState<Draft>(() => stored() ?? { base: c.revision, document: c.document });
+  const [own, setOwn] = useState(stored);
+  const draft: Draft = own ?? { base: c.revision, document: c.document }; // as long as nobody has written, it is what is current
   const [comment, setComment] = useState("");
   const [adopt, setAdopt] = useState(false);
   const forbidden = useForbidden("admin");
@@ -50,7 +51,7 @@ export function Edit({ c }: { c: Configuration }) {
   });
   const write = (text: string) => {
     const d = { base: draft.base, document: text };
-    setDraft(d);
+    setOwn(d);
     try {
       sessionStorage.setItem(draftKey, JSON.stringify(d)); // a draft outlives a reload, not the tab
     } catch {
@@ -59,16 +60,16 @@ export function Edit({ c }: { c: Configuration }) {
   };
   const reset = () => {
     sessionStorage.removeItem(draftKey);
-    setDraft({ base: c.revision, document: c.document });
+    setOwn(null);
   };
   const apply = useMutation({
     mutationFn: () => post<{ revision: string }>("/config/revisions", { document: draft.document, base: adopt ? c.revision : draft.base, comment, adopt }),
-    onSuccess: async (r) => {
+    onSuccess: async () => {
       sessionStorage.removeItem(draftKey);
-      setDraft({ base: r.revision, document: draft.document });
       setComment("");
       setAdopt(false);
       await client.invalidateQueries({ queryKey: configKey });
+      setOwn(null); // by now it is what is current
     },
   });
   const moved = draft.base !== c.revision;
@@ -92,14 +93,14 @@ export function Edit({ c }: { c: Configuration }) {
         if (!why) apply.mutate();
       }}
     >
-      {moved && changed && (
+      {moved && changed && !apply.isPending && (
         <div className="failure" role="alert">
           <p>
             This draft was made from <b className="mono">{draft.base || "nothing"}</b>, and <b className="mono">{c.revision}</b> is current now. See{" "}
             <Link href={`/configuration/history?from=${encodeURIComponent(draft.base)}`}>what changed in between</Link>.
           </p>
           <p>
-            <button type="button" onClick={() => setDraft({ base: c.revision, document: draft.document })}>
+            <button type="button" onClick={() => setOwn({ base: c.revision, document: draft.document })}>
               Keep my text, replace {c.revision}
             </button>{" "}
             <button type="button" onClick={reset}>
@@ -117,6 +118,7 @@ export function Edit({ c }: { c: Configuration }) {
           spellCheck={false}
           autoComplete="off"
           value={draft.document}
+          readOnly={apply.isPending}
           aria-invalid={mistakes.length > 0}
           aria-describedby={`${id}-mistakes`}
           onChange={(e) => write(e.target.value)}

@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { ApiError, type DeletedGroup, type DeletedOffsets, type GroupDetail, get, put, remove, type Series, seg } from "../api/client";
+import { ApiError, type DeletedGroup, type DeletedOffsets, type Group, type GroupDetail, get, put, remove, type Series, seg } from "../api/client";
 import { Chart } from "../ui/chart";
 import { Confirm } from "../ui/confirm";
 import { count, dash, rate } from "../ui/format";
@@ -101,6 +101,7 @@ export function GroupView({ name }: { name: string }) {
           name={name}
           run={async () => {
             await remove<DeletedGroup>(`/groups/${seg(name)}`);
+            client.setQueryData<Group[]>(["groups"], (all) => all?.filter((x) => x.name !== name)); // the list does not show it until it is asked again
             navigate("/groups", { replace: true });
           }}
           onClose={() => ask(null)}

@@ -165,7 +165,7 @@ function Detail({ r }: { r: AuditRecord }) {
 /** Whether the records are the chain that they were written as. */
 function ChainState() {
   const [shown, show] = useState(false);
-  const v = useQuery({ queryKey: ["audit-verify"], queryFn: ({ signal }) => get<AuditResult>("/audit/verify", signal), staleTime: 30_000, refetchInterval: 60_000 });
+  const v = useQuery({ queryKey: ["audit-verify"], queryFn: ({ signal }) => get<AuditResult>("/audit/verify", signal), staleTime: 30_000, refetchInterval: ({ state }) => (state.status === "error" ? 5_000 : 60_000) });
   if (v.isError) return <span className="muted chain">the chain could not be verified: {v.error.message}</span>;
   if (!v.data) return <span className="muted chain">verifying the chain …</span>;
   const r = v.data;

@@ -8,10 +8,12 @@ import { emptyTail, hold, kept, receive, resume, type Tail } from "./buffer";
 import { callOf, type Query } from "./query";
 import type { Live } from "./types";
 
-type Event = { do: "receive"; batch: Live } | { do: "hold" } | { do: "resume" };
+type Event = { do: "begin" } | { do: "receive"; batch: Live } | { do: "hold" } | { do: "resume" };
 
 function step(t: Tail, e: Event): Tail {
   switch (e.do) {
+    case "begin":
+      return emptyTail;
     case "receive":
       return receive(t, e.batch.messages, e.batch.skipped, e.batch.read);
     case "hold":
@@ -34,22 +36,22 @@ export function useLiveTail(topic: string, q: Query): LiveState {
   const [tail, send] = useReducer(step, emptyTail);
   const [connection, setConnection] = useState<Connection>("connecting");
   const [problem, setProblem] = useState<string | null>(null);
-  useEffect(
-    () =>
-      openStream({
-        url: `/api/v1/topics/${seg(topic)}/events?${liveCall(q)}`,
-        silence: 12_000, // the server says something each 5 s
-        onConnection: setConnection,
-        on: {
-          messages: (data) => {
-            setProblem(null);
-            send({ do: "receive", batch: data as Live });
-          },
-          problem: (data) => setProblem((data as Problem).error),
+  useEffect(() => {
+    send({ do: "begin" }); // what came before matched something else
+    setProblem(null);
+    return openStream({
+      url: `/api/v1/topics/${seg(topic)}/events?${liveCall(q)}`,
+      silence: 12_000, // the server says something each 5 s
+      onConnection: setConnection,
+      on: {
+        messages: (data) => {
+          setProblem(null);
+          send({ do: "receive", batch: data as Live });
         },
-      }),
-    [topic, q],
-  );
+        problem: (data) => setProblem((data as Problem).error),
+      },
+    });
+  }, [topic, q]);
   const toggle = () => send({ do: tail.held ? "resume" : "hold" });
   const keys = useMemo(() => ({ p: toggle }), [tail.held]);
   useKeys(keys);

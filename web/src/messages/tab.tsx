@@ -20,7 +20,7 @@ import { idOf, type Message } from "./types";
 /** The messages of a topic: as they come, or those that a search finds. The address says which. */
 export function MessagesTab({ topic }: { topic: string }) {
   const query = useQueryOfAddress();
-  return isLive(query) ? <LiveMessages key={`${topic}?${addressOf(query)}`} topic={topic} query={query} /> : <FoundMessages key={topic} topic={topic} query={query} />;
+  return isLive(query) ? <LiveMessages key={topic} topic={topic} query={query} /> : <FoundMessages key={topic} topic={topic} query={query} />;
 }
 
 interface Props {

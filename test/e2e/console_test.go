@@ -78,7 +78,7 @@ func consoleOf(t *testing.T, admin string) string {
 // script says what it saw, and its last line proves that it reached its end.
 func inBrowser(t *testing.T, name, console string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // a limit for what never ends: on a busy machine a minute's script takes four
 	defer cancel()
 	run := exec.CommandContext(ctx, "node", append([]string{"e2e/" + name + ".mjs", console}, args...)...)
 	run.Dir, run.Env = "../../web", append(os.Environ(), "CHROMIUM="+chromium())

@@ -67,22 +67,34 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: theme });
   await context.addInitScript(() => {
     window.seen = { shift: 0, moved: [], violations: [] };
+    // What a press changes comes with the frames after it. The browser itself leaves out half a second, in which a busy machine may not have drawn one.
+    const acts = [];
+    const act = (e) => {
+      const a = { from: e.timeStamp, to: Number.POSITIVE_INFINITY };
+      acts.push(a);
+      requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => (a.to = performance.now()))));
+    };
+    for (const kind of ["pointerdown", "click", "keydown", "popstate", "resize"]) addEventListener(kind, act, true);
     new PerformanceObserver((list) => {
       for (const e of list.getEntries()) {
         const of = (e.sources ?? []).map((s) => s.node);
         // Rows of a list change places while nobody points at them: the newest comes first.
-        if (e.hadRecentInput || (of.length > 0 && of.every((n) => !n || n.parentElement?.closest(".vbody")))) continue;
+        if (e.hadRecentInput || acts.some((a) => a.from <= e.startTime && e.startTime <= a.to) || (of.length > 0 && of.every((n) => !n || n.parentElement?.closest(".vbody")))) continue;
         window.seen.shift += e.value;
-        for (const n of of) window.seen.moved.push(n?.className || n?.nodeName);
+        window.seen.moved.push(`${e.value.toFixed(4)} after ${Math.round(e.startTime)} ms: ${of.map((n) => n?.className || n?.nodeName).slice(0, 5)}`);
       }
     }).observe({ type: "layout-shift", buffered: true });
     addEventListener("securitypolicyviolation", (e) => window.seen.violations.push(`${e.violatedDirective} ${e.blockedURI}`));
   });
+  if (process.env.E2E_THROTTLE) {
+    // As on a machine that is so many times slower, as far as the page's own work goes.
+    context.on("page", async (p) => (await context.newCDPSession(p)).send("Emulation.setCPUThrottlingRate", { rate: Number(process.env.E2E_THROTTLE) }).catch(() => {}));
+  }
   const page = await context.newPage();
   page.setDefaultTimeout(patience);
   let off = false;
   page.on("console", (m) => {
-    if (["error", "warning"].includes(m.type()) && !off && !expected(m)) check("the browser's console is quiet", false, m.text());
+    if (["error", "warning"].includes(m.type()) && !off && !expected(m)) check("the browser's console is quiet", false, `${m.text()} (${m.location().url})`);
   });
   page.on("pageerror", (e) => check("no script fails", false, e.message));
 
@@ -105,23 +117,57 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
   const steady = async (where) => {
     await page.waitForTimeout(2_500); // two or three more events
     const { shift, moved } = await page.evaluate(() => window.seen);
-    check(`${where}: nothing moves while data comes in`, shift < 0.02, `${shift.toFixed(4)} by ${moved.slice(0, 8)}`);
+    check(`${where}: nothing moves while data comes in`, shift < 0.02, `${shift.toFixed(4)} by ${moved.slice(0, 8).join("; ")}`);
   };
   const fits = async (where) => {
     await page.setViewportSize({ width: 360, height: 740 });
     const over = () => document.documentElement.scrollWidth - window.innerWidth;
-    await page.waitForFunction(() => document.documentElement.scrollWidth <= window.innerWidth, null, { timeout: 5_000 }).catch(() => {}); // what it is is said below
-    check(`${where}: fits 360 px`, (await page.evaluate(over)) <= 0, `${await page.evaluate(over)} px too wide`);
+    const fitted = await page.waitForFunction(() => innerWidth === 360 && document.documentElement.scrollWidth <= innerWidth).then(
+      () => true,
+      () => false,
+    );
+    check(`${where}: fits 360 px`, fitted, `${await page.evaluate(over)} px too wide`);
     await page.setViewportSize({ width: 1440, height: 900 });
+    await page.waitForFunction(() => innerWidth === 1440);
+    await still(); // what follows sees the page in its usual width
   };
+  /** Where the page is and what it says, for what did not come. */
+  const seen = () => page.evaluate(() => `at ${location.pathname}${location.search}: ${(document.querySelector("dialog[open]") ?? document.querySelector("main"))?.textContent.slice(0, 300)}`).catch((e) => e.message);
   /** Waits for a condition in the page; one that never comes is a failed check. */
   const comes = async (what, condition, argument) => {
     try {
       await page.waitForFunction(condition, argument, { polling: 200 });
       check(what, true);
     } catch (e) {
-      check(what, false, e.message.split("\n")[0]);
+      check(what, false, `${e.message.split("\n")[0]} ${await seen()}`);
     }
+  };
+  /** Waits for what only this side can ask, such as whether a button is disabled. */
+  const soon = async (what, condition) => {
+    const until = Date.now() + patience;
+    let ok = await condition();
+    while (!ok && Date.now() < until) {
+      await page.waitForTimeout(100);
+      ok = await condition();
+    }
+    check(what, ok, ok ? "" : await seen());
+  };
+  /** Presses keys one after the other, without waiting until the page has done with one before the next comes. */
+  const keys = (...names) => Promise.all(names.map((n) => page.keyboard.press(n)));
+  /** Keeps calls whose address fits from the node until the function that it gives is called. */
+  const hold = async (pattern) => {
+    let release;
+    const released = new Promise((done) => {
+      release = done;
+    });
+    await page.route(pattern, async (r) => {
+      await released;
+      await r.continue().catch(() => {}); // the page has called it off
+    });
+    return async () => {
+      release();
+      await page.unroute(pattern);
+    };
   };
   const picture = async (name) => shots && existsSync(shots) && page.screenshot({ path: `${shots}/${name}.png` });
   const cut = async () => {
@@ -134,7 +180,7 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
     off = false;
   };
   try {
-    await steps({ page, context, url: line.url, check, accessible, steady, fits, comes, picture, cut, mend, settled });
+    await steps({ page, context, url: line.url, check, accessible, steady, fits, comes, soon, keys, hold, picture, cut, mend, settled });
     const { violations } = await page.evaluate(() => window.seen);
     check("the content security policy is kept", violations.length === 0, violations.join(", "));
   } catch (e) {

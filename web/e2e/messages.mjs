@@ -8,11 +8,18 @@ import { drive } from "./browser.mjs";
 
 const rows = () => [...document.querySelectorAll(".message")].map((e) => e.textContent);
 
-await drive(async ({ page, context, url, check, accessible, steady, fits, comes, picture, cut, mend, settled }) => {
+await drive(async ({ page, context, url, check, accessible, steady, fits, comes, keys, hold, picture, cut, mend, settled }) => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
-  const clipboard = () => page.evaluate(() => navigator.clipboard.readText());
+  /** What a button copies: the page does that after the press. */
+  const copied = async (button) => {
+    await page.evaluate(() => navigator.clipboard.writeText(""));
+    await page.getByRole("button", { name: button }).click();
+    await page.waitForFunction(async () => (await navigator.clipboard.readText()) !== "", undefined, { polling: 100 });
+    return page.evaluate(() => navigator.clipboard.readText());
+  };
   const at = (path) => page.goto(`${url}/topics/${path}`);
-  const query = (address) => [...new URL(address).searchParams].sort().join("&");
+  const query = () => page.evaluate(() => [...new URL(location.href).searchParams].sort().join("&"));
+  const inAddress = (what, name, value) => comes(what, ([name, value]) => new URL(location.href).searchParams.get(name) === value, [name, value]);
   const reader = () => page.locator(".reader").textContent();
 
   // Live
@@ -38,13 +45,22 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
     const keys = [...document.querySelectorAll(".m-key")].map((e) => e.textContent);
     return keys.length > 2 && keys.every((k) => k === "order-service");
   });
-  check("and is in the address", new URL(page.url()).searchParams.get("text") === "order-service");
+  await inAddress("and is in the address", "text", "order-service");
+  check("the cursor stays in the filter", await page.evaluate(() => document.activeElement?.matches("input[type=search]")));
 
-  // Search
+  // Search: it looks once, so what it is to find has to be there
+  await comes(
+    "there are some hundreds of messages",
+    () =>
+      fetch("/api/v1/topics/service-metrics").then(
+        async (r) => r.ok && (await r.json()).partitions.reduce((n, p) => n + p.end - p.start, 0) >= 300,
+        () => false,
+      ),
+  );
   await page.getByRole("button", { name: "Clear" }).click();
   await page.getByLabel("Where to begin").selectOption("newest");
   await comes("newest first: a hundred, and how it ended", () => /^100 found/.test(document.querySelector(".search-note")?.textContent ?? "") && document.querySelector(".search-note").textContent.includes("As many as asked for"));
-  check("the address says so", new URL(page.url()).searchParams.get("from") === "newest");
+  await inAddress("the address says so", "from", "newest");
   await page.getByRole("button", { name: "Go on" }).click();
   await comes("go on: more of them", () => Number.parseInt(document.querySelector(".search-note")?.textContent ?? "") > 100);
   await page.getByRole("button", { name: "More filters" }).click();
@@ -58,14 +74,19 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
     const keys = [...document.querySelectorAll(".m-key")].map((e) => e.textContent);
     return keys.length > 5 && keys.every((k) => k === "user-service");
   });
+  const release = await hold(/\/search\?/);
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await page.getByRole("button", { name: "Stop" }).waitFor();
   await page.getByLabel("JSON").fill('instanceId == user-service-2');
   await page.keyboard.press("Enter");
+  await inAddress("Enter begins anew while a search runs", "json", "instanceId == user-service-2");
+  await release();
   await comes("JSON: and what is there", () => document.querySelectorAll(".message").length > 0 && [...document.querySelectorAll(".m-value")].every((e) => e.textContent.includes("user-service-2")));
-  check("examples are of this topic", (await page.locator(".examples .example").allTextContents()).some((e) => e.startsWith("value.metrics.")));
+  await comes("examples are of this topic", () => [...document.querySelectorAll(".examples .example")].some((e) => e.textContent.startsWith("value.metrics.")));
   await accessible("search", true);
   await fits("search");
   await picture("messages-search");
-  const address = page.url();
+  const address = await query();
   await page.getByRole("button", { name: "Saved" }).click();
   await page.getByLabel("Save this one as").fill("users, second");
   await page.getByRole("button", { name: "Save", exact: true }).click();
@@ -75,29 +96,30 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await accessible("saved searches", true);
   await page.getByRole("link", { name: "users, second" }).click();
   await comes("a saved search is run again", () => document.querySelectorAll(".message").length > 0 && [...document.querySelectorAll(".m-value")].every((e) => e.textContent.includes("user-service-2")));
-  check("at its address", query(page.url()) === query(address), page.url());
+  await comes("at its address", (was) => [...new URL(location.href).searchParams].sort().join("&") === was, address);
 
   // One message
   await page.locator(".message").nth(1).click();
   await page.waitForSelector(".reader .j-key");
-  check("message: its fields as a tree", (await page.locator(".reader .j-key").allTextContents()).includes('"metrics"'));
-  await comes("message: its batch and its schema", () => /in \d+ B/.test(document.querySelector(".reader")?.textContent ?? "") && document.querySelector(".reader").textContent.includes("conforms"));
-  check("message: an address of its own", /^\d+:\d+$/.test(new URL(page.url()).searchParams.get("open") ?? ""), page.url());
+  await comes("message: its fields as a tree", () => [...document.querySelectorAll(".reader .j-key")].some((k) => k.textContent === '"metrics"'));
+  await comes("message: its batch and its schema", () => /\d messages? in [\d.]+ (?:B|KiB|MiB)/.test(document.querySelector(".reader")?.textContent ?? "") && document.querySelector(".reader").textContent.includes("conforms"));
+  await comes("message: an address of its own", () => /^\d+:\d+$/.test(new URL(location.href).searchParams.get("open") ?? ""));
   await accessible("message", true);
   await fits("message");
   await picture("messages-message");
-  const opened = () => new URL(page.url()).searchParams.get("open");
-  const before = opened();
+  const before = await page.evaluate(() => new URL(location.href).searchParams.get("open"));
   await page.keyboard.press("j");
   await comes("j goes to the next", (was) => new URL(location.href).searchParams.get("open") !== was, before);
   await page.keyboard.press("k");
   await comes("k goes back", (was) => new URL(location.href).searchParams.get("open") === was, before);
-  await page.getByRole("button", { name: "Copy JSON" }).click();
-  check("copied: the message as consume prints it", JSON.parse(await clipboard()).key === "user-service");
-  await page.getByRole("button", { name: "Copy as smartlb" }).click();
-  check("copied: a command that sends it", / \| smartlb kafka produce service-metrics --json -b 127\.0\.0\.1:\d+$/.test(await clipboard()), await clipboard());
+  const third = await page.locator(".m-at").nth(2).textContent();
+  await keys("j", "j", "k"); // within a frame
+  await comes("no key is lost, however fast they come", (id) => new URL(location.href).searchParams.get("open") === id && document.activeElement?.dataset.n === "2", third);
+  check("copied: the message as consume prints it", JSON.parse(await copied("Copy JSON")).key === "user-service");
+  const command = await copied("Copy as smartlb");
+  check("copied: a command that sends it", / \| smartlb kafka produce service-metrics --json -b 127\.0\.0\.1:\d+$/.test(command), command);
   await page.keyboard.press("Escape");
-  check("Escape closes it", (await page.locator(".reader").count()) === 0);
+  await comes("Escape closes it", () => document.querySelector(".reader") === null);
 
   // Export of a selection
   await page.locator(".message-line input").nth(0).check();
@@ -175,6 +197,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await page.getByLabel("Key", { exact: true }).fill("letter");
   await page.locator("dialog").getByLabel("Value", { exact: true }).fill('{"not":"a report"}');
   await page.getByRole("button", { name: "Send it anyway" }).click();
+  await comes("a letter is sent", () => /Sent: partition \d, offset \d+/.test(document.querySelector(".tail-tools")?.textContent ?? "")); // leaving the page before would call it off
   await at("service-metrics.dlq/messages");
   await comes("the dead letter comes", () => [...document.querySelectorAll(".message")].some((e) => e.textContent.includes("a report")));
   await page.getByLabel("Where to begin").selectOption("newest");
@@ -191,15 +214,15 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await page.locator("dialog").getByRole("button", { name: "Close" }).click();
   await page.locator(".message-line input").last().check();
   await redrive("a second time");
-  check("a second time: it was sent back already", (await page.locator("dialog").textContent()).includes("sent back already"));
+  await comes("a second time: it was sent back already", () => document.querySelector("dialog")?.textContent.includes("sent back already"));
   await page.locator("dialog").getByRole("button", { name: "Cancel" }).click();
 
   // The connection
   await at("service-metrics/messages");
-  await page.waitForSelector(".message");
+  await comes("before it is cut off: rows", () => document.querySelectorAll(".rows .message").length > 10);
   await cut();
   await comes("cut off: it says so", () => document.querySelector(".tail-status")?.textContent.includes("lost"));
-  check("cut off: the rows stay", (await page.locator(".rows.stale .message").count()) > 10);
+  await comes("cut off: the rows stay", () => document.querySelectorAll(".rows.stale .message").length > 10);
   await mend();
   await comes("mended: it is live again by itself", () => /live, /.test(document.querySelector(".tail-status")?.textContent ?? ""));
   settled();

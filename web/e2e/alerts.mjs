@@ -9,7 +9,7 @@ const sick = "user-service-3";
 const broker = Number(process.argv[4] ?? 0);
 const why = '<script>alert(1)</script> "known"';
 
-await drive(async ({ page, url, check, accessible, fits, comes, picture, steady, settled }) => {
+await drive(async ({ page, url, check, accessible, fits, comes, soon, picture, steady, settled }) => {
   // Demo
   await page.goto(`${url}/demo`);
   await page.waitForSelector(".presets");
@@ -34,12 +34,14 @@ await drive(async ({ page, url, check, accessible, fits, comes, picture, steady,
   // Alerts
   await page.goto(`${url}/alerts`);
   await comes("alerts: it fires", () => document.querySelector('section[aria-labelledby="firing"] [data-alert="fast-failing"]') !== null);
-  await comes("the menu counts it", () => document.querySelector(".side .badge")?.textContent.startsWith("1"));
+  // What fires beside it, because the machine is busy, counts as well.
+  const counted = () => Number.parseInt(document.querySelector(".side .badge")?.textContent ?? "0") === document.querySelectorAll('section[aria-labelledby="firing"] [data-alert]').length;
+  await comes("the menu counts it", counted);
   const card = await page.locator('[data-alert="fast-failing"]').first().textContent();
   check("alerts: value against threshold, since, labels", /value .* against .*since .*instance=/.test(card), card);
   await comes("a hostile alert is text", () => {
-    const card = document.querySelector('section[aria-labelledby="pending"] .alert-card');
-    return card !== null && card.textContent.includes("<img src=x onerror=alert(1)>") && document.querySelector("main img, main script, main b b") === null;
+    const cards = [...document.querySelectorAll('section[aria-labelledby="pending"] .alert-card')];
+    return cards.some((c) => c.textContent.includes("<img src=x onerror=alert(1)>")) && document.querySelector("main img, main script, main b b") === null;
   });
   await accessible("alerts", true);
   await fits("alerts");
@@ -48,32 +50,42 @@ await drive(async ({ page, url, check, accessible, fits, comes, picture, steady,
   await page.getByLabel("Why").fill(why);
   await accessible("silence", true);
   await page.getByRole("dialog").getByRole("button", { name: "Silence" }).click();
-  await comes("silenced: shown as such, with who and why", (why) => document.querySelector('section[aria-labelledby="silenced"] [data-alert]')?.textContent.includes(why), why);
-  await comes("silenced: the menu counts it no more", () => document.querySelector(".side .badge") === null);
+  await comes("silenced: shown as such, with who and why", (why) => document.querySelector('section[aria-labelledby="silenced"] [data-alert="fast-failing"]')?.textContent.includes(why), why);
+  await comes("silenced: it fires no more", () => document.querySelector('section[aria-labelledby="firing"] [data-alert="fast-failing"]') === null);
+  await comes("silenced: the menu counts it no more", counted);
   await page.reload();
   await comes("silenced: also after a reload", () => document.querySelector('section[aria-labelledby="silenced"] [data-alert]') !== null);
   await page.locator("[data-silence]").getByRole("button", { name: "End" }).click();
   await comes("the silence is ended: it fires again", () => document.querySelector('section[aria-labelledby="firing"] [data-alert="fast-failing"]') !== null && document.querySelector("[data-silence]") === null);
   await page.locator(".label-chip a", { hasText: sick }).first().click();
-  check("an alert leads to its instance", new URL(page.url()).pathname.endsWith(`/${sick}`), page.url());
+  await comes("an alert leads to its instance", (id) => location.pathname.endsWith(`/${id}`), sick);
   await comes("the panel has the cost over time", () => document.querySelector(".cost-bars canvas") !== null);
   await comes("and the ejection", () => /ejected/.test(document.querySelector('section[aria-labelledby="standings"]')?.textContent ?? ""));
   await comes("and each health check", () => document.querySelectorAll(".probe-checks i").length > 3);
-  check("and each fact with age and trust", (await page.locator(".kafka-facts tbody tr").count()) === 5);
+  await comes("and each fact with age and trust", () => document.querySelectorAll(".kafka-facts tbody tr").length === 5);
   await page.locator(".panel").evaluate((e) => e.scrollTo(0, 0));
   await accessible("panel", true);
   await picture("instance");
   await page.getByRole("button", { name: "Heal" }).click();
+  await page.getByRole("button", { name: "Break: slow" }).waitFor(); // leaving the page before would call it off
   await page.goto(`${url}/alerts`);
   await comes("healed: it is resolved", () => document.querySelector('section[aria-labelledby="resolved"] [data-alert="fast-failing"]') !== null && document.querySelector('section[aria-labelledby="firing"] [data-alert="fast-failing"]') === null);
 
   // Audit
   await page.goto(`${url}/audit`);
   await page.waitForSelector(".vbody [role=row]");
-  const actions = await page.locator(".vbody .record").allTextContents();
-  for (const want of ["break.instance", "heal.instance", "silence.alerts", "unsilence.alerts", "load.demo", "policy.service", "apply.config", "start.node"]) check(`audit: ${want}`, actions.includes(want), actions.join(" "));
-  const strange = page.locator(".vbody [role=row]", { hasText: "<script>evil</script>" });
-  check("audit: a hostile record is text", (await strange.count()) === 1 && (await page.locator(".vbody script, .vbody img").count()) === 0);
+  // Each is asked for: only what is in sight is in the page, and how much was ejected and readmitted by now is the demo's affair.
+  for (const want of ["break.instance", "heal.instance", "silence.alerts", "unsilence.alerts", "load.demo", "policy.service", "apply.config", "start.node"]) {
+    await page.getByLabel("action").fill(want);
+    await comes(`audit: ${want}`, (w) => [...document.querySelectorAll(".vbody .record")].some((r) => r.textContent === w), want);
+  }
+  await page.getByLabel("action").fill("");
+  await page.getByLabel("actor").fill("<script>evil");
+  await comes("audit: a hostile record is text", () => {
+    const list = [...document.querySelectorAll(".vbody [role=row]")];
+    return list.length === 1 && list[0].textContent.includes("<script>evil</script>") && document.querySelector(".vbody script, .vbody img") === null;
+  });
+  await page.getByLabel("actor").fill("");
   await comes("audit: the chain is intact", () => /chain intact/.test(document.querySelector(".chain")?.textContent ?? ""));
   await steady("audit");
   await accessible("audit", true);
@@ -84,17 +96,18 @@ await drive(async ({ page, url, check, accessible, fits, comes, picture, steady,
     const list = [...document.querySelectorAll(".vbody .record")];
     return list.length > 0 && list.every((r) => r.textContent === "policy.service");
   });
-  check("audit: it is in the address", page.url().includes("action=POLICY"), page.url());
+  await comes("audit: it is in the address", () => location.search.includes("action=POLICY"));
   await page.locator(".record").first().click();
   await comes("audit: before and after", () => /adaptive/.test(document.querySelector("dialog tr.removed")?.textContent ?? "") && /round_robin/.test(document.querySelector("dialog tr.added")?.textContent ?? ""));
   await accessible("an audit record", true);
   await page.keyboard.press("Escape");
+  await comes("an audit record: Escape closes it", () => document.querySelector("dialog[open]") === null);
   await page.getByLabel("action").fill("nothing.like.this");
   await comes("audit: nothing is like that, and says so", () => /No record is like that/.test(document.querySelector("main")?.textContent ?? ""));
   await page.getByRole("button", { name: "Show all" }).click();
   await page.waitForSelector(".vbody [role=row]");
   await page.locator(".chain").click();
-  check("audit: the chains of each node", (await page.locator("dialog tbody tr").count()) >= 1);
+  await comes("audit: the chains of each node", () => document.querySelectorAll("dialog tbody tr").length >= 1);
   await accessible("chains", true);
   await page.keyboard.press("Escape");
 
@@ -107,7 +120,11 @@ await drive(async ({ page, url, check, accessible, fits, comes, picture, steady,
   await page.goto(`${url}/alerts`);
   await comes("alerts are there", () => document.querySelector('section[aria-labelledby="resolved"] [data-alert]') !== null);
   await page.goto(`${url}/demo`);
-  await page.getByLabel("Policy of catalog-service").selectOption("adaptive");
+  const policy = page.getByLabel("Policy of catalog-service");
+  await soon("a policy is picked again", async () => {
+    if ((await policy.isEnabled()) && (await policy.inputValue()) !== "adaptive") await policy.selectOption("adaptive"); // refused as long as the broker is away
+    return (await policy.isEnabled()) && (await policy.inputValue()) === "adaptive";
+  });
   await page.goto(`${url}/audit?action=policy`);
   await comes("it is back: new records come", (was) => Date.parse(document.querySelector(".vbody time")?.dateTime) > was, since);
   settled();

@@ -4,15 +4,15 @@ import { drive } from "./browser.mjs";
 
 const hands = process.argv[4];
 
-await drive(async ({ page, context, url, check, accessible, steady, fits, comes, picture }) => {
+await drive(async ({ page, context, url, check, accessible, steady, fits, comes, soon, picture }) => {
   // Brokers
   await page.goto(`${url}/cluster`);
   await page.waitForSelector('section[aria-labelledby="brokers-h"] tbody tr');
   const brokers = page.locator('section[aria-labelledby="brokers-h"] tbody tr');
-  check("cluster: one broker, the controller", (await brokers.count()) === 1 && /controller/.test(await brokers.first().textContent()));
-  check("cluster: an embedded broker of a version that nobody knows is not guessed at", /smartlb, embedded/.test(await brokers.first().textContent()), await brokers.first().textContent());
+  await soon("cluster: one broker, the controller", async () => (await brokers.count()) === 1 && /controller/.test(await brokers.first().textContent()));
+  await soon("cluster: an embedded broker of a version that nobody knows is not guessed at", async () => /smartlb, embedded/.test(await brokers.first().textContent()));
   await comes("cluster: its answering time is measured", () => [...document.querySelectorAll('section[aria-labelledby="brokers-h"] tbody tr td')].filter((d) => /\d ms/.test(d.textContent)).length === 3);
-  check("cluster: no partition is in trouble", (await page.locator("#troubled-h").count()) === 0);
+  await comes("cluster: no partition is in trouble", () => document.querySelector(".facts") && document.querySelector("#troubled-h") === null);
   check("cluster: no ZooKeeper, and why", /embedded broker needs none/.test(await page.locator(".beside").textContent()));
   await steady("cluster");
   await accessible("cluster");
@@ -26,10 +26,10 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   // Health
   await page.goto(`${url}/health`);
   await page.waitForSelector(".checks li");
-  check("health: Kafka is well", /answers; cluster .*brokers: 1/.test(await page.locator(".checks.ok").textContent()));
+  await comes("health: Kafka is well", () => /answers; cluster .*brokers: 1/.test(document.querySelector(".checks.ok")?.textContent ?? ""));
+  await steady("health");
   await accessible("health");
   await fits("health");
-  await steady("health");
   await picture("health");
 
   // Everything open at once
@@ -73,7 +73,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   };
   await fetch(`${hands}/off`, { method: "POST" });
   await all("the broker is gone: the page says so, and why", () => /nothing listens|does not answer/.test(document.querySelector(".stale-note")?.textContent ?? ""));
-  for (const [name, p] of Object.entries(pages)) check(`and keeps what it had, greyed: ${name}`, (await p.evaluate(what[name])) && (await p.locator("main .stale").count()) > 0);
+  for (const [name, p] of Object.entries(pages)) await soon(`and keeps what it had, greyed: ${name}`, async () => (await p.evaluate(what[name])) && (await p.locator("main .stale").count()) > 0);
   await page.getByRole("button", { name: "Look again" }).click();
   await comes("health: the problem is first, with its cause and a command to copy", () => {
     const c = document.querySelector(".checks.problem");
@@ -84,7 +84,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await picture("health-problem");
   await fetch(`${hands}/on`, { method: "POST" });
   await all("the broker is back: the page goes on by itself", () => document.querySelector(".stale-note") === null && document.querySelector("main .stale") === null);
-  for (const [name, p] of Object.entries(pages)) check(`with what is there: ${name}`, await p.evaluate(what[name]));
+  for (const [name, p] of Object.entries(pages)) await soon(`with what is there: ${name}`, () => p.evaluate(what[name]));
   await fetch(`${hands}/hang`, { method: "POST" });
   await all("the broker hangs: the page says so", () => /does not answer/.test(document.querySelector(".stale-note")?.textContent ?? ""));
   await fetch(`${hands}/wake`, { method: "POST" });

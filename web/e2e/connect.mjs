@@ -16,16 +16,12 @@ const without = async ({ page, url, check, accessible, fits, comes, picture }) =
   check("nothing can be created", (await page.getByRole("button", { name: "Create …" }).count()) === 0);
 };
 
-const withWorker = async ({ page, context, url, check, accessible, steady, fits, comes, picture }) => {
+const withWorker = async ({ page, context, url, check, accessible, steady, fits, comes, soon, keys, picture }) => {
   const state = (want) => comes(`it is ${want}`, (w) => document.querySelector(".connector-state .big")?.textContent.trim().startsWith(w), want);
   const onWorker = (path) => fetch(`${worker}/${path}`).then((r) => r.json());
   await page.goto(url);
   await page.waitForSelector(".side a[aria-current]"); // the page listens by then
-  for (let n = 0; n < 5 && new URL(page.url()).pathname !== "/connectors"; n++) {
-    await page.keyboard.press("g"); // the two keys are one chord only when they come soon after each other
-    await page.keyboard.press("k");
-    await page.waitForTimeout(300);
-  }
+  await keys("g", "k");
   await comes("g k: no connector yet, and how to make one", () => document.querySelector(".empty")?.textContent.includes("smartlb kafka connect apply"));
   await accessible("no connectors", true);
 
@@ -129,7 +125,7 @@ const withWorker = async ({ page, context, url, check, accessible, steady, fits,
       () => false,
     );
   const until = async (want) => {
-    for (let n = 0; n < 600 && (await answers()) !== want; n++) await page.waitForTimeout(100);
+    for (let n = 0; n < 1200 && (await answers()) !== want; n++) await page.waitForTimeout(100);
     return (await answers()) === want;
   };
   await fetch(`${hands}/kill`, { method: "POST" });
@@ -143,7 +139,7 @@ const withWorker = async ({ page, context, url, check, accessible, steady, fits,
   await page.getByLabel("Type lines to confirm").fill("lines");
   await page.locator("dialog").getByRole("button", { name: "Delete" }).click();
   await comes("deleted: the list is empty", () => location.pathname === "/connectors" && document.querySelector(".empty"));
-  check("and so it is on the worker", (await onWorker("connectors")).length === 0);
+  await soon("and so it is on the worker", async () => (await onWorker("connectors")).length === 0);
 };
 
 await drive(worker ? withWorker : without, { expected: (m) => /status of (400|404|409|503)/.test(m.text()) });

@@ -2,12 +2,12 @@
 // in the server.
 import { drive } from "./browser.mjs";
 
-await drive(async ({ page, url, check, accessible, comes }) => {
+await drive(async ({ page, url, check, accessible, comes, soon, hold }) => {
   await page.goto(`${url}/topics/stock`);
   await page.waitForSelector('section[aria-labelledby="partitions-h"] tbody tr');
   await comes("the page says why", () => /This console is read-only/.test(document.querySelector("#manage-h")?.parentElement?.textContent ?? ""));
   for (const name of ["Clone …", "Add partitions …", "Delete records …", "Delete topic …"]) {
-    check(`${name} is not offered`, await page.getByRole("button", { name }).isDisabled());
+    await soon(`${name} is not offered`, () => page.getByRole("button", { name }).isDisabled());
   }
   await accessible("read-only topic");
   await page.goto(`${url}/topics/stock/settings`);
@@ -16,9 +16,13 @@ await drive(async ({ page, url, check, accessible, comes }) => {
     const all = [...document.querySelectorAll(".setting-actions button")];
     return all.every((b) => b.disabled && b.title !== "") && all.some((b) => b.title === "This console is read-only");
   });
+  const release = await hold(/\/api\/v1\/me$/);
   await page.goto(`${url}/topics`);
   await page.waitForSelector(".vbody [role=row]");
-  check("nothing is created", await page.getByRole("button", { name: "Create topic" }).isDisabled());
+  check("nothing is offered before it is known who is there", await page.getByRole("button", { name: "Create topic" }).isDisabled());
+  await release();
+  await comes("it is known by now", () => document.querySelector("header.bar")?.textContent.includes("read-only"));
+  await soon("nothing is created", () => page.getByRole("button", { name: "Create topic" }).isDisabled());
   const answers = await page.evaluate(async () => {
     const send = (method, path, body) => fetch(`/api/v1${path}`, { method, headers: { "Content-Type": "application/json" }, ...(body && { body: JSON.stringify(body) }) }).then((r) => r.status);
     return Promise.all([

@@ -12,6 +12,7 @@ const refused = (m) => m.text().includes("status of 4") && /dryRun|topics\/(nobo
 await drive(async ({ page, url, check, accessible, steady, fits, comes, picture }) => {
   const partitions = page.locator('section[aria-labelledby="partitions-h"] tbody tr');
   const dialog = page.locator("dialog[open]");
+  const count = (what, n) => comes(what, (n) => document.querySelectorAll('section[aria-labelledby="partitions-h"] tbody tr').length === n, n);
 
   // The list
   await page.goto(`${url}/topics`);
@@ -23,28 +24,28 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   await accessible("list");
   await fits("list");
   await page.getByRole("button", { name: "Messages" }).click();
+  await page.mouse.move(5, 800); // under the pointer the order would stay as it was at the press
   await comes("list: sorted by messages, the most first", () => document.querySelector(".vbody [role=row] a")?.textContent === "service-metrics");
-  check("list: the order is in the address", new URL(page.url()).search.includes("sort=-messages"), page.url());
+  await comes("list: the order is in the address", () => location.search.includes("sort=-messages"));
   await page.keyboard.press("/");
   await page.keyboard.type("sto");
   await comes("list: the filter leaves one", () => document.querySelectorAll(".vbody [role=row]").length === 1 && document.querySelector(".vbody [role=row] a")?.textContent === "stock");
-  check("list: the filter is in the address", new URL(page.url()).searchParams.get("q") === "sto");
+  await comes("list: the filter is in the address", () => new URL(location.href).searchParams.get("q") === "sto");
   await page.reload();
-  await page.waitForSelector(rows);
-  check("list: and holds after a reload", (await page.locator(rows).count()) === 1);
+  await comes("list: and holds after a reload", () => document.querySelectorAll(".vbody [role=row]").length === 1);
   await page.getByRole("searchbox").fill("nothing of this name");
   await page.getByRole("button", { name: /^Show all/ }).click();
-  await comes("list: an empty one teaches the way back", (n) => document.querySelectorAll(".vbody [role=row]").length === n, all);
+  await comes("list: an empty one teaches the way back", (n) => document.querySelectorAll(".vbody [role=row]").length >= n, all);
   await picture("topics-list");
 
   // One topic
   await page.getByRole("link", { name: "stock", exact: true }).click();
   await partitions.first().waitFor();
-  check("topic: two partitions", (await partitions.count()) === 2);
+  await count("topic: two partitions", 2);
   const cells = (await partitions.first().locator("td").allTextContents()).join(" ");
   check("topic: leader, replicas, in sync, start, end, messages", /^(\d) \1 \1 0 9 9 /.test(cells), cells);
   await comes("topic: sizes come", () => !document.querySelector('section[aria-labelledby="partitions-h"] tbody')?.textContent.includes("–"));
-  check("topic: two charts with their numbers in words", (await page.locator("figure [role=img]").count()) === 2);
+  await comes("topic: two charts with their numbers in words", () => document.querySelectorAll("figure [role=img]").length === 2);
   await accessible("topic");
   await fits("topic");
   await picture("topic");
@@ -60,7 +61,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   await page.goto(`${url}/topics/service-metrics/consumers`);
   await page.getByRole("button", { name: /smartlb-analyzer/ }).click();
   await page.getByRole("rowheader", { name: "partition 2" }).waitFor();
-  check("consumers: the open one is in the address", new URL(page.url()).searchParams.get("group") === "smartlb-analyzer");
+  await comes("consumers: the open one is in the address", () => new URL(location.href).searchParams.get("group") === "smartlb-analyzer");
   await accessible("consumers");
   await fits("consumers");
   await page.goto(`${url}/topics/stock/consumers`);
@@ -88,8 +89,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   await picture("topic-create");
   await create.click();
   await page.waitForURL("**/topics/orders");
-  await partitions.first().waitFor();
-  check("create: four partitions", (await partitions.count()) === 4);
+  await count("create: four partitions", 4);
 
   // Clone
   await page.getByRole("button", { name: "Clone …" }).click();
@@ -139,7 +139,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
 
   // Kafka's own
   await page.getByLabel("Kafka's internal ones").check();
-  check("internal: the switch is in the address", new URL(page.url()).searchParams.get("internal") === "1");
+  await comes("internal: the switch is in the address", () => new URL(location.href).searchParams.get("internal") === "1");
 
   // The plan
   await page.goto(`${url}/plan`);

@@ -68,8 +68,8 @@ await drive(
     ]) {
       await tell(begin);
       await all(`the broker is ${how}: the page says so`, "says");
-      await all("and greys what it shows", "greyed", 15_000);
-      await all("and keeps what it had", "has", 1_000);
+      await all("and greys what it shows", "greyed");
+      await all("and keeps what it had", "has", 10_000); // it has it all the time; a busy machine is slow to say so
       if (process.argv[3]) for (const [name, p] of Object.entries(pages)) await p.screenshot({ path: `${process.argv[3]}/away-${how}-${name}.png` });
       await tell(end);
       await all("it answers again: the page goes on by itself", "well");

@@ -43,20 +43,19 @@ await drive(async ({ page, url, check, accessible, fits, comes, picture, steady 
   await page.getByRole("button", { name: "Publish" }).click();
   await comes("edit: it is published", () => /is published/.test(document.querySelector(".outcome")?.textContent ?? ""));
   const second = await call("GET", "/config");
-  check("and current", second.revision !== first.revision && second.document.includes("least_request"));
+  check("and current", second.revision !== first.revision && second.document.includes("least_request"), second.revision);
   await page.getByRole("link", { name: "Current", exact: true }).click();
   await comes("every node took it", (r) => document.querySelector(".nodes")?.textContent.includes(`took ${r}`), second.revision);
 
   // History
   await page.getByRole("link", { name: "History", exact: true }).click();
-  await page.waitForSelector(".vbody [role=row]");
-  check("history: the comment is text", (await page.locator(".vbody").textContent()).includes(hostile) && (await page.locator(".vbody img").count()) === 0);
+  await comes("history: the comment is text", (h) => document.querySelector(".vbody")?.textContent.includes(h) && document.querySelector(".vbody img") === null, hostile);
   await page.locator(`[role=row]:has-text("${first.revision}")`).first().getByRole("button", { name: "Compare" }).click();
   await comes("compare: what differs", () => document.querySelectorAll(".diff tr.added").length === 1);
   await accessible("history", true);
   await page.getByRole("button", { name: "Side by side" }).click();
   await comes("side by side: two columns", () => document.querySelectorAll(".diff.split td.added").length === 1 && document.querySelectorAll(".diff.split td.removed").length === 1);
-  check("the comparison is in the address", page.url().includes(`from=${first.revision}`) && page.url().includes("view=split"), page.url());
+  await comes("the comparison is in the address", (r) => location.search.includes(`from=${r}`) && location.search.includes("view=split"), first.revision);
   await picture("configuration-history");
   await fits("history");
   await page.locator(`[role=row]:has-text("${first.revision}")`).first().getByRole("button", { name: "Roll back" }).click();
@@ -80,4 +79,7 @@ await drive(async ({ page, url, check, accessible, fits, comes, picture, steady 
   check("my text is still there", (await area.inputValue()).endsWith("# mine\n"));
   await page.getByRole("button", { name: "Discard my draft" }).click();
   await comes("discarded: what is current is there", () => document.querySelector("textarea")?.value.endsWith("# theirs\n"));
+  const { revision: fourth } = await call("GET", "/config");
+  await call("POST", "/config/revisions", { document: `${third.document}# theirs again\n`, base: fourth, comment: "" });
+  await comes("an editor that nobody has written in follows what is current", () => document.querySelector("textarea")?.value.endsWith("# theirs again\n") && document.querySelector("[role=alert]") === null);
 });

@@ -20,7 +20,7 @@ await drive(
     await comes("a wrong password is said", () => document.querySelector("[role=alert]")?.textContent.includes("name or password is wrong"));
     await login("viewer", "password-viewer");
     await page.waitForSelector("main.topics");
-    check("the page that was asked for is there", new URL(page.url()).pathname === "/topics");
+    await comes("the page that was asked for is there", () => location.pathname === "/topics");
     await comes("the header says who is logged in", () => document.querySelector(".session")?.textContent.includes("viewer"));
     const cookie = (await page.context().cookies()).find((c) => c.name === "smartlb-session");
     check("the session is no script's business", cookie?.httpOnly === true && cookie.sameSite === "Lax");

@@ -11,11 +11,10 @@ const shareIs = ([id, low, high]) => {
 };
 const sick = "user-service-3";
 
-await drive(async ({ page, url, check, accessible, steady, fits, comes, picture, cut, mend, settled }) => {
+await drive(async ({ page, url, check, accessible, steady, fits, comes, keys, picture, cut, mend, settled }) => {
   // Overview
   await page.goto(url);
-  await page.waitForSelector("[data-instance]");
-  check("overview: eleven instances", (await page.locator("[data-instance]").count()) === 11);
+  await comes("overview: eleven instances", () => document.querySelectorAll("[data-instance]").length === 11);
   await comes("overview: traffic is shown", () => [...document.querySelectorAll(".rate .num")].filter((e) => Number.parseFloat(e.textContent) > 0).length >= 9);
   const before = await page.locator(".rate .num").allTextContents();
   await comes("overview: the numbers are live", (was) => JSON.stringify([...document.querySelectorAll(".rate .num")].map((e) => e.textContent)) !== was, JSON.stringify(before));
@@ -25,7 +24,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture,
 
   // Break
   await page.locator(`[data-instance="${sick}"] a`).click();
-  check("panel: has an address of its own", new URL(page.url()).pathname === `/instances/user-service/${sick}`, page.url());
+  await comes("panel: has an address of its own", (id) => location.pathname === `/instances/user-service/${id}`, sick);
   await page.waitForSelector(".panel .lines li");
   await comes(`${sick} gets its share`, shareIs, [sick, 4, 100]);
   await accessible("panel");
@@ -36,8 +35,8 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture,
   await picture("panel");
   await fits("panel");
   await page.keyboard.press("Escape");
-  check("Escape closes the panel", new URL(page.url()).pathname === "/");
-  check("and the focus returns to its row", await page.evaluate((id) => document.activeElement?.closest("[data-instance]")?.dataset.instance === id, sick));
+  await comes("Escape closes the panel", () => location.pathname === "/" && document.querySelector(".panel") === null);
+  await comes("and the focus returns to its row", (id) => document.activeElement?.closest("[data-instance]")?.dataset.instance === id, sick);
   await picture("overview");
   await accessible("overview with a broken instance");
   await page.goBack();
@@ -46,10 +45,8 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture,
   await page.keyboard.press("Escape");
 
   // Topics
-  await page.keyboard.press("g");
-  await page.keyboard.press("t");
-  await page.waitForSelector(".vbody [role=row]");
-  check("g t: twelve topics", (await page.locator(".vbody [role=row]").count()) === 12);
+  await keys("g", "t");
+  await comes("g t: twelve topics", () => document.querySelectorAll(".vbody [role=row]").length === 12);
   await steady("topics");
   await accessible("topics");
   await fits("topics");
@@ -61,10 +58,9 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture,
 
   // One topic
   await page.getByRole("link", { name: "service-metrics", exact: true }).click();
-  await page.waitForSelector('section[aria-labelledby="partitions-h"] tbody tr');
-  check("topic: three partitions", (await page.locator('section[aria-labelledby="partitions-h"] tbody tr').count()) === 3);
+  await comes("topic: three partitions", () => document.querySelectorAll('section[aria-labelledby="partitions-h"] tbody tr').length === 3);
   await page.getByRole("link", { name: "Messages", exact: true }).click();
-  check("messages: have an address of their own", new URL(page.url()).pathname === "/topics/service-metrics/messages", page.url());
+  await comes("messages: have an address of their own", () => location.pathname === "/topics/service-metrics/messages");
   await page.waitForSelector(".message");
   const newest = () => page.locator(".message").first().textContent();
   let top = await newest();
@@ -77,42 +73,42 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture,
   await page.keyboard.press("p");
   await comes("resume: they are shown", (was) => document.querySelector(".message")?.textContent !== was, top);
   await page.locator(".message").nth(1).click();
-  check("message: JSON with its keys", (await page.locator(".value .j-key").allTextContents()).includes('"metrics"'));
-  check("reading holds the tail", (await page.locator(".pause").getAttribute("aria-pressed")) === "true");
+  await comes("message: JSON with its keys", () => [...document.querySelectorAll(".value .j-key")].some((k) => k.textContent === '"metrics"'));
+  await comes("reading holds the tail", () => document.querySelector(".pause")?.getAttribute("aria-pressed") === "true");
   await picture("topics");
   await accessible("topic");
   await fits("topic");
 
   // Keys and theme
   await page.keyboard.press("?");
-  check("? opens the help", await page.getByRole("dialog", { name: "Keyboard" }).isVisible());
+  await comes("? opens the help", () => document.querySelector("dialog[open] h2")?.textContent === "Keyboard");
   await accessible("help");
   await page.keyboard.press("Escape");
-  check("Escape closes it", (await page.locator("dialog[open]").count()) === 0);
-  await page.keyboard.press("g");
-  await page.keyboard.press("o");
+  await comes("Escape closes it", () => document.querySelector("dialog[open]") === null);
+  await keys("g", "o");
   await page.waitForSelector("[data-instance]");
   const paint = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const dark = await paint();
   await page.getByRole("button", { name: /^Theme/ }).click();
-  check("the theme switches to light", (await paint()) !== dark);
+  const light = ["the theme switches to light", (was) => getComputedStyle(document.body).backgroundColor !== was, dark];
+  await comes(...light);
   await accessible("overview, light");
   await page.reload();
   await page.waitForSelector("[data-instance]");
-  check("and is remembered", (await paint()) !== dark);
+  await comes("and is remembered", ...light.slice(1));
 
   // An instance that is not there, and a page that is not
   await page.goto(`${url}/instances/user-service/nobody`);
   await comes("an unknown instance: says which there are", () => /there is no instance "nobody".*user-service-1/.test(document.querySelector(".panel")?.textContent ?? ""));
   await page.goto(`${url}/nowhere`);
-  check("an unknown page says so", await page.getByRole("heading", { name: "There is no such page" }).isVisible());
+  await comes("an unknown page says so", () => document.querySelector("h1")?.textContent === "There is no such page");
   await page.goto(url);
   await page.waitForSelector("[data-instance]");
 
   // The connection
   await cut();
   await comes("cut off: it says so", () => document.querySelector(".strip")?.textContent.includes("No connection"));
-  check("cut off: the last data stays, greyed", (await page.locator("main.stale [data-instance]").count()) === 11);
+  await comes("cut off: the last data stays, greyed", () => document.querySelectorAll("main.stale [data-instance]").length === 11);
   await mend();
   await comes("mended: it is live again by itself", () => document.querySelector(".connection")?.textContent.includes("live") && !document.querySelector("main.stale"));
   settled();

@@ -81,7 +81,7 @@ await drive(async ({ page, context, url, check, comes, picture, accessible, stea
     const r = document.querySelector('[data-service="s42"]')?.getBoundingClientRect();
     return r !== undefined && r.top >= 0 && r.top < innerHeight / 2;
   });
-  check("and is in the address", new URL(page.url()).searchParams.get("at") === "s42");
+  await comes("and is in the address", () => new URL(location.href).searchParams.get("at") === "s42");
   await page.getByPlaceholder("Filter  /").fill("s77-i13");
   await comes("the filter leaves one instance", () => document.querySelectorAll("[data-instance]").length === 1);
   await page.getByPlaceholder("Filter  /").fill("");
@@ -89,7 +89,7 @@ await drive(async ({ page, context, url, check, comes, picture, accessible, stea
   await comes("folded: services alone", () => document.querySelectorAll("[data-instance]").length === 0 && document.querySelectorAll("[data-service]").length > 10);
   await page.getByRole("button", { name: "s1", exact: true }).click();
   await comes("one is opened", () => document.querySelector('[data-instance="s1-i1"]') !== null);
-  check("the folds are in the address", /closed=/.test(page.url()), page.url());
+  await comes("the folds are in the address", () => /closed=/.test(location.search));
   await page.goto(`${url}/instances/s88/s88-i40`);
   await comes("a deep link brings its row into sight", () => {
     const r = document.querySelector('[data-instance="s88-i40"]')?.getBoundingClientRect();

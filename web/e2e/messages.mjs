@@ -191,6 +191,12 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await page.getByRole("button", { name: "Search", exact: true }).click();
   await comes("send again: with its edits", () => [...document.querySelectorAll(".message")].some((e) => e.textContent.includes('{"again":true}')));
 
+  await page.getByRole("button", { name: "Produce …" }).click();
+  await page.locator("dialog").getByLabel("Value", { exact: true }).fill('{"left":true}');
+  await page.getByRole("button", { name: "Send it anyway" }).click();
+  await at("alerts/messages");
+  await comes("what was sent off arrives, though the page was left at once", () => [...document.querySelectorAll(".message")].some((e) => e.textContent.includes('{"left":true}')));
+
   // Dead letters: what does not conform goes to the dead-letter topic, and back.
   await at("service-metrics/messages");
   await page.getByRole("button", { name: "Produce …" }).click();

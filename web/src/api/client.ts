@@ -87,14 +87,17 @@ export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
 /** What was decided is done, also when the page is left meanwhile; a browser lets 64 KiB of all such bodies outlive their page. */
 const outlives = 4_096; // characters
 
+/** A question takes none of that room, and nobody needs its answer any more. */
+const asks = (path: string) => /dryRun=|\/check$/.test(path);
+
 function send<T>(method: string, path: string, body: unknown): Promise<T> {
   const text = JSON.stringify(body);
-  return call<T>(path, { method, headers: { "Content-Type": "application/json" }, body: text, keepalive: text.length <= outlives });
+  return call<T>(path, { method, headers: { "Content-Type": "application/json" }, body: text, keepalive: !asks(path) && text.length <= outlives });
 }
 
 export const post = <T = { result: string }>(path: string, body: unknown): Promise<T> => send<T>("POST", path, body);
 export const put = <T>(path: string, body: unknown): Promise<T> => send<T>("PUT", path, body);
-export const remove = <T>(path: string): Promise<T> => call<T>(path, { method: "DELETE", keepalive: true });
+export const remove = <T>(path: string): Promise<T> => call<T>(path, { method: "DELETE", keepalive: !asks(path) });
 
 /** A path segment of the API. */
 export const seg = encodeURIComponent;

@@ -118,6 +118,9 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   check("copied: the message as consume prints it", JSON.parse(await copied("Copy JSON")).key === "user-service");
   const command = await copied("Copy as smartlb");
   check("copied: a command that sends it", / \| smartlb kafka produce service-metrics --json -b 127\.0\.0\.1:\d+$/.test(command), command);
+  await page.evaluate(() => Object.defineProperty(window, "isSecureContext", { value: false, configurable: true }));
+  check("copied: also where the browser has no clipboard for the page", (await copied("Copy as smartlb")) === command);
+  await page.evaluate(() => delete window.isSecureContext);
   await page.keyboard.press("Escape");
   await comes("Escape closes it", () => document.querySelector(".reader") === null);
 

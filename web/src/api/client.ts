@@ -28,6 +28,7 @@ export type TopicHistory = Schemas["TopicHistory"];
 export type TopicGroup = Schemas["TopicGroup"];
 export type TopicSchema = Schemas["TopicSchema"];
 export type Connector = Schemas["Connector"];
+export type Connectors = Schemas["Connectors"];
 export type Setting = Schemas["RuledSetting"];
 export type Rule = Schemas["Rule"];
 export type ChangedConfig = Schemas["ChangedConfig"];

@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { ApiError, type Connector, get, post, remove, seg } from "../api/client";
+import { ApiError, type Connector, type Connectors, get, post, remove, seg } from "../api/client";
 import type { components } from "../api/schema";
 import { Confirm } from "../ui/confirm";
 import { Copy } from "../ui/copy";
@@ -121,7 +121,17 @@ function Actions({ c, path, onDone }: { c: Connector; path: string; onDone: () =
       {c.trace && <Trace trace={c.trace} what="the connector" />}
       {dialog === "edit" && <Editor of={c} onClose={() => setDialog(null)} onDone={onDone} />}
       {dialog === "delete" && (
-        <Confirm title={`Delete ${c.name}`} verb="Delete" name={c.name} onClose={() => setDialog(null)} run={() => remove(path).then(() => navigate("/connectors"))}>
+        <Confirm
+          title={`Delete ${c.name}`}
+          verb="Delete"
+          name={c.name}
+          onClose={() => setDialog(null)}
+          run={async () => {
+            await remove(path);
+            client.setQueryData<Connectors>(["connect"], (w) => w && { ...w, connectors: w.connectors.filter((x) => x.name !== c.name) }); // the list does not show it until it is asked again
+            navigate("/connectors");
+          }}
+        >
           <p>Its tasks end and its settings are gone. The topics stay, and so does what the worker remembers of where it stood.</p>
         </Confirm>
       )}

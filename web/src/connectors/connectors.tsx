@@ -1,7 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { ApiError, type Connector, get } from "../api/client";
-import type { components } from "../api/schema";
+import { ApiError, type Connector, type Connectors, get } from "../api/client";
 import { count, dash } from "../ui/format";
 import { Link } from "../ui/link";
 import { type Params, useParam } from "../ui/route";
@@ -12,8 +11,6 @@ import { ConnectorPage } from "./connector";
 import { Editor } from "./editor";
 import { connectorPath } from "./paths";
 import { State, tasksSaid } from "./state";
-
-type Worker = components["schemas"]["Connectors"];
 
 /** Every connector of Kafka Connect, or one of them. */
 export function ConnectorsView({ params }: { params: Params }) {
@@ -48,7 +45,7 @@ const columns: Column<Connector>[] = [
 ];
 
 function List() {
-  const worker = useQuery({ queryKey: ["connect"], queryFn: ({ signal }) => get<Worker>("/connect", signal), refetchInterval: 5_000, retry: false });
+  const worker = useQuery({ queryKey: ["connect"], queryFn: ({ signal }) => get<Connectors>("/connect", signal), refetchInterval: 5_000, retry: false });
   const [filter, setFilter] = useParam("q");
   const [creating, setCreating] = useState(false);
   const forbidden = useForbidden("admin");

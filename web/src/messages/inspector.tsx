@@ -61,13 +61,13 @@ function Facts({ m, detail, onAgain }: { m: Message; detail: Detail | undefined;
     <>
       <div className="actions copies">
         <Copy text={() => jsonOf(m)}>Copy JSON</Copy>
-        <Copy text={() => kcatOf(m, broker)}>Copy as kcat</Copy>
+        <Copy text={broker && (() => kcatOf(m, broker))}>Copy as kcat</Copy>
         {why ? (
           <button type="button" disabled title={why}>
             Copy as smartlb
           </button>
         ) : (
-          <Copy text={() => produceOf(m, broker)}>Copy as smartlb</Copy>
+          <Copy text={broker && (() => produceOf(m, broker))}>Copy as smartlb</Copy>
         )}
         <button type="button" disabled={forbidden !== "" || why !== ""} title={forbidden || why || "Opens it for editing first"} onClick={() => onAgain(m)}>
           Send again …
@@ -170,8 +170,8 @@ function Headers({ list, cut }: { list: Header[]; cut: boolean }) {
   );
 }
 
-/** An address of the cluster, for commands. */
-function useBroker(): string {
+/** An address of the cluster, for commands; undefined until the node has said it. */
+function useBroker(): string | undefined {
   const node: Node | undefined = useOverview()?.node;
-  return node?.kafka.brokers.join(",") || "localhost:9092";
+  return node && (node.kafka.brokers.join(",") || "localhost:9092");
 }

@@ -43,7 +43,7 @@ func TestBadInstancesBecome502(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			b, r := raw(t, tc.script, func(_ *Config, r *dispatch.Route) {
-				if r.Retry.PerTryTimeout = patience; tc.status == 504 {
+				if tc.status == 504 {
 					r.Retry.PerTryTimeout = 150 * time.Millisecond
 				}
 			})

@@ -96,7 +96,7 @@ func run(tb testing.TB, instances []string, edit func(*Config, *dispatch.Route))
 	b.service.Swap(pool)
 	b.route = &dispatch.Route{
 		Name: "all", Split: []dispatch.Share{{Service: b.service, Weight: 1}}, Total: 1,
-		Retry: dispatch.Retry{Attempts: 2, OnConnect: true, OnReset: true, PerTryTimeout: 5 * time.Second},
+		Retry: dispatch.Retry{Attempts: 2, OnConnect: true, OnReset: true, PerTryTimeout: patience},
 	}
 	cfg := Config{Listeners: []Listener{{Name: "web", Addr: "127.0.0.1:0"}}, AccessLog: b.log}
 	if edit != nil {

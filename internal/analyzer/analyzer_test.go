@@ -123,7 +123,7 @@ func newProducer(t testing.TB, c *kafkatest.Cluster) *producer {
 
 func (p *producer) send(r kafka.Record) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	if _, err := p.p.SendSync(ctx, r); err != nil {
 		p.t.Fatal(err)

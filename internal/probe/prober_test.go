@@ -71,7 +71,7 @@ func start(t *testing.T, target Target, allow bool) (*Prober, chan Result) {
 
 func await(t *testing.T, results chan Result, what string, ok func(Result) bool) Result {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		select {
 		case r := <-results:

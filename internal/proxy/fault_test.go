@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/porttest"
 	"github.com/smartlb/smartlb/internal/upstreamtest"
 )
 
@@ -237,14 +238,6 @@ func TestRetryRule(t *testing.T) {
 		_, _ = io.CopyN(io.Discard, s.Reader, 50000)
 		s.Reset()
 	}
-	refused := func(t *testing.T) string {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		return ln.Addr().String()
-	}
 	post := "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
 	large := "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000)
 	unavailable := upstreamtest.Always("HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno")
@@ -269,7 +262,7 @@ func TestRetryRule(t *testing.T) {
 			second := upstreamtest.NewRaw(t, ok)
 			addr := ""
 			if tc.first == nil {
-				addr = refused(t)
+				addr = porttest.Refused(t)
 			} else {
 				addr = upstreamtest.NewRaw(t, tc.first).Addr
 			}

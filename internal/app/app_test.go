@@ -19,6 +19,7 @@ import (
 	"github.com/smartlb/smartlb/internal/broker"
 	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/demo"
+	"github.com/smartlb/smartlb/internal/leaktest"
 )
 
 func testLog(t *testing.T) *slog.Logger {
@@ -203,7 +204,7 @@ func TestNothingStaysOpenOfANodeThatDidNotStart(t *testing.T) {
 	if _, err := New(o); err == nil {
 		t.Fatal("two listen on one port")
 	}
-	goleak.VerifyNone(t, before)
+	leaktest.None(t, before)
 	o.Document.Console.Address = console
 	a, err := New(o)
 	if err != nil {
@@ -214,7 +215,7 @@ func TestNothingStaysOpenOfANodeThatDidNotStart(t *testing.T) {
 	if err := a.Run(ctx); err != nil {
 		t.Error(err)
 	}
-	goleak.VerifyNone(t, before)
+	leaktest.None(t, before)
 	for _, name := range []string{"web", "admin", "console", "broker"} {
 		if c, err := net.Dial("tcp", a.Addr(name)); err == nil {
 			t.Errorf("%s still listens", name)

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/smartlb/smartlb/internal/leaktest"
 )
 
 // TestMain is also the program that the tests run as children: the first
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		play(strings.TrimPrefix(os.Args[1], "child:"), os.Args[2:])
 		return
 	}
-	goleak.VerifyTestMain(m)
+	leaktest.Main(m)
 }
 
 func play(role string, args []string) {

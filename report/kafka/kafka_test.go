@@ -9,17 +9,17 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-	"go.uber.org/goleak"
 
 	"github.com/smartlb/smartlb/internal/event"
 	client "github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafkatest"
+	"github.com/smartlb/smartlb/internal/leaktest"
 	"github.com/smartlb/smartlb/internal/window"
 	"github.com/smartlb/smartlb/report"
 	"github.com/smartlb/smartlb/report/kafka"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func closing(t *testing.T, p *kafka.Publisher) {
 	t.Helper()

@@ -37,10 +37,10 @@ seed=()
 [ "${CI:-}" = true ] && seed=(-rapid.seed=1)
 
 echo "== properties${race[*]:+ with the race detector}"
-go test "${race[@]}" -timeout 15m "${properties[@]}" "${seed[@]}"
+go test "${race[@]}" -timeout 25m "${properties[@]}" "${seed[@]}"
 # Tests with whole processes and browsers mostly wait: three at a time, also on two cores.
 echo "== tests${race[*]:+ with the race detector}"
-go test "${race[@]}" -timeout 25m -parallel 3 "${others[@]}"
+go test "${race[@]}" -timeout 50m -parallel 3 "${others[@]}"
 
 echo "== the portable data plane (build tag smartlb_portable)"
 go test -tags smartlb_portable -timeout 10m ./internal/proxy/...

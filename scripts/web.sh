@@ -19,7 +19,7 @@ fi
 cd web
 if [ ! -d node_modules ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
 	echo "web UI: installing packages" >&2
-	npm ci --no-audit --no-fund --loglevel=error
+	npm ci --no-audit --no-fund --fetch-retries=5 --loglevel=error
 fi
 echo "web UI: building" >&2
 npm run --silent build

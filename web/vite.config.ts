@@ -13,5 +13,10 @@ export default defineConfig({
     modulePreload: { polyfill: false },
   },
   server: { proxy: { "/api": process.env.SMARTLB_CONSOLE ?? "http://127.0.0.1:8083" } },
-  test: { include: ["src/**/*.test.ts", "src/**/*.test.tsx"] },
+  test: {
+    include: ["src/**/*.test.ts", "src/**/*.test.tsx"],
+    testTimeout: 120_000, // for what never ends, not a measure of speed
+    hookTimeout: 120_000,
+    teardownTimeout: 60_000,
+  },
 });

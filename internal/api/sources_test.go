@@ -111,10 +111,10 @@ func (m messages) Search(ctx context.Context, q browse.Query, out browse.Found) 
 	if m.search != nil {
 		return m.search(ctx, q, out)
 	}
-	if err := errors.Join(out.Progress(browse.Progress{Records: 5, Share: .5, Rate: 10}), out.Matches([]browse.Message{message(1), tombstone()})); err != nil {
+	if err := errors.Join(out.Progress(browse.Progress{Records: 5, Share: .5, Rate: 10, Next: "0:5"}), out.Matches([]browse.Message{message(1), tombstone()})); err != nil {
 		return browse.End{}, err
 	}
-	return browse.End{Reason: browse.EndLimit, Limit: q.Limit, BudgetBytes: q.Bytes, BudgetMs: q.Time.Milliseconds(), Undecided: 2, UndecidedWhy: "no such key", Next: "0:5", Notes: []string{"partition 0: offsets 1 to 2 hold no records for readers"}}, nil
+	return browse.End{Reason: browse.EndLimit, Limit: q.Limit, BudgetBytes: q.Bytes, BudgetMs: q.Time.Milliseconds(), Undecided: 2, UndecidedWhy: "no such key", Notes: []string{"partition 0: offsets 1 to 2 hold no records for readers"}}, nil
 }
 
 func (m messages) Live(ctx context.Context, q browse.Query, last int, out func(browse.Live) error, trouble func(error) error) error {

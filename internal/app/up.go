@@ -14,6 +14,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/child"
+	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/demo"
 	"github.com/smartlb/smartlb/internal/event"
@@ -369,8 +370,12 @@ func (u *up) banner(a *App, took time.Duration) {
 		_, port, _ := net.SplitHostPort(last.Addr)
 		fmt.Fprintf(w, "  %-9s %s-1..%d behind %s on %s-%s\n", "demo", g.Service, len(g.Instances), g.Prefix, first.Addr, port)
 	}
+	elsewhere := ""
+	if admin := a.Addr("admin"); admin != config.DefaultAdmin {
+		elsewhere = "\n  export SMARTLB_ADMIN_ADDRESS=" + admin
+	}
 	fmt.Fprintf(w, `
-Try, in another terminal:
+Try, in another terminal:%[5]s
   curl -i http://%[1]s/users/1
   curl -si -H 'X-Smartlb-Explain: 1' http://%[1]s/users/1 | grep -i x-smartlb-decision
   %[2]s demo break user-service-3 --error-rate 1 --latency 1ms
@@ -379,5 +384,5 @@ Try, in another terminal:
   kcat -b %[3]s -t service-metrics -C -o -5 -e
 and look at %[4]s. Ctrl-C stops everything.
 
-`, proxyAddr, shortPath(u.o.Program), brokers, console)
+`, proxyAddr, shortPath(u.o.Program), brokers, console, elsewhere)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/access"
 	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/console"
 )
 
@@ -46,7 +47,7 @@ func (a *App) newWeb() error {
 		return fmt.Errorf("console: %w", err)
 	}
 	admin := a.o.Document.Admin.Address
-	if !a.o.has(RoleProxy) && admin == "127.0.0.1:8081" {
+	if !a.o.has(RoleProxy) && admin == config.DefaultAdmin {
 		admin = "127.0.0.1:0" // the default port is the proxy's; others take a free one
 	}
 	src := a.sources()

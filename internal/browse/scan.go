@@ -41,6 +41,7 @@ type Progress struct {
 	Share     float64 `json:"share"` // of the offsets to look at, 0..1
 	Rate      float64 `json:"rate"`  // records a second since it began
 	ElapsedMs int64   `json:"elapsedMs"`
+	Next      string  `json:"next,omitempty"` // at= of a search that goes on from here; empty: there is nothing left
 }
 
 // Reasons why a search ended.
@@ -60,11 +61,12 @@ type End struct {
 	BudgetMs     int64    `json:"budgetMs"`
 	Undecided    int64    `json:"undecided"`              // records of which the expression was neither true nor false
 	UndecidedWhy string   `json:"undecidedWhy,omitempty"` // of the first of them
-	Next         string   `json:"next,omitempty"`         // at= of a search that goes on from here; empty: there is nothing left
 	Notes        []string `json:"notes"`
 }
 
-// Found is told what a search finds. An error of either ends the search.
+// Found is told what a search finds. When it is told of progress it has been
+// given every match before Progress.Next, so whoever stops, or loses the
+// connection, goes on from there. An error of either ends the search.
 type Found interface {
 	Matches([]Message) error
 	Progress(Progress) error
@@ -87,7 +89,8 @@ var ErrBusy = fmt.Errorf("%d searches are under way already", maxSearches)
 // the oldest message on as they are read, or the newest first across
 // partitions by timestamp. It ends at the limit, with its budget or with the
 // log, never waits for more, and joins no consumer group. A nil error comes
-// with a full End.
+// with a full End; before any other, what was found and how far it came are
+// told.
 func (b *Browser) Search(ctx context.Context, q Query, out Found) (End, error) {
 	leave, err := b.enter()
 	if err != nil {
@@ -96,13 +99,16 @@ func (b *Browser) Search(ctx context.Context, q Query, out Found) (End, error) {
 	defer leave()
 	s := &scan{b: b, q: q, out: out, notes: []string{}, veil: b.veil(q.Topic)}
 	reason, err := s.run(ctx)
-	if ferr := s.flush(); err == nil { // what was found before it failed is worth having
-		err = ferr
-	}
 	if err != nil {
+		if s.records > 0 && ctx.Err() == nil {
+			_ = s.tell()
+		}
 		return End{}, err
 	}
-	end := End{Progress: s.progress(), Reason: reason, Limit: q.Limit, BudgetBytes: q.Bytes, BudgetMs: q.Time.Milliseconds(), Next: s.next(), Notes: s.notes}
+	if err := s.flush(); err != nil {
+		return End{}, err
+	}
+	end := End{Progress: s.progress(), Reason: reason, Limit: q.Limit, BudgetBytes: q.Bytes, BudgetMs: q.Time.Milliseconds(), Notes: s.notes}
 	end.Undecided, end.UndecidedWhy = q.matcher.Undecided()
 	return end, nil
 }
@@ -159,6 +165,7 @@ type scan struct {
 	veil  veil
 
 	open    map[int32]ops.Span // what is still to be looked at
+	sides   map[int32]*side    // of a search for the newest
 	offsets int64              // in all
 	records int64
 	bytes   int64
@@ -186,23 +193,38 @@ func (s *scan) begin(spans map[int32]ops.Span) {
 	s.open = spans
 }
 
-func (s *scan) left() (n int64) {
-	for _, span := range s.open {
+// rest is what another search has to look at: what is open, and from the last
+// message on that was found and not yet given.
+func (s *scan) rest() map[int32]ops.Span {
+	rest := maps.Clone(s.open)
+	for p, d := range s.sides {
+		span := rest[p]
+		span.To = max(span.To, d.forgot)
+		if n := len(d.pending); n > 0 {
+			span.To = max(span.To, d.pending[n-1].Offset+1)
+		}
+		rest[p] = span
+	}
+	return rest
+}
+
+func left(spans map[int32]ops.Span) (n int64) {
+	for _, span := range spans {
 		n += span.To - span.From
 	}
 	return n
 }
 
 // next says where another search goes on, empty where nothing is left.
-func (s *scan) next() string {
-	if s.left() == 0 {
+func (s *scan) next(rest map[int32]ops.Span) string {
+	if left(rest) == 0 {
 		return ""
 	}
 	var parts []string
-	for _, p := range slices.Sorted(maps.Keys(s.open)) {
-		at := s.open[p].From
+	for _, p := range slices.Sorted(maps.Keys(rest)) {
+		at := rest[p].From
 		if s.q.Newest {
-			at = s.open[p].To
+			at = rest[p].To
 		}
 		parts = append(parts, fmt.Sprintf("%d:%d", p, at))
 	}
@@ -210,9 +232,10 @@ func (s *scan) next() string {
 }
 
 func (s *scan) progress() Progress {
-	p := Progress{Records: s.records, Bytes: s.bytes, Matches: s.found, Share: 1, ElapsedMs: time.Since(s.began).Milliseconds()}
+	rest := s.rest()
+	p := Progress{Records: s.records, Bytes: s.bytes, Matches: s.found, Share: 1, ElapsedMs: time.Since(s.began).Milliseconds(), Next: s.next(rest)}
 	if s.offsets > 0 {
-		p.Share = float64(s.offsets-s.left()) / float64(s.offsets)
+		p.Share = float64(s.offsets-left(rest)) / float64(s.offsets)
 	}
 	if sec := time.Since(s.began).Seconds(); sec > 0 {
 		p.Rate = float64(s.records) / sec
@@ -280,10 +303,18 @@ func (s *scan) tick() error {
 		}
 	}
 	if now.Sub(s.told) > tellEvery {
-		s.told = now
-		return s.out.Progress(s.progress())
+		return s.tell()
 	}
 	return nil
+}
+
+// tell says how far it is, after all that was found until there.
+func (s *scan) tell() error {
+	s.told = time.Now()
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return s.out.Progress(s.progress())
 }
 
 func (s *scan) flush() error {
@@ -359,7 +390,7 @@ func nothing(kafka.Record) error { return nil }
 
 // forward reads each partition from its beginning.
 func (s *scan) forward(ctx context.Context) error {
-	if s.left() == 0 {
+	if left(s.open) == 0 {
 		return nil
 	}
 	spec := s.spec(maps.Clone(s.open), func(r kafka.Record) error {
@@ -391,7 +422,7 @@ func (s *scan) forward(ctx context.Context) error {
 	return nil
 }
 
-// ParseAt reads what End.Next says.
+// ParseAt reads what Progress.Next says.
 func ParseAt(text string) (map[int32]int64, error) {
 	if text == "" {
 		return nil, nil

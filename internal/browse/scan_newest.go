@@ -44,45 +44,44 @@ func (d *side) forget(n int) {
 // found as soon as no partition can have anything newer: all that is newer than
 // the oldest record looked at of every partition that is not done.
 func (s *scan) backward(ctx context.Context) error {
-	sides := map[int32]*side{}
+	s.sides = map[int32]*side{}
 	for p := range s.open {
-		sides[p] = &side{piece: firstPiece}
+		s.sides[p] = &side{piece: firstPiece}
 	}
 	for {
 		window := map[int32]ops.Span{}
 		for p, span := range s.open {
 			if span.From < span.To {
-				window[p] = ops.Span{From: max(span.From, span.To-sides[p].piece), To: span.To}
+				window[p] = ops.Span{From: max(span.From, span.To-s.sides[p].piece), To: span.To}
 			}
 		}
-		err := s.piece(ctx, window, sides)
+		err := s.piece(ctx, window)
 		for p, w := range window {
 			if err == nil {
 				s.open[p] = ops.Span{From: s.open[p].From, To: w.From}
 			}
 		}
-		if gave := s.settle(sides, err == nil); gave != nil || err != nil {
-			s.resume(sides)
+		if gave := s.settle(err == nil); gave != nil || err != nil {
 			return cmp.Or(gave, err)
 		}
-		if s.left() == 0 {
+		if left(s.open) == 0 {
 			return nil
 		}
 		for p := range window {
-			sides[p].grow(s.q.matcher.All())
+			s.sides[p].grow(s.q.matcher.All())
 		}
 	}
 }
 
 // piece reads some spans, and puts what matches before what is pending.
-func (s *scan) piece(ctx context.Context, window map[int32]ops.Span, sides map[int32]*side) error {
+func (s *scan) piece(ctx context.Context, window map[int32]ops.Span) error {
 	if len(window) == 0 {
 		return nil
 	}
 	found := map[int32]*side{}
 	seen := map[int32]bool{}
 	spec := s.spec(window, func(r kafka.Record) error {
-		d := sides[r.Partition]
+		d := s.sides[r.Partition]
 		d.bytes += int64(sizeOf(r))
 		d.records++
 		if !seen[r.Partition] {
@@ -103,7 +102,7 @@ func (s *scan) piece(ctx context.Context, window map[int32]ops.Span, sides map[i
 	spec.Progress = func(int64, int64) { _ = s.tick() }
 	err := ops.Consume(ctx, s.b.reading(), spec, nothing)
 	for p, f := range found {
-		d := sides[p]
+		d := s.sides[p]
 		d.pending, d.forgot = append(f.pending, d.pending...), max(d.forgot, f.forgot)
 	}
 	return err
@@ -126,11 +125,11 @@ func (d *side) grow(all bool) {
 
 // settle gives, newest first, what nothing newer can come before; with an
 // incomplete piece all that was found, so that it is not lost.
-func (s *scan) settle(sides map[int32]*side, complete bool) error {
-	floor, sure := s.floor(sides)
+func (s *scan) settle(complete bool) error {
+	floor, sure := s.floor()
 	for {
 		var best *side
-		for _, d := range sides {
+		for _, d := range s.sides {
 			if n := len(d.pending); n > 0 && (best == nil || newer(d.pending[n-1], best.pending[len(best.pending)-1])) {
 				best = d
 			}
@@ -140,7 +139,7 @@ func (s *scan) settle(sides map[int32]*side, complete bool) error {
 		}
 		m := best.pending[len(best.pending)-1]
 		if complete && (!sure || m.Timestamp.Before(floor)) {
-			s.trim(sides)
+			s.trim()
 			return nil
 		}
 		best.pending = best.pending[:len(best.pending)-1]
@@ -151,8 +150,8 @@ func (s *scan) settle(sides map[int32]*side, complete bool) error {
 }
 
 // floor is the time above which everything was looked at.
-func (s *scan) floor(sides map[int32]*side) (at time.Time, sure bool) {
-	for p, d := range sides {
+func (s *scan) floor() (at time.Time, sure bool) {
+	for p, d := range s.sides {
 		if span := s.open[p]; span.From == span.To {
 			continue
 		}
@@ -174,39 +173,27 @@ func newer(a, b Message) bool {
 }
 
 // trim forgets what cannot be among the last ones any more.
-func (s *scan) trim(sides map[int32]*side) {
+func (s *scan) trim() {
 	left, all := s.q.Limit-int(s.found), 0
-	for _, d := range sides {
+	for _, d := range s.sides {
 		all += len(d.pending)
 	}
 	if all <= 2*left {
 		return
 	}
 	var times []time.Time
-	for _, d := range sides {
+	for _, d := range s.sides {
 		for _, m := range d.pending {
 			times = append(times, m.Timestamp)
 		}
 	}
 	slices.SortFunc(times, func(a, b time.Time) int { return b.Compare(a) })
 	oldest := times[left-1]
-	for _, d := range sides {
+	for _, d := range s.sides {
 		i := slices.IndexFunc(d.pending, func(m Message) bool { return !m.Timestamp.Before(oldest) })
 		if i < 0 {
 			i = len(d.pending)
 		}
 		d.forget(i)
-	}
-}
-
-// resume puts back what was found and not given: another search finds it again.
-func (s *scan) resume(sides map[int32]*side) {
-	for p, d := range sides {
-		span := s.open[p]
-		span.To = max(span.To, d.forgot)
-		if n := len(d.pending); n > 0 {
-			span.To = max(span.To, d.pending[n-1].Offset+1)
-		}
-		s.open[p] = span
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/url"
 	"runtime"
 	"slices"
@@ -150,7 +151,7 @@ func TestSearchFindsWhatTheQuerySays(t *testing.T) {
 				rt.Fatalf("newest: %v, want %v", f.places(), first)
 			}
 			got = append(got, f.places()...)
-			if at = end.Next; at == "" {
+			if at = end.Progress.Next; at == "" {
 				if end.Progress.Share != 1 {
 					rt.Fatalf("share %v at the end", end.Progress.Share)
 				}
@@ -178,7 +179,7 @@ func TestASearchStaysWithinItsBudget(t *testing.T) {
 	for _, order := range []string{"newest", "oldest"} {
 		var f found
 		end, err := b.Search(t.Context(), query(t, "t", "order", order, "bytes", fmt.Sprint(5<<20)), &f)
-		if err != nil || end.Reason != browse.EndBytes || end.Progress.Bytes > 6<<20+100 || len(f.all) < 4 || end.Next == "" {
+		if err != nil || end.Reason != browse.EndBytes || end.Progress.Bytes > 6<<20+100 || len(f.all) < 4 || end.Progress.Next == "" {
 			t.Errorf("%s: %+v, %d found, %v", order, end, len(f.all), err)
 		}
 		for _, m := range f.all {
@@ -210,6 +211,72 @@ func TestMistakesOfAQueryAreAllNamed(t *testing.T) {
 	for _, name := range []string{"from", "until", "order", "partitions", "at", "limit", "where", "json", "bytes"} {
 		if !strings.Contains(err.Error(), name+": ") {
 			t.Errorf("%s is not in %v", name, err)
+		}
+	}
+}
+
+// interrupted is told what a search finds, slowly; meet is called with each
+// progress, and first with the first matches.
+type interrupted struct {
+	found
+	first func()
+	meet  error
+}
+
+func (f *interrupted) Matches(m []browse.Message) error {
+	if len(f.all) == 0 && f.first != nil {
+		f.first()
+	}
+	time.Sleep(20 * time.Millisecond) // so that there is progress to tell
+	return f.found.Matches(m)
+}
+
+func (f *interrupted) Progress(p browse.Progress) error {
+	return errors.Join(f.found.Progress(p), f.meet)
+}
+
+// Where a search was when it last told its progress another goes on, whether it
+// was stopped there or its broker went away: nothing is missed.
+func TestAnySearchCanBeGoneOnFromWhereItWas(t *testing.T) {
+	const each = 400
+	noise := make([]byte, 32<<10) // much more than a reader has at hand
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	b, cfg, cluster := browser(t, "t:2")
+	for p := range int32(2) {
+		ship(t, cfg, "t", p, slices.Repeat([]kafka.Record{{Value: noise}}, each)...)
+	}
+	for _, order := range []string{"newest", "oldest"} {
+		for ending, f := range map[string]interrupted{
+			"stopped": {meet: errors.New("that is enough")},
+			"failed":  {first: cluster.Stop},
+		} {
+			got, at, rounds := map[string]bool{}, "", 0
+			for ; ; rounds++ {
+				f := f
+				if rounds > 0 {
+					f.first = nil // fails once
+				}
+				end, err := b.Search(t.Context(), query(t, "t", "order", order, "limit", fmt.Sprint(2*each), "at", at), &f)
+				for _, place := range f.places() {
+					got[place] = true
+				}
+				if err == nil {
+					if end.Progress.Share != 1 || end.Progress.Next != "" {
+						t.Errorf("%s, %s: it ends with %+v", order, ending, end)
+					}
+					break
+				}
+				if len(f.progress) == 0 || len(f.all) == 0 || rounds > 100 {
+					t.Fatalf("%s, %s: round %d told %d times of %d matches: %v", order, ending, rounds, len(f.progress), len(f.all), err)
+				}
+				at = f.progress[len(f.progress)-1].Next
+				if ending == "failed" {
+					cluster.Start()
+				}
+			}
+			if len(got) != 2*each || rounds == 0 {
+				t.Errorf("%s, %s: %d found, interrupted %d times", order, ending, len(got), rounds)
+			}
 		}
 	}
 }

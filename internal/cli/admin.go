@@ -15,15 +15,13 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/secret"
 )
 
-// DefaultAdmin is where a proxy's admin API listens.
-const DefaultAdmin = "127.0.0.1:8081"
-
 // AdminFlag declares --admin.
 func AdminFlag(f *pflag.FlagSet, to *string) {
-	f.StringVar(to, "admin", "", "`address` of a node's admin API (default SMARTLB_ADMIN_ADDRESS or "+DefaultAdmin+")")
+	f.StringVar(to, "admin", "", "`address` of a node's admin API (default SMARTLB_ADMIN_ADDRESS or "+config.DefaultAdmin+")")
 }
 
 // AdminClient asks a node's API.
@@ -39,7 +37,7 @@ func Admin(env *Env, address string) AdminClient {
 		address, _ = env.First("SMARTLB_ADMIN_ADDRESS")
 	}
 	if address == "" {
-		address = DefaultAdmin
+		address = config.DefaultAdmin
 	}
 	if strings.HasPrefix(address, ":") {
 		address = "127.0.0.1" + address

@@ -202,12 +202,15 @@ type HealthCheck struct {
 	Statuses           []int         `yaml:"statuses"` // http, default 200..299
 }
 
+// DefaultAdmin is where a proxy's admin API listens.
+const DefaultAdmin = "127.0.0.1:8081"
+
 // Default returns the document that an empty file gives: node settings only.
 func Default() Document {
 	return Document{Node: Node{
 		Kafka: Kafka{Brokers: []string{"localhost:9092"}, Linger: 100 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
 		Proxy: Proxy{ConnectTimeout: time.Second},
-		Admin: Admin{Address: "127.0.0.1:8081"}, Console: Console{Address: "127.0.0.1:8083"},
+		Admin: Admin{Address: DefaultAdmin}, Console: Console{Address: "127.0.0.1:8083"},
 		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, Interval: time.Second},
 	}}
 }

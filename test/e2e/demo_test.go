@@ -1,15 +1,18 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/leftout"
 	"github.com/smartlb/smartlb/internal/porttest"
 )
 
@@ -146,6 +149,39 @@ func mainJob(t *testing.T, p *process, web, admin, broker string, wantChildren i
 	}
 	if n := alive(kids); n > 0 {
 		t.Errorf("%d children are left", n)
+	}
+}
+
+// What a newcomer reads first is typed first: each line works as it stands, also
+// where the ports are not the default ones.
+func TestWhatUpPrintsCanBeTyped(t *testing.T) {
+	t.Parallel()
+	leftout.Unless(t, "kcat as a foreign client", "kcat")
+	p, _, _, _ := demo(t)
+	said, err := os.ReadFile(p.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, lines, _ := strings.Cut(string(said), "Try, in another terminal:\n")
+	lines, _, found := strings.Cut(lines, "and look at ")
+	if !found {
+		t.Fatalf("it printed no commands:\n%s", said)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", lines)
+	shell.Env, shell.Dir = cleanEnv(t), p.cmd.Dir
+	out, err := shell.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v", err)
+	}
+	for _, want := range []string{"HTTP/1.1 200", `"candidates"`, "user-service-3 is broken", "user-service-3 takes requests", "Its last health check", `"serviceId"`} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s\n%s", lines, out)
 	}
 }
 

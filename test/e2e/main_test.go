@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
+	out  string // the file with its standard output
 	done chan struct{}
 	mu   sync.Mutex
 	log  []string
@@ -77,7 +78,13 @@ func startIn(t *testing.T, env []string, wait bool, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.cmd.Stdout = io.Discard
+	p.out = filepath.Join(t.TempDir(), "stdout")
+	stdout, err := os.Create(p.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdout.Close() // the process has its own
+	p.cmd.Stdout = stdout
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	f.StringSliceVar(&n.kafka, "kafka", nil, "Kafka brokers, `host:port,...` (default localhost:9092)")
 	f.StringVar(&n.profile, "profile", "", "`name` of a profile with brokers and credentials, instead of the file's; see smartlb profile")
 	f.StringArrayVar(&n.listen, "listen", nil, "[NAME=]`address` that replaces a listener's; may be repeated")
-	f.StringVar(&n.admin, "admin", "", "`address` of API, /metrics, /healthz, /readyz (default 127.0.0.1:8081)")
+	f.StringVar(&n.admin, "admin", "", "`address` of API, /metrics, /healthz, /readyz (default "+config.DefaultAdmin+")")
 	f.StringVar(&n.console, "console", "", "`address` of the web UI (default 127.0.0.1:8083)")
 	f.StringVar(&n.brokerListen, "broker-listen", "127.0.0.1:9092", "`address` of the embedded broker")
 	f.StringVar(&n.brokerInside, "broker-internal", "127.0.0.1:29092", "its second `address`, for containers and Connect; empty: none")

@@ -50,7 +50,7 @@ func Proxy(env *cli.Env) *cobra.Command {
 			f.StringSliceVar(&a.kafka, "kafka", nil, "publish and follow telemetry through these brokers, `host:port,...`")
 			f.Float64Var(&a.sample, "decision-sample", a.sample, "with --kafka: share of requests whose decision is published")
 			f.StringSliceVar(&a.explainFrom, "explain-from", nil, "`CIDR,...` whose clients may ask for X-Smartlb-Decision")
-			f.StringVar(&a.admin, "admin", "127.0.0.1:8081", "`address` of API, /metrics, /healthz, /readyz")
+			f.StringVar(&a.admin, "admin", config.DefaultAdmin, "`address` of API, /metrics, /healthz, /readyz")
 			f.DurationVar(&a.drain, "drain", a.drain, "how long a stop waits for requests")
 		},
 		Run:      runProxy,

@@ -27,6 +27,7 @@ export type TopicDetail = Schemas["TopicDetail"];
 export type TopicHistory = Schemas["TopicHistory"];
 export type TopicGroup = Schemas["TopicGroup"];
 export type TopicSchema = Schemas["TopicSchema"];
+export type Connector = Schemas["Connector"];
 export type Setting = Schemas["RuledSetting"];
 export type Rule = Schemas["Rule"];
 export type ChangedConfig = Schemas["ChangedConfig"];
@@ -83,13 +84,17 @@ export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return call<T>(path, signal ? { signal } : {});
 }
 
+/** What was decided is done, also when the page is left meanwhile; a browser lets 64 KiB of all such bodies outlive their page. */
+const outlives = 4_096; // characters
+
 function send<T>(method: string, path: string, body: unknown): Promise<T> {
-  return call<T>(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const text = JSON.stringify(body);
+  return call<T>(path, { method, headers: { "Content-Type": "application/json" }, body: text, keepalive: text.length <= outlives });
 }
 
 export const post = <T = { result: string }>(path: string, body: unknown): Promise<T> => send<T>("POST", path, body);
 export const put = <T>(path: string, body: unknown): Promise<T> => send<T>("PUT", path, body);
-export const remove = <T>(path: string): Promise<T> => call<T>(path, { method: "DELETE" });
+export const remove = <T>(path: string): Promise<T> => call<T>(path, { method: "DELETE", keepalive: true });
 
 /** A path segment of the API. */
 export const seg = encodeURIComponent;

@@ -2283,6 +2283,8 @@ export interface components {
             /** @description Records a second */
             rate: number;
             elapsedMs: number;
+            /** @description The parameter at of a search that goes on from here; absent: nothing is left */
+            next?: string;
         };
         SearchEnd: {
             progress: components["schemas"]["SearchProgress"];
@@ -2298,8 +2300,6 @@ export interface components {
             undecided: number;
             /** @description Of the first of them */
             undecidedWhy?: string;
-            /** @description The parameter at of a search that goes on; absent: nothing is left */
-            next?: string;
             /** @description What a reader should know */
             notes: string[];
         };

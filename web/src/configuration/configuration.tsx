@@ -1,23 +1,16 @@
-import { useQuery } from "@tanstack/react-query";
-import { type Configuration, get } from "../api/client";
 import { Link } from "../ui/link";
 import { address, type Params } from "../ui/route";
 import { StaleNote, Waiting } from "../ui/states";
 import { Current } from "./current";
 import { Edit } from "./edit";
 import { History } from "./history";
+import { useConfiguration } from "./query";
 
 const tabs = [
   ["", "Current"],
   ["history", "History"],
   ["edit", "Edit"],
 ] as const;
-
-export const configKey = ["config"];
-
-export function useConfiguration() {
-  return useQuery({ queryKey: configKey, queryFn: ({ signal }) => get<Configuration>("/config", signal), refetchInterval: 3_000 });
-}
 
 /** The configuration: what is current, what was, and how to change it. */
 export function ConfigurationView({ params }: { params: Params }) {

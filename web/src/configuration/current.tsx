@@ -7,7 +7,7 @@ import { Link } from "../ui/link";
 import { paths } from "../ui/route";
 import { useForbidden } from "../ui/session";
 import { Empty } from "../ui/states";
-import { configKey } from "./configuration";
+import { configKey } from "./query";
 
 /** What is current: the document, the overrides over it, and what each node made of it. */
 export function Current({ c }: { c: Configuration }) {

@@ -5,7 +5,7 @@ import { CheckIcon, WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { useForbidden } from "../ui/session";
 import { Failure } from "../ui/states";
-import { configKey } from "./configuration";
+import { configKey } from "./query";
 import { changedLines, Diff } from "./diff";
 
 interface Checked {

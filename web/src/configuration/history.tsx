@@ -8,7 +8,7 @@ import { useForbidden } from "../ui/session";
 import { Empty, Failure, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
 import { Day } from "../ui/time";
-import { configKey } from "./configuration";
+import { configKey } from "./query";
 import { changedLines, Diff } from "./diff";
 
 type Comparison = { from: string; to: string; lines: DiffLine[] };

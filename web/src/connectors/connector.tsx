@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { ApiError, get, post, remove, seg } from "../api/client";
+import { ApiError, type Connector, get, post, remove, seg } from "../api/client";
 import type { components } from "../api/schema";
 import { Confirm } from "../ui/confirm";
 import { Copy } from "../ui/copy";
@@ -10,7 +10,6 @@ import { navigate, paths } from "../ui/route";
 import { useForbidden } from "../ui/session";
 import { Heads } from "../ui/sheet";
 import { Empty, Failure, StaleNote, Waiting } from "../ui/states";
-import type { Connector } from "./connectors";
 import { Editor } from "./editor";
 import { causeOf, State, tasksSaid } from "./state";
 

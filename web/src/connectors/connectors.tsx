@@ -1,21 +1,19 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { ApiError, get } from "../api/client";
+import { ApiError, type Connector, get } from "../api/client";
 import type { components } from "../api/schema";
 import { count, dash } from "../ui/format";
 import { Link } from "../ui/link";
-import { address, type Params, useParam } from "../ui/route";
+import { type Params, useParam } from "../ui/route";
 import { useForbidden } from "../ui/session";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
 import { ConnectorPage } from "./connector";
 import { Editor } from "./editor";
+import { connectorPath } from "./paths";
 import { State, tasksSaid } from "./state";
 
-export type Connector = components["schemas"]["Connector"];
 type Worker = components["schemas"]["Connectors"];
-
-export const connectorPath = (connector: string) => address("/connectors/:connector", { connector });
 
 /** Every connector of Kafka Connect, or one of them. */
 export function ConnectorsView({ params }: { params: Params }) {

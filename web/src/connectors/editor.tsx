@@ -1,12 +1,11 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useId, useMemo, useState } from "react";
-import { ApiError, get, post, put, seg } from "../api/client";
+import { ApiError, type Connector, get, post, put, seg } from "../api/client";
 import type { components } from "../api/schema";
 import { Dialog, Ending } from "../ui/dialog";
 import { navigate } from "../ui/route";
 import { Failure, Waiting } from "../ui/states";
-import type { Connector } from "./connectors";
-import { connectorPath } from "./connectors";
+import { connectorPath } from "./paths";
 
 type Plugin = components["schemas"]["ConnectPlugin"];
 type Setting = components["schemas"]["ConnectSetting"];

@@ -94,15 +94,16 @@ describe("a stream of events", () => {
     }
   });
   it("a search that goes on keeps what was found and shows nothing twice", () => {
-    const progress = { records: 2, bytes: 2, matches: 2, share: 1, rate: 1, elapsedMs: 1 };
-    const end: End = { progress, reason: "limit", limit: 2, budgetBytes: 1, budgetMs: 1, undecided: 0, notes: [], next: "0:3" };
+    const progress = { records: 2, bytes: 2, matches: 2, share: 1, rate: 1, elapsedMs: 1, next: "0:3" };
+    const end: End = { progress, reason: "limit", limit: 2, budgetBytes: 1, budgetMs: 1, undecided: 0, notes: [] };
     const events: SearchEvent[] = [
       { do: "begin", on: false }, { do: "matches", list: [message({ offset: 1 }), message({ offset: 2 })] }, { do: "end", end },
       { do: "begin", on: true }, { do: "matches", list: [message({ offset: 2 }), message({ offset: 3 })] },
     ];
     const s = events.reduce(step, noSearch);
     expect([s.rows.map((m) => m.offset), s.running, s.end]).toEqual([[1, 2, 3], true, null]);
-    expect(step(s, { do: "stop" })).toMatchObject({ running: false, stopped: true });
+    expect(step(s, { do: "stop" })).toMatchObject({ running: false, stopped: true, progress });
+    expect(step(s, { do: "problem", problem: new Error("broken") })).toMatchObject({ running: false, progress });
     expect(step(s, { do: "begin", on: false }).rows).toEqual([]);
   });
 });

@@ -32,6 +32,7 @@ export function SearchProgress({ s, onContinue, onAgain, onMore }: Props) {
         )}
         {s.running && !p && <span className="muted"> · reading</span>}
         {s.stopped && <span className="warn-text"> · stopped</span>}
+        {!s.running && !s.end && p && <span className="muted">, {percent(p.share)} of the log</span>}
         {s.end && (
           <span className="muted">
             {" "}
@@ -42,7 +43,7 @@ export function SearchProgress({ s, onContinue, onAgain, onMore }: Props) {
             {s.end.reason !== "end" && `, ${percent(s.end.progress.share)} of the log`}
           </span>
         )}
-        {s.end?.next && (
+        {!s.running && p?.next && (
           <button type="button" onClick={onContinue}>
             Go on
           </button>

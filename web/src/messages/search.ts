@@ -25,8 +25,8 @@ export type SearchEvent =
 
 export function step(s: Search, e: SearchEvent): Search {
   switch (e.do) {
-    case "begin": // one that goes on keeps what was found
-      return { ...noSearch, rows: e.on ? s.rows : [], running: true };
+    case "begin": // one that goes on keeps what was found, and where it was until it hears more
+      return { ...noSearch, ...(e.on && { rows: s.rows, progress: s.progress }), running: true };
     case "matches": {
       const known = new Set(s.rows.map(idOf)); // one that goes on may find a message again
       return { ...s, rows: [...s.rows, ...e.list.filter((m) => !known.has(idOf(m)))] };
@@ -86,9 +86,9 @@ export async function run(url: string, signal: AbortSignal, tell: (e: SearchEven
         }
       }
     }
-    if (!ended) throw new ApiError(0, { error: "the connection was lost before the search ended", hint: "what was found until then stays" });
+    if (!ended) throw new ApiError(0, { error: "the connection was lost before the search ended", hint: "what was found until then stays; go on from there" });
   } catch (e) {
     if (signal.aborted) return;
-    tell({ do: "problem", problem: e instanceof ApiError ? e : new ApiError(0, { error: "the console does not answer", hint: "what was found until then stays" }) });
+    tell({ do: "problem", problem: e instanceof ApiError ? e : new ApiError(0, { error: "the console does not answer", hint: "what was found until then stays; go on from there" }) });
   }
 }

@@ -94,7 +94,7 @@ function FoundMessages({ topic, query }: Props) {
       state={
         <SearchProgress
           s={s}
-          onContinue={() => begin(query, s.end?.next ?? "")}
+          onContinue={() => begin(query, s.progress?.next ?? "")}
           onAgain={() => begin(query)}
           onMore={() => setQuery({ ...query, bytes: String(Math.min(16 * 2 ** 30, (s.end?.budgetBytes ?? 0) * 16)), seconds: "600" })}
         />

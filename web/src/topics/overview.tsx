@@ -10,11 +10,10 @@ import { num, Sheet } from "../ui/sheet";
 import { Waiting } from "../ui/states";
 import { Manage } from "./manage";
 import { whole } from "../ui/series";
-import type { TabProps } from "./topic";
 import { words } from "./units";
 
 /** A topic at a glance: what it is for, what comes in, where it lies, and what may be done to it. */
-export function OverviewTab({ name, topic }: TabProps) {
+export function OverviewTab({ name, topic }: { name: string; topic: TopicDetail | undefined }) {
   if (!topic) return <Waiting what={`the topic ${name}`} />;
   return (
     <>

@@ -12,7 +12,7 @@ const SettingsTab = lazy(() => import("./settings").then((m) => ({ default: m.Se
 const SchemaTab = lazy(() => import("./schema").then((m) => ({ default: m.SchemaTab })));
 
 /** What the tabs of a topic are given. */
-export interface TabProps {
+interface TabProps {
   name: string;
   /** Undefined until the first answer. */
   topic: TopicDetail | undefined;

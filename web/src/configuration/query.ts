@@ -1,0 +1,9 @@
+import { useQuery } from "@tanstack/react-query";
+import { type Configuration, get } from "../api/client";
+
+export const configKey = ["config"];
+
+/** The present configuration, asked again every few seconds. */
+export function useConfiguration() {
+  return useQuery({ queryKey: configKey, queryFn: ({ signal }) => get<Configuration>("/config", signal), refetchInterval: 3_000 });
+}

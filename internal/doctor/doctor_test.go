@@ -43,8 +43,8 @@ func catalog(t *testing.T) topic.Catalog {
 func question(t *testing.T, address string) doctor.Question {
 	t.Helper()
 	cfg := kafka.Default()
-	cfg.Brokers, cfg.DialTimeout, cfg.RequestTimeout = []string{address}, time.Minute, time.Minute
-	return doctor.Question{Kafka: cfg, Origin: "--brokers", Catalog: catalog(t), Patience: 2 * time.Minute}
+	cfg.Brokers, cfg.DialTimeout, cfg.RequestTimeout = []string{address}, 10*time.Second, 10*time.Second
+	return doctor.Question{Kafka: cfg, Origin: "--brokers", Catalog: catalog(t), Patience: 30 * time.Second}
 }
 
 func examine(t *testing.T, q doctor.Question) doctor.Report {

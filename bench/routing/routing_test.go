@@ -8,22 +8,17 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/smartlb/smartlb/bench/stats"
+	"github.com/smartlb/smartlb/internal/leaktest"
+	"github.com/smartlb/smartlb/internal/porttest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // serve runs one instance under a condition and gives its address.
 func serve(t *testing.T, now func() condition) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
+	addr := porttest.Address(t)
 	in, err := newInstance(3, addr, 1, now)
 	if err != nil {
 		t.Fatal(err)

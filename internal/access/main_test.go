@@ -3,7 +3,7 @@ package access
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/smartlb/smartlb/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }

@@ -14,17 +14,16 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/smartlb/smartlb/internal/analyzer"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafkatest"
+	"github.com/smartlb/smartlb/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func topics() []string {
 	return []string{
@@ -123,7 +122,7 @@ func newProducer(t testing.TB, c *kafkatest.Cluster) *producer {
 
 func (p *producer) send(r kafka.Record) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	if _, err := p.p.SendSync(ctx, r); err != nil {
 		p.t.Fatal(err)

@@ -12,15 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	document "github.com/smartlb/smartlb/api"
 	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/keeper"
+	"github.com/smartlb/smartlb/internal/leaktest"
 	"github.com/smartlb/smartlb/internal/trend"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 var quiet = slog.New(slog.DiscardHandler)
 

@@ -93,7 +93,7 @@ func TestASearchEndsWithItsConnection(t *testing.T) {
 		}
 	}
 	close(release)
-	for range 500 {
+	for range 6000 {
 		if runtime.NumGoroutine() <= before {
 			return
 		}

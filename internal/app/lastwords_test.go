@@ -37,7 +37,7 @@ func TestABrokerThatIsSlowGetsTheLastWords(t *testing.T) {
 		fake.SleepControl(func() { time.Sleep(250 * time.Millisecond) })
 		return nil, nil, false
 	})
-	const batches = 10 // longer than a broker that hangs is waited for
+	const batches = 6 // longer than a broker that hangs is waited for
 	p := queued(t, k.Addr(), batches)
 	if err := closeProducer(p); err != nil || p.Stats().Delivered() != batches {
 		t.Errorf("%v, %+v", err, p.Stats())

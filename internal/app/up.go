@@ -110,8 +110,9 @@ func (u *up) spawn(ctx context.Context, name string, args ...string) *child.Chil
 	return c
 }
 
-// brokerStart bounds how long a broker may take to answer.
-const brokerStart = 20 * time.Second
+// brokerStart bounds how long a broker may take to answer, on a machine that is
+// busy and has a slow disk; one that cannot start says so at once.
+const brokerStart = time.Minute
 
 func (u *up) startBroker(ctx, childCtx context.Context) error {
 	if u.o.KafkaGiven {
@@ -187,9 +188,9 @@ func free(addr, flag string) error {
 func (u *up) claimLog(ctx context.Context) error {
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.Security = u.o.Document.Kafka.Brokers, u.o.Document.Kafka.Security()
-	ask, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
 	if u.o.KafkaGiven { // the topics may not exist yet, and the broker may not be there: both are fine
+		ask, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
 		if a, err := kafka.NewAdminWithin(ask, cfg); err == nil {
 			known, err := a.Describe(ask, event.TopicConfigUpdates)
 			a.Close()
@@ -198,6 +199,8 @@ func (u *up) claimLog(ctx context.Context) error {
 			}
 		}
 	}
+	ask, cancel := context.WithTimeout(ctx, 30*time.Second) // it answers, but perhaps not fast
+	defer cancel()
 	state, err := control.Load(ask, cfg, u.o.Log)
 	switch {
 	case err != nil:

@@ -10,13 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 type sender struct {
 	mu   sync.Mutex
@@ -71,7 +70,7 @@ func TestRecordsSurviveARestartWithoutKafka(t *testing.T) {
 	for range 3 {
 		select {
 		case <-s.more:
-		case <-time.After(10 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatal("spooled records were not delivered")
 		}
 	}

@@ -193,7 +193,7 @@ func TestRequestsOfEveryKindDamagedOrNotNeverKillTheBroker(t *testing.T) {
 			}
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if _, err := r.adm.ListTopics(ctx); err != nil {
 		t.Errorf("after %d requests the broker does not answer: %v", sent, err)

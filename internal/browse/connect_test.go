@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/browse"
 	"github.com/smartlb/smartlb/internal/connect"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/porttest"
 )
 
 const jdbc = "com.example.JdbcSource"
@@ -155,12 +155,7 @@ func TestWhatCannotBeDoneToAConnectorIsSaid(t *testing.T) {
 	if err := b.DoConnector(t.Context(), "orders", connect.Restart); !errors.As(err, &said) || said.Status != 409 {
 		t.Errorf("a conflict: %v", err)
 	}
-	dead, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead.Close()
-	for _, address := range []string{"none", dead.Addr().String(), "://"} {
+	for _, address := range []string{"none", porttest.Refused(t), "://"} {
 		b, _ := withWorker(t, address)
 		if _, err := b.Connect(t.Context()); !errors.Is(err, browse.ErrNoConnect) {
 			t.Errorf("%s: %v", address, err)

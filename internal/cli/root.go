@@ -85,9 +85,15 @@ func alike(c *cobra.Command, word string) string {
 // Main runs the command line of this process. The first SIGINT or SIGTERM
 // ends the context of the verb, the second one the process.
 func Main(groups ...Group) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	context.AfterFunc(ctx, stop)
+	first := make(chan os.Signal, 1)
+	signal.Notify(first, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-first
+		signal.Stop(first) // before anybody hears of the first: who sees the stop can end it
+		stop()
+	}()
 	return Execute(ctx, System(), os.Args[1:], groups...)
 }
 

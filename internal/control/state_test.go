@@ -14,16 +14,16 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafkatest"
+	"github.com/smartlb/smartlb/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func revision(name, base, document string) event.ConfigUpdate {
 	sum := sha256.Sum256([]byte(document))
@@ -151,7 +151,7 @@ func TestTheDiskIsNotWrittenUnderTheLock(t *testing.T) {
 		if !strings.Contains(message, "not saved") {
 			t.Error(message)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the lock is held while the disk is written")
 	}
 }
@@ -427,7 +427,7 @@ func (n *node) serve(t *testing.T) (stop func()) {
 
 func (n *node) until(t *testing.T, what string, ok func(Status) bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(n.Status()); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !ok(n.Status()); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s: %+v", what, n.Status())
 		}
@@ -439,7 +439,7 @@ func publish(t *testing.T, broker string, base string, adopt bool) string {
 	cfg := kafka.Default()
 	cfg.Brokers = []string{broker}
 	cfg.Linger = 0
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	name, err := Publish(ctx, cfg, Change{Document: []byte(document), Base: base, Adopt: adopt}, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -15,12 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	deployment "github.com/smartlb/smartlb/deployment/kafka"
+	"github.com/smartlb/smartlb/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // repository is a folder of Maven's layout with n small jars, and its lock.
 func repository(t *testing.T, n int) (dir string, l Lock) {

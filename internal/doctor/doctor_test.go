@@ -26,6 +26,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafkatest"
 	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/porttest"
 	"github.com/smartlb/smartlb/internal/topic"
 )
 
@@ -42,8 +43,8 @@ func catalog(t *testing.T) topic.Catalog {
 func question(t *testing.T, address string) doctor.Question {
 	t.Helper()
 	cfg := kafka.Default()
-	cfg.Brokers, cfg.DialTimeout, cfg.RequestTimeout = []string{address}, time.Second, 3*time.Second
-	return doctor.Question{Kafka: cfg, Origin: "--brokers", Catalog: catalog(t)}
+	cfg.Brokers, cfg.DialTimeout, cfg.RequestTimeout = []string{address}, 10*time.Second, 10*time.Second
+	return doctor.Question{Kafka: cfg, Origin: "--brokers", Catalog: catalog(t), Patience: 30 * time.Second}
 }
 
 func examine(t *testing.T, q doctor.Question) doctor.Report {
@@ -80,17 +81,6 @@ func want(t *testing.T, r doctor.Report, id string, s doctor.Status, words ...st
 	if r.Healthy && s == doctor.Problem {
 		t.Errorf("healthy is %v with %s being a %s", r.Healthy, id, s)
 	}
-}
-
-// dead gives an address where nothing listens.
-func dead(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // embedded starts the broker of this program.
@@ -151,6 +141,10 @@ func TestAWellSetupIsHealthy(t *testing.T) {
 	}
 }
 
+// noName is no name in any network: its first label is too long for the DNS
+// (RFC 1035 §2.3.4), so that no resolver is asked, which might not be there.
+const noName = "a-label-of-more-than-sixty-three-letters-is-not-allowed-in-a-name.invalid"
+
 func TestUnreachableClustersAreExplained(t *testing.T) {
 	ca, stranger := kafkatest.NewAuthority(t), kafkatest.NewAuthority(t)
 	users := [][3]string{{"SCRAM-SHA-512", "ann", "right"}}
@@ -168,8 +162,8 @@ func TestUnreachableClustersAreExplained(t *testing.T) {
 		s           kafka.Security
 		words       string
 	}{
-		{"kafka-connection-refused", dead(t), kafka.Security{}, "smartlb kafka start"},
-		{"kafka-name-not-resolved", "nowhere.invalid:9092", kafka.Security{}, "nowhere.invalid"},
+		{"kafka-connection-refused", porttest.Refused(t), kafka.Security{}, "smartlb kafka start"},
+		{"kafka-name-not-resolved", noName + ":9092", kafka.Security{}, noName},
 		{"kafka-not-kafka", web.Listener.Addr().String(), kafka.Security{}, "web server"},
 		{"kafka-not-kafka", zooKeeper(t, "Zookeeper version: 3.8.4\nMode: standalone\n"), kafka.Security{}, "ZooKeeper answers"},
 		{"kafka-listener-with-tls", encrypted, kafka.Security{}, "--tls"},
@@ -185,13 +179,16 @@ func TestUnreachableClustersAreExplained(t *testing.T) {
 		t.Run(row.id, func(t *testing.T) {
 			q := question(t, row.address)
 			q.Kafka.Security, q.Kafka.Getenv = row.s, func(string) string { return "wrong" }
+			if row.id == "kafka-listener-without-tls" || row.id == "kafka-not-kafka" {
+				q.Kafka.DialTimeout = time.Second // who listens there waits as we do
+			}
 			want(t, examine(t, q), row.id, doctor.Problem, row.words, row.address)
 		})
 	}
 }
 
 func TestADeadKafkaBrokerVariableIsNamed(t *testing.T) {
-	q := question(t, dead(t))
+	q := question(t, porttest.Refused(t))
 	q.Origin, q.KafkaBroker = "KAFKA_BROKER", q.Kafka.Brokers[0]
 	want(t, examine(t, q), "kafka-broker-variable-dead", doctor.Problem, "unset KAFKA_BROKER", q.KafkaBroker)
 }
@@ -199,8 +196,8 @@ func TestADeadKafkaBrokerVariableIsNamed(t *testing.T) {
 func TestAdvertisedAddressesThatLeadNowhereAreNamed(t *testing.T) {
 	other := embedded(t, "")
 	for _, row := range []struct{ id, advertise string }{
-		{"advertised-unresolved", "kafka.nowhere.invalid:9092"},
-		{"advertised-unreachable", dead(t)},
+		{"advertised-unresolved", noName + ":9092"},
+		{"advertised-unreachable", porttest.Refused(t)},
 		{"advertised-other-cluster", other},
 	} {
 		t.Run(row.id, func(t *testing.T) {
@@ -350,7 +347,7 @@ func stateWith(t *testing.T, services ...string) string {
 }
 
 func TestZooKeeperIsKnownByItsMode(t *testing.T) {
-	q := question(t, dead(t))
+	q := question(t, porttest.Refused(t))
 	for _, row := range []struct {
 		name, answer string
 		needed       bool
@@ -374,7 +371,7 @@ func TestZooKeeperIsKnownByItsMode(t *testing.T) {
 			}
 		})
 	}
-	q.ZooKeeper, q.StateDir = dead(t), stateWith(t, "zookeeper")
+	q.ZooKeeper, q.StateDir = porttest.Refused(t), stateWith(t, "zookeeper")
 	want(t, examine(t, q), "zookeeper-down", doctor.Problem, "nothing listens", "ZOOKEEPER_HOST")
 }
 
@@ -382,7 +379,7 @@ func TestTheUIIsOursOrSomebodyElses(t *testing.T) {
 	page := "<title>smartlb</title>"
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, page) }))
 	defer web.Close()
-	q := question(t, dead(t))
+	q := question(t, porttest.Refused(t))
 	q.UI = web.Listener.Addr().String()
 	if c, ok := find(examine(t, q), "kafka-ui"); !ok || c.Status != doctor.OK {
 		t.Errorf("ours is %+v", c)
@@ -390,7 +387,7 @@ func TestTheUIIsOursOrSomebodyElses(t *testing.T) {
 	page = "<title>Grafana</title>"
 	q.StateDir = stateWith(t, "kafka-ui")
 	want(t, examine(t, q), "kafka-ui-foreign", doctor.Problem, "another program", "--console")
-	q.UI = dead(t)
+	q.UI = porttest.Refused(t)
 	want(t, examine(t, q), "kafka-ui-down", doctor.Problem, "nothing listens")
 }
 
@@ -416,7 +413,7 @@ func TestConnectAndItsTasksAreLookedAt(t *testing.T) {
 	want(t, examine(t, q), "connect-failed", doctor.Warning, "files/0", "restart")
 	worker["kafka_cluster_id"] = "another"
 	want(t, examine(t, q), "connect-other-cluster", doctor.Warning, "another", "bootstrap.servers")
-	q.Connect, q.StateDir = dead(t), stateWith(t, "connect")
+	q.Connect, q.StateDir = porttest.Refused(t), stateWith(t, "connect")
 	want(t, examine(t, q), "connect-down", doctor.Warning, "nothing listens")
 }
 
@@ -451,7 +448,7 @@ func httptestWorker(t *testing.T) string {
 }
 
 func TestTheStateFolderIsLookedAt(t *testing.T) {
-	q := question(t, dead(t))
+	q := question(t, porttest.Refused(t))
 	q.StateDir = stateWith(t, "kafka")
 	want(t, examine(t, q), "stale-pid", doctor.Warning, "kafka", "smartlb kafka start")
 	file := filepath.Join(t.TempDir(), "file")
@@ -479,7 +476,7 @@ func TestAFullDiskAndAMissingJavaAreNamed(t *testing.T) {
 	if c, _ := find(doctor.Examine(f), "disk-low"); c.Status != doctor.Warning {
 		t.Errorf("a tenth free is %+v", c)
 	}
-	q := question(t, dead(t))
+	q := question(t, porttest.Refused(t))
 	q.Java = func(context.Context) (string, error) { return "", errors.New("there is no java on the PATH") }
 	if c, _ := find(examine(t, q), "java-missing"); c.Status != doctor.Warning || !strings.Contains(c.Mend, "17") {
 		t.Errorf("no Java is %+v", c)
@@ -496,7 +493,7 @@ func TestAFullDiskAndAMissingJavaAreNamed(t *testing.T) {
 
 // A report can be sent as it is: no list is null.
 func TestReportsAndFactsHaveNoNulls(t *testing.T) {
-	facts := doctor.Gather(t.Context(), question(t, dead(t)))
+	facts := doctor.Gather(t.Context(), question(t, porttest.Refused(t)))
 	for _, v := range []any{facts, doctor.Examine(facts)} {
 		raw, err := json.Marshal(v)
 		if err != nil {

@@ -34,21 +34,19 @@ type Question struct {
 	KafkaBroker string                                            // the variable of that name
 	Java        func(context.Context) (version string, err error) // nil: not looked at
 	Now         func() time.Time                                  // default time.Now
+	Patience    time.Duration                                     // with all of it, default 10 s; a part of it, as a page or a broker, gets a third
 }
 
-// Limits of one look.
-const (
-	webTimeout  = 3 * time.Second
-	lookTimeout = 10 * time.Second
-)
-
 // Gather looks at everything at once. It does not fail: what could not be
-// looked at is a fact too. It returns within about ten seconds.
+// looked at is a fact too. It returns when its patience ends.
 func Gather(ctx context.Context, q Question) Facts {
 	if q.Now == nil {
 		q.Now = time.Now
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	if q.Patience <= 0 {
+		q.Patience = 10 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, q.Patience)
 	defer cancel()
 	f := Facts{
 		Now: q.Now(), Desired: q.Catalog, KafkaBroker: q.KafkaBroker, Topics: []Topic{}, Denied: []string{}, Disks: []Disk{},
@@ -67,15 +65,15 @@ func Gather(ctx context.Context, q Question) Facts {
 	wg.Go(func() { f.kafka(ctx, q) })
 	if q.ZooKeeper != "" {
 		f.ZooKeeper = &ZooKeeper{Address: q.ZooKeeper, Needed: running("zookeeper")}
-		wg.Go(func() { f.ZooKeeper.look(ctx) })
+		wg.Go(func() { f.ZooKeeper.look(ctx, q.Patience/3) })
 	}
 	if q.UI != "" {
 		f.UI = &Web{Address: q.UI, Needed: running(stack.UIName)}
-		wg.Go(func() { f.UI.look(ctx) })
+		wg.Go(func() { f.UI.look(ctx, q.Patience/3) })
 	}
 	if q.Connect != "" {
 		f.Connect = &Connect{Address: q.Connect, Needed: running("connect"), Failed: []string{}}
-		wg.Go(func() { f.Connect.look(ctx) })
+		wg.Go(func() { f.Connect.look(ctx, q.Patience/3) })
 	}
 	if q.Java != nil {
 		wg.Go(func() { f.Java = lookAtJava(ctx, q.Java) })
@@ -125,14 +123,14 @@ func (f *Facts) brokers(ctx context.Context, q Question, listed kadm.BrokerDetai
 		wg.Go(func() {
 			out := Broker{ID: b.NodeID, Address: net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))}
 			defer func() { f.Cluster.Brokers[i] = out }()
-			resolve, cancel := context.WithTimeout(ctx, webTimeout)
+			resolve, cancel := context.WithTimeout(ctx, q.Patience/3)
 			defer cancel()
 			if _, err := net.DefaultResolver.LookupHost(resolve, b.Host); err != nil {
 				out.Problem = err.Error()
 				return
 			}
 			out.Resolves = true
-			conn, err := (&net.Dialer{Timeout: webTimeout}).DialContext(ctx, "tcp", out.Address)
+			conn, err := (&net.Dialer{Timeout: q.Patience / 3}).DialContext(ctx, "tcp", out.Address)
 			if err != nil {
 				out.Problem = err.Error()
 				return
@@ -140,7 +138,7 @@ func (f *Facts) brokers(ctx context.Context, q Question, listed kadm.BrokerDetai
 			conn.Close()
 			out.Answers = true
 			cfg := q.Kafka
-			cfg.Brokers, cfg.DialTimeout, cfg.RequestTimeout = []string{out.Address}, webTimeout, webTimeout
+			cfg.Brokers, cfg.DialTimeout, cfg.RequestTimeout = []string{out.Address}, q.Patience/3, q.Patience/3
 			there, err := kafka.NewAdminWithin(ctx, cfg)
 			if err != nil {
 				out.Problem = err.Error()

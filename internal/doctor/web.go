@@ -18,14 +18,14 @@ import (
 // look asks ZooKeeper for its mode, by the one four-letter word that works
 // without configuration. A server without a majority accepts connections and
 // does not serve.
-func (z *ZooKeeper) look(ctx context.Context) {
-	conn, err := (&net.Dialer{Timeout: webTimeout}).DialContext(ctx, "tcp", z.Address)
+func (z *ZooKeeper) look(ctx context.Context, limit time.Duration) {
+	conn, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, "tcp", z.Address)
 	if err != nil {
 		z.Problem = plain(err)
 		return
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(webTimeout))
+	_ = conn.SetDeadline(time.Now().Add(limit))
 	if _, err := io.WriteString(conn, "srvr"); err != nil {
 		z.Problem = plain(err)
 		return
@@ -66,8 +66,8 @@ func plain(err error) string {
 }
 
 // fetch gets a page.
-func fetch(ctx context.Context, url string) (status int, body []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, webTimeout)
+func fetch(ctx context.Context, limit time.Duration, url string) (status int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -84,8 +84,8 @@ func fetch(ctx context.Context, url string) (status int, body []byte, err error)
 }
 
 // look asks the web UI for its page.
-func (w *Web) look(ctx context.Context) {
-	status, body, err := fetch(ctx, "http://"+w.Address+"/")
+func (w *Web) look(ctx context.Context, limit time.Duration) {
+	status, body, err := fetch(ctx, limit, "http://"+w.Address+"/")
 	if err != nil {
 		w.Problem = plain(err)
 		return
@@ -94,8 +94,8 @@ func (w *Web) look(ctx context.Context) {
 }
 
 // look asks a Connect worker who it is and how its connectors are.
-func (c *Connect) look(ctx context.Context) {
-	status, body, err := fetch(ctx, "http://"+c.Address+"/")
+func (c *Connect) look(ctx context.Context, limit time.Duration) {
+	status, body, err := fetch(ctx, limit, "http://"+c.Address+"/")
 	if err != nil {
 		c.Problem = plain(err)
 		return
@@ -109,7 +109,7 @@ func (c *Connect) look(ctx context.Context) {
 		return
 	}
 	c.Version, c.Cluster = worker.Version, worker.Cluster
-	status, body, err = fetch(ctx, "http://"+c.Address+"/connectors?expand=status")
+	status, body, err = fetch(ctx, limit, "http://"+c.Address+"/connectors?expand=status")
 	if err != nil {
 		c.Problem = plain(err)
 		return

@@ -9,17 +9,16 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/smartlb/smartlb/internal/audit"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafkatest"
+	"github.com/smartlb/smartlb/internal/leaktest"
 	"github.com/smartlb/smartlb/internal/mask"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // rig is a broker with our topics and a producer.
 type rig struct {
@@ -48,7 +47,7 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) send(t *testing.T, topic, key string, value []byte) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if _, err := r.producer.SendSync(ctx, kafka.Record{Topic: topic, Key: []byte(key), Value: value}); err != nil {
 		t.Fatal(err)
@@ -105,7 +104,7 @@ func TestDecisionsAreReadWhileSomebodyLooks(t *testing.T) {
 	}
 	shown, missed := 0, 0
 	var last string
-	for end := time.Now().Add(20 * time.Second); shown+missed < 20 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); shown+missed < 20 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		fresh, skipped := page.Take()
 		if len(fresh) > 5 {
 			t.Errorf("%d at once", len(fresh))
@@ -133,7 +132,7 @@ func TestThePastIsNotSkipped(t *testing.T) {
 	defer page.Close()
 	run(t, s.Run)
 	var got []Decision
-	for end := time.Now().Add(20 * time.Second); len(got) == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); len(got) == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		var skipped int
 		if got, skipped = page.Take(); skipped > 0 {
 			t.Errorf("%d skipped", skipped)
@@ -296,7 +295,7 @@ func TestWhatIsHiddenIsNeitherShownNorFound(t *testing.T) {
 	records := Records(r.cfg)
 	run(t, records.Run)
 	got, err := records.Recent(t.Context(), 10, func(*Record) bool { return true })
-	for i := 0; err == nil && len(got) == 0 && i < 100; i++ {
+	for i := 0; err == nil && len(got) == 0 && i < 2000; i++ {
 		time.Sleep(50 * time.Millisecond)
 		got, err = records.Recent(t.Context(), 10, func(*Record) bool { return true })
 	}

@@ -24,9 +24,9 @@ func (c Config) Answering(ctx context.Context) Config {
 	defer cancel()
 	answers := make(chan string, len(c.Brokers))
 	for _, b := range c.Brokers {
+		one := c // before the goroutine may begin: c changes with the first answer
+		one.Brokers = []string{b}
 		go func() { // ends with the first answer, or with ctx
-			one := c
-			one.Brokers = []string{b}
 			if client, err := kgo.NewClient(append(one.Options(), kgo.WithContext(ctx))...); err == nil {
 				defer client.Close()
 				if client.Ping(ctx) == nil {

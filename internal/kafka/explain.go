@@ -168,6 +168,9 @@ func Reach(ctx context.Context, cfg Config) error {
 	}
 	defer cl.Close()
 	if err := cl.Ping(ask); err != nil {
+		if errors.Is(err, kgo.ErrClientClosed) && ask.Err() != nil { // as the client, whose context it is, may say it
+			err = fmt.Errorf("%w: %w", ask.Err(), err)
+		}
 		return refine(ctx, Explained(err, cfg), cfg)
 	}
 	return nil

@@ -191,7 +191,7 @@ func TestPruneProtectsAndDeletesOnlyWhatIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for ctx.Err() == nil { // until it has its partition
 		poll, stop := context.WithTimeout(ctx, 100*time.Millisecond)
@@ -423,7 +423,7 @@ func TestGroupsAreResetOnlyWhenNobodyIsInThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for ctx.Err() == nil {
 		poll, stop := context.WithTimeout(ctx, 50*time.Millisecond)

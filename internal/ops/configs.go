@@ -200,7 +200,7 @@ func ChangeConfigs(ctx context.Context, a *kafka.Admin, c ConfigChange) ([]Chang
 // confirm reads back what was changed: brokers take over settings a moment
 // after they accepted them.
 func (c ConfigChange) confirm(ctx context.Context, a *kafka.Admin, out []ChangedConfig) error {
-	for began := time.Now(); ; pause(ctx, 50*time.Millisecond) {
+	for end := time.Now().Add(patience(ctx)); ; pause(ctx, 50*time.Millisecond) {
 		after, err := DescribeConfigs(ctx, a, c.Of)
 		if err != nil {
 			return err
@@ -216,7 +216,7 @@ func (c ConfigChange) confirm(ctx context.Context, a *kafka.Admin, out []Changed
 		if differs < 0 {
 			return nil
 		}
-		if time.Since(began) > settle || ctx.Err() != nil {
+		if time.Now().After(end) || ctx.Err() != nil {
 			return fmt.Errorf("change configuration of %s: %w: %s", c.Of, errNotSo, out[differs].Name)
 		}
 	}

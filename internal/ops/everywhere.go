@@ -11,15 +11,27 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// settle is how long a cluster gets to show what was done. Brokers hear of a
-// change one after the other, and the next question goes to any of them.
-const settle = 3 * time.Second
+// Brokers hear of a change one after the other, on a busy machine seconds later,
+// and the next question goes to any of them.
+const (
+	settle = 10 * time.Second // that a cluster gets to show what was done
+	silent = 3 * time.Second  // after which a broker that does not answer is not waited for
+)
+
+// patience is settle, or less where the caller's time ends soon: half of it is
+// left for the question that follows.
+func patience(ctx context.Context) time.Duration {
+	if end, bounded := ctx.Deadline(); bounded {
+		return min(settle, time.Until(end)/2)
+	}
+	return settle
+}
 
 // everywhere waits until every broker that answers says of a topic what is
-// wanted. It returns when all do, or after settle: the change is made in any
-// case.
+// wanted. It returns when all do, or when patience ends: the change is made in
+// any case.
 func everywhere(ctx context.Context, client *kgo.Client, name string, wanted func(t kmsg.MetadataResponseTopic) bool) {
-	ctx, cancel := context.WithTimeout(ctx, settle)
+	ctx, cancel := context.WithTimeout(ctx, patience(ctx))
 	defer cancel()
 	brokers, err := kadm.NewClient(client).ListBrokers(ctx)
 	if err != nil {
@@ -29,7 +41,9 @@ func everywhere(ctx context.Context, client *kgo.Client, name string, wanted fun
 	for _, b := range brokers {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				t, err := topicAt(ctx, client.Broker(int(b.NodeID)), name)
+				ask, done := context.WithTimeout(ctx, silent)
+				t, err := topicAt(ask, client.Broker(int(b.NodeID)), name)
+				done()
 				if err != nil || wanted(t) { // one that does not answer misleads nobody
 					return
 				}

@@ -310,7 +310,7 @@ func Apply(ctx context.Context, a *kafka.Admin, spec PlanSpec) (Applied, error) 
 
 // readBack plans again until what was done is not there any more.
 func readBack(ctx context.Context, a *kafka.Admin, spec PlanSpec, out *Applied) error {
-	for began := time.Now(); ; pause(ctx, 100*time.Millisecond) {
+	for end := time.Now().Add(patience(ctx)); ; pause(ctx, 100*time.Millisecond) {
 		rest, err := MakePlan(ctx, a, spec)
 		if err != nil {
 			return err
@@ -325,7 +325,7 @@ func readBack(ctx context.Context, a *kafka.Admin, spec PlanSpec, out *Applied) 
 		if len(again) == 0 {
 			return nil
 		}
-		if time.Since(began) > settle || ctx.Err() != nil {
+		if time.Now().After(end) || ctx.Err() != nil {
 			return fmt.Errorf("%w: %s", errNotSo, strings.Join(again, "; "))
 		}
 	}

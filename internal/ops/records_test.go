@@ -45,7 +45,7 @@ func ship(t testing.TB, cfg kafka.Config, spec ops.ProduceSpec, records ...kafka
 // all reads what a spec asks for.
 func all(t testing.TB, cfg kafka.Config, spec ops.ConsumeSpec) []kafka.Record {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var out []kafka.Record
 	if err := ops.Consume(ctx, cfg, spec, func(r kafka.Record) error {
@@ -326,7 +326,7 @@ func silent(t *testing.T) kafka.Config {
 
 func TestABrokerThatHangsEndsConsumeAndProduce(t *testing.T) {
 	cfg := silent(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := ops.Consume(ctx, cfg, ops.ConsumeSpec{Topic: "t", Limit: 1}, nil); err == nil || ctx.Err() != nil {
 		t.Errorf("consume ended with %v", err)
@@ -389,7 +389,7 @@ func TestABrokerThatTakesNoRecordsIsGivenUp(t *testing.T) {
 	if err := s.Send(t.Context(), kafka.Record{Value: []byte("x"), Timestamp: time.UnixMilli(1)}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	sent, err := s.Close(ctx)
 	if err == nil || sent.Records != 0 || ctx.Err() != nil {
@@ -406,7 +406,7 @@ func TestFollowGoesOnWithATopicThatWasMadeAgain(t *testing.T) {
 		send(t, cfg, "t", values...)
 	}
 	make("a", "b")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	got, told := "", 0
 	err := ops.Consume(ctx, cfg, ops.ConsumeSpec{Topic: "t", Limit: 2, Follow: true, Say: func(string) { told++ }}, func(r kafka.Record) error {
@@ -430,7 +430,7 @@ func TestFollowReadsPartitionsThatWereAdded(t *testing.T) {
 	cfg, admin := cluster(t)
 	create(t, admin, "t", 1, nil)
 	send(t, cfg, "t", "a")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	got := ""
 	err := ops.Consume(ctx, cfg, ops.ConsumeSpec{Topic: "t", Limit: 1, Follow: true}, func(r kafka.Record) error {
@@ -456,7 +456,7 @@ func TestFollowOutlivesTheBroker(t *testing.T) {
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.RequestTimeout, cfg.Linger = []string{cluster.Addr()}, time.Second, 0
 	send(t, cfg, "t", "a")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	got := ""
 	err := ops.Consume(ctx, cfg, ops.ConsumeSpec{Topic: "t", Limit: 1, Follow: true}, func(r kafka.Record) error {

@@ -119,7 +119,7 @@ func TestABatchIsToldByAnyOfItsOffsets(t *testing.T) {
 	}
 	long := bytes.Repeat([]byte("a"), 1000)
 	ship(t, cfg, ops.ProduceSpec{Topic: "t", Partition: -1, Compression: "none"}, kafka.Record{Value: long})
-	ship(t, cfg, ops.ProduceSpec{Topic: "t", Partition: -1, Compression: "lz4", Linger: time.Second}, kafka.Record{Value: long}, kafka.Record{Value: long}, kafka.Record{Value: long})
+	ship(t, cfg, ops.ProduceSpec{Topic: "t", Partition: -1, Compression: "lz4", Linger: time.Minute}, kafka.Record{Value: long}, kafka.Record{Value: long}, kafka.Record{Value: long})
 	b, err := ops.BatchOf(t.Context(), admin, "t", 0, 0)
 	if err != nil || b.Compression != "none" || b.Records != 1 || b.First != 0 || b.Last != 0 || b.Bytes < 1000 {
 		t.Errorf("%+v %v", b, err)

@@ -24,7 +24,7 @@ func TestShareGroupsAreGroupsToo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var d ops.GroupDescription
 	for ctx.Err() == nil && len(d.Rows) == 0 {

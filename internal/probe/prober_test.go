@@ -10,11 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"github.com/smartlb/smartlb/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func TestStandingChangesOnlyAfterItsThreshold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -71,7 +72,7 @@ func start(t *testing.T, target Target, allow bool) (*Prober, chan Result) {
 
 func await(t *testing.T, results chan Result, what string, ok func(Result) bool) Result {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		select {
 		case r := <-results:

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -110,19 +111,23 @@ func TestSilentTunnelEnds(t *testing.T) {
 func TestTunnelEndsWithEitherSide(t *testing.T) {
 	for _, side := range []string{"client", "instance", "drain"} {
 		t.Run(side, func(t *testing.T) {
+			open := make(chan struct{}) // a reset may take along an answer that was not read before
 			b, r := raw(t, func(s *upstreamtest.Session) {
 				s.Write(accept(s.Request()))
 				if side == "instance" {
-					s.Wait(20 * time.Millisecond)
+					<-open
 					s.Reset()
 				}
 				s.Hang()
 			}, nil)
+			tell := sync.OnceFunc(func() { close(open) })
+			t.Cleanup(tell)
 			c := b.dial()
 			c.send(wsOpen)
 			if _, err := http.ReadResponse(c.r, nil); err != nil {
 				t.Fatal(err)
 			}
+			tell()
 			switch side {
 			case "client":
 				_ = c.SetLinger(0)

@@ -12,18 +12,18 @@ import (
 
 	"github.com/DataDog/sketches-go/ddsketch"
 	"github.com/DataDog/sketches-go/ddsketch/store"
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/smartlb/smartlb/internal/dispatch"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/keeper"
+	"github.com/smartlb/smartlb/internal/leaktest"
 	"github.com/smartlb/smartlb/internal/probe"
 	"github.com/smartlb/smartlb/internal/upstream"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // topicLog is a sender that keeps what it took; full refuses.
 type topicLog struct {

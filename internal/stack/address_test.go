@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/smartlb/smartlb/internal/distribution"
+	"github.com/smartlb/smartlb/internal/porttest"
 	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 
@@ -146,9 +147,7 @@ func TestZookeeperServesWhenItTellsItsMode(t *testing.T) {
 			t.Errorf("version %q", z.Version)
 		}
 	}
-	l := listen(t)
-	l.Close()
-	if _, err := AskZookeeper(t.Context(), l.Addr().String()); err == nil {
+	if _, err := AskZookeeper(t.Context(), porttest.Refused(t)); err == nil {
 		t.Error("nobody is there, and serves")
 	}
 }

@@ -150,7 +150,7 @@ func TestASuspendedProcessIsToldAndStopped(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); p.Status(t.Context()).Healthy && time.Now().Before(end); {
+	for end := time.Now().Add(2 * time.Minute); p.Status(t.Context()).Healthy && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if st := p.Status(t.Context()); st.Healthy || !strings.Contains(st.Detail, "kill -CONT") {
@@ -251,7 +251,7 @@ func TestWhatAProcessPrintsIsTurnedOverWhileItRuns(t *testing.T) {
 	}
 	log := slog.New(slog.DiscardHandler)
 	r := Runtime{Dir: p.Dir, Services: []Service{p}, Supervisor: nil}
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		r.turnOver(log)
 		old, err := os.ReadFile(filepath.Join(p.Dir, "x.log.1"))
 		now, nowErr := os.ReadFile(filepath.Join(p.Dir, "x.log"))

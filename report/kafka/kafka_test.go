@@ -9,17 +9,17 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-	"go.uber.org/goleak"
 
 	"github.com/smartlb/smartlb/internal/event"
 	client "github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafkatest"
+	"github.com/smartlb/smartlb/internal/leaktest"
 	"github.com/smartlb/smartlb/internal/window"
 	"github.com/smartlb/smartlb/report"
 	"github.com/smartlb/smartlb/report/kafka"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func closing(t *testing.T, p *kafka.Publisher) {
 	t.Helper()
@@ -54,7 +54,7 @@ func TestReportsArriveAsTheSeedsMessageWithTheirLatencies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var got client.Record
 	_ = tail.Run(ctx, func(batch []client.Record) {
@@ -93,16 +93,17 @@ func TestReportsReachASecuredCluster(t *testing.T) {
 	for _, row := range []struct {
 		password string
 		arrives  bool
-	}{{"pw", true}, {"wrong", false}} {
+		timeout  time.Duration
+	}{{"pw", true, time.Minute}, {"wrong", false, 2 * time.Second}} {
 		p, err := kafka.NewPublisher(kafka.Config{
-			Brokers: []string{addr}, TLS: kafka.TLS{CA: ca.File}, Timeout: 2 * time.Second,
+			Brokers: []string{addr}, TLS: kafka.TLS{CA: ca.File}, Timeout: row.timeout,
 			Login: kafka.Login{Mechanism: "SCRAM-SHA-512", User: "ann", Password: row.password},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		p.Publish(sample(time.Now()))
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*row.timeout)
 		_ = p.Close(ctx)
 		cancel()
 		if s := p.Stats(); (s.Delivered == 1) != row.arrives {

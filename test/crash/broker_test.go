@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/porttest"
 )
 
 // program builds smartlb once for all tests of this package.
@@ -39,7 +41,7 @@ func newVictim(t *testing.T) *victim {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &victim{t: t, program: program(t), dir: filepath.Join(dir, "data"), addr: freeAddr(t), log: log}
+	v := &victim{t: t, program: program(t), dir: filepath.Join(dir, "data"), addr: porttest.Address(t), log: log}
 	t.Cleanup(func() {
 		v.kill()
 		log.Close()
@@ -49,21 +51,6 @@ func newVictim(t *testing.T) *victim {
 		}
 	})
 	return v
-}
-
-// freeAddr finds an address below those that the kernel gives to outgoing
-// connections, so that it is free again after a kill.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for port := 20000 + os.Getpid()%9000; port < 32000; port++ {
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			defer ln.Close()
-			return ln.Addr().String()
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // start starts the broker and returns when it accepts connections.
@@ -79,7 +66,7 @@ func (v *victim) start() {
 	if err := v.cmd.Start(); err != nil {
 		v.t.Fatal(err)
 	}
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		c, err := net.Dial("tcp", v.addr)
 		if err == nil {
 			c.Close()

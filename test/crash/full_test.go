@@ -17,7 +17,7 @@ func TestAWriteThatTheDiskRefusesIsNotAcknowledged(t *testing.T) {
 	v := newVictim(t)
 	v.start()
 	l := &load{t: t, addr: v.addr, book: newLedger()}
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	setup := l.client()
 	made, err := kadm.NewClient(setup).CreateTopic(ctx, 1, 1, nil, "a")

@@ -62,6 +62,18 @@ func (l *load) begin() {
 	l.wg.Go(func() { l.transact(ctx) })
 }
 
+// didAll says whether each part of the load has had its way at least once.
+func (l *load) didAll() bool {
+	l.book.mu.Lock()
+	defer l.book.mu.Unlock()
+	for _, how := range l.book.transactions {
+		if how == committed {
+			return l.acks.Load() > 0 && len(l.book.commits) > 0 && len(l.book.starts) > 0
+		}
+	}
+	return false
+}
+
 func (l *load) end() { l.cancel(); l.wg.Wait() }
 
 // produce writes numbered records, a burst at a time.

@@ -32,7 +32,7 @@ func once(writer string) bool { return writer != "writer-2" }
 // check looks at all that was promised so far. whole reads from the beginning
 // of the logs, else from a little before where the last check ended.
 func (c *checker) check(whole bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	promised := c.book.ends()
 	start, commit := c.book.get(c.book.starts, place{topic: "deleted"}), c.book.get(c.book.commits, place{topic: "many"})
@@ -234,7 +234,7 @@ func (l *ledger) known(p place) (identity, bool) {
 // transactions reads what a reader of committed records sees and compares it
 // with how the transactions ended.
 func (c *checker) transactions() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	counts := map[string]int{}
 	for part := range topics["transactions"] {

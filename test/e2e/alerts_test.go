@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/porttest"
 )
 
 // firing lists the rules that fire.
@@ -30,7 +32,7 @@ func firing(t *testing.T, admin string) string {
 
 func TestAlertsFireAndResolveOnData(t *testing.T) {
 	t.Parallel()
-	addr, dir := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 0)), t.TempDir()
+	addr, dir := porttest.Address(t), t.TempDir()
 	b := broker(t, dir, addr)
 	ins := instances(t, 4)
 	n := node(t, addr, document(t, "    healthCheck: {interval: 200ms, timeout: 200ms}\n", ins...), t.TempDir())
@@ -45,7 +47,7 @@ func TestAlertsFireAndResolveOnData(t *testing.T) {
 		}
 	})
 	t.Cleanup(func() { silence(); reporter.Wait() })
-	eventually(t, "i4's report is known", 30*time.Second, func() bool {
+	eventually(t, "i4's report is known", func() bool {
 		for _, i := range look(t, admin).Services[0].Instances {
 			if i.ID == "i4" && i.Facts != nil && i.Facts.Utilization != nil {
 				return true
@@ -54,16 +56,16 @@ func TestAlertsFireAndResolveOnData(t *testing.T) {
 		return false
 	})
 	ins[0].set(true)
-	eventually(t, "an instance that fails everything: fast-failing", 90*time.Second, func() bool { return strings.Contains(firing(t, admin), "fast-failing") })
+	eventually(t, "an instance that fails everything: fast-failing", func() bool { return strings.Contains(firing(t, admin), "fast-failing") })
 	silence() // after half a minute of regular reports
 	for _, in := range ins[:3] {
 		in.close()
 	}
-	eventually(t, "instances that are gone: instance-down", 60*time.Second, func() bool { return strings.Contains(firing(t, admin), "instance-down") })
-	eventually(t, "three of four gone: panic", 60*time.Second, func() bool { return strings.Contains(firing(t, admin), "panic") })
-	eventually(t, "a self-reporter that fell silent: telemetry-stale", 120*time.Second, func() bool { return strings.Contains(firing(t, admin), "telemetry-stale") })
+	eventually(t, "instances that are gone: instance-down", func() bool { return strings.Contains(firing(t, admin), "instance-down") })
+	eventually(t, "three of four gone: panic", func() bool { return strings.Contains(firing(t, admin), "panic") })
+	eventually(t, "a self-reporter that fell silent: telemetry-stale", func() bool { return strings.Contains(firing(t, admin), "telemetry-stale") })
 
 	b.stop(syscallKill)
 	broker(t, t.TempDir(), addr)
-	eventually(t, "a broker without its data: topic-recreated", 120*time.Second, func() bool { return strings.Contains(firing(t, admin), "topic-recreated") })
+	eventually(t, "a broker without its data: topic-recreated", func() bool { return strings.Contains(firing(t, admin), "topic-recreated") })
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 func mustRead(t *testing.T, path string) string {
@@ -34,7 +33,7 @@ func TestConfigurationIsALog(t *testing.T) {
 	file := document(t, "", ins[:2]...)
 	n := node(t, b.address("broker"), file, t.TempDir())
 	l := startLoad(t, "http://"+n.address("web")+"/", 6)
-	eventually(t, "the file seeds the log", 15*time.Second, func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
+	eventually(t, "the file seeds the log", func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
 	first := look(t, n.address("admin")).Node.Config.Revision
 
 	// Swaps under load: other instances, other policies; nothing fails.
@@ -73,7 +72,7 @@ func TestConfigurationIsALog(t *testing.T) {
 		if _, stderr, code := smartlb(t, step.verb, id, "--admin", n.address("admin")); code != 0 {
 			t.Fatalf("%s: %s", step.verb, stderr)
 		}
-		eventually(t, step.verb+" is seen", 10*time.Second, func() bool { return state(look(t, n.address("admin")), id) == step.want })
+		eventually(t, step.verb+" is seen", func() bool { return state(look(t, n.address("admin")), id) == step.want })
 	}
 
 	if _, stderr, code := smartlb(t, "config", "apply", mustWrite(t, "kafka: {brokers: ['a:1']}\nroutes: [{name: r, service: nobody}]\n"), "-b", b.address("broker")); code != 1 || !strings.Contains(stderr, "2 mistakes") {

@@ -200,7 +200,7 @@ func TestConsoleOfItsOwnWithoutItsBroker(t *testing.T) {
 	startLoad(t, "http://"+n.address("web")+"/", 1)
 	console := start(t, true, "run", "--roles", "console", "--kafka", addr, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
 	url := "http://" + console.address("console")
-	eventually(t, "a decision is there", 30*time.Second, func() bool {
+	eventually(t, "a decision is there", func() bool {
 		var all []struct{ RequestID string }
 		return getJSON(t, url+"/api/v1/decisions?last=1", &all) == nil && len(all) == 1
 	})

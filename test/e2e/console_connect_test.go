@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/smartlb/smartlb/internal/porttest"
 )
 
 // Connectors on a real worker: one is made, fails, is mended and restarted,
@@ -45,6 +47,6 @@ func TestConsoleConnect(t *testing.T) {
 func TestConsoleWithoutConnect(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
-	_, _, admin, _ := demoIn(t, append(cleanEnv(t), "SMARTLB_CONNECT="+freeAddress(t)))
+	_, _, admin, _ := demoIn(t, append(cleanEnv(t), "SMARTLB_CONNECT="+porttest.Refused(t)))
 	inBrowser(t, "connect", consoleOf(t, admin))
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/porttest"
 )
 
 func TestConsoleMessages(t *testing.T) {
@@ -84,7 +84,7 @@ func TestConsoleMessagesWithoutTheirBroker(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
 	data := t.TempDir()
-	address := freeAddress(t)
+	address := porttest.Address(t)
 	run := func() *process {
 		return start(t, true, "run", "--roles", "broker", "--broker-listen", address, "--broker-internal", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", data)
 	}
@@ -108,14 +108,4 @@ func TestConsoleMessagesWithoutTheirBroker(t *testing.T) {
 	}))
 	defer control.Close()
 	inBrowser(t, "messages-broker", "http://"+console.address("console"), "", control.URL)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

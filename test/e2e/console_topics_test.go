@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/porttest"
 )
 
 // The topics' pages: the list, one topic, making, growing, truncating and
@@ -59,7 +61,7 @@ func TestConsoleCluster(t *testing.T) {
 // brokerInHands starts a broker that a script may kill, hang and start again.
 func brokerInHands(t *testing.T) (b *restarted, addr string) {
 	t.Helper()
-	base := freePorts(t, 0, 1)
+	base := porttest.Block(t, 0, 1)
 	at := func(o int) string { return fmt.Sprintf("127.0.0.1:%d", base+o) }
 	data := t.TempDir()
 	b = &restarted{start: func() *process {

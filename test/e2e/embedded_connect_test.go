@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/porttest"
 	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 
@@ -22,7 +23,7 @@ func TestRealConnectRunsOnTheEmbeddedBroker(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			jars := jarsOf(t, mode)
 			dir := t.TempDir()
-			base := freePorts(t, 0, 1)
+			base := porttest.Block(t, 0, 1)
 			addr, rest := fmt.Sprintf("127.0.0.1:%d", base), fmt.Sprintf("127.0.0.1:%d", base+1)
 			embedded := func() *process {
 				return start(t, true, "run", "--roles", "broker", "--data", filepath.Join(dir, "data"), "--broker-listen", addr, "--broker-internal", "", "--admin", "127.0.0.1:0")
@@ -48,7 +49,7 @@ func TestRealConnectRunsOnTheEmbeddedBroker(t *testing.T) {
 				go func() { _ = worker.Wait(); close(done) }()
 				select {
 				case <-done:
-				case <-time.After(30 * time.Second):
+				case <-time.After(hopeless):
 					_ = worker.Process.Kill()
 					<-done
 				}
@@ -57,7 +58,7 @@ func TestRealConnectRunsOnTheEmbeddedBroker(t *testing.T) {
 					t.Logf("the end of Connect's log:\n%s", text[max(0, len(text)-4000):])
 				}
 			})
-			eventually(t, "Connect answers", 60*time.Second, func() bool {
+			eventually(t, "Connect answers", func() bool {
 				var names []string
 				return getJSON(t, "http://"+rest+"/connectors", &names) == nil
 			})
@@ -82,7 +83,7 @@ func TestRealConnectRunsOnTheEmbeddedBroker(t *testing.T) {
 					t.Fatal(err)
 				}
 				req.Header.Set("Content-Type", "application/json")
-				resp, err := (&http.Client{Timeout: 30 * time.Second}).Do(req)
+				resp, err := (&http.Client{Timeout: hopeless}).Do(req)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -100,12 +101,12 @@ func TestRealConnectRunsOnTheEmbeddedBroker(t *testing.T) {
 					return string(text) == want
 				}
 			}
-			eventually(t, "the lines went through", 60*time.Second, arrived("one\ntwo\n"))
+			eventually(t, "the lines went through", arrived("one\ntwo\n"))
 
 			b.stop(syscallKill)
 			add("three\n")
 			embedded()
-			eventually(t, "lines go on after a kill of the broker", 90*time.Second, func() bool {
+			eventually(t, "lines go on after a kill of the broker", func() bool {
 				text, _ := os.ReadFile(output)
 				return strings.HasPrefix(string(text), "one\ntwo\n") && strings.Contains(string(text), "three\n")
 			})

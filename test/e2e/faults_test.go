@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/smartlb/smartlb/internal/porttest"
 	"github.com/smartlb/smartlb/internal/upstreamtest"
 )
 
@@ -50,14 +52,14 @@ func hostile() map[string][]byte {
 }
 
 // consume reads a topic from its beginning until enough says so.
-func consume(t *testing.T, broker, topic string, d time.Duration, enough func([]*kgo.Record) bool) []*kgo.Record {
+func consume(t *testing.T, broker, topic string, enough func([]*kgo.Record) bool) []*kgo.Record {
 	t.Helper()
 	c, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxBytes(64<<20))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), d)
+	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
 	defer cancel()
 	var got []*kgo.Record
 	for ctx.Err() == nil && !enough(got) {
@@ -82,7 +84,7 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 	n := node(t, b.address("broker"), document(t, "", ins...), t.TempDir())
 	admin := n.address("admin")
 	l := startLoad(t, "http://"+n.address("web")+"/", 4)
-	eventually(t, "the file seeds the log", 20*time.Second, func() bool { return look(t, admin).Node.Config.Revision != "file" })
+	eventually(t, "the file seeds the log", func() bool { return look(t, admin).Node.Config.Revision != "file" })
 	revision := look(t, admin).Node.Config.Revision
 
 	c, err := kgo.NewClient(kgo.SeedBrokers(b.address("broker")), kgo.ProducerBatchMaxBytes(11_534_336), kgo.ProducerBatchCompression(kgo.NoCompression()))
@@ -90,7 +92,7 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 120*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
 	defer cancel()
 	for _, topic := range []string{"service-metrics", "health-status", "config-updates", "health-scores", "node-status", "alerts", "smartlb-rekey", "smartlb-node-status"} {
 		for name, value := range hostile() {
@@ -124,7 +126,7 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 	}
 
 	for _, topic := range []string{"service-metrics", "health-status"} {
-		for _, r := range consume(t, b.address("broker"), topic+".dlq", 60*time.Second, func(got []*kgo.Record) bool { return len(got) >= 16 }) {
+		for _, r := range consume(t, b.address("broker"), topic+".dlq", func(got []*kgo.Record) bool { return len(got) >= 16 }) {
 			if header(r, "smartlb-source-topic") != topic || header(r, "smartlb-reason") == "" || header(r, "smartlb-source-offset") == "" || len(r.Value) > 64<<10 {
 				t.Errorf("%s.dlq: %v, %d bytes", topic, r.Headers, len(r.Value))
 			}
@@ -133,7 +135,7 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 			}
 		}
 		seen := map[string]bool{}
-		for _, r := range consume(t, b.address("broker"), topic+".dlq", 60*time.Second, func(got []*kgo.Record) bool { return len(got) >= 16 }) {
+		for _, r := range consume(t, b.address("broker"), topic+".dlq", func(got []*kgo.Record) bool { return len(got) >= 16 }) {
 			seen[header(r, "smartlb-source-partition")+"/"+header(r, "smartlb-source-offset")] = true
 		}
 		if len(seen) < 16 {
@@ -143,8 +145,9 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 
 	// What is valid and comes after them still acts.
 	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
+	var reporter sync.WaitGroup
+	t.Cleanup(func() { close(stop); reporter.Wait() }) // before the broker ends
+	reporter.Go(func() {
 		for {
 			select {
 			case <-stop:
@@ -153,10 +156,10 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 			}
 			produce(t, b.address("broker"), "service-metrics", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i1","metrics":{"rps":150.5,"cpuUsage":0.97}}`, time.Now().UTC().Format(time.RFC3339)))
 		}
-	}()
+	})
 	produce(t, b.address("broker"), "health-status", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i2","status":"DRAINING","checkType":"HTTP"}`, time.Now().UTC().Format(time.RFC3339)))
-	eventually(t, "a valid health-status acts", 20*time.Second, func() bool { return state(look(t, admin), "i2") == "draining" })
-	eventually(t, "valid metrics act", 30*time.Second, func() bool {
+	eventually(t, "a valid health-status acts", func() bool { return state(look(t, admin), "i2") == "draining" })
+	eventually(t, "valid metrics act", func() bool {
 		for _, s := range look(t, admin).Services {
 			for _, i := range s.Instances {
 				if i.ID == "i1" && i.Cost.Veto < .6 {
@@ -268,7 +271,7 @@ func lineProxy(t *testing.T, to []string, args ...string) *process {
 
 func get(t *testing.T, url string) (status int, body string, err error) {
 	t.Helper()
-	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get(url)
 	if err != nil {
 		return 0, "", err
@@ -281,8 +284,9 @@ func get(t *testing.T, url string) (status int, body string, err error) {
 func TestFaultsOfTheOnlyInstanceReachTheClientAsWhatTheyAre(t *testing.T) {
 	t.Parallel()
 	m := newMoody(t)
-	p := lineProxy(t, []string{m.Addr}, "--retries", "0", "--timeout", "1s", "--health-interval", "0")
-	url := "http://" + p.address("web") + "/"
+	patient := lineProxy(t, []string{m.Addr}, "--retries", "0", "--timeout", "1m", "--health-interval", "0")
+	hasty := lineProxy(t, []string{m.Addr}, "--retries", "0", "--timeout", "1s", "--health-interval", "0")
+	url := "http://" + patient.address("web") + "/"
 	for _, c := range []struct {
 		mood   string
 		status int
@@ -290,8 +294,12 @@ func TestFaultsOfTheOnlyInstanceReachTheClientAsWhatTheyAre(t *testing.T) {
 		{"well", 200}, {"reset before the head", 502}, {"garbage", 502}, {"half a head", 502}, {"hang", 504}, {"reset mid-body", 200}, {"well", 200},
 	} {
 		m.mood.Store(c.mood)
+		p := patient
+		if c.status == 504 {
+			p = hasty
+		}
 		before := metric(t, p.address("admin"), "smartlb_instance_errors_total")
-		status, body, err := get(t, url)
+		status, body, err := get(t, "http://"+p.address("web")+"/")
 		if status != c.status || (c.status >= 500 && body == "") {
 			t.Errorf("%s: %d %q %v, want %d with a sentence", c.mood, status, body, err, c.status)
 		}
@@ -301,7 +309,7 @@ func TestFaultsOfTheOnlyInstanceReachTheClientAsWhatTheyAre(t *testing.T) {
 		if c.mood == "well" {
 			continue
 		}
-		eventually(t, c.mood+" is counted", 5*time.Second, func() bool {
+		eventually(t, c.mood+" is counted", func() bool {
 			return metric(t, p.address("admin"), "smartlb_instance_errors_total") == before+1
 		})
 	}
@@ -321,15 +329,19 @@ func TestASickInstanceIsEjectedAndComesBack(t *testing.T) {
 			for _, in := range well {
 				to = append(to, in.addr)
 			}
-			p := lineProxy(t, to, "--retries", "2", "--policy", "round_robin", "--timeout", "2s", "--health-interval", "0")
+			timeout := "1m"
+			if mood == "hang" {
+				timeout = "2s"
+			}
+			p := lineProxy(t, to, "--retries", "2", "--policy", "round_robin", "--timeout", timeout, "--health-interval", "0")
 			l := startLoad(t, "http://"+p.address("web")+"/", 6)
-			eventually(t, "everybody is asked", 10*time.Second, func() bool { return sick.Connections() > 0 && well[2].count() > 10 })
+			eventually(t, "everybody is asked", func() bool { return sick.Connections() > 0 && well[2].count() > 10 })
 			sick.mood.Store(mood)
-			eventually(t, "it is ejected", 30*time.Second, func() bool { return state(look(t, p.address("admin")), sick.Addr) == "ejected" })
+			eventually(t, "it is ejected", func() bool { return state(look(t, p.address("admin")), sick.Addr) == "ejected" })
 			sick.mood.Store("well")
-			eventually(t, "it comes back", 60*time.Second, func() bool { return state(look(t, p.address("admin")), sick.Addr) == "in" })
+			eventually(t, "it comes back", func() bool { return state(look(t, p.address("admin")), sick.Addr) == "in" })
 			before := metric(t, p.address("admin"), "smartlb_instance_requests_total")
-			eventually(t, "requests go on", 10*time.Second, func() bool {
+			eventually(t, "requests go on", func() bool {
 				return metric(t, p.address("admin"), "smartlb_instance_requests_total") > before+50
 			})
 			l.stop()
@@ -344,32 +356,31 @@ func TestASickInstanceIsEjectedAndComesBack(t *testing.T) {
 // A stopped process is the hardest to see: its kernel still accepts.
 func TestAStoppedInstanceIsTakenOutByItsProbeAndReturns(t *testing.T) {
 	t.Parallel()
-	base := freePorts(t, 0)
-	addr := fmt.Sprintf("127.0.0.1:%d", base)
+	addr := porttest.Address(t)
 	frozen := start(t, false, "demo", "service", "--service", "shop", "--instance", "i0", "--listen", addr, "--latency", "2ms", "--no-report")
-	eventually(t, "the instance listens", 20*time.Second, func() bool { status, _, _ := get(t, "http://"+addr+"/health"); return status == 200 })
+	eventually(t, "the instance listens", func() bool { status, _, _ := get(t, "http://"+addr+"/health"); return status == 200 })
 	well := instances(t, 3)
 	p := lineProxy(t, []string{addr, well[0].addr, well[1].addr, well[2].addr}, "--health-path", "/health", "--health-interval", "200ms", "--timeout", "2s")
 	l := startLoad(t, "http://"+p.address("web")+"/", 6)
 	admin := p.address("admin")
-	eventually(t, "it takes requests", 10*time.Second, func() bool {
+	eventually(t, "it takes requests", func() bool {
 		return metric(t, admin, "smartlb_instance_requests_total") > 50 && state(look(t, admin), addr) == "in"
 	})
 	if err := frozen.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = frozen.cmd.Process.Signal(syscall.SIGCONT) }()
-	eventually(t, "it is out", 20*time.Second, func() bool { s := state(look(t, admin), addr); return s == "unhealthy" || s == "ejected" })
-	time.Sleep(2500 * time.Millisecond) // what hung when it stopped has come to its end
-	_, bad, _ := l.counts()
-	time.Sleep(2 * time.Second)
-	if _, now, first := l.counts(); now > bad {
-		t.Errorf("%d requests failed after it was out: %s", now-bad, first)
-	}
+	eventually(t, "it is out", func() bool { s := state(look(t, admin), addr); return s == "unhealthy" || s == "ejected" })
+	eventually(t, "requests fail no more", func() bool {
+		ok, bad, _ := l.counts()
+		time.Sleep(2 * time.Second)
+		more, still, _ := l.counts()
+		return still == bad && more > ok // what hung when it stopped has come to its end
+	})
 	if err := frozen.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is in again", 60*time.Second, func() bool { return state(look(t, admin), addr) == "in" })
+	eventually(t, "it is in again", func() bool { return state(look(t, admin), addr) == "in" })
 	l.stop()
 	if ok, bad, first := l.counts(); bad > 40 || ok < 200 {
 		t.Errorf("%d answered, %d failed: %s", ok, bad, first)
@@ -402,11 +413,11 @@ func TestAStormOfFaultsLeavesNothingBehind(t *testing.T) {
 	p := lineProxy(t, []string{sick.Addr, well[0].addr, well[1].addr}, "--timeout", "1s", "--retries", "1", "--health-interval", "300ms")
 	web, admin := p.address("web"), p.address("admin")
 	warm := startLoad(t, "http://"+web+"/", 8)
-	eventually(t, "it is warm", 10*time.Second, func() bool { ok, _, _ := warm.counts(); return ok > 200 })
+	eventually(t, "it is warm", func() bool { ok, _, _ := warm.counts(); return ok > 200 })
 	warm.stop()
 	http.DefaultClient.CloseIdleConnections()
 	var baseFDs, baseRoutines int
-	eventually(t, "a quiet moment", 10*time.Second, func() bool {
+	eventually(t, "a quiet moment", func() bool {
 		baseFDs, baseRoutines = fds(t, p), int(metric(t, admin, "go_goroutines"))
 		time.Sleep(300 * time.Millisecond)
 		return fds(t, p) <= baseFDs
@@ -450,14 +461,12 @@ func TestAStormOfFaultsLeavesNothingBehind(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	slack := 4 + len(moods) // connections to instances that are kept open for the next request
-	eventually(t, "descriptors and goroutines are back", 60*time.Second, func() bool {
+	eventually(t, "descriptors and goroutines are back", func() bool {
 		http.DefaultClient.CloseIdleConnections()
 		return fds(t, p) <= baseFDs+slack && int(metric(t, admin, "go_goroutines")) <= baseRoutines+slack
 	})
-	if open := metric(t, admin, "smartlb_connections_open"); open > idle {
-		t.Errorf("%v client connections are open, %v before the storm", open, idle)
-	}
-	eventually(t, "nothing is in flight", 10*time.Second, func() bool { return metric(t, admin, "smartlb_instance_in_flight") == 0 })
+	eventually(t, "no client connection is left of the storm", func() bool { return metric(t, admin, "smartlb_connections_open") <= idle })
+	eventually(t, "nothing is in flight", func() bool { return metric(t, admin, "smartlb_instance_in_flight") == 0 })
 	if p.said("panic") || p.ended() {
 		t.Error("the proxy ended")
 	}
@@ -551,7 +560,7 @@ func TestABrokerWithADamagedTailServesTheRest(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			b := broker(t, dir, "127.0.0.1:0")
-			eventually(t, "the topics exist", 20*time.Second, func() bool {
+			eventually(t, "the topics exist", func() bool {
 				_, _, code := smartlb(t, "kafka", "topics", "describe", "alerts", "-b", b.address("broker"))
 				return code == 0
 			})
@@ -573,14 +582,14 @@ func TestABrokerWithADamagedTailServesTheRest(t *testing.T) {
 			}
 			damage(t, newest)
 			again := broker(t, dir, "127.0.0.1:0")
-			got := consume(t, again.address("broker"), "alerts", 20*time.Second, func(got []*kgo.Record) bool { return len(got) >= 4 })
+			got := consume(t, again.address("broker"), "alerts", func(got []*kgo.Record) bool { return len(got) >= 4 })
 			for i, r := range got {
 				if want := fmt.Sprintf("record %d", i); string(r.Value) != want {
 					t.Errorf("offset %d is %q, want %q", i, r.Value, want)
 				}
 			}
 			produce(t, again.address("broker"), "alerts", "written after the damage")
-			got = consume(t, again.address("broker"), "alerts", 20*time.Second, func(got []*kgo.Record) bool {
+			got = consume(t, again.address("broker"), "alerts", func(got []*kgo.Record) bool {
 				return len(got) > 0 && string(got[len(got)-1].Value) == "written after the damage"
 			})
 			if len(got) < 5 || string(got[len(got)-1].Value) != "written after the damage" {
@@ -597,7 +606,7 @@ func TestAKilledNodeServesItsLastGoodConfiguration(t *testing.T) {
 	t.Parallel()
 	b, dir, ins := broker(t, t.TempDir(), "127.0.0.1:0"), t.TempDir(), instances(t, 2)
 	n := node(t, b.address("broker"), document(t, "", ins[0]), dir)
-	eventually(t, "the file seeds the log", 20*time.Second, func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
+	eventually(t, "the file seeds the log", func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
 	next := strings.Replace(mustRead(t, document(t, "", ins[1])), "prefix: /", "prefix: /new", 1)
 	if _, stderr, code := smartlb(t, "config", "apply", mustWrite(t, next), "-b", b.address("broker"), "--wait"); code != 0 {
 		t.Fatal(stderr)
@@ -605,11 +614,11 @@ func TestAKilledNodeServesItsLastGoodConfiguration(t *testing.T) {
 	if _, stderr, code := smartlb(t, "drain", "i1", "--admin", n.address("admin")); code != 0 {
 		t.Fatal(stderr)
 	}
-	eventually(t, "the drain is seen", 10*time.Second, func() bool { return state(look(t, n.address("admin")), "i1") == "draining" })
+	eventually(t, "the drain is seen", func() bool { return state(look(t, n.address("admin")), "i1") == "draining" })
 	if _, stderr, code := smartlb(t, "undrain", "i1", "--admin", n.address("admin")); code != 0 {
 		t.Fatal(stderr)
 	}
-	eventually(t, "and its end", 10*time.Second, func() bool { return state(look(t, n.address("admin")), "i1") == "in" })
+	eventually(t, "and its end", func() bool { return state(look(t, n.address("admin")), "i1") == "in" })
 	revision := look(t, n.address("admin")).Node.Config.Revision
 	n.stop(syscall.SIGKILL)
 	b.stop(syscall.SIGKILL)
@@ -626,16 +635,18 @@ func TestAKilledNodeServesItsLastGoodConfiguration(t *testing.T) {
 	if c := look(t, n.address("admin")).Node.Config; c.State != "lkg" || c.Revision != revision {
 		t.Errorf("%+v, want the last good %s", c, revision)
 	}
-	if took := n.stop(syscall.SIGTERM); took > 12*time.Second {
-		t.Errorf("the stop without a broker took %s", took)
+	if took := n.stop(syscall.SIGTERM); n.said("did not stop") || n.cmd.ProcessState.ExitCode() != 0 {
+		t.Errorf("the stop without a broker took %s: %v", took, n.cmd.ProcessState)
 	}
 }
 
 func TestAStopWaitsForRequestsAndASecondSignalForNothing(t *testing.T) {
 	t.Parallel()
+	release := make(chan struct{})
+	finish := sync.OnceFunc(func() { close(release) })
 	slow := upstreamtest.NewRaw(t, func(s *upstreamtest.Session) {
 		for s.Request() != nil {
-			s.Wait(2 * time.Second)
+			<-release
 			if !s.Write(upstreamtest.OK) {
 				return
 			}
@@ -652,46 +663,45 @@ func TestAStopWaitsForRequestsAndASecondSignalForNothing(t *testing.T) {
 			status, body, err := get(t, "http://"+p.address("web")+"/slow")
 			out <- answer{status, body, err}
 		}()
-		eventually(t, "the request is under way", 10*time.Second, func() bool { return metric(t, p.address("admin"), "smartlb_instance_in_flight") == 1 })
+		eventually(t, "the request is under way", func() bool { return metric(t, p.address("admin"), "smartlb_instance_in_flight") == 1 })
 		return out
 	}
-	p := lineProxy(t, []string{slow.Addr}, "--drain", "20s", "--health-interval", "0")
+	t.Cleanup(finish)
+	never := upstreamtest.NewRaw(t, func(s *upstreamtest.Session) { s.Hang() })
+	p := lineProxy(t, []string{slow.Addr}, "--drain", "10m", "--timeout", "10m", "--health-interval", "0")
 	under := begin(p)
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "/readyz says that it drains", 1500*time.Millisecond, func() bool {
+	eventually(t, "/readyz says that it drains", func() bool {
 		status, body, _ := get(t, "http://"+p.address("admin")+"/readyz")
 		return status == 503 && strings.Contains(body, "draining")
 	})
 	if status, _, _ := get(t, "http://"+p.address("admin")+"/healthz"); status != 200 {
 		t.Errorf("/healthz while draining: %d", status)
 	}
+	finish()
 	if a := <-under; a.status != 200 || a.body != "ok" || a.err != nil {
 		t.Errorf("the slow request: %+v", a)
 	}
 	select {
 	case <-p.done:
-	case <-time.After(15 * time.Second):
+	case <-time.After(hopeless):
 		t.Error("it does not end after its last request")
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 
-	p = lineProxy(t, []string{slow.Addr}, "--drain", "60s", "--health-interval", "0")
-	for range 5 { // more than one slow answer
-		begin(p)
-		break
-	}
+	p = lineProxy(t, []string{never.Addr}, "--drain", "10m", "--timeout", "10m", "--health-interval", "0")
+	begin(p)
 	_ = p.cmd.Process.Signal(os.Interrupt)
+	eventually(t, "it stops", func() bool { return p.said(`"stopping"`) }) // of two signals at once a process hears one
 	time.Sleep(200 * time.Millisecond)
 	if p.ended() {
 		t.Error("it did not wait for the request")
 	}
-	if took := p.stop(os.Interrupt); took > time.Second {
-		t.Errorf("after the second signal it took %s", took)
-	}
+	p.stop(os.Interrupt) // alone it would wait for ten minutes
 	var status syscall.WaitStatus
 	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok {
 		status = ws
@@ -708,12 +718,12 @@ func TestANodeStopsThoughItsBrokerHangs(t *testing.T) {
 	b := broker(t, t.TempDir(), "127.0.0.1:0")
 	defer func() { _ = b.cmd.Process.Signal(syscall.SIGCONT) }()
 	n := node(t, b.address("broker"), document(t, "", instances(t, 2)...), t.TempDir())
-	eventually(t, "the file seeds the log", 20*time.Second, func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
-	eventually(t, "the analyzer works", 30*time.Second, func() bool { return n.said("partition is live") })
+	eventually(t, "the file seeds the log", func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
+	eventually(t, "the analyzer works", func() bool { return n.said("partition is live") })
 	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(2 * time.Second) // everybody waits for an answer by now
+	time.Sleep(2 * time.Second) // everybody waits for an answer by now, or soon
 	if status, _, err := get(t, "http://"+n.address("web")+"/"); status != 200 {
 		t.Errorf("requests while the broker hangs: %d %v", status, err)
 	}
@@ -728,11 +738,9 @@ func TestASecondCtrlCEndsTheDemoAtOnce(t *testing.T) {
 	p, _, _, _ := demo(t)
 	kids := children(p.cmd.Process.Pid)
 	_ = p.cmd.Process.Signal(os.Interrupt)
-	time.Sleep(20 * time.Millisecond)
-	if took := p.stop(os.Interrupt); took > 2*time.Second {
-		t.Errorf("after the second signal it took %s", took)
-	}
-	eventually(t, "all children end with their parent", 10*time.Second, func() bool { return alive(kids) == 0 })
+	eventually(t, "it stops", func() bool { return p.said(`"stopping"`) }) // of two signals at once a process hears one
+	p.stop(os.Interrupt)
+	eventually(t, "all children end with their parent", func() bool { return alive(kids) == 0 })
 }
 
 // The disk may fail while a node serves; what it serves does not depend on it.
@@ -741,14 +749,14 @@ func TestANodeServesOnWithoutItsDataDirectory(t *testing.T) {
 	b, dir, ins := broker(t, t.TempDir(), "127.0.0.1:0"), filepath.Join(t.TempDir(), "node"), instances(t, 2)
 	n := node(t, b.address("broker"), document(t, "", ins...), dir)
 	l := startLoad(t, "http://"+n.address("web")+"/", 2)
-	eventually(t, "the file seeds the log", 20*time.Second, func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
+	eventually(t, "the file seeds the log", func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
 	if _, stderr, code := smartlb(t, "config", "apply", document2(t, ins...), "-b", b.address("broker"), "--wait"); code != 0 {
 		t.Errorf("%d %s", code, stderr)
 	}
-	eventually(t, "it says so", 10*time.Second, func() bool { return n.said("last good configuration not saved") })
+	eventually(t, "it says so", func() bool { return n.said("last good configuration not saved") })
 	l.stop()
 	if ok, bad, first := l.counts(); bad > 0 || ok == 0 || n.ended() {
 		t.Errorf("%d answered, %d failed: %s", ok, bad, first)
@@ -780,7 +788,7 @@ func TestOneOfTwoAnalyzersDiesAndScoresGoOn(t *testing.T) {
 		out, _, _ := smartlb(t, "kafka", "groups", "describe", "smartlb-analyzer", "-b", b.address("broker"), "-o", "json")
 		return out
 	}
-	eventually(t, "both are members", 40*time.Second, func() bool { return one.said("partition is live") && two.said("partition is live") })
+	eventually(t, "both are members", func() bool { return one.said("partition is live") && two.said("partition is live") })
 	fresh := func(since time.Time) func([]*kgo.Record) bool {
 		return func(got []*kgo.Record) bool {
 			seen := map[string]bool{}
@@ -792,17 +800,17 @@ func TestOneOfTwoAnalyzersDiesAndScoresGoOn(t *testing.T) {
 			return len(seen) == len(ins)
 		}
 	}
-	if got := consume(t, b.address("broker"), "health-scores", 60*time.Second, fresh(time.Time{})); !fresh(time.Time{})(got) {
+	if got := consume(t, b.address("broker"), "health-scores", fresh(time.Time{})); !fresh(time.Time{})(got) {
 		t.Fatalf("scores of fewer than %d services\n%s", len(ins), members())
 	}
 	one.stop(syscall.SIGKILL)
 	since := time.Now().Add(time.Second)
-	if got := consume(t, b.address("broker"), "health-scores", 60*time.Second, fresh(since)); !fresh(since)(got) {
+	if got := consume(t, b.address("broker"), "health-scores", fresh(since)); !fresh(since)(got) {
 		t.Errorf("after one was killed, scores of fewer than %d services\n%s", len(ins), members())
 	}
 	// seq of an instance never falls, whoever writes it.
 	newest := map[string]uint64{}
-	for _, r := range consume(t, b.address("broker"), "health-scores", 20*time.Second, fresh(since)) {
+	for _, r := range consume(t, b.address("broker"), "health-scores", fresh(since)) {
 		var score struct{ Seq uint64 }
 		if err := json.Unmarshal(r.Value, &score); err != nil {
 			t.Fatal(err)
@@ -816,7 +824,7 @@ func TestOneOfTwoAnalyzersDiesAndScoresGoOn(t *testing.T) {
 
 func TestCommandsThatCannotWorkSaySo(t *testing.T) {
 	t.Parallel()
-	nowhere := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 0))
+	nowhere := porttest.Refused(t)
 	for _, c := range []struct {
 		args []string
 		code int
@@ -863,7 +871,7 @@ func TestCommandsThatCannotWorkSaySo(t *testing.T) {
 		if code != c.code || !strings.Contains(stderr, c.says) || strings.Contains(stderr, "goroutine ") {
 			t.Errorf("%v: exit code %d, want %d and %q in: %s", c.args, code, c.code, c.says, stderr)
 		}
-		if took := time.Since(began); took > 20*time.Second {
+		if took := time.Since(began); took > 45*time.Second {
 			t.Errorf("%v took %s", c.args, took)
 		}
 	}

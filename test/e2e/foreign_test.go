@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -95,7 +94,7 @@ type target struct {
 // kafka runs `smartlb kafka` against the target.
 func (k target) kafka(stdin string, args ...string) (stdout, stderr string, code int) {
 	k.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, append([]string{"kafka"}, args...)...)
 	cmd.Env, cmd.Dir, cmd.Stdin = append(cleanEnv(k.t), "KAFKA_BROKER="+k.broker), k.t.TempDir(), strings.NewReader(stdin)
@@ -113,7 +112,7 @@ func (k target) must(stdin string, args ...string) string {
 
 func (k target) client(f foreign, stdin string, args ...string) string {
 	k.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
 	defer cancel()
 	all := slices.Concat(f.command, []string{k.broker}, args)
 	cmd := exec.CommandContext(ctx, all[0], all[1:]...)
@@ -231,7 +230,7 @@ func TestForeignClientsAndSmartlbUnderstandEachOther(t *testing.T) {
 	}
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
-		p := start(t, true, "run", "--roles", "broker", "--data", t.TempDir(), "--broker-listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+		p := start(t, true, "run", "--roles", "broker", "--data", t.TempDir(), "--broker-listen", "127.0.0.1:0", "--broker-internal", "", "--admin", "127.0.0.1:0")
 		defer p.stop(syscall.SIGTERM)
 		k := target{t: t, broker: p.address("broker")}
 		exercise(t, k)
@@ -326,7 +325,7 @@ func bigValues(t *testing.T, k target, f foreign) {
 func kcatBothWays(t *testing.T, k target) {
 	k.must("", "topics", "create", "kcat", "-p", "3")
 	run := func(stdin string, args ...string) string {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), hopeless)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "kcat", append([]string{"-b", k.broker}, args...)...)
 		cmd.Stdin = strings.NewReader(stdin)
@@ -363,7 +362,7 @@ func kcatBothWays(t *testing.T, k target) {
 func apachesTools(t *testing.T, k target, libs []string) {
 	tool := func(stdin, class string, args ...string) string {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), hopeless)
 		defer cancel()
 		all := java(libs, append([]string{class}, args...)...)
 		cmd := exec.CommandContext(ctx, all[0], all[1:]...)
@@ -401,7 +400,7 @@ func apachesTools(t *testing.T, k target, libs []string) {
 		t.Errorf("after Apache's reset to the beginning: %s", got)
 	}
 	says(tool("", tools+"TopicCommand", with("--delete", "--topic", "apache")...), "")
-	eventually(t, "the deleted topic is gone", 15*time.Second, func() bool { return !strings.Contains(k.must("", "topics"), "apache ") })
+	eventually(t, "the deleted topic is gone", func() bool { return !strings.Contains(k.must("", "topics"), "apache ") })
 }
 
 // throughConnect reads a file into a topic with FileStreamSource, makes it
@@ -430,13 +429,13 @@ func throughConnect(t *testing.T, k target) {
 	if out := k.must("", with("apply", "-f", document)...); !strings.Contains(out, "unchanged") {
 		t.Errorf("the same file again: %s", out)
 	}
-	eventually(t, "the task fails at the topic's limit", 60*time.Second, func() bool {
+	eventually(t, "the task fails at the topic's limit", func() bool {
 		out, _, _ := k.kafka("", with("describe", "file-source")...) // the worker may not have it yet
 		return strings.Contains(out, "FAILED") && strings.Contains(out, "RecordTooLarge")
 	})
 	k.must("", "configs", "set", "lines", "max.message.bytes=11534336")
 	k.must("", with("restart", "file-source", "--failed")...)
-	eventually(t, "the file is in the topic, a line of 10 MB too", 60*time.Second, func() bool {
+	eventually(t, "the file is in the topic, a line of 10 MB too", func() bool {
 		return strings.HasSuffix(k.must("", "consume", "lines", "--from-beginning"), "first\nsecond\n"+string(big)+"\n")
 	})
 	k.must("", with("delete", "file-source", "--execute")...)

@@ -10,7 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/smartlb/smartlb/internal/porttest"
 )
 
 // more starts another broker of the stack's cluster, with the jars and the
@@ -18,7 +19,7 @@ import (
 func (s *jvm) more(id int, dir string) (addr string, broker *exec.Cmd) {
 	s.t.Helper()
 	conf := filepath.Join(s.state, "jvm", s.mode, "conf")
-	base := freePorts(s.t, 0, 1)
+	base := porttest.Block(s.t, 0, 1)
 	addr = fmt.Sprintf("127.0.0.1:%d", base)
 	text := mustRead(s.t, filepath.Join(conf, "server.properties"))
 	for key, value := range map[string]string{
@@ -62,7 +63,7 @@ func TestThreeBrokers(t *testing.T) {
 	dir := t.TempDir()
 	third, dies := s.more(3, dir)
 	s.env = append(s.env, "KAFKA_BROKER="+strings.Join([]string{third, second, s.broker}, ","))
-	eventually(t, "three brokers", time.Minute, func() bool { return s.brokers() == 3 })
+	eventually(t, "three brokers", func() bool { return s.brokers() == 3 })
 
 	for i := range 5 { // each command asks any of the brokers
 		name := fmt.Sprint("t", i)
@@ -94,11 +95,11 @@ func TestThreeBrokers(t *testing.T) {
 	_ = dies.Process.Kill()
 	_ = dies.Wait()
 	send(10, 20) // some go to partitions that it led
-	eventually(t, "the doctor names who is missing", time.Minute, func() bool {
+	eventually(t, "the doctor names who is missing", func() bool {
 		out, _, _ := s.run("doctor")
 		return strings.Contains(out, "not in the cluster: broker 3 (") && strings.Contains(out, "orders (6)")
 	})
-	eventually(t, "the console names it too", time.Minute, func() bool {
+	eventually(t, "the console names it too", func() bool {
 		var h struct{ Checks []struct{ ID, Cause string } }
 		if getJSON(t, "http://"+s.service("kafka-ui").Address+"/api/v1/health", &h) != nil {
 			return false
@@ -113,17 +114,17 @@ func TestThreeBrokers(t *testing.T) {
 
 	_ = hangs.Process.Signal(syscall.SIGSTOP)
 	t.Cleanup(func() { _ = hangs.Process.Signal(syscall.SIGCONT) })
-	eventually(t, "the cluster goes on without it", time.Minute, func() bool { return s.brokers() == 1 })
+	eventually(t, "the cluster goes on without it", func() bool { return s.brokers() == 1 })
 	for range 6 { // a client that began with the one that hangs would wait for ten seconds
-		s.must("topics", "describe", "orders", "--timeout", "6s")
-		s.must("produce", "t0", "still here", "--timeout", "6s")
+		s.must("topics", "describe", "orders", "--timeout", "9s")
+		s.must("produce", "t0", "still here", "--timeout", "9s")
 	}
 	if _, _, code := s.run("produce", "orders", "one", "-k", "one", "--timeout", "4s"); code == 0 {
 		t.Error("one replica of two that are wanted took a record")
 	}
 	_ = hangs.Process.Signal(syscall.SIGCONT)
-	eventually(t, "it is back", time.Minute, func() bool { return s.brokers() == 2 })
-	eventually(t, "two replicas take records", time.Minute, func() bool {
+	eventually(t, "it is back", func() bool { return s.brokers() == 2 })
+	eventually(t, "two replicas take records", func() bool {
 		_, _, code := s.run("produce", "orders", "two", "-k", "two", "--timeout", "5s")
 		return code == 0
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/smartlb/smartlb/internal/porttest"
 	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 
@@ -153,7 +154,7 @@ func (m *machine) run(name string, stays bool, args []string) {
 				show()
 				m.t.Fatal(err)
 			}
-		case <-time.After(time.Minute):
+		case <-time.After(hopeless):
 			m.t.Errorf("%s does not end", name)
 			_ = cmd.Process.Kill()
 			<-done
@@ -167,7 +168,7 @@ func (m *machine) run(name string, stays bool, args []string) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-done:
-		case <-time.After(30 * time.Second):
+		case <-time.After(hopeless):
 			m.t.Errorf("%s does not end", name)
 			_ = cmd.Process.Kill()
 			<-done
@@ -190,7 +191,7 @@ func TestTheContainersCommandsRunFromTheJars(t *testing.T) {
 		if s.mode == "kraft" {
 			version, services = "4.3.1", []string{"kafka-kraft", "connect-kraft"}
 		}
-		base := freePorts(t, 0, 1, 2, 3, 4)
+		base := porttest.Block(t, 0, 1, 2, 3, 4)
 		m := &machine{
 			t: t, libs: filepath.Join(distributions(t), version, "libs"), folders: map[string]string{},
 			ports: map[string]int{"9092": base, "29092": base + 1, "9093": base + 2, "2181": base + 3, "8084": base + 4},
@@ -208,7 +209,7 @@ func TestTheContainersCommandsRunFromTheJars(t *testing.T) {
 			}
 		}
 		var plugins []struct{ Class string }
-		eventually(t, "Connect answers", 60*time.Second, func() bool {
+		eventually(t, "Connect answers", func() bool {
 			return getJSON(t, fmt.Sprintf("http://127.0.0.1:%d/connector-plugins", base+4), &plugins) == nil
 		})
 		if !strings.Contains(fmt.Sprint(plugins), "FileStreamSource") {
@@ -231,9 +232,9 @@ func tenMegabytes(t *testing.T, broker string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
 	defer cancel()
-	eventually(t, "the broker answers", 60*time.Second, func() bool { return c.Ping(ctx) == nil })
+	eventually(t, "the broker answers", func() bool { return c.Ping(ctx) == nil })
 	createTopic(ctx, t, c, "large")
 	if err := c.ProduceSync(ctx, &kgo.Record{Topic: "large", Value: value}).FirstErr(); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/smartlb/smartlb/internal/distribution"
 )
@@ -63,13 +62,13 @@ func TestInstallFromARepository(t *testing.T) {
 	into := t.TempDir()
 	args := []string{"install", "--mode", "kraft", "--no-archives", "--repository", server.URL, "--dir", into}
 
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
 	defer cancel()
 	first := s.command(ctx, args...)
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "forty jars are there", 30*time.Second, func() bool { return asked.Load() > 40 })
+	eventually(t, "forty jars are there", func() bool { return asked.Load() > 40 })
 	if err := first.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}

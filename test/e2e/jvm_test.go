@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/leftout"
+	"github.com/smartlb/smartlb/internal/porttest"
 )
 
 // distributions is where Kafka's jars are put once for all runs of the tests.
@@ -62,7 +63,7 @@ func newJVM(t *testing.T, mode string) *jvm {
 	t.Helper()
 	dist := distributions(t)
 	s := &jvm{t: t, mode: mode, state: t.TempDir()}
-	base := freePorts(t, 0, 1, 2, 3, 4, 5)
+	base := porttest.Block(t, 0, 1, 2, 3, 4, 5)
 	at := func(o int) string { return fmt.Sprintf("127.0.0.1:%d", base+o) }
 	s.broker = at(0)
 	for _, e := range cleanEnv(t) {
@@ -180,7 +181,7 @@ func (s *jvm) script(want string, args ...string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env, cmd.Dir = s.env, s.state
@@ -291,7 +292,7 @@ func everyVerbOfTheSeed(t *testing.T, s *jvm) {
 	s.script(`offset 0`, "produce", "service-metrics", `{"test": "message"}`)
 	s.script(`^\{"test": "message"\}\n$`, "consume", "service-metrics", "5")
 	const group = "smartlb-connect" // Connect answers before it has joined it
-	eventually(t, "Connect's group is there", 20*time.Second, func() bool { return strings.Contains(s.must("groups"), group) })
+	eventually(t, "Connect's group is there", func() bool { return strings.Contains(s.must("groups"), group) })
 	s.script(group, "groups")
 	s.script(group, "describe-group", group)
 	s.script(`.`, "logs", "kafka")
@@ -317,7 +318,7 @@ func kill(t *testing.T, pid int, sig syscall.Signal) {
 
 func brokerKilled(t *testing.T, s *jvm) {
 	kill(t, s.service("kafka").PID, syscall.SIGKILL)
-	eventually(t, "the broker is started again", 60*time.Second, func() bool {
+	eventually(t, "the broker is started again", func() bool {
 		x := s.service("kafka")
 		return x.Healthy && x.Restarts == 1
 	})
@@ -328,19 +329,19 @@ func brokerKilled(t *testing.T, s *jvm) {
 func brokerSuspended(t *testing.T, s *jvm) {
 	pid := s.service("kafka").PID
 	kill(t, pid, syscall.SIGSTOP)
-	eventually(t, "a suspended broker is told from a healthy one", 10*time.Second, func() bool {
+	eventually(t, "a suspended broker is told from a healthy one", func() bool {
 		st, code := s.status()
 		return code == 10 && !st.Healthy && strings.Contains(fmt.Sprint(st), "kill -CONT")
 	})
 	kill(t, pid, syscall.SIGCONT)
-	eventually(t, "the broker goes on", 30*time.Second, func() bool { x := s.service("kafka"); return x.Healthy && x.PID == pid })
+	eventually(t, "the broker goes on", func() bool { x := s.service("kafka"); return x.Healthy && x.PID == pid })
 }
 
 func allKilled(t *testing.T, s *jvm) {
 	for pid := range s.processes() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	eventually(t, "all are gone", 10*time.Second, func() bool { return len(s.processes()) == 0 && s.service("kafka").State == "failed" })
+	eventually(t, "all are gone", func() bool { return len(s.processes()) == 0 && s.service("kafka").State == "failed" })
 	if st, code := s.status(); code != 10 || st.Healthy {
 		t.Errorf("status of the dead: %d %+v", code, st)
 	}
@@ -370,7 +371,7 @@ func portTaken(t *testing.T, s *jvm) {
 }
 
 func stopDuringStart(t *testing.T, s *jvm) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
 	defer cancel()
 	cmd := s.command(ctx, append([]string{"start"}, s.flags...)...)
 	done := make(chan string, 1)
@@ -378,7 +379,7 @@ func stopDuringStart(t *testing.T, s *jvm) {
 		_, words, code := output(t, cmd)
 		done <- fmt.Sprint(code, words)
 	}()
-	eventually(t, "Kafka is starting", 30*time.Second, func() bool { return s.service("kafka").State == "running" })
+	eventually(t, "Kafka is starting", func() bool { return s.service("kafka").State == "running" })
 	began := time.Now()
 	s.must("stop")
 	if took := time.Since(began); took >= patience {

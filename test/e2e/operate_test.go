@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // What operators do daily, on Apache's own brokers and Connect.
@@ -46,7 +45,7 @@ func (s *jvm) refuses(code int, want string, args ...string) {
 // pipe runs a verb with something on stdin.
 func (s *jvm) pipe(stdin string, args ...string) string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
 	defer cancel()
 	cmd := s.command(ctx, args...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -86,7 +85,7 @@ func topicsAreChanged(t *testing.T, s *jvm) {
 	s.says("partitions 2 -> 3", "topics", "add-partitions", "orders", "+1")
 	s.says("would be deleted", "topics", "delete", "orders-copy")
 	s.says("deleted", "topics", "delete", "orders-copy", "--execute")
-	eventually(t, "orders-copy is gone", 10*time.Second, func() bool { _, _, code := s.run("topics", "describe", "orders-copy"); return code == 1 })
+	eventually(t, "orders-copy is gone", func() bool { _, _, code := s.run("topics", "describe", "orders-copy"); return code == 1 })
 	s.says("without a leader: 0", "cluster")
 }
 
@@ -175,7 +174,7 @@ func aConnectorFailsAndIsRestarted(t *testing.T, s *jvm) {
 	s.says("valid", kc("validate", "-f", spec)...)
 	s.says("created", kc("apply", "-f", spec)...)
 	s.says("unchanged", kc("apply", "-f", spec)...)
-	eventually(t, "its task fails", 30*time.Second, func() bool { return strings.Contains(s.must(kc("describe", "lines")...), "FAILED") })
+	eventually(t, "its task fails", func() bool { return strings.Contains(s.must(kc("describe", "lines")...), "FAILED") })
 	s.says("symbolic links", kc("describe", "lines")...)
 
 	if err := os.Remove(source); err != nil {
@@ -186,7 +185,7 @@ func aConnectorFailsAndIsRestarted(t *testing.T, s *jvm) {
 		t.Fatal(err)
 	}
 	s.says("restart-failed", kc("restart", "--failed", "lines")...)
-	eventually(t, "both lines are in the topic", 60*time.Second, func() bool {
+	eventually(t, "both lines are in the topic", func() bool {
 		out, _, code := s.run("consume", "lines", "--from-beginning")
 		return code == 0 && strings.HasPrefix(out, "\"first\"\n\"x") && len(out) == len("\"first\"\n")+10_485_760+1
 	})

@@ -67,7 +67,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	cmd := exec.Command(binary, "run", "--roles", "broker", "--data", t.TempDir(), "--broker-listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	cmd := exec.Command(binary, "run", "--roles", "broker", "--data", t.TempDir(), "--broker-listen", "127.0.0.1:0", "--broker-internal", "", "--admin", "127.0.0.1:0")
 	cmd.Env = append(cleanEnv(t), "NOTIFY_SOCKET="+socket)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 	next := func() string {
 		buf := make([]byte, 4096)
-		_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(hopeless))
 		n, err := conn.Read(buf)
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +95,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 // would.
 func TestOlderProgramRefusesNewerData(t *testing.T) {
 	data := t.TempDir()
-	p := start(t, true, "run", "--roles", "broker", "--data", data, "--broker-listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	p := start(t, true, "run", "--roles", "broker", "--data", data, "--broker-listen", "127.0.0.1:0", "--broker-internal", "", "--admin", "127.0.0.1:0")
 	p.stop(syscall.SIGTERM)
 	format := filepath.Join(data, "format")
 	if b, err := os.ReadFile(format); err != nil || string(b) != "1\n" {
@@ -104,7 +104,7 @@ func TestOlderProgramRefusesNewerData(t *testing.T) {
 	if err := os.WriteFile(format, []byte("7\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, errs, code := smartlb(t, "run", "--roles", "broker", "--data", data, "--broker-listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	_, errs, code := smartlb(t, "run", "--roles", "broker", "--data", data, "--broker-listen", "127.0.0.1:0", "--broker-internal", "", "--admin", "127.0.0.1:0")
 	if code != 1 || !strings.Contains(errs, "format 7") || !strings.Contains(errs, data) {
 		t.Fatalf("exit %d: %s", code, errs)
 	}

@@ -30,7 +30,7 @@ func everything() []cli.Group {
 // where the command goes on for longer than any of these has reason to.
 func typed(t *testing.T, vars map[string]string, stdin string, words ...string) (out, says string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var o, e bytes.Buffer
 	env := &cli.Env{In: strings.NewReader(stdin), Out: &o, Err: &e, Getenv: func(name string) string { return vars[name] }}

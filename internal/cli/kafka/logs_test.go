@@ -85,7 +85,7 @@ func TestFollowGoesOnInTheNextFile(t *testing.T) {
 	}()
 	await := func(want string) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); out.String() != want; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(2 * time.Minute); out.String() != want; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%q, want %q", out.String(), want)
 			}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -182,6 +183,9 @@ func createTopic(env *cli.Env) *cobra.Command {
 					return created{t.Name, t.Partitions, t.Replicas, t.Configs, false}, err
 				}
 				d, err := ops.DescribeTopic(ctx, admin, nil, t.Name) // what it became
+				if errors.Is(err, ops.ErrNoTopic) {                  // a broker has not heard of it, and it is there
+					return created{t.Name, t.Partitions, t.Replicas, t.Configs, true}, nil
+				}
 				return created{t.Name, int32(len(d.Partitions)), int16(d.Replicas), t.Configs, true}, err
 			})
 		},

@@ -1,0 +1,98 @@
+package porttest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+// Blocks lie on a grid that all test binaries share: several run at once, and a
+// port is bound long after it was chosen.
+const (
+	first = 12_000 // above the ports that programs have by default
+	last  = 29_000 // below ours for containers and below Linux's for outgoing connections
+	Size  = 41     // of a block
+)
+
+// next is where Block goes on looking: a port that was just given back may
+// still be held by a process that is about to end.
+var next atomic.Int64
+
+// Block gives a base such that base+offset is free for all offsets, which are
+// below Size. Until the test ends no other test gets a port of the block, in
+// this process or another: a UDP socket on its first port says that it is taken.
+func Block(t testing.TB, offsets ...int) (base int) {
+	t.Helper()
+	const blocks = (last - first) / Size
+	low, high := outgoing()
+	for _, risky := range []bool{false, true} { // where the kernel gives all away, there is no better
+		for range blocks {
+			base := first + int((int64(os.Getpid())*7+next.Add(1))%blocks)*Size
+			if !risky && base+Size > low && base <= high {
+				continue
+			}
+			claim, err := net.ListenPacket("udp4", fmt.Sprintf("127.0.0.1:%d", base))
+			if err != nil {
+				continue
+			}
+			if !free(base, offsets) {
+				_ = claim.Close()
+				continue
+			}
+			t.Cleanup(func() { _ = claim.Close() })
+			return base
+		}
+	}
+	t.Fatal("no free ports")
+	return 0
+}
+
+// Address is Block for a single port.
+func Address(t testing.TB) string {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", Block(t, 0))
+}
+
+func free(base int, offsets []int) bool {
+	for _, o := range offsets {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+o))
+		if err != nil {
+			return false
+		}
+		_ = l.Close()
+	}
+	return true
+}
+
+// outgoing gives the ports that the kernel takes for outgoing connections and
+// for port 0.
+func outgoing() (low, high int) {
+	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if _, scan := fmt.Sscan(string(b), &low, &high); err != nil || scan != nil {
+		return 49_152, 65_535 // RFC 6335 §6, and what other systems do
+	}
+	return low, high
+}
+
+// Refused gives an address that refuses connections until the test ends: its
+// port is bound, so that nobody else can have it, and nobody listens.
+func Refused(t testing.TB) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	syscall.CloseOnExec(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)
+}

@@ -42,6 +42,7 @@ type Browser struct {
 	beside    *cached[[2]*Beside]
 	health    *cached[Health]
 	searches  atomic.Int32  // under way
+	tellEvery time.Duration // between two words about a search
 	redriving chan struct{} // holds an item while somebody does
 	setting   sync.Mutex    // held while thresholds are changed, disk and all; taken before mu
 
@@ -60,7 +61,7 @@ func New(cfg Config) (*Browser, error) {
 		return nil, err
 	}
 	return &Browser{
-		cfg: cfg, topics: map[string]*topicPast{}, thresholds: thresholds, redriving: make(chan struct{}, 1),
+		cfg: cfg, topics: map[string]*topicPast{}, thresholds: thresholds, redriving: make(chan struct{}, 1), tellEvery: tellEvery,
 		listing: newCached[[]ops.Topic](), plan: newCached[ops.Plan](), sizes: newCached[ops.Sizes](), described: newCached[[]ops.GroupDescription](),
 		cluster: newCached[ops.Cluster](), beside: newCached[[2]*Beside](), health: newCached[Health](), brokers: map[int32]*ring{},
 	}, nil

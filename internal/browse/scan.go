@@ -302,7 +302,7 @@ func (s *scan) tick() error {
 			return err
 		}
 	}
-	if now.Sub(s.told) > tellEvery {
+	if now.Sub(s.told) >= s.b.tellEvery {
 		return s.tell()
 	}
 	return nil

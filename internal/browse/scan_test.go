@@ -215,48 +215,56 @@ func TestMistakesOfAQueryAreAllNamed(t *testing.T) {
 	}
 }
 
-// interrupted is told what a search finds, slowly; meet is called with each
-// progress, and first with the first matches.
+// interrupted is told what a search finds. first is called before the first
+// matches; with stop, being told of progress for that time ends the search.
 type interrupted struct {
 	found
 	first func()
-	meet  error
+	stop  int
 }
 
 func (f *interrupted) Matches(m []browse.Message) error {
 	if len(f.all) == 0 && f.first != nil {
 		f.first()
 	}
-	time.Sleep(20 * time.Millisecond) // so that there is progress to tell
 	return f.found.Matches(m)
 }
 
 func (f *interrupted) Progress(p browse.Progress) error {
-	return errors.Join(f.found.Progress(p), f.meet)
+	_ = f.found.Progress(p)
+	if f.stop > 0 && len(f.progress) >= f.stop {
+		return errors.New("that is enough")
+	}
+	return nil
 }
 
 // Where a search was when it last told its progress another goes on, whether it
 // was stopped there or its broker went away: nothing is missed.
 func TestAnySearchCanBeGoneOnFromWhereItWas(t *testing.T) {
 	const each = 400
-	noise := make([]byte, 32<<10) // much more than a reader has at hand
-	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
 	b, cfg, cluster := browser(t, "t:2")
+	b.TellAlways()
+	noise := rand.NewChaCha8([32]byte{})
 	for p := range int32(2) {
-		ship(t, cfg, "t", p, slices.Repeat([]kafka.Record{{Value: noise}}, each)...)
+		records := make([]kafka.Record, each)
+		for i := range records {
+			records[i].Value = make([]byte, 32<<10) // together much more than a reader has at hand
+			_, _ = noise.Read(records[i].Value)
+		}
+		ship(t, cfg, "t", p, records...)
 	}
 	for _, order := range []string{"newest", "oldest"} {
-		for ending, f := range map[string]interrupted{
-			"stopped": {meet: errors.New("that is enough")},
-			"failed":  {first: cluster.Stop},
-		} {
+		for _, ending := range []string{"stopped", "failed"} {
 			got, at, rounds := map[string]bool{}, "", 0
 			for ; ; rounds++ {
-				f := f
-				if rounds > 0 {
-					f.first = nil // fails once
+				var f interrupted
+				switch {
+				case ending == "stopped":
+					f.stop = 2 + rounds // later each time: it comes to an end
+				case rounds == 0:
+					f.first = cluster.Stop
 				}
-				end, err := b.Search(t.Context(), query(t, "t", "order", order, "limit", fmt.Sprint(2*each), "at", at), &f)
+				end, err := b.Search(t.Context(), query(t, "t", "order", order, "limit", fmt.Sprint(2*each), "seconds", "600", "at", at), &f)
 				for _, place := range f.places() {
 					got[place] = true
 				}
@@ -266,7 +274,7 @@ func TestAnySearchCanBeGoneOnFromWhereItWas(t *testing.T) {
 					}
 					break
 				}
-				if len(f.progress) == 0 || len(f.all) == 0 || rounds > 100 {
+				if len(f.progress) == 0 || rounds > 2*each {
 					t.Fatalf("%s, %s: round %d told %d times of %d matches: %v", order, ending, rounds, len(f.progress), len(f.all), err)
 				}
 				at = f.progress[len(f.progress)-1].Next

@@ -31,14 +31,15 @@ export interface LiveState {
   hold: () => void;
 }
 
-/** New messages of a topic that match, as they come. */
-export function useLiveTail(topic: string, q: Query): LiveState {
+/** New messages of a topic that match, as they come; none where there is no query. */
+export function useLiveTail(topic: string, q: Query | null): LiveState {
   const [tail, send] = useReducer(step, emptyTail);
   const [connection, setConnection] = useState<Connection>("connecting");
   const [problem, setProblem] = useState<string | null>(null);
   useEffect(() => {
     send({ do: "begin" }); // what came before matched something else
     setProblem(null);
+    if (!q) return;
     return openStream({
       url: `/api/v1/topics/${seg(topic)}/events?${liveCall(q)}`,
       silence: 12_000, // the server says something each 5 s
@@ -53,7 +54,7 @@ export function useLiveTail(topic: string, q: Query): LiveState {
     });
   }, [topic, q]);
   const toggle = () => send({ do: tail.held ? "resume" : "hold" });
-  const keys = useMemo(() => ({ p: toggle }), [tail.held]);
+  const keys = useMemo((): Record<string, () => void> => (q ? { p: toggle } : {}), [q, tail.held]);
   useKeys(keys);
   return { tail, connection, problem, toggle, hold: () => send({ do: "hold" }) };
 }

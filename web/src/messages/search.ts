@@ -21,7 +21,8 @@ export type SearchEvent =
   | { do: "progress"; progress: Progress }
   | { do: "end"; end: End }
   | { do: "problem"; problem: unknown }
-  | { do: "stop" };
+  | { do: "stop" }
+  | { do: "clear" };
 
 export function step(s: Search, e: SearchEvent): Search {
   switch (e.do) {
@@ -39,6 +40,8 @@ export function step(s: Search, e: SearchEvent): Search {
       return { ...s, problem: e.problem, running: false };
     case "stop":
       return s.running ? { ...s, running: false, stopped: true } : s;
+    case "clear":
+      return noSearch;
   }
 }
 

@@ -19,8 +19,7 @@ import { idOf, type Message } from "./types";
 
 /** The messages of a topic: as they come, or those that a search finds. The address says which. */
 export function MessagesTab({ topic }: { topic: string }) {
-  const query = useQueryOfAddress();
-  return isLive(query) ? <LiveMessages key={topic} topic={topic} query={query} /> : <FoundMessages key={topic} topic={topic} query={query} />;
+  return <Messages key={topic} topic={topic} query={useQueryOfAddress()} />;
 }
 
 interface Props {
@@ -30,56 +29,36 @@ interface Props {
 
 const filtered = (q: Query) => q.partitions !== "" || terms.some((t) => q[t] !== "");
 
-function LiveMessages({ topic, query }: Props) {
-  const live = useLiveTail(topic, query);
-  return (
-    <Frame
-      topic={topic}
-      query={query}
-      list={live.tail.shown}
-      dim={live.connection === "lost"}
-      running={false}
-      onSubmit={setQuery}
-      onStop={() => {}}
-      onOpen={live.hold} // what one reads must not run away
-      state={<LiveBar state={live} filtered={filtered(query)} />}
-      none={
-        live.connection !== "live" ? null : filtered(query) ? (
-          <p className="muted">Nothing that matches has come yet. “Newest first” looks through what is there.</p>
-        ) : (
-          <p className="muted">
-            No message yet. <code>smartlb kafka produce {topic} 'hello'</code> sends one.
-          </p>
-        )
-      }
-    />
-  );
-}
-
-function FoundMessages({ topic, query }: Props) {
-  const [s, tell] = useReducer(step, noSearch);
-  const stop = useRef<AbortController | null>(null);
-  const begin = (q: Query, at = "") => {
-    stop.current?.abort();
-    const control = new AbortController();
-    stop.current = control;
-    tell({ do: "begin", on: at !== "" });
-    void run(`/api/v1/topics/${seg(topic)}/search?${callOf(q, at)}`, control.signal, (e) => {
-      if (!control.signal.aborted) tell(e);
-    });
-  };
-  useEffect(() => {
-    begin(query);
-    return () => stop.current?.abort();
-  }, [query]);
-  const halt = () => {
-    stop.current?.abort();
-    tell({ do: "stop" });
-  };
-  const submit = (q: Query) => {
-    if (addressOf(q) === addressOf(query)) begin(query);
-    else setQuery(q);
-  };
+function Messages({ topic, query }: Props) {
+  const live = isLive(query);
+  const tail = useLiveTail(topic, live ? query : null);
+  const search = useSearch(topic, live ? null : query);
+  const { s } = search;
+  if (live) {
+    return (
+      <Frame
+        topic={topic}
+        query={query}
+        list={tail.tail.shown}
+        dim={tail.connection === "lost"}
+        running={false}
+        onSubmit={setQuery}
+        onStop={() => {}}
+        onOpen={tail.hold} // what one reads must not run away
+        state={<LiveBar state={tail} filtered={filtered(query)} />}
+        none={
+          tail.connection !== "live" ? null : filtered(query) ? (
+            <p className="muted">Nothing that matches has come yet. “Newest first” looks through what is there.</p>
+          ) : (
+            <p className="muted">
+              No message yet. <code>smartlb kafka produce {topic} 'hello'</code> sends one.
+            </p>
+          )
+        }
+        choose={false}
+      />
+    );
+  }
   return (
     <Frame
       topic={topic}
@@ -87,15 +66,14 @@ function FoundMessages({ topic, query }: Props) {
       list={s.rows}
       dim={false}
       running={s.running}
-      onSubmit={submit}
-      onStop={halt}
+      onSubmit={(q) => (addressOf(q) === addressOf(query) ? search.begin(query) : setQuery(q))}
+      onStop={search.stop}
       onOpen={() => {}}
-      choose
       state={
         <SearchProgress
           s={s}
-          onContinue={() => begin(query, s.progress?.next ?? "")}
-          onAgain={() => begin(query)}
+          onContinue={() => search.begin(query, s.progress?.next ?? "")}
+          onAgain={() => search.begin(query)}
           onMore={() => setQuery({ ...query, bytes: String(Math.min(16 * 2 ** 30, (s.end?.budgetBytes ?? 0) * 16)), seconds: "600" })}
         />
       }
@@ -110,8 +88,34 @@ function FoundMessages({ topic, query }: Props) {
           )
         )
       }
+      choose
     />
   );
+}
+
+/** What a search finds; it is run anew with each query, and none where there is none. */
+function useSearch(topic: string, query: Query | null) {
+  const [s, tell] = useReducer(step, noSearch);
+  const control = useRef<AbortController | null>(null);
+  const begin = (q: Query, at = "") => {
+    control.current?.abort();
+    const own = new AbortController();
+    control.current = own;
+    tell({ do: "begin", on: at !== "" });
+    void run(`/api/v1/topics/${seg(topic)}/search?${callOf(q, at)}`, own.signal, (e) => {
+      if (!own.signal.aborted) tell(e);
+    });
+  };
+  useEffect(() => {
+    if (query) begin(query);
+    else tell({ do: "clear" });
+    return () => control.current?.abort();
+  }, [topic, query]);
+  const stop = () => {
+    control.current?.abort();
+    tell({ do: "stop" });
+  };
+  return { s, begin, stop };
 }
 
 interface FrameProps extends Props {
@@ -123,11 +127,12 @@ interface FrameProps extends Props {
   onOpen: (m: Message) => void;
   state: React.ReactNode;
   none: React.ReactNode;
-  choose?: boolean;
+  /** Whether messages can be selected. */
+  choose: boolean;
 }
 
 /** What both ways to look at messages have: the bar, the rows, one message beside them, and what can be done. */
-function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, state, none, choose = false }: FrameProps) {
+function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, state, none, choose }: FrameProps) {
   const [open, setOpen] = useParam("open");
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [dialog, setDialog] = useState<"saved" | "produce" | "redrive" | null>(null);
@@ -151,7 +156,7 @@ function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, sta
     setDialog(null);
     setAgain(null);
   };
-  const total = chosen.size;
+  const total = choose ? chosen.size : 0;
   return (
     <section className="tail" aria-label={`Messages of ${topic}`}>
       <SearchBar query={query} running={running} onSubmit={onSubmit} onStop={onStop} fields={fields} />
@@ -163,12 +168,12 @@ function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, sta
               {sent}
             </span>
           )}
-          {choose && total > 0 && (
+          {total > 0 && (
             <button type="button" className="quiet" onClick={() => setChosen(new Set())}>
               {total} selected: clear
             </button>
           )}
-          {(choose || total > 0) && (
+          {choose && (
             <a className="button" href={exportOf(topic, query, chosen)} download title="As JSON lines, whole messages">
               Export {total > 0 ? total : ""}
             </a>

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -119,18 +120,29 @@ func TestABatchIsToldByAnyOfItsOffsets(t *testing.T) {
 	}
 	long := bytes.Repeat([]byte("a"), 1000)
 	ship(t, cfg, ops.ProduceSpec{Topic: "t", Partition: -1, Compression: "none"}, kafka.Record{Value: long})
-	ship(t, cfg, ops.ProduceSpec{Topic: "t", Partition: -1, Compression: "lz4", Linger: time.Minute}, kafka.Record{Value: long}, kafka.Record{Value: long}, kafka.Record{Value: long})
+	ship(t, cfg, ops.ProduceSpec{Topic: "t", Partition: -1, Compression: "lz4", Linger: time.Minute}, slices.Repeat([]kafka.Record{{Value: long}}, 100)...)
 	b, err := ops.BatchOf(t.Context(), admin, "t", 0, 0)
 	if err != nil || b.Compression != "none" || b.Records != 1 || b.First != 0 || b.Last != 0 || b.Bytes < 1000 {
 		t.Errorf("%+v %v", b, err)
 	}
-	for _, offset := range []int64{1, 2, 3} {
-		b, err := ops.BatchOf(t.Context(), admin, "t", 0, offset)
-		if err != nil || b.Compression != "lz4" || b.Records != 3 || b.First != 1 || b.Last != 3 || b.Bytes > 500 {
-			t.Errorf("offset %d: %+v %v", offset, b, err)
+	several := false // how a hundred records become batches is the client's affair
+	for first := int64(1); first <= 100; {
+		whole, err := ops.BatchOf(t.Context(), admin, "t", 0, first)
+		if err != nil || whole.Compression != "lz4" || whole.First != first || int64(whole.Records) != whole.Last-first+1 || whole.Bytes > 2000 {
+			t.Fatalf("offset %d: %+v %v", first, whole, err)
 		}
+		for offset := first; offset <= whole.Last; offset++ {
+			if b, err := ops.BatchOf(t.Context(), admin, "t", 0, offset); err != nil || b != whole {
+				t.Errorf("offset %d: %+v, want %+v: %v", offset, b, whole, err)
+			}
+		}
+		several = several || whole.Records > 1
+		first = whole.Last + 1
 	}
-	for _, offset := range []int64{4, 99} {
+	if !several {
+		t.Error("no batch holds several records")
+	}
+	for _, offset := range []int64{101, 999} {
 		if b, err := ops.BatchOf(t.Context(), admin, "t", 0, offset); err == nil {
 			t.Errorf("offset %d: %+v", offset, b)
 		}

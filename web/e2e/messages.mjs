@@ -227,6 +227,11 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await redrive("a second time");
   await comes("a second time: it was sent back already", () => document.querySelector("dialog")?.textContent.includes("sent back already"));
   await page.locator("dialog").getByRole("button", { name: "Cancel" }).click();
+  await page.getByLabel("Where to begin").selectOption("live");
+  await comes("live: the letter and the one that came back", () => document.querySelectorAll(".message").length === 2);
+  await redrive("live, where nothing is selected");
+  await comes("live, where nothing is selected: of all letters", () => /of 2 dead letters/.test(document.querySelector("dialog")?.textContent ?? ""));
+  await page.locator("dialog").getByRole("button", { name: "Cancel" }).click();
 
   // The connection
   await at("service-metrics/messages");

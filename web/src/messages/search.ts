@@ -1,4 +1,6 @@
-import { ApiError, type Problem } from "../api/client";
+import { useEffect, useReducer, useRef } from "react";
+import { ApiError, type Problem, seg } from "../api/client";
+import { callOf, type Query } from "./query";
 import type { End, Message, Progress } from "./types";
 import { idOf } from "./types";
 
@@ -94,4 +96,29 @@ export async function run(url: string, signal: AbortSignal, tell: (e: SearchEven
     if (signal.aborted) return;
     tell({ do: "problem", problem: e instanceof ApiError ? e : new ApiError(0, { error: "the console does not answer", hint: "what was found until then stays; go on from there" }) });
   }
+}
+
+/** What a search finds; it is run anew with each query, and none where there is none. */
+export function useSearch(topic: string, query: Query | null) {
+  const [s, tell] = useReducer(step, noSearch);
+  const control = useRef<AbortController | null>(null);
+  const begin = (q: Query, at = "") => {
+    control.current?.abort();
+    const own = new AbortController();
+    control.current = own;
+    tell({ do: "begin", on: at !== "" });
+    void run(`/api/v1/topics/${seg(topic)}/search?${callOf(q, at)}`, own.signal, (e) => {
+      if (!own.signal.aborted) tell(e);
+    });
+  };
+  useEffect(() => {
+    if (query) begin(query);
+    else tell({ do: "clear" });
+    return () => control.current?.abort();
+  }, [topic, query]);
+  const stop = () => {
+    control.current?.abort();
+    tell({ do: "stop" });
+  };
+  return { s, begin, stop };
 }

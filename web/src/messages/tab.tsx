@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useMemo, useReducer, useRef, useState } from "react";
+import { useMemo, useRef, useState } from "react";
 import { get, seg, type TopicDetail } from "../api/client";
 import { useKeys } from "../ui/keys";
 import { useParam } from "../ui/route";
@@ -10,10 +10,10 @@ import { Inspector } from "./inspector";
 import { LiveBar, useLiveTail } from "./live";
 import { Produce } from "./produce";
 import { SearchProgress } from "./progress";
-import { addressOf, callOf, isLive, type Query, setQuery, terms, useQueryOfAddress } from "./query";
+import { addressOf, isLive, type Query, setQuery, terms, useQueryOfAddress } from "./query";
 import { Redrive } from "./redrive";
 import { Rows } from "./rows";
-import { noSearch, run, step } from "./search";
+import { useSearch } from "./search";
 import { exportOf, SavedSearches } from "./tools";
 import { idOf, type Message } from "./types";
 
@@ -93,30 +93,7 @@ function Messages({ topic, query }: Props) {
   );
 }
 
-/** What a search finds; it is run anew with each query, and none where there is none. */
-function useSearch(topic: string, query: Query | null) {
-  const [s, tell] = useReducer(step, noSearch);
-  const control = useRef<AbortController | null>(null);
-  const begin = (q: Query, at = "") => {
-    control.current?.abort();
-    const own = new AbortController();
-    control.current = own;
-    tell({ do: "begin", on: at !== "" });
-    void run(`/api/v1/topics/${seg(topic)}/search?${callOf(q, at)}`, own.signal, (e) => {
-      if (!own.signal.aborted) tell(e);
-    });
-  };
-  useEffect(() => {
-    if (query) begin(query);
-    else tell({ do: "clear" });
-    return () => control.current?.abort();
-  }, [topic, query]);
-  const stop = () => {
-    control.current?.abort();
-    tell({ do: "stop" });
-  };
-  return { s, begin, stop };
-}
+const nothing: ReadonlySet<string> = new Set();
 
 interface FrameProps extends Props {
   list: Message[];
@@ -134,7 +111,7 @@ interface FrameProps extends Props {
 /** What both ways to look at messages have: the bar, the rows, one message beside them, and what can be done. */
 function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, state, none, choose }: FrameProps) {
   const [open, setOpen] = useParam("open");
-  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const [selected, setChosen] = useState<ReadonlySet<string>>(nothing);
   const [dialog, setDialog] = useState<"saved" | "produce" | "redrive" | null>(null);
   const [again, setAgain] = useState<Message | null>(null);
   const [sent, setSent] = useState("");
@@ -156,7 +133,7 @@ function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, sta
     setDialog(null);
     setAgain(null);
   };
-  const total = choose ? chosen.size : 0;
+  const chosen = choose ? selected : nothing; // what is not shown as selected is not sent or exported
   return (
     <section className="tail" aria-label={`Messages of ${topic}`}>
       <SearchBar query={query} running={running} onSubmit={onSubmit} onStop={onStop} fields={fields} />
@@ -168,14 +145,14 @@ function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, sta
               {sent}
             </span>
           )}
-          {total > 0 && (
-            <button type="button" className="quiet" onClick={() => setChosen(new Set())}>
-              {total} selected: clear
+          {chosen.size > 0 && (
+            <button type="button" className="quiet" onClick={() => setChosen(nothing)}>
+              {chosen.size} selected: clear
             </button>
           )}
           {choose && (
             <a className="button" href={exportOf(topic, query, chosen)} download title="As JSON lines, whole messages">
-              Export {total > 0 ? total : ""}
+              Export {chosen.size > 0 ? chosen.size : ""}
             </a>
           )}
           <button type="button" onClick={() => setDialog("saved")}>

@@ -7,7 +7,7 @@ import { percent, rate } from "../ui/format";
 import { BreakIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { paths } from "../ui/route";
-import { notYetKnown, useForbidden } from "../ui/session";
+import { saidOf, useForbidden } from "../ui/session";
 import { Empty, Failure, Waiting } from "../ui/states";
 
 const demoKey = ["demo"];
@@ -55,7 +55,7 @@ function Controls({ d }: { d: DemoState }) {
   return (
     <>
       <p className="outcome" role="status">
-        <span className={change.isError ? "bad-text" : "muted"}>{change.isError ? change.error.message : (change.data?.result ?? (forbidden === notYetKnown ? "" : forbidden))}</span>
+        <span className={change.isError ? "bad-text" : "muted"}>{change.isError ? change.error.message : (change.data?.result ?? saidOf(forbidden))}</span>
       </p>
       <section className="card" aria-labelledby="break">
         <h2 id="break">Break an instance</h2>

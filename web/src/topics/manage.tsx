@@ -5,7 +5,7 @@ import { Confirm } from "../ui/confirm";
 import { count, dash } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { address, navigate, paths, useParam } from "../ui/route";
-import { notYetKnown, useForbidden } from "../ui/session";
+import { saidOf, useForbidden } from "../ui/session";
 import { num, Sheet } from "../ui/sheet";
 import { Failure, Waiting } from "../ui/states";
 import { useLater } from "./later";
@@ -34,7 +34,7 @@ export function Manage({ topic }: { topic: TopicDetail }) {
         {action("truncate", "Delete records …")}
         {action("delete", "Delete topic …", "danger")}
       </div>
-      {forbidden && forbidden !== notYetKnown && <p className="muted small">{forbidden}.</p>}
+      {saidOf(forbidden) && <p className="muted small">{forbidden}.</p>}
       {forbidden === "" && dialogs.includes(open) && <Asked what={open} topic={topic} onClose={close} />}
     </section>
   );

@@ -8,8 +8,10 @@ export function useMe(): Me | undefined {
   return useQuery({ queryKey: ["me"], queryFn: ({ signal }) => get<Me>("/me", signal), staleTime: 60_000 }).data;
 }
 
-/** What useForbidden says until the node has said who is there. */
-export const notYetKnown = "It is not known yet what you may do";
+const notYetKnown = "It is not known yet what you may do"; // until the node has said who is there
+
+/** What a page says of useForbidden's reason beside the action: nothing for the moment until it is known. */
+export const saidOf = (forbidden: string) => (forbidden === notYetKnown ? "" : forbidden);
 
 /**
  * Why the user may not do what needs a role, empty where they may. The server

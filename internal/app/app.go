@@ -170,7 +170,10 @@ func (a *App) newControl() (err error) {
 	if err != nil {
 		return err
 	}
-	return a.control.Start()
+	if err := a.control.Start(); err != nil {
+		return portError(err, a.o.ListenFlag)
+	}
+	return portError(a.data.openFirst(a.o), a.o.ListenFlag)
 }
 
 func (a *App) unlockData() {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/config"
@@ -29,7 +28,7 @@ type dataPlane struct {
 	reporter   *reporter.Reporter // nil without Kafka
 	trend      *trend.Trend
 	accessLog  io.Closer
-	listeners  []config.Listener
+	own        []Listen
 	log        func(msg string, args ...any)
 }
 
@@ -44,7 +43,7 @@ var (
 )
 
 func newDataPlane(a *App) (*dataPlane, error) {
-	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, listeners: a.o.Document.Listeners}
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen}
 	telemetry := a.o.Document.Telemetry
 	var recorder dispatch.Recorder
 	changed := d.changed
@@ -63,21 +62,18 @@ func newDataPlane(a *App) (*dataPlane, error) {
 	d.dispatcher = dispatch.New(dispatch.Config{
 		ConnectTimeout: a.o.Document.Proxy.ConnectTimeout, Sample: telemetry.DecisionSample, Recorder: recorder, Signals: d.keeper,
 	})
-	return d, d.listen(a)
+	return d, d.newProxy(a)
 }
 
-func (d *dataPlane) listen(a *App) (err error) {
+func (d *dataPlane) newProxy(a *App) (err error) {
 	p := a.o.Document.Proxy
 	cfg := proxy.Config{TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom, Now: a.now, Log: a.o.Log}
-	for _, l := range d.listeners {
-		cfg.Listeners = append(cfg.Listeners, proxy.Listener{Name: l.Name, Addr: l.Address})
-	}
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err
 	}
 	if d.proxy, err = proxy.New(cfg, d.dispatcher); err != nil {
 		d.close()
-		return portError(err, a.o.ListenFlag)
+		return err
 	}
 	return nil
 }
@@ -131,8 +127,8 @@ func (d *dataPlane) apply(t config.Traffic, revision string) error {
 	if err != nil {
 		return err
 	}
-	if len(t.Listeners) > 0 && !slices.Equal(t.Listeners, d.listeners) {
-		d.log("the configuration's listeners differ from those that are open: they take effect at the next start", "revision", revision)
+	if err := d.open(t.Listeners); err != nil {
+		return err
 	}
 	retire := d.keeper.Apply(t.Services)
 	d.dispatcher.Swap(table)

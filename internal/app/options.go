@@ -49,8 +49,9 @@ type Options struct {
 	Version    string
 	Demo       Demo
 	Drain      time.Duration
-	Insecure   bool   // admin, console and broker may listen beyond loopback, where they have no credentials
-	ListenFlag string // how the caller names the flag of a listener's address
+	Insecure   bool     // admin, console and broker may listen beyond loopback, where they have no credentials
+	Listen     []Listen // addresses that replace the configuration's
+	ListenFlag string   // how the caller names the flag of a listener's address
 	Log        *slog.Logger
 }
 

@@ -60,8 +60,8 @@ func (a *App) nodeInfo() api.Node {
 		n.Kafka.Brokers = a.kafka.Brokers
 	}
 	if a.data != nil {
-		for _, l := range a.data.listeners {
-			n.Listeners[l.Name] = a.Addr(l.Name)
+		for _, l := range a.data.proxy.Listeners() {
+			n.Listeners[l.Name] = l.Addr
 		}
 	}
 	if a.control != nil {

@@ -256,7 +256,7 @@ func (u *up) awaitInstances(ctx context.Context) {
 }
 
 func (u *up) startLoad(ctx context.Context, a *App) {
-	target := "http://" + dialable(a.Addr(a.data.listeners[0].Name))
+	target := "http://" + dialable(a.data.proxy.Listeners()[0].Addr) // the demo's configuration has one
 	u.load.mu.Lock()
 	defer u.load.mu.Unlock()
 	u.load.start = func(scale float64) context.CancelFunc {
@@ -343,9 +343,9 @@ func shortPath(path string) string {
 
 func (u *up) banner(a *App, took time.Duration) {
 	w := u.o.Out
-	proxyAddr := ""
-	if len(a.data.listeners) > 0 {
-		proxyAddr = dialable(a.Addr(a.data.listeners[0].Name))
+	proxyAddr := "(no listener yet: publish a configuration with `smartlb config apply FILE`)"
+	if open := a.data.proxy.Listeners(); len(open) > 0 {
+		proxyAddr = "http://" + dialable(open[0].Addr)
 	}
 	console := u.o.Console
 	if console == "" {
@@ -357,7 +357,7 @@ func (u *up) banner(a *App, took time.Duration) {
 		note = "embedded: single node, no replication, page-cache durability; no ZooKeeper and no Connect"
 	}
 	fmt.Fprintf(w, "\nsmartlb %s is up (%.1f s), node %s, data in %s\n\n", u.o.Version, took.Seconds(), a.Node(), u.o.DataDir)
-	fmt.Fprintf(w, "  proxy     http://%s\n", proxyAddr)
+	fmt.Fprintf(w, "  proxy     %s\n", proxyAddr)
 	fmt.Fprintf(w, "  console   %s\n", console)
 	fmt.Fprintf(w, "  admin     http://%s   (API, /metrics, /healthz, /readyz)\n", a.Addr("admin"))
 	fmt.Fprintf(w, "  kafka     %s   (%s)\n", brokers, note)
@@ -376,8 +376,8 @@ func (u *up) banner(a *App, took time.Duration) {
 	}
 	fmt.Fprintf(w, `
 Try, in another terminal:%[5]s
-  curl -i http://%[1]s/users/1
-  curl -si -H 'X-Smartlb-Explain: 1' http://%[1]s/users/1 | grep -i x-smartlb-decision
+  curl -i %[1]s/users/1
+  curl -si -H 'X-Smartlb-Explain: 1' %[1]s/users/1 | grep -i x-smartlb-decision
   %[2]s demo break user-service-3 --error-rate 1 --latency 1ms
   %[2]s explain user-service-3
   %[2]s demo heal user-service-3

@@ -243,7 +243,7 @@ func (a *App) url(name string) string {
 func (a *App) Names() []string {
 	var names []string
 	if a.data != nil {
-		for _, l := range a.data.listeners {
+		for _, l := range a.data.proxy.Listeners() {
 			names = append(names, l.Name)
 		}
 	}

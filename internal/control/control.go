@@ -2,8 +2,10 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -84,8 +86,8 @@ func (c *Control) Start() error {
 	if g := c.good; g != nil {
 		c.st.Overrides = g.Overrides
 		c.cfg.Override(g.Overrides)
-		if c.takeLastGood(g) {
-			return nil
+		if taken, err := c.takeLastGood(g); taken || err != nil {
+			return err
 		}
 	}
 	if len(c.cfg.File) == 0 {
@@ -98,16 +100,23 @@ func (c *Control) Start() error {
 	return nil
 }
 
-func (c *Control) takeLastGood(g *lastGood) bool {
+// takeLastGood serves the last good configuration. One that this version does
+// not accept is logged and left; an address that another process holds is an
+// error, as it is for a file: the node would start and serve nobody.
+func (c *Control) takeLastGood(g *lastGood) (bool, error) {
 	if g.Document == "" || c.cfg.FileOnly {
-		return false
+		return false, nil
 	}
 	if err := c.take(g.Document, g.Revision); err != nil {
+		var address *net.OpError
+		if errors.As(err, &address) {
+			return false, fmt.Errorf("last good configuration, revision %s: %w", g.Revision, err)
+		}
 		c.cfg.Log.Error("last good configuration refused", "revision", g.Revision, "error", err)
-		return false
+		return false, nil
 	}
 	c.st.State, c.st.Revision = event.ConfigLKG, g.Revision
-	return true
+	return true, nil
 }
 
 // Run follows the log until ctx ends.

@@ -120,7 +120,7 @@ func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string
 	b = append(b, `","client":"`...)
 	b = e.client.AppendTo(b)
 	b = append(b, `","listener":`...)
-	b = appendQuoted(b, c.l.name)
+	b = appendQuoted(b, c.l.name())
 	b = append(b, `,"method":`...)
 	b = appendQuoted(b, e.req.Method())
 	b = append(b, `,"host":`...)

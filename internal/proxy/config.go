@@ -28,7 +28,7 @@ type Listener struct {
 
 // Config of a Proxy. Zero values mean the defaults.
 type Config struct {
-	Listeners      []Listener     // at least one
+	Listeners      []Listener     // open from the start; SetListeners replaces them
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-* and X-Request-Id are believed; default none
 	ExplainFrom    []netip.Prefix // peers that may ask for X-Smartlb-Decision; default none
 	AccessLog      io.Writer      // JSON lines; nil: no access log. Written to by one goroutine
@@ -79,20 +79,8 @@ func (c Config) withDefaults() Config {
 // Validate reports every mistake at once.
 func (c Config) Validate() error {
 	var errs []error
-	if len(c.Listeners) == 0 {
-		errs = append(errs, errors.New("listeners: at least one is needed"))
-	}
-	names := map[string]bool{}
-	for i, l := range c.Listeners {
-		if l.Name == "" {
-			errs = append(errs, fmt.Errorf("listeners[%d].name: must not be empty", i))
-		} else if names[l.Name] {
-			errs = append(errs, fmt.Errorf("listeners[%d].name: %q is used twice", i, l.Name))
-		}
-		names[l.Name] = true
-		if l.Addr == "" {
-			errs = append(errs, fmt.Errorf("listeners[%d].address: must not be empty", i))
-		}
+	if err := validateListeners(c.Listeners); err != nil {
+		errs = append(errs, err)
 	}
 	if c.Limits.Head > h1.MaxHead {
 		errs = append(errs, fmt.Errorf("limits.head: %d is above %d", c.Limits.Head, h1.MaxHead))

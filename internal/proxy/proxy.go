@@ -19,7 +19,7 @@ import (
 type Proxy struct {
 	cfg       Config
 	d         Dispatcher
-	listeners []*listener
+	listeners listeners
 
 	small     *bufferPool // heads and what comes with them
 	large     *bufferPool // bodies
@@ -34,12 +34,8 @@ type Proxy struct {
 	wall     atomic.Int64 // wall clock minus process clock, ns
 }
 
-type listener struct {
-	net.Listener
-	name string
-}
-
-// New checks cfg and binds its listeners. It starts nothing.
+// New checks cfg and binds its listeners, of which there may be none: see
+// SetListeners. It starts nothing.
 func New(cfg Config, d Dispatcher) (*Proxy, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -56,27 +52,10 @@ func New(cfg Config, d Dispatcher) (*Proxy, error) {
 		p.log = newAccessLog(cfg.AccessLog, cfg.Log)
 	}
 	p.setWall()
-	for _, l := range cfg.Listeners {
-		// Listen can be given a context, but binding an address does not wait.
-		ln, err := net.Listen("tcp", l.Addr)
-		if err != nil {
-			p.closeListeners()
-			return nil, fmt.Errorf("listener %s: %w", l.Name, err)
-		}
-		p.listeners = append(p.listeners, &listener{ln, l.Name})
+	if err := p.SetListeners(cfg.Listeners); err != nil {
+		return nil, err
 	}
 	return p, nil
-}
-
-// Addr gives the address that the named listener is bound to, nil if there is
-// no such listener.
-func (p *Proxy) Addr(name string) net.Addr {
-	for _, l := range p.listeners {
-		if l.name == name {
-			return l.Listener.Addr()
-		}
-	}
-	return nil
 }
 
 // Run serves until ctx ends, then closes everything at once and returns when
@@ -84,9 +63,6 @@ func (p *Proxy) Addr(name string) net.Addr {
 // Call Drain before for a graceful stop.
 func (p *Proxy) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	for _, l := range p.listeners {
-		wg.Go(func() { p.accept(ctx, l, &wg) })
-	}
 	var aside sync.WaitGroup // outlives the connections: their deadlines
 	asideCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	aside.Go(func() { p.sweep(asideCtx) })
@@ -97,7 +73,13 @@ func (p *Proxy) Run(ctx context.Context) error {
 			p.log.run(asideCtx)
 		}
 	}()
-	<-ctx.Done()
+	for opened := p.listeners.waiting(); ctx.Err() == nil; {
+		select {
+		case <-ctx.Done():
+		case <-opened:
+			p.begin(ctx, &wg)
+		}
+	}
 	p.closeListeners()
 	p.draining.Store(true)
 	p.conns.close()
@@ -158,12 +140,6 @@ func (p *Proxy) Drain(ctx context.Context) error {
 
 const drainTick = 10 * time.Millisecond // how often Drain looks; a stop is not a hot path
 
-func (p *Proxy) closeListeners() {
-	for _, l := range p.listeners {
-		_ = l.Close() // twice is harmless
-	}
-}
-
 // accept takes connections from l. Running out of file descriptors is answered
 // with patience: existing connections go on and free some.
 func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
@@ -175,7 +151,7 @@ func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 				return
 			}
 			if delay == 0 {
-				p.cfg.Log.Warn("accept", "listener", l.name, "error", err)
+				p.cfg.Log.Warn("accept", "listener", l.name(), "error", err)
 			}
 			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
 			select {
@@ -186,7 +162,7 @@ func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 			continue
 		}
 		if delay > 0 {
-			p.cfg.Log.Info("accepting again", "listener", l.name)
+			p.cfg.Log.Info("accepting again", "listener", l.name())
 			delay = 0
 		}
 		tcp, ok := nc.(*net.TCPConn)

@@ -134,7 +134,9 @@ func TestAcceptWaitsForFileDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &poorListener{fail: 12, closed: make(chan struct{})}
 		var wg sync.WaitGroup
-		wg.Go(func() { p.accept(context.Background(), &listener{l, "web"}, &wg) })
+		poor := &listener{Listener: l}
+		poor.set.Store(&Listener{Name: "web"})
+		wg.Go(func() { p.accept(context.Background(), poor, &wg) })
 		time.Sleep(time.Minute)
 		_ = l.Close()
 		wg.Wait()

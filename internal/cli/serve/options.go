@@ -3,6 +3,7 @@ package serve
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -106,7 +107,7 @@ func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 		}
 		d.Proxy.ExplainFrom = append(d.Proxy.ExplainFrom, p)
 	}
-	return d, traffic, n.listeners(&d)
+	return d, traffic, nil
 }
 
 // cluster decides which brokers the node talks to, and by which credentials:
@@ -141,30 +142,28 @@ func (n *nodeFlags) cluster(env *cli.Env, k *config.Kafka, ofFile config.Kafka) 
 		ambient, n.file, strings.Join(ofFile.Brokers, ","))
 }
 
-// listeners applies --listen [NAME=]ADDR.
-func (n *nodeFlags) listeners(d *config.Document) error {
+// listenFlags reads --listen [NAME=]ADDRESS. A name that the file does not have
+// is a mistake, unless the listeners come from config-updates.
+func (n *nodeFlags) listenFlags(d config.Document) ([]app.Listen, error) {
+	var own []app.Listen
 	for _, l := range n.listen {
 		name, addr, named := strings.Cut(l, "=")
-		switch {
-		case !named && len(d.Listeners) == 0:
-			d.Listeners = []config.Listener{{Name: "web", Address: l}}
-		case !named && len(d.Listeners) == 1:
-			d.Listeners[0].Address = l
-		case !named:
-			return cli.Usagef("--listen %s: there are several listeners, say NAME=ADDR", l)
-		default:
-			found := false
-			for i := range d.Listeners {
-				if d.Listeners[i].Name == name {
-					d.Listeners[i].Address, found = addr, true
-				}
-			}
-			if !found {
-				return cli.Usagef("--listen %s: there is no listener %q", l, name)
-			}
+		if !named {
+			name, addr = "", l
 		}
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return nil, cli.Usagef("--listen %s: want [NAME=]host:port, such as :8080 or web=127.0.0.1:8080", l)
+		}
+		own = append(own, app.Listen{Name: name, Address: addr})
 	}
-	return nil
+	_, unknown, err := app.Listeners(d.Listeners, own)
+	if err != nil {
+		return nil, cli.Usagef("%w", err)
+	}
+	if len(unknown) > 0 && len(d.Listeners) > 0 {
+		return nil, cli.Usagef("--listen %s: the file has no listener of this name", strings.Join(unknown, ", "))
+	}
+	return own, nil
 }
 
 // options makes the options of the process; the caller sets the roles.
@@ -172,12 +171,16 @@ func (n *nodeFlags) options(env *cli.Env, d config.Document, traffic []byte) (ap
 	if n.configSource != "kafka" && n.configSource != "file" {
 		return app.Options{}, cli.Usagef("--config-source %s: allowed are kafka and file", n.configSource)
 	}
+	own, err := n.listenFlags(d)
+	if err != nil {
+		return app.Options{}, err
+	}
 	b := broker.Default()
 	b.External, b.Internal = n.brokerListen, n.brokerInside
 	b.Dir = filepath.Join(n.data, "broker")
 	return app.Options{
 		Document: d, Traffic: traffic, FileName: n.file, DataDir: n.data, Kafka: true, FileOnly: n.configSource == "file",
-		Broker: b, Version: cli.ReadVersion().Version, Drain: n.drain, Insecure: n.insecure, ListenFlag: "--listen [NAME=]ADDR", Log: env.Log,
+		Broker: b, Version: cli.ReadVersion().Version, Drain: n.drain, Insecure: n.insecure, Listen: own, ListenFlag: "--listen [NAME=]ADDR", Log: env.Log,
 	}, nil
 }
 

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/proxy"
+)
+
+// Listen is an address that a node listens on instead of the configuration's
+// (--listen). It holds for every revision that the node takes over.
+type Listen struct {
+	Name    string // of the listener; empty: the only one, named web where the configuration has none
+	Address string
+}
+
+// Listeners applies a node's own addresses to the listeners of a configuration.
+// A name that the configuration does not have is returned in unknown.
+func Listeners(of []config.Listener, own []Listen) (out []config.Listener, unknown []string, err error) {
+	out = slices.Clone(of)
+	for _, l := range own {
+		at := slices.IndexFunc(out, func(c config.Listener) bool { return c.Name == l.Name })
+		switch {
+		case at >= 0:
+			out[at].Address = l.Address
+		case l.Name != "":
+			unknown = append(unknown, l.Name)
+		case len(out) == 0:
+			out = []config.Listener{{Name: "web", Address: l.Address}}
+		case len(out) == 1:
+			out[0].Address = l.Address
+		default:
+			return nil, nil, fmt.Errorf("--listen %s: the configuration has %d listeners; use --listen NAME=%s", l.Address, len(out), l.Address)
+		}
+	}
+	return out, unknown, nil
+}
+
+// open makes the listeners of a configuration the open ones. A configuration
+// without listeners leaves those that are open.
+func (d *dataPlane) open(of []config.Listener) error {
+	if len(of) == 0 {
+		return nil
+	}
+	listeners, unknown, err := Listeners(of, d.own)
+	if err != nil {
+		return err
+	}
+	if len(unknown) > 0 {
+		d.log("--listen names listeners that the configuration does not have", "listeners", unknown)
+	}
+	want := make([]proxy.Listener, len(listeners))
+	for i, l := range listeners {
+		want[i] = proxy.Listener{Name: l.Name, Addr: l.Address}
+	}
+	return d.proxy.SetListeners(want)
+}
+
+// openFirst opens, at the start, what neither the last good configuration nor
+// the file's did: the file's listeners, where a revision has none, or the
+// address of --listen. A node that follows config-updates may start without.
+func (d *dataPlane) openFirst(o Options) error {
+	if len(d.proxy.Listeners()) > 0 {
+		return nil
+	}
+	first, _, err := Listeners(o.Document.Listeners, d.own)
+	if err != nil {
+		return err
+	}
+	if len(first) > 0 {
+		return d.open(first)
+	}
+	if !o.Kafka || o.FileOnly {
+		return fmt.Errorf("there is no listener: add `listeners` to the configuration, or use --listen ADDRESS")
+	}
+	o.Log.Info("no listener is open yet: waiting for a revision on config-updates")
+	return nil
+}

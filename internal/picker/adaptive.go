@@ -2,6 +2,7 @@ package picker
 
 import (
 	"math"
+	"math/rand/v2"
 
 	"github.com/smartlb/smartlb/internal/upstream"
 )
@@ -47,14 +48,19 @@ const (
 // Sources: power of d choices (Mitzenmacher, TPDS 2001); the sampling bound on
 // herding (Dahlin, TPDS 2000); failures as expected cost instead of latency
 // (Linkerd issue 15374 tells what happens otherwise). Cost of a choice: O(d).
+//
+// In a pool of unequal weights the 1 of the cost is random and has the mean 1:
+// see uneven.
 type Adaptive struct {
-	table alias // over Pool.Live
+	table  alias // over Pool.Live
+	uneven uneven
 }
 
 // NewAdaptive builds the sampling table of a pool at now.
 func NewAdaptive(p *upstream.Pool, now int64) *Adaptive {
+	u := newUneven(p, func(m *upstream.Member) float64 { return m.Weight })
 	if len(p.Live) <= drawSmall {
-		return &Adaptive{} // everybody is compared, nobody is drawn
+		return &Adaptive{uneven: u} // everybody is compared, nobody is drawn
 	}
 	weights := make([]float64, len(p.Live))
 	for i, at := range p.Live {
@@ -62,18 +68,25 @@ func NewAdaptive(p *upstream.Pool, now int64) *Adaptive {
 		ok := 1 - errorOf(m, now)
 		weights[i] = m.Weight * max(drawFloor, math.Sqrt(m.Capacity)*m.SlowStart) * max(drawErrFloor, ok*ok)
 	}
-	return &Adaptive{table: newAlias(weights)}
+	return &Adaptive{table: newAlias(weights), uneven: u}
 }
 
 // Choose implements [upstream.Policy].
 func (p *Adaptive) Choose(pool *upstream.Pool, a *upstream.Ask) int {
 	var space [drawSmall]int32
-	set := p.sample(space[:0], pool, a)
+	var times [drawSmall]float64
+	set := p.sample(space[:0], &times, pool, a)
+	var costs [drawSmall]upstream.Candidate
+	for i, at := range set {
+		costs[i] = costOf(pool, at, a.Now)
+	}
+	if p.uneven.on {
+		p.race(costs[:len(set)], &times, pool, a.Rand)
+	}
 	best, bestCost, ties := -1, math.Inf(1), uint64(0)
-	for _, at := range set {
-		c := costOf(pool, at, a.Now)
-		a.Trace.Add(c)
-		switch cost := float64(c.Cost); {
+	for i, at := range set {
+		a.Trace.Add(costs[i])
+		switch cost := float64(costs[i].Cost); {
 		case cost < bestCost:
 			best, bestCost, ties = int(at), cost, 1
 		case cost == bestCost:
@@ -93,8 +106,33 @@ func (p *Adaptive) Choose(pool *upstream.Pool, a *upstream.Ask) int {
 	return best
 }
 
-// sample appends up to d distinct live members that were not tried.
-func (p *Adaptive) sample(set []int32, pool *upstream.Pool, a *upstream.Ask) []int32 {
+// race replaces the costs of candidates by their scores in the race.
+func (p *Adaptive) race(costs []upstream.Candidate, times *[drawSmall]float64, pool *upstream.Pool, r *rand.PCG) {
+	var entrants [drawSmall]entrant
+	var scores [drawSmall]float64
+	drawn := 0.0
+	for _, n := range times[:len(costs)] {
+		drawn += n
+	}
+	for i, c := range costs {
+		m := &pool.Members[c.Index]
+		q := float64(c.InFlight) / m.SlowStart
+		e := entrant{queue: q / m.Weight, rate: m.Weight, f: float64(c.Cost) * m.Weight / (q + 1)}
+		if drawn > 0 {
+			e.queue, e.rate = e.queue*p.uneven.total/drawn, times[i]
+		}
+		entrants[i] = e
+	}
+	race(entrants[:len(costs)], scores[:len(costs)], r)
+	for i := range costs {
+		costs[i].Cost = float32(scores[i])
+	}
+}
+
+// sample appends up to d distinct live members that were not tried, and counts
+// in times how often each was drawn; all are 0 where everybody is compared. In a
+// pool of unequal weights it draws d times, so the set may be smaller.
+func (p *Adaptive) sample(set []int32, times *[drawSmall]float64, pool *upstream.Pool, a *upstream.Ask) []int32 {
 	n := len(pool.Live)
 	if n <= drawSmall || len(p.table) != n {
 		for _, at := range pool.Live {
@@ -108,26 +146,33 @@ func (p *Adaptive) sample(set []int32, pool *upstream.Pool, a *upstream.Ask) []i
 	if n <= smallPool {
 		d = drawSmall
 	}
-	for tries := 0; len(set) < d && tries < 4*drawSmall; tries++ {
-		set = addNew(set, pool, a, pool.Live[p.table.draw(a.Rand)])
+	for tries, drawn := 0, 0; len(set) < d && tries < 4*drawSmall && (!p.uneven.on || drawn < d); tries++ {
+		var ok bool
+		if set, ok = addDrawn(set, times, pool, a, pool.Live[p.table.draw(a.Rand)]); ok {
+			drawn++
+		}
 	}
 	// A skewed table can keep giving the same one: never return nobody.
 	for i := 0; len(set) == 0 && i < n; i++ {
-		set = addNew(set, pool, a, pool.Live[i])
+		set, _ = addDrawn(set, times, pool, a, pool.Live[i])
 	}
 	return set
 }
 
-func addNew(set []int32, pool *upstream.Pool, a *upstream.Ask, at int32) []int32 {
-	for _, have := range set {
+// addDrawn adds a member to the set, or counts it again where it is there. It
+// returns false for one that was tried.
+func addDrawn(set []int32, times *[drawSmall]float64, pool *upstream.Pool, a *upstream.Ask, at int32) ([]int32, bool) {
+	for i, have := range set {
 		if have == at {
-			return set
+			times[i]++
+			return set, true
 		}
 	}
 	if a.WasTried(pool.Members[at].Live) {
-		return set
+		return set, false
 	}
-	return append(set, at)
+	times[len(set)]++
+	return append(set, at), true
 }
 
 // costOf computes the cost of one member and the parts it is made of.

@@ -94,7 +94,10 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 	ejectFailing(p, now, jitter)
 	for i := range p.Members {
 		m := &p.Members[i]
-		m.SlowStart = ramp(m, spec.SlowStart, now)
+		m.SlowStart = 1
+		if RampsUp(spec.Policy) {
+			m.SlowStart = ramp(m, spec.SlowStart, now)
+		}
 		trust(m, telemetry[i], now)
 	}
 	capacities(p, telemetry)
@@ -163,6 +166,15 @@ func ramp(m *upstream.Member, window time.Duration, now int64) float64 {
 	}
 	return min(1, max(slowStartMin, float64(now-m.SlowFrom)/float64(window)))
 }
+
+// RampsUp reports whether a policy has slow start. ring_hash and maglev do not:
+// a share that grows would move keys from instance to instance.
+func RampsUp(policy string) bool { return policy != "ring_hash" && policy != "maglev" }
+
+// rampedWeight is the weight that the tables of all policies but adaptive are
+// built from: the configured one times slow start in steps of a tenth, so that
+// a table is built ten times during a ramp and not every 100 ms.
+func rampedWeight(m *upstream.Member) float64 { return m.Weight * math.Ceil(m.SlowStart*10) / 10 }
 
 // Trust is k(age): 1 up to three periods, then fading with 5 s.
 func Trust(age, period int64) float64 {
@@ -259,13 +271,13 @@ func median(p *upstream.Pool, now int64) float64 {
 }
 
 // reusable says that the old policy object fits the new pool: tables of all
-// policies but adaptive depend only on who is live and on the weights.
+// policies but adaptive depend only on who is live and on the ramped weights.
 func reusable(old, p *upstream.Pool) bool {
 	if old.Policy == nil || old.Name != p.Name || p.Name == DefaultPolicy || len(old.Members) != len(p.Members) || !slices.Equal(old.Live, p.Live) {
 		return false
 	}
 	for _, at := range p.Live {
-		if old.Members[at].Live != p.Members[at].Live || old.Members[at].Weight != p.Members[at].Weight {
+		if old.Members[at].Live != p.Members[at].Live || rampedWeight(&old.Members[at]) != rampedWeight(&p.Members[at]) {
 			return false
 		}
 	}

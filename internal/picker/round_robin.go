@@ -62,7 +62,7 @@ func (r *RoundRobin) Choose(pool *upstream.Pool, a *upstream.Ask) int {
 func integerWeights(p *upstream.Pool) []int {
 	smallest, sum := math.Inf(1), 0.0
 	for _, at := range p.Live {
-		w := p.Members[at].Weight
+		w := rampedWeight(&p.Members[at])
 		smallest, sum = min(smallest, w), sum+w
 	}
 	scale := 1.0
@@ -71,7 +71,7 @@ func integerWeights(p *upstream.Pool) []int {
 	}
 	out, g := make([]int, len(p.Live)), 0
 	for i, at := range p.Live {
-		out[i] = max(1, int(math.Round(p.Members[at].Weight*scale)))
+		out[i] = max(1, int(math.Round(rampedWeight(&p.Members[at])*scale)))
 		g = gcd(out[i], g)
 	}
 	for i := range out {

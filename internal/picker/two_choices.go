@@ -5,14 +5,20 @@ import "github.com/smartlb/smartlb/internal/upstream"
 // two is what the policies of two random choices share: draw two distinct live
 // instances by weight and take the one with the lower cost (Mitzenmacher, The
 // Power of Two Choices in Randomized Load Balancing, TPDS 2001).
-type two struct{ table alias }
+//
+// In a pool of unequal weights both draws may give the same instance, and the 1
+// of the cost is random with the mean 1: see uneven.
+type two struct {
+	table  alias
+	uneven uneven
+}
 
-func newTwo(p *upstream.Pool) two { return two{newAlias(liveWeights(p))} }
+func newTwo(p *upstream.Pool) two { return two{newAlias(liveWeights(p)), newUneven(p, rampedWeight)} }
 
 func liveWeights(p *upstream.Pool) []float64 {
 	w := make([]float64, len(p.Live))
 	for i, at := range p.Live {
-		w[i] = p.Members[at].Weight
+		w[i] = rampedWeight(&p.Members[at])
 	}
 	return w
 }
@@ -39,26 +45,76 @@ func (t two) pair(pool *upstream.Pool, ask *upstream.Ask) (a, b int32) {
 	return a, b
 }
 
-func (t two) choose(pool *upstream.Pool, ask *upstream.Ask, cost func(m *upstream.Member, now int64) float64) int {
+// factor is what a policy multiplies (q + 1)/weight with.
+type factor func(m *upstream.Member, now int64) float64
+
+func (t two) choose(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
+	if t.uneven.on {
+		return t.race(pool, ask, f)
+	}
 	a, b := t.pair(pool, ask)
 	if a < 0 {
 		return -1
 	}
 	ma := &pool.Members[a]
-	ca := cost(ma, ask.Now)
+	ca := f(ma, ask.Now) * float64(ma.InFlight.Load()+1) / rampedWeight(ma)
 	ask.Trace.Add(upstream.Candidate{Index: a, InFlight: int32(ma.InFlight.Load()), Cost: float32(ca)})
 	ask.Trace.Reason = "only"
 	if b < 0 {
 		return int(a)
 	}
 	mb := &pool.Members[b]
-	cb := cost(mb, ask.Now)
+	cb := f(mb, ask.Now) * float64(mb.InFlight.Load()+1) / rampedWeight(mb)
 	ask.Trace.Add(upstream.Candidate{Index: b, InFlight: int32(mb.InFlight.Load()), Cost: float32(cb)})
 	ask.Trace.Reason = "lowest-cost"
 	if cb < ca {
 		return int(b)
 	}
 	return int(a)
+}
+
+// race draws twice by weight and takes the lower score of unequal weights.
+func (t two) race(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
+	a, b := t.draw(pool, ask), t.draw(pool, ask)
+	if a < 0 || b < 0 {
+		a, _ = t.pair(pool, ask)
+		b = a
+	}
+	if a < 0 {
+		return -1
+	}
+	at := [2]int32{a, b}
+	var entrants [2]entrant
+	for i, x := range at {
+		m := &pool.Members[x]
+		entrants[i] = entrant{queue: float64(m.InFlight.Load()) * t.uneven.total / 2 / rampedWeight(m), rate: 1, f: f(m, ask.Now)}
+	}
+	var scores [2]float64
+	race(entrants[:], scores[:], ask.Rand)
+	best := 0
+	if scores[1] < scores[0] {
+		best = 1
+	}
+	ask.Trace.Reason = "lowest-cost"
+	for i, x := range at {
+		if i == 0 || x != a {
+			ask.Trace.Add(upstream.Candidate{Index: x, InFlight: int32(pool.Members[x].InFlight.Load()), Cost: float32(scores[i])})
+		}
+	}
+	if a == b {
+		ask.Trace.Reason = "only"
+	}
+	return int(at[best])
+}
+
+// draw gives an untried instance by weight, -1 where chance gave none.
+func (t two) draw(pool *upstream.Pool, ask *upstream.Ask) int32 {
+	for range 16 {
+		if at := pool.Live[t.table.draw(ask.Rand)]; !ask.WasTried(pool.Members[at].Live) {
+			return at
+		}
+	}
+	return -1
 }
 
 // LeastRequest compares requests in flight per weight on two random instances:
@@ -70,11 +126,7 @@ func NewLeastRequest(p *upstream.Pool) *LeastRequest { return &LeastRequest{newT
 
 // Choose implements [upstream.Policy].
 func (l *LeastRequest) Choose(pool *upstream.Pool, a *upstream.Ask) int {
-	return l.choose(pool, a, leastRequestCost)
-}
-
-func leastRequestCost(m *upstream.Member, _ int64) float64 {
-	return float64(m.InFlight.Load()+1) / m.Weight
+	return l.choose(pool, a, func(*upstream.Member, int64) float64 { return 1 })
 }
 
 // PeakEWMA compares latency times requests in flight on two random instances,
@@ -89,16 +141,17 @@ func NewPeakEWMA(p *upstream.Pool) *PeakEWMA { return &PeakEWMA{newTwo(p)} }
 
 // Choose implements [upstream.Policy].
 func (l *PeakEWMA) Choose(pool *upstream.Pool, a *upstream.Ask) int {
-	return l.choose(pool, a, peakCost)
+	return l.choose(pool, a, peak)
 }
 
-func peakCost(m *upstream.Member, now int64) float64 {
+// peak is the latency that PeakEWMA expects, in ns and never 0.
+func peak(m *upstream.Member, now int64) float64 {
 	v, idle, ok := m.Peak.Load(now)
 	if !ok {
 		v = 1e6
 	}
 	v *= upstream.Decay(float64(idle) / upstream.PeakTau) // idle: as if samples of 0 had come
-	return (v + 1) * float64(m.InFlight.Load()+1) / m.Weight
+	return v + 1
 }
 
 // Random draws one instance by weight.
@@ -109,11 +162,8 @@ func NewRandom(p *upstream.Pool) *Random { return &Random{newTwo(p)} }
 
 // Choose implements [upstream.Policy].
 func (r *Random) Choose(pool *upstream.Pool, a *upstream.Ask) int {
-	for range 16 {
-		at := pool.Live[r.table.draw(a.Rand)]
-		if !a.WasTried(pool.Members[at].Live) {
-			return r.took(pool, a, at)
-		}
+	if at := r.draw(pool, a); at >= 0 {
+		return r.took(pool, a, at)
 	}
 	if at, _ := r.pair(pool, a); at >= 0 {
 		return r.took(pool, a, at)

@@ -50,7 +50,8 @@ type Comparison struct {
 type CheckedDocument struct {
 	OK       bool            `json:"ok"`
 	Mistakes config.Mistakes `json:"mistakes"`
-	Base     string          `json:"base"` // the current revision
+	Warnings config.Mistakes `json:"warnings"` // valid, but without effect
+	Base     string          `json:"base"`     // the current revision
 	Lines    []linediff.Line `json:"lines"`
 }
 
@@ -173,23 +174,24 @@ func (s *Server) checkDocument(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	mistakes := mistakesOf(body.Document)
-	return CheckedDocument{OK: len(mistakes) == 0, Mistakes: mistakes, Base: st.Revision, Lines: nonNil(linediff.Compare(st.Document, body.Document))}, nil
+	mistakes, warnings := mistakesOf(body.Document)
+	return CheckedDocument{OK: len(mistakes) == 0, Mistakes: mistakes, Warnings: warnings, Base: st.Revision, Lines: nonNil(linediff.Compare(st.Document, body.Document))}, nil
 }
 
-func mistakesOf(document string) config.Mistakes {
+// mistakesOf checks a document; both lists are never nil.
+func mistakesOf(document string) (mistakes, warnings config.Mistakes) {
+	warnings = config.Mistakes{}
 	if strings.TrimSpace(document) == "" {
-		return config.Mistakes{{Text: "the document is empty: it would leave nothing to serve"}}
+		return config.Mistakes{{Text: "the document is empty: it would leave nothing to serve"}}, warnings
 	}
-	_, err := config.ParseTraffic([]byte(document))
-	var all config.Mistakes
+	t, err := config.ParseTraffic([]byte(document))
 	switch {
-	case errors.As(err, &all):
-		return all
+	case errors.As(err, &mistakes):
+		return mistakes, warnings
 	case err != nil:
-		return config.Mistakes{{Text: err.Error()}}
+		return config.Mistakes{{Text: err.Error()}}, warnings
 	}
-	return config.Mistakes{}
+	return config.Mistakes{}, append(warnings, t.Warnings...)
 }
 
 func (s *Server) applyDocument(r *http.Request, a *act) (any, error) {
@@ -239,7 +241,7 @@ func (s *Server) publish(ctx context.Context, a *act, st control.State, c contro
 	if len(c.Comment) > maxComment {
 		return nil, badRequest{fmt.Errorf("comment: longer than %d bytes", maxComment)}
 	}
-	if m := mistakesOf(string(c.Document)); len(m) > 0 {
+	if m, _ := mistakesOf(string(c.Document)); len(m) > 0 {
 		return nil, badRequest{fmt.Errorf("the document has %d mistakes, the first: %s", len(m), m[0])}
 	}
 	if c.Base != st.Revision && !c.Adopt {

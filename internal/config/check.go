@@ -16,27 +16,28 @@ import (
 type checker struct {
 	at       map[string]int
 	mistakes Mistakes
+	warned   Mistakes
+	regexes  expressions
+}
+
+// line is where a path stands; a missing key is reported where its parent is.
+func (c *checker) line(path string) int {
+	for path != "" {
+		if l, ok := c.at[path]; ok {
+			return l
+		}
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+	return 0
 }
 
 func (c *checker) fail(path, format string, args ...any) {
-	line, at := 0, path
-	for at != "" { // a missing key is reported where its parent stands
-		if l, ok := c.at[at]; ok {
-			line = l
-			break
-		}
-		if cut := strings.LastIndexAny(at, ".["); cut >= 0 {
-			at = at[:cut]
-		} else {
-			at = ""
-		}
-	}
 	for _, m := range c.mistakes {
 		if m.Path == path {
 			return // the walk already refused this value
 		}
 	}
-	c.mistakes = append(c.mistakes, Mistake{Line: line, Path: path, Text: fmt.Sprintf(format, args...)})
+	c.mistakes = append(c.mistakes, Mistake{Line: c.line(path), Path: path, Text: fmt.Sprintf(format, args...)})
 }
 
 // idPattern keeps ids usable as Kafka keys, header values, labels and URL parts.
@@ -69,6 +70,9 @@ func (c *checker) node(n Node) {
 	}
 	if n.Kafka.BatchBytes < 1<<10 || n.Kafka.BatchBytes > 11534336 {
 		c.fail("kafka.batchBytes", "want 1024 to 11534336, got %d", n.Kafka.BatchBytes)
+	}
+	if n.Proxy.ConnectTimeout <= 0 {
+		c.fail("proxy.connectTimeout", "want more than 0")
 	}
 	c.address("admin.address", n.Admin.Address, true)
 	if n.Admin.Token != "" {
@@ -112,14 +116,16 @@ func (c *checker) address(path, address string, listen bool) {
 }
 
 func (c *checker) traffic(t Traffic) {
-	names, addresses := map[string]string{}, map[string]string{}
+	names := map[string]string{}
 	for i, l := range t.Listeners {
 		path := fmt.Sprintf("listeners[%d]", i)
 		c.id(path+".name", l.Name)
 		c.unique(path+".name", "listener", l.Name, names)
 		c.address(path+".address", l.Address, true)
-		if !strings.HasSuffix(l.Address, ":0") {
-			c.unique(path+".address", "listener address", l.Address, addresses)
+		for j, other := range t.Listeners[:i] {
+			if overlaps(l.Address, other.Address) {
+				c.fail(path+".address", "%s cannot be opened beside %s of listeners[%d].address", l.Address, other.Address, j)
+			}
 		}
 	}
 	services := map[string]string{}
@@ -191,6 +197,9 @@ func (c *checker) healthCheck(path string, h HealthCheck) {
 	if h.Interval < 100e6 {
 		c.fail(path+".interval", "want at least 100ms, got %s", h.Interval)
 	}
+	if h.Timeout <= 0 {
+		c.fail(path+".timeout", "want more than 0")
+	}
 	if h.Timeout > h.Interval {
 		c.fail(path+".timeout", "%s is longer than the interval of %s", h.Timeout, h.Interval)
 	}
@@ -221,7 +230,7 @@ func (c *checker) route(path string, r Route, services map[string]string) {
 			c.fail(path+".path."+key, "%q: must start with /", p)
 		}
 	}
-	if _, err := regexp.Compile(r.Path.Regex); err != nil {
+	if err := c.regexes.add(r.Path.Regex); err != nil {
 		c.fail(path+".path.regex", "%v", err)
 	}
 	for i, h := range r.Hosts {
@@ -243,7 +252,7 @@ func (c *checker) route(path string, r Route, services map[string]string) {
 		if h.Exact != "" && h.Regex != "" {
 			c.fail(at, "exact and regex exclude each other")
 		}
-		if _, err := regexp.Compile(h.Regex); err != nil {
+		if err := c.regexes.add(h.Regex); err != nil {
 			c.fail(at+".regex", "%v", err)
 		}
 	}

@@ -1,10 +1,12 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/picker"
 	"github.com/smartlb/smartlb/internal/secret"
 )
 
@@ -120,6 +122,10 @@ type Traffic struct {
 	Listeners []Listener `yaml:"listeners"`
 	Routes    []Route    `yaml:"routes"`
 	Services  []Service  `yaml:"services"`
+
+	// Warnings is what Parse found valid and without effect, in the order of the
+	// lines. It is no part of the document.
+	Warnings Mistakes
 }
 
 // Listener is where clients connect.
@@ -177,7 +183,7 @@ func DefaultRetry() Retry { return Retry{Attempts: 2, On: []string{"connect-fail
 type Service struct {
 	ID          string        `yaml:"id"`
 	Policy      string        `yaml:"policy"`    // default adaptive
-	SlowStart   time.Duration `yaml:"slowStart"` // default 10s
+	SlowStart   time.Duration `yaml:"slowStart"` // default 10s; 0s: none
 	Instances   []Instance    `yaml:"instances"`
 	HealthCheck *HealthCheck  `yaml:"healthCheck"`
 }
@@ -186,7 +192,7 @@ type Service struct {
 type Instance struct {
 	ID      string            `yaml:"id"`
 	Address string            `yaml:"address"` // host:port
-	Weight  float64           `yaml:"weight"`  // default 1
+	Weight  float64           `yaml:"weight"`  // default 1; .01 to 1000
 	Tags    map[string]string `yaml:"tags"`
 }
 
@@ -215,51 +221,59 @@ func Default() Document {
 	}}
 }
 
-// Fill sets the defaults inside routes and services that the document left out.
-func (t *Traffic) Fill() {
+// fill sets the defaults inside routes and services that the document left out.
+// A value of 0 that the document gives is not replaced.
+func (t *Traffic) fill(given func(path string) bool) {
 	for i := range t.Routes {
-		if t.Routes[i].Retry == nil {
-			r := DefaultRetry()
-			t.Routes[i].Retry = &r
-		}
+		t.Routes[i].fill(fmt.Sprintf("routes[%d]", i), given)
 	}
 	for i := range t.Services {
-		s := &t.Services[i]
-		if s.Policy == "" {
-			s.Policy = "adaptive"
-		}
-		if s.SlowStart == 0 {
-			s.SlowStart = 10 * time.Second
-		}
-		for j := range s.Instances {
-			if s.Instances[j].Weight == 0 {
-				s.Instances[j].Weight = 1
-			}
-		}
-		if s.HealthCheck != nil {
-			s.HealthCheck.Fill()
-		}
+		t.Services[i].fill(fmt.Sprintf("services[%d]", i), given)
 	}
 }
 
-// Fill sets a probe's defaults.
-func (h *HealthCheck) Fill() {
+func (r *Route) fill(path string, given func(string) bool) {
+	standard := DefaultRetry()
+	if r.Retry == nil {
+		r.Retry = &standard
+		return
+	}
+	orDefault(&r.Retry.Attempts, standard.Attempts, given(path+".retry.attempts"))
+	if !given(path + ".retry.on") {
+		r.Retry.On = standard.On
+	}
+}
+
+func (s *Service) fill(path string, given func(string) bool) {
+	if s.Policy == "" {
+		s.Policy = picker.DefaultPolicy
+	}
+	orDefault(&s.SlowStart, 10*time.Second, given(path+".slowStart"))
+	for j := range s.Instances {
+		orDefault(&s.Instances[j].Weight, 1, given(fmt.Sprintf("%s.instances[%d].weight", path, j)))
+	}
+	if s.HealthCheck != nil {
+		s.HealthCheck.fill(path+".healthCheck", given)
+	}
+}
+
+func (h *HealthCheck) fill(path string, given func(string) bool) {
 	if h.Type == "" {
 		h.Type = "http"
 	}
 	if h.Type == "http" && h.Path == "" {
 		h.Path = "/health"
 	}
-	if h.Interval == 0 {
-		h.Interval = 2 * time.Second
-	}
-	if h.Timeout == 0 {
-		h.Timeout = min(time.Second, h.Interval)
-	}
-	if h.HealthyThreshold == 0 {
-		h.HealthyThreshold = 2
-	}
-	if h.UnhealthyThreshold == 0 {
-		h.UnhealthyThreshold = 3
+	orDefault(&h.Interval, 2*time.Second, given(path+".interval"))
+	orDefault(&h.Timeout, min(time.Second, h.Interval), given(path+".timeout"))
+	orDefault(&h.HealthyThreshold, 2, given(path+".healthyThreshold"))
+	orDefault(&h.UnhealthyThreshold, 3, given(path+".unhealthyThreshold"))
+}
+
+// orDefault sets what the document does not give.
+func orDefault[T comparable](v *T, standard T, given bool) {
+	var zero T
+	if *v == zero && !given {
+		*v = standard
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -128,6 +129,12 @@ func TrafficPart(src []byte) ([]byte, error) {
 	pairs, ok := pairsOf(file.Docs[0].Body)
 	if !ok {
 		return nil, nil
+	}
+	if m, flow := file.Docs[0].Body.(*ast.MappingNode); flow && m.IsFlowStyle {
+		if _, err := ParseTraffic(src); err != nil {
+			return nil, Mistakes{{Line: 1, Text: "write the keys of the document in lines of their own, not in braces: only listeners, routes and services are published"}}
+		}
+		return src, nil
 	}
 	allowed := fieldsOf(reflect.ValueOf(&Traffic{}).Elem())
 	lines := strings.SplitAfter(string(src), "\n")

@@ -32,17 +32,23 @@ func parse(src []byte, v any) error {
 	if len(src) > MaxBytes {
 		return Mistakes{{Text: "larger than 9 MiB"}}
 	}
-	w := &walker{at: map[string]int{}, anchors: map[string]ast.Node{}}
+	w := &walker{at: map[string]int{}, given: map[string]bool{}, anchors: map[string]ast.Node{}}
 	w.document(src, v)
 	c := checker{at: w.at, mistakes: w.mistakes}
+	given := func(path string) bool { return w.given[path] }
 	switch d := v.(type) {
 	case *Document:
-		d.Fill()
+		d.fill(given)
 		c.node(d.Node)
 		c.traffic(d.Traffic)
+		c.listening(*d)
+		c.warnings(d.Traffic, given)
+		d.Warnings = c.warned.sorted()
 	case *Traffic:
-		d.Fill()
+		d.fill(given)
 		c.traffic(*d)
+		c.warnings(*d, given)
+		d.Warnings = c.warned.sorted()
 	}
 	if len(c.mistakes) > 0 {
 		return c.mistakes.sorted()

@@ -15,19 +15,22 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/smartlb/smartlb/internal/nearest"
+	"github.com/smartlb/smartlb/internal/secret"
 )
 
 // walker fills Go values from a YAML tree and notes where each value stood. It
 // never stops at a mistake: goccy's own strict decoding reports the first only.
 type walker struct {
 	mistakes Mistakes
-	at       map[string]int // path -> line
+	at       map[string]int  // path -> line
+	given    map[string]bool // paths that have a value; nil: not wanted
 	anchors  map[string]ast.Node
 }
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
+	secretType   = reflect.TypeFor[secret.Ref]()
 )
 
 // maxDepth bounds nesting: the document has five levels.
@@ -85,6 +88,9 @@ func (w *walker) value(n ast.Node, v reflect.Value, path string, depth int) {
 		return // a key without a value keeps its default
 	}
 	w.at[path] = n.GetToken().Position.Line
+	if w.given != nil {
+		w.given[path] = true
+	}
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
 			v.Set(reflect.New(v.Type().Elem()))
@@ -123,6 +129,10 @@ func (w *walker) kind(n ast.Node, v reflect.Value, path string, depth int) {
 		s, ok := scalar(n)
 		if !ok {
 			w.fail(n, path, "want text, got %s", describe(n))
+			return
+		}
+		if strings.Contains(s, "${") && v.Type() != secretType && !strings.HasSuffix(path, "regex") {
+			w.fail(n, path, "%q: variables are not replaced here; write the value (only secrets take ${env:NAME} and ${file:/path})", s)
 			return
 		}
 		v.SetString(s)
@@ -213,7 +223,7 @@ func (w *walker) mapping(n ast.Node, v reflect.Value, path string, depth int) {
 		seen[name] = line
 		field, ok := fields[name]
 		if !ok {
-			w.fail(p.Key, join(path, name), "unknown key%s; allowed here: %s", hint(name, fields), strings.Join(sortedKeys(fields), ", "))
+			w.fail(p.Key, join(path, name), "%s", unknownKey(name, path, fields))
 			continue
 		}
 		w.at[join(path, name)] = line
@@ -246,6 +256,15 @@ func sortedKeys(m map[string]reflect.Value) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// unknownKey says what is wrong with a key. One of a node, in a document that is
+// published to all, is not a typing mistake.
+func unknownKey(name, path string, fields map[string]reflect.Value) string {
+	if _, ofNode := fieldsOf(reflect.ValueOf(&Node{}).Elem())[name]; ofNode && path == "" {
+		return "a setting of one node, which is not published: keep it in that node's file; allowed here: " + strings.Join(sortedKeys(fields), ", ")
+	}
+	return fmt.Sprintf("unknown key%s; allowed here: %s", hint(name, fields), strings.Join(sortedKeys(fields), ", "))
 }
 
 // hint names the allowed key that differs least, where one is close.

@@ -3,7 +3,6 @@
 package config
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +34,7 @@ type validation struct {
 	File     string          `json:"file"`
 	Valid    bool            `json:"valid"`
 	Mistakes config.Mistakes `json:"mistakes"`
+	Warnings config.Mistakes `json:"warnings"` // valid, but without effect
 	Services int             `json:"services"`
 	Routes   int             `json:"routes"`
 }
@@ -46,7 +46,7 @@ func validate(env *cli.Env) *cobra.Command {
 		Example: "  smartlb config validate smartlb.yaml\n  smartlb config validate smartlb.yaml -o json",
 		Args:    cli.Words(func(a *args) []*string { return []*string{&a.file} }, "FILE"),
 		Run: func(_ context.Context, env *cli.Env, a args) (validation, error) {
-			v := validation{File: a.file, Mistakes: config.Mistakes{}}
+			v := validation{File: a.file, Mistakes: config.Mistakes{}, Warnings: config.Mistakes{}}
 			src, err := os.ReadFile(a.file)
 			if err != nil {
 				return v, err
@@ -58,11 +58,15 @@ func validate(env *cli.Env) *cobra.Command {
 				}
 				return v, serve.Mistakes(a.file, err)
 			}
-			v.Valid, v.Services, v.Routes = true, len(d.Services), len(d.Routes)
+			v.Valid, v.Services, v.Routes, v.Warnings = true, len(d.Services), len(d.Routes), append(v.Warnings, d.Warnings...)
 			return v, err
 		},
 		Table: func(v validation) cli.Table {
-			return cli.Table{Above: []string{fmt.Sprintf("%s is valid: %d routes, %d services", v.File, v.Routes, v.Services)}}
+			t := cli.Table{Above: []string{fmt.Sprintf("%s is valid: %d routes, %d services", v.File, v.Routes, v.Services)}}
+			for _, w := range v.Warnings {
+				t.Above = append(t.Above, fmt.Sprintf("%s:%d: warning: %s: %s", v.File, w.Line, w.Path, w.Text))
+			}
+			return t
 		},
 	}.Command(env)
 }
@@ -101,7 +105,7 @@ type nodeState struct {
 func apply(env *cli.Env) *cobra.Command {
 	return cli.Verb[applyArgs, applied]{
 		Use: "apply FILE", Short: "Publish a file's routes and services to every node",
-		Long:    "Publishes the Traffic part of FILE as a new revision. Exit status 0 means that the change won: of two changes\nmade from the same base the first in the log wins everywhere, and the other one is told its name.",
+		Long:    "Publishes the listeners, routes and services of FILE as a new revision; settings of a node in FILE are left out. Exit status 0 means that the change won: of two changes\nmade from the same base the first in the log wins everywhere, and the other one is told its name.",
 		Example: "  smartlb config apply smartlb.yaml\n  smartlb config apply smartlb.yaml --wait --comment 'two more instances'\n  smartlb config apply smartlb.yaml --adopt     # after the log was lost",
 		Flags: func(f *pflag.FlagSet, a *applyArgs) {
 			a.Declare(f)
@@ -112,17 +116,11 @@ func apply(env *cli.Env) *cobra.Command {
 		},
 		Args: cli.Words(func(a *applyArgs) []*string { return []*string{&a.file} }, "FILE"),
 		Run: func(ctx context.Context, env *cli.Env, a applyArgs) (applied, error) {
-			src, err := os.ReadFile(a.file)
+			part, err := readFile(env, a.file)
 			if err != nil {
 				return applied{}, err
 			}
-			if _, err := config.ParseTraffic(src); err != nil {
-				return applied{}, serve.Mistakes(a.file, err)
-			}
-			if len(bytes.TrimSpace(src)) == 0 {
-				return applied{}, fmt.Errorf("%s is empty: it would leave nothing to serve", a.file)
-			}
-			return publish(ctx, env, a, src)
+			return publish(ctx, env, a, part)
 		},
 		Table: appliedTable,
 	}.Command(env)

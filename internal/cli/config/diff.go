@@ -2,8 +2,9 @@ package config
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -58,11 +59,11 @@ func runDiff(ctx context.Context, env *cli.Env, a diffArgs) (difference, error) 
 		if e, ok := s.Find(name); ok {
 			return e.Document, nil
 		}
-		b, err := os.ReadFile(name)
-		if err != nil {
+		b, err := readFile(env, name)
+		if errors.Is(err, fs.ErrNotExist) {
 			return "", fmt.Errorf("%w; and %w", noRevision(s, name), err)
 		}
-		return string(b), nil
+		return string(b), err
 	}
 	before, err := text(from)
 	if err != nil {

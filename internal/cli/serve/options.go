@@ -74,6 +74,7 @@ func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 		if traffic, err = config.TrafficPart(src); err != nil {
 			return d, nil, Mistakes(n.file, err)
 		}
+		Warn(env, n.file, d.Warnings)
 	}
 	ofFile := d.Kafka
 	if err := config.Environment(&d, env.Getenv); err != nil {
@@ -196,6 +197,13 @@ func Mistakes(file string, err error) error {
 		lines = append(lines, fmt.Sprintf("%s:%d: %s: %s", file, one.Line, one.Path, one.Text))
 	}
 	return errors.New(strings.Join(lines, "\n"))
+}
+
+// Warn logs what is valid in a file and has no effect.
+func Warn(env *cli.Env, file string, warnings config.Mistakes) {
+	for _, w := range warnings {
+		env.Log.Warn("configuration has a key without effect", "file", file, "line", w.Line, "path", w.Path, "warning", w.Text)
+	}
 }
 
 // stateDir is where a program keeps state that is not in the project.

@@ -1616,14 +1616,17 @@ export interface components {
             to: string;
             lines: components["schemas"]["DiffLine"][];
         };
+        DocumentMistake: {
+            /** @description 0: the document as a whole */
+            line: number;
+            path: string;
+            text: string;
+        };
         CheckedDocument: {
             ok: boolean;
-            mistakes: {
-                /** @description 0: the document as a whole */
-                line: number;
-                path: string;
-                text: string;
-            }[];
+            mistakes: components["schemas"]["DocumentMistake"][];
+            /** @description Valid keys without effect */
+            warnings: components["schemas"]["DocumentMistake"][];
             /** @description The current revision */
             base: string;
             lines: components["schemas"]["DiffLine"][];

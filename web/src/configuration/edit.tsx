@@ -1,6 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useDeferredValue, useEffect, useId, useRef, useState } from "react";
-import { type Configuration, type DiffLine, post } from "../api/client";
+import { type Configuration, post } from "../api/client";
+import type { components } from "../api/schema";
 import { CheckIcon, WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { useForbidden } from "../ui/session";
@@ -8,12 +9,8 @@ import { Failure } from "../ui/states";
 import { configKey } from "./query";
 import { changedLines, Diff } from "./diff";
 
-interface Checked {
-  ok: boolean;
-  mistakes: { line: number; path: string; text: string }[];
-  base: string;
-  lines: DiffLine[];
-}
+type Checked = components["schemas"]["CheckedDocument"];
+type DocumentMistake = components["schemas"]["DocumentMistake"];
 
 const draftKey = "smartlb.draft";
 
@@ -75,6 +72,7 @@ export function Edit({ c }: { c: Configuration }) {
   const moved = draft.base !== c.revision;
   const changed = draft.document !== c.document;
   const mistakes = check.data?.mistakes ?? [];
+  const warnings = check.data?.warnings ?? [];
   const lost = c.nodes.some((n) => n.lostLog);
   const why = forbidden || (!changed && !adopt ? "Nothing is changed" : mistakes.length > 0 ? "The document has mistakes" : moved && !adopt ? "Another revision became current" : "");
   const goTo = (line: number) => {
@@ -132,24 +130,21 @@ export function Edit({ c }: { c: Configuration }) {
             <p className="bad-text">
               <WarnIcon /> {mistakes.length === 1 ? "1 mistake" : `${mistakes.length} mistakes`}
             </p>
-            <ul>
-              {mistakes.slice(0, 50).map((m, n) => (
-                <li key={n}>
-                  {m.line > 0 ? (
-                    <button type="button" className="quiet" onClick={() => goTo(m.line)}>
-                      line {m.line}
-                    </button>
-                  ) : null}{" "}
-                  {m.path && <code>{m.path}</code>} {m.text}
-                </li>
-              ))}
-            </ul>
+            <Places list={mistakes} goTo={goTo} />
           </>
         ) : check.data ? (
           <p className="ok-text">
-            <CheckIcon /> The document is sound; {changedLines(check.data.lines)}
+            <CheckIcon /> The document is valid; {changedLines(check.data.lines)}
           </p>
         ) : null}
+        {warnings.length > 0 && (
+          <>
+            <p className="warn-text">
+              <WarnIcon /> {warnings.length === 1 ? "1 warning" : `${warnings.length} warnings`}
+            </p>
+            <Places list={warnings} goTo={goTo} />
+          </>
+        )}
       </div>
       {changed && check.data && (
         <section aria-labelledby="preview">
@@ -191,4 +186,22 @@ function useDebounced<T>(value: T, wait: number): T {
     return () => clearTimeout(t);
   }, [value, wait]);
   return v;
+}
+
+// Places lists mistakes or warnings, each with a button that shows its line.
+function Places({ list, goTo }: { list: DocumentMistake[]; goTo: (line: number) => void }) {
+  return (
+    <ul>
+      {list.slice(0, 50).map((m, n) => (
+        <li key={n}>
+          {m.line > 0 ? (
+            <button type="button" className="quiet" onClick={() => goTo(m.line)}>
+              line {m.line}
+            </button>
+          ) : null}{" "}
+          {m.path && <code>{m.path}</code>} {m.text}
+        </li>
+      ))}
+    </ul>
+  );
 }

@@ -27,6 +27,10 @@ import (
 // for framing.
 const maxMessageBytes = 11_534_336
 
+// segmentBytes is the size of a log segment: deleted records free the disk by
+// segments.
+const segmentBytes = 16 << 20
+
 // Broker is a Kafka broker on a data directory.
 type Broker struct {
 	cfg   Config
@@ -34,6 +38,8 @@ type Broker struct {
 	lock  *lock
 	fan   *fanIn
 	begin *starts
+	gone  *deletedGroups
+	other *otherSettings
 	ready chan struct{}
 	close sync.Once
 }
@@ -142,7 +148,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		kfake.BrokerConfigs(map[string]string{
 			"message.max.bytes":          strconv.Itoa(maxMessageBytes),
 			"default.replication.factor": "1",
-			"log.segment.bytes":          strconv.Itoa(16 << 20),       // deleted records free the disk by segments
+			"log.segment.bytes":          strconv.Itoa(segmentBytes),
 			"log.cleaner.backoff.ms":     strconv.Itoa(1<<31*1000 - 1), // off: it can lose records, see doc.go
 		}),
 		kfake.ListenFn(func(_, _ string) (net.Listener, error) { return b.fan, nil }),
@@ -150,7 +156,8 @@ func (b *Broker) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("kafka broker: data directory %s cannot be read, move it away to start empty: %w", b.cfg.Dir, err)
 	}
-	defer cluster.Close()
+	defer b.closeCluster(cluster)
+	refuseACLs(cluster)
 
 	known, err := b.ask()
 	if err != nil {
@@ -183,6 +190,9 @@ func (b *Broker) Run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil
 	}
+	if err := b.other.restore(ctx, client); err != nil {
+		b.log.Error("kafka could not restore settings of groups and client metrics", "error", err)
+	}
 	b.log.Info("kafka broker is ready: single node, no replication, durable as far as the page cache",
 		"external", b.Addr(), "internal", b.InternalAddr(), "data", b.cfg.Dir, "took", time.Since(began).Round(time.Millisecond))
 	close(b.ready)
@@ -199,6 +209,18 @@ func (b *Broker) mend(now time.Time) error {
 		return err
 	}
 	b.begin = begin
+	if b.gone, err = loadDeletedGroups(b.cfg.Dir); err != nil {
+		return err
+	}
+	if b.other, err = loadOtherSettings(b.cfg.Dir); err != nil {
+		return err
+	}
+	if err := salvage.DropGroups(b.cfg.Dir, b.gone.before()); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	if err := b.gone.clear(); err != nil {
+		return err
+	}
 	report, err := salvage.Mend(b.cfg.Dir, begin.all(), now)
 	for _, d := range report.Damage {
 		if d.Torn {
@@ -231,21 +253,20 @@ func (b *Broker) settle(ctx context.Context, adm *kadm.Client) error {
 
 // dress puts the guard around connections.
 func (b *Broker) dress(known versions, adm *kadm.Client) func(net.Conn, *entry) net.Conn {
-	bounds := func(topic string, part int32) (int64, int64, bool) {
+	topics := newPolicies(func(topic string) (string, bool) {
 		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 		defer cancel()
-		first, err := adm.ListStartOffsets(ctx, topic)
-		if err != nil {
-			return 0, 0, false
+		described, err := adm.DescribeTopicConfigs(ctx, topic)
+		if err != nil || len(described) != 1 || described[0].Err != nil {
+			return "", false
 		}
-		last, err := adm.ListEndOffsets(ctx, topic)
-		if err != nil {
-			return 0, 0, false
+		for _, c := range described[0].Configs {
+			if c.Key == "cleanup.policy" && c.Value != nil {
+				return *c.Value, true
+			}
 		}
-		f, ok1 := first.Lookup(topic, part)
-		l, ok2 := last.Lookup(topic, part)
-		return f.Offset, l.Offset, ok1 && ok2 && f.Err == nil && l.Err == nil
-	}
+		return "", true
+	})
 	sizes := func(req *kmsg.CreatePartitionsRequest) map[string]int32 {
 		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 		defer cancel()
@@ -267,20 +288,29 @@ func (b *Broker) dress(known versions, adm *kadm.Client) func(net.Conn, *entry) 
 	}
 	room := &space{dir: b.cfg.Dir, reserve: uint64(b.cfg.Reserve), free: freeBytes, log: b.log}
 	return func(c net.Conn, e *entry) net.Conn {
-		return &conn{Conn: c, at: e, known: known, starts: b.begin, space: room, sizes: sizes, bounds: bounds, log: b.log}
+		return &conn{Conn: c, at: e, known: known, starts: b.begin, space: room, sizes: sizes, topics: topics, deleted: b.gone, settings: b.other, log: b.log}
 	}
 }
 
 // served are the request versions on offer. Produce 13 names topics by id, and
 // two unknown ids in one request end kfake (index out of range). CreateTopics 5
 // and DescribeTopicPartitions get replies that Kafka's Java clients cannot
-// read; ListGroups 5 compares group types case by case, so theirs stay empty.
+// read; ListGroups 5 compares group types case by case, so theirs stay empty. Users of SCRAM are kept and not
+// asked for their passwords, and Java's share consumer ends on kfake's answers:
+// neither is on offer.
 func served() *kversion.Versions {
 	v := kversion.Stable()
 	v.SetMaxKeyVersion(keyProduce, 12)
 	v.SetMaxKeyVersion(keyCreateTopics, 4)
 	v.SetMaxKeyVersion(keyListGroups, 4)
 	v.SetMaxKeyVersion(keyDescribeTopicPartitions, -1)
+	for _, key := range []kmsg.Key{
+		kmsg.DescribeUserSCRAMCredentials, kmsg.AlterUserSCRAMCredentials,
+		kmsg.ShareGroupHeartbeat, kmsg.ShareGroupDescribe, kmsg.ShareFetch, kmsg.ShareAcknowledge,
+		kmsg.DescribeShareGroupOffsets, kmsg.AlterShareGroupOffsets, kmsg.DeleteShareGroupOffsets,
+	} {
+		v.SetMaxKeyVersion(key.Int16(), -1)
+	}
 	return v
 }
 

@@ -99,7 +99,7 @@ func (r *running) produce(t *testing.T, topic string, n int) {
 	t.Helper()
 	for i := range n {
 		// one batch each, because deletion goes by batches
-		if err := r.cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: fmt.Appendf(nil, "v%d", i)}).FirstErr(); err != nil {
+		if err := r.cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: []byte("k"), Value: fmt.Appendf(nil, "v%d", i)}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -418,8 +418,8 @@ func TestRecordsOffsetsAndCommitsSurviveARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.produce(t, "a", 10)
-	// Deleting everything leaves the last record, or the offsets would start
-	// again at 0 below the committed 7.
+	// All records are deleted; the offsets must not start again at 0, below the
+	// committed 7.
 	if _, err := r.adm.DeleteRecords(t.Context(), kadm.Offsets{"a": {0: {Topic: "a", At: -1, LeaderEpoch: -1}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -430,8 +430,12 @@ func TestRecordsOffsetsAndCommitsSurviveARestart(t *testing.T) {
 	r.stop()
 
 	r = start(t, config(dir))
-	if first, end := r.offsets(t, "a"); first != 9 || end != 10 {
-		t.Errorf("the log spans %d to %d after the restart, want 9 to 10", first, end)
+	if first, end := r.offsets(t, "a"); first != 10 || end != 10 {
+		t.Errorf("the log spans %d to %d after the restart, want 10 to 10", first, end)
+	}
+	r.produce(t, "a", 1)
+	if first, end := r.offsets(t, "a"); first != 10 || end != 11 {
+		t.Errorf("the log spans %d to %d after one more record, want 10 to 11", first, end)
 	}
 	committed, err := r.adm.FetchOffsets(t.Context(), "g")
 	if err != nil {

@@ -20,14 +20,16 @@ import (
 // writes.
 type conn struct {
 	net.Conn
-	at      *entry
-	known   versions
-	starts  *starts
-	space   *space
-	sizes   func(*kmsg.CreatePartitionsRequest) map[string]int32 // partitions of the topics that are there
-	bounds  func(topic string, partition int32) (start, end int64, ok bool)
-	log     *slog.Logger
-	pending []byte // of the frame being read by kfake
+	at       *entry
+	known    versions
+	starts   *starts
+	space    *space
+	sizes    func(*kmsg.CreatePartitionsRequest) map[string]int32 // partitions of the topics that are there
+	topics   *policies
+	deleted  *deletedGroups
+	settings *otherSettings
+	log      *slog.Logger
+	pending  []byte // of the frame being read by kfake
 
 	mu    sync.Mutex
 	edits map[int32]edit // by correlation id, for replies that need one
@@ -97,10 +99,33 @@ func (c *conn) drop(err error) error {
 // or changed, and how its reply is completed.
 func (c *conn) inspect(req *request) (apply func(kmsg.Response), changed bool) {
 	switch body := req.body.(type) {
+	case *kmsg.ApiVersionsRequest:
+		if body.NodeID != NodeID {
+			return nil, false
+		}
+		body.NodeID = kfakeNode // whom the client thinks it talks to (KIP-1242)
+		return nil, true
 	case *kmsg.MetadataRequest, *kmsg.FindCoordinatorRequest, *kmsg.DescribeClusterRequest:
 		return c.readdress, false
+	case *kmsg.ListPartitionReassignmentsRequest:
+		return renumber, false
+	case *kmsg.AlterPartitionAssignmentsRequest:
+		return reassign(body)
+	case *kmsg.OffsetFetchRequest:
+		return offsetsOf(body), false
+	case *kmsg.DescribeClientQuotasRequest:
+		return lists, false
+	case *kmsg.DescribeConfigsRequest:
+		for i := range body.Resources {
+			if r := &body.Resources[i]; r.ResourceType == kmsg.ConfigResourceTypeBroker {
+				r.ResourceName = inside(r.ResourceName)
+			}
+		}
+		return describe, true
+	case *kmsg.DeleteGroupsRequest:
+		return c.deleted.remember, false
 	case *kmsg.ProduceRequest:
-		apply, changed = filterProduce(body, !c.space.forRecords())
+		apply, changed = c.filterProduce(body, !c.space.forRecords())
 		if req.acks == 0 {
 			apply = nil // nobody is answered
 		}
@@ -111,36 +136,44 @@ func (c *conn) inspect(req *request) (apply func(kmsg.Response), changed bool) {
 		}
 		return filterCommit(body)
 	case *kmsg.CreateTopicsRequest:
-		return filterCreate(body, !c.space.forRecords())
+		apply, changed = filterCreate(body, !c.space.forRecords())
+		return c.changing(apply), changed
 	case *kmsg.CreatePartitionsRequest:
 		return filterPartitions(body, c.sizes(body), !c.space.forRecords())
 	case *kmsg.AlterConfigsRequest:
-		return filterAlter(body)
+		apply, changed = filterAlter(body)
+		return c.changing(apply), changed
 	case *kmsg.IncrementalAlterConfigsRequest:
-		return filterIncremental(body)
+		keep := c.settings.remember(body)
+		apply, changed = filterIncremental(body)
+		return c.changing(then(keep, apply)), changed
 	case *kmsg.DeleteRecordsRequest:
-		return c.remember, c.keepLast(body)
+		return c.remember, false
 	case *kmsg.DeleteTopicsRequest:
-		return c.forget, false
+		return c.changing(c.forget), false
 	}
 	return nil, false
 }
 
-// keepLast changes deletions that would empty a partition so that they leave
-// its last record: kfake forgets the offsets of empty partitions at the next
-// start, committed offsets would then lie beyond the end of the log.
-func (c *conn) keepLast(req *kmsg.DeleteRecordsRequest) bool {
-	changed := false
-	for i, t := range req.Topics {
-		for j, p := range t.Partitions {
-			start, end, ok := c.bounds(t.Topic, p.Partition)
-			if ok && end > start && (p.Offset == -1 || p.Offset == end) {
-				req.Topics[i].Partitions[j].Offset = end - 1
-				changed = true
+// then applies two edits, of which either may be nil.
+func then(first, second func(kmsg.Response)) func(kmsg.Response) {
+	return func(resp kmsg.Response) {
+		for _, apply := range []func(kmsg.Response){first, second} {
+			if apply != nil {
+				apply(resp)
 			}
 		}
 	}
-	return changed
+}
+
+// changing is an edit of a request that may change which topics are compacted.
+func (c *conn) changing(apply func(kmsg.Response)) func(kmsg.Response) {
+	return func(resp kmsg.Response) {
+		c.topics.forget()
+		if apply != nil {
+			apply(resp)
+		}
+	}
 }
 
 // remember writes down where logs begin before the client hears of it.
@@ -228,6 +261,7 @@ func (e edit) rewrite(p []byte) []byte {
 // readdress puts the address of the listener that was used into a reply, and
 // takes out the rack that kfake invents.
 func (c *conn) readdress(resp kmsg.Response) {
+	renumber(resp)
 	switch r := resp.(type) {
 	case *kmsg.MetadataResponse:
 		for i := range r.Brokers {
@@ -295,7 +329,8 @@ func filterCreate(req *kmsg.CreateTopicsRequest, full bool) (func(kmsg.Response)
 		return e
 	})
 	req.Topics = kept
-	return adding(refused, func(c *kmsg.CreateTopicsResponse) *[]kmsg.CreateTopicsResponseTopic { return &c.Topics })
+	add, _ := adding(refused, func(c *kmsg.CreateTopicsResponse) *[]kmsg.CreateTopicsResponseTopic { return &c.Topics })
+	return add, true // brokers in assignments are renumbered
 }
 
 // filterPartitions does for CreatePartitions what filterCreate does for
@@ -304,6 +339,11 @@ func filterPartitions(req *kmsg.CreatePartitionsRequest, have map[string]int32, 
 	kept, refused := sift(req.Topics, func(t kmsg.CreatePartitionsRequestTopic) *problem {
 		if full {
 			return diskFull()
+		}
+		for _, a := range t.Assignment {
+			if p := checkAssignment(a.Replicas); p != nil {
+				return p
+			}
 		}
 		if n, exists := have[t.Topic]; exists && n == t.Count {
 			return &problem{kerr.InvalidPartitions.Code, fmt.Sprintf("Topic already has %d partition(s).", n)}
@@ -315,7 +355,8 @@ func filterPartitions(req *kmsg.CreatePartitionsRequest, have map[string]int32, 
 		return e
 	})
 	req.Topics = kept
-	return adding(refused, func(c *kmsg.CreatePartitionsResponse) *[]kmsg.CreatePartitionsResponseTopic { return &c.Topics })
+	add, _ := adding(refused, func(c *kmsg.CreatePartitionsResponse) *[]kmsg.CreatePartitionsResponseTopic { return &c.Topics })
+	return add, true
 }
 
 // filterAlter does for AlterConfigs what filterCreate does for CreateTopics.
@@ -325,8 +366,23 @@ func filterAlter(req *kmsg.AlterConfigsRequest) (func(kmsg.Response), bool) {
 		e.ResourceType, e.ResourceName, e.ErrorCode, e.ErrorMessage = res.ResourceType, res.ResourceName, p.code, &p.message
 		return e
 	})
+	for i := range kept {
+		if kept[i].ResourceType == kmsg.ConfigResourceTypeBroker {
+			kept[i].ResourceName = inside(kept[i].ResourceName)
+		}
+	}
 	req.Resources = kept
-	return adding(refused, func(a *kmsg.AlterConfigsResponse) *[]kmsg.AlterConfigsResponseResource { return &a.Resources })
+	add, _ := adding(refused, func(a *kmsg.AlterConfigsResponse) *[]kmsg.AlterConfigsResponseResource { return &a.Resources })
+	return func(resp kmsg.Response) {
+		if r, ok := resp.(*kmsg.AlterConfigsResponse); ok {
+			for i := range r.Resources {
+				if r.Resources[i].ResourceType == kmsg.ConfigResourceTypeBroker {
+					r.Resources[i].ResourceName = outsideName(r.Resources[i].ResourceName)
+				}
+			}
+		}
+		add(resp)
+	}, true
 }
 
 // filterIncremental does for IncrementalAlterConfigs what filterCreate does
@@ -337,8 +393,23 @@ func filterIncremental(req *kmsg.IncrementalAlterConfigsRequest) (func(kmsg.Resp
 		e.ResourceType, e.ResourceName, e.ErrorCode, e.ErrorMessage = res.ResourceType, res.ResourceName, p.code, &p.message
 		return e
 	})
+	for i := range kept {
+		if kept[i].ResourceType == kmsg.ConfigResourceTypeBroker {
+			kept[i].ResourceName = inside(kept[i].ResourceName)
+		}
+	}
 	req.Resources = kept
-	return adding(refused, func(a *kmsg.IncrementalAlterConfigsResponse) *[]kmsg.IncrementalAlterConfigsResponseResource {
+	add, _ := adding(refused, func(a *kmsg.IncrementalAlterConfigsResponse) *[]kmsg.IncrementalAlterConfigsResponseResource {
 		return &a.Resources
 	})
+	return func(resp kmsg.Response) {
+		if r, ok := resp.(*kmsg.IncrementalAlterConfigsResponse); ok {
+			for i := range r.Resources {
+				if r.Resources[i].ResourceType == kmsg.ConfigResourceTypeBroker {
+					r.Resources[i].ResourceName = outsideName(r.Resources[i].ResourceName)
+				}
+			}
+		}
+		add(resp)
+	}, true
 }

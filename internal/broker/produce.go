@@ -51,7 +51,7 @@ func records(raw []byte, most int) (n int) {
 
 // filterProduce takes out of a request what must not be kept and returns what
 // adds the errors to the reply. full means that the disk is.
-func filterProduce(req *kmsg.ProduceRequest, full bool) (func(kmsg.Response), bool) {
+func (c *conn) filterProduce(req *kmsg.ProduceRequest, full bool) (func(kmsg.Response), bool) {
 	var (
 		refused []kmsg.ProduceResponseTopic
 		topics  []kmsg.ProduceRequestTopic
@@ -61,7 +61,10 @@ func filterProduce(req *kmsg.ProduceRequest, full bool) (func(kmsg.Response), bo
 			if full {
 				return diskFull()
 			}
-			return checkBatch(p.Records)
+			if why := checkBatch(p.Records); why != nil {
+				return why
+			}
+			return c.topics.checkKeys(t.Topic, p.Records)
 		}, func(p kmsg.ProduceRequestTopicPartition, why *problem) kmsg.ProduceResponseTopicPartition {
 			e := kmsg.NewProduceResponseTopicPartition()
 			e.Partition, e.ErrorCode, e.BaseOffset, e.LogAppendTime, e.LogStartOffset = p.Partition, why.code, -1, -1, -1

@@ -85,6 +85,11 @@ func checkNew(t kmsg.CreateTopicsRequestTopic) *problem {
 			return p
 		}
 	}
+	for _, a := range t.ReplicaAssignment {
+		if p := checkAssignment(a.Replicas); p != nil {
+			return p
+		}
+	}
 	return nil
 }
 

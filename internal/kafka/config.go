@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/smartlb/smartlb/internal/backoff"
+	"github.com/smartlb/smartlb/internal/kafka/inflate"
 )
 
 // MaxValueBytes is the largest record value that our clients send: the 10 MB
@@ -150,7 +151,7 @@ const fetchWait = 5 * time.Second
 // readOptions bound the memory of a consuming client. Both offset options are
 // set everywhere: the library's default for the second rewinds a minute.
 func readOptions() []kgo.Opt {
-	return append(NewInflater(maxDecompressedBytes, maxDecompressedBytes).Options(),
+	return append(inflate.New(maxDecompressedBytes, maxDecompressedBytes).Options(),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/kafka/inflate"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -203,7 +204,7 @@ func (g *Group) judge(client *kgo.Client, fetches kgo.Fetches) error {
 		var big *kgo.ErrDecompressTooLarge
 		var session *kgo.ErrGroupSession
 		switch {
-		case errors.Is(fe.Err, context.DeadlineExceeded), errors.Is(fe.Err, context.Canceled), errors.Is(fe.Err, ErrFetchFull), errors.As(fe.Err, &session):
+		case errors.Is(fe.Err, context.DeadlineExceeded), errors.Is(fe.Err, context.Canceled), errors.Is(fe.Err, inflate.ErrFetchFull), errors.As(fe.Err, &session):
 		case errors.As(fe.Err, &big):
 			g.log.Warn("kafka batch would decompress to too much, skipped", "topic", big.Topic, "partition", big.Partition, "offset", big.Offset)
 			client.SetOffsets(map[string]map[int32]kgo.EpochOffset{

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/kafka/inflate"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -353,7 +354,7 @@ func (t *Tail) judge(client *kgo.Client, fetches kgo.Fetches) error {
 		var big *kgo.ErrDecompressTooLarge
 		var loss *kgo.ErrDataLoss
 		switch {
-		case errors.Is(fe.Err, ErrFetchFull):
+		case errors.Is(fe.Err, inflate.ErrFetchFull):
 		case errors.As(fe.Err, &big):
 			t.log.Warn("kafka batch would decompress to too much, skipped", "topic", big.Topic, "partition", big.Partition, "offset", big.Offset)
 			t.mu.Lock()

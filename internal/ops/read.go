@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/inflate"
 )
 
 // endless is the end of a range that has none.
@@ -121,7 +122,7 @@ func read(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[ka
 	defer end()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(readGrace, end) })
 	defer stop()
-	inflater := kafka.NewInflater(readMaxDecompress, ahead.inflated)
+	inflater := inflate.New(readMaxDecompress, ahead.inflated)
 	client, err := kgo.NewClient(append(append(cfg.Options(), inflater.Options()...),
 		kgo.WithContext(line), kgo.WithHooks(watch), kgo.ConsumePartitions(starts),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -313,7 +314,7 @@ func (r *reader) judge(fetches kgo.Fetches) error {
 		var big *kgo.ErrDecompressTooLarge
 		var loss *kgo.ErrDataLoss
 		switch {
-		case errors.Is(fe.Err, context.DeadlineExceeded), errors.Is(fe.Err, context.Canceled), errors.Is(fe.Err, kafka.ErrFetchFull):
+		case errors.Is(fe.Err, context.DeadlineExceeded), errors.Is(fe.Err, context.Canceled), errors.Is(fe.Err, inflate.ErrFetchFull):
 		case errors.As(fe.Err, &big):
 			r.spec.say("partition %d, offset %d: a batch would decompress to more than %d bytes and is passed over", big.Partition, big.Offset, readMaxDecompress)
 			r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{big.Topic: {big.Partition: {Epoch: big.Epoch, Offset: big.NextOffset}}})

@@ -63,6 +63,8 @@ type ledger struct {
 	commits map[place]int64 // offset 0: acknowledged commit
 	tried   map[place]int64 // offset 0: the commit after it, whose answer may be missing
 
+	deleted map[string]bool // groups whose deletion was acknowledged
+
 	transactions map[string]outcome // by writer
 	sizes        map[string]int     // records of a transaction
 }
@@ -70,7 +72,7 @@ type ledger struct {
 func newLedger() *ledger {
 	return &ledger{
 		acked: map[place]identity{}, tops: map[place]int64{}, starts: map[place]int64{}, asked: map[place]int64{},
-		commits: map[place]int64{}, tried: map[place]int64{}, transactions: map[string]outcome{}, sizes: map[string]int{},
+		deleted: map[string]bool{}, commits: map[place]int64{}, tried: map[place]int64{}, transactions: map[string]outcome{}, sizes: map[string]int{},
 	}
 }
 
@@ -103,6 +105,20 @@ func (l *ledger) transaction(writer string, o outcome, size int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.transactions[writer], l.sizes[writer] = o, size
+}
+
+// group notes that a group is deleted for good.
+func (l *ledger) group(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deleted[name] = true
+}
+
+// isDeleted reports whether a group's deletion was acknowledged.
+func (l *ledger) isDeleted(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.deleted[name]
 }
 
 // ends gives one behind the highest acknowledged offset of each partition.

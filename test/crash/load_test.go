@@ -23,6 +23,7 @@ type load struct {
 	book   *ledger
 	seed   uint64
 	acks   atomic.Int64
+	round  atomic.Int64 // groups that were made
 	wg     sync.WaitGroup
 	cancel context.CancelFunc
 }
@@ -59,6 +60,7 @@ func (l *load) begin() {
 	}
 	l.wg.Go(func() { l.commit(ctx) })
 	l.wg.Go(func() { l.delete(ctx) })
+	l.wg.Go(func() { l.groups(ctx) })
 	l.wg.Go(func() { l.transact(ctx) })
 }
 
@@ -68,7 +70,7 @@ func (l *load) didAll() bool {
 	defer l.book.mu.Unlock()
 	for _, how := range l.book.transactions {
 		if how == committed {
-			return l.acks.Load() > 0 && len(l.book.commits) > 0 && len(l.book.starts) > 0
+			return l.acks.Load() > 0 && len(l.book.commits) > 0 && len(l.book.starts) > 0 && len(l.book.deleted) > 0
 		}
 	}
 	return false
@@ -137,6 +139,25 @@ func (l *load) delete(ctx context.Context) {
 		if err == nil && resp.Error() == nil {
 			l.book.set(l.book.starts, at, to)
 		}
+	}
+}
+
+// groups makes groups, each with a commit, and deletes them.
+func (l *load) groups(ctx context.Context) {
+	cl := l.client()
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	for ctx.Err() == nil {
+		name := fmt.Sprintf("short-%d", l.round.Add(1))
+		ask, done := context.WithTimeout(ctx, 10*time.Second)
+		resp, err := adm.CommitOffsets(ask, name, kadm.Offsets{"many": {0: {Topic: "many", At: 1, LeaderEpoch: -1}}})
+		if err == nil && resp.Error() == nil {
+			if gone, err := adm.DeleteGroups(ask, name); err == nil && gone.Error() == nil {
+				l.book.group(name)
+			}
+		}
+		done()
+		sleep(ctx, 50*time.Millisecond)
 	}
 }
 

@@ -74,6 +74,15 @@ func (c *checker) check(whole bool) error {
 	if o, _ := fetched.Lookup("many", 0); o.At < commit || o.At > c.book.get(c.book.tried, place{topic: "many"}) {
 		return fmt.Errorf("the group is at %d, acknowledged was %d", o.At, commit)
 	}
+	groups, err := adm.ListGroups(ctx)
+	if err != nil {
+		return fmt.Errorf("ask for groups: %w", err)
+	}
+	for name := range groups {
+		if c.book.isDeleted(name) {
+			return fmt.Errorf("group %s is there again, its deletion was acknowledged", name)
+		}
+	}
 	for topic, parts := range topics {
 		for part := range parts {
 			at := place{topic: topic, part: part}

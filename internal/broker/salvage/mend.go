@@ -48,7 +48,7 @@ type Report struct {
 	Transactions int      // that were open and are aborted now, once per partition
 	Strays       []string // folders of topics that do not exist, now in the folder "damaged"
 
-	// Starts are the given ones of partitions that hold records. Others are of
+	// Starts are the given ones of partitions of topics that exist. Others are of
 	// topics that were deleted while the broker was killed.
 	Starts map[Partition]int64
 }
@@ -111,7 +111,7 @@ func (m *mender) run(starts map[Partition]int64) error {
 	if raw != nil {
 		_ = json.Unmarshal(raw, &topics) // well formed
 	}
-	if _, err := m.framedLog("groups.log"); err != nil {
+	if _, err := m.framedLog(groupsLogFile); err != nil {
 		return err
 	}
 	pids, err := m.framedLog("pids.log")

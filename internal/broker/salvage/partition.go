@@ -73,20 +73,22 @@ func (p *partition) file(base int64, ending string) string {
 // partition mends one partition.
 func (m *mender) partition(topic string, number int32, start int64) error {
 	p := &partition{topic: topic, number: number, dir: partitionDir(m.dir, topic, number)}
-	if err := p.list(); err != nil || len(p.segments) == 0 {
+	if err := p.list(); err != nil {
 		return err
-	}
-	if err := p.loadSnapshot(); err != nil {
-		return err
-	}
-	if err := m.readSegments(p); err != nil {
-		return err
-	}
-	if len(p.segments) == 0 {
-		return nil
 	}
 	if start > 0 {
 		m.report.Starts[Partition{topic, number}] = start
+	}
+	if len(p.segments) > 0 {
+		if err := p.loadSnapshot(); err != nil {
+			return err
+		}
+		if err := m.readSegments(p); err != nil {
+			return err
+		}
+	}
+	if len(p.segments) == 0 {
+		return p.empty(start)
 	}
 	for _, s := range p.segments {
 		for _, b := range s.batches {
@@ -103,6 +105,24 @@ func (m *mender) partition(topic string, number int32, start int64) error {
 	}
 	m.unclean = true
 	return m.rebuild(p, start)
+}
+
+// empty keeps where a partition begins from which all records were deleted:
+// kfake begins a partition without segments at 0, and committed offsets would
+// then lie beyond the end of the log. A segment of no bytes and its snapshot say
+// otherwise.
+func (p *partition) empty(start int64) error {
+	if start <= 0 {
+		return nil
+	}
+	if err := os.MkdirAll(p.dir, 0o755); err != nil {
+		return err
+	}
+	snap := snapshot{
+		Version: formatVersion, HighWatermark: start, LastStableOffset: start, LogStartOffset: start,
+		Epoch: p.snapshot.Epoch, CreatedAt: p.snapshot.CreatedAt, Segments: []segmentInfo{{BaseOffset: start}},
+	}
+	return errors.Join(write(p.file(start, ".dat"), nil), write(p.file(start, ".idx"), nil), writeJSON(filepath.Join(p.dir, "snapshot.json"), snap))
 }
 
 // follow keeps the numbers of idempotent producers.

@@ -245,8 +245,11 @@ func TestLogsBeginWhereTheyWereToldTo(t *testing.T) {
 	if s := f.snapshot("a-0"); s.LogStartOffset != 7 || s.HighWatermark != 10 {
 		t.Errorf("the log spans %d to %d, want 7 to 10", s.LogStartOffset, s.HighWatermark)
 	}
-	if diff := cmp.Diff(map[Partition]int64{{"a", 0}: 7}, r.Starts); diff != "" {
+	if diff := cmp.Diff(map[Partition]int64{{"a", 0}: 7, {"a", 1}: 3}, r.Starts); diff != "" {
 		t.Errorf("starts that still hold (-want +got):\n%s", diff)
+	}
+	if s := f.snapshot("a-1"); s.LogStartOffset != 3 || s.HighWatermark != 3 {
+		t.Errorf("the log without records spans %d to %d, want 3 to 3", s.LogStartOffset, s.HighWatermark)
 	}
 	// also where the files are those of the last clean stop
 	f.mend(map[Partition]int64{{"a", 0}: 8})

@@ -1,4 +1,4 @@
-package kafka_test
+package inflate_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"github.com/klauspost/compress/snappy/xerial"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/inflate"
 	"github.com/smartlb/smartlb/internal/kafkatest"
 )
 
@@ -35,7 +35,7 @@ func TestABatchHasItsBound(t *testing.T) {
 		for _, n := range []int{0, 1, 1000, bound, bound + 1, 2 * bound} {
 			text := bytes.Repeat([]byte("x"), n)
 			src, kind := compressed(t, codec, text)
-			out, err := kafka.NewInflater(bound, 1).Decompress(src, kind)
+			out, err := inflate.New(bound, 1).Decompress(src, kind)
 			switch {
 			case n <= bound && (err != nil || !bytes.Equal(out, text)):
 				t.Errorf("%s of %d bytes: %d bytes, %v", name, n, len(out), err)
@@ -45,20 +45,20 @@ func TestABatchHasItsBound(t *testing.T) {
 		}
 	}
 	framed := xerial.Encode(nil, bytes.Repeat([]byte("java"), 50_000)) // several blocks
-	if out, err := kafka.NewInflater(200_000, 1).Decompress(framed, kgo.CodecSnappy); err != nil || len(out) != 200_000 {
+	if out, err := inflate.New(200_000, 1).Decompress(framed, kgo.CodecSnappy); err != nil || len(out) != 200_000 {
 		t.Errorf("snappy as Java frames it: %d bytes, %v", len(out), err)
 	}
-	if _, err := kafka.NewInflater(199_999, 1).Decompress(framed, kgo.CodecSnappy); !errors.Is(err, kgo.ErrMaxDecompress) {
+	if _, err := inflate.New(199_999, 1).Decompress(framed, kgo.CodecSnappy); !errors.Is(err, kgo.ErrMaxDecompress) {
 		t.Errorf("blocks that are too much together: %v", err)
 	}
 }
 
 func TestAFetchHasItsBound(t *testing.T) {
-	i := kafka.NewInflater(8<<20, 1500)
+	i := inflate.New(8<<20, 1500)
 	src, kind := compressed(t, codecs["zstd"], make([]byte, 1000))
 	answer := func() { i.OnBrokerE2E(kgo.BrokerMetadata{}, fetchAnswered, kgo.BrokerE2E{}) }
 	for round := range 2 {
-		for n, want := range []error{nil, nil, kafka.ErrFetchFull} { // the second begins within the bound
+		for n, want := range []error{nil, nil, inflate.ErrFetchFull} { // the second begins within the bound
 			if _, err := i.Decompress(src, kind); !errors.Is(err, want) {
 				t.Errorf("round %d, batch %d: %v, want %v", round, n, err, want)
 			}
@@ -67,7 +67,7 @@ func TestAFetchHasItsBound(t *testing.T) {
 			t.Errorf("what is not compressed takes nothing: %v", err)
 		}
 		i.OnBrokerE2E(kgo.BrokerMetadata{}, fetchAnswered+1, kgo.BrokerE2E{}) // of something else
-		if _, err := i.Decompress(src, kind); !errors.Is(err, kafka.ErrFetchFull) {
+		if _, err := i.Decompress(src, kind); !errors.Is(err, inflate.ErrFetchFull) {
 			t.Errorf("round %d: another answer made room", round)
 		}
 		answer()
@@ -89,7 +89,7 @@ func TestWhatCompressesWellIsReadLittleByLittle(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	client, err := kgo.NewClient(append(kafka.NewInflater(8<<20, most).Options(), kgo.SeedBrokers(c.Addr()), kgo.ConsumeTopics("a"),
+	client, err := kgo.NewClient(append(inflate.New(8<<20, most).Options(), kgo.SeedBrokers(c.Addr()), kgo.ConsumeTopics("a"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MaxConcurrentFetches(1), kgo.KeepRetryableFetchErrors())...)
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestWhatCompressesWellIsReadLittleByLittle(t *testing.T) {
 	for total := 0; total < partitions*each; {
 		fetches := client.PollFetches(t.Context())
 		for _, fe := range fetches.Errors() {
-			if !errors.Is(fe.Err, kafka.ErrFetchFull) {
+			if !errors.Is(fe.Err, inflate.ErrFetchFull) {
 				t.Fatal(fe.Err)
 			}
 		}
@@ -131,7 +131,7 @@ func FuzzInflate(f *testing.F) {
 	theirs := kgo.DefaultDecompressor()
 	f.Fuzz(func(t *testing.T, src []byte, codec int8) {
 		kind := kgo.CompressionCodecType(codec)
-		got, err := kafka.NewInflater(bound, 1).Decompress(src, kind)
+		got, err := inflate.New(bound, 1).Decompress(src, kind)
 		if len(got) > bound && kind != kgo.CodecNone {
 			t.Fatalf("%d bytes", len(got))
 		}

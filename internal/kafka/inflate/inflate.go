@@ -1,4 +1,4 @@
-package kafka
+package inflate
 
 import (
 	"bytes"
@@ -22,27 +22,27 @@ import (
 // The next fetch brings it.
 var ErrFetchFull = errors.New("the fetch decompresses to more than is read at once")
 
-// Inflater bounds the memory that a consuming client takes for compressed
+// Decompressor bounds the memory that a consuming client takes for compressed
 // batches: Kafka's own limits count compressed bytes, which may be a thousandth
 // of what comes out. A batch may decompress to so much, and all the batches of
 // one fetch to so much more; the client asks again for those that had no room.
 // It is safe for concurrent use; with several fetches at once the second bound
 // holds for them together, or a little less strictly.
-type Inflater struct {
+type Decompressor struct {
 	batch, fetch int
 	used         atomic.Int64 // decompressed since the last answer to a fetch
 	zstd         sync.Pool
 }
 
 var (
-	_ kgo.Decompressor  = (*Inflater)(nil)
-	_ kgo.HookBrokerE2E = (*Inflater)(nil)
+	_ kgo.Decompressor  = (*Decompressor)(nil)
+	_ kgo.HookBrokerE2E = (*Decompressor)(nil)
 )
 
-// NewInflater bounds a batch and a fetch to so many decompressed bytes. A
+// New bounds a batch and a fetch to so many decompressed bytes. A
 // client takes it by its Options.
-func NewInflater(batch, fetch int) *Inflater {
-	i := &Inflater{batch: batch, fetch: fetch}
+func New(batch, fetch int) *Decompressor {
+	i := &Decompressor{batch: batch, fetch: fetch}
 	i.zstd.New = func() any {
 		d, err := zstd.NewReader(nil, zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(batch)))
 		if err != nil {
@@ -54,12 +54,14 @@ func NewInflater(batch, fetch int) *Inflater {
 }
 
 // Options make a client use it.
-func (i *Inflater) Options() []kgo.Opt { return []kgo.Opt{kgo.WithDecompressor(i), kgo.WithHooks(i)} }
+func (i *Decompressor) Options() []kgo.Opt {
+	return []kgo.Opt{kgo.WithDecompressor(i), kgo.WithHooks(i)}
+}
 
 const fetchKey = 1 // of the protocol
 
 // OnBrokerE2E begins a new fetch. The client calls it before it decompresses.
-func (i *Inflater) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, _ kgo.BrokerE2E) {
+func (i *Decompressor) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, _ kgo.BrokerE2E) {
 	if key == fetchKey {
 		i.used.Store(0)
 	}
@@ -67,7 +69,7 @@ func (i *Inflater) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, _ kgo.BrokerE2E)
 
 // Decompress implements kgo.Decompressor. The error is kgo.ErrMaxDecompress for
 // a batch that is too large ever, ErrFetchFull for one that is too late.
-func (i *Inflater) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
+func (i *Decompressor) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
 	if codec == kgo.CodecNone {
 		return src, nil
 	}
@@ -79,7 +81,7 @@ func (i *Inflater) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byt
 	return out, err
 }
 
-func (i *Inflater) inflate(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
+func (i *Decompressor) inflate(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
 	switch codec {
 	case kgo.CodecGzip:
 		r, err := gzip.NewReader(bytes.NewReader(src))
@@ -113,7 +115,7 @@ func (i *Inflater) inflate(src []byte, codec kgo.CompressionCodecType) ([]byte, 
 	return nil, fmt.Errorf("unknown compression codec %d", codec)
 }
 
-func (i *Inflater) readAll(r io.Reader) ([]byte, error) {
+func (i *Decompressor) readAll(r io.Reader) ([]byte, error) {
 	out, err := io.ReadAll(io.LimitReader(r, int64(i.batch)+1))
 	if err == nil && len(out) > i.batch {
 		return nil, kgo.ErrMaxDecompress

@@ -1,0 +1,86 @@
+package broker
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/smartlb/smartlb/internal/kafka/inflate"
+)
+
+// policies knows which topics are compacted. It asks once per topic, and again
+// after topics or settings changed. It is safe for concurrent use.
+type policies struct {
+	ask   func(topic string) (cleanup string, ok bool)
+	open  *inflate.Decompressor
+	mu    sync.Mutex
+	known map[string]bool
+}
+
+// maxInflated bounds what a batch is decompressed to when its keys are looked
+// at: as much as a client of ours reads of one.
+const maxInflated = 64 << 20
+
+func newPolicies(ask func(topic string) (string, bool)) *policies {
+	return &policies{ask: ask, open: inflate.New(maxInflated, 1<<62), known: map[string]bool{}}
+}
+
+// compacted reports whether a topic is compacted; an unknown one is not.
+func (p *policies) compacted(topic string) bool {
+	p.mu.Lock()
+	is, known := p.known[topic]
+	p.mu.Unlock()
+	if known {
+		return is
+	}
+	cleanup, ok := p.ask(topic)
+	if !ok {
+		return false
+	}
+	is = slices.Contains(strings.Split(cleanup, ","), "compact")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known[topic] = is
+	return is
+}
+
+// forget makes it ask again.
+func (p *policies) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.known)
+}
+
+// checkKeys refuses a batch of a compacted topic in which a record has no key:
+// compaction could never tell what it replaces (Kafka: INVALID_RECORD).
+func (p *policies) checkKeys(topic string, batch []byte) *problem {
+	if len(batch) < batchHead || !p.compacted(topic) {
+		return nil
+	}
+	attributes := binary.BigEndian.Uint16(batch[21:])
+	raw, err := p.open.Decompress(batch[batchHead:], kgo.CompressionCodecType(attributes&compressionBits))
+	if err != nil {
+		return &problem{kerr.CorruptMessage.Code, "The batch cannot be decompressed: " + err.Error()}
+	}
+	for count := int32(binary.BigEndian.Uint32(batch[57:])); count > 0; count-- {
+		r := kbin.Reader{Src: raw}
+		size := int(r.Varint())
+		record := kbin.Reader{Src: r.Span(size)}
+		if !r.Ok() {
+			return nil // kfake refuses it
+		}
+		raw = r.Src
+		record.Int8()    // attributes
+		record.Varlong() // timestamp delta
+		record.Varint()  // offset delta
+		if key := record.Varint(); record.Ok() && key < 0 {
+			return &problem{kerr.InvalidRecord.Code, "Compacted topic cannot accept message without key in topic partition " + topic}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package broker
+
+import (
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// inherited are the settings of topics that follow from the broker's own, with
+// the name that the broker's has. kfake enforces the broker's value and
+// describes a topic with a default of its own.
+func inherited() map[string][2]string {
+	return map[string][2]string{
+		"max.message.bytes": {"message.max.bytes", strconv.Itoa(maxMessageBytes)},
+		"segment.bytes":     {"log.segment.bytes", strconv.Itoa(segmentBytes)},
+	}
+}
+
+// describe completes what is said about settings.
+func describe(resp kmsg.Response) {
+	r, ok := resp.(*kmsg.DescribeConfigsResponse)
+	if !ok {
+		return
+	}
+	values := inherited()
+	for i := range r.Resources {
+		res := &r.Resources[i]
+		switch res.ResourceType {
+		case kmsg.ConfigResourceTypeBroker:
+			res.ResourceName = outsideName(res.ResourceName)
+			node := strconv.Itoa(NodeID)
+			for j := range res.Configs {
+				if res.Configs[j].Name == "broker.id" {
+					res.Configs[j].Value = &node
+				}
+			}
+		case topicResource:
+			for j := range res.Configs {
+				c := &res.Configs[j]
+				if of, is := values[c.Name]; is && c.Source != kmsg.ConfigSourceDynamicTopicConfig {
+					inherit(c, of[0], of[1])
+				}
+			}
+		}
+	}
+}
+
+// inherit makes a topic's setting that of the broker.
+func inherit(c *kmsg.DescribeConfigsResponseResourceConfig, name, value string) {
+	c.Value, c.Source, c.IsDefault = &value, kmsg.ConfigSourceStaticBrokerConfig, false
+	s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
+	s.Name, s.Value, s.Source = name, &value, kmsg.ConfigSourceStaticBrokerConfig
+	c.ConfigSynonyms = []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{s}
+}
+
+// lists makes empty lists of what kfake leaves out: Kafka never sends null
+// there, and clients do not expect it.
+func lists(resp kmsg.Response) {
+	if r, ok := resp.(*kmsg.DescribeClientQuotasResponse); ok && r.Entries == nil {
+		r.Entries = []kmsg.DescribeClientQuotasResponseEntry{}
+	}
+}
+
+// offsetsOf returns what completes the answer about the offsets of groups that
+// do not exist: Kafka says -1 of each partition, so that a client with a new
+// group can begin; kfake says that there is no such group.
+func offsetsOf(req *kmsg.OffsetFetchRequest) func(kmsg.Response) {
+	return func(resp kmsg.Response) {
+		r, ok := resp.(*kmsg.OffsetFetchResponse)
+		if !ok {
+			return
+		}
+		unknown := kerr.GroupIDNotFound.Code
+		if r.Version < 8 {
+			if r.ErrorCode == unknown || r.Version < 2 && len(r.Topics) == 0 { // 0 and 1 have no code for the whole
+				r.ErrorCode, r.Topics = 0, noOffsets(req.Topics)
+			}
+			return
+		}
+		for i := range r.Groups {
+			g := &r.Groups[i]
+			for _, asked := range req.Groups {
+				if g.ErrorCode == unknown && asked.Group == g.Group && asked.MemberID == nil {
+					g.ErrorCode, g.Topics = 0, noGroupOffsets(asked.Topics)
+				}
+			}
+		}
+	}
+}
+
+func noOffsets(asked []kmsg.OffsetFetchRequestTopic) []kmsg.OffsetFetchResponseTopic {
+	out := []kmsg.OffsetFetchResponseTopic{}
+	for _, t := range asked {
+		topic := kmsg.NewOffsetFetchResponseTopic()
+		topic.Topic = t.Topic
+		for _, p := range t.Partitions {
+			one := kmsg.NewOffsetFetchResponseTopicPartition()
+			one.Partition, one.Offset, one.LeaderEpoch, one.Metadata = p, -1, -1, kmsg.StringPtr("")
+			topic.Partitions = append(topic.Partitions, one)
+		}
+		out = append(out, topic)
+	}
+	return out
+}
+
+func noGroupOffsets(asked []kmsg.OffsetFetchRequestGroupTopic) []kmsg.OffsetFetchResponseGroupTopic {
+	out := []kmsg.OffsetFetchResponseGroupTopic{}
+	for _, t := range asked {
+		topic := kmsg.NewOffsetFetchResponseGroupTopic()
+		topic.Topic, topic.TopicID = t.Topic, t.TopicID
+		for _, p := range t.Partitions {
+			one := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+			one.Partition, one.Offset, one.LeaderEpoch, one.Metadata = p, -1, -1, kmsg.StringPtr("")
+			topic.Partitions = append(topic.Partitions, one)
+		}
+		out = append(out, topic)
+	}
+	return out
+}

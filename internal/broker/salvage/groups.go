@@ -1,0 +1,50 @@
+package salvage
+
+import (
+	"encoding/json"
+	"path/filepath"
+)
+
+// groupsLogFile is kfake's log of what groups committed.
+const groupsLogFile = "groups.log"
+
+// DropGroups takes the entries of deleted groups out of kfake's log of groups.
+// before gives for each group the position in the log before which its entries
+// do not count; what a group of the same name wrote later stays. A directory
+// without such a log is left alone. Call it before Mend.
+func DropGroups(dir string, before map[string]int64) error {
+	if len(before) == 0 {
+		return nil
+	}
+	path := filepath.Join(dir, groupsLogFile)
+	raw, err := read(path)
+	if err != nil || raw == nil {
+		return err
+	}
+	frames, holes := readFrames(raw)
+	drop := map[int]bool{}
+	for _, f := range frames {
+		var entry struct {
+			Group string `json:"g"`
+		}
+		if json.Unmarshal(f.data, &entry) != nil {
+			continue
+		}
+		if at, deleted := before[entry.Group]; deleted && int64(f.pos) < at {
+			drop[f.pos] = true
+		}
+	}
+	if len(drop) == 0 {
+		return nil
+	}
+	kept := make([]byte, 0, len(raw))
+	for _, f := range frames {
+		if !drop[f.pos] {
+			kept = append(kept, raw[f.pos:f.pos+f.size]...)
+		}
+	}
+	for _, h := range holes { // Mend looks at what is damaged
+		kept = append(kept, raw[h.pos:h.pos+h.size]...)
+	}
+	return write(path, kept)
+}

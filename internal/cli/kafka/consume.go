@@ -136,7 +136,7 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 		if where, err = filter.Compile(a.where); err != nil {
 			return cli.None{}, cli.Usagef("--where: %w", err)
 		}
-		a.spec.Where = func(r kafka.Record) bool { return where.Match(filterRecord(r)) }
+		a.spec.Where = func(r kafka.Record) (bool, error) { return where.Match(ctx, filterRecord(r)) }
 	}
 	out := bufio.NewWriterSize(env.Out, 64<<10)
 	print, err := printer(out, env.Output)

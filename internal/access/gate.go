@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Config says who may come in. Its zero value lets everybody in, as Local.
@@ -191,10 +193,7 @@ func (g *Gate) Redirect(w http.ResponseWriter, r *http.Request, back string) err
 	if g == nil || g.oidc == nil {
 		return ErrNoIssuer
 	}
-	if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.Contains(back, "\\") {
-		back = "/"
-	}
-	address, state, err := g.oidc.begin(r.Context(), back, g.now())
+	address, state, err := g.oidc.begin(r.Context(), localPath(back), g.now())
 	if err != nil {
 		return err
 	}
@@ -202,6 +201,21 @@ func (g *Gate) Redirect(w http.ResponseWriter, r *http.Request, back string) err
 	http.Redirect(w, r, address, http.StatusFound)
 	return nil
 }
+
+// localPath is back where a browser takes it for a path of this host, else /.
+// Browsers leave out tabs and line ends and take \ for /, so that "/\t/host" and
+// "/\host" are another host's address (WHATWG URL §4.4).
+func localPath(back string) string {
+	u, err := url.Parse(back)
+	plain := strings.IndexFunc(back, func(r rune) bool { return r <= ' ' || r == '\\' || unicode.IsControl(r) || r == unicode.ReplacementChar }) < 0
+	if err != nil || !plain || len(back) > maxBack || u.IsAbs() || u.Host != "" || u.User != nil || !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") {
+		return "/"
+	}
+	return back
+}
+
+// maxBack bounds an address of the console that is kept during a login.
+const maxBack = 8 << 10
 
 // Callback takes what the issuer sent the browser back with, begins the
 // session, and returns where the browser was.

@@ -237,7 +237,7 @@ func TestLoginsDoNotQueueForAnIssuerThatHangs(t *testing.T) {
 	if _, _, err := o.begin(gone, "/", time.Now()); !errors.Is(err, context.Canceled) {
 		t.Errorf("a browser that has left waits for the issuer: %v", err)
 	}
-	if _, _, err := o.finish(gone, "state", "code", time.Now()); !errors.Is(err, context.Canceled) {
+	if _, _, err := o.finish(gone, flow{}, "code"); !errors.Is(err, context.Canceled) {
 		t.Errorf("a browser that has left waits for the issuer: %v", err)
 	}
 	close(answer)

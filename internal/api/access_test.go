@@ -156,7 +156,7 @@ func TestALoginLastsUntilTheLogout(t *testing.T) {
 	}
 	w := ask(h, "POST", "/api/v1/login", `{"user":"admin","password":"password-admin"}`, "")
 	cookies := w.Result().Cookies()
-	if w.Code != 200 || len(cookies) != 1 {
+	if w.Code != 200 || len(cookies) != 2 {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	d.answer("POST", "/api/v1/login", 200, w.Result().Header.Get("Content-Type"), w.Body.Bytes())

@@ -6,10 +6,12 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Config says who may come in. Its zero value lets everybody in, as Local.
@@ -18,6 +20,8 @@ type Config struct {
 	Issuer *Issuer // nil: none
 	Token  string  // that nodes and programs bring as a bearer (RFC 6750); empty: none
 	Secure bool    // the listener is TLS: cookies travel nowhere else
+
+	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For names the client
 }
 
 // Gate decides who a caller is. It is safe for concurrent use; only calls to
@@ -27,6 +31,8 @@ type Gate struct {
 	oidc      *oidcLogin // nil: no issuer
 	sessions  *sessions
 	tries     *tries
+	devices   devices
+	trusted   []netip.Prefix
 	token     [32]byte // its digest
 	tokens    bool     // there is one
 	secure    bool
@@ -35,7 +41,7 @@ type Gate struct {
 
 // New returns a gate.
 func New(cfg Config) (*Gate, error) {
-	g := &Gate{sessions: newSessions(), tries: newTries(), secure: cfg.Secure, now: time.Now}
+	g := &Gate{sessions: newSessions(), tries: newTries(), devices: newDevices(), trusted: cfg.TrustedProxies, secure: cfg.Secure, now: time.Now}
 	if len(cfg.Users) > 0 {
 		p, err := newPasswords(cfg.Users)
 		if err != nil {
@@ -73,10 +79,17 @@ var (
 	ErrNoIssuer    = errors.New("there is no issuer here")
 )
 
-// TooMany is the error of a login that comes after too many failed ones.
-type TooMany struct{ Wait time.Duration }
+// TooMany is the error of a login that comes after too many failed ones, or
+// where Busy is set beside too many others.
+type TooMany struct {
+	Wait time.Duration
+	Busy bool
+}
 
 func (e TooMany) Error() string {
+	if e.Busy {
+		return fmt.Sprintf("too many logins at once: try again in %d s", int(e.Wait.Seconds()))
+	}
 	return fmt.Sprintf("too many failed logins: try again in %d s", int(e.Wait.Seconds())+1)
 }
 
@@ -108,16 +121,27 @@ func (g *Gate) Identify(r *http.Request) (id Identity, ok bool, err error) {
 	return id, true, nil
 }
 
-// guess compares a password, unless there were too many wrong ones. That is
+// guess compares a password, unless there were too many wrong ones of this name
+// from this address, or this device. Of other names, or from elsewhere, nobody
+// is kept from logging in; what all guesses take together is bounded by turns.
+// That is
 // looked at once more when it is its turn: of many guesses at once all have come
 // before the first was found to be wrong. With again, a password that was
 // accepted lately is not compared.
 func (g *Gate) guess(r *http.Request, name, password string, again bool) (Identity, error) {
-	keys := triesOf(name, r)
+	if len(name) > nameAndPassword || len(password) > nameAndPassword {
+		return Identity{}, ErrCredentials
+	}
+	address := Neighbourhood(ClientOf(r, g.trusted))
+	key := "name " + name + "\x00" + address
+	device, marked := g.devices.of(r, name)
+	if marked {
+		key = "device " + device + "\x00" + name
+	}
 	known := func() (Identity, error) {
 		now := g.now()
-		if wait := g.tries.wait(now, keys...); wait > 0 {
-			return Identity{}, TooMany{wait}
+		if wait := g.tries.wait(now, key); wait > 0 {
+			return Identity{}, TooMany{Wait: wait}
 		}
 		if !again {
 			return Identity{}, nil
@@ -128,7 +152,7 @@ func (g *Gate) guess(r *http.Request, name, password string, again bool) (Identi
 	if id, err := known(); err != nil || id != (Identity{}) {
 		return id, err
 	}
-	done, err := g.passwords.turn(r.Context())
+	done, err := g.passwords.turns.take(r.Context(), address, marked)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -138,7 +162,7 @@ func (g *Gate) guess(r *http.Request, name, password string, again bool) (Identi
 	}
 	id, ok := g.passwords.check(name, password)
 	if !ok {
-		g.tries.fail(g.now(), keys...)
+		g.tries.fail(g.now(), key)
 		return Identity{}, ErrCredentials
 	}
 	if again {
@@ -149,13 +173,13 @@ func (g *Gate) guess(r *http.Request, name, password string, again bool) (Identi
 
 // byToken compares digests: their comparison tells nothing about the token.
 func (g *Gate) byToken(bearer string, r *http.Request, now time.Time) (Identity, bool, error) {
-	keys := triesOf("token", r)[1:]
-	if wait := g.tries.wait(now, keys...); wait > 0 {
-		return Identity{}, false, TooMany{wait}
+	key := "token " + Neighbourhood(ClientOf(r, g.trusted))
+	if wait := g.tries.wait(now, key); wait > 0 {
+		return Identity{}, false, TooMany{Wait: wait}
 	}
 	sum := sha256.Sum256([]byte(bearer))
 	if subtle.ConstantTimeCompare(sum[:], g.token[:]) != 1 {
-		g.tries.fail(now, keys...)
+		g.tries.fail(now, key)
 		return Identity{}, false, ErrCredentials
 	}
 	return Identity{User: "token", Role: Admin}, true, nil
@@ -171,6 +195,7 @@ func (g *Gate) Login(w http.ResponseWriter, r *http.Request, name, password stri
 		return Identity{User: name}, err
 	}
 	g.begin(w, id, g.now())
+	g.setCookie(w, deviceCookie, g.devices.mark(id.User), deviceLife)
 	return id, nil
 }
 
@@ -191,17 +216,32 @@ func (g *Gate) Redirect(w http.ResponseWriter, r *http.Request, back string) err
 	if g == nil || g.oidc == nil {
 		return ErrNoIssuer
 	}
-	if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.Contains(back, "\\") {
-		back = "/"
-	}
-	address, state, err := g.oidc.begin(r.Context(), back, g.now())
+	address, sealed, err := g.oidc.begin(r.Context(), localPath(back), g.now())
 	if err != nil {
 		return err
 	}
-	g.setCookie(w, flowCookie, state, int(flowLife.Seconds()))
+	g.setCookie(w, flowCookie, sealed, int(flowLife.Seconds()))
 	http.Redirect(w, r, address, http.StatusFound)
 	return nil
 }
+
+// localPath is back where a browser takes it for a path of this host, else /.
+// Browsers leave out tabs and line ends and take \ for /, so that "/\t/host" and
+// "/\host" are another host's address (WHATWG URL §4.4).
+func localPath(back string) string {
+	u, err := url.Parse(back)
+	plain := strings.IndexFunc(back, func(r rune) bool {
+		return r <= ' ' || r == '\\' || unicode.IsControl(r) || r == unicode.ReplacementChar
+	}) < 0
+	if err != nil || !plain || len(back) > maxBack || u.IsAbs() || u.Host != "" || u.User != nil || !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") {
+		return "/"
+	}
+	return back
+}
+
+// maxBack bounds an address of the console that is kept during a login, in a
+// cookie.
+const maxBack = 2 << 10
 
 // Callback takes what the issuer sent the browser back with, begins the
 // session, and returns where the browser was.
@@ -214,13 +254,17 @@ func (g *Gate) Callback(w http.ResponseWriter, r *http.Request) (id Identity, ba
 		return id, "", fmt.Errorf("the issuer refused: %.200s %.500s", reason, q.Get("error_description"))
 	}
 	c, err := r.Cookie(flowCookie)
-	if err != nil || c.Value == "" || c.Value != q.Get("state") {
+	if err != nil {
+		return id, "", errFlow
+	}
+	f, ok := g.oidc.flows.open(c.Value, q.Get("state"), g.now())
+	if !ok {
 		return id, "", errFlow
 	}
 	g.setCookie(w, flowCookie, "", -1)
 	ctx, cancel := context.WithTimeout(r.Context(), issuerTimeout)
 	defer cancel()
-	id, back, err = g.oidc.finish(ctx, c.Value, q.Get("code"), g.now())
+	id, back, err = g.oidc.finish(ctx, f, q.Get("code"))
 	if err == nil {
 		g.begin(w, id, g.now())
 	}
@@ -236,13 +280,4 @@ func (g *Gate) setCookie(w http.ResponseWriter, name, value string, maxAge int) 
 		Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: g != nil && g.secure,
 		SameSite: http.SameSiteLaxMode, // the issuer's redirect is a navigation from another site
 	})
-}
-
-// triesOf names what failed logins are counted by.
-func triesOf(name string, r *http.Request) []string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	return []string{"name " + name, "address " + host}
 }

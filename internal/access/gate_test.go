@@ -81,10 +81,10 @@ func TestASessionIsWhoLoggedIn(t *testing.T) {
 		t.Fatalf("a stranger: %v %v", ok, err)
 	}
 	cookies, err := login(g, "ann", "correct horse")
-	if err != nil || len(cookies) != 1 {
+	if err != nil || len(cookies) != 2 {
 		t.Fatal(cookies, err)
 	}
-	k := cookies[0]
+	k := cookies[0] // beside the mark of the device
 	if !k.HttpOnly || k.SameSite != http.SameSiteLaxMode || k.Secure || len(k.Value) < 40 {
 		t.Errorf("cookie %v", k)
 	}
@@ -129,10 +129,13 @@ func TestWrongPasswordsAreRefusedAndSlowedDown(t *testing.T) {
 	if _, err := login(g, "ann", "correct horse"); !errors.As(err, &many) || many.Wait <= 0 || many.Wait > triesWindow {
 		t.Fatalf("the right password after many wrong ones: %v", err)
 	}
+	if _, err := login(g, "bob", "battery staple"); err != nil {
+		t.Errorf("somebody else from there: %v", err)
+	}
 	r := request()
 	r.RemoteAddr = "198.51.100.7:1"
-	if _, err := g.Login(httptest.NewRecorder(), r, "bob", "battery staple"); err != nil {
-		t.Errorf("somebody else from elsewhere: %v", err)
+	if _, err := g.Login(httptest.NewRecorder(), r, "ann", "correct horse"); err != nil {
+		t.Errorf("the owner from elsewhere: %v", err)
 	}
 	c.add(triesWindow + time.Second)
 	if _, err := login(g, "ann", "correct horse"); err != nil {
@@ -242,26 +245,29 @@ func TestManyGuessesAtOnceAreStillTooMany(t *testing.T) {
 	cfg := users(t)
 	synctest.Test(t, func(t *testing.T) {
 		g, _ := newGate(t, cfg)
-		for range cap(g.passwords.turns) {
-			g.passwords.turns <- struct{}{}
+		for range turnsOpen {
+			g.passwords.turns.open <- struct{}{}
 		}
 		const guesses = 3 * triesAllowed
 		errs := make(chan error, guesses+1)
 		for range guesses {
 			go func() { _, err := login(g, "ann", "wrong"); errs <- err }()
 		}
+		left := make(chan error)
 		gone, leave := context.WithCancel(t.Context())
 		go func() {
-			_, err := g.Login(httptest.NewRecorder(), request().WithContext(gone), "bob", "battery staple")
-			errs <- err
+			r := request().WithContext(gone)
+			r.RemoteAddr = "198.51.100.7:1"
+			_, err := g.Login(httptest.NewRecorder(), r, "bob", "battery staple")
+			left <- err
 		}()
-		synctest.Wait() // all of them wait for their turn
+		synctest.Wait() // some of them wait for their turn, the others were turned away
 		leave()
-		if err := <-errs; !errors.Is(err, context.Canceled) {
+		if err := <-left; !errors.Is(err, context.Canceled) {
 			t.Errorf("who has left: %v", err)
 		}
-		for range cap(g.passwords.turns) {
-			<-g.passwords.turns
+		for range turnsOpen {
+			<-g.passwords.turns.open
 		}
 		compared := 0
 		for range guesses {
@@ -273,7 +279,7 @@ func TestManyGuessesAtOnceAreStillTooMany(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if most := triesAllowed + cap(g.passwords.turns) - 1; compared > most {
+		if most := triesAllowed + turnsOpen - 1; compared > most {
 			t.Errorf("%d passwords were compared, %d are allowed", compared, most)
 		}
 	})

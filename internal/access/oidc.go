@@ -30,18 +30,17 @@ type Issuer struct {
 // issuerTimeout bounds one exchange with the issuer.
 const issuerTimeout = 10 * time.Second
 
-// flowLife is how long a login at the issuer may take.
-const flowLife = 10 * time.Minute
-
 // oidcLogin runs the code flow (OpenID Connect Core §3.1, with PKCE, RFC 7636).
 // The issuer is asked at the first login, so that a console starts without it.
 type oidcLogin struct {
 	cfg    Issuer
 	client *http.Client
 
+	flows     *flows
+	exchanges chan struct{} // codes that are exchanged at the issuer at once
+
 	mu    sync.Mutex
-	found *discovery      // nil: the issuer was not asked, or did not answer
-	flows map[string]flow // by state
+	found *discovery // nil: the issuer was not asked, or did not answer
 }
 
 // discovery is what the issuer says about itself; who comes while it is asked
@@ -53,12 +52,8 @@ type discovery struct {
 	err      error
 }
 
-type flow struct {
-	nonce, pkce, back string
-	began             time.Time
-}
-
-const flowSlots = 1000
+// maxExchanges bounds what strangers can make the issuer be asked at once.
+const maxExchanges = 8
 
 func newOIDC(cfg Issuer) *oidcLogin {
 	if len(cfg.Scopes) == 0 {
@@ -67,7 +62,7 @@ func newOIDC(cfg Issuer) *oidcLogin {
 	if cfg.RolesClaim == "" {
 		cfg.RolesClaim = "groups"
 	}
-	return &oidcLogin{cfg: cfg, client: &http.Client{Timeout: issuerTimeout}, flows: map[string]flow{}}
+	return &oidcLogin{cfg: cfg, client: &http.Client{Timeout: issuerTimeout}, flows: newFlows(), exchanges: make(chan struct{}, maxExchanges)}
 }
 
 func (o *oidcLogin) ready(ctx context.Context) (*oauth2.Config, *oidc.IDTokenVerifier, error) {
@@ -108,44 +103,37 @@ func (o *oidcLogin) discover(ctx context.Context, d *discovery) {
 	d.verifier = provider.Verifier(&oidc.Config{ClientID: o.cfg.ClientID})
 }
 
-// begin gives the address at the issuer to send the browser to, and the state
-// that the browser has to bring back.
-func (o *oidcLogin) begin(ctx context.Context, back string, now time.Time) (address, state string, err error) {
+// begin gives the address at the issuer to send the browser to, and the flow that
+// the browser has to bring back, sealed.
+func (o *oidcLogin) begin(ctx context.Context, back string, now time.Time) (address, sealed string, err error) {
 	oauth, _, err := o.ready(ctx)
 	if err != nil {
 		return "", "", err
 	}
-	state = rand.Text()
-	f := flow{nonce: rand.Text(), pkce: oauth2.GenerateVerifier(), back: back, began: now}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for k, v := range o.flows {
-		if now.Sub(v.began) > flowLife || len(o.flows) >= flowSlots {
-			delete(o.flows, k)
-		}
+	f := flow{State: rand.Text(), Nonce: rand.Text(), PKCE: oauth2.GenerateVerifier(), Back: back, Began: now}
+	if sealed, err = o.flows.seal(f); err != nil {
+		return "", "", err
 	}
-	o.flows[state] = f
-	return oauth.AuthCodeURL(state, oidc.Nonce(f.nonce), oauth2.S256ChallengeOption(f.pkce)), state, nil
+	return oauth.AuthCodeURL(f.State, oidc.Nonce(f.Nonce), oauth2.S256ChallengeOption(f.PKCE)), sealed, nil
 }
 
-// errFlow is a callback that nobody here waits for.
+// errFlow is a callback of a login that this browser did not begin here.
 var errFlow = errors.New("this login was not begun here or took longer than ten minutes: begin again")
 
 // finish turns what the browser brought back into an identity.
-func (o *oidcLogin) finish(ctx context.Context, state, code string, now time.Time) (id Identity, back string, err error) {
+func (o *oidcLogin) finish(ctx context.Context, f flow, code string) (id Identity, back string, err error) {
 	oauth, verifier, err := o.ready(ctx)
 	if err != nil {
 		return id, "", err
 	}
-	o.mu.Lock()
-	f, ok := o.flows[state]
-	delete(o.flows, state)
-	o.mu.Unlock()
-	if !ok || now.Sub(f.began) > flowLife {
-		return id, "", errFlow
+	select {
+	case o.exchanges <- struct{}{}:
+		defer func() { <-o.exchanges }()
+	case <-ctx.Done():
+		return id, "", fmt.Errorf("exchange the code at the issuer: %w", context.Cause(ctx))
 	}
 	ctx = oidc.ClientContext(ctx, o.client)
-	tokens, err := oauth.Exchange(ctx, code, oauth2.VerifierOption(f.pkce))
+	tokens, err := oauth.Exchange(ctx, code, oauth2.VerifierOption(f.PKCE))
 	if err != nil {
 		return id, "", fmt.Errorf("exchange the code at the issuer: %w", err)
 	}
@@ -154,7 +142,7 @@ func (o *oidcLogin) finish(ctx context.Context, state, code string, now time.Tim
 	if err != nil {
 		return id, "", fmt.Errorf("the issuer's token: %w", err)
 	}
-	if token.Nonce != f.nonce {
+	if token.Nonce != f.Nonce {
 		return id, "", errors.New("the issuer's token is of another login")
 	}
 	claims := map[string]any{}
@@ -162,7 +150,7 @@ func (o *oidcLogin) finish(ctx context.Context, state, code string, now time.Tim
 		return id, "", fmt.Errorf("the issuer's token: %w", err)
 	}
 	id, err = o.cfg.identity(claims)
-	return id, f.back, err
+	return id, f.Back, err
 }
 
 // identity reads name and role from a token's claims.

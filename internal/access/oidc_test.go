@@ -237,7 +237,7 @@ func TestLoginsDoNotQueueForAnIssuerThatHangs(t *testing.T) {
 	if _, _, err := o.begin(gone, "/", time.Now()); !errors.Is(err, context.Canceled) {
 		t.Errorf("a browser that has left waits for the issuer: %v", err)
 	}
-	if _, _, err := o.finish(gone, "state", "code", time.Now()); !errors.Is(err, context.Canceled) {
+	if _, _, err := o.finish(gone, flow{}, "code"); !errors.Is(err, context.Canceled) {
 		t.Errorf("a browser that has left waits for the issuer: %v", err)
 	}
 	close(answer)
@@ -247,4 +247,34 @@ func TestLoginsDoNotQueueForAnIssuerThatHangs(t *testing.T) {
 	if _, _, err := o.begin(context.Background(), "/", time.Now()); err == nil || len(asked) != 1 {
 		t.Errorf("the next login asks again: asked %d times more, %v", len(asked), err)
 	}
+}
+
+// back=/%09/evil.example sent the browser to another host after the login: it
+// leaves the tab out.
+func TestALoginReturnsToThisHostOnly(t *testing.T) {
+	for back, want := range map[string]string{
+		"/": "/", "/topics/t/messages?where=size+%3E+1&from=@1#x": "/topics/t/messages?where=size+%3E+1&from=@1#x", "/a//b": "/a//b", "/é": "/é",
+		"": "/", "topics": "/", "//evil.example": "/", "///evil.example": "/", "/\t/evil.example": "/", "/\n/evil.example": "/", "/\r\n/evil.example": "/", "\t//evil.example": "/",
+		" //evil.example": "/", "/\\evil.example": "/", "\\\\evil.example": "/", "/\x00/evil.example": "/", "/\x7f/evil.example": "/", "/\u0085/evil.example": "/", "/\xff": "/",
+		"http://evil.example": "/", "https:evil.example": "/", "javascript:alert(1)": "/", "/%zz": "/", "/" + strings.Repeat("x", maxBack): "/", "/ /evil.example": "/",
+	} {
+		if got := localPath(back); got != want {
+			t.Errorf("%q becomes %q, want %q", back, got, want)
+		}
+	}
+}
+
+// Whatever it is, a browser stays where it is.
+func FuzzLocalPath(f *testing.F) {
+	for _, s := range []string{"/\t/evil.example", "//a", "/a?b#c", "\\a", "/.//a"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, back string) {
+		got := localPath(back)
+		seen := strings.NewReplacer("\t", "", "\n", "", "\r", "", "\\", "/").Replace(got) // as browsers read it
+		seen = strings.TrimFunc(seen, func(r rune) bool { return r <= ' ' })
+		if !strings.HasPrefix(seen, "/") || strings.HasPrefix(seen, "//") {
+			t.Errorf("%q becomes %q", back, got)
+		}
+	})
 }

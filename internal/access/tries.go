@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// tries slows guessing down: so many failed logins per name and per address
-// within a window, then none until the window has passed. It is safe for
-// concurrent use and bounded.
+// tries slows guessing down: so many failed logins of one key (a name from an
+// address, a device) within a window, then none until the window has passed. It
+// is safe for concurrent use and bounded.
 type tries struct {
 	mu    sync.Mutex
 	table map[string]tried
@@ -27,38 +27,33 @@ const (
 func newTries() *tries { return &tries{table: map[string]tried{}} }
 
 // wait says how long it is until the next try is allowed; 0 is now.
-func (t *tries) wait(now time.Time, keys ...string) time.Duration {
+func (t *tries) wait(now time.Time, key string) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	longest := time.Duration(0)
-	for _, k := range keys {
-		if v, ok := t.table[k]; ok && v.failed >= triesAllowed {
-			longest = max(longest, v.since.Add(triesWindow).Sub(now))
-		}
+	if v, ok := t.table[key]; ok && v.failed >= triesAllowed {
+		return max(0, v.since.Add(triesWindow).Sub(now))
 	}
-	return longest
+	return 0
 }
 
 // fail counts a failed login.
-func (t *tries) fail(now time.Time, keys ...string) {
+func (t *tries) fail(now time.Time, key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.table)+len(keys) > triesSlots {
+	if len(t.table) >= triesSlots {
 		for k, v := range t.table {
 			if now.Sub(v.since) > triesWindow {
 				delete(t.table, k)
 			}
 		}
-		if len(t.table)+len(keys) > triesSlots { // a flood from everywhere: begin anew rather than grow
+		if len(t.table) >= triesSlots { // a flood from everywhere: begin anew rather than grow
 			clear(t.table)
 		}
 	}
-	for _, k := range keys {
-		v := t.table[k]
-		if now.Sub(v.since) > triesWindow {
-			v = tried{since: now}
-		}
-		v.failed++
-		t.table[k] = v
+	v := t.table[key]
+	if now.Sub(v.since) > triesWindow {
+		v = tried{since: now}
 	}
+	v.failed++
+	t.table[key] = v
 }

@@ -1,7 +1,6 @@
 package access
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -24,7 +23,7 @@ func CheckHash(hash string) error {
 	cost, err := bcrypt.Cost([]byte(hash))
 	switch {
 	case err != nil:
-		return errors.New("is no bcrypt hash: make one with htpasswd -nBC 12 NAME, or smartlb console hash")
+		return errors.New("is no bcrypt hash: make one with htpasswd -nBC 12 NAME, or smartlb config hash-password")
 	case cost < minCost:
 		return fmt.Errorf("has cost %d, which is guessed too fast: at least %d", cost, minCost)
 	case cost > maxCost:
@@ -54,8 +53,8 @@ func Hash(password string) (string, error) {
 // passwords checks names with passwords. It is safe for concurrent use.
 type passwords struct {
 	users map[string]User
-	dummy []byte        // hash that an unknown name is compared with, so that it takes as long
-	turns chan struct{} // of comparing: each costs a core for a quarter of a second
+	dummy []byte // hash that an unknown name is compared with, so that it takes as long
+	turns *turns
 
 	mu    sync.Mutex
 	known map[[32]byte]knownLogin // of HTTP Basic, which brings the password with every call
@@ -72,7 +71,7 @@ const (
 )
 
 func newPasswords(users []User) (*passwords, error) {
-	p := &passwords{users: map[string]User{}, known: map[[32]byte]knownLogin{}, turns: make(chan struct{}, 2)}
+	p := &passwords{users: map[string]User{}, known: map[[32]byte]knownLogin{}, turns: newTurns()}
 	cost := minCost
 	for _, u := range users {
 		p.users[u.Name] = u
@@ -83,17 +82,6 @@ func newPasswords(users []User) (*passwords, error) {
 	var err error
 	p.dummy, err = bcrypt.GenerateFromPassword([]byte("nobody has this password"), cost)
 	return p, err
-}
-
-// turn waits until a password may be compared; done ends the turn. It fails
-// where ctx ended before.
-func (p *passwords) turn(ctx context.Context) (done func(), err error) {
-	select {
-	case p.turns <- struct{}{}:
-		return func() { <-p.turns }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }
 
 // check compares a password; it takes the same time for names that do not

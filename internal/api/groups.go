@@ -12,6 +12,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/topic"
 )
 
 // Groups answers questions about consumer groups and changes them;
@@ -47,6 +48,16 @@ func groupTarget(r *http.Request) event.Target {
 	return event.Target{Kind: "group", ID: r.PathValue("group")}
 }
 
+// mayMove refuses to move a group of smartlb or Kafka Connect for anybody below
+// admin.
+func mayMove(r *http.Request, a *act) error {
+	id, name := access.From(r.Context()), r.PathValue("group")
+	if a.dry || !topic.ReservedGroup(name) || id.Role >= access.Admin {
+		return nil
+	}
+	return forbidden{fmt.Errorf("group %s belongs to smartlb or Kafka Connect, and moving it needs admin; %s is %s", name, id.User, id.Role), "ask an admin"}
+}
+
 // resetGroup moves a group: all of it, some topics, some partitions, single
 // offsets.
 func (s *Server) resetGroup(r *http.Request, a *act) (any, error) {
@@ -64,6 +75,9 @@ func (s *Server) resetGroup(r *http.Request, a *act) (any, error) {
 		} `json:"exact"`
 	}
 	if err := decodeBody(r, &body); err != nil {
+		return nil, err
+	}
+	if err := mayMove(r, a); err != nil {
 		return nil, err
 	}
 	spec := ops.ResetSpec{Group: r.PathValue("group"), Execute: !a.dry, Exact: map[kafka.TopicPartition]int64{}}
@@ -109,6 +123,9 @@ func (s *Server) deleteGroup(r *http.Request, a *act) (any, error) {
 
 func (s *Server) deleteOffsets(r *http.Request, a *act) (any, error) {
 	a.target = groupTarget(r)
+	if err := mayMove(r, a); err != nil {
+		return nil, err
+	}
 	out, err := s.src.Groups.DeleteOffsets(r.Context(), r.PathValue("group"), r.PathValue("topic"), a.dry)
 	a.before = out
 	return asked(out, err)

@@ -5,13 +5,16 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 )
 
 // Guard protects what listens on loopback from pages that a browser on this
 // machine has open: cross-origin changes are refused, and so is any Host that
 // is neither an address nor localhost nor one of names (DNS rebinding gives an
-// attacker's name our address, but cannot give our address its name).
+// attacker's name our address, but cannot give our address its name). Such pages
+// may not read anything that costs work either: they cannot see the answer, but
+// an <img> would start a search. Links to the console's pages work.
 func Guard(next http.Handler, names ...string) http.Handler {
 	csrf := http.NewCrossOriginProtection()
 	csrf.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -23,12 +26,48 @@ func Guard(next http.Handler, names ...string) http.Handler {
 			refuse(w, http.StatusMisdirectedRequest, Problem{Error: "host " + r.Host + " is not served here", Hint: "use localhost or the address"})
 			return
 		}
+		if costs(r.URL.Path) && otherOrigin(r) {
+			refuse(w, http.StatusForbidden, Problem{Error: "a page of another origin may not ask the API", Hint: "open the address in a window of its own, or use a client that is no browser"})
+			return
+		}
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Security-Policy", "default-src 'self'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
 		h.Set("Referrer-Policy", "no-referrer")
 		checked.ServeHTTP(w, r)
 	})
+}
+
+// costs reports whether answering a path takes more than a file that is in
+// memory. The two halves of the login at an issuer are entered from other sites.
+func costs(path string) bool {
+	switch path {
+	case "/api/v1/login/oidc", "/api/v1/login/oidc/callback":
+		return false
+	case "/metrics":
+		return true
+	}
+	return strings.HasPrefix(path, "/api/")
+}
+
+// otherOrigin reports whether a page of another origin made a browser send the
+// request (Fetch Metadata, W3C). Browsers say so to https and localhost; to
+// other addresses they send Origin with what scripts fetch, and cookies with
+// neither. A page on another port of this machine is of the same site.
+func otherOrigin(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return false
+	case "":
+	default:
+		return true
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	u, err := url.Parse(origin)
+	return err != nil || !strings.EqualFold(u.Host, r.Host)
 }
 
 func refuse(w http.ResponseWriter, status int, p Problem) {

@@ -53,6 +53,49 @@ func TestGuardRefusesStrangersHostsAndOrigins(t *testing.T) {
 	}
 }
 
+// <img src="http://localhost:8083/api/v1/topics/t/search?where=..."> on any page
+// started a search with the rights of whoever reads that page.
+func TestGuardRefusesReadsForPagesOfOtherOrigins(t *testing.T) {
+	h := Guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	for _, path := range []string{"/api/v1/topics/t/search?text=x", "/api/v1/topics/t/export", "/api/v1/overview/events", "/api/v1/overview", "/api/v1/audit", "/api/v1/openapi.yaml", "/%61pi/v1/overview", "/metrics"} {
+		for _, c := range []struct {
+			why     string
+			headers map[string]string
+			want    int
+		}{
+			{"the console", map[string]string{"Sec-Fetch-Site": "same-origin"}, 200},
+			{"an address typed by a person", map[string]string{"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, 200},
+			{"curl", nil, 200},
+			{"an image", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, 403},
+			{"a link", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, 403},
+			{"a page on another port", map[string]string{"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}, 403},
+			{"a value of tomorrow", map[string]string{"Sec-Fetch-Site": "near-site"}, 403},
+			{"a script, over http to another machine", map[string]string{"Origin": "http://evil.example"}, 403},
+			{"a sandboxed page", map[string]string{"Origin": "null"}, 403},
+			{"the console, over http to another machine", map[string]string{"Origin": "http://10.0.0.1:8083"}, 200},
+		} {
+			for _, method := range []string{"GET", "HEAD"} {
+				r := httptest.NewRequest(method, "http://10.0.0.1:8083"+path, nil)
+				for k, v := range c.headers {
+					r.Header.Set(k, v)
+				}
+				w := httptest.NewRecorder()
+				if h.ServeHTTP(w, r); w.Code != c.want {
+					t.Errorf("%s of %s from %s: %d, want %d", method, path, c.why, w.Code, c.want)
+				}
+			}
+		}
+	}
+	for _, path := range []string{"/", "/topics/t/messages?text=x", "/assets/index.js", "/api/v1/login/oidc", "/api/v1/login/oidc/callback?code=1", "/healthz", "/readyz"} {
+		r := httptest.NewRequest("GET", "http://10.0.0.1:8083"+path, nil)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != 200 {
+			t.Errorf("%s is refused: %d", path, w.Code)
+		}
+	}
+}
+
 // bad bodies: each is the caller's mistake and changes nothing.
 func TestChangesRefuseBadBodies(t *testing.T) {
 	changes := 0

@@ -16,6 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/filter"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/topic"
 )
 
 // Messages reads and writes records; *browse.Browser does.
@@ -27,7 +28,7 @@ type Messages interface {
 	Export(ctx context.Context, q browse.Query, emit func(kafka.Record) error) (browse.End, error)
 	Picked(ctx context.Context, topic string, picks browse.Picks, emit func(kafka.Record) error) error
 	Produce(ctx context.Context, topic string, m browse.NewMessage, dry bool) (browse.Produced, error)
-	Redrive(ctx context.Context, topic string, picks browse.Picks, q browse.Query, dry bool) (browse.Redrive, error)
+	Redrive(ctx context.Context, spec browse.RedriveSpec) (browse.Redrive, error)
 }
 
 func (s *Server) messageRoutes() {
@@ -259,6 +260,17 @@ func apart(err error) []error {
 	return []error{err}
 }
 
+// mayWrite refuses to write to a topic that steers smartlb, Kafka or Kafka
+// Connect for anybody below admin: an operator would become one by a record.
+func mayWrite(r *http.Request, a *act, name string) error {
+	id := access.From(r.Context())
+	if a.dry || !topic.Reserved(name) || id.Role >= access.Admin {
+		return nil
+	}
+	return forbidden{fmt.Errorf("topic %s is reserved: its records steer smartlb or Kafka, and writing them needs admin; %s is %s", name, id.User, id.Role),
+		"change the configuration, overrides and silences by their own calls, or ask an admin"}
+}
+
 func (s *Server) produce(r *http.Request, a *act) (any, error) {
 	var m browse.NewMessage
 	if err := decodeBody(r, &m); err != nil {
@@ -266,6 +278,9 @@ func (s *Server) produce(r *http.Request, a *act) (any, error) {
 	}
 	name := r.PathValue("topic")
 	a.target = event.Target{Kind: "topic", ID: name}
+	if err := mayWrite(r, a, name); err != nil {
+		return nil, err
+	}
 	p, err := s.src.Messages.Produce(r.Context(), name, m, a.dry)
 	a.after = p // its sizes and hash, never what it says
 	return p, ofMessages(err)
@@ -295,7 +310,8 @@ func (s *Server) redrive(r *http.Request, a *act) (any, error) {
 	if err != nil {
 		return nil, ofMessages(err)
 	}
-	done, err := s.src.Messages.Redrive(r.Context(), name, picks, q, a.dry)
+	admin := access.From(r.Context()).Role >= access.Admin
+	done, err := s.src.Messages.Redrive(r.Context(), browse.RedriveSpec{Topic: name, Picks: picks, Query: q, Dry: a.dry, Reserved: admin})
 	a.after = done
 	return done, ofMessages(err)
 }

@@ -175,7 +175,7 @@ func (s *Server) carryOut(r *http.Request, c change) (any, error) {
 	id := access.From(r.Context())
 	switch {
 	case s.src.ReadOnly:
-		return nil, forbidden{errors.New("this console is read-only"), "it was started with --read-only; use another one, or the command line"}
+		return nil, forbidden{errors.New("this node is read-only"), "its console was started with --read-only, which holds for its admin listener too; use another node"}
 	case id.Role < c.need:
 		err := forbidden{fmt.Errorf("%s is %s, and this needs %s", id.User, id.Role, c.need), "ask somebody with that role"}
 		s.audit(r, c, a, err)

@@ -172,8 +172,8 @@ func (messages) Produce(_ context.Context, topic string, m browse.NewMessage, dr
 	return p, nil
 }
 
-func (messages) Redrive(_ context.Context, topic string, picks browse.Picks, _ browse.Query, dry bool) (browse.Redrive, error) {
-	if topic == "alerts" {
+func (messages) Redrive(_ context.Context, spec browse.RedriveSpec) (browse.Redrive, error) {
+	if spec.Topic == "alerts" {
 		return browse.Redrive{}, browse.ErrRedrive
 	}
 	return browse.Redrive{Letters: 3, Ready: 1, Targets: []browse.RedriveTarget{{Topic: "t", Messages: 1}}, Left: []browse.RedriveLeft{{Reason: "no", Messages: 2, First: "0:1"}}}, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/probe"
 	"github.com/smartlb/smartlb/internal/proxy"
 	"github.com/smartlb/smartlb/internal/reporter"
+	"github.com/smartlb/smartlb/internal/screen"
 	"github.com/smartlb/smartlb/internal/trend"
 	"github.com/smartlb/smartlb/internal/upstream"
 )
@@ -83,7 +84,7 @@ func openAccessLog(path string) (io.Writer, io.Closer, error) {
 	case "":
 		return nil, nil, nil
 	case "-":
-		return os.Stdout, nil, nil
+		return screen.New(os.Stdout), nil, nil
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {

@@ -51,6 +51,7 @@ func (a *App) newWeb() error {
 		admin = "127.0.0.1:0" // the default port is the proxy's; others take a free one
 	}
 	src := a.sources()
+	src.ReadOnly = a.o.has(RoleConsole) && c.ReadOnly // or whoever reaches this machine changes what the console may not
 	if !loopback(admin) {
 		who.Token = a.token
 		if src.Gate, err = access.New(who); err != nil {
@@ -63,7 +64,7 @@ func (a *App) newWeb() error {
 	if !a.o.has(RoleConsole) {
 		return nil
 	}
-	src.Gate, src.ReadOnly = gate, c.ReadOnly
+	src.Gate = gate
 	mux := http.NewServeMux()
 	mux.Handle("/api/", api.New(src, a.o.Log))
 	mux.Handle("/", console.Handler())

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/access"
+	"github.com/smartlb/smartlb/internal/api"
 )
 
 // writeCertificate writes a self-signed certificate of a serial number.
@@ -161,5 +163,31 @@ func TestARequestHasItsTimeAndAStreamHasMore(t *testing.T) {
 	_ = c.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	if answer, err := io.ReadAll(c); err != nil {
 		t.Errorf("a body that does not come holds the connection: %q %v", answer, err)
+	}
+}
+
+// --read-only held for the console only: the same change went through by the
+// admin listener of the same process, which asks for no login.
+func TestReadOnlyHoldsForEveryListenerOfTheNode(t *testing.T) {
+	traffic, text := instances(t, 1)
+	o := options(t, RoleProxy, RoleConsole)
+	o.Kafka, o.Document.Traffic, o.Traffic, o.FileName = false, traffic, text, "test.yaml"
+	o.Document.Console.ReadOnly, o.Document.Console.Address = true, "127.0.0.1:0"
+	a, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runApp(t, a)
+	for _, name := range []string{"admin", "console"} {
+		resp, err := http.Get("http://" + a.Addr(name) + "/api/v1/me")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var me api.Me
+		err = json.NewDecoder(resp.Body).Decode(&me)
+		resp.Body.Close()
+		if err != nil || !me.ReadOnly {
+			t.Errorf("%s: %+v %v", name, me, err)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/topic"
 )
 
 // maxPartRings bounds the partitions whose lag is remembered; 15 MB.
@@ -132,6 +133,8 @@ type GroupDetail struct {
 	Threshold *Threshold `json:"threshold"` // null: none
 	Alarm     bool       `json:"alarm"`
 
+	Reserved bool `json:"reserved"` // moving it needs the role admin
+
 	History Series       `json:"history"` // of the lag
 	Past    []PartSeries `json:"partHistory"`
 }
@@ -150,7 +153,7 @@ func (b *Browser) Group(ctx context.Context, name string) (GroupDetail, error) {
 	if err != nil {
 		return GroupDetail{}, b.explained(err)
 	}
-	out := GroupDetail{GroupDescription: d, History: Series{StepMs: Step.Milliseconds(), Points: []*float64{}}, Past: []PartSeries{}}
+	out := GroupDetail{GroupDescription: d, Reserved: topic.ReservedGroup(name), History: Series{StepMs: Step.Milliseconds(), Points: []*float64{}}, Past: []PartSeries{}}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out.Threshold, out.Alarm = b.alarm(name, d.Lag)

@@ -56,7 +56,7 @@ func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) er
 	troubles := make(chan error, liveTroubles)
 	spec := ops.ConsumeSpec{
 		Topic: q.Topic, Partitions: q.Partitions, Spans: spans, Follow: true,
-		Where: l.wants,
+		Where: func(r kafka.Record) (bool, error) { return l.wants(ctx, r) },
 		Trouble: func(err error) {
 			if err == nil {
 				return
@@ -124,11 +124,14 @@ type live struct {
 	now Live
 }
 
-func (l *live) wants(r kafka.Record) bool {
+func (l *live) wants(ctx context.Context, r kafka.Record) (bool, error) {
 	l.mu.Lock()
 	l.now.Read++
 	l.mu.Unlock()
-	return l.q.matcher.All() || l.q.matcher.Match(filterRecord(l.veil.over(r)))
+	if l.q.matcher.All() {
+		return true, nil
+	}
+	return l.q.matcher.Match(ctx, filterRecord(l.veil.over(r)))
 }
 
 func (l *live) take(r kafka.Record) {

@@ -16,6 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/filter"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/topic"
 )
 
 // HeaderRedrive marks a record that was sent back from a dead-letter topic:
@@ -27,11 +28,11 @@ type Redrive struct {
 	Letters int             `json:"letters"` // that were chosen
 	Ready   int             `json:"ready"`   // that can be sent
 	Sent    int             `json:"sent"`
-	Bytes   int64           `json:"bytes"` // of the ready ones
+	Bytes   int64           `json:"bytes"` // of the ready ones, as they may be shown
 	Targets []RedriveTarget `json:"targets"`
 	Left    []RedriveLeft   `json:"left"`    // those that are not ready, by reason
 	Again   bool            `json:"again"`   // not all that came since could be read: some may have been sent back already
-	Unfixed int             `json:"failing"` // of the ready ones, that do not conform as they are and would come back
+	Unfixed int             `json:"failing"` // of the ready ones, that do not conform as they are and would come back; 0 where fields are masked
 }
 
 // RedriveTarget is a topic that gets messages back.
@@ -50,6 +51,15 @@ type RedriveLeft struct {
 // ErrRedrive is wrapped by errors about what was asked for.
 var ErrRedrive = errors.New("redrive")
 
+// RedriveSpec says which dead letters are sent back.
+type RedriveSpec struct {
+	Topic    string // of dead letters
+	Picks    Picks  // nil: what Query finds
+	Query    Query
+	Dry      bool // send nothing, and say what would be sent
+	Reserved bool // also to topics that are topic.Reserved: the caller may write there
+}
+
 // letter is one dead letter on its way back.
 type letter struct {
 	id     string // TOPIC/PARTITION/OFFSET
@@ -65,11 +75,10 @@ type letter struct {
 // Redrive sends dead letters back to the topics that they came from, whole and
 // with their own key and headers where these still hold the original, each
 // marked with HeaderRedrive and none twice: what was sent back already is found
-// by that mark. Those of picks are taken, or where it is nil those that q finds.
-// With dry nothing is sent.
-func (b *Browser) Redrive(ctx context.Context, topic string, picks Picks, q Query, dry bool) (Redrive, error) {
-	if !strings.HasSuffix(topic, ".dlq") {
-		return Redrive{}, fmt.Errorf("%w: %s is no dead-letter topic: their names end with .dlq", ErrRedrive, topic)
+// by that mark.
+func (b *Browser) Redrive(ctx context.Context, spec RedriveSpec) (Redrive, error) {
+	if !strings.HasSuffix(spec.Topic, ".dlq") {
+		return Redrive{}, fmt.Errorf("%w: %s is no dead-letter topic: their names end with .dlq", ErrRedrive, spec.Topic)
 	}
 	select { // two at once would both find that nothing was sent back
 	case b.redriving <- struct{}{}:
@@ -77,9 +86,14 @@ func (b *Browser) Redrive(ctx context.Context, topic string, picks Picks, q Quer
 		return Redrive{}, fmt.Errorf("another redrive is under way: %w", context.Cause(ctx))
 	}
 	defer func() { <-b.redriving }()
-	letters, err := b.letters(ctx, topic, picks, q)
+	letters, err := b.letters(ctx, spec)
 	if err != nil {
 		return Redrive{}, err
+	}
+	for _, l := range letters { // whoever may write dead letters chooses the header
+		if l.why == "" && topic.Reserved(l.topic) && !spec.Reserved {
+			l.why = "its topic " + l.topic + " is reserved: sending there needs the role admin"
+		}
 	}
 	if err := b.restore(ctx, letters); err != nil {
 		return Redrive{}, err
@@ -88,20 +102,20 @@ func (b *Browser) Redrive(ctx context.Context, topic string, picks Picks, q Quer
 	if out.Again, err = b.sentBack(ctx, letters); err != nil {
 		return out, err
 	}
-	return out, b.sendBack(ctx, letters, &out, dry)
+	return out, b.sendBack(ctx, letters, &out, spec)
 }
 
-func (b *Browser) letters(ctx context.Context, topic string, picks Picks, q Query) ([]*letter, error) {
+func (b *Browser) letters(ctx context.Context, spec RedriveSpec) ([]*letter, error) {
 	var out []*letter
 	take := func(r kafka.Record) error {
 		out = append(out, letterOf(r))
 		return nil
 	}
-	if picks != nil {
-		err := b.picked(ctx, topic, picks, take)
+	if spec.Picks != nil {
+		err := b.picked(ctx, spec.Topic, spec.Picks, take)
 		return out, err
 	}
-	_, err := b.export(ctx, q, func(bare, _ kafka.Record) error { return take(bare) })
+	_, err := b.export(ctx, spec.Query, func(bare, _ kafka.Record) error { return take(bare) })
 	return out, err
 }
 
@@ -146,20 +160,20 @@ func (b *Browser) restore(ctx context.Context, letters []*letter) error {
 		}
 	}
 	originals := map[string]kafka.Record{}
-	for topic, picks := range wanted {
+	for name, picks := range wanted {
 		for p := range picks {
 			slices.Sort(picks[p])
 			picks[p] = slices.Compact(picks[p])
 		}
-		err := b.picked(ctx, topic, picks, func(r kafka.Record) error {
-			originals[fmt.Sprintf("%s/%d:%d", topic, r.Partition, r.Offset)] = r
+		err := b.picked(ctx, name, picks, func(r kafka.Record) error {
+			originals[fmt.Sprintf("%s/%d:%d", name, r.Partition, r.Offset)] = r
 			return nil
 		})
 		switch {
 		case errors.Is(err, ops.ErrNoTopic):
 			for _, l := range letters {
-				if l.topic == topic {
-					l.why = "its topic " + topic + " does not exist any more"
+				if l.topic == name {
+					l.why = "its topic " + name + " does not exist any more"
 				}
 			}
 		case err != nil && ctx.Err() != nil:
@@ -170,15 +184,21 @@ func (b *Browser) restore(ctx context.Context, letters []*letter) error {
 		if l.why != "" {
 			continue
 		}
-		l.choose(originals[l.topic+"/"+l.source])
+		l.choose(originals[l.topic+"/"+l.source], b.veil(l.topic).on)
 	}
 	return nil
 }
 
 // choose takes the original where it is that, else what the dead letter kept.
-func (l *letter) choose(original kafka.Record) {
+// Of a topic with masks the value decides nothing: whoever may write a dead
+// letter would find out byte by byte what is hidden.
+func (l *letter) choose(original kafka.Record, masked bool) {
+	is := original.Topic != "" && len(original.Value) == l.size && bytes.HasPrefix(original.Value, l.dead.Value)
+	if masked { // what is newer than the dead letter is of a topic that was created again
+		is = original.Topic != "" && !original.Timestamp.After(l.dead.Timestamp)
+	}
 	switch {
-	case original.Topic != "" && len(original.Value) == l.size && bytes.HasPrefix(original.Value, l.dead.Value):
+	case is:
 		l.record = kafka.Record{Key: original.Key, Value: original.Value, Headers: original.Headers}
 	case len(l.dead.Value) == l.size:
 		l.record = kafka.Record{Key: l.dead.Key, Value: l.dead.Value}
@@ -211,13 +231,13 @@ func (b *Browser) sentBack(ctx context.Context, letters []*letter) (unsure bool,
 		}
 	}
 	done := map[string]bool{}
-	for topic, at := range since {
+	for name, at := range since {
 		m, err := filter.Terms{Header: HeaderRedrive}.Compile()
 		if err != nil {
 			return true, err
 		}
 		from := ops.At(at.Add(-clockSkew))
-		q := Query{Topic: topic, From: &from, Limit: MaxExport, Bytes: sentBackBytes, Time: sentBackTime, matcher: m}
+		q := Query{Topic: name, From: &from, Limit: MaxExport, Bytes: sentBackBytes, Time: sentBackTime, matcher: m}
 		end, err := b.export(ctx, q, func(r, _ kafka.Record) error {
 			id, _ := r.Header(HeaderRedrive)
 			done[string(id)] = true
@@ -236,7 +256,7 @@ func (b *Browser) sentBack(ctx context.Context, letters []*letter) (unsure bool,
 	return unsure, nil
 }
 
-func (b *Browser) sendBack(ctx context.Context, letters []*letter, out *Redrive, dry bool) error {
+func (b *Browser) sendBack(ctx context.Context, letters []*letter, out *Redrive, spec RedriveSpec) error {
 	left := map[string]*RedriveLeft{}
 	by := map[string][]kafka.Record{}
 	for _, l := range letters {
@@ -248,19 +268,19 @@ func (b *Browser) sendBack(ctx context.Context, letters []*letter, out *Redrive,
 			continue
 		}
 		out.Ready++
-		out.Bytes += int64(sizeOf(l.record))
+		out.Bytes += int64(sizeOf(b.veil(spec.Topic).over(b.veil(l.topic).over(l.record))))
 		shown := Message{Message: ops.Message{Topic: l.topic}}
-		if c := shown.checked(l.record.Value).Check; c != nil && !c.Conforms {
-			out.Unfixed++
+		if c := shown.checked(l.record.Value).Check; c != nil && !c.Conforms && !b.veil(l.topic).on && !b.veil(spec.Topic).on {
+			out.Unfixed++ // what is said of a field tells what it holds
 		}
 		by[l.topic] = append(by[l.topic], l.record)
 	}
 	for _, reason := range slices.Sorted(maps.Keys(left)) {
 		out.Left = append(out.Left, *left[reason])
 	}
-	for _, topic := range slices.Sorted(maps.Keys(by)) {
-		out.Targets = append(out.Targets, RedriveTarget{topic, len(by[topic])})
-		sent, err := b.deliver(ctx, ops.ProduceSpec{Topic: topic, Partition: -1, Linger: 5 * time.Millisecond}, by[topic], dry)
+	for _, target := range slices.Sorted(maps.Keys(by)) {
+		out.Targets = append(out.Targets, RedriveTarget{target, len(by[target])})
+		sent, err := b.deliver(ctx, ops.ProduceSpec{Topic: target, Partition: -1, Linger: 5 * time.Millisecond}, by[target], spec.Dry)
 		out.Sent += int(sent.Records)
 		if err != nil {
 			return fmt.Errorf("%w; %d were sent", err, out.Sent)

@@ -84,7 +84,7 @@ func TestDeadLettersGoBackOnceAndWhole(t *testing.T) {
 		},
 	}
 	for _, dry := range []bool{true, false} {
-		got, err := b.Redrive(t.Context(), "t.dlq", nil, q, dry)
+		got, err := b.Redrive(t.Context(), browse.RedriveSpec{Topic: "t.dlq", Query: q, Dry: dry})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,12 +111,62 @@ func TestDeadLettersGoBackOnceAndWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := b.Redrive(t.Context(), "t.dlq", picks, q, false)
+	again, err := b.Redrive(t.Context(), browse.RedriveSpec{Topic: "t.dlq", Picks: picks})
 	if err != nil || again.Sent != 0 || len(again.Left) != 1 || again.Left[0].Messages != 3 {
 		t.Errorf("a second time: %+v %v", again, err)
 	}
-	if _, err := b.Redrive(t.Context(), "t", nil, q, true); !errors.Is(err, browse.ErrRedrive) {
+	if _, err := b.Redrive(t.Context(), browse.RedriveSpec{Topic: "t", Query: q, Dry: true}); !errors.Is(err, browse.ErrRedrive) {
 		t.Errorf("from another topic: %v", err)
+	}
+}
+
+// letterTo is a dead letter that claims to come from an offset of a topic. Anybody
+// who may write dead letters can write one.
+func letterTo(topic string, offset, size int, value string) kafka.Record {
+	return kafka.Record{Value: []byte(value), Headers: []kafka.Header{
+		{Key: analysis.HeaderSourceTopic, Value: []byte(topic)}, {Key: analysis.HeaderSourcePartition, Value: []byte("0")},
+		{Key: analysis.HeaderSourceOffset, Value: fmt.Append(nil, offset)}, {Key: analysis.HeaderSize, Value: fmt.Append(nil, size)},
+	}}
+}
+
+func TestARedriveToAReservedTopicNeedsTheRight(t *testing.T) {
+	b, cfg, _ := browser(t, "config-updates:1", "t:1", "t.dlq:1")
+	ship(t, cfg, "t.dlq", 0, letterTo("config-updates", 0, 2, "{}"), letterTo("t", 0, 2, "{}"))
+	q := query(t, "t.dlq", "order", "oldest")
+	got, err := b.Redrive(t.Context(), browse.RedriveSpec{Topic: "t.dlq", Query: q})
+	if err != nil || got.Sent != 1 || len(got.Targets) != 1 || got.Targets[0].Topic != "t" || len(got.Left) != 1 || !strings.Contains(got.Left[0].Reason, "needs the role admin") {
+		t.Errorf("an operator: %+v %v", got, err)
+	}
+	got, err = b.Redrive(t.Context(), browse.RedriveSpec{Topic: "t.dlq", Query: q, Reserved: true})
+	if err != nil || got.Sent != 1 || got.Targets[0].Topic != "config-updates" {
+		t.Errorf("an admin: %+v %v", got, err)
+	}
+}
+
+// Whoever may write dead letters wrote one for each guess of a masked field: the
+// preview of the redrive said of the right one that it was ready.
+func TestARedriveTellsNothingOfMaskedValues(t *testing.T) {
+	b, cfg, _ := browser(t, "veiled:1", "v.dlq:1")
+	const secret = `{"secret":"swordfish","open":1}`
+	ship(t, cfg, "veiled", 0, kafka.Record{Value: []byte(secret)})
+	guesses := []kafka.Record{letterTo("veiled", 0, len(secret), secret[:15]), letterTo("veiled", 0, len(secret), `{"secret":"tuna`), letterTo("veiled", 0, 5000, secret[:15]), letterTo("veiled", 0, len(secret), "x")}
+	ship(t, cfg, "v.dlq", 0, guesses...)
+	var first browse.Redrive
+	for i := range guesses {
+		got, err := b.Redrive(t.Context(), browse.RedriveSpec{Topic: "v.dlq", Picks: browse.Picks{0: {int64(i)}}, Dry: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			first = got
+		}
+		got.Left, first.Left = nil, nil
+		if diff := cmp.Diff(first, got); diff != "" {
+			t.Errorf("guess %d is told from the first: %s", i, diff)
+		}
+	}
+	if want := int64(len(`{"secret":"***","open":1}`)); first.Ready != 1 || first.Bytes < want || first.Bytes > want+40 { // with the mark of the redrive
+		t.Errorf("%+v", first)
 	}
 }
 

@@ -110,6 +110,7 @@ func (b *Browser) Search(ctx context.Context, q Query, out Found) (End, error) {
 	}
 	end := End{Progress: s.progress(), Reason: reason, Limit: q.Limit, BudgetBytes: q.Bytes, BudgetMs: q.Time.Milliseconds(), Notes: s.notes}
 	end.Undecided, end.UndecidedWhy = q.matcher.Undecided()
+	end.Notes = append(end.Notes, q.matcher.Notes()...)
 	return end, nil
 }
 
@@ -348,9 +349,13 @@ func textSize(m Message) int { return min(m.KeySize, MaxPreview) + min(m.ValueSi
 func (s *scan) message(shown kafka.Record) Message { return glimpse(shown, s.q.Preview, s.veil) }
 
 // wants reports whether a record as it may be shown matches: what is hidden
-// cannot be found out by searching for it.
-func (s *scan) wants(shown kafka.Record) bool {
-	return s.q.matcher.All() || s.q.matcher.Match(filterRecord(shown))
+// cannot be found out by searching for it. The error is that of ctx: such a
+// record was not looked at.
+func (s *scan) wants(ctx context.Context, shown kafka.Record) (bool, error) {
+	if s.q.matcher.All() {
+		return true, nil
+	}
+	return s.q.matcher.Match(ctx, filterRecord(shown))
 }
 
 func filterRecord(r kafka.Record) filter.Record {
@@ -375,7 +380,7 @@ func (s *scan) spec(spans map[int32]ops.Span, read func(kafka.Record) error) ops
 			}
 			return read(r)
 		},
-		Where: func(kafka.Record) bool { return false }, // Each has it already
+		Where: func(kafka.Record) (bool, error) { return false, nil }, // Each has it already
 		Say: func(text string) {
 			if len(s.notes) < maxNotes && !slices.Contains(s.notes, text) {
 				s.notes = append(s.notes, text)
@@ -394,11 +399,15 @@ func (s *scan) forward(ctx context.Context) error {
 		return nil
 	}
 	spec := s.spec(maps.Clone(s.open), func(r kafka.Record) error {
+		shown := s.veil.over(r)
+		wanted, err := s.wants(ctx, shown)
+		if err != nil {
+			return err
+		}
 		span := s.open[r.Partition]
 		span.From = min(r.Offset+1, span.To)
 		s.open[r.Partition] = span
-		shown := s.veil.over(r)
-		if !s.wants(shown) {
+		if !wanted {
 			return nil
 		}
 		if s.whole != nil {

@@ -88,7 +88,12 @@ func (s *scan) piece(ctx context.Context, window map[int32]ops.Span) error {
 			seen[r.Partition] = true
 			d.floor, d.floored = r.Timestamp, true
 		}
-		if shown := s.veil.over(r); s.wants(shown) {
+		shown := s.veil.over(r)
+		wanted, err := s.wants(ctx, shown)
+		if err != nil {
+			return err
+		}
+		if wanted {
 			if found[r.Partition] == nil {
 				found[r.Partition] = &side{}
 			}

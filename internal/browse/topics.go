@@ -130,6 +130,8 @@ type TopicDetail struct {
 	Bytes *int64       `json:"bytes"` // of one copy, on disk; null: not known yet
 	Sizes []*int64     `json:"sizes"` // the same of each partition, in their order
 	Drift []topic.Step `json:"drift"` // how it differs from the catalog
+
+	Reserved bool `json:"reserved"` // writing to it needs the role admin
 }
 
 // Topic tells all about one topic; ops.ErrNoTopic where there is none.
@@ -140,7 +142,7 @@ func (b *Browser) Topic(ctx context.Context, name string) (TopicDetail, error) {
 	if err != nil {
 		return TopicDetail{}, b.explained(err)
 	}
-	out := TopicDetail{Description: d, Kind: ops.KindOf(b.cfg.Catalog.Catalog(), name), Sizes: make([]*int64, len(d.Partitions)), Drift: []topic.Step{}}
+	out := TopicDetail{Description: d, Kind: ops.KindOf(b.cfg.Catalog.Catalog(), name), Sizes: make([]*int64, len(d.Partitions)), Drift: []topic.Step{}, Reserved: topic.Reserved(name)}
 	if sizes, ok := b.sizes.peek(sizesAge); ok {
 		for i, p := range d.Partitions {
 			n, told := sizes.Partitions[kafka.TopicPartition{Topic: name, Partition: p.Partition}]

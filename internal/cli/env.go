@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/screen"
 )
 
 // Env is the world of a verb. Tests give it buffers and their own variables.
@@ -24,9 +26,10 @@ type Env struct {
 	logTo     func(io.Writer) *slog.Logger
 }
 
-// System is the environment of the process.
+// System is the environment of the process. Control characters do not reach a
+// terminal by it, see package screen.
 func System() *Env {
-	return &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
+	return &Env{In: os.Stdin, Out: screen.New(os.Stdout), Err: screen.New(os.Stderr), Getenv: os.Getenv}
 }
 
 // Say writes a line for people on stderr.

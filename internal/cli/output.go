@@ -16,8 +16,8 @@ type None struct{}
 // Table is a result for people.
 type Table struct {
 	Above []string   // lines before the table
-	Head  []string   // names of the columns; none: only the lines are printed
-	Rows  [][]string // as many cells as Head
+	Head  []string   // names of the columns; none: the rows are printed without
+	Rows  [][]string // as many cells as Head, where there is one
 	Wide  int        // so many columns at the end are shown with -o wide only
 	Below []string   // lines after the table
 }
@@ -58,7 +58,7 @@ func (t Table) write(w io.Writer, wide bool) error {
 			return err
 		}
 	}
-	if len(t.Head) > 0 {
+	if len(t.Head)+len(t.Rows) > 0 {
 		if err := t.columns(w, wide); err != nil {
 			return err
 		}
@@ -72,12 +72,16 @@ func (t Table) write(w io.Writer, wide bool) error {
 }
 
 func (t Table) columns(w io.Writer, wide bool) error {
-	n := len(t.Head)
+	rows := t.Rows
+	if len(t.Head) > 0 {
+		rows = append([][]string{t.Head}, rows...)
+	}
+	n := len(rows[0])
 	if !wide {
 		n -= t.Wide
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	for _, row := range append([][]string{t.Head}, t.Rows...) {
+	for _, row := range rows {
 		cells := make([]string, 0, n)
 		for _, c := range row[:min(n, len(row))] {
 			cells = append(cells, oneLine(c))

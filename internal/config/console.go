@@ -13,7 +13,7 @@ import (
 // Access gives who may come in. The document was checked; getenv and read find
 // the client's secret.
 func (c Console) Access(getenv func(string) string, read func(string) ([]byte, error)) (access.Config, error) {
-	out := access.Config{Secure: c.TLS.Cert != ""}
+	out := access.Config{Secure: c.TLS.Cert != "", TrustedProxies: c.TrustedProxies}
 	for _, u := range c.Users {
 		role, _ := access.ParseRole(u.Role)
 		out.Users = append(out.Users, access.User{Name: u.Name, Hash: u.PasswordHash, Role: role})

@@ -69,6 +69,8 @@ type Console struct {
 	Users    []User   `yaml:"users"`    // default: nobody is asked who they are
 	OIDC     OIDC     `yaml:"oidc"`     // an OpenID Connect issuer; default: none
 	Mask     []Mask   `yaml:"mask"`     // what is hidden in messages; default: nothing
+
+	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // peers of console and admin whose X-Forwarded-For names the client, for the limits of logins and connections; default: none
 }
 
 // Files are those of a TLS certificate.

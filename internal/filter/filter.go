@@ -1,14 +1,17 @@
 package filter
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/ext"
 )
@@ -23,7 +26,8 @@ type Record struct {
 	Value     []byte // nil: a tombstone
 	Headers   []Header
 
-	doc  any // the value as an expression sees it, once somebody asked
+	doc  any // the value as an expression sees it, once it was read
+	err  error
 	read bool
 }
 
@@ -33,30 +37,42 @@ type Header struct {
 	Value []byte
 }
 
-// document is the value, parsed once for all who ask.
-func (r *Record) document() any {
+// document is the value, parsed once for all terms.
+func (r *Record) document() (any, error) {
 	if !r.read {
-		r.doc, r.read = document(r.Value), true
+		r.doc, r.err = document(r.Value)
+		r.read = true
 	}
-	return r.doc
+	return r.doc, r.err
 }
 
 // Filter decides about records. Make one with Compile. It is safe for
-// concurrent use.
+// concurrent use: evaluations wait for each other.
 type Filter struct {
+	uses map[string]bool
+
+	mu      sync.Mutex // guards the two below during an evaluation
 	program cel.Program
-	uses    map[string]bool
+	budget  *budget
 
 	undecided atomic.Int64
 	why       atomic.Pointer[string]
 }
 
-// maxCost bounds the work for one record; an honest expression over a message
-// of ten thousand fields stays far below it.
+// maxCost bounds the work for one record, a fifth of a second; an honest
+// expression over a message of ten thousand fields stays far below it.
 const maxCost = 5_000_000
 
-// maxSource bounds the length of an expression.
-const maxSource = 64 << 10
+// Bounds of an expression, before its types are checked: that takes time with
+// the third power of the nesting of lists.
+const (
+	maxSource  = 16 << 10 // bytes
+	maxNodes   = 5000     // with what macros expand to
+	maxNesting = 100      // of anything
+	maxLists   = 16       // of lists, maps and macros over them
+	maxWhy     = 500      // bytes of a reason that is shown
+	maxListed  = 20       // mistakes that are named
+)
 
 // variables are the names that an expression may use.
 func variables() map[string]*cel.Type {
@@ -85,9 +101,12 @@ func (m *Mistake) Error() string {
 // thing that is wrong.
 func Compile(source string) (*Filter, error) {
 	if len(source) > maxSource {
-		return nil, &Mistake{Text: fmt.Sprintf("%d characters are more than %d", len(source), maxSource)}
+		return nil, &Mistake{Text: fmt.Sprintf("%d bytes are more than %d", len(source), maxSource)}
 	}
-	opts := []cel.EnvOption{cel.CrossTypeNumericComparisons(true), ext.Strings(), cel.OptionalTypes()}
+	opts := []cel.EnvOption{
+		cel.CrossTypeNumericComparisons(true), ext.Strings(), cel.OptionalTypes(),
+		cel.ParserRecursionLimit(maxNesting), cel.ExpressionNodeLimit(maxNodes), cel.ParserErrorRecoveryLimit(maxListed),
+	}
 	for name, t := range variables() {
 		opts = append(opts, cel.Variable(name, t))
 	}
@@ -95,48 +114,129 @@ func Compile(source string) (*Filter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("filter: %w", err)
 	}
-	ast, issues := env.Compile(source)
+	parsed, issues := env.Parse(source)
 	if issues.Err() != nil {
-		var all []error
-		for _, e := range issues.Errors() {
-			all = append(all, &Mistake{Line: e.Location.Line(), Column: e.Location.Column() + 1, Text: e.Message})
-		}
-		return nil, errors.Join(all...)
+		return nil, mistakes(issues)
 	}
-	if t := ast.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
+	if lists(parsed.NativeRep().Expr()) > maxLists {
+		return nil, &Mistake{Text: fmt.Sprintf("lists and macros are nested more than %d deep", maxLists)}
+	}
+	checked, issues := env.Check(parsed)
+	if issues.Err() != nil {
+		return nil, mistakes(issues)
+	}
+	if t := checked.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
 		return nil, &Mistake{Text: fmt.Sprintf("the result is a %s, and true or false is needed", t)}
 	}
-	program, err := env.Program(ast, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
+	f := &Filter{uses: map[string]bool{}, budget: &budget{}}
+	limits, err := bounded(env, f.budget)
 	if err != nil {
 		return nil, fmt.Errorf("filter: %w", err)
 	}
-	f := &Filter{program: program, uses: map[string]bool{}}
-	for _, ref := range ast.NativeRep().ReferenceMap() {
+	if f.program, err = env.Program(checked, append(limits, cel.CostLimit(maxCost))...); err != nil {
+		return nil, fmt.Errorf("filter: %w", err)
+	}
+	for _, ref := range checked.NativeRep().ReferenceMap() {
 		f.uses[ref.Name] = true
 	}
 	return f, nil
 }
 
-// Match reports whether the filter is true of r. A record of which it is
-// neither true nor false (a field is missing, a type is another) does not
-// match, and is counted.
-func (f *Filter) Match(r Record) bool { return f.match(&r) }
-
-func (f *Filter) match(r *Record) bool {
-	out, _, err := f.program.Eval(f.vars(r))
-	if err == nil {
-		yes, isBool := out.(types.Bool)
-		if isBool {
-			return bool(yes)
+// mistakes are what CEL found wrong, the first of them.
+func mistakes(issues *cel.Issues) error {
+	var all []error
+	for _, e := range issues.Errors() {
+		m := &Mistake{Line: max(e.Location.Line(), 0), Column: e.Location.Column() + 1, Text: cut(e.Message)}
+		if all = append(all, m); len(all) == maxListed {
+			break
 		}
-		err = errors.New("the result is neither true nor false")
 	}
-	f.undecided.Add(1)
-	if f.why.Load() == nil {
-		text := err.Error()
-		f.why.CompareAndSwap(nil, &text)
+	return errors.Join(all...)
+}
+
+// cut shortens a text of CEL's, which repeats what it was given.
+func cut(s string) string {
+	if len(s) > maxWhy {
+		return strings.ToValidUTF8(s[:maxWhy], "") + "..."
 	}
-	return false
+	return s
+}
+
+// lists is how deep lists, maps and macros over them are nested in e.
+func lists(e ast.Expr) int {
+	deepest := func(all ...ast.Expr) (n int) {
+		for _, e := range all {
+			n = max(n, lists(e))
+		}
+		return n
+	}
+	switch e.Kind() {
+	case ast.CallKind:
+		call := e.AsCall()
+		n := deepest(call.Args()...)
+		if call.IsMemberFunction() {
+			n = max(n, lists(call.Target()))
+		}
+		return n
+	case ast.SelectKind:
+		return lists(e.AsSelect().Operand())
+	case ast.ListKind:
+		return 1 + deepest(e.AsList().Elements()...)
+	case ast.MapKind:
+		n := 0
+		for _, entry := range e.AsMap().Entries() {
+			n = max(n, deepest(entry.AsMapEntry().Key(), entry.AsMapEntry().Value()))
+		}
+		return 1 + n
+	case ast.ComprehensionKind:
+		c := e.AsComprehension()
+		return 1 + deepest(c.IterRange(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result())
+	}
+	return 0
+}
+
+// Match reports whether the filter is true of r. A record of which it is
+// neither true nor false (a field is missing, a type is another, it costs too
+// much) does not match, and is counted. The error is that of ctx: it ended
+// before the filter was done with r.
+func (f *Filter) Match(ctx context.Context, r Record) (bool, error) { return f.match(ctx, &r) }
+
+func (f *Filter) match(ctx context.Context, r *Record) (bool, error) {
+	yes, err := f.evaluate(ctx, r)
+	if ended := context.Cause(ctx); ended != nil {
+		return false, ended
+	}
+	if err != nil {
+		f.undecided.Add(1)
+		if f.why.Load() == nil {
+			text := cut(err.Error())
+			f.why.CompareAndSwap(nil, &text)
+		}
+	}
+	return yes, nil
+}
+
+func (f *Filter) evaluate(ctx context.Context, r *Record) (bool, error) {
+	if ctx.Err() != nil {
+		return false, nil
+	}
+	vars, err := f.vars(r)
+	if err != nil {
+		return false, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.budget.begin(ctx)
+	defer f.budget.begin(nil) // a context is not kept
+	out, _, err := f.program.Eval(vars)
+	if err != nil {
+		return false, err
+	}
+	yes, isBool := out.(types.Bool)
+	if !isBool {
+		return false, errors.New("the result is neither true nor false")
+	}
+	return bool(yes), nil
 }
 
 // Undecided is how many records the filter was neither true nor false of, and
@@ -149,7 +249,7 @@ func (f *Filter) Undecided() (n int64, why string) {
 }
 
 // vars gives only what the expression uses: decoding JSON is most of the cost.
-func (f *Filter) vars(r *Record) map[string]any {
+func (f *Filter) vars(r *Record) (_ map[string]any, err error) {
 	vars := make(map[string]any, len(f.uses))
 	for name := range f.uses {
 		switch name {
@@ -164,7 +264,9 @@ func (f *Filter) vars(r *Record) map[string]any {
 		case "key":
 			vars[name] = textOrNull(r.Key)
 		case "value":
-			vars[name] = r.document()
+			if vars[name], err = r.document(); err != nil {
+				return nil, err
+			}
 		case "text":
 			vars[name] = string(r.Value)
 		case "size":
@@ -177,7 +279,7 @@ func (f *Filter) vars(r *Record) map[string]any {
 			vars[name] = headers
 		}
 	}
-	return vars
+	return vars, nil
 }
 
 func textOrNull(b []byte) any {
@@ -189,20 +291,4 @@ func textOrNull(b []byte) any {
 	default:
 		return b
 	}
-}
-
-// document is a value as an expression sees it: what its JSON says, else its
-// text, else its bytes.
-func document(b []byte) any {
-	var doc any
-	if b == nil {
-		return types.NullValue
-	}
-	if json.Unmarshal(b, &doc) == nil {
-		if doc == nil {
-			return types.NullValue
-		}
-		return doc
-	}
-	return textOrNull(b)
 }

@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -15,9 +14,8 @@ type Path struct {
 	steps []step
 	op    string // empty: there is something
 	text  string // what it is compared with, as it was written
-	num   float64
-	isNum bool
-	lit   any // true, false or null where that is what was written
+	num   any    // int64, uint64 or float64; nil: it is compared with no number
+	lit   any    // true, false or null where that is what was written
 	isLit bool
 }
 
@@ -29,8 +27,8 @@ type step struct {
 	array bool
 }
 
-// operators, the longer ones first where one begins another.
-func operators() []string { return []string{"==", "!=", ">=", "<=", ">", "<", "~"} }
+// comparisons lists the operators, the longer ones first where one begins another.
+func comparisons() []string { return []string{"==", "!=", ">=", "<=", ">", "<", "~"} }
 
 // ParsePath reads a small subset of JSONPath (RFC 9535) with one comparison:
 //
@@ -42,7 +40,9 @@ func operators() []string { return []string{"==", "!=", ">=", "<=", ">", "<", "~
 //	['odd name'].x == true       names with other characters
 //
 // The operators are == != > >= < <= and ~ (contains). A field that is not there
-// makes every comparison false, but for !=.
+// makes every comparison false, but for !=. Integers are compared exactly. Text
+// that was probably meant as a number (90%, 0,9, 5s) is an error; in quotes it
+// is text.
 func ParsePath(source string) (*Path, error) {
 	p := &Path{}
 	rest := strings.TrimSpace(source)
@@ -63,7 +63,7 @@ func ParsePath(source string) (*Path, error) {
 	if rest == "" {
 		return p, nil
 	}
-	for _, op := range operators() {
+	for _, op := range comparisons() {
 		if after, ok := strings.CutPrefix(rest, op); ok {
 			return p, p.compareWith(op, strings.TrimSpace(after), len(source)-len(after)+1)
 		}
@@ -125,34 +125,45 @@ func parseBracket(s string) (*step, string, error) {
 
 func (p *Path) compareWith(op, text string, column int) error {
 	p.op = op
-	if text == "" {
-		return &Mistake{Line: 1, Column: column, Text: "there is nothing to compare with"}
+	operand, err := parseOperand(op, text)
+	if err != nil {
+		return &Mistake{Line: 1, Column: column, Text: err.Error()}
 	}
-	inner, quoted := unquote(text)
-	if p.text = inner; quoted || op == "~" {
-		return nil
-	}
-	var v any
-	if json.Unmarshal([]byte(text), &v) == nil {
-		switch v := v.(type) {
-		case float64:
-			p.num, p.isNum = v, true
-		case bool, nil:
-			p.lit, p.isLit = v, true
-		}
-	}
-	if !p.isNum && op != "==" && op != "!=" && p.isLit {
-		return &Mistake{Line: 1, Column: column, Text: text + " has no order"}
-	}
+	p.text, p.num, p.lit, p.isLit = operand.text, operand.num, operand.lit, operand.isLit
 	return nil
 }
 
 // Holds reports whether the document has it.
 func (p *Path) Holds(doc any) bool {
+	holds, _, _ := p.look(doc)
+	return holds
+}
+
+// look is Holds; found says whether there is something at the place, and
+// comparable whether something of it has the type that it is compared with.
+func (p *Path) look(doc any) (holds, found, comparable bool) {
+	is := p.compare
 	if p.op == "!=" {
-		return !p.any(doc, p.steps, p.equal)
+		is = p.equal
 	}
-	return p.any(doc, p.steps, p.compare)
+	holds = p.any(doc, p.steps, func(v any) bool {
+		found = true
+		comparable = comparable || p.comparable(v)
+		return is(v)
+	})
+	return holds != (p.op == "!="), found, comparable
+}
+
+// comparable reports whether a value has the type that it is compared with.
+func (p *Path) comparable(v any) bool {
+	switch {
+	case p.op == "" || p.isLit:
+		return true
+	case p.num != nil:
+		return precise(v) != nil
+	}
+	_, isText := v.(string)
+	return isText
 }
 
 // any reports whether something at the end of the steps is as asked.
@@ -198,20 +209,21 @@ func (p *Path) compare(v any) bool {
 		s, isText := v.(string)
 		return isText && newFold(p.text).in([]byte(s))
 	}
-	if p.isNum {
-		n, isNumber := v.(float64)
-		return isNumber && ordered(p.op, n, p.num)
+	if p.num != nil {
+		c, isNumber := compareNumbers(v, p.num)
+		return isNumber && ordered(p.op, c)
 	}
 	s, isText := v.(string)
-	return isText && ordered(p.op, s, p.text)
+	return isText && ordered(p.op, strings.Compare(s, p.text))
 }
 
 func (p *Path) equal(v any) bool {
 	switch v := v.(type) {
-	case float64:
-		return p.isNum && v == p.num
+	case int64, uint64, float64:
+		c, isNumber := compareNumbers(v, p.num)
+		return isNumber && c == 0
 	case string:
-		return !p.isNum && !p.isLit && v == p.text
+		return p.num == nil && !p.isLit && v == p.text
 	case bool, nil:
 		return p.isLit && v == p.lit
 	case types.Null:
@@ -220,15 +232,16 @@ func (p *Path) equal(v any) bool {
 	return false
 }
 
-func ordered[T float64 | string](op string, a, b T) bool {
+// ordered reports whether a comparison that gave c is what op asks for.
+func ordered(op string, c int) bool {
 	switch op {
 	case ">":
-		return a > b
+		return c > 0
 	case ">=":
-		return a >= b
+		return c >= 0
 	case "<":
-		return a < b
+		return c < 0
 	default:
-		return a <= b
+		return c <= 0
 	}
 }

@@ -2,9 +2,11 @@ package filter
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 )
 
@@ -27,6 +29,11 @@ type Matcher struct {
 	header *fold
 	path   *Path
 	where  *Filter
+
+	looked, there, comparable atomic.Int64 // records with JSON, with something at path, of the type that is compared
+	unread                    atomic.Int64 // records whose JSON is beyond the bounds
+	unreadWhy                 atomic.Pointer[string]
+	source                    string // of path
 }
 
 // TermError is a mistake in one of the terms.
@@ -69,6 +76,7 @@ func (t Terms) Compile() (*Matcher, error) {
 		}
 	}
 	if t.Path != "" {
+		m.source = t.Path
 		if m.path, err = ParsePath(t.Path); err != nil {
 			errs = append(errs, &TermError{"json", err})
 		}
@@ -89,23 +97,67 @@ func (m *Matcher) All() bool {
 	return len(m.words) == 0 && m.key == nil && m.exact == nil && m.name == "" && m.path == nil && m.where == nil
 }
 
-// Match reports whether all terms hold, the cheap ones first.
-func (m *Matcher) Match(r Record) bool {
+// Match reports whether all terms hold, the cheap ones first. The error is that
+// of ctx: it ended before all were looked at.
+func (m *Matcher) Match(ctx context.Context, r Record) (bool, error) {
 	if m.key != nil && !m.key.in(r.Key) || m.exact != nil && (r.Key == nil || !bytes.Equal(m.exact, r.Key)) {
-		return false
+		return false, nil
 	}
 	if m.name != "" && !m.hasHeader(r) {
-		return false
+		return false, nil
 	}
 	for _, w := range m.words {
 		if !w.anywhere(r) {
-			return false
+			return false, nil
 		}
 	}
-	if m.path != nil && !m.path.Holds(r.document()) {
+	if m.path != nil && !m.hasPath(&r) {
+		return false, nil
+	}
+	if m.where == nil {
+		return true, nil
+	}
+	return m.where.match(ctx, &r)
+}
+
+func (m *Matcher) hasPath(r *Record) bool {
+	doc, err := r.document()
+	if err != nil {
+		m.unread.Add(1)
+		text := err.Error()
+		m.unreadWhy.CompareAndSwap(nil, &text)
 		return false
 	}
-	return m.where == nil || m.where.match(&r)
+	holds, found, comparable := m.path.look(doc)
+	m.looked.Add(1)
+	if found {
+		m.there.Add(1)
+	}
+	if comparable {
+		m.comparable.Add(1)
+	}
+	return holds
+}
+
+// Notes say what of the terms was probably not meant, after records were
+// looked at: a place in the JSON that no record has, or that never has the type
+// that it is compared with.
+func (m *Matcher) Notes() []string {
+	if m.path == nil || m.looked.Load() == 0 {
+		return nil
+	}
+	n, there := m.looked.Load(), m.there.Load()
+	switch {
+	case len(m.path.steps) > 0 && there == 0:
+		return []string{fmt.Sprintf("json: %s: no value of the %d records looked at has this path", cut(m.source), n)}
+	case there > 0 && m.comparable.Load() == 0:
+		what := "text"
+		if m.path.num != nil {
+			what = "a number"
+		}
+		return []string{fmt.Sprintf("json: %s: the path has a value in %d records, and it is %s in none of them", cut(m.source), there, what)}
+	}
+	return nil
 }
 
 func (m *Matcher) hasHeader(r Record) bool {
@@ -117,13 +169,16 @@ func (m *Matcher) hasHeader(r Record) bool {
 	return false
 }
 
-// Undecided is how many records the expression was neither true nor false of,
-// and why the first of them was.
+// Undecided is how many records the terms were neither true nor false of, and
+// why the first of them was.
 func (m *Matcher) Undecided() (n int64, why string) {
-	if m.where == nil {
-		return 0, ""
+	if m.where != nil {
+		n, why = m.where.Undecided()
 	}
-	return m.where.Undecided()
+	if text := m.unreadWhy.Load(); text != nil && why == "" {
+		why = *text
+	}
+	return n + m.unread.Load(), why
 }
 
 // splitWords splits at spaces, but not within quotes.

@@ -13,8 +13,8 @@ import (
 // Rule says what is hidden in the messages of some topics.
 type Rule struct {
 	Topics  []string // names, with * for any text and ? for any character
-	Fields  []string // of JSON values: user.email, users.*.phone; lists are gone through
-	Headers []string // by name
+	Fields  []string // of JSON values, in any case: user.email, users.*.phone; lists are gone through
+	Headers []string // by name, in any case
 	Key     bool
 }
 
@@ -82,10 +82,17 @@ func (t Topic) Key(key []byte) []byte {
 
 // Header gives a header's value as it may be shown.
 func (t Topic) Header(name string, value []byte) []byte {
-	if value != nil && slices.Contains(t.headers, name) {
+	if value != nil && slices.ContainsFunc(t.headers, func(h string) bool { return sameName(h, name) }) {
 		return []byte(Hidden)
 	}
 	return value
+}
+
+// sameName compares a name of a rule with one of a message: authorization also
+// hides Authorization and AUTHORIZATION, because programs that read headers and
+// fields do not tell them apart.
+func sameName(rule, name string) bool {
+	return strings.EqualFold(strings.TrimSpace(rule), strings.TrimSpace(name))
 }
 
 // Value gives a value as it may be shown. The text around hidden fields stays
@@ -184,7 +191,7 @@ func (w *walker) more() bool {
 // within gives the paths that lead into a field, with what is left of them.
 func within(fields [][]string, name string) (out [][]string) {
 	for _, f := range fields {
-		if f[0] == name || f[0] == "*" {
+		if f[0] == "*" || sameName(f[0], name) {
 			out = append(out, f[1:])
 		}
 	}

@@ -36,6 +36,9 @@ func TestFieldsAreHiddenAndTheRestStays(t *testing.T) {
 		{"a", `[{"a":1},{"a":2}]`, `[{"a":"***"},{"a":"***"}]`},
 		{"a", `"text"`, `"text"`},
 		{"a", `{"b":1e999}`, `{"b":1e999}`},
+		{"a", `{"A":1}`, `{"A":"***"}`}, // Go's decoder, for one, takes it for a
+		{"user.Email", `{"User":{"eMail":1,"name":2}}`, `{"User":{"eMail":"***","name":2}}`},
+		{"a", `{" a ":1}`, `{" a ":"***"}`},
 		{"a", `secret a=1`, `"***"`},
 		{"a", `{"b":1} {"a":2}`, `"***"`},
 		{"a", `{"b":1`, `"***"`},
@@ -58,6 +61,11 @@ func TestKeysAndHeaders(t *testing.T) {
 	}
 	if got := m.Header("authorization", []byte("x")); string(got) != Hidden {
 		t.Errorf("header %q", got)
+	}
+	for _, name := range []string{"Authorization", "AUTHORIZATION", " authorization"} {
+		if got := m.Header(name, []byte("x")); string(got) != Hidden {
+			t.Errorf("header %s: %q", name, got)
+		}
 	}
 	if got := m.Header("other", []byte("x")); string(got) != "x" {
 		t.Errorf("other header %q", got)
@@ -89,7 +97,7 @@ func TestMistakesOfRules(t *testing.T) {
 
 // Whatever the value: it stays JSON if it was, and no hidden field is left.
 func FuzzNothingHiddenIsLeft(f *testing.F) {
-	for _, s := range []string{`{"a":1}`, `{"b":{"a":[1,2]}}`, `[{"a":"x"}]`, `{"a":{"a":1}}`, `x`, `{"a" :"\u0000"}`, `{"b":"\ud800","a":1}`} {
+	for _, s := range []string{`{"a":1}`, `{"b":{"a":[1,2]}}`, `[{"a":"x"}]`, `{"a":{"a":1}}`, `x`, `{"a" :"\u0000"}`, `{"b":"\ud800","a":1}`, `{"A":1,"B":{"A":2}}`} {
 		f.Add([]byte(s))
 	}
 	m := topicOf(f, Rule{Fields: []string{"a", "b.a", "b.*.a"}})
@@ -115,6 +123,7 @@ func FuzzNothingHiddenIsLeft(f *testing.F) {
 				}
 			case map[string]any:
 				for k, e := range x {
+					k = strings.ToLower(strings.TrimSpace(k))
 					if k == "a" && (in == "" || in == "b") && e != Hidden && e != nil {
 						t.Fatalf("%q of %q shows a", got, value)
 					}

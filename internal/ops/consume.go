@@ -27,14 +27,14 @@ type ConsumeSpec struct {
 
 	Spans map[int32]Span // read just these offsets of these partitions, in place of Partitions, From and Until; each partition that is named exists
 
-	Where    func(kafka.Record) bool     // records that count; nil: all
-	Each     func(kafka.Record) error    // told of each record before Where is; an error ends reading; may be nil
-	Read     func(records int64)         // told now and then how many were looked at; may be nil
-	Progress func(passed, offsets int64) // told now and then how far it is between beginning and end; may be nil
-	Say      func(text string)           // told what a reader should know; may be nil
-	Trouble  func(error)                 // told, while it goes on trying, why nothing comes, and nil when it comes again; may be nil
-	Sample   *Sample                     // with Follow: do not keep up with a topic that is too fast; nil: read everything
-	Frugal   bool                        // fetch little ahead: memory counts for more than the last tenth of speed
+	Where    func(kafka.Record) (bool, error) // records that count; an error ends reading; nil: all
+	Each     func(kafka.Record) error         // told of each record before Where is; an error ends reading; may be nil
+	Read     func(records int64)              // told now and then how many were looked at; may be nil
+	Progress func(passed, offsets int64)      // told now and then how far it is between beginning and end; may be nil
+	Say      func(text string)                // told what a reader should know; may be nil
+	Trouble  func(error)                      // told, while it goes on trying, why nothing comes, and nil when it comes again; may be nil
+	Sample   *Sample                          // with Follow: do not keep up with a topic that is too fast; nil: read everything
+	Frugal   bool                             // fetch little ahead: memory counts for more than the last tenth of speed
 
 	fetched func(time.Duration) // told of every fetch; may be nil
 	id      [16]byte            // of the topic when reading began
@@ -91,7 +91,7 @@ func (s ConsumeSpec) wants(r kafka.Record) (bool, error) {
 			return false, err
 		}
 	}
-	return s.Where(r), nil
+	return s.Where(r)
 }
 
 func (s ConsumeSpec) say(format string, args ...any) {
@@ -112,7 +112,7 @@ func Consume(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, emit func(
 		return err
 	}
 	if spec.Where == nil {
-		spec.Where = func(kafka.Record) bool { return true }
+		spec.Where = func(kafka.Record) (bool, error) { return true, nil }
 	}
 	ask := spec
 	if spec.Spans != nil {

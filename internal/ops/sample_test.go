@@ -29,7 +29,7 @@ func TestConsumeReadsTheSpansThatItIsGiven(t *testing.T) {
 	stop := errors.New("enough of it")
 	spec := ops.ConsumeSpec{
 		Topic: "t", Spans: map[int32]ops.Span{0: {From: 3, To: 5}, 1: {From: 8, To: 99}},
-		Where:    func(r kafka.Record) bool { return r.Offset != 3 },
+		Where:    func(r kafka.Record) (bool, error) { return r.Offset != 3, nil },
 		Each:     func(kafka.Record) error { looked++; return nil },
 		Progress: func(p, all int64) { passed, offsets = p, all },
 	}

@@ -5,7 +5,7 @@ import { drive } from "./browser.mjs";
 await drive(async ({ page, url, check, accessible, comes, soon, hold }) => {
   await page.goto(`${url}/topics/stock`);
   await page.waitForSelector('section[aria-labelledby="partitions-h"] tbody tr');
-  await comes("the page says why", () => /This console is read-only/.test(document.querySelector("#manage-h")?.parentElement?.textContent ?? ""));
+  await comes("the page says why", () => /This node is read-only/.test(document.querySelector("#manage-h")?.parentElement?.textContent ?? ""));
   for (const name of ["Clone …", "Add partitions …", "Delete records …", "Delete topic …"]) {
     await soon(`${name} is not offered`, () => page.getByRole("button", { name }).isDisabled());
   }
@@ -14,7 +14,7 @@ await drive(async ({ page, url, check, accessible, comes, soon, hold }) => {
   await page.waitForSelector("table.settings tbody tr");
   await comes("settings are not edited", () => {
     const all = [...document.querySelectorAll(".setting-actions button")];
-    return all.every((b) => b.disabled && b.title !== "") && all.some((b) => b.title === "This console is read-only");
+    return all.every((b) => b.disabled && b.title !== "") && all.some((b) => b.title === "This node is read-only");
   });
   const release = await hold(/\/api\/v1\/me$/);
   await page.goto(`${url}/topics`);

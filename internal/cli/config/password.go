@@ -37,7 +37,7 @@ func hashPassword(env *cli.Env) *cobra.Command {
 			}
 			return hashed{h}, nil
 		},
-		Table: func(h hashed) cli.Table { return cli.Table{Rows: [][]string{{h.Hash}}} },
+		Table: func(h hashed) cli.Table { return cli.Table{Above: []string{h.Hash}} },
 	}.Command(env)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/screen"
 	"github.com/smartlb/smartlb/internal/topic"
 )
 
@@ -43,11 +44,11 @@ func with[R any](ctx context.Context, env *cli.Env, t cli.Brokers, f func(contex
 // stillWaiting says after a second what is waited for. The returned function
 // ends that.
 func stillWaiting(env *cli.Env, brokers []string) (done func()) {
-	f, ok := env.Err.(*os.File) // buffers of tests take words from one goroutine only
+	_, ok := screen.File(env.Err) // buffers of tests take words from one goroutine only
 	if !ok {
 		return func() {}
 	}
-	t := time.AfterFunc(time.Second, func() { fmt.Fprintf(f, "waiting for %s ...\n", strings.Join(brokers, ",")) })
+	t := time.AfterFunc(time.Second, func() { fmt.Fprintf(env.Err, "waiting for %s ...\n", strings.Join(brokers, ",")) })
 	return func() { t.Stop() }
 }
 

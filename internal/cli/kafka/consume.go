@@ -136,7 +136,7 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 		if where, err = filter.Compile(a.where); err != nil {
 			return cli.None{}, cli.Usagef("--where: %w", err)
 		}
-		a.spec.Where = func(r kafka.Record) bool { return where.Match(filterRecord(r)) }
+		a.spec.Where = func(r kafka.Record) (bool, error) { return where.Match(ctx, filterRecord(r)) }
 	}
 	out := bufio.NewWriterSize(env.Out, 64<<10)
 	print, err := printer(out, env.Output)
@@ -147,7 +147,7 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 	t := newTicker(env)
 	a.spec.Say = func(text string) { env.Say("%s", text) }
 	a.spec.Read = func(n int64) {
-		if t.terminal && printed.Load() > 0 || a.spec.Follow {
+		if t.terminal != nil && printed.Load() > 0 || a.spec.Follow {
 			return // what is printed shows how far it is
 		}
 		t.tick(func() string { return fmt.Sprintf("%d records read, %d printed", n, printed.Load()) })

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/smartlb/smartlb/internal/screen"
 )
 
 // pipeLook is how often it is looked whether somebody still reads a pipe.
@@ -17,7 +19,7 @@ const pipeLook = 500 * time.Millisecond
 // done.
 func whileRead(ctx context.Context, out io.Writer) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	f, ok := out.(*os.File)
+	f, ok := screen.File(out)
 	if !ok {
 		return ctx, cancel
 	}

@@ -5,13 +5,15 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/screen"
 )
 
 // progressLine tells how far something is: on a terminal in one line that is
 // written over, elsewhere in a line from time to time.
 type progressLine struct {
 	w        io.Writer
-	terminal bool
+	terminal *os.File // nil: w is none
 	last     time.Time
 	open     bool // a line was begun and not ended
 }
@@ -23,17 +25,14 @@ const (
 
 func newProgressLine(w io.Writer) *progressLine {
 	p := &progressLine{w: w}
-	if f, ok := w.(*os.File); ok {
-		info, err := f.Stat()
-		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
+	p.terminal, _ = screen.Terminal(w)
 	return p
 }
 
 // show tells the state; the last one is told in any case.
 func (p *progressLine) show(last bool, format string, args ...any) {
 	pause := repeat
-	if p.terminal {
+	if p.terminal != nil {
 		pause = redraw
 	}
 	if !last && time.Since(p.last) < pause {
@@ -41,11 +40,11 @@ func (p *progressLine) show(last bool, format string, args ...any) {
 	}
 	p.last = time.Now()
 	text := fmt.Sprintf(format, args...)
-	if !p.terminal {
+	if p.terminal == nil {
 		fmt.Fprintln(p.w, text)
 		return
 	}
-	fmt.Fprintf(p.w, "\r\x1b[K%s", text)
+	fmt.Fprintf(p.terminal, "\r\x1b[K%s", screen.Escape(text))
 	p.open = true
 }
 

@@ -5,9 +5,8 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/screen"
 )
 
 // ticker tells on stderr how far something has come, once it has taken longer
@@ -15,7 +14,7 @@ import (
 // every ten seconds.
 type ticker struct {
 	env      *cli.Env
-	terminal bool
+	terminal *os.File // nil: stderr is none
 	every    time.Duration
 	next     time.Time
 	shown    bool
@@ -23,8 +22,8 @@ type ticker struct {
 
 func newTicker(env *cli.Env) *ticker {
 	t := &ticker{env: env, every: 10 * time.Second}
-	if f, ok := env.Err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		t.terminal, t.every = true, 200*time.Millisecond
+	if f, ok := screen.Terminal(env.Err); ok {
+		t.terminal, t.every = f, 200*time.Millisecond
 	}
 	t.next = time.Now().Add(max(time.Second, t.every))
 	return t
@@ -37,8 +36,8 @@ func (t *ticker) tick(text func() string) {
 		return
 	}
 	t.next, t.shown = now.Add(t.every), true
-	if t.terminal {
-		fmt.Fprintf(t.env.Err, "\r\x1b[K%s", text())
+	if t.terminal != nil {
+		fmt.Fprintf(t.terminal, "\r\x1b[K%s", screen.Escape(text()))
 		return
 	}
 	t.env.Say("%s", text())
@@ -46,7 +45,7 @@ func (t *ticker) tick(text func() string) {
 
 // done takes the line away.
 func (t *ticker) done() {
-	if t.terminal && t.shown {
-		fmt.Fprint(t.env.Err, "\r\x1b[K")
+	if t.terminal != nil && t.shown {
+		fmt.Fprint(t.terminal, "\r\x1b[K")
 	}
 }

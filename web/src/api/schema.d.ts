@@ -854,7 +854,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Send one message */
+        /** Send one message; to a reserved topic admins only */
         post: operations["produceMessage"];
         delete?: never;
         options?: never;
@@ -871,7 +871,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Send dead letters back to the topics that they came from, each once */
+        /** Send dead letters back to the topics that they came from, each once; to a reserved topic admins only */
         post: operations["redriveTopic"];
         delete?: never;
         options?: never;
@@ -1786,6 +1786,8 @@ export interface components {
             /** @description Bytes of each partition, in their order */
             sizes: (number | null)[];
             drift: components["schemas"]["Step"][];
+            /** @description Its records steer smartlb, Kafka or Kafka Connect: sending messages to it needs the role admin */
+            reserved: boolean;
         };
         /** @description What was measured at each step, oldest first */
         Series: {
@@ -2142,6 +2144,8 @@ export interface components {
         };
         GroupDetail: {
             name: string;
+            /** @description Of smartlb or Kafka Connect: moving it needs the role admin */
+            reserved: boolean;
             state: string;
             type: string;
             assignor: string;

@@ -23,9 +23,10 @@ export function GroupView({ name }: { name: string }) {
   const group = useQuery({ queryKey: key, queryFn: ({ signal }) => get<GroupDetail>(`/groups/${seg(name)}`, signal), refetchInterval: 5_000 });
   const [asked, ask] = useState<Asked>(null);
   const again = () => client.invalidateQueries({ queryKey: key });
-  const operator = useForbidden("operator");
-  const admin = useForbidden("admin");
   const g = group.data;
+  const operator = useForbidden("operator");
+  const mover = useForbidden(g?.reserved ? "admin" : "operator");
+  const admin = useForbidden("admin");
   const gone = group.error instanceof ApiError && group.error.status === 404;
   const busy = g && g.members > 0 ? `The group has ${g.members} members that would go on where they are: stop them first` : "";
   return (
@@ -57,7 +58,7 @@ export function GroupView({ name }: { name: string }) {
           </dl>
           {g.error && <p className="bad-text">{g.error}</p>}
           <div className="actions">
-            <button type="button" disabled={Boolean(operator || busy)} title={operator || busy} onClick={() => ask("reset")}>
+            <button type="button" disabled={Boolean(mover || busy)} title={mover || busy} onClick={() => ask("reset")}>
               Reset offsets …
             </button>
             <button type="button" disabled={Boolean(operator)} title={operator} onClick={() => ask("threshold")}>
@@ -74,7 +75,7 @@ export function GroupView({ name }: { name: string }) {
           </section>
           <Members g={g} />
           {g.topics.map((t) => (
-            <TopicPart key={t.topic} g={g} topic={t.topic} forbidden={operator || busy} onForget={() => ask({ forget: t.topic })} />
+            <TopicPart key={t.topic} g={g} topic={t.topic} forbidden={mover || busy} onForget={() => ask({ forget: t.topic })} />
           ))}
           {g.topics.length === 0 && (
             <Empty title="The group has committed nothing">

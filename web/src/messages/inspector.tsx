@@ -4,7 +4,6 @@ import { useOverview } from "../live/overview";
 import { Copy } from "../ui/copy";
 import { bytes, count } from "../ui/format";
 import { CloseIcon } from "../ui/icons";
-import { useForbidden } from "../ui/session";
 import { Heads } from "../ui/sheet";
 import { Failure, Waiting } from "../ui/states";
 import { jsonOf, kcatOf, produceOf, textOf } from "./copy";
@@ -20,12 +19,14 @@ interface Props {
   known: Message | undefined;
   onClose: () => void;
   onAgain: (m: Message) => void;
+  /** Why the user may not send to the topic, empty where they may. */
+  forbidden: string;
 }
 
 const part = 64 * 1024;
 
 /** Everything about one message. */
-export function Inspector({ topic, id, known, onClose, onAgain }: Props) {
+export function Inspector({ topic, id, known, onClose, onAgain, forbidden }: Props) {
   const [partition = "", offset = ""] = id.split(":");
   const detail = useQuery({
     queryKey: ["message", topic, partition, offset],
@@ -46,13 +47,12 @@ export function Inspector({ topic, id, known, onClose, onAgain }: Props) {
         </button>
       </header>
       {detail.isError && <Failure error={gone && known ? new Error("It is no longer in the topic: this is what was read before.") : detail.error} again={() => void detail.refetch()} />}
-      {m ? <Facts m={m} detail={detail.data} onAgain={onAgain} /> : detail.isPending && <Waiting what="the message" />}
+      {m ? <Facts m={m} detail={detail.data} onAgain={onAgain} forbidden={forbidden} /> : detail.isPending && <Waiting what="the message" />}
     </aside>
   );
 }
 
-function Facts({ m, detail, onAgain }: { m: Message; detail: Detail | undefined; onAgain: (m: Message) => void }) {
-  const forbidden = useForbidden("operator");
+function Facts({ m, detail, onAgain, forbidden }: { m: Message; detail: Detail | undefined } & Pick<Props, "onAgain" | "forbidden">) {
   const broker = useBroker();
   const partial = m.valueCut || m.keyCut || m.headersCut;
   const why = partial ? "Only a part of it is here: export it, or download the value" : "";

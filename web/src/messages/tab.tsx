@@ -115,8 +115,8 @@ function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, sta
   const [dialog, setDialog] = useState<"saved" | "produce" | "redrive" | null>(null);
   const [again, setAgain] = useState<Message | null>(null);
   const [sent, setSent] = useState("");
-  const forbidden = useForbidden("operator");
   const detail = useQuery({ queryKey: ["topic", topic], queryFn: ({ signal }) => get<TopicDetail>(`/topics/${seg(topic)}`, signal), staleTime: 5_000 });
+  const forbidden = useForbidden(detail.data?.reserved ? "admin" : "operator");
   const read = useRef<Message | undefined>(undefined); // stays when its row has gone
   const known = list.find((m) => idOf(m) === open) ?? (read.current && idOf(read.current) === open ? read.current : undefined);
   read.current = known;
@@ -180,7 +180,7 @@ function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, sta
           }}
           {...(choose ? { chosen, onChoose: toggle } : {})}
         />
-        {open && <Inspector key={open} topic={topic} id={open} known={known} onClose={() => setOpen("")} onAgain={setAgain} />}
+        {open && <Inspector forbidden={forbidden} key={open} topic={topic} id={open} known={known} onClose={() => setOpen("")} onAgain={setAgain} />}
       </div>
       {dialog === "saved" && <SavedSearches topic={topic} query={query} onClose={close} />}
       {dialog === "redrive" && <Redrive topic={topic} query={query} chosen={chosen} onClose={close} />}

@@ -20,6 +20,6 @@ export const saidOf = (forbidden: string) => (forbidden === notYetKnown ? "" : f
 export function useForbidden(need: Me["role"]): string {
   const me = useMe();
   if (!me) return notYetKnown;
-  if (me.readOnly) return "This console is read-only";
+  if (me.readOnly) return "This node is read-only";
   return order.indexOf(me.role) < order.indexOf(need) ? `You are ${me.role}, and this needs ${need}` : "";
 }

@@ -1,0 +1,131 @@
+package filter
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+	"cel.dev/cel-go/interpreter"
+)
+
+// Bounds of one evaluation, beside maxCost. CEL counts the cost of a call after
+// it was made, and values that share parts once; these are counted before
+// anything is allocated or compared.
+const (
+	maxAllocated = 32 << 20 // bytes that functions and literals make; three copies of the largest message
+	maxScanned   = 1 << 29  // bytes that are read, compared or matched; about a second
+	nodeBytes    = 16       // of a value inside a list or a map
+)
+
+// budget is what one evaluation may still use. A charge that exceeds it ends
+// the evaluation with an error; || cannot hide it.
+type budget struct {
+	allocated, scanned int64
+	ctx                context.Context
+}
+
+// begin gives a new evaluation all of it. ctx ends the evaluation early.
+func (b *budget) begin(ctx context.Context) {
+	b.allocated, b.scanned, b.ctx = maxAllocated, maxScanned, ctx
+}
+
+// allocate charges n bytes that are about to be made.
+func (b *budget) allocate(n int64) {
+	if n < 0 || n > b.allocated {
+		stop("it needs more than %d MiB of memory", maxAllocated>>20)
+	}
+	b.allocated -= n
+	b.scan(n)
+}
+
+// scan charges n bytes that are about to be read.
+func (b *budget) scan(n int64) {
+	if n < 0 || n > b.scanned {
+		stop("it reads more than %d MiB", maxScanned>>20)
+	}
+	if b.scanned>>checkShift != (b.scanned-n)>>checkShift && b.ctx != nil && b.ctx.Err() != nil {
+		stop("%v", context.Cause(b.ctx))
+	}
+	b.scanned -= n
+}
+
+// checkShift: the context is looked at each 2^20 bytes.
+const checkShift = 20
+
+// stop ends an evaluation: cel.Program.Eval gives the error to its caller.
+func stop(format string, args ...any) {
+	panic(interpreter.EvalCancelledError{Cause: interpreter.CostLimitExceeded, Message: "the expression costs too much: " + fmt.Sprintf(format, args...)})
+}
+
+// times multiplies without overflow.
+func times(a, b int64) int64 {
+	if a > 0 && b > math.MaxInt64/a {
+		return math.MaxInt64
+	}
+	return a * b
+}
+
+// textSize is the length of a string or of bytes; 0 for other values.
+func textSize(v ref.Val) int64 {
+	switch v := v.(type) {
+	case types.String:
+		return int64(len(v))
+	case types.Bytes:
+		return int64(len(v))
+	}
+	return 0
+}
+
+// compound reports whether a value has parts.
+func compound(v ref.Val) bool {
+	switch v.(type) {
+	case traits.Lister, traits.Mapper, *types.Optional:
+		return true
+	}
+	return false
+}
+
+// walk visits v and everything in it, a part as often as it is there. visit
+// ends the walk by a charge.
+func walk(v ref.Val, visit func(ref.Val)) {
+	visit(v)
+	switch v := v.(type) {
+	case traits.Mapper:
+		for it := v.Iterator(); it.HasNext() == types.True; {
+			key := it.Next()
+			visit(key)
+			if inner, found := v.Find(key); found {
+				walk(inner, visit)
+			}
+		}
+	case traits.Lister:
+		for it := v.Iterator(); it.HasNext() == types.True; {
+			walk(it.Next(), visit)
+		}
+	case *types.Optional:
+		if v.HasValue() {
+			walk(v.GetValue(), visit)
+		}
+	}
+}
+
+// hold charges a list or a map for what it holds: the memory of its nodes, and
+// what it takes to compare all of it. [x, x] is charged for both.
+func (b *budget) hold(v ref.Val) {
+	walk(v, func(part ref.Val) {
+		b.allocate(nodeBytes)
+		b.scan(textSize(part))
+	})
+}
+
+// compare charges a comparison of two values.
+func (b *budget) compare(x, y ref.Val) {
+	if !compound(x) || !compound(y) {
+		b.scan(nodeBytes + min(textSize(x), textSize(y)))
+		return
+	}
+	walk(x, func(part ref.Val) { b.scan(nodeBytes + textSize(part)) })
+}

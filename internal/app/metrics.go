@@ -34,6 +34,8 @@ var (
 	descAccepted = prometheus.NewDesc("smartlb_connections_accepted_total", "Client connections accepted.", nil, nil)
 	descHeads    = prometheus.NewDesc("smartlb_requests_total", "Request heads, good or bad.", nil, nil)
 	descDials    = prometheus.NewDesc("smartlb_upstream_dials_total", "Connections made to instances.", nil, nil)
+	descResent   = prometheus.NewDesc("smartlb_upstream_resent_total", "Requests sent once more because the instance had just closed its kept connection.", nil, nil)
+	descShortage = prometheus.NewDesc("smartlb_shortage_total", "Connections and checks that were not possible because this node lacked descriptors, memory or ports.", nil, nil)
 	descDropped  = prometheus.NewDesc("smartlb_dropped_total", "What was lost, by queue.", []string{"queue"}, nil)
 	descLag      = prometheus.NewDesc("smartlb_group_lag", "Records that a group with a threshold is behind.", []string{"group"}, nil)
 	descLagAlarm = prometheus.NewDesc("smartlb_group_lag_alarm", "1 while that is above the threshold set in the console.", []string{"group"}, nil)
@@ -69,6 +71,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descAccepted, prometheus.CounterValue, float64(s.Accepted))
 	ch <- prometheus.MustNewConstMetric(descHeads, prometheus.CounterValue, float64(s.Requests))
 	ch <- prometheus.MustNewConstMetric(descDials, prometheus.CounterValue, float64(s.UpstreamDials))
+	ch <- prometheus.MustNewConstMetric(descResent, prometheus.CounterValue, float64(s.UpstreamResent))
+	ch <- prometheus.MustNewConstMetric(descShortage, prometheus.CounterValue, float64(c.a.data.shortage.Count()))
 	c.instances(ch)
 }
 

@@ -24,6 +24,7 @@ const (
 	Underscore // a name with '_': CGI and WSGI read it as '-', so it can stand in for any other field
 	Named      // named by Connection, so meant for us alone
 	Protected  // Authorization, Cookie: Connection must not name them
+	Challenge  // WWW-Authenticate
 )
 
 // Kinds is a set of Kind.
@@ -104,6 +105,9 @@ func kindOf(name []byte) Kind {
 		if EqualFold(name, "proxy-connection") {
 			return Hop
 		}
+		if EqualFold(name, "www-authenticate") {
+			return Challenge
+		}
 	case 17:
 		if EqualFold(name, "transfer-encoding") {
 			return TransferEncoding
@@ -140,12 +144,35 @@ type field struct {
 // Fields are the field lines of a head. They point into the buffer that was
 // parsed and are valid as long as it is.
 type Fields struct {
-	buf  []byte
-	list []field
+	buf   []byte
+	list  []field
+	binds bool
 }
 
 // Len is the number of field lines.
 func (f *Fields) Len() int { return len(f.list) }
+
+// BindsConnection reports whether the head takes part in NTLM or Negotiate,
+// which authenticate the connection instead of the request (RFC 4559 §6).
+func (f *Fields) BindsConnection() bool { return f.binds }
+
+// bindsConnection looks for those schemes in the value of Authorization or
+// WWW-Authenticate. Several challenges may stand in one line; a false alarm
+// costs one connection.
+func bindsConnection(value []byte) bool {
+	for len(value) > 0 {
+		value = trim(value)
+		if hasPrefixFold(value, "ntlm") || hasPrefixFold(value, "negotiate") {
+			return true
+		}
+		comma := bytes.IndexByte(value, ',')
+		if comma < 0 {
+			return false
+		}
+		value = value[comma+1:]
+	}
+	return false
+}
 
 // Field gives line i: its name as sent, its value without surrounding space,
 // and what it is to a proxy.
@@ -205,6 +232,9 @@ func (f *Fields) add(buf []byte, start, end, limit int) *Error {
 	kind := Underscore
 	if !under {
 		kind = kindOf(line[:colon])
+	}
+	if kind == Challenge || kind == Protected && colon == len("authorization") {
+		f.binds = f.binds || bindsConnection(line[from:to])
 	}
 	f.list = append(f.list, field{
 		name: uint16(start), colon: uint16(start + colon), value: uint16(start + from), end: uint16(start + to),

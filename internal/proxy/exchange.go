@@ -58,7 +58,8 @@ func (e *exchange) reset() {
 	e.head, e.used, e.first, e.taken, e.sent = 0, 0, nil, 0, 0
 	e.status, e.why, e.began, e.pumping = 0, "", false, false
 	e.client = netip.Addr{}
-	e.x.Explain = false
+	e.x.Explain, e.x.Pin = false, nil
+	e.pump.sentAt.Store(0)
 }
 
 func (c *conn) takeExchange() *exchange {

@@ -130,7 +130,7 @@ func TestSlowBodyTimesOut(t *testing.T) {
 		s.Head()
 		s.Write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
 		s.Hang()
-	}, func(c *Config, _ *dispatch.Route) { c.BodyTimeout = 100 * time.Millisecond })
+	}, func(c *Config, _ *dispatch.Route) { c.StreamTimeout = 100 * time.Millisecond })
 	c := b.dial()
 	c.send(get)
 	res, err := http.ReadResponse(c.r, nil)
@@ -140,7 +140,7 @@ func TestSlowBodyTimesOut(t *testing.T) {
 	if got, err := io.ReadAll(res.Body); err == nil || string(got) != "12345" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if got := b.entries(); got[0].Failure != "timeout" {
+	if got := b.entries(); got[0].Failure != "stream-idle" {
 		t.Errorf("log %+v", got)
 	}
 }
@@ -482,7 +482,7 @@ func TestDrainCutsAtItsEnd(t *testing.T) {
 	if _, err := io.ReadAll(c.r); errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("the client was left waiting")
 	}
-	if got := b.entries(); len(got) != 1 || got[0].Status != 499 {
+	if got := b.entries(); len(got) != 1 || got[0].Status != 503 || got[0].Failure != "proxy-stopping" || got[0].BytesOut != 0 {
 		t.Errorf("log %+v", got)
 	}
 }

@@ -19,15 +19,16 @@ type Stats struct {
 	UpstreamDials    uint64 // connections made to instances
 	UpstreamReuses   uint64 // requests sent on a kept connection
 	UpstreamStale    uint64 // kept connections found closed, or with bytes nobody asked for
+	UpstreamResent   uint64 // requests sent once more because their kept connection had just been closed
 	ParseErrors      [h1.NumClasses]uint64
 }
 
 const countShards = 8 // of counters that every request touches
 
 type counters struct {
-	accepted, refused, stale, dials atomic.Uint64
-	parse                           [h1.NumClasses]atomic.Uint64
-	shard                           [countShards]countShard
+	accepted, refused, stale, dials, resent atomic.Uint64
+	parse                                   [h1.NumClasses]atomic.Uint64
+	shard                                   [countShards]countShard
 }
 
 type countShard struct {
@@ -40,7 +41,7 @@ func (p *Proxy) Stats() Stats {
 	s := Stats{
 		ConnectionsOpen: p.conns.len(), IdleUpstream: p.pools.idle(),
 		Accepted: p.count.accepted.Load(), Refused: p.count.refused.Load(),
-		UpstreamStale: p.count.stale.Load(), UpstreamDials: p.count.dials.Load(),
+		UpstreamStale: p.count.stale.Load(), UpstreamResent: p.count.resent.Load(), UpstreamDials: p.count.dials.Load(),
 	}
 	for i := range p.count.shard {
 		c := &p.count.shard[i]

@@ -4,8 +4,6 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"io"
-
-	"github.com/smartlb/smartlb/internal/dispatch"
 )
 
 // acceptsUpgrade checks a 101: the client asked for a WebSocket, and the
@@ -35,10 +33,10 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 	e.sent = int64(e.up.len())
 	e.up.release()
 	e.began = true
-	c.watch.arm(c.until(0), wakeClient)
+	c.watch.arm(c.until(c.p.cfg.BodyTimeout, 0), wakeClient)
 	_, err := c.wire.write(out)
-	if c.watch.disarm() != 0 || err != nil {
-		e.x.Fail(dispatch.ClientGone)
+	if cause := c.watch.disarm(); cause != 0 || err != nil {
+		e.x.Fail(c.brokenClient(cause, 0))
 		u.close()
 		return
 	}

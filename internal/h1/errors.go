@@ -72,7 +72,7 @@ var (
 	errConnection    = &Error{400, ClassSyntax, "malformed Connection field"}
 	errConnectionKey = &Error{400, ClassFraming, "Connection names a field it must not"}
 	errExpect        = &Error{417, ClassUnsupported, "unknown expectation"}
-	errUpgradeBody   = &Error{400, ClassFraming, "Upgrade with a body"}
+	errUpgradeBody   = &Error{400, ClassFraming, "Upgrade of a request with a body is not served"}
 	errChunkSize     = &Error{400, ClassFraming, "malformed chunk size"}
 	errChunkExt      = &Error{400, ClassFraming, "malformed or oversized chunk extension"}
 	errChunkEnd      = &Error{400, ClassFraming, "chunk data without CRLF"}

@@ -370,26 +370,14 @@ func parseLength(v []byte) (n int64, _ *Error) {
 	return n, nil
 }
 
-// has reports whether a field of that kind lists token (ASCII case ignored).
-func (f *Fields) has(kind Kind, token string) bool {
+// first is the value of the first line of that kind.
+func (f *Fields) first(kind Kind) []byte {
 	for i := range f.list {
-		if f.list[i].kind != kind {
-			continue
-		}
-		rest := f.buf[f.list[i].value:f.list[i].end]
-		for len(rest) > 0 {
-			item := rest
-			if comma := bytes.IndexByte(rest, ','); comma >= 0 {
-				item, rest = rest[:comma], rest[comma+1:]
-			} else {
-				rest = nil
-			}
-			if EqualFold(trim(item), token) {
-				return true
-			}
+		if l := &f.list[i]; l.kind == kind {
+			return f.buf[l.value:l.end]
 		}
 	}
-	return false
+	return nil
 }
 
 // count is the number of lines of that kind.

@@ -54,6 +54,7 @@ const (
 type Request struct {
 	Fields
 	method, host, path, query []byte
+	upgrade                   []byte // what the client asks to change to; nil: nothing that is passed on
 
 	Minor     int     // HTTP/1.Minor: 0 or 1
 	Body      Framing // NoBody, ByLength (Length > 0) or ByChunks
@@ -228,15 +229,57 @@ func (r *Request) finish() *Error {
 	if err := r.checkExpect(); err != nil {
 		return err
 	}
-	if n := r.count(Upgrade); n > 0 && r.Body != NoBody {
-		return errUpgradeBody // CVE-2026-2833: bytes behind it belong to whom?
-	} else if n == 1 && con.upgrade {
-		key, _ := r.Header("sec-websocket-key")
-		r.WebSocket = r.Minor == 1 && string(r.method) == "GET" && len(key) == 24 &&
-			r.has(Upgrade, "websocket") && !con.close
+	return r.checkUpgrade(con)
+}
+
+// checkUpgrade decides what becomes of Upgrade (RFC 9110 §7.8). A single token
+// is passed on, and the connection becomes a tunnel where the instance agrees.
+// What a proxy may ignore is ignored where passing it on would be of no use or
+// harm: a list, HTTP/1.0, a WebSocket without its key, and changes to another
+// HTTP or to TLS: what came through such a tunnel nobody would have looked at
+// (CVE-2026-88008). Java's HttpClient and curl ask for h2c with every POST.
+func (r *Request) checkUpgrade(con connection) *Error {
+	if r.count(Upgrade) != 1 || !con.upgrade || r.Minor == 0 {
+		return nil
 	}
+	token := r.first(Upgrade)
+	switch {
+	case len(token) == 0 || len(token) > maxUpgrade || !isProtocol(token) || isHTTPOrTLS(token):
+		return nil
+	case r.Body != NoBody:
+		return errUpgradeBody // CVE-2026-2833: bytes behind it belong to whom?
+	case EqualFold(token, "websocket"):
+		key, _ := r.Header("sec-websocket-key")
+		r.WebSocket = string(r.method) == "GET" && len(key) == 24 && !con.close
+		if !r.WebSocket {
+			return nil
+		}
+	case con.close:
+		return nil
+	}
+	r.upgrade = token
 	return nil
 }
+
+const maxUpgrade = 64 // bytes of the name of a protocol
+
+// isProtocol reports whether token is one name with an optional version.
+func isProtocol(token []byte) bool {
+	slash := bytes.IndexByte(token, '/')
+	if slash < 0 {
+		return all(token, charToken)
+	}
+	return slash > 0 && slash < len(token)-1 && all(token[:slash], charToken) && all(token[slash+1:], charToken)
+}
+
+func isHTTPOrTLS(token []byte) bool {
+	return EqualFold(token, "h2c") || EqualFold(token, "h2") || EqualFold(token, "http") || EqualFold(token, "tls") ||
+		hasPrefixFold(token, "http/") || hasPrefixFold(token, "tls/")
+}
+
+// Upgrade is the protocol that the client asks to change to and that is passed
+// on, nil if there is none.
+func (r *Request) Upgrade() []byte { return r.upgrade }
 
 func (r *Request) checkExpect() *Error {
 	for i := range r.list {

@@ -6,14 +6,14 @@ import "bytes"
 // offsets into the buffer given to Parse.
 type Response struct {
 	Fields
-	reason []byte
+	reason  []byte
+	upgrade []byte
 
-	Status    int
-	Minor     int
-	Body      Framing // NoBody also for HEAD, 1xx, 204 and 304
-	Length    int64   // Content-Length, -1 if there was none; with NoBody it describes what is not sent
-	Close     bool    // the instance will close the connection
-	WebSocket bool    // 101 that names websocket
+	Status int
+	Minor  int
+	Body   Framing // NoBody also for HEAD, 1xx, 204 and 304
+	Length int64   // Content-Length, -1 if there was none; with NoBody it describes what is not sent
+	Close  bool    // the instance will close the connection
 
 	started       bool
 	line, scanned int
@@ -28,6 +28,12 @@ func (r *Response) Reset() {
 
 // Reason is the reason phrase, possibly empty.
 func (r *Response) Reason() []byte { return r.reason }
+
+// Accepts reports whether this is the answer that changes the connection to the
+// protocol that the request asked for.
+func (r *Response) Accepts(protocol []byte) bool {
+	return r.Status == 101 && len(protocol) > 0 && sameFold(r.upgrade, protocol)
+}
 
 // Interim reports whether another head follows (1xx but 101).
 func (r *Response) Interim() bool { return r.Status < 200 && r.Status != 101 }
@@ -118,7 +124,9 @@ func (r *Response) finish(head bool) *Error {
 	switch { // RFC 9112 §6.3
 	case r.Status == 101:
 		r.Body = ByTunnelling
-		r.WebSocket = con.upgrade && r.count(Upgrade) == 1 && r.has(Upgrade, "websocket") && !chunked && length <= 0
+		if con.upgrade && r.count(Upgrade) == 1 && !chunked && length <= 0 {
+			r.upgrade = r.first(Upgrade)
+		}
 	case head || r.Status < 200 || r.Status == 204 || r.Status == 304:
 		r.Body = NoBody
 	case chunked:

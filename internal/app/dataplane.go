@@ -79,7 +79,7 @@ func (d *dataPlane) listen(a *App) (err error) {
 	p := a.o.Document.Proxy
 	cfg := proxy.Config{TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom, Now: a.now, Log: a.o.Log, Shortage: d.shortage}
 	for _, l := range d.listeners {
-		cfg.Listeners = append(cfg.Listeners, proxy.Listener{Name: l.Name, Addr: l.Address})
+		cfg.Listeners = append(cfg.Listeners, proxy.Listener{Name: l.Name, Addr: l.Address, RejectEncoded: l.EncodedCharacters == "reject"})
 	}
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err

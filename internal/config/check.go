@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/smartlb/smartlb/internal/h1"
 	"github.com/smartlb/smartlb/internal/picker"
 )
 
@@ -118,6 +119,7 @@ func (c *checker) traffic(t Traffic) {
 		c.id(path+".name", l.Name)
 		c.unique(path+".name", "listener", l.Name, names)
 		c.address(path+".address", l.Address, true)
+		c.oneOf(path+".encodedCharacters", l.EncodedCharacters, "keep", "reject")
 		if !strings.HasSuffix(l.Address, ":0") {
 			c.unique(path+".address", "listener address", l.Address, addresses)
 		}
@@ -135,6 +137,13 @@ func (c *checker) traffic(t Traffic) {
 		c.id(path+".name", r.Name)
 		c.unique(path+".name", "route", r.Name, routes)
 		c.route(path, r, services)
+	}
+}
+
+// oneOf checks a word; empty is the default.
+func (c *checker) oneOf(path, word string, allowed ...string) {
+	if word != "" && !slices.Contains(allowed, word) {
+		c.fail(path, "unknown value %q, want %s", word, strings.Join(allowed, " or "))
 	}
 }
 
@@ -217,8 +226,13 @@ func (c *checker) route(path string, r Route, services map[string]string) {
 		c.fail(path+".path", "want one of prefix, exact, regex, not several")
 	}
 	for key, p := range map[string]string{"prefix": r.Path.Prefix, "exact": r.Path.Exact} {
-		if p != "" && !strings.HasPrefix(p, "/") {
+		if p == "" {
+			continue
+		}
+		if !strings.HasPrefix(p, "/") {
 			c.fail(path+".path."+key, "%q: must start with /", p)
+		} else if _, err := h1.RoutePath(p); err != nil {
+			c.fail(path+".path."+key, "%q: %v", p, err)
 		}
 	}
 	if _, err := regexp.Compile(r.Path.Regex); err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/h1"
 	"github.com/smartlb/smartlb/internal/router"
 	"github.com/smartlb/smartlb/internal/upstream"
 )
@@ -43,16 +44,25 @@ func rule(r Route, route *dispatch.Route) router.Rule[*dispatch.Route] {
 	out := router.Rule[*dispatch.Route]{Name: r.Name, Hosts: r.Hosts, Methods: r.Methods, Value: route}
 	switch {
 	case r.Path.Exact != "":
-		out.Kind, out.Path = router.Exact, r.Path.Exact
+		out.Kind, out.Path = router.Exact, routed(r.Path.Exact)
 	case r.Path.Regex != "":
 		out.Kind, out.Path = router.Regex, r.Path.Regex
 	default:
-		out.Kind, out.Path = router.Prefix, r.Path.Prefix
+		out.Kind, out.Path = router.Prefix, routed(r.Path.Prefix)
 	}
 	for _, h := range r.Headers {
 		out.Headers = append(out.Headers, router.Header{Name: h.Name, Value: h.Exact, Pattern: h.Regex})
 	}
 	return out
+}
+
+// routed spells a path as those of requests are routed; the check has refused
+// what cannot be.
+func routed(path string) string {
+	if p, err := h1.RoutePath(path); err == nil {
+		return p
+	}
+	return path
 }
 
 func compileRoute(r Route, resolve func(string) *upstream.Service) (*dispatch.Route, error) {

@@ -126,6 +126,8 @@ type Traffic struct {
 type Listener struct {
 	Name    string `yaml:"name"`
 	Address string `yaml:"address"`
+
+	EncodedCharacters string `yaml:"encodedCharacters"` // keep (default) or reject: %2F, %5C and encoded control characters in a path
 }
 
 // Route sends what it matches to a service or splits it among several.

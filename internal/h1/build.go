@@ -3,7 +3,7 @@ package h1
 import "strconv"
 
 // AppendHead writes the head that is forwarded for r: request line in
-// origin-form with the canonical path, Host, the fields that cross a proxy
+// origin-form with the path as it is forwarded, Host, the fields that cross a proxy
 // except those with an underscore in their name and those whose kind is in drop, the framing, and a
 // change of protocol that is passed on. The empty line is left to the caller, who adds its own
 // fields first; AppendEnd writes it.
@@ -36,9 +36,9 @@ func AppendUpgrade(dst, protocol []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// AppendTarget writes the canonical path and the query.
+// AppendTarget writes the path and the query as they are forwarded.
 func (r *Request) AppendTarget(dst []byte) []byte {
-	dst = append(dst, r.path...)
+	dst = append(dst, r.forward...)
 	if r.query != nil {
 		dst = append(dst, '?')
 		dst = append(dst, r.query...)

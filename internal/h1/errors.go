@@ -56,6 +56,7 @@ var (
 	errTargetLong    = &Error{414, ClassLimit, "request-target too long"}
 	errTarget        = &Error{400, ClassTarget, "malformed request-target"}
 	errPathEscape    = &Error{400, ClassTarget, "path with an invalid or forbidden escape"}
+	errPathHidden    = &Error{400, ClassTarget, "path with .. beside an encoded slash"}
 	errPathRoot      = &Error{400, ClassTarget, "path leaves the root"}
 	errHostMissing   = &Error{400, ClassTarget, "no Host field"}
 	errHostTwice     = &Error{400, ClassTarget, "more than one Host field"}

@@ -8,6 +8,8 @@ type Limits struct {
 	Head   int // bytes of start line and fields; 16384, at most 65535
 	Fields int // field lines; 100
 	Target int // bytes of the request-target; 8192
+
+	RejectEncoded bool // refuse encoded slashes, backslashes and control characters in a path
 }
 
 // Defaults of Limits.
@@ -54,6 +56,9 @@ const (
 type Request struct {
 	Fields
 	method, host, path, query []byte
+	forward                   []byte // the path as it is forwarded
+	raw                       []byte // the request-target as it came
+	norm                      []byte // where spellings of the path are kept that the buffer does not hold
 	upgrade                   []byte // what the client asks to change to; nil: nothing that is passed on
 
 	Minor     int     // HTTP/1.Minor: 0 or 1
@@ -80,9 +85,12 @@ func (r *Request) Host() []byte { return r.host }
 // written without. host must be valid and stay unchanged while r is in use.
 func (r *Request) SetHost(host []byte) { r.host = host }
 
-// Path is the canonical path, for routing and forwarding alike: see canonical.
-// "*" for OPTIONS *.
+// Path is the path in the spelling that is routed by: see setPath. "*" for
+// OPTIONS *.
 func (r *Request) Path() []byte { return r.path }
+
+// RawTarget is the request-target as it came; nil before it was found.
+func (r *Request) RawTarget() []byte { return r.raw }
 
 // Query is what follows the first '?', unchanged; nil if there is none.
 func (r *Request) Query() []byte { return r.query }
@@ -92,9 +100,9 @@ func (r *Request) IsHead() bool { return string(r.method) == "HEAD" }
 
 // Reset prepares r for the next head.
 func (r *Request) Reset() {
-	list := r.list[:0]
+	list, norm := r.list[:0], r.norm[:0]
 	*r = Request{}
-	r.list = list
+	r.list, r.norm = list, norm
 }
 
 // Parse reads a request head from the start of buf. It returns 0 and no error
@@ -104,7 +112,7 @@ func (r *Request) Reset() {
 // Otherwise n is the length of the head and the body starts at buf[n].
 //
 // An empty line before the request line is skipped (RFC 9112 §2.2), one and no
-// more. Parse may rewrite bytes of the request-target in place (see canonical).
+// more.
 func (r *Request) Parse(buf []byte, lim *Limits) (n int, _ *Error) {
 	r.buf = buf
 	for {
@@ -156,6 +164,9 @@ func (r *Request) Started() bool { return r.scanned > 0 }
 // tooLong is asked after n bytes of a head that is not complete.
 func (r *Request) tooLong(n int, lim *Limits) *Error {
 	if !r.started && n > lim.Target+maxMethod+len("  HTTP/1.1\r\n\r\n") {
+		if sp := bytes.IndexByte(r.buf[:maxMethod+3], ' '); sp > 0 {
+			r.raw = r.buf[sp+1 : n]
+		}
 		return errTargetLong
 	}
 	if n > lim.Head {
@@ -198,11 +209,11 @@ func (r *Request) requestLine(line []byte, lim *Limits) *Error {
 	if string(method) == "CONNECT" {
 		return errConnect
 	}
+	r.method, r.Minor, r.raw = method, int(version[7]-'0'), target
 	if len(target) > lim.Target {
 		return errTargetLong
 	}
-	r.method, r.Minor = method, int(version[7]-'0')
-	return r.target(target)
+	return r.target(target, lim.RejectEncoded)
 }
 
 // finish checks what only the whole head can tell.

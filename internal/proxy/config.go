@@ -25,6 +25,8 @@ type Dispatcher interface {
 type Listener struct {
 	Name string // unique; in the access log
 	Addr string // host:port; port 0 takes a free one
+
+	RejectEncoded bool // refuse encoded slashes, backslashes and control characters in a path
 }
 
 // Config of a Proxy. Zero values mean the defaults.

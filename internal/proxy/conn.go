@@ -108,7 +108,7 @@ func (c *conn) awaitFirst() bool {
 
 // readHead reads a whole head, or answers why it could not.
 func (c *conn) readHead(e *exchange) bool {
-	lim := &c.p.cfg.Limits
+	lim := &c.l.limits
 	armed := false
 	for {
 		n, bad := e.req.Parse(c.in.bytes(), lim)

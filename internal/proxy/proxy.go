@@ -37,7 +37,8 @@ type Proxy struct {
 
 type listener struct {
 	net.Listener
-	name string
+	name   string
+	limits h1.Limits
 }
 
 // New checks cfg and binds its listeners. It starts nothing.
@@ -64,7 +65,9 @@ func New(cfg Config, d Dispatcher) (*Proxy, error) {
 			p.closeListeners()
 			return nil, fmt.Errorf("listener %s: %w", l.Name, err)
 		}
-		p.listeners = append(p.listeners, &listener{ln, l.Name})
+		limits := cfg.Limits
+		limits.RejectEncoded = l.RejectEncoded
+		p.listeners = append(p.listeners, &listener{ln, l.Name, limits})
 	}
 	return p, nil
 }

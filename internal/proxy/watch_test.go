@@ -126,7 +126,7 @@ func (l *poorListener) Close() error   { close(l.closed); return nil }
 func (l *poorListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 func TestAcceptWaitsForFileDescriptors(t *testing.T) {
-	p, err := New(Config{Listeners: []Listener{{"web", "127.0.0.1:0"}}}, dispatch.New(dispatch.Config{}))
+	p, err := New(Config{Listeners: []Listener{{Name: "web", Addr: "127.0.0.1:0"}}}, dispatch.New(dispatch.Config{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestAcceptWaitsForFileDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &poorListener{fail: 12, closed: make(chan struct{})}
 		var wg sync.WaitGroup
-		wg.Go(func() { p.accept(context.Background(), &listener{l, "web"}, &wg) })
+		wg.Go(func() { p.accept(context.Background(), &listener{Listener: l, name: "web", limits: p.cfg.Limits}, &wg) })
 		time.Sleep(time.Minute)
 		_ = l.Close()
 		wg.Wait()

@@ -162,6 +162,7 @@ func (c *checker) service(path string, s Service) {
 	if err := picker.CheckName(s.Policy); err != nil {
 		c.fail(path+".policy", "%v", err)
 	}
+	c.oneOf(path+".strictness", s.Strictness, "tolerant", "strict")
 	if len(s.Instances) == 0 {
 		c.fail(path+".instances", "missing: a service wants at least one instance")
 	}

@@ -18,8 +18,12 @@ import (
 func Compile(t Traffic, revision string, resolve func(id string) *upstream.Service) (*dispatch.Table, error) {
 	rules := make([]router.Rule[*dispatch.Route], 0, len(t.Routes))
 	names := make([]string, 0, len(t.Routes))
+	strict := map[string]bool{}
+	for _, s := range t.Services {
+		strict[s.ID] = s.Strictness == "strict"
+	}
 	for _, r := range t.Routes {
-		route, err := compileRoute(r, resolve)
+		route, err := compileRoute(r, resolve, strict)
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
@@ -65,7 +69,7 @@ func routed(path string) string {
 	return path
 }
 
-func compileRoute(r Route, resolve func(string) *upstream.Service) (*dispatch.Route, error) {
+func compileRoute(r Route, resolve func(string) *upstream.Service, strict map[string]bool) (*dispatch.Route, error) {
 	out := &dispatch.Route{Name: r.Name, Timeout: r.Timeout}
 	split := r.Split
 	if len(split) == 0 {
@@ -79,7 +83,7 @@ func compileRoute(r Route, resolve func(string) *upstream.Service) (*dispatch.Ro
 		if service == nil {
 			return nil, fmt.Errorf("service %s does not exist", s.Service)
 		}
-		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight)})
+		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Strict: strict[s.Service]})
 		out.Total += uint64(s.Weight)
 	}
 	var err error

@@ -182,6 +182,7 @@ type Service struct {
 	SlowStart   time.Duration `yaml:"slowStart"` // default 10s
 	Instances   []Instance    `yaml:"instances"`
 	HealthCheck *HealthCheck  `yaml:"healthCheck"`
+	Strictness  string        `yaml:"strictness"` // tolerant (default) or strict: of the reading of responses, see docs/http.md
 }
 
 // Instance is one process of a service.

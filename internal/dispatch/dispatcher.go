@@ -66,7 +66,8 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 		return x.reply(404, CodeNoRoute, string(x.text))
 	}
 	x.route = route
-	x.service = route.choose(x.rand.Uint64)
+	share := route.choose(x.rand.Uint64)
+	x.service, x.strict = share.Service, share.Strict
 	x.service.Active.Add(1)
 	x.idempotent = Idempotent(h.Method())
 	x.sampled = x.rand.Uint64()>>11 < d.sample
@@ -190,7 +191,7 @@ func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 	*a = Attempt{Pool: pool, Chosen: int32(x.ticket.Index()), At: now, Trace: x.ask.Trace}
 	return Verdict{
 		Action: Forward, Live: x.ticket.Live(), Deadline: x.deadline(),
-		ConnectTimeout: d.cfg.ConnectTimeout, HeadTimeout: x.route.Retry.PerTryTimeout, Timeout: x.route.Timeout,
+		ConnectTimeout: d.cfg.ConnectTimeout, HeadTimeout: x.route.Retry.PerTryTimeout, Timeout: x.route.Timeout, Strict: x.strict,
 	}
 }
 
@@ -329,18 +330,18 @@ func (x *Exchange) fill(now int64) {
 	}
 }
 
-func (r *Route) choose(random func() uint64) *upstream.Service {
+func (r *Route) choose(random func() uint64) *Share {
 	if len(r.Split) == 1 {
-		return r.Split[0].Service
+		return &r.Split[0]
 	}
 	n := random() % r.Total // the bias of the modulo is below 2^-40 for any weight in use
-	for _, s := range r.Split {
-		if n < s.Weight {
-			return s.Service
+	for i := range r.Split {
+		if s := &r.Split[i]; n < s.Weight {
+			return s
 		}
-		n -= s.Weight
+		n -= r.Split[i].Weight
 	}
-	return r.Split[len(r.Split)-1].Service
+	return &r.Split[len(r.Split)-1]
 }
 
 // Idempotent reports whether sending a request of that method twice does no more than once (RFC 9110 §9.2.2).

@@ -27,6 +27,7 @@ type Verdict struct {
 	Action         Action
 	Live           *upstream.Live // Forward
 	ConnectTimeout time.Duration  // Forward
+	Strict         bool           // Forward: take no tolerable departure in the response
 	HeadTimeout    time.Duration  // Forward: from the start of the try to the final response head; 0 none
 	Timeout        time.Duration  // Forward: the route's, which begins anew when the rest of a streamed request has been sent; 0 none
 	Deadline       int64          // by which the request must be sent and then the response must end, on the clock of now; 0 none
@@ -110,6 +111,7 @@ type Exchange struct {
 	table      *Table
 	route      *Route
 	service    *upstream.Service
+	strict     bool
 	ask        upstream.Ask
 	ticket     upstream.Ticket
 	began      int64

@@ -255,8 +255,9 @@ type connection struct {
 // applyConnection reads all Connection fields and marks those that they name
 // (RFC 9110 §7.6.1). Naming a field that routes, frames or authenticates a
 // message, or that we add ourselves, is an attack on whoever trusts it
-// (CVE-2021-32813, CVE-2024-45410), so it is refused.
-func (f *Fields) applyConnection() (c connection, _ *Error) {
+// (CVE-2021-32813, CVE-2024-45410), so it is refused; in a response
+// it is ignored where tolerated is given.
+func (f *Fields) applyConnection(tolerated *Tolerances) (c connection, _ *Error) {
 	options := 0
 	for i := range f.list {
 		if f.list[i].kind != Connection {
@@ -285,7 +286,10 @@ func (f *Fields) applyConnection() (c connection, _ *Error) {
 				c.upgrade = true
 			default:
 				if err := f.markNamed(option); err != nil {
-					return c, err
+					if tolerated == nil {
+						return c, err
+					}
+					*tolerated |= ConnectionNames // the field stays: nothing that we rely on can be taken away
 				}
 			}
 		}
@@ -309,20 +313,27 @@ func (f *Fields) markNamed(name []byte) *Error {
 }
 
 // framing reads Content-Length and Transfer-Encoding: RFC 9112 §6 without any
-// of its tolerance.
-func (f *Fields) framing(minor int) (chunked bool, length int64, _ *Error) {
+// of its tolerance, but for what tolerated takes.
+func (f *Fields) framing(minor int, tolerated *Tolerances) (chunked bool, length int64, _ *Error) {
 	length = -1
 	codings := 0
 	for i := range f.list {
 		l := &f.list[i]
 		switch l.kind {
 		case ContentLength:
-			if length >= 0 {
-				return false, 0, errLengthTwice
-			}
 			n, err := parseLength(f.buf[l.value:l.end])
+			if err != nil && tolerated != nil && bytes.IndexByte(f.buf[l.value:l.end], ',') >= 0 {
+				n, err = equalLengths(f.buf[l.value:l.end])
+				*tolerated |= RepeatedLength
+			}
 			if err != nil {
 				return false, 0, err
+			}
+			if length >= 0 {
+				if tolerated == nil || n != length {
+					return false, 0, errLengthTwice
+				}
+				*tolerated |= RepeatedLength
 			}
 			length = n
 		case TransferEncoding:
@@ -341,7 +352,10 @@ func (f *Fields) framing(minor int) (chunked bool, length int64, _ *Error) {
 		}
 	}
 	if codings > 0 && minor == 0 {
-		return false, 0, errCodingOld
+		if tolerated == nil {
+			return false, 0, errCodingOld
+		}
+		*tolerated |= OldChunked
 	}
 	if codings > 0 && length >= 0 {
 		return false, 0, errBoth

@@ -61,7 +61,7 @@ type Request struct {
 	norm                      []byte // where spellings of the path are kept that the buffer does not hold
 	upgrade                   []byte // what the client asks to change to; nil: nothing that is passed on
 
-	Minor     int     // HTTP/1.Minor: 0 or 1
+	Minor     int     // HTTP/1.Minor: 0, or 1 for that and all above
 	Body      Framing // NoBody, ByLength (Length > 0) or ByChunks
 	Length    int64   // with ByLength
 	Close     bool    // the client wants the connection closed after the reply
@@ -203,13 +203,13 @@ func (r *Request) requestLine(line []byte, lim *Limits) *Error {
 	if string(method) == "PRI" {
 		return errMethod // the HTTP/2 preface: RFC 9113 §3.4
 	}
-	if version[5] != '1' || version[7] > '1' {
+	if version[5] != '1' {
 		return errVersionNew
 	}
 	if string(method) == "CONNECT" {
 		return errConnect
 	}
-	r.method, r.Minor, r.raw = method, int(version[7]-'0'), target
+	r.method, r.Minor, r.raw = method, min(int(version[7]-'0'), 1), target // RFC 9110 §2.5: HTTP/1.2 is read as HTTP/1.1
 	if len(target) > lim.Target {
 		return errTargetLong
 	}
@@ -221,11 +221,11 @@ func (r *Request) finish() *Error {
 	if err := r.checkHost(); err != nil {
 		return err
 	}
-	con, err := r.applyConnection()
+	con, err := r.applyConnection(nil)
 	if err != nil {
 		return err
 	}
-	chunked, length, err := r.framing(r.Minor)
+	chunked, length, err := r.framing(r.Minor, nil)
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,6 @@ func TestRequestHeadIsRefused(t *testing.T) {
 		{"long method", strings.Repeat("A", 40) + " / HTTP/1.1\r\n" + h + "\r\n", 501},
 		{"CONNECT", "CONNECT a:80 HTTP/1.1\r\n" + h + "\r\n", 501},
 		{"preface", "PRI * HTTP/2.0\r\n\r\n", 400},
-		{"HTTP/1.2", "GET / HTTP/1.2\r\n" + h + "\r\n", 505},
 		{"HTTP/2.0", "GET / HTTP/2.0\r\n" + h + "\r\n", 505},
 		{"http/1.1", "GET / http/1.1\r\n" + h + "\r\n", 400},
 		{"HTTP/01.1", "GET / HTTP/01.1\r\n" + h + "\r\n", 400},
@@ -317,7 +316,7 @@ func TestParseAndBuildAllocateNothing(t *testing.T) {
 	res, reply := new(Response), []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: x\r\nContent-Length: 2\r\n\r\n")
 	if n := testing.AllocsPerRun(100, func() {
 		res.Reset()
-		if n, err := res.Parse(reply, false, &defaults); n != len(reply) || err != nil {
+		if n, err := res.Parse(reply, false, false, &defaults); n != len(reply) || err != nil {
 			t.Fatal(n, err)
 		}
 		out = res.AppendHead(out[:0], 0)

@@ -258,7 +258,7 @@ func TestInterimResponses(t *testing.T) {
 		}
 	})
 	t.Run("a flood is a bad response", func(t *testing.T) {
-		b, _ := raw(t, upstreamtest.Always(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 100)+upstreamtest.OK), nil)
+		b, _ := raw(t, upstreamtest.Always(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 2000)+upstreamtest.OK), nil)
 		c := b.dial()
 		c.send(get)
 		if res, _ := c.response("GET"); res.StatusCode != 502 {

@@ -38,6 +38,10 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 
 	var body h1.Body
 	body.Start(res.Body, res.Length)
+	if e.tolerant {
+		body.Tolerate()
+	}
+	defer func() { c.tolerated(body.Tolerated()) }()
 	data, n, bad := body.Take(e.up.bytes())
 	surplus := n < e.up.len() // bytes nobody asked for
 	if chunked {

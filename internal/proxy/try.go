@@ -11,10 +11,6 @@ import (
 	"github.com/smartlb/smartlb/internal/h1"
 )
 
-// maxInterim bounds 1xx heads before a response: beyond, an instance only keeps
-// us busy.
-const maxInterim = 8
-
 // never is a deadline that is armed but does not come.
 const never = math.MaxInt64
 
@@ -51,7 +47,7 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 			continue
 		}
 		if err == nil {
-			err = c.readResponse(e, u)
+			err = c.readResponse(e, u, !v.Strict)
 		}
 		cause := c.endWait()
 		if kept && cause == 0 && !resent && mayResend(e, err, o.Sent) {
@@ -162,10 +158,17 @@ var errBadResponse = errors.New("bad response")
 
 // readResponse parses the final response head out of e.up, reading more as
 // needed and passing interim heads on.
-func (c *conn) readResponse(e *exchange, u *upstreamConn) error {
-	interim := 0
+func (c *conn) readResponse(e *exchange, u *upstreamConn, tolerant bool) error {
+	e.tolerant = tolerant
+	interim, most := 0, h1.MaxInterim
+	if tolerant {
+		most = h1.MaxInterimTolerated
+	}
 	for {
-		n, bad := e.res.Parse(e.up.bytes(), e.req.IsHead(), &c.p.cfg.Limits)
+		n, bad := e.res.Parse(e.up.bytes(), e.req.IsHead(), tolerant, &c.p.cfg.Limits)
+		if n > 0 && e.res.Tolerated != 0 {
+			c.tolerated(e.res.Tolerated)
+		}
 		switch {
 		case bad != nil:
 			return errBadResponse
@@ -179,8 +182,11 @@ func (c *conn) readResponse(e *exchange, u *upstreamConn) error {
 			e.up.start += n // the head stays in place: e.res points into it
 			return nil
 		case n > 0:
-			if interim++; interim > maxInterim {
+			if interim++; interim > most {
 				return errBadResponse
+			}
+			if interim == h1.MaxInterim+1 {
+				c.tolerated(h1.ManyInterim)
 			}
 			if err := c.relayInterim(e); err != nil {
 				return err
@@ -196,6 +202,15 @@ func (c *conn) readResponse(e *exchange, u *upstreamConn) error {
 		}
 		if _, err := u.wire.fill(&e.up); err != nil {
 			return err
+		}
+	}
+}
+
+// tolerated counts departures by kind.
+func (c *conn) tolerated(kinds h1.Tolerances) {
+	for i := range h1.NumTolerances {
+		if kinds&(1<<i) != 0 {
+			c.p.count.tolerated[i].Add(1)
 		}
 	}
 }

@@ -169,6 +169,7 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 		}
 		heard = true
 		t.judgePanic(n, now, fx)
+		t.judgeShortage(n, now, fx)
 		for _, topic := range n.RecreatedTopics {
 			topics[topic] = append(topics[topic], id)
 		}
@@ -195,6 +196,17 @@ func (t *Task) judgePanic(n *node, now time.Time, fx *Effects) {
 			t.say(rule.Judgement{Rule: rule.Panic, Verdict: rule.Good, Labels: a.Labels}, now, fx)
 		}
 	}
+}
+
+// judgeShortage tells that a proxy lacks something of its own; its instances are not charged for that.
+func (t *Task) judgeShortage(n *node, now time.Time, fx *Effects) {
+	j := rule.Judgement{Rule: rule.NodeShortage, Verdict: rule.Good, Labels: map[string]string{"node": n.Node}}
+	if n.Shortage != "" {
+		j.Verdict, j.Value = rule.Bad, event.Some(1)
+		j.Summary = "proxy " + n.Node + " ran out of " + n.Shortage
+		j.Description = "It answers 503 where it can make no connection to an instance, and checks of instances are not possible. Raise the limit or lower the number of connections."
+	}
+	t.say(j, now, fx)
 }
 
 func (t *Task) judgeTopics(topics map[string][]string, now time.Time, fx *Effects) {

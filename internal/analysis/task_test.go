@@ -433,6 +433,35 @@ func TestNodesReportPanicAndRecreatedTopics(t *testing.T) {
 	}
 }
 
+// A proxy without descriptors called every instance unhealthy; now it says what it lacks, and that is the alert.
+func TestANodesShortageIsAnAlertOfTheNode(t *testing.T) {
+	b := newBench(t)
+	say := func(lacks string) {
+		v, err := event.NodeStatus{Timestamp: b.now, Node: "n1", Roles: []string{"proxy"}, Shortage: lacks}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.task.Apply(b.input(event.TopicNodeStatus, "", v, nil), &b.fx)
+		for range 5 {
+			b.tick()
+		}
+	}
+	say("")
+	if got := b.alerts(); len(got) != 0 {
+		t.Fatalf("got %q without a shortage", got)
+	}
+	say("open files of this process")
+	if got := b.alerts(); !slices.Equal(got, []string{"node-shortage  firing"}) {
+		t.Fatalf("got %q", got)
+	}
+	for range 3 {
+		say("")
+	}
+	if got := b.alerts(); !slices.Equal(got, []string{"node-shortage  firing", "node-shortage  resolved"}) {
+		t.Errorf("after it: %q", got)
+	}
+}
+
 func TestAlertsAreRestoredBySeqAndPartition(t *testing.T) {
 	b := newBench(t)
 	for range 5 {

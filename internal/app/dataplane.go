@@ -10,6 +10,7 @@ import (
 	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/dispatch"
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/guard"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/keeper"
 	"github.com/smartlb/smartlb/internal/probe"
@@ -30,6 +31,7 @@ type dataPlane struct {
 	trend      *trend.Trend
 	accessLog  io.Closer
 	own        []Listen
+	shortage   *guard.Shortage
 	log        func(msg string, args ...any)
 }
 
@@ -44,7 +46,7 @@ var (
 )
 
 func newDataPlane(a *App) (*dataPlane, error) {
-	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen}
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, shortage: new(guard.Shortage)}
 	telemetry := a.o.Document.Telemetry
 	var recorder dispatch.Recorder
 	changed := d.changed
@@ -56,7 +58,14 @@ func newDataPlane(a *App) (*dataPlane, error) {
 		recorder = d.reporter
 		changed = func(c keeper.Change) { d.changed(c); d.reporter.Changed(c) }
 	}
-	d.prober = probe.New(probe.Config{OnResult: d.probed, AllowDown: func(t probe.Target) bool { return d.keeper.AllowDown(t) }, Log: a.o.Log})
+	d.prober = probe.New(probe.Config{
+		OnResult: d.probed, OnShort: func(what string) {
+			if d.shortage.Note(what, a.now()) {
+				a.o.Log.Error("this node ran out of " + what + ": instances are not checked")
+			}
+		},
+		AllowDown: func(t probe.Target) bool { return d.keeper.AllowDown(t) }, Log: a.o.Log,
+	})
 	d.keeper = keeper.New(keeper.Config{
 		Now: a.now, Wall: time.Now, Reporter: event.ReporterProxy(a.node), OnChange: changed, Check: d.prober.Check, Log: a.o.Log,
 	})
@@ -68,7 +77,7 @@ func newDataPlane(a *App) (*dataPlane, error) {
 
 func (d *dataPlane) newProxy(a *App) (err error) {
 	p := a.o.Document.Proxy
-	cfg := proxy.Config{TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom, Now: a.now, Log: a.o.Log}
+	cfg := proxy.Config{TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom, Now: a.now, Log: a.o.Log, Shortage: d.shortage}
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err
 	}

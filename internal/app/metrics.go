@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/smartlb/smartlb/internal/h1"
 	"github.com/smartlb/smartlb/internal/upstream"
 )
 
@@ -34,6 +35,9 @@ var (
 	descAccepted = prometheus.NewDesc("smartlb_connections_accepted_total", "Client connections accepted.", nil, nil)
 	descHeads    = prometheus.NewDesc("smartlb_requests_total", "Request heads, good or bad.", nil, nil)
 	descDials    = prometheus.NewDesc("smartlb_upstream_dials_total", "Connections made to instances.", nil, nil)
+	descResent   = prometheus.NewDesc("smartlb_upstream_resent_total", "Requests sent once more because the instance had just closed its kept connection.", nil, nil)
+	descShortage = prometheus.NewDesc("smartlb_shortage_total", "Connections and checks that were not possible because this node lacked descriptors, memory or ports.", nil, nil)
+	descTolerant = prometheus.NewDesc("smartlb_upstream_tolerated_total", "Responses that broke HTTP in a way with one reading, by kind.", []string{"kind"}, nil)
 	descDropped  = prometheus.NewDesc("smartlb_dropped_total", "What was lost, by queue.", []string{"queue"}, nil)
 	descLag      = prometheus.NewDesc("smartlb_group_lag", "Records that a group with a threshold is behind.", []string{"group"}, nil)
 	descLagAlarm = prometheus.NewDesc("smartlb_group_lag_alarm", "1 while that is above the threshold set in the console.", []string{"group"}, nil)
@@ -69,6 +73,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descAccepted, prometheus.CounterValue, float64(s.Accepted))
 	ch <- prometheus.MustNewConstMetric(descHeads, prometheus.CounterValue, float64(s.Requests))
 	ch <- prometheus.MustNewConstMetric(descDials, prometheus.CounterValue, float64(s.UpstreamDials))
+	ch <- prometheus.MustNewConstMetric(descResent, prometheus.CounterValue, float64(s.UpstreamResent))
+	ch <- prometheus.MustNewConstMetric(descShortage, prometheus.CounterValue, float64(c.a.data.shortage.Count()))
+	for i, n := range s.Tolerated {
+		ch <- prometheus.MustNewConstMetric(descTolerant, prometheus.CounterValue, float64(n), h1.ToleranceName(i))
+	}
 	c.instances(ch)
 }
 

@@ -42,6 +42,7 @@ func (a *App) status() event.NodeStatus {
 	}
 	if a.data != nil {
 		s.PanicServices = a.data.keeper.Panicking()
+		s.Shortage = a.data.shortage.Current(a.now())
 	}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/smartlb/smartlb/internal/h1"
 	"github.com/smartlb/smartlb/internal/picker"
 )
 
@@ -122,6 +123,7 @@ func (c *checker) traffic(t Traffic) {
 		c.id(path+".name", l.Name)
 		c.unique(path+".name", "listener", l.Name, names)
 		c.address(path+".address", l.Address, true)
+		c.oneOf(path+".encodedCharacters", l.EncodedCharacters, "keep", "reject")
 		for j, other := range t.Listeners[:i] {
 			if overlaps(l.Address, other.Address) {
 				c.fail(path+".address", "%s cannot be opened beside %s of listeners[%d].address", l.Address, other.Address, j)
@@ -144,6 +146,13 @@ func (c *checker) traffic(t Traffic) {
 	}
 }
 
+// oneOf checks a word; empty is the default.
+func (c *checker) oneOf(path, word string, allowed ...string) {
+	if word != "" && !slices.Contains(allowed, word) {
+		c.fail(path, "unknown value %q, want %s", word, strings.Join(allowed, " or "))
+	}
+}
+
 func (c *checker) unique(path, what, name string, seen map[string]string) {
 	if name == "" {
 		return
@@ -159,6 +168,7 @@ func (c *checker) service(path string, s Service) {
 	if err := picker.CheckName(s.Policy); err != nil {
 		c.fail(path+".policy", "%v", err)
 	}
+	c.oneOf(path+".strictness", s.Strictness, "tolerant", "strict")
 	if len(s.Instances) == 0 {
 		c.fail(path+".instances", "missing: a service wants at least one instance")
 	}
@@ -226,8 +236,13 @@ func (c *checker) route(path string, r Route, services map[string]string) {
 		c.fail(path+".path", "want one of prefix, exact, regex, not several")
 	}
 	for key, p := range map[string]string{"prefix": r.Path.Prefix, "exact": r.Path.Exact} {
-		if p != "" && !strings.HasPrefix(p, "/") {
+		if p == "" {
+			continue
+		}
+		if !strings.HasPrefix(p, "/") {
 			c.fail(path+".path."+key, "%q: must start with /", p)
+		} else if _, err := h1.RoutePath(p); err != nil {
+			c.fail(path+".path."+key, "%q: %v", p, err)
 		}
 	}
 	if err := c.regexes.add(r.Path.Regex); err != nil {

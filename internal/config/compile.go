@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/h1"
 	"github.com/smartlb/smartlb/internal/router"
 	"github.com/smartlb/smartlb/internal/upstream"
 )
@@ -17,8 +18,12 @@ import (
 func Compile(t Traffic, revision string, resolve func(id string) *upstream.Service) (*dispatch.Table, error) {
 	rules := make([]router.Rule[*dispatch.Route], 0, len(t.Routes))
 	names := make([]string, 0, len(t.Routes))
+	strict := map[string]bool{}
+	for _, s := range t.Services {
+		strict[s.ID] = s.Strictness == "strict"
+	}
 	for _, r := range t.Routes {
-		route, err := compileRoute(r, resolve)
+		route, err := compileRoute(r, resolve, strict)
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
@@ -43,11 +48,11 @@ func rule(r Route, route *dispatch.Route) router.Rule[*dispatch.Route] {
 	out := router.Rule[*dispatch.Route]{Name: r.Name, Hosts: r.Hosts, Methods: r.Methods, Value: route}
 	switch {
 	case r.Path.Exact != "":
-		out.Kind, out.Path = router.Exact, r.Path.Exact
+		out.Kind, out.Path = router.Exact, routed(r.Path.Exact)
 	case r.Path.Regex != "":
 		out.Kind, out.Path = router.Regex, r.Path.Regex
 	default:
-		out.Kind, out.Path = router.Prefix, r.Path.Prefix
+		out.Kind, out.Path = router.Prefix, routed(r.Path.Prefix)
 	}
 	for _, h := range r.Headers {
 		out.Headers = append(out.Headers, router.Header{Name: h.Name, Value: h.Exact, Pattern: h.Regex})
@@ -55,7 +60,16 @@ func rule(r Route, route *dispatch.Route) router.Rule[*dispatch.Route] {
 	return out
 }
 
-func compileRoute(r Route, resolve func(string) *upstream.Service) (*dispatch.Route, error) {
+// routed spells a path as those of requests are routed; the check has refused
+// what cannot be.
+func routed(path string) string {
+	if p, err := h1.RoutePath(path); err == nil {
+		return p
+	}
+	return path
+}
+
+func compileRoute(r Route, resolve func(string) *upstream.Service, strict map[string]bool) (*dispatch.Route, error) {
 	out := &dispatch.Route{Name: r.Name, Timeout: r.Timeout}
 	split := r.Split
 	if len(split) == 0 {
@@ -69,7 +83,7 @@ func compileRoute(r Route, resolve func(string) *upstream.Service) (*dispatch.Ro
 		if service == nil {
 			return nil, fmt.Errorf("service %s does not exist", s.Service)
 		}
-		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight)})
+		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Strict: strict[s.Service]})
 		out.Total += uint64(s.Weight)
 	}
 	var err error

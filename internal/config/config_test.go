@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/smartlb/smartlb/internal/h1"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/upstream"
 )
@@ -214,6 +215,45 @@ func TestPortsInBraces(t *testing.T) {
 		}
 		if scopes := d.Kafka.SASL.Scopes; strings.Contains(text, "scopes") && (len(scopes) != 1 || scopes[0] != "urn:a:b") {
 			t.Errorf("%s: %q %v", text, scopes, err)
+		}
+	}
+}
+
+// A rule written with another spelling of an escape never matched.
+func TestPathsOfRulesAreSpelledLikeThoseOfRequests(t *testing.T) {
+	src := "routes:\n  - {name: a, path: {prefix: /a%2fb}, service: s}\n  - {name: b, path: {exact: /caf\u00e9}, service: s}\nservices:\n  - {id: s, instances: [{id: i, address: 'h:1'}]}\n"
+	doc, err := ParseTraffic([]byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := upstream.NewService("s")
+	table, err := Compile(doc, "1", func(string) *upstream.Service { return service })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[string]string{"/a%2Fb/c": "a", "/a%2fb": "a", "/caf%c3%a9": "b", "/a/b": ""} {
+		var r h1.Request
+		limits := h1.Limits{}.WithDefaults()
+		if _, bad := r.Parse([]byte("GET "+target+" HTTP/1.1\r\nHost: h\r\n\r\n"), &limits); bad != nil {
+			t.Fatal(bad)
+		}
+		route, ok := table.Routes.Match(&r)
+		if ok != (want != "") || ok && route.Name != want {
+			t.Errorf("%s: %v %+v, want %q", target, ok, route, want)
+		}
+	}
+	for _, bad := range []string{"/a%zz", "/a/../../b", "/a%2f.."} {
+		if _, err := ParseTraffic([]byte(strings.Replace(src, "/a%2fb", bad, 1))); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+}
+
+func TestEncodedCharactersOfAListener(t *testing.T) {
+	for value, ok := range map[string]bool{"keep": true, "reject": true, "decode": false} {
+		_, err := ParseTraffic([]byte("listeners:\n  - {name: web, address: ':80', encodedCharacters: " + value + "}\n"))
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", value, err)
 		}
 	}
 }

@@ -134,6 +134,8 @@ type Traffic struct {
 type Listener struct {
 	Name    string `yaml:"name"`
 	Address string `yaml:"address"`
+
+	EncodedCharacters string `yaml:"encodedCharacters"` // keep (default) or reject: %2F, %5C and encoded control characters in a path
 }
 
 // Route sends what it matches to a service or splits it among several.
@@ -188,6 +190,7 @@ type Service struct {
 	SlowStart   time.Duration `yaml:"slowStart"` // default 10s; 0s: none
 	Instances   []Instance    `yaml:"instances"`
 	HealthCheck *HealthCheck  `yaml:"healthCheck"`
+	Strictness  string        `yaml:"strictness"` // tolerant (default) or strict: of the reading of responses, see docs/http.md
 }
 
 // Instance is one process of a service.

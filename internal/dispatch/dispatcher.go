@@ -66,9 +66,10 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 		return x.reply(404, CodeNoRoute, string(x.text))
 	}
 	x.route = route
-	x.service = route.choose(x.rand.Uint64)
+	share := route.choose(x.rand.Uint64)
+	x.service, x.strict = share.Service, share.Strict
 	x.service.Active.Add(1)
-	x.idempotent = idempotent(h.Method())
+	x.idempotent = Idempotent(h.Method())
 	x.sampled = x.rand.Uint64()>>11 < d.sample
 	if _, ok := x.service.Pool().Policy.(upstream.Hasher); ok {
 		x.ask.Hash = affinity(route.HashOn, x.Client, h)
@@ -83,29 +84,27 @@ func (d *Dispatcher) Settle(x *Exchange, o Outcome, now int64) Verdict {
 	a := &x.attempts[x.n-1]
 	a.Status, a.Failure, a.Sent, a.HeadNs = o.Status, o.Failure, o.Sent, now-a.At
 	live := x.ticket.Live()
+	if o.SentAt != 0 {
+		x.sentAt = o.SentAt
+		x.ticket.Sent(o.SentAt)
+	}
 	verdict := judge(o)
 	fails := x.ticket.Observe(verdict, now)
 	if verdict != upstream.Success && verdict != upstream.Abandoned {
 		x.notable = true
 		d.signal(live, o.Failure, fails)
 	}
+	if o.Failure != None && Blame(o.Failure, false).Charged == Proxy {
+		x.notable = true
+	}
 	if again, v := d.again(x, o, now); again {
 		return v
 	}
-	switch {
-	case o.Failure == None:
+	if o.Failure == None {
 		return Verdict{Action: Relay, Deadline: x.deadline()}
-	case o.Failure == ClientGone:
-		return x.reply(499, CodeClientGone, "the client left before the response")
-	case o.Failure == Timeout:
-		return x.reply(504, CodeUpstreamTimeout, fmt.Sprintf("%s did not answer in time", live.Instance))
-	case o.Failure == BadResponse:
-		return x.reply(502, CodeUpstreamBad, fmt.Sprintf("%s answered with bytes that are not HTTP/1.1", live.Instance))
-	case o.Failure.connect():
-		return x.reply(502, CodeUpstreamConnect, fmt.Sprintf("no connection to %s (%s)", live.Instance, o.Failure))
-	default:
-		return x.reply(502, CodeUpstreamReset, fmt.Sprintf("%s closed the connection before it answered", live.Instance))
 	}
+	end := Blame(o.Failure, false)
+	return x.reply(end.Status, end.Code, end.text(live.Instance, o.Failure))
 }
 
 // Fail tells, after Relay, that the exchange broke while bodies were passed on.
@@ -117,16 +116,8 @@ func (x *Exchange) Fail(f Failure) {
 
 // End finishes the exchange: accounting, record, decision.
 func (d *Dispatcher) End(x *Exchange, now int64) *Record {
-	if x.ticket.Held() {
-		if x.n > 0 && x.status != 0 && x.failure != None && x.failure != ClientGone && x.attempts[x.n-1].Failure == None {
-			fails := x.ticket.Broken(now)
-			x.attempts[x.n-1].Failure = x.failure
-			x.notable = true
-			if x.code == "" {
-				x.code = CodeBodyBroken
-			}
-			d.signal(x.ticket.Live(), x.failure, fails)
-		}
+	if x.ticket.Held() && x.n > 0 && x.status != 0 && x.failure != None && x.attempts[x.n-1].Failure == None {
+		d.brokeOff(x, now)
 	}
 	x.finishTry()
 	if x.service != nil {
@@ -144,9 +135,26 @@ func (d *Dispatcher) End(x *Exchange, now int64) *Record {
 	return &x.record
 }
 
+// brokeOff accounts for an exchange that ended while its response was passed on.
+func (d *Dispatcher) brokeOff(x *Exchange, now int64) {
+	end := Blame(x.failure, true)
+	x.attempts[x.n-1].Failure = x.failure
+	if x.code == "" {
+		x.code = end.Code
+	}
+	switch end.Charged {
+	case Instance:
+		fails := x.ticket.Broken(now)
+		x.notable = true
+		d.signal(x.ticket.Live(), x.failure, fails)
+	case Proxy:
+		x.notable = true
+	}
+}
+
 func (x *Exchange) reset(now int64) {
 	x.table, x.route, x.service = nil, nil, nil
-	x.began, x.headAt = now, 0
+	x.began, x.headAt, x.sentAt = now, 0, 0
 	x.n, x.status, x.code, x.failure = 0, 0, "", None
 	x.retrying, x.sampled, x.notable = false, false, false
 	x.ticket = upstream.Ticket{}
@@ -159,17 +167,22 @@ func (x *Exchange) reply(status int, code, text string) Verdict {
 	return Verdict{Action: Reply, Status: status, Code: code, Text: text}
 }
 
+// deadline gives the route's timeout as a time. The instance's share of it begins when the request has been sent:
+// what the client took to send it is not the instance's time.
 func (x *Exchange) deadline() int64 {
 	if x.route == nil || x.route.Timeout <= 0 {
 		return 0
 	}
-	return x.began + int64(x.route.Timeout)
+	return max(x.began, x.sentAt) + int64(x.route.Timeout)
 }
 
 // pick takes the next instance and fills its attempt.
 func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 	x.ask.Now = now
-	pool, ok := x.service.Pick(&x.ask, &x.ticket)
+	pool, ok := x.pickPinned()
+	if !ok {
+		pool, ok = x.service.Pick(&x.ask, &x.ticket)
+	}
 	if !ok {
 		return x.reply(503, CodeNoInstance, noInstance(x.service.ID, pool))
 	}
@@ -178,8 +191,17 @@ func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 	*a = Attempt{Pool: pool, Chosen: int32(x.ticket.Index()), At: now, Trace: x.ask.Trace}
 	return Verdict{
 		Action: Forward, Live: x.ticket.Live(), Deadline: x.deadline(),
-		ConnectTimeout: d.cfg.ConnectTimeout, HeadTimeout: x.route.Retry.PerTryTimeout,
+		ConnectTimeout: d.cfg.ConnectTimeout, HeadTimeout: x.route.Retry.PerTryTimeout, Timeout: x.route.Timeout, Strict: x.strict,
 	}
+}
+
+// pickPinned takes the instance that the client's connection is bound to, for the first try and while it takes
+// requests.
+func (x *Exchange) pickPinned() (*upstream.Pool, bool) {
+	if x.Pin == nil || x.n > 0 {
+		return nil, false
+	}
+	return x.service.PickLive(x.Pin, &x.ask, &x.ticket)
 }
 
 // finishTry gives back what the current try holds.
@@ -243,7 +265,7 @@ func (r *Retry) wants(o Outcome) bool {
 	switch {
 	case o.Failure == None:
 		return r.has(o.Status)
-	case o.Failure.connect():
+	case o.Failure.connect(), o.Failure == Exhausted: // a kept connection to another instance may be there
 		return r.OnConnect
 	case o.Failure == Reset, o.Failure == EOF:
 		return r.OnReset || (r.OnConnect && !o.Sent)
@@ -255,12 +277,12 @@ func (r *Retry) wants(o Outcome) bool {
 
 func judge(o Outcome) upstream.Outcome {
 	switch {
-	case o.Failure == ClientGone:
-		return upstream.Abandoned
 	case o.Failure == Timeout:
 		return upstream.TimedOut
-	case o.Failure != None, o.Status >= 500:
+	case o.Failure != None && Blame(o.Failure, false).Charged == Instance, o.Failure == None && o.Status >= 500:
 		return upstream.Failed
+	case o.Failure != None:
+		return upstream.Abandoned
 	case o.Status == 429:
 		return upstream.Overloaded
 	}
@@ -308,22 +330,22 @@ func (x *Exchange) fill(now int64) {
 	}
 }
 
-func (r *Route) choose(random func() uint64) *upstream.Service {
+func (r *Route) choose(random func() uint64) *Share {
 	if len(r.Split) == 1 {
-		return r.Split[0].Service
+		return &r.Split[0]
 	}
 	n := random() % r.Total // the bias of the modulo is below 2^-40 for any weight in use
-	for _, s := range r.Split {
-		if n < s.Weight {
-			return s.Service
+	for i := range r.Split {
+		if s := &r.Split[i]; n < s.Weight {
+			return s
 		}
-		n -= s.Weight
+		n -= r.Split[i].Weight
 	}
-	return r.Split[len(r.Split)-1].Service
+	return &r.Split[len(r.Split)-1]
 }
 
-// idempotent methods, RFC 9110 §9.2.2.
-func idempotent(method []byte) bool {
+// Idempotent reports whether sending a request of that method twice does no more than once (RFC 9110 §9.2.2).
+func Idempotent(method []byte) bool {
 	switch string(method) {
 	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE":
 		return true

@@ -27,8 +27,10 @@ type Verdict struct {
 	Action         Action
 	Live           *upstream.Live // Forward
 	ConnectTimeout time.Duration  // Forward
+	Strict         bool           // Forward: take no tolerable departure in the response
 	HeadTimeout    time.Duration  // Forward: from the start of the try to the final response head; 0 none
-	Deadline       int64          // for the whole exchange, on the clock of now; 0 none
+	Timeout        time.Duration  // Forward: the route's, which begins anew when the rest of a streamed request has been sent; 0 none
+	Deadline       int64          // by which the request must be sent and then the response must end, on the clock of now; 0 none
 	Status         int            // Reply
 	Code           string         // Reply: word for machines, see the Code constants
 	Text           string         // Reply: a sentence for people
@@ -44,12 +46,18 @@ const (
 	CodeUpstreamTimeout = "upstream-timeout"
 	CodeClientGone      = "client-gone"
 	CodeBodyBroken      = "body-broken"
+	CodeClientSlow      = "client-slow"
+	CodeBadRequest      = "bad-request"
+	CodeExhausted       = "proxy-exhausted"
+	CodeStreamIdle      = "stream-idle"
+	CodeRouteTimeout    = "route-timeout"
+	CodeStopped         = "proxy-stopping"
 )
 
-// Failure says how a try ended without a usable response.
+// Failure says what ended a try, or the passing on of its response, before its end.
 type Failure uint8
 
-// The failures.
+// The failures; Blame says what follows from each.
 const (
 	None           Failure = iota
 	ConnectRefused         // nobody listens
@@ -57,12 +65,23 @@ const (
 	ConnectFailed          // any other dial error
 	Reset                  // RST while writing or reading
 	EOF                    // closed before a complete response
-	Timeout                // no response head in time
+	Timeout                // no response head in time after the request was sent, or the instance does not take the request
 	BadResponse            // bytes that are not HTTP
-	ClientGone             // the client left: not the instance's fault
+	ClientGone             // the client left
+	ClientSlow             // the client's body is late, or it does not take the response
+	ClientBad              // the client's body is malformed
+	ClientLarge            // the client's body is above the limit
+	Exhausted              // this process lacks descriptors, memory or ports
+	StreamIdle             // no bytes of the response body for the stream timeout
+	RouteTimeout           // the route's timeout ended while the response was passed on
+	Stopped                // the proxy's stop cut the exchange
+	NumFailures    = int(iota)
 )
 
-var failureWords = [...]string{"", "connect-refused", "connect-timeout", "connect-failed", "reset", "eof", "timeout", "bad-response", "client-gone"}
+var failureWords = [NumFailures]string{
+	"", "connect-refused", "connect-timeout", "connect-failed", "reset", "eof", "timeout", "bad-response",
+	"client-gone", "client-slow", "client-bad-body", "client-large-body", "proxy-exhausted", "stream-idle", "route-timeout", "proxy-stopping",
+}
 
 func (f Failure) String() string { return failureWords[f] }
 
@@ -77,23 +96,27 @@ type Outcome struct {
 	Failure    Failure // None where a head came
 	Sent       bool    // a write to the instance accepted at least one byte
 	Replayable bool    // no response byte reached the client and the whole request so far is still in the buffer
+	SentAt     int64   // when the last byte of a streamed request body was sent; 0: the request was sent whole at once
 }
 
 // Exchange is the state of one request, reused by the connection that owns it.
 // The front end sets the exported fields before Begin. It is not safe for
 // concurrent use.
 type Exchange struct {
-	ID      []byte     // request id; must stay unchanged until End
-	Client  netip.Addr // the peer, or whom a trusted peer names
-	Explain bool       // the client may see the decision
+	ID      []byte         // request id; must stay unchanged until End
+	Client  netip.Addr     // the peer, or whom a trusted peer names
+	Explain bool           // the client may see the decision
+	Pin     *upstream.Live // instance that this client's connection is bound to (NTLM, Negotiate); nil: none
 
 	table      *Table
 	route      *Route
 	service    *upstream.Service
+	strict     bool
 	ask        upstream.Ask
 	ticket     upstream.Ticket
 	began      int64
 	headAt     int64
+	sentAt     int64
 	idempotent bool
 	retrying   bool // the current try holds a place in the retry budget
 	sampled    bool

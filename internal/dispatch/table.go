@@ -28,6 +28,7 @@ type Route struct {
 type Share struct {
 	Service *upstream.Service
 	Weight  uint64
+	Strict  bool // responses of its instances are read strictly
 }
 
 // Retry is the route's retry policy. A retry always goes to another instance

@@ -30,7 +30,8 @@ type NodeStatus struct {
 	PanicServices   []string          `json:"panicServices,omitempty"`
 	LostLog         bool              `json:"lostLog,omitempty"`
 	RecreatedTopics []string          `json:"recreatedTopics,omitempty"`
-	Drops           map[string]uint64 `json:"drops,omitempty"` // what was lost, by queue
+	Shortage        string            `json:"shortage,omitempty"` // what this node ran out of within the last 30 s: descriptors, memory, ports
+	Drops           map[string]uint64 `json:"drops,omitempty"`    // what was lost, by queue
 }
 
 // Validate reports every rule that the message breaks, each with its field.

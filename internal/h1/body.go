@@ -14,6 +14,18 @@ func (b *Body) Start(kind Framing, length int64) {
 	*b = Body{kind: kind, left: length, done: kind == NoBody || kind == ByLength && length == 0}
 }
 
+// Tolerate takes the departures of Tolerances that a body can have. Call it
+// between Start and Take.
+func (b *Body) Tolerate() { b.chunks.tolerant = true }
+
+// Tolerated gives those that were found so far.
+func (b *Body) Tolerated() Tolerances {
+	if b.chunks.blanks {
+		return ChunkBlank
+	}
+	return 0
+}
+
 // Take reads p. It moves the data in p to its front, data, and returns how many
 // bytes of p it used: all of them until Done; what is behind them then is not
 // part of this body. A body UntilClose is never done: its end is the stream's.

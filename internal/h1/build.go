@@ -3,9 +3,9 @@ package h1
 import "strconv"
 
 // AppendHead writes the head that is forwarded for r: request line in
-// origin-form with the canonical path, Host, the fields that cross a proxy
-// except those with an underscore in their name and those whose kind is in drop, the framing, and for a WebSocket
-// handshake its upgrade. The empty line is left to the caller, who adds its own
+// origin-form with the path as it is forwarded, Host, the fields that cross a proxy
+// except those with an underscore in their name and those whose kind is in drop, the framing, and a
+// change of protocol that is passed on. The empty line is left to the caller, who adds its own
 // fields first; AppendEnd writes it.
 func (r *Request) AppendHead(dst []byte, drop Kinds) []byte {
 	dst = append(dst, r.method...)
@@ -16,8 +16,6 @@ func (r *Request) AppendHead(dst []byte, drop Kinds) []byte {
 	dst = append(dst, "\r\n"...)
 	dst = r.AppendFields(dst, drop|1<<Underscore)
 	switch {
-	case r.WebSocket:
-		dst = append(dst, "Connection: Upgrade\r\nUpgrade: websocket\r\n"...)
 	case r.Body == ByChunks:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	case r.Body == ByLength:
@@ -25,12 +23,22 @@ func (r *Request) AppendHead(dst []byte, drop Kinds) []byte {
 	case r.count(ContentLength) > 0:
 		dst = appendLength(dst, 0) // said to be empty, as a POST should
 	}
+	if r.upgrade != nil {
+		dst = AppendUpgrade(dst, r.upgrade)
+	}
 	return dst
 }
 
-// AppendTarget writes the canonical path and the query.
+// AppendUpgrade writes the fields that change the protocol, or agree to that.
+func AppendUpgrade(dst, protocol []byte) []byte {
+	dst = append(dst, "Connection: Upgrade\r\nUpgrade: "...)
+	dst = append(dst, protocol...)
+	return append(dst, "\r\n"...)
+}
+
+// AppendTarget writes the path and the query as they are forwarded.
 func (r *Request) AppendTarget(dst []byte) []byte {
-	dst = append(dst, r.path...)
+	dst = append(dst, r.forward...)
 	if r.query != nil {
 		dst = append(dst, '?')
 		dst = append(dst, r.query...)

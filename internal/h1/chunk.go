@@ -14,6 +14,7 @@ type chunkState uint8
 const (
 	chunkSize    chunkState = iota // digits of a size
 	chunkExt                       // behind ';'
+	chunkBlank                     // blanks behind the digits
 	chunkSizeLF                    // LF of the size line
 	chunkData                      // bytes of the chunk
 	chunkCR                        // CR behind the data
@@ -36,6 +37,9 @@ type Chunked struct {
 	ext    uint16 // bytes of this extension
 	exts   uint16 // bytes of all extensions
 	trail  uint16 // bytes of trailers
+
+	tolerant bool // blanks behind a size are taken
+	blanks   bool // and there were some
 }
 
 // Done reports whether the body has ended.
@@ -81,6 +85,8 @@ func (c *Chunked) step(b byte) *Error {
 		if c.exts++; c.exts > maxExtTotal {
 			return errChunkExt
 		}
+	case chunkBlank:
+		return c.blank(b)
 	case chunkSizeLF:
 		if b != '\n' {
 			return errChunkSize
@@ -121,6 +127,28 @@ func (c *Chunked) size(b byte) *Error {
 	case b == ';':
 		c.state, c.ext = chunkExt, 0
 		return nil
+	case c.tolerant && (b == ' ' || b == '\t'):
+		c.state, c.ext, c.blanks = chunkBlank, 0, true
+		return nil
+	}
+	return errChunkSize
+}
+
+// blank takes what may come behind the blanks behind a size. They count as
+// bytes of an extension.
+func (c *Chunked) blank(b byte) *Error {
+	switch b {
+	case '\r':
+		c.state = chunkSizeLF
+		return nil
+	case ';':
+		c.state = chunkExt
+		return nil
+	case ' ', '\t':
+		c.ext++
+		if c.exts++; c.ext <= maxChunkExt && c.exts <= maxExtTotal {
+			return nil
+		}
 	}
 	return errChunkSize
 }

@@ -56,6 +56,7 @@ var (
 	errTargetLong    = &Error{414, ClassLimit, "request-target too long"}
 	errTarget        = &Error{400, ClassTarget, "malformed request-target"}
 	errPathEscape    = &Error{400, ClassTarget, "path with an invalid or forbidden escape"}
+	errPathHidden    = &Error{400, ClassTarget, "path with .. beside an encoded slash"}
 	errPathRoot      = &Error{400, ClassTarget, "path leaves the root"}
 	errHostMissing   = &Error{400, ClassTarget, "no Host field"}
 	errHostTwice     = &Error{400, ClassTarget, "more than one Host field"}
@@ -72,7 +73,7 @@ var (
 	errConnection    = &Error{400, ClassSyntax, "malformed Connection field"}
 	errConnectionKey = &Error{400, ClassFraming, "Connection names a field it must not"}
 	errExpect        = &Error{417, ClassUnsupported, "unknown expectation"}
-	errUpgradeBody   = &Error{400, ClassFraming, "Upgrade with a body"}
+	errUpgradeBody   = &Error{400, ClassFraming, "Upgrade of a request with a body is not served"}
 	errChunkSize     = &Error{400, ClassFraming, "malformed chunk size"}
 	errChunkExt      = &Error{400, ClassFraming, "malformed or oversized chunk extension"}
 	errChunkEnd      = &Error{400, ClassFraming, "chunk data without CRLF"}

@@ -24,6 +24,7 @@ const (
 	Underscore // a name with '_': CGI and WSGI read it as '-', so it can stand in for any other field
 	Named      // named by Connection, so meant for us alone
 	Protected  // Authorization, Cookie: Connection must not name them
+	Challenge  // WWW-Authenticate
 )
 
 // Kinds is a set of Kind.
@@ -104,6 +105,9 @@ func kindOf(name []byte) Kind {
 		if EqualFold(name, "proxy-connection") {
 			return Hop
 		}
+		if EqualFold(name, "www-authenticate") {
+			return Challenge
+		}
 	case 17:
 		if EqualFold(name, "transfer-encoding") {
 			return TransferEncoding
@@ -140,12 +144,35 @@ type field struct {
 // Fields are the field lines of a head. They point into the buffer that was
 // parsed and are valid as long as it is.
 type Fields struct {
-	buf  []byte
-	list []field
+	buf   []byte
+	list  []field
+	binds bool
 }
 
 // Len is the number of field lines.
 func (f *Fields) Len() int { return len(f.list) }
+
+// BindsConnection reports whether the head takes part in NTLM or Negotiate,
+// which authenticate the connection instead of the request (RFC 4559 §6).
+func (f *Fields) BindsConnection() bool { return f.binds }
+
+// bindsConnection looks for those schemes in the value of Authorization or
+// WWW-Authenticate. Several challenges may stand in one line; a false alarm
+// costs one connection.
+func bindsConnection(value []byte) bool {
+	for len(value) > 0 {
+		value = trim(value)
+		if hasPrefixFold(value, "ntlm") || hasPrefixFold(value, "negotiate") {
+			return true
+		}
+		comma := bytes.IndexByte(value, ',')
+		if comma < 0 {
+			return false
+		}
+		value = value[comma+1:]
+	}
+	return false
+}
 
 // Field gives line i: its name as sent, its value without surrounding space,
 // and what it is to a proxy.
@@ -206,6 +233,9 @@ func (f *Fields) add(buf []byte, start, end, limit int) *Error {
 	if !under {
 		kind = kindOf(line[:colon])
 	}
+	if kind == Challenge || kind == Protected && colon == len("authorization") {
+		f.binds = f.binds || bindsConnection(line[from:to])
+	}
 	f.list = append(f.list, field{
 		name: uint16(start), colon: uint16(start + colon), value: uint16(start + from), end: uint16(start + to),
 		kind: kind, plain: from == colon+2 && line[colon+1] == ' ' && to == len(line),
@@ -225,8 +255,9 @@ type connection struct {
 // applyConnection reads all Connection fields and marks those that they name
 // (RFC 9110 §7.6.1). Naming a field that routes, frames or authenticates a
 // message, or that we add ourselves, is an attack on whoever trusts it
-// (CVE-2021-32813, CVE-2024-45410), so it is refused.
-func (f *Fields) applyConnection() (c connection, _ *Error) {
+// (CVE-2021-32813, CVE-2024-45410), so it is refused; in a response
+// it is ignored where tolerated is given.
+func (f *Fields) applyConnection(tolerated *Tolerances) (c connection, _ *Error) {
 	options := 0
 	for i := range f.list {
 		if f.list[i].kind != Connection {
@@ -255,7 +286,10 @@ func (f *Fields) applyConnection() (c connection, _ *Error) {
 				c.upgrade = true
 			default:
 				if err := f.markNamed(option); err != nil {
-					return c, err
+					if tolerated == nil {
+						return c, err
+					}
+					*tolerated |= ConnectionNames // the field stays: nothing that we rely on can be taken away
 				}
 			}
 		}
@@ -279,20 +313,27 @@ func (f *Fields) markNamed(name []byte) *Error {
 }
 
 // framing reads Content-Length and Transfer-Encoding: RFC 9112 §6 without any
-// of its tolerance.
-func (f *Fields) framing(minor int) (chunked bool, length int64, _ *Error) {
+// of its tolerance, but for what tolerated takes.
+func (f *Fields) framing(minor int, tolerated *Tolerances) (chunked bool, length int64, _ *Error) {
 	length = -1
 	codings := 0
 	for i := range f.list {
 		l := &f.list[i]
 		switch l.kind {
 		case ContentLength:
-			if length >= 0 {
-				return false, 0, errLengthTwice
-			}
 			n, err := parseLength(f.buf[l.value:l.end])
+			if err != nil && tolerated != nil && bytes.IndexByte(f.buf[l.value:l.end], ',') >= 0 {
+				n, err = equalLengths(f.buf[l.value:l.end])
+				*tolerated |= RepeatedLength
+			}
 			if err != nil {
 				return false, 0, err
+			}
+			if length >= 0 {
+				if tolerated == nil || n != length {
+					return false, 0, errLengthTwice
+				}
+				*tolerated |= RepeatedLength
 			}
 			length = n
 		case TransferEncoding:
@@ -311,7 +352,10 @@ func (f *Fields) framing(minor int) (chunked bool, length int64, _ *Error) {
 		}
 	}
 	if codings > 0 && minor == 0 {
-		return false, 0, errCodingOld
+		if tolerated == nil {
+			return false, 0, errCodingOld
+		}
+		*tolerated |= OldChunked
 	}
 	if codings > 0 && length >= 0 {
 		return false, 0, errBoth
@@ -340,26 +384,14 @@ func parseLength(v []byte) (n int64, _ *Error) {
 	return n, nil
 }
 
-// has reports whether a field of that kind lists token (ASCII case ignored).
-func (f *Fields) has(kind Kind, token string) bool {
+// first is the value of the first line of that kind.
+func (f *Fields) first(kind Kind) []byte {
 	for i := range f.list {
-		if f.list[i].kind != kind {
-			continue
-		}
-		rest := f.buf[f.list[i].value:f.list[i].end]
-		for len(rest) > 0 {
-			item := rest
-			if comma := bytes.IndexByte(rest, ','); comma >= 0 {
-				item, rest = rest[:comma], rest[comma+1:]
-			} else {
-				rest = nil
-			}
-			if EqualFold(trim(item), token) {
-				return true
-			}
+		if l := &f.list[i]; l.kind == kind {
+			return f.buf[l.value:l.end]
 		}
 	}
-	return false
+	return nil
 }
 
 // count is the number of lines of that kind.

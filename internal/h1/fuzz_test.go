@@ -18,6 +18,8 @@ func FuzzRequest(f *testing.F) {
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=\"y\"\r\nhello\r\n0\r\nA: b\r\n\r\nrest",
 		"GET http://a:80/x HTTP/1.1\r\nHost: a:80\r\nConnection: x, close\r\nX: y\r\n\r\n",
 		"OPTIONS * HTTP/1.0\r\n\r\n",
+		"GET /a%2f%5c%41/.%2e/%0d%0a HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /a%2f..%2fb HTTP/1.1\r\nHost: a\r\n\r\n",
 		"\r\nGET / HTTP/1.1\r\nHost: [::1]\r\nExpect: 100-continue\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
 	} {
@@ -63,7 +65,10 @@ func FuzzRequest(f *testing.F) {
 		if n, err := again.Parse(bytes.Clone(out), &defaults); err != nil || n == 0 {
 			t.Fatalf("we refuse what we wrote: %v: %q", err, out)
 		}
-		if !bytes.Equal(again.Path(), r.Path()) || again.Body != r.Body || again.Length != r.Length {
+		if string(r.Path()) != "*" {
+			samePath(t, string(r.forward))
+		}
+		if !bytes.Equal(again.Path(), r.Path()) || !bytes.Equal(again.forward, r.forward) || again.Body != r.Body || again.Length != r.Length {
 			t.Fatalf("%q was written as %q", in, out)
 		}
 	})
@@ -134,7 +139,7 @@ func FuzzResponse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte, head bool) {
 		r := new(Response)
-		n, err := r.Parse(bytes.Clone(in), head, &defaults)
+		n, err := r.Parse(bytes.Clone(in), head, false, &defaults)
 		if err != nil || n == 0 || r.Status == 101 {
 			return
 		}
@@ -158,6 +163,76 @@ func FuzzResponse(f *testing.F) {
 		}
 		if done := body.Done() || r.Body == UntilClose; (stdErr == nil) != done {
 			t.Fatalf("net/http: %v, we: done %v: %q", stdErr, done, in)
+		}
+	})
+}
+
+// FuzzTolerantResponse: where a strict reader takes a response, a tolerant one
+// reads the same; and what is written for the client in place of a tolerated
+// response, net/http reads as the same status, fields and body. So no tolerance
+// can bring a second response into what a client gets.
+func FuzzTolerantResponse(f *testing.F) {
+	for _, s := range []string{
+		"HTTP/1.1 200 OK\nA: b\nContent-Length: 2\n\nok",
+		"HTTP/1.2 600 OK\r\nContent-Length: 2, 2\r\n\r\nokHTTP/1.1 200 OK\r\n",
+		"HTTP/1.0 200 O\x00K\r\nTransfer-Encoding: chunked\r\n\r\n2 \t;x\r\nok\r\n0 \r\n\r\n",
+		"HTTP/1.1 200 OK\r\nA: b\r\n c\r\nB : d\rX: y\r\nConnection: x, Authorization\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nA: b\r\nC: d\nE : f\r\nG: h\r\nContent-Length: 0\r\n\r\n",
+	} {
+		f.Add([]byte(s), false)
+		f.Add([]byte(s), true)
+	}
+	f.Fuzz(func(t *testing.T, in []byte, head bool) {
+		strict, r := new(Response), new(Response)
+		n, err := strict.Parse(bytes.Clone(in), head, false, &defaults)
+		m, bad := r.Parse(bytes.Clone(in), head, true, &defaults)
+		if err == nil && n > 0 && (bad != nil || m != n || r.Tolerated != 0 || r.Status != strict.Status || r.Body != strict.Body || r.Length != strict.Length || r.Len() != strict.Len()) {
+			t.Fatalf("a strict reader takes %q otherwise: %v, %+v and %+v", in, bad, strict, r)
+		}
+		if bad != nil || m == 0 || r.Status < 200 {
+			return
+		}
+		var body Body
+		body.Start(r.Body, r.Length)
+		body.Tolerate()
+		data, _, bad := body.Take(bytes.Clone(in[m:]))
+		if bad != nil || r.Body == ByChunks && !body.Done() || r.Body == ByLength && !body.Done() {
+			return
+		}
+		out := r.AppendHead(nil, 0)
+		if r.Body != NoBody || r.Length >= 0 && r.Status != 204 {
+			length := int64(len(data))
+			if r.Body == NoBody {
+				length = r.Length
+			}
+			out = AppendLength(out, length)
+		}
+		out = append(AppendEnd(out), data...)
+		method := "GET"
+		if head {
+			method = "HEAD"
+		}
+		br := bufio.NewReaderSize(bytes.NewReader(out), 1<<16)
+		res, stdErr := http.ReadResponse(br, &http.Request{Method: method})
+		if stdErr != nil {
+			t.Fatalf("net/http refuses what we wrote: %v: %q for %q", stdErr, out, in)
+		}
+		got, stdErr := io.ReadAll(res.Body)
+		if stdErr != nil || res.StatusCode != r.Status || r.Body != NoBody && !bytes.Equal(got, data) {
+			t.Fatalf("%q was written as %q, which net/http reads as %d %q, %v", in, out, res.StatusCode, got, stdErr)
+		}
+		fields := 0
+		for _, v := range res.Header {
+			fields += len(v)
+		}
+		want := 0
+		for i := range r.Len() {
+			if _, _, kind := r.Field(i); hopByHop&(1<<kind) == 0 {
+				want++
+			}
+		}
+		if fields -= len(res.Header["Content-Length"]); fields != want {
+			t.Fatalf("%q was written as %q with %d fields, want %d", in, out, fields, want)
 		}
 	})
 }

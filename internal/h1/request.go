@@ -8,6 +8,8 @@ type Limits struct {
 	Head   int // bytes of start line and fields; 16384, at most 65535
 	Fields int // field lines; 100
 	Target int // bytes of the request-target; 8192
+
+	RejectEncoded bool // refuse encoded slashes, backslashes and control characters in a path
 }
 
 // Defaults of Limits.
@@ -54,8 +56,12 @@ const (
 type Request struct {
 	Fields
 	method, host, path, query []byte
+	forward                   []byte // the path as it is forwarded
+	raw                       []byte // the request-target as it came
+	norm                      []byte // where spellings of the path are kept that the buffer does not hold
+	upgrade                   []byte // what the client asks to change to; nil: nothing that is passed on
 
-	Minor     int     // HTTP/1.Minor: 0 or 1
+	Minor     int     // HTTP/1.Minor: 0, or 1 for that and all above
 	Body      Framing // NoBody, ByLength (Length > 0) or ByChunks
 	Length    int64   // with ByLength
 	Close     bool    // the client wants the connection closed after the reply
@@ -79,9 +85,12 @@ func (r *Request) Host() []byte { return r.host }
 // written without. host must be valid and stay unchanged while r is in use.
 func (r *Request) SetHost(host []byte) { r.host = host }
 
-// Path is the canonical path, for routing and forwarding alike: see canonical.
-// "*" for OPTIONS *.
+// Path is the path in the spelling that is routed by: see setPath. "*" for
+// OPTIONS *.
 func (r *Request) Path() []byte { return r.path }
+
+// RawTarget is the request-target as it came; nil before it was found.
+func (r *Request) RawTarget() []byte { return r.raw }
 
 // Query is what follows the first '?', unchanged; nil if there is none.
 func (r *Request) Query() []byte { return r.query }
@@ -91,9 +100,9 @@ func (r *Request) IsHead() bool { return string(r.method) == "HEAD" }
 
 // Reset prepares r for the next head.
 func (r *Request) Reset() {
-	list := r.list[:0]
+	list, norm := r.list[:0], r.norm[:0]
 	*r = Request{}
-	r.list = list
+	r.list, r.norm = list, norm
 }
 
 // Parse reads a request head from the start of buf. It returns 0 and no error
@@ -103,7 +112,7 @@ func (r *Request) Reset() {
 // Otherwise n is the length of the head and the body starts at buf[n].
 //
 // An empty line before the request line is skipped (RFC 9112 §2.2), one and no
-// more. Parse may rewrite bytes of the request-target in place (see canonical).
+// more.
 func (r *Request) Parse(buf []byte, lim *Limits) (n int, _ *Error) {
 	r.buf = buf
 	for {
@@ -155,6 +164,9 @@ func (r *Request) Started() bool { return r.scanned > 0 }
 // tooLong is asked after n bytes of a head that is not complete.
 func (r *Request) tooLong(n int, lim *Limits) *Error {
 	if !r.started && n > lim.Target+maxMethod+len("  HTTP/1.1\r\n\r\n") {
+		if sp := bytes.IndexByte(r.buf[:maxMethod+3], ' '); sp > 0 {
+			r.raw = r.buf[sp+1 : n]
+		}
 		return errTargetLong
 	}
 	if n > lim.Head {
@@ -191,17 +203,17 @@ func (r *Request) requestLine(line []byte, lim *Limits) *Error {
 	if string(method) == "PRI" {
 		return errMethod // the HTTP/2 preface: RFC 9113 §3.4
 	}
-	if version[5] != '1' || version[7] > '1' {
+	if version[5] != '1' {
 		return errVersionNew
 	}
 	if string(method) == "CONNECT" {
 		return errConnect
 	}
+	r.method, r.Minor, r.raw = method, min(int(version[7]-'0'), 1), target // RFC 9110 §2.5: HTTP/1.2 is read as HTTP/1.1
 	if len(target) > lim.Target {
 		return errTargetLong
 	}
-	r.method, r.Minor = method, int(version[7]-'0')
-	return r.target(target)
+	return r.target(target, lim.RejectEncoded)
 }
 
 // finish checks what only the whole head can tell.
@@ -209,11 +221,11 @@ func (r *Request) finish() *Error {
 	if err := r.checkHost(); err != nil {
 		return err
 	}
-	con, err := r.applyConnection()
+	con, err := r.applyConnection(nil)
 	if err != nil {
 		return err
 	}
-	chunked, length, err := r.framing(r.Minor)
+	chunked, length, err := r.framing(r.Minor, nil)
 	if err != nil {
 		return err
 	}
@@ -228,15 +240,57 @@ func (r *Request) finish() *Error {
 	if err := r.checkExpect(); err != nil {
 		return err
 	}
-	if n := r.count(Upgrade); n > 0 && r.Body != NoBody {
-		return errUpgradeBody // CVE-2026-2833: bytes behind it belong to whom?
-	} else if n == 1 && con.upgrade {
-		key, _ := r.Header("sec-websocket-key")
-		r.WebSocket = r.Minor == 1 && string(r.method) == "GET" && len(key) == 24 &&
-			r.has(Upgrade, "websocket") && !con.close
+	return r.checkUpgrade(con)
+}
+
+// checkUpgrade decides what becomes of Upgrade (RFC 9110 §7.8). A single token
+// is passed on, and the connection becomes a tunnel where the instance agrees.
+// What a proxy may ignore is ignored where passing it on would be of no use or
+// harm: a list, HTTP/1.0, a WebSocket without its key, and changes to another
+// HTTP or to TLS: what came through such a tunnel nobody would have looked at
+// (CVE-2026-88008). Java's HttpClient and curl ask for h2c with every POST.
+func (r *Request) checkUpgrade(con connection) *Error {
+	if r.count(Upgrade) != 1 || !con.upgrade || r.Minor == 0 {
+		return nil
 	}
+	token := r.first(Upgrade)
+	switch {
+	case len(token) == 0 || len(token) > maxUpgrade || !isProtocol(token) || isHTTPOrTLS(token):
+		return nil
+	case r.Body != NoBody:
+		return errUpgradeBody // CVE-2026-2833: bytes behind it belong to whom?
+	case EqualFold(token, "websocket"):
+		key, _ := r.Header("sec-websocket-key")
+		r.WebSocket = string(r.method) == "GET" && len(key) == 24 && !con.close
+		if !r.WebSocket {
+			return nil
+		}
+	case con.close:
+		return nil
+	}
+	r.upgrade = token
 	return nil
 }
+
+const maxUpgrade = 64 // bytes of the name of a protocol
+
+// isProtocol reports whether token is one name with an optional version.
+func isProtocol(token []byte) bool {
+	slash := bytes.IndexByte(token, '/')
+	if slash < 0 {
+		return all(token, charToken)
+	}
+	return slash > 0 && slash < len(token)-1 && all(token[:slash], charToken) && all(token[slash+1:], charToken)
+}
+
+func isHTTPOrTLS(token []byte) bool {
+	return EqualFold(token, "h2c") || EqualFold(token, "h2") || EqualFold(token, "http") || EqualFold(token, "tls") ||
+		hasPrefixFold(token, "http/") || hasPrefixFold(token, "tls/")
+}
+
+// Upgrade is the protocol that the client asks to change to and that is passed
+// on, nil if there is none.
+func (r *Request) Upgrade() []byte { return r.upgrade }
 
 func (r *Request) checkExpect() *Error {
 	for i := range r.list {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -88,7 +89,6 @@ func TestRequestHeadIsRefused(t *testing.T) {
 		{"long method", strings.Repeat("A", 40) + " / HTTP/1.1\r\n" + h + "\r\n", 501},
 		{"CONNECT", "CONNECT a:80 HTTP/1.1\r\n" + h + "\r\n", 501},
 		{"preface", "PRI * HTTP/2.0\r\n\r\n", 400},
-		{"HTTP/1.2", "GET / HTTP/1.2\r\n" + h + "\r\n", 505},
 		{"HTTP/2.0", "GET / HTTP/2.0\r\n" + h + "\r\n", 505},
 		{"http/1.1", "GET / http/1.1\r\n" + h + "\r\n", 400},
 		{"HTTP/01.1", "GET / HTTP/01.1\r\n" + h + "\r\n", 400},
@@ -108,10 +108,8 @@ func TestRequestHeadIsRefused(t *testing.T) {
 		{"fragment", "GET /a#b HTTP/1.1\r\n" + h + "\r\n", 400},
 		{"non-ASCII target", "GET /\xc3\xa4 HTTP/1.1\r\n" + h + "\r\n", 400},
 		{"backslash", "GET /a\\b HTTP/1.1\r\n" + h + "\r\n", 400},
-		{"escaped slash", "GET /a%2Fb HTTP/1.1\r\n" + h + "\r\n", 400},
-		{"escaped backslash", "GET /a%5cb HTTP/1.1\r\n" + h + "\r\n", 400},
+		{"a way out behind an escaped slash", "GET /a%2F../b HTTP/1.1\r\n" + h + "\r\n", 400},
 		{"escaped NUL", "GET /a%00 HTTP/1.1\r\n" + h + "\r\n", 400},
-		{"escaped CRLF", "GET /a%0d%0a HTTP/1.1\r\n" + h + "\r\n", 400},
 		{"half an escape", "GET /a%4 HTTP/1.1\r\n" + h + "\r\n", 400},
 		{"above the root", "GET /a/../../b HTTP/1.1\r\n" + h + "\r\n", 400},
 		{"above the root, escaped", "GET /%2e%2e/b HTTP/1.1\r\n" + h + "\r\n", 400},
@@ -155,48 +153,115 @@ func TestRequestHeadIsRefused(t *testing.T) {
 	}
 }
 
-func TestCanonicalPath(t *testing.T) {
-	for in, want := range map[string]string{
-		"/":                "/",
-		"/a/b":             "/a/b",
-		"/%61%2D%7e":       "/a-~",
-		"/a%c3%a4":         "/a%C3%A4",
-		"/a/./b/../c":      "/a/c",
-		"/a/%2e%2E/c":      "/c",
-		"/a/..":            "/",
-		"/a/.":             "/a/",
-		"/.":               "/",
-		"/a//b":            "/a//b",
-		"/a//../b":         "/a/b",
-		"/.well-known/x":   "/.well-known/x",
-		"/...":             "/...",
-		"/a/b/../../c/d/.": "/c/d/",
-		"/a;x=%3b":         "/a;x=%3B",
-		"/%25%32%65":       "/%252e", // decoded once: what is left is no escape of a dot for us, nor for who decodes once more than we
+// spellings gives the routed and the forwarded spelling of a path.
+func spellings(path string, reject bool) (routed, forwarded string, _ *Error) {
+	var r Request
+	err := r.setPath([]byte(path), reject)
+	return string(r.path), string(r.forward), err
+}
+
+func TestSpellingsOfAPath(t *testing.T) {
+	for _, tc := range []struct{ in, routed, forwarded string }{
+		{"/", "/", "/"},
+		{"/a/b", "/a/b", "/a/b"},
+		{"/%61%2D%7e", "/a-~", "/%61%2D%7e"},
+		{"/a%c3%a4", "/a%C3%A4", "/a%c3%a4"},
+		{"/group%2fproject/-/raw", "/group%2Fproject/-/raw", "/group%2fproject/-/raw"}, // GitLab
+		{"/@scope%2Fpackage", "/@scope%2Fpackage", "/@scope%2Fpackage"},                // npm
+		{"/api/queues/%2F/q", "/api/queues/%2F/q", "/api/queues/%2F/q"},                // RabbitMQ
+		{"/a%5Cb%5c", "/a%5Cb%5C", "/a%5Cb%5c"},
+		{"/a%0d%0Ab", "/a%0D%0Ab", "/a%0d%0Ab"},
+		{"/a%7Fb%3f%23", "/a%7Fb%3F%23", "/a%7Fb%3f%23"},
+		{"/a/./b/../c", "/a/c", "/a/c"},
+		{"/a/%2e%2E/c", "/c", "/c"},
+		{"/%41/.%2e/%42", "/B", "/%42"},
+		{"/a/..", "/", "/"},
+		{"/a/.", "/a/", "/a/"},
+		{"/.", "/", "/"},
+		{"/a//b", "/a//b", "/a//b"},
+		{"/a//../b", "/a/b", "/a/b"},
+		{"/.well-known/x", "/.well-known/x", "/.well-known/x"},
+		{"/%2egit/x", "/.git/x", "/%2egit/x"},
+		{"/...", "/...", "/..."},
+		{"/a/b/../../c/d/.", "/c/d/", "/c/d/"},
+		{"/a;x=%3b", "/a;x=%3B", "/a;x=%3b"},
+		{"/%25%32%65", "/%252e", "/%25%32%65"},
+		{"/%252e%252e%252f", "/%252e%252e%252f", "/%252e%252e%252f"}, // an escape of an escape is text
+		{"/a%2F...%2Fb", "/a%2F...%2Fb", "/a%2F...%2Fb"},
+		{"/a%2F.gitlab-ci.yml", "/a%2F.gitlab-ci.yml", "/a%2F.gitlab-ci.yml"},
 	} {
-		if got, err := canonical([]byte(in)); err != nil || string(got) != want {
-			t.Errorf("%s: got %s, %v; want %s", in, got, err, want)
+		if routed, forwarded, err := spellings(tc.in, false); err != nil || routed != tc.routed || forwarded != tc.forwarded {
+			t.Errorf("%s: routed as %s, forwarded as %s, %v; want %s and %s", tc.in, routed, forwarded, err, tc.routed, tc.forwarded)
 		}
 	}
 }
 
-// TestCanonicalIsIdempotent: routing what was forwarded gives the same route.
-func TestCanonicalIsIdempotent(t *testing.T) {
+func TestPathsThatAreRefused(t *testing.T) {
+	for path, always := range map[string]bool{
+		"/..%2fadmin": true, "/public/..%2Fadmin": true, "/public%2f../admin": true, "/public%2F%2e%2e%2Fadmin": true,
+		"/public/..%5cadmin": true, "/public%5c..": true, "/a/%2E.%2fb": true, "/a%2f..%5c": true,
+		"/%2e%2e/b": true, "/..": true, "/a/../../b": true,
+		"/a%00": true, "/a\\b": true, "/a%": true, "/a%4": true, "/a%zz": true, "/a%2": true,
+		"/a%2Fb": false, "/a%5cb": false, "/a%0a": false, "/a%1f": false, "/a%7f": false,
+	} {
+		if _, _, err := spellings(path, false); (err != nil) != always {
+			t.Errorf("%s, kept: %v", path, err)
+		}
+		if _, _, err := spellings(path, true); err == nil {
+			t.Errorf("%s is not refused", path)
+		}
+	}
+}
+
+// TestPathsLeadNowhereElse: what is forwarded is routed and forwarded the same
+// again, and an instance that decodes everything finds no ".." in it.
+func TestPathsLeadNowhereElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		parts := rapid.SliceOf(rapid.SampledFrom([]string{"/", ".", "..", "a", "%2e", "%41", "%e4", "%25", ";", "b.c", "//", "/./"})).Draw(t, "parts")
-		in := "/" + strings.Join(parts, "")
-		once, err := canonical([]byte(in))
-		if err != nil {
-			return
-		}
-		if len(once) == 0 || once[0] != '/' || bytes.Contains(once, []byte("/../")) || bytes.HasSuffix(once, []byte("/..")) {
-			t.Fatalf("%q became %q", in, once)
-		}
-		twice, err := canonical(bytes.Clone(once))
-		if err != nil || !bytes.Equal(once, twice) {
-			t.Fatalf("%q became %q, then %q, %v", in, once, twice, err)
-		}
+		parts := rapid.SliceOf(rapid.SampledFrom([]string{"/", ".", "..", "a", "%2e", "%2E", "%41", "%e4", "%25", ";", "b.c", "//", "/./", "%2f", "%2F", "%5c", "%5C"})).Draw(t, "parts")
+		samePath(t, "/"+strings.Join(parts, ""))
 	})
+}
+
+func samePath(t interface{ Fatalf(string, ...any) }, in string) {
+	routed, forwarded, err := spellings(in, false)
+	if err != nil {
+		return
+	}
+	if again, twice, err := spellings(forwarded, false); err != nil || again != routed || twice != forwarded {
+		t.Fatalf("%q is routed as %q and forwarded as %q, which is routed as %q and forwarded as %q, %v", in, routed, forwarded, again, twice, err)
+	}
+	decoded, bad := url.PathUnescape(forwarded)
+	if bad != nil {
+		t.Fatalf("%q is forwarded as %q: %v", in, forwarded, bad)
+	}
+	for _, segment := range strings.FieldsFunc(decoded, func(c rune) bool { return c == '/' || c == '\\' }) {
+		if segment == ".." {
+			t.Fatalf("%q is forwarded as %q, which decodes to %q", in, forwarded, decoded)
+		}
+	}
+	if !strings.HasPrefix(routed, "/") || strings.ToLower(decoded) != strings.ToLower(must(url.PathUnescape(routed))) {
+		t.Fatalf("%q is routed as %q and decodes to %q", in, routed, decoded)
+	}
+}
+
+func must(s string, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return s
+}
+
+func TestRoutePathIsSpelledLikeRequests(t *testing.T) {
+	for in, want := range map[string]string{"/a%2fb": "/a%2Fb", "/%41": "/A", "/caf\u00e9 x": "/caf%C3%A9%20x", "/a?b": "/a%3Fb", "/a#": "/a%23", "/x/": "/x/"} {
+		if got, err := RoutePath(in); err != nil || got != want {
+			t.Errorf("%s: %s, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"/a%zz", "/../x", "/a\\b"} {
+		if got, err := RoutePath(in); err == nil {
+			t.Errorf("%s became %s", in, got)
+		}
+	}
 }
 
 // TestForwardedHeadSaysTheSame: what we write, net/http and we read as what we
@@ -251,7 +316,7 @@ func TestParseAndBuildAllocateNothing(t *testing.T) {
 	res, reply := new(Response), []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: x\r\nContent-Length: 2\r\n\r\n")
 	if n := testing.AllocsPerRun(100, func() {
 		res.Reset()
-		if n, err := res.Parse(reply, false, &defaults); n != len(reply) || err != nil {
+		if n, err := res.Parse(reply, false, false, &defaults); n != len(reply) || err != nil {
 			t.Fatal(n, err)
 		}
 		out = res.AppendHead(out[:0], 0)

@@ -6,14 +6,15 @@ import "bytes"
 // offsets into the buffer given to Parse.
 type Response struct {
 	Fields
-	reason []byte
+	reason  []byte
+	upgrade []byte
 
 	Status    int
 	Minor     int
-	Body      Framing // NoBody also for HEAD, 1xx, 204 and 304
-	Length    int64   // Content-Length, -1 if there was none; with NoBody it describes what is not sent
-	Close     bool    // the instance will close the connection
-	WebSocket bool    // 101 that names websocket
+	Body      Framing    // NoBody also for HEAD, 1xx, 204 and 304
+	Length    int64      // Content-Length, -1 if there was none; with NoBody it describes what is not sent
+	Close     bool       // the instance will close the connection
+	Tolerated Tolerances // departures that a tolerant reading found
 
 	started       bool
 	line, scanned int
@@ -29,13 +30,20 @@ func (r *Response) Reset() {
 // Reason is the reason phrase, possibly empty.
 func (r *Response) Reason() []byte { return r.reason }
 
+// Accepts reports whether this is the answer that changes the connection to the
+// protocol that the request asked for.
+func (r *Response) Accepts(protocol []byte) bool {
+	return r.Status == 101 && len(protocol) > 0 && sameFold(r.upgrade, protocol)
+}
+
 // Interim reports whether another head follows (1xx but 101).
 func (r *Response) Interim() bool { return r.Status < 200 && r.Status != 101 }
 
 // Parse reads a response head from the start of buf as Request.Parse does. The
-// framing depends on the request: head says that it was HEAD. All its errors
+// framing depends on the request: head says that it was HEAD. tolerant takes the
+// departures of Tolerances, and may rewrite bytes of buf in place. All its errors
 // mean 502, whatever their Status.
-func (r *Response) Parse(buf []byte, head bool, lim *Limits) (n int, _ *Error) {
+func (r *Response) Parse(buf []byte, head, tolerant bool, lim *Limits) (n int, _ *Error) {
 	r.buf = buf
 	for {
 		i := bytes.IndexByte(buf[r.scanned:], '\n')
@@ -49,25 +57,37 @@ func (r *Response) Parse(buf []byte, head bool, lim *Limits) (n int, _ *Error) {
 			}
 			return 0, nil
 		}
-		start, end := r.line, r.scanned+i-1
-		if end < start || buf[end] != '\r' {
-			return 0, errLineEnd
+		start, end, next := r.line, r.scanned+i-1, r.scanned+i+1
+		lf := end < start || buf[end] != '\r'
+		if lf {
+			if !tolerant {
+				return 0, errLineEnd
+			}
+			end++
+			r.Tolerated |= LineEnds
 		}
-		r.line, r.scanned = end+2, end+2
+		r.line, r.scanned = next, next
 		if r.line > lim.Head {
 			return 0, errHeadLarge
 		}
 		switch {
 		case !r.started:
-			if err := r.statusLine(buf[start:end]); err != nil {
+			if err := r.statusLine(buf[start:end], tolerant); err != nil {
 				return 0, err
 			}
 			r.started = true
 		case end == start:
-			return r.line, r.finish(head)
+			return r.line, r.finish(head, tolerant)
 		default:
-			if err := r.add(buf, start, end, lim.Fields); err != nil {
+			err := r.add(buf, start, end, lim.Fields)
+			if err != nil && tolerant {
+				err = r.repair(err, buf, start, end, lim.Fields)
+			}
+			if err != nil {
 				return 0, err
+			}
+			if lf {
+				r.list[len(r.list)-1].plain = false
 			}
 		}
 	}
@@ -80,10 +100,16 @@ func couldBeStatusLine(b []byte) bool {
 	return string(b[:n]) == prefix[:n]
 }
 
-func (r *Response) statusLine(line []byte) *Error {
+func (r *Response) statusLine(line []byte, tolerant bool) *Error {
 	// HTTP/1.x SP 3DIGIT [SP reason]; the second space is often left out.
-	if len(line) < 12 || string(line[:7]) != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' {
+	if len(line) < 12 || string(line[:7]) != "HTTP/1." || line[7] < '0' || line[7] > '9' || line[8] != ' ' {
 		return errStatusLine
+	}
+	if line[7] > '1' { // RFC 9110 §2.5: read as the highest minor version that we know
+		if !tolerant {
+			return errStatusLine
+		}
+		r.Tolerated |= NewerVersion
 	}
 	for _, c := range line[9:12] {
 		if c < '0' || c > '9' {
@@ -91,34 +117,51 @@ func (r *Response) statusLine(line []byte) *Error {
 		}
 		r.Status = r.Status*10 + int(c-'0')
 	}
-	if r.Status < 100 || r.Status > 599 {
+	if r.Status < 100 || r.Status > 599 && !tolerant {
 		return errStatusLine
 	}
+	if r.Status > 599 {
+		r.Tolerated |= OddStatus
+	}
 	if rest := line[12:]; len(rest) > 0 {
-		if rest[0] != ' ' || !all(rest, charValue) {
+		if rest[0] != ' ' {
 			return errStatusLine
+		}
+		if !all(rest, charValue) {
+			if !tolerant {
+				return errStatusLine
+			}
+			blankControls(rest)
+			r.Tolerated |= ControlChars
 		}
 		r.reason = rest[1:]
 	}
-	r.Minor = int(line[7] - '0')
+	r.Minor = min(int(line[7]-'0'), 1)
 	return nil
 }
 
-func (r *Response) finish(head bool) *Error {
-	con, err := r.applyConnection()
+func (r *Response) finish(head, tolerant bool) *Error {
+	var tolerated *Tolerances
+	if tolerant {
+		tolerated = &r.Tolerated
+	}
+	con, err := r.applyConnection(tolerated)
 	if err != nil {
 		return err
 	}
-	chunked, length, err := r.framing(r.Minor)
+	chunked, length, err := r.framing(r.Minor, tolerated)
 	if err != nil {
 		return err
 	}
+	con.close = con.close || chunked && r.Minor == 0 // RFC 9112 §6.1
 	r.Length = length
 	r.Close = con.close || r.Minor == 0 && !con.keepAlive
 	switch { // RFC 9112 §6.3
 	case r.Status == 101:
 		r.Body = ByTunnelling
-		r.WebSocket = con.upgrade && r.count(Upgrade) == 1 && r.has(Upgrade, "websocket") && !chunked && length <= 0
+		if con.upgrade && r.count(Upgrade) == 1 && !chunked && length <= 0 {
+			r.upgrade = r.first(Upgrade)
+		}
 	case head || r.Status < 200 || r.Status == 204 || r.Status == 304:
 		r.Body = NoBody
 	case chunked:

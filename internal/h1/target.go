@@ -4,7 +4,8 @@ import "bytes"
 
 // target takes the request-target apart (RFC 9112 §3.2): origin-form,
 // absolute-form of http and https, or "*" with OPTIONS.
-func (r *Request) target(t []byte) *Error {
+func (r *Request) target(t []byte, reject bool) *Error {
+	r.raw = t
 	if !all(t, charTarget) {
 		return errTarget
 	}
@@ -12,7 +13,7 @@ func (r *Request) target(t []byte) *Error {
 		if string(r.method) != "OPTIONS" {
 			return errTarget
 		}
-		r.path = t
+		r.path, r.forward = t, t
 		return nil
 	}
 	if t[0] != '/' {
@@ -33,15 +34,7 @@ func (r *Request) target(t []byte) *Error {
 			return errTarget
 		}
 		if rest = rest[end:]; len(rest) == 0 || rest[0] == '?' {
-			// No path. The scheme is not needed any more: its first byte holds ours.
-			t[0] = '/'
-			if len(rest) == 0 && string(r.method) == "OPTIONS" {
-				t[0] = '*' // RFC 9112 §3.2.4
-			}
-			r.path = t[:1]
-			if len(rest) > 0 {
-				r.query = rest[1:]
-			}
+			r.bare(rest)
 			return nil
 		}
 		t = rest
@@ -49,98 +42,19 @@ func (r *Request) target(t []byte) *Error {
 	if q := bytes.IndexByte(t, '?'); q >= 0 {
 		r.query, t = t[q+1:], t[:q]
 	}
-	var err *Error
-	r.path, err = canonical(t)
-	return err
+	return r.setPath(t, reject)
 }
 
-// canonical brings a path to the one spelling that is routed by and forwarded,
-// so that no rule can be walked around by spelling. In place, as the result is
-// never longer:
-//
-//   - escapes of unreserved characters are decoded (RFC 3986 §6.2.2.2), the
-//     others stay with capital digits;
-//   - %2F, %5C, %00 and every escaped control character are refused, as is a
-//     backslash: instances differ in what they make of them;
-//   - "." and ".." segments are removed (RFC 3986 §5.2.4), after decoding; one
-//     that climbs above the root is refused;
-//   - empty segments ("//") are kept: to some services they mean something.
-func canonical(p []byte) ([]byte, *Error) {
-	if isCanonical(p) {
-		return p, nil
+// bare takes an absolute-form target without a path, of which rest is left.
+func (r *Request) bare(rest []byte) {
+	r.norm = append(r.norm[:0], '/')
+	if len(rest) == 0 && string(r.method) == "OPTIONS" {
+		r.norm[0] = '*' // RFC 9112 §3.2.4
 	}
-	w := 0
-	for i := 0; i < len(p); i++ {
-		c := p[i]
-		if c == '\\' {
-			return nil, errPathEscape
-		}
-		if c != '%' {
-			p[w] = c
-			w++
-			continue
-		}
-		if i+2 >= len(p) || chars[p[i+1]]&chars[p[i+2]]&charHex == 0 {
-			return nil, errPathEscape
-		}
-		d := unhex(p[i+1])<<4 | unhex(p[i+2])
-		switch {
-		case d == '/' || d == '\\' || d < 0x20 || d == 0x7f:
-			return nil, errPathEscape
-		case chars[d]&charPlain != 0:
-			p[w] = d
-			w++
-		default:
-			const digits = "0123456789ABCDEF"
-			p[w], p[w+1], p[w+2] = '%', digits[d>>4], digits[d&15]
-			w += 3
-		}
-		i += 2
+	r.path, r.forward = r.norm, r.norm
+	if len(rest) > 0 {
+		r.query = rest[1:]
 	}
-	return removeDots(p[:w])
-}
-
-// isCanonical is the fast path of canonical: nothing to decode, nothing that
-// could be a dot segment.
-func isCanonical(p []byte) bool {
-	for i, c := range p {
-		if c == '%' || c == '\\' || c == '.' && p[i-1] == '/' { // p[0] is '/'
-			return false
-		}
-	}
-	return true
-}
-
-func removeDots(p []byte) ([]byte, *Error) {
-	w := 0 // p[:w] is done and never ends within a segment
-	for i := 0; i < len(p); {
-		end := i + 1 // p[i] is '/', the segment is p[i+1:end]
-		for end < len(p) && p[end] != '/' {
-			end++
-		}
-		segment, last := p[i+1:end], end == len(p)
-		switch string(segment) {
-		case ".":
-			if last {
-				p[w] = '/'
-				w++
-			}
-		case "..":
-			if w == 0 {
-				return nil, errPathRoot
-			}
-			for w--; p[w] != '/'; w-- {
-			}
-			if last {
-				p[w] = '/'
-				w++
-			}
-		default:
-			w += copy(p[w:], p[i:end])
-		}
-		i = end
-	}
-	return p[:w], nil
 }
 
 // validAuthority accepts host or host:port, where host is a name of letters,

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/guard"
 )
 
 // maxBody is how much of a response body a result carries.
@@ -38,7 +40,7 @@ func (r *Result) tcp(ctx context.Context) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", r.Addr)
 	if err != nil {
-		r.Body = reason(err)
+		r.failed(err)
 		return
 	}
 	r.OK = true
@@ -58,8 +60,13 @@ func (r *Result) http(ctx context.Context) {
 		r.OK = err == nil && accepts(r.Statuses, resp.StatusCode)
 	}
 	if err != nil {
-		r.Body = reason(err)
+		r.failed(err)
 	}
+}
+
+// failed notes why there was no answer.
+func (r *Result) failed(err error) {
+	r.Body, r.shortage = reason(err), guard.OwnShortage(err)
 }
 
 // connBody is a response's body whose Close ends the connection.

@@ -31,11 +31,13 @@ type Result struct {
 	Up         bool // the verdict
 	StatusCode int
 	Body       string // first 256 bytes of the response, or why there was none
+	shortage   string // what this process lacked; the check then says nothing about the instance
 }
 
 // Config of a Prober.
 type Config struct {
 	OnResult  func(Result)        // called by many goroutines, must not block
+	OnShort   func(what string)   // a check was not possible: this process lacks descriptors, memory or ports; must not block; nil: nobody
 	AllowDown func(t Target) bool // may a failed event check take t out at once? nil: never
 	Log       *slog.Logger
 }
@@ -175,15 +177,25 @@ func (p *Prober) loop(ctx context.Context, r *runner) {
 		if ctx.Err() != nil {
 			return
 		}
-		result.Event = event
-		down := event && !result.OK && state.Up && p.cfg.AllowDown != nil && p.cfg.AllowDown(t)
-		result.Changed = state.Take(result.OK, down, t.Rise, t.Fall)
-		result.Up = state.Up
-		p.cfg.OnResult(result)
+		if result.shortage == "" {
+			p.judge(&state, result, event)
+		} else if p.cfg.OnShort != nil {
+			p.cfg.OnShort(result.shortage) // the verdict stays what it was, unknown at first
+		}
 		if !event {
 			timer.Reset(t.Interval + time.Duration((rand.Float64()-.5)*.2*float64(t.Interval)))
 		}
 	}
+}
+
+// judge applies the thresholds to a check and hands it over.
+func (p *Prober) judge(state *Standing, result Result, event bool) {
+	t := result.Target
+	result.Event = event
+	down := event && !result.OK && state.Up && p.cfg.AllowDown != nil && p.cfg.AllowDown(t)
+	result.Changed = state.Take(result.OK, down, t.Rise, t.Fall)
+	result.Up = state.Up
+	p.cfg.OnResult(result)
 }
 
 // Standing is the verdict about one instance and the streak that may change it.

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -103,6 +104,48 @@ func TestHTTPCheckFollowsTheInstance(t *testing.T) {
 	await(t, results, "down", func(r Result) bool { return r.Changed && !r.Up && r.StatusCode == 503 })
 	sick.Store(false)
 	await(t, results, "up again", func(r Result) bool { return r.Changed && r.Up })
+}
+
+// A check without a descriptor says nothing about the instance: it made all of them unhealthy.
+func TestOwnShortageIsNoVerdict(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	for _, kind := range []string{"http", "tcp"} {
+		t.Run(kind, func(t *testing.T) {
+			tg := target(server.Listener.Addr().String())
+			tg.Check, tg.Rise, tg.Fall = kind, 1, 1
+			results, short := make(chan Result, 1000), make(chan string, 1000)
+			p := New(Config{OnResult: func(r Result) { results <- r }, OnShort: func(what string) { short <- what }, AllowDown: func(Target) bool { return true }})
+			p.Set([]Target{tg})
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan error)
+			go func() { done <- p.Run(ctx) }()
+			defer func() { cancel(); <-done }()
+			await(t, results, "up", func(r Result) bool { return r.Up })
+			var limit syscall.Rlimit
+			if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+				t.Fatal(err)
+			}
+			none := limit
+			none.Cur = 3
+			if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+				t.Fatal(err)
+			}
+			for range 5 {
+				p.Check("s", "i")
+				<-short
+			}
+			if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+				t.Fatal(err)
+			}
+			await(t, results, "another check", func(r Result) bool {
+				if !r.Up || r.Changed && !r.OK {
+					t.Fatalf("the instance was found down: %+v", r)
+				}
+				return len(short) == 0
+			})
+		})
+	}
 }
 
 func TestEventCheckTakesOutAtOnceWhereAllowed(t *testing.T) {

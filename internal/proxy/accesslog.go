@@ -170,15 +170,23 @@ func (e *exchange) appendTime(b []byte, wall int64) []byte {
 	return append(b, byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 
+// appendTarget writes the target as it is forwarded, that of a refused request
+// as it came, cut at maxRefused.
 func (e *exchange) appendTarget(b []byte) []byte {
-	b = appendQuoted(b, e.req.Path())
-	if q := e.req.Query(); q != nil {
-		b = append(b[:len(b)-1], '?')
-		b = appendEscaped(b, q)
-		b = append(b, '"')
+	b = append(b, '"')
+	switch raw := e.req.RawTarget(); {
+	case e.req.Path() != nil:
+		e.out = e.req.AppendTarget(e.out[:0])
+		b = appendEscaped(b, e.out)
+	case len(raw) > maxRefused:
+		b = append(appendEscaped(b, raw[:maxRefused]), "..."...)
+	default:
+		b = appendEscaped(b, raw)
 	}
-	return b
+	return append(b, '"')
 }
+
+const maxRefused = 1024 // bytes of a refused target in the log
 
 func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }
 

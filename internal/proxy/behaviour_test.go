@@ -258,7 +258,7 @@ func TestInterimResponses(t *testing.T) {
 		}
 	})
 	t.Run("a flood is a bad response", func(t *testing.T) {
-		b, _ := raw(t, upstreamtest.Always(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 100)+upstreamtest.OK), nil)
+		b, _ := raw(t, upstreamtest.Always(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 2000)+upstreamtest.OK), nil)
 		c := b.dial()
 		c.send(get)
 		if res, _ := c.response("GET"); res.StatusCode != 502 {
@@ -378,7 +378,7 @@ func TestPortInUseIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	_, err = New(Config{Listeners: []Listener{{"web", ln.Addr().String()}}}, dispatch.New(dispatch.Config{}))
+	_, err = New(Config{Listeners: []Listener{{Name: "web", Addr: ln.Addr().String()}}}, dispatch.New(dispatch.Config{}))
 	if err == nil || !strings.Contains(err.Error(), ln.Addr().String()) || !strings.Contains(err.Error(), "web") {
 		t.Errorf("got %v, want the listener and its address", err)
 	}
@@ -404,5 +404,39 @@ func TestConnectionCap(t *testing.T) {
 	}
 	if n := b.p.Stats().Refused; n != 1 {
 		t.Errorf("%d refused, want 1", n)
+	}
+}
+
+// A refusal in the log without its target could not be told from any other.
+func TestLogOfARefusalShowsTheTarget(t *testing.T) {
+	long := "/" + strings.Repeat("x", 9000)
+	b := run(t, nil, nil)
+	for _, target := range []string{"/a%zz\"", "/public/..%2fadmin", "ftp://a/b", long} {
+		c := b.dial()
+		c.send("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n")
+		c.response("GET")
+	}
+	got := map[string]bool{}
+	for _, e := range b.entries() {
+		got[e.Target] = true
+	}
+	for _, want := range []string{"/a%zz\"", "/public/..%2fadmin", "ftp://a/b", long[:1024] + "..."} {
+		if !got[want] {
+			t.Errorf("no refusal of %q", want[:min(len(want), 40)])
+		}
+	}
+}
+
+func TestListenerMayRefuseEncodedCharacters(t *testing.T) {
+	for reject, want := range map[bool]int{false: 200, true: 400} {
+		b, r := raw(t, upstreamtest.Always(upstreamtest.OK), func(c *Config, _ *dispatch.Route) { c.Listeners[0].RejectEncoded = reject })
+		c := b.dial()
+		c.send("GET /group%2fproject/%41%0a HTTP/1.1\r\nHost: a\r\n\r\n")
+		if res, _ := c.response("GET"); res.StatusCode != want {
+			t.Errorf("reject %v: got %d, want %d", reject, res.StatusCode, want)
+		}
+		if want == 200 && !strings.HasPrefix(string(r.Received()[0]), "GET /group%2fproject/%41%0a HTTP/1.1\r\n") {
+			t.Errorf("the instance got %q", r.Received()[0])
+		}
 	}
 }

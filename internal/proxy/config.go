@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/guard"
 	"github.com/smartlb/smartlb/internal/h1"
 )
 
@@ -24,6 +25,8 @@ type Dispatcher interface {
 type Listener struct {
 	Name string // unique; in the access log
 	Addr string // host:port; port 0 takes a free one
+
+	RejectEncoded bool // refuse encoded slashes, backslashes and control characters in a path
 }
 
 // Config of a Proxy. Zero values mean the defaults.
@@ -39,9 +42,12 @@ type Config struct {
 	MaxIdle        int           // kept connections per instance; default 512
 	IdleTimeout    time.Duration // of a client connection between requests; default 60 s
 	HeadTimeout    time.Duration // from the first byte of a head to its last; default 10 s
-	BodyTimeout    time.Duration // without progress in a request or response body; default 60 s
+	BodyTimeout    time.Duration // without progress in a request body, and of a client that does not take the response; default 60 s
+	StreamTimeout  time.Duration // of a response body without bytes from the instance; default 1 h
 	KeepTimeout    time.Duration // of a kept connection to an instance; default 55 s, below the usual 60 s of instances
 	TunnelTimeout  time.Duration // of a WebSocket without bytes in either direction; default 1 h
+
+	Shortage *guard.Shortage // told when this process lacks descriptors, memory or ports; default: one of its own
 
 	Now func() int64 // monotonic nanoseconds, above 0; default the process clock
 	Log *slog.Logger // default: discards
@@ -64,11 +70,15 @@ func (c Config) withDefaults() Config {
 	orTime(&c.IdleTimeout, 60*time.Second)
 	orTime(&c.HeadTimeout, 10*time.Second)
 	orTime(&c.BodyTimeout, 60*time.Second)
+	orTime(&c.StreamTimeout, time.Hour)
 	orTime(&c.KeepTimeout, 55*time.Second)
 	orTime(&c.TunnelTimeout, time.Hour)
 	if c.Now == nil {
 		start := time.Now()
 		c.Now = func() int64 { return int64(time.Since(start)) + 1 }
+	}
+	if c.Shortage == nil {
+		c.Shortage = new(guard.Shortage)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

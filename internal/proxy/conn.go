@@ -25,6 +25,7 @@ type conn struct {
 	watch     watch // what serve waits for
 	pumpWatch watch // what the pump waits for
 	since     atomic.Int64
+	pinned    *upstreamConn // see pin.go
 
 	index   int   // in the registry, under its lock
 	nextAsk int64 // the sweeper's: when to ask whether the client left
@@ -51,6 +52,7 @@ func (c *conn) serve() {
 	for c.serveOne() {
 	}
 	_ = c.wire.tcp.Close()
+	c.unpin()
 	c.in.release()
 	c.p.conns.remove(c)
 }
@@ -106,7 +108,7 @@ func (c *conn) awaitFirst() bool {
 
 // readHead reads a whole head, or answers why it could not.
 func (c *conn) readHead(e *exchange) bool {
-	lim := &c.p.cfg.Limits
+	lim := &c.l.set.Load().limits
 	armed := false
 	for {
 		n, bad := e.req.Parse(c.in.bytes(), lim)
@@ -174,6 +176,9 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	c.p.count.shard[c.shard].requests.Add(1)
 	c.identify(e)
 	e.x.ID, e.x.Client, e.x.Explain = e.id, e.client, c.explain && e.wantsExplain()
+	if c.pinned != nil {
+		e.x.Pin = c.pinned.pool.live
+	}
 	v := c.p.d.Begin(e.x, &e.req, c.now)
 	var u *upstreamConn
 	for v.Action == dispatch.Forward {

@@ -20,18 +20,19 @@ type exchange struct {
 	out []byte // head being written, with the body bytes that go along
 	up  lease  // what the instance sent
 
-	head    int        // bytes of the request head in the client's buffer
-	used    int        // bytes of the client's buffer that belong to this request
-	body    h1.Body    // of the request
-	first   []byte     // its decoded bytes in the client's buffer; all of it if body.Done
-	taken   int64      // request body bytes received
-	sent    int64      // response body bytes passed on
-	status  int        // answered by us against the dispatcher's verdict: the request turned out bad
-	why     string     // and why
-	client  netip.Addr // the peer, or whom a trusted peer names
-	began   bool       // response bytes reached the client
-	pumping bool       // pump was started for this request
-	pump    pump
+	head     int        // bytes of the request head in the client's buffer
+	used     int        // bytes of the client's buffer that belong to this request
+	body     h1.Body    // of the request
+	first    []byte     // its decoded bytes in the client's buffer; all of it if body.Done
+	taken    int64      // request body bytes received
+	sent     int64      // response body bytes passed on
+	status   int        // answered by us against the dispatcher's verdict: the request turned out bad
+	why      string     // and why
+	client   netip.Addr // the peer, or whom a trusted peer names
+	began    bool       // response bytes reached the client
+	tolerant bool       // of the reading of the response's body
+	pumping  bool       // pump was started for this request
+	pump     pump
 
 	line   []byte // of the access log
 	second int64  // of stamp
@@ -58,7 +59,8 @@ func (e *exchange) reset() {
 	e.head, e.used, e.first, e.taken, e.sent = 0, 0, nil, 0, 0
 	e.status, e.why, e.began, e.pumping = 0, "", false, false
 	e.client = netip.Addr{}
-	e.x.Explain = false
+	e.x.Explain, e.x.Pin = false, nil
+	e.pump.sentAt.Store(0)
 }
 
 func (c *conn) takeExchange() *exchange {

@@ -14,6 +14,7 @@ type upstreamConn struct {
 	wire  *wire
 	pool  *idlePool
 	fresh bool  // made for this exchange, never used
+	bound bool  // authenticated as a whole (NTLM, Negotiate): belongs to one client connection
 	since int64 // idle since
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/smartlb/smartlb/internal/h1"
 )
 
 // listeners are the addresses that a Proxy has open. The zero value is ready
@@ -22,8 +24,14 @@ type listeners struct {
 // listener is one open address. Its settings may be replaced while it is open.
 type listener struct {
 	net.Listener
-	set       atomic.Pointer[Listener]
+	set       atomic.Pointer[settings]
 	accepting bool // under listeners.mu
+}
+
+// settings are what a listener was told, and what follows from it.
+type settings struct {
+	Listener
+	limits h1.Limits
 }
 
 // name gives the name that the configuration has for the listener now.
@@ -70,7 +78,9 @@ func (p *Proxy) SetListeners(want []Listener) error {
 		fresh, taken[next[i]] = append(fresh, next[i]), true
 	}
 	for i, w := range want {
-		next[i].set.Store(&w)
+		limits := p.cfg.Limits
+		limits.RejectEncoded = w.RejectEncoded
+		next[i].set.Store(&settings{w, limits})
 	}
 	for _, l := range ls.open {
 		if !taken[l] {
@@ -164,7 +174,7 @@ func (p *Proxy) Listeners() []Listener {
 	defer p.listeners.mu.Unlock()
 	out := make([]Listener, len(p.listeners.open))
 	for i, l := range p.listeners.open {
-		out[i] = *l.set.Load()
+		out[i] = l.set.Load().Listener
 		out[i].Addr = l.Addr().String()
 	}
 	return out

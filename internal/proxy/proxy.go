@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/guard"
 	"github.com/smartlb/smartlb/internal/h1"
 )
 
@@ -140,6 +141,19 @@ func (p *Proxy) Drain(ctx context.Context) error {
 
 const drainTick = 10 * time.Millisecond // how often Drain looks; a stop is not a hot path
 
+// shortage notes an error that is about what this process lacks, and reports
+// whether it is one.
+func (p *Proxy) shortage(err error) bool {
+	what := guard.OwnShortage(err)
+	if what == "" {
+		return false
+	}
+	if p.cfg.Shortage.Note(what, p.cfg.Now()) {
+		p.cfg.Log.Error("this node ran out of "+what, "error", err)
+	}
+	return true
+}
+
 // accept takes connections from l. Running out of file descriptors is answered
 // with patience: existing connections go on and free some.
 func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
@@ -150,7 +164,7 @@ func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 			if errors.Is(err, net.ErrClosed) || ctx.Err() != nil {
 				return
 			}
-			if delay == 0 {
+			if !p.shortage(err) && delay == 0 {
 				p.cfg.Log.Warn("accept", "listener", l.name(), "error", err)
 			}
 			delay = min(max(2*delay, 5*time.Millisecond), time.Second)

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dispatch"
 	"github.com/smartlb/smartlb/internal/h1"
 )
 
@@ -15,30 +16,37 @@ import (
 type pump struct {
 	buf     lease // bytes from the client; after the end those of the next request
 	done    chan struct{}
-	last    atomic.Bool // the last bytes are being sent
-	stopped atomic.Bool // told to stop: errors mean nothing
-	whole   bool        // all was sent; read after done
-	blame   *h1.Error   // what the client did; read after done
+	last    atomic.Bool  // the last bytes are being sent
+	stopped atomic.Bool  // told to stop: errors mean nothing
+	whole   bool         // all was sent; read after done
+	stalled bool         // it ended because the instance took no more; read after done
+	blame   *h1.Error    // what the client did; read after done
+	sentAt  atomic.Int64 // when bytes were last sent
 
 	mu      sync.Mutex
-	waiting bool // the response head has not come
-	after   int64
+	waiting bool  // the response head has not come
+	after   int64 // of the end of the body: time for the response head, 0 none
 }
 
 // finishing reports whether the whole body was read and is sent, or about to be.
 func (p *pump) finishing() bool { return p.last.Load() }
 
 // headCame ends the time in which the end of the body starts the head timeout.
-func (p *pump) headCame() {
+// It gives when bytes were last sent.
+func (p *pump) headCame() int64 {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.waiting = false
-	p.mu.Unlock()
+	return p.sent()
 }
 
+// sent gives when bytes were last sent, 0 where no pump ran.
+func (p *pump) sent() int64 { return p.sentAt.Load() }
+
 // startPump begins to send the body from where the buffer ended. The pump ends
-// by itself at the end of the body or at an error; headTimeout then counts for
-// the response head.
-func (c *conn) startPump(e *exchange, u *upstreamConn, headTimeout int64) {
+// by itself at the end of the body or at an error. At the end of the body the
+// instance's time begins: the verdict's head timeout and the route's.
+func (c *conn) startPump(e *exchange, u *upstreamConn, v dispatch.Verdict) {
 	p := &e.pump
 	p.buf = lease{pool: c.p.large}
 	if e.req.Body == h1.ByChunks {
@@ -47,8 +55,13 @@ func (c *conn) startPump(e *exchange, u *upstreamConn, headTimeout int64) {
 	p.done = make(chan struct{})
 	p.last.Store(false)
 	p.stopped.Store(false)
-	p.whole, p.blame = false, nil
-	p.waiting, p.after = true, headTimeout
+	p.whole, p.stalled, p.blame = false, false, nil
+	p.sentAt.Store(c.now)
+	p.waiting, p.after = true, int64(v.HeadTimeout)
+	if t := int64(v.Timeout); t > 0 && (p.after == 0 || t < p.after) {
+		p.after = t
+	}
+	u.pool.live.Uploading()
 	e.pumping = true
 	c.pumpWatch.up.Store(u)
 	go func() {
@@ -74,10 +87,18 @@ func (c *conn) runPump(e *exchange, u *upstreamConn) {
 		u.close() // the instance must not take what it has for the whole; wakes the reader
 		return
 	}
+	if !p.whole {
+		return
+	}
+	u.pool.live.Sent(p.sent())
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.whole && p.waiting && p.after > 0 {
-		c.watch.lower(c.p.cfg.Now() + p.after)
+	switch {
+	case !p.waiting:
+	case p.after > 0:
+		c.watch.push(p.sent() + p.after)
+	default:
+		c.watch.push(never)
 	}
 }
 
@@ -127,13 +148,12 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 				data = append(data, h1.LastChunk...)
 			}
 		}
-		if _, err := u.wire.write(data); err != nil {
+		c.pumpWatch.push(c.p.cfg.Now() + int64(c.p.cfg.BodyTimeout)) // from here on it is the instance that is slow
+		if _, err := u.wire.write(data); err != nil || c.pumpWatch.disarm() != 0 {
+			p.stalled = true
 			return false
 		}
-		if c.pumpWatch.disarm() != 0 {
-			p.blame = bodyLate
-			return false
-		}
+		p.sentAt.Store(c.p.cfg.Now())
 	}
 	if frame == nil {
 		p.buf.release()
@@ -172,14 +192,4 @@ func (c *conn) stopPump(e *exchange, u *upstreamConn) {
 		_ = u.wire.tcp.SetWriteDeadline(time.Time{}) // it may have ended well before it saw ours, and is kept then
 	}
 	_ = c.wire.tcp.SetDeadline(time.Time{}) // ours or the pump's watch's: the reply is still to be written
-}
-
-// lower brings the deadline of an armed watch forward.
-func (w *watch) lower(at int64) {
-	for {
-		v := w.at.Load()
-		if v <= at || w.at.CompareAndSwap(v, at) {
-			return
-		}
-	}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"time"
 
 	"github.com/smartlb/smartlb/internal/dispatch"
 	"github.com/smartlb/smartlb/internal/h1"
@@ -37,6 +38,10 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 
 	var body h1.Body
 	body.Start(res.Body, res.Length)
+	if e.tolerant {
+		body.Tolerate()
+	}
+	defer func() { c.tolerated(body.Tolerated()) }()
 	data, n, bad := body.Take(e.up.bytes())
 	surplus := n < e.up.len() // bytes nobody asked for
 	if chunked {
@@ -54,15 +59,15 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 
 	clean := body.Done() && !surplus && bad == nil
 	if clean && !e.pumping {
-		c.keepUpstream(u, res)
+		c.keepUpstream(e, u)
 		u = nil // somebody else may have it now
 	}
-	c.watch.arm(c.until(deadline), wakeClient)
+	c.watch.arm(c.until(c.p.cfg.BodyTimeout, deadline), wakeClient)
 	_, err := c.wire.write(out)
 	cause := c.watch.disarm()
 	switch {
 	case err != nil || cause != 0:
-		e.x.Fail(dispatch.ClientGone) // too slow, gone or cut: in no case the instance's fault
+		e.x.Fail(c.brokenClient(cause, deadline))
 		keep = false
 	case bad != nil:
 		e.x.Fail(dispatch.BadResponse)
@@ -79,7 +84,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 		clean = clean && whole // keep was promised only where the body had been read to its end
 	}
 	if clean && !surplus {
-		c.keepUpstream(u, res)
+		c.keepUpstream(e, u)
 	} else {
 		u.close()
 	}
@@ -87,12 +92,25 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 }
 
 // until gives the time by which the next step must have made progress.
-func (c *conn) until(deadline int64) int64 {
-	t := c.now + int64(c.p.cfg.BodyTimeout)
+func (c *conn) until(step time.Duration, deadline int64) int64 {
+	t := c.now + int64(step)
 	if deadline > 0 && deadline < t {
 		return deadline
 	}
 	return t
+}
+
+// brokenClient names why the response could not be written to the client.
+func (c *conn) brokenClient(cause, deadline int64) dispatch.Failure {
+	switch {
+	case cause == firedCut:
+		return dispatch.Stopped
+	case cause == fired && deadline > 0 && c.p.cfg.Now() >= deadline:
+		return dispatch.RouteTimeout
+	case cause == fired:
+		return dispatch.ClientSlow
+	}
+	return dispatch.ClientGone
 }
 
 // stream passes the rest of a body on, in bounded memory: a slow client stops
@@ -105,11 +123,11 @@ func (c *conn) stream(e *exchange, u *upstreamConn, body *h1.Body, chunked bool,
 	for !body.Done() {
 		space := buf.room()
 		c.since.Store(c.now)
-		c.watch.arm(c.until(deadline), wakeClient|wakeUpstream)
+		c.watch.arm(c.until(c.p.cfg.StreamTimeout, deadline), wakeClient|wakeUpstream)
 		n, err := u.wire.read(space[bodyRoom : bodyRoom+body.Want(len(space)-2*bodyRoom)])
 		ended := err == io.EOF && e.res.Body == h1.UntilClose
 		if err != nil && !ended {
-			return c.brokenBody(e, u, err)
+			return c.brokenBody(e, u, err, deadline)
 		}
 		data, used, bad := body.Take(space[bodyRoom : bodyRoom+n])
 		if bad != nil || used < n {
@@ -124,20 +142,17 @@ func (c *conn) stream(e *exchange, u *upstreamConn, body *h1.Body, chunked bool,
 		if chunked {
 			frame = frameChunk(space, len(data), body.Done() || ended)
 		}
-		if _, err := c.wire.write(frame); err != nil {
-			c.watch.disarm()
-			e.x.Fail(dispatch.ClientGone)
-			return false
-		}
-		if c.watch.disarm() != 0 { // while writing: the client is the slow one
-			e.x.Fail(dispatch.ClientGone)
+		c.now = c.p.cfg.Now()
+		c.watch.push(c.until(c.p.cfg.BodyTimeout, deadline)) // from here on it is the client that is slow
+		_, err = c.wire.write(frame)
+		if cause := c.watch.disarm(); err != nil || cause != 0 {
+			e.x.Fail(c.brokenClient(cause, deadline))
 			return false
 		}
 		e.sent += int64(len(data))
 		if ended {
 			return true
 		}
-		c.now = c.p.cfg.Now()
 	}
 	return true
 }
@@ -158,19 +173,30 @@ func frameChunk(space []byte, n int, last bool) []byte {
 	return space[start:end]
 }
 
-// brokenBody names why a response body did not end as it should have.
-func (c *conn) brokenBody(e *exchange, u *upstreamConn, err error) bool {
+// brokenBody names why a response body did not end as it should have. Silence
+// after a good head is nobody's failure.
+func (c *conn) brokenBody(e *exchange, u *upstreamConn, err error, deadline int64) bool {
 	cause := c.endWait()
 	c.stopPump(e, u) // it knows if the client's side broke first
-	e.x.Fail(c.failure(e, err, cause))
+	f := c.failure(e, err, cause)
+	switch {
+	case f == dispatch.Timeout && deadline > 0 && c.p.cfg.Now() >= deadline:
+		f = dispatch.RouteTimeout
+	case f == dispatch.Timeout && cause == fired:
+		f = dispatch.StreamIdle
+	}
+	e.x.Fail(f)
 	return false
 }
 
 // keepUpstream returns a connection whose exchange ended exactly.
-func (c *conn) keepUpstream(u *upstreamConn, res *h1.Response) {
-	if res.Close || c.p.draining.Load() {
+func (c *conn) keepUpstream(e *exchange, u *upstreamConn) {
+	switch {
+	case e.res.Close || c.p.draining.Load():
 		u.close()
-		return
+	case u.bound || e.req.BindsConnection() || e.res.BindsConnection():
+		c.pin(u)
+	default:
+		u.pool.put(c.shard, u, c.now)
 	}
-	u.pool.put(c.shard, u, c.now)
 }

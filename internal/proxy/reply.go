@@ -44,7 +44,7 @@ func (c *conn) answer(e *exchange, v dispatch.Verdict) (keep bool) {
 	if e.status != 0 { // the request's body turned out bad
 		status, code, text = e.status, "bad-request", e.why
 	}
-	if status == 499 {
+	if status == 499 || code == dispatch.CodeStopped { // nobody is there to read it
 		return false
 	}
 	return c.reply(e, status, code, text, c.mayKeep(e))

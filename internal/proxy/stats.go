@@ -8,26 +8,29 @@ import (
 
 // Stats are counters since start, and gauges.
 type Stats struct {
-	ConnectionsOpen  int    // of clients, now
-	IdleUpstream     int    // kept connections to instances, now
-	Accepted         uint64 // client connections
-	Refused          uint64 // beyond MaxConnections
-	Requests         uint64 // heads, good or bad
-	BytesIn          uint64 // of request bodies
-	BytesOut         uint64 // of response bodies
-	AccessLogDropped uint64 // lines, because the log's writer was too slow or failed
-	UpstreamDials    uint64 // connections made to instances
-	UpstreamReuses   uint64 // requests sent on a kept connection
-	UpstreamStale    uint64 // kept connections found closed, or with bytes nobody asked for
+	ConnectionsOpen  int                      // of clients, now
+	IdleUpstream     int                      // kept connections to instances, now
+	Accepted         uint64                   // client connections
+	Refused          uint64                   // beyond MaxConnections
+	Requests         uint64                   // heads, good or bad
+	BytesIn          uint64                   // of request bodies
+	BytesOut         uint64                   // of response bodies
+	AccessLogDropped uint64                   // lines, because the log's writer was too slow or failed
+	UpstreamDials    uint64                   // connections made to instances
+	UpstreamReuses   uint64                   // requests sent on a kept connection
+	UpstreamStale    uint64                   // kept connections found closed, or with bytes nobody asked for
+	UpstreamResent   uint64                   // requests sent once more because their kept connection had just been closed
+	Tolerated        [h1.NumTolerances]uint64 // responses with that departure
 	ParseErrors      [h1.NumClasses]uint64
 }
 
 const countShards = 8 // of counters that every request touches
 
 type counters struct {
-	accepted, refused, stale, dials atomic.Uint64
-	parse                           [h1.NumClasses]atomic.Uint64
-	shard                           [countShards]countShard
+	accepted, refused, stale, dials, resent atomic.Uint64
+	tolerated                               [h1.NumTolerances]atomic.Uint64
+	parse                                   [h1.NumClasses]atomic.Uint64
+	shard                                   [countShards]countShard
 }
 
 type countShard struct {
@@ -40,7 +43,7 @@ func (p *Proxy) Stats() Stats {
 	s := Stats{
 		ConnectionsOpen: p.conns.len(), IdleUpstream: p.pools.idle(),
 		Accepted: p.count.accepted.Load(), Refused: p.count.refused.Load(),
-		UpstreamStale: p.count.stale.Load(), UpstreamDials: p.count.dials.Load(),
+		UpstreamStale: p.count.stale.Load(), UpstreamResent: p.count.resent.Load(), UpstreamDials: p.count.dials.Load(),
 	}
 	for i := range p.count.shard {
 		c := &p.count.shard[i]
@@ -51,6 +54,9 @@ func (p *Proxy) Stats() Stats {
 	}
 	for i := range p.count.parse {
 		s.ParseErrors[i] = p.count.parse[i].Load()
+	}
+	for i := range p.count.tolerated {
+		s.Tolerated[i] = p.count.tolerated[i].Load()
 	}
 	if p.log != nil {
 		s.AccessLogDropped = p.log.dropped.Load()

@@ -130,7 +130,7 @@ func TestProxyChild(t *testing.T) {
 	}
 	d := dispatch.New(dispatch.Config{})
 	d.Swap(&dispatch.Table{Routes: routes})
-	p, err := New(Config{Listeners: []Listener{{"web", "127.0.0.1:0"}}, AccessLog: io.Discard}, d)
+	p, err := New(Config{Listeners: []Listener{{Name: "web", Addr: "127.0.0.1:0"}}, AccessLog: io.Discard}, d)
 	if err != nil {
 		t.Fatal(err)
 	}

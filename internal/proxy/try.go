@@ -11,10 +11,6 @@ import (
 	"github.com/smartlb/smartlb/internal/h1"
 )
 
-// maxInterim bounds 1xx heads before a response: beyond, an instance only keeps
-// us busy.
-const maxInterim = 8
-
 // never is a deadline that is armed but does not come.
 const never = math.MaxInt64
 
@@ -36,30 +32,35 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 	}
 	c.buildRequest(e)
 	pool := c.p.pools.of(v.Live)
+	resent := false
 	for {
-		u := pool.get(c.shard)
-		if u == nil {
-			var err error
-			if u, err = c.p.pools.dial(pool, v.ConnectTimeout); err != nil {
-				o.Failure = dialFailure(err)
-				return nil, o
-			}
+		u, err := c.upstream(e, pool, resent, v)
+		if err != nil {
+			o.Failure = c.dialFailure(err)
+			return nil, o
 		}
+		kept := !u.fresh
 		stale, err := c.send(e, u, v, until, &o)
 		if stale {
 			c.p.count.stale.Add(1)
 			u.close()
 			continue
 		}
-		if !u.fresh {
-			c.p.count.shard[c.shard].reuses.Add(1)
-		}
 		if err == nil {
-			err = c.readResponse(e, u)
+			err = c.readResponse(e, u, !v.Strict)
 		}
 		cause := c.endWait()
+		if kept && cause == 0 && !resent && mayResend(e, err, o.Sent) {
+			c.p.count.resent.Add(1)
+			u.close()
+			resent, o.Sent = true, false
+			continue
+		}
+		if kept {
+			c.p.count.shard[c.shard].reuses.Add(1)
+		}
 		if e.pumping {
-			e.pump.headCame()
+			o.SentAt = e.pump.headCame()
 			o.Replayable = false
 		}
 		if e.began {
@@ -68,11 +69,39 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 		if err != nil || cause != 0 {
 			c.stopPump(e, u)
 			o.Failure = c.failure(e, err, cause)
+			o.SentAt = e.pump.sent()
 		} else {
 			o.Status = e.res.Status
 		}
 		return u, o
 	}
+}
+
+// upstream gives a connection for a try: the one that the client is bound to, a kept one, or a new one.
+func (c *conn) upstream(e *exchange, pool *idlePool, fresh bool, v dispatch.Verdict) (*upstreamConn, error) {
+	if u := c.takePinned(pool); u != nil && !fresh {
+		return u, nil
+	}
+	if !fresh {
+		if u := pool.get(c.shard); u != nil {
+			return u, nil
+		}
+	}
+	return c.p.pools.dial(pool, v.ConnectTimeout)
+}
+
+// mayResend reports whether a request whose kept connection ended without a byte of an answer may go out once more on
+// a new connection to the same instance. An instance may close a connection that it thinks idle at the moment a request
+// arrives (RFC 9112 §9.3.1): that is neither's fault. It takes a request that is still whole, and that either may be
+// done twice (RFC 9110 §9.2.2) or of which not a byte was accepted.
+func mayResend(e *exchange, err error, sent bool) bool {
+	if err != io.EOF && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		return false
+	}
+	if !e.body.Done() || e.pumping || e.began || e.up.len() > 0 {
+		return false
+	}
+	return !sent || dispatch.Idempotent(e.req.Method())
 }
 
 // endWait ends the wait for an instance.
@@ -111,15 +140,15 @@ func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int6
 			return false, errClientGone
 		}
 	}
-	// While the body is on its way only the whole deadline counts; the head
-	// timeout starts when the body is sent.
+	// While the body is on its way only the route's timeout counts, and it counts
+	// for the client; the instance's time begins when the body is sent.
 	if v.Deadline > 0 {
 		until = v.Deadline
 	} else {
 		until = never
 	}
 	c.watch.push(until)
-	c.startPump(e, u, int64(v.HeadTimeout))
+	c.startPump(e, u, v)
 	_, err = u.wire.fill(&e.up)
 	return false, err
 }
@@ -129,10 +158,17 @@ var errBadResponse = errors.New("bad response")
 
 // readResponse parses the final response head out of e.up, reading more as
 // needed and passing interim heads on.
-func (c *conn) readResponse(e *exchange, u *upstreamConn) error {
-	interim := 0
+func (c *conn) readResponse(e *exchange, u *upstreamConn, tolerant bool) error {
+	e.tolerant = tolerant
+	interim, most := 0, h1.MaxInterim
+	if tolerant {
+		most = h1.MaxInterimTolerated
+	}
 	for {
-		n, bad := e.res.Parse(e.up.bytes(), e.req.IsHead(), &c.p.cfg.Limits)
+		n, bad := e.res.Parse(e.up.bytes(), e.req.IsHead(), tolerant, &c.p.cfg.Limits)
+		if n > 0 && e.res.Tolerated != 0 {
+			c.tolerated(e.res.Tolerated)
+		}
 		switch {
 		case bad != nil:
 			return errBadResponse
@@ -146,8 +182,11 @@ func (c *conn) readResponse(e *exchange, u *upstreamConn) error {
 			e.up.start += n // the head stays in place: e.res points into it
 			return nil
 		case n > 0:
-			if interim++; interim > maxInterim {
+			if interim++; interim > most {
 				return errBadResponse
+			}
+			if interim == h1.MaxInterim+1 {
+				c.tolerated(h1.ManyInterim)
 			}
 			if err := c.relayInterim(e); err != nil {
 				return err
@@ -167,6 +206,15 @@ func (c *conn) readResponse(e *exchange, u *upstreamConn) error {
 	}
 }
 
+// tolerated counts departures by kind.
+func (c *conn) tolerated(kinds h1.Tolerances) {
+	for i := range h1.NumTolerances {
+		if kinds&(1<<i) != 0 {
+			c.p.count.tolerated[i].Add(1)
+		}
+	}
+}
+
 // relayInterim passes a 1xx head on: 100 is ours to give, and an HTTP/1.0 client
 // would take it for the response (RFC 9110 §15.2).
 func (c *conn) relayInterim(e *exchange) error {
@@ -181,21 +229,18 @@ func (c *conn) relayInterim(e *exchange) error {
 	return nil
 }
 
-// failure names how a try ended. What the request's own body broke is not the
-// instance's fault.
+// failure names how a try, or the passing on of its response, ended.
 func (c *conn) failure(e *exchange, err error, cause int64) dispatch.Failure {
-	if e.pumping {
-		if bad := e.pump.blame; bad != nil {
-			if bad != clientLeft {
-				c.p.count.parse[bad.Class].Add(1)
-				e.status, e.why = bad.Status, bad.Reason
-			}
-			return dispatch.ClientGone
-		}
+	if e.pumping && e.pump.blame != nil {
+		return c.blameClient(e, e.pump.blame)
 	}
 	switch {
-	case cause == firedGone || cause == firedCut || err == errClientGone:
+	case cause == firedGone || err == errClientGone:
 		return dispatch.ClientGone
+	case cause == firedCut:
+		return dispatch.Stopped
+	case cause == fired && e.pumping && !e.pump.whole && !e.pump.stalled:
+		return c.blameClient(e, bodyLate) // the time ended while the client's body was awaited
 	case cause == fired || errors.Is(err, os.ErrDeadlineExceeded):
 		return dispatch.Timeout
 	case err == errBadResponse:
@@ -206,7 +251,26 @@ func (c *conn) failure(e *exchange, err error, cause int64) dispatch.Failure {
 	return dispatch.Reset
 }
 
-func dialFailure(err error) dispatch.Failure {
+// blameClient names what the client's own body broke.
+func (c *conn) blameClient(e *exchange, bad *h1.Error) dispatch.Failure {
+	if bad == clientLeft {
+		return dispatch.ClientGone
+	}
+	c.p.count.parse[bad.Class].Add(1)
+	e.status, e.why = bad.Status, bad.Reason
+	switch bad {
+	case bodyLate:
+		return dispatch.ClientSlow
+	case bodyBig:
+		return dispatch.ClientLarge
+	}
+	return dispatch.ClientBad
+}
+
+func (c *conn) dialFailure(err error) dispatch.Failure {
+	if c.p.shortage(err) {
+		return dispatch.Exhausted
+	}
 	var t interface{ Timeout() bool }
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -5,15 +5,18 @@ import (
 	"encoding/base64"
 	"io"
 
-	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/h1"
 )
 
-// acceptsUpgrade checks a 101: the client asked for a WebSocket, and the
-// instance proves that it understood (RFC 6455 §4.2.2). An unchecked 101 would
-// let a request through that nobody has parsed.
+// acceptsUpgrade checks a 101: it names the protocol that the client asked for,
+// and with a WebSocket the instance proves that it understood (RFC 6455 §4.2.2).
+// An unchecked 101 would let a request through that nobody has parsed.
 func (e *exchange) acceptsUpgrade() bool {
-	if !e.req.WebSocket || !e.res.WebSocket {
+	if !e.res.Accepts(e.req.Upgrade()) {
 		return false
+	}
+	if !e.req.WebSocket {
+		return true
 	}
 	key, _ := e.req.Header("sec-websocket-key")
 	accept, _ := e.res.Header("sec-websocket-accept")
@@ -27,7 +30,8 @@ func (e *exchange) acceptsUpgrade() bool {
 // nothing moved for TunnelTimeout.
 func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 	out := e.res.AppendHead(e.out[:0], responseDrop)
-	out = append(out, "Connection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: "...)
+	out = h1.AppendUpgrade(out, e.req.Upgrade())
+	out = append(out, "X-Request-Id: "...)
 	out = append(out, e.id...)
 	out = append(out, "\r\n\r\n"...)
 	out = append(out, e.up.bytes()...)
@@ -35,10 +39,10 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 	e.sent = int64(e.up.len())
 	e.up.release()
 	e.began = true
-	c.watch.arm(c.until(0), wakeClient)
+	c.watch.arm(c.until(c.p.cfg.BodyTimeout, 0), wakeClient)
 	_, err := c.wire.write(out)
-	if c.watch.disarm() != 0 || err != nil {
-		e.x.Fail(dispatch.ClientGone)
+	if cause := c.watch.disarm(); cause != 0 || err != nil {
+		e.x.Fail(c.brokenClient(cause, 0))
 		u.close()
 		return
 	}

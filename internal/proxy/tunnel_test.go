@@ -143,3 +143,66 @@ func TestTunnelEndsWithEitherSide(t *testing.T) {
 		})
 	}
 }
+
+// kubectl asks for SPDY/3.1 and docker for tcp, both with POST: they were answered as if they had not asked.
+func TestAnyProtocolIsTunnelledWhereTheInstanceAgrees(t *testing.T) {
+	for _, tc := range []struct{ request, wants string }{
+		{"POST /exec HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n\r\n", "SPDY/3.1"},
+		{"POST /attach HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: text/plain\r\n\r\n", "tcp"},
+		{"GET /x HTTP/1.1\r\nHost: a\r\nconnection: upgrade\r\nupgrade: my-protocol\r\n\r\n", "my-protocol"},
+	} {
+		t.Run(tc.wants, func(t *testing.T) {
+			b, _ := raw(t, func(s *upstreamtest.Session) {
+				req := s.Request()
+				if req == nil || req.Header.Get("Connection") != "Upgrade" || req.Header.Get("Upgrade") != tc.wants {
+					return
+				}
+				s.Write("HTTP/1.1 101 UPGRADED\r\nConnection: upgrade\r\nUpgrade: " + tc.wants + "\r\n\r\n")
+				_, _ = io.Copy(s.Conn, s.Reader)
+			}, nil)
+			c := b.dial()
+			c.send(tc.request)
+			res, err := http.ReadResponse(c.r, nil)
+			if err != nil || res.StatusCode != 101 || res.Header.Get("Upgrade") != tc.wants {
+				t.Fatalf("%v %+v", err, res)
+			}
+			c.send("GET / is not HTTP here\r\n\r\n")
+			_ = c.CloseWrite()
+			if got, err := io.ReadAll(c.r); err != nil || string(got) != "GET / is not HTTP here\r\n\r\n" {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
+	}
+}
+
+// A 101 that answers another question than the client asked opens no tunnel.
+func TestOnlyTheProtocolThatWasAskedForIsTunnelled(t *testing.T) {
+	ask := func(upgrade string) string {
+		return "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: " + upgrade + "\r\n\r\n"
+	}
+	for name, tc := range map[string]struct{ request, upgrade string }{
+		"not asked":                   {get, "tcp"},
+		"another":                     {ask("tcp"), "SPDY/3.1"},
+		"h2c":                         {ask("h2c"), "h2c"},
+		"HTTP/2.0":                    {ask("HTTP/2.0"), "HTTP/2.0"},
+		"TLS":                         {ask("TLS/1.0"), "TLS/1.0"},
+		"websocket without its key":   {ask("websocket"), "websocket"},
+		"a list":                      {ask("tcp, x"), "tcp"},
+		"no Connection":               {"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: tcp\r\n\r\n", "tcp"},
+		"HTTP/1.0":                    {"GET / HTTP/1.0\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n", "tcp"},
+		"with a body that is ignored": {"POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\nx", "h2c"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, _ := raw(t, func(s *upstreamtest.Session) {
+				s.Request()
+				s.Write("HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: " + tc.upgrade + "\r\n\r\n")
+				s.Hang()
+			}, nil)
+			c := b.dial()
+			c.send(tc.request)
+			if res, body := c.response("GET"); res.StatusCode != 502 || !strings.Contains(body, dispatch.CodeUpstreamBad) {
+				t.Errorf("got %d %q", res.StatusCode, body)
+			}
+		})
+	}
+}

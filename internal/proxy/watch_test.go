@@ -126,7 +126,7 @@ func (l *poorListener) Close() error   { close(l.closed); return nil }
 func (l *poorListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 func TestAcceptWaitsForFileDescriptors(t *testing.T) {
-	p, err := New(Config{Listeners: []Listener{{"web", "127.0.0.1:0"}}}, dispatch.New(dispatch.Config{}))
+	p, err := New(Config{Listeners: []Listener{{Name: "web", Addr: "127.0.0.1:0"}}}, dispatch.New(dispatch.Config{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestAcceptWaitsForFileDescriptors(t *testing.T) {
 		l := &poorListener{fail: 12, closed: make(chan struct{})}
 		var wg sync.WaitGroup
 		poor := &listener{Listener: l}
-		poor.set.Store(&Listener{Name: "web"})
+		poor.set.Store(&settings{Listener: Listener{Name: "web"}, limits: p.cfg.Limits})
 		wg.Go(func() { p.accept(context.Background(), poor, &wg) })
 		time.Sleep(time.Minute)
 		_ = l.Close()

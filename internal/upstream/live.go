@@ -96,6 +96,17 @@ func (l *Live) picked(now int64) {
 	l.unheard.Add(1)
 }
 
+// Uploading takes a picked request out of Silence: its body is still on its way, and an instance that waits for a
+// slow client is not silent. Sent follows.
+func (l *Live) Uploading() { l.unheard.Add(-1) }
+
+// Sent counts the request in again: from here on an answer is awaited.
+func (l *Live) Sent(now int64) {
+	if l.unheard.Add(1) == 1 {
+		l.busySince.Store(now)
+	}
+}
+
 // Outcome is what a request tells about its instance.
 type Outcome uint8
 

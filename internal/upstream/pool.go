@@ -92,7 +92,7 @@ const MaxCandidates = 8
 type Trace struct {
 	N          int
 	Candidates [MaxCandidates]Candidate
-	Reason     string // constant: lowest-cost, only, turn, random, hash
+	Reason     string // constant: lowest-cost, only, turn, random, hash, pinned
 }
 
 // Candidate is one compared instance with the parts of its cost.
@@ -155,6 +155,25 @@ func (s *Service) Pick(a *Ask, t *Ticket) (*Pool, bool) {
 	if i < 0 {
 		return p, false
 	}
+	take(p, i, a, t)
+	return p, true
+}
+
+// PickLive takes a certain instance where it is one that may be picked; like Pick.
+func (s *Service) PickLive(l *Live, a *Ask, t *Ticket) (*Pool, bool) {
+	p := s.pool.Load()
+	for _, i := range p.Live {
+		if p.Members[i].Live == l {
+			a.Trace.N, a.Trace.Reason = 0, "pinned"
+			take(p, int(i), a, t)
+			return p, true
+		}
+	}
+	return p, false
+}
+
+// take accounts for a pick.
+func take(p *Pool, i int, a *Ask, t *Ticket) {
 	live := p.Members[i].Live
 	live.picked(a.Now)
 	if a.NTried < MaxTries {
@@ -162,7 +181,6 @@ func (s *Service) Pick(a *Ask, t *Ticket) (*Pool, bool) {
 		a.NTried++
 	}
 	*t = Ticket{live: live, index: int32(i), started: a.Now, state: ticketOpen}
-	return p, true
 }
 
 // Hasher is implemented by policies that want Ask.Hash.

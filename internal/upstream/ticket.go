@@ -27,6 +27,9 @@ func (t *Ticket) Live() *Live { return t.live }
 // Index gives the picked member's place in the pool that Pick returned.
 func (t *Ticket) Index() int { return int(t.index) }
 
+// Sent tells when the last byte of a request was sent whose body came slowly: the instance's time begins there.
+func (t *Ticket) Sent(at int64) { t.started = max(t.started, at) }
+
 // Observe tells what came of the request: at the response head or at the
 // failure. A second call is a no-op (and panics in race builds). It returns the
 // instance's consecutive failures.

@@ -1,0 +1,77 @@
+package dispatch
+
+import "strings"
+
+// Party is who the end of an exchange is charged to. Only what is charged to the instance counts for ejection, error
+// rate and latency.
+type Party uint8
+
+// The parties.
+const (
+	Nobody   Party = iota // nothing is known to have gone wrong
+	Client                // it left, was slow, or sent a bad body
+	Proxy                 // this process: its descriptors, memory, ports, its stop
+	Instance              // it refused, broke off, was late, or answered with bytes that are not HTTP
+)
+
+var partyWords = [...]string{"nobody", "client", "proxy", "instance"}
+
+func (p Party) String() string { return partyWords[p] }
+
+// Ending is one row of the blame table: what follows from a cause.
+type Ending struct {
+	Status   int    // reply to the client; 0 after the response head: its status is out already
+	Code     string // word in the reply and in the access log's why
+	Charged  Party
+	sentence string // of the reply; %s is the instance, %f the failure
+}
+
+// text gives the sentence of the reply.
+func (e Ending) text(instance string, f Failure) string {
+	return strings.NewReplacer("%s", instance, "%f", f.String()).Replace(e.sentence)
+}
+
+// Blame gives the row of a cause. relayed says that the response head was passed on before.
+//
+// A cause that cannot occur at that point gives the zero Ending.
+//
+// Two rows are not here because they are no failures: a response with a status of 500 and above is passed on and
+// charged to the instance, 429 is passed on and counts as an error without a step towards ejection.
+func Blame(f Failure, relayed bool) Ending {
+	if relayed {
+		return afterHead[f]
+	}
+	return beforeHead[f]
+}
+
+// beforeHead: no response head was passed on, so the client gets a reply of ours.
+var beforeHead = [NumFailures]Ending{
+	ConnectRefused: {502, CodeUpstreamConnect, Instance, "no connection to %s (%f)"},
+	ConnectTimeout: {502, CodeUpstreamConnect, Instance, "no connection to %s (%f)"},
+	ConnectFailed:  {502, CodeUpstreamConnect, Instance, "no connection to %s (%f)"},
+	Reset:          {502, CodeUpstreamReset, Instance, "%s closed the connection before it answered"},
+	EOF:            {502, CodeUpstreamReset, Instance, "%s closed the connection before it answered"},
+	Timeout:        {504, CodeUpstreamTimeout, Instance, "%s did not answer in time"},
+	BadResponse:    {502, CodeUpstreamBad, Instance, "%s answered with bytes that are not HTTP/1.1"},
+	ClientGone:     {499, CodeClientGone, Client, "the client left before the response"},
+	ClientSlow:     {408, CodeClientSlow, Client, "the request body did not arrive in time"},
+	ClientBad:      {400, CodeBadRequest, Client, "malformed request body"},
+	ClientLarge:    {413, CodeBadRequest, Client, "body too large"},
+	Exhausted:      {503, CodeExhausted, Proxy, "this proxy ran out of file descriptors, memory or local ports"},
+	Stopped:        {503, CodeStopped, Proxy, "this proxy is stopping"},
+}
+
+// afterHead: the response was being passed on. A failure of the instance is one that left the body unfinished.
+var afterHead = [NumFailures]Ending{
+	Reset:        {0, CodeBodyBroken, Instance, ""},
+	EOF:          {0, CodeBodyBroken, Instance, ""},
+	Timeout:      {0, CodeBodyBroken, Instance, ""},
+	BadResponse:  {0, CodeBodyBroken, Instance, ""},
+	ClientGone:   {0, CodeClientGone, Client, ""},
+	ClientSlow:   {0, CodeClientSlow, Client, ""},
+	ClientBad:    {0, CodeBadRequest, Client, ""},
+	ClientLarge:  {0, CodeBadRequest, Client, ""},
+	StreamIdle:   {0, CodeStreamIdle, Nobody, ""},
+	RouteTimeout: {0, CodeRouteTimeout, Nobody, ""},
+	Stopped:      {0, CodeStopped, Proxy, ""},
+}

@@ -1,0 +1,141 @@
+package h1
+
+import "bytes"
+
+// Tolerances is a set of departures from RFC 9112 that were found in a response
+// and that have one reading only. They are gone from what is forwarded.
+type Tolerances uint32
+
+// The departures that are tolerated in responses.
+const (
+	LineEnds        Tolerances = 1 << iota // lines of the head that end with LF alone
+	RepeatedLength                         // Content-Length several times, all equal
+	OddStatus                              // a status of 600 to 999
+	NewerVersion                           // HTTP/1.2 to HTTP/1.9
+	ControlChars                           // control characters in values or the reason; each becomes a space
+	OldChunked                             // Transfer-Encoding: chunked in HTTP/1.0
+	ChunkBlank                             // blanks behind the size of a chunk
+	ManyInterim                            // more than MaxInterim interim heads
+	ConnectionNames                        // Connection names a field that it must not; that option is ignored
+	FoldedLine                             // a field continued on the next line; joined by spaces
+	BlankName                              // blanks between a field's name and the colon
+	NumTolerances   = iota                 // how many there are
+)
+
+var toleranceWords = [NumTolerances]string{
+	"line-ends", "repeated-length", "odd-status", "newer-version", "control-characters", "chunked-in-http10",
+	"chunk-size-blank", "many-interim", "connection-names", "folded-line", "blank-before-colon",
+}
+
+// ToleranceName gives the word for bit i of a set, 0 <= i < NumTolerances.
+func ToleranceName(i int) string { return toleranceWords[i] }
+
+// MaxInterim is how many interim heads (1xx) a strict reader takes before a
+// response, MaxInterimTolerated how many a tolerant one: beyond, an instance
+// only keeps us busy.
+const (
+	MaxInterim          = 8
+	MaxInterimTolerated = 1024
+)
+
+// repair takes a field line that add refused, where it can be read in one way
+// only. The line is rewritten in place, so that what is forwarded is correct.
+func (r *Response) repair(bad *Error, buf []byte, start, end, limit int) *Error {
+	for range 3 { // one line may need each of the repairs once
+		switch bad {
+		case errFold:
+			return r.unfold(buf, start, end)
+		case errFieldName:
+			moved := closeGap(buf[start:end])
+			if moved == 0 {
+				return bad
+			}
+			start += moved
+			r.Tolerated |= BlankName
+		case errFieldValue:
+			blankControls(buf[start:end])
+			r.Tolerated |= ControlChars
+		default:
+			return bad
+		}
+		if bad = r.add(buf, start, end, limit); bad == nil {
+			r.list[len(r.list)-1].plain = false
+			return nil
+		}
+	}
+	return bad
+}
+
+// unfold joins a line to the field before it (RFC 9112 §5.2). Fields that frame
+// the message or change the connection are never read over two lines.
+func (r *Response) unfold(buf []byte, start, end int) *Error {
+	if len(r.list) == 0 {
+		return errFold
+	}
+	l := &r.list[len(r.list)-1]
+	if l.kind != Other && l.kind != Challenge && l.kind != Underscore {
+		return errFold
+	}
+	for i := int(l.end); i < start; i++ {
+		buf[i] = ' '
+	}
+	if !all(buf[start:end], charValue) {
+		blankControls(buf[start:end])
+		r.Tolerated |= ControlChars
+	}
+	for end > int(l.end) && (buf[end-1] == ' ' || buf[end-1] == '\t') {
+		end--
+	}
+	l.end, l.plain = uint16(end), false
+	r.Tolerated |= FoldedLine
+	r.binds = r.binds || l.kind == Challenge && bindsConnection(buf[l.value:l.end])
+	return nil
+}
+
+// closeGap moves a field's name to its colon where blanks are between them
+// (RFC 9112 §5.1), and returns by how much.
+func closeGap(line []byte) int {
+	name := 0
+	for name < len(line) && chars[line[name]]&charToken != 0 {
+		name++
+	}
+	colon := name
+	for colon < len(line) && (line[colon] == ' ' || line[colon] == '\t') {
+		colon++
+	}
+	if name == 0 || colon == name || colon == len(line) || line[colon] != ':' {
+		return 0
+	}
+	copy(line[colon-name:], line[:name])
+	return colon - name
+}
+
+// blankControls replaces control characters by spaces (RFC 9110 §5.5).
+func blankControls(b []byte) {
+	for i, c := range b {
+		if chars[c]&charValue == 0 {
+			b[i] = ' '
+		}
+	}
+}
+
+// equalLengths reads a Content-Length that is a list of equal numbers (RFC 9112
+// §6.3).
+func equalLengths(v []byte) (length int64, _ *Error) {
+	length = -1
+	for {
+		item, rest, more := bytes.Cut(v, []byte{','})
+		n, err := parseLength(trim(item))
+		if err != nil {
+			return 0, err
+		}
+		if length >= 0 && n != length {
+			return 0, errLengthTwice
+		}
+		length = n
+		if !more {
+			return length, nil
+		}
+		v = rest
+	}
+}

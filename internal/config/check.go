@@ -19,6 +19,9 @@ type checker struct {
 }
 
 func (c *checker) fail(path, format string, args ...any) {
+	if c.mistakes.full() {
+		return
+	}
 	line, at := 0, path
 	for at != "" { // a missing key is reported where its parent stands
 		if l, ok := c.at[at]; ok {

@@ -5,9 +5,8 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/goccy/go-yaml/parser"
-
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
 // Environment sets node keys from SMARTLB_<SECTION>_<KEY> and, for the brokers,
@@ -88,7 +87,7 @@ func setText(field reflect.Value, value string) error {
 	case reflect.Int, reflect.Float64, reflect.Bool:
 		src = "v: " + value
 	}
-	file, err := parser.ParseBytes([]byte(src), 0)
+	file, err := yamlsafe.Parse([]byte(src), limits())
 	if err != nil {
 		return fmt.Errorf("not understood")
 	}
@@ -118,7 +117,7 @@ func upperSnake(s string) string {
 // TrafficPart cuts the Traffic keys out of a whole file, comments and all: it is
 // what a node publishes as the first configuration.
 func TrafficPart(src []byte) ([]byte, error) {
-	file, err := parser.ParseBytes(src, 0)
+	file, err := yamlsafe.Parse(src, limits())
 	if err != nil {
 		return nil, Mistakes{syntaxMistake(err)}
 	}

@@ -8,7 +8,6 @@
 package profile
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,6 +22,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
 // Profile is one cluster.
@@ -84,9 +84,8 @@ func Load(getenv func(string) string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The library quotes the line of a mistake, which may hold a secret.
-	if err := yaml.NewDecoder(bytes.NewReader(raw), yaml.Strict()).Decode(f); err != nil {
-		return nil, fmt.Errorf("%s: %s", path, firstLine(err))
+	if err := yamlsafe.Decode(raw, yamlsafe.Small(), f); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if f.Profiles == nil {
 		f.Profiles = map[string]Profile{}
@@ -98,11 +97,6 @@ func Load(getenv func(string) string) (*File, error) {
 		}
 	}
 	return f, errors.Join(errs...)
-}
-
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
 }
 
 // Names lists the profiles.

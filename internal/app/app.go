@@ -130,6 +130,7 @@ func (a *App) newKafka() (err error) {
 	k := a.o.Document.Kafka
 	a.kafka = kafka.Default()
 	a.kafka.Brokers, a.kafka.Linger, a.kafka.BatchMaxBytes, a.kafka.Compression = k.Brokers, k.Linger, int32(k.BatchBytes), k.Compression
+	a.kafka.Skips = &kafka.Skips{}
 	a.kafka.ClientID, a.kafka.Security = "smartlb/"+a.node, k.Security()
 	if a.broker != nil {
 		a.kafka.Brokers, a.kafka.Security = []string{a.broker.Addr()}, kafka.Security{}

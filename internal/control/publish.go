@@ -43,7 +43,7 @@ func Load(ctx context.Context, cfg kafka.Config, log *slog.Logger) (State, error
 	}
 	err = tail.Run(ctx, func(batch []kafka.Record) {
 		for _, r := range batch {
-			s.Fold(r.Offset, r.Value)
+			s.Fold(Read(r))
 		}
 	})
 	if err == nil && !caughtUp {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
 )
 
 // Entry is one message of the log as history shows it.
@@ -59,16 +60,33 @@ const (
 	maxSilences  = 1000     // newest; an older one's end is forgotten, not its alerts
 )
 
-// Fold applies one record. It returns true where the current revision changed.
-func (s *State) Fold(offset int64, value []byte) bool {
-	s.NextOffset = offset + 1
-	u, err := read(value)
-	if err != nil {
-		s.remember(Entry{Offset: offset, Result: resultUnreadable, Summary: err.Error()})
+// Update is one record of the log, decoded. Err says why it cannot be read; the
+// rest is then what could be told of it.
+type Update struct {
+	event.ConfigUpdate
+	Offset int64
+	Err    error
+}
+
+// Read decodes a record. It needs no lock.
+func Read(r kafka.Record) Update {
+	u, err := read(r.Value)
+	return Update{ConfigUpdate: u, Offset: r.Offset, Err: err}
+}
+
+// Fold applies one record; one that was applied before changes nothing. It
+// returns true where the current revision changed.
+func (s *State) Fold(u Update) bool {
+	if u.Offset < s.NextOffset {
+		return false
+	}
+	s.NextOffset = u.Offset + 1
+	if u.Err != nil {
+		s.remember(Entry{Offset: u.Offset, Author: u.Author, Timestamp: u.Timestamp, ChangeID: u.ChangeID, Result: resultUnreadable, Summary: u.Err.Error()})
 		return false
 	}
 	e := Entry{
-		Offset: offset, ChangeID: u.ChangeID, Timestamp: u.Timestamp, Author: u.Author, Kind: u.Kind,
+		Offset: u.Offset, ChangeID: u.ChangeID, Timestamp: u.Timestamp, Author: u.Author, Kind: u.Kind,
 		Revision: u.Revision, Base: u.Base, Comment: u.Comment, Document: u.Document,
 	}
 	if u.Kind == event.KindOverride {

@@ -44,6 +44,8 @@ type Config struct {
 
 	Security Security            // default: neither encrypted nor logged in
 	Getenv   func(string) string // where ${env:NAME} is looked up; default os.Getenv
+
+	Skips *Skips // counts records that could not be handled; nil: they are only logged
 }
 
 // Default returns the configuration for a broker on this machine.

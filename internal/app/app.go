@@ -48,8 +48,9 @@ type App struct {
 	catalog  topic.Catalog
 	unlock   func() error // the data directory; nil without one
 	web      []*webServer
-	token    string                             // that we bring to other nodes; empty: none
-	seen     atomic.Pointer[[]event.NodeStatus] // the proxies that were found last; nil: none
+	token    string                     // of the admin listener; empty: none
+	peers    *peers                     // asks other nodes
+	seen     atomic.Pointer[[]LiveNode] // the proxies that were found last; nil: none
 
 	ready   chan struct{}
 	stopped chan struct{}

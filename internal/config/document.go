@@ -56,6 +56,7 @@ type Proxy struct {
 type Admin struct {
 	Address string     `yaml:"address"` // default 127.0.0.1:8081
 	Token   secret.Ref `yaml:"token"`   // that nodes and the command line bring beyond loopback; default: none
+	Peers   []Peer     `yaml:"peers"`   // admin addresses of other nodes that get the token: HOST, HOST:PORT or a network; default: signed nodes only
 }
 
 // Console is the web UI.

@@ -158,6 +158,7 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 		return
 	}
 	topics := map[string][]string{} // nodes by topic that they saw recreated
+	unsigned := map[string][]string{}
 	heard := false
 	for _, id := range slices.Sorted(maps.Keys(t.nodes)) {
 		n := t.nodes[id]
@@ -172,12 +173,32 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 		for _, topic := range n.RecreatedTopics {
 			topics[topic] = append(topics[topic], id)
 		}
+		for _, topic := range n.UnsignedTopics {
+			unsigned[topic] = append(unsigned[topic], id)
+		}
 		if n.LostLog && !slices.Contains(n.RecreatedTopics, event.TopicConfigUpdates) {
 			topics[event.TopicConfigUpdates] = append(topics[event.TopicConfigUpdates], id)
 		}
 	}
 	if heard {
 		t.judgeTopics(topics, now, fx)
+		t.judgeUnsigned(unsigned, now, fx)
+	}
+}
+
+func (t *Task) judgeUnsigned(topics map[string][]string, now time.Time, fx *Effects) {
+	for _, topic := range slices.Sorted(maps.Keys(topics)) {
+		t.say(rule.Judgement{
+			Rule: rule.Unsigned, Verdict: rule.Bad, Value: event.Some(float64(len(topics[topic]))),
+			Labels:      map[string]string{"topic": topic},
+			Summary:     "records of " + topic + " are not signed by a known key",
+			Description: fmt.Sprintf("Refused by %v. Either a client without the signing key writes to the topic, or a node or command has no key: see smartlb config history.", topics[topic]),
+		}, now, fx)
+	}
+	for _, a := range t.alerts.Active() {
+		if topic := a.Labels["topic"]; a.RuleID == rule.Unsigned.ID && topics[topic] == nil {
+			t.say(rule.Judgement{Rule: rule.Unsigned, Verdict: rule.Good, Labels: a.Labels}, now, fx)
+		}
 	}
 }
 

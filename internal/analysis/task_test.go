@@ -502,3 +502,21 @@ func TestReportersAndInstancesAreBounded(t *testing.T) {
 		t.Errorf("ignored %v", s.Ignored)
 	}
 }
+
+func TestNodesReportUnsignedRecords(t *testing.T) {
+	b := newBench(t)
+	say := func(topics ...string) {
+		v, err := event.NodeStatus{Timestamp: b.now, Node: "n1", Roles: []string{"proxy"}, UnsignedTopics: topics}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.task.Apply(b.input(event.TopicNodeStatus, "", v, nil), &b.fx)
+		b.tick()
+	}
+	say(event.TopicConfigUpdates)
+	say()
+	want := []string{"unsigned-records config-updates firing", "unsigned-records config-updates resolved"}
+	if got := b.alerts(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

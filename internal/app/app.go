@@ -131,6 +131,9 @@ func (a *App) newKafka() (err error) {
 	k := a.o.Document.Kafka
 	a.kafka = kafka.Default()
 	a.kafka.Brokers, a.kafka.Linger, a.kafka.BatchMaxBytes, a.kafka.Compression = k.Brokers, k.Linger, int32(k.BatchBytes), k.Compression
+	if a.kafka.Signing, err = a.o.Document.Signing.Ring(os.Getenv, os.ReadFile); err != nil {
+		return fmt.Errorf("signing: %w", err)
+	}
 	a.kafka.Skips = &kafka.Skips{}
 	a.kafka.ClientID, a.kafka.Security = "smartlb/"+a.node, k.Security()
 	if a.broker != nil {
@@ -168,6 +171,11 @@ func (a *App) newControl() (err error) {
 		Kafka: a.kafka, Dir: a.o.DataDir, File: a.o.Traffic, FileName: a.o.FileName, FileOnly: a.o.FileOnly,
 		Author: "file:" + a.o.FileName, Node: a.node, Log: a.o.Log,
 		Apply: a.data.apply, Override: a.data.keeper.SetOverrides, Changed: a.auditConfig,
+		Unsigned: func() {
+			if a.alerts != nil {
+				a.alerts.forged(event.TopicConfigUpdates)
+			}
+		},
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/sign"
 )
 
 const (
@@ -30,7 +31,7 @@ type LiveNode struct {
 func LiveNodes(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]LiveNode, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	nodes := nodeBook{}
+	nodes := newNodeBook()
 	caughtUp := false
 	tail, err := kafka.NewTail(cfg, kafka.TailConfig{
 		Topics: []string{event.TopicNodeStatus}, From: kafka.FromAgo(aliveFor + statusInterval),
@@ -41,7 +42,7 @@ func LiveNodes(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]LiveN
 	}
 	if err := tail.Run(ctx, func(batch []kafka.Record) {
 		for _, r := range batch {
-			nodes.take(r, time.Now())
+			nodes.take(r, cfg.Verify(r), time.Now())
 		}
 	}); err != nil {
 		return nil, err
@@ -52,23 +53,37 @@ func LiveNodes(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]LiveN
 	return nodes.list(), nil
 }
 
-// nodeBook holds the newest status of each node.
-type nodeBook map[string]LiveNode
+// nodeBook holds the newest status of each node. Signed nodes have a room of
+// their own, and nobody writes over them without a key.
+type nodeBook struct{ signed, others map[string]LiveNode }
 
-// take remembers a status, unless it is too old, dated ahead, or of a node too
-// many.
-func (b nodeBook) take(r kafka.Record, now time.Time) {
+func newNodeBook() nodeBook {
+	return nodeBook{map[string]LiveNode{}, map[string]LiveNode{}}
+}
+
+// take remembers a status, unless it is too old, dated ahead, wrongly signed, or
+// of a node too many.
+func (b nodeBook) take(r kafka.Record, by sign.Verdict, now time.Time) {
+	if by.State == sign.Bad {
+		return
+	}
 	s, err := event.DecodeNodeStatus(r.Value)
 	if err != nil || now.Sub(s.Timestamp) >= aliveFor || s.Timestamp.Sub(now) > maxAhead {
 		return
 	}
-	if _, known := b[s.Node]; !known && len(b) >= maxNodes {
+	room := b.others
+	if by.State == sign.Signed {
+		room = b.signed
+	}
+	if _, known := room[s.Node]; !known && len(room) >= maxNodes {
 		return
 	}
 	s.AdminURL, s.ConsoleURL = plainURL(s.AdminURL), plainURL(s.ConsoleURL) // pages make a link of it
-	b[s.Node] = LiveNode{NodeStatus: s}
+	room[s.Node] = LiveNode{NodeStatus: s, Key: by.Key}
 }
 
 func (b nodeBook) list() []LiveNode {
-	return slices.SortedFunc(maps.Values(b), func(x, y LiveNode) int { return strings.Compare(x.Node, y.Node) })
+	all := maps.Clone(b.others)
+	maps.Copy(all, b.signed)
+	return slices.SortedFunc(maps.Values(all), func(x, y LiveNode) int { return strings.Compare(x.Node, y.Node) })
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/sign"
 )
 
 // peersAt reaches a test server under whatever name a node has.
@@ -147,20 +148,35 @@ func TestTheBookOfNodesIsBoundedAndBelievesNoFuture(t *testing.T) {
 		s := event.NodeStatus{Timestamp: at.UTC(), Node: node, Roles: []string{RoleProxy}, AdminURL: admin, ConsoleURL: "javascript:alert(1)"}
 		return kafka.Record{Topic: event.TopicNodeStatus, Value: s.AppendJSON(nil)}
 	}
-	b := nodeBook{}
-	b.take(status("real", now, "http://10.0.0.1:8081"), now)
-	b.take(status("old", now.Add(-time.Minute), ""), now)
-	b.take(status("of 2099", now.AddDate(73, 0, 0), "http://evil.example"), now)
-	b.take(status("script", now, "javascript:alert(1)"), now)
-	b.take(kafka.Record{Value: []byte("{")}, now)
-	if len(b) != 2 || b["real"].AdminURL != "http://10.0.0.1:8081" || b["script"].AdminURL != "" || b["real"].ConsoleURL != "" {
-		t.Errorf("%+v", b)
+	unsigned, signed := sign.Verdict{State: sign.Unsigned}, sign.Verdict{State: sign.Signed, Key: "k"}
+	find := func(b nodeBook, node string) LiveNode {
+		for _, n := range b.list() {
+			if n.Node == node {
+				return n
+			}
+		}
+		return LiveNode{}
+	}
+	b := newNodeBook()
+	b.take(status("real", now, "http://10.0.0.1:8081"), unsigned, now)
+	b.take(status("old", now.Add(-time.Minute), ""), unsigned, now)
+	b.take(status("of 2099", now.AddDate(73, 0, 0), "http://evil.example"), unsigned, now)
+	b.take(status("script", now, "javascript:alert(1)"), unsigned, now)
+	b.take(status("forged", now, ""), sign.Verdict{State: sign.Bad}, now)
+	b.take(kafka.Record{Value: []byte("{")}, unsigned, now)
+	if len(b.list()) != 2 || find(b, "real").AdminURL != "http://10.0.0.1:8081" || find(b, "script").AdminURL != "" || find(b, "real").ConsoleURL != "" {
+		t.Errorf("%+v", b.list())
 	}
 	for i := range 3 * maxNodes {
-		b.take(status(fmt.Sprint("n", i), now, ""), now)
+		b.take(status(fmt.Sprint("n", i), now, ""), unsigned, now)
 	}
-	b.take(status("real", now, "http://10.0.0.2:8081"), now)
-	if len(b) != maxNodes || b["real"].AdminURL != "http://10.0.0.2:8081" {
-		t.Errorf("%d nodes, %+v", len(b), b["real"])
+	b.take(status("vouched", now, "http://10.0.0.3:8081"), signed, now)
+	b.take(status("vouched", now, "http://evil.example"), unsigned, now)
+	b.take(status("real", now, "http://10.0.0.2:8081"), unsigned, now)
+	if n := len(b.list()); n != maxNodes+1 || find(b, "real").AdminURL != "http://10.0.0.2:8081" {
+		t.Errorf("%d nodes, %+v", n, find(b, "real"))
+	}
+	if n := find(b, "vouched"); n.AdminURL != "http://10.0.0.3:8081" || n.Key != "k" {
+		t.Errorf("an unsigned status stands over a signed one: %+v", n)
 	}
 }

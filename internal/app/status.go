@@ -34,7 +34,7 @@ func (a *App) status() event.NodeStatus {
 	s := event.NodeStatus{
 		Timestamp: time.Now().UTC(), Node: a.node, Roles: a.o.Roles, Version: a.o.Version, StartedAt: a.started.UTC(),
 		AdminURL: a.url("admin"), ConsoleURL: a.url("console"), ConfigState: event.ConfigNone, Drops: a.drops(),
-		RecreatedTopics: a.alerts.recreatedTopics(),
+		RecreatedTopics: a.alerts.recreatedTopics(), UnsignedTopics: a.alerts.unsignedTopics(),
 	}
 	if a.control != nil {
 		c := a.control.Status()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/secret"
+	"github.com/smartlb/smartlb/internal/sign"
 )
 
 // Document is a whole file.
@@ -16,13 +17,14 @@ type Document struct {
 
 // Node is the part of one process.
 type Node struct {
-	Identity  Identity  `yaml:"node"`
-	Kafka     Kafka     `yaml:"kafka"`
-	Proxy     Proxy     `yaml:"proxy"`
-	Admin     Admin     `yaml:"admin"`
-	Console   Console   `yaml:"console"`
-	Data      Data      `yaml:"data"`
-	Telemetry Telemetry `yaml:"telemetry"`
+	Identity  Identity    `yaml:"node"`
+	Kafka     Kafka       `yaml:"kafka"`
+	Proxy     Proxy       `yaml:"proxy"`
+	Admin     Admin       `yaml:"admin"`
+	Console   Console     `yaml:"console"`
+	Data      Data        `yaml:"data"`
+	Signing   sign.Config `yaml:"signing"`
+	Telemetry Telemetry   `yaml:"telemetry"`
 }
 
 // Identity names the node.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/sign"
 	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
@@ -20,6 +21,9 @@ func Environment(d *Document, getenv func(string) string) error {
 		for key, field := range flatten(sections.Field(i)) {
 			name := "SMARTLB_" + upperSnake(section) + "_" + key
 			value := getenv(name)
+			if name == signingKeys {
+				continue // see SigningKeys
+			}
 			if name == "SMARTLB_KAFKA_BROKERS" && value == "" {
 				value = getenv("KAFKA_BROKER")
 			}
@@ -34,6 +38,11 @@ func Environment(d *Document, getenv func(string) string) error {
 			}
 		}
 	}
+	if keys, err := SigningKeys(getenv); err != nil {
+		mistakes = append(mistakes, err.Error())
+	} else if len(keys.Keys) > 0 {
+		d.Signing = keys
+	}
 	c := checker{at: map[string]int{}}
 	c.node(d.Node)
 	for _, m := range c.mistakes {
@@ -43,6 +52,21 @@ func Environment(d *Document, getenv func(string) string) error {
 		return fmt.Errorf("environment: %s", strings.Join(mistakes, "; "))
 	}
 	return nil
+}
+
+const signingKeys = "SMARTLB_SIGNING_KEYS"
+
+// SigningKeys reads the variable SMARTLB_SIGNING_KEYS: ID=REFERENCE,...
+func SigningKeys(getenv func(string) string) (sign.Config, error) {
+	text := getenv(signingKeys)
+	if text == "" {
+		return sign.Config{}, nil
+	}
+	keys, err := sign.ParseKeys(text)
+	if err != nil {
+		return sign.Config{}, fmt.Errorf("%s: %w", signingKeys, err) // its text may hold a secret
+	}
+	return keys, nil
 }
 
 // KafkaSecurity reads the part of the environment that says how to be let in by

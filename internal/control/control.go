@@ -28,6 +28,9 @@ type Config struct {
 	Apply func(t config.Traffic, revision string) error
 	// Override replaces the overrides in force.
 	Override func([]event.Override)
+	// Unsigned is told of each record that is not applied because no known key
+	// signed it; may be nil.
+	Unsigned func()
 	// Changed is told of a new current revision and whether this node took it.
 	Changed func(Outcome)
 }
@@ -146,8 +149,12 @@ func (c *Control) Run(ctx context.Context) error {
 func (c *Control) handle(batch []kafka.Record) {
 	updates := make([]Update, len(batch))
 	for i, r := range batch {
-		if updates[i] = Read(r); updates[i].Err != nil {
-			c.cfg.Kafka.Skips.Add(r, updates[i].Err.Error(), c.cfg.Log)
+		updates[i] = Read(c.cfg.Kafka, r)
+		if err := updates[i].refused(); err != nil {
+			c.cfg.Kafka.Skips.Add(r, err.Error(), c.cfg.Log)
+		}
+		if updates[i].Writer.Refused() && c.cfg.Unsigned != nil {
+			c.cfg.Unsigned()
 		}
 	}
 	if c.fold(updates) {
@@ -242,6 +249,9 @@ func (c *Control) strange() string {
 	case c.log.NextOffset < g.NextOffset:
 		return fmt.Sprintf("it ends at offset %d, and was read to %d before", c.log.NextOffset, g.NextOffset)
 	case g.Revision != "" && !c.seen:
+		if c.cfg.Kafka.Signing.On() {
+			return fmt.Sprintf("it does not hold revision %s signed by a known key", g.Revision)
+		}
 		return fmt.Sprintf("it does not hold revision %s", g.Revision)
 	}
 	return ""
@@ -366,7 +376,7 @@ func (c *Control) lose(why string) {
 // a last good configuration: then an empty log is a lost one.
 func (c *Control) seed(ctx context.Context) {
 	c.mu.Lock()
-	empty := c.log.NextOffset == 0
+	empty := c.log.NextOffset == 0 || c.cfg.Kafka.Signing.On() && c.log.Revision == "" // strangers fill no log that asks for signatures
 	if !empty && len(c.cfg.File) > 0 && !c.cfg.FileOnly && c.log.Document != string(c.cfg.File) {
 		c.cfg.Log.Warn("the log's configuration differs from the file's and wins; compare with `smartlb config diff`, publish the file with `smartlb config apply`",
 			"file", c.cfg.FileName, "revision", c.log.Revision)

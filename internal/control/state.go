@@ -14,6 +14,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/sign"
 )
 
 // Entry is one message of the log as history shows it.
@@ -26,9 +27,12 @@ type Entry struct {
 	Revision  string    `json:"revision,omitempty"`
 	Base      string    `json:"base,omitempty"`
 	Comment   string    `json:"comment,omitempty"`
-	Result    string    `json:"result"` // current, superseded, lost to REVISION, override, unreadable
-	Summary   string    `json:"summary,omitempty"`
-	Document  string    `json:"document,omitempty"`
+	Result    string    `json:"result"` // current, superseded, lost to REVISION, override, silence, unreadable, unauthenticated, bad signature, replayed
+
+	Authenticated bool   `json:"authenticated"`   // a known key signed it: the author is who the signer says
+	Key           string `json:"keyId,omitempty"` // id of that key
+	Summary       string `json:"summary,omitempty"`
+	Document      string `json:"document,omitempty"`
 }
 
 // Results of an entry.
@@ -39,6 +43,7 @@ const (
 	ResultSilence    = "silence"
 	resultLost       = "lost to "
 	resultUnreadable = "unreadable"
+	resultReplayed   = "replayed" // signed and in the log before
 )
 
 // State is what the log says so far. The zero value is the empty log's.
@@ -50,6 +55,8 @@ type State struct {
 	History    []Entry          // oldest first, at most maxHistory
 	NextOffset int64
 	documents  int // bytes of documents in History
+	replays    replays
+	marked     bool // a record has a signature: there are nodes or operators with keys
 }
 
 // What a node remembers at most; the log itself keeps everything.
@@ -66,12 +73,23 @@ type Update struct {
 	event.ConfigUpdate
 	Offset int64
 	Err    error
+	Writer sign.Verdict
+	marked bool // it has a signature, whether we can verify it or not
 }
 
-// Read decodes a record. It needs no lock.
-func Read(r kafka.Record) Update {
+// Read decodes a record and verifies its signature. It needs no lock.
+func Read(cfg kafka.Config, r kafka.Record) Update {
 	u, err := read(r.Value)
-	return Update{ConfigUpdate: u, Offset: r.Offset, Err: err}
+	_, marked := r.Header(sign.Header)
+	return Update{ConfigUpdate: u, Offset: r.Offset, Err: err, Writer: cfg.Verify(r), marked: marked}
+}
+
+// refused says why the record is not applied whatever it says; nil: it may be.
+func (u Update) refused() error {
+	if u.Writer.Refused() {
+		return errors.New(u.Writer.State.String())
+	}
+	return u.Err
 }
 
 // Fold applies one record; one that was applied before changes nothing. It
@@ -81,6 +99,7 @@ func (s *State) Fold(u Update) bool {
 		return false
 	}
 	s.NextOffset = u.Offset + 1
+	s.marked = s.marked || u.marked
 	if u.Err != nil {
 		s.remember(Entry{Offset: u.Offset, Author: u.Author, Timestamp: u.Timestamp, ChangeID: u.ChangeID, Result: resultUnreadable, Summary: u.Err.Error()})
 		return false
@@ -88,6 +107,17 @@ func (s *State) Fold(u Update) bool {
 	e := Entry{
 		Offset: u.Offset, ChangeID: u.ChangeID, Timestamp: u.Timestamp, Author: u.Author, Kind: u.Kind,
 		Revision: u.Revision, Base: u.Base, Comment: u.Comment, Document: u.Document,
+		Authenticated: u.Writer.State == sign.Signed, Key: u.Writer.Key,
+	}
+	if u.Writer.Refused() {
+		e.Result, e.Document = u.Writer.State.String(), ""
+		s.remember(e)
+		return false
+	}
+	if s.replays.again(u) {
+		e.Result, e.Document = resultReplayed, ""
+		s.remember(e)
+		return false
 	}
 	if u.Kind == event.KindOverride {
 		if !s.override(u.Override) {

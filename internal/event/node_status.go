@@ -30,7 +30,8 @@ type NodeStatus struct {
 	PanicServices   []string          `json:"panicServices,omitempty"`
 	LostLog         bool              `json:"lostLog,omitempty"`
 	RecreatedTopics []string          `json:"recreatedTopics,omitempty"`
-	Drops           map[string]uint64 `json:"drops,omitempty"` // what was lost, by queue
+	UnsignedTopics  []string          `json:"unsignedTopics,omitempty"` // with records that were refused lately because no known key signed them
+	Drops           map[string]uint64 `json:"drops,omitempty"`          // what was lost, by queue
 }
 
 // Validate reports every rule that the message breaks, each with its field.

@@ -34,7 +34,7 @@ func NewConfiguration(cfg Config) *Configuration {
 		handle: func(batch []kafka.Record) {
 			updates := make([]control.Update, len(batch))
 			for i, r := range batch {
-				updates[i] = control.Read(r)
+				updates[i] = control.Read(cfg.Kafka, r)
 			}
 			c.mu.Lock()
 			defer c.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/smartlb/smartlb/internal/backoff"
+	"github.com/smartlb/smartlb/internal/sign"
 )
 
 // MaxValueBytes is the largest record value that our clients send: the 10 MB
@@ -45,7 +46,8 @@ type Config struct {
 	Security Security            // default: neither encrypted nor logged in
 	Getenv   func(string) string // where ${env:NAME} is looked up; default os.Getenv
 
-	Skips *Skips // counts records that could not be handled; nil: they are only logged
+	Signing *sign.Ring // signs what is written to sign.Topics and verifies what is read; nil: neither
+	Skips   *Skips     // counts records that could not be handled; nil: they are only logged
 }
 
 // Default returns the configuration for a broker on this machine.

@@ -22,14 +22,16 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/sign"
 	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
 // Profile is one cluster.
 type Profile struct {
-	Brokers []string   `yaml:"brokers" json:"brokers"`
-	TLS     kafka.TLS  `yaml:"tls,omitempty" json:"tls"`
-	SASL    kafka.SASL `yaml:"sasl,omitempty" json:"sasl"`
+	Brokers []string    `yaml:"brokers" json:"brokers"`
+	TLS     kafka.TLS   `yaml:"tls,omitempty" json:"tls"`
+	SASL    kafka.SASL  `yaml:"sasl,omitempty" json:"sasl"`
+	Signing sign.Config `yaml:"signing,omitempty" json:"signing,omitzero"` // keys that sign changes of routing; default: none
 }
 
 // Security gives what it takes to be let in.
@@ -39,6 +41,9 @@ func (p Profile) Security() kafka.Security { return kafka.Security{TLS: p.TLS, S
 func (p Profile) Validate() error {
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.Security = p.Brokers, p.Security()
+	if err := p.Signing.Check(); err != nil {
+		return errors.Join(cfg.Validate(), fmt.Errorf("signing: %w", err))
+	}
 	return cfg.Validate()
 }
 

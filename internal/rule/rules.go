@@ -28,6 +28,8 @@ var (
 	TelemetryStale = Rule{ID: "telemetry-stale", Severity: event.SeverityWarning, For: 10 * time.Second, Keep: 0, Unit: "s"}
 	// TopicRecreated: a topic was deleted and made again, or its log is shorter than what was read of it.
 	TopicRecreated = Rule{ID: "topic-recreated", Severity: event.SeverityWarning, For: 0, Keep: 0}
+	// Unsigned: nodes refuse records of a reserved topic, because no known key signed them.
+	Unsigned = Rule{ID: "unsigned-records", Severity: event.SeverityCritical, For: 0, Keep: 0}
 )
 
 // Verdict is what one look at the cause says.

@@ -22,7 +22,7 @@ const (
 
 // Restore takes one message of the alerts topic, before GoLive. Alerts of other partitions are left out.
 func (t *Task) Restore(a event.Alert) {
-	if service, ok := a.Labels["service"]; ok && a.RuleID != rule.Panic.ID {
+	if service, ok := a.Labels["service"]; ok && a.RuleID != rule.Panic.ID && a.RuleID != rule.MassDrain.ID {
 		if !t.mine(service) {
 			return
 		}
@@ -170,6 +170,7 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 		}
 		heard = true
 		t.judgePanic(n, now, fx)
+		t.judgeCrowds(n, now, fx)
 		for _, topic := range n.RecreatedTopics {
 			topics[topic] = append(topics[topic], id)
 		}
@@ -214,6 +215,22 @@ func (t *Task) judgePanic(n *node, now time.Time, fx *Effects) {
 	for _, a := range t.alerts.Active() {
 		if a.RuleID == rule.Panic.ID && a.Labels["node"] == n.Node && !slices.Contains(n.PanicServices, a.Labels["service"]) {
 			t.say(rule.Judgement{Rule: rule.Panic, Verdict: rule.Good, Labels: a.Labels}, now, fx)
+		}
+	}
+}
+
+func (t *Task) judgeCrowds(n *node, now time.Time, fx *Effects) {
+	for _, service := range n.CrowdedServices {
+		t.say(rule.Judgement{
+			Rule: rule.MassDrain, Verdict: rule.Bad, Value: event.Some(1),
+			Labels:      map[string]string{"service": service, "node": n.Node},
+			Summary:     "health-status messages want to take out many instances of " + service,
+			Description: "Without a signature they take out no more than may be ejected, and never the last. smartlb explain INSTANCE names the senders.",
+		}, now, fx)
+	}
+	for _, a := range t.alerts.Active() {
+		if a.RuleID == rule.MassDrain.ID && a.Labels["node"] == n.Node && !slices.Contains(n.CrowdedServices, a.Labels["service"]) {
+			t.say(rule.Judgement{Rule: rule.MassDrain, Verdict: rule.Good, Labels: a.Labels}, now, fx)
 		}
 	}
 }

@@ -41,7 +41,7 @@ func (a *App) status() event.NodeStatus {
 		s.ConfigState, s.Revision, s.RefusedRevision, s.Errors, s.Overrides, s.LostLog = c.State, c.Revision, c.RefusedRevision, c.Errors, c.Overrides, c.LostLog
 	}
 	if a.data != nil {
-		s.PanicServices = a.data.keeper.Panicking()
+		s.PanicServices, s.CrowdedServices = a.data.keeper.Panicking(), a.data.keeper.Crowds()
 	}
 	return s
 }

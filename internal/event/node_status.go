@@ -28,6 +28,7 @@ type NodeStatus struct {
 	Errors          []string          `json:"errors,omitempty"`
 	Overrides       []Override        `json:"overrides,omitempty"`
 	PanicServices   []string          `json:"panicServices,omitempty"`
+	CrowdedServices []string          `json:"crowdedServices,omitempty"` // that health-status messages want to take out more of than they may
 	LostLog         bool              `json:"lostLog,omitempty"`
 	RecreatedTopics []string          `json:"recreatedTopics,omitempty"`
 	UnsignedTopics  []string          `json:"unsignedTopics,omitempty"` // with records that were refused lately because no known key signed them

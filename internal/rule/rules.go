@@ -24,6 +24,9 @@ var (
 	FastFailing = Rule{ID: "fast-failing", Severity: event.SeverityCritical, For: 2 * time.Second, Keep: 10 * time.Second, Threshold: event.Some(0.5), Unit: "ratio"}
 	// Panic: a proxy has so few usable instances of a service that it uses all of them.
 	Panic = Rule{ID: "panic", Severity: event.SeverityCritical, For: 2 * time.Second, Keep: 10 * time.Second}
+	// MassDrain: health-status messages say of many instances of a service that they drain or are unhealthy, more than
+	// such messages may take out.
+	MassDrain = Rule{ID: "mass-drain", Severity: event.SeverityCritical, For: 0, Keep: 10 * time.Second}
 	// TelemetryStale: an instance that reports about itself fell silent while it still serves requests.
 	TelemetryStale = Rule{ID: "telemetry-stale", Severity: event.SeverityWarning, For: 10 * time.Second, Keep: 0, Unit: "s"}
 	// TopicRecreated: a topic was deleted and made again, or its log is shorter than what was read of it.

@@ -22,7 +22,7 @@ const (
 
 // Restore takes one message of the alerts topic, before GoLive. Alerts of other partitions are left out.
 func (t *Task) Restore(a event.Alert) {
-	if service, ok := a.Labels["service"]; ok && a.RuleID != rule.Panic.ID {
+	if service, ok := a.Labels["service"]; ok && a.RuleID != rule.Panic.ID && a.RuleID != rule.MassDrain.ID {
 		if !t.mine(service) {
 			return
 		}
@@ -158,6 +158,7 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 		return
 	}
 	topics := map[string][]string{} // nodes by topic that they saw recreated
+	unsigned := map[string][]string{}
 	heard := false
 	for _, id := range slices.Sorted(maps.Keys(t.nodes)) {
 		n := t.nodes[id]
@@ -170,8 +171,12 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 		heard = true
 		t.judgePanic(n, now, fx)
 		t.judgeShortage(n, now, fx)
+		t.judgeCrowds(n, now, fx)
 		for _, topic := range n.RecreatedTopics {
 			topics[topic] = append(topics[topic], id)
+		}
+		for _, topic := range n.UnsignedTopics {
+			unsigned[topic] = append(unsigned[topic], id)
 		}
 		if n.LostLog && !slices.Contains(n.RecreatedTopics, event.TopicConfigUpdates) {
 			topics[event.TopicConfigUpdates] = append(topics[event.TopicConfigUpdates], id)
@@ -179,6 +184,23 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 	}
 	if heard {
 		t.judgeTopics(topics, now, fx)
+		t.judgeUnsigned(unsigned, now, fx)
+	}
+}
+
+func (t *Task) judgeUnsigned(topics map[string][]string, now time.Time, fx *Effects) {
+	for _, topic := range slices.Sorted(maps.Keys(topics)) {
+		t.say(rule.Judgement{
+			Rule: rule.Unsigned, Verdict: rule.Bad, Value: event.Some(float64(len(topics[topic]))),
+			Labels:      map[string]string{"topic": topic},
+			Summary:     "records of " + topic + " are not signed by a known key",
+			Description: fmt.Sprintf("Refused by %v. Either a client without the signing key writes to the topic, or a node or command has no key: see smartlb config history.", topics[topic]),
+		}, now, fx)
+	}
+	for _, a := range t.alerts.Active() {
+		if topic := a.Labels["topic"]; a.RuleID == rule.Unsigned.ID && topics[topic] == nil {
+			t.say(rule.Judgement{Rule: rule.Unsigned, Verdict: rule.Good, Labels: a.Labels}, now, fx)
+		}
 	}
 }
 
@@ -207,6 +229,22 @@ func (t *Task) judgeShortage(n *node, now time.Time, fx *Effects) {
 		j.Description = "It answers 503 where it can make no connection to an instance, and checks of instances are not possible. Raise the limit or lower the number of connections."
 	}
 	t.say(j, now, fx)
+}
+
+func (t *Task) judgeCrowds(n *node, now time.Time, fx *Effects) {
+	for _, service := range n.CrowdedServices {
+		t.say(rule.Judgement{
+			Rule: rule.MassDrain, Verdict: rule.Bad, Value: event.Some(1),
+			Labels:      map[string]string{"service": service, "node": n.Node},
+			Summary:     "health-status messages want to take out many instances of " + service,
+			Description: "Without a signature they take out no more than may be ejected, and never the last. smartlb explain INSTANCE names the senders.",
+		}, now, fx)
+	}
+	for _, a := range t.alerts.Active() {
+		if a.RuleID == rule.MassDrain.ID && a.Labels["node"] == n.Node && !slices.Contains(n.CrowdedServices, a.Labels["service"]) {
+			t.say(rule.Judgement{Rule: rule.MassDrain, Verdict: rule.Good, Labels: a.Labels}, now, fx)
+		}
+	}
 }
 
 func (t *Task) judgeTopics(topics map[string][]string, now time.Time, fx *Effects) {

@@ -19,14 +19,17 @@ type sender struct {
 	status   string
 	at       time.Time     // timestamp of the newest message
 	heard    time.Time     // our clock then
-	interval time.Duration // longest of the recent gaps, 0 after a single message
+	interval time.Duration // longest of the recent gaps by its clock, 0 after a single message
+	arrived  time.Duration // and by ours
 }
 
+// holds asks the sender's clock for its interval, because messages that are read in one go arrive together; it cannot
+// make two messages hold longer than one.
 func (s *sender) holds(now time.Time) bool {
 	if s.interval == 0 {
 		return now.Sub(s.heard) <= singleHolds
 	}
-	return now.Sub(s.heard) <= intervalHold*s.interval
+	return now.Sub(s.heard) <= max(intervalHold*s.arrived, min(intervalHold*s.interval, singleHolds))
 }
 
 func (t *Task) applyHealth(in Input, fx *Effects) {
@@ -52,7 +55,7 @@ func (t *Task) applyHealth(in Input, fx *Effects) {
 	case s == nil && in.Appended.Sub(at) > maxLate, s != nil && s.at.Sub(at) > maxLate:
 		i.ignore(event.IgnoredLate, in.Now)
 		return
-	case s == nil && len(i.senders) >= maxReporters:
+	case s == nil && in.Reporter != event.ReporterSelf && len(i.senders) >= maxReporters:
 		i.ignore(ignoredReporters, in.Now)
 		return
 	case s == nil:
@@ -65,6 +68,7 @@ func (t *Task) applyHealth(in Input, fx *Effects) {
 		gap := at.Sub(s.at)
 		if gap <= maxLate { // a longer one is a pause, not an interval
 			s.interval = min(max(gap, s.interval*3/4, time.Second), maxLate)
+			s.arrived = min(max(in.Now.Sub(s.heard), s.arrived*3/4, time.Second), maxLate)
 		}
 	}
 	s.status, s.at, s.heard = h.Status, at, in.Now

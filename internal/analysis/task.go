@@ -128,7 +128,7 @@ func (t *Task) applyMetrics(in Input, fx *Effects) {
 		return
 	}
 	s := i.series[in.Reporter]
-	if s == nil && len(i.series) >= maxReporters {
+	if s == nil && in.Reporter != event.ReporterSelf && len(i.series) >= maxReporters { // the instance itself always has room
 		i.ignore(ignoredReporters, in.Now)
 		return
 	}

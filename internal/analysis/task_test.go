@@ -531,3 +531,60 @@ func TestReportersAndInstancesAreBounded(t *testing.T) {
 		t.Errorf("ignored %v", s.Ignored)
 	}
 }
+
+func TestNodesReportUnsignedRecords(t *testing.T) {
+	b := newBench(t)
+	say := func(topics ...string) {
+		v, err := event.NodeStatus{Timestamp: b.now, Node: "n1", Roles: []string{"proxy"}, UnsignedTopics: topics}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.task.Apply(b.input(event.TopicNodeStatus, "", v, nil), &b.fx)
+		b.tick()
+	}
+	say(event.TopicConfigUpdates)
+	say()
+	want := []string{"unsigned-records config-updates firing", "unsigned-records config-updates resolved"}
+	if got := b.alerts(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestNodesReportMassDrains(t *testing.T) {
+	b := newBench(t)
+	say := func(services ...string) {
+		v, err := event.NodeStatus{Timestamp: b.now, Node: "n1", Roles: []string{"proxy"}, CrowdedServices: services}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.task.Apply(b.input(event.TopicNodeStatus, "", v, nil), &b.fx)
+		b.tick()
+	}
+	say("user-service")
+	for range 12 {
+		say()
+	}
+	want := []string{"mass-drain  firing", "mass-drain  resolved"}
+	if got := b.alerts(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Two messages dated apart must not hold longer than one.
+func TestDatesOfStatusesProlongNothing(t *testing.T) {
+	b := newBench(t)
+	for _, d := range []time.Duration{-50 * time.Second, 73 * 365 * 24 * time.Hour} {
+		v, err := event.HealthStatus{Timestamp: b.now.Add(d), ServiceID: "s", InstanceID: "i", Status: event.StatusUnhealthy, CheckType: "HTTP"}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.task.Apply(b.input(event.TopicHealthStatus, "x", v, nil), &b.fx)
+	}
+	i := b.task.services["s"].instances["i"]
+	if got := i.checks(b.now.Add(29 * time.Second)).status; got != event.StatusUnhealthy {
+		t.Errorf("29 s later: %q", got)
+	}
+	if i.checks(b.now.Add(31 * time.Second)).known {
+		t.Error("it holds 31 s later")
+	}
+}

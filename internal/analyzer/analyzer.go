@@ -198,7 +198,7 @@ func (a *Analyzer) readAlerts(batch []kafka.Record) {
 	const most = 100_000 // a bound against a topic full of nonsense
 	for _, r := range batch {
 		m, err := event.DecodeAlert(r.Value)
-		if err != nil {
+		if err != nil || a.cfg.Kafka.Verify(r).Refused() {
 			continue // not ours
 		}
 		if have, ok := a.known[m.Fingerprint]; ok && have.Seq > m.Seq || !ok && len(a.known) >= most {
@@ -222,6 +222,9 @@ func (a *Analyzer) readNodes(batch []kafka.Record) {
 	defer a.mu.Unlock()
 	const most = 10_000
 	for _, r := range batch {
+		if a.cfg.Kafka.Verify(r).Refused() {
+			continue
+		}
 		if _, ok := a.status[string(r.Key)]; ok || len(a.status) < most {
 			a.status[string(r.Key)] = r
 		}

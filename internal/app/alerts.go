@@ -26,10 +26,11 @@ type alertBook struct {
 	alerts   map[string]event.Alert
 	resolved []event.Alert // as they come, oldest first
 	topics   map[string]time.Time
+	unsigned map[string]time.Time // topics with records that were refused for their signature
 }
 
 func newAlertBook() *alertBook {
-	return &alertBook{alerts: map[string]event.Alert{}, topics: map[string]time.Time{}}
+	return &alertBook{alerts: map[string]event.Alert{}, topics: map[string]time.Time{}, unsigned: map[string]time.Time{}}
 }
 
 func (b *alertBook) take(a event.Alert) {
@@ -125,6 +126,18 @@ func (a *App) listAlerts(ctx context.Context, past bool) ([]api.Alert, error) {
 	return silenced(all, s.Silences), err
 }
 
+// unsigned tells of a record that no known key signed, where there are keys: it
+// is counted, and the node's status names its topic.
+func (a *App) unsigned(r kafka.Record) bool {
+	by := a.kafka.Verify(r)
+	if !by.Refused() {
+		return false
+	}
+	a.kafka.Skips.Add(r, by.State.String(), a.o.Log)
+	a.alerts.forged(r.Topic)
+	return true
+}
+
 // recreatedHold is how long a recreated topic stays in the node's status, so
 // that the alert has time to fire.
 const recreatedHold = 5 * time.Minute
@@ -135,11 +148,22 @@ func (b *alertBook) recreated(topic string) {
 	b.topics[topic] = time.Now()
 }
 
-func (b *alertBook) recreatedTopics() []string {
+func (b *alertBook) recreatedTopics() []string { return b.lately(b.topics) }
+
+// forged remembers a topic with a record that was refused for its signature.
+func (b *alertBook) forged(topic string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unsigned[topic] = time.Now()
+}
+
+func (b *alertBook) unsignedTopics() []string { return b.lately(b.unsigned) }
+
+func (b *alertBook) lately(topics map[string]time.Time) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var out []string
-	for t, at := range b.topics {
+	for t, at := range topics {
 		if time.Since(at) < recreatedHold {
 			out = append(out, t)
 		}
@@ -159,7 +183,7 @@ func (a *App) followAlerts(ctx context.Context) error {
 	}
 	return tail.Run(ctx, func(batch []kafka.Record) {
 		for _, r := range batch {
-			if alert, err := event.DecodeAlert(r.Value); err == nil {
+			if alert, err := event.DecodeAlert(r.Value); err == nil && !a.unsigned(r) {
 				a.alerts.take(alert)
 			}
 		}

@@ -48,8 +48,9 @@ type App struct {
 	catalog  topic.Catalog
 	unlock   func() error // the data directory; nil without one
 	web      []*webServer
-	token    string                             // that we bring to other nodes; empty: none
-	seen     atomic.Pointer[[]event.NodeStatus] // the proxies that were found last; nil: none
+	token    string                     // of the admin listener; empty: none
+	peers    *peers                     // asks other nodes
+	seen     atomic.Pointer[[]LiveNode] // the proxies that were found last; nil: none
 
 	ready   chan struct{}
 	stopped chan struct{}
@@ -130,6 +131,10 @@ func (a *App) newKafka() (err error) {
 	k := a.o.Document.Kafka
 	a.kafka = kafka.Default()
 	a.kafka.Brokers, a.kafka.Linger, a.kafka.BatchMaxBytes, a.kafka.Compression = k.Brokers, k.Linger, int32(k.BatchBytes), k.Compression
+	if a.kafka.Signing, err = a.o.Document.Signing.Ring(os.Getenv, os.ReadFile); err != nil {
+		return fmt.Errorf("signing: %w", err)
+	}
+	a.kafka.Skips = &kafka.Skips{}
 	a.kafka.ClientID, a.kafka.Security = "smartlb/"+a.node, k.Security()
 	if a.broker != nil {
 		a.kafka.Brokers, a.kafka.Security = []string{a.broker.Addr()}, kafka.Security{}
@@ -166,6 +171,11 @@ func (a *App) newControl() (err error) {
 		Kafka: a.kafka, Dir: a.o.DataDir, File: a.o.Traffic, FileName: a.o.FileName, FileOnly: a.o.FileOnly,
 		Author: "file:" + a.o.FileName, Node: a.node, Log: a.o.Log,
 		Apply: a.data.apply, Override: a.data.keeper.SetOverrides, Changed: a.auditConfig,
+		Unsigned: func() {
+			if a.alerts != nil {
+				a.alerts.forged(event.TopicConfigUpdates)
+			}
+		},
 	})
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/smartlb/smartlb/internal/proxy"
 	"github.com/smartlb/smartlb/internal/reporter"
 	"github.com/smartlb/smartlb/internal/screen"
+	"github.com/smartlb/smartlb/internal/sign"
 	"github.com/smartlb/smartlb/internal/trend"
 	"github.com/smartlb/smartlb/internal/upstream"
 )
@@ -205,7 +206,7 @@ func (a *App) fact(r kafka.Record) {
 		}
 		if s, err := event.DecodeHealthStatus(r.Value); err == nil {
 			reporter, _ := r.Header(event.HeaderReporter)
-			a.data.keeper.ObserveStatus(s, string(reporter))
+			a.data.keeper.ObserveStatus(s, string(reporter), a.kafka.Verify(r).State == sign.Signed)
 		}
 	}
 }

@@ -36,7 +36,11 @@ func (a *App) journalSources(s *api.Sources) {
 		if err != nil {
 			err = fmt.Errorf("%w: %v", api.ErrUnavailable, err)
 		}
-		return nodes, err
+		out := make([]event.NodeStatus, len(nodes))
+		for i, n := range nodes {
+			out[i] = n.NodeStatus
+		}
+		return out, err
 	}
 	s.Publish = func(ctx context.Context, c control.Change) (string, error) {
 		c.Node = a.node

@@ -41,6 +41,7 @@ var (
 	descDropped  = prometheus.NewDesc("smartlb_dropped_total", "What was lost, by queue.", []string{"queue"}, nil)
 	descLag      = prometheus.NewDesc("smartlb_group_lag", "Records that a group with a threshold is behind.", []string{"group"}, nil)
 	descLagAlarm = prometheus.NewDesc("smartlb_group_lag_alarm", "1 while that is above the threshold set in the console.", []string{"group"}, nil)
+	descSkipped  = prometheus.NewDesc("smartlb_records_skipped_total", "Records of a topic that could not be handled and were passed over.", []string{"topic"}, nil)
 	descKafka    = prometheus.NewDesc("smartlb_kafka_delivered_total", "Records delivered to Kafka.", []string{"topic"}, nil)
 )
 
@@ -54,6 +55,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		for topic, t := range c.a.producer.Stats().Topics {
 			ch <- prometheus.MustNewConstMetric(descKafka, prometheus.CounterValue, float64(t.Delivered), topic)
 		}
+	}
+	for topic, n := range c.a.kafka.Skips.Counts() {
+		ch <- prometheus.MustNewConstMetric(descSkipped, prometheus.CounterValue, float64(n), topic)
 	}
 	if c.a.browser != nil {
 		for _, w := range c.a.browser.Watched() {

@@ -4,23 +4,34 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/sign"
 )
 
-// aliveFor is how long a node counts as alive after its last status.
-const aliveFor = 15 * time.Second
+const (
+	aliveFor = 15 * time.Second // a node counts as alive so long after its last status
+	maxAhead = time.Minute      // clocks of nodes differ by less; a status dated later is of no node's clock
+	maxNodes = 1000             // that are remembered: anybody can write more
+)
+
+// LiveNode is a node that reported itself lately.
+type LiveNode struct {
+	event.NodeStatus
+	Key string // id of the key that signed the status; empty: nobody vouches for it
+}
 
 // LiveNodes reads which nodes reported themselves in the last 15 s, newest
 // status of each, in the order of their ids.
-func LiveNodes(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]event.NodeStatus, error) {
+func LiveNodes(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]LiveNode, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	nodes := map[string]event.NodeStatus{}
+	nodes := newNodeBook()
 	caughtUp := false
 	tail, err := kafka.NewTail(cfg, kafka.TailConfig{
 		Topics: []string{event.TopicNodeStatus}, From: kafka.FromAgo(aliveFor + statusInterval),
@@ -31,9 +42,7 @@ func LiveNodes(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]event
 	}
 	if err := tail.Run(ctx, func(batch []kafka.Record) {
 		for _, r := range batch {
-			if s, err := event.DecodeNodeStatus(r.Value); err == nil {
-				nodes[s.Node] = s
-			}
+			nodes.take(r, cfg.Verify(r), time.Now())
 		}
 	}); err != nil {
 		return nil, err
@@ -41,12 +50,40 @@ func LiveNodes(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]event
 	if !caughtUp {
 		return nil, fmt.Errorf("Kafka does not answer, so nobody knows which nodes are there (see smartlb kafka status): %w", context.Cause(ctx))
 	}
-	var out []event.NodeStatus
-	for _, n := range nodes {
-		if time.Since(n.Timestamp) < aliveFor {
-			out = append(out, n)
-		}
+	return nodes.list(), nil
+}
+
+// nodeBook holds the newest status of each node. Signed nodes have a room of
+// their own, and nobody writes over them without a key.
+type nodeBook struct{ signed, others map[string]LiveNode }
+
+func newNodeBook() nodeBook {
+	return nodeBook{map[string]LiveNode{}, map[string]LiveNode{}}
+}
+
+// take remembers a status, unless it is too old, dated ahead, wrongly signed, or
+// of a node too many.
+func (b nodeBook) take(r kafka.Record, by sign.Verdict, now time.Time) {
+	if by.State == sign.Bad {
+		return
 	}
-	slices.SortFunc(out, func(a, b event.NodeStatus) int { return strings.Compare(a.Node, b.Node) })
-	return out, nil
+	s, err := event.DecodeNodeStatus(r.Value)
+	if err != nil || now.Sub(s.Timestamp) >= aliveFor || s.Timestamp.Sub(now) > maxAhead {
+		return
+	}
+	room := b.others
+	if by.State == sign.Signed {
+		room = b.signed
+	}
+	if _, known := room[s.Node]; !known && len(room) >= maxNodes {
+		return
+	}
+	s.AdminURL, s.ConsoleURL = plainURL(s.AdminURL), plainURL(s.ConsoleURL) // pages make a link of it
+	room[s.Node] = LiveNode{NodeStatus: s, Key: by.Key}
+}
+
+func (b nodeBook) list() []LiveNode {
+	all := maps.Clone(b.others)
+	maps.Copy(all, b.signed)
+	return slices.SortedFunc(maps.Values(all), func(x, y LiveNode) int { return strings.Compare(x.Node, y.Node) })
 }

@@ -12,12 +12,16 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/api"
-	"github.com/smartlb/smartlb/internal/event"
 )
+
+// maxAsked is how many nodes are asked for one answer.
+const maxAsked = 8
 
 // proxies lists the nodes that reported themselves lately and have a proxy
 // that can be asked. While Kafka is away these are the ones that did so last.
-func (a *App) proxies(ctx context.Context) ([]event.NodeStatus, error) {
+// Anybody who may write to the topic can name an address there: where some
+// nodes are vouched for, the others are not asked.
+func (a *App) proxies(ctx context.Context) ([]LiveNode, error) {
 	last := a.seen.Load()
 	look := ctx
 	if last != nil {
@@ -26,7 +30,11 @@ func (a *App) proxies(ctx context.Context) ([]event.NodeStatus, error) {
 		defer cancel()
 	}
 	nodes, err := LiveNodes(look, a.kafka, a.o.Log)
-	nodes = slices.DeleteFunc(nodes, func(n event.NodeStatus) bool { return n.AdminURL == "" || !slices.Contains(n.Roles, RoleProxy) })
+	nodes = slices.DeleteFunc(nodes, func(n LiveNode) bool { return n.AdminURL == "" || !slices.Contains(n.Roles, RoleProxy) })
+	if slices.ContainsFunc(nodes, a.peers.trusts) {
+		nodes = slices.DeleteFunc(nodes, func(n LiveNode) bool { return !a.peers.trusts(n) })
+	}
+	nodes = nodes[:min(len(nodes), maxAsked)]
 	switch {
 	case len(nodes) > 0:
 		a.seen.Store(&nodes)
@@ -51,7 +59,7 @@ func (a *App) remoteEvents(ctx context.Context, emit func([]byte) error) error {
 	var last error
 	for _, n := range nodes {
 		var begun bool
-		begun, last = passOn(ctx, n.AdminURL+"/api/v1/overview/events", a.token, emit)
+		begun, last = a.peers.passOn(ctx, n, "/api/v1/overview/events", emit)
 		if begun || ctx.Err() != nil {
 			return last
 		}
@@ -68,27 +76,21 @@ const (
 
 // passOn hands over the events of a stream one by one; begun says that there
 // was one.
-func passOn(ctx context.Context, address, token string, emit func([]byte) error) (begun bool, _ error) {
+func (p *peers) passOn(ctx context.Context, n LiveNode, path string, emit func([]byte) error) (begun bool, _ error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(eventSilence, func() { cancel(errors.New("it says nothing")) })
 	defer watchdog.Stop()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.AdminURL+path, nil)
 	if err != nil {
 		return false, err
 	}
 	req.Header.Set("Accept-Encoding", "identity") // it would be made plain at once
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := p.do(req, n)
 	if err != nil {
-		return false, fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+		return false, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return false, fmt.Errorf("%w: %s answered %s", api.ErrUnavailable, address, resp.Status)
-	}
 	lines := bufio.NewReaderSize(resp.Body, 64<<10)
 	var event bytes.Buffer
 	inLine := false // the buffer ended within a line
@@ -98,12 +100,14 @@ func passOn(ctx context.Context, address, token string, emit func([]byte) error)
 		blank := !inLine && len(line) == 1
 		inLine = errors.Is(err, bufio.ErrBufferFull)
 		switch {
-		case inLine && event.Len() < maxEvent:
+		case event.Len() > maxEvent:
+			return begun, fmt.Errorf("%w: %s sent an event of more than %d MiB", api.ErrUnavailable, n.AdminURL, maxEvent>>20)
+		case inLine:
 			continue
 		case errors.Is(err, io.EOF):
 			return begun, nil
 		case err != nil:
-			return begun, fmt.Errorf("%w: the stream of %s ended: %v", api.ErrUnavailable, address, err)
+			return begun, fmt.Errorf("%w: the stream of %s ended: %v", api.ErrUnavailable, n.AdminURL, err)
 		}
 		if !blank {
 			continue

@@ -39,9 +39,12 @@ func TestEventsArePassedOnWhole(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	defer http.DefaultClient.CloseIdleConnections()
+	node := LiveNode{NodeStatus: event.NodeStatus{AdminURL: "http://lb-2.example.com:8081"}, Key: "k"}
+	with, without := peersAt(t, server, nil, "secret"), peersAt(t, server, nil, "")
+	defer with.client.CloseIdleConnections()
+	defer without.client.CloseIdleConnections()
 	var got []string
-	begun, err := passOn(t.Context(), server.URL, "secret", func(e []byte) error { got = append(got, string(e)); return nil })
+	begun, err := with.passOn(t.Context(), node, "/", func(e []byte) error { got = append(got, string(e)); return nil })
 	if !begun || err != nil || len(got) != len(want) {
 		t.Fatalf("%d events, begun %v, %v", len(got), begun, err)
 	}
@@ -51,19 +54,19 @@ func TestEventsArePassedOnWhole(t *testing.T) {
 		}
 	}
 	gone := errors.New("the page is gone")
-	if begun, err := passOn(t.Context(), server.URL, "secret", func([]byte) error { return gone }); !begun || !errors.Is(err, gone) {
+	if begun, err := with.passOn(t.Context(), node, "/", func([]byte) error { return gone }); !begun || !errors.Is(err, gone) {
 		t.Errorf("%v %v", begun, err)
 	}
-	if begun, err := passOn(t.Context(), server.URL, "", func([]byte) error { return nil }); begun || !errors.Is(err, api.ErrUnavailable) {
+	if begun, err := without.passOn(t.Context(), node, "/", func([]byte) error { return nil }); begun || !errors.Is(err, api.ErrUnavailable) {
 		t.Errorf("without the token: %v %v", begun, err)
 	}
 	server.Close()
-	if begun, err := passOn(t.Context(), server.URL, "secret", func([]byte) error { return nil }); begun || !errors.Is(err, api.ErrUnavailable) {
+	if begun, err := with.passOn(t.Context(), node, "/", func([]byte) error { return nil }); begun || !errors.Is(err, api.ErrUnavailable) {
 		t.Errorf("nobody there: %v %v", begun, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if begun, err := passOn(ctx, server.URL, "secret", func([]byte) error { return nil }); begun || err == nil {
+	if begun, err := with.passOn(ctx, node, "/", func([]byte) error { return nil }); begun || err == nil {
 		t.Errorf("ended: %v %v", begun, err)
 	}
 }
@@ -120,7 +123,7 @@ func TestProxiesAreKnownWhileKafkaIsAway(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a, stranger := &App{kafka: cfg, o: Options{Log: log}}, &App{kafka: cfg, o: Options{Log: log}}
+	a, stranger := &App{kafka: cfg, peers: newPeers(nil, ""), o: Options{Log: log}}, &App{kafka: cfg, peers: newPeers(nil, ""), o: Options{Log: log}}
 	for _, kafkaIs := range []string{"there", "away"} {
 		nodes, err := a.proxies(t.Context())
 		if err != nil || len(nodes) != 2 || nodes[0].Node != "a" || nodes[1].Node != "b" {

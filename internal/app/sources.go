@@ -1,12 +1,9 @@
 package app
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -213,48 +210,10 @@ func (a *App) tellProxy(ctx context.Context, method, path string, body, v any) e
 		return err
 	}
 	for _, n := range nodes {
-		err = askJSON(ctx, method, n.AdminURL+path, a.token, body, v)
+		err = a.peers.askJSON(ctx, method, n, path, body, v)
 		if !errors.Is(err, api.ErrUnavailable) { // one that died a moment ago still counts as alive
 			return err
 		}
 	}
 	return err
-}
-
-// askJSON sends body as JSON, nil: none, and reads the answer into v.
-func askJSON(ctx context.Context, method, address, token string, body, v any) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	var sent io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		sent = bytes.NewReader(text)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, address, sent)
-	if err != nil {
-		return err
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("%w: %v", api.ErrUnavailable, err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		var p api.Problem
-		_ = json.NewDecoder(resp.Body).Decode(&p)
-		if resp.StatusCode == http.StatusNotFound {
-			return fmt.Errorf("%w: %s", api.ErrNotFound, strings.TrimPrefix(p.Error, "not found: "))
-		}
-		return fmt.Errorf("%w: %s answered %d: %s", api.ErrUnavailable, address, resp.StatusCode, p.Error)
-	}
-	return json.NewDecoder(resp.Body).Decode(v)
 }

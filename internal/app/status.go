@@ -34,14 +34,14 @@ func (a *App) status() event.NodeStatus {
 	s := event.NodeStatus{
 		Timestamp: time.Now().UTC(), Node: a.node, Roles: a.o.Roles, Version: a.o.Version, StartedAt: a.started.UTC(),
 		AdminURL: a.url("admin"), ConsoleURL: a.url("console"), ConfigState: event.ConfigNone, Drops: a.drops(),
-		RecreatedTopics: a.alerts.recreatedTopics(),
+		RecreatedTopics: a.alerts.recreatedTopics(), UnsignedTopics: a.alerts.unsignedTopics(),
 	}
 	if a.control != nil {
 		c := a.control.Status()
 		s.ConfigState, s.Revision, s.RefusedRevision, s.Errors, s.Overrides, s.LostLog = c.State, c.Revision, c.RefusedRevision, c.Errors, c.Overrides, c.LostLog
 	}
 	if a.data != nil {
-		s.PanicServices = a.data.keeper.Panicking()
+		s.PanicServices, s.CrowdedServices = a.data.keeper.Panicking(), a.data.keeper.Crowds()
 		s.Shortage = a.data.shortage.Current(a.now())
 	}
 	return s

@@ -188,6 +188,10 @@ func free(addr, flag string) error {
 func (u *up) claimLog(ctx context.Context) error {
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.Security = u.o.Document.Kafka.Brokers, u.o.Document.Kafka.Security()
+	var err error
+	if cfg.Signing, err = u.o.Document.Signing.Ring(os.Getenv, os.ReadFile); err != nil {
+		return fmt.Errorf("signing: %w", err)
+	}
 	if u.o.KafkaGiven { // the topics may not exist yet, and the broker may not be there: both are fine
 		ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()

@@ -42,6 +42,7 @@ func (a *App) newWeb() error {
 			return fmt.Errorf("admin.token: %w", err)
 		}
 	}
+	a.peers = newPeers(a.o.Document.Admin.Peers, a.token)
 	gate, err := access.New(who)
 	if err != nil {
 		return fmt.Errorf("console: %w", err)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ const module = "github.com/smartlb/smartlb/"
 var floors = map[string]int{
 	"api": 0, "deployment/kafka": 0, // embedded files
 	"internal/event": 1, "internal/topic": 1, "internal/h1": 1, "internal/router": 1, "internal/window": 1,
-	"internal/backoff": 1, "internal/nearest": 1, "internal/state": 1, "internal/secret": 1, "internal/kafka/inflate": 1, "internal/score": 1, "internal/rule": 1, "internal/filter": 1, "internal/linediff": 1, "internal/mask": 1, "internal/screen": 1,
+	"internal/backoff": 1, "internal/nearest": 1, "internal/state": 1, "internal/secret": 1, "internal/kafka/inflate": 1, "internal/score": 1, "internal/rule": 1, "internal/filter": 1, "internal/sign": 1, "internal/yamlsafe": 1, "internal/linediff": 1, "internal/mask": 1, "internal/screen": 1,
 	"internal/upstream": 2, "internal/guard": 2,
 	"internal/picker": 3, "internal/dispatch": 3, "internal/analysis": 3,
 	"internal/proxy": 4, "internal/probe": 4, "internal/kafka": 4, "internal/broker": 4, "internal/stack": 4, "internal/connect": 4, "internal/child": 4, "internal/access": 4,
@@ -35,6 +36,9 @@ var floors = map[string]int{
 
 // sameFloor lists the imports within a floor, each with its reason.
 var sameFloor = map[string]string{
+	"internal/topic internal/yamlsafe":        "catalogs are YAML",
+	"internal/sign internal/event":            "topics whose records are signed",
+	"internal/sign internal/secret":           "keys are named, not held",
 	"internal/topic internal/nearest":         "a setting that does not exist gets a suggestion",
 	"internal/window internal/event":          "windows are folded from reports and become messages",
 	"internal/rule internal/event":            "alerts are messages",
@@ -62,6 +66,8 @@ var sameFloor = map[string]string{
 var only = map[string][]string{
 	"github.com/twmb/franz-go":            {"internal/kafka", "internal/broker", "internal/ops", "internal/doctor", "internal/kafkatest", "report/kafka", "test/e2e", "bench/listing"},
 	"github.com/prometheus/client_golang": {"internal/app"},
+	"github.com/goccy/go-yaml/parser":     {"internal/yamlsafe"},
+	"github.com/goccy/go-yaml/lexer":      {"internal/yamlsafe"},
 	"github.com/spf13/cobra":              {"internal/cli", "cmd/smartlb"},
 }
 
@@ -127,6 +133,25 @@ func check(t *testing.T, pkg, path string) {
 		case below == own && !strings.HasPrefix(pkg, "internal/cli") && sameFloor[pkg+" "+target] == "":
 			t.Errorf("%s imports %s of its own floor: list the pair with its reason, or move something", path, target)
 		}
+	}
+}
+
+// Text of strangers gets to the YAML library through yamlsafe alone, which
+// bounds it first.
+func TestYAMLIsReadWithinBounds(t *testing.T) {
+	reads := regexp.MustCompile(`\byaml\.(NewDecoder|Unmarshal\w*|YAMLToJSON|JSONToYAML|NodeToValue|Path\w*)\(`)
+	err := filepath.WalkDir("../../internal", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.Contains(path, "/yamlsafe/") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if found := reads.Find(b); found != nil {
+			t.Errorf("%s calls %s...): use yamlsafe", path, found)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

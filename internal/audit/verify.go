@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/sign"
 )
 
 // States of a chain, the worst last.
@@ -15,6 +16,10 @@ const (
 	Intact  = "intact"
 	Gap     = "gap"     // records are missing
 	Altered = "altered" // a record is not what it was when the next one was written
+
+	// With signing keys only.
+	Unauthenticated = "unauthenticated" // no record is signed by a known key
+	Forged          = "forged"          // records that no known key signed stand among signed ones
 )
 
 // Chain is what a node's records in the log say about each other.
@@ -25,6 +30,8 @@ type Chain struct {
 	Unchained int       `json:"unchained"` // of versions without chains, and a newest one that nothing is chained to yet: nothing can be said of them
 	Repeated  int       `json:"repeated"`  // delivered twice, byte for byte
 	Begins    int       `json:"begins"`    // chains that begin within the log
+	Signed    int       `json:"signed"`    // by a known key
+	Forged    int       `json:"forged"`    // wrongly signed, or without a signature after a signed one; they are left out of the chain
 	FirstSeq  uint64    `json:"firstSeq"`
 	LastSeq   uint64    `json:"lastSeq"`
 	From      time.Time `json:"from"`
@@ -41,6 +48,9 @@ type Break struct {
 	Text    string    `json:"text"`
 }
 
+// maxChains bounds the nodes that are told apart: anybody can invent names.
+const maxChains = 10_000
+
 // maxBreaks bounds what is told of one chain.
 const maxBreaks = 100
 
@@ -48,6 +58,7 @@ const maxBreaks = 100
 // ready.
 type Verifier struct {
 	nodes      map[string]*verified
+	keyed      bool // signatures were verified
 	unreadable int
 }
 
@@ -62,6 +73,38 @@ type verified struct {
 // killed sends what it had not seen acknowledged.
 const repeats = 256
 
+// AddSigned takes the value of the next record, and what its signature says.
+func (v *Verifier) AddSigned(value []byte, by sign.Verdict) {
+	a, err := event.DecodeAuditLog(value)
+	if err != nil || by.State == sign.Unchecked {
+		v.Add(value)
+		return
+	}
+	v.keyed = true
+	c := v.nodes[a.Node]
+	if by.State == sign.Signed || by.State == sign.Unsigned && (c == nil || c.Signed == 0) {
+		v.Add(value)
+		if c := v.nodes[a.Node]; c != nil && by.State == sign.Signed {
+			c.Signed++
+		}
+		return
+	}
+	if c == nil && len(v.nodes) >= maxChains {
+		v.unreadable++
+		return
+	}
+	if c == nil { // a name that nobody vouches for: a chain without records
+		if v.nodes == nil {
+			v.nodes = map[string]*verified{}
+		}
+		c = &verified{Chain: Chain{Node: a.Node, FirstSeq: a.Seq, LastSeq: a.Seq, From: a.Timestamp, To: a.Timestamp, Breaks: []Break{}}}
+		v.nodes[a.Node] = c
+	}
+	c.Forged++
+	c.broken(Break{Forged, c.LastSeq, a.Seq, a.Timestamp, fmt.Sprintf("record %d is not signed by a known key", a.Seq)})
+	c.State = Forged
+}
+
 // Add takes the value of the next record.
 func (v *Verifier) Add(value []byte) {
 	a, err := event.DecodeAuditLog(value)
@@ -74,6 +117,10 @@ func (v *Verifier) Add(value []byte) {
 	}
 	hash := hashOf(value)
 	c := v.nodes[a.Node]
+	if c == nil && len(v.nodes) >= maxChains {
+		v.unreadable++
+		return
+	}
 	if c == nil {
 		c = &verified{Chain: Chain{Node: a.Node, State: Intact, FirstSeq: a.Seq, From: a.Timestamp, Breaks: []Break{}}}
 		v.nodes[a.Node] = c
@@ -123,7 +170,7 @@ func (c *verified) follow(a event.AuditLog) {
 }
 
 func (c *verified) broken(b Break) {
-	if c.State != Altered {
+	if c.State != Altered && c.State != Forged {
 		c.State = b.State
 	}
 	if len(c.Breaks) < maxBreaks {
@@ -141,9 +188,12 @@ type Result struct {
 // Result tells what was found so far.
 func (v *Verifier) Result() Result {
 	r := Result{State: Intact, Chains: []Chain{}, Unreadable: v.unreadable}
-	worse := map[string]int{Intact: 0, Gap: 1, Altered: 2}
+	worse := map[string]int{Intact: 0, Unauthenticated: 1, Gap: 2, Altered: 3, Forged: 4}
 	for _, node := range slices.Sorted(maps.Keys(v.nodes)) {
 		c := v.nodes[node].Chain
+		if v.keyed && c.Signed == 0 && c.State == Intact {
+			c.State = Unauthenticated
+		}
 		if worse[c.State] > worse[r.State] {
 			r.State = c.State
 		}

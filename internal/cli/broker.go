@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"os"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/profile"
+	"github.com/smartlb/smartlb/internal/sign"
 )
 
 // Brokers are the flags of a verb that talks to Kafka.
@@ -35,6 +37,7 @@ type Cluster struct {
 	Origin   string // where they were named: a flag, a variable, the profile in use or default
 	Profile  string // its name, where one is used
 	Security kafka.Security
+	Signing  sign.Config // keys of the profile, else of SMARTLB_SIGNING_KEYS
 }
 
 // Cluster decides which brokers a command talks to: --brokers, --profile,
@@ -52,12 +55,12 @@ func (b Brokers) Cluster(env *Env) (Cluster, error) {
 		return Cluster{}, Usagef("%w", err)
 	}
 	of := func(c profile.Chosen) Cluster {
-		return Cluster{c.Brokers, c.Origin + " " + c.Name, c.Name, c.Security()}
+		return Cluster{c.Brokers, c.Origin + " " + c.Name, c.Name, c.Security(), c.Signing}
 	}
 	variable := func(name string) []string { return split(env.Getenv(name)) }
 	switch {
 	case len(b.List) > 0 && b.Profile != "":
-		return Cluster{b.List, "--brokers", named.Name, named.Security()}, nil
+		return Cluster{b.List, "--brokers", named.Name, named.Security(), named.Signing}, nil
 	case len(b.List) > 0:
 		return b.bare(env, b.List, "--brokers")
 	case b.Profile != "":
@@ -127,6 +130,15 @@ func (b Brokers) Config(env *Env) (kafka.Config, error) {
 	cfg.Brokers, cfg.Security, cfg.Getenv, cfg.Linger = c.Brokers, c.Security, env.Getenv, 0
 	if b.Timeout > 0 {
 		cfg.RequestTimeout, cfg.DeliveryTimeout = b.Timeout, b.Timeout
+	}
+	keys := c.Signing
+	if len(keys.Keys) == 0 {
+		if keys, err = config.SigningKeys(env.Getenv); err != nil {
+			return cfg, Usagef("%w", err)
+		}
+	}
+	if cfg.Signing, err = keys.Ring(env.Getenv, os.ReadFile); err != nil {
+		return cfg, Usagef("signing: %w", err)
 	}
 	if err := cfg.Validate(); err != nil {
 		return cfg, Usagef("%s: %w", c.Origin, err)

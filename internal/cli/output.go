@@ -7,7 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/goccy/go-yaml"
+	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
 // None is the result of a verb that has none, or that wrote its data itself.
@@ -35,7 +35,7 @@ func (e *Env) print(result any, table func() Table) error {
 		if err != nil {
 			return fmt.Errorf("print: %w", err)
 		}
-		if b, err = yaml.JSONToYAML(b); err != nil {
+		if b, err = yamlsafe.FromJSON(b, yamlsafe.Small()); err != nil {
 			return fmt.Errorf("print: %w", err)
 		}
 		_, err = e.Out.Write(b)

@@ -33,6 +33,9 @@ func (c *checker) line(path string) int {
 }
 
 func (c *checker) fail(path, format string, args ...any) {
+	if c.mistakes.full() {
+		return
+	}
 	for _, m := range c.mistakes {
 		if m.Path == path {
 			return // the walk already refused this value
@@ -40,6 +43,9 @@ func (c *checker) fail(path, format string, args ...any) {
 	}
 	c.mistakes = append(c.mistakes, Mistake{Line: c.line(path), Path: path, Text: fmt.Sprintf(format, args...)})
 }
+
+// maxListeners bounds the listeners of a document; each is compared with each.
+const maxListeners = 1000
 
 // idPattern keeps ids usable as Kafka keys, header values, labels and URL parts.
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:\[\]-]{0,127}$`)
@@ -82,6 +88,9 @@ func (c *checker) node(n Node) {
 		}
 	}
 	c.console(n.Console)
+	if err := n.Signing.Check(); err != nil {
+		c.fail("signing", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
 	if s := n.Telemetry.DecisionSample; s < 0 || s > 1 {
 		c.fail("telemetry.decisionSample", "want 0 to 1, got %v", s)
 	}
@@ -117,6 +126,10 @@ func (c *checker) address(path, address string, listen bool) {
 }
 
 func (c *checker) traffic(t Traffic) {
+	if len(t.Listeners) > maxListeners {
+		c.fail("listeners", "%d listeners are more than %d", len(t.Listeners), maxListeners)
+		t.Listeners = t.Listeners[:maxListeners]
+	}
 	names := map[string]string{}
 	for i, l := range t.Listeners {
 		path := fmt.Sprintf("listeners[%d]", i)

@@ -8,6 +8,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/picker"
 	"github.com/smartlb/smartlb/internal/secret"
+	"github.com/smartlb/smartlb/internal/sign"
 )
 
 // Document is a whole file.
@@ -18,13 +19,14 @@ type Document struct {
 
 // Node is the part of one process.
 type Node struct {
-	Identity  Identity  `yaml:"node"`
-	Kafka     Kafka     `yaml:"kafka"`
-	Proxy     Proxy     `yaml:"proxy"`
-	Admin     Admin     `yaml:"admin"`
-	Console   Console   `yaml:"console"`
-	Data      Data      `yaml:"data"`
-	Telemetry Telemetry `yaml:"telemetry"`
+	Identity  Identity    `yaml:"node"`
+	Kafka     Kafka       `yaml:"kafka"`
+	Proxy     Proxy       `yaml:"proxy"`
+	Admin     Admin       `yaml:"admin"`
+	Console   Console     `yaml:"console"`
+	Data      Data        `yaml:"data"`
+	Signing   sign.Config `yaml:"signing"`
+	Telemetry Telemetry   `yaml:"telemetry"`
 }
 
 // Identity names the node.
@@ -58,6 +60,7 @@ type Proxy struct {
 type Admin struct {
 	Address string     `yaml:"address"` // default 127.0.0.1:8081
 	Token   secret.Ref `yaml:"token"`   // that nodes and the command line bring beyond loopback; default: none
+	Peers   []Peer     `yaml:"peers"`   // admin addresses of other nodes that get the token: HOST, HOST:PORT or a network; default: signed nodes only
 }
 
 // Console is the web UI.

@@ -6,9 +6,10 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/sign"
+	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
 // Environment sets node keys from SMARTLB_<SECTION>_<KEY> and, for the brokers,
@@ -22,6 +23,9 @@ func Environment(d *Document, getenv func(string) string) error {
 		for key, field := range flatten(sections.Field(i)) {
 			name := "SMARTLB_" + upperSnake(section) + "_" + key
 			value := getenv(name)
+			if name == signingKeys {
+				continue // see SigningKeys
+			}
 			if name == "SMARTLB_KAFKA_BROKERS" && value == "" {
 				value = getenv("KAFKA_BROKER")
 			}
@@ -36,6 +40,11 @@ func Environment(d *Document, getenv func(string) string) error {
 			}
 		}
 	}
+	if keys, err := SigningKeys(getenv); err != nil {
+		mistakes = append(mistakes, err.Error())
+	} else if len(keys.Keys) > 0 {
+		d.Signing = keys
+	}
 	c := checker{at: map[string]int{}}
 	c.node(d.Node)
 	for _, m := range c.mistakes {
@@ -45,6 +54,21 @@ func Environment(d *Document, getenv func(string) string) error {
 		return fmt.Errorf("environment: %s", strings.Join(mistakes, "; "))
 	}
 	return nil
+}
+
+const signingKeys = "SMARTLB_SIGNING_KEYS"
+
+// SigningKeys reads the variable SMARTLB_SIGNING_KEYS: ID=REFERENCE,...
+func SigningKeys(getenv func(string) string) (sign.Config, error) {
+	text := getenv(signingKeys)
+	if text == "" {
+		return sign.Config{}, nil
+	}
+	keys, err := sign.ParseKeys(text)
+	if err != nil {
+		return sign.Config{}, fmt.Errorf("%s: %w", signingKeys, err) // its text may hold a secret
+	}
+	return keys, nil
 }
 
 // KafkaSecurity reads the part of the environment that says how to be let in by
@@ -89,7 +113,7 @@ func setText(field reflect.Value, value string) error {
 	case reflect.Int, reflect.Float64, reflect.Bool:
 		src = "v: " + value
 	}
-	file, err := parser.ParseBytes([]byte(src), 0)
+	file, err := yamlsafe.Parse([]byte(src), limits())
 	if err != nil {
 		return fmt.Errorf("not understood")
 	}
@@ -119,7 +143,7 @@ func upperSnake(s string) string {
 // TrafficPart cuts the Traffic keys out of a whole file, comments and all: it is
 // what a node publishes as the first configuration.
 func TrafficPart(src []byte) ([]byte, error) {
-	file, err := parser.ParseBytes(src, 0)
+	file, err := yamlsafe.Parse(src, limits())
 	if err != nil {
 		return nil, Mistakes{syntaxMistake(err)}
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	yamlerrors "github.com/goccy/go-yaml"
+	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
 // Mistake is one thing that is wrong in a document.
@@ -19,6 +19,13 @@ type Mistake struct {
 // Mistakes is everything that is wrong, in the order of the lines. It is an
 // error when it is not empty.
 type Mistakes []Mistake
+
+// maxMistakes are named at most: a document of megabytes may be wrong in each
+// line.
+const maxMistakes = 200
+
+// full says that no more mistakes are looked for.
+func (m Mistakes) full() bool { return len(m) >= maxMistakes }
 
 func (m Mistake) String() string {
 	if m.Path == "" {
@@ -42,14 +49,16 @@ func (m Mistakes) sorted() Mistakes {
 		}
 		return strings.Compare(a.Path, b.Path)
 	})
+	if m.full() {
+		m = append(m, Mistake{Line: m[len(m)-1].Line, Text: fmt.Sprintf("the first %d mistakes are shown; correct them to see whether there are more", maxMistakes)})
+	}
 	return m
 }
 
 func syntaxMistake(err error) Mistake {
-	var se *yamlerrors.SyntaxError
-	if errors.As(err, &se) && se.Token != nil {
-		return Mistake{Line: se.Token.Position.Line, Text: "not YAML: " + se.Message}
+	var refused *yamlsafe.Error
+	if errors.As(err, &refused) {
+		return Mistake{Line: refused.Line, Text: refused.Text}
 	}
-	text, _, _ := strings.Cut(err.Error(), "\n")
-	return Mistake{Text: "not YAML: " + text}
+	return Mistake{Text: "not YAML: " + err.Error()}
 }

@@ -4,11 +4,18 @@ import (
 	"reflect"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
 // MaxBytes is the largest document that is read: a thousand services with a
 // hundred instances each fit.
 const MaxBytes = 9 << 20
+
+// limits of a document: the largest one has a million keys, values and brackets.
+func limits() yamlsafe.Limits {
+	return yamlsafe.Limits{Bytes: MaxBytes, Tokens: 1_250_000, Documents: 1}
+}
 
 // Parse reads a whole file over the defaults. The error is [Mistakes].
 func Parse(src []byte) (Document, error) {

@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/smartlb/smartlb/internal/nearest"
 	"github.com/smartlb/smartlb/internal/secret"
+	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
 // walker fills Go values from a YAML tree and notes where each value stood. It
@@ -46,15 +46,12 @@ func (w *walker) fail(n ast.Node, path, format string, args ...any) {
 
 // document parses src into v, a pointer to struct.
 func (w *walker) document(src []byte, v any) {
-	file, err := parser.ParseBytes(src, 0)
+	file, err := yamlsafe.Parse(src, limits())
 	if err != nil {
 		w.mistakes = append(w.mistakes, syntaxMistake(err))
 		return
 	}
-	switch {
-	case len(file.Docs) > 1:
-		w.fail(file.Docs[1].Body, "", "a second YAML document (after ---) is not allowed")
-	case len(file.Docs) == 0 || file.Docs[0].Body == nil:
+	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
 		return
 	}
 	if _, empty := file.Docs[0].Body.(*ast.CommentGroupNode); empty {
@@ -64,6 +61,9 @@ func (w *walker) document(src []byte, v any) {
 }
 
 func (w *walker) value(n ast.Node, v reflect.Value, path string, depth int) {
+	if w.mistakes.full() {
+		return
+	}
 	if depth > maxDepth {
 		w.fail(n, path, "nested too deeply")
 		return
@@ -195,6 +195,9 @@ func (w *walker) stringMap(n ast.Node, v reflect.Value, path string) {
 	}
 	out := reflect.MakeMap(v.Type())
 	for _, p := range pairs {
+		if w.mistakes.full() {
+			return
+		}
 		value, ok := scalar(p.Value)
 		if !ok {
 			w.fail(p.Value, join(path, p.Key.String()), "want text, got %s", describe(p.Value))
@@ -214,6 +217,9 @@ func (w *walker) mapping(n ast.Node, v reflect.Value, path string, depth int) {
 	fields := fieldsOf(v)
 	seen := map[string]int{}
 	for _, p := range pairs {
+		if w.mistakes.full() {
+			return
+		}
 		name := p.Key.GetToken().Value
 		line := p.Key.GetToken().Position.Line
 		if before, dup := seen[name]; dup {

@@ -77,6 +77,9 @@ func (c *checker) shadowed(path string, r Route, before map[string]string) {
 }
 
 func (c *checker) warn(path, format string, args ...any) {
+	if c.warned.full() {
+		return
+	}
 	c.warned = append(c.warned, Mistake{Line: c.line(path), Path: path, Text: fmt.Sprintf(format, args...)})
 }
 

@@ -3,10 +3,8 @@ package connect
 import (
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 
-	"github.com/goccy/go-yaml"
+	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
 // Spec is a connector as a file describes it.
@@ -21,15 +19,11 @@ type Spec struct {
 func ParseFile(doc []byte) ([]Spec, error) {
 	var out []Spec
 	var errs []error
-	dec := yaml.NewDecoder(strings.NewReader(string(doc)))
-	for {
-		var v any
-		if err := dec.Decode(&v); err != nil {
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			return nil, fmt.Errorf("connector file: %w", err)
-		}
+	docs, err := yamlsafe.Documents(doc, yamlsafe.Small())
+	if err != nil {
+		return nil, fmt.Errorf("connector file: %w", err)
+	}
+	for _, v := range docs {
 		list, many := v.([]any)
 		if !many {
 			list = []any{v}

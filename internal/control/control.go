@@ -30,6 +30,9 @@ type Config struct {
 	Apply func(t config.Traffic, revision string) error
 	// Override replaces the overrides in force.
 	Override func([]event.Override)
+	// Unsigned is told of each record that is not applied because no known key
+	// signed it; may be nil.
+	Unsigned func()
 	// Changed is told of a new current revision and whether this node took it.
 	Changed func(Outcome)
 }
@@ -56,6 +59,7 @@ type Status struct {
 // Control follows the log for one node.
 type Control struct {
 	cfg    Config
+	parse  func(document []byte) (config.Traffic, error)
 	mu     sync.Mutex
 	log    State
 	good   *lastGood // what the log was when this node last agreed with it; nil before the first time
@@ -74,7 +78,7 @@ func New(cfg Config) (*Control, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Control{cfg: cfg, good: good, st: Status{State: event.ConfigNone}}, nil
+	return &Control{cfg: cfg, parse: config.ParseTraffic, good: good, st: Status{State: event.ConfigNone}}, nil
 }
 
 // Start applies what the node can serve without Kafka: the last good
@@ -149,33 +153,45 @@ func (c *Control) Run(ctx context.Context) error {
 }
 
 // handle folds a batch and, once the log was read to its end, takes over what
-// is current: on start the revisions in between never serve.
-func (c *Control) handle(batch []kafka.Record) { c.save(c.fold(batch)) }
-
-// fold is handle but for the disk: it returns what is to be saved.
-func (c *Control) fold(batch []kafka.Record) *lastGood {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range batch {
-		if c.log.Fold(r.Offset, r.Value) {
-			c.folded(r)
+// is current: on start the revisions in between never serve. Records are
+// decoded and documents parsed without the lock, which pages want.
+func (c *Control) handle(batch []kafka.Record) {
+	updates := make([]Update, len(batch))
+	for i, r := range batch {
+		updates[i] = Read(c.cfg.Kafka, r)
+		if err := updates[i].refused(); err != nil {
+			c.cfg.Kafka.Skips.Add(r, err.Error(), c.cfg.Log)
+		}
+		if updates[i].Writer.Refused() && c.cfg.Unsigned != nil {
+			c.cfg.Unsigned()
 		}
 	}
-	if !c.caught {
-		return nil
+	if c.fold(updates) {
+		c.settle()
 	}
-	return c.settle()
+}
+
+// fold says whether the log was read to its end, so that the node follows it.
+func (c *Control) fold(updates []Update) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, u := range updates {
+		if c.log.Fold(u) {
+			c.folded(u)
+		}
+	}
+	return c.caught
 }
 
 // folded looks at a record that became current. One that adopts the log makes
 // it this node's truth, unless the node knew it before the log was lost.
-func (c *Control) folded(r kafka.Record) {
+func (c *Control) folded(u Update) {
 	g := c.good
 	if g == nil {
 		return
 	}
 	c.seen = c.seen || c.log.Revision == g.Revision
-	if u, err := event.DecodeConfigUpdate(r.Value); err == nil && u.Adopt && (r.Offset >= g.NextOffset || !c.sameTopic()) {
+	if u.Adopt && (u.Offset >= g.NextOffset || !c.sameTopic()) {
 		c.good, c.seen = nil, false
 	}
 }
@@ -184,25 +200,48 @@ func (c *Control) folded(r kafka.Record) {
 func (c *Control) catchUp() {
 	c.mu.Lock()
 	c.caught = true
-	g := c.settle()
+	c.mu.Unlock()
+	c.settle()
+}
+
+// settle makes the node follow the log, if it is the log that it knows, and
+// saves what it follows then. Only the goroutine that reads the log calls it,
+// so the log does not change while a document is parsed.
+func (c *Control) settle() {
+	document, ok := c.next()
+	if !ok {
+		return
+	}
+	var t config.Traffic
+	var err error
+	if document != "" {
+		t, err = c.read(document)
+	}
+	c.mu.Lock()
+	if document != "" {
+		c.follow(t, err)
+	}
+	g := c.keep()
 	c.mu.Unlock()
 	c.save(g)
 }
 
-// settle makes the node follow the log, if it is the log that it knows, and
-// returns what is to be saved then.
-func (c *Control) settle() *lastGood {
+// next puts the log's overrides in force and gives the document that is to be
+// taken over, empty: none. ok is false where the log is not to be followed.
+func (c *Control) next() (document string, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if why := c.strange(); why != "" {
 		c.lose(why)
-		return nil
+		return "", false
 	}
 	c.lost = false
 	c.st.Overrides = slices.Clone(c.log.Overrides) // the fold changes its own in place
 	c.cfg.Override(c.st.Overrides)
 	if !c.cfg.FileOnly && c.log.Revision != "" && c.log.Revision != c.tried {
-		c.follow()
+		document = c.log.Document
 	}
-	return c.keep()
+	return document, true
 }
 
 // strange says why the log is not the one that the last good configuration
@@ -219,6 +258,9 @@ func (c *Control) strange() string {
 	case c.log.NextOffset < g.NextOffset:
 		return fmt.Sprintf("it ends at offset %d, and was read to %d before", c.log.NextOffset, g.NextOffset)
 	case g.Revision != "" && !c.seen:
+		if c.cfg.Kafka.Signing.On() {
+			return fmt.Sprintf("it does not hold revision %s signed by a known key", g.Revision)
+		}
 		return fmt.Sprintf("it does not hold revision %s", g.Revision)
 	}
 	return ""
@@ -229,8 +271,8 @@ func (c *Control) sameTopic() bool {
 	return id == "" || c.good.TopicID == "" || id == c.good.TopicID
 }
 
-// follow takes over the log's current revision.
-func (c *Control) follow() {
+// follow takes over the log's current revision, whose document was parsed.
+func (c *Control) follow(t config.Traffic, parsed error) {
 	revision, before := c.log.Revision, c.st.Revision
 	c.tried = revision
 	if revision == before && c.st.State == event.ConfigLKG {
@@ -238,10 +280,13 @@ func (c *Control) follow() {
 		return
 	}
 	current, _ := c.log.Find(revision)
-	err := c.take(c.log.Document, revision)
+	err := parsed
+	if err == nil {
+		err = c.apply(t, revision)
+	}
 	if err != nil {
 		c.st.State, c.st.RefusedRevision, c.st.Errors = event.ConfigRefused, revision, []string{err.Error()}
-		c.cfg.Log.Error("configuration refused, the old one stays", "revision", revision, "serving", c.st.Revision, "error", err)
+		c.cfg.Log.Error("configuration refused, the old one stays", "revision", revision, "author", current.Author, "offset", current.Offset, "serving", c.st.Revision, "error", err)
 	} else {
 		c.st = Status{State: event.ConfigApplied, Revision: revision, Overrides: c.st.Overrides}
 		c.cfg.Log.Info("configuration applied", "revision", revision, "author", current.Author)
@@ -251,12 +296,31 @@ func (c *Control) follow() {
 	}
 }
 
+// take parses and applies a document before the node follows the log.
 func (c *Control) take(document, revision string) error {
-	t, err := config.ParseTraffic([]byte(document))
+	t, err := c.read(document)
 	if err != nil {
 		return err
 	}
+	return c.apply(t, revision)
+}
+
+// read parses a document. A panic is an error of the document: the node goes on
+// with what it serves, and so it does at its next start.
+func (c *Control) read(document string) (t config.Traffic, err error) {
+	defer refusePanic(&err)
+	return c.parse([]byte(document))
+}
+
+func (c *Control) apply(t config.Traffic, revision string) (err error) {
+	defer refusePanic(&err)
 	return c.cfg.Apply(t, revision)
+}
+
+func refusePanic(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("this version cannot take the document: panic: %v", p)
+	}
 }
 
 // keep makes the last good configuration: what is served, if it came from the
@@ -321,7 +385,7 @@ func (c *Control) lose(why string) {
 // a last good configuration: then an empty log is a lost one.
 func (c *Control) seed(ctx context.Context) {
 	c.mu.Lock()
-	empty := c.log.NextOffset == 0
+	empty := c.log.NextOffset == 0 || c.cfg.Kafka.Signing.On() && c.log.Revision == "" // strangers fill no log that asks for signatures
 	if !empty && len(c.cfg.File) > 0 && !c.cfg.FileOnly && c.log.Document != string(c.cfg.File) {
 		c.cfg.Log.Warn("the log's configuration differs from the file's and wins; compare with `smartlb config diff`, publish the file with `smartlb config apply`",
 			"file", c.cfg.FileName, "revision", c.log.Revision)

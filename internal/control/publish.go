@@ -13,6 +13,7 @@ import (
 	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/sign"
 )
 
 // ErrLost is returned where another change won; the error names the winner.
@@ -43,7 +44,7 @@ func Load(ctx context.Context, cfg kafka.Config, log *slog.Logger) (State, error
 	}
 	err = tail.Run(ctx, func(batch []kafka.Record) {
 		for _, r := range batch {
-			s.Fold(r.Offset, r.Value)
+			s.Fold(Read(cfg, r))
 		}
 	})
 	if err == nil && !caughtUp {
@@ -77,6 +78,12 @@ func Publish(ctx context.Context, cfg kafka.Config, c Change, log *slog.Logger) 
 	e, ok := state.Find(u.Revision)
 	if !ok {
 		return u.Revision, fmt.Errorf("revision %s was written, but is not in the log: was the topic recreated?", u.Revision)
+	}
+	if state.marked && !cfg.Signing.On() {
+		return u.Revision, fmt.Errorf("revision %s was written without a signature, and others sign their changes: nodes with signing keys do not apply it; name the key in SMARTLB_SIGNING_KEYS, the profile or the node's file and apply again", u.Revision)
+	}
+	if e.Result == sign.Unsigned.String() || e.Result == sign.Bad.String() || e.Result == resultReplayed {
+		return u.Revision, fmt.Errorf("revision %s was written, but no node applies it: %s", u.Revision, e.Result)
 	}
 	if winner := e.Lost(); winner != "" || e.Result == resultLost {
 		return u.Revision, fmt.Errorf("%w: the current revision is %q, not %q; look at it with `smartlb config show` and apply again", ErrLost, winner, c.Base)

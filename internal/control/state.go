@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/sign"
 )
 
 // Entry is one message of the log as history shows it.
@@ -25,9 +27,12 @@ type Entry struct {
 	Revision  string    `json:"revision,omitempty"`
 	Base      string    `json:"base,omitempty"`
 	Comment   string    `json:"comment,omitempty"`
-	Result    string    `json:"result"` // current, superseded, lost to REVISION, override, unreadable
-	Summary   string    `json:"summary,omitempty"`
-	Document  string    `json:"document,omitempty"`
+	Result    string    `json:"result"` // current, superseded, lost to REVISION, override, silence, unreadable, unauthenticated, bad signature, replayed
+
+	Authenticated bool   `json:"authenticated"`   // a known key signed it: the author is who the signer says
+	Key           string `json:"keyId,omitempty"` // id of that key
+	Summary       string `json:"summary,omitempty"`
+	Document      string `json:"document,omitempty"`
 }
 
 // Results of an entry.
@@ -38,6 +43,7 @@ const (
 	ResultSilence    = "silence"
 	resultLost       = "lost to "
 	resultUnreadable = "unreadable"
+	resultReplayed   = "replayed" // signed and in the log before
 )
 
 // State is what the log says so far. The zero value is the empty log's.
@@ -49,6 +55,8 @@ type State struct {
 	History    []Entry          // oldest first, at most maxHistory
 	NextOffset int64
 	documents  int // bytes of documents in History
+	replays    replays
+	marked     bool // a record has a signature: there are nodes or operators with keys
 }
 
 // What a node remembers at most; the log itself keeps everything.
@@ -59,17 +67,57 @@ const (
 	maxSilences  = 1000     // newest; an older one's end is forgotten, not its alerts
 )
 
-// Fold applies one record. It returns true where the current revision changed.
-func (s *State) Fold(offset int64, value []byte) bool {
-	s.NextOffset = offset + 1
-	u, err := read(value)
-	if err != nil {
-		s.remember(Entry{Offset: offset, Result: resultUnreadable, Summary: err.Error()})
+// Update is one record of the log, decoded. Err says why it cannot be read; the
+// rest is then what could be told of it.
+type Update struct {
+	event.ConfigUpdate
+	Offset int64
+	Err    error
+	Writer sign.Verdict
+	marked bool // it has a signature, whether we can verify it or not
+}
+
+// Read decodes a record and verifies its signature. It needs no lock.
+func Read(cfg kafka.Config, r kafka.Record) Update {
+	u, err := read(r.Value)
+	_, marked := r.Header(sign.Header)
+	return Update{ConfigUpdate: u, Offset: r.Offset, Err: err, Writer: cfg.Verify(r), marked: marked}
+}
+
+// refused says why the record is not applied whatever it says; nil: it may be.
+func (u Update) refused() error {
+	if u.Writer.Refused() {
+		return errors.New(u.Writer.State.String())
+	}
+	return u.Err
+}
+
+// Fold applies one record; one that was applied before changes nothing. It
+// returns true where the current revision changed.
+func (s *State) Fold(u Update) bool {
+	if u.Offset < s.NextOffset {
+		return false
+	}
+	s.NextOffset = u.Offset + 1
+	s.marked = s.marked || u.marked
+	if u.Err != nil {
+		s.remember(Entry{Offset: u.Offset, Author: u.Author, Timestamp: u.Timestamp, ChangeID: u.ChangeID, Result: resultUnreadable, Summary: u.Err.Error()})
 		return false
 	}
 	e := Entry{
-		Offset: offset, ChangeID: u.ChangeID, Timestamp: u.Timestamp, Author: u.Author, Kind: u.Kind,
+		Offset: u.Offset, ChangeID: u.ChangeID, Timestamp: u.Timestamp, Author: u.Author, Kind: u.Kind,
 		Revision: u.Revision, Base: u.Base, Comment: u.Comment, Document: u.Document,
+		Authenticated: u.Writer.State == sign.Signed, Key: u.Writer.Key,
+	}
+	if u.Writer.Refused() {
+		e.Result, e.Document = u.Writer.State.String(), ""
+		s.remember(e)
+		return false
+	}
+	if s.replays.again(u) {
+		e.Result, e.Document = resultReplayed, ""
+		s.remember(e)
+		return false
 	}
 	if u.Kind == event.KindOverride {
 		if !s.override(u.Override) {

@@ -28,10 +28,12 @@ type NodeStatus struct {
 	Errors          []string          `json:"errors,omitempty"`
 	Overrides       []Override        `json:"overrides,omitempty"`
 	PanicServices   []string          `json:"panicServices,omitempty"`
+	CrowdedServices []string          `json:"crowdedServices,omitempty"` // that health-status messages want to take out more of than they may
 	LostLog         bool              `json:"lostLog,omitempty"`
 	RecreatedTopics []string          `json:"recreatedTopics,omitempty"`
-	Shortage        string            `json:"shortage,omitempty"` // what this node ran out of within the last 30 s: descriptors, memory, ports
-	Drops           map[string]uint64 `json:"drops,omitempty"`    // what was lost, by queue
+	UnsignedTopics  []string          `json:"unsignedTopics,omitempty"` // with records that were refused lately because no known key signed them
+	Shortage        string            `json:"shortage,omitempty"`       // what this node ran out of within the last 30 s: descriptors, memory, ports
+	Drops           map[string]uint64 `json:"drops,omitempty"`          // what was lost, by queue
 }
 
 // Validate reports every rule that the message breaks, each with its field.

@@ -66,6 +66,6 @@ func Verify(ctx context.Context, cfg Config) (audit.Result, error) {
 		ranges[tp] = [2]int64{starts[tp], end}
 	}
 	var v audit.Verifier
-	err = scan(ctx, cfg, event.TopicAuditLogs, ranges, func(r kafka.Record) { v.Add(r.Value) }, func() {})
+	err = scan(ctx, cfg, event.TopicAuditLogs, ranges, func(r kafka.Record) { v.AddSigned(r.Value, cfg.Kafka.Verify(r)) }, func() {})
 	return v.Result(), err
 }

@@ -32,10 +32,14 @@ func NewConfiguration(cfg Config) *Configuration {
 			c.state = control.State{}
 		},
 		handle: func(batch []kafka.Record) {
+			updates := make([]control.Update, len(batch))
+			for i, r := range batch {
+				updates[i] = control.Read(cfg.Kafka, r)
+			}
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			for _, r := range batch {
-				c.state.Fold(r.Offset, r.Value)
+			for _, u := range updates {
+				c.state.Fold(u)
 			}
 		},
 	}).init()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/backoff"
 	"github.com/smartlb/smartlb/internal/kafka/inflate"
+	"github.com/smartlb/smartlb/internal/sign"
 )
 
 // MaxValueBytes is the largest record value that our clients send: the 10 MB
@@ -45,6 +46,9 @@ type Config struct {
 
 	Security Security            // default: neither encrypted nor logged in
 	Getenv   func(string) string // where ${env:NAME} is looked up; default os.Getenv
+
+	Signing *sign.Ring // signs what is written to sign.Topics and verifies what is read; nil: neither
+	Skips   *Skips     // counts records that could not be handled; nil: they are only logged
 }
 
 // Default returns the configuration for a broker on this machine.

@@ -338,7 +338,7 @@ func (t *Tail) deliver(fetches kgo.Fetches, handle func([]Record)) int {
 		}
 	})
 	if len(batch) > 0 {
-		handle(batch)
+		hand(t.cfg, t.log, batch, handle)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
 )
 
 // Explain says in words why an instance gets the share it gets: its standing,
@@ -173,7 +175,10 @@ func (e *explainer) reports() {
 			sender = "the instance itself or a program without a reporter header"
 		}
 		holds := "no longer counts"
-		if r.Holds {
+		switch wants := r.Status == event.StatusDraining || r.Status == event.StatusUnhealthy; {
+		case r.Holds && wants && !r.Acts:
+			holds = "takes nothing out: a probe passes, or reports without a signature took out as many instances as they may"
+		case r.Holds:
 			holds = "still counts"
 		}
 		e.say("A health-status message of %s said %s %s ago; it %s.", sender, r.Status, short(r.Age), holds)

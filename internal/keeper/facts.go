@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"maps"
-	"strings"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
@@ -10,39 +9,6 @@ import (
 	"github.com/smartlb/smartlb/internal/probe"
 	"github.com/smartlb/smartlb/internal/upstream"
 )
-
-// How long a health-status message of somebody else holds.
-const (
-	reportAlone   = 30 * time.Second // after a single message
-	reportPeriods = 3                // else so many of its sender's intervals
-	reportMin     = time.Second      // an interval is taken to be at least this
-	reportMax     = time.Minute      // and at most this
-)
-
-// report is the last health-status of one sender about one instance.
-type report struct {
-	status   string
-	at       int64     // process clock
-	said     time.Time // by the sender's clock
-	interval int64     // ns between the last two of one status, 0 while unknown
-}
-
-func (r *report) holds(now int64) bool {
-	if r.interval == 0 {
-		return now-r.at <= int64(reportAlone)
-	}
-	return now-r.at <= reportPeriods*min(max(r.interval, int64(reportMin)), int64(reportMax))
-}
-
-// again observes the sender's interval. A change of status comes at any time
-// and tells nothing about it. Messages that were read in one go arrive
-// together, so the sender's own clock counts where it says more.
-func (r *report) again(h event.HealthStatus, now int64) {
-	if r.status != h.Status {
-		return
-	}
-	r.interval = max(now-r.at, int64(h.Timestamp.Sub(r.said)), 1)
-}
 
 // score is the newest health-score of an instance and when its facts were made.
 type score struct {
@@ -59,22 +25,17 @@ type probeView struct {
 }
 
 // fact gathers what picker.Next wants. Called with the lock held.
-func (k *Keeper) fact(s *service, l *upstream.Live, now int64) picker.Fact {
+func (k *Keeper) fact(s *service, l *upstream.Live) picker.Fact {
 	key := member{l.Service, l.Instance}
 	f := picker.Fact{Draining: k.overrides[key].draining}
 	if in := s.instances[l.Instance]; in != nil {
 		f.Probe = in.probe
 	}
-	for _, r := range k.reports[key] {
-		if !r.holds(now) {
-			continue
-		}
-		switch r.status {
-		case event.StatusDraining:
-			f.Draining = true
-		case event.StatusUnhealthy:
-			f.Unhealthy = true
-		}
+	switch s.reported[l] {
+	case upstream.Draining:
+		f.Draining = true
+	case upstream.Reported:
+		f.Unhealthy = true
 	}
 	if sc, ok := k.scores[key]; ok {
 		f.Telemetry = picker.Telemetry{
@@ -122,52 +83,6 @@ func (k *Keeper) AllowDown(t probe.Target) bool {
 		}
 	}
 	return out < picker.MaxEjected(len(p.Members)) && len(p.Live) > 1
-}
-
-// ObserveStatus takes a health-status message. Our own are ignored: the probe
-// told us already.
-func (k *Keeper) ObserveStatus(h event.HealthStatus, reporter string) {
-	if reporter == k.cfg.Reporter && reporter != "" {
-		return
-	}
-	reporter = strings.Clone(reporter[:min(len(reporter), maxSenderName)])
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	key := member{h.ServiceID, h.InstanceID}
-	if !k.known(key) {
-		return
-	}
-	if k.reports[key] == nil {
-		k.reports[key] = map[string]*report{}
-	}
-	now := k.cfg.Now()
-	r := k.reports[key][reporter]
-	if r == nil {
-		k.dropOld(key, now)
-		r = &report{}
-		k.reports[key][reporter] = r
-	} else {
-		r.again(h, now)
-	}
-	r.at, r.said = now, h.Timestamp
-	if r.status != h.Status {
-		r.status = h.Status
-		k.Wake()
-	}
-}
-
-// What strangers can make us remember of one instance.
-const (
-	maxSenders    = 64
-	maxSenderName = 256 // bytes; a header may have ten million
-)
-
-func (k *Keeper) dropOld(key member, now int64) {
-	for sender, r := range k.reports[key] {
-		if !r.holds(now) || len(k.reports[key]) >= maxSenders {
-			delete(k.reports[key], sender)
-		}
-	}
 }
 
 func (k *Keeper) known(key member) bool {

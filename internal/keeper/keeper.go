@@ -44,7 +44,7 @@ type Keeper struct {
 	mu         sync.Mutex // guards the fields below; nobody else is called under it
 	services   map[string]*service
 	overrides  map[member]override
-	reports    map[member]map[string]*report // by sender
+	reports    map[member]map[sender]*report
 	scores     map[member]score
 	generation uint64
 	changes    []Change // not told yet
@@ -57,6 +57,8 @@ type service struct {
 	config    config.Service
 	spec      picker.Spec
 	instances map[string]*instance
+	reported  map[*upstream.Live]upstream.Reason // that reports take out, of the last rebuild
+	crowd     bool                               // and they want more than they may
 }
 
 type instance struct {
@@ -74,7 +76,7 @@ type override struct {
 func New(cfg Config) *Keeper {
 	return &Keeper{
 		cfg: cfg, wake: make(chan struct{}, 1), services: map[string]*service{},
-		overrides: map[member]override{}, reports: map[member]map[string]*report{}, scores: map[member]score{},
+		overrides: map[member]override{}, reports: map[member]map[sender]*report{}, scores: map[member]score{},
 	}
 }
 
@@ -213,7 +215,8 @@ func (k *Keeper) rebuildAll(now int64) {
 
 func (k *Keeper) rebuild(s *service, now int64) {
 	old := s.upstream.Pool()
-	next := picker.Next(old, s.spec, func(l *upstream.Live) picker.Fact { return k.fact(s, l, now) }, now, jitter)
+	s.reported, s.crowd = k.granted(s, now)
+	next := picker.Next(old, s.spec, func(l *upstream.Live) picker.Fact { return k.fact(s, l) }, now, jitter)
 	for i := range next.Members {
 		m := &next.Members[i]
 		was := upstream.In

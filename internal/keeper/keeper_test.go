@@ -56,7 +56,7 @@ func (w *world) state(service, instance string) string {
 }
 
 func (w *world) status(instance, status, reporter string) {
-	w.ObserveStatus(event.HealthStatus{Timestamp: w.cfg.Wall(), ServiceID: "s", InstanceID: instance, Status: status, CheckType: "HTTP"}, reporter)
+	w.ObserveStatus(event.HealthStatus{Timestamp: w.cfg.Wall(), ServiceID: "s", InstanceID: instance, Status: status, CheckType: "HTTP"}, reporter, false)
 }
 
 // configured makes a configured service "s" with instances i1..in.
@@ -216,7 +216,7 @@ func TestMessagesReadTogetherKeepTheirInterval(t *testing.T) {
 		w.ObserveStatus(event.HealthStatus{
 			Timestamp: w.cfg.Wall().Add(time.Duration(i-5) * 5 * time.Second), ServiceID: "s", InstanceID: "i1",
 			Status: event.StatusUnhealthy, CheckType: "HTTP",
-		}, "checker")
+		}, "checker", false)
 	}
 	w.wait(14 * time.Second)
 	if got := w.state("s", "i1"); got != "reported-unhealthy" {
@@ -255,13 +255,13 @@ func TestStrangersCannotMakeItRememberWithoutBound(t *testing.T) {
 	w.Apply([]config.Service{configured("s", 2)})
 	for i := range 10_000 {
 		w.status("i1", event.StatusHealthy, fmt.Sprint("sender-", i))
-		w.ObserveStatus(event.HealthStatus{ServiceID: "s", InstanceID: fmt.Sprint("stranger-", i), Status: event.StatusDraining}, "x")
+		w.ObserveStatus(event.HealthStatus{ServiceID: "s", InstanceID: fmt.Sprint("stranger-", i), Status: event.StatusDraining}, "x", false)
 		w.ObserveScore(event.HealthScore{ServiceID: fmt.Sprint("other-", i), InstanceID: "i1", Seq: 1})
 	}
 	w.status("i1", event.StatusHealthy, strings.Repeat("x", 10<<20))
 	for sender := range w.reports[member{"s", "i1"}] {
-		if len(sender) > maxSenderName {
-			t.Errorf("a sender's name of %d bytes is remembered", len(sender))
+		if len(sender.name) > maxSenderName {
+			t.Errorf("a sender's name of %d bytes is remembered", len(sender.name))
 		}
 	}
 	if n := len(w.reports[member{"s", "i1"}]); n > maxSenders || len(w.reports) > 1 || len(w.scores) > 0 {

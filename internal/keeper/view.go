@@ -66,8 +66,10 @@ type ProbeView struct {
 // ReportView is a health-status message of somebody else.
 type ReportView struct {
 	Sender, Status string
+	Signed         bool // by a known key
 	Age            time.Duration
 	Holds          bool
+	Acts           bool // it takes the instance out; other reports are beyond what reports may take out together
 }
 
 // Views gives all services in the order of their ids.
@@ -115,7 +117,7 @@ func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 		if j := slices.IndexFunc(s.config.Instances, func(c config.Instance) bool { return c.ID == m.Instance }); j >= 0 {
 			iv.Tags = s.config.Instances[j].Tags
 		}
-		k.heard(&iv, member{m.Service, m.Instance}, now)
+		k.heard(s, &iv, member{m.Service, m.Instance}, now)
 		v.Instances = append(v.Instances, iv)
 	}
 	return v
@@ -139,13 +141,18 @@ func (iv *InstanceView) probe(in *instance) {
 	iv.Probe.State = [...]string{"", "passing", "failing"}[in.probe]
 }
 
-func (k *Keeper) heard(iv *InstanceView, key member, now int64) {
+// acts tells whether a report is of the kind that takes its instance out now.
+func acts(out upstream.Reason, status string) bool {
+	return out == upstream.Draining && status == event.StatusDraining || out == upstream.Reported && status == event.StatusUnhealthy
+}
+
+func (k *Keeper) heard(s *service, iv *InstanceView, key member, now int64) {
 	if sc, ok := k.scores[key]; ok {
 		copied := sc.HealthScore
 		iv.Score, iv.ScoreAge = &copied, time.Duration(now-sc.asOf)
 	}
-	for sender, r := range k.reports[key] {
-		iv.Reports = append(iv.Reports, ReportView{Sender: sender, Status: r.status, Age: time.Duration(now - r.at), Holds: r.holds(now)})
+	for by, r := range k.reports[key] {
+		iv.Reports = append(iv.Reports, ReportView{Sender: by.name, Signed: by.signed, Acts: acts(s.reported[iv.Live], r.status), Status: r.status, Age: time.Duration(now - r.at), Holds: r.holds(now)})
 	}
 	slices.SortFunc(iv.Reports, func(a, b ReportView) int { return strings.Compare(a.Sender, b.Sender) })
 }

@@ -8,7 +8,6 @@
 package profile
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,13 +22,16 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/sign"
+	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
 // Profile is one cluster.
 type Profile struct {
-	Brokers []string   `yaml:"brokers" json:"brokers"`
-	TLS     kafka.TLS  `yaml:"tls,omitempty" json:"tls"`
-	SASL    kafka.SASL `yaml:"sasl,omitempty" json:"sasl"`
+	Brokers []string    `yaml:"brokers" json:"brokers"`
+	TLS     kafka.TLS   `yaml:"tls,omitempty" json:"tls"`
+	SASL    kafka.SASL  `yaml:"sasl,omitempty" json:"sasl"`
+	Signing sign.Config `yaml:"signing,omitempty" json:"signing,omitzero"` // keys that sign changes of routing; default: none
 }
 
 // Security gives what it takes to be let in.
@@ -39,6 +41,9 @@ func (p Profile) Security() kafka.Security { return kafka.Security{TLS: p.TLS, S
 func (p Profile) Validate() error {
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.Security = p.Brokers, p.Security()
+	if err := p.Signing.Check(); err != nil {
+		return errors.Join(cfg.Validate(), fmt.Errorf("signing: %w", err))
+	}
 	return cfg.Validate()
 }
 
@@ -84,9 +89,8 @@ func Load(getenv func(string) string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The library quotes the line of a mistake, which may hold a secret.
-	if err := yaml.NewDecoder(bytes.NewReader(raw), yaml.Strict()).Decode(f); err != nil {
-		return nil, fmt.Errorf("%s: %s", path, firstLine(err))
+	if err := yamlsafe.Decode(raw, yamlsafe.Small(), f); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if f.Profiles == nil {
 		f.Profiles = map[string]Profile{}
@@ -98,11 +102,6 @@ func Load(getenv func(string) string) (*File, error) {
 		}
 	}
 	return f, errors.Join(errs...)
-}
-
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
 }
 
 // Names lists the profiles.

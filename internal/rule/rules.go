@@ -24,12 +24,17 @@ var (
 	FastFailing = Rule{ID: "fast-failing", Severity: event.SeverityCritical, For: 2 * time.Second, Keep: 10 * time.Second, Threshold: event.Some(0.5), Unit: "ratio"}
 	// Panic: a proxy has so few usable instances of a service that it uses all of them.
 	Panic = Rule{ID: "panic", Severity: event.SeverityCritical, For: 2 * time.Second, Keep: 10 * time.Second}
+	// MassDrain: health-status messages say of many instances of a service that they drain or are unhealthy, more than
+	// such messages may take out.
+	MassDrain = Rule{ID: "mass-drain", Severity: event.SeverityCritical, For: 0, Keep: 10 * time.Second}
 	// TelemetryStale: an instance that reports about itself fell silent while it still serves requests.
 	TelemetryStale = Rule{ID: "telemetry-stale", Severity: event.SeverityWarning, For: 10 * time.Second, Keep: 0, Unit: "s"}
 	// TopicRecreated: a topic was deleted and made again, or its log is shorter than what was read of it.
 	TopicRecreated = Rule{ID: "topic-recreated", Severity: event.SeverityWarning, For: 0, Keep: 0}
 	// NodeShortage: a proxy ran out of descriptors, memory or local ports; its instances are not to blame.
 	NodeShortage = Rule{ID: "node-shortage", Severity: event.SeverityCritical, For: 0, Keep: 10 * time.Second}
+	// Unsigned: nodes refuse records of a reserved topic, because no known key signed them.
+	Unsigned = Rule{ID: "unsigned-records", Severity: event.SeverityCritical, For: 0, Keep: 0}
 )
 
 // Verdict is what one look at the cause says.

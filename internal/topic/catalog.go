@@ -1,7 +1,6 @@
 package topic
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
 // Spec is one topic as it is to be.
@@ -78,7 +77,7 @@ func Parse(doc []byte) (Catalog, error) {
 // people (retention.ms: 7d); they are returned as Kafka wants them.
 func ParseFile(doc []byte) (File, error) {
 	var file File
-	if err := yaml.NewDecoder(bytes.NewReader(doc), yaml.Strict()).Decode(&file); err != nil {
+	if err := yamlsafe.Decode(doc, yamlsafe.Small(), &file); err != nil {
 		return File{}, fmt.Errorf("topic catalog: %w", err)
 	}
 	for _, section := range [][]Spec{file.Topics, file.Support} {

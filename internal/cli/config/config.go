@@ -27,7 +27,7 @@ import (
 func Commands(env *cli.Env) []*cobra.Command {
 	return []*cobra.Command{cli.Noun("config", "Check, publish and look at configurations",
 		"A configuration is a log: `apply` publishes a revision over config-updates, every node takes it over while it\nserves, `history` shows all of them and `rollback` publishes an old one again.",
-		validate(env), example(env), apply(env), show(env), history(env), diff(env), rollback(env), hashPassword(env))}
+		validate(env), example(env), apply(env), show(env), history(env), diff(env), rollback(env), hashPassword(env), signingKey(env))}
 }
 
 type validation struct {
@@ -159,7 +159,7 @@ func await(ctx context.Context, env *cli.Env, cfg kafka.Config, revision string)
 		}
 		out, pending, refused := []nodeState{}, []string{}, []string{}
 		for _, n := range nodes {
-			if !slices.Contains(n.Roles, app.RoleProxy) {
+			if !slices.Contains(n.Roles, app.RoleProxy) || cfg.Signing.On() && n.Key == "" {
 				continue
 			}
 			out = append(out, nodeState{n.Node, n.ConfigState, n.Revision, append([]string{}, n.Errors...)})
@@ -262,13 +262,17 @@ func history(env *cli.Env) *cobra.Command {
 			return append([]control.Entry{}, s.History...), err
 		},
 		Table: func(entries []control.Entry) cli.Table {
-			t := cli.Table{Head: []string{"OFFSET", "TIME", "REVISION", "BASE", "AUTHOR", "RESULT", "COMMENT"}}
+			t := cli.Table{Head: []string{"OFFSET", "TIME", "REVISION", "BASE", "AUTHOR", "SIGNED BY", "RESULT", "COMMENT"}}
 			for _, e := range entries {
 				comment := e.Comment
 				if e.Summary != "" {
 					comment = strings.TrimSpace(e.Summary + " " + comment)
 				}
-				t.Rows = append(t.Rows, []string{fmt.Sprint(e.Offset), e.Timestamp.Local().Format(time.DateTime), e.Revision, e.Base, e.Author, e.Result, comment})
+				signer := "nobody"
+				if e.Authenticated {
+					signer = "key " + e.Key
+				}
+				t.Rows = append(t.Rows, []string{fmt.Sprint(e.Offset), e.Timestamp.Local().Format(time.DateTime), e.Revision, e.Base, e.Author, signer, e.Result, comment})
 			}
 			return t
 		},

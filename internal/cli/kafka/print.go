@@ -9,11 +9,10 @@ import (
 	"text/template"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
 // printer returns what writes one record in a form.
@@ -30,7 +29,7 @@ func printer(w io.Writer, form string) (func(kafka.Record) error, error) {
 		return func(r kafka.Record) error {
 			b, err := json.Marshal(ops.MessageOf(r))
 			if err == nil {
-				b, err = yaml.JSONToYAML(b)
+				b, err = yamlsafe.FromJSON(b, yamlsafe.Small())
 			}
 			if err == nil {
 				_, err = fmt.Fprintf(w, "---\n%s", b)

@@ -29,7 +29,7 @@ func verifyAudit(env *cli.Env) *cobra.Command {
 			ctx, cancel := context.WithTimeout(ctx, b.Timeout)
 			defer cancel()
 			err = ops.Consume(ctx, cfg, ops.ConsumeSpec{Topic: event.TopicAuditLogs, Beginning: true}, func(r kafka.Record) error {
-				v.Add(r.Value)
+				v.AddSigned(r.Value, cfg.Verify(r))
 				return nil
 			})
 			r := v.Result()

@@ -1469,7 +1469,7 @@ export interface components {
              * @description The worst of the chains
              * @enum {unknown}
              */
-            state: "intact" | "gap" | "altered";
+            state: "intact" | "unauthenticated" | "gap" | "altered" | "forged";
             chains: components["schemas"]["AuditChain"][];
             /** @description Messages of the topic that are no audit records */
             unreadable: number;
@@ -1477,7 +1477,7 @@ export interface components {
         AuditChain: {
             node: string;
             /** @enum {unknown} */
-            state: "intact" | "gap" | "altered";
+            state: "intact" | "unauthenticated" | "gap" | "altered" | "forged";
             records: number;
             /** @description Of versions without chains, and a newest one that nothing is chained to yet */
             unchained: number;
@@ -1485,6 +1485,10 @@ export interface components {
             repeated: number;
             /** @description Chains that begin within the log */
             begins: number;
+            /** @description By a known key */
+            signed: number;
+            /** @description Wrongly signed, or without a signature after a signed one */
+            forged: number;
             firstSeq: number;
             lastSeq: number;
             /** Format: date-time */
@@ -1493,7 +1497,7 @@ export interface components {
             to: string;
             breaks: {
                 /** @enum {unknown} */
-                state: "gap" | "altered";
+                state: "gap" | "altered" | "forged";
                 fromSeq: number;
                 toSeq: number;
                 /** Format: date-time */
@@ -1737,8 +1741,12 @@ export interface components {
             revision?: string;
             base?: string;
             comment?: string;
-            /** @description current, superseded, lost to REVISION, override, silence, unreadable */
+            /** @description current, superseded, lost to REVISION, override, silence, unreadable, unauthenticated, bad signature, replayed */
             result: string;
+            /** @description A known key signed the record: the author is who the signer says */
+            authenticated: boolean;
+            /** @description Of the key that signed it */
+            keyId?: string;
             summary?: string;
             document?: string;
         };

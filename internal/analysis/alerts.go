@@ -8,10 +8,14 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/rule"
+	"github.com/smartlb/smartlb/internal/score"
 )
 
 const (
 	failingErrors   = 3                // errors in 30 s without which nobody calls it failing: an ejected instance gets few requests
+	failingRare     = 2                // failures in a row are enough where requests are rare
+	failingSpan     = 5 * time.Second  // without a success: then they are
+	failingWeight   = 10               // failed requests that a failing instance counts for at least, so that its score says it
 	failingRate     = 0.5              // failed share
 	recoveredRate   = 0.1              // and the share at which it does not fail any more
 	recoveredWith   = 5                // requests in 30 s
@@ -72,7 +76,7 @@ func failing(v *view, name string) rule.Judgement {
 	j := rule.Judgement{Rule: rule.FastFailing}
 	n, e, run := v.recent.Requests, v.recent.Errors, v.i.health.FailedInARow()
 	switch {
-	case run >= failingErrors:
+	case v.failing:
 		j.Verdict, j.Value = rule.Bad, event.Some(1)
 		j.Summary = name + " fails every request"
 		j.Description = fmt.Sprintf("Its last %.0f requests failed.", run)
@@ -112,6 +116,16 @@ func stale(v *view, name string, now time.Time) rule.Judgement {
 			silent.Round(time.Second), p.Round(time.Millisecond))
 	}
 	return j
+}
+
+// throughProxies reports whether a proxy has reported about the instance lately.
+func (i *instance) throughProxies(now time.Time) bool {
+	for reporter, s := range i.series {
+		if isProxy(reporter) && s.silent(now) <= score.Window {
+			return true
+		}
+	}
+	return false
 }
 
 func (i *instance) servesThroughProxies(now time.Time) bool {

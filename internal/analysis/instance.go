@@ -29,6 +29,8 @@ type instance struct {
 	proxied   score.Evidence // since the last tick, as proxies saw it
 	own       score.Evidence // as it saw itself
 
+	failedSince time.Time // when the first of the present run of failures was seen; zero: there is none
+
 	ignored   ignoredCounts
 	published event.HealthScore // last score that was emitted
 }

@@ -60,6 +60,8 @@ type view struct {
 	checks checked
 	self   event.Metrics // its newest report about itself, if that still holds
 	selfOK bool
+
+	failing bool // its last requests failed, see instance.failing
 }
 
 func (t *Task) emitScores(s *service, now time.Time, fx *Effects) {
@@ -70,7 +72,8 @@ func (t *Task) emitScores(s *service, now time.Time, fx *Effects) {
 		i := s.instances[id]
 		v := view{i: i, checks: i.checks(now), recent: i.recent(now, score.Window)}
 		v.self, v.selfOK = i.selfReport(now)
-		i.tick(v.recent.Requests > 0)
+		i.tick(v.recent.Requests > 0, now)
+		v.failing = i.failing(now)
 		views = append(views, v)
 		pool = append(pool, v.sample())
 		healths = append(healths, &i.health)
@@ -89,13 +92,18 @@ func (t *Task) emitScores(s *service, now time.Time, fx *Effects) {
 }
 
 // tick hands the evidence since the last one on: the proxies' view where there is one.
-func (i *instance) tick(busy bool) {
+func (i *instance) tick(busy bool, now time.Time) {
 	e := i.own
-	if i.proxied.Requests > 0 {
-		e = i.proxied
+	if i.proxied.Requests > 0 || i.throughProxies(now) {
+		e = i.proxied // what an instance says of itself must not end a run of failures that its callers see
 	}
 	e.PassedChecks, e.FailedChecks = i.proxied.PassedChecks, i.proxied.FailedChecks
 	i.health.Observe(e)
+	if i.health.FailedInARow() == 0 {
+		i.failedSince = time.Time{}
+	} else if i.failedSince.IsZero() {
+		i.failedSince = now
+	}
 	i.errorRate.Observe(e.Requests, e.Errors)
 	i.proxied, i.own = score.Evidence{}, score.Evidence{}
 	if !busy {
@@ -103,9 +111,20 @@ func (i *instance) tick(busy bool) {
 	}
 }
 
+// failing reports whether the last requests failed: three in a row, or two where requests are so rare that no third
+// came in five seconds.
+func (i *instance) failing(now time.Time) bool {
+	run := i.health.FailedInARow()
+	return run >= failingErrors || run >= failingRare && now.Sub(i.failedSince) >= failingSpan
+}
+
 func (v *view) sample() score.Sample {
 	p95, _ := v.recent.P95()
 	s := score.Sample{Requests: v.recent.Requests, Errors: v.recent.Errors, P95Ms: p95.Value, Gate: v.checks.gate()}
+	if v.failing { // the last outcomes count until a success, however long ago they were
+		s.Requests = max(v.i.health.FailedInARow(), failingWeight)
+		s.Errors = s.Requests
+	}
 	if v.selfOK {
 		s.Utilization = busy(v.self).Value
 		s.Memory = v.self.MemoryUsage.Value
@@ -144,6 +163,8 @@ func (t *Task) healthScore(v *view, verdict score.Verdict, now time.Time) event.
 	h.P95Latency, _ = v.recent.P95()
 	if e, ok := i.errorRate.Value(); ok {
 		h.ErrorRate = event.Some(e)
+	} else if v.failing {
+		h.ErrorRate = event.Some(1)
 	}
 	h.RPS = i.rps(now)
 	if v.selfOK {
@@ -177,7 +198,9 @@ func (v *view) reasons(verdict score.Verdict) []string {
 	if verdict.Panic {
 		out = append(out, "most of the service is bad: its instances are not compared")
 	}
-	if verdict.Factors.Errors < 0.95 && !verdict.Panic {
+	if v.failing {
+		out = append(out, fmt.Sprintf("its last %.0f requests failed", v.i.health.FailedInARow()))
+	} else if verdict.Factors.Errors < 0.95 && !verdict.Panic {
 		out = append(out, fmt.Sprintf("%.0f %% of its requests failed, more than its peers'", 100*v.recent.Errors/max(v.recent.Requests, 1)))
 	}
 	if p95, _ := v.recent.P95(); verdict.Factors.Latency < 0.95 && p95.Set && !verdict.Panic {

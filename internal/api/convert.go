@@ -56,7 +56,7 @@ func fromView(v keeper.ServiceView, t *trend.Trend, seconds int) Service {
 // FromInstance converts one instance without its history.
 func FromInstance(v keeper.InstanceView) Instance {
 	in := Instance{
-		ID: v.ID, Address: v.Address, Tags: v.Tags, State: v.State, Since: v.Since.UTC(), Ejections: v.Ejections,
+		ID: v.ID, Address: v.Address, Tags: v.Tags, State: v.State, Condition: ConditionOK, Failures: v.Failures, FailedFor: v.FailedFor, Since: v.Since.UTC(), Ejections: v.Ejections,
 		InFlight: v.InFlight, Requests: v.Requests, Errors: v.Errors, Weight: v.Weight, History: []float32{}, ErrorHist: []float32{},
 		Cost: Cost{
 			Total: finite(v.Cost), LatencyFactor: finite(v.LatencyFactor), Error: v.ErrorEstimate, ErrorFactor: finite(v.ErrorFactor), Silence: finite(v.Silence),
@@ -68,7 +68,7 @@ func FromInstance(v keeper.InstanceView) Instance {
 	}
 	if sc := v.Score; sc != nil {
 		in.Facts = &Facts{
-			Score: sc.Score, State: sc.State, Reasons: nonNil(sc.Reasons), AgeMs: float64(v.ScoreAge) / 1e6, Trust: v.Trust,
+			Score: sc.Score, Known: sc.Confidence > 0, State: sc.State, Reasons: nonNil(sc.Reasons), AgeMs: float64(v.ScoreAge) / 1e6, Trust: v.Trust,
 			Capacity: optional(sc.Capacity), ErrorRate: optional(sc.ErrorRate), Utilization: optional(sc.Utilization), P95Ms: optional(sc.P95Latency),
 			Ignored: sc.Ignored,
 		}

@@ -216,11 +216,11 @@ func standing(in *Instance) Instance {
 
 // sameStanding compares what rows do not carry and people look at.
 func sameStanding(a, b *Instance) bool {
-	if a.State != b.State || !a.Since.Round(time.Second).Equal(b.Since.Round(time.Second)) || !a.Until.Round(time.Second).Equal(b.Until.Round(time.Second)) ||
+	if a.State != b.State || a.Condition != b.Condition || a.Failures != b.Failures || !a.Since.Round(time.Second).Equal(b.Since.Round(time.Second)) || !a.Until.Round(time.Second).Equal(b.Until.Round(time.Second)) ||
 		a.Ejections != b.Ejections || (a.Facts == nil) != (b.Facts == nil) || (a.Probe == nil) != (b.Probe == nil) || !reflect.DeepEqual(a.DemoFault, b.DemoFault) {
 		return false
 	}
-	if a.Facts != nil && (a.Facts.State != b.Facts.State || !slices.Equal(a.Facts.Reasons, b.Facts.Reasons)) {
+	if a.Facts != nil && (a.Facts.Known != b.Facts.Known || a.Facts.State != b.Facts.State || !slices.Equal(a.Facts.Reasons, b.Facts.Reasons)) {
 		return false
 	}
 	return a.Probe == nil || (a.Probe.State == b.Probe.State && a.Probe.OK == b.Probe.OK && a.Probe.Status == b.Probe.Status)

@@ -21,7 +21,7 @@ func some[T any](v T) *T { return &v }
 // instance has every optional field; bare has none.
 func instance(id string) api.Instance {
 	return api.Instance{
-		ID: id, Address: "127.0.0.1:9001", Tags: map[string]string{"region": "eu"}, State: "ejected", Since: noon, Until: noon.Add(time.Minute),
+		ID: id, Address: "127.0.0.1:9001", Tags: map[string]string{"region": "eu"}, State: "ejected", Condition: "out", Failures: 5, Since: noon, Until: noon.Add(time.Minute),
 		Ejections: 2, Share: .25, FairShare: .5, Rate: 10.5, ErrorRate: 1, P50Ms: 1, P95Ms: 2, P99Ms: 3, InFlight: 4, Requests: 1 << 40, Errors: 7,
 		History: []float32{0, 1.5}, ErrorHist: []float32{0, 1}, Weight: 1,
 		Cost: api.Cost{Total: 1e12, LatencyFactor: 20, ErrorFactor: 587, Error: .98, Silence: 4, InFlight: 4, Capacity: 1.3, Veto: .4, SlowStart: .1, LatencyMs: 12},
@@ -35,7 +35,7 @@ func instance(id string) api.Instance {
 }
 
 func bare(id string) api.Instance {
-	return api.Instance{ID: id, State: "in", History: []float32{}, ErrorHist: []float32{}, Cost: api.Cost{ErrorFactor: 1, Silence: 1}}
+	return api.Instance{ID: id, State: "in", Condition: "unknown", History: []float32{}, ErrorHist: []float32{}, Cost: api.Cost{ErrorFactor: 1, Silence: 1}}
 }
 
 func node() api.Node {

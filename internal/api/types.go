@@ -66,7 +66,10 @@ type Instance struct {
 	ID        string            `json:"id"`
 	Address   string            `json:"address"`
 	Tags      map[string]string `json:"tags,omitempty"`
-	State     string            `json:"state"` // in, draining, unhealthy, reported-unhealthy, ejected
+	State     string            `json:"state"`     // in, draining, unhealthy, reported-unhealthy, ejected
+	Condition string            `json:"condition"` // see Condition
+	Failures  uint32            `json:"failures"`  // in a row, until a success
+	FailedFor time.Duration     `json:"-"`         // since the last of them
 	Since     time.Time         `json:"since,omitzero"`
 	Until     time.Time         `json:"until,omitzero"` // of an ejection
 	Ejections int               `json:"ejections"`
@@ -106,6 +109,7 @@ type Cost struct {
 // Facts is what came through Kafka.
 type Facts struct {
 	Score       float64           `json:"score"`
+	Known       bool              `json:"known"` // false: no requests in the last 30 s, the score says nothing
 	State       string            `json:"state"`
 	Reasons     []string          `json:"reasons"`
 	AgeMs       float64           `json:"ageMs"`

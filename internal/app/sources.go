@@ -79,9 +79,8 @@ func (a *App) overview(ctx context.Context) (api.Overview, error) {
 func (a *App) moment(_ context.Context, seconds int) (api.Overview, error) {
 	o := api.Overview{At: time.Now().UTC(), Tick: a.data.trend.Tick(), Node: a.nodeInfo(), Alerts: []api.Alert{}}
 	o.Services = api.FromViewsOf(a.data.keeper.Views(), a.data.trend, seconds)
-	if a.control != nil {
-		o.Alerts = silenced(a.alerts.active(), a.control.Status().Silences)
-	}
+	o.Alerts = a.activeAlerts()
+	o.Judge()
 	if a.o.Demo.Faults != nil {
 		faults := a.o.Demo.Faults()
 		for i := range o.Services {
@@ -96,6 +95,14 @@ func (a *App) moment(_ context.Context, seconds int) (api.Overview, error) {
 	return o, nil
 }
 
+// activeAlerts gives the active alerts, each with the silence that holds for it.
+func (a *App) activeAlerts() []api.Alert {
+	if a.control == nil || a.alerts == nil {
+		return []api.Alert{}
+	}
+	return silenced(a.alerts.active(), a.control.Status().Silences)
+}
+
 func (a *App) explain(_ context.Context, service, instance string) (api.Explanation, error) {
 	v, err := findInstance(a.data.keeper.Views(), service, instance)
 	if err != nil {
@@ -107,6 +114,7 @@ func (a *App) explain(_ context.Context, service, instance string) (api.Explanat
 	for _, s := range api.FromViews([]keeper.ServiceView{v}, a.data.trend) {
 		for _, in := range s.Instances {
 			if in.ID == instance {
+				in.Judge(v.ID, api.AlertsOf(a.activeAlerts()))
 				e.Detail = in
 			}
 		}

@@ -35,7 +35,9 @@ type InstanceView struct {
 	Ejections            int
 	InFlight             int64
 	Requests, Errors     uint64
-	LatencyMs, ErrorRate float64 // own averages, faded to now
+	Failures             uint32        // in a row, until a success
+	FailedFor            time.Duration // since the last of them
+	LatencyMs, ErrorRate float64       // own averages, faded to now
 	Weight, Capacity     float64
 	Veto, SlowStart      float64
 	FleetErrorRate       float64 // as it acts: discounted and faded
@@ -104,7 +106,7 @@ func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 		}
 		iv := InstanceView{
 			Live: m.Live, ID: m.Instance, Address: m.Addr, State: m.Out.String(), Ejections: m.Ejections,
-			Since: wallOf(m.Since, now, wall), InFlight: m.InFlight.Load(), Requests: m.Requests.Load(), Errors: m.Errors.Load(),
+			Since: wallOf(m.Since, now, wall), InFlight: m.InFlight.Load(), Requests: m.Requests.Load(), Errors: m.Errors.Load(), Failures: m.Fails.Load(),
 			Weight: m.Weight, Capacity: m.Capacity, Veto: m.Veto, SlowStart: m.SlowStart,
 			FleetErrorRate: m.FleetErr, Trust: m.Trust, Utilization: m.Utilization,
 			DrainedByOperator: k.overrides[member{m.Service, m.Instance}].draining,
@@ -128,8 +130,11 @@ func (iv *InstanceView) cost(p *upstream.Pool, i int, now int64) {
 	if l, _, ok := m.Latency.Load(now); ok {
 		iv.LatencyMs = l / 1e6
 	}
-	if e, _, ok := m.ErrorRate.Load(now); ok {
+	if e, idle, ok := m.ErrorRate.Load(now); ok {
 		iv.ErrorRate = e
+		if iv.Failures > 0 {
+			iv.FailedFor = time.Duration(idle)
+		}
 	}
 	c := picker.Cost(p, i, now)
 	iv.LatencyFactor, iv.Cost = float64(c.Latency), float64(c.Cost)

@@ -64,9 +64,12 @@ func (h *Health) Observe(e Evidence) {
 	} else {
 		h.goodRun += e.Requests
 	}
-	if e.Requests > 0 && e.Errors >= e.Requests {
-		h.badRun += e.Errors
-	} else if e.Requests > 0 {
+	switch {
+	case e.Requests > 0 && e.Errors >= e.Requests:
+		h.badRun += max(1, math.Round(e.Errors)) // a rate times an interval is not quite a whole number
+	case e.Errors > 0:
+		h.badRun = 1 // the last one may have failed
+	case e.Requests > 0:
 		h.badRun = 0
 	}
 	if e.FailedChecks > 0 {
@@ -76,7 +79,8 @@ func (h *Health) Observe(e Evidence) {
 	}
 }
 
-// FailedInARow returns how many requests failed since a tick last had a good one. A balancer that leaves an instance
+// FailedInARow returns how many requests failed since the last good one. In a tick that has both the order is not
+// known, and one is taken to have failed last. A balancer that leaves an instance
 // alone for failing soon gives it too few requests for any rate.
 func (h *Health) FailedInARow() float64 { return h.badRun }
 

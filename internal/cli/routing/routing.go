@@ -92,15 +92,40 @@ func instanceTable(list []api.Service) cli.Table {
 		for _, i := range s.Instances {
 			score, age := "", ""
 			if i.Facts != nil {
-				score, age = fmt.Sprintf("%.2f", i.Facts.Score), (time.Duration(i.Facts.AgeMs) * time.Millisecond).Round(100*time.Millisecond).String()
+				score = "unknown"
+				if i.Facts.Known {
+					score = fmt.Sprintf("%.2f", i.Facts.Score)
+				}
+				age = (time.Duration(i.Facts.AgeMs) * time.Millisecond).Round(100 * time.Millisecond).String()
 			}
 			t.Rows = append(t.Rows, []string{
-				i.ID, i.State, percent(i.Share), percent(i.FairShare), rate(i.Rate), ms(i.P50Ms), ms(i.P95Ms), percent(i.ErrorRate),
+				i.ID, standing(i), percent(i.Share), percent(i.FairShare), rate(i.Rate), ms(i.P50Ms), ms(i.P95Ms), errors(i),
 				score, fmt.Sprintf("%.2f", i.Cost.Total), age, i.Address,
 			})
 		}
 	}
 	return t
+}
+
+// standing is an instance's state with what is wrong beside it.
+func standing(i api.Instance) string {
+	switch i.Condition {
+	case api.ConditionFailing, api.ConditionSilenced, api.ConditionUnknown:
+		return i.State + ", " + i.Condition
+	}
+	return i.State
+}
+
+// errors is an instance's error rate; without requests what is known of the last
+// ones.
+func errors(i api.Instance) string {
+	switch {
+	case i.Rate > 0:
+		return percent(i.ErrorRate)
+	case i.Failures > 0:
+		return fmt.Sprintf("last %d failed", i.Failures)
+	}
+	return "unknown"
 }
 
 func explain(env *cli.Env) *cobra.Command {

@@ -1317,8 +1317,18 @@ export interface components {
             id: string;
             address: string;
             tags?: components["schemas"]["Labels"];
-            /** @enum {unknown} */
+            /**
+             * @description What the proxy does with it
+             * @enum {unknown}
+             */
             state: "in" | "draining" | "unhealthy" | "reported-unhealthy" | "ejected";
+            /**
+             * @description What to make of it, by state, outcomes and alerts. failing: its requests fail, or an alert is active; silenced: its alerts are; unknown: there is no data
+             * @enum {unknown}
+             */
+            condition: "ok" | "failing" | "silenced" | "out" | "draining" | "unknown";
+            /** @description Failed requests in a row until now */
+            failures: number;
             /** Format: date-time */
             since?: string;
             /**
@@ -1370,6 +1380,8 @@ export interface components {
         /** @description What came through Kafka */
         Facts: {
             score: components["schemas"]["Ratio"];
+            /** @description False: no requests in the last 30 s, the score says nothing */
+            known: boolean;
             state: string;
             reasons: string[];
             ageMs: number;

@@ -6,6 +6,8 @@ const instance = (id: string): Instance => ({
   id,
   address: "127.0.0.1:1",
   state: "in",
+  condition: "ok",
+  failures: 0,
   ejections: 0,
   share: 0.5,
   fairShare: 0.5,
@@ -21,7 +23,7 @@ const instance = (id: string): Instance => ({
   errorHistory: [0, 0, 1],
   weight: 1,
   cost: { total: 1, latencyFactor: 1, errorFactor: 1, error: 0, silence: 1, inFlight: 0, capacity: 1, veto: 1, slowStart: 1, latencyMs: 1 },
-  facts: { score: 1, state: "HEALTHY", reasons: [], ageMs: 0, trust: 1, capacity: null, errorRate: null, utilization: null, p95Ms: null, ignored: {} },
+  facts: { score: 1, known: true, state: "HEALTHY", reasons: [], ageMs: 0, trust: 1, capacity: null, errorRate: null, utilization: null, p95Ms: null, ignored: {} },
   probe: null,
 });
 

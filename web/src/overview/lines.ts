@@ -12,13 +12,17 @@ export interface View {
   closed: (service: string) => boolean;
 }
 
-export const troubled = (i: LiveInstance): boolean => i.state !== "in" || i.errorRate > 0.01;
+const ranks: Record<LiveInstance["condition"], number> = { failing: 8, out: 6, draining: 4, silenced: 3, unknown: 2, ok: 0 };
 
-const worst = (i: LiveInstance) => (i.state !== "in" ? 2 : 0) + (i.errorRate > 0.01 ? 1 : 0);
+/** How bad an instance's standing is; 0 is good. */
+const worst = (i: LiveInstance) => ranks[i.condition] + (i.errorRate > 0.01 ? 1 : 0);
+
+/** Whether a person should look at it: it is out or fails, an alert is active, or more than 1 % of its requests failed. */
+export const troubled = (i: LiveInstance): boolean => i.condition === "failing" || i.condition === "out" || i.errorRate > 0.01;
 
 /** What a list can be ordered by within each service: the largest first. */
 export const orders: Record<string, { name: string; by: (i: LiveInstance, s: LiveService) => number }> = {
-  trouble: { name: "trouble first", by: worst },
+  trouble: { name: "problems first", by: worst },
   share: { name: "share", by: (i, s) => shareOf(s, i) },
   p95: { name: "p95", by: (i) => i.p95Ms },
   errors: { name: "errors", by: (i) => i.errorRate },

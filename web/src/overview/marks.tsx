@@ -2,11 +2,11 @@ import { memo } from "react";
 import type { Instance } from "../api/client";
 import { type LiveInstance, type LiveService, type Points, shareOf, slots } from "../live/feed";
 import { factor, percent, rate } from "../ui/format";
-import { BreakIcon, CheckIcon, CrossIcon, DrainIcon, EjectIcon, WarmIcon } from "../ui/icons";
+import { BreakIcon, CheckIcon, CrossIcon, DrainIcon, EjectIcon, InfoIcon, WarmIcon, WarnIcon } from "../ui/icons";
 import { costOf, dominant, segments, unit } from "./cost";
 
 /** The state in a word and an icon. */
-type Standing = Pick<Instance, "state" | "cost" | "demoFault">;
+type Standing = Pick<Instance, "state" | "condition" | "failures" | "cost" | "demoFault">;
 
 export function State({ i }: { i: Standing }) {
   const [kind, word, icon] = stateOf(i);
@@ -33,6 +33,9 @@ function stateOf(i: Standing): [string, string, React.ReactNode] {
     case "reported-unhealthy":
       return ["bad", "reported down", <CrossIcon key="i" />];
     default:
+      if (i.condition === "failing") return ["bad", "failing", <WarnIcon key="i" />];
+      if (i.condition === "silenced") return ["warn", "alert silenced", <WarnIcon key="i" />];
+      if (i.condition === "unknown") return ["muted", "no data", <InfoIcon key="i" />];
       return i.cost.slowStart < 1 ? ["info", `warming ${(i.cost.slowStart * 100).toFixed(0)} %`, <WarmIcon key="i" />] : ["ok", "in", <CheckIcon key="i" />];
   }
 }

@@ -93,8 +93,8 @@ function TroubleSwitch({ overview, on, set }: { overview: LiveOverview | undefin
   let n = 0;
   for (const s of overview?.services ?? []) for (const i of s.instances) if (troubled(i)) n++;
   return (
-    <button type="button" className={`trouble ${n > 0 ? "bad-text" : ""}`} aria-pressed={on} onClick={() => set(!on)} title="Only instances that are out, or fail more than 1 %">
-      Trouble <span className="num">{n}</span>
+    <button type="button" className={`trouble ${n > 0 ? "bad-text" : ""}`} aria-pressed={on} onClick={() => set(!on)} title="Only instances that are out or failing, have an active alert, or fail more than 1 %">
+      Problems <span className="num">{n}</span>
     </button>
   );
 }
@@ -124,9 +124,9 @@ function Services(p: Props) {
   if (!any && (words.length > 0 || view.trouble)) {
     return (
       <div className="empty">
-        <h2>{words.length > 0 ? `Nothing matches “${view.filter}”` : "No instance has trouble"}</h2>
+        <h2>{words.length > 0 ? `Nothing matches “${view.filter}”` : "No instance has a problem"}</h2>
         <p>
-          {words.length > 0 && <>The filter looks at services, instances, addresses, states and tags{view.trouble && ", among those with trouble"}. </>}
+          {words.length > 0 && <>The filter looks at services, instances, addresses, states and tags{view.trouble && ", among those with problems"}. </>}
           <button type="button" onClick={() => setParams({ q: undefined, trouble: undefined })}>
             Show all
           </button>

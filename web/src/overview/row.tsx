@@ -104,9 +104,9 @@ export const Cells = memo(function Cells({ i, service, share, scale, top, head, 
       <Cell k="p50" name="p50" value={ms(i.p50Ms)} />
       <Cell k="p95" name="p95" value={ms(i.p95Ms)} />
       <Cell k="p99" name="p99" value={ms(i.p99Ms)} />
-      <Cell k="er" name="errors" value={i.rate > 0 || i.errorRate > 0 ? percent(i.errorRate) : dash} tone={tone(i.errorRate)} />
+      <Cell k="er" name="errors" value={i.rate > 0 || i.errorRate > 0 ? percent(i.errorRate) : i.failures > 0 ? "100 %" : dash} tone={tone(i.rate > 0 ? i.errorRate : i.failures > 0 ? 1 : 0)} title={i.rate > 0 ? undefined : i.failures > 0 ? `No requests in the last 10 s; the last ${i.failures} failed` : "No requests in the last 10 s"} />
       <Cell k="fl" name="in flight" value={String(i.inFlight)} />
-      <Cell k="sc" name="score" value={i.facts ? i.facts.score.toFixed(2) : dash} tone={i.facts && i.facts.score < 0.5 ? "bad-text" : ""} title={i.facts?.reasons.join(", ")} />
+      <Cell k="sc" name="score" value={i.facts?.known ? i.facts.score.toFixed(2) : dash} tone={i.facts?.known && i.facts.score < 0.5 ? "bad-text" : ""} title={i.facts && !i.facts.known ? "Unknown: no requests in the last 30 s" : i.facts?.reasons.join(", ")} />
       <div role="cell" className="col-co">
         <CostBar i={i} />
       </div>

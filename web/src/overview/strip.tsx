@@ -42,11 +42,11 @@ export function Strip({ overview }: { overview: LiveOverview | undefined }) {
   return (
     <ul className="strip alerts" aria-label="Alerts" tabIndex={0}>
       {[...overview.alerts].sort(bySeverity).map((a) => (
-        <li key={a.alertId} className={`alert ${a.severity} ${a.status}`} title={a.annotations?.description}>
+        <li key={a.alertId} className={`alert ${a.silence ? "silenced" : a.severity} ${a.status}`} title={a.annotations?.description}>
           {a.severity === "info" ? <InfoIcon /> : <WarnIcon />}
           <strong>{a.annotations?.summary ?? a.ruleId}</strong>
           <span className="muted">
-            {a.status}, {age(Date.parse(overview.at) - Date.parse(a.startsAt))}
+            {a.silence ? "silenced" : a.status}, {age(Date.parse(overview.at) - Date.parse(a.startsAt))}
           </span>
         </li>
       ))}
@@ -57,5 +57,5 @@ export function Strip({ overview }: { overview: LiveOverview | undefined }) {
 const ranks = { critical: 0, warning: 1, info: 2 };
 
 function bySeverity(a: Alert, b: Alert): number {
-  return ranks[a.severity] - ranks[b.severity] || a.startsAt.localeCompare(b.startsAt);
+  return Number(!!a.silence) - Number(!!b.silence) || ranks[a.severity] - ranks[b.severity] || a.startsAt.localeCompare(b.startsAt);
 }

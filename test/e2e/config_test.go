@@ -75,7 +75,7 @@ func TestConfigurationIsALog(t *testing.T) {
 		eventually(t, step.verb+" is seen", func() bool { return state(look(t, n.address("admin")), id) == step.want })
 	}
 
-	if _, stderr, code := smartlb(t, "config", "apply", mustWrite(t, "kafka: {brokers: ['a:1']}\nroutes: [{name: r, service: nobody}]\n"), "-b", b.address("broker")); code != 1 || !strings.Contains(stderr, "2 mistakes") {
+	if _, stderr, code := smartlb(t, "config", "apply", mustWrite(t, "kafka: {brokers: ['a']}\nroutes: [{name: r, service: nobody}]\n"), "-b", b.address("broker")); code != 1 || !strings.Contains(stderr, "2 mistakes") {
 		t.Errorf("a bad file: %d %s", code, stderr)
 	}
 	if out, _, _ := smartlb(t, "config", "history", "-b", b.address("broker")); strings.Count(out, "lost to") != 1 || !strings.Contains(out, "rollback to "+first) || !strings.Contains(out, "drain shop/") {

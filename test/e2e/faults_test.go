@@ -847,7 +847,7 @@ func TestCommandsThatCannotWorkSaySo(t *testing.T) {
 		{[]string{"run", "--roles", "proxy", "--drain", "-1s"}, 2, "--drain"},
 		{[]string{"up", "--demo", "--demo-ports", "70000"}, 2, "--demo-ports"},
 		{[]string{"up", "--demo", "--demo-rate", "-1"}, 2, "--demo-rate"},
-		{[]string{"config", "apply", "/dev/null", "-b", nowhere}, 1, "is empty"},
+		{[]string{"config", "apply", "/dev/null", "-b", nowhere}, 1, "nothing to serve"},
 		{[]string{"up", "--demo", "--config", "x"}, 2, "--config"},
 		{[]string{"services", "--admin", nowhere}, 1, "--admin"},
 		{[]string{"explain", "i1", "--admin", nowhere}, 1, "--admin"},

@@ -28,7 +28,7 @@ await drive(async ({ page, url, check, accessible, fits, comes, picture, steady 
   // Edit
   await page.getByRole("link", { name: "Edit", exact: true }).click();
   const area = page.locator("textarea");
-  await comes("edit: the document is sound", () => /is sound/.test(document.querySelector(".mistakes")?.textContent ?? ""));
+  await comes("edit: the document is valid", () => /is valid/.test(document.querySelector(".mistakes")?.textContent ?? ""));
   await area.fill(first.document.replace("policy: adaptive", "policy: magic").replace("prefix: /orders", "prefix: orders"));
   await comes("edit: both mistakes with line and path", () => document.querySelectorAll(".mistakes li button").length === 2 && /services\[\d\]\.policy/.test(document.querySelector(".mistakes").textContent));
   check("edit: what is wrong cannot be published", await page.getByRole("button", { name: "Publish" }).isDisabled());
@@ -71,7 +71,7 @@ await drive(async ({ page, url, check, accessible, fits, comes, picture, steady 
 
   // Somebody else is first
   await page.getByRole("link", { name: "Edit", exact: true }).click();
-  await comes("edit again", () => /is sound/.test(document.querySelector(".mistakes")?.textContent ?? ""));
+  await comes("edit again", () => /is valid/.test(document.querySelector(".mistakes")?.textContent ?? ""));
   await area.fill(`${third.document}# mine\n`);
   await call("POST", "/config/revisions", { document: `${third.document}# theirs\n`, base: third.revision, comment: "" });
   await comes("somebody was first: the page says so", () => /is current now/.test(document.querySelector("[role=alert]")?.textContent ?? ""));

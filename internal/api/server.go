@@ -34,6 +34,8 @@ type Sources struct {
 	Gate     *access.Gate         // who may call; nil: everybody, as access.Local
 	Audit    func(event.AuditLog) // told of every change that was tried; may be nil
 
+	Stranger func(a event.AuditLog, address string) // told of every login that failed; nil: Audit is
+
 	Node     func() Node
 	Overview func(ctx context.Context) (Overview, error)
 	Explain  func(ctx context.Context, service, instance string) (Explanation, error) // service may be empty

@@ -22,7 +22,7 @@ import (
 func (a *App) sources() api.Sources {
 	s := api.Sources{Node: a.nodeInfo}
 	if a.audit != nil {
-		s.Audit = a.audit.Record
+		s.Audit, s.Stranger = a.audit.Record, a.audit.Stranger
 	}
 	if a.data != nil {
 		s.Overview, s.Moment, s.Explain, s.Past = a.overview, a.moment, a.explain, a.past

@@ -1470,6 +1470,15 @@ export interface components {
              * @enum {unknown}
              */
             state: "intact" | "unauthenticated" | "gap" | "altered" | "forged";
+            /**
+             * @description Whether it is certain who wrote the records. unproven: no signing key is known, so that added records do not show; partial: some records are not signed by a known key; proven: all are
+             * @enum {unknown}
+             */
+            authenticity: "unproven" | "partial" | "proven";
+            /** @description What the authenticity means, for people */
+            note: string;
+            /** @description Records of nodes beyond the first 10,000, which nothing is said of */
+            omitted: number;
             chains: components["schemas"]["AuditChain"][];
             /** @description Messages of the topic that are no audit records */
             unreadable: number;

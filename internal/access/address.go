@@ -16,7 +16,7 @@ func ClientOf(r *http.Request, trusted []netip.Prefix) netip.Addr {
 		return netip.Addr{}
 	}
 	client := plain(peer.Addr())
-	if !within(trusted, client) {
+	if !Within(trusted, client) {
 		return client
 	}
 	chain := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
@@ -31,7 +31,7 @@ func ClientOf(r *http.Request, trusted []netip.Prefix) netip.Addr {
 		if err != nil {
 			return client
 		}
-		if client = plain(a); !within(trusted, client) {
+		if client = plain(a); !Within(trusted, client) {
 			return client
 		}
 	}
@@ -40,7 +40,8 @@ func ClientOf(r *http.Request, trusted []netip.Prefix) netip.Addr {
 
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
-func within(list []netip.Prefix, a netip.Addr) bool {
+// Within reports whether one of the prefixes holds an address.
+func Within(list []netip.Prefix, a netip.Addr) bool {
 	for _, p := range list {
 		if p.Contains(a) {
 			return true

@@ -61,6 +61,15 @@ func New(cfg Config) (*Gate, error) {
 // Open reports whether nobody is asked who they are.
 func (g *Gate) Open() bool { return g == nil || g.passwords == nil && g.oidc == nil && !g.tokens }
 
+// Address is the client that sent a request, as limits count it.
+func (g *Gate) Address(r *http.Request) string {
+	var trusted []netip.Prefix
+	if g != nil {
+		trusted = g.trusted
+	}
+	return Neighbourhood(ClientOf(r, trusted))
+}
+
 // Methods says how one can log in.
 func (g *Gate) Methods() (password bool, issuer string) {
 	if g == nil {
@@ -132,7 +141,7 @@ func (g *Gate) guess(r *http.Request, name, password string, again bool) (Identi
 	if len(name) > nameAndPassword || len(password) > nameAndPassword {
 		return Identity{}, ErrCredentials
 	}
-	address := Neighbourhood(ClientOf(r, g.trusted))
+	address := g.Address(r)
 	key := "name " + name + "\x00" + address
 	device, marked := g.devices.of(r, name)
 	if marked {
@@ -173,7 +182,7 @@ func (g *Gate) guess(r *http.Request, name, password string, again bool) (Identi
 
 // byToken compares digests: their comparison tells nothing about the token.
 func (g *Gate) byToken(bearer string, r *http.Request, now time.Time) (Identity, bool, error) {
-	key := "token " + Neighbourhood(ClientOf(r, g.trusted))
+	key := "token " + g.Address(r)
 	if wait := g.tries.wait(now, key); wait > 0 {
 		return Identity{}, false, TooMany{Wait: wait}
 	}
@@ -182,7 +191,7 @@ func (g *Gate) byToken(bearer string, r *http.Request, now time.Time) (Identity,
 		g.tries.fail(now, key)
 		return Identity{}, false, ErrCredentials
 	}
-	return Identity{User: "token", Role: Admin}, true, nil
+	return Token(), true, nil
 }
 
 // Login begins a session by a password.

@@ -39,6 +39,9 @@ type Identity struct {
 // on loopback or was opened on purpose.
 func Local() Identity { return Identity{User: "local", Role: Admin} }
 
+// Token is a node or a program that brings the token of the nodes.
+func Token() Identity { return Identity{User: "token", Role: Admin} }
+
 type identityKey struct{}
 
 // With returns a context that carries an identity.

@@ -256,7 +256,7 @@ func FuzzClientOf(f *testing.F) {
 		r.Header["X-Forwarded-For"] = []string{forwarded}
 		got := ClientOf(r, trusted)
 		direct := ClientOf(&http.Request{RemoteAddr: peer}, nil)
-		if got != direct && !within(trusted, direct) {
+		if got != direct && !Within(trusted, direct) {
 			t.Errorf("%q from %q is %v", forwarded, peer, got)
 		}
 		_ = Neighbourhood(got)

@@ -180,3 +180,32 @@ func TestALoginLastsUntilTheLogout(t *testing.T) {
 	}
 	d.check("/components/schemas/Problem", w.Body.Bytes())
 }
+
+// Failed logins are told apart from what users do: anybody can cause them.
+func TestFailedLoginsAreCountedAsStrangers(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("password"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate, err := access.New(access.Config{Users: []access.User{{Name: "ann", Hash: string(hash), Role: access.Admin}}, Issuer: &access.Issuer{URL: "http://127.0.0.1:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var records []event.AuditLog
+	var strangers []string
+	src := full()
+	src.Gate, src.Audit = gate, func(a event.AuditLog) { records = append(records, a) }
+	src.Stranger = func(a event.AuditLog, address string) {
+		strangers = append(strangers, a.Action+" "+a.Actor.ID+" "+address)
+	}
+	h := api.Guard(api.New(src, quiet))
+	ask(h, "POST", "/api/v1/login", `{"user":"eve","password":"wrong"}`, "")
+	ask(h, "GET", "/api/v1/login/oidc/callback?code=x&state=y", "", "")
+	ask(h, "GET", "/api/v1/login/oidc/callback?error=access_denied", "", "")
+	if want := []string{"login.user eve 192.0.2.1", "login.user  192.0.2.1", "login.user  192.0.2.1"}; strings.Join(strangers, ";") != strings.Join(want, ";") || len(records) != 0 {
+		t.Errorf("strangers %q, records %+v", strangers, records)
+	}
+	if w := ask(h, "POST", "/api/v1/login", `{"user":"ann","password":"password"}`, ""); w.Code != 200 || len(records) != 1 || records[0].Actor.ID != "ann" {
+		t.Errorf("%d, records %+v", w.Code, records)
+	}
+}

@@ -29,7 +29,7 @@ func (s *Server) auditRoutes() {
 		records, err := s.src.Records(r.Context(), n, f)
 		return nonNil(records), err
 	})
-	s.get("/api/v1/audit/verify", s.src.VerifyAudit != nil, func(r *http.Request) (any, error) { return s.src.VerifyAudit(r.Context()) })
+	s.read("/api/v1/audit/verify", s.src.VerifyAudit != nil, func(r *http.Request) (any, error) { return s.src.VerifyAudit(r.Context()) })
 }
 
 // moment reads a time from the query, zero where there is none.

@@ -157,7 +157,7 @@ func balancer() api.Balancer {
 			}, nil
 		},
 		VerifyAudit: func(context.Context) (audit.Result, error) {
-			return audit.Result{State: audit.Gap, Chains: []audit.Chain{{Node: "n", State: audit.Gap, Records: 3, Begins: 1, FirstSeq: 1, LastSeq: 9, From: noon, To: noon,
+			return audit.Result{State: audit.Gap, Authenticity: audit.Unproven, Chains: []audit.Chain{{Node: "n", State: audit.Gap, Records: 3, Begins: 1, FirstSeq: 1, LastSeq: 9, From: noon, To: noon,
 				Breaks: []audit.Break{{State: audit.Gap, FromSeq: 4, ToSeq: 5, At: noon, Text: "2 records are missing"}}}}}, nil
 		},
 		Demo: func(context.Context) (api.DemoState, error) {

@@ -39,7 +39,7 @@ func (s *Server) decisionRoutes() {
 		d, err := s.src.Decisions(r.Context(), n, decisionFilter(q))
 		return nonNil(d), err
 	})
-	s.get("/api/v1/decisions/{request}", s.src.FindRequest != nil, func(r *http.Request) (any, error) {
+	s.read("/api/v1/decisions/{request}", s.src.FindRequest != nil, func(r *http.Request) (any, error) {
 		span, err := searchSpan(r.URL.Query())
 		if err != nil {
 			return nil, err
@@ -51,8 +51,8 @@ func (s *Server) decisionRoutes() {
 		}
 		return found.Decisions, err
 	})
-	s.handle("GET", "/api/v1/decisions/events", s.decisionEvents)
-	s.handle("GET", "/api/v1/decisions/{request}/events", s.searchEvents)
+	s.handle("GET", "/api/v1/decisions/events", s.within(s.limits.streams, s.decisionEvents))
+	s.handle("GET", "/api/v1/decisions/{request}/events", s.within(s.limits.searches, s.searchEvents))
 }
 
 func decisionFilter(q url.Values) journal.Filter {

@@ -26,7 +26,7 @@ func (s *Server) loginRoutes() {
 	})
 	s.public("GET", "/api/v1/login/oidc/callback", func(w http.ResponseWriter, r *http.Request) {
 		id, back, err := s.src.Gate.Callback(w, r)
-		s.auditLogin(id.User, err)
+		s.auditLogin(r, id.User, err)
 		if err != nil {
 			s.fail(w, http.StatusForbidden, Problem{Error: err.Error(), Hint: "go back to / and log in again"})
 			return
@@ -61,7 +61,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, badRequest{errors.New("user and password have at most 256 bytes")}
 	}
 	id, err := s.src.Gate.Login(w, r, body.User, body.Password)
-	s.auditLogin(body.User, err)
+	s.auditLogin(r, body.User, err)
 	if err != nil {
 		return nil, s.tooMany(w, err)
 	}
@@ -77,13 +77,17 @@ func (s *Server) tooMany(w http.ResponseWriter, err error) error {
 	return err
 }
 
-func (s *Server) auditLogin(user string, err error) {
+func (s *Server) auditLogin(r *http.Request, user string, err error) {
 	if s.src.Audit == nil {
 		return
 	}
 	rec := event.AuditLog{Actor: event.Actor{Type: "user", ID: user}, Action: "login.user", Target: event.Target{Kind: "user", ID: user}, Result: event.ResultSuccess}
 	if err != nil {
 		rec.Result, rec.Reason = event.ResultDenied, err.Error()
+		if s.src.Stranger != nil {
+			s.src.Stranger(rec, s.src.Gate.Address(r))
+			return
+		}
 	}
 	s.src.Audit(rec)
 }

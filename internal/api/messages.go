@@ -33,13 +33,13 @@ type Messages interface {
 
 func (s *Server) messageRoutes() {
 	have := s.src.Messages != nil
-	s.handle("GET", "/api/v1/topics/{topic}/search", s.looking(s.search))
-	s.handle("GET", "/api/v1/topics/{topic}/export", s.looking(s.export))
+	s.handle("GET", "/api/v1/topics/{topic}/search", s.within(s.limits.searches, s.looking(s.search)))
+	s.handle("GET", "/api/v1/topics/{topic}/export", s.within(s.limits.searches, s.looking(s.export)))
 	s.get("/api/v1/topics/{topic}/partitions/{partition}/offsets/{offset}", have, s.message)
-	s.handle("GET", "/api/v1/topics/{topic}/partitions/{partition}/offsets/{offset}/raw", s.raw)
+	s.handle("GET", "/api/v1/topics/{topic}/partitions/{partition}/offsets/{offset}/raw", s.within(s.limits.downloads, s.raw))
 	s.ask("/api/v1/filters/check", have, checkFilter)
-	s.change("POST", "/api/v1/topics/{topic}/messages", have, change{need: access.Operator, action: "produce.message", preview: true, body: maxMessage, do: s.produce})
-	s.change("POST", "/api/v1/topics/{topic}/redrive", have, change{need: access.Operator, action: "redrive.topic", preview: true, do: s.redrive})
+	s.change("POST", "/api/v1/topics/{topic}/messages", have, change{need: access.Operator, action: "produce.message", preview: true, body: maxMessage, limit: s.limits.downloads, do: s.produce})
+	s.change("POST", "/api/v1/topics/{topic}/redrive", have, change{need: access.Operator, action: "redrive.topic", preview: true, limit: s.limits.searches, do: s.redrive})
 }
 
 // maxMessage bounds the body that holds a message: the largest value as
@@ -191,7 +191,9 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, q browse.Query) 
 		return enc.Encode(ops.MessageOf(rec))
 	}
 	if picks != nil {
-		err = s.src.Messages.Picked(r.Context(), q.Topic, picks, emit)
+		ctx, cancel := context.WithTimeout(r.Context(), browse.MaxTime)
+		defer cancel()
+		err = s.src.Messages.Picked(ctx, q.Topic, picks, emit)
 	} else {
 		_, err = s.src.Messages.Export(r.Context(), q, emit)
 	}

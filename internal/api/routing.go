@@ -25,7 +25,7 @@ func (s *Server) routingRoutes() {
 	s.get("/api/v1/instances/{instance}/past", s.src.Past != nil, func(r *http.Request) (any, error) {
 		return s.src.Past(r.Context(), r.URL.Query().Get("service"), r.PathValue("instance"))
 	})
-	s.handle("GET", "/api/v1/overview/events", s.overviewEvents)
+	s.handle("GET", "/api/v1/overview/events", s.within(s.limits.streams, s.overviewEvents))
 	s.change("POST", "/api/v1/services/{service}/instances/{instance}/override", s.src.Override != nil,
 		change{need: access.Operator, action: "override.instance", do: s.override})
 }

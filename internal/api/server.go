@@ -11,13 +11,16 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	description "github.com/smartlb/smartlb/api"
 	"github.com/smartlb/smartlb/internal/access"
+	"github.com/smartlb/smartlb/internal/browse"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/journal"
+	"github.com/smartlb/smartlb/internal/quota"
 )
 
 // ErrNotFound is returned by a source for a name that does not exist.
@@ -31,8 +34,11 @@ var ErrUnavailable = errors.New("not available")
 // with a sentence. All are called concurrently and bounded by their context.
 type Sources struct {
 	ReadOnly bool                 // nothing can be changed through this server
+	Limits   *Limits              // what callers use at one moment; nil: limits of this server's own
 	Gate     *access.Gate         // who may call; nil: everybody, as access.Local
 	Audit    func(event.AuditLog) // told of every change that was tried; may be nil
+
+	Stranger func(a event.AuditLog, address string) // told of every login that failed; nil: Audit is
 
 	Node     func() Node
 	Overview func(ctx context.Context) (Overview, error)
@@ -53,12 +59,13 @@ type Sources struct {
 
 // Server answers /api/v1.
 type Server struct {
-	src   Sources
-	log   *slog.Logger
-	mux   *http.ServeMux
-	calls []string
-	open  map[string]bool // calls that are answered without asking who calls
-	feed  feed
+	src    Sources
+	log    *slog.Logger
+	mux    *http.ServeMux
+	calls  []string
+	limits *Limits
+	open   map[string]bool // calls that are answered without asking who calls
+	feed   feed
 }
 
 // New returns the handler of the API.
@@ -67,6 +74,9 @@ func New(src Sources, log *slog.Logger) *Server {
 	s.feed.moment = src.Moment
 	if src.Moment == nil {
 		s.feed.moment = func(ctx context.Context, _ int) (Overview, error) { return src.Overview(ctx) }
+	}
+	if s.limits = src.Limits; s.limits == nil {
+		s.limits = NewLimits()
 	}
 	s.routes()
 	return s
@@ -125,16 +135,21 @@ const callTimeout = 10 * time.Second
 
 // get serves a call that reads.
 func (s *Server) get(path string, have bool, f func(*http.Request) (any, error)) {
-	s.handle("GET", path, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, have, f) })
+	s.handle("GET", path, s.within(s.limits.calls, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, have, f) }))
+}
+
+// read serves a call that reads a whole topic, or much of one.
+func (s *Server) read(path string, have bool, f func(*http.Request) (any, error)) {
+	s.handle("GET", path, s.within(s.limits.searches, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, have, f) }))
 }
 
 // ask serves a call that reads and has a body, because what is asked is long.
 func (s *Server) ask(path string, have bool, f func(*http.Request) (any, error)) {
-	s.handle("POST", path, func(w http.ResponseWriter, r *http.Request) {
+	s.handle("POST", path, s.within(s.limits.checks, func(w http.ResponseWriter, r *http.Request) {
 		if s.takesJSON(w, r) {
 			s.answer(w, r, have, f)
 		}
-	})
+	}))
 }
 
 // change is a call that changes something.
@@ -144,7 +159,8 @@ type change struct {
 	// preview: with ?dryRun=true do only says what would happen, which
 	// viewers may ask for, also of a server that is read-only.
 	preview bool
-	body    int64 // largest body; 0: maxBody
+	body    int64        // largest body; 0: maxBody
+	limit   *quota.Quota // what it counts as; nil: a call
 	do      func(*http.Request, *act) (any, error)
 }
 
@@ -159,12 +175,12 @@ type act struct {
 // change serves a call that changes something: it needs a role, is refused by
 // a read-only server, and every attempt is in the audit log.
 func (s *Server) change(method, path string, have bool, c change) {
-	s.handle(method, path, func(w http.ResponseWriter, r *http.Request) {
+	s.handle(method, path, s.within(cmp.Or(c.limit, s.limits.calls), func(w http.ResponseWriter, r *http.Request) {
 		if method != http.MethodDelete && !s.takesUpTo(w, r, cmp.Or(c.body, maxBody)) {
 			return
 		}
 		s.answer(w, r, have, func(r *http.Request) (any, error) { return s.carryOut(r, c) })
-	})
+	}))
 }
 
 func (s *Server) carryOut(r *http.Request, c change) (any, error) {
@@ -264,7 +280,12 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request) {
 }
 
 // problem answers with what went wrong.
-func (s *Server) problem(w http.ResponseWriter, err error) { s.fail(w, statusOf(err), problemOf(err)) }
+func (s *Server) problem(w http.ResponseWriter, err error) {
+	if errors.Is(err, browse.ErrBusy) {
+		w.Header().Set("Retry-After", strconv.Itoa(int(busySearchWait.Seconds())))
+	}
+	s.fail(w, statusOf(err), problemOf(err))
+}
 
 func problemOf(err error) Problem {
 	p := Problem{Error: err.Error()}

@@ -54,7 +54,7 @@ func (s *Server) topicRoutes() {
 		return asked(nonNil(all), err)
 	})
 	s.get("/api/v1/topics/{topic}/schema", t != nil, s.topicSchema)
-	s.handle("GET", "/api/v1/topics/{topic}/events", s.looking(s.topicEvents))
+	s.handle("GET", "/api/v1/topics/{topic}/events", s.within(s.limits.live, s.looking(s.topicEvents)))
 
 	s.change("POST", "/api/v1/topics", c != nil, change{need: access.Admin, action: "create.topic", preview: true, do: s.createTopic})
 	s.change("DELETE", "/api/v1/topics/{topic}", c != nil, change{need: access.Admin, action: "delete.topic", preview: true, do: s.deleteTopic})

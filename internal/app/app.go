@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/analyzer"
+	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/audit"
 	"github.com/smartlb/smartlb/internal/broker"
 	"github.com/smartlb/smartlb/internal/browse"
@@ -34,6 +35,7 @@ type App struct {
 	kafka    kafka.Config
 	producer *kafka.Producer
 	audit    *audit.Log
+	limits   *api.Limits // of all who call the API
 	data     *dataPlane
 	control  *control.Control
 	alerts   *alertBook
@@ -66,7 +68,7 @@ func New(o Options) (_ *App, err error) {
 	if err := CheckRoles(o.Roles); err != nil {
 		return nil, err
 	}
-	a := &App{o: o, started: time.Now(), ready: make(chan struct{}), stopped: make(chan struct{}), topical: make(chan struct{})}
+	a := &App{o: o, started: time.Now(), ready: make(chan struct{}), stopped: make(chan struct{}), topical: make(chan struct{}), limits: api.NewLimits()}
 	a.now = func() int64 { return int64(time.Since(a.started)) + int64(time.Second) }
 	defer func() {
 		if err != nil {

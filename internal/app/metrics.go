@@ -1,10 +1,13 @@
 package app
 
 import (
+	"maps"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/smartlb/smartlb/internal/h1"
+	"github.com/smartlb/smartlb/internal/quota"
 	"github.com/smartlb/smartlb/internal/upstream"
 )
 
@@ -42,6 +45,8 @@ var (
 	descLag      = prometheus.NewDesc("smartlb_group_lag", "Records that a group with a threshold is behind.", []string{"group"}, nil)
 	descLagAlarm = prometheus.NewDesc("smartlb_group_lag_alarm", "1 while that is above the threshold set in the console.", []string{"group"}, nil)
 	descSkipped  = prometheus.NewDesc("smartlb_records_skipped_total", "Records of a topic that could not be handled and were passed over.", []string{"topic"}, nil)
+	descWebOpen  = prometheus.NewDesc("smartlb_web_open", "What clients of admin and console have under way: connections, searches, streams, calls.", []string{"what"}, nil)
+	descWebNo    = prometheus.NewDesc("smartlb_web_refused_total", "What clients of admin and console were refused, because all were in use or the client had its share.", []string{"what", "why"}, nil)
 	descKafka    = prometheus.NewDesc("smartlb_kafka_delivered_total", "Records delivered to Kafka.", []string{"topic"}, nil)
 )
 
@@ -51,6 +56,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for queue, n := range c.a.drops() {
 		ch <- prometheus.MustNewConstMetric(descDropped, prometheus.CounterValue, float64(n), queue)
 	}
+	c.web(ch)
 	if c.a.producer != nil {
 		for topic, t := range c.a.producer.Stats().Topics {
 			ch <- prometheus.MustNewConstMetric(descKafka, prometheus.CounterValue, float64(t.Delivered), topic)
@@ -83,6 +89,20 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(descTolerant, prometheus.CounterValue, float64(n), h1.ToleranceName(i))
 	}
 	c.instances(ch)
+}
+
+func (c collector) web(ch chan<- prometheus.Metric) {
+	all := map[string]*quota.Quota{}
+	maps.Copy(all, c.a.limits.Quotas())
+	for _, w := range c.a.web {
+		all[w.name+" connections"] = w.limited.quota
+	}
+	for what, q := range all {
+		open, refused := q.Stats()
+		ch <- prometheus.MustNewConstMetric(descWebOpen, prometheus.GaugeValue, float64(open), what)
+		ch <- prometheus.MustNewConstMetric(descWebNo, prometheus.CounterValue, float64(refused.Full), what, "full")
+		ch <- prometheus.MustNewConstMetric(descWebNo, prometheus.CounterValue, float64(refused.Share), what, "share")
+	}
 }
 
 func (c collector) instances(ch chan<- prometheus.Metric) {

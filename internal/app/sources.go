@@ -20,9 +20,9 @@ import (
 // sources answers the API from what this process has; a console without the
 // proxy role asks a proxy's admin API, found through smartlb-node-status.
 func (a *App) sources() api.Sources {
-	s := api.Sources{Node: a.nodeInfo}
+	s := api.Sources{Node: a.nodeInfo, Limits: a.limits}
 	if a.audit != nil {
-		s.Audit = a.audit.Record
+		s.Audit, s.Stranger = a.audit.Record, a.audit.Stranger
 	}
 	if a.data != nil {
 		s.Overview, s.Moment, s.Explain, s.Past = a.overview, a.moment, a.explain, a.past

@@ -24,6 +24,7 @@ import (
 type webServer struct {
 	name     string
 	listener net.Listener
+	limited  *limited
 	server   *http.Server
 	secure   bool // TLS
 }
@@ -86,10 +87,12 @@ func (a *App) serve(name, address string, h http.Handler, gate *access.Gate, sec
 	if err != nil {
 		return portError(fmt.Errorf("%s: %w", name, err), "--"+name)
 	}
+	bounded := limit(l, a.o.Document.Console.TrustedProxies, secure == nil)
+	l = bounded
 	if secure != nil {
 		l = tls.NewListener(l, secure)
 	}
-	a.web = append(a.web, &webServer{name: name, listener: l, secure: secure != nil, server: &http.Server{
+	a.web = append(a.web, &webServer{name: name, listener: l, limited: bounded, secure: secure != nil, server: &http.Server{
 		Handler: api.Guard(h, a.o.Document.Console.Hosts...), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10, // streams have deadlines of their own, for each write
 		ErrorLog: slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug), // handshakes of strangers
@@ -174,10 +177,13 @@ func (w *webServer) run(ctx context.Context) error {
 	return nil
 }
 
+// maxScrapes bounds the scrapes of /metrics at once; others get 503.
+const maxScrapes = 8
+
 func (a *App) adminHandler(apiHandler http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", apiHandler)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics(), promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics(), promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if why := a.notReady(); why != "" {

@@ -1,7 +1,8 @@
 // Package audit records who did what: starts and stops, configuration, drains,
 // broken and healed demo instances. A record goes to the audit-logs topic in
 // order; while Kafka is away it waits in a bounded queue, and what still waits
-// when the process ends is kept in a file and sent by the next start.
+// when the process ends is kept in a file and sent by the next start. Failed
+// logins are counted and become one record per interval: anybody can cause them.
 //
 // The records of a node are a chain: each carries the SHA-256 of the one before
 // it, so that what was taken out of the log or changed in it shows ([Verifier]).

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,8 +23,15 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// queueSlots bounds the records that wait for Kafka.
-const queueSlots = 4096
+// Bounds of the records that wait for Kafka. Refused actions are recorded singly
+// up to the half, and beyond it a user has an eighth at most, so that there is
+// room for what others do.
+const (
+	queueSlots  = 4096
+	refusedRoom = queueSlots / 2
+	userRoom    = queueSlots / 8
+	sayEvery    = time.Minute // that records are dropped
+)
 
 // Sender delivers one record; it returns when the record is in the log.
 type Sender interface {
@@ -39,6 +47,11 @@ type Log struct {
 	log     *slog.Logger
 	queue   chan event.AuditLog
 	dropped atomic.Uint64
+	crowd   crowd
+
+	mu     sync.Mutex
+	queued map[string]int // by user; no entry: none
+	said   time.Time      // when it was last said that records are dropped
 
 	// Of Run's goroutine.
 	chain   link
@@ -48,7 +61,7 @@ type Log struct {
 // New returns a log that delivers while Run runs. It reads what an earlier
 // process left in dir.
 func New(node, dir string, sender Sender, log *slog.Logger) (*Log, error) {
-	l := &Log{node: node, dir: dir, sender: sender, log: log, queue: make(chan event.AuditLog, queueSlots)}
+	l := &Log{node: node, dir: dir, sender: sender, log: log, queue: make(chan event.AuditLog, queueSlots), queued: map[string]int{}}
 	if err := l.load(); err != nil {
 		return nil, fmt.Errorf("audit spool: %w", err)
 	}
@@ -56,17 +69,63 @@ func New(node, dir string, sender Sender, log *slog.Logger) (*Log, error) {
 }
 
 // Record queues a record; time, node and id are set here, number and chain when
-// its turn comes. It does not block: a full queue drops, counts and logs.
+// its turn comes. It does not block: a full queue drops, counts and logs. Many
+// refused actions of one user become one record, as those of Stranger do.
 func (l *Log) Record(a event.AuditLog) {
+	if a.Result == event.ResultDenied && (len(l.queue) >= refusedRoom || !l.crowd.spare(a.Actor.ID)) {
+		l.crowd.add(a.Actor, a, "", time.Now())
+		return
+	}
+	l.queueUp(l.complete(a))
+}
+
+// Stranger counts an attempt of somebody who is not logged in, from an address.
+// All of an interval become one record for each action: whoever reaches the node
+// could otherwise drop the records of its users.
+func (l *Log) Stranger(a event.AuditLog, address string) {
+	l.crowd.add(event.Actor{Type: "unauthenticated"}, a, address, time.Now())
+}
+
+func (l *Log) complete(a event.AuditLog) event.AuditLog {
 	a.AuditID, a.Node, a.Timestamp = newID(), l.node, time.Now().UTC()
 	if a.Result == "" {
 		a.Result = event.ResultSuccess
 	}
-	select {
-	case l.queue <- a:
-	default:
-		l.dropped.Add(1)
-		l.log.Error("audit record dropped: the queue is full", "action", a.Action)
+	return a
+}
+
+func (l *Log) queueUp(a event.AuditLog) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	user := ""
+	if a.Actor.Type == "user" {
+		user = a.Actor.ID
+	}
+	if user == "" || len(l.queue) < refusedRoom || l.queued[user] < userRoom {
+		select {
+		case l.queue <- a:
+			l.queued[user]++
+			return
+		default:
+		}
+	}
+	l.dropped.Add(1)
+	if now := time.Now(); now.Sub(l.said) > sayEvery {
+		l.said = now
+		l.log.Error("audit records dropped: the queue is full", "action", a.Action, "dropped", l.dropped.Load())
+	}
+}
+
+// taken notes that a record left the queue.
+func (l *Log) taken(a event.AuditLog) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	user := ""
+	if a.Actor.Type == "user" {
+		user = a.Actor.ID
+	}
+	if l.queued[user]--; l.queued[user] <= 0 {
+		delete(l.queued, user)
 	}
 }
 
@@ -76,12 +135,22 @@ func (l *Log) Dropped() uint64 { return l.dropped.Load() }
 // Run delivers until ctx ends, then tries what is queued once more and keeps
 // the rest in the spool.
 func (l *Log) Run(ctx context.Context) error {
+	tick := time.NewTicker(crowdEvery)
+	defer tick.Stop()
 	for attempt := 0; ctx.Err() == nil; {
+		if len(l.waiting) == 0 {
+			for _, a := range l.crowd.records(time.Now(), false) {
+				l.bind(l.complete(a))
+			}
+		}
 		if len(l.waiting) == 0 {
 			select {
 			case <-ctx.Done():
 				continue
+			case <-tick.C:
+				continue
 			case a := <-l.queue:
+				l.taken(a)
 				l.bind(a)
 			}
 		}
@@ -119,7 +188,12 @@ const finishTime = time.Second
 
 func (l *Log) finish() error {
 	for len(l.queue) > 0 {
-		l.take(<-l.queue)
+		a := <-l.queue
+		l.taken(a)
+		l.take(a)
+	}
+	for _, a := range l.crowd.records(time.Now(), true) {
+		l.take(l.complete(a))
 	}
 	if l.dir != "" && len(l.waiting) > 0 { // all at once, and before anybody else sees them
 		if err := errors.Join(l.save(), l.chain.save(l.dir, nil)); err != nil {

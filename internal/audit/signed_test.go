@@ -69,7 +69,7 @@ func TestInventedNodesAreBounded(t *testing.T) {
 		v.AddSigned(value, sign.Verdict{State: sign.Bad})
 		v.Add(value)
 	}
-	if r := v.Result(); len(r.Chains) != maxChains || r.Unreadable == 0 {
-		t.Errorf("%d chains, %d left out", len(r.Chains), r.Unreadable)
+	if r := v.Result(); len(r.Chains) != maxChains || r.Omitted == 0 {
+		t.Errorf("%d chains, %d left out", len(r.Chains), r.Omitted)
 	}
 }

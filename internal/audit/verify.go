@@ -60,6 +60,7 @@ type Verifier struct {
 	nodes      map[string]*verified
 	keyed      bool // signatures were verified
 	unreadable int
+	omitted    int
 }
 
 type verified struct {
@@ -83,14 +84,18 @@ func (v *Verifier) AddSigned(value []byte, by sign.Verdict) {
 	v.keyed = true
 	c := v.nodes[a.Node]
 	if by.State == sign.Signed || by.State == sign.Unsigned && (c == nil || c.Signed == 0) {
+		repeated := 0
+		if c != nil {
+			repeated = c.Repeated
+		}
 		v.Add(value)
-		if c := v.nodes[a.Node]; c != nil && by.State == sign.Signed {
+		if c := v.nodes[a.Node]; c != nil && by.State == sign.Signed && c.Repeated == repeated { // a copy vouches for no other
 			c.Signed++
 		}
 		return
 	}
 	if c == nil && len(v.nodes) >= maxChains {
-		v.unreadable++
+		v.omitted++
 		return
 	}
 	if c == nil { // a name that nobody vouches for: a chain without records
@@ -118,7 +123,7 @@ func (v *Verifier) Add(value []byte) {
 	hash := hashOf(value)
 	c := v.nodes[a.Node]
 	if c == nil && len(v.nodes) >= maxChains {
-		v.unreadable++
+		v.omitted++
 		return
 	}
 	if c == nil {
@@ -180,14 +185,48 @@ func (c *verified) broken(b Break) {
 
 // Result is the state of all chains.
 type Result struct {
-	State      string  `json:"state"` // the worst of them
-	Chains     []Chain `json:"chains"`
-	Unreadable int     `json:"unreadable"` // messages of the topic that are no audit records
+	State        string  `json:"state"`        // the worst of them
+	Authenticity string  `json:"authenticity"` // unproven, partial or proven: whether it is certain who wrote the records
+	Note         string  `json:"note"`         // what that means, for people
+	Chains       []Chain `json:"chains"`
+	Unreadable   int     `json:"unreadable"` // messages of the topic that are no audit records
+	Omitted      int     `json:"omitted"`    // records of nodes beyond the first maxChains, which nothing is said of
+}
+
+// Whether it is certain who wrote the records.
+const (
+	Unproven = "unproven" // no key is known: what was taken out or changed shows, and added records do not
+	Partial  = "partial"  // some records are signed by a known key
+	Proven   = "proven"   // all are
+)
+
+// note says it for people.
+func note(authenticity string) string {
+	switch authenticity {
+	case Proven:
+		return "every record is signed by a known key"
+	case Partial:
+		return "some records are not signed by a known key: of those it is not certain that their node wrote them"
+	}
+	return "the chains have no key: a client that may write to audit-logs can add records, or a chain of its own, and this check cannot tell"
+}
+
+// authenticity is of all chains together.
+func (v *Verifier) authenticity() string {
+	if !v.keyed {
+		return Unproven
+	}
+	for _, c := range v.nodes {
+		if c.Signed < c.Records || c.Forged > 0 {
+			return Partial
+		}
+	}
+	return Proven
 }
 
 // Result tells what was found so far.
 func (v *Verifier) Result() Result {
-	r := Result{State: Intact, Chains: []Chain{}, Unreadable: v.unreadable}
+	r := Result{State: Intact, Chains: []Chain{}, Unreadable: v.unreadable, Omitted: v.omitted}
 	worse := map[string]int{Intact: 0, Unauthenticated: 1, Gap: 2, Altered: 3, Forged: 4}
 	for _, node := range slices.Sorted(maps.Keys(v.nodes)) {
 		c := v.nodes[node].Chain
@@ -199,6 +238,8 @@ func (v *Verifier) Result() Result {
 		}
 		r.Chains = append(r.Chains, c)
 	}
+	r.Authenticity = v.authenticity()
+	r.Note = note(r.Authenticity)
 	slices.SortStableFunc(r.Chains, func(a, b Chain) int { return cmp.Compare(worse[b.State], worse[a.State]) })
 	return r
 }

@@ -131,7 +131,10 @@ func (l *live) wants(ctx context.Context, r kafka.Record) (bool, error) {
 	if l.q.matcher.All() {
 		return true, nil
 	}
-	return l.q.matcher.Match(ctx, filterRecord(l.veil.over(r)))
+	began := time.Now()
+	yes, err := l.q.matcher.Match(ctx, filterRecord(l.veil.over(r)))
+	pace(ctx, time.Since(began))
+	return yes, err
 }
 
 func (l *live) take(r kafka.Record) {

@@ -80,7 +80,9 @@ var (
 )
 
 // maxSearches bounds what searches take of memory and of the broker together.
-const maxSearches = 4
+// Those who ask are bounded before, each and in all (api.Limits); this is the
+// last resort, and what live streams and redrives look for comes on top of it.
+const maxSearches = 12
 
 // ErrBusy means that as many searches are under way as may be.
 var ErrBusy = fmt.Errorf("%d searches are under way already", maxSearches)
@@ -355,7 +357,10 @@ func (s *scan) wants(ctx context.Context, shown kafka.Record) (bool, error) {
 	if s.q.matcher.All() {
 		return true, nil
 	}
-	return s.q.matcher.Match(ctx, filterRecord(shown))
+	began := time.Now()
+	yes, err := s.q.matcher.Match(ctx, filterRecord(shown))
+	pace(ctx, time.Since(began))
+	return yes, err
 }
 
 func filterRecord(r kafka.Record) filter.Record {

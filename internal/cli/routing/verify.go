@@ -17,7 +17,7 @@ import (
 func verifyAudit(env *cli.Env) *cobra.Command {
 	return cli.Verb[cli.Brokers, audit.Result]{
 		Use: "verify", Short: "Tell whether the audit records of each node are the chain that they were written as",
-		Long:    "Each audit record carries the SHA-256 of the one that its node wrote before. Reads all of audit-logs and tells where\nrecords are missing or are not what they were. Exit status 1 where one chain is not intact.",
+		Long:    "Each audit record carries the SHA-256 of the one that its node wrote before. Reads all of audit-logs and tells where\nrecords are missing or are not what they were. Exit status 1 where one chain is not intact. Without\nsigning keys, records that a client added to the topic do not show: authenticity says whether they would.",
 		Example: "  smartlb audit verify\n  smartlb audit verify -o json | jq '.chains[].breaks'",
 		Flags:   func(f *pflag.FlagSet, b *cli.Brokers) { b.Declare(f) },
 		Run: func(ctx context.Context, env *cli.Env, b cli.Brokers) (audit.Result, error) {
@@ -55,6 +55,10 @@ func chainTable(r audit.Result) cli.Table {
 	if r.Unreadable > 0 {
 		t.Below = append(t.Below, fmt.Sprintf("%d messages of the topic are no audit records", r.Unreadable))
 	}
+	if r.Omitted > 0 {
+		t.Below = append(t.Below, fmt.Sprintf("%d records of more nodes were not looked at", r.Omitted))
+	}
 	t.Below = append(t.Below, "the chains are "+r.State)
+	t.Below = append(t.Below, "authenticity "+r.Authenticity+": "+r.Note)
 	return t
 }

@@ -1482,6 +1482,15 @@ export interface components {
              * @enum {unknown}
              */
             state: "intact" | "unauthenticated" | "gap" | "altered" | "forged";
+            /**
+             * @description Whether it is certain who wrote the records. unproven: no signing key is known, so that added records do not show; partial: some records are not signed by a known key; proven: all are
+             * @enum {unknown}
+             */
+            authenticity: "unproven" | "partial" | "proven";
+            /** @description What the authenticity means, for people */
+            note: string;
+            /** @description Records of nodes beyond the first 10,000, which nothing is said of */
+            omitted: number;
             chains: components["schemas"]["AuditChain"][];
             /** @description Messages of the topic that are no audit records */
             unreadable: number;
@@ -2462,7 +2471,8 @@ export interface components {
     responses: {
         /**
          * @description 400 the caller's mistake, 401 from nobody known, 403 from a page of another origin, on a read-only server, or without the role that it needs, 404 not known or not in this node's roles,
-         *     409 the state of the thing forbids it, 415 not JSON, 421 a Host that is not served here, 429 after too many failed logins, 503 not available now.
+         *     409 the state of the thing forbids it, 415 not JSON, 421 a Host that is not served here, 429 after too many failed logins or where the caller has as many searches, streams, downloads or calls
+         *     under way as one may, 503 not available now or where all of these are in use. 429, and 503 for the latter reason, come with Retry-After.
          */
         Problem: {
             headers: {

@@ -176,13 +176,12 @@ function ChainState() {
         <span className={r.state === "intact" ? "ok-text" : "bad-text"}>
           {r.state === "intact" ? <CheckIcon /> : <WarnIcon />} chain {r.state}
         </span>
-        , {count(records)} records
+        {r.authenticity !== "proven" && `, authors ${r.authenticity === "partial" ? "partly proven" : "unproven"}`}, {count(records)} records
       </button>
       {shown && (
         <Dialog title="Chains of audit records" onClose={() => show(false)}>
           <p>
-            Each record carries the SHA-256 of the one that its node wrote before. A record that was taken out or changed shows in the next one. It does not show who wrote: whoever may write to the topic can begin a
-            chain. <code>smartlb audit verify</code> says the same.
+            Each record carries the SHA-256 of the one that its node wrote before. A record that was taken out or changed shows in the next one. Authenticity {r.authenticity}: {r.note}. <code>smartlb audit verify</code> says the same.
           </p>
           <Sheet label="Chains" heads={["Node", "State", num("Records"), num("Begins"), num("Without chain"), "Numbers"]}>
             <tbody>

@@ -12,6 +12,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dispatch"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/guard"
+	"github.com/smartlb/smartlb/internal/h1"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/keeper"
 	"github.com/smartlb/smartlb/internal/probe"
@@ -77,9 +78,9 @@ func newDataPlane(a *App) (*dataPlane, error) {
 
 func (d *dataPlane) listen(a *App) (err error) {
 	p := a.o.Document.Proxy
-	cfg := proxy.Config{TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom, Now: a.now, Log: a.o.Log, Shortage: d.shortage}
+	cfg := proxy.Config{TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom, Now: a.now, Log: a.o.Log, Shortage: d.shortage, Via: "smartlb-" + a.node}
 	for _, l := range d.listeners {
-		cfg.Listeners = append(cfg.Listeners, proxy.Listener{Name: l.Name, Addr: l.Address, RejectEncoded: l.EncodedCharacters == "reject"})
+		cfg.Listeners = append(cfg.Listeners, listenerOf(l))
 	}
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err
@@ -89,6 +90,24 @@ func (d *dataPlane) listen(a *App) (err error) {
 		return portError(err, a.o.ListenFlag)
 	}
 	return nil
+}
+
+// listenerOf translates a checked listener.
+func listenerOf(l config.Listener) proxy.Listener {
+	out := proxy.Listener{Name: l.Name, Addr: l.Address, RejectEncoded: l.EncodedCharacters == "reject"}
+	switch l.UnderscoreHeaders {
+	case "keep":
+		out.Underscores = h1.KeepUnderscores
+	case "reject":
+		out.Underscores = h1.RejectUnderscores
+	}
+	switch l.RequestID {
+	case "keep":
+		out.RequestID = proxy.KeepID
+	case "overwrite":
+		out.RequestID = proxy.OverwriteID
+	}
+	return out
 }
 
 func openAccessLog(path string) (io.Writer, io.Closer, error) {

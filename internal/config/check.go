@@ -120,6 +120,8 @@ func (c *checker) traffic(t Traffic) {
 		c.unique(path+".name", "listener", l.Name, names)
 		c.address(path+".address", l.Address, true)
 		c.oneOf(path+".encodedCharacters", l.EncodedCharacters, "keep", "reject")
+		c.oneOf(path+".underscoreHeaders", l.UnderscoreHeaders, "drop", "keep", "reject")
+		c.oneOf(path+".requestId", l.RequestID, "trusted", "keep", "overwrite")
 		if !strings.HasSuffix(l.Address, ":0") {
 			c.unique(path+".address", "listener address", l.Address, addresses)
 		}

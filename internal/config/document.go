@@ -128,6 +128,8 @@ type Listener struct {
 	Address string `yaml:"address"`
 
 	EncodedCharacters string `yaml:"encodedCharacters"` // keep (default) or reject: %2F, %5C and encoded control characters in a path
+	UnderscoreHeaders string `yaml:"underscoreHeaders"` // drop (default), keep or reject: request headers with _ in their name
+	RequestID         string `yaml:"requestId"`         // trusted (default), keep or overwrite: whose X-Request-Id is kept
 }
 
 // Route sends what it matches to a service or splits it among several.

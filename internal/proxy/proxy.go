@@ -37,8 +37,9 @@ type Proxy struct {
 
 type listener struct {
 	net.Listener
-	name   string
-	limits h1.Limits
+	name      string
+	limits    h1.Limits
+	requestID RequestID
 }
 
 // New checks cfg and binds its listeners. It starts nothing.
@@ -66,8 +67,8 @@ func New(cfg Config, d Dispatcher) (*Proxy, error) {
 			return nil, fmt.Errorf("listener %s: %w", l.Name, err)
 		}
 		limits := cfg.Limits
-		limits.RejectEncoded = l.RejectEncoded
-		p.listeners = append(p.listeners, &listener{ln, l.Name, limits})
+		limits.RejectEncoded, limits.Underscores = l.RejectEncoded, l.Underscores
+		p.listeners = append(p.listeners, &listener{ln, l.Name, limits, l.RequestID})
 	}
 	return p, nil
 }

@@ -78,7 +78,8 @@ func newDataPlane(a *App) (*dataPlane, error) {
 
 func (d *dataPlane) listen(a *App) (err error) {
 	p := a.o.Document.Proxy
-	cfg := proxy.Config{TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom, Now: a.now, Log: a.o.Log, Shortage: d.shortage, Via: "smartlb-" + a.node}
+	cfg := proxyConfig(p)
+	cfg.Now, cfg.Log, cfg.Shortage, cfg.Via = a.now, a.o.Log, d.shortage, "smartlb-"+a.node
 	for _, l := range d.listeners {
 		cfg.Listeners = append(cfg.Listeners, listenerOf(l))
 	}
@@ -90,6 +91,18 @@ func (d *dataPlane) listen(a *App) (err error) {
 		return portError(err, a.o.ListenFlag)
 	}
 	return nil
+}
+
+// proxyConfig translates the checked settings of the front end.
+func proxyConfig(p config.Proxy) proxy.Config {
+	l, t := p.Limits, p.Timeouts
+	return proxy.Config{
+		TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom,
+		Limits:  h1.Limits{Head: l.HeadBytes, Fields: l.Headers, Target: l.TargetBytes},
+		MaxBody: int64(l.BodyBytes), MaxConnections: l.Connections, MaxIdle: l.IdlePerInstance,
+		IdleTimeout: t.Idle, HeadTimeout: t.Head, BodyTimeout: t.Body, StreamTimeout: t.Stream,
+		HalfCloseTimeout: t.HalfClosed, TunnelTimeout: t.Tunnel, KeepTimeout: t.Keep,
+	}
 }
 
 // listenerOf translates a checked listener.

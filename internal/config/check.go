@@ -77,6 +77,7 @@ func (c *checker) node(n Node) {
 			c.fail("admin.token", "%v", err)
 		}
 	}
+	c.frontEnd(n.Proxy)
 	c.console(n.Console)
 	if s := n.Telemetry.DecisionSample; s < 0 || s > 1 {
 		c.fail("telemetry.decisionSample", "want 0 to 1, got %v", s)

@@ -51,7 +51,7 @@ type Config struct {
 
 	Limits           h1.Limits     // of request heads; the reply's head may have Limits.Head, too
 	MaxBody          int64         // bytes of a request body, 413 beyond; 0: unlimited
-	MaxConnections   int           // of clients, all listeners together; beyond them 503. Default 65536
+	MaxConnections   int           // of clients, all listeners together; beyond them 503. Default: what the descriptor limit allows
 	MaxIdle          int           // kept connections per instance; default 512
 	IdleTimeout      time.Duration // of a client connection between requests; default 60 s
 	HeadTimeout      time.Duration // from the first byte of a head to its last; default 10 s
@@ -79,7 +79,7 @@ func (c Config) withDefaults() Config {
 			*v = d
 		}
 	}
-	orInt(&c.MaxConnections, 65536)
+	orInt(&c.MaxConnections, connectionsFor(descriptorLimit()))
 	orInt(&c.MaxIdle, 512)
 	orTime(&c.IdleTimeout, 60*time.Second)
 	orTime(&c.HeadTimeout, 10*time.Second)
@@ -100,6 +100,20 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// Descriptors that are not for clients and their requests: listeners, files,
+// Kafka, the admin API, checks of instances.
+const otherDescriptors = 256
+
+// connectionsFor gives how many clients a limit of descriptors allows: each may
+// need a second one, of a connection to an instance.
+func connectionsFor(descriptors int) int {
+	const unknown = 65536
+	if descriptors == 0 {
+		return unknown
+	}
+	return min(max((descriptors-otherDescriptors)/2, descriptors/4, 1), 1<<20)
 }
 
 // viaName makes a pseudonym of RFC 9110 §7.6.3 out of a node's id.

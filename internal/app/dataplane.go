@@ -11,6 +11,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dispatch"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/guard"
+	"github.com/smartlb/smartlb/internal/h1"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/keeper"
 	"github.com/smartlb/smartlb/internal/probe"
@@ -78,7 +79,8 @@ func newDataPlane(a *App) (*dataPlane, error) {
 
 func (d *dataPlane) newProxy(a *App) (err error) {
 	p := a.o.Document.Proxy
-	cfg := proxy.Config{TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom, Now: a.now, Log: a.o.Log, Shortage: d.shortage}
+	cfg := proxyConfig(p)
+	cfg.Now, cfg.Log, cfg.Shortage, cfg.Via = a.now, a.o.Log, d.shortage, "smartlb-"+a.node
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err
 	}
@@ -87,6 +89,36 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 		return err
 	}
 	return nil
+}
+
+// proxyConfig translates the checked settings of the front end.
+func proxyConfig(p config.Proxy) proxy.Config {
+	l, t := p.Limits, p.Timeouts
+	return proxy.Config{
+		TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom,
+		Limits:  h1.Limits{Head: l.HeadBytes, Fields: l.Headers, Target: l.TargetBytes},
+		MaxBody: int64(l.BodyBytes), MaxConnections: l.Connections, MaxIdle: l.IdlePerInstance,
+		IdleTimeout: t.Idle, HeadTimeout: t.Head, BodyTimeout: t.Body, StreamTimeout: t.Stream,
+		HalfCloseTimeout: t.HalfClosed, TunnelTimeout: t.Tunnel, KeepTimeout: t.Keep,
+	}
+}
+
+// listenerOf translates a checked listener.
+func listenerOf(l config.Listener) proxy.Listener {
+	out := proxy.Listener{Name: l.Name, Addr: l.Address, RejectEncoded: l.EncodedCharacters == "reject"}
+	switch l.UnderscoreHeaders {
+	case "keep":
+		out.Underscores = h1.KeepUnderscores
+	case "reject":
+		out.Underscores = h1.RejectUnderscores
+	}
+	switch l.RequestID {
+	case "keep":
+		out.RequestID = proxy.KeepID
+	case "overwrite":
+		out.RequestID = proxy.OverwriteID
+	}
+	return out
 }
 
 func openAccessLog(path string) (io.Writer, io.Closer, error) {

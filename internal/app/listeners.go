@@ -52,7 +52,7 @@ func (d *dataPlane) open(of []config.Listener) error {
 	}
 	want := make([]proxy.Listener, len(listeners))
 	for i, l := range listeners {
-		want[i] = proxy.Listener{Name: l.Name, Addr: l.Address, RejectEncoded: l.EncodedCharacters == "reject"}
+		want[i] = listenerOf(l)
 	}
 	return d.proxy.SetListeners(want)
 }

@@ -40,6 +40,8 @@ var (
 	descDials    = prometheus.NewDesc("smartlb_upstream_dials_total", "Connections made to instances.", nil, nil)
 	descResent   = prometheus.NewDesc("smartlb_upstream_resent_total", "Requests sent once more because the instance had just closed its kept connection.", nil, nil)
 	descShortage = prometheus.NewDesc("smartlb_shortage_total", "Connections and checks that were not possible because this node lacked descriptors, memory or ports.", nil, nil)
+	descFields   = prometheus.NewDesc("smartlb_request_fields_dropped_total", "Request headers with an underscore in their name that were not forwarded.", nil, nil)
+	descLoops    = prometheus.NewDesc("smartlb_loops_total", "Requests that this proxy had forwarded before.", nil, nil)
 	descTolerant = prometheus.NewDesc("smartlb_upstream_tolerated_total", "Responses that broke HTTP in a way with one reading, by kind.", []string{"kind"}, nil)
 	descDropped  = prometheus.NewDesc("smartlb_dropped_total", "What was lost, by queue.", []string{"queue"}, nil)
 	descLag      = prometheus.NewDesc("smartlb_group_lag", "Records that a group with a threshold is behind.", []string{"group"}, nil)
@@ -85,6 +87,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descDials, prometheus.CounterValue, float64(s.UpstreamDials))
 	ch <- prometheus.MustNewConstMetric(descResent, prometheus.CounterValue, float64(s.UpstreamResent))
 	ch <- prometheus.MustNewConstMetric(descShortage, prometheus.CounterValue, float64(c.a.data.shortage.Count()))
+	ch <- prometheus.MustNewConstMetric(descFields, prometheus.CounterValue, float64(s.FieldsDropped))
+	ch <- prometheus.MustNewConstMetric(descLoops, prometheus.CounterValue, float64(s.Loops))
 	for i, n := range s.Tolerated {
 		ch <- prometheus.MustNewConstMetric(descTolerant, prometheus.CounterValue, float64(n), h1.ToleranceName(i))
 	}

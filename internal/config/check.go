@@ -87,6 +87,7 @@ func (c *checker) node(n Node) {
 			c.fail("admin.token", "%v", err)
 		}
 	}
+	c.frontEnd(n.Proxy)
 	c.console(n.Console)
 	if err := n.Signing.Check(); err != nil {
 		c.fail("signing", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -137,6 +138,8 @@ func (c *checker) traffic(t Traffic) {
 		c.unique(path+".name", "listener", l.Name, names)
 		c.address(path+".address", l.Address, true)
 		c.oneOf(path+".encodedCharacters", l.EncodedCharacters, "keep", "reject")
+		c.oneOf(path+".underscoreHeaders", l.UnderscoreHeaders, "drop", "keep", "reject")
+		c.oneOf(path+".requestId", l.RequestID, "trusted", "keep", "overwrite")
 		for j, other := range t.Listeners[:i] {
 			if overlaps(l.Address, other.Address) {
 				c.fail(path+".address", "%s cannot be opened beside %s of listeners[%d].address", l.Address, other.Address, j)

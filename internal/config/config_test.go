@@ -250,11 +250,17 @@ func TestPathsOfRulesAreSpelledLikeThoseOfRequests(t *testing.T) {
 	}
 }
 
-func TestEncodedCharactersOfAListener(t *testing.T) {
-	for value, ok := range map[string]bool{"keep": true, "reject": true, "decode": false} {
-		_, err := ParseTraffic([]byte("listeners:\n  - {name: web, address: ':80', encodedCharacters: " + value + "}\n"))
-		if (err == nil) != ok {
-			t.Errorf("%s: %v", value, err)
+func TestWordsOfAListener(t *testing.T) {
+	for key, words := range map[string][]string{
+		"encodedCharacters": {"keep", "reject"},
+		"underscoreHeaders": {"drop", "keep", "reject"},
+		"requestId":         {"trusted", "keep", "overwrite"},
+	} {
+		for _, word := range append(words, "wrong") {
+			_, err := ParseTraffic([]byte("listeners:\n  - {name: web, address: ':80', " + key + ": " + word + "}\n"))
+			if (err == nil) != (word != "wrong") || err != nil && !strings.Contains(err.Error(), "line 2: listeners[0]."+key) {
+				t.Errorf("%s: %s: %v", key, word, err)
+			}
 		}
 	}
 }

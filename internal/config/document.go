@@ -54,6 +54,8 @@ type Proxy struct {
 	AccessLog      string         `yaml:"accessLog"`      // a file, or - for stdout; empty: none
 	ConnectTimeout time.Duration  `yaml:"connectTimeout"` // per try, default 1s
 	Drain          time.Duration  `yaml:"drain"`          // how long a stop waits for requests, default 30s (up: 3s)
+	Limits         Limits         `yaml:"limits"`
+	Timeouts       Timeouts       `yaml:"timeouts"`
 }
 
 // Admin is the API of a node.
@@ -139,6 +141,8 @@ type Listener struct {
 	Address string `yaml:"address"`
 
 	EncodedCharacters string `yaml:"encodedCharacters"` // keep (default) or reject: %2F, %5C and encoded control characters in a path
+	UnderscoreHeaders string `yaml:"underscoreHeaders"` // drop (default), keep or reject: request headers with _ in their name
+	RequestID         string `yaml:"requestId"`         // trusted (default), keep or overwrite: whose X-Request-Id is kept
 }
 
 // Route sends what it matches to a service or splits it among several.
@@ -223,7 +227,7 @@ const DefaultAdmin = "127.0.0.1:8081"
 func Default() Document {
 	return Document{Node: Node{
 		Kafka: Kafka{Brokers: []string{"localhost:9092"}, Linger: 100 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
-		Proxy: Proxy{ConnectTimeout: time.Second},
+		Proxy: Proxy{ConnectTimeout: time.Second, Limits: DefaultLimits(), Timeouts: DefaultTimeouts()},
 		Admin: Admin{Address: DefaultAdmin}, Console: Console{Address: "127.0.0.1:8083"},
 		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, Interval: time.Second},
 	}}

@@ -14,7 +14,16 @@ func (r *Request) AppendHead(dst []byte, drop Kinds) []byte {
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, r.host...)
 	dst = append(dst, "\r\n"...)
-	dst = r.AppendFields(dst, drop|1<<Underscore)
+	drop |= 1<<Underscore | 1<<Alias
+	if r.hops > 0 {
+		drop |= 1 << MaxForwards
+	}
+	dst = r.AppendFields(dst, drop)
+	if r.hops > 0 {
+		dst = append(dst, "Max-Forwards: "...)
+		dst = strconv.AppendInt(dst, int64(max(r.hops-2, 0)), 10)
+		dst = append(dst, "\r\n"...)
+	}
 	switch {
 	case r.Body == ByChunks:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)

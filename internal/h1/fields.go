@@ -25,6 +25,10 @@ const (
 	Named      // named by Connection, so meant for us alone
 	Protected  // Authorization, Cookie: Connection must not name them
 	Challenge  // WWW-Authenticate
+	Alias      // a name with '_' that would be one of the special fields with '-'
+	Via
+	MaxForwards
+	Date
 )
 
 // Kinds is a set of Kind.
@@ -50,9 +54,16 @@ func kindOf(name []byte) Kind {
 		if EqualFold(name, "te") {
 			return Hop
 		}
+	case 3:
+		if EqualFold(name, "via") {
+			return Via
+		}
 	case 4:
 		if EqualFold(name, "host") {
 			return Host
+		}
+		if EqualFold(name, "date") {
+			return Date
 		}
 	case 6:
 		if EqualFold(name, "expect") {
@@ -82,6 +93,9 @@ func kindOf(name []byte) Kind {
 	case 12:
 		if EqualFold(name, "x-request-id") {
 			return RequestID
+		}
+		if EqualFold(name, "max-forwards") {
+			return MaxForwards
 		}
 	case 13:
 		if EqualFold(name, "authorization") {
@@ -187,7 +201,7 @@ func (f *Fields) Field(i int) (name, value []byte, kind Kind) {
 func (f *Fields) Header(name string) ([]byte, bool) {
 	for i := range f.list {
 		l := &f.list[i]
-		if int(l.colon-l.name) != len(name) || l.kind == Underscore || l.kind == Named {
+		if int(l.colon-l.name) != len(name) || l.kind == Underscore || l.kind == Alias || l.kind == Named {
 			continue
 		}
 		n := f.buf[l.name:l.colon]
@@ -229,9 +243,9 @@ func (f *Fields) add(buf []byte, start, end, limit int) *Error {
 	if !all(line[from:to], charValue) {
 		return errFieldValue
 	}
-	kind := Underscore
-	if !under {
-		kind = kindOf(line[:colon])
+	kind := kindOf(line[:colon])
+	if under {
+		kind = underscored(line[:colon])
 	}
 	if kind == Challenge || kind == Protected && colon == len("authorization") {
 		f.binds = f.binds || bindsConnection(line[from:to])
@@ -241,6 +255,59 @@ func (f *Fields) add(buf []byte, start, end, limit int) *Error {
 		kind: kind, plain: from == colon+2 && line[colon+1] == ' ' && to == len(line),
 	})
 	return nil
+}
+
+// underscored gives the kind of a name with '_': an Alias where the name with
+// '-' in its place would mean something to us. CGI and WSGI read both alike.
+func underscored(name []byte) Kind {
+	var dashed [32]byte
+	if len(name) > len(dashed) {
+		name = name[:len(dashed)] // long enough for every prefix that counts
+	}
+	for i, c := range name {
+		if c == '_' {
+			c = '-'
+		}
+		dashed[i] = c
+	}
+	if kindOf(dashed[:len(name)]) != Other {
+		return Alias
+	}
+	return Underscore
+}
+
+// has reports whether there is a line of that kind.
+func (f *Fields) has(kind Kind) bool {
+	for i := range f.list {
+		if f.list[i].kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// HasDate reports whether the message says when it was made.
+func (f *Fields) HasDate() bool { return f.has(Date) }
+
+// PassedThrough reports whether a Via field names pseudonym as a recipient (RFC
+// 9110 §7.6.3).
+func (f *Fields) PassedThrough(pseudonym string) bool {
+	for i := range f.list {
+		if f.list[i].kind != Via {
+			continue
+		}
+		rest, more := f.buf[f.list[i].value:f.list[i].end], true
+		for more {
+			var item []byte
+			item, rest, more = bytes.Cut(rest, []byte{','})
+			_, by, _ := bytes.Cut(trim(item), []byte{' '}) // protocol, received-by, comment
+			by, _, _ = bytes.Cut(trim(by), []byte{' '})
+			if string(by) == pseudonym {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // maxConnectionOptions bounds the work of matching options with fields: no
@@ -300,7 +367,7 @@ func (f *Fields) applyConnection(tolerated *Tolerances) (c connection, _ *Error)
 func (f *Fields) markNamed(name []byte) *Error {
 	switch kindOf(name) {
 	case Host, ContentLength, TransferEncoding, Connection, Expect, ForwardedFor, ForwardedProto, ForwardedHost,
-		Forwarded, RequestID, Explain, Protected:
+		Forwarded, RequestID, Explain, Protected, Via, MaxForwards:
 		return errConnectionKey
 	}
 	for i := range f.list {

@@ -10,7 +10,19 @@ type Limits struct {
 	Target int // bytes of the request-target; 8192
 
 	RejectEncoded bool // refuse encoded slashes, backslashes and control characters in a path
+	Underscores   Underscores
 }
+
+// Underscores says what becomes of request fields with '_' in their name. Those
+// that stand in for a field that is special here (X_Forwarded_For) never pass.
+type Underscores uint8
+
+// The ways to treat them.
+const (
+	DropUnderscores Underscores = iota
+	KeepUnderscores
+	RejectUnderscores
+)
 
 // Defaults of Limits.
 const (
@@ -68,12 +80,15 @@ type Request struct {
 	KeepAlive bool    // an HTTP/1.0 client asked to keep it
 	Continue  bool    // Expect: 100-continue, and there is a body to wait for
 	WebSocket bool    // a complete WebSocket opening handshake
+	Dropped   int     // fields with '_' in their name that are not forwarded
 
+	hops          int  // Max-Forwards of OPTIONS and TRACE plus one; 0: none
+	tls           bool // the target's scheme is https
 	started       bool // the request line is parsed
 	line, scanned int  // start of the line being read, and where the search for its end stopped
 }
 
-// Method is the request method, in capitals.
+// Method is the request method as it came.
 func (r *Request) Method() []byte { return r.method }
 
 // Host is the authority that the request is for, with its port if it has one:
@@ -85,7 +100,7 @@ func (r *Request) Host() []byte { return r.host }
 // written without. host must be valid and stay unchanged while r is in use.
 func (r *Request) SetHost(host []byte) { r.host = host }
 
-// Path is the path in the spelling that is routed by: see setPath. "*" for
+// Path is the path in the spelling that is routed by: see setPath. "/" for
 // OPTIONS *.
 func (r *Request) Path() []byte { return r.path }
 
@@ -118,11 +133,8 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, _ *Error) {
 	for {
 		if !r.started && r.scanned == 0 && len(buf) > 0 {
 			// Something that is no HTTP is told at its first byte, not at a timeout.
-			if c := buf[0]; c != '\r' && (c < 'A' || c > 'Z') {
-				if c == '\n' {
-					return 0, errLineEnd
-				}
-				return 0, errMethod
+			if c := buf[0]; c != '\r' && chars[c]&charToken == 0 {
+				return 0, notHTTP(c)
 			}
 		}
 		i := bytes.IndexByte(buf[r.scanned:], '\n')
@@ -140,6 +152,9 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, _ *Error) {
 		}
 		switch {
 		case !r.started && end == start:
+			if bytes.HasPrefix(buf, []byte("\r\n\r\n\x00")) {
+				return 0, errProxyHeader // version 2 of that protocol begins so
+			}
 			if start > 0 {
 				return 0, errRequestLine
 			}
@@ -149,7 +164,7 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, _ *Error) {
 			}
 			r.started = true
 		case end == start:
-			return r.line, r.finish()
+			return r.line, r.finish(lim)
 		default:
 			if err := r.add(buf, start, end, lim.Fields); err != nil {
 				return 0, err
@@ -183,30 +198,32 @@ func (r *Request) requestLine(line []byte, lim *Limits) *Error {
 	method, rest := line[:sp], line[sp+1:]
 	sp = bytes.IndexByte(rest, ' ')
 	if sp <= 0 {
+		if string(method) == "PROXY" && string(rest) == "UNKNOWN" {
+			return errProxyHeader
+		}
 		return errRequestLine // HTTP/0.9 has no version
 	}
 	target, version := rest[:sp], rest[sp+1:]
+	if string(method) == "PROXY" && (string(target) == "TCP4" || string(target) == "TCP6" || string(target) == "UNKNOWN") {
+		return errProxyHeader
+	}
 	if len(method) > maxMethod {
 		return errMethodLong
 	}
-	for _, c := range method {
-		// Methods are case-sensitive and all registered ones are capitals. An
-		// instance that took "head" for HEAD would frame its reply differently.
-		if (c < 'A' || c > 'Z') && c != '-' && c != '_' {
-			return errMethod
-		}
+	if !all(method, charToken) { // case-sensitive: "get" is another method than GET (RFC 9110 §9.1)
+		return errMethod
 	}
 	if len(version) != 8 || string(version[:5]) != "HTTP/" || version[6] != '.' ||
 		version[5] < '0' || version[5] > '9' || version[7] < '0' || version[7] > '9' {
 		return errVersion
 	}
 	if string(method) == "PRI" {
-		return errMethod // the HTTP/2 preface: RFC 9113 §3.4
+		return errPreface // RFC 9113 §3.4
 	}
 	if version[5] != '1' {
 		return errVersionNew
 	}
-	if string(method) == "CONNECT" {
+	if EqualFold(method, "connect") {
 		return errConnect
 	}
 	r.method, r.Minor, r.raw = method, min(int(version[7]-'0'), 1), target // RFC 9110 §2.5: HTTP/1.2 is read as HTTP/1.1
@@ -217,7 +234,10 @@ func (r *Request) requestLine(line []byte, lim *Limits) *Error {
 }
 
 // finish checks what only the whole head can tell.
-func (r *Request) finish() *Error {
+func (r *Request) finish(lim *Limits) *Error {
+	if err := r.underscores(lim.Underscores); err != nil {
+		return err
+	}
 	if err := r.checkHost(); err != nil {
 		return err
 	}
@@ -237,11 +257,56 @@ func (r *Request) finish() *Error {
 	}
 	r.Close = con.close || r.Minor == 0 && !con.keepAlive
 	r.KeepAlive = r.Minor == 0 && con.keepAlive && !con.close
+	r.readMaxForwards()
 	if err := r.checkExpect(); err != nil {
 		return err
 	}
 	return r.checkUpgrade(con)
 }
+
+// notHTTP names what begins with a byte that no request begins with.
+func notHTTP(c byte) *Error {
+	switch c {
+	case '\n':
+		return errLineEnd
+	case 0x16: // a handshake record (RFC 8446 §5.1)
+		return errTLS
+	}
+	return errMethod
+}
+
+func (r *Request) underscores(how Underscores) *Error {
+	if how == KeepUnderscores {
+		for i := range r.list {
+			if r.list[i].kind == Underscore {
+				r.list[i].kind = Other
+			}
+		}
+	}
+	for i := range r.list {
+		if k := r.list[i].kind; k == Underscore || k == Alias {
+			r.Dropped++
+		}
+	}
+	if how == RejectUnderscores && r.Dropped > 0 {
+		return errUnderscore
+	}
+	return nil
+}
+
+// readMaxForwards reads how often an OPTIONS or TRACE may be forwarded (RFC 9110
+// §7.6.2). Other methods and what is no number pass unchanged.
+func (r *Request) readMaxForwards() {
+	if r.count(MaxForwards) != 1 || string(r.method) != "OPTIONS" && string(r.method) != "TRACE" {
+		return
+	}
+	if n, err := parseLength(r.first(MaxForwards)); err == nil {
+		r.hops = 1 + int(min(n, 1<<30))
+	}
+}
+
+// MustAnswer reports whether the request may not be forwarded any further.
+func (r *Request) MustAnswer() bool { return r.hops == 1 }
 
 // checkUpgrade decides what becomes of Upgrade (RFC 9110 §7.8). A single token
 // is passed on, and the connection becomes a tunnel where the instance agrees.
@@ -323,13 +388,32 @@ func (r *Request) checkHost() *Error {
 			host = r.buf[l.value:l.end]
 		}
 	}
-	if !validAuthority(host) {
+	if host = withoutEmptyPort(host); !validAuthority(host) {
 		return errHost
 	}
 	if r.host == nil {
 		r.host = host
-	} else if !sameFold(r.host, host) {
+	} else if !sameAuthority(r.host, host, r.tls) {
 		return errHostMismatch
 	}
 	return nil
+}
+
+// withoutEmptyPort cuts the colon of "h:", which means the same as "h" (RFC 3986
+// §3.2.3).
+func withoutEmptyPort(host []byte) []byte {
+	if n := len(host); n > 1 && host[n-1] == ':' {
+		return host[:n-1]
+	}
+	return host
+}
+
+// sameAuthority compares the authority of a target with Host: the default port
+// of the scheme may be left out.
+func sameAuthority(a, b []byte, tls bool) bool {
+	port := ":80"
+	if tls {
+		port = ":443"
+	}
+	return sameFold(bytes.TrimSuffix(a, []byte(port)), bytes.TrimSuffix(b, []byte(port)))
 }

@@ -13,7 +13,8 @@ func (r *Request) target(t []byte, reject bool) *Error {
 		if string(r.method) != "OPTIONS" {
 			return errTarget
 		}
-		r.path, r.forward = t, t
+		r.norm = append(r.norm[:0], '/')
+		r.path, r.forward = r.norm, t // of the host as a whole: routed like its root
 		return nil
 	}
 	if t[0] != '/' {
@@ -22,7 +23,7 @@ func (r *Request) target(t []byte, reject bool) *Error {
 		case hasPrefixFold(t, "http://"):
 			rest = t[len("http://"):]
 		case hasPrefixFold(t, "https://"):
-			rest = t[len("https://"):]
+			rest, r.tls = t[len("https://"):], true
 		default:
 			return errTarget
 		}
@@ -30,7 +31,7 @@ func (r *Request) target(t []byte, reject bool) *Error {
 		if end < 0 {
 			end = len(rest)
 		}
-		if r.host = rest[:end]; !validAuthority(r.host) {
+		if r.host = withoutEmptyPort(rest[:end]); !validAuthority(r.host) {
 			return errTarget
 		}
 		if rest = rest[end:]; len(rest) == 0 || rest[0] == '?' {
@@ -47,13 +48,12 @@ func (r *Request) target(t []byte, reject bool) *Error {
 
 // bare takes an absolute-form target without a path, of which rest is left.
 func (r *Request) bare(rest []byte) {
-	r.norm = append(r.norm[:0], '/')
-	if len(rest) == 0 && string(r.method) == "OPTIONS" {
-		r.norm[0] = '*' // RFC 9112 §3.2.4
-	}
-	r.path, r.forward = r.norm, r.norm
+	r.norm = append(r.norm[:0], "/*"...)
+	r.path, r.forward = r.norm[:1], r.norm[:1]
 	if len(rest) > 0 {
 		r.query = rest[1:]
+	} else if string(r.method) == "OPTIONS" {
+		r.forward = r.norm[1:] // RFC 9112 §3.2.4
 	}
 }
 

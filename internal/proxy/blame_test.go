@@ -84,7 +84,7 @@ func blameCases() []blameCase {
 		cancel()
 		_ = b.p.Drain(ctx)
 	}
-	leave := func(_ *testing.T, _ *bench, c *client) { _ = c.Close() }
+	leave := func(_ *testing.T, _ *bench, c *client) { c.abort() }
 	wait := func(*testing.T, *bench, *client) {}
 	return []blameCase{
 		{cause: dispatch.ConnectRefused, addr: func(t *testing.T) string { return porttest.Refused(t) }, edit: noRetry, answered: true},
@@ -97,7 +97,7 @@ func blameCases() []blameCase {
 		{cause: dispatch.ClientGone, script: hang, act: func(t *testing.T, b *bench, c *client) {
 			c.send(get)
 			eventually(t, "it is under way", func() bool { return b.lives[0].InFlight.Load() == 1 })
-			_ = c.Close()
+			c.abort()
 		}},
 		{cause: dispatch.ClientSlow, script: hang, edit: deadline, act: drip, answered: true},
 		{cause: dispatch.ClientBad, script: hang, act: func(t *testing.T, b *bench, c *client) {

@@ -26,26 +26,40 @@ type Listener struct {
 	Name string // unique; in the access log
 	Addr string // host:port; port 0 takes a free one
 
-	RejectEncoded bool // refuse encoded slashes, backslashes and control characters in a path
+	RejectEncoded bool           // refuse encoded slashes, backslashes and control characters in a path
+	Underscores   h1.Underscores // request fields with '_' in their name; default: dropped
+	RequestID     RequestID      // whose X-Request-Id is kept; default: that of trusted proxies
 }
+
+// RequestID says whose X-Request-Id is kept; all others are overwritten.
+type RequestID uint8
+
+// The ways to treat X-Request-Id.
+const (
+	KeepTrustedID RequestID = iota // of trusted proxies
+	KeepID                         // of every client, where it is valid
+	OverwriteID                    // nobody's
+)
 
 // Config of a Proxy. Zero values mean the defaults.
 type Config struct {
 	Listeners      []Listener     // open from the start; SetListeners replaces them
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-* and X-Request-Id are believed; default none
 	ExplainFrom    []netip.Prefix // peers that may ask for X-Smartlb-Decision; default none
+	Via            string         // our name in Via; a request that carries it has gone in a circle. Unique per node; default smartlb
 	AccessLog      io.Writer      // JSON lines; nil: no access log. Written to by one goroutine
 
-	Limits         h1.Limits     // of request heads; the reply's head may have Limits.Head, too
-	MaxBody        int64         // bytes of a request body, 413 beyond; 0: unlimited
-	MaxConnections int           // of clients, all listeners together; beyond them 503. Default 65536
-	MaxIdle        int           // kept connections per instance; default 512
-	IdleTimeout    time.Duration // of a client connection between requests; default 60 s
-	HeadTimeout    time.Duration // from the first byte of a head to its last; default 10 s
-	BodyTimeout    time.Duration // without progress in a request body, and of a client that does not take the response; default 60 s
-	StreamTimeout  time.Duration // of a response body without bytes from the instance; default 1 h
-	KeepTimeout    time.Duration // of a kept connection to an instance; default 55 s, below the usual 60 s of instances
-	TunnelTimeout  time.Duration // of a WebSocket without bytes in either direction; default 1 h
+	Limits           h1.Limits     // of request heads; the reply's head may have Limits.Head, too
+	MaxBody          int64         // bytes of a request body, 413 beyond; 0: unlimited
+	MaxConnections   int           // of clients, all listeners together; beyond them 503. Default: what the descriptor limit allows
+	MaxIdle          int           // kept connections per instance; default 512
+	IdleTimeout      time.Duration // of a client connection between requests; default 60 s
+	HeadTimeout      time.Duration // from the first byte of a head to its last; default 10 s
+	BodyTimeout      time.Duration // without progress in a request body, and of a client that does not take the response; default 60 s
+	StreamTimeout    time.Duration // of a response body without bytes from the instance; default 1 h
+	KeepTimeout      time.Duration // of a kept connection to an instance; default 55 s, below the usual 60 s of instances
+	HalfCloseTimeout time.Duration // for the answer to a client that closed its sending side; default 30 s
+	TunnelTimeout    time.Duration // of a WebSocket without bytes in either direction; default 1 h
 
 	Shortage *guard.Shortage // told when this process lacks descriptors, memory or ports; default: one of its own
 
@@ -65,7 +79,7 @@ func (c Config) withDefaults() Config {
 			*v = d
 		}
 	}
-	orInt(&c.MaxConnections, 65536)
+	orInt(&c.MaxConnections, connectionsFor(descriptorLimit()))
 	orInt(&c.MaxIdle, 512)
 	orTime(&c.IdleTimeout, 60*time.Second)
 	orTime(&c.HeadTimeout, 10*time.Second)
@@ -73,6 +87,8 @@ func (c Config) withDefaults() Config {
 	orTime(&c.StreamTimeout, time.Hour)
 	orTime(&c.KeepTimeout, 55*time.Second)
 	orTime(&c.TunnelTimeout, time.Hour)
+	orTime(&c.HalfCloseTimeout, 30*time.Second)
+	c.Via = viaName(c.Via)
 	if c.Now == nil {
 		start := time.Now()
 		c.Now = func() int64 { return int64(time.Since(start)) + 1 }
@@ -84,6 +100,34 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// Descriptors that are not for clients and their requests: listeners, files,
+// Kafka, the admin API, checks of instances.
+const otherDescriptors = 256
+
+// connectionsFor gives how many clients a limit of descriptors allows: each may
+// need a second one, of a connection to an instance.
+func connectionsFor(descriptors int) int {
+	const unknown = 65536
+	if descriptors == 0 {
+		return unknown
+	}
+	return min(max((descriptors-otherDescriptors)/2, descriptors/4, 1), 1<<20)
+}
+
+// viaName makes a pseudonym of RFC 9110 §7.6.3 out of a node's id.
+func viaName(name string) string {
+	out := []byte(name)
+	for i, b := range out {
+		if !(b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b == '-' || b == '_' || b == '.') {
+			out[i] = '-'
+		}
+	}
+	if len(out) == 0 {
+		return "smartlb"
+	}
+	return string(out)
 }
 
 // Validate reports every mistake at once.

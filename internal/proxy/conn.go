@@ -30,6 +30,7 @@ type conn struct {
 	index   int   // in the registry, under its lock
 	nextAsk int64 // the sweeper's: when to ask whether the client left
 	askGap  int64
+	halfAt  int64 // the sweeper's: when it saw that the client sends no more; 0: it may
 }
 
 func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
@@ -174,7 +175,17 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		e.req.SetHost([]byte(c.wire.tcp.LocalAddr().String()))
 	}
 	c.p.count.shard[c.shard].requests.Add(1)
+	if e.req.Dropped > 0 {
+		c.p.count.underscores.Add(uint64(e.req.Dropped))
+	}
 	c.identify(e)
+	if e.req.PassedThrough(c.p.cfg.Via) {
+		c.p.count.loops.Add(1)
+		return c.answerHere(e, 508, "loop", "this proxy has forwarded the request before: a route leads back to it")
+	}
+	if e.req.MustAnswer() {
+		return c.answerLast(e)
+	}
 	e.x.ID, e.x.Client, e.x.Explain = e.id, e.client, c.explain && e.wantsExplain()
 	if c.pinned != nil {
 		e.x.Pin = c.pinned.pool.live

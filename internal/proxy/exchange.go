@@ -37,6 +37,8 @@ type exchange struct {
 	line   []byte // of the access log
 	second int64  // of stamp
 	stamp  []byte // the date and time of second
+	dateOf int64  // second of date
+	date   []byte // as in a Date field
 }
 
 const outKeep = 64 << 10 // an out buffer that grew beyond is not kept
@@ -47,7 +49,7 @@ func newExchange(p *Proxy) *exchange {
 	return &exchange{
 		x:   dispatch.NewExchange(binary.LittleEndian.Uint64(seed[:]) ^ p.seeds.Add(1)),
 		out: make([]byte, 0, 2048), id: make([]byte, 0, maxRequestID), line: make([]byte, 0, 1024),
-		up: lease{pool: p.small}, stamp: make([]byte, 0, 32),
+		up: lease{pool: p.small}, stamp: make([]byte, 0, 32), date: make([]byte, 0, 32),
 	}
 }
 

@@ -291,7 +291,7 @@ func TestClientThatLeavesIsNotTheInstancesFault(t *testing.T) {
 		c := b.dial()
 		c.send(get)
 		eventually(t, "the instance has it", func() bool { return len(r.Received()) == 1 && len(r.Received()[0]) > 0 })
-		_ = c.Close()
+		c.abort()
 		eventually(t, "the instance is let go", func() bool { return r.Open() == 0 })
 		got := b.entries()
 		if len(got) != 1 || got[0].Status != 499 || b.lives[0].Errors.Load() != 0 {

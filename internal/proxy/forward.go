@@ -14,10 +14,12 @@ const maxRequestID = 128
 // identify gives the exchange its request id and finds its client.
 func (c *conn) identify(e *exchange) {
 	e.client = c.peer
-	if c.trusted {
+	if own := c.l.set.Load().RequestID; own == KeepID || own == KeepTrustedID && c.trusted {
 		if v, ok := e.req.Header("x-request-id"); ok && validID(v) {
 			e.id = append(e.id[:0], v...)
 		}
+	}
+	if c.trusted {
 		c.findClient(e)
 	}
 	if len(e.id) == 0 {
@@ -120,6 +122,8 @@ func (c *conn) buildRequest(e *exchange) {
 	}
 	out = append(out, "\r\nX-Request-Id: "...)
 	out = append(out, e.id...)
+	out = append(out, viaStart[e.req.Minor]...)
+	out = append(out, c.p.cfg.Via...)
 	out = append(out, "\r\n\r\n"...)
 	if e.req.Body == h1.ByChunks {
 		out = h1.AppendChunk(out, e.first)
@@ -131,6 +135,9 @@ func (c *conn) buildRequest(e *exchange) {
 	}
 	e.out = out
 }
+
+// viaStart begins our line of Via, by the minor version of what came.
+var viaStart = [2]string{"\r\nVia: 1.0 ", "\r\nVia: 1.1 "}
 
 // appendJoined writes the values of all fields of a kind, each with ", " behind.
 func (e *exchange) appendJoined(dst []byte, want h1.Kind) []byte {

@@ -202,6 +202,12 @@ func (c *client) response(method string) (*http.Response, string) {
 	return res, string(body)
 }
 
+// abort breaks the connection.
+func (c *client) abort() {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
 // ended checks that nothing more comes and the connection is closed.
 func (c *client) ended() {
 	c.tb.Helper()

@@ -144,6 +144,16 @@ func (ps *pools) expire(now int64) {
 	ps.list = kept
 }
 
+// shed closes every kept connection, so that their descriptors can be used, and
+// reports whether there were any.
+func (ps *pools) shed() bool {
+	if ps.idle() == 0 {
+		return false
+	}
+	ps.closeAll()
+	return true
+}
+
 func (ps *pools) closeAll() {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()

@@ -79,7 +79,7 @@ func (p *Proxy) SetListeners(want []Listener) error {
 	}
 	for i, w := range want {
 		limits := p.cfg.Limits
-		limits.RejectEncoded = w.RejectEncoded
+		limits.RejectEncoded, limits.Underscores = w.RejectEncoded, w.Underscores
 		next[i].set.Store(&settings{w, limits})
 	}
 	for _, l := range ls.open {

@@ -44,8 +44,10 @@ func newPeeker(tcp *net.TCPConn) (peeker, error) {
 			s.got = peekNothing
 		case err == nil && n > 0:
 			s.got = peekBytes
-		default:
+		case err == nil:
 			s.got = peekEnd
+		default:
+			s.got = peekBroken
 		}
 	}
 	return peeker{s}, nil
@@ -63,7 +65,7 @@ func (p peeker) peek() peeked {
 		return peekNothing
 	}
 	if p.s.raw.Control(p.s.look) != nil {
-		return peekEnd
+		return peekBroken
 	}
 	return p.s.got
 }

@@ -47,6 +47,9 @@ func New(cfg Config, d Dispatcher) (*Proxy, error) {
 		small: newBufferPool(cfg.Limits.Head),
 		large: newBufferPool(64 << 10),
 	}
+	if limit := descriptorLimit(); limit > 0 && cfg.MaxConnections > connectionsFor(limit) {
+		cfg.Log.Warn("the connection limit is above what the descriptor limit allows", "connections", cfg.MaxConnections, "descriptors", limit, "allows", connectionsFor(limit))
+	}
 	p.pools.p = p
 	p.exchanges.New = func() any { return newExchange(p) }
 	if cfg.AccessLog != nil {

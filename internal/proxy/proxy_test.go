@@ -61,3 +61,11 @@ func bodiesArePassedOnWhole(t *testing.T, head int) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
+
+func TestConnectionLimitFollowsTheDescriptors(t *testing.T) {
+	for descriptors, want := range map[int]int{0: 65536, 4: 1, 256: 64, 1024: 384, 65536: 32640, 1 << 20: 524160, 1 << 30: 1 << 20} {
+		if got := connectionsFor(descriptors); got != want {
+			t.Errorf("%d descriptors: %d connections, want %d", descriptors, got, want)
+		}
+	}
+}

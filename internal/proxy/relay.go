@@ -34,6 +34,9 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	case res.Body == h1.ByLength, res.Body == h1.NoBody && res.Length >= 0 && res.Status != 204:
 		out = h1.AppendLength(out, res.Length)
 	}
+	if !res.HasDate() { // RFC 9110 §6.6.1
+		out = c.appendDate(out, e)
+	}
 	out = c.appendOurs(out, e, keep)
 
 	var body h1.Body

@@ -38,6 +38,38 @@ func (c *conn) appendOurs(out []byte, e *exchange, keep bool) []byte {
 	return append(out, "\r\n"...)
 }
 
+// answerHere replies without asking the dispatcher, and closes the connection
+// where the request may have more bytes.
+func (c *conn) answerHere(e *exchange, status int, code, text string) (keep bool) {
+	keep = c.reply(e, status, code, text, c.mayKeep(e))
+	c.logLine(e, nil, status, code)
+	if !keep && c.mayHaveUnread(e) {
+		c.linger()
+	}
+	return keep
+}
+
+// answerLast replies to OPTIONS and TRACE that may go no further (RFC 9110
+// §7.6.2). A TRACE would show its sender the fields of those before us.
+func (c *conn) answerLast(e *exchange) (keep bool) {
+	if string(e.req.Method()) == "OPTIONS" {
+		return c.answerHere(e, 200, "max-forwards", "Max-Forwards is 0: the request was not forwarded")
+	}
+	return c.answerHere(e, 501, "max-forwards", "Max-Forwards is 0 and TRACE is not answered here")
+}
+
+// appendDate writes a Date field of now; the formatted second is kept.
+func (c *conn) appendDate(out []byte, e *exchange) []byte {
+	second := (c.now + c.p.wall.Load()) / 1e9
+	if second != e.dateOf || len(e.date) == 0 {
+		e.dateOf = second
+		e.date = time.Unix(second, 0).UTC().AppendFormat(e.date[:0], http.TimeFormat)
+	}
+	out = append(out, "Date: "...)
+	out = append(out, e.date...)
+	return append(out, "\r\n"...)
+}
+
 // answer replies for the dispatcher.
 func (c *conn) answer(e *exchange, v dispatch.Verdict) (keep bool) {
 	status, code, text := v.Status, v.Code, v.Text
@@ -64,9 +96,8 @@ func (c *conn) reply(e *exchange, status int, code, text string, keep bool) bool
 	body = append(body, '\n')
 	e.line = body
 	out := h1.AppendStatusLine(e.out[:0], status, []byte(http.StatusText(status)))
-	out = append(out, "Date: "...)
-	out = time.Unix(0, c.now+c.p.wall.Load()).UTC().AppendFormat(out, http.TimeFormat)
-	out = append(out, "\r\nContent-Type: text/plain; charset=utf-8\r\n"...)
+	out = c.appendDate(out, e)
+	out = append(out, "Content-Type: text/plain; charset=utf-8\r\n"...)
 	out = h1.AppendLength(out, int64(len(body)))
 	if status == http.StatusServiceUnavailable {
 		out = append(out, "Retry-After: 1\r\n"...)

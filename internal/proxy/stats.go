@@ -20,6 +20,8 @@ type Stats struct {
 	UpstreamReuses   uint64                   // requests sent on a kept connection
 	UpstreamStale    uint64                   // kept connections found closed, or with bytes nobody asked for
 	UpstreamResent   uint64                   // requests sent once more because their kept connection had just been closed
+	FieldsDropped    uint64                   // request fields with '_' in their name
+	Loops            uint64                   // requests that this proxy had forwarded before
 	Tolerated        [h1.NumTolerances]uint64 // responses with that departure
 	ParseErrors      [h1.NumClasses]uint64
 }
@@ -27,10 +29,10 @@ type Stats struct {
 const countShards = 8 // of counters that every request touches
 
 type counters struct {
-	accepted, refused, stale, dials, resent atomic.Uint64
-	tolerated                               [h1.NumTolerances]atomic.Uint64
-	parse                                   [h1.NumClasses]atomic.Uint64
-	shard                                   [countShards]countShard
+	accepted, refused, stale, dials, resent, underscores, loops atomic.Uint64
+	tolerated                                                   [h1.NumTolerances]atomic.Uint64
+	parse                                                       [h1.NumClasses]atomic.Uint64
+	shard                                                       [countShards]countShard
 }
 
 type countShard struct {
@@ -43,7 +45,8 @@ func (p *Proxy) Stats() Stats {
 	s := Stats{
 		ConnectionsOpen: p.conns.len(), IdleUpstream: p.pools.idle(),
 		Accepted: p.count.accepted.Load(), Refused: p.count.refused.Load(),
-		UpstreamStale: p.count.stale.Load(), UpstreamResent: p.count.resent.Load(), UpstreamDials: p.count.dials.Load(),
+		UpstreamStale: p.count.stale.Load(), UpstreamResent: p.count.resent.Load(), FieldsDropped: p.count.underscores.Load(), Loops: p.count.loops.Load(),
+		UpstreamDials: p.count.dials.Load(),
 	}
 	for i := range p.count.shard {
 		c := &p.count.shard[i]

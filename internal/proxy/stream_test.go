@@ -112,7 +112,7 @@ func TestClientThatLeavesWithinTheReply(t *testing.T) {
 					}
 				}
 				s.Hang()
-			}, nil)
+			}, func(c *Config, _ *dispatch.Route) { c.HalfCloseTimeout = soon })
 			c := b.dial()
 			c.send(get)
 			if _, err := io.ReadFull(c.r, make([]byte, 20)); err != nil {

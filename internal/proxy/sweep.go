@@ -34,7 +34,7 @@ func (p *Proxy) sweep(ctx context.Context) {
 			}
 		})
 		for _, c := range ask {
-			c.askWhetherLeft()
+			c.askWhetherLeft(now)
 		}
 		clear(ask)
 		if n%poolsEvery == 0 {
@@ -70,9 +70,20 @@ func (c *conn) dueForAsking(now int64) bool {
 	return true
 }
 
-func (c *conn) askWhetherLeft() {
+// askWhetherLeft ends an exchange whose client has left. A client that only
+// closed its sending side may wait for the answer; as it cannot be told from
+// one that closed the whole connection in order, it has HalfCloseTimeout.
+func (c *conn) askWhetherLeft(now int64) {
 	at := c.watch.at.Load()
-	if c.wire.gone() {
+	switch c.wire.state() {
+	case peerHalf:
+		if c.halfAt == 0 {
+			c.halfAt = now
+		}
+		if now-c.halfAt >= int64(c.p.cfg.HalfCloseTimeout) {
+			c.fire(&c.watch, at, firedGone)
+		}
+	case peerGone:
 		c.fire(&c.watch, at, firedGone)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/guard"
 	"github.com/smartlb/smartlb/internal/h1"
 )
 
@@ -87,7 +88,11 @@ func (c *conn) upstream(e *exchange, pool *idlePool, fresh bool, v dispatch.Verd
 			return u, nil
 		}
 	}
-	return c.p.pools.dial(pool, v.ConnectTimeout)
+	u, err := c.p.pools.dial(pool, v.ConnectTimeout)
+	if err != nil && guard.OwnShortage(err) != "" && c.p.pools.shed() {
+		return c.p.pools.dial(pool, v.ConnectTimeout)
+	}
+	return u, err
 }
 
 // mayResend reports whether a request whose kept connection ended without a byte of an answer may go out once more on

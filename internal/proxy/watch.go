@@ -83,3 +83,12 @@ func (c *conn) fire(w *watch, v, why int64) {
 
 // past is a deadline that has expired. Read only.
 var past = time.Unix(1, 0)
+
+// peerState is what can be seen of the other end of a connection.
+type peerState uint8
+
+const (
+	peerThere peerState = iota
+	peerHalf            // it sends no more
+	peerGone            // the connection is broken
+)

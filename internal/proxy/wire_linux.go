@@ -204,15 +204,25 @@ func (w *wire) waiting() (ok bool) {
 	return ok
 }
 
-// gone reports whether the peer has closed its side or reset the connection,
-// also where unread bytes lie before the end. Any goroutine may ask.
-func (w *wire) gone() (gone bool) {
+// state looks at the peer, also behind bytes that were not read. Any goroutine
+// may ask.
+func (w *wire) state() peerState {
+	state := peerThere
 	err := w.raw.Control(func(fd uintptr) {
 		fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 		n, err := unix.Poll(fds[:], 0)
-		gone = err == nil && n > 0 && fds[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+		switch {
+		case err != nil || n == 0:
+		case fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0:
+			state = peerGone
+		case fds[0].Revents&unix.POLLRDHUP != 0:
+			state = peerHalf
+		}
 	})
-	return gone || err != nil
+	if err != nil {
+		return peerGone
+	}
+	return state
 }
 
 func rawRead(fd uintptr, p []byte) (int, syscall.Errno) {

@@ -72,11 +72,20 @@ func (w *wire) quiet() bool {
 // waiting reports whether bytes wait to be read.
 func (w *wire) waiting() bool { return w.look.peek() == peekBytes }
 
-// gone reports whether the peer has closed its side or reset the connection.
-// Unread bytes before the end hide it. Any goroutine may ask.
-func (w *wire) gone() bool {
+// state looks at the peer. Unread bytes before the end hide it. Any goroutine
+// may ask.
+func (w *wire) state() peerState {
 	look, err := newPeeker(w.tcp)
-	return err != nil || look.peek() == peekEnd
+	if err != nil {
+		return peerGone
+	}
+	switch look.peek() {
+	case peekEnd:
+		return peerHalf
+	case peekBroken:
+		return peerGone
+	}
+	return peerThere
 }
 
 type peeked uint8
@@ -85,5 +94,6 @@ const (
 	peekUnknown peeked = iota // this system cannot tell
 	peekNothing               // open, no bytes
 	peekBytes
-	peekEnd // closed or broken
+	peekEnd    // the peer sends no more
+	peekBroken // the connection is broken
 )

@@ -16,6 +16,8 @@ import (
 type checker struct {
 	at       map[string]int
 	mistakes Mistakes
+
+	patterns, programs int // regular expressions, and the steps of their programs
 }
 
 func (c *checker) fail(path, format string, args ...any) {
@@ -227,9 +229,7 @@ func (c *checker) route(path string, r Route, services map[string]string) {
 			c.fail(path+".path."+key, "%q: must start with /", p)
 		}
 	}
-	if _, err := regexp.Compile(r.Path.Regex); err != nil {
-		c.fail(path+".path.regex", "%v", err)
-	}
+	c.regex(path+".path.regex", r.Path.Regex)
 	for i, h := range r.Hosts {
 		name := strings.TrimPrefix(h, "*.")
 		if name == "" || strings.ContainsAny(name, "*:/ @") {
@@ -249,9 +249,7 @@ func (c *checker) route(path string, r Route, services map[string]string) {
 		if h.Exact != "" && h.Regex != "" {
 			c.fail(at, "exact and regex exclude each other")
 		}
-		if _, err := regexp.Compile(h.Regex); err != nil {
-			c.fail(at+".regex", "%v", err)
-		}
+		c.regex(at+".regex", h.Regex)
 	}
 	c.targets(path, r, services)
 	if r.Retry != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
@@ -21,6 +22,8 @@ const (
 	recoveredWith   = 5                // requests in 30 s
 	staleAfter      = 30 * time.Second // silence of a self-reporter, or ten of its periods
 	stalePeriods    = 10
+	maxNodeStatus   = 1 << 20          // bytes; a status has a few thousand
+	maxNodeAhead    = time.Minute      // clocks of nodes differ by less
 	nodeSilentAfter = 15 * time.Second // three missing status messages
 )
 
@@ -28,6 +31,10 @@ const (
 func (t *Task) Restore(a event.Alert) {
 	if service, ok := a.Labels["service"]; ok && a.RuleID != rule.Panic.ID && a.RuleID != rule.MassDrain.ID {
 		if !t.mine(service) {
+			return
+		}
+	} else if of, ok := a.Labels["partition"]; ok {
+		if of != strconv.Itoa(int(t.cfg.Partition)) {
 			return
 		}
 	} else if t.cfg.Partition != 0 {
@@ -48,11 +55,24 @@ func (t *Task) judge(v *view, now time.Time, fx *Effects) {
 	name := v.i.service.id + "/" + v.i.id
 	for _, j := range [...]rule.Judgement{down(v, name), failing(v, name), stale(v, name, now)} {
 		j.Labels = labels
-		t.say(j, now, fx)
+		if v.i.stranger {
+			t.say(j, now, fx)
+		} else {
+			t.sayAlways(j, now, fx)
+		}
 	}
 }
 
+// say takes a judgement whose labels anybody may have chosen: from a number of active alerts on it begins none.
 func (t *Task) say(j rule.Judgement, now time.Time, fx *Effects) {
+	if j.Verdict == rule.Bad && t.alerts.Len() >= maxStrangerAlerts && !t.alerts.Has(j) {
+		t.dropped["too-many-alerts"]++
+		return
+	}
+	t.sayAlways(j, now, fx)
+}
+
+func (t *Task) sayAlways(j rule.Judgement, now time.Time, fx *Effects) {
 	if a, changed := t.alerts.Judge(j, now); changed {
 		t.emit(event.TopicAlerts, a.Fingerprint, a, fx)
 	}
@@ -150,11 +170,15 @@ func (t *Task) applyNode(in Input) {
 		return
 	}
 	s, err := event.DecodeNodeStatus(in.Value)
-	if err != nil {
+	if err != nil || len(in.Value) > maxNodeStatus {
 		t.dropped["bad-node-status"]++
 		return
 	}
 	if n := t.nodes[s.Node]; n != nil && n.Timestamp.After(s.Timestamp) {
+		return
+	}
+	if s.Timestamp.Sub(in.Now) > maxNodeAhead {
+		t.dropped["node-status-ahead"]++ // it would outdate all that follow
 		return
 	}
 	const maxNodes = 10_000
@@ -162,7 +186,16 @@ func (t *Task) applyNode(in Input) {
 		t.dropped["too-many-nodes"]++
 		return
 	}
+	s.PanicServices, s.CrowdedServices = few(s.PanicServices), few(s.CrowdedServices)
+	s.RecreatedTopics, s.UnsignedTopics = few(s.RecreatedTopics), few(s.UnsignedTopics)
 	t.nodes[s.Node] = &node{NodeStatus: s, heard: in.Now}
+}
+
+// few keeps the names of a list that become labels of alerts.
+func few(names []string) []string {
+	const most, longest = 100, 256
+	names = slices.DeleteFunc(names, func(n string) bool { return len(n) > longest })
+	return names[:min(len(names), most)]
 }
 
 // judgeNodes looks at the rules that nodes report: panic of a service, recreated topics. A silent node says nothing,

@@ -20,6 +20,8 @@ type instance struct {
 	windows windowSet
 	tags    map[string]string
 
+	stranger bool // no configuration names it
+
 	touched time.Time // our clock at its last input
 	newest  time.Time // highest timestamp of its reports
 

@@ -30,6 +30,7 @@ func (t *Task) Punctuate(now time.Time, fx *Effects) {
 	}
 	if !t.replaying {
 		t.judgeNodes(now, fx)
+		t.judgeQuota(now, fx)
 		for _, a := range t.alerts.Due(now) {
 			t.emit(event.TopicAlerts, a.Fingerprint, a, fx)
 		}
@@ -39,13 +40,12 @@ func (t *Task) Punctuate(now time.Time, fx *Effects) {
 // forget drops reports that no window needs any more, instances without input for the horizon, and services without
 // instances. It comes after the windows were emitted: one batch of a reader that lags may span minutes.
 func (t *Task) forget(s *service, now time.Time) {
-	for id, i := range s.instances {
+	for _, i := range s.instances {
 		if !t.replaying { // what was read beyond the replay was not emitted yet
 			i.evict()
 		}
 		if now.Sub(i.touched) > Horizon {
-			delete(s.instances, id)
-			t.instances--
+			t.drop(s, i)
 		}
 	}
 	if len(s.instances) == 0 {

@@ -18,8 +18,7 @@ const (
 	maxFuture = 5 * time.Second   // ahead of the log's and our own clock: later ones get the time of arrival
 	keepInput = 120 * time.Second // a report that is just not late lies in a window that began this long before the newest
 
-	maxInstances = 20_000 // of one task, and
-	maxReporters = 64     // of one instance: more can only be a mistake or an attack
+	maxReporters = 64 // of one instance: more can only be a mistake or an attack
 
 	dlqValueLimit = 64 << 10
 	dlqPerSecond  = 50 // a flood of bad records must not double what is written
@@ -54,20 +53,23 @@ type Input struct {
 
 // Task is the state of one partition. It is not safe for concurrent use.
 type Task struct {
-	cfg       Config
-	services  map[string]*service
-	instances int
-	nodes     map[string]*node
-	alerts    rule.Engine
-	replaying bool
-	seq       uint64
-	dlq       dlqBudget
-	dropped   map[string]uint64
+	cfg        Config
+	services   map[string]*service
+	configured Instances
+	strangers  int // instances that are not configured
+	quota      quota
+	nodes      map[string]*node
+	alerts     rule.Engine
+	replaying  bool
+	seq        uint64
+	dlq        dlqBudget
+	dropped    map[string]uint64
 }
 
 type service struct {
 	id        string
 	instances map[string]*instance
+	strangers int
 	windows   windowSet // of the whole service
 }
 
@@ -198,7 +200,7 @@ func (t *Task) inserted(i *instance, in Input, s *series, r window.Report) {
 // follows late.
 func clampFuture(at time.Time, in Input) (time.Time, bool) {
 	arrival := in.Appended
-	if in.Now.Before(arrival) {
+	if in.Now.Before(arrival) || in.Now.Sub(arrival) > Horizon { // the log's time may be the writer's too
 		arrival = in.Now
 	}
 	if at.After(arrival.Add(maxFuture)) {
@@ -237,27 +239,4 @@ func (t *Task) forward(in Input, serviceID string, fx *Effects) {
 		headers = append(headers, Header{event.HeaderLatency, in.Latency})
 	}
 	fx.add(Record{Topic: event.TopicRekey, Key: []byte(serviceID), Value: in.Value, Headers: headers})
-}
-
-// instance finds or makes the state of an instance, nil when there are too many.
-func (t *Task) instance(serviceID, instanceID string, now time.Time) *instance {
-	s := t.services[serviceID]
-	if s == nil {
-		s = &service{id: serviceID, instances: map[string]*instance{}}
-		t.services[serviceID] = s
-	}
-	i := s.instances[instanceID]
-	if i == nil {
-		if t.instances >= maxInstances {
-			t.dropped["too-many-instances"]++
-			return nil
-		}
-		t.instances++
-		i = newInstance(s, instanceID)
-		s.instances[instanceID] = i
-	}
-	if now.After(i.touched) {
-		i.touched = now
-	}
-	return i
 }

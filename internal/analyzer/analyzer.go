@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/analysis"
+	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/rule"
 )
 
 // GroupID is the consumer group of all analyzers.
@@ -64,12 +66,17 @@ type Analyzer struct {
 	producer *kafka.Producer
 	alerts   *kafka.Tail
 	nodes    *kafka.Tail
+	updates  *kafka.Tail
+	state    control.State // of config-updates; of its tail's goroutine
 
 	mu       sync.Mutex              // guards the fields below, which the tails and Status share with the group's goroutine
 	known    map[string]event.Alert  // newest message of each alert, by fingerprint
 	caughtUp bool                    // the alerts topic was read to its end
 	status   map[string]kafka.Record // newest unread status message of each node
 	snapshot Status
+
+	configured analysis.Instances
+	revision   string // that configured is of
 }
 
 // Status is what an analyzer says about itself.
@@ -103,6 +110,13 @@ func New(cfg Config, log *slog.Logger) (*Analyzer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("analyzer: %w", err)
 	}
+	a.updates, err = kafka.NewTail(cfg.Kafka, kafka.TailConfig{
+		Topics:  []string{event.TopicConfigUpdates},
+		OnReset: func(string, kafka.ResetReason) { a.state = control.State{} },
+	}, log)
+	if err != nil {
+		return nil, fmt.Errorf("analyzer: %w", err)
+	}
 	a.producer, err = kafka.NewProducer(cfg.Kafka, log)
 	if err != nil {
 		return nil, fmt.Errorf("analyzer: %w", err)
@@ -120,6 +134,7 @@ func (a *Analyzer) Run(ctx context.Context) error {
 	var tails sync.WaitGroup
 	tails.Go(func() { a.tail(ctx, a.alerts, a.readAlerts) })
 	tails.Go(func() { a.tail(ctx, a.nodes, a.readNodes) })
+	tails.Go(func() { a.tail(ctx, a.updates, a.readConfiguration) })
 	err := a.members(ctx)
 	cancel()
 	tails.Wait()
@@ -198,7 +213,7 @@ func (a *Analyzer) readAlerts(batch []kafka.Record) {
 	const most = 100_000 // a bound against a topic full of nonsense
 	for _, r := range batch {
 		m, err := event.DecodeAlert(r.Value)
-		if err != nil || a.cfg.Kafka.Verify(r).Refused() {
+		if err != nil || a.cfg.Kafka.Verify(r).Refused() || !rule.Known(m.RuleID) || !rule.Believable(m, a.cfg.Now()) {
 			continue // not ours
 		}
 		if have, ok := a.known[m.Fingerprint]; ok && have.Seq > m.Seq || !ok && len(a.known) >= most {

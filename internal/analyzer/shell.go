@@ -39,6 +39,7 @@ type owned struct {
 	assigned time.Time
 	heard    time.Time // our clock at the last record
 	lastTold time.Time
+	revision string // whose configured instances the task knows
 }
 
 // input is one topic's share of a partition.
@@ -202,6 +203,9 @@ func (s *shell) Revoked(ctx context.Context, partitions []kafka.TopicPartition, 
 // Batch applies records and, each interval, tells the time and commits.
 func (s *shell) Batch(ctx context.Context, records []kafka.Record) {
 	now := s.a.cfg.Now()
+	for _, o := range s.owned {
+		s.a.configure(o)
+	}
 	for i := range records {
 		if o := s.owned[records[i].Partition]; o != nil {
 			s.apply(o, &records[i], now)

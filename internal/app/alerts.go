@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -10,10 +11,13 @@ import (
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/rule"
 )
 
 const (
-	maxAlerts   = 10_000              // what a topic full of nonsense can make us remember
+	maxAlerts   = 10_000              // about configured instances that are remembered, and
+	maxOthers   = 1000                // about anything else, which a topic full of nonsense can fill
+	maxListed   = 1000                // active ones that a page or the API gets, firing ones first
 	maxResolved = 1000                // newest resolved ones that are remembered
 	alertsKept  = 30 * 24 * time.Hour // the topic's retention: what is read at the start
 	alertsLive  = 26 * time.Hour      // active ones are repeated each day; one that is not is of an analyzer that is gone
@@ -22,31 +26,49 @@ const (
 // alertBook holds the newest state of every alert, the newest resolved ones,
 // and the topics that were recreated while we watched.
 type alertBook struct {
+	configured func(service, instance string) bool // nil: nothing is
+
 	mu       sync.Mutex
-	alerts   map[string]event.Alert
+	alerts   map[string]event.Alert // about configured instances
+	others   map[string]event.Alert
 	resolved []event.Alert // as they come, oldest first
 	topics   map[string]time.Time
 	unsigned map[string]time.Time // topics with records that were refused for their signature
 }
 
 func newAlertBook() *alertBook {
-	return &alertBook{alerts: map[string]event.Alert{}, topics: map[string]time.Time{}, unsigned: map[string]time.Time{}}
+	return &alertBook{alerts: map[string]event.Alert{}, others: map[string]event.Alert{}, topics: map[string]time.Time{}, unsigned: map[string]time.Time{}}
 }
 
+// take remembers an alert. One that no analyzer can have written, by its dates
+// or its fingerprint, is left out.
 func (b *alertBook) take(a event.Alert) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	was, known := b.alerts[a.Fingerprint]
-	if a.Status == event.AlertResolved {
-		delete(b.alerts, a.Fingerprint)
-		b.resolve(a)
+	now := time.Now()
+	if !rule.Believable(a, now) || a.Fingerprint != rule.Fingerprint(a.RuleID, a.Labels) {
 		return
 	}
+	about := b.configured != nil && rule.Known(a.RuleID) && len(a.Labels) == 2 && b.configured(a.Labels["service"], a.Labels["instance"])
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	room, most := b.others, maxOthers
+	if about {
+		room, most = b.alerts, maxAlerts
+	}
+	was, known := room[a.Fingerprint]
 	if known && was.AlertID == a.AlertID && was.Seq > a.Seq {
 		return // repeated by an analyzer that took over
 	}
-	if known || len(b.alerts) < maxAlerts {
-		b.alerts[a.Fingerprint] = a
+	delete(b.alerts, a.Fingerprint) // the configuration may have changed
+	delete(b.others, a.Fingerprint)
+	if a.Status == event.AlertResolved {
+		b.resolve(a)
+		return
+	}
+	if !known && len(room) >= most {
+		maps.DeleteFunc(room, func(_ string, a event.Alert) bool { return now.Sub(a.UpdatedAt) >= alertsLive })
+	}
+	if known || len(room) < most {
+		room[a.Fingerprint] = a
 	}
 }
 
@@ -71,10 +93,12 @@ func (b *alertBook) active() []event.Alert {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	out := make([]event.Alert, 0, len(b.alerts))
-	for _, a := range b.alerts {
-		if time.Since(a.UpdatedAt) < alertsLive {
-			out = append(out, a)
+	out := make([]event.Alert, 0, len(b.alerts)+len(b.others))
+	for _, room := range []map[string]event.Alert{b.alerts, b.others} {
+		for _, a := range room {
+			if time.Since(a.UpdatedAt) < alertsLive {
+				out = append(out, a)
+			}
 		}
 	}
 	slices.SortFunc(out, func(x, y event.Alert) int {
@@ -86,7 +110,7 @@ func (b *alertBook) active() []event.Alert {
 		}
 		return y.StartsAt.Compare(x.StartsAt)
 	})
-	return out
+	return out[:min(len(out), maxListed)]
 }
 
 // past lists the resolved ones, newest first.

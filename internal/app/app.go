@@ -100,6 +100,9 @@ func New(o Options) (_ *App, err error) {
 		if a.data, err = newDataPlane(a); err != nil {
 			return nil, err
 		}
+		if a.alerts != nil {
+			a.alerts.configured = a.data.keeper.Configured
+		}
 		if err := a.newControl(); err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafkatest"
+	"github.com/smartlb/smartlb/internal/rule"
 )
 
 // Lines that end where the reader's buffer does, and events in pieces, come out
@@ -72,7 +74,8 @@ func TestEventsArePassedOnWhole(t *testing.T) {
 }
 
 func alertAt(id string, status string, seq uint64, at time.Time) event.Alert {
-	return event.Alert{Fingerprint: id, AlertID: id + "/1", RuleID: "r", Status: status, Severity: event.SeverityWarning, StartsAt: at, UpdatedAt: at, Seq: seq}
+	labels := map[string]string{"id": id}
+	return event.Alert{Fingerprint: rule.Fingerprint("r", labels), AlertID: id + "/1", RuleID: "r", Labels: labels, Status: status, Severity: event.SeverityWarning, StartsAt: at, UpdatedAt: at, Seq: seq}
 }
 
 func TestTheAlertBookKnowsWhatIsActiveAndWhatWas(t *testing.T) {
@@ -81,7 +84,7 @@ func TestTheAlertBookKnowsWhatIsActiveAndWhatWas(t *testing.T) {
 	b.take(alertAt("b", event.AlertFiring, 1, now.Add(-time.Hour)))
 	b.take(alertAt("c", event.AlertFiring, 1, now.Add(-48*time.Hour))) // of an analyzer that is gone
 	b.take(alertAt("b", event.AlertPending, 0, now))                   // repeated by one that took over
-	if got := b.active(); len(got) != 2 || got[0].Fingerprint != "b" || got[1].Fingerprint != "a" {
+	if got := b.active(); len(got) != 2 || got[0].Labels["id"] != "b" || got[1].Labels["id"] != "a" {
 		t.Errorf("active %+v", got)
 	}
 	b.take(alertAt("b", event.AlertResolved, 2, now))
@@ -90,15 +93,51 @@ func TestTheAlertBookKnowsWhatIsActiveAndWhatWas(t *testing.T) {
 		t.Errorf("past %+v", got)
 	}
 	for i := range maxResolved + 10 {
-		b.take(alertAt(fmt.Sprint(i), event.AlertResolved, 1, now.Add(time.Duration(i)*time.Second)))
+		b.take(alertAt(fmt.Sprint(i), event.AlertResolved, 1, now.Add(time.Duration(i-maxResolved-10)*time.Millisecond)))
 	}
-	if got := b.past(); len(got) != maxResolved || got[0].Fingerprint != fmt.Sprint(maxResolved+9) {
-		t.Errorf("%d are remembered, the newest %s", len(got), got[0].Fingerprint)
+	if got := b.past(); len(got) != maxResolved || got[0].Labels["id"] != fmt.Sprint(maxResolved+9) {
+		t.Errorf("%d are remembered, the newest %v", len(got), got[0].Labels)
 	}
 	silences := []control.Silence{{Silence: event.Silence{ID: "s", RuleID: "r", EndsAt: now.Add(time.Hour)}}}
 	list := silenced(append(b.active(), b.past()[:1]...), silences)
 	if list[0].Silence == nil || list[1].Silence != nil {
 		t.Errorf("an active alert is silenced, one that is over is not: %+v", list)
+	}
+}
+
+// 60,000 alerts of a stranger must neither be listed whole nor take the room of
+// alerts about configured instances, and one of 2099 must not stay for ever.
+func TestForeignAlertsAreBounded(t *testing.T) {
+	b, now := newAlertBook(), time.Now()
+	b.configured = func(service, instance string) bool { return service == "s" && instance == "i" }
+	down := func(service, instance string, seq uint64, at time.Time) event.Alert {
+		a := alertAt("", event.AlertFiring, seq, at)
+		a.RuleID, a.Labels = rule.InstanceDown.ID, map[string]string{"service": service, "instance": instance}
+		a.Fingerprint = rule.Fingerprint(a.RuleID, a.Labels)
+		return a
+	}
+	for i := range 60_000 {
+		b.take(down("s", fmt.Sprint("invented-", i), 1, now))
+	}
+	b.take(down("s", "i", 1, now))
+	if n := len(b.active()); n > maxListed || len(b.others) > maxOthers || len(b.alerts) != 1 {
+		t.Errorf("%d listed, %d of others, %d of configured instances", n, len(b.others), len(b.alerts))
+	}
+	if _, ok := b.alerts[down("s", "i", 1, now).Fingerprint]; !ok {
+		t.Error("the alert of a configured instance has no room")
+	}
+	b = newAlertBook()
+	of2099, far, stolen := down("s", "i", 5, now.AddDate(73, 0, 0)), down("s", "i", math.MaxUint64, now), down("s", "j", 9, now)
+	stolen.Fingerprint = down("s", "i", 1, now).Fingerprint
+	for _, a := range []event.Alert{of2099, far, stolen} {
+		b.take(a)
+	}
+	if got := b.active(); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+	b.take(down("s", "i", uint64(now.UnixMilli()), now))
+	if got := b.active(); len(got) != 1 || got[0].Labels["instance"] != "i" {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -46,6 +46,7 @@ var sameFloor = map[string]string{
 	"internal/broker internal/broker/salvage": "the directory is made whole before the broker reads it",
 	"internal/dispatch internal/picker":       "tests build pools with the real Next",
 	"internal/reporter internal/keeper":       "its Change is what the reporter publishes",
+	"internal/analyzer internal/control":      "configured instances always have room",
 	"internal/api internal/keeper":            "views of instances are converted to JSON",
 	"internal/api internal/trend":             "and so are their last two minutes",
 	"internal/api internal/control":           "history entries are the answer",

@@ -18,7 +18,8 @@ type checker struct {
 	at       map[string]int
 	mistakes Mistakes
 	warned   Mistakes
-	regexes  expressions
+
+	patterns, programs int // regular expressions, and the steps of their programs
 }
 
 // line is where a path stands; a missing key is reported where its parent is.
@@ -261,9 +262,7 @@ func (c *checker) route(path string, r Route, services map[string]string) {
 			c.fail(path+".path."+key, "%q: %v", p, err)
 		}
 	}
-	if err := c.regexes.add(r.Path.Regex); err != nil {
-		c.fail(path+".path.regex", "%v", err)
-	}
+	c.regex(path+".path.regex", r.Path.Regex)
 	for i, h := range r.Hosts {
 		name := strings.TrimPrefix(h, "*.")
 		if name == "" || strings.ContainsAny(name, "*:/ @") {
@@ -283,9 +282,7 @@ func (c *checker) route(path string, r Route, services map[string]string) {
 		if h.Exact != "" && h.Regex != "" {
 			c.fail(at, "exact and regex exclude each other")
 		}
-		if err := c.regexes.add(h.Regex); err != nil {
-			c.fail(at+".regex", "%v", err)
-		}
+		c.regex(at+".regex", h.Regex)
 	}
 	c.targets(path, r, services)
 	if r.Retry != nil {

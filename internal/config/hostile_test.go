@@ -40,3 +40,36 @@ func TestMistakesAreBounded(t *testing.T) {
 		t.Errorf("%d mistakes, last %v", len(all), all[len(all)-1])
 	}
 }
+
+// Patterns of a few bytes compile to programs of megabytes, and each request
+// may be compared with all of them.
+func TestPatternsAreBoundedBeforeTheyAreCompiled(t *testing.T) {
+	route := func(i int, pattern string) string {
+		return fmt.Sprintf("  - {name: r%d, service: s, path: {regex: %q}}\n", i, pattern)
+	}
+	service := "services:\n  - id: s\n    instances: [{id: i, address: \"10.0.0.1:80\"}]\n"
+	many := func(n int, pattern string) string {
+		var b strings.Builder
+		b.WriteString(service + "routes:\n")
+		for i := range n {
+			b.WriteString(route(i, pattern))
+		}
+		return b.String()
+	}
+	for name, c := range map[string]struct{ doc, want string }{
+		"one that repeats":         {many(1, "(x{1000}){100}"), "repeat"},
+		"nested repetitions":       {many(1, "((a{10}){10}){10}(((b{10}){10}){10}){0,9}"), "repeat"},
+		"alternatives that repeat": {many(1, "(abc|bcd|cde|def|efg|fgh){1000}"), "program"},
+		"a long one":               {many(1, strings.Repeat("a", maxPatternBytes+1)), "longer"},
+		"20,000 of them":           {many(20_000, "^/a/[0-9]+$"), "more than 2000 patterns"},
+		"many that repeat":         {many(1500, "x{900}"), "together"},
+		"no pattern":               {many(1, "(a"), "missing closing )"},
+	} {
+		if _, err := ParseTraffic([]byte(c.doc)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %.300v", name, err)
+		}
+	}
+	if _, err := ParseTraffic([]byte(many(1000, "^/api/v[0-9]{1,3}/(users|orders)/[^/]{1,64}$"))); err != nil {
+		t.Errorf("what people write: %.300v", err)
+	}
+}

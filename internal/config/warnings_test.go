@@ -74,23 +74,6 @@ func TestAKeyThatIsLeftOutTakesItsDefaultAlsoBesideOthers(t *testing.T) {
 	}
 }
 
-// A viewer could make a node compile expressions without bound.
-func TestRegularExpressionsAreBounded(t *testing.T) {
-	many := twoServices + "routes:\n"
-	for i := range maxExpressions + 1 {
-		many += fmt.Sprintf("  - {name: r%d, path: {regex: '/%d'}, service: a}\n", i, i)
-	}
-	for why, doc := range map[string]string{
-		"too many":  many,
-		"too large": twoServices + "routes: [{name: r, path: {regex: '/" + strings.Repeat("a{1000}", 25) + "'}, service: a}]",
-		"headers":   twoServices + "routes: [{name: r, headers: [{name: X, regex: '" + strings.Repeat("a{1000}", 25) + "'}], service: a}]",
-	} {
-		if _, err := Parse([]byte(doc)); err == nil || !strings.Contains(err.Error(), "instructions") && !strings.Contains(err.Error(), "regular expressions") {
-			t.Errorf("%s: %v", why, err)
-		}
-	}
-}
-
 func TestAFileWithNodeKeysHasATrafficPart(t *testing.T) {
 	part, err := TrafficPart([]byte("admin: {address: '127.0.0.1:1'}\nroutes: [] # mine\ndata: {dir: x}\nservices: []\n"))
 	if err != nil || string(part) != "routes: [] # mine\nservices: []\n" {

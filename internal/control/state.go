@@ -52,16 +52,18 @@ type State struct {
 	Document   string
 	Overrides  []event.Override // in force, one per instance and kind
 	Silences   []Silence        // newest of each id, also ended ones
-	History    []Entry          // oldest first, at most maxHistory
+	History    []Entry          // oldest first, at most maxHistory of each room
 	NextOffset int64
-	documents  int // bytes of documents in History
+	documents  int    // bytes of documents in History
+	rooms      [3]int // entries in it by room
 	replays    replays
 	marked     bool // a record has a signature: there are nodes or operators with keys
 }
 
 // What a node remembers at most; the log itself keeps everything.
 const (
-	maxHistory   = 1000     // entries
+	maxHistory   = 1000 // entries of each room but junk's
+	maxJunk      = 100
 	maxDocuments = 64 << 20 // bytes of documents in them; older entries lose theirs
 	maxOverrides = 10_000   // in force; more are refused by every node
 	maxSilences  = 1000     // newest; an older one's end is forgotten, not its alerts
@@ -180,17 +182,53 @@ func read(value []byte) (event.ConfigUpdate, error) {
 	return u, nil
 }
 
+// DropHistory forgets the entries, for a reader that only wants what is current.
+func (s *State) DropHistory() { s.History, s.documents, s.rooms = nil, 0, [3]int{} }
+
 func (s *State) remember(e Entry) {
 	s.History = append(s.History, e)
 	s.documents += len(e.Document)
-	if len(s.History) > maxHistory {
-		s.documents -= len(s.History[0].Document)
-		s.History = slices.Delete(s.History, 0, 1)
+	room, most := e.room(), maxHistory
+	if room == junkRoom {
+		most = maxJunk
 	}
-	for i := 0; s.documents > maxDocuments && i < len(s.History)-1; i++ {
+	if s.rooms[room]++; s.rooms[room] > most {
+		i := slices.IndexFunc(s.History, func(e Entry) bool { return e.room() == room })
 		s.documents -= len(s.History[i].Document)
-		s.History[i].Document = ""
+		s.History = slices.Delete(s.History, i, i+1)
+		s.rooms[room]--
 	}
+	s.forgetDocuments(func(e Entry) bool { return e.room() != revisionRoom })
+	s.forgetDocuments(func(Entry) bool { return true })
+}
+
+// forgetDocuments keeps the bytes of documents within their bound, the oldest
+// of some entries first.
+func (s *State) forgetDocuments(of func(Entry) bool) {
+	for i := 0; s.documents > maxDocuments && i < len(s.History)-1; i++ {
+		if of(s.History[i]) {
+			s.documents -= len(s.History[i].Document)
+			s.History[i].Document = ""
+		}
+	}
+}
+
+// Rooms of the history. Anybody can write what is not applied, so it takes no
+// place of revisions that were.
+const (
+	revisionRoom = iota // revisions that are or were current
+	changeRoom          // overrides, silences, revisions that lost
+	junkRoom            // unreadable, unauthenticated, replayed
+)
+
+func (e Entry) room() int {
+	switch e.Result {
+	case ResultCurrent, ResultSuperseded:
+		return revisionRoom
+	case resultUnreadable, resultReplayed, sign.Unsigned.String(), sign.Bad.String():
+		return junkRoom
+	}
+	return changeRoom
 }
 
 // override keeps one drain and one weight per instance. It returns false where

@@ -315,10 +315,33 @@ func TestNodesThatFoldTheSameLogAgree(t *testing.T) {
 func TestHistoryIsBounded(t *testing.T) {
 	var s State
 	for i := range maxHistory + 50 {
-		s.Fold(record(int64(i), []byte("nonsense")))
+		s.Fold(record(int64(i), value(t, override(event.Override{ServiceID: "s", InstanceID: "i", Action: event.ActionDrain}))))
 	}
 	if len(s.History) != maxHistory || s.History[0].Offset != 50 {
 		t.Errorf("%d entries from offset %d", len(s.History), s.History[0].Offset)
+	}
+}
+
+// 10,000 junk records pushed every valid revision out of the history.
+func TestJunkTakesNoPlaceOfRevisions(t *testing.T) {
+	var s State
+	s.Fold(record(0, value(t, revision("1-a", "", "a: 1"))))
+	s.Fold(record(1, value(t, revision("2-b", "1-a", "b: 1"))))
+	for i := range 10_000 {
+		s.Fold(record(int64(2+i), []byte("nonsense")))
+	}
+	for i := range 2 * maxHistory {
+		lost := revision("9-x", "invented", "x: "+strings.Repeat("x", 100_000))
+		s.Fold(record(int64(15_000+i), value(t, lost)))
+	}
+	s.Fold(record(20_000, value(t, revision("3-c", "2-b", "c: 1"))))
+	for _, name := range []string{"1-a", "2-b", "3-c"} {
+		if e, ok := s.Find(name); !ok || e.Document == "" {
+			t.Errorf("revision %s is gone", name)
+		}
+	}
+	if n := len(s.History); n != maxHistory+maxJunk+3 || s.documents > maxDocuments || s.History[2].Offset != 10_002-maxJunk {
+		t.Errorf("%d entries, the oldest junk at %d", n, s.History[2].Offset)
 	}
 }
 
@@ -344,7 +367,7 @@ func TestOverridesAreBounded(t *testing.T) {
 	for i := range maxOverrides + 5 {
 		s.Fold(record(int64(i), value(t, override(event.Override{ServiceID: "s", InstanceID: fmt.Sprint(i), Action: event.ActionDrain}))))
 	}
-	if len(s.Overrides) != maxOverrides || s.History[maxHistory-1].Result != resultUnreadable {
+	if len(s.Overrides) != maxOverrides || s.History[len(s.History)-1].Result != resultUnreadable {
 		t.Errorf("%d overrides", len(s.Overrides))
 	}
 	s.Fold(record(s.NextOffset, value(t, override(event.Override{ServiceID: "s", InstanceID: "0", Action: event.ActionUndrain}))))

@@ -41,10 +41,23 @@ type Stream[T any] struct {
 	keep   int
 
 	mu     sync.Mutex
-	ring   []T  // oldest first
-	jumble bool // partitions were read one after the other
+	ring   []dated[T] // oldest first
+	bytes  int        // of its messages
+	jumble bool       // partitions were read one after the other
 	subs   map[*subscriber[T]]struct{}
 }
+
+// dated is an entry with the time by which it is ordered: its own, but never
+// later than when it was read. One of 2099 would stay the newest for ever.
+type dated[T any] struct {
+	entry T
+	at    time.Time
+	size  int // bytes of the message
+}
+
+// maxRing bounds the bytes of the messages behind a ring's entries: anybody may
+// write messages of 10 MB.
+const maxRing = 64 << 20
 
 type subscriber[T any] struct {
 	match   func(*T) bool
@@ -84,23 +97,30 @@ func newStream[T any](cfg Config, topic string, keep int, decode func(kafka.Reco
 func (s *Stream[T]) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ring = nil
+	s.ring, s.bytes = nil, 0
 }
 
 func (s *Stream[T]) handle(batch []kafka.Record) {
-	fresh := make([]T, 0, len(batch))
+	fresh, sizes := make([]T, 0, len(batch)), make([]int, 0, len(batch))
 	for _, r := range batch {
 		if v, ok := s.decode(r); ok {
-			fresh = append(fresh, v)
+			fresh, sizes = append(fresh, v), append(sizes, len(r.Value))
 		}
 	}
-	past := !s.watch.arrived()
+	past, now := !s.watch.arrived(), time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ring, s.jumble = append(s.ring, fresh...), true
-	if len(s.ring) > 4*s.keep { // cut seldom, not at each record
-		s.order()
-		s.ring = append([]T(nil), s.ring[len(s.ring)-s.keep:]...)
+	for i := range fresh {
+		at := s.at(&fresh[i])
+		if at.After(now) {
+			at = now
+		}
+		s.ring = append(s.ring, dated[T]{fresh[i], at, sizes[i]})
+		s.bytes += sizes[i]
+	}
+	s.jumble = true
+	if len(s.ring) > 4*s.keep || s.bytes > maxRing { // cut seldom, not at each record
+		s.cut()
 	}
 	if past { // what was there before anybody looked is no news: see seed
 		return
@@ -108,6 +128,17 @@ func (s *Stream[T]) handle(batch []kafka.Record) {
 	for sub := range s.subs {
 		sub.take(fresh)
 	}
+}
+
+// cut keeps the newest entries, half as many bytes as there may be.
+func (s *Stream[T]) cut() {
+	s.order()
+	from, bytes := len(s.ring), 0
+	for from > 0 && len(s.ring)-from < s.keep && (bytes+s.ring[from-1].size <= maxRing/2 || from == len(s.ring)) {
+		from--
+		bytes += s.ring[from].size
+	}
+	s.ring, s.bytes = append([]dated[T](nil), s.ring[from:]...), bytes
 }
 
 // seed gives those who wait the newest of what was in the log.
@@ -161,7 +192,7 @@ func (s *Stream[T]) Recent(ctx context.Context, n int, match func(*T) bool) ([]T
 // order puts the entries of several partitions in the order of their times.
 func (s *Stream[T]) order() {
 	if s.jumble {
-		slices.SortStableFunc(s.ring, func(a, b T) int { return s.at(&a).Compare(s.at(&b)) })
+		slices.SortStableFunc(s.ring, func(a, b dated[T]) int { return a.at.Compare(b.at) })
 		s.jumble = false
 	}
 }
@@ -170,8 +201,8 @@ func (s *Stream[T]) newest(n int, match func(*T) bool) []T {
 	s.order()
 	out := make([]T, 0, min(n, len(s.ring)))
 	for i := len(s.ring) - 1; i >= 0 && len(out) < n; i-- {
-		if match == nil || match(&s.ring[i]) {
-			out = append(out, s.ring[i])
+		if match == nil || match(&s.ring[i].entry) {
+			out = append(out, s.ring[i].entry)
 		}
 	}
 	return out

@@ -98,12 +98,17 @@ func (k *Keeper) ObserveScore(h event.HealthScore) {
 	if !k.known(key) {
 		return
 	}
+	// A score that is dated ahead must not outdate those that follow.
+	wall := k.cfg.Wall()
+	if h.AsOf.After(wall) {
+		h.AsOf = wall
+	}
 	if have, ok := k.scores[key]; ok && have.Seq >= h.Seq && !h.AsOf.After(have.AsOf) {
 		return
 	}
 	// The age runs on our clock from here; what the record took to get here is
 	// added. A clock ahead of ours counts as no delay.
-	delay := max(0, k.cfg.Wall().Sub(h.AsOf))
+	delay := wall.Sub(h.AsOf)
 	k.scores[key] = score{HealthScore: h, asOf: max(1, k.cfg.Now()-int64(delay))}
 }
 

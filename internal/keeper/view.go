@@ -169,6 +169,13 @@ func wallOf(t, now int64, wall time.Time) time.Time {
 	return wall.Add(time.Duration(t - now))
 }
 
+// Configured tells whether an instance is in the configuration.
+func (k *Keeper) Configured(service, instance string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.known(member{service, instance})
+}
+
 // Panicking lists the services in panic.
 func (k *Keeper) Panicking() []string {
 	k.mu.Lock()

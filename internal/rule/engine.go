@@ -15,6 +15,9 @@ import (
 // find what is still wrong.
 const Again = 24 * time.Hour
 
+// maxRestored bounds what a topic full of alerts can make an engine remember.
+const maxRestored = 20_000
+
 // Engine holds the active alerts. The zero value has none. It is not safe for concurrent use.
 type Engine struct {
 	alerts map[string]*active
@@ -77,6 +80,12 @@ func (e *Engine) Due(now time.Time) []event.Alert {
 	return out
 }
 
+// Len is the number of active alerts.
+func (e *Engine) Len() int { return len(e.alerts) }
+
+// Has tells whether the alert of a judgement is active.
+func (e *Engine) Has(j Judgement) bool { return e.alerts[Fingerprint(j.Rule.ID, j.Labels)] != nil }
+
 // Active returns the active alerts by fingerprint order.
 func (e *Engine) Active() []event.Alert {
 	var out []event.Alert
@@ -89,6 +98,9 @@ func (e *Engine) Active() []event.Alert {
 // Restore takes what the alerts topic says, in any order: the highest seq of a fingerprint counts. Sequence numbers
 // go on above all of them.
 func (e *Engine) Restore(a event.Alert) {
+	if e.alerts[a.Fingerprint] == nil && len(e.alerts) >= maxRestored {
+		return
+	}
 	e.seq = max(e.seq, a.Seq)
 	have := e.alerts[a.Fingerprint]
 	if have != nil && have.Seq > a.Seq {

@@ -33,9 +33,35 @@ var (
 	TopicRecreated = Rule{ID: "topic-recreated", Severity: event.SeverityWarning, For: 0, Keep: 0}
 	// NodeShortage: a proxy ran out of descriptors, memory or local ports; its instances are not to blame.
 	NodeShortage = Rule{ID: "node-shortage", Severity: event.SeverityCritical, For: 0, Keep: 10 * time.Second}
+	// TelemetryQuota: reports about instances that nobody configured are refused, because there are too many.
+	TelemetryQuota = Rule{ID: "telemetry-quota", Severity: event.SeverityWarning, For: 0, Keep: 30 * time.Second}
 	// Unsigned: nodes refuse records of a reserved topic, because no known key signed them.
 	Unsigned = Rule{ID: "unsigned-records", Severity: event.SeverityCritical, For: 0, Keep: 0}
 )
+
+// Known tells whether a rule of this program has the id.
+func Known(id string) bool {
+	for _, r := range [...]Rule{InstanceDown, FastFailing, Panic, MassDrain, TelemetryStale, TopicRecreated, TelemetryQuota, Unsigned} {
+		if r.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// How far an alert's dates and number may be ahead of a reader's clock.
+const (
+	maxAhead    = time.Minute
+	maxSeqAhead = time.Hour
+)
+
+// Believable tells whether an alert may have been written by an analyzer before
+// now. One that is dated ahead, or has a number of years to come, would stand
+// over every later state of the same alert.
+func Believable(a event.Alert, now time.Time) bool {
+	latest := now.Add(maxAhead)
+	return !a.UpdatedAt.After(latest) && !a.StartsAt.After(latest) && a.Seq <= uint64(max(now.Add(maxSeqAhead).UnixMilli(), 0))
+}
 
 // Verdict is what one look at the cause says.
 type Verdict int

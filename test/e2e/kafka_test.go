@@ -24,6 +24,7 @@ type overview struct {
 		Kafka struct{ Connected bool }
 		Drops map[string]uint64
 	}
+	Alerts   []struct{ RuleID, Status string }
 	Services []struct {
 		ID        string
 		Instances []struct {
@@ -135,15 +136,32 @@ func TestForeignMessagesSteerRouting(t *testing.T) {
 		produce(t, b.address("broker"), "health-status", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":%q,"status":%q,"responseTime":25.4,"checkType":"HTTP","details":{"statusCode":200,"responseBody":"OK"}}`, time.Now().UTC().Format(time.RFC3339), instance, status))
 	}
 	say("i2", "DRAINING")
-	say("i3", "UNHEALTHY")
 	eventually(t, "DRAINING drains", func() bool { return state(look(t, admin), "i2") == "draining" })
-	eventually(t, "UNHEALTHY takes out where no probe passes", func() bool { return state(look(t, admin), "i3") == "reported-unhealthy" })
-	eventually(t, "the drained and the unhealthy instance get nothing", func() bool {
+	for _, i := range []string{"i1", "i3", "i4"} {
+		say(i, "DRAINING")
+	}
+	eventually(t, "more drains than messages may have raise an alert", func() bool {
+		for _, a := range look(t, admin).Alerts {
+			if a.RuleID == "mass-drain" && a.Status == "firing" {
+				return true
+			}
+		}
+		return false
+	})
+	for _, i := range []string{"i1", "i3", "i4"} {
+		if got := state(look(t, admin), i); got != "in" {
+			t.Errorf("%s is %s: messages took out more than may be ejected", i, got)
+		}
+		say(i, "HEALTHY")
+	}
+	eventually(t, "the drained instance gets nothing", func() bool {
 		s := count()
-		return s[0] > 0 && s[1] == 0 && s[2] == 0 // what was under way has come to its end
+		return s[0] > 0 && s[1] == 0 // what was under way has come to its end
 	})
 	say("i2", "HEALTHY")
 	eventually(t, "HEALTHY ends the drain", func() bool { return state(look(t, admin), "i2") == "in" })
+	say("i3", "UNHEALTHY")
+	eventually(t, "UNHEALTHY takes out where no probe passes", func() bool { return state(look(t, admin), "i3") == "reported-unhealthy" })
 }
 
 func TestBrokerDiesReturnsAndReturnsEmpty(t *testing.T) {

@@ -57,6 +57,7 @@ type App struct {
 	ready   chan struct{}
 	stopped chan struct{}
 	topical chan struct{}
+	changed chan struct{} // wakes publishStatus
 	once    sync.Once
 	drainMu sync.Mutex
 	drains  bool
@@ -68,7 +69,7 @@ func New(o Options) (_ *App, err error) {
 	if err := CheckRoles(o.Roles); err != nil {
 		return nil, err
 	}
-	a := &App{o: o, started: time.Now(), ready: make(chan struct{}), stopped: make(chan struct{}), topical: make(chan struct{}), limits: api.NewLimits()}
+	a := &App{o: o, started: time.Now(), ready: make(chan struct{}), stopped: make(chan struct{}), topical: make(chan struct{}), changed: make(chan struct{}, 1), limits: api.NewLimits()}
 	a.now = func() int64 { return int64(time.Since(a.started)) + int64(time.Second) }
 	defer func() {
 		if err != nil {
@@ -367,6 +368,10 @@ func (a *App) record(action string, target event.Target, err error) {
 }
 
 func (a *App) auditConfig(o control.Outcome) {
+	select {
+	case a.changed <- struct{}{}:
+	default: // the status that is about to be written says it
+	}
 	actor := event.Actor{Type: "user", ID: o.Author}
 	r := event.AuditLog{Actor: actor, Action: "apply.config", Target: event.Target{Kind: "revision", ID: o.Revision}, ConfigRevision: o.Revision}
 	if o.Err != nil {

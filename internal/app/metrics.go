@@ -113,7 +113,7 @@ func (c collector) instances(ch chan<- prometheus.Metric) {
 	count := 0
 	sums, panics := map[string]uint64{}, map[string]float64{}
 	for _, v := range c.a.data.keeper.Views() {
-		sums[v.ID], panics[v.ID] = 0, 0
+		sums[v.ID], panics[v.ID] = v.Departed, 0
 		if v.Panic {
 			panics[v.ID] = 1
 		}

@@ -12,7 +12,8 @@ import (
 // statusInterval is how often a node says that it is there.
 const statusInterval = 5 * time.Second
 
-// publishStatus writes the node's status until ctx ends.
+// publishStatus writes the node's status until ctx ends: regularly, and at once
+// when its configuration changed.
 func (a *App) publishStatus(ctx context.Context) error {
 	ticker := time.NewTicker(statusInterval)
 	defer ticker.Stop()
@@ -24,6 +25,7 @@ func (a *App) publishStatus(ctx context.Context) error {
 			return nil
 		case <-soon.C:
 		case <-ticker.C:
+		case <-a.changed: // a revision was taken or refused: its author waits to hear that
 		}
 		s := a.status()
 		a.producer.Send(kafka.Record{Topic: event.TopicNodeStatus, Key: []byte(a.node), Value: s.AppendJSON(nil)})

@@ -59,6 +59,7 @@ type service struct {
 	instances map[string]*instance
 	reported  map[*upstream.Live]upstream.Reason // that reports take out, of the last rebuild
 	crowd     bool                               // and they want more than they may
+	left      departed
 }
 
 type instance struct {
@@ -134,6 +135,7 @@ func (k *Keeper) Apply(services []config.Service) (retire func()) {
 // apply returns the instances that left the service.
 func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	s, now := k.service(c.ID), k.cfg.Now()
+	defer func() { s.left.add(gone) }()
 	s.config = c
 	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart}
 	kept := map[string]bool{}

@@ -437,3 +437,50 @@ func TestRunBuildsPoolsAndEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// smartlb_service_requests_total went back when an instance left.
+func TestTheRequestsOfAServiceNeverGoBack(t *testing.T) {
+	w := newWorld()
+	apply := func(addresses ...string) {
+		c := config.Service{ID: "s", Policy: "round_robin"}
+		for i, a := range addresses {
+			c.Instances = append(c.Instances, config.Instance{ID: fmt.Sprint("i", i), Address: a, Weight: 1})
+		}
+		w.Apply([]config.Service{c})()
+	}
+	total := func() (n uint64) {
+		v := w.Views()[0]
+		n = v.Departed
+		for _, in := range v.Instances {
+			n += in.Requests
+		}
+		return n
+	}
+	request := func() (end func()) {
+		var ticket upstream.Ticket
+		a := upstream.Ask{Now: w.now, Rand: rand.NewPCG(1, 2)}
+		if _, ok := w.Service("s").Pick(&a, &ticket); !ok {
+			t.Fatal("no instance")
+		}
+		return func() { ticket.Observe(upstream.Success, w.now); ticket.Release() }
+	}
+	apply("h:1", "h:2")
+	for range 10 {
+		request()()
+	}
+	late := []func(){request(), request()} // on both instances
+	apply("h:3")                           // one left, the other has another address
+	if got := total(); got < 10 {
+		t.Errorf("%d requests after instances left, want 10 or more", got)
+	}
+	for _, end := range late {
+		end()
+	}
+	if got := total(); got != 12 {
+		t.Errorf("%d requests after the last ones ended, want 12", got)
+	}
+	apply("h:3", "h:4")
+	if got := total(); got != 12 {
+		t.Errorf("%d requests after the next change, want 12", got)
+	}
+}

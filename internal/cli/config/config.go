@@ -150,9 +150,12 @@ func publish(ctx context.Context, env *cli.Env, a applyArgs, document []byte) (a
 	return out, err
 }
 
+// awaitPoll is how often the nodes' states are read; nodes report a change at once.
+const awaitPoll = 200 * time.Millisecond
+
 // await asks for the nodes' states until each has taken or refused a revision.
 func await(ctx context.Context, env *cli.Env, cfg kafka.Config, revision string) ([]nodeState, error) {
-	for {
+	for began := time.Now(); ; {
 		nodes, err := app.LiveNodes(ctx, cfg, env.Log)
 		if err != nil {
 			return []nodeState{}, fmt.Errorf("revision %s is published; waiting for the nodes: %w", revision, err)
@@ -176,11 +179,13 @@ func await(ctx context.Context, env *cli.Env, cfg kafka.Config, revision string)
 			}
 			return out, nil
 		}
-		env.Log.Info("waiting for nodes", "pending", pending)
+		if time.Since(began) > time.Second { // most answer at once
+			env.Log.Info("waiting for nodes", "pending", pending)
+		}
 		select {
 		case <-ctx.Done():
 			return out, fmt.Errorf("revision %s is current, but not yet taken by %s", revision, strings.Join(pending, ", "))
-		case <-time.After(time.Second):
+		case <-time.After(awaitPoll):
 		}
 	}
 }

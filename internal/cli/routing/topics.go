@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -29,17 +30,36 @@ func (a *topicArgs) flags(f *pflag.FlagSet) {
 	f.BoolVarP(&a.follow, "follow", "f", false, "go on with new ones until Ctrl-C")
 }
 
+type decisionArgs struct {
+	topicArgs
+	admin, request string
+	since          time.Duration
+}
+
 func decisions(env *cli.Env) *cobra.Command {
-	return cli.Verb[topicArgs, cli.None]{
-		Use: "decisions", Short: "Show recorded routing decisions and changes, from routing-decisions",
-		Example:  "  smartlb decisions -f\n  smartlb decisions -n 100 --service user-service\n  smartlb decisions -f -o json | jq 'select(.outcome.status >= 500)'",
-		Defaults: topicArgs{last: 20},
-		Flags: func(f *pflag.FlagSet, a *topicArgs) {
+	return cli.Verb[decisionArgs, cli.None]{
+		Use: "decisions [REQUEST-ID]", Short: "Show recorded routing decisions and changes, or those of one request",
+		Long:     "Reads routing-decisions. With a request id, the value of X-Request-Id in the response and of request_id in the access log,\nit asks a node to look for that request. A sample of all requests is recorded, and each one that failed or was retried.",
+		Example:  "  smartlb decisions -f\n  smartlb decisions -n 100 --service user-service\n  smartlb decisions -f -o json | jq 'select(.outcome.status >= 500)'\n  smartlb decisions 4f1c9a2e5b7d8036 --since 6h",
+		Defaults: decisionArgs{topicArgs: topicArgs{last: 20}, since: time.Hour},
+		Flags: func(f *pflag.FlagSet, a *decisionArgs) {
 			a.flags(f)
 			f.StringVar(&a.service, "service", "", "of one service only")
+			f.DurationVar(&a.since, "since", a.since, "with REQUEST-ID: how far to look back, at most 168h")
+			cli.AdminFlag(f, &a.admin)
 		},
-		Run: func(ctx context.Context, env *cli.Env, a topicArgs) (cli.None, error) {
-			return cli.None{}, consume(ctx, env, a, event.TopicRoutingDecisions, func(v []byte) (string, bool) {
+		Args: func(a *decisionArgs, words []string) error {
+			if len(words) > 1 {
+				return cli.Usagef("%q is not understood", words[1])
+			}
+			a.request = strings.Join(words, "")
+			return nil
+		},
+		Run: func(ctx context.Context, env *cli.Env, a decisionArgs) (cli.None, error) {
+			if a.request != "" {
+				return cli.None{}, oneRequest(ctx, env, a)
+			}
+			return cli.None{}, consume(ctx, env, a.topicArgs, event.TopicRoutingDecisions, func(v []byte) (string, bool) {
 				d, err := event.DecodeRoutingDecision(v)
 				if err != nil || (a.service != "" && d.ServiceID != a.service) {
 					return "", false
@@ -48,6 +68,29 @@ func decisions(env *cli.Env) *cobra.Command {
 			})
 		},
 	}.Command(env)
+}
+
+// oneRequest prints the decisions of one request, the first try first.
+func oneRequest(ctx context.Context, env *cli.Env, a decisionArgs) error {
+	var found []json.RawMessage
+	path := "/api/v1/decisions/" + url.PathEscape(a.request) + "?span=" + a.since.String()
+	if err := cli.Admin(env, a.admin).Get(ctx, path, &found); err != nil {
+		return err
+	}
+	for _, raw := range found {
+		text := string(raw)
+		if env.Output != "json" {
+			d, err := event.DecodeRoutingDecision(raw)
+			if err != nil {
+				return err
+			}
+			text = decisionLine(d)
+		}
+		if _, err := fmt.Fprintln(env.Out, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func decisionLine(d event.RoutingDecision) string {

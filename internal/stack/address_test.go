@@ -183,13 +183,6 @@ func TestARuntimeThatCannotWorkIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheClassPathSurvivesOddFolders(t *testing.T) {
-	got := classPath([]string{`/a b/"x".jar`, `/c\d/y.jar`})
-	if want := "-cp\n\"/a b/\\\"x\\\".jar:/c\\\\d/y.jar\"\n"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
 func TestAClusterIdIsDrawnOnce(t *testing.T) {
 	j := jvm{root: t.TempDir()}
 	for range 300 {

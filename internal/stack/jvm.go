@@ -219,20 +219,13 @@ func (j jvm) write(service, name string, f properties.File) error {
 		logFile, logName = log.Reload4j(), service+".log4j.properties"
 	}
 	for path, text := range map[string]string{
-		j.conf(name): f.String(), j.conf(logName): logFile.String(), j.conf("classpath"): classPath(j.Home.Jars),
+		j.conf(name): f.String(), j.conf(logName): logFile.String(), j.conf("classpath"): j.Home.ArgumentFile(),
 	} {
 		if err := renameio.WriteFile(path, []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// classPath is an argument file of java: the command line of a hundred jars
-// would fill every process listing.
-func classPath(jars []string) string {
-	list := strings.Join(jars, string(os.PathListSeparator))
-	return "-cp\n\"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(list) + "\"\n"
 }
 
 // command is the line that runs a class of the distribution as a service.

@@ -20,7 +20,17 @@ func TestOperatorsVerbsOnRealKafka(t *testing.T) {
 		messagesTravel(t, s)
 		groupsAreMoved(t, s)
 		aConnectorFailsAndIsRestarted(t, s)
+		apachesOwnToolsRun(t, s)
 	})
+}
+
+// apachesOwnToolsRun runs classes of the installed jars: what is installed has
+// no bin folder.
+func apachesOwnToolsRun(t *testing.T, s *jvm) {
+	s.says("service-metrics", "tool", "kafka-topics", "--list")
+	s.says("ApiVersion", "tool", "kafka-broker-api-versions")
+	s.refuses(1, "kafka-acls ended with 1", "tool", "kafka-acls", "--list") // no authorizer
+	s.refuses(2, "did you mean kafka-topics?", "tool", "kafka-topic")
 }
 
 // says runs a verb and wants a text in what it prints.

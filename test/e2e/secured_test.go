@@ -323,6 +323,10 @@ func TestRolesWorkOnASecuredKafkaWithTheLeastRights(t *testing.T) {
 	if out, words, code := operate("kafka", "health", "-o", "json"); code != 0 || !strings.Contains(out, `"healthy": true`) {
 		t.Errorf("health as operator: %d\n%s%s", code, out, words)
 	}
+	// Apache's own tools log in by the profile, too.
+	if out, words, code := operate("kafka", "tool", "kafka-topics", "--list"); code != 0 || !strings.Contains(out, "service-metrics") {
+		t.Errorf("kafka-topics as operator: %d\n%s%s", code, out, words)
+	}
 	// start and stop are not for somebody else's cluster; a wrong password is said soon.
 	began := time.Now()
 	if _, words, code := operate("kafka", "topics", "--profile", "wrong"); code != 1 || !strings.Contains(words, "refuses the login") {
@@ -397,7 +401,7 @@ func operatorOf(t *testing.T, s *secured) func(args ...string) (string, string, 
 				cmd.Env = append(cmd.Env, e)
 			}
 		}
-		cmd.Env = append(cmd.Env, "SMARTLB_CONFIG_DIR="+dir, "ROLE_PASSWORD="+rolePassword, "WRONG=wrong")
+		cmd.Env = append(cmd.Env, "SMARTLB_CONFIG_DIR="+dir, "ROLE_PASSWORD="+rolePassword, "WRONG=wrong", "SMARTLB_KAFKA_DIR="+distributions(t))
 		return output(t, cmd)
 	}
 	for name, variable := range map[string]string{"operator": "ROLE_PASSWORD", "wrong": "WRONG"} {

@@ -17,6 +17,6 @@ func operators(env *cli.Env) []*cobra.Command {
 		cli.Listed("groups", func() *cobra.Command { return listGroups(env) },
 			describeGroups(env), resetGroup(env), deleteGroups(env)),
 		plan(env), apply(env), export(env), prune(env),
-		brokers(env), cluster(env), connectNoun(env), benchNoun(env),
+		brokers(env), cluster(env), connectNoun(env), benchNoun(env), tool(env),
 	}
 }

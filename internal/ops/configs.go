@@ -208,7 +208,7 @@ func (c ConfigChange) confirm(ctx context.Context, a *kafka.Admin, out []Changed
 		differs := -1
 		for i, x := range out {
 			j := slices.IndexFunc(after, func(s Setting) bool { return s.Name == x.Name })
-			out[i].Done = j < 0 || after[j].Sensitive || (x.To == "" && !after[j].Set) || (x.To != "" && after[j].Value == x.To)
+			out[i].Done = j < 0 || after[j].Sensitive || (x.To == "" && !after[j].Set) || (x.To != "" && topic.SameConfig(x.Name, after[j].Value, x.To))
 			if !out[i].Done {
 				differs = i
 			}
@@ -243,6 +243,24 @@ func unwritable(key, value string, replicas int) string {
 	return fmt.Sprintf("the topic has %d replicas, so producers that wait for all (acks=all) could not write any more", replicas)
 }
 
+// brokerValue is the value of a broker's setting that holds now. Retention is
+// said in ms, minutes or hours, and the finest that is set counts.
+func brokerValue(have map[string]Setting, key string) string {
+	s := have[key]
+	if s.Value != "" && s.Value != "null" {
+		return s.Value
+	}
+	minutes, hours := have["log.retention.minutes"].Value, have["log.retention.hours"].Value
+	switch n, err := strconv.ParseInt(cmp.Or(minutes, hours), 10, 64); {
+	case key != "log.retention.ms" || err != nil:
+		return s.Value
+	case minutes != "":
+		return strconv.FormatInt(n*60_000, 10)
+	default:
+		return strconv.FormatInt(n*3_600_000, 10)
+	}
+}
+
 func (c ConfigChange) plan(have map[string]Setting, replicas int) ([]ChangedConfig, []kadm.AlterConfig, error) {
 	out := []ChangedConfig{}
 	var alters []kadm.AlterConfig
@@ -267,6 +285,8 @@ func (c ConfigChange) plan(have map[string]Setting, replicas int) ([]ChangedConf
 		}
 		if c.Of.Topic != "" {
 			x.Danger = cmp.Or(topic.Danger(key, s.Value, after), unwritable(key, after, replicas))
+		} else {
+			x.Danger = topic.BrokerDanger(key, brokerValue(have, key), after)
 		}
 		out = append(out, x)
 		alter := kadm.AlterConfig{Op: op, Name: key}

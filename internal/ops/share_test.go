@@ -8,13 +8,21 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafkatest"
 	"github.com/smartlb/smartlb/internal/ops"
 )
 
 // A share group beside others: all of them are described, and it is moved,
 // forgotten and deleted as the others are.
 func TestShareGroupsAreGroupsToo(t *testing.T) {
-	cfg, admin := cluster(t)
+	cfg := kafka.Default() // the embedded broker does not offer share groups
+	cfg.Brokers, cfg.Linger = []string{kafkatest.New(t).Addr()}, 0
+	admin, err := kafka.NewAdmin(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(admin.Close)
 	create(t, admin, "t", 1, nil)
 	send(t, cfg, "t", "a", "b", "c")
 	if _, err := ops.ResetGroup(t.Context(), admin, ops.ResetSpec{Group: "other", To: ops.Start(), Topics: []ops.TopicParts{{Topic: "t"}}, Execute: true}); err != nil {

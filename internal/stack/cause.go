@@ -19,7 +19,8 @@ type cause struct {
 func causes() []cause {
 	return []cause{
 		{regexp.MustCompile(`No space left on device|Disk quota exceeded`), "the disk is full: make room and start again"},
-		{regexp.MustCompile(`Could not reserve enough space|insufficient memory for the Java|Cannot allocate memory|Too small (initial|maximum) heap|OutOfMemoryError`),
+		{regexp.MustCompile(`Could not reserve enough space|insufficient memory for the Java|Cannot allocate memory|Too small (initial|maximum) heap|java\.lang\.OutOfMemoryError`),
+			// not the name of a flag: services log their command line, with -XX:+ExitOnOutOfMemoryError
 			"there is not enough memory: give the service another heap (--heap SERVICE=SIZE), or end something else"},
 		{regexp.MustCompile(`UnsupportedClassVersionError|Unrecognized VM option`), "this Java is too old or another one: install Java 17 or newer, or set JAVA_HOME"},
 		{regexp.MustCompile(`InconsistentClusterIdException|Invalid cluster\.id|does not match stored clusterId`),

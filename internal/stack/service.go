@@ -106,7 +106,8 @@ func (r Runtime) Names() []string {
 	return names
 }
 
-// Status asks all services.
+// Status asks all services, and the supervisor while one of them runs: without
+// it nothing starts a service again that crashes.
 func (r Runtime) Status(ctx context.Context) []Status {
 	out := make([]Status, len(r.Services))
 	var group sync.WaitGroup
@@ -114,7 +115,14 @@ func (r Runtime) Status(ctx context.Context) []Status {
 		group.Go(func() { out[i] = s.Status(ctx) })
 	}
 	group.Wait()
-	return out
+	if r.Supervisor == nil || !slices.ContainsFunc(out, func(s Status) bool { return s.State == Running }) {
+		return out
+	}
+	s := r.Supervisor.Status(ctx)
+	if s.State != Running {
+		s.Detail = "not running: services that crash are not started again; `smartlb kafka start` starts it"
+	}
+	return append(out, s)
 }
 
 // startTimeout bounds how long a service may take to be healthy. A broker that

@@ -189,7 +189,7 @@ func (r Rules) configs(want Spec, have Actual) Plan {
 	for _, key := range slices.Sorted(maps.Keys(want.Configs)) {
 		value := want.Configs[key]
 		now, set := have.Configs[key]
-		if set && now == value {
+		if set && SameConfig(key, now, value) {
 			continue
 		}
 		s := Step{Kind: SetConfig, Topic: want.Name, Config: key, From: now, To: value}

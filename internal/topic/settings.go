@@ -160,11 +160,60 @@ func (r Rule) has(v string) error {
 	return nil
 }
 
+// SameConfig reports whether two values of a setting mean the same: the order of
+// a list does not matter.
+func SameConfig(key, a, b string) bool {
+	if a == b {
+		return true
+	}
+	if key != "cleanup.policy" && key != "log.cleanup.policy" {
+		return false
+	}
+	parts := func(s string) []string {
+		list := strings.Split(strings.ReplaceAll(s, " ", ""), ",")
+		slices.Sort(list)
+		return slices.Compact(list)
+	}
+	return slices.Equal(parts(a), parts(b))
+}
+
+// BrokerDanger is Danger for a setting of a broker, which holds for every topic
+// that does not set its own. from is the value in force, to the next one.
+func BrokerDanger(key, from, to string) string {
+	of := map[string]string{
+		"log.retention.ms": "retention.ms", "log.retention.bytes": "retention.bytes", "log.cleanup.policy": "cleanup.policy",
+		"log.local.retention.ms": "local.retention.ms", "log.local.retention.bytes": "local.retention.bytes",
+		"message.max.bytes": "max.message.bytes", "min.insync.replicas": "min.insync.replicas", "unclean.leader.election.enable": "unclean.leader.election.enable",
+	}
+	unit := map[string]int64{"log.retention.minutes": 60_000, "log.retention.hours": 3_600_000}
+	topicKey := of[key]
+	if ms, timed := unit[key]; timed {
+		topicKey, from, to = "retention.ms", inMs(from, ms), inMs(to, ms)
+	}
+	if topicKey == "" {
+		return ""
+	}
+	danger := Danger(topicKey, from, to)
+	if danger == "" {
+		return ""
+	}
+	return "in every topic without a setting of its own: " + danger
+}
+
+// inMs multiplies a whole number; other text and -1 stay as they are.
+func inMs(value string, unit int64) string {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < 0 {
+		return value
+	}
+	return strconv.FormatInt(n*unit, 10)
+}
+
 // Danger says what may be lost when a configuration of a topic changes from one
 // value to another; empty when nothing is. An empty value is a default that is
 // not known.
 func Danger(key, from, to string) string {
-	if from == to {
+	if SameConfig(key, from, to) {
 		return ""
 	}
 	if to == "" && slices.Contains([]string{"retention.ms", "retention.bytes", "local.retention.ms", "local.retention.bytes", "max.message.bytes", "cleanup.policy"}, key) {

@@ -39,7 +39,7 @@ func (a *configArgs) resource(words []string, rest func([]string) error) error {
 func showConfigs(env *cli.Env) *cobra.Command {
 	return cli.Verb[configArgs, []ops.Setting]{
 		Use: "show TOPIC|broker:ID", Short: "Show settings with where they come from and their defaults",
-		Example: "  smartlb kafka configs show service-metrics\n  smartlb kafka configs show broker:0 --all -o wide",
+		Example: "  smartlb kafka configs show service-metrics\n  smartlb kafka configs show broker:1 --all -o wide",
 		Flags: func(f *pflag.FlagSet, a *configArgs) {
 			a.Declare(f)
 			f.BoolVar(&a.all, "all", false, "also those that are nowhere set")
@@ -97,7 +97,7 @@ func setConfigs(env *cli.Env) *cobra.Command {
 	return cli.Verb[configArgs, []ops.ChangedConfig]{
 		Use: "set TOPIC|broker:ID KEY=VALUE...", Short: "Set settings and leave the others alone",
 		Long:    "Values may be in units: 7d, 90min, 11MiB, unlimited. A change that may lose data needs --execute.",
-		Example: "  smartlb kafka configs set my-topic retention.ms=7d max.message.bytes=11MiB\n  smartlb kafka configs set broker:0 log.cleaner.threads=2",
+		Example: "  smartlb kafka configs set my-topic retention.ms=7d max.message.bytes=11MiB\n  smartlb kafka configs set broker:1 log.cleaner.threads=2",
 		Flags:   changeFlags,
 		Args: func(a *configArgs, words []string) error {
 			return a.resource(words, func(rest []string) error {

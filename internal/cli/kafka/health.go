@@ -68,9 +68,12 @@ func (a lookArgs) question(env *cli.Env) (doctor.Question, error) {
 	return q, nil
 }
 
-// here tells where the services of this machine are.
+// here tells where the services of this machine are. ZOOKEEPER_HOST counts also
+// while a stack runs: it is set on purpose.
 func (a lookArgs) here(env *cli.Env, dir string) stack.Addresses {
-	return stack.Here(dir, stack.Addresses{Zookeeper: cmp.Or(env.Getenv("ZOOKEEPER_HOST"), defaultZookeeper), UI: defaultUI, Connect: defaultConnect})
+	at := stack.Here(dir, stack.Addresses{Zookeeper: defaultZookeeper, UI: defaultUI, Connect: defaultConnect})
+	at.Zookeeper = cmp.Or(env.Getenv("ZOOKEEPER_HOST"), at.Zookeeper)
+	return at
 }
 
 // healthGroups are what health looks at; doctor looks at all.

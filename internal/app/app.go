@@ -20,6 +20,7 @@ import (
 	"github.com/smartlb/smartlb/internal/holder"
 	"github.com/smartlb/smartlb/internal/journal"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/proxy"
 	"github.com/smartlb/smartlb/internal/state"
 	"github.com/smartlb/smartlb/internal/topic"
 )
@@ -248,12 +249,17 @@ func (a *App) Run(ctx context.Context) error {
 	var failed error
 	select {
 	case <-ctx.Done():
-		a.o.Log.Info("stopping", "drain", a.o.Drain.String())
+		a.o.Log.Info("stopping", "lame_duck", a.o.LameDuck.String(), "drain", a.o.Drain.String())
 	case failed = <-acts.failed:
+		if errors.Is(failed, errHungUp) {
+			failed = nil
+			a.o.Log.Info("stopping, because the terminal was closed")
+			break
+		}
 		a.o.Log.Error("stopping, because an actor failed", "error", failed)
 	}
 	a.record("stop.node", event.Target{Kind: "node", ID: a.node}, failed)
-	stop, cancel := context.WithTimeout(context.Background(), a.o.Drain+5*time.Second)
+	stop, cancel := context.WithTimeout(context.Background(), a.o.LameDuck+a.o.Drain+5*time.Second)
 	defer cancel()
 	return errors.Join(failed, acts.stopAll(stop))
 }
@@ -286,6 +292,9 @@ func (a *App) start(ctx context.Context, acts *actors) bool {
 	}
 	if a.data != nil {
 		acts.start("proxy", a.data.proxy.Run, a.drain)
+	}
+	if a.o.Signals.C != nil {
+		acts.start("signals", a.followSignals, nil)
 	}
 	a.record("start.node", event.Target{Kind: "node", ID: a.node}, nil)
 	a.once.Do(func() { close(a.ready) })
@@ -333,17 +342,29 @@ func (a *App) followKafka(acts *actors) {
 	}
 }
 
-// drain makes /readyz fail and lets requests finish.
+// drain makes /readyz fail, goes on accepting for the lame duck time, so that a
+// balancer in front can notice, and then lets requests finish.
 func (a *App) drain(ctx context.Context) error {
 	a.drainMu.Lock()
 	a.drains = true
 	a.drainMu.Unlock()
+	if a.o.LameDuck > 0 {
+		timer := time.NewTimer(a.o.LameDuck)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, a.o.Drain)
 	defer cancel()
-	if err := a.data.proxy.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
+	err := a.data.proxy.Drain(ctx)
+	var cut *proxy.CutError
+	if errors.As(err, &cut) {
+		a.o.Log.Warn("drain time ended, requests were cut", "drain", a.o.Drain.String(), "requests", cut.Requests, "idle_connections", cut.Idle, "by_service", cut.Services())
+		return nil
 	}
-	return nil
+	return err
 }
 
 func (a *App) draining() bool {

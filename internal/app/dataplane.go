@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"time"
@@ -31,7 +30,7 @@ type dataPlane struct {
 	proxy      *proxy.Proxy
 	reporter   *reporter.Reporter // nil without Kafka
 	trend      *trend.Trend
-	accessLog  io.Closer
+	accessLog  *logFile // nil: none, or stdout
 	own        []Listen
 	shortage   *guard.Shortage
 	log        func(msg string, args ...any)
@@ -121,18 +120,15 @@ func listenerOf(l config.Listener) proxy.Listener {
 	return out
 }
 
-func openAccessLog(path string) (io.Writer, io.Closer, error) {
+func openAccessLog(path string) (io.Writer, *logFile, error) {
 	switch path {
 	case "":
 		return nil, nil, nil
 	case "-":
 		return screen.New(os.Stdout), nil, nil
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-	if err != nil {
-		return nil, nil, fmt.Errorf("access log: %w", err)
-	}
-	return f, f, nil
+	f, err := newLogFile(path)
+	return f, f, err
 }
 
 func (d *dataPlane) close() {

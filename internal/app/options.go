@@ -49,6 +49,8 @@ type Options struct {
 	Version    string
 	Demo       Demo
 	Drain      time.Duration
+	LameDuck   time.Duration // how long a stop goes on accepting after /readyz has begun to fail
+	Signals    Signals
 	Insecure   bool     // admin, console and broker may listen beyond loopback, where they have no credentials
 	Listen     []Listen // addresses that replace the configuration's
 	ListenFlag string   // how the caller names the flag of a listener's address

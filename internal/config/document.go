@@ -54,6 +54,7 @@ type Proxy struct {
 	AccessLog      string         `yaml:"accessLog"`      // a file, or - for stdout; empty: none
 	ConnectTimeout time.Duration  `yaml:"connectTimeout"` // per try, default 1s
 	Drain          time.Duration  `yaml:"drain"`          // how long a stop waits for requests, default 30s (up: 3s)
+	LameDuck       time.Duration  `yaml:"lameDuck"`       // how long a stop goes on accepting after /readyz has begun to fail, default 0s
 	Limits         Limits         `yaml:"limits"`
 	Timeouts       Timeouts       `yaml:"timeouts"`
 }

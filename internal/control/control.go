@@ -390,7 +390,8 @@ func (c *Control) seed(ctx context.Context) {
 		c.cfg.Log.Warn("the log's configuration differs from the file's and wins; compare with `smartlb config diff`, publish the file with `smartlb config apply`",
 			"file", c.cfg.FileName, "revision", c.log.Revision)
 	}
-	first := empty && !c.lost && len(c.cfg.File) > 0 && !c.cfg.FileOnly
+	file := c.cfg.File // Reload may replace it
+	first := empty && !c.lost && len(file) > 0 && !c.cfg.FileOnly
 	c.mu.Unlock()
 	if !first {
 		return
@@ -398,7 +399,7 @@ func (c *Control) seed(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	revision, err := Publish(ctx, c.cfg.Kafka, Change{
-		Document: c.cfg.File, Author: c.cfg.Author, Node: c.cfg.Node, Comment: "first configuration, from " + c.cfg.FileName,
+		Document: file, Author: c.cfg.Author, Node: c.cfg.Node, Comment: "first configuration, from " + c.cfg.FileName,
 	}, c.cfg.Log)
 	if err != nil {
 		c.cfg.Log.Warn("first configuration not published", "error", err)

@@ -166,28 +166,6 @@ type Fields struct {
 // Len is the number of field lines.
 func (f *Fields) Len() int { return len(f.list) }
 
-// BindsConnection reports whether the head takes part in NTLM or Negotiate,
-// which authenticate the connection instead of the request (RFC 4559 §6).
-func (f *Fields) BindsConnection() bool { return f.binds }
-
-// bindsConnection looks for those schemes in the value of Authorization or
-// WWW-Authenticate. Several challenges may stand in one line; a false alarm
-// costs one connection.
-func bindsConnection(value []byte) bool {
-	for len(value) > 0 {
-		value = trim(value)
-		if hasPrefixFold(value, "ntlm") || hasPrefixFold(value, "negotiate") {
-			return true
-		}
-		comma := bytes.IndexByte(value, ',')
-		if comma < 0 {
-			return false
-		}
-		value = value[comma+1:]
-	}
-	return false
-}
-
 // Field gives line i: its name as sent, its value without surrounding space,
 // and what it is to a proxy.
 func (f *Fields) Field(i int) (name, value []byte, kind Kind) {
@@ -281,30 +259,6 @@ func (f *Fields) has(kind Kind) bool {
 	for i := range f.list {
 		if f.list[i].kind == kind {
 			return true
-		}
-	}
-	return false
-}
-
-// HasDate reports whether the message says when it was made.
-func (f *Fields) HasDate() bool { return f.has(Date) }
-
-// PassedThrough reports whether a Via field names pseudonym as a recipient (RFC
-// 9110 §7.6.3).
-func (f *Fields) PassedThrough(pseudonym string) bool {
-	for i := range f.list {
-		if f.list[i].kind != Via {
-			continue
-		}
-		rest, more := f.buf[f.list[i].value:f.list[i].end], true
-		for more {
-			var item []byte
-			item, rest, more = bytes.Cut(rest, []byte{','})
-			_, by, _ := bytes.Cut(trim(item), []byte{' '}) // protocol, received-by, comment
-			by, _, _ = bytes.Cut(trim(by), []byte{' '})
-			if string(by) == pseudonym {
-				return true
-			}
 		}
 	}
 	return false

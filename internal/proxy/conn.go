@@ -69,7 +69,9 @@ func (c *conn) serveOne() (keep bool) {
 	if !c.readHead(e) {
 		return false
 	}
-	if !c.handle(e) {
+	keep = c.handle(e)
+	c.watch.up.Store(nil)
+	if !keep {
 		return false
 	}
 	if e.pumping {
@@ -318,6 +320,18 @@ func (c *conn) linger() {
 		total += n
 	}
 	c.watch.disarm()
+}
+
+// busyWith gives the service of the request under way: "" where it has no
+// instance yet. busy is false between requests.
+func (c *conn) busyWith() (service string, busy bool) {
+	if c.watch.at.Load() > 0 && c.watch.wake.Load()&idle != 0 {
+		return "", false
+	}
+	if u := c.watch.up.Load(); u != nil {
+		return u.pool.live.Service, true
+	}
+	return "", true
 }
 
 // drain ends the connection if it is idle.

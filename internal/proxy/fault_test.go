@@ -474,7 +474,9 @@ func TestDrainCutsAtItsEnd(t *testing.T) {
 	eventually(t, "it is under way", func() bool { return b.lives[0].InFlight.Load() == 1 })
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	if err := b.p.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	err := b.p.Drain(ctx)
+	var cut *CutError
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &cut) || cut.Requests != 1 || cut.Services() != "s 1" {
 		t.Errorf("got %v", err)
 	}
 	b.stop()

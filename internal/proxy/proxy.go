@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -117,32 +116,6 @@ func (p *Proxy) awaitLog(logged <-chan struct{}) {
 		p.cfg.Log.Warn("access log ends without its last lines: nobody takes them", "waited", logEnd.String())
 	}
 }
-
-// Drain stops accepting, ends idle client connections, lets requests finish
-// (their replies say Connection: close) and returns when the last one has. When
-// ctx ends first it cuts what is left and returns ctx's error. Run goes on
-// until its own context ends.
-func (p *Proxy) Drain(ctx context.Context) error {
-	p.draining.Store(true)
-	p.closeListeners()
-	tick := time.NewTicker(drainTick)
-	defer tick.Stop()
-	for {
-		n := 0
-		p.conns.each(func(c *conn) { n++; c.drain() })
-		if n == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			p.conns.each(func(c *conn) { c.cutNow() })
-			return fmt.Errorf("drain: %d connections cut: %w", n, ctx.Err())
-		case <-tick.C:
-		}
-	}
-}
-
-const drainTick = 10 * time.Millisecond // how often Drain looks; a stop is not a hot path
 
 // shortage notes an error that is about what this process lacks, and reports
 // whether it is one.

@@ -29,7 +29,7 @@ type nodeFlags struct {
 	profile                    string
 	brokerListen, brokerInside string
 	accessLog                  string
-	drain                      time.Duration
+	drain, lameDuck            time.Duration
 	insecure, withParent       bool
 	readOnly                   bool
 	readyFile                  string
@@ -51,6 +51,7 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	f.StringSliceVar(&n.explainFrom, "explain-from", nil, "`CIDR,...` whose clients may ask for X-Smartlb-Decision")
 	f.StringVar(&n.accessLog, "access-log", "", "`file` for JSON lines, - for stdout")
 	f.DurationVar(&n.drain, "drain", drain, "how long a stop waits for requests")
+	f.DurationVar(&n.lameDuck, "lame-duck", 0, "how long a stop goes on accepting after /readyz has begun to fail")
 	f.BoolVar(&n.readOnly, "read-only", false, "let nothing be changed through the web UI")
 	f.BoolVar(&n.insecure, "insecure-listen", false, "let admin, console and broker listen beyond loopback, without credentials")
 	f.BoolVar(&n.withParent, "with-parent", false, "stop when standard input ends")
@@ -98,8 +99,13 @@ func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 	if d.Proxy.Drain > 0 && (n.given == nil || !n.given("drain")) {
 		n.drain = d.Proxy.Drain
 	}
-	if n.drain < 0 {
-		return d, nil, cli.Usagef("--drain %s: want 0 or more", n.drain)
+	if n.given == nil || !n.given("lame-duck") {
+		n.lameDuck = max(n.lameDuck, d.Proxy.LameDuck)
+	}
+	for flag, v := range map[string]time.Duration{"drain": n.drain, "lame-duck": n.lameDuck} {
+		if v < 0 {
+			return d, nil, cli.Usagef("--%s %s: want 0 or more", flag, v)
+		}
 	}
 	for _, c := range n.explainFrom {
 		p, err := netip.ParsePrefix(c)
@@ -181,7 +187,7 @@ func (n *nodeFlags) options(env *cli.Env, d config.Document, traffic []byte) (ap
 	b.Dir = filepath.Join(n.data, "broker")
 	return app.Options{
 		Document: d, Traffic: traffic, FileName: n.file, DataDir: n.data, Kafka: true, FileOnly: n.configSource == "file",
-		Broker: b, Version: cli.ReadVersion().Version, Drain: n.drain, Insecure: n.insecure, Listen: own, ListenFlag: "--listen [NAME=]ADDR", Log: env.Log,
+		Broker: b, Version: cli.ReadVersion().Version, Drain: n.drain, LameDuck: n.lameDuck, Insecure: n.insecure, Listen: own, ListenFlag: "--listen [NAME=]ADDR", Log: env.Log,
 	}, nil
 }
 

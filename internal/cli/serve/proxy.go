@@ -20,7 +20,7 @@ type proxyArgs struct {
 	from, policy, healthPath, accessLog, admin string
 	to, kafka, explainFrom                     []string
 	healthInterval, connectTimeout, timeout    time.Duration
-	drain                                      time.Duration
+	drain, lameDuck                            time.Duration
 	retries                                    int
 	sample                                     float64
 	noHealth                                   bool
@@ -52,6 +52,7 @@ func Proxy(env *cli.Env) *cobra.Command {
 			f.StringSliceVar(&a.explainFrom, "explain-from", nil, "`CIDR,...` whose clients may ask for X-Smartlb-Decision")
 			f.StringVar(&a.admin, "admin", config.DefaultAdmin, "`address` of API, /metrics, /healthz, /readyz")
 			f.DurationVar(&a.drain, "drain", a.drain, "how long a stop waits for requests")
+			f.DurationVar(&a.lameDuck, "lame-duck", 0, "how long a stop goes on accepting after /readyz has begun to fail")
 		},
 		Run:      runProxy,
 		Complete: func(context.Context, *cli.Env, *proxyArgs, []string) []string { return nil },
@@ -73,7 +74,7 @@ func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) 
 	if err != nil {
 		return cli.None{}, err
 	}
-	n := nodeFlags{explainFrom: a.explainFrom, admin: a.admin, accessLog: a.accessLog, kafka: a.kafka, drain: a.drain, configSource: "file", given: a.given}
+	n := nodeFlags{explainFrom: a.explainFrom, admin: a.admin, accessLog: a.accessLog, kafka: a.kafka, drain: a.drain, lameDuck: a.lameDuck, configSource: "file", given: a.given}
 	loaded, _, err := n.load(env)
 	if err != nil {
 		return cli.None{}, err
@@ -85,6 +86,9 @@ func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) 
 	}
 	o.Roles, o.Kafka, o.FileName = []string{app.RoleProxy}, len(a.kafka) > 0, "the command line"
 	o.ListenFlag = "--from"
+	var undo func()
+	o.Signals, undo = signals(env, &n)
+	defer undo()
 	one, err := app.New(o)
 	if err != nil {
 		return cli.None{}, err

@@ -58,6 +58,9 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 		return cli.None{}, err
 	}
 	o.Roles = a.roles
+	var undo func()
+	o.Signals, undo = signals(env, &a.nodeFlags)
+	defer undo()
 	if len(a.roles) == 1 && a.roles[0] == app.RoleBroker {
 		o.Kafka, o.Broker.Dir = false, a.data
 	}

@@ -84,6 +84,9 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 		return cli.None{}, err
 	}
 	o.Roles = []string{app.RoleProxy, app.RoleAnalyzer, app.RoleConsole}
+	var undo func()
+	o.Signals, undo = signals(env, &a.nodeFlags)
+	defer undo()
 	program, err := os.Executable()
 	if err != nil {
 		return cli.None{}, err

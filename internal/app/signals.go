@@ -1,0 +1,190 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/config"
+)
+
+// Signals is what a process is told from outside while it runs.
+type Signals struct {
+	C      <-chan os.Signal                        // SIGHUP and SIGUSR1; nil: none
+	Reload func() (config.Document, []byte, error) // reads file, environment and flags again; nil: there is no file
+	HungUp func() bool                             // the terminal that the process was started from is gone; nil: there was none
+}
+
+// errHungUp ends a process whose terminal was closed.
+var errHungUp = errors.New("the terminal was closed")
+
+// followSignals reopens the access log on SIGHUP and SIGUSR1, and on SIGHUP
+// also takes over what a changed file allows. It returns errHungUp where the
+// signal means that the terminal is gone.
+func (a *App) followSignals(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-a.o.Signals.C:
+			if s == syscall.SIGHUP && a.o.Signals.HungUp != nil && a.o.Signals.HungUp() {
+				return errHungUp
+			}
+			a.reopenAccessLog()
+			if s == syscall.SIGHUP {
+				a.reload()
+			}
+		}
+	}
+}
+
+func (a *App) reopenAccessLog() {
+	if a.data == nil || a.data.accessLog == nil {
+		return
+	}
+	if err := a.data.accessLog.Reopen(""); err != nil {
+		a.o.Log.Error("access log not reopened, writing to the old file", "error", err)
+		return
+	}
+	a.o.Log.Info("access log reopened")
+}
+
+// reload takes over what the file says now. All that can fail comes first: a
+// bad file changes nothing.
+func (a *App) reload() {
+	if a.o.Signals.Reload == nil {
+		return
+	}
+	d, traffic, err := a.o.Signals.Reload()
+	if err != nil {
+		a.o.Log.Error("configuration file refused, nothing was changed", "error", err)
+		return
+	}
+	restart := needRestart(a.o.Document, d)
+	applied, err := a.reloadTraffic(traffic)
+	if err != nil {
+		a.o.Log.Error("configuration file refused, nothing was changed", "error", err)
+		return
+	}
+	a.reloadAccessLog(d.Proxy.AccessLog, &restart)
+	a.o.Log.Info("configuration file read again", "listeners_routes_services", applied, "need_restart", strings.Join(restart, ","))
+}
+
+// reloadTraffic says what became of listeners, routes and services.
+func (a *App) reloadTraffic(traffic []byte) (string, error) {
+	if a.control == nil {
+		return "this process has no proxy", nil
+	}
+	taken, err := a.control.Reload(traffic)
+	switch {
+	case err != nil:
+		return "", err
+	case !taken:
+		return "come from config-updates: use smartlb config apply", nil
+	}
+	return "applied", nil
+}
+
+func (a *App) reloadAccessLog(path string, restart *[]string) {
+	if a.data == nil {
+		return
+	}
+	now := a.o.Document.Proxy.AccessLog
+	if a.data.accessLog != nil {
+		now = a.data.accessLog.path
+	}
+	switch {
+	case path == now:
+	case a.data.accessLog == nil || path == "" || path == "-":
+		*restart = append(*restart, "proxy.accessLog")
+	default:
+		if err := a.data.accessLog.Reopen(path); err != nil {
+			a.o.Log.Error("access log not reopened, writing to the old file", "error", err)
+		}
+	}
+}
+
+// needRestart names the sections of a node's settings that differ and that a
+// running process does not take over.
+func needRestart(was, is config.Document) (sections []string) {
+	was.Proxy.AccessLog, is.Proxy.AccessLog = "", ""
+	before, after := reflect.ValueOf(was.Node), reflect.ValueOf(is.Node)
+	for i := range before.NumField() {
+		if !reflect.DeepEqual(before.Field(i).Interface(), after.Field(i).Interface()) {
+			sections = append(sections, before.Type().Field(i).Tag.Get("yaml"))
+		}
+	}
+	slices.Sort(sections)
+	return sections
+}
+
+// reopenWait bounds how long a reopening waits for a write, to a pipe that
+// nobody reads for example.
+const reopenWait = 2 * time.Second
+
+// logFile is the access log's file. It is written by one goroutine and may be
+// reopened by another, after a rotation has moved it away.
+type logFile struct {
+	path string
+	swap chan *os.File // takes the file out and puts it back
+}
+
+func newLogFile(path string) (*logFile, error) {
+	f, err := openLog(path)
+	if err != nil {
+		return nil, err
+	}
+	l := &logFile{path: path, swap: make(chan *os.File, 1)}
+	l.swap <- f
+	return l, nil
+}
+
+func openLog(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("access log: %w", err)
+	}
+	return f, nil
+}
+
+func (l *logFile) Write(p []byte) (int, error) {
+	f := <-l.swap
+	defer func() { l.swap <- f }()
+	return f.Write(p)
+}
+
+// Reopen opens path, or where that is empty the same path again, and closes
+// what was written to so far. An error leaves that as it was.
+func (l *logFile) Reopen(path string) error {
+	timer := time.NewTimer(reopenWait)
+	defer timer.Stop()
+	var old *os.File
+	select {
+	case old = <-l.swap:
+	case <-timer.C:
+		return fmt.Errorf("access log: a write to %s takes longer than %s", l.path, reopenWait)
+	}
+	if path == "" {
+		path = l.path
+	}
+	f, err := openLog(path)
+	if err != nil {
+		l.swap <- old
+		return err
+	}
+	l.path = path
+	l.swap <- f
+	return old.Close()
+}
+
+func (l *logFile) Close() error {
+	f := <-l.swap
+	defer func() { l.swap <- f }()
+	return f.Close()
+}

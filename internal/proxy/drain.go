@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// CutError says what a drain cut whose time ended.
+type CutError struct {
+	Requests  int            // under way, tunnels among them
+	Idle      int            // connections without a request
+	ByService map[string]int // of Requests; "" are those that had no instance yet
+	err       error
+}
+
+func (e *CutError) Error() string {
+	return fmt.Sprintf("drain: %d requests cut (%s): %v", e.Requests, e.Services(), e.err)
+}
+
+func (e *CutError) Unwrap() error { return e.err }
+
+// Services lists the requests that were cut: "carts 1, users 3".
+func (e *CutError) Services() string {
+	var out []string
+	for _, s := range slices.Sorted(maps.Keys(e.ByService)) {
+		name := s
+		if name == "" {
+			name = "no instance"
+		}
+		out = append(out, fmt.Sprintf("%s %d", name, e.ByService[s]))
+	}
+	return strings.Join(out, ", ")
+}
+
+// Drain stops accepting, ends idle client connections, lets requests finish
+// (their replies say Connection: close) and returns when the last one has. When
+// ctx ends first it cuts what is left and returns a *CutError. Run goes on
+// until its own context ends.
+func (p *Proxy) Drain(ctx context.Context) error {
+	p.draining.Store(true)
+	p.closeListeners()
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	for {
+		n := 0
+		p.conns.each(func(c *conn) { n++; c.drain() })
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return p.cut(ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// cut ends every connection and says which requests were on them.
+func (p *Proxy) cut(why error) error {
+	e := &CutError{ByService: map[string]int{}, err: why}
+	p.conns.each(func(c *conn) {
+		if service, busy := c.busyWith(); busy {
+			e.Requests++
+			e.ByService[service]++
+		} else {
+			e.Idle++
+		}
+		c.cutNow()
+	})
+	return e
+}
+
+const drainTick = 10 * time.Millisecond // how often Drain looks; a stop is not a hot path

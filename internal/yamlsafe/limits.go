@@ -21,6 +21,8 @@ const (
 	maxCopies   = 1 << 30         // pointers that the parser moves for empty values
 	maxAppends  = 1 << 26         // pointers that it copies for the keys of block mappings
 	maxPaths    = 64 << 20        // bytes of the paths of keys and items
+	maxCopied   = 100_000_000     // characters that the scanner copies or looks at, at the ends of block texts and at tabs
+	maxCompared = 10_000_000      // characters that the scanner looks at for merge keys: at each < all that follow
 	maxExpanded = 2_000_000       // values after aliases were replaced by what they stand for
 	indexBytes  = len("[999999]") // of an item in a path
 )

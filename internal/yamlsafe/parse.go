@@ -114,14 +114,26 @@ func tokenize(src []byte, i *inspector) (token.Tokens, error) {
 	if len(src) > l.Bytes {
 		return nil, &Error{Text: fmt.Sprintf("larger than %d KiB", l.Bytes>>10)}
 	}
-	n := 0
+	n, run, compared := 0, 0, 0
 	for _, c := range src {
 		if strings.IndexByte(indicators, c) >= 0 {
 			n++
 		}
+		if c != '<' {
+			run = 0
+			continue
+		}
+		run++
+		compared += run
+	}
+	if compared > maxCompared {
+		return nil, &Error{Text: "too many < in a row"}
 	}
 	if n > l.Tokens+l.Tokens/4 {
 		return nil, &Error{Text: fmt.Sprintf("more than %d keys, values and brackets", l.Tokens)}
+	}
+	if err := checkLines(src); err != nil {
+		return nil, err
 	}
 	var s scanner.Scanner
 	s.Init(string(src))

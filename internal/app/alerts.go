@@ -205,6 +205,7 @@ func (a *App) followAlerts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.following.Store(tail)
 	return tail.Run(ctx, func(batch []kafka.Record) {
 		for _, r := range batch {
 			if alert, err := event.DecodeAlert(r.Value); err == nil && !a.unsigned(r) {

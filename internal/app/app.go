@@ -59,6 +59,8 @@ type App struct {
 	stopped chan struct{}
 	topical chan struct{}
 	changed chan struct{} // wakes publishStatus
+
+	following atomic.Pointer[kafka.Tail] // of the alerts, which every node with Kafka follows
 	once    sync.Once
 	drainMu sync.Mutex
 	drains  bool

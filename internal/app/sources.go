@@ -55,6 +55,8 @@ func (a *App) nodeInfo() api.Node {
 	}
 	if a.o.Kafka {
 		n.Kafka.Brokers = a.kafka.Brokers
+		tail := a.following.Load()
+		n.Kafka.Connected = tail != nil && tail.Connected()
 	}
 	if a.data != nil {
 		for _, l := range a.data.proxy.Listeners() {

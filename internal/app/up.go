@@ -29,15 +29,17 @@ type UpOptions struct {
 	BrokerListen string // of the broker child, default 127.0.0.1:9092
 	BrokerInside string // INTERNAL listener of the broker child, default 127.0.0.1:29092
 	WithDemo     bool
-	DemoOffset   int     // added to the demo's ports
-	DemoRate     float64 // scale of the load; 0 none
-	Program      string  // our own binary, for the children
-	Console      string  // URL of a console that runs already; empty: ours
+	DemoOffset   int      // added to the demo's ports
+	DemoRate     float64  // scale of the load; 0 none
+	Program      string   // our own binary, for the children
+	OwnConsole   bool     // a console is started, as a process of its own
+	Console      string   // URL of a console that runs already, where it is not ours
+	ConsoleArgs  []string // flags of the console's process: what it reads its settings from
 	Out          io.Writer
 }
 
-// Up runs proxy, analyzer and console in this process, and the broker, the demo
-// instances and the load as children of it. It returns when ctx ended and
+// Up runs proxy and analyzer in this process, and the console, the broker, the
+// demo instances and the load as children of it. It returns when ctx ended and
 // everything stopped.
 func Up(ctx context.Context, o UpOptions) error {
 	began := time.Now()
@@ -67,16 +69,29 @@ func Up(ctx context.Context, o UpOptions) error {
 		return err
 	}
 	done := make(chan error, 1)
+	ctx, cancelRun := context.WithCancel(ctx)
+	defer cancelRun()
 	go func() { done <- a.Run(ctx) }()
 	select {
 	case err := <-done:
 		return err
 	case <-a.Ready():
 	}
+	stop := func(err error) error {
+		cancelRun()
+		return errors.Join(err, <-done)
+	}
+	console, err := u.startConsole(ctx, childCtx)
+	if ctx.Err() != nil {
+		return <-done
+	}
+	if err != nil {
+		return stop(err)
+	}
 	if o.WithDemo {
 		u.startLoad(childCtx, a)
 	}
-	u.banner(a, time.Since(began))
+	u.banner(a, console, time.Since(began))
 	quiet := context.AfterFunc(ctx, func() { fmt.Fprintln(o.Out, "\nstopping; Ctrl-C again ends it at once") })
 	defer quiet()
 	return <-done
@@ -105,6 +120,10 @@ func (u *up) spawn(ctx context.Context, name string, args ...string) *child.Chil
 		// second thread, and pays for waking and parking it on every request.
 		env = append(env, "GOMAXPROCS=1")
 	}
+	return u.spawnWith(ctx, name, env, args...)
+}
+
+func (u *up) spawnWith(ctx context.Context, name string, env []string, args ...string) *child.Child {
 	c := child.New(child.Spec{Name: name, Program: u.o.Program, Args: args, Log: filepath.Join(u.logs, name+".log"), Env: env}, u.o.Log)
 	u.running.Go(func() { _ = c.Run(ctx) })
 	return c
@@ -345,15 +364,11 @@ func shortPath(path string) string {
 	return "./" + rel
 }
 
-func (u *up) banner(a *App, took time.Duration) {
+func (u *up) banner(a *App, console string, took time.Duration) {
 	w := u.o.Out
 	proxyAddr := "(no listener yet: publish a configuration with `smartlb config apply FILE`)"
 	if open := a.data.proxy.Listeners(); len(open) > 0 {
 		proxyAddr = "http://" + dialable(open[0].Addr)
-	}
-	console := u.o.Console
-	if console == "" {
-		console = "http://" + a.Addr("console")
 	}
 	brokers := strings.Join(u.o.Document.Kafka.Brokers, ",")
 	note := u.o.KafkaNote

@@ -53,7 +53,7 @@ func (a *App) newWeb() error {
 		admin = "127.0.0.1:0" // the default port is the proxy's; others take a free one
 	}
 	src := a.sources()
-	src.ReadOnly = a.o.has(RoleConsole) && c.ReadOnly // or whoever reaches this machine changes what the console may not
+	src.ReadOnly = c.ReadOnly // also without the role: else the admin listener of the node beside the console would change what the console may not
 	if !loopback(admin) {
 		who.Token = a.token
 		if src.Gate, err = access.New(who); err != nil {

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +38,7 @@ const (
 func Up(env *cli.Env) *cobra.Command {
 	return cli.Verb[upArgs, cli.None]{
 		Use: "up", Short: "Run everything on this machine: broker, proxy, analyzer and console",
-		Long: "Runs proxy, analyzer and console in this process and an embedded Kafka broker as its child; with --demo also\nthree services with eleven instances and a gentle load. Ctrl-C stops all of it.",
+		Long: "Runs proxy and analyzer in this process, and the console and an embedded Kafka broker as its children; with --demo also\nthree services with eleven instances and a gentle load. Ctrl-C stops all of it.",
 		Example: `  smartlb up --demo
   smartlb up --config smartlb.yaml --data /var/lib/smartlb
   smartlb up --config smartlb.yaml --kafka kafka-1:9092,kafka-2:9092`,
@@ -83,7 +82,7 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	if err != nil {
 		return cli.None{}, err
 	}
-	o.Roles = []string{app.RoleProxy, app.RoleAnalyzer, app.RoleConsole}
+	o.Roles = []string{app.RoleProxy, app.RoleAnalyzer}
 	var undo func()
 	o.Signals, undo = signals(env, &a.nodeFlags)
 	defer undo()
@@ -91,13 +90,13 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	if err != nil {
 		return cli.None{}, err
 	}
-	note, console, err := a.runningStack(env, &o)
+	note, console, ours, err := a.runningStack(env, &o)
 	if err != nil {
 		return cli.None{}, err
 	}
 	u := app.UpOptions{
 		Options: o, KafkaGiven: note != "", KafkaNote: note, BrokerListen: a.brokerListen, BrokerInside: a.brokerInside,
-		Console: console, WithDemo: a.demo, DemoOffset: a.demoPorts - firstDemoPort, DemoRate: a.demoRate, Program: program, Out: env.Out,
+		Console: console, OwnConsole: ours, ConsoleArgs: a.consoleArgs(), WithDemo: a.demo, DemoOffset: a.demoPorts - firstDemoPort, DemoRate: a.demoRate, Program: program, Out: env.Out,
 	}
 	return cli.None{}, app.Up(ctx, u)
 }
@@ -105,27 +104,40 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 // runningStack says where the brokers come from: --kafka, --profile, or the stack that was
 // started on this machine. Empty: a broker is to be started. Where that stack
 // has a console, ours stays closed unless --console asks for it.
-func (a upArgs) runningStack(env *cli.Env, o *app.Options) (note, console string, err error) {
+func (a upArgs) runningStack(env *cli.Env, o *app.Options) (note, console string, ours bool, err error) {
 	if len(a.kafka) > 0 {
-		return "given by --kafka", "", nil
+		return "given by --kafka", "", true, nil
 	}
 	if a.profile != "" {
-		return "of the profile " + a.profile, "", nil
+		return "of the profile " + a.profile, "", true, nil
 	}
 	dir, err := stack.Dir(env.Getenv)
 	if err != nil {
-		return "", "", err
+		return "", "", false, err
 	}
 	found, ok := stack.Find(dir)
 	if !ok {
-		return "", "", nil
+		return "", "", true, nil
 	}
 	o.Document.Kafka.Brokers = []string{found.Address}
+	ours = true
 	if found.UI != "" && a.nodeFlags.console == "" {
-		o.Roles = slices.DeleteFunc(o.Roles, func(r string) bool { return r == app.RoleConsole })
-		console = "http://" + found.UI
+		console, ours = "http://"+found.UI, false
 	}
-	return fmt.Sprintf("the stack that runs here, %s, pid %d", found.Runtime, found.PID), console, nil
+	return fmt.Sprintf("the stack that runs here, %s, pid %d", found.Runtime, found.PID), console, ours, nil
+}
+
+// consoleArgs are the flags by which the console's process reads the same
+// settings as this one.
+func (a upArgs) consoleArgs() []string {
+	var args []string
+	if a.file != "" {
+		args = append(args, "--config", a.file)
+	}
+	if a.profile != "" {
+		args = append(args, "--profile", a.profile)
+	}
+	return args
 }
 
 // demoDocument is the demo's configuration: its fleet, and explanations for

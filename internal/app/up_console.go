@@ -1,0 +1,70 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/stack"
+)
+
+// consoleStart bounds how long the console may take to listen, on a machine
+// that is busy.
+const consoleStart = time.Minute
+
+// consoleEnv lets a search take memory without taking that of the machine.
+func consoleEnv() []string { return []string{"GOMEMLIMIT=256MiB"} }
+
+// startConsole runs the console as a process of its own, so that a page never
+// costs traffic: what it searches, and what goes wrong in it, is not in the
+// proxy's process. It gives the console's URL.
+func (u *up) startConsole(ctx, childCtx context.Context) (string, error) {
+	address := u.o.Document.Console.Address
+	if !u.o.OwnConsole {
+		return u.o.Console, nil
+	}
+	if !strings.HasSuffix(address, ":0") {
+		if err := free(address, "--console"); err != nil {
+			return "", err
+		}
+	}
+	data := filepath.Join(u.o.DataDir, "console")
+	ready := filepath.Join(data, "ready.json")
+	if err := os.Remove(ready); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	env := consoleEnv()
+	if id := u.o.Document.Identity.ID; id != "" { // a file's node.id is that of this process
+		env = append(env, "SMARTLB_NODE_ID="+id+"-console")
+	}
+	args := slices.Concat([]string{
+		"run", "--roles", "console", "--with-parent", "--data", data, "--ready-file", ready,
+		"--kafka", strings.Join(u.o.Document.Kafka.Brokers, ","), "--console", address, "--admin", "127.0.0.1:0",
+		fmt.Sprintf("--read-only=%v", u.o.Document.Console.ReadOnly), fmt.Sprintf("--insecure-listen=%v", u.o.Insecure),
+	}, u.o.ConsoleArgs)
+	c := u.spawnWith(childCtx, "console", env, args...)
+	ctx, cancel := context.WithTimeout(ctx, consoleStart)
+	defer cancel()
+	for {
+		if r, err := stack.ReadReady(ready); err == nil && r.PID == c.Pid() {
+			if u.o.Document.Console.TLS.Cert != "" {
+				return "https://" + r.Address, nil
+			}
+			return "http://" + r.Address, nil
+		}
+		if c.Restarts() > 0 {
+			return "", fmt.Errorf("the console did not start%s", tailOf(filepath.Join(u.logs, "console.log")))
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("the console did not listen within %s%s", consoleStart, tailOf(filepath.Join(u.logs, "console.log")))
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}

@@ -177,7 +177,7 @@ func TestAlertsThatNoAnalyzerWroteYetAreNotBelieved(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	for _, id := range []string{rule.InstanceDown.ID, rule.MassDrain.ID, rule.TelemetryQuota.ID} {
+	for _, id := range []string{rule.InstanceDown.ID, rule.MassDrain.ID, rule.TelemetryQuota.ID, rule.NodeShortage.ID, rule.TopicRecreated.ID, rule.Unsigned.ID} {
 		if !rule.Known(id) {
 			t.Errorf("%s is no rule", id)
 		}

@@ -41,7 +41,7 @@ var (
 
 // Known tells whether a rule of this program has the id.
 func Known(id string) bool {
-	for _, r := range [...]Rule{InstanceDown, FastFailing, Panic, MassDrain, TelemetryStale, TopicRecreated, TelemetryQuota, Unsigned} {
+	for _, r := range [...]Rule{InstanceDown, FastFailing, Panic, MassDrain, TelemetryStale, TopicRecreated, NodeShortage, TelemetryQuota, Unsigned} {
 		if r.ID == id {
 			return true
 		}

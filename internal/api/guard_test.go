@@ -5,13 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/smartlb/smartlb/internal/browse"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/browse"
+	"github.com/smartlb/smartlb/internal/control"
 
 	"github.com/smartlb/smartlb/internal/event"
 )
@@ -100,8 +102,11 @@ func TestGuardRefusesReadsForPagesOfOtherOrigins(t *testing.T) {
 func TestChangesRefuseBadBodies(t *testing.T) {
 	changes := 0
 	s := New(Sources{
-		Override: func(context.Context, event.Override, string) error { changes++; return nil },
-		Fault:    func(context.Context, string, *Fault) error { changes++; return nil },
+		Override: func(context.Context, event.Override, string, string) (control.Applied, error) {
+			changes++
+			return control.Applied{Published: true}, nil
+		},
+		Fault: func(context.Context, string, *Fault) error { changes++; return nil },
 	}, slog.New(slog.DiscardHandler))
 	override, fault := "/api/v1/services/s/instances/i/override", "/api/v1/demo/instances/i/fault"
 	for _, c := range []struct {

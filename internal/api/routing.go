@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/access"
@@ -34,6 +35,9 @@ func (s *Server) override(r *http.Request, a *act) (any, error) {
 	var body struct {
 		Action string  `json:"action"`
 		Weight float64 `json:"weight"`
+		For    string  `json:"for"`    // how long it holds: 30m; empty: until it is taken back
+		Reason string  `json:"reason"` // for people
+		Author string  `json:"author"` // who asks, where the caller needs no login
 	}
 	if err := decodeBody(r, &body); err != nil {
 		return nil, err
@@ -50,11 +54,71 @@ func (s *Server) override(r *http.Request, a *act) (any, error) {
 	default:
 		return nil, badRequest{fmt.Errorf("action %q: want drain, undrain or weight", body.Action)}
 	}
-	a.action, a.after = body.Action+".instance", o
-	if err := s.src.Override(r.Context(), o, access.From(r.Context()).User); err != nil {
+	if err := overrideEnd(&o, body.For, time.Now()); err != nil {
 		return nil, err
 	}
-	return map[string]string{"result": control.Describe(o)}, nil
+	if len(body.Reason) > maxComment || len(body.Author) > maxAuthor {
+		return nil, badRequest{fmt.Errorf("reason or author: longer than %d and %d bytes", maxComment, maxAuthor)}
+	}
+	a.action, a.after = body.Action+".instance", o
+	a.reason, a.author = body.Reason, author(access.From(r.Context()), body.Author)
+	applied, err := s.src.Override(r.Context(), o, a.author, body.Reason)
+	if err != nil && !errors.Is(err, control.ErrNotKept) {
+		return nil, err
+	}
+	return Overridden{Result: control.Describe(o), Published: applied.Published, Note: overrideNote(applied, err)}, nil
+}
+
+// Overridden is what became of an override.
+type Overridden struct {
+	Result    string `json:"result"`
+	Published bool   `json:"published"`      // on config-updates: every node follows
+	Note      string `json:"note,omitempty"` // where it is not, what holds instead
+}
+
+func overrideNote(a control.Applied, err error) string {
+	var notes []string
+	switch {
+	case a.Alone:
+		notes = append(notes, "in effect on this node, which runs without Kafka: other nodes do not follow")
+	case !a.Published:
+		notes = append(notes, "in effect on this node; Kafka does not answer, so other nodes follow when it is published later")
+	}
+	if err != nil {
+		notes = append(notes, err.Error())
+	}
+	return strings.Join(notes, "; ")
+}
+
+// Bounds on what an override says.
+const (
+	maxAuthor       = 128
+	longestOverride = 30 * 24 * time.Hour
+)
+
+// overrideEnd sets the end of an override that holds for a time.
+func overrideEnd(o *event.Override, text string, now time.Time) error {
+	if text == "" {
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil || d < time.Second || d > longestOverride:
+		return badRequest{fmt.Errorf("for %q: want a duration from 1s to %s, such as 30m", text, longestOverride)}
+	case o.Action == event.ActionUndrain:
+		return badRequest{errors.New("for: an undrain does not end by itself")}
+	}
+	o.EndsAt = now.Add(d).UTC().Truncate(time.Millisecond)
+	return nil
+}
+
+// author is who made a change: the user who logged in. Where no login is asked
+// for, the caller may name the person at the terminal.
+func author(who access.Identity, claimed string) string {
+	if claimed == "" || who.User != access.Local().User && who.User != access.Token().User {
+		return who.User
+	}
+	return claimed + " (" + who.User + ")"
 }
 
 // overviewEvents sends the overview, and each second what changed.

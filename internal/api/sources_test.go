@@ -191,11 +191,11 @@ func full() api.Sources {
 			return api.Explanation{Service: service, Instance: id, At: noon, Lines: []string{"a is ejected."}, Detail: instance("a")}, nil
 		},
 		Balancer: balancer(),
-		Override: func(_ context.Context, o event.Override, _ string) error {
+		Override: func(_ context.Context, o event.Override, _, _ string) (control.Applied, error) {
 			if o.InstanceID == "unreachable" {
-				return fmt.Errorf("%w: no broker", api.ErrUnavailable)
+				return control.Applied{}, fmt.Errorf("%w: no broker", api.ErrUnavailable)
 			}
-			return nil
+			return control.Applied{Published: true}, nil
 		},
 		History: func(context.Context) ([]control.Entry, error) {
 			return []control.Entry{

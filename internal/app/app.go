@@ -61,9 +61,9 @@ type App struct {
 	changed chan struct{} // wakes publishStatus
 
 	following atomic.Pointer[kafka.Tail] // of the alerts, which every node with Kafka follows
-	once    sync.Once
-	drainMu sync.Mutex
-	drains  bool
+	once      sync.Once
+	drainMu   sync.Mutex
+	drains    bool
 }
 
 // New binds every listener and checks every input. An error leaves nothing

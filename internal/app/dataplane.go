@@ -193,6 +193,8 @@ func (a *App) feedDataPlane(acts *actors) {
 	if a.data.reporter != nil {
 		acts.start("facts", a.followFacts, nil)
 		acts.start("control", a.control.Run, nil)
+	} else {
+		acts.start("control", a.control.Tend, nil)
 	}
 	acts.start("probes", a.data.prober.Run, nil)
 }

@@ -25,6 +25,7 @@ func (a *App) sources() api.Sources {
 		s.Audit, s.Stranger = a.audit.Record, a.audit.Stranger
 	}
 	if a.data != nil {
+		s.Override = a.override
 		s.Overview, s.Moment, s.Explain, s.Past = a.overview, a.moment, a.explain, a.past
 	} else if a.o.Kafka {
 		a.remoteDemo(&s)
@@ -170,17 +171,40 @@ func findInstance(views []keeper.ServiceView, service, instance string) (keeper.
 	return keeper.ServiceView{}, fmt.Errorf("%w: %q is ambiguous, say one of %s", api.ErrNotFound, instance, strings.Join(names, ", "))
 }
 
-func (a *App) override(ctx context.Context, o event.Override, actor string) error {
+// override drains an instance, ends that, or sets its weight: on this node at
+// once. A console without a proxy publishes it, and where Kafka does not answer
+// it asks a proxy to put it into effect.
+func (a *App) override(ctx context.Context, o event.Override, actor, reason string) (control.Applied, error) {
 	if a.data != nil {
 		if _, err := findInstance(a.data.keeper.Views(), o.ServiceID, o.InstanceID); err != nil {
-			return err
+			return control.Applied{}, err
 		}
+		return a.control.Override(ctx, o, actor, reason)
 	}
-	if err := control.PublishOverride(ctx, a.kafka, o, actor, "", a.o.Log); err != nil {
-		return fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+	ask, cancel := context.WithTimeout(ctx, publishPatience)
+	err := control.PublishOverride(ask, a.kafka, o, actor, reason, a.o.Log)
+	cancel()
+	if err == nil {
+		return control.Applied{Published: true}, nil
 	}
-	return nil
+	body := map[string]any{"action": o.Action, "reason": reason, "author": actor}
+	if o.Weight.Set {
+		body["weight"] = o.Weight.Value
+	}
+	if !o.EndsAt.IsZero() {
+		body["for"] = time.Until(o.EndsAt).Round(time.Second).String()
+	}
+	var answer api.Overridden
+	path := "/api/v1/services/" + url.PathEscape(o.ServiceID) + "/instances/" + url.PathEscape(o.InstanceID) + "/override"
+	if told := a.tellProxy(ctx, http.MethodPost, path, body, &answer); told != nil {
+		return control.Applied{}, fmt.Errorf("%w: %v; and no proxy could be asked: %v", api.ErrUnavailable, err, told)
+	}
+	return control.Applied{Published: answer.Published}, nil
 }
+
+// publishPatience is how long Kafka is waited for where a proxy can be asked
+// instead.
+const publishPatience = 5 * time.Second
 
 func (a *App) history(ctx context.Context) ([]control.Entry, error) {
 	if a.control != nil {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -38,8 +39,16 @@ func describe(resp kmsg.Response) {
 		case topicResource:
 			for j := range res.Configs {
 				c := &res.Configs[j]
-				if of, is := values[c.Name]; is && c.Source != kmsg.ConfigSourceDynamicTopicConfig {
+				of, is := values[c.Name]
+				switch {
+				case !is:
+				case c.Source != kmsg.ConfigSourceDynamicTopicConfig:
 					inherit(c, of[0], of[1])
+				default: // behind the topic's own value stands the broker's
+					own := slices.DeleteFunc(c.ConfigSynonyms, func(s kmsg.DescribeConfigsResponseResourceConfigConfigSynonym) bool {
+						return s.Source != kmsg.ConfigSourceDynamicTopicConfig
+					})
+					c.ConfigSynonyms = append(own, synonym(of[0], of[1]))
 				}
 			}
 		}
@@ -49,9 +58,13 @@ func describe(resp kmsg.Response) {
 // inherit makes a topic's setting that of the broker.
 func inherit(c *kmsg.DescribeConfigsResponseResourceConfig, name, value string) {
 	c.Value, c.Source, c.IsDefault = &value, kmsg.ConfigSourceStaticBrokerConfig, false
+	c.ConfigSynonyms = []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{synonym(name, value)}
+}
+
+func synonym(name, value string) kmsg.DescribeConfigsResponseResourceConfigConfigSynonym {
 	s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
 	s.Name, s.Value, s.Source = name, &value, kmsg.ConfigSourceStaticBrokerConfig
-	c.ConfigSynonyms = []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{s}
+	return s
 }
 
 // lists makes empty lists of what kfake leaves out: Kafka never sends null

@@ -70,6 +70,12 @@ type Control struct {
 	tail   *kafka.Tail
 	lost   bool
 	saving chan struct{} // closed when what is being saved is; nil: nothing is
+
+	base        []event.Override // what the log, or the last good configuration, has in force
+	local       []*localChange   // made on this node, on top of base
+	wake        chan struct{}    // for Tend
+	savingLocal sync.Mutex       // taken before mu
+	now         func() time.Time
 }
 
 // New reads the last good configuration; it neither dials nor applies.
@@ -78,7 +84,14 @@ func New(cfg Config) (*Control, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Control{cfg: cfg, parse: config.ParseTraffic, good: good, st: Status{State: event.ConfigNone}}, nil
+	local, err := loadLocal(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Control{
+		cfg: cfg, parse: config.ParseTraffic, good: good, st: Status{State: event.ConfigNone},
+		local: local, wake: make(chan struct{}, 1), now: time.Now,
+	}, nil
 }
 
 // Start applies what the node can serve without Kafka: the last good
@@ -87,9 +100,11 @@ func New(cfg Config) (*Control, error) {
 func (c *Control) Start() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.good != nil {
+		c.base = c.good.Overrides
+	}
+	c.putOverrides(c.now())
 	if g := c.good; g != nil {
-		c.st.Overrides = g.Overrides
-		c.cfg.Override(g.Overrides)
 		if taken, err := c.takeLastGood(g); taken || err != nil {
 			return err
 		}
@@ -139,6 +154,12 @@ func (c *Control) Run(ctx context.Context) error {
 	c.mu.Lock()
 	c.tail = tail
 	c.mu.Unlock()
+	tending := make(chan struct{})
+	go func() {
+		defer close(tending)
+		_ = c.Tend(ctx) // ends with ctx only
+	}()
+	defer func() { <-tending }()
 	seeding := make(chan struct{})
 	go func() {
 		defer close(seeding)
@@ -179,6 +200,7 @@ func (c *Control) fold(updates []Update) bool {
 		if c.log.Fold(u) {
 			c.folded(u)
 		}
+		c.returned(u.ChangeID)
 	}
 	return c.caught
 }
@@ -236,8 +258,8 @@ func (c *Control) next() (document string, ok bool) {
 		return "", false
 	}
 	c.lost = false
-	c.st.Overrides = slices.Clone(c.log.Overrides) // the fold changes its own in place
-	c.cfg.Override(c.st.Overrides)
+	c.base = slices.Clone(c.log.Overrides) // the fold changes its own in place
+	c.putOverrides(c.now())
 	if !c.cfg.FileOnly && c.log.Revision != "" && c.log.Revision != c.tried {
 		document = c.log.Document
 	}
@@ -331,7 +353,7 @@ func (c *Control) keep() *lastGood {
 	}
 	g := lastGood{
 		ClusterID: c.tail.ClusterID(), TopicID: c.tail.TopicIDs()[event.TopicConfigUpdates],
-		NextOffset: c.log.NextOffset, Overrides: c.st.Overrides,
+		NextOffset: c.log.NextOffset, Overrides: c.base,
 	}
 	if c.st.Revision == c.log.Revision {
 		g.Revision, g.Document = c.log.Revision, c.log.Document

@@ -122,7 +122,7 @@ func (s *State) Fold(u Update) bool {
 		return false
 	}
 	if u.Kind == event.KindOverride {
-		if !s.override(u.Override) {
+		if !s.override(attributed(u.ConfigUpdate)) {
 			e.Result, e.Summary = resultUnreadable, fmt.Sprintf("more than %d overrides are in force", maxOverrides)
 			s.remember(e)
 			return false
@@ -168,6 +168,7 @@ func read(value []byte) (event.ConfigUpdate, error) {
 	case event.KindSilence:
 		return u, nil
 	case event.KindOverride:
+		u.Override.Author, u.Override.Reason, u.Override.Since = "", "", time.Time{} // the message's own count
 		if w := u.Override.Weight.Or(0); u.Override.Action == event.ActionWeight && (w < 0 || w > maxWeight) {
 			return u, fmt.Errorf("override.weight: %v is not between 0 and %d", w, maxWeight)
 		}
@@ -231,13 +232,16 @@ func (e Entry) room() int {
 	return changeRoom
 }
 
+// sameOverride reports whether two overrides are about one thing: the drain of an
+// instance, or its weight.
+func sameOverride(a, b event.Override) bool {
+	return a.ServiceID == b.ServiceID && a.InstanceID == b.InstanceID && (a.Action == event.ActionWeight) == (b.Action == event.ActionWeight)
+}
+
 // override keeps one drain and one weight per instance. It returns false where
 // there are too many.
 func (s *State) override(o event.Override) bool {
-	same := func(h event.Override) bool {
-		return h.ServiceID == o.ServiceID && h.InstanceID == o.InstanceID && (h.Action == event.ActionWeight) == (o.Action == event.ActionWeight)
-	}
-	s.Overrides = slices.DeleteFunc(s.Overrides, same)
+	s.Overrides = slices.DeleteFunc(s.Overrides, func(h event.Override) bool { return sameOverride(h, o) })
 	if o.Action == event.ActionUndrain || (o.Action == event.ActionWeight && o.Weight.Or(0) == 0) {
 		return true
 	}
@@ -316,10 +320,14 @@ func (e Entry) Lost() string {
 
 // Describe puts an override into words.
 func Describe(o event.Override) string {
+	text := fmt.Sprintf("%s %s/%s", o.Action, o.ServiceID, o.InstanceID)
 	if o.Action == event.ActionWeight {
-		return fmt.Sprintf("weight of %s/%s is %v", o.ServiceID, o.InstanceID, o.Weight.Or(0))
+		text = fmt.Sprintf("weight of %s/%s is %v", o.ServiceID, o.InstanceID, o.Weight.Or(0))
 	}
-	return fmt.Sprintf("%s %s/%s", o.Action, o.ServiceID, o.InstanceID)
+	if !o.EndsAt.IsZero() {
+		text += " until " + o.EndsAt.UTC().Format(time.RFC3339)
+	}
+	return text
 }
 
 // NextRevision names a revision: a number that grows along the chain, and a

@@ -43,6 +43,11 @@ type Override struct {
 	InstanceID string   `json:"instanceId" event:"required"`
 	Action     string   `json:"action" event:"required,enum=drain|undrain|weight"`
 	Weight     Optional `json:"weight,omitzero"` // with action weight
+
+	EndsAt time.Time `json:"endsAt,omitzero"`  // when it ends by itself; zero: never
+	Author string    `json:"author,omitempty"` // in a list of overrides in force: who set it, ...
+	Reason string    `json:"reason,omitempty"` // why, ...
+	Since  time.Time `json:"since,omitzero"`   // and when; a message says that for itself
 }
 
 // Silence says which alerts somebody does not want to be called for until when; the message's author and comment say

@@ -51,11 +51,11 @@ func (e *explainer) standing() {
 		e.say("%s is ejected%s after %d failures in a row (ejection %d); it would rejoin at %s, in %s, through slow start.",
 			v.ID, since, 5, v.Ejections, v.Until.Format("15:04:05"), short(v.Until.Sub(e.now)))
 	case "draining":
-		who := "a DRAINING health-status message"
-		if v.DrainedByOperator {
-			who = "an operator's drain"
+		if !v.DrainedByOperator {
+			e.say("%s is draining%s because of a DRAINING health-status message: no new requests, %d in flight. It rejoins after a HEALTHY message, or 30 s after the last DRAINING one.", v.ID, since, v.InFlight)
+			break
 		}
-		e.say("%s is draining%s because of %s: no new requests, %d still in flight. It rejoins after `smartlb undrain %s` or a HEALTHY message.", v.ID, since, who, v.InFlight, v.ID)
+		e.say("%s is drained%s by %s: no new requests, %d in flight. It rejoins %s.", v.ID, since, drainer(v.Drain), v.InFlight, rejoins(v.Drain, v.ID, e.now))
 	case "unhealthy":
 		e.say("%s is out%s because its health check fails; it would rejoin when the check passes again.", v.ID, since)
 	case "reported-unhealthy":
@@ -67,6 +67,27 @@ func (e *explainer) standing() {
 	if v.State == "in" && v.SlowStart < 1 {
 		e.say("Slow start: it is drawn at %.0f %% of its weight and grows to 100 %%.", v.SlowStart*100)
 	}
+}
+
+// drainer names who drained an instance, and why.
+func drainer(o event.Override) string {
+	who := o.Author
+	if who == "" {
+		who = "an operator"
+	}
+	if o.Reason != "" {
+		who += " (" + o.Reason + ")"
+	}
+	return who
+}
+
+// rejoins says when a drain ends.
+func rejoins(o event.Override, id string, now time.Time) string {
+	after := "after `smartlb undrain " + id + "`"
+	if o.EndsAt.IsZero() {
+		return after
+	}
+	return fmt.Sprintf("at %s, in %s, or %s", o.EndsAt.Local().Format("2006-01-02 15:04:05 MST"), short(o.EndsAt.Sub(now)), after)
 }
 
 func (e *explainer) cost() {

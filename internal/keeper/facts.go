@@ -122,9 +122,9 @@ func (k *Keeper) SetOverrides(all []event.Override) {
 		current := next[key]
 		switch o.Action {
 		case event.ActionDrain:
-			current.draining = true
+			current.draining, current.drain = true, o
 		case event.ActionUndrain:
-			current.draining = false
+			current.draining, current.drain = false, event.Override{}
 		case event.ActionWeight:
 			current.weight = o.Weight.Or(0)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/picker"
 	"github.com/smartlb/smartlb/internal/upstream"
 )
@@ -70,7 +71,8 @@ type instance struct {
 
 type override struct {
 	draining bool
-	weight   float64 // 0: as configured
+	drain    event.Override // with draining: who, why and until when
+	weight   float64        // 0: as configured
 }
 
 // New returns a keeper without services.

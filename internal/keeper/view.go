@@ -54,6 +54,7 @@ type InstanceView struct {
 	Probe                ProbeView
 	Reports              []ReportView
 	DrainedByOperator    bool
+	Drain                event.Override // with DrainedByOperator: who, why and until when
 }
 
 // ProbeView is our last own check.
@@ -111,6 +112,7 @@ func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 			Weight: m.Weight, Capacity: m.Capacity, Veto: m.Veto, SlowStart: m.SlowStart,
 			FleetErrorRate: m.FleetErr, Trust: m.Trust, Utilization: m.Utilization,
 			DrainedByOperator: k.overrides[member{m.Service, m.Instance}].draining,
+			Drain:             k.overrides[member{m.Service, m.Instance}].drain,
 		}
 		if m.Until > now {
 			iv.Until = wallOf(m.Until, now, wall)

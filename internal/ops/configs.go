@@ -93,6 +93,16 @@ func DescribeConfigs(ctx context.Context, a *kafka.Admin, of Resource) ([]Settin
 		return nil, fmt.Errorf("read configuration of topic %w", err)
 	}
 	req.Resources = append(req.Resources, rr)
+	var out []Setting
+	err := untilHeard(ctx, func() (err error) {
+		out, err = describeConfigs(ctx, a, of, req, own)
+		return err
+	})
+	return out, err
+}
+
+// describeConfigs asks one broker.
+func describeConfigs(ctx context.Context, a *kafka.Admin, of Resource, req *kmsg.DescribeConfigsRequest, own kmsg.ConfigSource) ([]Setting, error) {
 	out := []Setting{}
 	for _, shard := range a.Client().RequestSharded(ctx, req) {
 		if shard.Err != nil {

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -52,6 +53,18 @@ func everywhere(ctx context.Context, client *kgo.Client, name string, wanted fun
 		})
 	}
 	all.Wait()
+}
+
+// untilHeard asks again while a broker has not heard yet of a topic that the
+// cluster has: one that was too busy to answer everywhere says later that there
+// is no such topic.
+func untilHeard(ctx context.Context, ask func() error) error {
+	for end := time.Now().Add(patience(ctx)); ; pause(ctx, 100*time.Millisecond) {
+		err := ask()
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) || time.Now().After(end) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // topicAt asks one broker about a topic.

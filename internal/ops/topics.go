@@ -210,7 +210,18 @@ func existing(ctx context.Context, a *kafka.Admin, names ...string) (kadm.TopicD
 
 // topicSettings reads the configurations of topics, sorted by name.
 func topicSettings(ctx context.Context, adm *kadm.Client, topics ...string) (map[string][]TopicSetting, error) {
-	described, err := adm.DescribeTopicConfigs(ctx, topics...)
+	var described kadm.ResourceConfigs
+	err := untilHeard(ctx, func() (err error) {
+		if described, err = adm.DescribeTopicConfigs(ctx, topics...); err != nil {
+			return err
+		}
+		for _, rc := range described {
+			if errors.Is(rc.Err, kerr.UnknownTopicOrPartition) {
+				return fmt.Errorf("read configuration of %s: %w", rc.Name, rc.Err)
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read topic configurations: %w", err)
 	}

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/rule"
 )
 
 // thousands writes a configuration of 100 services with an instance at each of
@@ -132,8 +134,10 @@ func produceHostileDecision(t *testing.T, broker string) {
 func produceHostileAlert(t *testing.T, broker string) {
 	t.Helper()
 	now := time.Now().UTC().Format(time.RFC3339)
+	labels := map[string]string{"<b>k": `"><script>`, "service": "../../x", "instance": "\u202ei"}
+	fingerprint := rule.Fingerprint("<img src=x onerror=alert(1)>", labels) // another one is not believed
 	for topic, value := range map[string]string{
-		"alerts": `{"fingerprint":"<b>f","alertId":"<b>f/1","ruleId":"<img src=x onerror=alert(1)>","status":"pending","severity":"warning","labels":{"<b>k":"\"><script>","service":"../../x","instance":"\u202ei"},
+		"alerts": `{"fingerprint":"` + fingerprint + `","alertId":"<b>f/1","ruleId":"<img src=x onerror=alert(1)>","status":"pending","severity":"warning","labels":{"<b>k":"\"><script>","service":"../../x","instance":"\u202ei"},
 			"annotations":{"summary":"<img src=x onerror=alert(1)>"},"startsAt":"` + now + `","updatedAt":"` + now + `","seq":1}`,
 		"audit-logs": `{"auditId":"x","timestamp":"` + now + `","node":"<b>n","seq":1,"actor":{"type":"user","id":"<script>evil</script>"},"action":"<b>do.it</b>","result":"success","before":{"<b>":"</script>"},"after":"\u202e<img>"}`,
 	} {

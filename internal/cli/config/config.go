@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"slices"
 	"strings"
 	"time"
@@ -141,7 +140,7 @@ func publish(ctx context.Context, env *cli.Env, a applyArgs, document []byte) (a
 		}
 		base = state.Revision
 	}
-	revision, err := control.Publish(ctx, cfg, control.Change{Document: document, Base: base, Author: author(env), Comment: a.comment, Adopt: a.adopt}, env.Log)
+	revision, err := control.Publish(ctx, cfg, control.Change{Document: document, Base: base, Author: cli.Author(env), Comment: a.comment, Adopt: a.adopt}, env.Log)
 	out := applied{Revision: revision, Base: base, Nodes: []nodeState{}}
 	if err != nil || !a.wait {
 		return out, err
@@ -339,16 +338,6 @@ func load(ctx context.Context, env *cli.Env, cfg kafka.Config, timeout time.Dura
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return control.Load(ctx, cfg, env.Log)
-}
-
-func author(env *cli.Env) string {
-	if v, _ := env.First("SMARTLB_AUTHOR", "SUDO_USER", "USER"); v != "" {
-		return v
-	}
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return "unknown"
 }
 
 func or(s, otherwise string) string {

@@ -97,16 +97,20 @@ func silence(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
+type ended struct {
+	Result string `json:"result"`
+}
+
 func unsilence(env *cli.Env) *cobra.Command {
-	return cli.Verb[silenceArgs, overrideResult]{
+	return cli.Verb[silenceArgs, ended]{
 		Use: "unsilence ID", Short: "End a silence",
 		Example: "  smartlb alerts unsilence 3fa1c02b",
 		Flags:   func(f *pflag.FlagSet, a *silenceArgs) { cli.AdminFlag(f, &a.admin) },
 		Args:    cli.Words(func(a *silenceArgs) []*string { return []*string{&a.id} }, "ID"),
-		Run: func(ctx context.Context, env *cli.Env, a silenceArgs) (r overrideResult, err error) {
+		Run: func(ctx context.Context, env *cli.Env, a silenceArgs) (r ended, err error) {
 			return r, cli.Admin(env, a.admin).Do(ctx, http.MethodDelete, "/api/v1/silences/"+url.PathEscape(a.id), nil, &r)
 		},
-		Table: func(r overrideResult) cli.Table { return cli.Table{Above: []string{r.Result}} },
+		Table: func(r ended) cli.Table { return cli.Table{Above: []string{r.Result}} },
 	}.Command(env)
 }
 

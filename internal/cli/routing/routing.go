@@ -5,7 +5,6 @@ package routing
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ import (
 
 // Commands are the verbs about traffic.
 func Commands(env *cli.Env) []*cobra.Command {
-	return []*cobra.Command{services(env), instances(env), explain(env), override(env, "drain"), override(env, "undrain"), decisions(env), alerts(env), auditLog(env)}
+	return []*cobra.Command{services(env), instances(env), explain(env), drain(env), undrain(env), decisions(env), alerts(env), auditLog(env)}
 }
 
 type adminArgs struct{ admin, name string }
@@ -143,40 +142,6 @@ func explain(env *cli.Env) *cobra.Command {
 			return e, cli.Admin(env, a.admin).Get(ctx, path, &e)
 		},
 		Table:    func(e api.Explanation) cli.Table { return cli.Table{Above: e.Lines} },
-		Complete: completeInstances,
-	}.Command(env)
-}
-
-type overrideResult struct {
-	Result string `json:"result"`
-}
-
-func override(env *cli.Env, action string) *cobra.Command {
-	short := map[string]string{
-		"drain":   "Send an instance no new requests; those under way finish",
-		"undrain": "Let a drained instance take requests again, through slow start",
-	}[action]
-	return cli.Verb[adminArgs, overrideResult]{
-		Use: action + " INSTANCE", Short: short + ", on every node, over config-updates",
-		Example: "  smartlb " + action + " user-service-3",
-		Flags:   func(f *pflag.FlagSet, a *adminArgs) { a.flags(f) },
-		Args:    cli.Words(func(a *adminArgs) []*string { return []*string{&a.name} }, "INSTANCE"),
-		Run: func(ctx context.Context, env *cli.Env, a adminArgs) (r overrideResult, err error) {
-			client := cli.Admin(env, a.admin)
-			service, instance := split(a.name)
-			if service == "" { // the API wants the service: the explanation knows it
-				var e api.Explanation
-				if err := client.Get(ctx, "/api/v1/instances/"+url.PathEscape(instance)+"/explain", &e); err != nil {
-					return r, err
-				}
-				service = e.Service
-			}
-			path := "/api/v1/services/" + url.PathEscape(service) + "/instances/" + url.PathEscape(instance) + "/override"
-			return r, client.Do(ctx, http.MethodPost, path, map[string]string{"action": action}, &r)
-		},
-		Table: func(r overrideResult) cli.Table {
-			return cli.Table{Above: []string{r.Result + " is published; every node follows"}}
-		},
 		Complete: completeInstances,
 	}.Command(env)
 }

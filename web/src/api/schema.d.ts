@@ -381,7 +381,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Drain an instance, end that, or set its weight; published on config-updates */
+        /** Drain an instance, end that, or set its weight; on this node at once, on every node over config-updates */
         post: operations["overrideInstance"];
         delete?: never;
         options?: never;
@@ -1264,6 +1264,23 @@ export interface components {
             /** @enum {unknown} */
             action: "drain" | "undrain" | "weight";
             weight?: number;
+            /**
+             * Format: date-time
+             * @description When it ends by itself; absent where it does not
+             */
+            endsAt?: string;
+            author?: string;
+            reason?: string;
+            /** Format: date-time */
+            since?: string;
+        };
+        Overridden: {
+            /** @description The override in words */
+            result: string;
+            /** @description On config-updates, so that every node follows */
+            published: boolean;
+            /** @description Where it is not published, or not kept: what holds instead */
+            note?: string;
         };
         Overview: {
             /** Format: date-time */
@@ -3146,17 +3163,22 @@ export interface operations {
                     action: "drain" | "undrain" | "weight";
                     /** @description With action weight; 0 is as configured */
                     weight?: number;
+                    /** @description How long it holds, such as 30m; without it until it is taken back */
+                    for?: string;
+                    reason?: string;
+                    /** @description Who asks */
+                    author?: string;
                 };
             };
         };
         responses: {
-            /** @description Published */
+            /** @description In effect on this node */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Result"];
+                    "application/json": components["schemas"]["Overridden"];
                 };
             };
             default: components["responses"]["Problem"];

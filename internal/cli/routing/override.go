@@ -1,0 +1,140 @@
+package routing
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/cli"
+)
+
+type overrideArgs struct {
+	adminArgs
+	reason  string
+	hold    time.Duration
+	wait    bool
+	timeout time.Duration
+	weight  float64
+}
+
+// overridden is what the verbs print.
+type overridden struct {
+	api.Overridden
+	Service  string `json:"service"`
+	Instance string `json:"instance"`
+	InFlight *int64 `json:"inFlight,omitempty"` // with --wait: of the asked node
+}
+
+func drain(env *cli.Env) *cobra.Command {
+	return overrideVerb(env, cli.Verb[overrideArgs, overridden]{
+		Use: "drain INSTANCE", Short: "Send an instance no new requests; those in flight finish",
+		Long: "Takes effect on the asked node at once, and on every node over config-updates. While Kafka does not answer, the node\n" +
+			"keeps the drain on disk and publishes it later.",
+		Example:  "  smartlb drain user-service-3\n  smartlb drain user-service-3 --for 30m --reason 'new kernel'\n  smartlb drain user-service/user-service-3 --wait && systemctl restart user-service",
+		Defaults: overrideArgs{timeout: 5 * time.Minute},
+		Flags: func(f *pflag.FlagSet, a *overrideArgs) {
+			a.flags(f)
+			f.StringVar(&a.reason, "reason", "", "why; shown in explain, history and the audit log")
+			f.DurationVar(&a.hold, "for", 0, "how `long` it holds, such as 30m (default: until undrain)")
+			f.BoolVar(&a.wait, "wait", false, "wait until the asked node has no request in flight to it")
+			f.DurationVar(&a.timeout, "timeout", a.timeout, "with --wait: how `long`")
+		},
+	}, "drain")
+}
+
+func undrain(env *cli.Env) *cobra.Command {
+	return overrideVerb(env, cli.Verb[overrideArgs, overridden]{
+		Use: "undrain INSTANCE", Short: "Let a drained instance take requests again, through slow start",
+		Example: "  smartlb undrain user-service-3",
+		Flags: func(f *pflag.FlagSet, a *overrideArgs) {
+			a.flags(f)
+			f.StringVar(&a.reason, "reason", "", "why")
+		},
+	}, "undrain")
+}
+
+// overrideVerb completes a verb that sets an override.
+func overrideVerb(env *cli.Env, v cli.Verb[overrideArgs, overridden], action string) *cobra.Command {
+	v.Args = cli.Words(func(a *overrideArgs) []*string { return []*string{&a.name} }, "INSTANCE")
+	v.Run = func(ctx context.Context, env *cli.Env, a overrideArgs) (overridden, error) {
+		return override(ctx, env, a, action)
+	}
+	v.Table = func(r overridden) cli.Table {
+		t := cli.Table{Above: []string{r.Result + ": in effect, and published to every node"}}
+		if r.Note != "" {
+			t.Above = []string{r.Result + ": " + r.Note}
+		}
+		if r.InFlight != nil {
+			t.Above = append(t.Above, fmt.Sprintf("%s: %d requests in flight", r.Instance, *r.InFlight))
+		}
+		return t
+	}
+	v.Complete = func(ctx context.Context, env *cli.Env, a *overrideArgs, words []string) []string {
+		return completeInstances(ctx, env, &a.adminArgs, words)
+	}
+	return v.Command(env)
+}
+
+func override(ctx context.Context, env *cli.Env, a overrideArgs, action string) (overridden, error) {
+	client := cli.Admin(env, a.admin)
+	var r overridden
+	r.Service, r.Instance = split(a.name)
+	if a.hold < 0 || a.wait && a.timeout <= 0 {
+		return r, cli.Usagef("--for and --timeout: want more than 0")
+	}
+	if r.Service == "" { // the API wants the service: the explanation knows it
+		e, err := explanation(ctx, client, r)
+		if err != nil {
+			return r, err
+		}
+		r.Service = e.Service
+	}
+	body := map[string]any{"action": action, "reason": a.reason, "author": cli.Author(env)}
+	if a.hold > 0 {
+		body["for"] = a.hold.String()
+	}
+	path := "/api/v1/services/" + url.PathEscape(r.Service) + "/instances/" + url.PathEscape(r.Instance) + "/override"
+	if err := client.Do(ctx, http.MethodPost, path, body, &r.Overridden); err != nil || !a.wait {
+		return r, err
+	}
+	return r, awaitDrained(ctx, client, &r, a.timeout)
+}
+
+func explanation(ctx context.Context, client cli.AdminClient, r overridden) (e api.Explanation, err error) {
+	path := "/api/v1/instances/" + url.PathEscape(r.Instance) + "/explain"
+	if r.Service != "" {
+		path += "?service=" + url.QueryEscape(r.Service)
+	}
+	return e, client.Get(ctx, path, &e)
+}
+
+// awaitDrained asks until the instance has no request in flight.
+func awaitDrained(ctx context.Context, client cli.AdminClient, r *overridden, timeout time.Duration) error {
+	wait, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for {
+		e, err := explanation(wait, client, *r)
+		if err == nil {
+			n := e.Detail.InFlight
+			if r.InFlight = &n; n == 0 && e.Detail.State == "draining" {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-wait.Done():
+			if r.InFlight == nil {
+				return err
+			}
+			return fmt.Errorf("%s still has %d requests in flight after %s; it stays drained", r.Instance, *r.InFlight, timeout)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}

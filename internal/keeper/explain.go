@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 // Explain says in words why an instance gets the share it gets: its standing,
@@ -48,14 +49,11 @@ func (e *explainer) standing() {
 	case "in":
 		e.say("%s takes requests%s.", v.ID, since)
 	case "ejected":
-		e.say("%s is ejected%s after %d failures in a row (ejection %d); it would rejoin at %s, in %s, through slow start.",
-			v.ID, since, 5, v.Ejections, v.Until.Format("15:04:05"), short(v.Until.Sub(e.now)))
+		e.say("%s is ejected%s after %d failures in a row (ejection %d); it would rejoin in %s, at %s, through slow start.",
+			v.ID, since, 5, v.Ejections, short(v.Until.Sub(e.now)), readable.Time(v.Until))
 	case "draining":
-		who := "a DRAINING health-status message"
-		if v.DrainedByOperator {
-			who = "an operator's drain"
-		}
-		e.say("%s is draining%s because of %s: no new requests, %d still in flight. It rejoins after `smartlb undrain %s` or a HEALTHY message.", v.ID, since, who, v.InFlight, v.ID)
+		cause, ends := e.drain()
+		e.say("%s is draining%s because of %s: no new requests, %d still in flight. It rejoins %s.", v.ID, since, cause, v.InFlight, ends)
 	case "unhealthy":
 		e.say("%s is out%s because its health check fails; it would rejoin when the check passes again.", v.ID, since)
 	case "reported-unhealthy":
@@ -67,6 +65,21 @@ func (e *explainer) standing() {
 	if v.State == "in" && v.SlowStart < 1 {
 		e.say("Slow start: it is drawn at %.0f %% of its weight and grows to 100 %%.", v.SlowStart*100)
 	}
+}
+
+// drain says why an instance drains and what ends that. An operator's drain
+// and a message are independent: what ends one leaves the other.
+func (e *explainer) drain() (cause, ends string) {
+	const message, expiry = "a DRAINING health-status message", "when the sender of the message reports HEALTHY, or its message no longer counts"
+	reported := slices.ContainsFunc(e.v.Reports, func(r ReportView) bool { return r.Status == event.StatusDraining && r.Acts })
+	undrain := fmt.Sprintf("after `smartlb undrain %s`", e.v.ID)
+	switch {
+	case e.v.DrainedByOperator && reported:
+		return "an operator's drain and " + message, undrain + " and " + expiry
+	case e.v.DrainedByOperator:
+		return "an operator's drain", undrain
+	}
+	return message, expiry
 }
 
 func (e *explainer) cost() {

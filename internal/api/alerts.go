@@ -10,6 +10,7 @@ import (
 	"github.com/smartlb/smartlb/internal/access"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 // Silence says which alerts nobody wants to be called for, until when and why.
@@ -84,7 +85,7 @@ func (s *Server) unsilence(r *http.Request, a *act) (any, error) {
 	a.target, a.before = event.Target{Kind: "silence", ID: id}, was
 	now := time.Now().UTC()
 	if !was.EndsAt.After(now) {
-		return nil, refusal{fmt.Errorf("silence %s ended at %s", id, was.EndsAt.Format(time.RFC3339)), http.StatusConflict, ""}
+		return nil, refusal{fmt.Errorf("silence %s ended at %s", id, readable.Time(was.EndsAt)), http.StatusConflict, ""}
 	}
 	was.EndsAt = now
 	if _, err := s.src.Silence(r.Context(), was.Silence, access.From(r.Context()).User, was.Reason); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/journal"
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 // Decision is one recorded decision or change of standing.
@@ -47,7 +48,7 @@ func (s *Server) decisionRoutes() {
 		found, err := s.src.FindRequest(r.Context(), r.PathValue("request"), span, func(journal.Search) {})
 		if err == nil && len(found.Decisions) == 0 {
 			err = fmt.Errorf("%w: request %s is not among the %d recorded decisions since %s; recorded are a sample of all requests, and each one that failed or was tried again",
-				ErrNotFound, r.PathValue("request"), found.Scanned, found.From.Format(time.RFC3339))
+				ErrNotFound, r.PathValue("request"), found.Scanned, readable.Time(found.From))
 		}
 		return found.Decisions, err
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/readable"
 	"github.com/smartlb/smartlb/internal/sign"
 )
 
@@ -296,7 +297,7 @@ func DescribeSilence(s event.Silence) string {
 	for _, k := range slices.Sorted(maps.Keys(s.Labels)) {
 		parts = append(parts, k+"="+s.Labels[k])
 	}
-	return fmt.Sprintf("silence %s of %s until %s", s.ID, strings.Join(parts, " "), s.EndsAt.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("silence %s of %s until %s", s.ID, strings.Join(parts, " "), readable.Time(s.EndsAt))
 }
 
 // Find gives the entry of a revision.

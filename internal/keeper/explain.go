@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 // Explain says in words why an instance gets the share it gets: its standing,
@@ -48,14 +49,11 @@ func (e *explainer) standing() {
 	case "in":
 		e.say("%s takes requests%s.", v.ID, since)
 	case "ejected":
-		e.say("%s is ejected%s after %d failures in a row (ejection %d); it would rejoin at %s, in %s, through slow start.",
-			v.ID, since, 5, v.Ejections, v.Until.Format("15:04:05"), short(v.Until.Sub(e.now)))
+		e.say("%s is ejected%s after %d failures in a row (ejection %d); it would rejoin in %s, at %s, through slow start.",
+			v.ID, since, 5, v.Ejections, short(v.Until.Sub(e.now)), readable.Time(v.Until))
 	case "draining":
-		if !v.DrainedByOperator {
-			e.say("%s is draining%s because of a DRAINING health-status message: no new requests, %d in flight. It rejoins after a HEALTHY message, or 30 s after the last DRAINING one.", v.ID, since, v.InFlight)
-			break
-		}
-		e.say("%s is drained%s by %s: no new requests, %d in flight. It rejoins %s.", v.ID, since, drainer(v.Drain), v.InFlight, rejoins(v.Drain, v.ID, e.now))
+		cause, ends := e.drain()
+		e.say("%s is draining%s because of %s: no new requests, %d still in flight. It rejoins %s.", v.ID, since, cause, v.InFlight, ends)
 	case "unhealthy":
 		e.say("%s is out%s because its health check fails; it would rejoin when the check passes again.", v.ID, since)
 	case "reported-unhealthy":
@@ -69,11 +67,26 @@ func (e *explainer) standing() {
 	}
 }
 
+// drain says why an instance drains and what ends that. An operator's drain
+// and a message are independent: what ends one leaves the other.
+func (e *explainer) drain() (cause, ends string) {
+	const message, expiry = "a DRAINING health-status message", "when the sender of the message reports HEALTHY, or its message no longer counts"
+	reported := slices.ContainsFunc(e.v.Reports, func(r ReportView) bool { return r.Status == event.StatusDraining && r.Acts })
+	undrain := rejoins(e.v.Drain, e.v.ID, e.now)
+	switch {
+	case e.v.DrainedByOperator && reported:
+		return drainer(e.v.Drain) + " and " + message, undrain + " and " + expiry
+	case e.v.DrainedByOperator:
+		return drainer(e.v.Drain), undrain
+	}
+	return message, expiry
+}
+
 // drainer names who drained an instance, and why.
 func drainer(o event.Override) string {
-	who := o.Author
-	if who == "" {
-		who = "an operator"
+	who := "an operator's drain"
+	if o.Author != "" {
+		who = "the drain of " + o.Author
 	}
 	if o.Reason != "" {
 		who += " (" + o.Reason + ")"
@@ -87,7 +100,7 @@ func rejoins(o event.Override, id string, now time.Time) string {
 	if o.EndsAt.IsZero() {
 		return after
 	}
-	return fmt.Sprintf("at %s, in %s, or %s", o.EndsAt.Local().Format("2006-01-02 15:04:05 MST"), short(o.EndsAt.Sub(now)), after)
+	return fmt.Sprintf("at %s, in %s, or %s", readable.Time(o.EndsAt), short(o.EndsAt.Sub(now)), after)
 }
 
 func (e *explainer) cost() {

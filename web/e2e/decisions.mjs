@@ -59,6 +59,12 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture,
   await accessible("one decision", true);
   await fits("one decision");
   await picture("decision");
+  // Its record: the link led to a page of the newest messages.
+  const link = page.locator(".attempt a", { hasText: /^routing-decisions \d+\/\d+$/ }).first();
+  const [, partition, offset] = /(\d+)\/(\d+)$/.exec(await link.textContent());
+  await link.click();
+  await comes("its record: the page opens that message", (at) => document.querySelector(".message.selected .m-at")?.textContent === at && document.querySelector(".reader .value, .reader")?.textContent.includes("requestId"), `${partition}:${offset}`);
+  check("its record: and that request", (await page.locator(".reader").textContent()).includes(request), await page.locator(".reader").textContent());
   await page.goto(`${url}/decisions/nobody-sent-this`);
   await comes("an unknown request: says what is recorded", () => /Only a sample of all requests is recorded/.test(document.querySelector("main")?.textContent ?? ""));
   await accessible("an unknown request", true);

@@ -97,6 +97,30 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, keys, pi
   await page.waitForSelector("[data-instance]");
   await comes("and is remembered", ...light.slice(1));
 
+  // Charts on a canvas kept the colours of the theme before.
+  await page.goto(`${url}/instances/user-service/${sick}`);
+  await page.waitForSelector(".cost-bars canvas");
+  await page.evaluate(() => {
+    window.canvasColours = () => {
+      const canvas = document.querySelector(".cost-bars canvas");
+      const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+      const g = copy.getContext("2d", { willReadFrequently: true });
+      g.drawImage(canvas, 0, 0);
+      const { data, width } = g.getImageData(0, 0, copy.width, copy.height);
+      const at = 4 * (Math.round((3 / 4) * canvas.height) * width + width - 2); // on the line of ×1
+      return data.slice(at, at + 3).join();
+    };
+  });
+  const drawn = await page.evaluate(() => window.canvasColours());
+  await page.emulateMedia({ colorScheme: "dark" });
+  await page.getByRole("button", { name: /^Theme/ }).click();
+  await comes("charts take the colours of the other theme", (was) => window.canvasColours() !== was, drawn);
+  await page.getByRole("button", { name: /^Theme/ }).click();
+  await page.emulateMedia({ colorScheme: "light" });
+  await comes("and those of the system's, when the system changes", (was) => window.canvasColours() === was, drawn);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await comes("both ways", (was) => window.canvasColours() !== was, drawn);
+
   // An instance that is not there, and a page that is not
   await page.goto(`${url}/instances/user-service/nobody`);
   await comes("an unknown instance: says which there are", () => /there is no instance "nobody".*user-service-1/.test(document.querySelector(".panel")?.textContent ?? ""));

@@ -20,6 +20,7 @@ import (
 	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 // Commands is the noun config.
@@ -276,7 +277,7 @@ func history(env *cli.Env) *cobra.Command {
 				if e.Authenticated {
 					signer = "key " + e.Key
 				}
-				t.Rows = append(t.Rows, []string{fmt.Sprint(e.Offset), e.Timestamp.Local().Format(time.DateTime), e.Revision, e.Base, e.Author, signer, e.Result, comment})
+				t.Rows = append(t.Rows, []string{fmt.Sprint(e.Offset), readable.Time(e.Timestamp), e.Revision, e.Base, e.Author, signer, e.Result, comment})
 			}
 			return t
 		},

@@ -13,6 +13,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/distribution"
 	"github.com/smartlb/smartlb/internal/doctor"
+	"github.com/smartlb/smartlb/internal/readable"
 	"github.com/smartlb/smartlb/internal/stack"
 )
 
@@ -180,9 +181,9 @@ func runHealth(ctx context.Context, env *cli.Env, a lookArgs) (healthReport, err
 
 // watched is one look among many: a line for each service that is not well.
 func watched(h healthReport) cli.Table {
-	line := time.Now().Format(time.TimeOnly) + " well"
+	line := readable.Time(time.Now()) + " well"
 	if !h.Healthy {
-		line = time.Now().Format(time.TimeOnly) + " NOT WELL"
+		line = readable.Time(time.Now()) + " NOT WELL"
 	}
 	t := cli.Table{Above: []string{line}}
 	for _, s := range h.Services {

@@ -12,6 +12,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/readable"
 	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
@@ -51,7 +52,7 @@ func printer(w io.Writer, form string) (func(kafka.Record) error, error) {
 
 // line writes where a record is, and what it is, on one line.
 func line(w io.Writer, r kafka.Record, wide bool) error {
-	_, err := fmt.Fprintf(w, "%d:%d\t%s\t%s\t", r.Partition, r.Offset, r.Timestamp.UTC().Format(time.RFC3339Nano), shown(r.Key))
+	_, err := fmt.Fprintf(w, "%d:%d\t%s\t%s\t", r.Partition, r.Offset, readable.Time(r.Timestamp), shown(r.Key))
 	if err == nil && wide {
 		for _, h := range r.Headers {
 			if _, err = fmt.Fprintf(w, "%s=%s ", shown([]byte(h.Key)), shown(h.Value)); err != nil {

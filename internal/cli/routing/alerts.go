@@ -14,6 +14,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 type alertsArgs struct {
@@ -53,7 +54,7 @@ func alertTable(list []api.Alert) cli.Table {
 		if a.Silence != nil {
 			status += ", silenced"
 		}
-		t.Rows = append(t.Rows, []string{status, a.Severity, a.RuleID, time.Since(a.StartsAt).Round(time.Second).String(), a.Annotations.Summary})
+		t.Rows = append(t.Rows, []string{status, a.Severity, a.RuleID, readable.Time(a.StartsAt), a.Annotations.Summary})
 	}
 	return t
 }
@@ -92,7 +93,7 @@ func silence(env *cli.Env) *cobra.Command {
 			return out, cli.Admin(env, a.admin).Do(ctx, http.MethodPost, "/api/v1/silences", body, &out)
 		},
 		Table: func(s api.Silence) cli.Table {
-			return cli.Table{Above: []string{fmt.Sprintf("silence %s holds until %s; end it: smartlb alerts unsilence %s", s.ID, s.EndsAt.Local().Format(time.DateTime), s.ID)}}
+			return cli.Table{Above: []string{fmt.Sprintf("silence %s holds until %s; end it: smartlb alerts unsilence %s", s.ID, readable.Time(s.EndsAt), s.ID)}}
 		},
 	}.Command(env)
 }
@@ -137,7 +138,7 @@ func silences(env *cli.Env) *cobra.Command {
 					what = append(what, k+"="+v)
 				}
 				slices.Sort(what)
-				t.Rows = append(t.Rows, []string{s.ID, state, s.EndsAt.Local().Format(time.DateTime), s.Author, strings.TrimSpace(s.RuleID + " " + strings.Join(what, " ")), s.Reason})
+				t.Rows = append(t.Rows, []string{s.ID, state, readable.Time(s.EndsAt), s.Author, strings.TrimSpace(s.RuleID + " " + strings.Join(what, " ")), s.Reason})
 			}
 			return t
 		},

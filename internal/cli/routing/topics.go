@@ -15,6 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 type topicArgs struct {
@@ -94,7 +95,7 @@ func oneRequest(ctx context.Context, env *cli.Env, a decisionArgs) error {
 }
 
 func decisionLine(d event.RoutingDecision) string {
-	at := d.Timestamp.Local().Format("15:04:05.000")
+	at := readable.Time(d.Timestamp)
 	if d.Kind == event.KindChange {
 		return fmt.Sprintf("%s  %s  %s: %s -> %s %s", at, d.ServiceID, d.Change.InstanceID, d.Change.From, d.Change.To, d.Change.Reason)
 	}
@@ -125,7 +126,7 @@ func auditLog(env *cli.Env) *cobra.Command {
 				if err != nil {
 					return "", false
 				}
-				line := fmt.Sprintf("%s  %s %s  %s %s %s  %s", r.Timestamp.Local().Format(time.DateTime), r.Actor.Type, r.Actor.ID, r.Action, r.Target.Kind, r.Target.ID, r.Result)
+				line := fmt.Sprintf("%s  %s %s  %s %s %s  %s", readable.Time(r.Timestamp), r.Actor.Type, r.Actor.ID, r.Action, r.Target.Kind, r.Target.ID, r.Result)
 				return strings.TrimSpace(line + " " + r.Reason), true
 			})
 		},

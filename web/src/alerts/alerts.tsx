@@ -8,6 +8,7 @@ import { Link } from "../ui/link";
 import { paths, useParam } from "../ui/route";
 import { useForbidden } from "../ui/session";
 import { Failure, StaleNote, Waiting } from "../ui/states";
+import { Time } from "../ui/time";
 import { SilenceDialog } from "./silence";
 
 const alertsKey = ["alerts"];
@@ -86,17 +87,6 @@ function Group({ id, title, alerts, silence, empty }: { id: string; title: strin
   );
 }
 
-/** A time today, a day and a time before. */
-export function When({ at }: { at: string }) {
-  const t = new Date(at);
-  const today = t.toDateString() === new Date().toDateString();
-  return (
-    <time dateTime={at} title={`${t.toISOString()} (UTC)`}>
-      {t.toLocaleString("sv", today ? { timeStyle: "medium" } : { dateStyle: "short", timeStyle: "short" })}
-    </time>
-  );
-}
-
 function One({ a, silence }: { a: Alert; silence: ((a: Alert) => void) | undefined }) {
   const forbidden = useForbidden("operator");
   const labels = Object.entries(a.labels ?? {});
@@ -121,14 +111,14 @@ function One({ a, silence }: { a: Alert; silence: ((a: Alert) => void) | undefin
         rule <code>{a.ruleId}</code> · {a.value === undefined ? "" : `value ${measure(a.value, a.unit)} against ${measure(a.threshold, a.unit)} · `}
         {a.status === "resolved" ? (
           <>
-            from <When at={a.startsAt} /> to <When at={a.endsAt ?? a.updatedAt} />
+            from <Time at={a.startsAt} /> to <Time at={a.endsAt ?? a.updatedAt} />
           </>
         ) : (
           <>
-            since <When at={a.startsAt} />
+            since <Time at={a.startsAt} />
             {a.firedAt && a.status === "firing" && (
               <>
-                , firing since <When at={a.firedAt} />
+                , firing since <Time at={a.firedAt} />
               </>
             )}
           </>
@@ -154,7 +144,7 @@ function One({ a, silence }: { a: Alert; silence: ((a: Alert) => void) | undefin
       )}
       {a.silence && (
         <p className="muted">
-          silenced by {a.silence.author || "somebody"} until <When at={a.silence.endsAt} />
+          silenced by {a.silence.author || "somebody"} until <Time at={a.silence.endsAt} />
           {a.silence.reason && `: ${a.silence.reason}`}
         </p>
       )}
@@ -195,7 +185,7 @@ function Silences({ list, error }: { list: Silence[]; error: Error | null }) {
               <span>
                 <b>{[s.ruleId, ...Object.entries(s.labels ?? {}).map(([k, v]) => `${k}=${v}`)].filter(Boolean).join(" ")}</b>{" "}
                 <span className="muted">
-                  until <When at={s.endsAt} />, by {s.author || "somebody"} at <When at={s.since} />
+                  until <Time at={s.endsAt} />, by {s.author || "somebody"} at <Time at={s.since} />
                   {s.reason && `: ${s.reason}`}
                 </span>
               </span>

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { type AuditRecord, type AuditResult, get } from "../api/client";
 import { compare, Diff } from "../configuration/diff";
-import { count, dash } from "../ui/format";
+import { count, dash, local, zone } from "../ui/format";
 import { CheckIcon, WarnIcon } from "../ui/icons";
 import { Dialog, Ending } from "../ui/dialog";
 import { useKafka } from "../ui/kafka";
@@ -10,7 +10,7 @@ import { setParams, useParam } from "../ui/route";
 import { num, Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
-import { Day } from "../ui/time";
+import { Time } from "../ui/time";
 
 const texts = ["actor", "action", "target"] as const;
 const results = ["success", "denied", "error"];
@@ -108,7 +108,7 @@ const columns: Column<AuditRecord>[] = [
     id: "time",
     title: "Time",
     width: "minmax(5rem, 11rem)",
-    cell: (r) => <Day at={r.timestamp} />,
+    cell: (r) => <Time at={r.timestamp} />,
   },
   { id: "actor", title: "Who", width: "minmax(4rem, 1fr)", by: (r) => r.actor.id ?? r.actor.type, cell: (r) => <span title={r.actor.type}>{r.actor.id || r.actor.type}</span> },
   {
@@ -133,7 +133,7 @@ const pretty = (v: unknown) => (v === undefined || v === null ? "" : JSON.string
 function Detail({ r }: { r: AuditRecord }) {
   const lines = useMemo(() => compare(pretty(r.before), pretty(r.after)), [r]);
   const rows: [string, string][] = [
-    ["when", `${r.timestamp} (UTC)`],
+    ["when", `${local(new Date(r.timestamp), true)} ${zone(new Date(r.timestamp))}`],
     ["who", `${r.actor.type} ${r.actor.id ?? ""}`],
     ["to what", `${r.target?.kind ?? dash} ${r.target?.id ?? ""}`],
     ["result", `${r.result}${r.reason ? `: ${r.reason}` : ""}`],

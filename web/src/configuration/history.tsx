@@ -7,7 +7,7 @@ import { setParams, useParam } from "../ui/route";
 import { useForbidden } from "../ui/session";
 import { Empty, Failure, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
-import { Day } from "../ui/time";
+import { Time } from "../ui/time";
 import { configKey } from "./query";
 import { changedLines, Diff } from "./diff";
 
@@ -27,7 +27,7 @@ export function History({ current }: { current: string }) {
         id: "time",
         title: "Time",
         width: "minmax(5rem, 11rem)",
-        cell: (e) => <Day at={e.timestamp} />,
+        cell: (e) => <Time at={e.timestamp} />,
       },
       { id: "revision", title: "Revision", width: "minmax(4.5rem, 8rem)", cell: (e) => (e.revision ? <span className="mono">{e.revision}</span> : <span className="muted">{e.kind || dash}</span>) },
       { id: "result", title: "Result", width: "minmax(4rem, 9rem)", above: 450, cell: (e) => <span className={e.result === "current" ? "ok-text" : e.result.startsWith("lost") || ["unreadable", "unauthenticated", "bad signature", "replayed"].includes(e.result) ? "warn-text" : "muted"}>{e.result}</span> },

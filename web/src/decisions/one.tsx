@@ -136,7 +136,7 @@ function Attempt({ d, last }: { d: Decision; last: boolean }) {
         </details>
       )}
       <p className="muted small">
-        <Link href={`${paths.topic("routing-decisions")}/messages?partition=${d.partition}&offset=${d.offset}`}>
+        <Link href={paths.message("routing-decisions", d.partition, d.offset)}>
           routing-decisions {d.partition}/{d.offset}
         </Link>
       </p>

@@ -1,7 +1,7 @@
 import { useMemo, useState } from "react";
 import type { Decision } from "../api/client";
 import { useOverview } from "../live/overview";
-import { count, dash, factor, ms } from "../ui/format";
+import { count, dash, factor, isToday, ms } from "../ui/format";
 import { useKeys } from "../ui/keys";
 import { Link } from "../ui/link";
 import { navigate, paths, setParams, useParam } from "../ui/route";
@@ -11,8 +11,8 @@ import { Time } from "../ui/time";
 import { keyOf, useDecisions } from "./follow";
 import { failed, outcome } from "./words";
 
-const columns: Column<Decision>[] = [
-  { id: "time", title: "Time", width: "minmax(5rem, 6.5rem)", cell: (d) => <Time at={d.timestamp} millis /> },
+const columnsOf = (dated: boolean): Column<Decision>[] => [
+  { id: "time", title: "Time", width: dated ? "minmax(5rem, 12rem)" : "minmax(5rem, 6.5rem)", cell: (d) => <Time at={d.timestamp} millis /> },
   { id: "service", title: "Service", width: "minmax(7rem, 1fr)", above: 800, cell: (d) => d.serviceId },
   {
     id: "request",
@@ -61,6 +61,8 @@ export function Stream() {
   const [find, setFind] = useState("");
   useKeys(useMemo(() => ({ p: () => pause((x) => !x) }), []));
   const narrowed = query !== "";
+  const dated = f.rows.some((d) => !isToday(new Date(d.timestamp)));
+  const columns = useMemo(() => columnsOf(dated), [dated]);
   return (
     <main id="main" className={`page decisions ${f.connection === "lost" || !f.kafka ? "stale" : ""}`} aria-busy={f.pending}>
       <div className="toolbar">

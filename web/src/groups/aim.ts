@@ -1,4 +1,5 @@
 import type { GroupPart } from "../api/client";
+import { millisOf } from "../ui/format";
 
 export type Kind = "earliest" | "latest" | "time" | "shift" | "offset" | "exact";
 
@@ -19,7 +20,7 @@ export interface Aim {
 export function aimText(a: Aim): string {
   switch (a.kind) {
     case "time":
-      return Number.isNaN(Date.parse(a.value)) ? "A time is needed" : "";
+      return millisOf(a.value) === null ? "A time is needed" : "";
     case "shift":
       return /^[+-]?\d{1,18}$/.test(a.value) ? "" : "A whole number is needed, such as -100";
     case "offset":
@@ -40,7 +41,7 @@ export function resetBody(a: Aim, all: GroupPart[]): object {
         .map((p) => ({ topic: p.topic, partition: p.partition, offset: Number(a.exact.get(`${p.topic}/${p.partition}`) ?? Math.max(p.currentOffset, 0)) })),
     };
   }
-  const to = { earliest: "earliest", latest: "latest", time: `s@${Date.parse(a.value)}`, shift: `shift:${a.value}`, offset: a.value }[a.kind];
+  const to = { earliest: "earliest", latest: "latest", time: `s@${millisOf(a.value) ?? 0}`, shift: `shift:${a.value}`, offset: a.value }[a.kind];
   const topics = a.topic === "" ? undefined : [{ topic: a.topic, ...(a.partitions.length > 0 && { partitions: a.partitions }) }];
   return { to, topics };
 }

@@ -1,9 +1,10 @@
 import { useId, useState } from "react";
 import { type GroupDetail, post, type Reset, seg } from "../api/client";
 import { Dialog, Ending } from "../ui/dialog";
-import { count, dash } from "../ui/format";
+import { count, dash, local, millisOf } from "../ui/format";
 import { num, Sheet } from "../ui/sheet";
 import { Failure } from "../ui/states";
+import { TimeField } from "../ui/time";
 import { type Aim, aimText, type Kind, resetBody } from "./aim";
 
 interface Props {
@@ -79,15 +80,11 @@ export function ResetDialog({ g, onClose, onDone }: Props) {
           {(aim.kind === "time" || aim.kind === "shift" || aim.kind === "offset") && (
             <div>
               <label htmlFor={ids.value}>{aim.kind === "time" ? "Local time, to the millisecond" : aim.kind === "shift" ? "Records, negative to go back" : "Offset"}</label>
-              <input
-                id={ids.value}
-                type={aim.kind === "time" ? "datetime-local" : "text"}
-                step="0.001"
-                inputMode={aim.kind === "time" ? undefined : "numeric"}
-                value={aim.value}
-                aria-invalid={aim.value !== "" && mistake !== ""}
-                onChange={(e) => change({ value: e.target.value.trim() })}
-              />
+              {aim.kind === "time" ? (
+                <TimeField id={ids.value} ms={millisOf(aim.value)} onChange={(ms) => change({ value: ms === null ? "" : local(new Date(ms), true) })} />
+              ) : (
+                <input id={ids.value} type="text" inputMode="numeric" value={aim.value} aria-invalid={aim.value !== "" && mistake !== ""} onChange={(e) => change({ value: e.target.value.trim() })} />
+              )}
             </div>
           )}
         </div>

@@ -2,7 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useEffect, useId, useState } from "react";
 import { post } from "../api/client";
 import { Dialog, Ending } from "../ui/dialog";
-import { isLive, localOf, millisOf, noQuery, type Query, same, type Term, terms } from "./query";
+import { TimeField } from "../ui/time";
+import { isLive, noQuery, type Query, same, type Term, terms } from "./query";
 import type { FilterCheck } from "./types";
 
 interface Props {
@@ -182,28 +183,12 @@ function Place({ kind, from, onChange }: { kind: Kind; from: string; onChange: (
   if (kind === "time") {
     return (
       <label>
-        <span className="visually-hidden">Time, to the millisecond</span>
-        <TimeField ms={Number(from.slice(1))} onChange={(ms) => onChange(`@${ms}`)} />
+        <span className="visually-hidden">Local time, to the millisecond</span>
+        <TimeField ms={Number(from.slice(1))} onChange={(ms) => ms !== null && onChange(`@${ms}`)} />
       </label>
     );
   }
   return null;
-}
-
-function TimeField({ ms, onChange, id }: { ms: number; onChange: (ms: number) => void; id?: string }) {
-  return (
-    <input
-      id={id}
-      type="datetime-local"
-      step="0.001"
-      value={localOf(ms)}
-      title={Number.isFinite(ms) ? `${new Date(ms).toISOString()} (UTC)` : undefined}
-      onChange={(e) => {
-        const v = millisOf(e.target.value);
-        if (v !== null) onChange(v);
-      }}
-    />
-  );
 }
 
 const budgets: [value: string, name: string][] = [
@@ -229,16 +214,7 @@ function Bounds({ draft, set, id, live }: { draft: Query; set: (q: Partial<Query
         <>
           <p>
             <label htmlFor={`${id}-until`}>Until</label>
-            <input
-              id={`${id}-until`}
-              type="datetime-local"
-              step="0.001"
-              value={draft.until.startsWith("@") ? localOf(Number(draft.until.slice(1))) : ""}
-              onChange={(e) => {
-                const v = millisOf(e.target.value);
-                set({ until: v === null ? "" : `@${v}` });
-              }}
-            />
+            <TimeField id={`${id}-until`} ms={draft.until.startsWith("@") ? Number(draft.until.slice(1)) : null} onChange={(v) => set({ until: v === null ? "" : `@${v}` })} />
           </p>
           <Choice id={`${id}-order`} name="Order" value={draft.order} options={[["", "as it begins"], ["newest", "newest first"], ["oldest", "oldest first"]]} onChange={(order) => set({ order })} />
           <Choice id={`${id}-limit`} name="At most" value={draft.limit} options={[["", "100"], ["300", "300"], ["1000", "1,000"]]} onChange={(limit) => set({ limit })} />

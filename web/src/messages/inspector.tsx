@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { ApiError, get, type Node, seg } from "../api/client";
 import { useOverview } from "../live/overview";
 import { Copy } from "../ui/copy";
-import { bytes, count } from "../ui/format";
+import { bytes, count, local } from "../ui/format";
 import { CloseIcon } from "../ui/icons";
 import { Heads } from "../ui/sheet";
 import { Failure, Waiting } from "../ui/states";
@@ -75,7 +75,7 @@ function Facts({ m, detail, onAgain, forbidden }: { m: Message; detail: Detail |
       </div>
       <dl className="pairs">
         <Fact name="time">
-          {new Date(m.timestamp).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" })}
+          {local(new Date(m.timestamp), true)}
           <span className="muted"> · {m.timestamp}</span>
           {m.timestampType !== "create" && <span className="muted"> · {m.timestampType === "append" ? "the broker's clock" : "no timestamp type"}</span>}
         </Fact>

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { bytesOf, hexLines, jsonOf, kcatOf, produceOf, quote, textOf } from "./copy";
 import { fieldsOf, parse, type Value } from "./document";
-import { addressOf, callOf, isLive, localOf, millisOf, noQuery, queryOf } from "./query";
+import { addressOf, callOf, isLive, noQuery, queryOf } from "./query";
 import { visible } from "./safe";
 import { EventReader, noSearch, type SearchEvent, step } from "./search";
 import type { End, Message } from "./types";
@@ -78,10 +78,6 @@ describe("a search and its address", () => {
   });
   it("the call leaves out what the server does by itself", () => {
     expect([callOf({ ...noQuery, from: "newest" }).toString(), callOf({ ...noQuery, from: "42" }, "0:5").toString(), isLive(noQuery), isLive({ ...noQuery, from: "newest" })]).toEqual(["", "from=42&at=0%3A5", true, false]);
-  });
-  it("a time keeps its milliseconds", () => {
-    expect(millisOf(localOf(1_700_000_000_123))).toBe(1_700_000_000_123);
-    expect([millisOf(""), millisOf("x"), localOf(Number.NaN)]).toEqual([null, null, ""]);
   });
 });
 

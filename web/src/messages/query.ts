@@ -81,17 +81,3 @@ export function setQuery(q: Query): void {
   for (const n of names) values[n] = n === "from" && q[n] === "live" ? undefined : q[n];
   setParams({ ...values, open: undefined });
 }
-
-/** Milliseconds since 1970 of what a field of local date and time says; null where that is nothing. */
-export function millisOf(local: string): number | null {
-  const t = new Date(local).getTime();
-  return local === "" || Number.isNaN(t) ? null : t;
-}
-
-/** The local date and time that a field wants, with milliseconds. */
-export function localOf(ms: number): string {
-  const t = new Date(ms);
-  if (Number.isNaN(t.getTime())) return "";
-  const two = (n: number, w = 2) => String(n).padStart(w, "0");
-  return `${two(t.getFullYear(), 4)}-${two(t.getMonth() + 1)}-${two(t.getDate())}T${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}.${two(t.getMilliseconds(), 3)}`;
-}

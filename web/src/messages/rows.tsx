@@ -1,6 +1,6 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, type ReactNode, type RefObject, useEffect, useMemo, useRef } from "react";
-import { bytes } from "../ui/format";
+import { bytes, isToday } from "../ui/format";
 import { useKeys } from "../ui/keys";
 import { Time } from "../ui/time";
 import { textOf } from "./copy";
@@ -56,7 +56,7 @@ export function Rows({ list, open, onOpen, dim, none, chosen, onChoose }: Props)
   }, [list, open]);
   useKeys(keys);
   return (
-    <div className={`rows ${dim ? "stale" : ""}`} ref={box}>
+    <div className={`rows ${dim ? "stale" : ""} ${list.some((m) => !isToday(new Date(m.timestamp))) ? "dated" : ""}`} ref={box}>
       {list.length === 0 && <div className="none">{none}</div>}
       <div role="list" aria-label="Messages" style={{ height: virtual.getTotalSize(), position: "relative" }}>
         {virtual.getVirtualItems().map((v) => {

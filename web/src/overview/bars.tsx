@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from "react";
 import type { Past } from "../api/client";
 import { clock, factor } from "../ui/format";
+import { useScheme } from "../ui/theme";
 import { costOf, type Part } from "./cost";
 
 type Second = Past["seconds"][number];
@@ -37,11 +38,12 @@ export function CostBars({ past }: { past: Second[] }) {
   const ref = useRef<HTMLCanvasElement>(null);
   const [at, setAt] = useState<number | null>(null);
   const known = past.filter((s) => s.cost);
+  const scheme = useScheme();
   useEffect(() => {
     const canvas = ref.current;
     const g = canvas?.getContext("2d");
     if (canvas && g) draw(g, canvas, past);
-  }, [past]);
+  }, [past, scheme]);
   const newest = known.at(-1);
   const shown = (at === null ? undefined : past[past.length - seconds + at]) ?? newest;
   return (

@@ -8,6 +8,7 @@ import { address, navigate, paths, useParam } from "../ui/route";
 import { saidOf, useForbidden } from "../ui/session";
 import { num, Sheet } from "../ui/sheet";
 import { Failure, Waiting } from "../ui/states";
+import { TimeField } from "../ui/time";
 import { useLater } from "./later";
 
 const dialogs = ["grow", "truncate", "delete"];
@@ -87,21 +88,15 @@ function Grow({ topic, onClose }: { topic: TopicDetail; onClose: () => void }) {
 
 type Before = "time" | "offset" | "end";
 
-/** The moment n hours ago as an input of the platform wants it. */
-function hoursAgo(n: number): string {
-  const t = new Date(Date.now() - n * 3_600_000);
-  return new Date(t.getTime() - t.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
-}
-
 function Truncate({ topic, onClose }: { topic: TopicDetail; onClose: () => void }) {
   const [kind, setKind] = useState<Before>("time");
-  const [time, setTime] = useState(() => hoursAgo(24));
+  const [time, setTime] = useState<number | null>(() => Math.floor(Date.now() / 1000) * 1000 - 86_400_000);
   const [offset, setOffset] = useState("0");
   const [partition, setPartition] = useState("");
   const changed = useChanged(topic.name);
   const ids = [useId(), useId(), useId()] as const;
   const body = {
-    before: kind === "end" ? "end" : kind === "offset" ? offset : `@${Number.isNaN(Date.parse(time)) ? time : new Date(time).toISOString()}`,
+    before: kind === "end" ? "end" : kind === "offset" ? offset : `@${time === null ? "" : new Date(time).toISOString()}`,
     partitions: partition === "" ? [] : [Number(partition)],
   };
   const key = useLater(JSON.stringify(body), 300);
@@ -147,7 +142,7 @@ function Truncate({ topic, onClose }: { topic: TopicDetail; onClose: () => void 
         <div>
           <label htmlFor={ids[1]}>{kind === "time" ? "Time, local" : "Offset of the first that stays"}</label>
           {kind === "time" ? (
-            <input id={ids[1]} type="datetime-local" step={1} value={time} onChange={(e) => setTime(e.target.value)} />
+            <TimeField id={ids[1]} ms={time} onChange={setTime} />
           ) : (
             <input id={ids[1]} type="number" min={0} value={offset} onChange={(e) => setOffset(e.target.value)} />
           )}

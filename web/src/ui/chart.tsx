@@ -1,7 +1,8 @@
 import { useEffect, useRef, useState } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { clock } from "./format";
+import { clock, daytime } from "./format";
+import { useScheme } from "./theme";
 
 export interface Line {
   name: string;
@@ -27,6 +28,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
   const plot = useRef<uPlot | null>(null);
   const [at, setAt] = useState<number | null>(null); // the point under the pointer
   const data = [times.map((t) => t / 1000), ...lines.map((l) => l.points)] as uPlot.AlignedData;
+  const scheme = useScheme();
   const shape = lines.map((l) => l.name + l.colour).join();
   useEffect(() => {
     const box = place.current;
@@ -50,7 +52,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
         cursor: { y: false, points: { size: 5 } },
         hooks: { setCursor: [(u) => setAt(u.cursor.left == null || u.cursor.left < 0 ? null : (u.cursor.idx ?? null))] },
         scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
-        axes: [{ ...axis, size: 28, values: (_, ticks) => ticks.map((t) => clock(new Date(t * 1000)).slice(0, (ticks[1] ?? 0) - (ticks[0] ?? 0) < 60 ? 8 : 5)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format(v)) }],
+        axes: [{ ...axis, size: 28, values: (_, ticks) => ticks.map((t) => daytime(new Date(t * 1000)).slice(0, (ticks[1] ?? 0) - (ticks[0] ?? 0) < 60 ? 8 : 5)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format(v)) }],
         series: [{}, ...lines.map((l) => ({ label: l.name, stroke: paint(l.colour), width: 1.5, points: { show: false }, spanGaps: false }))],
       },
       data,
@@ -64,7 +66,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
       p.destroy();
       plot.current = null;
     };
-  }, [shape, height]);
+  }, [shape, height, scheme]);
   useEffect(() => plot.current?.setData(data), [times, lines]);
   const now = lines.map((l) => `${l.name} ${lastOf(l.points, format)}`).join(", ");
   return (

@@ -51,8 +51,50 @@ export function bytes(n: number): string {
 
 const two = (n: number) => String(n).padStart(2, "0");
 
+/** Local date and time as ISO 8601 writes them, with a blank between: 2026-11-28 14:03:07.123. */
+export function local(t: Date, millis = false): string {
+  return `${String(t.getFullYear()).padStart(4, "0")}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${daytime(t, millis)}`;
+}
+
+/** Local time, with the date where that is not today's. */
+export function clock(t: Date, millis = false, now = new Date()): string {
+  return isToday(t, now) ? daytime(t, millis) : local(t, millis);
+}
+
+export const isToday = (t: Date, now = new Date()): boolean => t.toDateString() === now.toDateString();
+
+/** The time zone of all times shown: UTC, UTC+01:00, UTC-03:30. */
+export function zone(t = new Date()): string {
+  const minutes = -t.getTimezoneOffset();
+  if (minutes === 0) return "UTC";
+  const size = Math.abs(minutes);
+  return `UTC${minutes < 0 ? "-" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+}
+
+const written = /^(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(Z|UTC|[+-]\d\d:?\d\d)?$/;
+
+/** Milliseconds since 1970 of a written moment: local unless it ends with a zone; null where it is none. */
+export function millisOf(text: string): number | null {
+  const m = written.exec(text.trim());
+  if (!m) return null;
+  const [year, month, day, hour, minute, second] = [1, 2, 3, 4, 5, 6].map((n) => Number(m[n] ?? 0)) as [number, number, number, number, number, number];
+  const milli = Number((m[7] ?? "").padEnd(3, "0").slice(0, 3));
+  const at = new Date(0);
+  at.setUTCFullYear(year, month - 1, day);
+  at.setUTCHours(hour, minute, second, milli);
+  if (at.getUTCMonth() !== month - 1 || at.getUTCDate() !== day || hour > 23 || minute > 59 || second > 59) return null;
+  if (m[8]) {
+    const [, sign = "+", h = "0", min = "0"] = /^([+-])(\d\d):?(\d\d)$/.exec(m[8]) ?? [];
+    return at.getTime() - (sign === "-" ? -1 : 1) * (Number(h) * 60 + Number(min)) * 60_000;
+  }
+  const here = new Date(0);
+  here.setFullYear(year, month - 1, day);
+  here.setHours(hour, minute, second, milli);
+  return here.getTime();
+}
+
 /** Local time of day with milliseconds on request. */
-export function clock(t: Date, millis = false): string {
+export function daytime(t: Date, millis = false): string {
   const s = `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}`;
   return millis ? `${s}.${String(t.getMilliseconds()).padStart(3, "0")}` : s;
 }

@@ -43,6 +43,9 @@ export const paths = {
   topics: "/topics",
   plan: "/plan",
   topic: (topic: string, tab?: string) => address("/topics/:topic/:tab", { topic, ...(tab ? { tab } : {}) }),
+  /** One record, opened, in the list of its partition from its offset. */
+  message: (topic: string, partition: number, offset: number) =>
+    address("/topics/:topic/:tab", { topic, tab: "messages" }, { from: offset, partitions: partition, open: `${partition}:${offset}` }),
 };
 
 const changed = "smartlb:navigate";

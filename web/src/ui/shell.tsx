@@ -3,7 +3,7 @@ import { type Node, post } from "../api/client";
 import { useLive, useOverview } from "../live/overview";
 import { Dialog, Ending } from "./dialog";
 import { type Page, pages } from "../pages";
-import { count } from "./format";
+import { count, zone } from "./format";
 import { LinkIcon, LostIcon, MenuIcon, ThemeIcon, WarnIcon } from "./icons";
 import { focusFilter, useKeys } from "./keys";
 import { Link } from "./link";
@@ -47,6 +47,10 @@ export function Shell({ page, children }: { page: Page | undefined; children: Re
         </Link>
         <NodeFacts node={node} />
         <div className="bar-end">
+          <span className="fact zone" title={`Times are local: ${Intl.DateTimeFormat().resolvedOptions().timeZone}. Times before today have a date; each time shows UTC under the pointer.`}>
+            <span className="visually-hidden">Time zone </span>
+            {zone()}
+          </span>
           <Session />
           <ThemeSwitch />
           <button type="button" className="quiet" aria-label="Keyboard help" title="Keyboard help (?)" onClick={() => setHelp(true)}>

@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useState, useSyncExternalStore } from "react";
 
 export type Theme = "auto" | "light" | "dark";
 const storageKey = "smartlb.theme";
@@ -30,4 +30,25 @@ export function useTheme(): [Theme, () => void] {
       set(next);
     },
   ];
+}
+
+const dark = () => matchMedia("(prefers-color-scheme: dark)");
+
+function onScheme(f: () => void): () => void {
+  const chosen = new MutationObserver(f);
+  chosen.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+  const system = dark();
+  system.addEventListener("change", f);
+  return () => {
+    chosen.disconnect();
+    system.removeEventListener("change", f);
+  };
+}
+
+/** The colours that are in use, whether chosen here or by the system. A canvas has no CSS: what draws on one draws again when they change. */
+export function useScheme(): "light" | "dark" {
+  return useSyncExternalStore(onScheme, () => {
+    const theme = current();
+    return theme === "auto" ? (dark().matches ? "dark" : "light") : theme;
+  });
 }

@@ -9,19 +9,16 @@ import (
 	"testing"
 )
 
-// The coverage page is worth something while the tests that it names exist.
-func TestTheCoveragePageNamesTestsThatExist(t *testing.T) {
-	page, err := os.ReadFile("../../docs/seed-coverage.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+// The pages that say what shows a claim are worth something while the tests that
+// they name exist.
+func TestThePagesNameTestsThatExist(t *testing.T) {
 	exists := map[string]bool{}
-	err = filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		b, err := os.ReadFile(path)
-		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllSubmatch(b, -1) {
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllSubmatch(b, -1) {
 			exists[string(m[1])] = true
 		}
 		return err
@@ -29,13 +26,19 @@ func TestTheCoveragePageNamesTestsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(string(page), -1)
-	if len(named) < 30 {
-		t.Errorf("only %d tests are named", len(named))
-	}
-	for _, name := range named {
-		if !exists[name] {
-			t.Errorf("there is no %s", name)
+	for _, name := range []string{"seed-coverage.md", "security.md"} {
+		page, err := os.ReadFile(filepath.Join("../../docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`).FindAllString(string(page), -1)
+		if len(named) < 30 {
+			t.Errorf("%s: only %d tests are named", name, len(named))
+		}
+		for _, test := range named {
+			if !exists[test] {
+				t.Errorf("%s: there is no %s", name, test)
+			}
 		}
 	}
 }

@@ -100,7 +100,7 @@ func TestGuardRefusesReadsForPagesOfOtherOrigins(t *testing.T) {
 func TestChangesRefuseBadBodies(t *testing.T) {
 	changes := 0
 	s := New(Sources{
-		Override: func(context.Context, event.Override, string) error { changes++; return nil },
+		Override: func(context.Context, event.Override, string, string) error { changes++; return nil },
 		Fault:    func(context.Context, string, *Fault) error { changes++; return nil },
 	}, slog.New(slog.DiscardHandler))
 	override, fault := "/api/v1/services/s/instances/i/override", "/api/v1/demo/instances/i/fault"

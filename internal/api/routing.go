@@ -34,6 +34,7 @@ func (s *Server) override(r *http.Request, a *act) (any, error) {
 	var body struct {
 		Action string  `json:"action"`
 		Weight float64 `json:"weight"`
+		Reason string  `json:"reason"`
 	}
 	if err := decodeBody(r, &body); err != nil {
 		return nil, err
@@ -50,8 +51,11 @@ func (s *Server) override(r *http.Request, a *act) (any, error) {
 	default:
 		return nil, badRequest{fmt.Errorf("action %q: want drain, undrain or weight", body.Action)}
 	}
-	a.action, a.after = body.Action+".instance", o
-	if err := s.src.Override(r.Context(), o, access.From(r.Context()).User); err != nil {
+	if len(body.Reason) > maxComment {
+		return nil, badRequest{fmt.Errorf("reason: longer than %d bytes", maxComment)}
+	}
+	a.action, a.after, a.reason = body.Action+".instance", o, body.Reason
+	if err := s.src.Override(r.Context(), o, access.From(r.Context()).User, body.Reason); err != nil {
 		return nil, err
 	}
 	return map[string]string{"result": control.Describe(o)}, nil

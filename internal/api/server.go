@@ -43,7 +43,7 @@ type Sources struct {
 	Node     func() Node
 	Overview func(ctx context.Context) (Overview, error)
 	Explain  func(ctx context.Context, service, instance string) (Explanation, error) // service may be empty
-	Override func(ctx context.Context, o event.Override, actor string) error
+	Override func(ctx context.Context, o event.Override, actor, reason string) error
 	History  func(ctx context.Context) ([]control.Entry, error)
 	Groups   Groups   // nil without Kafka
 	Messages Messages // nil without Kafka
@@ -169,7 +169,8 @@ type act struct {
 	dry           bool   // say what would happen, change nothing
 	action        string // more exact than the call's; empty: the call's
 	target        event.Target
-	before, after any // as JSON in the audit log; nil: nothing to say
+	before, after any    // as JSON in the audit log; nil: nothing to say
+	reason        string // the caller's, of a change; a failure is recorded in front of it
 }
 
 // change serves a call that changes something: it needs a role, is refused by
@@ -212,16 +213,24 @@ func (s *Server) audit(r *http.Request, c change, a act, err error) {
 	}
 	rec := event.AuditLog{
 		Actor: event.Actor{Type: "user", ID: access.From(r.Context()).User}, Action: cmp.Or(a.action, c.action), Target: a.target,
-		Before: asJSON(a.before), After: asJSON(a.after), Result: event.ResultSuccess,
+		Before: asJSON(a.before), After: asJSON(a.after), Result: event.ResultSuccess, Reason: a.reason,
 	}
 	var no forbidden
 	switch {
 	case errors.As(err, &no):
-		rec.Result, rec.Reason = event.ResultDenied, err.Error()
+		rec.Result, rec.Reason = event.ResultDenied, failure(err, a.reason)
 	case err != nil:
-		rec.Result, rec.Reason = event.ResultError, err.Error()
+		rec.Result, rec.Reason = event.ResultError, failure(err, a.reason)
 	}
 	s.src.Audit(rec)
+}
+
+// failure is why a change was not made, then why it was wanted.
+func failure(err error, reason string) string {
+	if reason == "" {
+		return err.Error()
+	}
+	return err.Error() + " (" + reason + ")"
 }
 
 func asJSON(v any) json.RawMessage {

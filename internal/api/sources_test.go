@@ -191,7 +191,7 @@ func full() api.Sources {
 			return api.Explanation{Service: service, Instance: id, At: noon, Lines: []string{"a is ejected."}, Detail: instance("a")}, nil
 		},
 		Balancer: balancer(),
-		Override: func(_ context.Context, o event.Override, _ string) error {
+		Override: func(_ context.Context, o event.Override, _, _ string) error {
 			if o.InstanceID == "unreachable" {
 				return fmt.Errorf("%w: no broker", api.ErrUnavailable)
 			}

@@ -61,9 +61,9 @@ type App struct {
 	changed chan struct{} // wakes publishStatus
 
 	following atomic.Pointer[kafka.Tail] // of the alerts, which every node with Kafka follows
-	once    sync.Once
-	drainMu sync.Mutex
-	drains  bool
+	once      sync.Once
+	drainMu   sync.Mutex
+	drains    bool
 }
 
 // New binds every listener and checks every input. An error leaves nothing
@@ -396,7 +396,7 @@ func (a *App) auditConfig(o control.Outcome) {
 	default: // the status that is about to be written says it
 	}
 	actor := event.Actor{Type: "user", ID: o.Author}
-	r := event.AuditLog{Actor: actor, Action: "apply.config", Target: event.Target{Kind: "revision", ID: o.Revision}, ConfigRevision: o.Revision}
+	r := event.AuditLog{Actor: actor, Action: "apply.config", Target: event.Target{Kind: "revision", ID: o.Revision}, ConfigRevision: o.Revision, Reason: o.Comment}
 	if o.Err != nil {
 		r.Result, r.Reason, r.ConfigRevision = event.ResultError, o.Err.Error(), o.Previous
 	}

@@ -170,13 +170,13 @@ func findInstance(views []keeper.ServiceView, service, instance string) (keeper.
 	return keeper.ServiceView{}, fmt.Errorf("%w: %q is ambiguous, say one of %s", api.ErrNotFound, instance, strings.Join(names, ", "))
 }
 
-func (a *App) override(ctx context.Context, o event.Override, actor string) error {
+func (a *App) override(ctx context.Context, o event.Override, actor, reason string) error {
 	if a.data != nil {
 		if _, err := findInstance(a.data.keeper.Views(), o.ServiceID, o.InstanceID); err != nil {
 			return err
 		}
 	}
-	if err := control.PublishOverride(ctx, a.kafka, o, actor, "", a.o.Log); err != nil {
+	if err := control.PublishOverride(ctx, a.kafka, o, actor, reason, a.o.Log); err != nil {
 		return fmt.Errorf("%w: %v", api.ErrUnavailable, err)
 	}
 	return nil

@@ -3146,6 +3146,8 @@ export interface operations {
                     action: "drain" | "undrain" | "weight";
                     /** @description With action weight; 0 is as configured */
                     weight?: number;
+                    /** @description Why; in the history and the audit log */
+                    reason?: string;
                 };
             };
         };

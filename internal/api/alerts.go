@@ -63,7 +63,7 @@ func (s *Server) silence(r *http.Request, a *act) (any, error) {
 	}
 	n := event.Silence{RuleID: body.RuleID, Labels: body.Labels, EndsAt: time.Now().Add(d).UTC()}
 	who := access.From(r.Context()).User
-	a.target = event.Target{Kind: "silence"}
+	a.target, a.reason = event.Target{Kind: "silence"}, body.Reason
 	id, err := s.src.Silence(r.Context(), n, who, body.Reason)
 	a.target = event.Target{Kind: "silence", ID: id}
 	n.ID = id

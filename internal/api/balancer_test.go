@@ -240,6 +240,46 @@ func TestChangesOfTheBalancerAreAudited(t *testing.T) {
 	}
 }
 
+// The column "Why" of the audit log was always empty: what a person said about
+// a change was published with it and never reached the record.
+func TestAuditRecordsSayWhyAChangeWasMade(t *testing.T) {
+	for name, row := range map[string]struct{ method, target, body, want string }{
+		"a drain":         {"POST", "/api/v1/services/s/instances/a/override", `{"action":"drain","reason":"disk is full"}`, "disk is full"},
+		"a weight":        {"POST", "/api/v1/services/s/instances/a/override", `{"action":"weight","weight":2,"reason":"bigger"}`, "bigger"},
+		"a drain without": {"POST", "/api/v1/services/s/instances/a/override", `{"action":"drain"}`, ""},
+		"a silence":       {"POST", "/api/v1/silences", `{"ruleId":"panic","durationMs":60000,"reason":"known, ticket 12"}`, "known, ticket 12"},
+		"a revision":      {"POST", "/api/v1/config/revisions", `{"document":"routes: []\n# new\n","base":"2-b","comment":"canary of 5 %"}`, "canary of 5 %"},
+		"a rollback":      {"POST", "/api/v1/config/revisions/1-a/rollback", `{"comment":"errors"}`, "rollback to 1-a errors"},
+	} {
+		src := full()
+		var got []event.AuditLog
+		src.Audit = func(a event.AuditLog) { got = append(got, a) }
+		src.Override = func(_ context.Context, _ event.Override, _, reason string) (control.Applied, error) {
+			if reason != row.want {
+				t.Errorf("%s: %q is published", name, reason)
+			}
+			return control.Applied{Published: true}, nil
+		}
+		_, _, body := call(src, row.method, row.target, row.body)
+		if len(got) != 1 || got[0].Reason != row.want || got[0].Result != event.ResultSuccess {
+			t.Errorf("%s: %+v, answer %s", name, got, body)
+		}
+	}
+	src := full()
+	var got []event.AuditLog
+	src.Audit = func(a event.AuditLog) { got = append(got, a) }
+	src.Override = func(context.Context, event.Override, string, string) (control.Applied, error) {
+		return control.Applied{}, errors.New("no broker")
+	}
+	call(src, "POST", "/api/v1/services/s/instances/a/override", `{"action":"drain","reason":"disk is full"}`)
+	if len(got) != 1 || got[0].Result != event.ResultError || got[0].Reason != "no broker (disk is full)" {
+		t.Errorf("a drain that failed: %+v", got)
+	}
+	if status, _, _ := call(full(), "POST", "/api/v1/services/s/instances/a/override", `{"action":"drain","reason":"`+strings.Repeat("x", 1001)+`"}`); status != 400 {
+		t.Errorf("a reason without bound: %d", status)
+	}
+}
+
 func TestDecisionsAreSentAsTheyComeAndASearchSaysHowFarItIs(t *testing.T) {
 	d := describe(t)
 	synctest.Test(t, func(t *testing.T) {

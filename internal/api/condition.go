@@ -8,7 +8,7 @@ const (
 	ConditionOK       = "ok"
 	ConditionFailing  = "failing"  // it gets requests, and they fail or an alert is active
 	ConditionSilenced = "silenced" // an alert is active and silenced
-	ConditionOut      = "out"      // ejected, unhealthy or reported unhealthy
+	ConditionOut      = "out"      // ejected, unhealthy or reported unhealthy, and nobody silenced that
 	ConditionDraining = "draining"
 	ConditionUnknown  = "unknown" // no request and no passing health check: there is no data
 )
@@ -29,6 +29,9 @@ func Condition(in *Instance, alerted, silenced bool) string {
 		return ConditionDraining
 	case "in":
 	default:
+		if alerted && silenced {
+			return ConditionSilenced
+		}
 		return ConditionOut
 	}
 	if alerted && !silenced {

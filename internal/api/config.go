@@ -254,7 +254,7 @@ func (s *Server) publish(ctx context.Context, a *act, st control.State, c contro
 	if !c.Adopt && bytes.Equal(c.Document, []byte(st.Document)) {
 		return nil, refusal{errors.New("nothing would change: the document is the current one"), http.StatusConflict, ""}
 	}
-	c.Author = access.From(ctx).User
+	c.Author, a.reason = access.From(ctx).User, c.Comment
 	a.target = event.Target{Kind: "revision"}
 	a.before, a.after = map[string]string{"revision": st.Revision}, map[string]any{"base": c.Base, "comment": c.Comment, "adopt": c.Adopt, "lines": linediff.Unified(out.Lines, 0)}
 	name, err := s.src.Publish(ctx, c)

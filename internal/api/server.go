@@ -222,11 +222,19 @@ func (s *Server) audit(r *http.Request, c change, a act, err error) {
 	var no forbidden
 	switch {
 	case errors.As(err, &no):
-		rec.Result, rec.Reason = event.ResultDenied, err.Error()
+		rec.Result, rec.Reason = event.ResultDenied, failure(err, a.reason)
 	case err != nil:
-		rec.Result, rec.Reason = event.ResultError, err.Error()
+		rec.Result, rec.Reason = event.ResultError, failure(err, a.reason)
 	}
 	s.src.Audit(rec)
+}
+
+// failure is why a change was not made, then why it was wanted.
+func failure(err error, reason string) string {
+	if reason == "" {
+		return err.Error()
+	}
+	return err.Error() + " (" + reason + ")"
 }
 
 func asJSON(v any) json.RawMessage {

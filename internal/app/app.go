@@ -396,7 +396,7 @@ func (a *App) auditConfig(o control.Outcome) {
 	default: // the status that is about to be written says it
 	}
 	actor := event.Actor{Type: "user", ID: o.Author}
-	r := event.AuditLog{Actor: actor, Action: "apply.config", Target: event.Target{Kind: "revision", ID: o.Revision}, ConfigRevision: o.Revision}
+	r := event.AuditLog{Actor: actor, Action: "apply.config", Target: event.Target{Kind: "revision", ID: o.Revision}, ConfigRevision: o.Revision, Reason: o.Comment}
 	if o.Err != nil {
 		r.Result, r.Reason, r.ConfigRevision = event.ResultError, o.Err.Error(), o.Previous
 	}

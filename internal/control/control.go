@@ -40,7 +40,8 @@ type Config struct {
 // Outcome is what a node made of a revision.
 type Outcome struct {
 	Revision, Previous, Author string
-	Err                        error // nil: applied
+	Comment                    string // of its author
+	Err                        error  // nil: applied
 }
 
 // Status is where a node stands.
@@ -314,7 +315,7 @@ func (c *Control) follow(t config.Traffic, parsed error) {
 		c.cfg.Log.Info("configuration applied", "revision", revision, "author", current.Author)
 	}
 	if c.cfg.Changed != nil {
-		c.cfg.Changed(Outcome{Revision: revision, Previous: before, Author: current.Author, Err: err})
+		c.cfg.Changed(Outcome{Revision: revision, Previous: before, Author: current.Author, Comment: current.Comment, Err: err})
 	}
 }
 

@@ -177,8 +177,11 @@ func (t *Trend) Last(l *upstream.Live, seconds int) (Summary, bool) {
 	return s, true
 }
 
-// quantile of what was counted between two snapshots, in milliseconds, within
-// the 12 % of the buckets.
+// quantile of what was counted between two snapshots, in milliseconds: the
+// latencies of a bucket are taken to be spread evenly between its bounds, so
+// that an estimate moves with the counts instead of from bound to bound. It is
+// off by the width of a bucket at most, 25 %, and by 12 % where the bucket
+// holds nothing else.
 func quantile(now, then *[upstream.HistBuckets]uint32, q float64) float64 {
 	var total uint64
 	for b := range now {
@@ -187,11 +190,14 @@ func quantile(now, then *[upstream.HistBuckets]uint32, q float64) float64 {
 	if total == 0 {
 		return 0
 	}
-	rank, seen := uint64(q*float64(total-1)), uint64(0)
+	rank, seen := q*float64(total-1), 0.0
 	for b := range now {
-		if seen += uint64(now[b] - then[b]); seen > rank {
-			return upstream.HistMiddle(b) / 1e6
+		n := float64(now[b] - then[b])
+		if n > 0 && seen+n > rank {
+			low, high := upstream.HistBounds(b)
+			return (low + (high-low)*min(1, (rank-seen+.5)/n)) / 1e6
 		}
+		seen += n
 	}
 	return 0
 }

@@ -173,14 +173,22 @@ func HistBucket(ns int64) int {
 	return min(1+(exp-2)*4+quarter, HistBuckets-1)
 }
 
+// HistBounds gives the latencies in nanoseconds between which a bucket counts:
+// from low on, below high.
+func HistBounds(bucket int) (low, high float64) {
+	if bucket == 0 {
+		return 0, 1 << 14
+	}
+	exp, sub := (bucket-1)/4, (bucket-1)%4
+	return math.Ldexp(1+float64(sub)/4, exp+14), math.Ldexp(1+float64(sub+1)/4, exp+14)
+}
+
 // HistMiddle gives the representative latency of a bucket in nanoseconds: the
 // geometric mean of its bounds.
 func HistMiddle(bucket int) float64 {
 	if bucket == 0 {
 		return 1 << 13
 	}
-	exp, sub := (bucket-1)/4, (bucket-1)%4
-	low := math.Ldexp(1+float64(sub)/4, exp+14)
-	high := math.Ldexp(1+float64(sub+1)/4, exp+14)
+	low, high := HistBounds(bucket)
 	return math.Sqrt(low * high)
 }

@@ -72,6 +72,9 @@ func TestHistBucketHoldsItsLatency(t *testing.T) {
 		if mid := HistMiddle(b); math.Abs(mid-float64(ns))/float64(ns) > .13 {
 			t.Fatalf("%d ns is in bucket %d, whose middle is %v", ns, b, mid)
 		}
+		if low, high := HistBounds(b); float64(ns) < low || float64(ns) >= high {
+			t.Fatalf("%d ns is in bucket %d, from %v to %v", ns, b, low, high)
+		}
 		if next := HistBucket(ns + 1); next < b {
 			t.Fatal("buckets are not monotone")
 		}

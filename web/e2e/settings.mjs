@@ -44,7 +44,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, hold, pi
   await release();
   await comes("review: old and new", () => {
     const text = document.querySelector("dialog .diff")?.textContent ?? "";
-    return /retention\.ms− 7 d.*\+ 1 h/s.test(text) && /segment\.bytes− (?:16 MiB|1 GiB).*\+ 64 MiB/s.test(text);
+    return /retention\.ms− 7 d.*\+ 1 h/s.test(text) && /segment\.bytes− (?:16 MiB|100 MiB|1 GiB).*\+ 64 MiB/s.test(text);
   });
   await accessible("review");
   const save = dialog.getByRole("button", { name: "Save", exact: true });
@@ -75,7 +75,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, hold, pi
   await page.getByLabel("Unit of retention.ms").selectOption("unlimited");
   await comes("reset: two changes", () => [...document.querySelectorAll("button")].some((b) => b.textContent === "Review 2 changes" && !b.disabled));
   await review.click();
-  await comes("reset: the default is told", () => /segment\.bytes− 64 MiB.*\+ (?:16 MiB|1 GiB) \(default\)/s.test(document.querySelector("dialog .diff")?.textContent ?? ""));
+  await comes("reset: the default is told", () => /segment\.bytes− 64 MiB.*\+ (?:16 MiB|100 MiB|1 GiB) \(default\)/s.test(document.querySelector("dialog .diff")?.textContent ?? ""));
   await comes("unlimited: is said", () => /retention\.ms− 1 h.*\+ unlimited/s.test(document.querySelector("dialog .diff")?.textContent ?? ""));
   await save.click();
   await comes("reset: it is not this topic's any more", () => document.querySelectorAll("table.settings tbody tr").length === 1);

@@ -28,6 +28,7 @@ export function AlertsView() {
     return words.every((w) => text.includes(w));
   });
   const firing = all.filter((a) => a.status === "firing" && !a.silence);
+  const firingInAll = (alerts.data ?? []).filter((a) => a.status === "firing" && !a.silence).length; // as the menu counts
   const silenced = all.filter((a) => a.status !== "resolved" && a.silence);
   const pending = all.filter((a) => a.status === "pending" && !a.silence);
   const over = all.filter((a) => a.status === "resolved");
@@ -37,7 +38,7 @@ export function AlertsView() {
     <main id="main" className={`page alerts-page ${(alerts.isError || kafka.away) && alerts.data ? "stale" : ""}`} aria-busy={alerts.isPending}>
       <div className="toolbar">
         <h1>Alerts</h1>
-        <span className={firing.length > 0 ? "bad-text" : "muted"}>{alerts.data ? `${count(firing.length)} firing` : ""}</span>
+        <span className={firing.length > 0 ? "bad-text" : "muted"}>{alerts.data ? `${count(firing.length)}${words.length > 0 ? ` of ${count(firingInAll)}` : ""} firing` : ""}</span>
         <label className="filter">
           <span className="visually-hidden">Filter alerts</span>
           <input type="search" placeholder="Filter  /" value={filter} onChange={(e) => setFilter(e.target.value)} />
@@ -98,7 +99,7 @@ function One({ a, silence }: { a: Alert; silence: ((a: Alert) => void) | undefin
         <span className="alert-name">
           {a.status === "resolved" ? <CheckIcon /> : a.severity === "info" ? <InfoIcon /> : <WarnIcon />}
           <b>{a.annotations?.summary || a.ruleId}</b>
-          <span className={`tag ${a.status === "resolved" ? "" : a.severity === "critical" ? "bad" : a.severity === "warning" ? "warn" : ""}`}>{a.severity}</span>
+          <span className={`tag ${a.status === "resolved" || a.silence ? "" : a.severity === "critical" ? "bad" : a.severity === "warning" ? "warn" : ""}`}>{a.severity}</span>
         </span>
         {silence && !a.silence && (
           <button type="button" disabled={forbidden !== ""} title={forbidden || undefined} onClick={() => silence(a)}>

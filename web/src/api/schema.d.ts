@@ -1340,7 +1340,7 @@ export interface components {
              */
             state: "in" | "draining" | "unhealthy" | "reported-unhealthy" | "ejected";
             /**
-             * @description What to make of it, by state, outcomes and alerts. failing: its requests fail, or an alert is active; silenced: its alerts are; unknown: there is no data
+             * @description What to make of it, by state, outcomes and alerts. failing: its requests fail, or an alert is active; silenced: its alerts are, also where it is out; unknown: there is no data
              * @enum {unknown}
              */
             condition: "ok" | "failing" | "silenced" | "out" | "draining" | "unknown";

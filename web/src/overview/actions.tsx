@@ -24,7 +24,8 @@ export function Actions({ i, service, demo, kafka }: Props) {
     mutationFn: (c: Change) => post(c.path, c.body),
     onSettled: () => client.invalidateQueries({ queryKey: ["explain", service, i.id] }),
   });
-  const override = (action: "drain" | "undrain") => change.mutate({ path: `/services/${seg(service)}/instances/${seg(i.id)}/override`, body: { action } });
+  const [reason, setReason] = useState("");
+  const override = (action: "drain" | "undrain", why = "") => change.mutate({ path: `/services/${seg(service)}/instances/${seg(i.id)}/override`, body: { action, ...(why && { reason: why }) } });
   const fault = (body: Record<string, unknown>) => change.mutate({ path: `/demo/instances/${seg(i.id)}/fault`, body });
   const forbidden = useForbidden("operator");
   const busy = change.isPending || forbidden !== "";
@@ -64,13 +65,18 @@ export function Actions({ i, service, demo, kafka }: Props) {
             New requests go to the other instances of {service}; {i.inFlight === 1 ? "the one" : `the ${i.inFlight}`} in flight {i.inFlight === 1 ? "ends" : "end"} by{" "}
             {i.inFlight === 1 ? "itself" : "themselves"}. It lasts, also across restarts, until it is undrained.
           </p>
+          <div className="form">
+            <label htmlFor="drain-reason">Why</label>
+            <input id="drain-reason" type="text" maxLength={500} value={reason} placeholder="optional, for the history and the audit log" onChange={(e) => setReason(e.target.value)} />
+          </div>
           <Ending onClose={() => setAsking(false)}>
             <button
               type="button"
               className="primary"
               onClick={() => {
                 setAsking(false);
-                override("drain");
+                override("drain", reason.trim());
+                setReason("");
               }}
             >
               Drain

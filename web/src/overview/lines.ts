@@ -17,8 +17,8 @@ const ranks: Record<LiveInstance["condition"], number> = { failing: 8, out: 6, d
 /** How bad an instance's standing is; 0 is good. */
 const worst = (i: LiveInstance) => ranks[i.condition] + (i.errorRate > 0.01 ? 1 : 0);
 
-/** Whether a person should look at it: it is out or fails, an alert is active, or more than 1 % of its requests failed. */
-export const troubled = (i: LiveInstance): boolean => i.condition === "failing" || i.condition === "out" || i.errorRate > 0.01;
+/** Whether a person should look at it: it is out or fails, an alert is active, or more than 1 % of its requests failed. What is silenced or drained somebody knows of. */
+export const troubled = (i: LiveInstance): boolean => i.condition === "failing" || i.condition === "out" || (i.errorRate > 0.01 && i.condition !== "silenced" && i.condition !== "draining");
 
 /** What a list can be ordered by within each service: the largest first. */
 export const orders: Record<string, { name: string; by: (i: LiveInstance, s: LiveService) => number }> = {

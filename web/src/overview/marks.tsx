@@ -23,15 +23,16 @@ export function State({ i }: { i: Standing }) {
 }
 
 function stateOf(i: Standing): [string, string, React.ReactNode] {
+  const out = i.condition === "silenced" ? "warn" : "bad"; // somebody knows already
   switch (i.state) {
     case "draining":
       return ["warn", "draining", <DrainIcon key="i" />];
     case "ejected":
-      return ["bad", "ejected", <EjectIcon key="i" />];
+      return [out, "ejected", <EjectIcon key="i" />];
     case "unhealthy":
-      return ["bad", "unhealthy", <CrossIcon key="i" />];
+      return [out, "unhealthy", <CrossIcon key="i" />];
     case "reported-unhealthy":
-      return ["bad", "reported down", <CrossIcon key="i" />];
+      return [out, "reported down", <CrossIcon key="i" />];
     default:
       if (i.condition === "failing") return ["bad", "failing", <WarnIcon key="i" />];
       if (i.condition === "silenced") return ["warn", "alert silenced", <WarnIcon key="i" />];

@@ -93,7 +93,7 @@ function TroubleSwitch({ overview, on, set }: { overview: LiveOverview | undefin
   let n = 0;
   for (const s of overview?.services ?? []) for (const i of s.instances) if (troubled(i)) n++;
   return (
-    <button type="button" className={`trouble ${n > 0 ? "bad-text" : ""}`} aria-pressed={on} onClick={() => set(!on)} title="Only instances that are out or failing, have an active alert, or fail more than 1 %">
+    <button type="button" className={`trouble ${n > 0 ? "bad-text" : ""}`} aria-pressed={on} onClick={() => set(!on)} title="Only instances that are out or failing, have an active alert, or fail more than 1 %; not what is silenced or draining">
       Problems <span className="num">{n}</span>
     </button>
   );

@@ -1,8 +1,8 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect, useRef } from "react";
 import { type Explanation, get, type Instance, type Past, seg } from "../api/client";
-import { type LiveOverview, shareOf } from "../live/feed";
-import { age, count, dash, factor, ms, percent } from "../ui/format";
+import { type LiveInstance, type LiveOverview, shareOf } from "../live/feed";
+import { age, clock, count, dash, factor, latencyMs, ms, percent } from "../ui/format";
 import { CloseIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { address, navigate, paths } from "../ui/route";
@@ -77,7 +77,9 @@ export function Panel({ service, id, overview }: Props) {
         </div>
       )}
       <section aria-labelledby="why">
-        <h3 id="why">Why it gets {explained ? percent(explained.share) : "its share"}</h3>
+        <h3 id="why">
+          Why it gets its share {explain.data && <span className="muted">as of {clock(new Date(explain.dataUpdatedAt))}</span>}
+        </h3>
         {explain.isError && <p className="bad-text">{explain.error.message}</p>}
         {explain.isPending && <div className="bone tall" />}
         {explain.data && (
@@ -91,7 +93,7 @@ export function Panel({ service, id, overview }: Props) {
       <p>
         <Link href={address("/decisions", {}, { service, instance: id })}>Decisions about {id}</Link>
       </p>
-      {explained && <CostTable i={explained} />}
+      {i && <CostTable i={i} />}
       {past.data ? (
         <Suspense fallback={<div className="bone tall" />}>
           <PastOf past={past.data} />
@@ -101,12 +103,12 @@ export function Panel({ service, id, overview }: Props) {
       ) : (
         <div className="bone tall" />
       )}
-      {explained && <FactsList i={explained} />}
+      {explained && <FactsList i={explained} live={live} />}
     </aside>
   );
 }
 
-function CostTable({ i }: { i: Instance }) {
+function CostTable({ i }: { i: Pick<Instance, "cost" | "weight"> }) {
   return (
     <section aria-labelledby="parts">
       <h3 id="parts">Cost {factor(i.cost.total)}</h3>
@@ -128,12 +130,13 @@ function CostTable({ i }: { i: Instance }) {
   );
 }
 
-function FactsList({ i }: { i: Instance }) {
+function FactsList({ i, live }: { i: Instance; live: LiveInstance | undefined }) {
+  const now = live ?? i; // what the row beside it shows
   const p = i.probe;
   const rows: [string, React.ReactNode][] = [
     ["requests", `${count(i.requests)}, ${count(i.errors)} errors`],
-    ["latency", `p50 ${ms(i.p50Ms)} · p95 ${ms(i.p95Ms)} · p99 ${ms(i.p99Ms)} ms`],
-    ["weight", `${i.weight} · fair share ${percent(i.fairShare)}`],
+    ["latency", `p50 ${latencyMs(now.p50Ms)} · p95 ${latencyMs(now.p95Ms)} · p99 ${latencyMs(now.p99Ms)}`],
+    ["weight", `${now.weight} · fair share ${percent(now.fairShare)}`],
   ];
   const probe: [string, React.ReactNode][] = p
     ? [
@@ -146,7 +149,7 @@ function FactsList({ i }: { i: Instance }) {
   return (
     <>
       <Facts id="own" title="Seen by this proxy" rows={rows} />
-      <KafkaFacts i={i} />
+      <KafkaFacts i={i} score={now.facts?.score ?? 0} />
       <Facts id="probe" title="Health check" rows={probe} />
       {i.tags && <Facts id="tags" title="Tags" rows={Object.entries(i.tags)} />}
     </>
@@ -170,16 +173,16 @@ function Facts({ id, title, rows }: { id: string; title: string; rows: [string, 
 }
 
 /** Each fact that came through Kafka with its age and how far it is trusted. */
-function KafkaFacts({ i }: { i: Instance }) {
+function KafkaFacts({ i, score }: { i: Instance; score: number }) {
   const f = i.facts;
   if (!f) return <Facts id="kafka" title="Heard through Kafka" rows={[["facts", "nothing is known: only this proxy's own measurements count"]]} />;
   const unknown = <span className="muted">unknown</span>;
   const rows: [string, React.ReactNode][] = [
-    ["score", `${f.score.toFixed(2)} ${f.state}${f.reasons.length ? ` (${f.reasons.join(", ")})` : ""}`],
+    ["score", `${score.toFixed(2)} ${f.state}${f.reasons.length ? ` (${f.reasons.join(", ")})` : ""}`],
     ["capacity", f.capacity === null ? unknown : `${f.capacity.toFixed(0)} requests/s`],
     ["error rate", f.errorRate === null ? unknown : percent(f.errorRate)],
     ["utilization", f.utilization === null ? unknown : percent(f.utilization)],
-    ["p95", f.p95Ms === null ? unknown : `${ms(f.p95Ms)} ms`],
+    ["p95", f.p95Ms === null ? unknown : latencyMs(f.p95Ms)],
   ];
   const ignored = Object.entries(f.ignored)
     .map(([why, n]) => `${n} ${why}`)

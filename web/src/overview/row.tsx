@@ -1,6 +1,6 @@
 import { memo } from "react";
 import type { LiveInstance, LiveService } from "../live/feed";
-import { age, dash, ms, percent, rate } from "../ui/format";
+import { age, dash, latency, latencyMs, percent, rate } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { navigate, paths } from "../ui/route";
@@ -23,7 +23,8 @@ export const columns: [string, string, string][] = [
 
 /** A service's line: its name opens and closes the list of its instances. */
 export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }: { s: LiveService; open: boolean; shown: number; toggle: () => void }) {
-  const out = s.instances.filter((i) => i.state !== "in").length;
+  const out = s.instances.filter((i) => i.condition === "out").length;
+  const known = s.instances.filter((i) => i.state !== "in").length - out;
   return (
     <div role="rowheader" className="service-line">
       <h2>
@@ -39,13 +40,19 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
       <dl className="figures">
         <Figure name="requests/s" value={rate(s.rate)} />
         <Figure name="errors" value={percent(s.errorRate)} tone={tone(s.errorRate)} />
-        <Figure name="median" value={s.medianMs > 0 ? `${ms(s.medianMs)} ms` : dash} />
+        <Figure name="median" value={latencyMs(s.medianMs)} />
         <Figure name="in flight" value={String(s.active)} />
       </dl>
       <span className="about">
         {shown < s.instances.length ? `${shown} of ` : ""}
         {s.instances.length} {s.instances.length === 1 ? "instance" : "instances"}
-        {out > 0 && <span className="bad-text">, {out} out</span>} · {s.policy}
+        {out > 0 && <span className="bad-text">, {out} out</span>}
+        {known > 0 && (
+          <span className="warn-text" title="Draining, or out with its alerts silenced">
+            , {known} drained or silenced
+          </span>
+        )}{" "}
+        · {s.policy}
         {s.healthCheck ? ` · ${s.healthCheck}` : " · no health check"}
       </span>
     </div>
@@ -101,9 +108,9 @@ export const Cells = memo(function Cells({ i, service, share, scale, top, head, 
           <span className="num">{rate(i.rate)}</span>
         </div>
       </div>
-      <Cell k="p50" name="p50" value={ms(i.p50Ms)} />
-      <Cell k="p95" name="p95" value={ms(i.p95Ms)} />
-      <Cell k="p99" name="p99" value={ms(i.p99Ms)} />
+      <Cell k="p50" name="p50" value={latency(i.p50Ms)} />
+      <Cell k="p95" name="p95" value={latency(i.p95Ms)} />
+      <Cell k="p99" name="p99" value={latency(i.p99Ms)} />
       <Cell k="er" name="errors" value={i.rate > 0 || i.errorRate > 0 ? percent(i.errorRate) : i.failures > 0 ? "100 %" : dash} tone={tone(i.rate > 0 ? i.errorRate : i.failures > 0 ? 1 : 0)} title={i.rate > 0 ? undefined : i.failures > 0 ? `No requests in the last 10 s; the last ${i.failures} failed` : "No requests in the last 10 s"} />
       <Cell k="fl" name="in flight" value={String(i.inFlight)} />
       <Cell k="sc" name="score" value={i.facts?.known ? i.facts.score.toFixed(2) : dash} tone={i.facts?.known && i.facts.score < 0.5 ? "bad-text" : ""} title={i.facts && !i.facts.known ? "Unknown: no requests in the last 30 s" : i.facts?.reasons.join(", ")} />

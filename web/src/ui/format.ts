@@ -10,6 +10,20 @@ export function ms(v: number | null | undefined): string {
   return v >= 99.95 ? v.toFixed(0) : v >= 9.995 ? v.toFixed(1) : v.toFixed(2);
 }
 
+/** An estimated latency, a quantile or an average, in ms: two significant digits, as no more are true: 0.85, 8.5, 19, 110, 1.2 s. */
+export function latency(v: number | null | undefined): string {
+  if (v === null || v === undefined || v <= 0) return dash;
+  if (v >= 9_950) return `${Number((v / 1000).toPrecision(2))} s`;
+  if (v >= 995) return `${(v / 1000).toFixed(1)} s`;
+  return v >= 9.95 ? String(Number(v.toPrecision(2))) : v >= 0.995 ? v.toFixed(1) : v.toFixed(2);
+}
+
+/** A latency with its unit. */
+export const latencyMs = (v: number | null | undefined): string => {
+  const text = latency(v);
+  return text === dash || text.endsWith(" s") ? text : `${text} ms`;
+};
+
 export function rate(v: number): string {
   if (v >= 100_000) return `${(v / 1000).toFixed(0)}k`;
   if (v >= 10_000) return `${(v / 1000).toFixed(1)}k`;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { retryDelay } from "../live/events";
-import { age, bytes, clock, count, factor, local, millisOf, ms, percent, rate, span, zone } from "./format";
+import { age, bytes, clock, count, factor, latency, latencyMs, local, millisOf, ms, percent, rate, span, zone } from "./format";
 import { pageOf, pages } from "../pages";
 import { address, paths } from "./route";
 import { type Column, sorted } from "./table";
@@ -8,6 +8,7 @@ import { type Column, sorted } from "./table";
 describe("numbers", () => {
   it.each([
     [ms(0), "–"], [ms(null), "–"], [ms(0.853), "0.85"], [ms(18.757), "18.8"], [ms(108.7), "109"], [ms(1234), "1.2 s"], [ms(12_345), "12 s"],
+    [latency(0), "–"], [latency(null), "–"], [latency(0.853), "0.85"], [latency(1), "1.0"], [latency(8.46), "8.5"], [latency(9.97), "10"], [latency(18.757), "19"], [latency(108.7), "110"], [latency(994), "990"], [latency(996), "1.0 s"], [latency(1234), "1.2 s"], [latency(12_345), "12 s"], [latency(123_456), "120 s"], [latencyMs(184.2), "180 ms"], [latencyMs(1840), "1.8 s"],
     [rate(0), "0"], [rate(0.2), "0.2"], [rate(99.97), "100"], [rate(12_345), "12.3k"],
     [percent(0), "0 %"], [percent(0.0004), "<0.1 %"], [percent(0.0123), "1.2 %"], [percent(0.9999), ">99.9 %"], [percent(1), "100 %"],
     [factor(1.085), "1.08"], [factor(391.2), "391"], [factor(45_100), "45k"], [factor(Number.NaN), "–"],

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -109,7 +110,24 @@ func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stac
 	if err != nil || verb != "start" && verb != "restart" || verb == "start" && running {
 		return r, err
 	}
+	if err := usable(ctx, choice, last, verb == "restart" && running); err != nil {
+		return stack.Runtime{}, err // nothing has started, and nothing is remembered
+	}
 	return r, choice.Remember(dir)
+}
+
+// usable reports addresses on which the stack cannot listen. A stack that runs
+// has its own addresses.
+func usable(ctx context.Context, c, last stack.Choice, running bool) error {
+	at, held := c.Addresses, stack.Addresses{}
+	if c.Runtime == stack.RuntimeDocker {
+		at = stack.Addresses{UI: at.UI} // the others are those of docker-compose.yml
+	}
+	if running {
+		held = last.Addresses
+	}
+	const linger = 2 * time.Second // a process that was killed may hold its sockets a little longer than it lives
+	return at.Usable(ctx, held, linger)
 }
 
 // elsewhere refuses to start or stop something here while commands talk to a

@@ -11,6 +11,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/backoff"
 	"github.com/smartlb/smartlb/internal/connect"
+	"github.com/smartlb/smartlb/internal/ops"
 )
 
 // Connectors is a Connect worker with the connectors of its group.
@@ -78,6 +79,7 @@ func (b *Browser) Connect(ctx context.Context) (Connectors, error) {
 	if out.Connectors, err = c.List(ctx); err != nil {
 		return out, connectError(err)
 	}
+	b.noteMissing(ctx, out.Cluster, out.Connectors)
 	for i := range out.Connectors {
 		out.Connectors[i].Config = nil // settings are looked at one by one
 	}
@@ -95,8 +97,38 @@ func (b *Browser) Connector(ctx context.Context, name string) (connect.Connector
 	if err != nil {
 		return out, connectError(err)
 	}
+	if info, err := c.Info(ctx); err == nil {
+		one := []connect.Connector{out}
+		b.noteMissing(ctx, info.Cluster, one)
+		out = one[0]
+	}
 	out.Config = hideSecrets(out.Config, b.secrets(ctx, c, out.Class))
 	return out, nil
+}
+
+// noteMissing notes the topics that connectors name and that do not exist. It
+// notes none where the worker has another cluster, or Kafka does not answer.
+func (b *Browser) noteMissing(ctx context.Context, cluster string, all []connect.Connector) {
+	if !slices.ContainsFunc(all, func(c connect.Connector) bool {
+		return len(connect.MissingTopics(c.Type, c.Config, func(string) bool { return false })) > 0
+	}) {
+		return
+	}
+	is, err := b.cluster.get(ctx, clusterAge, func(ctx context.Context) (ops.Cluster, error) { return ops.DescribeCluster(ctx, b.cfg.Admin) })
+	if err != nil || is.ID != cluster {
+		return
+	}
+	topics, err := b.listing.get(ctx, listingAge, b.list)
+	if err != nil {
+		return
+	}
+	exists := make(map[string]bool, len(topics))
+	for _, t := range topics {
+		exists[t.Name] = true
+	}
+	for i, c := range all {
+		all[i].MissingTopics = connect.MissingTopics(c.Type, c.Config, func(t string) bool { return exists[t] })
+	}
 }
 
 // secrets are the settings that a class calls passwords; none where it cannot
@@ -214,6 +246,13 @@ func (b *Browser) ApplyConnector(ctx context.Context, name string, config map[st
 	case !create && now == nil:
 		_, err := c.Get(ctx, name, true)
 		return out, connectError(err)
+	}
+	if create {
+		kind, err := c.Kind(ctx, full["connector.class"])
+		if err != nil {
+			return out, connectError(err)
+		}
+		full = connect.WithTopicCreation(kind, full, nil)
 	}
 	secrets := b.secrets(ctx, c, full["connector.class"])
 	if now != nil {

@@ -64,6 +64,9 @@ type Connector struct {
 	Tasks  []Task            `json:"tasks"`
 	Config map[string]string `json:"config,omitempty"` // secrets masked
 	Topics []string          `json:"topics,omitempty"` // that it has used
+	// MissingTopics are named by the settings and do not exist: the connector
+	// waits for them, whatever its state says. Empty where that is not known.
+	MissingTopics []string `json:"missingTopics,omitempty"`
 }
 
 // Failed reports whether the connector or one of its tasks failed.
@@ -177,6 +180,31 @@ type Invalid struct {
 	Errors  []string `json:"errors"`
 }
 
+// Kind tells whether a connector class is a source or a sink.
+func (c *Client) Kind(ctx context.Context, class string) (string, error) {
+	plugins, err := c.Plugins(ctx, false)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range plugins {
+		if p.named(class) {
+			return p.Type, nil
+		}
+	}
+	return "", nil
+}
+
+// named reports whether settings may call the plugin so: by its class, or by
+// the last part of it with or without Connector.
+func (p Plugin) named(class string) bool {
+	return slices.Contains(p.names(), class)
+}
+
+func (p Plugin) names() []string {
+	short := p.Class[strings.LastIndex(p.Class, ".")+1:]
+	return []string{p.Class, short, strings.TrimSuffix(short, "Connector")}
+}
+
 // Validate asks the class of a connector what is wrong with settings.
 func (c *Client) Validate(ctx context.Context, config map[string]string) ([]Invalid, error) {
 	class := config["connector.class"]
@@ -190,6 +218,7 @@ func (c *Client) Validate(ctx context.Context, config map[string]string) ([]Inva
 		Configs []struct {
 			Value struct {
 				Name   string   `json:"name"`
+				Value  *string  `json:"value"`
 				Errors []string `json:"errors"`
 			} `json:"value"`
 		} `json:"configs"`
@@ -199,8 +228,12 @@ func (c *Client) Validate(ctx context.Context, config map[string]string) ([]Inva
 	}
 	out := []Invalid{}
 	for _, x := range answer.Configs {
-		if len(x.Value.Errors) > 0 {
-			out = append(out, Invalid{x.Value.Name, x.Value.Errors})
+		errs := x.Value.Errors
+		if problem := unresolved(config[x.Value.Name], x.Value.Value); problem != "" {
+			errs = append(errs, problem)
+		}
+		if len(errs) > 0 {
+			out = append(out, Invalid{x.Value.Name, errs})
 		}
 	}
 	slices.SortFunc(out, func(a, b Invalid) int { return cmp.Compare(a.Setting, b.Setting) })
@@ -216,12 +249,10 @@ func (c *Client) knows(ctx context.Context, class string) error {
 	}
 	var names []string
 	for _, p := range plugins {
-		short := p.Class[strings.LastIndex(p.Class, ".")+1:]
-		alias := strings.TrimSuffix(short, "Connector")
-		if class == p.Class || class == short || class == alias {
+		if p.named(class) {
 			return nil
 		}
-		names = append(names, p.Class, short, alias)
+		names = append(names, p.names()...)
 	}
 	hint := ""
 	if near := nearest.Name(class, names); near != "" {
@@ -343,10 +374,9 @@ const Masked = "********"
 // secrets that are kept elsewhere stay.
 func Mask(config map[string]string) map[string]string {
 	secret := regexp.MustCompile(`(?i)(password|passwd|secret|token|credential|private[._-]?key|api[._-]?key|jaas\.config|basic\.auth\.user\.info|connection\.(url|uri)$)`)
-	reference := regexp.MustCompile(`^\$\{[a-zA-Z0-9_]+:[^}]*\}$`)
 	out := make(map[string]string, len(config))
 	for k, v := range config {
-		if v != "" && secret.MatchString(k) && !reference.MatchString(v) {
+		if v != "" && secret.MatchString(k) && !isReference(v) {
 			v = Masked
 		}
 		out[k] = v

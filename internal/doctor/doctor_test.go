@@ -417,6 +417,32 @@ func TestConnectAndItsTasksAreLookedAt(t *testing.T) {
 	want(t, examine(t, q), "connect-down", doctor.Warning, "nothing listens")
 }
 
+// A source connector whose topic does not exist is RUNNING and silent.
+func TestConnectorsThatWaitForATopicAreNamed(t *testing.T) {
+	cluster := kafkatest.New(t, "there:1")
+	id := doctor.Gather(t.Context(), question(t, cluster.Addr())).Cluster.ID
+	name := "new"
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			fmt.Fprintf(w, `{"version":"3.9.2","kafka_cluster_id":%q}`, id)
+			return
+		}
+		fmt.Fprintf(w, `{"lines":{"status":{"type":"source","connector":{"state":"RUNNING"},"tasks":[]},"info":{"config":{"topic":%q}}}}`, name)
+	}))
+	defer web.Close()
+	q := question(t, cluster.Addr())
+	q.Connect = web.Listener.Addr().String()
+	want(t, examine(t, q), "connect-topic-missing", doctor.Warning, "lines is RUNNING, and its topic new does not exist", "topics create new")
+	name = "there"
+	if c, found := find(examine(t, q), "connect-topic-missing"); found {
+		t.Errorf("a topic that exists: %+v", c)
+	}
+	name, id = "new", "another cluster"
+	if c, found := find(examine(t, q), "connect-topic-missing"); found {
+		t.Errorf("a worker of another cluster: %+v", c)
+	}
+}
+
 func TestWrongTopicsOfConnectAreNamed(t *testing.T) {
 	c := kafkatest.New(t, "connect-configs:3")
 	q := question(t, c.Addr())

@@ -27,6 +27,8 @@ type Facts struct {
 	State       State         `json:"state"`                 // the folder of the local stack
 	Java        *Java         `json:"java,omitempty"`        // nil: nobody needs it
 	KafkaBroker string        `json:"kafkaBroker,omitempty"` // the variable KAFKA_BROKER
+
+	exists map[string]bool // every topic of the cluster; nil: not known
 }
 
 // Target is whom we ask.
@@ -95,6 +97,10 @@ type Connect struct {
 	Cluster string   `json:"cluster,omitempty"` // id of the Kafka that it works with
 	Problem string   `json:"problem,omitempty"`
 	Failed  []string `json:"failed"` // connectors and tasks, as NAME or NAME/TASK
+
+	// Waiting are the topics that connectors wait for because they do not exist,
+	// by connector.
+	Waiting map[string][]string `json:"waiting,omitempty"`
 }
 
 // Disk is one file system.

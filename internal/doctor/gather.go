@@ -72,7 +72,7 @@ func Gather(ctx context.Context, q Question) Facts {
 		wg.Go(func() { f.UI.look(ctx, q.Patience/3) })
 	}
 	if q.Connect != "" {
-		f.Connect = &Connect{Address: q.Connect, Needed: running("connect"), Failed: []string{}}
+		f.Connect = &Connect{Address: q.Connect, Needed: running("connect"), Failed: []string{}, Waiting: map[string][]string{}}
 		wg.Go(func() { f.Connect.look(ctx, q.Patience/3) })
 	}
 	if q.Java != nil {
@@ -84,7 +84,29 @@ func Gather(ctx context.Context, q Question) Facts {
 		}
 	}
 	wg.Wait()
+	f.waiting()
 	return f
+}
+
+// waiting keeps of the topics that connectors name those that do not exist in
+// the cluster; none where the worker has another cluster, or it is not known.
+func (f *Facts) waiting() {
+	c := f.Connect
+	if c == nil {
+		return
+	}
+	if f.exists == nil || c.Cluster != f.Cluster.ID {
+		c.Waiting = nil
+		return
+	}
+	for name, topics := range c.Waiting {
+		topics = slices.DeleteFunc(topics, func(t string) bool { return f.exists[t] })
+		if len(topics) == 0 {
+			delete(c.Waiting, name)
+			continue
+		}
+		c.Waiting[name] = topics
+	}
 }
 
 // kafka asks the cluster.
@@ -109,6 +131,10 @@ func (f *Facts) kafka(ctx context.Context, q Question) {
 		return
 	}
 	f.Cluster.ID, f.Cluster.Controller = m.Cluster, m.Controller
+	f.exists = map[string]bool{}
+	for _, d := range m.Topics {
+		f.exists[d.Topic] = true // also where it may not be described
+	}
 	f.brokers(ctx, q, m.Brokers)
 	f.topics(ctx, adm, m.Topics)
 	f.limits(ctx, adm)

@@ -65,7 +65,7 @@ const (
 // Examine judges facts.
 func Examine(f Facts) Report {
 	r := Report{Checks: []Check{}}
-	for _, rule := range []func(Facts) []Check{reach, controller, listeners, denied, topics, limits, replicas, clock, zookeeper, ui, connect, disks, state, java} {
+	for _, rule := range []func(Facts) []Check{reach, controller, listeners, denied, topics, limits, replicas, clock, zookeeper, ui, connectWorker, disks, state, java} {
 		r.Checks = append(r.Checks, rule(f)...)
 	}
 	r.Healthy = !slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Status == Problem })
@@ -352,8 +352,8 @@ func ui(f Facts) []Check {
 	return one("kafka-ui-down", GroupUI, Problem, fmt.Sprintf("http://%s answers with %d", w.Address, w.Status), "the web UI is not well", "smartlb kafka logs kafka-ui")
 }
 
-// connect: is the worker there, with the right Kafka, and do its tasks run?
-func connect(f Facts) []Check {
+// connectWorker: is the worker there, with the right Kafka, and do its tasks run?
+func connectWorker(f Facts) []Check {
 	c := f.Connect
 	if c == nil {
 		return nil
@@ -373,6 +373,11 @@ func connect(f Facts) []Check {
 	if len(c.Failed) > 0 {
 		bad = append(bad, Check{"connect-failed", GroupConnect, Warning, "failed: " + strings.Join(c.Failed, ", "),
 			"a connector or task met an error; Connect never starts those again by itself", "smartlb kafka connect describe NAME shows the error, smartlb kafka connect restart NAME --failed starts it again"})
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Waiting)) {
+		topics := strings.Join(c.Waiting[name], ", ")
+		bad = append(bad, Check{"connect-topic-missing", GroupConnect, Warning, fmt.Sprintf("connector %s is RUNNING, and its topic %s does not exist", name, topics),
+			"no record moves, and Connect reports no error (or this user may not describe the topic)", "smartlb kafka topics create " + strings.Join(c.Waiting[name], " ") + ", or correct the name in the settings of the connector"})
 	}
 	bad = append(bad, connectTopics(f)...)
 	if len(bad) > 0 {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/connect"
 )
 
 // look asks ZooKeeper for its mode, by the one four-letter word that works
@@ -109,7 +111,7 @@ func (c *Connect) look(ctx context.Context, limit time.Duration) {
 		return
 	}
 	c.Version, c.Cluster = worker.Version, worker.Cluster
-	status, body, err = fetch(ctx, limit, "http://"+c.Address+"/connectors?expand=status")
+	status, body, err = fetch(ctx, limit, "http://"+c.Address+"/connectors?expand=status&expand=info")
 	if err != nil {
 		c.Problem = plain(err)
 		return
@@ -120,15 +122,23 @@ func (c *Connect) look(ctx context.Context, limit time.Duration) {
 	}
 	var all map[string]struct {
 		Status struct {
+			Type      string  `json:"type"`
 			Connector state   `json:"connector"`
 			Tasks     []state `json:"tasks"`
 		} `json:"status"`
+		Info struct {
+			Config map[string]string `json:"config"`
+		} `json:"info"`
 	}
 	if json.Unmarshal(body, &all) != nil {
 		c.Problem = fmt.Sprintf("does not list its connectors (%d): it starts, or cannot use its topics", status)
 		return
 	}
 	for name, one := range all {
+		named := connect.MissingTopics(one.Status.Type, one.Info.Config, func(string) bool { return false })
+		if len(named) > 0 && one.Status.Connector.State == "RUNNING" {
+			c.Waiting[name] = named
+		}
 		if one.Status.Connector.State == "FAILED" {
 			c.Failed = append(c.Failed, name)
 		}

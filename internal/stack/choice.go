@@ -27,8 +27,10 @@ type Choice struct {
 	Runtime   string            `json:"runtime"`
 	Mode      properties.Mode   `json:"mode,omitempty"`
 	Addresses Addresses         `json:"addresses"`
-	Heap      map[string]string `json:"heap,omitempty"` // by service, as Java understands it
-	Home      string            `json:"home,omitempty"` // folder of the distribution
+	Heap      map[string]string `json:"heap,omitempty"`    // by service, as Java understands it
+	Home      string            `json:"home,omitempty"`    // folder of the distribution
+	Plugins   string            `json:"plugins,omitempty"` // folder of Connect's plugins
+	Secrets   []string          `json:"secrets,omitempty"` // folders that ${file:...} of connectors may read
 }
 
 // choiceFormat grows when older programs would misread the file.

@@ -28,6 +28,8 @@ type JVMConfig struct {
 	Mode      properties.Mode
 	Addresses Addresses         // Connect and UI may be empty
 	Heap      map[string]string // by service; DefaultHeap where there is none
+	Plugins   string            // folder of third-party connectors; may be empty
+	Secrets   []string          // folders that ${file:...} of connectors may read; none: DefaultSecrets
 
 	KafkaHealth   HealthOfKafka
 	ConnectHealth func(ctx context.Context, address string) error
@@ -63,7 +65,31 @@ func (c JVMConfig) Validate() error {
 	if strings.ContainsAny(c.Dir, ",\n") {
 		errs = append(errs, fmt.Errorf("the state folder %q has a comma in its name, which Kafka takes for two folders", c.Dir))
 	}
+	if c.Plugins != "" {
+		errs = append(errs, checkFolder("--plugins", c.Plugins))
+	}
+	for _, dir := range c.Secrets {
+		errs = append(errs, checkFolder("--secrets", dir))
+	}
 	return errors.Join(errs...)
+}
+
+// checkFolder reports a folder that a worker of Connect cannot be given.
+func checkFolder(flag, dir string) error {
+	if strings.ContainsAny(dir, ",\n") {
+		return fmt.Errorf("%s %q: a comma in the name would separate two folders for Kafka Connect", flag, dir)
+	}
+	if !filepath.IsAbs(dir) {
+		return fmt.Errorf("%s %s: the path is not absolute", flag, dir)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s %s: it is not a folder", flag, dir)
+	}
+	return nil
 }
 
 // jvm makes the services of a JVMConfig.
@@ -198,12 +224,24 @@ func (j jvm) connect() *Process {
 	p := j.process(ConnectName, at, "org.apache.kafka.connect.cli.ConnectDistributed", "connect-distributed.properties")
 	p.Healthy = j.ConnectHealth
 	p.Prepare = func(context.Context) error {
-		c := properties.Connect{Brokers: dialable(j.Addresses.Kafka), Listen: at, Advertise: onThisMachine(at)}
+		c := properties.Connect{
+			Brokers: dialable(j.Addresses.Kafka), Listen: at, Advertise: onThisMachine(at), Plugins: j.Plugins, Secrets: j.Secrets,
+		}
+		if len(c.Secrets) == 0 {
+			c.Secrets = []string{DefaultSecrets(j.Dir)}
+			if err := os.MkdirAll(c.Secrets[0], 0o700); err != nil {
+				return err
+			}
+		}
 		return j.write(ConnectName, "connect-distributed.properties", c.File())
 	}
 	p.Inspect = func(_ context.Context, s *Status) { s.Version = j.Home.Kafka }
 	return p
 }
+
+// DefaultSecrets is the folder in the state folder dir from which ${file:...} in
+// the settings of connectors may read.
+func DefaultSecrets(dir string) string { return filepath.Join(dir, "secrets") }
 
 // write puts a service's files down: its own, that of its log, and the class
 // path.

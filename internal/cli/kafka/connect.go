@@ -27,6 +27,8 @@ type connectArgs struct {
 	all     bool
 	failed  bool
 	execute bool
+	wait    bool
+	create  bool // topics of source connectors, by the worker
 }
 
 func (a *connectArgs) flags(f *pflag.FlagSet) {
@@ -166,19 +168,19 @@ func connectList(env *cli.Env) *cobra.Command {
 		Use: "list", Short: "List connectors with their states",
 		Example: "  smartlb kafka connect list",
 		Flags:   func(f *pflag.FlagSet, a *connectArgs) { a.flags(f) },
-		Run: asks(func(ctx context.Context, _ *cli.Env, c *connect.Client, _ connectArgs) ([]connect.Connector, error) {
-			return c.List(ctx)
+		Run: asks(func(ctx context.Context, env *cli.Env, c *connect.Client, _ connectArgs) ([]connect.Connector, error) {
+			all, err := c.List(ctx)
+			if err != nil {
+				return all, err
+			}
+			return all, findMissing(ctx, env, c, all)
 		}),
 		Table: func(all []connect.Connector) cli.Table {
 			t := cli.Table{Head: []string{"CONNECTOR", "TYPE", "STATE", "TASKS", "CLASS", "WORKER"}, Wide: 2}
 			for _, c := range all {
-				running := 0
-				for _, task := range c.Tasks {
-					if task.State == "RUNNING" {
-						running++
-					}
-				}
-				t.Rows = append(t.Rows, []string{c.Name, c.Type, c.State, fmt.Sprintf("%d/%d running", running, len(c.Tasks)), c.Class, c.Worker})
+				t.Rows = append(t.Rows, []string{c.Name, c.Type, stateOf(c), tasksOf(c), c.Class, c.Worker})
+				t.Below = append(t.Below, c.Problems()...)
+				t.Below = append(t.Below, missingOf(c)...)
 			}
 			return t
 		},
@@ -219,8 +221,14 @@ func connectDescribe(env *cli.Env) *cobra.Command {
 		Flags:    func(f *pflag.FlagSet, a *connectArgs) { a.flags(f) },
 		Args:     oneConnector,
 		Complete: firstConnector,
-		Run: asks(func(ctx context.Context, _ *cli.Env, c *connect.Client, a connectArgs) (connect.Connector, error) {
-			return c.Describe(ctx, a.names[0])
+		Run: asks(func(ctx context.Context, env *cli.Env, c *connect.Client, a connectArgs) (connect.Connector, error) {
+			one, err := c.Describe(ctx, a.names[0])
+			if err != nil {
+				return one, err
+			}
+			all := []connect.Connector{one}
+			err = findMissing(ctx, env, c, all)
+			return all[0], err
 		}),
 		Table: func(c connect.Connector) cli.Table {
 			t := cli.Table{
@@ -229,25 +237,16 @@ func connectDescribe(env *cli.Env) *cobra.Command {
 				Head: []string{"TASK", "STATE", "WORKER", "WHY"},
 			}
 			if c.Trace != "" {
-				t.Above = append(t.Above, "Why: "+firstLine(c.Trace))
+				t.Above = append(t.Above, "Why: "+connect.Cause(c.Trace))
 			}
 			for _, task := range c.Tasks {
-				t.Rows = append(t.Rows, []string{strconv.Itoa(task.ID), task.State, task.Worker, firstLine(task.Trace)})
+				t.Rows = append(t.Rows, []string{strconv.Itoa(task.ID), task.State, task.Worker, connect.Cause(task.Trace)})
 			}
+			t.Below = append(t.Below, missingOf(c)...)
 			if c.Failed() {
 				t.Below = append(t.Below, "-o json shows the whole traces; smartlb kafka connect restart --failed "+c.Name+" tries again.")
 			}
 			return t
 		},
 	}.Command(env)
-}
-
-func firstLine(trace string) string {
-	line, _, _ := strings.Cut(trace, "\n")
-	// The cause is nearer to the truth than what it was wrapped in.
-	if i := strings.LastIndex(trace, "\nCaused by: "); i >= 0 {
-		cause, _, _ := strings.Cut(trace[i+len("\nCaused by: "):], "\n")
-		line += " (" + cause + ")"
-	}
-	return strings.TrimSpace(line)
 }

@@ -84,49 +84,6 @@ func connectValidate(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-func connectApply(env *cli.Env) *cobra.Command {
-	return cli.Verb[connectArgs, []connect.Applied]{
-		Use: "apply -f FILE", Short: "Create connectors or change their settings; the same file again changes nothing",
-		Long: "The settings of the file replace those of the connector. They are validated before anything is changed. A file holds one connector or several: " +
-			"{name, config} as the worker takes it, or settings with a name among them, in JSON or YAML.",
-		Example: "  smartlb kafka connect apply -f my-source.yaml",
-		Flags:   fileFlag,
-		Run: asks(func(ctx context.Context, env *cli.Env, c *connect.Client, a connectArgs) ([]connect.Applied, error) {
-			specs, err := readSpecs(env, a.file)
-			if err != nil {
-				return nil, err
-			}
-			for _, s := range specs {
-				for k, v := range s.Config {
-					if v == connect.Masked {
-						return nil, fmt.Errorf("connector %s: %s is masked; put the secret, or better a reference to it, in its place", s.Name, k)
-					}
-				}
-			}
-			out, failed := []connect.Applied{}, false
-			for _, s := range specs {
-				done, err := c.Apply(ctx, s.Name, s.Config)
-				if err != nil {
-					env.Say("smartlb: %v", err)
-					done.Result, failed = "failed", true
-				}
-				out = append(out, done)
-			}
-			if failed {
-				return out, cli.ErrFailed
-			}
-			return out, nil
-		}),
-		Table: func(all []connect.Applied) cli.Table {
-			t := cli.Table{Head: []string{"CONNECTOR", "RESULT", "CHANGED"}}
-			for _, a := range all {
-				t.Rows = append(t.Rows, []string{a.Name, a.Result, strings.Join(a.Changed, ", ")})
-			}
-			return t
-		},
-	}.Command(env)
-}
-
 // acted is a connector after something was done to it.
 type acted struct {
 	Name   string `json:"name"`
@@ -134,6 +91,8 @@ type acted struct {
 	State  string `json:"state"` // as it is now; the worker may still be at it
 	Done   bool   `json:"done"`
 	Error  string `json:"error,omitempty"`
+
+	Problems []string `json:"problems,omitempty"` // with --wait: what failed, and why
 }
 
 func connectAct(env *cli.Env, what connect.Action, short string) *cobra.Command {
@@ -144,6 +103,7 @@ func connectAct(env *cli.Env, what connect.Action, short string) *cobra.Command 
 			a.flags(f)
 			if what == connect.Restart {
 				f.BoolVar(&a.failed, "failed", false, "only what failed: the connector, or its tasks")
+				waitFlag(f, a)
 			}
 		},
 		Args: someConnectors, Complete: connectors,
@@ -152,19 +112,21 @@ func connectAct(env *cli.Env, what connect.Action, short string) *cobra.Command 
 			if a.failed {
 				act = connect.RestartFailed
 			}
-			return actOn(ctx, env, c, a.names, act)
+			return actOn(ctx, env, c, a, act)
 		}),
 		Table: actedTable,
 	}.Command(env)
 }
 
-func actOn(ctx context.Context, env *cli.Env, c *connect.Client, names []string, what connect.Action) ([]acted, error) {
+func actOn(ctx context.Context, env *cli.Env, c *connect.Client, a connectArgs, what connect.Action) ([]acted, error) {
 	out, failed := []acted{}, false
-	for _, name := range names {
+	for _, name := range a.names {
 		x := acted{Name: name, Action: string(what), Done: true}
 		if err := c.Do(ctx, name, what); err != nil {
 			env.Say("smartlb: %v", err)
 			x.Done, x.Error, failed = false, err.Error(), true
+		} else if a.wait {
+			failed = x.await(ctx, env, c) || failed
 		} else if what != connect.Delete {
 			x.State = reached(ctx, c, name, what)
 		}
@@ -174,6 +136,18 @@ func actOn(ctx context.Context, env *cli.Env, c *connect.Client, names []string,
 		return out, cli.ErrFailed
 	}
 	return out, nil
+}
+
+// await waits until the connector is settled, and reports whether something
+// failed.
+func (x *acted) await(ctx context.Context, env *cli.Env, c *connect.Client) (failed bool) {
+	now, err := c.Await(ctx, x.Name, connect.DefaultSteady())
+	x.State, x.Problems = now.Summary(), now.Problems()
+	if err != nil {
+		env.Say("smartlb: %v", err)
+		x.Error = err.Error()
+	}
+	return err != nil || len(x.Problems) > 0
 }
 
 // reached waits a little for the state that an action leads to, and returns the
@@ -213,9 +187,10 @@ func actedTable(all []acted) cli.Table {
 			result, undone = "not done", true
 		}
 		t.Rows = append(t.Rows, []string{x.Name, x.Action, result, x.State})
+		t.Below = append(t.Below, x.Problems...)
 	}
 	if undone {
-		t.Below = []string{dry("deleted")}
+		t.Below = append(t.Below, dry("deleted"))
 	}
 	return t
 }
@@ -238,7 +213,7 @@ func connectDelete(env *cli.Env) *cobra.Command {
 			if !a.execute {
 				return out, nil
 			}
-			return actOn(ctx, env, c, a.names, connect.Delete)
+			return actOn(ctx, env, c, a, connect.Delete)
 		}),
 		Table: actedTable,
 	}.Command(env)

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -24,6 +26,8 @@ type stackArgs struct {
 	mode       string
 	at         stack.Addresses
 	heap       []string
+	plugins    string
+	secrets    []string
 	noConnect  bool
 	noInstall  bool
 	dir        string
@@ -54,6 +58,8 @@ func (a *stackArgs) flags(f *pflag.FlagSet) {
 	f.StringVar(&a.at.Controller, "controller", "", "`address` of the controller of --mode kraft (default "+defaultController+")")
 	f.StringVar(&a.at.Connect, "connect", "", "`address` of Kafka Connect, or none (default "+defaultConnect+")")
 	f.BoolVar(&a.noConnect, "no-connect", false, "start no Kafka Connect")
+	f.StringVar(&a.plugins, "plugins", "", "`folder` of third-party connectors for Kafka Connect, one folder or jar each, or none (default that of the last start)")
+	f.StringArrayVar(&a.secrets, "secrets", nil, "`folder` that ${file:PATH:KEY} in connectors may read, or default; may be repeated (default that of the last start, else secrets in the state folder)")
 	f.StringArrayVar(&a.heap, "heap", nil, "`SERVICE=SIZE`, the largest heap of zookeeper, kafka or connect, such as kafka=1g; may be repeated")
 	f.BoolVar(&a.noInstall, "no-install", false, "do not fetch what the runtime jvm lacks")
 	f.StringVar(&a.dir, "dir", "", "`folder` of installations (default SMARTLB_KAFKA_DIR or smartlb/kafka in the user's data folder)")
@@ -104,7 +110,24 @@ func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stac
 	if err != nil || verb != "start" && verb != "restart" || verb == "start" && running {
 		return r, err
 	}
+	if err := usable(ctx, choice, last, verb == "restart" && running); err != nil {
+		return stack.Runtime{}, err // nothing has started, and nothing is remembered
+	}
 	return r, choice.Remember(dir)
+}
+
+// usable reports addresses on which the stack cannot listen. A stack that runs
+// has its own addresses.
+func usable(ctx context.Context, c, last stack.Choice, running bool) error {
+	at, held := c.Addresses, stack.Addresses{}
+	if c.Runtime == stack.RuntimeDocker {
+		at = stack.Addresses{UI: at.UI} // the others are those of docker-compose.yml
+	}
+	if running {
+		held = last.Addresses
+	}
+	const linger = 2 * time.Second // a process that was killed may hold its sockets a little longer than it lives
+	return at.Usable(ctx, held, linger)
 }
 
 // elsewhere refuses to start or stop something here while commands talk to a
@@ -142,6 +165,9 @@ func (a stackArgs) check(verb string) error {
 	if fixed.UI = ""; a.name == stack.RuntimeDocker && fixed != (stack.Addresses{}) {
 		return cli.Usagef("the addresses of containers are those of docker-compose.yml; --console is the only one that --runtime docker takes")
 	}
+	if a.name != "" && a.name != "auto" && a.name != stack.RuntimeJVM && (a.plugins != "" || len(a.secrets) > 0) {
+		return cli.Usagef("--plugins and --secrets are for Kafka Connect of --runtime jvm; the runtime %s does not take them", a.name)
+	}
 	_, err := a.heaps(nil)
 	return err
 }
@@ -155,7 +181,7 @@ func (a stackArgs) agrees(last stack.Choice) error {
 	if err != nil {
 		return err
 	}
-	if next.Addresses != last.Addresses || !maps.Equal(next.Heap, last.Heap) {
+	if next.Addresses != last.Addresses || !maps.Equal(next.Heap, last.Heap) || next.Plugins != last.Plugins || !slices.Equal(next.Secrets, last.Secrets) {
 		return errors.New("the stack runs already, with other settings: smartlb kafka restart with these flags changes it")
 	}
 	return nil
@@ -181,8 +207,10 @@ func (a stackArgs) over(last stack.Choice) (stack.Choice, error) {
 		last.Addresses = forMode(last.Addresses, last.Mode)
 	}
 	var err error
-	last.Heap, err = a.heaps(last.Heap)
-	return last, err
+	if last.Heap, err = a.heaps(last.Heap); err != nil {
+		return last, err
+	}
+	return last, a.folders(&last)
 }
 
 // change is how a restart with these flags starts the stack.
@@ -202,6 +230,10 @@ func (a stackArgs) decide(ctx context.Context, env *cli.Env, last stack.Choice, 
 	c := stack.Choice{Runtime: a.name, Addresses: a.addresses(stack.Addresses{})}
 	var err error
 	if c.Heap, err = a.heaps(nil); err != nil {
+		return c, err
+	}
+	c.Plugins, c.Secrets = last.Plugins, last.Secrets
+	if err := a.folders(&c); err != nil {
 		return c, err
 	}
 	auto := c.Runtime == "" || c.Runtime == "auto"
@@ -226,9 +258,12 @@ func (a stackArgs) decide(ctx context.Context, env *cli.Env, last stack.Choice, 
 		}
 	}
 	if c.Runtime == stack.RuntimeEmbedded {
-		c.Mode, c.Home, c.Heap = "", "", nil
+		c.Mode, c.Home, c.Heap, c.Plugins, c.Secrets = "", "", nil, "", nil
 		c.Addresses.Zookeeper, c.Addresses.Controller, c.Addresses.Connect = "", "", ""
 		return c, nil
+	}
+	if c.Runtime == stack.RuntimeDocker {
+		c.Plugins, c.Secrets = "", nil
 	}
 	c.Addresses, err = forMode(c.Addresses, c.Mode).PickPorts()
 	return c, err
@@ -297,6 +332,37 @@ func (a stackArgs) addresses(last stack.Addresses) stack.Addresses {
 		Kafka: cmp.Or(a.at.Kafka, usual.Kafka), Internal: orDefault(a.at.Internal, usual.Internal), UI: orDefault(a.at.UI, usual.UI),
 		Zookeeper: cmp.Or(a.at.Zookeeper, usual.Zookeeper), Controller: cmp.Or(a.at.Controller, usual.Controller), Connect: orDefault(a.at.Connect, usual.Connect),
 	}
+}
+
+// folders puts those of the flags into a choice. They are remembered as absolute
+// paths: the supervisor runs elsewhere.
+func (a stackArgs) folders(c *stack.Choice) error {
+	switch a.plugins {
+	case "":
+	case "none":
+		c.Plugins = ""
+	default:
+		path, err := filepath.Abs(a.plugins)
+		if err != nil {
+			return fmt.Errorf("--plugins: %w", err)
+		}
+		c.Plugins = path
+	}
+	if len(a.secrets) == 0 {
+		return nil
+	}
+	c.Secrets = nil
+	for _, dir := range a.secrets {
+		if dir == "default" {
+			continue
+		}
+		path, err := filepath.Abs(dir)
+		if err != nil {
+			return fmt.Errorf("--secrets: %w", err)
+		}
+		c.Secrets = append(c.Secrets, path)
+	}
+	return nil
 }
 
 // orDefault is an address that may be none.

@@ -37,7 +37,7 @@ func (a stackArgs) build(ctx context.Context, env *cli.Env, dir string, c stack.
 			return stack.Runtime{}, fmt.Errorf("the distribution of the last start is gone: %w", err)
 		}
 		return stack.NewJVM(stack.JVMConfig{
-			Dir: dir, Program: program, Version: version, Home: home, Java: java, Mode: c.Mode, Addresses: c.Addresses, Heap: c.Heap,
+			Dir: dir, Program: program, Version: version, Home: home, Java: java, Mode: c.Mode, Addresses: c.Addresses, Heap: c.Heap, Plugins: c.Plugins, Secrets: c.Secrets,
 			KafkaHealth: serving, ConnectHealth: connectAnswers, UIHealth: answers, Topics: topicsStep(c.Addresses.Kafka),
 		})
 	case stack.RuntimeDocker:

@@ -127,3 +127,31 @@ func TestKeysAreUnique(t *testing.T) {
 		}
 	}
 }
+
+// ${file:...} and ${env:...} were taken literally, and there was no folder for
+// connectors of others.
+func TestAWorkerReadsSecretsFromListedFoldersAndPluginsFromAFolder(t *testing.T) {
+	for _, row := range []struct {
+		story string
+		of    Connect
+		want  map[string]string // empty: not there
+	}{
+		{"nothing is given", Connect{}, map[string]string{
+			"config.providers": "env", "config.providers.file.class": "", "plugin.path": "", "plugin.discovery": "service_load", "topic.creation.enable": "true",
+		}},
+		{"folders of secrets", Connect{Secrets: []string{"/a", "/b c"}}, map[string]string{
+			"config.providers": "env,file", "config.providers.file.param.allowed.paths": "/a,/b c",
+			"config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider",
+			"config.providers.env.class":  "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
+		}},
+		{"a folder of plugins", Connect{Plugins: "/p"}, map[string]string{"plugin.path": "/p", "plugin.discovery": "hybrid_warn"}},
+		{"beside jars of the image", Connect{PluginPath: "/x.jar", Plugins: "/p"}, map[string]string{"plugin.path": "/x.jar,/p"}},
+	} {
+		file := row.of.File()
+		for key, want := range row.want {
+			if got, _ := file.Get(key); got != want {
+				t.Errorf("%s: %s is %q, want %q", row.story, key, got, want)
+			}
+		}
+	}
+}

@@ -163,6 +163,14 @@ type Connect struct {
 	Listen     string // host:port of its REST interface
 	Advertise  string // host:port; empty: as Listen
 	PluginPath string // jars of connectors that are not on the class path; may be empty
+
+	// Plugins is a folder of third-party connectors, one folder each, beside
+	// PluginPath; may be empty. Many of their jars have no service manifest, so
+	// the worker then looks through the classes too.
+	Plugins string
+	// Secrets are the folders from which ${file:PATH:KEY} may read; none: the
+	// provider is not set up, because without a list it reads any file.
+	Secrets []string
 }
 
 // File gives connect-distributed.properties.
@@ -195,12 +203,36 @@ func (c Connect) File() File {
 		{"producer.buffer.memory", number(sendBuffer)},
 		{"consumer.max.partition.fetch.bytes", number(MaxMessage)},
 		{"consumer.fetch.max.bytes", number(5 * MaxMessage)},
+		{"topic.creation.enable", "true"},    // for connectors with topic.creation.default.*, which `connect apply` adds
 		{"plugin.discovery", "service_load"}, // looking through the whole class path costs two seconds and 300 MiB
 	}
-	if c.PluginPath != "" {
-		f = append(f, Property{"plugin.path", c.PluginPath})
+	path := c.PluginPath
+	if c.Plugins != "" {
+		f = f.With(Property{"plugin.discovery", "hybrid_warn"})
+		path = strings.Trim(path+","+c.Plugins, ",")
 	}
-	return f
+	if path != "" {
+		f = append(f, Property{"plugin.path", path})
+	}
+	return append(f, c.providers()...)
+}
+
+// providers sets up what ${env:NAME} and ${file:PATH:KEY} in the settings of
+// connectors mean. A worker without them takes such values literally.
+func (c Connect) providers() File {
+	const class = "org.apache.kafka.common.config.provider."
+	f := File{
+		{"config.providers", "env"},
+		{"config.providers.env.class", class + "EnvVarConfigProvider"},
+	}
+	if len(c.Secrets) == 0 {
+		return f
+	}
+	return f.With(
+		Property{"config.providers", "env,file"},
+		Property{"config.providers.file.class", class + "FileConfigProvider"},
+		Property{"config.providers.file.param.allowed.paths", strings.Join(c.Secrets, ",")}, // since Kafka 3.8 (KIP-993)
+	)
 }
 
 func number(n int) string { return strconv.Itoa(n) }

@@ -2379,6 +2379,8 @@ export interface components {
             config?: components["schemas"]["Labels"];
             /** @description That it has used */
             topics?: string[];
+            /** @description Named by the settings and do not exist: no record moves, whatever the state is */
+            missingTopics?: string[];
         };
         ConnectTask: {
             id: number;

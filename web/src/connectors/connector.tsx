@@ -102,6 +102,11 @@ function Actions({ c, path, onDone }: { c: Connector; path: string; onDone: () =
       <p className="big">
         <State state={c.state} /> <span className={failed ? "bad-text" : "muted"}>{tasksSaid(c.tasks)}</span>
       </p>
+      {(c.missingTopics ?? []).map((t) => (
+        <p key={t} className="warn-text">
+          Topic {t} does not exist: no record moves. <Link href="/topics">Create the topic</Link> or correct its name in the settings.
+        </p>
+      ))}
       <div className="actions">
         {failed && button("restart-failed", "Restart what failed", "Restarting what failed", true)}
         {button("restart", "Restart all", "Restarting connector and tasks")}

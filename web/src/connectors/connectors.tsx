@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { ApiError, type Connector, type Connectors, get } from "../api/client";
 import { count, dash } from "../ui/format";
+import { WarmIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { type Params, useParam } from "../ui/route";
 import { useForbidden } from "../ui/session";
@@ -19,6 +20,17 @@ export function ConnectorsView({ params }: { params: Params }) {
 
 const failed = (c: Connector) => c.tasks.filter((t) => t.state === "FAILED").length + (c.state === "FAILED" ? 1 : 0);
 
+/** A connector whose topic is missing is RUNNING for Connect, and moves nothing. */
+function ConnectorState({ c }: { c: Connector }) {
+  const missing = c.missingTopics ?? [];
+  if (c.state !== "RUNNING" || missing.length === 0) return <State state={c.state} />;
+  return (
+    <span className="connect-state warn-text" title={`Missing: ${missing.join(", ")}`}>
+      <WarmIcon /> topic missing
+    </span>
+  );
+}
+
 const columns: Column<Connector>[] = [
   {
     id: "name",
@@ -31,7 +43,7 @@ const columns: Column<Connector>[] = [
       </Link>
     ),
   },
-  { id: "state", title: "State", width: "9rem", above: 600, by: (c) => c.state, cell: (c) => <State state={c.state} /> },
+  { id: "state", title: "State", width: "9rem", above: 600, by: (c) => c.state, cell: (c) => <ConnectorState c={c} /> },
   {
     id: "tasks",
     title: "Tasks",

@@ -189,7 +189,7 @@ func TestPeopleReadAndWriteUnits(t *testing.T) {
 	}
 	for _, row := range []struct{ key, typed, want string }{
 		{"retention.ms", "7d", "604800000"}, {"retention.ms", "7 Days", "604800000"}, {"retention.ms", "1.5h", "5400000"},
-		{"retention.ms", "unlimited", "-1"}, {"retention.ms", "90m", "5400000"}, {"retention.ms", "250ms", "250"},
+		{"retention.ms", "unlimited", "-1"}, {"retention.ms", "90m", "5400000"}, {"retention.ms", "250ms", "250"}, {"retention.ms", "32.49 s", "32490"},
 		{"max.message.bytes", "11MiB", "11534336"}, {"max.message.bytes", "11 MB", "11534336"}, {"segment.bytes", "1g", "1073741824"},
 		{"retention.ms", "7 parsecs", "7 parsecs"}, {"retention.ms", "-3d", "-3d"}, {"cleanup.policy", "1d", "1d"}, {"retention.ms", "9e99d", "9e99d"},
 	} {

@@ -3,6 +3,7 @@ package topic
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 )
@@ -80,18 +81,24 @@ func FromHuman(key, value string) string {
 	if split < 0 {
 		return strings.TrimSpace(value)
 	}
-	n, err := strconv.ParseFloat(strings.TrimSpace(text[:split]), 64)
-	if err != nil || n < 0 {
+	number := strings.TrimSpace(text[:split])
+	// The length is bounded because a rational keeps every digit; it has no
+	// exponent, as the letters begin the unit.
+	if len(number) > 32 {
+		return value
+	}
+	n, ok := new(big.Rat).SetString(number)
+	if !ok || n.Sign() < 0 || strings.Contains(number, "/") {
 		return value
 	}
 	for _, u := range units {
 		name := text[split:]
 		if name == strings.ToLower(u.name) || (u.aka != "" && contains(u.aka, name)) {
-			total := n * float64(u.worth)
-			if total != math.Trunc(total) || total > 1<<53 {
+			total := n.Mul(n, new(big.Rat).SetInt64(u.worth))
+			if !total.IsInt() || total.Num().BitLen() > 53 {
 				return value
 			}
-			return strconv.FormatInt(int64(total), 10)
+			return total.Num().String()
 		}
 	}
 	return value

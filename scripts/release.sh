@@ -4,6 +4,7 @@
 #
 #   scripts/release.sh [FOLDER [PLATFORM ...]]     e.g. scripts/release.sh dist linux/amd64
 #
+# Known vulnerabilities end it: see scripts/vulncheck.sh for an offline database.
 # The same commit and Go version give the same bytes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,6 +28,7 @@ if ! command -v npm >/dev/null 2>&1; then
 	echo "a release carries the web UI, and that needs Node.js and npm" >&2
 	exit 1
 fi
+scripts/vulncheck.sh
 scripts/web.sh
 
 echo "== completions" >&2

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/smartlb/smartlb/internal/kafka/inflate"
 )
@@ -47,6 +48,39 @@ func (p *policies) compacted(topic string) bool {
 	defer p.mu.Unlock()
 	p.known[topic] = is
 	return is
+}
+
+// cleanupPolicy is the only list among the settings of topics that has a
+// default.
+const cleanupPolicy = "cleanup.policy"
+
+// resolveAppends makes appending to the clean-up policy of a topic add to the
+// policy in effect, as Kafka does: "compact" appended to the default "delete"
+// is both. kfake appends to what was set, so the topic would no longer delete.
+func (p *policies) resolveAppends(req *kmsg.IncrementalAlterConfigsRequest) {
+	for _, res := range req.Resources {
+		if res.ResourceType != kmsg.ConfigResourceTypeTopic {
+			continue
+		}
+		for i := range res.Configs {
+			c := &res.Configs[i]
+			if c.Name != cleanupPolicy || c.Op != kmsg.IncrementalAlterConfigOpAppend || c.Value == nil {
+				continue
+			}
+			now, ok := p.ask(res.ResourceName)
+			if !ok {
+				continue // kfake refuses the topic
+			}
+			var list []string
+			for _, policy := range strings.Split(now+","+*c.Value, ",") {
+				if policy = strings.TrimSpace(policy); policy != "" && !slices.Contains(list, policy) {
+					list = append(list, policy)
+				}
+			}
+			value := strings.Join(list, ",")
+			c.Op, c.Value = kmsg.IncrementalAlterConfigOpSet, &value
+		}
+	}
 }
 
 // forget makes it ask again.

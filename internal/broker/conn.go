@@ -144,11 +144,14 @@ func (c *conn) inspect(req *request) (apply func(kmsg.Response), changed bool) {
 		apply, changed = filterAlter(body)
 		return c.changing(apply), changed
 	case *kmsg.IncrementalAlterConfigsRequest:
+		c.topics.resolveAppends(body)
 		keep := c.settings.remember(body)
 		apply, changed = filterIncremental(body)
 		return c.changing(then(keep, apply)), changed
 	case *kmsg.DeleteRecordsRequest:
 		return c.remember, false
+	case *kmsg.ElectLeadersRequest:
+		return electionNotNeeded(body.Topics == nil), false
 	case *kmsg.DeleteTopicsRequest:
 		return c.changing(c.forget), false
 	}

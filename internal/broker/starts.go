@@ -119,5 +119,5 @@ func (s *starts) save() error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(s.path, raw, 0o644)
+	return renameio.WriteFile(s.path, raw, 0o600)
 }

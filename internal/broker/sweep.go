@@ -73,7 +73,7 @@ func (s *sweeper) save() error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(s.path, b, 0o644)
+	return renameio.WriteFile(s.path, b, 0o600)
 }
 
 // run sweeps at once and then regularly until ctx ends.

@@ -127,7 +127,7 @@ func (c *Child) output() (io.WriteCloser, error) {
 	if err := os.MkdirAll(filepath.Dir(c.spec.Log), 0o700); err != nil {
 		return nil, err
 	}
-	return os.OpenFile(c.spec.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	return os.OpenFile(c.spec.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
 
 // WithParent returns a context that ends when standard input does: in a child

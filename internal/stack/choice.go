@@ -66,10 +66,10 @@ func (c Choice) Remember(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("state folder: %w", err)
+	if err := makeFolder(dir); err != nil {
+		return err
 	}
-	if err := renameio.WriteFile(choicePath(dir), append(b, '\n'), 0o644); err != nil {
+	if err := renameio.WriteFile(choicePath(dir), append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("state folder: %w", err)
 	}
 	return nil

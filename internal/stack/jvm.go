@@ -247,7 +247,7 @@ func DefaultSecrets(dir string) string { return filepath.Join(dir, "secrets") }
 // path.
 func (j jvm) write(service, name string, f properties.File) error {
 	for _, dir := range []string{filepath.Join(j.root, "conf"), j.data(service)} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 	}
@@ -259,7 +259,7 @@ func (j jvm) write(service, name string, f properties.File) error {
 	for path, text := range map[string]string{
 		j.conf(name): f.String(), j.conf(logName): logFile.String(), j.conf("classpath"): j.Home.ArgumentFile(),
 	} {
-		if err := renameio.WriteFile(path, []byte(text), 0o644); err != nil {
+		if err := renameio.WriteFile(path, []byte(text), 0o600); err != nil {
 			return err
 		}
 	}

@@ -58,9 +58,9 @@ func (j jvm) format(ctx context.Context) error {
 func (j jvm) writeFormatLog() error {
 	log := properties.Log{File: filepath.Join(j.Dir, formatName+".log")}
 	if j.Home.Major() < 4 {
-		return os.WriteFile(j.conf(formatName+".log4j.properties"), []byte(log.Reload4j().String()), 0o644)
+		return os.WriteFile(j.conf(formatName+".log4j.properties"), []byte(log.Reload4j().String()), 0o600)
 	}
-	return os.WriteFile(j.conf(formatName+".log4j2.properties"), []byte(log.Log4j2().String()), 0o644)
+	return os.WriteFile(j.conf(formatName+".log4j2.properties"), []byte(log.Log4j2().String()), 0o600)
 }
 
 // clusterID reads the cluster's id, or draws one.
@@ -80,7 +80,7 @@ func (j jvm) clusterID() (string, error) {
 		}
 	}
 	id := base64.RawURLEncoding.EncodeToString(raw[:])
-	return id, renameio.WriteFile(path, []byte(id+"\n"), 0o644)
+	return id, renameio.WriteFile(path, []byte(id+"\n"), 0o600)
 }
 
 // sameCluster checks the id that a storage was formatted with.

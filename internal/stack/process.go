@@ -53,7 +53,7 @@ func WriteReady(path string, r Readiness) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, append(b, '\n'), 0o644)
+	return renameio.WriteFile(path, append(b, '\n'), 0o600)
 }
 
 // ReadReady reads a ready file.
@@ -129,7 +129,7 @@ func (p *Process) start(ctx context.Context, restarts int) error {
 	if alive {
 		return nil
 	}
-	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
+	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
 		return err
 	}
 	if err := os.Remove(p.readyPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -214,7 +214,7 @@ func (p *Process) write(r record) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(p.pidPath(), append(b, '\n'), 0o644)
+	return renameio.WriteFile(p.pidPath(), append(b, '\n'), 0o600)
 }
 
 func (p *Process) openOut() (*os.File, error) {
@@ -223,7 +223,7 @@ func (p *Process) openOut() (*os.File, error) {
 			return nil, err
 		}
 	}
-	return os.OpenFile(p.outPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	return os.OpenFile(p.outPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 }
 
 func (p *Process) outIsLarge() bool {

@@ -237,10 +237,10 @@ const (
 // Stop stops what runs, in the opposite order. A start that is under way gives
 // up.
 func (r Runtime) Stop(ctx context.Context, say func(format string, args ...any)) error {
-	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
+	if err := os.MkdirAll(r.Dir, 0o700); err != nil {
 		return fmt.Errorf("state folder: %w", err)
 	}
-	if err := os.WriteFile(r.stopPath(), nil, 0o644); err != nil {
+	if err := os.WriteFile(r.stopPath(), nil, 0o600); err != nil {
 		return fmt.Errorf("state folder: %w", err)
 	}
 	release, err := r.lock(ctx)
@@ -294,6 +294,9 @@ func Dir(getenv func(string) string) (string, error) {
 
 // lock keeps a second start or stop out while one is under way.
 func (r Runtime) lock(ctx context.Context) (func(), error) {
+	if err := makeFolder(r.Dir); err != nil {
+		return nil, err
+	}
 	release, err := state.Lock(ctx, filepath.Join(r.Dir, "stack.lock"))
 	switch {
 	case err != nil && ctx.Err() != nil:

@@ -52,7 +52,7 @@ func Open(dir string, k Kind) (found int, err error) {
 }
 
 func write(path string, k Kind) error {
-	if err := renameio.WriteFile(path, []byte(strconv.Itoa(k.Version)+"\n"), 0o644); err != nil {
+	if err := renameio.WriteFile(path, []byte(strconv.Itoa(k.Version)+"\n"), 0o600); err != nil {
 		return fmt.Errorf("format of %s: %w", k.Name, err)
 	}
 	return nil

@@ -69,7 +69,7 @@ func clients(libs []string) ([]foreign, error) {
 		return nil, err
 	}
 	python := filepath.Join(dir, "python", "bin", "python")
-	if exec.Command(python, "-c", "import confluent_kafka").Run() != nil {
+	if exec.Command(python, "-c", "import confluent_kafka, kafka").Run() != nil {
 		if err := run(dir, "python3", "-m", "venv", "python"); err != nil {
 			return nil, err
 		}

@@ -179,7 +179,7 @@ func (m *mender) strays(known map[string]bool) error {
 // aside gives a free path in the folder of damaged files.
 func (m *mender) aside(name string) (string, error) {
 	folder := filepath.Join(m.dir, "damaged")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", err
 	}
 	return filepath.Join(folder, m.now.UTC().Format("20060102T150405.000")+"-"+name), nil
@@ -222,7 +222,7 @@ func read(path string) ([]byte, error) {
 	return raw, err
 }
 
-func write(path string, raw []byte) error { return renameio.WriteFile(path, raw, 0o644) }
+func write(path string, raw []byte) error { return renameio.WriteFile(path, raw, 0o600) }
 
 func writeJSON(path string, v any) error {
 	raw, err := json.Marshal(v)

@@ -115,7 +115,7 @@ func (p *partition) empty(start int64) error {
 	if start <= 0 {
 		return nil
 	}
-	if err := os.MkdirAll(p.dir, 0o755); err != nil {
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return err
 	}
 	snap := snapshot{

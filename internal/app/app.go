@@ -60,10 +60,11 @@ type App struct {
 	topical chan struct{}
 	changed chan struct{} // wakes publishStatus
 
-	following atomic.Pointer[kafka.Tail] // of the alerts, which every node with Kafka follows
-	once      sync.Once
-	drainMu   sync.Mutex
-	drains    bool
+	consoleURL atomic.Pointer[string]     // of the console that `up` runs beside this process
+	following  atomic.Pointer[kafka.Tail] // of the alerts, which every node with Kafka follows
+	once       sync.Once
+	drainMu    sync.Mutex
+	drains     bool
 }
 
 // New binds every listener and checks every input. An error leaves nothing

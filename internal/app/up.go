@@ -88,6 +88,7 @@ func Up(ctx context.Context, o UpOptions) error {
 	if err != nil {
 		return stop(err)
 	}
+	a.consoleURL.Store(&console)
 	if o.WithDemo {
 		u.startLoad(childCtx, a)
 	}

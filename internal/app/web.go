@@ -241,6 +241,9 @@ func (a *App) url(name string) string {
 		}
 	}
 	addr := a.Addr(name)
+	if beside := a.consoleURL.Load(); addr == "" && name == "console" && beside != nil {
+		return *beside
+	}
 	if addr == "" {
 		return ""
 	}

@@ -27,13 +27,15 @@ func NewAdmin(cfg Config) (*Admin, error) { return NewAdminWithin(context.Backgr
 
 // NewAdminWithin makes a client whose calls all fail when ctx ends. The context
 // of a call alone does not interrupt the wait for a broker that hangs.
-func NewAdminWithin(ctx context.Context, cfg Config) (*Admin, error) {
+func NewAdminWithin(ctx context.Context, cfg Config) (*Admin, error) { return newAdmin(ctx, cfg) }
+
+func newAdmin(ctx context.Context, cfg Config, more ...kgo.Opt) (*Admin, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kafka admin: %w", err)
 	}
 	// Answers are about now: the library may give a cached one while it is
 	// younger than this.
-	c, err := kgo.NewClient(append(cfg.Options(), kgo.WithContext(ctx), kgo.MetadataMinAge(10*time.Millisecond))...)
+	c, err := kgo.NewClient(append(append(cfg.Options(), kgo.WithContext(ctx), kgo.MetadataMinAge(10*time.Millisecond)), more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("kafka admin: %w", err)
 	}

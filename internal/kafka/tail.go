@@ -53,6 +53,8 @@ type Tail struct {
 	tc  TailConfig
 	log *slog.Logger
 
+	pulse *pulse
+
 	mu        sync.Mutex // guards the fields below
 	positions map[TopicPartition]int64
 	ids       map[string]string
@@ -77,7 +79,7 @@ func NewTail(cfg Config, tc TailConfig, log *slog.Logger) (*Tail, error) {
 		tc.Refresh = 5 * time.Second
 	}
 	t := &Tail{
-		cfg: cfg, tc: tc, log: log,
+		cfg: cfg, tc: tc, log: log, pulse: newPulse(),
 		positions: maps.Clone(tc.Positions), ids: maps.Clone(tc.TopicIDs),
 	}
 	if t.positions == nil {
@@ -110,11 +112,12 @@ func (t *Tail) ClusterID() string {
 	return t.cluster
 }
 
-// Connected reports whether the last exchange with the cluster succeeded.
+// Connected reports whether the last exchange with the cluster succeeded, and
+// was a few seconds ago at most.
 func (t *Tail) Connected() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.connected
+	return t.connected && t.pulse.silence() <= pulseLimit
 }
 
 // Skipped counts batches that were passed over because they would have
@@ -161,7 +164,7 @@ var errLayout = errors.New("topics changed")
 func (t *Tail) session(ctx context.Context, ends map[TopicPartition]int64, handle func([]Record)) (bool, error) {
 	line, end := lifeline(ctx, readGrace)
 	defer end()
-	admin, err := NewAdminWithin(line, t.cfg)
+	admin, err := newAdmin(line, t.cfg, kgo.WithHooks(t.pulse))
 	if err != nil {
 		return false, err
 	}
@@ -175,7 +178,7 @@ func (t *Tail) session(ctx context.Context, ends map[TopicPartition]int64, handl
 	if len(starts) == 0 {
 		return false, fmt.Errorf("%w: none of %v exists", errLayout, t.tc.Topics)
 	}
-	client, err := kgo.NewClient(append(append(t.cfg.Options(), readOptions()...), kgo.WithContext(line), kgo.ConsumePartitions(starts))...)
+	client, err := kgo.NewClient(append(append(t.cfg.Options(), readOptions()...), kgo.WithContext(line), kgo.WithHooks(t.pulse), kgo.ConsumePartitions(starts))...)
 	if err != nil {
 		return false, fmt.Errorf("kafka tail: %w", err)
 	}
@@ -184,6 +187,7 @@ func (t *Tail) session(ctx context.Context, ends map[TopicPartition]int64, handl
 	ctx, leave := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() { t.watch(ctx, admin, cluster, leave) })
+	watch.Go(func() { t.pulse.keep(ctx, admin.Client()) })
 	defer watch.Wait()
 	defer leave(nil)
 
@@ -391,6 +395,9 @@ func (t *Tail) maybeCaughtUp(ends map[TopicPartition]int64, existing int) {
 }
 
 func (t *Tail) setConnected(yes bool) {
+	if yes {
+		t.pulse.beat()
+	}
 	t.mu.Lock()
 	t.connected = yes
 	t.mu.Unlock()

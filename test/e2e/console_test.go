@@ -39,6 +39,14 @@ func TestConsoleInABrowser(t *testing.T) {
 	inBrowser(t, "overview", consoleOf(t, admin))
 }
 
+// Seven windows of one browser, which has six connections.
+func TestManyWindowsOfOneBrowser(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	_, _, admin, _ := demo(t)
+	inBrowser(t, "windows", consoleOf(t, admin))
+}
+
 // needBrowser leaves the test out where there is no browser to drive.
 func needBrowser(t *testing.T) {
 	t.Helper()
@@ -68,9 +76,12 @@ func chromium() string {
 func consoleOf(t *testing.T, admin string) string {
 	t.Helper()
 	var about struct{ ConsoleURL string }
-	if err := getJSON(t, "http://"+admin+"/api/v1/node", &about); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "the node has a console", func() bool {
+		if err := getJSON(t, "http://"+admin+"/api/v1/node", &about); err != nil {
+			t.Fatal(err)
+		}
+		return about.ConsoleURL != ""
+	})
 	return about.ConsoleURL
 }
 

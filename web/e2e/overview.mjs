@@ -133,7 +133,12 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, keys, pi
   await cut();
   await comes("cut off: it says so", () => document.querySelector(".strip")?.textContent.includes("No connection"));
   await comes("cut off: the last data stays, greyed", () => document.querySelectorAll("main.stale [data-instance]").length === 11);
+  await page.getByRole("link", { name: "Configuration", exact: true }).click(); // its code was not loaded yet
+  await comes("cut off: a view that is opened waits", () => document.title.startsWith("Configuration") && /configuration/i.test(document.querySelector(".view")?.textContent ?? ""));
+  await page.waitForTimeout(1500);
   await mend();
+  await comes("mended: the view that was opened meanwhile is shown", () => /routes|listeners/.test(document.querySelector("pre.document")?.textContent ?? ""));
+  await page.goBack();
   await comes("mended: it is live again by itself", () => document.querySelector(".connection")?.textContent.includes("live") && !document.querySelector("main.stale"));
   settled();
 

@@ -1,8 +1,9 @@
-import { type ComponentType, lazy } from "react";
+import { type ComponentType } from "react";
 import type { LiveOverview } from "./live/feed";
 import { OverviewView } from "./overview/overview";
 import type { Params } from "./ui/route";
 import { match } from "./ui/route";
+import { later } from "./ui/later";
 
 /** One view of the console: its addresses, its place in the menu, and its key after g. */
 export interface Page {
@@ -35,7 +36,7 @@ export const pages: Page[] = [
     key: "d",
     patterns: ["/decisions", "/decisions/:request"],
     title: (p) => p.request,
-    view: lazy(() => import("./decisions/decisions").then((m) => ({ default: m.DecisionsView }))),
+    view: later(() => import("./decisions/decisions").then((m) => ({ default: m.DecisionsView }))),
   },
   {
     name: "Alerts",
@@ -43,21 +44,21 @@ export const pages: Page[] = [
     key: "a",
     patterns: ["/alerts"],
     badge: (o) => o.alerts.filter((a) => a.status === "firing" && !a.silence).length,
-    view: lazy(() => import("./alerts/alerts").then((m) => ({ default: m.AlertsView }))),
+    view: later(() => import("./alerts/alerts").then((m) => ({ default: m.AlertsView }))),
   },
   {
     name: "Configuration",
     group: "Balancer",
     key: "c",
     patterns: ["/configuration", "/configuration/:tab"],
-    view: lazy(() => import("./configuration/configuration").then((m) => ({ default: m.ConfigurationView }))),
+    view: later(() => import("./configuration/configuration").then((m) => ({ default: m.ConfigurationView }))),
   },
   {
     name: "Audit",
     group: "Balancer",
     key: "u",
     patterns: ["/audit"],
-    view: lazy(() => import("./audit/audit").then((m) => ({ default: m.AuditView }))),
+    view: later(() => import("./audit/audit").then((m) => ({ default: m.AuditView }))),
   },
   {
     name: "Demo",
@@ -65,7 +66,7 @@ export const pages: Page[] = [
     key: "x",
     patterns: ["/demo"],
     shown: (o) => o.node.demo,
-    view: lazy(() => import("./demo/demo").then((m) => ({ default: m.DemoView }))),
+    view: later(() => import("./demo/demo").then((m) => ({ default: m.DemoView }))),
   },
   {
     name: "Topics",
@@ -73,7 +74,7 @@ export const pages: Page[] = [
     key: "t",
     patterns: ["/topics", "/topics/:topic", "/topics/:topic/:tab"],
     title: (p) => p.topic,
-    view: lazy(() => import("./topics/topics").then((m) => ({ default: m.TopicsView }))),
+    view: later(() => import("./topics/topics").then((m) => ({ default: m.TopicsView }))),
   },
   {
     name: "Groups",
@@ -81,28 +82,28 @@ export const pages: Page[] = [
     key: "g",
     patterns: ["/groups", "/groups/:group"],
     title: (p) => p.group,
-    view: lazy(() => import("./groups/groups").then((m) => ({ default: m.GroupsView }))),
+    view: later(() => import("./groups/groups").then((m) => ({ default: m.GroupsView }))),
   },
   {
     name: "Topic plan",
     group: "Kafka",
     key: "y",
     patterns: ["/plan"],
-    view: lazy(() => import("./plan/plan").then((m) => ({ default: m.PlanView }))),
+    view: later(() => import("./plan/plan").then((m) => ({ default: m.PlanView }))),
   },
   {
     name: "Brokers",
     group: "Kafka",
     key: "b",
     patterns: ["/cluster"],
-    view: lazy(() => import("./cluster/cluster").then((m) => ({ default: m.ClusterView }))),
+    view: later(() => import("./cluster/cluster").then((m) => ({ default: m.ClusterView }))),
   },
   {
     name: "Health",
     group: "Kafka",
     key: "h",
     patterns: ["/health"],
-    view: lazy(() => import("./health/health").then((m) => ({ default: m.HealthView }))),
+    view: later(() => import("./health/health").then((m) => ({ default: m.HealthView }))),
   },
   {
     name: "Connect",
@@ -110,7 +111,7 @@ export const pages: Page[] = [
     key: "k",
     patterns: ["/connectors", "/connectors/:connector"],
     title: (p) => p.connector,
-    view: lazy(() => import("./connectors/connectors").then((m) => ({ default: m.ConnectorsView }))),
+    view: later(() => import("./connectors/connectors").then((m) => ({ default: m.ConnectorsView }))),
   },
 ];
 

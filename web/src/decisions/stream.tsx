@@ -71,7 +71,7 @@ export function Stream() {
           {paused ? "Resume" : "Pause"}
         </button>
         <span className="muted stream-state" role="status">
-          {f.connection === "lost" ? "connection lost, it is tried again" : !f.kafka ? "Kafka is away, it goes on by itself" : paused ? `paused, ${count(f.waiting)} wait` : "live"}
+          {f.connection === "lost" ? "connection lost, it is tried again" : f.connection === "resting" ? "paused: other windows are live; click to resume" : !f.kafka ? "Kafka is away, it goes on by itself" : paused ? `paused, ${count(f.waiting)} wait` : "live"}
           {f.skipped > 0 && `, ${count(f.skipped)} skipped`}
         </span>
         <form

@@ -1,10 +1,15 @@
+import { aliveEvery, type FromHub, type ToHub } from "./hub";
+import { type Connection, openSource } from "./source";
+
+export { type Connection, retryDelay } from "./source";
+
 /**
- * A server-sent event stream that reconnects by itself, says when it is lost,
- * and rests while the page is hidden (a browser gives one host six
- * connections, and a forgotten tab should not hold one).
+ * Streams of this window. They rest while it is hidden (a browser gives one host
+ * six connections, and a forgotten tab should not hold one), and are shared with
+ * the other windows of the browser where it has shared workers.
  */
 
-export type Connection = "connecting" | "live" | "lost";
+export const restingNote = "A browser gives one host six connections, and other windows of this console use them. This window goes on when you click in it.";
 
 export interface StreamOptions {
   url: string;
@@ -13,56 +18,33 @@ export interface StreamOptions {
   onConnection: (c: Connection) => void;
   /** A stream that says nothing for so long is lost, ms. */
   silence: number;
+  /** Its first event is what later ones build on: each window needs it. */
+  whole?: boolean;
+  /** It is of this window only, also where another has the same address. */
+  alone?: boolean;
+  /** It goes on also where a browser has too many streams. */
+  first?: boolean;
 }
 
-const firstDelay = 500;
-const longestDelay = 8_000;
-
-/** Wait before attempt n (from 0), ms: doubling, with jitter so that many pages do not come back at once. */
-export function retryDelay(n: number, random: () => number = Math.random): number {
-  return Math.min(longestDelay, firstDelay * 2 ** n) * (0.75 + random() / 2);
-}
-
+/** Opens a stream that reconnects by itself, until the function that it returns is called. */
 export function openStream(o: StreamOptions): () => void {
-  let source: EventSource | null = null;
-  let retry: ReturnType<typeof setTimeout> | undefined;
-  let watchdog: ReturnType<typeof setTimeout> | undefined;
-  let attempt = 0;
-  let closed = false;
-
+  const mark = o.alone && shared ? `#${Math.random().toString(36).slice(2)}` : ""; // no part of what is asked for, and tells the streams apart
+  let close: (() => void) | null = null;
+  const source = {
+    url: o.url + mark,
+    names: Object.keys(o.on),
+    silence: o.silence,
+    onConnection: o.onConnection,
+    onEvent: (name: string, data: string) => o.on[name]?.(JSON.parse(data)),
+  };
   const stop = () => {
-    clearTimeout(retry);
-    clearTimeout(watchdog);
-    source?.close();
-    source = null;
+    close?.();
+    close = null;
   };
-  const lost = () => {
+  const start = () => {
     stop();
-    if (closed || document.hidden) return;
-    o.onConnection("lost");
-    retry = setTimeout(start, retryDelay(attempt++));
+    close = shared ? shared.open(source, o.whole ?? false, o.first ?? false) : openSource(source);
   };
-  const alive = () => {
-    clearTimeout(watchdog);
-    watchdog = setTimeout(lost, o.silence);
-  };
-  function start() {
-    stop();
-    if (closed) return;
-    const s = new EventSource(o.url);
-    source = s;
-    alive();
-    s.onerror = lost;
-    for (const [name, handle] of Object.entries(o.on)) {
-      s.addEventListener(name, (e) => {
-        if (s !== source) return;
-        attempt = 0;
-        alive();
-        o.onConnection("live");
-        handle(JSON.parse((e as MessageEvent<string>).data));
-      });
-    }
-  }
   const visibility = () => {
     if (document.hidden) stop();
     else start();
@@ -71,8 +53,84 @@ export function openStream(o: StreamOptions): () => void {
   o.onConnection("connecting");
   if (!document.hidden) start();
   return () => {
-    closed = true;
     document.removeEventListener("visibilitychange", visibility);
     stop();
   };
+}
+
+type Source = Parameters<typeof openSource>[0];
+
+const startsWithin = 3_000; // ms; a worker that does not answer is not waited for
+
+/** The window's end of the shared worker. */
+class Shared {
+  private streams = new Map<number, { source: Source; whole: boolean; first: boolean; own: (() => void) | null }>();
+  private last = 0;
+  private greeted = false;
+  private failed = false;
+  private port: MessagePort;
+
+  constructor(worker: SharedWorker) {
+    this.port = worker.port;
+    this.port.onmessage = (e: MessageEvent<FromHub>) => this.take(e.data);
+    worker.onerror = () => this.fail();
+    setTimeout(() => this.greeted || this.fail(), startsWithin);
+    setInterval(() => this.streams.size > 0 && this.say({ do: "alive" }), aliveEvery);
+    addEventListener("focus", () => this.say({ do: "focus" }));
+    addEventListener("pointerdown", () => this.say({ do: "focus" }), { capture: true, passive: true });
+    addEventListener("pagehide", () => this.say({ do: "end" }));
+    addEventListener("pageshow", (e) => {
+      if (e.persisted) for (const [id, s] of this.streams) this.ask(id, s); // back from the browser's cache
+    });
+  }
+
+  open(source: Source, whole: boolean, first: boolean): () => void {
+    const id = ++this.last;
+    const s = { source, whole, first, own: this.failed ? openSource(source) : null };
+    this.streams.set(id, s);
+    if (!this.failed) this.ask(id, s);
+    return () => {
+      this.streams.delete(id);
+      s.own?.();
+      if (!this.failed) this.say({ do: "close", id });
+    };
+  }
+
+  private ask(id: number, s: { source: Source; whole: boolean; first: boolean }) {
+    const { url, names, silence } = s.source;
+    this.say({ do: "open", id, url: new URL(url, location.href).href, names, silence, whole: s.whole, first: s.first });
+  }
+
+  private say(m: ToHub) {
+    this.port.postMessage(m);
+  }
+
+  private take(m: FromHub) {
+    if ("hello" in m) {
+      this.greeted = true;
+      return;
+    }
+    const s = this.streams.get(m.id);
+    if (!s || this.failed) return;
+    if ("connection" in m) s.source.onConnection(m.connection);
+    else s.source.onEvent(m.name, m.data);
+  }
+
+  /** Without the worker each stream is the window's own. */
+  private fail() {
+    if (this.failed) return;
+    this.failed = true;
+    this.say({ do: "end" });
+    for (const s of this.streams.values()) s.own = openSource(s.source);
+  }
+}
+
+const shared: Shared | null = typeof SharedWorker === "undefined" ? null : connect();
+
+function connect(): Shared | null {
+  try {
+    return new Shared(new SharedWorker(new URL("./worker.ts", import.meta.url), { type: "module", name: "smartlb" }));
+  } catch {
+    return null; // a browser that forbids it: private windows of some
+  }
 }

@@ -24,6 +24,8 @@ export function OverviewProvider({ children }: { children: ReactNode }) {
       openStream({
         url: "/api/v1/overview/events",
         silence: 12_000, // one event each second; the node itself may wait 10 s for another
+        whole: true,
+        first: true,
         onConnection: setConnection,
         on: {
           overview: (data) => {

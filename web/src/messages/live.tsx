@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useReducer, useState } from "react";
 import { type Problem, seg } from "../api/client";
-import { type Connection, openStream } from "../live/events";
+import { type Connection, openStream, restingNote } from "../live/events";
 import { count } from "../ui/format";
 import { LostIcon, PauseIcon, PlayIcon } from "../ui/icons";
 import { useKeys } from "../ui/keys";
@@ -43,6 +43,7 @@ export function useLiveTail(topic: string, q: Query | null): LiveState {
     return openStream({
       url: `/api/v1/topics/${seg(topic)}/events?${liveCall(q)}`,
       silence: 12_000, // the server says something each 5 s
+      alone: true, // it begins with the newest messages
       onConnection: setConnection,
       on: {
         messages: (data) => {
@@ -77,6 +78,10 @@ export function LiveBar({ state, filtered }: { state: LiveState; filtered: boole
         {connection === "lost" ? (
           <span className="bad-text">
             <LostIcon /> lost, trying again
+          </span>
+        ) : connection === "resting" ? (
+          <span className="warn-text" title={restingNote}>
+            paused: other windows are live; click to resume
           </span>
         ) : tail.held ? (
           <span className="warn-text">

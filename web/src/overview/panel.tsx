@@ -1,5 +1,5 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useEffect, useRef } from "react";
+import { Suspense, useEffect, useRef } from "react";
 import { type Explanation, get, type Instance, type Past, seg } from "../api/client";
 import { type LiveInstance, type LiveOverview, shareOf } from "../live/feed";
 import { age, clock, count, dash, factor, latencyMs, ms, percent } from "../ui/format";
@@ -11,8 +11,9 @@ import { Time } from "../ui/time";
 import { Actions } from "./actions";
 import { costOf } from "./cost";
 import { State } from "./marks";
+import { later } from "../ui/later";
 
-const PastOf = lazy(() => import("./past"));
+const PastOf = later(() => import("./past"));
 
 interface Props {
   service: string;

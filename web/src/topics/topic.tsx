@@ -1,15 +1,16 @@
 import { useQuery } from "@tanstack/react-query";
-import { lazy, type ReactNode, Suspense } from "react";
+import { type ReactNode, Suspense } from "react";
 import { ApiError, get, seg, type TopicDetail } from "../api/client";
 import { Link } from "../ui/link";
 import { paths } from "../ui/route";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 import { ConsumersTab } from "./consumers";
 import { OverviewTab } from "./overview";
+import { later } from "../ui/later";
 
-const MessagesTab = lazy(() => import("../messages/tab").then((m) => ({ default: m.MessagesTab })));
-const SettingsTab = lazy(() => import("./settings").then((m) => ({ default: m.SettingsTab })));
-const SchemaTab = lazy(() => import("./schema").then((m) => ({ default: m.SchemaTab })));
+const MessagesTab = later(() => import("../messages/tab").then((m) => ({ default: m.MessagesTab })));
+const SettingsTab = later(() => import("./settings").then((m) => ({ default: m.SettingsTab })));
+const SchemaTab = later(() => import("./schema").then((m) => ({ default: m.SchemaTab })));
 
 /** What the tabs of a topic are given. */
 interface TabProps {

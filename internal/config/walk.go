@@ -132,7 +132,7 @@ func (w *walker) kind(n ast.Node, v reflect.Value, path string, depth int) {
 			return
 		}
 		if strings.Contains(s, "${") && v.Type() != secretType && !strings.HasSuffix(path, "regex") {
-			w.fail(n, path, "%q: variables are not replaced here; write the value (only secrets take ${env:NAME} and ${file:/path})", s)
+			w.fail(n, path, "%q: variables are not replaced here; write the value (only secrets take ${env:NAME}, ${file:/path} and ${credential:NAME})", s)
 			return
 		}
 		v.SetString(s)

@@ -1,6 +1,7 @@
 // Package secret is how configurations name secrets without holding them:
-// ${env:NAME} or ${file:/path}. A [Ref] may be printed; what it stands for is
-// read where it is used, each time, so that a secret can be rotated.
+// ${env:NAME}, ${file:/path} or ${credential:NAME} (systemd's LoadCredential=).
+// A [Ref] may be printed; what it stands for is read where it is used, each
+// time, so that a secret can be rotated.
 package secret
 
 import (
@@ -15,11 +16,12 @@ import (
 type Ref string
 
 // ErrLiteral refuses a secret that stands where its name should.
-var ErrLiteral = errors.New("a secret is not written here but named: ${env:NAME} for a variable or ${file:/absolute/path} for a file")
+var ErrLiteral = errors.New("a secret is not written here but named: ${env:NAME} for a variable, ${file:/absolute/path} for a file, ${credential:NAME} for a credential of the systemd unit")
 
 var (
-	form = regexp.MustCompile(`^\$\{(env|file):([^{}]+)\}$`)
-	name = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	form       = regexp.MustCompile(`^\$\{(env|file|credential):([^{}]+)\}$`)
+	name       = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	credential = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 )
 
 // parts gives kind and name.
@@ -28,7 +30,8 @@ func (r Ref) parts() (kind, of string, ok bool) {
 	if m == nil {
 		return "", "", false
 	}
-	return m[1], m[2], (m[1] == "env" && name.MatchString(m[2])) || (m[1] == "file" && filepath.IsAbs(m[2]))
+	kind, of = m[1], m[2]
+	return kind, of, kind == "env" && name.MatchString(of) || kind == "file" && filepath.IsAbs(of) || kind == "credential" && credential.MatchString(of)
 }
 
 // Check refuses what names no secret. Its error never holds r, which may be the
@@ -65,12 +68,19 @@ func (r Ref) Resolve(getenv func(string) string, read func(string) ([]byte, erro
 		return "", ErrLiteral
 	}
 	value := ""
-	if kind == "env" {
+	switch kind {
+	case "env":
 		value = getenv(of)
 		if value == "" {
 			return "", fmt.Errorf("the variable %s is not set", of)
 		}
 		return value, nil
+	case "credential":
+		dir := getenv("CREDENTIALS_DIRECTORY")
+		if dir == "" {
+			return "", fmt.Errorf("${credential:%s}: CREDENTIALS_DIRECTORY is not set; systemd sets it for a unit with LoadCredential=%s:FILE", of, of)
+		}
+		of = filepath.Join(dir, of)
 	}
 	raw, err := read(of)
 	if err != nil {

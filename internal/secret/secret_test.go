@@ -15,6 +15,7 @@ func TestOnlyNamesOfSecretsAreTaken(t *testing.T) {
 		ok  bool
 	}{
 		{"", true}, {"${env:KAFKA_PASSWORD}", true}, {"${file:/run/secrets/kafka}", true},
+		{"${credential:kafka-password}", true}, {"${credential:../a}", false}, {"${credential:/a}", false}, {"${credential:.}", false},
 		{"hunter2", false}, {"${env:}", false}, {"${env:A B}", false}, {"${file:relative}", false},
 		{"${vault:x}", false}, {"${env:A}x", false}, {"$A", false}, {"${env:A}${env:B}", false},
 	} {
@@ -37,11 +38,23 @@ func TestALiteralSecretIsNeverPrinted(t *testing.T) {
 	}
 }
 
+func TestACredentialWithoutItsUnitSaysWhatIsMissing(t *testing.T) {
+	_, err := Ref("${credential:key}").Resolve(func(string) string { return "" }, func(string) ([]byte, error) { return []byte("x"), nil })
+	if err == nil || !strings.Contains(err.Error(), "LoadCredential=key:") {
+		t.Errorf("says %v", err)
+	}
+}
+
 func TestSecretsAreReadWhereTheyAreNamed(t *testing.T) {
-	getenv := func(n string) string { return map[string]string{"A": "from the variable"}[n] }
+	getenv := func(n string) string {
+		return map[string]string{"A": "from the variable", "CREDENTIALS_DIRECTORY": "/run/credentials/x.service"}[n]
+	}
 	read := func(p string) ([]byte, error) {
-		if p == "/a" {
+		switch p {
+		case "/a":
 			return []byte("from the file\n"), nil
+		case "/run/credentials/x.service/a":
+			return []byte("from the unit\n"), nil
 		}
 		return nil, fs.ErrNotExist
 	}
@@ -50,6 +63,8 @@ func TestSecretsAreReadWhereTheyAreNamed(t *testing.T) {
 		{"${env:B}", "", "B is not set"},
 		{"${file:/a}", "from the file", ""},
 		{"${file:/b}", "", "not exist"},
+		{"${credential:a}", "from the unit", ""},
+		{"${credential:b}", "", "not exist"},
 		{"literal", "", "not written here"},
 	} {
 		got, err := Ref(row.ref).Resolve(getenv, read)

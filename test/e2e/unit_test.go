@@ -1,35 +1,101 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/smartlb/smartlb/internal/leftout"
+	"github.com/smartlb/smartlb/internal/porttest"
 )
 
-// systemd reads the unit as it is shipped, and with its examples of credentials
-// switched on.
-func TestSystemdReadsTheUnit(t *testing.T) {
-	leftout.Unless(t, "the systemd unit", "systemd-analyze")
-	shipped, err := os.ReadFile("../../deployment/systemd/smartlb.service")
+// systemd reads the units as they are shipped, and with their examples of
+// credentials switched on.
+func TestSystemdReadsTheUnits(t *testing.T) {
+	leftout.Unless(t, "the systemd units", "systemd-analyze")
+	for _, name := range []string{"smartlb.service", "smartlb-console.service"} {
+		unit := strings.ReplaceAll(shippedUnit(t, name), "/usr/local/bin/smartlb", binary) // systemd wants the program to be there
+		credentials := strings.ReplaceAll(unit, "#LoadCredential=", "LoadCredential=")
+		if credentials == unit {
+			t.Errorf("%s has no example of LoadCredential=", name)
+		}
+		for _, text := range []string{unit, credentials} {
+			file := filepath.Join(t.TempDir(), name)
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := exec.Command("systemd-analyze", "verify", file).CombinedOutput(); err != nil || len(out) > 0 {
+				t.Errorf("%v\n%s", err, out)
+			}
+		}
+	}
+}
+
+// The commands of both units run beside each other with one file and one
+// credential: the console knows the proxy, and speaks under a name of its own.
+func TestTheUnitsWorkBesideEachOther(t *testing.T) {
+	t.Parallel()
+	b := broker(t, t.TempDir(), "127.0.0.1:0")
+	credentials, consoleAdmin := t.TempDir(), porttest.Address(t)
+	if err := os.WriteFile(filepath.Join(credentials, "admin-token"), []byte(strings.Repeat("k", 40)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := mustWrite(t, mustRead(t, document(t, "", instances(t, 2)...))+
+		fmt.Sprintf("node: {id: edge}\nadmin: {address: %q, token: \"${credential:admin-token}\", peers: [127.0.0.1]}\nconsole: {address: %q}\n", porttest.Address(t), porttest.Address(t)))
+	unit := func(name string) *process {
+		args, env := unitCommand(t, name)
+		for i, arg := range args {
+			args[i] = strings.NewReplacer("/etc/smartlb/smartlb.yaml", file, "${STATE_DIRECTORY}", t.TempDir(), "127.0.0.1:8084", consoleAdmin).Replace(arg)
+		}
+		return startIn(t, slices.Concat(cleanEnv(t), env, []string{"CREDENTIALS_DIRECTORY=" + credentials, "KAFKA_BROKER=" + b.address("broker")}), true, args...)
+	}
+	proxy, console := unit("smartlb.service"), unit("smartlb-console.service")
+	if proxy.address("console") != "" || console.address("web") != "" {
+		t.Error("one process has console and traffic")
+	}
+	eventually(t, "the console shows the proxy's service", func() bool {
+		var list struct{ Services []struct{ ID string } }
+		return getJSON(t, "http://"+console.address("console")+"/api/v1/services", &list) == nil && len(list.Services) == 1 && list.Services[0].ID == "shop"
+	})
+	eventually(t, "both are known, each by its own name", func() bool {
+		var list struct{ Nodes []struct{ ID string } }
+		err := getJSON(t, "http://"+console.address("console")+"/api/v1/nodes", &list)
+		var names []string
+		for _, n := range list.Nodes {
+			names = append(names, n.ID)
+		}
+		slices.Sort(names)
+		return err == nil && slices.Equal(names, []string{"edge", "host-console"})
+	})
+}
+
+// unitCommand gives arguments and environment of a unit's ExecStart.
+func unitCommand(t *testing.T, name string) (args, env []string) {
+	t.Helper()
+	for line := range strings.Lines(shippedUnit(t, name)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch key {
+		case "ExecStart":
+			args = strings.Fields(value)[1:]
+		case "Environment":
+			env = append(env, strings.ReplaceAll(value, "%H", "host"))
+		}
+	}
+	if len(args) == 0 {
+		t.Fatalf("%s starts nothing", name)
+	}
+	return args, env
+}
+
+func shippedUnit(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../../deployment/systemd", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	unit := strings.ReplaceAll(string(shipped), "/usr/local/bin/smartlb", binary) // systemd wants the program to be there
-	credentials := strings.ReplaceAll(unit, "#LoadCredential=", "LoadCredential=")
-	if credentials == unit {
-		t.Error("the unit has no example of LoadCredential=")
-	}
-	for _, text := range []string{unit, credentials} {
-		file := filepath.Join(t.TempDir(), "smartlb.service")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if out, err := exec.Command("systemd-analyze", "verify", file).CombinedOutput(); err != nil || len(out) > 0 {
-			t.Errorf("%v\n%s", err, out)
-		}
-	}
+	return string(text)
 }

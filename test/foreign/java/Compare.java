@@ -230,7 +230,7 @@ public class Compare {
             p.initTransactions(); p.beginTransaction();
             p.sendOffsetsToTransaction(Map.of(one, new OffsetAndMetadata(1)), c.groupMetadata());
             p.commitTransaction();
-            return c.committed(Set.of(one)).get(one).offset();
+            return until(() -> c.committed(Set.of(one)).get(one), "offset=1").toString().contains("offset=1");
         } });
     }
 

@@ -61,13 +61,13 @@ func (s *Server) silence(r *http.Request, a *act) (any, error) {
 	case len(body.Reason) > maxComment:
 		return nil, badRequest{fmt.Errorf("reason: longer than %d bytes", maxComment)}
 	}
-	n := event.Silence{RuleID: body.RuleID, Labels: body.Labels, EndsAt: time.Now().Add(d).UTC()}
+	n := event.Silence{RuleID: body.RuleID, Labels: body.Labels, EndsAt: readable.Moment(time.Now().Add(d))}
 	who := access.From(r.Context()).User
 	a.target, a.reason = event.Target{Kind: "silence"}, body.Reason
 	id, err := s.src.Silence(r.Context(), n, who, body.Reason)
 	a.target = event.Target{Kind: "silence", ID: id}
 	n.ID = id
-	a.after = Silence{Silence: n, Author: who, Reason: body.Reason, Since: time.Now().UTC()}
+	a.after = Silence{Silence: n, Author: who, Reason: body.Reason, Since: readable.Moment(time.Now())}
 	return a.after, err
 }
 
@@ -83,7 +83,7 @@ func (s *Server) unsilence(r *http.Request, a *act) (any, error) {
 	}
 	was := st.Silences[i]
 	a.target, a.before = event.Target{Kind: "silence", ID: id}, was
-	now := time.Now().UTC()
+	now := readable.Moment(time.Now())
 	if !was.EndsAt.After(now) {
 		return nil, refusal{fmt.Errorf("silence %s ended at %s", id, readable.Time(was.EndsAt)), http.StatusConflict, ""}
 	}

@@ -238,3 +238,17 @@ func TestViewsBecomeAnswersAsDescribed(t *testing.T) {
 		d.answer("GET", "/api/v1/overview", status, h.Get("Content-Type"), body)
 	}
 }
+
+// Answers had 242.2894312639593 and nanoseconds. Whole numbers and texts stay.
+func TestAnswersHaveNumbersAsPeopleWriteThem(t *testing.T) {
+	src := full()
+	src.Overview = func(context.Context) (api.Overview, error) {
+		return api.Overview{At: noon, Services: []api.Service{{ID: "s 1.23456789", Rate: 242.2894312639593, ErrorRate: 1.0 / 3, MedianMs: 2.000000100000005, Active: 12345678901}}}, nil
+	}
+	_, _, body := call(src, "GET", "/api/v1/overview", "")
+	for _, want := range []string{`"rate":242.289,`, `"errorRate":0.3333,`, `"medianMs":2,`, `"id":"s 1.23456789"`, `"active":12345678901`} {
+		if !strings.Contains(string(body), want) {
+			t.Errorf("%s lacks %s", body, want)
+		}
+	}
+}

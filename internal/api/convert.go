@@ -3,6 +3,7 @@ package api
 import (
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/keeper"
+	"github.com/smartlb/smartlb/internal/readable"
 	"github.com/smartlb/smartlb/internal/trend"
 )
 
@@ -56,7 +57,7 @@ func fromView(v keeper.ServiceView, t *trend.Trend, seconds int) Service {
 // FromInstance converts one instance without its history.
 func FromInstance(v keeper.InstanceView) Instance {
 	in := Instance{
-		ID: v.ID, Address: v.Address, Tags: v.Tags, State: v.State, Condition: ConditionOK, Failures: v.Failures, FailedFor: v.FailedFor, Since: v.Since.UTC(), Ejections: v.Ejections,
+		ID: v.ID, Address: v.Address, Tags: v.Tags, State: v.State, Condition: ConditionOK, Failures: v.Failures, FailedFor: v.FailedFor, Since: readable.Moment(v.Since), Ejections: v.Ejections,
 		InFlight: v.InFlight, Requests: v.Requests, Errors: v.Errors, Weight: v.Weight, History: []float32{}, ErrorHist: []float32{},
 		Cost: Cost{
 			Total: finite(v.Cost), LatencyFactor: finite(v.LatencyFactor), Error: v.ErrorEstimate, ErrorFactor: finite(v.ErrorFactor), Silence: finite(v.Silence),
@@ -64,7 +65,7 @@ func FromInstance(v keeper.InstanceView) Instance {
 		},
 	}
 	if !v.Until.IsZero() {
-		in.Until = v.Until.UTC()
+		in.Until = readable.Moment(v.Until)
 	}
 	if sc := v.Score; sc != nil {
 		in.Facts = &Facts{
@@ -77,7 +78,7 @@ func FromInstance(v keeper.InstanceView) Instance {
 		}
 	}
 	if !v.Probe.At.IsZero() {
-		in.Probe = &Probe{State: v.Probe.State, At: v.Probe.At.UTC(), OK: v.Probe.OK, Status: v.Probe.Status, Body: v.Probe.Body, TookMs: float64(v.Probe.Took) / 1e6}
+		in.Probe = &Probe{State: v.Probe.State, At: readable.Moment(v.Probe.At), OK: v.Probe.OK, Status: v.Probe.Status, Body: v.Probe.Body, TookMs: float64(v.Probe.Took) / 1e6}
 	}
 	return in
 }

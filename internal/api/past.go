@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"github.com/smartlb/smartlb/internal/readable"
 	"github.com/smartlb/smartlb/internal/trend"
 )
 
@@ -59,7 +60,7 @@ type Reported struct {
 
 // FromPast converts what trend remembers of an instance.
 func FromPast(t *trend.Trend, service, instance string) Past {
-	p := Past{Service: service, Instance: instance, At: time.Now().UTC(), Seconds: []Second{}, Probes: []Checked{}, Standings: []Stood{}, Reports: []Reported{}}
+	p := Past{Service: service, Instance: instance, At: readable.Moment(time.Now()), Seconds: []Second{}, Probes: []Checked{}, Standings: []Stood{}, Reports: []Reported{}}
 	for _, s := range t.Seconds(service, instance) {
 		out := Second{At: s.At, State: s.Out.String(), Requests: float64(s.Requests), Errors: float64(s.Errors), Share: s.Share, FairShare: s.FairShare, Weight: s.Weight}
 		if s.LatencyFactor > 0 {
@@ -69,12 +70,12 @@ func FromPast(t *trend.Trend, service, instance string) Past {
 	}
 	probes, standings := t.Events(service, instance)
 	for _, c := range probes {
-		p.Probes = append(p.Probes, Checked{At: c.At.UTC(), TookMs: float64(c.Took) / 1e6, OK: c.OK, Event: c.Event, Status: c.Status, Detail: c.Detail})
+		p.Probes = append(p.Probes, Checked{At: readable.Moment(c.At), TookMs: float64(c.Took) / 1e6, OK: c.OK, Event: c.Event, Status: c.Status, Detail: c.Detail})
 	}
 	for _, c := range standings {
-		s := Stood{At: c.At.UTC(), From: c.From, To: c.To, Reason: c.Reason}
+		s := Stood{At: readable.Moment(c.At), From: c.From, To: c.To, Reason: c.Reason}
 		if !c.Until.IsZero() {
-			s.Until = c.Until.UTC()
+			s.Until = readable.Moment(c.Until)
 		}
 		p.Standings = append(p.Standings, s)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/journal"
 	"github.com/smartlb/smartlb/internal/quota"
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 // ErrNotFound is returned by a source for a name that does not exist.
@@ -284,7 +285,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f fun
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(append(body, '\n'))
+	_, _ = w.Write(append(readable.JSON(body), '\n'))
 }
 
 // refuse answers a call for which this node has nothing.

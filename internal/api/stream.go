@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 // stream writes server-sent events (WHATWG HTML §9.2). Each write has its own
@@ -33,7 +35,7 @@ func (s *stream) send(name string, v any) error {
 	if err := s.rc.SetWriteDeadline(time.Now().Add(streamWrite)); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(s.w, "event: %s\ndata: %s\n\n", name, data); err != nil {
+	if _, err := fmt.Fprintf(s.w, "event: %s\ndata: %s\n\n", name, readable.JSON(data)); err != nil {
 		return err
 	}
 	return s.rc.Flush()

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 // gzipHead begins a gzip stream without name and time (RFC 1952 §2.3.1).
@@ -89,5 +91,5 @@ func appendEvent(dst []byte, name string, v any) ([]byte, error) {
 		return nil, err
 	}
 	dst = append(append(append(dst, "event: "...), name...), "\ndata: "...)
-	return append(append(dst, data...), "\n\n"...), nil
+	return append(append(dst, readable.JSON(data)...), "\n\n"...), nil
 }

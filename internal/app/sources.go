@@ -14,6 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/control"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/keeper"
+	"github.com/smartlb/smartlb/internal/readable"
 	"github.com/smartlb/smartlb/internal/trend"
 )
 
@@ -49,7 +50,7 @@ func (a *App) sources() api.Sources {
 
 func (a *App) nodeInfo() api.Node {
 	n := api.Node{
-		Node: a.node, Version: a.o.Version, Roles: a.o.Roles, StartedAt: a.started.UTC(), Demo: a.o.Demo.Fault != nil,
+		Node: a.node, Version: a.o.Version, Roles: a.o.Roles, StartedAt: readable.Moment(a.started), Demo: a.o.Demo.Fault != nil,
 		Listeners: map[string]string{}, Drops: a.drops(), AdminURL: a.url("admin"), ConsoleURL: a.url("console"),
 		Kafka:  api.KafkaState{Enabled: a.o.Kafka, Brokers: []string{}},
 		Config: api.ConfigState{State: event.ConfigNone, Errors: []string{}, Overrides: []event.Override{}},
@@ -80,7 +81,7 @@ func (a *App) overview(ctx context.Context) (api.Overview, error) {
 }
 
 func (a *App) moment(_ context.Context, seconds int) (api.Overview, error) {
-	o := api.Overview{At: time.Now().UTC(), Tick: a.data.trend.Tick(), Node: a.nodeInfo(), Alerts: []api.Alert{}}
+	o := api.Overview{At: readable.Moment(time.Now()), Tick: a.data.trend.Tick(), Node: a.nodeInfo(), Alerts: []api.Alert{}}
 	o.Services = api.FromViewsOf(a.data.keeper.Views(), a.data.trend, seconds)
 	o.Alerts = a.activeAlerts()
 	o.Judge()
@@ -113,7 +114,7 @@ func (a *App) explain(_ context.Context, service, instance string) (api.Explanat
 	}
 	now := time.Now()
 	lines, _ := keeper.Explain(v, instance, now)
-	e := api.Explanation{Service: v.ID, Instance: instance, At: now.UTC(), Lines: lines}
+	e := api.Explanation{Service: v.ID, Instance: instance, At: readable.Moment(now), Lines: lines}
 	for _, s := range api.FromViews([]keeper.ServiceView{v}, a.data.trend) {
 		for _, in := range s.Instances {
 			if in.ID == instance {

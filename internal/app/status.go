@@ -7,6 +7,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 // statusInterval is how often a node says that it is there.
@@ -34,7 +35,7 @@ func (a *App) publishStatus(ctx context.Context) error {
 
 func (a *App) status() event.NodeStatus {
 	s := event.NodeStatus{
-		Timestamp: time.Now().UTC(), Node: a.node, Roles: a.o.Roles, Version: a.o.Version, StartedAt: a.started.UTC(),
+		Timestamp: readable.Moment(time.Now()), Node: a.node, Roles: a.o.Roles, Version: a.o.Version, StartedAt: readable.Moment(a.started),
 		AdminURL: a.url("admin"), ConsoleURL: a.url("console"), ConfigState: event.ConfigNone, Drops: a.drops(),
 		RecreatedTopics: a.alerts.recreatedTopics(), UnsignedTopics: a.alerts.unsignedTopics(),
 	}

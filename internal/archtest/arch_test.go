@@ -38,6 +38,7 @@ var floors = map[string]int{
 var sameFloor = map[string]string{
 	"internal/topic internal/yamlsafe":        "catalogs are YAML",
 	"internal/sign internal/event":            "topics whose records are signed",
+	"internal/event internal/readable":        "numbers of messages",
 	"internal/sign internal/secret":           "keys are named, not held",
 	"internal/topic internal/nearest":         "a setting that does not exist gets a suggestion",
 	"internal/window internal/event":          "windows are folded from reports and become messages",

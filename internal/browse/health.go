@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/doctor"
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 // Health is what doctor found, and when.
@@ -32,6 +33,6 @@ func (b *Browser) Health(ctx context.Context, fresh bool) (Health, error) {
 	return b.health.get(ctx, age, func(ctx context.Context) (Health, error) {
 		began := time.Now()
 		r := doctor.Examine(doctor.Gather(ctx, b.cfg.Question()))
-		return Health{Report: r, At: began.UTC(), TookMs: millis(time.Since(began))}, nil
+		return Health{Report: r, At: readable.Moment(began), TookMs: millis(time.Since(began))}, nil
 	})
 }

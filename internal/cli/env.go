@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -72,7 +73,7 @@ func (e *Env) prepare(allowed string) error {
 	if err := level.UnmarshalText([]byte(strings.ToUpper(e.logLevel))); err != nil {
 		return Usagef("--log-level %s: allowed are debug, info, warn and error", e.logLevel)
 	}
-	opts := &slog.HandlerOptions{Level: level}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: inMillis}
 	switch e.logFormat {
 	case "text":
 		e.logTo = func(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, opts)) }
@@ -83,4 +84,12 @@ func (e *Env) prepare(allowed string) error {
 	}
 	e.Log = e.logTo(e.Err)
 	return nil
+}
+
+// inMillis writes the times of log lines to the millisecond.
+func inMillis(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
+		a.Value = slog.TimeValue(a.Value.Time().Truncate(time.Millisecond))
+	}
+	return a
 }

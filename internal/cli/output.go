@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/smartlb/smartlb/internal/readable"
 	"github.com/smartlb/smartlb/internal/yamlsafe"
 )
 
@@ -35,7 +37,7 @@ func (e *Env) print(result any, table func() Table) error {
 		if err != nil {
 			return fmt.Errorf("print: %w", err)
 		}
-		if b, err = yamlsafe.FromJSON(b, yamlsafe.Small()); err != nil {
+		if b, err = yamlsafe.FromJSON(readable.JSON(b), yamlsafe.Small()); err != nil {
 			return fmt.Errorf("print: %w", err)
 		}
 		_, err = e.Out.Write(b)
@@ -46,10 +48,15 @@ func (e *Env) print(result any, table func() Table) error {
 }
 
 func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(readable.JSON(b.Bytes()))
+	return err
 }
 
 func (t Table) write(w io.Writer, wide bool) error {

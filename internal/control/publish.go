@@ -13,6 +13,7 @@ import (
 	"github.com/smartlb/smartlb/internal/config"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/readable"
 	"github.com/smartlb/smartlb/internal/sign"
 )
 
@@ -64,7 +65,7 @@ func Publish(ctx context.Context, cfg kafka.Config, c Change, log *slog.Logger) 
 	}
 	sum := sha256.Sum256(c.Document)
 	u := event.ConfigUpdate{
-		ChangeID: randomHex(8), Timestamp: time.Now().UTC(), Author: c.Author, Node: c.Node, Kind: event.KindRevision,
+		ChangeID: randomHex(8), Timestamp: readable.Moment(time.Now()), Author: c.Author, Node: c.Node, Kind: event.KindRevision,
 		Revision: NextRevision(c.Base), Base: c.Base, Comment: c.Comment, Adopt: c.Adopt,
 		Document: string(c.Document), SHA256: hex.EncodeToString(sum[:]),
 	}
@@ -94,7 +95,7 @@ func Publish(ctx context.Context, cfg kafka.Config, c Change, log *slog.Logger) 
 // PublishOverride writes a drain, undrain or weight.
 func PublishOverride(ctx context.Context, cfg kafka.Config, o event.Override, author, comment string, log *slog.Logger) error {
 	return send(ctx, cfg, event.ConfigUpdate{
-		ChangeID: randomHex(8), Timestamp: time.Now().UTC(), Author: author, Kind: event.KindOverride, Comment: comment, Override: o,
+		ChangeID: randomHex(8), Timestamp: readable.Moment(time.Now()), Author: author, Kind: event.KindOverride, Comment: comment, Override: o,
 	}, log)
 }
 
@@ -105,7 +106,7 @@ func PublishSilence(ctx context.Context, cfg kafka.Config, s event.Silence, auth
 		s.ID = randomHex(4)
 	}
 	return s.ID, send(ctx, cfg, event.ConfigUpdate{
-		ChangeID: randomHex(8), Timestamp: time.Now().UTC(), Author: author, Kind: event.KindSilence, Comment: reason, Silence: s,
+		ChangeID: randomHex(8), Timestamp: readable.Moment(time.Now()), Author: author, Kind: event.KindSilence, Comment: reason, Silence: s,
 	}, log)
 }
 

@@ -24,6 +24,7 @@ type field struct {
 	required bool
 	ratio    bool // 0..1
 	long     bool // a required string without a limit
+	exact    bool // somebody chose the number: it is not rounded
 	enum     []string
 }
 
@@ -40,6 +41,8 @@ func fieldOf(f reflect.StructField) field {
 			out.ratio = true
 		case word == "long":
 			out.long = true
+		case word == "exact":
+			out.exact = true
 		case strings.HasPrefix(word, "enum="):
 			out.enum = strings.Split(word[len("enum="):], "|")
 		default:

@@ -42,7 +42,7 @@ type Override struct {
 	ServiceID  string   `json:"serviceId" event:"required"`
 	InstanceID string   `json:"instanceId" event:"required"`
 	Action     string   `json:"action" event:"required,enum=drain|undrain|weight"`
-	Weight     Optional `json:"weight,omitzero"` // with action weight
+	Weight     Optional `json:"weight,omitzero" event:"exact"` // with action weight
 
 	EndsAt time.Time `json:"endsAt,omitzero"`  // when it ends by itself; zero: never
 	Author string    `json:"author,omitempty"` // in a list of overrides in force: who set it, ...

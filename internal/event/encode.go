@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 // appendObject writes a struct as JSON by its tags: times in UTC, maps in order of their keys, bytes in base64.
@@ -27,6 +29,10 @@ func appendObject(dst []byte, v reflect.Value) []byte {
 		dst = append(dst, '"')
 		dst = append(dst, f.name...)
 		dst = append(dst, '"', ':')
+		if v, ok := fv.Interface().(Optional); ok && f.exact {
+			dst = appendExact(dst, v.Value)
+			continue
+		}
 		dst = appendValue(dst, fv)
 	}
 	return append(dst, '}')
@@ -95,14 +101,24 @@ func appendValue(dst []byte, v reflect.Value) []byte {
 	panic("event: no encoder for " + v.Type().String())
 }
 
+// appendTime writes a moment to the millisecond: the clocks of two machines do not agree on more.
 func appendTime(dst []byte, t time.Time) []byte {
 	dst = append(dst, '"')
-	dst = t.UTC().AppendFormat(dst, time.RFC3339Nano)
+	dst = t.UTC().Truncate(time.Millisecond).AppendFormat(dst, time.RFC3339Nano)
 	return append(dst, '"')
 }
 
-// appendFinite writes a number; one that is not finite, which no valid message has, is null.
+// appendFinite writes a measured number with the digits that say something; one that is not finite, which no valid
+// message has, is null.
 func appendFinite(dst []byte, v float64) []byte {
+	if !finite(v) {
+		return append(dst, "null"...)
+	}
+	return readable.AppendNumber(dst, v)
+}
+
+// appendExact writes a number that somebody chose, as it is.
+func appendExact(dst []byte, v float64) []byte {
 	if !finite(v) {
 		return append(dst, "null"...)
 	}

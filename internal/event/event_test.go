@@ -15,7 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-func diff(a, b any) string { return cmp.Diff(a, b) }
+func diff(a, b any, opts ...cmp.Option) string { return cmp.Diff(a, b, opts...) }
 
 func TestSeedMessageKeepsItsFieldsAndOrder(t *testing.T) {
 	m := event.ServiceMetrics{
@@ -182,4 +182,23 @@ func schemaNames(path string, s, defs map[string]any) []string {
 		}
 	}
 	return names
+}
+
+// Records held 242.2894312639593, 2.000000100000005 and nanoseconds, which nobody reads and everybody stores.
+func TestRecordsHaveNumbersAndTimesAsPeopleWriteThem(t *testing.T) {
+	at := time.Date(2026, 11, 28, 14, 3, 7, 123_456_789, time.UTC)
+	b := event.ServiceMetrics{
+		Timestamp: at, ServiceID: "s", InstanceID: "i",
+		Metrics: event.Metrics{RPS: event.Some(242.2894312639593), P95Latency: event.Some(2.000000100000005), ErrorRate: event.Some(1.0 / 3), CPUUsage: event.Some(1e-7)},
+	}.AppendJSON(nil)
+	for _, want := range []string{`"timestamp":"2026-11-28T14:03:07.123Z"`, `"rps":242.289`, `"p95Latency":2,`, `"errorRate":0.3333`, `"cpuUsage":1e-7`} {
+		if !strings.Contains(strings.ReplaceAll(string(b), "e-07", "e-7"), want) {
+			t.Errorf("%s lacks %s", b, want)
+		}
+	}
+	// What an operator chose stays.
+	u := event.ConfigUpdate{ChangeID: "c", Timestamp: at, Author: "ada", Kind: event.KindOverride, Override: event.Override{ServiceID: "s", InstanceID: "i", Action: event.ActionWeight, Weight: event.Some(1.23456789)}}
+	if b, err := u.Encode(); err != nil || !strings.Contains(string(b), `"weight":1.23456789`) {
+		t.Errorf("%s, %v: the weight was rounded", b, err)
+	}
 }

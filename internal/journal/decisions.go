@@ -11,6 +11,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/readable"
 )
 
 // Decision is one message of routing-decisions with its place in the log.
@@ -92,7 +93,7 @@ const (
 // progress now and then and returns when it has found them or there is nothing
 // more to look at.
 func Find(ctx context.Context, cfg Config, id string, span time.Duration, progress func(Search)) (Search, error) {
-	from := time.Now().Add(-span).UTC()
+	from := readable.Moment(time.Now().Add(-span))
 	s := Search{From: from, Decisions: []Decision{}}
 	admin, err := cfg.admin(ctx)
 	if err != nil {

@@ -1,6 +1,9 @@
 package readable
 
-import "math"
+import (
+	"math"
+	"strconv"
+)
 
 const (
 	decimals = 3 // of what is 1 or more: requests/s, milliseconds
@@ -21,11 +24,11 @@ func Number(v float64) float64 {
 	case size >= 0.001:
 		return round(v, small)
 	}
-	exponent := int(math.Floor(math.Log10(size)))
-	if exponent < -300 {
+	short, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', digits, 64), 64)
+	if err != nil {
 		return v
 	}
-	return round(v, digits-1-exponent)
+	return short
 }
 
 func round(v float64, places int) float64 {

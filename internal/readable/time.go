@@ -13,3 +13,7 @@ func Time(t time.Time) string {
 	}
 	return t.Local().Format(TimeLayout)
 }
+
+// Moment is t as it stands in data: UTC, to the millisecond. The zero time
+// stays.
+func Moment(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

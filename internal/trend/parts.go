@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/readable"
 	"github.com/smartlb/smartlb/internal/upstream"
 )
 
@@ -81,7 +82,7 @@ func (t *Trend) Seconds(service, instance string) []Second {
 	for back := have - 1; back >= 0; back-- {
 		i := p.n - 1 - back
 		at, c := p.points[i%Kept], p.parts[i%Kept]
-		s := Second{At: t.at.Add(-time.Duration(back) * time.Second).UTC(), Requests: at.Requests, Errors: at.Errors}
+		s := Second{At: readable.Moment(t.at.Add(-time.Duration(back) * time.Second)), Requests: at.Requests, Errors: at.Errors}
 		s.Share, s.FairShare = shares(p, others, back)
 		if c.known {
 			s.Out, s.InFlight, s.Error = c.out, int(c.inFlight), float64(c.err)/math.MaxUint16

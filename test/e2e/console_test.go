@@ -47,6 +47,16 @@ func TestManyWindowsOfOneBrowser(t *testing.T) {
 	inBrowser(t, "windows", consoleOf(t, admin))
 }
 
+// What a person comes to the console for: each job within so many clicks, and
+// the numbers shown are the API's.
+func TestJobsInABrowser(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	_, _, admin, broker := demo(t)
+	makeShop(t, broker)
+	inBrowser(t, "jobs", consoleOf(t, admin), os.Getenv("E2E_SHOTS"))
+}
+
 // needBrowser leaves the test out where there is no browser to drive.
 func needBrowser(t *testing.T) {
 	t.Helper()

@@ -68,7 +68,7 @@ func TestReportsArriveAsTheSeedsMessageWithTheirLatencies(t *testing.T) {
 		t.Fatalf("%v: %s", err, got.Value)
 	}
 	want := event.Metrics{RPS: event.Some(100), ErrorRate: event.Some(0.05), P95Latency: event.Some(10), ActiveConnections: event.Some(3), Utilization: event.Some(0.5)}
-	if m.Metrics != want || !m.Timestamp.Equal(at) || string(got.Key) != "user-service" || m.Tags["region"] != "us-east-1" {
+	if m.Metrics != want || !m.Timestamp.Equal(at.Truncate(time.Millisecond)) || string(got.Key) != "user-service" || m.Tags["region"] != "us-east-1" {
 		t.Errorf("key %s, message %+v", got.Key, m)
 	}
 	if _, ok := got.Header(event.HeaderReporter); ok {

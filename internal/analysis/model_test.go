@@ -40,7 +40,7 @@ type total struct {
 }
 
 func (t total) near(o total) bool {
-	near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-6*(1+math.Abs(b)) }
+	near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-4+1e-6*math.Abs(b) } // four decimals are written
 	return t.reports == o.reports && near(t.requests, o.requests) && near(t.errors, o.errors) && near(t.latencies, o.latencies)
 }
 
@@ -199,7 +199,7 @@ func checkAll(t *rapid.T, windows []event.MetricsAggregated) {
 			t.Fatalf("%s/%s %v was never final", w.ServiceID, w.InstanceID, w.WindowStart)
 		}
 		all := last[fmt.Sprintf("%s/%s %d %d", w.ServiceID, event.InstanceAll, w.WindowSec, w.WindowStart.Unix())]
-		if math.Abs(all.Requests.Value-w.Requests.Value) > 1e-6*(1+w.Requests.Value) { // one instance per service
+		if math.Abs(all.Requests.Value-w.Requests.Value) > 1e-4+1e-6*w.Requests.Value { // one instance per service
 			t.Fatalf("%s %v: service has %v requests, its instance %v", w.ServiceID, w.WindowStart, all.Requests, w.Requests)
 		}
 	}

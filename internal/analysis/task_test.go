@@ -136,7 +136,7 @@ func TestForeignMessagesGiveUtilizationAndCapacityAndProxiesTheRest(t *testing.T
 	if s.Utilization != event.Some(0.97) {
 		t.Errorf("utilization %v, want 0.97", s.Utilization)
 	}
-	if want := 150.5 * 0.98 / 0.97; math.Abs(s.Capacity.Value-want) > 1e-9 {
+	if want := 150.5 * 0.98 / 0.97; math.Abs(s.Capacity.Value-want) > 1e-4 {
 		t.Errorf("capacity %v, want %v", s.Capacity, want)
 	}
 	if s.RPS != event.Some(12) || s.P95Latency != event.Some(20) || s.ErrorRate != event.Some(0) {

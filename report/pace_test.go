@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,19 +48,20 @@ func TestSteadyLoadIsReportedLessAndLessOften(t *testing.T) {
 }
 
 func TestChangesAreReportedWithinASecond(t *testing.T) {
-	for name, change := range map[string]func(r *Reporter, busy *float64){
-		"errors":       func(r *Reporter, _ *float64) { observe(r, 50, 25) },
-		"more load":    func(r *Reporter, _ *float64) { observe(r, 200, 0) },
-		"no load":      func(*Reporter, *float64) {},
-		"busier":       func(r *Reporter, busy *float64) { observe(r, 50, 0); *busy = .9 },
-		"not as busy":  func(r *Reporter, busy *float64) { observe(r, 50, 0); *busy = .1 },
-		"not known":    func(r *Reporter, busy *float64) { observe(r, 50, 0); *busy = math.NaN() },
-		"all of these": func(r *Reporter, busy *float64) { observe(r, 500, 500); *busy = 1 },
+	for name, change := range map[string]func(r *Reporter, busy *atomic.Value){
+		"errors":       func(r *Reporter, _ *atomic.Value) { observe(r, 50, 25) },
+		"more load":    func(r *Reporter, _ *atomic.Value) { observe(r, 200, 0) },
+		"no load":      func(*Reporter, *atomic.Value) {},
+		"busier":       func(r *Reporter, busy *atomic.Value) { observe(r, 50, 0); busy.Store(.9) },
+		"not as busy":  func(r *Reporter, busy *atomic.Value) { observe(r, 50, 0); busy.Store(.1) },
+		"not known":    func(r *Reporter, busy *atomic.Value) { observe(r, 50, 0); busy.Store(math.NaN()) },
+		"all of these": func(r *Reporter, busy *atomic.Value) { observe(r, 500, 500); busy.Store(1.0) },
 	} {
-		busy := .4
-		running(t, func(c *Config) { c.Utilization = func() float64 { return busy } }, func(r *Reporter, m *memory) {
+		var busy atomic.Value
+		busy.Store(.4)
+		running(t, func(c *Config) { c.Utilization = func() float64 { return busy.Load().(float64) } }, func(r *Reporter, m *memory) {
 			for phase := range 20 {
-				busy = .4
+				busy.Store(.4)
 				seconds(r, 70+phase, func(int) { observe(r, 50, 0) })
 				before := len(m.reports())
 				seconds(r, 1, func(int) { change(r, &busy) })

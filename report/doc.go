@@ -1,6 +1,6 @@
 // Package report lets a Go service tell a smartlb fleet how it is doing.
 //
-// A Reporter counts the requests that pass its HTTP middleware and, each second, hands a Report to a Publisher:
+// A Reporter counts the requests that pass its HTTP middleware and hands a Report to a Publisher:
 // requests per second, 95th percentile and distribution of latency, error rate, requests in progress, and on Linux
 // the CPU and memory of the process as a share of what it may use (its cgroup's limits, else the machine's). A
 // service that knows better what keeps it busy (a worker pool, a queue) says so through Config.Utilization. Balancers

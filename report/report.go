@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 )
 
@@ -63,6 +64,23 @@ func (r *Report) P95() *float64 {
 	panic("report: rank beyond the total")
 }
 
+// decimals rounds to so many decimals: more digits say nothing and fill the log.
+func decimals(v *float64, n int) *float64 {
+	if v == nil {
+		return nil
+	}
+	scale := math.Pow10(n)
+	r := math.Round(*v*scale) / scale
+	return &r
+}
+
+// rounded is r as it is published: rates and milliseconds with three decimals, ratios with four, but the error rate
+// with six, because readers count requests by it.
+func (r *Report) rounded() (rps float64, p95, errorRate, cpu, memory, utilization *float64) {
+	v := r.RPS()
+	return *decimals(&v, 3), decimals(r.P95(), 3), decimals(r.ErrorRate(), 6), decimals(r.CPU, 4), decimals(r.Memory, 4), decimals(r.Utilization, 4)
+}
+
 // MarshalJSON writes the value of a service-metrics message, for publishers of your own.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	type metrics struct {
@@ -74,6 +92,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		MemoryUsage       *float64 `json:"memoryUsage,omitempty"`
 		Utilization       *float64 `json:"utilization,omitempty"`
 	}
+	rps, p95, errorRate, cpu, memory, utilization := r.rounded()
 	return json.Marshal(struct {
 		Timestamp  time.Time         `json:"timestamp"`
 		ServiceID  string            `json:"serviceId"`
@@ -81,7 +100,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Metrics    metrics           `json:"metrics"`
 		Tags       map[string]string `json:"tags,omitempty"`
 	}{
-		r.Time.UTC(), r.ServiceID, r.InstanceID,
-		metrics{r.RPS(), r.P95(), r.ErrorRate(), r.Active, r.CPU, r.Memory, r.Utilization}, r.Tags,
+		r.Time.UTC().Truncate(time.Millisecond), r.ServiceID, r.InstanceID,
+		metrics{rps, p95, errorRate, max(r.Active, 0), cpu, memory, utilization}, r.Tags,
 	})
 }

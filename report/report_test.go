@@ -75,7 +75,7 @@ func running(t *testing.T, change func(*Config), f func(r *Reporter, m *memory))
 }
 
 func TestEverySecondWithTrafficIsReported(t *testing.T) {
-	running(t, nil, func(r *Reporter, m *memory) {
+	running(t, func(c *Config) { c.Steady = c.Interval + time.Second }, func(r *Reporter, m *memory) {
 		for range 3 {
 			for range 9 {
 				r.Observe(20*time.Millisecond, false)

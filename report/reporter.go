@@ -22,7 +22,12 @@ type Config struct {
 	InstanceID string            // required; unique within the service
 	Tags       map[string]string // sent with each report
 	Publisher  Publisher         // required
-	Interval   time.Duration     // between reports; default 1 s, 100 ms to 60 s
+	Interval   time.Duration     // shortest time between reports; default 1 s, 100 ms to 60 s
+
+	// Steady is the longest time between reports: while load, errors and usage stay what they were, the pause
+	// doubles from Interval up to it, and what changes is reported after Interval. Default 30 s, or Interval if
+	// that is longer; at most 60 s. Equal to Interval: all reports are Interval apart.
+	Steady time.Duration
 
 	// Utilization says how busy the service is, 0..1: for example the used share of its workers. It may be nil;
 	// it is called once per report. Values above 1 count as 1; NaN or a negative value means that it does not
@@ -51,6 +56,12 @@ func (c *Config) fill() error {
 	}
 	if c.Interval < 100*time.Millisecond || c.Interval > time.Minute {
 		bad = append(bad, fmt.Errorf("Interval: %v is not within 100ms..60s", c.Interval))
+	}
+	if c.Steady == 0 {
+		c.Steady = max(defaultSteady, c.Interval)
+	}
+	if c.Steady < c.Interval || c.Steady > time.Minute {
+		bad = append(bad, fmt.Errorf("Steady: %v is not within Interval..60s", c.Steady))
 	}
 	if c.Failed == nil {
 		c.Failed = func(status int) bool { return status >= 500 }
@@ -94,6 +105,7 @@ type counts struct {
 	latencies        [buckets]uint64
 	at               time.Time // of that moment
 	published        bool      // there was a report at that moment
+	pace             pace
 }
 
 // Run reports until ctx ends and returns nil. One Run at a time.
@@ -127,16 +139,23 @@ func (r *Reporter) report(last *counts, now time.Time) {
 	}
 	requests := r.requests.Load()
 	failed := r.errors.Load()
-	out.Requests = requests - last.requests
-	out.Errors = min(failed-last.errors, out.Requests)
-	out.Latencies = r.latencies.since(&last.latencies)
+	l := look{at: now, requests: requests, errors: failed, utilization: r.utilization()}
 	if !r.cfg.NoUsage {
-		out.CPU, out.Memory = r.usage.cpu(now), r.usage.memory()
+		l.cpu = r.usage.cpu(now)
 	}
-	out.Utilization = r.utilization()
+	if due := last.pace.due(l, &r.cfg); last.published && !due {
+		return
+	}
+	out.Requests = requests - last.requests
+	out.CPU, out.Utilization = last.pace.means()
 	if out.Requests == 0 && out.CPU == nil && out.Utilization == nil {
 		last.at, last.published = now, false
 		return
+	}
+	out.Errors = min(failed-last.errors, out.Requests)
+	out.Latencies = r.latencies.since(&last.latencies)
+	if !r.cfg.NoUsage {
+		out.Memory = r.usage.memory()
 	}
 	if !last.published {
 		// Readers multiply a rate by the time since the previous report. After a pause that would count
@@ -147,6 +166,7 @@ func (r *Reporter) report(last *counts, now time.Time) {
 	}
 	last.requests, last.errors = requests, last.errors+out.Errors
 	last.at, last.published = now, true
+	last.pace.published(&out, r.cfg.Interval, r.cfg.Steady)
 	r.cfg.Publisher.Publish(&out)
 }
 

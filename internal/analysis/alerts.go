@@ -20,8 +20,8 @@ const (
 	failingRate     = 0.5              // failed share
 	recoveredRate   = 0.1              // and the share at which it does not fail any more
 	recoveredWith   = 5                // requests in 30 s
-	staleAfter      = 30 * time.Second // silence of a self-reporter, or ten of its periods
-	stalePeriods    = 10
+	staleAfter      = 30 * time.Second // silence of a self-reporter, or so many of its periods
+	stalePeriods    = 3
 	maxNodeStatus   = 1 << 20          // bytes; a status has a few thousand
 	maxNodeAhead    = time.Minute      // clocks of nodes differ by less
 	nodeSilentAfter = 15 * time.Second // three missing status messages
@@ -120,7 +120,7 @@ func stale(v *view, name string, now time.Time) rule.Judgement {
 	if s == nil {
 		return j
 	}
-	p, regular := s.Period()
+	p, regular := s.Longest()
 	if !regular {
 		return j
 	}
@@ -132,7 +132,7 @@ func stale(v *view, name string, now time.Time) rule.Judgement {
 		j.Verdict = rule.Bad
 		j.Value = event.Some(silent.Round(time.Second).Seconds())
 		j.Summary = name + " stopped reporting about itself"
-		j.Description = fmt.Sprintf("Its last report is %s old; it sent one each %s, and proxies still see requests there.",
+		j.Description = fmt.Sprintf("Its last report is %s old; it sent one at least each %s, and proxies still see requests there.",
 			silent.Round(time.Second), p.Round(time.Millisecond))
 	}
 	return j
@@ -151,7 +151,7 @@ func (i *instance) throughProxies(now time.Time) bool {
 func (i *instance) servesThroughProxies(now time.Time) bool {
 	for reporter, s := range i.series {
 		r, ok := s.Newest()
-		if ok && isProxy(reporter) && s.silent(now) <= staleMin && r.Metrics.RPS.Value > 0 {
+		if ok && isProxy(reporter) && s.silent(now) <= score.Window && r.Metrics.RPS.Value > 0 {
 			return true
 		}
 	}

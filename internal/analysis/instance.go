@@ -106,13 +106,18 @@ func (i *instance) fold(from, to time.Time) window.Fold {
 	return window.Combine(&proxies, &self)
 }
 
-// recent adds up the reports of the last span. A reporter whose clock is behind is measured by its own clock.
+// recent adds up the reports of the last span. A reporter whose clock is behind is measured by its own clock, and one
+// that reports less often than that is asked for its last report, or its requests would come and go.
 func (i *instance) recent(now time.Time, span time.Duration) window.Fold {
 	var proxies, self window.Fold
 	for _, reporter := range slices.Sorted(maps.Keys(i.series)) {
 		s := i.series[reporter]
 		newest, _ := s.Newest()
-		from, to := now.Add(-span-max(s.heard.Sub(newest.At), 0)), now.Add(maxFuture)
+		reach := span
+		if gap, ok := s.Longest(); ok {
+			reach = max(reach, min(gap, window.MaxGap)*3/2)
+		}
+		from, to := now.Add(-reach-max(s.heard.Sub(newest.At), 0)), now.Add(maxFuture)
 		if isProxy(reporter) {
 			proxies.Add(&s.Series, from, to)
 		} else {

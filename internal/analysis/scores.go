@@ -17,11 +17,12 @@ const (
 	minPeriod = time.Second
 	maxPeriod = 60 * time.Second
 	staleMin  = 10 * time.Second // what an instance says of itself holds for three of its periods, at least this
-	staleMax  = 60 * time.Second
+	staleMax  = 90 * time.Second
 )
 
 // Punctuate tells the time, each second or so: due windows, scores and alerts are emitted.
 func (t *Task) Punctuate(now time.Time, fx *Effects) {
+	t.rounds.tick(t.size(), now)
 	for _, id := range slices.Sorted(maps.Keys(t.services)) {
 		s := t.services[id]
 		t.emitWindows(s, now, fx)
@@ -78,11 +79,12 @@ func (t *Task) emitScores(s *service, now time.Time, fx *Effects) {
 		pool = append(pool, v.sample())
 		healths = append(healths, &i.health)
 	}
+	round := t.rounds.round
 	for n, verdict := range score.Tick(pool, healths, now) {
 		v := &views[n]
 		h := t.healthScore(v, verdict, now)
 		t.judge(v, now, fx)
-		if t.replaying || same(h, v.i.published) {
+		if t.replaying || same(h, v.i.published) || !round && !notable(h, v.i.published) {
 			continue
 		}
 		h.Seq = t.next(now)
@@ -143,7 +145,7 @@ func (i *instance) selfReport(now time.Time) (event.Metrics, bool) {
 		return event.Metrics{}, false
 	}
 	holds := staleMin
-	if p, ok := s.Period(); ok {
+	if p, ok := s.Longest(); ok {
 		holds = min(max(3*p, staleMin), staleMax)
 	}
 	return r.Metrics, s.silent(now) <= holds
@@ -152,25 +154,26 @@ func (i *instance) selfReport(now time.Time) (event.Metrics, bool) {
 func (t *Task) healthScore(v *view, verdict score.Verdict, now time.Time) event.HealthScore {
 	i := v.i
 	h := event.HealthScore{
-		ServiceID: i.service.id, InstanceID: i.id, Timestamp: now.UTC(), Score: round(verdict.Score), Raw: event.Some(round(verdict.Raw)),
+		ServiceID: i.service.id, InstanceID: i.id, Timestamp: now.UTC().Truncate(time.Millisecond), Score: round(verdict.Score), Raw: event.Some(round(verdict.Raw)),
 		Subscores: event.Subscores{
 			Errors: event.Some(round(verdict.Factors.Errors)), Latency: event.Some(round(verdict.Factors.Latency)),
 			Utilization: event.Some(round(verdict.Factors.Utilization)),
 		},
-		Confidence: round(verdict.Confidence), Samples: v.recent.Requests, State: v.state(verdict.State),
-		Ignored: i.ignored.lastMinute(now), AsOf: i.asOf(), PeriodMs: float64(i.period().Milliseconds()),
+		Confidence: round(verdict.Confidence), Samples: math.Round(v.recent.Requests), State: v.state(verdict.State),
+		Ignored: i.ignored.lastMinute(now), AsOf: i.asOf(), PeriodMs: float64(max(i.period(), t.rounds.every).Milliseconds()),
 	}
-	h.P95Latency, _ = v.recent.P95()
+	p95, _ := v.recent.P95()
+	h.P95Latency = rounded(p95)
 	if e, ok := i.errorRate.Value(); ok {
-		h.ErrorRate = event.Some(e)
+		h.ErrorRate = event.Some(round(e))
 	} else if v.failing {
 		h.ErrorRate = event.Some(1)
 	}
-	h.RPS = i.rps(now)
+	h.RPS = rounded(i.rps(now))
 	if v.selfOK {
-		h.Utilization = busy(v.self)
+		h.Utilization = rounded(busy(v.self))
 		if c, ok := i.capacity.Value(); ok {
-			h.Capacity = event.Some(c)
+			h.Capacity = event.Some(round(c))
 		}
 	}
 	h.Reasons = v.reasons(verdict)
@@ -254,7 +257,7 @@ func (i *instance) rps(now time.Time) event.Optional {
 	for _, reporter := range slices.Sorted(maps.Keys(i.series)) {
 		s := i.series[reporter]
 		r, ok := s.Newest()
-		p, _ := s.Period()
+		p, _ := s.Longest()
 		if !ok || !r.Metrics.RPS.Set || s.silent(now) > min(max(3*p, 3*time.Second), maxPeriod) {
 			continue
 		}

@@ -64,6 +64,7 @@ type Task struct {
 	seq        uint64
 	dlq        dlqBudget
 	dropped    map[string]uint64
+	rounds     rounds
 }
 
 type service struct {

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -69,8 +70,8 @@ func (w windowSet) late(t time.Time) {
 }
 
 // due calls emit for each window that has something new to say, oldest first, and forgets old ones. While replaying
-// it only notes what the previous owner emitted at that time.
-func (w windowSet) due(now time.Time, replaying bool, emit func(k windowKey, s *windowState, final bool)) {
+// it only notes what the previous owner emitted at that time. Without early there are final revisions only.
+func (w windowSet) due(now time.Time, replaying, early bool, emit func(k windowKey, s *windowState, final bool)) {
 	keys := slices.SortedFunc(maps.Keys(w), func(a, b windowKey) int {
 		if a.start != b.start {
 			return int(a.start - b.start)
@@ -80,7 +81,7 @@ func (w windowSet) due(now time.Time, replaying bool, emit func(k windowKey, s *
 	for _, k := range keys {
 		s := w[k]
 		final := !now.Before(k.to().Add(grace))
-		if final && (s.dirty || !s.final) || s.dirty && now.Sub(s.emitted) >= k.early() {
+		if final && (s.dirty || !s.final) || early && s.dirty && now.Sub(s.emitted) >= k.early() {
 			switch {
 			case !replaying:
 				emit(k, s, final)
@@ -99,16 +100,19 @@ func (w windowSet) due(now time.Time, replaying bool, emit func(k windowKey, s *
 func (t *Task) emitWindows(s *service, now time.Time, fx *Effects) {
 	for _, id := range slices.Sorted(maps.Keys(s.instances)) {
 		i := s.instances[id]
-		i.windows.due(now, t.replaying, func(k windowKey, w *windowState, final bool) {
+		i.windows.due(now, t.replaying, t.rounds.small(), func(k windowKey, w *windowState, final bool) {
 			f := i.fold(k.from(), k.to())
 			m := aggregated(&f, k, now, final)
 			m.ServiceID, m.InstanceID, m.Tags, m.LateDropped = s.id, id, i.tags, w.late
 			proxy, self := i.sources(k.from(), k.to())
 			m.Sources = sourceNames(proxy, self)
+			if k.size == window.Short && !t.rounds.small() { // its quantiles stay; the sketch is in the long window
+				m.Latency.Sketch, m.Latency.SketchType, m.Latency.Alpha = nil, "", event.Optional{}
+			}
 			t.emitWindow(m, now, fx)
 		})
 	}
-	s.windows.due(now, t.replaying, func(k windowKey, _ *windowState, final bool) {
+	s.windows.due(now, t.replaying, t.rounds.small(), func(k windowKey, _ *windowState, final bool) {
 		var all window.Fold
 		proxy, self := false, false
 		for _, id := range slices.Sorted(maps.Keys(s.instances)) {
@@ -145,20 +149,20 @@ func (t *Task) emit(topic, key string, m interface{ Encode() ([]byte, error) }, 
 func aggregated(f *window.Fold, k windowKey, now time.Time, final bool) event.MetricsAggregated {
 	m := event.MetricsAggregated{
 		WindowStart: k.from(), WindowEnd: k.to(), WindowSec: int(k.size / time.Second), Final: final, Samples: f.Samples,
-		ErrorRate: f.ErrorRate(), Latency: f.Latency(), ActiveConnections: f.Active.Gauge(),
-		CPU: f.CPU.Gauge(), Memory: f.Memory.Gauge(), Utilization: f.Utilization.Gauge(),
-		Coverage: event.Some(min(f.Covered.Seconds()/k.size.Seconds(), 1)),
+		ErrorRate: rounded(f.ErrorRate()), Latency: roundedLatency(f.Latency()), ActiveConnections: roundedGauge(f.Active.Gauge()),
+		CPU: roundedGauge(f.CPU.Gauge()), Memory: roundedGauge(f.Memory.Gauge()), Utilization: roundedGauge(f.Utilization.Gauge()),
+		Coverage: event.Some(round(min(f.Covered.Seconds()/k.size.Seconds(), 1))),
 	}
 	if f.HasRate {
-		m.Requests = event.Some(f.Requests)
+		m.Requests = event.Some(round(f.Requests))
 		span := k.size
 		if !final {
 			span = min(max(f.Covered, time.Second), k.size) // what was reported of it so far
 		}
-		m.RPS = event.Some(f.Requests / span.Seconds())
+		m.RPS = event.Some(round(f.Requests / span.Seconds()))
 	}
 	if f.HasError {
-		m.Errors = event.Some(f.Errors)
+		m.Errors = event.Some(round(f.Errors))
 	}
 	return m
 }
@@ -172,4 +176,22 @@ func sourceNames(proxy, self bool) []string {
 		out = append(out, "self")
 	}
 	return out
+}
+
+// rounded keeps four decimals, as round does.
+func rounded(o event.Optional) event.Optional {
+	o.Value = round(o.Value)
+	return o
+}
+
+func roundedGauge(g event.Gauge) event.Gauge {
+	return event.Gauge{Last: rounded(g.Last), Max: rounded(g.Max), Avg: rounded(g.Avg)}
+}
+
+// roundedLatency keeps microseconds; a sketch is within 1 % anyway.
+func roundedLatency(l event.Latency) event.Latency {
+	for _, o := range []*event.Optional{&l.Sum, &l.Min, &l.Max, &l.P50, &l.P90, &l.P95, &l.P99} {
+		o.Value = math.Round(o.Value*1e3) / 1e3
+	}
+	return l
 }

@@ -46,6 +46,14 @@ var (
 	_ reporter.Sender   = (*kafka.Producer)(nil)
 )
 
+// sampleRate is the limit of sampled decisions; a sample of all means all.
+func sampleRate(t config.Telemetry) int {
+	if t.DecisionSample >= 1 {
+		return 0
+	}
+	return t.SampleRate
+}
+
 func newDataPlane(a *App) (*dataPlane, error) {
 	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, shortage: new(guard.Shortage)}
 	telemetry := a.o.Document.Telemetry
@@ -53,7 +61,7 @@ func newDataPlane(a *App) (*dataPlane, error) {
 	changed := d.changed
 	if a.o.Kafka {
 		d.reporter = reporter.New(reporter.Config{
-			Node: a.node, Interval: telemetry.Interval, DecisionRate: telemetry.DecisionRate,
+			Node: a.node, Interval: telemetry.Interval, DecisionRate: telemetry.DecisionRate, SampleRate: sampleRate(telemetry),
 			Now: a.now, Wall: time.Now, Sender: a.producer, Log: a.o.Log,
 		})
 		recorder = d.reporter

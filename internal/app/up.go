@@ -148,6 +148,7 @@ func (u *up) startBroker(ctx, childCtx context.Context) error {
 	}
 	insecure := fmt.Sprintf("--insecure-listen=%v", u.o.Insecure)
 	c := u.spawn(childCtx, "broker", "run", insecure, "--roles", "broker", "--data", filepath.Join(u.o.DataDir, "broker"), "--with-parent",
+		"--admin", "127.0.0.1:0", // an exported SMARTLB_ADMIN_ADDRESS is this process's
 		"--broker-listen", u.o.BrokerListen, "--broker-internal", u.o.BrokerInside)
 	cfg := kafka.Default()
 	cfg.Brokers = []string{u.o.BrokerListen}

@@ -99,6 +99,9 @@ func (c *checker) node(n Node) {
 	if n.Telemetry.DecisionRate < 0 {
 		c.fail("telemetry.decisionRate", "cannot be negative")
 	}
+	if n.Telemetry.SampleRate < 0 {
+		c.fail("telemetry.sampleRate", "cannot be negative")
+	}
 	if n.Telemetry.Interval < 100e6 || n.Telemetry.Interval > 60e9 {
 		c.fail("telemetry.interval", "want 100ms to 60s, got %s", n.Telemetry.Interval)
 	}

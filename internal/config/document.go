@@ -122,7 +122,8 @@ type Data struct {
 type Telemetry struct {
 	DecisionSample float64       `yaml:"decisionSample"` // share of requests whose decision is published, default 0.01
 	DecisionRate   int           `yaml:"decisionRate"`   // decisions per second at most, default 500
-	Interval       time.Duration `yaml:"interval"`       // between reports, default 1s
+	SampleRate     int           `yaml:"sampleRate"`     // of them, at most so many per second that were only sampled, default 2; 0, or a decisionSample of 1: no limit of their own
+	Interval       time.Duration `yaml:"interval"`       // shortest time between reports, default 1s; proxies of more than 20 instances report less often
 }
 
 // Traffic is the part that is published.
@@ -230,7 +231,7 @@ func Default() Document {
 		Kafka: Kafka{Brokers: []string{"localhost:9092"}, Linger: 100 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
 		Proxy: Proxy{ConnectTimeout: time.Second, Limits: DefaultLimits(), Timeouts: DefaultTimeouts()},
 		Admin: Admin{Address: DefaultAdmin}, Console: Console{Address: "127.0.0.1:8083"},
-		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, Interval: time.Second},
+		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, SampleRate: 2, Interval: time.Second},
 	}}
 }
 

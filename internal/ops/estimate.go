@@ -2,9 +2,11 @@ package ops
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/pace"
 	"github.com/smartlb/smartlb/internal/topic"
 )
 
@@ -37,49 +39,77 @@ type EstimateTopic struct {
 
 // flow is how one topic is written.
 type flow struct {
-	topic  string
-	rate   func(Load) float64 // records a second
-	onDisk float64            // bytes of a record in the log, compressed, with its share of the batch
+	topic   string
+	records float64 // a second
+	bytes   float64 // a second, in the log: compressed, with the headers of the batches
 }
 
-// flows are measured: `smartlb up --demo` (11 instances that report
-// themselves, one proxy, about 150 requests/s in all, defaults) on 2026-11-23,
-// 40 s of counts and the bytes of the log by topic. Larger fleets fill batches
-// better and need fewer bytes a record.
-func flows() []flow {
-	per := func(rate float64) func(Load) float64 {
-		return func(l Load) float64 { return rate * float64(l.Instances) }
+// batches is a number of batches that records of one moment are spread over.
+type batches float64
+
+// bytes gives what records take that are written together: compression and the
+// batch's header make the first of a batch cost more.
+func (b batches) bytes(records, first, further float64) float64 {
+	n := min(records, float64(b))
+	return n*first + (records-n)*further
+}
+
+// flows are how often reporters and analyzer write, by the rules of package
+// pace, and the bytes of their records, which bench/volume measures with the
+// real code (bench/results/2026-11-28-volume.md); a test there compares.
+func flows(l Load) []flow {
+	n, proxies := float64(l.Instances), float64(l.Proxies)
+	round := pace.Rounds(l.Instances, time.Second).Seconds()
+	large := round > 1
+	sampled := min(decisionSample*l.Requests*n, decisionCap*proxies)
+	services := math.Ceil(n / perService)
+	together := batches(min(services, 3)) // partitions by service
+	reports := flow{topic.ServiceMetrics, n/selfPause + proxies*n/round, n/selfPause*selfBytes + proxies*together.bytes(n, 210, 70)/round}
+	results := proxies * n / healthPause // one by one: who comes within a linger shares a batch
+	company := 1 + n/healthPause*linger/max(float64(together), 1)
+	health := flow{topic.HealthStatus, results, results * (200 + (company-1)*30) / company}
+	windows := flow{topic.MetricsAggregated, (n + services) * (1./10 + 1./60), together.bytes(n+services, 260, 56)/10 + together.bytes(n+services, 300, 110)/60}
+	if !large { // early revisions each 2 and 10 s
+		windows = flow{topic.MetricsAggregated, (n + services) * smallWindows, smallWindows * together.bytes(n+services, 280, 115)}
 	}
+	scores := flow{topic.HealthScores, n / round, together.bytes(n, 220, 32) / round}
+	status := .2 * (1 + proxies)
 	return []flow{
-		{topic.ServiceMetrics, func(l Load) float64 { return float64(l.Instances) * float64(1+l.Proxies) }, 247},
-		{topic.HealthStatus, func(l Load) float64 { return 0.17 * float64(l.Instances) * float64(l.Proxies) }, 273},
-		{topic.RoutingDecisions, func(l Load) float64 {
-			return min(decisionSample*l.Requests*float64(l.Instances), decisionCap*float64(l.Proxies))
-		}, 660},
-		{topic.MetricsAggregated, per(1.06), 237},
-		{topic.HealthScores, per(0.95), 133},
-		{topic.NodeStatus, func(l Load) float64 { return 0.2 * float64(1+l.Proxies) }, 308},
+		reports, health,
+		{topic.RoutingDecisions, sampled, sampled * 305},
+		windows, scores,
+		{topic.NodeStatus, status, status * 308},
 	}
 }
+
+const (
+	selfPause   = 30  // seconds between two reports of an instance about itself, see package report
+	selfBytes   = 411 // each in a batch of its own
+	healthPause = 30  // and between two equal results of its health check
+	linger      = .1  // seconds that a proxy's record waits for others
+	perService  = 20  // instances of a service, whose windows are written too
+
+	smallWindows = .7 // windows a second of an instance in a small fleet
+)
 
 // What of a proxy's decisions is recorded by default: a share, and at most so
 // many a second.
 const (
 	decisionSample = 0.01
-	decisionCap    = 500
+	decisionCap    = 2
 )
 
 // EstimateLoad tells the bytes that a load writes into the topics of a catalog
 // a day, and that they keep.
 func EstimateLoad(cat topic.Catalog, l Load) Estimate {
 	out := Estimate{Instances: l.Instances, Proxies: l.Proxies, Requests: l.Requests, Topics: []EstimateTopic{}}
-	for _, f := range flows() {
+	for _, f := range flows(l) {
 		s, known := cat.Find(f.topic)
 		if !known {
 			continue
 		}
-		records := f.rate(l) * (24 * time.Hour).Seconds()
-		t := EstimateTopic{Topic: f.topic, Records: int64(records), PerDay: int64(records * f.onDisk * float64(max(s.Replicas, 1)))}
+		day := (24 * time.Hour).Seconds()
+		t := EstimateTopic{Topic: f.topic, Records: int64(f.records * day), PerDay: int64(f.bytes * day * float64(max(s.Replicas, 1)))}
 		t.Retention = topic.Human("retention.ms", s.Configs["retention.ms"])
 		if ms, err := strconv.ParseInt(s.Configs["retention.ms"], 10, 64); err == nil && ms >= 0 {
 			t.Kept = int64(float64(t.PerDay) * float64(ms) / float64((24 * time.Hour).Milliseconds()))
@@ -89,9 +119,10 @@ func EstimateLoad(cat topic.Catalog, l Load) Estimate {
 		out.Kept += t.Kept
 	}
 	out.Assumptions = []string{
-		"every instance reports itself once a second, and each proxy reports every instance once a second",
+		"every instance reports itself each 30 s and what changes at once (package report); each proxy reports on every instance each second, in fleets of more than 20 instances up to 10 s apart",
 		fmt.Sprintf("%g %% of the requests are recorded as decisions, at most %d a second by each proxy, and no error or retry beyond them", 100*decisionSample, decisionCap),
-		"sizes are those of small compressed batches (zstd), measured with 11 instances; large fleets need less",
+		"the load is steady and few requests fail; services have 20 instances; reporters that are not of smartlb write what they write",
+		"sizes are those of compressed batches (zstd), measured (bench/volume)",
 		"one copy of every record, unless the catalog says replicas",
 		"configuration, alerts and audit records are too few to count",
 		"the embedded broker keeps at most 1 GiB in all, whatever the retentions say",

@@ -22,7 +22,7 @@ type slot struct {
 
 // Record implements dispatch.Recorder: it copies and returns.
 func (r *Reporter) Record(d *dispatch.Decision) {
-	if !r.admit(d.At) {
+	if !r.admit(d.At, d.Why == event.WhySample) {
 		r.stats.rateCapped.Add(1)
 		return
 	}
@@ -43,15 +43,26 @@ func (r *Reporter) Record(d *dispatch.Decision) {
 	case r.ring <- s:
 	default:
 		r.stats.ringFull.Add(1)
+		return
+	}
+	if len(r.ring) > ringSlots/2 {
+		select {
+		case r.crowded <- struct{}{}:
+		default:
+		}
 	}
 }
 
 // admit counts decisions per second of the process clock. at is when a request
 // began: what took long comes among younger ones, and counts with them.
-func (r *Reporter) admit(at int64) bool {
+func (r *Reporter) admit(at int64, sample bool) bool {
 	second := at / 1e9
 	if have := r.second.Load(); second > have && r.second.CompareAndSwap(have, second) {
 		r.taken.Store(0)
+		r.sampled.Store(0)
+	}
+	if sample && r.cfg.SampleRate > 0 && r.sampled.Add(1) > int64(r.cfg.SampleRate) {
+		return false
 	}
 	return r.taken.Add(1) <= int64(r.cfg.DecisionRate)
 }
@@ -62,6 +73,13 @@ func (r *Reporter) Changed(c keeper.Change) {
 	case r.changes <- c:
 	default:
 		r.stats.changesLost.Add(1)
+	}
+}
+
+// publishDecisions publishes all that wait.
+func (r *Reporter) publishDecisions() {
+	for n := len(r.ring); n > 0; n-- {
+		r.publish(<-r.ring)
 	}
 }
 
@@ -93,11 +111,11 @@ func (r *Reporter) write(s *slot, i int) {
 		Attempt: i + 1, Why: s.why, InstanceID: chosen.Instance, Reason: a.Trace.Reason,
 		Outcome: event.Outcome{
 			Status: a.Status, Failure: a.Failure.String(), Sent: a.Sent || a.Status != 0,
-			HeadMs: event.Some(float64(a.HeadNs) / 1e6), Retried: a.Retried,
+			HeadMs: event.Some(round(float64(a.HeadNs)/1e6, 1e3)), Retried: a.Retried,
 		},
 	}
 	if i == s.attempts-1 {
-		d.Outcome.TotalMs = event.Some(float64(s.duration) / 1e6)
+		d.Outcome.TotalMs = event.Some(round(float64(s.duration)/1e6, 1e3))
 	}
 	for _, c := range a.Trace.Candidates[:a.Trace.N] {
 		d.Candidates = append(d.Candidates, candidate(p, c, a.At))
@@ -118,16 +136,16 @@ func (r *Reporter) write(s *slot, i int) {
 func candidate(p *upstream.Pool, c upstream.Candidate, at int64) event.Candidate {
 	m := &p.Members[c.Index]
 	out := event.Candidate{
-		InstanceID: m.Instance, Cost: float64(c.Cost), InFlight: int64(c.InFlight), LatencyFactor: float64(c.Latency),
-		ErrorRate: float64(c.Err), Weight: m.Weight, SlowStart: m.SlowStart, Silence: float64(c.Silence), Trust: m.Trust,
+		InstanceID: m.Instance, Cost: digits(float64(c.Cost)), InFlight: int64(c.InFlight), LatencyFactor: digits(float64(c.Latency)),
+		ErrorRate: digits(float64(c.Err)), Weight: m.Weight, SlowStart: digits(m.SlowStart), Silence: digits(float64(c.Silence)), Trust: digits(m.Trust),
 	}
 	if m.AsOf > 0 {
-		out.AgeMs = event.Some(float64(at-m.AsOf) / 1e6)
-		out.FleetErrorRate = event.Some(m.FleetErr)
-		out.Capacity = event.Some(m.Capacity)
+		out.AgeMs = event.Some(round(float64(at-m.AsOf)/1e6, 1))
+		out.FleetErrorRate = event.Some(digits(m.FleetErr))
+		out.Capacity = event.Some(digits(m.Capacity))
 	}
 	if l, _, ok := m.Latency.Load(at); ok {
-		out.LatencyMs = event.Some(l / 1e6)
+		out.LatencyMs = event.Some(round(l/1e6, 1e3))
 	}
 	return out
 }

@@ -23,13 +23,18 @@ type counted struct {
 	requests, errors uint64
 	hist             [upstream.HistBuckets]uint32
 	at               int64
-	told             bool // there was a report
+	told             bool    // there was a report
+	seen             tick    // up to the last look
+	rps, failed      float64 // that were reported last
 }
 
 // report publishes one service-metrics message for every instance that had
-// traffic since the last one. What a proxy cannot know (cpu, memory) is absent.
+// traffic since its last one, when it is time for all of them; in between only
+// for those whose traffic changed. What a proxy cannot know (cpu, memory) is
+// absent.
 func (r *Reporter) report(lives Lives) {
 	now := r.cfg.Now()
+	round := r.round(now)
 	present := make(map[*upstream.Live]bool, len(r.seen))
 	lives.EachLive(func(l *upstream.Live, tags map[string]string) {
 		present[l] = true
@@ -37,6 +42,9 @@ func (r *Reporter) report(lives Lives) {
 		if last == nil {
 			last = &counted{at: now - int64(r.cfg.Interval)}
 			r.seen[l] = last
+		}
+		if changed := last.changed(l, now); !changed && !round {
+			return
 		}
 		if m, headers, ok := r.measure(l, last, now); ok {
 			m.Tags = tags
@@ -72,11 +80,12 @@ func (r *Reporter) measure(l *upstream.Live, last *counted, now int64) (event.Se
 	// who multiplies it by that gap (at most a minute) gets the requests back.
 	span := min(max(float64(now-last.at)/1e9, minSpan), maxSpan)
 	last.requests, last.errors, last.at, last.told = requests, last.errors+failed, now, true
+	last.rps, last.failed = float64(n)/span, float64(failed)/float64(n)
 	m := event.ServiceMetrics{
 		Timestamp: r.wall(now), ServiceID: l.Service, InstanceID: l.Instance,
 		Metrics: event.Metrics{
-			RPS:               event.Some(round(float64(n)/span, 1e4)),
-			ErrorRate:         event.Some(float64(failed) / float64(n)),
+			RPS:               event.Some(round(last.rps, 1e3)),
+			ErrorRate:         event.Some(round(last.failed, 1e6)),
 			ActiveConnections: event.Some(float64(max(0, l.InFlight.Load()))),
 		},
 	}

@@ -25,8 +25,9 @@ type Lives interface {
 // Config of a Reporter.
 type Config struct {
 	Node         string
-	Interval     time.Duration // between reports, default 1 s
+	Interval     time.Duration // shortest time between reports about one instance, default 1 s; large fleets are reported on less often, see pace.go
 	DecisionRate int           // decisions per second at most, default 500; 0 none
+	SampleRate   int           // of them, at most so many per second that were only sampled; 0: no limit of their own
 	Now          func() int64  // process clock
 	Wall         func() time.Time
 	Sender       Sender
@@ -36,9 +37,15 @@ type Config struct {
 // ringSlots bounds the decisions that wait for the reporter's goroutine.
 const ringSlots = 1024
 
-// heartbeat is how often an unchanged health-status is said again: three of
-// them are how long listeners believe it.
-const heartbeat = 5 * time.Second
+// How often an unchanged health-status is repeated. Readers believe it for three
+// of the sender's intervals, so the pause only doubles.
+const (
+	heartbeat      = 5 * time.Second  // at first, and of instances that are not healthy
+	heartbeatLimit = 30 * time.Second // of healthy ones
+)
+
+// decisionPause is how long decisions wait for others that share their batch.
+const decisionPause = time.Second
 
 // Reporter publishes. Its methods are safe for concurrent use and never block.
 type Reporter struct {
@@ -46,16 +53,19 @@ type Reporter struct {
 	reporter []kafka.Header
 	ring     chan *slot
 	free     chan *slot
+	crowded  chan struct{} // the ring is half full
 	changes  chan keeper.Change
 	draft    event.RoutingDecision // of Run's goroutine, with its memory, for the next decision
 	text     []byte                // and its text
 
 	second  atomic.Int64 // the second that taken counts
 	taken   atomic.Int64
+	sampled atomic.Int64
 	stats   stats
 	mu      sync.Mutex
 	said    map[[2]string]said
 	seen    map[*upstream.Live]*counted
+	slot    int64 // of the last round
 	started time.Time
 	startAt int64
 }
@@ -74,6 +84,7 @@ type Stats struct {
 type said struct {
 	status string
 	at     time.Time
+	pause  time.Duration // until it is repeated
 }
 
 // New returns a reporter that publishes once Run runs.
@@ -86,6 +97,7 @@ func New(cfg Config) *Reporter {
 		reporter: []kafka.Header{{Key: event.HeaderReporter, Value: []byte(event.ReporterProxy(cfg.Node))}},
 		ring:     make(chan *slot, ringSlots),
 		free:     make(chan *slot, ringSlots),
+		crowded:  make(chan struct{}, 1),
 		changes:  make(chan keeper.Change, 256),
 		said:     map[[2]string]said{},
 		seen:     map[*upstream.Live]*counted{},
@@ -107,21 +119,24 @@ func (r *Reporter) Stats() Stats {
 func (r *Reporter) Run(ctx context.Context, lives Lives) error {
 	ticker := time.NewTicker(r.cfg.Interval)
 	defer ticker.Stop()
+	gather := time.NewTicker(decisionPause)
+	defer gather.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			r.slot = 0 // a round for all
 			r.report(lives)
-			for len(r.ring) > 0 {
-				r.publish(<-r.ring)
-			}
+			r.publishDecisions()
 			for len(r.changes) > 0 {
 				r.publishChange(<-r.changes)
 			}
 			return nil
 		case <-ticker.C:
 			r.report(lives)
-		case s := <-r.ring:
-			r.publish(s)
+		case <-gather.C:
+			r.publishDecisions()
+		case <-r.crowded:
+			r.publishDecisions()
 		case c := <-r.changes:
 			r.publishChange(c)
 		}
@@ -149,9 +164,9 @@ func (r *Reporter) Probed(p probe.Result) {
 	key := [2]string{p.Service, p.Instance}
 	r.mu.Lock()
 	last := r.said[key]
-	fresh := last.status == status && p.At.Sub(last.at) < heartbeat
+	fresh := last.status == status && p.At.Sub(last.at) < last.pause
 	if !fresh {
-		r.said[key] = said{status, p.At}
+		r.said[key] = last.again(status, p.At)
 	}
 	r.mu.Unlock()
 	if fresh {
@@ -162,14 +177,23 @@ func (r *Reporter) Probed(p probe.Result) {
 		checkType = "TCP"
 	}
 	h := event.HealthStatus{
-		Timestamp: p.At.UTC(), ServiceID: p.Service, InstanceID: p.Instance, Status: status,
-		ResponseTime: event.Some(float64(p.Took) / 1e6), CheckType: checkType,
+		Timestamp: p.At.UTC().Truncate(time.Millisecond), ServiceID: p.Service, InstanceID: p.Instance, Status: status,
+		ResponseTime: event.Some(round(float64(p.Took)/1e6, 1e3)), CheckType: checkType,
 		Details: event.HealthDetails{StatusCode: p.StatusCode, ResponseBody: p.Body},
 	}
 	r.send(event.TopicHealthStatus, p.Service, h.AppendJSON(nil), r.reporter, &r.stats.statuses)
 }
 
-// wall converts a time of the process clock.
+// again gives what is remembered once status is published at a moment.
+func (s said) again(status string, at time.Time) said {
+	if s.status != status || status != event.StatusHealthy {
+		return said{status, at, heartbeat}
+	}
+	return said{status, at, min(2*s.pause, heartbeatLimit)}
+}
+
+// wall converts a time of the process clock, in milliseconds: finer digits say
+// nothing and fill the log.
 func (r *Reporter) wall(at int64) time.Time {
-	return r.started.Add(time.Duration(at - r.startAt)).UTC()
+	return r.started.Add(time.Duration(at - r.startAt)).UTC().Truncate(time.Millisecond)
 }

@@ -355,18 +355,20 @@ func TestWhatIsQueuedAtTheEndIsPublished(t *testing.T) {
 	}
 }
 
-func TestProbesAreToldOnChangeAndAsHeartbeat(t *testing.T) {
+func TestProbesArePublishedOnChangeAndRepeatedLessAndLessOftenWhileHealthy(t *testing.T) {
 	w := newWorld(0)
 	at := time.Unix(2000, 0)
 	probed := func(up, ok bool, after time.Duration) {
 		at = at.Add(after)
 		w.Probed(probe.Result{Target: probe.Target{Service: "s", Instance: "i", Check: "http"}, At: at, Up: up, OK: ok, StatusCode: 200})
 	}
-	for range 12 {
-		probed(true, true, time.Second) // told at 0, 5 and 10 s
+	for range 80 {
+		probed(true, true, time.Second) // published after 0, 5, 15, 35 and 65 s: the pause doubles
 	}
 	probed(true, false, time.Second)
-	probed(false, false, time.Second)
+	for range 12 {
+		probed(false, false, time.Second) // after 0, 5 and 10 s
+	}
 	var got []string
 	for _, r := range w.log.of(event.TopicHealthStatus) {
 		h, err := event.DecodeHealthStatus(r.Value)
@@ -375,7 +377,7 @@ func TestProbesAreToldOnChangeAndAsHeartbeat(t *testing.T) {
 		}
 		got = append(got, h.Status)
 	}
-	if fmt.Sprint(got) != "[HEALTHY HEALTHY HEALTHY DEGRADED UNHEALTHY]" {
+	if fmt.Sprint(got) != "[HEALTHY HEALTHY HEALTHY HEALTHY HEALTHY DEGRADED UNHEALTHY UNHEALTHY UNHEALTHY]" {
 		t.Error(got)
 	}
 }

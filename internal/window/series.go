@@ -79,17 +79,34 @@ func (s *Series) Each(from, to time.Time, f func(r *Report, gap time.Duration)) 
 
 // Period returns the median of the last gaps between reports, false before there are two reports.
 func (s *Series) Period() (time.Duration, bool) {
-	const most = 5
-	var few [most]time.Duration
-	gaps := few[:0]
-	for i := len(s.reports) - 1; i > 0 && len(gaps) < most; i-- {
-		gaps = append(gaps, s.reports[i].At.Sub(s.reports[i-1].At))
-	}
+	var few [fewGaps]time.Duration
+	gaps := s.gaps(few[:0])
 	if len(gaps) == 0 {
 		return 0, false
 	}
-	slices.Sort(gaps)
 	return gaps[len(gaps)/2], true
+}
+
+// Longest returns the longest of the last gaps between reports, false before there are two reports. A reporter that
+// lengthens its pauses at most doubles them, so one that is silent for longer than twice this has stopped.
+func (s *Series) Longest() (time.Duration, bool) {
+	var few [fewGaps]time.Duration
+	gaps := s.gaps(few[:0])
+	if len(gaps) == 0 {
+		return 0, false
+	}
+	return gaps[len(gaps)-1], true
+}
+
+const fewGaps = 5
+
+// gaps appends the last gaps in ascending order.
+func (s *Series) gaps(to []time.Duration) []time.Duration {
+	for i := len(s.reports) - 1; i > 0 && len(to) < fewGaps; i-- {
+		to = append(to, s.reports[i].At.Sub(s.reports[i-1].At))
+	}
+	slices.Sort(to)
+	return to
 }
 
 // from returns the index of the first report at or after t.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
@@ -93,31 +94,15 @@ func orDefault[T comparable](v, otherwise T) T {
 
 // Publish queues a report and returns at once.
 func (p *Publisher) Publish(r *report.Report) {
-	m := message(r)
-	rec := kafka.Record{Topic: p.topic, Key: []byte(r.ServiceID), Value: m.AppendJSON(nil), Timestamp: r.Time}
+	value, err := r.MarshalJSON()
+	if err != nil {
+		return // a number that JSON does not have: the span is empty
+	}
+	rec := kafka.Record{Topic: p.topic, Key: []byte(r.ServiceID), Value: value, Timestamp: r.Time}
 	if sketch := sketchOf(r.Latencies); sketch != nil {
 		rec.Headers = []kafka.Header{{Key: event.HeaderLatency, Value: sketch}}
 	}
 	p.producer.Send(rec)
-}
-
-func message(r *report.Report) event.ServiceMetrics {
-	m := event.ServiceMetrics{
-		Timestamp: r.Time, ServiceID: r.ServiceID, InstanceID: r.InstanceID, Tags: r.Tags,
-		Metrics: event.Metrics{
-			RPS: event.Some(r.RPS()), ErrorRate: optional(r.ErrorRate()), P95Latency: optional(r.P95()),
-			ActiveConnections: event.Some(float64(max(r.Active, 0))),
-			CPUUsage:          optional(r.CPU), MemoryUsage: optional(r.Memory), Utilization: optional(r.Utilization),
-		},
-	}
-	return m
-}
-
-func optional(v *float64) event.Optional {
-	if v == nil {
-		return event.Optional{}
-	}
-	return event.Some(*v)
 }
 
 func sketchOf(latencies []report.Bucket) []byte {
@@ -125,11 +110,19 @@ func sketchOf(latencies []report.Bucket) []byte {
 		return nil
 	}
 	k := window.NewSketch()
-	for _, b := range latencies {
-		k.AddCount(b.Ms, float64(b.Count))
+	for group := range slices.Chunk(latencies, 1+(len(latencies)-1)/fewBuckets) {
+		var n, sum float64
+		for _, b := range group {
+			n, sum = n+float64(b.Count), sum+b.Ms*float64(b.Count)
+		}
+		k.AddCount(sum/n, n)
 	}
 	return k.Encode(nil)
 }
+
+// fewBuckets bounds the buckets of a sketch, which are most of a report's bytes. Of a spread of one to ten, 32 buckets
+// are 7 % wide, finer than those of the proxies; the p95 of the message itself is within 1 %.
+const fewBuckets = 32
 
 // Stats counts reports.
 type Stats struct {

@@ -158,15 +158,14 @@ func TestWhatUpPrintsCanBeTyped(t *testing.T) {
 	t.Parallel()
 	leftout.Unless(t, "kcat as a foreign client", "kcat")
 	p, _, _, _ := demo(t)
-	said, err := os.ReadFile(p.out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, lines, _ := strings.Cut(string(said), "Try, in another terminal:\n")
-	lines, _, found := strings.Cut(lines, "and look at ")
-	if !found {
-		t.Fatalf("it printed no commands:\n%s", said)
-	}
+	lines := ""
+	eventually(t, "it prints commands", func() bool { // after the console listens, which is later than /readyz
+		said, err := os.ReadFile(p.out)
+		_, after, _ := strings.Cut(string(said), "Try, in another terminal:\n")
+		before, _, found := strings.Cut(after, "and look at ")
+		lines = before
+		return err == nil && found
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", lines)

@@ -147,7 +147,7 @@ func (a toolArgs) connection(env *cli.Env, t distribution.Tool, home distributio
 	given := func(flag string) bool {
 		return slices.ContainsFunc(a.words, func(w string) bool { return w == flag || strings.HasPrefix(w, flag+"=") })
 	}
-	if len(a.words) == 1 || given("--help") || given("--version") || given("--bootstrap-controller") {
+	if given("--help") || given("--version") || given("--bootstrap-controller") {
 		return nil, nil
 	}
 	var words []string

@@ -12,7 +12,7 @@ import (
 )
 
 // flow is a login at the issuer that a browser began. The browser keeps it in a
-// signed cookie, so that any number of logins that are begun, by whoever, take
+// signed cookie, so that any number of logins that strangers begin take
 // nothing here and end nobody else's.
 type flow struct {
 	State string    `json:"s"` // that the issuer gives back

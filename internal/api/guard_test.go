@@ -56,7 +56,7 @@ func TestGuardRefusesStrangersHostsAndOrigins(t *testing.T) {
 }
 
 // <img src="http://localhost:8083/api/v1/topics/t/search?where=..."> on any page
-// started a search with the rights of whoever reads that page.
+// started a search with the rights of the one who reads that page.
 func TestGuardRefusesReadsForPagesOfOtherOrigins(t *testing.T) {
 	h := Guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	for _, path := range []string{"/api/v1/topics/t/search?text=x", "/api/v1/topics/t/export", "/api/v1/overview/events", "/api/v1/overview", "/api/v1/audit", "/api/v1/openapi.yaml", "/%61pi/v1/overview", "/metrics"} {

@@ -36,7 +36,7 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// Whoever opened connections to admin or console without an end took all
+// Somebody who opened connections to admin or console without an end took all
 // descriptors of the process, and so its traffic.
 func TestConnectionsAreBoundedPerAddressAndInAll(t *testing.T) {
 	in := pipes{make(chan net.Conn)}

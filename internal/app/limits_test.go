@@ -35,7 +35,7 @@ func TestEveryLimitReachesTheProxy(t *testing.T) {
 	}
 }
 
-// What an empty file gives is what the packages have by themselves.
+// What an empty file gives are the defaults of the packages.
 func TestDefaultsOfTheFileAreThoseOfTheProxy(t *testing.T) {
 	c := proxyConfig(config.Default().Proxy)
 	if c.IdleTimeout != time.Minute || c.HeadTimeout != 10*time.Second || c.StreamTimeout != time.Hour || c.Limits != c.Limits.WithDefaults() {

@@ -67,7 +67,7 @@ func TestNoExpressionTakesMuchMemory(t *testing.T) {
 		"optional values":          doubled("optional.of(value)", `[%[1]s].map(a%[2]d, optional.of([a%[2]d, a%[2]d, a%[2]d, a%[2]d, a%[2]d, a%[2]d, a%[2]d, a%[2]d]))[0]`, 7) + ` == optional.none()`,
 	} {
 		yes, why, allocated := measured(t, source, filter.Record{Value: value})
-		if allocated > 400<<20 {
+		if allocated > 512<<20 { // with what was garbage at once; the race detector doubles it
 			t.Errorf("%s: it allocated %d MiB", name, allocated>>20)
 		}
 		if yes || why == "" && name != "case and reverse" {

@@ -33,8 +33,12 @@ func (a Addresses) named() []named {
 // stack has now: they are not tried. A taken port of an optional service is no
 // error here, because the stack starts without that service. linger is how long
 // a taken port may take to be free: that of a process that was just killed.
-func (a Addresses) Usable(ctx context.Context, held Addresses, linger time.Duration) error {
+func (a Addresses) Usable(ctx context.Context, linger time.Duration, held ...Addresses) error {
 	all := a.named()
+	var own []named
+	for _, h := range held {
+		own = append(own, h.named()...)
+	}
 	var errs []error
 	for i, n := range all {
 		for _, other := range all[:i] {
@@ -42,7 +46,7 @@ func (a Addresses) Usable(ctx context.Context, held Addresses, linger time.Durat
 				errs = append(errs, fmt.Errorf("%s %s and %s %s are one address for two services", other.flag, other.address, n.flag, n.address))
 			}
 		}
-		if slices.ContainsFunc(held.named(), func(h named) bool { return h.address == n.address }) {
+		if slices.ContainsFunc(own, func(h named) bool { return h.address == n.address }) {
 			continue
 		}
 		if err := n.try(ctx, linger); err != nil {

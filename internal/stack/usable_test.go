@@ -42,7 +42,7 @@ func TestAddressesThatCannotWorkAreFoundBeforeAnythingStarts(t *testing.T) {
 		{"a name and its number", Addresses{Kafka: "localhost:" + port, UI: free}, Addresses{}, []string{"two services"}},
 		{"every mistake at once", Addresses{Kafka: "127.0.0.1:70000", UI: "nowhere"}, Addresses{}, []string{"70000", "--console nowhere"}},
 	} {
-		err := row.at.Usable(t.Context(), row.held, 0)
+		err := row.at.Usable(t.Context(), 0, row.held)
 		if (err == nil) != (len(row.want) == 0) {
 			t.Errorf("%s: %v", row.story, err)
 			continue

@@ -110,7 +110,7 @@ func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stac
 	if err != nil || verb != "start" && verb != "restart" || verb == "start" && running {
 		return r, err
 	}
-	if err := usable(ctx, choice, last, verb == "restart" && running); err != nil {
+	if err := usable(ctx, dir, choice, last, verb == "restart" && running); err != nil {
 		return stack.Runtime{}, err // nothing has started, and nothing is remembered
 	}
 	return r, choice.Remember(dir)
@@ -118,16 +118,20 @@ func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stac
 
 // usable reports addresses on which the stack cannot listen. A stack that runs
 // has its own addresses.
-func usable(ctx context.Context, c, last stack.Choice, running bool) error {
-	at, held := c.Addresses, stack.Addresses{}
+func usable(ctx context.Context, dir string, c, last stack.Choice, running bool) error {
+	at := c.Addresses
+	var held []stack.Addresses
 	if c.Runtime == stack.RuntimeDocker {
 		at = stack.Addresses{UI: at.UI} // the others are those of docker-compose.yml
 	}
 	if running {
-		held = last.Addresses
+		held = []stack.Addresses{last.Addresses}
+		if found, ok := stack.Find(dir); ok { // it may have picked its ports
+			held = append(held, stack.Addresses{Kafka: found.Address, Internal: found.Internal, UI: found.UI})
+		}
 	}
 	const linger = 2 * time.Second // a process that was killed may hold its sockets a little longer than it lives
-	return at.Usable(ctx, held, linger)
+	return at.Usable(ctx, linger, held...)
 }
 
 // elsewhere refuses to start or stop something here while commands talk to a

@@ -20,6 +20,7 @@ const seconds = Number(process.env.SCALE_SECONDS ?? 8);
 const whole = (x) => x.toFixed(0);
 
 await drive(async ({ page, context, url, check, comes, picture, accessible, steady }) => {
+  await page.addInitScript(() => delete globalThis.SharedWorker); // the page holds its stream itself, so that the bytes are seen
   const session = await context.newCDPSession(page);
   await session.send("Network.enable");
   await session.send("Performance.enable", { timeDomain: "threadTicks" });

@@ -130,7 +130,7 @@ func TestWrongPasswordsAreRefusedAndSlowedDown(t *testing.T) {
 		t.Fatalf("the right password after many wrong ones: %v", err)
 	}
 	if _, err := login(g, "bob", "battery staple"); err != nil {
-		t.Errorf("somebody else from there: %v", err)
+		t.Errorf("another user from that address: %v", err)
 	}
 	r := request()
 	r.RemoteAddr = "198.51.100.7:1"

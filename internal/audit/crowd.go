@@ -17,7 +17,7 @@ import (
 // times a second. It is counted and becomes one record per interval.
 const (
 	crowdEvery  = 10 * time.Second
-	crowdKinds  = 200 // names, addresses and reasons that are counted by themselves, of each
+	crowdKinds  = 200 // names, addresses and reasons that are counted one by one, of each
 	crowdListed = 10  // of these that the record lists
 	singly      = 20  // refused actions of one user within an interval that get records of their own
 	crowdText   = 100 // bytes of a name or a reason

@@ -80,7 +80,7 @@ func (l *Log) Record(a event.AuditLog) {
 }
 
 // Stranger counts an attempt of somebody who is not logged in, from an address.
-// All of an interval become one record for each action: whoever reaches the node
+// All of an interval become one record for each action: a stranger who reaches the node
 // could otherwise drop the records of its users.
 func (l *Log) Stranger(a event.AuditLog, address string) {
 	l.crowd.add(event.Actor{Type: "unauthenticated"}, a, address, time.Now())

@@ -18,7 +18,7 @@ func chained(n int) (values [][]byte) {
 	return values
 }
 
-// Whoever may write to audit-logs could make a chain in any node's name, and
+// A writer of audit-logs could make a chain in any node's name, and
 // "intact" was said of it.
 func TestForgedRecordsAreNotIntact(t *testing.T) {
 	signed, unsigned, bad, unchecked := sign.Verdict{State: sign.Signed, Key: "k"}, sign.Verdict{State: sign.Unsigned}, sign.Verdict{State: sign.Bad}, sign.Verdict{}

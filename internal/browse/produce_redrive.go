@@ -90,7 +90,7 @@ func (b *Browser) Redrive(ctx context.Context, spec RedriveSpec) (Redrive, error
 	if err != nil {
 		return Redrive{}, err
 	}
-	for _, l := range letters { // whoever may write dead letters chooses the header
+	for _, l := range letters { // a writer of dead letters chooses the header
 		if l.why == "" && topic.Reserved(l.topic) && !spec.Reserved {
 			l.why = "its topic " + l.topic + " is reserved: sending there needs the role admin"
 		}

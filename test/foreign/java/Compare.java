@@ -182,6 +182,7 @@ public class Compare {
                 c.subscribe(List.of("j-one"));
                 for (long end = System.currentTimeMillis() + 30000; c.assignment().isEmpty() && System.currentTimeMillis() < end; ) c.poll(Duration.ofMillis(200));
                 c.commitSync(Map.of(one, new OffsetAndMetadata(0, "words")));
+                until(() -> admin.describeConsumerGroups(List.of(group)).all().get().get(group).state(), "Stable");
                 var g = admin.describeConsumerGroups(List.of(group)).all().get().get(group);
                 Object busy;
                 try { admin.deleteConsumerGroups(List.of(group)).all().get(); busy = "deleted"; } catch (ExecutionException e) { busy = e.getCause().getClass().getSimpleName(); }

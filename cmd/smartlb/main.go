@@ -14,6 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli/serve"
 )
 
-func main() {
-	os.Exit(cli.Main(serve.Commands, routing.Commands, config.Commands, kafka.Group, profile.Commands, demo.Commands))
-}
+// groups are all commands.
+var groups = []cli.Group{serve.Commands, routing.Commands, config.Commands, kafka.Group, profile.Commands, demo.Commands}
+
+func main() { os.Exit(cli.Main(groups...)) }

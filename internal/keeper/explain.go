@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/picker"
 	"github.com/smartlb/smartlb/internal/readable"
 )
 
@@ -50,7 +51,7 @@ func (e *explainer) standing() {
 		e.say("%s takes requests%s.", v.ID, since)
 	case "ejected":
 		e.say("%s is ejected%s after %d failures in a row (ejection %d); it would rejoin in %s, at %s, through slow start.",
-			v.ID, since, 5, v.Ejections, short(v.Until.Sub(e.now)), readable.Time(v.Until))
+			v.ID, since, picker.EjectAfter, v.Ejections, short(v.Until.Sub(e.now)), readable.Time(v.Until))
 	case "draining":
 		cause, ends := e.drain()
 		e.say("%s is draining%s because of %s: no new requests, %d still in flight. It rejoins %s.", v.ID, since, cause, v.InFlight, ends)

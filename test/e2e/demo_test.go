@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -174,8 +175,9 @@ func TestWhatUpPrintsCanBeTyped(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v", err)
 	}
-	for _, want := range []string{"HTTP/1.1 200", `"candidates"`, "user-service-3 is broken", "user-service-3 takes requests", "Its last health check", `"serviceId"`} {
-		if !strings.Contains(string(out), want) {
+	// Where the machine is slow, the five failures that eject it come before the question.
+	for _, want := range []string{"HTTP/1.1 200", `"candidates"`, "user-service-3 is broken", "user-service-3 (takes requests|is ejected)", "Its last health check", `"serviceId"`} {
+		if !regexp.MustCompile(want).Match(out) {
 			t.Errorf("no %s", want)
 		}
 	}

@@ -216,9 +216,11 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 			continue
 		}
 		heard = true
-		t.judgePanic(n, now, fx)
+		t.judgeServices(rule.Panic, n, n.PanicServices, "too few usable instances of",
+			"Proxy "+n.Node+" sends requests to all instances that do not drain, healthy or not.", now, fx)
 		t.judgeShortage(n, now, fx)
-		t.judgeCrowds(n, now, fx)
+		t.judgeServices(rule.MassDrain, n, n.CrowdedServices, "health-status messages want to take out many instances of",
+			"Without a signature they take out no more than may be ejected, and never the last. smartlb explain INSTANCE names the senders.", now, fx)
 		for _, topic := range n.RecreatedTopics {
 			topics[topic] = append(topics[topic], id)
 		}
@@ -230,39 +232,41 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 		}
 	}
 	if heard {
-		t.judgeTopics(topics, now, fx)
-		t.judgeUnsigned(unsigned, now, fx)
+		t.judgeTopics(rule.TopicRecreated, topics, "topic %s was recreated or lost data",
+			"Seen by %v. What was in it before is gone; configuration stays the last good one until adopted.", now, fx)
+		t.judgeTopics(rule.Unsigned, unsigned, "records of %s are not signed by a known key",
+			"Refused by %v. Either a client without the signing key writes to the topic, or a node or command has no key: see smartlb config history.", now, fx)
 	}
 }
 
-func (t *Task) judgeUnsigned(topics map[string][]string, now time.Time, fx *Effects) {
-	for _, topic := range slices.Sorted(maps.Keys(topics)) {
+// judgeTopics fires a rule for each topic that nodes name, and resolves it for those that none names any more.
+func (t *Task) judgeTopics(r rule.Rule, named map[string][]string, summary, description string, now time.Time, fx *Effects) {
+	for _, topic := range slices.Sorted(maps.Keys(named)) {
 		t.say(rule.Judgement{
-			Rule: rule.Unsigned, Verdict: rule.Bad, Value: event.Some(float64(len(topics[topic]))),
-			Labels:      map[string]string{"topic": topic},
-			Summary:     "records of " + topic + " are not signed by a known key",
-			Description: fmt.Sprintf("Refused by %v. Either a client without the signing key writes to the topic, or a node or command has no key: see smartlb config history.", topics[topic]),
+			Rule: r, Verdict: rule.Bad, Value: event.Some(float64(len(named[topic]))),
+			Labels:  map[string]string{"topic": topic},
+			Summary: fmt.Sprintf(summary, topic), Description: fmt.Sprintf(description, named[topic]),
 		}, now, fx)
 	}
 	for _, a := range t.alerts.Active() {
-		if topic := a.Labels["topic"]; a.RuleID == rule.Unsigned.ID && topics[topic] == nil {
-			t.say(rule.Judgement{Rule: rule.Unsigned, Verdict: rule.Good, Labels: a.Labels}, now, fx)
+		if topic := a.Labels["topic"]; a.RuleID == r.ID && named[topic] == nil {
+			t.say(rule.Judgement{Rule: r, Verdict: rule.Good, Labels: a.Labels}, now, fx)
 		}
 	}
 }
 
-func (t *Task) judgePanic(n *node, now time.Time, fx *Effects) {
-	for _, service := range n.PanicServices {
+// judgeServices fires a rule for each service that a node names, and resolves it for those that it names no more.
+func (t *Task) judgeServices(r rule.Rule, n *node, named []string, summary, description string, now time.Time, fx *Effects) {
+	for _, service := range named {
 		t.say(rule.Judgement{
-			Rule: rule.Panic, Verdict: rule.Bad, Value: event.Some(1),
-			Labels:      map[string]string{"service": service, "node": n.Node},
-			Summary:     "too few usable instances of " + service,
-			Description: "Proxy " + n.Node + " sends requests to all instances that do not drain, healthy or not.",
+			Rule: r, Verdict: rule.Bad, Value: event.Some(1),
+			Labels:  map[string]string{"service": service, "node": n.Node},
+			Summary: summary + " " + service, Description: description,
 		}, now, fx)
 	}
 	for _, a := range t.alerts.Active() {
-		if a.RuleID == rule.Panic.ID && a.Labels["node"] == n.Node && !slices.Contains(n.PanicServices, a.Labels["service"]) {
-			t.say(rule.Judgement{Rule: rule.Panic, Verdict: rule.Good, Labels: a.Labels}, now, fx)
+		if a.RuleID == r.ID && a.Labels["node"] == n.Node && !slices.Contains(named, a.Labels["service"]) {
+			t.say(rule.Judgement{Rule: r, Verdict: rule.Good, Labels: a.Labels}, now, fx)
 		}
 	}
 }
@@ -276,36 +280,4 @@ func (t *Task) judgeShortage(n *node, now time.Time, fx *Effects) {
 		j.Description = "It answers 503 where it can make no connection to an instance, and checks of instances are not possible. Raise the limit or lower the number of connections."
 	}
 	t.say(j, now, fx)
-}
-
-func (t *Task) judgeCrowds(n *node, now time.Time, fx *Effects) {
-	for _, service := range n.CrowdedServices {
-		t.say(rule.Judgement{
-			Rule: rule.MassDrain, Verdict: rule.Bad, Value: event.Some(1),
-			Labels:      map[string]string{"service": service, "node": n.Node},
-			Summary:     "health-status messages want to take out many instances of " + service,
-			Description: "Without a signature they take out no more than may be ejected, and never the last. smartlb explain INSTANCE names the senders.",
-		}, now, fx)
-	}
-	for _, a := range t.alerts.Active() {
-		if a.RuleID == rule.MassDrain.ID && a.Labels["node"] == n.Node && !slices.Contains(n.CrowdedServices, a.Labels["service"]) {
-			t.say(rule.Judgement{Rule: rule.MassDrain, Verdict: rule.Good, Labels: a.Labels}, now, fx)
-		}
-	}
-}
-
-func (t *Task) judgeTopics(topics map[string][]string, now time.Time, fx *Effects) {
-	for _, topic := range slices.Sorted(maps.Keys(topics)) {
-		t.say(rule.Judgement{
-			Rule: rule.TopicRecreated, Verdict: rule.Bad, Value: event.Some(float64(len(topics[topic]))),
-			Labels:      map[string]string{"topic": topic},
-			Summary:     "topic " + topic + " was recreated or lost data",
-			Description: fmt.Sprintf("Seen by %v. What was in it before is gone; configuration stays the last good one until adopted.", topics[topic]),
-		}, now, fx)
-	}
-	for _, a := range t.alerts.Active() {
-		if topic := a.Labels["topic"]; a.RuleID == rule.TopicRecreated.ID && topics[topic] == nil {
-			t.say(rule.Judgement{Rule: rule.TopicRecreated, Verdict: rule.Good, Labels: a.Labels}, now, fx)
-		}
-	}
 }

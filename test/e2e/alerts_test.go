@@ -36,8 +36,8 @@ func TestAlertsFireAndResolveOnData(t *testing.T) {
 	b := broker(t, dir, addr)
 	ins := instances(t, 4)
 	n := node(t, addr, document(t, "    healthCheck: {interval: 200ms, timeout: 200ms}\n", ins...), t.TempDir())
-	admin := n.address("admin")
-	startLoad(t, "http://"+n.address("web")+"/", 4)
+	admin := n.Address("admin")
+	startLoad(t, "http://"+n.Address("web")+"/", 4)
 	reports, silence := context.WithCancel(t.Context())
 	var reporter sync.WaitGroup
 	reporter.Go(func() { // i4 reports itself, until it does not

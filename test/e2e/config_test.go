@@ -31,32 +31,32 @@ func TestConfigurationIsALog(t *testing.T) {
 	b := broker(t, t.TempDir(), "127.0.0.1:0")
 	ins := instances(t, 4)
 	file := document(t, "", ins[:2]...)
-	n := node(t, b.address("broker"), file, t.TempDir())
-	l := startLoad(t, "http://"+n.address("web")+"/", 6)
-	eventually(t, "the file seeds the log", func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
-	first := look(t, n.address("admin")).Node.Config.Revision
+	n := node(t, b.Address("broker"), file, t.TempDir())
+	l := startLoad(t, "http://"+n.Address("web")+"/", 6)
+	eventually(t, "the file seeds the log", func() bool { return look(t, n.Address("admin")).Node.Config.Revision != "file" })
+	first := look(t, n.Address("admin")).Node.Config.Revision
 
 	// Swaps under load: other instances, other policies; nothing fails.
 	for i, policy := range []string{"round_robin", "least_request", "maglev", "adaptive"} {
 		next := document(t, "    policy: "+policy+"\n", ins[i%3:i%3+2]...)
-		if _, stderr, code := smartlb(t, "config", "apply", next, "-b", b.address("broker"), "--wait", "--comment", policy); code != 0 {
+		if _, stderr, code := smartlb(t, "config", "apply", next, "-b", b.Address("broker"), "--wait", "--comment", policy); code != 0 {
 			t.Fatalf("apply %s: %d %s", policy, code, stderr)
 		}
 	}
-	if out, stderr, code := smartlb(t, "config", "rollback", first, "-b", b.address("broker"), "--wait"); code != 0 || !strings.Contains(out, "is current") {
+	if out, stderr, code := smartlb(t, "config", "rollback", first, "-b", b.Address("broker"), "--wait"); code != 0 || !strings.Contains(out, "is current") {
 		t.Fatalf("rollback: %d %s %s", code, out, stderr)
 	}
-	if out, _, _ := smartlb(t, "config", "show", "-b", b.address("broker")); !strings.Contains(out, ins[0].addr) || !strings.Contains(out, ins[1].addr) {
+	if out, _, _ := smartlb(t, "config", "show", "-b", b.Address("broker")); !strings.Contains(out, ins[0].addr) || !strings.Contains(out, ins[1].addr) {
 		t.Errorf("after the rollback:\n%s", out)
 	}
 
 	// Two from one base: exactly one wins, the other hears of it.
-	base := look(t, n.address("admin")).Node.Config.Revision
+	base := look(t, n.Address("admin")).Node.Config.Revision
 	var group sync.WaitGroup
 	codes, errs := make([]int, 2), make([]string, 2)
 	for i := range 2 {
 		group.Go(func() {
-			_, errs[i], codes[i] = smartlb(t, "config", "apply", document(t, "", ins[i:i+2]...), "--base", base, "-b", b.address("broker"))
+			_, errs[i], codes[i] = smartlb(t, "config", "apply", document(t, "", ins[i:i+2]...), "--base", base, "-b", b.Address("broker"))
 		})
 	}
 	group.Wait()
@@ -68,17 +68,17 @@ func TestConfigurationIsALog(t *testing.T) {
 	}
 
 	for _, step := range []struct{ verb, want string }{{"drain", "draining"}, {"undrain", "in"}} {
-		id := look(t, n.address("admin")).Services[0].Instances[0].ID
-		if _, stderr, code := smartlb(t, step.verb, id, "--admin", n.address("admin")); code != 0 {
+		id := look(t, n.Address("admin")).Services[0].Instances[0].ID
+		if _, stderr, code := smartlb(t, step.verb, id, "--admin", n.Address("admin")); code != 0 {
 			t.Fatalf("%s: %s", step.verb, stderr)
 		}
-		eventually(t, step.verb+" is seen", func() bool { return state(look(t, n.address("admin")), id) == step.want })
+		eventually(t, step.verb+" is seen", func() bool { return state(look(t, n.Address("admin")), id) == step.want })
 	}
 
-	if _, stderr, code := smartlb(t, "config", "apply", mustWrite(t, "kafka: {brokers: ['a']}\nroutes: [{name: r, service: nobody}]\n"), "-b", b.address("broker")); code != 1 || !strings.Contains(stderr, "2 mistakes") {
+	if _, stderr, code := smartlb(t, "config", "apply", mustWrite(t, "kafka: {brokers: ['a']}\nroutes: [{name: r, service: nobody}]\n"), "-b", b.Address("broker")); code != 1 || !strings.Contains(stderr, "2 mistakes") {
 		t.Errorf("a bad file: %d %s", code, stderr)
 	}
-	if out, _, _ := smartlb(t, "config", "history", "-b", b.address("broker")); strings.Count(out, "lost to") != 1 || !strings.Contains(out, "rollback to "+first) || !strings.Contains(out, "drain shop/") {
+	if out, _, _ := smartlb(t, "config", "history", "-b", b.Address("broker")); strings.Count(out, "lost to") != 1 || !strings.Contains(out, "rollback to "+first) || !strings.Contains(out, "drain shop/") {
 		t.Errorf("history:\n%s", out)
 	}
 	l.stop()

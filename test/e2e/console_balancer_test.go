@@ -48,24 +48,24 @@ func TestOverviewOfFiveThousandInstances(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
 	b := start(t, true, "run", "--roles", "broker", "--broker-listen", "127.0.0.1:0", "--broker-internal", "", "--data", t.TempDir(), "--admin", "127.0.0.1:0")
-	p := start(t, true, "run", "--roles", "proxy,console", "--kafka", b.address("broker"), "--config", thousands(t, instances(t, 50)), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
+	p := start(t, true, "run", "--roles", "proxy,console", "--kafka", b.Address("broker"), "--config", thousands(t, instances(t, 50)), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
 	rate := 100
 	if text := os.Getenv("SCALE_RATE"); text != "" {
 		rate, _ = strconv.Atoi(text)
 	}
-	stop := spread(p.address("web"), rate)
+	stop := spread(p.Address("web"), rate)
 	defer stop()
 	time.Sleep(3 * time.Second)
 	if builds := os.Getenv("SCALE_BUILDS"); builds != "" {
-		inBrowser(t, "scroll", "http://"+p.address("console"), append([]string{""}, strings.Split(builds, ",")...)...)
+		inBrowser(t, "scroll", "http://"+p.Address("console"), append([]string{""}, strings.Split(builds, ",")...)...)
 		return
 	}
-	began, cpu := time.Now(), cpuOf(t, p.cmd.Process.Pid)
+	began, cpu := time.Now(), cpuOf(t, p.Cmd.Process.Pid)
 	time.Sleep(5 * time.Second)
-	alone := (cpuOf(t, p.cmd.Process.Pid) - cpu) / time.Since(began).Seconds()
-	began, cpu = time.Now(), cpuOf(t, p.cmd.Process.Pid)
-	inBrowser(t, "scale", "http://"+p.address("console"), os.Getenv("SCALE_SHOTS"))
-	t.Logf("cpu of the node: %.3f of a core without a page, %.3f with one; %d requests a second", alone, (cpuOf(t, p.cmd.Process.Pid)-cpu)/time.Since(began).Seconds(), rate)
+	alone := (cpuOf(t, p.Cmd.Process.Pid) - cpu) / time.Since(began).Seconds()
+	began, cpu = time.Now(), cpuOf(t, p.Cmd.Process.Pid)
+	inBrowser(t, "scale", "http://"+p.Address("console"), os.Getenv("SCALE_SHOTS"))
+	t.Logf("cpu of the node: %.3f of a core without a page, %.3f with one; %d requests a second", alone, (cpuOf(t, p.Cmd.Process.Pid)-cpu)/time.Since(began).Seconds(), rate)
 }
 
 // spread sends requests to all services in turn.
@@ -154,7 +154,7 @@ func TestDecisionsInABrowser(t *testing.T) {
 	needBrowser(t)
 	p, _, admin, broker := demo(t)
 	produceHostileDecision(t, broker)
-	inBrowser(t, "decisions", consoleOf(t, admin), os.Getenv("E2E_SHOTS"), brokerOf(t, p.cmd.Process.Pid))
+	inBrowser(t, "decisions", consoleOf(t, admin), os.Getenv("E2E_SHOTS"), brokerOf(t, p.Cmd.Process.Pid))
 }
 
 // A configuration is edited, compared and rolled back, and somebody else is
@@ -173,7 +173,7 @@ func TestAlertsAndAuditInABrowser(t *testing.T) {
 	needBrowser(t)
 	p, _, admin, broker := demo(t)
 	produceHostileAlert(t, broker)
-	inBrowser(t, "alerts", consoleOf(t, admin), os.Getenv("E2E_SHOTS"), brokerOf(t, p.cmd.Process.Pid))
+	inBrowser(t, "alerts", consoleOf(t, admin), os.Getenv("E2E_SHOTS"), brokerOf(t, p.Cmd.Process.Pid))
 }
 
 // A console of its own, without the proxy role, shows all of it: it asks a
@@ -186,7 +186,7 @@ func TestConsoleWithoutTheProxyRole(t *testing.T) {
 	produceHostileAlert(t, broker)
 	p := start(t, true, "run", "--roles", "console", "--kafka", broker, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
 	for _, name := range []string{"configuration", "decisions", "alerts"} {
-		inBrowser(t, name, "http://"+p.address("console"))
+		inBrowser(t, name, "http://"+p.Address("console"))
 	}
 }
 
@@ -201,9 +201,9 @@ func TestConsoleOfItsOwnWithoutItsBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := node(t, addr, file, t.TempDir())
-	startLoad(t, "http://"+n.address("web")+"/", 1)
+	startLoad(t, "http://"+n.Address("web")+"/", 1)
 	console := start(t, true, "run", "--roles", "console", "--kafka", addr, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
-	url := "http://" + console.address("console")
+	url := "http://" + console.Address("console")
 	eventually(t, "a decision is there", func() bool {
 		var all []struct{ RequestID string }
 		return getJSON(t, url+"/api/v1/decisions?last=1", &all) == nil && len(all) == 1

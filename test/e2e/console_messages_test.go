@@ -107,5 +107,5 @@ func TestConsoleMessagesWithoutTheirBroker(t *testing.T) {
 		}
 	}))
 	defer control.Close()
-	inBrowser(t, "messages-broker", "http://"+console.address("console"), "", control.URL)
+	inBrowser(t, "messages-broker", "http://"+console.Address("console"), "", control.URL)
 }

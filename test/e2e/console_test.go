@@ -133,5 +133,5 @@ func TestConsoleAsksWhoIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, true, "run", "--roles", "console", "--config", file, "--kafka", broker, "--data", t.TempDir())
-	inBrowser(t, "login", "http://"+p.address("console"))
+	inBrowser(t, "login", "http://"+p.Address("console"))
 }

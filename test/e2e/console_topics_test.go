@@ -55,7 +55,7 @@ func TestConsoleCluster(t *testing.T) {
 	hands := httptest.NewServer(broker)
 	t.Cleanup(hands.Close)
 	t.Cleanup(func() { broker.signal(syscall.SIGCONT) }) // one that hangs could not be stopped
-	inBrowser(t, "cluster", "http://"+console.address("console"), "", hands.URL)
+	inBrowser(t, "cluster", "http://"+console.Address("console"), "", hands.URL)
 }
 
 // brokerInHands starts a broker that a script may kill, hang and start again.
@@ -88,7 +88,7 @@ func (r *restarted) on() {
 func (r *restarted) signal(sig syscall.Signal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_ = r.now.cmd.Process.Signal(sig)
+	_ = r.now.Cmd.Process.Signal(sig)
 }
 
 func (r *restarted) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -113,5 +113,5 @@ func TestConsoleReadOnlyTopics(t *testing.T) {
 	_, _, _, broker := demo(t)
 	makeStock(t, broker)
 	console := start(t, true, "run", "--roles", "console", "--read-only", "--kafka", broker, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
-	inBrowser(t, "readonly", "http://"+console.address("console"))
+	inBrowser(t, "readonly", "http://"+console.Address("console"))
 }

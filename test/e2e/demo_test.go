@@ -85,7 +85,7 @@ func TestDemoMovesTrafficAwayAndStopsCleanly(t *testing.T) {
 // nothing is left in the end.
 func mainJob(t *testing.T, p *process, web, admin, broker string, wantChildren int) {
 	t.Helper()
-	kids := children(p.cmd.Process.Pid)
+	kids := children(p.Cmd.Process.Pid)
 	if len(kids) < wantChildren {
 		t.Errorf("%d children, want %d", len(kids), wantChildren)
 	}
@@ -145,8 +145,8 @@ func mainJob(t *testing.T, p *process, web, admin, broker string, wantChildren i
 			t.Errorf("audit has no %s:\n%s", want, out)
 		}
 	}
-	if took := p.stop(os.Interrupt); p.said("did not stop") || p.cmd.ProcessState.ExitCode() != 0 || took > 30*time.Second {
-		t.Errorf("the stop took %s: %v", took, p.cmd.ProcessState)
+	if took := p.stop(os.Interrupt); p.Said("did not stop") || p.Cmd.ProcessState.ExitCode() != 0 || took > 30*time.Second {
+		t.Errorf("the stop took %s: %v", took, p.Cmd.ProcessState)
 	}
 	if n := alive(kids); n > 0 {
 		t.Errorf("%d children are left", n)
@@ -170,7 +170,7 @@ func TestWhatUpPrintsCanBeTyped(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", lines)
-	shell.Env, shell.Dir = cleanEnv(t), p.cmd.Dir
+	shell.Env, shell.Dir = cleanEnv(t), p.Cmd.Dir
 	out, err := shell.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v", err)
@@ -189,7 +189,7 @@ func TestWhatUpPrintsCanBeTyped(t *testing.T) {
 func TestKilledDemoLeavesNobody(t *testing.T) {
 	t.Parallel()
 	p, _, _, _ := demo(t)
-	kids := children(p.cmd.Process.Pid)
+	kids := children(p.Cmd.Process.Pid)
 	p.stop(syscall.SIGKILL)
 	eventually(t, "all children end with their parent", func() bool { return alive(kids) == 0 })
 }
@@ -209,7 +209,7 @@ func TestOneLineProxyWithEveryPolicy(t *testing.T) {
 		ins := instances(t, 3)
 		p := start(t, true, "proxy", "--from", "127.0.0.1:0", "--to", ins[0].addr+","+ins[1].addr+","+ins[2].addr, "--policy", policy, "--admin", "127.0.0.1:0", "--drain", "10m")
 		for range 30 {
-			resp, err := http.Get("http://" + p.address("web") + "/x")
+			resp, err := http.Get("http://" + p.Address("web") + "/x")
 			if err != nil || resp.StatusCode != 200 {
 				t.Fatalf("%s: %v %v", policy, resp, err)
 			}

@@ -152,7 +152,7 @@ func (d *desk) served(line string) {
 	args := strings.Fields(strings.Replace(line, ":8080", "127.0.0.1:0", 1))
 	p := start(d.t, true, append(args[1:], "--admin", "127.0.0.1:0")...)
 	p.stop(syscall.SIGTERM)
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := p.Cmd.ProcessState.ExitCode(); code != 0 {
 		d.t.Errorf("%s ended with %d", line, code)
 	}
 }

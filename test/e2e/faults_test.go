@@ -81,13 +81,13 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 	t.Parallel()
 	b := broker(t, t.TempDir(), "127.0.0.1:0")
 	ins := instances(t, 4)
-	n := node(t, b.address("broker"), document(t, "", ins...), t.TempDir())
-	admin := n.address("admin")
-	l := startLoad(t, "http://"+n.address("web")+"/", 4)
+	n := node(t, b.Address("broker"), document(t, "", ins...), t.TempDir())
+	admin := n.Address("admin")
+	l := startLoad(t, "http://"+n.Address("web")+"/", 4)
 	eventually(t, "the file seeds the log", func() bool { return look(t, admin).Node.Config.Revision != "file" })
 	revision := look(t, admin).Node.Config.Revision
 
-	c, err := kgo.NewClient(kgo.SeedBrokers(b.address("broker")), kgo.ProducerBatchMaxBytes(11_534_336), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	c, err := kgo.NewClient(kgo.SeedBrokers(b.Address("broker")), kgo.ProducerBatchMaxBytes(11_534_336), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 	}
 
 	for _, topic := range []string{"service-metrics", "health-status"} {
-		for _, r := range consume(t, b.address("broker"), topic+".dlq", func(got []*kgo.Record) bool { return len(got) >= 16 }) {
+		for _, r := range consume(t, b.Address("broker"), topic+".dlq", func(got []*kgo.Record) bool { return len(got) >= 16 }) {
 			if header(r, "smartlb-source-topic") != topic || header(r, "smartlb-reason") == "" || header(r, "smartlb-source-offset") == "" || len(r.Value) > 64<<10 {
 				t.Errorf("%s.dlq: %v, %d bytes", topic, r.Headers, len(r.Value))
 			}
@@ -135,7 +135,7 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 			}
 		}
 		seen := map[string]bool{}
-		for _, r := range consume(t, b.address("broker"), topic+".dlq", func(got []*kgo.Record) bool { return len(got) >= 16 }) {
+		for _, r := range consume(t, b.Address("broker"), topic+".dlq", func(got []*kgo.Record) bool { return len(got) >= 16 }) {
 			seen[header(r, "smartlb-source-partition")+"/"+header(r, "smartlb-source-offset")] = true
 		}
 		if len(seen) < 16 {
@@ -154,10 +154,10 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 				return
 			case <-time.After(500 * time.Millisecond):
 			}
-			produce(t, b.address("broker"), "service-metrics", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i1","metrics":{"rps":150.5,"cpuUsage":0.97}}`, time.Now().UTC().Format(time.RFC3339)))
+			produce(t, b.Address("broker"), "service-metrics", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i1","metrics":{"rps":150.5,"cpuUsage":0.97}}`, time.Now().UTC().Format(time.RFC3339)))
 		}
 	})
-	produce(t, b.address("broker"), "health-status", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i2","status":"DRAINING","checkType":"HTTP"}`, time.Now().UTC().Format(time.RFC3339)))
+	produce(t, b.Address("broker"), "health-status", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i2","status":"DRAINING","checkType":"HTTP"}`, time.Now().UTC().Format(time.RFC3339)))
 	eventually(t, "a valid health-status acts", func() bool { return state(look(t, admin), "i2") == "draining" })
 	eventually(t, "valid metrics act", func() bool {
 		for _, s := range look(t, admin).Services {
@@ -169,15 +169,15 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 		}
 		return false
 	})
-	if _, stderr, code := smartlb(t, "config", "apply", document2(t, ins...), "-b", b.address("broker"), "--wait"); code != 0 {
+	if _, stderr, code := smartlb(t, "config", "apply", document2(t, ins...), "-b", b.Address("broker"), "--wait"); code != 0 {
 		t.Errorf("a valid revision: %d %s", code, stderr)
 	}
 	if c := look(t, admin).Node.Config; c.Revision == revision || c.State != "applied" || c.LostLog {
 		t.Errorf("%+v", c)
 	}
 	for _, p := range []*process{b, n} {
-		if p.ended() || p.said("panic") {
-			t.Errorf("%v: ended %v", p.cmd.Args, p.ended())
+		if p.ended() || p.Said("panic") {
+			t.Errorf("%v: ended %v", p.Cmd.Args, p.ended())
 		}
 	}
 	if ok, bad, first := l.counts(); bad > 0 || ok < 100 {
@@ -194,7 +194,7 @@ func document2(t *testing.T, ins ...*instance) string {
 // ended says whether the process is gone.
 func (p *process) ended() bool {
 	select {
-	case <-p.done:
+	case <-p.Done:
 		return true
 	default:
 		return false
@@ -286,7 +286,7 @@ func TestFaultsOfTheOnlyInstanceReachTheClientAsWhatTheyAre(t *testing.T) {
 	m := newMoody(t)
 	patient := lineProxy(t, []string{m.Addr}, "--retries", "0", "--timeout", "1m", "--health-interval", "0")
 	hasty := lineProxy(t, []string{m.Addr}, "--retries", "0", "--timeout", "1s", "--health-interval", "0")
-	url := "http://" + patient.address("web") + "/"
+	url := "http://" + patient.Address("web") + "/"
 	for _, c := range []struct {
 		mood   string
 		status int
@@ -298,8 +298,8 @@ func TestFaultsOfTheOnlyInstanceReachTheClientAsWhatTheyAre(t *testing.T) {
 		if c.status == 504 {
 			p = hasty
 		}
-		before := metric(t, p.address("admin"), "smartlb_instance_errors_total")
-		status, body, err := get(t, "http://"+p.address("web")+"/")
+		before := metric(t, p.Address("admin"), "smartlb_instance_errors_total")
+		status, body, err := get(t, "http://"+p.Address("web")+"/")
 		if status != c.status || (c.status >= 500 && body == "") {
 			t.Errorf("%s: %d %q %v, want %d with a sentence", c.mood, status, body, err, c.status)
 		}
@@ -310,7 +310,7 @@ func TestFaultsOfTheOnlyInstanceReachTheClientAsWhatTheyAre(t *testing.T) {
 			continue
 		}
 		eventually(t, c.mood+" is counted", func() bool {
-			return metric(t, p.address("admin"), "smartlb_instance_errors_total") == before+1
+			return metric(t, p.Address("admin"), "smartlb_instance_errors_total") == before+1
 		})
 	}
 	m.Raw.Close()
@@ -334,15 +334,15 @@ func TestASickInstanceIsEjectedAndComesBack(t *testing.T) {
 				timeout = "2s"
 			}
 			p := lineProxy(t, to, "--retries", "2", "--policy", "round_robin", "--timeout", timeout, "--health-interval", "0")
-			l := startLoad(t, "http://"+p.address("web")+"/", 6)
+			l := startLoad(t, "http://"+p.Address("web")+"/", 6)
 			eventually(t, "everybody is asked", func() bool { return sick.Connections() > 0 && well[2].count() > 10 })
 			sick.mood.Store(mood)
-			eventually(t, "it is ejected", func() bool { return state(look(t, p.address("admin")), sick.Addr) == "ejected" })
+			eventually(t, "it is ejected", func() bool { return state(look(t, p.Address("admin")), sick.Addr) == "ejected" })
 			sick.mood.Store("well")
-			eventually(t, "it comes back", func() bool { return state(look(t, p.address("admin")), sick.Addr) == "in" })
-			before := metric(t, p.address("admin"), "smartlb_instance_requests_total")
+			eventually(t, "it comes back", func() bool { return state(look(t, p.Address("admin")), sick.Addr) == "in" })
+			before := metric(t, p.Address("admin"), "smartlb_instance_requests_total")
 			eventually(t, "requests go on", func() bool {
-				return metric(t, p.address("admin"), "smartlb_instance_requests_total") > before+50
+				return metric(t, p.Address("admin"), "smartlb_instance_requests_total") > before+50
 			})
 			l.stop()
 			ok, bad, first := l.counts()
@@ -361,15 +361,15 @@ func TestAStoppedInstanceIsTakenOutByItsProbeAndReturns(t *testing.T) {
 	eventually(t, "the instance listens", func() bool { status, _, _ := get(t, "http://"+addr+"/health"); return status == 200 })
 	well := instances(t, 3)
 	p := lineProxy(t, []string{addr, well[0].addr, well[1].addr, well[2].addr}, "--health-path", "/health", "--health-interval", "200ms", "--timeout", "2s")
-	l := startLoad(t, "http://"+p.address("web")+"/", 6)
-	admin := p.address("admin")
+	l := startLoad(t, "http://"+p.Address("web")+"/", 6)
+	admin := p.Address("admin")
 	eventually(t, "it takes requests", func() bool {
 		return metric(t, admin, "smartlb_instance_requests_total") > 50 && state(look(t, admin), addr) == "in"
 	})
-	if err := frozen.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := frozen.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = frozen.cmd.Process.Signal(syscall.SIGCONT) }()
+	defer func() { _ = frozen.Cmd.Process.Signal(syscall.SIGCONT) }()
 	eventually(t, "it is out", func() bool { s := state(look(t, admin), addr); return s == "unhealthy" || s == "ejected" })
 	eventually(t, "requests fail no more", func() bool {
 		ok, bad, _ := l.counts()
@@ -377,7 +377,7 @@ func TestAStoppedInstanceIsTakenOutByItsProbeAndReturns(t *testing.T) {
 		more, still, _ := l.counts()
 		return still == bad && more > ok // what hung when it stopped has come to its end
 	})
-	if err := frozen.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := frozen.Cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it is in again", func() bool { return state(look(t, admin), addr) == "in" })
@@ -389,7 +389,7 @@ func TestAStoppedInstanceIsTakenOutByItsProbeAndReturns(t *testing.T) {
 
 func fds(t *testing.T, p *process) int {
 	t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -411,7 +411,7 @@ func TestAStormOfFaultsLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	sick, well := newMoody(t), instances(t, 2)
 	p := lineProxy(t, []string{sick.Addr, well[0].addr, well[1].addr}, "--timeout", "1s", "--retries", "1", "--health-interval", "300ms")
-	web, admin := p.address("web"), p.address("admin")
+	web, admin := p.Address("web"), p.Address("admin")
 	warm := startLoad(t, "http://"+web+"/", 8)
 	eventually(t, "it is warm", func() bool { ok, _, _ := warm.counts(); return ok > 200 })
 	warm.stop()
@@ -467,7 +467,7 @@ func TestAStormOfFaultsLeavesNothingBehind(t *testing.T) {
 	})
 	eventually(t, "no client connection is left of the storm", func() bool { return metric(t, admin, "smartlb_connections_open") <= idle })
 	eventually(t, "nothing is in flight", func() bool { return metric(t, admin, "smartlb_instance_in_flight") == 0 })
-	if p.said("panic") || p.ended() {
+	if p.Said("panic") || p.ended() {
 		t.Error("the proxy ended")
 	}
 	if status, _, err := get(t, "http://"+web+"/"); status != 200 {
@@ -500,7 +500,7 @@ func TestDataDirectoriesThatCannotBeUsedAreSaid(t *testing.T) {
 	noDir := mustWrite(t, "a file")
 	dir, nodeDir := t.TempDir(), t.TempDir()
 	b := broker(t, dir, "127.0.0.1:0")
-	n := node(t, b.address("broker"), file, nodeDir)
+	n := node(t, b.Address("broker"), file, nodeDir)
 	asBroker := []string{"run", "--roles", "broker", "--broker-listen", "127.0.0.1:0", "--broker-internal", "", "--data"}
 	asNode := []string{"run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--admin", "127.0.0.1:0", "--data"}
 	for _, c := range []struct {
@@ -509,8 +509,8 @@ func TestDataDirectoriesThatCannotBeUsedAreSaid(t *testing.T) {
 		dir  string
 		says []string
 	}{
-		{"a broker's directory that another broker has", asBroker, dir, []string{dir, fmt.Sprint("process ", b.cmd.Process.Pid)}},
-		{"a node's directory that another node has", asNode, nodeDir, []string{nodeDir, fmt.Sprint("process ", n.cmd.Process.Pid), "--data"}},
+		{"a broker's directory that another broker has", asBroker, dir, []string{dir, fmt.Sprint("process ", b.Cmd.Process.Pid)}},
+		{"a node's directory that another node has", asNode, nodeDir, []string{nodeDir, fmt.Sprint("process ", n.Cmd.Process.Pid), "--data"}},
 		{"a file", asBroker, noDir, []string{noDir}},
 		{"a file", asNode, noDir, []string{noDir, "--data"}},
 		{"nothing can be written", asBroker, unwritable(t), []string{"directory"}},
@@ -561,11 +561,11 @@ func TestABrokerWithADamagedTailServesTheRest(t *testing.T) {
 			dir := t.TempDir()
 			b := broker(t, dir, "127.0.0.1:0")
 			eventually(t, "the topics exist", func() bool {
-				_, _, code := smartlb(t, "kafka", "topics", "describe", "alerts", "-b", b.address("broker"))
+				_, _, code := smartlb(t, "kafka", "topics", "describe", "alerts", "-b", b.Address("broker"))
 				return code == 0
 			})
 			for i := range 5 {
-				produce(t, b.address("broker"), "alerts", fmt.Sprintf("record %d", i))
+				produce(t, b.Address("broker"), "alerts", fmt.Sprintf("record %d", i))
 				time.Sleep(20 * time.Millisecond)
 			}
 			b.stop(syscall.SIGKILL)
@@ -582,20 +582,20 @@ func TestABrokerWithADamagedTailServesTheRest(t *testing.T) {
 			}
 			damage(t, newest)
 			again := broker(t, dir, "127.0.0.1:0")
-			got := consume(t, again.address("broker"), "alerts", func(got []*kgo.Record) bool { return len(got) >= 4 })
+			got := consume(t, again.Address("broker"), "alerts", func(got []*kgo.Record) bool { return len(got) >= 4 })
 			for i, r := range got {
 				if want := fmt.Sprintf("record %d", i); string(r.Value) != want {
 					t.Errorf("offset %d is %q, want %q", i, r.Value, want)
 				}
 			}
-			produce(t, again.address("broker"), "alerts", "written after the damage")
-			got = consume(t, again.address("broker"), "alerts", func(got []*kgo.Record) bool {
+			produce(t, again.Address("broker"), "alerts", "written after the damage")
+			got = consume(t, again.Address("broker"), "alerts", func(got []*kgo.Record) bool {
 				return len(got) > 0 && string(got[len(got)-1].Value) == "written after the damage"
 			})
 			if len(got) < 5 || string(got[len(got)-1].Value) != "written after the damage" {
 				t.Errorf("%d records after the damage", len(got))
 			}
-			if again.ended() || again.said("panic") {
+			if again.ended() || again.Said("panic") {
 				t.Error("the broker ended")
 			}
 		})
@@ -605,38 +605,38 @@ func TestABrokerWithADamagedTailServesTheRest(t *testing.T) {
 func TestAKilledNodeServesItsLastGoodConfiguration(t *testing.T) {
 	t.Parallel()
 	b, dir, ins := broker(t, t.TempDir(), "127.0.0.1:0"), t.TempDir(), instances(t, 2)
-	n := node(t, b.address("broker"), document(t, "", ins[0]), dir)
-	eventually(t, "the file seeds the log", func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
+	n := node(t, b.Address("broker"), document(t, "", ins[0]), dir)
+	eventually(t, "the file seeds the log", func() bool { return look(t, n.Address("admin")).Node.Config.Revision != "file" })
 	next := strings.Replace(mustRead(t, document(t, "", ins[1])), "prefix: /", "prefix: /new", 1)
-	if _, stderr, code := smartlb(t, "config", "apply", mustWrite(t, next), "-b", b.address("broker"), "--wait"); code != 0 {
+	if _, stderr, code := smartlb(t, "config", "apply", mustWrite(t, next), "-b", b.Address("broker"), "--wait"); code != 0 {
 		t.Fatal(stderr)
 	}
-	if _, stderr, code := smartlb(t, "drain", "i1", "--admin", n.address("admin")); code != 0 {
+	if _, stderr, code := smartlb(t, "drain", "i1", "--admin", n.Address("admin")); code != 0 {
 		t.Fatal(stderr)
 	}
-	eventually(t, "the drain is seen", func() bool { return state(look(t, n.address("admin")), "i1") == "draining" })
-	if _, stderr, code := smartlb(t, "undrain", "i1", "--admin", n.address("admin")); code != 0 {
+	eventually(t, "the drain is seen", func() bool { return state(look(t, n.Address("admin")), "i1") == "draining" })
+	if _, stderr, code := smartlb(t, "undrain", "i1", "--admin", n.Address("admin")); code != 0 {
 		t.Fatal(stderr)
 	}
-	eventually(t, "and its end", func() bool { return state(look(t, n.address("admin")), "i1") == "in" })
-	revision := look(t, n.address("admin")).Node.Config.Revision
+	eventually(t, "and its end", func() bool { return state(look(t, n.Address("admin")), "i1") == "in" })
+	revision := look(t, n.Address("admin")).Node.Config.Revision
 	n.stop(syscall.SIGKILL)
 	b.stop(syscall.SIGKILL)
 
 	// Its file still says what was true at the first start.
-	n = node(t, b.address("broker"), document(t, "", ins[0]), dir)
+	n = node(t, b.Address("broker"), document(t, "", ins[0]), dir)
 	before := ins[1].count()
-	if status, body, err := get(t, "http://"+n.address("web")+"/new/x"); status != 200 {
+	if status, body, err := get(t, "http://"+n.Address("web")+"/new/x"); status != 200 {
 		t.Errorf("%d %s %v", status, body, err)
 	}
-	if status, _, _ := get(t, "http://"+n.address("web")+"/old"); status != 404 || ins[1].count() != before+1 {
+	if status, _, _ := get(t, "http://"+n.Address("web")+"/old"); status != 404 || ins[1].count() != before+1 {
 		t.Errorf("the old routes: %d", status)
 	}
-	if c := look(t, n.address("admin")).Node.Config; c.State != "lkg" || c.Revision != revision {
+	if c := look(t, n.Address("admin")).Node.Config; c.State != "lkg" || c.Revision != revision {
 		t.Errorf("%+v, want the last good %s", c, revision)
 	}
-	if took := n.stop(syscall.SIGTERM); n.said("did not stop") || n.cmd.ProcessState.ExitCode() != 0 {
-		t.Errorf("the stop without a broker took %s: %v", took, n.cmd.ProcessState)
+	if took := n.stop(syscall.SIGTERM); n.Said("did not stop") || n.Cmd.ProcessState.ExitCode() != 0 {
+		t.Errorf("the stop without a broker took %s: %v", took, n.Cmd.ProcessState)
 	}
 }
 
@@ -660,24 +660,24 @@ func TestAStopWaitsForRequestsAndASecondSignalForNothing(t *testing.T) {
 	begin := func(p *process) chan answer {
 		out := make(chan answer, 1)
 		go func() {
-			status, body, err := get(t, "http://"+p.address("web")+"/slow")
+			status, body, err := get(t, "http://"+p.Address("web")+"/slow")
 			out <- answer{status, body, err}
 		}()
-		eventually(t, "the request is under way", func() bool { return metric(t, p.address("admin"), "smartlb_instance_in_flight") == 1 })
+		eventually(t, "the request is under way", func() bool { return metric(t, p.Address("admin"), "smartlb_instance_in_flight") == 1 })
 		return out
 	}
 	t.Cleanup(finish)
 	never := upstreamtest.NewRaw(t, func(s *upstreamtest.Session) { s.Hang() })
 	p := lineProxy(t, []string{slow.Addr}, "--drain", "10m", "--timeout", "10m", "--health-interval", "0")
 	under := begin(p)
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "/readyz says that it drains", func() bool {
-		status, body, _ := get(t, "http://"+p.address("admin")+"/readyz")
+		status, body, _ := get(t, "http://"+p.Address("admin")+"/readyz")
 		return status == 503 && strings.Contains(body, "draining")
 	})
-	if status, _, _ := get(t, "http://"+p.address("admin")+"/healthz"); status != 200 {
+	if status, _, _ := get(t, "http://"+p.Address("admin")+"/healthz"); status != 200 {
 		t.Errorf("/healthz while draining: %d", status)
 	}
 	finish()
@@ -685,29 +685,29 @@ func TestAStopWaitsForRequestsAndASecondSignalForNothing(t *testing.T) {
 		t.Errorf("the slow request: %+v", a)
 	}
 	select {
-	case <-p.done:
+	case <-p.Done:
 	case <-time.After(hopeless):
 		t.Error("it does not end after its last request")
 	}
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := p.Cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 
 	p = lineProxy(t, []string{never.Addr}, "--drain", "10m", "--timeout", "10m", "--health-interval", "0")
 	begin(p)
-	_ = p.cmd.Process.Signal(os.Interrupt)
-	eventually(t, "it stops", func() bool { return p.said(`"stopping"`) }) // of two signals at once a process hears one
+	_ = p.Cmd.Process.Signal(os.Interrupt)
+	eventually(t, "it stops", func() bool { return p.Said(`"stopping"`) }) // of two signals at once a process hears one
 	time.Sleep(200 * time.Millisecond)
 	if p.ended() {
 		t.Error("it did not wait for the request")
 	}
 	p.stop(os.Interrupt) // alone it would wait for ten minutes
 	var status syscall.WaitStatus
-	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok {
+	if ws, ok := p.Cmd.ProcessState.Sys().(syscall.WaitStatus); ok {
 		status = ws
 	}
-	if p.cmd.ProcessState.ExitCode() == 0 || (!status.Signaled() && p.cmd.ProcessState.ExitCode() != 130) {
-		t.Errorf("ended with %v", p.cmd.ProcessState)
+	if p.Cmd.ProcessState.ExitCode() == 0 || (!status.Signaled() && p.Cmd.ProcessState.ExitCode() != 130) {
+		t.Errorf("ended with %v", p.Cmd.ProcessState)
 	}
 }
 
@@ -716,29 +716,29 @@ func TestAStopWaitsForRequestsAndASecondSignalForNothing(t *testing.T) {
 func TestANodeStopsThoughItsBrokerHangs(t *testing.T) {
 	t.Parallel()
 	b := broker(t, t.TempDir(), "127.0.0.1:0")
-	defer func() { _ = b.cmd.Process.Signal(syscall.SIGCONT) }()
-	n := node(t, b.address("broker"), document(t, "", instances(t, 2)...), t.TempDir())
-	eventually(t, "the file seeds the log", func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
-	eventually(t, "the analyzer works", func() bool { return n.said("partition is live") })
-	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	defer func() { _ = b.Cmd.Process.Signal(syscall.SIGCONT) }()
+	n := node(t, b.Address("broker"), document(t, "", instances(t, 2)...), t.TempDir())
+	eventually(t, "the file seeds the log", func() bool { return look(t, n.Address("admin")).Node.Config.Revision != "file" })
+	eventually(t, "the analyzer works", func() bool { return n.Said("partition is live") })
+	if err := b.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(2 * time.Second) // everybody waits for an answer by now, or soon
-	if status, _, err := get(t, "http://"+n.address("web")+"/"); status != 200 {
+	if status, _, err := get(t, "http://"+n.Address("web")+"/"); status != 200 {
 		t.Errorf("requests while the broker hangs: %d %v", status, err)
 	}
 	took := n.stop(syscall.SIGTERM)
-	if n.said("did not stop") || n.cmd.ProcessState.ExitCode() != 0 {
-		t.Errorf("after %s: %v", took, n.cmd.ProcessState)
+	if n.Said("did not stop") || n.Cmd.ProcessState.ExitCode() != 0 {
+		t.Errorf("after %s: %v", took, n.Cmd.ProcessState)
 	}
 }
 
 func TestASecondCtrlCEndsTheDemoAtOnce(t *testing.T) {
 	t.Parallel()
 	p, _, _, _ := demo(t)
-	kids := children(p.cmd.Process.Pid)
-	_ = p.cmd.Process.Signal(os.Interrupt)
-	eventually(t, "it stops", func() bool { return p.said(`"stopping"`) }) // of two signals at once a process hears one
+	kids := children(p.Cmd.Process.Pid)
+	_ = p.Cmd.Process.Signal(os.Interrupt)
+	eventually(t, "it stops", func() bool { return p.Said(`"stopping"`) }) // of two signals at once a process hears one
 	p.stop(os.Interrupt)
 	eventually(t, "all children end with their parent", func() bool { return alive(kids) == 0 })
 }
@@ -747,16 +747,16 @@ func TestASecondCtrlCEndsTheDemoAtOnce(t *testing.T) {
 func TestANodeServesOnWithoutItsDataDirectory(t *testing.T) {
 	t.Parallel()
 	b, dir, ins := broker(t, t.TempDir(), "127.0.0.1:0"), filepath.Join(t.TempDir(), "node"), instances(t, 2)
-	n := node(t, b.address("broker"), document(t, "", ins...), dir)
-	l := startLoad(t, "http://"+n.address("web")+"/", 2)
-	eventually(t, "the file seeds the log", func() bool { return look(t, n.address("admin")).Node.Config.Revision != "file" })
+	n := node(t, b.Address("broker"), document(t, "", ins...), dir)
+	l := startLoad(t, "http://"+n.Address("web")+"/", 2)
+	eventually(t, "the file seeds the log", func() bool { return look(t, n.Address("admin")).Node.Config.Revision != "file" })
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, stderr, code := smartlb(t, "config", "apply", document2(t, ins...), "-b", b.address("broker"), "--wait"); code != 0 {
+	if _, stderr, code := smartlb(t, "config", "apply", document2(t, ins...), "-b", b.Address("broker"), "--wait"); code != 0 {
 		t.Errorf("%d %s", code, stderr)
 	}
-	eventually(t, "it says so", func() bool { return n.said("last good configuration not saved") })
+	eventually(t, "it says so", func() bool { return n.Said("last good configuration not saved") })
 	l.stop()
 	if ok, bad, first := l.counts(); bad > 0 || ok == 0 || n.ended() {
 		t.Errorf("%d answered, %d failed: %s", ok, bad, first)
@@ -776,19 +776,19 @@ func TestOneOfTwoAnalyzersDiesAndScoresGoOn(t *testing.T) {
 	for i, in := range ins {
 		fmt.Fprintf(&doc, "  - {id: service-%d, instances: [{id: i, address: %q}]}\n", i, in.addr)
 	}
-	p := start(t, true, "run", "--roles", "proxy", "--kafka", b.address("broker"), "--config", mustWrite(t, doc.String()), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--drain", "1s")
+	p := start(t, true, "run", "--roles", "proxy", "--kafka", b.Address("broker"), "--config", mustWrite(t, doc.String()), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--drain", "1s")
 	for i := range ins {
-		startLoad(t, fmt.Sprintf("http://%s/s%d", p.address("web"), i), 1)
+		startLoad(t, fmt.Sprintf("http://%s/s%d", p.Address("web"), i), 1)
 	}
 	analyzer := func() *process {
-		return start(t, true, "run", "--roles", "analyzer", "--kafka", b.address("broker"), "--data", t.TempDir(), "--admin", "127.0.0.1:0")
+		return start(t, true, "run", "--roles", "analyzer", "--kafka", b.Address("broker"), "--data", t.TempDir(), "--admin", "127.0.0.1:0")
 	}
 	one, two := analyzer(), analyzer()
 	members := func() string {
-		out, _, _ := smartlb(t, "kafka", "groups", "describe", "smartlb-analyzer", "-b", b.address("broker"), "-o", "json")
+		out, _, _ := smartlb(t, "kafka", "groups", "describe", "smartlb-analyzer", "-b", b.Address("broker"), "-o", "json")
 		return out
 	}
-	eventually(t, "both are members", func() bool { return one.said("partition is live") && two.said("partition is live") })
+	eventually(t, "both are members", func() bool { return one.Said("partition is live") && two.Said("partition is live") })
 	fresh := func(since time.Time) func([]*kgo.Record) bool {
 		return func(got []*kgo.Record) bool {
 			seen := map[string]bool{}
@@ -800,17 +800,17 @@ func TestOneOfTwoAnalyzersDiesAndScoresGoOn(t *testing.T) {
 			return len(seen) == len(ins)
 		}
 	}
-	if got := consume(t, b.address("broker"), "health-scores", fresh(time.Time{})); !fresh(time.Time{})(got) {
+	if got := consume(t, b.Address("broker"), "health-scores", fresh(time.Time{})); !fresh(time.Time{})(got) {
 		t.Fatalf("scores of fewer than %d services\n%s", len(ins), members())
 	}
 	one.stop(syscall.SIGKILL)
 	since := time.Now().Add(time.Second)
-	if got := consume(t, b.address("broker"), "health-scores", fresh(since)); !fresh(since)(got) {
+	if got := consume(t, b.Address("broker"), "health-scores", fresh(since)); !fresh(since)(got) {
 		t.Errorf("after one was killed, scores of fewer than %d services\n%s", len(ins), members())
 	}
 	// seq of an instance never falls, whoever writes it.
 	newest := map[string]uint64{}
-	for _, r := range consume(t, b.address("broker"), "health-scores", fresh(since)) {
+	for _, r := range consume(t, b.Address("broker"), "health-scores", fresh(since)) {
 		var score struct{ Seq uint64 }
 		if err := json.Unmarshal(r.Value, &score); err != nil {
 			t.Fatal(err)

@@ -104,7 +104,7 @@ func TestForeignClientsGetTheSameFromEveryRuntime(t *testing.T) {
 		}
 	}
 	p := start(t, true, "run", "--roles", "broker", "--data", t.TempDir(), "--broker-listen", "127.0.0.1:0", "--broker-internal", "", "--admin", "127.0.0.1:0")
-	ask(0, p.address("broker"))
+	ask(0, p.Address("broker"))
 	p.stop(syscall.SIGTERM)
 	for i, mode := range []string{"zookeeper", "kraft"} {
 		s := newJVM(t, mode)

@@ -232,7 +232,7 @@ func TestForeignClientsAndSmartlbUnderstandEachOther(t *testing.T) {
 		t.Parallel()
 		p := start(t, true, "run", "--roles", "broker", "--data", t.TempDir(), "--broker-listen", "127.0.0.1:0", "--broker-internal", "", "--admin", "127.0.0.1:0")
 		defer p.stop(syscall.SIGTERM)
-		k := target{t: t, broker: p.address("broker")}
+		k := target{t: t, broker: p.Address("broker")}
 		exercise(t, k)
 	})
 	both(t, func(t *testing.T, s *jvm) {

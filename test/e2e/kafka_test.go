@@ -84,9 +84,9 @@ func TestForeignMessagesSteerRouting(t *testing.T) {
 	t.Parallel()
 	b := broker(t, t.TempDir(), "127.0.0.1:0")
 	ins := instances(t, 4) // of four, messages without a signature take out one at most
-	n := node(t, b.address("broker"), document(t, "", ins...), t.TempDir())
-	admin := n.address("admin")
-	startLoad(t, "http://"+n.address("web")+"/", 8)
+	n := node(t, b.Address("broker"), document(t, "", ins...), t.TempDir())
+	admin := n.Address("admin")
+	startLoad(t, "http://"+n.Address("web")+"/", 8)
 	stop := make(chan struct{})
 	var reporter sync.WaitGroup
 	t.Cleanup(func() { close(stop); reporter.Wait() }) // before the broker ends
@@ -98,7 +98,7 @@ func TestForeignMessagesSteerRouting(t *testing.T) {
 			case <-time.After(time.Second):
 			}
 			at := time.Now().UTC().Format(time.RFC3339)
-			produce(t, b.address("broker"), "service-metrics", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i1","metrics":{"rps":150.5,"p95Latency":45.2,"errorRate":0.02,"activeConnections":25,"cpuUsage":0.97,"memoryUsage":0.42},"tags":{"environment":"production"}}`, at))
+			produce(t, b.Address("broker"), "service-metrics", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i1","metrics":{"rps":150.5,"p95Latency":45.2,"errorRate":0.02,"activeConnections":25,"cpuUsage":0.97,"memoryUsage":0.42},"tags":{"environment":"production"}}`, at))
 		}
 	})
 	count := func() []float64 {
@@ -133,7 +133,7 @@ func TestForeignMessagesSteerRouting(t *testing.T) {
 	})
 
 	say := func(instance, status string) {
-		produce(t, b.address("broker"), "health-status", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":%q,"status":%q,"responseTime":25.4,"checkType":"HTTP","details":{"statusCode":200,"responseBody":"OK"}}`, time.Now().UTC().Format(time.RFC3339), instance, status))
+		produce(t, b.Address("broker"), "health-status", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":%q,"status":%q,"responseTime":25.4,"checkType":"HTTP","details":{"statusCode":200,"responseBody":"OK"}}`, time.Now().UTC().Format(time.RFC3339), instance, status))
 	}
 	say("i2", "DRAINING")
 	eventually(t, "DRAINING drains", func() bool { return state(look(t, admin), "i2") == "draining" })
@@ -170,8 +170,8 @@ func TestBrokerDiesReturnsAndReturnsEmpty(t *testing.T) {
 	b := broker(t, dir, addr)
 	file := document(t, "    healthCheck: {interval: 200ms}\n", instances(t, 3)...)
 	n := node(t, addr, file, t.TempDir())
-	admin := n.address("admin")
-	l := startLoad(t, "http://"+n.address("web")+"/", 4)
+	admin := n.Address("admin")
+	l := startLoad(t, "http://"+n.Address("web")+"/", 4)
 	eventually(t, "the file seeds the log", func() bool { return look(t, admin).Node.Config.Revision != "file" })
 	revision := look(t, admin).Node.Config.Revision
 
@@ -235,17 +235,17 @@ func TestProxyServesBeforeItsBroker(t *testing.T) {
 	t.Parallel()
 	addr := porttest.Address(t)
 	n := node(t, addr, document(t, "", instances(t, 2)...), t.TempDir())
-	resp, err := http.Get("http://" + n.address("web") + "/")
+	resp, err := http.Get("http://" + n.Address("web") + "/")
 	if err != nil || resp.StatusCode != 200 {
 		t.Fatalf("%v %v", resp, err)
 	}
 	resp.Body.Close()
-	if resp, err := http.Get("http://" + n.address("admin") + "/readyz"); err != nil || resp.StatusCode != 200 {
+	if resp, err := http.Get("http://" + n.Address("admin") + "/readyz"); err != nil || resp.StatusCode != 200 {
 		t.Errorf("readyz without Kafka: %v %v", resp, err)
 	}
 	broker(t, t.TempDir(), addr)
 	eventually(t, "it finds the broker that came later", func() bool {
-		o := look(t, n.address("admin"))
+		o := look(t, n.Address("admin"))
 		return o.Node.Kafka.Connected && o.Node.Config.Revision != "file"
 	})
 }

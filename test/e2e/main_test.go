@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,38 +16,20 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/smartlb/smartlb/test/program"
 )
 
 // binary is the program under test.
 var binary string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "smartlb-e2e")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	binary = filepath.Join(dir, "smartlb")
-	build := exec.Command("go", "build", "-o", binary, "../../cmd/smartlb")
-	build.Stderr = os.Stderr
-	code := 1
-	if err := build.Run(); err == nil {
-		code = m.Run()
-	}
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { program.Main(m, &binary) }
 
 // process is a running smartlb whose log lines are read.
 type process struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	out  string // the file with its standard output
-	done chan struct{}
-	mu   sync.Mutex
-	log  []string
-	addr map[string]string
-	up   chan struct{}
+	*program.Process
+	t   *testing.T
+	out string // the file with its standard output
 }
 
 // cleanEnv is the environment of all processes: the three variables that users
@@ -72,31 +53,27 @@ func start(t *testing.T, wait bool, args ...string) *process {
 
 func startIn(t *testing.T, env []string, wait bool, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, append(args, "--log-format", "json")...), done: make(chan struct{}), addr: map[string]string{}, up: make(chan struct{})}
-	p.cmd.Env, p.cmd.Dir = env, t.TempDir() // some have their data folder where they are
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.out = filepath.Join(t.TempDir(), "stdout")
-	stdout, err := os.Create(p.out)
+	cmd := exec.Command(binary, append(args, "--log-format", "json")...)
+	cmd.Env, cmd.Dir = env, t.TempDir() // some have their data folder where they are
+	out := filepath.Join(t.TempDir(), "stdout")
+	stdout, err := os.Create(out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stdout.Close() // the process has its own
-	p.cmd.Stdout = stdout
-	if err := p.cmd.Start(); err != nil {
+	cmd.Stdout = stdout
+	running, err := program.Start(cmd)
+	if err != nil {
 		t.Fatal(err)
 	}
-	go p.read(stderr)
+	p := &process{running, t, out}
 	t.Cleanup(func() {
 		p.stop(syscall.SIGTERM)
 		if t.Failed() {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			log := p.log[max(0, len(p.log)-40):]
-			if i := slices.IndexFunc(p.log, func(l string) bool { return strings.HasPrefix(l, "SIGQUIT") }); i >= 0 {
-				log = p.log[max(0, i-40):]
+			all := p.Log()
+			log := all[max(0, len(all)-40):]
+			if i := slices.IndexFunc(all, func(l string) bool { return strings.HasPrefix(l, "SIGQUIT") }); i >= 0 {
+				log = all[max(0, i-40):]
 			}
 			t.Logf("log of %v:\n%s", args, strings.Join(log, "\n"))
 		}
@@ -105,8 +82,8 @@ func startIn(t *testing.T, env []string, wait bool, args ...string) *process {
 		return p
 	}
 	select {
-	case <-p.up:
-	case <-p.done:
+	case <-p.Ready:
+	case <-p.Done:
 		t.Fatalf("%v ended", args)
 	case <-time.After(hopeless):
 		t.Fatalf("%v is not ready", args)
@@ -114,60 +91,16 @@ func startIn(t *testing.T, env []string, wait bool, args ...string) *process {
 	return p
 }
 
-func (p *process) read(r io.Reader) {
-	defer close(p.done)
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var entry struct{ Msg, Name, Address string }
-		_ = json.Unmarshal(lines.Bytes(), &entry)
-		p.mu.Lock()
-		p.log = append(p.log, lines.Text())
-		if entry.Msg == "listening" {
-			p.addr[entry.Name] = entry.Address
-		}
-		p.mu.Unlock()
-		if entry.Msg == "ready" {
-			close(p.up)
-		}
-	}
-	_ = p.cmd.Wait()
-}
-
 // stop signals the process and waits for its end; it returns how long that took.
 func (p *process) stop(sig os.Signal) time.Duration {
 	began := time.Now()
-	_ = p.cmd.Process.Signal(sig)
-	select {
-	case <-p.done:
-	case <-time.After(hopeless):
-		p.t.Errorf("pid %d did not end; what it was doing is in its log", p.cmd.Process.Pid)
-		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // its goroutines
-		select {
-		case <-p.done:
-		case <-time.After(5 * time.Second):
-			_ = p.cmd.Process.Kill()
-			<-p.done
+	if !p.Stop(sig, hopeless) {
+		p.t.Errorf("pid %d did not end; what it was doing is in its log", p.Cmd.Process.Pid)
+		if !p.Stop(syscall.SIGQUIT, 5*time.Second) { // which prints its goroutines
+			p.Kill()
 		}
 	}
 	return time.Since(began)
-}
-
-func (p *process) address(name string) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.addr[name]
-}
-
-func (p *process) said(text string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, l := range p.log {
-		if strings.Contains(l, text) {
-			return true
-		}
-	}
-	return false
 }
 
 // smartlb runs a command to its end.

@@ -344,7 +344,7 @@ func TestRolesWorkOnASecuredKafkaWithTheLeastRights(t *testing.T) {
 	proxy := start(t, true, "run", "--roles", "proxy", "--data", t.TempDir(), "--kafka", s.addr, "--config", s.settings("smartlb-proxy", traffic))
 	start(t, true, "run", "--roles", "analyzer", "--data", t.TempDir(), "--kafka", s.addr, "--config", s.settings("smartlb-analyzer", ""))
 	console := start(t, true, "run", "--roles", "console", "--data", t.TempDir(), "--kafka", s.addr, "--config", s.settings("smartlb-console", ""))
-	startLoad(t, "http://"+proxy.address("web")+"/", 2)
+	startLoad(t, "http://"+proxy.Address("web")+"/", 2)
 
 	adm := admins(t, s.admin)
 	grown := func(topic string) func() bool {
@@ -363,10 +363,10 @@ func TestRolesWorkOnASecuredKafkaWithTheLeastRights(t *testing.T) {
 	}
 	eventually(t, "capacity from Kafka in the proxy's explanation", func() bool {
 		var e map[string]any
-		return getJSON(t, "http://"+proxy.address("admin")+"/api/v1/instances/i1/explain", &e) == nil && strings.Contains(fmt.Sprint(e), "ageMs:")
+		return getJSON(t, "http://"+proxy.Address("admin")+"/api/v1/instances/i1/explain", &e) == nil && strings.Contains(fmt.Sprint(e), "ageMs:")
 	})
 	var listed any
-	if err := getJSON(t, "http://"+console.address("console")+"/api/v1/topics", &listed); err != nil || !strings.Contains(fmt.Sprint(listed), topic.HealthScores) {
+	if err := getJSON(t, "http://"+console.Address("console")+"/api/v1/topics", &listed); err != nil || !strings.Contains(fmt.Sprint(listed), topic.HealthScores) {
 		t.Errorf("the console lists topics: %v, %v", listed, err)
 	}
 	if _, words, code := operate("config", "history"); code != 0 {
@@ -381,7 +381,7 @@ func TestRolesWorkOnASecuredKafkaWithTheLeastRights(t *testing.T) {
 		}
 		t.Errorf("denied while the roles did their work: %s", line)
 	}
-	if _, err := http.Get("http://" + proxy.address("web") + "/"); err != nil {
+	if _, err := http.Get("http://" + proxy.Address("web") + "/"); err != nil {
 		t.Error(err)
 	}
 	t.Run("table", func(t *testing.T) { s.table(t, table) })

@@ -23,7 +23,7 @@ func TestAccessLogIsReopenedBySignals(t *testing.T) {
 			path, rotated := filepath.Join(dir, "access.log"), filepath.Join(dir, "access.log.1")
 			p := lineProxy(t, []string{instances(t, 1)[0].addr}, "--access-log", path)
 			ask := func(target string) {
-				if status, body, err := get(t, "http://"+p.address("web")+target); status != 200 {
+				if status, body, err := get(t, "http://"+p.Address("web")+target); status != 200 {
 					t.Fatalf("%d %s %v", status, body, err)
 				}
 			}
@@ -38,7 +38,7 @@ func TestAccessLogIsReopenedBySignals(t *testing.T) {
 			}
 			ask("/between")
 			eventually(t, "a line in the renamed file", func() bool { return has(rotated, "/between") })
-			if err := p.cmd.Process.Signal(signal); err != nil {
+			if err := p.Cmd.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
 			eventually(t, "the new file", func() bool { _, err := os.Stat(path); return err == nil })
@@ -61,7 +61,7 @@ func TestFileIsReadAgainAtHangup(t *testing.T) {
 	p := start(t, true, "run", "--roles", "proxy", "--config", file, "--config-source", "file", "--kafka", "127.0.0.1:1",
 		"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", t.TempDir())
 	status := func(path string) int {
-		status, _, _ := get(t, "http://"+p.address("web")+path)
+		status, _, _ := get(t, "http://"+p.Address("web")+path)
 		return status
 	}
 	hangup := func(text string) {
@@ -69,7 +69,7 @@ func TestFileIsReadAgainAtHangup(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -80,14 +80,14 @@ func TestFileIsReadAgainAtHangup(t *testing.T) {
 	eventually(t, "the new route", func() bool { return status("/new/x") == 200 && status("/x") == 404 })
 	hangup(strings.Replace(good, "prefix: /", "prefix: new", 1))
 	eventually(t, "the log says what is wrong", func() bool {
-		return p.said("configuration file refused, nothing was changed") && p.said("must start with /")
+		return p.Said("configuration file refused, nothing was changed") && p.Said("must start with /")
 	})
 	if status("/new/x") != 200 || status("/x") != 404 {
 		t.Error("a bad file changed the routes")
 	}
 	hangup(good + "proxy: {timeouts: {head: 3s}}\n")
 	eventually(t, "the old route", func() bool { return status("/x") == 200 })
-	eventually(t, "the log names what needs a restart", func() bool { return p.said(`"need_restart":"proxy"`) })
+	eventually(t, "the log names what needs a restart", func() bool { return p.Said(`"need_restart":"proxy"`) })
 }
 
 // With --lame-duck a balancer in front sees /readyz fail before connections are
@@ -95,21 +95,21 @@ func TestFileIsReadAgainAtHangup(t *testing.T) {
 func TestLameDuckGoesOnAcceptingWhileReadyzFails(t *testing.T) {
 	t.Parallel()
 	p := lineProxy(t, []string{instances(t, 1)[0].addr}, "--lame-duck", "3s")
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "/readyz fails", func() bool {
-		status, _, _ := get(t, "http://"+p.address("admin")+"/readyz")
+		status, _, _ := get(t, "http://"+p.Address("admin")+"/readyz")
 		return status == 503
 	})
-	if status, body, err := get(t, "http://"+p.address("web")+"/x"); status != 200 {
+	if status, body, err := get(t, "http://"+p.Address("web")+"/x"); status != 200 {
 		t.Errorf("a new connection: %d %s %v", status, body, err)
 	}
-	<-p.done
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+	<-p.Done
+	if code := p.Cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if nc, err := net.Dial("tcp", p.address("web")); err == nil {
+	if nc, err := net.Dial("tcp", p.Address("web")); err == nil {
 		_ = nc.Close()
 		t.Error("it listens after its end")
 	}
@@ -121,21 +121,21 @@ func TestDrainThatRunsOutSaysWhatItCut(t *testing.T) {
 	never := upstreamtest.NewRaw(t, func(s *upstreamtest.Session) { s.Hang() })
 	p := lineProxy(t, []string{never.Addr}, "--drain", "300ms", "--timeout", "10m", "--health-interval", "0")
 	for range 3 {
-		nc, err := net.Dial("tcp", p.address("web"))
+		nc, err := net.Dial("tcp", p.Address("web"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = nc.Close() })
 		_, _ = fmt.Fprintf(nc, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	}
-	eventually(t, "they are under way", func() bool { return metric(t, p.address("admin"), "smartlb_instance_in_flight") == 3 })
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	eventually(t, "they are under way", func() bool { return metric(t, p.Address("admin"), "smartlb_instance_in_flight") == 3 })
+	_ = p.Cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-p.done:
+	case <-p.Done:
 	case <-time.After(hopeless):
 		t.Fatal("it does not end")
 	}
-	if !p.said(`"requests":3`) || !p.said(`"by_service":"default 3"`) {
+	if !p.Said(`"requests":3`) || !p.Said(`"by_service":"default 3"`) {
 		t.Error("the log does not say what was cut")
 	}
 }

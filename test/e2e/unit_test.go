@@ -51,17 +51,17 @@ func TestTheUnitsWorkBesideEachOther(t *testing.T) {
 		for i, arg := range args {
 			args[i] = strings.NewReplacer("/etc/smartlb/smartlb.yaml", file, "${STATE_DIRECTORY}", t.TempDir(), "127.0.0.1:8084", consoleAdmin).Replace(arg)
 		}
-		return startIn(t, slices.Concat(cleanEnv(t), env, []string{"CREDENTIALS_DIRECTORY=" + credentials, "KAFKA_BROKER=" + b.address("broker")}), true, args...)
+		return startIn(t, slices.Concat(cleanEnv(t), env, []string{"CREDENTIALS_DIRECTORY=" + credentials, "KAFKA_BROKER=" + b.Address("broker")}), true, args...)
 	}
 	proxy, console := unit("smartlb.service"), unit("smartlb-console.service")
-	if proxy.address("console") != "" || console.address("web") != "" {
+	if proxy.Address("console") != "" || console.Address("web") != "" {
 		t.Error("one process has console and traffic")
 	}
 	eventually(t, "the console shows the proxy's service", func() bool {
 		var list []struct{ ID string }
-		return getJSON(t, "http://"+console.address("console")+"/api/v1/services", &list) == nil && len(list) == 1 && list[0].ID == "shop"
+		return getJSON(t, "http://"+console.Address("console")+"/api/v1/services", &list) == nil && len(list) == 1 && list[0].ID == "shop"
 	})
-	if !proxy.said(`"node":"edge"`) || !console.said(`"node":"host-console"`) {
+	if !proxy.Said(`"node":"edge"`) || !console.Said(`"node":"host-console"`) {
 		t.Error("the two do not have names of their own")
 	}
 }

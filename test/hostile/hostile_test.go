@@ -156,7 +156,7 @@ func records(adminURL string) map[string][]string {
 func (v *victim) produce(all map[string][]string) {
 	v.t.Helper()
 	cfg := kafka.Default()
-	cfg.Brokers, cfg.Linger = []string{v.address("broker")}, 5*time.Millisecond
+	cfg.Brokers, cfg.Linger = []string{v.Address("broker")}, 5*time.Millisecond
 	p, err := kafka.NewProducer(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		v.t.Fatal(err)
@@ -214,7 +214,7 @@ func TestNothingThatOthersCanSendStopsANodeOrItsTraffic(t *testing.T) {
 func (v *victim) attackTheAPI() {
 	t := v.t
 	l := v.load()
-	api := "http://" + v.address("admin") + "/api/v1"
+	api := "http://" + v.Address("admin") + "/api/v1"
 	v.produce(map[string][]string{"routing-decisions": {`{"text":"` + big(2000) + `"}`}})
 	var all sync.WaitGroup
 	for _, e := range expressions() {
@@ -242,7 +242,7 @@ func (v *victim) attackTheAPI() {
 	}
 	for range 300 { // without a login
 		all.Go(func() {
-			call(t, "GET", "http://"+v.address("console")+"/api/v1/login/oidc/callback?state=x&code=y", nil)
+			call(t, "GET", "http://"+v.Address("console")+"/api/v1/login/oidc/callback?state=x&code=y", nil)
 		})
 	}
 	all.Wait()
@@ -254,7 +254,7 @@ func (v *victim) attackTheAPI() {
 // knowsItsOwn checks that the node still tells what is so.
 func (v *victim) knowsItsOwn() {
 	v.t.Helper()
-	code, body := call(v.t, "GET", "http://"+v.address("admin")+"/api/v1/overview", nil)
+	code, body := call(v.t, "GET", "http://"+v.Address("admin")+"/api/v1/overview", nil)
 	var o struct {
 		Services []struct {
 			ID        string

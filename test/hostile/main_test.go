@@ -1,9 +1,7 @@
 package hostile
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -18,26 +16,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/smartlb/smartlb/test/program"
 )
 
 var binary string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "smartlb-hostile")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	binary = filepath.Join(dir, "smartlb")
-	build := exec.Command("go", "build", "-o", binary, "../../cmd/smartlb")
-	build.Stderr = os.Stderr
-	code := 1
-	if build.Run() == nil {
-		code = m.Run()
-	}
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { program.Main(m, &binary) }
 
 // addressSpace is what a process may take, stacks and reservations of the
 // runtime included: one that reads all it is given takes more.
@@ -56,96 +41,48 @@ func limited(args ...string) *exec.Cmd {
 
 // victim is the process under attack: all roles in one, the worst case.
 type victim struct {
-	t    *testing.T
-	dir  string
-	cmd  *exec.Cmd
-	done chan struct{}
-
-	mu   sync.Mutex
-	addr map[string]string
-	log  []string
+	*program.Process
+	t   *testing.T
+	dir string
 }
 
 func (v *victim) start() {
 	v.t.Helper()
-	v.cmd = limited("run", "--roles", "broker,proxy,analyzer,console", "--config", filepath.Join(v.dir, "smartlb.yaml"), "--data", filepath.Join(v.dir, "data"),
+	cmd := limited("run", "--roles", "broker,proxy,analyzer,console", "--config", filepath.Join(v.dir, "smartlb.yaml"), "--data", filepath.Join(v.dir, "data"),
 		"--broker-listen", "127.0.0.1:0", "--broker-internal", "", "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0", "--log-format", "json", "--drain", "2s")
-	v.cmd.Env = []string{"HOME=" + v.dir, "PATH=" + os.Getenv("PATH"), "SMARTLB_STATE_DIR=" + v.dir}
-	stderr, err := v.cmd.StderrPipe()
+	cmd.Env = []string{"HOME=" + v.dir, "PATH=" + os.Getenv("PATH"), "SMARTLB_STATE_DIR=" + v.dir}
+	running, err := program.Start(cmd)
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	if err := v.cmd.Start(); err != nil {
-		v.t.Fatal(err)
-	}
-	v.addr, v.done = map[string]string{}, make(chan struct{})
-	ready := make(chan struct{})
-	go v.read(stderr, ready)
+	v.Process = running
 	select {
-	case <-ready:
-	case <-v.done:
+	case <-v.Ready:
+	case <-v.Done:
 		v.t.Fatalf("it ended at the start:\n%s", v.tail())
 	case <-time.After(2 * time.Minute):
 		v.t.Fatalf("it is not ready:\n%s", v.tail())
 	}
 }
 
-func (v *victim) read(r io.Reader, ready chan struct{}) {
-	defer close(v.done)
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var line struct{ Msg, Name, Address string }
-		_ = json.Unmarshal(lines.Bytes(), &line)
-		v.mu.Lock()
-		if v.log = append(v.log, lines.Text()); len(v.log) > 2000 {
-			v.log = v.log[1000:]
-		}
-		if line.Msg == "listening" {
-			v.addr[line.Name] = line.Address
-		}
-		v.mu.Unlock()
-		if line.Msg == "ready" {
-			close(ready)
-		}
-	}
-	_ = v.cmd.Wait()
-}
-
 func (v *victim) tail() string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return strings.Join(v.log[max(0, len(v.log)-30):], "\n")
-}
-
-func (v *victim) address(name string) string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.addr[name]
+	log := v.Log()
+	return strings.Join(log[max(0, len(log)-30):], "\n")
 }
 
 // lives fails the test where the process has ended.
 func (v *victim) lives(after string) {
 	v.t.Helper()
 	select {
-	case <-v.done:
+	case <-v.Done:
 		v.t.Fatalf("it ended after %s:\n%s", after, v.tail())
 	default:
 	}
 }
 
 func (v *victim) stop(s os.Signal) {
-	select {
-	case <-v.done:
-		return
-	default:
-	}
-	_ = v.cmd.Process.Signal(s)
-	select {
-	case <-v.done:
-	case <-time.After(time.Minute):
-		_ = v.cmd.Process.Kill()
-		<-v.done
+	if v.Process != nil && !v.Stop(s, time.Minute) {
+		v.Kill()
 	}
 }
 
@@ -180,7 +117,7 @@ type load struct {
 func (v *victim) load() *load {
 	l := &load{}
 	ctx, cancel := context.WithCancel(context.Background())
-	url := "http://" + v.address("web") + "/"
+	url := "http://" + v.Address("web") + "/"
 	var all sync.WaitGroup
 	for range 2 {
 		all.Go(func() {

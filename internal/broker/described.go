@@ -18,6 +18,10 @@ func inherited() map[string][2]string {
 	}
 }
 
+// invented are settings that kfake tells of its broker and that say nothing of
+// this one: it has no rack, no users and no mechanisms, and cleans by our rules.
+var invented = []string{"broker.rack", "super.users", "sasl.enabled.mechanisms", "log.cleaner.backoff.ms"}
+
 // describe completes what is said about settings.
 func describe(resp kmsg.Response) {
 	r, ok := resp.(*kmsg.DescribeConfigsResponse)
@@ -30,6 +34,7 @@ func describe(resp kmsg.Response) {
 		switch res.ResourceType {
 		case kmsg.ConfigResourceTypeBroker:
 			res.ResourceName = outsideName(res.ResourceName)
+			res.Configs = slices.DeleteFunc(res.Configs, func(c kmsg.DescribeConfigsResponseResourceConfig) bool { return slices.Contains(invented, c.Name) })
 			node := strconv.Itoa(NodeID)
 			for j := range res.Configs {
 				if res.Configs[j].Name == "broker.id" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -349,5 +350,28 @@ func TestSettingsOfGroupsStayOverAKill(t *testing.T) {
 	set(k, kmsg.IncrementalAlterConfigOpDelete, nil)
 	if got := get(killed(t, k)); got == value {
 		t.Error("a setting that was taken back is there again after a kill")
+	}
+}
+
+// What a broker tells of itself is of this broker: kfake's own rack, users and
+// mechanisms were told once.
+func TestTheBrokersSettingsAreItsOwn(t *testing.T) {
+	t.Parallel()
+	r := start(t, config(t.TempDir()))
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	one := kmsg.NewDescribeConfigsRequestResource()
+	one.ResourceType, one.ResourceName = kmsg.ConfigResourceTypeBroker, "1"
+	req.Resources = append(req.Resources, one)
+	resp, err := req.RequestWith(t.Context(), r.cl)
+	if err != nil || len(resp.Resources) != 1 || len(resp.Resources[0].Configs) < 10 {
+		t.Fatal(resp, err)
+	}
+	for _, c := range resp.Resources[0].Configs {
+		switch {
+		case slices.Contains([]string{"broker.rack", "super.users", "sasl.enabled.mechanisms"}, c.Name):
+			t.Errorf("%s is told: it has none", c.Name)
+		case c.Name == "broker.id" && (c.Value == nil || *c.Value != "1"):
+			t.Errorf("broker.id %v", c.Value)
+		}
 	}
 }

@@ -176,7 +176,10 @@ function ChainState() {
         <span className={r.state === "intact" ? "ok-text" : "bad-text"}>
           {r.state === "intact" ? <CheckIcon /> : <WarnIcon />} chain {r.state}
         </span>
-        {r.authenticity !== "proven" && `, authors ${r.authenticity === "partial" ? "partly proven" : "unproven"}`}, {count(records)} records
+        <span>
+          {r.authenticity !== "proven" && `authors ${r.authenticity === "partial" ? "partly proven" : "unproven"}, `}
+          {count(records)} records
+        </span>
       </button>
       {shown && (
         <Dialog title="Chains of audit records" onClose={() => show(false)}>

@@ -81,15 +81,15 @@ function Charts({ name }: { name: string }) {
   });
   return (
     <div className={`charts ${history.isError ? "stale" : ""}`}>
-      <Flow title="Messages in per second" series={history.data?.messages} format={rate} />
-      <Flow title="Bytes in per second" series={history.data?.bytes} format={(v) => bytes(Math.round(v))} note="By the growth of the log on disk, each 15 s; a gap where records were deleted." />
+      <Flow title="Messages in per second" name="messages/s" series={history.data?.messages} format={rate} />
+      <Flow title="Bytes in per second" name="bytes/s" series={history.data?.bytes} format={(v) => bytes(Math.round(v))} note="By the growth of the log on disk, each 15 s; a gap where records were deleted." />
     </div>
   );
 }
 
-function Flow({ title, series, format, note }: { title: string; series: Series | undefined; format: (v: number) => string; note?: string }) {
+function Flow({ title, name, series, format, note }: { title: string; name: string; series: Series | undefined; format: (v: number) => string; note?: string }) {
   const { times, points } = useMemo(() => whole(series), [series]);
-  const lines = useMemo(() => [{ name: "last 15 min", colour: "--accent", points }], [points]);
+  const lines = useMemo(() => [{ name, colour: "--accent", points }], [name, points]);
   return (
     <section>
       <h2>{title}</h2>

@@ -68,6 +68,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
     };
   }, [shape, height, scheme]);
   useEffect(() => plot.current?.setData(data), [times, lines]);
+  const dated = at === null ? times.at(-1) : times[at]; // what stands elsewhere on a page may be newer
   const now = lines.map((l) => `${l.name} ${lastOf(l.points, format)}`).join(", ");
   return (
     <figure className="chart">
@@ -78,7 +79,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
             <i className="swatch" style={{ background: `var(${l.colour})` }} /> {l.name} <b className="num">{at === null ? lastOf(l.points, format) : lastOf([l.points[at] ?? null], format)}</b>
           </span>
         ))}
-        {at !== null && times[at] !== undefined && <span>at {clock(new Date(times[at]))}</span>}
+        {dated !== undefined && <span>at {clock(new Date(dated))}</span>}
       </figcaption>
     </figure>
   );

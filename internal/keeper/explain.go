@@ -42,23 +42,23 @@ func (e *explainer) say(format string, args ...any) {
 
 func (e *explainer) standing() {
 	v := e.v
-	since, takes, is := "", "takes requests", "is"
+	since, is := "", "is"
 	if !v.Since.IsZero() {
-		since, takes, is = " for "+short(e.now.Sub(v.Since)), "has taken requests", "has been"
+		since, is = " for "+short(e.now.Sub(v.Since)), "has been"
 	}
 	switch v.State {
 	case "in":
-		e.say("%s %s%s.", v.ID, takes, since)
+		e.say("%s %s in rotation%s.", v.ID, is, since)
 	case "ejected":
-		e.say("%s %s ejected%s after %d failures in a row (ejection %d); it would rejoin in %s, at %s, through slow start.",
+		e.say("%s %s ejected%s: %d consecutive failures (ejection %d). It rejoins in %s, at %s, through slow start.",
 			v.ID, is, since, picker.EjectAfter, v.Ejections, short(v.Until.Sub(e.now)), readable.Time(v.Until))
 	case "draining":
 		cause, ends := e.drain()
 		e.say("%s %s draining%s because of %s: no new requests, %d still in flight. It rejoins %s.", v.ID, is, since, cause, v.InFlight, ends)
 	case "unhealthy":
-		e.say("%s %s out%s because its health check fails; it would rejoin when the check passes again.", v.ID, is, since)
+		e.say("%s %s out of rotation%s: its health check fails. It rejoins when the check passes again.", v.ID, is, since)
 	case "reported-unhealthy":
-		e.say("%s %s out%s because a health-status message says UNHEALTHY and no probe of this proxy passes.", v.ID, is, since)
+		e.say("%s %s out of rotation%s: a health-status message says UNHEALTHY and no probe of this proxy passes.", v.ID, is, since)
 	}
 	if e.s.Panic {
 		e.say("%s is in panic: fewer than half of its instances are well, so all that do not drain are used.", e.s.ID)

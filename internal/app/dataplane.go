@@ -25,6 +25,7 @@ import (
 // dataPlane is what the role proxy consists of.
 type dataPlane struct {
 	keeper     *keeper.Keeper
+	signatures sign.Once // of health-status
 	prober     *probe.Prober
 	dispatcher *dispatch.Dispatcher
 	proxy      *proxy.Proxy
@@ -232,6 +233,22 @@ func (a *App) followFacts(ctx context.Context) error {
 // hold any more.
 const oldStatus = 30 * time.Second
 
+// healthStatus takes a message. A signature counts for the services of its key,
+// once and within a minute; beyond that the message is one of a stranger.
+func (a *App) healthStatus(r kafka.Record, s event.HealthStatus) {
+	reporter, _ := r.Header(event.HeaderReporter)
+	by, signed := a.kafka.Verify(r), false
+	if by.SpeaksFor(s.ServiceID) {
+		signature, _ := r.Header(sign.Header)
+		var copied bool
+		if signed, copied = a.data.signatures.Accept(signature, by.At, time.Now()); copied {
+			a.kafka.Skips.Add(r, "replayed", a.o.Log)
+			return
+		}
+	}
+	a.data.keeper.ObserveStatus(s, string(reporter), signed)
+}
+
 func (a *App) fact(r kafka.Record) {
 	switch r.Topic {
 	case event.TopicHealthScores:
@@ -243,8 +260,7 @@ func (a *App) fact(r kafka.Record) {
 			return
 		}
 		if s, err := event.DecodeHealthStatus(r.Value); err == nil {
-			reporter, _ := r.Header(event.HeaderReporter)
-			a.data.keeper.ObserveStatus(s, string(reporter), a.kafka.Verify(r).State == sign.Signed)
+			a.healthStatus(r, s)
 		}
 	}
 }

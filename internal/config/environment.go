@@ -43,7 +43,7 @@ func Environment(d *Document, getenv func(string) string) error {
 	if keys, err := SigningKeys(getenv); err != nil {
 		mistakes = append(mistakes, err.Error())
 	} else if len(keys.Keys) > 0 {
-		d.Signing = keys
+		d.Signing.Keys = keys.Keys
 	}
 	c := checker{at: map[string]int{}}
 	c.node(d.Node)

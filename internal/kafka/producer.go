@@ -107,7 +107,7 @@ func (p *Producer) Send(r Record) bool {
 		t.drop(ReasonTooLarge)
 		return false
 	}
-	r = p.cfg.signed(r, time.Now())
+	r = p.cfg.Signed(r, time.Now())
 	p.renew()
 	client := p.begin()
 	if client == nil {
@@ -147,7 +147,7 @@ func (p *Producer) SendSync(ctx context.Context, r Record) (Record, error) {
 		t.drop(ReasonTooLarge)
 		return r, fmt.Errorf("produce to %s: %w", r.Topic, ErrTooLarge)
 	}
-	r = p.cfg.signed(r, time.Now())
+	r = p.cfg.Signed(r, time.Now())
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.DeliveryTimeout)
 	defer cancel()
 	for attempt := 0; ; attempt++ {

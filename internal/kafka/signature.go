@@ -7,9 +7,9 @@ import (
 	"github.com/smartlb/smartlb/internal/sign"
 )
 
-// signed gives a record with the signature that its topic wants, where there
-// are keys.
-func (c Config) signed(r Record, at time.Time) Record {
+// Signed gives a record with the signature that its topic wants, where there
+// are keys. The record names its topic.
+func (c Config) Signed(r Record, at time.Time) Record {
 	if !c.Signing.On() || !slices.Contains(sign.Topics(), r.Topic) {
 		return r
 	}

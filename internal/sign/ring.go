@@ -29,6 +29,9 @@ const (
 	minSecret = 32  // characters; the command signing-key makes 44
 	maxHeader = 256 // bytes
 	maxKeys   = 2
+
+	maxReporters = 256
+	maxServices  = 1000 // of one reporter
 )
 
 // Topics are those whose records are signed: the reserved topics, which steer
@@ -39,7 +42,15 @@ func Topics() []string {
 
 // Config names the keys of a node or a command. Secrets are references.
 type Config struct {
-	Keys []Key `yaml:"keys" json:"keys,omitempty"` // at most two: the first signs, all verify; default: none
+	Keys      []Key      `yaml:"keys" json:"keys,omitempty"`           // at most two: the first signs, all verify; default: none
+	Reporters []Reporter `yaml:"reporters" json:"reporters,omitempty"` // they verify only, and only health-status; default: none
+}
+
+// Reporter is the key of another writer of health-status, such as a deployment
+// tool, and the services that its signature may speak for.
+type Reporter struct {
+	Key      `yaml:",inline"`
+	Services []string `yaml:"services" json:"services"` // ids, at least one
 }
 
 // Key is a secret and its name in signatures.
@@ -56,17 +67,35 @@ func (c Config) Check() error {
 	if len(c.Keys) > maxKeys {
 		errs = append(errs, fmt.Errorf("%d keys, at most %d are used: the first signs, both verify", len(c.Keys), maxKeys))
 	}
-	for i, k := range c.Keys {
+	seen := map[string]bool{}
+	check := func(at string, k Key) {
 		switch {
 		case !keyID.MatchString(k.ID):
-			errs = append(errs, fmt.Errorf("keys[%d].id: want 1 to 64 letters, digits, dots, dashes and underscores", i))
-		case slices.ContainsFunc(c.Keys[:i], func(o Key) bool { return o.ID == k.ID }):
-			errs = append(errs, fmt.Errorf("keys[%d].id: %s is there twice", i, k.ID))
+			errs = append(errs, fmt.Errorf("%s.id: want 1 to 64 letters, digits, dots, dashes and underscores", at))
+		case seen[k.ID]:
+			errs = append(errs, fmt.Errorf("%s.id: %s is there twice", at, k.ID))
 		}
+		seen[k.ID] = true
 		if k.Secret == "" {
-			errs = append(errs, fmt.Errorf("keys[%d].secret: missing", i))
+			errs = append(errs, fmt.Errorf("%s.secret: missing", at))
 		} else if err := k.Secret.Check(); err != nil {
-			errs = append(errs, fmt.Errorf("keys[%d].secret: %w", i, err))
+			errs = append(errs, fmt.Errorf("%s.secret: %w", at, err))
+		}
+	}
+	for i, k := range c.Keys {
+		check(fmt.Sprintf("keys[%d]", i), k)
+	}
+	switch n := len(c.Reporters); {
+	case n > maxReporters:
+		errs = append(errs, fmt.Errorf("%d reporters, at most %d are allowed", n, maxReporters))
+	case n > 0 && len(c.Keys) == 0:
+		errs = append(errs, errors.New("reporters: signatures are verified only where keys are configured, and there are none"))
+	}
+	for i, r := range c.Reporters {
+		at := fmt.Sprintf("reporters[%d]", i)
+		check(at, r.Key)
+		if n := len(r.Services); n == 0 || n > maxServices {
+			errs = append(errs, fmt.Errorf("%s.services: want the ids of 1 to %d services, got %d", at, maxServices, n))
 		}
 	}
 	return errors.Join(errs...)
@@ -80,16 +109,28 @@ func (c Config) Ring(getenv func(string) string, read func(string) ([]byte, erro
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	r := &Ring{}
-	for i, k := range c.Keys {
+	resolve := func(k Key) (ringKey, error) {
 		text, err := k.Secret.Resolve(getenv, read)
 		if err == nil && len(text) < minSecret {
 			err = fmt.Errorf("%d characters, want at least %d; smartlb config signing-key makes one", len(text), minSecret)
 		}
+		return ringKey{id: k.ID, secret: []byte(text)}, err
+	}
+	r := &Ring{}
+	for i, k := range c.Keys {
+		key, err := resolve(k)
 		if err != nil {
 			return nil, fmt.Errorf("keys[%d].secret: %w", i, err)
 		}
-		r.keys = append(r.keys, ringKey{k.ID, []byte(text)})
+		r.keys = append(r.keys, key)
+	}
+	for i, k := range c.Reporters {
+		key, err := resolve(k.Key)
+		if err != nil {
+			return nil, fmt.Errorf("reporters[%d].secret: %w", i, err)
+		}
+		key.services = slices.Clone(k.Services)
+		r.reporters = append(r.reporters, key)
 	}
 	return r, nil
 }
@@ -116,11 +157,12 @@ func NewSecret() string {
 
 // Ring is the keys of a process. A nil Ring has none. It is safe for concurrent
 // use and never printed.
-type Ring struct{ keys []ringKey }
+type Ring struct{ keys, reporters []ringKey }
 
 type ringKey struct {
-	id     string
-	secret []byte
+	id       string
+	secret   []byte
+	services []string // nil: every one
 }
 
 // String names the keys.
@@ -188,6 +230,14 @@ type Verdict struct {
 	State State
 	Key   string    // id of the key, of a Signed record
 	At    time.Time // when it was signed
+
+	services []string // that the key may speak for; nil: every one
+}
+
+// SpeaksFor tells whether the record is signed by a key that may speak for a
+// service.
+func (v Verdict) SpeaksFor(service string) bool {
+	return v.State == Signed && (v.services == nil || slices.Contains(v.services, service))
 }
 
 // Refused tells whether a reader of a reserved topic leaves the record out:
@@ -210,9 +260,27 @@ func (r *Ring) Verify(topic string, key, value, header []byte) Verdict {
 	}
 	ms, err := strconv.ParseInt(parts[2], 10, 64)
 	mac, err2 := hex.DecodeString(parts[3])
-	i := slices.IndexFunc(r.keys, func(k ringKey) bool { return k.id == parts[1] })
-	if err != nil || err2 != nil || i < 0 || !hmac.Equal(mac, r.keys[i].mac(topic, key, value, ms)) {
+	k, known := r.verifier(topic, parts[1])
+	if err != nil || err2 != nil || !known || !hmac.Equal(mac, k.mac(topic, key, value, ms)) {
 		return Verdict{State: Bad}
 	}
-	return Verdict{State: Signed, Key: r.keys[i].id, At: time.UnixMilli(ms).UTC()}
+	return Verdict{State: Signed, Key: k.id, At: time.UnixMilli(ms).UTC(), services: k.services}
+}
+
+// verifier finds the key of an id. Those of reporters hold for health-status
+// only.
+func (r *Ring) verifier(topic, id string) (ringKey, bool) {
+	for _, k := range r.keys {
+		if k.id == id {
+			return k, true
+		}
+	}
+	if topic == event.TopicHealthStatus {
+		for _, k := range r.reporters {
+			if k.id == id {
+				return k, true
+			}
+		}
+	}
+	return ringKey{}, false
 }

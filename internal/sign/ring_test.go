@@ -123,3 +123,79 @@ func FuzzOnlySignedHeadersVerify(f *testing.F) {
 		}
 	})
 }
+
+// A key of a deployment tool speaks for its services, and changes no routing.
+func TestReportersSpeakForTheirServicesAlone(t *testing.T) {
+	secret := func(c string) func(string) string {
+		return func(string) string { return strings.Repeat(c, minSecret) }
+	}
+	team, err := Config{Keys: []Key{{"shop-team", "${env:T}"}}}.Ring(secret("t"), os.ReadFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := Config{
+		Keys:      []Key{{"k1", "${env:N}"}},
+		Reporters: []Reporter{{Key{"shop-team", "${env:T}"}, []string{"shop"}}},
+	}.Ring(func(name string) string { return secret(strings.ToLower(name))("") }, os.ReadFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range Topics() {
+		v := node.Verify(topic, []byte("k"), []byte("v"), team.Sign(topic, []byte("k"), []byte("v"), at))
+		if want := topic == "health-status"; (v.State == Signed) != want || v.SpeaksFor("shop") != want || v.SpeaksFor("bank") {
+			t.Errorf("%s: %+v", topic, v)
+		}
+	}
+	if v := node.Verify("health-status", nil, nil, node.Sign("health-status", nil, nil, at)); !v.SpeaksFor("bank") {
+		t.Errorf("a node's key speaks for every service: %+v", v)
+	}
+	if (Verdict{}).SpeaksFor("shop") {
+		t.Error("a record without keys speaks for a service")
+	}
+	if team.Verify("health-status", nil, nil, node.Sign("health-status", nil, nil, at)).State != Bad {
+		t.Error("a reporter verifies with the key of nodes")
+	}
+}
+
+func TestReportersAreChecked(t *testing.T) {
+	key := Key{"a", "${env:A}"}
+	for want, c := range map[string]Config{
+		"reporters[0].id: a is there twice":                                   {Keys: []Key{key}, Reporters: []Reporter{{key, []string{"s"}}}},
+		"reporters[0].services: want the ids of 1 to":                         {Keys: []Key{key}, Reporters: []Reporter{{Key{"b", "${env:B}"}, nil}}},
+		"reporters: signatures are verified only where keys":                  {Reporters: []Reporter{{key, []string{"s"}}}},
+		"257 reporters, at most 256":                                          {Keys: []Key{key}, Reporters: make([]Reporter, 257)},
+		"reporters[0].secret: missing":                                        {Keys: []Key{key}, Reporters: []Reporter{{Key{"b", ""}, []string{"s"}}}},
+		"reporters[0].services: want the ids of 1 to 1000 services, got 1001": {Keys: []Key{key}, Reporters: []Reporter{{Key{"b", "${env:B}"}, make([]string, 1001)}}},
+	} {
+		if err := c.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// A signed record that a stranger appends again does not count, whenever that is.
+func TestASignatureIsAcceptedOnce(t *testing.T) {
+	var o Once
+	accept := func(name string, made, now time.Time, fresh, copied bool) {
+		t.Helper()
+		if f, c := o.Accept([]byte(name), made, now); f != fresh || c != copied {
+			t.Errorf("%s at %s: %v, %v", name, now.Format(time.TimeOnly), f, c)
+		}
+	}
+	accept("a", at, at.Add(30*time.Second), true, false)
+	accept("a", at, at.Add(59*time.Second), false, true)
+	accept("a", at, at.Add(61*time.Second), false, false)
+	accept("b", at, at.Add(-61*time.Second), false, false)
+	accept("b", at, at.Add(-59*time.Second), true, false)
+	for i := range maxOnce + 10 {
+		o.Accept(fmt.Append(nil, i), at, at)
+	}
+	if len(o.seen) > maxOnce {
+		t.Errorf("%d signatures are remembered", len(o.seen))
+	}
+	accept("one too many", at, at, false, false)
+	accept("later", at.Add(2*time.Minute), at.Add(2*time.Minute), true, false)
+	if len(o.seen) != 1 {
+		t.Errorf("%d signatures are remembered after their minute", len(o.seen))
+	}
+}

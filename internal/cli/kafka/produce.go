@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/ops"
+	"github.com/smartlb/smartlb/internal/sign"
 )
 
 type produceArgs struct {
@@ -29,17 +31,20 @@ type produceArgs struct {
 	asJSON    bool
 	validate  bool
 	compress  string
+	sign      bool
 }
 
 func produce(env *cli.Env) *cobra.Command {
 	return cli.Verb[produceArgs, ops.Sent]{
 		Use: "produce TOPIC [VALUE]", Short: "Send a record, or each line of stdin as one",
 		Long: "Sends VALUE as it is, the content of --file, or every line of stdin. With --json the lines are messages as `consume -o json` prints them, with key, headers and timestamp. " +
-			"What does not conform to the schema of its topic is sent all the same, with a warning; --validate refuses it.",
+			"What does not conform to the schema of its topic is sent all the same, with a warning; --validate refuses it. " +
+			"--sign proves who wrote the records: to nodes with signing keys a message without a signature is one of a stranger.",
 		Example: `  smartlb kafka produce service-metrics '{"test": "message"}'
   smartlb kafka produce my-topic -k order-1 -H source=shell < values.txt
   smartlb kafka produce my-topic -k order-1 --tombstone
-  smartlb kafka consume alerts 10 -o json | smartlb kafka produce alerts-copy --json`,
+  smartlb kafka consume alerts 10 -o json | smartlb kafka produce alerts-copy --json
+  SMARTLB_SIGNING_KEYS='shop-team=${file:/run/secrets/shop-team}' smartlb kafka produce health-status -k shop --sign --file draining.json`,
 		Defaults: produceArgs{partition: -1, compress: "zstd"},
 		Flags: func(f *pflag.FlagSet, a *produceArgs) {
 			a.Declare(f)
@@ -53,6 +58,7 @@ func produce(env *cli.Env) *cobra.Command {
 			f.StringVarP(&a.compress, "compression", "z", a.compress, "`codec`: none, gzip, snappy, lz4 or zstd")
 			f.BoolVar(&a.asJSON, "json", false, "lines of stdin are messages as consume -o json prints them")
 			f.BoolVar(&a.validate, "validate", false, "refuse values that do not conform to the topic's schema")
+			f.BoolVar(&a.sign, "sign", false, "sign the records with the first signing key of the profile or of SMARTLB_SIGNING_KEYS")
 		},
 		Args: func(a *produceArgs, words []string) error {
 			if len(words) < 1 || len(words) > 2 || words[0] == "" {
@@ -91,6 +97,8 @@ func (a *produceArgs) check() error {
 		return fmt.Errorf("--rate %v is not positive", a.rate)
 	case a.partition < -1:
 		return fmt.Errorf("-p %d is no partition", a.partition)
+	case a.sign && !slices.Contains(sign.Topics(), a.topic):
+		return fmt.Errorf("--sign: signatures say nothing on %s, only on %s", a.topic, strings.Join(sign.Topics(), ", "))
 	}
 	return nil
 }
@@ -115,6 +123,9 @@ func runProduce(ctx context.Context, env *cli.Env, a produceArgs) (ops.Sent, err
 	if err != nil {
 		return ops.Sent{}, err
 	}
+	if a.sign && !cfg.Signing.On() {
+		return ops.Sent{}, cli.Usagef("--sign: no signing key is configured; name one in the profile's signing.keys or in SMARTLB_SIGNING_KEYS")
+	}
 	spec := ops.ProduceSpec{Topic: a.topic, Partition: a.partition, Compression: a.compress, Linger: 5 * time.Millisecond}
 	if a.value != nil || a.tombstone || a.file != "" {
 		spec.Linger = 0
@@ -125,7 +136,7 @@ func runProduce(ctx context.Context, env *cli.Env, a produceArgs) (ops.Sent, err
 	if err != nil {
 		return ops.Sent{}, reach(look, env, a.Brokers, err)
 	}
-	goods := shipment{env: env, args: a, headers: given, sender: s, ticker: newTicker(env), began: time.Now()}
+	goods := shipment{env: env, args: a, kafka: cfg, headers: given, sender: s, ticker: newTicker(env), began: time.Now()}
 	failed := goods.sendAll(ctx)
 	sent, err := s.Close(ctx)
 	goods.ticker.done()

@@ -19,6 +19,7 @@ import (
 type shipment struct {
 	env     *cli.Env
 	args    produceArgs
+	kafka   kafka.Config
 	headers []kafka.Header
 	sender  *ops.Sender
 	ticker  *ticker
@@ -121,6 +122,10 @@ func (s *shipment) send(ctx context.Context, r kafka.Record) error {
 			spent := time.Since(s.began).Seconds()
 			return fmt.Sprintf("%d records, %s sent, %.0f records/s", records, bytesOf(size), float64(records)/spent)
 		})
+	}
+	if a.sign {
+		r.Topic = a.topic
+		r = s.kafka.Signed(r, time.Now())
 	}
 	return s.sender.Send(ctx, r)
 }

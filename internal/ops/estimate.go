@@ -48,11 +48,19 @@ type flow struct {
 type batches float64
 
 // bytes gives what records take that are written together: compression and the
-// batch's header make the first of a batch cost more.
+// batch's header make the first of a batch cost more. Beyond smallBatch records
+// compression finds ever more of what was there before: fitted to 5,000
+// instances, where a further record of each topic takes 0.68 to 0.76 of what it
+// takes with 200.
 func (b batches) bytes(records, first, further float64) float64 {
 	n := min(records, float64(b))
+	if n > 0 {
+		further *= math.Pow(max(records/n/smallBatch, 1), -.1)
+	}
 	return n*first + (records-n)*further
 }
+
+const smallBatch = 67 // records of 200 instances in one of three partitions
 
 // flows are how often reporters and analyzer write, by the rules of package
 // pace, and the bytes of their records, which bench/volume measures with the

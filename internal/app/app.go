@@ -179,7 +179,7 @@ func (a *App) newKafka() (err error) {
 func (a *App) newControl() (err error) {
 	a.control, err = control.New(control.Config{
 		Kafka: a.kafka, Dir: a.o.DataDir, File: a.o.Traffic, FileName: a.o.FileName, FileOnly: a.o.FileOnly,
-		Author: "file:" + a.o.FileName, Node: a.node, Log: a.o.Log,
+		Author: control.FromFile + a.o.FileName, Node: a.node, Log: a.o.Log,
 		Apply: a.data.apply, Override: a.data.keeper.SetOverrides, Changed: a.auditConfig,
 		Unsigned: func() {
 			if a.alerts != nil {

@@ -310,6 +310,17 @@ func (s *State) Find(revision string) (Entry, bool) {
 	return Entry{}, false
 }
 
+// FromFile begins the author of a revision that a node published of its own
+// file.
+const FromFile = "file:"
+
+// FirstFromFile tells whether the current revision is the first, and of a node's
+// own file: no person chose it over another one.
+func (s *State) FirstFromFile() bool {
+	e, found := s.Find(s.Revision)
+	return found && e.Base == "" && strings.HasPrefix(e.Author, FromFile)
+}
+
 // Lost says by whom a change lost, empty where it did not.
 func (e Entry) Lost() string {
 	winner, lost := strings.CutPrefix(e.Result, resultLost)

@@ -57,15 +57,22 @@ func everywhere(ctx context.Context, client *kgo.Client, name string, wanted fun
 
 // untilHeard asks again while a broker has not heard yet of a topic that the
 // cluster has: one that was too busy to answer everywhere says later that there
-// is no such topic.
+// is no such topic. Each time the client asks another broker; so it asks a few
+// times also where a single answer takes all of the patience.
 func untilHeard(ctx context.Context, ask func() error) error {
-	for end := time.Now().Add(patience(ctx)); ; pause(ctx, 100*time.Millisecond) {
+	end := time.Now().Add(patience(ctx))
+	for asked := 1; ; asked++ {
 		err := ask()
-		if !errors.Is(err, kerr.UnknownTopicOrPartition) || time.Now().After(end) || ctx.Err() != nil {
+		enough := asked >= fewest && time.Now().After(end)
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) || enough || ctx.Err() != nil {
 			return err
 		}
+		pause(ctx, 100*time.Millisecond)
 	}
 }
+
+// fewest is how often untilHeard asks at least.
+const fewest = 5
 
 // topicAt asks one broker about a topic.
 func topicAt(ctx context.Context, broker *kgo.Broker, name string) (kmsg.MetadataResponseTopic, error) {

@@ -141,7 +141,16 @@ func publish(ctx context.Context, env *cli.Env, a applyArgs, document []byte) (a
 		}
 		base = state.Revision
 	}
-	revision, err := control.Publish(ctx, cfg, control.Change{Document: document, Base: base, Author: cli.Author(env), Comment: a.comment, Adopt: a.adopt}, env.Log)
+	change := control.Change{Document: document, Base: base, Author: cli.Author(env), Comment: a.comment, Adopt: a.adopt}
+	revision, err := control.Publish(ctx, cfg, change, env.Log)
+	if errors.Is(err, control.ErrLost) && a.base == "" && base == "" {
+		// The log was empty, and a node that has just started published its own file first.
+		if state, _ := load(ctx, env, cfg, a.Timeout); state.FirstFromFile() {
+			base = state.Revision
+			change.Base = base
+			revision, err = control.Publish(ctx, cfg, change, env.Log)
+		}
+	}
 	out := applied{Revision: revision, Base: base, Nodes: []nodeState{}}
 	if err != nil || !a.wait {
 		return out, err

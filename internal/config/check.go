@@ -19,7 +19,7 @@ type checker struct {
 	mistakes Mistakes
 	warned   Mistakes
 
-	patterns, programs int // regular expressions, and the steps of their programs
+	patterns, programs, ranges int // regular expressions, the steps of their programs and the ranges of their character classes
 }
 
 // line is where a path stands; a missing key is reported where its parent is.

@@ -232,9 +232,16 @@ func (a *App) followFacts(ctx context.Context) error {
 // hold any more.
 const oldStatus = 30 * time.Second
 
+// maxScore bounds a score, whose reasons are kept for each instance; the
+// analyzer writes about a kilobyte.
+const maxScore = 16 << 10
+
 func (a *App) fact(r kafka.Record) {
 	switch r.Topic {
 	case event.TopicHealthScores:
+		if len(r.Value) > maxScore {
+			return
+		}
 		if s, err := event.DecodeHealthScore(r.Value); err == nil {
 			a.data.keeper.ObserveScore(s)
 		}

@@ -195,15 +195,23 @@ func read(value []byte) (event.ConfigUpdate, error) {
 // program makes: a node keeps thousands of records, and a record may have
 // millions of bytes.
 func namesFit(u event.ConfigUpdate) error {
-	for name, text := range map[string]string{"revision": u.Revision, "base": u.Base, "silence.ruleId": u.Silence.RuleID} {
+	for name, text := range map[string]string{"revision": u.Revision, "base": u.Base} {
 		if len(text) > maxName {
 			return fmt.Errorf("%s: longer than %d bytes", name, maxName)
 		}
 	}
-	if len(u.Silence.Labels) > maxLabels {
+	return CheckSilence(u.Silence)
+}
+
+// CheckSilence says what nodes would refuse in a silence.
+func CheckSilence(s event.Silence) error {
+	if len(s.RuleID) > maxName {
+		return fmt.Errorf("silence.ruleId: longer than %d bytes", maxName)
+	}
+	if len(s.Labels) > maxLabels {
 		return fmt.Errorf("silence.labels: more than %d", maxLabels)
 	}
-	for k, v := range u.Silence.Labels {
+	for k, v := range s.Labels {
 		if len(k) > maxName || len(v) > maxName {
 			return fmt.Errorf("silence.labels: longer than %d bytes", maxName)
 		}

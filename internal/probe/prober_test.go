@@ -106,7 +106,6 @@ func TestHTTPCheckFollowsTheInstance(t *testing.T) {
 	await(t, results, "up again", func(r Result) bool { return r.Changed && r.Up })
 }
 
-// A check without a descriptor says nothing about the instance: it made all of them unhealthy.
 // An address with a zone serves requests; in the text of a URL its % began an
 // escape, and every check failed.
 func TestAddressesWithAZoneAreChecked(t *testing.T) {
@@ -127,6 +126,7 @@ func TestAddressesWithAZoneAreChecked(t *testing.T) {
 	await(t, results, "a passing check", func(r Result) bool { return r.OK })
 }
 
+// A check without a descriptor says nothing about the instance: it made all of them unhealthy.
 func TestOwnShortageIsNoVerdict(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
@@ -181,21 +182,51 @@ func (t *Task) applyNode(in Input) {
 		t.dropped["node-status-ahead"]++ // it would outdate all that follow
 		return
 	}
-	const maxNodes = 10_000
-	if len(t.nodes) >= maxNodes && t.nodes[s.Node] == nil {
+	const (
+		maxNodes    = 10_000
+		maxShortage = 256
+	)
+	was := t.nodes[s.Node]
+	if len(t.nodes) >= maxNodes && was == nil {
 		t.dropped["too-many-nodes"]++
 		return
 	}
-	s.PanicServices, s.CrowdedServices = few(s.PanicServices), few(s.CrowdedServices)
-	s.RecreatedTopics, s.UnsignedTopics = few(s.RecreatedTopics), few(s.UnsignedTopics)
-	t.nodes[s.Node] = &node{NodeStatus: s, heard: in.Now}
+	n := &node{heard: in.Now, NodeStatus: event.NodeStatus{ // what the rules look at
+		Timestamp: s.Timestamp, Node: s.Node, LostLog: s.LostLog, Shortage: strings.ToValidUTF8(strings.Clone(s.Shortage[:min(len(s.Shortage), maxShortage)]), ""),
+		PanicServices: few(s.PanicServices), CrowdedServices: few(s.CrowdedServices),
+		RecreatedTopics: few(s.RecreatedTopics), UnsignedTopics: few(s.UnsignedTopics),
+	}}
+	bytes := t.nodeBytes + n.size() - was.size()
+	if bytes > maxNodeBytes && n.size() > was.size() {
+		t.dropped["too-many-nodes"]++
+		return
+	}
+	t.nodes[s.Node], t.nodeBytes = n, bytes
+}
+
+// maxNodeBytes bounds the names of all nodes: 10,000 of them say a few each, and
+// anybody can write more.
+const maxNodeBytes = 32 << 20
+
+// size is how many bytes of names the node takes.
+func (n *node) size() int {
+	if n == nil {
+		return 0
+	}
+	size := len(n.Node) + len(n.Shortage)
+	for _, names := range [...][]string{n.PanicServices, n.CrowdedServices, n.RecreatedTopics, n.UnsignedTopics} {
+		for _, name := range names {
+			size += len(name)
+		}
+	}
+	return size
 }
 
 // few keeps the names of a list that become labels of alerts.
 func few(names []string) []string {
 	const most, longest = 100, 256
 	names = slices.DeleteFunc(names, func(n string) bool { return len(n) > longest })
-	return names[:min(len(names), most)]
+	return slices.Clone(names[:min(len(names), most)]) // and not what a longer list took
 }
 
 // judgeNodes looks at the rules that nodes report: panic of a service, recreated topics. A silent node says nothing,
@@ -212,6 +243,7 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 		if now.Sub(n.heard) > nodeSilentAfter {
 			if now.Sub(n.heard) > Horizon {
 				delete(t.nodes, id)
+				t.nodeBytes -= n.size()
 			}
 			continue
 		}

@@ -3,6 +3,7 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -169,10 +170,13 @@ func TestAlertsThatNoAnalyzerWroteYetAreNotBelieved(t *testing.T) {
 	good := event.Alert{UpdatedAt: now, StartsAt: now.Add(-time.Hour), Seq: uint64(now.UnixMilli())}
 	ahead, started, far := good, good, good
 	ahead.UpdatedAt, started.StartsAt, far.Seq = now.AddDate(73, 0, 0), now.AddDate(73, 0, 0), math.MaxUint64
+	long, labelled := good, good
+	long.Annotations.Description = strings.Repeat("B", 1<<20)
+	labelled.Labels = map[string]string{"service": strings.Repeat("B", 1<<20)}
 	for name, c := range map[string]struct {
 		a    event.Alert
 		want bool
-	}{"now": {good, true}, "updated in 2099": {ahead, false}, "started in 2099": {started, false}, "number of years to come": {far, false}} {
+	}{"now": {good, true}, "updated in 2099": {ahead, false}, "started in 2099": {started, false}, "number of years to come": {far, false}, "megabytes of text": {long, false}, "megabytes in a label": {labelled, false}} {
 		if got := rule.Believable(c.a, now); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
@@ -184,5 +188,34 @@ func TestAlertsThatNoAnalyzerWroteYetAreNotBelieved(t *testing.T) {
 	}
 	if rule.Known("invented") {
 		t.Error("an invented rule is known")
+	}
+}
+
+// Ten thousand invented nodes may each send a status of a megabyte.
+func TestTheTextsOfNodesAreBounded(t *testing.T) {
+	b := newBench(t)
+	long := make([]string, 3000)
+	for i := range long {
+		long[i] = strings.Repeat("s", 250) + strconv.Itoa(i)
+	}
+	for i := range 600 {
+		v, err := event.NodeStatus{
+			Timestamp: b.now, Node: "n" + strconv.Itoa(i), Roles: []string{"proxy"}, Errors: long, Shortage: long[0] + long[1],
+			PanicServices: long[:100], CrowdedServices: long[:100], RecreatedTopics: long[:100], UnsignedTopics: long[:100],
+		}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.task.Apply(b.input(event.TopicNodeStatus, "", v, nil), &b.fx)
+	}
+	kept := 0
+	for _, n := range b.task.nodes {
+		kept += n.size()
+		if n.Errors != nil || len(n.Shortage) > 256 {
+			t.Fatal("what no rule looks at is kept")
+		}
+	}
+	if kept > maxNodeBytes || kept != b.task.nodeBytes || len(b.task.nodes) < 100 {
+		t.Errorf("%d nodes with %d bytes of names, counted %d", len(b.task.nodes), kept, b.task.nodeBytes)
 	}
 }

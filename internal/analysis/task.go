@@ -59,6 +59,7 @@ type Task struct {
 	strangers  int // instances that are not configured
 	quota      quota
 	nodes      map[string]*node
+	nodeBytes  int // of their names
 	alerts     rule.Engine
 	replaying  bool
 	seq        uint64

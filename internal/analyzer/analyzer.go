@@ -210,7 +210,7 @@ func (a *Analyzer) tail(ctx context.Context, t *kafka.Tail, handle func([]kafka.
 func (a *Analyzer) readAlerts(batch []kafka.Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	const most = 100_000 // a bound against a topic full of nonsense
+	const most = 20_000 // a bound against a topic full of nonsense, and what an engine takes
 	for _, r := range batch {
 		m, err := event.DecodeAlert(r.Value)
 		if err != nil || a.cfg.Kafka.Verify(r).Refused() || !rule.Known(m.RuleID) || !rule.Believable(m, a.cfg.Now()) {

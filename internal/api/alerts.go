@@ -62,6 +62,9 @@ func (s *Server) silence(r *http.Request, a *act) (any, error) {
 		return nil, badRequest{fmt.Errorf("reason: longer than %d bytes", maxComment)}
 	}
 	n := event.Silence{RuleID: body.RuleID, Labels: body.Labels, EndsAt: readable.Moment(time.Now().Add(d))}
+	if err := control.CheckSilence(n); err != nil {
+		return nil, badRequest{err}
+	}
 	who := access.From(r.Context()).User
 	a.target, a.reason = event.Target{Kind: "silence"}, body.Reason
 	id, err := s.src.Silence(r.Context(), n, who, body.Reason)

@@ -200,6 +200,7 @@ func TestWhatTheBalancersCallsRefuse(t *testing.T) {
 		{"a silence of everything", "POST", "/api/v1/silences", `{"durationMs":60000}`, 400, full()},
 		{"a silence for ever", "POST", "/api/v1/silences", `{"ruleId":"r","durationMs":1e15}`, 400, full()},
 		{"a silence for no time", "POST", "/api/v1/silences", `{"ruleId":"r","durationMs":0}`, 400, full()},
+		{"a silence of a rule with a long name", "POST", "/api/v1/silences", `{"ruleId":"` + strings.Repeat("r", 2000) + `","durationMs":60000}`, 400, full()},
 		{"an unknown silence", "DELETE", "/api/v1/silences/nobody", "", 404, full()},
 		{"a time that is none", "GET", "/api/v1/audit?since=noon", "", 400, full()},
 		{"a load that breaks the machine", "POST", "/api/v1/demo/load", `{"scale":1e9}`, 400, full()},

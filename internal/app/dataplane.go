@@ -249,9 +249,16 @@ func (a *App) healthStatus(r kafka.Record, s event.HealthStatus) {
 	a.data.keeper.ObserveStatus(s, string(reporter), signed)
 }
 
+// maxScore bounds a score, whose reasons are kept for each instance; the
+// analyzer writes about a kilobyte.
+const maxScore = 16 << 10
+
 func (a *App) fact(r kafka.Record) {
 	switch r.Topic {
 	case event.TopicHealthScores:
+		if len(r.Value) > maxScore {
+			return
+		}
 		if s, err := event.DecodeHealthScore(r.Value); err == nil {
 			a.data.keeper.ObserveScore(s)
 		}

@@ -149,7 +149,7 @@ func TestTheBookOfNodesIsBoundedAndBelievesNoFuture(t *testing.T) {
 		return kafka.Record{Topic: event.TopicNodeStatus, Value: s.AppendJSON(nil)}
 	}
 	unsigned, signed := sign.Verdict{State: sign.Unsigned}, sign.Verdict{State: sign.Signed, Key: "k"}
-	find := func(b nodeBook, node string) LiveNode {
+	find := func(b *nodeBook, node string) LiveNode {
 		for _, n := range b.list() {
 			if n.Node == node {
 				return n
@@ -178,5 +178,31 @@ func TestTheBookOfNodesIsBoundedAndBelievesNoFuture(t *testing.T) {
 	}
 	if n := find(b, "vouched"); n.AdminURL != "http://10.0.0.3:8081" || n.Key != "k" {
 		t.Errorf("an unsigned status stands over a signed one: %+v", n)
+	}
+}
+
+// A thousand statuses of megabytes each took gigabytes.
+func TestTheTextsOfNodesAreBounded(t *testing.T) {
+	now, b := time.Now(), newNodeBook()
+	take := func(node string, size int, by sign.State) {
+		s := event.NodeStatus{Timestamp: now.UTC(), Node: node, Roles: []string{RoleProxy}, Errors: []string{strings.Repeat("B", size)}}
+		b.take(kafka.Record{Topic: event.TopicNodeStatus, Value: s.AppendJSON(nil)}, sign.Verdict{State: by, Key: "k"}, now)
+	}
+	take("real", 100, sign.Unsigned)
+	take("large", maxStatus, sign.Unsigned)
+	for range 2 { // the second time each takes the room of its first
+		for i := range 100 {
+			take(fmt.Sprint("n", i), maxStatus/2, sign.Unsigned)
+		}
+	}
+	take("real", 200, sign.Unsigned)
+	take("vouched", maxStatus/2, sign.Signed)
+	kept, names := 0, map[string]int{}
+	for _, n := range b.list() {
+		names[n.Node] = len(n.Errors[0])
+		kept += len(n.Errors[0])
+	}
+	if kept > maxStatuses+maxStatus || len(names) < 60 || names["real"] == 0 || names["large"] > 0 || names["vouched"] == 0 {
+		t.Errorf("%d bytes of %d nodes are kept; real: %d", kept, len(names), names["real"])
 	}
 }

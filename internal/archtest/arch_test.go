@@ -21,7 +21,7 @@ const module = "github.com/smartlb/smartlb/"
 var floors = map[string]int{
 	"api": 0, "deployment/kafka": 0, // embedded files
 	"internal/event": 1, "internal/topic": 1, "internal/h1": 1, "internal/router": 1, "internal/window": 1,
-	"internal/backoff": 1, "internal/nearest": 1, "internal/state": 1, "internal/secret": 1, "internal/kafka/inflate": 1, "internal/score": 1, "internal/rule": 1, "internal/filter": 1, "internal/sign": 1, "internal/yamlsafe": 1, "internal/linediff": 1, "internal/mask": 1, "internal/screen": 1, "internal/readable": 1, "internal/quota": 1, "internal/pace": 1,
+	"internal/backoff": 1, "internal/nearest": 1, "internal/state": 1, "internal/secret": 1, "internal/kafka/inflate": 1, "internal/score": 1, "internal/rule": 1, "internal/filter": 1, "internal/sign": 1, "internal/yamlsafe": 1, "internal/linediff": 1, "internal/mask": 1, "internal/screen": 1, "internal/readable": 1, "internal/quota": 1, "internal/pace": 1, "internal/pattern": 1,
 	"internal/upstream": 2, "internal/guard": 2,
 	"internal/picker": 3, "internal/dispatch": 3, "internal/analysis": 3,
 	"internal/proxy": 4, "internal/probe": 4, "internal/kafka": 4, "internal/broker": 4, "internal/stack": 4, "internal/connect": 4, "internal/child": 4, "internal/access": 4,
@@ -37,6 +37,7 @@ var floors = map[string]int{
 // sameFloor lists the imports within a floor, each with its reason.
 var sameFloor = map[string]string{
 	"internal/topic internal/yamlsafe":        "catalogs are YAML",
+	"internal/filter internal/pattern":        "expressions match regular expressions",
 	"internal/sign internal/event":            "topics whose records are signed",
 	"internal/event internal/readable":        "numbers of messages",
 	"internal/sign internal/secret":           "keys are named, not held",

@@ -3,10 +3,12 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/smartlb/smartlb/internal/h1"
 	"github.com/smartlb/smartlb/internal/picker"
@@ -19,7 +21,7 @@ type checker struct {
 	mistakes Mistakes
 	warned   Mistakes
 
-	patterns, programs int // regular expressions, and the steps of their programs
+	patterns, programs, ranges int // regular expressions, the steps of their programs and the ranges of their character classes
 }
 
 // line is where a path stands; a missing key is reported where its parent is.
@@ -125,7 +127,7 @@ func (c *checker) address(path, address string, listen bool) {
 	if host == "" && !listen {
 		c.fail(path, "%q: the host is missing", address)
 	}
-	if strings.ContainsAny(host, "/ \t\r\n@") {
+	if strings.ContainsFunc(host, noHost) {
 		c.fail(path, "%q: the host holds a character that no host has", address)
 	}
 }
@@ -211,11 +213,22 @@ func (c *checker) service(path string, s Service) {
 	}
 }
 
+// noHost reports whether a character is in no host: a request with it fails
+// before it is sent, and no instance is to blame for that.
+func noHost(r rune) bool {
+	return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(`/\@?#"<>`, r) || r == unicode.ReplacementChar
+}
+
 func (c *checker) healthCheck(path string, h HealthCheck) {
 	switch h.Type {
 	case "http":
 		if !strings.HasPrefix(h.Path, "/") || strings.ContainsAny(h.Path, " \t\r\n#") {
 			c.fail(path+".path", "%q: want a path that starts with / and has no blanks", h.Path)
+		} else if _, err := url.ParseRequestURI(h.Path); err != nil {
+			c.fail(path+".path", "%q: no request can have this path, so every check would fail", h.Path)
+		}
+		if strings.ContainsFunc(h.Host, noHost) {
+			c.fail(path+".host", "%q: the host holds a character that no host has", h.Host)
 		}
 	case "tcp":
 		if h.Path != "" {

@@ -62,12 +62,18 @@ func TestPatternsAreBoundedBeforeTheyAreCompiled(t *testing.T) {
 		"alternatives that repeat": {many(1, "(abc|bcd|cde|def|efg|fgh){1000}"), "program"},
 		"a long one":               {many(1, strings.Repeat("a", maxPatternBytes+1)), "longer"},
 		"20,000 of them":           {many(20_000, "^/a/[0-9]+$"), "more than 2000 patterns"},
+		"large classes":            {many(1, strings.Repeat(`\pL`, 1300)), "more than 100000 ranges"}, // 7 MB compiled
+		"a class that repeats":     {many(1, `\pL{1,900}`), "more than 100000 ranges"},
+		"many with classes":        {many(1500, strings.Repeat(`\pL`, 40)), "together have"},
 		"many that repeat":         {many(1500, "x{900}"), "together"},
 		"no pattern":               {many(1, "(a"), "missing closing )"},
 	} {
 		if _, err := ParseTraffic([]byte(c.doc)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %.300v", name, err)
 		}
+	}
+	if _, err := ParseTraffic([]byte(many(10, `^/\pL{1,100}$`))); err != nil {
+		t.Errorf("names of any language: %.300v", err)
 	}
 	if _, err := ParseTraffic([]byte(many(1000, "^/api/v[0-9]{1,3}/(users|orders)/[^/]{1,64}$"))); err != nil {
 		t.Errorf("what people write: %.300v", err)

@@ -1,6 +1,10 @@
 package config
 
-import "regexp/syntax"
+import (
+	"regexp/syntax"
+
+	"github.com/smartlb/smartlb/internal/pattern"
+)
 
 // Bounds on the patterns of a document. A pattern of a few bytes can compile to
 // a program of megabytes, and a request may be compared with each.
@@ -9,6 +13,8 @@ const (
 	maxPatternBytes = 4096
 	maxProgram      = 10_000  // steps of one pattern's program, about 40 bytes each
 	maxPrograms     = 500_000 // of all
+	maxRanges       = 100_000 // ranges of one pattern's character classes, 8 to 24 bytes each; \pL has 660
+	maxAllRanges    = 1_000_000
 )
 
 // regex checks a pattern without compiling what is too large.
@@ -20,6 +26,9 @@ func (c *checker) regex(path, expr string) {
 		c.fail(path, "more than %d patterns in one document", maxPatterns)
 		return
 	}
+	if c.programs > maxPrograms || c.ranges > maxAllRanges { // reported; parsing one takes up to 20 ms
+		return
+	}
 	if len(expr) > maxPatternBytes {
 		c.fail(path, "longer than %d bytes", maxPatternBytes)
 		return
@@ -29,32 +38,17 @@ func (c *checker) regex(path, expr string) {
 		c.fail(path, "%v", err)
 		return
 	}
-	size := programSize(re)
-	c.programs += size
+	size := pattern.Measure(re)
+	c.programs += min(size.Steps, maxProgram+1)
+	c.ranges += min(size.Ranges, maxRanges+1)
 	switch {
-	case size > maxProgram:
+	case size.Steps > maxProgram:
 		c.fail(path, "repetitions make a program of more than %d steps of it", maxProgram)
+	case size.Ranges > maxRanges:
+		c.fail(path, "its character classes have more than %d ranges with repetitions written out", maxRanges)
 	case c.programs > maxPrograms:
 		c.fail(path, "the patterns together make programs of more than %d steps", maxPrograms)
+	case c.ranges > maxAllRanges:
+		c.fail(path, "the character classes of all patterns together have more than %d ranges", maxAllRanges)
 	}
-}
-
-// programSize estimates the steps of a compiled pattern from above. The library
-// bounds the depth of the tree.
-func programSize(re *syntax.Regexp) int {
-	size := 1
-	for _, sub := range re.Sub {
-		size = min(size+programSize(sub), maxProgram+1)
-	}
-	switch re.Op {
-	case syntax.OpLiteral:
-		size += len(re.Rune)
-	case syntax.OpRepeat:
-		times := re.Max
-		if times < 0 {
-			times = re.Min + 1
-		}
-		size *= max(times, 1)
-	}
-	return min(size+1, maxProgram+1)
 }

@@ -32,6 +32,8 @@ func TestWhatHasNoEffectIsAWarningAndWhatContradictsAMistake(t *testing.T) {
 		{why: "weight 0", doc: "services: [{id: a, instances: [{id: i, address: 'h:1', weight: 0}]}]\nroutes: [{name: r, service: a}]", mistake: "services[0].instances[0].weight: want 0.01 to 1000, got 0"},
 		{why: "no time for a probe", doc: "services: [{id: a, healthCheck: {timeout: 0s}, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", mistake: "healthCheck.timeout: want more than 0"},
 		{why: "probes without a pause", doc: "services: [{id: a, healthCheck: {interval: 0s}, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", mistake: "healthCheck.interval: want at least 100ms"},
+		{why: "a header in the host of a probe", doc: "services: [{id: a, healthCheck: {host: \"h\\r\\nX: y\"}, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", mistake: "healthCheck.host: \"h\\r\\nX: y\": the host holds a character"},
+		{why: "a probe that nobody can send", doc: "services: [{id: a, healthCheck: {path: '/%zz'}, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", mistake: "every check would fail"},
 		{why: "no threshold", doc: "services: [{id: a, healthCheck: {healthyThreshold: 0}, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", mistake: "healthCheck.healthyThreshold: want 1 to 100"},
 		{why: "no time to connect", doc: "proxy: {connectTimeout: 0s}", mistake: "proxy.connectTimeout: want more than 0"},
 		{why: "a variable", doc: "services: [{id: a, instances: [{id: i, address: '${HOST}:1'}]}]\nroutes: [{name: r, service: a}]", mistake: `services[0].instances[0].address: "${HOST}:1": variables are not replaced here`},

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"strings"
 	"testing"
@@ -101,4 +102,36 @@ func TestStatusAnswersWhileADocumentIsParsed(t *testing.T) {
 	close(goOn)
 	n.until(t, "it is taken", func(s Status) bool { return s.Revision == first })
 	stop()
+}
+
+// Sixty records with a comment of nine megabytes, which compress to nothing,
+// took six gigabytes of each node, at every start again: history, overrides and
+// silences kept whatever text came with them.
+func TestTextsOfRecordsAreBounded(t *testing.T) {
+	large := strings.Repeat("B", 1<<20)
+	now := time.Now().UTC()
+	drain := event.ConfigUpdate{ChangeID: "c1", Timestamp: now, Author: large, Node: large, Comment: large, Kind: event.KindOverride,
+		Override: event.Override{ServiceID: "shop", InstanceID: "shop-1", Action: event.ActionDrain, Author: large, Reason: large}}
+	lost := revision("2-lost", "another", document)
+	lost.Author, lost.Comment = large, large
+	silence := event.ConfigUpdate{ChangeID: "c2", Timestamp: now, Comment: large, Kind: event.KindSilence,
+		Silence: event.Silence{ID: "s", RuleID: "panic", EndsAt: now.Add(time.Hour)}}
+	named, labelled, ruled := lost, silence, silence
+	named.Revision = large
+	labelled.Silence.Labels = map[string]string{"service": large}
+	ruled.Silence.RuleID = large
+	var s State
+	for i, u := range []event.ConfigUpdate{drain, lost, silence, named, labelled, ruled} {
+		got := Read(kafka.Default(), kafka.Record{Topic: event.TopicConfigUpdates, Offset: int64(i), Value: u.AppendJSON(nil)})
+		if refused := got.refused() != nil; refused != (i > 2) {
+			t.Errorf("record %d: refused %v, %v", i, refused, got.Err)
+		}
+		s.Fold(got)
+	}
+	if len(s.History) != 6 || len(s.Overrides) != 1 || len(s.Silences) != 1 || !strings.HasPrefix(s.Overrides[0].Reason, "BBB") {
+		t.Errorf("%d entries, %d overrides, %d silences", len(s.History), len(s.Overrides), len(s.Silences))
+	}
+	if kept, err := json.Marshal(s); err != nil || len(kept) > 128<<10 {
+		t.Errorf("%d bytes are kept: %v", len(kept), err)
+	}
 }

@@ -68,6 +68,9 @@ const (
 	maxDocuments = 64 << 20 // bytes of documents in them; older entries lose theirs
 	maxOverrides = 10_000   // in force; more are refused by every node
 	maxSilences  = 1000     // newest; an older one's end is forgotten, not its alerts
+	maxComment   = 4 << 10  // bytes of a comment; the rest is cut off
+	maxName      = 1 << 10  // bytes of an author, a node or a revision
+	maxLabels    = 32       // of a silence, each of at most maxName bytes
 )
 
 // Update is one record of the log, decoded. Err says why it cannot be read; the
@@ -83,6 +86,10 @@ type Update struct {
 // Read decodes a record and verifies its signature. It needs no lock.
 func Read(cfg kafka.Config, r kafka.Record) Update {
 	u, err := read(r.Value)
+	if err == nil {
+		err = namesFit(u)
+	}
+	u.Comment, u.Author, u.Node = cut(u.Comment, maxComment), cut(u.Author, maxName), cut(u.Node, maxName)
 	_, marked := r.Header(sign.Header)
 	return Update{ConfigUpdate: u, Offset: r.Offset, Err: err, Writer: cfg.Verify(r), marked: marked}
 }
@@ -104,7 +111,7 @@ func (s *State) Fold(u Update) bool {
 	s.NextOffset = u.Offset + 1
 	s.marked = s.marked || u.marked
 	if u.Err != nil {
-		s.remember(Entry{Offset: u.Offset, Author: u.Author, Timestamp: u.Timestamp, ChangeID: u.ChangeID, Result: resultUnreadable, Summary: u.Err.Error()})
+		s.remember(Entry{Offset: u.Offset, Author: u.Author, Timestamp: u.Timestamp, ChangeID: u.ChangeID, Result: resultUnreadable, Summary: cut(u.Err.Error(), maxComment)})
 		return false
 	}
 	e := Entry{
@@ -182,6 +189,42 @@ func read(value []byte) (event.ConfigUpdate, error) {
 		return u, errors.New("sha256: not that of the document")
 	}
 	return u, nil
+}
+
+// namesFit refuses names that are compared and are longer than any that this
+// program makes: a node keeps thousands of records, and a record may have
+// millions of bytes.
+func namesFit(u event.ConfigUpdate) error {
+	for name, text := range map[string]string{"revision": u.Revision, "base": u.Base} {
+		if len(text) > maxName {
+			return fmt.Errorf("%s: longer than %d bytes", name, maxName)
+		}
+	}
+	return CheckSilence(u.Silence)
+}
+
+// CheckSilence says what nodes would refuse in a silence.
+func CheckSilence(s event.Silence) error {
+	if len(s.RuleID) > maxName {
+		return fmt.Errorf("silence.ruleId: longer than %d bytes", maxName)
+	}
+	if len(s.Labels) > maxLabels {
+		return fmt.Errorf("silence.labels: more than %d", maxLabels)
+	}
+	for k, v := range s.Labels {
+		if len(k) > maxName || len(v) > maxName {
+			return fmt.Errorf("silence.labels: longer than %d bytes", maxName)
+		}
+	}
+	return nil
+}
+
+// cut shortens a text that is only shown.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
 // DropHistory forgets the entries, for a reader that only wants what is current.

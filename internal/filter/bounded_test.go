@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,14 @@ func measured(t *testing.T, source string, r filter.Record) (yes bool, why strin
 	runtime.ReadMemStats(&after)
 	_, why = f.Undecided()
 	return yes, why, after.TotalAlloc - before.TotalAlloc
+}
+
+func sequence(n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = strconv.Itoa(i)
+	}
+	return strings.Join(all, ",")
 }
 
 func numbers(n int) string {
@@ -63,6 +72,7 @@ func TestNoExpressionTakesMuchMemory(t *testing.T) {
 		"case and reverse":         numbers(600) + `.map(a, ` + numbers(600) + `.map(b, text.upperAscii().lowerAscii().reverse())).size() < 0`,
 		"conversions":              numbers(600) + `.map(a, ` + numbers(600) + `.map(b, string(bytes(text)))).size() < 0`,
 		"a pattern with repeats":   `text.matches("((x{100}){100}){50}")`,
+		"a pattern of classes":     "[" + sequence(60) + `].exists(i, "a".matches("` + strings.Repeat(`\\pL`, 1300) + `" + string(i)))`,
 		"a pattern out of a value": `text.matches(text.replace("x", "(x?){50}"))`,
 		"optional values":          doubled("optional.of(value)", `[%[1]s].map(a%[2]d, optional.of([a%[2]d, a%[2]d, a%[2]d, a%[2]d, a%[2]d, a%[2]d, a%[2]d, a%[2]d]))[0]`, 7) + ` == optional.none()`,
 	} {

@@ -10,6 +10,8 @@ import (
 	"cel.dev/cel-go/common/functions"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/smartlb/smartlb/internal/pattern"
 )
 
 // texts are functions over text that take the place of CEL's: those copy the
@@ -17,13 +19,14 @@ import (
 // quadratic time. Positions are in characters, from 0.
 type texts struct {
 	budget  *budget
-	regexps map[string]*pattern // by source
+	regexps map[string]*compiled // by source
+	ranges  int                  // of all of them
 }
 
-// pattern is a compiled regular expression.
-type pattern struct {
+// compiled is a compiled regular expression.
+type compiled struct {
 	re   *regexp.Regexp
-	size int64 // nodes, see patternSize
+	size int64 // steps, see patternSize
 }
 
 func (t *texts) functions() map[string]functions.FunctionOp {
@@ -203,9 +206,11 @@ func reverse(args ...ref.Val) ref.Val {
 // Bounds of regular expressions. RE2 takes time in proportion to the text times
 // the size of the expression.
 const (
-	maxPattern  = 4 << 10 // bytes
-	maxProgram  = 2000    // nodes, with repetitions written out
-	keepRegexps = 64      // compiled ones that are kept
+	maxPattern  = 4 << 10   // bytes
+	maxProgram  = 2000      // steps, with repetitions written out
+	maxRanges   = 100_000   // of its character classes, 8 to 24 bytes each; \pL has 660
+	keepRegexps = 64        // compiled ones that are kept
+	keepRanges  = 1_000_000 // in all of those
 )
 
 func (t *texts) matches(args ...ref.Val) ref.Val {
@@ -223,54 +228,44 @@ func (t *texts) matches(args ...ref.Val) ref.Val {
 }
 
 // compile compiles a pattern, or finds it compiled.
-func (t *texts) compile(source string) (*pattern, error) {
+func (t *texts) compile(source string) (*compiled, error) {
 	if p := t.regexps[source]; p != nil {
 		return p, nil
 	}
 	if len(source) > maxPattern {
 		return nil, fmt.Errorf("matches: a pattern of %d bytes is longer than %d", len(source), maxPattern)
 	}
+	t.budget.scan(int64(len(source)) << 13) // a byte can stand for a class of 660 ranges, and takes up to 4 microseconds
 	size, err := patternSize(source)
 	if err != nil {
 		return nil, err
 	}
-	t.budget.scan(size << 10) // a node takes about a microsecond
+	t.budget.scan(int64(size.Steps)<<10 + int64(size.Ranges)<<5) // a step takes about a microsecond
 	re, err := regexp.Compile(source)
 	if err != nil {
 		return nil, err
 	}
-	if t.regexps == nil || len(t.regexps) >= keepRegexps {
-		t.regexps = map[string]*pattern{}
+	if t.ranges += size.Ranges; t.regexps == nil || len(t.regexps) >= keepRegexps || t.ranges > keepRanges {
+		t.regexps, t.ranges = map[string]*compiled{}, size.Ranges
 	}
-	p := &pattern{re, size}
+	p := &compiled{re, int64(size.Steps)}
 	t.regexps[source] = p
 	return p, nil
 }
 
-// patternSize is the number of nodes of a pattern with its repetitions written
-// out: a{500} has 500. It is at least 1.
-func patternSize(source string) (int64, error) {
+// patternSize is how large a pattern is when it is compiled. The error is of
+// one that is too large.
+func patternSize(source string) (pattern.Size, error) {
 	tree, err := syntax.Parse(source, syntax.Perl)
 	if err != nil {
-		return 0, err
+		return pattern.Size{}, err
 	}
-	size := nodes(tree)
-	if size > maxProgram {
-		return 0, fmt.Errorf("matches: the pattern is too large: %d nodes with its repetitions written out are more than %d", size, maxProgram)
+	size := pattern.Measure(tree)
+	if size.Steps > maxProgram {
+		return size, fmt.Errorf("matches: the pattern is too large: %d steps with its repetitions written out are more than %d", size.Steps, maxProgram)
+	}
+	if size.Ranges > maxRanges {
+		return size, fmt.Errorf("matches: the pattern is too large: %d ranges in its character classes, with repetitions written out, are more than %d", size.Ranges, maxRanges)
 	}
 	return size, nil
-}
-
-func nodes(re *syntax.Regexp) int64 {
-	n := int64(1)
-	if re.Op == syntax.OpLiteral {
-		n = int64(len(re.Rune))
-	}
-	for _, sub := range re.Sub {
-		n += nodes(sub)
-	}
-	if re.Op == syntax.OpRepeat {
-		n = times(n, int64(max(1, re.Min, re.Max)))
-	}
-	return max(n, 1)
 }

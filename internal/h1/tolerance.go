@@ -53,6 +53,9 @@ func (r *Response) repair(bad *Error, buf []byte, start, end, limit int) *Error 
 			start += moved
 			r.Tolerated |= BlankName
 		case errFieldValue:
+			if frames(buf[start:end]) {
+				return bad // a reader that strips \v or \f as blanks finds a coding where another finds none
+			}
 			blankControls(buf[start:end])
 			r.Tolerated |= ControlChars
 		default:
@@ -64,6 +67,13 @@ func (r *Response) repair(bad *Error, buf []byte, start, end, limit int) *Error 
 		}
 	}
 	return bad
+}
+
+// frames reports whether a line is a field that frames the message.
+func frames(line []byte) bool {
+	name, _, _ := bytes.Cut(line, []byte{':'})
+	kind := kindOf(name)
+	return kind == ContentLength || kind == TransferEncoding
 }
 
 // unfold joins a line to the field before it (RFC 9112 §5.2). Fields that frame

@@ -99,9 +99,9 @@ func (a *Admin) StartOffsets(ctx context.Context, topics ...string) (map[TopicPa
 }
 
 // EndOffsets returns the offset that the next record of every partition will
-// get, open transactions left out.
+// get.
 func (a *Admin) EndOffsets(ctx context.Context, topics ...string) (map[TopicPartition]int64, error) {
-	return a.list(ctx, topics, a.adm.ListCommittedOffsets)
+	return a.list(ctx, topics, a.adm.ListEndOffsets)
 }
 
 // OffsetsAt returns, for every partition, the first offset whose timestamp is

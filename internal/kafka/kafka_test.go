@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/smartlb/smartlb/internal/backoff"
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -184,6 +186,35 @@ func TestTailStartsWhereItIsTold(t *testing.T) {
 				t.Errorf("read %q, want %q", got, row.want)
 			}
 		})
+	}
+}
+
+// Whoever may write to a topic can leave a transaction open. Readers of what is
+// committed see nothing behind it for 15 minutes: no revision and no drain.
+func TestAnOpenTransactionHidesNothing(t *testing.T) {
+	c := kafkatest.New(t, "a")
+	stranger, err := kgo.NewClient(kgo.SeedBrokers(c.Addr()), kgo.TransactionalID("x"), kgo.TransactionTimeout(15*time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	if err := stranger.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := stranger.ProduceSync(t.Context(), &kgo.Record{Topic: "a", Value: []byte("open")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	mustSend(t, producer(t, config(c)), "a", "behind it")
+	r := read(t, config(c), kafka.TailConfig{Topics: []string{"a"}})
+	r.await(t, "the record behind the transaction", func(r *reader) bool { return slices.Contains(r.values, "behind it") })
+	r.await(t, "the end of the log", func(r *reader) bool { return r.caught > 0 })
+	admin, err := kafka.NewAdmin(config(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	if ends, err := admin.EndOffsets(t.Context(), "a"); err != nil || ends[kafka.TopicPartition{Topic: "a", Partition: 0}] != 2 {
+		t.Errorf("the log ends at %v: %v", ends, err)
 	}
 }
 

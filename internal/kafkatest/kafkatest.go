@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // Cluster is a one-broker cluster whose address survives Stop and Start.
@@ -46,11 +48,19 @@ func (c *Cluster) Fake() *kfake.Cluster {
 	return c.fake
 }
 
+// versions are the requests on offer. Produce 13 names topics by id, and two
+// unknown ids in one request, as after two topics were recreated, end kfake.
+func versions() *kversion.Versions {
+	v := kversion.Tip()
+	v.SetMaxKeyVersion(kmsg.Produce.Int16(), 12)
+	return v
+}
+
 // Start starts a stopped cluster on its old address.
 func (c *Cluster) Start(topics ...string) {
 	c.t.Helper()
 	opts := []kfake.Opt{
-		kfake.NumBrokers(1), kfake.DataDir(c.dir),
+		kfake.NumBrokers(1), kfake.DataDir(c.dir), kfake.MaxVersions(versions()),
 		kfake.BrokerConfigs(map[string]string{"message.max.bytes": "11534336", "log.cleaner.backoff.ms": "9000000000000"}),
 		kfake.ListenFn(func(_, _ string) (net.Listener, error) {
 			ln, err := net.Listen("tcp", c.addr)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -78,10 +79,12 @@ type connBody struct {
 func (b connBody) Close() error { return b.close() }
 
 func (r *Result) ask(ctx context.Context) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.Addr+r.Path, nil)
+	target, err := url.ParseRequestURI(r.Path)
 	if err != nil {
 		return nil, err
 	}
+	target.Scheme, target.Host = "http", r.Addr // not as text: % of an IPv6 zone is no escape
+	req := (&http.Request{Method: http.MethodGet, URL: target, Host: r.Addr, Header: http.Header{}}).WithContext(ctx)
 	if r.Host != "" {
 		req.Host = r.Host
 	}

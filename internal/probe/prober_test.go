@@ -106,6 +106,26 @@ func TestHTTPCheckFollowsTheInstance(t *testing.T) {
 	await(t, results, "up again", func(r Result) bool { return r.Changed && r.Up })
 }
 
+// An address with a zone serves requests; in the text of a URL its % began an
+// escape, and every check failed.
+func TestAddressesWithAZoneAreChecked(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 here:", err)
+	}
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host == "" || strings.Contains(r.Host, "%") || r.URL.Path != "//health" {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})}}
+	s.Start()
+	defer s.Close()
+	to := target(strings.Replace(l.Addr().String(), "[::1]", "[::1%lo]", 1))
+	to.Path = "//health"
+	_, results := start(t, to, true)
+	await(t, results, "a passing check", func(r Result) bool { return r.OK })
+}
+
 // A check without a descriptor says nothing about the instance: it made all of them unhealthy.
 func TestOwnShortageIsNoVerdict(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

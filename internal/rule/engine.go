@@ -47,7 +47,7 @@ func (e *Engine) Judge(j Judgement, now time.Time) (event.Alert, bool) {
 	case Bad:
 		a.goodSince = time.Time{}
 		a.Value = j.Value
-		a.Annotations = event.Annotations{Summary: j.Summary, Description: j.Description}
+		a.Annotations = event.Annotations{Summary: cut(j.Summary, maxSummary), Description: cut(j.Description, maxDescription)}
 		if a.Status == event.AlertPending && now.Sub(a.StartsAt) >= a.wait {
 			return e.move(a, event.AlertFiring, now), true
 		}
@@ -127,7 +127,7 @@ func (e *Engine) begin(print string, j Judgement, now time.Time) event.Alert {
 		Alert: event.Alert{
 			Fingerprint: print, AlertID: print + "-" + strconv.FormatInt(now.UnixMilli(), 10),
 			RuleID: j.Rule.ID, Status: event.AlertPending, Severity: j.Rule.Severity, Labels: maps.Clone(j.Labels),
-			Annotations: event.Annotations{Summary: j.Summary, Description: j.Description},
+			Annotations: event.Annotations{Summary: cut(j.Summary, maxSummary), Description: cut(j.Description, maxDescription)},
 			Value:       j.Value, Threshold: j.Rule.Threshold, Unit: j.Rule.Unit, StartsAt: now.UTC(),
 		},
 		wait: j.Rule.For, keep: j.Rule.Keep,

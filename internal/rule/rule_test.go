@@ -1,8 +1,10 @@
 package rule
 
 import (
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -159,5 +161,20 @@ func TestFingerprintsKeepLabelsApart(t *testing.T) {
 			t.Errorf("%v has the fingerprint of another", l)
 		}
 		seen[f] = true
+	}
+}
+
+// Descriptions list what strangers wrote, such as the names of ten thousand nodes.
+func TestTextsOfAnAlertAreBounded(t *testing.T) {
+	var e Engine
+	a, _ := e.Judge(Judgement{Rule: Unsigned, Verdict: Bad, Summary: strings.Repeat("é", 1<<20), Description: strings.Repeat("é", 1<<20)}, epoch)
+	if got := len(a.Annotations.Summary); got > maxSummary+3 || got < maxSummary {
+		t.Errorf("a summary of %d bytes", got)
+	}
+	if got := len(a.Annotations.Description); got > maxDescription+3 || !utf8.ValidString(a.Annotations.Description) {
+		t.Errorf("a description of %d bytes", got)
+	}
+	if !Believable(a, epoch) {
+		t.Error("our own alert is not believed")
 	}
 }

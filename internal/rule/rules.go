@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"strings"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
@@ -55,12 +56,25 @@ const (
 	maxSeqAhead = time.Hour
 )
 
+// Bounds of the texts of an alert. Some texts list what strangers wrote, and
+// readers keep thousands of alerts.
+const (
+	maxSummary     = 1 << 10
+	maxDescription = 4 << 10
+	maxText        = 16 << 10 // of all texts and labels of one alert
+)
+
 // Believable tells whether an alert may have been written by an analyzer before
 // now. One that is dated ahead, or has a number of years to come, would stand
-// over every later state of the same alert.
+// over every later state of the same alert. One with more text than an analyzer
+// writes would take the memory of those that keep it.
 func Believable(a event.Alert, now time.Time) bool {
 	latest := now.Add(maxAhead)
-	return !a.UpdatedAt.After(latest) && !a.StartsAt.After(latest) && a.Seq <= uint64(max(now.Add(maxSeqAhead).UnixMilli(), 0))
+	size := len(a.Annotations.Summary) + len(a.Annotations.Description) + len(a.Unit)
+	for k, v := range a.Labels {
+		size += len(k) + len(v)
+	}
+	return size <= maxText && !a.UpdatedAt.After(latest) && !a.StartsAt.After(latest) && a.Seq <= uint64(max(now.Add(maxSeqAhead).UnixMilli(), 0))
 }
 
 // Verdict is what one look at the cause says.
@@ -81,4 +95,12 @@ type Judgement struct {
 	Value       event.Optional
 	Summary     string
 	Description string
+}
+
+// cut shortens a text of an alert.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
 }

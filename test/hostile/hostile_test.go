@@ -146,6 +146,14 @@ func records(adminURL string) map[string][]string {
 		out["alerts"] = append(out["alerts"],
 			fmt.Sprintf(`{"fingerprint":"f%d","alertId":"f%d/1","ruleId":"r%d","status":"firing","severity":"critical","labels":{"x":"%d"},"startsAt":%q,"updatedAt":%q,"seq":1}`, i, i, i, i, now, far))
 	}
+	for i := range 30 { // with texts of megabytes
+		long := big(4 << 20)
+		out["config-updates"] = append(out["config-updates"],
+			fmt.Sprintf(`{"changeId":"l%d","timestamp":%q,"kind":"override","comment":%q,"override":{"serviceId":"s%d","instanceId":"i","action":"drain"}}`, i, now, long, i),
+			fmt.Sprintf(`{"changeId":"m%d","timestamp":%q,"kind":"silence","silence":{"id":"s%d","endsAt":%q,"labels":{"service":%q}}}`, i, now, i, far, long))
+		out["smartlb-node-status"] = append(out["smartlb-node-status"],
+			fmt.Sprintf(`{"timestamp":%q,"node":"n%d","roles":["proxy"],"errors":[%q]}`, now, i, long))
+	}
 	out["smartlb-node-status"] = append(out["smartlb-node-status"],
 		fmt.Sprintf(`{"timestamp":%q,"node":"evil","roles":["proxy"],"version":"x","startedAt":%q,"adminUrl":%q,"configState":"applied"}`, now, now, adminURL),
 		fmt.Sprintf(`{"timestamp":%q,"node":"meta","roles":["proxy"],"version":"x","startedAt":%q,"adminUrl":"http://169.254.169.254/latest","configState":"applied"}`, now, now))

@@ -8,6 +8,7 @@ const (
 	charHost               // reg-name without sub-delims and escapes: what real names use
 	charPlain              // unreserved: never needs an escape
 	charHex
+	charHigh // above 0x7f
 )
 
 // chars is read only.
@@ -19,6 +20,9 @@ var chars = func() (t [256]uint8) {
 		}
 		if c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' {
 			t[c] |= charHex
+		}
+		if c >= 0x80 {
+			t[c] |= charHigh
 		}
 		if c == '\t' || c >= 0x20 && c != 0x7f {
 			t[c] |= charValue

@@ -38,15 +38,7 @@ func (r *Request) setPath(p []byte, reject bool) *Error {
 // RoutePath gives the spelling in which the path of a rule is compared with
 // those of requests. Characters that no request-target may hold are escaped.
 func RoutePath(path string) (string, *Error) {
-	var p []byte
-	for _, c := range []byte(path) {
-		if chars[c]&charTarget == 0 || c == '?' {
-			const digits = "0123456789ABCDEF"
-			p = append(p, '%', digits[c>>4], digits[c&15])
-			continue
-		}
-		p = append(p, c)
-	}
+	p := bytes.ReplaceAll(appendEscaped(nil, []byte(path)), []byte("?"), []byte("%3F"))
 	var r Request
 	if err := r.setPath(p, false); err != nil {
 		return "", err

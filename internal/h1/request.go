@@ -71,6 +71,7 @@ type Request struct {
 	forward                   []byte // the path as it is forwarded
 	raw                       []byte // the request-target as it came
 	norm                      []byte // where spellings of the path are kept that the buffer does not hold
+	escaped                   []byte // the request-target, where bytes of it had to be escaped
 	upgrade                   []byte // what the client asks to change to; nil: nothing that is passed on
 
 	Minor     int     // HTTP/1.Minor: 0, or 1 for that and all above
@@ -115,9 +116,9 @@ func (r *Request) IsHead() bool { return string(r.method) == "HEAD" }
 
 // Reset prepares r for the next head.
 func (r *Request) Reset() {
-	list, norm := r.list[:0], r.norm[:0]
+	list, norm, escaped := r.list[:0], r.norm[:0], r.escaped[:0]
 	*r = Request{}
-	r.list, r.norm = list, norm
+	r.list, r.norm, r.escaped = list, norm, escaped
 }
 
 // Parse reads a request head from the start of buf. It returns 0 and no error

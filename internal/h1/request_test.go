@@ -40,6 +40,8 @@ func TestRequestHeadIsUnderstood(t *testing.T) {
 		{"length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0012\r\n\r\n", "POST", "a", "/", "", ByLength, 12, false, false, false, false},
 		{"zero length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "POST", "a", "/", "", NoBody, 0, false, false, false, false},
 		{"chunked", "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \tChunked \r\n\r\n", "GET", "a", "/", "", ByChunks, 0, false, false, false, false},
+		{"unescaped UTF-8, and a byte that is none", "GET /a/../caf\xc3\xa9?\xff=a HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "a", "/caf%C3%A9", "%FF=a", NoBody, 0, false, false, false, false},
+		{"a slash in too many bytes is none", "GET http://a/\xc0\xaf..\xc0\xaf HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "a", "/%C0%AF..%C0%AF", "", NoBody, 0, false, false, false, false},
 		{"close", "GET / HTTP/1.1\r\nHost: a\r\nConnection: x,, CLOSE\r\n\r\n", "GET", "a", "/", "", NoBody, 0, true, false, false, false},
 		{"1.0", "GET / HTTP/1.0\r\n\r\n", "GET", "", "/", "", NoBody, 0, true, false, false, false},
 		{"1.0 keep-alive", "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "GET", "", "/", "", NoBody, 0, false, true, false, false},
@@ -104,7 +106,8 @@ func TestRequestHeadIsRefused(t *testing.T) {
 		{"asterisk with GET", "GET * HTTP/1.1\r\n" + h + "\r\n", 400},
 		{"other scheme", "GET ftp://a/ HTTP/1.1\r\n" + h + "\r\n", 400},
 		{"fragment", "GET /a#b HTTP/1.1\r\n" + h + "\r\n", 400},
-		{"non-ASCII target", "GET /\xc3\xa4 HTTP/1.1\r\n" + h + "\r\n", 400},
+		{"non-ASCII host in the target", "GET http://\xc3\xa4/ HTTP/1.1\r\n" + h + "\r\n", 400},
+		{"DEL in the target", "GET /\x7f HTTP/1.1\r\n" + h + "\r\n", 400},
 		{"backslash", "GET /a\\b HTTP/1.1\r\n" + h + "\r\n", 400},
 		{"a way out behind an escaped slash", "GET /a%2F../b HTTP/1.1\r\n" + h + "\r\n", 400},
 		{"escaped NUL", "GET /a%00 HTTP/1.1\r\n" + h + "\r\n", 400},
@@ -341,5 +344,20 @@ func BenchmarkRequest(b *testing.B) {
 			b.Fatal(err)
 		}
 		out = r.AppendHead(out[:0], Set(ForwardedFor))
+	}
+}
+
+// Unescaped UTF-8 is forwarded as RFC 3986 wants it, whatever came before on the
+// connection.
+func TestBytesAboveASCIIAreForwardedAsEscapes(t *testing.T) {
+	r := new(Request)
+	for in, want := range map[string]string{"/caf\xc3\xa9/%2f?q=\xc3\xbc": "/caf%C3%A9/%2f?q=%C3%BC", "/plain": "/plain", "/\xff/../%41": "/%41"} {
+		r.Reset()
+		if _, err := r.Parse([]byte("GET "+in+" HTTP/1.1\r\nHost: a\r\n\r\n"), &defaults); err != nil {
+			t.Fatalf("%q: %v", in, err)
+		}
+		if got := string(r.AppendTarget(nil)); got != want || string(r.RawTarget()) != in {
+			t.Errorf("%q is forwarded as %q, want %q", in, got, want)
+		}
 	}
 }

@@ -3,11 +3,16 @@ package h1
 import "bytes"
 
 // target takes the request-target apart (RFC 9112 §3.2): origin-form,
-// absolute-form of http and https, or "*" with OPTIONS.
+// absolute-form of http and https, or "*" with OPTIONS. Bytes above 0x7f, such
+// as unescaped UTF-8, have one reading: they are escaped.
 func (r *Request) target(t []byte, reject bool) *Error {
 	r.raw = t
 	if !all(t, charTarget) {
-		return errTarget
+		if !all(t, charTarget|charHigh) {
+			return errTarget
+		}
+		r.escaped = appendEscaped(r.escaped[:0], t)
+		t = r.escaped
 	}
 	if len(t) == 1 && t[0] == '*' {
 		if string(r.method) != "OPTIONS" {
@@ -44,6 +49,20 @@ func (r *Request) target(t []byte, reject bool) *Error {
 		r.query, t = t[q+1:], t[:q]
 	}
 	return r.setPath(t, reject)
+}
+
+// appendEscaped appends b with an escape for each byte that no request-target
+// may hold.
+func appendEscaped(dst, b []byte) []byte {
+	const digits = "0123456789ABCDEF"
+	for _, c := range b {
+		if chars[c]&charTarget == 0 {
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+			continue
+		}
+		dst = append(dst, c)
+	}
+	return dst
 }
 
 // bare takes an absolute-form target without a path, of which rest is left.

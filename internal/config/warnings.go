@@ -285,6 +285,19 @@ func listenHost(host string) string {
 	return strings.ToLower(host)
 }
 
+// open warns of an address with which a node does not start, because clients on
+// other machines reach it and are asked for nothing.
+func (c *checker) open(path, address string, credentials bool) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || credentials {
+		return
+	}
+	if ip := net.ParseIP(host); strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback() {
+		return
+	}
+	c.warn(path, "%s can be reached from other machines and nothing asks for credentials: a node refuses to start with it, except with --insecure-listen", address)
+}
+
 // listening warns of addresses that one process cannot open together. It is no
 // mistake: flags may replace them, and a node without the role opens none.
 func (c *checker) listening(d Document) {
@@ -293,6 +306,8 @@ func (c *checker) listening(d Document) {
 	for i, l := range d.Listeners {
 		listeners = append(listeners, place{fmt.Sprintf("listeners[%d].address", i), l.Address})
 	}
+	c.open("console.address", d.Console.Address, len(d.Console.Users) > 0 || d.Console.OIDC.Issuer != "")
+	c.open("admin.address", d.Admin.Address, len(d.Console.Users) > 0 || d.Console.OIDC.Issuer != "" || d.Admin.Token != "")
 	admin, console := place{"admin.address", d.Admin.Address}, place{"console.address", d.Console.Address}
 	for _, p := range []place{admin, console} {
 		for _, other := range append(slices.Clone(listeners), admin) {

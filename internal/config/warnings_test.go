@@ -80,6 +80,10 @@ func TestWhatHasNoEffectIsAWarningAndWhatContradictsAMistake(t *testing.T) {
 		{why: "a login of another mechanism", doc: "kafka: {sasl: {mechanism: PLAIN, user: u, password: '${env:P}', tokenUrl: 'https://x'}}", warning: "kafka.sasl.tokenUrl: has no effect with the mechanism PLAIN"},
 		{why: "an hour of linger", doc: "kafka: {linger: 1h}", mistake: "kafka.linger: want 0s to 1m0s"},
 		{why: "a bound of what is not sampled", doc: "telemetry: {decisionSample: 1, sampleRate: 5}", warning: "telemetry.sampleRate: has no effect"},
+		{why: "a console for everybody", doc: "console: {address: ':8083'}", warning: "console.address: :8083 can be reached from other machines"},
+		{why: "an admin API for everybody", doc: "admin: {address: '0.0.0.0:8081'}", warning: "admin.address: 0.0.0.0:8081 can be reached"},
+		{why: "an admin API with a token", doc: "admin: {address: '0.0.0.0:8081', token: '${env:TOKEN}'}"},
+		{why: "an admin API on loopback", doc: "admin: {address: '[::1]:8081'}"},
 		{why: "a second document", doc: "routes: []\n---\nroutes: [{name: r}]", mistake: "a second YAML document"},
 	} {
 		d, err := Parse([]byte(c.doc))

@@ -148,3 +148,15 @@ func TestADocumentWithoutAnythingIsEmpty(t *testing.T) {
 		}
 	}
 }
+
+// A warning about a default was "file:0: warning", and one about the whole
+// document "file:4: : a second".
+func TestAMistakeIsNamedInItsFile(t *testing.T) {
+	for want, m := range map[string]Mistake{
+		"f:4: a.b: wrong": {Line: 4, Path: "a.b", Text: "wrong"}, "f:4: wrong": {Line: 4, Text: "wrong"}, "f: a: wrong": {Path: "a", Text: "wrong"}, "f: wrong": {Text: "wrong"},
+	} {
+		if got := m.In("f"); got != want {
+			t.Errorf("%+v: %q, want %q", m, got, want)
+		}
+	}
+}

@@ -56,6 +56,7 @@ type Log struct {
 	// Of Run's goroutine.
 	chain   link
 	waiting [][]byte // chained and not yet delivered, oldest first
+	spooled int      // lines of the spool: the end of it is waiting; 0: none
 }
 
 // New returns a log that delivers while Run runs. It reads what an earlier
@@ -154,8 +155,8 @@ func (l *Log) Run(ctx context.Context) error {
 				l.bind(a)
 			}
 		}
-		if err := l.deliver(ctx); err != nil {
-			if !backoff.Default().Wait(ctx, attempt) {
+		if err := l.send(ctx, attempt > 0); err != nil {
+			if !l.pause(ctx, attempt) {
 				break
 			}
 			attempt++
@@ -164,6 +165,89 @@ func (l *Log) Run(ctx context.Context) error {
 		attempt = 0
 	}
 	return l.finish()
+}
+
+// spoolAfter is how long a delivery may take before records that come meanwhile
+// are kept on disk, and spoolBatch how many deliveries shorten the spool at once.
+const (
+	spoolAfter = 250 * time.Millisecond
+	spoolBatch = 64
+)
+
+// send delivers the record that waits longest. failing reports whether the last
+// delivery failed.
+func (l *Log) send(ctx context.Context, failing bool) error {
+	value, done := l.waiting[0], make(chan error, 1)
+	go func() { done <- l.hand(ctx, value) }()
+	err := l.keepUntil(done, failing)
+	if err == nil {
+		l.delivered()
+	}
+	return err
+}
+
+// pause waits before the next attempt; false: ctx ended.
+func (l *Log) pause(ctx context.Context, attempt int) bool {
+	done := make(chan error, 1)
+	go func() {
+		if !backoff.Default().Wait(ctx, attempt) {
+			done <- ctx.Err()
+		}
+		close(done)
+	}()
+	return l.keepUntil(done, true) == nil
+}
+
+// keepUntil gives what done gets. While that takes long, or from the beginning
+// with failing, it chains the records that come and writes them to the spool: a
+// node that is killed while Kafka hangs loses none of them.
+func (l *Log) keepUntil(done <-chan error, failing bool) error {
+	slow := time.NewTimer(spoolAfter)
+	defer slow.Stop()
+	for {
+		var queue chan event.AuditLog
+		if failing && l.dir != "" && len(l.waiting) < queueSlots {
+			queue = l.queue
+		}
+		select {
+		case err := <-done:
+			return err
+		case <-slow.C:
+			failing = true
+		case a := <-queue:
+			l.taken(a)
+			l.bind(a)
+			if err := l.spool(); err != nil {
+				l.log.Error("audit spool not saved: a kill would lose records", "error", err)
+			}
+		}
+	}
+}
+
+// spool has the record that was chained last on disk, with those before it.
+func (l *Log) spool() error {
+	if l.spooled == 0 {
+		return l.save()
+	}
+	f, err := os.OpenFile(l.path(), os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	last := l.waiting[len(l.waiting)-1]
+	_, err = f.Write(append(bytes.Clone(last), '\n'))
+	l.spooled++
+	return errors.Join(err, f.Close())
+}
+
+// delivered forgets the record that waited longest, and now and then also on
+// disk: what is in the spool at a kill is delivered again.
+func (l *Log) delivered() {
+	l.waiting = l.waiting[1:]
+	if l.spooled > 0 && (len(l.waiting) == 0 || l.spooled-len(l.waiting) >= spoolBatch) {
+		if err := l.save(); err != nil {
+			l.log.Error("audit spool not shortened", "error", err)
+		}
+	}
 }
 
 // bind chains a record to the one before, and has it on disk before anybody
@@ -207,13 +291,17 @@ func (l *Log) finish() error {
 	return errors.Join(l.save(), l.chain.save(l.dir, nil))
 }
 
-// deliver sends the record that waits longest.
+// deliver is send for the last deliveries, when nothing comes any more.
 func (l *Log) deliver(ctx context.Context) error {
-	value := l.waiting[0]
-	_, err := l.sender.SendSync(ctx, kafka.Record{Topic: event.TopicAuditLogs, Key: []byte(l.node), Value: value})
+	err := l.hand(ctx, l.waiting[0])
 	if err == nil {
 		l.waiting = l.waiting[1:]
 	}
+	return err
+}
+
+func (l *Log) hand(ctx context.Context, value []byte) error {
+	_, err := l.sender.SendSync(ctx, kafka.Record{Topic: event.TopicAuditLogs, Key: []byte(l.node), Value: value})
 	return err
 }
 
@@ -243,6 +331,7 @@ func (l *Log) load() error {
 		}
 		l.waiting = append(l.waiting, bytes.Clone(line))
 	}
+	l.spooled = len(l.waiting)
 	chain, pending, err := loadLink(l.dir)
 	if err != nil {
 		l.log.Error("audit chain: it begins anew", "error", err)
@@ -264,6 +353,7 @@ func (l *Log) save() error {
 		return nil
 	}
 	if len(l.waiting) == 0 {
+		l.spooled = 0
 		if err := os.Remove(l.path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -273,7 +363,11 @@ func (l *Log) save() error {
 	for _, value := range l.waiting {
 		b = append(append(b, value...), '\n')
 	}
-	return renameio.WriteFile(l.path(), b, 0o600)
+	err := renameio.WriteFile(l.path(), b, 0o600)
+	if l.spooled = len(l.waiting); err != nil {
+		l.spooled = 0 // it is written as a whole the next time
+	}
+	return err
 }
 
 func newID() string {

@@ -159,3 +159,65 @@ func TestTheLastRecordsAreOnDiskBeforeTheyAreSent(t *testing.T) {
 		t.Errorf("%d wait, %+v, %v; want %d and %+v", len(killed.waiting), killed.chain, err, records, l.chain)
 	}
 }
+
+// hanging takes nothing and answers nothing, as a broker that was stopped.
+type hanging struct{ asked chan struct{} }
+
+func (h hanging) SendSync(ctx context.Context, r kafka.Record) (kafka.Record, error) {
+	h.asked <- struct{}{}
+	<-ctx.Done()
+	return r, ctx.Err()
+}
+
+// Kafka hung, an operator drained four instances, and the node was killed: one of
+// the drains was in audit-logs. The others had waited in memory.
+func TestRecordsSurviveAKillWhileKafkaHangs(t *testing.T) {
+	dir, h := t.TempDir(), hanging{asked: make(chan struct{}, 1)}
+	l, err := New("n1", dir, h, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := run(l)
+	defer func() { _ = stop() }()
+	instances := []string{"a", "b", "c", "d"}
+	for _, instance := range instances {
+		l.Record(event.AuditLog{Actor: event.Actor{Type: "user", ID: "ann"}, Action: "drain.instance", Target: event.Target{Kind: "instance", ID: instance}})
+		if instance == "a" {
+			<-h.asked
+		}
+	}
+	killed := t.TempDir()
+	for limit := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		if b, err := os.ReadFile(l.path()); err == nil && bytes.Count(b, []byte("\n")) == len(instances) {
+			break
+		}
+		if time.Now().After(limit) {
+			t.Fatal("the records are not on disk")
+		}
+	}
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+
+	s := &sender{more: make(chan struct{}, 100)}
+	again, err := New("n1", killed, s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopAgain := run(again)
+	again.Record(event.AuditLog{Actor: event.Actor{Type: "system"}, Action: "start.node"})
+	for range len(instances) + 1 {
+		<-s.more
+	}
+	if err := stopAgain(); err != nil {
+		t.Fatal(err)
+	}
+	for i, a := range s.got {
+		if i < len(instances) && a.Target.ID != instances[i] || i > 0 && a.Seq != s.got[i-1].Seq+1 {
+			t.Errorf("record %d: %s %s, number %d", i, a.Action, a.Target.ID, a.Seq)
+		}
+	}
+	if _, err := os.Stat(again.path()); !os.IsNotExist(err) {
+		t.Errorf("what was delivered is still in the spool: %v", err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -372,6 +373,29 @@ func TestTheBrokersSettingsAreItsOwn(t *testing.T) {
 			t.Errorf("%s is told: it has none", c.Name)
 		case c.Name == "broker.id" && (c.Value == nil || *c.Value != "1"):
 			t.Errorf("broker.id %v", c.Value)
+		}
+	}
+}
+
+// The words of an offset, with 127 bytes or more, closed the connection: the
+// epoch -1 before their length was taken for a count of 2^28.
+func TestOffsetsTakeWordsOfAnyLength(t *testing.T) {
+	r := start(t, config(t.TempDir()))
+	if err := r.create(t, "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	admin := kadm.NewClient(client(t, r.Addr()))
+	for _, n := range []int{0, 1, 126, 127, 128, 255, 256, 2047, 2048, 4095, 4096} {
+		var all kadm.Offsets
+		words := strings.Repeat("w", n)
+		all.Add(kadm.Offset{Topic: "a", At: 3, LeaderEpoch: -1, Metadata: words})
+		if err := admin.CommitAllOffsets(t.Context(), "g", all); err != nil {
+			t.Errorf("%d bytes: %v", n, err)
+			continue
+		}
+		got, err := admin.FetchOffsets(t.Context(), "g")
+		if o, _ := got.Lookup("a", 0); err != nil || o.Metadata != words {
+			t.Errorf("%d bytes: %d come back, %v", n, len(o.Metadata), err)
 		}
 	}
 }

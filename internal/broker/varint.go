@@ -22,27 +22,56 @@ func skipTags(r *kbin.Reader) {
 // to a request that is written in as many bytes as before; else the count ends
 // early and what follows is left over or read as something else.
 func checkCounts(body []byte, req kmsg.Request) error {
-	var plain []byte
-	for i := 0; i+4 <= len(body); i++ {
-		n := absurd(body[i:])
-		if n == 0 {
-			continue
-		}
-		if plain == nil {
-			plain = append([]byte(nil), body...)
-		}
-		clear(plain[i : i+n-1])
-		i += n - 2 // the last byte may begin another
-	}
-	if plain == nil {
+	if !holdsAbsurd(body) {
 		return nil
 	}
-	probe := kmsg.RequestForKey(req.Key())
-	probe.SetVersion(req.GetVersion())
-	if err := probe.ReadFrom(plain); err != nil || len(probe.AppendTo(nil)) != len(body) {
-		return refuse("body of api key %d holds a count of more than there is", req.Key())
+	for _, plain := range [][]byte{clearAbsurd(clearMinusOnes(body)), clearAbsurd(append([]byte(nil), body...))} {
+		probe := kmsg.RequestForKey(req.Key())
+		probe.SetVersion(req.GetVersion())
+		if err := probe.ReadFrom(plain); err == nil && len(probe.AppendTo(nil)) == len(body) {
+			return nil
+		}
 	}
-	return nil
+	return refuse("body of api key %d holds a count of more than there is", req.Key())
+}
+
+func holdsAbsurd(body []byte) bool {
+	for i := 0; i+4 <= len(body); i++ {
+		if absurd(body[i:]) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// clearAbsurd makes zeros, in place, of integers that would be absurd counts.
+func clearAbsurd(plain []byte) []byte {
+	for i := 0; i+4 <= len(plain); i++ {
+		if n := absurd(plain[i:]); n != 0 {
+			clear(plain[i : i+n-1])
+			i += n - 2 // the last byte may begin another
+		}
+	}
+	return plain
+}
+
+// clearMinusOnes gives a copy with zeros for each four bytes of ones, which is
+// -1 in 32 bits. Where the length of a string of 127 bytes or more follows, its
+// first byte would be taken for the end of an absurd integer. The first byte of
+// an absurd integer that begins in a run of ones becomes zero too, or it
+// is still there for clearAbsurd: its last byte is not all ones, so a group of
+// four that touches it covers its first byte.
+func clearMinusOnes(body []byte) []byte {
+	out := append([]byte(nil), body...)
+	for i := 0; i+4 <= len(out); {
+		if out[i] == 0xff && out[i+1] == 0xff && out[i+2] == 0xff && out[i+3] == 0xff {
+			clear(out[i : i+4])
+			i += 4
+			continue
+		}
+		i++
+	}
+	return out
 }
 
 // absurd says how many bytes the variable-length integer at the beginning of b

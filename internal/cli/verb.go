@@ -94,6 +94,11 @@ func Words[A any](targets func(*A) []*string, names ...string) func(*A, []string
 		if len(words) > len(names) {
 			return Usagef("%q is not understood", words[len(names)])
 		}
+		for i, w := range words {
+			if w == "" { // of a variable that is not set, in most cases
+				return Usagef("%s is empty", names[i])
+			}
+		}
 		for i, t := range targets(args) {
 			*t = words[i]
 		}

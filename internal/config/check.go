@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
+	"time"
 
 	"github.com/smartlb/smartlb/internal/h1"
 	"github.com/smartlb/smartlb/internal/picker"
@@ -53,6 +53,10 @@ const maxListeners = 1000
 // idPattern keeps ids usable as Kafka keys, header values, labels and URL parts.
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:\[\]-]{0,127}$`)
 
+// hostPattern is a name (non-ASCII ones as xn--...), an IPv4 or an IPv6 address
+// with or without a zone. Brackets are not part of it.
+var hostPattern = regexp.MustCompile(`^([A-Za-z0-9._-]*|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?)$`)
+
 func (c *checker) id(path, id string) {
 	switch {
 	case id == "":
@@ -61,6 +65,9 @@ func (c *checker) id(path, id string) {
 		c.fail(path, "%q: want 1 to 128 letters, digits, dots, dashes, colons or underscores, beginning with a letter or digit", id)
 	}
 }
+
+// maxLinger is what the Kafka client takes at most.
+const maxLinger = time.Minute
 
 func (c *checker) node(n Node) {
 	if n.Identity.ID != "" {
@@ -74,6 +81,9 @@ func (c *checker) node(n Node) {
 	}
 	if !slices.Contains([]string{"none", "gzip", "snappy", "lz4", "zstd"}, n.Kafka.Compression) {
 		c.fail("kafka.compression", "unknown compression %q, want one of none, gzip, snappy, lz4, zstd", n.Kafka.Compression)
+	}
+	if n.Kafka.Linger > maxLinger {
+		c.fail("kafka.linger", "want 0s to %s, got %s", maxLinger, n.Kafka.Linger)
 	}
 	for _, m := range n.Kafka.Security().Check() {
 		c.fail("kafka."+m.Path, "%s", m.Text)
@@ -120,14 +130,14 @@ func (c *checker) address(path, address string, listen bool) {
 		c.fail(path, "%q: want host:port", address)
 		return
 	}
-	n, err := strconv.Atoi(port)
-	if err != nil || n < 0 || n > 65535 || (n == 0 && !listen) {
+	n, err := strconv.ParseUint(port, 10, 16) // no sign
+	if err != nil || (n == 0 && !listen) || len(port) > 1 && port[0] == '0' {
 		c.fail(path, "%q: want a port from 1 to 65535", address)
 	}
 	if host == "" && !listen {
 		c.fail(path, "%q: the host is missing", address)
 	}
-	if strings.ContainsFunc(host, noHost) {
+	if !hostPattern.MatchString(host) {
 		c.fail(path, "%q: the host holds a character that no host has", address)
 	}
 }
@@ -203,7 +213,7 @@ func (c *checker) service(path string, s Service) {
 		}
 		c.unique(at+".id", "instance", in.ID, ids)
 		c.address(at+".address", in.Address, false)
-		c.unique(at+".address", "instance address", in.Address, addresses)
+		c.unique(at+".address", "instance address", sameAddress(in.Address), addresses)
 		if in.Weight < .01 || in.Weight > 1000 {
 			c.fail(at+".weight", "want 0.01 to 1000, got %v (to take an instance out, use `smartlb drain`)", in.Weight)
 		}
@@ -211,12 +221,6 @@ func (c *checker) service(path string, s Service) {
 	if s.HealthCheck != nil {
 		c.healthCheck(path+".healthCheck", *s.HealthCheck)
 	}
-}
-
-// noHost reports whether a character is in no host: a request with it fails
-// before it is sent, and no instance is to blame for that.
-func noHost(r rune) bool {
-	return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(`/\@?#"<>`, r) || r == unicode.ReplacementChar
 }
 
 func (c *checker) healthCheck(path string, h HealthCheck) {
@@ -227,15 +231,25 @@ func (c *checker) healthCheck(path string, h HealthCheck) {
 		} else if _, err := url.ParseRequestURI(h.Path); err != nil {
 			c.fail(path+".path", "%q: no request can have this path, so every check would fail", h.Path)
 		}
-		if strings.ContainsFunc(h.Host, noHost) {
-			c.fail(path+".host", "%q: the host holds a character that no host has", h.Host)
-		}
 	case "tcp":
 		if h.Path != "" {
 			c.fail(path+".path", "a tcp check has no path")
 		}
+		if h.Host != "" {
+			c.fail(path+".host", "a tcp check has no Host header")
+		}
+		if len(h.Statuses) > 0 {
+			c.fail(path+".statuses", "a tcp check gets no status")
+		}
 	default:
 		c.fail(path+".type", "unknown type %q, want http or tcp", h.Type)
+	}
+	if host, port, err := net.SplitHostPort(h.Host); err == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil || !hostPattern.MatchString(host) {
+			c.fail(path+".host", "%q: want a name, or a name with a port", h.Host)
+		}
+	} else if !hostPattern.MatchString(strings.Trim(h.Host, "[]")) {
+		c.fail(path+".host", "%q: want a name, or a name with a port", h.Host)
 	}
 	if h.Interval < 100e6 {
 		c.fail(path+".interval", "want at least 100ms, got %s", h.Interval)
@@ -252,11 +266,25 @@ func (c *checker) healthCheck(path string, h HealthCheck) {
 		}
 	}
 	for i, s := range h.Statuses {
-		if s < 100 || s > 599 {
-			c.fail(fmt.Sprintf("%s.statuses[%d]", path, i), "want 100 to 599, got %d", s)
+		if s < 200 || s > 599 {
+			c.fail(fmt.Sprintf("%s.statuses[%d]", path, i), "want 200 to 599, got %d", s)
 		}
 	}
 }
+
+// punycode is a hint for names that no Host header has.
+func punycode(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return r > 127 }) {
+		return "; names beyond ASCII as xn--..."
+	}
+	return ""
+}
+
+// tokenPattern is a method or the name of a header (RFC 9110 §5.6.2).
+var tokenPattern = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+
+// minRouteTimeout is what the clock of the proxy can tell from nothing.
+const minRouteTimeout = time.Millisecond
 
 func (c *checker) route(path string, r Route, services map[string]string) {
 	kinds := 0
@@ -281,19 +309,25 @@ func (c *checker) route(path string, r Route, services map[string]string) {
 	c.regex(path+".path.regex", r.Path.Regex)
 	for i, h := range r.Hosts {
 		name := strings.TrimPrefix(h, "*.")
-		if name == "" || strings.ContainsAny(name, "*:/ @") {
-			c.fail(fmt.Sprintf("%s.hosts[%d]", path, i), "%q: want a name like api.example.com or *.example.com, without port", h)
+		if name == "" || strings.Contains(name, ":") || !hostPattern.MatchString(name) {
+			c.fail(fmt.Sprintf("%s.hosts[%d]", path, i), "%q: want a name like api.example.com or *.example.com, without port%s", h, punycode(name))
 		}
 	}
 	for i, m := range r.Methods {
-		if m == "" || strings.ToUpper(m) != m || strings.ContainsAny(m, " \t") {
+		if strings.ToUpper(m) != m || !tokenPattern.MatchString(m) {
 			c.fail(fmt.Sprintf("%s.methods[%d]", path, i), "%q: want a method in capitals like GET", m)
 		}
 	}
 	for i, h := range r.Headers {
 		at := fmt.Sprintf("%s.headers[%d]", path, i)
-		if h.Name == "" {
+		switch {
+		case h.Name == "":
 			c.fail(at+".name", "missing")
+		case !tokenPattern.MatchString(h.Name):
+			c.fail(at+".name", "%q: the name of a header has no such character", h.Name)
+		}
+		if strings.ContainsAny(h.Exact, "\r\n\x00") || strings.Trim(h.Exact, " \t") != h.Exact {
+			c.fail(at+".exact", "%q: no header has this value: values have neither line ends nor blanks around them", h.Exact)
 		}
 		if h.Exact != "" && h.Regex != "" {
 			c.fail(at, "exact and regex exclude each other")
@@ -304,8 +338,13 @@ func (c *checker) route(path string, r Route, services map[string]string) {
 	if r.Retry != nil {
 		c.retry(path+".retry", *r.Retry)
 	}
-	if _, err := hashOn(r.HashOn); err != nil {
+	if h, err := hashOn(r.HashOn); err != nil {
 		c.fail(path+".hashOn", "%v", err)
+	} else if h.Name != "" && !tokenPattern.MatchString(h.Name) {
+		c.fail(path+".hashOn", "%q: the name of a header has no such character", h.Name)
+	}
+	if r.Timeout > 0 && r.Timeout < minRouteTimeout {
+		c.fail(path+".timeout", "want at least %s, got %s", minRouteTimeout, r.Timeout)
 	}
 }
 
@@ -354,6 +393,9 @@ func (c *checker) known(path, service string, services map[string]string) {
 func (c *checker) retry(path string, r Retry) {
 	if r.Attempts < 0 || r.Attempts > 3 {
 		c.fail(path+".attempts", "want 0 to 3, got %d", r.Attempts)
+	}
+	if r.PerTryTimeout > 0 && r.PerTryTimeout < minRouteTimeout {
+		c.fail(path+".perTryTimeout", "want at least %s, got %s", minRouteTimeout, r.PerTryTimeout)
 	}
 	for i, on := range r.On {
 		switch on {

@@ -51,7 +51,7 @@ func (c *checker) frontEnd(p Proxy) {
 	}{
 		{"headBytes", l.HeadBytes, 1024, 65535},
 		{"headers", l.Headers, 1, 1000},
-		{"targetBytes", l.TargetBytes, 64, l.HeadBytes},
+		{"targetBytes", l.TargetBytes, 64, min(max(l.HeadBytes, 1024), 65535)},
 		{"bodyBytes", l.BodyBytes, 0, 1 << 50},
 		{"connections", l.Connections, 0, 10_000_000},
 		{"idlePerInstance", l.IdlePerInstance, 2, 65536},

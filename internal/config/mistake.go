@@ -34,6 +34,19 @@ func (m Mistake) String() string {
 	return fmt.Sprintf("line %d: %s: %s", m.Line, m.Path, m.Text)
 }
 
+// In is String for a named file, in the form that editors read. A default that
+// the file does not name has no line.
+func (m Mistake) In(file string) string {
+	parts := []string{file}
+	if m.Line > 0 {
+		parts[0] = fmt.Sprintf("%s:%d", file, m.Line)
+	}
+	if m.Path != "" {
+		parts = append(parts, m.Path)
+	}
+	return strings.Join(append(parts, m.Text), ": ")
+}
+
 func (m Mistakes) Error() string {
 	lines := make([]string, len(m))
 	for i, mistake := range m {

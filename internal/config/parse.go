@@ -35,6 +35,12 @@ func ParseTraffic(src []byte) (Traffic, error) {
 	return t, nil
 }
 
+// Empty reports whether nothing would be served: the document has no listener,
+// no route and no service.
+func (t Traffic) Empty() bool {
+	return len(t.Listeners) == 0 && len(t.Routes) == 0 && len(t.Services) == 0
+}
+
 func parse(src []byte, v any) error {
 	if len(src) > MaxBytes {
 		return Mistakes{{Text: "larger than 9 MiB"}}
@@ -49,6 +55,10 @@ func parse(src []byte, v any) error {
 		c.node(d.Node)
 		c.traffic(d.Traffic)
 		c.listening(*d)
+		c.nodeWarnings(d.Node, given)
+		if given("kafka.tls.enabled") && !d.Kafka.TLS.Enabled && d.Kafka.TLS.On() {
+			c.fail("kafka.tls.enabled", "false contradicts the other keys of tls, which switch it on; leave them out")
+		}
 		c.warnings(d.Traffic, given)
 		d.Warnings = c.warned.sorted()
 	case *Traffic:

@@ -52,3 +52,39 @@ func (c *checker) regex(path, expr string) {
 		c.fail(path, "the character classes of all patterns together have more than %d ranges", maxAllRanges)
 	}
 }
+
+// mayBegin reports whether what an expression matches can begin with r. A wrong
+// expression may.
+func mayBegin(expr string, r rune) bool {
+	re, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return true
+	}
+	if size := pattern.Measure(re); size.Steps > maxProgram || size.Ranges > maxRanges {
+		return true
+	}
+	prog, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		return true
+	}
+	seen := make([]bool, len(prog.Inst))
+	for next := []uint32{uint32(prog.Start)}; len(next) > 0; {
+		at := next[len(next)-1]
+		next = next[:len(next)-1]
+		if seen[at] {
+			continue
+		}
+		seen[at] = true
+		switch i := &prog.Inst[at]; i.Op {
+		case syntax.InstAlt, syntax.InstAltMatch:
+			next = append(next, i.Out, i.Arg)
+		case syntax.InstCapture, syntax.InstNop, syntax.InstEmptyWidth:
+			next = append(next, i.Out)
+		case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
+			if i.MatchRune(r) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,10 @@ var (
 
 // maxDepth bounds nesting: the document has five levels.
 const maxDepth = 32
+
+// variable is what looks like one in a regular expression, where ${ has a
+// meaning: the end of the text and a brace, which no text matches.
+var variable = regexp.MustCompile(`\$\{[A-Za-z_]`)
 
 func (w *walker) fail(n ast.Node, path, format string, args ...any) {
 	line := 0
@@ -131,7 +136,7 @@ func (w *walker) kind(n ast.Node, v reflect.Value, path string, depth int) {
 			w.fail(n, path, "want text, got %s", describe(n))
 			return
 		}
-		if strings.Contains(s, "${") && v.Type() != secretType && !strings.HasSuffix(path, "regex") {
+		if strings.Contains(s, "${") && v.Type() != secretType && (!strings.HasSuffix(path, "regex") || variable.MatchString(s)) {
 			w.fail(n, path, "%q: variables are not replaced here; write the value (only secrets take ${env:NAME}, ${file:/path} and ${credential:NAME})", s)
 			return
 		}

@@ -373,6 +373,10 @@ func TestZooKeeperIsKnownByItsMode(t *testing.T) {
 	}
 	q.ZooKeeper, q.StateDir = porttest.Refused(t), stateWith(t, "zookeeper")
 	want(t, examine(t, q), "zookeeper-down", doctor.Problem, "nothing listens", "ZOOKEEPER_HOST")
+	for _, wrong := range []string{"nonsense", "localhost", "127.0.0.1:99999", "http://localhost:2181", ":2181"} { // was skipped: "KRaft needs none"
+		q.ZooKeeper, q.StateDir = wrong, ""
+		want(t, examine(t, q), "zookeeper-address", doctor.Problem, wrong, "ZOOKEEPER_HOST")
+	}
 }
 
 func TestTheUIIsOursOrSomebodyElses(t *testing.T) {

@@ -3,7 +3,9 @@ package doctor
 import (
 	"fmt"
 	"maps"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -321,11 +323,22 @@ func zookeeper(f Facts) []Check {
 	if z.Mode != "" {
 		return one("zookeeper", GroupZooKeeper, OK, fmt.Sprintf("%s answers, mode %s", z.Address, z.Mode), "", "")
 	}
+	if !hostPort(z.Address) { // set on purpose: the defaults are addresses
+		return one("zookeeper-address", GroupZooKeeper, Problem, fmt.Sprintf("%q is not host:port", z.Address), "ZOOKEEPER_HOST or --zookeeper is not one address, so ZooKeeper is not checked",
+			"set ZOOKEEPER_HOST to an address such as localhost:2181, or unset it")
+	}
 	if !z.Needed {
 		return one("zookeeper", GroupZooKeeper, Skipped, fmt.Sprintf("%s: %s; the embedded broker and KRaft need none", z.Address, z.Problem), "", "")
 	}
 	return one("zookeeper-down", GroupZooKeeper, Problem, fmt.Sprintf("%s: %s", z.Address, z.Problem), "without ZooKeeper, Kafka serves for a while and changes nothing",
 		"smartlb kafka start; smartlb kafka logs zookeeper says why it is down. ZOOKEEPER_HOST says where it is looked for")
+}
+
+// hostPort reports whether an address has a host and a port from 1 to 65535.
+func hostPort(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	n, errPort := strconv.ParseUint(port, 10, 16)
+	return err == nil && errPort == nil && n > 0 && host != ""
 }
 
 // ui: does ours answer?

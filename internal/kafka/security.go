@@ -111,6 +111,30 @@ func (s Security) Check() []Mistake {
 	return all
 }
 
+// Unused lists the keys that are set and have no effect with the mechanism.
+func (s SASL) Unused() []string {
+	byPassword := s.Mechanism != "OAUTHBEARER"
+	var keys []string
+	for _, k := range []struct {
+		key    string
+		set    bool
+		unused bool
+	}{
+		{"user", s.User != "", !byPassword},
+		{"password", s.Password != "", !byPassword},
+		{"tokenUrl", s.TokenURL != "", byPassword},
+		{"clientId", s.ClientID != "", byPassword || s.TokenURL == ""},
+		{"clientSecret", s.ClientSecret != "", byPassword || s.TokenURL == ""},
+		{"scopes", len(s.Scopes) > 0, byPassword || s.TokenURL == ""},
+		{"tokenFile", s.TokenFile != "", byPassword},
+	} {
+		if k.set && k.unused {
+			keys = append(keys, k.key)
+		}
+	}
+	return keys
+}
+
 func (s SASL) empty() bool {
 	return s.User == "" && s.Password == "" && s.TokenURL == "" && s.ClientID == "" && s.ClientSecret == "" && len(s.Scopes) == 0 && s.TokenFile == ""
 }

@@ -145,7 +145,7 @@ func (t *Table[T]) pathsOf(hosts []string, errs *[]error, name string) []*paths[
 	}
 	var out []*paths[T]
 	for _, h := range hosts {
-		h = strings.ToLower(h)
+		h = strings.TrimSuffix(strings.ToLower(h), ".") // as normalHost has it
 		into, key := t.hosts, h
 		if rest, wild := strings.CutPrefix(h, "*"); wild {
 			into, key = t.suffixes, rest

@@ -19,9 +19,32 @@ func TestSettingsOfABrokerThatLoseRecordsAreDangerous(t *testing.T) {
 		{"message.max.bytes", "1048588", "1000", "refused"},
 		{"unclean.leader.election.enable", "false", "true", "lost"},
 		{"log.cleaner.threads", "2", "1", ""},
+		{"offsets.retention.minutes", "10080", "1", "committed offsets of groups without members are deleted after 1 min"},
+		{"offsets.retention.minutes", "", "1", "committed offsets"},
+		{"offsets.retention.minutes", "1", "10080", ""},
+		{"transactional.id.expiration.ms", "604800000", "1", "stored twice"},
+		{"log.cleaner.delete.retention.ms", "86400000", "0", "deleted keys"},
+		{"log.message.timestamp.before.max.ms", "9223372036854775807", "1", "refused"},
 	} {
 		got := BrokerDanger(c.key, c.from, c.to)
 		if c.says == "" && got != "" || !strings.Contains(got, c.says) {
+			t.Errorf("%s from %s to %s: %q, want %q", c.key, c.from, c.to, got, c.says)
+		}
+	}
+}
+
+func TestSettingsOfATopicThatLoseRecordsAreDangerous(t *testing.T) {
+	for _, c := range []struct{ key, from, to, says string }{
+		{"delete.retention.ms", "86400000", "0", "do not learn of deleted keys"},
+		{"delete.retention.ms", "0", "86400000", ""},
+		{"message.timestamp.before.max.ms", "9223372036854775807", "1000", "more than 1 s ago are refused"},
+		{"message.timestamp.after.max.ms", "", "1000", "more than 1 s ahead are refused"},
+		{"message.timestamp.difference.max.ms", "1000", "2000", ""},
+		{"remote.log.delete.on.disable", "false", "true", "deleted"},
+		{"remote.storage.enable", "true", "false", "remote storage"},
+		{"remote.storage.enable", "false", "true", ""},
+	} {
+		if got := Danger(c.key, c.from, c.to); c.says == "" && got != "" || !strings.Contains(got, c.says) {
 			t.Errorf("%s from %s to %s: %q, want %q", c.key, c.from, c.to, got, c.says)
 		}
 	}

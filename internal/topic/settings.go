@@ -184,8 +184,20 @@ func BrokerDanger(key, from, to string) string {
 		"log.retention.ms": "retention.ms", "log.retention.bytes": "retention.bytes", "log.cleanup.policy": "cleanup.policy",
 		"log.local.retention.ms": "local.retention.ms", "log.local.retention.bytes": "local.retention.bytes",
 		"message.max.bytes": "max.message.bytes", "min.insync.replicas": "min.insync.replicas", "unclean.leader.election.enable": "unclean.leader.election.enable",
+		"log.cleaner.delete.retention.ms":         "delete.retention.ms",
+		"log.message.timestamp.before.max.ms":     "message.timestamp.before.max.ms",
+		"log.message.timestamp.after.max.ms":      "message.timestamp.after.max.ms",
+		"log.message.timestamp.difference.max.ms": "message.timestamp.difference.max.ms",
 	}
 	unit := map[string]int64{"log.retention.minutes": 60_000, "log.retention.hours": 3_600_000}
+	switch {
+	case SameConfig(key, from, to):
+		return ""
+	case key == "offsets.retention.minutes" && (to == "" || less(from, to)):
+		return "committed offsets of groups without members are deleted " + after(to, 60_000)
+	case (key == "transactional.id.expiration.ms" || key == "producer.id.expiration.ms") && (to == "" || less(from, to)):
+		return "idle producers are forgotten " + after(to, 1) + ": what they send again may be stored twice"
+	}
 	topicKey := of[key]
 	if ms, timed := unit[key]; timed {
 		topicKey, from, to = "retention.ms", inMs(from, ms), inMs(to, ms)
@@ -198,6 +210,21 @@ func BrokerDanger(key, from, to string) string {
 		return ""
 	}
 	return "in every topic without a setting of its own: " + danger
+}
+
+// less reports whether a number becomes smaller, or may: from is not known.
+func less(from, to string) bool {
+	a, errA := strconv.ParseInt(from, 10, 64)
+	b, errB := strconv.ParseInt(to, 10, 64)
+	return errB == nil && b >= 0 && (errA != nil || a < 0 || b < a)
+}
+
+// after is the time that a value in units of ms means.
+func after(value string, unit int64) string {
+	if value == "" {
+		return "after the broker's default time"
+	}
+	return "after " + Human("retention.ms", inMs(value, unit))
 }
 
 // inMs multiplies a whole number; other text and -1 stay as they are.
@@ -236,6 +263,30 @@ func Danger(key, from, to string) string {
 	case "max.message.bytes":
 		if lower() {
 			return fmt.Sprintf("batches larger than %s are refused from then on", Human(key, to))
+		}
+	case "delete.retention.ms":
+		if lower() {
+			return fmt.Sprintf("after a compaction, consumers that are more than %s behind do not learn of deleted keys", Human(key, to))
+		}
+	case "message.timestamp.before.max.ms":
+		if less(from, to) {
+			return fmt.Sprintf("records with a time more than %s ago are refused from then on", Human(key, to))
+		}
+	case "message.timestamp.after.max.ms":
+		if less(from, to) {
+			return fmt.Sprintf("records with a time more than %s ahead are refused from then on", Human(key, to))
+		}
+	case "message.timestamp.difference.max.ms":
+		if less(from, to) {
+			return fmt.Sprintf("records with a time more than %s ago or ahead are refused from then on", Human(key, to))
+		}
+	case "remote.log.delete.on.disable":
+		if to == "true" {
+			return "records in remote storage are deleted when remote storage is switched off"
+		}
+	case "remote.storage.enable":
+		if from == "true" {
+			return "records in remote storage cannot be read any more, and with remote.log.delete.on.disable they are deleted"
 		}
 	case "cleanup.policy":
 		switch {

@@ -64,7 +64,7 @@ func validate(env *cli.Env) *cobra.Command {
 		Table: func(v validation) cli.Table {
 			t := cli.Table{Above: []string{fmt.Sprintf("%s is valid: %d routes, %d services", v.File, v.Routes, v.Services)}}
 			for _, w := range v.Warnings {
-				t.Above = append(t.Above, fmt.Sprintf("%s:%d: warning: %s: %s", v.File, w.Line, w.Path, w.Text))
+				t.Above = append(t.Above, config.Mistake{Line: w.Line, Text: "warning: " + w.Path + ": " + w.Text}.In(v.File))
 			}
 			return t
 		},

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 
@@ -27,7 +26,7 @@ func readFile(env *cli.Env, name string) ([]byte, error) {
 		return nil, serve.Mistakes(name, err)
 	}
 	serve.Warn(env, name, d.Warnings)
-	if len(bytes.TrimSpace(part)) == 0 {
+	if d.Empty() {
 		return nil, fmt.Errorf("%s has no listeners, routes or services: publishing it would leave nothing to serve", name)
 	}
 	return part, nil

@@ -142,7 +142,10 @@ type createArgs struct {
 	replicas   int16
 	configs    []string
 	validate   bool
+	flags      *pflag.FlagSet // to tell -p 0 from no -p
 }
+
+func (a createArgs) given(flag string) bool { return a.flags != nil && a.flags.Changed(flag) }
 
 // created is the result of create.
 type created struct {
@@ -159,6 +162,7 @@ func createTopic(env *cli.Env) *cobra.Command {
 		Example: "  smartlb kafka topics create my-topic -p 3 -r 1\n  smartlb kafka topics create my-topic -p 3 -c retention.ms=7d\n  smartlb kafka topics create copy --like service-metrics",
 		Flags: func(f *pflag.FlagSet, a *createArgs) {
 			a.Declare(f)
+			a.flags = f
 			f.Int32VarP(&a.partitions, "partitions", "p", 0, "`how many` partitions (default 1, with --like those of the model)")
 			f.Int16VarP(&a.replicas, "replicas", "r", 0, "`how many` copies (default what the cluster gives)")
 			f.StringArrayVarP(&a.configs, "config", "c", nil, "`key=value`, may be repeated; 7d and 11MiB are understood")
@@ -171,7 +175,7 @@ func createTopic(env *cli.Env) *cobra.Command {
 			if err != nil {
 				return created{}, err
 			}
-			if a.partitions < 0 || a.replicas < 0 {
+			if a.partitions < 0 || a.replicas < 0 || a.partitions == 0 && a.given("partitions") || a.replicas == 0 && a.given("replicas") {
 				return created{}, cli.Usagef("-p and -r must be positive")
 			}
 			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (created, error) {

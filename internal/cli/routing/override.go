@@ -71,7 +71,7 @@ func overrideVerb(env *cli.Env, v cli.Verb[overrideArgs, overridden], action str
 			t.Above = []string{r.Result + ": " + r.Note}
 		}
 		if r.InFlight != nil {
-			t.Above = append(t.Above, fmt.Sprintf("%s: %d requests in flight", r.Instance, *r.InFlight))
+			t.Above = append(t.Above, fmt.Sprintf("%s: %s in flight", r.Instance, requests(*r.InFlight)))
 		}
 		return t
 	}
@@ -114,27 +114,47 @@ func explanation(ctx context.Context, client cli.AdminClient, r overridden) (e a
 	return e, client.Get(ctx, path, &e)
 }
 
-// awaitDrained asks until the instance has no request in flight.
+// drainPoll is the pause between two questions of awaitDrained.
+const drainPoll = 200 * time.Millisecond
+
+// awaitDrained asks until the drained instance has no request in flight. It is
+// an error if the drain ends before that: the instance takes requests again.
 func awaitDrained(ctx context.Context, client cli.AdminClient, r *overridden, timeout time.Duration) error {
 	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	for {
+	for drained := false; ; {
 		e, err := explanation(wait, client, *r)
 		if err == nil {
-			n := e.Detail.InFlight
-			if r.InFlight = &n; n == 0 && e.Detail.State == "draining" {
+			n, state := e.Detail.InFlight, e.Detail.State
+			r.InFlight = &n
+			switch {
+			case state == "draining" && n == 0:
 				return nil
+			case state == "draining":
+				drained = true
+			case drained:
+				return fmt.Errorf("%s: the drain ended with %s in flight, and the instance takes requests again (state %s); use a longer --for", r.Instance, requests(n), state)
 			}
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-wait.Done():
-			if r.InFlight == nil {
+			switch {
+			case r.InFlight == nil:
 				return err
+			case !drained:
+				return fmt.Errorf("%s is not drained on the asked node after %s, %s in flight; see smartlb explain %s", r.Instance, timeout, requests(*r.InFlight), r.Instance)
 			}
-			return fmt.Errorf("%s still has %d requests in flight after %s; it stays drained", r.Instance, *r.InFlight, timeout)
-		case <-time.After(200 * time.Millisecond):
+			return fmt.Errorf("%s still has %s in flight after %s; it stays drained", r.Instance, requests(*r.InFlight), timeout)
+		case <-time.After(drainPoll):
 		}
 	}
+}
+
+func requests(n int64) string {
+	if n == 1 {
+		return "1 request"
+	}
+	return fmt.Sprintf("%d requests", n)
 }

@@ -200,15 +200,15 @@ func Mistakes(file string, err error) error {
 	lines := make([]string, 0, len(m)+1)
 	lines = append(lines, fmt.Sprintf("%s: %d mistakes, nothing was changed", file, len(m)))
 	for _, one := range m {
-		lines = append(lines, fmt.Sprintf("%s:%d: %s: %s", file, one.Line, one.Path, one.Text))
+		lines = append(lines, one.In(file))
 	}
 	return errors.New(strings.Join(lines, "\n"))
 }
 
-// Warn logs what is valid in a file and has no effect.
+// Warn logs what is valid in a file and has no effect, or another one than was meant.
 func Warn(env *cli.Env, file string, warnings config.Mistakes) {
 	for _, w := range warnings {
-		env.Log.Warn("configuration has a key without effect", "file", file, "line", w.Line, "path", w.Path, "warning", w.Text)
+		env.Log.Warn("configuration file has a warning", "file", file, "line", w.Line, "path", w.Path, "warning", w.Text)
 	}
 }
 

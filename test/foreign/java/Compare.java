@@ -231,6 +231,8 @@ public class Compare {
             p.initTransactions(); p.beginTransaction();
             p.sendOffsetsToTransaction(Map.of(one, new OffsetAndMetadata(1)), c.groupMetadata());
             p.commitTransaction();
+            // The first committed() may take the answer to a request of the last poll(), from before the transaction: it reuses a
+            // request of the same partitions that was not answered when poll() ended. Against every broker, so the step asks again.
             return until(() -> c.committed(Set.of(one)).get(one), "offset=1").toString().contains("offset=1");
         } });
     }

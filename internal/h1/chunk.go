@@ -113,6 +113,11 @@ func (c *Chunked) step(b byte) *Error {
 
 func (c *Chunked) size(b byte) *Error {
 	switch {
+	case c.tolerant && b == '0' && c.left == 0 && c.digits > 0: // one more leading zero
+		if c.exts++; c.exts > maxExtTotal {
+			return errChunkSize
+		}
+		return nil
 	case chars[b]&charHex != 0:
 		if c.digits++; c.digits > maxChunkDigits {
 			return errChunkSize

@@ -93,3 +93,25 @@ func TestManyExtensionsAreRefused(t *testing.T) {
 		t.Fatal("20 kB of extensions for 100 bytes were read")
 	}
 }
+
+// Leading zeros of a size are valid (RFC 9112 §7.1): an instance may send more than
+// a size has digits, up to the bytes that extensions may have in all.
+func TestLeadingZerosOfAResponsesChunks(t *testing.T) {
+	for zeros, want := range map[int]bool{1: true, 14: true, 19: true, 1000: true, maxExtTotal + 2: false} {
+		var body Body
+		body.Start(ByChunks, 0)
+		body.Tolerate()
+		in := []byte(strings.Repeat("0", zeros) + "2\r\nok\r\n" + strings.Repeat("0", zeros) + "\r\n\r\n")
+		var data []byte
+		for len(in) > 0 && !body.Done() {
+			d, n, err := body.Take(in)
+			if err != nil {
+				break
+			}
+			data, in = append(data, d...), in[n:]
+		}
+		if got := body.Done() && string(data) == "ok"; got != want {
+			t.Errorf("%d zeros: %q, done %v, want %v", zeros, data, body.Done(), want)
+		}
+	}
+}

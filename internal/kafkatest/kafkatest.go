@@ -48,10 +48,16 @@ func (c *Cluster) Fake() *kfake.Cluster {
 	return c.fake
 }
 
-// versions are the requests on offer. Produce 13 names topics by id, and two
-// unknown ids in one request, as after two topics were recreated, end kfake.
+// versions are the requests on offer: all that the fake broker knows, but
+// Produce 13. That names topics by id, and two unknown ids in one
+// request, as after two topics were recreated, end kfake.
 func versions() *kversion.Versions {
 	v := kversion.Tip()
+	for key := range kmsg.MaxKey + 1 {
+		if r := kmsg.RequestForKey(int16(key)); r != nil {
+			v.SetMaxKeyVersion(int16(key), r.MaxVersion())
+		}
+	}
 	v.SetMaxKeyVersion(kmsg.Produce.Int16(), 12)
 	return v
 }

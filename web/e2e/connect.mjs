@@ -58,6 +58,7 @@ const withWorker = async ({ page, context, url, check, accessible, steady, fits,
   await picture("connect-failed");
   await page.goto(`${url}/connectors?q=failed`);
   await comes("list: the state of its tasks", () => /running.*0 of 1 running, 1 failed/.test(document.querySelector('[data-id="lines"]')?.textContent ?? ""));
+  await comes("list: nothing is green that failed", () => document.querySelector('[data-id="lines"] .connect-state.bad-text') !== null);
   await steady("connectors");
   await accessible("connectors", true);
   await fits("connectors");

@@ -177,8 +177,7 @@ function ChainState() {
           {r.state === "intact" ? <CheckIcon /> : <WarnIcon />} chain {r.state}
         </span>
         <span>
-          {r.authenticity !== "proven" && `authors ${r.authenticity === "partial" ? "partly proven" : "unproven"}, `}
-          {count(records)} records
+          {r.authenticity !== "proven" && `· authors ${r.authenticity === "partial" ? "partly proven" : "unproven"} `}· {count(records)} records
         </span>
       </button>
       {shown && (

@@ -23,7 +23,7 @@ const failed = (c: Connector) => c.tasks.filter((t) => t.state === "FAILED").len
 /** A connector whose topic is missing is RUNNING for Connect, and moves nothing. */
 function ConnectorState({ c }: { c: Connector }) {
   const missing = c.missingTopics ?? [];
-  if (c.state !== "RUNNING" || missing.length === 0) return <State state={c.state} />;
+  if (c.state !== "RUNNING" || missing.length === 0) return <State state={c.state} failed={failed(c) > 0} />;
   return (
     <span className="connect-state warn-text" title={`Missing: ${missing.join(", ")}`}>
       <WarmIcon /> topic missing

@@ -1,8 +1,12 @@
 import { CheckIcon, CrossIcon, InfoIcon, PauseIcon, WarmIcon } from "../ui/icons";
 
-/** The state of a connector or task, in a word and a mark. */
-export function State({ state }: { state: string }) {
-  const [look, icon] = looks[state] ?? ["muted", <InfoIcon key="i" />];
+/**
+ * The state of a connector or task, in a word and a mark. A connector is RUNNING
+ * for Connect also where its tasks failed: that is no green mark.
+ */
+export function State({ state, failed = false }: { state: string; failed?: boolean }) {
+  const known = looks[failed && state === "RUNNING" ? "FAILED" : state];
+  const [look, icon] = known ?? ["muted", <InfoIcon key="i" />];
   return (
     <span className={`connect-state ${look}`}>
       {icon} {state.toLowerCase()}

@@ -152,11 +152,11 @@ func name(args []string) string {
 		switch {
 		case a == "--instance" && i+1 < len(args):
 			return args[i+1]
-		case a == "broker", a == "load":
+		case a == "broker", a == "load", a == "console":
 			return a
 		}
 	}
-	return "proxy, analyzer, console"
+	return "proxy, analyzer"
 }
 
 // freePorts gives a first port for the demo whose ports are all free.

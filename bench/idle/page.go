@@ -14,7 +14,7 @@ func page(smartlb, results string, settle, span time.Duration, all []sample) err
 	r := &rig.Report{Name: "idle"}
 	r.Printf("# The demo at rest\n\n")
 	r.Versions(fmt.Sprintf("go run ./bench/idle -runs %d -settle %s -span %s", len(all)/2, settle, span), smartlb)
-	r.Printf(`smartlb up --demo on an empty directory, nobody at the console: the process with proxy, analyzer and console, the broker, eleven instances that report each second.
+	r.Printf(`smartlb up --demo on an empty directory, nobody at the console: the process with proxy and analyzer, the console, the broker, eleven instances that report each second.
 At rest: --demo-rate 0, no requests but health checks. Gentle load: the default, 20 requests a second; the load process is not in the sums.
 Read %s after it was ready, over %s. PSS from smaps_rollup (pages that n processes share count 1/n), CPU from schedstat, as a share of one core.
 Ready: from exec until /readyz is 200 and a request through the proxy is answered by an instance. Median (lowest..highest).

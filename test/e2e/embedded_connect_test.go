@@ -74,7 +74,7 @@ func TestRealConnectRunsOnTheEmbeddedBroker(t *testing.T) {
 				f.Close()
 			}
 			add("one\ntwo\n")
-			if out, words, code := smartlb(t, "kafka", "topics", "create", "lines", "-p", "1", "-b", addr); code != 0 {
+			if out, words, code := smartlb(t, "kafka", "topics", "create", "lines", "-p", "1", "-b", addr, "--timeout", hopeless.String()); code != 0 {
 				t.Fatal(out, words)
 			}
 			put := func(name, config string) {

@@ -103,7 +103,7 @@ func (k target) kafka(stdin string, args ...string) (stdout, stderr string, code
 
 func (k target) must(stdin string, args ...string) string {
 	k.t.Helper()
-	out, words, code := k.kafka(stdin, args...)
+	out, words, code := k.kafka(stdin, patient(args)...)
 	if code != 0 {
 		k.t.Fatalf("kafka %v ended with %d\n%.2000s\n%s", args, code, out, words)
 	}

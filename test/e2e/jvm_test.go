@@ -126,7 +126,7 @@ func output(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
 // must runs a command that has to succeed.
 func (s *jvm) must(args ...string) string {
 	s.t.Helper()
-	out, words, code := s.run(args...)
+	out, words, code := s.run(patient(args)...)
 	if code != 0 {
 		s.t.Fatalf("kafka %v ended with %d\n%s\n%s", args, code, out, words)
 	}

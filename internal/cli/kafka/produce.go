@@ -39,7 +39,7 @@ func produce(env *cli.Env) *cobra.Command {
 		Use: "produce TOPIC [VALUE]", Short: "Send a record, or each line of stdin as one",
 		Long: "Sends VALUE as it is, the content of --file, or every line of stdin. With --json the lines are messages as `consume -o json` prints them, with key, headers and timestamp. " +
 			"What does not conform to the schema of its topic is sent all the same, with a warning; --validate refuses it. " +
-			"--sign proves who wrote the records: to nodes with signing keys a message without a signature is one of a stranger.",
+			"--sign adds a signature to each record; nodes with signing keys limit what unsigned records can do.",
 		Example: `  smartlb kafka produce service-metrics '{"test": "message"}'
   smartlb kafka produce my-topic -k order-1 -H source=shell < values.txt
   smartlb kafka produce my-topic -k order-1 --tombstone
@@ -98,7 +98,7 @@ func (a *produceArgs) check() error {
 	case a.partition < -1:
 		return fmt.Errorf("-p %d is no partition", a.partition)
 	case a.sign && !slices.Contains(sign.Topics(), a.topic):
-		return fmt.Errorf("--sign: signatures say nothing on %s, only on %s", a.topic, strings.Join(sign.Topics(), ", "))
+		return fmt.Errorf("--sign: records of %s are not verified; signatures are used on %s", a.topic, strings.Join(sign.Topics(), ", "))
 	}
 	return nil
 }

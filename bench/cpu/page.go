@@ -73,7 +73,7 @@ Targets: at most 1.10 times HAProxy at c=32, at most 6.5 system calls and no all
 	r.Printf(".\n\n")
 	r.Printf(`## Not covered
 Offered load below saturation; bodies above 64 bytes; TLS and HTTP/2; several machines. Load, origin, proxy and broker share the CPUs: microseconds do not
-transfer to another machine, ratios mostly do. At c=1 idle wake-ups dominate. Whoever answers faster gets more requests from a closed loop, and batches less per wake-up.
+transfer to another machine, ratios mostly do. At c=1 idle wake-ups dominate. A proxy that answers faster gets more requests from a closed loop, and batches less per wake-up.
 `)
 	raw := struct {
 		Rounds   map[int][]round

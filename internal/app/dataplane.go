@@ -234,7 +234,7 @@ func (a *App) followFacts(ctx context.Context) error {
 const oldStatus = 30 * time.Second
 
 // healthStatus takes a message. A signature counts for the services of its key,
-// once and within a minute; beyond that the message is one of a stranger.
+// once and within a minute; otherwise the message counts as unsigned.
 func (a *App) healthStatus(r kafka.Record, s event.HealthStatus) {
 	reporter, _ := r.Header(event.HeaderReporter)
 	by, signed := a.kafka.Verify(r), false

@@ -15,7 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/sign"
 )
 
-// A signature is in the topic for everybody to append again: it counts once,
+// Any client can append a signed record again: the signature counts once,
 // within a minute, and for the services of its key. Else the message counts as
 // one without a signature, which takes out no more than may be ejected.
 func TestASignedHealthStatusCountsOnceAndForItsServices(t *testing.T) {

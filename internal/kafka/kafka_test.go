@@ -189,7 +189,7 @@ func TestTailStartsWhereItIsTold(t *testing.T) {
 	}
 }
 
-// Whoever may write to a topic can leave a transaction open. Readers of what is
+// Any client that may write to a topic can leave a transaction open. Readers of what is
 // committed see nothing behind it for 15 minutes: no revision and no drain.
 func TestAnOpenTransactionHidesNothing(t *testing.T) {
 	c := kafkatest.New(t, "a")

@@ -57,8 +57,8 @@ func everywhere(ctx context.Context, client *kgo.Client, name string, wanted fun
 
 // untilHeard asks again while a broker has not heard yet of a topic that the
 // cluster has: one that was too busy to answer everywhere says later that there
-// is no such topic. Each time the client asks another broker; so it asks a few
-// times also where a single answer takes all of the patience.
+// is no such topic. Each time the client asks another broker; so it asks at
+// least five times, also where a single answer takes all of that time.
 func untilHeard(ctx context.Context, ask func() error) error {
 	end := time.Now().Add(patience(ctx))
 	for asked := 1; ; asked++ {

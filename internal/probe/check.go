@@ -78,15 +78,24 @@ type connBody struct {
 
 func (b connBody) Close() error { return b.close() }
 
-func (r *Result) ask(ctx context.Context) (*http.Response, error) {
-	target, err := url.ParseRequestURI(r.Path)
+// request makes the request of an HTTP check.
+func (t Target) request(ctx context.Context) (*http.Request, error) {
+	at, err := url.ParseRequestURI(t.Path)
 	if err != nil {
 		return nil, err
 	}
-	target.Scheme, target.Host = "http", r.Addr // not as text: % of an IPv6 zone is no escape
-	req := (&http.Request{Method: http.MethodGet, URL: target, Host: r.Addr, Header: http.Header{}}).WithContext(ctx)
-	if r.Host != "" {
-		req.Host = r.Host
+	at.Scheme, at.Host = "http", t.Addr // not as text: % of an IPv6 zone is no escape
+	req := (&http.Request{Method: http.MethodGet, URL: at, Host: t.Addr, Header: http.Header{}}).WithContext(ctx)
+	if t.Host != "" {
+		req.Host = t.Host
+	}
+	return req, nil
+}
+
+func (r *Result) ask(ctx context.Context) (*http.Response, error) {
+	req, err := r.request(ctx)
+	if err != nil {
+		return nil, err
 	}
 	req.Close = true
 	req.Header.Set("User-Agent", "smartlb-probe")

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Once accepts a signature once and soon after it was made. Whoever may write to
-// a topic can append an old record again, signature and all. The zero value is
+// Once accepts a signature once and soon after it was made: any client that may
+// write to a topic can append an old signed record again. The zero value is
 // ready; it is safe for concurrent use.
 type Once struct {
 	mu   sync.Mutex

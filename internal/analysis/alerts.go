@@ -308,7 +308,7 @@ func (t *Task) judgeShortage(n *node, now time.Time, fx *Effects) {
 	j := rule.Judgement{Rule: rule.NodeShortage, Verdict: rule.Good, Labels: map[string]string{"node": n.Node}}
 	if n.Shortage != "" {
 		j.Verdict, j.Value = rule.Bad, event.Some(1)
-		j.Summary = "proxy " + n.Node + " ran out of " + n.Shortage
+		j.Summary = "proxy " + n.Node + " lacks " + n.Shortage
 		j.Description = "It answers 503 where it can make no connection to an instance, and checks of instances are not possible. Raise the limit or lower the number of connections."
 	}
 	t.say(j, now, fx)

@@ -450,7 +450,7 @@ func TestANodesShortageIsAnAlertOfTheNode(t *testing.T) {
 	if got := b.alerts(); len(got) != 0 {
 		t.Fatalf("got %q without a shortage", got)
 	}
-	say("open files of this process")
+	say("file descriptors of the process")
 	if got := b.alerts(); !slices.Equal(got, []string{"node-shortage  firing"}) {
 		t.Fatalf("got %q", got)
 	}

@@ -71,7 +71,7 @@ func newDataPlane(a *App) (*dataPlane, error) {
 	d.prober = probe.New(probe.Config{
 		OnResult: d.probed, OnShort: func(what string) {
 			if d.shortage.Note(what, a.now()) {
-				a.o.Log.Error("this node ran out of " + what + ": instances are not checked")
+				a.o.Log.Error("this node lacks " + what + ": instances are not checked")
 			}
 		},
 		AllowDown: func(t probe.Target) bool { return d.keeper.AllowDown(t) }, Log: a.o.Log,

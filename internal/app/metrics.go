@@ -39,7 +39,7 @@ var (
 	descHeads    = prometheus.NewDesc("smartlb_requests_total", "Request heads, good or bad.", nil, nil)
 	descDials    = prometheus.NewDesc("smartlb_upstream_dials_total", "Connections made to instances.", nil, nil)
 	descResent   = prometheus.NewDesc("smartlb_upstream_resent_total", "Requests sent once more because the instance had just closed its kept connection.", nil, nil)
-	descShortage = prometheus.NewDesc("smartlb_shortage_total", "Connections and checks that were not possible because this node lacked descriptors, memory or ports.", nil, nil)
+	descShortage = prometheus.NewDesc("smartlb_shortage_total", "Connections and checks that were not possible because this node lacked descriptors, memory, ports or an answer of its name server.", nil, nil)
 	descFields   = prometheus.NewDesc("smartlb_request_fields_dropped_total", "Request headers with an underscore in their name that were not forwarded.", nil, nil)
 	descLoops    = prometheus.NewDesc("smartlb_loops_total", "Requests that this proxy had forwarded before.", nil, nil)
 	descTolerant = prometheus.NewDesc("smartlb_upstream_tolerated_total", "Responses that broke HTTP in a way with one reading, by kind.", []string{"kind"}, nil)

@@ -10,7 +10,7 @@ type Party uint8
 const (
 	Nobody   Party = iota // nothing is known to have gone wrong
 	Client                // it left, was slow, or sent a bad body
-	Proxy                 // this process: its descriptors, memory, ports, its stop
+	Proxy                 // this process: its descriptors, memory, ports, name server, its stop
 	Instance              // it refused, broke off, was late, or answered with bytes that are not HTTP
 )
 
@@ -57,7 +57,7 @@ var beforeHead = [NumFailures]Ending{
 	ClientSlow:     {408, CodeClientSlow, Client, "the request body did not arrive in time"},
 	ClientBad:      {400, CodeBadRequest, Client, "malformed request body"},
 	ClientLarge:    {413, CodeBadRequest, Client, "body too large"},
-	Exhausted:      {503, CodeExhausted, Proxy, "this proxy ran out of file descriptors, memory or local ports"},
+	Exhausted:      {503, CodeExhausted, Proxy, "this proxy lacks file descriptors, memory, local ports or an answer of its name server"},
 	Stopped:        {503, CodeStopped, Proxy, "this proxy is stopping"},
 }
 

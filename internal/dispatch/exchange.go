@@ -71,7 +71,7 @@ const (
 	ClientSlow             // the client's body is late, or it does not take the response
 	ClientBad              // the client's body is malformed
 	ClientLarge            // the client's body is above the limit
-	Exhausted              // this process lacks descriptors, memory or ports
+	Exhausted              // this process lacks descriptors, memory, ports or an answer of its name server
 	StreamIdle             // no bytes of the response body for the stream timeout
 	RouteTimeout           // the route's timeout ended while the response was passed on
 	Stopped                // the proxy's stop cut the exchange

@@ -32,7 +32,7 @@ type NodeStatus struct {
 	LostLog         bool              `json:"lostLog,omitempty"`
 	RecreatedTopics []string          `json:"recreatedTopics,omitempty"`
 	UnsignedTopics  []string          `json:"unsignedTopics,omitempty"` // with records that were refused lately because no known key signed them
-	Shortage        string            `json:"shortage,omitempty"`       // what this node ran out of within the last 30 s: descriptors, memory, ports
+	Shortage        string            `json:"shortage,omitempty"`       // what this node lacked within the last 30 s: descriptors, memory, ports, an answer of its name server
 	Drops           map[string]uint64 `json:"drops,omitempty"`          // what was lost, by queue
 }
 

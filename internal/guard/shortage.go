@@ -2,10 +2,14 @@ package guard
 
 import (
 	"errors"
+	"net"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
+
+// NameServer is what OwnShortage gives where the name of the peer could not be looked up.
+const NameServer = "an answer of its name server"
 
 // shortages are the errors that say that this process or machine ran out of something. They say nothing about the
 // peer of the connection that was to be made (connect(2), socket(2), accept(2)).
@@ -13,15 +17,22 @@ var shortages = [...]struct {
 	errno syscall.Errno
 	what  string
 }{
-	{syscall.EMFILE, "open files of this process"},
-	{syscall.ENFILE, "open files of this machine"},
+	{syscall.EMFILE, "file descriptors of the process"},
+	{syscall.ENFILE, "file descriptors of the machine"},
 	{syscall.ENOMEM, "kernel memory"},
 	{syscall.ENOBUFS, "socket buffers"},
 	{syscall.EADDRNOTAVAIL, "local ports"},
 }
 
 // OwnShortage names what this process lacks where err is about that, else it gives "".
+//
+// A name server that is down or late is such a lack: it says nothing about the peer. A name that does not exist is
+// none.
 func OwnShortage(err error) string {
+	var lookup *net.DNSError
+	if errors.As(err, &lookup) && !lookup.IsNotFound {
+		return NameServer
+	}
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
 		return ""

@@ -20,7 +20,18 @@ func TestOwnShortageIsToldFromThePeersFailures(t *testing.T) {
 			t.Errorf("%v is not taken for a shortage of our own", errno)
 		}
 	}
-	for _, err := range []error{nil, io.EOF, errors.New("x"), dial(syscall.ECONNREFUSED), dial(syscall.ECONNRESET), dial(syscall.ETIMEDOUT), dial(syscall.EHOSTUNREACH)} {
+	for _, lookup := range []net.DNSError{
+		{Err: "server misbehaving", IsTemporary: true},
+		{Err: "i/o timeout", IsTimeout: true},
+		{Err: "read udp: connection refused"},
+	} {
+		if got := OwnShortage(&net.OpError{Op: "dial", Net: "tcp", Err: &lookup}); got != NameServer {
+			t.Errorf("%v: got %q", lookup, got)
+		}
+	}
+	for _, err := range []error{nil, io.EOF, errors.New("x"), dial(syscall.ECONNREFUSED), dial(syscall.ECONNRESET), dial(syscall.ETIMEDOUT), dial(syscall.EHOSTUNREACH),
+		&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "a.example", IsNotFound: true}},
+	} {
 		if what := OwnShortage(err); what != "" {
 			t.Errorf("%v is taken for a shortage of %s", err, what)
 		}

@@ -37,7 +37,7 @@ type Result struct {
 // Config of a Prober.
 type Config struct {
 	OnResult  func(Result)        // called by many goroutines, must not block
-	OnShort   func(what string)   // a check was not possible: this process lacks descriptors, memory or ports; must not block; nil: nobody
+	OnShort   func(what string)   // a check was not possible: this process lacks descriptors, memory, ports or an answer of its name server; must not block; nil: nobody
 	AllowDown func(t Target) bool // may a failed event check take t out at once? nil: never
 	Log       *slog.Logger
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/smartlb/smartlb/internal/dispatch"
+	"github.com/smartlb/smartlb/internal/guard"
 	"github.com/smartlb/smartlb/internal/porttest"
 	"github.com/smartlb/smartlb/internal/upstreamtest"
 )
@@ -112,6 +114,7 @@ func blameCases() []blameCase {
 				c.send("5\r\nhello\r\n")
 			}, answered: true},
 		{cause: dispatch.Exhausted, edit: noRetry, act: exhausted, answered: true},
+		{cause: dispatch.Exhausted, addr: func(*testing.T) string { return "instance.example:80" }, edit: noRetry, act: noNameServer, answered: true},
 		{cause: dispatch.Stopped, script: hang, act: func(t *testing.T, b *bench, c *client) { c.send(get); stop(t, b, c) }},
 
 		{cause: dispatch.Reset, relayed: true, script: begin(partial, func(s *upstreamtest.Session) { s.Wait(soon); s.Reset() })},
@@ -231,6 +234,22 @@ func fullBacklog(t *testing.T) string {
 			return addr
 		}
 		t.Cleanup(func() { _ = nc.Close() })
+	}
+}
+
+// noNameServer sends a request while no name server can be reached.
+func noNameServer(t *testing.T, b *bench, c *client) {
+	before := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = before })
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "udp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	}}
+	c.send(get)
+	if _, err := c.r.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.p.cfg.Shortage.Current(b.p.cfg.Now()); got != guard.NameServer {
+		t.Errorf("the node lacks %q", got)
 	}
 }
 

@@ -61,7 +61,7 @@ type Config struct {
 	HalfCloseTimeout time.Duration // for the answer to a client that closed its sending side; default 30 s
 	TunnelTimeout    time.Duration // of a WebSocket without bytes in either direction; default 1 h
 
-	Shortage *guard.Shortage // told when this process lacks descriptors, memory or ports; default: one of its own
+	Shortage *guard.Shortage // told when this process lacks descriptors, memory, ports or an answer of its name server; default: one of its own
 
 	Now func() int64 // monotonic nanoseconds, above 0; default the process clock
 	Log *slog.Logger // default: discards

@@ -125,7 +125,7 @@ func (p *Proxy) shortage(err error) bool {
 		return false
 	}
 	if p.cfg.Shortage.Note(what, p.cfg.Now()) {
-		p.cfg.Log.Error("this node ran out of "+what, "error", err)
+		p.cfg.Log.Error("this node lacks "+what, "error", err)
 	}
 	return true
 }

@@ -89,7 +89,7 @@ func (c *conn) upstream(e *exchange, pool *idlePool, fresh bool, v dispatch.Verd
 		}
 	}
 	u, err := c.p.pools.dial(pool, v.ConnectTimeout)
-	if err != nil && guard.OwnShortage(err) != "" && c.p.pools.shed() {
+	if what := guard.OwnShortage(err); what != "" && what != guard.NameServer && c.p.pools.shed() {
 		return c.p.pools.dial(pool, v.ConnectTimeout)
 	}
 	return u, err

@@ -32,7 +32,7 @@ var (
 	TelemetryStale = Rule{ID: "telemetry-stale", Severity: event.SeverityWarning, For: 10 * time.Second, Keep: 0, Unit: "s"}
 	// TopicRecreated: a topic was deleted and made again, or its log is shorter than what was read of it.
 	TopicRecreated = Rule{ID: "topic-recreated", Severity: event.SeverityWarning, For: 0, Keep: 0}
-	// NodeShortage: a proxy ran out of descriptors, memory or local ports; its instances are not to blame.
+	// NodeShortage: a proxy lacks descriptors, memory, local ports or an answer of its name server; its instances are not to blame.
 	NodeShortage = Rule{ID: "node-shortage", Severity: event.SeverityCritical, For: 0, Keep: 10 * time.Second}
 	// TelemetryQuota: reports about instances that nobody configured are refused, because there are too many.
 	TelemetryQuota = Rule{ID: "telemetry-quota", Severity: event.SeverityWarning, For: 0, Keep: 30 * time.Second}

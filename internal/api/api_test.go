@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -137,7 +138,7 @@ func TestErrorsAreProblems(t *testing.T) {
 		{"a negative weight", full(), "POST", override, `{"action":"weight","weight":-1}`, nil, 400},
 		{"an unknown field", full(), "POST", override, `{"action":"drain","force":true}`, nil, 400},
 		{"half a body", full(), "POST", override, `{"action":`, nil, 400},
-		{"a body over the limit", full(), "POST", override, `{"action":"` + strings.Repeat("x", 1<<20) + `"}`, nil, 400},
+		{"a body over the limit", full(), "POST", override, `{"action":"` + strings.Repeat("x", 1<<20) + `"}`, nil, 413},
 		{"a form", full(), "POST", override, "action=drain", []string{"Content-Type", "application/x-www-form-urlencoded"}, 415},
 		{"text that is JSON", full(), "POST", fault, `{"heal":true}`, []string{"Content-Type", "text/plain"}, 415},
 		{"an error rate above 1", full(), "POST", fault, `{"errorRate":2}`, nil, 400},
@@ -161,6 +162,18 @@ func TestErrorsAreProblems(t *testing.T) {
 			t.Errorf("%s: content type %q", c.what, h.Get("Content-Type"))
 		}
 		d.check("/components/schemas/Problem", body)
+	}
+}
+
+// A body without a length is refused once it is beyond the limit.
+func TestABodyWithoutALengthIsBounded(t *testing.T) {
+	r := httptest.NewRequest("POST", "/api/v1/demo/instances/a/fault", io.MultiReader(strings.NewReader(`{"heal":`+strings.Repeat(" ", 1<<20)+`true}`)))
+	r.Host = "127.0.0.1:8083"
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	api.Guard(api.New(full(), quiet)).ServeHTTP(w, r)
+	if w.Code != 413 || !strings.Contains(w.Body.String(), "larger than 1024 KiB") {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

@@ -126,7 +126,7 @@ func TestChangesRefuseBadBodies(t *testing.T) {
 		{override, "application/json", `{"action":"drain","extra":1}`, 400},
 		{override, "application/json", `{"action":"drain"}{"action":"drain"}`, 400},
 		{override, "application/json", strings.Repeat("[", 1<<16), 400},
-		{override, "application/json", `{"action":"` + strings.Repeat("x", 2<<20) + `"}`, 400},
+		{override, "application/json", `{"action":"` + strings.Repeat("x", 2<<20) + `"}`, 413},
 		{fault, "application/json", `{"errorRate":1,"latencyMs":1}`, 200},
 		{fault, "application/json", `{"heal":true}`, 200},
 		{fault, "application/json", `{"errorRate":1.5}`, 400},

@@ -261,8 +261,17 @@ func (s *Server) takesUpTo(w http.ResponseWriter, r *http.Request, limit int64) 
 		s.fail(w, http.StatusUnsupportedMediaType, Problem{Error: "the body must be JSON", Hint: "send Content-Type: application/json"})
 		return false
 	}
+	if r.ContentLength > limit {
+		s.problem(w, tooLarge(limit))
+		return false
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	return true
+}
+
+// tooLarge refuses a body of more than limit bytes.
+func tooLarge(limit int64) error {
+	return refusal{fmt.Errorf("the body is larger than %d KiB", limit>>10), http.StatusRequestEntityTooLarge, "send a smaller body"}
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f func(*http.Request) (any, error)) {
@@ -356,7 +365,12 @@ func (s *Server) fail(w http.ResponseWriter, status int, p Problem) { refuse(w, 
 func decodeBody(r *http.Request, v any) error {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
+	err := d.Decode(v)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return tooLarge(large.Limit)
+	case err != nil:
 		return badRequest{fmt.Errorf("body: %w", err)}
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {

@@ -42,6 +42,7 @@ func TestTopicsAreRefusedWithKafkasCodesAlsoWhenOnlyValidated(t *testing.T) {
 		{"a level out of range", "t", 1, 1, "compression.gzip.level", "12", kerr.InvalidConfig},
 		{"a timestamp that is not kept", "t", 1, 1, "message.timestamp.type", "LogAppendTime", kerr.InvalidConfig},
 		{"the one that is kept", "created", 1, 1, "message.timestamp.type", "CreateTime", nil},
+		{"storage that is not there", "t", 1, 1, "remote.storage.enable", "true", kerr.InvalidConfig},
 		{"a flag that is none", "t", 1, 1, "preallocate", "yes", kerr.InvalidConfig},
 		{"an empty policy", "t", 1, 1, "cleanup.policy", "", kerr.InvalidConfig},
 	} {

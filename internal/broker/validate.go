@@ -40,6 +40,8 @@ func checkConfig(key string, value *string) *problem {
 		return bad("Null value not supported for topic configs: %s", key)
 	case key == "message.timestamp.type" && *value == "LogAppendTime":
 		return bad("Invalid value %s for configuration %s: the embedded broker keeps the time that the producer gave a record, and no other", *value, key)
+	case key == "remote.storage.enable" && *value == "true":
+		return bad("Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.")
 	}
 	if err := topic.CheckConfig(key, *value); err != nil {
 		return bad("Invalid value for configuration %v", err)

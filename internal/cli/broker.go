@@ -58,6 +58,11 @@ func (b Brokers) Cluster(env *Env) (Cluster, error) {
 		return Cluster{c.Brokers, c.Origin + " " + c.Name, c.Name, c.Security(), c.Signing}
 	}
 	variable := func(name string) []string { return split(env.Getenv(name)) }
+	for _, name := range []string{"SMARTLB_KAFKA_BROKERS", "KAFKA_BROKER"} {
+		if value := env.Getenv(name); value != "" && len(variable(name)) == 0 {
+			return Cluster{}, Usagef("%s=%s names no broker: set it to host:port,... or unset it", name, value)
+		}
+	}
 	switch {
 	case len(b.List) > 0 && b.Profile != "":
 		return Cluster{b.List, "--brokers", named.Name, named.Security(), named.Signing}, nil

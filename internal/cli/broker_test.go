@@ -41,6 +41,7 @@ profiles:
 		{"an unknown profile", "PW=x", cli.Brokers{Profile: "nobody"}, "", "", "", "profiles: mine, other"},
 		{"an unknown profile by a variable", "PW=x SMARTLB_PROFILE=nobody", cli.Brokers{}, "", "", "", "SMARTLB_PROFILE"},
 		{"which does not matter with --brokers", "PW=x SMARTLB_PROFILE=nobody", cli.Brokers{List: []string{"b:1"}}, "b:1", "--brokers", "", ""},
+		{"a variable that names nothing", "PW=x KAFKA_BROKER=,", cli.Brokers{}, "", "", "", "KAFKA_BROKER=, names no broker"},
 		{"a password that is not there", "", cli.Brokers{}, "", "", "", "PW is not set"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

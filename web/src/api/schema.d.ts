@@ -2490,7 +2490,7 @@ export interface components {
     responses: {
         /**
          * @description 400 the caller's mistake, 401 from nobody known, 403 from a page of another origin, on a read-only server, or without the role that it needs, 404 not known or not in this node's roles,
-         *     409 the state of the thing forbids it, 415 not JSON, 421 a Host that is not served here, 429 after too many failed logins or where the caller has as many searches, streams, downloads or calls
+         *     409 the state of the thing forbids it, 413 a body beyond the limit, 415 not JSON, 421 a Host that is not served here, 429 after too many failed logins or where the caller has as many searches, streams, downloads or calls
          *     under way as one may, 503 not available now or where all of these are in use. 429, and 503 for the latter reason, come with Retry-After.
          */
         Problem: {

@@ -34,7 +34,7 @@ release: ## archives for linux and darwin with UI, script, systemd unit, complet
 	@VERSION=$(VERSION) scripts/release.sh dist
 
 clean: ## remove what was built
-	rm -rf bin dist web/dist internal/console/dist/assets internal/console/dist/index.html
+	rm -rf bin dist web/dist internal/console/ui/dist/assets internal/console/ui/dist/index.html
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile

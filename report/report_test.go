@@ -20,7 +20,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/smartlb/smartlb/internal/leaktest"
+	"github.com/smartlb/smartlb/internal/test/leaktest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }

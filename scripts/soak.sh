@@ -12,8 +12,8 @@ grep -rl --include='*_test.go' '^func Fuzz' internal report | xargs -n1 dirname 
 	done
 done
 echo "== properties"
-go test -rapid.checks=20000 -timeout 60m ./internal/picker ./internal/router ./internal/upstream ./internal/dispatch ./internal/guard
+go test -rapid.checks=20000 -timeout 60m ./internal/dataplane/picker ./internal/dataplane/router ./internal/dataplane/upstream ./internal/dataplane/dispatch ./internal/dataplane/guard
 echo "== requests of every kind, damaged or not, to the embedded broker"
-SMARTLB_SOAK=1 go test -count=1 -timeout 30m ./internal/broker -run TestRequestsOfEveryKind
+SMARTLB_SOAK=1 go test -count=1 -timeout 30m ./internal/stack/broker -run TestRequestsOfEveryKind
 echo "== 1,000 kills of the embedded broker"
 go test -count=1 -timeout 60m -v ./test/crash -run TestNothingAcknowledgedIsLostOverKills -kills "${KILLS:-1000}" -seed "${SEED:-$RANDOM}"

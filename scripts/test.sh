@@ -43,7 +43,7 @@ echo "== tests${race[*]:+ with the race detector}"
 go test "${race[@]}" -timeout 50m -parallel 3 "${others[@]}"
 
 echo "== the portable data plane (build tag smartlb_portable)"
-go test -tags smartlb_portable -timeout 10m ./internal/proxy/...
+go test -tags smartlb_portable -timeout 10m ./internal/dataplane/proxy/...
 
 echo "== darwin compiles"
 GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/smartlb

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds the web UI into internal/console/dist, where it is newer than its
+# Builds the web UI into internal/console/ui/dist, where it is newer than its
 # sources it is left alone. Without Node it says how to get the UI and succeeds:
 # the binary then serves a page that says the same.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-out=internal/console/dist/index.html
+out=internal/console/ui/dist/index.html
 if [ ! -f web/package.json ]; then
 	exit 0
 fi

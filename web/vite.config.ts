@@ -1,12 +1,12 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
-// The UI is embedded into the Go binary from ../internal/console/dist. The
+// The UI is embedded into the Go binary from ../internal/console/ui/dist. The
 // folder is emptied first; its tracked .keep comes back from public/.
 export default defineConfig({
   plugins: [react()],
   build: {
-    outDir: "../internal/console/dist",
+    outDir: "../internal/console/ui/dist",
     emptyOutDir: true,
     target: "es2023",
     assetsInlineLimit: 0, // a data: URL of a script or style would break the page's CSP

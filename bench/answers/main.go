@@ -21,10 +21,10 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/bench/rig"
-	"github.com/smartlb/smartlb/internal/dispatch"
-	"github.com/smartlb/smartlb/internal/proxy"
-	"github.com/smartlb/smartlb/internal/router"
-	"github.com/smartlb/smartlb/internal/upstream"
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/proxy"
+	"github.com/smartlb/smartlb/internal/dataplane/router"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 func main() {

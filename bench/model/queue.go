@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/bench/stats"
-	"github.com/smartlb/smartlb/internal/picker"
-	"github.com/smartlb/smartlb/internal/upstream"
+	"github.com/smartlb/smartlb/internal/dataplane/picker"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 const (

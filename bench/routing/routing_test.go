@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/bench/stats"
-	"github.com/smartlb/smartlb/internal/leaktest"
-	"github.com/smartlb/smartlb/internal/porttest"
+	"github.com/smartlb/smartlb/internal/test/leaktest"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }

@@ -23,8 +23,8 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/bench/rig"
-	"github.com/smartlb/smartlb/internal/distribution"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/stack/distribution"
 )
 
 // kinds of stack, with their flags.

@@ -3,9 +3,9 @@ package main
 import (
 	"time"
 
-	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/reporter"
+	"github.com/smartlb/smartlb/internal/telemetry/reporter"
 )
 
 // configOf is a proxy's reporter with the defaults of a node.

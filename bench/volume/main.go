@@ -18,8 +18,8 @@ import (
 	"time"
 
 	deployment "github.com/smartlb/smartlb/deployment/kafka"
-	"github.com/smartlb/smartlb/internal/ops"
-	"github.com/smartlb/smartlb/internal/topic"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
 func main() {

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	deployment "github.com/smartlb/smartlb/deployment/kafka"
-	"github.com/smartlb/smartlb/internal/ops"
-	"github.com/smartlb/smartlb/internal/topic"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
 // The estimate said 178 GiB where 93 were written. It is now compared with what

@@ -6,15 +6,15 @@ import (
 	"os"
 
 	"github.com/smartlb/smartlb/internal/cli"
-	"github.com/smartlb/smartlb/internal/cli/config"
-	"github.com/smartlb/smartlb/internal/cli/demo"
-	"github.com/smartlb/smartlb/internal/cli/kafka"
-	"github.com/smartlb/smartlb/internal/cli/profile"
+	"github.com/smartlb/smartlb/internal/cli/configcmd"
+	"github.com/smartlb/smartlb/internal/cli/democmd"
+	"github.com/smartlb/smartlb/internal/cli/kafkacmd"
+	"github.com/smartlb/smartlb/internal/cli/profilecmd"
 	"github.com/smartlb/smartlb/internal/cli/routing"
 	"github.com/smartlb/smartlb/internal/cli/serve"
 )
 
 // groups are all commands.
-var groups = []cli.Group{serve.Commands, routing.Commands, config.Commands, kafka.Group, profile.Commands, demo.Commands}
+var groups = []cli.Group{serve.Commands, routing.Commands, configcmd.Commands, kafkacmd.Group, profilecmd.Commands, democmd.Commands}
 
 func main() { os.Exit(cli.Main(groups...)) }

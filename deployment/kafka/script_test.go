@@ -12,7 +12,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/stack"
 
-	"github.com/smartlb/smartlb/internal/leftout"
+	"github.com/smartlb/smartlb/internal/test/leftout"
 )
 
 // script runs kafka-management.sh from a folder that has nothing to do with

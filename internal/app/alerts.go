@@ -7,11 +7,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/api"
-	"github.com/smartlb/smartlb/internal/control"
+	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/rule"
+	"github.com/smartlb/smartlb/internal/telemetry/rule"
 )
 
 const (
@@ -123,12 +123,12 @@ func (b *alertBook) past() []event.Alert {
 }
 
 // silenced adds the silence that holds for each alert.
-func silenced(alerts []event.Alert, silences []control.Silence) []api.Alert {
+func silenced(alerts []event.Alert, silences []configlog.Silence) []api.Alert {
 	now := time.Now()
 	out := make([]api.Alert, 0, len(alerts))
 	for _, a := range alerts {
 		v := api.Alert{Alert: a}
-		if s, ok := control.Silenced(silences, a, now); ok && a.Status != event.AlertResolved {
+		if s, ok := configlog.Silenced(silences, a, now); ok && a.Status != event.AlertResolved {
 			v.Silence = &s
 		}
 		out = append(out, v)

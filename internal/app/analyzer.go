@@ -1,6 +1,6 @@
 package app
 
-import "github.com/smartlb/smartlb/internal/analyzer"
+import "github.com/smartlb/smartlb/internal/telemetry/analyzer"
 
 // newAnalyzer makes the stream processing of this node.
 func (a *App) newAnalyzer() (err error) {

@@ -10,19 +10,19 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/analyzer"
-	"github.com/smartlb/smartlb/internal/api"
-	"github.com/smartlb/smartlb/internal/audit"
-	"github.com/smartlb/smartlb/internal/broker"
-	"github.com/smartlb/smartlb/internal/browse"
-	"github.com/smartlb/smartlb/internal/control"
+	"github.com/smartlb/smartlb/internal/base/state"
+	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/control/configlog"
+	"github.com/smartlb/smartlb/internal/dataplane/proxy"
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/holder"
-	"github.com/smartlb/smartlb/internal/journal"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/proxy"
-	"github.com/smartlb/smartlb/internal/state"
-	"github.com/smartlb/smartlb/internal/topic"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
+	"github.com/smartlb/smartlb/internal/stack/broker"
+	"github.com/smartlb/smartlb/internal/stack/holder"
+	"github.com/smartlb/smartlb/internal/telemetry/analyzer"
+	"github.com/smartlb/smartlb/internal/telemetry/audit"
+	"github.com/smartlb/smartlb/internal/telemetry/journal"
 )
 
 // App is one process of smartlb. Make it with New, run it once with Run.
@@ -38,7 +38,7 @@ type App struct {
 	audit    *audit.Log
 	limits   *api.Limits // of all who call the API
 	data     *dataPlane
-	control  *control.Control
+	control  *configlog.Control
 	alerts   *alertBook
 	browser  *browse.Browser // nil without Kafka
 	looker   *kafka.Admin    // the browser's own client; nil without Kafka
@@ -177,9 +177,9 @@ func (a *App) newKafka() (err error) {
 }
 
 func (a *App) newControl() (err error) {
-	a.control, err = control.New(control.Config{
+	a.control, err = configlog.New(configlog.Config{
 		Kafka: a.kafka, Dir: a.o.DataDir, File: a.o.Traffic, FileName: a.o.FileName, FileOnly: a.o.FileOnly,
-		Author: control.FromFile + a.o.FileName, Node: a.node, Log: a.o.Log,
+		Author: configlog.FromFile + a.o.FileName, Node: a.node, Log: a.o.Log,
 		Apply: a.data.apply, Override: a.data.keeper.SetOverrides, Changed: a.auditConfig,
 		Unsigned: func() {
 			if a.alerts != nil {
@@ -391,7 +391,7 @@ func (a *App) record(action string, target event.Target, err error) {
 	a.audit.Record(r)
 }
 
-func (a *App) auditConfig(o control.Outcome) {
+func (a *App) auditConfig(o configlog.Outcome) {
 	select {
 	case a.changed <- struct{}{}:
 	default: // the status that is about to be written says it

@@ -15,11 +15,11 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/smartlb/smartlb/internal/api"
-	"github.com/smartlb/smartlb/internal/broker"
-	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/demo"
-	"github.com/smartlb/smartlb/internal/leaktest"
+	"github.com/smartlb/smartlb/internal/stack/broker"
+	"github.com/smartlb/smartlb/internal/test/leaktest"
 )
 
 func testLog(t *testing.T) *slog.Logger {

@@ -8,11 +8,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/browse"
-	"github.com/smartlb/smartlb/internal/distribution"
-	"github.com/smartlb/smartlb/internal/doctor"
+	"github.com/smartlb/smartlb/internal/console/browse"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/stack"
+	"github.com/smartlb/smartlb/internal/stack/distribution"
+	"github.com/smartlb/smartlb/internal/stack/doctor"
 )
 
 // ownBroker tells whether the cluster is the embedded broker of this program,

@@ -7,8 +7,8 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/access"
-	"github.com/smartlb/smartlb/internal/quota"
+	"github.com/smartlb/smartlb/internal/base/quota"
+	"github.com/smartlb/smartlb/internal/control/access"
 )
 
 // Bounds of the connections of one web listener. A page takes six at most over

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/console/api"
 )
 
 // Demo is how the API reaches the demo instances; the zero value is no demo.

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/api"
-	"github.com/smartlb/smartlb/internal/audit"
-	"github.com/smartlb/smartlb/internal/control"
+	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/control/configlog"
+	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/demo"
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/journal"
-	"github.com/smartlb/smartlb/internal/picker"
+	"github.com/smartlb/smartlb/internal/telemetry/audit"
+	"github.com/smartlb/smartlb/internal/telemetry/journal"
 )
 
 // looking is how those who look at what nodes wrote reach it.
@@ -42,13 +42,13 @@ func (a *App) journalSources(s *api.Sources) {
 		}
 		return out, err
 	}
-	s.Publish = func(ctx context.Context, c control.Change) (string, error) {
+	s.Publish = func(ctx context.Context, c configlog.Change) (string, error) {
 		c.Node = a.node
-		return control.Publish(ctx, a.kafka, c, a.o.Log)
+		return configlog.Publish(ctx, a.kafka, c, a.o.Log)
 	}
 	s.Alerts = a.listAlerts
 	s.Silence = func(ctx context.Context, n event.Silence, actor, reason string) (string, error) {
-		id, err := control.PublishSilence(ctx, a.kafka, n, actor, reason, a.o.Log)
+		id, err := configlog.PublishSilence(ctx, a.kafka, n, actor, reason, a.o.Log)
 		if err != nil {
 			err = fmt.Errorf("%w: %v", api.ErrUnavailable, err)
 		}
@@ -92,7 +92,7 @@ func (a *App) setPolicy(ctx context.Context, service, policy, actor string) erro
 	if err != nil {
 		return err
 	}
-	_, err = control.Publish(ctx, a.kafka, control.Change{
+	_, err = configlog.Publish(ctx, a.kafka, configlog.Change{
 		Document: document, Base: s.Revision, Author: actor, Node: a.node, Comment: "demo: " + service + " is picked by " + policy,
 	}, a.o.Log)
 	return err

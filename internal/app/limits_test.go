@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/control/config"
 )
 
 // Limits and timeouts of the front end existed and nothing read them. Each key

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/smartlb/smartlb/internal/config"
-	"github.com/smartlb/smartlb/internal/proxy"
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/dataplane/proxy"
 )
 
 // Listen is an address that a node listens on instead of the configuration's

@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/smartlb/smartlb/internal/config"
-	"github.com/smartlb/smartlb/internal/control"
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/control/configlog"
 )
 
 func TestOwnAddressesReplaceThoseOfTheConfiguration(t *testing.T) {
@@ -55,7 +55,7 @@ func TestANodeWithoutAFileOpensTheListenersOfTheLog(t *testing.T) {
 	if got := a.data.proxy.Listeners(); len(got) != 0 {
 		t.Fatalf("open before a configuration came: %v", got)
 	}
-	if _, err := control.Publish(context.Background(), a.kafka, control.Change{Document: text, Author: "ann"}, o.Log); err != nil {
+	if _, err := configlog.Publish(context.Background(), a.kafka, configlog.Change{Document: text, Author: "ann"}, o.Log); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the listener is open", func() bool { return a.Addr("web") != "" })

@@ -6,9 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/smartlb/smartlb/internal/h1"
-	"github.com/smartlb/smartlb/internal/quota"
-	"github.com/smartlb/smartlb/internal/upstream"
+	"github.com/smartlb/smartlb/internal/base/quota"
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 // maxInstanceSeries bounds the per-instance series of a scrape; beyond it only

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/broker"
-	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/stack/broker"
 )
 
 // Roles of a process.

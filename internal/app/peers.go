@@ -15,8 +15,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/api"
-	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/control/config"
 )
 
 // peers asks other nodes' admin APIs. Their addresses come from

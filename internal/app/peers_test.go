@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/api"
-	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/sign"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
 // peersAt reaches a test server under whatever name a node has.

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/console/api"
 )
 
 // maxAsked is how many nodes are asked for one answer.

@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/api"
-	"github.com/smartlb/smartlb/internal/control"
+	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafkatest"
-	"github.com/smartlb/smartlb/internal/rule"
+	"github.com/smartlb/smartlb/internal/telemetry/rule"
+	"github.com/smartlb/smartlb/internal/test/kafkatest"
 )
 
 // Lines that end where the reader's buffer does, and events in pieces, come out
@@ -98,7 +98,7 @@ func TestTheAlertBookKnowsWhatIsActiveAndWhatWas(t *testing.T) {
 	if got := b.past(); len(got) != maxResolved || got[0].Labels["id"] != fmt.Sprint(maxResolved+9) {
 		t.Errorf("%d are remembered, the newest %v", len(got), got[0].Labels)
 	}
-	silences := []control.Silence{{Silence: event.Silence{ID: "s", RuleID: "r", EndsAt: now.Add(time.Hour)}}}
+	silences := []configlog.Silence{{Silence: event.Silence{ID: "s", RuleID: "r", EndsAt: now.Add(time.Hour)}}}
 	list := silenced(append(b.active(), b.past()[:1]...), silences)
 	if list[0].Silence == nil || list[1].Silence != nil {
 		t.Errorf("an active alert is silenced, one that is over is not: %+v", list)

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/control/config"
 )
 
 // Signals is what a process is told from outside while it runs.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/control/config"
 )
 
 // Lines written while the file is moved away and reopened are in one of the two

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/control/keeper"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/keeper"
-	"github.com/smartlb/smartlb/internal/sign"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
 // Any client can append a signed record again: the signature counts once,

@@ -10,12 +10,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/api"
-	"github.com/smartlb/smartlb/internal/control"
+	"github.com/smartlb/smartlb/internal/base/readable"
+	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/control/configlog"
+	"github.com/smartlb/smartlb/internal/control/keeper"
+	"github.com/smartlb/smartlb/internal/dataplane/trend"
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/keeper"
-	"github.com/smartlb/smartlb/internal/readable"
-	"github.com/smartlb/smartlb/internal/trend"
 )
 
 // sources answers the API from what this process has; a console without the
@@ -175,18 +175,18 @@ func findInstance(views []keeper.ServiceView, service, instance string) (keeper.
 // override drains an instance, ends that, or sets its weight: on this node at
 // once. A console without a proxy publishes it, and where Kafka does not answer
 // it asks a proxy to put it into effect.
-func (a *App) override(ctx context.Context, o event.Override, actor, reason string) (control.Applied, error) {
+func (a *App) override(ctx context.Context, o event.Override, actor, reason string) (configlog.Applied, error) {
 	if a.data != nil {
 		if _, err := findInstance(a.data.keeper.Views(), o.ServiceID, o.InstanceID); err != nil {
-			return control.Applied{}, err
+			return configlog.Applied{}, err
 		}
 		return a.control.Override(ctx, o, actor, reason)
 	}
 	ask, cancel := context.WithTimeout(ctx, publishPatience)
-	err := control.PublishOverride(ask, a.kafka, o, actor, reason, a.o.Log)
+	err := configlog.PublishOverride(ask, a.kafka, o, actor, reason, a.o.Log)
 	cancel()
 	if err == nil {
-		return control.Applied{Published: true}, nil
+		return configlog.Applied{Published: true}, nil
 	}
 	body := map[string]any{"action": o.Action, "reason": reason, "author": actor}
 	if o.Weight.Set {
@@ -198,16 +198,16 @@ func (a *App) override(ctx context.Context, o event.Override, actor, reason stri
 	var answer api.Overridden
 	path := "/api/v1/services/" + url.PathEscape(o.ServiceID) + "/instances/" + url.PathEscape(o.InstanceID) + "/override"
 	if told := a.tellProxy(ctx, http.MethodPost, path, body, &answer); told != nil {
-		return control.Applied{}, fmt.Errorf("%w: %v; and no proxy could be asked: %v", api.ErrUnavailable, err, told)
+		return configlog.Applied{}, fmt.Errorf("%w: %v; and no proxy could be asked: %v", api.ErrUnavailable, err, told)
 	}
-	return control.Applied{Published: answer.Published}, nil
+	return configlog.Applied{Published: answer.Published}, nil
 }
 
 // publishPatience is how long Kafka is waited for where a proxy can be asked
 // instead.
 const publishPatience = 5 * time.Second
 
-func (a *App) history(ctx context.Context) ([]control.Entry, error) {
+func (a *App) history(ctx context.Context) ([]configlog.Entry, error) {
 	if a.control != nil {
 		return a.control.History(), nil
 	}

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/readable"
 )
 
 // statusInterval is how often a node says that it is there.

@@ -5,8 +5,8 @@ import (
 
 	deployment "github.com/smartlb/smartlb/deployment/kafka"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/ops"
-	"github.com/smartlb/smartlb/internal/topic"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
 // ensureTopics makes the catalog's topics exist, trying until they do.

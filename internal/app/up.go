@@ -12,13 +12,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/api"
-	"github.com/smartlb/smartlb/internal/child"
-	"github.com/smartlb/smartlb/internal/config"
-	"github.com/smartlb/smartlb/internal/control"
+	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/demo"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/stack/child"
 )
 
 // UpOptions are what `smartlb up` is told beside the options of its process.
@@ -226,7 +226,7 @@ func (u *up) claimLog(ctx context.Context) error {
 	}
 	ask, cancel := context.WithTimeout(ctx, 30*time.Second) // it answers, but perhaps not fast
 	defer cancel()
-	state, err := control.Load(ask, cfg, u.o.Log)
+	state, err := configlog.Load(ask, cfg, u.o.Log)
 	switch {
 	case err != nil:
 		return err
@@ -236,7 +236,7 @@ func (u *up) claimLog(ctx context.Context) error {
 		return fmt.Errorf("config-updates at %s holds revision %s, which is not the demo's: leave out --demo, or give the demo another Kafka",
 			strings.Join(cfg.Brokers, ","), state.Revision)
 	}
-	_, err = control.Publish(ask, cfg, control.Change{Document: u.o.Traffic, Base: state.Revision, Author: "demo", Comment: "the demo with other addresses"}, u.o.Log)
+	_, err = configlog.Publish(ask, cfg, configlog.Change{Document: u.o.Traffic, Base: state.Revision, Author: "demo", Comment: "the demo with other addresses"}, u.o.Log)
 	return err
 }
 

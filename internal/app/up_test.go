@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/child"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafkatest"
+	"github.com/smartlb/smartlb/internal/stack/child"
+	"github.com/smartlb/smartlb/internal/test/kafkatest"
 )
 
 // Ctrl-C while the broker takes connections and does not answer yet.

@@ -14,10 +14,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/smartlb/smartlb/internal/access"
-	"github.com/smartlb/smartlb/internal/api"
-	"github.com/smartlb/smartlb/internal/config"
-	"github.com/smartlb/smartlb/internal/console"
+	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/console/ui"
+	"github.com/smartlb/smartlb/internal/control/access"
+	"github.com/smartlb/smartlb/internal/control/config"
 )
 
 // webServer is the admin listener or the console's.
@@ -69,7 +69,7 @@ func (a *App) newWeb() error {
 	src.Gate = gate
 	mux := http.NewServeMux()
 	mux.Handle("/api/", api.New(src, a.o.Log))
-	mux.Handle("/", console.Handler())
+	mux.Handle("/", ui.Handler())
 	var secure *tls.Config
 	if c.TLS.Cert != "" {
 		if secure, err = certificate(c.TLS.Cert, c.TLS.Key); err != nil {

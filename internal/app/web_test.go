@@ -21,8 +21,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/access"
-	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/control/access"
 )
 
 // writeCertificate writes a self-signed certificate of a serial number.

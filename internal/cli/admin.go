@@ -15,8 +15,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/smartlb/smartlb/internal/config"
-	"github.com/smartlb/smartlb/internal/secret"
+	"github.com/smartlb/smartlb/internal/base/secret"
+	"github.com/smartlb/smartlb/internal/control/config"
 )
 
 // AdminFlag declares --admin.

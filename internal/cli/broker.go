@@ -8,10 +8,10 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/profile"
-	"github.com/smartlb/smartlb/internal/sign"
+	"github.com/smartlb/smartlb/internal/kafka/profile"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
 // Brokers are the flags of a verb that talks to Kafka.

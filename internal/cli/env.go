@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/smartlb/smartlb/internal/screen"
+	"github.com/smartlb/smartlb/internal/base/screen"
 )
 
 // Env is the world of a verb. Tests give it buffers and their own variables.

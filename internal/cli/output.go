@@ -8,8 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/smartlb/smartlb/internal/readable"
-	"github.com/smartlb/smartlb/internal/yamlsafe"
+	"github.com/smartlb/smartlb/internal/base/readable"
+	"github.com/smartlb/smartlb/internal/base/yamlsafe"
 )
 
 // None is the result of a verb that has none, or that wrote its data itself.

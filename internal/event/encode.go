@@ -10,7 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/smartlb/smartlb/internal/readable"
+	"github.com/smartlb/smartlb/internal/base/readable"
 )
 
 // appendObject writes a struct as JSON by its tags: times in UTC, maps in order of their keys, bytes in base64.

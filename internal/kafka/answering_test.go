@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafkatest"
+	"github.com/smartlb/smartlb/internal/test/kafkatest"
 )
 
 func TestTheBrokerThatAnswersIsAsked(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/smartlb/smartlb/internal/backoff"
+	"github.com/smartlb/smartlb/internal/base/backoff"
 	"github.com/smartlb/smartlb/internal/kafka/inflate"
-	"github.com/smartlb/smartlb/internal/sign"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
 // MaxValueBytes is the largest record value that our clients send: the 10 MB

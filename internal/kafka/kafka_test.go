@@ -16,9 +16,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/smartlb/smartlb/internal/backoff"
+	"github.com/smartlb/smartlb/internal/base/backoff"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafkatest"
+	"github.com/smartlb/smartlb/internal/test/kafkatest"
 )
 
 func config(c *kafkatest.Cluster) kafka.Config {

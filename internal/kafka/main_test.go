@@ -3,7 +3,7 @@ package kafka_test
 import (
 	"testing"
 
-	"github.com/smartlb/smartlb/internal/leaktest"
+	"github.com/smartlb/smartlb/internal/test/leaktest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }

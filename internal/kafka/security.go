@@ -20,7 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
-	"github.com/smartlb/smartlb/internal/secret"
+	"github.com/smartlb/smartlb/internal/base/secret"
 )
 
 // TLS says how connections to brokers are encrypted. It is on when any field

@@ -16,10 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/base/secret"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafkatest"
-	"github.com/smartlb/smartlb/internal/porttest"
-	"github.com/smartlb/smartlb/internal/secret"
+	"github.com/smartlb/smartlb/internal/test/kafkatest"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 var users = [][3]string{{"PLAIN", "ann", "ann-pw"}, {"SCRAM-SHA-256", "bob", "bob-pw"}, {"SCRAM-SHA-512", "cy", "cy-pw"}}

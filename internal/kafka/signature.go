@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/sign"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
 // Signed gives a record with the signature that its topic wants, where there

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/smartlb/smartlb/internal/distribution"
-	"github.com/smartlb/smartlb/internal/porttest"
+	"github.com/smartlb/smartlb/internal/stack/distribution"
 	"github.com/smartlb/smartlb/internal/stack/properties"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 func listen(t *testing.T) net.Listener {

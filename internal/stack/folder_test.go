@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/smartlb/smartlb/internal/distribution"
+	"github.com/smartlb/smartlb/internal/stack/distribution"
 	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"github.com/smartlb/smartlb/internal/distribution"
+	"github.com/smartlb/smartlb/internal/stack/distribution"
 	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 

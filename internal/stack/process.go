@@ -18,7 +18,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"github.com/smartlb/smartlb/internal/holder"
+	"github.com/smartlb/smartlb/internal/stack/holder"
 )
 
 // Process is a service that is one process of its own session.

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/state"
+	"github.com/smartlb/smartlb/internal/base/state"
 )
 
 // State of a service.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/backoff"
+	"github.com/smartlb/smartlb/internal/base/backoff"
 )
 
 // restartable is a service that can be started again after a crash.

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/holder"
+	"github.com/smartlb/smartlb/internal/stack/holder"
 )
 
 // named is an address of a stack with the flag that gives it.

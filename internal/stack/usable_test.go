@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/smartlb/smartlb/internal/porttest"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 // Addresses that cannot work were found when half of the stack ran, and were

@@ -13,7 +13,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/window"
+	"github.com/smartlb/smartlb/internal/telemetry/window"
 	"github.com/smartlb/smartlb/report"
 )
 

@@ -12,9 +12,9 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 	client "github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafkatest"
-	"github.com/smartlb/smartlb/internal/leaktest"
-	"github.com/smartlb/smartlb/internal/window"
+	"github.com/smartlb/smartlb/internal/telemetry/window"
+	"github.com/smartlb/smartlb/internal/test/kafkatest"
+	"github.com/smartlb/smartlb/internal/test/leaktest"
 	"github.com/smartlb/smartlb/report"
 	"github.com/smartlb/smartlb/report/kafka"
 )

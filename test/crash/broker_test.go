@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/porttest"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 // program builds smartlb once for all tests of this package.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/porttest"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 // firing lists the rules that fire.

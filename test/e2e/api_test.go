@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/leftout"
+	"github.com/smartlb/smartlb/internal/test/leftout"
 )
 
 // stranger is schemathesis, which reads api/openapi.yaml and asks whatever it

@@ -89,7 +89,7 @@ func TestConfigurationIsALog(t *testing.T) {
 
 func TestConfigValidateShowsEverythingAtOnce(t *testing.T) {
 	t.Parallel()
-	file, err := filepath.Abs("../../internal/config/testdata/twenty.yaml") // commands run elsewhere
+	file, err := filepath.Abs("../../internal/control/config/testdata/twenty.yaml") // commands run elsewhere
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/rule"
+	"github.com/smartlb/smartlb/internal/telemetry/rule"
 )
 
 // thousands writes a configuration of 100 services with an instance at each of

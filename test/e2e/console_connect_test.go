@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/smartlb/smartlb/internal/porttest"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 // Connectors on a real worker: one is made, fails, is mended and restarted,

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/smartlb/smartlb/internal/leftout"
+	"github.com/smartlb/smartlb/internal/test/leftout"
 )
 
 // The console's own tests, of what decides something without a browser.
@@ -68,7 +68,7 @@ func needBrowser(t *testing.T) {
 	if _, err := os.Stat("../../web/node_modules/playwright-core"); err != nil {
 		leftout.For(t, what, "web/node_modules (npm ci in web)")
 	}
-	if _, err := os.Stat("../../internal/console/dist/index.html"); err != nil {
+	if _, err := os.Stat("../../internal/console/ui/dist/index.html"); err != nil {
 		leftout.For(t, what, "the built UI (make build)")
 	}
 }

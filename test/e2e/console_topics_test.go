@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/smartlb/smartlb/internal/porttest"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 // The topics' pages: the list, one topic, making, growing, truncating and

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/leftout"
-	"github.com/smartlb/smartlb/internal/porttest"
+	"github.com/smartlb/smartlb/internal/test/leftout"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 // demo starts `up --demo` on ports of its own, with the embedded broker.

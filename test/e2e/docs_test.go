@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/porttest"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 // documents are the pages whose command blocks are typed, in their order.

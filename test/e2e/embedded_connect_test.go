@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/porttest"
 	"github.com/smartlb/smartlb/internal/stack/properties"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 // Real Kafka Connect, a demanding Java client (compacted topics, groups, a

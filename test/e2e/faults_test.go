@@ -20,8 +20,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/smartlb/smartlb/internal/porttest"
-	"github.com/smartlb/smartlb/internal/upstreamtest"
+	"github.com/smartlb/smartlb/internal/test/porttest"
+	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
 
 // hostile are values that no topic's schema allows.

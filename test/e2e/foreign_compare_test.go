@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/smartlb/smartlb/internal/leftout"
+	"github.com/smartlb/smartlb/internal/test/leftout"
 )
 
 var updateDifferences = flag.Bool("update-differences", false, "write testdata/foreign-differences.txt")

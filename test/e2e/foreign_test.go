@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/smartlb/smartlb/internal/leftout"
+	"github.com/smartlb/smartlb/internal/test/leftout"
 )
 
 // line is a record as the clients of test/foreign print and read it.

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/smartlb/smartlb/internal/porttest"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 // more starts another broker of the stack's cluster, with the jars and the

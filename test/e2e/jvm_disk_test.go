@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/leftout"
+	"github.com/smartlb/smartlb/internal/test/leftout"
 )
 
 // smallDisk runs in a mount namespace of its own, where the state folder is a

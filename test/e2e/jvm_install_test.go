@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/smartlb/smartlb/internal/distribution"
+	"github.com/smartlb/smartlb/internal/stack/distribution"
 )
 
 // A lock is what its roots need: resolved anew it is the same.

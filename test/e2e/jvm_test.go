@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/leftout"
-	"github.com/smartlb/smartlb/internal/porttest"
+	"github.com/smartlb/smartlb/internal/test/leftout"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 // distributions is where Kafka's jars are put once for all runs of the tests.

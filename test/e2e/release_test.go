@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/leftout"
+	"github.com/smartlb/smartlb/internal/test/leftout"
 )
 
 // TestReleaseWorksFromItsArchive builds the archive of this platform, unpacks

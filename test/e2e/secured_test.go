@@ -25,11 +25,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	deployment "github.com/smartlb/smartlb/deployment/kafka"
+	"github.com/smartlb/smartlb/internal/base/secret"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafkatest"
-	"github.com/smartlb/smartlb/internal/porttest"
-	"github.com/smartlb/smartlb/internal/secret"
-	"github.com/smartlb/smartlb/internal/topic"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
+	"github.com/smartlb/smartlb/internal/test/kafkatest"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 // right is one line of deployment/kafka/acls.yaml.

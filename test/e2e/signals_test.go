@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/upstreamtest"
+	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
 
 // SIGHUP ended the node, and a rotated access log was written to under its new

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/smartlb/smartlb/internal/leftout"
-	"github.com/smartlb/smartlb/internal/porttest"
+	"github.com/smartlb/smartlb/internal/test/leftout"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 // systemd reads the units as they are shipped, and with their examples of

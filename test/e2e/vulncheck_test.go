@@ -43,7 +43,7 @@ func vulnerabilities(t *testing.T, module, pkg, function string) string {
 func TestAReleaseIsCheckedAgainstACopyOfTheVulnerabilityDatabase(t *testing.T) {
 	t.Parallel()
 	check := func(database string, env ...string) (out string, code int) {
-		cmd := exec.Command("scripts/vulncheck.sh", "./internal/state") // which locks a file with x/sys
+		cmd := exec.Command("scripts/vulncheck.sh", "./internal/base/state") // which locks a file with x/sys
 		cmd.Dir, cmd.Env = "../..", append(append(cleanEnv(t), "GOVULNDB="+database), env...)
 		b, _ := cmd.CombinedOutput()
 		return string(b), cmd.ProcessState.ExitCode()

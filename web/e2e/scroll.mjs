@@ -5,7 +5,7 @@
 //
 //   node e2e/scroll.mjs http://127.0.0.1:8083 "" name=DIST name=DIST [more]
 //
-// DIST is a folder with a built page (internal/console/dist). SCALE_ROUNDS: 3.
+// DIST is a folder with a built page (internal/console/ui/dist). SCALE_ROUNDS: 3.
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import { extname, join } from "node:path";

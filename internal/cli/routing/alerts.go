@@ -12,9 +12,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/smartlb/smartlb/internal/api"
+	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/cli"
-	"github.com/smartlb/smartlb/internal/readable"
+	"github.com/smartlb/smartlb/internal/console/api"
 )
 
 type alertsArgs struct {

@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/smartlb/smartlb/internal/api"
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/cli/routing"
+	"github.com/smartlb/smartlb/internal/console/api"
 )
 
 // A drain of two seconds ended before a request of six did. `drain --wait` went

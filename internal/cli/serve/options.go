@@ -14,11 +14,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/smartlb/smartlb/internal/app"
-	"github.com/smartlb/smartlb/internal/broker"
 	"github.com/smartlb/smartlb/internal/cli"
-	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/profile"
+	"github.com/smartlb/smartlb/internal/kafka/profile"
+	"github.com/smartlb/smartlb/internal/stack/broker"
 )
 
 // nodeFlags are the flags of a process, shared by up and run.

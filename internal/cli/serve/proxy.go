@@ -12,8 +12,8 @@ import (
 
 	"github.com/smartlb/smartlb/internal/app"
 	"github.com/smartlb/smartlb/internal/cli"
-	"github.com/smartlb/smartlb/internal/config"
-	"github.com/smartlb/smartlb/internal/picker"
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/dataplane/picker"
 )
 
 type proxyArgs struct {

@@ -14,9 +14,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/smartlb/smartlb/internal/app"
-	"github.com/smartlb/smartlb/internal/child"
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/stack"
+	"github.com/smartlb/smartlb/internal/stack/child"
 )
 
 type runArgs struct {

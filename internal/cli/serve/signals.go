@@ -9,7 +9,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/app"
 	"github.com/smartlb/smartlb/internal/cli"
-	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/control/config"
 )
 
 // signals makes SIGHUP and SIGUSR1 reach the app instead of ending the process.

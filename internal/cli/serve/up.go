@@ -14,7 +14,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/app"
 	"github.com/smartlb/smartlb/internal/cli"
-	"github.com/smartlb/smartlb/internal/config"
+	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/demo"
 	"github.com/smartlb/smartlb/internal/stack"
 )

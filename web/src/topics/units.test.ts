@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { human, join, plain, split, words } from "./units";
 
 describe("a setting's value", () => {
-  // The same table as in internal/topic: page and command line say the same.
+  // The same table as in internal/kafka/topic: page and command line say the same.
   it.each([
     ["retention.ms", "604800000", "7 d"],
     ["retention.ms", "5400000", "1.5 h"],

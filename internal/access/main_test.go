@@ -1,9 +1,0 @@
-package access
-
-import (
-	"testing"
-
-	"github.com/smartlb/smartlb/internal/leaktest"
-)
-
-func TestMain(m *testing.M) { leaktest.Main(m) }

@@ -1,0 +1,33 @@
+package configcmd
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/cli/serve"
+	"github.com/smartlb/smartlb/internal/control/config"
+)
+
+// readFile reads a configuration file and gives the part of it that is
+// published: listeners, routes and services. Settings of a node (kafka, admin,
+// console, ...) stay in the file. Warnings are logged.
+func readFile(env *cli.Env, name string) ([]byte, error) {
+	src, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	d, err := config.Parse(src)
+	if err != nil {
+		return nil, serve.Mistakes(name, err)
+	}
+	part, err := config.TrafficPart(src)
+	if err != nil {
+		return nil, serve.Mistakes(name, err)
+	}
+	serve.Warn(env, name, d.Warnings)
+	if d.Empty() {
+		return nil, fmt.Errorf("%s has no listeners, routes or services: publishing it would leave nothing to serve", name)
+	}
+	return part, nil
+}

@@ -1,0 +1,217 @@
+package kafkacmd
+
+import (
+	"context"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
+)
+
+type configArgs struct {
+	cli.Brokers
+	of      ops.Resource
+	set     []string // key=value
+	unset   []string
+	all     bool
+	doc     bool
+	execute bool
+}
+
+// resource takes the first word as what has the settings, the others with
+// rest.
+func (a *configArgs) resource(words []string, rest func([]string) error) error {
+	if len(words) == 0 || words[0] == "" {
+		return cli.Usagef("TOPIC or broker:ID is missing")
+	}
+	var err error
+	if a.of, err = ops.ParseResource(words[0]); err != nil {
+		return err
+	}
+	return rest(words[1:])
+}
+
+func showConfigs(env *cli.Env) *cobra.Command {
+	return cli.Verb[configArgs, []ops.Setting]{
+		Use: "show TOPIC|broker:ID", Short: "Show settings with where they come from and their defaults",
+		Example: "  smartlb kafka configs show service-metrics\n  smartlb kafka configs show broker:1 --all -o wide",
+		Flags: func(f *pflag.FlagSet, a *configArgs) {
+			a.Declare(f)
+			f.BoolVar(&a.all, "all", false, "also those that are nowhere set")
+		},
+		Args: func(a *configArgs, words []string) error {
+			return a.resource(words, func(rest []string) error {
+				if len(rest) > 0 {
+					return cli.Usagef("%q is not understood", rest[0])
+				}
+				return nil
+			})
+		},
+		Complete: completeConfigs,
+		Run: func(ctx context.Context, env *cli.Env, a configArgs) ([]ops.Setting, error) {
+			all, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.Setting, error) {
+				return ops.DescribeConfigs(ctx, admin, a.of)
+			})
+			if err == nil && !a.all {
+				all = slices.DeleteFunc(all, func(s ops.Setting) bool { return s.Source == "default" })
+			}
+			return all, err
+		},
+		Table: func(all []ops.Setting) cli.Table {
+			t := cli.Table{Head: []string{"NAME", "VALUE", "MEANS", "SOURCE", "DEFAULT", "CHANGEABLE"}, Wide: 1}
+			for _, s := range all {
+				value, change := s.Value, "yes"
+				if s.Sensitive {
+					value = "(secret)"
+				}
+				if s.ReadOnly {
+					change = "by restart"
+				}
+				means := s.Human
+				if means == s.Value {
+					means = ""
+				}
+				t.Rows = append(t.Rows, []string{s.Name, value, means, s.Source, s.Default, change})
+			}
+			if len(all) == 0 {
+				return cli.Table{Above: []string{"Nothing is set; --all shows the defaults."}}
+			}
+			return t
+		},
+	}.Command(env)
+}
+
+// changeFlags declares what changes of settings share.
+func changeFlags(f *pflag.FlagSet, a *configArgs) {
+	a.Declare(f)
+	executeFlag(f, &a.execute)
+	f.Lookup("execute").Usage = "also where data may be lost; without this such changes are only shown"
+}
+
+func setConfigs(env *cli.Env) *cobra.Command {
+	return cli.Verb[configArgs, []ops.ChangedConfig]{
+		Use: "set TOPIC|broker:ID KEY=VALUE...", Short: "Set settings and leave the others alone",
+		Long:    "Values may be in units: 7d, 90min, 11MiB, unlimited. A change that may lose data needs --execute.",
+		Example: "  smartlb kafka configs set my-topic retention.ms=7d max.message.bytes=11MiB\n  smartlb kafka configs set broker:1 log.cleaner.threads=2",
+		Flags:   changeFlags,
+		Args: func(a *configArgs, words []string) error {
+			return a.resource(words, func(rest []string) error {
+				a.set = rest
+				return some("KEY=VALUE", rest)
+			})
+		},
+		Complete: completeConfigs, Run: changeConfigs, Table: changedTable,
+	}.Command(env)
+}
+
+func unsetConfigs(env *cli.Env) *cobra.Command {
+	return cli.Verb[configArgs, []ops.ChangedConfig]{
+		Use: "unset TOPIC|broker:ID KEY...", Short: "Let the defaults hold again",
+		Example: "  smartlb kafka configs unset my-topic segment.ms",
+		Flags:   changeFlags,
+		Args: func(a *configArgs, words []string) error {
+			return a.resource(words, func(rest []string) error {
+				a.unset = rest
+				return some("KEY", rest)
+			})
+		},
+		Complete: completeConfigs, Run: changeConfigs, Table: changedTable,
+	}.Command(env)
+}
+
+func alterTopic(env *cli.Env) *cobra.Command {
+	return cli.Verb[configArgs, []ops.ChangedConfig]{
+		Use: "alter TOPIC -c KEY=VALUE...", Short: "Set settings of a topic, as kafka configs set does",
+		Example: "  smartlb kafka topics alter my-topic -c retention.ms=1d --execute",
+		Flags: func(f *pflag.FlagSet, a *configArgs) {
+			changeFlags(f, a)
+			f.StringArrayVarP(&a.set, "config", "c", nil, "`key=value`, may be repeated; 7d and 11MiB are understood")
+		},
+		Args: func(a *configArgs, words []string) error {
+			return a.resource(words, func(rest []string) error {
+				if len(rest) > 0 {
+					return cli.Usagef("%q is not understood; settings are named with -c", rest[0])
+				}
+				if a.of.Topic == "" {
+					return cli.Usagef("%s is no topic; see smartlb kafka configs set", a.of)
+				}
+				return some("-c KEY=VALUE", a.set)
+			})
+		},
+		Complete: func(ctx context.Context, env *cli.Env, a *configArgs, words []string) []string {
+			return completeTopics(ctx, env, a.Brokers, words)
+		},
+		CompleteFlags: map[string]func(context.Context, *cli.Env, *configArgs) []string{
+			"config": func(context.Context, *cli.Env, *configArgs) []string { return settingNames() },
+		},
+		Run: changeConfigs, Table: changedTable,
+	}.Command(env)
+}
+
+func changeConfigs(ctx context.Context, env *cli.Env, a configArgs) ([]ops.ChangedConfig, error) {
+	set, err := pairs("setting", a.set)
+	if err != nil {
+		return nil, err
+	}
+	return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.ChangedConfig, error) {
+		return ops.ChangeConfigs(ctx, admin, ops.ConfigChange{Of: a.of, Set: set, Unset: a.unset, Execute: a.execute})
+	})
+}
+
+func changedTable(all []ops.ChangedConfig) cli.Table {
+	t := cli.Table{Head: []string{"OF", "NAME", "FROM", "TO", "RESULT"}}
+	undone := false
+	for _, c := range all {
+		from, to, result := topic.Human(c.Name, c.From), topic.Human(c.Name, c.To), "done"
+		if c.From == "" {
+			from = "(default)"
+		}
+		if c.To == "" {
+			to = "(default)"
+		}
+		if !c.Done {
+			result, undone = "not done", true
+			if c.Danger != "" {
+				result = "not done: " + c.Danger
+			}
+		}
+		t.Rows = append(t.Rows, []string{c.Resource, c.Name, from, to, result})
+	}
+	if undone {
+		t.Below = []string{dry("changed")}
+	}
+	return t
+}
+
+// completeConfigs offers topics and brokers, then names of settings.
+func completeConfigs(ctx context.Context, env *cli.Env, a *configArgs, words []string) []string {
+	if len(words) == 0 {
+		return append(anyTopic(ctx, env, a.Brokers, nil), "broker:")
+	}
+	of, err := ops.ParseResource(words[0])
+	if err != nil {
+		return nil
+	}
+	return names(ctx, env, a.Brokers, words, func(ctx context.Context, admin *kafka.Admin) ([]string, error) {
+		all, err := ops.DescribeConfigs(ctx, admin, of)
+		var keys []string
+		for _, s := range all {
+			keys = append(keys, s.Name)
+		}
+		return keys, err
+	})
+}
+
+// settingNames are the settings of topics, ready for a value.
+func settingNames() []string {
+	all := topic.ConfigNames()
+	for i := range all {
+		all[i] += "="
+	}
+	return all
+}

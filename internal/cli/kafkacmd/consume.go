@@ -1,0 +1,190 @@
+package kafkacmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/filter"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+)
+
+type consumeArgs struct {
+	cli.Brokers
+	spec   ops.ConsumeSpec
+	limit  int // -1: not given
+	word   string
+	offset string
+	until  string
+	where  string
+}
+
+// lastByDefault is how many records consume prints when no number is given.
+const lastByDefault = 10
+
+func consume(env *cli.Env) *cobra.Command {
+	return cli.Verb[consumeArgs, cli.None]{
+		Use: "consume TOPIC [N]", Short: "Print the last N records of a topic, oldest first, and end",
+		Long: "Prints the last N records (10 when not given) across partitions, oldest first, and ends; it never waits for more unless -f is given. " +
+			"With --from-beginning or --offset it prints what follows from there: all of it, or the first N.\n\n" +
+			"Positions: start, end, an offset, -N from the end of each partition, @TIME (2026-01-02T15:04:05Z, 15:04, @-90m), s@ and e@ with milliseconds.\n\n" +
+			"--where takes a CEL expression over topic, partition, offset, timestamp, key, value (parsed where it is JSON), text, size and headers.\n\n" +
+			"Values only; -o table or wide shows where they are, -o json prints a message a line, with what produce --json takes back, " +
+			"-o template='{{.Key}} {{.Value}}' what the template says ({{.Topic}} {{.Partition}} {{.Offset}} {{.Timestamp}} {{.Headers}}, {{json .}}).",
+		Example: `  smartlb kafka consume service-metrics 5
+  smartlb kafka consume alerts --from-beginning -o json
+  smartlb kafka consume service-metrics --offset @-1h --until @-30m --where 'value.metrics.errorRate > 0.1'
+  smartlb kafka consume routing-decisions -f`,
+		Forms:    "text,table,wide,json,yaml,template=",
+		Defaults: consumeArgs{limit: -1},
+		Flags: func(f *pflag.FlagSet, a *consumeArgs) {
+			a.Declare(f)
+			f.IntVarP(&a.limit, "number", "n", -1, "how `many` records, as N")
+			f.BoolVar(&a.spec.Beginning, "from-beginning", false, "the oldest records; all of them when N is not given")
+			f.StringVar(&a.offset, "offset", "", "`position` of the first record")
+			f.StringVar(&a.until, "until", "", "`position` before which it ends (default the end of the log as it is now)")
+			f.Int32SliceVarP(&a.spec.Partitions, "partitions", "p", nil, "`partitions`, separated by commas (default all)")
+			f.StringVarP(&a.where, "where", "w", "", "only records of which this CEL `expression` is true")
+			f.BoolVarP(&a.spec.Follow, "follow", "f", false, "go on with new records until Ctrl-C")
+		},
+		Args: func(a *consumeArgs, words []string) error {
+			if len(words) < 1 || len(words) > 2 || words[0] == "" {
+				return errors.New("TOPIC [N] is expected")
+			}
+			a.spec.Topic = words[0]
+			if len(words) == 2 {
+				a.word = words[1]
+			}
+			return nil
+		},
+		Complete: func(ctx context.Context, env *cli.Env, a *consumeArgs, words []string) []string {
+			return completeTopics(ctx, env, a.Brokers, words)
+		},
+		Run: runConsume,
+	}.Command(env)
+}
+
+// complete puts together what is to be read.
+func (a *consumeArgs) complete(now time.Time) error {
+	if a.word != "" {
+		n, err := strconv.Atoi(a.word)
+		if err != nil || n < 0 {
+			return cli.Usagef("N: %q is not a number of records", a.word)
+		}
+		if a.limit >= 0 && a.limit != n {
+			return cli.Usagef("N is %d and -n is %d", n, a.limit)
+		}
+		a.limit = n
+	} else if a.limit < -1 {
+		return cli.Usagef("-n %d is not a number of records", a.limit)
+	}
+	for _, p := range a.spec.Partitions {
+		if p < 0 {
+			return cli.Usagef("-p %d is no partition", p)
+		}
+	}
+	for _, x := range []struct {
+		flag, text string
+		to         **ops.Position
+	}{{"--offset", a.offset, &a.spec.From}, {"--until", a.until, &a.spec.Until}} {
+		if x.text == "" {
+			continue
+		}
+		p, err := ops.ParsePosition(x.text, now)
+		if err != nil || p.Relative() {
+			return cli.Usagef("%s: %q %w", x.flag, x.text, ops.ErrPosition)
+		}
+		*x.to = &p
+	}
+	switch {
+	case a.spec.Beginning && a.spec.From != nil:
+		return cli.Usagef("--from-beginning and --offset name two beginnings")
+	case a.spec.Follow && a.spec.Until != nil:
+		return cli.Usagef("-f goes on and --until ends")
+	}
+	explicit := a.spec.Beginning || a.spec.From != nil
+	switch {
+	case a.limit >= 0 && explicit && a.limit == 0:
+		return cli.Usagef("0 records from there are none")
+	case a.limit >= 0:
+		a.spec.Limit = a.limit
+	case !explicit:
+		a.spec.Limit = lastByDefault
+	}
+	return nil
+}
+
+func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, error) {
+	if err := a.complete(time.Now()); err != nil {
+		return cli.None{}, err
+	}
+	cfg, err := a.Reach(ctx, env)
+	if err != nil {
+		return cli.None{}, err
+	}
+	var where *filter.Filter
+	if a.where != "" {
+		if where, err = filter.Compile(a.where); err != nil {
+			return cli.None{}, cli.Usagef("--where: %w", err)
+		}
+		a.spec.Where = func(r kafka.Record) (bool, error) { return where.Match(ctx, filterRecord(r)) }
+	}
+	out := bufio.NewWriterSize(env.Out, 64<<10)
+	print, err := printer(out, env.Output)
+	if err != nil {
+		return cli.None{}, err
+	}
+	var printed atomic.Int64
+	t := newTicker(env)
+	a.spec.Say = func(text string) { env.Say("%s", text) }
+	a.spec.Read = func(n int64) {
+		if t.terminal != nil && printed.Load() > 0 || a.spec.Follow {
+			return // what is printed shows how far it is
+		}
+		t.tick(func() string { return fmt.Sprintf("%d records read, %d printed", n, printed.Load()) })
+	}
+	reading := ctx
+	if a.spec.Follow {
+		var stop func()
+		reading, stop = whileRead(ctx, env.Out)
+		defer stop()
+	}
+	err = ops.Consume(reading, cfg, a.spec, func(r kafka.Record) error {
+		printed.Add(1)
+		if err := print(r); err != nil {
+			return err
+		}
+		if a.spec.Follow {
+			return out.Flush()
+		}
+		return nil
+	})
+	t.done()
+	if errors.Is(err, context.Canceled) && a.spec.Follow {
+		err = nil // Ctrl-C is how it is meant to end
+	}
+	err = errors.Join(reach(ctx, env, a.Brokers, err), out.Flush())
+	if where != nil {
+		if n, why := where.Undecided(); n > 0 {
+			env.Say("--where was neither true nor false of %d records, which are left out; of the first: %s", n, why)
+		}
+	}
+	return cli.None{}, err
+}
+
+func filterRecord(r kafka.Record) filter.Record {
+	out := filter.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp, Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		out.Headers = append(out.Headers, filter.Header(h))
+	}
+	return out
+}

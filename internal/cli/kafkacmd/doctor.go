@@ -1,0 +1,74 @@
+package kafkacmd
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/stack/doctor"
+)
+
+// clientOf makes client settings that give up soon: somebody waits, and says so
+// again if that is too soon.
+func clientOf(env *cli.Env, c cli.Cluster, timeout time.Duration) kafka.Config {
+	cfg := kafka.Default()
+	cfg.Brokers, cfg.Security, cfg.Getenv = c.Brokers, c.Security, env.Getenv
+	if timeout > 0 {
+		cfg.RequestTimeout, cfg.DialTimeout = timeout, min(timeout, cfg.DialTimeout)
+	}
+	return cfg
+}
+
+func doctorVerb(env *cli.Env) *cobra.Command {
+	return cli.Verb[lookArgs, doctor.Report]{
+		Use: "doctor", Short: "Find out what is wrong with a Kafka setup and how to mend it; exit code 10 on problems",
+		Long: "Looks at what health looks at, and at Java and the state folder, and names cause and mend of what is wrong: nobody listens,\n" +
+			"something else listens, TLS or logins that do not fit, certificates, advertised addresses that lead nowhere, topics that differ\n" +
+			"from the catalog, replicas, clocks, rights, Connect, disk. It changes nothing.",
+		Example: "  smartlb kafka doctor\n  smartlb kafka doctor --profile prod\n  smartlb kafka doctor -b kafka-1:9092 -o json",
+		Flags:   func(f *pflag.FlagSet, a *lookArgs) { a.flags(f) },
+		Run: func(ctx context.Context, env *cli.Env, a lookArgs) (doctor.Report, error) {
+			q, err := a.question(env)
+			if err != nil {
+				return doctor.Report{}, err
+			}
+			r := doctor.Examine(doctor.Gather(ctx, q))
+			if ctx.Err() != nil {
+				return r, ctx.Err()
+			}
+			if !r.Healthy {
+				return r, cli.ErrUnhealthy
+			}
+			return r, nil
+		},
+		Table: doctorTable,
+	}.Command(env)
+}
+
+// doctorTable tells problems first, with cause and mend below each other.
+func doctorTable(r doctor.Report) cli.Table {
+	t := cli.Table{}
+	count := map[doctor.Status]int{}
+	for _, status := range []doctor.Status{doctor.Problem, doctor.Warning, doctor.OK, doctor.Skipped} {
+		for _, c := range r.Checks {
+			if c.Status != status {
+				continue
+			}
+			count[status]++
+			t.Above = append(t.Above, fmt.Sprintf("%-8s %s: %s", status, c.Group, cli.OneLine(c.Found)))
+			if c.Cause != "" {
+				t.Above = append(t.Above, "         cause: "+cli.OneLine(c.Cause))
+			}
+			if c.Mend != "" {
+				t.Above = append(t.Above, "         mend:  "+cli.OneLine(c.Mend))
+			}
+		}
+	}
+	t.Below = []string{fmt.Sprintf("%d problems, %d warnings, %d well, %d skipped.", count[doctor.Problem], count[doctor.Warning], count[doctor.OK], count[doctor.Skipped])}
+	return t
+}

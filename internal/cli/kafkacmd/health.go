@@ -1,0 +1,197 @@
+package kafkacmd
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/base/readable"
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/stack"
+	"github.com/smartlb/smartlb/internal/stack/distribution"
+	"github.com/smartlb/smartlb/internal/stack/doctor"
+)
+
+// lookArgs say what health and doctor look at.
+type lookArgs struct {
+	cli.Brokers
+	zookeeper, ui, connect string
+	wait, every            time.Duration
+	watch                  bool
+}
+
+func (a *lookArgs) flags(f *pflag.FlagSet) {
+	a.Declare(f)
+	f.StringVar(&a.zookeeper, "zookeeper", "", "`address` of ZooKeeper, or none (default ZOOKEEPER_HOST or localhost:2181)")
+	f.StringVar(&a.ui, "console", "", "`address` of the web UI, or none (default that of the stack here, or "+defaultUI+")")
+	f.StringVar(&a.connect, "connect", "", "`address` of Kafka Connect, or none (default "+defaultConnect+")")
+}
+
+// question makes the question about the cluster that the flags mean. What is
+// local is left out where a profile names somebody else's cluster, unless it is
+// asked for.
+func (a lookArgs) question(env *cli.Env) (doctor.Question, error) {
+	cluster, err := a.Cluster(env)
+	if err != nil {
+		return doctor.Question{}, err
+	}
+	cfg := clientOf(env, cluster, a.Timeout)
+	if err := cfg.Validate(); err != nil {
+		return doctor.Question{}, cli.Usagef("%s: %w", cluster.Origin, err)
+	}
+	all, err := catalog()
+	if err != nil {
+		return doctor.Question{}, err
+	}
+	q := doctor.Question{Kafka: cfg, Origin: cluster.Origin, Catalog: all, KafkaBroker: env.Getenv("KAFKA_BROKER")}
+	q.ZooKeeper, q.UI, q.Connect = a.zookeeper, a.ui, a.connect
+	if cluster.Profile == "" {
+		if q.StateDir, err = stack.Dir(env.Getenv); err != nil {
+			q.StateDir = "" // nowhere to keep state: there is no stack here
+		}
+		here := a.here(env, q.StateDir)
+		q.ZooKeeper, q.UI, q.Connect = cmp.Or(a.zookeeper, here.Zookeeper), cmp.Or(a.ui, here.UI), cmp.Or(a.connect, here.Connect)
+		q.Java = func(ctx context.Context) (string, error) {
+			java, err := distribution.FindJava(ctx, env.Getenv)
+			return java.Version, err
+		}
+	}
+	for _, one := range []*string{&q.ZooKeeper, &q.UI, &q.Connect} {
+		if *one == "none" {
+			*one = ""
+		}
+	}
+	return q, nil
+}
+
+// here tells where the services of this machine are. ZOOKEEPER_HOST counts also
+// while a stack runs: it is set on purpose.
+func (a lookArgs) here(env *cli.Env, dir string) stack.Addresses {
+	at := stack.Here(dir, stack.Addresses{Zookeeper: defaultZookeeper, UI: defaultUI, Connect: defaultConnect})
+	at.Zookeeper = cmp.Or(env.Getenv("ZOOKEEPER_HOST"), at.Zookeeper)
+	return at
+}
+
+// healthGroups are what health looks at; doctor looks at all.
+var healthGroups = [...]string{
+	doctor.GroupZooKeeper, doctor.GroupKafka, doctor.GroupUI, doctor.GroupConnect, doctor.GroupListeners,
+	doctor.GroupTopics, doctor.GroupReplicas, doctor.GroupClock, doctor.GroupDisk,
+}
+
+// service is one line of health.
+type service struct {
+	Name   string         `json:"name"`
+	Status doctor.Status  `json:"status"`
+	Checks []doctor.Check `json:"checks"`
+}
+
+// healthReport is the result of health.
+type healthReport struct {
+	Healthy  bool      `json:"healthy"` // nothing is a problem
+	Services []service `json:"services"`
+}
+
+func healthOf(r doctor.Report) healthReport {
+	h := healthReport{Healthy: true, Services: []service{}}
+	for _, name := range healthGroups {
+		checks, worst := r.Group(name)
+		if len(checks) == 0 {
+			continue
+		}
+		h.Healthy = h.Healthy && worst != doctor.Problem
+		h.Services = append(h.Services, service{name, worst, checks})
+	}
+	return h
+}
+
+func healthTable(h healthReport) cli.Table {
+	t := cli.Table{Head: []string{"SERVICE", "STATUS", "FOUND"}}
+	for _, s := range h.Services {
+		for _, c := range s.Checks {
+			t.Rows = append(t.Rows, []string{s.Name, string(c.Status), c.Found})
+		}
+	}
+	if !h.Healthy || slices.ContainsFunc(h.Services, func(s service) bool { return s.Status == doctor.Warning }) {
+		t.Below = []string{"smartlb kafka doctor tells causes and mends."}
+	}
+	return t
+}
+
+func health(env *cli.Env) *cobra.Command {
+	return cli.Verb[lookArgs, healthReport]{
+		Use: "health", Short: "Tell whether ZooKeeper, Kafka, UI and Connect are well; exit code 10 when not",
+		Long: "Looks at ZooKeeper by TCP and its mode, at Kafka by listing topics, at the web UI by HTTP, at Kafka Connect, at advertised\n" +
+			"listeners, topics, replicas, clocks and the disk. What nobody started here and nobody needs is skipped.",
+		Example:  "  smartlb kafka health || echo down\n  smartlb kafka health --wait 60s\n  smartlb kafka health --watch\n  smartlb kafka health -o json",
+		Defaults: lookArgs{every: 2 * time.Second},
+		Flags: func(f *pflag.FlagSet, a *lookArgs) {
+			a.flags(f)
+			f.DurationVar(&a.wait, "wait", 0, "look again until all is well, for at most this long")
+			f.BoolVar(&a.watch, "watch", false, "look again until Ctrl-C")
+			f.DurationVar(&a.every, "every", a.every, "how often, with --watch")
+		},
+		Run:   runHealth,
+		Table: healthTable,
+	}.Command(env)
+}
+
+func runHealth(ctx context.Context, env *cli.Env, a lookArgs) (healthReport, error) {
+	if a.watch && a.wait > 0 {
+		return healthReport{}, cli.Usagef("--watch and --wait exclude each other")
+	}
+	if a.every < 100*time.Millisecond {
+		return healthReport{}, cli.Usagef("--every %s: want at least 100ms", a.every)
+	}
+	q, err := a.question(env)
+	if err != nil {
+		return healthReport{}, err
+	}
+	end := time.Now().Add(a.wait)
+	pause := a.every
+	if a.wait > 0 {
+		pause = 500 * time.Millisecond
+	}
+	for {
+		h := healthOf(doctor.Examine(doctor.Gather(ctx, q)))
+		again := a.watch || (!h.Healthy && time.Now().Add(pause).Before(end))
+		switch {
+		case ctx.Err() != nil:
+			return h, ctx.Err()
+		case !again && !h.Healthy:
+			return h, cli.ErrUnhealthy
+		case !again:
+			return h, nil
+		case a.watch:
+			if err := env.Print(h, func() cli.Table { return watched(h) }); err != nil {
+				return h, err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return h, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// watched is one look among many: a line for each service that is not well.
+func watched(h healthReport) cli.Table {
+	line := readable.Time(time.Now()) + " well"
+	if !h.Healthy {
+		line = readable.Time(time.Now()) + " NOT WELL"
+	}
+	t := cli.Table{Above: []string{line}}
+	for _, s := range h.Services {
+		for _, c := range s.Checks {
+			if c.Status == doctor.Problem || c.Status == doctor.Warning {
+				t.Above = append(t.Above, fmt.Sprintf("  %s (%s): %s", s.Name, c.Status, c.Found))
+			}
+		}
+	}
+	return t
+}

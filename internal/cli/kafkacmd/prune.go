@@ -1,0 +1,103 @@
+package kafkacmd
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+)
+
+type pruneArgs struct {
+	planArgs
+	spec ops.PruneSpec
+}
+
+func prune(env *cli.Env) *cobra.Command {
+	return cli.Verb[pruneArgs, []ops.Prunable]{
+		Use: "prune [TOPIC...]", Short: "List topics that the catalog does not name; delete those that are named here",
+		Long: "Without --execute nothing is deleted. With it the named topics are, after each name was typed once more on stdin. Topics of Kafka and Connect and topics that a group reads " +
+			"are protected, and those with records unless --force.",
+		Example: "  smartlb kafka prune\n  smartlb kafka prune my-topic --execute",
+		Flags: func(f *pflag.FlagSet, a *pruneArgs) {
+			a.Declare(f)
+			f.StringVarP(&a.file, "file", "f", "", "`path` of the catalog (default the one that the program carries)")
+			f.BoolVar(&a.spec.Force, "force", false, "also topics that hold records")
+			executeFlag(f, &a.spec.Execute)
+		},
+		Args: func(a *pruneArgs, words []string) error {
+			a.spec.Names = words
+			if len(words) == 0 {
+				return nil
+			}
+			return some("TOPIC", words)
+		},
+		Complete: func(ctx context.Context, env *cli.Env, a *pruneArgs, words []string) []string {
+			return anyTopic(ctx, env, a.Brokers, words)
+		},
+		Run: func(ctx context.Context, env *cli.Env, a pruneArgs) ([]ops.Prunable, error) {
+			if a.spec.Execute && len(a.spec.Names) == 0 {
+				return nil, cli.Usagef("--execute deletes what is named: TOPIC is missing")
+			}
+			var err error
+			if a.spec.File, err = catalogFile(a.file); err != nil {
+				return nil, err
+			}
+			look := a.spec
+			look.Execute = false
+			found, err := prunable(ctx, env, a, look)
+			if err != nil || !a.spec.Execute {
+				return found, err
+			}
+			if err := typed(env, a.spec.Names); err != nil {
+				return nil, err
+			}
+			done, err := prunable(ctx, env, a, a.spec)
+			return told(env, done, err, len(done) > 0)
+		},
+		Table: func(all []ops.Prunable) cli.Table {
+			if len(all) == 0 {
+				return cli.Table{Above: []string{"The catalog names every topic of the cluster."}}
+			}
+			t := cli.Table{Head: []string{"TOPIC", "MESSAGES", "RESULT"}}
+			for _, p := range all {
+				result := "may be deleted"
+				switch {
+				case p.Deleted:
+					result = "deleted"
+				case p.Error != "":
+					result = p.Error
+				case p.Protected != "":
+					result = "protected: " + p.Protected
+				}
+				t.Rows = append(t.Rows, []string{p.Topic, strconv.FormatInt(p.Messages, 10), result})
+			}
+			return t
+		},
+	}.Command(env)
+}
+
+func prunable(ctx context.Context, env *cli.Env, a pruneArgs, spec ops.PruneSpec) ([]ops.Prunable, error) {
+	return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.Prunable, error) {
+		return ops.Prune(ctx, admin, spec)
+	})
+}
+
+// typed asks for each name once more.
+func typed(env *cli.Env, names []string) error {
+	in := bufio.NewScanner(env.In)
+	for _, name := range names {
+		env.Say("Type %s to delete it with all its records:", name)
+		if !in.Scan() || strings.TrimSpace(in.Text()) != name {
+			return fmt.Errorf("nothing was deleted: %s was not typed", name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,334 @@
+package kafkacmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
+)
+
+type topicsArgs struct {
+	cli.Brokers
+	all bool
+}
+
+func listTopics(env *cli.Env) *cobra.Command {
+	return cli.Verb[topicsArgs, []ops.Topic]{
+		Use: "topics", Short: "Topics: list, describe, create, alter, delete",
+		Example: "  smartlb kafka topics\n  smartlb kafka topics -o json -b localhost:9092",
+		Flags: func(f *pflag.FlagSet, a *topicsArgs) {
+			a.Declare(f)
+			f.BoolVar(&a.all, "all", false, "also those internal to Kafka")
+		},
+		Run: func(ctx context.Context, env *cli.Env, a topicsArgs) ([]ops.Topic, error) {
+			c, err := catalog()
+			if err != nil {
+				return nil, err
+			}
+			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.Topic, error) {
+				return ops.ListTopics(ctx, admin, c, a.all)
+			})
+		},
+		Table: func(all []ops.Topic) cli.Table {
+			t := cli.Table{Head: []string{"TOPIC", "PARTITIONS", "REPLICAS", "MESSAGES", "KIND"}, Wide: 1}
+			for _, x := range all {
+				t.Rows = append(t.Rows, []string{x.Name, strconv.Itoa(x.Partitions), strconv.Itoa(x.Replicas), strconv.FormatInt(x.Messages, 10), x.Kind})
+			}
+			return t
+		},
+	}.Command(env)
+}
+
+// namesArgs are the arguments of verbs about several things.
+type namesArgs struct {
+	cli.Brokers
+	names   []string
+	all     bool
+	execute bool
+}
+
+// takes reads names of what, at least one.
+func takes(what string) func(*namesArgs, []string) error {
+	return func(a *namesArgs, words []string) error {
+		a.names = words
+		return some(what, words)
+	}
+}
+
+// executeFlag declares --execute.
+func executeFlag(f *pflag.FlagSet, to *bool) {
+	f.BoolVar(to, "execute", false, "do it; without this only what would happen is shown")
+}
+
+func describeTopics(env *cli.Env) *cobra.Command {
+	return cli.Verb[namesArgs, []ops.Description]{
+		Use: "describe TOPIC...", Short: "Describe topics: partitions, offsets, settings",
+		Example: "  smartlb kafka topics describe service-metrics\n  smartlb kafka topics describe service-metrics alerts -o wide",
+		Flags:   func(f *pflag.FlagSet, a *namesArgs) { a.Declare(f) },
+		Args:    takes("TOPIC"),
+		Complete: func(ctx context.Context, env *cli.Env, a *namesArgs, words []string) []string {
+			return anyTopic(ctx, env, a.Brokers, words)
+		},
+		Run: func(ctx context.Context, env *cli.Env, a namesArgs) ([]ops.Description, error) {
+			c, err := catalog()
+			if err != nil {
+				return nil, err
+			}
+			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.Description, error) {
+				return ops.DescribeTopics(ctx, admin, c, a.names...)
+			})
+		},
+		Table: describeTable,
+	}.Command(env)
+}
+
+func describeTable(all []ops.Description) cli.Table {
+	t := cli.Table{
+		Head: []string{"TOPIC", "PARTITION", "LEADER", "START", "END", "MESSAGES", "REPLICAS", "ISR"},
+		Wide: 2,
+	}
+	for _, d := range all {
+		var set []string
+		for _, c := range d.Configs {
+			if c.Set {
+				set = append(set, c.Name+"="+c.Value)
+			}
+		}
+		t.Above = append(t.Above, fmt.Sprintf("Topic: %s  TopicId: %s  PartitionCount: %d  ReplicationFactor: %d  Configs: %s",
+			d.Name, d.ID, len(d.Partitions), d.Replicas, strings.Join(set, ",")))
+		if d.Description != "" {
+			t.Above = append(t.Above, fmt.Sprintf("%s. Written by: %s. Key: %s. Schema: %s", d.Description, d.Owner, d.Key, orNone(d.Schema)))
+		}
+		for _, p := range d.Partitions {
+			messages := int64(-1)
+			if p.Start >= 0 && p.End >= 0 {
+				messages = p.End - p.Start
+			}
+			leader := strconv.Itoa(int(p.Leader))
+			if p.Leader < 0 {
+				leader = "none"
+			}
+			t.Rows = append(t.Rows, []string{
+				d.Name, strconv.Itoa(int(p.Partition)), leader,
+				known(p.Start), known(p.End), known(messages), fmt.Sprint(p.Replicas), fmt.Sprint(p.InSync),
+			})
+		}
+	}
+	return t
+}
+
+// known prints an offset that may not be known.
+func known(n int64) string {
+	if n < 0 {
+		return "-"
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+type createArgs struct {
+	cli.Brokers
+	name       string
+	like       string
+	partitions int32
+	replicas   int16
+	configs    []string
+	validate   bool
+	flags      *pflag.FlagSet // to tell -p 0 from no -p
+}
+
+func (a createArgs) given(flag string) bool { return a.flags != nil && a.flags.Changed(flag) }
+
+// created is the result of create.
+type created struct {
+	Name       string            `json:"name"`
+	Partitions int32             `json:"partitions"`
+	Replicas   int16             `json:"replicas"`
+	Configs    map[string]string `json:"configs"`
+	Created    bool              `json:"created"` // false: it was only validated
+}
+
+func createTopic(env *cli.Env) *cobra.Command {
+	return cli.Verb[createArgs, created]{
+		Use: "create TOPIC", Short: "Create a topic",
+		Example: "  smartlb kafka topics create my-topic -p 3 -r 1\n  smartlb kafka topics create my-topic -p 3 -c retention.ms=7d\n  smartlb kafka topics create copy --like service-metrics",
+		Flags: func(f *pflag.FlagSet, a *createArgs) {
+			a.Declare(f)
+			a.flags = f
+			f.Int32VarP(&a.partitions, "partitions", "p", 0, "`how many` partitions (default 1, with --like those of the model)")
+			f.Int16VarP(&a.replicas, "replicas", "r", 0, "`how many` copies (default what the cluster gives)")
+			f.StringArrayVarP(&a.configs, "config", "c", nil, "`key=value`, may be repeated; 7d and 11MiB are understood")
+			f.StringVar(&a.like, "like", "", "`topic` whose partitions, replicas and settings it gets, where no others are named")
+			f.BoolVar(&a.validate, "validate-only", false, "ask the broker whether it would, and create nothing")
+		},
+		Args: cli.Words(func(a *createArgs) []*string { return []*string{&a.name} }, "TOPIC"),
+		Run: func(ctx context.Context, env *cli.Env, a createArgs) (created, error) {
+			configs, err := pairs("--config", a.configs)
+			if err != nil {
+				return created{}, err
+			}
+			if a.partitions < 0 || a.replicas < 0 || a.partitions == 0 && a.given("partitions") || a.replicas == 0 && a.given("replicas") {
+				return created{}, cli.Usagef("-p and -r must be positive")
+			}
+			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (created, error) {
+				t, err := a.topic(ctx, admin, configs)
+				if err == nil {
+					err = ops.CreateTopic(ctx, admin, t, a.validate)
+				}
+				if err != nil || a.validate {
+					return created{t.Name, t.Partitions, t.Replicas, t.Configs, false}, err
+				}
+				d, err := ops.DescribeTopic(ctx, admin, nil, t.Name) // what it became
+				if errors.Is(err, ops.ErrNoTopic) {                  // a broker has not heard of it, and it is there
+					return created{t.Name, t.Partitions, t.Replicas, t.Configs, true}, nil
+				}
+				return created{t.Name, int32(len(d.Partitions)), int16(d.Replicas), t.Configs, true}, err
+			})
+		},
+		Table: func(c created) cli.Table {
+			word, replicas := "Created", strconv.Itoa(int(c.Replicas))
+			if !c.Created {
+				word = "Valid:"
+			}
+			if c.Replicas < 0 {
+				replicas = "the usual"
+			}
+			return cli.Table{Above: []string{fmt.Sprintf("%s topic %s, partitions: %d, replicas: %s.", word, c.Name, c.Partitions, replicas)}}
+		},
+		CompleteFlags: map[string]func(context.Context, *cli.Env, *createArgs) []string{
+			"config": func(context.Context, *cli.Env, *createArgs) []string { return settingNames() },
+			"like": func(ctx context.Context, env *cli.Env, a *createArgs) []string {
+				return anyTopic(ctx, env, a.Brokers, nil)
+			},
+		},
+	}.Command(env)
+}
+
+// topic puts together what is to be created.
+func (a createArgs) topic(ctx context.Context, admin *kafka.Admin, configs map[string]string) (ops.NewTopic, error) {
+	t := ops.NewTopic{Name: a.name, Partitions: 1, Replicas: -1, Configs: map[string]string{}}
+	if a.like != "" {
+		var err error
+		if t, err = ops.Like(ctx, admin, a.like, a.name); err != nil {
+			return t, err
+		}
+	}
+	if a.partitions > 0 {
+		t.Partitions = a.partitions
+	}
+	if a.replicas > 0 {
+		t.Replicas = a.replicas
+	}
+	for k, v := range configs {
+		t.Configs[k] = topic.FromHuman(k, v)
+	}
+	return t, nil
+}
+
+func deleteTopics(env *cli.Env) *cobra.Command {
+	return cli.Verb[namesArgs, []ops.DeletedTopic]{
+		Use: "delete TOPIC...", Short: "Delete topics with all their records",
+		Long:    "Shows what the topics hold, and deletes them with --execute. Topics internal to Kafka are refused.",
+		Example: "  smartlb kafka topics delete my-topic\n  smartlb kafka topics delete my-topic --execute",
+		Flags:   func(f *pflag.FlagSet, a *namesArgs) { a.Declare(f); executeFlag(f, &a.execute) },
+		Args:    takes("TOPIC"),
+		Complete: func(ctx context.Context, env *cli.Env, a *namesArgs, words []string) []string {
+			return anyTopic(ctx, env, a.Brokers, words)
+		},
+		Run: func(ctx context.Context, env *cli.Env, a namesArgs) ([]ops.DeletedTopic, error) {
+			done, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.DeletedTopic, error) {
+				return ops.DeleteTopics(ctx, admin, a.execute, a.names...)
+			})
+			return told(env, done, err, len(done) > 0)
+		},
+		Table: func(all []ops.DeletedTopic) cli.Table {
+			t := cli.Table{Head: []string{"TOPIC", "PARTITIONS", "MESSAGES", "RESULT"}}
+			undone := 0
+			for _, d := range all {
+				result := "deleted"
+				switch {
+				case d.Error != "":
+					result = d.Error
+				case !d.Deleted:
+					result = "would be deleted"
+					undone++
+				}
+				t.Rows = append(t.Rows, []string{d.Topic, strconv.Itoa(d.Partitions), strconv.FormatInt(d.Messages, 10), result})
+			}
+			if undone > 0 {
+				t.Below = []string{dry("deleted")}
+			}
+			return t
+		},
+	}.Command(env)
+}
+
+// told says an error on stderr and ends the verb as failed, where the result
+// tells what was done all the same.
+func told[R any](env *cli.Env, result R, err error, partly bool) (R, error) {
+	if err == nil || !partly {
+		return result, err
+	}
+	env.Say("smartlb: %v", err)
+	return result, cli.ErrFailed
+}
+
+type growArgs struct {
+	cli.Brokers
+	topic   string
+	to      string
+	execute bool
+}
+
+func addPartitions(env *cli.Env) *cobra.Command {
+	return cli.Verb[growArgs, ops.Grown]{
+		Use: "add-partitions TOPIC N", Short: "Give a topic N partitions in all, or +N more",
+		Long: "N is how many partitions the topic is to have; +N adds to what it has. Where the topic holds records this needs --execute: " +
+			"records of one key are in two partitions from then on.",
+		Example: "  smartlb kafka topics add-partitions my-topic 6\n  smartlb kafka topics add-partitions my-topic +3 --execute",
+		Flags:   func(f *pflag.FlagSet, a *growArgs) { a.Declare(f); executeFlag(f, &a.execute) },
+		Args: func(a *growArgs, words []string) error {
+			if err := cli.Words(func(a *growArgs) []*string { return []*string{&a.topic, &a.to} }, "TOPIC", "N")(a, words); err != nil {
+				return err
+			}
+			if n, err := strconv.ParseUint(strings.TrimPrefix(a.to, "+"), 10, 31); err != nil || n == 0 {
+				return cli.Usagef("N: %q is not a positive number", a.to)
+			}
+			return nil
+		},
+		Complete: func(ctx context.Context, env *cli.Env, a *growArgs, words []string) []string {
+			return completeTopics(ctx, env, a.Brokers, words)
+		},
+		Run: func(ctx context.Context, env *cli.Env, a growArgs) (ops.Grown, error) {
+			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (ops.Grown, error) {
+				n, _ := strconv.Atoi(strings.TrimPrefix(a.to, "+")) // checked with the arguments
+				if strings.HasPrefix(a.to, "+") {
+					d, err := ops.DescribeTopic(ctx, admin, nil, a.topic)
+					if err != nil {
+						return ops.Grown{}, err
+					}
+					n += len(d.Partitions)
+				}
+				return ops.AddPartitions(ctx, admin, a.topic, n, a.execute)
+			})
+		},
+		Table: func(g ops.Grown) cli.Table {
+			t := cli.Table{Above: []string{fmt.Sprintf("%s: partitions %d -> %d.", g.Topic, g.From, g.To)}}
+			if g.Warning != "" {
+				t.Above = append(t.Above, "Warning: "+g.Warning+".")
+			}
+			if !g.Done {
+				t.Above = append(t.Above, dry("changed"))
+			}
+			return t
+		},
+	}.Command(env)
+}

@@ -1,0 +1,22 @@
+package kafkacmd
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/smartlb/smartlb/internal/cli"
+)
+
+// operators are the verbs about what is in a cluster, in the order of help.
+func operators(env *cli.Env) []*cobra.Command {
+	return []*cobra.Command{
+		cli.Listed("topics", func() *cobra.Command { return listTopics(env) },
+			describeTopics(env), createTopic(env), alterTopic(env), deleteTopics(env), addPartitions(env), deleteRecords(env)),
+		cli.Noun("configs", "Settings of topics and brokers: show, set, unset", "",
+			showConfigs(env), setConfigs(env), unsetConfigs(env)),
+		produce(env), consume(env),
+		cli.Listed("groups", func() *cobra.Command { return listGroups(env) },
+			describeGroups(env), resetGroup(env), deleteGroups(env)),
+		plan(env), apply(env), export(env), prune(env),
+		brokers(env), cluster(env), connectNoun(env), benchNoun(env), tool(env),
+	}
+}

@@ -1,0 +1,98 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/base/readable"
+	"github.com/smartlb/smartlb/internal/control/access"
+	"github.com/smartlb/smartlb/internal/control/configlog"
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+// Silence says which alerts nobody wants to be called for, until when and why.
+type Silence = configlog.Silence
+
+// longestSilence keeps a silence from being forgotten.
+const longestSilence = 30 * 24 * time.Hour
+
+func (s *Server) alertRoutes() {
+	s.get("/api/v1/alerts", s.src.Alerts != nil, func(r *http.Request) (any, error) {
+		a, err := s.src.Alerts(r.Context(), r.URL.Query().Get("past") == "true")
+		return nonNil(a), err
+	})
+	s.get("/api/v1/silences", s.src.Configuration != nil, func(r *http.Request) (any, error) {
+		st, err := s.src.Configuration(r.Context())
+		return newestSilences(st.Silences), err
+	})
+	s.change("POST", "/api/v1/silences", s.src.Silence != nil, change{need: access.Operator, action: "silence.alerts", do: s.silence})
+	s.change("DELETE", "/api/v1/silences/{silence}", s.src.Silence != nil && s.src.Configuration != nil,
+		change{need: access.Operator, action: "unsilence.alerts", do: s.unsilence})
+}
+
+// shownSilences is how many silences are listed, those that end last first.
+const shownSilences = 200
+
+func newestSilences(all []Silence) []Silence {
+	out := append([]Silence{}, all...)
+	slices.SortStableFunc(out, func(a, b Silence) int { return b.EndsAt.Compare(a.EndsAt) })
+	return out[:min(len(out), shownSilences)]
+}
+
+func (s *Server) silence(r *http.Request, a *act) (any, error) {
+	var body struct {
+		RuleID     string            `json:"ruleId"`
+		Labels     map[string]string `json:"labels"`
+		DurationMs float64           `json:"durationMs"`
+		Reason     string            `json:"reason"`
+	}
+	if err := decodeBody(r, &body); err != nil {
+		return nil, err
+	}
+	d := time.Duration(body.DurationMs) * time.Millisecond
+	switch {
+	case body.RuleID == "" && len(body.Labels) == 0:
+		return nil, badRequest{errors.New("ruleId or labels: name what is to be silent; everything is not offered")}
+	case !(body.DurationMs >= 1000) || d > longestSilence:
+		return nil, badRequest{fmt.Errorf("durationMs %v: want 1000 (a second) to %d (30 days)", body.DurationMs, longestSilence.Milliseconds())}
+	case len(body.Reason) > maxComment:
+		return nil, badRequest{fmt.Errorf("reason: longer than %d bytes", maxComment)}
+	}
+	n := event.Silence{RuleID: body.RuleID, Labels: body.Labels, EndsAt: readable.Moment(time.Now().Add(d))}
+	if err := configlog.CheckSilence(n); err != nil {
+		return nil, badRequest{err}
+	}
+	who := access.From(r.Context()).User
+	a.target, a.reason = event.Target{Kind: "silence"}, body.Reason
+	id, err := s.src.Silence(r.Context(), n, who, body.Reason)
+	a.target = event.Target{Kind: "silence", ID: id}
+	n.ID = id
+	a.after = Silence{Silence: n, Author: who, Reason: body.Reason, Since: readable.Moment(time.Now())}
+	return a.after, err
+}
+
+func (s *Server) unsilence(r *http.Request, a *act) (any, error) {
+	st, err := s.src.Configuration(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	id := r.PathValue("silence")
+	i := slices.IndexFunc(st.Silences, func(n Silence) bool { return n.ID == id })
+	if i < 0 {
+		return nil, fmt.Errorf("%w: there is no silence %q", ErrNotFound, id)
+	}
+	was := st.Silences[i]
+	a.target, a.before = event.Target{Kind: "silence", ID: id}, was
+	now := readable.Moment(time.Now())
+	if !was.EndsAt.After(now) {
+		return nil, refusal{fmt.Errorf("silence %s ended at %s", id, readable.Time(was.EndsAt)), http.StatusConflict, ""}
+	}
+	was.EndsAt = now
+	if _, err := s.src.Silence(r.Context(), was.Silence, access.From(r.Context()).User, was.Reason); err != nil {
+		return nil, err
+	}
+	return map[string]string{"result": "silence " + id + " is ended"}, nil
+}

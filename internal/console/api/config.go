@@ -1,0 +1,264 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/base/linediff"
+	"github.com/smartlb/smartlb/internal/base/nearest"
+	"github.com/smartlb/smartlb/internal/control/access"
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/control/configlog"
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+// Configuration is what is current, and what each node made of it.
+type Configuration struct {
+	Revision  string           `json:"revision"` // empty: the log holds none
+	Document  string           `json:"document"`
+	Overrides []event.Override `json:"overrides"`
+	Nodes     []NodeConfig     `json:"nodes"` // that reported themselves in the last 15 s and route
+}
+
+// NodeConfig is how one node stands with the configuration.
+type NodeConfig struct {
+	Node            string   `json:"node"`
+	State           string   `json:"state"` // applied, refused, lkg, none
+	Revision        string   `json:"revision"`
+	RefusedRevision string   `json:"refusedRevision,omitempty"`
+	Errors          []string `json:"errors"`
+	LostLog         bool     `json:"lostLog"`
+	AgeMs           float64  `json:"ageMs"` // of what it said
+	AdminURL        string   `json:"adminUrl,omitempty"`
+	Version         string   `json:"version,omitempty"`
+}
+
+// Comparison is two documents line by line.
+type Comparison struct {
+	From  string          `json:"from"`
+	To    string          `json:"to"`
+	Lines []linediff.Line `json:"lines"`
+}
+
+// Checked document: what is wrong with it, and how it differs from the current
+// one.
+type CheckedDocument struct {
+	OK       bool            `json:"ok"`
+	Mistakes config.Mistakes `json:"mistakes"`
+	Warnings config.Mistakes `json:"warnings"` // valid, but without effect
+	Base     string          `json:"base"`     // the current revision
+	Lines    []linediff.Line `json:"lines"`
+}
+
+// Published is a new revision, or with dryRun what it would be.
+type Published struct {
+	Revision string          `json:"revision"` // empty with dryRun
+	Base     string          `json:"base"`
+	Lines    []linediff.Line `json:"lines"`
+}
+
+func (s *Server) configRoutes() {
+	s.get("/api/v1/config", s.src.Configuration != nil, s.configuration)
+	s.get("/api/v1/config/history", s.src.History != nil, func(r *http.Request) (any, error) {
+		h, err := s.src.History(r.Context())
+		if r.URL.Query().Get("documents") == "false" {
+			h = append([]configlog.Entry(nil), h...)
+			for i := range h {
+				h[i].Document = ""
+			}
+		}
+		return nonNil(h), err
+	})
+	s.get("/api/v1/config/revisions/{revision}", s.src.Configuration != nil, func(r *http.Request) (any, error) {
+		st, err := s.src.Configuration(r.Context())
+		if err != nil {
+			return nil, err
+		}
+		return revision(st, r.PathValue("revision"))
+	})
+	s.get("/api/v1/config/diff", s.src.Configuration != nil, s.configDiff)
+	s.ask("/api/v1/config/check", s.src.Configuration != nil, s.checkDocument)
+	s.change("POST", "/api/v1/config/revisions", s.src.Publish != nil && s.src.Configuration != nil,
+		change{need: access.Admin, action: "publish.config", preview: true, do: s.applyDocument})
+	s.change("POST", "/api/v1/config/revisions/{revision}/rollback", s.src.Publish != nil && s.src.Configuration != nil,
+		change{need: access.Admin, action: "rollback.config", preview: true, do: s.rollback})
+}
+
+func (s *Server) configuration(r *http.Request) (any, error) {
+	st, err := s.src.Configuration(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	c := Configuration{Revision: st.Revision, Document: st.Document, Overrides: nonNil(st.Overrides), Nodes: []NodeConfig{}}
+	if s.src.Nodes == nil {
+		return c, nil
+	}
+	nodes, err := s.src.Nodes(r.Context())
+	for _, n := range nodes {
+		if n.ConfigState == event.ConfigNone && n.Revision == "" {
+			continue // it does not route
+		}
+		c.Nodes = append(c.Nodes, NodeConfig{
+			Node: n.Node, State: n.ConfigState, Revision: n.Revision, RefusedRevision: n.RefusedRevision, Errors: nonNil(n.Errors), LostLog: n.LostLog,
+			AgeMs: float64(time.Since(n.Timestamp)) / 1e6, AdminURL: n.AdminURL, Version: n.Version,
+		})
+	}
+	return c, err
+}
+
+// revision finds an entry, and names the nearest where there is none.
+func revision(st configlog.State, name string) (configlog.Entry, error) {
+	if e, ok := st.Find(name); ok {
+		return e, nil
+	}
+	var names []string
+	for _, e := range st.History {
+		if e.Revision != "" {
+			names = append(names, e.Revision)
+		}
+	}
+	hint := ""
+	if near := nearest.Name(name, names); near != "" {
+		hint = "; did you mean " + near + "?"
+	}
+	return configlog.Entry{}, fmt.Errorf("%w: there is no revision %q%s", ErrNotFound, name, hint)
+}
+
+// document gives a revision's text.
+func document(st configlog.State, name string) (string, error) {
+	e, err := revision(st, name)
+	if err == nil && e.Document == "" {
+		err = fmt.Errorf("%w: the document of revision %s is too far back; it is still in config-updates at offset %d", ErrNotFound, name, e.Offset)
+	}
+	return e.Document, err
+}
+
+func (s *Server) configDiff(r *http.Request) (any, error) {
+	st, err := s.src.Configuration(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	q := r.URL.Query()
+	c := Comparison{From: q.Get("from"), To: q.Get("to")}
+	if c.To == "" {
+		c.To = st.Revision
+	}
+	if c.From == "" {
+		return nil, badRequest{errors.New("from: name the revision to compare with")}
+	}
+	before, err := document(st, c.From)
+	if err != nil {
+		return nil, err
+	}
+	after, err := document(st, c.To)
+	if err != nil {
+		return nil, err
+	}
+	c.Lines = nonNil(linediff.Compare(before, after))
+	return c, nil
+}
+
+func (s *Server) checkDocument(r *http.Request) (any, error) {
+	var body struct {
+		Document string `json:"document"`
+	}
+	if err := decodeBody(r, &body); err != nil {
+		return nil, err
+	}
+	st, err := s.src.Configuration(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	mistakes, warnings := mistakesOf(body.Document)
+	return CheckedDocument{OK: len(mistakes) == 0, Mistakes: mistakes, Warnings: warnings, Base: st.Revision, Lines: nonNil(linediff.Compare(st.Document, body.Document))}, nil
+}
+
+// mistakesOf checks a document; both lists are never nil.
+func mistakesOf(document string) (mistakes, warnings config.Mistakes) {
+	warnings = config.Mistakes{}
+	if strings.TrimSpace(document) == "" {
+		return config.Mistakes{{Text: "the document is empty: it would leave nothing to serve"}}, warnings
+	}
+	t, err := config.ParseTraffic([]byte(document))
+	switch {
+	case errors.As(err, &mistakes):
+		return mistakes, warnings
+	case err != nil:
+		return config.Mistakes{{Text: err.Error()}}, warnings
+	}
+	return config.Mistakes{}, append(warnings, t.Warnings...)
+}
+
+func (s *Server) applyDocument(r *http.Request, a *act) (any, error) {
+	var body struct {
+		Document string `json:"document"`
+		Base     string `json:"base"`
+		Comment  string `json:"comment"`
+		Adopt    bool   `json:"adopt"`
+	}
+	if err := decodeBody(r, &body); err != nil {
+		return nil, err
+	}
+	st, err := s.src.Configuration(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return s.publish(r.Context(), a, st, configlog.Change{Document: []byte(body.Document), Base: body.Base, Comment: body.Comment, Adopt: body.Adopt})
+}
+
+func (s *Server) rollback(r *http.Request, a *act) (any, error) {
+	var body struct {
+		Base    string `json:"base"`
+		Comment string `json:"comment"`
+	}
+	if err := decodeBody(r, &body); err != nil {
+		return nil, err
+	}
+	st, err := s.src.Configuration(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	name := r.PathValue("revision")
+	text, err := document(st, name)
+	if err != nil {
+		return nil, err
+	}
+	if body.Base == "" {
+		body.Base = st.Revision
+	}
+	return s.publish(r.Context(), a, st, configlog.Change{Document: []byte(text), Base: body.Base, Comment: strings.TrimSpace("rollback to " + name + " " + body.Comment)})
+}
+
+// maxComment bounds what a person says about a change.
+const maxComment = 1000
+
+func (s *Server) publish(ctx context.Context, a *act, st configlog.State, c configlog.Change) (any, error) {
+	if len(c.Comment) > maxComment {
+		return nil, badRequest{fmt.Errorf("comment: longer than %d bytes", maxComment)}
+	}
+	if m, _ := mistakesOf(string(c.Document)); len(m) > 0 {
+		return nil, badRequest{fmt.Errorf("the document has %d mistakes, the first: %s", len(m), m[0])}
+	}
+	if c.Base != st.Revision && !c.Adopt {
+		return nil, refusal{fmt.Errorf("it was made from revision %q, and %q is current now", c.Base, st.Revision), http.StatusConflict, "look at what changed in between, and make the change again from there"}
+	}
+	out := Published{Base: c.Base, Lines: nonNil(linediff.Compare(st.Document, string(c.Document)))}
+	if a.dry {
+		return out, nil
+	}
+	if !c.Adopt && bytes.Equal(c.Document, []byte(st.Document)) {
+		return nil, refusal{errors.New("nothing would change: the document is the current one"), http.StatusConflict, ""}
+	}
+	c.Author, a.reason = access.From(ctx).User, c.Comment
+	a.target = event.Target{Kind: "revision"}
+	a.before, a.after = map[string]string{"revision": st.Revision}, map[string]any{"base": c.Base, "comment": c.Comment, "adopt": c.Adopt, "lines": linediff.Unified(out.Lines, 0)}
+	name, err := s.src.Publish(ctx, c)
+	a.target.ID = name
+	out.Revision = name
+	return out, err
+}

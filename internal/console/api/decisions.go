@@ -1,0 +1,166 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/base/readable"
+	"github.com/smartlb/smartlb/internal/telemetry/journal"
+)
+
+// Decision is one recorded decision or change of standing.
+type Decision = journal.Decision
+
+// Follower is a page that follows entries; see [journal.Subscription].
+type Follower[T any] interface {
+	Take() (entries []T, skipped int)
+	Connected() bool
+	Close()
+}
+
+// Decisions is what came since the event before.
+type Decisions struct {
+	Decisions []Decision `json:"decisions"` // oldest first
+	Skipped   int        `json:"skipped"`   // that matched and came faster than they are shown
+	Connected bool       `json:"connected"` // Kafka answers
+}
+
+func (s *Server) decisionRoutes() {
+	s.get("/api/v1/decisions", s.src.Decisions != nil, func(r *http.Request) (any, error) {
+		q := r.URL.Query()
+		n, err := count(q, "last", 100, 1000)
+		if err != nil {
+			return nil, err
+		}
+		d, err := s.src.Decisions(r.Context(), n, decisionFilter(q))
+		return nonNil(d), err
+	})
+	s.read("/api/v1/decisions/{request}", s.src.FindRequest != nil, func(r *http.Request) (any, error) {
+		span, err := searchSpan(r.URL.Query())
+		if err != nil {
+			return nil, err
+		}
+		found, err := s.src.FindRequest(r.Context(), r.PathValue("request"), span, func(journal.Search) {})
+		if err == nil && len(found.Decisions) == 0 {
+			err = fmt.Errorf("%w: request %s is not among the %d recorded decisions since %s; recorded are a sample of all requests, and each one that failed or was tried again",
+				ErrNotFound, r.PathValue("request"), found.Scanned, readable.Time(found.From))
+		}
+		return found.Decisions, err
+	})
+	s.handle("GET", "/api/v1/decisions/events", s.within(s.limits.streams, s.decisionEvents))
+	s.handle("GET", "/api/v1/decisions/{request}/events", s.within(s.limits.searches, s.searchEvents))
+}
+
+func decisionFilter(q url.Values) journal.Filter {
+	return journal.Filter{
+		Service: q.Get("service"), Instance: q.Get("instance"), Route: q.Get("route"), Reason: q.Get("reason"), Why: q.Get("why"), Kind: q.Get("kind"),
+		Outcome: q.Get("outcome"), RequestID: q.Get("request"),
+	}
+}
+
+// count reads a number from the query.
+func count(q url.Values, name string, otherwise, most int) (int, error) {
+	text := q.Get(name)
+	if text == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		return 0, badRequest{fmt.Errorf("%s %q: want 1 to %d", name, text, most)}
+	}
+	return n, nil
+}
+
+const (
+	defaultSpan = time.Hour
+	longestSpan = 7 * 24 * time.Hour
+)
+
+func searchSpan(q url.Values) (time.Duration, error) {
+	text := q.Get("span")
+	if text == "" {
+		return defaultSpan, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 || d > longestSpan {
+		return 0, badRequest{fmt.Errorf("span %q: want a duration such as 90m, at most %s", text, longestSpan)}
+	}
+	return d, nil
+}
+
+const (
+	decisionStep  = time.Second / 4
+	decisionLimit = 50 // shown at once: 200 a second are more than anybody reads
+)
+
+// decisionEvents sends what matches as it comes.
+func (s *Server) decisionEvents(w http.ResponseWriter, r *http.Request) {
+	if s.src.FollowDecisions == nil {
+		s.fail(w, http.StatusNotFound, Problem{Error: "this node runs without Kafka, where decisions are recorded", Hint: "start it with --kafka host:port, or with smartlb up"})
+		return
+	}
+	f := s.src.FollowDecisions(decisionLimit, decisionFilter(r.URL.Query()))
+	defer f.Close()
+	p := newPipe(w, r)
+	ticker := time.NewTicker(decisionStep)
+	defer ticker.Stop()
+	was := false
+	for ticks := 0; ; ticks++ {
+		d, skipped := f.Take()
+		connected := f.Connected()
+		if len(d) > 0 || skipped > 0 || connected != was || ticks%20 == 0 { // every 5 s something, so that a dead peer is noticed
+			if p.tell("decisions", Decisions{nonNil(d), skipped, connected}) != nil {
+				return
+			}
+			was = connected
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// searchTime bounds a search whose progress somebody watches.
+const searchTime = 2 * time.Minute
+
+// searchEvents looks for one request and tells how far it is.
+func (s *Server) searchEvents(w http.ResponseWriter, r *http.Request) {
+	span, err := searchSpan(r.URL.Query())
+	if err != nil {
+		s.fail(w, statusOf(err), Problem{Error: err.Error()})
+		return
+	}
+	if s.src.FindRequest == nil {
+		s.fail(w, http.StatusNotFound, Problem{Error: "this node runs without Kafka, where decisions are recorded", Hint: "start it with --kafka host:port, or with smartlb up"})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
+	defer cancel()
+	p := newPipe(w, r)
+	var told time.Time
+	found, err := s.src.FindRequest(ctx, r.PathValue("request"), span, func(so journal.Search) {
+		if time.Since(told) < decisionStep {
+			return
+		}
+		told = time.Now()
+		if p.tell("search", so) != nil {
+			cancel()
+		}
+	})
+	switch {
+	case r.Context().Err() != nil:
+	case errors.Is(err, context.DeadlineExceeded):
+		_ = p.tell("problem", Problem{Error: fmt.Sprintf("the search was ended after %s, %d of %d messages were looked at", searchTime, found.Scanned, found.Total), Hint: "ask for a shorter span"})
+	case err != nil:
+		_ = p.tell("problem", Problem{Error: err.Error()})
+	default:
+		_ = p.tell("search", found)
+	}
+}

@@ -1,0 +1,107 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/smartlb/smartlb/internal/control/access"
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+func (s *Server) loginRoutes() {
+	s.public("GET", "/api/v1/login", func(w http.ResponseWriter, r *http.Request) {
+		password, issuer := s.src.Gate.Methods()
+		s.answer(w, r, true, func(*http.Request) (any, error) { return LoginMethods{Password: password, Issuer: issuer}, nil })
+	})
+	s.public("POST", "/api/v1/login", func(w http.ResponseWriter, r *http.Request) {
+		if s.takesJSON(w, r) {
+			s.answer(w, r, true, func(r *http.Request) (any, error) { return s.login(w, r) })
+		}
+	})
+	s.public("GET", "/api/v1/login/oidc", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.src.Gate.Redirect(w, r, r.URL.Query().Get("back")); err != nil {
+			s.fail(w, statusOf(err), Problem{Error: err.Error()})
+		}
+	})
+	s.public("GET", "/api/v1/login/oidc/callback", func(w http.ResponseWriter, r *http.Request) {
+		id, back, err := s.src.Gate.Callback(w, r)
+		s.auditLogin(r, id.User, err)
+		if err != nil {
+			s.fail(w, http.StatusForbidden, Problem{Error: err.Error(), Hint: "go back to / and log in again"})
+			return
+		}
+		http.Redirect(w, r, back, http.StatusSeeOther)
+	})
+	s.public("POST", "/api/v1/logout", func(w http.ResponseWriter, r *http.Request) {
+		if s.takesJSON(w, r) {
+			s.answer(w, r, true, func(r *http.Request) (any, error) {
+				s.src.Gate.Logout(w, r)
+				return map[string]string{"result": "logged out"}, nil
+			})
+		}
+	})
+}
+
+// public serves a call that is answered without asking who calls.
+func (s *Server) public(method, path string, h http.HandlerFunc) {
+	s.open[method+" "+path] = true
+	s.handle(method, path, h)
+}
+
+func (s *Server) login(w http.ResponseWriter, r *http.Request) (any, error) {
+	var body struct {
+		User     string `json:"user"`
+		Password string `json:"password"`
+	}
+	if err := decodeBody(r, &body); err != nil {
+		return nil, err
+	}
+	if len(body.User) > 256 || len(body.Password) > 256 {
+		return nil, badRequest{errors.New("user and password have at most 256 bytes")}
+	}
+	id, err := s.src.Gate.Login(w, r, body.User, body.Password)
+	s.auditLogin(r, body.User, err)
+	if err != nil {
+		return nil, s.tooMany(w, err)
+	}
+	return s.meOf(id), nil
+}
+
+// tooMany tells a client when to come back.
+func (s *Server) tooMany(w http.ResponseWriter, err error) error {
+	var many access.TooMany
+	if errors.As(err, &many) {
+		w.Header().Set("Retry-After", strconv.Itoa(int(many.Wait.Seconds())+1))
+	}
+	return err
+}
+
+func (s *Server) auditLogin(r *http.Request, user string, err error) {
+	if s.src.Audit == nil {
+		return
+	}
+	rec := event.AuditLog{Actor: event.Actor{Type: "user", ID: user}, Action: "login.user", Target: event.Target{Kind: "user", ID: user}, Result: event.ResultSuccess}
+	if err != nil {
+		rec.Result, rec.Reason = event.ResultDenied, err.Error()
+		if s.src.Stranger != nil {
+			s.src.Stranger(rec, s.src.Gate.Address(r))
+			return
+		}
+	}
+	s.src.Audit(rec)
+}
+
+// identified finds out who calls, and answers where that is nobody.
+func (s *Server) identified(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+	id, ok, err := s.src.Gate.Identify(r)
+	switch {
+	case ok:
+		return r.WithContext(access.With(r.Context(), id)), true
+	case err != nil:
+		s.fail(w, statusOf(s.tooMany(w, err)), Problem{Error: err.Error()})
+	default:
+		s.fail(w, http.StatusUnauthorized, Problem{Error: "nobody is logged in", Hint: "log in at / in a browser; scripts send a name and password by HTTP Basic"})
+	}
+	return nil, false
+}

@@ -1,0 +1,196 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/control/access"
+	"github.com/smartlb/smartlb/internal/control/configlog"
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+func (s *Server) routingRoutes() {
+	s.get("/api/v1/node", s.src.Node != nil, func(*http.Request) (any, error) { return s.src.Node(), nil })
+	s.get("/api/v1/overview", s.src.Overview != nil, func(r *http.Request) (any, error) { return s.src.Overview(r.Context()) })
+	s.get("/api/v1/services", s.src.Overview != nil, func(r *http.Request) (any, error) {
+		o, err := s.src.Overview(r.Context())
+		return nonNil(o.Services), err
+	})
+	s.get("/api/v1/instances/{instance}/explain", s.src.Explain != nil, func(r *http.Request) (any, error) {
+		return s.src.Explain(r.Context(), r.URL.Query().Get("service"), r.PathValue("instance"))
+	})
+	s.get("/api/v1/instances/{instance}/past", s.src.Past != nil, func(r *http.Request) (any, error) {
+		return s.src.Past(r.Context(), r.URL.Query().Get("service"), r.PathValue("instance"))
+	})
+	s.handle("GET", "/api/v1/overview/events", s.within(s.limits.streams, s.overviewEvents))
+	s.change("POST", "/api/v1/services/{service}/instances/{instance}/override", s.src.Override != nil,
+		change{need: access.Operator, action: "override.instance", do: s.override})
+}
+
+func (s *Server) override(r *http.Request, a *act) (any, error) {
+	var body struct {
+		Action string  `json:"action"`
+		Weight float64 `json:"weight"`
+		For    string  `json:"for"`    // how long it holds: 30m; empty: until it is taken back
+		Reason string  `json:"reason"` // for people
+		Author string  `json:"author"` // who asks, where the caller needs no login
+	}
+	if err := decodeBody(r, &body); err != nil {
+		return nil, err
+	}
+	a.target = event.Target{Kind: "instance", ID: r.PathValue("service") + "/" + r.PathValue("instance")}
+	o := event.Override{ServiceID: r.PathValue("service"), InstanceID: r.PathValue("instance"), Action: body.Action}
+	switch body.Action {
+	case event.ActionDrain, event.ActionUndrain:
+	case event.ActionWeight:
+		if body.Weight < 0 || body.Weight > 1000 {
+			return nil, badRequest{fmt.Errorf("weight %v: want 0 (as configured) to 1000", body.Weight)}
+		}
+		o.Weight = event.Some(body.Weight)
+	default:
+		return nil, badRequest{fmt.Errorf("action %q: want drain, undrain or weight", body.Action)}
+	}
+	if err := overrideEnd(&o, body.For, time.Now()); err != nil {
+		return nil, err
+	}
+	if len(body.Reason) > maxComment || len(body.Author) > maxAuthor {
+		return nil, badRequest{fmt.Errorf("reason or author: longer than %d and %d bytes", maxComment, maxAuthor)}
+	}
+	a.action, a.after = body.Action+".instance", o
+	a.reason, a.author = body.Reason, author(access.From(r.Context()), body.Author)
+	applied, err := s.src.Override(r.Context(), o, a.author, body.Reason)
+	if err != nil && !errors.Is(err, configlog.ErrNotKept) {
+		return nil, err
+	}
+	return Overridden{Result: configlog.Describe(o), Published: applied.Published, Note: overrideNote(applied, err)}, nil
+}
+
+// Overridden is what became of an override.
+type Overridden struct {
+	Result    string `json:"result"`
+	Published bool   `json:"published"`      // on config-updates: every node follows
+	Note      string `json:"note,omitempty"` // where it is not, what holds instead
+}
+
+func overrideNote(a configlog.Applied, err error) string {
+	var notes []string
+	switch {
+	case a.Alone:
+		notes = append(notes, "in effect on this node, which runs without Kafka: other nodes do not follow")
+	case !a.Published:
+		notes = append(notes, "in effect on this node; Kafka does not answer, so other nodes follow when it is published later")
+	}
+	if err != nil {
+		notes = append(notes, err.Error())
+	}
+	return strings.Join(notes, "; ")
+}
+
+// Bounds on what an override says.
+const (
+	maxAuthor       = 128
+	longestOverride = 30 * 24 * time.Hour
+)
+
+// overrideEnd sets the end of an override that holds for a time.
+func overrideEnd(o *event.Override, text string, now time.Time) error {
+	if text == "" {
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil || d < time.Second || d > longestOverride:
+		return badRequest{fmt.Errorf("for %q: want a duration from 1s to %s, such as 30m", text, longestOverride)}
+	case o.Action == event.ActionUndrain:
+		return badRequest{errors.New("for: an undrain does not end by itself")}
+	}
+	o.EndsAt = now.Add(d).UTC().Truncate(time.Millisecond)
+	return nil
+}
+
+// author is who made a change: the user who logged in. Where no login is asked
+// for, the caller may name the person at the terminal.
+func author(who access.Identity, claimed string) string {
+	if claimed == "" || who.User != access.Local().User && who.User != access.Token().User {
+		return who.User
+	}
+	return claimed + " (" + who.User + ")"
+}
+
+// overviewEvents sends the overview, and each second what changed.
+func (s *Server) overviewEvents(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case s.src.OverviewEvents != nil:
+		s.relay(newPipe(w, r), r.Context(), s.src.OverviewEvents)
+	case s.src.Overview != nil:
+		s.follow(newPipe(w, r), r.Context())
+	default:
+		s.fail(w, http.StatusNotFound, Problem{Error: "this node has no overview", Hint: "ask a node with the role proxy or console"})
+	}
+}
+
+func (s *Server) follow(p *pipe, ctx context.Context) {
+	ticker := time.NewTicker(feedStep)
+	defer ticker.Stop()
+	number, joined := uint64(0), false
+	for {
+		ask, cancel := context.WithTimeout(ctx, callTimeout)
+		var events []payload
+		var err error
+		if joined {
+			events, err = s.feed.next(ask, number, p.zip)
+		} else {
+			var first payload
+			first, err = s.feed.join(ask)
+			events = []payload{first}
+		}
+		cancel()
+		if err != nil {
+			joined = false
+			err = p.tell("problem", Problem{Error: err.Error()})
+			events = nil
+		}
+		for _, e := range events {
+			if err = p.put(e); err != nil {
+				break
+			}
+			number, joined = e.number, true
+		}
+		if err != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// relayPause is between two attempts to follow another node.
+const relayPause = 2 * time.Second
+
+// relay passes on the events of another node, and says so while there is none.
+func (s *Server) relay(p *pipe, ctx context.Context, events func(context.Context, func([]byte) error) error) {
+	for {
+		err := events(ctx, func(event []byte) error { return p.put(payload{event: event}) })
+		if ctx.Err() != nil || gone(err) {
+			return
+		}
+		if err == nil {
+			err = errors.New("the node that was followed ended")
+		}
+		if p.tell("problem", Problem{Error: err.Error()}) != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(relayPause):
+		}
+	}
+}

@@ -1,0 +1,387 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	description "github.com/smartlb/smartlb/api"
+	"github.com/smartlb/smartlb/internal/base/quota"
+	"github.com/smartlb/smartlb/internal/base/readable"
+	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/control/access"
+	"github.com/smartlb/smartlb/internal/control/configlog"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/telemetry/journal"
+)
+
+// ErrNotFound is returned by a source for a name that does not exist.
+var ErrNotFound = errors.New("not found")
+
+// ErrUnavailable is returned by a source that cannot answer now, for example
+// without Kafka.
+var ErrUnavailable = errors.New("not available")
+
+// Sources are what the handlers ask. A nil function makes its calls answer 404
+// with a sentence. All are called concurrently and bounded by their context.
+type Sources struct {
+	ReadOnly bool                 // nothing can be changed through this server
+	Limits   *Limits              // what callers use at one moment; nil: limits of this server's own
+	Gate     *access.Gate         // who may call; nil: everybody, as access.Local
+	Audit    func(event.AuditLog) // told of every change that was tried; may be nil
+
+	Stranger func(a event.AuditLog, address string) // told of every login that failed; nil: Audit is
+
+	Node     func() Node
+	Overview func(ctx context.Context) (Overview, error)
+	Explain  func(ctx context.Context, service, instance string) (Explanation, error) // service may be empty
+	Override func(ctx context.Context, o event.Override, actor, reason string) (configlog.Applied, error)
+	History  func(ctx context.Context) ([]configlog.Entry, error)
+	Groups   Groups   // nil without Kafka
+	Messages Messages // nil without Kafka
+	Connect  Connect  // nil without Kafka
+	// Fault sets (nil: heals) what a demo instance does wrong; nil without --demo.
+	Fault func(ctx context.Context, instance string, f *Fault) error
+
+	Topics       Topics
+	TopicChanges TopicChanges
+	Cluster      Cluster
+	Balancer     // what it did and does, and who changed what
+}
+
+// Server answers /api/v1.
+type Server struct {
+	src    Sources
+	log    *slog.Logger
+	mux    *http.ServeMux
+	calls  []string
+	limits *Limits
+	open   map[string]bool // calls that are answered without asking who calls
+	feed   feed
+}
+
+// New returns the handler of the API.
+func New(src Sources, log *slog.Logger) *Server {
+	s := &Server{src: src, log: log, mux: http.NewServeMux(), open: map[string]bool{}}
+	s.feed.moment = src.Moment
+	if src.Moment == nil {
+		s.feed.moment = func(ctx context.Context, _ int) (Overview, error) { return src.Overview(ctx) }
+	}
+	if s.limits = src.Limits; s.limits == nil {
+		s.limits = NewLimits()
+	}
+	s.routes()
+	return s
+}
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, pattern := s.mux.Handler(r); !s.open[pattern] {
+		var ok bool
+		if r, ok = s.identified(w, r); !ok {
+			return
+		}
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// Calls lists what is served, each as METHOD PATH.
+func (s *Server) Calls() []string { return slices.Clone(s.calls) }
+
+// handle serves one call.
+func (s *Server) handle(method, path string, h http.HandlerFunc) {
+	s.calls = append(s.calls, method+" "+path)
+	s.mux.HandleFunc(method+" "+path, h)
+}
+
+// routes lists every call. Each noun has its file.
+func (s *Server) routes() {
+	s.handle("GET", "/api/v1/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/yaml")
+		_, _ = w.Write(description.OpenAPI)
+	})
+	s.get("/api/v1/me", true, func(r *http.Request) (any, error) { return s.meOf(access.From(r.Context())), nil })
+	s.loginRoutes()
+	s.routingRoutes()
+	s.topicRoutes()
+	s.groupRoutes()
+	s.clusterRoutes()
+	s.messageRoutes()
+	s.connectRoutes()
+	s.demoRoutes()
+	s.decisionRoutes()
+	s.configRoutes()
+	s.alertRoutes()
+	s.auditRoutes()
+	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, http.StatusNotFound, Problem{Error: "there is no " + r.Method + " " + r.URL.Path, Hint: "the calls are in /api/v1/openapi.yaml"})
+	})
+}
+
+// meOf says who somebody is and what they may do here.
+func (s *Server) meOf(id access.Identity) Me {
+	return Me{User: id.User, Role: id.Role.String(), ReadOnly: s.src.ReadOnly, Local: s.src.Gate.Open()}
+}
+
+// callTimeout bounds what one call may wait for Kafka or another node.
+const callTimeout = 10 * time.Second
+
+// get serves a call that reads.
+func (s *Server) get(path string, have bool, f func(*http.Request) (any, error)) {
+	s.handle("GET", path, s.within(s.limits.calls, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, have, f) }))
+}
+
+// read serves a call that reads a whole topic, or much of one.
+func (s *Server) read(path string, have bool, f func(*http.Request) (any, error)) {
+	s.handle("GET", path, s.within(s.limits.searches, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, have, f) }))
+}
+
+// ask serves a call that reads and has a body, because what is asked is long.
+func (s *Server) ask(path string, have bool, f func(*http.Request) (any, error)) {
+	s.handle("POST", path, s.within(s.limits.checks, func(w http.ResponseWriter, r *http.Request) {
+		if s.takesJSON(w, r) {
+			s.answer(w, r, have, f)
+		}
+	}))
+}
+
+// change is a call that changes something.
+type change struct {
+	need   access.Role
+	action string // verb.object, for the audit log
+	// preview: with ?dryRun=true do only says what would happen, which
+	// viewers may ask for, also of a server that is read-only.
+	preview bool
+	body    int64        // largest body; 0: maxBody
+	limit   *quota.Quota // what it counts as; nil: a call
+	do      func(*http.Request, *act) (any, error)
+}
+
+// act is one change that is being made. What do fills in is in the audit log.
+type act struct {
+	dry           bool   // say what would happen, change nothing
+	action        string // more exact than the call's; empty: the call's
+	target        event.Target
+	before, after any    // as JSON in the audit log; nil: nothing to say
+	reason        string // that the user gave
+	author        string // more exact than the user of the request; empty: that one
+}
+
+// change serves a call that changes something: it needs a role, is refused by
+// a read-only server, and every attempt is in the audit log.
+func (s *Server) change(method, path string, have bool, c change) {
+	s.handle(method, path, s.within(cmp.Or(c.limit, s.limits.calls), func(w http.ResponseWriter, r *http.Request) {
+		if method != http.MethodDelete && !s.takesUpTo(w, r, cmp.Or(c.body, maxBody)) {
+			return
+		}
+		s.answer(w, r, have, func(r *http.Request) (any, error) { return s.carryOut(r, c) })
+	}))
+}
+
+func (s *Server) carryOut(r *http.Request, c change) (any, error) {
+	a := act{dry: c.preview && r.URL.Query().Get("dryRun") == "true"}
+	if a.dry {
+		return c.do(r, &a)
+	}
+	id := access.From(r.Context())
+	switch {
+	case s.src.ReadOnly:
+		return nil, forbidden{errors.New("this node is read-only"), "its console was started with --read-only, which holds for its admin listener too; use another node"}
+	case id.Role < c.need:
+		err := forbidden{fmt.Errorf("%s is %s, and this needs %s", id.User, id.Role, c.need), "ask somebody with that role"}
+		s.audit(r, c, a, err)
+		return nil, err
+	}
+	v, err := c.do(r, &a)
+	s.audit(r, c, a, err)
+	return v, err
+}
+
+func (s *Server) audit(r *http.Request, c change, a act, err error) {
+	var bad badRequest
+	if s.src.Audit == nil || errors.As(err, &bad) { // nothing was tried
+		return
+	}
+	if a.target.Kind == "" {
+		a.target = event.Target{Kind: "call", ID: r.Method + " " + r.URL.Path}
+	}
+	rec := event.AuditLog{
+		Actor: event.Actor{Type: "user", ID: access.From(r.Context()).User}, Action: cmp.Or(a.action, c.action), Target: a.target,
+		Before: asJSON(a.before), After: asJSON(a.after), Result: event.ResultSuccess, Reason: a.reason,
+	}
+	if a.author != "" {
+		rec.Actor.ID = a.author
+	}
+	var no forbidden
+	switch {
+	case errors.As(err, &no):
+		rec.Result, rec.Reason = event.ResultDenied, failure(err, a.reason)
+	case err != nil:
+		rec.Result, rec.Reason = event.ResultError, failure(err, a.reason)
+	}
+	s.src.Audit(rec)
+}
+
+// failure is why a change was not made, then why it was wanted.
+func failure(err error, reason string) string {
+	if reason == "" {
+		return err.Error()
+	}
+	return err.Error() + " (" + reason + ")"
+}
+
+func asJSON(v any) json.RawMessage {
+	if v == nil {
+		return nil
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		b, _ = json.Marshal(fmt.Sprint(v))
+	}
+	return b
+}
+
+// maxBody bounds the body of a call.
+const maxBody = 1 << 20
+
+func (s *Server) takesJSON(w http.ResponseWriter, r *http.Request) bool {
+	return s.takesUpTo(w, r, maxBody)
+}
+
+func (s *Server) takesUpTo(w http.ResponseWriter, r *http.Request, limit int64) bool {
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
+		s.fail(w, http.StatusUnsupportedMediaType, Problem{Error: "the body must be JSON", Hint: "send Content-Type: application/json"})
+		return false
+	}
+	if r.ContentLength > limit {
+		s.problem(w, tooLarge(limit))
+		return false
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
+	return true
+}
+
+// tooLarge refuses a body of more than limit bytes.
+func tooLarge(limit int64) error {
+	return refusal{fmt.Errorf("the body is larger than %d KiB", limit>>10), http.StatusRequestEntityTooLarge, "send a smaller body"}
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f func(*http.Request) (any, error)) {
+	if !have {
+		s.refuse(w, r)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+	defer cancel()
+	v, err := f(r.WithContext(ctx))
+	if err != nil {
+		s.problem(w, err)
+		return
+	}
+	body, err := json.Marshal(v)
+	if err != nil {
+		s.log.Error("api answer", "path", r.URL.Path, "error", err)
+		s.fail(w, http.StatusInternalServerError, Problem{Error: "the answer cannot be written as JSON: " + err.Error()})
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(append(readable.JSON(body), '\n'))
+}
+
+// refuse answers a call for which this node has nothing.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request) {
+	s.fail(w, http.StatusNotFound, Problem{Error: "this node cannot answer " + r.URL.Path, Hint: "it does not have the role, runs without Kafka, or runs without --demo"})
+}
+
+// problem answers with what went wrong.
+func (s *Server) problem(w http.ResponseWriter, err error) {
+	if errors.Is(err, browse.ErrBusy) {
+		w.Header().Set("Retry-After", strconv.Itoa(int(busySearchWait.Seconds())))
+	}
+	s.fail(w, statusOf(err), problemOf(err))
+}
+
+func problemOf(err error) Problem {
+	p := Problem{Error: err.Error()}
+	var no forbidden
+	var why refusal
+	switch {
+	case errors.As(err, &no):
+		p.Hint = no.hint
+	case errors.As(err, &why):
+		p.Hint = why.hint
+	}
+	return p
+}
+
+// badRequest is the caller's mistake.
+type badRequest struct{ error }
+
+// forbidden is refused whoever asks again.
+type forbidden struct {
+	error
+	hint string
+}
+
+func statusOf(err error) int {
+	var bad badRequest
+	var no forbidden
+	var many access.TooMany
+	var why refusal
+	switch {
+	case errors.As(err, &why):
+		return why.status
+	case errors.As(err, &bad):
+		return http.StatusBadRequest
+	case errors.Is(err, configlog.ErrLost):
+		return http.StatusConflict
+	case errors.Is(err, access.ErrCredentials):
+		return http.StatusUnauthorized
+	case errors.As(err, &many):
+		return http.StatusTooManyRequests
+	case errors.Is(err, access.ErrNoPasswords), errors.Is(err, access.ErrNoIssuer):
+		return http.StatusNotFound
+	case errors.As(err, &no):
+		return http.StatusForbidden
+	case errors.Is(err, ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, ErrUnavailable), errors.Is(err, journal.ErrAway), errors.Is(err, context.DeadlineExceeded):
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+func (s *Server) fail(w http.ResponseWriter, status int, p Problem) { refuse(w, status, p) }
+
+func decodeBody(r *http.Request, v any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return tooLarge(large.Limit)
+	case err != nil:
+		return badRequest{fmt.Errorf("body: %w", err)}
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return badRequest{errors.New("body: more than one JSON value")}
+	}
+	return nil
+}
+
+func nonNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/control/access"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
+)
+
+// Topics answers questions about topics; *browse.Browser does. Errors mean
+// what ops.FaultOf says of them.
+type Topics interface {
+	Topics(ctx context.Context, internal bool) ([]browse.Topic, error)
+	Topic(ctx context.Context, name string) (browse.TopicDetail, error)
+	TopicHistory(ctx context.Context, name string) (browse.TopicHistory, error)
+	TopicGroups(ctx context.Context, name string) ([]browse.TopicGroup, error)
+	TopicSettings(ctx context.Context, name string) ([]ops.Setting, error)
+	Catalog() topic.Catalog
+	Plan(ctx context.Context, resetUnmanaged bool) (ops.Plan, error)
+}
+
+// TopicChanges changes topics; *browse.Browser does. With dry nothing is
+// changed, and the answer is what would be.
+type TopicChanges interface {
+	CreateTopic(ctx context.Context, t ops.NewTopic, like string, dry bool) (ops.NewTopic, error)
+	DeleteTopic(ctx context.Context, name string, dry bool) (ops.DeletedTopic, error)
+	AddPartitions(ctx context.Context, name string, to int, dry bool) (ops.Grown, error)
+	DeleteRecords(ctx context.Context, name, before string, partitions []int32, dry bool) (ops.Truncation, error)
+	ChangeTopic(ctx context.Context, name string, set map[string]string, unset []string, dry bool) ([]ops.ChangedConfig, error)
+	Apply(ctx context.Context, only []string, resetUnmanaged bool, allow []topic.Permission) (ops.Applied, error)
+}
+
+func (s *Server) topicRoutes() {
+	t, c := s.src.Topics, s.src.TopicChanges
+	s.get("/api/v1/topics", t != nil, func(r *http.Request) (any, error) {
+		all, err := t.Topics(r.Context(), r.URL.Query().Get("internal") == "true")
+		return asked(nonNil(all), err)
+	})
+	s.get("/api/v1/topics/{topic}", t != nil, func(r *http.Request) (any, error) {
+		return asked(t.Topic(r.Context(), r.PathValue("topic")))
+	})
+	s.get("/api/v1/topics/{topic}/history", t != nil, func(r *http.Request) (any, error) {
+		return asked(t.TopicHistory(r.Context(), r.PathValue("topic")))
+	})
+	s.get("/api/v1/topics/{topic}/groups", t != nil, func(r *http.Request) (any, error) {
+		all, err := t.TopicGroups(r.Context(), r.PathValue("topic"))
+		return asked(nonNil(all), err)
+	})
+	s.get("/api/v1/topics/{topic}/schema", t != nil, s.topicSchema)
+	s.handle("GET", "/api/v1/topics/{topic}/events", s.within(s.limits.live, s.looking(s.topicEvents)))
+
+	s.change("POST", "/api/v1/topics", c != nil, change{need: access.Admin, action: "create.topic", preview: true, do: s.createTopic})
+	s.change("DELETE", "/api/v1/topics/{topic}", c != nil, change{need: access.Admin, action: "delete.topic", preview: true, do: s.deleteTopic})
+	s.change("POST", "/api/v1/topics/{topic}/partitions", c != nil, change{need: access.Admin, action: "grow.topic", preview: true, do: onTopic(s.addPartitions)})
+	s.change("POST", "/api/v1/topics/{topic}/truncate", c != nil, change{need: access.Admin, action: "truncate.topic", preview: true, do: onTopic(s.truncate)})
+	s.settingRoutes()
+	s.planRoutes()
+}
+
+func topicTarget(name string) event.Target { return event.Target{Kind: "topic", ID: name} }
+
+// ours refuses what Kafka or Connect need for themselves.
+func ours(name string) error {
+	if strings.HasPrefix(name, "__") {
+		return refusal{fmt.Errorf("%s is internal to Kafka: changing it here could stop every consumer group", name), http.StatusConflict,
+			"Kafka makes and cleans its own topics; kafka-topics.sh and kafka-configs.sh change them where that must be"}
+	}
+	return nil
+}
+
+// NewTopicRequest asks for a topic.
+type NewTopicRequest struct {
+	ops.NewTopic
+	Like string `json:"like"` // a topic whose partitions, replicas and settings it gets where they are left open
+}
+
+func (s *Server) createTopic(r *http.Request, a *act) (any, error) {
+	var q NewTopicRequest
+	if err := decodeBody(r, &q); err != nil {
+		return nil, err
+	}
+	a.target = topicTarget(q.Name)
+	if q.Partitions < 0 || q.Replicas < 0 {
+		return nil, badRequest{errors.New("partitions and replicas must not be negative; 0 leaves them to the cluster")}
+	}
+	t, err := s.src.TopicChanges.CreateTopic(r.Context(), q.NewTopic, q.Like, a.dry)
+	a.after = t
+	return asked(t, err)
+}
+
+func (s *Server) deleteTopic(r *http.Request, a *act) (any, error) {
+	name := r.PathValue("topic")
+	a.target = topicTarget(name)
+	if err := ours(name); err != nil {
+		return nil, err
+	}
+	d, err := s.src.TopicChanges.DeleteTopic(r.Context(), name, a.dry)
+	a.before = d
+	return asked(d, err)
+}
+
+// onTopic makes an act out of a change of the topic that the address names, not one of Kafka's own, as the body asks.
+func onTopic[Q any](do func(ctx context.Context, name string, q Q, a *act) (any, error)) func(*http.Request, *act) (any, error) {
+	return func(r *http.Request, a *act) (any, error) {
+		var q Q
+		if err := decodeBody(r, &q); err != nil {
+			return nil, err
+		}
+		name := r.PathValue("topic")
+		a.target = topicTarget(name)
+		if err := ours(name); err != nil {
+			return nil, err
+		}
+		return do(r.Context(), name, q, a)
+	}
+}
+
+// Growth asks for more partitions.
+type Growth struct {
+	Partitions int `json:"partitions"` // in all
+}
+
+func (s *Server) addPartitions(ctx context.Context, name string, q Growth, a *act) (any, error) {
+	g, err := s.src.TopicChanges.AddPartitions(ctx, name, q.Partitions, a.dry)
+	a.before, a.after = map[string]int{"partitions": g.From}, map[string]int{"partitions": g.To}
+	return asked(g, err)
+}
+
+// Truncating asks for the deletion of a topic's oldest records.
+type Truncating struct {
+	Before     string  `json:"before"` // a position, as the command line knows it
+	Partitions []int32 `json:"partitions"`
+}
+
+func (s *Server) truncate(ctx context.Context, name string, q Truncating, a *act) (any, error) {
+	t, err := s.src.TopicChanges.DeleteRecords(ctx, name, q.Before, q.Partitions, a.dry)
+	a.after = t
+	return asked(t, err)
+}

@@ -1,0 +1,232 @@
+package browse
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/kafka/connect"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/stack"
+)
+
+// Cluster is the cluster with what was measured of its brokers, and what
+// stands beside it on this machine.
+type Cluster struct {
+	ops.Cluster
+	Brokers   []Broker `json:"brokers"`
+	ZooKeeper *Beside  `json:"zookeeper"` // null: none is known to belong to the cluster
+	Connect   *Beside  `json:"connect"`   // null: none is known to belong to the cluster
+}
+
+// Broker is a broker with how fast it answers.
+type Broker struct {
+	ops.Broker
+	Latency Latency `json:"latency"`
+}
+
+// Latency is how long a broker took to answer the console over the last
+// fifteen minutes.
+type Latency struct {
+	LastMs *float64 `json:"lastMs"` // null: it did not answer lately
+	P50Ms  *float64 `json:"p50Ms"`
+	P99Ms  *float64 `json:"p99Ms"`
+}
+
+// Beside is a service that belongs to the cluster and is no broker.
+type Beside struct {
+	Address   string   `json:"address"`
+	Version   string   `json:"version,omitempty"`
+	Mode      string   `json:"mode,omitempty"`    // of ZooKeeper
+	Cluster   string   `json:"cluster,omitempty"` // that a Connect worker works with
+	LatencyMs *float64 `json:"latencyMs"`         // null: it did not answer
+	Problem   string   `json:"problem,omitempty"`
+}
+
+// Local is what the machine of the console knows about services beside the
+// cluster.
+type Local struct {
+	stack.Addresses
+	Started bool // they were started here: one that does not answer is a problem
+}
+
+// clusterAge is how old the answer may be.
+const clusterAge = 2 * time.Second
+
+// Cluster describes the cluster.
+func (b *Browser) Cluster(ctx context.Context) (Cluster, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
+	c, err := b.cluster.get(ctx, clusterAge, func(ctx context.Context) (ops.Cluster, error) { return ops.DescribeCluster(ctx, b.cfg.Admin) })
+	if err != nil {
+		return Cluster{}, b.explained(err)
+	}
+	out := Cluster{Cluster: c, Brokers: []Broker{}}
+	embedded := false
+	for _, x := range c.Brokers {
+		if x.Embedded {
+			embedded = true
+			x.Version = b.cfg.Version
+		}
+		out.Brokers = append(out.Brokers, Broker{Broker: x, Latency: b.latencyOf(x.ID)})
+	}
+	if embedded {
+		out.Version = b.cfg.Version
+	}
+	beside, err := b.beside.get(ctx, Step, func(ctx context.Context) ([2]*Beside, error) { return b.lookBeside(ctx, embedded), nil })
+	out.ZooKeeper, out.Connect = beside[0], beside[1]
+	return out, err
+}
+
+// lookBeside asks ZooKeeper, which an embedded broker does not have, and a
+// Connect worker.
+func (b *Browser) lookBeside(ctx context.Context, embedded bool) (found [2]*Beside) {
+	if b.cfg.Local == nil {
+		return found
+	}
+	at := b.cfg.Local()
+	var both sync.WaitGroup
+	if at.Zookeeper != "" && !embedded {
+		both.Go(func() { found[0] = at.look(at.Zookeeper, askZooKeeper(ctx)) })
+	}
+	if at.Connect != "" {
+		both.Go(func() { found[1] = at.look(at.Connect, askConnect(ctx)) })
+	}
+	both.Wait()
+	return found
+}
+
+// look asks one service, by a function that fills in what it found.
+func (l Local) look(address string, ask func(*Beside) error) *Beside {
+	out := &Beside{Address: address}
+	began := time.Now()
+	if err := ask(out); err != nil {
+		if !l.Started {
+			return nil // nobody said that there is one
+		}
+		out.Problem = err.Error()
+		return out
+	}
+	ms := millis(time.Since(began))
+	out.LatencyMs = &ms
+	return out
+}
+
+func askZooKeeper(ctx context.Context) func(*Beside) error {
+	return func(s *Beside) error {
+		z, err := stack.AskZookeeper(ctx, s.Address)
+		s.Version, s.Mode = z.Version, z.Mode
+		return err
+	}
+}
+
+func askConnect(ctx context.Context) func(*Beside) error {
+	return func(s *Beside) error {
+		cfg := connect.Default()
+		cfg.URL, cfg.Timeout = s.Address, 3*time.Second
+		client, err := connect.New(cfg)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+		defer cancel()
+		info, err := client.Info(ctx)
+		s.Version, s.Cluster = info.Version, info.Cluster
+		return err
+	}
+}
+
+func millis(d time.Duration) float64 { return math.Round(float64(d)/float64(time.Microsecond)) / 1000 }
+
+// sampleBrokers measures how fast each broker answers. The first answer of a
+// broker has the time of connecting in it and is left out.
+func (b *Browser) sampleBrokers(ctx context.Context, now time.Time) error {
+	ids, err := ops.Brokers(ctx, b.cfg.Admin)
+	if err != nil {
+		return err
+	}
+	took := make([]time.Duration, len(ids))
+	var all sync.WaitGroup
+	for i, id := range ids {
+		b.mu.Lock()
+		_, met := b.brokers[id]
+		b.mu.Unlock()
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, Step/2)
+			defer cancel()
+			if !met {
+				_, _ = ops.AnswerTime(ctx, b.cfg.Admin, id)
+			}
+			took[i], _ = ops.AnswerTime(ctx, b.cfg.Admin, id) // none: a gap
+		})
+	}
+	all.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before := b.brokers
+	b.brokers = map[int32]*ring{}
+	for i, id := range ids {
+		r := before[id]
+		if r == nil {
+			r = &ring{}
+		}
+		b.brokers[id] = r
+		if took[i] > 0 {
+			r.put(step(now), float32(millis(took[i])))
+		}
+	}
+	return nil
+}
+
+func (b *Browser) latencyOf(broker int32) Latency {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := b.brokers[broker]
+	if r == nil {
+		return Latency{}
+	}
+	var all []float64
+	for _, v := range r.values {
+		if v != gap {
+			all = append(all, short(v))
+		}
+	}
+	slices.Sort(all)
+	return Latency{LastMs: known(r.last(step(time.Now()))), P50Ms: quantile(all, .5), P99Ms: quantile(all, .99)}
+}
+
+// quantile is the smallest of sorted values that is not below a share q of
+// them.
+func quantile(sorted []float64, q float64) *float64 {
+	if len(sorted) == 0 {
+		return nil
+	}
+	return &sorted[max(0, int(math.Ceil(q*float64(len(sorted))))-1)]
+}
+
+// BrokerHistory is how long a broker took to answer, in ms.
+type BrokerHistory struct {
+	Latency Series `json:"latency"`
+}
+
+// BrokerHistory gives what was measured of a broker.
+func (b *Browser) BrokerHistory(_ context.Context, broker int32) (BrokerHistory, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return BrokerHistory{Latency: cmp.Or(b.brokers[broker], &ring{}).series()}, nil
+}
+
+// BrokerSettings tells every setting of a broker with its source and default.
+func (b *Browser) BrokerSettings(ctx context.Context, broker int32) ([]ops.Setting, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
+	s, err := ops.DescribeConfigs(ctx, b.cfg.Admin, ops.Resource{Broker: broker})
+	if err != nil {
+		return nil, fmt.Errorf("settings of broker %d: %w", broker, b.explained(err))
+	}
+	return s, nil
+}

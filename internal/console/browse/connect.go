@@ -1,0 +1,297 @@
+package browse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/base/backoff"
+	"github.com/smartlb/smartlb/internal/kafka/connect"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+)
+
+// Connectors is a Connect worker with the connectors of its group.
+type Connectors struct {
+	Address    string              `json:"address"`
+	Version    string              `json:"version"`
+	Cluster    string              `json:"cluster"` // that it works with
+	Connectors []connect.Connector `json:"connectors"`
+}
+
+// ErrNoConnect means that no Connect worker is known to belong to the cluster,
+// or that it does not answer.
+var ErrNoConnect = errors.New("no Kafka Connect")
+
+// ErrNoWorker is the ErrNoConnect of a cluster beside which none is known.
+var ErrNoWorker = fmt.Errorf("%w is known to belong to this cluster", ErrNoConnect)
+
+// ErrConnector is wrapped by errors about what was asked for.
+var ErrConnector = errors.New("connector")
+
+// connectWait is how long a worker may take; creating a connector waits for its
+// class to look at the settings.
+const connectWait = 9 * time.Second
+
+// worker gives a client of the cluster's Connect worker.
+func (b *Browser) worker() (*connect.Client, string, error) {
+	address := ""
+	if b.cfg.Worker != nil {
+		address = b.cfg.Worker()
+	}
+	if address == "" {
+		return nil, "", ErrNoWorker
+	}
+	c, err := connect.New(connect.Config{URL: address, Timeout: connectWait, Retry: backoff.Policy{Base: 200 * time.Millisecond, Max: time.Second, Factor: 2}})
+	if err != nil {
+		return nil, address, fmt.Errorf("%w: %w", ErrNoConnect, err)
+	}
+	return c, address, nil
+}
+
+// connectError tells answers of the worker from not reaching it.
+func connectError(err error) error {
+	var said *connect.Error
+	if err == nil || errors.As(err, &said) || errors.Is(err, connect.ErrInvalid) || errors.Is(err, ErrConnector) || errors.Is(err, ErrNoConnect) {
+		return err
+	}
+	if strings.HasPrefix(err.Error(), "the worker has no connector class") {
+		return fmt.Errorf("%w: %w", ErrConnector, err)
+	}
+	return fmt.Errorf("%w: %w", ErrNoConnect, err)
+}
+
+// Connect lists the connectors with the real state of each and of its tasks.
+func (b *Browser) Connect(ctx context.Context) (Connectors, error) {
+	c, address, err := b.worker()
+	out := Connectors{Address: address, Connectors: []connect.Connector{}}
+	if err != nil {
+		return out, err
+	}
+	info, err := c.Info(ctx)
+	if err != nil {
+		return out, connectError(err)
+	}
+	out.Version, out.Cluster = info.Version, info.Cluster
+	if out.Connectors, err = c.List(ctx); err != nil {
+		return out, connectError(err)
+	}
+	b.noteMissing(ctx, out.Cluster, out.Connectors)
+	for i := range out.Connectors {
+		out.Connectors[i].Config = nil // settings are looked at one by one
+	}
+	return out, nil
+}
+
+// Connector tells all about one connector. Secrets are masked: those that look
+// like one by their name, and those that the connector's class calls so.
+func (b *Browser) Connector(ctx context.Context, name string) (connect.Connector, error) {
+	c, _, err := b.worker()
+	if err != nil {
+		return connect.Connector{}, err
+	}
+	out, err := c.Describe(ctx, name)
+	if err != nil {
+		return out, connectError(err)
+	}
+	if info, err := c.Info(ctx); err == nil {
+		one := []connect.Connector{out}
+		b.noteMissing(ctx, info.Cluster, one)
+		out = one[0]
+	}
+	out.Config = hideSecrets(out.Config, b.secrets(ctx, c, out.Class))
+	return out, nil
+}
+
+// noteMissing notes the topics that connectors name and that do not exist. It
+// notes none where the worker has another cluster, or Kafka does not answer.
+func (b *Browser) noteMissing(ctx context.Context, cluster string, all []connect.Connector) {
+	if !slices.ContainsFunc(all, func(c connect.Connector) bool {
+		return len(connect.MissingTopics(c.Type, c.Config, func(string) bool { return false })) > 0
+	}) {
+		return
+	}
+	is, err := b.cluster.get(ctx, clusterAge, func(ctx context.Context) (ops.Cluster, error) { return ops.DescribeCluster(ctx, b.cfg.Admin) })
+	if err != nil || is.ID != cluster {
+		return
+	}
+	topics, err := b.listing.get(ctx, listingAge, b.list)
+	if err != nil {
+		return
+	}
+	exists := make(map[string]bool, len(topics))
+	for _, t := range topics {
+		exists[t.Name] = true
+	}
+	for i, c := range all {
+		all[i].MissingTopics = connect.MissingTopics(c.Type, c.Config, func(t string) bool { return exists[t] })
+	}
+}
+
+// secrets are the settings that a class calls passwords; none where it cannot
+// be asked.
+func (b *Browser) secrets(ctx context.Context, c *connect.Client, class string) []string {
+	all, err := c.Settings(ctx, class)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, s := range all {
+		if s.Type == "PASSWORD" {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
+func hideSecrets(config map[string]string, secrets []string) map[string]string {
+	out := connect.Mask(config)
+	for _, k := range secrets {
+		if v := config[k]; v != "" && !strings.HasPrefix(v, "${") {
+			out[k] = connect.Masked
+		}
+	}
+	return out
+}
+
+// ConnectorOffsets tells where a connector stands in what it reads.
+func (b *Browser) ConnectorOffsets(ctx context.Context, name string) ([]connect.Offset, error) {
+	c, _, err := b.worker()
+	if err != nil {
+		return nil, err
+	}
+	out, err := c.Offsets(ctx, name)
+	return out, connectError(err)
+}
+
+// ConnectPlugins lists the connector classes that the worker has.
+func (b *Browser) ConnectPlugins(ctx context.Context) ([]connect.Plugin, error) {
+	c, _, err := b.worker()
+	if err != nil {
+		return nil, err
+	}
+	out, err := c.Plugins(ctx, false)
+	return out, connectError(err)
+}
+
+// CheckConnector asks the worker about settings, which may be masked where the
+// connector has them: every setting of the class, with what is wrong with it.
+func (b *Browser) CheckConnector(ctx context.Context, name string, config map[string]string) ([]connect.Setting, error) {
+	c, _, err := b.worker()
+	if err != nil {
+		return nil, err
+	}
+	config, _, err = unmasked(ctx, c, name, config)
+	if err != nil {
+		return nil, connectError(err)
+	}
+	out, err := c.Check(ctx, config)
+	return out, connectError(err)
+}
+
+// unmasked puts the secrets back that a page was shown masked, and returns what
+// the connector has now; nil where it does not exist.
+func unmasked(ctx context.Context, c *connect.Client, name string, config map[string]string) (full, now map[string]string, err error) {
+	full = maps.Clone(config)
+	if full == nil {
+		full = map[string]string{}
+	}
+	full["name"] = name
+	now, err = c.Get(ctx, name, true)
+	if errors.Is(err, connect.ErrNotFound) {
+		now, err = nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for k, v := range full {
+		if v != connect.Masked {
+			continue
+		}
+		kept, has := now[k]
+		if !has {
+			return nil, nil, fmt.Errorf("%w %s: %s is masked and has no value that could be kept: write the secret, or better a reference to it such as ${file:/path:key}", ErrConnector, name, k)
+		}
+		full[k] = kept
+	}
+	return full, now, nil
+}
+
+// AppliedConnector is what became of a connector's settings, with both masked.
+type AppliedConnector struct {
+	connect.Applied
+	Before map[string]string `json:"before"` // null: there was no such connector
+	After  map[string]string `json:"after"`
+}
+
+// ApplyConnector makes a connector have exactly these settings; masked ones
+// keep their value. With create it must not exist yet, else it must. With dry
+// nothing is changed. Settings are validated first.
+func (b *Browser) ApplyConnector(ctx context.Context, name string, config map[string]string, create, dry bool) (AppliedConnector, error) {
+	out := AppliedConnector{Applied: connect.Applied{Name: name, Changed: []string{}}}
+	c, _, err := b.worker()
+	if err != nil {
+		return out, err
+	}
+	full, now, err := unmasked(ctx, c, name, config)
+	if err != nil {
+		return out, connectError(err)
+	}
+	switch {
+	case create && now != nil:
+		return out, fmt.Errorf("%w %s exists already", ErrConnector, name)
+	case !create && now == nil:
+		_, err := c.Get(ctx, name, true)
+		return out, connectError(err)
+	}
+	if create {
+		kind, err := c.Kind(ctx, full["connector.class"])
+		if err != nil {
+			return out, connectError(err)
+		}
+		full = connect.WithTopicCreation(kind, full, nil)
+	}
+	secrets := b.secrets(ctx, c, full["connector.class"])
+	if now != nil {
+		out.Before = hideSecrets(now, secrets)
+	}
+	out.After = hideSecrets(full, secrets)
+	if !dry {
+		out.Applied, err = c.Apply(ctx, name, full)
+		return out, connectError(err)
+	}
+	bad, err := c.Validate(ctx, full)
+	if err != nil {
+		return out, connectError(err)
+	}
+	if len(bad) > 0 {
+		return out, fmt.Errorf("%w %s: %w: %s: %s", ErrConnector, name, connect.ErrInvalid, bad[0].Setting, strings.Join(bad[0].Errors, "; "))
+	}
+	out.Result = map[bool]string{true: "created", false: "updated"}[create]
+	keys := maps.Clone(full)
+	maps.Copy(keys, now)
+	for _, k := range slices.Sorted(maps.Keys(keys)) {
+		a, had := now[k]
+		z, has := full[k]
+		if had != has || a != z {
+			out.Changed = append(out.Changed, k)
+		}
+	}
+	if len(out.Changed) == 0 {
+		out.Result = "unchanged"
+	}
+	return out, nil
+}
+
+// DoConnector carries out an action, and tells the state of the connector
+// after it was accepted: the worker goes on with it.
+func (b *Browser) DoConnector(ctx context.Context, name string, what connect.Action) error {
+	c, _, err := b.worker()
+	if err != nil {
+		return err
+	}
+	return connectError(c.Do(ctx, name, what))
+}

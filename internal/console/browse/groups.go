@@ -1,0 +1,252 @@
+package browse
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
+)
+
+// maxPartRings bounds the partitions whose lag is remembered; 15 MB.
+const maxPartRings = 20_000
+
+// groupsPast is what was measured of all groups.
+type groupsPast struct {
+	at    time.Time // of the last measure; zero: none yet
+	all   map[string]*groupPast
+	rings int // of partitions
+}
+
+// groupPast is what was measured of one group.
+type groupPast struct {
+	last  ops.GroupDescription
+	lag   ring
+	parts map[kafka.TopicPartition]*ring
+}
+
+// Group is a line of the listing.
+type Group struct {
+	Name     string   `json:"name"`
+	State    string   `json:"state"`
+	Type     string   `json:"type"` // classic, consumer (KIP-848) or share (KIP-932); empty where the broker does not tell
+	Protocol string   `json:"protocol"`
+	Members  *int     `json:"members"` // null: not looked at yet
+	Lag      *int64   `json:"lag"`     // of all partitions with a commit; null: not looked at yet
+	Topics   []string `json:"topics"`  // with a commit or a member
+	Trend    Trend    `json:"trend"`
+
+	Threshold *Threshold `json:"threshold"` // null: none
+	Alarm     bool       `json:"alarm"`     // the lag is above it
+}
+
+// Trend is where the lag of a group goes.
+type Trend struct {
+	PerSecond *float64 `json:"perSecond"` // change of the lag over the last minute; null: not known yet
+	CaughtUp  *float64 `json:"caughtUpSeconds"`
+	// How long until the lag is gone, if it goes on shrinking like that; null:
+	// it does not shrink, or nobody knows.
+}
+
+// trendSteps is over how long a trend is taken: a minute.
+const trendSteps = int(time.Minute / Step)
+
+func (p *groupPast) trend() Trend {
+	per, ok := p.lag.floor(trendSteps)
+	if !ok {
+		return Trend{}
+	}
+	t := Trend{PerSecond: &per}
+	if lag := float64(p.last.Lag); lag == 0 || per < 0 {
+		left := 0.0
+		if lag > 0 {
+			left = lag / -per
+		}
+		t.CaughtUp = &left
+	}
+	return t
+}
+
+// Groups lists the groups by name, with the lag as it was measured last.
+func (b *Browser) Groups(ctx context.Context) ([]Group, error) {
+	all, err := ops.ListGroups(ctx, b.cfg.Admin)
+	if err == nil {
+		err = b.fresh(ctx)
+	}
+	if err != nil {
+		return nil, b.explained(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]Group, 0, len(all))
+	for _, g := range all {
+		x := Group{Name: g.Name, State: g.State, Type: g.Type, Protocol: g.Protocol, Topics: []string{}}
+		if past := b.groups.all[g.Name]; past != nil {
+			d := past.last
+			x.Members, x.Lag, x.Trend, x.Type = &d.Members, &d.Lag, past.trend(), cmp.Or(x.Type, d.Type)
+			for _, t := range d.Topics {
+				x.Topics = append(x.Topics, t.Topic)
+			}
+			x.Threshold, x.Alarm = b.alarm(g.Name, d.Lag)
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// staleAfter is when a measure is made again for somebody who asks, where
+// nobody keeps measuring.
+const staleAfter = time.Minute
+
+func (b *Browser) fresh(ctx context.Context) error {
+	b.mu.Lock()
+	old := time.Since(b.groups.at) > staleAfter
+	b.mu.Unlock()
+	if !old {
+		return nil
+	}
+	return b.sampleGroups(ctx, time.Now())
+}
+
+// lagByTopic sums the lag of all groups in each topic that has a commit, as it
+// was measured last.
+func (b *Browser) lagByTopic() map[string]int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := map[string]int64{}
+	for _, g := range b.groups.all {
+		for _, t := range g.last.Topics {
+			out[t.Topic] += t.Lag
+		}
+	}
+	return out
+}
+
+// GroupDetail is all about one group.
+type GroupDetail struct {
+	ops.GroupDescription
+	Trend Trend `json:"trend"`
+
+	Threshold *Threshold `json:"threshold"` // null: none
+	Alarm     bool       `json:"alarm"`
+
+	Reserved bool `json:"reserved"` // moving it needs the role admin
+
+	History Series       `json:"history"` // of the lag
+	Past    []PartSeries `json:"partHistory"`
+}
+
+// PartSeries is the lag of one partition over time.
+type PartSeries struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Lag       Series `json:"lag"`
+}
+
+// Group describes one group as it is now, with its past; ops.ErrNoGroup when
+// there is none.
+func (b *Browser) Group(ctx context.Context, name string) (GroupDetail, error) {
+	d, err := ops.DescribeGroup(ctx, b.cfg.Admin, name)
+	if err != nil {
+		return GroupDetail{}, b.explained(err)
+	}
+	out := GroupDetail{GroupDescription: d, Reserved: topic.ReservedGroup(name), History: Series{StepMs: Step.Milliseconds(), Points: []*float64{}}, Past: []PartSeries{}}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out.Threshold, out.Alarm = b.alarm(name, d.Lag)
+	past := b.groups.all[name]
+	if past == nil {
+		return out, nil
+	}
+	out.Trend, out.History = past.trend(), past.lag.series()
+	for _, r := range d.Rows {
+		if p := past.parts[kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}]; p != nil {
+			out.Past = append(out.Past, PartSeries{r.Topic, r.Partition, p.series()})
+		}
+	}
+	return out, nil
+}
+
+func (b *Browser) describeGroups(ctx context.Context) ([]ops.GroupDescription, error) {
+	all, err := ops.DescribeGroups(ctx, b.cfg.Admin)
+	if len(all) > 0 || errors.Is(err, ops.ErrNoGroup) {
+		err = nil // some ended since they were listed; each says what is missing of it
+	}
+	return all, err
+}
+
+// sampleGroups measures where all groups stand.
+func (b *Browser) sampleGroups(ctx context.Context, now time.Time) error {
+	all, err := b.described.get(ctx, 0, b.describeGroups)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	g := &b.groups
+	if g.all == nil {
+		g.all = map[string]*groupPast{}
+	}
+	seen := map[string]bool{}
+	for _, d := range all {
+		seen[d.Name] = true
+		past := g.all[d.Name]
+		if past == nil {
+			past = &groupPast{parts: map[kafka.TopicPartition]*ring{}}
+			g.all[d.Name] = past
+		}
+		past.last = d
+		past.lag.bridge(step(now), float32(d.Lag))
+		for _, r := range d.Rows {
+			tp := kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}
+			if r.Lag < 0 {
+				continue
+			}
+			p := past.parts[tp]
+			if p == nil {
+				if g.rings >= maxPartRings {
+					continue
+				}
+				p = &ring{}
+				past.parts[tp] = p
+				g.rings++
+			}
+			p.bridge(step(now), float32(r.Lag))
+		}
+	}
+	for name, past := range g.all {
+		if !seen[name] {
+			g.rings -= len(past.parts)
+			delete(g.all, name)
+		}
+	}
+	g.at = now
+	return nil
+}
+
+// ResetGroup is ops.ResetGroup.
+func (b *Browser) ResetGroup(ctx context.Context, spec ops.ResetSpec) (ops.Reset, error) {
+	return ops.ResetGroup(ctx, b.cfg.Admin, spec)
+}
+
+// DeleteGroup forgets a group; with dry it only tells what it is.
+func (b *Browser) DeleteGroup(ctx context.Context, name string, dry bool) (ops.DeletedGroup, error) {
+	out, err := ops.DeleteGroups(ctx, b.cfg.Admin, !dry, name)
+	if len(out) != 1 {
+		return ops.DeletedGroup{Group: name}, err
+	}
+	return out[0], err
+}
+
+// DeleteOffsets makes a group forget a topic; with dry it only tells what would
+// be forgotten.
+func (b *Browser) DeleteOffsets(ctx context.Context, group, topic string, dry bool) (ops.DeletedOffsets, error) {
+	out, err := ops.DeleteOffsets(ctx, b.cfg.Admin, group, !dry, topic)
+	if len(out) != 1 {
+		return ops.DeletedOffsets{Topic: topic}, err
+	}
+	return out[0], err
+}

@@ -1,0 +1,207 @@
+package browse
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+)
+
+// Live is what came in one Beat.
+type Live struct {
+	Messages []Message `json:"messages"` // oldest first
+	Skipped  int64     `json:"skipped"`  // that came too fast: not read, or wanted and not shown
+	Read     int64     `json:"read"`     // that were looked at
+}
+
+// How a live stream keeps its pace. What a person can read is far less; what a
+// broker can write is far more.
+const (
+	Beat         = 250 * time.Millisecond
+	beatShown    = 50      // messages of one beat that are shown: 200 a second
+	beatRecords  = 2500    // that are looked at: 10,000 a second
+	beatBytes    = 2 << 20 // and of these so many
+	quietBeats   = 20      // beats without news after which something is said all the same
+	MaxLast      = 500
+	lastBytes    = 16 << 20        // that are looked at for the last messages
+	lastTime     = 2 * time.Second // and for so long
+	liveWait     = 3 * time.Second // before it is said that the broker does not answer
+	liveTroubles = 4
+	liveRetry    = time.Second
+)
+
+// Live hands over new messages that match, four times a second, until ctx ends
+// or out fails; after last of those that are there. Where a topic is faster
+// than beatRecords in a Beat the reader itself leaves out the rest, and counts
+// it. A broker that is away is waited for; trouble is told why.
+func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) error, trouble func(error) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l := &live{b: b, q: q, veil: b.veil(q.Topic)}
+	spans, err := ops.Spans(ctx, b.reading(), ops.ConsumeSpec{Topic: q.Topic, Partitions: q.Partitions, Beginning: true})
+	if err != nil {
+		return b.explained(err)
+	}
+	if err := l.before(ctx, last, out); err != nil {
+		return err
+	}
+	for p, s := range spans {
+		spans[p] = ops.Span{From: s.To, To: s.To} // what was written since comes first
+	}
+	done := make(chan error, 1)
+	troubles := make(chan error, liveTroubles)
+	spec := ops.ConsumeSpec{
+		Topic: q.Topic, Partitions: q.Partitions, Spans: spans, Follow: true,
+		Where: func(r kafka.Record) (bool, error) { return l.wants(ctx, r) },
+		Trouble: func(err error) {
+			if err == nil {
+				return
+			}
+			select {
+			case troubles <- b.explained(err):
+			default: // it was said a moment ago
+			}
+		},
+		Sample: &ops.Sample{Window: Beat, Records: beatRecords, Bytes: beatBytes, Skipped: l.skip},
+	}
+	go func() {
+		for { // following waits by itself for a broker that is away, and beginning to does not
+			err := ops.Consume(ctx, b.cfg.Kafka, spec, func(r kafka.Record) error { l.take(r); return nil })
+			if ops.FaultOf(err) != ops.FaultUnavailable || ctx.Err() != nil {
+				done <- err
+				return
+			}
+			spec.Trouble(err)
+			again := time.NewTimer(liveRetry)
+			select {
+			case <-ctx.Done():
+			case <-again.C:
+			}
+			again.Stop()
+		}
+	}()
+	err = l.send(ctx, done, troubles, out, trouble)
+	cancel()
+	<-done
+	return err
+}
+
+// before gives the last messages that match, as far as a short look finds them.
+func (l *live) before(ctx context.Context, last int, out func(Live) error) error {
+	if last = min(last, MaxLast); last <= 0 {
+		return nil
+	}
+	q := l.q
+	q.Newest, q.Limit, q.Bytes, q.Time, q.From, q.Until, q.At = true, last, lastBytes, lastTime, nil, nil, nil
+	var found gathered
+	if _, err := l.b.Search(ctx, q, &found); err != nil && !errors.Is(err, ErrBusy) { // then without them
+		return err
+	}
+	slices.Reverse(found.list)
+	if len(found.list) == 0 {
+		return nil
+	}
+	return out(Live{Messages: found.list})
+}
+
+// gathered keeps what a search finds.
+type gathered struct{ list []Message }
+
+func (g *gathered) Matches(m []Message) error { g.list = append(g.list, m...); return nil }
+func (g *gathered) Progress(Progress) error   { return nil }
+
+// live collects what one beat shows.
+type live struct {
+	b    *Browser
+	q    Query
+	veil veil
+
+	mu  sync.Mutex
+	now Live
+}
+
+func (l *live) wants(ctx context.Context, r kafka.Record) (bool, error) {
+	l.mu.Lock()
+	l.now.Read++
+	l.mu.Unlock()
+	if l.q.matcher.All() {
+		return true, nil
+	}
+	began := time.Now()
+	yes, err := l.q.matcher.Match(ctx, filterRecord(l.veil.over(r)))
+	pace(ctx, time.Since(began))
+	return yes, err
+}
+
+func (l *live) take(r kafka.Record) {
+	m := glimpse(l.veil.over(r), l.q.Preview, l.veil)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.now.Messages) >= 2*beatShown {
+		l.cut()
+	}
+	l.now.Messages = append(l.now.Messages, m)
+}
+
+// cut keeps the newest. The caller holds mu.
+func (l *live) cut() {
+	if extra := len(l.now.Messages) - beatShown; extra > 0 {
+		l.now.Skipped += int64(extra)
+		l.now.Messages = append(l.now.Messages[:0], l.now.Messages[extra:]...)
+	}
+}
+
+func (l *live) skip(n int64) {
+	l.mu.Lock()
+	l.now.Skipped += n
+	l.mu.Unlock()
+}
+
+// beat takes what was collected.
+func (l *live) beat() Live {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut()
+	out := l.now
+	l.now = Live{}
+	if out.Messages == nil {
+		out.Messages = []Message{}
+	}
+	return out
+}
+
+func (l *live) send(ctx context.Context, done chan error, troubles chan error, out func(Live) error, trouble func(error) error) error {
+	ticker := time.NewTicker(Beat)
+	defer ticker.Stop()
+	quiet, told := 0, time.Time{}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-done:
+			done <- err
+			return l.b.explained(err)
+		case err := <-troubles:
+			if time.Since(told) < liveWait {
+				continue
+			}
+			told = time.Now()
+			if err := trouble(err); err != nil {
+				return err
+			}
+		case <-ticker.C:
+			now := l.beat()
+			if quiet++; len(now.Messages) == 0 && now.Skipped == 0 && now.Read == 0 && quiet < quietBeats {
+				continue
+			}
+			quiet = 0
+			if err := out(now); err != nil {
+				return err
+			}
+		}
+	}
+}

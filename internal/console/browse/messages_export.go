@@ -1,0 +1,135 @@
+package browse
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+)
+
+// Picks are messages by partition and offset.
+type Picks map[int32][]int64
+
+// MaxPicks bounds a selection: as many as a search gives.
+const MaxPicks = MaxLimit
+
+// ParsePicks reads PARTITION:OFFSET, separated by commas.
+func ParsePicks(text string) (Picks, error) {
+	out, n := Picks{}, 0
+	for part := range strings.SplitSeq(text, ",") {
+		one, err := ParseAt(part)
+		if err != nil {
+			return nil, fmt.Errorf("%w: pick: %w", ErrQuery, err)
+		}
+		for p, o := range one {
+			out[p] = append(out[p], o)
+			n++
+		}
+	}
+	if n > MaxPicks {
+		return nil, fmt.Errorf("%w: pick: %d messages are more than %d", ErrQuery, n, MaxPicks)
+	}
+	for p := range out {
+		slices.Sort(out[p])
+		out[p] = slices.Compact(out[p])
+	}
+	return out, nil
+}
+
+// pickGap is how many offsets between two picks are rather read than jumped
+// over: a jump costs a new client.
+const pickGap = 500
+
+// Picked hands over the whole records that were picked, each partition in its
+// order, as they may be shown. Those that are not there any more are left out.
+func (b *Browser) Picked(ctx context.Context, topic string, picks Picks, emit func(kafka.Record) error) error {
+	v := b.veil(topic)
+	return b.picked(ctx, topic, picks, func(r kafka.Record) error { return emit(v.over(r)) })
+}
+
+func (b *Browser) picked(ctx context.Context, topic string, picks Picks, emit func(kafka.Record) error) error {
+	rest := maps.Clone(picks)
+	for len(rest) > 0 {
+		spans, want := map[int32]ops.Span{}, map[int32][]int64{}
+		for p, list := range rest {
+			n := 1
+			for n < len(list) && list[n]-list[n-1] <= pickGap {
+				n++
+			}
+			spans[p], want[p] = ops.Span{From: list[0], To: list[n-1] + 1}, list[:n]
+			if rest[p] = list[n:]; n == len(list) {
+				delete(rest, p)
+			}
+		}
+		err := ops.Consume(ctx, b.reading(), ops.ConsumeSpec{Topic: topic, Spans: spans}, func(r kafka.Record) error {
+			if _, picked := slices.BinarySearch(want[r.Partition], r.Offset); !picked {
+				return nil
+			}
+			return emit(r)
+		})
+		if err != nil {
+			return b.explained(err)
+		}
+	}
+	return nil
+}
+
+// MaxExport bounds an export by a query.
+const MaxExport = 1_000_000
+
+// Export hands over every whole record that a query finds, from its beginning
+// on; the newest first are first found, and then come in the order of their
+// partitions. It returns why it ended.
+func (b *Browser) Export(ctx context.Context, q Query, emit func(kafka.Record) error) (End, error) {
+	if !q.Newest {
+		return b.export(ctx, q, func(_, shown kafka.Record) error { return emit(shown) })
+	}
+	v := b.veil(q.Topic)
+	return b.export(ctx, q, func(bare, _ kafka.Record) error { return emit(v.over(bare)) })
+}
+
+// export gives records as they are, and as they may be shown.
+func (b *Browser) export(ctx context.Context, q Query, emit func(bare, shown kafka.Record) error) (End, error) {
+	if q.Newest {
+		list := &places{}
+		end, err := b.Search(ctx, q, list)
+		if err != nil {
+			return end, err
+		}
+		return end, b.picked(ctx, q.Topic, list.picks(), func(r kafka.Record) error { return emit(r, r) })
+	}
+	leave, err := b.enter()
+	if err != nil {
+		return End{}, err
+	}
+	defer leave()
+	s := &scan{b: b, q: q, out: &places{}, whole: emit, veil: b.veil(q.Topic)}
+	reason, err := s.run(ctx)
+	return End{Progress: s.progress(), Reason: reason}, err
+}
+
+// places remembers where matches are.
+type places struct{ at Picks }
+
+func (p *places) Matches(list []Message) error {
+	if p.at == nil {
+		p.at = Picks{}
+	}
+	for _, m := range list {
+		p.at[m.Partition] = append(p.at[m.Partition], m.Offset)
+	}
+	return nil
+}
+
+func (p *places) Progress(Progress) error { return nil }
+
+func (p *places) picks() Picks {
+	for _, list := range p.at {
+		slices.Sort(list)
+	}
+	return p.at
+}

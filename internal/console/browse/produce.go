@@ -1,0 +1,103 @@
+package browse
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+)
+
+// NewMessage is a message to send. Topic, Partition and Offset of the embedded
+// Message are not looked at.
+type NewMessage struct {
+	ops.Message
+	To     *int32 `json:"toPartition,omitempty"` // nil: by key, or where there is none whichever is open
+	Anyway bool   `json:"anyway,omitempty"`      // also where the value does not conform to the topic's contract
+}
+
+// Produced is a message that was sent, or in a preview would be.
+type Produced struct {
+	Topic     string `json:"topic"`
+	Partition *int32 `json:"partition"` // null: in a preview the broker has not been asked
+	Offset    *int64 `json:"offset"`
+	KeySize   int    `json:"keySize"`
+	ValueSize int    `json:"valueSize"`
+	SHA256    string `json:"sha256"` // of the value, hex
+	Tombstone bool   `json:"tombstone"`
+	Headers   int    `json:"headers"`
+	Check     *Check `json:"check,omitempty"` // absent: the topic has no contract
+}
+
+// Errors about what is to be sent.
+var (
+	ErrNotSent   = errors.New("not sent")
+	ErrTombstone = errors.New("a tombstone needs a key: it says that the key is forgotten")
+)
+
+// Produce sends one message and waits until the broker has it. With dry nothing
+// is sent.
+func (b *Browser) Produce(ctx context.Context, topic string, m NewMessage, dry bool) (Produced, error) {
+	r, err := m.Record()
+	if err != nil {
+		return Produced{}, fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+	sum := sha256.Sum256(r.Value)
+	out := Produced{Topic: topic, KeySize: len(r.Key), ValueSize: len(r.Value), SHA256: hex.EncodeToString(sum[:]), Tombstone: r.Value == nil, Headers: len(r.Headers)}
+	if r.Value != nil && event.HasContract(topic) {
+		shown := Message{Message: ops.Message{Topic: topic}}
+		out.Check = shown.checked(r.Value).Check
+	}
+	switch {
+	case r.Value == nil && r.Key == nil:
+		return out, fmt.Errorf("%w: %w", ErrNotSent, ErrTombstone)
+	case len(r.Value) > kafka.MaxValueBytes:
+		return out, fmt.Errorf("%w: a value of %d bytes; %d are allowed", ErrNotSent, len(r.Value), kafka.MaxValueBytes)
+	case out.Check != nil && !out.Check.Conforms && !m.Anyway && !dry:
+		return out, fmt.Errorf("%w: the value does not conform to %s: %s", ErrNotSent, topic, out.Check.Errors[0])
+	}
+	spec := ops.ProduceSpec{Topic: topic, Partition: -1}
+	if m.To != nil {
+		spec.Partition = *m.To
+	}
+	sent, err := b.deliver(ctx, spec, []kafka.Record{r}, dry)
+	if err != nil || dry {
+		return out, err
+	}
+	out.Partition, out.Offset = &sent.Partitions[0].Partition, &sent.Partitions[0].Last
+	return out, nil
+}
+
+// deliver sends records to one topic; with dry it only finds out whether the
+// topic would take them.
+func (b *Browser) deliver(ctx context.Context, spec ops.ProduceSpec, records []kafka.Record, dry bool) (ops.Sent, error) {
+	cfg := b.reading()
+	cfg.DeliveryTimeout = cfg.RequestTimeout
+	s, err := ops.NewSender(ctx, cfg, spec)
+	if err != nil {
+		return ops.Sent{}, b.explained(err)
+	}
+	for _, r := range records {
+		if err = s.Fits(r); err == nil && !dry {
+			err = s.Send(ctx, r)
+		}
+		if err != nil {
+			break
+		}
+	}
+	sent, closed := s.Close(ctx)
+	if err == nil {
+		err = closed
+	}
+	if errors.Is(err, ops.ErrTooLarge) {
+		return sent, fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+	if err != nil {
+		return sent, b.explained(err)
+	}
+	return sent, nil
+}

@@ -1,0 +1,43 @@
+package browse
+
+import (
+	"context"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+)
+
+// sizesAge is how old sizes may be that are answered: they are asked for every
+// third step.
+const sizesAge = 4 * Step
+
+// sampleSizes measures what lies on disk and how it grows.
+func (b *Browser) sampleSizes(ctx context.Context, now time.Time) error {
+	all, err := b.sizes.get(ctx, 0, func(ctx context.Context) (ops.Sizes, error) { return ops.LogSizes(ctx, b.cfg.Admin) })
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name, past := range b.topics {
+		if n, told := all.Topics[name]; told {
+			past.sized(n, now)
+		}
+	}
+	return nil
+}
+
+// sized notes a size. What grew since the last one did so in all the steps
+// between; where a log shrank, nobody knows what came in beside what was
+// deleted.
+func (p *topicPast) sized(bytes int64, now time.Time) {
+	last, at := p.bytes, p.sizedAt
+	p.bytes, p.sizedAt = bytes, now
+	if at.IsZero() || bytes < last {
+		return
+	}
+	rate := float32(float64(bytes-last) / now.Sub(at).Seconds())
+	for s := max(step(at)+1, step(now)-Points); s <= step(now); s++ {
+		p.grown.put(s, rate)
+	}
+}

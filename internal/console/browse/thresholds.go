@@ -1,0 +1,113 @@
+package browse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+)
+
+// Threshold is the lag above which a group is marked.
+type Threshold struct {
+	Lag int64 `json:"lag"`
+}
+
+// thresholdsFile is where thresholds are kept, in the data directory.
+const thresholdsFile = "lag-thresholds.json"
+
+// maxThresholds bounds them.
+const maxThresholds = 10_000
+
+// loadThresholds reads what was set before; a file that is not there has none.
+func loadThresholds(dir string) (map[string]Threshold, error) {
+	out := map[string]Threshold{}
+	if dir == "" {
+		return out, nil
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, thresholdsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return out, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &out)
+	}
+	if err != nil {
+		return map[string]Threshold{}, fmt.Errorf("lag thresholds: %w", err)
+	}
+	return out, nil
+}
+
+// SetThreshold sets, or with nil takes away, the threshold of a group that
+// exists. It lasts, where there is a data directory.
+func (b *Browser) SetThreshold(ctx context.Context, group string, t *Threshold) error {
+	if t != nil {
+		if _, err := ops.DescribeGroup(ctx, b.cfg.Admin, group); err != nil {
+			return err
+		}
+	}
+	b.setting.Lock()
+	defer b.setting.Unlock()
+	b.mu.Lock()
+	next := maps.Clone(b.thresholds)
+	b.mu.Unlock()
+	delete(next, group)
+	if t != nil {
+		if len(next) >= maxThresholds {
+			return fmt.Errorf("there are %d thresholds already", len(next))
+		}
+		next[group] = *t
+	}
+	if b.cfg.Dir != "" {
+		raw, err := json.Marshal(next)
+		if err != nil {
+			return err
+		}
+		if err := renameio.WriteFile(filepath.Join(b.cfg.Dir, thresholdsFile), raw, 0o600); err != nil {
+			return fmt.Errorf("keep the threshold: %w", err)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.thresholds = next
+	return nil
+}
+
+// alarm gives a group's threshold and whether its lag is above it; b.mu is
+// held.
+func (b *Browser) alarm(group string, lag int64) (*Threshold, bool) {
+	t, ok := b.thresholds[group]
+	if !ok {
+		return nil, false
+	}
+	return &t, lag > t.Lag
+}
+
+// Watched is a group with a threshold.
+type Watched struct {
+	Group string
+	Lag   int64
+	Alarm bool
+}
+
+// Watched lists the groups that have a threshold, with their lag at the last
+// measure; those that were not measured are left out.
+func (b *Browser) Watched() []Watched {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []Watched
+	for name := range b.thresholds {
+		if past := b.groups.all[name]; past != nil {
+			_, high := b.alarm(name, past.last.Lag)
+			out = append(out, Watched{name, past.last.Lag, high})
+		}
+	}
+	return out
+}

@@ -1,0 +1,220 @@
+package browse
+
+import (
+	"context"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
+)
+
+// topicPast is what was measured of one topic.
+type topicPast struct {
+	ends    int64 // sum of the end offsets at the last sample
+	at      time.Time
+	in      ring // messages per second
+	bytes   int64
+	sizedAt time.Time // zero: never
+	grown   ring      // bytes per second
+}
+
+// Topic is a line of the listing with what was measured.
+type Topic struct {
+	ops.Topic
+	Description string       `json:"description,omitempty"` // of the catalog
+	Bytes       *int64       `json:"bytes"`                 // of one copy, on disk; null: not known yet
+	Rate        *float64     `json:"rate"`                  // messages per second that come in; null: not known yet
+	Lag         *int64       `json:"lag"`                   // of all groups that have a commit in it; null: none has, or not known yet
+	Drift       []topic.Step `json:"drift"`                 // how it differs from the catalog
+}
+
+// listingAge is how old the listing may be that is answered: the sampler makes
+// a new one each Step, unless the cluster takes its time.
+const listingAge = Step + 2*time.Second
+
+func (b *Browser) list(ctx context.Context) ([]ops.Topic, error) {
+	return ops.ListTopics(ctx, b.cfg.Admin, b.cfg.Catalog.Catalog(), true)
+}
+
+// Topics lists the topics, those of the catalog first; with internal also
+// those of Kafka itself.
+func (b *Browser) Topics(ctx context.Context, internal bool) ([]Topic, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
+	all, err := b.listing.get(ctx, listingAge, b.list)
+	if err != nil {
+		return nil, b.explained(err)
+	}
+	drift := map[string][]topic.Step{}
+	if plan, ok := b.plan.peek(planAge); ok {
+		for _, s := range plan.Steps {
+			if s.Kind != topic.Foreign {
+				drift[s.Topic] = append(drift[s.Topic], s)
+			}
+		}
+	}
+	now := step(time.Now())
+	catalog, lags := b.cfg.Catalog.Catalog(), b.lagByTopic()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]Topic, 0, len(all))
+	for _, t := range all {
+		if t.Internal && !internal {
+			continue
+		}
+		x := Topic{Topic: t, Drift: some(drift[t.Name])}
+		if t.Kind != ops.KindOther {
+			s, _ := catalog.Find(t.Name)
+			x.Description = s.Description
+		}
+		if lag, read := lags[t.Name]; read {
+			x.Lag = &lag
+		}
+		if past := b.topics[t.Name]; past != nil {
+			x.Rate = known(past.in.last(now))
+			x.Bytes = past.size()
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// known is a pointer to a value that there is.
+func known[T any](v T, ok bool) *T {
+	if !ok {
+		return nil
+	}
+	return &v
+}
+
+// some keeps JSON arrays from being null.
+func some[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+func (p *topicPast) size() *int64 { return known(p.bytes, !p.sizedAt.IsZero()) }
+
+// sampleTopics measures how fast the topics grow. A topic that was created
+// again begins anew.
+func (b *Browser) sampleTopics(ctx context.Context, now time.Time) error {
+	all, err := b.listing.get(ctx, 0, b.list)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before := b.topics
+	b.topics = make(map[string]*topicPast, len(all))
+	for _, t := range all {
+		past := before[t.Name]
+		if past == nil || t.Written < past.ends {
+			b.topics[t.Name] = &topicPast{ends: t.Written, at: now}
+			continue
+		}
+		past.in.put(step(now), float32(float64(t.Written-past.ends)/now.Sub(past.at).Seconds()))
+		past.ends, past.at = t.Written, now
+		b.topics[t.Name] = past
+	}
+	return nil
+}
+
+// TopicDetail is all about one topic.
+type TopicDetail struct {
+	ops.Description
+	Kind  string       `json:"kind"`
+	Rate  *float64     `json:"rate"`  // messages per second that come in; null: not known yet
+	Bytes *int64       `json:"bytes"` // of one copy, on disk; null: not known yet
+	Sizes []*int64     `json:"sizes"` // the same of each partition, in their order
+	Drift []topic.Step `json:"drift"` // how it differs from the catalog
+
+	Reserved bool `json:"reserved"` // writing to it needs the role admin
+}
+
+// Topic tells all about one topic; ops.ErrNoTopic where there is none.
+func (b *Browser) Topic(ctx context.Context, name string) (TopicDetail, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
+	d, err := ops.DescribeTopic(ctx, b.cfg.Admin, b.cfg.Catalog.Catalog(), name)
+	if err != nil {
+		return TopicDetail{}, b.explained(err)
+	}
+	out := TopicDetail{Description: d, Kind: ops.KindOf(b.cfg.Catalog.Catalog(), name), Sizes: make([]*int64, len(d.Partitions)), Drift: []topic.Step{}, Reserved: topic.Reserved(name)}
+	if sizes, ok := b.sizes.peek(sizesAge); ok {
+		for i, p := range d.Partitions {
+			n, told := sizes.Partitions[kafka.TopicPartition{Topic: name, Partition: p.Partition}]
+			out.Sizes[i] = known(n, told)
+		}
+	}
+	if plan, ok := b.plan.peek(planAge); ok {
+		for _, s := range plan.Steps {
+			if s.Topic == name && s.Kind != topic.Foreign {
+				out.Drift = append(out.Drift, s)
+			}
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if past := b.topics[name]; past != nil {
+		out.Rate, out.Bytes = known(past.in.last(step(time.Now()))), past.size()
+	}
+	return out, nil
+}
+
+// TopicHistory is what came into one topic over the last minutes.
+type TopicHistory struct {
+	Messages Series `json:"messages"` // per second
+	Bytes    Series `json:"bytes"`    // per second, by the growth of the log on disk; a gap where something was deleted
+}
+
+// TopicHistory gives what was measured of a topic. One that was just found has
+// nothing yet.
+func (b *Browser) TopicHistory(_ context.Context, name string) (TopicHistory, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	past := b.topics[name]
+	if past == nil {
+		past = &topicPast{}
+	}
+	return TopicHistory{Messages: past.in.series(), Bytes: past.grown.series()}, nil
+}
+
+// TopicGroup is a consumer group as it stands in one topic.
+type TopicGroup struct {
+	Name       string          `json:"name"`
+	State      string          `json:"state"`
+	Type       string          `json:"type"`    // classic or consumer (KIP-848)
+	Members    int             `json:"members"` // of the whole group
+	Lag        int64           `json:"lag"`     // in this topic
+	Partitions []ops.GroupPart `json:"partitions"`
+}
+
+// groupsAge is how old the groups may be that are answered.
+const groupsAge = Step
+
+// TopicGroups tells which groups have a commit in a topic, or read it now.
+func (b *Browser) TopicGroups(ctx context.Context, name string) ([]TopicGroup, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
+	all, err := b.described.get(ctx, groupsAge, b.describeGroups)
+	if err != nil {
+		return nil, b.explained(err)
+	}
+	out := []TopicGroup{}
+	for _, g := range all {
+		x := TopicGroup{Name: g.Name, State: g.State, Type: g.Type, Members: g.Members, Partitions: []ops.GroupPart{}}
+		for _, p := range g.Rows {
+			if p.Topic == name {
+				x.Partitions = append(x.Partitions, p)
+				x.Lag += max(p.Lag, 0)
+			}
+		}
+		if len(x.Partitions) > 0 {
+			out = append(out, x)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,112 @@
+package browse
+
+import (
+	"context"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
+)
+
+// Everything below changes the cluster, or with dry only asks whether it
+// could be changed. What was remembered of the cluster is forgotten with it.
+
+// changed forgets what may no longer be so.
+func (b *Browser) changed() {
+	b.listing.forget()
+	b.plan.forget()
+}
+
+// CreateTopic creates a topic and tells what it became. With like, what t
+// leaves open (zero partitions or replicas, settings) is that topic's.
+func (b *Browser) CreateTopic(ctx context.Context, t ops.NewTopic, like string, dry bool) (ops.NewTopic, error) {
+	t, err := b.complete(ctx, t, like)
+	if err == nil {
+		err = ops.CreateTopic(ctx, b.cfg.Admin, t, dry)
+	}
+	if err != nil || dry {
+		return t, b.explained(err)
+	}
+	defer b.changed()
+	d, err := ops.DescribeTopic(ctx, b.cfg.Admin, nil, t.Name)
+	t.Partitions, t.Replicas = int32(len(d.Partitions)), int16(d.Replicas)
+	return t, b.explained(err)
+}
+
+func (b *Browser) complete(ctx context.Context, t ops.NewTopic, like string) (ops.NewTopic, error) {
+	out := ops.NewTopic{Name: t.Name, Partitions: 1, Replicas: -1, Configs: map[string]string{}}
+	if like != "" {
+		var err error
+		if out, err = ops.Like(ctx, b.cfg.Admin, like, t.Name); err != nil {
+			return out, err
+		}
+	}
+	if t.Partitions != 0 {
+		out.Partitions = t.Partitions
+	}
+	if t.Replicas != 0 {
+		out.Replicas = t.Replicas
+	}
+	for k, v := range t.Configs {
+		out.Configs[k] = topic.FromHuman(k, v)
+	}
+	return out, nil
+}
+
+// DeleteTopic deletes a topic with all its records.
+func (b *Browser) DeleteTopic(ctx context.Context, name string, dry bool) (ops.DeletedTopic, error) {
+	all, err := ops.DeleteTopics(ctx, b.cfg.Admin, !dry, name)
+	if !dry {
+		b.changed()
+	}
+	if len(all) == 0 {
+		return ops.DeletedTopic{Topic: name}, b.explained(err)
+	}
+	return all[0], b.explained(err)
+}
+
+// AddPartitions gives a topic to partitions in all.
+func (b *Browser) AddPartitions(ctx context.Context, name string, to int, dry bool) (ops.Grown, error) {
+	if dry {
+		g, err := ops.PreviewPartitions(ctx, b.cfg.Admin, name, to)
+		return g, b.explained(err)
+	}
+	defer b.changed()
+	g, err := ops.AddPartitions(ctx, b.cfg.Admin, name, to, true)
+	return g, b.explained(err)
+}
+
+// DeleteRecords deletes the records of a topic before a position, as
+// ops.ParsePosition reads it, in some of its partitions or in all.
+func (b *Browser) DeleteRecords(ctx context.Context, name, before string, partitions []int32, dry bool) (ops.Truncation, error) {
+	at, err := ops.ParsePosition(before, time.Now())
+	if err == nil && at.Relative() {
+		err = ops.ErrPosition
+	}
+	if err != nil {
+		return ops.Truncation{}, err
+	}
+	if !dry {
+		defer b.changed()
+	}
+	all, err := ops.DeleteRecords(ctx, b.cfg.Admin, name, at, partitions, !dry)
+	return ops.TruncationOf(name, at, all, !dry), b.explained(err)
+}
+
+// TopicSettings tells every setting of a topic with its source and default.
+func (b *Browser) TopicSettings(ctx context.Context, name string) ([]ops.Setting, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
+	s, err := ops.DescribeConfigs(ctx, b.cfg.Admin, ops.Resource{Topic: name})
+	return s, b.explained(err)
+}
+
+// ChangeTopic sets and unsets settings of a topic and reads them back. What
+// may lose data is made as well: whoever asks has seen the preview.
+func (b *Browser) ChangeTopic(ctx context.Context, name string, set map[string]string, unset []string, dry bool) ([]ops.ChangedConfig, error) {
+	if !dry {
+		defer b.changed()
+	}
+	c, err := ops.ChangeConfigs(ctx, b.cfg.Admin, ops.ConfigChange{Of: ops.Resource{Topic: name}, Set: set, Unset: unset, Execute: !dry, DryRun: dry})
+	return c, b.explained(err)
+}

@@ -1,0 +1,412 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/picker"
+)
+
+// checker says what values mean together. It runs after the walk, also when the
+// walk found mistakes, so that one run shows everything.
+type checker struct {
+	at       map[string]int
+	mistakes Mistakes
+	warned   Mistakes
+
+	patterns, programs, ranges int // regular expressions, the steps of their programs and the ranges of their character classes
+}
+
+// line is where a path stands; a missing key is reported where its parent is.
+func (c *checker) line(path string) int {
+	for path != "" {
+		if l, ok := c.at[path]; ok {
+			return l
+		}
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+	return 0
+}
+
+func (c *checker) fail(path, format string, args ...any) {
+	if c.mistakes.full() {
+		return
+	}
+	for _, m := range c.mistakes {
+		if m.Path == path {
+			return // the walk already refused this value
+		}
+	}
+	c.mistakes = append(c.mistakes, Mistake{Line: c.line(path), Path: path, Text: fmt.Sprintf(format, args...)})
+}
+
+// maxListeners bounds the listeners of a document; each is compared with each.
+const maxListeners = 1000
+
+// idPattern keeps ids usable as Kafka keys, header values, labels and URL parts.
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:\[\]-]{0,127}$`)
+
+// hostPattern is a name (non-ASCII ones as xn--...), an IPv4 or an IPv6 address
+// with or without a zone. Brackets are not part of it.
+var hostPattern = regexp.MustCompile(`^([A-Za-z0-9._-]*|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?)$`)
+
+func (c *checker) id(path, id string) {
+	switch {
+	case id == "":
+		c.fail(path, "missing")
+	case !idPattern.MatchString(id):
+		c.fail(path, "%q: want 1 to 128 letters, digits, dots, dashes, colons or underscores, beginning with a letter or digit", id)
+	}
+}
+
+// maxLinger is what the Kafka client takes at most.
+const maxLinger = time.Minute
+
+func (c *checker) node(n Node) {
+	if n.Identity.ID != "" {
+		c.id("node.id", n.Identity.ID)
+	}
+	if len(n.Kafka.Brokers) == 0 {
+		c.fail("kafka.brokers", "missing: want at least one host:port")
+	}
+	for i, b := range n.Kafka.Brokers {
+		c.address(fmt.Sprintf("kafka.brokers[%d]", i), b, false)
+	}
+	if !slices.Contains([]string{"none", "gzip", "snappy", "lz4", "zstd"}, n.Kafka.Compression) {
+		c.fail("kafka.compression", "unknown compression %q, want one of none, gzip, snappy, lz4, zstd", n.Kafka.Compression)
+	}
+	if n.Kafka.Linger > maxLinger {
+		c.fail("kafka.linger", "want 0s to %s, got %s", maxLinger, n.Kafka.Linger)
+	}
+	for _, m := range n.Kafka.Security().Check() {
+		c.fail("kafka."+m.Path, "%s", m.Text)
+	}
+	if n.Kafka.BatchBytes < 1<<10 || n.Kafka.BatchBytes > 11534336 {
+		c.fail("kafka.batchBytes", "want 1024 to 11534336, got %d", n.Kafka.BatchBytes)
+	}
+	if n.Proxy.ConnectTimeout <= 0 {
+		c.fail("proxy.connectTimeout", "want more than 0")
+	}
+	c.address("admin.address", n.Admin.Address, true)
+	if n.Admin.Token != "" {
+		if err := n.Admin.Token.Check(); err != nil {
+			c.fail("admin.token", "%v", err)
+		}
+	}
+	c.frontEnd(n.Proxy)
+	c.console(n.Console)
+	if err := n.Signing.Check(); err != nil {
+		c.fail("signing", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	if s := n.Telemetry.DecisionSample; s < 0 || s > 1 {
+		c.fail("telemetry.decisionSample", "want 0 to 1, got %v", s)
+	}
+	if n.Telemetry.DecisionRate < 0 {
+		c.fail("telemetry.decisionRate", "cannot be negative")
+	}
+	if n.Telemetry.SampleRate < 0 {
+		c.fail("telemetry.sampleRate", "cannot be negative")
+	}
+	if n.Telemetry.Interval < 100e6 || n.Telemetry.Interval > 60e9 {
+		c.fail("telemetry.interval", "want 100ms to 60s, got %s", n.Telemetry.Interval)
+	}
+}
+
+// address checks host:port; an empty host is allowed where we listen.
+func (c *checker) address(path, address string, listen bool) {
+	if address == "" {
+		c.fail(path, "missing: want host:port")
+		return
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		c.fail(path, "%q: want host:port", address)
+		return
+	}
+	n, err := strconv.ParseUint(port, 10, 16) // no sign
+	if err != nil || (n == 0 && !listen) || len(port) > 1 && port[0] == '0' {
+		c.fail(path, "%q: want a port from 1 to 65535", address)
+	}
+	if host == "" && !listen {
+		c.fail(path, "%q: the host is missing", address)
+	}
+	if !hostPattern.MatchString(host) {
+		c.fail(path, "%q: the host holds a character that no host has", address)
+	}
+}
+
+func (c *checker) traffic(t Traffic) {
+	if len(t.Listeners) > maxListeners {
+		c.fail("listeners", "%d listeners are more than %d", len(t.Listeners), maxListeners)
+		t.Listeners = t.Listeners[:maxListeners]
+	}
+	names := map[string]string{}
+	for i, l := range t.Listeners {
+		path := fmt.Sprintf("listeners[%d]", i)
+		c.id(path+".name", l.Name)
+		c.unique(path+".name", "listener", l.Name, names)
+		c.address(path+".address", l.Address, true)
+		c.oneOf(path+".encodedCharacters", l.EncodedCharacters, "keep", "reject")
+		c.oneOf(path+".underscoreHeaders", l.UnderscoreHeaders, "drop", "keep", "reject")
+		c.oneOf(path+".requestId", l.RequestID, "trusted", "keep", "overwrite")
+		for j, other := range t.Listeners[:i] {
+			if overlaps(l.Address, other.Address) {
+				c.fail(path+".address", "%s cannot be opened beside %s of listeners[%d].address", l.Address, other.Address, j)
+			}
+		}
+	}
+	services := map[string]string{}
+	for i, s := range t.Services {
+		path := fmt.Sprintf("services[%d]", i)
+		c.id(path+".id", s.ID)
+		c.unique(path+".id", "service", s.ID, services)
+		c.service(path, s)
+	}
+	routes := map[string]string{}
+	for i, r := range t.Routes {
+		path := fmt.Sprintf("routes[%d]", i)
+		c.id(path+".name", r.Name)
+		c.unique(path+".name", "route", r.Name, routes)
+		c.route(path, r, services)
+	}
+}
+
+// oneOf checks a word; empty is the default.
+func (c *checker) oneOf(path, word string, allowed ...string) {
+	if word != "" && !slices.Contains(allowed, word) {
+		c.fail(path, "unknown value %q, want %s", word, strings.Join(allowed, " or "))
+	}
+}
+
+func (c *checker) unique(path, what, name string, seen map[string]string) {
+	if name == "" {
+		return
+	}
+	if before, dup := seen[name]; dup {
+		c.fail(path, "%s %q is already at %s", what, name, before)
+		return
+	}
+	seen[name] = path
+}
+
+func (c *checker) service(path string, s Service) {
+	if err := picker.CheckName(s.Policy); err != nil {
+		c.fail(path+".policy", "%v", err)
+	}
+	c.oneOf(path+".strictness", s.Strictness, "tolerant", "strict")
+	if len(s.Instances) == 0 {
+		c.fail(path+".instances", "missing: a service wants at least one instance")
+	}
+	ids, addresses := map[string]string{}, map[string]string{}
+	for j, in := range s.Instances {
+		at := fmt.Sprintf("%s.instances[%d]", path, j)
+		c.id(at+".id", in.ID)
+		if in.ID == "_all" {
+			c.fail(at+".id", "_all stands for all instances of a service")
+		}
+		c.unique(at+".id", "instance", in.ID, ids)
+		c.address(at+".address", in.Address, false)
+		c.unique(at+".address", "instance address", sameAddress(in.Address), addresses)
+		if in.Weight < .01 || in.Weight > 1000 {
+			c.fail(at+".weight", "want 0.01 to 1000, got %v (to take an instance out, use `smartlb drain`)", in.Weight)
+		}
+	}
+	if s.HealthCheck != nil {
+		c.healthCheck(path+".healthCheck", *s.HealthCheck)
+	}
+}
+
+func (c *checker) healthCheck(path string, h HealthCheck) {
+	switch h.Type {
+	case "http":
+		if !strings.HasPrefix(h.Path, "/") || strings.ContainsAny(h.Path, " \t\r\n#") {
+			c.fail(path+".path", "%q: want a path that starts with / and has no blanks", h.Path)
+		} else if _, err := url.ParseRequestURI(h.Path); err != nil {
+			c.fail(path+".path", "%q: no request can have this path, so every check would fail", h.Path)
+		}
+	case "tcp":
+		if h.Path != "" {
+			c.fail(path+".path", "a tcp check has no path")
+		}
+		if h.Host != "" {
+			c.fail(path+".host", "a tcp check has no Host header")
+		}
+		if len(h.Statuses) > 0 {
+			c.fail(path+".statuses", "a tcp check gets no status")
+		}
+	default:
+		c.fail(path+".type", "unknown type %q, want http or tcp", h.Type)
+	}
+	if host, port, err := net.SplitHostPort(h.Host); err == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil || !hostPattern.MatchString(host) {
+			c.fail(path+".host", "%q: want a name, or a name with a port", h.Host)
+		}
+	} else if !hostPattern.MatchString(strings.Trim(h.Host, "[]")) {
+		c.fail(path+".host", "%q: want a name, or a name with a port", h.Host)
+	}
+	if h.Interval < 100e6 {
+		c.fail(path+".interval", "want at least 100ms, got %s", h.Interval)
+	}
+	if h.Timeout <= 0 {
+		c.fail(path+".timeout", "want more than 0")
+	}
+	if h.Timeout > h.Interval {
+		c.fail(path+".timeout", "%s is longer than the interval of %s", h.Timeout, h.Interval)
+	}
+	for key, n := range map[string]int{"healthyThreshold": h.HealthyThreshold, "unhealthyThreshold": h.UnhealthyThreshold} {
+		if n < 1 || n > 100 {
+			c.fail(path+"."+key, "want 1 to 100, got %d", n)
+		}
+	}
+	for i, s := range h.Statuses {
+		if s < 200 || s > 599 {
+			c.fail(fmt.Sprintf("%s.statuses[%d]", path, i), "want 200 to 599, got %d", s)
+		}
+	}
+}
+
+// punycode is a hint for names that no Host header has.
+func punycode(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return r > 127 }) {
+		return "; names beyond ASCII as xn--..."
+	}
+	return ""
+}
+
+// tokenPattern is a method or the name of a header (RFC 9110 §5.6.2).
+var tokenPattern = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+
+// minRouteTimeout is what the clock of the proxy can tell from nothing.
+const minRouteTimeout = time.Millisecond
+
+func (c *checker) route(path string, r Route, services map[string]string) {
+	kinds := 0
+	for _, p := range []string{r.Path.Prefix, r.Path.Exact, r.Path.Regex} {
+		if p != "" {
+			kinds++
+		}
+	}
+	if kinds > 1 {
+		c.fail(path+".path", "want one of prefix, exact, regex, not several")
+	}
+	for key, p := range map[string]string{"prefix": r.Path.Prefix, "exact": r.Path.Exact} {
+		if p == "" {
+			continue
+		}
+		if !strings.HasPrefix(p, "/") {
+			c.fail(path+".path."+key, "%q: must start with /", p)
+		} else if _, err := h1.RoutePath(p); err != nil {
+			c.fail(path+".path."+key, "%q: %v", p, err)
+		}
+	}
+	c.regex(path+".path.regex", r.Path.Regex)
+	for i, h := range r.Hosts {
+		name := strings.TrimPrefix(h, "*.")
+		if name == "" || strings.Contains(name, ":") || !hostPattern.MatchString(name) {
+			c.fail(fmt.Sprintf("%s.hosts[%d]", path, i), "%q: want a name like api.example.com or *.example.com, without port%s", h, punycode(name))
+		}
+	}
+	for i, m := range r.Methods {
+		if strings.ToUpper(m) != m || !tokenPattern.MatchString(m) {
+			c.fail(fmt.Sprintf("%s.methods[%d]", path, i), "%q: want a method in capitals like GET", m)
+		}
+	}
+	for i, h := range r.Headers {
+		at := fmt.Sprintf("%s.headers[%d]", path, i)
+		switch {
+		case h.Name == "":
+			c.fail(at+".name", "missing")
+		case !tokenPattern.MatchString(h.Name):
+			c.fail(at+".name", "%q: the name of a header has no such character", h.Name)
+		}
+		if strings.ContainsAny(h.Exact, "\r\n\x00") || strings.Trim(h.Exact, " \t") != h.Exact {
+			c.fail(at+".exact", "%q: no header has this value: values have neither line ends nor blanks around them", h.Exact)
+		}
+		if h.Exact != "" && h.Regex != "" {
+			c.fail(at, "exact and regex exclude each other")
+		}
+		c.regex(at+".regex", h.Regex)
+	}
+	c.targets(path, r, services)
+	if r.Retry != nil {
+		c.retry(path+".retry", *r.Retry)
+	}
+	if h, err := hashOn(r.HashOn); err != nil {
+		c.fail(path+".hashOn", "%v", err)
+	} else if h.Name != "" && !tokenPattern.MatchString(h.Name) {
+		c.fail(path+".hashOn", "%q: the name of a header has no such character", h.Name)
+	}
+	if r.Timeout > 0 && r.Timeout < minRouteTimeout {
+		c.fail(path+".timeout", "want at least %s, got %s", minRouteTimeout, r.Timeout)
+	}
+}
+
+func (c *checker) targets(path string, r Route, services map[string]string) {
+	switch {
+	case r.Service != "" && len(r.Split) > 0:
+		c.fail(path+".split", "service and split exclude each other")
+	case r.Service == "" && len(r.Split) == 0:
+		c.fail(path+".service", "missing: a route wants service or split")
+	case r.Service != "":
+		c.known(path+".service", r.Service, services)
+	}
+	total := 0
+	for i, s := range r.Split {
+		at := fmt.Sprintf("%s.split[%d]", path, i)
+		c.known(at+".service", s.Service, services)
+		if s.Weight < 0 || s.Weight > 1_000_000 {
+			c.fail(at+".weight", "want 0 to 1000000, got %d", s.Weight)
+		}
+		total += max(s.Weight, 0)
+	}
+	if len(r.Split) > 0 && total == 0 {
+		c.fail(path+".split", "the weights add up to 0")
+	}
+}
+
+func (c *checker) known(path, service string, services map[string]string) {
+	if _, ok := services[service]; ok {
+		return
+	}
+	if service == "" {
+		c.fail(path, "missing")
+		return
+	}
+	names := make([]string, 0, len(services))
+	for s := range services {
+		names = append(names, s)
+	}
+	slices.Sort(names)
+	if len(names) > 8 {
+		names = append(names[:8], "...")
+	}
+	c.fail(path, "there is no service %q; services: %s", service, strings.Join(names, ", "))
+}
+
+func (c *checker) retry(path string, r Retry) {
+	if r.Attempts < 0 || r.Attempts > 3 {
+		c.fail(path+".attempts", "want 0 to 3, got %d", r.Attempts)
+	}
+	if r.PerTryTimeout > 0 && r.PerTryTimeout < minRouteTimeout {
+		c.fail(path+".perTryTimeout", "want at least %s, got %s", minRouteTimeout, r.PerTryTimeout)
+	}
+	for i, on := range r.On {
+		switch on {
+		case "connect-failure", "reset", "timeout":
+			continue
+		}
+		if s, err := strconv.Atoi(on); err != nil || s < 400 || s > 511 {
+			c.fail(fmt.Sprintf("%s.on[%d]", path, i), "%q: want connect-failure, reset, timeout or a status from 400 to 511", on)
+		}
+	}
+	if slices.Contains(r.On, "timeout") && r.PerTryTimeout == 0 {
+		c.fail(path+".perTryTimeout", "missing: retry on timeout wants it")
+	}
+}

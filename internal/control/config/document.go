@@ -1,0 +1,293 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/base/secret"
+	"github.com/smartlb/smartlb/internal/dataplane/picker"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
+)
+
+// Document is a whole file.
+type Document struct {
+	Node
+	Traffic
+}
+
+// Node is the part of one process.
+type Node struct {
+	Identity  Identity    `yaml:"node"`
+	Kafka     Kafka       `yaml:"kafka"`
+	Proxy     Proxy       `yaml:"proxy"`
+	Admin     Admin       `yaml:"admin"`
+	Console   Console     `yaml:"console"`
+	Data      Data        `yaml:"data"`
+	Signing   sign.Config `yaml:"signing"`
+	Telemetry Telemetry   `yaml:"telemetry"`
+}
+
+// Identity names the node.
+type Identity struct {
+	ID string `yaml:"id"` // default: random, kept in the data directory
+}
+
+// Kafka says where the log is and how it is written.
+type Kafka struct {
+	Brokers     []string      `yaml:"brokers"`     // default localhost:9092
+	Linger      time.Duration `yaml:"linger"`      // how long a record waits for company, default 100ms (bench/results)
+	BatchBytes  int           `yaml:"batchBytes"`  // of one produce batch before compression, default 11534336 (fits a 10 MB record)
+	Compression string        `yaml:"compression"` // none, gzip, snappy, lz4 or zstd; default zstd
+	TLS         kafka.TLS     `yaml:"tls"`         // enabled, ca, cert, key, serverName, insecure; default: not encrypted
+	SASL        kafka.SASL    `yaml:"sasl"`        // mechanism, user, password, tokenUrl, clientId, clientSecret, scopes, tokenFile; default: no login
+}
+
+// Security gives what it takes to be let in by the brokers.
+func (k Kafka) Security() kafka.Security { return kafka.Security{TLS: k.TLS, SASL: k.SASL} }
+
+// Proxy is the data plane's part that is not routing.
+type Proxy struct {
+	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // peers whose X-Forwarded-* and X-Request-Id are believed
+	ExplainFrom    []netip.Prefix `yaml:"explainFrom"`    // clients that may ask for X-Smartlb-Decision
+	AccessLog      string         `yaml:"accessLog"`      // a file, or - for stdout; empty: none
+	ConnectTimeout time.Duration  `yaml:"connectTimeout"` // per try, default 1s
+	Drain          time.Duration  `yaml:"drain"`          // how long a stop waits for requests, default 30s (up: 3s)
+	LameDuck       time.Duration  `yaml:"lameDuck"`       // how long a stop goes on accepting after /readyz has begun to fail, default 0s
+	Limits         Limits         `yaml:"limits"`
+	Timeouts       Timeouts       `yaml:"timeouts"`
+}
+
+// Admin is the API of a node.
+type Admin struct {
+	Address string     `yaml:"address"` // default 127.0.0.1:8081
+	Token   secret.Ref `yaml:"token"`   // that nodes and the command line bring beyond loopback; default: none
+	Peers   []Peer     `yaml:"peers"`   // admin addresses of other nodes that get the token: HOST, HOST:PORT or a network; default: signed nodes only
+}
+
+// Console is the web UI.
+type Console struct {
+	Address  string   `yaml:"address"`  // default 127.0.0.1:8083
+	ReadOnly bool     `yaml:"readOnly"` // nothing can be changed through it
+	Hosts    []string `yaml:"hosts"`    // names under which it is reached, beside addresses and localhost
+	TLS      Files    `yaml:"tls"`      // default: plain HTTP
+	Users    []User   `yaml:"users"`    // default: nobody is asked who they are
+	OIDC     OIDC     `yaml:"oidc"`     // an OpenID Connect issuer; default: none
+	Mask     []Mask   `yaml:"mask"`     // what is hidden in messages; default: nothing
+
+	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // peers of console and admin whose X-Forwarded-For names the client, for the limits of logins and connections; default: none
+}
+
+// Files are those of a TLS certificate.
+type Files struct {
+	Cert string `yaml:"cert"` // PEM, with the chain
+	Key  string `yaml:"key"`
+}
+
+// User may log in to the console by a password.
+type User struct {
+	Name         string `yaml:"name"`
+	PasswordHash string `yaml:"passwordHash"` // bcrypt; smartlb config hash-password makes one
+	Role         string `yaml:"role"`         // viewer, operator or admin
+}
+
+// OIDC is an issuer that says who somebody is.
+type OIDC struct {
+	Issuer       string            `yaml:"issuer"` // https://...
+	ClientID     string            `yaml:"clientId"`
+	ClientSecret secret.Ref        `yaml:"clientSecret"`
+	RedirectURL  string            `yaml:"redirectUrl"` // the console's address with /api/v1/login/oidc/callback
+	Scopes       []string          `yaml:"scopes"`      // beside openid; default profile, email
+	NameClaim    string            `yaml:"nameClaim"`   // default email, preferred_username, sub: the first that is there
+	RolesClaim   string            `yaml:"rolesClaim"`  // default groups
+	Roles        map[string]string `yaml:"roles"`       // value of that claim to viewer, operator or admin
+	DefaultRole  string            `yaml:"defaultRole"` // of who has none of them; default: refused
+}
+
+// Mask hides parts of messages in the console.
+type Mask struct {
+	Topics  []string `yaml:"topics"`  // names or patterns: user-*
+	Fields  []string `yaml:"fields"`  // of JSON values: user.email, users.*.phone
+	Headers []string `yaml:"headers"` // by name
+	Key     bool     `yaml:"key"`
+}
+
+// Data is where state is kept.
+type Data struct {
+	Dir string `yaml:"dir"`
+}
+
+// Telemetry is what a proxy tells.
+type Telemetry struct {
+	DecisionSample float64       `yaml:"decisionSample"` // share of requests whose decision is published, default 0.01
+	DecisionRate   int           `yaml:"decisionRate"`   // decisions per second at most, default 500
+	SampleRate     int           `yaml:"sampleRate"`     // of them, at most so many per second that were only sampled, default 2; 0, or a decisionSample of 1: no limit of their own
+	Interval       time.Duration `yaml:"interval"`       // shortest time between reports, default 1s; proxies of more than 20 instances report less often
+}
+
+// Traffic is the part that is published.
+type Traffic struct {
+	Listeners []Listener `yaml:"listeners"`
+	Routes    []Route    `yaml:"routes"`
+	Services  []Service  `yaml:"services"`
+
+	// Warnings is what Parse found valid and without effect, in the order of the
+	// lines. It is no part of the document.
+	Warnings Mistakes
+}
+
+// Listener is where clients connect.
+type Listener struct {
+	Name    string `yaml:"name"`
+	Address string `yaml:"address"`
+
+	EncodedCharacters string `yaml:"encodedCharacters"` // keep (default) or reject: %2F, %5C and encoded control characters in a path
+	UnderscoreHeaders string `yaml:"underscoreHeaders"` // drop (default), keep or reject: request headers with _ in their name
+	RequestID         string `yaml:"requestId"`         // trusted (default), keep or overwrite: whose X-Request-Id is kept
+}
+
+// Route sends what it matches to a service or splits it among several.
+type Route struct {
+	Name    string        `yaml:"name"`
+	Hosts   []string      `yaml:"hosts"`
+	Path    Path          `yaml:"path"`
+	Methods []string      `yaml:"methods"`
+	Headers []Header      `yaml:"headers"`
+	Service string        `yaml:"service"`
+	Split   []Split       `yaml:"split"`
+	Timeout time.Duration `yaml:"timeout"` // of the whole exchange, default none
+	Retry   *Retry        `yaml:"retry"`
+	HashOn  string        `yaml:"hashOn"` // client (default), path, or header:NAME; for ring_hash and maglev
+}
+
+// Path is one of three ways to compare.
+type Path struct {
+	Prefix string `yaml:"prefix"`
+	Exact  string `yaml:"exact"`
+	Regex  string `yaml:"regex"`
+}
+
+// Header is a condition on a request header; with a name alone it must be there.
+type Header struct {
+	Name  string `yaml:"name"`
+	Exact string `yaml:"exact"`
+	Regex string `yaml:"regex"`
+}
+
+// Split is one part of a route's traffic.
+type Split struct {
+	Service string `yaml:"service"`
+	Weight  int    `yaml:"weight"`
+}
+
+// Retry says when a request is sent to another instance.
+type Retry struct {
+	Attempts      int           `yaml:"attempts"` // tries beyond the first, 0..3
+	On            []string      `yaml:"on"`       // connect-failure, reset, timeout, or a status
+	PerTryTimeout time.Duration `yaml:"perTryTimeout"`
+}
+
+// DefaultRetry is what a route without `retry` gets: it never repeats a request
+// that an instance may have begun, unless the method allows that.
+func DefaultRetry() Retry { return Retry{Attempts: 2, On: []string{"connect-failure", "reset"}} }
+
+// Service is a set of instances that are equal to its callers.
+type Service struct {
+	ID          string        `yaml:"id"`
+	Policy      string        `yaml:"policy"`    // default adaptive
+	SlowStart   time.Duration `yaml:"slowStart"` // default 10s; 0s: none
+	Instances   []Instance    `yaml:"instances"`
+	HealthCheck *HealthCheck  `yaml:"healthCheck"`
+	Strictness  string        `yaml:"strictness"` // tolerant (default) or strict: of the reading of responses, see docs/http.md
+}
+
+// Instance is one process of a service.
+type Instance struct {
+	ID      string            `yaml:"id"`
+	Address string            `yaml:"address"` // host:port
+	Weight  float64           `yaml:"weight"`  // default 1; .01 to 1000
+	Tags    map[string]string `yaml:"tags"`
+}
+
+// HealthCheck is the active probe of a service's instances.
+type HealthCheck struct {
+	Type               string        `yaml:"type"` // http (default) or tcp
+	Path               string        `yaml:"path"` // http, default /health
+	Host               string        `yaml:"host"` // http, default the instance's address
+	Interval           time.Duration `yaml:"interval"`
+	Timeout            time.Duration `yaml:"timeout"`
+	HealthyThreshold   int           `yaml:"healthyThreshold"`
+	UnhealthyThreshold int           `yaml:"unhealthyThreshold"`
+	Statuses           []int         `yaml:"statuses"` // http, default 200..299
+}
+
+// DefaultAdmin is where a proxy's admin API listens.
+const DefaultAdmin = "127.0.0.1:8081"
+
+// Default returns the document that an empty file gives: node settings only.
+func Default() Document {
+	return Document{Node: Node{
+		Kafka: Kafka{Brokers: []string{"localhost:9092"}, Linger: 100 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
+		Proxy: Proxy{ConnectTimeout: time.Second, Limits: DefaultLimits(), Timeouts: DefaultTimeouts()},
+		Admin: Admin{Address: DefaultAdmin}, Console: Console{Address: "127.0.0.1:8083"},
+		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, SampleRate: 2, Interval: time.Second},
+	}}
+}
+
+// fill sets the defaults inside routes and services that the document left out.
+// A value of 0 that the document gives is not replaced.
+func (t *Traffic) fill(given func(path string) bool) {
+	for i := range t.Routes {
+		t.Routes[i].fill(fmt.Sprintf("routes[%d]", i), given)
+	}
+	for i := range t.Services {
+		t.Services[i].fill(fmt.Sprintf("services[%d]", i), given)
+	}
+}
+
+func (r *Route) fill(path string, given func(string) bool) {
+	standard := DefaultRetry()
+	if r.Retry == nil {
+		r.Retry = &standard
+		return
+	}
+	orDefault(&r.Retry.Attempts, standard.Attempts, given(path+".retry.attempts"))
+	if !given(path + ".retry.on") {
+		r.Retry.On = standard.On
+	}
+}
+
+func (s *Service) fill(path string, given func(string) bool) {
+	if s.Policy == "" {
+		s.Policy = picker.DefaultPolicy
+	}
+	orDefault(&s.SlowStart, 10*time.Second, given(path+".slowStart"))
+	for j := range s.Instances {
+		orDefault(&s.Instances[j].Weight, 1, given(fmt.Sprintf("%s.instances[%d].weight", path, j)))
+	}
+	if s.HealthCheck != nil {
+		s.HealthCheck.fill(path+".healthCheck", given)
+	}
+}
+
+func (h *HealthCheck) fill(path string, given func(string) bool) {
+	if h.Type == "" {
+		h.Type = "http"
+	}
+	if h.Type == "http" && h.Path == "" {
+		h.Path = "/health"
+	}
+	orDefault(&h.Interval, 2*time.Second, given(path+".interval"))
+	orDefault(&h.Timeout, min(time.Second, h.Interval), given(path+".timeout"))
+	orDefault(&h.HealthyThreshold, 2, given(path+".healthyThreshold"))
+	orDefault(&h.UnhealthyThreshold, 3, given(path+".unhealthyThreshold"))
+}
+
+// orDefault sets what the document does not give.
+func orDefault[T comparable](v *T, standard T, given bool) {
+	var zero T
+	if *v == zero && !given {
+		*v = standard
+	}
+}

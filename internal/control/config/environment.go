@@ -1,0 +1,183 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/smartlb/smartlb/internal/base/yamlsafe"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
+)
+
+// Environment sets node keys from SMARTLB_<SECTION>_<KEY> and, for the brokers,
+// from KAFKA_BROKER, which the SMARTLB_ variable outranks. KAFKA_BROKER only
+// says where clients connect. Values are read like those of the document.
+func Environment(d *Document, getenv func(string) string) error {
+	var mistakes []string
+	sections := reflect.ValueOf(&d.Node).Elem()
+	for i := range sections.NumField() {
+		section := sections.Type().Field(i).Tag.Get("yaml")
+		for key, field := range flatten(sections.Field(i)) {
+			name := "SMARTLB_" + upperSnake(section) + "_" + key
+			value := getenv(name)
+			if name == signingKeys {
+				continue // see SigningKeys
+			}
+			if name == "SMARTLB_KAFKA_BROKERS" && value == "" {
+				value = getenv("KAFKA_BROKER")
+			}
+			if value == "" {
+				continue
+			}
+			if err := setText(field, value); err != nil {
+				if strings.Contains(name, "_SASL_") {
+					value = "..." // may be the secret itself, where its name belongs
+				}
+				mistakes = append(mistakes, fmt.Sprintf("%s=%s: %v", name, value, err))
+			}
+		}
+	}
+	if keys, err := SigningKeys(getenv); err != nil {
+		mistakes = append(mistakes, err.Error())
+	} else if len(keys.Keys) > 0 {
+		d.Signing.Keys = keys.Keys
+	}
+	c := checker{at: map[string]int{}}
+	c.node(d.Node)
+	for _, m := range c.mistakes {
+		mistakes = append(mistakes, m.Path+": "+m.Text)
+	}
+	if len(mistakes) > 0 {
+		return fmt.Errorf("environment: %s", strings.Join(mistakes, "; "))
+	}
+	return nil
+}
+
+const signingKeys = "SMARTLB_SIGNING_KEYS"
+
+// SigningKeys reads the variable SMARTLB_SIGNING_KEYS: ID=REFERENCE,...
+func SigningKeys(getenv func(string) string) (sign.Config, error) {
+	text := getenv(signingKeys)
+	if text == "" {
+		return sign.Config{}, nil
+	}
+	keys, err := sign.ParseKeys(text)
+	if err != nil {
+		return sign.Config{}, fmt.Errorf("%s: %w", signingKeys, err) // its text may hold a secret
+	}
+	return keys, nil
+}
+
+// KafkaSecurity reads the part of the environment that says how to be let in by
+// brokers: SMARTLB_KAFKA_TLS_... and SMARTLB_KAFKA_SASL_...
+func KafkaSecurity(getenv func(string) string) (kafka.Security, error) {
+	d := Default()
+	err := Environment(&d, func(name string) string {
+		if strings.HasPrefix(name, "SMARTLB_KAFKA_TLS_") || strings.HasPrefix(name, "SMARTLB_KAFKA_SASL_") {
+			return getenv(name)
+		}
+		return ""
+	})
+	return d.Kafka.Security(), err
+}
+
+// flatten lists fields by their part of a variable's name, those of structs in
+// a section too: TLS_CA.
+func flatten(v reflect.Value) map[string]reflect.Value {
+	out := map[string]reflect.Value{}
+	for key, field := range fieldsOf(v) {
+		if field.Kind() != reflect.Struct || field.Addr().Type().Implements(textType) {
+			out[upperSnake(key)] = field
+			continue
+		}
+		for inner, f := range flatten(field) {
+			out[upperSnake(key)+"_"+inner] = f
+		}
+	}
+	return out
+}
+
+// setText reads a value as the walk would; lists are separated by commas.
+func setText(field reflect.Value, value string) error {
+	src := "v: " + quote(value)
+	switch field.Kind() {
+	case reflect.Slice:
+		parts := strings.Split(value, ",")
+		for i := range parts {
+			parts[i] = quote(strings.TrimSpace(parts[i]))
+		}
+		src = "v: [" + strings.Join(parts, ", ") + "]"
+	case reflect.Int, reflect.Float64, reflect.Bool:
+		src = "v: " + value
+	}
+	file, err := yamlsafe.Parse([]byte(src), limits())
+	if err != nil {
+		return fmt.Errorf("not understood")
+	}
+	w := &walker{at: map[string]int{}}
+	pairs, _ := pairsOf(file.Docs[0].Body)
+	w.value(pairs[0].Value, field, "", 0)
+	if len(w.mistakes) > 0 {
+		return fmt.Errorf("%s", w.mistakes[0].Text)
+	}
+	return nil
+}
+
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// upperSnake turns batchBytes into BATCH_BYTES.
+func upperSnake(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if 'A' <= r && r <= 'Z' {
+			b.WriteByte('_')
+		}
+		b.WriteRune(r)
+	}
+	return strings.ToUpper(b.String())
+}
+
+// TrafficPart cuts the Traffic keys out of a whole file, comments and all: it is
+// what a node publishes as the first configuration.
+func TrafficPart(src []byte) ([]byte, error) {
+	file, err := yamlsafe.Parse(src, limits())
+	if err != nil {
+		return nil, Mistakes{syntaxMistake(err)}
+	}
+	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
+		return nil, nil
+	}
+	pairs, ok := pairsOf(file.Docs[0].Body)
+	if !ok {
+		return nil, nil
+	}
+	if m, flow := file.Docs[0].Body.(*ast.MappingNode); flow && m.IsFlowStyle {
+		if _, err := ParseTraffic(src); err != nil {
+			return nil, Mistakes{{Line: 1, Text: "write the keys of the document in lines of their own, not in braces: only listeners, routes and services are published"}}
+		}
+		return src, nil
+	}
+	allowed := fieldsOf(reflect.ValueOf(&Traffic{}).Elem())
+	lines := strings.SplitAfter(string(src), "\n")
+	var out strings.Builder
+	for i, p := range pairs {
+		if _, traffic := allowed[p.Key.GetToken().Value]; !traffic {
+			continue
+		}
+		from, to := p.Key.GetToken().Position.Line-1, len(lines)
+		if i+1 < len(pairs) {
+			to = pairs[i+1].Key.GetToken().Position.Line - 1
+		}
+		for _, line := range lines[from:max(from, to)] {
+			out.WriteString(line)
+		}
+	}
+	part := []byte(out.String())
+	if _, err := ParseTraffic(part); err != nil {
+		return nil, err
+	}
+	return part, nil
+}

@@ -1,0 +1,77 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/smartlb/smartlb/internal/base/yamlsafe"
+)
+
+// Mistake is one thing that is wrong in a document.
+type Mistake struct {
+	Line int    `json:"line"` // 0: the document as a whole
+	Path string `json:"path"` // like services[2].instances[0].address
+	Text string `json:"text"` // what is wrong and what is allowed
+}
+
+// Mistakes is everything that is wrong, in the order of the lines. It is an
+// error when it is not empty.
+type Mistakes []Mistake
+
+// maxMistakes are named at most: a document of megabytes may be wrong in each
+// line.
+const maxMistakes = 200
+
+// full says that no more mistakes are looked for.
+func (m Mistakes) full() bool { return len(m) >= maxMistakes }
+
+func (m Mistake) String() string {
+	if m.Path == "" {
+		return fmt.Sprintf("line %d: %s", m.Line, m.Text)
+	}
+	return fmt.Sprintf("line %d: %s: %s", m.Line, m.Path, m.Text)
+}
+
+// In is String for a named file, in the form that editors read. A default that
+// the file does not name has no line.
+func (m Mistake) In(file string) string {
+	parts := []string{file}
+	if m.Line > 0 {
+		parts[0] = fmt.Sprintf("%s:%d", file, m.Line)
+	}
+	if m.Path != "" {
+		parts = append(parts, m.Path)
+	}
+	return strings.Join(append(parts, m.Text), ": ")
+}
+
+func (m Mistakes) Error() string {
+	lines := make([]string, len(m))
+	for i, mistake := range m {
+		lines[i] = mistake.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (m Mistakes) sorted() Mistakes {
+	slices.SortStableFunc(m, func(a, b Mistake) int {
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return strings.Compare(a.Path, b.Path)
+	})
+	if m.full() {
+		m = append(m, Mistake{Line: m[len(m)-1].Line, Text: fmt.Sprintf("the first %d mistakes are shown; correct them to see whether there are more", maxMistakes)})
+	}
+	return m
+}
+
+func syntaxMistake(err error) Mistake {
+	var refused *yamlsafe.Error
+	if errors.As(err, &refused) {
+		return Mistake{Line: refused.Line, Text: refused.Text}
+	}
+	return Mistake{Text: "not YAML: " + err.Error()}
+}

@@ -1,0 +1,77 @@
+package config
+
+import (
+	"reflect"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/smartlb/smartlb/internal/base/yamlsafe"
+)
+
+// MaxBytes is the largest document that is read: a thousand services with a
+// hundred instances each fit.
+const MaxBytes = 9 << 20
+
+// limits of a document: the largest one has a million keys, values and brackets.
+func limits() yamlsafe.Limits {
+	return yamlsafe.Limits{Bytes: MaxBytes, Tokens: 1_250_000, Documents: 1}
+}
+
+// Parse reads a whole file over the defaults. The error is [Mistakes].
+func Parse(src []byte) (Document, error) {
+	d := Default()
+	if err := parse(src, &d); err != nil {
+		return Document{}, err
+	}
+	return d, nil
+}
+
+// ParseTraffic reads what is published: node settings in it are unknown keys.
+func ParseTraffic(src []byte) (Traffic, error) {
+	var t Traffic
+	if err := parse(src, &t); err != nil {
+		return Traffic{}, err
+	}
+	return t, nil
+}
+
+// Empty reports whether nothing would be served: the document has no listener,
+// no route and no service.
+func (t Traffic) Empty() bool {
+	return len(t.Listeners) == 0 && len(t.Routes) == 0 && len(t.Services) == 0
+}
+
+func parse(src []byte, v any) error {
+	if len(src) > MaxBytes {
+		return Mistakes{{Text: "larger than 9 MiB"}}
+	}
+	w := &walker{at: map[string]int{}, given: map[string]bool{}, anchors: map[string]ast.Node{}}
+	w.document(src, v)
+	c := checker{at: w.at, mistakes: w.mistakes}
+	given := func(path string) bool { return w.given[path] }
+	switch d := v.(type) {
+	case *Document:
+		d.fill(given)
+		c.node(d.Node)
+		c.traffic(d.Traffic)
+		c.listening(*d)
+		c.nodeWarnings(d.Node, given)
+		if given("kafka.tls.enabled") && !d.Kafka.TLS.Enabled && d.Kafka.TLS.On() {
+			c.fail("kafka.tls.enabled", "false contradicts the other keys of tls, which switch it on; leave them out")
+		}
+		c.warnings(d.Traffic, given)
+		d.Warnings = c.warned.sorted()
+	case *Traffic:
+		d.fill(given)
+		c.traffic(*d)
+		c.warnings(*d, given)
+		d.Warnings = c.warned.sorted()
+	}
+	if len(c.mistakes) > 0 {
+		return c.mistakes.sorted()
+	}
+	return nil
+}
+
+// Keys lists the keys of the Traffic part, for the error about a mixed file.
+func Keys(v any) []string { return sortedKeys(fieldsOf(reflect.New(reflect.TypeOf(v)).Elem())) }

@@ -1,0 +1,90 @@
+package config
+
+import (
+	"regexp/syntax"
+
+	"github.com/smartlb/smartlb/internal/base/pattern"
+)
+
+// Bounds on the patterns of a document. A pattern of a few bytes can compile to
+// a program of megabytes, and a request may be compared with each.
+const (
+	maxPatterns     = 2000
+	maxPatternBytes = 4096
+	maxProgram      = 10_000  // steps of one pattern's program, about 40 bytes each
+	maxPrograms     = 500_000 // of all
+	maxRanges       = 100_000 // ranges of one pattern's character classes, 8 to 24 bytes each; \pL has 660
+	maxAllRanges    = 1_000_000
+)
+
+// regex checks a pattern without compiling what is too large.
+func (c *checker) regex(path, expr string) {
+	if expr == "" {
+		return
+	}
+	if c.patterns++; c.patterns > maxPatterns {
+		c.fail(path, "more than %d patterns in one document", maxPatterns)
+		return
+	}
+	if c.programs > maxPrograms || c.ranges > maxAllRanges { // reported; parsing one takes up to 20 ms
+		return
+	}
+	if len(expr) > maxPatternBytes {
+		c.fail(path, "longer than %d bytes", maxPatternBytes)
+		return
+	}
+	re, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		c.fail(path, "%v", err)
+		return
+	}
+	size := pattern.Measure(re)
+	c.programs += min(size.Steps, maxProgram+1)
+	c.ranges += min(size.Ranges, maxRanges+1)
+	switch {
+	case size.Steps > maxProgram:
+		c.fail(path, "repetitions make a program of more than %d steps of it", maxProgram)
+	case size.Ranges > maxRanges:
+		c.fail(path, "its character classes have more than %d ranges with repetitions written out", maxRanges)
+	case c.programs > maxPrograms:
+		c.fail(path, "the patterns together make programs of more than %d steps", maxPrograms)
+	case c.ranges > maxAllRanges:
+		c.fail(path, "the character classes of all patterns together have more than %d ranges", maxAllRanges)
+	}
+}
+
+// mayBegin reports whether what an expression matches can begin with r. A wrong
+// expression may.
+func mayBegin(expr string, r rune) bool {
+	re, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return true
+	}
+	if size := pattern.Measure(re); size.Steps > maxProgram || size.Ranges > maxRanges {
+		return true
+	}
+	prog, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		return true
+	}
+	seen := make([]bool, len(prog.Inst))
+	for next := []uint32{uint32(prog.Start)}; len(next) > 0; {
+		at := next[len(next)-1]
+		next = next[:len(next)-1]
+		if seen[at] {
+			continue
+		}
+		seen[at] = true
+		switch i := &prog.Inst[at]; i.Op {
+		case syntax.InstAlt, syntax.InstAltMatch:
+			next = append(next, i.Out, i.Arg)
+		case syntax.InstCapture, syntax.InstNop, syntax.InstEmptyWidth:
+			next = append(next, i.Out)
+		case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
+			if i.MatchRune(r) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,349 @@
+package config
+
+import (
+	"encoding"
+	"fmt"
+	"math"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+
+	"github.com/smartlb/smartlb/internal/base/nearest"
+	"github.com/smartlb/smartlb/internal/base/secret"
+	"github.com/smartlb/smartlb/internal/base/yamlsafe"
+)
+
+// walker fills Go values from a YAML tree and notes where each value stood. It
+// never stops at a mistake: goccy's own strict decoding reports the first only.
+type walker struct {
+	mistakes Mistakes
+	at       map[string]int  // path -> line
+	given    map[string]bool // paths that have a value; nil: not wanted
+	anchors  map[string]ast.Node
+}
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
+	secretType   = reflect.TypeFor[secret.Ref]()
+)
+
+// maxDepth bounds nesting: the document has five levels.
+const maxDepth = 32
+
+// variable is what looks like one in a regular expression, where ${ has a
+// meaning: the end of the text and a brace, which no text matches.
+var variable = regexp.MustCompile(`\$\{[A-Za-z_]`)
+
+func (w *walker) fail(n ast.Node, path, format string, args ...any) {
+	line := 0
+	if n != nil && n.GetToken() != nil {
+		line = n.GetToken().Position.Line
+	}
+	w.mistakes = append(w.mistakes, Mistake{Line: line, Path: path, Text: fmt.Sprintf(format, args...)})
+}
+
+// document parses src into v, a pointer to struct.
+func (w *walker) document(src []byte, v any) {
+	file, err := yamlsafe.Parse(src, limits())
+	if err != nil {
+		w.mistakes = append(w.mistakes, syntaxMistake(err))
+		return
+	}
+	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
+		return
+	}
+	if _, empty := file.Docs[0].Body.(*ast.CommentGroupNode); empty {
+		return
+	}
+	w.value(file.Docs[0].Body, reflect.ValueOf(v).Elem(), "", 0)
+}
+
+func (w *walker) value(n ast.Node, v reflect.Value, path string, depth int) {
+	if w.mistakes.full() {
+		return
+	}
+	if depth > maxDepth {
+		w.fail(n, path, "nested too deeply")
+		return
+	}
+	switch node := n.(type) {
+	case *ast.AnchorNode:
+		w.anchors[node.Name.GetToken().Value] = node.Value
+		w.value(node.Value, v, path, depth+1)
+		return
+	case *ast.AliasNode:
+		target, ok := w.anchors[node.Value.GetToken().Value]
+		if !ok {
+			w.fail(n, path, "alias *%s has no anchor before it", node.Value.GetToken().Value)
+			return
+		}
+		w.value(target, v, path, depth+1)
+		return
+	case *ast.TagNode:
+		w.value(node.Value, v, path, depth+1)
+		return
+	case *ast.NullNode:
+		return // a key without a value keeps its default
+	}
+	w.at[path] = n.GetToken().Position.Line
+	if w.given != nil {
+		w.given[path] = true
+	}
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		w.value(n, v.Elem(), path, depth)
+		return
+	}
+	switch {
+	case v.Type() == durationType:
+		w.duration(n, v, path)
+	case v.Addr().Type().Implements(textType):
+		w.text(n, v, path)
+	default:
+		w.kind(n, v, path, depth)
+	}
+}
+
+func (w *walker) kind(n ast.Node, v reflect.Value, path string, depth int) {
+	switch v.Kind() {
+	case reflect.Struct:
+		w.mapping(n, v, path, depth)
+	case reflect.Slice:
+		seq, ok := n.(*ast.SequenceNode)
+		if !ok {
+			w.fail(n, path, "want a list, got %s", describe(n))
+			return
+		}
+		out := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))
+		for i, item := range seq.Values {
+			w.value(item, out.Index(i), path+"["+strconv.Itoa(i)+"]", depth+1)
+		}
+		v.Set(out)
+	case reflect.Map:
+		w.stringMap(n, v, path)
+	case reflect.String:
+		s, ok := scalar(n)
+		if !ok {
+			w.fail(n, path, "want text, got %s", describe(n))
+			return
+		}
+		if strings.Contains(s, "${") && v.Type() != secretType && (!strings.HasSuffix(path, "regex") || variable.MatchString(s)) {
+			w.fail(n, path, "%q: variables are not replaced here; write the value (only secrets take ${env:NAME}, ${file:/path} and ${credential:NAME})", s)
+			return
+		}
+		v.SetString(s)
+	case reflect.Int:
+		s, _ := scalar(n)
+		i, err := strconv.Atoi(strings.ReplaceAll(s, "_", ""))
+		if _, isInt := n.(*ast.IntegerNode); !isInt || err != nil {
+			w.fail(n, path, "want a whole number, got %s", describe(n))
+			return
+		}
+		v.SetInt(int64(i))
+	case reflect.Float64:
+		s, _ := scalar(n)
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			w.fail(n, path, "want a number, got %s", describe(n))
+			return
+		}
+		v.SetFloat(f)
+	case reflect.Bool:
+		b, ok := n.(*ast.BoolNode)
+		if !ok {
+			w.fail(n, path, "want true or false, got %s", describe(n))
+			return
+		}
+		v.SetBool(b.Value)
+	}
+}
+
+func (w *walker) duration(n ast.Node, v reflect.Value, path string) {
+	s, ok := scalar(n)
+	d, err := time.ParseDuration(s)
+	if !ok || err != nil {
+		w.fail(n, path, "want a duration like 250ms, 15s or 2m, got %s", describe(n))
+		return
+	}
+	if d < 0 {
+		w.fail(n, path, "a duration cannot be negative, got %s", s)
+		return
+	}
+	v.SetInt(int64(d))
+}
+
+func (w *walker) text(n ast.Node, v reflect.Value, path string) {
+	s, ok := scalar(n)
+	if !ok {
+		w.fail(n, path, "want text, got %s", describe(n))
+		return
+	}
+	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s)); err != nil {
+		w.fail(n, path, "%q is not valid: %v", s, err)
+	}
+}
+
+func (w *walker) stringMap(n ast.Node, v reflect.Value, path string) {
+	pairs, ok := pairsOf(n)
+	if !ok {
+		w.fail(n, path, "want keys with values, got %s", describe(n))
+		return
+	}
+	out := reflect.MakeMap(v.Type())
+	for _, p := range pairs {
+		if w.mistakes.full() {
+			return
+		}
+		value, ok := scalar(p.Value)
+		if !ok {
+			w.fail(p.Value, join(path, p.Key.String()), "want text, got %s", describe(p.Value))
+			continue
+		}
+		out.SetMapIndex(reflect.ValueOf(p.Key.GetToken().Value), reflect.ValueOf(value))
+	}
+	v.Set(out)
+}
+
+func (w *walker) mapping(n ast.Node, v reflect.Value, path string, depth int) {
+	pairs, ok := pairsOf(n)
+	if !ok {
+		w.fail(n, path, "want keys with values, got %s", describe(n))
+		return
+	}
+	fields := fieldsOf(v)
+	seen := map[string]int{}
+	for _, p := range pairs {
+		if w.mistakes.full() {
+			return
+		}
+		name := p.Key.GetToken().Value
+		line := p.Key.GetToken().Position.Line
+		if before, dup := seen[name]; dup {
+			w.fail(p.Key, join(path, name), "given twice, first in line %d", before)
+			continue
+		}
+		seen[name] = line
+		field, ok := fields[name]
+		if !ok {
+			w.fail(p.Key, join(path, name), "%s", unknownKey(name, path, fields))
+			continue
+		}
+		w.at[join(path, name)] = line
+		w.value(p.Value, field, join(path, name), depth+1)
+	}
+}
+
+// fieldsOf lists the settable fields by YAML key; embedded structs are inlined.
+func fieldsOf(v reflect.Value) map[string]reflect.Value {
+	out := map[string]reflect.Value{}
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.Anonymous {
+			for k, inner := range fieldsOf(v.Field(i)) {
+				out[k] = inner
+			}
+			continue
+		}
+		if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" {
+			out[name] = v.Field(i)
+		}
+	}
+	return out
+}
+
+func sortedKeys(m map[string]reflect.Value) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// unknownKey says what is wrong with a key. One of a node, in a document that is
+// published to all, is not a typing mistake.
+func unknownKey(name, path string, fields map[string]reflect.Value) string {
+	if _, ofNode := fieldsOf(reflect.ValueOf(&Node{}).Elem())[name]; ofNode && path == "" {
+		return "a setting of one node, which is not published: keep it in that node's file; allowed here: " + strings.Join(sortedKeys(fields), ", ")
+	}
+	return fmt.Sprintf("unknown key%s; allowed here: %s", hint(name, fields), strings.Join(sortedKeys(fields), ", "))
+}
+
+// hint names the allowed key that differs least, where one is close.
+func hint(name string, fields map[string]reflect.Value) string {
+	best := nearest.Name(name, sortedKeys(fields))
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %s?)", best)
+}
+
+func pairsOf(n ast.Node) ([]*ast.MappingValueNode, bool) {
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		return m.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{m}, true
+	}
+	return nil, false
+}
+
+func scalar(n ast.Node) (string, bool) {
+	switch s := n.(type) {
+	case *ast.StringNode:
+		return s.Value, true
+	case *ast.LiteralNode:
+		return s.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return n.GetToken().Value, true
+	case *ast.MappingNode:
+		if len(s.Values) == 1 && !s.IsFlowStyle {
+			return unsplit(s.Values[0])
+		}
+	}
+	return "", false
+}
+
+// unsplit puts host:port together again: in a list in braces the library takes
+// a colon without a space after it for the end of a key, against YAML 1.2 §7.3.3.
+func unsplit(m *ast.MappingValueNode) (string, bool) {
+	key, colon, after := m.Key.GetToken(), m.Start, m.Value.GetToken()
+	value, ok := scalar(m.Value)
+	plain := key.Indicator == token.NotIndicator && after.Indicator == token.NotIndicator
+	if !ok || !plain || after.Position.Line != colon.Position.Line || after.Position.Offset != colon.Position.Offset+1 {
+		return "", false
+	}
+	return key.Value + ":" + value, true
+}
+
+func describe(n ast.Node) string {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "keys with values"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.NullNode:
+		return "nothing"
+	}
+	t := n.GetToken()
+	if t.Type == token.DoubleQuoteType || t.Type == token.SingleQuoteType {
+		return strconv.Quote(t.Value)
+	}
+	return t.Value
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}

@@ -1,0 +1,323 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/smartlb/smartlb/internal/dataplane/picker"
+)
+
+// warnings finds what is valid and has no effect, or hardly the one that was
+// meant. given reports whether a key stands in the document.
+func (c *checker) warnings(t Traffic, given func(path string) bool) {
+	policies := map[string]string{}
+	used := map[string]bool{}
+	for i, s := range t.Services {
+		policies[s.ID] = s.Policy
+		if path := fmt.Sprintf("services[%d].slowStart", i); given(path) && s.SlowStart > 0 && !picker.RampsUp(s.Policy) {
+			c.warn(path, "has no effect with the policy %s, which has no slow start", s.Policy)
+		}
+	}
+	before, everyPath := map[string]string{}, everything(t.Routes)
+	underscores := len(t.Listeners) == 0 || slices.ContainsFunc(t.Listeners, func(l Listener) bool { return l.UnderscoreHeaders == "keep" })
+	for i, r := range t.Routes {
+		path := fmt.Sprintf("routes[%d]", i)
+		hashed := policies[r.Service] != "" && hashes(policies[r.Service])
+		used[r.Service] = true
+		for _, s := range r.Split {
+			used[s.Service] = true
+			hashed = hashed || hashes(policies[s.Service])
+		}
+		if r.HashOn != "" && !hashed {
+			c.warn(path+".hashOn", "has no effect: no service of this route has the policy ring_hash or maglev")
+		}
+		if r.Retry != nil && r.Timeout > 0 && r.Retry.PerTryTimeout >= r.Timeout {
+			c.warn(path+".retry.perTryTimeout", "has no effect: the route's timeout of %s ends the request first", r.Timeout)
+		}
+		if r.Retry != nil {
+			c.retries(path+".retry", *r.Retry, given)
+		}
+		c.shadowed(path, r, before)
+		c.overruled(path, r, everyPath)
+		c.unmatched(path, r, underscores)
+		c.splitTwice(path, r)
+	}
+	if len(t.Routes) == 0 && len(t.Listeners) > 0 {
+		c.warn("listeners", "there are no routes: every request gets 404")
+	}
+	c.loops(t)
+	for i, s := range t.Services {
+		if !used[s.ID] && s.ID != "" {
+			c.warn(fmt.Sprintf("services[%d]", i), "no route uses the service %s", s.ID)
+		}
+	}
+}
+
+func hashes(policy string) bool { return policy == "ring_hash" || policy == "maglev" }
+
+// shadowed warns of a route that never gets a request, because earlier ones have
+// the same conditions. before is kept between the routes of a document.
+func (c *checker) shadowed(path string, r Route, before map[string]string) {
+	headers := make([]string, len(r.Headers))
+	for i, h := range r.Headers {
+		headers[i] = fmt.Sprintf("%q=%q~%q", strings.ToLower(h.Name), h.Exact, h.Regex)
+	}
+	slices.Sort(headers)
+	conditions := fmt.Sprintf("%q %q", routedText(r.Path), headers)
+	hosts := hostsOf(r)
+	methods := slices.Compact(slices.Sorted(slices.Values(r.Methods)))
+	if len(methods) == 0 {
+		methods = []string{"*"} // after the routes with methods, so not hidden by them
+	}
+	if len(hosts)*len(methods) > maxShadow || len(before) > 100*maxShadow {
+		return
+	}
+	by, all := "", true
+	for _, h := range hosts {
+		for _, m := range methods {
+			key := fmt.Sprintf("%q %q %s", h, m, conditions)
+			if first, ok := before[key]; ok {
+				by = first
+				continue
+			}
+			before[key], all = r.Name, false
+		}
+	}
+	switch {
+	case by != "" && all:
+		c.warn(path, "never gets a request: route %s before it has the same conditions", by)
+	case by != "":
+		c.warn(path, "gets no requests for some of its hosts or methods: route %s before it has the same conditions", by)
+	}
+}
+
+// maxShadow bounds the hosts times methods of a route that shadowed looks at.
+const maxShadow = 2000
+
+func hostsOf(r Route) []string {
+	if len(r.Hosts) == 0 {
+		return []string{"*"}
+	}
+	hosts := make([]string, len(r.Hosts))
+	for i, h := range r.Hosts {
+		hosts[i] = strings.TrimSuffix(strings.ToLower(h), ".")
+	}
+	return hosts
+}
+
+// routedText is a path condition in the spelling that the router compares.
+func routedText(p Path) string {
+	switch {
+	case p.Exact != "":
+		return pathText(Path{Exact: routed(p.Exact)})
+	case p.Regex != "":
+		return pathText(p)
+	}
+	return "/" + strings.Trim(routed(p.Prefix), "/")
+}
+
+// everything maps each host to the route whose regular expression matches every
+// path there. Expressions go before prefixes, wherever they stand.
+func everything(routes []Route) map[string]string {
+	found := map[string]string{}
+	for _, r := range routes {
+		switch strings.TrimSuffix(strings.TrimPrefix(r.Path.Regex, "^"), "$") {
+		case ".*", "/.*", "(.*)", "/(.*)":
+		default:
+			continue
+		}
+		if len(r.Methods) > 0 || len(r.Headers) > 0 {
+			continue
+		}
+		for _, h := range hostsOf(r) {
+			if _, ok := found[h]; !ok {
+				found[h] = r.Name
+			}
+		}
+	}
+	return found
+}
+
+// overruled warns of a prefix that an expression for every path hides.
+func (c *checker) overruled(path string, r Route, everything map[string]string) {
+	if r.Path.Exact != "" || r.Path.Regex != "" {
+		return
+	}
+	by := ""
+	for _, h := range hostsOf(r) {
+		name, ok := everything[h]
+		if !ok {
+			return
+		}
+		by = name
+	}
+	c.warn(path, "never gets a request: the regular expression of route %s matches every path and goes before prefixes", by)
+}
+
+// unmatched warns of conditions that no request meets. underscores reports
+// whether a listener lets headers with _ in their name through.
+func (c *checker) unmatched(path string, r Route, underscores bool) {
+	for i, m := range r.Methods {
+		if m == "CONNECT" {
+			c.warn(fmt.Sprintf("%s.methods[%d]", path, i), "has no effect: CONNECT is refused with 501")
+		}
+	}
+	for key, p := range map[string]string{"prefix": r.Path.Prefix, "exact": r.Path.Exact} {
+		if at := strings.IndexAny(p, "?#"); at >= 0 {
+			c.warn(path+".path."+key, "never matches a query or a fragment: routes compare the path, which ends before %q", p[at])
+		}
+	}
+	if r.Path.Regex != "" && !mayBegin(r.Path.Regex, '/') {
+		c.warn(path+".path.regex", "never matches: every path starts with / and the expression must match the whole path")
+	}
+	exact := map[string]string{}
+	for i, h := range r.Headers {
+		at := fmt.Sprintf("%s.headers[%d]", path, i)
+		if strings.Contains(h.Name, "_") && !underscores {
+			c.warn(at+".name", "never matches: no listener lets headers with _ in their name through (underscoreHeaders: keep)")
+		}
+		if h.Exact == "" {
+			continue
+		}
+		name := strings.ToLower(h.Name)
+		if other, ok := exact[name]; ok && other != h.Exact {
+			c.warn(at, "never matches: %s cannot be %q and %q in one request; use one regex, or two routes", h.Name, other, h.Exact)
+		}
+		exact[name] = h.Exact
+	}
+}
+
+// loops warns of instances that are listeners of the same node.
+func (c *checker) loops(t Traffic) {
+	for i, s := range t.Services {
+		for j, in := range s.Instances {
+			host, _, err := net.SplitHostPort(in.Address)
+			if ip := net.ParseIP(listenHost(host)); err != nil || ip == nil || !ip.IsLoopback() && !ip.IsUnspecified() {
+				continue // another host's port, as far as the document tells
+			}
+			for k, l := range t.Listeners[:min(len(t.Listeners), 10)] {
+				if overlaps(in.Address, l.Address) {
+					c.warn(fmt.Sprintf("services[%d].instances[%d].address", i, j), "is %s of listeners[%d].address: the proxy would send requests to itself and refuse them", l.Address, k)
+				}
+			}
+		}
+	}
+}
+
+// splitTwice warns of a service that is in a split more than once.
+func (c *checker) splitTwice(path string, r Route) {
+	seen := map[string]bool{}
+	for i, s := range r.Split {
+		if seen[s.Service] {
+			c.warn(fmt.Sprintf("%s.split[%d].service", path, i), "%s is in this split already: its weights are added", s.Service)
+		}
+		seen[s.Service] = true
+	}
+}
+
+// retries warns of parts of a retry rule without effect.
+func (c *checker) retries(path string, r Retry, given func(path string) bool) {
+	switch {
+	case r.Attempts == 0 && given(path+".on"):
+		c.warn(path+".on", "has no effect: attempts is 0")
+	case r.Attempts > 0 && len(r.On) == 0:
+		c.warn(path+".on", "is empty: nothing is retried")
+	}
+}
+
+// node warns of node settings without effect.
+func (c *checker) nodeWarnings(n Node, given func(path string) bool) {
+	t := n.Telemetry
+	if given("telemetry.sampleRate") && t.SampleRate > 0 && (t.DecisionSample == 0 || t.DecisionSample == 1) {
+		c.warn("telemetry.sampleRate", "has no effect with a decisionSample of %v", t.DecisionSample)
+	}
+	if s := n.Kafka.SASL; s.Mechanism != "" {
+		for _, k := range s.Unused() {
+			c.warn("kafka.sasl."+k, "has no effect with the mechanism %s", s.Mechanism)
+		}
+	}
+}
+
+func (c *checker) warn(path, format string, args ...any) {
+	if c.warned.full() {
+		return
+	}
+	c.warned = append(c.warned, Mistake{Line: c.line(path), Path: path, Text: fmt.Sprintf(format, args...)})
+}
+
+// overlaps reports whether two addresses cannot be listened on together: the
+// same port, and the same host or one that stands for all.
+func overlaps(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	return listenHost(hostA) == listenHost(hostB) || everyHost(hostA) || everyHost(hostB)
+}
+
+func everyHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+// sameAddress is one spelling of a host:port.
+func sameAddress(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		host = ip.String()
+	}
+	return net.JoinHostPort(strings.ToLower(host), port)
+}
+
+func listenHost(host string) string {
+	if strings.EqualFold(host, "localhost") {
+		return "127.0.0.1"
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.String()
+	}
+	return strings.ToLower(host)
+}
+
+// open warns of an address with which a node does not start, because clients on
+// other machines reach it and are asked for nothing.
+func (c *checker) open(path, address string, credentials bool) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || credentials {
+		return
+	}
+	if ip := net.ParseIP(host); strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback() {
+		return
+	}
+	c.warn(path, "%s can be reached from other machines and nothing asks for credentials: a node refuses to start with it, except with --insecure-listen", address)
+}
+
+// listening warns of addresses that one process cannot open together. It is no
+// mistake: flags may replace them, and a node without the role opens none.
+func (c *checker) listening(d Document) {
+	type place struct{ path, address string }
+	var listeners []place
+	for i, l := range d.Listeners {
+		listeners = append(listeners, place{fmt.Sprintf("listeners[%d].address", i), l.Address})
+	}
+	c.open("console.address", d.Console.Address, len(d.Console.Users) > 0 || d.Console.OIDC.Issuer != "")
+	c.open("admin.address", d.Admin.Address, len(d.Console.Users) > 0 || d.Console.OIDC.Issuer != "" || d.Admin.Token != "")
+	admin, console := place{"admin.address", d.Admin.Address}, place{"console.address", d.Console.Address}
+	for _, p := range []place{admin, console} {
+		for _, other := range append(slices.Clone(listeners), admin) {
+			if p == other {
+				break
+			}
+			if overlaps(p.address, other.address) {
+				c.warn(p.path, "%s cannot be opened beside %s of %s in one process", p.address, other.address, other.path)
+				break
+			}
+		}
+	}
+}

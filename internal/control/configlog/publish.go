@@ -1,0 +1,131 @@
+package configlog
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/base/readable"
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
+)
+
+// ErrLost is returned where another change won; the error names the winner.
+var ErrLost = errors.New("another change was first")
+
+// Change is a revision to publish.
+type Change struct {
+	Document []byte
+	Base     string // the revision it was made from
+	Author   string
+	Node     string
+	Comment  string
+	Adopt    bool
+}
+
+// Load folds the log from its beginning to its present end.
+func Load(ctx context.Context, cfg kafka.Config, log *slog.Logger) (State, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var s State
+	caughtUp := false
+	tail, err := kafka.NewTail(cfg, kafka.TailConfig{
+		Topics:     []string{event.TopicConfigUpdates},
+		OnCaughtUp: func() { caughtUp = true; cancel() },
+	}, log)
+	if err != nil {
+		return State{}, err
+	}
+	err = tail.Run(ctx, func(batch []kafka.Record) {
+		for _, r := range batch {
+			s.Fold(Read(cfg, r))
+		}
+	})
+	if err == nil && !caughtUp {
+		err = fmt.Errorf("read %s from %v: %w (is Kafka running? try `smartlb kafka status`)", event.TopicConfigUpdates, cfg.Brokers, context.Cause(ctx))
+	}
+	return s, err
+}
+
+// Publish writes a revision and reads the log again to learn whether it won. It
+// returns the new revision's name and, where it lost, an error that is ErrLost.
+func Publish(ctx context.Context, cfg kafka.Config, c Change, log *slog.Logger) (string, error) {
+	if _, err := config.ParseTraffic(c.Document); err != nil {
+		return "", err
+	}
+	if len(bytes.TrimSpace(c.Document)) == 0 {
+		return "", errors.New("the document is empty: it would leave nothing to serve")
+	}
+	sum := sha256.Sum256(c.Document)
+	u := event.ConfigUpdate{
+		ChangeID: randomHex(8), Timestamp: readable.Moment(time.Now()), Author: c.Author, Node: c.Node, Kind: event.KindRevision,
+		Revision: NextRevision(c.Base), Base: c.Base, Comment: c.Comment, Adopt: c.Adopt,
+		Document: string(c.Document), SHA256: hex.EncodeToString(sum[:]),
+	}
+	if err := send(ctx, cfg, u, log); err != nil {
+		return "", err
+	}
+	state, err := Load(ctx, cfg, log)
+	if err != nil {
+		return u.Revision, fmt.Errorf("revision %s was written, but not read back: %w", u.Revision, err)
+	}
+	e, ok := state.Find(u.Revision)
+	if !ok {
+		return u.Revision, fmt.Errorf("revision %s was written, but is not in the log: was the topic recreated?", u.Revision)
+	}
+	if state.marked && !cfg.Signing.On() {
+		return u.Revision, fmt.Errorf("revision %s was written without a signature, and others sign their changes: nodes with signing keys do not apply it; name the key in SMARTLB_SIGNING_KEYS, the profile or the node's file and apply again", u.Revision)
+	}
+	if e.Result == sign.Unsigned.String() || e.Result == sign.Bad.String() || e.Result == resultReplayed {
+		return u.Revision, fmt.Errorf("revision %s was written, but no node applies it: %s", u.Revision, e.Result)
+	}
+	if winner := e.Lost(); winner != "" || e.Result == resultLost {
+		return u.Revision, fmt.Errorf("%w: the current revision is %q, not %q; look at it with `smartlb config show` and apply again", ErrLost, winner, c.Base)
+	}
+	return u.Revision, nil
+}
+
+// PublishOverride writes a drain, undrain or weight.
+func PublishOverride(ctx context.Context, cfg kafka.Config, o event.Override, author, comment string, log *slog.Logger) error {
+	return send(ctx, cfg, event.ConfigUpdate{
+		ChangeID: randomHex(8), Timestamp: readable.Moment(time.Now()), Author: author, Kind: event.KindOverride, Comment: comment, Override: o,
+	}, log)
+}
+
+// PublishSilence writes a silence under a new id where it has none, and gives
+// the id.
+func PublishSilence(ctx context.Context, cfg kafka.Config, s event.Silence, author, reason string, log *slog.Logger) (string, error) {
+	if s.ID == "" {
+		s.ID = randomHex(4)
+	}
+	return s.ID, send(ctx, cfg, event.ConfigUpdate{
+		ChangeID: randomHex(8), Timestamp: readable.Moment(time.Now()), Author: author, Kind: event.KindSilence, Comment: reason, Silence: s,
+	}, log)
+}
+
+func send(ctx context.Context, cfg kafka.Config, u event.ConfigUpdate, log *slog.Logger) error {
+	value, err := u.Encode()
+	if err != nil {
+		return err
+	}
+	p, err := kafka.NewProducer(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		_ = p.Close(closing)
+	}()
+	if _, err := p.SendSync(ctx, kafka.Record{Topic: event.TopicConfigUpdates, Key: []byte(u.ChangeID), Value: value}); err != nil {
+		return fmt.Errorf("write %s: %w", event.TopicConfigUpdates, err)
+	}
+	return nil
+}

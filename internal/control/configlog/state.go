@@ -1,0 +1,402 @@
+package configlog
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/base/readable"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
+)
+
+// Entry is one message of the log as history shows it.
+type Entry struct {
+	Offset    int64     `json:"offset"`
+	ChangeID  string    `json:"changeId"`
+	Timestamp time.Time `json:"timestamp"`
+	Author    string    `json:"author,omitempty"`
+	Kind      string    `json:"kind"`
+	Revision  string    `json:"revision,omitempty"`
+	Base      string    `json:"base,omitempty"`
+	Comment   string    `json:"comment,omitempty"`
+	Result    string    `json:"result"` // current, superseded, lost to REVISION, override, silence, unreadable, unauthenticated, bad signature, replayed
+
+	Authenticated bool   `json:"authenticated"`   // a known key signed it: the author is who the signer says
+	Key           string `json:"keyId,omitempty"` // id of that key
+	Summary       string `json:"summary,omitempty"`
+	Document      string `json:"document,omitempty"`
+}
+
+// Results of an entry.
+const (
+	ResultCurrent    = "current"
+	ResultSuperseded = "superseded"
+	ResultOverride   = "override"
+	ResultSilence    = "silence"
+	resultLost       = "lost to "
+	resultUnreadable = "unreadable"
+	resultReplayed   = "replayed" // signed and in the log before
+)
+
+// State is what the log says so far. The zero value is the empty log's.
+type State struct {
+	Revision   string // current; empty before the first
+	Document   string
+	Overrides  []event.Override // in force, one per instance and kind
+	Silences   []Silence        // newest of each id, also ended ones
+	History    []Entry          // oldest first, at most maxHistory of each room
+	NextOffset int64
+	documents  int    // bytes of documents in History
+	rooms      [3]int // entries in it by room
+	replays    replays
+	marked     bool // a record has a signature: there are nodes or operators with keys
+}
+
+// What a node remembers at most; the log itself keeps everything.
+const (
+	maxHistory   = 1000 // entries of each room but junk's
+	maxJunk      = 100
+	maxDocuments = 64 << 20 // bytes of documents in them; older entries lose theirs
+	maxOverrides = 10_000   // in force; more are refused by every node
+	maxSilences  = 1000     // newest; an older one's end is forgotten, not its alerts
+	maxComment   = 4 << 10  // bytes of a comment; the rest is cut off
+	maxName      = 1 << 10  // bytes of an author, a node or a revision
+	maxLabels    = 32       // of a silence, each of at most maxName bytes
+)
+
+// Update is one record of the log, decoded. Err says why it cannot be read; the
+// rest is then what could be told of it.
+type Update struct {
+	event.ConfigUpdate
+	Offset int64
+	Err    error
+	Writer sign.Verdict
+	marked bool // it has a signature, whether we can verify it or not
+}
+
+// Read decodes a record and verifies its signature. It needs no lock.
+func Read(cfg kafka.Config, r kafka.Record) Update {
+	u, err := read(r.Value)
+	if err == nil {
+		err = namesFit(u)
+	}
+	u.Comment, u.Author, u.Node = cut(u.Comment, maxComment), cut(u.Author, maxName), cut(u.Node, maxName)
+	_, marked := r.Header(sign.Header)
+	return Update{ConfigUpdate: u, Offset: r.Offset, Err: err, Writer: cfg.Verify(r), marked: marked}
+}
+
+// refused says why the record is not applied whatever it says; nil: it may be.
+func (u Update) refused() error {
+	if u.Writer.Refused() {
+		return errors.New(u.Writer.State.String())
+	}
+	return u.Err
+}
+
+// Fold applies one record; one that was applied before changes nothing. It
+// returns true where the current revision changed.
+func (s *State) Fold(u Update) bool {
+	if u.Offset < s.NextOffset {
+		return false
+	}
+	s.NextOffset = u.Offset + 1
+	s.marked = s.marked || u.marked
+	if u.Err != nil {
+		s.remember(Entry{Offset: u.Offset, Author: u.Author, Timestamp: u.Timestamp, ChangeID: u.ChangeID, Result: resultUnreadable, Summary: cut(u.Err.Error(), maxComment)})
+		return false
+	}
+	e := Entry{
+		Offset: u.Offset, ChangeID: u.ChangeID, Timestamp: u.Timestamp, Author: u.Author, Kind: u.Kind,
+		Revision: u.Revision, Base: u.Base, Comment: u.Comment, Document: u.Document,
+		Authenticated: u.Writer.State == sign.Signed, Key: u.Writer.Key,
+	}
+	if u.Writer.Refused() {
+		e.Result, e.Document = u.Writer.State.String(), ""
+		s.remember(e)
+		return false
+	}
+	if s.replays.again(u) {
+		e.Result, e.Document = resultReplayed, ""
+		s.remember(e)
+		return false
+	}
+	if u.Kind == event.KindOverride {
+		if !s.override(attributed(u.ConfigUpdate)) {
+			e.Result, e.Summary = resultUnreadable, fmt.Sprintf("more than %d overrides are in force", maxOverrides)
+			s.remember(e)
+			return false
+		}
+		e.Result, e.Summary = ResultOverride, Describe(u.Override)
+		s.remember(e)
+		return false
+	}
+	if u.Kind == event.KindSilence {
+		s.silence(Silence{Silence: u.Silence, Author: u.Author, Reason: u.Comment, Since: u.Timestamp})
+		e.Result, e.Summary = ResultSilence, DescribeSilence(u.Silence)
+		s.remember(e)
+		return false
+	}
+	if u.Base != s.Revision && !u.Adopt {
+		e.Result = resultLost + s.Revision
+		s.remember(e)
+		return false
+	}
+	for i := range s.History {
+		if s.History[i].Result == ResultCurrent {
+			s.History[i].Result = ResultSuperseded
+		}
+	}
+	s.Revision, s.Document = u.Revision, u.Document
+	e.Result = ResultCurrent
+	s.remember(e)
+	return true
+}
+
+// maxWeight is the largest weight that an override may set.
+const maxWeight = 1000
+
+// read decodes a message and refuses what no writer of this program would have
+// sent: it comes from elsewhere or is damaged, and would empty the
+// configuration or break the arithmetic of a pool.
+func read(value []byte) (event.ConfigUpdate, error) {
+	u, err := event.DecodeConfigUpdate(value)
+	if err != nil {
+		return u, err
+	}
+	switch u.Kind {
+	case event.KindSilence:
+		return u, nil
+	case event.KindOverride:
+		u.Override.Author, u.Override.Reason, u.Override.Since = "", "", time.Time{} // the message's own count
+		if w := u.Override.Weight.Or(0); u.Override.Action == event.ActionWeight && (w < 0 || w > maxWeight) {
+			return u, fmt.Errorf("override.weight: %v is not between 0 and %d", w, maxWeight)
+		}
+		return u, nil
+	}
+	switch sum := sha256.Sum256([]byte(u.Document)); {
+	case strings.TrimSpace(u.Document) == "":
+		return u, errors.New("document: a revision without a document would leave nothing to serve")
+	case u.SHA256 != hex.EncodeToString(sum[:]):
+		return u, errors.New("sha256: not that of the document")
+	}
+	return u, nil
+}
+
+// namesFit refuses names that are compared and are longer than any that this
+// program makes: a node keeps thousands of records, and a record may have
+// millions of bytes.
+func namesFit(u event.ConfigUpdate) error {
+	for name, text := range map[string]string{"revision": u.Revision, "base": u.Base} {
+		if len(text) > maxName {
+			return fmt.Errorf("%s: longer than %d bytes", name, maxName)
+		}
+	}
+	return CheckSilence(u.Silence)
+}
+
+// CheckSilence says what nodes would refuse in a silence.
+func CheckSilence(s event.Silence) error {
+	if len(s.RuleID) > maxName {
+		return fmt.Errorf("silence.ruleId: longer than %d bytes", maxName)
+	}
+	if len(s.Labels) > maxLabels {
+		return fmt.Errorf("silence.labels: more than %d", maxLabels)
+	}
+	for k, v := range s.Labels {
+		if len(k) > maxName || len(v) > maxName {
+			return fmt.Errorf("silence.labels: longer than %d bytes", maxName)
+		}
+	}
+	return nil
+}
+
+// cut shortens a text that is only shown.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
+}
+
+// DropHistory forgets the entries, for a reader that only wants what is current.
+func (s *State) DropHistory() { s.History, s.documents, s.rooms = nil, 0, [3]int{} }
+
+func (s *State) remember(e Entry) {
+	s.History = append(s.History, e)
+	s.documents += len(e.Document)
+	room, most := e.room(), maxHistory
+	if room == junkRoom {
+		most = maxJunk
+	}
+	if s.rooms[room]++; s.rooms[room] > most {
+		i := slices.IndexFunc(s.History, func(e Entry) bool { return e.room() == room })
+		s.documents -= len(s.History[i].Document)
+		s.History = slices.Delete(s.History, i, i+1)
+		s.rooms[room]--
+	}
+	s.forgetDocuments(func(e Entry) bool { return e.room() != revisionRoom })
+	s.forgetDocuments(func(Entry) bool { return true })
+}
+
+// forgetDocuments keeps the bytes of documents within their bound, the oldest
+// of some entries first.
+func (s *State) forgetDocuments(of func(Entry) bool) {
+	for i := 0; s.documents > maxDocuments && i < len(s.History)-1; i++ {
+		if of(s.History[i]) {
+			s.documents -= len(s.History[i].Document)
+			s.History[i].Document = ""
+		}
+	}
+}
+
+// Rooms of the history. Anybody can write what is not applied, so it takes no
+// place of revisions that were.
+const (
+	revisionRoom = iota // revisions that are or were current
+	changeRoom          // overrides, silences, revisions that lost
+	junkRoom            // unreadable, unauthenticated, replayed
+)
+
+func (e Entry) room() int {
+	switch e.Result {
+	case ResultCurrent, ResultSuperseded:
+		return revisionRoom
+	case resultUnreadable, resultReplayed, sign.Unsigned.String(), sign.Bad.String():
+		return junkRoom
+	}
+	return changeRoom
+}
+
+// sameOverride reports whether two overrides are about one thing: the drain of an
+// instance, or its weight.
+func sameOverride(a, b event.Override) bool {
+	return a.ServiceID == b.ServiceID && a.InstanceID == b.InstanceID && (a.Action == event.ActionWeight) == (b.Action == event.ActionWeight)
+}
+
+// override keeps one drain and one weight per instance. It returns false where
+// there are too many.
+func (s *State) override(o event.Override) bool {
+	s.Overrides = slices.DeleteFunc(s.Overrides, func(h event.Override) bool { return sameOverride(h, o) })
+	if o.Action == event.ActionUndrain || (o.Action == event.ActionWeight && o.Weight.Or(0) == 0) {
+		return true
+	}
+	if len(s.Overrides) >= maxOverrides {
+		return false
+	}
+	s.Overrides = append(s.Overrides, o)
+	return true
+}
+
+// Silence is a silence with who made it, when and why.
+type Silence struct {
+	event.Silence
+	Author string    `json:"author,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since"`
+}
+
+// silence keeps the last message of each id: the log's order counts, not the
+// clocks.
+func (s *State) silence(n Silence) {
+	if i := slices.IndexFunc(s.Silences, func(o Silence) bool { return o.ID == n.ID }); i >= 0 {
+		if n.Reason == "" {
+			n.Reason = s.Silences[i].Reason
+		}
+		s.Silences = slices.Delete(s.Silences, i, i+1)
+	}
+	s.Silences = append(s.Silences, n)
+	if len(s.Silences) > maxSilences {
+		s.Silences = slices.Delete(s.Silences, 0, 1)
+	}
+}
+
+// Silenced gives the silence that holds for an alert at a time, the one that
+// lasts longest.
+func Silenced(silences []Silence, a event.Alert, now time.Time) (Silence, bool) {
+	var best Silence
+	for _, s := range silences {
+		if s.EndsAt.After(now) && s.EndsAt.After(best.EndsAt) && s.Covers(a) {
+			best = s
+		}
+	}
+	return best, best.ID != ""
+}
+
+// DescribeSilence puts a silence into words.
+func DescribeSilence(s event.Silence) string {
+	var parts []string
+	if s.RuleID != "" {
+		parts = append(parts, s.RuleID)
+	}
+	for _, k := range slices.Sorted(maps.Keys(s.Labels)) {
+		parts = append(parts, k+"="+s.Labels[k])
+	}
+	return fmt.Sprintf("silence %s of %s until %s", s.ID, strings.Join(parts, " "), readable.Time(s.EndsAt))
+}
+
+// Find gives the entry of a revision.
+func (s *State) Find(revision string) (Entry, bool) {
+	for _, e := range slices.Backward(s.History) {
+		if e.Revision == revision && e.Kind == event.KindRevision {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// FromFile begins the author of a revision that a node published of its own
+// file.
+const FromFile = "file:"
+
+// FirstFromFile tells whether the current revision is the first, and of a node's
+// own file: no person chose it over another one.
+func (s *State) FirstFromFile() bool {
+	e, found := s.Find(s.Revision)
+	return found && e.Base == "" && strings.HasPrefix(e.Author, FromFile)
+}
+
+// Lost says by whom a change lost, empty where it did not.
+func (e Entry) Lost() string {
+	winner, lost := strings.CutPrefix(e.Result, resultLost)
+	if !lost {
+		return ""
+	}
+	return winner
+}
+
+// Describe puts an override into words.
+func Describe(o event.Override) string {
+	text := fmt.Sprintf("%s %s/%s", o.Action, o.ServiceID, o.InstanceID)
+	if o.Action == event.ActionWeight {
+		text = fmt.Sprintf("weight of %s/%s is %v", o.ServiceID, o.InstanceID, o.Weight.Or(0))
+	}
+	if !o.EndsAt.IsZero() {
+		text += " until " + o.EndsAt.UTC().Format(time.RFC3339)
+	}
+	return text
+}
+
+// NextRevision names a revision: a number that grows along the chain, and a
+// random part, because two people may build on the same base.
+func NextRevision(base string) string {
+	n := 0
+	if head, _, ok := strings.Cut(base, "-"); ok {
+		n, _ = strconv.Atoi(head)
+	}
+	return strconv.Itoa(n+1) + "-" + randomHex(3)
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
+	return hex.EncodeToString(b)
+}

@@ -1,0 +1,176 @@
+package keeper
+
+import (
+	"maps"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/picker"
+	"github.com/smartlb/smartlb/internal/dataplane/probe"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+// score is the newest health-score of an instance and when its facts were made.
+type score struct {
+	event.HealthScore
+	asOf int64 // process clock
+}
+
+type probeView struct {
+	at     time.Time
+	ok     bool
+	status int
+	body   string
+	took   time.Duration
+}
+
+// fact gathers what picker.Next wants. Called with the lock held.
+func (k *Keeper) fact(s *service, l *upstream.Live) picker.Fact {
+	key := member{l.Service, l.Instance}
+	f := picker.Fact{Draining: k.overrides[key].draining}
+	if in := s.instances[l.Instance]; in != nil {
+		f.Probe = in.probe
+	}
+	switch s.reported[l] {
+	case upstream.Draining:
+		f.Draining = true
+	case upstream.Reported:
+		f.Unhealthy = true
+	}
+	if sc, ok := k.scores[key]; ok {
+		f.Telemetry = picker.Telemetry{
+			Capacity: sc.Capacity.Or(0), ErrorRate: sc.ErrorRate.Or(0), Samples: sc.Samples,
+			Utilization: sc.Utilization.Or(0), AsOf: sc.asOf, PeriodNs: int64(sc.PeriodMs * 1e6),
+		}
+	}
+	return f
+}
+
+// ObserveProbe takes a result of our own checks.
+func (k *Keeper) ObserveProbe(r probe.Result) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.services[r.Service]
+	if s == nil || s.instances[r.Instance] == nil || s.instances[r.Instance].live.Generation != r.Generation {
+		return
+	}
+	in := s.instances[r.Instance]
+	in.last = probeView{at: r.At, ok: r.OK, status: r.StatusCode, body: r.Body, took: r.Took}
+	in.probe = picker.Failing
+	if r.Up {
+		in.probe = picker.Passing
+	}
+	if r.Changed {
+		k.Wake()
+	}
+}
+
+// AllowDown says whether a single failed event check may take an instance out:
+// under the cap of ejections, so that one bad moment of the network cannot take
+// out a pool.
+func (k *Keeper) AllowDown(t probe.Target) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.services[t.Service]
+	if s == nil {
+		return false
+	}
+	p := s.upstream.Pool()
+	out := 0
+	for i := range p.Members {
+		if o := p.Members[i].Out; o != upstream.In && o != upstream.Draining {
+			out++
+		}
+	}
+	return out < picker.MaxEjected(len(p.Members)) && len(p.Live) > 1
+}
+
+func (k *Keeper) known(key member) bool {
+	s := k.services[key.service]
+	return s != nil && s.instances[key.instance] != nil
+}
+
+// ObserveScore takes a health-score; an older one than is known changes nothing.
+func (k *Keeper) ObserveScore(h event.HealthScore) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key := member{h.ServiceID, h.InstanceID}
+	if !k.known(key) {
+		return
+	}
+	// A score that is dated ahead must not outdate those that follow.
+	wall := k.cfg.Wall()
+	if h.AsOf.After(wall) {
+		h.AsOf = wall
+	}
+	if have, ok := k.scores[key]; ok && have.Seq >= h.Seq && !h.AsOf.After(have.AsOf) {
+		return
+	}
+	// The age runs on our clock from here; what the record took to get here is
+	// added. A clock ahead of ours counts as no delay.
+	delay := wall.Sub(h.AsOf)
+	k.scores[key] = score{HealthScore: h, asOf: max(1, k.cfg.Now()-int64(delay))}
+}
+
+// SetOverrides replaces the operators' overrides as a whole. They hold until
+// they are taken back, also for instances that do not exist yet. Between two
+// sets no pool is built: an instance that drains in both never takes a request.
+func (k *Keeper) SetOverrides(all []event.Override) {
+	next := map[member]override{}
+	for _, o := range all {
+		key := member{o.ServiceID, o.InstanceID}
+		current := next[key]
+		switch o.Action {
+		case event.ActionDrain:
+			current.draining, current.drain = true, o
+		case event.ActionUndrain:
+			current.draining, current.drain = false, event.Override{}
+		case event.ActionWeight:
+			current.weight = o.Weight.Or(0)
+		}
+		if next[key] = current; current == (override{}) {
+			delete(next, key)
+		}
+	}
+	defer k.tell()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if maps.Equal(k.overrides, next) {
+		return
+	}
+	k.overrides = next
+	for _, s := range k.services {
+		k.reweigh(s)
+	}
+	k.rebuildAll(k.cfg.Now())
+}
+
+func (k *Keeper) reweigh(s *service) {
+	for i, in := range s.config.Instances {
+		s.spec.Entries[i].Weight = in.Weight
+		if o := k.overrides[member{s.config.ID, in.ID}]; o.weight > 0 {
+			s.spec.Entries[i].Weight = o.weight
+		}
+	}
+}
+
+// Targets lists what to probe.
+func (k *Keeper) Targets() []probe.Target {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var out []probe.Target
+	for _, s := range k.services {
+		h := s.config.HealthCheck
+		if h == nil {
+			continue
+		}
+		for _, in := range s.config.Instances {
+			out = append(out, probe.Target{
+				Service: s.config.ID, Instance: in.ID, Addr: in.Address, Generation: s.instances[in.ID].live.Generation,
+				Check: h.Type, Path: h.Path, Host: h.Host, Statuses: statuses(h.Statuses),
+				Interval: h.Interval, Timeout: h.Timeout, Rise: h.HealthyThreshold, Fall: h.UnhealthyThreshold,
+			})
+		}
+	}
+	return out
+}

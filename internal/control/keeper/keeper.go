@@ -1,0 +1,281 @@
+package keeper
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/dataplane/picker"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+// Tick is how often every pool is built anew: trust, slow start and medians age.
+const Tick = 100 * time.Millisecond
+
+// Change is one instance entering or leaving, or a service's panic beginning or
+// ending (Instance empty).
+type Change struct {
+	Service, Instance string
+	From, To          string // reasons, or "panic" and "in"
+	Reason            string
+	At                time.Time
+	Until             time.Time // of an ejection
+}
+
+// Config of a Keeper.
+type Config struct {
+	Now      func() int64               // monotonic ns, the clock of the data plane
+	Wall     func() time.Time           // for the age of records
+	Reporter string                     // our own reporter header: our own messages are not believed twice
+	OnChange func(Change)               // in the order of the changes, without a lock of the keeper; must not block; nil: nobody
+	Check    func(service, inst string) // asks for an event check; must not block; nil: nobody
+	Log      *slog.Logger
+}
+
+// Keeper owns the pools. Its methods are safe for concurrent use.
+type Keeper struct {
+	cfg        Config
+	wake       chan struct{}
+	telling    sync.Mutex // taken before mu, and held while others are told
+	mu         sync.Mutex // guards the fields below; nobody else is called under it
+	services   map[string]*service
+	overrides  map[member]override
+	reports    map[member]map[sender]*report
+	scores     map[member]score
+	generation uint64
+	changes    []Change // not told yet
+}
+
+type member struct{ service, instance string }
+
+type service struct {
+	upstream  *upstream.Service
+	config    config.Service
+	spec      picker.Spec
+	instances map[string]*instance
+	reported  map[*upstream.Live]upstream.Reason // that reports take out, of the last rebuild
+	crowd     bool                               // and they want more than they may
+	left      departed
+}
+
+type instance struct {
+	live  *upstream.Live
+	probe picker.Probe
+	last  probeView
+}
+
+type override struct {
+	draining bool
+	drain    event.Override // with draining: who, why and until when
+	weight   float64        // 0: as configured
+}
+
+// New returns a keeper without services.
+func New(cfg Config) *Keeper {
+	return &Keeper{
+		cfg: cfg, wake: make(chan struct{}, 1), services: map[string]*service{},
+		overrides: map[member]override{}, reports: map[member]map[sender]*report{}, scores: map[member]score{},
+	}
+}
+
+// Service gives the service of an id, making an empty one for an id that Apply
+// has not seen: routes are compiled before the pools behind them are filled.
+func (k *Keeper) Service(id string) *upstream.Service {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.service(id).upstream
+}
+
+func (k *Keeper) service(id string) *service {
+	s := k.services[id]
+	if s == nil {
+		s = &service{upstream: upstream.NewService(id), instances: map[string]*instance{}}
+		k.services[id] = s
+	}
+	return s
+}
+
+// Apply takes over a configuration's services. An instance keeps its history
+// as long as its service, id and address stay the same. Instances and services
+// that left stay usable for requests that hold them and are retired by the
+// returned function, to be called when the new routing is in place.
+func (k *Keeper) Apply(services []config.Service) (retire func()) {
+	defer k.tell()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var gone []*upstream.Live
+	kept := map[string]bool{}
+	for _, c := range services {
+		kept[c.ID] = true
+		gone = append(gone, k.apply(c)...)
+	}
+	for id, s := range k.services {
+		if !kept[id] {
+			for _, in := range s.instances {
+				gone = append(gone, in.live)
+			}
+			delete(k.services, id)
+		}
+	}
+	for _, l := range gone { // what was heard of them is not believed of their successors
+		delete(k.reports, member{l.Service, l.Instance})
+		delete(k.scores, member{l.Service, l.Instance})
+	}
+	k.rebuildAll(k.cfg.Now())
+	return func() {
+		for _, l := range gone {
+			l.Retire()
+		}
+	}
+}
+
+// apply returns the instances that left the service.
+func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
+	s, now := k.service(c.ID), k.cfg.Now()
+	defer func() { s.left.add(gone) }()
+	s.config = c
+	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart}
+	kept := map[string]bool{}
+	for _, in := range c.Instances {
+		kept[in.ID] = true
+		have := s.instances[in.ID]
+		if have == nil || have.live.Addr != in.Address {
+			if have != nil {
+				gone = append(gone, have.live)
+			}
+			k.generation++
+			have = &instance{live: upstream.NewLive(c.ID, in.ID, in.Address, k.generation, now)}
+			s.instances[in.ID] = have
+		}
+		if c.HealthCheck == nil {
+			have.probe = picker.Unknown
+		}
+		weight := in.Weight
+		if o := k.overrides[member{c.ID, in.ID}]; o.weight > 0 {
+			weight = o.weight
+		}
+		s.spec.Entries = append(s.spec.Entries, picker.Entry{Live: have.live, Weight: weight})
+	}
+	for id, in := range s.instances {
+		if !kept[id] {
+			gone = append(gone, in.live)
+			delete(s.instances, id)
+		}
+	}
+	return gone
+}
+
+// Run builds pools until ctx ends.
+func (k *Keeper) Run(ctx context.Context) error {
+	ticker := time.NewTicker(Tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		case <-k.wake:
+		}
+		k.step()
+	}
+}
+
+// step computes every pool anew.
+func (k *Keeper) step() {
+	defer k.tell()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.rebuildAll(k.cfg.Now())
+}
+
+// Wake asks for new pools before the next tick. It does not block.
+func (k *Keeper) Wake() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Broken implements dispatch.Signals: a broken connection asks for a check.
+func (k *Keeper) Broken(l *upstream.Live) {
+	if k.cfg.Check != nil {
+		k.cfg.Check(l.Service, l.Instance)
+	}
+}
+
+// Failing implements dispatch.Signals: ejection does not wait for the tick.
+func (k *Keeper) Failing(*upstream.Live) { k.Wake() }
+
+func (k *Keeper) rebuildAll(now int64) {
+	for _, s := range k.services {
+		k.rebuild(s, now)
+	}
+}
+
+func (k *Keeper) rebuild(s *service, now int64) {
+	old := s.upstream.Pool()
+	s.reported, s.crowd = k.granted(s, now)
+	next := picker.Next(old, s.spec, func(l *upstream.Live) picker.Fact { return k.fact(s, l) }, now, jitter)
+	for i := range next.Members {
+		m := &next.Members[i]
+		was := upstream.In
+		if j := slices.IndexFunc(old.Members, func(o upstream.Member) bool { return o.Live == m.Live }); j >= 0 {
+			was = old.Members[j].Out
+		}
+		if was != m.Out {
+			m.Fails.Store(0) // the streak that led out is over, and so is the one seen meanwhile
+			k.changes = append(k.changes, k.change(m, was, now))
+		}
+	}
+	if old.Panic != next.Panic {
+		k.changes = append(k.changes, k.panicked(s.config.ID, next.Panic))
+	}
+	s.upstream.Swap(next)
+}
+
+// jitter spreads returns from ejection, so that a correlated failure does not
+// end in a synchronised comeback.
+func jitter() float64 { return 2*rand.Float64() - 1 }
+
+// change says what became of a member.
+func (k *Keeper) change(m *upstream.Member, was upstream.Reason, now int64) Change {
+	c := Change{Service: m.Service, Instance: m.Instance, From: was.String(), To: m.Out.String(), At: k.cfg.Wall()}
+	if m.Out == upstream.Ejected {
+		c.Until = c.At.Add(time.Duration(m.Until - now))
+	}
+	return c
+}
+
+func (k *Keeper) panicked(service string, on bool) Change {
+	c := Change{Service: service, From: "panic", To: "in", Reason: "half of the instances or more are well again", At: k.cfg.Wall()}
+	if on {
+		c.From, c.To, c.Reason = "in", "panic", "fewer than half of the instances are well: requests go to all that do not drain"
+	}
+	return c
+}
+
+// tell tells the changes since the last call. It is called without k.mu: those
+// who are told have locks of their own, and hold them when they ask us.
+func (k *Keeper) tell() {
+	k.telling.Lock()
+	defer k.telling.Unlock()
+	k.mu.Lock()
+	changes := k.changes
+	k.changes = nil
+	k.mu.Unlock()
+	for _, c := range changes {
+		if c.Instance == "" {
+			k.cfg.Log.Warn("service panic", "service", c.Service, "panic", c.To == "panic")
+		} else {
+			k.cfg.Log.Info("instance state", "service", c.Service, "instance", c.Instance, "from", c.From, "to", c.To)
+		}
+		if k.cfg.OnChange != nil {
+			k.cfg.OnChange(c)
+		}
+	}
+}

@@ -1,0 +1,252 @@
+package keeper
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/picker"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+// How long a health-status message of another sender holds, from when it
+// arrived.
+const (
+	reportAlone   = 30 * time.Second // after a single message
+	reportPeriods = 3                // else so many of its sender's intervals
+	reportMin     = time.Second      // an interval is taken to be at least this
+	reportMax     = time.Minute      // and at most this
+)
+
+// sender is who wrote a report. An unsigned message never stands for a signed
+// sender of the same name.
+type sender struct {
+	name   string
+	signed bool
+}
+
+// report is the last health-status of one sender about one instance.
+type report struct {
+	status  string
+	first   int64     // process clock: the sender's first report
+	since   int64     // process clock: when it began to say so
+	at      int64     // process clock
+	said    time.Time // by the sender's clock, no later than ours and no earlier than reportMax before
+	arrived int64     // ns between the last two of one status as they arrived, 0 while unknown
+	claimed int64     // and by the sender's clock
+}
+
+// holds tells whether the report still counts. The sender's clock is asked for
+// its interval, because messages that are read in one go arrive together; it
+// cannot make two messages hold longer than one.
+func (r *report) holds(now int64) bool {
+	if r.arrived == 0 && r.claimed == 0 {
+		return now-r.at <= int64(reportAlone)
+	}
+	return now-r.at <= max(periods(r.arrived), min(periods(r.claimed), int64(reportAlone)))
+}
+
+func periods(interval int64) int64 {
+	return reportPeriods * min(max(interval, int64(reportMin)), int64(reportMax))
+}
+
+// again observes the sender's interval. A change of status comes at any time
+// and tells nothing about it.
+func (r *report) again(status string, said time.Time, now int64) {
+	if r.status == status {
+		r.arrived, r.claimed = max(now-r.at, 1), max(int64(said.Sub(r.said)), 1)
+	}
+}
+
+// ObserveStatus takes a health-status message; signed tells whether a known key
+// vouches for it. Our own are ignored: the probe told us already.
+func (k *Keeper) ObserveStatus(h event.HealthStatus, reporter string, signed bool) {
+	if reporter == k.cfg.Reporter && reporter != "" {
+		return
+	}
+	by := sender{strings.Clone(reporter[:min(len(reporter), maxSenderName)]), signed}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key := member{h.ServiceID, h.InstanceID}
+	if !k.known(key) {
+		return
+	}
+	now, wall := k.cfg.Now(), k.cfg.Wall()
+	said := h.Timestamp
+	if said.After(wall) {
+		said = wall
+	} else if earliest := wall.Add(-reportMax); said.Before(earliest) {
+		said = earliest
+	}
+	r := k.reports[key][by]
+	if r == nil {
+		if !k.makeRoom(key, by, now) {
+			return
+		}
+		r = &report{first: now, since: now}
+		if k.reports[key] == nil {
+			k.reports[key] = map[sender]*report{}
+		}
+		k.reports[key][by] = r
+	} else {
+		r.again(h.Status, said, now)
+	}
+	r.at, r.said = now, said
+	if r.status != h.Status {
+		r.status, r.since = h.Status, now
+		k.Wake()
+	}
+}
+
+// What strangers can make us remember of one instance.
+const (
+	maxSenders    = 64  // without a signature, and as many with one
+	maxSenderName = 256 // bytes; a header may have ten million
+)
+
+// makeRoom drops reports that do not hold any more. Where there are still too
+// many of a kind, the sender that came last leaves: those that were there first
+// stay, however many names a stranger invents. The instance itself, which has
+// no name, always has room.
+func (k *Keeper) makeRoom(key member, by sender, now int64) bool {
+	count := 0
+	var last sender
+	var lastAt int64 = -1
+	for s, r := range k.reports[key] {
+		if !r.holds(now) {
+			delete(k.reports[key], s)
+			continue
+		}
+		if s.signed != by.signed {
+			continue
+		}
+		count++
+		if s.name != "" && (r.first > lastAt || r.first == lastAt && s.name > last.name) {
+			last, lastAt = s, r.first
+		}
+	}
+	if count < maxSenders || by.name == "" {
+		return true
+	}
+	delete(k.reports[key], last)
+	return true
+}
+
+// wish is what the reports about an instance want: that it drains, or that it
+// counts as unhealthy.
+type wish struct {
+	live   *upstream.Live
+	out    upstream.Reason // Draining or Reported
+	since  int64
+	signed bool
+}
+
+// granted gives the instances of a service that reports take out. Anybody may
+// write reports, so those without a signature take out no more than may be
+// ejected, and never the last instance that does not drain; those that wished
+// first are served first. crowd tells that they want more than that, whether
+// they get it or not.
+func (k *Keeper) granted(s *service, now int64) (out map[*upstream.Live]upstream.Reason, crowd bool) {
+	var wishes []wish
+	staying := len(s.spec.Entries)
+	for _, e := range s.spec.Entries {
+		key := member{e.Live.Service, e.Live.Instance}
+		if k.overrides[key].draining {
+			staying--
+			continue
+		}
+		if len(k.reports[key]) == 0 {
+			continue
+		}
+		if w, ok := k.wish(s, key, now); ok {
+			w.live = e.Live
+			wishes = append(wishes, w)
+		}
+	}
+	if len(wishes) == 0 {
+		return nil, false
+	}
+	slices.SortStableFunc(wishes, func(a, b wish) int {
+		if a.signed != b.signed {
+			return cmp.Compare(btoi(b.signed), btoi(a.signed))
+		}
+		return cmp.Compare(a.since, b.since)
+	})
+	most := picker.MaxEjected(len(s.spec.Entries))
+	out = map[*upstream.Live]upstream.Reason{}
+	free := 0 // taken out without a signature
+	for _, w := range wishes {
+		switch {
+		case w.signed:
+		case free >= most || staying-len(out) <= 1:
+			continue
+		default:
+			free++
+		}
+		out[w.live] = w.out
+	}
+	return out, len(wishes) > most || len(wishes) >= staying
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// wish joins the reports about an instance that still hold. A probe of ours
+// that passes outweighs UNHEALTHY.
+func (k *Keeper) wish(s *service, key member, now int64) (w wish, ok bool) {
+	probed := picker.Unknown
+	if in := s.instances[key.instance]; in != nil {
+		probed = in.probe
+	}
+	for by, r := range k.reports[key] {
+		if !r.holds(now) {
+			continue
+		}
+		one := wish{since: r.since, signed: by.signed}
+		switch {
+		case r.status == event.StatusDraining:
+			one.out = upstream.Draining
+		case r.status == event.StatusUnhealthy && probed == picker.Unknown:
+			one.out = upstream.Reported
+		default:
+			continue
+		}
+		if !ok || stronger(one, w) {
+			w, ok = one, true
+		}
+	}
+	return w, ok
+}
+
+// stronger orders wishes about one instance: signed ones first, then drains,
+// then the older one.
+func stronger(a, b wish) bool {
+	switch {
+	case a.signed != b.signed:
+		return a.signed
+	case a.out != b.out:
+		return a.out == upstream.Draining
+	}
+	return a.since < b.since
+}
+
+// Crowds lists the services that reports want to take out more of than they
+// may without a signature.
+func (k *Keeper) Crowds() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var out []string
+	for id, s := range k.services {
+		if s.crowd {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,242 @@
+package keeper
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/dataplane/picker"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+// ServiceView is a service as people see it: one moment's copy.
+type ServiceView struct {
+	ID          string
+	Policy      string
+	Panic       bool
+	MedianMs    float64
+	Active      int64
+	PoolRev     uint64
+	HealthCheck string // "http /health", "tcp", or empty
+	Departed    uint64 // requests of instances that left the service
+	Instances   []InstanceView
+}
+
+// InstanceView is one instance: its counters, the factors of its cost, and what
+// they came from. Times are zero where unknown.
+type InstanceView struct {
+	Live                 *upstream.Live // for readers of its counters
+	ID, Address          string
+	Tags                 map[string]string
+	State                string // in, draining, unhealthy, reported-unhealthy, ejected
+	Since, Until         time.Time
+	Ejections            int
+	InFlight             int64
+	Requests, Errors     uint64
+	Failures             uint32        // in a row, until a success
+	FailedFor            time.Duration // since the last of them
+	LatencyMs, ErrorRate float64       // own averages, faded to now
+	Weight, Capacity     float64
+	Veto, SlowStart      float64
+	FleetErrorRate       float64 // as it acts: discounted and faded
+	Trust                float64
+	Utilization          float64
+	LatencyFactor        float64
+	ErrorEstimate        float64 // what the cost uses: own or fleet's, faded while nobody asks
+	ErrorFactor          float64 // what the estimate multiplies the cost by
+	Silence              float64 // factor of answers that are overdue, 1: none
+	Cost                 float64 // of the next request, without the sample's luck
+	Score                *event.HealthScore
+	ScoreAge             time.Duration
+	Probe                ProbeView
+	Reports              []ReportView
+	DrainedByOperator    bool
+	Drain                event.Override // with DrainedByOperator: who, why and until when
+}
+
+// ProbeView is our last own check.
+type ProbeView struct {
+	State  string // passing, failing, or empty
+	At     time.Time
+	OK     bool
+	Status int
+	Body   string
+	Took   time.Duration
+}
+
+// ReportView is a health-status message of somebody else.
+type ReportView struct {
+	Sender, Status string
+	Signed         bool // by a known key
+	Age            time.Duration
+	Holds          bool
+	Acts           bool // it takes the instance out; other reports are beyond what reports may take out together
+}
+
+// Views gives all services in the order of their ids.
+func (k *Keeper) Views() []ServiceView {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now, wall := k.cfg.Now(), k.cfg.Wall()
+	out := make([]ServiceView, 0, len(k.services))
+	for _, s := range k.services {
+		if s.config.ID != "" {
+			out = append(out, k.view(s, now, wall))
+		}
+	}
+	slices.SortFunc(out, func(a, b ServiceView) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
+	p := s.upstream.Pool()
+	v := ServiceView{
+		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, MedianMs: p.MedianNs / 1e6,
+		Active: s.upstream.Active.Load(), PoolRev: p.Rev, Departed: s.left.total(),
+	}
+	if h := s.config.HealthCheck; h != nil {
+		v.HealthCheck = strings.TrimSpace(h.Type + " " + h.Path)
+	}
+	for i := range p.Members {
+		m := &p.Members[i]
+		in := s.instances[m.Instance]
+		if in == nil {
+			continue
+		}
+		iv := InstanceView{
+			Live: m.Live, ID: m.Instance, Address: m.Addr, State: m.Out.String(), Ejections: m.Ejections,
+			Since: wallOf(m.Since, now, wall), InFlight: m.InFlight.Load(), Requests: m.Requests.Load(), Errors: m.Errors.Load(), Failures: m.Fails.Load(),
+			Weight: m.Weight, Capacity: m.Capacity, Veto: m.Veto, SlowStart: m.SlowStart,
+			FleetErrorRate: m.FleetErr, Trust: m.Trust, Utilization: m.Utilization,
+			DrainedByOperator: k.overrides[member{m.Service, m.Instance}].draining,
+			Drain:             k.overrides[member{m.Service, m.Instance}].drain,
+		}
+		if m.Until > now {
+			iv.Until = wallOf(m.Until, now, wall)
+		}
+		iv.cost(p, i, now)
+		iv.probe(in)
+		if j := slices.IndexFunc(s.config.Instances, func(c config.Instance) bool { return c.ID == m.Instance }); j >= 0 {
+			iv.Tags = s.config.Instances[j].Tags
+		}
+		k.heard(s, &iv, member{m.Service, m.Instance}, now)
+		v.Instances = append(v.Instances, iv)
+	}
+	return v
+}
+
+func (iv *InstanceView) cost(p *upstream.Pool, i int, now int64) {
+	m := &p.Members[i]
+	if l, _, ok := m.Latency.Load(now); ok {
+		iv.LatencyMs = l / 1e6
+	}
+	if e, idle, ok := m.ErrorRate.Load(now); ok {
+		iv.ErrorRate = e
+		if iv.Failures > 0 {
+			iv.FailedFor = time.Duration(idle)
+		}
+	}
+	c := picker.Cost(p, i, now)
+	iv.LatencyFactor, iv.Cost = float64(c.Latency), float64(c.Cost)
+	iv.ErrorEstimate, iv.ErrorFactor, iv.Silence = float64(c.Err), float64(c.Penalty), float64(c.Silence)
+}
+
+func (iv *InstanceView) probe(in *instance) {
+	iv.Probe = ProbeView{At: in.last.at, OK: in.last.ok, Status: in.last.status, Body: in.last.body, Took: in.last.took}
+	iv.Probe.State = [...]string{"", "passing", "failing"}[in.probe]
+}
+
+// acts tells whether a report is of the kind that takes its instance out now.
+func acts(out upstream.Reason, status string) bool {
+	return out == upstream.Draining && status == event.StatusDraining || out == upstream.Reported && status == event.StatusUnhealthy
+}
+
+func (k *Keeper) heard(s *service, iv *InstanceView, key member, now int64) {
+	if sc, ok := k.scores[key]; ok {
+		copied := sc.HealthScore
+		iv.Score, iv.ScoreAge = &copied, time.Duration(now-sc.asOf)
+	}
+	for by, r := range k.reports[key] {
+		iv.Reports = append(iv.Reports, ReportView{Sender: by.name, Signed: by.signed, Acts: acts(s.reported[iv.Live], r.status), Status: r.status, Age: time.Duration(now - r.at), Holds: r.holds(now)})
+	}
+	slices.SortFunc(iv.Reports, func(a, b ReportView) int { return strings.Compare(a.Sender, b.Sender) })
+}
+
+func wallOf(t, now int64, wall time.Time) time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return wall.Add(time.Duration(t - now))
+}
+
+// Configured tells whether an instance is in the configuration.
+func (k *Keeper) Configured(service, instance string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.known(member{service, instance})
+}
+
+// Panicking lists the services in panic.
+func (k *Keeper) Panicking() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var out []string
+	for id, s := range k.services {
+		if s.upstream.Pool().Panic {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// EachLive calls f for every instance that is configured, without a lock of
+// the keeper.
+func (k *Keeper) EachLive(f func(l *upstream.Live, tags map[string]string)) {
+	type tagged struct {
+		live *upstream.Live
+		tags map[string]string
+	}
+	k.mu.Lock()
+	var all []tagged
+	for _, s := range k.services {
+		for i, e := range s.spec.Entries {
+			all = append(all, tagged{e.Live, s.config.Instances[i].Tags})
+		}
+	}
+	k.mu.Unlock()
+	for _, t := range all {
+		f(t.live, t.tags)
+	}
+}
+
+// EachCost calls f for every member of every pool with what a request to it
+// would cost now, and its parts, without a lock of the keeper. f must not keep m.
+func (k *Keeper) EachCost(f func(m *upstream.Member, c upstream.Candidate)) {
+	k.mu.Lock()
+	pools := make([]*upstream.Pool, 0, len(k.services))
+	for _, s := range k.services {
+		pools = append(pools, s.upstream.Pool())
+	}
+	k.mu.Unlock()
+	now := k.cfg.Now()
+	for _, p := range pools {
+		for i := range p.Members {
+			f(&p.Members[i], picker.Cost(p, i, now))
+		}
+	}
+}
+
+func statuses(codes []int) string {
+	if len(codes) == 0 {
+		return ""
+	}
+	b := " "
+	for _, c := range codes {
+		b += strconv.Itoa(c) + " "
+	}
+	return b
+}

@@ -1,0 +1,354 @@
+package dispatch
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+)
+
+// EjectAfter is how many failures in a row wake the keeper: the threshold of
+// ejection.
+const EjectAfter = 5
+
+// Signals is told, without waiting, what cannot wait for the keeper's next
+// tick. Both methods must not block.
+type Signals interface {
+	// Broken: a connection to the instance was refused, reset or closed.
+	Broken(l *upstream.Live)
+	// Failing: the instance reached EjectAfter failures in a row.
+	Failing(l *upstream.Live)
+}
+
+// Config of a Dispatcher.
+type Config struct {
+	ConnectTimeout time.Duration // per try; default 1 s
+	Sample         float64       // share of requests whose decision is recorded, 0..1; default .01
+	Recorder       Recorder      // nil: nobody
+	Signals        Signals       // nil: nobody
+}
+
+// Dispatcher decides for all requests of a process. Its methods are safe for
+// concurrent use; an Exchange is not.
+type Dispatcher struct {
+	cfg    Config
+	sample uint64
+	table  atomic.Pointer[Table]
+}
+
+// New returns a dispatcher without a table: until Swap every request gets 503.
+func New(cfg Config) *Dispatcher {
+	if cfg.ConnectTimeout <= 0 {
+		cfg.ConnectTimeout = time.Second
+	}
+	return &Dispatcher{cfg: cfg, sample: uint64(min(max(cfg.Sample, 0), 1) * (1 << 53))}
+}
+
+// Swap replaces the routing; requests under way keep the table they began with.
+func (d *Dispatcher) Swap(t *Table) { d.table.Store(t) }
+
+// Table gives the current routing, nil before the first Swap.
+func (d *Dispatcher) Table() *Table { return d.table.Load() }
+
+// Begin routes a request and picks its instance. Every Begin is followed by
+// exactly one End.
+func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
+	x.reset(now)
+	x.table = d.table.Load()
+	if x.table == nil {
+		return x.reply(503, CodeNoRoute, "no configuration has been loaded yet")
+	}
+	route, ok := x.table.Routes.Match(h)
+	if !ok {
+		x.text = fmt.Appendf(x.text[:0], "no route matches %s %.100s%.200s; routes: %s", h.Method(), h.Host(), h.Path(), x.table.Names)
+		return x.reply(404, CodeNoRoute, string(x.text))
+	}
+	x.route = route
+	share := route.choose(x.rand.Uint64)
+	x.service, x.strict = share.Service, share.Strict
+	x.service.Active.Add(1)
+	x.idempotent = Idempotent(h.Method())
+	x.sampled = x.rand.Uint64()>>11 < d.sample
+	if _, ok := x.service.Pool().Policy.(upstream.Hasher); ok {
+		x.ask.Hash = affinity(route.HashOn, x.Client, h)
+	}
+	return d.pick(x, now)
+}
+
+// Settle tells how the current try ended: with a response head or a failure.
+func (d *Dispatcher) Settle(x *Exchange, o Outcome, now int64) Verdict {
+	x.status, x.failure = o.Status, o.Failure
+	x.headAt = now
+	a := &x.attempts[x.n-1]
+	a.Status, a.Failure, a.Sent, a.HeadNs = o.Status, o.Failure, o.Sent, now-a.At
+	live := x.ticket.Live()
+	if o.SentAt != 0 {
+		x.sentAt = o.SentAt
+		x.ticket.Sent(o.SentAt)
+	}
+	verdict := judge(o)
+	fails := x.ticket.Observe(verdict, now)
+	if verdict != upstream.Success && verdict != upstream.Abandoned {
+		x.notable = true
+		d.signal(live, o.Failure, fails)
+	}
+	if o.Failure != None && Blame(o.Failure, false).Charged == Proxy {
+		x.notable = true
+	}
+	if again, v := d.again(x, o, now); again {
+		return v
+	}
+	if o.Failure == None {
+		return Verdict{Action: Relay, Deadline: x.deadline()}
+	}
+	end := Blame(o.Failure, false)
+	return x.reply(end.Status, end.Code, end.text(live.Instance, o.Failure))
+}
+
+// Fail tells, after Relay, that the exchange broke while bodies were passed on.
+func (x *Exchange) Fail(f Failure) {
+	if x.failure == None {
+		x.failure = f
+	}
+}
+
+// End finishes the exchange: accounting, record, decision.
+func (d *Dispatcher) End(x *Exchange, now int64) *Record {
+	if x.ticket.Held() && x.n > 0 && x.status != 0 && x.failure != None && x.attempts[x.n-1].Failure == None {
+		d.brokeOff(x, now)
+	}
+	x.finishTry()
+	if x.service != nil {
+		x.service.Active.Add(-1)
+	}
+	x.fill(now)
+	if d.cfg.Recorder != nil && x.n > 0 {
+		if why := x.why(); why != "" {
+			d.cfg.Recorder.Record(&Decision{
+				ID: x.ID, Service: x.service.ID, Route: x.route.Name, Revision: x.table.Revision,
+				Why: why, At: x.began, DurationNs: now - x.began, Attempts: x.attempts[:x.n],
+			})
+		}
+	}
+	return &x.record
+}
+
+// brokeOff accounts for an exchange that ended while its response was passed on.
+func (d *Dispatcher) brokeOff(x *Exchange, now int64) {
+	end := Blame(x.failure, true)
+	x.attempts[x.n-1].Failure = x.failure
+	if x.code == "" {
+		x.code = end.Code
+	}
+	switch end.Charged {
+	case Instance:
+		fails := x.ticket.Broken(now)
+		x.notable = true
+		d.signal(x.ticket.Live(), x.failure, fails)
+	case Proxy:
+		x.notable = true
+	}
+}
+
+func (x *Exchange) reset(now int64) {
+	x.table, x.route, x.service = nil, nil, nil
+	x.began, x.headAt, x.sentAt = now, 0, 0
+	x.n, x.status, x.code, x.failure = 0, 0, "", None
+	x.retrying, x.sampled, x.notable = false, false, false
+	x.ticket = upstream.Ticket{}
+	x.ask.NTried, x.ask.Hash = 0, 0
+	x.ask.Tried = [upstream.MaxTries]*upstream.Live{}
+}
+
+func (x *Exchange) reply(status int, code, text string) Verdict {
+	x.status, x.code = status, code
+	return Verdict{Action: Reply, Status: status, Code: code, Text: text}
+}
+
+// deadline gives the route's timeout as a time. The instance's share of it begins when the request has been sent:
+// what the client took to send it is not the instance's time.
+func (x *Exchange) deadline() int64 {
+	if x.route == nil || x.route.Timeout <= 0 {
+		return 0
+	}
+	return max(x.began, x.sentAt) + int64(x.route.Timeout)
+}
+
+// pick takes the next instance and fills its attempt.
+func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
+	x.ask.Now = now
+	pool, ok := x.pickPinned()
+	if !ok {
+		pool, ok = x.service.Pick(&x.ask, &x.ticket)
+	}
+	if !ok {
+		return x.reply(503, CodeNoInstance, noInstance(x.service.ID, pool))
+	}
+	a := &x.attempts[x.n]
+	x.n++
+	*a = Attempt{Pool: pool, Chosen: int32(x.ticket.Index()), At: now, Trace: x.ask.Trace}
+	return Verdict{
+		Action: Forward, Live: x.ticket.Live(), Deadline: x.deadline(),
+		ConnectTimeout: d.cfg.ConnectTimeout, HeadTimeout: x.route.Retry.PerTryTimeout, Timeout: x.route.Timeout, Strict: x.strict,
+	}
+}
+
+// pickPinned takes the instance that the client's connection is bound to, for the first try and while it takes
+// requests.
+func (x *Exchange) pickPinned() (*upstream.Pool, bool) {
+	if x.Pin == nil || x.n > 0 {
+		return nil, false
+	}
+	return x.service.PickLive(x.Pin, &x.ask, &x.ticket)
+}
+
+// finishTry gives back what the current try holds.
+func (x *Exchange) finishTry() {
+	if x.ticket.Held() {
+		x.ticket.Release()
+	}
+	if x.retrying {
+		x.retrying = false
+		x.service.Retry.Add(-1)
+	}
+}
+
+// again decides on another try, and picks its instance.
+func (d *Dispatcher) again(x *Exchange, o Outcome, now int64) (bool, Verdict) {
+	r := &x.route.Retry
+	pool := x.attempts[x.n-1].Pool
+	if x.n > r.Attempts || x.n >= upstream.MaxTries || !o.Replayable || !r.wants(o) || pool.Panic {
+		return false, Verdict{}
+	}
+	if o.Sent && !x.idempotent {
+		return false, Verdict{}
+	}
+	if dl := x.deadline(); dl != 0 && now >= dl {
+		return false, Verdict{}
+	}
+	if !x.hasOther() || !guard.TakeRetry(&x.service.Active, &x.service.Retry) {
+		return false, Verdict{}
+	}
+	status, failure := x.status, x.failure
+	x.finishTry() // before the new try's place in the budget is noted
+	x.retrying = true
+	v := d.pick(x, now)
+	if v.Action != Forward { // the last other instance left meanwhile
+		x.retrying = false
+		x.service.Retry.Add(-1)
+		x.status, x.failure, x.code = status, failure, ""
+		if failure == None {
+			// The response that was to be retried is still in the front end's hands.
+			return true, Verdict{Action: Relay, Deadline: x.deadline()}
+		}
+		return false, Verdict{}
+	}
+	x.attempts[x.n-2].Retried = true
+	x.notable = true
+	return true, v
+}
+
+// hasOther says that some live instance was not tried yet.
+func (x *Exchange) hasOther() bool {
+	p := x.service.Pool()
+	for _, i := range p.Live {
+		if !x.ask.WasTried(p.Members[i].Live) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Retry) wants(o Outcome) bool {
+	switch {
+	case o.Failure == None:
+		return r.has(o.Status)
+	case o.Failure.connect(), o.Failure == Exhausted: // a kept connection to another instance may be there
+		return r.OnConnect
+	case o.Failure == Reset, o.Failure == EOF:
+		return r.OnReset || (r.OnConnect && !o.Sent)
+	case o.Failure == Timeout:
+		return r.OnTimeout
+	}
+	return false
+}
+
+func judge(o Outcome) upstream.Outcome {
+	switch {
+	case o.Failure == Timeout:
+		return upstream.TimedOut
+	case o.Failure != None && Blame(o.Failure, false).Charged == Instance, o.Failure == None && o.Status >= 500:
+		return upstream.Failed
+	case o.Failure != None:
+		return upstream.Abandoned
+	case o.Status == 429:
+		return upstream.Overloaded
+	}
+	return upstream.Success
+}
+
+func (d *Dispatcher) signal(l *upstream.Live, f Failure, fails uint32) {
+	if d.cfg.Signals == nil {
+		return
+	}
+	if f == ConnectRefused || f == ConnectTimeout || f == ConnectFailed || f == Reset || f == EOF {
+		d.cfg.Signals.Broken(l)
+	}
+	if fails == EjectAfter {
+		d.cfg.Signals.Failing(l)
+	}
+}
+
+func (x *Exchange) why() string {
+	switch {
+	case x.n > 1:
+		return "retry"
+	case x.notable:
+		return "error"
+	case x.attempts[0].Pool.Panic && x.sampled:
+		return "panic"
+	case x.sampled:
+		return "sample"
+	}
+	return ""
+}
+
+func (x *Exchange) fill(now int64) {
+	r := &x.record
+	*r = Record{Status: x.status, Attempts: x.n, DurationNs: now - x.began, Failure: x.failure, Why: x.code}
+	if x.route != nil {
+		r.Route, r.Service = x.route.Name, x.service.ID
+	}
+	if x.n > 0 {
+		a := &x.attempts[x.n-1]
+		r.Instance, r.HeadNs = a.Pool.Members[a.Chosen].Instance, a.HeadNs
+		if r.Why == "" {
+			r.Why = a.Trace.Reason
+		}
+	}
+}
+
+func (r *Route) choose(random func() uint64) *Share {
+	if len(r.Split) == 1 {
+		return &r.Split[0]
+	}
+	n := random() % r.Total // the bias of the modulo is below 2^-40 for any weight in use
+	for i := range r.Split {
+		if s := &r.Split[i]; n < s.Weight {
+			return s
+		}
+		n -= r.Split[i].Weight
+	}
+	return &r.Split[len(r.Split)-1]
+}
+
+// Idempotent reports whether sending a request of that method twice does no more than once (RFC 9110 §9.2.2).
+func Idempotent(method []byte) bool {
+	switch string(method) {
+	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,181 @@
+package dispatch
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/router"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+)
+
+// Head is what dispatch looks at in a request; it is only read during Begin.
+type Head = router.Head
+
+// Action says what the front end does next.
+type Action uint8
+
+// The actions.
+const (
+	Forward Action = iota // send the request to Verdict.Live
+	Relay                 // pass on the response whose head was reported
+	Reply                 // answer Verdict.Status without an instance
+)
+
+// Verdict is the answer of Begin and Settle.
+type Verdict struct {
+	Action         Action
+	Live           *upstream.Live // Forward
+	ConnectTimeout time.Duration  // Forward
+	Strict         bool           // Forward: take no tolerable departure in the response
+	HeadTimeout    time.Duration  // Forward: from the start of the try to the final response head; 0 none
+	Timeout        time.Duration  // Forward: the route's, which begins anew when the rest of a streamed request has been sent; 0 none
+	Deadline       int64          // by which the request must be sent and then the response must end, on the clock of now; 0 none
+	Status         int            // Reply
+	Code           string         // Reply: word for machines, see the Code constants
+	Text           string         // Reply: a sentence for people
+}
+
+// Words for machines in replies, access log and decision records.
+const (
+	CodeNoRoute         = "no-route"
+	CodeNoInstance      = "no-instance"
+	CodeUpstreamConnect = "upstream-connect"
+	CodeUpstreamReset   = "upstream-reset"
+	CodeUpstreamBad     = "upstream-bad-response"
+	CodeUpstreamTimeout = "upstream-timeout"
+	CodeClientGone      = "client-gone"
+	CodeBodyBroken      = "body-broken"
+	CodeClientSlow      = "client-slow"
+	CodeBadRequest      = "bad-request"
+	CodeExhausted       = "proxy-exhausted"
+	CodeStreamIdle      = "stream-idle"
+	CodeRouteTimeout    = "route-timeout"
+	CodeStopped         = "proxy-stopping"
+)
+
+// Failure says what ended a try, or the passing on of its response, before its end.
+type Failure uint8
+
+// The failures; Blame says what follows from each.
+const (
+	None           Failure = iota
+	ConnectRefused         // nobody listens
+	ConnectTimeout         // no answer to SYN in time
+	ConnectFailed          // any other dial error
+	Reset                  // RST while writing or reading
+	EOF                    // closed before a complete response
+	Timeout                // no response head in time after the request was sent, or the instance does not take the request
+	BadResponse            // bytes that are not HTTP
+	ClientGone             // the client left
+	ClientSlow             // the client's body is late, or it does not take the response
+	ClientBad              // the client's body is malformed
+	ClientLarge            // the client's body is above the limit
+	Exhausted              // this process lacks descriptors, memory, ports or an answer of its name server
+	StreamIdle             // no bytes of the response body for the stream timeout
+	RouteTimeout           // the route's timeout ended while the response was passed on
+	Stopped                // the proxy's stop cut the exchange
+	NumFailures    = int(iota)
+)
+
+var failureWords = [NumFailures]string{
+	"", "connect-refused", "connect-timeout", "connect-failed", "reset", "eof", "timeout", "bad-response",
+	"client-gone", "client-slow", "client-bad-body", "client-large-body", "proxy-exhausted", "stream-idle", "route-timeout", "proxy-stopping",
+}
+
+func (f Failure) String() string { return failureWords[f] }
+
+// connect says that the instance never saw the request.
+func (f Failure) connect() bool {
+	return f == ConnectRefused || f == ConnectTimeout || f == ConnectFailed
+}
+
+// Outcome is what a front end reports of one try.
+type Outcome struct {
+	Status     int     // of the final response head; 0 none came
+	Failure    Failure // None where a head came
+	Sent       bool    // a write to the instance accepted at least one byte
+	Replayable bool    // no response byte reached the client and the whole request so far is still in the buffer
+	SentAt     int64   // when the last byte of a streamed request body was sent; 0: the request was sent whole at once
+}
+
+// Exchange is the state of one request, reused by the connection that owns it.
+// The front end sets the exported fields before Begin. It is not safe for
+// concurrent use.
+type Exchange struct {
+	ID      []byte         // request id; must stay unchanged until End
+	Client  netip.Addr     // the peer, or whom a trusted peer names
+	Explain bool           // the client may see the decision
+	Pin     *upstream.Live // instance that this client's connection is bound to (NTLM, Negotiate); nil: none
+
+	table      *Table
+	route      *Route
+	service    *upstream.Service
+	strict     bool
+	ask        upstream.Ask
+	ticket     upstream.Ticket
+	began      int64
+	headAt     int64
+	sentAt     int64
+	idempotent bool
+	retrying   bool // the current try holds a place in the retry budget
+	sampled    bool
+	notable    bool // worth a decision record whatever the sample says
+	status     int
+	code       string
+	failure    Failure
+	attempts   [upstream.MaxTries]Attempt
+	n          int // attempts made
+	rand       rand.PCG
+	record     Record
+	text       []byte
+}
+
+// NewExchange returns an exchange whose random numbers follow seed.
+func NewExchange(seed uint64) *Exchange {
+	x := &Exchange{}
+	x.rand.Seed(seed, 0x9E3779B97F4A7C15)
+	x.ask.Rand = &x.rand
+	return x
+}
+
+// Attempt is one try as the decision record tells it. Pool is the snapshot that
+// was asked, so exclusions can be listed later without holding up the request.
+type Attempt struct {
+	Pool    *upstream.Pool
+	Chosen  int32
+	At      int64
+	Trace   upstream.Trace
+	Status  int
+	Failure Failure
+	Sent    bool
+	HeadNs  int64
+	Retried bool // another try followed
+}
+
+// Record is what is told of a finished request. It is valid until the next
+// Begin on the same exchange.
+type Record struct {
+	Service, Route, Instance string
+	Why                      string // why the instance was chosen, or the Code of the reply
+	Status                   int    // as answered to the client; 0: none was
+	Attempts                 int
+	DurationNs, HeadNs       int64 // whole exchange; last try to its head
+	Failure                  Failure
+}
+
+// Decision is what a Recorder gets: a copy is the recorder's to make, the
+// pointer is valid during the call only.
+type Decision struct {
+	ID         []byte
+	Service    string
+	Route      string
+	Revision   string // of the configuration
+	Why        string // sample, error, retry, panic
+	At         int64  // when the request began
+	DurationNs int64
+	Attempts   []Attempt
+}
+
+// Recorder takes decisions. It must not block: a full queue drops and counts.
+type Recorder interface{ Record(*Decision) }

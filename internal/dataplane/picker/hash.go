@@ -1,0 +1,141 @@
+package picker
+
+import (
+	"math"
+	"slices"
+	"sort"
+
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+)
+
+// ringPoints is how many points an instance of weight 1 has on the ring: with
+// 160 the busiest of 10 equal instances gets about 1.2 times the mean.
+const ringPoints = 160
+
+// RingHash sends equal keys to the same instance: each instance owns points on
+// a ring of hashes, a key goes to the next point (consistent hashing, Karger et
+// al., STOC 1997). When one of n instances leaves, only its keys move.
+type RingHash struct{ points []point }
+
+type point struct {
+	hash uint64
+	at   int32
+}
+
+// NewRingHash builds the ring in O(points · log points).
+func NewRingHash(p *upstream.Pool) *RingHash {
+	r := &RingHash{}
+	for _, at := range p.Live {
+		m := &p.Members[at]
+		seed := upstream.Hash([]byte(m.Instance))
+		for i := range max(1, int(math.Round(ringPoints*m.Weight))) {
+			r.points = append(r.points, point{upstream.Mix(seed + uint64(i)*0x9E3779B97F4A7C15), at})
+		}
+	}
+	slices.SortFunc(r.points, func(a, b point) int {
+		if a.hash < b.hash {
+			return -1
+		}
+		return 1
+	})
+	return r
+}
+
+// WantsHash implements [upstream.Hasher].
+func (*RingHash) WantsHash() {}
+
+// Choose implements [upstream.Policy]: O(log points).
+func (r *RingHash) Choose(pool *upstream.Pool, a *upstream.Ask) int {
+	n := len(r.points)
+	from := sort.Search(n, func(i int) bool { return r.points[i].hash >= a.Hash })
+	for i := range n {
+		at := r.points[(from+i)%n].at
+		if !a.WasTried(pool.Members[at].Live) {
+			return hashed(pool, a, at)
+		}
+	}
+	return -1
+}
+
+func hashed(pool *upstream.Pool, a *upstream.Ask, at int32) int {
+	a.Trace.Reason = "hash"
+	a.Trace.Add(upstream.Candidate{Index: at, InFlight: int32(pool.Members[at].InFlight.Load())})
+	return int(at)
+}
+
+// maglevSize is the prime table size of the paper: about 1 % imbalance for up
+// to 650 instances.
+const maglevSize = 65537
+
+// Maglev sends equal keys to the same instance by one table look-up; instances
+// take turns filling the table along their own permutations of it (Eisenbud et
+// al., Maglev, NSDI 2016, §3.4). More even than a ring, moves slightly more
+// keys when the set changes.
+type Maglev struct{ table []int32 }
+
+// NewMaglev fills the table in O(size · log size) expected.
+func NewMaglev(p *upstream.Pool) *Maglev {
+	n := len(p.Live)
+	table := make([]int32, maglevSize)
+	for i := range table {
+		table[i] = -1
+	}
+	type walk struct {
+		at           int32
+		offset, skip uint64
+		step         uint64
+		credit, gain float64
+	}
+	walks := make([]walk, n)
+	heaviest := 0.0
+	for i, at := range p.Live {
+		m := &p.Members[at]
+		h := upstream.Hash([]byte(m.Instance))
+		walks[i] = walk{at: at, offset: h % maglevSize, skip: upstream.Mix(h)%(maglevSize-1) + 1, gain: m.Weight}
+		heaviest = max(heaviest, m.Weight)
+	}
+	for filled := 0; filled < maglevSize; {
+		for i := range walks {
+			w := &walks[i]
+			// A lighter instance sits out turns in proportion.
+			if w.credit += w.gain / heaviest; w.credit < 1 {
+				continue
+			}
+			w.credit--
+			for {
+				slot := (w.offset + w.step*w.skip) % maglevSize
+				w.step++
+				if table[slot] < 0 {
+					table[slot] = w.at
+					filled++
+					break
+				}
+			}
+			if filled == maglevSize {
+				break
+			}
+		}
+	}
+	return &Maglev{table: table}
+}
+
+// WantsHash implements [upstream.Hasher].
+func (*Maglev) WantsHash() {}
+
+// Choose implements [upstream.Policy]: O(1); a retry looks up other keys.
+func (m *Maglev) Choose(pool *upstream.Pool, a *upstream.Ask) int {
+	h := a.Hash
+	for range 64 {
+		at := m.table[h%maglevSize]
+		if !a.WasTried(pool.Members[at].Live) {
+			return hashed(pool, a, at)
+		}
+		h = upstream.Mix(h + 0x9E3779B97F4A7C15)
+	}
+	for _, at := range pool.Live {
+		if !a.WasTried(pool.Members[at].Live) {
+			return hashed(pool, a, at)
+		}
+	}
+	return -1
+}

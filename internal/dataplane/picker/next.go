@@ -1,0 +1,285 @@
+package picker
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+)
+
+// Spec is the configured side of a pool.
+type Spec struct {
+	Policy    string
+	SlowStart time.Duration // 0: none
+	Entries   []Entry
+}
+
+// Entry is one configured instance.
+type Entry struct {
+	Live   *upstream.Live
+	Weight float64 // > 0
+}
+
+// Probe is what our own active checks say.
+type Probe uint8
+
+// The states of a probe. An instance without probes, and one that was not
+// probed yet, is Unknown and takes requests.
+const (
+	Unknown Probe = iota
+	Passing
+	Failing
+)
+
+// Fact is everything known about one instance beside its own counters.
+type Fact struct {
+	Probe     Probe
+	Draining  bool // by override or by a DRAINING message that still holds
+	Unhealthy bool // an UNHEALTHY message of somebody else still holds
+	Telemetry Telemetry
+}
+
+// Telemetry is what health-scores says; the zero value knows nothing.
+type Telemetry struct {
+	Capacity    float64 // requests per second at full use; 0 unknown
+	ErrorRate   float64 // 0..1, of the whole fleet
+	Samples     float64 // requests behind ErrorRate
+	Utilization float64 // 0..1; 0 unknown
+	AsOf        int64   // process clock, when the newest input was made; 0 never
+	PeriodNs    int64   // how often such facts come
+}
+
+// Facts gives the fact of an instance. It must answer the same within one Next.
+type Facts func(l *upstream.Live) Fact
+
+// Bounds and thresholds of telemetry.
+const (
+	minCapacity   = .1 // of the pool's mean
+	maxCapacity   = 4
+	vetoAt        = .95 // utilization from which the weight is halved
+	veto          = .5
+	fleetDiscount = .7 // the fleet's error rate counts less than what we see ourselves
+	fleetSamples  = 10 // below, it does not count at all
+	trustPeriods  = 3
+	trustTau      = 5e9 // ns
+	minPeriod     = 1e9
+	maxPeriod     = 60e9
+	slowStartMin  = .1
+	panicBelow    = .5 // of the members that do not drain
+)
+
+// Next computes a service's pool at now. It reads the members' counters and
+// writes nothing: the same inputs give the same pool. jitter in [-1, 1) spreads
+// the return of instances that are ejected together.
+func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() float64) *upstream.Pool {
+	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Members: make([]upstream.Member, len(spec.Entries))}
+	previous := func(i int, l *upstream.Live) *upstream.Member { return find(old, i, l) }
+	telemetry := make([]Telemetry, len(spec.Entries))
+	for i, e := range spec.Entries {
+		m := &p.Members[i]
+		f := facts(e.Live)
+		telemetry[i] = f.Telemetry
+		if was := previous(i, e.Live); was != nil {
+			*m = *was
+		} else {
+			m.Live, m.Since = e.Live, now
+			if len(old.Members) > 0 { // not at process start: there would be nobody else
+				m.SlowFrom = now
+			}
+		}
+		m.Weight = e.Weight
+		settle(m, wanted(f), now)
+	}
+	ejectFailing(p, now, jitter)
+	for i := range p.Members {
+		m := &p.Members[i]
+		m.SlowStart = 1
+		if RampsUp(spec.Policy) {
+			m.SlowStart = ramp(m, spec.SlowStart, now)
+		}
+		trust(m, telemetry[i], now)
+	}
+	capacities(p, telemetry)
+	p.Live, p.Panic = live(p)
+	p.MedianNs = median(p, now)
+	if len(p.Live) == 0 {
+		return p
+	}
+	if reusable(old, p) {
+		p.Policy = old.Policy
+	} else {
+		p.Policy = build(spec.Policy, p, now)
+	}
+	return p
+}
+
+// find looks for an instance in the old pool, first where it stood.
+func find(old *upstream.Pool, i int, l *upstream.Live) *upstream.Member {
+	if i < len(old.Members) && old.Members[i].Live == l {
+		return &old.Members[i]
+	}
+	for j := range old.Members {
+		if old.Members[j].Live == l {
+			return &old.Members[j]
+		}
+	}
+	return nil
+}
+
+// wanted is the strongest reason to be out that the facts give.
+func wanted(f Fact) upstream.Reason {
+	switch {
+	case f.Draining:
+		return upstream.Draining
+	case f.Probe == Failing:
+		return upstream.Unhealthy
+	case f.Unhealthy && f.Probe != Passing:
+		return upstream.Reported
+	}
+	return upstream.In
+}
+
+// settle moves a member to the state that the facts want. An ejection holds
+// against In until its time is over: a passing probe alone does not end it,
+// because the probe's path may work while requests fail.
+func settle(m *upstream.Member, want upstream.Reason, now int64) {
+	if m.Out == upstream.Ejected && want == upstream.In && now < m.Until {
+		return
+	}
+	if m.Out == want {
+		if want == upstream.In && m.Ejections > 0 && now-m.Since > calm {
+			m.Ejections = 0
+		}
+		return
+	}
+	if want == upstream.In {
+		m.SlowFrom = now
+	}
+	m.Out, m.Since, m.Until = want, now, 0
+}
+
+// ramp gives slow start: linear from .1 to 1.
+func ramp(m *upstream.Member, window time.Duration, now int64) float64 {
+	if m.SlowFrom == 0 || window <= 0 {
+		return 1
+	}
+	return min(1, max(slowStartMin, float64(now-m.SlowFrom)/float64(window)))
+}
+
+// RampsUp reports whether a policy has slow start. ring_hash and maglev do not:
+// a share that grows would move keys from instance to instance.
+func RampsUp(policy string) bool { return policy != "ring_hash" && policy != "maglev" }
+
+// rampedWeight is the weight that the tables of all policies but adaptive are
+// built from: the configured one times slow start in steps of a tenth, so that
+// a table is built ten times during a ramp and not every 100 ms.
+func rampedWeight(m *upstream.Member) float64 { return m.Weight * math.Ceil(m.SlowStart*10) / 10 }
+
+// Trust is k(age): 1 up to three periods, then fading with 5 s.
+func Trust(age, period int64) float64 {
+	period = min(max(period, minPeriod), maxPeriod)
+	late := age - trustPeriods*period
+	if late <= 0 {
+		return 1
+	}
+	return math.Exp(-float64(late) / trustTau)
+}
+
+// trust fades what came through Kafka, so that without Kafka the policy is
+// local. Capacity is finished by capacities.
+func trust(m *upstream.Member, t Telemetry, now int64) {
+	m.AsOf, m.PeriodNs, m.Utilization = t.AsOf, t.PeriodNs, t.Utilization
+	m.Trust, m.FleetErr, m.Veto = 0, 0, 1
+	if t.AsOf == 0 {
+		return
+	}
+	m.Trust = Trust(now-t.AsOf, t.PeriodNs)
+	if t.Samples >= fleetSamples {
+		m.FleetErr = fleetDiscount * t.ErrorRate * m.Trust
+	}
+	if t.Utilization >= vetoAt {
+		m.Veto = math.Pow(veto, m.Trust)
+	}
+}
+
+// capacities sets c^k: each known capacity relative to the mean of the known
+// ones, clamped, faded; unknown counts as the mean.
+func capacities(p *upstream.Pool, telemetry []Telemetry) {
+	sum, n := 0.0, 0
+	for _, t := range telemetry {
+		if t.Capacity > 0 {
+			sum, n = sum+t.Capacity, n+1
+		}
+	}
+	for i := range p.Members {
+		p.Members[i].Capacity = 1
+		if c := telemetry[i].Capacity; c > 0 {
+			relative := min(max(c/(sum/float64(n)), minCapacity), maxCapacity)
+			p.Members[i].Capacity = math.Pow(relative, p.Members[i].Trust)
+		}
+	}
+}
+
+// live lists who may be picked. Below half of the members that do not drain,
+// all of those are used: spreading over sick instances beats drowning the rest.
+func live(p *upstream.Pool) (in []int32, panicking bool) {
+	staying := 0
+	for i := range p.Members {
+		switch p.Members[i].Out {
+		case upstream.In:
+			in = append(in, int32(i))
+			staying++
+		case upstream.Draining:
+		default:
+			staying++
+		}
+	}
+	if float64(len(in)) >= panicBelow*float64(staying) {
+		return in, false
+	}
+	in = in[:0]
+	for i := range p.Members {
+		if p.Members[i].Out != upstream.Draining {
+			in = append(in, int32(i))
+		}
+	}
+	return in, true
+}
+
+// median of the work-normalised latency over live members with enough samples.
+func median(p *upstream.Pool, now int64) float64 {
+	values := make([]float64, 0, len(p.Live))
+	for _, at := range p.Live {
+		m := &p.Members[at]
+		if m.Successes.Load() < minSamples {
+			continue
+		}
+		if l, _, ok := m.Latency.Load(now); ok {
+			values = append(values, l*m.Capacity)
+		}
+	}
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	mid := len(values) / 2
+	if len(values)%2 == 0 {
+		return (values[mid-1] + values[mid]) / 2
+	}
+	return values[mid]
+}
+
+// reusable says that the old policy object fits the new pool: tables of all
+// policies but adaptive depend only on who is live and on the ramped weights.
+func reusable(old, p *upstream.Pool) bool {
+	if old.Policy == nil || old.Name != p.Name || p.Name == DefaultPolicy || len(old.Members) != len(p.Members) || !slices.Equal(old.Live, p.Live) {
+		return false
+	}
+	for _, at := range p.Live {
+		if old.Members[at].Live != p.Members[at].Live || rampedWeight(&old.Members[at]) != rampedWeight(&p.Members[at]) {
+			return false
+		}
+	}
+	return true
+}

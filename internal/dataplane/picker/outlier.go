@@ -1,0 +1,59 @@
+package picker
+
+import (
+	"math"
+
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+)
+
+// Ejection: the backstop behind the error term of the cost. The threshold and
+// the doubling follow Envoy's consecutive-5xx outlier detection; the cap is
+// higher than Envoy's 10 % because small pools are common, and never the last.
+const (
+	EjectAfter  = 5    // failures in a row
+	ejectBase   = 5e9  // ns, doubled per ejection
+	ejectMax    = 60e9 // ns
+	ejectJitter = .1
+	ejectShare  = .3
+	calm        = 60e9 // ns in without ejection: the count starts again
+)
+
+// MaxEjected gives how many of n members may be ejected at once.
+func MaxEjected(n int) int { return max(1, int(ejectShare*float64(n))) }
+
+// ejectFailing takes out members with too many failures in a row, worst first,
+// within the cap.
+func ejectFailing(p *upstream.Pool, now int64, jitter func() float64) {
+	ejected, in := 0, 0
+	for i := range p.Members {
+		switch p.Members[i].Out {
+		case upstream.Ejected:
+			ejected++
+		case upstream.In:
+			in++
+		}
+	}
+	for ejected < MaxEjected(len(p.Members)) && in > 1 {
+		worst, fails := -1, uint32(EjectAfter-1)
+		for i := range p.Members {
+			m := &p.Members[i]
+			if f := m.Fails.Load(); m.Out == upstream.In && m.Since != now /* its count is reset first */ && f > fails {
+				worst, fails = i, f
+			}
+		}
+		if worst < 0 {
+			return
+		}
+		eject(&p.Members[worst], now, jitter())
+		ejected, in = ejected+1, in-1
+	}
+}
+
+func eject(m *upstream.Member, now int64, jitter float64) {
+	m.Out, m.Since = upstream.Ejected, now
+	m.Until = now + int64(EjectionTime(m.Ejections)*(1+ejectJitter*jitter))
+	m.Ejections++
+}
+
+// EjectionTime gives the nanoseconds of the ejection that follows n others.
+func EjectionTime(n int) float64 { return math.Min(ejectBase*math.Exp2(float64(n)), ejectMax) }

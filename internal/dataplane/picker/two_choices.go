@@ -1,0 +1,178 @@
+package picker
+
+import "github.com/smartlb/smartlb/internal/dataplane/upstream"
+
+// two is what the policies of two random choices share: draw two distinct live
+// instances by weight and take the one with the lower cost (Mitzenmacher, The
+// Power of Two Choices in Randomized Load Balancing, TPDS 2001).
+//
+// In a pool of unequal weights both draws may give the same instance, and the 1
+// of the cost is random with the mean 1: see uneven.
+type two struct {
+	table  alias
+	uneven uneven
+}
+
+func newTwo(p *upstream.Pool) two { return two{newAlias(liveWeights(p)), newUneven(p, rampedWeight)} }
+
+func liveWeights(p *upstream.Pool) []float64 {
+	w := make([]float64, len(p.Live))
+	for i, at := range p.Live {
+		w[i] = rampedWeight(&p.Members[at])
+	}
+	return w
+}
+
+// pair draws two distinct untried instances; b is -1 where there is only one, a
+// where there is none.
+func (t two) pair(pool *upstream.Pool, ask *upstream.Ask) (a, b int32) {
+	a, b = -1, -1
+	for tries := 0; tries < 16 && b < 0; tries++ {
+		at := pool.Live[t.table.draw(ask.Rand)]
+		switch {
+		case ask.WasTried(pool.Members[at].Live) || at == a:
+		case a < 0:
+			a = at
+		default:
+			b = at
+		}
+	}
+	for i := 0; a < 0 && i < len(pool.Live); i++ {
+		if at := pool.Live[i]; !ask.WasTried(pool.Members[at].Live) {
+			a = at
+		}
+	}
+	return a, b
+}
+
+// factor is what a policy multiplies (q + 1)/weight with.
+type factor func(m *upstream.Member, now int64) float64
+
+func (t two) choose(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
+	if t.uneven.on {
+		return t.race(pool, ask, f)
+	}
+	a, b := t.pair(pool, ask)
+	if a < 0 {
+		return -1
+	}
+	ma := &pool.Members[a]
+	ca := f(ma, ask.Now) * float64(ma.InFlight.Load()+1) / rampedWeight(ma)
+	ask.Trace.Add(upstream.Candidate{Index: a, InFlight: int32(ma.InFlight.Load()), Cost: float32(ca)})
+	ask.Trace.Reason = "only"
+	if b < 0 {
+		return int(a)
+	}
+	mb := &pool.Members[b]
+	cb := f(mb, ask.Now) * float64(mb.InFlight.Load()+1) / rampedWeight(mb)
+	ask.Trace.Add(upstream.Candidate{Index: b, InFlight: int32(mb.InFlight.Load()), Cost: float32(cb)})
+	ask.Trace.Reason = "lowest-cost"
+	if cb < ca {
+		return int(b)
+	}
+	return int(a)
+}
+
+// race draws twice by weight and takes the lower score of unequal weights.
+func (t two) race(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
+	a, b := t.draw(pool, ask), t.draw(pool, ask)
+	if a < 0 || b < 0 {
+		a, _ = t.pair(pool, ask)
+		b = a
+	}
+	if a < 0 {
+		return -1
+	}
+	at := [2]int32{a, b}
+	var entrants [2]entrant
+	for i, x := range at {
+		m := &pool.Members[x]
+		entrants[i] = entrant{queue: float64(m.InFlight.Load()) * t.uneven.total / 2 / rampedWeight(m), rate: 1, f: f(m, ask.Now)}
+	}
+	var scores [2]float64
+	race(entrants[:], scores[:], ask.Rand)
+	best := 0
+	if scores[1] < scores[0] {
+		best = 1
+	}
+	ask.Trace.Reason = "lowest-cost"
+	for i, x := range at {
+		if i == 0 || x != a {
+			ask.Trace.Add(upstream.Candidate{Index: x, InFlight: int32(pool.Members[x].InFlight.Load()), Cost: float32(scores[i])})
+		}
+	}
+	if a == b {
+		ask.Trace.Reason = "only"
+	}
+	return int(at[best])
+}
+
+// draw gives an untried instance by weight, -1 where chance gave none.
+func (t two) draw(pool *upstream.Pool, ask *upstream.Ask) int32 {
+	for range 16 {
+		if at := pool.Live[t.table.draw(ask.Rand)]; !ask.WasTried(pool.Members[at].Live) {
+			return at
+		}
+	}
+	return -1
+}
+
+// LeastRequest compares requests in flight per weight on two random instances:
+// HAProxy's random(2), Envoy's LEAST_REQUEST, Traefik's p2c.
+type LeastRequest struct{ two }
+
+// NewLeastRequest builds the draw table.
+func NewLeastRequest(p *upstream.Pool) *LeastRequest { return &LeastRequest{newTwo(p)} }
+
+// Choose implements [upstream.Policy].
+func (l *LeastRequest) Choose(pool *upstream.Pool, a *upstream.Ask) int {
+	return l.choose(pool, a, func(*upstream.Member, int64) float64 { return 1 })
+}
+
+// PeakEWMA compares latency times requests in flight on two random instances,
+// where the latency average jumps up at once and fades over 10 s (Finagle's
+// p2cPeakEwma). An instance without samples costs 1 ms times its requests: it
+// is asked early. Failures do not feed the latency, but they do not raise the
+// cost either: ejection is what protects this policy.
+type PeakEWMA struct{ two }
+
+// NewPeakEWMA builds the draw table.
+func NewPeakEWMA(p *upstream.Pool) *PeakEWMA { return &PeakEWMA{newTwo(p)} }
+
+// Choose implements [upstream.Policy].
+func (l *PeakEWMA) Choose(pool *upstream.Pool, a *upstream.Ask) int {
+	return l.choose(pool, a, peak)
+}
+
+// peak is the latency that PeakEWMA expects, in ns and never 0.
+func peak(m *upstream.Member, now int64) float64 {
+	v, idle, ok := m.Peak.Load(now)
+	if !ok {
+		v = 1e6
+	}
+	v *= upstream.Decay(float64(idle) / upstream.PeakTau) // idle: as if samples of 0 had come
+	return v + 1
+}
+
+// Random draws one instance by weight.
+type Random struct{ two }
+
+// NewRandom builds the draw table.
+func NewRandom(p *upstream.Pool) *Random { return &Random{newTwo(p)} }
+
+// Choose implements [upstream.Policy].
+func (r *Random) Choose(pool *upstream.Pool, a *upstream.Ask) int {
+	if at := r.draw(pool, a); at >= 0 {
+		return r.took(pool, a, at)
+	}
+	if at, _ := r.pair(pool, a); at >= 0 {
+		return r.took(pool, a, at)
+	}
+	return -1
+}
+
+func (*Random) took(pool *upstream.Pool, a *upstream.Ask, at int32) int {
+	a.Trace.Reason = "random"
+	a.Trace.Add(upstream.Candidate{Index: at, InFlight: int32(pool.Members[at].InFlight.Load())})
+	return int(at)
+}

@@ -1,0 +1,159 @@
+package probe
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
+)
+
+// maxBody is how much of a response body a result carries.
+const maxBody = 256
+
+// maxAnswer is how much of an answer is read, header and all.
+const maxAnswer = 64 << 10
+
+func check(ctx context.Context, t Target) Result {
+	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
+	defer cancel()
+	start := time.Now()
+	r := Result{Target: t, At: start}
+	if t.Check == "tcp" {
+		r.tcp(ctx)
+	} else {
+		r.http(ctx)
+	}
+	r.Took = time.Since(start)
+	return r
+}
+
+func (r *Result) tcp(ctx context.Context) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", r.Addr)
+	if err != nil {
+		r.failed(err)
+		return
+	}
+	r.OK = true
+	_ = conn.Close()
+}
+
+// http asks over a connection of its own: a check that reuses one would not
+// notice an instance that accepts no more. It does so in this goroutine; the
+// three of an http.Transport would be most of what a check costs.
+func (r *Result) http(ctx context.Context) {
+	resp, err := r.ask(ctx)
+	if err == nil {
+		defer resp.Body.Close()
+		var body []byte
+		body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
+		r.StatusCode, r.Body = resp.StatusCode, strings.ToValidUTF8(string(body), "\uFFFD")
+		r.OK = err == nil && accepts(r.Statuses, resp.StatusCode)
+	}
+	if err != nil {
+		r.failed(err)
+	}
+}
+
+// failed notes why there was no answer.
+func (r *Result) failed(err error) {
+	r.Body, r.shortage = reason(err), guard.OwnShortage(err)
+}
+
+// connBody is a response's body whose Close ends the connection.
+type connBody struct {
+	io.Reader
+	close func() error
+}
+
+func (b connBody) Close() error { return b.close() }
+
+// request makes the request of an HTTP check.
+func (t Target) request(ctx context.Context) (*http.Request, error) {
+	at, err := url.ParseRequestURI(t.Path)
+	if err != nil {
+		return nil, err
+	}
+	at.Scheme, at.Host = "http", t.Addr // not as text: % of an IPv6 zone is no escape
+	req := (&http.Request{Method: http.MethodGet, URL: at, Host: t.Addr, Header: http.Header{}}).WithContext(ctx)
+	if t.Host != "" {
+		req.Host = t.Host
+	}
+	return req, nil
+}
+
+func (r *Result) ask(ctx context.Context) (*http.Response, error) {
+	req, err := r.request(ctx)
+	if err != nil {
+		return nil, err
+	}
+	req.Close = true
+	req.Header.Set("User-Agent", "smartlb-probe")
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", r.Addr)
+	if err != nil {
+		return nil, err
+	}
+	giveUp := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	done := func() error { giveUp(); return conn.Close() }
+	resp, err := exchange(conn, req)
+	if err != nil {
+		_ = done()
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, err
+	}
+	resp.Body = connBody{resp.Body, done}
+	return resp, nil
+}
+
+// exchange writes the request and reads the header of the final response.
+func exchange(conn net.Conn, req *http.Request) (*http.Response, error) {
+	if err := req.Write(conn); err != nil {
+		return nil, err
+	}
+	in := bufio.NewReader(io.LimitReader(conn, maxAnswer))
+	for {
+		resp, err := http.ReadResponse(in, req)
+		if err != nil || resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, err
+		}
+	}
+}
+
+func accepts(statuses string, code int) bool {
+	if statuses == "" {
+		return code >= 200 && code <= 299
+	}
+	return strings.Contains(statuses, fmt.Sprintf(" %d ", code))
+}
+
+// reason puts a dial or read error into the few words people look for.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, syscall.ECONNRESET):
+		return "connection reset"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "connection closed before the response"
+	}
+	text := err.Error()
+	if len(text) > maxBody {
+		text = strings.ToValidUTF8(text[:maxBody], "")
+	}
+	return text
+}

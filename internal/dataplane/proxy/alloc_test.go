@@ -1,0 +1,66 @@
+//go:build !race
+
+package proxy
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"runtime/debug"
+	"testing"
+
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/test/upstreamtest"
+)
+
+// TestSteadyStateAllocatesNothing runs real exchanges over loopback, with an
+// instance and a client that allocate nothing themselves, and counts.
+func TestSteadyStateAllocatesNothing(t *testing.T) {
+	small := "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+	chunked := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+	for name, tc := range map[string]struct{ request, reply string }{
+		"GET":     {"GET /users/1?a=b HTTP/1.1\r\nHost: api.example.com\r\nAccept: */*\r\nUser-Agent: test\r\n\r\n", small},
+		"POST":    {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 5\r\n\r\nhello", small},
+		"chunked": {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", chunked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, _ := raw(t, func(s *upstreamtest.Session) {
+				buf, reply := make([]byte, 4096), []byte(tc.reply)
+				for {
+					if _, err := s.Conn.Read(buf); err != nil { // requests come whole: one write each
+						return
+					}
+					if _, err := s.Conn.Write(reply); err != nil {
+						return
+					}
+				}
+			}, func(c *Config, _ *dispatch.Route) { c.AccessLog = io.Discard })
+			conn, err := net.Dial("tcp", b.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			buf, request := make([]byte, 4096), []byte(tc.request)
+			exchanges := func(n int) {
+				for range n {
+					if _, err := conn.Write(request); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := conn.Read(buf); err != nil { // so do replies
+						t.Fatal(err)
+					}
+				}
+			}
+			defer debug.SetGCPercent(debug.SetGCPercent(-1)) // a collection empties the pools
+			exchanges(500)
+			const n = 5000
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			exchanges(n)
+			runtime.ReadMemStats(&after)
+			if got := after.Mallocs - before.Mallocs; got > n/50 { // the runtime and the sweeper may have a few
+				t.Errorf("%d allocations in %d exchanges", got, n)
+			}
+		})
+	}
+}

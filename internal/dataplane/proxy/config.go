@@ -1,0 +1,146 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+)
+
+// Dispatcher decides for every request; see package dispatch for the contract.
+// Exchange.Fail and Exchange.AppendExplain complete it.
+type Dispatcher interface {
+	Begin(x *dispatch.Exchange, h dispatch.Head, now int64) dispatch.Verdict
+	Settle(x *dispatch.Exchange, o dispatch.Outcome, now int64) dispatch.Verdict
+	End(x *dispatch.Exchange, now int64) *dispatch.Record
+}
+
+// Listener is an address that clients connect to.
+type Listener struct {
+	Name string // unique; in the access log
+	Addr string // host:port; port 0 takes a free one
+
+	RejectEncoded bool           // refuse encoded slashes, backslashes and control characters in a path
+	Underscores   h1.Underscores // request fields with '_' in their name; default: dropped
+	RequestID     RequestID      // whose X-Request-Id is kept; default: that of trusted proxies
+}
+
+// RequestID says whose X-Request-Id is kept; all others are overwritten.
+type RequestID uint8
+
+// The ways to treat X-Request-Id.
+const (
+	KeepTrustedID RequestID = iota // of trusted proxies
+	KeepID                         // of every client, where it is valid
+	OverwriteID                    // nobody's
+)
+
+// Config of a Proxy. Zero values mean the defaults.
+type Config struct {
+	Listeners      []Listener     // open from the start; SetListeners replaces them
+	TrustedProxies []netip.Prefix // peers whose X-Forwarded-* and X-Request-Id are believed; default none
+	ExplainFrom    []netip.Prefix // peers that may ask for X-Smartlb-Decision; default none
+	Via            string         // our name in Via; a request that carries it has gone in a circle. Unique per node; default smartlb
+	AccessLog      io.Writer      // JSON lines; nil: no access log. Written to by one goroutine
+
+	Limits           h1.Limits     // of request heads; the reply's head may have Limits.Head, too
+	MaxBody          int64         // bytes of a request body, 413 beyond; 0: unlimited
+	MaxConnections   int           // of clients, all listeners together; beyond them 503. Default: what the descriptor limit allows
+	MaxIdle          int           // kept connections per instance; default 512
+	IdleTimeout      time.Duration // of a client connection between requests; default 60 s
+	HeadTimeout      time.Duration // from the first byte of a head to its last; default 10 s
+	BodyTimeout      time.Duration // without progress in a request body, and of a client that does not take the response; default 60 s
+	StreamTimeout    time.Duration // of a response body without bytes from the instance; default 1 h
+	KeepTimeout      time.Duration // of a kept connection to an instance; default 55 s, below the usual 60 s of instances
+	HalfCloseTimeout time.Duration // for the answer to a client that closed its sending side; default 30 s
+	TunnelTimeout    time.Duration // of a WebSocket without bytes in either direction; default 1 h
+
+	Shortage *guard.Shortage // told when this process lacks descriptors, memory, ports or an answer of its name server; default: one of its own
+
+	Now func() int64 // monotonic nanoseconds, above 0; default the process clock
+	Log *slog.Logger // default: discards
+}
+
+func (c Config) withDefaults() Config {
+	c.Limits = c.Limits.WithDefaults()
+	orInt := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	orTime := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	orInt(&c.MaxConnections, connectionsFor(descriptorLimit()))
+	orInt(&c.MaxIdle, 512)
+	orTime(&c.IdleTimeout, 60*time.Second)
+	orTime(&c.HeadTimeout, 10*time.Second)
+	orTime(&c.BodyTimeout, 60*time.Second)
+	orTime(&c.StreamTimeout, time.Hour)
+	orTime(&c.KeepTimeout, 55*time.Second)
+	orTime(&c.TunnelTimeout, time.Hour)
+	orTime(&c.HalfCloseTimeout, 30*time.Second)
+	c.Via = viaName(c.Via)
+	if c.Now == nil {
+		start := time.Now()
+		c.Now = func() int64 { return int64(time.Since(start)) + 1 }
+	}
+	if c.Shortage == nil {
+		c.Shortage = new(guard.Shortage)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Descriptors that are not for clients and their requests: listeners, files,
+// Kafka, the admin API, checks of instances.
+const otherDescriptors = 256
+
+// connectionsFor gives how many clients a limit of descriptors allows: each may
+// need a second one, of a connection to an instance.
+func connectionsFor(descriptors int) int {
+	const unknown = 65536
+	if descriptors == 0 {
+		return unknown
+	}
+	return min(max((descriptors-otherDescriptors)/2, descriptors/4, 1), 1<<20)
+}
+
+// viaName makes a pseudonym of RFC 9110 §7.6.3 out of a node's id.
+func viaName(name string) string {
+	out := []byte(name)
+	for i, b := range out {
+		if !(b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b == '-' || b == '_' || b == '.') {
+			out[i] = '-'
+		}
+	}
+	if len(out) == 0 {
+		return "smartlb"
+	}
+	return string(out)
+}
+
+// Validate reports every mistake at once.
+func (c Config) Validate() error {
+	var errs []error
+	if err := validateListeners(c.Listeners); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Limits.Head > h1.MaxHead {
+		errs = append(errs, fmt.Errorf("limits.head: %d is above %d", c.Limits.Head, h1.MaxHead))
+	}
+	if c.Limits.Head != 0 && c.Limits.Head < 1024 {
+		errs = append(errs, fmt.Errorf("limits.head: %d is below 1024", c.Limits.Head))
+	}
+	return errors.Join(errs...)
+}

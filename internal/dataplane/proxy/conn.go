@@ -1,0 +1,352 @@
+package proxy
+
+import (
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+)
+
+// conn is a client connection, served by one goroutine.
+type conn struct {
+	p       *Proxy
+	l       *listener
+	wire    *wire
+	in      lease // what the client sent and is not done with
+	peer    netip.Addr
+	trusted bool // the peer's X-Forwarded-* are believed
+	explain bool // the peer may ask for explanations
+	shard   int  // of counters and idle pools
+	now     int64
+
+	watch     watch // what serve waits for
+	pumpWatch watch // what the pump waits for
+	since     atomic.Int64
+	pinned    *upstreamConn // see pin.go
+
+	index   int   // in the registry, under its lock
+	nextAsk int64 // the sweeper's: when to ask whether the client left
+	askGap  int64
+	halfAt  int64 // the sweeper's: when it saw that the client sends no more; 0: it may
+}
+
+func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
+	w, err := newWire(tcp)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{p: p, l: l, wire: w, in: lease{pool: p.small}, now: p.cfg.Now()}
+	if a, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
+		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
+		c.shard = a.Port % countShards
+	}
+	c.trusted = contains(p.cfg.TrustedProxies, c.peer)
+	c.explain = contains(p.cfg.ExplainFrom, c.peer)
+	return c, nil
+}
+
+// serve handles requests until the connection is to be closed.
+func (c *conn) serve() {
+	for c.serveOne() {
+	}
+	_ = c.wire.tcp.Close()
+	c.unpin()
+	c.in.release()
+	c.p.conns.remove(c)
+}
+
+// serveOne waits for a request and answers it; false closes the connection.
+func (c *conn) serveOne() (keep bool) {
+	if c.in.len() == 0 && !c.awaitFirst() {
+		return false
+	}
+	c.in.compact() // offsets of the next head start at 0
+	e := c.takeExchange()
+	defer c.giveExchange(e)
+	if !c.readHead(e) {
+		return false
+	}
+	keep = c.handle(e)
+	c.watch.up.Store(nil)
+	if !keep {
+		return false
+	}
+	if e.pumping {
+		c.in.release()
+		if e.pump.buf.len() > 0 { // what the pump read beyond the body
+			c.in, e.pump.buf = e.pump.buf, c.in
+		}
+	} else {
+		c.in.drop(e.used)
+	}
+	return true
+}
+
+// awaitFirst waits for the first bytes of a request, without a buffer.
+func (c *conn) awaitFirst() bool {
+	if c.p.draining.Load() && !c.wire.waiting() {
+		return false
+	}
+	c.watch.arm(c.now+int64(c.p.cfg.IdleTimeout), wakeClient|idle)
+	_, err := c.wire.fill(&c.in)
+	switch c.watch.disarm() {
+	case 0:
+		return err == nil
+	case firedDrain:
+		// A request may have crossed the drain on its way: it is answered.
+		if err == nil {
+			return c.wire.tcp.SetDeadline(time.Time{}) == nil
+		}
+		if !c.wire.waiting() || c.wire.tcp.SetDeadline(time.Time{}) != nil {
+			return false
+		}
+		_, err = c.wire.fill(&c.in)
+		return err == nil
+	}
+	return false
+}
+
+// readHead reads a whole head, or answers why it could not.
+func (c *conn) readHead(e *exchange) bool {
+	lim := &c.l.set.Load().limits
+	armed := false
+	for {
+		n, bad := e.req.Parse(c.in.bytes(), lim)
+		if bad == nil && n == 0 && c.in.full() {
+			bad = headFull
+		}
+		if bad != nil || n > 0 {
+			if armed && c.watch.disarm() != 0 {
+				return false // it came, but too late
+			}
+			c.now = c.p.cfg.Now()
+			e.head = n
+			if bad != nil {
+				c.refuseHead(e, bad)
+			}
+			return bad == nil
+		}
+		if !armed {
+			c.watch.arm(c.p.cfg.Now()+int64(c.p.cfg.HeadTimeout), wakeClient)
+			armed = true
+		}
+		if _, err := c.wire.fill(&c.in); err != nil {
+			if c.watch.disarm() == fired {
+				c.now = c.p.cfg.Now()
+				_ = c.wire.tcp.SetDeadline(time.Time{})
+				c.refuseHead(e, headLate)
+			}
+			return false
+		}
+	}
+}
+
+// What the front end refuses heads for, beyond the codec's reasons.
+var (
+	headFull = &h1.Error{Status: 431, Class: h1.ClassLimit, Reason: "head too large"}
+	headLate = &h1.Error{Status: 408, Class: h1.ClassLimit, Reason: "head timeout"}
+	bodyLate = &h1.Error{Status: 408, Class: h1.ClassLimit, Reason: "body timeout"}
+	bodyBig  = &h1.Error{Status: 413, Class: h1.ClassLimit, Reason: "body too large"}
+)
+
+// refuseHead answers a request that is not passed to the dispatcher, and closes.
+func (c *conn) refuseHead(e *exchange, bad *h1.Error) {
+	c.p.count.shard[c.shard].requests.Add(1)
+	c.identify(e)
+	e.status, e.why = bad.Status, bad.Reason
+	if bad == clientLeft {
+		c.logLine(e, nil, bad.Status, dispatch.CodeClientGone)
+		return
+	}
+	c.p.count.parse[bad.Class].Add(1)
+	c.reply(e, bad.Status, "bad-request", bad.Reason, false)
+	c.logLine(e, nil, bad.Status, bad.Reason)
+	c.linger()
+}
+
+// handle answers a request whose head is read.
+func (c *conn) handle(e *exchange) (keep bool) {
+	if bad := c.startBody(e); bad != nil {
+		c.refuseHead(e, bad)
+		return false
+	}
+	if len(e.req.Host()) == 0 { // HTTP/1.0: the address it connected to is all it said
+		e.req.SetHost([]byte(c.wire.tcp.LocalAddr().String()))
+	}
+	c.p.count.shard[c.shard].requests.Add(1)
+	if e.req.Dropped > 0 {
+		c.p.count.underscores.Add(uint64(e.req.Dropped))
+	}
+	c.identify(e)
+	if e.req.PassedThrough(c.p.cfg.Via) {
+		c.p.count.loops.Add(1)
+		return c.answerHere(e, 508, "loop", "this proxy has forwarded the request before: a route leads back to it")
+	}
+	if e.req.MustAnswer() {
+		return c.answerLast(e)
+	}
+	e.x.ID, e.x.Client, e.x.Explain = e.id, e.client, c.explain && e.wantsExplain()
+	if c.pinned != nil {
+		e.x.Pin = c.pinned.pool.live
+	}
+	v := c.p.d.Begin(e.x, &e.req, c.now)
+	var u *upstreamConn
+	for v.Action == dispatch.Forward {
+		var o dispatch.Outcome
+		c.discard(e, u)
+		u, o = c.try(e, v)
+		c.now = c.p.cfg.Now()
+		v = c.p.d.Settle(e.x, o, c.now)
+	}
+	switch {
+	case v.Action == dispatch.Relay:
+		keep = c.relay(e, u, v.Deadline)
+	default:
+		c.discard(e, u)
+		keep = c.answer(e, v)
+	}
+	c.now = c.p.cfg.Now()
+	rec := c.p.d.End(e.x, c.now)
+	n := &c.p.count.shard[c.shard]
+	if e.taken > 0 {
+		n.bytesIn.Add(uint64(e.taken))
+	}
+	if e.sent > 0 {
+		n.bytesOut.Add(uint64(e.sent))
+	}
+	status, why := rec.Status, rec.Why
+	if e.status != 0 {
+		status, why = e.status, e.why
+	}
+	c.logLine(e, rec, status, why)
+	if !keep && c.mayHaveUnread(e) {
+		c.linger()
+	}
+	return keep
+}
+
+// mayHaveUnread reports whether the client may have sent more than was read: the
+// rest of a body, requests behind this one, or, as it is us who end the
+// connection in a drain, one that it could not know to be too late.
+func (c *conn) mayHaveUnread(e *exchange) bool {
+	return !e.body.Done() || c.in.len() > e.used || e.pumping && e.pump.buf.len() > 0 ||
+		c.p.draining.Load() && !e.req.Close && c.wire.waiting()
+}
+
+// clientLeft marks that nobody is there to be answered.
+var clientLeft = &h1.Error{Status: 499, Reason: "the client left"}
+
+// startBody looks at what of the body is in the buffer and reads the rest if it
+// fits there: then no second goroutine is needed, the request can be sent again
+// and no instance waits for a slow client.
+func (c *conn) startBody(e *exchange) *h1.Error {
+	req := &e.req
+	e.used = e.head
+	e.body.Start(req.Body, req.Length)
+	if e.body.Done() {
+		return nil
+	}
+	if limit := c.p.cfg.MaxBody; limit > 0 && req.Body == h1.ByLength && req.Length > limit {
+		return bodyBig
+	}
+	if req.Body == h1.ByLength && int64(e.head)+req.Length <= int64(c.in.pool.size) {
+		if bad := c.readBody(e, e.head+int(req.Length)); bad != nil {
+			return bad
+		}
+	}
+	data, n, bad := e.body.Take(c.in.bytes()[e.head:])
+	if bad != nil {
+		return bad
+	}
+	e.first, e.used, e.taken = data, e.head+n, int64(len(data))
+	if limit := c.p.cfg.MaxBody; limit > 0 && e.taken > limit {
+		return bodyBig
+	}
+	return nil
+}
+
+// readBody reads until the buffer holds total bytes.
+func (c *conn) readBody(e *exchange, total int) *h1.Error {
+	if c.in.len() >= total {
+		return nil
+	}
+	c.watch.arm(c.now+int64(c.p.cfg.BodyTimeout), wakeClient)
+	if e.req.Continue && c.in.len() == e.head {
+		if _, err := c.wire.write([]byte(continueLine)); err != nil {
+			c.watch.disarm()
+			return clientLeft
+		}
+	}
+	for c.in.len() < total {
+		if _, err := c.wire.fill(&c.in); err != nil {
+			if c.watch.disarm() == fired {
+				_ = c.wire.tcp.SetDeadline(time.Time{})
+				return bodyLate
+			}
+			return clientLeft
+		}
+		c.watch.push(c.p.cfg.Now() + int64(c.p.cfg.BodyTimeout))
+	}
+	if c.watch.disarm() != 0 {
+		_ = c.wire.tcp.SetDeadline(time.Time{})
+		return bodyLate
+	}
+	c.now = c.p.cfg.Now()
+	return nil
+}
+
+const continueLine = "HTTP/1.1 100 Continue\r\n\r\n"
+
+// linger closes the sending side and reads what the client still sends, within
+// bounds: closing at once would answer unread bytes with a reset, and the reset
+// would overtake our reply (RFC 9112 §9.6).
+func (c *conn) linger() {
+	const most = 512 << 10
+	_ = c.wire.tcp.SetDeadline(time.Time{})
+	if c.wire.tcp.CloseWrite() != nil {
+		return
+	}
+	c.watch.arm(c.p.cfg.Now()+int64(time.Second), wakeClient)
+	c.in.release()
+	for total := 0; total < most; {
+		n, err := c.wire.fill(&c.in)
+		c.in.release()
+		if err != nil {
+			break
+		}
+		total += n
+	}
+	c.watch.disarm()
+}
+
+// busyWith gives the service of the request under way: "" where it has no
+// instance yet. busy is false between requests.
+func (c *conn) busyWith() (service string, busy bool) {
+	if c.watch.at.Load() > 0 && c.watch.wake.Load()&idle != 0 {
+		return "", false
+	}
+	if u := c.watch.up.Load(); u != nil {
+		return u.pool.live.Service, true
+	}
+	return "", true
+}
+
+// drain ends the connection if it is idle.
+func (c *conn) drain() {
+	if at := c.watch.at.Load(); at > 0 && c.watch.wake.Load()&idle != 0 {
+		c.fire(&c.watch, at, firedDrain)
+	}
+}
+
+// cutNow ends the connection whatever it does.
+func (c *conn) cutNow() {
+	_ = c.wire.tcp.Close()
+	for _, w := range []*watch{&c.watch, &c.pumpWatch} {
+		if at := w.at.Load(); at > 0 {
+			c.fire(w, at, firedCut)
+		}
+	}
+}

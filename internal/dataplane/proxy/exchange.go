@@ -1,0 +1,81 @@
+package proxy
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+)
+
+// exchange is the state of one request and its reply. A connection takes one
+// when bytes arrive and gives it back when it is idle again, so its memory
+// follows the requests under way, not the connections.
+type exchange struct {
+	req h1.Request
+	res h1.Response
+	x   *dispatch.Exchange
+	id  []byte // X-Request-Id
+	out []byte // head being written, with the body bytes that go along
+	up  lease  // what the instance sent
+
+	head     int        // bytes of the request head in the client's buffer
+	used     int        // bytes of the client's buffer that belong to this request
+	body     h1.Body    // of the request
+	first    []byte     // its decoded bytes in the client's buffer; all of it if body.Done
+	taken    int64      // request body bytes received
+	sent     int64      // response body bytes passed on
+	status   int        // answered by us against the dispatcher's verdict: the request turned out bad
+	why      string     // and why
+	client   netip.Addr // the peer, or whom a trusted peer names
+	began    bool       // response bytes reached the client
+	tolerant bool       // of the reading of the response's body
+	pumping  bool       // pump was started for this request
+	pump     pump
+
+	line   []byte // of the access log
+	second int64  // of stamp
+	stamp  []byte // the date and time of second
+	dateOf int64  // second of date
+	date   []byte // as in a Date field
+}
+
+const outKeep = 64 << 10 // an out buffer that grew beyond is not kept
+
+func newExchange(p *Proxy) *exchange {
+	var seed [8]byte
+	_, _ = rand.Read(seed[:]) // never fails (crypto/rand)
+	return &exchange{
+		x:   dispatch.NewExchange(binary.LittleEndian.Uint64(seed[:]) ^ p.seeds.Add(1)),
+		out: make([]byte, 0, 2048), id: make([]byte, 0, maxRequestID), line: make([]byte, 0, 1024),
+		up: lease{pool: p.small}, stamp: make([]byte, 0, 32), date: make([]byte, 0, 32),
+	}
+}
+
+// reset prepares e for the next request.
+func (e *exchange) reset() {
+	e.req.Reset()
+	e.res.Reset()
+	e.id, e.out = e.id[:0], e.out[:0]
+	e.head, e.used, e.first, e.taken, e.sent = 0, 0, nil, 0, 0
+	e.status, e.why, e.began, e.pumping = 0, "", false, false
+	e.client = netip.Addr{}
+	e.x.Explain, e.x.Pin = false, nil
+	e.pump.sentAt.Store(0)
+}
+
+func (c *conn) takeExchange() *exchange {
+	e := c.p.exchanges.Get().(*exchange)
+	e.reset()
+	return e
+}
+
+func (c *conn) giveExchange(e *exchange) {
+	e.up.release()
+	e.pump.buf.release()
+	if cap(e.out) > outKeep {
+		e.out = make([]byte, 0, 2048)
+	}
+	c.p.exchanges.Put(e)
+}

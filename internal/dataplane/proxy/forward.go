@@ -1,0 +1,159 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/hex"
+	"math/rand/v2"
+	"net/netip"
+
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+)
+
+const maxRequestID = 128
+
+// identify gives the exchange its request id and finds its client.
+func (c *conn) identify(e *exchange) {
+	e.client = c.peer
+	if own := c.l.set.Load().RequestID; own == KeepID || own == KeepTrustedID && c.trusted {
+		if v, ok := e.req.Header("x-request-id"); ok && validID(v) {
+			e.id = append(e.id[:0], v...)
+		}
+	}
+	if c.trusted {
+		c.findClient(e)
+	}
+	if len(e.id) == 0 {
+		e.id = appendID(e.id[:0])
+	}
+}
+
+// appendID writes 32 hexadecimal digits from the runtime's generator: ids need
+// to be unique, not secret, and this makes no system call.
+func appendID(dst []byte) []byte {
+	var b [16]byte
+	for i := 0; i < 2; i++ {
+		v := rand.Uint64()
+		for j := 0; j < 8; j++ {
+			b[i*8+j] = byte(v >> (8 * j))
+		}
+	}
+	return hex.AppendEncode(dst, b[:])
+}
+
+// validID accepts what is safe in every log and header.
+func validID(v []byte) bool {
+	if len(v) == 0 || len(v) > maxRequestID {
+		return false
+	}
+	for _, b := range v {
+		ok := b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' ||
+			b == '-' || b == '_' || b == '.' || b == ':' || b == '/' || b == '+' || b == '='
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// findClient follows X-Forwarded-For from the right over trusted proxies: the
+// first address that is none of them is the client; what is left of it could
+// have been written by anybody.
+func (c *conn) findClient(e *exchange) {
+	for i := e.req.Len() - 1; i >= 0; i-- {
+		_, value, kind := e.req.Field(i)
+		if kind != h1.ForwardedFor {
+			continue
+		}
+		for len(value) > 0 {
+			item := value
+			if comma := bytes.LastIndexByte(value, ','); comma >= 0 {
+				item, value = value[comma+1:], value[:comma]
+			} else {
+				value = nil
+			}
+			a, err := netip.ParseAddr(string(bytes.TrimSpace(item)))
+			if err != nil {
+				return
+			}
+			e.client = a.Unmap().WithZone("")
+			if !contains(c.p.cfg.TrustedProxies, e.client) {
+				return
+			}
+		}
+	}
+}
+
+func (e *exchange) wantsExplain() bool {
+	v, ok := e.req.Header("x-smartlb-explain")
+	return ok && string(v) == "1"
+}
+
+// What is replaced in requests: always the ones that we write ourselves; those
+// that only a proxy can vouch for when the peer is none that we trust.
+var (
+	ours      = h1.Set(h1.ForwardedFor, h1.ForwardedProto, h1.ForwardedHost, h1.RequestID)
+	untrusted = ours | h1.Set(h1.Forwarded)
+)
+
+// buildRequest writes the request as the instance gets it: the head and what of
+// the body is in the client's buffer.
+func (c *conn) buildRequest(e *exchange) {
+	drop := untrusted
+	if c.trusted {
+		drop = ours
+	}
+	out := e.req.AppendHead(e.out[:0], drop)
+	out = append(out, "X-Forwarded-For: "...)
+	if c.trusted {
+		out = e.appendJoined(out, h1.ForwardedFor)
+	}
+	out = c.peer.AppendTo(out)
+	out = append(out, "\r\nX-Forwarded-Proto: "...)
+	if v, ok := e.trustedValue(c, "x-forwarded-proto"); ok {
+		out = append(out, v...)
+	} else {
+		out = append(out, "http"...)
+	}
+	out = append(out, "\r\nX-Forwarded-Host: "...)
+	if v, ok := e.trustedValue(c, "x-forwarded-host"); ok {
+		out = append(out, v...)
+	} else {
+		out = append(out, e.req.Host()...)
+	}
+	out = append(out, "\r\nX-Request-Id: "...)
+	out = append(out, e.id...)
+	out = append(out, viaStart[e.req.Minor]...)
+	out = append(out, c.p.cfg.Via...)
+	out = append(out, "\r\n\r\n"...)
+	if e.req.Body == h1.ByChunks {
+		out = h1.AppendChunk(out, e.first)
+		if e.body.Done() {
+			out = append(out, h1.LastChunk...)
+		}
+	} else {
+		out = append(out, e.first...)
+	}
+	e.out = out
+}
+
+// viaStart begins our line of Via, by the minor version of what came.
+var viaStart = [2]string{"\r\nVia: 1.0 ", "\r\nVia: 1.1 "}
+
+// appendJoined writes the values of all fields of a kind, each with ", " behind.
+func (e *exchange) appendJoined(dst []byte, want h1.Kind) []byte {
+	for i := range e.req.Len() {
+		if _, value, kind := e.req.Field(i); kind == want && len(value) > 0 {
+			dst = append(dst, value...)
+			dst = append(dst, ", "...)
+		}
+	}
+	return dst
+}
+
+func (e *exchange) trustedValue(c *conn, name string) ([]byte, bool) {
+	if !c.trusted {
+		return nil, false
+	}
+	v, ok := e.req.Header(name)
+	return v, ok && len(v) > 0
+}

@@ -1,0 +1,238 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/router"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+	"github.com/smartlb/smartlb/internal/test/leaktest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+// inTurn takes the first live member that was not tried, in order.
+type inTurn struct{}
+
+func (inTurn) Choose(p *upstream.Pool, a *upstream.Ask) int {
+	for _, i := range p.Live {
+		if !a.WasTried(p.Members[i].Live) {
+			a.Trace.Reason = "turn"
+			return int(i)
+		}
+	}
+	return -1
+}
+
+// logBuf collects the access log.
+type logBuf struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuf) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// entry is a line of the access log.
+type entry struct {
+	Time      time.Time `json:"time"`
+	RequestID string    `json:"request_id"`
+	Client    string    `json:"client"`
+	Listener  string    `json:"listener"`
+	Method    string    `json:"method"`
+	Host      string    `json:"host"`
+	Target    string    `json:"target"`
+	Status    int       `json:"status"`
+	BytesIn   int64     `json:"bytes_in"`
+	BytesOut  int64     `json:"bytes_out"`
+	Route     string    `json:"route"`
+	Service   string    `json:"service"`
+	Instance  string    `json:"instance"`
+	Attempts  int       `json:"attempts"`
+	Failure   string    `json:"failure"`
+	Why       string    `json:"why"`
+}
+
+// bench is a running proxy in front of one service.
+type bench struct {
+	tb      testing.TB
+	p       *Proxy
+	addr    string
+	lives   []*upstream.Live
+	service *upstream.Service
+	log     *logBuf
+	stop    func()
+	route   *dispatch.Route
+}
+
+// run starts a proxy in front of instances; edit may change its configuration
+// and its route.
+func run(tb testing.TB, instances []string, edit func(*Config, *dispatch.Route)) *bench {
+	tb.Helper()
+	b := &bench{tb: tb, log: &logBuf{}}
+	b.service = upstream.NewService("s")
+	pool := &upstream.Pool{Policy: inTurn{}, Name: "turn"}
+	for i, addr := range instances {
+		live := upstream.NewLive("s", fmt.Sprintf("s-%d", i), addr, 1, 0)
+		b.lives = append(b.lives, live)
+		pool.Members = append(pool.Members, upstream.Member{Live: live, Weight: 1})
+		pool.Live = append(pool.Live, int32(i))
+	}
+	b.service.Swap(pool)
+	b.route = &dispatch.Route{
+		Name: "all", Split: []dispatch.Share{{Service: b.service, Weight: 1}}, Total: 1,
+		Retry: dispatch.Retry{Attempts: 2, OnConnect: true, OnReset: true, PerTryTimeout: patience},
+	}
+	cfg := Config{Listeners: []Listener{{Name: "web", Addr: "127.0.0.1:0"}}, AccessLog: b.log}
+	if edit != nil {
+		edit(&cfg, b.route)
+	}
+	routes, err := router.Compile([]router.Rule[*dispatch.Route]{{Name: "all", Path: "/", Kind: router.Prefix, Value: b.route}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	d := dispatch.New(dispatch.Config{})
+	d.Swap(&dispatch.Table{Revision: "1", Routes: routes, Names: "all"})
+	p, err := New(cfg, d)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b.p, b.addr = p, p.Addr("web").String()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	var once sync.Once
+	b.stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				tb.Error(err)
+			}
+			b.settled()
+		})
+	}
+	tb.Cleanup(b.stop)
+	return b
+}
+
+// settled checks that nothing is counted as under way after the end.
+func (b *bench) settled() {
+	b.tb.Helper()
+	if n := b.service.Active.Load(); n != 0 {
+		b.tb.Errorf("%d requests active after the end", n)
+	}
+	for _, l := range b.lives {
+		if n := l.InFlight.Load(); n != 0 {
+			b.tb.Errorf("%s: %d in flight after the end", l.Instance, n)
+		}
+	}
+}
+
+// entries stops the proxy and gives its whole access log.
+func (b *bench) entries() []entry {
+	b.tb.Helper()
+	b.stop()
+	b.log.mu.Lock()
+	defer b.log.mu.Unlock()
+	var out []entry
+	for line := range strings.Lines(b.log.b.String()) {
+		var e entry
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			b.tb.Fatalf("access log line %q: %v", line, err)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// client is a raw client connection.
+type client struct {
+	*net.TCPConn
+	tb testing.TB
+	r  *bufio.Reader
+}
+
+// patience is how long a test waits for something that must come: it is there
+// to end a broken test, not to measure.
+const patience = 2 * time.Minute
+
+func (b *bench) dial() *client {
+	b.tb.Helper()
+	nc, err := net.Dial("tcp", b.addr)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	_ = nc.SetDeadline(time.Now().Add(patience))
+	b.tb.Cleanup(func() { _ = nc.Close() })
+	return &client{TCPConn: nc.(*net.TCPConn), tb: b.tb, r: bufio.NewReader(nc)}
+}
+
+func (c *client) send(s string) {
+	c.tb.Helper()
+	if _, err := io.WriteString(c, s); err != nil {
+		c.tb.Fatal(err)
+	}
+}
+
+// response reads a response to method with its whole body.
+func (c *client) response(method string) (*http.Response, string) {
+	c.tb.Helper()
+	res, err := http.ReadResponse(c.r, &http.Request{Method: method})
+	if err != nil {
+		c.tb.Fatalf("reading the response: %v", err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		c.tb.Fatalf("reading the body after %d bytes: %v", len(body), err)
+	}
+	return res, string(body)
+}
+
+// abort breaks the connection.
+func (c *client) abort() {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
+// ended checks that nothing more comes and the connection is closed.
+func (c *client) ended() {
+	c.tb.Helper()
+	rest, err := io.ReadAll(c.r)
+	if err != nil || len(rest) > 0 {
+		c.tb.Fatalf("want the end of the connection, got %q, %v", rest, err)
+	}
+}
+
+// eventually waits until ok says so.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			tb.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func readAll(tb testing.TB, r io.ReadCloser) string {
+	tb.Helper()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		tb.Fatalf("after %d bytes: %v", len(b), err)
+	}
+	_ = r.Close()
+	return string(b)
+}

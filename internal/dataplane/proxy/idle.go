@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+)
+
+// upstreamConn is one connection to an instance. It belongs to one exchange or
+// to the idle pool of its instance.
+type upstreamConn struct {
+	wire  *wire
+	pool  *idlePool
+	fresh bool  // made for this exchange, never used
+	bound bool  // authenticated as a whole (NTLM, Negotiate): belongs to one client connection
+	since int64 // idle since
+}
+
+func (u *upstreamConn) close() { _ = u.wire.tcp.Close() }
+
+// idlePool keeps the idle connections to one instance: two stacks, so that two
+// processors seldom meet, and the warmest connection first. It is the
+// instance's upstream.Transport.
+type idlePool struct {
+	live   *upstream.Live
+	max    int // of each shard
+	shards [2]struct {
+		mu   sync.Mutex
+		list []*upstreamConn
+		_    [24]byte
+	}
+}
+
+var _ upstream.Transport = (*idlePool)(nil)
+
+// get takes a connection, nil if there is none.
+func (p *idlePool) get(shard int) *upstreamConn {
+	for i := range p.shards {
+		s := &p.shards[(shard+i)&1]
+		s.mu.Lock()
+		if n := len(s.list); n > 0 {
+			u := s.list[n-1]
+			s.list[n-1] = nil
+			s.list = s.list[:n-1]
+			s.mu.Unlock()
+			return u
+		}
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// put keeps u, or closes it where there are enough or the instance has left.
+func (p *idlePool) put(shard int, u *upstreamConn, now int64) {
+	u.since, u.fresh = now, false
+	s := &p.shards[shard&1]
+	s.mu.Lock()
+	if len(s.list) >= p.max || p.live.Retired() {
+		s.mu.Unlock()
+		u.close()
+		return
+	}
+	s.list = append(s.list, u)
+	s.mu.Unlock()
+}
+
+// Retire closes what is idle. Live.Retire has marked the instance before it
+// calls this, and put looks at the mark under the lock: nothing is kept after.
+func (p *idlePool) Retire() { p.closeBefore(1<<63 - 1) }
+
+// closeBefore closes connections idle since before t: the front of the stacks.
+func (p *idlePool) closeBefore(t int64) {
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.mu.Lock()
+		n := 0
+		for n < len(s.list) && s.list[n].since < t {
+			s.list[n].close()
+			n++
+		}
+		if n > 0 {
+			rest := copy(s.list, s.list[n:])
+			clear(s.list[rest:])
+			s.list = s.list[:rest]
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (p *idlePool) len() (n int) {
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.mu.Lock()
+		n += len(s.list)
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// pools knows the idle pools of all instances, for their age.
+type pools struct {
+	p    *Proxy
+	mu   sync.Mutex
+	list []*idlePool
+}
+
+// of gives the pool of an instance, made on first use.
+func (ps *pools) of(live *upstream.Live) *idlePool {
+	for {
+		if t := live.Transport.Load(); t != nil {
+			if pool, ok := (*t).(*idlePool); ok {
+				return pool
+			}
+			return &idlePool{live: live} // another transport owns the instance: keep nothing
+		}
+		pool := &idlePool{live: live, max: max(1, ps.p.cfg.MaxIdle/2)}
+		var t upstream.Transport = pool
+		if live.Transport.CompareAndSwap(nil, &t) {
+			ps.mu.Lock()
+			ps.list = append(ps.list, pool)
+			ps.mu.Unlock()
+			return pool
+		}
+	}
+}
+
+// expire closes connections that were idle for too long and forgets instances
+// that have left.
+func (ps *pools) expire(now int64) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	kept := ps.list[:0]
+	for _, pool := range ps.list {
+		pool.closeBefore(now - int64(ps.p.cfg.KeepTimeout))
+		if pool.live.Retired() {
+			pool.Retire()
+			continue
+		}
+		kept = append(kept, pool)
+	}
+	clear(ps.list[len(kept):])
+	ps.list = kept
+}
+
+// shed closes every kept connection, so that their descriptors can be used, and
+// reports whether there were any.
+func (ps *pools) shed() bool {
+	if ps.idle() == 0 {
+		return false
+	}
+	ps.closeAll()
+	return true
+}
+
+func (ps *pools) closeAll() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, pool := range ps.list {
+		pool.Retire()
+	}
+}
+
+func (ps *pools) idle() (n int) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, pool := range ps.list {
+		n += pool.len()
+	}
+	return n
+}
+
+// dial connects to an instance within timeout; a stop of the proxy waits for it.
+func (ps *pools) dial(pool *idlePool, timeout time.Duration) (*upstreamConn, error) {
+	nc, err := net.DialTimeout("tcp", pool.live.Addr, timeout)
+	if err != nil {
+		return nil, err
+	}
+	ps.p.count.dials.Add(1)
+	w, err := newWire(nc.(*net.TCPConn))
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return &upstreamConn{wire: w, pool: pool, fresh: true}, nil
+}

@@ -1,0 +1,194 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+)
+
+// Proxy serves HTTP/1.1 on its listeners. Make it with New, serve with Run,
+// stop with Drain and then by ending Run's context.
+type Proxy struct {
+	cfg       Config
+	d         Dispatcher
+	listeners listeners
+
+	small     *bufferPool // heads and what comes with them
+	large     *bufferPool // bodies
+	exchanges sync.Pool
+	seeds     atomic.Uint64
+
+	draining atomic.Bool
+	conns    registry
+	pools    pools
+	count    counters
+	log      *accessLog
+	wall     atomic.Int64 // wall clock minus process clock, ns
+}
+
+// New checks cfg and binds its listeners, of which there may be none: see
+// SetListeners. It starts nothing.
+func New(cfg Config, d Dispatcher) (*Proxy, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	p := &Proxy{
+		cfg: cfg, d: d,
+		small: newBufferPool(cfg.Limits.Head),
+		large: newBufferPool(64 << 10),
+	}
+	if limit := descriptorLimit(); limit > 0 && cfg.MaxConnections > connectionsFor(limit) {
+		cfg.Log.Warn("the connection limit is above what the descriptor limit allows", "connections", cfg.MaxConnections, "descriptors", limit, "allows", connectionsFor(limit))
+	}
+	p.pools.p = p
+	p.exchanges.New = func() any { return newExchange(p) }
+	if cfg.AccessLog != nil {
+		p.log = newAccessLog(cfg.AccessLog, cfg.Log)
+	}
+	p.setWall()
+	if err := p.SetListeners(cfg.Listeners); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Run serves until ctx ends, then closes everything at once and returns when
+// all its goroutines have, but for one that writes an access log nobody reads.
+// Call Drain before for a graceful stop.
+func (p *Proxy) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	var aside sync.WaitGroup // outlives the connections: their deadlines
+	asideCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	aside.Go(func() { p.sweep(asideCtx) })
+	logged := make(chan struct{})
+	go func() {
+		defer close(logged)
+		if p.log != nil {
+			p.log.run(asideCtx)
+		}
+	}()
+	for opened := p.listeners.waiting(); ctx.Err() == nil; {
+		select {
+		case <-ctx.Done():
+		case <-opened:
+			p.begin(ctx, &wg)
+		}
+	}
+	p.closeListeners()
+	p.draining.Store(true)
+	p.conns.close()
+	ended := make(chan struct{})
+	go func() { wg.Wait(); close(ended) }()
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	for over := false; !over; {
+		p.conns.each(func(c *conn) { c.cutNow() }) // again: one may have been between two waits
+		select {
+		case <-ended:
+			over = true
+		case <-tick.C:
+		}
+	}
+	stop()
+	aside.Wait()
+	p.pools.closeAll()
+	p.awaitLog(logged)
+	return nil
+}
+
+// awaitLog waits for the last lines of the access log, but not for a reader
+// that takes nothing: its writer then ends with its write, or the process.
+func (p *Proxy) awaitLog(logged <-chan struct{}) {
+	timer := time.NewTimer(logEnd)
+	defer timer.Stop()
+	select {
+	case <-logged:
+	case <-timer.C:
+		p.cfg.Log.Warn("access log ends without its last lines: nobody takes them", "waited", logEnd.String())
+	}
+}
+
+// shortage notes an error that is about what this process lacks, and reports
+// whether it is one.
+func (p *Proxy) shortage(err error) bool {
+	what := guard.OwnShortage(err)
+	if what == "" {
+		return false
+	}
+	if p.cfg.Shortage.Note(what, p.cfg.Now()) {
+		p.cfg.Log.Error("this node lacks "+what, "error", err)
+	}
+	return true
+}
+
+// accept takes connections from l. Running out of file descriptors is answered
+// with patience: existing connections go on and free some.
+func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
+	var delay time.Duration
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) || ctx.Err() != nil {
+				return
+			}
+			if !p.shortage(err) && delay == 0 {
+				p.cfg.Log.Warn("accept", "listener", l.name(), "error", err)
+			}
+			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(delay):
+			}
+			continue
+		}
+		if delay > 0 {
+			p.cfg.Log.Info("accepting again", "listener", l.name())
+			delay = 0
+		}
+		tcp, ok := nc.(*net.TCPConn)
+		if !ok {
+			_ = nc.Close()
+			continue
+		}
+		c, err := p.newConn(l, tcp)
+		if err != nil || !p.conns.add(c, p.cfg.MaxConnections) {
+			p.count.refused.Add(1)
+			refuse(tcp)
+			continue
+		}
+		p.count.accepted.Add(1)
+		wg.Go(c.serve)
+	}
+}
+
+// refuse answers a connection beyond the cap without waiting for anything.
+func refuse(tcp *net.TCPConn) {
+	_ = tcp.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+	const text = "smartlb: 503 too-many-connections\n"
+	b := h1.AppendStatusLine(nil, 503, []byte("Service Unavailable"))
+	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"...)
+	b = h1.AppendEnd(h1.AppendLength(b, int64(len(text))))
+	_, _ = tcp.Write(append(b, text...))
+	_ = tcp.Close()
+}
+
+func contains(prefixes []netip.Prefix, a netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+var _ Dispatcher = (*dispatch.Dispatcher)(nil)

@@ -1,0 +1,195 @@
+package proxy
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+)
+
+// pump sends the rest of a request body while the connection's own goroutine
+// reads the reply: an instance may answer (413) while the upload is on its way,
+// or stream its answer against it. It runs for one exchange and is joined before
+// anything of it is reused.
+type pump struct {
+	buf     lease // bytes from the client; after the end those of the next request
+	done    chan struct{}
+	last    atomic.Bool  // the last bytes are being sent
+	stopped atomic.Bool  // told to stop: errors mean nothing
+	whole   bool         // all was sent; read after done
+	stalled bool         // it ended because the instance took no more; read after done
+	blame   *h1.Error    // what the client did; read after done
+	sentAt  atomic.Int64 // when bytes were last sent
+
+	mu      sync.Mutex
+	waiting bool  // the response head has not come
+	after   int64 // of the end of the body: time for the response head, 0 none
+}
+
+// finishing reports whether the whole body was read and is sent, or about to be.
+func (p *pump) finishing() bool { return p.last.Load() }
+
+// headCame ends the time in which the end of the body starts the head timeout.
+// It gives when bytes were last sent.
+func (p *pump) headCame() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = false
+	return p.sent()
+}
+
+// sent gives when bytes were last sent, 0 where no pump ran.
+func (p *pump) sent() int64 { return p.sentAt.Load() }
+
+// startPump begins to send the body from where the buffer ended. The pump ends
+// by itself at the end of the body or at an error. At the end of the body the
+// instance's time begins: the verdict's head timeout and the route's.
+func (c *conn) startPump(e *exchange, u *upstreamConn, v dispatch.Verdict) {
+	p := &e.pump
+	p.buf = lease{pool: c.p.large}
+	if e.req.Body == h1.ByChunks {
+		p.buf.pool = c.p.small // what it reads too much must fit the connection's own buffer
+	}
+	p.done = make(chan struct{})
+	p.last.Store(false)
+	p.stopped.Store(false)
+	p.whole, p.stalled, p.blame = false, false, nil
+	p.sentAt.Store(c.now)
+	p.waiting, p.after = true, int64(v.HeadTimeout)
+	if t := int64(v.Timeout); t > 0 && (p.after == 0 || t < p.after) {
+		p.after = t
+	}
+	u.pool.live.Uploading()
+	e.pumping = true
+	c.pumpWatch.up.Store(u)
+	go func() {
+		defer close(p.done)
+		c.runPump(e, u)
+	}()
+}
+
+func (c *conn) runPump(e *exchange, u *upstreamConn) {
+	p := &e.pump
+	p.whole = c.pumpBody(e, u)
+	cause := c.pumpWatch.disarm()
+	if cause == fired && p.blame == clientLeft {
+		p.blame = bodyLate
+	}
+	if p.stopped.Load() {
+		if p.blame == clientLeft {
+			p.blame = nil // the stop broke its read
+		}
+		return
+	}
+	if p.blame != nil {
+		u.close() // the instance must not take what it has for the whole; wakes the reader
+		return
+	}
+	if !p.whole {
+		return
+	}
+	u.pool.live.Sent(p.sent())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case !p.waiting:
+	case p.after > 0:
+		c.watch.push(p.sent() + p.after)
+	default:
+		c.watch.push(never)
+	}
+}
+
+// pumpBody reports whether the whole body was sent. Where the instance refuses
+// more bytes it just stops: the instance's answer says why.
+func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
+	p := &e.pump
+	var frame []byte
+	if e.req.Body == h1.ByChunks {
+		frame = make([]byte, 0, p.buf.pool.size+2*bodyRoom)
+	}
+	for !e.body.Done() {
+		c.pumpWatch.arm(c.p.cfg.Now()+int64(c.p.cfg.BodyTimeout), wakeClient|wakeUpstream)
+		var data []byte
+		var err error
+		if frame == nil {
+			space := p.buf.room()
+			var n int
+			n, err = c.wire.read(space[:e.body.Want(len(space))])
+			data, _, _ = e.body.Take(space[:n])
+		} else {
+			var n int
+			if n, err = c.wire.read(p.buf.room()); err == nil {
+				p.buf.end += n
+				if data, n, p.blame = e.body.Take(p.buf.bytes()); p.blame != nil {
+					return false
+				}
+				frame = h1.AppendChunk(frame[:0], data)
+				p.buf.drop(n)
+			}
+		}
+		if err != nil {
+			p.blame = clientLeft
+			return false
+		}
+		e.taken += int64(len(data))
+		if limit := c.p.cfg.MaxBody; limit > 0 && e.taken > limit {
+			p.blame = bodyBig
+			return false
+		}
+		if frame != nil {
+			data = frame
+		}
+		if e.body.Done() {
+			p.last.Store(true)
+			if frame != nil {
+				data = append(data, h1.LastChunk...)
+			}
+		}
+		c.pumpWatch.push(c.p.cfg.Now() + int64(c.p.cfg.BodyTimeout)) // from here on it is the instance that is slow
+		if _, err := u.wire.write(data); err != nil || c.pumpWatch.disarm() != 0 {
+			p.stalled = true
+			return false
+		}
+		p.sentAt.Store(c.p.cfg.Now())
+	}
+	if frame == nil {
+		p.buf.release()
+	}
+	return true
+}
+
+// joinPump waits for the pump after the response has ended, and reports whether
+// the whole body was sent. A pump that is not at its end is stopped: the
+// instance has answered without the rest.
+func (c *conn) joinPump(e *exchange, u *upstreamConn) bool {
+	if e.pump.finishing() {
+		t := time.NewTimer(time.Second)
+		defer t.Stop()
+		select {
+		case <-e.pump.done:
+		case <-t.C:
+		}
+	}
+	c.stopPump(e, u)
+	return e.pump.whole
+}
+
+// stopPump ends the pump if it runs and waits for it.
+func (c *conn) stopPump(e *exchange, u *upstreamConn) {
+	if !e.pumping {
+		return
+	}
+	select {
+	case <-e.pump.done:
+	default:
+		e.pump.stopped.Store(true)
+		_ = c.wire.tcp.SetReadDeadline(past)
+		_ = u.wire.tcp.SetWriteDeadline(past)
+		<-e.pump.done
+		_ = u.wire.tcp.SetWriteDeadline(time.Time{}) // it may have ended well before it saw ours, and is kept then
+	}
+	_ = c.wire.tcp.SetDeadline(time.Time{}) // ours or the pump's watch's: the reply is still to be written
+}

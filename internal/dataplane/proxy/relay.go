@@ -1,0 +1,205 @@
+package proxy
+
+import (
+	"io"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+)
+
+// responseDrop are the fields of a response that are ours to write.
+var responseDrop = h1.Set(h1.RequestID)
+
+// bodyRoom is kept free in front of and behind body bytes for a chunk's frame.
+const bodyRoom = 32
+
+// relay passes the response on whose head is in e.res. It owns u from here on.
+func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
+	res := &e.res
+	if res.Status == 101 {
+		c.tunnel(e, u)
+		return false
+	}
+	keep = c.mayKeep(e)
+	endless := res.Body == h1.ByChunks || res.Body == h1.UntilClose
+	chunked := endless && e.req.Minor == 1
+	if endless && !chunked {
+		keep = false // the end of the connection is the end of the body
+	}
+	out := res.AppendHead(e.out[:0], responseDrop)
+	switch {
+	case chunked:
+		out = h1.AppendChunkedField(out)
+	case res.Body == h1.ByLength, res.Body == h1.NoBody && res.Length >= 0 && res.Status != 204:
+		out = h1.AppendLength(out, res.Length)
+	}
+	if !res.HasDate() { // RFC 9110 §6.6.1
+		out = c.appendDate(out, e)
+	}
+	out = c.appendOurs(out, e, keep)
+
+	var body h1.Body
+	body.Start(res.Body, res.Length)
+	if e.tolerant {
+		body.Tolerate()
+	}
+	defer func() { c.tolerated(body.Tolerated()) }()
+	data, n, bad := body.Take(e.up.bytes())
+	surplus := n < e.up.len() // bytes nobody asked for
+	if chunked {
+		out = h1.AppendChunk(out, data)
+		if body.Done() {
+			out = append(out, h1.LastChunk...)
+		}
+	} else {
+		out = append(out, data...)
+	}
+	e.out = out
+	e.sent = int64(len(data))
+	e.up.release()
+	e.began = true
+
+	clean := body.Done() && !surplus && bad == nil
+	if clean && !e.pumping {
+		c.keepUpstream(e, u)
+		u = nil // somebody else may have it now
+	}
+	c.watch.arm(c.until(c.p.cfg.BodyTimeout, deadline), wakeClient)
+	_, err := c.wire.write(out)
+	cause := c.watch.disarm()
+	switch {
+	case err != nil || cause != 0:
+		e.x.Fail(c.brokenClient(cause, deadline))
+		keep = false
+	case bad != nil:
+		e.x.Fail(dispatch.BadResponse)
+		keep = false
+	case !body.Done():
+		clean = c.stream(e, u, &body, chunked, deadline)
+		keep = keep && clean
+	}
+	if u == nil {
+		return keep
+	}
+	if e.pumping {
+		whole := c.joinPump(e, u)
+		clean = clean && whole // keep was promised only where the body had been read to its end
+	}
+	if clean && !surplus {
+		c.keepUpstream(e, u)
+	} else {
+		u.close()
+	}
+	return keep
+}
+
+// until gives the time by which the next step must have made progress.
+func (c *conn) until(step time.Duration, deadline int64) int64 {
+	t := c.now + int64(step)
+	if deadline > 0 && deadline < t {
+		return deadline
+	}
+	return t
+}
+
+// brokenClient names why the response could not be written to the client.
+func (c *conn) brokenClient(cause, deadline int64) dispatch.Failure {
+	switch {
+	case cause == firedCut:
+		return dispatch.Stopped
+	case cause == fired && deadline > 0 && c.p.cfg.Now() >= deadline:
+		return dispatch.RouteTimeout
+	case cause == fired:
+		return dispatch.ClientSlow
+	}
+	return dispatch.ClientGone
+}
+
+// stream passes the rest of a body on, in bounded memory: a slow client stops
+// the reading. It reports whether the body ended as it should have.
+func (c *conn) stream(e *exchange, u *upstreamConn, body *h1.Body, chunked bool, deadline int64) bool {
+	buf := lease{pool: c.p.large}
+	defer buf.release()
+	defer c.since.Store(0)
+	c.watch.up.Store(u)
+	for !body.Done() {
+		space := buf.room()
+		c.since.Store(c.now)
+		c.watch.arm(c.until(c.p.cfg.StreamTimeout, deadline), wakeClient|wakeUpstream)
+		n, err := u.wire.read(space[bodyRoom : bodyRoom+body.Want(len(space)-2*bodyRoom)])
+		ended := err == io.EOF && e.res.Body == h1.UntilClose
+		if err != nil && !ended {
+			return c.brokenBody(e, u, err, deadline)
+		}
+		data, used, bad := body.Take(space[bodyRoom : bodyRoom+n])
+		if bad != nil || used < n {
+			if bad != nil {
+				c.watch.disarm()
+				e.x.Fail(dispatch.BadResponse)
+				return false
+			}
+			e.res.Close = true // surplus: the connection is not to be kept
+		}
+		frame := data
+		if chunked {
+			frame = frameChunk(space, len(data), body.Done() || ended)
+		}
+		c.now = c.p.cfg.Now()
+		c.watch.push(c.until(c.p.cfg.BodyTimeout, deadline)) // from here on it is the client that is slow
+		_, err = c.wire.write(frame)
+		if cause := c.watch.disarm(); err != nil || cause != 0 {
+			e.x.Fail(c.brokenClient(cause, deadline))
+			return false
+		}
+		e.sent += int64(len(data))
+		if ended {
+			return true
+		}
+	}
+	return true
+}
+
+// frameChunk puts the frame of a chunk around the n bytes at space[bodyRoom:].
+func frameChunk(space []byte, n int, last bool) []byte {
+	start, end := bodyRoom, bodyRoom+n
+	if n > 0 {
+		var size [h1.ChunkRoom]byte
+		head := h1.AppendChunkSize(size[:0], n)
+		start -= len(head)
+		copy(space[start:], head)
+		end += copy(space[end:], "\r\n")
+	}
+	if last {
+		end += copy(space[end:], h1.LastChunk)
+	}
+	return space[start:end]
+}
+
+// brokenBody names why a response body did not end as it should have. Silence
+// after a good head is nobody's failure.
+func (c *conn) brokenBody(e *exchange, u *upstreamConn, err error, deadline int64) bool {
+	cause := c.endWait()
+	c.stopPump(e, u) // it knows if the client's side broke first
+	f := c.failure(e, err, cause)
+	switch {
+	case f == dispatch.Timeout && deadline > 0 && c.p.cfg.Now() >= deadline:
+		f = dispatch.RouteTimeout
+	case f == dispatch.Timeout && cause == fired:
+		f = dispatch.StreamIdle
+	}
+	e.x.Fail(f)
+	return false
+}
+
+// keepUpstream returns a connection whose exchange ended exactly.
+func (c *conn) keepUpstream(e *exchange, u *upstreamConn) {
+	switch {
+	case e.res.Close || c.p.draining.Load():
+		u.close()
+	case u.bound || e.req.BindsConnection() || e.res.BindsConnection():
+		c.pin(u)
+	default:
+		u.pool.put(c.shard, u, c.now)
+	}
+}

@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"sync/atomic"
+
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+)
+
+// Stats are counters since start, and gauges.
+type Stats struct {
+	ConnectionsOpen  int                      // of clients, now
+	IdleUpstream     int                      // kept connections to instances, now
+	Accepted         uint64                   // client connections
+	Refused          uint64                   // beyond MaxConnections
+	Requests         uint64                   // heads, good or bad
+	BytesIn          uint64                   // of request bodies
+	BytesOut         uint64                   // of response bodies
+	AccessLogDropped uint64                   // lines, because the log's writer was too slow or failed
+	UpstreamDials    uint64                   // connections made to instances
+	UpstreamReuses   uint64                   // requests sent on a kept connection
+	UpstreamStale    uint64                   // kept connections found closed, or with bytes nobody asked for
+	UpstreamResent   uint64                   // requests sent once more because their kept connection had just been closed
+	FieldsDropped    uint64                   // request fields with '_' in their name
+	Loops            uint64                   // requests that this proxy had forwarded before
+	Tolerated        [h1.NumTolerances]uint64 // responses with that departure
+	ParseErrors      [h1.NumClasses]uint64
+}
+
+const countShards = 8 // of counters that every request touches
+
+type counters struct {
+	accepted, refused, stale, dials, resent, underscores, loops atomic.Uint64
+	tolerated                                                   [h1.NumTolerances]atomic.Uint64
+	parse                                                       [h1.NumClasses]atomic.Uint64
+	shard                                                       [countShards]countShard
+}
+
+type countShard struct {
+	requests, bytesIn, bytesOut, reuses atomic.Uint64
+	_                                   [32]byte // a cache line each
+}
+
+// Stats reads the counters; they are not one snapshot.
+func (p *Proxy) Stats() Stats {
+	s := Stats{
+		ConnectionsOpen: p.conns.len(), IdleUpstream: p.pools.idle(),
+		Accepted: p.count.accepted.Load(), Refused: p.count.refused.Load(),
+		UpstreamStale: p.count.stale.Load(), UpstreamResent: p.count.resent.Load(), FieldsDropped: p.count.underscores.Load(), Loops: p.count.loops.Load(),
+		UpstreamDials: p.count.dials.Load(),
+	}
+	for i := range p.count.shard {
+		c := &p.count.shard[i]
+		s.Requests += c.requests.Load()
+		s.BytesIn += c.bytesIn.Load()
+		s.BytesOut += c.bytesOut.Load()
+		s.UpstreamReuses += c.reuses.Load()
+	}
+	for i := range p.count.parse {
+		s.ParseErrors[i] = p.count.parse[i].Load()
+	}
+	for i := range p.count.tolerated {
+		s.Tolerated[i] = p.count.tolerated[i].Load()
+	}
+	if p.log != nil {
+		s.AccessLogDropped = p.log.dropped.Load()
+	}
+	return s
+}

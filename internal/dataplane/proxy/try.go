@@ -1,0 +1,297 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"math"
+	"os"
+	"syscall"
+
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+)
+
+// never is a deadline that is armed but does not come.
+const never = math.MaxInt64
+
+// try sends the request to the verdict's instance and reads the head of its
+// final response into e.res; what follows the head is left in e.up. The
+// connection is nil where there is none.
+func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Outcome) {
+	o := dispatch.Outcome{Replayable: true}
+	until := int64(never)
+	if v.HeadTimeout > 0 {
+		until = c.now + int64(v.HeadTimeout)
+	}
+	if v.Deadline > 0 {
+		until = min(until, v.Deadline)
+	}
+	if until <= c.now {
+		o.Failure = dispatch.Timeout
+		return nil, o
+	}
+	c.buildRequest(e)
+	pool := c.p.pools.of(v.Live)
+	resent := false
+	for {
+		u, err := c.upstream(e, pool, resent, v)
+		if err != nil {
+			o.Failure = c.dialFailure(err)
+			return nil, o
+		}
+		kept := !u.fresh
+		stale, err := c.send(e, u, v, until, &o)
+		if stale {
+			c.p.count.stale.Add(1)
+			u.close()
+			continue
+		}
+		if err == nil {
+			err = c.readResponse(e, u, !v.Strict)
+		}
+		cause := c.endWait()
+		if kept && cause == 0 && !resent && mayResend(e, err, o.Sent) {
+			c.p.count.resent.Add(1)
+			u.close()
+			resent, o.Sent = true, false
+			continue
+		}
+		if kept {
+			c.p.count.shard[c.shard].reuses.Add(1)
+		}
+		if e.pumping {
+			o.SentAt = e.pump.headCame()
+			o.Replayable = false
+		}
+		if e.began {
+			o.Replayable = false
+		}
+		if err != nil || cause != 0 {
+			c.stopPump(e, u)
+			o.Failure = c.failure(e, err, cause)
+			o.SentAt = e.pump.sent()
+		} else {
+			o.Status = e.res.Status
+		}
+		return u, o
+	}
+}
+
+// upstream gives a connection for a try: the one that the client is bound to, a kept one, or a new one.
+func (c *conn) upstream(e *exchange, pool *idlePool, fresh bool, v dispatch.Verdict) (*upstreamConn, error) {
+	if u := c.takePinned(pool); u != nil && !fresh {
+		return u, nil
+	}
+	if !fresh {
+		if u := pool.get(c.shard); u != nil {
+			return u, nil
+		}
+	}
+	u, err := c.p.pools.dial(pool, v.ConnectTimeout)
+	if what := guard.OwnShortage(err); what != "" && what != guard.NameServer && c.p.pools.shed() {
+		return c.p.pools.dial(pool, v.ConnectTimeout)
+	}
+	return u, err
+}
+
+// mayResend reports whether a request whose kept connection ended without a byte of an answer may go out once more on
+// a new connection to the same instance. An instance may close a connection that it thinks idle at the moment a request
+// arrives (RFC 9112 §9.3.1): that is neither's fault. It takes a request that is still whole, and that either may be
+// done twice (RFC 9110 §9.2.2) or of which not a byte was accepted.
+func mayResend(e *exchange, err error, sent bool) bool {
+	if err != io.EOF && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		return false
+	}
+	if !e.body.Done() || e.pumping || e.began || e.up.len() > 0 {
+		return false
+	}
+	return !sent || dispatch.Idempotent(e.req.Method())
+}
+
+// endWait ends the wait for an instance.
+func (c *conn) endWait() int64 {
+	c.since.Store(0)
+	return c.watch.disarm()
+}
+
+// send writes the request and waits for the first bytes of the reply.
+func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int64, o *dispatch.Outcome) (stale bool, err error) {
+	c.watch.up.Store(u)
+	c.since.Store(c.now)
+	e.res.Reset()
+	e.up.release()
+	if e.body.Done() {
+		c.watch.arm(until, wakeUpstream)
+		var sent int
+		sent, stale, err = u.wire.ask(e.out, u.fresh, &e.up)
+		o.Sent = sent > 0
+		if stale {
+			c.endWait()
+		}
+		return stale, err
+	}
+	if !u.fresh && !u.wire.quiet() {
+		return true, nil
+	}
+	c.watch.arm(until, wakeUpstream)
+	sent, err := u.wire.write(e.out)
+	o.Sent = sent > 0
+	if err != nil {
+		return false, err
+	}
+	if e.req.Continue && len(e.first) == 0 {
+		if _, err := c.wire.write([]byte(continueLine)); err != nil {
+			return false, errClientGone
+		}
+	}
+	// While the body is on its way only the route's timeout counts, and it counts
+	// for the client; the instance's time begins when the body is sent.
+	if v.Deadline > 0 {
+		until = v.Deadline
+	} else {
+		until = never
+	}
+	c.watch.push(until)
+	c.startPump(e, u, v)
+	_, err = u.wire.fill(&e.up)
+	return false, err
+}
+
+var errClientGone = errors.New("client gone")
+var errBadResponse = errors.New("bad response")
+
+// readResponse parses the final response head out of e.up, reading more as
+// needed and passing interim heads on.
+func (c *conn) readResponse(e *exchange, u *upstreamConn, tolerant bool) error {
+	e.tolerant = tolerant
+	interim, most := 0, h1.MaxInterim
+	if tolerant {
+		most = h1.MaxInterimTolerated
+	}
+	for {
+		n, bad := e.res.Parse(e.up.bytes(), e.req.IsHead(), tolerant, &c.p.cfg.Limits)
+		if n > 0 && e.res.Tolerated != 0 {
+			c.tolerated(e.res.Tolerated)
+		}
+		switch {
+		case bad != nil:
+			return errBadResponse
+		case n > 0 && e.res.Status == 101:
+			if !e.acceptsUpgrade() {
+				return errBadResponse
+			}
+			e.up.start += n
+			return nil
+		case n > 0 && !e.res.Interim():
+			e.up.start += n // the head stays in place: e.res points into it
+			return nil
+		case n > 0:
+			if interim++; interim > most {
+				return errBadResponse
+			}
+			if interim == h1.MaxInterim+1 {
+				c.tolerated(h1.ManyInterim)
+			}
+			if err := c.relayInterim(e); err != nil {
+				return err
+			}
+			e.up.start += n
+			e.up.compact()
+			e.res.Reset()
+			if e.up.len() > 0 {
+				continue
+			}
+		case e.up.full():
+			return errBadResponse
+		}
+		if _, err := u.wire.fill(&e.up); err != nil {
+			return err
+		}
+	}
+}
+
+// tolerated counts departures by kind.
+func (c *conn) tolerated(kinds h1.Tolerances) {
+	for i := range h1.NumTolerances {
+		if kinds&(1<<i) != 0 {
+			c.p.count.tolerated[i].Add(1)
+		}
+	}
+}
+
+// relayInterim passes a 1xx head on: 100 is ours to give, and an HTTP/1.0 client
+// would take it for the response (RFC 9110 §15.2).
+func (c *conn) relayInterim(e *exchange) error {
+	if e.res.Status == 100 || e.req.Minor == 0 {
+		return nil
+	}
+	e.began = true
+	e.out = h1.AppendEnd(e.res.AppendHead(e.out[:0], responseDrop))
+	if _, err := c.wire.write(e.out); err != nil {
+		return errClientGone
+	}
+	return nil
+}
+
+// failure names how a try, or the passing on of its response, ended.
+func (c *conn) failure(e *exchange, err error, cause int64) dispatch.Failure {
+	if e.pumping && e.pump.blame != nil {
+		return c.blameClient(e, e.pump.blame)
+	}
+	switch {
+	case cause == firedGone || err == errClientGone:
+		return dispatch.ClientGone
+	case cause == firedCut:
+		return dispatch.Stopped
+	case cause == fired && e.pumping && !e.pump.whole && !e.pump.stalled:
+		return c.blameClient(e, bodyLate) // the time ended while the client's body was awaited
+	case cause == fired || errors.Is(err, os.ErrDeadlineExceeded):
+		return dispatch.Timeout
+	case err == errBadResponse:
+		return dispatch.BadResponse
+	case err == io.EOF:
+		return dispatch.EOF
+	}
+	return dispatch.Reset
+}
+
+// blameClient names what the client's own body broke.
+func (c *conn) blameClient(e *exchange, bad *h1.Error) dispatch.Failure {
+	if bad == clientLeft {
+		return dispatch.ClientGone
+	}
+	c.p.count.parse[bad.Class].Add(1)
+	e.status, e.why = bad.Status, bad.Reason
+	switch bad {
+	case bodyLate:
+		return dispatch.ClientSlow
+	case bodyBig:
+		return dispatch.ClientLarge
+	}
+	return dispatch.ClientBad
+}
+
+func (c *conn) dialFailure(err error) dispatch.Failure {
+	if c.p.shortage(err) {
+		return dispatch.Exhausted
+	}
+	var t interface{ Timeout() bool }
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return dispatch.ConnectRefused
+	case errors.As(err, &t) && t.Timeout():
+		return dispatch.ConnectTimeout
+	}
+	return dispatch.ConnectFailed
+}
+
+// discard closes a connection whose response is not wanted.
+func (c *conn) discard(e *exchange, u *upstreamConn) {
+	if u == nil {
+		return
+	}
+	c.stopPump(e, u)
+	u.close()
+	e.up.release()
+}

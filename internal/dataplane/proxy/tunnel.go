@@ -1,0 +1,104 @@
+package proxy
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"io"
+
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+)
+
+// acceptsUpgrade checks a 101: it names the protocol that the client asked for,
+// and with a WebSocket the instance proves that it understood (RFC 6455 §4.2.2).
+// An unchecked 101 would let a request through that nobody has parsed.
+func (e *exchange) acceptsUpgrade() bool {
+	if !e.res.Accepts(e.req.Upgrade()) {
+		return false
+	}
+	if !e.req.WebSocket {
+		return true
+	}
+	key, _ := e.req.Header("sec-websocket-key")
+	accept, _ := e.res.Header("sec-websocket-accept")
+	h := sha1.New()
+	h.Write(key)
+	h.Write([]byte("258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return string(accept) == base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+// tunnel copies bytes both ways until both sides have ended, one has failed, or
+// nothing moved for TunnelTimeout.
+func (c *conn) tunnel(e *exchange, u *upstreamConn) {
+	out := e.res.AppendHead(e.out[:0], responseDrop)
+	out = h1.AppendUpgrade(out, e.req.Upgrade())
+	out = append(out, "X-Request-Id: "...)
+	out = append(out, e.id...)
+	out = append(out, "\r\n\r\n"...)
+	out = append(out, e.up.bytes()...)
+	e.out = out
+	e.sent = int64(e.up.len())
+	e.up.release()
+	e.began = true
+	c.watch.arm(c.until(c.p.cfg.BodyTimeout, 0), wakeClient)
+	_, err := c.wire.write(out)
+	if cause := c.watch.disarm(); cause != 0 || err != nil {
+		e.x.Fail(c.brokenClient(cause, 0))
+		u.close()
+		return
+	}
+	early := c.in.bytes()[e.used:] // the client may send before it has seen the 101
+	c.watch.up.Store(u)
+	c.pumpWatch.up.Store(u)
+	idle := int64(c.p.cfg.TunnelTimeout)
+	done := make(chan struct{})
+	go func() { // client to instance
+		defer close(done)
+		ok := true
+		if len(early) > 0 {
+			_, err := u.wire.write(early)
+			ok = err == nil
+			e.taken = int64(len(early))
+		}
+		if ok && c.copyTunnel(&c.pumpWatch, c.wire, u.wire, &e.taken, idle) {
+			_ = u.wire.tcp.CloseWrite()
+			return
+		}
+		_ = u.wire.tcp.SetDeadline(past)
+		_ = c.wire.tcp.SetDeadline(past)
+	}()
+	if c.copyTunnel(&c.watch, u.wire, c.wire, &e.sent, idle) {
+		_ = c.wire.tcp.CloseWrite()
+	} else {
+		_ = u.wire.tcp.SetDeadline(past)
+		_ = c.wire.tcp.SetDeadline(past)
+	}
+	<-done
+	e.used = c.in.len()
+	u.close()
+}
+
+// copyTunnel copies until the source ends (true) or something fails. While it
+// waits it owns no buffer. The other direction keeps it alive: only a tunnel
+// that is silent both ways times out.
+func (c *conn) copyTunnel(w *watch, from, to *wire, count *int64, idle int64) bool {
+	buf := lease{pool: c.p.large}
+	defer buf.release()
+	other := &c.watch
+	if w == other {
+		other = &c.pumpWatch
+	}
+	for {
+		w.arm(c.p.cfg.Now()+idle, wakeClient|wakeUpstream)
+		if _, err := from.fill(&buf); err != nil {
+			cause := w.disarm()
+			return cause == 0 && err == io.EOF
+		}
+		other.push(c.p.cfg.Now() + idle)
+		_, err := to.write(buf.bytes())
+		if w.disarm() != 0 || err != nil {
+			return false
+		}
+		*count += int64(buf.len())
+		buf.release()
+	}
+}

@@ -1,0 +1,162 @@
+package connect
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/base/backoff"
+)
+
+// Config says where the worker is. Start from Default.
+type Config struct {
+	URL     string        // of the REST interface; default http://localhost:8084
+	Timeout time.Duration // one request; default 10 s. Creating a connector waits for its class to check the settings
+	Retry   backoff.Policy
+}
+
+// Default returns the configuration for a worker on this machine.
+func Default() Config {
+	return Config{URL: "http://localhost:8084", Timeout: 10 * time.Second, Retry: backoff.Policy{Base: 200 * time.Millisecond, Max: 2 * time.Second, Factor: 2}}
+}
+
+// Client asks one worker, which passes on what another one has to do. It is
+// safe for concurrent use.
+type Client struct {
+	base  *url.URL
+	http  *http.Client
+	retry backoff.Policy
+}
+
+// New checks cfg; it does not dial.
+func New(cfg Config) (*Client, error) {
+	text := cfg.URL
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fmt.Errorf("connect: %q is no address of a worker", cfg.URL)
+	}
+	if cfg.Timeout <= 0 {
+		return nil, fmt.Errorf("connect: timeout %v is not positive", cfg.Timeout)
+	}
+	return &Client{base: u, http: &http.Client{Timeout: cfg.Timeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}}, retry: cfg.Retry}, nil
+}
+
+// Error is an answer that refuses.
+type Error struct {
+	Status  int
+	Message string
+}
+
+func (e *Error) Error() string {
+	if e.Message == "" {
+		return fmt.Sprintf("the worker answers %d", e.Status)
+	}
+	return e.Message
+}
+
+// ErrNotFound is wrapped by answers about what does not exist.
+var ErrNotFound = errors.New("not found")
+
+// Unwrap makes errors.Is find ErrNotFound.
+func (e *Error) Unwrap() error {
+	if e.Status == http.StatusNotFound {
+		return ErrNotFound
+	}
+	return nil
+}
+
+// maxAnswer bounds what is read of an answer.
+const maxAnswer = 32 << 20
+
+// do sends a request and reads the answer into out (nil: none is wanted). It
+// tries again while the worker's group rebalances, until ctx ends.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body, out any) error {
+	var payload []byte
+	if body != nil {
+		var err error
+		if payload, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	for attempt := 0; ; attempt++ {
+		err := c.once(ctx, method, path, query, payload, out)
+		var refused *Error
+		// 409, or from some requests of Kafka 3.9 a 500 with the same words.
+		rebalances := errors.As(err, &refused) && (refused.Status == http.StatusConflict || refused.Status == http.StatusInternalServerError) &&
+			strings.Contains(strings.ToLower(refused.Message), "rebalanc")
+		switch {
+		case rebalances && c.retry.Wait(ctx, attempt):
+		case rebalances, attempt > 0 && err != nil && ctx.Err() != nil:
+			return fmt.Errorf("the worker's group was still rebalancing: %w", err)
+		default:
+			return err
+		}
+	}
+}
+
+func (c *Client) once(ctx context.Context, method, path string, query url.Values, payload []byte, out any) error {
+	u := c.base.JoinPath(path)
+	u.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(payload))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Accept", "application/json")
+	if payload != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.reach(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read the worker's answer: %w", err)
+	}
+	if resp.StatusCode >= 300 {
+		var said struct {
+			Message string `json:"message"`
+		}
+		_ = json.Unmarshal(b, &said)
+		return &Error{resp.StatusCode, said.Message}
+	}
+	if out == nil || len(b) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return fmt.Errorf("%s does not answer as a Connect worker: %w", c.base.Host, err)
+	}
+	return nil
+}
+
+// reach names the worker in an error of the network.
+func (c *Client) reach(err error) error {
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		err = outer.Err
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("no Kafka Connect at %s: nothing listens there: %w", c.base.Host, err)
+	}
+	return fmt.Errorf("no Kafka Connect at %s: %w", c.base.Host, err)
+}
+
+// at is a path with names that may hold any character.
+func at(parts ...string) string {
+	for i, p := range parts {
+		parts[i] = url.PathEscape(p)
+	}
+	return strings.Join(parts, "/")
+}

@@ -1,0 +1,419 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/smartlb/smartlb/internal/base/backoff"
+	"github.com/smartlb/smartlb/internal/kafka"
+)
+
+// ConsumeSpec says what Consume reads of a topic.
+type ConsumeSpec struct {
+	Topic      string
+	Partitions []int32 // none: all
+
+	Limit     int       // the last Limit records; with Beginning or From the first. 0: none of the past, or all of it with Beginning or From
+	Beginning bool      // start with the oldest record
+	From      *Position // start there, in each partition
+	Until     *Position // end there, in each partition; nil: where the log ends when reading begins
+	Follow    bool      // go on with what is written from then on, until ctx ends
+
+	Spans map[int32]Span // read just these offsets of these partitions, in place of Partitions, From and Until; each partition that is named exists
+
+	Where    func(kafka.Record) (bool, error) // records that count; an error ends reading; nil: all
+	Each     func(kafka.Record) error         // told of each record before Where is; an error ends reading; may be nil
+	Read     func(records int64)              // told now and then how many were looked at; may be nil
+	Progress func(passed, offsets int64)      // told now and then how far it is between beginning and end; may be nil
+	Say      func(text string)                // told what a reader should know; may be nil
+	Trouble  func(error)                      // told, while it goes on trying, why nothing comes, and nil when it comes again; may be nil
+	Sample   *Sample                          // with Follow: do not keep up with a topic that is too fast; nil: read everything
+	Frugal   bool                             // fetch little ahead: memory counts for more than the last tenth of speed
+
+	fetched func(time.Duration) // told of every fetch; may be nil
+	id      [16]byte            // of the topic when reading began
+
+	partitions int // that it had then, where all are read
+
+	leapt func(partition int32, to int64) // told of what a sample left out
+}
+
+// Span is a part of a partition: offsets from From up to, and without, To.
+type Span struct{ From, To int64 }
+
+// Spans says what a reading by spec would read now.
+func Spans(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (map[int32]Span, error) {
+	if err := spec.check(); err != nil {
+		return nil, err
+	}
+	ranges, _, err := rangesOf(ctx, cfg, spec)
+	if err != nil {
+		return nil, fmt.Errorf("consume %w", err)
+	}
+	out := map[int32]Span{}
+	for tp, e := range ranges {
+		out[tp.Partition] = Span{e.from, max(e.from, e.to)}
+	}
+	return out, nil
+}
+
+// maxLast bounds how many records are held to find the last ones of all
+// partitions.
+const maxLast = 100_000
+
+func (s ConsumeSpec) check() error {
+	switch {
+	case s.Limit < 0:
+		return fmt.Errorf("consume %s: %d records are less than none", s.Topic, s.Limit)
+	case s.Limit > maxLast && s.last():
+		return fmt.Errorf("consume %s: the last %d records are more than %d; name a position to start from", s.Topic, s.Limit, maxLast)
+	case s.From != nil && s.From.Relative(), s.Until != nil && s.Until.Relative():
+		return fmt.Errorf("consume %s: shift goes by where a group stands, and consume has none", s.Topic)
+	case s.Follow && s.Until != nil:
+		return fmt.Errorf("consume %s: it is to follow and to end", s.Topic)
+	}
+	return nil
+}
+
+// last reports whether the newest records of the past are wanted.
+func (s ConsumeSpec) last() bool { return !s.Beginning && s.From == nil && s.Spans == nil }
+
+// wants reports whether a record counts, or that reading is to end.
+func (s ConsumeSpec) wants(r kafka.Record) (bool, error) {
+	if s.Each != nil {
+		if err := s.Each(r); err != nil {
+			return false, err
+		}
+	}
+	return s.Where(r)
+}
+
+func (s ConsumeSpec) say(format string, args ...any) {
+	if s.Say != nil {
+		s.Say(fmt.Sprintf(format, args...))
+	}
+}
+
+// Consume hands records to emit. The last records come oldest first across
+// partitions by timestamp, each partition in its order; from a position they
+// come as they are read, each partition in its order, and nothing is held.
+// Without Follow it ends when it has read what was in the log when it began; it
+// never waits for more, also not where offsets hold no records. A broker that
+// does not answer for the request timeout ends it, but for Follow, which goes
+// on trying. An error of emit ends it and is returned.
+func Consume(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, emit func(kafka.Record) error) error {
+	if err := spec.check(); err != nil {
+		return err
+	}
+	if spec.Where == nil {
+		spec.Where = func(kafka.Record) (bool, error) { return true, nil }
+	}
+	ask := spec
+	if spec.Spans != nil {
+		ask.Partitions = slices.Sorted(maps.Keys(spec.Spans))
+	}
+	ranges, id, err := rangesOf(ctx, cfg, ask)
+	if err != nil {
+		return fmt.Errorf("consume %w", err)
+	}
+	spec.id, spec.partitions = id, len(ranges)
+	if spec.last() {
+		err = consumeLast(ctx, cfg, spec, ranges, emit)
+		spec.Limit = 0
+	} else {
+		err = consumeFrom(ctx, cfg, &spec, ranges, emit)
+	}
+	if err != nil || !spec.Follow {
+		return wrapConsume(spec, err)
+	}
+	return wrapConsume(spec, follow(ctx, cfg, spec, ranges, emit))
+}
+
+func wrapConsume(spec ConsumeSpec, err error) error {
+	if err == nil || errors.Is(err, errEnough) {
+		return nil
+	}
+	return fmt.Errorf("consume %s: %w", spec.Topic, err)
+}
+
+// errEnough ends reading when the limit is reached.
+var errEnough = errors.New("enough")
+
+// extent is a part of a partition: offsets from From up to, and without, To.
+type extent struct {
+	start    int64 // of the partition
+	from, to int64
+	leader   int32 // when reading began
+}
+
+func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[kafka.TopicPartition]extent, id [16]byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, cfg.RequestTimeout)
+	defer cancel()
+	defer func() {
+		if err != nil && ctx.Err() != nil { // the client was closed under it, which says nothing
+			err = fmt.Errorf("%w: %w", ctx.Err(), err)
+		}
+	}()
+	a, err := kafka.NewAdminWithin(ctx, cfg)
+	if err != nil {
+		return nil, id, err
+	}
+	defer a.Close()
+	d, err := partitionsOf(ctx, a, spec.Topic, spec.Partitions)
+	if err != nil {
+		return nil, id, err
+	}
+	from := Start()
+	if spec.From != nil {
+		from = *spec.From
+	}
+	listed := kadm.TopicDetails{spec.Topic: d}
+	begin, err := placeIn(ctx, a, listed, from, nil, true)
+	if err != nil {
+		return nil, id, err
+	}
+	out = map[kafka.TopicPartition]extent{}
+	for tp, p := range begin {
+		e := extent{p.start, p.at, p.end, d.Partitions[tp.Partition].Leader}
+		if s, named := spec.Spans[tp.Partition]; named {
+			e.from, e.to = max(e.start, s.From), min(e.to, s.To)
+		}
+		out[tp] = e
+	}
+	if spec.Say != nil {
+		heldBack(ctx, a, listed, begin, spec)
+	}
+	if spec.Until == nil {
+		return out, d.ID, nil
+	}
+	until, err := placeIn(ctx, a, listed, *spec.Until, nil, true)
+	if err != nil {
+		return nil, id, err
+	}
+	for tp, e := range out {
+		e.to = min(e.to, until[tp].at)
+		out[tp] = e
+	}
+	return out, d.ID, nil
+}
+
+// heldBack says where an open transaction keeps what follows from readers.
+func heldBack(ctx context.Context, a *kafka.Admin, listed kadm.TopicDetails, placed map[kafka.TopicPartition]placedAt, spec ConsumeSpec) {
+	ends, err := offsetsAt(ctx, a.Client(), listed, atEnd, false)
+	if err != nil {
+		return
+	}
+	first, parts, held := int32(-1), 0, int64(0)
+	for tp, p := range placed {
+		if n := ends[tp] - p.end; n > 0 {
+			if parts++; first < 0 || tp.Partition < first {
+				first = tp.Partition
+			}
+			held += n
+		}
+	}
+	if parts > 0 {
+		at := kafka.TopicPartition{Topic: spec.Topic, Partition: first}
+		spec.say("partition %d: an open transaction begins at offset %d; %d offsets in %d of the partitions are held back until it ends", first, placed[at].end, held, parts)
+	}
+}
+
+// consumeFrom hands over records in the order in which they are read.
+func consumeFrom(ctx context.Context, cfg kafka.Config, spec *ConsumeSpec, ranges map[kafka.TopicPartition]extent, emit func(kafka.Record) error) error {
+	left := spec.Limit
+	err := read(ctx, cfg, *spec, ranges, false, func(r kafka.Record) error {
+		if want, err := spec.wants(r); err != nil || !want {
+			return err
+		}
+		if err := emit(r); err != nil {
+			return err
+		}
+		if left--; left == 0 {
+			return errEnough
+		}
+		return nil
+	})
+	spec.Limit = max(left, 0)
+	return err
+}
+
+// consumeLast looks for the last records in windows at the ends of the
+// partitions, each four times as long as the one before: offsets need not hold
+// records, and not all records count.
+func consumeLast(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[kafka.TopicPartition]extent, emit func(kafka.Record) error) error {
+	if spec.Limit == 0 {
+		return nil
+	}
+	for size := int64(spec.Limit); ; size = 4*size + 1000 {
+		window, whole := map[kafka.TopicPartition]extent{}, true
+		for tp, e := range ranges {
+			from := max(e.start, e.to-size)
+			whole = whole && from == e.start
+			window[tp] = extent{e.start, from, e.to, e.leader}
+		}
+		last := map[int32]*ring{}
+		for tp := range window {
+			last[tp.Partition] = &ring{limit: spec.Limit}
+		}
+		if err := read(ctx, cfg, spec, window, false, func(r kafka.Record) error {
+			q := last[r.Partition]
+			if q.floor.IsZero() {
+				q.floor = r.Timestamp
+			}
+			want, err := spec.wants(r)
+			if want {
+				q.put(r)
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+		parts := map[int32][]kafka.Record{}
+		for id, q := range last {
+			parts[id] = q.ordered()
+		}
+		all := merge(parts)
+		all = all[max(0, len(all)-spec.Limit):]
+		if !whole && !settled(window, last, all, spec.Limit) {
+			continue
+		}
+		for _, r := range all {
+			if err := emit(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// settled reports whether no older record of any partition can be among the
+// last ones: it gave as many as are wanted, or has no more, or what was read of
+// it begins before the oldest of those that were found.
+func settled(window map[kafka.TopicPartition]extent, last map[int32]*ring, found []kafka.Record, limit int) bool {
+	for tp, e := range window {
+		q := last[tp.Partition]
+		enough := len(q.all) >= limit || e.from == e.start
+		older := len(found) >= limit && !q.floor.IsZero() && !q.floor.After(found[0].Timestamp)
+		if !enough && !older {
+			return false
+		}
+	}
+	return true
+}
+
+// ring keeps the last records of one partition.
+type ring struct {
+	limit int
+	next  int
+	all   []kafka.Record
+	floor time.Time // of the first record that was looked at
+}
+
+func (q *ring) put(r kafka.Record) {
+	if len(q.all) < q.limit {
+		q.all = append(q.all, r)
+		return
+	}
+	q.all[q.next] = r
+	q.next = (q.next + 1) % q.limit
+}
+
+func (q *ring) ordered() []kafka.Record {
+	return append(slices.Clone(q.all[q.next:]), q.all[:q.next]...)
+}
+
+// follow hands over what is written after the ranges, until ctx ends. A topic
+// that was deleted is waited for; one that was created again is read from its
+// beginning.
+func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[kafka.TopicPartition]extent, emit func(kafka.Record) error) error {
+	next := map[kafka.TopicPartition]extent{}
+	for tp, e := range ranges {
+		next[tp] = extent{e.start, e.to, endless, e.leader}
+	}
+	left := spec.Limit
+	take := func(r kafka.Record) error {
+		next[kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}] = extent{from: r.Offset + 1, to: endless}
+		if want, err := spec.wants(r); err != nil || !want {
+			return err
+		}
+		if err := emit(r); err != nil {
+			return err
+		}
+		if left--; left == 0 {
+			return errEnough
+		}
+		return nil
+	}
+	spec.leapt = func(p int32, to int64) {
+		next[kafka.TopicPartition{Topic: spec.Topic, Partition: p}] = extent{from: to, to: endless}
+	}
+	wait := backoff.Policy{Base: 200 * time.Millisecond, Max: 5 * time.Second, Factor: 2}
+	said := ""
+	for attempt := 0; ; attempt++ {
+		err := read(ctx, cfg, spec, next, true, take)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		known := errors.Is(err, errGone) || errors.Is(err, errAway) || errors.Is(err, errGrown) || errors.Is(err, ErrNoTopic) || errors.Is(err, ErrSilent)
+		if !known {
+			return err
+		}
+		if !errors.Is(err, errGrown) {
+			if text := err.Error(); text != said {
+				spec.say("%v; waiting for it", err)
+				said = text
+			}
+			if spec.Trouble != nil {
+				spec.Trouble(err)
+			}
+			if !wait.Wait(ctx, attempt) {
+				return context.Cause(ctx)
+			}
+		}
+		if errors.Is(err, ErrSilent) {
+			continue
+		}
+		again, id, failed := rangesOf(ctx, cfg, ConsumeSpec{Topic: spec.Topic, Partitions: spec.Partitions})
+		if failed != nil {
+			continue // it is looked at again when reading fails
+		}
+		if id != spec.id {
+			clear(next)
+		}
+		spec.id, spec.partitions = id, len(again)
+		for tp, e := range again {
+			if _, read := next[tp]; !read {
+				next[tp] = extent{e.start, e.start, endless, e.leader}
+			}
+		}
+	}
+}
+
+// merge puts the records of several partitions into one order: by timestamp,
+// but never against the order of a partition.
+func merge(parts map[int32][]kafka.Record) []kafka.Record {
+	var queues [][]kafka.Record
+	total := 0
+	for _, id := range slices.Sorted(maps.Keys(parts)) {
+		queues = append(queues, parts[id])
+		total += len(parts[id])
+	}
+	out := make([]kafka.Record, 0, total)
+	for len(out) < total {
+		best := -1
+		for i, q := range queues {
+			if len(q) > 0 && (best < 0 || q[0].Timestamp.Before(queues[best][0].Timestamp)) {
+				best = i
+			}
+		}
+		out = append(out, queues[best][0])
+		queues[best] = queues[best][1:]
+	}
+	return out
+}

@@ -1,0 +1,139 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/base/pace"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
+)
+
+// Load is what an estimate is for.
+type Load struct {
+	Instances int
+	Proxies   int     // that each send to all instances
+	Requests  float64 // per instance and second
+}
+
+// Estimate is what a load writes and keeps.
+type Estimate struct {
+	Instances   int             `json:"instances"`
+	Proxies     int             `json:"proxies"`
+	Requests    float64         `json:"requestsPerInstance"` // per second
+	Topics      []EstimateTopic `json:"topics"`
+	PerDay      int64           `json:"bytesPerDay"`
+	Kept        int64           `json:"bytesKept"` // once the retentions are full, without what is kept for ever
+	Assumptions []string        `json:"assumptions"`
+}
+
+// EstimateTopic is one topic of an Estimate.
+type EstimateTopic struct {
+	Topic     string `json:"topic"`
+	Records   int64  `json:"recordsPerDay"`
+	PerDay    int64  `json:"bytesPerDay"`
+	Retention string `json:"retention"`
+	Kept      int64  `json:"bytesKept"`
+}
+
+// flow is how one topic is written.
+type flow struct {
+	topic   string
+	records float64 // a second
+	bytes   float64 // a second, in the log: compressed, with the headers of the batches
+}
+
+// batches is a number of batches that records of one moment are spread over.
+type batches float64
+
+// bytes gives what records take that are written together: compression and the
+// batch's header make the first of a batch cost more. Beyond smallBatch records
+// compression finds ever more of what was there before: fitted to 5,000
+// instances, where a further record of each topic takes 0.68 to 0.76 of what it
+// takes with 200.
+func (b batches) bytes(records, first, further float64) float64 {
+	n := min(records, float64(b))
+	if n > 0 {
+		further *= math.Pow(max(records/n/smallBatch, 1), -.1)
+	}
+	return n*first + (records-n)*further
+}
+
+const smallBatch = 67 // records of 200 instances in one of three partitions
+
+// flows are how often reporters and analyzer write, by the rules of package
+// pace, and the bytes of their records, which bench/volume measures with the
+// real code (bench/results/2026-11-28-volume.md); a test there compares.
+func flows(l Load) []flow {
+	n, proxies := float64(l.Instances), float64(l.Proxies)
+	round := pace.Rounds(l.Instances, time.Second).Seconds()
+	large := round > 1
+	sampled := min(decisionSample*l.Requests*n, decisionCap*proxies)
+	services := math.Ceil(n / perService)
+	together := batches(min(services, 3)) // partitions by service
+	reports := flow{topic.ServiceMetrics, n/selfPause + proxies*n/round, n/selfPause*selfBytes + proxies*together.bytes(n, 210, 70)/round}
+	results := proxies * n / healthPause // one by one: who comes within a linger shares a batch
+	company := 1 + n/healthPause*linger/max(float64(together), 1)
+	health := flow{topic.HealthStatus, results, results * (200 + (company-1)*30) / company}
+	windows := flow{topic.MetricsAggregated, (n + services) * (1./10 + 1./60), together.bytes(n+services, 260, 56)/10 + together.bytes(n+services, 300, 110)/60}
+	if !large { // early revisions each 2 and 10 s
+		windows = flow{topic.MetricsAggregated, (n + services) * smallWindows, smallWindows * together.bytes(n+services, 280, 115)}
+	}
+	scores := flow{topic.HealthScores, n / round, together.bytes(n, 220, 32) / round}
+	status := .2 * (1 + proxies)
+	return []flow{
+		reports, health,
+		{topic.RoutingDecisions, sampled, sampled * 305},
+		windows, scores,
+		{topic.NodeStatus, status, status * 308},
+	}
+}
+
+const (
+	selfPause   = 30  // seconds between two reports of an instance about itself, see package report
+	selfBytes   = 411 // each in a batch of its own
+	healthPause = 30  // and between two equal results of its health check
+	linger      = .1  // seconds that a proxy's record waits for others
+	perService  = 20  // instances of a service, whose windows are written too
+
+	smallWindows = .7 // windows a second of an instance in a small fleet
+)
+
+// What of a proxy's decisions is recorded by default: a share, and at most so
+// many a second.
+const (
+	decisionSample = 0.01
+	decisionCap    = 2
+)
+
+// EstimateLoad tells the bytes that a load writes into the topics of a catalog
+// a day, and that they keep.
+func EstimateLoad(cat topic.Catalog, l Load) Estimate {
+	out := Estimate{Instances: l.Instances, Proxies: l.Proxies, Requests: l.Requests, Topics: []EstimateTopic{}}
+	for _, f := range flows(l) {
+		s, known := cat.Find(f.topic)
+		if !known {
+			continue
+		}
+		day := (24 * time.Hour).Seconds()
+		t := EstimateTopic{Topic: f.topic, Records: int64(f.records * day), PerDay: int64(f.bytes * day * float64(max(s.Replicas, 1)))}
+		t.Retention = topic.Human("retention.ms", s.Configs["retention.ms"])
+		if ms, err := strconv.ParseInt(s.Configs["retention.ms"], 10, 64); err == nil && ms >= 0 {
+			t.Kept = int64(float64(t.PerDay) * float64(ms) / float64((24 * time.Hour).Milliseconds()))
+		}
+		out.Topics = append(out.Topics, t)
+		out.PerDay += t.PerDay
+		out.Kept += t.Kept
+	}
+	out.Assumptions = []string{
+		"every instance reports itself each 30 s and what changes at once (package report); each proxy reports on every instance each second, in fleets of more than 20 instances up to 10 s apart",
+		fmt.Sprintf("%g %% of the requests are recorded as decisions, at most %d a second by each proxy, and no error or retry beyond them", 100*decisionSample, decisionCap),
+		"the load is steady and few requests fail; services have 20 instances; reporters that are not of smartlb write what they write",
+		"sizes are those of compressed batches (zstd), measured (bench/volume)",
+		"one copy of every record, unless the catalog says replicas",
+		"configuration, alerts and audit records are too few to count",
+		"the embedded broker keeps at most 1 GiB in all, whatever the retentions say",
+	}
+	return out
+}

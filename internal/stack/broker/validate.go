@@ -1,0 +1,162 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/smartlb/smartlb/internal/kafka/topic"
+)
+
+// problem is an error to be told in a reply.
+type problem struct {
+	code    int16
+	message string
+}
+
+// checkName checks what a topic is to be called.
+func checkName(name string) *problem {
+	if err := topic.CheckName(name); err != nil {
+		return &problem{kerr.InvalidTopicException.Code, "Topic name is invalid: " + err.Error()}
+	}
+	return nil
+}
+
+// isConfig reports whether a topic configuration is one of Apache Kafka's.
+func isConfig(key string) bool { return slices.Contains(topic.ConfigNames(), key) }
+
+// checkConfig checks one topic configuration.
+func checkConfig(key string, value *string) *problem {
+	bad := func(format string, args ...any) *problem {
+		return &problem{kerr.InvalidConfig.Code, fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case !isConfig(key):
+		return bad("Unknown topic config name: %s", key)
+	case value == nil:
+		return bad("Null value not supported for topic configs: %s", key)
+	case key == "message.timestamp.type" && *value == "LogAppendTime":
+		return bad("Invalid value %s for configuration %s: the embedded broker keeps the time that the producer gave a record, and no other", *value, key)
+	case key == "remote.storage.enable" && *value == "true":
+		return bad("Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.")
+	}
+	if err := topic.CheckConfig(key, *value); err != nil {
+		return bad("Invalid value for configuration %v", err)
+	}
+	return nil
+}
+
+// Limits of partitions. kfake makes them all at once, in memory, so that a
+// request for two billion would end the process.
+const (
+	maxPartitions        = 1000 // of one topic
+	maxRequestPartitions = 2000 // of all topics that one request creates
+)
+
+// checkPartitions checks how many partitions a topic is to have.
+func checkPartitions(n int32) *problem {
+	if n == 0 || n < -1 {
+		return &problem{kerr.InvalidPartitions.Code, "Number of partitions must be larger than 0"}
+	}
+	if n > maxPartitions {
+		return &problem{kerr.InvalidPartitions.Code, fmt.Sprintf("%d partitions are more than the %d that this broker makes", n, maxPartitions)}
+	}
+	return nil
+}
+
+// checkNew checks a topic that is to be created.
+func checkNew(t kmsg.CreateTopicsRequestTopic) *problem {
+	if p := checkName(t.Topic); p != nil {
+		return p
+	}
+	partitions := t.NumPartitions
+	if len(t.ReplicaAssignment) > 0 {
+		partitions = int32(len(t.ReplicaAssignment))
+	}
+	if p := checkPartitions(partitions); p != nil {
+		return p
+	}
+	if t.ReplicationFactor == 0 || t.ReplicationFactor < -1 {
+		return &problem{kerr.InvalidReplicationFactor.Code, "Replication factor must be larger than 0"}
+	}
+	for _, c := range t.Configs {
+		if p := checkConfig(c.Name, c.Value); p != nil {
+			return p
+		}
+	}
+	for _, a := range t.ReplicaAssignment {
+		if p := checkAssignment(a.Replicas); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// topicResource is the type of a topic among configuration resources.
+const topicResource = kmsg.ConfigResourceTypeTopic
+
+// fixed lists the broker's configurations that nobody may change, because
+// kfake's cleaner, which they would wake, loses records when it is killed.
+func fixed(key string) *problem {
+	switch key {
+	case "log.cleaner.backoff.ms", "log.cleaner.enable", "log.retention.check.interval.ms", "state.log.compact.bytes", "log.segment.bytes":
+		return &problem{kerr.InvalidRequest.Code, "Cannot update these configs dynamically: Set(" + key + ")"}
+	}
+	return nil
+}
+
+// checkAltered checks the configurations of a topic that are to be replaced.
+func checkAltered(res kmsg.AlterConfigsRequestResource) *problem {
+	if res.ResourceType != topicResource {
+		for _, c := range res.Configs {
+			if p := fixed(c.Name); p != nil {
+				return p
+			}
+		}
+		return nil
+	}
+	for _, c := range res.Configs {
+		if p := checkConfig(c.Name, c.Value); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// isList reports whether a topic configuration holds several values.
+func isList(key string) bool {
+	return key == "cleanup.policy" || strings.HasSuffix(key, ".replication.throttled.replicas")
+}
+
+// checkIncrementallyAltered checks the configurations of a topic that are to be
+// changed one by one.
+func checkIncrementallyAltered(res kmsg.IncrementalAlterConfigsRequestResource) *problem {
+	if res.ResourceType != topicResource {
+		for _, c := range res.Configs {
+			if p := fixed(c.Name); p != nil {
+				return p
+			}
+		}
+		return nil
+	}
+	for _, c := range res.Configs {
+		if c.Op == kmsg.IncrementalAlterConfigOpAppend || c.Op == kmsg.IncrementalAlterConfigOpSubtract {
+			if !isList(c.Name) {
+				return &problem{kerr.InvalidConfig.Code, "Can't append to or subtract from the config key " + c.Name + ", which is no list"}
+			}
+		}
+		if c.Op == kmsg.IncrementalAlterConfigOpDelete {
+			if !isConfig(c.Name) {
+				return &problem{kerr.InvalidConfig.Code, "Unknown topic config name: " + c.Name}
+			}
+			continue
+		}
+		if p := checkConfig(c.Name, c.Value); p != nil {
+			return p
+		}
+	}
+	return nil
+}

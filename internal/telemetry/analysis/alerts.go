@@ -1,0 +1,315 @@
+package analysis
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/telemetry/rule"
+	"github.com/smartlb/smartlb/internal/telemetry/score"
+)
+
+const (
+	failingErrors   = 3                // errors in 30 s without which nobody calls it failing: an ejected instance gets few requests
+	failingRare     = 2                // failures in a row are enough where requests are rare
+	failingSpan     = 5 * time.Second  // without a success: then they are
+	failingWeight   = 10               // failed requests that a failing instance counts for at least, so that its score says it
+	failingRate     = 0.5              // failed share
+	recoveredRate   = 0.1              // and the share at which it does not fail any more
+	recoveredWith   = 5                // requests in 30 s
+	staleAfter      = 30 * time.Second // silence of a self-reporter, or so many of its periods
+	stalePeriods    = 3
+	maxNodeStatus   = 1 << 20          // bytes; a status has a few thousand
+	maxNodeAhead    = time.Minute      // clocks of nodes differ by less
+	nodeSilentAfter = 15 * time.Second // three missing status messages
+)
+
+// Restore takes one message of the alerts topic, before GoLive. Alerts of other partitions are left out.
+func (t *Task) Restore(a event.Alert) {
+	if service, ok := a.Labels["service"]; ok && a.RuleID != rule.Panic.ID && a.RuleID != rule.MassDrain.ID {
+		if !t.mine(service) {
+			return
+		}
+	} else if of, ok := a.Labels["partition"]; ok {
+		if of != strconv.Itoa(int(t.cfg.Partition)) {
+			return
+		}
+	} else if t.cfg.Partition != 0 {
+		return
+	}
+	t.alerts.Restore(a)
+}
+
+// Active returns the active alerts.
+func (t *Task) Active() []event.Alert { return t.alerts.Active() }
+
+// judge looks at the rules that concern one instance.
+func (t *Task) judge(v *view, now time.Time, fx *Effects) {
+	if t.replaying {
+		return
+	}
+	labels := map[string]string{"service": v.i.service.id, "instance": v.i.id}
+	name := v.i.service.id + "/" + v.i.id
+	for _, j := range [...]rule.Judgement{down(v, name), failing(v, name), stale(v, name, now)} {
+		j.Labels = labels
+		if v.i.stranger {
+			t.say(j, now, fx)
+		} else {
+			t.sayAlways(j, now, fx)
+		}
+	}
+}
+
+// say takes a judgement whose labels anybody may have chosen: from a number of active alerts on it begins none.
+func (t *Task) say(j rule.Judgement, now time.Time, fx *Effects) {
+	if j.Verdict == rule.Bad && t.alerts.Len() >= maxStrangerAlerts && !t.alerts.Has(j) {
+		t.dropped["too-many-alerts"]++
+		return
+	}
+	t.sayAlways(j, now, fx)
+}
+
+func (t *Task) sayAlways(j rule.Judgement, now time.Time, fx *Effects) {
+	if a, changed := t.alerts.Judge(j, now); changed {
+		t.emit(event.TopicAlerts, a.Fingerprint, a, fx)
+	}
+}
+
+func down(v *view, name string) rule.Judgement {
+	j := rule.Judgement{Rule: rule.InstanceDown}
+	switch {
+	case v.checks.status == event.StatusUnhealthy:
+		j.Verdict = rule.Bad
+		j.Value = event.Some(float64(v.checks.unhealthy))
+		j.Summary = name + " is down"
+		j.Description = fmt.Sprintf("%d of %d who check its health say UNHEALTHY.", v.checks.unhealthy, v.checks.senders)
+	case v.checks.known:
+		j.Verdict = rule.Good
+	}
+	return j
+}
+
+func failing(v *view, name string) rule.Judgement {
+	j := rule.Judgement{Rule: rule.FastFailing}
+	n, e, run := v.recent.Requests, v.recent.Errors, v.i.health.FailedInARow()
+	switch {
+	case v.failing:
+		j.Verdict, j.Value = rule.Bad, event.Some(1)
+		j.Summary = name + " fails every request"
+		j.Description = fmt.Sprintf("Its last %.0f requests failed.", run)
+	case !v.recent.HasError || n <= 0:
+	case e >= failingErrors && e/n >= failingRate:
+		j.Verdict = rule.Bad
+		j.Value = event.Some(round(min(e/n, 1)))
+		j.Summary = fmt.Sprintf("%s fails %.0f %% of its requests", name, 100*e/n)
+		j.Description = fmt.Sprintf("%.0f of %.0f requests failed in the last 30 s.", e, n)
+	case n >= recoveredWith && e/n <= recoveredRate:
+		j.Verdict = rule.Good
+	}
+	return j
+}
+
+// stale judges an instance that used to report about itself: silence is bad only while proxies still see requests
+// there, since an idle or stopped instance has nothing to report.
+func stale(v *view, name string, now time.Time) rule.Judgement {
+	j := rule.Judgement{Rule: rule.TelemetryStale}
+	s := v.i.series[event.ReporterSelf]
+	if s == nil {
+		return j
+	}
+	p, regular := s.Longest()
+	if !regular {
+		return j
+	}
+	silent, allowed := s.silent(now), max(stalePeriods*p, staleAfter)
+	switch {
+	case silent <= allowed:
+		j.Verdict = rule.Good
+	case v.i.servesThroughProxies(now):
+		j.Verdict = rule.Bad
+		j.Value = event.Some(silent.Round(time.Second).Seconds())
+		j.Summary = name + " stopped reporting about itself"
+		j.Description = fmt.Sprintf("Its last report is %s old; it sent one at least each %s, and proxies still see requests there.",
+			silent.Round(time.Second), p.Round(time.Millisecond))
+	}
+	return j
+}
+
+// throughProxies reports whether a proxy has reported about the instance lately.
+func (i *instance) throughProxies(now time.Time) bool {
+	for reporter, s := range i.series {
+		if isProxy(reporter) && s.silent(now) <= score.Window {
+			return true
+		}
+	}
+	return false
+}
+
+func (i *instance) servesThroughProxies(now time.Time) bool {
+	for reporter, s := range i.series {
+		r, ok := s.Newest()
+		if ok && isProxy(reporter) && s.silent(now) <= score.Window && r.Metrics.RPS.Value > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// node is what a node said last.
+type node struct {
+	event.NodeStatus
+	heard time.Time
+}
+
+// applyNode takes a node's status. Only the task of partition 0 does.
+func (t *Task) applyNode(in Input) {
+	if t.cfg.Partition != 0 {
+		return
+	}
+	s, err := event.DecodeNodeStatus(in.Value)
+	if err != nil || len(in.Value) > maxNodeStatus {
+		t.dropped["bad-node-status"]++
+		return
+	}
+	if n := t.nodes[s.Node]; n != nil && n.Timestamp.After(s.Timestamp) {
+		return
+	}
+	if s.Timestamp.Sub(in.Now) > maxNodeAhead {
+		t.dropped["node-status-ahead"]++ // it would outdate all that follow
+		return
+	}
+	const (
+		maxNodes    = 10_000
+		maxShortage = 256
+	)
+	was := t.nodes[s.Node]
+	if len(t.nodes) >= maxNodes && was == nil {
+		t.dropped["too-many-nodes"]++
+		return
+	}
+	n := &node{heard: in.Now, NodeStatus: event.NodeStatus{ // what the rules look at
+		Timestamp: s.Timestamp, Node: s.Node, LostLog: s.LostLog, Shortage: strings.ToValidUTF8(strings.Clone(s.Shortage[:min(len(s.Shortage), maxShortage)]), ""),
+		PanicServices: few(s.PanicServices), CrowdedServices: few(s.CrowdedServices),
+		RecreatedTopics: few(s.RecreatedTopics), UnsignedTopics: few(s.UnsignedTopics),
+	}}
+	bytes := t.nodeBytes + n.size() - was.size()
+	if bytes > maxNodeBytes && n.size() > was.size() {
+		t.dropped["too-many-nodes"]++
+		return
+	}
+	t.nodes[s.Node], t.nodeBytes = n, bytes
+}
+
+// maxNodeBytes bounds the names of all nodes: 10,000 of them say a few each, and
+// anybody can write more.
+const maxNodeBytes = 32 << 20
+
+// size is how many bytes of names the node takes.
+func (n *node) size() int {
+	if n == nil {
+		return 0
+	}
+	size := len(n.Node) + len(n.Shortage)
+	for _, names := range [...][]string{n.PanicServices, n.CrowdedServices, n.RecreatedTopics, n.UnsignedTopics} {
+		for _, name := range names {
+			size += len(name)
+		}
+	}
+	return size
+}
+
+// few keeps the names of a list that become labels of alerts.
+func few(names []string) []string {
+	const most, longest = 100, 256
+	names = slices.DeleteFunc(names, func(n string) bool { return len(n) > longest })
+	return slices.Clone(names[:min(len(names), most)]) // and not what a longer list took
+}
+
+// judgeNodes looks at the rules that nodes report: panic of a service, recreated topics. A silent node says nothing,
+// so its alerts stay.
+func (t *Task) judgeNodes(now time.Time, fx *Effects) {
+	if t.cfg.Partition != 0 {
+		return
+	}
+	topics := map[string][]string{} // nodes by topic that they saw recreated
+	unsigned := map[string][]string{}
+	heard := false
+	for _, id := range slices.Sorted(maps.Keys(t.nodes)) {
+		n := t.nodes[id]
+		if now.Sub(n.heard) > nodeSilentAfter {
+			if now.Sub(n.heard) > Horizon {
+				delete(t.nodes, id)
+				t.nodeBytes -= n.size()
+			}
+			continue
+		}
+		heard = true
+		t.judgeServices(rule.Panic, n, n.PanicServices, "too few usable instances of",
+			"Proxy "+n.Node+" sends requests to all instances that do not drain, healthy or not.", now, fx)
+		t.judgeShortage(n, now, fx)
+		t.judgeServices(rule.MassDrain, n, n.CrowdedServices, "health-status messages want to take out many instances of",
+			"Without a signature they take out no more than may be ejected, and never the last. smartlb explain INSTANCE names the senders.", now, fx)
+		for _, topic := range n.RecreatedTopics {
+			topics[topic] = append(topics[topic], id)
+		}
+		for _, topic := range n.UnsignedTopics {
+			unsigned[topic] = append(unsigned[topic], id)
+		}
+		if n.LostLog && !slices.Contains(n.RecreatedTopics, event.TopicConfigUpdates) {
+			topics[event.TopicConfigUpdates] = append(topics[event.TopicConfigUpdates], id)
+		}
+	}
+	if heard {
+		t.judgeTopics(rule.TopicRecreated, topics, "topic %s was recreated or lost data",
+			"Seen by %v. What was in it before is gone; configuration stays the last good one until adopted.", now, fx)
+		t.judgeTopics(rule.Unsigned, unsigned, "records of %s are not signed by a known key",
+			"Refused by %v. Either a client without the signing key writes to the topic, or a node or command has no key: see smartlb config history.", now, fx)
+	}
+}
+
+// judgeTopics fires a rule for each topic that nodes name, and resolves it for those that none names any more.
+func (t *Task) judgeTopics(r rule.Rule, named map[string][]string, summary, description string, now time.Time, fx *Effects) {
+	for _, topic := range slices.Sorted(maps.Keys(named)) {
+		t.say(rule.Judgement{
+			Rule: r, Verdict: rule.Bad, Value: event.Some(float64(len(named[topic]))),
+			Labels:  map[string]string{"topic": topic},
+			Summary: fmt.Sprintf(summary, topic), Description: fmt.Sprintf(description, named[topic]),
+		}, now, fx)
+	}
+	for _, a := range t.alerts.Active() {
+		if topic := a.Labels["topic"]; a.RuleID == r.ID && named[topic] == nil {
+			t.say(rule.Judgement{Rule: r, Verdict: rule.Good, Labels: a.Labels}, now, fx)
+		}
+	}
+}
+
+// judgeServices fires a rule for each service that a node names, and resolves it for those that it names no more.
+func (t *Task) judgeServices(r rule.Rule, n *node, named []string, summary, description string, now time.Time, fx *Effects) {
+	for _, service := range named {
+		t.say(rule.Judgement{
+			Rule: r, Verdict: rule.Bad, Value: event.Some(1),
+			Labels:  map[string]string{"service": service, "node": n.Node},
+			Summary: summary + " " + service, Description: description,
+		}, now, fx)
+	}
+	for _, a := range t.alerts.Active() {
+		if a.RuleID == r.ID && a.Labels["node"] == n.Node && !slices.Contains(named, a.Labels["service"]) {
+			t.say(rule.Judgement{Rule: r, Verdict: rule.Good, Labels: a.Labels}, now, fx)
+		}
+	}
+}
+
+// judgeShortage tells that a proxy lacks something of its own; its instances are not charged for that.
+func (t *Task) judgeShortage(n *node, now time.Time, fx *Effects) {
+	j := rule.Judgement{Rule: rule.NodeShortage, Verdict: rule.Good, Labels: map[string]string{"node": n.Node}}
+	if n.Shortage != "" {
+		j.Verdict, j.Value = rule.Bad, event.Some(1)
+		j.Summary = "proxy " + n.Node + " lacks " + n.Shortage
+		j.Description = "It answers 503 where it can make no connection to an instance, and checks of instances are not possible. Raise the limit or lower the number of connections."
+	}
+	t.say(j, now, fx)
+}

@@ -1,0 +1,47 @@
+package analyzer
+
+import (
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/control/configlog"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/telemetry/analysis"
+)
+
+// readConfiguration follows config-updates for the names of the configured
+// instances, which always have room. Only the goroutine of its tail calls it.
+func (a *Analyzer) readConfiguration(batch []kafka.Record) {
+	changed := false
+	for _, r := range batch {
+		changed = a.state.Fold(configlog.Read(a.cfg.Kafka, r)) || changed
+	}
+	a.state.DropHistory()
+	if !changed {
+		return
+	}
+	t, err := config.ParseTraffic([]byte(a.state.Document))
+	if err != nil {
+		return // nodes refuse it too and keep the one before, as we do
+	}
+	names := analysis.Instances{}
+	for _, s := range t.Services {
+		names[s.ID] = map[string]bool{}
+		for _, i := range s.Instances {
+			names[s.ID][i.ID] = true
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.configured, a.revision = names, a.state.Revision
+}
+
+// configure tells a task which instances are configured, where it does not know
+// yet.
+func (a *Analyzer) configure(o *owned) {
+	a.mu.Lock()
+	names, revision := a.configured, a.revision
+	a.mu.Unlock()
+	if o.revision != revision {
+		o.revision = revision
+		o.task.SetConfigured(names)
+	}
+}

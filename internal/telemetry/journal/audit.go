@@ -1,0 +1,71 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/telemetry/audit"
+)
+
+// Record is one audit record with its place in the log.
+type Record struct {
+	event.AuditLog
+	Offset int64 `json:"offset"`
+}
+
+// keepRecords is how many audit records are kept for those who look.
+const keepRecords = 5000
+
+// Records follows audit-logs.
+func Records(cfg Config) *Stream[Record] {
+	return newStream(cfg, event.TopicAuditLogs, keepRecords, func(r kafka.Record) (Record, bool) {
+		a, err := event.DecodeAuditLog(r.Value)
+		return Record{a, r.Offset}, err == nil
+	}, func(r *Record) time.Time { return r.Timestamp })
+}
+
+// RecordFilter says which audit records are wanted; empty fields take all.
+type RecordFilter struct {
+	Actor, Action, Target string // parts of it, whatever the case
+	Result, Node          string
+	Since, Until          time.Time
+}
+
+// Match tells whether a record is wanted.
+func (f RecordFilter) Match(r *Record) bool {
+	return holds(r.Actor.ID+" "+r.Actor.Type, f.Actor) && holds(r.Action, f.Action) && holds(r.Target.Kind+" "+r.Target.ID, f.Target) &&
+		(f.Result == "" || r.Result == f.Result) && (f.Node == "" || r.Node == f.Node) &&
+		(f.Since.IsZero() || !r.Timestamp.Before(f.Since)) && (f.Until.IsZero() || r.Timestamp.Before(f.Until))
+}
+
+func holds(s, part string) bool {
+	return part == "" || strings.Contains(strings.ToLower(s), strings.ToLower(part))
+}
+
+// Verify reads all of audit-logs and tells the state of its chains.
+func Verify(ctx context.Context, cfg Config) (audit.Result, error) {
+	admin, err := cfg.admin(ctx)
+	if err != nil {
+		return audit.Result{}, err
+	}
+	defer admin.Close()
+	starts, err := admin.StartOffsets(ctx, event.TopicAuditLogs)
+	if err != nil {
+		return audit.Result{}, fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	ends, err := admin.EndOffsets(ctx, event.TopicAuditLogs)
+	if err != nil {
+		return audit.Result{}, fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	ranges := map[kafka.TopicPartition][2]int64{}
+	for tp, end := range ends {
+		ranges[tp] = [2]int64{starts[tp], end}
+	}
+	var v audit.Verifier
+	err = scan(ctx, cfg, event.TopicAuditLogs, ranges, func(r kafka.Record) { v.AddSigned(r.Value, cfg.Kafka.Verify(r)) }, func() {})
+	return v.Result(), err
+}

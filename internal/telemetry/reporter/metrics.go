@@ -1,0 +1,128 @@
+package reporter
+
+import (
+	"math"
+
+	"github.com/DataDog/sketches-go/ddsketch"
+	"github.com/DataDog/sketches-go/ddsketch/mapping"
+	"github.com/DataDog/sketches-go/ddsketch/store"
+
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+)
+
+// Bounds of the span that a report's rate is over, in seconds.
+const (
+	minSpan = .05
+	maxSpan = 60
+)
+
+// counted is what the last report had seen of an instance's counters.
+type counted struct {
+	requests, errors uint64
+	hist             [upstream.HistBuckets]uint32
+	at               int64
+	told             bool    // there was a report
+	seen             tick    // up to the last look
+	rps, failed      float64 // that were reported last
+}
+
+// report publishes one service-metrics message for every instance that had
+// traffic since its last one, when it is time for all of them; in between only
+// for those whose traffic changed. What a proxy cannot know (cpu, memory) is
+// absent.
+func (r *Reporter) report(lives Lives) {
+	now := r.cfg.Now()
+	round := r.round(now)
+	present := make(map[*upstream.Live]bool, len(r.seen))
+	lives.EachLive(func(l *upstream.Live, tags map[string]string) {
+		present[l] = true
+		last := r.seen[l]
+		if last == nil {
+			last = &counted{at: now - int64(r.cfg.Interval)}
+			r.seen[l] = last
+		}
+		if changed := last.changed(l, now); !changed && !round {
+			return
+		}
+		if m, headers, ok := r.measure(l, last, now); ok {
+			m.Tags = tags
+			r.send(event.TopicServiceMetrics, l.Service, m.AppendJSON(nil), headers, &r.stats.reports)
+		}
+	})
+	for l := range r.seen {
+		if !present[l] {
+			delete(r.seen, l)
+			r.forget(l)
+		}
+	}
+}
+
+// forget drops what was said about an instance that left.
+func (r *Reporter) forget(l *upstream.Live) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.said, [2]string{l.Service, l.Instance})
+}
+
+func (r *Reporter) measure(l *upstream.Live, last *counted, now int64) (event.ServiceMetrics, []kafka.Header, bool) {
+	errors, requests := l.Errors.Load(), l.Requests.Load()
+	n := requests - last.requests
+	failed := min(errors-last.errors, n) // one whose request is counted in the next span is left for it
+	if n == 0 {
+		if !last.told {
+			last.at = now // the first report stands for its own interval
+		}
+		return event.ServiceMetrics{}, nil, false
+	}
+	// The rate is over the time since the last report, not since the last tick:
+	// who multiplies it by that gap (at most a minute) gets the requests back.
+	span := min(max(float64(now-last.at)/1e9, minSpan), maxSpan)
+	last.requests, last.errors, last.at, last.told = requests, last.errors+failed, now, true
+	last.rps, last.failed = float64(n)/span, float64(failed)/float64(n)
+	m := event.ServiceMetrics{
+		Timestamp: r.wall(now), ServiceID: l.Service, InstanceID: l.Instance,
+		Metrics: event.Metrics{
+			RPS:               event.Some(round(last.rps, 1e3)),
+			ErrorRate:         event.Some(round(last.failed, 1e6)),
+			ActiveConnections: event.Some(float64(max(0, l.InFlight.Load()))),
+		},
+	}
+	headers := r.reporter
+	if sketch := sketchOf(l, last); sketch != nil {
+		if p95, err := sketch.GetValueAtQuantile(.95); err == nil {
+			m.Metrics.P95Latency = event.Some(round(p95, 1e3))
+		}
+		var encoded []byte
+		sketch.Encode(&encoded, false)
+		headers = append(headers[:len(headers):len(headers)], kafka.Header{Key: event.HeaderLatency, Value: encoded})
+	}
+	return m, headers, true
+}
+
+// sketchOf turns the latencies counted since the last report into a sketch in
+// milliseconds, nil where there were none.
+func sketchOf(l *upstream.Live, last *counted) *ddsketch.DDSketch {
+	var sketch *ddsketch.DDSketch
+	for b := range l.Hist {
+		count := l.Hist[b].Load()
+		n := count - last.hist[b]
+		last.hist[b] = count
+		if n == 0 {
+			continue
+		}
+		if sketch == nil {
+			m, err := mapping.NewLogarithmicMapping(event.SketchAlpha)
+			if err != nil {
+				return nil // alpha is a constant within (0, 1)
+			}
+			sketch = ddsketch.NewDDSketchFromStoreProvider(m, store.BufferedPaginatedStoreConstructor)
+		}
+		_ = sketch.AddWithCount(upstream.HistMiddle(b)/1e6, float64(n))
+	}
+	return sketch
+}
+
+// round keeps messages legible: what it cuts is far below what was measured.
+func round(v, steps float64) float64 { return math.Round(v*steps) / steps }

@@ -1,0 +1,199 @@
+package reporter
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/control/keeper"
+	"github.com/smartlb/smartlb/internal/dataplane/probe"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
+)
+
+// Sender takes a record without blocking and says whether it was queued.
+type Sender interface{ Send(r kafka.Record) bool }
+
+// Lives lists the configured instances.
+type Lives interface {
+	EachLive(f func(l *upstream.Live, tags map[string]string))
+}
+
+// Config of a Reporter.
+type Config struct {
+	Node         string
+	Interval     time.Duration // shortest time between reports about one instance, default 1 s; large fleets are reported on less often, see pace.go
+	DecisionRate int           // decisions per second at most, default 500; 0 none
+	SampleRate   int           // of them, at most so many per second that were only sampled; 0: no limit of their own
+	Now          func() int64  // process clock
+	Wall         func() time.Time
+	Sender       Sender
+	Log          *slog.Logger
+}
+
+// ringSlots bounds the decisions that wait for the reporter's goroutine.
+const ringSlots = 1024
+
+// How often an unchanged health-status is repeated. Readers believe it for three
+// of the sender's intervals, so the pause only doubles.
+const (
+	heartbeat      = 5 * time.Second  // at first, and of instances that are not healthy
+	heartbeatLimit = 30 * time.Second // of healthy ones
+)
+
+// decisionPause is how long decisions wait for others that share their batch.
+const decisionPause = time.Second
+
+// Reporter publishes. Its methods are safe for concurrent use and never block.
+type Reporter struct {
+	cfg      Config
+	reporter []kafka.Header
+	ring     chan *slot
+	free     chan *slot
+	crowded  chan struct{} // the ring is half full
+	changes  chan keeper.Change
+	draft    event.RoutingDecision // of Run's goroutine, with its memory, for the next decision
+	text     []byte                // and its text
+
+	second  atomic.Int64 // the second that taken counts
+	taken   atomic.Int64
+	sampled atomic.Int64
+	stats   stats
+	mu      sync.Mutex
+	said    map[[2]string]said
+	seen    map[*upstream.Live]*counted
+	slot    int64 // of the last round
+	started time.Time
+	startAt int64
+}
+
+type stats struct {
+	decisions, ringFull, rateCapped, changesLost atomic.Uint64
+	reports, statuses, refused                   atomic.Uint64
+}
+
+// Stats counts what was published and what was not.
+type Stats struct {
+	Reports, Statuses, Decisions                 uint64
+	RingFull, RateCapped, ChangesLost, NotQueued uint64
+}
+
+type said struct {
+	status string
+	at     time.Time
+	pause  time.Duration // until it is repeated
+}
+
+// New returns a reporter that publishes once Run runs.
+func New(cfg Config) *Reporter {
+	if cfg.Interval <= 0 {
+		cfg.Interval = time.Second
+	}
+	r := &Reporter{
+		cfg:      cfg,
+		reporter: []kafka.Header{{Key: event.HeaderReporter, Value: []byte(event.ReporterProxy(cfg.Node))}},
+		ring:     make(chan *slot, ringSlots),
+		free:     make(chan *slot, ringSlots),
+		crowded:  make(chan struct{}, 1),
+		changes:  make(chan keeper.Change, 256),
+		said:     map[[2]string]said{},
+		seen:     map[*upstream.Live]*counted{},
+		started:  cfg.Wall(), startAt: cfg.Now(),
+	}
+	return r
+}
+
+// Stats gives the counts since the start.
+func (r *Reporter) Stats() Stats {
+	s := &r.stats
+	return Stats{
+		Reports: s.reports.Load(), Statuses: s.statuses.Load(), Decisions: s.decisions.Load(),
+		RingFull: s.ringFull.Load(), RateCapped: s.rateCapped.Load(), ChangesLost: s.changesLost.Load(), NotQueued: s.refused.Load(),
+	}
+}
+
+// Run publishes until ctx ends, and once more then.
+func (r *Reporter) Run(ctx context.Context, lives Lives) error {
+	ticker := time.NewTicker(r.cfg.Interval)
+	defer ticker.Stop()
+	gather := time.NewTicker(decisionPause)
+	defer gather.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			r.slot = 0 // a round for all
+			r.report(lives)
+			r.publishDecisions()
+			for len(r.changes) > 0 {
+				r.publishChange(<-r.changes)
+			}
+			return nil
+		case <-ticker.C:
+			r.report(lives)
+		case <-gather.C:
+			r.publishDecisions()
+		case <-r.crowded:
+			r.publishDecisions()
+		case c := <-r.changes:
+			r.publishChange(c)
+		}
+	}
+}
+
+func (r *Reporter) send(topic, key string, value []byte, headers []kafka.Header, count *atomic.Uint64) {
+	if r.cfg.Sender.Send(kafka.Record{Topic: topic, Key: []byte(key), Value: value, Headers: headers}) {
+		count.Add(1)
+	} else {
+		r.stats.refused.Add(1)
+	}
+}
+
+// Probed publishes a probe's result when its status changed or it is time to
+// say it again.
+func (r *Reporter) Probed(p probe.Result) {
+	status := event.StatusHealthy
+	switch {
+	case !p.Up:
+		status = event.StatusUnhealthy
+	case !p.OK:
+		status = event.StatusDegraded // the verdict is still up, this check failed
+	}
+	key := [2]string{p.Service, p.Instance}
+	r.mu.Lock()
+	last := r.said[key]
+	fresh := last.status == status && p.At.Sub(last.at) < last.pause
+	if !fresh {
+		r.said[key] = last.again(status, p.At)
+	}
+	r.mu.Unlock()
+	if fresh {
+		return
+	}
+	checkType := "HTTP"
+	if p.Check == "tcp" {
+		checkType = "TCP"
+	}
+	h := event.HealthStatus{
+		Timestamp: p.At.UTC().Truncate(time.Millisecond), ServiceID: p.Service, InstanceID: p.Instance, Status: status,
+		ResponseTime: event.Some(round(float64(p.Took)/1e6, 1e3)), CheckType: checkType,
+		Details: event.HealthDetails{StatusCode: p.StatusCode, ResponseBody: p.Body},
+	}
+	r.send(event.TopicHealthStatus, p.Service, h.AppendJSON(nil), r.reporter, &r.stats.statuses)
+}
+
+// again gives what is remembered once status is published at a moment.
+func (s said) again(status string, at time.Time) said {
+	if s.status != status || status != event.StatusHealthy {
+		return said{status, at, heartbeat}
+	}
+	return said{status, at, min(2*s.pause, heartbeatLimit)}
+}
+
+// wall converts a time of the process clock, in milliseconds: finer digits say
+// nothing and fill the log.
+func (r *Reporter) wall(at int64) time.Time {
+	return r.started.Add(time.Duration(at - r.startAt)).UTC().Truncate(time.Millisecond)
+}

@@ -1,0 +1,83 @@
+package archtest
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The pages that say what shows a claim are worth something while the tests that
+// they name exist.
+func TestThePagesNameTestsThatExist(t *testing.T) {
+	exists := map[string]bool{}
+	err := filepath.WalkDir("../../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllSubmatch(b, -1) {
+			exists[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"seed-coverage.md", "security.md"} {
+		page, err := os.ReadFile(filepath.Join("../../../docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`).FindAllString(string(page), -1)
+		if len(named) < 30 {
+			t.Errorf("%s: only %d tests are named", name, len(named))
+		}
+		for _, test := range named {
+			if !exists[test] {
+				t.Errorf("%s: there is no %s", name, test)
+			}
+		}
+	}
+}
+
+// ARCHITECTURE.md leads to files by links, and through the journeys to functions.
+func TestArchitectureNamesWhatExists(t *testing.T) {
+	root := "../../.."
+	page, err := os.ReadFile(filepath.Join(root, "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`\]\(([^)]+)\)`)
+	for _, m := range link.FindAllSubmatch(page, -1) {
+		if _, err := os.Stat(filepath.Join(root, string(m[1]))); err != nil {
+			t.Errorf("the link leads nowhere: %v", err)
+		}
+	}
+	hops := 0
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 || !strings.Contains(cells[2], ".go](") || !strings.Contains(cells[3], "`") {
+			continue
+		}
+		hops++
+		var source strings.Builder
+		for _, m := range link.FindAllStringSubmatch(cells[2], -1) {
+			b, err := os.ReadFile(filepath.Join(root, m[1]))
+			if err != nil {
+				t.Error(err)
+			}
+			source.Write(b)
+		}
+		for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cells[3], -1) {
+			if !regexp.MustCompile(`(?m)^func (?:\([^)]*\) )?` + m[1] + `[\[(]`).MatchString(source.String()) {
+				t.Errorf("%s: there is no function %s", strings.TrimSpace(cells[2]), m[1])
+			}
+		}
+	}
+	if hops < 30 {
+		t.Errorf("only %d steps of journeys were found", hops)
+	}
+}

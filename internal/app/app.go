@@ -13,6 +13,7 @@ import (
 	"github.com/smartlb/smartlb/internal/base/state"
 	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/console/peers"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/dataplane/proxy"
 	"github.com/smartlb/smartlb/internal/event"
@@ -20,9 +21,11 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 	"github.com/smartlb/smartlb/internal/stack/broker"
 	"github.com/smartlb/smartlb/internal/stack/holder"
+	"github.com/smartlb/smartlb/internal/telemetry/alerts"
 	"github.com/smartlb/smartlb/internal/telemetry/analyzer"
 	"github.com/smartlb/smartlb/internal/telemetry/audit"
 	"github.com/smartlb/smartlb/internal/telemetry/journal"
+	"github.com/smartlb/smartlb/internal/telemetry/nodes"
 )
 
 // App is one process of smartlb. Make it with New, run it once with Run.
@@ -39,7 +42,7 @@ type App struct {
 	limits   *api.Limits // of all who call the API
 	data     *dataPlane
 	control  *configlog.Control
-	alerts   *alertBook
+	alerts   *alerts.Book
 	browser  *browse.Browser // nil without Kafka
 	looker   *kafka.Admin    // the browser's own client; nil without Kafka
 
@@ -51,9 +54,9 @@ type App struct {
 	catalog  topic.Catalog
 	unlock   func() error // the data directory; nil without one
 	web      []*webServer
-	token    string                     // of the admin listener; empty: none
-	peers    *peers                     // asks other nodes
-	seen     atomic.Pointer[[]LiveNode] // the proxies that were found last; nil: none
+	token    string                       // of the admin listener; empty: none
+	peers    *peers.Client                // asks other nodes
+	seen     atomic.Pointer[[]nodes.Node] // the proxies that were found last; nil: none
 
 	ready   chan struct{}
 	stopped chan struct{}
@@ -86,7 +89,7 @@ func New(o Options) (_ *App, err error) {
 	if a.node, err = nodeID(o.Document.Identity.ID, o.DataDir); err != nil {
 		return nil, err
 	}
-	if o.has(RoleBroker) {
+	if o.has(event.RoleBroker) {
 		for _, addr := range []string{o.Broker.External, o.Broker.Internal} {
 			if err := a.guarded("broker", addr, nil, false); addr != "" && err != nil {
 				return nil, err
@@ -101,12 +104,12 @@ func New(o Options) (_ *App, err error) {
 			return nil, err
 		}
 	}
-	if o.has(RoleProxy) {
+	if o.has(event.RoleProxy) {
 		if a.data, err = newDataPlane(a); err != nil {
 			return nil, err
 		}
 		if a.alerts != nil {
-			a.alerts.configured = a.data.keeper.Configured
+			a.alerts.Configured = a.data.keeper.Configured
 		}
 		if err := a.newControl(); err != nil {
 			return nil, err
@@ -155,7 +158,7 @@ func (a *App) newKafka() (err error) {
 	if a.producer, err = kafka.NewProducer(a.kafka, a.o.Log); err != nil {
 		return err
 	}
-	a.alerts = newAlertBook()
+	a.alerts = alerts.New()
 	file, err := newCatalog()
 	if err != nil {
 		return err
@@ -170,7 +173,7 @@ func (a *App) newKafka() (err error) {
 	if a.audit, err = audit.New(a.node, a.o.DataDir, a.producer, a.o.Log); err != nil {
 		return err
 	}
-	if !a.o.has(RoleAnalyzer) {
+	if !a.o.has(event.RoleAnalyzer) {
 		return nil
 	}
 	return a.newAnalyzer()
@@ -183,7 +186,7 @@ func (a *App) newControl() (err error) {
 		Apply: a.data.apply, Override: a.data.keeper.SetOverrides, Changed: a.auditConfig,
 		Unsigned: func() {
 			if a.alerts != nil {
-				a.alerts.forged(event.TopicConfigUpdates)
+				a.alerts.Forged(event.TopicConfigUpdates)
 			}
 		},
 	})
@@ -329,7 +332,7 @@ func (a *App) startFollowers(acts *actors) {
 }
 
 func (a *App) followKafka(acts *actors) {
-	if len(a.o.Roles) > 1 || !a.o.has(RoleProxy) {
+	if len(a.o.Roles) > 1 || !a.o.has(event.RoleProxy) {
 		acts.start("topics", a.ensureTopics, nil)
 	}
 	if a.broker == nil {
@@ -340,7 +343,7 @@ func (a *App) followKafka(acts *actors) {
 	acts.start("decisions for those who look", a.decisions.Run, nil)
 	acts.start("audit records for those who look", a.records.Run, nil)
 	acts.start("configuration for those who look", a.configLog.Run, nil)
-	if a.o.has(RoleConsole) {
+	if a.o.has(event.RoleConsole) {
 		acts.start("browser", a.browse, nil)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/event"
+
 	"go.uber.org/goleak"
 
 	"github.com/smartlb/smartlb/internal/console/api"
@@ -197,7 +199,7 @@ func TestNothingStaysOpenOfANodeThatDidNotStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := options(t, RoleBroker, RoleProxy, RoleAnalyzer, RoleConsole)
+	o := options(t, event.RoleBroker, event.RoleProxy, event.RoleAnalyzer, event.RoleConsole)
 	o.Document.Traffic, o.Traffic = traffic, text
 	console := o.Document.Console.Address
 	o.Document.Console.Address = l.Addr().String()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/stack"
 	"github.com/smartlb/smartlb/internal/stack/distribution"
@@ -28,7 +29,7 @@ func (a *App) local() browse.Local {
 		dir = ""
 	}
 	last, started, _ := stack.Recall(dir)
-	ours := func(broker string) bool { return started && broker == last.Addresses.Kafka || loopback(broker) }
+	ours := func(broker string) bool { return started && broker == last.Addresses.Kafka || access.Loopback(broker) }
 	if !slices.ContainsFunc(a.kafka.Brokers, ours) {
 		return browse.Local{}
 	}

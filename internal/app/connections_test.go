@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
 )
 
 // pipes is a listener that is given its connections.
@@ -112,7 +114,7 @@ func TestConnectionsAreBoundedPerAddressAndInAll(t *testing.T) {
 // A connection that sends nothing, or its request a byte at a time, is closed.
 func TestSlowClientsOfTheAdminListenerAreClosed(t *testing.T) {
 	traffic, text := instances(t, 1)
-	o := options(t, RoleProxy)
+	o := options(t, event.RoleProxy)
 	o.Kafka, o.Document.Traffic, o.Traffic, o.FileName = false, traffic, text, "test.yaml"
 	a, err := New(o)
 	if err != nil {

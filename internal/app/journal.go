@@ -12,6 +12,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/telemetry/audit"
 	"github.com/smartlb/smartlb/internal/telemetry/journal"
+	"github.com/smartlb/smartlb/internal/telemetry/nodes"
 )
 
 // looking is how those who look at what nodes wrote reach it.
@@ -32,7 +33,7 @@ func (a *App) journalSources(s *api.Sources) {
 	}
 	s.Configuration = a.configLog.State
 	s.Nodes = func(ctx context.Context) ([]event.NodeStatus, error) {
-		nodes, err := LiveNodes(ctx, a.kafka, a.o.Log)
+		nodes, err := nodes.Live(ctx, a.kafka, a.o.Log)
 		if err != nil {
 			err = fmt.Errorf("%w: %v", api.ErrUnavailable, err)
 		}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/smartlb/smartlb/internal/event"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/smartlb/smartlb/internal/control/config"
@@ -48,8 +50,8 @@ func TestOwnAddressesReplaceThoseOfTheConfiguration(t *testing.T) {
 // config-updates had listeners.
 func TestANodeWithoutAFileOpensTheListenersOfTheLog(t *testing.T) {
 	_, text := instances(t, 1)
-	broker := run(t, options(t, RoleBroker))
-	o := options(t, RoleProxy)
+	broker := run(t, options(t, event.RoleBroker))
+	o := options(t, event.RoleProxy)
 	o.Document.Kafka.Brokers = []string{broker.Addr("broker")}
 	a := run(t, o)
 	if got := a.data.proxy.Listeners(); len(got) != 0 {
@@ -65,7 +67,7 @@ func TestANodeWithoutAFileOpensTheListenersOfTheLog(t *testing.T) {
 }
 
 func TestANodeThatFollowsNoLogNeedsAListener(t *testing.T) {
-	o := options(t, RoleProxy)
+	o := options(t, event.RoleProxy)
 	o.Kafka = false
 	if _, err := New(o); err == nil || !strings.Contains(err.Error(), "--listen") {
 		t.Errorf("error %v", err)

@@ -8,19 +8,14 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/stack/broker"
 )
 
-// Roles of a process.
-const (
-	RoleProxy    = "proxy"
-	RoleAnalyzer = "analyzer"
-	RoleConsole  = "console"
-	RoleBroker   = "broker"
-)
-
 // AllRoles in the order of their start.
-func AllRoles() []string { return []string{RoleBroker, RoleAnalyzer, RoleProxy, RoleConsole} }
+func AllRoles() []string {
+	return []string{event.RoleBroker, event.RoleAnalyzer, event.RoleProxy, event.RoleConsole}
+}
 
 // CheckRoles returns an error that lists the roles where one is unknown.
 func CheckRoles(roles []string) error {

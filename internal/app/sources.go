@@ -104,7 +104,7 @@ func (a *App) activeAlerts() []api.Alert {
 	if a.control == nil || a.alerts == nil {
 		return []api.Alert{}
 	}
-	return silenced(a.alerts.active(), a.control.Status().Silences)
+	return silenced(a.alerts.Active(), a.control.Status().Silences)
 }
 
 func (a *App) explain(_ context.Context, service, instance string) (api.Explanation, error) {
@@ -245,7 +245,7 @@ func (a *App) tellProxy(ctx context.Context, method, path string, body, v any) e
 		return err
 	}
 	for _, n := range nodes {
-		err = a.peers.askJSON(ctx, method, n, path, body, v)
+		err = a.peers.Ask(ctx, method, n, path, body, v)
 		if !errors.Is(err, api.ErrUnavailable) { // one that died a moment ago still counts as alive
 			return err
 		}

@@ -8,15 +8,13 @@ import (
 	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/telemetry/nodes"
 )
-
-// statusInterval is how often a node says that it is there.
-const statusInterval = 5 * time.Second
 
 // publishStatus writes the node's status until ctx ends: regularly, and at once
 // when its configuration changed.
 func (a *App) publishStatus(ctx context.Context) error {
-	ticker := time.NewTicker(statusInterval)
+	ticker := time.NewTicker(nodes.StatusInterval)
 	defer ticker.Stop()
 	soon := time.NewTimer(300 * time.Millisecond) // the first once listeners and configuration are known
 	defer soon.Stop()
@@ -37,7 +35,7 @@ func (a *App) status() event.NodeStatus {
 	s := event.NodeStatus{
 		Timestamp: readable.Moment(time.Now()), Node: a.node, Roles: a.o.Roles, Version: a.o.Version, StartedAt: readable.Moment(a.started),
 		AdminURL: a.url("admin"), ConsoleURL: a.url("console"), ConfigState: event.ConfigNone, Drops: a.drops(),
-		RecreatedTopics: a.alerts.recreatedTopics(), UnsignedTopics: a.alerts.unsignedTopics(),
+		RecreatedTopics: a.alerts.RecreatedTopics(), UnsignedTopics: a.alerts.UnsignedTopics(),
 	}
 	if a.control != nil {
 		c := a.control.Status()

@@ -12,9 +12,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/event"
+
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/console/peers"
 	"github.com/smartlb/smartlb/internal/console/ui"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/control/config"
@@ -43,18 +46,18 @@ func (a *App) newWeb() error {
 			return fmt.Errorf("admin.token: %w", err)
 		}
 	}
-	a.peers = newPeers(a.o.Document.Admin.Peers, a.token)
+	a.peers = peers.New(a.o.Document.Admin.Peers, a.token)
 	gate, err := access.New(who)
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
 	admin := a.o.Document.Admin.Address
-	if !a.o.has(RoleProxy) && admin == config.DefaultAdmin {
+	if !a.o.has(event.RoleProxy) && admin == config.DefaultAdmin {
 		admin = "127.0.0.1:0" // the default port is the proxy's; others take a free one
 	}
 	src := a.sources()
 	src.ReadOnly = c.ReadOnly // also without the role: else the admin listener of the node beside the console would change what the console may not
-	if !loopback(admin) {
+	if !access.Loopback(admin) {
 		who.Token = a.token
 		if src.Gate, err = access.New(who); err != nil {
 			return fmt.Errorf("admin: %w", err)
@@ -63,7 +66,7 @@ func (a *App) newWeb() error {
 	if err := a.serve("admin", admin, a.adminHandler(api.New(src, a.o.Log)), src.Gate, nil); err != nil {
 		return err
 	}
-	if !a.o.has(RoleConsole) {
+	if !a.o.has(event.RoleConsole) {
 		return nil
 	}
 	src.Gate = gate
@@ -129,21 +132,11 @@ func certificate(cert, key string) (*tls.Config, error) {
 	}}, nil
 }
 
-// loopback reports whether only this machine reaches an address.
-func loopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil || host == "localhost" {
-		return true // a bad address fails where it is listened on
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
 // guarded refuses to listen where strangers could change routing without
 // saying who they are. gate is nil where nobody could be asked.
 func (a *App) guarded(name, address string, gate *access.Gate, secure bool) error {
 	switch {
-	case loopback(address):
+	case access.Loopback(address):
 		return nil
 	case !gate.Open():
 		if !secure {

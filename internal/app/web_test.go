@@ -23,6 +23,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/control/access"
+	"github.com/smartlb/smartlb/internal/event"
 )
 
 // writeCertificate writes a self-signed certificate of a serial number.
@@ -126,7 +127,7 @@ func TestBeyondLoopbackItWantsCredentials(t *testing.T) {
 // longer than a request may.
 func TestARequestHasItsTimeAndAStreamHasMore(t *testing.T) {
 	traffic, text := instances(t, 1)
-	o := options(t, RoleProxy)
+	o := options(t, event.RoleProxy)
 	o.Kafka, o.Document.Traffic, o.Traffic, o.FileName = false, traffic, text, "test.yaml"
 	a, err := New(o)
 	if err != nil {
@@ -170,7 +171,7 @@ func TestARequestHasItsTimeAndAStreamHasMore(t *testing.T) {
 // admin listener of the same process, which asks for no login.
 func TestReadOnlyHoldsForEveryListenerOfTheNode(t *testing.T) {
 	traffic, text := instances(t, 1)
-	o := options(t, RoleProxy, RoleConsole)
+	o := options(t, event.RoleProxy, event.RoleConsole)
 	o.Kafka, o.Document.Traffic, o.Traffic, o.FileName = false, traffic, text, "test.yaml"
 	o.Document.Console.ReadOnly, o.Document.Console.Address = true, "127.0.0.1:0"
 	a, err := New(o)

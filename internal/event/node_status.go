@@ -5,6 +5,14 @@ import (
 	"time"
 )
 
+// Roles of a node.
+const (
+	RoleProxy    = "proxy"
+	RoleAnalyzer = "analyzer"
+	RoleConsole  = "console"
+	RoleBroker   = "broker"
+)
+
 // States of a node's configuration.
 const (
 	ConfigApplied = "applied"

@@ -11,13 +11,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/telemetry/nodes"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/smartlb/smartlb/internal/app"
 	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/cli"
-	"github.com/smartlb/smartlb/internal/cli/serve"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -56,7 +57,7 @@ func validate(env *cli.Env) *cobra.Command {
 				if env.Output == "json" || env.Output == "yaml" {
 					return v, cli.ErrFailed
 				}
-				return v, serve.Mistakes(a.file, err)
+				return v, cli.Mistakes(a.file, err)
 			}
 			v.Valid, v.Services, v.Routes, v.Warnings = true, len(d.Services), len(d.Routes), append(v.Warnings, d.Warnings...)
 			return v, err
@@ -165,13 +166,13 @@ const awaitPoll = 200 * time.Millisecond
 // await asks for the nodes' states until each has taken or refused a revision.
 func await(ctx context.Context, env *cli.Env, cfg kafka.Config, revision string) ([]nodeState, error) {
 	for began := time.Now(); ; {
-		nodes, err := app.LiveNodes(ctx, cfg, env.Log)
+		nodes, err := nodes.Live(ctx, cfg, env.Log)
 		if err != nil {
 			return []nodeState{}, fmt.Errorf("revision %s is published; waiting for the nodes: %w", revision, err)
 		}
 		out, pending, refused := []nodeState{}, []string{}, []string{}
 		for _, n := range nodes {
-			if !slices.Contains(n.Roles, app.RoleProxy) || cfg.Signing.On() && n.Key == "" {
+			if !slices.Contains(n.Roles, event.RoleProxy) || cfg.Signing.On() && n.Key == "" {
 				continue
 			}
 			out = append(out, nodeState{n.Node, n.ConfigState, n.Revision, append([]string{}, n.Errors...)})

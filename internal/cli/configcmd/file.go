@@ -5,7 +5,6 @@ import (
 	"os"
 
 	"github.com/smartlb/smartlb/internal/cli"
-	"github.com/smartlb/smartlb/internal/cli/serve"
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
@@ -19,13 +18,13 @@ func readFile(env *cli.Env, name string) ([]byte, error) {
 	}
 	d, err := config.Parse(src)
 	if err != nil {
-		return nil, serve.Mistakes(name, err)
+		return nil, cli.Mistakes(name, err)
 	}
 	part, err := config.TrafficPart(src)
 	if err != nil {
-		return nil, serve.Mistakes(name, err)
+		return nil, cli.Mistakes(name, err)
 	}
-	serve.Warn(env, name, d.Warnings)
+	cli.Warn(env, name, d.Warnings)
 	if d.Empty() {
 		return nil, fmt.Errorf("%s has no listeners, routes or services: publishing it would leave nothing to serve", name)
 	}

@@ -1,8 +1,6 @@
 package serve
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -70,12 +68,12 @@ func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 			return d, nil, err
 		}
 		if d, err = config.Parse(src); err != nil {
-			return d, nil, Mistakes(n.file, err)
+			return d, nil, cli.Mistakes(n.file, err)
 		}
 		if traffic, err = config.TrafficPart(src); err != nil {
-			return d, nil, Mistakes(n.file, err)
+			return d, nil, cli.Mistakes(n.file, err)
 		}
-		Warn(env, n.file, d.Warnings)
+		cli.Warn(env, n.file, d.Warnings)
 	}
 	ofFile := d.Kafka
 	if err := config.Environment(&d, env.Getenv); err != nil {
@@ -189,27 +187,6 @@ func (n *nodeFlags) options(env *cli.Env, d config.Document, traffic []byte) (ap
 		Document: d, Traffic: traffic, FileName: n.file, DataDir: n.data, Kafka: true, FileOnly: n.configSource == "file",
 		Broker: b, Version: cli.ReadVersion().Version, Drain: n.drain, LameDuck: n.lameDuck, Insecure: n.insecure, Listen: own, ListenFlag: "--listen [NAME=]ADDR", Log: env.Log,
 	}, nil
-}
-
-// Mistakes puts the file's name before each mistake of a document.
-func Mistakes(file string, err error) error {
-	var m config.Mistakes
-	if !errors.As(err, &m) {
-		return err
-	}
-	lines := make([]string, 0, len(m)+1)
-	lines = append(lines, fmt.Sprintf("%s: %d mistakes, nothing was changed", file, len(m)))
-	for _, one := range m {
-		lines = append(lines, one.In(file))
-	}
-	return errors.New(strings.Join(lines, "\n"))
-}
-
-// Warn logs what is valid in a file and has no effect, or another one than was meant.
-func Warn(env *cli.Env, file string, warnings config.Mistakes) {
-	for _, w := range warnings {
-		env.Log.Warn("configuration file has a warning", "file", file, "line", w.Line, "path", w.Path, "warning", w.Text)
-	}
 }
 
 // stateDir is where a program keeps state that is not in the project.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/event"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -84,7 +86,7 @@ func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) 
 	if err != nil {
 		return cli.None{}, err
 	}
-	o.Roles, o.Kafka, o.FileName = []string{app.RoleProxy}, len(a.kafka) > 0, "the command line"
+	o.Roles, o.Kafka, o.FileName = []string{event.RoleProxy}, len(a.kafka) > 0, "the command line"
 	o.ListenFlag = "--from"
 	var undo func()
 	o.Signals, undo = signals(env, &n)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/event"
+
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -61,7 +63,7 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 	var undo func()
 	o.Signals, undo = signals(env, &a.nodeFlags)
 	defer undo()
-	if len(a.roles) == 1 && a.roles[0] == app.RoleBroker {
+	if len(a.roles) == 1 && a.roles[0] == event.RoleBroker {
 		o.Kafka, o.Broker.Dir = false, a.data
 	}
 	if a.withParent {
@@ -96,7 +98,7 @@ func (a runArgs) writeReady(ctx context.Context, one *app.App) error {
 	case <-one.Stopped():
 		return nil
 	}
-	if slices.Contains(a.roles, app.RoleBroker) { // ready means: with the catalog's topics
+	if slices.Contains(a.roles, event.RoleBroker) { // ready means: with the catalog's topics
 		select {
 		case <-one.TopicsReady():
 		case <-one.Stopped():

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/event"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -82,7 +84,7 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	if err != nil {
 		return cli.None{}, err
 	}
-	o.Roles = []string{app.RoleProxy, app.RoleAnalyzer}
+	o.Roles = []string{event.RoleProxy, event.RoleAnalyzer}
 	var undo func()
 	o.Signals, undo = signals(env, &a.nodeFlags)
 	defer undo()

@@ -31,9 +31,10 @@ var arrows = map[string][]string{
 	"internal/telemetry": {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control"},
 	"internal/console":   {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "api"},
 	"internal/app":       {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/console", "internal/demo", "deployment"},
-	"internal/cli":       {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/console", "internal/demo", "internal/app", "deployment", "report", "report/kafka"},
+	"internal/cli":       {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/console", "internal/demo", "deployment", "report", "report/kafka"},
+	"internal/cli/serve": {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/stack", "internal/demo", "internal/app", "internal/cli", "deployment"}, // only verbs that serve link against app
 	"internal/test":      {"internal/event", "internal/kafka"},
-	"cmd":                {"internal/cli"},
+	"cmd":                {"internal/cli", "internal/cli/serve"},
 	"test":               {"internal/test"},
 	"bench":              {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/app", "internal/test", "deployment", "report", "report/kafka"},
 }

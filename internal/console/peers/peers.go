@@ -1,6 +1,7 @@
-package app
+package peers
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,22 +11,23 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/telemetry/nodes"
 )
 
-// peers asks other nodes' admin APIs. Their addresses come from
+// Client asks other nodes' admin APIs. Their addresses come from
 // smartlb-node-status, where anybody with access to the topic can write one. So
 // the admin token goes only to addresses of admin.peers and to nodes whose
 // status is signed; answers are bounded, redirects are not followed, and
 // addresses that no node has (link-local, with the metadata services of clouds,
 // multicast, unspecified) are refused after their names were resolved.
-type peers struct {
+type Client struct {
 	listed []config.Peer
 	token  string
 	client *http.Client
@@ -39,9 +41,9 @@ const (
 	headWithin   = 5 * time.Second // of a stream
 )
 
-func newPeers(listed []config.Peer, token string) *peers {
+func New(listed []config.Peer, token string) *Client {
 	dialer := &net.Dialer{Timeout: 3 * time.Second, Control: refuseAddress}
-	return &peers{listed: listed, token: token, client: &http.Client{
+	return &Client{listed: listed, token: token, client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy: nil, DialContext: dialer.DialContext, TLSHandshakeTimeout: 3 * time.Second, ResponseHeaderTimeout: headWithin,
@@ -63,34 +65,10 @@ func refuseAddress(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// adminURL reads the address that a node gives of itself.
-func adminURL(text string) (*url.URL, error) {
-	const longest = 300
-	u, err := url.Parse(text)
-	switch {
-	case len(text) > longest, err != nil:
-		return nil, errors.New("not a URL")
-	case u.Scheme != "http" && u.Scheme != "https", u.Host == "", u.Hostname() == "":
-		return nil, errors.New("want http://HOST:PORT or https://HOST:PORT")
-	case u.User != nil, strings.Trim(u.Path, "/") != "", u.RawQuery != "", u.Fragment != "":
-		return nil, errors.New("want an address without user, path and query")
-	}
-	return u, nil
-}
-
-// plainURL gives the address without what follows it, empty where it is none.
-func plainURL(text string) string {
-	u, err := adminURL(text)
-	if err != nil {
-		return ""
-	}
-	return u.Scheme + "://" + u.Host
-}
-
-// trusts tells whether a node gets the token: it is listed, or signed its
+// Trusts tells whether a node gets the token: it is listed, or signed its
 // status.
-func (p *peers) trusts(n LiveNode) bool {
-	u, err := adminURL(n.AdminURL)
+func (p *Client) Trusts(n nodes.Node) bool {
+	u, err := nodes.ParseURL(n.AdminURL)
 	if err != nil {
 		return false
 	}
@@ -107,15 +85,15 @@ func (p *peers) trusts(n LiveNode) bool {
 
 // do sends a request to a node, with the token where the node gets it. The
 // answer's status is 200.
-func (p *peers) do(req *http.Request, n LiveNode) (*http.Response, error) {
-	u, err := adminURL(n.AdminURL)
+func (p *Client) do(req *http.Request, n nodes.Node) (*http.Response, error) {
+	u, err := nodes.ParseURL(n.AdminURL)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the admin address of node %s: %v", api.ErrUnavailable, n.Node, err)
 	}
-	trusted := p.trusts(n)
+	trusted := p.Trusts(n)
 	// On loopback the admin API asks for no token, and any process of the
 	// machine may listen there.
-	if trusted && p.token != "" && !loopback(net.JoinHostPort(u.Hostname(), "1")) {
+	if trusted && p.token != "" && !access.Loopback(net.JoinHostPort(u.Hostname(), "1")) {
 		req.Header.Set("Authorization", "Bearer "+p.token)
 	}
 	resp, err := p.client.Do(req)
@@ -138,8 +116,8 @@ func (p *peers) do(req *http.Request, n LiveNode) (*http.Response, error) {
 	return nil, fmt.Errorf("%w: %s answered %d: %s", api.ErrUnavailable, req.URL, resp.StatusCode, problem.Error)
 }
 
-// askJSON sends body as JSON, nil: none, and reads the answer into v.
-func (p *peers) askJSON(ctx context.Context, method string, n LiveNode, path string, body, v any) error {
+// Ask sends body as JSON, nil: none, and reads the answer into v.
+func (p *Client) Ask(ctx context.Context, method string, n nodes.Node, path string, body, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	var sent io.Reader
@@ -170,4 +148,58 @@ func (p *peers) askJSON(ctx context.Context, method string, n LiveNode, path str
 		return fmt.Errorf("%w: the answer of %s: %v", api.ErrUnavailable, n.AdminURL, err)
 	}
 	return nil
+}
+
+// eventSilence is after how long a node that says nothing is given up, and
+// maxEvent the longest event that is passed on.
+const (
+	eventSilence = 12 * time.Second
+	maxEvent     = 64 << 20
+)
+
+// Events hands over the events of a stream one by one; begun says that there
+// was one.
+func (p *Client) Events(ctx context.Context, n nodes.Node, path string, emit func([]byte) error) (begun bool, _ error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watchdog := time.AfterFunc(eventSilence, func() { cancel(errors.New("it says nothing")) })
+	defer watchdog.Stop()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.AdminURL+path, nil)
+	if err != nil {
+		return false, err
+	}
+	req.Header.Set("Accept-Encoding", "identity") // it would be made plain at once
+	resp, err := p.do(req, n)
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewReaderSize(resp.Body, 64<<10)
+	var event bytes.Buffer
+	inLine := false // the buffer ended within a line
+	for {
+		line, err := lines.ReadSlice('\n')
+		event.Write(line)
+		blank := !inLine && len(line) == 1
+		inLine = errors.Is(err, bufio.ErrBufferFull)
+		switch {
+		case event.Len() > maxEvent:
+			return begun, fmt.Errorf("%w: %s sent an event of more than %d MiB", api.ErrUnavailable, n.AdminURL, maxEvent>>20)
+		case inLine:
+			continue
+		case errors.Is(err, io.EOF):
+			return begun, nil
+		case err != nil:
+			return begun, fmt.Errorf("%w: the stream of %s ended: %v", api.ErrUnavailable, n.AdminURL, err)
+		}
+		if !blank {
+			continue
+		}
+		watchdog.Reset(eventSilence)
+		begun = true
+		if err := emit(event.Bytes()); err != nil {
+			return true, err
+		}
+		event.Reset()
+	}
 }

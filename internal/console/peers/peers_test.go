@@ -1,4 +1,4 @@
-package app
+package peers
 
 import (
 	"context"
@@ -9,17 +9,15 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/sign"
+	"github.com/smartlb/smartlb/internal/telemetry/nodes"
 )
 
 // peersAt reaches a test server under whatever name a node has.
-func peersAt(t *testing.T, server *httptest.Server, listed []string, token string) *peers {
+func peersAt(t *testing.T, server *httptest.Server, listed []string, token string) *Client {
 	t.Helper()
 	all := make([]config.Peer, len(listed))
 	for i, text := range listed {
@@ -27,7 +25,7 @@ func peersAt(t *testing.T, server *httptest.Server, listed []string, token strin
 			t.Fatal(err)
 		}
 	}
-	p := newPeers(all, token)
+	p := New(all, token)
 	dial := p.client.Transport.(*http.Transport).DialContext
 	p.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return dial(ctx, network, server.Listener.Addr().String())
@@ -36,8 +34,8 @@ func peersAt(t *testing.T, server *httptest.Server, listed []string, token strin
 	return p
 }
 
-func nodeAt(address, key string) LiveNode {
-	return LiveNode{NodeStatus: event.NodeStatus{Node: "n", AdminURL: address}, Key: key}
+func nodeAt(address, key string) nodes.Node {
+	return nodes.Node{NodeStatus: event.NodeStatus{Node: "n", AdminURL: address}, Key: key}
 }
 
 // A status with a foreign adminUrl made each node send it the admin token.
@@ -76,17 +74,17 @@ func TestTheTokenGoesToListedAndSignedNodesOnly(t *testing.T) {
 	} {
 		got = ""
 		var answer struct{}
-		err := p.askJSON(t.Context(), http.MethodGet, nodeAt(c.address, c.key), "/", nil, &answer)
+		err := p.Ask(t.Context(), http.MethodGet, nodeAt(c.address, c.key), "/", nil, &answer)
 		if sent := got == "Bearer secret"; sent != c.want {
 			t.Errorf("%s: %s: sent %q, %v", c.name, c.address, got, err)
 		}
 		got = ""
-		_, err = p.passOn(t.Context(), nodeAt(c.address, c.key), "/", func([]byte) error { return nil })
+		_, err = p.Events(t.Context(), nodeAt(c.address, c.key), "/", func([]byte) error { return nil })
 		if sent := got == "Bearer secret"; sent != c.want {
 			t.Errorf("%s: stream of %s: sent %q, %v", c.name, c.address, got, err)
 		}
 	}
-	err := p.askJSON(t.Context(), http.MethodGet, nodeAt("http://evil.example:8081", ""), "/", nil, &struct{}{})
+	err := p.Ask(t.Context(), http.MethodGet, nodeAt("http://evil.example:8081", ""), "/", nil, &struct{}{})
 	if !errors.Is(err, api.ErrUnavailable) || !strings.Contains(err.Error(), "admin.peers") {
 		t.Errorf("what to do is not said: %v", err)
 	}
@@ -109,11 +107,11 @@ func TestAnswersOfNodesAreBounded(t *testing.T) {
 	p := peersAt(t, endless, nil, "")
 	var v struct{ Node string }
 	for _, path := range []string{"/answer", "/problem"} {
-		if err := p.askJSON(t.Context(), http.MethodGet, nodeAt("http://a.example", ""), path, nil, &v); !errors.Is(err, api.ErrUnavailable) {
+		if err := p.Ask(t.Context(), http.MethodGet, nodeAt("http://a.example", ""), path, nil, &v); !errors.Is(err, api.ErrUnavailable) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	begun, err := p.passOn(t.Context(), nodeAt("http://a.example", ""), "/stream", func([]byte) error { return nil })
+	begun, err := p.Events(t.Context(), nodeAt("http://a.example", ""), "/stream", func([]byte) error { return nil })
 	if begun || !errors.Is(err, api.ErrUnavailable) || !strings.Contains(err.Error(), "64 MiB") {
 		t.Errorf("%v %v", begun, err)
 	}
@@ -127,82 +125,70 @@ func TestRedirectsOfNodesAreNotFollowed(t *testing.T) {
 	}))
 	defer server.Close()
 	p := peersAt(t, server, nil, "secret")
-	if err := p.askJSON(t.Context(), http.MethodGet, nodeAt("http://a.example", "k"), "/", nil, &struct{}{}); !errors.Is(err, api.ErrUnavailable) || followed {
+	if err := p.Ask(t.Context(), http.MethodGet, nodeAt("http://a.example", "k"), "/", nil, &struct{}{}); !errors.Is(err, api.ErrUnavailable) || followed {
 		t.Errorf("%v, followed %v", err, followed)
 	}
 }
 
 func TestAddressesThatNoNodeHasAreNotDialled(t *testing.T) {
-	p := newPeers(nil, "")
+	p := New(nil, "")
 	for _, host := range []string{"169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "0.0.0.0", "[::]", "224.0.0.1", "[ff02::1]", "255.255.255.255"} {
-		err := p.askJSON(t.Context(), http.MethodGet, nodeAt("http://"+host+":80", "k"), "/", nil, &struct{}{})
+		err := p.Ask(t.Context(), http.MethodGet, nodeAt("http://"+host+":80", "k"), "/", nil, &struct{}{})
 		if err == nil || !strings.Contains(err.Error(), "no address of a node") {
 			t.Errorf("%s: %v", host, err)
 		}
 	}
 }
 
-func TestTheBookOfNodesIsBoundedAndBelievesNoFuture(t *testing.T) {
-	now := time.Now()
-	status := func(node string, at time.Time, admin string) kafka.Record {
-		s := event.NodeStatus{Timestamp: at.UTC(), Node: node, Roles: []string{RoleProxy}, AdminURL: admin, ConsoleURL: "javascript:alert(1)"}
-		return kafka.Record{Topic: event.TopicNodeStatus, Value: s.AppendJSON(nil)}
+// Lines that end where the reader's buffer does, and events in pieces, come out
+// whole and one by one.
+func TestEventsArePassedOnWhole(t *testing.T) {
+	var want []string
+	for _, n := range []int{1, 10, 64<<10 - 7, 64<<10 - 6, 64<<10 - 5, 128<<10 - 6, 300_000} {
+		want = append(want, "event: e\ndata: "+strings.Repeat("x", n)+"\n\n")
 	}
-	unsigned, signed := sign.Verdict{State: sign.Unsigned}, sign.Verdict{State: sign.Signed, Key: "k"}
-	find := func(b *nodeBook, node string) LiveNode {
-		for _, n := range b.list() {
-			if n.Node == node {
-				return n
-			}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" || r.Header.Get("Accept-Encoding") != "identity" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
 		}
-		return LiveNode{}
+		all := strings.Join(want, "")
+		for len(all) > 0 {
+			n := min(len(all), 10_007)
+			fmt.Fprint(w, all[:n])
+			all = all[n:]
+			w.(http.Flusher).Flush()
+		}
+	}))
+	defer server.Close()
+	node := nodes.Node{NodeStatus: event.NodeStatus{AdminURL: "http://lb-2.example.com:8081"}, Key: "k"}
+	with, without := peersAt(t, server, nil, "secret"), peersAt(t, server, nil, "")
+	defer with.client.CloseIdleConnections()
+	defer without.client.CloseIdleConnections()
+	var got []string
+	begun, err := with.Events(t.Context(), node, "/", func(e []byte) error { got = append(got, string(e)); return nil })
+	if !begun || err != nil || len(got) != len(want) {
+		t.Fatalf("%d events, begun %v, %v", len(got), begun, err)
 	}
-	b := newNodeBook()
-	b.take(status("real", now, "http://10.0.0.1:8081"), unsigned, now)
-	b.take(status("old", now.Add(-time.Minute), ""), unsigned, now)
-	b.take(status("of 2099", now.AddDate(73, 0, 0), "http://evil.example"), unsigned, now)
-	b.take(status("script", now, "javascript:alert(1)"), unsigned, now)
-	b.take(status("forged", now, ""), sign.Verdict{State: sign.Bad}, now)
-	b.take(kafka.Record{Value: []byte("{")}, unsigned, now)
-	if len(b.list()) != 2 || find(b, "real").AdminURL != "http://10.0.0.1:8081" || find(b, "script").AdminURL != "" || find(b, "real").ConsoleURL != "" {
-		t.Errorf("%+v", b.list())
-	}
-	for i := range 3 * maxNodes {
-		b.take(status(fmt.Sprint("n", i), now, ""), unsigned, now)
-	}
-	b.take(status("vouched", now, "http://10.0.0.3:8081"), signed, now)
-	b.take(status("vouched", now, "http://evil.example"), unsigned, now)
-	b.take(status("real", now, "http://10.0.0.2:8081"), unsigned, now)
-	if n := len(b.list()); n != maxNodes+1 || find(b, "real").AdminURL != "http://10.0.0.2:8081" {
-		t.Errorf("%d nodes, %+v", n, find(b, "real"))
-	}
-	if n := find(b, "vouched"); n.AdminURL != "http://10.0.0.3:8081" || n.Key != "k" {
-		t.Errorf("an unsigned status stands over a signed one: %+v", n)
-	}
-}
-
-// A thousand statuses of megabytes each took gigabytes.
-func TestTheTextsOfNodesAreBounded(t *testing.T) {
-	now, b := time.Now(), newNodeBook()
-	take := func(node string, size int, by sign.State) {
-		s := event.NodeStatus{Timestamp: now.UTC(), Node: node, Roles: []string{RoleProxy}, Errors: []string{strings.Repeat("B", size)}}
-		b.take(kafka.Record{Topic: event.TopicNodeStatus, Value: s.AppendJSON(nil)}, sign.Verdict{State: by, Key: "k"}, now)
-	}
-	take("real", 100, sign.Unsigned)
-	take("large", maxStatus, sign.Unsigned)
-	for range 2 { // the second time each takes the room of its first
-		for i := range 100 {
-			take(fmt.Sprint("n", i), maxStatus/2, sign.Unsigned)
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("event %d: %d bytes, want %d", i, len(got[i]), len(want[i]))
 		}
 	}
-	take("real", 200, sign.Unsigned)
-	take("vouched", maxStatus/2, sign.Signed)
-	kept, names := 0, map[string]int{}
-	for _, n := range b.list() {
-		names[n.Node] = len(n.Errors[0])
-		kept += len(n.Errors[0])
+	gone := errors.New("the page is gone")
+	if begun, err := with.Events(t.Context(), node, "/", func([]byte) error { return gone }); !begun || !errors.Is(err, gone) {
+		t.Errorf("%v %v", begun, err)
 	}
-	if kept > maxStatuses+maxStatus || len(names) < 60 || names["real"] == 0 || names["large"] > 0 || names["vouched"] == 0 {
-		t.Errorf("%d bytes of %d nodes are kept; real: %d", kept, len(names), names["real"])
+	if begun, err := without.Events(t.Context(), node, "/", func([]byte) error { return nil }); begun || !errors.Is(err, api.ErrUnavailable) {
+		t.Errorf("without the token: %v %v", begun, err)
+	}
+	server.Close()
+	if begun, err := with.Events(t.Context(), node, "/", func([]byte) error { return nil }); begun || !errors.Is(err, api.ErrUnavailable) {
+		t.Errorf("nobody there: %v %v", begun, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if begun, err := with.Events(ctx, node, "/", func([]byte) error { return nil }); begun || err == nil {
+		t.Errorf("ended: %v %v", begun, err)
 	}
 }

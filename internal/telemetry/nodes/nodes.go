@@ -1,10 +1,12 @@
-package app
+package nodes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +15,9 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
+
+// StatusInterval is how often a node reports its status.
+const StatusInterval = 5 * time.Second
 
 const (
 	aliveFor = 15 * time.Second // a node counts as alive so long after its last status
@@ -23,23 +28,23 @@ const (
 	maxStatuses = 32 << 20 // of all that are remembered without a signature
 )
 
-// LiveNode is a node that reported itself lately.
-type LiveNode struct {
+// Node is a node that reported itself lately.
+type Node struct {
 	event.NodeStatus
 	Key string // id of the key that signed the status; empty: nobody vouches for it
 
 	size int // bytes of the record
 }
 
-// LiveNodes reads which nodes reported themselves in the last 15 s, newest
+// Live reads which nodes reported themselves in the last 15 s, newest
 // status of each, in the order of their ids.
-func LiveNodes(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]LiveNode, error) {
+func Live(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]Node, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	nodes := newNodeBook()
+	nodes := newBook()
 	caughtUp := false
 	tail, err := kafka.NewTail(cfg, kafka.TailConfig{
-		Topics: []string{event.TopicNodeStatus}, From: kafka.FromAgo(aliveFor + statusInterval),
+		Topics: []string{event.TopicNodeStatus}, From: kafka.FromAgo(aliveFor + StatusInterval),
 		OnCaughtUp: func() { caughtUp = true; cancel() },
 	}, log)
 	if err != nil {
@@ -58,20 +63,20 @@ func LiveNodes(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]LiveN
 	return nodes.list(), nil
 }
 
-// nodeBook holds the newest status of each node. Signed nodes have a room of
+// book holds the newest status of each node. Signed nodes have a room of
 // their own, and nobody writes over them without a key.
-type nodeBook struct {
-	signed, others map[string]LiveNode
+type book struct {
+	signed, others map[string]Node
 	bytes          int // of others
 }
 
-func newNodeBook() *nodeBook {
-	return &nodeBook{signed: map[string]LiveNode{}, others: map[string]LiveNode{}}
+func newBook() *book {
+	return &book{signed: map[string]Node{}, others: map[string]Node{}}
 }
 
 // take remembers a status, unless it is too old, dated ahead, wrongly signed, too
 // large, or of a node too many.
-func (b *nodeBook) take(r kafka.Record, by sign.Verdict, now time.Time) {
+func (b *book) take(r kafka.Record, by sign.Verdict, now time.Time) {
 	if by.State == sign.Bad || len(r.Value) > maxStatus {
 		return
 	}
@@ -94,11 +99,35 @@ func (b *nodeBook) take(r kafka.Record, by sign.Verdict, now time.Time) {
 		b.bytes += len(r.Value) - was.size
 	}
 	s.AdminURL, s.ConsoleURL = plainURL(s.AdminURL), plainURL(s.ConsoleURL) // pages make a link of it
-	room[s.Node] = LiveNode{NodeStatus: s, Key: by.Key, size: len(r.Value)}
+	room[s.Node] = Node{NodeStatus: s, Key: by.Key, size: len(r.Value)}
 }
 
-func (b *nodeBook) list() []LiveNode {
+func (b *book) list() []Node {
 	all := maps.Clone(b.others)
 	maps.Copy(all, b.signed)
-	return slices.SortedFunc(maps.Values(all), func(x, y LiveNode) int { return strings.Compare(x.Node, y.Node) })
+	return slices.SortedFunc(maps.Values(all), func(x, y Node) int { return strings.Compare(x.Node, y.Node) })
+}
+
+// ParseURL reads the address that a node gives of itself.
+func ParseURL(text string) (*url.URL, error) {
+	const longest = 300
+	u, err := url.Parse(text)
+	switch {
+	case len(text) > longest, err != nil:
+		return nil, errors.New("not a URL")
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "", u.Hostname() == "":
+		return nil, errors.New("want http://HOST:PORT or https://HOST:PORT")
+	case u.User != nil, strings.Trim(u.Path, "/") != "", u.RawQuery != "", u.Fragment != "":
+		return nil, errors.New("want an address without user, path and query")
+	}
+	return u, nil
+}
+
+// plainURL gives the address without what follows it, empty where it is none.
+func plainURL(text string) string {
+	u, err := ParseURL(text)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }

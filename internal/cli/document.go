@@ -1,0 +1,30 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/smartlb/smartlb/internal/control/config"
+)
+
+// Mistakes puts the file's name before each mistake of a document.
+func Mistakes(file string, err error) error {
+	var m config.Mistakes
+	if !errors.As(err, &m) {
+		return err
+	}
+	lines := make([]string, 0, len(m)+1)
+	lines = append(lines, fmt.Sprintf("%s: %d mistakes, nothing was changed", file, len(m)))
+	for _, one := range m {
+		lines = append(lines, one.In(file))
+	}
+	return errors.New(strings.Join(lines, "\n"))
+}
+
+// Warn logs what is valid in a file and has no effect, or another one than was meant.
+func Warn(env *Env, file string, warnings config.Mistakes) {
+	for _, w := range warnings {
+		env.Log.Warn("configuration file has a warning", "file", file, "line", w.Line, "path", w.Path, "warning", w.Text)
+	}
+}

@@ -140,7 +140,7 @@ func (a *App) guarded(name, address string, gate *access.Gate, secure bool) erro
 		return nil
 	case !gate.Open():
 		if !secure {
-			a.o.Log.Warn("passwords and sessions travel in the clear unless something before this listener speaks TLS", "listener", name, "address", address, "mend", "console.tls")
+			a.o.Log.Warn("passwords and sessions travel in the clear unless something before this listener speaks TLS", "listener", name, "address", address, "fix", "console.tls")
 		}
 		return nil
 	case !a.o.Insecure:

@@ -28,7 +28,7 @@ func causes() []cause {
 		{regexp.MustCompile(`NodeExistsException|NODEEXISTS`), "ZooKeeper still holds the entry of a broker that was killed, or another broker with the same id uses it; it goes away within ten seconds"},
 		{regexp.MustCompile(`Address already in use|BindException`), "its port is in use"},
 		{regexp.MustCompile(`Failed to acquire lock on file \.lock`), "another broker uses the same folder of records"},
-		{regexp.MustCompile(`Could not find or load main class|NoClassDefFoundError|ClassNotFoundException`), "the distribution is not whole: smartlb kafka install mends it"},
+		{regexp.MustCompile(`Could not find or load main class|NoClassDefFoundError|ClassNotFoundException`), "the distribution is not whole: smartlb kafka install fixes it"},
 		{regexp.MustCompile(`Timed out waiting for connection|ZooKeeperClientTimeoutException`), "ZooKeeper does not answer"},
 		{regexp.MustCompile(`AccessDeniedException|Permission denied`), "a folder may not be written by this user"},
 	}

@@ -94,7 +94,7 @@ func (r Runtime) revive(ctx context.Context, w *watch, now time.Time, log *slog.
 		if now.Sub(w.restarts) > stable {
 			w.attempt = 0
 		}
-		pause := time.Duration(0) // one crash is mended at once
+		pause := time.Duration(0) // one crash is fixed at once
 		if w.attempt > 0 {
 			pause = backoff.Policy{Base: 250 * time.Millisecond, Max: 30 * time.Second, Factor: 2}.Delay(w.attempt-1, rand.Float64())
 		}

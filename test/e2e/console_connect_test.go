@@ -11,7 +11,7 @@ import (
 	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
-// Connectors on a real worker: one is made, fails, is mended and restarted,
+// Connectors on a real worker: one is made, fails, is fixed and restarted,
 // paused, edited and deleted. The file that it reads is a link to itself at
 // first, which nobody can open.
 func TestConsoleConnect(t *testing.T) {

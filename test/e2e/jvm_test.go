@@ -412,7 +412,7 @@ func strangersPid(t *testing.T, s *jvm) {
 	}
 }
 
-// The metadata are lost, the records are not: that is said, not mended.
+// The metadata are lost, the records are not: that is said, not fixed.
 func dataLost(t *testing.T, s *jvm) {
 	lost := filepath.Join(s.state, "jvm", "zookeeper", "zookeeper")
 	if s.mode == "kraft" {

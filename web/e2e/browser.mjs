@@ -8,7 +8,7 @@ import { chromium } from "playwright-core";
 const patience = 45_000; // ms; a limit for what never comes, not a measure of speed
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** A connection between browser and console that can be cut and mended. */
+/** A connection between browser and console that can be cut and repaired. */
 async function cable(target) {
   const sockets = new Set();
   const serve = (client) => {
@@ -34,7 +34,7 @@ async function cable(target) {
   return {
     url: `http://127.0.0.1:${port}`,
     cut,
-    mend: () => {
+    reconnect: () => {
       server = net.createServer(serve);
       return listen(port);
     },
@@ -197,13 +197,13 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
     off = true;
     await line.cut();
   };
-  const mend = () => line.mend();
+  const reconnect = () => line.reconnect();
   /** From here on the browser's console is to be quiet again. */
   const settled = () => {
     off = false;
   };
   try {
-    await steps({ page, context, url: line.url, check, accessible, steady, fits, comes, soon, keys, hold, picture, cut, mend, settled });
+    await steps({ page, context, url: line.url, check, accessible, steady, fits, comes, soon, keys, hold, picture, cut, reconnect, settled });
     const { violations } = await page.evaluate(() => window.seen);
     check("the content security policy is kept", violations.length === 0, violations.join(", "));
   } catch (e) {

@@ -1,4 +1,4 @@
-// Kafka Connect. With a worker: a connector is made, fails, is mended and
+// Kafka Connect. With a worker: a connector is made, fails, is repaired and
 // restarted, paused, edited and deleted. Without: the page says how to get one.
 //
 //   node e2e/connect.mjs http://127.0.0.1:8083 [FOLDER for screenshots] [URL of the worker, FILE that is a link to itself, URL of who stops the worker]
@@ -65,7 +65,7 @@ const withWorker = async ({ page, context, url, check, accessible, steady, fits,
   await picture("connect-list");
   await page.getByRole("link", { name: "lines" }).click();
 
-  // It is mended
+  // It is repaired
   rmSync(file);
   writeFileSync(file, "one\ntwo\nthree\n");
   await page.getByRole("button", { name: "Restart what failed" }).click();

@@ -5,7 +5,7 @@
 //   node e2e/groups.mjs http://127.0.0.1:8083
 import { drive } from "./browser.mjs";
 
-await drive(async ({ page, url, check, accessible, steady, fits, comes, keys, picture, cut, mend, settled }) => {
+await drive(async ({ page, url, check, accessible, steady, fits, comes, keys, picture, cut, reconnect, settled }) => {
   await page.goto(url);
   await page.waitForSelector("[data-instance]");
   await keys("g", "g");
@@ -57,8 +57,8 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, keys, pi
   // The connection
   await cut();
   await comes("cut off: the page says so and keeps what it had", () => document.querySelector(".stale-note") && document.querySelector(".stale .facts"));
-  await mend();
-  await comes("mended: it is live again by itself", () => !document.querySelector(".stale-note") && !document.querySelector(".stale .facts") && document.querySelector(".facts"));
+  await reconnect();
+  await comes("reconnected: it is live again by itself", () => !document.querySelector(".stale-note") && !document.querySelector(".stale .facts") && document.querySelector(".facts"));
   settled();
 
   // A group with members

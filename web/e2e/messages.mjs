@@ -8,7 +8,7 @@ import { drive } from "./browser.mjs";
 
 const rows = () => [...document.querySelectorAll(".message")].map((e) => e.textContent);
 
-await drive(async ({ page, context, url, check, accessible, steady, fits, comes, keys, hold, picture, cut, mend, settled }) => {
+await drive(async ({ page, context, url, check, accessible, steady, fits, comes, keys, hold, picture, cut, reconnect, settled }) => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   /** What a button copies: the page does that after the press. */
   const copied = async (button) => {
@@ -239,7 +239,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await cut();
   await comes("cut off: it says so", () => document.querySelector(".tail-status")?.textContent.includes("lost"));
   await comes("cut off: the rows stay", () => document.querySelectorAll(".rows.stale .message").length > 10);
-  await mend();
-  await comes("mended: it is live again by itself", () => /live, /.test(document.querySelector(".tail-status")?.textContent ?? ""));
+  await reconnect();
+  await comes("reconnected: it is live again by itself", () => /live, /.test(document.querySelector(".tail-status")?.textContent ?? ""));
   settled();
 });

@@ -11,7 +11,7 @@ const shareIs = ([id, low, high]) => {
 };
 const sick = "user-service-3";
 
-await drive(async ({ page, url, check, accessible, steady, fits, comes, keys, picture, cut, mend, settled }) => {
+await drive(async ({ page, url, check, accessible, steady, fits, comes, keys, picture, cut, reconnect, settled }) => {
   // Overview
   await page.goto(url);
   await comes("overview: eleven instances", () => document.querySelectorAll("[data-instance]").length === 11);
@@ -136,10 +136,10 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, keys, pi
   await page.getByRole("link", { name: "Configuration", exact: true }).click(); // its code was not loaded yet
   await comes("cut off: a view that is opened waits", () => document.title.startsWith("Configuration") && /configuration/i.test(document.querySelector(".view")?.textContent ?? ""));
   await page.waitForTimeout(1500);
-  await mend();
-  await comes("mended: the view that was opened meanwhile is shown", () => /routes|listeners/.test(document.querySelector("pre.document")?.textContent ?? ""));
+  await reconnect();
+  await comes("reconnected: the view that was opened meanwhile is shown", () => /routes|listeners/.test(document.querySelector("pre.document")?.textContent ?? ""));
   await page.goBack();
-  await comes("mended: it is live again by itself", () => document.querySelector(".connection")?.textContent.includes("live") && !document.querySelector("main.stale"));
+  await comes("reconnected: it is live again by itself", () => document.querySelector(".connection")?.textContent.includes("live") && !document.querySelector("main.stale"));
   settled();
 
   await comes("heal: the share comes back", shareIs, [sick, 4, 100]);

@@ -26,8 +26,8 @@ func clientOf(env *cli.Env, c cli.Cluster, timeout time.Duration) kafka.Config {
 
 func doctorVerb(env *cli.Env) *cobra.Command {
 	return cli.Verb[lookArgs, doctor.Report]{
-		Use: "doctor", Short: "Find out what is wrong with a Kafka setup and how to mend it; exit code 10 on problems",
-		Long: "Looks at what health looks at, and at Java and the state folder, and names cause and mend of what is wrong: nobody listens,\n" +
+		Use: "doctor", Short: "Find out what is wrong with a Kafka setup and how to fix it; exit code 10 on problems",
+		Long: "Looks at what health looks at, and at Java and the state folder, and names cause and fix of what is wrong: nobody listens,\n" +
 			"something else listens, TLS or logins that do not fit, certificates, advertised addresses that lead nowhere, topics that differ\n" +
 			"from the catalog, replicas, clocks, rights, Connect, disk. It changes nothing.",
 		Example: "  smartlb kafka doctor\n  smartlb kafka doctor --profile prod\n  smartlb kafka doctor -b kafka-1:9092 -o json",
@@ -50,7 +50,7 @@ func doctorVerb(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-// doctorTable tells problems first, with cause and mend below each other.
+// doctorTable tells problems first, with cause and fix below each other.
 func doctorTable(r doctor.Report) cli.Table {
 	t := cli.Table{}
 	count := map[doctor.Status]int{}
@@ -64,8 +64,8 @@ func doctorTable(r doctor.Report) cli.Table {
 			if c.Cause != "" {
 				t.Above = append(t.Above, "         cause: "+cli.OneLine(c.Cause))
 			}
-			if c.Mend != "" {
-				t.Above = append(t.Above, "         mend:  "+cli.OneLine(c.Mend))
+			if c.Fix != "" {
+				t.Above = append(t.Above, "         fix:  "+cli.OneLine(c.Fix))
 			}
 		}
 	}

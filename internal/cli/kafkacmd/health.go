@@ -117,7 +117,7 @@ func healthTable(h healthReport) cli.Table {
 		}
 	}
 	if !h.Healthy || slices.ContainsFunc(h.Services, func(s service) bool { return s.Status == doctor.Warning }) {
-		t.Below = []string{"smartlb kafka doctor tells causes and mends."}
+		t.Below = []string{"smartlb kafka doctor tells causes and fixes."}
 	}
 	return t
 }

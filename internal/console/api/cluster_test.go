@@ -49,7 +49,7 @@ func (c cluster) Health(_ context.Context, fresh bool) (browse.Health, error) {
 		return browse.Health{Report: doctor.Report{Healthy: true, Checks: []doctor.Check{}}, At: noon}, nil
 	}
 	return browse.Health{At: noon, TookMs: 12.5, Report: doctor.Report{Checks: []doctor.Check{
-		{ID: "leaderless", Group: doctor.GroupReplicas, Status: doctor.Problem, Found: "partitions without a leader", Cause: "a broker is down", Mend: "start it"},
+		{ID: "leaderless", Group: doctor.GroupReplicas, Status: doctor.Problem, Found: "partitions without a leader", Cause: "a broker is down", Fix: "start it"},
 		{ID: "kafka", Group: doctor.GroupKafka, Status: doctor.OK, Found: "it answers"},
 	}}}, nil
 }

@@ -141,7 +141,7 @@ func TestHealthIsWhatDoctorFinds(t *testing.T) {
 		return h
 	}
 	h := health(false)
-	if !h.Healthy || !slices.ContainsFunc(h.Checks, func(c doctor.Check) bool { return c.ID == "topic-missing" && c.Mend != "" }) {
+	if !h.Healthy || !slices.ContainsFunc(h.Checks, func(c doctor.Check) bool { return c.ID == "topic-missing" && c.Fix != "" }) {
 		t.Errorf("%+v", h)
 	}
 	if health(false); asked != 1 {

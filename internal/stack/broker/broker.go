@@ -131,7 +131,7 @@ func (b *Broker) Close() error {
 func (b *Broker) Run(ctx context.Context) error {
 	defer b.Close()
 	began := time.Now()
-	if err := b.mend(began); err != nil {
+	if err := b.repair(began); err != nil {
 		return fmt.Errorf("kafka broker: %w", err)
 	}
 	id, err := newClusterID()
@@ -202,8 +202,8 @@ func (b *Broker) Run(ctx context.Context) error {
 	return nil
 }
 
-// mend makes the data directory whole and says what it found.
-func (b *Broker) mend(now time.Time) error {
+// repair makes the data directory whole and says what it found.
+func (b *Broker) repair(now time.Time) error {
 	begin, err := loadStarts(b.cfg.Dir)
 	if err != nil {
 		return err
@@ -221,7 +221,7 @@ func (b *Broker) mend(now time.Time) error {
 	if err := b.gone.clear(); err != nil {
 		return err
 	}
-	report, err := salvage.Mend(b.cfg.Dir, begin.all(), now)
+	report, err := salvage.Repair(b.cfg.Dir, begin.all(), now)
 	for _, d := range report.Damage {
 		if d.Torn {
 			b.log.Info("kafka cut off the end of a write that a kill interrupted", "file", d.File, "at", d.At, "bytes", d.Bytes)

@@ -63,18 +63,18 @@ func find(r doctor.Report, id string) (doctor.Check, bool) {
 }
 
 // want fails unless a report names a trouble, with words in its cause or
-// finding and a mend.
+// finding and a fix.
 func want(t *testing.T, r doctor.Report, id string, s doctor.Status, words ...string) {
 	t.Helper()
 	c, ok := find(r, id)
 	if !ok {
 		t.Fatalf("%s is not found; the report is %+v", id, r.Checks)
 	}
-	if c.Status != s || c.Cause == "" || c.Mend == "" {
-		t.Errorf("%+v: want %s with cause and mend", c, s)
+	if c.Status != s || c.Cause == "" || c.Fix == "" {
+		t.Errorf("%+v: want %s with cause and fix", c, s)
 	}
 	for _, w := range words {
-		if !strings.Contains(c.Found+" "+c.Cause+" "+c.Mend, w) {
+		if !strings.Contains(c.Found+" "+c.Cause+" "+c.Fix, w) {
 			t.Errorf("%+v does not name %s", c, w)
 		}
 	}
@@ -508,7 +508,7 @@ func TestAFullDiskAndAMissingJavaAreNamed(t *testing.T) {
 	}
 	q := question(t, porttest.Refused(t))
 	q.Java = func(context.Context) (string, error) { return "", errors.New("there is no java on the PATH") }
-	if c, _ := find(examine(t, q), "java-missing"); c.Status != doctor.Warning || !strings.Contains(c.Mend, "17") {
+	if c, _ := find(examine(t, q), "java-missing"); c.Status != doctor.Warning || !strings.Contains(c.Fix, "17") {
 		t.Errorf("no Java is %+v", c)
 	}
 	q.Java = func(context.Context) (string, error) { return "1.8.0_412", nil }

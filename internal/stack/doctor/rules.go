@@ -46,7 +46,7 @@ type Check struct {
 	Status Status `json:"status"`
 	Found  string `json:"found"`
 	Cause  string `json:"cause,omitempty"`
-	Mend   string `json:"mend,omitempty"`
+	Fix   string `json:"fix,omitempty"`
 }
 
 // Report is all checks, problems of a group before the rest of it.
@@ -90,8 +90,8 @@ func (r Report) Group(name string) (all []Check, worst Status) {
 	return all, worst
 }
 
-func one(id, group string, s Status, found, cause, mend string) []Check {
-	return []Check{{id, group, s, found, cause, mend}}
+func one(id, group string, s Status, found, cause, fix string) []Check {
+	return []Check{{id, group, s, found, cause, fix}}
 }
 
 // reach: does a broker let us in?
@@ -100,7 +100,7 @@ func reach(f Facts) []Check {
 	if f.Reach == nil {
 		return one("kafka", GroupKafka, OK, fmt.Sprintf("%s answers; cluster %s, brokers: %d", where, f.Cluster.ID, len(f.Cluster.Brokers)), "", "")
 	}
-	mend, ok := map[kafka.Cause]string{
+	fix, ok := map[kafka.Cause]string{
 		kafka.CauseRefused:      "start it (smartlb kafka start), or name brokers that run with -b, --profile or KAFKA_BROKER",
 		kafka.CauseUnresolved:   "check the spelling, /etc/hosts and DNS",
 		kafka.CauseTimeout:      "check firewalls and routes; if the process is there, see why it hangs: smartlb kafka logs kafka",
@@ -119,17 +119,17 @@ func reach(f Facts) []Check {
 		kafka.CauseMissingTopic: "smartlb kafka apply",
 	}[kafka.Cause(f.Reach.Cause)]
 	if !ok {
-		mend = "smartlb kafka logs kafka may say more"
+		fix = "smartlb kafka logs kafka may say more"
 	}
 	id, cause := "kafka-"+f.Reach.Cause, f.Reach.Text
 	if cause == "" {
 		cause = f.Reach.Error
 	}
 	if f.Reach.Cause == string(kafka.CauseRefused) && f.Target.Origin == "KAFKA_BROKER" {
-		id, mend = "kafka-broker-variable-dead", "unset KAFKA_BROKER or set it to a broker that runs; smartlb kafka start starts one here"
+		id, fix = "kafka-broker-variable-dead", "unset KAFKA_BROKER or set it to a broker that runs; smartlb kafka start starts one here"
 		cause = fmt.Sprintf("the variable KAFKA_BROKER names %s, where nothing listens", f.KafkaBroker)
 	}
-	return one(id, GroupKafka, Problem, "no way in at "+where, cause, mend)
+	return one(id, GroupKafka, Problem, "no way in at "+where, cause, fix)
 }
 
 // controller: is there somebody who may change the cluster?
@@ -151,15 +151,15 @@ func listeners(f Facts) []Check {
 	for _, b := range f.Cluster.Brokers {
 		found := fmt.Sprintf("broker %d advertises %s", b.ID, b.Address)
 		first := fmt.Sprintf("%s answered, then sent us to %s, ", strings.Join(f.Target.Brokers, ","), b.Address)
-		mend := "set advertised.listeners of that broker to an address that clients can reach from here, or come in through the listener that is meant for this network"
+		fix := "set advertised.listeners of that broker to an address that clients can reach from here, or come in through the listener that is meant for this network"
 		switch {
 		case !b.Resolves:
-			bad = append(bad, Check{"advertised-unresolved", GroupListeners, Problem, found, first + "a name that does not resolve here", mend + "; or put the name into /etc/hosts"})
+			bad = append(bad, Check{"advertised-unresolved", GroupListeners, Problem, found, first + "a name that does not resolve here", fix + "; or put the name into /etc/hosts"})
 		case !b.Answers:
-			bad = append(bad, Check{"advertised-unreachable", GroupListeners, Problem, found, first + "where nobody answers: " + b.Problem, mend})
+			bad = append(bad, Check{"advertised-unreachable", GroupListeners, Problem, found, first + "where nobody answers: " + b.Problem, fix})
 		case b.Cluster != "" && b.Cluster != f.Cluster.ID:
 			bad = append(bad, Check{"advertised-other-cluster", GroupListeners, Problem, found,
-				fmt.Sprintf("there answers another cluster (%s, not %s): two brokers share a host name or a port is forwarded to the wrong one", b.Cluster, f.Cluster.ID), mend})
+				fmt.Sprintf("there answers another cluster (%s, not %s): two brokers share a host name or a port is forwarded to the wrong one", b.Cluster, f.Cluster.ID), fix})
 		}
 	}
 	if len(bad) > 0 {
@@ -199,12 +199,12 @@ func topics(f Facts) []Check {
 			continue
 		}
 		if t.Partitions != want.Partitions {
-			mend := "smartlb kafka plan shows the change; more partitions move keys"
+			fix := "smartlb kafka plan shows the change; more partitions move keys"
 			if t.Partitions > want.Partitions {
-				mend = "Kafka cannot take partitions away: delete the topic and smartlb kafka apply, which loses its records, or change the catalog"
+				fix = "Kafka cannot take partitions away: delete the topic and smartlb kafka apply, which loses its records, or change the catalog"
 			}
 			bad = append(bad, Check{"topic-partitions", GroupTopics, Warning, fmt.Sprintf("%s has %d partitions, the catalog says %d", want.Name, t.Partitions, want.Partitions),
-				"it was created by somebody else or automatically; inputs of the analyzer with unequal partitions stop it", mend})
+				"it was created by somebody else or automatically; inputs of the analyzer with unequal partitions stop it", fix})
 		}
 		for key, value := range want.Configs {
 			got := t.Configs[key]
@@ -270,8 +270,8 @@ func replicas(f Facts) []Check {
 			"the brokers that hold them are down: nothing can be read or written there", "start them again; smartlb kafka brokers lists who is there"})
 	}
 	if len(under) > 0 {
-		cause, mend := behind(f)
-		bad = append(bad, Check{"under-replicated", GroupReplicas, Warning, "partitions with fewer replicas in sync than they should have: " + strings.Join(under, ", "), cause, mend})
+		cause, fix := behind(f)
+		bad = append(bad, Check{"under-replicated", GroupReplicas, Warning, "partitions with fewer replicas in sync than they should have: " + strings.Join(under, ", "), cause, fix})
 	}
 	if len(bad) > 0 {
 		return bad
@@ -280,7 +280,7 @@ func replicas(f Facts) []Check {
 }
 
 // behind names the brokers whose replicas are not in sync.
-func behind(f Facts) (cause, mend string) {
+func behind(f Facts) (cause, fix string) {
 	var away, slow []string
 	for _, id := range slices.Sorted(maps.Keys(f.Behind)) {
 		if slices.ContainsFunc(f.Cluster.Brokers, func(b Broker) bool { return b.ID == id }) {
@@ -289,16 +289,16 @@ func behind(f Facts) (cause, mend string) {
 			away = append(away, fmt.Sprintf("%d (%d)", id, f.Behind[id]))
 		}
 	}
-	var causes, mends []string
+	var causes, fixes []string
 	if len(away) > 0 {
 		causes = append(causes, "not in the cluster: broker "+strings.Join(away, ", "))
-		mends = append(mends, "start what is missing; its log says why it ended")
+		fixes = append(fixes, "start what is missing; its log says why it ended")
 	}
 	if len(slow) > 0 {
 		causes = append(causes, "in the cluster and behind, because it has just started or cannot keep up: broker "+strings.Join(slow, ", "))
-		mends = append(mends, "look at the disk and the load of those that stay behind")
+		fixes = append(fixes, "look at the disk and the load of those that stay behind")
 	}
-	return strings.Join(causes, "; ") + ": the loss of another one may lose records", strings.Join(mends, "; ")
+	return strings.Join(causes, "; ") + ": the loss of another one may lose records", strings.Join(fixes, "; ")
 }
 
 // clock: are there records from the future?

@@ -2013,7 +2013,7 @@ export interface components {
             status: "ok" | "warning" | "problem" | "skipped";
             found: string;
             cause?: string;
-            mend?: string;
+            fix?: string;
         };
         ChangedConfig: {
             resource: string;

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { pieces } from "./commands";
 
-// Mends as doctor says them; what is between the brackets can be typed.
+// Fixes as doctor says them; what is between the brackets can be typed.
 it.each([
   ["start it ([smartlb kafka start]), or name brokers that run with -b, --profile or KAFKA_BROKER"],
   ["check firewalls and routes; if the process is there, see why it hangs: [smartlb kafka logs kafka]"],

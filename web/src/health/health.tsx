@@ -14,7 +14,7 @@ const icons = { problem: <CrossIcon />, warning: <WarnIcon />, ok: <CheckIcon />
 const classes = { problem: "bad-text", warning: "warn-text", ok: "ok-text", skipped: "muted" };
 const headings = { problem: "Problems", warning: "Warnings", ok: "Well", skipped: "Not there, and not needed" };
 
-/** What doctor finds: what is wrong, why, and what mends it. */
+/** What doctor finds: what is wrong, why, and what fixes it. */
 export function HealthView() {
   const client = useQueryClient();
   const [busy, setBusy] = useState(false);
@@ -111,10 +111,10 @@ function One({ c }: { c: Check }) {
             <span className="muted">Cause:</span> {c.cause}
           </p>
         )}
-        {c.mend && (
+        {c.fix && (
           <p>
-            <span className="muted">Mend:</span>{" "}
-            {pieces(c.mend).map((p, n) =>
+            <span className="muted">Fix:</span>{" "}
+            {pieces(c.fix).map((p, n) =>
               p.command ? (
                 <span key={n} className="command">
                   <code>{p.text}</code> <Copy text={p.text}>Copy</Copy>

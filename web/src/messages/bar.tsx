@@ -53,7 +53,7 @@ export function SearchBar({ query, running, onSubmit, onStop, fields }: Props) {
   const advanced = terms.some((t) => t !== "text" && draft[t] !== "") || ["until", "order", "limit", "bytes", "seconds", "partitions"].some((n) => draft[n as keyof Query] !== "");
   const [more, setMore] = useState(advanced);
   const id = useId();
-  const bad = check && !check.valid && current; // what was mended since is not known to be bad, and the server says it if it is
+  const bad = check && !check.valid && current; // what was fixed since is not known to be bad, and the server says it if it is
   const submit = () => {
     if (!bad) onSubmit(draft);
   };

@@ -17,7 +17,7 @@ export function Waiting({ what }: { what: string }) {
   );
 }
 
-/** Why something could not be done, what mends it, and a way to try again. */
+/** Why something could not be done, what fixes it, and a way to try again. */
 export function Failure({ error, again }: { error: unknown; again?: () => void }) {
   const problem = error instanceof ApiError ? error.problem : { error: error instanceof Error ? error.message : String(error) };
   return (

@@ -9,7 +9,7 @@
 // stop, and logs begin where their files do, whatever had been deleted. One
 // flipped bit costs everything behind it.
 //
-// The journey: [Mend] reads topics.json, then each log of framed entries
+// The journey: [Repair] reads topics.json, then each log of framed entries
 // (groups, producers), then each partition. It keeps every record batch whose
 // checksum is right, also behind a damaged one; ends transactions that nobody
 // can end any more with the marker that a coordinator would write; rebuilds

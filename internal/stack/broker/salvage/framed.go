@@ -63,7 +63,7 @@ func readFrames(raw []byte) (found []frame, holes []hole) {
 	return found, holes
 }
 
-// framedLog mends a log of entries and returns their data. kfake stops reading
+// framedLog repairs a log of entries and returns their data. kfake stops reading
 // at the first damaged one and goes on writing behind it, so that what it
 // writes would be lost at the next start.
 func (m *mender) framedLog(name string) ([]frame, error) {

@@ -11,7 +11,7 @@ const groupsLogFile = "groups.log"
 // DropGroups takes the entries of deleted groups out of kfake's log of groups.
 // before gives for each group the position in the log before which its entries
 // do not count; what a group of the same name wrote later stays. A directory
-// without such a log is left alone. Call it before Mend.
+// without such a log is left alone. Call it before Repair.
 func DropGroups(dir string, before map[string]int64) error {
 	if len(before) == 0 {
 		return nil
@@ -43,7 +43,7 @@ func DropGroups(dir string, before map[string]int64) error {
 			kept = append(kept, raw[f.pos:f.pos+f.size]...)
 		}
 	}
-	for _, h := range holes { // Mend looks at what is damaged
+	for _, h := range holes { // Repair looks at what is damaged
 		kept = append(kept, raw[h.pos:h.pos+h.size]...)
 	}
 	return write(path, kept)

@@ -70,7 +70,7 @@ func (p *partition) file(base int64, ending string) string {
 	return filepath.Join(p.dir, strconv.FormatInt(base, 10)+ending)
 }
 
-// partition mends one partition.
+// partition repairs one partition.
 func (m *mender) partition(topic string, number int32, start int64) error {
 	p := &partition{topic: topic, number: number, dir: partitionDir(m.dir, topic, number)}
 	if err := p.list(); err != nil {

@@ -52,9 +52,9 @@ func (f folder) read(name string) []byte {
 	return raw
 }
 
-func (f folder) mend(starts map[Partition]int64) Report {
+func (f folder) repair(starts map[Partition]int64) Report {
 	f.t.Helper()
-	r, err := Mend(f.path, starts, time.Unix(1_700_000_000, 0))
+	r, err := Repair(f.path, starts, time.Unix(1_700_000_000, 0))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestAFlippedOffsetIsPutRight(t *testing.T) {
 	raw := join(plain(0, 2), plain(2, 3), plain(5, 1))
 	raw[len(plain(0, 2))+1] ^= 1
 	f.write("partitions/a-0/0.dat", raw)
-	if r := f.mend(nil); len(r.Damage) != 1 {
+	if r := f.repair(nil); len(r.Damage) != 1 {
 		t.Errorf("damage %v, want the offset", r.Damage)
 	}
 	if got, want := f.read("partitions/a-0/0.dat"), join(plain(0, 2), plain(2, 3), plain(5, 1)); string(got) != string(want) {
@@ -139,7 +139,7 @@ func TestAFlippedOffsetIsPutRight(t *testing.T) {
 func TestATornWriteIsCutOffWithoutACopy(t *testing.T) {
 	f := newFolder(t, "a", 1)
 	f.write("partitions/a-0/0.dat", join(plain(0, 2), plain(2, 3)[:40]))
-	r := f.mend(nil)
+	r := f.repair(nil)
 	if len(r.Damage) != 1 || !r.Damage[0].Torn || r.Damage[0].Copy != "" {
 		t.Errorf("damage %v, want one torn end", r.Damage)
 	}
@@ -157,7 +157,7 @@ func TestDamageInTheMiddleLosesNothingBehindItAndNamesTheFile(t *testing.T) {
 	raw[len(plain(0, 2))+70] ^= 1
 	f.write("partitions/a-0/0.dat", raw)
 	f.write("partitions/a-0/6.dat", plain(6, 4))
-	r := f.mend(nil)
+	r := f.repair(nil)
 	if len(r.Damage) != 1 || r.Damage[0].Torn || !strings.HasSuffix(r.Damage[0].File, "partitions/a-0/0.dat") || r.Damage[0].What != "records of a/0" {
 		t.Fatalf("damage %v, want one that names the file and the partition", r.Damage)
 	}
@@ -170,7 +170,7 @@ func TestDamageInTheMiddleLosesNothingBehindItAndNamesTheFile(t *testing.T) {
 	if s := f.snapshot("a-0"); s.HighWatermark != 10 {
 		t.Errorf("the log ends at %d, want 10", s.HighWatermark)
 	}
-	if again := f.mend(nil); len(again.Damage) != 0 {
+	if again := f.repair(nil); len(again.Damage) != 0 {
 		t.Errorf("the second time finds %v", again.Damage)
 	}
 }
@@ -179,7 +179,7 @@ func TestAnIndexThatMissesAnEntryIsMadeAnew(t *testing.T) {
 	f := newFolder(t, "a", 1)
 	f.write("partitions/a-0/0.dat", join(plain(0, 1), plain(1, 1), plain(2, 1)))
 	f.write("partitions/a-0/0.idx", indexEntry(0))
-	f.mend(nil)
+	f.repair(nil)
 	if got := len(f.read("partitions/a-0/0.idx")); got != 3*15 {
 		t.Errorf("the index has %d bytes, want three entries of 15", got)
 	}
@@ -193,7 +193,7 @@ func TestAnOpenTransactionGetsItsAbortMarkerAndItsProducerIsFenced(t *testing.T)
 	f.write("partitions/a-0/0.dat", join(data(0, 1, 9, 0, 0, 0x10), done, data(2, 2, 9, 0, 1, 0x10)))
 	f.write("partitions/a-1/0.dat", data(0, 1, 9, 0, 0, 0x10))
 	f.write("pids.log", appendFrame(nil, []byte(`{"type":"init","pid":9,"epoch":0,"txid":"t"}`)))
-	r := f.mend(nil)
+	r := f.repair(nil)
 	if r.Transactions != 2 {
 		t.Errorf("%d transactions were aborted, want one in each partition", r.Transactions)
 	}
@@ -210,7 +210,7 @@ func TestAnOpenTransactionGetsItsAbortMarkerAndItsProducerIsFenced(t *testing.T)
 	if len(frames) != 2 || !strings.Contains(string(frames[1].data), `"epoch":2`) {
 		t.Errorf("the producers' log has %d entries, want the fence as the second", len(frames))
 	}
-	if again := f.mend(nil); again.Transactions != 0 {
+	if again := f.repair(nil); again.Transactions != 0 {
 		t.Errorf("the second time aborts %d more", again.Transactions)
 	}
 }
@@ -223,7 +223,7 @@ func TestTheNumbersOfIdempotentProducersComeFromTheLog(t *testing.T) {
 	}
 	f.write("partitions/a-0/0.dat", raw)
 	f.write("seq_windows.json", []byte(`{"version":1,"windows":[{"pid":5,"topic":"a","partition":0,"count":1,"at":1,"epoch":0,"seen":true,"next_seq":2},{"pid":6,"topic":"b","partition":0,"count":1,"at":1,"seen":true,"next_seq":8}]}`))
-	f.mend(nil)
+	f.repair(nil)
 	var got seqWindows
 	if err := json.Unmarshal(f.read("seq_windows.json"), &got); err != nil {
 		t.Fatal(err)
@@ -241,7 +241,7 @@ func TestTheNumbersOfIdempotentProducersComeFromTheLog(t *testing.T) {
 func TestLogsBeginWhereTheyWereToldTo(t *testing.T) {
 	f := newFolder(t, "a", 2)
 	f.write("partitions/a-0/0.dat", join(plain(0, 5), plain(5, 5)))
-	r := f.mend(map[Partition]int64{{"a", 0}: 7, {"a", 1}: 3, {"gone", 0}: 9})
+	r := f.repair(map[Partition]int64{{"a", 0}: 7, {"a", 1}: 3, {"gone", 0}: 9})
 	if s := f.snapshot("a-0"); s.LogStartOffset != 7 || s.HighWatermark != 10 {
 		t.Errorf("the log spans %d to %d, want 7 to 10", s.LogStartOffset, s.HighWatermark)
 	}
@@ -252,7 +252,7 @@ func TestLogsBeginWhereTheyWereToldTo(t *testing.T) {
 		t.Errorf("the log without records spans %d to %d, want 3 to 3", s.LogStartOffset, s.HighWatermark)
 	}
 	// also where the files are those of the last clean stop
-	f.mend(map[Partition]int64{{"a", 0}: 8})
+	f.repair(map[Partition]int64{{"a", 0}: 8})
 	if s := f.snapshot("a-0"); s.LogStartOffset != 8 {
 		t.Errorf("the log begins at %d, want 8", s.LogStartOffset)
 	}
@@ -264,7 +264,7 @@ func TestADamagedEntryHidesNoneBehindIt(t *testing.T) {
 	bad := append([]byte(nil), two...)
 	bad[len(bad)-2] ^= 4
 	f.write("groups.log", join(one, bad, three, one[:7]))
-	r := f.mend(nil)
+	r := f.repair(nil)
 	if len(r.Damage) != 2 || r.Damage[0].Torn || !r.Damage[1].Torn {
 		t.Errorf("damage %v, want an entry and a torn end", r.Damage)
 	}
@@ -276,7 +276,7 @@ func TestADamagedEntryHidesNoneBehindIt(t *testing.T) {
 func TestFoldersOfNoTopicAreMovedAway(t *testing.T) {
 	f := newFolder(t, "a", 1)
 	f.write("partitions/old-0/0.dat", plain(0, 1))
-	r := f.mend(nil)
+	r := f.repair(nil)
 	if len(r.Strays) != 1 {
 		t.Fatalf("strays %v, want old-0", r.Strays)
 	}
@@ -288,7 +288,7 @@ func TestFoldersOfNoTopicAreMovedAway(t *testing.T) {
 func TestWhatCannotBeMendedIsNamed(t *testing.T) {
 	f := newFolder(t, "a", 1)
 	f.write("topics.json", []byte("{"))
-	_, err := Mend(f.path, nil, time.Now())
+	_, err := Repair(f.path, nil, time.Now())
 	var named *Error
 	if !errors.As(err, &named) || filepath.Base(named.File) != "topics.json" {
 		t.Errorf("a damaged list of topics gives %v", err)
@@ -297,7 +297,7 @@ func TestWhatCannotBeMendedIsNamed(t *testing.T) {
 	f = newFolder(t, "a", 1)
 	f.write("partitions/a-0/0.dat/file", nil)
 	path := filepath.Join(f.path, "partitions/a-0/0.dat")
-	if _, err := Mend(f.path, nil, time.Now()); !errors.As(err, &named) || named.File != path {
+	if _, err := Repair(f.path, nil, time.Now()); !errors.As(err, &named) || named.File != path {
 		t.Errorf("an unreadable segment gives %v", err)
 	}
 }
@@ -321,7 +321,7 @@ func TestMendingKeepsOnlyWhatWasWrittenAndIsDoneOnce(t *testing.T) {
 		}
 		raw = raw[:rapid.IntRange(0, len(raw)).Draw(rt, "length")]
 		f.write("partitions/a-0/0.dat", raw)
-		f.mend(nil)
+		f.repair(nil)
 		kept, err := os.ReadFile(filepath.Join(f.path, "partitions/a-0/0.dat"))
 		if err != nil {
 			return // nothing was left
@@ -340,7 +340,7 @@ func TestMendingKeepsOnlyWhatWasWrittenAndIsDoneOnce(t *testing.T) {
 				rt.Fatalf("a batch at %d was never written", b.first)
 			}
 		}
-		if again := f.mend(nil); len(again.Damage) > 0 {
+		if again := f.repair(nil); len(again.Damage) > 0 {
 			rt.Fatalf("the second run finds %v", again.Damage)
 		}
 	})
@@ -360,7 +360,7 @@ func FuzzScan(f *testing.F) {
 			least, total = b.last+1, total+b.size
 		}
 		for _, h := range holes {
-			if !h.mended {
+			if !h.repaired {
 				total += h.size
 			}
 		}

@@ -87,7 +87,7 @@ func isCommit(records []byte) bool {
 type hole struct {
 	pos, size int
 	torn      bool // the file ends within a batch: a write that a kill cut short
-	mended    bool // the offset of a batch that was found
+	repaired    bool // the offset of a batch that was found
 }
 
 // scan finds the batches of a segment, in the order of their offsets, and what
@@ -98,7 +98,7 @@ func scan(raw []byte, least int64) (found []batch, holes []hole) {
 		if ok && misplaced(raw[pos+b.size:], b, least) {
 			b.last += least - b.first
 			b.first = least
-			holes = append(holes, hole{pos: pos, size: 8, mended: true})
+			holes = append(holes, hole{pos: pos, size: 8, repaired: true})
 		}
 		if ok && b.first >= least {
 			b.pos = pos

@@ -53,7 +53,7 @@ type Report struct {
 	Starts map[Partition]int64
 }
 
-// Error is what cannot be mended.
+// Error is what cannot be repaired.
 type Error struct {
 	File string
 	Err  error
@@ -72,10 +72,10 @@ type mender struct {
 	unclean bool            // the last stop was none
 }
 
-// Mend makes dir whole. starts are the offsets before which records had been
+// Repair makes dir whole. starts are the offsets before which records had been
 // deleted; what is not in it begins where its files do. A directory that was
 // never used is left alone.
-func Mend(dir string, starts map[Partition]int64, now time.Time) (Report, error) {
+func Repair(dir string, starts map[Partition]int64, now time.Time) (Report, error) {
 	m := &mender{report: Report{Starts: map[Partition]int64{}}, dir: dir, now: now, windows: map[windowKey]*window{}, given: map[int64]int16{}}
 	err := m.run(starts)
 	var path *fs.PathError

@@ -46,7 +46,7 @@ func (a *actors) start(name string, run func(ctx context.Context) error, stop fu
 			return
 		}
 		if err == nil {
-			err = errors.New("ended by itself")
+			err = errors.New("ended unexpectedly")
 		}
 		select {
 		case a.failed <- fmt.Errorf("%s: %w", name, err):

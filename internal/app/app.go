@@ -340,9 +340,9 @@ func (a *App) followKafka(acts *actors) {
 	}
 	acts.start("node status", a.publishStatus, nil)
 	acts.start("alerts", a.followAlerts, nil)
-	acts.start("decisions for those who look", a.decisions.Run, nil)
-	acts.start("audit records for those who look", a.records.Run, nil)
-	acts.start("configuration for those who look", a.configLog.Run, nil)
+	acts.start("decisions for pages", a.decisions.Run, nil)
+	acts.start("audit records for pages", a.records.Run, nil)
+	acts.start("configuration for pages", a.configLog.Run, nil)
 	if a.o.has(event.RoleConsole) {
 		acts.start("browser", a.browse, nil)
 	}

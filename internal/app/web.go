@@ -140,13 +140,13 @@ func (a *App) guarded(name, address string, gate *access.Gate, secure bool) erro
 		return nil
 	case !gate.Open():
 		if !secure {
-			a.o.Log.Warn("passwords and sessions travel in the clear unless something before this listener speaks TLS", "listener", name, "address", address, "fix", "console.tls")
+			a.o.Log.Warn("passwords and sessions are sent in plain text unless a proxy before this listener terminates TLS", "listener", name, "address", address, "fix", "console.tls")
 		}
 		return nil
 	case !a.o.Insecure:
 		return fmt.Errorf("%s: %s can be reached from other machines and asks for no credentials: use a loopback address, configure console.users or console.oidc (for admin also admin.token), or say --insecure-listen", name, address)
 	}
-	a.o.Log.Warn("listening beyond loopback without credentials: whoever reaches this address may change routing", "listener", name, "address", address)
+	a.o.Log.Warn("listening beyond loopback without credentials: every client that reaches this address may change routing", "listener", name, "address", address)
 	return nil
 }
 

@@ -89,7 +89,7 @@ func (a *aside) run(ctx context.Context, direct *slog.Logger) {
 		}
 		spare = text
 		if dropped > 0 {
-			direct.Warn("log lines were dropped: nobody read them", "lines", dropped)
+			direct.Warn("log lines were dropped: the reader of the log is too slow", "lines", dropped)
 		}
 		select {
 		case <-a.more:

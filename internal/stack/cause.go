@@ -25,10 +25,10 @@ func causes() []cause {
 		{regexp.MustCompile(`UnsupportedClassVersionError|Unrecognized VM option`), "this Java is too old or another one: install Java 17 or newer, or set JAVA_HOME"},
 		{regexp.MustCompile(`InconsistentClusterIdException|Invalid cluster\.id|does not match stored clusterId`),
 			"the records are those of another cluster: ZooKeeper's data was lost or exchanged; bring its folder back, or delete both folders named in the status and begin with empty topics"},
-		{regexp.MustCompile(`NodeExistsException|NODEEXISTS`), "ZooKeeper still holds the entry of a broker that was killed, or another broker with the same id uses it; it goes away within ten seconds"},
+		{regexp.MustCompile(`NodeExistsException|NODEEXISTS`), "ZooKeeper still holds the entry of a broker that was killed, or another broker has the same id; an old entry expires within ten seconds"},
 		{regexp.MustCompile(`Address already in use|BindException`), "its port is in use"},
 		{regexp.MustCompile(`Failed to acquire lock on file \.lock`), "another broker uses the same folder of records"},
-		{regexp.MustCompile(`Could not find or load main class|NoClassDefFoundError|ClassNotFoundException`), "the distribution is not whole: smartlb kafka install fixes it"},
+		{regexp.MustCompile(`Could not find or load main class|NoClassDefFoundError|ClassNotFoundException`), "the installation is incomplete: smartlb kafka install repairs it"},
 		{regexp.MustCompile(`Timed out waiting for connection|ZooKeeperClientTimeoutException`), "ZooKeeper does not answer"},
 		{regexp.MustCompile(`AccessDeniedException|Permission denied`), "a folder may not be written by this user"},
 	}

@@ -26,8 +26,8 @@ import (
 
 // Commands is the noun config.
 func Commands(env *cli.Env) []*cobra.Command {
-	return []*cobra.Command{cli.Noun("config", "Check, publish and look at configurations",
-		"A configuration is a log: `apply` publishes a revision over config-updates, every node takes it over while it\nserves, `history` shows all of them and `rollback` publishes an old one again.",
+	return []*cobra.Command{cli.Noun("config", "Check, publish and show configurations",
+		"Configuration is a log: `apply` publishes a revision to config-updates, every node applies it while it serves,\n`history` lists all revisions, and `rollback` publishes an old revision again.",
 		validate(env), example(env), apply(env), show(env), history(env), diff(env), rollback(env), hashPassword(env), signingKey(env))}
 }
 
@@ -43,7 +43,7 @@ type validation struct {
 func validate(env *cli.Env) *cobra.Command {
 	type args struct{ file string }
 	return cli.Verb[args, validation]{
-		Use: "validate FILE", Short: "Report every mistake of a file at once, with line, path and what is allowed",
+		Use: "validate FILE", Short: "Report all mistakes of a file, with line, path and allowed values",
 		Example: "  smartlb config validate smartlb.yaml\n  smartlb config validate smartlb.yaml -o json",
 		Args:    cli.Words(func(a *args) []*string { return []*string{&a.file} }, "FILE"),
 		Run: func(_ context.Context, env *cli.Env, a args) (validation, error) {
@@ -106,14 +106,14 @@ type nodeState struct {
 func apply(env *cli.Env) *cobra.Command {
 	return cli.Verb[applyArgs, applied]{
 		Use: "apply FILE", Short: "Publish a file's routes and services to every node",
-		Long:    "Publishes the listeners, routes and services of FILE as a new revision; settings of a node in FILE are left out. Exit status 0 means that the change won: of two changes\nmade from the same base the first in the log wins everywhere, and the other one is told its name.",
+		Long:    "Publishes the listeners, routes and services of FILE as a new revision; node settings in FILE are left out. Exit status 0\nmeans that this revision is current. If two revisions have the same base, the first in the log wins on every node; the\nother is refused, and the error names the winner.",
 		Example: "  smartlb config apply smartlb.yaml\n  smartlb config apply smartlb.yaml --wait --comment 'two more instances'\n  smartlb config apply smartlb.yaml --adopt     # after the log was lost",
 		Flags: func(f *pflag.FlagSet, a *applyArgs) {
 			a.Declare(f)
 			f.StringVar(&a.base, "base", "", "`revision` that the file was made from (default: the current one)")
 			f.StringVar(&a.comment, "comment", "", "why")
-			f.BoolVar(&a.wait, "wait", false, "wait until every node that reported in the last 15 s has taken or refused it")
-			f.BoolVar(&a.adopt, "adopt", false, "make it current whatever the log says, also on nodes that kept their last good configuration because the log was lost")
+			f.BoolVar(&a.wait, "wait", false, "wait until every node that reported in the last 15 s has applied or refused it")
+			f.BoolVar(&a.adopt, "adopt", false, "make it current regardless of the log, also on nodes that kept their last good configuration because the log was lost")
 		},
 		Args: cli.Words(func(a *applyArgs) []*string { return []*string{&a.file} }, "FILE"),
 		Run: func(ctx context.Context, env *cli.Env, a applyArgs) (applied, error) {
@@ -283,7 +283,7 @@ func history(env *cli.Env) *cobra.Command {
 				if e.Summary != "" {
 					comment = strings.TrimSpace(e.Summary + " " + comment)
 				}
-				signer := "nobody"
+				signer := "unsigned"
 				if e.Authenticated {
 					signer = "key " + e.Key
 				}
@@ -300,7 +300,7 @@ func rollback(env *cli.Env) *cobra.Command {
 		Example: "  smartlb config rollback 4-1f09ab --wait",
 		Flags: func(f *pflag.FlagSet, a *applyArgs) {
 			a.Declare(f)
-			f.BoolVar(&a.wait, "wait", false, "wait until every node has taken or refused it")
+			f.BoolVar(&a.wait, "wait", false, "wait until every node has applied or refused it")
 			f.StringVar(&a.comment, "comment", "", "why")
 		},
 		Args: cli.Words(func(a *applyArgs) []*string { return []*string{&a.file} }, "REVISION"),

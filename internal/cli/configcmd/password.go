@@ -23,8 +23,8 @@ type hashed struct {
 // hashPassword is `smartlb config hash-password`.
 func hashPassword(env *cli.Env) *cobra.Command {
 	return cli.Verb[cli.None, hashed]{
-		Use: "hash-password", Short: "Make the bcrypt hash that console.users wants, from a password on standard input",
-		Long:    "Reads a password, from the terminal without showing it, else the first line of standard input, and prints its\nbcrypt hash for `passwordHash` in console.users.",
+		Use: "hash-password", Short: "Make the bcrypt hash of a password for console.users, from standard input",
+		Long:    "Reads a password from the terminal without showing it, or the first line of standard input, and prints its\nbcrypt hash for `passwordHash` in console.users.",
 		Example: "  smartlb config hash-password\n  smartlb config hash-password < password.txt",
 		Run: func(_ context.Context, env *cli.Env, _ cli.None) (hashed, error) {
 			password, err := readPassword(env)

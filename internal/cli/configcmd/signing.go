@@ -17,7 +17,7 @@ type signingSecret struct {
 func signingKey(env *cli.Env) *cobra.Command {
 	return cli.Verb[cli.None, signingSecret]{
 		Use: "signing-key", Short: "Make the secret of a signing key",
-		Long: "Prints 256 random bits in base64. Put them into a file that all nodes and operators have, and name the file in\n" +
+		Long: "Prints 256 random bits in base64. Put them into a file on all nodes and operators' machines, and name the file in\n" +
 			"signing.keys of the node's configuration or of a profile, or in SMARTLB_SIGNING_KEYS='ID=${file:/path}'.",
 		Example: "  (umask 077; smartlb config signing-key > /run/secrets/smartlb-signing)",
 		Run: func(context.Context, *cli.Env, cli.None) (signingSecret, error) {

@@ -35,7 +35,7 @@ type serviceArgs struct {
 
 func service(env *cli.Env) *cobra.Command {
 	return cli.Verb[serviceArgs, cli.None]{
-		Use: "service", Short: "Run one demo instance: a real HTTP server that takes its time",
+		Use: "service", Short: "Run one demo instance: an HTTP server with a set service time",
 		Example: `  smartlb demo service --service user-service --instance user-service-9 --listen 127.0.0.1:9009 --latency 20ms
   smartlb demo service --service user-service --instance user-service-9 --listen 127.0.0.1:9009 --no-report`,
 		Defaults: serviceArgs{service: "user-service", instance: "user-service-1", listen: "127.0.0.1:9001", latency: 20 * time.Millisecond, workers: demo.Workers},
@@ -45,7 +45,7 @@ func service(env *cli.Env) *cobra.Command {
 			f.StringVar(&a.listen, "listen", a.listen, "`address`")
 			f.StringSliceVarP(&a.brokers, "brokers", "b", nil, "Kafka brokers to report to (default KAFKA_BROKER or localhost:9092)")
 			f.DurationVar(&a.latency, "latency", a.latency, "mean service time (lognormal)")
-			f.IntVar(&a.workers, "workers", a.workers, "requests served at once; more wait")
+			f.IntVar(&a.workers, "workers", a.workers, "requests served at the same time; further requests wait")
 			f.BoolVar(&a.noReport, "no-report", false, "do not report to Kafka")
 			f.BoolVar(&a.withParent, "with-parent", false, "stop when standard input ends")
 			_ = f.MarkHidden("with-parent")
@@ -117,12 +117,12 @@ type loadArgs struct {
 
 func load(env *cli.Env) *cobra.Command {
 	return cli.Verb[loadArgs, demo.LoadStats]{
-		Use: "load", Short: "Send the demo's gentle load, open loop, until Ctrl-C",
+		Use: "load", Short: "Send the demo's light load, open loop, until Ctrl-C",
 		Example:  "  smartlb demo load --scale 3\n  smartlb demo load --target http://localhost:8080 -o json",
 		Defaults: loadArgs{target: "http://localhost:8080", scale: 1},
 		Flags: func(f *pflag.FlagSet, a *loadArgs) {
 			f.StringVar(&a.target, "target", a.target, "`URL` of the proxy")
-			f.Float64Var(&a.scale, "scale", a.scale, "times the gentle load of 20 requests per second")
+			f.Float64Var(&a.scale, "scale", a.scale, "factor of the light load of 20 requests per second")
 			f.BoolVar(&a.withParent, "with-parent", false, "stop when standard input ends")
 			_ = f.MarkHidden("with-parent")
 		},
@@ -158,7 +158,7 @@ type faultResult struct {
 
 func breakInstance(env *cli.Env) *cobra.Command {
 	return cli.Verb[faultArgs, faultResult]{
-		Use: "break INSTANCE", Short: "Make a demo instance fail or slow, to watch traffic leave it",
+		Use: "break INSTANCE", Short: "Make a demo instance fail or slow down, to watch traffic leave it",
 		Example:  "  smartlb demo break user-service-3 --error-rate 1 --latency 1ms\n  smartlb demo break order-service-2 --error-rate 0 --latency 500ms",
 		Defaults: faultArgs{errorRate: 1},
 		Flags: func(f *pflag.FlagSet, a *faultArgs) {
@@ -177,7 +177,7 @@ func breakInstance(env *cli.Env) *cobra.Command {
 
 func heal(env *cli.Env) *cobra.Command {
 	return cli.Verb[faultArgs, faultResult]{
-		Use: "heal INSTANCE", Short: "Make a broken demo instance well again",
+		Use: "heal INSTANCE", Short: "Heal a broken demo instance",
 		Example: "  smartlb demo heal user-service-3",
 		Flags:   func(f *pflag.FlagSet, a *faultArgs) { cli.AdminFlag(f, &a.admin) },
 		Args:    cli.Words(func(a *faultArgs) []*string { return []*string{&a.instance} }, "INSTANCE"),

@@ -18,15 +18,15 @@ import (
 
 func apply(env *cli.Env) *cobra.Command {
 	return cli.Verb[planArgs, ops.Applied]{
-		Use: "apply [TOPIC...]", Short: "Make the cluster's topics like the catalog; nothing is ever deleted",
-		Long: "Creates and changes what plan shows, as far as it loses nothing; the rest needs its permission. Reads back what it did, goes on after a step that failed and then exits " +
-			"with 1. Exits with 3 where something stays that needs a permission or cannot be. With --create-only existing topics are left as they are, and a broker that is still starting is waited for.",
+		Use: "apply [TOPIC...]", Short: "Make the cluster's topics match the catalog; never deletes a topic",
+		Long: "Carries out the steps of plan that lose no records; other steps need their --allow flag. Reads the result back. After a failed step it continues, and exits " +
+			"with 1. Exits with 3 if a step needs a permission or is impossible. With --create-only it leaves existing topics as they are and waits for a broker that is starting.",
 		Example: "  smartlb kafka apply\n  smartlb kafka apply --create-only\n  smartlb kafka apply -f topics.yaml my-topic --allow-repartition",
 		Flags: func(f *pflag.FlagSet, a *planArgs) {
 			a.flags(f)
-			f.BoolVar(&a.createOnly, "create-only", false, "create what is missing and leave the rest as it is")
-			f.BoolVar(&a.repartition, "allow-repartition", false, "add partitions to topics with records: those of one key are in two partitions then")
-			f.BoolVar(&a.loss, "allow-loss", false, "make changes that delete records or refuse what was taken")
+			f.BoolVar(&a.createOnly, "create-only", false, "create missing topics and leave existing topics as they are")
+			f.BoolVar(&a.repartition, "allow-repartition", false, "allow more partitions for topics with records: records of one key are then in two partitions")
+			f.BoolVar(&a.loss, "allow-loss", false, "allow changes that delete records or refuse records that were accepted before")
 		},
 		Args:     (*planArgs).takeTopics,
 		Complete: completeCatalog,
@@ -83,8 +83,8 @@ func appliedTable(a ops.Applied) cli.Table {
 
 func export(env *cli.Env) *cobra.Command {
 	return cli.Verb[cli.Brokers, topic.File]{
-		Use: "export", Short: "Write the cluster's topics down as a catalog",
-		Long:    "Prints YAML that `kafka plan -f` finds nothing to do with. It is pinned to the cluster by its id; take the line away to use it elsewhere.",
+		Use: "export", Short: "Print the cluster's topics as a catalog",
+		Long:    "Prints YAML for which `kafka plan -f` shows no difference. The line `cluster: ID` binds it to this cluster; remove it to use the catalog elsewhere.",
 		Example: "  smartlb kafka export > topics.yaml",
 		Forms:   "yaml,json",
 		Flags:   func(f *pflag.FlagSet, t *cli.Brokers) { t.Declare(f) },

@@ -22,19 +22,19 @@ type benchArgs struct {
 func (a *benchArgs) flags(f *pflag.FlagSet) {
 	a.Declare(f)
 	s := &a.spec
-	f.Int64VarP(&s.Records, "number", "n", s.Records, "how `many` records; 0 goes by --for alone")
-	f.DurationVar(&s.For, "for", s.For, "longest `time`; 0 goes by -n alone")
-	f.Int32VarP(&s.Partitions, "partitions", "p", s.Partitions, "`how many` partitions a topic of its own gets")
-	f.Float64Var(&s.Rate, "rate", 0, "`records` a second (default as fast as it goes)")
+	f.Int64VarP(&s.Records, "number", "n", s.Records, "`number` of records; 0: limited by --for only")
+	f.DurationVar(&s.For, "for", s.For, "longest `time`; 0: limited by -n only")
+	f.Int32VarP(&s.Partitions, "partitions", "p", s.Partitions, "`number` of partitions of the created topic")
+	f.Float64Var(&s.Rate, "rate", 0, "`records` per second (default: no limit)")
 	f.DurationVar(&s.Linger, "linger", s.Linger, "longest `wait` for a fuller batch")
 	f.Int32Var(&s.BatchBytes, "batch", s.BatchBytes, "largest batch in `bytes`")
 	f.StringVarP(&s.Compression, "compression", "z", s.Compression, "`codec`: none, gzip, snappy, lz4 or zstd")
-	f.StringVar(&s.Acks, "acks", s.Acks, "`who` must have it: all, leader or none")
+	f.StringVar(&s.Acks, "acks", s.Acks, "`acks`: all, leader or none")
 	f.IntVar(&s.Payload.Services, "services", s.Payload.Services, "`ids` of services, which are the keys")
 	f.IntVar(&s.Payload.Instances, "instances", s.Payload.Instances, "`instances` of each service")
-	f.Float64Var(&s.Payload.Skew, "skew", 0, "Zipf `exponent` of how often services report; 0: equally often")
-	f.IntVar(&s.Payload.Size, "size", 0, "`bytes` of a value (default what a report takes, about 270)")
-	f.BoolVar(&a.none, "no-key", false, "records without keys: batches fill one partition after the other")
+	f.Float64Var(&s.Payload.Skew, "skew", 0, "Zipf `exponent` of the services' report rates; 0: all equal")
+	f.IntVar(&s.Payload.Size, "size", 0, "`bytes` of a value (default: size of a report, about 270)")
+	f.BoolVar(&a.none, "no-key", false, "records without keys: each batch goes to one partition")
 	f.Uint64Var(&s.Seed, "seed", 1, "`number` from which the payloads are made")
 }
 
@@ -50,8 +50,8 @@ func usualBench() benchArgs {
 }
 
 func benchNoun(env *cli.Env) *cobra.Command {
-	return cli.Noun("bench", "Measure a cluster with made-up service metrics", "",
-		benchVerb(env, "produce", "Measure sending: records, bytes, CPU, latency from when a record was due to its acknowledgement",
+	return cli.Noun("bench", "Measure a cluster with generated service metrics", "",
+		benchVerb(env, "produce", "Measure producing: records, bytes, CPU, latency from the due time of a record to its acknowledgement",
 			"  smartlb kafka bench produce\n  smartlb kafka bench produce --rate 2000 --linger 100ms -z zstd --for 10s -n 0\n  smartlb kafka bench produce my-topic -n 100000 --skew 1",
 			func(ctx context.Context, cfg kafka.Config, s ops.BenchSpec) (ops.Bench, error) {
 				c, err := catalog()
@@ -67,7 +67,7 @@ func benchNoun(env *cli.Env) *cobra.Command {
 func benchVerb(env *cli.Env, use, short, example string, run func(context.Context, kafka.Config, ops.BenchSpec) (ops.Bench, error)) *cobra.Command {
 	return cli.Verb[benchArgs, ops.Bench]{
 		Use: use + " [TOPIC]", Short: short, Example: example,
-		Long:     "Without TOPIC a topic is created for it and deleted afterwards. Topics of the catalog are refused for writing.",
+		Long:     "Without TOPIC it creates a topic and deletes it afterwards. It does not write to topics of the catalog.",
 		Defaults: usualBench(),
 		Flags:    func(f *pflag.FlagSet, a *benchArgs) { a.flags(f) },
 		Args: func(a *benchArgs, words []string) error {

@@ -16,7 +16,7 @@ import (
 
 func brokers(env *cli.Env) *cobra.Command {
 	return cli.Verb[cli.Brokers, []ops.Broker]{
-		Use: "brokers", Short: "List the brokers with what they lead and hold",
+		Use: "brokers", Short: "List the brokers with their leaders, replicas and disk use",
 		Example: "  smartlb kafka brokers",
 		Flags:   func(f *pflag.FlagSet, t *cli.Brokers) { t.Declare(f) },
 		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) ([]ops.Broker, error) {
@@ -55,7 +55,7 @@ func bytesOf(n int64) string {
 
 func cluster(env *cli.Env) *cobra.Command {
 	return cli.Verb[cli.Brokers, ops.Cluster]{
-		Use: "cluster", Short: "Describe the cluster: id, controller, what is without a leader or a copy",
+		Use: "cluster", Short: "Describe the cluster: id, controller, partitions without a leader or in-sync replica",
 		Example: "  smartlb kafka cluster\n  smartlb kafka cluster -o json",
 		Flags:   func(f *pflag.FlagSet, t *cli.Brokers) { t.Declare(f) },
 		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) (ops.Cluster, error) {

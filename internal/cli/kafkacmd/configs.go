@@ -38,11 +38,11 @@ func (a *configArgs) resource(words []string, rest func([]string) error) error {
 
 func showConfigs(env *cli.Env) *cobra.Command {
 	return cli.Verb[configArgs, []ops.Setting]{
-		Use: "show TOPIC|broker:ID", Short: "Show settings with where they come from and their defaults",
+		Use: "show TOPIC|broker:ID", Short: "Show settings with their source and default",
 		Example: "  smartlb kafka configs show service-metrics\n  smartlb kafka configs show broker:1 --all -o wide",
 		Flags: func(f *pflag.FlagSet, a *configArgs) {
 			a.Declare(f)
-			f.BoolVar(&a.all, "all", false, "also those that are nowhere set")
+			f.BoolVar(&a.all, "all", false, "also settings that have their default")
 		},
 		Args: func(a *configArgs, words []string) error {
 			return a.resource(words, func(rest []string) error {
@@ -95,7 +95,7 @@ func changeFlags(f *pflag.FlagSet, a *configArgs) {
 
 func setConfigs(env *cli.Env) *cobra.Command {
 	return cli.Verb[configArgs, []ops.ChangedConfig]{
-		Use: "set TOPIC|broker:ID KEY=VALUE...", Short: "Set settings and leave the others alone",
+		Use: "set TOPIC|broker:ID KEY=VALUE...", Short: "Change settings; other settings stay as they are",
 		Long:    "Values may be in units: 7d, 90min, 11MiB, unlimited. A change that may lose data needs --execute.",
 		Example: "  smartlb kafka configs set my-topic retention.ms=7d max.message.bytes=11MiB\n  smartlb kafka configs set broker:1 log.cleaner.threads=2",
 		Flags:   changeFlags,
@@ -111,7 +111,7 @@ func setConfigs(env *cli.Env) *cobra.Command {
 
 func unsetConfigs(env *cli.Env) *cobra.Command {
 	return cli.Verb[configArgs, []ops.ChangedConfig]{
-		Use: "unset TOPIC|broker:ID KEY...", Short: "Let the defaults hold again",
+		Use: "unset TOPIC|broker:ID KEY...", Short: "Reset settings to their defaults",
 		Example: "  smartlb kafka configs unset my-topic segment.ms",
 		Flags:   changeFlags,
 		Args: func(a *configArgs, words []string) error {
@@ -130,7 +130,7 @@ func alterTopic(env *cli.Env) *cobra.Command {
 		Example: "  smartlb kafka topics alter my-topic -c retention.ms=1d --execute",
 		Flags: func(f *pflag.FlagSet, a *configArgs) {
 			changeFlags(f, a)
-			f.StringArrayVarP(&a.set, "config", "c", nil, "`key=value`, may be repeated; 7d and 11MiB are understood")
+			f.StringArrayVarP(&a.set, "config", "c", nil, "`key=value`, may be repeated; units are allowed: 7d, 11MiB")
 		},
 		Args: func(a *configArgs, words []string) error {
 			return a.resource(words, func(rest []string) error {

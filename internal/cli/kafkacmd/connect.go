@@ -33,7 +33,7 @@ type connectArgs struct {
 
 func (a *connectArgs) flags(f *pflag.FlagSet) {
 	f.StringVar(&a.url, "connect", "", "`URL` of a Connect worker (default SMARTLB_CONNECT, CONNECT_URL, that of the stack running here or "+connect.Default().URL+")")
-	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "longest wait, also for a group that rebalances")
+	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "timeout, also for a worker group that rebalances")
 }
 
 func (a connectArgs) client(env *cli.Env) (*connect.Client, error) {
@@ -121,16 +121,16 @@ func someConnectors(a *connectArgs, words []string) error {
 func connectNoun(env *cli.Env) *cobra.Command {
 	return cli.Noun("connect", "Kafka Connect: connectors and their tasks", "",
 		connectInfo(env), connectPlugins(env), connectList(env), connectGet(env), connectDescribe(env), connectValidate(env), connectApply(env),
-		connectAct(env, connect.Pause, "Pause connectors; their tasks stay where they are"),
-		connectAct(env, connect.Resume, "Let connectors go on that were paused or stopped"),
-		connectAct(env, connect.Stop, "Stop connectors: their tasks end, their settings and offsets stay"),
+		connectAct(env, connect.Pause, "Pause connectors; their tasks stay assigned"),
+		connectAct(env, connect.Resume, "Resume paused or stopped connectors"),
+		connectAct(env, connect.Stop, "Stop connectors: their tasks end, settings and offsets are kept"),
 		connectAct(env, connect.Restart, "Restart connectors with their tasks"),
 		connectDelete(env), connectOffsets(env))
 }
 
 func connectInfo(env *cli.Env) *cobra.Command {
 	return cli.Verb[connectArgs, connect.Info]{
-		Use: "info", Short: "Tell the worker's version and cluster",
+		Use: "info", Short: "Show the worker's version and cluster",
 		Example: "  smartlb kafka connect info",
 		Flags:   func(f *pflag.FlagSet, a *connectArgs) { a.flags(f) },
 		Run: asks(func(ctx context.Context, _ *cli.Env, c *connect.Client, _ connectArgs) (connect.Info, error) {
@@ -144,7 +144,7 @@ func connectInfo(env *cli.Env) *cobra.Command {
 
 func connectPlugins(env *cli.Env) *cobra.Command {
 	return cli.Verb[connectArgs, []connect.Plugin]{
-		Use: "plugins", Short: "List the connector classes that the worker has",
+		Use: "plugins", Short: "List the connector classes of the worker",
 		Example: "  smartlb kafka connect plugins\n  smartlb kafka connect plugins --all",
 		Flags: func(f *pflag.FlagSet, a *connectArgs) {
 			a.flags(f)
@@ -216,7 +216,7 @@ func firstConnector(ctx context.Context, env *cli.Env, a *connectArgs, words []s
 
 func connectDescribe(env *cli.Env) *cobra.Command {
 	return cli.Verb[connectArgs, connect.Connector]{
-		Use: "describe CONNECTOR", Short: "Describe a connector: tasks with what made them fail, topics, settings",
+		Use: "describe CONNECTOR", Short: "Describe a connector: tasks with their errors, topics, settings",
 		Example:  "  smartlb kafka connect describe my-source",
 		Flags:    func(f *pflag.FlagSet, a *connectArgs) { a.flags(f) },
 		Args:     oneConnector,

@@ -23,7 +23,7 @@ type applied struct {
 
 func connectApply(env *cli.Env) *cobra.Command {
 	return cli.Verb[connectArgs, []applied]{
-		Use: "apply -f FILE", Short: "Create connectors or change their settings; the same file again changes nothing",
+		Use: "apply -f FILE", Short: "Create connectors or change their settings; idempotent",
 		Long: "The settings of the file replace those of the connector. They are validated before anything is changed. A file holds one connector or several: " +
 			"{name, config} as the worker takes it, or settings with a name among them, in JSON or YAML.\n" +
 			"A new source connector whose settings do not mention topic.creation gets topic.creation.default.* with the defaults of the broker, so that the worker creates its topics.\n" +
@@ -73,7 +73,7 @@ func connectApply(env *cli.Env) *cobra.Command {
 }
 
 func waitFlag(f *pflag.FlagSet, a *connectArgs) {
-	f.BoolVar(&a.wait, "wait", false, "wait until the connector and its tasks run, and tell what failed; at most --timeout")
+	f.BoolVar(&a.wait, "wait", false, "wait until the connector and its tasks run, and show failures; at most --timeout")
 }
 
 func applyOne(ctx context.Context, env *cli.Env, c *connect.Client, a connectArgs, s connect.Spec) (applied, error) {

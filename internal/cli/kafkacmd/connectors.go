@@ -47,7 +47,7 @@ type validated struct {
 
 func connectValidate(env *cli.Env) *cobra.Command {
 	return cli.Verb[connectArgs, []validated]{
-		Use: "validate -f FILE", Short: "Ask the worker what is wrong with settings; exit code 1 when something is",
+		Use: "validate -f FILE", Short: "Validate settings on the worker; exit code 1 on a mistake",
 		Example: "  smartlb kafka connect validate -f my-source.yaml",
 		Flags:   fileFlag,
 		Run: asks(func(ctx context.Context, env *cli.Env, c *connect.Client, a connectArgs) ([]validated, error) {
@@ -102,7 +102,7 @@ func connectAct(env *cli.Env, what connect.Action, short string) *cobra.Command 
 		Flags: func(f *pflag.FlagSet, a *connectArgs) {
 			a.flags(f)
 			if what == connect.Restart {
-				f.BoolVar(&a.failed, "failed", false, "only what failed: the connector, or its tasks")
+				f.BoolVar(&a.failed, "failed", false, "restart only the failed connector or tasks")
 				waitFlag(f, a)
 			}
 		},
@@ -197,7 +197,7 @@ func actedTable(all []acted) cli.Table {
 
 func connectDelete(env *cli.Env) *cobra.Command {
 	return cli.Verb[connectArgs, []acted]{
-		Use: "delete CONNECTOR...", Short: "Delete connectors; the topics stay",
+		Use: "delete CONNECTOR...", Short: "Delete connectors; their topics are kept",
 		Example: "  smartlb kafka connect delete my-source --execute",
 		Flags:   func(f *pflag.FlagSet, a *connectArgs) { a.flags(f); executeFlag(f, &a.execute) },
 		Args:    someConnectors, Complete: connectors,
@@ -221,7 +221,7 @@ func connectDelete(env *cli.Env) *cobra.Command {
 
 func connectOffsets(env *cli.Env) *cobra.Command {
 	return cli.Verb[connectArgs, []connect.Offset]{
-		Use: "offsets CONNECTOR", Short: "Show where a connector stands in what it reads",
+		Use: "offsets CONNECTOR", Short: "Show the offsets of a connector",
 		Example: "  smartlb kafka connect offsets my-source",
 		Flags:   func(f *pflag.FlagSet, a *connectArgs) { a.flags(f) },
 		Args:    oneConnector, Complete: firstConnector,

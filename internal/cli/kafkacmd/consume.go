@@ -33,9 +33,9 @@ const lastByDefault = 10
 
 func consume(env *cli.Env) *cobra.Command {
 	return cli.Verb[consumeArgs, cli.None]{
-		Use: "consume TOPIC [N]", Short: "Print the last N records of a topic, oldest first, and end",
-		Long: "Prints the last N records (10 when not given) across partitions, oldest first, and ends; it never waits for more unless -f is given. " +
-			"With --from-beginning or --offset it prints what follows from there: all of it, or the first N.\n\n" +
+		Use: "consume TOPIC [N]", Short: "Print the last N records of a topic, oldest first, and exit",
+		Long: "Prints the last N records (default 10) across partitions, oldest first, and exits; -f waits for new records. " +
+			"With --from-beginning or --offset it prints the records from there: all, or the first N.\n\n" +
 			"Positions: start, end, an offset, -N from the end of each partition, @TIME (2026-01-02T15:04:05Z, 15:04, @-90m), s@ and e@ with milliseconds.\n\n" +
 			"--where takes a CEL expression over topic, partition, offset, timestamp, key, value (parsed where it is JSON), text, size and headers.\n\n" +
 			"Values only; -o table or wide shows where they are, -o json prints a message a line, with what produce --json takes back, " +
@@ -48,13 +48,13 @@ func consume(env *cli.Env) *cobra.Command {
 		Defaults: consumeArgs{limit: -1},
 		Flags: func(f *pflag.FlagSet, a *consumeArgs) {
 			a.Declare(f)
-			f.IntVarP(&a.limit, "number", "n", -1, "how `many` records, as N")
-			f.BoolVar(&a.spec.Beginning, "from-beginning", false, "the oldest records; all of them when N is not given")
+			f.IntVarP(&a.limit, "number", "n", -1, "`number` of records, same as N")
+			f.BoolVar(&a.spec.Beginning, "from-beginning", false, "start with the oldest record; without N print all records")
 			f.StringVar(&a.offset, "offset", "", "`position` of the first record")
-			f.StringVar(&a.until, "until", "", "`position` before which it ends (default the end of the log as it is now)")
+			f.StringVar(&a.until, "until", "", "end before this `position` (default: the present end of the log)")
 			f.Int32SliceVarP(&a.spec.Partitions, "partitions", "p", nil, "`partitions`, separated by commas (default all)")
-			f.StringVarP(&a.where, "where", "w", "", "only records of which this CEL `expression` is true")
-			f.BoolVarP(&a.spec.Follow, "follow", "f", false, "go on with new records until Ctrl-C")
+			f.StringVarP(&a.where, "where", "w", "", "only records that match this CEL `expression`")
+			f.BoolVarP(&a.spec.Follow, "follow", "f", false, "continue with new records until Ctrl-C")
 		},
 		Args: func(a *consumeArgs, words []string) error {
 			if len(words) < 1 || len(words) > 2 || words[0] == "" {
@@ -114,7 +114,7 @@ func (a *consumeArgs) complete(now time.Time) error {
 	explicit := a.spec.Beginning || a.spec.From != nil
 	switch {
 	case a.limit >= 0 && explicit && a.limit == 0:
-		return cli.Usagef("0 records from there are none")
+		return cli.Usagef("count must be at least 1")
 	case a.limit >= 0:
 		a.spec.Limit = a.limit
 	case !explicit:

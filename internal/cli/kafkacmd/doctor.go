@@ -26,10 +26,10 @@ func clientOf(env *cli.Env, c cli.Cluster, timeout time.Duration) kafka.Config {
 
 func doctorVerb(env *cli.Env) *cobra.Command {
 	return cli.Verb[lookArgs, doctor.Report]{
-		Use: "doctor", Short: "Find out what is wrong with a Kafka setup and how to fix it; exit code 10 on problems",
-		Long: "Looks at what health looks at, and at Java and the state folder, and names cause and fix of what is wrong: nobody listens,\n" +
-			"something else listens, TLS or logins that do not fit, certificates, advertised addresses that lead nowhere, topics that differ\n" +
-			"from the catalog, replicas, clocks, rights, Connect, disk. It changes nothing.",
+		Use: "doctor", Short: "Find problems of a Kafka setup, with cause and fix; exit code 10 on problems",
+		Long: "Checks everything that health checks, plus Java and the state folder, and shows cause and fix of each problem: no listener,\n" +
+			"another program on the port, wrong TLS or login, certificates, unreachable advertised addresses, topics that differ from\n" +
+			"the catalog, replicas, clocks, permissions, Connect, disk. It changes nothing.",
 		Example: "  smartlb kafka doctor\n  smartlb kafka doctor --profile prod\n  smartlb kafka doctor -b kafka-1:9092 -o json",
 		Flags:   func(f *pflag.FlagSet, a *lookArgs) { a.flags(f) },
 		Run: func(ctx context.Context, env *cli.Env, a lookArgs) (doctor.Report, error) {
@@ -65,7 +65,7 @@ func doctorTable(r doctor.Report) cli.Table {
 				t.Above = append(t.Above, "         cause: "+cli.OneLine(c.Cause))
 			}
 			if c.Fix != "" {
-				t.Above = append(t.Above, "         fix:  "+cli.OneLine(c.Fix))
+				t.Above = append(t.Above, "         fix:   "+cli.OneLine(c.Fix))
 			}
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 // Group offers the noun kafka.
 func Group(env *cli.Env) []*cobra.Command {
-	return []*cobra.Command{cli.Noun("kafka", "Kafka: start and stop it here, look at topics, records and groups", "",
+	return []*cobra.Command{cli.Noun("kafka", "Kafka: start and stop it on this machine; topics, records and groups", "",
 		append(operators(env), install(env), relock(env), start(env), stop(env), supervise(env), restart(env), status(env), logs(env),
 			health(env), doctorVerb(env))...,
 	)}

@@ -101,13 +101,13 @@ type resetArgs struct {
 func resetGroup(env *cli.Env) *cobra.Command {
 	return cli.Verb[resetArgs, ops.Reset]{
 		Use: "reset GROUP --to POSITION", Short: "Move the offsets of a consumer group",
-		Long: "Shows from where to where, and moves the offsets with --execute. The group must have no members. Positions: earliest, latest, an offset, -N from the end, " +
-			"@TIME (2026-01-02T15:04:05Z, 15:04, @-1h), shift:N from where it stands. Without -t all topics with commits are moved; with -t a group that does not exist is made.",
+		Long: "Shows old and new offsets; --execute moves them. The group must have no members. Positions: earliest, latest, an offset, -N from the end, " +
+			"@TIME (2026-01-02T15:04:05Z, 15:04, @-1h), shift:N from the committed offset. Without -t all topics with committed offsets are moved; with -t a missing group is created.",
 		Example: "  smartlb kafka groups reset my-group --to earliest\n  smartlb kafka groups reset my-group --to @-1h -t service-metrics --execute\n" +
 			"  smartlb kafka groups reset my-group --to shift:-100 -t service-metrics:0,2 --execute",
 		Flags: func(f *pflag.FlagSet, a *resetArgs) {
 			a.Declare(f)
-			f.StringVar(&a.to, "to", "", "`position` where it is to go on")
+			f.StringVar(&a.to, "to", "", "new `position` of the group")
 			f.StringArrayVarP(&a.topics, "topic", "t", nil, "`topic[:partitions]`, may be repeated")
 			executeFlag(f, &a.spec.Execute)
 		},
@@ -178,7 +178,7 @@ func topicParts(text string) (ops.TopicParts, error) {
 
 func deleteGroups(env *cli.Env) *cobra.Command {
 	return cli.Verb[namesArgs, []ops.DeletedGroup]{
-		Use: "delete GROUP...", Short: "Forget consumer groups with their offsets",
+		Use: "delete GROUP...", Short: "Delete consumer groups with their offsets",
 		Example: "  smartlb kafka groups delete my-group\n  smartlb kafka groups delete my-group --execute",
 		Flags:   func(f *pflag.FlagSet, a *namesArgs) { a.Declare(f); executeFlag(f, &a.execute) },
 		Args:    takes("GROUP"),

@@ -117,23 +117,23 @@ func healthTable(h healthReport) cli.Table {
 		}
 	}
 	if !h.Healthy || slices.ContainsFunc(h.Services, func(s service) bool { return s.Status == doctor.Warning }) {
-		t.Below = []string{"smartlb kafka doctor tells causes and fixes."}
+		t.Below = []string{"smartlb kafka doctor shows causes and fixes."}
 	}
 	return t
 }
 
 func health(env *cli.Env) *cobra.Command {
 	return cli.Verb[lookArgs, healthReport]{
-		Use: "health", Short: "Tell whether ZooKeeper, Kafka, UI and Connect are well; exit code 10 when not",
-		Long: "Looks at ZooKeeper by TCP and its mode, at Kafka by listing topics, at the web UI by HTTP, at Kafka Connect, at advertised\n" +
-			"listeners, topics, replicas, clocks and the disk. What nobody started here and nobody needs is skipped.",
+		Use: "health", Short: "Check ZooKeeper, Kafka, UI and Connect; exit code 10 if one is unhealthy",
+		Long: "Checks ZooKeeper by TCP and its mode, Kafka by listing topics, the web UI by HTTP, Kafka Connect, advertised listeners,\n" +
+			"topics, replicas, clocks and the disk. Optional services that were not started on this machine are skipped.",
 		Example:  "  smartlb kafka health || echo down\n  smartlb kafka health --wait 60s\n  smartlb kafka health --watch\n  smartlb kafka health -o json",
 		Defaults: lookArgs{every: 2 * time.Second},
 		Flags: func(f *pflag.FlagSet, a *lookArgs) {
 			a.flags(f)
-			f.DurationVar(&a.wait, "wait", 0, "look again until all is well, for at most this long")
-			f.BoolVar(&a.watch, "watch", false, "look again until Ctrl-C")
-			f.DurationVar(&a.every, "every", a.every, "how often, with --watch")
+			f.DurationVar(&a.wait, "wait", 0, "repeat until everything is healthy, at most this long")
+			f.BoolVar(&a.watch, "watch", false, "repeat until Ctrl-C")
+			f.DurationVar(&a.every, "every", a.every, "interval of --watch")
 		},
 		Run:   runHealth,
 		Table: healthTable,

@@ -42,17 +42,17 @@ type installedByMode struct {
 
 func install(env *cli.Env) *cobra.Command {
 	return cli.Verb[installArgs, installed]{
-		Use: "install", Short: "Put Kafka, ZooKeeper and Kafka Connect together, for the runtime jvm",
-		Long: "Fetches the jars that the lock files name, through mvn where it is installed (so your repository and mirror settings hold),\n" +
-			"else from --repository, and checks the SHA-256 of each. What is there and right is not fetched again. KAFKA_HOME, where it is\n" +
-			"set, is used instead and needs no installation.",
+		Use: "install", Short: "Install Kafka, ZooKeeper and Kafka Connect for the runtime jvm",
+		Long: "Downloads the jars of the lock files and checks the SHA-256 of each. It uses mvn if installed (with your repository and\n" +
+			"mirror settings), otherwise --repository. Valid jars are not downloaded again. If KAFKA_HOME is set, that installation is\n" +
+			"used instead.",
 		Example:  "  smartlb kafka install\n  smartlb kafka install --mode all\n  smartlb kafka install --repository https://repository.example.com/maven",
 		Defaults: installArgs{mode: string(properties.ModeZookeeper)},
 		Flags: func(f *pflag.FlagSet, a *installArgs) {
 			f.StringVar(&a.mode, "mode", a.mode, "zookeeper (Kafka "+versionZookeeper+"), kraft (Kafka "+versionKRaft+") or all")
-			f.StringVar(&a.repository, "repository", "", "fetch from this `URL or folder` of Maven's layout instead of through mvn")
+			f.StringVar(&a.repository, "repository", "", "download from this `URL or folder` with Maven's layout instead of using mvn")
 			f.StringVar(&a.dir, "dir", "", "`folder` of installations (default SMARTLB_KAFKA_DIR or smartlb/kafka in the user's data folder)")
-			f.BoolVar(&a.noArchives, "no-archives", false, "do not make class data archives, which let the services start in half the time")
+			f.BoolVar(&a.noArchives, "no-archives", false, "skip the class data archives, which halve the start time of services")
 		},
 		Run:   runInstall,
 		Table: installTable,

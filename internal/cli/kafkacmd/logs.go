@@ -31,9 +31,9 @@ func logs(env *cli.Env) *cobra.Command {
 		Example:  "  smartlb kafka logs kafka\n  smartlb kafka logs zookeeper -n 20 -f\n  smartlb kafka logs connect --since 10m",
 		Defaults: logsArgs{service: stack.KafkaName, lines: 100},
 		Flags: func(f *pflag.FlagSet, a *logsArgs) {
-			f.IntVarP(&a.lines, "lines", "n", a.lines, "how many of the last lines")
-			f.BoolVarP(&a.follow, "follow", "f", false, "go on with new lines until Ctrl-C")
-			f.DurationVar(&a.since, "since", 0, "all lines of this `time` until now, such as 10m")
+			f.IntVarP(&a.lines, "lines", "n", a.lines, "number of lines from the end")
+			f.BoolVarP(&a.follow, "follow", "f", false, "continue with new lines until Ctrl-C")
+			f.DurationVar(&a.since, "since", 0, "lines of the last `time`, such as 10m")
 		},
 		Args: func(a *logsArgs, words []string) error {
 			if len(words) > 1 {

@@ -35,8 +35,8 @@ type planned struct {
 
 func (a *planArgs) flags(f *pflag.FlagSet) {
 	a.Declare(f)
-	f.StringVarP(&a.file, "file", "f", "", "`path` of the catalog (default the one that the program carries: deployment/kafka/topics.yaml)")
-	f.BoolVar(&a.reset, "reset-unmanaged", false, "settings that the catalog does not name go back to the default")
+	f.StringVarP(&a.file, "file", "f", "", "`path` of the catalog (default: the built-in deployment/kafka/topics.yaml)")
+	f.BoolVar(&a.reset, "reset-unmanaged", false, "reset settings that are not in the catalog to their default")
 }
 
 // spec reads the catalog and puts together what is compared.
@@ -74,14 +74,14 @@ func completeCatalog(_ context.Context, _ *cli.Env, a *planArgs, words []string)
 
 func plan(env *cli.Env) *cobra.Command {
 	return cli.Verb[planArgs, planned]{
-		Use: "plan [TOPIC...]", Short: "Show what it takes to make the cluster's topics like the catalog",
-		Long:    "Compares and changes nothing. + is created, ~ is changed, ! cannot be, ? is left alone. With --exit-code the exit code is 3 where they differ.",
+		Use: "plan [TOPIC...]", Short: "Show the changes that make the cluster's topics match the catalog",
+		Long:    "Compares and changes nothing: + create, ~ change, ! impossible, ? not in the catalog, left as it is. With --exit-code the exit code is 3 if they differ.",
 		Example: "  smartlb kafka plan\n  smartlb kafka plan -f topics.yaml --exit-code -o json\n  smartlb kafka plan --estimate 200 --proxies 2",
 		Flags: func(f *pflag.FlagSet, a *planArgs) {
 			a.flags(f)
-			f.BoolVar(&a.exitCode, "exit-code", false, "exit with 3 where cluster and catalog differ")
-			f.IntVar(&a.load.Instances, "estimate", 0, "ask no cluster; tell the bytes that so many `instances` write a day and that are kept")
-			f.IntVar(&a.load.Proxies, "proxies", 1, "`how many` send to all of them, for --estimate")
+			f.BoolVar(&a.exitCode, "exit-code", false, "exit with 3 if cluster and catalog differ")
+			f.IntVar(&a.load.Instances, "estimate", 0, "contact no cluster; estimate the bytes that this many `instances` write per day and that are kept")
+			f.IntVar(&a.load.Proxies, "proxies", 1, "`number` of proxies that send to all instances, for --estimate")
 			f.Float64Var(&a.load.Requests, "requests", 100, "`requests` per instance and second, for --estimate")
 		},
 		Args:     (*planArgs).takeTopics,

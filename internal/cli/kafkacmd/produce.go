@@ -36,9 +36,9 @@ type produceArgs struct {
 
 func produce(env *cli.Env) *cobra.Command {
 	return cli.Verb[produceArgs, ops.Sent]{
-		Use: "produce TOPIC [VALUE]", Short: "Send a record, or each line of stdin as one",
+		Use: "produce TOPIC [VALUE]", Short: "Send a record, or each line of stdin as a record",
 		Long: "Sends VALUE as it is, the content of --file, or every line of stdin. With --json the lines are messages as `consume -o json` prints them, with key, headers and timestamp. " +
-			"What does not conform to the schema of its topic is sent all the same, with a warning; --validate refuses it. " +
+			"A value that violates the schema of its topic is sent with a warning; --validate refuses it. " +
 			"--sign adds a signature to each record; nodes with signing keys limit what unsigned records can do.",
 		Example: `  smartlb kafka produce service-metrics '{"test": "message"}'
   smartlb kafka produce my-topic -k order-1 -H source=shell < values.txt
@@ -51,13 +51,13 @@ func produce(env *cli.Env) *cobra.Command {
 			f.StringVarP(&a.key, "key", "k", "", "`key` of the records")
 			f.StringVarP(&a.keySplit, "key-delimiter", "K", "", "`text` between key and value in each line")
 			f.StringArrayVarP(&a.headers, "header", "H", nil, "`key=value`, may be repeated")
-			f.Int32VarP(&a.partition, "partition", "p", -1, "`number` of the partition (default by key)")
-			f.BoolVar(&a.tombstone, "tombstone", false, "send the key with no value: compaction forgets it")
+			f.Int32VarP(&a.partition, "partition", "p", -1, "`number` of the partition (default: by key)")
+			f.BoolVar(&a.tombstone, "tombstone", false, "send the key without a value (a tombstone): compaction deletes the key")
 			f.StringVar(&a.file, "file", "", "`path` of a file whose content is the value")
-			f.Float64Var(&a.rate, "rate", 0, "at most so many `records` a second (default as fast as it goes)")
+			f.Float64Var(&a.rate, "rate", 0, "at most this many `records` per second (default: no limit)")
 			f.StringVarP(&a.compress, "compression", "z", a.compress, "`codec`: none, gzip, snappy, lz4 or zstd")
 			f.BoolVar(&a.asJSON, "json", false, "lines of stdin are messages as consume -o json prints them")
-			f.BoolVar(&a.validate, "validate", false, "refuse values that do not conform to the topic's schema")
+			f.BoolVar(&a.validate, "validate", false, "refuse values that violate the topic's schema")
 			f.BoolVar(&a.sign, "sign", false, "sign the records with the first signing key of the profile or of SMARTLB_SIGNING_KEYS")
 		},
 		Args: func(a *produceArgs, words []string) error {

@@ -22,14 +22,14 @@ type pruneArgs struct {
 
 func prune(env *cli.Env) *cobra.Command {
 	return cli.Verb[pruneArgs, []ops.Prunable]{
-		Use: "prune [TOPIC...]", Short: "List topics that the catalog does not name; delete those that are named here",
-		Long: "Without --execute nothing is deleted. With it the named topics are, after each name was typed once more on stdin. Topics of Kafka and Connect and topics that a group reads " +
-			"are protected, and those with records unless --force.",
+		Use: "prune [TOPIC...]", Short: "List topics that are not in the catalog; delete the topics that are named",
+		Long: "Without --execute nothing is deleted. With --execute the named topics are deleted after each name was typed again on stdin. Topics of Kafka and\n" +
+			"Connect and topics that a group reads are protected; topics with records need --force.",
 		Example: "  smartlb kafka prune\n  smartlb kafka prune my-topic --execute",
 		Flags: func(f *pflag.FlagSet, a *pruneArgs) {
 			a.Declare(f)
-			f.StringVarP(&a.file, "file", "f", "", "`path` of the catalog (default the one that the program carries)")
-			f.BoolVar(&a.spec.Force, "force", false, "also topics that hold records")
+			f.StringVarP(&a.file, "file", "f", "", "`path` of the catalog (default: the built-in catalog)")
+			f.BoolVar(&a.spec.Force, "force", false, "also delete topics with records")
 			executeFlag(f, &a.spec.Execute)
 		},
 		Args: func(a *pruneArgs, words []string) error {

@@ -35,8 +35,8 @@ func stackVerb(env *cli.Env, v cli.Verb[stackArgs, stackStatus], act func(contex
 func start(env *cli.Env) *cobra.Command {
 	return stackVerb(env, cli.Verb[stackArgs, stackStatus]{
 		Use: "start", Short: "Start the local Kafka stack and wait until it is healthy",
-		Long: "Starts ZooKeeper, Kafka, Kafka Connect and the web UI, one after another, each when those before it are healthy, and creates the\n" +
-			"topics. What runs already stays. A service that crashes later is started again.",
+		Long: "Starts ZooKeeper, Kafka, Kafka Connect and the web UI one after another, each when the previous services are healthy, and\n" +
+			"creates the topics. Services that already run are left running. A service that crashes later is restarted.",
 		Example: "  smartlb kafka start\n  smartlb kafka start --mode kraft\n  smartlb kafka start --runtime embedded --broker-listen 127.0.0.1:19092 --broker-internal none --console none",
 		Flags:   func(f *pflag.FlagSet, a *stackArgs) { a.flags(f) },
 	}, func(ctx context.Context, env *cli.Env, r stack.Runtime) error { return r.Start(ctx, env.Say) })
@@ -63,7 +63,7 @@ func restart(env *cli.Env) *cobra.Command {
 
 func status(env *cli.Env) *cobra.Command {
 	return stackVerb(env, cli.Verb[stackArgs, stackStatus]{
-		Use: "status", Short: "Show what of the local Kafka stack runs; exit code 10 when something required is down",
+		Use: "status", Short: "Show the services of the local Kafka stack; exit code 10 if a required service is down",
 		Example: "  smartlb kafka status\n  smartlb kafka status -o json",
 		Flags:   func(f *pflag.FlagSet, a *stackArgs) { a.runtimeFlag(f) },
 	}, func(context.Context, *cli.Env, stack.Runtime) error { return nil })
@@ -72,7 +72,7 @@ func status(env *cli.Env) *cobra.Command {
 // supervise is what the supervisor's process runs.
 func supervise(env *cli.Env) *cobra.Command {
 	return cli.Verb[cli.None, cli.None]{
-		Use: "supervise", Short: "Start services of the local stack again that crash", Hidden: true,
+		Use: "supervise", Short: "Restart services of the local stack that crash", Hidden: true,
 		Run: func(ctx context.Context, env *cli.Env, _ cli.None) (cli.None, error) {
 			r, err := stackArgs{}.runtime(ctx, env, "supervise")
 			if err != nil {

@@ -63,7 +63,7 @@ func (a *stackArgs) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&a.heap, "heap", nil, "`SERVICE=SIZE`, the largest heap of zookeeper, kafka or connect, such as kafka=1g; may be repeated")
 	f.BoolVar(&a.noInstall, "no-install", false, "do not fetch what the runtime jvm lacks")
 	f.StringVar(&a.dir, "dir", "", "`folder` of installations (default SMARTLB_KAFKA_DIR or smartlb/kafka in the user's data folder)")
-	f.StringVar(&a.repository, "repository", "", "install from this `URL or folder` of Maven's layout instead of through mvn")
+	f.StringVar(&a.repository, "repository", "", "install from this `URL or folder` with Maven's layout instead of using mvn")
 }
 
 // runtime is what a verb acts on. start decides anew how the stack runs, unless
@@ -144,7 +144,7 @@ func (a stackArgs) elsewhere(env *cli.Env, verb string, running bool) error {
 	if err != nil || cluster.Profile == "" {
 		return nil // what is wrong with a profile is told to whom it matters
 	}
-	return fmt.Errorf("%s: its brokers (%s) are run by somebody else, so there is nothing here to %s; --runtime auto means the stack on this machine, smartlb profile use --none leaves the profile",
+	return fmt.Errorf("%s: its brokers (%s) are not managed by smartlb, so there is nothing to %s; --runtime auto means the stack on this machine, smartlb profile use --none leaves the profile",
 		cluster.Origin, strings.Join(cluster.Brokers, ","), verb)
 }
 
@@ -153,7 +153,7 @@ func (a stackArgs) check(verb string) error {
 	switch a.name {
 	case "", "auto", stack.RuntimeJVM, stack.RuntimeEmbedded, stack.RuntimeDocker:
 	case stack.RuntimeExternal:
-		return fmt.Errorf("runtime external: its brokers are run by somebody else, so there is nothing here to %s; smartlb kafka health asks them", verb)
+		return fmt.Errorf("runtime external: its brokers are not managed by smartlb, so there is nothing to %s; smartlb kafka health checks them", verb)
 	default:
 		return cli.Usagef("--runtime %s: allowed are auto, jvm, embedded, docker and external", a.name)
 	}

@@ -27,7 +27,7 @@ func listTopics(env *cli.Env) *cobra.Command {
 		Example: "  smartlb kafka topics\n  smartlb kafka topics -o json -b localhost:9092",
 		Flags: func(f *pflag.FlagSet, a *topicsArgs) {
 			a.Declare(f)
-			f.BoolVar(&a.all, "all", false, "also those internal to Kafka")
+			f.BoolVar(&a.all, "all", false, "also topics internal to Kafka")
 		},
 		Run: func(ctx context.Context, env *cli.Env, a topicsArgs) ([]ops.Topic, error) {
 			c, err := catalog()
@@ -66,7 +66,7 @@ func takes(what string) func(*namesArgs, []string) error {
 
 // executeFlag declares --execute.
 func executeFlag(f *pflag.FlagSet, to *bool) {
-	f.BoolVar(to, "execute", false, "do it; without this only what would happen is shown")
+	f.BoolVar(to, "execute", false, "carry it out; without this flag the command only shows what would happen")
 }
 
 func describeTopics(env *cli.Env) *cobra.Command {
@@ -163,11 +163,11 @@ func createTopic(env *cli.Env) *cobra.Command {
 		Flags: func(f *pflag.FlagSet, a *createArgs) {
 			a.Declare(f)
 			a.flags = f
-			f.Int32VarP(&a.partitions, "partitions", "p", 0, "`how many` partitions (default 1, with --like those of the model)")
-			f.Int16VarP(&a.replicas, "replicas", "r", 0, "`how many` copies (default what the cluster gives)")
-			f.StringArrayVarP(&a.configs, "config", "c", nil, "`key=value`, may be repeated; 7d and 11MiB are understood")
-			f.StringVar(&a.like, "like", "", "`topic` whose partitions, replicas and settings it gets, where no others are named")
-			f.BoolVar(&a.validate, "validate-only", false, "ask the broker whether it would, and create nothing")
+			f.Int32VarP(&a.partitions, "partitions", "p", 0, "`number` of partitions (default 1; with --like as the other topic)")
+			f.Int16VarP(&a.replicas, "replicas", "r", 0, "`number` of replicas (default: the cluster's default)")
+			f.StringArrayVarP(&a.configs, "config", "c", nil, "`key=value`, may be repeated; units are allowed: 7d, 11MiB")
+			f.StringVar(&a.like, "like", "", "`topic` to copy partitions, replicas and settings from, unless given by flags")
+			f.BoolVar(&a.validate, "validate-only", false, "let the broker validate the request, and create nothing")
 		},
 		Args: cli.Words(func(a *createArgs) []*string { return []*string{&a.name} }, "TOPIC"),
 		Run: func(ctx context.Context, env *cli.Env, a createArgs) (created, error) {
@@ -236,7 +236,7 @@ func (a createArgs) topic(ctx context.Context, admin *kafka.Admin, configs map[s
 func deleteTopics(env *cli.Env) *cobra.Command {
 	return cli.Verb[namesArgs, []ops.DeletedTopic]{
 		Use: "delete TOPIC...", Short: "Delete topics with all their records",
-		Long:    "Shows what the topics hold, and deletes them with --execute. Topics internal to Kafka are refused.",
+		Long:    "Shows what the topics hold; --execute deletes them. Topics internal to Kafka are refused.",
 		Example: "  smartlb kafka topics delete my-topic\n  smartlb kafka topics delete my-topic --execute",
 		Flags:   func(f *pflag.FlagSet, a *namesArgs) { a.Declare(f); executeFlag(f, &a.execute) },
 		Args:    takes("TOPIC"),
@@ -290,9 +290,9 @@ type growArgs struct {
 
 func addPartitions(env *cli.Env) *cobra.Command {
 	return cli.Verb[growArgs, ops.Grown]{
-		Use: "add-partitions TOPIC N", Short: "Give a topic N partitions in all, or +N more",
-		Long: "N is how many partitions the topic is to have; +N adds to what it has. Where the topic holds records this needs --execute: " +
-			"records of one key are in two partitions from then on.",
+		Use: "add-partitions TOPIC N", Short: "Set the number of partitions of a topic to N, or add N with +N",
+		Long: "N is the new number of partitions; +N adds partitions. A topic with records needs --execute: " +
+			"afterwards, records of one key are in two partitions.",
 		Example: "  smartlb kafka topics add-partitions my-topic 6\n  smartlb kafka topics add-partitions my-topic +3 --execute",
 		Flags:   func(f *pflag.FlagSet, a *growArgs) { a.Declare(f); executeFlag(f, &a.execute) },
 		Args: func(a *growArgs, words []string) error {

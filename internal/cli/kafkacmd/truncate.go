@@ -30,7 +30,7 @@ func deleteRecords(env *cli.Env) *cobra.Command {
 			"  smartlb kafka topics delete-records my-topic --before 1000 -p 0 --execute",
 		Flags: func(f *pflag.FlagSet, a *truncateArgs) {
 			a.Declare(f)
-			f.StringVar(&a.before, "before", "", "`position` of the first record that stays")
+			f.StringVar(&a.before, "before", "", "`position` of the first record that is kept")
 			f.Int32SliceVarP(&a.partitions, "partitions", "p", nil, "`partitions`, separated by commas (default all)")
 			executeFlag(f, &a.execute)
 		},

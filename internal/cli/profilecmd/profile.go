@@ -16,9 +16,9 @@ import (
 
 // Commands offers the noun profile.
 func Commands(env *cli.Env) []*cobra.Command {
-	return []*cobra.Command{cli.Noun("profile", "Clusters to work with: brokers, encryption, credentials",
-		"A profile names brokers that somebody else runs, and how to be let in. Secrets are named, as ${env:NAME} or\n"+
-			"${file:/path}, and read when they are needed. Which brokers a command talks to is decided in this order:\n"+
+	return []*cobra.Command{cli.Noun("profile", "Saved clusters: brokers, encryption, credentials",
+		"A profile holds the brokers of an existing cluster and the credentials for it. Secrets are references, ${env:NAME}\n"+
+			"or ${file:/path}, which are read when a command needs them. A command takes its brokers from the first of:\n"+
 			"--brokers, --profile, SMARTLB_KAFKA_BROKERS, SMARTLB_PROFILE, KAFKA_BROKER, the profile in use, localhost:9092.",
 		add(env), use(env), list(env), show(env), remove(env))}
 }
@@ -75,27 +75,27 @@ type addArgs struct {
 
 func (a *addArgs) flags(f *pflag.FlagSet) {
 	f.StringSliceVarP(&a.p.Brokers, "brokers", "b", nil, "`host:port,...` of the cluster")
-	f.BoolVar(&a.p.TLS.Enabled, "tls", false, "encrypt, with the system's authorities")
-	f.StringVar(&a.p.TLS.CA, "tls-ca", "", "PEM `file` of the authorities that brokers are checked against")
-	f.StringVar(&a.p.TLS.Cert, "tls-cert", "", "PEM `file` of our certificate (mutual TLS)")
-	f.StringVar(&a.p.TLS.Key, "tls-key", "", "PEM `file` of its key")
-	f.StringVar(&a.p.TLS.ServerName, "tls-server-name", "", "`name` in the brokers' certificates, if not the one that is dialled")
-	f.BoolVar(&a.p.TLS.Insecure, "tls-insecure", false, "believe every certificate; anybody on the way can read along")
+	f.BoolVar(&a.p.TLS.Enabled, "tls", false, "encrypt with TLS, trusting the system's certificate authorities")
+	f.StringVar(&a.p.TLS.CA, "tls-ca", "", "PEM `file` with the certificate authorities of the brokers")
+	f.StringVar(&a.p.TLS.Cert, "tls-cert", "", "PEM `file` with the client certificate (mutual TLS)")
+	f.StringVar(&a.p.TLS.Key, "tls-key", "", "PEM `file` with the key of the client certificate")
+	f.StringVar(&a.p.TLS.ServerName, "tls-server-name", "", "`name` in the brokers' certificates, if it differs from their addresses")
+	f.BoolVar(&a.p.TLS.Insecure, "tls-insecure", false, "accept every certificate; an attacker in the network can read and change everything")
 	f.StringVar(&a.p.SASL.Mechanism, "sasl", "", "`mechanism`: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
 	f.StringVar(&a.p.SASL.User, "user", "", "`name` to log in with")
 	f.StringVar(&a.password, "password", "", "`reference` to the password: ${env:NAME} or ${file:/path}")
-	f.StringVar(&a.p.SASL.TokenURL, "token-url", "", "`address` where OAUTHBEARER tokens are had by client credentials")
-	f.StringVar(&a.p.SASL.ClientID, "client-id", "", "`id` of the client there")
-	f.StringVar(&a.clientSecret, "client-secret", "", "`reference` to its secret: ${env:NAME} or ${file:/path}")
-	f.StringSliceVar(&a.p.SASL.Scopes, "scope", nil, "`scope,...` to ask for")
-	f.StringVar(&a.p.SASL.TokenFile, "token-file", "", "`file` with an OAUTHBEARER token that somebody keeps fresh")
-	f.BoolVar(&a.use, "use", false, "use it from now on")
-	f.BoolVar(&a.replace, "replace", false, "write over a profile of this name")
+	f.StringVar(&a.p.SASL.TokenURL, "token-url", "", "`URL` of the OAUTHBEARER token endpoint (client credentials)")
+	f.StringVar(&a.p.SASL.ClientID, "client-id", "", "client `id` at the token endpoint")
+	f.StringVar(&a.clientSecret, "client-secret", "", "`reference` to the client secret: ${env:NAME} or ${file:/path}")
+	f.StringSliceVar(&a.p.SASL.Scopes, "scope", nil, "`scope,...` of the token")
+	f.StringVar(&a.p.SASL.TokenFile, "token-file", "", "`file` with an OAUTHBEARER token, which another program renews")
+	f.BoolVar(&a.use, "use", false, "make it the default profile")
+	f.BoolVar(&a.replace, "replace", false, "replace an existing profile of this name")
 }
 
 func add(env *cli.Env) *cobra.Command {
 	return cli.Verb[addArgs, entry]{
-		Use: "add NAME", Short: "Remember a cluster",
+		Use: "add NAME", Short: "Save a cluster as a profile",
 		Example: `  smartlb profile add prod -b kafka-1:9093,kafka-2:9093 --tls-ca /etc/ssl/kafka.pem --sasl SCRAM-SHA-512 --user operator --password '${env:KAFKA_PASSWORD}' --use
   smartlb profile add lab -b lab:9092`,
 		Flags: func(f *pflag.FlagSet, a *addArgs) { a.flags(f) },
@@ -143,7 +143,7 @@ func names(_ context.Context, env *cli.Env, _ *nameArgs, words []string) []strin
 
 func use(env *cli.Env) *cobra.Command {
 	return cli.Verb[nameArgs, cli.None]{
-		Use: "use NAME", Short: "Choose the profile that commands use unless they are told otherwise",
+		Use: "use NAME", Short: "Choose the default profile of all commands",
 		Example: "  smartlb profile use prod\n  smartlb profile use --none",
 		Flags:   func(f *pflag.FlagSet, a *nameArgs) { f.BoolVar(&a.none, "none", false, "use none from now on") },
 		Args: func(a *nameArgs, words []string) error {

@@ -29,7 +29,7 @@ func alerts(env *cli.Env) *cobra.Command {
 		Example: "  smartlb alerts\n  smartlb alerts --past\n  smartlb alerts silence --rule fast-failing --label service=user-service --for 1h --reason 'known, ticket 12'\n  smartlb alerts unsilence 3fa1c02b",
 		Flags: func(f *pflag.FlagSet, a *alertsArgs) {
 			cli.AdminFlag(f, &a.admin)
-			f.BoolVar(&a.past, "past", false, "also those that are resolved")
+			f.BoolVar(&a.past, "past", false, "also resolved alerts")
 		},
 		Run: func(ctx context.Context, env *cli.Env, a alertsArgs) (out []api.Alert, err error) {
 			path := "/api/v1/alerts"
@@ -67,15 +67,15 @@ type silenceArgs struct {
 
 func silence(env *cli.Env) *cobra.Command {
 	return cli.Verb[silenceArgs, api.Silence]{
-		Use: "silence", Short: "Silence alerts for a while, on every node; they are still shown, as silenced",
+		Use: "silence", Short: "Silence alerts on every node for a time; they stay visible as silenced",
 		Example:  "  smartlb alerts silence --rule fast-failing --label instance=user-service-3 --for 4h --reason 'being replaced'\n  smartlb alerts silence --label service=user-service",
 		Defaults: silenceArgs{length: time.Hour},
 		Flags: func(f *pflag.FlagSet, a *silenceArgs) {
 			cli.AdminFlag(f, &a.admin)
-			f.StringVar(&a.rule, "rule", "", "`rule` whose alerts are meant")
-			f.StringArrayVar(&a.labels, "label", nil, "`name=value` that the alerts have; again for more, all must fit")
+			f.StringVar(&a.rule, "rule", "", "`rule` of the alerts")
+			f.StringArrayVar(&a.labels, "label", nil, "`name=value` label of the alerts; may be repeated, all must match")
 			f.DurationVar(&a.length, "for", a.length, "how long, at most 720h")
-			f.StringVar(&a.reason, "reason", "", "why, so that others know")
+			f.StringVar(&a.reason, "reason", "", "reason, shown to other operators")
 		},
 		Run: func(ctx context.Context, env *cli.Env, a silenceArgs) (out api.Silence, err error) {
 			labels := map[string]string{}

@@ -34,15 +34,15 @@ type overridden struct {
 func drain(env *cli.Env) *cobra.Command {
 	return overrideVerb(env, cli.Verb[overrideArgs, overridden]{
 		Use: "drain INSTANCE", Short: "Send an instance no new requests; those in flight finish",
-		Long: "Takes effect on the asked node at once, and on every node over config-updates. While Kafka does not answer, the node\n" +
-			"keeps the drain on disk and publishes it later.",
+		Long: "Takes effect at once on the node of --admin, and through config-updates on all nodes. While Kafka is unavailable, the\n" +
+			"node keeps the drain on disk and publishes it later.",
 		Example:  "  smartlb drain user-service-3\n  smartlb drain user-service-3 --for 30m --reason 'new kernel'\n  smartlb drain user-service/user-service-3 --wait && systemctl restart user-service",
 		Defaults: overrideArgs{timeout: 5 * time.Minute},
 		Flags: func(f *pflag.FlagSet, a *overrideArgs) {
 			a.flags(f)
-			f.StringVar(&a.reason, "reason", "", "why; shown in explain, history and the audit log")
-			f.DurationVar(&a.hold, "for", 0, "how `long` it holds, such as 30m (default: until undrain)")
-			f.BoolVar(&a.wait, "wait", false, "wait until the asked node has no request in flight to it")
+			f.StringVar(&a.reason, "reason", "", "reason, shown in explain, history and the audit log")
+			f.DurationVar(&a.hold, "for", 0, "end the drain after this `time`, such as 30m (default: until undrain)")
+			f.BoolVar(&a.wait, "wait", false, "wait until the node of --admin has no request in flight to it")
 			f.DurationVar(&a.timeout, "timeout", a.timeout, "with --wait: how `long`")
 		},
 	}, "drain")
@@ -50,7 +50,7 @@ func drain(env *cli.Env) *cobra.Command {
 
 func undrain(env *cli.Env) *cobra.Command {
 	return overrideVerb(env, cli.Verb[overrideArgs, overridden]{
-		Use: "undrain INSTANCE", Short: "Let a drained instance take requests again, through slow start",
+		Use: "undrain INSTANCE", Short: "Return a drained instance to rotation, through slow start",
 		Example: "  smartlb undrain user-service-3",
 		Flags: func(f *pflag.FlagSet, a *overrideArgs) {
 			a.flags(f)

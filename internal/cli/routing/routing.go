@@ -129,7 +129,7 @@ func errors(i api.Instance) string {
 
 func explain(env *cli.Env) *cobra.Command {
 	return cli.Verb[adminArgs, api.Explanation]{
-		Use: "explain INSTANCE", Short: "Say in words why an instance gets the share it gets",
+		Use: "explain INSTANCE", Short: "Explain why an instance gets its share of requests",
 		Example: "  smartlb explain user-service-3\n  smartlb explain user-service/user-service-3 -o json",
 		Flags:   func(f *pflag.FlagSet, a *adminArgs) { a.flags(f) },
 		Args:    cli.Words(func(a *adminArgs) []*string { return []*string{&a.name} }, "INSTANCE"),

@@ -27,8 +27,8 @@ type topicArgs struct {
 
 func (a *topicArgs) flags(f *pflag.FlagSet) {
 	a.Declare(f)
-	f.IntVarP(&a.last, "last", "n", a.last, "how many of the past")
-	f.BoolVarP(&a.follow, "follow", "f", false, "go on with new ones until Ctrl-C")
+	f.IntVarP(&a.last, "last", "n", a.last, "number of past records")
+	f.BoolVarP(&a.follow, "follow", "f", false, "continue with new records until Ctrl-C")
 }
 
 type decisionArgs struct {
@@ -40,12 +40,12 @@ type decisionArgs struct {
 func decisions(env *cli.Env) *cobra.Command {
 	return cli.Verb[decisionArgs, cli.None]{
 		Use: "decisions [REQUEST-ID]", Short: "Show recorded routing decisions and changes, or those of one request",
-		Long:     "Reads routing-decisions. With a request id, the value of X-Request-Id in the response and of request_id in the access log,\nit asks a node to look for that request. A sample of all requests is recorded, and each one that failed or was retried.",
+		Long:     "Reads routing-decisions. With a request id (X-Request-Id of the response, request_id of the access log), a node searches\nfor that request. Recorded are a sample of all requests, and every request that failed or was retried.",
 		Example:  "  smartlb decisions -f\n  smartlb decisions -n 100 --service user-service\n  smartlb decisions -f -o json | jq 'select(.outcome.status >= 500)'\n  smartlb decisions 4f1c9a2e5b7d8036 --since 6h",
 		Defaults: decisionArgs{topicArgs: topicArgs{last: 20}, since: time.Hour},
 		Flags: func(f *pflag.FlagSet, a *decisionArgs) {
 			a.flags(f)
-			f.StringVar(&a.service, "service", "", "of one service only")
+			f.StringVar(&a.service, "service", "", "only of this service")
 			f.DurationVar(&a.since, "since", a.since, "with REQUEST-ID: how far to look back, at most 168h")
 			cli.AdminFlag(f, &a.admin)
 		},

@@ -16,8 +16,8 @@ import (
 
 func verifyAudit(env *cli.Env) *cobra.Command {
 	return cli.Verb[cli.Brokers, audit.Result]{
-		Use: "verify", Short: "Tell whether the audit records of each node are the chain that they were written as",
-		Long:    "Each audit record carries the SHA-256 of the one that its node wrote before. Reads all of audit-logs and tells where\nrecords are missing or are not what they were. Exit status 1 where one chain is not intact. Without\nsigning keys, records that a client added to the topic do not show: authenticity says whether they would.",
+		Use: "verify", Short: "Verify the audit log: each node's chain of records",
+		Long:    "Each audit record carries the SHA-256 of the previous record of its node. Reads all of audit-logs and shows where\nrecords are missing or were changed. Exit status 1 if a chain is not intact. Without signing keys, records that a\nclient added to the topic cannot be recognised: the column authenticity shows whether keys are in use.",
 		Example: "  smartlb audit verify\n  smartlb audit verify -o json | jq '.chains[].breaks'",
 		Flags:   func(f *pflag.FlagSet, b *cli.Brokers) { b.Declare(f) },
 		Run: func(ctx context.Context, env *cli.Env, b cli.Brokers) (audit.Result, error) {

@@ -37,7 +37,7 @@ type nodeFlags struct {
 func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	n.given = f.Changed
 	f.StringVar(&n.file, "config", "", "configuration `file`; see smartlb config example")
-	f.StringVar(&n.configSource, "config-source", "kafka", "kafka: revisions from config-updates win; file: they are ignored")
+	f.StringVar(&n.configSource, "config-source", "kafka", "kafka: revisions from config-updates replace the file; file: they are ignored")
 	f.StringVar(&n.data, "data", "", "`directory` for state (default ./data, or the user's state directory with --demo)")
 	f.StringSliceVar(&n.kafka, "kafka", nil, "Kafka brokers, `host:port,...` (default localhost:9092)")
 	f.StringVar(&n.profile, "profile", "", "`name` of a profile with brokers and credentials, instead of the file's; see smartlb profile")
@@ -45,16 +45,16 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	f.StringVar(&n.admin, "admin", "", "`address` of API, /metrics, /healthz, /readyz (default "+config.DefaultAdmin+")")
 	f.StringVar(&n.console, "console", "", "`address` of the web UI (default 127.0.0.1:8083)")
 	f.StringVar(&n.brokerListen, "broker-listen", "127.0.0.1:9092", "`address` of the embedded broker")
-	f.StringVar(&n.brokerInside, "broker-internal", "127.0.0.1:29092", "its second `address`, for containers and Connect; empty: none")
-	f.StringSliceVar(&n.explainFrom, "explain-from", nil, "`CIDR,...` whose clients may ask for X-Smartlb-Decision")
+	f.StringVar(&n.brokerInside, "broker-internal", "127.0.0.1:29092", "second `address` of the embedded broker, for containers and Connect; empty: none")
+	f.StringSliceVar(&n.explainFrom, "explain-from", nil, "`CIDR,...` of clients that may request X-Smartlb-Decision")
 	f.StringVar(&n.accessLog, "access-log", "", "`file` for JSON lines, - for stdout")
 	f.DurationVar(&n.drain, "drain", drain, "how long a stop waits for requests")
-	f.DurationVar(&n.lameDuck, "lame-duck", 0, "how long a stop goes on accepting after /readyz has begun to fail")
-	f.BoolVar(&n.readOnly, "read-only", false, "let nothing be changed through the web UI")
+	f.DurationVar(&n.lameDuck, "lame-duck", 0, "how long a stop continues to accept requests while /readyz already fails")
+	f.BoolVar(&n.readOnly, "read-only", false, "refuse every change through the web UI")
 	f.BoolVar(&n.insecure, "insecure-listen", false, "let admin, console and broker listen beyond loopback, without credentials")
 	f.BoolVar(&n.withParent, "with-parent", false, "stop when standard input ends")
 	_ = f.MarkHidden("with-parent")
-	f.StringVar(&n.readyFile, "ready-file", "", "`file` to write pid and addresses into when the broker serves")
+	f.StringVar(&n.readyFile, "ready-file", "", "`file` for pid and addresses, written when the broker serves")
 	_ = f.MarkHidden("ready-file")
 }
 

@@ -32,8 +32,8 @@ type proxyArgs struct {
 // Proxy is `smartlb proxy`: one line, no file, no Kafka unless asked.
 func Proxy(env *cli.Env) *cobra.Command {
 	return cli.Verb[proxyArgs, cli.None]{
-		Use: "proxy --from ADDR --to HOST:PORT,HOST:PORT...", Short: "Balance between instances: one line, no file, no Kafka",
-		Long: "Listens on one address and balances requests between instances of one service, named `default`.\nKAFKA_BROKER does not switch Kafka on here; --kafka does.",
+		Use: "proxy --from ADDR --to HOST:PORT,HOST:PORT...", Short: "Balance between instances without a file and without Kafka",
+		Long: "Listens on one address and balances requests between instances of one service, named `default`.\nKAFKA_BROKER is ignored here; use --kafka for telemetry.",
 		Example: `  smartlb proxy --from :8080 --to 127.0.0.1:9001,127.0.0.1:9002
   smartlb proxy --from :8080 --to 10.0.0.1:80,10.0.0.2:80 --policy least_request --health-path /health
   smartlb proxy --from :8080 --to 127.0.0.1:9001,127.0.0.1:9002 --access-log - --retries 0`,
@@ -45,16 +45,16 @@ func Proxy(env *cli.Env) *cobra.Command {
 			f.StringVar(&a.policy, "policy", a.policy, "one of "+strings.Join(picker.Names(), ", "))
 			f.StringVar(&a.healthPath, "health-path", "", "`path` of an HTTP health check (default: connect only)")
 			f.DurationVar(&a.healthInterval, "health-interval", a.healthInterval, "between health checks; 0: none")
-			f.IntVar(&a.retries, "retries", a.retries, "tries beyond the first, on another instance, 0 to 3")
+			f.IntVar(&a.retries, "retries", a.retries, "retries on other instances, 0 to 3")
 			f.DurationVar(&a.connectTimeout, "connect-timeout", a.connectTimeout, "per try")
 			f.DurationVar(&a.timeout, "timeout", 0, "of a whole exchange; 0: none")
 			f.StringVar(&a.accessLog, "access-log", "", "`file` for JSON lines, - for stdout")
-			f.StringSliceVar(&a.kafka, "kafka", nil, "publish and follow telemetry through these brokers, `host:port,...`")
-			f.Float64Var(&a.sample, "decision-sample", a.sample, "with --kafka: share of requests whose decision is published")
-			f.StringSliceVar(&a.explainFrom, "explain-from", nil, "`CIDR,...` whose clients may ask for X-Smartlb-Decision")
+			f.StringSliceVar(&a.kafka, "kafka", nil, "publish and read telemetry through these brokers, `host:port,...`")
+			f.Float64Var(&a.sample, "decision-sample", a.sample, "with --kafka: share of requests whose decision is published, 0 to 1")
+			f.StringSliceVar(&a.explainFrom, "explain-from", nil, "`CIDR,...` of clients that may request X-Smartlb-Decision")
 			f.StringVar(&a.admin, "admin", config.DefaultAdmin, "`address` of API, /metrics, /healthz, /readyz")
 			f.DurationVar(&a.drain, "drain", a.drain, "how long a stop waits for requests")
-			f.DurationVar(&a.lameDuck, "lame-duck", 0, "how long a stop goes on accepting after /readyz has begun to fail")
+			f.DurationVar(&a.lameDuck, "lame-duck", 0, "how long a stop continues to accept requests while /readyz already fails")
 		},
 		Run:      runProxy,
 		Complete: func(context.Context, *cli.Env, *proxyArgs, []string) []string { return nil },

@@ -101,7 +101,7 @@ func (s *Server) identified(w http.ResponseWriter, r *http.Request) (*http.Reque
 	case err != nil:
 		s.fail(w, statusOf(s.tooMany(w, err)), Problem{Error: err.Error()})
 	default:
-		s.fail(w, http.StatusUnauthorized, Problem{Error: "nobody is logged in", Hint: "log in at / in a browser; scripts send a name and password by HTTP Basic"})
+		s.fail(w, http.StatusUnauthorized, Problem{Error: "login required", Hint: "log in at / in a browser; scripts send a name and password by HTTP Basic"})
 	}
 	return nil, false
 }

@@ -106,7 +106,7 @@ func overrideEnd(o *event.Override, text string, now time.Time) error {
 	case err != nil || d < time.Second || d > longestOverride:
 		return badRequest{fmt.Errorf("for %q: want a duration from 1s to %s, such as 30m", text, longestOverride)}
 	case o.Action == event.ActionUndrain:
-		return badRequest{errors.New("for: an undrain does not end by itself")}
+		return badRequest{errors.New("for: an undrain has no end")}
 	}
 	o.EndsAt = now.Add(d).UTC().Truncate(time.Millisecond)
 	return nil

@@ -196,7 +196,7 @@ func (s *Server) carryOut(r *http.Request, c change) (any, error) {
 	case s.src.ReadOnly:
 		return nil, forbidden{errors.New("this node is read-only"), "its console was started with --read-only, which holds for its admin listener too; use another node"}
 	case id.Role < c.need:
-		err := forbidden{fmt.Errorf("%s is %s, and this needs %s", id.User, id.Role, c.need), "ask somebody with that role"}
+		err := forbidden{fmt.Errorf("%s is %s, and this needs %s", id.User, id.Role, c.need), "ask a user with that role"}
 		s.audit(r, c, a, err)
 		return nil, err
 	}

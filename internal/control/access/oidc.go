@@ -167,7 +167,7 @@ func (c Issuer) identity(claims map[string]any) (Identity, error) {
 		}
 	}
 	if id.User == "" {
-		return id, fmt.Errorf("the issuer's token names nobody: no claim of %v", names)
+		return id, fmt.Errorf("the issuer's token has no user name: none of the claims %v", names)
 	}
 	var groups []string
 	switch v := claims[c.RolesClaim].(type) {

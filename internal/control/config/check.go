@@ -158,7 +158,7 @@ func (c *checker) traffic(t Traffic) {
 		c.oneOf(path+".requestId", l.RequestID, "trusted", "keep", "overwrite")
 		for j, other := range t.Listeners[:i] {
 			if overlaps(l.Address, other.Address) {
-				c.fail(path+".address", "%s cannot be opened beside %s of listeners[%d].address", l.Address, other.Address, j)
+				c.fail(path+".address", "%s conflicts with %s of listeners[%d].address", l.Address, other.Address, j)
 			}
 		}
 	}

@@ -121,7 +121,7 @@ func (c *checker) oidc(o OIDC) {
 		}
 	}
 	if len(o.Roles) == 0 && o.DefaultRole == "" {
-		c.fail(path+".roles", "missing: nobody would have a role; want {GROUP: viewer, operator or admin}, or defaultRole")
+		c.fail(path+".roles", "missing: no user would have a role; want {GROUP: viewer, operator or admin}, or defaultRole")
 	}
 	for group, name := range o.Roles {
 		c.role(path+".roles."+group, name)

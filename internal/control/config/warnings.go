@@ -315,7 +315,7 @@ func (c *checker) listening(d Document) {
 				break
 			}
 			if overlaps(p.address, other.address) {
-				c.warn(p.path, "%s cannot be opened beside %s of %s in one process", p.address, other.address, other.path)
+				c.warn(p.path, "%s conflicts with %s of %s in the same process", p.address, other.address, other.path)
 				break
 			}
 		}

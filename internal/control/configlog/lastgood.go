@@ -47,7 +47,7 @@ func loadLastGood(dir string) (*lastGood, error) {
 		return nil, fmt.Errorf("last good configuration %s is damaged: %w (move it away, and the node starts from its file or from Kafka)", lastGoodPath(dir), err)
 	}
 	if g.Format > lastGoodFormat {
-		return nil, fmt.Errorf("%s was written by a newer smartlb (format %d, this one reads %d): run that one, or move the file away", lastGoodPath(dir), g.Format, lastGoodFormat)
+		return nil, fmt.Errorf("%s was written by a newer smartlb (format %d, this version reads %d): run the newer version, or move the file away", lastGoodPath(dir), g.Format, lastGoodFormat)
 	}
 	return &g, nil
 }

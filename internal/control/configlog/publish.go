@@ -87,7 +87,7 @@ func Publish(ctx context.Context, cfg kafka.Config, c Change, log *slog.Logger) 
 		return u.Revision, fmt.Errorf("revision %s was written, but no node applies it: %s", u.Revision, e.Result)
 	}
 	if winner := e.Lost(); winner != "" || e.Result == resultLost {
-		return u.Revision, fmt.Errorf("%w: the current revision is %q, not %q; look at it with `smartlb config show` and apply again", ErrLost, winner, c.Base)
+		return u.Revision, fmt.Errorf("%w: the current revision is %q, not %q; see it with `smartlb config show` and apply again", ErrLost, winner, c.Base)
 	}
 	return u.Revision, nil
 }

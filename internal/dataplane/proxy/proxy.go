@@ -113,7 +113,7 @@ func (p *Proxy) awaitLog(logged <-chan struct{}) {
 	select {
 	case <-logged:
 	case <-timer.C:
-		p.cfg.Log.Warn("access log ends without its last lines: nobody takes them", "waited", logEnd.String())
+		p.cfg.Log.Warn("the last lines of the access log were dropped: its reader is too slow", "waited", logEnd.String())
 	}
 }
 

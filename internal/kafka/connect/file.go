@@ -61,7 +61,7 @@ func parseOne(v any) (Spec, error) {
 		settings = inner
 		for k := range m {
 			if k != "name" && k != "config" && k != "initial_state" {
-				return Spec{}, fmt.Errorf("%q beside config is not understood", k)
+				return Spec{}, fmt.Errorf("unknown key %q beside config", k)
 			}
 		}
 		if own, ok := inner["name"].(string); ok {

@@ -338,7 +338,7 @@ func TestATopicIsCopiedGrownCutAndDeleted(t *testing.T) {
 	if g, err := ops.AddPartitions(t.Context(), admin, "t", 4, false); err != nil || g.Done || g.Warning == "" {
 		t.Errorf("a topic with records: %+v, %v", g, err)
 	}
-	if _, err := ops.AddPartitions(t.Context(), admin, "t", 3, true); err == nil || !strings.Contains(err.Error(), "cannot take partitions away") {
+	if _, err := ops.AddPartitions(t.Context(), admin, "t", 3, true); err == nil || !strings.Contains(err.Error(), "cannot remove partitions") {
 		t.Errorf("as many as before: %v", err)
 	}
 	if g, err := ops.AddPartitions(t.Context(), admin, "t", 4, true); err != nil || !g.Done {

@@ -212,7 +212,7 @@ func grow(ctx context.Context, a *kafka.Admin, name string, to int) (Grown, erro
 	}
 	g := Grown{Topic: name, From: len(topics[name].Partitions), To: to}
 	if to <= g.From {
-		return g, fmt.Errorf("add partitions to %s: it has %d, and Kafka cannot take partitions away", name, g.From)
+		return g, fmt.Errorf("add partitions to %s: it has %d, and Kafka cannot remove partitions", name, g.From)
 	}
 	counts, err := messageCounts(ctx, a, topics)
 	if err != nil {

@@ -127,7 +127,7 @@ func EstimateLoad(cat topic.Catalog, l Load) Estimate {
 		out.Kept += t.Kept
 	}
 	out.Assumptions = []string{
-		"every instance reports itself each 30 s and what changes at once (package report); each proxy reports on every instance each second, in fleets of more than 20 instances up to 10 s apart",
+		"every instance reports every 30 s and each change at once (package report); each proxy reports on every instance every second, in fleets of more than 20 instances up to every 10 s",
 		fmt.Sprintf("%g %% of the requests are recorded as decisions, at most %d a second by each proxy, and no error or retry beyond them", 100*decisionSample, decisionCap),
 		"the load is steady and few requests fail; services have 20 instances; reporters that are not of smartlb write what they write",
 		"sizes are those of compressed batches (zstd), measured (bench/volume)",

@@ -111,7 +111,7 @@ func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, err
 	}
 	if err != nil {
 		if errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.RebalanceInProgress) {
-			err = fmt.Errorf("somebody joined it meanwhile: %w", err)
+			err = fmt.Errorf("a member joined it meanwhile: %w", err)
 		}
 		return out, fmt.Errorf("reset group %s: %w", spec.Group, err)
 	}

@@ -89,7 +89,7 @@ func (c Config) Check() error {
 	case n > maxReporters:
 		errs = append(errs, fmt.Errorf("%d reporters, at most %d are allowed", n, maxReporters))
 	case n > 0 && len(c.Keys) == 0:
-		errs = append(errs, errors.New("reporters: signatures are verified only where keys are configured, and there are none"))
+		errs = append(errs, errors.New("reporters: no keys are configured, so signatures are not verified; configure keys"))
 	}
 	for i, r := range c.Reporters {
 		at := fmt.Sprintf("reporters[%d]", i)

@@ -173,7 +173,7 @@ func (r Rules) shape(want Spec, have Actual) Plan {
 		plan = append(plan, s)
 	case have.Partitions > want.Partitions:
 		plan = append(plan, Step{Kind: Impossible, Topic: want.Name, From: from, To: to,
-			Reason: fmt.Sprintf("has %s partitions instead of %s, and Kafka cannot take partitions away", from, to)})
+			Reason: fmt.Sprintf("has %s partitions instead of %s, and Kafka cannot remove partitions", from, to)})
 	}
 	if want.Replicas > 0 && have.Replicas > 0 && want.Replicas != have.Replicas {
 		plan = append(plan, Step{Kind: Impossible, Topic: want.Name, From: fmt.Sprint(have.Replicas), To: fmt.Sprint(want.Replicas),

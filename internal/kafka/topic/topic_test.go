@@ -157,7 +157,7 @@ func TestDiffSaysWhatToDo(t *testing.T) {
 			"~ small partitions 1 -> 3: records of one key move to another partition from then on (needs --allow-repartition)",
 			"~ empty partitions 1 -> 3",
 			"~ unkeyed partitions 1 -> 3",
-			"! big has 2 partitions instead of 1, and Kafka cannot take partitions away",
+			"! big has 2 partitions instead of 1, and Kafka cannot remove partitions",
 			"! copies has 1 replicas instead of 2: move them with kafka-reassign-partitions.sh",
 			"~ other max.message.bytes (default) -> 1 MiB: batches larger than 1 MiB are refused from then on (needs --allow-loss)",
 			"~ other retention.ms 30 d -> 7 d: records older than 7 d are deleted (needs --allow-loss)",

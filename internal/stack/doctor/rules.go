@@ -46,7 +46,7 @@ type Check struct {
 	Status Status `json:"status"`
 	Found  string `json:"found"`
 	Cause  string `json:"cause,omitempty"`
-	Fix   string `json:"fix,omitempty"`
+	Fix    string `json:"fix,omitempty"`
 }
 
 // Report is all checks, problems of a group before the rest of it.
@@ -101,35 +101,35 @@ func reach(f Facts) []Check {
 		return one("kafka", GroupKafka, OK, fmt.Sprintf("%s answers; cluster %s, brokers: %d", where, f.Cluster.ID, len(f.Cluster.Brokers)), "", "")
 	}
 	fix, ok := map[kafka.Cause]string{
-		kafka.CauseRefused:      "start it (smartlb kafka start), or name brokers that run with -b, --profile or KAFKA_BROKER",
+		kafka.CauseRefused:      "start it (smartlb kafka start), or set running brokers with -b, --profile or KAFKA_BROKER",
 		kafka.CauseUnresolved:   "check the spelling, /etc/hosts and DNS",
-		kafka.CauseTimeout:      "check firewalls and routes; if the process is there, see why it hangs: smartlb kafka logs kafka",
-		kafka.CauseNotTLS:       "leave tls out of the profile, or use the port of a TLS listener",
+		kafka.CauseTimeout:      "check firewalls and routes; if the process runs, see why it hangs: smartlb kafka logs kafka",
+		kafka.CauseNotTLS:       "remove tls from the profile, or use the port of a TLS listener",
 		kafka.CauseWantsTLS:     "smartlb profile add NAME -b ... --tls, with --tls-ca FILE for an authority of your own",
 		kafka.CauseWantsLogin:   "smartlb profile add NAME -b ... --sasl SCRAM-SHA-512 --user NAME --password '${env:VARIABLE}', or another port",
-		kafka.CauseLogin:        "check user and password; smartlb profile show names where they come from",
-		kafka.CauseMechanism:    "choose one that the listener offers with --sasl, or a listener without a login",
+		kafka.CauseLogin:        "check user and password; smartlb profile show names their source",
+		kafka.CauseMechanism:    "choose a mechanism of the listener with --sasl, or a listener without a login",
 		kafka.CauseUnknownCA:    "smartlb profile add ... --tls-ca FILE with the authority's certificate",
 		kafka.CauseCertName:     "use a name of the certificate in the address, or --tls-server-name",
 		kafka.CauseCertTime:     "renew the broker's certificate, or set this machine's clock right",
 		kafka.CauseWantsCert:    "smartlb profile add ... --tls-cert FILE --tls-key FILE",
 		kafka.CauseNotKafka:     "use Kafka's own port (usually 9092)",
-		kafka.CauseMissingFile:  "put the file there, or name another in the profile",
+		kafka.CauseMissingFile:  "create the file, or set another path in the profile",
 		kafka.CauseDenied:       "grant what deployment/kafka/acls.yaml lists for this role",
 		kafka.CauseMissingTopic: "smartlb kafka apply",
 	}[kafka.Cause(f.Reach.Cause)]
 	if !ok {
-		fix = "smartlb kafka logs kafka may say more"
+		fix = "smartlb kafka logs kafka may show the reason"
 	}
 	id, cause := "kafka-"+f.Reach.Cause, f.Reach.Text
 	if cause == "" {
 		cause = f.Reach.Error
 	}
 	if f.Reach.Cause == string(kafka.CauseRefused) && f.Target.Origin == "KAFKA_BROKER" {
-		id, fix = "kafka-broker-variable-dead", "unset KAFKA_BROKER or set it to a broker that runs; smartlb kafka start starts one here"
-		cause = fmt.Sprintf("the variable KAFKA_BROKER names %s, where nothing listens", f.KafkaBroker)
+		id, fix = "kafka-broker-variable-dead", "unset KAFKA_BROKER or set it to a running broker; smartlb kafka start starts a broker on this machine"
+		cause = fmt.Sprintf("the variable KAFKA_BROKER is %s, where no process listens", f.KafkaBroker)
 	}
-	return one(id, GroupKafka, Problem, "no way in at "+where, cause, fix)
+	return one(id, GroupKafka, Problem, where+" is unreachable", cause, fix)
 }
 
 // controller: is there somebody who may change the cluster?
@@ -137,7 +137,7 @@ func controller(f Facts) []Check {
 	if f.Reach != nil || f.Cluster.Controller >= 0 {
 		return nil
 	}
-	return one("controller-missing", GroupKafka, Problem, "the cluster has no controller", "the controllers (or ZooKeeper) have no majority, so topics cannot be made and leaders not be chosen",
+	return one("controller-missing", GroupKafka, Problem, "the cluster has no controller", "the controllers (or ZooKeeper) have no majority: topics cannot be created and leaders cannot be elected",
 		"start the controllers that are down; with ZooKeeper: smartlb kafka health names its state")
 }
 
@@ -150,16 +150,16 @@ func listeners(f Facts) []Check {
 	var bad []Check
 	for _, b := range f.Cluster.Brokers {
 		found := fmt.Sprintf("broker %d advertises %s", b.ID, b.Address)
-		first := fmt.Sprintf("%s answered, then sent us to %s, ", strings.Join(f.Target.Brokers, ","), b.Address)
-		fix := "set advertised.listeners of that broker to an address that clients can reach from here, or come in through the listener that is meant for this network"
+		first := fmt.Sprintf("%s answered and redirected the client to %s, ", strings.Join(f.Target.Brokers, ","), b.Address)
+		fix := "set advertised.listeners of that broker to an address that this machine can reach, or connect to the listener for this network"
 		switch {
 		case !b.Resolves:
-			bad = append(bad, Check{"advertised-unresolved", GroupListeners, Problem, found, first + "a name that does not resolve here", fix + "; or put the name into /etc/hosts"})
+			bad = append(bad, Check{"advertised-unresolved", GroupListeners, Problem, found, first + "a name that does not resolve on this machine", fix + "; or put the name into /etc/hosts"})
 		case !b.Answers:
-			bad = append(bad, Check{"advertised-unreachable", GroupListeners, Problem, found, first + "where nobody answers: " + b.Problem, fix})
+			bad = append(bad, Check{"advertised-unreachable", GroupListeners, Problem, found, first + "which is unreachable: " + b.Problem, fix})
 		case b.Cluster != "" && b.Cluster != f.Cluster.ID:
 			bad = append(bad, Check{"advertised-other-cluster", GroupListeners, Problem, found,
-				fmt.Sprintf("there answers another cluster (%s, not %s): two brokers share a host name or a port is forwarded to the wrong one", b.Cluster, f.Cluster.ID), fix})
+				fmt.Sprintf("another cluster answers there (%s, not %s): two brokers share a host name, or a port is forwarded to the wrong broker", b.Cluster, f.Cluster.ID), fix})
 		}
 	}
 	if len(bad) > 0 {
@@ -178,7 +178,7 @@ func denied(f Facts) []Check {
 		return nil
 	}
 	return one("acl-denied", GroupKafka, Warning, "not allowed: "+strings.Join(f.Denied, ", "), fmt.Sprintf("no ACL gives %q these rights", f.Target.User),
-		"an administrator grants them as in deployment/kafka/acls.yaml; a role that lacks one of its rights does not work")
+		"an administrator grants the ACLs of deployment/kafka/acls.yaml; a role needs all of its rights")
 }
 
 // topics: are those of the catalog there, and as they should be?
@@ -201,10 +201,10 @@ func topics(f Facts) []Check {
 		if t.Partitions != want.Partitions {
 			fix := "smartlb kafka plan shows the change; more partitions move keys"
 			if t.Partitions > want.Partitions {
-				fix = "Kafka cannot take partitions away: delete the topic and smartlb kafka apply, which loses its records, or change the catalog"
+				fix = "Kafka cannot remove partitions: delete the topic and run smartlb kafka apply, which loses its records, or change the catalog"
 			}
 			bad = append(bad, Check{"topic-partitions", GroupTopics, Warning, fmt.Sprintf("%s has %d partitions, the catalog says %d", want.Name, t.Partitions, want.Partitions),
-				"it was created by somebody else or automatically; inputs of the analyzer with unequal partitions stop it", fix})
+				"another program created it, or it was created automatically; the analyzer stops if its inputs have unequal partitions", fix})
 		}
 		for key, value := range want.Configs {
 			got := t.Configs[key]
@@ -216,21 +216,21 @@ func topics(f Facts) []Check {
 				continue
 			}
 			bad = append(bad, Check{"topic-drift", GroupTopics, Warning, fmt.Sprintf("%s has %s=%s, the catalog says %s", want.Name, key, orDefault(got), value),
-				"it was changed by hand or created by somebody else", "smartlb kafka apply sets it"})
+				"it was changed by hand, or another program created it", "smartlb kafka apply sets it"})
 		}
 	}
 	if len(missing) > 0 {
-		bad = append(bad, Check{"topic-missing", GroupTopics, Warning, "missing: " + strings.Join(missing, ", "), "nobody created them yet, or they were deleted", "smartlb kafka apply"})
+		bad = append(bad, Check{"topic-missing", GroupTopics, Warning, "missing: " + strings.Join(missing, ", "), "they were not created yet, or were deleted", "smartlb kafka apply"})
 	}
 	if len(sizes) > 0 {
 		bad = append(bad, Check{"topic-message-size", GroupTopics, Warning, "max.message.bytes differs: " + strings.Join(sizes, ", "),
-			"values as large as the catalog promises would be refused", "smartlb kafka apply sets it"})
+			"values of the size that the catalog allows would be refused", "smartlb kafka apply sets it"})
 	}
 	slices.SortStableFunc(bad, func(a, b Check) int { return strings.Compare(a.ID+a.Found, b.ID+b.Found) })
 	if len(bad) > 0 {
 		return bad
 	}
-	return one("topics", GroupTopics, OK, fmt.Sprintf("all %d topics of the catalog are as it says", len(f.Desired)), "", "")
+	return one("topics", GroupTopics, OK, fmt.Sprintf("all %d topics match the catalog", len(f.Desired)), "", "")
 }
 
 func orDefault(v string) string {
@@ -246,7 +246,7 @@ func limits(f Facts) []Check {
 		return nil
 	}
 	return one("message-max-bytes", GroupTopics, Warning, fmt.Sprintf("message.max.bytes of a broker is %d", f.MaxMessage),
-		fmt.Sprintf("values of up to %d bytes are promised; topics that do not set max.message.bytes themselves refuse them, and so do followers", kafka.MaxValueBytes),
+		fmt.Sprintf("smartlb promises values of up to %d bytes; topics without max.message.bytes of their own refuse them, and so do followers", kafka.MaxValueBytes),
 		fmt.Sprintf("message.max.bytes=%d and replica.fetch.max.bytes=%d on every broker", kafka.MaxBatchBytes, kafka.MaxBatchBytes))
 }
 
@@ -267,7 +267,7 @@ func replicas(f Facts) []Check {
 	var bad []Check
 	if len(leaderless) > 0 {
 		bad = append(bad, Check{"leaderless", GroupReplicas, Problem, "partitions without a leader: " + strings.Join(leaderless, ", "),
-			"the brokers that hold them are down: nothing can be read or written there", "start them again; smartlb kafka brokers lists who is there"})
+			"their brokers are down: these partitions can neither be read nor written", "start the brokers; smartlb kafka brokers lists the brokers that are up"})
 	}
 	if len(under) > 0 {
 		cause, fix := behind(f)
@@ -292,13 +292,13 @@ func behind(f Facts) (cause, fix string) {
 	var causes, fixes []string
 	if len(away) > 0 {
 		causes = append(causes, "not in the cluster: broker "+strings.Join(away, ", "))
-		fixes = append(fixes, "start what is missing; its log says why it ended")
+		fixes = append(fixes, "start the missing broker; its log says why it ended")
 	}
 	if len(slow) > 0 {
 		causes = append(causes, "in the cluster and behind, because it has just started or cannot keep up: broker "+strings.Join(slow, ", "))
-		fixes = append(fixes, "look at the disk and the load of those that stay behind")
+		fixes = append(fixes, "check disk and load of the brokers that stay behind")
 	}
-	return strings.Join(causes, "; ") + ": the loss of another one may lose records", strings.Join(fixes, "; ")
+	return strings.Join(causes, "; ") + ": if another broker fails, records may be lost", strings.Join(fixes, "; ")
 }
 
 // clock: are there records from the future?
@@ -309,7 +309,7 @@ func clock(f Facts) []Check {
 	ahead := f.NewestAt.Sub(f.Now)
 	if ahead > clockWarning {
 		return one("clock-skew", GroupClock, Warning, fmt.Sprintf("the newest record of %s is %s ahead of this machine's clock", f.NewestIn, ahead.Round(time.Second)),
-			"the clock of this machine or of a producer is wrong: ages, windows and retention by time go wrong with it", "run a time service (chrony, systemd-timesyncd) on every machine")
+			"the clock of this machine or of a producer is wrong: ages, windows and retention by time are wrong as well", "run a time service (chrony, systemd-timesyncd) on every machine")
 	}
 	return one("clock", GroupClock, OK, fmt.Sprintf("no record is from the future; the newest (%s) is %s old", f.NewestIn, (-ahead).Round(time.Second)), "", "")
 }
@@ -330,8 +330,8 @@ func zookeeper(f Facts) []Check {
 	if !z.Needed {
 		return one("zookeeper", GroupZooKeeper, Skipped, fmt.Sprintf("%s: %s; the embedded broker and KRaft need none", z.Address, z.Problem), "", "")
 	}
-	return one("zookeeper-down", GroupZooKeeper, Problem, fmt.Sprintf("%s: %s", z.Address, z.Problem), "without ZooKeeper, Kafka serves for a while and changes nothing",
-		"smartlb kafka start; smartlb kafka logs zookeeper says why it is down. ZOOKEEPER_HOST says where it is looked for")
+	return one("zookeeper-down", GroupZooKeeper, Problem, fmt.Sprintf("%s: %s", z.Address, z.Problem), "without ZooKeeper, Kafka serves for a while but cannot change topics or leaders",
+		"smartlb kafka start; smartlb kafka logs zookeeper says why it is down. ZOOKEEPER_HOST sets its address")
 }
 
 // hostPort reports whether an address has a host and a port from 1 to 65535.
@@ -359,10 +359,10 @@ func ui(f Facts) []Check {
 		if w.Needed {
 			s = Problem
 		}
-		return one("kafka-ui-foreign", GroupUI, s, fmt.Sprintf("http://%s answers with %d, and is not our UI", w.Address, w.Status), "another program has this port",
-			"stop it, or give the UI another address with --console")
+		return one("kafka-ui-foreign", GroupUI, s, fmt.Sprintf("http://%s answers with %d, and is not the smartlb UI", w.Address, w.Status), "another program has this port",
+			"stop that program, or give the UI another address with --console")
 	}
-	return one("kafka-ui-down", GroupUI, Problem, fmt.Sprintf("http://%s answers with %d", w.Address, w.Status), "the web UI is not well", "smartlb kafka logs kafka-ui")
+	return one("kafka-ui-down", GroupUI, Problem, fmt.Sprintf("http://%s answers with %d", w.Address, w.Status), "the web UI is unhealthy", "smartlb kafka logs kafka-ui")
 }
 
 // connectWorker: is the worker there, with the right Kafka, and do its tasks run?
@@ -385,7 +385,7 @@ func connectWorker(f Facts) []Check {
 	}
 	if len(c.Failed) > 0 {
 		bad = append(bad, Check{"connect-failed", GroupConnect, Warning, "failed: " + strings.Join(c.Failed, ", "),
-			"a connector or task met an error; Connect never starts those again by itself", "smartlb kafka connect describe NAME shows the error, smartlb kafka connect restart NAME --failed starts it again"})
+			"a connector or task failed; Connect does not restart it", "smartlb kafka connect describe NAME shows the error, smartlb kafka connect restart NAME --failed starts it again"})
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Waiting)) {
 		topics := strings.Join(c.Waiting[name], ", ")
@@ -408,11 +408,11 @@ func connectTopics(f Facts) (bad []Check) {
 		}
 		if t.Name == "connect-configs" && t.Partitions != 1 {
 			bad = append(bad, Check{"connect-topics", GroupConnect, Warning, fmt.Sprintf("%s has %d partitions", t.Name, t.Partitions),
-				"workers read configurations in their order, which only one partition keeps", "stop the workers, delete the topic, start them again: they make it right, and connectors have to be applied anew"})
+				"workers need the configurations in order, which only a single partition keeps", "stop the workers, delete the topic, start them again: they create it correctly; then apply the connectors again"})
 		}
 		if policy := t.Configs["cleanup.policy"]; policy != "compact" {
 			bad = append(bad, Check{"connect-topics", GroupConnect, Warning, fmt.Sprintf("%s has cleanup.policy=%s", t.Name, orDefault(policy)),
-				"it was created automatically: connectors and offsets are forgotten when records get old", "smartlb kafka configs set " + t.Name + " cleanup.policy=compact"})
+				"it was created automatically: connectors and offsets are lost when records expire", "smartlb kafka configs set " + t.Name + " cleanup.policy=compact"})
 		}
 	}
 	return bad

@@ -132,7 +132,7 @@ func stale(v *view, name string, now time.Time) rule.Judgement {
 	case v.i.servesThroughProxies(now):
 		j.Verdict = rule.Bad
 		j.Value = event.Some(silent.Round(time.Second).Seconds())
-		j.Summary = name + " stopped reporting about itself"
+		j.Summary = name + " stopped sending reports"
 		j.Description = fmt.Sprintf("Its last report is %s old; it sent one at least each %s, and proxies still see requests there.",
 			silent.Round(time.Second), p.Round(time.Millisecond))
 	}

@@ -93,7 +93,7 @@ func (t *Task) judgeQuota(now time.Time, fx *Effects) {
 	j := rule.Judgement{Rule: rule.TelemetryQuota, Verdict: rule.Good, Labels: map[string]string{"partition": strconv.Itoa(int(t.cfg.Partition))}}
 	if q := t.quota; q.count > 0 && now.Sub(q.at) <= quotaHolds {
 		j.Verdict, j.Value = rule.Bad, event.Some(float64(q.count))
-		j.Summary = "reports about too many instances that nobody configured"
+		j.Summary = "reports about too many instances that are not configured"
 		j.Description = fmt.Sprintf("%d reports were refused so far, the last one for service %.100q. At most %d such instances of a service and %d of a partition are followed; configured ones always are.",
 			q.count, q.service, maxStrangersService, maxStrangers)
 	}

@@ -58,7 +58,7 @@ func Live(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]Node, erro
 		return nil, err
 	}
 	if !caughtUp {
-		return nil, fmt.Errorf("Kafka does not answer, so nobody knows which nodes are there (see smartlb kafka status): %w", context.Cause(ctx))
+		return nil, fmt.Errorf("Kafka is unavailable, so the list of nodes is unknown (see smartlb kafka status): %w", context.Cause(ctx))
 	}
 	return nodes.list(), nil
 }

@@ -3,7 +3,7 @@ import { pieces } from "./commands";
 
 // Fixes as doctor says them; what is between the brackets can be typed.
 it.each([
-  ["start it ([smartlb kafka start]), or name brokers that run with -b, --profile or KAFKA_BROKER"],
+  ["start it ([smartlb kafka start]), or set running brokers with -b, --profile or KAFKA_BROKER"],
   ["check firewalls and routes; if the process is there, see why it hangs: [smartlb kafka logs kafka]"],
   ["[smartlb profile add NAME -b ... --tls], with --tls-ca FILE for an authority of your own"],
   ["[smartlb profile add NAME -b ... --sasl SCRAM-SHA-512 --user NAME --password '${env:VARIABLE}'], or another port"],
@@ -13,7 +13,7 @@ it.each([
   ["[smartlb kafka logs kafka] may say more"],
   ["unset KAFKA_BROKER or set it to a broker that runs; [smartlb kafka start] starts one here"],
   ["start them again; [smartlb kafka brokers] lists who is there"],
-  ["[smartlb kafka start]; [smartlb kafka logs zookeeper] says why it is down. ZOOKEEPER_HOST says where it is looked for"],
+  ["[smartlb kafka start]; [smartlb kafka logs zookeeper] says why it is down. ZOOKEEPER_HOST sets its address"],
   ["[smartlb kafka connect describe NAME] shows the error, [smartlb kafka connect restart NAME --failed] starts it again"],
   ["[smartlb kafka configs set connect-configs cleanup.policy=compact]"],
   ["[smartlb kafka plan] shows the change; more partitions move keys"],

@@ -37,7 +37,7 @@ describe("a step of a plan", () => {
     [{ kind: "create", topic: "a", to: "3" }, "is missing: create it with 3 partitions"],
     [{ kind: "set-config", topic: "a", config: "retention.ms", from: "3600000", to: "604800000" }, "retention.ms 1 h → 7 d"],
     [{ kind: "set-config", topic: "a", config: "retention.ms", to: "604800000" }, "retention.ms the default → 7 d"],
-    [{ kind: "impossible", topic: "a", reason: "has 5 partitions instead of 3, and Kafka cannot take partitions away" }, "has 5 partitions instead of 3, and Kafka cannot take partitions away"],
+    [{ kind: "impossible", topic: "a", reason: "has 5 partitions instead of 3, and Kafka cannot remove partitions" }, "has 5 partitions instead of 3, and Kafka cannot remove partitions"],
     [{ kind: "unmanaged", topic: "a", config: "segment.bytes", from: "1048576" }, "segment.bytes = 1 MiB is not in the catalog"],
   ] as const)("%o", (step, want) => expect(words(step)).toBe(want));
 });

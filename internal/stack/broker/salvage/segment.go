@@ -87,7 +87,7 @@ func isCommit(records []byte) bool {
 type hole struct {
 	pos, size int
 	torn      bool // the file ends within a batch: a write that a kill cut short
-	repaired    bool // the offset of a batch that was found
+	repaired  bool // the offset of a batch that was found
 }
 
 // scan finds the batches of a segment, in the order of their offsets, and what

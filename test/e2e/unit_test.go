@@ -49,7 +49,7 @@ func TestTheUnitsWorkBesideEachOther(t *testing.T) {
 	unit := func(name string) *process {
 		args, env := unitCommand(t, name)
 		for i, arg := range args {
-			args[i] = strings.NewReplacer("/etc/smartlb/smartlb.yaml", file, "${STATE_DIRECTORY}", t.TempDir(), "127.0.0.1:8084", consoleAdmin).Replace(arg)
+			args[i] = strings.NewReplacer("/etc/smartlb/smartlb.yaml", file, "${STATE_DIRECTORY}", t.TempDir(), "127.0.0.1:8085", consoleAdmin).Replace(arg)
 		}
 		return startIn(t, slices.Concat(cleanEnv(t), env, []string{"CREDENTIALS_DIRECTORY=" + credentials, "KAFKA_BROKER=" + b.Address("broker")}), true, args...)
 	}

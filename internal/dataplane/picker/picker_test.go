@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -48,7 +49,7 @@ func shares(p *upstream.Pool, n int, prepare func(*upstream.Ask, int)) map[int]i
 
 func TestEveryPolicyPicksOnlyLiveUntriedInstances(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		name := rapid.SampledFrom(Names()[:6]).Draw(t, "policy") // maglev has its own test: its table is slow to build
+		name := rapid.SampledFrom(slices.DeleteFunc(Names(), func(n string) bool { return n == "maglev" })).Draw(t, "policy") // maglev has its own test: its table is slow to build
 		n := rapid.IntRange(1, 24).Draw(t, "n")
 		s := spec(name, n)
 		out := map[*upstream.Live]Fact{}

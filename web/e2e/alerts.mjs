@@ -103,7 +103,7 @@ await drive(async ({ page, url, check, accessible, fits, comes, soon, picture, s
   await page.keyboard.press("Escape");
   await comes("an audit record: Escape closes it", () => document.querySelector("dialog[open]") === null);
   await page.getByLabel("action").fill("nothing.like.this");
-  await comes("audit: nothing is like that, and says so", () => /No record is like that/.test(document.querySelector("main")?.textContent ?? ""));
+  await comes("audit: nothing is like that, and says so", () => /No record matches/.test(document.querySelector("main")?.textContent ?? ""));
   await page.getByRole("button", { name: "Show all" }).click();
   await page.waitForSelector(".vbody [role=row]");
   await page.locator(".chain").click();

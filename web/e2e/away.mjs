@@ -35,7 +35,7 @@ await drive(
       decisions: {
         at: "/decisions",
         has: () => document.querySelectorAll(".vbody [role=row]").length > 0,
-        says: () => /Kafka is away/.test(document.querySelector(".stream-state")?.textContent ?? ""),
+        says: () => /Kafka is unavailable/.test(document.querySelector(".stream-state")?.textContent ?? ""),
         well: () => document.querySelector(".stream-state")?.textContent.startsWith("live") && document.querySelector(".stale") === null,
         greyed,
       },

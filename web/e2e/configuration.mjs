@@ -74,7 +74,7 @@ await drive(async ({ page, url, check, accessible, fits, comes, picture, steady 
   await comes("edit again", () => /is valid/.test(document.querySelector(".mistakes")?.textContent ?? ""));
   await area.fill(`${third.document}# mine\n`);
   await call("POST", "/config/revisions", { document: `${third.document}# theirs\n`, base: third.revision, comment: "" });
-  await comes("somebody was first: the page says so", () => /is current now/.test(document.querySelector("[role=alert]")?.textContent ?? ""));
+  await comes("somebody was first: the page says so", () => /the current revision is/.test(document.querySelector("[role=alert]")?.textContent ?? ""));
   check("and does not publish over it", await page.getByRole("button", { name: "Publish" }).isDisabled());
   check("my text is still there", (await area.inputValue()).endsWith("# mine\n"));
   await page.getByRole("button", { name: "Discard my draft" }).click();

@@ -68,7 +68,7 @@ const withWorker = async ({ page, context, url, check, accessible, steady, fits,
   // It is repaired
   rmSync(file);
   writeFileSync(file, "one\ntwo\nthree\n");
-  await page.getByRole("button", { name: "Restart what failed" }).click();
+  await page.getByRole("button", { name: "Restart failed tasks" }).click();
   await comes("restarted: it runs", () => document.querySelector(".connector-state .big")?.textContent.includes("1 running") && !document.querySelector(".trace"));
   await comes("where it stands is told", () => document.querySelector('section[aria-labelledby="offsets-h"]')?.textContent.includes("position"));
   await comes("and the topic that it used", () => document.querySelector('section[aria-labelledby="topics-h"] a')?.textContent === "lines");

@@ -84,7 +84,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture,
   const before = await page.locator(rows).count();
   process.kill(broker, "SIGSTOP");
   try {
-    await comes("the broker hangs: the page says so", () => /Kafka is away/.test(document.querySelector(".stream-state")?.textContent ?? ""));
+    await comes("the broker hangs: the page says so", () => /Kafka is unavailable/.test(document.querySelector(".stream-state")?.textContent ?? ""));
     check("and keeps its rows", (await page.locator(rows).count()) >= Math.min(before, 5));
   } finally {
     process.kill(broker, "SIGCONT");

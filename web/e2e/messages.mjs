@@ -90,7 +90,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await picture("messages-search");
   const address = await query();
   await page.getByRole("button", { name: "Saved" }).click();
-  await page.getByLabel("Save this one as").fill("users, second");
+  await page.getByLabel("Save this search as").fill("users, second");
   await page.getByRole("button", { name: "Save", exact: true }).click();
   await page.getByRole("button", { name: "Close" }).click();
   await at("alerts/messages");

@@ -125,7 +125,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, keys, pi
   await page.goto(`${url}/instances/user-service/nobody`);
   await comes("an unknown instance: says which there are", () => /there is no instance "nobody".*user-service-1/.test(document.querySelector(".panel")?.textContent ?? ""));
   await page.goto(`${url}/nowhere`);
-  await comes("an unknown page says so", () => document.querySelector("h1")?.textContent === "There is no such page");
+  await comes("an unknown page says so", () => document.querySelector("h1")?.textContent === "Page not found");
   await page.goto(url);
   await page.waitForSelector("[data-instance]");
 

@@ -106,7 +106,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   await page.getByRole("button", { name: "Add partitions …" }).click();
   await comes("grow: the warning about keys", () => /records of one key go to another partition/.test(document.querySelector("dialog")?.textContent ?? ""));
   await page.getByLabel(/^Partitions in all/).fill("1");
-  await comes("grow: fewer are refused with the reason", () => /cannot take partitions away/.test(document.querySelector("dialog")?.textContent ?? ""));
+  await comes("grow: fewer are refused with the reason", () => /cannot remove partitions/.test(document.querySelector("dialog")?.textContent ?? ""));
   await page.getByLabel(/^Partitions in all/).fill("3");
   await dialog.getByRole("button", { name: "Add", exact: true }).click();
   await comes("grow: a third partition", () => document.querySelectorAll('section[aria-labelledby="partitions-h"] tbody tr').length === 3);
@@ -115,7 +115,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   await page.getByRole("button", { name: "Delete records …" }).click();
   await page.getByLabel("Those before").selectOption("offset");
   await page.getByLabel("In partition").selectOption("0");
-  await page.getByLabel("Offset of the first that stays").fill("4");
+  await page.getByLabel("First offset that is kept").fill("4");
   await comes("records: what would be lost", () => /4 records would be gone/.test(document.querySelector("dialog")?.textContent ?? ""));
   await accessible("delete records");
   const really = dialog.getByRole("button", { name: "Delete", exact: true });

@@ -53,7 +53,7 @@ function App() {
         </Boundary>
       ) : (
         <main id="main" className="empty">
-          <h1>There is no such page</h1>
+          <h1>Page not found</h1>
           <p>
             {pages.map((p, n) => (
               <span key={p.name}>

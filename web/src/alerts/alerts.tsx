@@ -49,7 +49,7 @@ export function AlertsView() {
       {alerts.data && (
         <>
           <Group id="firing" title="Firing" alerts={firing} silence={silence} empty="Nothing fires." />
-          <Group id="pending" title="Pending" alerts={pending} silence={silence} empty="No rule is broken and still waiting for its time." />
+          <Group id="pending" title="Pending" alerts={pending} silence={silence} empty="No alert is pending." />
           {silenced.length > 0 && <Group id="silenced" title="Silenced" alerts={silenced} silence={silence} empty="" />}
           <Silences list={holding} error={silences.error} />
           <Group id="resolved" title="Resolved" alerts={over.slice(0, 200)} empty="Nothing has been resolved in the last 30 days. Break something to see an alert come and go: smartlb demo break user-service-3" />
@@ -145,7 +145,7 @@ function One({ a, silence }: { a: Alert; silence: ((a: Alert) => void) | undefin
       )}
       {a.silence && (
         <p className="muted">
-          silenced by {a.silence.author || "somebody"} until <Time at={a.silence.endsAt} />
+          silenced by {a.silence.author || "unknown user"} until <Time at={a.silence.endsAt} />
           {a.silence.reason && `: ${a.silence.reason}`}
         </p>
       )}
@@ -178,7 +178,7 @@ function Silences({ list, error }: { list: Silence[]; error: Error | null }) {
       {error && <Failure error={error} />}
       {end.isError && <Failure error={end.error} />}
       {list.length === 0 && !error ? (
-        <p className="muted">None. Silenced alerts are still shown, and their silence ends by itself.</p>
+        <p className="muted">None. Silenced alerts stay visible; a silence ends automatically.</p>
       ) : (
         <ul className="alert-list">
           {list.map((s) => (
@@ -186,7 +186,7 @@ function Silences({ list, error }: { list: Silence[]; error: Error | null }) {
               <span>
                 <b>{[s.ruleId, ...Object.entries(s.labels ?? {}).map(([k, v]) => `${k}=${v}`)].filter(Boolean).join(" ")}</b>{" "}
                 <span className="muted">
-                  until <Time at={s.endsAt} />, by {s.author || "somebody"} at <Time at={s.since} />
+                  until <Time at={s.endsAt} />, by {s.author || "unknown user"} at <Time at={s.since} />
                   {s.reason && `: ${s.reason}`}
                 </span>
               </span>

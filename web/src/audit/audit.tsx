@@ -84,7 +84,7 @@ export function AuditView() {
         (records.length > 0 ? (
           <Table label="Audit records" rows={records} columns={columns} id={(r) => String(r.offset)} selected={open} />
         ) : (
-          <Empty title={narrowed ? "No record is like that" : "Nothing has been audited yet"}>
+          <Empty title={narrowed ? "No record matches" : "Nothing has been audited yet"}>
             <p>
               {narrowed ? (
                 <button type="button" onClick={() => setParams({ actor: undefined, action: undefined, target: undefined, result: undefined, since: undefined, node: undefined })}>
@@ -183,7 +183,7 @@ function ChainState() {
       {shown && (
         <Dialog title="Chains of audit records" onClose={() => show(false)}>
           <p>
-            Each record carries the SHA-256 of the one that its node wrote before. A record that was taken out or changed shows in the next one. Authenticity {r.authenticity}: {r.note}. <code>smartlb audit verify</code> says the same.
+            Each record carries the SHA-256 of the previous record of its node. If a record was removed or changed, the next record shows it. Authenticity {r.authenticity}: {r.note}. <code>smartlb audit verify</code> says the same.
           </p>
           <Sheet label="Chains" heads={["Node", "State", num("Records"), num("Begins"), num("Without chain"), "Numbers"]}>
             <tbody>

@@ -46,7 +46,7 @@ export function ClusterView() {
 /** What runs, as far as anybody knows. */
 function versionOf(b: { version: string; embedded?: boolean }): string {
   if (b.embedded) return `smartlb ${b.version}, embedded`.replace(" ,", ",");
-  return b.version ? `Kafka ${b.version.replace(/^v/, "")}, by what it can do` : "not told";
+  return b.version ? `Kafka ${b.version.replace(/^v/, "")}, estimated from its API versions` : "not told";
 }
 
 function Facts({ c }: { c: Cluster }) {
@@ -83,7 +83,7 @@ function Facts({ c }: { c: Cluster }) {
         </dd>
       </div>
       <div>
-        <dt>With copies missing</dt>
+        <dt>Under-replicated</dt>
         <dd className={poor ? "warn-text" : "ok-text"}>
           {poor ? <WarnIcon /> : <CheckIcon />} {count(c.underReplicatedPartitions)}
         </dd>
@@ -120,7 +120,7 @@ function Brokers({ list, chosen }: { list: Broker[]; chosen: number | undefined 
           ))}
         </tbody>
       </Sheet>
-      <p className="muted small">Answering times are the console's own: a question that costs the broker nothing, each 5 s, over the last 15 minutes.</p>
+      <p className="muted small">Response times are measured by the console: one cheap request every 5 s, over the last 15 minutes.</p>
     </section>
   );
 }
@@ -141,12 +141,12 @@ function BrokerDetail({ b }: { b: Broker }) {
       <h2>Broker {b.id}</h2>
       <div className="charts">
         <section>
-          <h3>Answering time</h3>
-          <Chart label={`Answering time of broker ${b.id}`} times={times} lines={lines} format={took} />
+          <h3>Response time</h3>
+          <Chart label={`Response time of broker ${b.id}`} times={times} lines={lines} format={took} />
         </section>
         <section>
           <h3>Directories</h3>
-          {b.dirs.length === 0 && <p className="muted">It does not tell its directories.</p>}
+          {b.dirs.length === 0 && <p className="muted">The broker does not report its directories.</p>}
           <ul className="dirs">
             {b.dirs.map((d) => (
               <li key={d.path}>
@@ -171,7 +171,7 @@ function Troubled({ c }: { c: Cluster }) {
   if (c.troubled.length === 0) return null;
   return (
     <section aria-labelledby="troubled-h">
-      <h2 id="troubled-h">Partitions in trouble</h2>
+      <h2 id="troubled-h">Partitions with problems</h2>
       <p className="muted">
         Without a leader nothing can be read or written; with copies missing the loss of another broker may lose records. See which broker is missing and why:{" "}
         <code>smartlb kafka doctor</code>
@@ -200,7 +200,7 @@ function Besides({ c }: { c: Cluster }) {
   const embedded = c.brokers.some((b) => b.embedded);
   return (
     <section aria-labelledby="beside-h">
-      <h2 id="beside-h">Beside the brokers</h2>
+      <h2 id="beside-h">Other services</h2>
       <dl className="beside">
         <One name="ZooKeeper" of={c.zookeeper} none={embedded ? "the embedded broker needs none" : "none is known here; a KRaft cluster needs none"} />
         <One name="Kafka Connect" of={c.connect} none="no worker is known here" />

@@ -34,7 +34,7 @@ export function BrokerSettings({ id }: { id: number }) {
         </span>
       </div>
       {shown.length === 0 ? (
-        <Empty title={filter ? "No setting matches" : "Nothing is set: every value is Kafka's default"} />
+        <Empty title={filter ? "No setting matches" : "No settings: every value is Kafka's default"} />
       ) : (
         <Sheet by="broker-settings-h" heads={["Setting", "Value", "From", "Default", "Changed by"]}>
           <tbody>

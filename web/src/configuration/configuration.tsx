@@ -42,7 +42,7 @@ export function ConfigurationView({ params }: { params: Params }) {
           {tab === "edit" && <Edit c={config.data} />}
         </div>
       )}
-      {!tabs.some(([key]) => key === tab) && <p className="empty">There is no such tab.</p>}
+      {!tabs.some(([key]) => key === tab) && <p className="empty">Tab not found.</p>}
     </main>
   );
 }

@@ -54,7 +54,7 @@ function Nodes({ c }: { c: Configuration }) {
         </div>
       )}
       {c.nodes.length === 0 ? (
-        <p className="muted">No node that routes has reported itself in the last 15 s.</p>
+        <p className="muted">No proxy has reported its status in the last 15 s.</p>
       ) : (
         <ul className="nodes">
           {c.nodes.map((n) => {

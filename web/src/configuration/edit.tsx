@@ -94,7 +94,7 @@ export function Edit({ c }: { c: Configuration }) {
       {moved && changed && !apply.isPending && (
         <div className="failure" role="alert">
           <p>
-            This draft was made from <b className="mono">{draft.base || "nothing"}</b>, and <b className="mono">{c.revision}</b> is current now. See{" "}
+            This draft is based on <b className="mono">{draft.base || "no revision"}</b>, but the current revision is <b className="mono">{c.revision}</b>. See{" "}
             <Link href={`/configuration/history?from=${encodeURIComponent(draft.base)}`}>what changed in between</Link>.
           </p>
           <p>

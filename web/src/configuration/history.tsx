@@ -122,7 +122,7 @@ function Rollback({ revision, current, onClose }: { revision: string; current: s
         await client.invalidateQueries({ queryKey: ["config-history"] });
       }}
     >
-      <p>Its document is published again as a new revision, and every node follows. This changes:</p>
+      <p>Its document is published again as a new revision, and every node applies it. Changes:</p>
       {preview.isError && <Failure error={preview.error} />}
       {preview.data ? <Diff lines={preview.data.lines} label="What the rollback changes" /> : !preview.isError && <Waiting what="the preview" />}
       <p>

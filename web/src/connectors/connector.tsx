@@ -108,7 +108,7 @@ function Actions({ c, path, onDone }: { c: Connector; path: string; onDone: () =
         </p>
       ))}
       <div className="actions">
-        {failed && button("restart-failed", "Restart what failed", "Restarting what failed", true)}
+        {failed && button("restart-failed", "Restart failed tasks", "Restarting failed tasks", true)}
         {button("restart", "Restart all", "Restarting connector and tasks")}
         {c.state === "PAUSED" || c.state === "STOPPED" ? button("resume", "Resume", "Resuming") : button("pause", "Pause", "Pausing")}
         {c.state !== "STOPPED" && button("stop", "Stop", "Stopping")}
@@ -137,7 +137,7 @@ function Actions({ c, path, onDone }: { c: Connector; path: string; onDone: () =
             navigate("/connectors");
           }}
         >
-          <p>Its tasks end and its settings are gone. The topics stay, and so does what the worker remembers of where it stood.</p>
+          <p>Its tasks end and its settings are deleted. Its topics and its offsets are kept.</p>
         </Confirm>
       )}
     </section>
@@ -149,7 +149,7 @@ function Tasks({ c }: { c: Connector }) {
     <section aria-labelledby="tasks-h">
       <h2 id="tasks-h">Tasks</h2>
       {c.tasks.length === 0 ? (
-        <p className="muted">{c.state === "STOPPED" ? "None: it is stopped." : "None yet: the worker gives them out in a moment."}</p>
+        <p className="muted">{c.state === "STOPPED" ? "None: it is stopped." : "None yet: the worker assigns them in a moment."}</p>
       ) : (
         <ul className="tasks">
           {c.tasks.map((t) => (
@@ -219,7 +219,7 @@ function Offsets({ path }: { path: string }) {
     <section aria-labelledby="offsets-h">
       <h2 id="offsets-h">Where it stands</h2>
       {all.isError && <Failure error={all.error} />}
-      {all.data?.length === 0 && <p className="muted">It has not read anything yet.</p>}
+      {all.data?.length === 0 && <p className="muted">It has not read any record yet.</p>}
       {all.data && all.data.length > 0 && (
         <table className="plain">
           <Heads of={["Of", "Position"]} />

@@ -214,8 +214,8 @@ function Field({ s, value, was, set }: { s: Setting; value: string | undefined; 
             {e}{" "}
           </span>
         ))}
-        {kept && "The secret stays as it is. "}
-        {secret && !kept && "Better a reference such as ${file:/path:key}, which the worker resolves. "}
+        {kept && "The secret is kept. "}
+        {secret && !kept && "Prefer a reference such as ${file:/path:key}, which the worker resolves. "}
         {s.doc}
       </p>
     </div>

@@ -81,7 +81,7 @@ export function OneRequest({ request }: { request: string }) {
         <Attempt key={`${d.partition}/${d.offset}`} d={d} last={d === attempts.at(-1)} />
       ))}
       {found?.done && attempts.length === 0 && (
-        <Empty title="This request is not among the recorded ones">
+        <Empty title="This request was not recorded">
           <p>
             {count(found.scanned)} decisions since <Time at={found.from} /> were looked at. Only a sample of all requests is recorded, and each one that failed, was tried again, or met an ejection or
             panic; so a request that is not here went well, as far as is known, or is older.

@@ -71,7 +71,7 @@ export function Stream() {
           {paused ? "Resume" : "Pause"}
         </button>
         <span className="muted stream-state" role="status">
-          {f.connection === "lost" ? "connection lost, it is tried again" : f.connection === "resting" ? "paused: other windows are live; click to resume" : !f.kafka ? "Kafka is away, it goes on by itself" : paused ? `paused, ${count(f.waiting)} wait` : "live"}
+          {f.connection === "lost" ? "connection lost, reconnecting" : f.connection === "resting" ? "paused: other windows are live; click to resume" : !f.kafka ? "Kafka is unavailable; the stream resumes automatically" : paused ? `paused, ${count(f.waiting)} wait` : "live"}
           {f.skipped > 0 && `, ${count(f.skipped)} skipped`}
         </span>
         <form
@@ -95,7 +95,7 @@ export function Stream() {
       ) : f.pending ? (
         <Waiting what="routing-decisions" />
       ) : (
-        <Empty title={narrowed ? "No recorded decision is like that" : "No decision is recorded yet"}>
+        <Empty title={narrowed ? "No recorded decision matches" : "No decision is recorded yet"}>
           <p>
             Recorded are a sample of all requests (<code>telemetry.decisionSample</code>) and each one that failed, was tried again, or met an ejection or panic.{" "}
             {narrowed ? (

@@ -113,7 +113,7 @@ function Controls({ d }: { d: DemoState }) {
         <h2 id="load">
           Load <span className="muted num">{rate(d.load.rate)} requests/s</span>
         </h2>
-        <div className="segments" role="group" aria-label="Times the gentle load of 20 requests per second">
+        <div className="segments" role="group" aria-label="Factor of the light load of 20 requests per second">
           {scales.map((s) => (
             <button key={s} type="button" aria-pressed={s === d.load.scale} disabled={busy} onClick={() => change.mutate({ path: "/demo/load", body: { scale: s } })}>
               {s === 0 ? "none" : `×${s}`}

@@ -28,7 +28,7 @@ export function GroupView({ name }: { name: string }) {
   const mover = useForbidden(g?.reserved ? "admin" : "operator");
   const admin = useForbidden("admin");
   const gone = group.error instanceof ApiError && group.error.status === 404;
-  const busy = g && g.members > 0 ? `The group has ${g.members} members that would go on where they are: stop them first` : "";
+  const busy = g && g.members > 0 ? `The group has ${g.members} members, which would keep their positions: stop them first` : "";
   return (
     <main id="main" className="page group" aria-busy={group.isPending}>
       <div className="toolbar">
@@ -71,15 +71,15 @@ export function GroupView({ name }: { name: string }) {
           <section aria-labelledby="history-h">
             <h2 id="history-h">Lag over the last 15 minutes</h2>
             <Lag label={`Lag of ${g.name}`} series={g.history} />
-            <p className="muted small">Measured by the console each few seconds. Between two commits of a consumer the lag grows by what comes in.</p>
+            <p className="muted small">Measured by the console every few seconds. Between two commits of a consumer the lag grows with the incoming records.</p>
           </section>
           <Members g={g} />
           {g.topics.map((t) => (
             <TopicPart key={t.topic} g={g} topic={t.topic} forbidden={mover || busy} onForget={() => ask({ forget: t.topic })} />
           ))}
           {g.topics.length === 0 && (
-            <Empty title="The group has committed nothing">
-              <p>Offsets are there once a member has read and committed, or after a reset that names topics.</p>
+            <Empty title="The group has no committed offsets">
+              <p>Offsets appear after a member has read and committed, or after a reset with topics.</p>
             </Empty>
           )}
         </div>
@@ -203,7 +203,7 @@ function TopicPart({ g, topic, forbidden, onForget }: { g: GroupDetail; topic: s
                 <td className="num">{r.currentOffset < 0 ? dash : count(r.currentOffset)}</td>
                 <td className="num">{r.logEndOffset < 0 ? dash : count(r.logEndOffset)}</td>
                 <td className="num">{r.lag < 0 ? dash : count(r.lag)}</td>
-                <td>{r.consumerId ? `${r.clientId} ${r.host}` : <span className="muted">nobody</span>}</td>
+                <td>{r.consumerId ? `${r.clientId} ${r.host}` : <span className="muted">not assigned</span>}</td>
               </tr>,
               open === at && (
                 <tr key={`${at}-past`}>

@@ -29,6 +29,6 @@ export function Towards({ lag, trend, members }: { lag: number | null; trend: Tr
   if (lag === 0) return <span className="muted">caught up</span>;
   if (per === null || lag === null) return <span className="muted">{dash}</span>;
   if (trend.caughtUpSeconds !== null) return <span>~ {age(trend.caughtUpSeconds * 1000)}</span>;
-  if (members === 0) return <span className="muted">nobody reads</span>;
-  return per > 0 ? <span className="warn-text">falls behind by {rate(per)}/s</span> : <span className="muted">keeps its distance</span>;
+  if (members === 0) return <span className="muted">no members</span>;
+  return per > 0 ? <span className="warn-text">falls behind by {rate(per)}/s</span> : <span className="muted">lag is stable</span>;
 }

@@ -14,10 +14,10 @@ interface Props {
 }
 
 const kinds: [Kind, string][] = [
-  ["earliest", "Earliest: read all again"],
+  ["earliest", "Earliest: read everything again"],
   ["latest", "Latest: skip what is there"],
   ["time", "A time"],
-  ["shift", "Shift by so many records"],
+  ["shift", "Shift by a number of records"],
   ["offset", "An offset"],
   ["exact", "An offset for each partition"],
 ];

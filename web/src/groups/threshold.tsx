@@ -28,10 +28,10 @@ export function ThresholdDialog({ now, save, onClose }: Props) {
         }}
       >
         <div>
-          <label htmlFor={id}>Mark the group when its lag is above so many records</label>
+          <label htmlFor={id}>Mark the group when its lag is above this number of records</label>
           <input id={id} type="text" inputMode="numeric" autoFocus value={text} aria-invalid={text !== "" && !good} onChange={(e) => setText(e.target.value.trim())} />
         </div>
-        <p className="note">It is marked here, and /metrics of this console has smartlb_group_lag_alarm. The threshold is kept by this console.</p>
+        <p className="note">The mark is shown here and in /metrics of this console as smartlb_group_lag_alarm. This console keeps the threshold.</p>
         {error !== null && <Failure error={error} />}
         <Ending onClose={onClose}>
           <button type="submit" className="primary" disabled={!good}>

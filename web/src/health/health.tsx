@@ -12,7 +12,7 @@ import { pieces } from "./commands";
 const order = ["problem", "warning", "ok", "skipped"] as const;
 const icons = { problem: <CrossIcon />, warning: <WarnIcon />, ok: <CheckIcon />, skipped: <InfoIcon /> };
 const classes = { problem: "bad-text", warning: "warn-text", ok: "ok-text", skipped: "muted" };
-const headings = { problem: "Problems", warning: "Warnings", ok: "Well", skipped: "Not there, and not needed" };
+const headings = { problem: "Problems", warning: "Warnings", ok: "Well", skipped: "Not running, and optional" };
 
 /** What doctor finds: what is wrong, why, and what fixes it. */
 export function HealthView() {

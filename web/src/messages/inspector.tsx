@@ -46,7 +46,7 @@ export function Inspector({ topic, id, known, onClose, onAgain, forbidden }: Pro
           <CloseIcon />
         </button>
       </header>
-      {detail.isError && <Failure error={gone && known ? new Error("It is no longer in the topic: this is what was read before.") : detail.error} again={() => void detail.refetch()} />}
+      {detail.isError && <Failure error={gone && known ? new Error("This message is no longer in the topic: the page shows the copy that it read before.") : detail.error} again={() => void detail.refetch()} />}
       {m ? <Facts m={m} detail={detail.data} onAgain={onAgain} forbidden={forbidden} /> : detail.isPending && <Waiting what="the message" />}
     </aside>
   );
@@ -55,7 +55,7 @@ export function Inspector({ topic, id, known, onClose, onAgain, forbidden }: Pro
 function Facts({ m, detail, onAgain, forbidden }: { m: Message; detail: Detail | undefined } & Pick<Props, "onAgain" | "forbidden">) {
   const broker = useBroker();
   const partial = m.valueCut || m.keyCut || m.headersCut;
-  const why = partial ? "Only a part of it is here: export it, or download the value" : "";
+  const why = partial ? "Only a part is loaded: export the message, or download the value" : "";
   const batch = detail?.batch;
   return (
     <>
@@ -117,7 +117,7 @@ function Facts({ m, detail, onAgain, forbidden }: { m: Message; detail: Detail |
             )}
           </Fact>
         )}
-        {detail?.masked && <Fact name="masking">Parts of this topic's messages are hidden here.</Fact>}
+        {detail?.masked && <Fact name="masking">Parts of this topic's messages are masked.</Fact>}
       </dl>
       {(m.headers?.length ?? 0) > 0 && <Headers list={m.headers ?? []} cut={m.headersCut === true} />}
       <ValueView key={idOf(m)} m={m} />

@@ -9,7 +9,7 @@ interface Props {
   onMore: () => void;
 }
 
-const reasons = { end: "Everything was looked at", limit: "As many as asked for", bytes: "The budget of bytes is used up", time: "The budget of time is used up" };
+const reasons = { end: "All messages were searched", limit: "As many as asked for", bytes: "The limit of bytes was reached", time: "The time limit was reached" };
 
 /** How far a search is, and how it ended. */
 export function SearchProgress({ s, onContinue, onAgain, onMore }: Props) {

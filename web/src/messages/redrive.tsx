@@ -73,7 +73,7 @@ export function Redrive({ topic, query, chosen, onClose }: { topic: string; quer
           {!done && d.failing > 0 && (
             <p className="warn-text">{count(d.failing)} of them still do not conform to what their topic expects: they would come back here. Send those again with edits instead.</p>
           )}
-          {d.again && <p className="warn-text">There is too much in the topics to see whether some were sent back before.</p>}
+          {d.again && <p className="warn-text">The topics hold too many records to check whether some were sent back before.</p>}
           <p className="note">
             Each goes once, whole, with its own key and headers where its topic still has the original, and is marked with the header <code>smartlb-redrive</code>.
           </p>

@@ -48,7 +48,7 @@ function Messages({ topic, query }: Props) {
         state={<LiveBar state={tail} filtered={filtered(query)} />}
         none={
           tail.connection !== "live" ? null : filtered(query) ? (
-            <p className="muted">Nothing that matches has come yet. “Newest first” looks through what is there.</p>
+            <p className="muted">No matching message has arrived yet. “Newest first” searches the existing messages.</p>
           ) : (
             <p className="muted">
               No message yet. <code>smartlb kafka produce {topic} 'hello'</code> sends one.

@@ -24,9 +24,9 @@ export function SavedSearches({ topic, query, onClose }: { topic: string; query:
         }}
       >
         <p>
-          <label htmlFor={id}>Save this one as</label>
+          <label htmlFor={id}>Save this search as</label>
           <input id={id} type="text" autoComplete="off" value={name} onChange={(e) => setName(e.target.value)} />
-          <span className="note">They are kept in this browser. The address of the page is a search too: send it to share one.</span>
+          <span className="note">Searches are kept in this browser. To share a search, send the address of the page.</span>
         </p>
         <Ending onClose={onClose} word="Close">
           <button type="submit" className="primary" disabled={name.trim() === ""}>

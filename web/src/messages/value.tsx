@@ -36,8 +36,8 @@ export function ValueView({ m }: { m: Message }) {
   const text = shown?.value;
   const complete = shown !== null && (whole !== null || !m.valueCut || (paged.data?.from === 0 && paged.data.bytes === m.valueSize));
   const doc = useMemo(() => (complete && text ? parse(text) : null), [complete, text]);
-  if (m.value === undefined && m.valueBase64 === undefined) return <p className="value-none">No value: a tombstone. Where the topic is compacted, its key is forgotten.</p>;
-  if (m.valueSize === 0) return <p className="value-none">The value is empty: no bytes, which is not the same as none.</p>;
+  if (m.value === undefined && m.valueBase64 === undefined) return <p className="value-none">No value: a tombstone. In a compacted topic it deletes the key.</p>;
+  if (m.valueSize === 0) return <p className="value-none">The value is empty (zero bytes); it is not a tombstone.</p>;
   const binary = shown?.valueBase64 !== undefined;
   const looksJson = /^\s*[[{"]/.test(text ?? m.value ?? "");
   const at: Form = form ?? (doc ? "tree" : binary ? "hex" : "text");

@@ -48,7 +48,7 @@ export function Actions({ i, service, demo, kafka }: Props) {
           </button>
         ) : (
           <>
-            <button type="button" disabled={busy} onClick={() => fault({ errorRate: 1, latencyMs: 1 })} title="Answers 500 in 1 ms: what least-connections sends everything to">
+            <button type="button" disabled={busy} onClick={() => fault({ errorRate: 1, latencyMs: 1 })} title="Answers 500 in 1 ms: least-connections policies send most requests to it">
               Break: fast errors
             </button>
             <button type="button" disabled={busy} onClick={() => fault({ errorRate: 0, latencyMs: 500 })} title="Answers after 500 ms">

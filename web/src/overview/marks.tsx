@@ -14,7 +14,7 @@ export function State({ i }: { i: Standing }) {
     <span className={`state ${kind}`}>
       {icon} {word}
       {i.demoFault && (
-        <span className="tag warn" title="This demo instance was told to misbehave">
+        <span className="tag warn" title="This demo instance is broken on purpose">
           <BreakIcon /> <span className={kind === "ok" ? undefined : "visually-hidden"}>broken</span>
         </span>
       )}

@@ -93,7 +93,7 @@ function TroubleSwitch({ overview, on, set }: { overview: LiveOverview | undefin
   let n = 0;
   for (const s of overview?.services ?? []) for (const i of s.instances) if (troubled(i)) n++;
   return (
-    <button type="button" className={`trouble ${n > 0 ? "bad-text" : ""}`} aria-pressed={on} onClick={() => set(!on)} title="Only instances that are out or failing, have an active alert, or fail more than 1 %; not what is silenced or draining">
+    <button type="button" className={`trouble ${n > 0 ? "bad-text" : ""}`} aria-pressed={on} onClick={() => set(!on)} title="Only instances that are out of rotation or failing, have an active alert, or fail more than 1 % of requests; silenced and draining instances are left out">
       Problems <span className="num">{n}</span>
     </button>
   );
@@ -114,7 +114,7 @@ function Services(p: Props) {
       <div className="empty">
         <h2>No service is configured</h2>
         <p>
-          Apply a configuration: <code>smartlb config apply FILE</code>. A commented whole is printed by <code>smartlb config example</code>.
+          Apply a configuration: <code>smartlb config apply FILE</code>. A commented example is printed by <code>smartlb config example</code>.
         </p>
       </div>
     );

@@ -176,7 +176,7 @@ function Facts({ id, title, rows }: { id: string; title: string; rows: [string, 
 /** Each fact that came through Kafka with its age and how far it is trusted. */
 function KafkaFacts({ i, score }: { i: Instance; score: number }) {
   const f = i.facts;
-  if (!f) return <Facts id="kafka" title="Heard through Kafka" rows={[["facts", "nothing is known: only this proxy's own measurements count"]]} />;
+  if (!f) return <Facts id="kafka" title="Facts from Kafka" rows={[["facts", "nothing is known: only this proxy's own measurements count"]]} />;
   const unknown = <span className="muted">unknown</span>;
   const rows: [string, React.ReactNode][] = [
     ["score", `${score.toFixed(2)} ${f.state}${f.reasons.length ? ` (${f.reasons.join(", ")})` : ""}`],
@@ -190,7 +190,7 @@ function KafkaFacts({ i, score }: { i: Instance; score: number }) {
     .join(", ");
   return (
     <section aria-labelledby="kafka">
-      <h3 id="kafka">Heard through Kafka</h3>
+      <h3 id="kafka">Facts from Kafka</h3>
       <table className="plain kafka-facts">
         <Heads of={["Fact", "Value", num("Age"), num("Trust")]} />
         <tbody>

@@ -13,7 +13,7 @@ export default function PastOf({ past }: { past: Past }) {
       <section aria-labelledby="cost-past">
         <h3 id="cost-past">Cost over time</h3>
         <CostBars past={past.seconds} />
-        <p className="muted small">Bars are the factors, logarithmic; below the line at ×1 they make it cheaper. Shaded: it took no requests.</p>
+        <p className="muted small">Bars are the factors of the cost, logarithmic; below the line at ×1 they lower the cost. Shaded: out of rotation.</p>
       </section>
       <Shares past={past} />
       <Standings past={past} />
@@ -119,7 +119,7 @@ function Probes({ past }: { past: Past }) {
 function Reports({ past }: { past: Past }) {
   return (
     <section aria-labelledby="reports">
-      <h3 id="reports">What others said of it</h3>
+      <h3 id="reports">Reports about it</h3>
       <ul className="events">
         {past.reports.map((r) => (
           <li key={r.sender}>

@@ -15,10 +15,10 @@ export const columns: [string, string, string][] = [
   ["p95", "p95", "Milliseconds"],
   ["p99", "p99", "Milliseconds"],
   ["er", "Errors", "Of the last 10 s"],
-  ["fl", "In flight", "Requests of this proxy that wait for it now"],
+  ["fl", "In flight", "Requests of this proxy that wait for the instance now"],
   ["sc", "Score", "Health score, 0 to 1, through Kafka"],
-  ["co", "Cost", "What a request would cost now and why; logarithmic, the line is 1"],
-  ["fa", "Facts", "Age of what Kafka says and how far it is trusted"],
+  ["co", "Cost", "Cost of a request now, and its factors; logarithmic, the line is 1"],
+  ["fa", "Facts", "Age of the facts from Kafka, and how far they are trusted"],
 ];
 
 /** A service's line: its name opens and closes the list of its instances. */
@@ -33,7 +33,7 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
         </button>
       </h2>
       {s.panic && (
-        <span className="tag bad" title="Fewer than half of the instances are well, so all that do not drain are used">
+        <span className="tag bad" title="Fewer than half of the instances are healthy, so all instances are used unless they drain">
           <WarnIcon /> panic
         </span>
       )}
@@ -48,7 +48,7 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
         {s.instances.length} {s.instances.length === 1 ? "instance" : "instances"}
         {out > 0 && <span className="bad-text">, {out} out</span>}
         {known > 0 && (
-          <span className="warn-text" title="Draining, or out with its alerts silenced">
+          <span className="warn-text" title="Draining, or out of rotation with silenced alerts">
             , {known} drained or silenced
           </span>
         )}{" "}

@@ -14,7 +14,7 @@ export function Strip({ overview }: { overview: LiveOverview | undefined }) {
   if (connection === "lost" && !problem) {
     return (
       <p className="strip bad-text" role="alert">
-        <LostIcon /> No connection to the node. It is tried again by itself.
+        <LostIcon /> No connection to the node. The page reconnects automatically.
         {overview && (
           <>
             {" "}

@@ -14,8 +14,8 @@ import { StaleNote, Waiting } from "../ui/states";
 type Permission = NonNullable<Step["needs"]>;
 
 const permissions: { id: Permission; title: string; why: string }[] = [
-  { id: "allow-repartition", title: "Add partitions to topics with records", why: "Records of one key go to another partition from then on; those that are there stay where they are." },
-  { id: "allow-loss", title: "Lose data, or a promise about it", why: "Shorter retentions and smaller limits delete records or refuse what was taken so far." },
+  { id: "allow-repartition", title: "Add partitions to topics with records", why: "New records of a key may go to another partition; existing records stay in theirs." },
+  { id: "allow-loss", title: "Changes that may lose data", why: "Shorter retention and smaller limits delete records, or refuse records that were accepted before." },
 ];
 
 const changes = (s: Step) => ["create", "add-partitions", "set-config", "unset-config"].includes(s.kind);
@@ -78,7 +78,7 @@ export function PlanView() {
           </section>
           {plan.data.counts.guarded > 0 && (
             <section aria-labelledby="allow-h">
-              <h2 id="allow-h">What needs a permission</h2>
+              <h2 id="allow-h">Steps that need a permission</h2>
               {permissions
                 .map((p) => ({ ...p, n: own.filter((s) => s.needs === p.id).length }))
                 .filter((p) => p.n > 0)
@@ -119,7 +119,7 @@ export function PlanView() {
                   </li>
                 ))}
               </ul>
-              {foreign.length > 200 && <p className="muted">The first 200; the list of topics has all.</p>}
+              {foreign.length > 200 && <p className="muted">The first 200 topics; the list of topics has all.</p>}
             </details>
           )}
         </div>

@@ -54,7 +54,7 @@ export function ConsumersTab({ name }: { name: string }) {
                     <tr key={p.partition} className="sub">
                       <th scope="row">partition {p.partition}</th>
                       <td colSpan={2} className="muted">
-                        {p.consumerId ? `${p.clientId} ${p.host}` : "nobody has it"}
+                        {p.consumerId ? `${p.clientId} ${p.host}` : "not assigned"}
                       </td>
                       <td className="num muted">
                         {p.currentOffset < 0 ? dash : count(p.currentOffset)} of {p.logEndOffset < 0 ? dash : count(p.logEndOffset)}

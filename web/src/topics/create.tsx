@@ -109,7 +109,7 @@ export function CreateTopic({ onClose }: { onClose: () => void }) {
                 ))}
               </optgroup>
             )}
-            <optgroup label="A copy of the shape and settings of">
+            <optgroup label="Copy partitions and settings of">
               {like !== "" && !topics.data?.some((t) => t.name === like) && <option value={`like ${like}`}>{like}</option>}
               {topics.data?.slice(0, 500).map((t) => (
                 <option key={t.name} value={`like ${t.name}`}>

@@ -81,7 +81,7 @@ function Grow({ topic, onClose }: { topic: TopicDetail; onClose: () => void }) {
       </div>
       {preview.isError && <Failure error={preview.error} />}
       {preview.data?.warning && !preview.isError && <Warning>{preview.data.warning}.</Warning>}
-      <p className="muted">Kafka never takes partitions away again.</p>
+      <p className="muted">Kafka cannot remove partitions.</p>
     </Confirm>
   );
 }
@@ -140,7 +140,7 @@ function Truncate({ topic, onClose }: { topic: TopicDetail; onClose: () => void 
       </div>
       {kind !== "end" && (
         <div>
-          <label htmlFor={ids[1]}>{kind === "time" ? "Time, local" : "Offset of the first that stays"}</label>
+          <label htmlFor={ids[1]}>{kind === "time" ? "Time, local" : "First offset that is kept"}</label>
           {kind === "time" ? (
             <TimeField id={ids[1]} ms={time} onChange={setTime} />
           ) : (
@@ -168,7 +168,7 @@ function Truncate({ topic, onClose }: { topic: TopicDetail; onClose: () => void 
       )}
       {preview.data &&
         !preview.isError &&
-        (preview.data.records === 0 ? <p className="muted">There is nothing before that: no record would be deleted.</p> : <Warning>{count(preview.data.records)} records would be gone for good.</Warning>)}
+        (preview.data.records === 0 ? <p className="muted">There are no records before that position: nothing would be deleted.</p> : <Warning>{count(preview.data.records)} records would be gone for good.</Warning>)}
     </Confirm>
   );
 }
@@ -196,7 +196,7 @@ function Delete({ topic, onClose }: { topic: TopicDetail; onClose: () => void })
         {preview.data ? `${count(preview.data.messages)} messages in ${count(preview.data.partitions)} partitions` : "All its messages"} would be gone for good, and the
         offsets of its consumers with them.
       </Warning>
-      {topic.kind !== "other" && <Warning>smartlb uses it: it would be made again, empty, and what stands on its records begins anew.</Warning>}
+      {topic.kind !== "other" && <Warning>smartlb uses this topic: it creates the topic again, empty, and everything computed from its records starts over.</Warning>}
     </Confirm>
   );
 }

@@ -82,7 +82,7 @@ function Charts({ name }: { name: string }) {
   return (
     <div className={`charts ${history.isError ? "stale" : ""}`}>
       <Flow title="Messages in per second" name="messages/s" series={history.data?.messages} format={rate} />
-      <Flow title="Bytes in per second" name="bytes/s" series={history.data?.bytes} format={(v) => bytes(Math.round(v))} note="By the growth of the log on disk, each 15 s; a gap where records were deleted." />
+      <Flow title="Bytes in per second" name="bytes/s" series={history.data?.bytes} format={(v) => bytes(Math.round(v))} note="Growth of the log on disk, every 15 s; a gap where records were deleted." />
     </div>
   );
 }
@@ -94,7 +94,7 @@ function Flow({ title, name, series, format, note }: { title: string; name: stri
     <section>
       <h2>{title}</h2>
       <Chart label={title} times={times} lines={lines} format={format} />
-      <p className="muted small">{note ?? "Kept by the console, a point each 5 s."}</p>
+      <p className="muted small">{note ?? "Kept by the console, one point every 5 s."}</p>
     </section>
   );
 }

@@ -97,7 +97,7 @@ export function SettingsTab({ name, internal }: { name: string; internal: boolea
       </div>
       <StaleNote of={list} what="the settings" />
       {problems.rest && <p className="bad-text">{problems.rest}</p>}
-      {shown.length === 0 && <Empty title={own && !filter ? "This topic sets nothing itself: the broker's settings hold" : "No setting matches"} />}
+      {shown.length === 0 && <Empty title={own && !filter ? "This topic has no settings of its own: the broker's settings apply" : "No setting matches"} />}
       {shown.length > 0 && (
         <Sheet label="Settings" table="settings" heads={["Setting", "Value", "From", "Default", hidden("Change")]}>
           <tbody>
@@ -108,7 +108,7 @@ export function SettingsTab({ name, internal }: { name: string; internal: boolea
                 edit={edits[s.name]}
                 danger={refused ? undefined : preview.data?.find((c) => any && c.name === s.name)?.danger}
                 problem={problems.by.get(s.name)}
-                forbidden={s.readOnly ? "Only a restart of the broker changes it" : s.rule === null && !s.set ? "It is the broker's: topics have no such setting" : forbidden}
+                forbidden={s.readOnly ? "Read-only while the broker runs: changing it needs a restart" : s.rule === null && !s.set ? "Setting of the broker: topics do not have it" : forbidden}
                 onEdit={(v) => edit(s, v)}
                 onUndo={() => undo(s)}
               />

@@ -80,5 +80,5 @@ export function TopicPage({ name, tab }: { name: string; tab: string }) {
 
 function about(d: TopicDetail | undefined): string {
   if (!d) return "\u00a0";
-  return d.description ?? (d.internal ? "Internal to Kafka" : "Not one of smartlb's topics");
+  return d.description ?? (d.internal ? "Internal to Kafka" : "Not a topic of smartlb");
 }

@@ -123,7 +123,7 @@ function NodeFacts({ node }: { node: Node | undefined }) {
           </span>
           <KafkaFact node={node} />
           {lost.length > 0 && (
-            <button type="button" className="fact bad lost" onClick={() => setLosses(true)} title="Everything that was lost is counted here">
+            <button type="button" className="fact bad lost" onClick={() => setLosses(true)} title="Number of dropped records, by queue">
               <WarnIcon /> {count(lost.reduce((sum, [, n]) => sum + n, 0))} lost
             </button>
           )}
@@ -143,8 +143,8 @@ function NodeFacts({ node }: { node: Node | undefined }) {
         )}
       </span>
       {losses && (
-        <Dialog title="Lost since the node started" onClose={() => setLosses(false)}>
-          <p>Telemetry never holds up a request: what does not fit is dropped and counted.</p>
+        <Dialog title="Dropped since the node started" onClose={() => setLosses(false)}>
+          <p>Telemetry never delays a request: records that do not fit a queue are dropped and counted.</p>
           <table className="plain">
             <Heads of={["What", num("Count")]} />
             <tbody>

@@ -153,7 +153,7 @@ func (s SASL) checkOAuth(insecure bool, bad func(path, format string, args ...an
 		return
 	}
 	if u.Scheme == "http" && !insecure && !loopback(u.Hostname()) {
-		bad("sasl.tokenUrl", "the client secret would go over the network in the clear; want https://")
+		bad("sasl.tokenUrl", "the client secret would be sent in plain text; want https://")
 	}
 	if s.ClientID == "" || s.ClientSecret == "" {
 		bad("sasl.clientId", "clientId and clientSecret are wanted with tokenUrl")

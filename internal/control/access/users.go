@@ -80,7 +80,7 @@ func newPasswords(users []User) (*passwords, error) {
 		}
 	}
 	var err error
-	p.dummy, err = bcrypt.GenerateFromPassword([]byte("nobody has this password"), cost)
+	p.dummy, err = bcrypt.GenerateFromPassword([]byte("no user has this password"), cost)
 	return p, err
 }
 

@@ -106,7 +106,7 @@ func (c *checker) oidc(o OIDC) {
 		}
 		host := u.Hostname()
 		if u.Scheme == "http" && host != "localhost" && host != "127.0.0.1" && host != "::1" {
-			c.fail(path+"."+key, "%q: want https; tokens must not travel in the clear", text)
+			c.fail(path+"."+key, "%q: want https; tokens must not be sent in plain text", text)
 		}
 		if key == "redirectUrl" && u.Path != callbackPath {
 			c.fail(path+"."+key, "%q: want the console's address with the path %s", text, callbackPath)

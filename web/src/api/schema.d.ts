@@ -153,7 +153,7 @@ export interface paths {
          * @description Begins with the event `overview`, which comes again where services or instances are others. Each
          *     `changes` refers to it: services and instances are numbered in its order, the instances from the first
          *     of the first service on. What is not named is as it was, but that its newest second had no requests.
-         *     The stream is compressed for whoever accepts gzip.
+         *     The stream is compressed if the client accepts gzip.
          */
         get: operations["streamOverview"];
         put?: never;
@@ -1205,7 +1205,7 @@ export interface components {
             role: "viewer" | "operator" | "admin";
             /** @description Nothing can be changed through this server */
             readOnly: boolean;
-            /** @description Nobody is asked who they are */
+            /** @description No login is required */
             local: boolean;
         };
         LoginMethods: {
@@ -1266,7 +1266,7 @@ export interface components {
             weight?: number;
             /**
              * Format: date-time
-             * @description When it ends by itself; absent where it does not
+             * @description When it ends automatically; absent if it has no end
              */
             endsAt?: string;
             author?: string;
@@ -1746,7 +1746,7 @@ export interface components {
             }[];
             /** @description The newest health-status message of each sender */
             reports: {
-                /** @description Empty: the instance itself, or whoever gave no name */
+                /** @description Empty: the instance itself, or a sender without a name */
                 sender: string;
                 status: string;
                 ageMs: number;
@@ -1843,7 +1843,7 @@ export interface components {
              */
             from: string;
             stepMs: number;
-            /** @description null: nobody could measure */
+            /** @description null: no measurement was possible */
             points: (number | null)[];
         };
         TopicHistory: {
@@ -1872,7 +1872,7 @@ export interface components {
             logEndOffset: number;
             /** @description -1: not known */
             lag: number;
-            /** @description Empty where nobody has the partition */
+            /** @description Empty if the partition is not assigned */
             consumerId: string;
             host: string;
             clientId: string;
@@ -2173,7 +2173,7 @@ export interface components {
             /** @description classic, consumer (KIP-848) or share (KIP-932); empty where the broker does not tell */
             type: string;
             protocol: string;
-            /** @description Null where nobody has looked yet */
+            /** @description Null until the first measurement */
             members: number | null;
             lag: number | null;
             topics: string[];
@@ -2308,7 +2308,7 @@ export interface components {
             /** @description -1: not idempotent */
             producerId: number;
         };
-        /** @description What the contract of the topic says of the value; absent where there is none, or nobody looked */
+        /** @description What the contract of the topic says of the value; absent if there is no contract, or the value was not checked */
         SchemaCheck: {
             conforms: boolean;
             /** @description Each with the path of its field */
@@ -2489,7 +2489,7 @@ export interface components {
     };
     responses: {
         /**
-         * @description 400 the caller's mistake, 401 from nobody known, 403 from a page of another origin, on a read-only server, or without the role that it needs, 404 not known or not in this node's roles,
+         * @description 400 the caller's mistake, 401 not logged in, 403 from a page of another origin, on a read-only server, or without the role that it needs, 404 not known or not in this node's roles,
          *     409 the state of the thing forbids it, 413 a body beyond the limit, 415 not JSON, 421 a Host that is not served here, 429 after too many failed logins or where the caller has as many searches, streams, downloads or calls
          *     under way as one may, 503 not available now or where all of these are in use. 429, and 503 for the latter reason, come with Retry-After.
          */
@@ -3852,7 +3852,7 @@ export interface operations {
     getHealth: {
         parameters: {
             query?: {
-                /** @description Look again unless somebody just did */
+                /** @description Examine the cluster again */
                 fresh?: boolean;
             };
             header?: never;

@@ -48,8 +48,8 @@ function Nodes({ c }: { c: Configuration }) {
             deleted, created again, lost its end, or is another cluster's.
           </p>
           <p className="muted">
-            If the log that is there now is right, publish a configuration with “adopt” in <Link href="/configuration/edit">Edit</Link>, or <code>smartlb config apply FILE --adopt</code>. If it is not, bring the old
-            one back: the nodes go on by themselves.
+            If the present log is right, publish a configuration with “adopt” in <Link href="/configuration/edit">Edit</Link>, or <code>smartlb config apply FILE --adopt</code>. If it is not, restore the old
+            log: the nodes then continue automatically.
           </p>
         </div>
       )}

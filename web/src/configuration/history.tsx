@@ -31,7 +31,7 @@ export function History({ current }: { current: string }) {
       },
       { id: "revision", title: "Revision", width: "minmax(4.5rem, 8rem)", cell: (e) => (e.revision ? <span className="mono">{e.revision}</span> : <span className="muted">{e.kind || dash}</span>) },
       { id: "result", title: "Result", width: "minmax(4rem, 9rem)", above: 450, cell: (e) => <span className={e.result === "current" ? "ok-text" : e.result.startsWith("lost") || ["unreadable", "unauthenticated", "bad signature", "replayed"].includes(e.result) ? "warn-text" : "muted"}>{e.result}</span> },
-      { id: "author", title: "Author", width: "minmax(6rem, 1fr)", above: 700, cell: (e) => <span title={e.authenticated ? `signed with key ${e.keyId}` : "no known key signed this record: anybody may have written it"}>{e.author || dash}{e.authenticated ? "" : " (unauthenticated)"}</span> },
+      { id: "author", title: "Author", width: "minmax(6rem, 1fr)", above: 700, cell: (e) => <span title={e.authenticated ? `signed with key ${e.keyId}` : "no known key signed this record: any client may have written it"}>{e.author || dash}{e.authenticated ? "" : " (unauthenticated)"}</span> },
       { id: "comment", title: "What", width: "minmax(8rem, 3fr)", above: 700, cell: (e) => [e.summary, e.comment].filter(Boolean).join(", ") || dash },
       {
         id: "do",

@@ -112,7 +112,7 @@ function NoWorker({ error }: { error: unknown }) {
     <Empty title="Kafka Connect does not answer">
       <p>{error instanceof ApiError ? error.problem.error : "The console does not answer."}</p>
       <p>
-        It moves data between Kafka and other systems, and is optional. <code>smartlb kafka start</code> starts a worker with Kafka if Java 17 is installed; <code>SMARTLB_CONNECT=URL</code> names one elsewhere to this console. The page looks again by itself.
+        It moves data between Kafka and other systems, and is optional. <code>smartlb kafka start</code> starts a worker with Kafka if Java 17 is installed; <code>SMARTLB_CONNECT=URL</code> sets the address of another worker. The page refreshes automatically.
       </p>
     </Empty>
   );

@@ -27,7 +27,7 @@ bench: build ## measure CPU per request and routing against HAProxy and nginx
 soak: ## long runs of fuzzing and property tests
 	@scripts/soak.sh
 
-lint: ## gofmt, vet, shellcheck, shfmt
+lint: ## gofmt, vet, staticcheck, go mod tidy, shellcheck, shfmt
 	@scripts/lint.sh
 
 release: ## archives for linux and darwin with UI, script, systemd unit, completions

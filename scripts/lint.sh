@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# gofmt, go vet, and where installed shellcheck and shfmt.
+# gofmt, go vet, staticcheck, go mod tidy, and where installed shellcheck and shfmt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,6 +11,8 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 go vet ./...
+go tool -modfile=tools/go.mod staticcheck ./...
+go mod tidy -diff
 mapfile -t shell < <(git ls-files '*.sh' '.ci/run')
 if command -v shellcheck >/dev/null 2>&1; then
 	shellcheck "${shell[@]}"

@@ -19,7 +19,6 @@ type configArgs struct {
 	set     []string // key=value
 	unset   []string
 	all     bool
-	doc     bool
 	execute bool
 }
 

@@ -20,7 +20,6 @@ type overrideArgs struct {
 	hold    time.Duration
 	wait    bool
 	timeout time.Duration
-	weight  float64
 }
 
 // overridden is what the verbs print.

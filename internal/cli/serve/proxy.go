@@ -25,7 +25,6 @@ type proxyArgs struct {
 	drain, lameDuck                            time.Duration
 	retries                                    int
 	sample                                     float64
-	noHealth                                   bool
 	given                                      func(flag string) bool
 }
 

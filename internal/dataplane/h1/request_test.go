@@ -240,7 +240,7 @@ func samePath(t interface{ Fatalf(string, ...any) }, in string) {
 			t.Fatalf("%q is forwarded as %q, which decodes to %q", in, forwarded, decoded)
 		}
 	}
-	if !strings.HasPrefix(routed, "/") || strings.ToLower(decoded) != strings.ToLower(must(url.PathUnescape(routed))) {
+	if !strings.HasPrefix(routed, "/") || !strings.EqualFold(decoded, must(url.PathUnescape(routed))) {
 		t.Fatalf("%q is routed as %q and decodes to %q", in, routed, decoded)
 	}
 }

@@ -32,6 +32,9 @@ func (b *budget) begin(ctx context.Context) {
 	b.allocated, b.scanned, b.ctx = maxAllocated, maxScanned, ctx
 }
 
+// end forgets the context of the evaluation.
+func (b *budget) end() { b.ctx = nil }
+
 // allocate charges n bytes that are about to be made.
 func (b *budget) allocate(n int64) {
 	if n < 0 || n > b.allocated {

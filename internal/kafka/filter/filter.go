@@ -227,7 +227,7 @@ func (f *Filter) evaluate(ctx context.Context, r *Record) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.budget.begin(ctx)
-	defer f.budget.begin(nil) // a context is not kept
+	defer f.budget.end()
 	out, _, err := f.program.Eval(vars)
 	if err != nil {
 		return false, err

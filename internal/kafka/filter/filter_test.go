@@ -76,8 +76,10 @@ func TestARecordOfWhichTheFilterIsNeitherTrueNorFalseIsCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if match(t, f, record()) || match(t, f, record()) {
-		t.Error("a missing field matches")
+	for range 2 {
+		if match(t, f, record()) {
+			t.Error("a missing field matches")
+		}
 	}
 	if n, why := f.Undecided(); n != 2 || !strings.Contains(why, "latency") {
 		t.Errorf("undecided: %d, %q", n, why)

@@ -199,11 +199,11 @@ func TestWhenMostAreBadNobodyIsCompared(t *testing.T) {
 
 func TestWhenInputStopsTheScoreGoesToNeutralAndNeverToZero(t *testing.T) {
 	pool, healths := fleet(5)
-	v, now := run(pool, healths, epoch, 30)
+	_, now := run(pool, healths, epoch, 30)
 	for i := range pool {
 		pool[i] = Sample{Gate: 1}
 	}
-	v, _ = run(pool, healths, now, 1)
+	v, _ := run(pool, healths, now, 1)
 	for i := range v {
 		if v[i].Score < 0.99 {
 			t.Errorf("instance %d without input scores %v", i, v[i].Score)

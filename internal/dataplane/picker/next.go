@@ -35,7 +35,7 @@ const (
 type Fact struct {
 	Probe     Probe
 	Draining  bool // by an override, or by a DRAINING message that is still valid
-	Unhealthy bool // an UNHEALTHY message from another reporter is still valid
+	Unhealthy bool // an UNHEALTHY message of another sender still holds
 	Telemetry Telemetry
 }
 

@@ -164,7 +164,7 @@ func (x *Exchange) reply(status int, code, text string) Verdict {
 }
 
 // deadline returns the time at which the route's timeout ends, 0 if there is none. The timeout begins when the request
-// has been sent, so the time that the client took to send the body is not charged to the instance.
+// has been sent: the time that the client took to send the body is not charged to the instance.
 func (x *Exchange) deadline() int64 {
 	if x.route == nil || x.route.Timeout <= 0 {
 		return 0

@@ -34,7 +34,7 @@ type Share struct {
 // Retry is the route's retry policy. A retry always goes to another instance and stays within the service's retry
 // budget.
 type Retry struct {
-	Attempts      int           // tries beyond the first
+	Attempts      int           // retries: tries after the first
 	OnConnect     bool          // connection refused, timed out or failed
 	OnReset       bool          // reset or closed before a response head
 	OnTimeout     bool          // no head within PerTryTimeout

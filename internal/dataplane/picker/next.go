@@ -24,7 +24,7 @@ type Entry struct {
 // Probe is the result of this proxy's active health checks.
 type Probe uint8
 
-// The states of a probe. An instance without probes, or one not probed yet, is Unknown and takes requests.
+// The states of a probe. An instance without probes, or an instance not probed yet, is Unknown and takes requests.
 const (
 	Unknown Probe = iota
 	Passing

@@ -2,8 +2,9 @@ package picker
 
 import "github.com/smartlb/smartlb/internal/dataplane/upstream"
 
-// two is the common part of the policies with two random choices: draw two distinct live instances by weight and take
-// the instance with the lower cost (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, TPDS 2001).
+// two is the common part of the policies with two random choices (Mitzenmacher, The Power of Two Choices in Randomized
+// Load Balancing, TPDS 2001). It draws two distinct live instances by weight and takes the instance with the lower
+// cost.
 //
 // In a pool of unequal weights both draws may give the same instance, and the 1 of the cost is random with the mean 1:
 // see uneven.

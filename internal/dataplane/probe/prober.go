@@ -150,8 +150,8 @@ func (p *Prober) stop(match func(*runner) bool) {
 	}
 }
 
-// loop checks one target. The first check runs within a fifth of the interval, so the state is known soon after a
-// start, and the first checks are spread out. Later pauses are within 10 % of the interval.
+// loop checks one target. The first check runs within a fifth of the interval: the state is known soon after a start,
+// and the first checks are spread out. Later pauses are within 10 % of the interval.
 func (p *Prober) loop(ctx context.Context, r *runner) {
 	t := r.target
 	state := Standing{}

@@ -50,7 +50,7 @@ type Config struct {
 	AccessLog      io.Writer      // JSON lines; nil: no access log. Written to by one goroutine
 
 	Limits           h1.Limits     // of request heads; Limits.Head also limits the response head
-	MaxBody          int64         // bytes of a request body, 413 beyond; 0: unlimited
+	MaxBody          int64         // bytes of a request body, 413 above; 0: unlimited
 	MaxConnections   int           // client connections of all listeners together; a connection above the limit gets 503. Default: what the descriptor limit allows
 	MaxIdle          int           // kept connections per instance; default 512
 	IdleTimeout      time.Duration // of a client connection between requests; default 60 s

@@ -192,7 +192,8 @@ func (c *conn) brokenBody(e *exchange, u *upstreamConn, err error, deadline int6
 	return false
 }
 
-// keepUpstream keeps a connection whose exchange ended exactly at its last byte, or closes it if it cannot be reused.
+// keepUpstream keeps a connection whose exchange ended exactly at its last byte. It closes the connection instead if
+// the instance closes it or the proxy drains.
 func (c *conn) keepUpstream(e *exchange, u *upstreamConn) {
 	switch {
 	case e.res.Close || c.p.draining.Load():

@@ -94,10 +94,10 @@ func (c *conn) upstream(e *exchange, pool *idlePool, fresh bool, v dispatch.Verd
 	return u, err
 }
 
-// mayResend reports whether the request may be sent once more, on a new connection to the same instance, after its kept
-// connection ended without any byte of an answer. An instance may close a connection that it considers idle at the
-// moment a request arrives (RFC 9112 §9.3.1): this is the fault of neither side. The request must still be whole. It
-// must also be idempotent (RFC 9110 §9.2.2), or not a single byte of it was accepted.
+// mayResend reports whether the request may be sent once more, on a new connection to the same instance. It applies if
+// a kept connection ended without any byte of an answer. An instance may close a connection that it considers idle at
+// the moment a request arrives (RFC 9112 §9.3.1): this is the fault of neither side. The request must still be whole.
+// It must also be idempotent (RFC 9110 §9.2.2), or not a single byte of it was accepted.
 func mayResend(e *exchange, err error, sent bool) bool {
 	if err != io.EOF && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		return false

@@ -8,8 +8,8 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// parts is the cost of one second in 18 bytes: thousands of instances have one for every second. Factors are stored as
-// logarithms with an error of at most 0.3 %.
+// parts is the cost of one second in 18 bytes, because every second of thousands of instances is stored. Factors are
+// stored as logarithms with an error of at most 0.3 %.
 type parts struct {
 	known                           bool
 	out                             upstream.Reason
@@ -92,8 +92,8 @@ func (t *Trend) Seconds(service, instance string) []Second {
 	return out
 }
 
-// shares returns an instance's share of its service's requests in the ten seconds that ended back seconds ago, and its
-// share of the weights at that time.
+// shares returns an instance's share of its service's requests in the ten seconds that ended back seconds ago. It also
+// returns the instance's share of the weights at that time.
 func shares(p *past, others []*past, back int) (share, fair float64) {
 	var all, weights float64
 	for _, o := range others {

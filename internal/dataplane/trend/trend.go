@@ -174,8 +174,8 @@ func (t *Trend) Last(l *upstream.Live, seconds int) (Summary, bool) {
 }
 
 // quantile returns the quantile q of the latencies counted between two snapshots, in milliseconds. It assumes that the
-// latencies of a bucket are spread evenly between its bounds, so the estimate moves with the counts instead of from
-// bound to bound. The error is at most the width of a bucket, 25 %, and at most 12 % if the bucket holds no other
+// latencies of a bucket are spread evenly between its bounds. The estimate therefore moves with the counts instead of
+// from bound to bound. The error is at most the width of a bucket, 25 %, and at most 12 % if the bucket holds no other
 // latencies.
 func quantile(now, then *[upstream.HistBuckets]uint32, q float64) float64 {
 	var total uint64

@@ -2,7 +2,7 @@
 //
 // There are three lifetimes, kept strictly apart:
 //
-//   - A [Live] outlives every snapshot. There is one per (service, instance, address, generation). It carries the
+//   - A [Live] outlives every snapshot. There is one Live per (service, instance, address, generation). It carries the
 //     counters that requests write and that the reporter reads each second. Counts are never queued.
 //   - A [Pool] is an immutable snapshot of one service: which members take requests, with which weights, and the tables
 //     of its policy. The keeper builds a new pool every 100 ms and swaps it in.

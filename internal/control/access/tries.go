@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// tries limits password guessing: after a number of failed logins of one key (a name from an address, or a device)
-// within a window, it allows no login until the window has passed. It is safe for concurrent use and its size is
+// tries limits password guessing. It counts failed logins per key (a name from an address, or a device) within a
+// window. At the limit it allows no login until the window has passed. It is safe for concurrent use and its size is
 // limited.
 type tries struct {
 	mu    sync.Mutex

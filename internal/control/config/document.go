@@ -182,7 +182,7 @@ type Split struct {
 
 // Retry says when a request is sent again to another instance.
 type Retry struct {
-	Attempts      int           `yaml:"attempts"` // tries beyond the first, 0..3
+	Attempts      int           `yaml:"attempts"` // retries: tries after the first, 0..3
 	On            []string      `yaml:"on"`       // connect-failure, reset, timeout, or a status
 	PerTryTimeout time.Duration `yaml:"perTryTimeout"`
 }

@@ -5,7 +5,7 @@
 // current revision, or if it adopts the log. The first revision in log order therefore wins on every node, and the
 // loser learns the name of the winner. Overrides (drain, undrain, weight) always apply.
 //
-// [Control] runs the fold on a node. It serves the last good configuration from disk (or the file) at once, then
+// [Control] runs the fold on a node. It immediately serves the last good configuration from disk (or the file). Then it
 // follows the log and passes each winning revision to the data plane. If the log is lost, it keeps the served
 // configuration. [Publish] and [Load] write and read the log for CLI and console.
 //

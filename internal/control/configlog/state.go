@@ -314,8 +314,8 @@ func (s *State) silence(n Silence) {
 	}
 }
 
-// Silenced returns the silence that covers an alert at the given time. If several do, it returns the one that ends
-// last.
+// Silenced returns the silence that covers an alert at the given time. If several silences do, it returns the silence
+// with the latest end.
 func Silenced(silences []Silence, a event.Alert, now time.Time) (Silence, bool) {
 	var best Silence
 	for _, s := range silences {

@@ -12,8 +12,7 @@ import (
 )
 
 // Explain describes why an instance gets its share of the requests: its standing, the parts of its cost compared with
-// the pool, and the sources of the facts. Each sentence is complete by itself. It returns false if s has no such
-// instance.
+// the pool, and the sources of the facts. Each sentence can be read alone. It returns false if s has no such instance.
 func Explain(s ServiceView, id string, now time.Time) ([]string, bool) {
 	i := slices.IndexFunc(s.Instances, func(v InstanceView) bool { return v.ID == id })
 	if i < 0 {

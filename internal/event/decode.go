@@ -138,7 +138,7 @@ func (s *scanner) value(v reflect.Value) error {
 	panic("event: no decoder for " + v.Type().String())
 }
 
-// wholeValue reads a number without a fraction; 200.0 is one, as in JSON Schema.
+// wholeValue reads a number without a fraction; 200.0 is accepted, as in JSON Schema.
 func (s *scanner) wholeValue() (uint64, error) {
 	n, err := s.numberValue()
 	if err == nil && n != float64(uint64(n)) {

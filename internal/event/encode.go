@@ -109,7 +109,7 @@ func appendTime(dst []byte, t time.Time) []byte {
 }
 
 // appendFinite appends a measured number with its significant digits. A number that is not finite becomes null; no
-// valid message contains one.
+// valid message contains such a number.
 func appendFinite(dst []byte, v float64) []byte {
 	if !finite(v) {
 		return append(dst, "null"...)

@@ -20,8 +20,8 @@ const (
 const (
 	// HeaderReporter names the reporter: "proxy/<node>". If it is absent, the reporter is the instance itself.
 	HeaderReporter = "smartlb-reporter"
-	// HeaderLatency holds a DDSketch (relative accuracy SketchAlpha) of the latencies in milliseconds of the
-	// report's span, in the binary encoding of DataDog/sketches-go with its index mapping.
+	// HeaderLatency holds a DDSketch of the latencies in milliseconds of the report's span. Its relative accuracy is
+	// SketchAlpha. Its form is the binary encoding of DataDog/sketches-go with its index mapping.
 	HeaderLatency = "smartlb-latency"
 )
 

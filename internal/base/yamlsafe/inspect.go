@@ -7,8 +7,8 @@ import (
 )
 
 // inspector follows the parser's decisions on the tokens, without recursion. It keeps one level per open list or
-// mapping. The parser nests a block list or mapping only in a larger column than the surrounding level, except a list
-// below a key in the same column. It compares no columns across an open bracket.
+// mapping. The parser nests a block list or mapping only in a larger column than the surrounding level. The exception
+// is a list below a key in the same column. The parser compares no columns across an open bracket.
 type inspector struct {
 	limits Limits
 	levels []level
@@ -126,7 +126,7 @@ func (i *inspector) checkMarks(t *token.Token) error {
 	return nil
 }
 
-// settle counts an empty value. The parser inserts one if the token after a colon or dash is not to its right.
+// settle counts an empty value. The parser inserts such a value if the token after a colon or dash is not to its right.
 func (i *inspector) settle(t *token.Token) {
 	waits := i.waits
 	i.waits = 0

@@ -19,7 +19,8 @@ const (
 	SeverityCritical = "critical"
 )
 
-// Alert is the state of one alert, on topic alerts, keyed by fingerprint. The highest seq of an alertId counts.
+// Alert is the state of one alert, on topic alerts, keyed by fingerprint. The message with the highest seq of an
+// alertId counts.
 type Alert struct {
 	Fingerprint string            `json:"fingerprint" event:"required"` // rule and labels
 	AlertID     string            `json:"alertId" event:"required"`     // fingerprint and startsAt: one occurrence
@@ -38,7 +39,7 @@ type Alert struct {
 	Seq         uint64            `json:"seq" event:"required"`
 }
 
-// Annotations are an alert's words for people.
+// Annotations are the texts of an alert for people.
 type Annotations struct {
 	Summary     string `json:"summary,omitempty"`
 	Description string `json:"description,omitempty"`
@@ -47,7 +48,7 @@ type Annotations struct {
 // Validate reports every rule that the message breaks, each with its field.
 func (a Alert) Validate() error { return validate(reflect.ValueOf(&a).Elem()) }
 
-// Encode returns the JSON form, or what Validate says.
+// Encode returns the JSON form, or the error of Validate.
 func (a Alert) Encode() ([]byte, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err

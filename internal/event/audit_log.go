@@ -27,16 +27,16 @@ type AuditLog struct {
 	Before         json.RawMessage `json:"before,omitempty"`
 	After          json.RawMessage `json:"after,omitempty"`
 	ConfigRevision string          `json:"configRevision,omitempty"`
-	Prev           string          `json:"prev,omitempty"` // SHA-256 of the node's record before this one, as it stands in the log; absent: a chain begins
+	Prev           string          `json:"prev,omitempty"` // SHA-256 of the node's previous record, as it is in the log; absent: a chain begins
 }
 
-// Actor is who acted: a user, the system, or whoever wrote to Kafka.
+// Actor is the source of an action: a user, the system, or a client that wrote to Kafka.
 type Actor struct {
 	Type string `json:"type" event:"required"`
 	ID   string `json:"id,omitempty"`
 }
 
-// Target is what was acted upon.
+// Target is the object of an action.
 type Target struct {
 	Kind string `json:"kind" event:"required"`
 	ID   string `json:"id,omitempty"`
@@ -45,7 +45,7 @@ type Target struct {
 // Validate reports every rule that the message breaks, each with its field.
 func (a AuditLog) Validate() error { return validate(reflect.ValueOf(&a).Elem()) }
 
-// Encode returns the JSON form, or what Validate says.
+// Encode returns the JSON form, or the error of Validate.
 func (a AuditLog) Encode() ([]byte, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err

@@ -11,12 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxIDLength bounds required strings, in characters: they are names, keys and labels.
+// maxIDLength limits required strings, in characters. These are names, keys and labels.
 const maxIDLength = 256
 
-// field is what the tags of a struct field say.
+// field holds the tags of a struct field.
 //
-//	json:"name,omitempty"                 its name, and that it is left out when empty
+//	json:"name,omitempty"                 its name, and that it is omitted when empty
 //	event:"required,ratio,enum=a|b|c"      must be present; is 0..1; is one of these words
 type field struct {
 	name     string
@@ -24,7 +24,7 @@ type field struct {
 	required bool
 	ratio    bool // 0..1
 	long     bool // a required string without a limit
-	exact    bool // somebody chose the number: it is not rounded
+	exact    bool // a person chose the number: it is not rounded
 	enum     []string
 }
 
@@ -144,7 +144,7 @@ func (f field) checkString(v string) error {
 	return nil
 }
 
-// rules asks a struct for the rules that concern several of its fields.
+// rules calls the struct's method that checks rules for several fields, if it has one.
 func rules(v reflect.Value) error {
 	if r, ok := v.Addr().Interface().(interface{ rules() error }); ok {
 		return r.rules()

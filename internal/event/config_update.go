@@ -19,47 +19,47 @@ const (
 	ActionWeight  = "weight"
 )
 
-// ConfigUpdate is one change of configuration, on topic config-updates: a whole document, or an override or a silence
-// that applies whatever the revision is.
+// ConfigUpdate is one change of configuration, on topic config-updates: a whole document, or an override or a silence.
+// An override or a silence applies whatever the current revision is.
 type ConfigUpdate struct {
 	ChangeID  string    `json:"changeId" event:"required"`
 	Timestamp time.Time `json:"timestamp" event:"required"`
 	Author    string    `json:"author,omitempty"`
 	Node      string    `json:"node,omitempty"`
 	Kind      string    `json:"kind" event:"required,enum=revision|override|silence"`
-	Revision  string    `json:"revision,omitempty"` // name of the revision that this message makes
-	Base      string    `json:"base,omitempty"`     // revision that it was made from; empty: the first
+	Revision  string    `json:"revision,omitempty"` // name of the new revision
+	Base      string    `json:"base,omitempty"`     // revision from which it was made; empty: the first
 	Comment   string    `json:"comment,omitempty"`
 	Document  string    `json:"document,omitempty"` // the Traffic document, YAML
 	SHA256    string    `json:"sha256,omitempty"`   // of the document, lower-case hex
-	Adopt     bool      `json:"adopt,omitempty"`    // takes effect whatever its base is, also on nodes that wait after the log was lost
+	Adopt     bool      `json:"adopt,omitempty"`    // takes effect whatever its base is, also on nodes that lost the log and wait for an adopted revision
 	Override  Override  `json:"override,omitzero"`
 	Silence   Silence   `json:"silence,omitzero"`
 }
 
-// Override drains one instance, ends that, or sets its weight.
+// Override drains one instance, ends the drain, or sets the weight of the instance.
 type Override struct {
 	ServiceID  string   `json:"serviceId" event:"required"`
 	InstanceID string   `json:"instanceId" event:"required"`
 	Action     string   `json:"action" event:"required,enum=drain|undrain|weight"`
 	Weight     Optional `json:"weight,omitzero" event:"exact"` // with action weight
 
-	EndsAt time.Time `json:"endsAt,omitzero"`  // when it ends by itself; zero: never
-	Author string    `json:"author,omitempty"` // in a list of overrides in force: who set it, ...
-	Reason string    `json:"reason,omitempty"` // why, ...
-	Since  time.Time `json:"since,omitzero"`   // and when; a message says that for itself
+	EndsAt time.Time `json:"endsAt,omitzero"`  // when it ends automatically; zero: never
+	Author string    `json:"author,omitempty"` // in a list of overrides in effect: author of the override
+	Reason string    `json:"reason,omitempty"` // in such a list: reason
+	Since  time.Time `json:"since,omitzero"`   // in such a list: time; a message has these three itself
 }
 
-// Silence says which alerts somebody does not want to be called for until when; the message's author and comment say
-// who and why. The newest message of an id counts: one whose end has passed ends the silence.
+// Silence names the alerts that need no call to an operator, until its end. Author and comment of the message give
+// author and reason. The latest message of an id counts: a message with an end in the past ends the silence.
 type Silence struct {
 	ID     string            `json:"id" event:"required"`
 	RuleID string            `json:"ruleId,omitempty"`
-	Labels map[string]string `json:"labels,omitempty"` // all of them must be the alert's
+	Labels map[string]string `json:"labels,omitempty"` // the alert must have all of them
 	EndsAt time.Time         `json:"endsAt" event:"required"`
 }
 
-// Covers tells whether an alert is one that the silence names; whether it still holds is not asked.
+// Covers reports whether the silence names an alert. It does not check whether the silence has ended.
 func (s Silence) Covers(a Alert) bool {
 	if s.RuleID != "" && s.RuleID != a.RuleID {
 		return false
@@ -75,7 +75,7 @@ func (s Silence) Covers(a Alert) bool {
 // Validate reports every rule that the message breaks, each with its field.
 func (c ConfigUpdate) Validate() error { return validate(reflect.ValueOf(&c).Elem()) }
 
-// Encode returns the JSON form, or what Validate says.
+// Encode returns the JSON form, or the error of Validate.
 func (c ConfigUpdate) Encode() ([]byte, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err

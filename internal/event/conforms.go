@@ -1,7 +1,6 @@
 package event
 
-// HasContract reports whether values of a topic have a schema that Conforms
-// checks them against.
+// HasContract reports whether the values of a topic have a schema that Conforms checks.
 func HasContract(topic string) bool {
 	switch topic {
 	case TopicServiceMetrics, TopicHealthStatus, TopicRoutingDecisions, TopicConfigUpdates, TopicAlerts, TopicAuditLogs,
@@ -11,8 +10,8 @@ func HasContract(topic string) bool {
 	return false
 }
 
-// Conforms checks a value against the contract of its topic; other topics
-// take anything. The error names every field that is wrong by its path.
+// Conforms checks a value against the contract of its topic. Other topics accept every value. The error gives the path
+// of every wrong field.
 func Conforms(topic string, value []byte) error {
 	var err error
 	switch topic {

@@ -19,8 +19,8 @@ var (
 	bytesType    = reflect.TypeFor[[]byte]()
 )
 
-// decode reads one JSON object into dst, a pointer to a message, and validates it. Names match exactly, the last of
-// several equal names counts, null is a wrong type.
+// decode reads one JSON object into dst, a pointer to a message, and validates it. Names must match exactly. The last
+// of several equal names counts. null is a wrong type.
 func decode(b []byte, dst any) error {
 	s := &scanner{b: b}
 	bad := s.object(reflect.ValueOf(dst).Elem())
@@ -31,7 +31,7 @@ func decode(b []byte, dst any) error {
 	return bad
 }
 
-// object reads an object into a struct. It returns what is wrong with the values; wrong syntax is in s.err.
+// object reads an object into a struct. It returns the errors of the values; a syntax error is in s.err.
 func (s *scanner) object(v reflect.Value) error {
 	if s.peek() != '{' {
 		return s.wrongType("an object")
@@ -138,7 +138,7 @@ func (s *scanner) value(v reflect.Value) error {
 	panic("event: no decoder for " + v.Type().String())
 }
 
-// wholeValue reads a number without a fraction; 200.0 is one, as in JSON Schema.
+// wholeValue reads a number without a fraction; 200.0 is accepted, as in JSON Schema.
 func (s *scanner) wholeValue() (uint64, error) {
 	n, err := s.numberValue()
 	if err == nil && n != float64(uint64(n)) {

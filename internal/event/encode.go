@@ -13,7 +13,7 @@ import (
 	"github.com/smartlb/smartlb/internal/base/readable"
 )
 
-// appendObject writes a struct as JSON by its tags: times in UTC, maps in order of their keys, bytes in base64.
+// appendObject appends a struct as JSON according to its tags: times in UTC, maps sorted by key, bytes in base64.
 func appendObject(dst []byte, v reflect.Value) []byte {
 	dst = append(dst, '{')
 	first := true
@@ -101,15 +101,15 @@ func appendValue(dst []byte, v reflect.Value) []byte {
 	panic("event: no encoder for " + v.Type().String())
 }
 
-// appendTime writes a moment to the millisecond: the clocks of two machines do not agree on more.
+// appendTime appends a time with milliseconds. The clocks of two machines do not agree more precisely.
 func appendTime(dst []byte, t time.Time) []byte {
 	dst = append(dst, '"')
 	dst = t.UTC().Truncate(time.Millisecond).AppendFormat(dst, time.RFC3339Nano)
 	return append(dst, '"')
 }
 
-// appendFinite writes a measured number with the digits that say something; one that is not finite, which no valid
-// message has, is null.
+// appendFinite appends a measured number with its significant digits. A number that is not finite becomes null; no
+// valid message contains such a number.
 func appendFinite(dst []byte, v float64) []byte {
 	if !finite(v) {
 		return append(dst, "null"...)
@@ -117,7 +117,7 @@ func appendFinite(dst []byte, v float64) []byte {
 	return readable.AppendNumber(dst, v)
 }
 
-// appendExact writes a number that somebody chose, as it is.
+// appendExact appends a number that a person chose, without rounding.
 func appendExact(dst []byte, v float64) []byte {
 	if !finite(v) {
 		return append(dst, "null"...)
@@ -125,7 +125,7 @@ func appendExact(dst []byte, v float64) []byte {
 	return appendNumber(dst, v)
 }
 
-// appendString writes a JSON string. Bytes that are not UTF-8 become U+FFFD.
+// appendString appends a JSON string. Bytes that are not UTF-8 become U+FFFD.
 func appendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')

@@ -5,10 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// The two messages that every instance sends each second are decoded by hand: decode does the same at a fifth of
-// the speed, and a fuzz test holds them together.
+// Every instance sends these two messages each second, so they have hand-written decoders. decode does the same at a
+// fifth of the speed. A fuzz test checks that both give the same results.
 
-// slot remembers what the last of several equal names said.
+// slot holds the result of the last of several equal names.
 type slot struct {
 	seen bool
 	err  error
@@ -239,7 +239,7 @@ func isStatus(v string) bool {
 	return v == StatusHealthy || v == StatusDegraded || v == StatusUnhealthy || v == StatusDraining
 }
 
-// finish returns the syntax error if there is one, else err.
+// finish returns the syntax error if there is one, otherwise err.
 func (s *scanner) finish(err error) error {
 	s.end()
 	if s.err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The messages that are written per second and per request are encoded by hand; a test holds these functions
-// against appendObject.
+// Messages that are written every second or for every request have hand-written encoders. A test compares these
+// functions with appendObject.
 
 func appendServiceMetrics(dst []byte, m *ServiceMetrics) []byte {
 	dst = append(dst, `{"timestamp":`...)
@@ -96,7 +96,7 @@ func appendRoutingDecision(dst []byte, d *RoutingDecision) []byte {
 	return append(dst, '}')
 }
 
-// listStart is what precedes item i of a list.
+// listStart returns the text before item i of a list.
 func listStart(i int, open string) string {
 	if i > 0 {
 		return ","
@@ -151,7 +151,7 @@ func appendStandingChange(dst []byte, c *StandingChange) []byte {
 	return append(dst, '}')
 }
 
-// appendSome leaves an empty text out.
+// appendSome omits an empty text.
 func appendSome(dst []byte, name, value string) []byte {
 	if value == "" {
 		return dst
@@ -172,7 +172,7 @@ func appendInstant(dst []byte, name string, t time.Time) []byte {
 	return appendTime(dst, t)
 }
 
-// appendTrue writes field where yes.
+// appendTrue appends field if yes is true.
 func appendTrue(dst []byte, open int, field string, yes bool) []byte {
 	if !yes {
 		return dst
@@ -186,7 +186,7 @@ func appendText(dst []byte, name, value string) []byte {
 	return appendString(dst, value)
 }
 
-// appendComma separates from what was written since open.
+// appendComma appends a comma if anything was appended since open.
 func appendComma(dst []byte, open int) []byte {
 	if len(dst) > open {
 		return append(dst, ',')

@@ -12,7 +12,7 @@ var (
 	errInstanceAll = fmt.Errorf("%q stands for all instances and names none", InstanceAll)
 )
 
-// fieldError is one thing wrong with one field.
+// fieldError is one error of one field.
 type fieldError struct {
 	path string
 	err  error
@@ -21,7 +21,7 @@ type fieldError struct {
 func (e *fieldError) Error() string { return e.path + ": " + e.err.Error() }
 func (e *fieldError) Unwrap() error { return e.err }
 
-// at puts a field's name before each of its errors, so that a message names the path: metrics.errorRate: ...
+// at puts a field's name before each of its errors, so that the error text contains the path: metrics.errorRate: ...
 func at(name string, err error) error {
 	if err == nil {
 		return nil
@@ -58,7 +58,7 @@ func joinFields[T [2]named | [5]named | [7]named](fields T) error {
 	return errors.Join(bad...)
 }
 
-// maxErrors bounds what is said about one message: a hostile one could hold a million mistakes.
+// maxErrors limits the errors reported for one message. A hostile message could contain a million mistakes.
 const maxErrors = 16
 
 func joinMap(bad map[string]error) error {

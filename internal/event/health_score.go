@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// HealthScore is what the analyzer thinks of one instance, on topic health-scores, keyed by serviceId. It is not
-// decayed by age: readers compare asOf and periodMs with their own clock. The highest seq of an instance counts.
+// HealthScore is the analyzer's verdict on one instance, on topic health-scores, keyed by serviceId. It is not decayed
+// by age: readers compare asOf and periodMs with their own clock. The message with the highest seq of an instance
+// counts.
 type HealthScore struct {
 	ServiceID   string            `json:"serviceId" event:"required"`
 	InstanceID  string            `json:"instanceId" event:"required"`
@@ -15,16 +16,16 @@ type HealthScore struct {
 	Raw         Optional          `json:"raw,omitzero" event:"ratio"`   // before smoothing and shrinking
 	Subscores   Subscores         `json:"subscores,omitzero"`
 	Capacity    Optional          `json:"capacity,omitzero"`                  // good requests per second at full utilization
-	ErrorRate   Optional          `json:"errorRate,omitzero" event:"ratio"`   // fleet-wide
+	ErrorRate   Optional          `json:"errorRate,omitzero" event:"ratio"`   // over all proxies
 	Utilization Optional          `json:"utilization,omitzero" event:"ratio"` // from self-reports
 	P95Latency  Optional          `json:"p95Latency,omitzero"`
 	RPS         Optional          `json:"rps,omitzero"`
 	Confidence  float64           `json:"confidence" event:"ratio"`                                        // 0..1
-	Samples     float64           `json:"samples"`                                                         // requests behind it
+	Samples     float64           `json:"samples"`                                                         // requests on which the score is based
 	State       string            `json:"state" event:"required,enum=HEALTHY|DEGRADED|UNHEALTHY|DRAINING"` // HEALTHY, DEGRADED, UNHEALTHY, DRAINING
 	Reasons     []string          `json:"reasons,omitempty"`
 	Ignored     map[string]uint64 `json:"ignored,omitempty"`     // reports not used in the last minute, by reason
-	AsOf        time.Time         `json:"asOf" event:"required"` // time of the newest report behind it
+	AsOf        time.Time         `json:"asOf" event:"required"` // time of the latest report on which the score is based
 	PeriodMs    float64           `json:"periodMs"`              // observed period of the reports, 1000..60000
 	Seq         uint64            `json:"seq" event:"required"`
 }
@@ -47,7 +48,7 @@ const (
 // Validate reports every rule that the message breaks, each with its field.
 func (s HealthScore) Validate() error { return validate(reflect.ValueOf(&s).Elem()) }
 
-// Encode returns the JSON form, or what Validate says.
+// Encode returns the JSON form, or the error of Validate.
 func (s HealthScore) Encode() ([]byte, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ const (
 	StatusDraining  = "DRAINING"
 )
 
-// HealthStatus is the result of one health check, on topic health-status, as users document and write it.
+// HealthStatus is the result of one health check, on topic health-status, in the documented form that users write.
 type HealthStatus struct {
 	Timestamp    time.Time     `json:"timestamp" event:"required"`
 	ServiceID    string        `json:"serviceId" event:"required"`
@@ -24,7 +24,7 @@ type HealthStatus struct {
 	Details      HealthDetails `json:"details,omitzero"`
 }
 
-// HealthDetails is what the checked instance answered.
+// HealthDetails is the answer of the checked instance.
 type HealthDetails struct {
 	StatusCode   int    `json:"statusCode,omitempty"`
 	ResponseBody string `json:"responseBody,omitempty"`
@@ -33,7 +33,7 @@ type HealthDetails struct {
 // Validate reports every rule that the message breaks, each with its field.
 func (h HealthStatus) Validate() error { return validate(reflect.ValueOf(&h).Elem()) }
 
-// Encode returns the JSON form, or what Validate says.
+// Encode returns the JSON form, or the error of Validate.
 func (h HealthStatus) Encode() ([]byte, error) {
 	if err := h.Validate(); err != nil {
 		return nil, err

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// Where a p95 comes from.
+// Sources of a p95.
 const (
 	P95FromSketch = "sketch" // merged sketches: a true quantile of all requests
-	P95FromMax    = "max"    // the highest p95 that was reported: an upper bound
-	P95FromMixed  = "mixed"  // the highest of the merged sketch and the reports that came without one
+	P95FromMax    = "max"    // the highest reported p95: an upper bound
+	P95FromMixed  = "mixed"  // the highest of the merged sketch and the reports without a sketch
 )
 
 // SketchDDSketch is the only sketch type.
 const SketchDDSketch = "ddsketch"
 
 // MetricsAggregated is one window of one instance, or of a whole service (instanceId InstanceAll), on topic
-// metrics-aggregated. The highest revision of (serviceId, instanceId, windowSec, windowStart) counts.
+// metrics-aggregated. The message with the highest revision of (serviceId, instanceId, windowSec, windowStart) counts.
 type MetricsAggregated struct {
 	ServiceID         string            `json:"serviceId" event:"required"`
 	InstanceID        string            `json:"instanceId" event:"required"`
@@ -41,7 +41,7 @@ type MetricsAggregated struct {
 	Sources           []string          `json:"sources,omitempty"` // proxy, self
 }
 
-// Latency is a window's latency, in milliseconds. Min, max, sum and all quantiles but p95 are known only from
+// Latency is a window's latency, in milliseconds. Min, max, sum and all quantiles except p95 are known only from
 // sketches.
 type Latency struct {
 	Count      Optional `json:"count,omitzero"`
@@ -68,7 +68,7 @@ type Gauge struct {
 // Validate reports every rule that the message breaks, each with its field.
 func (m MetricsAggregated) Validate() error { return validate(reflect.ValueOf(&m).Elem()) }
 
-// Encode returns the JSON form, or what Validate says.
+// Encode returns the JSON form, or the error of Validate.
 func (m MetricsAggregated) Encode() ([]byte, error) {
 	if err := m.Validate(); err != nil {
 		return nil, err

@@ -17,11 +17,11 @@ const (
 const (
 	ConfigApplied = "applied"
 	ConfigRefused = "refused"
-	ConfigLKG     = "lkg" // serving the last good one from disk
+	ConfigLKG     = "lkg" // serving the last good configuration from disk
 	ConfigNone    = "none"
 )
 
-// NodeStatus is what a node says about itself every 5 s, on topic smartlb-node-status, keyed by node.
+// NodeStatus is the report of a node about itself every 5 s, on topic smartlb-node-status, keyed by node.
 type NodeStatus struct {
 	Timestamp       time.Time         `json:"timestamp" event:"required"`
 	Node            string            `json:"node" event:"required"`
@@ -36,18 +36,18 @@ type NodeStatus struct {
 	Errors          []string          `json:"errors,omitempty"`
 	Overrides       []Override        `json:"overrides,omitempty"`
 	PanicServices   []string          `json:"panicServices,omitempty"`
-	CrowdedServices []string          `json:"crowdedServices,omitempty"` // that health-status messages want to take out more of than they may
+	CrowdedServices []string          `json:"crowdedServices,omitempty"` // services for which health-status messages request to take out more instances than permitted
 	LostLog         bool              `json:"lostLog,omitempty"`
 	RecreatedTopics []string          `json:"recreatedTopics,omitempty"`
-	UnsignedTopics  []string          `json:"unsignedTopics,omitempty"` // with records that were refused lately because no known key signed them
+	UnsignedTopics  []string          `json:"unsignedTopics,omitempty"` // topics with recent records that were refused because no known key signed them
 	Shortage        string            `json:"shortage,omitempty"`       // what this node lacked within the last 30 s: descriptors, memory, ports, an answer of its name server
-	Drops           map[string]uint64 `json:"drops,omitempty"`          // what was lost, by queue
+	Drops           map[string]uint64 `json:"drops,omitempty"`          // number of lost messages, by queue
 }
 
 // Validate reports every rule that the message breaks, each with its field.
 func (n NodeStatus) Validate() error { return validate(reflect.ValueOf(&n).Elem()) }
 
-// Encode returns the JSON form, or what Validate says.
+// Encode returns the JSON form, or the error of Validate.
 func (n NodeStatus) Encode() ([]byte, error) {
 	if err := n.Validate(); err != nil {
 		return nil, err

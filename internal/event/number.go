@@ -5,12 +5,13 @@ import (
 	"strconv"
 )
 
-// maxNumber bounds every number of every message: the largest whole number that JSON readers agree on (RFC 7493 §2.2).
+// maxNumber limits every number of every message. It is the largest whole number that all JSON readers read alike (RFC
+// 7493 §2.2).
 const maxNumber = 1<<53 - 1
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// appendNumber writes v as encoding/json does: decimal for ordinary magnitudes, exponent for the rest.
+// appendNumber appends v as encoding/json does: decimal for ordinary magnitudes, otherwise with an exponent.
 func appendNumber(dst []byte, v float64) []byte {
 	if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) {
 		return strconv.AppendFloat(dst, v, 'e', -1, 64)

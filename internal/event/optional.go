@@ -15,10 +15,10 @@ type Optional struct {
 // Some returns a known number.
 func Some(v float64) Optional { return Optional{Value: v, Set: true} }
 
-// IsZero reports whether the number is unknown; encoding/json asks it for omitzero.
+// IsZero reports whether the number is unknown. encoding/json calls it for omitzero.
 func (o Optional) IsZero() bool { return !o.Set }
 
-// Or returns the number, or otherwise when it is unknown.
+// Or returns the number, or otherwise if it is unknown.
 func (o Optional) Or(otherwise float64) float64 {
 	if o.Set {
 		return o.Value
@@ -26,7 +26,7 @@ func (o Optional) Or(otherwise float64) float64 {
 	return otherwise
 }
 
-// MarshalJSON writes the number. An unknown number is null; fields carry omitzero so that it is absent instead.
+// MarshalJSON encodes the number. An unknown number is null; fields carry omitzero, so it is absent instead.
 func (o Optional) MarshalJSON() ([]byte, error) {
 	if !o.Set {
 		return []byte("null"), nil
@@ -37,7 +37,7 @@ func (o Optional) MarshalJSON() ([]byte, error) {
 	return appendNumber(nil, o.Value), nil
 }
 
-// UnmarshalJSON reads a number; null is unknown. Decode functions do not come here, they refuse null.
+// UnmarshalJSON reads a number; null means unknown. Decode functions do not use it, because they refuse null.
 func (o *Optional) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		*o = Optional{}

@@ -8,10 +8,10 @@ import (
 // Kinds of routing-decisions messages.
 const (
 	KindDecision = "decision" // one request was routed
-	KindChange   = "change"   // what the picker may choose from changed
+	KindChange   = "change"   // the set of instances that the picker may choose changed
 )
 
-// Why a decision was recorded.
+// Reasons to record a decision.
 const (
 	WhySample   = "sample"
 	WhyError    = "error"
@@ -20,7 +20,7 @@ const (
 	WhyPanic    = "panic"
 )
 
-// RoutingDecision says how one attempt of one request was routed, or how an instance's standing changed, on topic
+// RoutingDecision describes how one attempt of one request was routed, or how an instance's standing changed, on topic
 // routing-decisions.
 type RoutingDecision struct {
 	Timestamp      time.Time      `json:"timestamp" event:"required"`
@@ -37,13 +37,13 @@ type RoutingDecision struct {
 	Why            string         `json:"why,omitempty"`
 	Candidates     []Candidate    `json:"candidates,omitempty"`
 	Excluded       []Exclusion    `json:"excluded,omitempty"`
-	InstanceID     string         `json:"instanceId,omitempty"` // the choice; empty: none could be chosen
-	Reason         string         `json:"reason,omitempty"`     // why it: lowest-cost, only, panic, tie, ...
+	InstanceID     string         `json:"instanceId,omitempty"` // the chosen instance; empty: none could be chosen
+	Reason         string         `json:"reason,omitempty"`     // why it was chosen: lowest-cost, only, panic, tie, ...
 	Outcome        Outcome        `json:"outcome,omitzero"`
 	Change         StandingChange `json:"change,omitzero"`
 }
 
-// Candidate is one instance that was compared, with every part of its cost.
+// Candidate is one compared instance with every part of its cost.
 type Candidate struct {
 	InstanceID     string   `json:"instanceId" event:"required"`
 	Cost           float64  `json:"cost"`
@@ -57,7 +57,7 @@ type Candidate struct {
 	SlowStart      float64  `json:"slowStart" event:"ratio"`
 	Silence        float64  `json:"silence"`
 	Trust          float64  `json:"trust" event:"ratio"`
-	AgeMs          Optional `json:"ageMs,omitzero"` // age of the facts that came through Kafka
+	AgeMs          Optional `json:"ageMs,omitzero"` // age of the facts from Kafka
 }
 
 // Exclusion is one instance that could not be chosen.
@@ -67,17 +67,17 @@ type Exclusion struct {
 	Until      time.Time `json:"until,omitzero"`
 }
 
-// Outcome is how the attempt ended.
+// Outcome is the result of the attempt.
 type Outcome struct {
-	Status  int      `json:"status,omitempty"`  // HTTP status of the response; absent when there was none
+	Status  int      `json:"status,omitempty"`  // HTTP status of the response; absent if there was no response
 	Failure string   `json:"failure,omitempty"` // connect, timeout, reset, ...; empty: none
-	Sent    bool     `json:"sent,omitempty"`    // the instance may have seen the request
+	Sent    bool     `json:"sent,omitempty"`    // the instance may have received the request
 	HeadMs  Optional `json:"headMs,omitzero"`   // until the response head
 	TotalMs Optional `json:"totalMs,omitzero"`  // until the last byte
 	Retried bool     `json:"retried,omitempty"`
 }
 
-// StandingChange is an instance whose standing in the pool changed.
+// StandingChange is a change of an instance's standing in the pool.
 type StandingChange struct {
 	InstanceID string    `json:"instanceId" event:"required"`
 	From       string    `json:"from,omitempty"`
@@ -89,7 +89,7 @@ type StandingChange struct {
 // Validate reports every rule that the message breaks, each with its field.
 func (d RoutingDecision) Validate() error { return validate(reflect.ValueOf(&d).Elem()) }
 
-// Encode returns the JSON form, or what Validate says.
+// Encode returns the JSON form, or the error of Validate.
 func (d RoutingDecision) Encode() ([]byte, error) {
 	if err := d.Validate(); err != nil {
 		return nil, err

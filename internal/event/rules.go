@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Rules that concern several fields of one message, found by validate and decode through the method.
+// Rules for several fields of one message. validate and decode call them through the method rules.
 
 func (m *ServiceMetrics) rules() error {
 	if m.InstanceID == InstanceAll {

@@ -7,11 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth bounds nesting, so that a hostile message cannot grow the stack. No message needs more than five.
+// maxDepth limits nesting, so that a hostile message cannot grow the stack. No message needs more than five levels.
 const maxDepth = 64
 
-// scanner reads JSON (RFC 8259) from a byte slice, strictly: UTF-8 only, no byte order mark, nothing after the
-// value. The first syntax error sticks in err and every later call does nothing.
+// scanner reads JSON (RFC 8259) from a byte slice, strictly: UTF-8 only, no byte order mark, nothing after the value.
+// The first syntax error stays in err, and every later call does nothing.
 type scanner struct {
 	b     []byte
 	i     int
@@ -26,7 +26,7 @@ func (s *scanner) fail(what string) {
 	}
 }
 
-// peek skips space and returns the next byte without taking it, 0 at the end.
+// peek skips whitespace and returns the next byte without consuming it, 0 at the end.
 func (s *scanner) peek() byte {
 	for s.i < len(s.b) {
 		switch c := s.b[s.i]; c {
@@ -39,7 +39,7 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// end fails unless only space is left.
+// end reports an error if anything but whitespace remains.
 func (s *scanner) end() {
 	if s.err == nil && (s.peek() != 0 || s.i < len(s.b)) {
 		s.fail("text after the value")
@@ -65,7 +65,7 @@ func (s *scanner) open(left, right byte) bool {
 	return true
 }
 
-// more is called after an element; it reports whether another follows.
+// more is called after an element. It reports whether another element follows.
 func (s *scanner) more(right byte) bool {
 	if s.err != nil {
 		return false
@@ -175,7 +175,7 @@ func (s *scanner) escaped(start int) []byte {
 	return nil
 }
 
-// unicode reads what follows \u. A lone surrogate becomes U+FFFD, as encoding/json has it.
+// unicode reads the digits after \u. A lone surrogate becomes U+FFFD, as in encoding/json.
 func (s *scanner) unicode() rune {
 	r := s.hex4()
 	if r < 0xD800 || r > 0xDFFF {
@@ -264,7 +264,7 @@ func (s *scanner) literal(word string) {
 	s.i += len(word)
 }
 
-// kind names what comes next, for messages to people.
+// kind returns the kind of the next value, for error messages.
 func (s *scanner) kind() string {
 	switch s.peek() {
 	case '{':
@@ -282,7 +282,7 @@ func (s *scanner) kind() string {
 	}
 }
 
-// skip reads any value and forgets it.
+// skip reads any value and discards it.
 func (s *scanner) skip() {
 	if s.err != nil {
 		return
@@ -310,14 +310,14 @@ func (s *scanner) skip() {
 	}
 }
 
-// wrongType skips the value and says what it was instead.
+// wrongType skips the value and returns an error with the expected and the actual type.
 func (s *scanner) wrongType(want string) error {
 	have := s.kind()
 	s.skip()
 	return errors.New("want " + want + ", have " + have)
 }
 
-// stringValue reads a string; anything else is an error of the value, not of the syntax.
+// stringValue reads a string. Another type is an error of the value, not of the syntax.
 func (s *scanner) stringValue() (string, error) {
 	if s.peek() != '"' {
 		return "", s.wrongType("a string")
@@ -325,7 +325,7 @@ func (s *scanner) stringValue() (string, error) {
 	return string(s.str()), nil
 }
 
-// numberValue reads a number within the bounds that hold for all numbers: 0..maxNumber.
+// numberValue reads a number within the bounds for all numbers: 0..maxNumber.
 func (s *scanner) numberValue() (float64, error) {
 	if c := s.peek(); c != '-' && (c < '0' || c > '9') {
 		return 0, s.wrongType("a number")
@@ -356,7 +356,7 @@ func isZeroLiteral(lit []byte) bool {
 	return true
 }
 
-// clip keeps a value of any length readable in an error.
+// clip limits the length of a value in an error.
 func clip(b []byte) string {
 	const most = 40
 	if len(b) > most {
@@ -365,8 +365,8 @@ func clip(b []byte) string {
 	return string(b)
 }
 
-// PeekIdentity returns the serviceId and instanceId of a message that may be non-conforming, as far as they can be
-// told: empty where they cannot.
+// PeekIdentity returns the serviceId and instanceId of a message that may be non-conforming. A value that cannot be
+// read is empty.
 func PeekIdentity(b []byte) (serviceID, instanceID string) {
 	s := scanner{b: b}
 	if s.peek() != '{' {

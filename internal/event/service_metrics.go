@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ServiceMetrics is one report about one instance, on topic service-metrics, as users document and write it.
+// ServiceMetrics is one report about one instance, on topic service-metrics, in the documented form that users write.
 type ServiceMetrics struct {
 	Timestamp  time.Time         `json:"timestamp" event:"required"`
 	ServiceID  string            `json:"serviceId" event:"required"`
@@ -22,13 +22,13 @@ type Metrics struct {
 	ActiveConnections Optional `json:"activeConnections,omitzero"`       // requests or connections in progress
 	CPUUsage          Optional `json:"cpuUsage,omitzero"`                // 0..1 of what the instance may use; above 1 counts as 1
 	MemoryUsage       Optional `json:"memoryUsage,omitzero"`             // 0..1 of what the instance may use; above 1 counts as 1
-	Utilization       Optional `json:"utilization,omitzero"`             // 0..1, what the instance itself calls busy; capacity prefers it to cpuUsage
+	Utilization       Optional `json:"utilization,omitzero"`             // 0..1, how busy the instance reports to be; capacity prefers it to cpuUsage
 }
 
 // Validate reports every rule that the message breaks, each with its field.
 func (m ServiceMetrics) Validate() error { return validate(reflect.ValueOf(&m).Elem()) }
 
-// Encode returns the JSON form, or what Validate says.
+// Encode returns the JSON form, or the error of Validate.
 func (m ServiceMetrics) Encode() ([]byte, error) {
 	if err := m.Validate(); err != nil {
 		return nil, err

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Times outside these years are mistakes; inside them every offset stays representable in RFC 3339.
+// Times outside these years are mistakes. For times inside, every offset can be represented in RFC 3339.
 const (
 	minYear = 1970
 	maxYear = 2999
@@ -13,8 +13,8 @@ const (
 
 var errTime = errors.New("want an RFC 3339 time with zone, such as 2024-01-15T10:30:00Z")
 
-// parseTime reads an RFC 3339 time with any offset and returns it in UTC. A leap second counts as the first moment
-// of the next minute; digits beyond nanoseconds are cut.
+// parseTime reads an RFC 3339 time with any offset and returns it in UTC. A leap second counts as the first moment of
+// the next minute. Digits beyond nanoseconds are cut.
 func parseTime(t []byte) (time.Time, error) {
 	if len(t) < len("2006-01-02T15:04:05Z") || t[4] != '-' || t[7] != '-' || t[10]|0x20 != 't' || t[13] != ':' || t[16] != ':' {
 		return time.Time{}, errTime
@@ -91,7 +91,7 @@ func daysIn(year, month int) int {
 	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
-// timeValue reads a time; anything else is an error of the value, not of the syntax.
+// timeValue reads a time. Another type is an error of the value, not of the syntax.
 func (s *scanner) timeValue() (time.Time, error) {
 	if s.peek() != '"' {
 		return time.Time{}, s.wrongType("a time")
@@ -104,7 +104,7 @@ func checkTime(t time.Time) error {
 	if t.IsZero() {
 		return errMissing
 	}
-	// A day of slack: an offset can carry a time of an allowed year over its edge in UTC.
+	// One day of tolerance: in UTC, an offset can move a time of an allowed year to an adjacent year.
 	if u := t.UTC(); u.Year() < minYear-1 || u.Year() > maxYear+1 {
 		return errors.New("year is not within 1970..2999")
 	}

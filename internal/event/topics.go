@@ -1,6 +1,6 @@
 package event
 
-// Topic names as the catalog has them.
+// Topic names, as in the catalog.
 const (
 	TopicServiceMetrics    = "service-metrics"
 	TopicHealthStatus      = "health-status"
@@ -18,20 +18,20 @@ const (
 
 // Record headers.
 const (
-	// HeaderReporter says who measured: "proxy/<node>". Absent, it was the instance itself.
+	// HeaderReporter names the reporter: "proxy/<node>". If it is absent, the reporter is the instance itself.
 	HeaderReporter = "smartlb-reporter"
-	// HeaderLatency holds a DDSketch (relative accuracy SketchAlpha) of the latencies in milliseconds of the
-	// report's span, in the binary encoding of DataDog/sketches-go with its index mapping.
+	// HeaderLatency holds a DDSketch of the latencies in milliseconds of the report's span. Its relative accuracy is
+	// SketchAlpha. Its form is the binary encoding of DataDog/sketches-go with its index mapping.
 	HeaderLatency = "smartlb-latency"
 )
 
-// SketchAlpha is the relative accuracy of every latency sketch: sketches merge only when it is the same.
+// SketchAlpha is the relative accuracy of every latency sketch. Sketches with different accuracy cannot be merged.
 const SketchAlpha = 0.01
 
 // ReporterProxy returns the reporter header of a proxy.
 func ReporterProxy(node string) string { return "proxy/" + node }
 
-// ReporterSelf is the reporter of messages that carry no reporter header: the instance itself.
+// ReporterSelf is the reporter of messages without a reporter header: the instance itself.
 const ReporterSelf = ""
 
 // InstanceAll stands for all instances of a service in metrics-aggregated. No instance may have this id.

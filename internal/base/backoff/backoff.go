@@ -6,22 +6,20 @@ import (
 	"time"
 )
 
-// Policy is an exponential delay with jitter. The zero value is usable and
-// equals Default.
+// Policy is an exponential delay with jitter. The zero value is ready to use and equals Default.
 type Policy struct {
 	Base   time.Duration // delay before the first retry; default 100 ms
-	Max    time.Duration // ceiling of every delay; default 10 s
+	Max    time.Duration // limit of every delay; default 10 s
 	Factor float64       // growth per attempt, at least 1; default 2
 }
 
-// Default is 100 ms, 200 ms, 400 ms ... 10 s.
+// Default returns a policy of 100 ms, 200 ms, 400 ms ... 10 s.
 func Default() Policy {
 	return Policy{Base: 100 * time.Millisecond, Max: 10 * time.Second, Factor: 2}
 }
 
-// Delay returns the wait before retry number attempt, counted from 0. The
-// result lies in [d/2, d] where d = min(Max, Base * Factor^attempt); unit is a
-// random number in [0, 1). Negative attempts count as 0.
+// Delay returns the wait before retry number attempt, counted from 0. The result is in [d/2, d], where d = min(Max,
+// Base * Factor^attempt). unit is a random number in [0, 1). Negative attempts count as 0.
 func (p Policy) Delay(attempt int, unit float64) time.Duration {
 	p = p.filled()
 	ceiling := float64(p.Max)
@@ -33,11 +31,10 @@ func (p Policy) Delay(attempt int, unit float64) time.Duration {
 		}
 	}
 	d = min(d, ceiling)
-	return max(1, time.Duration(d/2+unit*d/2)) // never 0: a loop that waits nothing spins
+	return max(1, time.Duration(d/2+unit*d/2)) // never 0: a loop that does not wait spins
 }
 
-// Wait sleeps for Delay(attempt) with process randomness and reports false
-// when ctx ended first.
+// Wait sleeps for Delay(attempt) with a random unit. It returns false if ctx ended first.
 func (p Policy) Wait(ctx context.Context, attempt int) bool {
 	t := time.NewTimer(p.Delay(attempt, rand.Float64()))
 	defer t.Stop()

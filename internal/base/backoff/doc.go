@@ -1,8 +1,7 @@
-// Package backoff computes how long to wait before trying again.
+// Package backoff computes the delay before a retry.
 //
-// It is pure: the attempt number and the randomness are arguments, and whoever
-// waits owns the timer. Delays grow exponentially up to a ceiling and carry
-// jitter over their upper half, so that many clients that lost one
-// broker do not come back in step (Brooker, "Exponential Backoff And Jitter",
-// AWS Architecture Blog, 2015: the "equal jitter" variant).
+// It is pure: the attempt number and the randomness are arguments, and the caller owns the timer. Delays grow
+// exponentially up to a limit and have jitter over their upper half. Many clients that lost one broker therefore do not
+// return at the same time (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015: the "equal jitter"
+// variant).
 package backoff

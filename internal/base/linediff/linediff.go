@@ -1,11 +1,10 @@
-// Package linediff compares two texts line by line, by the greedy algorithm of
-// Myers ("An O(ND) Difference Algorithm and Its Variations", 1986): time and
-// memory grow with how much differs, not with how long the texts are.
+// Package linediff compares two texts line by line, by the greedy algorithm of Myers ("An O(ND) Difference Algorithm
+// and Its Variations", 1986). Time and memory grow with the size of the difference, not with the length of the texts.
 package linediff
 
 import "strings"
 
-// Line is one line of both texts, or of one.
+// Line is one line of one text or of both texts.
 type Line struct {
 	Op   string `json:"op"`             // "=", "-" only in the first, "+" only in the second
 	From int    `json:"from,omitempty"` // number in the first text, from 1
@@ -20,12 +19,11 @@ const (
 	Added   = "+"
 )
 
-// maxEdits is how many lines may differ before the rest counts as replaced:
-// memory grows with its square.
+// maxEdits is the number of different lines above which the rest counts as replaced. Memory grows with its square.
 const maxEdits = 1000
 
-// Compare gives the lines of two texts, those of the first before those of the
-// second where they differ. An end of line at the end of a text is none.
+// Compare returns the lines of both texts. Where the texts differ, lines of the first come before lines of the second.
+// A final end of line does not count as a line.
 func Compare(first, second string) []Line {
 	a, b := lines(first), lines(second)
 	out := make([]Line, 0, max(len(a), len(b)))
@@ -52,8 +50,8 @@ func lines(s string) []string {
 	return strings.Split(s, "\n")
 }
 
-// middle compares what is between equal beginnings and ends, whose length is
-// given.
+// middle compares the texts between their equal beginnings and ends. before is the number of equal lines at the
+// beginning.
 func middle(a, b []string, before int) []Line {
 	var out []Line
 	i, j := 0, 0
@@ -73,10 +71,10 @@ func middle(a, b []string, before int) []Line {
 	return out
 }
 
-// steps leads from a to b: 0 keeps a line, -1 removes one, 1 adds one.
+// steps returns the steps from a to b: 0 keeps a line, -1 removes a line, 1 adds a line.
 func steps(a, b []string) []int8 {
 	n, m := len(a), len(b)
-	furthest := map[int]int{1: 0} // by diagonal, how far in a
+	furthest := map[int]int{1: 0} // by diagonal: the position reached in a
 	var trace []map[int]int
 	for d := 0; d <= n+m; d++ {
 		if d > maxEdits {
@@ -99,9 +97,9 @@ func steps(a, b []string) []int8 {
 		}
 		trace = append(trace, at)
 		furthest = at
-		furthest[d+1], furthest[-d-1] = -1, -1 // beyond what was reached
+		furthest[d+1], furthest[-d-1] = -1, -1 // beyond the reached diagonals
 	}
-	return nil // of nothing and nothing
+	return nil // both texts are empty
 }
 
 // back follows the trace from the end to the beginning.
@@ -146,8 +144,8 @@ func replaced(n, m int) []int8 {
 	return out
 }
 
-// Unified gives the lines that differ with so many equal ones around them, each
-// after its sign or a blank; " ..." stands for lines that are left out.
+// Unified returns the different lines with context equal lines around them. Each line begins with its sign or a blank;
+// " ..." stands for omitted lines.
 func Unified(all []Line, context int) []string {
 	var out []string
 	last := -1

@@ -1,13 +1,11 @@
-// Package nearest finds what somebody may have meant who typed a name that does
-// not exist. Any package may use it.
+// Package nearest finds the name that a user probably meant when the typed name does not exist. Any package may use it.
 package nearest
 
-// longest is the longest name that is compared: the work grows with its square.
+// longest is the length limit of a compared name. The work grows with its square.
 const longest = 249
 
-// Name returns the one of names that differs least from what was typed, and
-// nothing when none is near: more than a third of its letters are wrong. The
-// distance counts insertions, deletions and replacements (Levenshtein).
+// Name returns the name in names with the smallest distance to typed. It returns "" if no name is near: more than a
+// third of the letters are wrong. The distance counts insertions, deletions and replacements (Levenshtein).
 func Name(typed string, names []string) string {
 	if len(typed) > longest {
 		return ""

@@ -2,18 +2,17 @@ package pattern
 
 import "regexp/syntax"
 
-// Size is what a compiled pattern consists of. Values beyond Max are Max.
+// Size is the size of a compiled pattern. Values above Max are set to Max.
 type Size struct {
-	Steps  int // of the program, from above; about 40 bytes each. Matching takes time in proportion
-	Ranges int // of its character classes; 8 bytes each, three times that where the pattern is anchored
+	Steps  int // upper bound of the program's steps; about 40 bytes each. Matching time is proportional
+	Ranges int // of its character classes; 8 bytes each, three times that if the pattern is anchored
 }
 
-// Max is the largest value in a Size.
+// Max is the highest value in a Size.
 const Max = 1 << 40
 
-// Measure gives the size of a tree with its repetitions written out. The
-// library shares a repeated class among its copies, but not in anchored
-// patterns, whose one-pass program copies each.
+// Measure returns the size of a tree with its repetitions written out. The library shares a repeated class among its
+// copies, except in anchored patterns: their one-pass program copies each class.
 func Measure(re *syntax.Regexp) Size {
 	size := Size{Steps: 1}
 	for _, sub := range re.Sub {

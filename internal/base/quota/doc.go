@@ -1,7 +1,7 @@
-// Package quota bounds what is in use at one moment: in all, and by each party
-// (a user, an address) so that no party can take all of it.
+// Package quota limits concurrent use: in total, and per party (a user, an address), so that no party can use
+// everything.
 //
-// A party that holds n takes another only while more than n are free. One alone
-// gets the half; the more it holds, the more it leaves to others. The HTTP API
-// bounds searches, streams and calls by it, and the web listeners connections.
+// A party that holds n units gets another unit only while more than n units are free. A single party therefore gets at
+// most half. The more it holds, the more it leaves to others. The HTTP API limits searches, streams and calls with it,
+// and the web listeners limit connections.
 package quota

@@ -7,11 +7,11 @@ import (
 
 // Errors of Take.
 var (
-	ErrFull  = errors.New("all are in use")              // by all parties together
-	ErrShare = errors.New("the party's share is in use") // others would still get one
+	ErrFull  = errors.New("all are in use")              // used by all parties together
+	ErrShare = errors.New("the party's share is in use") // other parties would still get a unit
 )
 
-// Quota counts what is in use. It is safe for concurrent use.
+// Quota counts units in use. It is safe for concurrent use.
 type Quota struct {
 	most, each int
 
@@ -21,15 +21,15 @@ type Quota struct {
 	refused Refused
 }
 
-// Refused counts what was not given.
+// Refused counts refused units.
 type Refused struct{ Full, Share uint64 }
 
-// New returns a quota of most in all and at most each for one party.
+// New returns a quota of at most most units in total and at most each units per party.
 func New(most, each int) *Quota { return &Quota{most: most, each: each, held: map[string]int{}} }
 
-// Take takes one for a party until release is called, which may be called more
-// than once. With shared a party stands for many (a proxy, the nodes of a fleet)
-// and only the total is its bound. The error is ErrFull or ErrShare.
+// Take takes one unit for a party. The unit is in use until release is called; release may be called more than once.
+// With shared, the party stands for many clients (a proxy, the nodes of a fleet), and only the total limits it. The
+// error is ErrFull or ErrShare.
 func (q *Quota) Take(party string, shared bool) (release func(), err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -56,7 +56,7 @@ func (q *Quota) give(party string) {
 	}
 }
 
-// Stats tells how many are in use, and how many were refused so far.
+// Stats returns how many units are in use, and how many were refused so far.
 func (q *Quota) Stats() (inUse int, refused Refused) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

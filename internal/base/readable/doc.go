@@ -1,4 +1,3 @@
-// Package readable writes times and numbers as people read them, the same way
-// everywhere: in what the CLI prints, in answers of the API and in the records
-// that smartlb writes. [Time] is for text, [Number] for data.
+// Package readable formats times and numbers for people, in the same way everywhere: in the output of the CLI, in
+// answers of the API and in the records that smartlb writes. [Time] is for text, [Number] for data.
 package readable

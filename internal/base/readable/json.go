@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// AppendNumber writes [Number] of v as JSON does: decimal for ordinary
-// magnitudes, with an exponent for the rest. v must be finite.
+// AppendNumber appends [Number] of v in the form of JSON: decimal for ordinary magnitudes, otherwise with an exponent.
+// v must be finite.
 func AppendNumber(dst []byte, v float64) []byte { return appendPlain(dst, Number(v)) }
 
 func appendPlain(dst []byte, v float64) []byte {
@@ -16,12 +16,11 @@ func appendPlain(dst []byte, v float64) []byte {
 	return strconv.AppendFloat(dst, v, 'f', -1, 64)
 }
 
-// JSON gives valid JSON with every number that has more digits than [Number]
-// leaves it shortened. Texts, whole numbers and the rest stay byte for byte; b
-// itself is given back where nothing changes, and is never written to.
+// JSON returns valid JSON in which every number with more digits than [Number] keeps is shortened. Strings, whole
+// numbers and the rest stay byte for byte. It returns b itself if nothing changes, and never writes to b.
 func JSON(b []byte) []byte {
 	var out []byte
-	done := 0 // so much of b is in out
+	done := 0 // length of the part of b that is in out
 	for i := 0; i < len(b); {
 		switch c := b[i]; {
 		case c == '"':
@@ -45,7 +44,7 @@ func JSON(b []byte) []byte {
 	return append(out, b[done:]...)
 }
 
-// afterText gives where the string ends whose first character is at i.
+// afterText returns the index after the string whose first character is at i.
 func afterText(b []byte, i int) int {
 	for ; i < len(b); i++ {
 		switch b[i] {
@@ -58,7 +57,7 @@ func afterText(b []byte, i int) int {
 	return len(b)
 }
 
-// number gives where the number at i ends, and whether it has a fraction.
+// number returns the index after the number at i, and whether the number has a fraction.
 func number(b []byte, i int) (end int, fraction bool) {
 	for ; i < len(b); i++ {
 		switch c := b[i]; {

@@ -6,18 +6,17 @@ import (
 )
 
 const (
-	decimals = 3 // of what is 1 or more: requests/s, milliseconds
-	small    = 4 // of what is less: ratios
-	digits   = 3 // that stay of what is smaller still
+	decimals = 3 // for values of 1 or more: requests/s, milliseconds
+	small    = 4 // for values from 0.001 to below 1: ratios
+	digits   = 3 // significant digits of smaller values
 )
 
-// Number gives v with the digits that say something: three decimals from 1
-// on, four below, three digits below 0.001, so that nothing but zero becomes
-// zero. What is not finite, or has no decimals, stays as it is.
+// Number returns v with its significant digits: three decimals from 1 on, four decimals below 1, three digits below
+// 0.001. Only zero becomes zero. A value that is not finite or has no decimals stays unchanged.
 func Number(v float64) float64 {
 	size := math.Abs(v)
 	switch {
-	case size >= 1<<43 || size == 0 || math.IsNaN(v): // from here on a thousandth is less than a float64 tells apart
+	case size >= 1<<43 || size == 0 || math.IsNaN(v): // from here on a thousandth is below the precision of a float64
 		return v
 	case size >= 1:
 		return round(v, decimals)

@@ -11,14 +11,14 @@ import (
 	"golang.org/x/term"
 )
 
-// Screen writes to a terminal. Make one with New. It is safe for concurrent use.
+// Screen writes to a terminal. Create it with New. It is safe for concurrent use.
 type Screen struct {
 	mu   sync.Mutex
 	file *os.File
-	part []byte // the beginning of a character whose end has not come yet
+	part []byte // the first bytes of an incomplete character
 }
 
-// New returns a Screen where f is a terminal, else f itself.
+// New returns a Screen if f is a terminal, otherwise f itself.
 func New(f *os.File) io.Writer {
 	if !term.IsTerminal(int(f.Fd())) {
 		return f
@@ -26,8 +26,8 @@ func New(f *os.File) io.Writer {
 	return &Screen{file: f}
 }
 
-// Terminal gives the terminal that w writes to, for sequences of the program's
-// own; ok is false where it writes to none.
+// Terminal returns the terminal to which w writes, for control sequences of the program itself. ok is false if w does
+// not write to a terminal.
 func Terminal(w io.Writer) (f *os.File, ok bool) {
 	if s, is := w.(*Screen); is {
 		return s.file, true
@@ -35,7 +35,7 @@ func Terminal(w io.Writer) (f *os.File, ok bool) {
 	return nil, false
 }
 
-// File gives the file that w writes to, a terminal or not.
+// File returns the file to which w writes, whether or not it is a terminal.
 func File(w io.Writer) (f *os.File, ok bool) {
 	if f, ok = w.(*os.File); ok {
 		return f, true
@@ -60,7 +60,7 @@ func (s *Screen) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// incomplete is the length of a character at the end of b that may go on.
+// incomplete returns the length of a possibly incomplete character at the end of b.
 func incomplete(b []byte) int {
 	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
 		if c := b[len(b)-n]; utf8.RuneStart(c) {
@@ -73,11 +73,11 @@ func incomplete(b []byte) int {
 	return 0
 }
 
-// Escape gives a text as a terminal may get it.
+// Escape returns a text in a form that is safe for a terminal.
 func Escape(s string) string { return string(escape([]byte(s))) }
 
-// escape writes control characters as \u001b, which JSON and YAML read back, and
-// bytes that are no UTF-8 as \x9b: terminals of 8 bits obey them.
+// escape writes control characters as \u001b, which JSON and YAML can read back. It writes bytes that are not UTF-8 as
+// \x9b, because 8-bit terminals obey them.
 func escape(b []byte) []byte {
 	if clean(b) {
 		return b
@@ -116,10 +116,9 @@ func clean(b []byte) bool {
 	return true
 }
 
-// steers reports whether a character does something instead of being shown: the
-// controls C0 (line end and tab are allowed), DEL and C1, line and paragraph
-// separators, and what changes the direction of text (Unicode TR 9, §2), which
-// shows a text in another order than it has.
+// steers reports whether a character acts on the terminal instead of being shown. These are the controls C0 (except
+// line end and tab), DEL and C1, and line and paragraph separators. Characters that change the direction of text
+// (Unicode TR 9, §2) also count, because they show a text in a different order.
 func steers(r rune) bool {
 	switch {
 	case r == '\n' || r == '\t':

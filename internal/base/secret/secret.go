@@ -1,7 +1,6 @@
-// Package secret is how configurations name secrets without holding them:
-// ${env:NAME}, ${file:/path} or ${credential:NAME} (systemd's LoadCredential=).
-// A [Ref] may be printed; what it stands for is read where it is used, each
-// time, so that a secret can be rotated.
+// Package secret defines references to secrets, so that configurations do not contain the secrets: ${env:NAME},
+// ${file:/path} or ${credential:NAME} (systemd's LoadCredential=). A [Ref] may be printed. The secret is read at each
+// use, so that it can be rotated.
 package secret
 
 import (
@@ -12,10 +11,10 @@ import (
 	"strings"
 )
 
-// Ref names a secret. The zero value names none.
+// Ref names a secret. The zero value names no secret.
 type Ref string
 
-// ErrLiteral refuses a secret that stands where its name should.
+// ErrLiteral refuses a secret in the place of its name.
 var ErrLiteral = errors.New("a secret is not written here but named: ${env:NAME} for a variable, ${file:/absolute/path} for a file, ${credential:NAME} for a credential of the systemd unit")
 
 var (
@@ -24,7 +23,7 @@ var (
 	credential = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 )
 
-// parts gives kind and name.
+// parts returns kind and name.
 func (r Ref) parts() (kind, of string, ok bool) {
 	m := form.FindStringSubmatch(string(r))
 	if m == nil {
@@ -34,8 +33,7 @@ func (r Ref) parts() (kind, of string, ok bool) {
 	return kind, of, kind == "env" && name.MatchString(of) || kind == "file" && filepath.IsAbs(of) || kind == "credential" && credential.MatchString(of)
 }
 
-// Check refuses what names no secret. Its error never holds r, which may be the
-// secret itself.
+// Check returns an error if r does not name a secret. The error never contains r, which may be the secret itself.
 func (r Ref) Check() error {
 	if r == "" {
 		return nil
@@ -46,7 +44,7 @@ func (r Ref) Check() error {
 	return nil
 }
 
-// String is safe to print: a literal is not shown.
+// String is safe to print: it does not show a literal secret.
 func (r Ref) String() string {
 	if r.Check() != nil {
 		return "(a literal secret, refused)"
@@ -54,14 +52,14 @@ func (r Ref) String() string {
 	return string(r)
 }
 
-// MarshalText keeps a literal out of JSON.
+// MarshalText keeps a literal secret out of JSON.
 func (r Ref) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// GoString keeps a literal out of %#v.
+// GoString keeps a literal secret out of %#v.
 func (r Ref) GoString() string { return fmt.Sprintf("%q", r.String()) }
 
-// Resolve reads the secret. A file's last line break does not belong to it. An
-// empty secret is an error, because it is never meant.
+// Resolve reads the secret. It removes line breaks at the end of a file. An empty secret is an error, because it is
+// never intended.
 func (r Ref) Resolve(getenv func(string) string, read func(string) ([]byte, error)) (string, error) {
 	kind, of, ok := r.parts()
 	if !ok {

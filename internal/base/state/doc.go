@@ -1,5 +1,4 @@
-// Package state keeps a format version beside what smartlb stores, so that a
-// program never misreads what a newer one has written. Whoever opens a folder
-// calls Open before anything in it is read, with the folder's lock held. Lock is
-// the lock of those who wait for one another.
+// Package state stores a format version next to the data of smartlb, so that a program never misreads data of a newer
+// program. Call Open before reading anything in a folder, while holding the folder's lock. Lock is the lock for
+// processes that wait for each other.
 package state

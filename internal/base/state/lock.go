@@ -12,9 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lock keeps other processes out of what the file at path stands for, until
-// release is called or this process ends. It makes the file and its folder, and
-// waits for whoever has the lock until ctx ends; the error is then that of ctx.
+// Lock locks the file at path against other processes, until release is called or this process ends. It creates the
+// file and its folder. It blocks until the lock is free or ctx ends; the error is then that of ctx.
 func Lock(ctx context.Context, path string) (release func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("lock: %w", err)

@@ -15,19 +15,18 @@ import (
 // File is the name of the file that holds a folder's format version.
 const File = "format"
 
-// Kind is what a folder holds. Each has its own versions.
+// Kind is the kind of a folder's content. Each kind has its own versions.
 type Kind struct {
-	Name    string // how people call it, such as "the node's data"
-	Version int    // what this program writes, from 1
+	Name    string // name for people, such as "the node's data"
+	Version int    // version that this program writes, from 1
 }
 
 // ErrNewer means that the folder was written by a newer smartlb.
 var ErrNewer = errors.New("written by a newer smartlb")
 
-// Open checks the folder's version and raises it to k's. A folder without a
-// version is older than versions are, or new: it counts as version 1. It
-// returns the version found, for those who have something to convert. When it
-// returns an error the folder is untouched.
+// Open checks the folder's version and raises it to k's version. A folder without a version is either new or older than
+// versions; it counts as version 1. Open returns the version found, for callers that convert data. After an error the
+// folder is unchanged.
 func Open(dir string, k Kind) (found int, err error) {
 	path := filepath.Join(dir, File)
 	b, err := os.ReadFile(path)

@@ -6,8 +6,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// expand refuses aliases that stand for themselves, and those that make a small
-// text a huge one ("billion laughs").
+// expand refuses aliases that contain themselves, and aliases that expand a small text to a huge text ("billion
+// laughs").
 func expand(file *ast.File) error {
 	for _, doc := range file.Docs {
 		e := expansion{anchors: map[string]int{}}
@@ -21,14 +21,13 @@ func expand(file *ast.File) error {
 	return nil
 }
 
-// expansion knows how many values each anchor stands for.
+// expansion records how many values each anchor stands for.
 type expansion struct {
 	anchors map[string]int
 	err     error
 }
 
-// size is the number of values of a node. The recursion is as deep as the
-// inspector allows.
+// size returns the number of values of a node. The inspector limits the depth of the recursion.
 func (e *expansion) size(n ast.Node) int {
 	if n == nil || e.err != nil {
 		return 0
@@ -49,7 +48,7 @@ func (e *expansion) size(n ast.Node) int {
 		return e.add(total, n.Value)
 	case *ast.AnchorNode:
 		name := n.Name.GetToken().Value
-		e.anchors[name] = maxExpanded + 1 // within itself it has no end
+		e.anchors[name] = maxExpanded + 1 // an alias within its own anchor is infinite
 		total = e.add(total, n.Value)
 		e.anchors[name] = total
 	case *ast.AliasNode:

@@ -6,30 +6,29 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// inspector follows the parser's decisions on the tokens, without recursion. It
-// keeps one level per open list or mapping: the parser nests a block list or
-// mapping only in a larger column than the one around it, except a list below a
-// key in the same column, and compares no columns across an open bracket.
+// inspector follows the parser's decisions on the tokens, without recursion. It keeps one level per open list or
+// mapping. The parser nests a block list or mapping only in a larger column than the surrounding level. The exception
+// is a list below a key in the same column. The parser compares no columns across an open bracket.
 type inspector struct {
 	limits Limits
 	levels []level
 
 	marks      int          // anchors and tags since the last other token
-	mark       *token.Token // the first of them
-	markColumn int          // of the key or dash whose value they stand before; 0: none
+	mark       *token.Token // the first of these anchors and tags
+	markColumn int          // column of the key or dash whose value follows the marks; 0: none
 	name       bool         // the next token is the name of an anchor or alias
 
-	last, before token.Type   // the two tokens before, comments and marks left out
-	key          *token.Token // the token before, where it may be a key
-	keyColumn    int          // where the parser sees it: at its first mark
+	last, before token.Type   // the previous two tokens, without comments and marks
+	key          *token.Token // the previous token, if it may be a key
+	keyColumn    int          // column of the key for the parser: that of its first mark
 	keyed        bool         // the entry of the innermost braces has a key
-	waits        token.Type   // a key's colon or a dash whose value is not there yet; 0: none
+	waits        token.Type   // a key's colon or a dash without a value so far; 0: none
 	waitColumn   int          // of the key or dash
 
 	tokens, documents int
 	empty             int // values that the parser will insert
-	openKeys          int // of block mappings that are open
-	deepest           int // levels that were open at once
+	openKeys          int // keys of open block mappings
+	deepest           int // highest number of open levels
 	appends, paths    int // work for keys and items
 }
 
@@ -38,14 +37,14 @@ type level struct {
 	open   token.Type // MappingStart or SequenceStart: brackets; SequenceEntry or MappingValue: block style
 	column int
 	keys   int // of a block mapping
-	path   int // bytes of the path to it
+	path   int // bytes of its path
 }
 
 func (l level) brackets() bool {
 	return l.open == token.MappingStartType || l.open == token.SequenceStartType
 }
 
-// Error is a text that is refused, by its line; 0: the text as a whole.
+// Error reports a refused text and its line; 0: the text as a whole.
 type Error struct {
 	Line int
 	Text string
@@ -62,7 +61,7 @@ func refuse(t *token.Token, format string, args ...any) error {
 	return &Error{Line: t.Position.Line, Text: fmt.Sprintf(format, args...)}
 }
 
-// take looks at the next token.
+// take processes the next token.
 func (i *inspector) take(t *token.Token) error {
 	if i.tokens++; i.tokens > i.limits.Tokens {
 		return refuse(t, "more than %d keys, values and brackets", i.limits.Tokens)
@@ -78,7 +77,7 @@ func (i *inspector) take(t *token.Token) error {
 		return i.takeMark(t)
 	}
 	if i.waits == token.SequenceEntryType && t.Type != i.waits && t.Position.Column == i.waitColumn && i.innermost() < 0 {
-		// The parser would take it for the item's value and nest in the same column.
+		// The parser would treat it as the item's value and nest in the same column.
 		return refuse(t, "not YAML: it stands in the column of the empty list item above it; indent the list")
 	}
 	i.settle(t)
@@ -95,7 +94,7 @@ func (i *inspector) take(t *token.Token) error {
 	return nil
 }
 
-// takeMark takes an anchor or a tag; the token before it stays the one before.
+// takeMark processes an anchor or a tag. The previous token stays the previous token.
 func (i *inspector) takeMark(t *token.Token) error {
 	if i.marks == 0 {
 		i.mark, i.markColumn = t, 0
@@ -111,8 +110,8 @@ func (i *inspector) takeMark(t *token.Token) error {
 	return nil
 }
 
-// checkMarks refuses marks of a value that does not follow: the parser would
-// take what comes next for it, in whatever column that is, and nest for each.
+// checkMarks refuses marks without a following value. The parser would treat the next token as the value, whatever its
+// column is, and nest for each mark.
 func (i *inspector) checkMarks(t *token.Token) error {
 	if i.marks == 0 || i.innermost() >= 0 {
 		return nil
@@ -127,8 +126,7 @@ func (i *inspector) checkMarks(t *token.Token) error {
 	return nil
 }
 
-// settle counts an empty value: where the token after a colon or dash does not
-// stand to its right, the parser inserts one.
+// settle counts an empty value. The parser inserts such a value if the token after a colon or dash is not to its right.
 func (i *inspector) settle(t *token.Token) {
 	waits := i.waits
 	i.waits = 0
@@ -196,7 +194,7 @@ func (i *inspector) document(t *token.Token) error {
 	return nil
 }
 
-// innermost is the level of the innermost open brackets, -1 where there are none.
+// innermost returns the level of the innermost open brackets, -1 if there are none.
 func (i *inspector) innermost() int {
 	for n := len(i.levels) - 1; n >= 0; n-- {
 		if i.levels[n].brackets() {
@@ -211,19 +209,17 @@ func (i *inspector) closeBrackets(t *token.Token) error {
 	if t.Type == token.SequenceEndType {
 		open = token.SequenceStartType
 	}
-	// The parser takes some brackets that match nothing: what is open for it
-	// must be open here.
+	// The parser accepts some brackets without a match. Every level that is open for the parser must be open here.
 	if n < 0 || i.levels[n].open != open {
 		return refuse(t, "not YAML: %s without the bracket that it closes", t.Value)
 	}
 	i.entryEnds()
 	i.popTo(n)
-	i.keyed = true // these brackets were the value of a key, where braces are around them
+	i.keyed = true // inside braces, these brackets were the value of a key
 	return nil
 }
 
-// entryEnds ends an entry within brackets. It counts {a, b}, whose values are
-// empty.
+// entryEnds ends an entry within brackets. It counts the empty values of {a, b}.
 func (i *inspector) entryEnds() {
 	n := i.innermost()
 	if n < 0 {
@@ -236,7 +232,7 @@ func (i *inspector) entryEnds() {
 	i.popTo(n + 1)
 }
 
-// item opens a block list, or goes on with one.
+// item opens a block list, or continues one.
 func (i *inspector) item(t *token.Token) error {
 	if i.innermost() >= 0 {
 		return refuse(t, "not YAML: a block list within brackets")
@@ -251,8 +247,7 @@ func (i *inspector) item(t *token.Token) error {
 	return i.spend(t, 0, i.path())
 }
 
-// value opens a block mapping at the key before the colon, or goes on with one.
-// In braces a key opens nothing.
+// value opens a block mapping at the key before the colon, or continues one. In braces a key opens nothing.
 func (i *inspector) value(t, key *token.Token) error {
 	if key == nil {
 		return refuse(t, "not YAML: a colon without a key")
@@ -294,7 +289,7 @@ func (i *inspector) blockKey(from, column int, key *token.Token) error {
 	return i.spend(key, l.keys, l.path)
 }
 
-// leave closes the block levels that a token of a column ends.
+// leave closes the block levels that end at a token in the given column.
 func (i *inspector) leave(from, column int) {
 	n := len(i.levels)
 	for n > from && i.levels[n-1].column > column {
@@ -303,7 +298,7 @@ func (i *inspector) leave(from, column int) {
 	i.popTo(n)
 }
 
-// same finds the open block level of a kind in a column; -1: none.
+// same returns the open block level of a kind in a column; -1: none.
 func (i *inspector) same(from int, open token.Type, column int) int {
 	for n := len(i.levels) - 1; n >= from && i.levels[n].column == column; n-- {
 		if i.levels[n].open == open {
@@ -329,7 +324,7 @@ func (i *inspector) path() int {
 	return i.levels[len(i.levels)-1].path
 }
 
-// spend counts the work that a key or an item makes.
+// spend counts the work of a key or an item.
 func (i *inspector) spend(t *token.Token, appends, path int) error {
 	i.appends += appends
 	i.paths += path
@@ -339,7 +334,7 @@ func (i *inspector) spend(t *token.Token, appends, path int) error {
 	return nil
 }
 
-// end looks at the text as a whole.
+// end checks the text as a whole.
 func (i *inspector) end() error {
 	if i.waits != 0 {
 		i.empty++

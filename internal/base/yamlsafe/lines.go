@@ -2,16 +2,14 @@ package yamlsafe
 
 import "bytes"
 
-// checkLines bounds the scanner's work on lines. At the end of a block scalar
-// it copies the whole text once for each blank line, and at a tab in quotes it
-// looks at the rest of the line.
+// checkLines limits the scanner's work on lines. At the end of a block scalar the scanner copies the whole text once
+// for each blank line. At a tab in quotes it reads the rest of the line.
 //
-// For part of a block scalar counts whatever may be: all lines from one that
-// ends with | or > to one that is not indented deeper than the key or dash
-// before that indicator.
+// checkLines counts every line that may be part of a block scalar. Such a part starts at a line that ends with | or >.
+// It ends at a line that is not indented deeper than the key or dash before that indicator.
 func checkLines(src []byte) error {
 	work, tabs, line := 0, 0, 0
-	start, indent := -1, 0 // where the open scalar began, and the indentation that ends it
+	start, indent := -1, 0 // start of the open scalar, and the indentation that ends it
 	for at := 0; at < len(src); {
 		end := bytes.IndexAny(src[at:], "\r\n")
 		text := src[at:]
@@ -53,8 +51,7 @@ func checkLines(src []byte) error {
 	return nil
 }
 
-// header tells whether a line may begin a block scalar, and whether a key or
-// dash stands before the indicator.
+// header reports whether a line may begin a block scalar, and whether a key or dash precedes the indicator.
 func header(line []byte) (delimited, ok bool) {
 	if i := bytes.Index(line, []byte(" #")); i >= 0 {
 		line = line[:i]

@@ -42,7 +42,7 @@ func tooManyDocuments(n int) string {
 	return fmt.Sprintf("more than %d documents", n)
 }
 
-// Decode reads a text within limits into v, which unknown keys do not fit.
+// Decode reads a text within limits into v. Unknown keys are an error.
 func Decode(src []byte, l Limits, v any) error {
 	if _, err := Parse(src, l); err != nil {
 		return err
@@ -54,8 +54,7 @@ func Decode(src []byte, l Limits, v any) error {
 	return Short(err)
 }
 
-// Documents reads the documents of a text within limits as the library decodes
-// them into any.
+// Documents reads the documents of a text within limits. It returns them as the library decodes them into any.
 func Documents(src []byte, l Limits) ([]any, error) {
 	if _, err := Parse(src, l); err != nil {
 		return nil, err
@@ -74,8 +73,8 @@ func Documents(src []byte, l Limits) ([]any, error) {
 	}
 }
 
-// FromJSON gives the block form of a JSON text. Where the text is not within
-// limits it comes back as it is: JSON is YAML.
+// FromJSON returns the block form of a JSON text. If the text is not within limits, it returns the text unchanged: JSON
+// is YAML.
 func FromJSON(src []byte, l Limits) ([]byte, error) {
 	if _, err := Parse(src, l); err != nil {
 		return append(bytes.TrimRight(src, "\n"), '\n'), nil
@@ -83,8 +82,8 @@ func FromJSON(src []byte, l Limits) ([]byte, error) {
 	return yaml.JSONToYAML(src)
 }
 
-// Short makes an [*Error] of an error of the library, whose own text quotes the
-// source around the mistake: secrets, and for some mistakes all of it.
+// Short converts an error of the library to an [*Error]. The library's own text quotes the source around the mistake,
+// which may contain secrets, and for some mistakes it quotes the whole source.
 func Short(err error) error {
 	if err == nil {
 		return nil
@@ -105,8 +104,7 @@ func Short(err error) error {
 	return &Error{Text: "not YAML: " + text}
 }
 
-// indicators can begin a token or end one; a text has at most twice as many
-// tokens.
+// indicators can begin or end a token. A text has at most twice as many tokens as indicators.
 const indicators = "[]{},:-?&*!|>%@`#\n\r\"'<"
 
 func tokenize(src []byte, i *inspector) (token.Tokens, error) {
@@ -150,7 +148,7 @@ func tokenize(src []byte, i *inspector) (token.Tokens, error) {
 		}
 		all.Add(tokens...)
 		if err != nil {
-			return nil, Short(err) // of a token that is not valid
+			return nil, Short(err) // caused by an invalid token
 		}
 	}
 }

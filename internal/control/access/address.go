@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// ClientOf is the address of the client that sent r: the peer, or where the
-// peer is one of trusted, the last address in X-Forwarded-For that is none of
-// them. What is left of that could have been written by the client. The zero
-// address stands for a peer without one.
+// ClientOf returns the address of the client that sent r. This is the peer, or, if the peer is in trusted, the last
+// address in X-Forwarded-For that is not in trusted. The client could have written the addresses to the left of it. The
+// result is the zero address if the peer has no address.
 func ClientOf(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -40,7 +39,7 @@ func ClientOf(r *http.Request, trusted []netip.Prefix) netip.Addr {
 
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
-// Within reports whether one of the prefixes holds an address.
+// Within reports whether one of the prefixes contains an address.
 func Within(list []netip.Prefix, a netip.Addr) bool {
 	for _, p := range list {
 		if p.Contains(a) {
@@ -50,8 +49,8 @@ func Within(list []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// Neighbourhood is what an address is counted by: of IPv6 the first 64 bits,
-// which is what one customer gets.
+// Neighbourhood returns the key under which an address is counted. For IPv6 this is the first 64 bits, which is the
+// network of one customer.
 func Neighbourhood(a netip.Addr) string {
 	if a.Is6() {
 		p, _ := a.Prefix(64) // 64 bits fit an IPv6 address

@@ -9,16 +9,15 @@ import (
 	"strings"
 )
 
-// deviceCookie marks a browser that once logged in as a user. Its failed logins
-// are counted apart from those of others ("device cookies", OWASP), so that
-// nobody who guesses a password locks its owner out, from the same address
-// neither: behind a proxy that is not trusted all have one address.
+// deviceCookie marks a browser that once logged in as a user. Its failed logins are counted separately ("device
+// cookies", OWASP). An attacker who guesses a password therefore cannot lock out the user, not even from the same
+// address: behind a proxy that is not trusted, all clients have one address.
 const (
 	deviceCookie = "smartlb-device"
 	deviceLife   = 365 * 24 * 3600 // seconds; the key ends with the process
 )
 
-// devices signs and checks such marks.
+// devices signs and verifies device cookies.
 type devices struct{ key []byte }
 
 func newDevices() devices {
@@ -27,7 +26,7 @@ func newDevices() devices {
 	return devices{key}
 }
 
-// mark makes the value of the cookie for a user.
+// mark returns the value of the cookie for a user.
 func (d devices) mark(name string) string {
 	id := rand.Text()
 	return id + "." + d.sum(id, name)
@@ -39,7 +38,7 @@ func (d devices) sum(id, name string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// of gives the device that sent r, where it once logged in as name.
+// of returns the id of the device that sent r. ok is false unless the device once logged in as name.
 func (d devices) of(r *http.Request, name string) (id string, ok bool) {
 	c, err := r.Cookie(deviceCookie)
 	if err != nil {

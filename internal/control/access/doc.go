@@ -1,9 +1,8 @@
-// Package access says who calls the API and what they may do. Three roles;
-// users with bcrypt hashes or an OpenID Connect issuer say who has which; a
-// session cookie or HTTP Basic carries that from call to call.
+// Package access identifies the callers of the API and decides what they may do. There are three roles. Users with
+// bcrypt hashes, or an OpenID Connect issuer, determine the role. A session cookie or HTTP Basic carries the identity
+// from call to call.
 //
-// Gate is asked by package api: Require stands before every call, Login and
-// the two halves of the OpenID Connect code flow make sessions. Without users
-// and without an issuer nobody is asked, and everybody is Local: such a
-// listener is on loopback or was opened on purpose.
+// Package api uses Gate: Require runs before every call; Login and the two halves of the OpenID Connect code flow start
+// sessions. Without users, issuer and token no login is required, and every caller is Local. Such a listener is on
+// loopback or was opened on purpose.
 package access

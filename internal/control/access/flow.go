@@ -11,25 +11,24 @@ import (
 	"time"
 )
 
-// flow is a login at the issuer that a browser began. The browser keeps it in a
-// signed cookie, so that any number of logins that strangers begin take
-// nothing here and end nobody else's.
+// flow is a login at the issuer that a browser began. The browser keeps it in a signed cookie. Logins begun by unknown
+// clients therefore use no memory here and cannot end the login of another client.
 type flow struct {
-	State string    `json:"s"` // that the issuer gives back
+	State string    `json:"s"` // the state that the issuer returns
 	Nonce string    `json:"n"`
 	PKCE  string    `json:"p"`
 	Back  string    `json:"b"`
 	Began time.Time `json:"t"`
 }
 
-// flowLife is how long a login at the issuer may take.
+// flowLife is the time limit of a login at the issuer.
 const flowLife = 10 * time.Minute
 
-// usedSlots bounds the flows that are remembered as used. Beyond it the issuer
-// alone refuses a second use: its codes are good for one.
+// usedSlots limits the number of used flows in memory. Above the limit only the issuer refuses a second use: each of
+// its codes is valid once.
 const usedSlots = 10_000
 
-// flows signs and checks flows. It is safe for concurrent use.
+// flows signs and verifies flows. It is safe for concurrent use.
 type flows struct {
 	key []byte
 
@@ -58,7 +57,7 @@ func (f *flows) sum(text string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// open takes a sealed flow for the state that came back with it, once.
+// open verifies a sealed flow for the returned state. It accepts each flow once.
 func (f *flows) open(sealed, state string, now time.Time) (x flow, ok bool) {
 	text, sum, _ := strings.Cut(sealed, ".")
 	if !hmac.Equal([]byte(sum), []byte(f.sum(text))) {

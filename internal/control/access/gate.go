@@ -14,18 +14,18 @@ import (
 	"unicode"
 )
 
-// Config says who may come in. Its zero value lets everybody in, as Local.
+// Config says which callers may log in. Its zero value accepts every caller as Local.
 type Config struct {
 	Users  []User
 	Issuer *Issuer // nil: none
-	Token  string  // that nodes and programs bring as a bearer (RFC 6750); empty: none
-	Secure bool    // the listener is TLS: cookies travel nowhere else
+	Token  string  // bearer token of nodes and programs (RFC 6750); empty: none
+	Secure bool    // the listener uses TLS: cookies are sent over TLS only
 
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For names the client
 }
 
-// Gate decides who a caller is. It is safe for concurrent use; only calls to
-// the issuer block, bounded by their context.
+// Gate identifies callers. It is safe for concurrent use. Calls to the issuer block, limited by their context.
+// Comparisons of passwords wait for a turn.
 type Gate struct {
 	passwords *passwords // nil: no users
 	oidc      *oidcLogin // nil: no issuer
@@ -33,8 +33,8 @@ type Gate struct {
 	tries     *tries
 	devices   devices
 	trusted   []netip.Prefix
-	token     [32]byte // its digest
-	tokens    bool     // there is one
+	token     [32]byte // digest of the token
+	tokens    bool     // a token is configured
 	secure    bool
 	now       func() time.Time
 }
@@ -58,10 +58,10 @@ func New(cfg Config) (*Gate, error) {
 	return g, nil
 }
 
-// Open reports whether nobody is asked who they are.
+// Open reports whether no login is required.
 func (g *Gate) Open() bool { return g == nil || g.passwords == nil && g.oidc == nil && !g.tokens }
 
-// Address is the client that sent a request, as limits count it.
+// Address returns the address of the client that sent a request, as limits count it.
 func (g *Gate) Address(r *http.Request) string {
 	var trusted []netip.Prefix
 	if g != nil {
@@ -70,7 +70,7 @@ func (g *Gate) Address(r *http.Request) string {
 	return Neighbourhood(ClientOf(r, trusted))
 }
 
-// Methods says how one can log in.
+// Methods returns the available ways to log in.
 func (g *Gate) Methods() (password bool, issuer string) {
 	if g == nil {
 		return false, ""
@@ -88,8 +88,7 @@ var (
 	ErrNoIssuer    = errors.New("there is no issuer here")
 )
 
-// TooMany is the error of a login that comes after too many failed ones, or
-// where Busy is set beside too many others.
+// TooMany is the error of a login after too many failed logins. If Busy is set, too many logins run at the same time.
 type TooMany struct {
 	Wait time.Duration
 	Busy bool
@@ -105,8 +104,8 @@ func (e TooMany) Error() string {
 // cookie is the name of the session cookie.
 const cookie = "smartlb-session"
 
-// Identify says who sends a request: by session cookie, by HTTP Basic, or
-// Local where nobody is asked. ok is false for somebody unknown.
+// Identify returns the identity of the sender of a request: by session cookie, by bearer token, by HTTP Basic, or Local
+// if no login is required. ok is false for an unknown sender.
 func (g *Gate) Identify(r *http.Request) (id Identity, ok bool, err error) {
 	if g.Open() {
 		return Local(), true, nil
@@ -130,13 +129,12 @@ func (g *Gate) Identify(r *http.Request) (id Identity, ok bool, err error) {
 	return id, true, nil
 }
 
-// guess compares a password, unless there were too many wrong ones of this name
-// from this address, or this device. Of other names, or from elsewhere, nobody
-// is kept from logging in; what all guesses take together is bounded by turns.
-// That is
-// looked at once more when it is its turn: of many guesses at once all have come
-// before the first was found to be wrong. With again, a password that was
-// accepted lately is not compared.
+// guess compares a password. It refuses if there were too many wrong passwords for this name from this address, or from
+// this device. Logins with other names or from other addresses are not affected; turns limits the total work of all
+// guesses.
+//
+// The limit is checked again when the turn comes: many concurrent guesses may have arrived before the first was found
+// to be wrong. With again, a recently accepted password is not compared.
 func (g *Gate) guess(r *http.Request, name, password string, again bool) (Identity, error) {
 	if len(name) > nameAndPassword || len(password) > nameAndPassword {
 		return Identity{}, ErrCredentials
@@ -180,7 +178,7 @@ func (g *Gate) guess(r *http.Request, name, password string, again bool) (Identi
 	return id, nil
 }
 
-// byToken compares digests: their comparison tells nothing about the token.
+// byToken compares digests: the duration of the comparison reveals nothing about the token.
 func (g *Gate) byToken(bearer string, r *http.Request, now time.Time) (Identity, bool, error) {
 	key := "token " + g.Address(r)
 	if wait := g.tries.wait(now, key); wait > 0 {
@@ -194,7 +192,7 @@ func (g *Gate) byToken(bearer string, r *http.Request, now time.Time) (Identity,
 	return Token(), true, nil
 }
 
-// Login begins a session by a password.
+// Login starts a session with a password.
 func (g *Gate) Login(w http.ResponseWriter, r *http.Request, name, password string) (Identity, error) {
 	if g.Open() || g.passwords == nil {
 		return Identity{}, ErrNoPasswords
@@ -216,11 +214,10 @@ func (g *Gate) Logout(w http.ResponseWriter, r *http.Request) {
 	g.setCookie(w, cookie, "", -1)
 }
 
-// flowCookie ties a login at the issuer to the browser that began it.
+// flowCookie binds a login at the issuer to the browser that began it.
 const flowCookie = "smartlb-login"
 
-// Redirect sends the browser to the issuer; back is where in the console it
-// was, a path.
+// Redirect sends the browser to the issuer. back is the path in the console to which the browser returns.
 func (g *Gate) Redirect(w http.ResponseWriter, r *http.Request, back string) error {
 	if g == nil || g.oidc == nil {
 		return ErrNoIssuer
@@ -234,9 +231,8 @@ func (g *Gate) Redirect(w http.ResponseWriter, r *http.Request, back string) err
 	return nil
 }
 
-// localPath is back where a browser takes it for a path of this host, else /.
-// Browsers leave out tabs and line ends and take \ for /, so that "/\t/host" and
-// "/\host" are another host's address (WHATWG URL §4.4).
+// localPath returns back if a browser treats it as a path of this host, otherwise /. Browsers ignore tabs and line ends
+// and treat \ as /, so "/\t/host" and "/\host" are the address of another host (WHATWG URL §4.4).
 func localPath(back string) string {
 	u, err := url.Parse(back)
 	plain := strings.IndexFunc(back, func(r rune) bool {
@@ -248,12 +244,11 @@ func localPath(back string) string {
 	return back
 }
 
-// maxBack bounds an address of the console that is kept during a login, in a
-// cookie.
+// maxBack limits the length of a console path that is kept in a cookie during a login.
 const maxBack = 2 << 10
 
-// Callback takes what the issuer sent the browser back with, begins the
-// session, and returns where the browser was.
+// Callback handles the parameters with which the issuer sent the browser back. It starts the session and returns the
+// path in the console where the browser was.
 func (g *Gate) Callback(w http.ResponseWriter, r *http.Request) (id Identity, back string, err error) {
 	if g == nil || g.oidc == nil {
 		return id, "", ErrNoIssuer

@@ -14,37 +14,36 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Issuer is an OpenID Connect provider that says who somebody is.
+// Issuer is an OpenID Connect provider that identifies users.
 type Issuer struct {
 	URL          string
 	ClientID     string
 	ClientSecret string
 	RedirectURL  string          // ends in /api/v1/login/oidc/callback
-	Scopes       []string        // beside openid; default profile, email
+	Scopes       []string        // in addition to openid; default profile, email
 	NameClaim    string          // default email, then preferred_username, then sub
 	RolesClaim   string          // list or text of groups; default groups
-	Roles        map[string]Role // by value of that claim; the highest counts
-	Default      *Role           // of who has none of them; nil: refused
+	Roles        map[string]Role // by value of that claim; the highest role counts
+	Default      *Role           // role of a user without a value in Roles; nil: login refused
 }
 
-// issuerTimeout bounds one exchange with the issuer.
+// issuerTimeout limits one exchange with the issuer.
 const issuerTimeout = 10 * time.Second
 
-// oidcLogin runs the code flow (OpenID Connect Core §3.1, with PKCE, RFC 7636).
-// The issuer is asked at the first login, so that a console starts without it.
+// oidcLogin runs the code flow (OpenID Connect Core §3.1, with PKCE, RFC 7636). It contacts the issuer at the first
+// login, so that a console can start without the issuer.
 type oidcLogin struct {
 	cfg    Issuer
 	client *http.Client
 
 	flows     *flows
-	exchanges chan struct{} // codes that are exchanged at the issuer at once
+	exchanges chan struct{} // limits concurrent exchanges of codes at the issuer
 
 	mu    sync.Mutex
-	found *discovery // nil: the issuer was not asked, or did not answer
+	found *discovery // nil: the issuer was not contacted, or did not answer
 }
 
-// discovery is what the issuer says about itself; who comes while it is asked
-// waits for that answer.
+// discovery is the metadata of the issuer. Logins that arrive during the discovery wait for its result.
 type discovery struct {
 	done     chan struct{} // closed when the fields below are set
 	oauth    *oauth2.Config
@@ -52,7 +51,7 @@ type discovery struct {
 	err      error
 }
 
-// maxExchanges bounds what strangers can make the issuer be asked at once.
+// maxExchanges limits the concurrent requests to the issuer that unknown clients can cause.
 const maxExchanges = 8
 
 func newOIDC(cfg Issuer) *oidcLogin {
@@ -84,10 +83,10 @@ func (o *oidcLogin) ready(ctx context.Context) (*oauth2.Config, *oidc.IDTokenVer
 	}
 }
 
-// discover asks the issuer. The next login asks again where it does not answer.
+// discover fetches the metadata of the issuer. If the issuer does not answer, the next login retries.
 func (o *oidcLogin) discover(ctx context.Context, d *discovery) {
 	defer close(d.done)
-	// The provider keeps the context for fetching keys later: it must outlive this call.
+	// The provider keeps the context to fetch keys later: it must outlive this call.
 	provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), o.client), o.cfg.URL)
 	if err != nil {
 		d.err = fmt.Errorf("ask the issuer %s: %w", o.cfg.URL, err)
@@ -103,8 +102,7 @@ func (o *oidcLogin) discover(ctx context.Context, d *discovery) {
 	d.verifier = provider.Verifier(&oidc.Config{ClientID: o.cfg.ClientID})
 }
 
-// begin gives the address at the issuer to send the browser to, and the flow that
-// the browser has to bring back, sealed.
+// begin returns the issuer's address for the browser and the sealed flow that the browser must bring back.
 func (o *oidcLogin) begin(ctx context.Context, back string, now time.Time) (address, sealed string, err error) {
 	oauth, _, err := o.ready(ctx)
 	if err != nil {
@@ -117,10 +115,10 @@ func (o *oidcLogin) begin(ctx context.Context, back string, now time.Time) (addr
 	return oauth.AuthCodeURL(f.State, oidc.Nonce(f.Nonce), oauth2.S256ChallengeOption(f.PKCE)), sealed, nil
 }
 
-// errFlow is a callback of a login that this browser did not begin here.
+// errFlow reports a callback of a login that this browser did not begin here.
 var errFlow = errors.New("this login was not begun here or took longer than ten minutes: begin again")
 
-// finish turns what the browser brought back into an identity.
+// finish converts the result that the browser brought back to an identity.
 func (o *oidcLogin) finish(ctx context.Context, f flow, code string) (id Identity, back string, err error) {
 	oauth, verifier, err := o.ready(ctx)
 	if err != nil {

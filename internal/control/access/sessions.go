@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Limits of sessions. They live in memory: a restart logs everybody out.
+// Limits of sessions. Sessions are in memory: a restart logs out all users.
 const (
 	sessionLife  = 12 * time.Hour
 	sessionIdle  = 2 * time.Hour
@@ -15,10 +15,10 @@ const (
 
 type session struct {
 	id        Identity
-	ends, hot time.Time // latest end; last use
+	ends, hot time.Time // end of the session; last use
 }
 
-// sessions is a table of who is logged in. It is safe for concurrent use.
+// sessions is the table of logged-in users. It is safe for concurrent use.
 type sessions struct {
 	mu    sync.Mutex
 	table map[string]session
@@ -26,7 +26,7 @@ type sessions struct {
 
 func newSessions() *sessions { return &sessions{table: map[string]session{}} }
 
-// begin makes a session and returns its key.
+// begin starts a session and returns its key.
 func (s *sessions) begin(id Identity, now time.Time) string {
 	key := rand.Text() + rand.Text()
 	s.mu.Lock()
@@ -34,7 +34,7 @@ func (s *sessions) begin(id Identity, now time.Time) string {
 	if len(s.table) >= sessionSlots {
 		s.sweep(now)
 	}
-	if len(s.table) >= sessionSlots { // all of them alive: the one that was used longest ago goes
+	if len(s.table) >= sessionSlots { // all are valid: remove the least recently used session
 		oldest, at := "", now
 		for k, v := range s.table {
 			if !v.hot.After(at) {
@@ -57,7 +57,7 @@ func (s *sessions) sweep(now time.Time) {
 
 func (v session) over(now time.Time) bool { return !now.Before(v.ends) || now.Sub(v.hot) > sessionIdle }
 
-// of gives the identity of a session that is alive, and keeps it so.
+// of returns the identity of a valid session and records its use.
 func (s *sessions) of(key string, now time.Time) (Identity, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

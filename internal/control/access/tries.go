@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// tries slows guessing down: so many failed logins of one key (a name from an
-// address, a device) within a window, then none until the window has passed. It
-// is safe for concurrent use and bounded.
+// tries limits password guessing. It counts failed logins per key (a name from an address, or a device) within a
+// window. At the limit it allows no login until the window has passed. It is safe for concurrent use and its size is
+// limited.
 type tries struct {
 	mu    sync.Mutex
 	table map[string]tried
@@ -26,7 +26,7 @@ const (
 
 func newTries() *tries { return &tries{table: map[string]tried{}} }
 
-// wait says how long it is until the next try is allowed; 0 is now.
+// wait returns the time until the next login is allowed; 0 means now.
 func (t *tries) wait(now time.Time, key string) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -46,7 +46,7 @@ func (t *tries) fail(now time.Time, key string) {
 				delete(t.table, k)
 			}
 		}
-		if len(t.table) >= triesSlots { // a flood from everywhere: begin anew rather than grow
+		if len(t.table) >= triesSlots { // too many keys within the window: clear the table instead of growing it
 			clear(t.table)
 		}
 	}

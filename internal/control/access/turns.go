@@ -6,32 +6,30 @@ import (
 	"time"
 )
 
-// turns bounds the comparisons of passwords, each of which takes a core for a
-// quarter of a second, and who waits for one: some at an address, so that a
-// flood from one does not keep others out, and some in all. Known devices have a
-// turn that others cannot take. It is safe for concurrent use.
+// turns limits the concurrent comparisons of passwords, because each takes a core for a quarter of a second. It also
+// limits the number of waiting logins, per address and in total, so a flood from one address does not block other
+// addresses. Known devices have a reserved turn. It is safe for concurrent use.
 type turns struct {
 	open, reserved chan struct{}
 
 	mu      sync.Mutex
 	waiting map[string]int // by address; no entry: none
-	total   int            // without those of known devices
+	total   int            // excluding known devices
 }
 
 const (
 	turnsOpen       = 2
 	waitingAddress  = 16
 	waitingTotal    = 128
-	busyWait        = time.Second // until who was turned away may come again
-	nameAndPassword = 256         // bytes of each, at most
+	busyWait        = time.Second // time until a rejected login may retry
+	nameAndPassword = 256         // maximum bytes of each
 )
 
 func newTurns() *turns {
 	return &turns{open: make(chan struct{}, turnsOpen), reserved: make(chan struct{}, 1), waiting: map[string]int{}}
 }
 
-// take waits for a turn; done ends it. The error is TooMany where too many wait,
-// else that of ctx.
+// take waits for a turn; done ends it. The error is TooMany if too many logins wait, otherwise the error of ctx.
 func (t *turns) take(ctx context.Context, address string, known bool) (done func(), err error) {
 	if !t.queue(address, known) {
 		return nil, TooMany{Wait: busyWait, Busy: true}

@@ -11,14 +11,14 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// User is somebody with a password.
+// User is a user with a password.
 type User struct {
 	Name string
 	Hash string // bcrypt, of the password
 	Role Role
 }
 
-// CheckHash reports whether a text is a bcrypt hash that is worth its cost.
+// CheckHash returns an error if a text is not a bcrypt hash with an acceptable cost.
 func CheckHash(hash string) error {
 	cost, err := bcrypt.Cost([]byte(hash))
 	switch {
@@ -33,12 +33,12 @@ func CheckHash(hash string) error {
 }
 
 const (
-	minCost  = 10 // 50 ms a guess
+	minCost  = 10 // 50 ms per guess
 	maxCost  = 16
 	makeCost = 12
 )
 
-// Hash makes the bcrypt hash of a password.
+// Hash returns the bcrypt hash of a password.
 func Hash(password string) (string, error) {
 	if len(password) < 8 {
 		return "", errors.New("a password needs at least 8 characters")
@@ -50,14 +50,14 @@ func Hash(password string) (string, error) {
 	return string(b), nil
 }
 
-// passwords checks names with passwords. It is safe for concurrent use.
+// passwords checks names and passwords. It is safe for concurrent use.
 type passwords struct {
 	users map[string]User
-	dummy []byte // hash that an unknown name is compared with, so that it takes as long
+	dummy []byte // hash for unknown names, so that the comparison takes the same time
 	turns *turns
 
 	mu    sync.Mutex
-	known map[[32]byte]knownLogin // of HTTP Basic, which brings the password with every call
+	known map[[32]byte]knownLogin // logins by HTTP Basic, which sends the password with every call
 }
 
 type knownLogin struct {
@@ -84,8 +84,7 @@ func newPasswords(users []User) (*passwords, error) {
 	return p, err
 }
 
-// check compares a password; it takes the same time for names that do not
-// exist. The caller has a turn.
+// check compares a password. It takes the same time for names that do not exist. The caller must hold a turn.
 func (p *passwords) check(name, password string) (Identity, bool) {
 	u, exists := p.users[name]
 	hash := []byte(u.Hash)
@@ -98,7 +97,7 @@ func (p *passwords) check(name, password string) (Identity, bool) {
 
 func digestOf(name, password string) [32]byte { return sha256.Sum256([]byte(name + "\x00" + password)) }
 
-// recall gives who was remembered with this password.
+// recall returns the identity that was accepted earlier with this password.
 func (p *passwords) recall(name, password string, now time.Time) (Identity, bool) {
 	p.mu.Lock()
 	k, ok := p.known[digestOf(name, password)]
@@ -109,8 +108,8 @@ func (p *passwords) recall(name, password string, now time.Time) (Identity, bool
 	return Identity{}, false
 }
 
-// remember keeps an accepted password for some minutes, by its digest, for
-// callers that bring it with every call.
+// remember stores the digest of an accepted password for some minutes, for callers that send the password with every
+// call.
 func (p *passwords) remember(id Identity, password string, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,17 +14,17 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 )
 
-// checker says what values mean together. It runs after the walk, also when the
-// walk found mistakes, so that one run shows everything.
+// checker checks the values of a document together. It runs after the walk, even if the walk found mistakes, so one run
+// reports everything.
 type checker struct {
 	at       map[string]int
 	mistakes Mistakes
 	warned   Mistakes
 
-	patterns, programs, ranges int // regular expressions, the steps of their programs and the ranges of their character classes
+	patterns, programs, ranges int // regular expressions, the steps of their programs, and the ranges of their character classes
 }
 
-// line is where a path stands; a missing key is reported where its parent is.
+// line returns the line of a path. For a missing key it returns the line of its parent.
 func (c *checker) line(path string) int {
 	for path != "" {
 		if l, ok := c.at[path]; ok {
@@ -41,20 +41,20 @@ func (c *checker) fail(path, format string, args ...any) {
 	}
 	for _, m := range c.mistakes {
 		if m.Path == path {
-			return // the walk already refused this value
+			return // the walk already reported this value
 		}
 	}
 	c.mistakes = append(c.mistakes, Mistake{Line: c.line(path), Path: path, Text: fmt.Sprintf(format, args...)})
 }
 
-// maxListeners bounds the listeners of a document; each is compared with each.
+// maxListeners limits the listeners of a document, because each listener is compared with every other listener.
 const maxListeners = 1000
 
-// idPattern keeps ids usable as Kafka keys, header values, labels and URL parts.
+// idPattern accepts ids that are valid as Kafka keys, header values, labels and URL parts.
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:\[\]-]{0,127}$`)
 
-// hostPattern is a name (non-ASCII ones as xn--...), an IPv4 or an IPv6 address
-// with or without a zone. Brackets are not part of it.
+// hostPattern accepts a name (non-ASCII names as xn--...), an IPv4 address, or an IPv6 address with or without a zone.
+// It does not accept brackets.
 var hostPattern = regexp.MustCompile(`^([A-Za-z0-9._-]*|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?)$`)
 
 func (c *checker) id(path, id string) {
@@ -66,7 +66,7 @@ func (c *checker) id(path, id string) {
 	}
 }
 
-// maxLinger is what the Kafka client takes at most.
+// maxLinger is the maximum of the Kafka client.
 const maxLinger = time.Minute
 
 func (c *checker) node(n Node) {
@@ -119,7 +119,7 @@ func (c *checker) node(n Node) {
 	}
 }
 
-// address checks host:port; an empty host is allowed where we listen.
+// address checks host:port. An empty host is allowed for an address to listen on.
 func (c *checker) address(path, address string, listen bool) {
 	if address == "" {
 		c.fail(path, "missing: want host:port")
@@ -130,7 +130,7 @@ func (c *checker) address(path, address string, listen bool) {
 		c.fail(path, "%q: want host:port", address)
 		return
 	}
-	n, err := strconv.ParseUint(port, 10, 16) // no sign
+	n, err := strconv.ParseUint(port, 10, 16) // accepts no sign
 	if err != nil || (n == 0 && !listen) || len(port) > 1 && port[0] == '0' {
 		c.fail(path, "%q: want a port from 1 to 65535", address)
 	}
@@ -178,7 +178,7 @@ func (c *checker) traffic(t Traffic) {
 	}
 }
 
-// oneOf checks a word; empty is the default.
+// oneOf checks that word is one of allowed. An empty word stands for the default.
 func (c *checker) oneOf(path, word string, allowed ...string) {
 	if word != "" && !slices.Contains(allowed, word) {
 		c.fail(path, "unknown value %q, want %s", word, strings.Join(allowed, " or "))
@@ -272,7 +272,7 @@ func (c *checker) healthCheck(path string, h HealthCheck) {
 	}
 }
 
-// punycode is a hint for names that no Host header has.
+// punycode returns a hint for names that cannot occur in a Host header.
 func punycode(name string) string {
 	if strings.ContainsFunc(name, func(r rune) bool { return r > 127 }) {
 		return "; names beyond ASCII as xn--..."
@@ -280,10 +280,10 @@ func punycode(name string) string {
 	return ""
 }
 
-// tokenPattern is a method or the name of a header (RFC 9110 §5.6.2).
+// tokenPattern accepts a method or the name of a header (RFC 9110 §5.6.2).
 var tokenPattern = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
-// minRouteTimeout is what the clock of the proxy can tell from nothing.
+// minRouteTimeout is the shortest timeout that the clock of the proxy can distinguish from 0.
 const minRouteTimeout = time.Millisecond
 
 func (c *checker) route(path string, r Route, services map[string]string) {

@@ -12,9 +12,8 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// Compile builds the routing table of a checked document. resolve gives the
-// service of an id; it is called for known ids only. Nothing is changed: a
-// failed Compile leaves what runs as it was.
+// Compile builds the routing table of a checked document. resolve returns the service of an id; it is called for known
+// ids only. Compile changes nothing: after a failed Compile the current routing stays in effect.
 func Compile(t Traffic, revision string, resolve func(id string) *upstream.Service) (*dispatch.Table, error) {
 	rules := make([]router.Rule[*dispatch.Route], 0, len(t.Routes))
 	names := make([]string, 0, len(t.Routes))
@@ -60,8 +59,7 @@ func rule(r Route, route *dispatch.Route) router.Rule[*dispatch.Route] {
 	return out
 }
 
-// routed spells a path as those of requests are routed; the check has refused
-// what cannot be.
+// routed returns a path in the spelling in which requests are routed. The check has already refused invalid paths.
 func routed(path string) string {
 	if p, err := h1.RoutePath(path); err == nil {
 		return p

@@ -10,8 +10,8 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/mask"
 )
 
-// Access gives who may come in. The document was checked; getenv and read find
-// the client's secret.
+// Access returns the configuration of logins. The document must be checked. getenv and read resolve the client's
+// secret.
 func (c Console) Access(getenv func(string) string, read func(string) ([]byte, error)) (access.Config, error) {
 	out := access.Config{Secure: c.TLS.Cert != "", TrustedProxies: c.TrustedProxies}
 	for _, u := range c.Users {
@@ -44,7 +44,7 @@ func (c Console) Access(getenv func(string) string, read func(string) ([]byte, e
 	return out, nil
 }
 
-// Masks gives what is hidden in messages.
+// Masks returns the rules that hide parts of messages.
 func (c Console) Masks() mask.Rules {
 	var out mask.Rules
 	for _, m := range c.Mask {
@@ -87,7 +87,7 @@ func (c *checker) role(path, name string) {
 	}
 }
 
-// callbackPath is where the issuer sends browsers back to.
+// callbackPath is the path to which the issuer sends the browser back.
 const callbackPath = "/api/v1/login/oidc/callback"
 
 func (c *checker) oidc(o OIDC) {

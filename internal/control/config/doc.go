@@ -1,14 +1,11 @@
-// Package config is the document that people write: checked whole, with every
-// mistake named at once, then compiled.
+// Package config reads the configuration document of the operator. It checks the whole document, reports all mistakes
+// at once, and compiles it.
 //
-// There are two parts, which may share a file. The Node part (node, kafka,
-// proxy, admin, console, data, telemetry) belongs to one process and needs a
-// restart. The Traffic part (listeners, routes, services) is what
-// `smartlb config apply` publishes and every node takes over while it serves.
+// The document has two parts, which may share a file. The Node part (node, kafka, proxy, admin, console, data, signing,
+// telemetry) belongs to one process; a change requires a restart. The Traffic part (listeners, routes, services) is
+// published by `smartlb config apply`, and every node applies it while it serves.
 //
-// The journey: [Parse] walks the YAML tree against the Go types and collects
-// unknown keys and wrong types, then checks what the values mean together, and
-// returns either a document or [Mistakes] with line, path and what is allowed.
-// [Compile] turns the Traffic part into a dispatch.Table without doing I/O;
-// app, control and the CLI call both.
+// [Parse] walks the YAML tree along the Go types and collects unknown keys and wrong types. Then it checks the values
+// together. It returns either a document or [Mistakes] with line, path and the allowed values. [Compile] converts the
+// Traffic part to a dispatch.Table without I/O. Packages app and control and the CLI call both.
 package config

@@ -17,7 +17,7 @@ type Document struct {
 	Traffic
 }
 
-// Node is the part of one process.
+// Node is the part that belongs to one process.
 type Node struct {
 	Identity  Identity    `yaml:"node"`
 	Kafka     Kafka       `yaml:"kafka"`
@@ -31,78 +31,78 @@ type Node struct {
 
 // Identity names the node.
 type Identity struct {
-	ID string `yaml:"id"` // default: random, kept in the data directory
+	ID string `yaml:"id"` // default: random, stored in the data directory
 }
 
-// Kafka says where the log is and how it is written.
+// Kafka says where the Kafka cluster is and how records are written.
 type Kafka struct {
 	Brokers     []string      `yaml:"brokers"`     // default localhost:9092
-	Linger      time.Duration `yaml:"linger"`      // how long a record waits for company, default 100ms (bench/results)
+	Linger      time.Duration `yaml:"linger"`      // how long a record waits for further records, default 100ms (bench/results)
 	BatchBytes  int           `yaml:"batchBytes"`  // of one produce batch before compression, default 11534336 (fits a 10 MB record)
 	Compression string        `yaml:"compression"` // none, gzip, snappy, lz4 or zstd; default zstd
-	TLS         kafka.TLS     `yaml:"tls"`         // enabled, ca, cert, key, serverName, insecure; default: not encrypted
+	TLS         kafka.TLS     `yaml:"tls"`         // enabled, ca, cert, key, serverName, insecure; default: no encryption
 	SASL        kafka.SASL    `yaml:"sasl"`        // mechanism, user, password, tokenUrl, clientId, clientSecret, scopes, tokenFile; default: no login
 }
 
-// Security gives what it takes to be let in by the brokers.
+// Security returns the settings of encryption and login at the brokers.
 func (k Kafka) Security() kafka.Security { return kafka.Security{TLS: k.TLS, SASL: k.SASL} }
 
-// Proxy is the data plane's part that is not routing.
+// Proxy configures the data plane, except routing.
 type Proxy struct {
-	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // peers whose X-Forwarded-* and X-Request-Id are believed
-	ExplainFrom    []netip.Prefix `yaml:"explainFrom"`    // clients that may ask for X-Smartlb-Decision
+	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // peers whose X-Forwarded-* and X-Request-Id are trusted
+	ExplainFrom    []netip.Prefix `yaml:"explainFrom"`    // clients that may request X-Smartlb-Decision
 	AccessLog      string         `yaml:"accessLog"`      // a file, or - for stdout; empty: none
 	ConnectTimeout time.Duration  `yaml:"connectTimeout"` // per try, default 1s
-	Drain          time.Duration  `yaml:"drain"`          // how long a stop waits for requests, default 30s (up: 3s)
-	LameDuck       time.Duration  `yaml:"lameDuck"`       // how long a stop goes on accepting after /readyz has begun to fail, default 0s
+	Drain          time.Duration  `yaml:"drain"`          // how long a stop waits for requests in flight, default 30s (up: 3s)
+	LameDuck       time.Duration  `yaml:"lameDuck"`       // how long a stop continues to accept after /readyz has begun to fail, default 0s
 	Limits         Limits         `yaml:"limits"`
 	Timeouts       Timeouts       `yaml:"timeouts"`
 }
 
-// Admin is the API of a node.
+// Admin configures the admin API of a node.
 type Admin struct {
 	Address string     `yaml:"address"` // default 127.0.0.1:8081
-	Token   secret.Ref `yaml:"token"`   // that nodes and the command line bring beyond loopback; default: none
-	Peers   []Peer     `yaml:"peers"`   // admin addresses of other nodes that get the token: HOST, HOST:PORT or a network; default: signed nodes only
+	Token   secret.Ref `yaml:"token"`   // required from nodes and the command line on addresses other than loopback; default: none
+	Peers   []Peer     `yaml:"peers"`   // admin addresses of other nodes that receive the token: HOST, HOST:PORT or a network; default: signed nodes only
 }
 
-// Console is the web UI.
+// Console configures the web UI.
 type Console struct {
 	Address  string   `yaml:"address"`  // default 127.0.0.1:8083
-	ReadOnly bool     `yaml:"readOnly"` // nothing can be changed through it
-	Hosts    []string `yaml:"hosts"`    // names under which it is reached, beside addresses and localhost
+	ReadOnly bool     `yaml:"readOnly"` // the console accepts no changes
+	Hosts    []string `yaml:"hosts"`    // names under which clients reach the console, in addition to addresses and localhost
 	TLS      Files    `yaml:"tls"`      // default: plain HTTP
-	Users    []User   `yaml:"users"`    // default: nobody is asked who they are
-	OIDC     OIDC     `yaml:"oidc"`     // an OpenID Connect issuer; default: none
-	Mask     []Mask   `yaml:"mask"`     // what is hidden in messages; default: nothing
+	Users    []User   `yaml:"users"`    // default: no login is required
+	OIDC     OIDC     `yaml:"oidc"`     // OpenID Connect issuer; default: none
+	Mask     []Mask   `yaml:"mask"`     // parts of messages to hide; default: nothing
 
-	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // peers of console and admin whose X-Forwarded-For names the client, for the limits of logins and connections; default: none
+	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // peers of console and admin whose X-Forwarded-For names the client, for the limits on logins and connections; default: none
 }
 
-// Files are those of a TLS certificate.
+// Files are the files of a TLS certificate.
 type Files struct {
-	Cert string `yaml:"cert"` // PEM, with the chain
+	Cert string `yaml:"cert"` // PEM, including the chain
 	Key  string `yaml:"key"`
 }
 
-// User may log in to the console by a password.
+// User may log in to the console with a password.
 type User struct {
 	Name         string `yaml:"name"`
-	PasswordHash string `yaml:"passwordHash"` // bcrypt; smartlb config hash-password makes one
+	PasswordHash string `yaml:"passwordHash"` // bcrypt; create it with smartlb config hash-password
 	Role         string `yaml:"role"`         // viewer, operator or admin
 }
 
-// OIDC is an issuer that says who somebody is.
+// OIDC is an issuer that identifies users.
 type OIDC struct {
 	Issuer       string            `yaml:"issuer"` // https://...
 	ClientID     string            `yaml:"clientId"`
 	ClientSecret secret.Ref        `yaml:"clientSecret"`
 	RedirectURL  string            `yaml:"redirectUrl"` // the console's address with /api/v1/login/oidc/callback
-	Scopes       []string          `yaml:"scopes"`      // beside openid; default profile, email
-	NameClaim    string            `yaml:"nameClaim"`   // default email, preferred_username, sub: the first that is there
+	Scopes       []string          `yaml:"scopes"`      // in addition to openid; default profile, email
+	NameClaim    string            `yaml:"nameClaim"`   // default email, preferred_username, sub: the first claim that is present
 	RolesClaim   string            `yaml:"rolesClaim"`  // default groups
-	Roles        map[string]string `yaml:"roles"`       // value of that claim to viewer, operator or admin
-	DefaultRole  string            `yaml:"defaultRole"` // of who has none of them; default: refused
+	Roles        map[string]string `yaml:"roles"`       // maps values of that claim to viewer, operator or admin
+	DefaultRole  string            `yaml:"defaultRole"` // of a user without a value in roles; default: login refused
 }
 
 // Mask hides parts of messages in the console.
@@ -113,41 +113,40 @@ type Mask struct {
 	Key     bool     `yaml:"key"`
 }
 
-// Data is where state is kept.
+// Data says where a node stores its state.
 type Data struct {
 	Dir string `yaml:"dir"`
 }
 
-// Telemetry is what a proxy tells.
+// Telemetry configures the messages that a proxy publishes.
 type Telemetry struct {
 	DecisionSample float64       `yaml:"decisionSample"` // share of requests whose decision is published, default 0.01
-	DecisionRate   int           `yaml:"decisionRate"`   // decisions per second at most, default 500
-	SampleRate     int           `yaml:"sampleRate"`     // of them, at most so many per second that were only sampled, default 2; 0, or a decisionSample of 1: no limit of their own
+	DecisionRate   int           `yaml:"decisionRate"`   // maximum number of decisions per second, default 500
+	SampleRate     int           `yaml:"sampleRate"`     // of these, maximum number per second that were only sampled, default 2; 0, or a decisionSample of 1: no separate limit
 	Interval       time.Duration `yaml:"interval"`       // shortest time between reports, default 1s; proxies of more than 20 instances report less often
 }
 
-// Traffic is the part that is published.
+// Traffic is the part that is published to all nodes.
 type Traffic struct {
 	Listeners []Listener `yaml:"listeners"`
 	Routes    []Route    `yaml:"routes"`
 	Services  []Service  `yaml:"services"`
 
-	// Warnings is what Parse found valid and without effect, in the order of the
-	// lines. It is no part of the document.
+	// Warnings lists valid settings without effect that Parse found, ordered by line. It is not part of the document.
 	Warnings Mistakes
 }
 
-// Listener is where clients connect.
+// Listener is an address where clients connect.
 type Listener struct {
 	Name    string `yaml:"name"`
 	Address string `yaml:"address"`
 
 	EncodedCharacters string `yaml:"encodedCharacters"` // keep (default) or reject: %2F, %5C and encoded control characters in a path
 	UnderscoreHeaders string `yaml:"underscoreHeaders"` // drop (default), keep or reject: request headers with _ in their name
-	RequestID         string `yaml:"requestId"`         // trusted (default), keep or overwrite: whose X-Request-Id is kept
+	RequestID         string `yaml:"requestId"`         // trusted (default), keep or overwrite: whose X-Request-Id the proxy keeps
 }
 
-// Route sends what it matches to a service or splits it among several.
+// Route sends matching requests to a service, or splits them among several services.
 type Route struct {
 	Name    string        `yaml:"name"`
 	Hosts   []string      `yaml:"hosts"`
@@ -161,14 +160,14 @@ type Route struct {
 	HashOn  string        `yaml:"hashOn"` // client (default), path, or header:NAME; for ring_hash and maglev
 }
 
-// Path is one of three ways to compare.
+// Path sets one of three ways to compare the path.
 type Path struct {
 	Prefix string `yaml:"prefix"`
 	Exact  string `yaml:"exact"`
 	Regex  string `yaml:"regex"`
 }
 
-// Header is a condition on a request header; with a name alone it must be there.
+// Header is a condition on a request header. If only the name is set, the header must be present.
 type Header struct {
 	Name  string `yaml:"name"`
 	Exact string `yaml:"exact"`
@@ -181,25 +180,25 @@ type Split struct {
 	Weight  int    `yaml:"weight"`
 }
 
-// Retry says when a request is sent to another instance.
+// Retry says when a request is sent again to another instance.
 type Retry struct {
-	Attempts      int           `yaml:"attempts"` // tries beyond the first, 0..3
+	Attempts      int           `yaml:"attempts"` // retries: tries after the first, 0..3
 	On            []string      `yaml:"on"`       // connect-failure, reset, timeout, or a status
 	PerTryTimeout time.Duration `yaml:"perTryTimeout"`
 }
 
-// DefaultRetry is what a route without `retry` gets: it never repeats a request
-// that an instance may have begun, unless the method allows that.
+// DefaultRetry is the policy of a route without `retry`. It never repeats a request that an instance may have started,
+// unless the method allows it.
 func DefaultRetry() Retry { return Retry{Attempts: 2, On: []string{"connect-failure", "reset"}} }
 
-// Service is a set of instances that are equal to its callers.
+// Service is a set of instances that are interchangeable for clients.
 type Service struct {
 	ID          string        `yaml:"id"`
 	Policy      string        `yaml:"policy"`    // default adaptive
 	SlowStart   time.Duration `yaml:"slowStart"` // default 10s; 0s: none
 	Instances   []Instance    `yaml:"instances"`
 	HealthCheck *HealthCheck  `yaml:"healthCheck"`
-	Strictness  string        `yaml:"strictness"` // tolerant (default) or strict: of the reading of responses, see docs/http.md
+	Strictness  string        `yaml:"strictness"` // tolerant (default) or strict: how responses are read, see docs/http.md
 }
 
 // Instance is one process of a service.
@@ -222,10 +221,10 @@ type HealthCheck struct {
 	Statuses           []int         `yaml:"statuses"` // http, default 200..299
 }
 
-// DefaultAdmin is where a proxy's admin API listens.
+// DefaultAdmin is the default address of the admin API.
 const DefaultAdmin = "127.0.0.1:8081"
 
-// Default returns the document that an empty file gives: node settings only.
+// Default returns the document that results from an empty file. It has node settings only.
 func Default() Document {
 	return Document{Node: Node{
 		Kafka: Kafka{Brokers: []string{"localhost:9092"}, Linger: 100 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
@@ -235,8 +234,8 @@ func Default() Document {
 	}}
 }
 
-// fill sets the defaults inside routes and services that the document left out.
-// A value of 0 that the document gives is not replaced.
+// fill sets the defaults inside routes and services for keys that the document omits. It does not replace a 0 that the
+// document sets.
 func (t *Traffic) fill(given func(path string) bool) {
 	for i := range t.Routes {
 		t.Routes[i].fill(fmt.Sprintf("routes[%d]", i), given)
@@ -284,7 +283,7 @@ func (h *HealthCheck) fill(path string, given func(string) bool) {
 	orDefault(&h.UnhealthyThreshold, 3, given(path+".unhealthyThreshold"))
 }
 
-// orDefault sets what the document does not give.
+// orDefault sets *v to standard if the document does not set it.
 func orDefault[T comparable](v *T, standard T, given bool) {
 	var zero T
 	if *v == zero && !given {

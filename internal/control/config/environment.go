@@ -12,9 +12,9 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
-// Environment sets node keys from SMARTLB_<SECTION>_<KEY> and, for the brokers,
-// from KAFKA_BROKER, which the SMARTLB_ variable outranks. KAFKA_BROKER only
-// says where clients connect. Values are read like those of the document.
+// Environment sets node keys from SMARTLB_<SECTION>_<KEY>. It also sets the brokers from KAFKA_BROKER, unless
+// SMARTLB_KAFKA_BROKERS is set. KAFKA_BROKER only says where clients connect. Values have the same syntax as in the
+// document.
 func Environment(d *Document, getenv func(string) string) error {
 	var mistakes []string
 	sections := reflect.ValueOf(&d.Node).Elem()
@@ -34,7 +34,7 @@ func Environment(d *Document, getenv func(string) string) error {
 			}
 			if err := setText(field, value); err != nil {
 				if strings.Contains(name, "_SASL_") {
-					value = "..." // may be the secret itself, where its name belongs
+					value = "..." // may be the secret itself instead of its name
 				}
 				mistakes = append(mistakes, fmt.Sprintf("%s=%s: %v", name, value, err))
 			}
@@ -66,13 +66,13 @@ func SigningKeys(getenv func(string) string) (sign.Config, error) {
 	}
 	keys, err := sign.ParseKeys(text)
 	if err != nil {
-		return sign.Config{}, fmt.Errorf("%s: %w", signingKeys, err) // its text may hold a secret
+		return sign.Config{}, fmt.Errorf("%s: %w", signingKeys, err) // the text may contain a secret
 	}
 	return keys, nil
 }
 
-// KafkaSecurity reads the part of the environment that says how to be let in by
-// brokers: SMARTLB_KAFKA_TLS_... and SMARTLB_KAFKA_SASL_...
+// KafkaSecurity reads the environment variables for encryption and login at the brokers: SMARTLB_KAFKA_TLS_... and
+// SMARTLB_KAFKA_SASL_...
 func KafkaSecurity(getenv func(string) string) (kafka.Security, error) {
 	d := Default()
 	err := Environment(&d, func(name string) string {
@@ -84,8 +84,8 @@ func KafkaSecurity(getenv func(string) string) (kafka.Security, error) {
 	return d.Kafka.Security(), err
 }
 
-// flatten lists fields by their part of a variable's name, those of structs in
-// a section too: TLS_CA.
+// flatten maps the fields of a section by their part of the variable's name. Fields of nested structs are included:
+// TLS_CA.
 func flatten(v reflect.Value) map[string]reflect.Value {
 	out := map[string]reflect.Value{}
 	for key, field := range fieldsOf(v) {
@@ -100,7 +100,7 @@ func flatten(v reflect.Value) map[string]reflect.Value {
 	return out
 }
 
-// setText reads a value as the walk would; lists are separated by commas.
+// setText parses a value as the walk would. Lists are separated by commas.
 func setText(field reflect.Value, value string) error {
 	src := "v: " + quote(value)
 	switch field.Kind() {
@@ -128,7 +128,7 @@ func setText(field reflect.Value, value string) error {
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// upperSnake turns batchBytes into BATCH_BYTES.
+// upperSnake converts batchBytes to BATCH_BYTES.
 func upperSnake(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -140,8 +140,8 @@ func upperSnake(s string) string {
 	return strings.ToUpper(b.String())
 }
 
-// TrafficPart cuts the Traffic keys out of a whole file, comments and all: it is
-// what a node publishes as the first configuration.
+// TrafficPart returns the Traffic keys of a whole file, including their comments. A node publishes this part as the
+// first configuration.
 func TrafficPart(src []byte) ([]byte, error) {
 	file, err := yamlsafe.Parse(src, limits())
 	if err != nil {

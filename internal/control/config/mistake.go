@@ -9,22 +9,20 @@ import (
 	"github.com/smartlb/smartlb/internal/base/yamlsafe"
 )
 
-// Mistake is one thing that is wrong in a document.
+// Mistake is one mistake in a document.
 type Mistake struct {
 	Line int    `json:"line"` // 0: the document as a whole
 	Path string `json:"path"` // like services[2].instances[0].address
 	Text string `json:"text"` // what is wrong and what is allowed
 }
 
-// Mistakes is everything that is wrong, in the order of the lines. It is an
-// error when it is not empty.
+// Mistakes lists all mistakes, ordered by line. It is an error if it is not empty.
 type Mistakes []Mistake
 
-// maxMistakes are named at most: a document of megabytes may be wrong in each
-// line.
+// maxMistakes is the maximum number of reported mistakes. A document of megabytes may be wrong in every line.
 const maxMistakes = 200
 
-// full says that no more mistakes are looked for.
+// full reports whether the limit is reached, so that no more mistakes are collected.
 func (m Mistakes) full() bool { return len(m) >= maxMistakes }
 
 func (m Mistake) String() string {
@@ -34,8 +32,8 @@ func (m Mistake) String() string {
 	return fmt.Sprintf("line %d: %s: %s", m.Line, m.Path, m.Text)
 }
 
-// In is String for a named file, in the form that editors read. A default that
-// the file does not name has no line.
+// In returns the mistake as String does, for a named file, in the format that editors read. A default that is not in
+// the file has no line.
 func (m Mistake) In(file string) string {
 	parts := []string{file}
 	if m.Line > 0 {

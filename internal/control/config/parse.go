@@ -8,16 +8,15 @@ import (
 	"github.com/smartlb/smartlb/internal/base/yamlsafe"
 )
 
-// MaxBytes is the largest document that is read: a thousand services with a
-// hundred instances each fit.
+// MaxBytes is the size limit of a document. A thousand services with a hundred instances each fit.
 const MaxBytes = 9 << 20
 
-// limits of a document: the largest one has a million keys, values and brackets.
+// limits returns the limits of a document. The largest document has a million keys, values and brackets.
 func limits() yamlsafe.Limits {
 	return yamlsafe.Limits{Bytes: MaxBytes, Tokens: 1_250_000, Documents: 1}
 }
 
-// Parse reads a whole file over the defaults. The error is [Mistakes].
+// Parse reads a whole file and applies the defaults. The error is [Mistakes].
 func Parse(src []byte) (Document, error) {
 	d := Default()
 	if err := parse(src, &d); err != nil {
@@ -26,7 +25,7 @@ func Parse(src []byte) (Document, error) {
 	return d, nil
 }
 
-// ParseTraffic reads what is published: node settings in it are unknown keys.
+// ParseTraffic reads a published document. Node settings in it are unknown keys.
 func ParseTraffic(src []byte) (Traffic, error) {
 	var t Traffic
 	if err := parse(src, &t); err != nil {
@@ -35,8 +34,7 @@ func ParseTraffic(src []byte) (Traffic, error) {
 	return t, nil
 }
 
-// Empty reports whether nothing would be served: the document has no listener,
-// no route and no service.
+// Empty reports whether the document has no listener, no route and no service.
 func (t Traffic) Empty() bool {
 	return len(t.Listeners) == 0 && len(t.Routes) == 0 && len(t.Services) == 0
 }
@@ -73,5 +71,5 @@ func parse(src []byte, v any) error {
 	return nil
 }
 
-// Keys lists the keys of the Traffic part, for the error about a mixed file.
+// Keys lists the YAML keys of v, for the error about a mixed file.
 func Keys(v any) []string { return sortedKeys(fieldsOf(reflect.New(reflect.TypeOf(v)).Elem())) }

@@ -9,9 +9,8 @@ import (
 	"strings"
 )
 
-// Peer is an entry of admin.peers: which addresses get the node's admin token.
-// A host is compared as text; a network matches addresses alone, because who
-// answers for a name is up to its DNS.
+// Peer is an entry of admin.peers: it says which addresses receive the node's admin token. A host is compared as text.
+// A network matches addresses only, because DNS decides which host a name stands for.
 type Peer struct {
 	host string // lower case; empty for a network
 	port string // empty: any
@@ -43,10 +42,10 @@ func (p *Peer) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText gives the entry as it was written.
+// MarshalText returns the entry as it was written.
 func (p Peer) MarshalText() ([]byte, error) { return []byte(p.text), nil }
 
-// Covers tells whether the entry names the address of a URL.
+// Covers reports whether the entry includes the address of a URL.
 func (p Peer) Covers(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())
 	if p.net.IsValid() {

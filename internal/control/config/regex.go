@@ -6,18 +6,18 @@ import (
 	"github.com/smartlb/smartlb/internal/base/pattern"
 )
 
-// Bounds on the patterns of a document. A pattern of a few bytes can compile to
-// a program of megabytes, and a request may be compared with each.
+// Limits for the patterns of a document. A pattern of a few bytes can compile to a program of megabytes, and a request
+// may be compared with each pattern.
 const (
 	maxPatterns     = 2000
 	maxPatternBytes = 4096
 	maxProgram      = 10_000  // steps of one pattern's program, about 40 bytes each
-	maxPrograms     = 500_000 // of all
+	maxPrograms     = 500_000 // of all patterns
 	maxRanges       = 100_000 // ranges of one pattern's character classes, 8 to 24 bytes each; \pL has 660
 	maxAllRanges    = 1_000_000
 )
 
-// regex checks a pattern without compiling what is too large.
+// regex checks a pattern. It does not compile patterns that are too large.
 func (c *checker) regex(path, expr string) {
 	if expr == "" {
 		return
@@ -26,7 +26,7 @@ func (c *checker) regex(path, expr string) {
 		c.fail(path, "more than %d patterns in one document", maxPatterns)
 		return
 	}
-	if c.programs > maxPrograms || c.ranges > maxAllRanges { // reported; parsing one takes up to 20 ms
+	if c.programs > maxPrograms || c.ranges > maxAllRanges { // already reported; parsing one pattern takes up to 20 ms
 		return
 	}
 	if len(expr) > maxPatternBytes {
@@ -53,8 +53,8 @@ func (c *checker) regex(path, expr string) {
 	}
 }
 
-// mayBegin reports whether what an expression matches can begin with r. A wrong
-// expression may.
+// mayBegin reports whether a text that matches the expression can begin with r. It returns true for an invalid
+// expression.
 func mayBegin(expr string, r rune) bool {
 	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {

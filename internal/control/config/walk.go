@@ -19,12 +19,12 @@ import (
 	"github.com/smartlb/smartlb/internal/base/yamlsafe"
 )
 
-// walker fills Go values from a YAML tree and notes where each value stood. It
-// never stops at a mistake: goccy's own strict decoding reports the first only.
+// walker fills Go values from a YAML tree and records the line of each value. It continues after a mistake; goccy's own
+// strict decoding reports only the first mistake.
 type walker struct {
 	mistakes Mistakes
 	at       map[string]int  // path -> line
-	given    map[string]bool // paths that have a value; nil: not wanted
+	given    map[string]bool // paths that have a value; nil: not recorded
 	anchors  map[string]ast.Node
 }
 
@@ -34,11 +34,11 @@ var (
 	secretType   = reflect.TypeFor[secret.Ref]()
 )
 
-// maxDepth bounds nesting: the document has five levels.
+// maxDepth limits nesting. The document has five levels.
 const maxDepth = 32
 
-// variable is what looks like one in a regular expression, where ${ has a
-// meaning: the end of the text and a brace, which no text matches.
+// variable finds text that looks like a variable in a regular expression. There ${ means the end of the text followed
+// by a brace, which matches no text.
 var variable = regexp.MustCompile(`\$\{[A-Za-z_]`)
 
 func (w *walker) fail(n ast.Node, path, format string, args ...any) {
@@ -242,7 +242,7 @@ func (w *walker) mapping(n ast.Node, v reflect.Value, path string, depth int) {
 	}
 }
 
-// fieldsOf lists the settable fields by YAML key; embedded structs are inlined.
+// fieldsOf returns the settable fields by YAML key. Fields of embedded structs are included.
 func fieldsOf(v reflect.Value) map[string]reflect.Value {
 	out := map[string]reflect.Value{}
 	for i := range v.NumField() {
@@ -269,8 +269,8 @@ func sortedKeys(m map[string]reflect.Value) []string {
 	return keys
 }
 
-// unknownKey says what is wrong with a key. One of a node, in a document that is
-// published to all, is not a typing mistake.
+// unknownKey describes an unknown key. A node key in a published document is not a typing mistake, so it has its own
+// text.
 func unknownKey(name, path string, fields map[string]reflect.Value) string {
 	if _, ofNode := fieldsOf(reflect.ValueOf(&Node{}).Elem())[name]; ofNode && path == "" {
 		return "a setting of one node, which is not published: keep it in that node's file; allowed here: " + strings.Join(sortedKeys(fields), ", ")
@@ -278,7 +278,7 @@ func unknownKey(name, path string, fields map[string]reflect.Value) string {
 	return fmt.Sprintf("unknown key%s; allowed here: %s", hint(name, fields), strings.Join(sortedKeys(fields), ", "))
 }
 
-// hint names the allowed key that differs least, where one is close.
+// hint suggests the nearest allowed key, if one is close.
 func hint(name string, fields map[string]reflect.Value) string {
 	best := nearest.Name(name, sortedKeys(fields))
 	if best == "" {
@@ -313,8 +313,8 @@ func scalar(n ast.Node) (string, bool) {
 	return "", false
 }
 
-// unsplit puts host:port together again: in a list in braces the library takes
-// a colon without a space after it for the end of a key, against YAML 1.2 §7.3.3.
+// unsplit restores host:port. In a flow sequence the library treats a colon without a following space as the end of a
+// key, contrary to YAML 1.2 §7.3.3.
 func unsplit(m *ast.MappingValueNode) (string, bool) {
 	key, colon, after := m.Key.GetToken(), m.Start, m.Value.GetToken()
 	value, ok := scalar(m.Value)

@@ -9,8 +9,8 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 )
 
-// warnings finds what is valid and has no effect, or hardly the one that was
-// meant. given reports whether a key stands in the document.
+// warnings reports valid settings that have no effect or probably not the intended effect. given reports whether the
+// document contains a key.
 func (c *checker) warnings(t Traffic, given func(path string) bool) {
 	policies := map[string]string{}
 	used := map[string]bool{}
@@ -57,8 +57,8 @@ func (c *checker) warnings(t Traffic, given func(path string) bool) {
 
 func hashes(policy string) bool { return policy == "ring_hash" || policy == "maglev" }
 
-// shadowed warns of a route that never gets a request, because earlier ones have
-// the same conditions. before is kept between the routes of a document.
+// shadowed warns about a route that never gets a request, because earlier routes have the same conditions. before is
+// kept between the routes of a document.
 func (c *checker) shadowed(path string, r Route, before map[string]string) {
 	headers := make([]string, len(r.Headers))
 	for i, h := range r.Headers {
@@ -69,7 +69,7 @@ func (c *checker) shadowed(path string, r Route, before map[string]string) {
 	hosts := hostsOf(r)
 	methods := slices.Compact(slices.Sorted(slices.Values(r.Methods)))
 	if len(methods) == 0 {
-		methods = []string{"*"} // after the routes with methods, so not hidden by them
+		methods = []string{"*"} // ranks after the routes with methods, so these do not hide it
 	}
 	if len(hosts)*len(methods) > maxShadow || len(before) > 100*maxShadow {
 		return
@@ -93,7 +93,7 @@ func (c *checker) shadowed(path string, r Route, before map[string]string) {
 	}
 }
 
-// maxShadow bounds the hosts times methods of a route that shadowed looks at.
+// maxShadow limits the number of hosts times methods of a route that shadowed checks.
 const maxShadow = 2000
 
 func hostsOf(r Route) []string {
@@ -107,7 +107,7 @@ func hostsOf(r Route) []string {
 	return hosts
 }
 
-// routedText is a path condition in the spelling that the router compares.
+// routedText returns a path condition in the spelling that the router compares.
 func routedText(p Path) string {
 	switch {
 	case p.Exact != "":
@@ -118,8 +118,8 @@ func routedText(p Path) string {
 	return "/" + strings.Trim(routed(p.Prefix), "/")
 }
 
-// everything maps each host to the route whose regular expression matches every
-// path there. Expressions go before prefixes, wherever they stand.
+// everything maps each host to the route whose regular expression matches every path on that host. Regular expressions
+// go before prefixes, whatever their order in the document.
 func everything(routes []Route) map[string]string {
 	found := map[string]string{}
 	for _, r := range routes {
@@ -140,7 +140,7 @@ func everything(routes []Route) map[string]string {
 	return found
 }
 
-// overruled warns of a prefix that an expression for every path hides.
+// overruled warns about a prefix that is hidden by a regular expression for every path.
 func (c *checker) overruled(path string, r Route, everything map[string]string) {
 	if r.Path.Exact != "" || r.Path.Regex != "" {
 		return
@@ -156,8 +156,8 @@ func (c *checker) overruled(path string, r Route, everything map[string]string) 
 	c.warn(path, "never gets a request: the regular expression of route %s matches every path and goes before prefixes", by)
 }
 
-// unmatched warns of conditions that no request meets. underscores reports
-// whether a listener lets headers with _ in their name through.
+// unmatched warns about conditions that no request meets. underscores reports whether a listener passes headers with _
+// in their name.
 func (c *checker) unmatched(path string, r Route, underscores bool) {
 	for i, m := range r.Methods {
 		if m == "CONNECT" {
@@ -189,13 +189,13 @@ func (c *checker) unmatched(path string, r Route, underscores bool) {
 	}
 }
 
-// loops warns of instances that are listeners of the same node.
+// loops warns about instances that are listeners of the same node.
 func (c *checker) loops(t Traffic) {
 	for i, s := range t.Services {
 		for j, in := range s.Instances {
 			host, _, err := net.SplitHostPort(in.Address)
 			if ip := net.ParseIP(listenHost(host)); err != nil || ip == nil || !ip.IsLoopback() && !ip.IsUnspecified() {
-				continue // another host's port, as far as the document tells
+				continue // according to the document, the port belongs to another host
 			}
 			for k, l := range t.Listeners[:min(len(t.Listeners), 10)] {
 				if overlaps(in.Address, l.Address) {
@@ -206,7 +206,7 @@ func (c *checker) loops(t Traffic) {
 	}
 }
 
-// splitTwice warns of a service that is in a split more than once.
+// splitTwice warns about a service that occurs in a split more than once.
 func (c *checker) splitTwice(path string, r Route) {
 	seen := map[string]bool{}
 	for i, s := range r.Split {
@@ -217,7 +217,7 @@ func (c *checker) splitTwice(path string, r Route) {
 	}
 }
 
-// retries warns of parts of a retry rule without effect.
+// retries warns about parts of a retry policy without effect.
 func (c *checker) retries(path string, r Retry, given func(path string) bool) {
 	switch {
 	case r.Attempts == 0 && given(path+".on"):
@@ -227,7 +227,7 @@ func (c *checker) retries(path string, r Retry, given func(path string) bool) {
 	}
 }
 
-// node warns of node settings without effect.
+// nodeWarnings warns about node settings without effect.
 func (c *checker) nodeWarnings(n Node, given func(path string) bool) {
 	t := n.Telemetry
 	if given("telemetry.sampleRate") && t.SampleRate > 0 && (t.DecisionSample == 0 || t.DecisionSample == 1) {
@@ -247,8 +247,8 @@ func (c *checker) warn(path, format string, args ...any) {
 	c.warned = append(c.warned, Mistake{Line: c.line(path), Path: path, Text: fmt.Sprintf(format, args...)})
 }
 
-// overlaps reports whether two addresses cannot be listened on together: the
-// same port, and the same host or one that stands for all.
+// overlaps reports whether one process cannot listen on both addresses: they have the same port, and the same host or a
+// host that stands for all hosts.
 func overlaps(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
@@ -263,7 +263,7 @@ func everyHost(host string) bool {
 	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
-// sameAddress is one spelling of a host:port.
+// sameAddress normalizes the spelling of a host:port.
 func sameAddress(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -285,8 +285,8 @@ func listenHost(host string) string {
 	return strings.ToLower(host)
 }
 
-// open warns of an address with which a node does not start, because clients on
-// other machines reach it and are asked for nothing.
+// open warns about an address with which a node refuses to start, because clients on other machines can reach it
+// without credentials.
 func (c *checker) open(path, address string, credentials bool) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || credentials {
@@ -298,8 +298,8 @@ func (c *checker) open(path, address string, credentials bool) {
 	c.warn(path, "%s can be reached from other machines and nothing asks for credentials: a node refuses to start with it, except with --insecure-listen", address)
 }
 
-// listening warns of addresses that one process cannot open together. It is no
-// mistake: flags may replace them, and a node without the role opens none.
+// listening warns about addresses that one process cannot open together. It is not a mistake: flags may replace the
+// addresses, and a node without the role does not open them.
 func (c *checker) listening(d Document) {
 	type place struct{ path, address string }
 	var listeners []place

@@ -18,7 +18,7 @@ import (
 // Config of a Control.
 type Config struct {
 	Kafka    kafka.Config
-	Dir      string // of the last good configuration; empty: not kept
+	Dir      string // directory of the last good configuration; empty: not stored
 	File     []byte // Traffic document of the node's file; empty: none
 	FileName string
 	FileOnly bool // revisions are ignored, overrides still apply
@@ -26,29 +26,28 @@ type Config struct {
 	Node     string
 	Log      *slog.Logger
 
-	// Apply takes over a checked configuration; an error leaves the old one.
+	// Apply puts a checked configuration into effect. After an error the old configuration stays.
 	Apply func(t config.Traffic, revision string) error
-	// Override replaces the overrides in force.
+	// Override replaces the overrides in effect.
 	Override func([]event.Override)
-	// Unsigned is told of each record that is not applied because no known key
-	// signed it; may be nil.
+	// Unsigned is called for each record that is not applied because no known key signed it. It may be nil.
 	Unsigned func()
-	// Changed is told of a new current revision and whether this node took it.
+	// Changed is called after a new current revision, whether this node applied or refused it.
 	Changed func(Outcome)
 }
 
-// Outcome is what a node made of a revision.
+// Outcome is the result of a revision on this node.
 type Outcome struct {
 	Revision, Previous, Author string
-	Comment                    string // of its author
+	Comment                    string // the author's comment
 	Err                        error  // nil: applied
 }
 
-// Status is where a node stands.
+// Status is the configuration state of a node.
 type Status struct {
 	State           string // event.ConfigApplied, Refused, LKG or None
-	Revision        string // that is served
-	Current         string // of the log
+	Revision        string // the served revision
+	Current         string // the log's current revision
 	RefusedRevision string
 	Errors          []string
 	Overrides       []event.Override
@@ -63,23 +62,23 @@ type Control struct {
 	parse  func(document []byte) (config.Traffic, error)
 	mu     sync.Mutex
 	log    State
-	good   *lastGood // what the log was when this node last agreed with it; nil before the first time
-	seen   bool      // the log holds the revision of good
+	good   *lastGood // the state of the log when this node last followed it; nil before the first time
+	seen   bool      // the log contains the revision of good
 	caught bool      // the log was read to its end once
-	tried  string    // the log's revision that was last taken over or refused
+	tried  string    // the log's revision that was last applied or refused
 	st     Status
 	tail   *kafka.Tail
 	lost   bool
-	saving chan struct{} // closed when what is being saved is; nil: nothing is
+	saving chan struct{} // closed when the current save ends; nil: no save is running
 
-	base        []event.Override // what the log, or the last good configuration, has in force
-	local       []*localChange   // made on this node, on top of base
-	wake        chan struct{}    // for Tend
-	savingLocal sync.Mutex       // taken before mu
+	base        []event.Override // overrides in effect according to the log or the last good configuration
+	local       []*localChange   // made on this node, applied after base
+	wake        chan struct{}    // wakes Tend
+	savingLocal sync.Mutex       // locked before mu
 	now         func() time.Time
 }
 
-// New reads the last good configuration; it neither dials nor applies.
+// New reads the last good configuration. It does not connect and does not apply anything.
 func New(cfg Config) (*Control, error) {
 	good, err := loadLastGood(cfg.Dir)
 	if err != nil {
@@ -95,9 +94,8 @@ func New(cfg Config) (*Control, error) {
 	}, nil
 }
 
-// Start applies what the node can serve without Kafka: the last good
-// configuration, else the file. It returns the error of the file where that is
-// all there is.
+// Start applies the configuration that the node can serve without Kafka: the last good configuration, otherwise the
+// file. It returns the error of the file if the node has no other configuration.
 func (c *Control) Start() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,9 +118,9 @@ func (c *Control) Start() error {
 	return nil
 }
 
-// takeLastGood serves the last good configuration. One that this version does
-// not accept is logged and left; an address that another process holds is an
-// error, as it is for a file: the node would start and serve nobody.
+// takeLastGood serves the last good configuration. If this version does not accept it, takeLastGood logs that and
+// continues without it. An address in use by another process is an error, as it is for a file: the node would start but
+// serve no clients.
 func (c *Control) takeLastGood(g *lastGood) (bool, error) {
 	if g.Document == "" || c.cfg.FileOnly {
 		return false, nil
@@ -158,7 +156,7 @@ func (c *Control) Run(ctx context.Context) error {
 	tending := make(chan struct{})
 	go func() {
 		defer close(tending)
-		_ = c.Tend(ctx) // ends with ctx only
+		_ = c.Tend(ctx) // returns only when ctx ends
 	}()
 	defer func() { <-tending }()
 	seeding := make(chan struct{})
@@ -174,9 +172,9 @@ func (c *Control) Run(ctx context.Context) error {
 	return tail.Run(ctx, c.handle)
 }
 
-// handle folds a batch and, once the log was read to its end, takes over what
-// is current: on start the revisions in between never serve. Records are
-// decoded and documents parsed without the lock, which pages want.
+// handle folds a batch of records. Once the log was read to its end, it applies the current revision, so the revisions
+// in between are never served after a start. It decodes records and parses documents without the lock, because status
+// requests need the lock.
 func (c *Control) handle(batch []kafka.Record) {
 	updates := make([]Update, len(batch))
 	for i, r := range batch {
@@ -193,7 +191,7 @@ func (c *Control) handle(batch []kafka.Record) {
 	}
 }
 
-// fold says whether the log was read to its end, so that the node follows it.
+// fold reports whether the log was read to its end, so that the node follows it.
 func (c *Control) fold(updates []Update) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -206,8 +204,8 @@ func (c *Control) fold(updates []Update) bool {
 	return c.caught
 }
 
-// folded looks at a record that became current. One that adopts the log makes
-// it this node's truth, unless the node knew it before the log was lost.
+// folded handles a record that became current. A record that adopts the log makes this node follow the log, unless the
+// node knew the record before the log was lost.
 func (c *Control) folded(u Update) {
 	g := c.good
 	if g == nil {
@@ -227,9 +225,8 @@ func (c *Control) catchUp() {
 	c.settle()
 }
 
-// settle makes the node follow the log, if it is the log that it knows, and
-// saves what it follows then. Only the goroutine that reads the log calls it,
-// so the log does not change while a document is parsed.
+// settle makes the node follow the log, if it is the log that the node knows, and saves the result. Only the goroutine
+// that reads the log calls it, so the log does not change while a document is parsed.
 func (c *Control) settle() {
 	document, ok := c.next()
 	if !ok {
@@ -249,8 +246,8 @@ func (c *Control) settle() {
 	c.save(g)
 }
 
-// next puts the log's overrides in force and gives the document that is to be
-// taken over, empty: none. ok is false where the log is not to be followed.
+// next puts the log's overrides into effect and returns the document to apply, empty if there is none. ok is false if
+// the node must not follow the log.
 func (c *Control) next() (document string, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -259,7 +256,7 @@ func (c *Control) next() (document string, ok bool) {
 		return "", false
 	}
 	c.lost = false
-	c.base = slices.Clone(c.log.Overrides) // the fold changes its own in place
+	c.base = slices.Clone(c.log.Overrides) // the fold changes its own list in place
 	c.putOverrides(c.now())
 	if !c.cfg.FileOnly && c.log.Revision != "" && c.log.Revision != c.tried {
 		document = c.log.Document
@@ -267,8 +264,8 @@ func (c *Control) next() (document string, ok bool) {
 	return document, true
 }
 
-// strange says why the log is not the one that the last good configuration
-// came from; empty where it is, or where there is none to compare with.
+// strange returns why the log is not the log of the last good configuration. It returns "" if it is the same log, or if
+// there is nothing to compare it with.
 func (c *Control) strange() string {
 	g := c.good
 	switch {
@@ -294,12 +291,12 @@ func (c *Control) sameTopic() bool {
 	return id == "" || c.good.TopicID == "" || id == c.good.TopicID
 }
 
-// follow takes over the log's current revision, whose document was parsed.
+// follow applies the log's current revision, whose document has been parsed.
 func (c *Control) follow(t config.Traffic, parsed error) {
 	revision, before := c.log.Revision, c.st.Revision
 	c.tried = revision
 	if revision == before && c.st.State == event.ConfigLKG {
-		c.st.State = event.ConfigApplied // what the disk held is what the log says
+		c.st.State = event.ConfigApplied // the revision on disk is the current revision of the log
 		return
 	}
 	current, _ := c.log.Find(revision)
@@ -328,8 +325,8 @@ func (c *Control) take(document, revision string) error {
 	return c.apply(t, revision)
 }
 
-// read parses a document. A panic is an error of the document: the node goes on
-// with what it serves, and so it does at its next start.
+// read parses a document. A panic is treated as an error of the document: the node continues to serve its
+// configuration, also after its next start.
 func (c *Control) read(document string) (t config.Traffic, err error) {
 	defer refusePanic(&err)
 	return c.parse([]byte(document))
@@ -346,8 +343,8 @@ func refusePanic(err *error) {
 	}
 }
 
-// keep makes the last good configuration: what is served, if it came from the
-// log, else what came from it before; and how far the log goes.
+// keep returns the last good configuration to save, nil if the log is empty. It holds the served configuration if that
+// came from the log, otherwise the previous one from the log. It also holds the end offset of the log.
 func (c *Control) keep() *lastGood {
 	if c.log.NextOffset == 0 {
 		return nil
@@ -366,8 +363,8 @@ func (c *Control) keep() *lastGood {
 	return &g
 }
 
-// save writes the last good configuration, nil: none. It is called without the
-// lock, which pages and the stop want, by the goroutine that follows the log.
+// save writes the last good configuration; nil means nothing to save. The goroutine that follows the log calls it
+// without the lock, because status requests and the stop need the lock.
 func (c *Control) save(g *lastGood) {
 	if g == nil {
 		return
@@ -383,9 +380,8 @@ func (c *Control) save(g *lastGood) {
 	}
 }
 
-// forget starts the fold again after the topic was recreated or came back
-// shorter; what is served stays until somebody adopts the new log, or the one
-// that is known comes back.
+// forget restarts the fold after the topic was recreated or came back shorter. The served configuration stays until an
+// operator adopts the new log, or the known log comes back.
 func (c *Control) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -404,11 +400,11 @@ func (c *Control) lose(why string) {
 		"reason", why, "revision", c.st.Revision)
 }
 
-// seed publishes the node's file into an empty log, once, unless the node holds
-// a last good configuration: then an empty log is a lost one.
+// seed publishes the node's file into an empty log, once. It does not publish if the node holds a last good
+// configuration: an empty log is then a lost log.
 func (c *Control) seed(ctx context.Context) {
 	c.mu.Lock()
-	empty := c.log.NextOffset == 0 || c.cfg.Kafka.Signing.On() && c.log.Revision == "" // strangers fill no log that asks for signatures
+	empty := c.log.NextOffset == 0 || c.cfg.Kafka.Signing.On() && c.log.Revision == "" // unsigned records do not count as content of a log that requires signatures
 	if !empty && len(c.cfg.File) > 0 && !c.cfg.FileOnly && c.log.Document != string(c.cfg.File) {
 		c.cfg.Log.Warn("the log's configuration differs from the file's and wins; compare with `smartlb config diff`, publish the file with `smartlb config apply`",
 			"file", c.cfg.FileName, "revision", c.log.Revision)
@@ -431,7 +427,7 @@ func (c *Control) seed(ctx context.Context) {
 	c.cfg.Log.Info("first configuration published", "revision", revision, "file", c.cfg.FileName)
 }
 
-// Status tells where the node stands. The caller must not change its lists.
+// Status returns the configuration state of the node. The caller must not change its lists.
 func (c *Control) Status() Status {
 	c.awaitDisk()
 	c.mu.Lock()
@@ -443,8 +439,8 @@ func (c *Control) Status() Status {
 	return st
 }
 
-// diskPatience is how long a status waits for what is being saved: what people
-// see outlives a kill, unless the disk hangs.
+// diskPatience limits how long a status waits for a running save. The displayed status then survives a kill of the
+// process, unless the disk hangs.
 const diskPatience = time.Second
 
 func (c *Control) awaitDisk() {
@@ -462,7 +458,7 @@ func (c *Control) awaitDisk() {
 	}
 }
 
-// History gives the log's entries, oldest first.
+// History returns the log's entries, oldest first.
 func (c *Control) History() []Entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,14 +1,14 @@
-// Package configlog keeps a node's configuration equal to the log of
-// config-updates, and never lets a node without that log stop serving.
+// Package configlog keeps a node's configuration equal to the log config-updates. A node that loses the log continues
+// to serve.
 //
-// [State] is the fold of the topic from its first record: a full revision
-// applies iff its base is the current one, so the first in log order wins on
-// every node and the loser learns the winner's name; overrides (drain, undrain,
-// weight) always apply. [Control] runs the fold on a node: it serves the last
-// good configuration from disk (or the file) at once, follows the log, hands
-// what wins to the data plane, and keeps what it serves when the log is lost.
-// [Publish] and [Load] are the writers' and readers' side for CLI and console.
+// [State] is the fold of the topic from its first record. A full revision applies if and only if its base is the
+// current revision, or if it adopts the log. The first revision in log order therefore wins on every node, and the
+// loser learns the name of the winner. Overrides (drain, undrain, weight) always apply.
 //
-// The fold goes by base alone: a node that refuses a revision keeps its old
-// configuration and says so, and the revision is still what later ones build on.
+// [Control] runs the fold on a node. It immediately serves the last good configuration from disk (or the file). Then it
+// follows the log and passes each winning revision to the data plane. If the log is lost, it keeps the served
+// configuration. [Publish] and [Load] write and read the log for CLI and console.
+//
+// The fold depends only on the base. A node that refuses a revision keeps its old configuration and reports the
+// refusal; later revisions still build on the refused revision.
 package configlog

@@ -13,11 +13,11 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// lastGoodFormat is raised when an older program could not read the file.
+// lastGoodFormat is increased when an older program could not read the file.
 const lastGoodFormat = 1
 
-// lastGood is what a node serves without Kafka. It also says which log it came
-// from, so that an empty or strange log is not taken for the truth.
+// lastGood is the configuration that a node serves without Kafka. It also identifies the log it came from, so that the
+// node does not follow an empty or different log.
 type lastGood struct {
 	Format     int              `json:"format"`
 	ClusterID  string           `json:"clusterId"`
@@ -30,7 +30,7 @@ type lastGood struct {
 
 func lastGoodPath(dir string) string { return filepath.Join(dir, "last-good-config.json") }
 
-// load returns nil where there is none.
+// loadLastGood returns nil if there is no file.
 func loadLastGood(dir string) (*lastGood, error) {
 	if dir == "" {
 		return nil, nil
@@ -52,7 +52,7 @@ func loadLastGood(dir string) (*lastGood, error) {
 	return &g, nil
 }
 
-// save replaces the file as a whole: a crash leaves the old or the new one.
+// save replaces the file atomically: after a crash the file is either the old or the new file.
 func (g lastGood) save(dir string) error {
 	if dir == "" {
 		return nil

@@ -18,13 +18,13 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// maxLocal bounds the changes that wait to be published.
+// maxLocal limits the changes that wait to be published.
 const maxLocal = 1000
 
 const (
-	publishWait = 2 * time.Second  // what the author of a change waits for
+	publishWait = 2 * time.Second  // how long the author of a change waits
 	sendTimeout = 10 * time.Second // of one attempt to publish
-	seenWithin  = time.Minute      // after which a published change that did not come back is left to the log
+	seenWithin  = time.Minute      // after this time a published change that did not come back is no longer kept here
 )
 
 // Errors of Override.
@@ -33,23 +33,23 @@ var (
 	ErrNotKept        = errors.New("in effect, but not kept on disk")
 )
 
-// localChange is an override that was made on this node and has not come back
-// over the log yet. It is in effect here from the beginning.
+// localChange is an override made on this node that has not come back over the log yet. It is in effect on this node
+// immediately.
 type localChange struct {
 	event.ConfigUpdate
 	sentAt time.Time     // zero: not published yet
 	done   chan struct{} // closed when it is published
 }
 
-// Applied is what became of an override.
+// Applied is the result of an override.
 type Applied struct {
-	Published bool // other nodes take it over; else it is published when Kafka answers
-	Alone     bool // this node runs without Kafka: there are no others
+	Published bool // other nodes apply it; if false, it is published when Kafka is available
+	Alone     bool // this node runs without Kafka: there are no other nodes
 }
 
-// Override puts an override into effect on this node at once, keeps it on disk
-// and publishes it, now or when Kafka answers. It waits two seconds at most for
-// the publication. An error that is not ErrNotKept means that nothing changed.
+// Override puts an override into effect on this node immediately, stores it on disk and publishes it, now or when Kafka
+// is available. It waits at most two seconds for the publication. An error other than ErrNotKept means that nothing
+// changed.
 func (c *Control) Override(ctx context.Context, o event.Override, author, reason string) (Applied, error) {
 	now := c.now()
 	l := &localChange{done: make(chan struct{}), ConfigUpdate: event.ConfigUpdate{
@@ -59,7 +59,7 @@ func (c *Control) Override(ctx context.Context, o event.Override, author, reason
 		return Applied{}, err
 	}
 	c.mu.Lock()
-	c.local = slices.DeleteFunc(c.local, func(before *localChange) bool { // the newest one counts
+	c.local = slices.DeleteFunc(c.local, func(before *localChange) bool { // the latest override counts
 		return before.sentAt.IsZero() && sameOverride(before.Override, o)
 	})
 	if len(c.local) >= maxLocal {
@@ -89,8 +89,8 @@ func (c *Control) Override(ctx context.Context, o event.Override, author, reason
 	return Applied{}, err
 }
 
-// putOverrides puts into force what the log says, what was set here since, and
-// not what has ended. Called with the lock held.
+// putOverrides puts into effect the overrides of the log and the later overrides of this node, except those that have
+// ended. The caller holds the lock.
 func (c *Control) putOverrides(now time.Time) {
 	s := State{Overrides: slices.Clone(c.base)}
 	for _, l := range c.local {
@@ -104,15 +104,15 @@ func ended(o event.Override, now time.Time) bool {
 	return !o.EndsAt.IsZero() && !o.EndsAt.After(now)
 }
 
-// attributed is a message's override with who set it, when and why.
+// attributed returns a message's override with its author, time and reason.
 func attributed(u event.ConfigUpdate) event.Override {
 	o := u.Override
 	o.Author, o.Reason, o.Since = u.Author, u.Comment, u.Timestamp
 	return o
 }
 
-// Tend ends overrides when their time is over and publishes those that were
-// made here, until ctx ends. A node without Kafka only needs Tend.
+// Tend ends overrides when their time has passed and publishes the overrides made on this node, until ctx ends. A node
+// without Kafka only needs Tend.
 func (c *Control) Tend(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -138,7 +138,7 @@ func (c *Control) Tend(ctx context.Context) error {
 	}
 }
 
-// endOverrides takes out of force what has ended.
+// endOverrides removes overrides that have ended.
 func (c *Control) endOverrides() {
 	now := c.now()
 	c.mu.Lock()
@@ -149,7 +149,7 @@ func (c *Control) endOverrides() {
 	c.local = slices.DeleteFunc(c.local, func(l *localChange) bool { return !l.sentAt.IsZero() && now.Sub(l.sentAt) > seenWithin })
 }
 
-// publishLocal publishes what waits, in order; the first error ends it.
+// publishLocal publishes the waiting changes in order. It stops at the first error.
 func (c *Control) publishLocal(ctx context.Context) error {
 	for {
 		c.mu.Lock()
@@ -176,8 +176,7 @@ func (c *Control) publishLocal(ctx context.Context) error {
 	}
 }
 
-// returned notes that a change of this node came back over the log. Called with
-// the lock held.
+// returned records that a change of this node came back over the log. The caller holds the lock.
 func (c *Control) returned(changeID string) {
 	c.local = slices.DeleteFunc(c.local, func(l *localChange) bool { return l.ChangeID == changeID })
 }
@@ -189,11 +188,10 @@ func (c *Control) wakePublisher() {
 	}
 }
 
-// localFile holds the overrides that were made on this node and are not
-// published yet.
+// localFile holds the overrides that were made on this node and are not published yet.
 const localFile = "unpublished-overrides.json"
 
-// saveLocal writes what is not published; one writer at a time.
+// saveLocal writes the unpublished changes to disk. Only one call writes at a time.
 func (c *Control) saveLocal() error {
 	if c.cfg.Dir == "" {
 		return nil
@@ -226,7 +224,7 @@ func (c *Control) saveLocal() error {
 	return renameio.WriteFile(path, raw, 0o600)
 }
 
-// loadLocal reads what an earlier process could not publish.
+// loadLocal reads the changes that an earlier process could not publish.
 func loadLocal(dir string) ([]*localChange, error) {
 	if dir == "" {
 		return nil, nil

@@ -17,20 +17,20 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
-// ErrLost is returned where another change won; the error names the winner.
+// ErrLost is returned if another change won. The error names the winner.
 var ErrLost = errors.New("another change was first")
 
 // Change is a revision to publish.
 type Change struct {
 	Document []byte
-	Base     string // the revision it was made from
+	Base     string // the revision from which it was made
 	Author   string
 	Node     string
 	Comment  string
 	Adopt    bool
 }
 
-// Load folds the log from its beginning to its present end.
+// Load folds the log from its beginning to its current end.
 func Load(ctx context.Context, cfg kafka.Config, log *slog.Logger) (State, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -54,8 +54,8 @@ func Load(ctx context.Context, cfg kafka.Config, log *slog.Logger) (State, error
 	return s, err
 }
 
-// Publish writes a revision and reads the log again to learn whether it won. It
-// returns the new revision's name and, where it lost, an error that is ErrLost.
+// Publish writes a revision and reads the log again to learn whether it won. It returns the name of the new revision.
+// If the revision lost, the error is ErrLost.
 func Publish(ctx context.Context, cfg kafka.Config, c Change, log *slog.Logger) (string, error) {
 	if _, err := config.ParseTraffic(c.Document); err != nil {
 		return "", err
@@ -99,8 +99,7 @@ func PublishOverride(ctx context.Context, cfg kafka.Config, o event.Override, au
 	}, log)
 }
 
-// PublishSilence writes a silence under a new id where it has none, and gives
-// the id.
+// PublishSilence writes a silence and returns its id. It assigns a new id if the silence has none.
 func PublishSilence(ctx context.Context, cfg kafka.Config, s event.Silence, author, reason string, log *slog.Logger) (string, error) {
 	if s.ID == "" {
 		s.ID = randomHex(4)

@@ -2,9 +2,8 @@ package configlog
 
 import "github.com/smartlb/smartlb/internal/event"
 
-// Reload takes over a changed file where the file is what this node serves: it
-// ignores revisions, or there is none yet. taken is false where routes and
-// services come from the log. An error leaves everything as it was.
+// Reload applies a changed file if this node serves the file, because it ignores revisions or there is no revision yet.
+// taken is false if routes and services come from the log. After an error nothing has changed.
 func (c *Control) Reload(file []byte) (taken bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

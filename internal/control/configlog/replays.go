@@ -7,20 +7,18 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
-// replays tells signed records that were in the log before. Anybody who may
-// write to the topic can append an old record again, signature and all: an
-// undrain of last week, or a revision that adopts the log. A signed record
-// counts once, by its change id, and not where it was signed long before the
-// newest; so only the ids of that time are kept. What counts is in the log
-// alone: every node comes to the same result.
+// replays recognizes signed records that were in the log before. Any client that may write to the topic can append an
+// old record again with its valid signature: an undrain of last week, or a revision that adopts the log. Each change id
+// of a signed record counts once. A record signed more than replayWindow before the newest record does not count, so
+// only the ids within the window are kept. The result depends only on the log, so it is the same on every node.
 type replays struct {
 	newest time.Time
-	seen   map[string]time.Time // change id to when it was signed
+	seen   map[string]time.Time // change id to signing time
 }
 
 const (
-	replayWindow = 10 * time.Minute // clocks of signers differ by less, and a record is appended sooner after it was signed
-	maxSeen      = 10_000           // changes within the window; beyond it the window shrinks
+	replayWindow = 10 * time.Minute // clocks of signers differ by less; a record is appended sooner after signing
+	maxSeen      = 10_000           // changes within the window; above this the window shrinks
 )
 
 func (p *replays) again(u Update) bool {
@@ -42,8 +40,8 @@ func (p *replays) again(u Update) bool {
 	return false
 }
 
-// forget drops the ids that the window refuses anyway. Where there are too many
-// within it, the oldest half goes, and the window ends where it stood.
+// forget drops the ids that are older than the window. If there are too many ids within the window, it drops the older
+// half, and the window then begins at the oldest remaining id.
 func (p *replays) forget() {
 	if len(p.seen) <= maxSeen {
 		return
@@ -62,7 +60,7 @@ func (p *replays) forget() {
 			delete(p.seen, id)
 		}
 	}
-	p.newest = maxTime(p.newest, from.Add(replayWindow)) // what is older is refused by its age
+	p.newest = maxTime(p.newest, from.Add(replayWindow)) // older records are refused because of their age
 }
 
 func maxTime(a, b time.Time) time.Time {

@@ -18,7 +18,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
-// Entry is one message of the log as history shows it.
+// Entry is one message of the log as the history shows it.
 type Entry struct {
 	Offset    int64     `json:"offset"`
 	ChangeID  string    `json:"changeId"`
@@ -30,7 +30,7 @@ type Entry struct {
 	Comment   string    `json:"comment,omitempty"`
 	Result    string    `json:"result"` // current, superseded, lost to REVISION, override, silence, unreadable, unauthenticated, bad signature, replayed
 
-	Authenticated bool   `json:"authenticated"`   // a known key signed it: the author is who the signer says
+	Authenticated bool   `json:"authenticated"`   // a known key signed it: the signature confirms the author
 	Key           string `json:"keyId,omitempty"` // id of that key
 	Summary       string `json:"summary,omitempty"`
 	Document      string `json:"document,omitempty"`
@@ -44,43 +44,43 @@ const (
 	ResultSilence    = "silence"
 	resultLost       = "lost to "
 	resultUnreadable = "unreadable"
-	resultReplayed   = "replayed" // signed and in the log before
+	resultReplayed   = "replayed" // signed and already in the log
 )
 
-// State is what the log says so far. The zero value is the empty log's.
+// State is the result of the log so far. The zero value is the state of an empty log.
 type State struct {
 	Revision   string // current; empty before the first
 	Document   string
-	Overrides  []event.Override // in force, one per instance and kind
-	Silences   []Silence        // newest of each id, also ended ones
-	History    []Entry          // oldest first, at most maxHistory of each room
+	Overrides  []event.Override // in effect, one per instance and kind
+	Silences   []Silence        // latest of each id, including ended silences
+	History    []Entry          // oldest first, at most maxHistory per room
 	NextOffset int64
 	documents  int    // bytes of documents in History
-	rooms      [3]int // entries in it by room
+	rooms      [3]int // entries in History by room
 	replays    replays
-	marked     bool // a record has a signature: there are nodes or operators with keys
+	marked     bool // a record has a signature: some nodes or operators have keys
 }
 
-// What a node remembers at most; the log itself keeps everything.
+// Limits of a node's memory. The log itself keeps everything.
 const (
-	maxHistory   = 1000 // entries of each room but junk's
+	maxHistory   = 1000 // entries of each room except junk
 	maxJunk      = 100
-	maxDocuments = 64 << 20 // bytes of documents in them; older entries lose theirs
-	maxOverrides = 10_000   // in force; more are refused by every node
-	maxSilences  = 1000     // newest; an older one's end is forgotten, not its alerts
+	maxDocuments = 64 << 20 // bytes of documents in them; older entries lose their documents
+	maxOverrides = 10_000   // in effect; every node refuses more
+	maxSilences  = 1000     // latest; the end of an older silence is forgotten, not its alerts
 	maxComment   = 4 << 10  // bytes of a comment; the rest is cut off
 	maxName      = 1 << 10  // bytes of an author, a node or a revision
-	maxLabels    = 32       // of a silence, each of at most maxName bytes
+	maxLabels    = 32       // of a silence, each with at most maxName bytes
 )
 
-// Update is one record of the log, decoded. Err says why it cannot be read; the
-// rest is then what could be told of it.
+// Update is one decoded record of the log. If Err is not nil, the record cannot be read, and the other fields hold only
+// what could be decoded.
 type Update struct {
 	event.ConfigUpdate
 	Offset int64
 	Err    error
 	Writer sign.Verdict
-	marked bool // it has a signature, whether we can verify it or not
+	marked bool // it has a signature, whether this node can verify it or not
 }
 
 // Read decodes a record and verifies its signature. It needs no lock.
@@ -94,7 +94,7 @@ func Read(cfg kafka.Config, r kafka.Record) Update {
 	return Update{ConfigUpdate: u, Offset: r.Offset, Err: err, Writer: cfg.Verify(r), marked: marked}
 }
 
-// refused says why the record is not applied whatever it says; nil: it may be.
+// refused returns why the record must not be applied, nil if it may be applied.
 func (u Update) refused() error {
 	if u.Writer.Refused() {
 		return errors.New(u.Writer.State.String())
@@ -102,8 +102,8 @@ func (u Update) refused() error {
 	return u.Err
 }
 
-// Fold applies one record; one that was applied before changes nothing. It
-// returns true where the current revision changed.
+// Fold applies one record. A record that was applied before changes nothing. It returns true if the current revision
+// changed.
 func (s *State) Fold(u Update) bool {
 	if u.Offset < s.NextOffset {
 		return false
@@ -161,12 +161,11 @@ func (s *State) Fold(u Update) bool {
 	return true
 }
 
-// maxWeight is the largest weight that an override may set.
+// maxWeight is the highest weight that an override may set.
 const maxWeight = 1000
 
-// read decodes a message and refuses what no writer of this program would have
-// sent: it comes from elsewhere or is damaged, and would empty the
-// configuration or break the arithmetic of a pool.
+// read decodes a message. It refuses messages that no writer of this program would send. Such a message has another
+// source or is damaged, and would empty the configuration or break the arithmetic of a pool.
 func read(value []byte) (event.ConfigUpdate, error) {
 	u, err := event.DecodeConfigUpdate(value)
 	if err != nil {
@@ -176,7 +175,7 @@ func read(value []byte) (event.ConfigUpdate, error) {
 	case event.KindSilence:
 		return u, nil
 	case event.KindOverride:
-		u.Override.Author, u.Override.Reason, u.Override.Since = "", "", time.Time{} // the message's own count
+		u.Override.Author, u.Override.Reason, u.Override.Since = "", "", time.Time{} // the fields of the message apply instead
 		if w := u.Override.Weight.Or(0); u.Override.Action == event.ActionWeight && (w < 0 || w > maxWeight) {
 			return u, fmt.Errorf("override.weight: %v is not between 0 and %d", w, maxWeight)
 		}
@@ -191,9 +190,8 @@ func read(value []byte) (event.ConfigUpdate, error) {
 	return u, nil
 }
 
-// namesFit refuses names that are compared and are longer than any that this
-// program makes: a node keeps thousands of records, and a record may have
-// millions of bytes.
+// namesFit refuses compared names that are longer than any name of this program. A node keeps thousands of records, and
+// a record may have millions of bytes.
 func namesFit(u event.ConfigUpdate) error {
 	for name, text := range map[string]string{"revision": u.Revision, "base": u.Base} {
 		if len(text) > maxName {
@@ -203,7 +201,7 @@ func namesFit(u event.ConfigUpdate) error {
 	return CheckSilence(u.Silence)
 }
 
-// CheckSilence says what nodes would refuse in a silence.
+// CheckSilence returns an error if nodes would refuse the silence.
 func CheckSilence(s event.Silence) error {
 	if len(s.RuleID) > maxName {
 		return fmt.Errorf("silence.ruleId: longer than %d bytes", maxName)
@@ -219,7 +217,7 @@ func CheckSilence(s event.Silence) error {
 	return nil
 }
 
-// cut shortens a text that is only shown.
+// cut shortens a text that is only displayed.
 func cut(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -227,7 +225,7 @@ func cut(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
-// DropHistory forgets the entries, for a reader that only wants what is current.
+// DropHistory deletes the entries, for a caller that needs only the current state.
 func (s *State) DropHistory() { s.History, s.documents, s.rooms = nil, 0, [3]int{} }
 
 func (s *State) remember(e Entry) {
@@ -247,8 +245,8 @@ func (s *State) remember(e Entry) {
 	s.forgetDocuments(func(Entry) bool { return true })
 }
 
-// forgetDocuments keeps the bytes of documents within their bound, the oldest
-// of some entries first.
+// forgetDocuments keeps the total size of documents within its limit. It removes the oldest documents of the selected
+// entries first.
 func (s *State) forgetDocuments(of func(Entry) bool) {
 	for i := 0; s.documents > maxDocuments && i < len(s.History)-1; i++ {
 		if of(s.History[i]) {
@@ -258,8 +256,8 @@ func (s *State) forgetDocuments(of func(Entry) bool) {
 	}
 }
 
-// Rooms of the history. Anybody can write what is not applied, so it takes no
-// place of revisions that were.
+// Rooms of the history. Any client that may write to the topic can write records that are not applied. Such records
+// must not displace applied revisions.
 const (
 	revisionRoom = iota // revisions that are or were current
 	changeRoom          // overrides, silences, revisions that lost
@@ -276,14 +274,12 @@ func (e Entry) room() int {
 	return changeRoom
 }
 
-// sameOverride reports whether two overrides are about one thing: the drain of an
-// instance, or its weight.
+// sameOverride reports whether two overrides concern the same setting: the drain of an instance, or its weight.
 func sameOverride(a, b event.Override) bool {
 	return a.ServiceID == b.ServiceID && a.InstanceID == b.InstanceID && (a.Action == event.ActionWeight) == (b.Action == event.ActionWeight)
 }
 
-// override keeps one drain and one weight per instance. It returns false where
-// there are too many.
+// override keeps one drain and one weight per instance. It returns false if there are too many overrides.
 func (s *State) override(o event.Override) bool {
 	s.Overrides = slices.DeleteFunc(s.Overrides, func(h event.Override) bool { return sameOverride(h, o) })
 	if o.Action == event.ActionUndrain || (o.Action == event.ActionWeight && o.Weight.Or(0) == 0) {
@@ -296,7 +292,7 @@ func (s *State) override(o event.Override) bool {
 	return true
 }
 
-// Silence is a silence with who made it, when and why.
+// Silence is a silence with its author, time and reason.
 type Silence struct {
 	event.Silence
 	Author string    `json:"author,omitempty"`
@@ -304,8 +300,7 @@ type Silence struct {
 	Since  time.Time `json:"since"`
 }
 
-// silence keeps the last message of each id: the log's order counts, not the
-// clocks.
+// silence keeps the last message of each id. The order in the log decides, not the clocks.
 func (s *State) silence(n Silence) {
 	if i := slices.IndexFunc(s.Silences, func(o Silence) bool { return o.ID == n.ID }); i >= 0 {
 		if n.Reason == "" {
@@ -319,8 +314,8 @@ func (s *State) silence(n Silence) {
 	}
 }
 
-// Silenced gives the silence that holds for an alert at a time, the one that
-// lasts longest.
+// Silenced returns the silence that covers an alert at the given time. If several silences do, it returns the silence
+// with the latest end.
 func Silenced(silences []Silence, a event.Alert, now time.Time) (Silence, bool) {
 	var best Silence
 	for _, s := range silences {
@@ -331,7 +326,7 @@ func Silenced(silences []Silence, a event.Alert, now time.Time) (Silence, bool) 
 	return best, best.ID != ""
 }
 
-// DescribeSilence puts a silence into words.
+// DescribeSilence returns a silence as text.
 func DescribeSilence(s event.Silence) string {
 	var parts []string
 	if s.RuleID != "" {
@@ -343,7 +338,7 @@ func DescribeSilence(s event.Silence) string {
 	return fmt.Sprintf("silence %s of %s until %s", s.ID, strings.Join(parts, " "), readable.Time(s.EndsAt))
 }
 
-// Find gives the entry of a revision.
+// Find returns the entry of a revision.
 func (s *State) Find(revision string) (Entry, bool) {
 	for _, e := range slices.Backward(s.History) {
 		if e.Revision == revision && e.Kind == event.KindRevision {
@@ -353,18 +348,17 @@ func (s *State) Find(revision string) (Entry, bool) {
 	return Entry{}, false
 }
 
-// FromFile begins the author of a revision that a node published of its own
-// file.
+// FromFile is the prefix of the author of a revision that a node published from its own file.
 const FromFile = "file:"
 
-// FirstFromFile tells whether the current revision is the first, and of a node's
-// own file: no person chose it over another one.
+// FirstFromFile reports whether the current revision is the first revision and comes from a node's own file: no
+// operator chose it over another revision.
 func (s *State) FirstFromFile() bool {
 	e, found := s.Find(s.Revision)
 	return found && e.Base == "" && strings.HasPrefix(e.Author, FromFile)
 }
 
-// Lost says by whom a change lost, empty where it did not.
+// Lost returns the revision that won over this change, empty if the change did not lose.
 func (e Entry) Lost() string {
 	winner, lost := strings.CutPrefix(e.Result, resultLost)
 	if !lost {
@@ -373,7 +367,7 @@ func (e Entry) Lost() string {
 	return winner
 }
 
-// Describe puts an override into words.
+// Describe returns an override as text.
 func Describe(o event.Override) string {
 	text := fmt.Sprintf("%s %s/%s", o.Action, o.ServiceID, o.InstanceID)
 	if o.Action == event.ActionWeight {
@@ -385,8 +379,8 @@ func Describe(o event.Override) string {
 	return text
 }
 
-// NextRevision names a revision: a number that grows along the chain, and a
-// random part, because two people may build on the same base.
+// NextRevision returns the name of the next revision: a number that grows along the chain, and a random part, because
+// two operators may build on the same base.
 func NextRevision(base string) string {
 	n := 0
 	if head, _, ok := strings.Cut(base, "-"); ok {

@@ -6,8 +6,8 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// departed counts the requests of instances that left a service, so that the
-// service's count never goes back. The zero value is ready to use.
+// departed counts the requests of instances that left a service, so that the service's count never decreases. The zero
+// value is ready to use.
 type departed struct {
 	requests uint64           // of instances whose last request has ended
 	ending   []*upstream.Live // instances that may still have requests in flight
@@ -15,7 +15,7 @@ type departed struct {
 
 func (d *departed) add(gone []*upstream.Live) { d.ending = append(d.ending, gone...) }
 
-// total gives the requests of all instances that left.
+// total returns the requests of all instances that left.
 func (d *departed) total() uint64 {
 	d.ending = slices.DeleteFunc(d.ending, func(l *upstream.Live) bool {
 		if l.InFlight.Load() > 0 {

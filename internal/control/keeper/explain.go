@@ -11,9 +11,8 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// Explain says in words why an instance gets the share it gets: its standing,
-// the parts of its cost beside the pool's, and where the facts came from. Each
-// sentence stands alone.
+// Explain describes why an instance gets its share of the requests: its standing, the parts of its cost compared with
+// the pool, and the sources of the facts. Each sentence can be read alone. It returns false if s has no such instance.
 func Explain(s ServiceView, id string, now time.Time) ([]string, bool) {
 	i := slices.IndexFunc(s.Instances, func(v InstanceView) bool { return v.ID == id })
 	if i < 0 {
@@ -68,8 +67,8 @@ func (e *explainer) standing() {
 	}
 }
 
-// drain says why an instance drains and what ends that. An operator's drain
-// and a message are independent: what ends one leaves the other.
+// drain returns why an instance drains and what ends the drain. An operator's drain and a DRAINING message are
+// independent: ending one of them does not end the other.
 func (e *explainer) drain() (cause, ends string) {
 	const message, expiry = "a DRAINING health-status message", "when the sender of the message reports HEALTHY, or its message no longer counts"
 	reported := slices.ContainsFunc(e.v.Reports, func(r ReportView) bool { return r.Status == event.StatusDraining && r.Acts })
@@ -83,7 +82,7 @@ func (e *explainer) drain() (cause, ends string) {
 	return message, expiry
 }
 
-// drainer names who drained an instance, and why.
+// drainer returns the author of a drain and the reason.
 func drainer(o event.Override) string {
 	who := "an operator's drain"
 	if o.Author != "" {
@@ -95,7 +94,7 @@ func drainer(o event.Override) string {
 	return who
 }
 
-// rejoins says when a drain ends.
+// rejoins returns when a drain ends.
 func rejoins(o event.Override, id string, now time.Time) string {
 	after := "after `smartlb undrain " + id + "`"
 	if o.EndsAt.IsZero() {

@@ -10,7 +10,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// score is the newest health-score of an instance and when its facts were made.
+// score is the latest health-score of an instance and the time of its facts.
 type score struct {
 	event.HealthScore
 	asOf int64 // process clock
@@ -24,7 +24,7 @@ type probeView struct {
 	took   time.Duration
 }
 
-// fact gathers what picker.Next wants. Called with the lock held.
+// fact collects the input of picker.Next for an instance. The caller holds the lock.
 func (k *Keeper) fact(s *service, l *upstream.Live) picker.Fact {
 	key := member{l.Service, l.Instance}
 	f := picker.Fact{Draining: k.overrides[key].draining}
@@ -46,7 +46,7 @@ func (k *Keeper) fact(s *service, l *upstream.Live) picker.Fact {
 	return f
 }
 
-// ObserveProbe takes a result of our own checks.
+// ObserveProbe records a result of this proxy's probes.
 func (k *Keeper) ObserveProbe(r probe.Result) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -65,9 +65,8 @@ func (k *Keeper) ObserveProbe(r probe.Result) {
 	}
 }
 
-// AllowDown says whether a single failed event check may take an instance out:
-// under the cap of ejections, so that one bad moment of the network cannot take
-// out a pool.
+// AllowDown reports whether a single failed event check may take an instance out. It may if more than one member is
+// live and fewer members are out than may be ejected. One network failure therefore cannot take out a whole pool.
 func (k *Keeper) AllowDown(t probe.Target) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -90,7 +89,7 @@ func (k *Keeper) known(key member) bool {
 	return s != nil && s.instances[key.instance] != nil
 }
 
-// ObserveScore takes a health-score; an older one than is known changes nothing.
+// ObserveScore records a health-score. A score older than the recorded score is ignored.
 func (k *Keeper) ObserveScore(h event.HealthScore) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -98,7 +97,7 @@ func (k *Keeper) ObserveScore(h event.HealthScore) {
 	if !k.known(key) {
 		return
 	}
-	// A score that is dated ahead must not outdate those that follow.
+	// A score with a time in the future must not outdate later scores.
 	wall := k.cfg.Wall()
 	if h.AsOf.After(wall) {
 		h.AsOf = wall
@@ -106,15 +105,15 @@ func (k *Keeper) ObserveScore(h event.HealthScore) {
 	if have, ok := k.scores[key]; ok && have.Seq >= h.Seq && !h.AsOf.After(have.AsOf) {
 		return
 	}
-	// The age runs on our clock from here; what the record took to get here is
-	// added. A clock ahead of ours counts as no delay.
+	// From here on the age is measured with the local clock. The delay of the record is added. If the sender's clock is
+	// ahead of the local clock, the delay counts as 0.
 	delay := wall.Sub(h.AsOf)
 	k.scores[key] = score{HealthScore: h, asOf: max(1, k.cfg.Now()-int64(delay))}
 }
 
-// SetOverrides replaces the operators' overrides as a whole. They hold until
-// they are taken back, also for instances that do not exist yet. Between two
-// sets no pool is built: an instance that drains in both never takes a request.
+// SetOverrides replaces all overrides of operators. They stay in effect until they are removed, also for instances that
+// do not exist yet. No pool is built between the old and the new set: an instance that drains in both never takes a
+// request.
 func (k *Keeper) SetOverrides(all []event.Override) {
 	next := map[member]override{}
 	for _, o := range all {
@@ -154,7 +153,7 @@ func (k *Keeper) reweigh(s *service) {
 	}
 }
 
-// Targets lists what to probe.
+// Targets returns the instances to probe.
 func (k *Keeper) Targets() []probe.Target {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -14,11 +14,11 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// Tick is how often every pool is built anew: trust, slow start and medians age.
+// Tick is the interval at which every pool is rebuilt, because trust, slow start and medians change with time.
 const Tick = 100 * time.Millisecond
 
-// Change is one instance entering or leaving, or a service's panic beginning or
-// ending (Instance empty).
+// Change reports that one instance enters or leaves rotation, or that a service's panic begins or ends (Instance
+// empty).
 type Change struct {
 	Service, Instance string
 	From, To          string // reasons, or "panic" and "in"
@@ -31,9 +31,9 @@ type Change struct {
 type Config struct {
 	Now      func() int64               // monotonic ns, the clock of the data plane
 	Wall     func() time.Time           // for the age of records
-	Reporter string                     // our own reporter header: our own messages are not believed twice
-	OnChange func(Change)               // in the order of the changes, without a lock of the keeper; must not block; nil: nobody
-	Check    func(service, inst string) // asks for an event check; must not block; nil: nobody
+	Reporter string                     // this proxy's own reporter header: messages from this proxy are ignored
+	OnChange func(Change)               // called in the order of the changes, without a lock of the keeper; must not block; nil: no callback
+	Check    func(service, inst string) // requests an event check; must not block; nil: no event checks
 	Log      *slog.Logger
 }
 
@@ -41,14 +41,14 @@ type Config struct {
 type Keeper struct {
 	cfg        Config
 	wake       chan struct{}
-	telling    sync.Mutex // taken before mu, and held while others are told
-	mu         sync.Mutex // guards the fields below; nobody else is called under it
+	telling    sync.Mutex // locked before mu, and held while callbacks run
+	mu         sync.Mutex // protects the fields below; no callback runs under it
 	services   map[string]*service
 	overrides  map[member]override
 	reports    map[member]map[sender]*report
 	scores     map[member]score
 	generation uint64
-	changes    []Change // not told yet
+	changes    []Change // not reported yet
 }
 
 type member struct{ service, instance string }
@@ -58,8 +58,8 @@ type service struct {
 	config    config.Service
 	spec      picker.Spec
 	instances map[string]*instance
-	reported  map[*upstream.Live]upstream.Reason // that reports take out, of the last rebuild
-	crowd     bool                               // and they want more than they may
+	reported  map[*upstream.Live]upstream.Reason // reason per instance that reports take out, from the last rebuild
+	crowd     bool                               // the reports request more than they may take out
 	left      departed
 }
 
@@ -71,7 +71,7 @@ type instance struct {
 
 type override struct {
 	draining bool
-	drain    event.Override // with draining: who, why and until when
+	drain    event.Override // with draining: author, reason and end
 	weight   float64        // 0: as configured
 }
 
@@ -83,8 +83,8 @@ func New(cfg Config) *Keeper {
 	}
 }
 
-// Service gives the service of an id, making an empty one for an id that Apply
-// has not seen: routes are compiled before the pools behind them are filled.
+// Service returns the service with an id. It creates an empty service for an id that Apply has not seen, because routes
+// are compiled before the pools behind them are filled.
 func (k *Keeper) Service(id string) *upstream.Service {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -100,10 +100,9 @@ func (k *Keeper) service(id string) *service {
 	return s
 }
 
-// Apply takes over a configuration's services. An instance keeps its history
-// as long as its service, id and address stay the same. Instances and services
-// that left stay usable for requests that hold them and are retired by the
-// returned function, to be called when the new routing is in place.
+// Apply replaces the services with those of a configuration. An instance keeps its history as long as its service, id
+// and address stay the same. Instances and services that left stay usable for requests that hold them. The returned
+// function retires them; the caller must call it when the new routing is in place.
 func (k *Keeper) Apply(services []config.Service) (retire func()) {
 	defer k.tell()
 	k.mu.Lock()
@@ -122,7 +121,7 @@ func (k *Keeper) Apply(services []config.Service) (retire func()) {
 			delete(k.services, id)
 		}
 	}
-	for _, l := range gone { // what was heard of them is not believed of their successors
+	for _, l := range gone { // reports and scores of these instances do not apply to their successors
 		delete(k.reports, member{l.Service, l.Instance})
 		delete(k.scores, member{l.Service, l.Instance})
 	}
@@ -185,7 +184,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// step computes every pool anew.
+// step rebuilds every pool.
 func (k *Keeper) step() {
 	defer k.tell()
 	k.mu.Lock()
@@ -193,7 +192,7 @@ func (k *Keeper) step() {
 	k.rebuildAll(k.cfg.Now())
 }
 
-// Wake asks for new pools before the next tick. It does not block.
+// Wake requests new pools before the next tick. It does not block.
 func (k *Keeper) Wake() {
 	select {
 	case k.wake <- struct{}{}:
@@ -201,14 +200,14 @@ func (k *Keeper) Wake() {
 	}
 }
 
-// Broken implements dispatch.Signals: a broken connection asks for a check.
+// Broken implements dispatch.Signals: a broken connection requests a check.
 func (k *Keeper) Broken(l *upstream.Live) {
 	if k.cfg.Check != nil {
 		k.cfg.Check(l.Service, l.Instance)
 	}
 }
 
-// Failing implements dispatch.Signals: ejection does not wait for the tick.
+// Failing implements dispatch.Signals: an ejection does not wait for the tick.
 func (k *Keeper) Failing(*upstream.Live) { k.Wake() }
 
 func (k *Keeper) rebuildAll(now int64) {
@@ -228,7 +227,7 @@ func (k *Keeper) rebuild(s *service, now int64) {
 			was = old.Members[j].Out
 		}
 		if was != m.Out {
-			m.Fails.Store(0) // the streak that led out is over, and so is the one seen meanwhile
+			m.Fails.Store(0) // ends the streak that took the instance out, or the streak counted while it was out
 			k.changes = append(k.changes, k.change(m, was, now))
 		}
 	}
@@ -238,11 +237,10 @@ func (k *Keeper) rebuild(s *service, now int64) {
 	s.upstream.Swap(next)
 }
 
-// jitter spreads returns from ejection, so that a correlated failure does not
-// end in a synchronised comeback.
+// jitter spreads the ends of ejections, so that instances that failed together do not return together.
 func jitter() float64 { return 2*rand.Float64() - 1 }
 
-// change says what became of a member.
+// change returns the Change of a member.
 func (k *Keeper) change(m *upstream.Member, was upstream.Reason, now int64) Change {
 	c := Change{Service: m.Service, Instance: m.Instance, From: was.String(), To: m.Out.String(), At: k.cfg.Wall()}
 	if m.Out == upstream.Ejected {
@@ -259,8 +257,8 @@ func (k *Keeper) panicked(service string, on bool) Change {
 	return c
 }
 
-// tell tells the changes since the last call. It is called without k.mu: those
-// who are told have locks of their own, and hold them when they ask us.
+// tell reports the changes since the last call. It is called without k.mu, because the callbacks take locks of their
+// own and hold these locks when they call the keeper.
 func (k *Keeper) tell() {
 	k.telling.Lock()
 	defer k.telling.Unlock()

@@ -11,36 +11,33 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// How long a health-status message of another sender holds, from when it
-// arrived.
+// How long a health-status message of another sender holds, from its arrival.
 const (
 	reportAlone   = 30 * time.Second // after a single message
-	reportPeriods = 3                // else so many of its sender's intervals
-	reportMin     = time.Second      // an interval is taken to be at least this
-	reportMax     = time.Minute      // and at most this
+	reportPeriods = 3                // otherwise this number of its sender's intervals
+	reportMin     = time.Second      // lower bound of an interval
+	reportMax     = time.Minute      // upper bound of an interval
 )
 
-// sender is who wrote a report. An unsigned message never stands for a signed
-// sender of the same name.
+// sender is the source of a report. An unsigned message never counts for a signed sender with the same name.
 type sender struct {
 	name   string
 	signed bool
 }
 
-// report is the last health-status of one sender about one instance.
+// report is the latest health-status message of one sender about one instance.
 type report struct {
 	status  string
 	first   int64     // process clock: the sender's first report
-	since   int64     // process clock: when it began to say so
+	since   int64     // process clock: when the current status began
 	at      int64     // process clock
-	said    time.Time // by the sender's clock, no later than ours and no earlier than reportMax before
-	arrived int64     // ns between the last two of one status as they arrived, 0 while unknown
-	claimed int64     // and by the sender's clock
+	said    time.Time // by the sender's clock, no later than the local clock and no earlier than reportMax before
+	arrived int64     // ns between the arrivals of the last two messages of one status, 0 if unknown
+	claimed int64     // the same interval by the sender's clock
 }
 
-// holds tells whether the report still counts. The sender's clock is asked for
-// its interval, because messages that are read in one go arrive together; it
-// cannot make two messages hold longer than one.
+// holds reports whether the report still counts. It also uses the interval by the sender's clock, because messages that
+// are read in one batch arrive together. This interval cannot make two messages hold longer than one message.
 func (r *report) holds(now int64) bool {
 	if r.arrived == 0 && r.claimed == 0 {
 		return now-r.at <= int64(reportAlone)
@@ -52,16 +49,15 @@ func periods(interval int64) int64 {
 	return reportPeriods * min(max(interval, int64(reportMin)), int64(reportMax))
 }
 
-// again observes the sender's interval. A change of status comes at any time
-// and tells nothing about it.
+// again records the sender's interval. A change of status can come at any time, so it gives no interval.
 func (r *report) again(status string, said time.Time, now int64) {
 	if r.status == status {
 		r.arrived, r.claimed = max(now-r.at, 1), max(int64(said.Sub(r.said)), 1)
 	}
 }
 
-// ObserveStatus takes a health-status message; signed tells whether a known key
-// vouches for it. Our own are ignored: the probe told us already.
+// ObserveStatus records a health-status message. signed says whether a known key signed it. Messages of this proxy are
+// ignored, because the probe already reported the result.
 func (k *Keeper) ObserveStatus(h event.HealthStatus, reporter string, signed bool) {
 	if reporter == k.cfg.Reporter && reporter != "" {
 		return
@@ -100,16 +96,15 @@ func (k *Keeper) ObserveStatus(h event.HealthStatus, reporter string, signed boo
 	}
 }
 
-// What strangers can make us remember of one instance.
+// Limits of the reports kept per instance, because any client that may write to the topic can send reports.
 const (
-	maxSenders    = 64  // without a signature, and as many with one
+	maxSenders    = 64  // without a signature, and the same number with a signature
 	maxSenderName = 256 // bytes; a header may have ten million
 )
 
-// makeRoom drops reports that do not hold any more. Where there are still too
-// many of a kind, the sender that came last leaves: those that were there first
-// stay, however many names a stranger invents. The instance itself, which has
-// no name, always has room.
+// makeRoom drops reports that no longer hold. If there are still too many of the same kind (signed or unsigned), it
+// drops the sender that came last. Earlier senders therefore stay, however many names an attacker invents. The instance
+// itself, which has no name, always has room.
 func (k *Keeper) makeRoom(key member, by sender, now int64) bool {
 	count := 0
 	var last sender
@@ -134,8 +129,7 @@ func (k *Keeper) makeRoom(key member, by sender, now int64) bool {
 	return true
 }
 
-// wish is what the reports about an instance want: that it drains, or that it
-// counts as unhealthy.
+// wish is the effect that the reports about an instance request: drain it, or treat it as unhealthy.
 type wish struct {
 	live   *upstream.Live
 	out    upstream.Reason // Draining or Reported
@@ -143,11 +137,11 @@ type wish struct {
 	signed bool
 }
 
-// granted gives the instances of a service that reports take out. Anybody may
-// write reports, so those without a signature take out no more than may be
-// ejected, and never the last instance that does not drain; those that wished
-// first are served first. crowd tells that they want more than that, whether
-// they get it or not.
+// granted returns the instances of a service that reports take out.
+//
+// Any program that may write to the topic can write reports. Unsigned reports therefore take out no more instances than
+// may be ejected, and never the last instance that does not drain. Earlier requests have priority. crowd says that the
+// reports request more than that, whether or not they are granted.
 func (k *Keeper) granted(s *service, now int64) (out map[*upstream.Live]upstream.Reason, crowd bool) {
 	var wishes []wish
 	staying := len(s.spec.Entries)
@@ -176,7 +170,7 @@ func (k *Keeper) granted(s *service, now int64) (out map[*upstream.Live]upstream
 	})
 	most := picker.MaxEjected(len(s.spec.Entries))
 	out = map[*upstream.Live]upstream.Reason{}
-	free := 0 // taken out without a signature
+	free := 0 // instances taken out without a signature
 	for _, w := range wishes {
 		switch {
 		case w.signed:
@@ -197,8 +191,8 @@ func btoi(b bool) int {
 	return 0
 }
 
-// wish joins the reports about an instance that still hold. A probe of ours
-// that passes outweighs UNHEALTHY.
+// wish combines the reports about an instance that still hold. If a probe of this proxy has a result, UNHEALTHY is
+// ignored.
 func (k *Keeper) wish(s *service, key member, now int64) (w wish, ok bool) {
 	probed := picker.Unknown
 	if in := s.instances[key.instance]; in != nil {
@@ -224,8 +218,7 @@ func (k *Keeper) wish(s *service, key member, now int64) (w wish, ok bool) {
 	return w, ok
 }
 
-// stronger orders wishes about one instance: signed ones first, then drains,
-// then the older one.
+// stronger orders wishes about one instance: signed before unsigned, then drains first, then the older wish.
 func stronger(a, b wish) bool {
 	switch {
 	case a.signed != b.signed:
@@ -236,8 +229,7 @@ func stronger(a, b wish) bool {
 	return a.since < b.since
 }
 
-// Crowds lists the services that reports want to take out more of than they
-// may without a signature.
+// Crowds lists the services for which reports request to take out more instances than they may without a signature.
 func (k *Keeper) Crowds() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// ServiceView is a service as people see it: one moment's copy.
+// ServiceView is a copy of a service at one moment, for display.
 type ServiceView struct {
 	ID          string
 	Policy      string
@@ -25,10 +25,10 @@ type ServiceView struct {
 	Instances   []InstanceView
 }
 
-// InstanceView is one instance: its counters, the factors of its cost, and what
-// they came from. Times are zero where unknown.
+// InstanceView is one instance: its counters, the factors of its cost, and the sources of these factors. Times are zero
+// if unknown.
 type InstanceView struct {
-	Live                 *upstream.Live // for readers of its counters
+	Live                 *upstream.Live // to read its counters
 	ID, Address          string
 	Tags                 map[string]string
 	State                string // in, draining, unhealthy, reported-unhealthy, ejected
@@ -36,28 +36,28 @@ type InstanceView struct {
 	Ejections            int
 	InFlight             int64
 	Requests, Errors     uint64
-	Failures             uint32        // in a row, until a success
-	FailedFor            time.Duration // since the last of them
-	LatencyMs, ErrorRate float64       // own averages, faded to now
+	Failures             uint32        // consecutive, until a success
+	FailedFor            time.Duration // since the last failure
+	LatencyMs, ErrorRate float64       // this proxy's averages, faded to now
 	Weight, Capacity     float64
 	Veto, SlowStart      float64
-	FleetErrorRate       float64 // as it acts: discounted and faded
+	FleetErrorRate       float64 // as used in the cost: discounted and faded
 	Trust                float64
 	Utilization          float64
 	LatencyFactor        float64
-	ErrorEstimate        float64 // what the cost uses: own or fleet's, faded while nobody asks
-	ErrorFactor          float64 // what the estimate multiplies the cost by
-	Silence              float64 // factor of answers that are overdue, 1: none
-	Cost                 float64 // of the next request, without the sample's luck
+	ErrorEstimate        float64 // as used in the cost: from this proxy or from all proxies, faded while no request is sent
+	ErrorFactor          float64 // factor by which the estimate multiplies the cost
+	Silence              float64 // factor for overdue answers, 1: none
+	Cost                 float64 // of the next request, without the random part of the sample
 	Score                *event.HealthScore
 	ScoreAge             time.Duration
 	Probe                ProbeView
 	Reports              []ReportView
 	DrainedByOperator    bool
-	Drain                event.Override // with DrainedByOperator: who, why and until when
+	Drain                event.Override // with DrainedByOperator: author, reason and end
 }
 
-// ProbeView is our last own check.
+// ProbeView is the last probe of this proxy.
 type ProbeView struct {
 	State  string // passing, failing, or empty
 	At     time.Time
@@ -67,16 +67,16 @@ type ProbeView struct {
 	Took   time.Duration
 }
 
-// ReportView is a health-status message of somebody else.
+// ReportView is a health-status message of another sender.
 type ReportView struct {
 	Sender, Status string
 	Signed         bool // by a known key
 	Age            time.Duration
 	Holds          bool
-	Acts           bool // it takes the instance out; other reports are beyond what reports may take out together
+	Acts           bool // the report takes the instance out; other reports are above the limit for reports together
 }
 
-// Views gives all services in the order of their ids.
+// Views returns all services, sorted by id.
 func (k *Keeper) Views() []ServiceView {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -149,7 +149,7 @@ func (iv *InstanceView) probe(in *instance) {
 	iv.Probe.State = [...]string{"", "passing", "failing"}[in.probe]
 }
 
-// acts tells whether a report is of the kind that takes its instance out now.
+// acts reports whether a report with this status is of the kind that currently takes its instance out.
 func acts(out upstream.Reason, status string) bool {
 	return out == upstream.Draining && status == event.StatusDraining || out == upstream.Reported && status == event.StatusUnhealthy
 }
@@ -172,7 +172,7 @@ func wallOf(t, now int64, wall time.Time) time.Time {
 	return wall.Add(time.Duration(t - now))
 }
 
-// Configured tells whether an instance is in the configuration.
+// Configured reports whether an instance is in the configuration.
 func (k *Keeper) Configured(service, instance string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -193,8 +193,7 @@ func (k *Keeper) Panicking() []string {
 	return out
 }
 
-// EachLive calls f for every instance that is configured, without a lock of
-// the keeper.
+// EachLive calls f for every configured instance. It holds no lock of the keeper while f runs.
 func (k *Keeper) EachLive(f func(l *upstream.Live, tags map[string]string)) {
 	type tagged struct {
 		live *upstream.Live
@@ -213,8 +212,8 @@ func (k *Keeper) EachLive(f func(l *upstream.Live, tags map[string]string)) {
 	}
 }
 
-// EachCost calls f for every member of every pool with what a request to it
-// would cost now, and its parts, without a lock of the keeper. f must not keep m.
+// EachCost calls f for every member of every pool with the current cost of a request to it and the parts of that cost.
+// It holds no lock of the keeper while f runs. f must not keep m.
 func (k *Keeper) EachCost(f func(m *upstream.Member, c upstream.Candidate)) {
 	k.mu.Lock()
 	pools := make([]*upstream.Pool, 0, len(k.services))

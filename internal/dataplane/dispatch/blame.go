@@ -2,41 +2,42 @@ package dispatch
 
 import "strings"
 
-// Party is who the end of an exchange is charged to. Only what is charged to the instance counts for ejection, error
-// rate and latency.
+// Party names the side that caused the end of an exchange. Only causes charged to the instance count for ejection,
+// error rate and latency.
 type Party uint8
 
 // The parties.
 const (
-	Nobody   Party = iota // nothing is known to have gone wrong
-	Client                // it left, was slow, or sent a bad body
-	Proxy                 // this process: its descriptors, memory, ports, name server, its stop
-	Instance              // it refused, broke off, was late, or answered with bytes that are not HTTP
+	Nobody   Party = iota // no known failure
+	Client                // the client left, was slow, or sent a bad body
+	Proxy                 // this process: its descriptors, memory, ports, name server, or its stop
+	Instance              // the instance refused, broke off, was late, or answered with bytes that are not HTTP
 )
 
 var partyWords = [...]string{"nobody", "client", "proxy", "instance"}
 
 func (p Party) String() string { return partyWords[p] }
 
-// Ending is one row of the blame table: what follows from a cause.
+// Ending is one row of the blame table: the consequences of a cause.
 type Ending struct {
-	Status   int    // reply to the client; 0 after the response head: its status is out already
-	Code     string // word in the reply and in the access log's why
+	Status   int    // reply to the client; 0 after the response head, because the status was already sent
+	Code     string // word in the reply and in the field why of the access log
 	Charged  Party
 	sentence string // of the reply; %s is the instance, %f the failure
 }
 
-// text gives the sentence of the reply.
+// text returns the sentence of the reply.
 func (e Ending) text(instance string, f Failure) string {
 	return strings.NewReplacer("%s", instance, "%f", f.String()).Replace(e.sentence)
 }
 
-// Blame gives the row of a cause. relayed says that the response head was passed on before.
+// Blame returns the row of the table for a cause. relayed says that the response head was already passed to the client.
 //
 // A cause that cannot occur at that point gives the zero Ending.
 //
-// Two rows are not here because they are no failures: a response with a status of 500 and above is passed on and
-// charged to the instance, 429 is passed on and counts as an error without a step towards ejection.
+// Two cases are not in the table because they are not failures. A response with a status of 500 and above is passed on
+// and charged to the instance. A response with status 429 is passed on and counts as an error, without a step towards
+// ejection.
 func Blame(f Failure, relayed bool) Ending {
 	if relayed {
 		return afterHead[f]
@@ -44,7 +45,7 @@ func Blame(f Failure, relayed bool) Ending {
 	return beforeHead[f]
 }
 
-// beforeHead: no response head was passed on, so the client gets a reply of ours.
+// beforeHead applies before a response head was passed to the client: the proxy sends its own reply.
 var beforeHead = [NumFailures]Ending{
 	ConnectRefused: {502, CodeUpstreamConnect, Instance, "no connection to %s (%f)"},
 	ConnectTimeout: {502, CodeUpstreamConnect, Instance, "no connection to %s (%f)"},
@@ -61,7 +62,7 @@ var beforeHead = [NumFailures]Ending{
 	Stopped:        {503, CodeStopped, Proxy, "this proxy is stopping"},
 }
 
-// afterHead: the response was being passed on. A failure of the instance is one that left the body unfinished.
+// afterHead applies while the response is passed on. The instance is charged if its failure left the body unfinished.
 var afterHead = [NumFailures]Ending{
 	Reset:        {0, CodeBodyBroken, Instance, ""},
 	EOF:          {0, CodeBodyBroken, Instance, ""},

@@ -9,16 +9,14 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// EjectAfter is how many failures in a row wake the keeper: the threshold of
-// ejection.
+// EjectAfter is the number of consecutive failures that wakes the keeper. It is the threshold of ejection.
 const EjectAfter = 5
 
-// Signals is told, without waiting, what cannot wait for the keeper's next
-// tick. Both methods must not block.
+// Signals receives events that cannot wait for the keeper's next tick. Both methods must not block.
 type Signals interface {
-	// Broken: a connection to the instance was refused, reset or closed.
+	// Broken reports that a connection to the instance was refused, reset or closed.
 	Broken(l *upstream.Live)
-	// Failing: the instance reached EjectAfter failures in a row.
+	// Failing reports that the instance reached EjectAfter consecutive failures.
 	Failing(l *upstream.Live)
 }
 
@@ -26,19 +24,18 @@ type Signals interface {
 type Config struct {
 	ConnectTimeout time.Duration // per try; default 1 s
 	Sample         float64       // share of requests whose decision is recorded, 0..1; default .01
-	Recorder       Recorder      // nil: nobody
-	Signals        Signals       // nil: nobody
+	Recorder       Recorder      // nil: no recorder
+	Signals        Signals       // nil: no signals
 }
 
-// Dispatcher decides for all requests of a process. Its methods are safe for
-// concurrent use; an Exchange is not.
+// Dispatcher routes all requests of a process. Its methods are safe for concurrent use; an Exchange is not.
 type Dispatcher struct {
 	cfg    Config
 	sample uint64
 	table  atomic.Pointer[Table]
 }
 
-// New returns a dispatcher without a table: until Swap every request gets 503.
+// New returns a dispatcher without a table. Every request gets 503 until Swap sets a table.
 func New(cfg Config) *Dispatcher {
 	if cfg.ConnectTimeout <= 0 {
 		cfg.ConnectTimeout = time.Second
@@ -46,14 +43,13 @@ func New(cfg Config) *Dispatcher {
 	return &Dispatcher{cfg: cfg, sample: uint64(min(max(cfg.Sample, 0), 1) * (1 << 53))}
 }
 
-// Swap replaces the routing; requests under way keep the table they began with.
+// Swap replaces the routing. Requests in flight keep the table with which they began.
 func (d *Dispatcher) Swap(t *Table) { d.table.Store(t) }
 
-// Table gives the current routing, nil before the first Swap.
+// Table returns the current routing, nil before the first Swap.
 func (d *Dispatcher) Table() *Table { return d.table.Load() }
 
-// Begin routes a request and picks its instance. Every Begin is followed by
-// exactly one End.
+// Begin routes a request and picks its instance. Every Begin must be followed by exactly one End.
 func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	x.reset(now)
 	x.table = d.table.Load()
@@ -77,7 +73,7 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	return d.pick(x, now)
 }
 
-// Settle tells how the current try ended: with a response head or a failure.
+// Settle reports how the current try ended, with a response head or a failure, and returns the next action.
 func (d *Dispatcher) Settle(x *Exchange, o Outcome, now int64) Verdict {
 	x.status, x.failure = o.Status, o.Failure
 	x.headAt = now
@@ -107,14 +103,14 @@ func (d *Dispatcher) Settle(x *Exchange, o Outcome, now int64) Verdict {
 	return x.reply(end.Status, end.Code, end.text(live.Instance, o.Failure))
 }
 
-// Fail tells, after Relay, that the exchange broke while bodies were passed on.
+// Fail reports that the exchange failed after Relay, while bodies were passed on.
 func (x *Exchange) Fail(f Failure) {
 	if x.failure == None {
 		x.failure = f
 	}
 }
 
-// End finishes the exchange: accounting, record, decision.
+// End finishes the exchange: accounting, access record and decision record.
 func (d *Dispatcher) End(x *Exchange, now int64) *Record {
 	if x.ticket.Held() && x.n > 0 && x.status != 0 && x.failure != None && x.attempts[x.n-1].Failure == None {
 		d.brokeOff(x, now)
@@ -135,7 +131,7 @@ func (d *Dispatcher) End(x *Exchange, now int64) *Record {
 	return &x.record
 }
 
-// brokeOff accounts for an exchange that ended while its response was passed on.
+// brokeOff accounts for an exchange that failed while its response was passed on.
 func (d *Dispatcher) brokeOff(x *Exchange, now int64) {
 	end := Blame(x.failure, true)
 	x.attempts[x.n-1].Failure = x.failure
@@ -167,8 +163,8 @@ func (x *Exchange) reply(status int, code, text string) Verdict {
 	return Verdict{Action: Reply, Status: status, Code: code, Text: text}
 }
 
-// deadline gives the route's timeout as a time. The instance's share of it begins when the request has been sent:
-// what the client took to send it is not the instance's time.
+// deadline returns the time at which the route's timeout ends, 0 if there is none. The timeout begins when the request
+// has been sent: the time that the client took to send the body is not charged to the instance.
 func (x *Exchange) deadline() int64 {
 	if x.route == nil || x.route.Timeout <= 0 {
 		return 0
@@ -176,7 +172,7 @@ func (x *Exchange) deadline() int64 {
 	return max(x.began, x.sentAt) + int64(x.route.Timeout)
 }
 
-// pick takes the next instance and fills its attempt.
+// pick picks the next instance and fills its attempt.
 func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 	x.ask.Now = now
 	pool, ok := x.pickPinned()
@@ -195,8 +191,8 @@ func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 	}
 }
 
-// pickPinned takes the instance that the client's connection is bound to, for the first try and while it takes
-// requests.
+// pickPinned picks the instance to which the client's connection is bound. It applies to the first try only, and only
+// while the instance takes requests.
 func (x *Exchange) pickPinned() (*upstream.Pool, bool) {
 	if x.Pin == nil || x.n > 0 {
 		return nil, false
@@ -204,7 +200,7 @@ func (x *Exchange) pickPinned() (*upstream.Pool, bool) {
 	return x.service.PickLive(x.Pin, &x.ask, &x.ticket)
 }
 
-// finishTry gives back what the current try holds.
+// finishTry releases the ticket and the retry budget of the current try.
 func (x *Exchange) finishTry() {
 	if x.ticket.Held() {
 		x.ticket.Release()
@@ -215,7 +211,7 @@ func (x *Exchange) finishTry() {
 	}
 }
 
-// again decides on another try, and picks its instance.
+// again decides whether to retry, and picks the instance for the retry.
 func (d *Dispatcher) again(x *Exchange, o Outcome, now int64) (bool, Verdict) {
 	r := &x.route.Retry
 	pool := x.attempts[x.n-1].Pool
@@ -232,15 +228,15 @@ func (d *Dispatcher) again(x *Exchange, o Outcome, now int64) (bool, Verdict) {
 		return false, Verdict{}
 	}
 	status, failure := x.status, x.failure
-	x.finishTry() // before the new try's place in the budget is noted
+	x.finishTry() // must run before the new try takes its place in the retry budget
 	x.retrying = true
 	v := d.pick(x, now)
-	if v.Action != Forward { // the last other instance left meanwhile
+	if v.Action != Forward { // the last other instance left in the meantime
 		x.retrying = false
 		x.service.Retry.Add(-1)
 		x.status, x.failure, x.code = status, failure, ""
 		if failure == None {
-			// The response that was to be retried is still in the front end's hands.
+			// The front end still holds the response that the retry would have replaced.
 			return true, Verdict{Action: Relay, Deadline: x.deadline()}
 		}
 		return false, Verdict{}
@@ -250,7 +246,7 @@ func (d *Dispatcher) again(x *Exchange, o Outcome, now int64) (bool, Verdict) {
 	return true, v
 }
 
-// hasOther says that some live instance was not tried yet.
+// hasOther reports whether a live instance remains that was not tried yet.
 func (x *Exchange) hasOther() bool {
 	p := x.service.Pool()
 	for _, i := range p.Live {
@@ -265,7 +261,7 @@ func (r *Retry) wants(o Outcome) bool {
 	switch {
 	case o.Failure == None:
 		return r.has(o.Status)
-	case o.Failure.connect(), o.Failure == Exhausted: // a kept connection to another instance may be there
+	case o.Failure.connect(), o.Failure == Exhausted: // another instance may have a kept connection
 		return r.OnConnect
 	case o.Failure == Reset, o.Failure == EOF:
 		return r.OnReset || (r.OnConnect && !o.Sent)
@@ -344,7 +340,8 @@ func (r *Route) choose(random func() uint64) *Share {
 	return &r.Split[len(r.Split)-1]
 }
 
-// Idempotent reports whether sending a request of that method twice does no more than once (RFC 9110 §9.2.2).
+// Idempotent reports whether a request with this method may be sent twice with the same effect as once (RFC 9110
+// §9.2.2).
 func Idempotent(method []byte) bool {
 	switch string(method) {
 	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE":

@@ -1,6 +1,5 @@
-// Package dispatch is the one path of every request: which route, which
-// instance, whether to try again, and what is told about it afterwards. Every
-// front end calls the same three functions around its own I/O:
+// Package dispatch handles every request: it selects the route and the instance, decides about retries, and records the
+// result. Every front end calls the same three functions around its own I/O:
 //
 //	v := d.Begin(x, head, now)          // route, guard, pick
 //	for v.Action == Forward {
@@ -10,7 +9,6 @@
 //	... relay the response, or answer v.Status
 //	rec := d.End(x, now)                // exactly once
 //
-// Accounting, retries and decision records live only here. Nothing here does
-// I/O, takes a lock shared by requests, or allocates; `now` is in nanoseconds
-// of the process's monotonic clock.
+// Only this package does accounting, retries and decision records. It does no I/O, takes no lock that requests share,
+// and does not allocate. `now` is in nanoseconds of the process's monotonic clock.
 package dispatch

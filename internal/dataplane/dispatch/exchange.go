@@ -9,7 +9,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// Head is what dispatch looks at in a request; it is only read during Begin.
+// Head is the part of a request that dispatch reads. It is read only during Begin.
 type Head = router.Head
 
 // Action says what the front end does next.
@@ -18,25 +18,25 @@ type Action uint8
 // The actions.
 const (
 	Forward Action = iota // send the request to Verdict.Live
-	Relay                 // pass on the response whose head was reported
-	Reply                 // answer Verdict.Status without an instance
+	Relay                 // pass on the response whose head was reported to Settle
+	Reply                 // answer with Verdict.Status, without an instance
 )
 
-// Verdict is the answer of Begin and Settle.
+// Verdict is the result of Begin and Settle.
 type Verdict struct {
 	Action         Action
 	Live           *upstream.Live // Forward
 	ConnectTimeout time.Duration  // Forward
-	Strict         bool           // Forward: take no tolerable departure in the response
+	Strict         bool           // Forward: read the response strictly, accept no tolerable departure from HTTP
 	HeadTimeout    time.Duration  // Forward: from the start of the try to the final response head; 0 none
-	Timeout        time.Duration  // Forward: the route's, which begins anew when the rest of a streamed request has been sent; 0 none
-	Deadline       int64          // by which the request must be sent and then the response must end, on the clock of now; 0 none
+	Timeout        time.Duration  // Forward: the route's timeout, which restarts when the rest of a streamed request has been sent; 0 none
+	Deadline       int64          // the time by which the request must be sent and, after that, the response must end; same clock as now; 0 none
 	Status         int            // Reply
 	Code           string         // Reply: word for machines, see the Code constants
 	Text           string         // Reply: a sentence for people
 }
 
-// Words for machines in replies, access log and decision records.
+// Machine-readable codes in replies, access log and decision records.
 const (
 	CodeNoRoute         = "no-route"
 	CodeNoInstance      = "no-instance"
@@ -54,27 +54,27 @@ const (
 	CodeStopped         = "proxy-stopping"
 )
 
-// Failure says what ended a try, or the passing on of its response, before its end.
+// Failure says why a try, or the passing on of its response, ended early.
 type Failure uint8
 
-// The failures; Blame says what follows from each.
+// The failures. Blame gives the consequences of each.
 const (
 	None           Failure = iota
-	ConnectRefused         // nobody listens
+	ConnectRefused         // no process listens on the port
 	ConnectTimeout         // no answer to SYN in time
 	ConnectFailed          // any other dial error
 	Reset                  // RST while writing or reading
 	EOF                    // closed before a complete response
-	Timeout                // no response head in time after the request was sent, or the instance does not take the request
+	Timeout                // no response head in time after the request was sent, or the instance does not read the request
 	BadResponse            // bytes that are not HTTP
 	ClientGone             // the client left
-	ClientSlow             // the client's body is late, or it does not take the response
+	ClientSlow             // the client sends its body too slowly, or does not read the response
 	ClientBad              // the client's body is malformed
 	ClientLarge            // the client's body is above the limit
 	Exhausted              // this process lacks descriptors, memory, ports or an answer of its name server
 	StreamIdle             // no bytes of the response body for the stream timeout
 	RouteTimeout           // the route's timeout ended while the response was passed on
-	Stopped                // the proxy's stop cut the exchange
+	Stopped                // the stop of the proxy cut the exchange
 	NumFailures    = int(iota)
 )
 
@@ -85,28 +85,27 @@ var failureWords = [NumFailures]string{
 
 func (f Failure) String() string { return failureWords[f] }
 
-// connect says that the instance never saw the request.
+// connect reports whether the instance never received the request.
 func (f Failure) connect() bool {
 	return f == ConnectRefused || f == ConnectTimeout || f == ConnectFailed
 }
 
-// Outcome is what a front end reports of one try.
+// Outcome is what a front end reports about one try.
 type Outcome struct {
-	Status     int     // of the final response head; 0 none came
-	Failure    Failure // None where a head came
+	Status     int     // of the final response head; 0: no head arrived
+	Failure    Failure // None if a head arrived
 	Sent       bool    // a write to the instance accepted at least one byte
 	Replayable bool    // no response byte reached the client and the whole request so far is still in the buffer
-	SentAt     int64   // when the last byte of a streamed request body was sent; 0: the request was sent whole at once
+	SentAt     int64   // when the last byte of a streamed request body was sent; 0: the request was sent in one piece
 }
 
-// Exchange is the state of one request, reused by the connection that owns it.
-// The front end sets the exported fields before Begin. It is not safe for
-// concurrent use.
+// Exchange is the state of one request. The connection that owns it reuses it. The front end sets the exported fields
+// before Begin. It is not safe for concurrent use.
 type Exchange struct {
 	ID      []byte         // request id; must stay unchanged until End
-	Client  netip.Addr     // the peer, or whom a trusted peer names
+	Client  netip.Addr     // the peer, or the address that a trusted peer names
 	Explain bool           // the client may see the decision
-	Pin     *upstream.Live // instance that this client's connection is bound to (NTLM, Negotiate); nil: none
+	Pin     *upstream.Live // instance to which this client's connection is bound (NTLM, Negotiate); nil: none
 
 	table      *Table
 	route      *Route
@@ -120,7 +119,7 @@ type Exchange struct {
 	idempotent bool
 	retrying   bool // the current try holds a place in the retry budget
 	sampled    bool
-	notable    bool // worth a decision record whatever the sample says
+	notable    bool // record the decision even if the request is not sampled
 	status     int
 	code       string
 	failure    Failure
@@ -131,7 +130,7 @@ type Exchange struct {
 	text       []byte
 }
 
-// NewExchange returns an exchange whose random numbers follow seed.
+// NewExchange returns an exchange whose random numbers are generated from seed.
 func NewExchange(seed uint64) *Exchange {
 	x := &Exchange{}
 	x.rand.Seed(seed, 0x9E3779B97F4A7C15)
@@ -139,8 +138,8 @@ func NewExchange(seed uint64) *Exchange {
 	return x
 }
 
-// Attempt is one try as the decision record tells it. Pool is the snapshot that
-// was asked, so exclusions can be listed later without holding up the request.
+// Attempt is one try as the decision record shows it. Pool is the snapshot that the pick used, so the recorder can list
+// exclusions later without delaying the request.
 type Attempt struct {
 	Pool    *upstream.Pool
 	Chosen  int32
@@ -153,19 +152,17 @@ type Attempt struct {
 	Retried bool // another try followed
 }
 
-// Record is what is told of a finished request. It is valid until the next
-// Begin on the same exchange.
+// Record summarizes a finished request. It is valid until the next Begin on the same exchange.
 type Record struct {
 	Service, Route, Instance string
 	Why                      string // why the instance was chosen, or the Code of the reply
-	Status                   int    // as answered to the client; 0: none was
+	Status                   int    // as sent to the client; 0: no status was sent
 	Attempts                 int
-	DurationNs, HeadNs       int64 // whole exchange; last try to its head
+	DurationNs, HeadNs       int64 // whole exchange; last try until its response head
 	Failure                  Failure
 }
 
-// Decision is what a Recorder gets: a copy is the recorder's to make, the
-// pointer is valid during the call only.
+// Decision is passed to a Recorder. The pointer is valid only during the call: the recorder must copy what it keeps.
 type Decision struct {
 	ID         []byte
 	Service    string
@@ -177,5 +174,5 @@ type Decision struct {
 	Attempts   []Attempt
 }
 
-// Recorder takes decisions. It must not block: a full queue drops and counts.
+// Recorder takes decisions. It must not block: if its queue is full, it drops the decision and counts it.
 type Recorder interface{ Record(*Decision) }

@@ -8,9 +8,8 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// AppendExplain appends the value of X-Smartlb-Decision: the last try's
-// candidates, costs and reason as one line of JSON. Ids are ASCII by
-// configuration.
+// AppendExplain appends the value of X-Smartlb-Decision: candidates, costs and reason of the last try as one line of
+// JSON. Ids are ASCII because the configuration requires it.
 func (x *Exchange) AppendExplain(dst []byte) []byte {
 	if x.n == 0 {
 		dst = append(dst, `{"instance":null,"reason":`...)
@@ -63,7 +62,7 @@ func (x *Exchange) AppendExplain(dst []byte) []byte {
 		dst = append(dst, `,"reason":"`...)
 		dst = append(dst, m.Out.String()...)
 		dst = append(dst, `"}`...)
-		if len(dst) > 6<<10 { // a header line that every client accepts
+		if len(dst) > 6<<10 { // every client accepts a header line of this size
 			break
 		}
 	}
@@ -77,7 +76,7 @@ func appendNumber(dst []byte, name string, v float64) []byte {
 	return strconv.AppendFloat(dst, v, 'g', 4, 64)
 }
 
-// noInstance says why a service has nobody to send to.
+// noInstance explains why a service has no instance that can take the request.
 func noInstance(service string, p *upstream.Pool) string {
 	if len(p.Members) == 0 {
 		return "service " + service + " has no instances configured"

@@ -7,14 +7,14 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// Table is one configuration's routing: immutable, swapped as a whole.
+// Table is the routing of one configuration. It is immutable; Swap replaces it as a whole.
 type Table struct {
 	Revision string
 	Routes   *router.Table[*Route]
 	Names    string // of all routes, for the text of a 404
 }
 
-// Route is where a matched request goes.
+// Route is the destination of a matched request.
 type Route struct {
 	Name    string
 	Split   []Share       // at least one
@@ -28,13 +28,13 @@ type Route struct {
 type Share struct {
 	Service *upstream.Service
 	Weight  uint64
-	Strict  bool // responses of its instances are read strictly
+	Strict  bool // read responses of its instances strictly
 }
 
-// Retry is the route's retry policy. A retry always goes to another instance
-// and within the service's budget.
+// Retry is the route's retry policy. A retry always goes to another instance and stays within the service's retry
+// budget.
 type Retry struct {
-	Attempts      int           // tries beyond the first
+	Attempts      int           // retries: tries after the first
 	OnConnect     bool          // connection refused, timed out or failed
 	OnReset       bool          // reset or closed before a response head
 	OnTimeout     bool          // no head within PerTryTimeout
@@ -42,7 +42,7 @@ type Retry struct {
 	PerTryTimeout time.Duration // to the response head, 0 none
 }
 
-// Set adds a status to OnStatus; statuses of 512 and above are never retried.
+// Set adds a status to OnStatus. Statuses of 512 and above are never retried.
 func (r *Retry) Set(status int) {
 	if status >= 0 && status < 512 {
 		r.OnStatus[status/64] |= 1 << (status % 64)
@@ -59,7 +59,7 @@ type HashOn struct {
 	Name string // HashHeader
 }
 
-// HashKind says where the affinity key comes from.
+// HashKind selects the source of the affinity key.
 type HashKind uint8
 
 // The kinds.

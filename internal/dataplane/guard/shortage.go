@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// NameServer is what OwnShortage gives where the name of the peer could not be looked up.
+// NameServer is the result of OwnShortage if the look-up of the peer's name failed.
 const NameServer = "an answer of its name server"
 
-// shortages are the errors that say that this process or machine ran out of something. They say nothing about the
-// peer of the connection that was to be made (connect(2), socket(2), accept(2)).
+// shortages are the errors that report an exhausted resource of this process or machine. They say nothing about the
+// peer of the connection (connect(2), socket(2), accept(2)).
 var shortages = [...]struct {
 	errno syscall.Errno
 	what  string
@@ -24,10 +24,10 @@ var shortages = [...]struct {
 	{syscall.EADDRNOTAVAIL, "local ports"},
 }
 
-// OwnShortage names what this process lacks where err is about that, else it gives "".
+// OwnShortage returns the resource that this process lacks if err reports such a shortage, otherwise "".
 //
-// A name server that is down or late is such a lack: it says nothing about the peer. A name that does not exist is
-// none.
+// A name server that is down or late counts as a shortage: it says nothing about the peer. A name that does not exist
+// does not count.
 func OwnShortage(err error) string {
 	var lookup *net.DNSError
 	if errors.As(err, &lookup) && !lookup.IsNotFound {
@@ -48,15 +48,15 @@ func OwnShortage(err error) string {
 // ShortageLasts is how long a shortage counts after it was last seen.
 const ShortageLasts = 30 * time.Second
 
-// Shortage remembers that this process ran out of something of its own. The zero value is ready; it is safe for
-// concurrent use. Times are nanoseconds of one monotonic clock above 0.
+// Shortage records that this process ran out of a resource. The zero value is ready to use. It is safe for concurrent
+// use. Times are nanoseconds of one monotonic clock, above 0.
 type Shortage struct {
 	count atomic.Uint64
 	last  atomic.Int64
 	what  atomic.Pointer[string]
 }
 
-// Note records a shortage. It reports whether this one begins a new shortage: those are worth a line in the log.
+// Note records a shortage. It reports whether a new shortage begins, so that the caller can log only its beginning.
 func (s *Shortage) Note(what string, now int64) (begins bool) {
 	s.count.Add(1)
 	s.what.Store(&what)
@@ -64,7 +64,7 @@ func (s *Shortage) Note(what string, now int64) (begins bool) {
 	return before == 0 || now-before > int64(ShortageLasts)
 }
 
-// Current names what is lacking: "" where nothing was for ShortageLasts.
+// Current returns the missing resource, "" if no shortage was noted for ShortageLasts.
 func (s *Shortage) Current(now int64) string {
 	last := s.last.Load()
 	if last == 0 || now-last > int64(ShortageLasts) {
@@ -73,5 +73,5 @@ func (s *Shortage) Current(now int64) string {
 	return *s.what.Load()
 }
 
-// Count gives how often something was lacking since the start.
+// Count returns how many shortages were noted since the start.
 func (s *Shortage) Count() uint64 { return s.count.Load() }

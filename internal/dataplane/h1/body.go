@@ -1,7 +1,7 @@
 package h1
 
-// Body finds the data of a message body in what was read, by the framing of its
-// head. Start it, then Take until Done.
+// Body extracts the data of a message body from received bytes, according to the framing of the head. Call Start, then
+// Take until Done.
 type Body struct {
 	kind   Framing
 	left   int64
@@ -9,16 +9,15 @@ type Body struct {
 	done   bool
 }
 
-// Start begins a body. length counts with ByLength only.
+// Start begins a body. length is used only for ByLength.
 func (b *Body) Start(kind Framing, length int64) {
 	*b = Body{kind: kind, left: length, done: kind == NoBody || kind == ByLength && length == 0}
 }
 
-// Tolerate takes the departures of Tolerances that a body can have. Call it
-// between Start and Take.
+// Tolerate accepts the departures of Tolerances that can occur in a body. Call it between Start and Take.
 func (b *Body) Tolerate() { b.chunks.tolerant = true }
 
-// Tolerated gives those that were found so far.
+// Tolerated returns the departures found so far.
 func (b *Body) Tolerated() Tolerances {
 	if b.chunks.blanks {
 		return ChunkBlank
@@ -26,9 +25,9 @@ func (b *Body) Tolerated() Tolerances {
 	return 0
 }
 
-// Take reads p. It moves the data in p to its front, data, and returns how many
-// bytes of p it used: all of them until Done; what is behind them then is not
-// part of this body. A body UntilClose is never done: its end is the stream's.
+// Take reads p. It moves the data to the front of p (data) and returns how many bytes of p it used. Take uses all bytes
+// of p until Done. The bytes after the first n are then not part of this body. A body UntilClose is never done: it ends
+// with the stream.
 func (b *Body) Take(p []byte) (data []byte, n int, _ *Error) {
 	if b.done {
 		return nil, 0, nil
@@ -62,8 +61,7 @@ func (b *Body) Take(p []byte) (data []byte, n int, _ *Error) {
 // Done reports whether the body is complete.
 func (b *Body) Done() bool { return b.done }
 
-// Want limits the next read to max bytes, so that a body with a known length is
-// not read beyond its end.
+// Want limits the next read to max bytes. A body with a known length is not read beyond its end.
 func (b *Body) Want(max int) int {
 	if b.kind == ByLength && b.left < int64(max) {
 		return int(b.left)

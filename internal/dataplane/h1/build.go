@@ -2,11 +2,10 @@ package h1
 
 import "strconv"
 
-// AppendHead writes the head that is forwarded for r: request line in
-// origin-form with the path as it is forwarded, Host, the fields that cross a proxy
-// except those with an underscore in their name and those whose kind is in drop, the framing, and a
-// change of protocol that is passed on. The empty line is left to the caller, who adds its own
-// fields first; AppendEnd writes it.
+// AppendHead appends the head to forward for r: the request line in origin-form with the forwarded path, Host, the
+// fields, the framing, and a change of protocol that is passed on. It omits fields that end at a proxy, fields with an
+// underscore in their name, and fields whose kind is in drop. It does not append the empty line: the caller first
+// appends its own fields and then calls AppendEnd.
 func (r *Request) AppendHead(dst []byte, drop Kinds) []byte {
 	dst = append(dst, r.method...)
 	dst = append(dst, ' ')
@@ -30,7 +29,7 @@ func (r *Request) AppendHead(dst []byte, drop Kinds) []byte {
 	case r.Body == ByLength:
 		dst = appendLength(dst, r.Length)
 	case r.count(ContentLength) > 0:
-		dst = appendLength(dst, 0) // said to be empty, as a POST should
+		dst = appendLength(dst, 0) // an explicitly empty body, as a POST should have
 	}
 	if r.upgrade != nil {
 		dst = AppendUpgrade(dst, r.upgrade)
@@ -38,14 +37,14 @@ func (r *Request) AppendHead(dst []byte, drop Kinds) []byte {
 	return dst
 }
 
-// AppendUpgrade writes the fields that change the protocol, or agree to that.
+// AppendUpgrade appends the fields that request a change of protocol, or agree to it.
 func AppendUpgrade(dst, protocol []byte) []byte {
 	dst = append(dst, "Connection: Upgrade\r\nUpgrade: "...)
 	dst = append(dst, protocol...)
 	return append(dst, "\r\n"...)
 }
 
-// AppendTarget writes the path and the query as they are forwarded.
+// AppendTarget appends the path and the query as they are forwarded.
 func (r *Request) AppendTarget(dst []byte) []byte {
 	dst = append(dst, r.forward...)
 	if r.query != nil {
@@ -55,14 +54,14 @@ func (r *Request) AppendTarget(dst []byte) []byte {
 	return dst
 }
 
-// AppendHead writes status line and the fields that cross a proxy. Framing is
-// the caller's (AppendLength, AppendChunkedField): it depends on the client.
+// AppendHead appends the status line and the fields that cross a proxy. The caller appends the framing (AppendLength,
+// AppendChunkedField), because it depends on the client.
 func (r *Response) AppendHead(dst []byte, drop Kinds) []byte {
 	dst = AppendStatusLine(dst, r.Status, r.reason)
 	return r.AppendFields(dst, drop)
 }
 
-// AppendStatusLine writes an HTTP/1.1 status line.
+// AppendStatusLine appends an HTTP/1.1 status line.
 func AppendStatusLine(dst []byte, status int, reason []byte) []byte {
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(status), 10)
@@ -71,7 +70,7 @@ func AppendStatusLine(dst []byte, status int, reason []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// AppendLength writes a Content-Length field.
+// AppendLength appends a Content-Length field.
 func AppendLength(dst []byte, n int64) []byte { return appendLength(dst, n) }
 
 func appendLength(dst []byte, n int64) []byte {
@@ -80,28 +79,28 @@ func appendLength(dst []byte, n int64) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// AppendChunkedField writes Transfer-Encoding: chunked.
+// AppendChunkedField appends Transfer-Encoding: chunked.
 func AppendChunkedField(dst []byte) []byte {
 	return append(dst, "Transfer-Encoding: chunked\r\n"...)
 }
 
-// AppendEnd ends a head.
+// AppendEnd appends the empty line that ends a head.
 func AppendEnd(dst []byte) []byte { return append(dst, "\r\n"...) }
 
-// ChunkRoom is how many bytes a chunk's size line takes at most.
+// ChunkRoom is the maximum length of a chunk's size line in bytes.
 const ChunkRoom = 16 + 2
 
 // LastChunk ends a chunked body without trailers.
 const LastChunk = "0\r\n\r\n"
 
-// AppendChunkSize writes the size line of a chunk of n bytes; n must be above 0.
-// Behind the data goes CRLF.
+// AppendChunkSize appends the size line of a chunk of n bytes; n must be above 0. The caller must append CRLF after the
+// data.
 func AppendChunkSize(dst []byte, n int) []byte {
 	dst = strconv.AppendInt(dst, int64(n), 16)
 	return append(dst, "\r\n"...)
 }
 
-// AppendChunk writes a whole chunk; nothing for empty data, which would end the body.
+// AppendChunk appends a whole chunk. It appends nothing for empty data, because an empty chunk would end the body.
 func AppendChunk(dst, data []byte) []byte {
 	if len(data) == 0 {
 		return dst

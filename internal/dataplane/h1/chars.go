@@ -4,11 +4,11 @@ package h1
 const (
 	charToken  = 1 << iota // tchar: method and field names
 	charValue              // VCHAR, obs-text, SP, HTAB: field values
-	charTarget             // what a request-target may hold: 0x21..0x7e but '#'
-	charHost               // reg-name without sub-delims and escapes: what real names use
+	charTarget             // allowed in a request-target: 0x21..0x7e except '#'
+	charHost               // reg-name without sub-delims and escapes: the characters of real host names
 	charPlain              // unreserved: never needs an escape
 	charHex
-	charHigh // above 0x7f
+	charHigh // 0x80 and above
 )
 
 // chars is read only.
@@ -60,9 +60,8 @@ func lower(c byte) byte {
 	return c
 }
 
-// EqualFold reports whether b is want without regard to ASCII case. want must
-// be lower case. Nothing but A-Z folds, unlike in bytes.EqualFold, for which
-// U+212A equals k.
+// EqualFold reports whether b equals want, ignoring ASCII case. want must be lower case. Only A-Z are folded, unlike in
+// bytes.EqualFold, where U+212A equals k.
 func EqualFold(b []byte, want string) bool {
 	if len(b) != len(want) {
 		return false

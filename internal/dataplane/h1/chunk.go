@@ -1,7 +1,7 @@
 package h1
 
-// Limits of what surrounds the data of a chunked body: nobody needs them, and
-// without bounds they are bytes that cost work and carry nothing (CVE-2023-39326).
+// Limits of the bytes around the data of a chunked body. Clients do not need large extensions or trailers; without
+// limits such bytes cost work and carry no data (CVE-2023-39326).
 const (
 	maxChunkDigits = 15      // sizes stay below 1<<60
 	maxChunkExt    = 256     // bytes of one chunk extension
@@ -13,12 +13,12 @@ type chunkState uint8
 
 const (
 	chunkSize    chunkState = iota // digits of a size
-	chunkExt                       // behind ';'
-	chunkBlank                     // blanks behind the digits
+	chunkExt                       // after ';'
+	chunkBlank                     // blanks after the digits
 	chunkSizeLF                    // LF of the size line
 	chunkData                      // bytes of the chunk
-	chunkCR                        // CR behind the data
-	chunkLF                        // LF behind the data
+	chunkCR                        // CR after the data
+	chunkLF                        // LF after the data
 	trailerStart                   // first byte of a trailer line, or CR of the end
 	trailerName                    // name of a trailer field
 	trailerValue                   // value of a trailer field
@@ -27,9 +27,8 @@ const (
 	chunkDone
 )
 
-// Chunked decodes a chunked body (RFC 9112 §7.1) byte by byte, however it is
-// cut into reads. Extensions and trailers are checked and dropped. The zero
-// value is ready; copying it copies the position.
+// Chunked decodes a chunked body (RFC 9112 §7.1) byte by byte; the sizes of the reads do not matter. It checks and
+// drops extensions and trailers. The zero value is ready to use. A copy has the same position.
 type Chunked struct {
 	left   int64 // of the size being read, then of the data
 	state  chunkState
@@ -38,16 +37,15 @@ type Chunked struct {
 	exts   uint16 // bytes of all extensions
 	trail  uint16 // bytes of trailers
 
-	tolerant bool // blanks behind a size are taken
-	blanks   bool // and there were some
+	tolerant bool // blanks after a size are accepted
+	blanks   bool // such blanks were found
 }
 
 // Done reports whether the body has ended.
 func (c *Chunked) Done() bool { return c.state == chunkDone }
 
-// Next reads from p up to and including the next run of data. It returns that
-// run (within p, empty if there was none) and how many bytes of p it used. When
-// Done, the bytes behind n are not part of the body. An error is final.
+// Next reads from p up to and including the next run of data. It returns that run (within p, empty if there was none)
+// and how many bytes of p it used. If Done, the bytes after n are not part of the body. An error is final.
 func (c *Chunked) Next(p []byte) (data []byte, n int, _ *Error) {
 	for n < len(p) && c.state != chunkDone {
 		if c.state == chunkData {
@@ -69,7 +67,7 @@ func (c *Chunked) Next(p []byte) (data []byte, n int, _ *Error) {
 	return nil, n, nil
 }
 
-// step takes one byte that is not data.
+// step processes one byte that is not data.
 func (c *Chunked) step(b byte) *Error {
 	switch c.state {
 	case chunkSize:
@@ -139,8 +137,7 @@ func (c *Chunked) size(b byte) *Error {
 	return errChunkSize
 }
 
-// blank takes what may come behind the blanks behind a size. They count as
-// bytes of an extension.
+// blank processes a byte that follows a blank after a size. Blanks count as bytes of an extension.
 func (c *Chunked) blank(b byte) *Error {
 	switch b {
 	case '\r':

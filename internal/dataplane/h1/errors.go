@@ -1,19 +1,19 @@
 package h1
 
-// Class groups errors for counters, so that their names stay few.
+// Class groups errors for counters, to keep the number of counters small.
 type Class uint8
 
 // The classes of Error.
 const (
-	ClassSyntax      Class = iota // bytes that are no HTTP/1.1 message
-	ClassFraming                  // a body whose end two readers could see differently
+	ClassSyntax      Class = iota // bytes that are not an HTTP/1.1 message
+	ClassFraming                  // a body whose end is ambiguous
 	ClassTarget                   // request-target, Host or path
 	ClassLimit                    // longer or more than the limits allow
-	ClassUnsupported              // valid, but not served here
+	ClassUnsupported              // valid, but not supported
 	NumClasses       = int(iota)
 )
 
-// String gives the name of the class as metrics show it.
+// String returns the name of the class as metrics show it.
 func (c Class) String() string {
 	switch c {
 	case ClassFraming:
@@ -28,17 +28,17 @@ func (c Class) String() string {
 	return "syntax"
 }
 
-// Error says why a message was refused. Values are constants of this package:
-// making one allocates nothing and they can be compared by pointer.
+// Error says why a message was refused. Its values are constants of this package: they need no allocation and can be
+// compared by pointer.
 type Error struct {
-	Status int    // what to answer the client; an instance's bad response is always 502
+	Status int    // reply to the client; a bad response of an instance is always 502
 	Class  Class  // for counters
 	Reason string // short, for the log
 }
 
 func (e *Error) Error() string { return e.Reason }
 
-// What requests and responses are refused for.
+// Reasons to refuse requests and responses.
 var (
 	errLineEnd       = &Error{400, ClassSyntax, "line does not end with CRLF"}
 	errRequestLine   = &Error{400, ClassSyntax, "malformed request line"}

@@ -2,7 +2,7 @@ package h1
 
 import "bytes"
 
-// Kind says what a field means to a proxy; most mean nothing (Other).
+// Kind says how a proxy must treat a field. Most fields need no special treatment (Other).
 type Kind uint8
 
 // The fields that a proxy treats specially.
@@ -21,11 +21,11 @@ const (
 	Forwarded // Forwarded, X-Real-Ip, any other X-Forwarded-*
 	RequestID
 	Explain    // X-Smartlb-*
-	Underscore // a name with '_': CGI and WSGI read it as '-', so it can stand in for any other field
-	Named      // named by Connection, so meant for us alone
+	Underscore // a name with '_': CGI and WSGI read it as '-', so it can imitate any other field
+	Named      // named by Connection, so meant for this proxy only
 	Protected  // Authorization, Cookie: Connection must not name them
 	Challenge  // WWW-Authenticate
-	Alias      // a name with '_' that would be one of the special fields with '-'
+	Alias      // a name with '_' that would be a special field if it had '-'
 	Via
 	MaxForwards
 	Date
@@ -34,7 +34,7 @@ const (
 // Kinds is a set of Kind.
 type Kinds uint32
 
-// Set gathers kinds.
+// Set returns the set of the given kinds.
 func Set(kinds ...Kind) (s Kinds) {
 	for _, k := range kinds {
 		s |= 1 << k
@@ -42,12 +42,12 @@ func Set(kinds ...Kind) (s Kinds) {
 	return s
 }
 
-// hopByHop never crosses a proxy as it came: either it ends here (RFC 9110
-// §7.6.1) or it is written anew from what was understood.
+// hopByHop fields are never forwarded unchanged. They either end at the proxy (RFC 9110 §7.6.1) or the proxy writes
+// them again from the parsed value.
 const hopByHop Kinds = 1<<Host | 1<<ContentLength | 1<<TransferEncoding | 1<<Connection |
 	1<<Hop | 1<<Upgrade | 1<<Expect | 1<<Explain | 1<<Named
 
-// kindOf reads a valid field name.
+// kindOf returns the kind of a valid field name.
 func kindOf(name []byte) Kind {
 	switch len(name) {
 	case 2:
@@ -147,35 +147,32 @@ func kindOf(name []byte) Kind {
 	return Other
 }
 
-// field is one line of a head by offsets into its buffer. Heads are below 64
-// KiB (Limits), so 16 bits do, and no pointer is left for the collector.
+// field is one line of a head, as offsets into its buffer. Heads are below 64 KiB (Limits), so 16 bits are enough, and
+// the garbage collector has no pointer to follow.
 type field struct {
 	name, colon, value, end uint16
 	kind                    Kind
-	plain                   bool // exactly "name: value CRLF": may be copied together with its neighbours
+	plain                   bool // exactly "name: value CRLF": may be copied together with adjacent lines
 }
 
-// Fields are the field lines of a head. They point into the buffer that was
-// parsed and are valid as long as it is.
+// Fields are the field lines of a head. They point into the parsed buffer and are valid as long as the buffer is.
 type Fields struct {
 	buf   []byte
 	list  []field
 	binds bool
 }
 
-// Len is the number of field lines.
+// Len returns the number of field lines.
 func (f *Fields) Len() int { return len(f.list) }
 
-// Field gives line i: its name as sent, its value without surrounding space,
-// and what it is to a proxy.
+// Field returns line i: its name as sent, its value without surrounding blanks, and its kind.
 func (f *Fields) Field(i int) (name, value []byte, kind Kind) {
 	l := &f.list[i]
 	return f.buf[l.name:l.colon], f.buf[l.value:l.end], l.kind
 }
 
-// Header gives the value of the first field of that name, ASCII case ignored.
-// Fields that are not forwarded because of their name (underscore, or named by
-// Connection) are not found.
+// Header returns the value of the first field with that name, ignoring ASCII case. It does not find fields that are not
+// forwarded because of their name (with an underscore, or named by Connection).
 func (f *Fields) Header(name string) ([]byte, bool) {
 	for i := range f.list {
 		l := &f.list[i]
@@ -235,12 +232,12 @@ func (f *Fields) add(buf []byte, start, end, limit int) *Error {
 	return nil
 }
 
-// underscored gives the kind of a name with '_': an Alias where the name with
-// '-' in its place would mean something to us. CGI and WSGI read both alike.
+// underscored returns the kind of a name with '_'. It is an Alias if the same name with '-' would be a special field.
+// CGI and WSGI treat both names alike.
 func underscored(name []byte) Kind {
 	var dashed [32]byte
 	if len(name) > len(dashed) {
-		name = name[:len(dashed)] // long enough for every prefix that counts
+		name = name[:len(dashed)] // long enough for every prefix that matters
 	}
 	for i, c := range name {
 		if c == '_' {
@@ -264,20 +261,19 @@ func (f *Fields) has(kind Kind) bool {
 	return false
 }
 
-// maxConnectionOptions bounds the work of matching options with fields: no
-// client has use for more.
+// maxConnectionOptions limits the work of matching options with fields. No client needs more.
 const maxConnectionOptions = 16
 
-// connection is what the Connection fields of a head say.
+// connection holds the options of the Connection fields of a head.
 type connection struct {
 	close, keepAlive, upgrade bool
 }
 
-// applyConnection reads all Connection fields and marks those that they name
-// (RFC 9110 §7.6.1). Naming a field that routes, frames or authenticates a
-// message, or that we add ourselves, is an attack on whoever trusts it
-// (CVE-2021-32813, CVE-2024-45410), so it is refused; in a response
-// it is ignored where tolerated is given.
+// applyConnection reads all Connection fields and marks the fields that they name (RFC 9110 §7.6.1).
+//
+// A Connection field must not name a field that routes, frames or authenticates a message, or that the proxy adds. Such
+// an option is an attack on systems that trust the named field (CVE-2021-32813, CVE-2024-45410), so the message is
+// refused. In a response the option is ignored if tolerated is not nil.
 func (f *Fields) applyConnection(tolerated *Tolerances) (c connection, _ *Error) {
 	options := 0
 	for i := range f.list {
@@ -310,7 +306,7 @@ func (f *Fields) applyConnection(tolerated *Tolerances) (c connection, _ *Error)
 					if tolerated == nil {
 						return c, err
 					}
-					*tolerated |= ConnectionNames // the field stays: nothing that we rely on can be taken away
+					*tolerated |= ConnectionNames // the field stays: nothing that the proxy needs is removed
 				}
 			}
 		}
@@ -333,8 +329,8 @@ func (f *Fields) markNamed(name []byte) *Error {
 	return nil
 }
 
-// framing reads Content-Length and Transfer-Encoding: RFC 9112 §6 without any
-// of its tolerance, but for what tolerated takes.
+// framing reads Content-Length and Transfer-Encoding as in RFC 9112 §6. It accepts none of the tolerated variants of
+// the RFC, except those that tolerated allows.
 func (f *Fields) framing(minor int, tolerated *Tolerances) (chunked bool, length int64, _ *Error) {
 	length = -1
 	codings := 0
@@ -384,7 +380,7 @@ func (f *Fields) framing(minor int, tolerated *Tolerances) (chunked bool, length
 	return chunked, length, nil
 }
 
-// maxLengthDigits keeps a length within an int64 with no overflow check.
+// maxLengthDigits keeps a length within an int64 without an overflow check.
 const maxLengthDigits = 18
 
 func parseLength(v []byte) (n int64, _ *Error) {
@@ -405,7 +401,7 @@ func parseLength(v []byte) (n int64, _ *Error) {
 	return n, nil
 }
 
-// first is the value of the first line of that kind.
+// first returns the value of the first line of that kind.
 func (f *Fields) first(kind Kind) []byte {
 	for i := range f.list {
 		if l := &f.list[i]; l.kind == kind {
@@ -415,7 +411,7 @@ func (f *Fields) first(kind Kind) []byte {
 	return nil
 }
 
-// count is the number of lines of that kind.
+// count returns the number of lines of that kind.
 func (f *Fields) count(kind Kind) (n int) {
 	for i := range f.list {
 		if f.list[i].kind == kind {
@@ -425,8 +421,8 @@ func (f *Fields) count(kind Kind) (n int) {
 	return n
 }
 
-// AppendFields writes every line whose kind is not in drop, in the order it
-// came. Fields that end at a proxy are dropped always.
+// AppendFields appends every line whose kind is not in drop, in the received order. It always drops fields that end at
+// a proxy.
 func (f *Fields) AppendFields(dst []byte, drop Kinds) []byte {
 	drop |= hopByHop
 	for i := 0; i < len(f.list); i++ {
@@ -441,7 +437,7 @@ func (f *Fields) AppendFields(dst []byte, drop Kinds) []byte {
 			dst = append(dst, "\r\n"...)
 			continue
 		}
-		last := l // a run of plain lines is copied at once
+		last := l // copy a run of plain lines at once
 		for i+1 < len(f.list) && f.list[i+1].plain && drop&(1<<f.list[i+1].kind) == 0 {
 			i++
 			last = &f.list[i]

@@ -2,21 +2,20 @@ package h1
 
 import "bytes"
 
-// A path has two spellings here. Both lose their dot segments ("." and "../..",
-// RFC 3986 §5.2.4), also those that are spelled with %2e, so that no rule can
-// be walked around and no instance resolves what was routed otherwise:
+// setPath keeps a path in two spellings. Dot segments ("." and "../..", RFC 3986 §5.2.4) are removed from both, also
+// those spelled with %2e. A client can therefore not bypass a rule, and no instance resolves a path differently from
+// its route:
 //
-//   - the forwarded one keeps every escape as the client sent it;
-//   - the routed one has escapes of unreserved characters decoded (%41 is A,
-//     RFC 3986 §6.2.2.2) and the digits of the others in capitals. %2F, %5C and
+//   - the forwarded spelling keeps every escape as the client sent it;
+//   - the routed spelling has escapes of unreserved characters decoded (%41 is A,
+//     RFC 3986 §6.2.2.2) and the hexadecimal digits of other escapes in capitals. %2F, %5C and
 //     all other reserved characters stay escapes: "a%2Fb" is one segment.
 //
-// Refused are: malformed escapes, %00, a raw backslash, a "../.." that climbs
-// above the root, and a "../.." beside an encoded slash or backslash ("..%2f"):
-// an instance that decodes before it resolves would leave the route. With
-// reject also every encoded slash, backslash and control character.
+// setPath refuses malformed escapes, %00, a raw backslash, and a "../.." that climbs above the root. It also refuses a
+// "../.." next to an encoded slash or backslash ("..%2f"): an instance that decodes before it resolves would leave the
+// route. With reject it also refuses every encoded slash, backslash and control character.
 //
-// Empty segments ("//") are kept: to some services they mean something.
+// Empty segments ("//") are kept, because they have a meaning for some services.
 func (r *Request) setPath(p []byte, reject bool) *Error {
 	if isCanonical(p) {
 		r.path, r.forward = p, p
@@ -35,8 +34,8 @@ func (r *Request) setPath(p []byte, reject bool) *Error {
 	return nil
 }
 
-// RoutePath gives the spelling in which the path of a rule is compared with
-// those of requests. Characters that no request-target may hold are escaped.
+// RoutePath returns the spelling in which the path of a rule is compared with the paths of requests. It escapes
+// characters that are not allowed in a request-target.
 func RoutePath(path string) (string, *Error) {
 	p := bytes.ReplaceAll(appendEscaped(nil, []byte(path)), []byte("?"), []byte("%3F"))
 	var r Request
@@ -46,8 +45,7 @@ func RoutePath(path string) (string, *Error) {
 	return string(r.path), nil
 }
 
-// isCanonical is the fast path of setPath: nothing to decode, nothing that
-// could be a dot segment.
+// isCanonical is the fast path of setPath: it reports that p has nothing to decode and no possible dot segment.
 func isCanonical(p []byte) bool {
 	for i, c := range p {
 		if c == '%' || c == '\\' || c == '.' && i > 0 && p[i-1] == '/' {
@@ -57,10 +55,10 @@ func isCanonical(p []byte) bool {
 	return true
 }
 
-// checkEscapes refuses what could be read in two ways; see setPath.
+// checkEscapes refuses paths with two possible readings; see setPath.
 func checkEscapes(p []byte, reject bool) *Error {
-	piece := 0       // where the piece between two separators, plain or encoded, starts
-	encoded := false // one of its two separators is encoded
+	piece := 0       // start of the piece between two separators, plain or encoded
+	encoded := false // one of the piece's two separators is encoded
 	for i := 0; i <= len(p); i++ {
 		if i == len(p) || p[i] == '/' {
 			if encoded && isDots(p[piece:i]) == 2 {
@@ -94,7 +92,7 @@ func checkEscapes(p []byte, reject bool) *Error {
 	return nil
 }
 
-// isDots gives 1 for a segment "." and 2 for "../..", in any spelling, else 0.
+// isDots returns 1 for a segment "." and 2 for "../..", in any spelling, otherwise 0.
 func isDots(segment []byte) (n int) {
 	for len(segment) > 0 {
 		switch {

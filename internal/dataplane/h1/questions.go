@@ -2,7 +2,7 @@ package h1
 
 import "bytes"
 
-// HasDate reports whether the message says when it was made.
+// HasDate reports whether the message has a Date field.
 func (f *Fields) HasDate() bool { return f.has(Date) }
 
 // PassedThrough reports whether a Via field names pseudonym as a recipient (RFC
@@ -26,13 +26,12 @@ func (f *Fields) PassedThrough(pseudonym string) bool {
 	return false
 }
 
-// BindsConnection reports whether the head takes part in NTLM or Negotiate,
-// which authenticate the connection instead of the request (RFC 4559 §6).
+// BindsConnection reports whether the head is part of NTLM or Negotiate authentication, which authenticates the
+// connection instead of the request (RFC 4559 §6).
 func (f *Fields) BindsConnection() bool { return f.binds }
 
-// bindsConnection looks for those schemes in the value of Authorization or
-// WWW-Authenticate. Several challenges may stand in one line; a false alarm
-// costs one connection.
+// bindsConnection looks for these schemes in the value of Authorization or WWW-Authenticate. One line may contain
+// several challenges. A false positive costs one connection.
 func bindsConnection(value []byte) bool {
 	for len(value) > 0 {
 		value = trim(value)

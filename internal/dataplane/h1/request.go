@@ -2,8 +2,7 @@ package h1
 
 import "bytes"
 
-// Limits bound what a head may ask of memory and time. The zero value means
-// the defaults.
+// Limits bound the memory and time that a head may use. The zero value means the defaults.
 type Limits struct {
 	Head   int // bytes of start line and fields; 16384, at most 65535
 	Fields int // field lines; 100
@@ -13,11 +12,11 @@ type Limits struct {
 	Underscores   Underscores
 }
 
-// Underscores says what becomes of request fields with '_' in their name. Those
-// that stand in for a field that is special here (X_Forwarded_For) never pass.
+// Underscores says how to treat request fields with '_' in their name. Fields that imitate a special field
+// (X_Forwarded_For) are never forwarded.
 type Underscores uint8
 
-// The ways to treat them.
+// The ways to treat fields with '_'.
 const (
 	DropUnderscores Underscores = iota
 	KeepUnderscores
@@ -32,7 +31,7 @@ const (
 	MaxHead       = 1<<16 - 1 // offsets are 16 bits wide
 )
 
-// WithDefaults fills what is zero and cuts Head to MaxHead.
+// WithDefaults replaces zero values with the defaults and limits Head to MaxHead.
 func (l Limits) WithDefaults() Limits {
 	if l.Head <= 0 {
 		l.Head = DefaultHead
@@ -47,10 +46,10 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// maxMethod is beyond every registered method.
+// maxMethod is above the length of every registered method.
 const maxMethod = 32
 
-// Framing says where a body ends.
+// Framing says how the end of a body is found.
 type Framing uint8
 
 // The ways a body can end.
@@ -62,56 +61,53 @@ const (
 	ByTunnelling         // never: after a 101 both directions belong to another protocol
 )
 
-// Request is a parsed request head. It keeps offsets into the buffer given to
-// Parse and is to be reused: Reset it before each request. Not safe for
-// concurrent use.
+// Request is a parsed request head. It keeps offsets into the buffer given to Parse. It is reused: call Reset before
+// each request. It is not safe for concurrent use.
 type Request struct {
 	Fields
 	method, host, path, query []byte
 	forward                   []byte // the path as it is forwarded
-	raw                       []byte // the request-target as it came
-	norm                      []byte // where spellings of the path are kept that the buffer does not hold
-	escaped                   []byte // the request-target, where bytes of it had to be escaped
-	upgrade                   []byte // what the client asks to change to; nil: nothing that is passed on
+	raw                       []byte // the request-target as received
+	norm                      []byte // storage for spellings of the path that differ from the buffer
+	escaped                   []byte // the request-target with escapes, if some of its bytes had to be escaped
+	upgrade                   []byte // the protocol that the client requests; nil: none that is passed on
 
-	Minor     int     // HTTP/1.Minor: 0, or 1 for that and all above
+	Minor     int     // HTTP/1.Minor: 0, or 1 for 1 and above
 	Body      Framing // NoBody, ByLength (Length > 0) or ByChunks
 	Length    int64   // with ByLength
 	Close     bool    // the client wants the connection closed after the reply
-	KeepAlive bool    // an HTTP/1.0 client asked to keep it
-	Continue  bool    // Expect: 100-continue, and there is a body to wait for
+	KeepAlive bool    // an HTTP/1.0 client asked to keep the connection
+	Continue  bool    // Expect: 100-continue, and the request has a body
 	WebSocket bool    // a complete WebSocket opening handshake
 	Dropped   int     // fields with '_' in their name that are not forwarded
 
-	hops          int  // Max-Forwards of OPTIONS and TRACE plus one; 0: none
+	hops          int  // Max-Forwards of OPTIONS and TRACE plus one; 0: no limit
 	tls           bool // the target's scheme is https
-	started       bool // the request line is parsed
-	line, scanned int  // start of the line being read, and where the search for its end stopped
+	started       bool // the request line has been parsed
+	line, scanned int  // start of the current line, and where the search for its end stopped
 }
 
-// Method is the request method as it came.
+// Method returns the request method as received.
 func (r *Request) Method() []byte { return r.method }
 
-// Host is the authority that the request is for, with its port if it has one:
-// the Host field, or the authority of an absolute-form target. Empty for an
-// HTTP/1.0 request without either.
+// Host returns the authority of the request, with its port if it has one: the Host field, or the authority of an
+// absolute-form target. It is empty for an HTTP/1.0 request without either.
 func (r *Request) Host() []byte { return r.host }
 
-// SetHost gives an HTTP/1.0 request without authority one: HTTP/1.1 cannot be
-// written without. host must be valid and stay unchanged while r is in use.
+// SetHost sets the authority of an HTTP/1.0 request that has none: an HTTP/1.1 request cannot be written without it.
+// host must be valid and stay unchanged while r is in use.
 func (r *Request) SetHost(host []byte) { r.host = host }
 
-// Path is the path in the spelling that is routed by: see setPath. "/" for
-// OPTIONS *.
+// Path returns the path in the routed spelling: see setPath. It is "/" for OPTIONS *.
 func (r *Request) Path() []byte { return r.path }
 
-// RawTarget is the request-target as it came; nil before it was found.
+// RawTarget returns the request-target as received; nil before Parse has found it.
 func (r *Request) RawTarget() []byte { return r.raw }
 
-// Query is what follows the first '?', unchanged; nil if there is none.
+// Query returns the bytes after the first '?', unchanged; nil if there is no '?'.
 func (r *Request) Query() []byte { return r.query }
 
-// IsHead reports whether the response has no body whatever it says.
+// IsHead reports whether the method is HEAD. The response then has no body, whatever its head says.
 func (r *Request) IsHead() bool { return string(r.method) == "HEAD" }
 
 // Reset prepares r for the next head.
@@ -121,19 +117,16 @@ func (r *Request) Reset() {
 	r.list, r.norm, r.escaped = list, norm, escaped
 }
 
-// Parse reads a request head from the start of buf. It returns 0 and no error
-// when more bytes are needed: call again with the same buffer, longer; what was
-// read stays where it was, as the results point into it, and lines already read
-// are not read twice.
-// Otherwise n is the length of the head and the body starts at buf[n].
+// Parse reads a request head from the start of buf. It returns 0 and no error if it needs more bytes. Call it again
+// with the same buffer and more bytes in it. The bytes already read must not move, because the results point into the
+// buffer. Lines already read are not read again. Otherwise n is the length of the head, and the body starts at buf[n].
 //
-// An empty line before the request line is skipped (RFC 9112 §2.2), one and no
-// more.
+// Parse skips one empty line before the request line (RFC 9112 §2.2), but no more than one.
 func (r *Request) Parse(buf []byte, lim *Limits) (n int, _ *Error) {
 	r.buf = buf
 	for {
 		if !r.started && r.scanned == 0 && len(buf) > 0 {
-			// Something that is no HTTP is told at its first byte, not at a timeout.
+			// Recognize bytes that are not HTTP at the first byte, not at a timeout.
 			if c := buf[0]; c != '\r' && chars[c]&charToken == 0 {
 				return 0, notHTTP(c)
 			}
@@ -154,7 +147,7 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, _ *Error) {
 		switch {
 		case !r.started && end == start:
 			if bytes.HasPrefix(buf, []byte("\r\n\r\n\x00")) {
-				return 0, errProxyHeader // version 2 of that protocol begins so
+				return 0, errProxyHeader // version 2 of the PROXY protocol begins with these bytes
 			}
 			if start > 0 {
 				return 0, errRequestLine
@@ -174,10 +167,10 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, _ *Error) {
 	}
 }
 
-// Started reports whether any byte of a head was seen.
+// Started reports whether Parse has read any byte of a head.
 func (r *Request) Started() bool { return r.scanned > 0 }
 
-// tooLong is asked after n bytes of a head that is not complete.
+// tooLong returns an error if n bytes of an incomplete head are above the limits.
 func (r *Request) tooLong(n int, lim *Limits) *Error {
 	if !r.started && n > lim.Target+maxMethod+len("  HTTP/1.1\r\n\r\n") {
 		if sp := bytes.IndexByte(r.buf[:maxMethod+3], ' '); sp > 0 {
@@ -234,7 +227,7 @@ func (r *Request) requestLine(line []byte, lim *Limits) *Error {
 	return r.target(target, lim.RejectEncoded)
 }
 
-// finish checks what only the whole head can tell.
+// finish checks what requires the complete head.
 func (r *Request) finish(lim *Limits) *Error {
 	if err := r.underscores(lim.Underscores); err != nil {
 		return err
@@ -265,7 +258,7 @@ func (r *Request) finish(lim *Limits) *Error {
 	return r.checkUpgrade(con)
 }
 
-// notHTTP names what begins with a byte that no request begins with.
+// notHTTP returns the error for a first byte that cannot begin a request.
 func notHTTP(c byte) *Error {
 	switch c {
 	case '\n':
@@ -295,8 +288,8 @@ func (r *Request) underscores(how Underscores) *Error {
 	return nil
 }
 
-// readMaxForwards reads how often an OPTIONS or TRACE may be forwarded (RFC 9110
-// §7.6.2). Other methods and what is no number pass unchanged.
+// readMaxForwards reads how often an OPTIONS or TRACE may be forwarded (RFC 9110 §7.6.2). The field passes unchanged
+// with other methods, or if its value is not a number.
 func (r *Request) readMaxForwards() {
 	if r.count(MaxForwards) != 1 || string(r.method) != "OPTIONS" && string(r.method) != "TRACE" {
 		return
@@ -306,15 +299,15 @@ func (r *Request) readMaxForwards() {
 	}
 }
 
-// MustAnswer reports whether the request may not be forwarded any further.
+// MustAnswer reports whether the proxy must answer the request instead of forwarding it.
 func (r *Request) MustAnswer() bool { return r.hops == 1 }
 
-// checkUpgrade decides what becomes of Upgrade (RFC 9110 §7.8). A single token
-// is passed on, and the connection becomes a tunnel where the instance agrees.
-// What a proxy may ignore is ignored where passing it on would be of no use or
-// harm: a list, HTTP/1.0, a WebSocket without its key, and changes to another
-// HTTP or to TLS: what came through such a tunnel nobody would have looked at
-// (CVE-2026-88008). Java's HttpClient and curl ask for h2c with every POST.
+// checkUpgrade decides how to treat Upgrade (RFC 9110 §7.8). A single token is passed on, and the connection becomes a
+// tunnel if the instance agrees.
+//
+// A proxy may ignore Upgrade. This function ignores it if passing it on would be useless or harmful: a list, HTTP/1.0,
+// a WebSocket without its key, and changes to another HTTP or to TLS. The proxy would not inspect the requests in such
+// a tunnel (CVE-2026-88008). Java's HttpClient and curl request h2c with every POST.
 func (r *Request) checkUpgrade(con connection) *Error {
 	if r.count(Upgrade) != 1 || !con.upgrade || r.Minor == 0 {
 		return nil
@@ -324,7 +317,7 @@ func (r *Request) checkUpgrade(con connection) *Error {
 	case len(token) == 0 || len(token) > maxUpgrade || !isProtocol(token) || isHTTPOrTLS(token):
 		return nil
 	case r.Body != NoBody:
-		return errUpgradeBody // CVE-2026-2833: bytes behind it belong to whom?
+		return errUpgradeBody // CVE-2026-2833: the owner of the bytes after it is ambiguous
 	case EqualFold(token, "websocket"):
 		key, _ := r.Header("sec-websocket-key")
 		r.WebSocket = string(r.method) == "GET" && len(key) == 24 && !con.close
@@ -354,8 +347,7 @@ func isHTTPOrTLS(token []byte) bool {
 		hasPrefixFold(token, "http/") || hasPrefixFold(token, "tls/")
 }
 
-// Upgrade is the protocol that the client asks to change to and that is passed
-// on, nil if there is none.
+// Upgrade returns the protocol that the client requests and that is passed on, nil if there is none.
 func (r *Request) Upgrade() []byte { return r.upgrade }
 
 func (r *Request) checkExpect() *Error {
@@ -400,8 +392,7 @@ func (r *Request) checkHost() *Error {
 	return nil
 }
 
-// withoutEmptyPort cuts the colon of "h:", which means the same as "h" (RFC 3986
-// §3.2.3).
+// withoutEmptyPort removes the colon of "h:", which means the same as "h" (RFC 3986 §3.2.3).
 func withoutEmptyPort(host []byte) []byte {
 	if n := len(host); n > 1 && host[n-1] == ':' {
 		return host[:n-1]
@@ -409,8 +400,7 @@ func withoutEmptyPort(host []byte) []byte {
 	return host
 }
 
-// sameAuthority compares the authority of a target with Host: the default port
-// of the scheme may be left out.
+// sameAuthority compares the authority of a target with Host. Either may omit the default port of the scheme.
 func sameAuthority(a, b []byte, tls bool) bool {
 	port := ":80"
 	if tls {

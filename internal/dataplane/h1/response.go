@@ -2,8 +2,7 @@ package h1
 
 import "bytes"
 
-// Response is a parsed response head; like Request it is reused and keeps
-// offsets into the buffer given to Parse.
+// Response is a parsed response head. Like Request it is reused and keeps offsets into the buffer given to Parse.
 type Response struct {
 	Fields
 	reason  []byte
@@ -12,9 +11,9 @@ type Response struct {
 	Status    int
 	Minor     int
 	Body      Framing    // NoBody also for HEAD, 1xx, 204 and 304
-	Length    int64      // Content-Length, -1 if there was none; with NoBody it describes what is not sent
+	Length    int64      // Content-Length, -1 if there was none; with NoBody it describes a body that is not sent
 	Close     bool       // the instance will close the connection
-	Tolerated Tolerances // departures that a tolerant reading found
+	Tolerated Tolerances // departures found by a tolerant reading
 
 	started       bool
 	line, scanned int
@@ -27,22 +26,20 @@ func (r *Response) Reset() {
 	r.list = list
 }
 
-// Reason is the reason phrase, possibly empty.
+// Reason returns the reason phrase, which may be empty.
 func (r *Response) Reason() []byte { return r.reason }
 
-// Accepts reports whether this is the answer that changes the connection to the
-// protocol that the request asked for.
+// Accepts reports whether this response changes the connection to the protocol that the request asked for.
 func (r *Response) Accepts(protocol []byte) bool {
 	return r.Status == 101 && len(protocol) > 0 && sameFold(r.upgrade, protocol)
 }
 
-// Interim reports whether another head follows (1xx but 101).
+// Interim reports whether another head follows (1xx except 101).
 func (r *Response) Interim() bool { return r.Status < 200 && r.Status != 101 }
 
-// Parse reads a response head from the start of buf as Request.Parse does. The
-// framing depends on the request: head says that it was HEAD. tolerant takes the
-// departures of Tolerances, and may rewrite bytes of buf in place. All its errors
-// mean 502, whatever their Status.
+// Parse reads a response head from the start of buf as Request.Parse does. The framing depends on the request: head
+// says that the method was HEAD. tolerant accepts the departures of Tolerances and may rewrite bytes of buf in place.
+// All its errors mean 502, whatever their Status.
 func (r *Response) Parse(buf []byte, head, tolerant bool, lim *Limits) (n int, _ *Error) {
 	r.buf = buf
 	for {
@@ -93,7 +90,7 @@ func (r *Response) Parse(buf []byte, head, tolerant bool, lim *Limits) (n int, _
 	}
 }
 
-// couldBeStatusLine lets garbage fail at once instead of at a timeout.
+// couldBeStatusLine makes invalid bytes fail at once instead of at a timeout.
 func couldBeStatusLine(b []byte) bool {
 	const prefix = "HTTP/1."
 	n := min(len(b), len(prefix))
@@ -101,11 +98,11 @@ func couldBeStatusLine(b []byte) bool {
 }
 
 func (r *Response) statusLine(line []byte, tolerant bool) *Error {
-	// HTTP/1.x SP 3DIGIT [SP reason]; the second space is often left out.
+	// HTTP/1.x SP 3DIGIT [SP reason]; many servers omit the second space.
 	if len(line) < 12 || string(line[:7]) != "HTTP/1." || line[7] < '0' || line[7] > '9' || line[8] != ' ' {
 		return errStatusLine
 	}
-	if line[7] > '1' { // RFC 9110 §2.5: read as the highest minor version that we know
+	if line[7] > '1' { // RFC 9110 §2.5: read as the highest known minor version
 		if !tolerant {
 			return errStatusLine
 		}

@@ -2,9 +2,8 @@ package h1
 
 import "bytes"
 
-// target takes the request-target apart (RFC 9112 §3.2): origin-form,
-// absolute-form of http and https, or "*" with OPTIONS. Bytes above 0x7f, such
-// as unescaped UTF-8, have one reading: they are escaped.
+// target parses the request-target (RFC 9112 §3.2): origin-form, absolute-form of http and https, or "*" with OPTIONS.
+// Bytes above 0x7f, such as unescaped UTF-8, have only one reading, so target escapes them.
 func (r *Request) target(t []byte, reject bool) *Error {
 	r.raw = t
 	if !all(t, charTarget) {
@@ -19,7 +18,7 @@ func (r *Request) target(t []byte, reject bool) *Error {
 			return errTarget
 		}
 		r.norm = append(r.norm[:0], '/')
-		r.path, r.forward = r.norm, t // of the host as a whole: routed like its root
+		r.path, r.forward = r.norm, t // applies to the host as a whole: routed like its root
 		return nil
 	}
 	if t[0] != '/' {
@@ -51,8 +50,7 @@ func (r *Request) target(t []byte, reject bool) *Error {
 	return r.setPath(t, reject)
 }
 
-// appendEscaped appends b with an escape for each byte that no request-target
-// may hold.
+// appendEscaped appends b and escapes each byte that is not allowed in a request-target.
 func appendEscaped(dst, b []byte) []byte {
 	const digits = "0123456789ABCDEF"
 	for _, c := range b {
@@ -65,7 +63,7 @@ func appendEscaped(dst, b []byte) []byte {
 	return dst
 }
 
-// bare takes an absolute-form target without a path, of which rest is left.
+// bare handles an absolute-form target without a path; rest is what follows the authority.
 func (r *Request) bare(rest []byte) {
 	r.norm = append(r.norm[:0], "/*"...)
 	r.path, r.forward = r.norm[:1], r.norm[:1]
@@ -76,9 +74,8 @@ func (r *Request) bare(rest []byte) {
 	}
 }
 
-// validAuthority accepts host or host:port, where host is a name of letters,
-// digits, '-', '.', '_' or an IP literal. Userinfo, commas, escapes and empty
-// parts are refused.
+// validAuthority accepts host or host:port. host is an IP literal, or a name of letters, digits, '-', '.' and '_'. It
+// refuses userinfo, commas, escapes and empty parts.
 func validAuthority(b []byte) bool {
 	if len(b) == 0 || len(b) > 255+6 {
 		return false

@@ -2,24 +2,24 @@ package h1
 
 import "bytes"
 
-// Tolerances is a set of departures from RFC 9112 that were found in a response
-// and that have one reading only. They are gone from what is forwarded.
+// Tolerances is a set of departures from RFC 9112 found in a response. Each of them has only one reading. The forwarded
+// response no longer has them.
 type Tolerances uint32
 
 // The departures that are tolerated in responses.
 const (
-	LineEnds        Tolerances = 1 << iota // lines of the head that end with LF alone
-	RepeatedLength                         // Content-Length several times, all equal
+	LineEnds        Tolerances = 1 << iota // lines of the head end with LF only
+	RepeatedLength                         // Content-Length occurs several times, all equal
 	OddStatus                              // a status of 600 to 999
 	NewerVersion                           // HTTP/1.2 to HTTP/1.9
 	ControlChars                           // control characters in values or the reason; each becomes a space
 	OldChunked                             // Transfer-Encoding: chunked in HTTP/1.0
-	ChunkBlank                             // blanks behind the size of a chunk
+	ChunkBlank                             // blanks after the size of a chunk
 	ManyInterim                            // more than MaxInterim interim heads
-	ConnectionNames                        // Connection names a field that it must not; that option is ignored
+	ConnectionNames                        // Connection names a field that it must not name; the option is ignored
 	FoldedLine                             // a field continued on the next line; joined by spaces
 	BlankName                              // blanks between a field's name and the colon
-	NumTolerances   = iota                 // how many there are
+	NumTolerances   = iota                 // number of departures
 )
 
 var toleranceWords = [NumTolerances]string{
@@ -27,21 +27,20 @@ var toleranceWords = [NumTolerances]string{
 	"chunk-size-blank", "many-interim", "connection-names", "folded-line", "blank-before-colon",
 }
 
-// ToleranceName gives the word for bit i of a set, 0 <= i < NumTolerances.
+// ToleranceName returns the word for bit i of a set, 0 <= i < NumTolerances.
 func ToleranceName(i int) string { return toleranceWords[i] }
 
-// MaxInterim is how many interim heads (1xx) a strict reader takes before a
-// response, MaxInterimTolerated how many a tolerant one: beyond, an instance
-// only keeps us busy.
+// MaxInterim is how many interim heads (1xx) a strict reader accepts before a response. MaxInterimTolerated is the
+// limit of a tolerant reader. Above the limit, the instance would only keep the proxy busy.
 const (
 	MaxInterim          = 8
 	MaxInterimTolerated = 1024
 )
 
-// repair takes a field line that add refused, where it can be read in one way
-// only. The line is rewritten in place, so that what is forwarded is correct.
+// repair repairs a field line that add refused, if the line has only one reading. It rewrites the line in place, so the
+// forwarded line is correct.
 func (r *Response) repair(bad *Error, buf []byte, start, end, limit int) *Error {
-	for range 3 { // one line may need each of the repairs once
+	for range 3 { // one line may need each repair once
 		switch bad {
 		case errFold:
 			return r.unfold(buf, start, end)
@@ -54,7 +53,7 @@ func (r *Response) repair(bad *Error, buf []byte, start, end, limit int) *Error 
 			r.Tolerated |= BlankName
 		case errFieldValue:
 			if frames(buf[start:end]) {
-				return bad // a reader that strips \v or \f as blanks finds a coding where another finds none
+				return bad // some readers strip \v or \f as blanks: they would find a coding where others find none
 			}
 			blankControls(buf[start:end])
 			r.Tolerated |= ControlChars
@@ -76,8 +75,8 @@ func frames(line []byte) bool {
 	return kind == ContentLength || kind == TransferEncoding
 }
 
-// unfold joins a line to the field before it (RFC 9112 §5.2). Fields that frame
-// the message or change the connection are never read over two lines.
+// unfold joins a line to the field before it (RFC 9112 §5.2). It does not join lines to fields that frame the message
+// or change the connection.
 func (r *Response) unfold(buf []byte, start, end int) *Error {
 	if len(r.list) == 0 {
 		return errFold
@@ -102,8 +101,8 @@ func (r *Response) unfold(buf []byte, start, end int) *Error {
 	return nil
 }
 
-// closeGap moves a field's name to its colon where blanks are between them
-// (RFC 9112 §5.1), and returns by how much.
+// closeGap removes blanks between a field's name and its colon (RFC 9112 §5.1) by moving the name. It returns by how
+// many bytes the name moved.
 func closeGap(line []byte) int {
 	name := 0
 	for name < len(line) && chars[line[name]]&charToken != 0 {
@@ -120,7 +119,7 @@ func closeGap(line []byte) int {
 	return colon - name
 }
 
-// blankControls replaces control characters by spaces (RFC 9110 §5.5).
+// blankControls replaces control characters with spaces (RFC 9110 §5.5).
 func blankControls(b []byte) {
 	for i, c := range b {
 		if chars[c]&charValue == 0 {

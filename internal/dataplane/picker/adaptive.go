@@ -7,24 +7,24 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// Constants of the cost function. Where a figure was measured, it was against
-// real proxies under open-loop load with 10 instances (docs/design/adaptive.md).
+// Constants of the cost function. Measured figures come from real proxies under open-loop load with 10 instances
+// (docs/design/adaptive.md).
 const (
 	smallPool    = 16   // up to this many live instances ...
 	drawSmall    = 6    // ... six are compared: hetero p99 95.7 -> 94.0 ms against four
-	drawLarge    = 4    // beyond, four: no instance gets more than 4/n of the requests however stale the facts
-	drawFloor    = .05  // share floor of a slow starter or a tiny one: nobody starves
-	drawErrFloor = .03  // of a failing one: its recovery must be noticed
+	drawLarge    = 4    // above, four: no instance gets more than 4/n of the requests, however stale the facts are
+	drawFloor    = .05  // share floor of a slow starter or a small instance: each gets some requests
+	drawErrFloor = .03  // share floor of a failing instance: the proxy must notice its recovery
 	maxErr       = .98  // keeps the error cost finite
 	minSamples   = 3    // below, the latency factor is 1
 	minLatency   = .5   // clamp of the latency factor
 	maxLatency   = 20.0 //
-	idleTau      = 5e9  // ns: estimates of an instance nobody asks fade to the median
-	silentAfter  = 4    // medians without any head while two or more wait
+	idleTau      = 5e9  // ns: estimates of an instance without requests fade to the median
+	silentAfter  = 4    // medians without any response head while two or more requests wait
 )
 
-// Adaptive takes the cheapest of a weighted sample of instances. Cost is the
-// expected time to an answer, failures included:
+// Adaptive picks the cheapest instance of a weighted sample. Cost is the expected time to an answer, including
+// failures:
 //
 //	sample  d = min(6, live) for live <= 16, else 4, distinct,
 //	        P ~ weight · max(.05, c^(k/2)·ss) · max(.03, (1-err)²)
@@ -33,34 +33,31 @@ const (
 //	err     min(.98, max(e·decay(idle/5s), .7·E·k))
 //	s       (silence/(4·med))² when silence > 4·med, else 1
 //
-// q is our own requests in flight, L and e our own averages of latency and
-// error rate, c the instance's share of the mean capacity, E the error rate
-// that all proxies see, k the trust in what came through Kafka, ss slow start.
-// Capacity, E and veto are slow facts and act mostly through the sample: with c
-// inside r the latency is work-normalised and c cancels, so capacity is not
-// counted twice. Facts seconds old never rank instances per request.
+// q is this proxy's requests in flight; L and e are its averages of latency and error rate. c is the instance's share
+// of the mean capacity. E is the error rate that all proxies see. k is the trust in facts from Kafka, and ss is slow
+// start. Capacity, E and veto are slow facts and act mostly through the sample. Because r contains c, the latency is
+// work-normalised and c cancels, so capacity is not counted twice. Facts that are seconds old never rank instances per
+// request.
 //
-// The exponent is there because q + 1 overstates the wait at an instance that
-// serves several requests at once, and with it the case for a slow idle one: an
-// exponent of 1 sends 2.5 % of the requests to the two slowest of ten instances
-// of .48 to 2.8 times the service time, and their tail becomes everybody's p99.
+// The exponent exists because q + 1 overstates the wait at an instance that serves several requests at once. It
+// therefore also overstates the advantage of a slow idle instance. Take ten instances of .48 to 2.8 times the service
+// time. An exponent of 1 sends 2.5 % of the requests to the two slowest, and their tail becomes the p99 of all
+// requests.
 //
-// Sources: power of d choices (Mitzenmacher, TPDS 2001); the sampling bound on
-// herding (Dahlin, TPDS 2000); failures as expected cost instead of latency
-// (Linkerd issue 15374 tells what happens otherwise). Cost of a choice: O(d).
+// Sources: power of d choices (Mitzenmacher, TPDS 2001); the sampling bound on herding (Dahlin, TPDS 2000); failures as
+// expected cost instead of latency (Linkerd issue 15374 describes the problem of the alternative). A choice costs O(d).
 //
-// In a pool of unequal weights the 1 of the cost is random and has the mean 1:
-// see uneven.
+// In a pool of unequal weights the 1 of the cost is random and has the mean 1: see uneven.
 type Adaptive struct {
 	table  alias // over Pool.Live
 	uneven uneven
 }
 
-// NewAdaptive builds the sampling table of a pool at now.
+// NewAdaptive builds the sampling table of a pool at time now.
 func NewAdaptive(p *upstream.Pool, now int64) *Adaptive {
 	u := newUneven(p, func(m *upstream.Member) float64 { return m.Weight })
 	if len(p.Live) <= drawSmall {
-		return &Adaptive{uneven: u} // everybody is compared, nobody is drawn
+		return &Adaptive{uneven: u} // all instances are compared, so no sampling table is needed
 	}
 	weights := make([]float64, len(p.Live))
 	for i, at := range p.Live {
@@ -106,7 +103,7 @@ func (p *Adaptive) Choose(pool *upstream.Pool, a *upstream.Ask) int {
 	return best
 }
 
-// race replaces the costs of candidates by their scores in the race.
+// race replaces the costs of candidates with their scores in the race.
 func (p *Adaptive) race(costs []upstream.Candidate, times *[drawSmall]float64, pool *upstream.Pool, r *rand.PCG) {
 	var entrants [drawSmall]entrant
 	var scores [drawSmall]float64
@@ -129,9 +126,8 @@ func (p *Adaptive) race(costs []upstream.Candidate, times *[drawSmall]float64, p
 	}
 }
 
-// sample appends up to d distinct live members that were not tried, and counts
-// in times how often each was drawn; all are 0 where everybody is compared. In a
-// pool of unequal weights it draws d times, so the set may be smaller.
+// sample appends up to d distinct live members that were not tried. It counts in times how often each was drawn; all
+// counts are 0 if all members are compared. In a pool of unequal weights it draws d times, so the set may be smaller.
 func (p *Adaptive) sample(set []int32, times *[drawSmall]float64, pool *upstream.Pool, a *upstream.Ask) []int32 {
 	n := len(pool.Live)
 	if n <= drawSmall || len(p.table) != n {
@@ -152,15 +148,15 @@ func (p *Adaptive) sample(set []int32, times *[drawSmall]float64, pool *upstream
 			drawn++
 		}
 	}
-	// A skewed table can keep giving the same one: never return nobody.
+	// A skewed table can keep drawing the same member: never return an empty set.
 	for i := 0; len(set) == 0 && i < n; i++ {
 		set, _ = addDrawn(set, times, pool, a, pool.Live[i])
 	}
 	return set
 }
 
-// addDrawn adds a member to the set, or counts it again where it is there. It
-// returns false for one that was tried.
+// addDrawn adds a member to the set, or counts it again if it is already in the set. It returns false for a member that
+// was already tried.
 func addDrawn(set []int32, times *[drawSmall]float64, pool *upstream.Pool, a *upstream.Ask, at int32) ([]int32, bool) {
 	for i, have := range set {
 		if have == at {
@@ -175,7 +171,7 @@ func addDrawn(set []int32, times *[drawSmall]float64, pool *upstream.Pool, a *up
 	return append(set, at), true
 }
 
-// costOf computes the cost of one member and the parts it is made of.
+// costOf computes the cost of one member and the parts of the cost.
 func costOf(pool *upstream.Pool, at int32, now int64) upstream.Candidate {
 	m := &pool.Members[at]
 	q := m.InFlight.Load()
@@ -183,7 +179,7 @@ func costOf(pool *upstream.Pool, at int32, now int64) upstream.Candidate {
 	penalty := 1 + 10*err/(1-err) + 100*err*err
 	r := latencyFactor(m, pool.MedianNs, now)
 	s := silenceFactor(m.Live, pool.MedianNs, now)
-	r *= math.Sqrt(r / m.Capacity) // over Capacity below: (r/c)^1.5
+	r *= math.Sqrt(r / m.Capacity) // divided by Capacity below: (r/c)^1.5
 	w := m.Weight * m.Capacity * m.Veto
 	cost := (float64(q)/m.SlowStart + 1) / w * r * penalty * s
 	return upstream.Candidate{
@@ -225,8 +221,8 @@ func silenceFactor(l *upstream.Live, median float64, now int64) float64 {
 	return x * x
 }
 
-// Cost gives what Adaptive would compute for the member at index i now, for
-// people who ask why; any policy's pool has the parts.
+// Cost returns the cost that Adaptive would compute for the member at index i at time now. It serves explanations and
+// works for a pool of any policy.
 func Cost(pool *upstream.Pool, i int, now int64) upstream.Candidate {
 	return costOf(pool, int32(i), now)
 }

@@ -2,10 +2,9 @@ package picker
 
 import "math/rand/v2"
 
-// alias draws an index with probability proportional to its weight in constant
-// time: Walker's method with Vose's construction (A Linear Algorithm for
-// Generating Random Numbers with a Given Distribution, IEEE TSE 1991). A column
-// keeps itself with probability prob, else it gives other.
+// alias draws an index with probability proportional to its weight, in constant time: Walker's method with Vose's
+// construction (A Linear Algorithm for Generating Random Numbers with a Given Distribution, IEEE TSE 1991). A column
+// returns its own index with probability prob, otherwise other.
 type alias []column
 
 type column struct {
@@ -13,8 +12,8 @@ type column struct {
 	other int32
 }
 
-// newAlias builds the table in O(n). Weights that are not positive are never
-// drawn, unless none is positive: then all are equal.
+// newAlias builds the table in O(n). It never draws weights that are not positive, unless no weight is positive: then
+// all weights count as equal.
 func newAlias(weights []float64) alias {
 	n := len(weights)
 	t := make(alias, n)
@@ -48,13 +47,13 @@ func newAlias(weights []float64) alias {
 	for _, i := range large {
 		t[i] = column{prob: 1, other: i}
 	}
-	for _, i := range small { // rounding left these a hair below 1
+	for _, i := range small { // rounding left these slightly below 1
 		t[i] = column{prob: 1, other: i}
 	}
 	return t
 }
 
-// draw uses one random number for the column and the coin.
+// draw uses one random number both for the column and for the choice within the column.
 func (t alias) draw(r *rand.PCG) int {
 	u := r.Uint64()
 	i := int((u >> 32) * uint64(len(t)) >> 32)

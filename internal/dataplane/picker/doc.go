@@ -1,13 +1,9 @@
-// Package picker decides which instance gets a request, and which instances
-// may be asked at all.
+// Package picker decides which instance gets a request, and which instances may be picked at all.
 //
-// Each policy is one file: [Adaptive], [RoundRobin], [LeastRequest], [Random],
-// [PeakEWMA], [RingHash], [Maglev]. A policy object belongs to one
-// [upstream.Pool]; its Choose is pure, allocates nothing, and is called by many
-// requests at once. [Next] computes the following pool of a service from the
-// last one and the facts of the moment: who is out and why, ejection and its
-// cap, slow start, trust in facts that came through Kafka, panic.
+// Each policy is a type: [Adaptive], [RoundRobin], [LeastRequest], [Random], [PeakEWMA], [RingHash], [Maglev]. A policy
+// object belongs to one [upstream.Pool]. Its Choose is pure, allocates nothing, and runs for many requests at once.
+// [Next] computes the next pool of a service from the previous pool and the current facts: which members are out and
+// why, ejection and its limit, slow start, trust in facts from Kafka, and panic.
 //
-// The keeper alone calls Next; everything here takes time and randomness as
-// arguments.
+// Only the keeper calls Next. All functions take time and randomness as arguments.
 package picker

@@ -8,13 +8,12 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// ringPoints is how many points an instance of weight 1 has on the ring: with
-// 160 the busiest of 10 equal instances gets about 1.2 times the mean.
+// ringPoints is the number of points on the ring for an instance of weight 1. With 160, the busiest of 10 equal
+// instances gets about 1.2 times the mean.
 const ringPoints = 160
 
-// RingHash sends equal keys to the same instance: each instance owns points on
-// a ring of hashes, a key goes to the next point (consistent hashing, Karger et
-// al., STOC 1997). When one of n instances leaves, only its keys move.
+// RingHash sends equal keys to the same instance. Each instance owns points on a ring of hashes, and a key goes to the
+// next point (consistent hashing, Karger et al., STOC 1997). When one of n instances leaves, only its keys move.
 type RingHash struct{ points []point }
 
 type point struct {
@@ -44,7 +43,7 @@ func NewRingHash(p *upstream.Pool) *RingHash {
 // WantsHash implements [upstream.Hasher].
 func (*RingHash) WantsHash() {}
 
-// Choose implements [upstream.Policy]: O(log points).
+// Choose implements [upstream.Policy] in O(log points).
 func (r *RingHash) Choose(pool *upstream.Pool, a *upstream.Ask) int {
 	n := len(r.points)
 	from := sort.Search(n, func(i int) bool { return r.points[i].hash >= a.Hash })
@@ -63,17 +62,15 @@ func hashed(pool *upstream.Pool, a *upstream.Ask, at int32) int {
 	return int(at)
 }
 
-// maglevSize is the prime table size of the paper: about 1 % imbalance for up
-// to 650 instances.
+// maglevSize is the prime table size from the paper: about 1 % imbalance for up to 650 instances.
 const maglevSize = 65537
 
-// Maglev sends equal keys to the same instance by one table look-up; instances
-// take turns filling the table along their own permutations of it (Eisenbud et
-// al., Maglev, NSDI 2016, §3.4). More even than a ring, moves slightly more
-// keys when the set changes.
+// Maglev sends equal keys to the same instance with one table look-up. Instances take turns to fill the table, each
+// along its own permutation (Eisenbud et al., Maglev, NSDI 2016, §3.4). It is more even than a ring, but moves slightly
+// more keys when the set changes.
 type Maglev struct{ table []int32 }
 
-// NewMaglev fills the table in O(size · log size) expected.
+// NewMaglev fills the table in expected O(size · log size).
 func NewMaglev(p *upstream.Pool) *Maglev {
 	n := len(p.Live)
 	table := make([]int32, maglevSize)
@@ -97,7 +94,7 @@ func NewMaglev(p *upstream.Pool) *Maglev {
 	for filled := 0; filled < maglevSize; {
 		for i := range walks {
 			w := &walks[i]
-			// A lighter instance sits out turns in proportion.
+			// A lighter instance skips turns in proportion to its weight.
 			if w.credit += w.gain / heaviest; w.credit < 1 {
 				continue
 			}
@@ -122,7 +119,7 @@ func NewMaglev(p *upstream.Pool) *Maglev {
 // WantsHash implements [upstream.Hasher].
 func (*Maglev) WantsHash() {}
 
-// Choose implements [upstream.Policy]: O(1); a retry looks up other keys.
+// Choose implements [upstream.Policy] in O(1). A retry looks up other keys.
 func (m *Maglev) Choose(pool *upstream.Pool, a *upstream.Ask) int {
 	h := a.Hash
 	for range 64 {

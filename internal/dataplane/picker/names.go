@@ -8,15 +8,15 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// DefaultPolicy is used where the configuration names none.
+// DefaultPolicy applies if the configuration names no policy.
 const DefaultPolicy = "adaptive"
 
-// Names lists the policies, the default first.
+// Names returns the policies, the default first.
 func Names() []string {
 	return []string{"adaptive", "round_robin", "least_request", "random", "peak_ewma", "ring_hash", "maglev"}
 }
 
-// CheckName returns an error that lists the names where name is none of them.
+// CheckName returns an error that lists the valid names if name is not one of them.
 func CheckName(name string) error {
 	if slices.Contains(Names(), name) {
 		return nil
@@ -24,7 +24,7 @@ func CheckName(name string) error {
 	return fmt.Errorf("unknown policy %q, want one of %s", name, strings.Join(Names(), ", "))
 }
 
-// build makes the policy object of a pool whose Live is not empty.
+// build returns the policy object of a pool whose Live is not empty.
 func build(name string, p *upstream.Pool, now int64) upstream.Policy {
 	switch name {
 	case "round_robin":

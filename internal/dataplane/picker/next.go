@@ -8,7 +8,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// Spec is the configured side of a pool.
+// Spec is the configuration of a pool.
 type Spec struct {
 	Policy    string
 	SlowStart time.Duration // 0: none
@@ -21,36 +21,35 @@ type Entry struct {
 	Weight float64 // > 0
 }
 
-// Probe is what our own active checks say.
+// Probe is the result of this proxy's active health checks.
 type Probe uint8
 
-// The states of a probe. An instance without probes, and one that was not
-// probed yet, is Unknown and takes requests.
+// The states of a probe. An instance without probes, or an instance not probed yet, is Unknown and takes requests.
 const (
 	Unknown Probe = iota
 	Passing
 	Failing
 )
 
-// Fact is everything known about one instance beside its own counters.
+// Fact is all information about one instance except its own counters.
 type Fact struct {
 	Probe     Probe
-	Draining  bool // by override or by a DRAINING message that still holds
-	Unhealthy bool // an UNHEALTHY message of somebody else still holds
+	Draining  bool // by an override, or by a DRAINING message that is still valid
+	Unhealthy bool // an UNHEALTHY message of another sender still holds
 	Telemetry Telemetry
 }
 
-// Telemetry is what health-scores says; the zero value knows nothing.
+// Telemetry is the information from health-scores. The zero value means unknown.
 type Telemetry struct {
-	Capacity    float64 // requests per second at full use; 0 unknown
-	ErrorRate   float64 // 0..1, of the whole fleet
+	Capacity    float64 // requests per second at full utilization; 0 unknown
+	ErrorRate   float64 // 0..1, over all proxies
 	Samples     float64 // requests behind ErrorRate
 	Utilization float64 // 0..1; 0 unknown
-	AsOf        int64   // process clock, when the newest input was made; 0 never
-	PeriodNs    int64   // how often such facts come
+	AsOf        int64   // process clock, when the latest input was made; 0 never
+	PeriodNs    int64   // interval between such facts
 }
 
-// Facts gives the fact of an instance. It must answer the same within one Next.
+// Facts returns the fact of an instance. It must return the same fact for an instance during one Next.
 type Facts func(l *upstream.Live) Fact
 
 // Bounds and thresholds of telemetry.
@@ -59,8 +58,8 @@ const (
 	maxCapacity   = 4
 	vetoAt        = .95 // utilization from which the weight is halved
 	veto          = .5
-	fleetDiscount = .7 // the fleet's error rate counts less than what we see ourselves
-	fleetSamples  = 10 // below, it does not count at all
+	fleetDiscount = .7 // the error rate of all proxies counts less than this proxy's own
+	fleetSamples  = 10 // below this number of samples it does not count at all
 	trustPeriods  = 3
 	trustTau      = 5e9 // ns
 	minPeriod     = 1e9
@@ -69,9 +68,8 @@ const (
 	panicBelow    = .5 // of the members that do not drain
 )
 
-// Next computes a service's pool at now. It reads the members' counters and
-// writes nothing: the same inputs give the same pool. jitter in [-1, 1) spreads
-// the return of instances that are ejected together.
+// Next computes a service's pool at time now. It reads the members' counters and writes nothing: the same inputs give
+// the same pool. jitter returns values in [-1, 1). It spreads the return of instances that are ejected together.
 func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() float64) *upstream.Pool {
 	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Members: make([]upstream.Member, len(spec.Entries))}
 	previous := func(i int, l *upstream.Live) *upstream.Member { return find(old, i, l) }
@@ -84,7 +82,7 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 			*m = *was
 		} else {
 			m.Live, m.Since = e.Live, now
-			if len(old.Members) > 0 { // not at process start: there would be nobody else
+			if len(old.Members) > 0 { // not at process start: all instances would ramp up
 				m.SlowFrom = now
 			}
 		}
@@ -114,7 +112,7 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 	return p
 }
 
-// find looks for an instance in the old pool, first where it stood.
+// find returns the member of an instance in the old pool, nil if there is none. It checks position i first.
 func find(old *upstream.Pool, i int, l *upstream.Live) *upstream.Member {
 	if i < len(old.Members) && old.Members[i].Live == l {
 		return &old.Members[i]
@@ -127,7 +125,7 @@ func find(old *upstream.Pool, i int, l *upstream.Live) *upstream.Member {
 	return nil
 }
 
-// wanted is the strongest reason to be out that the facts give.
+// wanted returns the strongest reason in the facts to take the instance out of rotation.
 func wanted(f Fact) upstream.Reason {
 	switch {
 	case f.Draining:
@@ -140,9 +138,8 @@ func wanted(f Fact) upstream.Reason {
 	return upstream.In
 }
 
-// settle moves a member to the state that the facts want. An ejection holds
-// against In until its time is over: a passing probe alone does not end it,
-// because the probe's path may work while requests fail.
+// settle moves a member to the state that the facts require. An ejection overrides In until its time has passed. A
+// passing probe alone does not end it, because the probe's path may work while requests fail.
 func settle(m *upstream.Member, want upstream.Reason, now int64) {
 	if m.Out == upstream.Ejected && want == upstream.In && now < m.Until {
 		return
@@ -159,7 +156,7 @@ func settle(m *upstream.Member, want upstream.Reason, now int64) {
 	m.Out, m.Since, m.Until = want, now, 0
 }
 
-// ramp gives slow start: linear from .1 to 1.
+// ramp returns the slow start factor, which grows linearly from .1 to 1.
 func ramp(m *upstream.Member, window time.Duration, now int64) float64 {
 	if m.SlowFrom == 0 || window <= 0 {
 		return 1
@@ -167,16 +164,15 @@ func ramp(m *upstream.Member, window time.Duration, now int64) float64 {
 	return min(1, max(slowStartMin, float64(now-m.SlowFrom)/float64(window)))
 }
 
-// RampsUp reports whether a policy has slow start. ring_hash and maglev do not:
-// a share that grows would move keys from instance to instance.
+// RampsUp reports whether a policy has slow start. ring_hash and maglev have none: a growing share would move keys
+// between instances.
 func RampsUp(policy string) bool { return policy != "ring_hash" && policy != "maglev" }
 
-// rampedWeight is the weight that the tables of all policies but adaptive are
-// built from: the configured one times slow start in steps of a tenth, so that
-// a table is built ten times during a ramp and not every 100 ms.
+// rampedWeight is the weight that the tables of all policies except adaptive use: the configured weight times slow
+// start in steps of a tenth. A table is therefore built ten times during a ramp and not every 100 ms.
 func rampedWeight(m *upstream.Member) float64 { return m.Weight * math.Ceil(m.SlowStart*10) / 10 }
 
-// Trust is k(age): 1 up to three periods, then fading with 5 s.
+// Trust is k(age): 1 up to three periods, then it fades with a time constant of 5 s.
 func Trust(age, period int64) float64 {
 	period = min(max(period, minPeriod), maxPeriod)
 	late := age - trustPeriods*period
@@ -186,8 +182,8 @@ func Trust(age, period int64) float64 {
 	return math.Exp(-float64(late) / trustTau)
 }
 
-// trust fades what came through Kafka, so that without Kafka the policy is
-// local. Capacity is finished by capacities.
+// trust fades facts from Kafka by their age, so that the policy uses only local data if Kafka is down. capacities
+// completes Capacity.
 func trust(m *upstream.Member, t Telemetry, now int64) {
 	m.AsOf, m.PeriodNs, m.Utilization = t.AsOf, t.PeriodNs, t.Utilization
 	m.Trust, m.FleetErr, m.Veto = 0, 0, 1
@@ -203,8 +199,8 @@ func trust(m *upstream.Member, t Telemetry, now int64) {
 	}
 }
 
-// capacities sets c^k: each known capacity relative to the mean of the known
-// ones, clamped, faded; unknown counts as the mean.
+// capacities sets c^k: each known capacity relative to the mean of the known capacities, clamped and faded. An unknown
+// capacity counts as the mean.
 func capacities(p *upstream.Pool, telemetry []Telemetry) {
 	sum, n := 0.0, 0
 	for _, t := range telemetry {
@@ -221,8 +217,8 @@ func capacities(p *upstream.Pool, telemetry []Telemetry) {
 	}
 }
 
-// live lists who may be picked. Below half of the members that do not drain,
-// all of those are used: spreading over sick instances beats drowning the rest.
+// live returns the members that may be picked. If fewer than half of the members that do not drain are in rotation, it
+// returns all members that do not drain: the few healthy members could not carry the whole load.
 func live(p *upstream.Pool) (in []int32, panicking bool) {
 	staying := 0
 	for i := range p.Members {
@@ -247,7 +243,7 @@ func live(p *upstream.Pool) (in []int32, panicking bool) {
 	return in, true
 }
 
-// median of the work-normalised latency over live members with enough samples.
+// median returns the median of the work-normalised latency over live members with enough samples.
 func median(p *upstream.Pool, now int64) float64 {
 	values := make([]float64, 0, len(p.Live))
 	for _, at := range p.Live {
@@ -270,8 +266,8 @@ func median(p *upstream.Pool, now int64) float64 {
 	return values[mid]
 }
 
-// reusable says that the old policy object fits the new pool: tables of all
-// policies but adaptive depend only on who is live and on the ramped weights.
+// reusable reports whether the old policy object fits the new pool. The tables of all policies except adaptive depend
+// only on the live members and on the ramped weights.
 func reusable(old, p *upstream.Pool) bool {
 	if old.Policy == nil || old.Name != p.Name || p.Name == DefaultPolicy || len(old.Members) != len(p.Members) || !slices.Equal(old.Live, p.Live) {
 		return false

@@ -6,23 +6,22 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// Ejection: the backstop behind the error term of the cost. The threshold and
-// the doubling follow Envoy's consecutive-5xx outlier detection; the cap is
-// higher than Envoy's 10 % because small pools are common, and never the last.
+// Ejection complements the error term of the cost. The threshold and the doubling follow Envoy's consecutive-5xx
+// outlier detection. The limit is higher than Envoy's 10 % because small pools are common. The last member is never
+// ejected.
 const (
-	EjectAfter  = 5    // failures in a row
+	EjectAfter  = 5    // consecutive failures
 	ejectBase   = 5e9  // ns, doubled per ejection
 	ejectMax    = 60e9 // ns
 	ejectJitter = .1
 	ejectShare  = .3
-	calm        = 60e9 // ns in without ejection: the count starts again
+	calm        = 60e9 // ns in rotation without ejection: the ejection count restarts
 )
 
-// MaxEjected gives how many of n members may be ejected at once.
+// MaxEjected returns how many of n members may be ejected at once.
 func MaxEjected(n int) int { return max(1, int(ejectShare*float64(n))) }
 
-// ejectFailing takes out members with too many failures in a row, worst first,
-// within the cap.
+// ejectFailing ejects members with too many consecutive failures, worst first, within the limit.
 func ejectFailing(p *upstream.Pool, now int64, jitter func() float64) {
 	ejected, in := 0, 0
 	for i := range p.Members {
@@ -37,7 +36,7 @@ func ejectFailing(p *upstream.Pool, now int64, jitter func() float64) {
 		worst, fails := -1, uint32(EjectAfter-1)
 		for i := range p.Members {
 			m := &p.Members[i]
-			if f := m.Fails.Load(); m.Out == upstream.In && m.Since != now /* its count is reset first */ && f > fails {
+			if f := m.Fails.Load(); m.Out == upstream.In && m.Since != now /* a reset of the count is pending */ && f > fails {
 				worst, fails = i, f
 			}
 		}
@@ -55,5 +54,5 @@ func eject(m *upstream.Member, now int64, jitter float64) {
 	m.Ejections++
 }
 
-// EjectionTime gives the nanoseconds of the ejection that follows n others.
+// EjectionTime returns the nanoseconds of an ejection after n earlier ejections.
 func EjectionTime(n int) float64 { return math.Min(ejectBase*math.Exp2(float64(n)), ejectMax) }

@@ -6,14 +6,13 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// maxTurns bounds the precomputed sequence: finer weight ratios are rounded.
+// maxTurns limits the precomputed sequence. Finer weight ratios are rounded.
 const maxTurns = 1024
 
-// RoundRobin gives turns by smooth weighted round robin, the method of nginx's
-// default balancer: each step every instance gains its weight, the highest
-// gets the turn and pays the sum. Heavy instances are spread out instead of
-// bunched: weights 5,1,1 give a a b a c a a. The sequence is computed once per
-// set of members; a turn is one atomic number. It looks at nothing else.
+// RoundRobin takes turns by smooth weighted round robin, the method of nginx's default balancer. In each step, every
+// instance gains its weight. The instance with the highest value gets the turn and loses the sum of the weights. Turns
+// of heavy instances are therefore spread out: weights 5,1,1 give a a b a c a a. The sequence is computed once per set
+// of members; a turn costs one atomic increment. The policy uses no other data.
 type RoundRobin struct{ turns []int32 }
 
 // NewRoundRobin computes the sequence in O(turns · members).
@@ -56,9 +55,8 @@ func (r *RoundRobin) Choose(pool *upstream.Pool, a *upstream.Ask) int {
 	return -1
 }
 
-// integerWeights scales the live members' weights to whole numbers of at least
-// one whose sum stays near maxTurns or below, then divides by the greatest
-// common divisor.
+// integerWeights scales the live members' weights to whole numbers of at least one, with a sum near maxTurns or below.
+// Then it divides them by their greatest common divisor.
 func integerWeights(p *upstream.Pool) []int {
 	smallest, sum := math.Inf(1), 0.0
 	for _, at := range p.Live {
@@ -67,7 +65,7 @@ func integerWeights(p *upstream.Pool) []int {
 	}
 	scale := 1.0
 	if smallest > 0 {
-		scale = min(1/smallest*10, maxTurns/sum) // a tenth of the smallest weight is precision enough
+		scale = min(1/smallest*10, maxTurns/sum) // a tenth of the smallest weight is precise enough
 	}
 	out, g := make([]int, len(p.Live)), 0
 	for i, at := range p.Live {

@@ -2,12 +2,12 @@ package picker
 
 import "github.com/smartlb/smartlb/internal/dataplane/upstream"
 
-// two is what the policies of two random choices share: draw two distinct live
-// instances by weight and take the one with the lower cost (Mitzenmacher, The
-// Power of Two Choices in Randomized Load Balancing, TPDS 2001).
+// two is the common part of the policies with two random choices (Mitzenmacher, The Power of Two Choices in Randomized
+// Load Balancing, TPDS 2001). It draws two distinct live instances by weight and takes the instance with the lower
+// cost.
 //
-// In a pool of unequal weights both draws may give the same instance, and the 1
-// of the cost is random with the mean 1: see uneven.
+// In a pool of unequal weights both draws may give the same instance, and the 1 of the cost is random with the mean 1:
+// see uneven.
 type two struct {
 	table  alias
 	uneven uneven
@@ -23,8 +23,7 @@ func liveWeights(p *upstream.Pool) []float64 {
 	return w
 }
 
-// pair draws two distinct untried instances; b is -1 where there is only one, a
-// where there is none.
+// pair draws two distinct untried instances. b is -1 if there is only one, and a is -1 if there is none.
 func (t two) pair(pool *upstream.Pool, ask *upstream.Ask) (a, b int32) {
 	a, b = -1, -1
 	for tries := 0; tries < 16 && b < 0; tries++ {
@@ -45,7 +44,7 @@ func (t two) pair(pool *upstream.Pool, ask *upstream.Ask) (a, b int32) {
 	return a, b
 }
 
-// factor is what a policy multiplies (q + 1)/weight with.
+// factor returns the value with which a policy multiplies (q + 1)/weight.
 type factor func(m *upstream.Member, now int64) float64
 
 func (t two) choose(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
@@ -73,7 +72,7 @@ func (t two) choose(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
 	return int(a)
 }
 
-// race draws twice by weight and takes the lower score of unequal weights.
+// race draws twice by weight and takes the lower score, for pools of unequal weights.
 func (t two) race(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
 	a, b := t.draw(pool, ask), t.draw(pool, ask)
 	if a < 0 || b < 0 {
@@ -107,7 +106,7 @@ func (t two) race(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
 	return int(at[best])
 }
 
-// draw gives an untried instance by weight, -1 where chance gave none.
+// draw returns an untried instance drawn by weight, -1 if 16 draws found none.
 func (t two) draw(pool *upstream.Pool, ask *upstream.Ask) int32 {
 	for range 16 {
 		if at := pool.Live[t.table.draw(ask.Rand)]; !ask.WasTried(pool.Members[at].Live) {
@@ -129,11 +128,9 @@ func (l *LeastRequest) Choose(pool *upstream.Pool, a *upstream.Ask) int {
 	return l.choose(pool, a, func(*upstream.Member, int64) float64 { return 1 })
 }
 
-// PeakEWMA compares latency times requests in flight on two random instances,
-// where the latency average jumps up at once and fades over 10 s (Finagle's
-// p2cPeakEwma). An instance without samples costs 1 ms times its requests: it
-// is asked early. Failures do not feed the latency, but they do not raise the
-// cost either: ejection is what protects this policy.
+// PeakEWMA compares latency times requests in flight on two random instances. The latency average rises immediately and
+// fades over 10 s (Finagle's p2cPeakEwma). An instance without samples costs 1 ms times its requests, so it is picked
+// early. Failures do not change the latency and do not raise the cost: ejection protects this policy.
 type PeakEWMA struct{ two }
 
 // NewPeakEWMA builds the draw table.
@@ -144,13 +141,13 @@ func (l *PeakEWMA) Choose(pool *upstream.Pool, a *upstream.Ask) int {
 	return l.choose(pool, a, peak)
 }
 
-// peak is the latency that PeakEWMA expects, in ns and never 0.
+// peak returns the latency that PeakEWMA expects, in ns and never 0.
 func peak(m *upstream.Member, now int64) float64 {
 	v, idle, ok := m.Peak.Load(now)
 	if !ok {
 		v = 1e6
 	}
-	v *= upstream.Decay(float64(idle) / upstream.PeakTau) // idle: as if samples of 0 had come
+	v *= upstream.Decay(float64(idle) / upstream.PeakTau) // idle: as if samples of 0 had arrived
 	return v + 1
 }
 

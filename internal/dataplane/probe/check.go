@@ -17,10 +17,10 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
 )
 
-// maxBody is how much of a response body a result carries.
+// maxBody is the maximum number of bytes of a response body in a result.
 const maxBody = 256
 
-// maxAnswer is how much of an answer is read, header and all.
+// maxAnswer is the maximum number of bytes read from an answer, including the header.
 const maxAnswer = 64 << 10
 
 func check(ctx context.Context, t Target) Result {
@@ -48,9 +48,8 @@ func (r *Result) tcp(ctx context.Context) {
 	_ = conn.Close()
 }
 
-// http asks over a connection of its own: a check that reuses one would not
-// notice an instance that accepts no more. It does so in this goroutine; the
-// three of an http.Transport would be most of what a check costs.
+// http checks over a new connection: a reused connection would hide that an instance accepts no new connections. It
+// runs in this goroutine, because the three goroutines of an http.Transport would be most of the cost of a check.
 func (r *Result) http(ctx context.Context) {
 	resp, err := r.ask(ctx)
 	if err == nil {
@@ -65,12 +64,12 @@ func (r *Result) http(ctx context.Context) {
 	}
 }
 
-// failed notes why there was no answer.
+// failed records why there was no answer.
 func (r *Result) failed(err error) {
 	r.Body, r.shortage = reason(err), guard.OwnShortage(err)
 }
 
-// connBody is a response's body whose Close ends the connection.
+// connBody is a response body whose Close closes the connection.
 type connBody struct {
 	io.Reader
 	close func() error
@@ -78,13 +77,13 @@ type connBody struct {
 
 func (b connBody) Close() error { return b.close() }
 
-// request makes the request of an HTTP check.
+// request builds the request of an HTTP check.
 func (t Target) request(ctx context.Context) (*http.Request, error) {
 	at, err := url.ParseRequestURI(t.Path)
 	if err != nil {
 		return nil, err
 	}
-	at.Scheme, at.Host = "http", t.Addr // not as text: % of an IPv6 zone is no escape
+	at.Scheme, at.Host = "http", t.Addr // not parsed as text, because the % of an IPv6 zone is not an escape
 	req := (&http.Request{Method: http.MethodGet, URL: at, Host: t.Addr, Header: http.Header{}}).WithContext(ctx)
 	if t.Host != "" {
 		req.Host = t.Host
@@ -139,7 +138,7 @@ func accepts(statuses string, code int) bool {
 	return strings.Contains(statuses, fmt.Sprintf(" %d ", code))
 }
 
-// reason puts a dial or read error into the few words people look for.
+// reason converts a dial or read error to its usual short name.
 func reason(err error) string {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):

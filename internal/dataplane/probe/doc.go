@@ -1,9 +1,7 @@
-// Package probe checks instances actively: HTTP or TCP, each on its own
-// interval with jitter, with thresholds for both directions.
+// Package probe runs active health checks: HTTP or TCP, each with its own interval, jitter, and thresholds for both
+// directions.
 //
-// [Prober.Set] gives the targets; [Prober.Run] owns one goroutine per target;
-// each check's [Result] goes to the one consumer named in [Config]. After a
-// broken connection [Prober.Check] asks for one check at once: if that fails,
-// the instance is down without waiting for its threshold, where the consumer
-// allows it.
+// [Prober.Set] sets the targets. [Prober.Run] runs one goroutine per target. The [Result] of each check goes to the
+// consumer in [Config]. After a broken connection, [Prober.Check] requests one immediate check. If it fails, the
+// instance is down without waiting for its threshold, provided that the consumer allows it.
 package probe

@@ -20,29 +20,29 @@ type Target struct {
 	Rise, Fall        int
 }
 
-// Result is what one check told. State is the verdict after thresholds.
+// Result is the result of one check. Up is the verdict after thresholds.
 type Result struct {
 	Target
 	At         time.Time
 	Took       time.Duration
 	OK         bool
-	Event      bool // asked for by Check
-	Changed    bool // State differs from before, or is the first
+	Event      bool // requested by Check
+	Changed    bool // the verdict differs from the previous verdict, or is the first
 	Up         bool // the verdict
 	StatusCode int
-	Body       string // first 256 bytes of the response, or why there was none
-	shortage   string // what this process lacked; the check then says nothing about the instance
+	Body       string // first 256 bytes of the response, or why there was no response
+	shortage   string // the resource that this process lacked; the check then says nothing about the instance
 }
 
 // Config of a Prober.
 type Config struct {
-	OnResult  func(Result)        // called by many goroutines, must not block
-	OnShort   func(what string)   // a check was not possible: this process lacks descriptors, memory, ports or an answer of its name server; must not block; nil: nobody
-	AllowDown func(t Target) bool // may a failed event check take t out at once? nil: never
+	OnResult  func(Result)        // called by many goroutines; must not block
+	OnShort   func(what string)   // a check was not possible: this process lacks descriptors, memory, ports or an answer of its name server; must not block; nil: no callback
+	AllowDown func(t Target) bool // may a failed event check take t out immediately? nil: never
 	Log       *slog.Logger
 }
 
-// Prober checks a changing set of targets.
+// Prober checks a set of targets that may change.
 type Prober struct {
 	cfg     Config
 	mu      sync.Mutex
@@ -65,7 +65,7 @@ func New(cfg Config) *Prober {
 	return &Prober{cfg: cfg, running: map[key]*runner{}, changed: make(chan struct{}, 1)}
 }
 
-// Set replaces the targets; unchanged ones keep their state. It does not block.
+// Set replaces the targets. Unchanged targets keep their state. It does not block.
 func (p *Prober) Set(targets []Target) {
 	p.mu.Lock()
 	p.wanted = targets
@@ -76,8 +76,8 @@ func (p *Prober) Set(targets []Target) {
 	}
 }
 
-// Check asks for one check of an instance now. It does not block; a check that
-// is already asked for is enough.
+// Check requests one immediate check of an instance. It does not block. If a check is already requested, it does
+// nothing.
 func (p *Prober) Check(service, instance string) {
 	p.mu.Lock()
 	r := p.running[key{service, instance}]
@@ -91,7 +91,7 @@ func (p *Prober) Check(service, instance string) {
 	}
 }
 
-// Run checks until ctx ends, and returns when all its goroutines have.
+// Run checks until ctx ends. It returns when all its goroutines have ended.
 func (p *Prober) Run(ctx context.Context) error {
 	defer p.stop(func(*runner) bool { return true })
 	for {
@@ -150,9 +150,8 @@ func (p *Prober) stop(match func(*runner) bool) {
 	}
 }
 
-// loop checks one target. The first check comes within a fifth of the interval,
-// so that a start knows soon without all checks at once; every pause is within
-// 10 % of the interval.
+// loop checks one target. The first check runs within a fifth of the interval: the state is known soon after a start,
+// and the first checks are spread out. Later pauses are within 10 % of the interval.
 func (p *Prober) loop(ctx context.Context, r *runner) {
 	t := r.target
 	state := Standing{}
@@ -167,7 +166,7 @@ func (p *Prober) loop(ctx context.Context, r *runner) {
 			return
 		case <-timer.C:
 		case <-r.event:
-			// One event check per timeout at most: a burst of resets is one question.
+			// At most one event check per timeout: a burst of resets causes one check.
 			if time.Since(lastEvent) < t.Timeout {
 				continue
 			}
@@ -180,7 +179,7 @@ func (p *Prober) loop(ctx context.Context, r *runner) {
 		if result.shortage == "" {
 			p.judge(&state, result, event)
 		} else if p.cfg.OnShort != nil {
-			p.cfg.OnShort(result.shortage) // the verdict stays what it was, unknown at first
+			p.cfg.OnShort(result.shortage) // the verdict stays unchanged; at first it is unknown
 		}
 		if !event {
 			timer.Reset(t.Interval + time.Duration((rand.Float64()-.5)*.2*float64(t.Interval)))
@@ -188,7 +187,7 @@ func (p *Prober) loop(ctx context.Context, r *runner) {
 	}
 }
 
-// judge applies the thresholds to a check and hands it over.
+// judge applies the thresholds to a check and passes the result to the consumer.
 func (p *Prober) judge(state *Standing, result Result, event bool) {
 	t := result.Target
 	result.Event = event
@@ -198,15 +197,14 @@ func (p *Prober) judge(state *Standing, result Result, event bool) {
 	p.cfg.OnResult(result)
 }
 
-// Standing is the verdict about one instance and the streak that may change it.
+// Standing is the verdict about one instance and the current streak of contrary checks.
 type Standing struct {
 	Known, Up bool
 	streak    int
 }
 
-// Take adds one check and says whether the verdict changed. The first check
-// decides at once; later, Rise successes or Fall failures in a row do. down
-// skips the wait of a failure.
+// Take adds one check and reports whether the verdict changed. The first check decides immediately. Later, a change
+// needs rise consecutive successes or fall consecutive failures. down applies a failure without waiting for fall.
 func (s *Standing) Take(ok, down bool, rise, fall int) bool {
 	if !s.Known {
 		s.Known, s.Up = true, ok

@@ -14,15 +14,14 @@ import (
 
 const (
 	logShards = 4
-	logBuffer = 256 << 10             // bytes of a shard; at 400 bytes a line about 650 lines
-	logEvery  = 50 * time.Millisecond // how often lines are written
-	logEnd    = 2 * time.Second       // for the last ones
+	logBuffer = 256 << 10             // bytes per shard; about 650 lines at 400 bytes per line
+	logEvery  = 50 * time.Millisecond // interval between writes
+	logEnd    = 2 * time.Second       // time limit for the last lines at the end
 )
 
-// accessLog takes finished lines and writes them from one goroutine. A request
-// only copies its line into the buffer of its shard; when that is full, because
-// the writer is slow, the line is dropped and counted. Lines of different
-// connections may leave out of order by up to logEvery.
+// accessLog writes access log lines from one goroutine. A request only copies its finished line into the buffer of its
+// shard. If the writer is slow and the buffer is full, the line is dropped and counted. Lines of different connections
+// may be written out of order by up to logEvery.
 type accessLog struct {
 	w       io.Writer
 	log     *slog.Logger
@@ -40,7 +39,7 @@ func newAccessLog(w io.Writer, log *slog.Logger) *accessLog {
 	return &accessLog{w: w, log: log, wake: make(chan struct{}, 1)}
 }
 
-// add takes a copy of line.
+// add copies line into the buffer of a shard. It does not wait for the writer.
 func (a *accessLog) add(shard int, line []byte) {
 	s := &a.shard[shard%logShards]
 	s.mu.Lock()
@@ -65,7 +64,7 @@ func (a *accessLog) add(shard int, line []byte) {
 	}
 }
 
-// run writes until ctx ends, then what is left.
+// run writes until ctx ends, then writes the remaining lines.
 func (a *accessLog) run(ctx context.Context) {
 	tick := time.NewTicker(logEvery)
 	defer tick.Stop()
@@ -107,8 +106,7 @@ func (a *accessLog) run(ctx context.Context) {
 	}
 }
 
-// logLine writes the line of an exchange; rec is nil for a request that was
-// refused before it was dispatched.
+// logLine logs an exchange. rec is nil for a request that was refused before it was dispatched.
 func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string) {
 	if c.p.log == nil {
 		return
@@ -159,7 +157,7 @@ func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string
 	c.p.log.add(c.shard, b)
 }
 
-// appendTime writes RFC 3339 with milliseconds; the formatted second is kept.
+// appendTime appends the time in RFC 3339 with milliseconds. It caches the formatted second.
 func (e *exchange) appendTime(b []byte, wall int64) []byte {
 	second, ms := wall/1e9, wall/1e6%1000
 	if second != e.second || len(e.stamp) == 0 {
@@ -170,8 +168,8 @@ func (e *exchange) appendTime(b []byte, wall int64) []byte {
 	return append(b, byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 
-// appendTarget writes the target as it is forwarded, that of a refused request
-// as it came, cut at maxRefused.
+// appendTarget appends the target as it is forwarded. For a refused request it appends the received target, cut at
+// maxRefused bytes.
 func (e *exchange) appendTarget(b []byte) []byte {
 	b = append(b, '"')
 	switch raw := e.req.RawTarget(); {
@@ -196,8 +194,7 @@ func appendQuoted[T string | []byte](b []byte, s T) []byte {
 	return append(b, '"')
 }
 
-// appendEscaped writes s within a JSON string. What is logged is ASCII; other
-// bytes are shown by their number.
+// appendEscaped appends s as the content of a JSON string. The output is ASCII; other bytes are written as \u00XX.
 func appendEscaped[T string | []byte](b []byte, s T) []byte {
 	const digits = "0123456789abcdef"
 	for i := 0; i < len(s); i++ {

@@ -2,7 +2,7 @@ package proxy
 
 import "sync"
 
-// bufferPool hands out buffers of one size.
+// bufferPool provides buffers of one size.
 type bufferPool struct {
 	size int
 	pool sync.Pool
@@ -17,16 +17,16 @@ func newBufferPool(size int) *bufferPool {
 	return b
 }
 
-// lease is a place for one buffer of a pool, held only while there are bytes in
-// it: data[start:end]. The zero value with a pool is empty.
+// lease holds at most one buffer of a pool, and only while the buffer has content: data[start:end]. A zero lease with a
+// pool is empty and ready to use.
 type lease struct {
 	pool       *bufferPool
 	data       *[]byte
 	start, end int
 }
 
-// room gives the free bytes behind the content; it takes a buffer if there is
-// none and moves the content to the front if that makes room.
+// room returns the free bytes after the content. It takes a buffer if the lease has none. It moves the content to the
+// front if the buffer is full at its end.
 func (l *lease) room() []byte {
 	if l.data == nil {
 		l.data = l.pool.pool.Get().(*[]byte)
@@ -47,7 +47,7 @@ func (l *lease) compact() {
 	}
 }
 
-// bytes gives the content; it is valid until the lease changes.
+// bytes returns the content. It is valid until the lease changes.
 func (l *lease) bytes() []byte {
 	if l.data == nil {
 		return nil
@@ -59,20 +59,20 @@ func (l *lease) len() int { return l.end - l.start }
 
 func (l *lease) full() bool { return l.end-l.start == l.pool.size }
 
-// drop forgets n bytes from the front.
+// drop removes n bytes from the front.
 func (l *lease) drop(n int) {
 	l.start += n
 	l.dropEmpty()
 }
 
-// dropEmpty gives an empty buffer back.
+// dropEmpty returns an empty buffer to the pool.
 func (l *lease) dropEmpty() {
 	if l.start == l.end {
 		l.release()
 	}
 }
 
-// release gives the buffer back with whatever is in it.
+// release returns the buffer to the pool and discards its content.
 func (l *lease) release() {
 	if l.data != nil {
 		l.pool.pool.Put(l.data)

@@ -13,58 +13,58 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// Dispatcher decides for every request; see package dispatch for the contract.
-// Exchange.Fail and Exchange.AppendExplain complete it.
+// Dispatcher routes every request; see package dispatch for the contract. Exchange.Fail and Exchange.AppendExplain are
+// part of the contract.
 type Dispatcher interface {
 	Begin(x *dispatch.Exchange, h dispatch.Head, now int64) dispatch.Verdict
 	Settle(x *dispatch.Exchange, o dispatch.Outcome, now int64) dispatch.Verdict
 	End(x *dispatch.Exchange, now int64) *dispatch.Record
 }
 
-// Listener is an address that clients connect to.
+// Listener is an address where clients connect.
 type Listener struct {
 	Name string // unique; in the access log
-	Addr string // host:port; port 0 takes a free one
+	Addr string // host:port; port 0 selects a free port
 
 	RejectEncoded bool           // refuse encoded slashes, backslashes and control characters in a path
 	Underscores   h1.Underscores // request fields with '_' in their name; default: dropped
-	RequestID     RequestID      // whose X-Request-Id is kept; default: that of trusted proxies
+	RequestID     RequestID      // which clients may set X-Request-Id; default: trusted proxies
 }
 
-// RequestID says whose X-Request-Id is kept; all others are overwritten.
+// RequestID says from which clients the proxy keeps X-Request-Id. It overwrites the field of all other clients.
 type RequestID uint8
 
 // The ways to treat X-Request-Id.
 const (
 	KeepTrustedID RequestID = iota // of trusted proxies
-	KeepID                         // of every client, where it is valid
-	OverwriteID                    // nobody's
+	KeepID                         // of every client, if the value is valid
+	OverwriteID                    // of no client
 )
 
 // Config of a Proxy. Zero values mean the defaults.
 type Config struct {
 	Listeners      []Listener     // open from the start; SetListeners replaces them
-	TrustedProxies []netip.Prefix // peers whose X-Forwarded-* and X-Request-Id are believed; default none
-	ExplainFrom    []netip.Prefix // peers that may ask for X-Smartlb-Decision; default none
-	Via            string         // our name in Via; a request that carries it has gone in a circle. Unique per node; default smartlb
+	TrustedProxies []netip.Prefix // peers whose X-Forwarded-* and X-Request-Id are trusted; default none
+	ExplainFrom    []netip.Prefix // peers that may request X-Smartlb-Decision; default none
+	Via            string         // the proxy's name in Via; a request that already carries it is a loop. Unique per node; default smartlb
 	AccessLog      io.Writer      // JSON lines; nil: no access log. Written to by one goroutine
 
-	Limits           h1.Limits     // of request heads; the reply's head may have Limits.Head, too
-	MaxBody          int64         // bytes of a request body, 413 beyond; 0: unlimited
-	MaxConnections   int           // of clients, all listeners together; beyond them 503. Default: what the descriptor limit allows
+	Limits           h1.Limits     // of request heads; Limits.Head also limits the response head
+	MaxBody          int64         // bytes of a request body, 413 above; 0: unlimited
+	MaxConnections   int           // client connections of all listeners together; a connection above the limit gets 503. Default: what the descriptor limit allows
 	MaxIdle          int           // kept connections per instance; default 512
 	IdleTimeout      time.Duration // of a client connection between requests; default 60 s
 	HeadTimeout      time.Duration // from the first byte of a head to its last; default 10 s
-	BodyTimeout      time.Duration // without progress in a request body, and of a client that does not take the response; default 60 s
+	BodyTimeout      time.Duration // without progress in a request body, or while the client does not read the response; default 60 s
 	StreamTimeout    time.Duration // of a response body without bytes from the instance; default 1 h
 	KeepTimeout      time.Duration // of a kept connection to an instance; default 55 s, below the usual 60 s of instances
-	HalfCloseTimeout time.Duration // for the answer to a client that closed its sending side; default 30 s
-	TunnelTimeout    time.Duration // of a WebSocket without bytes in either direction; default 1 h
+	HalfCloseTimeout time.Duration // time to answer a client that closed its sending side; default 30 s
+	TunnelTimeout    time.Duration // of a WebSocket without bytes in both directions; default 1 h
 
-	Shortage *guard.Shortage // told when this process lacks descriptors, memory, ports or an answer of its name server; default: one of its own
+	Shortage *guard.Shortage // notes that this process lacks descriptors, memory, ports or an answer of its name server; default: a new Shortage
 
 	Now func() int64 // monotonic nanoseconds, above 0; default the process clock
-	Log *slog.Logger // default: discards
+	Log *slog.Logger // default: discard
 }
 
 func (c Config) withDefaults() Config {
@@ -102,12 +102,12 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Descriptors that are not for clients and their requests: listeners, files,
-// Kafka, the admin API, checks of instances.
+// otherDescriptors is the number of descriptors reserved for listeners, files, Kafka, the admin API and probes of
+// instances. Clients and their requests use the rest.
 const otherDescriptors = 256
 
-// connectionsFor gives how many clients a limit of descriptors allows: each may
-// need a second one, of a connection to an instance.
+// connectionsFor returns how many clients a limit of descriptors allows. Each client may need a second descriptor for a
+// connection to an instance.
 func connectionsFor(descriptors int) int {
 	const unknown = 65536
 	if descriptors == 0 {
@@ -116,7 +116,7 @@ func connectionsFor(descriptors int) int {
 	return min(max((descriptors-otherDescriptors)/2, descriptors/4, 1), 1<<20)
 }
 
-// viaName makes a pseudonym of RFC 9110 §7.6.3 out of a node's id.
+// viaName converts a node id to a pseudonym as defined in RFC 9110 §7.6.3.
 func viaName(name string) string {
 	out := []byte(name)
 	for i, b := range out {
@@ -130,7 +130,7 @@ func viaName(name string) string {
 	return string(out)
 }
 
-// Validate reports every mistake at once.
+// Validate reports all mistakes at once.
 func (c Config) Validate() error {
 	var errs []error
 	if err := validateListeners(c.Listeners); err != nil {

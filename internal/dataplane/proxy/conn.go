@@ -10,27 +10,27 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// conn is a client connection, served by one goroutine.
+// conn is a client connection. One goroutine serves it.
 type conn struct {
 	p       *Proxy
 	l       *listener
 	wire    *wire
-	in      lease // what the client sent and is not done with
+	in      lease // received from the client and not yet processed
 	peer    netip.Addr
-	trusted bool // the peer's X-Forwarded-* are believed
-	explain bool // the peer may ask for explanations
+	trusted bool // the peer's X-Forwarded-* are trusted
+	explain bool // the peer may request explanations
 	shard   int  // of counters and idle pools
 	now     int64
 
-	watch     watch // what serve waits for
-	pumpWatch watch // what the pump waits for
+	watch     watch // the wait of serve
+	pumpWatch watch // the wait of the pump
 	since     atomic.Int64
 	pinned    *upstreamConn // see pin.go
 
-	index   int   // in the registry, under its lock
-	nextAsk int64 // the sweeper's: when to ask whether the client left
+	index   int   // in the registry, protected by its lock
+	nextAsk int64 // used by the sweeper: when to check next whether the client left
 	askGap  int64
-	halfAt  int64 // the sweeper's: when it saw that the client sends no more; 0: it may
+	halfAt  int64 // used by the sweeper: when it saw that the client closed its sending side; 0: the side is open
 }
 
 func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
@@ -48,7 +48,7 @@ func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
 	return c, nil
 }
 
-// serve handles requests until the connection is to be closed.
+// serve handles requests until the connection must be closed, then closes it.
 func (c *conn) serve() {
 	for c.serveOne() {
 	}
@@ -58,7 +58,7 @@ func (c *conn) serve() {
 	c.p.conns.remove(c)
 }
 
-// serveOne waits for a request and answers it; false closes the connection.
+// serveOne waits for a request and answers it. It returns false if the connection must be closed.
 func (c *conn) serveOne() (keep bool) {
 	if c.in.len() == 0 && !c.awaitFirst() {
 		return false
@@ -76,7 +76,7 @@ func (c *conn) serveOne() (keep bool) {
 	}
 	if e.pumping {
 		c.in.release()
-		if e.pump.buf.len() > 0 { // what the pump read beyond the body
+		if e.pump.buf.len() > 0 { // bytes that the pump read after the end of the body
 			c.in, e.pump.buf = e.pump.buf, c.in
 		}
 	} else {
@@ -85,7 +85,7 @@ func (c *conn) serveOne() (keep bool) {
 	return true
 }
 
-// awaitFirst waits for the first bytes of a request, without a buffer.
+// awaitFirst waits for the first bytes of a request. It holds no buffer while it waits.
 func (c *conn) awaitFirst() bool {
 	if c.p.draining.Load() && !c.wire.waiting() {
 		return false
@@ -96,7 +96,7 @@ func (c *conn) awaitFirst() bool {
 	case 0:
 		return err == nil
 	case firedDrain:
-		// A request may have crossed the drain on its way: it is answered.
+		// The client may have sent a request before it saw the drain: answer that request.
 		if err == nil {
 			return c.wire.tcp.SetDeadline(time.Time{}) == nil
 		}
@@ -109,7 +109,7 @@ func (c *conn) awaitFirst() bool {
 	return false
 }
 
-// readHead reads a whole head, or answers why it could not.
+// readHead reads a whole head. If that fails, it answers with the reason and returns false.
 func (c *conn) readHead(e *exchange) bool {
 	lim := &c.l.set.Load().limits
 	armed := false
@@ -120,7 +120,7 @@ func (c *conn) readHead(e *exchange) bool {
 		}
 		if bad != nil || n > 0 {
 			if armed && c.watch.disarm() != 0 {
-				return false // it came, but too late
+				return false // the head arrived, but too late
 			}
 			c.now = c.p.cfg.Now()
 			e.head = n
@@ -144,7 +144,7 @@ func (c *conn) readHead(e *exchange) bool {
 	}
 }
 
-// What the front end refuses heads for, beyond the codec's reasons.
+// Reasons for which the front end refuses a request, in addition to the codec's reasons.
 var (
 	headFull = &h1.Error{Status: 431, Class: h1.ClassLimit, Reason: "head too large"}
 	headLate = &h1.Error{Status: 408, Class: h1.ClassLimit, Reason: "head timeout"}
@@ -152,7 +152,7 @@ var (
 	bodyBig  = &h1.Error{Status: 413, Class: h1.ClassLimit, Reason: "body too large"}
 )
 
-// refuseHead answers a request that is not passed to the dispatcher, and closes.
+// refuseHead answers a request that is not passed to the dispatcher, and then lingers before the connection closes.
 func (c *conn) refuseHead(e *exchange, bad *h1.Error) {
 	c.p.count.shard[c.shard].requests.Add(1)
 	c.identify(e)
@@ -167,13 +167,13 @@ func (c *conn) refuseHead(e *exchange, bad *h1.Error) {
 	c.linger()
 }
 
-// handle answers a request whose head is read.
+// handle answers a request whose head was read.
 func (c *conn) handle(e *exchange) (keep bool) {
 	if bad := c.startBody(e); bad != nil {
 		c.refuseHead(e, bad)
 		return false
 	}
-	if len(e.req.Host()) == 0 { // HTTP/1.0: the address it connected to is all it said
+	if len(e.req.Host()) == 0 { // HTTP/1.0 without Host: use the local address to which the client connected
 		e.req.SetHost([]byte(c.wire.tcp.LocalAddr().String()))
 	}
 	c.p.count.shard[c.shard].requests.Add(1)
@@ -228,20 +228,19 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	return keep
 }
 
-// mayHaveUnread reports whether the client may have sent more than was read: the
-// rest of a body, requests behind this one, or, as it is us who end the
-// connection in a drain, one that it could not know to be too late.
+// mayHaveUnread reports whether the client may have sent bytes that were not read: the rest of a body, or further
+// requests. During a drain the proxy closes the connection, so the client may have sent a request that arrives too
+// late.
 func (c *conn) mayHaveUnread(e *exchange) bool {
 	return !e.body.Done() || c.in.len() > e.used || e.pumping && e.pump.buf.len() > 0 ||
 		c.p.draining.Load() && !e.req.Close && c.wire.waiting()
 }
 
-// clientLeft marks that nobody is there to be answered.
+// clientLeft marks that the client left and gets no answer.
 var clientLeft = &h1.Error{Status: 499, Reason: "the client left"}
 
-// startBody looks at what of the body is in the buffer and reads the rest if it
-// fits there: then no second goroutine is needed, the request can be sent again
-// and no instance waits for a slow client.
+// startBody takes the part of the body that is in the buffer. If the whole body fits into the buffer, it reads the
+// rest. Then no second goroutine is needed, the request can be sent again, and no instance waits for a slow client.
 func (c *conn) startBody(e *exchange) *h1.Error {
 	req := &e.req
 	e.used = e.head
@@ -300,9 +299,8 @@ func (c *conn) readBody(e *exchange, total int) *h1.Error {
 
 const continueLine = "HTTP/1.1 100 Continue\r\n\r\n"
 
-// linger closes the sending side and reads what the client still sends, within
-// bounds: closing at once would answer unread bytes with a reset, and the reset
-// would overtake our reply (RFC 9112 §9.6).
+// linger closes the sending side and reads what the client still sends, up to 512 KiB and 1 s. If the proxy closed
+// immediately, the kernel would answer unread bytes with a reset, which would overtake the reply (RFC 9112 §9.6).
 func (c *conn) linger() {
 	const most = 512 << 10
 	_ = c.wire.tcp.SetDeadline(time.Time{})
@@ -322,8 +320,8 @@ func (c *conn) linger() {
 	c.watch.disarm()
 }
 
-// busyWith gives the service of the request under way: "" where it has no
-// instance yet. busy is false between requests.
+// busyWith returns the service of the current request, "" if the request has no instance yet. busy is false between
+// requests.
 func (c *conn) busyWith() (service string, busy bool) {
 	if c.watch.at.Load() > 0 && c.watch.wake.Load()&idle != 0 {
 		return "", false
@@ -341,7 +339,7 @@ func (c *conn) drain() {
 	}
 }
 
-// cutNow ends the connection whatever it does.
+// cutNow ends the connection immediately, even during a request.
 func (c *conn) cutNow() {
 	_ = c.wire.tcp.Close()
 	for _, w := range []*watch{&c.watch, &c.pumpWatch} {

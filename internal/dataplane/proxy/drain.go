@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// CutError says what a drain cut whose time ended.
+// CutError says what Drain cut when its context ended.
 type CutError struct {
-	Requests  int            // under way, tunnels among them
+	Requests  int            // in flight, including tunnels
 	Idle      int            // connections without a request
-	ByService map[string]int // of Requests; "" are those that had no instance yet
+	ByService map[string]int // of Requests; "" counts requests that had no instance yet
 	err       error
 }
 
@@ -23,7 +23,7 @@ func (e *CutError) Error() string {
 
 func (e *CutError) Unwrap() error { return e.err }
 
-// Services lists the requests that were cut: "carts 1, users 3".
+// Services lists the number of cut requests per service: "carts 1, users 3".
 func (e *CutError) Services() string {
 	var out []string
 	for _, s := range slices.Sorted(maps.Keys(e.ByService)) {
@@ -36,10 +36,9 @@ func (e *CutError) Services() string {
 	return strings.Join(out, ", ")
 }
 
-// Drain stops accepting, ends idle client connections, lets requests finish
-// (their replies say Connection: close) and returns when the last one has. When
-// ctx ends first it cuts what is left and returns a *CutError. Run goes on
-// until its own context ends.
+// Drain stops accepting, ends idle client connections and lets requests finish; their replies carry Connection: close.
+// It blocks until the last request has finished. If ctx ends first, Drain cuts the remaining connections and returns a
+// *CutError. Run continues until its own context ends.
 func (p *Proxy) Drain(ctx context.Context) error {
 	p.draining.Store(true)
 	p.closeListeners()
@@ -59,7 +58,7 @@ func (p *Proxy) Drain(ctx context.Context) error {
 	}
 }
 
-// cut ends every connection and says which requests were on them.
+// cut ends every connection and counts the requests on them.
 func (p *Proxy) cut(why error) error {
 	e := &CutError{ByService: map[string]int{}, err: why}
 	p.conns.each(func(c *conn) {
@@ -74,4 +73,4 @@ func (p *Proxy) cut(why error) error {
 	return e
 }
 
-const drainTick = 10 * time.Millisecond // how often Drain looks; a stop is not a hot path
+const drainTick = 10 * time.Millisecond // how often Drain checks; a stop is not a hot path

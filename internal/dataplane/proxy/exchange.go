@@ -9,28 +9,27 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// exchange is the state of one request and its reply. A connection takes one
-// when bytes arrive and gives it back when it is idle again, so its memory
-// follows the requests under way, not the connections.
+// exchange is the state of one request and its reply. A connection takes an exchange when bytes arrive and returns it
+// when the connection is idle again. Memory therefore grows with the requests in flight, not with the connections.
 type exchange struct {
 	req h1.Request
 	res h1.Response
 	x   *dispatch.Exchange
 	id  []byte // X-Request-Id
-	out []byte // head being written, with the body bytes that go along
-	up  lease  // what the instance sent
+	out []byte // head being written, with the body bytes sent together with it
+	up  lease  // received from the instance
 
 	head     int        // bytes of the request head in the client's buffer
 	used     int        // bytes of the client's buffer that belong to this request
 	body     h1.Body    // of the request
-	first    []byte     // its decoded bytes in the client's buffer; all of it if body.Done
+	first    []byte     // decoded body bytes in the client's buffer; the whole body if body.Done
 	taken    int64      // request body bytes received
 	sent     int64      // response body bytes passed on
-	status   int        // answered by us against the dispatcher's verdict: the request turned out bad
-	why      string     // and why
-	client   netip.Addr // the peer, or whom a trusted peer names
+	status   int        // the proxy's own status instead of the dispatcher's verdict: the request turned out to be bad
+	why      string     // reason of status
+	client   netip.Addr // the peer, or the address that a trusted peer names
 	began    bool       // response bytes reached the client
-	tolerant bool       // of the reading of the response's body
+	tolerant bool       // the response body is read tolerantly
 	pumping  bool       // pump was started for this request
 	pump     pump
 
@@ -41,7 +40,7 @@ type exchange struct {
 	date   []byte // as in a Date field
 }
 
-const outKeep = 64 << 10 // an out buffer that grew beyond is not kept
+const outKeep = 64 << 10 // out buffers above this size are not kept
 
 func newExchange(p *Proxy) *exchange {
 	var seed [8]byte

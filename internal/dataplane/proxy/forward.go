@@ -11,7 +11,7 @@ import (
 
 const maxRequestID = 128
 
-// identify gives the exchange its request id and finds its client.
+// identify sets the request id of the exchange and the address of its client.
 func (c *conn) identify(e *exchange) {
 	e.client = c.peer
 	if own := c.l.set.Load().RequestID; own == KeepID || own == KeepTrustedID && c.trusted {
@@ -27,8 +27,8 @@ func (c *conn) identify(e *exchange) {
 	}
 }
 
-// appendID writes 32 hexadecimal digits from the runtime's generator: ids need
-// to be unique, not secret, and this makes no system call.
+// appendID appends 32 hexadecimal digits from the runtime's random generator. Ids must be unique, not secret, and this
+// generator makes no system call.
 func appendID(dst []byte) []byte {
 	var b [16]byte
 	for i := 0; i < 2; i++ {
@@ -40,7 +40,7 @@ func appendID(dst []byte) []byte {
 	return hex.AppendEncode(dst, b[:])
 }
 
-// validID accepts what is safe in every log and header.
+// validID accepts only characters that are safe in every log and header.
 func validID(v []byte) bool {
 	if len(v) == 0 || len(v) > maxRequestID {
 		return false
@@ -55,9 +55,8 @@ func validID(v []byte) bool {
 	return true
 }
 
-// findClient follows X-Forwarded-For from the right over trusted proxies: the
-// first address that is none of them is the client; what is left of it could
-// have been written by anybody.
+// findClient reads X-Forwarded-For from the right and skips trusted proxies. The first address that is not a trusted
+// proxy is the client. Any sender could have written the addresses to the left of it.
 func (c *conn) findClient(e *exchange) {
 	for i := e.req.Len() - 1; i >= 0; i-- {
 		_, value, kind := e.req.Field(i)
@@ -88,15 +87,14 @@ func (e *exchange) wantsExplain() bool {
 	return ok && string(v) == "1"
 }
 
-// What is replaced in requests: always the ones that we write ourselves; those
-// that only a proxy can vouch for when the peer is none that we trust.
+// Fields that are replaced in requests. The proxy always replaces the fields that it writes itself (ours). If the peer
+// is not trusted, it also removes the fields that only a trusted proxy may set.
 var (
 	ours      = h1.Set(h1.ForwardedFor, h1.ForwardedProto, h1.ForwardedHost, h1.RequestID)
 	untrusted = ours | h1.Set(h1.Forwarded)
 )
 
-// buildRequest writes the request as the instance gets it: the head and what of
-// the body is in the client's buffer.
+// buildRequest writes the request for the instance: the head and the part of the body that is in the client's buffer.
 func (c *conn) buildRequest(e *exchange) {
 	drop := untrusted
 	if c.trusted {
@@ -136,10 +134,10 @@ func (c *conn) buildRequest(e *exchange) {
 	e.out = out
 }
 
-// viaStart begins our line of Via, by the minor version of what came.
+// viaStart is the start of the proxy's Via line, by the minor HTTP version of the request.
 var viaStart = [2]string{"\r\nVia: 1.0 ", "\r\nVia: 1.1 "}
 
-// appendJoined writes the values of all fields of a kind, each with ", " behind.
+// appendJoined appends the values of all fields of a kind, each followed by ", ".
 func (e *exchange) appendJoined(dst []byte, want h1.Kind) []byte {
 	for i := range e.req.Len() {
 		if _, value, kind := e.req.Field(i); kind == want && len(value) > 0 {

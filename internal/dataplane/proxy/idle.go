@@ -8,21 +8,19 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// upstreamConn is one connection to an instance. It belongs to one exchange or
-// to the idle pool of its instance.
+// upstreamConn is one connection to an instance. It belongs either to one exchange or to the idle pool of its instance.
 type upstreamConn struct {
 	wire  *wire
 	pool  *idlePool
 	fresh bool  // made for this exchange, never used
-	bound bool  // authenticated as a whole (NTLM, Negotiate): belongs to one client connection
+	bound bool  // the connection itself is authenticated (NTLM, Negotiate): it belongs to one client connection
 	since int64 // idle since
 }
 
 func (u *upstreamConn) close() { _ = u.wire.tcp.Close() }
 
-// idlePool keeps the idle connections to one instance: two stacks, so that two
-// processors seldom meet, and the warmest connection first. It is the
-// instance's upstream.Transport.
+// idlePool keeps the idle connections to one instance. It has two stacks to reduce lock contention between processors.
+// A stack returns the most recently used connection first. The pool is the instance's upstream.Transport.
 type idlePool struct {
 	live   *upstream.Live
 	max    int // of each shard
@@ -35,7 +33,7 @@ type idlePool struct {
 
 var _ upstream.Transport = (*idlePool)(nil)
 
-// get takes a connection, nil if there is none.
+// get takes a connection. It returns nil if the pool is empty.
 func (p *idlePool) get(shard int) *upstreamConn {
 	for i := range p.shards {
 		s := &p.shards[(shard+i)&1]
@@ -52,7 +50,7 @@ func (p *idlePool) get(shard int) *upstreamConn {
 	return nil
 }
 
-// put keeps u, or closes it where there are enough or the instance has left.
+// put keeps u. It closes u instead if the pool is full or the instance has left.
 func (p *idlePool) put(shard int, u *upstreamConn, now int64) {
 	u.since, u.fresh = now, false
 	s := &p.shards[shard&1]
@@ -66,11 +64,11 @@ func (p *idlePool) put(shard int, u *upstreamConn, now int64) {
 	s.mu.Unlock()
 }
 
-// Retire closes what is idle. Live.Retire has marked the instance before it
-// calls this, and put looks at the mark under the lock: nothing is kept after.
+// Retire closes all idle connections. Live.Retire marks the instance before it calls this method, and put checks the
+// mark under the lock. So no connection is kept afterwards.
 func (p *idlePool) Retire() { p.closeBefore(1<<63 - 1) }
 
-// closeBefore closes connections idle since before t: the front of the stacks.
+// closeBefore closes connections that are idle since before t. They are at the front of the stacks.
 func (p *idlePool) closeBefore(t int64) {
 	for i := range p.shards {
 		s := &p.shards[i]
@@ -99,21 +97,21 @@ func (p *idlePool) len() (n int) {
 	return n
 }
 
-// pools knows the idle pools of all instances, for their age.
+// pools lists the idle pools of all instances, to close connections that are idle for too long.
 type pools struct {
 	p    *Proxy
 	mu   sync.Mutex
 	list []*idlePool
 }
 
-// of gives the pool of an instance, made on first use.
+// of returns the pool of an instance. It creates the pool on first use.
 func (ps *pools) of(live *upstream.Live) *idlePool {
 	for {
 		if t := live.Transport.Load(); t != nil {
 			if pool, ok := (*t).(*idlePool); ok {
 				return pool
 			}
-			return &idlePool{live: live} // another transport owns the instance: keep nothing
+			return &idlePool{live: live} // the instance uses another transport: keep no connections
 		}
 		pool := &idlePool{live: live, max: max(1, ps.p.cfg.MaxIdle/2)}
 		var t upstream.Transport = pool
@@ -126,8 +124,7 @@ func (ps *pools) of(live *upstream.Live) *idlePool {
 	}
 }
 
-// expire closes connections that were idle for too long and forgets instances
-// that have left.
+// expire closes connections that were idle for too long and removes the pools of instances that have left.
 func (ps *pools) expire(now int64) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -144,8 +141,7 @@ func (ps *pools) expire(now int64) {
 	ps.list = kept
 }
 
-// shed closes every kept connection, so that their descriptors can be used, and
-// reports whether there were any.
+// shed closes every kept connection to free their descriptors. It reports whether there were any.
 func (ps *pools) shed() bool {
 	if ps.idle() == 0 {
 		return false
@@ -171,7 +167,7 @@ func (ps *pools) idle() (n int) {
 	return n
 }
 
-// dial connects to an instance within timeout; a stop of the proxy waits for it.
+// dial connects to an instance within timeout. A stop of the proxy waits for it.
 func (ps *pools) dial(pool *idlePool, timeout time.Duration) (*upstreamConn, error) {
 	nc, err := net.DialTimeout("tcp", pool.live.Addr, timeout)
 	if err != nil {

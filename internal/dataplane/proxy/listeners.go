@@ -12,13 +12,12 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// listeners are the addresses that a Proxy has open. The zero value is ready
-// to use.
+// listeners holds the open addresses of a Proxy. The zero value is ready to use.
 type listeners struct {
 	mu     sync.Mutex
 	open   []*listener
-	closed bool          // for good: by Drain or the end of Run
-	opened chan struct{} // wakes Run, which starts to accept on new ones
+	closed bool          // permanently: by Drain or the end of Run
+	opened chan struct{} // wakes Run, which starts to accept on new listeners
 }
 
 // listener is one open address. Its settings may be replaced while it is open.
@@ -28,23 +27,22 @@ type listener struct {
 	accepting bool // under listeners.mu
 }
 
-// settings are what a listener was told, and what follows from it.
+// settings are the configuration of a listener and the limits derived from it.
 type settings struct {
 	Listener
 	limits h1.Limits
 }
 
-// name gives the name that the configuration has for the listener now.
+// name returns the name of the listener in the current configuration.
 func (l *listener) name() string { return l.set.Load().Name }
 
-// ErrListening is what SetListeners returns once the proxy drains or has ended.
+// ErrListening is returned by SetListeners once the proxy drains or has ended.
 var ErrListening = errors.New("the proxy is stopping and opens no listeners")
 
-// SetListeners makes want the open listeners. An address that is already open
-// stays open, under the name that want has for it. All new addresses are bound
-// before any is closed: after an error everything is as it was. Connections of
-// a closed listener go on until their clients end them. It does not wait for
-// connections and may be called before, during and after Run.
+// SetListeners replaces the open listeners with want. An address that is already open stays open and takes the name and
+// settings in want. All new addresses are bound before any address is closed: after an error nothing has changed.
+// Connections of a closed listener continue until their clients end them. SetListeners does not wait for connections.
+// It may be called before, during and after Run.
 func (p *Proxy) SetListeners(want []Listener) error {
 	if err := validateListeners(want); err != nil {
 		return err
@@ -66,7 +64,7 @@ func (p *Proxy) SetListeners(want []Listener) error {
 		if next[i] != nil {
 			continue
 		}
-		// Listen can be given a context, but binding an address does not wait.
+		// Binding an address does not wait, so Listen needs no context.
 		ln, err := net.Listen("tcp", w.Addr)
 		if err != nil {
 			for _, l := range fresh {
@@ -92,8 +90,8 @@ func (p *Proxy) SetListeners(want []Listener) error {
 	return nil
 }
 
-// find gives the open listener that w means: of the same name and address, else
-// of the same address. A free port (:0) is the same only under the same name.
+// find returns the open listener that matches w: one with the same name and address, otherwise one with the same
+// address. A free port (:0) matches only under the same name.
 func (ls *listeners) find(w Listener, taken map[*listener]bool) *listener {
 	var same *listener
 	for _, l := range ls.open {
@@ -109,8 +107,8 @@ func (ls *listeners) find(w Listener, taken map[*listener]bool) *listener {
 	return same
 }
 
-// overlap says that an address could not be bound because of another one that
-// this proxy has open on the same port, such as :8080 and 127.0.0.1:8080.
+// overlap explains that an address could not be bound because this proxy has another address open on the same port,
+// such as :8080 and 127.0.0.1:8080. It returns "" if that is not the reason.
 func (ls *listeners) overlap(addr string) string {
 	_, port, _ := net.SplitHostPort(addr)
 	for _, l := range ls.open {
@@ -122,8 +120,7 @@ func (ls *listeners) overlap(addr string) string {
 	return ""
 }
 
-// wake tells Run that there are listeners it does not accept on. Called with
-// the lock held.
+// wake tells Run to accept on new listeners. The caller holds the lock.
 func (ls *listeners) wake() {
 	if ls.opened == nil {
 		ls.opened = make(chan struct{}, 1)
@@ -134,7 +131,7 @@ func (ls *listeners) wake() {
 	}
 }
 
-// waiting gives the channel that wake sends to.
+// waiting returns the channel to which wake sends.
 func (ls *listeners) waiting() <-chan struct{} {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -142,7 +139,7 @@ func (ls *listeners) waiting() <-chan struct{} {
 	return ls.opened
 }
 
-// begin starts to accept on the listeners that nobody accepts on yet.
+// begin starts to accept on the listeners that do not accept yet.
 func (p *Proxy) begin(ctx context.Context, wg *sync.WaitGroup) {
 	p.listeners.mu.Lock()
 	defer p.listeners.mu.Unlock()
@@ -157,7 +154,7 @@ func (p *Proxy) begin(ctx context.Context, wg *sync.WaitGroup) {
 	}
 }
 
-// closeListeners closes all of them for good; twice is harmless.
+// closeListeners closes all listeners permanently. It may be called more than once.
 func (p *Proxy) closeListeners() {
 	p.listeners.mu.Lock()
 	defer p.listeners.mu.Unlock()
@@ -167,8 +164,7 @@ func (p *Proxy) closeListeners() {
 	}
 }
 
-// Listeners gives the open listeners with the addresses they are bound to, in
-// the order of the configuration.
+// Listeners returns the open listeners with their bound addresses, in the order of the configuration.
 func (p *Proxy) Listeners() []Listener {
 	p.listeners.mu.Lock()
 	defer p.listeners.mu.Unlock()
@@ -180,8 +176,7 @@ func (p *Proxy) Listeners() []Listener {
 	return out
 }
 
-// Addr gives the address that the named listener is bound to, nil if there is
-// no such listener.
+// Addr returns the bound address of the named listener, nil if there is no such listener.
 func (p *Proxy) Addr(name string) net.Addr {
 	p.listeners.mu.Lock()
 	defer p.listeners.mu.Unlock()

@@ -6,7 +6,7 @@ import "net"
 
 const canPeek = false
 
-// peeker cannot look here.
+// peeker does nothing: this system offers no way to look at received bytes.
 type peeker struct{}
 
 func newPeeker(*net.TCPConn) (peeker, error) { return peeker{}, nil }

@@ -11,7 +11,7 @@ import (
 
 const canPeek = true
 
-// peeker looks at what a socket has received without taking it.
+// peeker inspects the received bytes of a socket without consuming them.
 type peeker struct{ s *peekState }
 
 type peekState struct {
@@ -19,7 +19,7 @@ type peekState struct {
 	buf  [1]byte
 	got  peeked
 	poll [1]unix.PollFd
-	look func(fd uintptr) // made once: a closure allocates
+	look func(fd uintptr) // created once: a closure allocates
 	ask  func(fd uintptr)
 }
 
@@ -53,13 +53,13 @@ func newPeeker(tcp *net.TCPConn) (peeker, error) {
 	return peeker{s}, nil
 }
 
-// readable reports whether a read would not wait: for bytes or for the end.
+// readable reports whether a read would return at once, with bytes or with the end of the stream.
 func (p peeker) readable() bool {
 	return p.s.raw.Control(p.s.ask) != nil || p.s.got != peekNothing
 }
 
-// peek tells bytes from the end. Only where there is one of them does it look
-// twice: recvfrom(2) allocates the address of a sender.
+// peek distinguishes bytes from the end of the stream. It calls recvfrom only if poll found something, because
+// recvfrom(2) allocates the address of a sender.
 func (p peeker) peek() peeked {
 	if !p.readable() {
 		return peekNothing

@@ -1,12 +1,11 @@
 package proxy
 
-// NTLM and Negotiate authenticate a connection, not a request (RFC 4559 §6): an
-// instance takes everything that comes on it for the same user. Such a
-// connection is bound to the connection of the client that authenticated, never
-// goes to the idle pool, and ends with it.
+// NTLM and Negotiate authenticate a connection, not a request (RFC 4559 §6): the instance treats every request on the
+// connection as from the same user. The proxy therefore binds such a connection to the client connection that
+// authenticated. It never goes to the idle pool, and it ends with the client connection.
 
-// pin binds u to this client connection. One is kept: a client that talks to a
-// second such instance on the same connection authenticates again.
+// pin binds u to this client connection. Only one connection is kept: a client that uses a second such instance on the
+// same connection must authenticate again.
 func (c *conn) pin(u *upstreamConn) {
 	if c.pinned != nil {
 		c.pinned.close()
@@ -15,7 +14,7 @@ func (c *conn) pin(u *upstreamConn) {
 	c.pinned = u
 }
 
-// takePinned gives the bound connection where it leads to the pool's instance.
+// takePinned returns the bound connection if it belongs to pool's instance, otherwise nil.
 func (c *conn) takePinned(pool *idlePool) *upstreamConn {
 	u := c.pinned
 	if u == nil || u.pool != pool {

@@ -14,14 +14,14 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// Proxy serves HTTP/1.1 on its listeners. Make it with New, serve with Run,
-// stop with Drain and then by ending Run's context.
+// Proxy serves HTTP/1.1 on its listeners. Create it with New and serve with Run. To stop it, call Drain and then end
+// Run's context.
 type Proxy struct {
 	cfg       Config
 	d         Dispatcher
 	listeners listeners
 
-	small     *bufferPool // heads and what comes with them
+	small     *bufferPool // heads and the body bytes that arrive with them
 	large     *bufferPool // bodies
 	exchanges sync.Pool
 	seeds     atomic.Uint64
@@ -34,8 +34,7 @@ type Proxy struct {
 	wall     atomic.Int64 // wall clock minus process clock, ns
 }
 
-// New checks cfg and binds its listeners, of which there may be none: see
-// SetListeners. It starts nothing.
+// New checks cfg and binds its listeners. cfg may have no listeners; SetListeners adds them. New starts no goroutine.
 func New(cfg Config, d Dispatcher) (*Proxy, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -61,12 +60,11 @@ func New(cfg Config, d Dispatcher) (*Proxy, error) {
 	return p, nil
 }
 
-// Run serves until ctx ends, then closes everything at once and returns when
-// all its goroutines have, but for one that writes an access log nobody reads.
-// Call Drain before for a graceful stop.
+// Run serves until ctx ends, then closes all connections immediately. It returns when all its goroutines have ended,
+// except an access log writer that is blocked because its reader takes nothing. For a graceful stop, call Drain first.
 func (p *Proxy) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	var aside sync.WaitGroup // outlives the connections: their deadlines
+	var aside sync.WaitGroup // the deadlines outlive the connections
 	asideCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	aside.Go(func() { p.sweep(asideCtx) })
 	logged := make(chan struct{})
@@ -91,7 +89,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
 	for over := false; !over; {
-		p.conns.each(func(c *conn) { c.cutNow() }) // again: one may have been between two waits
+		p.conns.each(func(c *conn) { c.cutNow() }) // repeated: a connection may have been between two waits
 		select {
 		case <-ended:
 			over = true
@@ -105,8 +103,8 @@ func (p *Proxy) Run(ctx context.Context) error {
 	return nil
 }
 
-// awaitLog waits for the last lines of the access log, but not for a reader
-// that takes nothing: its writer then ends with its write, or the process.
+// awaitLog waits up to logEnd for the last lines of the access log. If the reader takes nothing, the writer goroutine
+// ends when its write returns or the process ends.
 func (p *Proxy) awaitLog(logged <-chan struct{}) {
 	timer := time.NewTimer(logEnd)
 	defer timer.Stop()
@@ -117,8 +115,7 @@ func (p *Proxy) awaitLog(logged <-chan struct{}) {
 	}
 }
 
-// shortage notes an error that is about what this process lacks, and reports
-// whether it is one.
+// shortage notes an error that shows a shortage of this process, and reports whether err is such an error.
 func (p *Proxy) shortage(err error) bool {
 	what := guard.OwnShortage(err)
 	if what == "" {
@@ -130,8 +127,8 @@ func (p *Proxy) shortage(err error) bool {
 	return true
 }
 
-// accept takes connections from l. Running out of file descriptors is answered
-// with patience: existing connections go on and free some.
+// accept takes connections from l. When file descriptors run out, it waits and retries: existing connections continue
+// and free descriptors.
 func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 	var delay time.Duration
 	for {
@@ -171,7 +168,7 @@ func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 	}
 }
 
-// refuse answers a connection beyond the cap without waiting for anything.
+// refuse answers a connection above the limit. It waits at most 10 ms.
 func refuse(tcp *net.TCPConn) {
 	_ = tcp.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
 	const text = "smartlb: 503 too-many-connections\n"

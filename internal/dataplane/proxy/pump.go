@@ -9,30 +9,29 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// pump sends the rest of a request body while the connection's own goroutine
-// reads the reply: an instance may answer (413) while the upload is on its way,
-// or stream its answer against it. It runs for one exchange and is joined before
-// anything of it is reused.
+// pump sends the rest of a request body while the connection's own goroutine reads the response. This is necessary
+// because an instance may answer (413) during the upload, or stream its answer while it receives. A pump runs for one
+// exchange and is joined before any part of it is reused.
 type pump struct {
-	buf     lease // bytes from the client; after the end those of the next request
+	buf     lease // bytes from the client; after the end of the body those of the next request
 	done    chan struct{}
 	last    atomic.Bool  // the last bytes are being sent
-	stopped atomic.Bool  // told to stop: errors mean nothing
+	stopped atomic.Bool  // the pump was stopped: its errors mean nothing
 	whole   bool         // all was sent; read after done
-	stalled bool         // it ended because the instance took no more; read after done
-	blame   *h1.Error    // what the client did; read after done
+	stalled bool         // the instance took no more bytes; read after done
+	blame   *h1.Error    // the client's fault; read after done
 	sentAt  atomic.Int64 // when bytes were last sent
 
 	mu      sync.Mutex
-	waiting bool  // the response head has not come
-	after   int64 // of the end of the body: time for the response head, 0 none
+	waiting bool  // the response head has not arrived
+	after   int64 // time for the response head after the end of the body, 0 none
 }
 
-// finishing reports whether the whole body was read and is sent, or about to be.
+// finishing reports whether the whole body was read from the client; its last bytes are sent or are being sent.
 func (p *pump) finishing() bool { return p.last.Load() }
 
-// headCame ends the time in which the end of the body starts the head timeout.
-// It gives when bytes were last sent.
+// headCame records that the response head arrived: from now on the end of the body does not start the head timeout. It
+// returns when bytes were last sent.
 func (p *pump) headCame() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -40,17 +39,16 @@ func (p *pump) headCame() int64 {
 	return p.sent()
 }
 
-// sent gives when bytes were last sent, 0 where no pump ran.
+// sent returns when bytes were last sent, 0 if no pump ran.
 func (p *pump) sent() int64 { return p.sentAt.Load() }
 
-// startPump begins to send the body from where the buffer ended. The pump ends
-// by itself at the end of the body or at an error. At the end of the body the
-// instance's time begins: the verdict's head timeout and the route's.
+// startPump starts to send the body after the bytes that were in the buffer. The pump ends at the end of the body or at
+// an error. At the end of the body, the head timeout of the verdict and the timeout of the route begin.
 func (c *conn) startPump(e *exchange, u *upstreamConn, v dispatch.Verdict) {
 	p := &e.pump
 	p.buf = lease{pool: c.p.large}
 	if e.req.Body == h1.ByChunks {
-		p.buf.pool = c.p.small // what it reads too much must fit the connection's own buffer
+		p.buf.pool = c.p.small // excess bytes that it reads must fit into the connection's own buffer
 	}
 	p.done = make(chan struct{})
 	p.last.Store(false)
@@ -79,12 +77,12 @@ func (c *conn) runPump(e *exchange, u *upstreamConn) {
 	}
 	if p.stopped.Load() {
 		if p.blame == clientLeft {
-			p.blame = nil // the stop broke its read
+			p.blame = nil // the stop interrupted its read
 		}
 		return
 	}
 	if p.blame != nil {
-		u.close() // the instance must not take what it has for the whole; wakes the reader
+		u.close() // prevents the instance from treating a partial body as whole; also wakes the reader
 		return
 	}
 	if !p.whole {
@@ -102,8 +100,8 @@ func (c *conn) runPump(e *exchange, u *upstreamConn) {
 	}
 }
 
-// pumpBody reports whether the whole body was sent. Where the instance refuses
-// more bytes it just stops: the instance's answer says why.
+// pumpBody reports whether the whole body was sent. If the instance accepts no more bytes, the pump stops: the
+// instance's answer gives the reason.
 func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 	p := &e.pump
 	var frame []byte
@@ -148,7 +146,7 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 				data = append(data, h1.LastChunk...)
 			}
 		}
-		c.pumpWatch.push(c.p.cfg.Now() + int64(c.p.cfg.BodyTimeout)) // from here on it is the instance that is slow
+		c.pumpWatch.push(c.p.cfg.Now() + int64(c.p.cfg.BodyTimeout)) // from here on the wait is for the instance
 		if _, err := u.wire.write(data); err != nil || c.pumpWatch.disarm() != 0 {
 			p.stalled = true
 			return false
@@ -161,9 +159,8 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 	return true
 }
 
-// joinPump waits for the pump after the response has ended, and reports whether
-// the whole body was sent. A pump that is not at its end is stopped: the
-// instance has answered without the rest.
+// joinPump waits for the pump after the response has ended, and reports whether the whole body was sent. It stops a
+// pump that has not reached its end, because the instance has answered without the rest.
 func (c *conn) joinPump(e *exchange, u *upstreamConn) bool {
 	if e.pump.finishing() {
 		t := time.NewTimer(time.Second)
@@ -177,7 +174,7 @@ func (c *conn) joinPump(e *exchange, u *upstreamConn) bool {
 	return e.pump.whole
 }
 
-// stopPump ends the pump if it runs and waits for it.
+// stopPump stops the pump if it runs and waits for its end.
 func (c *conn) stopPump(e *exchange, u *upstreamConn) {
 	if !e.pumping {
 		return
@@ -189,7 +186,7 @@ func (c *conn) stopPump(e *exchange, u *upstreamConn) {
 		_ = c.wire.tcp.SetReadDeadline(past)
 		_ = u.wire.tcp.SetWriteDeadline(past)
 		<-e.pump.done
-		_ = u.wire.tcp.SetWriteDeadline(time.Time{}) // it may have ended well before it saw ours, and is kept then
+		_ = u.wire.tcp.SetWriteDeadline(time.Time{}) // the pump may have ended before it saw the deadline; the connection is then kept
 	}
-	_ = c.wire.tcp.SetDeadline(time.Time{}) // ours or the pump's watch's: the reply is still to be written
+	_ = c.wire.tcp.SetDeadline(time.Time{}) // set above or by the pump's watch: the reply is still to be written
 }

@@ -2,15 +2,15 @@ package proxy
 
 import "sync"
 
-// registry knows all client connections. It is locked when one comes or goes
-// and by the sweeper, never by a request.
+// registry lists all client connections. It is locked when a connection is added or removed and by the sweeper, never
+// by a request.
 type registry struct {
 	mu     sync.Mutex
 	list   []*conn
 	closed bool
 }
 
-// add registers c unless there are limit connections already.
+// add registers c. It returns false if the registry is closed or already holds limit connections.
 func (r *registry) add(c *conn, limit int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -22,7 +22,7 @@ func (r *registry) add(c *conn, limit int) bool {
 	return true
 }
 
-// close lets nobody in any more.
+// close rejects all further connections.
 func (r *registry) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

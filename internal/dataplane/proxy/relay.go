@@ -8,13 +8,13 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// responseDrop are the fields of a response that are ours to write.
+// responseDrop are the response fields that the proxy writes itself.
 var responseDrop = h1.Set(h1.RequestID)
 
-// bodyRoom is kept free in front of and behind body bytes for a chunk's frame.
+// bodyRoom bytes are kept free before and after body bytes for the frame of a chunk.
 const bodyRoom = 32
 
-// relay passes the response on whose head is in e.res. It owns u from here on.
+// relay passes on the response whose head is in e.res. relay owns u from here on.
 func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	res := &e.res
 	if res.Status == 101 {
@@ -46,7 +46,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	}
 	defer func() { c.tolerated(body.Tolerated()) }()
 	data, n, bad := body.Take(e.up.bytes())
-	surplus := n < e.up.len() // bytes nobody asked for
+	surplus := n < e.up.len() // bytes that no request asked for
 	if chunked {
 		out = h1.AppendChunk(out, data)
 		if body.Done() {
@@ -63,7 +63,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	clean := body.Done() && !surplus && bad == nil
 	if clean && !e.pumping {
 		c.keepUpstream(e, u)
-		u = nil // somebody else may have it now
+		u = nil // another exchange may own it now
 	}
 	c.watch.arm(c.until(c.p.cfg.BodyTimeout, deadline), wakeClient)
 	_, err := c.wire.write(out)
@@ -84,7 +84,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	}
 	if e.pumping {
 		whole := c.joinPump(e, u)
-		clean = clean && whole // keep was promised only where the body had been read to its end
+		clean = clean && whole // keep was announced only if the whole body had been read
 	}
 	if clean && !surplus {
 		c.keepUpstream(e, u)
@@ -94,7 +94,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	return keep
 }
 
-// until gives the time by which the next step must have made progress.
+// until returns the time by which the next step must make progress.
 func (c *conn) until(step time.Duration, deadline int64) int64 {
 	t := c.now + int64(step)
 	if deadline > 0 && deadline < t {
@@ -103,7 +103,7 @@ func (c *conn) until(step time.Duration, deadline int64) int64 {
 	return t
 }
 
-// brokenClient names why the response could not be written to the client.
+// brokenClient returns the reason why the response could not be written to the client.
 func (c *conn) brokenClient(cause, deadline int64) dispatch.Failure {
 	switch {
 	case cause == firedCut:
@@ -116,8 +116,8 @@ func (c *conn) brokenClient(cause, deadline int64) dispatch.Failure {
 	return dispatch.ClientGone
 }
 
-// stream passes the rest of a body on, in bounded memory: a slow client stops
-// the reading. It reports whether the body ended as it should have.
+// stream passes on the rest of a body in bounded memory: it stops reading while the client is slow. It reports whether
+// the body ended correctly.
 func (c *conn) stream(e *exchange, u *upstreamConn, body *h1.Body, chunked bool, deadline int64) bool {
 	buf := lease{pool: c.p.large}
 	defer buf.release()
@@ -139,14 +139,14 @@ func (c *conn) stream(e *exchange, u *upstreamConn, body *h1.Body, chunked bool,
 				e.x.Fail(dispatch.BadResponse)
 				return false
 			}
-			e.res.Close = true // surplus: the connection is not to be kept
+			e.res.Close = true // surplus bytes: do not keep the connection
 		}
 		frame := data
 		if chunked {
 			frame = frameChunk(space, len(data), body.Done() || ended)
 		}
 		c.now = c.p.cfg.Now()
-		c.watch.push(c.until(c.p.cfg.BodyTimeout, deadline)) // from here on it is the client that is slow
+		c.watch.push(c.until(c.p.cfg.BodyTimeout, deadline)) // from here on the wait is for the client
 		_, err = c.wire.write(frame)
 		if cause := c.watch.disarm(); err != nil || cause != 0 {
 			e.x.Fail(c.brokenClient(cause, deadline))
@@ -160,7 +160,7 @@ func (c *conn) stream(e *exchange, u *upstreamConn, body *h1.Body, chunked bool,
 	return true
 }
 
-// frameChunk puts the frame of a chunk around the n bytes at space[bodyRoom:].
+// frameChunk adds the frame of a chunk around the n bytes at space[bodyRoom:].
 func frameChunk(space []byte, n int, last bool) []byte {
 	start, end := bodyRoom, bodyRoom+n
 	if n > 0 {
@@ -176,11 +176,11 @@ func frameChunk(space []byte, n int, last bool) []byte {
 	return space[start:end]
 }
 
-// brokenBody names why a response body did not end as it should have. Silence
-// after a good head is nobody's failure.
+// brokenBody records why a response body did not end correctly. If the instance sends nothing after a good head, no
+// side is charged.
 func (c *conn) brokenBody(e *exchange, u *upstreamConn, err error, deadline int64) bool {
 	cause := c.endWait()
-	c.stopPump(e, u) // it knows if the client's side broke first
+	c.stopPump(e, u) // the pump knows whether the client's side failed first
 	f := c.failure(e, err, cause)
 	switch {
 	case f == dispatch.Timeout && deadline > 0 && c.p.cfg.Now() >= deadline:
@@ -192,7 +192,8 @@ func (c *conn) brokenBody(e *exchange, u *upstreamConn, err error, deadline int6
 	return false
 }
 
-// keepUpstream returns a connection whose exchange ended exactly.
+// keepUpstream keeps a connection whose exchange ended exactly at its last byte. It closes the connection instead if
+// the instance closes it or the proxy drains.
 func (c *conn) keepUpstream(e *exchange, u *upstreamConn) {
 	switch {
 	case e.res.Close || c.p.draining.Load():

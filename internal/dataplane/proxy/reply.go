@@ -14,12 +14,12 @@ func (c *conn) mayKeep(e *exchange) bool {
 		return false
 	}
 	if e.pumping {
-		return e.pump.finishing() // the rest of the body is in nobody's way
+		return e.pump.finishing() // the rest of the body does not block the next request
 	}
 	return e.body.Done()
 }
 
-// appendOurs writes the fields that every reply gets and ends its head.
+// appendOurs appends the fields that every reply gets, and ends the head.
 func (c *conn) appendOurs(out []byte, e *exchange, keep bool) []byte {
 	out = append(out, "X-Request-Id: "...)
 	out = append(out, e.id...)
@@ -38,8 +38,7 @@ func (c *conn) appendOurs(out []byte, e *exchange, keep bool) []byte {
 	return append(out, "\r\n"...)
 }
 
-// answerHere replies without asking the dispatcher, and closes the connection
-// where the request may have more bytes.
+// answerHere replies without the dispatcher. It closes the connection if the request may have more bytes.
 func (c *conn) answerHere(e *exchange, status int, code, text string) (keep bool) {
 	keep = c.reply(e, status, code, text, c.mayKeep(e))
 	c.logLine(e, nil, status, code)
@@ -49,8 +48,8 @@ func (c *conn) answerHere(e *exchange, status int, code, text string) (keep bool
 	return keep
 }
 
-// answerLast replies to OPTIONS and TRACE that may go no further (RFC 9110
-// §7.6.2). A TRACE would show its sender the fields of those before us.
+// answerLast replies to OPTIONS and TRACE that must not be forwarded (RFC 9110 §7.6.2). A reply to TRACE would show the
+// client the fields that proxies before this proxy added.
 func (c *conn) answerLast(e *exchange) (keep bool) {
 	if string(e.req.Method()) == "OPTIONS" {
 		return c.answerHere(e, 200, "max-forwards", "Max-Forwards is 0: the request was not forwarded")
@@ -58,7 +57,7 @@ func (c *conn) answerLast(e *exchange) (keep bool) {
 	return c.answerHere(e, 501, "max-forwards", "Max-Forwards is 0 and TRACE is not answered here")
 }
 
-// appendDate writes a Date field of now; the formatted second is kept.
+// appendDate appends a Date field with the current time. It caches the formatted second.
 func (c *conn) appendDate(out []byte, e *exchange) []byte {
 	second := (c.now + c.p.wall.Load()) / 1e9
 	if second != e.dateOf || len(e.date) == 0 {
@@ -70,19 +69,19 @@ func (c *conn) appendDate(out []byte, e *exchange) []byte {
 	return append(out, "\r\n"...)
 }
 
-// answer replies for the dispatcher.
+// answer sends the reply of the dispatcher's verdict.
 func (c *conn) answer(e *exchange, v dispatch.Verdict) (keep bool) {
 	status, code, text := v.Status, v.Code, v.Text
-	if e.status != 0 { // the request's body turned out bad
+	if e.status != 0 { // the request's body turned out to be bad
 		status, code, text = e.status, "bad-request", e.why
 	}
-	if status == 499 || code == dispatch.CodeStopped { // nobody is there to read it
+	if status == 499 || code == dispatch.CodeStopped { // no client is there to read it
 		return false
 	}
 	return c.reply(e, status, code, text, c.mayKeep(e))
 }
 
-// reply sends a short text of our own.
+// reply sends a short text of the proxy.
 func (c *conn) reply(e *exchange, status int, code, text string, keep bool) bool {
 	body := e.line[:0]
 	body = append(body, "smartlb: "...)

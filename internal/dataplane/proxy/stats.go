@@ -6,23 +6,23 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// Stats are counters since start, and gauges.
+// Stats holds counters since the start of the process, and gauges.
 type Stats struct {
 	ConnectionsOpen  int                      // of clients, now
 	IdleUpstream     int                      // kept connections to instances, now
 	Accepted         uint64                   // client connections
-	Refused          uint64                   // beyond MaxConnections
+	Refused          uint64                   // client connections above MaxConnections
 	Requests         uint64                   // heads, good or bad
 	BytesIn          uint64                   // of request bodies
 	BytesOut         uint64                   // of response bodies
-	AccessLogDropped uint64                   // lines, because the log's writer was too slow or failed
+	AccessLogDropped uint64                   // lines dropped because the log's writer was too slow or failed
 	UpstreamDials    uint64                   // connections made to instances
 	UpstreamReuses   uint64                   // requests sent on a kept connection
-	UpstreamStale    uint64                   // kept connections found closed, or with bytes nobody asked for
+	UpstreamStale    uint64                   // kept connections found closed, or with bytes that no request asked for
 	UpstreamResent   uint64                   // requests sent once more because their kept connection had just been closed
 	FieldsDropped    uint64                   // request fields with '_' in their name
 	Loops            uint64                   // requests that this proxy had forwarded before
-	Tolerated        [h1.NumTolerances]uint64 // responses with that departure
+	Tolerated        [h1.NumTolerances]uint64 // responses with this departure
 	ParseErrors      [h1.NumClasses]uint64
 }
 
@@ -37,10 +37,10 @@ type counters struct {
 
 type countShard struct {
 	requests, bytesIn, bytesOut, reuses atomic.Uint64
-	_                                   [32]byte // a cache line each
+	_                                   [32]byte // one cache line each
 }
 
-// Stats reads the counters; they are not one snapshot.
+// Stats reads the counters. They are not one consistent snapshot.
 func (p *Proxy) Stats() Stats {
 	s := Stats{
 		ConnectionsOpen: p.conns.len(), IdleUpstream: p.pools.idle(),

@@ -6,13 +6,13 @@ import (
 )
 
 const (
-	sweepTick  = 100 * time.Millisecond // precision of every timeout here
-	leftAfter  = 50 * time.Millisecond  // an exchange that waits longer is asked whether its client left
-	leftMax    = time.Second            // and again, at growing intervals up to this
-	poolsEvery = 10                     // ticks between looks at the kept connections
+	sweepTick  = 100 * time.Millisecond // precision of every timeout of the proxy
+	leftAfter  = 50 * time.Millisecond  // after this wait, check whether the client of the exchange left
+	leftMax    = time.Second            // longest interval between further checks; the interval doubles up to this
+	poolsEvery = 10                     // ticks between checks of the kept connections
 )
 
-// sweep looks after all deadlines until ctx ends.
+// sweep enforces all deadlines until ctx ends.
 func (p *Proxy) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepTick)
 	defer tick.Stop()
@@ -51,8 +51,7 @@ func (c *conn) expire(w *watch, now int64) {
 	}
 }
 
-// dueForAsking reports whether the connection waits for an instance alone, and
-// long enough to ask its client whether it is still there.
+// dueForAsking reports whether the connection has waited for an instance long enough to check whether its client left.
 func (c *conn) dueForAsking(now int64) bool {
 	since := c.since.Load()
 	if since == 0 || c.watch.at.Load() <= 0 || c.watch.wake.Load()&wakeUpstream == 0 {
@@ -70,9 +69,9 @@ func (c *conn) dueForAsking(now int64) bool {
 	return true
 }
 
-// askWhetherLeft ends an exchange whose client has left. A client that only
-// closed its sending side may wait for the answer; as it cannot be told from
-// one that closed the whole connection in order, it has HalfCloseTimeout.
+// askWhetherLeft ends an exchange whose client has left. A client that closed only its sending side may still wait for
+// the answer. It cannot be distinguished from a client that closed the whole connection in order, so it gets
+// HalfCloseTimeout.
 func (c *conn) askWhetherLeft(now int64) {
 	at := c.watch.at.Load()
 	switch c.wire.state() {

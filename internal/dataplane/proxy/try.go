@@ -12,12 +12,11 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// never is a deadline that is armed but does not come.
+// never is a deadline that is armed but never reached.
 const never = math.MaxInt64
 
-// try sends the request to the verdict's instance and reads the head of its
-// final response into e.res; what follows the head is left in e.up. The
-// connection is nil where there is none.
+// try sends the request to the verdict's instance and reads the head of its final response into e.res. Bytes after the
+// head stay in e.up. The returned connection is nil if no connection was made.
 func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Outcome) {
 	o := dispatch.Outcome{Replayable: true}
 	until := int64(never)
@@ -78,7 +77,7 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 	}
 }
 
-// upstream gives a connection for a try: the one that the client is bound to, a kept one, or a new one.
+// upstream returns a connection for a try: the connection bound to the client, a kept connection, or a new connection.
 func (c *conn) upstream(e *exchange, pool *idlePool, fresh bool, v dispatch.Verdict) (*upstreamConn, error) {
 	if u := c.takePinned(pool); u != nil && !fresh {
 		return u, nil
@@ -95,10 +94,10 @@ func (c *conn) upstream(e *exchange, pool *idlePool, fresh bool, v dispatch.Verd
 	return u, err
 }
 
-// mayResend reports whether a request whose kept connection ended without a byte of an answer may go out once more on
-// a new connection to the same instance. An instance may close a connection that it thinks idle at the moment a request
-// arrives (RFC 9112 §9.3.1): that is neither's fault. It takes a request that is still whole, and that either may be
-// done twice (RFC 9110 §9.2.2) or of which not a byte was accepted.
+// mayResend reports whether the request may be sent once more, on a new connection to the same instance. It applies if
+// a kept connection ended without any byte of an answer. An instance may close a connection that it considers idle at
+// the moment a request arrives (RFC 9112 §9.3.1): this is the fault of neither side. The request must still be whole.
+// It must also be idempotent (RFC 9110 §9.2.2), or not a single byte of it was accepted.
 func mayResend(e *exchange, err error, sent bool) bool {
 	if err != io.EOF && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		return false
@@ -145,8 +144,8 @@ func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int6
 			return false, errClientGone
 		}
 	}
-	// While the body is on its way only the route's timeout counts, and it counts
-	// for the client; the instance's time begins when the body is sent.
+	// While the body is being sent, only the route's timeout counts, and it is charged to the client. The instance's
+	// time begins when the body is sent.
 	if v.Deadline > 0 {
 		until = v.Deadline
 	} else {
@@ -161,8 +160,7 @@ func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int6
 var errClientGone = errors.New("client gone")
 var errBadResponse = errors.New("bad response")
 
-// readResponse parses the final response head out of e.up, reading more as
-// needed and passing interim heads on.
+// readResponse parses the final response head from e.up. It reads more bytes as needed and passes interim heads on.
 func (c *conn) readResponse(e *exchange, u *upstreamConn, tolerant bool) error {
 	e.tolerant = tolerant
 	interim, most := 0, h1.MaxInterim
@@ -211,7 +209,7 @@ func (c *conn) readResponse(e *exchange, u *upstreamConn, tolerant bool) error {
 	}
 }
 
-// tolerated counts departures by kind.
+// tolerated counts departures from HTTP by kind.
 func (c *conn) tolerated(kinds h1.Tolerances) {
 	for i := range h1.NumTolerances {
 		if kinds&(1<<i) != 0 {
@@ -220,8 +218,8 @@ func (c *conn) tolerated(kinds h1.Tolerances) {
 	}
 }
 
-// relayInterim passes a 1xx head on: 100 is ours to give, and an HTTP/1.0 client
-// would take it for the response (RFC 9110 §15.2).
+// relayInterim passes a 1xx head on. It drops 100, because the proxy sends it itself. It sends no 1xx to an HTTP/1.0
+// client, which would take it for the final response (RFC 9110 §15.2).
 func (c *conn) relayInterim(e *exchange) error {
 	if e.res.Status == 100 || e.req.Minor == 0 {
 		return nil
@@ -234,7 +232,7 @@ func (c *conn) relayInterim(e *exchange) error {
 	return nil
 }
 
-// failure names how a try, or the passing on of its response, ended.
+// failure returns the reason why a try, or the passing on of its response, ended.
 func (c *conn) failure(e *exchange, err error, cause int64) dispatch.Failure {
 	if e.pumping && e.pump.blame != nil {
 		return c.blameClient(e, e.pump.blame)
@@ -245,7 +243,7 @@ func (c *conn) failure(e *exchange, err error, cause int64) dispatch.Failure {
 	case cause == firedCut:
 		return dispatch.Stopped
 	case cause == fired && e.pumping && !e.pump.whole && !e.pump.stalled:
-		return c.blameClient(e, bodyLate) // the time ended while the client's body was awaited
+		return c.blameClient(e, bodyLate) // the deadline passed while the proxy waited for the client's body
 	case cause == fired || errors.Is(err, os.ErrDeadlineExceeded):
 		return dispatch.Timeout
 	case err == errBadResponse:
@@ -256,7 +254,7 @@ func (c *conn) failure(e *exchange, err error, cause int64) dispatch.Failure {
 	return dispatch.Reset
 }
 
-// blameClient names what the client's own body broke.
+// blameClient records what was wrong with the client's body and returns the failure.
 func (c *conn) blameClient(e *exchange, bad *h1.Error) dispatch.Failure {
 	if bad == clientLeft {
 		return dispatch.ClientGone
@@ -286,7 +284,7 @@ func (c *conn) dialFailure(err error) dispatch.Failure {
 	return dispatch.ConnectFailed
 }
 
-// discard closes a connection whose response is not wanted.
+// discard closes a connection whose response is not needed.
 func (c *conn) discard(e *exchange, u *upstreamConn) {
 	if u == nil {
 		return

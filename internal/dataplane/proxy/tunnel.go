@@ -8,9 +8,9 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// acceptsUpgrade checks a 101: it names the protocol that the client asked for,
-// and with a WebSocket the instance proves that it understood (RFC 6455 §4.2.2).
-// An unchecked 101 would let a request through that nobody has parsed.
+// acceptsUpgrade checks a 101 response. It must name the protocol that the client requested. For a WebSocket, the
+// instance must also prove that it understood the request (RFC 6455 §4.2.2). Without this check, a 101 would pass bytes
+// that the proxy has not parsed as requests.
 func (e *exchange) acceptsUpgrade() bool {
 	if !e.res.Accepts(e.req.Upgrade()) {
 		return false
@@ -26,8 +26,8 @@ func (e *exchange) acceptsUpgrade() bool {
 	return string(accept) == base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
-// tunnel copies bytes both ways until both sides have ended, one has failed, or
-// nothing moved for TunnelTimeout.
+// tunnel copies bytes in both directions until both sides have ended, one side has failed, or no byte moved for
+// TunnelTimeout.
 func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 	out := e.res.AppendHead(e.out[:0], responseDrop)
 	out = h1.AppendUpgrade(out, e.req.Upgrade())
@@ -46,7 +46,7 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 		u.close()
 		return
 	}
-	early := c.in.bytes()[e.used:] // the client may send before it has seen the 101
+	early := c.in.bytes()[e.used:] // the client may send before it has received the 101
 	c.watch.up.Store(u)
 	c.pumpWatch.up.Store(u)
 	idle := int64(c.p.cfg.TunnelTimeout)
@@ -77,9 +77,8 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 	u.close()
 }
 
-// copyTunnel copies until the source ends (true) or something fails. While it
-// waits it owns no buffer. The other direction keeps it alive: only a tunnel
-// that is silent both ways times out.
+// copyTunnel copies until the source ends (true) or an error occurs (false). While it waits it holds no buffer. Bytes
+// in the other direction extend its deadline: a tunnel times out only if it is silent in both directions.
 func (c *conn) copyTunnel(w *watch, from, to *wire, count *int64, idle int64) bool {
 	buf := lease{pool: c.p.large}
 	defer buf.release()

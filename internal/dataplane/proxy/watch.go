@@ -8,8 +8,8 @@ import (
 
 // Why a watch fired.
 const (
-	fired      int64 = -1 - iota // its time came
-	firedGone                    // the client left while an instance was at work
+	fired      int64 = -1 - iota // its deadline passed
+	firedGone                    // the client left while the instance worked
 	firedDrain                   // the proxy drains and the connection was idle
 	firedCut                     // the proxy stops
 )
@@ -18,26 +18,24 @@ const (
 const (
 	wakeClient uint32 = 1 << iota
 	wakeUpstream
-	idle // between requests: a drain may end it
+	idle // between requests: a drain may end the connection
 )
 
-// watch is the deadline of whatever a connection's goroutine waits for. Setting
-// a deadline on a socket costs microseconds and is needed in one exchange of
-// thousands, so the time is only stored; the sweeper compares it every tick and
-// sets a deadline in the past on the sockets concerned.
+// watch is the deadline for the current wait of a connection's goroutine. Setting a deadline on a socket costs
+// microseconds and is needed in one of thousands of exchanges. So arm only stores the time. The sweeper compares it
+// every tick and, when it has passed, sets a deadline in the past on the sockets concerned.
 //
-// at is 0 when nothing is awaited, above 0 the time, below 0 why it fired. The
-// sweeper fires by compare-and-swap under mu; disarm looks at the value that it
-// replaces and, if that says fired, takes mu once: after that the sweeper has
-// touched the sockets, and no late deadline can hit the next exchange.
+// at is 0 while no wait is armed, above 0 the deadline, below 0 the reason why the watch fired. The sweeper fires by
+// compare-and-swap under mu. disarm checks the value that it replaces. If the watch has fired, disarm takes mu once.
+// After that the sweeper has finished with the sockets, and no late deadline can affect the next exchange.
 type watch struct {
 	at   atomic.Int64
 	wake atomic.Uint32
-	up   atomic.Pointer[upstreamConn] // what wakeUpstream means
+	up   atomic.Pointer[upstreamConn] // the connection that wakeUpstream wakes
 	mu   sync.Mutex
 }
 
-// arm starts waiting until at. It is called by the owner while disarmed.
+// arm starts a wait with the deadline at. Only the owner calls it, while the watch is disarmed.
 func (w *watch) arm(at int64, wake uint32) {
 	if w.wake.Load() != wake {
 		w.wake.Store(wake)
@@ -45,14 +43,14 @@ func (w *watch) arm(at int64, wake uint32) {
 	w.at.Store(at)
 }
 
-// push moves the deadline of an armed watch; a fired one stays fired.
+// push moves the deadline of an armed watch. A watch that has fired stays fired.
 func (w *watch) push(at int64) {
 	if v := w.at.Load(); v > 0 {
 		w.at.CompareAndSwap(v, at)
 	}
 }
 
-// disarm stops waiting and says why the watch fired, 0 if it did not.
+// disarm ends the wait and returns why the watch fired, 0 if it did not fire.
 func (w *watch) disarm() int64 {
 	v := w.at.Swap(0)
 	if v >= 0 {
@@ -63,7 +61,7 @@ func (w *watch) disarm() int64 {
 	return v
 }
 
-// fire wakes the goroutine that waits, if the watch still holds v.
+// fire wakes the waiting goroutine if the watch still holds v.
 func (c *conn) fire(w *watch, v, why int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -81,14 +79,14 @@ func (c *conn) fire(w *watch, v, why int64) {
 	}
 }
 
-// past is a deadline that has expired. Read only.
+// past is a deadline that has passed. Read only.
 var past = time.Unix(1, 0)
 
-// peerState is what can be seen of the other end of a connection.
+// peerState is the visible state of the other end of a connection.
 type peerState uint8
 
 const (
 	peerThere peerState = iota
-	peerHalf            // it sends no more
+	peerHalf            // the peer sends no more
 	peerGone            // the connection is broken
 )

@@ -11,23 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxCall bounds one read or write, so that a raw call (during which the
-// scheduler cannot take the processor away) stays in the tens of microseconds.
+// maxCall limits one read or write. A raw call, during which the scheduler cannot take the processor away, then stays
+// in the tens of microseconds.
 const maxCall = 64 << 10
 
-// wire is a TCP connection driven by raw non-blocking calls inside
-// syscall.RawConn. The runtime's poller still parks the goroutine and deadlines
-// still work, but a call does not tell the scheduler about itself: that costs
-// more than the whole parsing of a request (golang/go#19563). Go's sockets are
-// non-blocking, so a raw call never stalls its processor.
+// wire is a TCP connection driven by raw non-blocking calls inside syscall.RawConn. The runtime's poller still parks
+// the goroutine, and deadlines still work. The calls skip the notification of the scheduler, which costs more than
+// parsing a whole request (golang/go#19563). Go's sockets are non-blocking, so a raw call never stalls its processor.
 //
 // One goroutine may read and one may write at a time.
 type wire struct {
 	tcp *net.TCPConn
 	raw syscall.RawConn
 
-	rp   []byte // what to read into, or
-	slot *lease // where to take and leave a buffer
+	rp   []byte // destination of a read, or
+	slot *lease // the lease that takes and holds a buffer
 	rn   int
 	rerr syscall.Errno
 
@@ -39,13 +37,13 @@ type wire struct {
 	askFresh bool
 	askStale bool
 
-	onRead, onWrite, onAsk func(fd uintptr) bool // made once: a method value allocates
+	onRead, onWrite, onAsk func(fd uintptr) bool // created once: a method value allocates
 }
 
 const (
 	askSend  = iota // not sent yet
-	askWait         // sent whole: wait for the reply
-	askShort        // sent in part: the ordinary write goes on
+	askWait         // sent completely: wait for the reply
+	askShort        // sent partly: the ordinary write continues
 )
 
 func newWire(tcp *net.TCPConn) (*wire, error) {
@@ -66,8 +64,8 @@ func (w *wire) read(p []byte) (int, error) {
 	return w.readResult(err)
 }
 
-// fill waits for bytes and appends them to the buffer of l. The buffer is taken
-// when bytes are there, so a connection that waits owns none.
+// fill waits for bytes and appends them to the buffer of l. It takes the buffer when bytes are there, so a waiting
+// connection holds no buffer.
 func (w *wire) fill(l *lease) (int, error) {
 	w.slot = l
 	err := w.raw.Read(w.onRead)
@@ -132,13 +130,14 @@ func (w *wire) tryWrite(fd uintptr) bool {
 	return true
 }
 
-// ask sends p and waits for the first bytes of the reply, in four system calls
-// less than write and read: a kept connection (fresh is false) is looked at,
-// written and waited for within one RawConn.Read. That is safe with an
-// edge-triggered poller because RawConn.Read forgets old readiness before the
-// callback runs: bytes or an end that came before are seen by the look, and what
-// comes after raises a new edge. stale says that the instance had closed the
-// kept connection, or had sent bytes nobody asked for; nothing was sent then.
+// ask sends p and waits for the first bytes of the reply. It needs four system calls less than write and read: it
+// checks a kept connection (fresh is false), writes and waits within one RawConn.Read.
+//
+// This is safe with an edge-triggered poller because RawConn.Read clears old readiness before the callback runs. The
+// check sees bytes or an end that arrived before; later bytes raise a new edge.
+//
+// stale reports that the instance had closed the kept connection, or had sent bytes that no request asked for. In that
+// case nothing was sent.
 func (w *wire) ask(p []byte, fresh bool, l *lease) (sent int, stale bool, err error) {
 	w.wp, w.wn, w.werr = p, 0, 0
 	w.slot = l
@@ -204,8 +203,7 @@ func (w *wire) waiting() (ok bool) {
 	return ok
 }
 
-// state looks at the peer, also behind bytes that were not read. Any goroutine
-// may ask.
+// state reports the state of the peer, even if unread bytes precede the end. Any goroutine may call it.
 func (w *wire) state() peerState {
 	state := peerThere
 	err := w.raw.Control(func(fd uintptr) {

@@ -4,12 +4,12 @@ package proxy
 
 import "net"
 
-// wire is a TCP connection driven through net.Conn: what the raw driver does,
-// on every system Go knows. One goroutine may read and one may write at a time.
+// wire is a TCP connection driven through net.Conn. It does the same as the raw driver, on every system that Go
+// supports. One goroutine may read and one may write at a time.
 type wire struct {
 	tcp   *net.TCPConn
 	first [1]byte
-	look  peeker // the owner's; anybody else makes one
+	look  peeker // for the owner; other goroutines create their own peeker
 }
 
 func newWire(tcp *net.TCPConn) (*wire, error) {
@@ -20,8 +20,8 @@ func newWire(tcp *net.TCPConn) (*wire, error) {
 // read waits for bytes. At the end of the stream it returns io.EOF.
 func (w *wire) read(p []byte) (int, error) { return w.tcp.Read(p) }
 
-// fill waits for bytes and appends them to the buffer of l. While it waits with
-// an empty buffer it owns one byte, where the system can say if more came.
+// fill waits for bytes and appends them to the buffer of l. While it waits with an empty buffer it holds one byte, on
+// systems that can report whether more bytes arrived.
 func (w *wire) fill(l *lease) (int, error) {
 	first := 0
 	if l.len() == 0 && canPeek {
@@ -39,7 +39,7 @@ func (w *wire) fill(l *lease) (int, error) {
 	n, err := w.tcp.Read(l.room())
 	l.end += n
 	if first > 0 {
-		err = nil // what comes next says it again
+		err = nil // the next read returns the error again
 	} else {
 		l.dropEmpty()
 	}
@@ -49,9 +49,8 @@ func (w *wire) fill(l *lease) (int, error) {
 // write sends all of p and returns how many bytes the kernel accepted.
 func (w *wire) write(p []byte) (int, error) { return w.tcp.Write(p) }
 
-// ask sends p and waits for the first bytes of the reply. stale says that a kept
-// connection (fresh is false) was closed or had sent bytes nobody asked for;
-// nothing was sent then.
+// ask sends p and waits for the first bytes of the reply. stale reports that a kept connection (fresh is false) was
+// closed or had sent bytes that no request asked for. In that case nothing was sent.
 func (w *wire) ask(p []byte, fresh bool, l *lease) (sent int, stale bool, err error) {
 	if !fresh && !w.quiet() {
 		return 0, true, nil
@@ -72,8 +71,7 @@ func (w *wire) quiet() bool {
 // waiting reports whether bytes wait to be read.
 func (w *wire) waiting() bool { return w.look.peek() == peekBytes }
 
-// state looks at the peer. Unread bytes before the end hide it. Any goroutine
-// may ask.
+// state reports the state of the peer. Unread bytes before the end hide it. Any goroutine may call it.
 func (w *wire) state() peerState {
 	look, err := newPeeker(w.tcp)
 	if err != nil {

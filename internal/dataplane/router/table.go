@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Head is what a rule may look at. Host may carry a port and any case; Path is
-// canonical and starts with '/'.
+// Head is the part of a request that a rule can use. Host may have a port and upper-case letters. Path is canonical and
+// starts with '/'.
 type Head interface {
 	Method() []byte
 	Host() []byte
@@ -19,7 +19,7 @@ type Head interface {
 	Header(name string) (value []byte, ok bool)
 }
 
-// PathKind says how a path rule compares.
+// PathKind says how a rule compares the path.
 type PathKind uint8
 
 // The kinds, most specific first.
@@ -29,15 +29,15 @@ const (
 	Prefix                 // whole path elements: /users matches /users and /users/1, not /usersx
 )
 
-// Header is one condition on a request header; Name is compared without case.
-// The zero of Value and Pattern asks only that the header is there.
+// Header is one condition on a request header. Name is compared without regard to case. If Value and Pattern are both
+// empty, the header only has to be present.
 type Header struct {
 	Name    string
 	Value   string // exact
 	Pattern string // RE2, whole value
 }
 
-// Rule maps what it matches to Value.
+// Rule maps matching requests to Value.
 type Rule[T any] struct {
 	Name    string
 	Hosts   []string // exact or *.example.com; empty: any
@@ -86,7 +86,7 @@ type Table[T any] struct {
 
 const maxHost = 255 // RFC 1035 §2.3.4
 
-// Compile builds a table. It reports every mistake, each with the rule's name.
+// Compile builds a table. It reports all mistakes, each with the name of its rule.
 func Compile[T any](rules []Rule[T]) (*Table[T], error) {
 	t := &Table[T]{hosts: map[string]*paths[T]{}, suffixes: map[string]*paths[T]{}, rules: len(rules)}
 	var errs []error
@@ -115,7 +115,7 @@ func Compile[T any](rules []Rule[T]) (*Table[T], error) {
 	return t, nil
 }
 
-// Len gives the number of rules.
+// Len returns the number of rules.
 func (t *Table[T]) Len() int { return t.rules }
 
 func compileRule[T any](r Rule[T], order int) (*rule[T], error) {
@@ -145,7 +145,7 @@ func (t *Table[T]) pathsOf(hosts []string, errs *[]error, name string) []*paths[
 	}
 	var out []*paths[T]
 	for _, h := range hosts {
-		h = strings.TrimSuffix(strings.ToLower(h), ".") // as normalHost has it
+		h = strings.TrimSuffix(strings.ToLower(h), ".") // as normalHost returns it
 		into, key := t.hosts, h
 		if rest, wild := strings.CutPrefix(h, "*"); wild {
 			into, key = t.suffixes, rest
@@ -197,8 +197,8 @@ func (p *paths[T]) add(kind PathKind, path string, r *rule[T]) error {
 	return nil
 }
 
-// sort orders the rules of equal paths: method match first, then more headers,
-// then the document's order; and the regular expressions by length.
+// sort orders rules with equal paths: first rules with a method match, then rules with more headers, then the
+// document's order. It orders the regular expressions by length.
 func (p *paths[T]) sort() {
 	for _, set := range []map[string][]*rule[T]{p.exact, p.prefix} {
 		for _, rules := range set {
@@ -227,7 +227,7 @@ func compare[T any](a, b *rule[T]) int {
 	return a.order - b.order
 }
 
-// Match gives the value of the best rule for a request.
+// Match returns the value of the best rule for a request.
 func (t *Table[T]) Match(h Head) (value T, ok bool) {
 	if len(t.hosts) > 0 || len(t.suffixes) > 0 {
 		var space [maxHost]byte
@@ -258,8 +258,8 @@ func (t *Table[T]) Match(h Head) (value T, ok bool) {
 	return value, false
 }
 
-// normalHost lowers the case and cuts the port and a trailing dot. Hosts longer
-// than a DNS name match nothing but "any".
+// normalHost converts to lower case and removes the port and a trailing dot. A host longer than a DNS name matches only
+// rules without a host.
 func normalHost(dst, host []byte) []byte {
 	if len(host) > 0 && host[0] == '[' { // IPv6 literal
 		if end := bytes.IndexByte(host, ']'); end > 0 {

@@ -2,10 +2,10 @@ package trend
 
 import "time"
 
-// What is remembered of an instance beside its numbers.
+// Limits of the events recorded per instance.
 const (
-	Probes    = 60 // newest results of its health check
-	Standings = 20 // newest changes of its standing
+	Probes    = 60 // latest results of its health check
+	Standings = 20 // latest changes of its standing
 )
 
 // Probe is the result of one health check.
@@ -13,12 +13,12 @@ type Probe struct {
 	At     time.Time
 	Took   time.Duration
 	OK     bool
-	Event  bool // asked for because a connection broke
+	Event  bool // requested because a connection broke
 	Status int
-	Detail string // of a failed one: the answer, or why there was none
+	Detail string // of a failed check: the answer, or why there was no answer
 }
 
-// Standing is one change of what an instance is: in, ejected, draining, ...
+// Standing is one change of an instance's state: in, ejected, draining, ...
 type Standing struct {
 	At       time.Time
 	From, To string
@@ -31,10 +31,10 @@ type events struct {
 	standings []Standing
 }
 
-// Probed remembers a result. It does not wait for anything but other callers.
+// Probed records a result. It waits only for concurrent callers.
 func (t *Trend) Probed(service, instance string, p Probe) {
 	if p.OK {
-		p.Detail = "" // the same words thousands of times
+		p.Detail = "" // a passing check would store the same text thousands of times
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -42,7 +42,7 @@ func (t *Trend) Probed(service, instance string, p Probe) {
 	e.probes = pushed(e.probes, p, Probes)
 }
 
-// Changed remembers a change of standing.
+// Changed records a change of standing.
 func (t *Trend) Changed(service, instance string, s Standing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -50,7 +50,7 @@ func (t *Trend) Changed(service, instance string, s Standing) {
 	e.standings = pushed(e.standings, s, Standings)
 }
 
-// Events gives what is remembered of an instance, oldest first.
+// Events returns the recorded events of an instance, oldest first.
 func (t *Trend) Events(service, instance string) ([]Probe, []Standing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -71,7 +71,7 @@ func (t *Trend) of(service, instance string) *events {
 	return e
 }
 
-// pushed appends and forgets the oldest beyond limit.
+// pushed appends v and removes the oldest element if the list is at its limit.
 func pushed[T any](list []T, v T, limit int) []T {
 	if len(list) < limit {
 		return append(list, v)

@@ -8,8 +8,8 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// parts is one second's cost in 18 bytes: thousands of instances have one for
-// every second. Factors are kept as logarithms, within 0.3 %.
+// parts is the cost of one second in 18 bytes, because every second of thousands of instances is stored. Factors are
+// stored as logarithms with an error of at most 0.3 %.
 type parts struct {
 	known                           bool
 	out                             upstream.Reason
@@ -43,8 +43,7 @@ func unpacked(v int16) float64 {
 	return math.Exp2(float64(v) / steps)
 }
 
-// Second is one second of one instance: what it got, what it should have got
-// by weight, and what a request to it cost.
+// Second is one second of one instance: its requests, its fair share by weight, and the cost of a request to it.
 type Second struct {
 	At               time.Time
 	Out              upstream.Reason
@@ -61,9 +60,8 @@ type Second struct {
 	Weight           float64
 }
 
-// Seconds gives an instance's last seconds, oldest first, at most Kept; shares
-// are of ten seconds, as one second of a quiet service says little. Nil for an
-// instance that is not configured.
+// Seconds returns an instance's last seconds, oldest first, at most Kept. Shares are computed over ten seconds, because
+// one second of a quiet service is not significant. It returns nil for an instance that is not configured.
 func (t *Trend) Seconds(service, instance string) []Second {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -94,8 +92,8 @@ func (t *Trend) Seconds(service, instance string) []Second {
 	return out
 }
 
-// shares gives an instance's part of its service's requests in the ten seconds
-// that ended so many seconds ago, and its part of the weights then.
+// shares returns an instance's share of its service's requests in the ten seconds that ended back seconds ago. It also
+// returns the instance's share of the weights at that time.
 func shares(p *past, others []*past, back int) (share, fair float64) {
 	var all, weights float64
 	for _, o := range others {

@@ -1,8 +1,6 @@
-// Package trend remembers the last minutes of every instance, second by
-// second, for people who watch: rates, errors and latency quantiles, computed
-// from the counters that requests write anyway; the parts of its cost; and what
-// happened to it, its probes' results and changes of its standing. One
-// goroutine samples, readers get copies.
+// Package trend records the last minutes of every instance, second by second, for display. It records rates, errors and
+// latency quantiles, computed from the counters that requests write anyway, and the parts of the instance's cost. It
+// also records events: probe results and changes of standing. One goroutine samples; readers get copies.
 package trend
 
 import (
@@ -13,17 +11,16 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// Seconds is how long the history of a Summary is, and Kept how much is
-// remembered of one instance.
+// Seconds is the length of the history in a Summary. Kept is the number of seconds recorded per instance.
 const (
 	Seconds = 120
 	Kept    = 180
 )
 
-// window is over how many seconds the current values are taken.
+// window is the number of seconds over which the current values are computed.
 const window = 10
 
-// Lives lists the configured instances, and what a request to each would cost now.
+// Lives lists the configured instances and the current cost of a request to each.
 type Lives interface {
 	EachLive(f func(l *upstream.Live, tags map[string]string))
 	EachCost(f func(m *upstream.Member, c upstream.Candidate))
@@ -41,11 +38,11 @@ type Summary struct {
 	Requests, Errors []float32 // per second, oldest first, at most Seconds
 }
 
-// Trend samples and answers. Its methods are safe for concurrent use.
+// Trend takes samples and returns summaries. Its methods are safe for concurrent use.
 type Trend struct {
 	mu    sync.Mutex
 	tick  uint64    // samples taken
-	at    time.Time // of the newest
+	at    time.Time // time of the latest sample
 	past  map[*upstream.Live]*past
 	lives map[[2]string]*upstream.Live // by service and instance
 	told  map[[2]string]*events
@@ -59,12 +56,12 @@ type past struct {
 	n                int // samples taken
 }
 
-// New returns a trend without past.
+// New returns a trend without history.
 func New() *Trend {
 	return &Trend{past: map[*upstream.Live]*past{}, lives: map[[2]string]*upstream.Live{}, told: map[[2]string]*events{}}
 }
 
-// Run samples each second until ctx ends.
+// Run takes a sample every second until ctx ends.
 func (t *Trend) Run(ctx context.Context, lives Lives) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -78,7 +75,7 @@ func (t *Trend) Run(ctx context.Context, lives Lives) error {
 	}
 }
 
-// Sample takes one second's point of every instance.
+// Sample records one second of every instance.
 func (t *Trend) Sample(lives Lives) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -105,14 +102,14 @@ func (t *Trend) Sample(lives Lives) {
 			t.forget(l)
 		}
 	}
-	for key := range t.told { // of one that left, and was still being checked
+	for key := range t.told { // of an instance that left while a check was still running
 		if t.lives[key] == nil {
 			delete(t.told, key)
 		}
 	}
 }
 
-// forget drops an instance that left, or whose address is another now.
+// forget removes an instance that left or whose address changed.
 func (t *Trend) forget(l *upstream.Live) {
 	delete(t.past, l)
 	key := [2]string{l.Service, l.Instance}
@@ -122,8 +119,7 @@ func (t *Trend) forget(l *upstream.Live) {
 	}
 }
 
-// Tick counts the seconds that were sampled: two answers with the same tick
-// hold the same second.
+// Tick returns the number of sampled seconds. Two results with the same tick contain the same second.
 func (t *Trend) Tick() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -142,10 +138,10 @@ func (p *past) sample(l *upstream.Live) {
 	}
 }
 
-// Of gives an instance's summary, false before its first second.
+// Of returns an instance's summary, false before its first second.
 func (t *Trend) Of(l *upstream.Live) (Summary, bool) { return t.Last(l, Seconds) }
 
-// Last is Of with at most so many seconds of history.
+// Last is Of with at most the given number of seconds of history.
 func (t *Trend) Last(l *upstream.Live, seconds int) (Summary, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -177,11 +173,10 @@ func (t *Trend) Last(l *upstream.Live, seconds int) (Summary, bool) {
 	return s, true
 }
 
-// quantile of what was counted between two snapshots, in milliseconds: the
-// latencies of a bucket are taken to be spread evenly between its bounds, so
-// that an estimate moves with the counts instead of from bound to bound. It is
-// off by the width of a bucket at most, 25 %, and by 12 % where the bucket
-// holds nothing else.
+// quantile returns the quantile q of the latencies counted between two snapshots, in milliseconds. It assumes that the
+// latencies of a bucket are spread evenly between its bounds. The estimate therefore moves with the counts instead of
+// from bound to bound. The error is at most the width of a bucket, 25 %, and at most 12 % if the bucket holds no other
+// latencies.
 func quantile(now, then *[upstream.HistBuckets]uint32, q float64) float64 {
 	var total uint64
 	for b := range now {

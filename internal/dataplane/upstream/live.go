@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// Time constants of the local estimates. The floors rule above about 16 (10)
-// requests per second and instance, where they are 50 (20) samples.
+// Time constants of the local estimates. Above about 16 (10) requests per second and instance the floors determine the
+// average; they correspond to 50 (20) samples.
 const (
 	LatencyTau   = 3e9 // ns
 	LatencyFloor = .02
@@ -16,46 +16,44 @@ const (
 	ErrorFloor   = .05
 )
 
-// HistBuckets is the number of latency buckets a Live counts into.
+// HistBuckets is the number of latency buckets of a Live.
 const HistBuckets = 96
 
-// Live is one instance at one address in one generation: what requests count
-// and what the picker reads while they are under way. The generation grows
-// when an instance is added again or moved to another address; the new Live
-// starts without history, so a restarted process is not judged by its past.
+// Live is one instance at one address in one generation. Requests write its counters, and the picker reads them while
+// requests are in flight. The generation grows when an instance is added again or moved to another address. The new
+// Live starts without history, so data of an earlier process does not affect a restarted process.
 //
-// Fields are written by requests and read by the keeper and the reporter; a
-// Live is never copied.
+// Requests write the fields; the keeper and the reporter read them. A Live must not be copied.
 type Live struct {
 	Service    string
 	Instance   string
 	Addr       string // host:port
 	Generation uint64
 
-	InFlight  atomic.Int64  // requests that were picked and not released
+	InFlight  atomic.Int64  // requests that were picked and not yet released
 	Requests  atomic.Uint64 // observed: heads and failures
-	Errors    atomic.Uint64 // of those: 5xx, failures, bodies that broke
-	Successes atomic.Uint64 // samples that fed Latency
+	Errors    atomic.Uint64 // of those: 5xx, failures, broken bodies
+	Successes atomic.Uint64 // samples added to Latency
 	Fails     atomic.Uint32 // consecutive failures
 
 	Latency   EWMA // ns to the response head, of successes and timeouts
-	Peak      EWMA // ns like Latency, but jumps up to every slower sample (policy peak_ewma)
+	Peak      EWMA // ns like Latency, but rises immediately to every slower sample (policy peak_ewma)
 	ErrorRate EWMA // 0..1
 
 	Hist [HistBuckets]atomic.Uint32 // latency of successes and timeouts, see HistBounds
 
-	// Transport is what the edge that talks to this instance keeps with it (its
-	// idle connections). It is set once, by compare-and-swap.
+	// Transport is what the front end keeps for this instance (its idle connections). It is set once, by
+	// compare-and-swap.
 	Transport atomic.Pointer[Transport]
 
-	lastHead  atomic.Int64 // when a response head last came
+	lastHead  atomic.Int64 // when the last response head arrived
 	busySince atomic.Int64 // when InFlight last rose from 0 to 1
-	unheard   atomic.Int32 // picks since the last head
+	unheard   atomic.Int32 // picks since the last response head
 	retired   atomic.Bool
 }
 
-// Transport is told when its instance leaves: close what is idle, keep nothing.
-// Retire may be called more than once and must not block.
+// Transport releases the connections of an instance that leaves: Retire closes idle connections, and after it no
+// connection is kept. Retire may be called more than once and must not block.
 type Transport interface{ Retire() }
 
 // NewLive returns the Live of an instance that was just added.
@@ -65,8 +63,8 @@ func NewLive(service, instance, addr string, generation uint64, now int64) *Live
 	return l
 }
 
-// Retire marks the instance as gone: no connection to it is used again.
-// Requests that already hold a ticket finish.
+// Retire marks the instance as gone: idle connections to it are closed and not reused. Requests that already hold a
+// ticket finish.
 func (l *Live) Retire() {
 	l.retired.Store(true)
 	if t := l.Transport.Load(); t != nil {
@@ -74,14 +72,12 @@ func (l *Live) Retire() {
 	}
 }
 
-// Retired says that the instance has left and that connections to it are to be
-// closed instead of kept.
+// Retired reports whether the instance has left. Connections to it must then be closed instead of kept.
 func (l *Live) Retired() bool { return l.retired.Load() }
 
-// Silence gives how long requests have waited for any response head, in
-// nanoseconds: now minus the later of the last head and the moment the
-// instance became busy. It is 0 while nothing is in flight and while fewer than
-// two requests were sent since the last head: one slow request is not silence.
+// Silence returns how long requests have waited without any response head, in nanoseconds: now minus the later of the
+// last head and the moment the instance became busy. It is 0 while no request is in flight and while fewer than two
+// requests were sent since the last head: one slow request is not silence.
 func (l *Live) Silence(now int64) int64 {
 	if l.InFlight.Load() <= 0 || l.unheard.Load() < 2 {
 		return 0
@@ -96,32 +92,32 @@ func (l *Live) picked(now int64) {
 	l.unheard.Add(1)
 }
 
-// Uploading takes a picked request out of Silence: its body is still on its way, and an instance that waits for a
-// slow client is not silent. Sent follows.
+// Uploading excludes a picked request from Silence while its body is being sent: an instance that waits for a slow
+// client is not silent. Sent must follow.
 func (l *Live) Uploading() { l.unheard.Add(-1) }
 
-// Sent counts the request in again: from here on an answer is awaited.
+// Sent includes the request again: from now on the proxy waits for an answer.
 func (l *Live) Sent(now int64) {
 	if l.unheard.Add(1) == 1 {
 		l.busySince.Store(now)
 	}
 }
 
-// Outcome is what a request tells about its instance.
+// Outcome is the result of a request as far as it concerns the instance.
 type Outcome uint8
 
-// The outcomes. Failures never feed the latency estimate: an instance that
-// fails in a millisecond must not look fast.
+// The outcomes. Failures never change the latency estimate: an instance that fails within a millisecond must not look
+// fast.
 const (
-	Success    Outcome = iota // an answer that says nothing bad about the instance
-	Failed                    // 5xx, refused, reset, garbage
-	TimedOut                  // no head in time: a failure that also is a latency
+	Success    Outcome = iota // an answer that shows no problem of the instance
+	Failed                    // 5xx, refused, reset, invalid bytes
+	TimedOut                  // no response head in time: a failure that also counts as a latency
 	Overloaded                // 429: an error, but no step towards ejection
-	Abandoned                 // the client left first: tells nothing
+	Abandoned                 // the client left first: no information about the instance
 )
 
-// observe returns the consecutive failures, this one among them: of several at
-// once each gets its own number.
+// observe returns the number of consecutive failures, including this failure. Each of several concurrent failures gets
+// its own number.
 func (l *Live) observe(o Outcome, started, now int64) (fails uint32) {
 	if o == Abandoned {
 		return l.Fails.Load()
@@ -159,22 +155,20 @@ func (l *Live) fail(now int64, counts bool) uint32 {
 	return l.Fails.Load()
 }
 
-// HistBucket gives the bucket of a latency in nanoseconds: four buckets per
-// doubling from 16 µs (bucket 0 holds all below) to 275 s (the last holds all
-// above). A bucket's bounds differ by 14 to 25 %, its middle is within 12 % of
-// any latency in it.
+// HistBucket returns the bucket of a latency in nanoseconds. There are four buckets per doubling from 16 µs to 275 s;
+// bucket 0 holds all latencies below, the last bucket all above. A bucket's bounds differ by 14 to 25 %; its middle is
+// within 12 % of any latency in it.
 func HistBucket(ns int64) int {
-	u := uint64(max(ns, 0)) >> 12 // 4.1 µs units: four of them are the lowest bound
+	u := uint64(max(ns, 0)) >> 12 // units of 4.1 µs: four units are the lowest bound
 	if u < 4 {
 		return 0
 	}
 	exp := bits.Len64(u) - 1
-	quarter := int(u >> (exp - 2) & 3) // of the octave, by the two bits below the leading one
+	quarter := int(u >> (exp - 2) & 3) // quarter of the octave, from the two bits below the leading bit
 	return min(1+(exp-2)*4+quarter, HistBuckets-1)
 }
 
-// HistBounds gives the latencies in nanoseconds between which a bucket counts:
-// from low on, below high.
+// HistBounds returns the bounds of a bucket in nanoseconds: low is inclusive, high is exclusive.
 func HistBounds(bucket int) (low, high float64) {
 	if bucket == 0 {
 		return 0, 1 << 14
@@ -183,8 +177,7 @@ func HistBounds(bucket int) (low, high float64) {
 	return math.Ldexp(1+float64(sub)/4, exp+14), math.Ldexp(1+float64(sub+1)/4, exp+14)
 }
 
-// HistMiddle gives the representative latency of a bucket in nanoseconds: the
-// geometric mean of its bounds.
+// HistMiddle returns the representative latency of a bucket in nanoseconds: the geometric mean of its bounds.
 func HistMiddle(bucket int) float64 {
 	if bucket == 0 {
 		return 1 << 13

@@ -2,6 +2,6 @@
 
 package upstream
 
-// misuse is where a ticket's second Observe or Release ends up: nothing in
-// production, a panic in race builds, so that tests find the caller.
+// misuse reports the second Observe or Release of a ticket. It does nothing in production. In race builds it panics, so
+// tests find the caller.
 func misuse(string) {}

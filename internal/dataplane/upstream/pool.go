@@ -8,74 +8,72 @@ import (
 // Reason says why a member takes no new requests.
 type Reason uint8
 
-// The reasons, strongest first where several hold.
+// The reasons, strongest first if several apply.
 const (
-	In        Reason = iota // it takes requests
-	Draining                // an operator or a DRAINING message took it out
+	In        Reason = iota // the member takes requests
+	Draining                // an operator or a DRAINING message drains it
 	Unhealthy               // its probe fails
-	Reported                // a health-status message says UNHEALTHY and no probe of ours passes
-	Ejected                 // too many failures in a row; returns at Until
+	Reported                // a health-status message says UNHEALTHY and no probe of this proxy passes
+	Ejected                 // too many consecutive failures; returns at Until
 )
 
 var reasonWords = [...]string{"in", "draining", "unhealthy", "reported-unhealthy", "ejected"}
 
 func (r Reason) String() string { return reasonWords[r] }
 
-// Member is one instance as one Pool sees it. The factors are computed when
-// the Pool is built; a pick only multiplies them with what changes per request.
+// Member is one instance as one Pool sees it. The factors are computed when the Pool is built. A pick only multiplies
+// them with values that change per request.
 type Member struct {
 	*Live
 	Weight      float64 // configured, times an operator's override
 	Capacity    float64 // c^k: share of the pool's mean capacity, faded by trust; 1 is unknown
-	Veto        float64 // 1, or towards .5 when the instance reports utilization >= .95
-	FleetErr    float64 // .7·E·k: error rate that the whole fleet of proxies sees, faded
+	Veto        float64 // 1, or towards .5 if the instance reports utilization >= .95
+	FleetErr    float64 // .7·E·k: error rate that all proxies see, faded
 	SlowStart   float64 // .1..1
 	Trust       float64 // k: 1 fresh .. 0 ignored
 	Utilization float64 // as reported, 0 unknown
-	AsOf        int64   // when the newest fact about it was received, on the process clock; 0 never
-	PeriodNs    int64   // how often facts about it come
+	AsOf        int64   // when the latest fact about it was received, on the process clock; 0 never
+	PeriodNs    int64   // interval between facts about it
 	Out         Reason
 	Since       int64 // when Out last changed
 	Until       int64 // Ejected: when it may return
 	SlowFrom    int64 // when the ramp of SlowStart began; 0: no ramp
-	Ejections   int   // ejections without a calm minute between: doubles the next
+	Ejections   int   // ejections without a calm minute between them: each doubles the next ejection
 }
 
-// Pool is an immutable snapshot of a service's members. Policy holds its own
-// tables (ring, maglev, round-robin sequence) and is built for exactly this
-// set of live members.
+// Pool is an immutable snapshot of a service's members. Policy holds its own tables (ring, maglev, round-robin
+// sequence) and is built for exactly this set of live members.
 type Pool struct {
 	Rev      uint64
 	Members  []Member
-	Live     []int32 // indices of the members that may be picked; in panic also the sick ones
+	Live     []int32 // indices of the members that may be picked; in panic including unhealthy and ejected members
 	Policy   Policy
 	Name     string  // of the policy
 	MedianNs float64 // median work-normalised latency, 0 unknown
-	Panic    bool    // fewer than half of the members are well: all that do not drain are used
+	Panic    bool    // fewer than half of the members are healthy: all members that do not drain are used
 }
 
-// Policy chooses an instance. Choose is pure, allocates nothing, and returns an
-// index into p.Members that is in p.Live and not in a.Tried, or -1.
+// Policy chooses an instance. Choose is pure and allocates nothing. It returns an index into p.Members that is in
+// p.Live and not in a.Tried, or -1.
 type Policy interface {
 	Choose(p *Pool, a *Ask) int
 }
 
-// MaxTries is how many instances one request may be sent to.
+// MaxTries is the maximum number of instances to which one request may be sent.
 const MaxTries = 4
 
-// Ask is one question to a policy. It lives in the reused exchange of a
-// connection and is not safe for concurrent use.
+// Ask is the input of one pick. It is part of the reused exchange of a connection and is not safe for concurrent use.
 type Ask struct {
 	Now    int64
 	Rand   *rand.PCG
 	Hash   uint64 // of the affinity key; ring_hash and maglev
-	Seq    uint64 // running number; taken only where the policy wants it
+	Seq    uint64 // sequence number; set only if the policy wants it
 	Tried  [MaxTries]*Live
 	NTried int
 	Trace  Trace
 }
 
-// WasTried says that this request was already sent to l.
+// WasTried reports whether this request was already sent to l.
 func (a *Ask) WasTried(l *Live) bool {
 	for _, t := range a.Tried[:a.NTried] {
 		if t == l {
@@ -88,25 +86,25 @@ func (a *Ask) WasTried(l *Live) bool {
 // MaxCandidates is how many instances a policy may compare for one request.
 const MaxCandidates = 8
 
-// Trace is what a policy compared, kept for the decision record.
+// Trace records what a policy compared, for the decision record.
 type Trace struct {
 	N          int
 	Candidates [MaxCandidates]Candidate
 	Reason     string // constant: lowest-cost, only, turn, random, hash, pinned
 }
 
-// Candidate is one compared instance with the parts of its cost.
+// Candidate is one compared instance and the parts of its cost.
 type Candidate struct {
 	Index    int32   // into Pool.Members
 	InFlight int32   // q
-	Cost     float32 // what was compared
+	Cost     float32 // the compared value
 	Latency  float32 // factor from latency, to the power 1.5: 1 is the pool's median
-	Err      float32 // error estimate used
+	Err      float32 // error estimate that was used
 	Penalty  float32 // factor from Err
-	Silence  float32 // s: 1, or more while no head comes
+	Silence  float32 // s: 1, or more while no head arrives
 }
 
-// Add notes one compared instance; it is dropped when the trace is full.
+// Add records one compared instance. It drops the instance if the trace is full.
 func (t *Trace) Add(c Candidate) {
 	if t.N < MaxCandidates {
 		t.Candidates[t.N] = c
@@ -114,14 +112,14 @@ func (t *Trace) Add(c Candidate) {
 	}
 }
 
-// Sequencer is implemented by policies that want Ask.Seq.
+// Sequencer is implemented by policies that need Ask.Seq.
 type Sequencer interface{ WantsSeq() }
 
-// Service is what routes point to. Its pool is replaced by the keeper alone.
+// Service is the destination of routes. Only the keeper replaces its pool.
 type Service struct {
 	ID     string
 	Active atomic.Int64 // requests between Begin and End
-	Retry  atomic.Int64 // of those: tries beyond the first that are under way
+	Retry  atomic.Int64 // of those: retries in flight
 	pool   atomic.Pointer[Pool]
 	seq    atomic.Uint64
 }
@@ -133,15 +131,14 @@ func NewService(id string) *Service {
 	return s
 }
 
-// Pool gives the current snapshot.
+// Pool returns the current snapshot.
 func (s *Service) Pool() *Pool { return s.pool.Load() }
 
 // Swap replaces the snapshot. Only the keeper calls it.
 func (s *Service) Swap(p *Pool) { s.pool.Store(p) }
 
-// Pick asks the pool's policy for an instance and fills t. It returns the pool
-// that was asked (for the record) and false where there is no instance. The
-// accounting of a pick is done here, once, for all policies.
+// Pick picks an instance with the pool's policy and fills t. It returns the pool that was used (for the record), and
+// false if there is no instance. It does the accounting of a pick for all policies.
 func (s *Service) Pick(a *Ask, t *Ticket) (*Pool, bool) {
 	p := s.pool.Load()
 	a.Trace.N, a.Trace.Reason = 0, ""
@@ -159,7 +156,8 @@ func (s *Service) Pick(a *Ask, t *Ticket) (*Pool, bool) {
 	return p, true
 }
 
-// PickLive takes a certain instance where it is one that may be picked; like Pick.
+// PickLive picks the given instance and fills t. It returns false if the instance may not be picked. Results and
+// accounting are those of Pick.
 func (s *Service) PickLive(l *Live, a *Ask, t *Ticket) (*Pool, bool) {
 	p := s.pool.Load()
 	for _, i := range p.Live {
@@ -183,11 +181,10 @@ func take(p *Pool, i int, a *Ask, t *Ticket) {
 	*t = Ticket{live: live, index: int32(i), started: a.Now, state: ticketOpen}
 }
 
-// Hasher is implemented by policies that want Ask.Hash.
+// Hasher is implemented by policies that need Ask.Hash.
 type Hasher interface{ WantsHash() }
 
-// Hash is FNV-1a with the finalizer of MurmurHash3 behind it, because FNV alone
-// leaves the high bits of short keys alike.
+// Hash is FNV-1a followed by the finalizer of MurmurHash3. FNV alone leaves the high bits of short keys nearly equal.
 func Hash(key []byte) uint64 {
 	h := uint64(14695981039346656037)
 	for _, c := range key {

@@ -1,14 +1,13 @@
 package upstream
 
-// Ticket is the right to send one request to one instance, and the duty to
-// account for it: Observe once, Release once. It is a value inside the reused
-// exchange, so a pick allocates nothing. It is not safe for concurrent use.
+// Ticket is the right to send one request to one instance, and the duty to account for it: one Observe, one Release. It
+// is a value inside the reused exchange, so a pick allocates nothing. It is not safe for concurrent use.
 type Ticket struct {
 	live    *Live
 	started int64
 	index   int32
 	state   ticketState
-	failed  bool // Observe counted an error already
+	failed  bool // Observe already counted an error
 }
 
 type ticketState uint8
@@ -20,19 +19,17 @@ const (
 	ticketReleased
 )
 
-// Live gives the instance that was picked, nil for a ticket that was never
-// filled.
+// Live returns the instance that was picked, nil for a ticket that was never filled.
 func (t *Ticket) Live() *Live { return t.live }
 
-// Index gives the picked member's place in the pool that Pick returned.
+// Index returns the index of the picked member in the pool that Pick returned.
 func (t *Ticket) Index() int { return int(t.index) }
 
-// Sent tells when the last byte of a request was sent whose body came slowly: the instance's time begins there.
+// Sent sets when the last byte of a slow request body was sent: the instance's time begins there.
 func (t *Ticket) Sent(at int64) { t.started = max(t.started, at) }
 
-// Observe tells what came of the request: at the response head or at the
-// failure. A second call is a no-op (and panics in race builds). It returns the
-// instance's consecutive failures.
+// Observe records the result of the request, at the response head or at the failure. A second call does nothing (and
+// panics in race builds). It returns the instance's consecutive failures.
 func (t *Ticket) Observe(o Outcome, now int64) uint32 {
 	if t.state != ticketOpen {
 		misuse("Observe")
@@ -42,9 +39,8 @@ func (t *Ticket) Observe(o Outcome, now int64) uint32 {
 	return t.live.observe(o, t.started, now)
 }
 
-// Broken tells that the response body ended badly by the instance's fault,
-// after its head was observed. A request counts as one error at most. It returns
-// the instance's consecutive failures where it counted one, else 0.
+// Broken records that the response body failed because of the instance, after its head was observed. A request counts
+// as one error at most. Broken returns the instance's consecutive failures if it counted an error, otherwise 0.
 func (t *Ticket) Broken(now int64) uint32 {
 	if t.state != ticketObserved || t.failed {
 		return 0
@@ -53,9 +49,8 @@ func (t *Ticket) Broken(now int64) uint32 {
 	return t.live.fail(now, true)
 }
 
-// Release ends the request on the instance: last byte, failure, or end of the
-// tunnel. A ticket that was not observed counts as abandoned. A second call is
-// a no-op (and panics in race builds).
+// Release ends the request on the instance: last byte, failure, or end of the tunnel. A ticket that was not observed
+// counts as abandoned. A second call does nothing (and panics in race builds).
 func (t *Ticket) Release() {
 	switch t.state {
 	case ticketOpen, ticketObserved:
@@ -66,5 +61,5 @@ func (t *Ticket) Release() {
 	}
 }
 
-// Held says that the ticket was filled and not yet released.
+// Held reports whether the ticket was filled and not yet released.
 func (t *Ticket) Held() bool { return t.state == ticketOpen || t.state == ticketObserved }

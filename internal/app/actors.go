@@ -22,11 +22,11 @@ type actors struct {
 }
 
 type actor struct {
-	name   string
-	stop   func(ctx context.Context) error // before the context of run is cancelled; may be nil
-	cancel context.CancelFunc
-	done   chan error
-	beside bool // it stops together with the one before it in the list
+	name         string
+	stop         func(ctx context.Context) error // before the context of run is cancelled; may be nil
+	cancel       context.CancelFunc
+	done         chan error
+	withPrevious bool // it stops together with the one before it in the list
 }
 
 func newActors(log *slog.Logger) *actors {
@@ -61,7 +61,7 @@ func (a *actors) together(start func()) {
 	first := len(a.list)
 	start()
 	for i := first + 1; i < len(a.list); i++ {
-		a.list[i].beside = true
+		a.list[i].withPrevious = true
 	}
 }
 
@@ -73,18 +73,18 @@ func (a *actors) onStop(name string, f func(ctx context.Context) error) {
 // Bounds on the stop of one actor beyond what its own stop function took: once
 // one did not keep the first, the others have the second.
 const (
-	patience     = 10 * time.Second
-	lessPatience = time.Second
+	stopTimeout           = 10 * time.Second
+	stopTimeoutAfterFirst = time.Second
 )
 
 // stopAll stops everything, last started first, and joins the errors. Where an
 // actor does not stop, the log gets what every goroutine does.
 func (a *actors) stopAll(ctx context.Context) error {
 	var errs []error
-	wait := patience
+	wait := stopTimeout
 	for end := len(a.list); end > 0; {
 		begin := end - 1
-		for a.list[begin].beside {
+		for a.list[begin].withPrevious {
 			begin--
 		}
 		for _, one := range slices.Backward(a.list[begin:end]) {
@@ -129,10 +129,10 @@ func (a *actors) await(one *actor, wait *time.Duration) (err error) {
 		}
 	case <-timer.C:
 		err = fmt.Errorf("%s did not stop within %s", one.name, *wait)
-		if *wait == patience {
+		if *wait == stopTimeout {
 			a.log.Error("an actor does not stop", "actor", one.name, "goroutines", goroutines())
 		}
-		*wait = lessPatience
+		*wait = stopTimeoutAfterFirst
 	}
 	a.log.Debug("stopped", "actor", one.name)
 	return err

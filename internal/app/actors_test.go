@@ -115,7 +115,7 @@ func TestAnActorThatDoesNotStopIsNamedAndTheOthersStop(t *testing.T) {
 		a.start("broken", d.until("broken"), func(context.Context) error { return errors.New("cannot") })
 		began := time.Now()
 		err := a.stopAll(context.Background())
-		if took := time.Since(began); took != patience+lessPatience {
+		if took := time.Since(began); took != stopTimeout+stopTimeoutAfterFirst {
 			t.Errorf("took %s", took)
 		}
 		if n := strings.Count(log.String(), "goroutines="); n != 1 || !strings.Contains(log.String(), "TestAnActorThatDoesNotStop") {

@@ -35,16 +35,16 @@ type App struct {
 	started time.Time
 	now     func() int64
 
-	broker   *broker.Broker
-	kafka    kafka.Config
-	producer *kafka.Producer
-	audit    *audit.Log
-	limits   *api.Limits // of all who call the API
-	data     *dataPlane
-	control  *configlog.Control
-	alerts   *alerts.Book
-	browser  *browse.Browser // nil without Kafka
-	looker   *kafka.Admin    // the browser's own client; nil without Kafka
+	broker      *broker.Broker
+	kafka       kafka.Config
+	producer    *kafka.Producer
+	audit       *audit.Log
+	limits      *api.Limits // of all who call the API
+	data        *dataPlane
+	control     *configlog.Control
+	alerts      *alerts.Book
+	browser     *browse.Browser // nil without Kafka
+	browseAdmin *kafka.Admin    // the browser's own client; nil without Kafka
 
 	decisions *journal.Stream[journal.Decision] // these three are nil without Kafka
 	records   *journal.Stream[journal.Record]
@@ -58,10 +58,10 @@ type App struct {
 	peers    *peers.Client                // asks other nodes
 	seen     atomic.Pointer[[]nodes.Node] // the proxies that were found last; nil: none
 
-	ready   chan struct{}
-	stopped chan struct{}
-	topical chan struct{}
-	changed chan struct{} // wakes publishStatus
+	ready       chan struct{}
+	stopped     chan struct{}
+	topicsReady chan struct{}
+	changed     chan struct{} // wakes publishStatus
 
 	consoleURL atomic.Pointer[string]     // of the console that `up` runs beside this process
 	following  atomic.Pointer[kafka.Tail] // of the alerts, which every node with Kafka follows
@@ -76,7 +76,7 @@ func New(o Options) (_ *App, err error) {
 	if err := CheckRoles(o.Roles); err != nil {
 		return nil, err
 	}
-	a := &App{o: o, started: time.Now(), ready: make(chan struct{}), stopped: make(chan struct{}), topical: make(chan struct{}), changed: make(chan struct{}, 1), limits: api.NewLimits()}
+	a := &App{o: o, started: time.Now(), ready: make(chan struct{}), stopped: make(chan struct{}), topicsReady: make(chan struct{}), changed: make(chan struct{}, 1), limits: api.NewLimits()}
 	a.now = func() int64 { return int64(time.Since(a.started)) + int64(time.Second) }
 	defer func() {
 		if err != nil {
@@ -168,7 +168,7 @@ func (a *App) newKafka() (err error) {
 	if err != nil {
 		return err
 	}
-	look := a.looking()
+	look := a.journalConfig()
 	a.decisions, a.records, a.configLog = journal.Decisions(look), journal.Records(look), journal.NewConfiguration(look)
 	if a.audit, err = audit.New(a.node, a.o.DataDir, a.producer, a.o.Log); err != nil {
 		return err
@@ -217,8 +217,8 @@ func (a *App) closeUnstarted() {
 		if a.analyzer != nil {
 			_ = a.analyzer.Close(ctx)
 		}
-		if a.looker != nil {
-			a.looker.Close()
+		if a.browseAdmin != nil {
+			a.browseAdmin.Close()
 		}
 	}
 	if a.data != nil {
@@ -238,7 +238,7 @@ func (a *App) Ready() <-chan struct{} { return a.ready }
 
 // TopicsReady is closed when this process has seen to it that the catalog's
 // topics exist; never in a process that does not.
-func (a *App) TopicsReady() <-chan struct{} { return a.topical }
+func (a *App) TopicsReady() <-chan struct{} { return a.topicsReady }
 
 // Stopped is closed when Run has returned or is about to.
 func (a *App) Stopped() <-chan struct{} { return a.stopped }
@@ -309,7 +309,7 @@ func (a *App) start(ctx context.Context, acts *actors) bool {
 
 func (a *App) startKafka(acts *actors) {
 	acts.onStop("kafka clients", func(context.Context) error {
-		a.looker.Close()
+		a.browseAdmin.Close()
 		if err := closeProducer(a.producer); err != nil { // without Kafka the last reports are lost, and counted
 			a.o.Log.Warn("kafka producer closed with records undelivered", "dropped", a.producer.Stats().Dropped(), "error", err)
 		}

@@ -16,7 +16,7 @@ import (
 )
 
 // looking is how those who look at what nodes wrote reach it.
-func (a *App) looking() journal.Config {
+func (a *App) journalConfig() journal.Config {
 	return journal.Config{Kafka: a.kafka, Mask: a.o.Document.Console.Masks(), Log: a.o.Log}
 }
 
@@ -29,7 +29,7 @@ func (a *App) journalSources(s *api.Sources) {
 		return a.decisions.Subscribe(limit, f.Match)
 	}
 	s.FindRequest = func(ctx context.Context, request string, span time.Duration, progress func(journal.Search)) (journal.Search, error) {
-		return journal.Find(ctx, a.looking(), request, span, progress)
+		return journal.Find(ctx, a.journalConfig(), request, span, progress)
 	}
 	s.Configuration = a.configLog.State
 	s.Nodes = func(ctx context.Context) ([]event.NodeStatus, error) {
@@ -58,7 +58,7 @@ func (a *App) journalSources(s *api.Sources) {
 	s.Records = func(ctx context.Context, n int, f journal.RecordFilter) ([]api.Record, error) {
 		return a.records.Recent(ctx, n, f.Match)
 	}
-	s.VerifyAudit = func(ctx context.Context) (audit.Result, error) { return journal.Verify(ctx, a.looking()) }
+	s.VerifyAudit = func(ctx context.Context) (audit.Result, error) { return journal.Verify(ctx, a.journalConfig()) }
 }
 
 // demoState tells how the demo of this process stands.

@@ -23,7 +23,7 @@ func (a *App) proxies(ctx context.Context) ([]nodes.Node, error) {
 	look := ctx
 	if last != nil {
 		var cancel context.CancelFunc
-		look, cancel = context.WithTimeout(ctx, kafkaMoment)
+		look, cancel = context.WithTimeout(ctx, kafkaTimeout)
 		defer cancel()
 	}
 	found, err := nodes.Live(look, a.kafka, a.o.Log)
@@ -44,8 +44,8 @@ func (a *App) proxies(ctx context.Context) ([]nodes.Node, error) {
 	return nil, fmt.Errorf("%w: no proxy has reported itself in the last 15 s", api.ErrUnavailable)
 }
 
-// kafkaMoment is how long Kafka is waited for where it is known whom to ask.
-const kafkaMoment = time.Second
+// kafkaTimeout is how long Kafka is waited for where it is known whom to ask.
+const kafkaTimeout = time.Second
 
 // remoteEvents passes on a proxy's events of the overview.
 func (a *App) remoteEvents(ctx context.Context, emit func([]byte) error) error {

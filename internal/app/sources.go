@@ -182,7 +182,7 @@ func (a *App) override(ctx context.Context, o event.Override, actor, reason stri
 		}
 		return a.control.Override(ctx, o, actor, reason)
 	}
-	ask, cancel := context.WithTimeout(ctx, publishPatience)
+	ask, cancel := context.WithTimeout(ctx, publishTimeout)
 	err := configlog.PublishOverride(ask, a.kafka, o, actor, reason, a.o.Log)
 	cancel()
 	if err == nil {
@@ -203,9 +203,9 @@ func (a *App) override(ctx context.Context, o event.Override, actor, reason stri
 	return configlog.Applied{Published: answer.Published}, nil
 }
 
-// publishPatience is how long Kafka is waited for where a proxy can be asked
+// publishTimeout is how long Kafka is waited for where a proxy can be asked
 // instead.
-const publishPatience = 5 * time.Second
+const publishTimeout = 5 * time.Second
 
 func (a *App) history(ctx context.Context) ([]configlog.Entry, error) {
 	if a.control != nil {

@@ -34,7 +34,7 @@ func (a *App) ensure(ctx context.Context, cfg kafka.Config, catalog topic.Catalo
 	case err != nil:
 		return err
 	}
-	close(a.topical)
+	close(a.topicsReady)
 	for _, m := range done.Missing {
 		a.o.Log.Warn("support topic missing: its function is off", "topic", m.Topic, "reason", m.Reason)
 	}

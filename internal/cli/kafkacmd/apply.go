@@ -49,7 +49,7 @@ func apply(env *cli.Env) *cobra.Command {
 			if err == nil && done.Blocked > 0 {
 				return done, cli.ErrDrift
 			}
-			return told(env, done, err, len(done.Steps) > 0)
+			return reported(env, done, err, len(done.Steps) > 0)
 		},
 		Table: appliedTable,
 	}.Command(env)

@@ -96,7 +96,7 @@ func benchVerb(env *cli.Env, use, short, example string, run func(context.Contex
 			}
 			b, err := run(ctx, cfg, a.spec)
 			t.done()
-			return told(env, b, reach(ctx, env, a.Brokers, err), b.Records > 0)
+			return reported(env, b, reach(ctx, env, a.Brokers, err), b.Records > 0)
 		},
 		Table: benchTable,
 	}.Command(env)

@@ -59,7 +59,7 @@ func reach(ctx context.Context, env *cli.Env, t cli.Brokers, err error) error {
 	}
 	brokers, origin := t.Resolve(env)
 	if cfg, wrong := t.Config(env); wrong == nil {
-		if cause, text := kafka.Explain(err, cfg); slices.Contains(shutOut(), cause) {
+		if cause, text := kafka.Explain(err, cfg); slices.Contains(accessCauses(), cause) {
 			return fmt.Errorf("%s (%s): %w", text, origin, err)
 		}
 	}
@@ -73,9 +73,9 @@ func reach(ctx context.Context, env *cli.Env, t cli.Brokers, err error) error {
 	return err
 }
 
-// shutOut are the causes that an error names better than we could: somebody is
+// accessCauses are the causes that an error names better than we could: somebody is
 // there and does not let us in.
-func shutOut() []kafka.Cause {
+func accessCauses() []kafka.Cause {
 	return []kafka.Cause{
 		kafka.CauseLogin, kafka.CauseMechanism, kafka.CauseWantsTLS, kafka.CauseNotTLS, kafka.CauseUnknownCA, kafka.CauseCertName, kafka.CauseCertTime,
 		kafka.CauseWantsCert, kafka.CauseDenied, kafka.CauseNotKafka,
@@ -133,12 +133,12 @@ func some(what string, words []string) error {
 	return nil
 }
 
-// patience is how long a completion may keep a finger waiting.
-const patience = 2 * time.Second
+// completionTimeout is how long a completion may keep a finger waiting.
+const completionTimeout = 2 * time.Second
 
 // names asks a cluster for names to complete with; errors give none.
 func names(ctx context.Context, env *cli.Env, t cli.Brokers, words []string, f func(context.Context, *kafka.Admin) ([]string, error)) []string {
-	t.Timeout = patience
+	t.Timeout = completionTimeout
 	all, err := with(ctx, env, t, f)
 	if err != nil {
 		return nil

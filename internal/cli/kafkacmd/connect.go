@@ -88,12 +88,12 @@ func asks[R any](f func(context.Context, *cli.Env, *connect.Client, connectArgs)
 
 // connectors offers the names of connectors for every word.
 func connectors(ctx context.Context, env *cli.Env, a *connectArgs, words []string) []string {
-	a.timeout = patience
+	a.timeout = completionTimeout
 	c, err := a.client(env)
 	if err != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()
 	all, err := c.Names(ctx)
 	if err != nil {

@@ -79,8 +79,8 @@ func topicsOfWorker(ctx context.Context, env *cli.Env, c *connect.Client, all []
 	if err != nil {
 		return nil, err
 	}
-	const patience = 5 * time.Second // the worker's answer is worth showing without that of the brokers
-	cluster, err := with(ctx, env, cli.Brokers{Timeout: patience}, func(ctx context.Context, admin *kafka.Admin) (kafka.Cluster, error) {
+	const brokersTimeout = 5 * time.Second // the worker's answer is worth showing without that of the brokers
+	cluster, err := with(ctx, env, cli.Brokers{Timeout: brokersTimeout}, func(ctx context.Context, admin *kafka.Admin) (kafka.Cluster, error) {
 		return admin.Describe(ctx, named...)
 	})
 	if err != nil || cluster.ID != info.Cluster {

@@ -155,7 +155,7 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 	reading := ctx
 	if a.spec.Follow {
 		var stop func()
-		reading, stop = whileRead(ctx, env.Out)
+		reading, stop = untilPipeClosed(ctx, env.Out)
 		defer stop()
 	}
 	err = ops.Consume(reading, cfg, a.spec, func(r kafka.Record) error {

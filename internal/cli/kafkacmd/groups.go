@@ -58,7 +58,7 @@ func describeGroups(env *cli.Env) *cobra.Command {
 			all, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.GroupDescription, error) {
 				return ops.DescribeGroups(ctx, admin, a.names...)
 			})
-			return told(env, all, err, a.all && len(all) > 0)
+			return reported(env, all, err, a.all && len(all) > 0)
 		},
 		Table: groupsTable,
 	}.Command(env)
@@ -189,7 +189,7 @@ func deleteGroups(env *cli.Env) *cobra.Command {
 			done, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.DeletedGroup, error) {
 				return ops.DeleteGroups(ctx, admin, a.execute, a.names...)
 			})
-			return told(env, done, err, len(done) > 0)
+			return reported(env, done, err, len(done) > 0)
 		},
 		Table: func(all []ops.DeletedGroup) cli.Table {
 			t := cli.Table{Head: []string{"GROUP", "STATE", "TOPICS", "LAG", "RESULT"}}

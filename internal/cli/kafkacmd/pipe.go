@@ -14,10 +14,10 @@ import (
 // pipeLook is how often it is looked whether somebody still reads a pipe.
 const pipeLook = 500 * time.Millisecond
 
-// whileRead is ctx until nobody reads out any more, where that is a pipe: who
+// untilPipeClosed is ctx until nobody reads out any more, where that is a pipe: who
 // follows a quiet topic would only notice with the next record. Call stop when
 // done.
-func whileRead(ctx context.Context, out io.Writer) (_ context.Context, stop func()) {
+func untilPipeClosed(ctx context.Context, out io.Writer) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	f, ok := screen.File(out)
 	if !ok {

@@ -12,7 +12,7 @@ func TestAClosedPipeEndsWhoFollows(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	ctx, stop := whileRead(t.Context(), w)
+	ctx, stop := untilPipeClosed(t.Context(), w)
 	defer stop()
 	if unread(w) {
 		t.Error("a pipe that is open counts as closed")

@@ -60,7 +60,7 @@ func prune(env *cli.Env) *cobra.Command {
 				return nil, err
 			}
 			done, err := prunable(ctx, env, a, a.spec)
-			return told(env, done, err, len(done) > 0)
+			return reported(env, done, err, len(done) > 0)
 		},
 		Table: func(all []ops.Prunable) cli.Table {
 			if len(all) == 0 {

@@ -61,8 +61,8 @@ func (a stackArgs) build(ctx context.Context, env *cli.Env, dir string, c stack.
 // written. The embedded broker does so itself.
 func topicsStep(address string) stack.Step {
 	return stack.Step{Name: "create the topics", Run: func(ctx context.Context) (string, error) {
-		const patience = time.Minute
-		ctx, cancel := context.WithTimeout(ctx, patience)
+		const topicsTimeout = time.Minute
+		ctx, cancel := context.WithTimeout(ctx, topicsTimeout)
 		defer cancel()
 		admin, err := localAdmin(address)
 		if err != nil {

@@ -247,7 +247,7 @@ func deleteTopics(env *cli.Env) *cobra.Command {
 			done, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.DeletedTopic, error) {
 				return ops.DeleteTopics(ctx, admin, a.execute, a.names...)
 			})
-			return told(env, done, err, len(done) > 0)
+			return reported(env, done, err, len(done) > 0)
 		},
 		Table: func(all []ops.DeletedTopic) cli.Table {
 			t := cli.Table{Head: []string{"TOPIC", "PARTITIONS", "MESSAGES", "RESULT"}}
@@ -271,9 +271,9 @@ func deleteTopics(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-// told says an error on stderr and ends the verb as failed, where the result
+// reported says an error on stderr and ends the verb as failed, where the result
 // tells what was done all the same.
-func told[R any](env *cli.Env, result R, err error, partly bool) (R, error) {
+func reported[R any](env *cli.Env, result R, err error, partly bool) (R, error) {
 	if err == nil || !partly {
 		return result, err
 	}

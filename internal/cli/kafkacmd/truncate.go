@@ -50,7 +50,7 @@ func deleteRecords(env *cli.Env) *cobra.Command {
 				return ops.DeleteRecords(ctx, admin, a.topic, at, a.partitions, a.execute)
 			})
 			out := ops.TruncationOf(a.topic, at, all, a.execute)
-			return told(env, out, err, len(out.Partitions) > 0)
+			return reported(env, out, err, len(out.Partitions) > 0)
 		},
 		Table: func(d ops.Truncation) cli.Table {
 			t := cli.Table{Head: []string{"TOPIC", "PARTITION", "START", "NEW-START", "RECORDS", "ERROR"}}

@@ -138,7 +138,7 @@ func (l *live) wants(ctx context.Context, r kafka.Record) (bool, error) {
 }
 
 func (l *live) take(r kafka.Record) {
-	m := glimpse(l.veil.over(r), l.q.Preview, l.veil)
+	m := previewOf(l.veil.over(r), l.q.Preview, l.veil)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.now.Messages) >= 2*beatShown {

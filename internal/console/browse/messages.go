@@ -71,8 +71,8 @@ func messageOf(r kafka.Record, preview int) Message {
 // maxChecked is the largest value that is checked in passing.
 const maxChecked = 64 << 10
 
-// glimpse is a message as rows show it, of a record behind its veil.
-func glimpse(r kafka.Record, preview int, v veil) Message {
+// previewOf is a message as rows show it, of a record behind its veil.
+func previewOf(r kafka.Record, preview int, v veil) Message {
 	m := messageOf(r, preview)
 	if len(r.Value) <= maxChecked && !v.on {
 		m = m.checked(r.Value)

@@ -348,7 +348,7 @@ func (s *scan) give(m Message) error {
 
 func textSize(m Message) int { return min(m.KeySize, MaxPreview) + min(m.ValueSize, MaxPreview) }
 
-func (s *scan) message(shown kafka.Record) Message { return glimpse(shown, s.q.Preview, s.veil) }
+func (s *scan) message(shown kafka.Record) Message { return previewOf(shown, s.q.Preview, s.veil) }
 
 // wants reports whether a record as it may be shown matches: what is hidden
 // cannot be found out by searching for it. The error is that of ctx: such a

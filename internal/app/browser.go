@@ -108,16 +108,16 @@ func (a *App) newBrowser(cfg browse.Config) (_ *browse.Browser, err error) {
 	}
 	quick := cfg.Kafka
 	quick.RequestTimeout, quick.DialTimeout = lookRequest, lookDial
-	if a.looker, err = kafka.NewAdmin(quick); err != nil {
+	if a.browseAdmin, err = kafka.NewAdmin(quick); err != nil {
 		return nil, err
 	}
-	cfg.Admin, cfg.Local, cfg.Question, cfg.Worker = a.looker, a.local, a.question(), a.worker
+	cfg.Admin, cfg.Local, cfg.Question, cfg.Worker = a.browseAdmin, a.local, a.question(), a.worker
 	return browse.New(cfg)
 }
 
 // browse measures for the console until ctx ends. Closing the client frees
 // whoever waits for a broker that hangs.
 func (a *App) browse(ctx context.Context) error {
-	defer context.AfterFunc(ctx, a.looker.Close)()
+	defer context.AfterFunc(ctx, a.browseAdmin.Close)()
 	return a.browser.Run(ctx)
 }

@@ -12,16 +12,16 @@ import (
 // some of them, so that one that is slow gets all, and one that hangs or is
 // away holds up nobody.
 const (
-	silence   = time.Second     // after which a broker that took nothing is given up
-	lastWords = 5 * time.Second // for a broker that takes some
+	noProgressTimeout = time.Second     // after which a broker that took nothing is given up
+	deliveryTimeout   = 5 * time.Second // for a broker that takes some
 )
 
 // closeProducer delivers what the producer holds, and closes it.
 func closeProducer(p *kafka.Producer) error {
-	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	ctx, cancel := context.WithTimeout(context.Background(), deliveryTimeout)
 	defer cancel()
 	for before := p.Stats().Delivered(); ; {
-		step, end := context.WithTimeout(ctx, silence)
+		step, end := context.WithTimeout(ctx, noProgressTimeout)
 		err := p.Flush(step)
 		end()
 		now := p.Stats().Delivered()
@@ -31,7 +31,7 @@ func closeProducer(p *kafka.Producer) error {
 		if now == before {
 			cancel()
 			_ = p.Close(ctx)
-			return fmt.Errorf("the broker took nothing for %s", silence)
+			return fmt.Errorf("the broker took nothing for %s", noProgressTimeout)
 		}
 		before = now
 	}

@@ -13,10 +13,10 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// Silence says which alerts nobody wants to be called for, until when and why.
+// Silence names the alerts that need no call to an operator, until when and why.
 type Silence = configlog.Silence
 
-// longestSilence keeps a silence from being forgotten.
+// longestSilence limits the time of a silence, so that operators do not forget it.
 const longestSilence = 30 * 24 * time.Hour
 
 func (s *Server) alertRoutes() {
@@ -33,7 +33,7 @@ func (s *Server) alertRoutes() {
 		change{need: access.Operator, action: "unsilence.alerts", do: s.unsilence})
 }
 
-// shownSilences is how many silences are listed, those that end last first.
+// shownSilences is the highest number of silences in a list. The list starts with the silence that ends last.
 const shownSilences = 200
 
 func newestSilences(all []Silence) []Silence {

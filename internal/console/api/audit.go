@@ -32,7 +32,7 @@ func (s *Server) auditRoutes() {
 	s.read("/api/v1/audit/verify", s.src.VerifyAudit != nil, func(r *http.Request) (any, error) { return s.src.VerifyAudit(r.Context()) })
 }
 
-// moment reads a time from the query, zero where there is none.
+// moment reads the time in the query parameter name. It returns the zero time if the parameter is not set.
 func moment(q url.Values, name string) (time.Time, error) {
 	text := q.Get(name)
 	if text == "" {

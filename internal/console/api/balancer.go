@@ -10,41 +10,39 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/journal"
 )
 
-// Balancer are the sources of the balancer's own views. Each may be nil.
+// Balancer holds the sources of the pages about routing. Each function may be nil.
 type Balancer struct {
-	// Moment is Overview with at most so many seconds of history; nil: Overview
-	// is asked instead.
+	// Moment returns an Overview with at most the given number of seconds of history. If it is nil, the server calls
+	// Overview instead.
 	Moment func(ctx context.Context, seconds int) (Overview, error)
-	// OverviewEvents passes on another node's events of the overview, each as
-	// it stands in the stream, until ctx ends or that node does; nil where this
-	// node makes them.
+	// OverviewEvents calls event with each overview event of another node, in the form that the stream carries. It
+	// returns when ctx ends or when the other node's stream ends. It is nil if this node makes the events.
 	OverviewEvents func(ctx context.Context, event func([]byte) error) error
-	// Past is what is remembered of an instance; service may be empty.
+	// Past returns the stored history of an instance; service may be empty.
 	Past func(ctx context.Context, service, instance string) (Past, error)
 
-	// Decisions gives the newest n that match, newest first; FollowDecisions
-	// those that come, at most limit at once; FindRequest looks for one request
-	// and calls progress on its way.
+	// Decisions returns the latest n decisions that match f, latest first. FollowDecisions follows new decisions, at
+	// most limit at once. FindRequest searches for one request and reports its progress to progress.
 	Decisions       func(ctx context.Context, n int, f journal.Filter) ([]Decision, error)
 	FollowDecisions func(limit int, f journal.Filter) Follower[Decision]
 	FindRequest     func(ctx context.Context, request string, span time.Duration, progress func(journal.Search)) (journal.Search, error)
 
-	// Configuration is what config-updates says, Nodes who reported itself
-	// lately. Publish writes a revision and gives its name.
+	// Configuration returns the content of config-updates. Nodes returns the nodes that reported a status recently.
+	// Publish writes a revision and returns its name.
 	Configuration func(ctx context.Context) (configlog.State, error)
 	Nodes         func(ctx context.Context) ([]event.NodeStatus, error)
 	Publish       func(ctx context.Context, c configlog.Change) (string, error)
 
-	// Alerts gives the active alerts, with past also the newest resolved ones.
+	// Alerts returns the active alerts; if past is true, also the latest resolved alerts.
 	Alerts  func(ctx context.Context, past bool) ([]Alert, error)
 	Silence func(ctx context.Context, s event.Silence, actor, reason string) (id string, err error)
 
-	// Records gives the newest n audit records that match, newest first.
+	// Records returns the latest n audit records that match f, latest first.
 	Records     func(ctx context.Context, n int, f journal.RecordFilter) ([]Record, error)
 	VerifyAudit func(ctx context.Context) (audit.Result, error)
 
-	// Demo tells how the demo stands; nil without --demo. SetLoad changes its
-	// load, SetPolicy the policy of one of its services.
+	// Demo returns the state of the demo; it is nil without --demo. SetLoad changes the demo's load, SetPolicy the
+	// policy of one of its services.
 	Demo      func(ctx context.Context) (DemoState, error)
 	SetLoad   func(ctx context.Context, scale float64) error
 	SetPolicy func(ctx context.Context, service, policy, actor string) error

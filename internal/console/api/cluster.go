@@ -10,8 +10,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
-// Cluster answers questions about brokers and what stands beside them;
-// *browse.Browser does.
+// Cluster reads the state of the brokers and of the services around them. *browse.Browser implements it.
 type Cluster interface {
 	Cluster(ctx context.Context) (browse.Cluster, error)
 	BrokerHistory(ctx context.Context, broker int32) (browse.BrokerHistory, error)
@@ -34,7 +33,7 @@ func (s *Server) clusterRoutes() {
 	})
 }
 
-// ofBroker reads the id of a broker.
+// ofBroker passes the broker id in the path to f.
 func ofBroker(f func(*http.Request, int32) (any, error)) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
 		id, err := strconv.ParseInt(r.PathValue("broker"), 10, 32)

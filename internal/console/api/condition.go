@@ -2,27 +2,27 @@ package api
 
 import "time"
 
-// Conditions of an instance: what a person should make of it. State says what
-// the proxy does with it, Condition also looks at outcomes and alerts.
+// Conditions of an instance, for people. The field State says how the proxy treats the instance. Condition also depends
+// on the latest outcomes and on alerts.
 const (
 	ConditionOK       = "ok"
-	ConditionFailing  = "failing"  // it gets requests, and they fail or an alert is active
+	ConditionFailing  = "failing"  // the instance gets requests, and they fail or an alert is active
 	ConditionSilenced = "silenced" // an alert is active and silenced
-	ConditionOut      = "out"      // ejected, unhealthy or reported unhealthy, and nobody silenced that
+	ConditionOut      = "out"      // ejected, unhealthy or reported unhealthy, and no silence covers it
 	ConditionDraining = "draining"
-	ConditionUnknown  = "unknown" // no request and no passing health check: there is no data
+	ConditionUnknown  = "unknown" // no requests and no passing health check: no data
 )
 
-// Bounds of what counts as failing.
+// Limits from which an instance counts as failing.
 const (
-	failingRun    = 2               // failures in a row, however long ago: the last outcome counts until a success
-	failingFor    = 2 * time.Second // or one, after which no success came for so long
-	failingErrors = 3               // errors in the last seconds
-	failingShare  = 0.5             // and their share of the requests
+	failingRun    = 2               // consecutive failures, of any age: a failure counts until a request succeeds
+	failingFor    = 2 * time.Second // or one failure without a success for this time
+	failingErrors = 3               // or this many errors in the last lastSeconds seconds
+	failingShare  = 0.5             // and at least this share of the requests
 )
 
-// Condition judges an instance by its state, its last outcomes and the alerts
-// that are active about it, of which some or all may be silenced.
+// Condition returns the condition of an instance from its state, its latest outcomes and its alerts. alerted is true if
+// an alert is active; silenced is true if all active alerts are silenced.
 func Condition(in *Instance, alerted, silenced bool) string {
 	switch in.State {
 	case "draining":
@@ -49,10 +49,10 @@ func Condition(in *Instance, alerted, silenced bool) string {
 	return ConditionOK
 }
 
-// lastSeconds is the span of an instance's Rate and ErrorRate.
+// lastSeconds is the span of an instance's Rate and ErrorRate, in seconds.
 const lastSeconds = 10
 
-// Judge sets the condition of every instance of an overview.
+// Judge sets the condition of each instance in the overview.
 func (o *Overview) Judge() {
 	about := AlertsOf(o.Alerts)
 	for i := range o.Services {
@@ -63,17 +63,16 @@ func (o *Overview) Judge() {
 	}
 }
 
-// Judge sets the instance's condition.
+// Judge sets the condition of the instance.
 func (in *Instance) Judge(service string, about AlertsAbout) {
 	silenced, alerted := about[[2]string{service, in.ID}]
 	in.Condition = Condition(in, alerted, silenced)
 }
 
-// AlertsAbout holds the instances, by service and id, that have active alerts,
-// and whether all of them are silenced.
+// AlertsAbout maps service and instance id of each instance with active alerts to whether all its alerts are silenced.
 type AlertsAbout map[[2]string]bool
 
-// AlertsOf prepares alerts for Instance.Judge.
+// AlertsOf converts alerts to the form that Instance.Judge needs.
 func AlertsOf(alerts []Alert) AlertsAbout {
 	out := AlertsAbout{}
 	for i := range alerts {

@@ -17,15 +17,15 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// Configuration is what is current, and what each node made of it.
+// Configuration is the current revision and its state on each node.
 type Configuration struct {
-	Revision  string           `json:"revision"` // empty: the log holds none
+	Revision  string           `json:"revision"` // empty: the log holds no revision
 	Document  string           `json:"document"`
 	Overrides []event.Override `json:"overrides"`
-	Nodes     []NodeConfig     `json:"nodes"` // that reported themselves in the last 15 s and route
+	Nodes     []NodeConfig     `json:"nodes"` // nodes that reported a status in the last 15 s and route
 }
 
-// NodeConfig is how one node stands with the configuration.
+// NodeConfig is the state of the configuration on one node.
 type NodeConfig struct {
 	Node            string   `json:"node"`
 	State           string   `json:"state"` // applied, refused, lkg, none
@@ -33,20 +33,19 @@ type NodeConfig struct {
 	RefusedRevision string   `json:"refusedRevision,omitempty"`
 	Errors          []string `json:"errors"`
 	LostLog         bool     `json:"lostLog"`
-	AgeMs           float64  `json:"ageMs"` // of what it said
+	AgeMs           float64  `json:"ageMs"` // age of the node's report
 	AdminURL        string   `json:"adminUrl,omitempty"`
 	Version         string   `json:"version,omitempty"`
 }
 
-// Comparison is two documents line by line.
+// Comparison is the difference of two documents, line by line.
 type Comparison struct {
 	From  string          `json:"from"`
 	To    string          `json:"to"`
 	Lines []linediff.Line `json:"lines"`
 }
 
-// Checked document: what is wrong with it, and how it differs from the current
-// one.
+// CheckedDocument holds the mistakes in a document and its difference from the current document.
 type CheckedDocument struct {
 	OK       bool            `json:"ok"`
 	Mistakes config.Mistakes `json:"mistakes"`
@@ -55,7 +54,7 @@ type CheckedDocument struct {
 	Lines    []linediff.Line `json:"lines"`
 }
 
-// Published is a new revision, or with dryRun what it would be.
+// Published is a new revision; with dryRun, the revision that the server would publish.
 type Published struct {
 	Revision string          `json:"revision"` // empty with dryRun
 	Base     string          `json:"base"`
@@ -101,7 +100,7 @@ func (s *Server) configuration(r *http.Request) (any, error) {
 	nodes, err := s.src.Nodes(r.Context())
 	for _, n := range nodes {
 		if n.ConfigState == event.ConfigNone && n.Revision == "" {
-			continue // it does not route
+			continue // this node does not route
 		}
 		c.Nodes = append(c.Nodes, NodeConfig{
 			Node: n.Node, State: n.ConfigState, Revision: n.Revision, RefusedRevision: n.RefusedRevision, Errors: nonNil(n.Errors), LostLog: n.LostLog,
@@ -111,7 +110,7 @@ func (s *Server) configuration(r *http.Request) (any, error) {
 	return c, err
 }
 
-// revision finds an entry, and names the nearest where there is none.
+// revision returns the entry of a revision. Its error suggests the nearest name if the revision does not exist.
 func revision(st configlog.State, name string) (configlog.Entry, error) {
 	if e, ok := st.Find(name); ok {
 		return e, nil
@@ -129,7 +128,7 @@ func revision(st configlog.State, name string) (configlog.Entry, error) {
 	return configlog.Entry{}, fmt.Errorf("%w: there is no revision %q%s", ErrNotFound, name, hint)
 }
 
-// document gives a revision's text.
+// document returns the text of a revision.
 func document(st configlog.State, name string) (string, error) {
 	e, err := revision(st, name)
 	if err == nil && e.Document == "" {
@@ -178,7 +177,7 @@ func (s *Server) checkDocument(r *http.Request) (any, error) {
 	return CheckedDocument{OK: len(mistakes) == 0, Mistakes: mistakes, Warnings: warnings, Base: st.Revision, Lines: nonNil(linediff.Compare(st.Document, body.Document))}, nil
 }
 
-// mistakesOf checks a document; both lists are never nil.
+// mistakesOf checks a document. Both lists are never nil.
 func mistakesOf(document string) (mistakes, warnings config.Mistakes) {
 	warnings = config.Mistakes{}
 	if strings.TrimSpace(document) == "" {
@@ -234,7 +233,7 @@ func (s *Server) rollback(r *http.Request, a *act) (any, error) {
 	return s.publish(r.Context(), a, st, configlog.Change{Document: []byte(text), Base: body.Base, Comment: strings.TrimSpace("rollback to " + name + " " + body.Comment)})
 }
 
-// maxComment bounds what a person says about a change.
+// maxComment is the longest comment on a change, in bytes.
 const maxComment = 1000
 
 func (s *Server) publish(ctx context.Context, a *act, st configlog.State, c configlog.Change) (any, error) {

@@ -14,8 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/connect"
 )
 
-// Connect looks at Kafka Connect and changes its connectors; *browse.Browser
-// does.
+// Connect reads the state of Kafka Connect and changes its connectors. *browse.Browser implements it.
 type Connect interface {
 	Connect(ctx context.Context) (browse.Connectors, error)
 	Connector(ctx context.Context, name string) (connect.Connector, error)
@@ -48,7 +47,7 @@ func (s *Server) connectRoutes() {
 	s.change("POST", one+"/actions", have, change{need: access.Operator, action: "act.connector", do: s.actConnector})
 }
 
-// ofConnect gives an answer about Connect, or its error a status and a hint.
+// ofConnect returns v, or err with an HTTP status and a hint about Connect.
 func ofConnect[T any](v T, err error) (any, error) {
 	var said *connect.Error
 	switch {
@@ -59,7 +58,7 @@ func ofConnect[T any](v T, err error) (any, error) {
 	case errors.Is(err, browse.ErrNoConnect):
 		status := http.StatusServiceUnavailable
 		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, browse.ErrNoWorker) {
-			status = http.StatusConflict // it is optional, and does not run
+			status = http.StatusConflict // Connect is optional and does not run
 		}
 		return nil, refusal{err, status, "smartlb kafka start starts one with Kafka, where Java 17 is installed; SMARTLB_CONNECT names one elsewhere"}
 	case errors.Is(err, connect.ErrInvalid), errors.Is(err, browse.ErrConnector):
@@ -97,7 +96,7 @@ func (s *Server) applyConnector(r *http.Request, a *act) (any, error) {
 	}
 	a.target = connectorTarget(r)
 	done, err := s.src.Connect.ApplyConnector(r.Context(), r.PathValue("connector"), q.Config, q.Create, a.dry)
-	a.before, a.after = nilIfEmpty(done.Before), nilIfEmpty(done.After) // secrets are masked
+	a.before, a.after = nilIfEmpty(done.Before), nilIfEmpty(done.After) // Before and After hold masked secrets
 	return ofConnect(done, err)
 }
 

@@ -7,15 +7,15 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// historySeconds is how long the histories of an overview are.
+// historySeconds is the length of the histories in an overview, in seconds.
 const historySeconds = trend.Seconds
 
-// FromViews converts what keeper and trend know into the API's shape.
+// FromViews converts the data of keeper and trend to the API's types.
 func FromViews(views []keeper.ServiceView, t *trend.Trend) []Service {
 	return FromViewsOf(views, t, historySeconds)
 }
 
-// FromViewsOf is FromViews with at most so many seconds of history.
+// FromViewsOf is FromViews with at most the given number of seconds of history.
 func FromViewsOf(views []keeper.ServiceView, t *trend.Trend, seconds int) []Service {
 	out := make([]Service, 0, len(views))
 	for _, v := range views {
@@ -54,7 +54,7 @@ func fromView(v keeper.ServiceView, t *trend.Trend, seconds int) Service {
 	return s
 }
 
-// FromInstance converts one instance without its history.
+// FromInstance converts one instance, without its history.
 func FromInstance(v keeper.InstanceView) Instance {
 	in := Instance{
 		ID: v.ID, Address: v.Address, Tags: v.Tags, State: v.State, Condition: ConditionOK, Failures: v.Failures, FailedFor: v.FailedFor, Since: readable.Moment(v.Since), Ejections: v.Ejections,
@@ -83,7 +83,7 @@ func FromInstance(v keeper.InstanceView) Instance {
 	return in
 }
 
-// unpayable stands for a cost that is infinite, which JSON cannot say.
+// unpayable stands for an infinite cost, which JSON cannot represent.
 const unpayable = 1e12
 
 func finite(v float64) float64 {

@@ -16,17 +16,17 @@ import (
 // Decision is one recorded decision or change of standing.
 type Decision = journal.Decision
 
-// Follower is a page that follows entries; see [journal.Subscription].
+// Follower delivers entries to a page that follows them; see [journal.Subscription].
 type Follower[T any] interface {
 	Take() (entries []T, skipped int)
 	Connected() bool
 	Close()
 }
 
-// Decisions is what came since the event before.
+// Decisions is the list of decisions since the previous event.
 type Decisions struct {
 	Decisions []Decision `json:"decisions"` // oldest first
-	Skipped   int        `json:"skipped"`   // that matched and came faster than they are shown
+	Skipped   int        `json:"skipped"`   // decisions that matched but arrived faster than the stream sends them
 	Connected bool       `json:"connected"` // Kafka answers
 }
 
@@ -63,7 +63,8 @@ func decisionFilter(q url.Values) journal.Filter {
 	}
 }
 
-// count reads a number from the query.
+// count reads a number from the query parameter name. It returns otherwise if the parameter is not set; most is the
+// highest permitted value.
 func count(q url.Values, name string, otherwise, most int) (int, error) {
 	text := q.Get(name)
 	if text == "" {
@@ -95,10 +96,10 @@ func searchSpan(q url.Values) (time.Duration, error) {
 
 const (
 	decisionStep  = time.Second / 4
-	decisionLimit = 50 // shown at once: 200 a second are more than anybody reads
+	decisionLimit = 50 // decisions in one event: 200 per second are more than a person can read
 )
 
-// decisionEvents sends what matches as it comes.
+// decisionEvents streams the decisions that match, as they arrive.
 func (s *Server) decisionEvents(w http.ResponseWriter, r *http.Request) {
 	if s.src.FollowDecisions == nil {
 		s.fail(w, http.StatusNotFound, Problem{Error: "this node runs without Kafka, where decisions are recorded", Hint: "start it with --kafka host:port, or with smartlb up"})
@@ -113,7 +114,7 @@ func (s *Server) decisionEvents(w http.ResponseWriter, r *http.Request) {
 	for ticks := 0; ; ticks++ {
 		d, skipped := f.Take()
 		connected := f.Connected()
-		if len(d) > 0 || skipped > 0 || connected != was || ticks%20 == 0 { // every 5 s something, so that a dead peer is noticed
+		if len(d) > 0 || skipped > 0 || connected != was || ticks%20 == 0 { // at least one event every 5 s, so that a dead peer is detected
 			if p.tell("decisions", Decisions{nonNil(d), skipped, connected}) != nil {
 				return
 			}
@@ -127,10 +128,10 @@ func (s *Server) decisionEvents(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// searchTime bounds a search whose progress somebody watches.
+// searchTime limits a search that streams its progress to a page.
 const searchTime = 2 * time.Minute
 
-// searchEvents looks for one request and tells how far it is.
+// searchEvents searches for one request and streams its progress.
 func (s *Server) searchEvents(w http.ResponseWriter, r *http.Request) {
 	span, err := searchSpan(r.URL.Query())
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// DemoState is how the demo stands.
+// DemoState is the state of the demo.
 type DemoState struct {
 	Load     DemoLoad      `json:"load"`
 	Services []DemoService `json:"services"`
@@ -21,8 +21,8 @@ type DemoState struct {
 
 // DemoLoad is the load that the demo sends.
 type DemoLoad struct {
-	Scale float64 `json:"scale"` // times the gentle load; 0: none
-	Rate  float64 `json:"rate"`  // requests per second that come of it
+	Scale float64 `json:"scale"` // a multiple of the gentle load; 0: no load
+	Rate  float64 `json:"rate"`  // the resulting requests per second
 }
 
 // DemoService is one of the demo's services.
@@ -35,14 +35,14 @@ type DemoService struct {
 // DemoInstance is one process of the demo.
 type DemoInstance struct {
 	ID    string `json:"id"`
-	Fault *Fault `json:"fault"` // null: it is well
+	Fault *Fault `json:"fault"` // null: no fault
 }
 
-// Preset is a fault that is worth a look.
+// Preset is a fault that a page offers.
 type Preset struct {
 	Name  string `json:"name"`
 	About string `json:"about"`
-	See   string `json:"see"` // what one should see then
+	See   string `json:"see"` // the expected effect
 	Fault Fault  `json:"fault"`
 }
 
@@ -69,7 +69,7 @@ func (s *Server) demoRoutes() {
 		change{need: access.Operator, action: "policy.service", do: s.policy})
 }
 
-// maxScale bounds what the demo does to the machine that it runs on.
+// maxScale limits the load that the demo puts on its machine.
 const maxScale = 100
 
 func (s *Server) load(r *http.Request, a *act) (any, error) {

@@ -1,8 +1,6 @@
-// Package api is the HTTP API under /api/v1 that the admin listener of every
-// node and the console mount alike; api/openapi.yaml describes it and a test
-// holds every answer against that description.
+// Package api is the HTTP API under /api/v1. The admin listener of each node and the console serve the same API.
+// api/openapi.yaml describes it; a test compares every response with that description.
 //
-// The handlers know no other package's state: [Sources] gives them functions.
-// Reading is open to whoever may connect; what changes something goes through
-// [Guard] (host and origin checks) and is audited by its source.
+// The handlers have no state of other packages: [Sources] gives them functions. Each client that may connect can read.
+// Calls that change something pass [Guard], which checks host and origin; their source writes them to the audit log.
 package api

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Changes is what differs from the moment before. Services and instances are
-// numbered as in the overview that the stream began with, the instances from
-// the first of the first service on.
+// Changes is the difference between an overview and the overview before it. The numbers of services and instances are
+// their positions in the overview that began the stream. Instance numbers start at the first instance of the first
+// service.
 type Changes struct {
 	At        time.Time       `json:"at"`
 	Tick      uint64          `json:"tick"`
@@ -22,44 +22,44 @@ type Changes struct {
 	Alerts    *[]Alert        `json:"alerts,omitempty"`
 	Services  [][]float64     `json:"services"`  // number, rate, errorRate, medianMs, active, panic
 	Instances json.RawMessage `json:"instances"` // rows, see appendRow
-	Standing  []Standing      `json:"standing"`  // where more than numbers changed
+	Standing  []Standing      `json:"standing"`  // instances of which more than numbers changed
 }
 
-// Standing is an instance as it is now, without history.
+// Standing is the current state of an instance, without history.
 type Standing struct {
 	N        int      `json:"n"`
 	Instance Instance `json:"instance"`
 }
 
-// feed makes the events of the overview once for all pages that are open. It
-// has no goroutine: whoever asks when the newest event is old makes the next.
+// feed makes each event of the overview once, for all open pages. It has no goroutine: if the latest event is old, the
+// next caller makes a new event.
 type feed struct {
-	// moment gives the overview with so many seconds of history.
+	// moment returns the overview with at most the given number of seconds of history.
 	moment func(ctx context.Context, seconds int) (Overview, error)
 
 	mu     sync.Mutex
 	number uint64
 	made   time.Time
 	last   *scene
-	recent []payload // the newest changes; the last one's number is number
+	recent []payload // the latest changes; the last element has the number in the field number
 }
 
-// payload is one event, ready to be written.
+// payload is one encoded event.
 type payload struct {
 	number uint64
 	event  []byte
-	zipped []byte // made when the first asks for it
+	zipped []byte // made when the first client with compression needs it
 }
 
-// recentChanges is how many changes are kept for pages that fell behind.
+// recentChanges is the number of changes that the feed keeps for pages that are behind.
 const recentChanges = 5
 
-// feedStep is the time between two moments.
+// feedStep is the time between two events.
 const feedStep = time.Second
 
-// scene is a moment in the form that it is compared in.
+// scene is an overview in the form in which the feed compares it.
 type scene struct {
-	shape     string // ids, addresses, policies: another one begins anew
+	shape     string // ids, addresses, policies, health checks: if they change, the stream sends the whole overview again
 	node      Node
 	alerts    []Alert
 	services  [][]float64
@@ -67,7 +67,7 @@ type scene struct {
 	standings []Instance
 }
 
-// join gives the overview as the stream's first event, and its number.
+// join returns the overview, which is the first event of a stream, and its number.
 func (f *feed) join(ctx context.Context) (payload, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -89,8 +89,8 @@ func (f *feed) begin(ctx context.Context) (payload, error) {
 	return payload{number: f.number, event: event}, nil
 }
 
-// next gives what a page is missing that has everything up to number: changes,
-// or the whole where it fell too far behind or the services are others.
+// next returns the events after number. It returns the whole overview if the page is too far behind, or if the shape of
+// the scene changed.
 func (f *feed) next(ctx context.Context, number uint64, zip bool) ([]payload, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -124,7 +124,7 @@ func (f *feed) next(ctx context.Context, number uint64, zip bool) ([]payload, er
 	return []payload{p}, err
 }
 
-// advance compares a moment with the last one and notes the changes.
+// advance compares an overview with the previous overview and stores the changes.
 func (f *feed) advance(o Overview, now time.Time) error {
 	s := sceneOf(o)
 	f.number++
@@ -207,14 +207,14 @@ func changes(o Overview, was, is *scene) Changes {
 	return c
 }
 
-// standing is what of an instance is not in its row.
+// standing returns the instance without its history.
 func standing(in *Instance) Instance {
 	s := *in
 	s.History, s.ErrorHist = []float32{}, []float32{}
 	return s
 }
 
-// sameStanding compares what rows do not carry and people look at.
+// sameStanding compares the visible fields that rows do not carry.
 func sameStanding(a, b *Instance) bool {
 	if a.State != b.State || a.Condition != b.Condition || a.Failures != b.Failures || !a.Since.Round(time.Second).Equal(b.Since.Round(time.Second)) || !a.Until.Round(time.Second).Equal(b.Until.Round(time.Second)) ||
 		a.Ejections != b.Ejections || (a.Facts == nil) != (b.Facts == nil) || (a.Probe == nil) != (b.Probe == nil) || !reflect.DeepEqual(a.DemoFault, b.DemoFault) {
@@ -226,11 +226,10 @@ func sameStanding(a, b *Instance) bool {
 	return a.Probe == nil || (a.Probe.State == b.Probe.State && a.Probe.OK == b.Probe.OK && a.Probe.Status == b.Probe.Status)
 }
 
-// appendRow writes an instance's numbers: its number; requests and errors of
-// the newest second; rate, errorRate, p50Ms, p95Ms, p99Ms, inFlight, weight;
-// of the cost total, latencyFactor, errorFactor, error, silence, capacity,
-// veto, slowStart, latencyMs; of the facts score, trust, and when they were
-// true, ms since 1970. Three significant digits are what people read.
+// appendRow appends the numbers of an instance: its number; requests and errors of the latest second; rate, errorRate,
+// p50Ms, p95Ms, p99Ms, inFlight, weight; of the cost total, latencyFactor, errorFactor, error, silence, capacity, veto,
+// slowStart, latencyMs; of the facts score, trust and their time, in ms since 1970. Numbers have three significant
+// digits, because people read no more.
 func appendRow(dst []byte, n int, in *Instance, at time.Time) []byte {
 	dst = append(dst, '[')
 	dst = strconv.AppendInt(dst, int64(n), 10)
@@ -262,7 +261,7 @@ func appendNumber(dst []byte, v float64) []byte {
 	return strconv.AppendFloat(dst, v, 'g', 3, 32)
 }
 
-// rounded keeps three significant digits, so that noise is no change.
+// rounded keeps three significant digits, so that noise does not count as a change.
 func rounded(v float64) float64 {
 	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
 		return v
@@ -271,8 +270,8 @@ func rounded(v float64) float64 {
 	return math.Round(v*scale) / scale
 }
 
-// quiet says that a row had no request in the newest second: then, if nothing
-// else changed, the page knows it already.
+// quiet reports whether a row has no request in the latest second. If no other column changed, the page already has
+// this row.
 func quiet(row []byte) bool {
 	i := bytes.IndexByte(row, ',')
 	return bytes.HasPrefix(row[i:], []byte(",0,0,"))

@@ -15,9 +15,8 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// Groups answers questions about consumer groups and changes them;
-// *browse.Browser does. With dry nothing is changed, and the answer says what
-// would be.
+// Groups reads and changes consumer groups. *browse.Browser implements it. If dry is true, it changes nothing and
+// returns the expected result.
 type Groups interface {
 	Groups(ctx context.Context) ([]browse.Group, error)
 	Group(ctx context.Context, name string) (browse.GroupDetail, error)
@@ -48,8 +47,7 @@ func groupTarget(r *http.Request) event.Target {
 	return event.Target{Kind: "group", ID: r.PathValue("group")}
 }
 
-// mayMove refuses to move a group of smartlb or Kafka Connect for anybody below
-// admin.
+// mayMove requires the role admin to move a group of smartlb or Kafka Connect.
 func mayMove(r *http.Request, a *act) error {
 	id, name := access.From(r.Context()), r.PathValue("group")
 	if a.dry || !topic.ReservedGroup(name) || id.Role >= access.Admin {
@@ -58,8 +56,7 @@ func mayMove(r *http.Request, a *act) error {
 	return forbidden{fmt.Errorf("group %s belongs to smartlb or Kafka Connect, and moving it needs admin; %s is %s", name, id.User, id.Role), "ask an admin"}
 }
 
-// resetGroup moves a group: all of it, some topics, some partitions, single
-// offsets.
+// resetGroup moves a whole group, some of its topics, some partitions or single offsets.
 func (s *Server) resetGroup(r *http.Request, a *act) (any, error) {
 	a.target = groupTarget(r)
 	var body struct {
@@ -90,7 +87,7 @@ func (s *Server) resetGroup(r *http.Request, a *act) (any, error) {
 	switch {
 	case body.To == "" && len(body.Exact) == 0:
 		return nil, badRequest{errors.New("to: missing: say earliest, latest, an offset, @TIME or shift:N, or give exact offsets")}
-	case body.To == "": // only what is exact
+	case body.To == "": // only the offsets that the body lists
 		for _, e := range body.Exact {
 			spec.Topics = append(spec.Topics, ops.TopicParts{Topic: e.Topic, Partitions: []int32{e.Partition}})
 		}
@@ -134,7 +131,7 @@ func (s *Server) deleteOffsets(r *http.Request, a *act) (any, error) {
 func (s *Server) setThreshold(r *http.Request, a *act) (any, error) {
 	a.target = groupTarget(r)
 	var body struct {
-		Lag *int64 `json:"lag"` // null: none
+		Lag *int64 `json:"lag"` // null: no threshold
 	}
 	if err := decodeBody(r, &body); err != nil {
 		return nil, err

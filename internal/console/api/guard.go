@@ -9,12 +9,11 @@ import (
 	"strings"
 )
 
-// Guard protects what listens on loopback from pages that a browser on this
-// machine has open: cross-origin changes are refused, and so is any Host that
-// is neither an address nor localhost nor one of names (DNS rebinding gives an
-// attacker's name our address, but cannot give our address its name). Such pages
-// may not read anything that costs work either: they cannot see the answer, but
-// an <img> would start a search. Links to the console's pages work.
+// Guard protects a listener on loopback from web pages that are open in a browser on this machine. It refuses changes
+// from another origin. It also refuses a Host that is not an address, localhost or one of names: with DNS rebinding, an
+// attacker's name can resolve to our address, but our address cannot get our name. Pages of another origin may not read
+// anything that costs work either: they cannot see the response, but an <img> would start a search. Links to the
+// console's pages work.
 func Guard(next http.Handler, names ...string) http.Handler {
 	csrf := http.NewCrossOriginProtection()
 	csrf.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -38,8 +37,8 @@ func Guard(next http.Handler, names ...string) http.Handler {
 	})
 }
 
-// costs reports whether answering a path takes more than a file that is in
-// memory. The two halves of the login at an issuer are entered from other sites.
+// costs reports whether the response to a path takes more work than a file in memory. The two paths of the login at an
+// issuer cost nothing here, because browsers come to them from other sites.
 func costs(path string) bool {
 	switch path {
 	case "/api/v1/login/oidc", "/api/v1/login/oidc/callback":
@@ -50,10 +49,9 @@ func costs(path string) bool {
 	return strings.HasPrefix(path, "/api/")
 }
 
-// otherOrigin reports whether a page of another origin made a browser send the
-// request (Fetch Metadata, W3C). Browsers say so to https and localhost; to
-// other addresses they send Origin with what scripts fetch, and cookies with
-// neither. A page on another port of this machine is of the same site.
+// otherOrigin reports whether a page of another origin caused the request (Fetch Metadata, W3C). Browsers send these
+// headers to https and to localhost. To other addresses they send Origin with requests of scripts, and cookies with
+// neither. A page on another port of this machine belongs to the same site.
 func otherOrigin(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "same-origin", "none":

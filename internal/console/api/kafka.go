@@ -7,7 +7,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
-// refusal is an error with its status and what to do about it.
+// refusal is an error with its HTTP status and a hint.
 type refusal struct {
 	error
 	status int
@@ -16,7 +16,7 @@ type refusal struct {
 
 func (r refusal) Unwrap() error { return r.error }
 
-// ofKafka gives an error of the cluster its status and a hint; nil stays nil.
+// ofKafka adds an HTTP status and a hint to an error of the cluster; nil stays nil.
 func ofKafka(err error) error {
 	var known refusal
 	if err == nil || errors.As(err, &known) {
@@ -38,7 +38,7 @@ func ofKafka(err error) error {
 	return r
 }
 
-// asked is the answer of the cluster to a handler.
+// asked returns v, or err through ofKafka, as the result of a handler.
 func asked[T any](v T, err error) (any, error) {
 	if err != nil {
 		return nil, ofKafka(err)

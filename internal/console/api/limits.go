@@ -11,25 +11,24 @@ import (
 	"github.com/smartlb/smartlb/internal/control/access"
 )
 
-// Limits bound what callers of the API use at one moment, in all and each. A
-// process has one for all its listeners. A party is a user, or where nobody
-// logs in an address.
+// Limits bound the concurrent work of the API's clients, in total and for each party. A process has one Limits for all
+// its listeners. A party is a user; without login, a party is an address.
 type Limits struct {
-	searches  *quota.Quota // searches, exports, redrives, and other reading of whole topics
-	live      *quota.Quota // live streams of messages, each of which reads a topic
-	streams   *quota.Quota // other streams of events, which are made once for all
-	downloads *quota.Quota // whole values of messages, and bodies that hold one
-	checks    *quota.Quota // of expressions and documents
-	calls     *quota.Quota // all others, while they are answered
+	searches  *quota.Quota // searches, exports, redrives and other reads of whole topics
+	live      *quota.Quota // live streams of messages; each reads a topic
+	streams   *quota.Quota // other event streams; their events are made once for all clients
+	downloads *quota.Quota // whole values of messages, and request bodies that hold a value
+	checks    *quota.Quota // checks of expressions and documents
+	calls     *quota.Quota // all other calls, while they run
 }
 
-// Bounds of each kind, in all and for one party.
+// Limits of each kind, in total and for one party.
 const (
-	mostSearches, eachSearches   = 8, 4 // a search may take a hundred megabytes for a moment
+	mostSearches, eachSearches   = 8, 4 // a search may use 100 MB for a short time
 	mostLive, eachLive           = 16, 8
 	mostStreams, eachStreams     = 256, 64
-	mostDownloads, eachDownloads = 8, 4 // of 24 MiB
-	mostChecks, eachChecks       = 8, 4 // a core each
+	mostDownloads, eachDownloads = 8, 4 // of 24 MiB each
+	mostChecks, eachChecks       = 8, 4 // each uses one core
 	mostCalls, eachCalls         = 128, 64
 )
 
@@ -41,12 +40,12 @@ func NewLimits() *Limits {
 	}
 }
 
-// Quotas gives each limit by name, for metrics.
+// Quotas returns each limit by name, for metrics.
 func (l *Limits) Quotas() map[string]*quota.Quota {
 	return map[string]*quota.Quota{"searches": l.searches, "live streams": l.live, "streams": l.streams, "downloads": l.downloads, "checks": l.checks, "calls": l.calls}
 }
 
-// name is what a refusal calls the things that a limit counts.
+// name returns the word for q in an error message.
 func (l *Limits) name(q *quota.Quota) string {
 	for name, other := range l.Quotas() {
 		if q == other {
@@ -56,14 +55,14 @@ func (l *Limits) name(q *quota.Quota) string {
 	return "calls"
 }
 
-// busyWait is when a refused caller may come again; a search takes longer.
+// Times after which a refused client may retry; a search takes longer.
 const (
 	busyWait       = time.Second
 	busySearchWait = 5 * time.Second
 )
 
-// within serves a call inside a limit. It answers 429 where the caller has its
-// share, and 503 where all are in use by others.
+// within serves a call within the limit q. It responds with 429 if the client has used its share, and with 503 if other
+// clients use the whole limit.
 func (s *Server) within(q *quota.Quota, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		party, shared := s.party(r)
@@ -77,7 +76,7 @@ func (s *Server) within(q *quota.Quota, h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// party is who is counted. Nodes all bring the same token.
+// party returns the name under which a request is counted. All nodes send the same token.
 func (s *Server) party(r *http.Request) (name string, shared bool) {
 	id := access.From(r.Context())
 	if s.src.Gate.Open() {

@@ -43,7 +43,7 @@ func (s *Server) loginRoutes() {
 	})
 }
 
-// public serves a call that is answered without asking who calls.
+// public serves a call that needs no login.
 func (s *Server) public(method, path string, h http.HandlerFunc) {
 	s.open[method+" "+path] = true
 	s.handle(method, path, h)
@@ -68,7 +68,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) (any, error) {
 	return s.meOf(id), nil
 }
 
-// tooMany tells a client when to come back.
+// tooMany sets the time after which the client may retry.
 func (s *Server) tooMany(w http.ResponseWriter, err error) error {
 	var many access.TooMany
 	if errors.As(err, &many) {
@@ -92,7 +92,8 @@ func (s *Server) auditLogin(r *http.Request, user string, err error) {
 	s.src.Audit(rec)
 }
 
-// identified finds out who calls, and answers where that is nobody.
+// identified returns the request with the identity of its client. Without an identity it writes the error response and
+// returns false.
 func (s *Server) identified(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
 	id, ok, err := s.src.Gate.Identify(r)
 	switch {

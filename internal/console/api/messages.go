@@ -19,7 +19,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// Messages reads and writes records; *browse.Browser does.
+// Messages reads and writes records. *browse.Browser implements it.
 type Messages interface {
 	Search(ctx context.Context, q browse.Query, out browse.Found) (browse.End, error)
 	Live(ctx context.Context, q browse.Query, last int, out func(browse.Live) error, trouble func(error) error) error
@@ -42,11 +42,10 @@ func (s *Server) messageRoutes() {
 	s.change("POST", "/api/v1/topics/{topic}/redrive", have, change{need: access.Operator, action: "redrive.topic", preview: true, limit: s.limits.searches, do: s.redrive})
 }
 
-// maxMessage bounds the body that holds a message: the largest value as
-// base64, with key and headers.
+// maxMessage is the largest request body with a message, in bytes: the largest value as base64, with key and headers.
 const maxMessage = 24 << 20
 
-// ofMessages gives an error about messages its status and a hint.
+// ofMessages adds an HTTP status and a hint to an error about messages.
 func ofMessages(err error) error {
 	switch {
 	case err == nil:
@@ -61,7 +60,7 @@ func ofMessages(err error) error {
 	return ofKafka(err)
 }
 
-// looking reads what is looked for from the address, for a handler that writes its answer itself.
+// looking reads the query from the address and passes it to look, which writes the response.
 func (s *Server) looking(look func(w http.ResponseWriter, r *http.Request, q browse.Query)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if s.src.Messages == nil {
@@ -77,7 +76,7 @@ func (s *Server) looking(look func(w http.ResponseWriter, r *http.Request, q bro
 	}
 }
 
-// place reads partition and offset from the address.
+// place reads partition and offset from the path.
 func place(r *http.Request) (partition int32, offset int64, err error) {
 	p, err := strconv.ParseInt(r.PathValue("partition"), 10, 32)
 	if err != nil || p < 0 {
@@ -118,11 +117,10 @@ func (s *Server) message(r *http.Request) (any, error) {
 	return d, ofMessages(err)
 }
 
-// rawTime is what ten megabytes may take.
+// rawTime limits the time to send one key or value, for example 10 MB.
 const rawTime = 10 * time.Minute
 
-// raw sends a whole key or value as a file: it is never shown by a browser,
-// whatever it holds.
+// raw sends a whole key or value as a file. Headers keep the browser from showing the file, whatever its content.
 func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 	if s.src.Messages == nil {
 		s.refuse(w, r)
@@ -150,7 +148,7 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 	}
 	attach(w, "application/octet-stream", browse.RawName(r.PathValue("topic"), p, o, key))
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(rawTime)) // a recorder of tests has none
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(rawTime)) // the recorder of tests has no deadline
 	_, _ = w.Write(b)
 }
 
@@ -162,9 +160,8 @@ func attach(w http.ResponseWriter, kind, name string) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// export sends messages as JSON lines, as smartlb kafka consume -o json prints
-// them. What fails under way breaks the connection, so that half a file is not
-// taken for a whole one.
+// export sends messages as JSON lines, in the format of smartlb kafka consume -o json. If an error occurs after the
+// first byte, it breaks the connection, so that the client does not take half a file for the whole file.
 func (s *Server) export(w http.ResponseWriter, r *http.Request, q browse.Query) {
 	var picks browse.Picks
 	var err error
@@ -207,15 +204,15 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, q browse.Query) 
 	}
 }
 
-// FilterMistake is what is wrong with one term of a filter.
+// FilterMistake is a mistake in one term of a filter.
 type FilterMistake struct {
 	Term   string `json:"term"` // text, key, header, json or where
-	Line   int    `json:"line"` // from 1; 0: of the whole
+	Line   int    `json:"line"` // starts at 1; 0: the mistake concerns the whole term
 	Column int    `json:"column"`
 	Text   string `json:"text"`
 }
 
-// FilterCheck says whether a filter is understood.
+// FilterCheck says whether a filter is valid.
 type FilterCheck struct {
 	Valid    bool            `json:"valid"`
 	Mistakes []FilterMistake `json:"mistakes"`
@@ -251,7 +248,7 @@ func checkFilter(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// apart takes joined errors apart.
+// apart splits joined errors.
 func apart(err error) []error {
 	if err == nil {
 		return nil
@@ -262,8 +259,8 @@ func apart(err error) []error {
 	return []error{err}
 }
 
-// mayWrite refuses to write to a topic that steers smartlb, Kafka or Kafka
-// Connect for anybody below admin: an operator would become one by a record.
+// mayWrite requires the role admin to write to a topic that controls smartlb, Kafka or Kafka Connect: by such a record,
+// an operator could become an admin.
 func mayWrite(r *http.Request, a *act, name string) error {
 	id := access.From(r.Context())
 	if a.dry || !topic.Reserved(name) || id.Role >= access.Admin {
@@ -284,14 +281,14 @@ func (s *Server) produce(r *http.Request, a *act) (any, error) {
 		return nil, err
 	}
 	p, err := s.src.Messages.Produce(r.Context(), name, m, a.dry)
-	a.after = p // its sizes and hash, never what it says
+	a.after = p // the sizes and the hash of the message, never its content
 	return p, ofMessages(err)
 }
 
 func (s *Server) redrive(r *http.Request, a *act) (any, error) {
 	var body struct {
 		Pick  string `json:"pick"`  // PARTITION:OFFSET, separated by commas
-		Query string `json:"query"` // in place of pick: the parameters of a search
+		Query string `json:"query"` // instead of pick: the parameters of a search
 	}
 	if err := decodeBody(r, &body); err != nil {
 		return nil, err

@@ -6,8 +6,8 @@ import (
 	"github.com/smartlb/smartlb/internal/console/browse"
 )
 
-// searchEvents writes what a search finds. The stream begins with the first
-// event, so that what fails before answers as any other call does.
+// searchEvents writes the results of a search. The stream begins with the first event; an error before that event gets
+// a normal error response.
 type searchEvents struct {
 	w      http.ResponseWriter
 	stream *stream
@@ -26,7 +26,7 @@ func (e *searchEvents) Matches(list []browse.Message) error {
 
 func (e *searchEvents) Progress(p browse.Progress) error { return e.send("progress", p) }
 
-// search looks through a topic. It ends when the peer goes away.
+// search searches a topic. It ends when the client disconnects.
 func (s *Server) search(w http.ResponseWriter, r *http.Request, q browse.Query) {
 	events := &searchEvents{w: w}
 	end, err := s.src.Messages.Search(r.Context(), q, events)
@@ -41,7 +41,7 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, q browse.Query) 
 	}
 }
 
-// topicEvents sends new messages as they come, in batches four times a second.
+// topicEvents sends new messages in batches, four times a second.
 func (s *Server) topicEvents(w http.ResponseWriter, r *http.Request, q browse.Query) {
 	last, err := number(r.URL.Query(), "last", 0, 0, browse.MaxLast)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/trend"
 )
 
-// Past is what is remembered of one instance: the last three minutes second by
-// second, its newest health checks and changes of standing.
+// Past is the stored history of one instance: each of the last 180 seconds, the latest health checks and the latest
+// changes of standing.
 type Past struct {
 	Service   string     `json:"service"`
 	Instance  string     `json:"instance"`
@@ -16,29 +16,29 @@ type Past struct {
 	Seconds   []Second   `json:"seconds"`   // oldest first
 	Probes    []Checked  `json:"probes"`    // oldest first, at most 60
 	Standings []Stood    `json:"standings"` // oldest first, at most 20
-	Reports   []Reported `json:"reports"`   // health-status messages of others
+	Reports   []Reported `json:"reports"`   // the latest health-status messages about the instance
 }
 
-// Second is one second of an instance.
+// Second describes an instance in one second.
 type Second struct {
 	At        time.Time `json:"at"`
 	State     string    `json:"state"`
 	Requests  float64   `json:"requests"`
 	Errors    float64   `json:"errors"`
-	Share     float64   `json:"share"` // of the ten seconds up to this one
+	Share     float64   `json:"share"` // of the ten seconds that end with this second
 	FairShare float64   `json:"fairShare"`
 	Weight    float64   `json:"weight"`
-	Cost      *Cost     `json:"cost"` // null: not known
+	Cost      *Cost     `json:"cost"` // null: unknown
 }
 
-// Checked is one result of the health check.
+// Checked is one result of a health check.
 type Checked struct {
 	At     time.Time `json:"at"`
 	TookMs float64   `json:"tookMs"`
 	OK     bool      `json:"ok"`
-	Event  bool      `json:"event"` // asked for because a connection broke
+	Event  bool      `json:"event"` // the check ran because a connection broke
 	Status int       `json:"status,omitempty"`
-	Detail string    `json:"detail,omitempty"` // why it failed
+	Detail string    `json:"detail,omitempty"` // why the check failed
 }
 
 // Stood is one change of standing.
@@ -47,18 +47,18 @@ type Stood struct {
 	From   string    `json:"from"`
 	To     string    `json:"to"`
 	Reason string    `json:"reason,omitempty"`
-	Until  time.Time `json:"until,omitzero"` // of an ejection
+	Until  time.Time `json:"until,omitzero"` // end of an ejection
 }
 
-// Reported is the newest health-status message of one sender.
+// Reported is the latest health-status message of one sender.
 type Reported struct {
-	Sender string  `json:"sender"` // empty: the instance itself, or whoever gave no name
+	Sender string  `json:"sender"` // empty: the instance itself, or a sender without a name
 	Status string  `json:"status"`
 	AgeMs  float64 `json:"ageMs"`
-	Holds  bool    `json:"holds"` // it still counts
+	Holds  bool    `json:"holds"` // the message still counts
 }
 
-// FromPast converts what trend remembers of an instance.
+// FromPast converts the history of an instance in t.
 func FromPast(t *trend.Trend, service, instance string) Past {
 	p := Past{Service: service, Instance: instance, At: readable.Moment(time.Now()), Seconds: []Second{}, Probes: []Checked{}, Standings: []Stood{}, Reports: []Reported{}}
 	for _, s := range t.Seconds(service, instance) {
@@ -82,7 +82,7 @@ func FromPast(t *trend.Trend, service, instance string) Past {
 	return p
 }
 
-// costOf multiplies the parts of a remembered cost.
+// costOf computes the total of a stored cost from its parts.
 func costOf(s trend.Second) *Cost {
 	c := &Cost{
 		LatencyFactor: finite(s.LatencyFactor), ErrorFactor: max(1, finite(s.ErrorFactor)), Error: s.Error, Silence: max(1, finite(s.Silence)), InFlight: int64(s.InFlight),

@@ -11,7 +11,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// planRoutes are the calls about the catalog.
+// planRoutes registers the calls about the catalog.
 func (s *Server) planRoutes() {
 	t, c := s.src.Topics, s.src.TopicChanges
 	s.get("/api/v1/catalog", t != nil, func(*http.Request) (any, error) { return nonNil([]topic.Spec(t.Catalog())), nil })
@@ -23,7 +23,7 @@ func (s *Server) planRoutes() {
 
 func (s *Server) applyCatalog(r *http.Request, a *act) (any, error) {
 	var q struct {
-		Topics         []string           `json:"topics"` // none: all of the catalog
+		Topics         []string           `json:"topics"` // empty: the whole catalog
 		ResetUnmanaged bool               `json:"resetUnmanaged"`
 		Allow          []topic.Permission `json:"allow"`
 	}
@@ -41,7 +41,7 @@ func (s *Server) applyCatalog(r *http.Request, a *act) (any, error) {
 	if err != nil && len(done.Steps) == 0 {
 		return nil, ofKafka(err)
 	}
-	if err != nil { // some steps failed: the result says which and why
+	if err != nil { // some steps failed: the result lists them with the reasons
 		s.log.Warn("catalog applied in part", "error", err)
 		if done.Failed == 0 {
 			return nil, ofKafka(errors.Join(errors.New("it was applied"), err))

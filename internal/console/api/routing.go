@@ -35,9 +35,9 @@ func (s *Server) override(r *http.Request, a *act) (any, error) {
 	var body struct {
 		Action string  `json:"action"`
 		Weight float64 `json:"weight"`
-		For    string  `json:"for"`    // how long it holds: 30m; empty: until it is taken back
-		Reason string  `json:"reason"` // for people
-		Author string  `json:"author"` // who asks, where the caller needs no login
+		For    string  `json:"for"`    // duration, for example 30m; empty: until an operator removes the override
+		Reason string  `json:"reason"` // text for people
+		Author string  `json:"author"` // the person, if the client needs no login
 	}
 	if err := decodeBody(r, &body); err != nil {
 		return nil, err
@@ -69,11 +69,11 @@ func (s *Server) override(r *http.Request, a *act) (any, error) {
 	return Overridden{Result: configlog.Describe(o), Published: applied.Published, Note: overrideNote(applied, err)}, nil
 }
 
-// Overridden is what became of an override.
+// Overridden is the result of an override.
 type Overridden struct {
 	Result    string `json:"result"`
-	Published bool   `json:"published"`      // on config-updates: every node follows
-	Note      string `json:"note,omitempty"` // where it is not, what holds instead
+	Published bool   `json:"published"`      // published on config-updates: every node applies it
+	Note      string `json:"note,omitempty"` // if not published: what applies instead
 }
 
 func overrideNote(a configlog.Applied, err error) string {
@@ -90,13 +90,13 @@ func overrideNote(a configlog.Applied, err error) string {
 	return strings.Join(notes, "; ")
 }
 
-// Bounds on what an override says.
+// Limits of the fields of an override.
 const (
 	maxAuthor       = 128
 	longestOverride = 30 * 24 * time.Hour
 )
 
-// overrideEnd sets the end of an override that holds for a time.
+// overrideEnd sets the end of an override that has a duration.
 func overrideEnd(o *event.Override, text string, now time.Time) error {
 	if text == "" {
 		return nil
@@ -112,8 +112,8 @@ func overrideEnd(o *event.Override, text string, now time.Time) error {
 	return nil
 }
 
-// author is who made a change: the user who logged in. Where no login is asked
-// for, the caller may name the person at the terminal.
+// author returns the author of a change: the user who logged in. A client without login, or with the token of the
+// nodes, may name the person at the terminal.
 func author(who access.Identity, claimed string) string {
 	if claimed == "" || who.User != access.Local().User && who.User != access.Token().User {
 		return who.User
@@ -121,7 +121,7 @@ func author(who access.Identity, claimed string) string {
 	return claimed + " (" + who.User + ")"
 }
 
-// overviewEvents sends the overview, and each second what changed.
+// overviewEvents sends the overview, then each second the changes.
 func (s *Server) overviewEvents(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.src.OverviewEvents != nil:
@@ -171,10 +171,10 @@ func (s *Server) follow(p *pipe, ctx context.Context) {
 	}
 }
 
-// relayPause is between two attempts to follow another node.
+// relayPause is the time between two attempts to follow another node.
 const relayPause = 2 * time.Second
 
-// relay passes on the events of another node, and says so while there is none.
+// relay passes on the events of another node. While no node responds, it tells the client so.
 func (s *Server) relay(p *pipe, ctx context.Context, events func(context.Context, func([]byte) error) error) {
 	for {
 		err := events(ctx, func(event []byte) error { return p.put(payload{event: event}) })

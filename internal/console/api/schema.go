@@ -8,13 +8,13 @@ import (
 	description "github.com/smartlb/smartlb/api"
 )
 
-// TopicSchema is what a topic's values are to be.
+// TopicSchema is the schema for the values of a topic.
 type TopicSchema struct {
-	File   string          `json:"file"` // in api/schemas
+	File   string          `json:"file"` // file in api/schemas
 	Schema json.RawMessage `json:"schema"`
 }
 
-// topicSchema gives the JSON Schema that the catalog names.
+// topicSchema returns the JSON Schema that the catalog names for a topic.
 func (s *Server) topicSchema(r *http.Request) (any, error) {
 	name := r.PathValue("topic")
 	spec, known := s.src.Topics.Catalog().Find(name)

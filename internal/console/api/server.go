@@ -24,22 +24,21 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/journal"
 )
 
-// ErrNotFound is returned by a source for a name that does not exist.
+// ErrNotFound means that the name does not exist. Sources return it.
 var ErrNotFound = errors.New("not found")
 
-// ErrUnavailable is returned by a source that cannot answer now, for example
-// without Kafka.
+// ErrUnavailable means that the source cannot answer now, for example without Kafka.
 var ErrUnavailable = errors.New("not available")
 
-// Sources are what the handlers ask. A nil function makes its calls answer 404
-// with a sentence. All are called concurrently and bounded by their context.
+// Sources give the handlers their data. If a function is nil, its calls respond with 404 and an explanation. The server
+// calls all functions concurrently; their context limits them.
 type Sources struct {
-	ReadOnly bool                 // nothing can be changed through this server
-	Limits   *Limits              // what callers use at one moment; nil: limits of this server's own
-	Gate     *access.Gate         // who may call; nil: everybody, as access.Local
-	Audit    func(event.AuditLog) // told of every change that was tried; may be nil
+	ReadOnly bool                 // this server refuses all changes
+	Limits   *Limits              // limits on concurrent use; nil: the server makes its own limits
+	Gate     *access.Gate         // authentication; nil: every client is access.Local
+	Audit    func(event.AuditLog) // called for each attempted change; may be nil
 
-	Stranger func(a event.AuditLog, address string) // told of every login that failed; nil: Audit is
+	Stranger func(a event.AuditLog, address string) // called for each failed login; nil: Audit is called
 
 	Node     func() Node
 	Overview func(ctx context.Context) (Overview, error)
@@ -49,13 +48,13 @@ type Sources struct {
 	Groups   Groups   // nil without Kafka
 	Messages Messages // nil without Kafka
 	Connect  Connect  // nil without Kafka
-	// Fault sets (nil: heals) what a demo instance does wrong; nil without --demo.
+	// Fault sets the fault of a demo instance; a nil fault removes it. It is nil without --demo.
 	Fault func(ctx context.Context, instance string, f *Fault) error
 
 	Topics       Topics
 	TopicChanges TopicChanges
 	Cluster      Cluster
-	Balancer     // what it did and does, and who changed what
+	Balancer     // routing, configuration, alerts and audit
 }
 
 // Server answers /api/v1.
@@ -65,7 +64,7 @@ type Server struct {
 	mux    *http.ServeMux
 	calls  []string
 	limits *Limits
-	open   map[string]bool // calls that are answered without asking who calls
+	open   map[string]bool // calls that need no login
 	feed   feed
 }
 
@@ -93,16 +92,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// Calls lists what is served, each as METHOD PATH.
+// Calls lists the calls of the server, each as METHOD PATH.
 func (s *Server) Calls() []string { return slices.Clone(s.calls) }
 
-// handle serves one call.
+// handle registers one call.
 func (s *Server) handle(method, path string, h http.HandlerFunc) {
 	s.calls = append(s.calls, method+" "+path)
 	s.mux.HandleFunc(method+" "+path, h)
 }
 
-// routes lists every call. Each noun has its file.
+// routes registers every call. The calls of each noun are in one file.
 func (s *Server) routes() {
 	s.handle("GET", "/api/v1/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml")
@@ -126,25 +125,25 @@ func (s *Server) routes() {
 	})
 }
 
-// meOf says who somebody is and what they may do here.
+// meOf describes the user and the permissions on this server.
 func (s *Server) meOf(id access.Identity) Me {
 	return Me{User: id.User, Role: id.Role.String(), ReadOnly: s.src.ReadOnly, Local: s.src.Gate.Open()}
 }
 
-// callTimeout bounds what one call may wait for Kafka or another node.
+// callTimeout limits how long one call waits for Kafka or another node.
 const callTimeout = 10 * time.Second
 
-// get serves a call that reads.
+// get registers a call that reads.
 func (s *Server) get(path string, have bool, f func(*http.Request) (any, error)) {
 	s.handle("GET", path, s.within(s.limits.calls, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, have, f) }))
 }
 
-// read serves a call that reads a whole topic, or much of one.
+// read registers a call that reads all or much of a topic.
 func (s *Server) read(path string, have bool, f func(*http.Request) (any, error)) {
 	s.handle("GET", path, s.within(s.limits.searches, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, have, f) }))
 }
 
-// ask serves a call that reads and has a body, because what is asked is long.
+// ask registers a call that reads and has a body, because its parameters are long.
 func (s *Server) ask(path string, have bool, f func(*http.Request) (any, error)) {
 	s.handle("POST", path, s.within(s.limits.checks, func(w http.ResponseWriter, r *http.Request) {
 		if s.takesJSON(w, r) {
@@ -157,26 +156,26 @@ func (s *Server) ask(path string, have bool, f func(*http.Request) (any, error))
 type change struct {
 	need   access.Role
 	action string // verb.object, for the audit log
-	// preview: with ?dryRun=true do only says what would happen, which
-	// viewers may ask for, also of a server that is read-only.
+	// preview: with ?dryRun=true, do only returns the expected result. Viewers may call it so, and a read-only server
+	// permits it.
 	preview bool
-	body    int64        // largest body; 0: maxBody
-	limit   *quota.Quota // what it counts as; nil: a call
+	body    int64        // largest request body in bytes; 0: maxBody
+	limit   *quota.Quota // the limit that counts it; nil: calls
 	do      func(*http.Request, *act) (any, error)
 }
 
-// act is one change that is being made. What do fills in is in the audit log.
+// act is one change in progress. Fields that do sets appear in the audit log.
 type act struct {
-	dry           bool   // say what would happen, change nothing
-	action        string // more exact than the call's; empty: the call's
+	dry           bool   // return the expected result, change nothing
+	action        string // more exact than the action of the call; empty: the action of the call
 	target        event.Target
-	before, after any    // as JSON in the audit log; nil: nothing to say
-	reason        string // that the user gave
-	author        string // more exact than the user of the request; empty: that one
+	before, after any    // as JSON in the audit log; nil: omitted
+	reason        string // from the user
+	author        string // more exact than the user of the request; empty: that user
 }
 
-// change serves a call that changes something: it needs a role, is refused by
-// a read-only server, and every attempt is in the audit log.
+// change registers a call that changes something. The call needs a role, a read-only server refuses it, and every
+// attempt is in the audit log.
 func (s *Server) change(method, path string, have bool, c change) {
 	s.handle(method, path, s.within(cmp.Or(c.limit, s.limits.calls), func(w http.ResponseWriter, r *http.Request) {
 		if method != http.MethodDelete && !s.takesUpTo(w, r, cmp.Or(c.body, maxBody)) {
@@ -207,7 +206,7 @@ func (s *Server) carryOut(r *http.Request, c change) (any, error) {
 
 func (s *Server) audit(r *http.Request, c change, a act, err error) {
 	var bad badRequest
-	if s.src.Audit == nil || errors.As(err, &bad) { // nothing was tried
+	if s.src.Audit == nil || errors.As(err, &bad) { // the server attempted nothing
 		return
 	}
 	if a.target.Kind == "" {
@@ -230,7 +229,7 @@ func (s *Server) audit(r *http.Request, c change, a act, err error) {
 	s.src.Audit(rec)
 }
 
-// failure is why a change was not made, then why it was wanted.
+// failure combines the error and the reason that the user gave.
 func failure(err error, reason string) string {
 	if reason == "" {
 		return err.Error()
@@ -249,7 +248,7 @@ func asJSON(v any) json.RawMessage {
 	return b
 }
 
-// maxBody bounds the body of a call.
+// maxBody is the largest request body of a call, in bytes.
 const maxBody = 1 << 20
 
 func (s *Server) takesJSON(w http.ResponseWriter, r *http.Request) bool {
@@ -269,7 +268,7 @@ func (s *Server) takesUpTo(w http.ResponseWriter, r *http.Request, limit int64) 
 	return true
 }
 
-// tooLarge refuses a body of more than limit bytes.
+// tooLarge is the error for a body of more than limit bytes.
 func tooLarge(limit int64) error {
 	return refusal{fmt.Errorf("the body is larger than %d KiB", limit>>10), http.StatusRequestEntityTooLarge, "send a smaller body"}
 }
@@ -297,12 +296,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f fun
 	_, _ = w.Write(append(readable.JSON(body), '\n'))
 }
 
-// refuse answers a call for which this node has nothing.
+// refuse responds to a call for which this node has no source.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request) {
 	s.fail(w, http.StatusNotFound, Problem{Error: "this node cannot answer " + r.URL.Path, Hint: "it does not have the role, runs without Kafka, or runs without --demo"})
 }
 
-// problem answers with what went wrong.
+// problem responds with an error.
 func (s *Server) problem(w http.ResponseWriter, err error) {
 	if errors.Is(err, browse.ErrBusy) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(busySearchWait.Seconds())))
@@ -323,10 +322,10 @@ func problemOf(err error) Problem {
 	return p
 }
 
-// badRequest is the caller's mistake.
+// badRequest is a mistake of the client.
 type badRequest struct{ error }
 
-// forbidden is refused whoever asks again.
+// forbidden is refused on every retry.
 type forbidden struct {
 	error
 	hint string

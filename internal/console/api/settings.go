@@ -9,13 +9,13 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// TopicSetting is a setting with what it takes.
+// TopicSetting is a setting with its valid values.
 type TopicSetting struct {
 	ops.Setting
-	Rule *topic.Rule `json:"rule"` // null: only the broker knows
+	Rule *topic.Rule `json:"rule"` // null: only the broker knows the valid values
 }
 
-// settingRoutes are the calls about settings of a topic.
+// settingRoutes registers the calls about topic settings.
 func (s *Server) settingRoutes() {
 	t, c := s.src.Topics, s.src.TopicChanges
 	s.get("/api/v1/topics/{topic}/settings", t != nil, func(r *http.Request) (any, error) {
@@ -39,9 +39,9 @@ func withRules(all []ops.Setting) []TopicSetting {
 	return out
 }
 
-// SettingsChange sets some settings and lets the defaults of others hold again.
+// SettingsChange sets some settings and returns others to their defaults.
 type SettingsChange struct {
-	Set   map[string]string `json:"set"` // values may be in units of people: 7d, 11MiB, unlimited
+	Set   map[string]string `json:"set"` // values may have readable units: 7d, 11MiB, unlimited
 	Unset []string          `json:"unset"`
 }
 

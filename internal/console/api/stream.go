@@ -9,8 +9,8 @@ import (
 	"github.com/smartlb/smartlb/internal/base/readable"
 )
 
-// stream writes server-sent events (WHATWG HTML §9.2). Each write has its own
-// deadline, so a client that stops reading frees the handler.
+// stream writes server-sent events (WHATWG HTML §9.2). Each write has its own deadline, so that a client that stops
+// reading does not block the handler.
 type stream struct {
 	w  http.ResponseWriter
 	rc *http.ResponseController

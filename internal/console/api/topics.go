@@ -14,8 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// Topics answers questions about topics; *browse.Browser does. Errors mean
-// what ops.FaultOf says of them.
+// Topics reads topics. *browse.Browser implements it. ops.FaultOf classifies its errors.
 type Topics interface {
 	Topics(ctx context.Context, internal bool) ([]browse.Topic, error)
 	Topic(ctx context.Context, name string) (browse.TopicDetail, error)
@@ -26,8 +25,8 @@ type Topics interface {
 	Plan(ctx context.Context, resetUnmanaged bool) (ops.Plan, error)
 }
 
-// TopicChanges changes topics; *browse.Browser does. With dry nothing is
-// changed, and the answer is what would be.
+// TopicChanges changes topics. *browse.Browser implements it. If dry is true, it changes nothing and returns the
+// expected result.
 type TopicChanges interface {
 	CreateTopic(ctx context.Context, t ops.NewTopic, like string, dry bool) (ops.NewTopic, error)
 	DeleteTopic(ctx context.Context, name string, dry bool) (ops.DeletedTopic, error)
@@ -66,7 +65,7 @@ func (s *Server) topicRoutes() {
 
 func topicTarget(name string) event.Target { return event.Target{Kind: "topic", ID: name} }
 
-// ours refuses what Kafka or Connect need for themselves.
+// ours refuses changes of topics that Kafka or Connect need for themselves.
 func ours(name string) error {
 	if strings.HasPrefix(name, "__") {
 		return refusal{fmt.Errorf("%s is internal to Kafka: changing it here could stop every consumer group", name), http.StatusConflict,
@@ -75,10 +74,10 @@ func ours(name string) error {
 	return nil
 }
 
-// NewTopicRequest asks for a topic.
+// NewTopicRequest describes the topic to create.
 type NewTopicRequest struct {
 	ops.NewTopic
-	Like string `json:"like"` // a topic whose partitions, replicas and settings it gets where they are left open
+	Like string `json:"like"` // a topic to copy partitions, replicas and settings from, where they are not set
 }
 
 func (s *Server) createTopic(r *http.Request, a *act) (any, error) {
@@ -106,7 +105,8 @@ func (s *Server) deleteTopic(r *http.Request, a *act) (any, error) {
 	return asked(d, err)
 }
 
-// onTopic makes an act out of a change of the topic that the address names, not one of Kafka's own, as the body asks.
+// onTopic returns a handler for a change of the topic in the path. It reads the body into a Q and refuses topics that
+// are internal to Kafka or Connect.
 func onTopic[Q any](do func(ctx context.Context, name string, q Q, a *act) (any, error)) func(*http.Request, *act) (any, error) {
 	return func(r *http.Request, a *act) (any, error) {
 		var q Q
@@ -122,9 +122,9 @@ func onTopic[Q any](do func(ctx context.Context, name string, q Q, a *act) (any,
 	}
 }
 
-// Growth asks for more partitions.
+// Growth is a request for more partitions.
 type Growth struct {
-	Partitions int `json:"partitions"` // in all
+	Partitions int `json:"partitions"` // new total
 }
 
 func (s *Server) addPartitions(ctx context.Context, name string, q Growth, a *act) (any, error) {
@@ -133,9 +133,9 @@ func (s *Server) addPartitions(ctx context.Context, name string, q Growth, a *ac
 	return asked(g, err)
 }
 
-// Truncating asks for the deletion of a topic's oldest records.
+// Truncating is a request to delete the oldest records of a topic.
 type Truncating struct {
-	Before     string  `json:"before"` // a position, as the command line knows it
+	Before     string  `json:"before"` // a position, in the syntax of the command line
 	Partitions []int32 `json:"partitions"`
 }
 

@@ -6,7 +6,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// Node is who answers.
+// Node is the node that responds.
 type Node struct {
 	Node       string            `json:"node"`
 	Version    string            `json:"version"`
@@ -16,19 +16,19 @@ type Node struct {
 	Listeners  map[string]string `json:"listeners"` // name -> address
 	Kafka      KafkaState        `json:"kafka"`
 	Config     ConfigState       `json:"config"`
-	Drops      map[string]uint64 `json:"drops"` // what was lost, by queue
+	Drops      map[string]uint64 `json:"drops"` // losses by queue
 	AdminURL   string            `json:"adminUrl,omitempty"`
 	ConsoleURL string            `json:"consoleUrl,omitempty"`
 }
 
-// KafkaState is how the node stands with Kafka.
+// KafkaState is the node's connection to Kafka.
 type KafkaState struct {
 	Enabled   bool     `json:"enabled"`
 	Connected bool     `json:"connected"`
 	Brokers   []string `json:"brokers"`
 }
 
-// ConfigState is how the node stands with the configuration.
+// ConfigState is the state of the configuration on the node.
 type ConfigState struct {
 	State           string           `json:"state"` // applied, refused, lkg, none
 	Revision        string           `json:"revision"`
@@ -39,16 +39,16 @@ type ConfigState struct {
 	Overrides       []event.Override `json:"overrides"`
 }
 
-// Overview is one moment of the node: what the live page shows.
+// Overview is the state of the node at one time; the live page shows it.
 type Overview struct {
 	At       time.Time `json:"at"`
-	Tick     uint64    `json:"tick,omitempty"` // number of the newest second in the histories
+	Tick     uint64    `json:"tick,omitempty"` // number of the latest second in the histories
 	Node     Node      `json:"node"`
 	Services []Service `json:"services"`
 	Alerts   []Alert   `json:"alerts"` // pending and firing
 }
 
-// Service with its instances. Rates are over the last ten seconds.
+// Service is a service with its instances. Rates cover the last ten seconds.
 type Service struct {
 	ID          string     `json:"id"`
 	Policy      string     `json:"policy"`
@@ -56,25 +56,25 @@ type Service struct {
 	HealthCheck string     `json:"healthCheck,omitempty"`
 	Rate        float64    `json:"rate"` // requests per second
 	ErrorRate   float64    `json:"errorRate"`
-	MedianMs    float64    `json:"medianMs"` // work-normalised latency, 0 unknown
+	MedianMs    float64    `json:"medianMs"` // work-normalised latency; 0: unknown
 	Active      int64      `json:"active"`
 	Instances   []Instance `json:"instances"`
 }
 
-// Instance as the proxy sees it.
+// Instance is an instance as the proxy sees it.
 type Instance struct {
 	ID        string            `json:"id"`
 	Address   string            `json:"address"`
 	Tags      map[string]string `json:"tags,omitempty"`
 	State     string            `json:"state"`     // in, draining, unhealthy, reported-unhealthy, ejected
 	Condition string            `json:"condition"` // see Condition
-	Failures  uint32            `json:"failures"`  // in a row, until a success
-	FailedFor time.Duration     `json:"-"`         // since the last of them
+	Failures  uint32            `json:"failures"`  // consecutive failures
+	FailedFor time.Duration     `json:"-"`         // time since the latest failure
 	Since     time.Time         `json:"since,omitzero"`
-	Until     time.Time         `json:"until,omitzero"` // of an ejection
+	Until     time.Time         `json:"until,omitzero"` // end of an ejection
 	Ejections int               `json:"ejections"`
-	Share     float64           `json:"share"`     // of the service's requests, 0..1
-	FairShare float64           `json:"fairShare"` // by weight among all instances, 0..1
+	Share     float64           `json:"share"`     // share of the service's requests, 0..1
+	FairShare float64           `json:"fairShare"` // weight divided by the sum of the weights of all instances, 0..1
 	Rate      float64           `json:"rate"`
 	ErrorRate float64           `json:"errorRate"`
 	P50Ms     float64           `json:"p50Ms"`
@@ -87,18 +87,18 @@ type Instance struct {
 	ErrorHist []float32         `json:"errorHistory"` // errors per second
 	Weight    float64           `json:"weight"`
 	Cost      Cost              `json:"cost"`
-	Facts     *Facts            `json:"facts"` // null: nothing known through Kafka
+	Facts     *Facts            `json:"facts"` // null: no facts through Kafka
 	Probe     *Probe            `json:"probe"`
 	DemoFault *Fault            `json:"demoFault,omitempty"`
 }
 
-// Cost is what a request to the instance would cost now, and its parts.
+// Cost is the current cost of a request to the instance, and its parts.
 type Cost struct {
 	Total         float64 `json:"total"`
 	LatencyFactor float64 `json:"latencyFactor"`
 	ErrorFactor   float64 `json:"errorFactor"`
-	Error         float64 `json:"error"`   // the estimate behind it
-	Silence       float64 `json:"silence"` // factor of answers that are overdue
+	Error         float64 `json:"error"`   // the estimate behind ErrorFactor
+	Silence       float64 `json:"silence"` // factor for overdue responses
 	InFlight      int64   `json:"inFlight"`
 	Capacity      float64 `json:"capacity"`
 	Veto          float64 `json:"veto"`
@@ -106,10 +106,10 @@ type Cost struct {
 	LatencyMs     float64 `json:"latencyMs"`
 }
 
-// Facts is what came through Kafka.
+// Facts is the data about an instance that came through Kafka.
 type Facts struct {
 	Score       float64           `json:"score"`
-	Known       bool              `json:"known"` // false: no requests in the last 30 s, the score says nothing
+	Known       bool              `json:"known"` // false: no requests in the last 30 s, ignore the score
 	State       string            `json:"state"`
 	Reasons     []string          `json:"reasons"`
 	AgeMs       float64           `json:"ageMs"`
@@ -121,7 +121,7 @@ type Facts struct {
 	Ignored     map[string]uint64 `json:"ignored"`
 }
 
-// Probe is the last active check.
+// Probe is the latest active health check.
 type Probe struct {
 	State  string    `json:"state"` // passing, failing
 	At     time.Time `json:"at"`
@@ -131,13 +131,13 @@ type Probe struct {
 	TookMs float64   `json:"tookMs"`
 }
 
-// Alert is event.Alert with the silence that holds for it.
+// Alert is an event.Alert with its silence.
 type Alert struct {
 	event.Alert
 	Silence *Silence `json:"silence,omitempty"`
 }
 
-// Explanation is an instance's share in words.
+// Explanation explains an instance's share in sentences.
 type Explanation struct {
 	Service  string    `json:"service"`
 	Instance string    `json:"instance"`
@@ -146,27 +146,27 @@ type Explanation struct {
 	Detail   Instance  `json:"detail"`
 }
 
-// Fault is what a demo instance was told to do wrong.
+// Fault is the fault of a demo instance.
 type Fault struct {
 	ErrorRate float64 `json:"errorRate"`           // 0..1
-	LatencyMs float64 `json:"latencyMs,omitempty"` // 0: as before
+	LatencyMs float64 `json:"latencyMs,omitempty"` // 0: unchanged
 }
 
-// Me is who calls and what they may do here.
+// Me is the user of the request and the user's permissions on this server.
 type Me struct {
 	User     string `json:"user"`
 	Role     string `json:"role"`     // viewer, operator, admin
-	ReadOnly bool   `json:"readOnly"` // nothing can be changed through this server
-	Local    bool   `json:"local"`    // nobody is asked who they are
+	ReadOnly bool   `json:"readOnly"` // this server refuses all changes
+	Local    bool   `json:"local"`    // the listener requires no login
 }
 
-// LoginMethods says how one can log in.
+// LoginMethods lists the ways to log in.
 type LoginMethods struct {
 	Password bool   `json:"password"`
-	Issuer   string `json:"issuer"` // of OpenID Connect; empty: none
+	Issuer   string `json:"issuer"` // of OpenID Connect; empty: not configured
 }
 
-// Problem is the body of every error.
+// Problem is the body of every error response.
 type Problem struct {
 	Error string `json:"error"`
 	Hint  string `json:"hint,omitempty"`

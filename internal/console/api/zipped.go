@@ -12,24 +12,23 @@ import (
 	"github.com/smartlb/smartlb/internal/base/readable"
 )
 
-// gzipHead begins a gzip stream without name and time (RFC 1952 §2.3.1).
+// gzipHead is the header of a gzip stream without name and time (RFC 1952 §2.3.1).
 var gzipHead = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
 
-// zipChunk compresses b by itself and ends it on a byte without ending the
-// stream (RFC 1951 §3.2.3, an empty stored block): chunks that were made once
-// can follow each other in the streams of many clients.
+// zipChunk compresses b independently of other chunks. The chunk ends on a byte boundary and does not end the stream
+// (RFC 1951 §3.2.3, an empty stored block). So the streams of many clients can share chunks.
 func zipChunk(b []byte) []byte {
 	var out bytes.Buffer
 	w, err := flate.NewWriter(&out, flate.BestSpeed)
 	if err != nil {
-		return nil // the level is a constant that exists
+		return nil // cannot happen: the level is a valid constant
 	}
-	_, _ = w.Write(b) // into memory
+	_, _ = w.Write(b) // writes to memory
 	_ = w.Flush()
 	return out.Bytes()
 }
 
-// pipe is an event stream that is compressed for whoever takes it.
+// pipe is an event stream, compressed if the client accepts it.
 type pipe struct {
 	*stream
 	zip bool
@@ -43,12 +42,12 @@ func newPipe(w http.ResponseWriter, r *http.Request) *pipe {
 	}
 	p.stream = newStream(w)
 	if p.zip {
-		_, _ = w.Write(gzipHead) // a client that is gone is noticed at the first event
+		_, _ = w.Write(gzipHead) // the first event detects a closed connection
 	}
 	return p
 }
 
-// put writes an event that was made before.
+// put writes an event that the feed made.
 func (p *pipe) put(e payload) error {
 	b := e.event
 	if p.zip {
@@ -77,7 +76,7 @@ func (p *pipe) tell(name string, v any) error {
 	return p.put(payload{event: event})
 }
 
-// goneError is of a client that does not read any more.
+// goneError means that the client no longer reads.
 type goneError struct{ error }
 
 func gone(err error) bool {

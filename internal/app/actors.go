@@ -11,10 +11,9 @@ import (
 	"time"
 )
 
-// actors runs named goroutines, each under a context of its own, and stops them
-// in the reverse order of their start, one at a time: what was started later
-// may need what was started before until its very end. Those that were started
-// together do not need each other and stop at once.
+// actors runs named goroutines, each with its own context. It stops them one at a time, in the reverse order of their
+// start: a later actor may need an earlier one until it has stopped. Actors that were started with together do not need
+// each other and stop at the same time.
 type actors struct {
 	log    *slog.Logger
 	list   []*actor
@@ -23,18 +22,17 @@ type actors struct {
 
 type actor struct {
 	name         string
-	stop         func(ctx context.Context) error // before the context of run is cancelled; may be nil
+	stop         func(ctx context.Context) error // called before the context of run is cancelled; may be nil
 	cancel       context.CancelFunc
 	done         chan error
-	withPrevious bool // it stops together with the one before it in the list
+	withPrevious bool // stops at the same time as the previous actor in the list
 }
 
 func newActors(log *slog.Logger) *actors {
 	return &actors{log: log, failed: make(chan error, 1)}
 }
 
-// start runs an actor. An actor that returns before it was stopped ends the
-// whole: nothing half works.
+// start runs an actor. If an actor returns before it was stopped, all actors stop, so that no process runs partly.
 func (a *actors) start(name string, run func(ctx context.Context) error, stop func(ctx context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	one := &actor{name: name, stop: stop, cancel: cancel, done: make(chan error, 1)}
@@ -55,8 +53,8 @@ func (a *actors) start(name string, run func(ctx context.Context) error, stop fu
 	}()
 }
 
-// together makes what start starts stop at once: each of them may wait for a
-// broker that hangs, and so they wait for it in the same time.
+// together marks the actors that start starts to stop at the same time. Each may wait for a broker that hangs; they
+// wait for it concurrently.
 func (a *actors) together(start func()) {
 	first := len(a.list)
 	start()
@@ -65,20 +63,20 @@ func (a *actors) together(start func()) {
 	}
 }
 
-// onStop registers a cleanup at this place of the order.
+// onStop registers a cleanup at this position in the order.
 func (a *actors) onStop(name string, f func(ctx context.Context) error) {
 	a.list = append(a.list, &actor{name: name, stop: f})
 }
 
-// Bounds on the stop of one actor beyond what its own stop function took: once
-// one did not keep the first, the others have the second.
+// Timeouts for the stop of one actor, without the time of its own stop function. After the first actor that exceeds
+// stopTimeout, the others have stopTimeoutAfterFirst.
 const (
 	stopTimeout           = 10 * time.Second
 	stopTimeoutAfterFirst = time.Second
 )
 
-// stopAll stops everything, last started first, and joins the errors. Where an
-// actor does not stop, the log gets what every goroutine does.
+// stopAll stops all actors, the last started first, and joins their errors. If an actor does not stop, the log gets the
+// stacks of all goroutines.
 func (a *actors) stopAll(ctx context.Context) error {
 	var errs []error
 	wait := stopTimeout
@@ -99,7 +97,7 @@ func (a *actors) stopAll(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// tell tells an actor to stop.
+// tell requests the stop of an actor.
 func (a *actor) tell(ctx context.Context) (err error) {
 	if a.stop != nil {
 		if err = a.stop(ctx); err != nil {
@@ -112,7 +110,7 @@ func (a *actor) tell(ctx context.Context) (err error) {
 	return err
 }
 
-// await waits until an actor that was told to stop has.
+// await waits until an actor has stopped.
 func (a *actors) await(one *actor, wait *time.Duration) (err error) {
 	if one.cancel == nil {
 		return nil
@@ -140,6 +138,6 @@ func (a *actors) await(one *actor, wait *time.Duration) (err error) {
 
 func goroutines() string {
 	var b strings.Builder
-	_ = pprof.Lookup("goroutine").WriteTo(&b, 1) // 1: as text, equal ones once
+	_ = pprof.Lookup("goroutine").WriteTo(&b, 1) // 1: as text, each distinct stack once
 	return b.String()
 }

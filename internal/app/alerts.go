@@ -11,7 +11,7 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/alerts"
 )
 
-// silenced adds the silence that holds for each alert.
+// silenced adds the silence in effect to each alert.
 func silenced(alerts []event.Alert, silences []configlog.Silence) []api.Alert {
 	now := time.Now()
 	out := make([]api.Alert, 0, len(alerts))
@@ -25,8 +25,8 @@ func silenced(alerts []event.Alert, silences []configlog.Silence) []api.Alert {
 	return out
 }
 
-// listAlerts answers the API. Silences come from the log that this node
-// follows, else from the one that is read while somebody looks.
+// listAlerts returns the alerts for the API. The silences come from the log that this node follows. A node that follows
+// no log reads the silences on demand.
 func (a *App) listAlerts(ctx context.Context, past bool) ([]api.Alert, error) {
 	all := a.alerts.Active()
 	if past {
@@ -39,8 +39,8 @@ func (a *App) listAlerts(ctx context.Context, past bool) ([]api.Alert, error) {
 	return silenced(all, s.Silences), err
 }
 
-// unsigned tells of a record that no known key signed, where there are keys: it
-// is counted, and the node's status names its topic.
+// unsigned reports whether a record must be refused because no known key signed it; without keys it returns false.
+// Refused records are counted, and the node's status names their topic.
 func (a *App) unsigned(r kafka.Record) bool {
 	by := a.kafka.Verify(r)
 	if !by.Refused() {
@@ -51,7 +51,7 @@ func (a *App) unsigned(r kafka.Record) bool {
 	return true
 }
 
-// followAlerts keeps the alert book equal to the topic.
+// followAlerts keeps the alert book equal to the topic until ctx ends.
 func (a *App) followAlerts(ctx context.Context) error {
 	tail, err := kafka.NewTail(a.kafka, kafka.TailConfig{
 		Topics: []string{event.TopicAlerts}, From: kafka.FromAgo(alerts.Kept),

@@ -2,7 +2,7 @@ package app
 
 import "github.com/smartlb/smartlb/internal/telemetry/analyzer"
 
-// newAnalyzer makes the stream processing of this node.
+// newAnalyzer creates the stream processing of this node.
 func (a *App) newAnalyzer() (err error) {
 	cfg := analyzer.Default()
 	cfg.Kafka = a.kafka

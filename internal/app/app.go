@@ -28,7 +28,7 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/nodes"
 )
 
-// App is one process of smartlb. Make it with New, run it once with Run.
+// App is one smartlb process. Create it with New and call Run once.
 type App struct {
 	o       Options
 	node    string
@@ -39,7 +39,7 @@ type App struct {
 	kafka       kafka.Config
 	producer    *kafka.Producer
 	audit       *audit.Log
-	limits      *api.Limits // of all who call the API
+	limits      *api.Limits // shared by all API clients
 	data        *dataPlane
 	control     *configlog.Control
 	alerts      *alerts.Book
@@ -50,28 +50,27 @@ type App struct {
 	records   *journal.Stream[journal.Record]
 	configLog *journal.Configuration
 
-	analyzer *analyzer.Analyzer // nil without the role
+	analyzer *analyzer.Analyzer // nil without the role analyzer
 	catalog  topic.Catalog
-	unlock   func() error // the data directory; nil without one
+	unlock   func() error // unlocks the data directory; nil without one
 	web      []*webServer
-	token    string                       // of the admin listener; empty: none
-	peers    *peers.Client                // asks other nodes
-	seen     atomic.Pointer[[]nodes.Node] // the proxies that were found last; nil: none
+	token    string                       // token of the admin listener; empty: no token
+	peers    *peers.Client                // client for the APIs of other nodes
+	seen     atomic.Pointer[[]nodes.Node] // the proxies of the latest search; nil: none found yet
 
 	ready       chan struct{}
 	stopped     chan struct{}
 	topicsReady chan struct{}
 	changed     chan struct{} // wakes publishStatus
 
-	consoleURL atomic.Pointer[string]     // of the console that `up` runs beside this process
-	following  atomic.Pointer[kafka.Tail] // of the alerts, which every node with Kafka follows
+	consoleURL atomic.Pointer[string]     // URL of the console that `up` runs as a child process
+	following  atomic.Pointer[kafka.Tail] // tail of the alerts; every node with Kafka has one
 	once       sync.Once
 	drainMu    sync.Mutex
 	drains     bool
 }
 
-// New binds every listener and checks every input. An error leaves nothing
-// open.
+// New binds every listener and checks every input. If it returns an error, it has closed everything.
 func New(o Options) (_ *App, err error) {
 	if err := CheckRoles(o.Roles); err != nil {
 		return nil, err
@@ -118,8 +117,8 @@ func New(o Options) (_ *App, err error) {
 	return a, a.newWeb()
 }
 
-// nodeLock is the file whose lock keeps a second node out of a data directory:
-// both would have one id and one last good configuration.
+// nodeLock is the lock file that keeps a second node out of a data directory: both nodes would share one id and one
+// last good configuration.
 const nodeLock = "node.lock"
 
 // dataFormat is the format of a data directory: node id, last good
@@ -201,7 +200,7 @@ func (a *App) newControl() (err error) {
 
 func (a *App) unlockData() {
 	if a.unlock != nil {
-		_ = a.unlock() // the kernel does it at the latest with our end
+		_ = a.unlock() // the kernel unlocks it when the process ends
 	}
 }
 
@@ -229,22 +228,21 @@ func (a *App) closeUnstarted() {
 	}
 }
 
-// Node gives the node's id.
+// Node returns the id of the node.
 func (a *App) Node() string { return a.node }
 
-// Ready is closed when the listeners serve and, with the role broker, the
-// broker answers.
+// Ready is closed when the listeners serve. With the role broker, the broker also responds by then.
 func (a *App) Ready() <-chan struct{} { return a.ready }
 
-// TopicsReady is closed when this process has seen to it that the catalog's
-// topics exist; never in a process that does not.
+// TopicsReady is closed when this process has ensured that the catalog's topics exist. In a process without that task,
+// it is never closed.
 func (a *App) TopicsReady() <-chan struct{} { return a.topicsReady }
 
-// Stopped is closed when Run has returned or is about to.
+// Stopped is closed immediately before Run returns.
 func (a *App) Stopped() <-chan struct{} { return a.stopped }
 
-// Run starts everything and returns when ctx ended and everything stopped, or
-// when an actor failed. The error tells what did not stop cleanly.
+// Run starts everything. It returns when ctx has ended and everything has stopped, or when an actor has failed. The
+// error names each actor that did not stop cleanly.
 func (a *App) Run(ctx context.Context) error {
 	defer close(a.stopped)
 	defer a.unlockData()
@@ -270,8 +268,8 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(failed, acts.stopAll(stop))
 }
 
-// start starts the actors; the reverse is the order of the stop. It returns
-// false where the broker did not come up, which all others wait for.
+// start starts the actors; they stop in the reverse order. It returns false if the broker did not start: all other
+// actors wait for the broker.
 func (a *App) start(ctx context.Context, acts *actors) bool {
 	if a.broker != nil {
 		acts.start("broker", a.broker.Run, nil)
@@ -310,7 +308,7 @@ func (a *App) start(ctx context.Context, acts *actors) bool {
 func (a *App) startKafka(acts *actors) {
 	acts.onStop("kafka clients", func(context.Context) error {
 		a.browseAdmin.Close()
-		if err := closeProducer(a.producer); err != nil { // without Kafka the last reports are lost, and counted
+		if err := closeProducer(a.producer); err != nil { // without Kafka, the last reports are lost and counted
 			a.o.Log.Warn("kafka producer closed with records undelivered", "dropped", a.producer.Stats().Dropped(), "error", err)
 		}
 		return nil
@@ -318,7 +316,7 @@ func (a *App) startKafka(acts *actors) {
 	acts.start("audit", a.audit.Run, nil)
 }
 
-// startFollowers starts those whom nobody needs but pages and pools.
+// startFollowers starts the actors that only pages and pools need.
 func (a *App) startFollowers(acts *actors) {
 	if a.o.Kafka {
 		a.followKafka(acts)
@@ -348,8 +346,8 @@ func (a *App) followKafka(acts *actors) {
 	}
 }
 
-// drain makes /readyz fail, goes on accepting for the lame duck time, so that a
-// balancer in front can notice, and then lets requests finish.
+// drain makes /readyz fail. It continues to accept for the lame duck time, so that a balancer in front can react. Then
+// it waits until the requests finish.
 func (a *App) drain(ctx context.Context) error {
 	a.drainMu.Lock()
 	a.drains = true
@@ -379,7 +377,7 @@ func (a *App) draining() bool {
 	return a.drains
 }
 
-// record writes an audit record by the system itself.
+// record writes an audit record with the system as its actor.
 func (a *App) record(action string, target event.Target, err error) {
 	if a.audit == nil {
 		return
@@ -397,7 +395,7 @@ func (a *App) record(action string, target event.Target, err error) {
 func (a *App) auditConfig(o configlog.Outcome) {
 	select {
 	case a.changed <- struct{}{}:
-	default: // the status that is about to be written says it
+	default: // the pending status report includes this change
 	}
 	actor := event.Actor{Type: "user", ID: o.Author}
 	r := event.AuditLog{Actor: actor, Action: "apply.config", Target: event.Target{Kind: "revision", ID: o.Revision}, ConfigRevision: o.Revision, Reason: o.Comment}
@@ -407,7 +405,7 @@ func (a *App) auditConfig(o configlog.Outcome) {
 	a.audit.Record(r)
 }
 
-// portError names the flag that moves a listener away from a port in use.
+// portError adds to err the process that uses the port, if known, and the flag that chooses another port.
 func portError(err error, flag string) error {
 	var op *net.OpError
 	if errors.As(err, &op) {

@@ -16,13 +16,11 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/doctor"
 )
 
-// ownBroker tells whether the cluster is the embedded broker of this program,
-// in this process or as its child.
+// ownBroker reports whether the cluster is the embedded broker of this program, in this process or in a child process.
 func (a *App) ownBroker() bool { return a.broker != nil || a.o.OwnBroker }
 
-// local tells where ZooKeeper and Connect of this cluster are on this machine:
-// where a stack was started, or where they usually are. Nothing is known of
-// what stands beside a cluster elsewhere.
+// local returns the addresses of ZooKeeper and Connect, if the cluster runs on this machine: the addresses of the last
+// started stack, or the default addresses. For a cluster on another machine it returns no addresses.
 func (a *App) local() browse.Local {
 	dir, err := stack.Dir(os.Getenv)
 	if err != nil {
@@ -35,27 +33,26 @@ func (a *App) local() browse.Local {
 	}
 	at := stack.Here(dir, stack.Addresses{Zookeeper: cmp.Or(os.Getenv("ZOOKEEPER_HOST"), "127.0.0.1:2181"), Connect: "127.0.0.1:8084"})
 	if a.ownBroker() {
-		at.Zookeeper, started = "", false // it has none, and the stack is somebody else's
+		at.Zookeeper, started = "", false // the embedded broker has no ZooKeeper, and the stack belongs to another cluster
 	}
 	return browse.Local{Addresses: at, Started: started}
 }
 
-// javaAge is for how long the Java of a machine is taken to stay what it is:
-// asking it starts one.
+// javaAge is how long the result of a Java check is valid: each check starts a Java process.
 const javaAge = 10 * time.Minute
 
-// question returns what the health page looks at. The web UI is left out: who
-// reads the page has it.
+// question returns a function that describes the checks of the health page. It omits the web UI, because the user
+// already has it open.
 func (a *App) question() func() doctor.Question {
 	java := javaOnce{}
 	return func() doctor.Question {
 		cfg := a.kafka
-		cfg.RequestTimeout, cfg.DialTimeout = 5*time.Second, 3*time.Second // somebody waits
+		cfg.RequestTimeout, cfg.DialTimeout = 5*time.Second, 3*time.Second // a user waits for the page
 		q := doctor.Question{Kafka: cfg, Origin: "configuration", Catalog: a.catalog}
 		at := a.local()
 		q.ZooKeeper, q.Connect = at.Zookeeper, at.Connect
 		if a.ownBroker() {
-			q.StateDir = a.o.DataDir // whose disk the broker needs
+			q.StateDir = a.o.DataDir // the broker needs this disk
 		}
 		if at.Started {
 			if dir, err := stack.Dir(os.Getenv); err == nil {
@@ -67,7 +64,7 @@ func (a *App) question() func() doctor.Question {
 	}
 }
 
-// javaOnce remembers which Java there is.
+// javaOnce caches the result of the Java check.
 type javaOnce struct {
 	mu      sync.Mutex
 	at      time.Time
@@ -88,20 +85,20 @@ func (j *javaOnce) version(ctx context.Context) (string, error) {
 	return j.found, j.problem
 }
 
-// worker is the address of the cluster's Connect worker, found as the command
-// line finds it; empty where none is known.
+// worker returns the address of the cluster's Connect worker. It searches as the command line does; empty: no address
+// is known.
 func (a *App) worker() string {
 	return cmp.Or(os.Getenv("SMARTLB_CONNECT"), os.Getenv("CONNECT_URL"), a.local().Connect)
 }
 
-// How long the browser's own client waits for a broker that hangs: the context
-// of a call does not interrupt that, and somebody looks at a page meanwhile.
+// Timeouts of the browser's own client for a broker that hangs. The context of a call does not interrupt such a
+// request, and a user waits for the page.
 const (
 	lookRequest = 4 * time.Second
 	lookDial    = 2 * time.Second
 )
 
-// newBrowser makes what the console looks at Kafka with, and its client.
+// newBrowser creates the console's access to Kafka and its client.
 func (a *App) newBrowser(cfg browse.Config) (_ *browse.Browser, err error) {
 	if a.ownBroker() {
 		cfg.Version = a.o.Version
@@ -115,8 +112,8 @@ func (a *App) newBrowser(cfg browse.Config) (_ *browse.Browser, err error) {
 	return browse.New(cfg)
 }
 
-// browse measures for the console until ctx ends. Closing the client frees
-// whoever waits for a broker that hangs.
+// browse collects measurements for the console until ctx ends. Then it closes the client, which unblocks calls that
+// wait for a broker that hangs.
 func (a *App) browse(ctx context.Context) error {
 	defer context.AfterFunc(ctx, a.browseAdmin.Close)()
 	return a.browser.Run(ctx)

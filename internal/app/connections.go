@@ -11,27 +11,27 @@ import (
 	"github.com/smartlb/smartlb/internal/control/access"
 )
 
-// Bounds of the connections of one web listener. A page takes six at most over
-// HTTP/1.1; a trusted proxy brings those of many.
+// Limits on the connections of one web listener. Over HTTP/1.1, a page uses at most six connections; a trusted proxy
+// forwards those of many clients.
 const (
 	mostConnections = 1024
-	eachConnections = 256 // of one address, of IPv6 the first 64 bits
+	eachConnections = 256 // per address; for IPv6, per /64 prefix
 )
 
-// limited accepts so many connections at once, each address its share. Others
-// are told so where they can be, and closed.
+// limited limits the concurrent connections of a listener, in total and per address. It closes connections over the
+// limit. On a listener without TLS, it first writes a refusal.
 type limited struct {
 	net.Listener
 	quota   *quota.Quota
-	trusted []netip.Prefix // peers that stand for many
-	plain   bool           // no TLS: a refusal can be written
+	trusted []netip.Prefix // proxies that connect for many clients
+	plain   bool           // no TLS: a refusal can be written in plain text
 }
 
 func limit(l net.Listener, trusted []netip.Prefix, plain bool) *limited {
 	return &limited{Listener: l, quota: quota.New(mostConnections, eachConnections), trusted: trusted, plain: plain}
 }
 
-// Accept waits for a connection that is within the limit.
+// Accept returns the next connection within the limits. It blocks until there is one.
 func (l *limited) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
@@ -47,7 +47,7 @@ func (l *limited) Accept() (net.Conn, error) {
 	}
 }
 
-// refuseTime bounds a refusal: its few bytes fit the socket's buffer.
+// refuseTime limits the write of a refusal: its few bytes fit in the socket's buffer.
 const refuseTime = 100 * time.Millisecond
 
 func (l *limited) refuse(c net.Conn, why error) {
@@ -64,7 +64,7 @@ func (l *limited) refuse(c net.Conn, why error) {
 		status, http.StatusText(status), len(text), text)
 }
 
-// peerOf is the address of a connection's other end; zero where it has none.
+// peerOf returns the remote address of a connection, or the zero Addr if it has none.
 func peerOf(c net.Conn) netip.Addr {
 	a, err := netip.ParseAddrPort(c.RemoteAddr().String())
 	if err != nil {
@@ -73,13 +73,13 @@ func peerOf(c net.Conn) netip.Addr {
 	return a.Addr().Unmap().WithZone("")
 }
 
-// counted is a connection that gives back its place when it is closed.
+// counted is a connection that releases its place in the limit when it is closed.
 type counted struct {
 	net.Conn
 	release func()
 }
 
-// Close closes the connection and gives back its place.
+// Close closes the connection and releases its place in the limit.
 func (c *counted) Close() error {
 	defer c.release()
 	return c.Conn.Close()

@@ -22,22 +22,22 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/reporter"
 )
 
-// dataPlane is what the role proxy consists of.
+// dataPlane holds the parts of the role proxy.
 type dataPlane struct {
 	keeper     *keeper.Keeper
-	signatures sign.Once // of health-status
+	signatures sign.Once // signatures of health-status
 	prober     *probe.Prober
 	dispatcher *dispatch.Dispatcher
 	proxy      *proxy.Proxy
 	reporter   *reporter.Reporter // nil without Kafka
 	trend      *trend.Trend
-	accessLog  *logFile // nil: none, or stdout
+	accessLog  *logFile // nil: no access log, or stdout
 	own        []Listen
 	shortage   *guard.Shortage
 	log        func(msg string, args ...any)
 }
 
-// The interfaces that packages declare for each other meet here.
+// These assertions check that the types implement the interfaces of other packages.
 var (
 	_ dispatch.Recorder = (*reporter.Reporter)(nil)
 	_ dispatch.Signals  = (*keeper.Keeper)(nil)
@@ -47,7 +47,7 @@ var (
 	_ reporter.Sender   = (*kafka.Producer)(nil)
 )
 
-// sampleRate is the limit of sampled decisions; a sample of all means all.
+// sampleRate returns the limit on sampled decisions; 0: no limit, because the sample is 100 %.
 func sampleRate(t config.Telemetry) int {
 	if t.DecisionSample >= 1 {
 		return 0
@@ -99,7 +99,7 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 	return nil
 }
 
-// proxyConfig translates the checked settings of the front end.
+// proxyConfig converts checked settings of the proxy.
 func proxyConfig(p config.Proxy) proxy.Config {
 	l, t := p.Limits, p.Timeouts
 	return proxy.Config{
@@ -111,7 +111,7 @@ func proxyConfig(p config.Proxy) proxy.Config {
 	}
 }
 
-// listenerOf translates a checked listener.
+// listenerOf converts the settings of a checked listener.
 func listenerOf(l config.Listener) proxy.Listener {
 	out := proxy.Listener{Name: l.Name, Addr: l.Address, RejectEncoded: l.EncodedCharacters == "reject"}
 	switch l.UnderscoreHeaders {
@@ -144,22 +144,21 @@ func (d *dataPlane) close() {
 	if d.proxy != nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		_ = d.proxy.Run(ctx) // closes what New bound
+		_ = d.proxy.Run(ctx) // closes the listeners that New bound
 	}
 	if d.accessLog != nil {
 		_ = d.accessLog.Close()
 	}
 }
 
-// changed remembers a change of an instance's standing for those who look.
+// changed stores a change of an instance's standing for pages.
 func (d *dataPlane) changed(c keeper.Change) {
 	if c.Instance != "" {
 		d.trend.Changed(c.Service, c.Instance, trend.Standing{At: c.At, From: c.From, To: c.To, Reason: c.Reason, Until: c.Until})
 	}
 }
 
-// probed hands a probe's result to routing first, then to those who look, then
-// to Kafka.
+// probed passes the result of a probe first to routing, then to pages, then to Kafka.
 func (d *dataPlane) probed(r probe.Result) {
 	d.keeper.ObserveProbe(r)
 	d.trend.Probed(r.Service, r.Instance, trend.Probe{At: r.At, Took: r.Took, OK: r.OK, Event: r.Event, Status: r.StatusCode, Detail: r.Body})
@@ -168,8 +167,8 @@ func (d *dataPlane) probed(r probe.Result) {
 	}
 }
 
-// apply takes over a configuration while requests run: all that can fail comes
-// first, then pools, then the table, then what left is retired.
+// apply applies a configuration while requests run. It first does everything that can fail. Then it updates the pools
+// and the table and retires the services that were removed.
 func (d *dataPlane) apply(t config.Traffic, revision string) error {
 	table, err := config.Compile(t, revision, func(id string) *upstream.Service { return d.keeper.Service(id) })
 	if err != nil {
@@ -197,7 +196,7 @@ func (a *App) startDataPlane(acts *actors) {
 	}
 }
 
-// feedDataPlane starts those who tell the keeper something.
+// feedDataPlane starts the actors that send facts to the keeper.
 func (a *App) feedDataPlane(acts *actors) {
 	if a.data.reporter != nil {
 		acts.start("facts", a.followFacts, nil)
@@ -208,12 +207,11 @@ func (a *App) feedDataPlane(acts *actors) {
 	acts.start("probes", a.data.prober.Run, nil)
 }
 
-// factPace gathers the facts of many instances, each a second apart, into few
-// batches; they may be seconds old anyway.
+// factPace is the time between batches of facts. It merges the facts of many instances, each a second apart, into few
+// batches; facts may be seconds old.
 const factPace = 500 * time.Millisecond
 
-// followFacts reads what other programs know: health-scores of the last minute,
-// health-status of the last half.
+// followFacts reads the facts from Kafka: health-scores of the last minute and health-status of the last 30 s.
 func (a *App) followFacts(ctx context.Context) error {
 	tail, err := kafka.NewTail(a.kafka, kafka.TailConfig{
 		Topics: []string{event.TopicHealthScores, event.TopicHealthStatus}, From: kafka.FromAgo(time.Minute), Pace: factPace,
@@ -229,12 +227,11 @@ func (a *App) followFacts(ctx context.Context) error {
 	})
 }
 
-// oldStatus is the age from which a health-status of a single sender would not
-// hold any more.
+// oldStatus is the age from which the health-status of a single sender no longer counts.
 const oldStatus = 30 * time.Second
 
-// healthStatus takes a message. A signature counts for the services of its key,
-// once and within a minute; otherwise the message counts as unsigned.
+// healthStatus handles a health-status message. A signature counts only for the services of its key and within a
+// minute; otherwise the message counts as unsigned. It skips and counts copies of a signed message.
 func (a *App) healthStatus(r kafka.Record, s event.HealthStatus) {
 	reporter, _ := r.Header(event.HeaderReporter)
 	by, signed := a.kafka.Verify(r), false
@@ -249,8 +246,8 @@ func (a *App) healthStatus(r kafka.Record, s event.HealthStatus) {
 	a.data.keeper.ObserveStatus(s, string(reporter), signed)
 }
 
-// maxScore bounds a score, whose reasons are kept for each instance; the
-// analyzer writes about a kilobyte.
+// maxScore is the largest score message in bytes. The node keeps the reasons of each instance; the analyzer writes
+// about 1 KB.
 const maxScore = 16 << 10
 
 func (a *App) fact(r kafka.Record) {

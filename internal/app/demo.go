@@ -8,17 +8,17 @@ import (
 	"github.com/smartlb/smartlb/internal/console/api"
 )
 
-// Demo is how the API reaches the demo instances; the zero value is no demo.
+// Demo gives the API access to the demo instances. The zero value means that there is no demo.
 type Demo struct {
-	Fault  func(ctx context.Context, instance string, f *api.Fault) error // nil fault: heal
-	Faults func() map[string]api.Fault                                    // of the broken instances
+	Fault  func(ctx context.Context, instance string, f *api.Fault) error // a nil fault removes the fault
+	Faults func() map[string]api.Fault                                    // faults of the broken instances
 
-	Load    func() api.DemoLoad                            // nil: it sends none
-	SetLoad func(ctx context.Context, scale float64) error // nil: it cannot be changed
+	Load    func() api.DemoLoad                            // nil: the demo sends no load
+	SetLoad func(ctx context.Context, scale float64) error // nil: the load cannot be changed
 }
 
-// remoteDemo reaches the demo of the proxy that this console shows; where that
-// has none, its answers say so.
+// remoteDemo connects the API to the demo of the proxy that this console shows. If the proxy has no demo, its responses
+// say so.
 func (a *App) remoteDemo(s *api.Sources) {
 	const path = "/api/v1/demo"
 	told := func(ctx context.Context, path string, body any) error {

@@ -8,15 +8,15 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// How long the last records of a node may take: as long as the broker takes
-// some of them, so that one that is slow gets all, and one that hangs or is
-// away holds up nobody.
+// Timeouts for the last records of a node. The node continues while the broker accepts records: a slow broker gets all
+// records, and a broker that hangs or is unavailable does not delay the stop.
 const (
-	noProgressTimeout = time.Second     // after which a broker that took nothing is given up
-	deliveryTimeout   = 5 * time.Second // for a broker that takes some
+	noProgressTimeout = time.Second     // give up if the broker accepted no record for this time
+	deliveryTimeout   = 5 * time.Second // total, if the broker accepts records
 )
 
-// closeProducer delivers what the producer holds, and closes it.
+// closeProducer delivers the records in the producer's buffer, then closes the producer. It blocks for at most
+// deliveryTimeout.
 func closeProducer(p *kafka.Producer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), deliveryTimeout)
 	defer cancel()

@@ -13,8 +13,8 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// nodeID gives the configured id, else the one kept in dir, else a new one that
-// is kept there. Without a directory it is new at each start.
+// nodeID returns the configured id. Without one, it returns the id stored in dir, or creates an id and stores it there.
+// Without a directory, the id is new at each start.
 func nodeID(configured, dir string) (string, error) {
 	if configured != "" {
 		return configured, nil

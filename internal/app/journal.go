@@ -15,12 +15,12 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/nodes"
 )
 
-// looking is how those who look at what nodes wrote reach it.
+// journalConfig returns the settings for reading the records of nodes.
 func (a *App) journalConfig() journal.Config {
 	return journal.Config{Kafka: a.kafka, Mask: a.o.Document.Console.Masks(), Log: a.o.Log}
 }
 
-// journalSources are the views of what stands in Kafka: every process has them.
+// journalSources sets the sources that read from Kafka; every process has them.
 func (a *App) journalSources(s *api.Sources) {
 	s.Decisions = func(ctx context.Context, n int, f journal.Filter) ([]api.Decision, error) {
 		return a.decisions.Recent(ctx, n, f.Match)
@@ -61,7 +61,7 @@ func (a *App) journalSources(s *api.Sources) {
 	s.VerifyAudit = func(ctx context.Context) (audit.Result, error) { return journal.Verify(ctx, a.journalConfig()) }
 }
 
-// demoState tells how the demo of this process stands.
+// demoState returns the state of this process's demo.
 func (a *App) demoState(context.Context) (api.DemoState, error) {
 	d := api.DemoState{Policies: picker.Names()}
 	if a.o.Demo.Load != nil {
@@ -82,8 +82,7 @@ func (a *App) demoState(context.Context) (api.DemoState, error) {
 	return d, nil
 }
 
-// setPolicy publishes the demo's configuration with another policy of one
-// service.
+// setPolicy publishes the demo's configuration with another policy for one service.
 func (a *App) setPolicy(ctx context.Context, service, policy, actor string) error {
 	s, err := a.configLog.State(ctx)
 	if err != nil {

@@ -8,15 +8,15 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/proxy"
 )
 
-// Listen is an address that a node listens on instead of the configuration's
-// (--listen). It holds for every revision that the node takes over.
+// Listen replaces the address of a listener in the configuration on this node (--listen). It applies to each revision
+// that the node applies.
 type Listen struct {
-	Name    string // of the listener; empty: the only one, named web where the configuration has none
+	Name    string // of the listener; empty: the only listener, named web if the configuration has none
 	Address string
 }
 
-// Listeners applies a node's own addresses to the listeners of a configuration.
-// A name that the configuration does not have is returned in unknown.
+// Listeners applies a node's own addresses to the listeners of a configuration. It returns in unknown the names that
+// the configuration does not have.
 func Listeners(of []config.Listener, own []Listen) (out []config.Listener, unknown []string, err error) {
 	out = slices.Clone(of)
 	for _, l := range own {
@@ -37,8 +37,8 @@ func Listeners(of []config.Listener, own []Listen) (out []config.Listener, unkno
 	return out, unknown, nil
 }
 
-// open makes the listeners of a configuration the open ones. A configuration
-// without listeners leaves those that are open.
+// open opens the listeners of a configuration and closes all others. If the configuration has no listeners, the open
+// listeners stay open.
 func (d *dataPlane) open(of []config.Listener) error {
 	if len(of) == 0 {
 		return nil
@@ -57,9 +57,9 @@ func (d *dataPlane) open(of []config.Listener) error {
 	return d.proxy.SetListeners(want)
 }
 
-// openFirst opens, at the start, what neither the last good configuration nor
-// the file's did: the file's listeners, where a revision has none, or the
-// address of --listen. A node that follows config-updates may start without.
+// openFirst opens listeners at the start, if the last good configuration and the file opened none: the file's
+// listeners, if a revision has none, or the address of --listen. A node that follows config-updates may start without a
+// listener.
 func (d *dataPlane) openFirst(o Options) error {
 	if len(d.proxy.Listeners()) > 0 {
 		return nil

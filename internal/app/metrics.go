@@ -11,12 +11,11 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// maxInstanceSeries bounds the per-instance series of a scrape; beyond it only
-// the per-service sums remain.
+// maxInstanceSeries is the highest number of per-instance series in a scrape. Above it, only the sums per service
+// remain.
 const maxInstanceSeries = 1000
 
-// metrics gives the registry behind /metrics: everything is read from counters
-// at scrape time, nothing is counted twice.
+// metrics returns the registry for /metrics. It reads existing counters at scrape time; no event is counted twice.
 func (a *App) metrics() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{a})
@@ -25,8 +24,8 @@ func (a *App) metrics() *prometheus.Registry {
 
 type collector struct{ a *App }
 
-// Descriptions of all series. Latency is left to the access log and Kafka:
-// buckets per instance would be the cardinality that hurts.
+// Descriptions of all series. Latencies are in the access log and in Kafka only: histogram buckets per instance would
+// have too high a cardinality.
 var (
 	descRequests = prometheus.NewDesc("smartlb_instance_requests_total", "Requests answered or failed.", []string{"service", "instance"}, nil)
 	descErrors   = prometheus.NewDesc("smartlb_instance_errors_total", "Responses with 5xx or 429, and failures.", []string{"service", "instance"}, nil)

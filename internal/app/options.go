@@ -12,12 +12,12 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/broker"
 )
 
-// AllRoles in the order of their start.
+// AllRoles returns all roles in the order of their start.
 func AllRoles() []string {
 	return []string{event.RoleBroker, event.RoleAnalyzer, event.RoleProxy, event.RoleConsole}
 }
 
-// CheckRoles returns an error that lists the roles where one is unknown.
+// CheckRoles returns an error that lists the valid roles if a role is unknown.
 func CheckRoles(roles []string) error {
 	if len(roles) == 0 {
 		return fmt.Errorf("no role; want some of %s", strings.Join(AllRoles(), ", "))
@@ -30,25 +30,25 @@ func CheckRoles(roles []string) error {
 	return nil
 }
 
-// Options are everything that a process is told.
+// Options are the settings of a process.
 type Options struct {
 	Roles      []string
 	Document   config.Document
-	Traffic    []byte // the Traffic part of the file as text; empty: none
+	Traffic    []byte // the Traffic part of the file as text; empty: no file
 	FileName   string
-	DataDir    string // empty: nothing is kept
+	DataDir    string // empty: the process stores no data
 	Kafka      bool   // false: no Kafka at all (smartlb proxy without --kafka)
 	FileOnly   bool   // --config-source file
 	Broker     broker.Config
-	OwnBroker  bool // the brokers of Document.Kafka are one of this program, which its parent or child runs
+	OwnBroker  bool // the broker in Document.Kafka belongs to this program and runs in its parent or child process
 	Version    string
 	Demo       Demo
 	Drain      time.Duration
-	LameDuck   time.Duration // how long a stop goes on accepting after /readyz has begun to fail
+	LameDuck   time.Duration // how long a stopping process accepts connections after /readyz fails
 	Signals    Signals
-	Insecure   bool     // admin, console and broker may listen beyond loopback, where they have no credentials
-	Listen     []Listen // addresses that replace the configuration's
-	ListenFlag string   // how the caller names the flag of a listener's address
+	Insecure   bool     // admin, console and broker may listen beyond loopback without credentials
+	Listen     []Listen // addresses that replace those of the configuration
+	ListenFlag string   // the name of the flag for a listener's address, for error messages
 	Log        *slog.Logger
 }
 

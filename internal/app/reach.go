@@ -7,15 +7,15 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// How often it is tried whether Kafka lets us in: soon while it does not, and
-// seldom afterwards. The clients try by themselves and say nothing.
+// Pauses between checks whether Kafka accepts connections: short while it does not, long afterwards. The clients
+// reconnect without a message.
 const (
 	reachAgain = 5 * time.Second
 	reachWatch = time.Minute
 )
 
-// watchKafka says when Kafka cannot be reached and why, once for each reason,
-// and when it can again. Traffic goes on either way.
+// watchKafka logs that Kafka is unreachable, once for each cause, and that it is reachable again. Traffic continues in
+// either state.
 func (a *App) watchKafka(ctx context.Context) error {
 	said := kafka.Cause("")
 	for {

@@ -11,13 +11,12 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/nodes"
 )
 
-// maxAsked is how many nodes are asked for one answer.
+// maxAsked is the highest number of nodes that one answer queries.
 const maxAsked = 8
 
-// proxies lists the nodes that reported themselves lately and have a proxy
-// that can be asked. While Kafka is away these are the ones that did so last.
-// Anybody who may write to the topic can name an address there: where some
-// nodes are vouched for, the others are not asked.
+// proxies lists the nodes with a proxy and an admin URL that reported a status recently. While Kafka is unavailable, it
+// returns the last list that it found. Each client that may write to the topic can put an address there. Therefore, if
+// trusted nodes exist, the list omits all others.
 func (a *App) proxies(ctx context.Context) ([]nodes.Node, error) {
 	last := a.seen.Load()
 	look := ctx
@@ -44,10 +43,10 @@ func (a *App) proxies(ctx context.Context) ([]nodes.Node, error) {
 	return nil, fmt.Errorf("%w: no proxy has reported itself in the last 15 s", api.ErrUnavailable)
 }
 
-// kafkaTimeout is how long Kafka is waited for where it is known whom to ask.
+// kafkaTimeout is the timeout for Kafka if the process already knows proxies to query.
 const kafkaTimeout = time.Second
 
-// remoteEvents passes on a proxy's events of the overview.
+// remoteEvents passes on the overview events of a proxy.
 func (a *App) remoteEvents(ctx context.Context, emit func([]byte) error) error {
 	found, err := a.proxies(ctx)
 	if err != nil {

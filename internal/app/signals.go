@@ -14,19 +14,18 @@ import (
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
-// Signals is what a process is told from outside while it runs.
+// Signals are the signals that a running process handles.
 type Signals struct {
-	C      <-chan os.Signal                        // SIGHUP and SIGUSR1; nil: none
-	Reload func() (config.Document, []byte, error) // reads file, environment and flags again; nil: there is no file
-	HungUp func() bool                             // the terminal that the process was started from is gone; nil: there was none
+	C      <-chan os.Signal                        // SIGHUP and SIGUSR1; nil: no signals
+	Reload func() (config.Document, []byte, error) // reads file, environment and flags again; nil: no file
+	HungUp func() bool                             // reports whether the terminal that started the process is closed; nil: no terminal
 }
 
-// errHungUp ends a process whose terminal was closed.
+// errHungUp ends a process after its terminal was closed.
 var errHungUp = errors.New("the terminal was closed")
 
-// followSignals reopens the access log on SIGHUP and SIGUSR1, and on SIGHUP
-// also takes over what a changed file allows. It returns errHungUp where the
-// signal means that the terminal is gone.
+// followSignals reopens the access log on SIGHUP and SIGUSR1. On SIGHUP it also applies the changes in the file that
+// need no restart. It returns errHungUp if the signal means that the terminal was closed.
 func (a *App) followSignals(ctx context.Context) error {
 	for {
 		select {
@@ -55,8 +54,7 @@ func (a *App) reopenAccessLog() {
 	a.o.Log.Info("access log reopened")
 }
 
-// reload takes over what the file says now. All that can fail comes first: a
-// bad file changes nothing.
+// reload applies the changed file. It first does everything that can fail, so a bad file changes nothing.
 func (a *App) reload() {
 	if a.o.Signals.Reload == nil {
 		return
@@ -76,7 +74,7 @@ func (a *App) reload() {
 	a.o.Log.Info("configuration file read again", "listeners_routes_services", applied, "need_restart", strings.Join(restart, ","))
 }
 
-// reloadTraffic says what became of listeners, routes and services.
+// reloadTraffic applies listeners, routes and services and returns a description of the result.
 func (a *App) reloadTraffic(traffic []byte) (string, error) {
 	if a.control == nil {
 		return "this process has no proxy", nil
@@ -110,8 +108,7 @@ func (a *App) reloadAccessLog(path string, restart *[]string) {
 	}
 }
 
-// needRestart names the sections of a node's settings that differ and that a
-// running process does not take over.
+// needRestart names the changed sections that take effect only after a restart.
 func needRestart(was, is config.Document) (sections []string) {
 	was.Proxy.AccessLog, is.Proxy.AccessLog = "", ""
 	before, after := reflect.ValueOf(was.Node), reflect.ValueOf(is.Node)
@@ -124,15 +121,14 @@ func needRestart(was, is config.Document) (sections []string) {
 	return sections
 }
 
-// reopenWait bounds how long a reopening waits for a write, to a pipe that
-// nobody reads for example.
+// reopenWait limits how long a reopen waits for a write in progress, for example to a pipe without a reader.
 const reopenWait = 2 * time.Second
 
-// logFile is the access log's file. It is written by one goroutine and may be
-// reopened by another, after a rotation has moved it away.
+// logFile is the file of the access log. One goroutine writes to it. Another goroutine may reopen it after log rotation
+// has renamed it.
 type logFile struct {
 	path string
-	swap chan *os.File // takes the file out and puts it back
+	swap chan *os.File // holds the file; a user of the file takes it out and puts it back
 }
 
 func newLogFile(path string) (*logFile, error) {
@@ -159,8 +155,8 @@ func (l *logFile) Write(p []byte) (int, error) {
 	return f.Write(p)
 }
 
-// Reopen opens path, or where that is empty the same path again, and closes
-// what was written to so far. An error leaves that as it was.
+// Reopen opens path and closes the previous file. If path is empty, it opens the previous path again. If it returns an
+// error, the previous file stays open.
 func (l *logFile) Reopen(path string) error {
 	timer := time.NewTimer(reopenWait)
 	defer timer.Stop()

@@ -18,8 +18,8 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// sources answers the API from what this process has; a console without the
-// proxy role asks a proxy's admin API, found through smartlb-node-status.
+// sources returns the API's sources from the parts of this process. A console without the role proxy uses the admin API
+// of a proxy, which it finds through smartlb-node-status.
 func (a *App) sources() api.Sources {
 	s := api.Sources{Node: a.nodeInfo, Limits: a.limits}
 	if a.audit != nil {
@@ -99,7 +99,7 @@ func (a *App) moment(_ context.Context, seconds int) (api.Overview, error) {
 	return o, nil
 }
 
-// activeAlerts gives the active alerts, each with the silence that holds for it.
+// activeAlerts returns the active alerts, each with the silence in effect.
 func (a *App) activeAlerts() []api.Alert {
 	if a.control == nil || a.alerts == nil {
 		return []api.Alert{}
@@ -143,7 +143,7 @@ func (a *App) past(_ context.Context, service, instance string) (api.Past, error
 	return p, nil
 }
 
-// findInstance finds the one service that has the instance.
+// findInstance returns the only service that has the instance.
 func findInstance(views []keeper.ServiceView, service, instance string) (keeper.ServiceView, error) {
 	var found []keeper.ServiceView
 	var all []string
@@ -172,9 +172,8 @@ func findInstance(views []keeper.ServiceView, service, instance string) (keeper.
 	return keeper.ServiceView{}, fmt.Errorf("%w: %q is ambiguous, say one of %s", api.ErrNotFound, instance, strings.Join(names, ", "))
 }
 
-// override drains an instance, ends that, or sets its weight: on this node at
-// once. A console without a proxy publishes it, and where Kafka does not answer
-// it asks a proxy to put it into effect.
+// override drains an instance, undrains it or sets its weight. On this node it takes effect immediately. A console
+// without a proxy publishes the override; if Kafka does not respond, it sends the override to a proxy.
 func (a *App) override(ctx context.Context, o event.Override, actor, reason string) (configlog.Applied, error) {
 	if a.data != nil {
 		if _, err := findInstance(a.data.keeper.Views(), o.ServiceID, o.InstanceID); err != nil {
@@ -203,8 +202,7 @@ func (a *App) override(ctx context.Context, o event.Override, actor, reason stri
 	return configlog.Applied{Published: answer.Published}, nil
 }
 
-// publishTimeout is how long Kafka is waited for where a proxy can be asked
-// instead.
+// publishTimeout is the timeout for Kafka if a proxy can apply the override instead.
 const publishTimeout = 5 * time.Second
 
 func (a *App) history(ctx context.Context) ([]configlog.Entry, error) {
@@ -215,7 +213,7 @@ func (a *App) history(ctx context.Context) ([]configlog.Entry, error) {
 	return s.History, err
 }
 
-// remoteOverview asks the first proxy that reported itself lately.
+// remoteOverview returns the overview of the first proxy that responds.
 func (a *App) remoteOverview(ctx context.Context) (api.Overview, error) {
 	var o api.Overview
 	err := a.askProxy(ctx, "/api/v1/overview", &o)
@@ -238,7 +236,7 @@ func (a *App) askProxy(ctx context.Context, path string, v any) error {
 	return a.tellProxy(ctx, http.MethodGet, path, nil, v)
 }
 
-// tellProxy asks the first proxy that answers.
+// tellProxy sends the request to the first proxy that responds.
 func (a *App) tellProxy(ctx context.Context, method, path string, body, v any) error {
 	nodes, err := a.proxies(ctx)
 	if err != nil {
@@ -246,7 +244,7 @@ func (a *App) tellProxy(ctx context.Context, method, path string, body, v any) e
 	}
 	for _, n := range nodes {
 		err = a.peers.Ask(ctx, method, n, path, body, v)
-		if !errors.Is(err, api.ErrUnavailable) { // one that died a moment ago still counts as alive
+		if !errors.Is(err, api.ErrUnavailable) { // a proxy that died recently still counts as alive: use the next
 			return err
 		}
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/nodes"
 )
 
-// publishStatus writes the node's status until ctx ends: regularly, and at once
-// when its configuration changed.
+// publishStatus writes the node's status until ctx ends: regularly, and immediately after a change of the
+// configuration.
 func (a *App) publishStatus(ctx context.Context) error {
 	ticker := time.NewTicker(nodes.StatusInterval)
 	defer ticker.Stop()
-	soon := time.NewTimer(300 * time.Millisecond) // the first once listeners and configuration are known
+	soon := time.NewTimer(300 * time.Millisecond) // first status; by then, listeners and configuration are known
 	defer soon.Stop()
 	for {
 		select {
@@ -24,7 +24,7 @@ func (a *App) publishStatus(ctx context.Context) error {
 			return nil
 		case <-soon.C:
 		case <-ticker.C:
-		case <-a.changed: // a revision was taken or refused: its author waits to hear that
+		case <-a.changed: // a revision was applied or refused: its author waits for the result
 		}
 		s := a.status()
 		a.producer.Send(kafka.Record{Topic: event.TopicNodeStatus, Key: []byte(a.node), Value: s.AppendJSON(nil)})
@@ -48,7 +48,7 @@ func (a *App) status() event.NodeStatus {
 	return s
 }
 
-// drops counts what was lost, by queue; only queues that lost something.
+// drops returns the number of losses by queue. It omits queues without losses.
 func (a *App) drops() map[string]uint64 {
 	out := map[string]uint64{}
 	add := func(name string, n uint64) {

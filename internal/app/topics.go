@@ -9,7 +9,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// ensureTopics makes the catalog's topics exist, trying until they do.
+// ensureTopics creates missing topics of the catalog. It retries until all exist.
 func (a *App) ensureTopics(ctx context.Context) error { return a.ensure(ctx, a.kafka, a.catalog) }
 
 func (a *App) ensure(ctx context.Context, cfg kafka.Config, catalog topic.Catalog) error {
@@ -27,7 +27,7 @@ func (a *App) ensure(ctx context.Context, cfg kafka.Config, catalog topic.Catalo
 	case ctx.Err() != nil:
 		return nil
 	case cause == kafka.CauseDenied:
-		// Somebody with more rights makes the topics; deployment/kafka/acls.yaml.
+		// A user with more permissions creates the topics, see deployment/kafka/acls.yaml.
 		a.o.Log.Info("topics are not looked after: no right to see or make all of them", "error", err)
 		<-ctx.Done()
 		return nil
@@ -48,7 +48,7 @@ func (a *App) ensure(ctx context.Context, cfg kafka.Config, catalog topic.Catalo
 	return nil
 }
 
-// ensureOwnTopics does it for a process that is a broker and nothing else.
+// ensureOwnTopics is ensureTopics for a process with the role broker only.
 func (a *App) ensureOwnTopics(ctx context.Context) error {
 	file, err := newCatalog()
 	if err != nil {

@@ -21,32 +21,30 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/child"
 )
 
-// UpOptions are what `smartlb up` is told beside the options of its process.
+// UpOptions are the settings of `smartlb up` in addition to the options of its process.
 type UpOptions struct {
 	Options
-	KafkaGiven   bool   // brokers were named: no broker child
+	KafkaGiven   bool   // the user named brokers: start no broker child
 	KafkaNote    string // where the brokers come from, for the banner
 	BrokerListen string // of the broker child, default 127.0.0.1:9092
 	BrokerInside string // INTERNAL listener of the broker child, default 127.0.0.1:29092
 	WithDemo     bool
 	DemoOffset   int      // added to the demo's ports
-	DemoRate     float64  // scale of the load; 0 none
-	Program      string   // our own binary, for the children
-	OwnConsole   bool     // a console is started, as a process of its own
-	Console      string   // URL of a console that runs already, where it is not ours
-	ConsoleArgs  []string // flags of the console's process: what it reads its settings from
+	DemoRate     float64  // scale of the load; 0: no load
+	Program      string   // path of the smartlb binary, for the children
+	OwnConsole   bool     // start a console, in a separate process
+	Console      string   // URL of a console that already runs and was not started by this process
+	ConsoleArgs  []string // flags of the console process: the source of its settings
 	Out          io.Writer
 }
 
-// Up runs proxy and analyzer in this process, and the console, the broker, the
-// demo instances and the load as children of it. It returns when ctx ended and
-// everything stopped.
+// Up runs proxy and analyzer in this process. It runs the console, the broker, the demo instances and the load as child
+// processes. It returns when ctx has ended and everything has stopped.
 func Up(ctx context.Context, o UpOptions) error {
 	began := time.Now()
 	u := &up{o: o, logs: filepath.Join(o.DataDir, "logs")}
 	childCtx, cancel := context.WithCancel(context.Background())
-	// Children outlive our own actors: the last reports and audit records still
-	// reach the broker.
+	// The children stop after our own actors, so that the last reports and audit records reach the broker.
 	defer u.running.Wait()
 	defer cancel()
 	if err := u.startBroker(ctx, childCtx); err != nil {
@@ -106,19 +104,19 @@ type up struct {
 	load    load
 }
 
-// load is the demo's load, which can be changed.
+// load is the demo's load. Its scale can change.
 type load struct {
 	mu    sync.Mutex
-	start func(scale float64) context.CancelFunc // nil before there is a proxy to send it to
-	stop  context.CancelFunc                     // of what runs
+	start func(scale float64) context.CancelFunc // nil until there is a proxy to send it to
+	stop  context.CancelFunc                     // stops the current load
 	scale float64
 }
 
 func (u *up) spawn(ctx context.Context, name string, args ...string) *child.Child {
-	env := []string{"GOMEMLIMIT=64MiB", "GOGC=50"} // small processes, many of them
+	env := []string{"GOMEMLIMIT=64MiB", "GOGC=50"} // limits, because there are many small processes
 	if name != "broker" {
-		// A process that wakes for one request at a time gains nothing from a
-		// second thread, and pays for waking and parking it on every request.
+		// For a process that handles one request at a time, a second thread has no benefit and costs time: each request
+		// would wake and park it.
 		env = append(env, "GOMAXPROCS=1")
 	}
 	return u.spawnWith(ctx, name, env, args...)
@@ -130,8 +128,8 @@ func (u *up) spawnWith(ctx context.Context, name string, env []string, args ...s
 	return c
 }
 
-// brokerStart bounds how long a broker may take to answer, on a machine that is
-// busy and has a slow disk; one that cannot start says so at once.
+// brokerStart limits the time until a broker responds on a busy machine with a slow disk. A broker that cannot start
+// fails immediately.
 const brokerStart = time.Minute
 
 func (u *up) startBroker(ctx, childCtx context.Context) error {
@@ -148,7 +146,7 @@ func (u *up) startBroker(ctx, childCtx context.Context) error {
 	}
 	insecure := fmt.Sprintf("--insecure-listen=%v", u.o.Insecure)
 	c := u.spawn(childCtx, "broker", "run", insecure, "--roles", "broker", "--data", filepath.Join(u.o.DataDir, "broker"), "--with-parent",
-		"--admin", "127.0.0.1:0", // an exported SMARTLB_ADMIN_ADDRESS is this process's
+		"--admin", "127.0.0.1:0", // an exported SMARTLB_ADMIN_ADDRESS applies to this process only
 		"--broker-listen", u.o.BrokerListen, "--broker-internal", u.o.BrokerInside)
 	cfg := kafka.Default()
 	cfg.Brokers = []string{u.o.BrokerListen}
@@ -157,11 +155,11 @@ func (u *up) startBroker(ctx, childCtx context.Context) error {
 	return u.await(ctx, cfg, c)
 }
 
-// await waits until the broker answers. One that ended by itself has said why.
+// await waits until the broker responds. A broker that ended has already written the reason.
 func (u *up) await(ctx context.Context, cfg kafka.Config, c *child.Child) error {
 	ctx, cancel := context.WithTimeout(ctx, brokerStart)
 	defer cancel()
-	admin, err := kafka.NewAdminWithin(ctx, cfg) // else one that hangs is waited for beyond that
+	admin, err := kafka.NewAdminWithin(ctx, cfg) // the context also limits a broker that hangs
 	if err != nil {
 		return err
 	}
@@ -184,7 +182,7 @@ func (u *up) await(ctx context.Context, cfg kafka.Config, c *child.Child) error 
 	}
 }
 
-// tailOf gives the last line of a log, for an error.
+// tailOf returns the last line of a log, for an error message.
 func tailOf(path string) string {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -194,7 +192,8 @@ func tailOf(path string) string {
 	return "; last line of " + path + ": " + lines[len(lines)-1]
 }
 
-// free says whether an address can be listened on, and who has it otherwise.
+// free returns an error if no listener can bind the address. The error names flag and, if known, the process that uses
+// it.
 func free(addr, flag string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -203,9 +202,9 @@ func free(addr, flag string) error {
 	return l.Close()
 }
 
-// claimLog makes the demo's configuration the current one: an empty log is
-// seeded by the node, an older demo's is replaced, anybody else's is refused,
-// because the demo would take over routes that are not its own.
+// claimLog makes the demo's configuration the current configuration. If the log is empty, the node seeds it. If the log
+// holds the configuration of an older demo, claimLog replaces it. It refuses any other configuration, because the demo
+// would take over routes that are not its own.
 func (u *up) claimLog(ctx context.Context) error {
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.Security = u.o.Document.Kafka.Brokers, u.o.Document.Kafka.Security()
@@ -213,7 +212,7 @@ func (u *up) claimLog(ctx context.Context) error {
 	if cfg.Signing, err = u.o.Document.Signing.Ring(os.Getenv, os.ReadFile); err != nil {
 		return fmt.Errorf("signing: %w", err)
 	}
-	if u.o.KafkaGiven { // the topics may not exist yet, and the broker may not be there: both are fine
+	if u.o.KafkaGiven { // missing topics and an unavailable broker are no error here
 		ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		if a, err := kafka.NewAdminWithin(ask, cfg); err == nil {
@@ -224,7 +223,7 @@ func (u *up) claimLog(ctx context.Context) error {
 			}
 		}
 	}
-	ask, cancel := context.WithTimeout(ctx, 30*time.Second) // it answers, but perhaps not fast
+	ask, cancel := context.WithTimeout(ctx, 30*time.Second) // the broker responds, but it may be slow
 	defer cancel()
 	state, err := configlog.Load(ask, cfg, u.o.Log)
 	switch {
@@ -261,8 +260,8 @@ func (u *up) startInstances(ctx context.Context) error {
 	return nil
 }
 
-// awaitInstances waits until every instance listens, so that the first probes
-// pass; one that does not come up within 5 s is left to the probes.
+// awaitInstances waits until every instance listens, so that the first probes pass. After 5 s it continues and leaves
+// the remaining instances to the probes.
 func (u *up) awaitInstances(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -281,7 +280,7 @@ func (u *up) awaitInstances(ctx context.Context) {
 }
 
 func (u *up) startLoad(ctx context.Context, a *App) {
-	target := "http://" + dialable(a.data.proxy.Listeners()[0].Addr) // the demo's configuration has one
+	target := "http://" + dialable(a.data.proxy.Listeners()[0].Addr) // the demo's configuration has one listener
 	u.load.mu.Lock()
 	defer u.load.mu.Unlock()
 	u.load.start = func(scale float64) context.CancelFunc {
@@ -292,8 +291,7 @@ func (u *up) startLoad(ctx context.Context, a *App) {
 	u.load.set(u.o.DemoRate)
 }
 
-// set replaces what runs. The old load ends by itself when its last answers
-// are in.
+// set replaces the current load. The old load ends after its last responses.
 func (l *load) set(scale float64) {
 	if l.stop != nil {
 		l.stop()
@@ -320,7 +318,7 @@ func (u *up) loadState() api.DemoLoad {
 	return api.DemoLoad{Scale: u.load.scale, Rate: u.load.scale * demo.RateOf(u.fleet)}
 }
 
-// dialable turns a wildcard listen address into one to connect to.
+// dialable converts a wildcard listen address to an address for connections.
 func dialable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -353,7 +351,8 @@ func demoSwitches(f *demo.Faults) Demo {
 	}
 }
 
-// shortPath gives a path as one would type it here.
+// shortPath returns a path relative to the current directory if it is below it; otherwise it returns the path
+// unchanged.
 func shortPath(path string) string {
 	here, err := os.Getwd()
 	if err != nil {

@@ -14,16 +14,14 @@ import (
 	"github.com/smartlb/smartlb/internal/stack"
 )
 
-// consoleStart bounds how long the console may take to listen, on a machine
-// that is busy.
+// consoleStart limits the time until the console listens, on a busy machine.
 const consoleStart = time.Minute
 
-// consoleEnv lets a search take memory without taking that of the machine.
+// consoleEnv limits the memory of the console: a search may use memory, but not all memory of the machine.
 func consoleEnv() []string { return []string{"GOMEMLIMIT=256MiB"} }
 
-// startConsole runs the console as a process of its own, so that a page never
-// costs traffic: what it searches, and what goes wrong in it, is not in the
-// proxy's process. It gives the console's URL.
+// startConsole runs the console in a separate process and returns its URL. So a search or a failure in the console does
+// not affect the proxy's process or its traffic.
 func (u *up) startConsole(ctx, childCtx context.Context) (string, error) {
 	address := u.o.Document.Console.Address
 	if !u.o.OwnConsole {
@@ -40,7 +38,7 @@ func (u *up) startConsole(ctx, childCtx context.Context) (string, error) {
 		return "", err
 	}
 	env := consoleEnv()
-	if id := u.o.Document.Identity.ID; id != "" { // a file's node.id is that of this process
+	if id := u.o.Document.Identity.ID; id != "" { // node.id in the file belongs to this process
 		env = append(env, "SMARTLB_NODE_ID="+id+"-console")
 	}
 	args := slices.Concat([]string{

@@ -23,7 +23,7 @@ import (
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
-// webServer is the admin listener or the console's.
+// webServer is the listener of admin or console.
 type webServer struct {
 	name     string
 	listener net.Listener
@@ -32,9 +32,8 @@ type webServer struct {
 	secure   bool // TLS
 }
 
-// newWeb binds the admin listener, and the console's with that role. Who may do
-// what is asked by the console, and by the admin listener where strangers could
-// reach it.
+// newWeb binds the admin listener and, with the role console, the console's listener. The console authenticates its
+// clients. The admin listener does so if its address is not loopback.
 func (a *App) newWeb() error {
 	c := a.o.Document.Console
 	who, err := c.Access(os.Getenv, os.ReadFile)
@@ -53,10 +52,10 @@ func (a *App) newWeb() error {
 	}
 	admin := a.o.Document.Admin.Address
 	if !a.o.has(event.RoleProxy) && admin == config.DefaultAdmin {
-		admin = "127.0.0.1:0" // the default port is the proxy's; others take a free one
+		admin = "127.0.0.1:0" // the default port belongs to the proxy; other processes use a free port
 	}
 	src := a.sources()
-	src.ReadOnly = c.ReadOnly // also without the role: else the admin listener of the node beside the console would change what the console may not
+	src.ReadOnly = c.ReadOnly // also without the role: otherwise the admin listener of the console's node would permit changes that the console forbids
 	if !access.Loopback(admin) {
 		who.Token = a.token
 		if src.Gate, err = access.New(who); err != nil {
@@ -97,15 +96,14 @@ func (a *App) serve(name, address string, h http.Handler, gate *access.Gate, sec
 	}
 	a.web = append(a.web, &webServer{name: name, listener: l, limited: bounded, secure: secure != nil, server: &http.Server{
 		Handler: api.Guard(h, a.o.Document.Console.Hosts...), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10, // streams have deadlines of their own, for each write
-		ErrorLog: slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug), // handshakes of strangers
+		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10, // each write of a stream has its own deadline
+		ErrorLog: slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug), // failed handshakes of unknown clients
 	}})
 	return nil
 }
 
-// certificate serves a certificate from files and takes up new ones: a
-// handshake that finds the files changed reads them again, and keeps the old
-// one where they cannot be read.
+// certificate serves a certificate from files. If the files have changed, the next handshake reads them again. If they
+// cannot be read, it keeps the old certificate.
 func certificate(cert, key string) (*tls.Config, error) {
 	load := func() (*tls.Certificate, time.Time, error) {
 		at := time.Time{}
@@ -132,8 +130,8 @@ func certificate(cert, key string) (*tls.Config, error) {
 	}}, nil
 }
 
-// guarded refuses to listen where strangers could change routing without
-// saying who they are. gate is nil where nobody could be asked.
+// guarded returns an error if unauthenticated clients of the address could change routing. gate is nil if the listener
+// has no authentication.
 func (a *App) guarded(name, address string, gate *access.Gate, secure bool) error {
 	switch {
 	case access.Loopback(address):
@@ -150,7 +148,7 @@ func (a *App) guarded(name, address string, gate *access.Gate, secure bool) erro
 	return nil
 }
 
-// run serves until ctx ends; open event streams do not hold up a stop.
+// run serves until ctx ends. Open event streams do not delay a stop.
 func (w *webServer) run(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() { done <- w.server.Serve(w.listener) }()
@@ -170,7 +168,7 @@ func (w *webServer) run(ctx context.Context) error {
 	return nil
 }
 
-// maxScrapes bounds the scrapes of /metrics at once; others get 503.
+// maxScrapes limits concurrent scrapes of /metrics; further scrapes get 503.
 const maxScrapes = 8
 
 func (a *App) adminHandler(apiHandler http.Handler) http.Handler {
@@ -189,7 +187,7 @@ func (a *App) adminHandler(apiHandler http.Handler) http.Handler {
 	return mux
 }
 
-// notReady says why the node should get no traffic. Kafka never matters.
+// notReady returns the reason why the node should get no traffic; empty: it is ready. Kafka has no effect on it.
 func (a *App) notReady() string {
 	select {
 	case <-a.ready:
@@ -205,8 +203,7 @@ func (a *App) notReady() string {
 	return ""
 }
 
-// Addr gives the bound address of admin, console, broker or a proxy listener,
-// empty where there is none.
+// Addr returns the bound address of admin, console, broker or a proxy listener; empty: there is no such listener.
 func (a *App) Addr(name string) string {
 	for _, w := range a.web {
 		if w.name == name {
@@ -243,7 +240,7 @@ func (a *App) url(name string) string {
 	return "http://" + addr
 }
 
-// Names lists what Addr knows, in the order of importance.
+// Names lists the names that Addr accepts, the most important first.
 func (a *App) Names() []string {
 	var names []string
 	if a.data != nil {

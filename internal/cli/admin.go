@@ -24,14 +24,13 @@ func AdminFlag(f *pflag.FlagSet, to *string) {
 	f.StringVar(to, "admin", "", "`address` of a node's admin API (default SMARTLB_ADMIN_ADDRESS or "+config.DefaultAdmin+")")
 }
 
-// AdminClient asks a node's API.
+// AdminClient calls the admin API of a node.
 type AdminClient struct {
 	base  string
-	token func() (string, error) // nil: none
+	token func() (string, error) // nil: no token
 }
 
-// Admin gives the client for an address, from the flag, the environment or the
-// default.
+// Admin returns a client for address. If address is empty, it uses the environment or the default.
 func Admin(env *Env, address string) AdminClient {
 	if address == "" {
 		address, _ = env.First("SMARTLB_ADMIN_ADDRESS")
@@ -49,12 +48,12 @@ func Admin(env *Env, address string) AdminClient {
 	return c
 }
 
-// Get reads an answer into v.
+// Get sends a GET request and decodes the response into v.
 func (c AdminClient) Get(ctx context.Context, path string, v any) error {
 	return c.Do(ctx, http.MethodGet, path, nil, v)
 }
 
-// Do sends body as JSON (nil: none) and reads the answer into v.
+// Do sends body as JSON (nil: no body) and decodes the response into v.
 func (c AdminClient) Do(ctx context.Context, method, path string, body, v any) error {
 	var r io.Reader
 	if body != nil {
@@ -99,7 +98,7 @@ func (c AdminClient) Do(ctx context.Context, method, path string, body, v any) e
 	return json.NewDecoder(resp.Body).Decode(v)
 }
 
-// Instances lists the instances' ids, for completion; errors give none.
+// Instances returns the ids of all instances, for completion. On an error it returns none.
 func (c AdminClient) Instances(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

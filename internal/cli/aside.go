@@ -9,16 +9,14 @@ import (
 )
 
 const (
-	asideRoom = 1 << 20     // bytes of log that wait to be written: about 5,000 lines
-	asideEnd  = time.Second // for the last of them
+	asideRoom = 1 << 20     // size of the buffer in bytes: about 5,000 lines
+	asideEnd  = time.Second // time to write the rest of the buffer
 )
 
-// LogAside makes the log of a verb that serves independent of whoever reads it:
-// from here on lines are written by a goroutine of their own. Where nobody takes
-// them (a terminal that is held, a pipe whose reader hangs) they wait in a
-// bounded buffer and are then dropped, which is said as soon as somebody reads
-// again; who logs never waits. end writes what waits, at most for a second, and
-// makes the log direct again.
+// LogAside makes the log of a server process independent of the log's reader. From then on, a separate goroutine writes
+// the lines, and callers of the log never block. If the terminal is suspended or the reader of the pipe hangs, lines
+// wait in a bounded buffer. When the buffer is full, lines are dropped; a warning with their number follows when the
+// reader reads again. end writes the rest of the buffer within one second and makes the log direct again.
 func (e *Env) LogAside() (end func()) {
 	a, direct := &aside{out: e.Err, more: make(chan struct{}, 1)}, e.Log
 	e.Log = e.logTo(a)
@@ -39,18 +37,18 @@ func (e *Env) LogAside() (end func()) {
 	}
 }
 
-// aside is a writer that never waits.
+// aside is a writer that never blocks.
 type aside struct {
 	out  io.Writer
-	more chan struct{} // holds an item while there is something to write
+	more chan struct{} // holds an item if there is something to write
 
 	mu      sync.Mutex
-	direct  bool // run has ended, and nothing waits
+	direct  bool // run has ended and the buffer is empty
 	waiting []byte
-	dropped int // lines, since it was said last
+	dropped int // lines, since the latest warning
 }
 
-// Write takes a copy of a line.
+// Write copies a line to the buffer.
 func (a *aside) Write(line []byte) (int, error) {
 	a.mu.Lock()
 	if a.direct {
@@ -70,8 +68,8 @@ func (a *aside) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// run writes until ctx ends, then what is left. direct is a log on the same
-// writer: what was lost must not be lost itself.
+// run writes until ctx ends, then writes the rest of the buffer. direct is a log on the same writer; it logs the number
+// of dropped lines, so that this warning is never dropped.
 func (a *aside) run(ctx context.Context, direct *slog.Logger) {
 	var spare []byte
 	for {
@@ -85,7 +83,7 @@ func (a *aside) run(ctx context.Context, direct *slog.Logger) {
 			return
 		}
 		if len(text) > 0 {
-			_, _ = a.out.Write(text) // where it fails nobody could be told
+			_, _ = a.out.Write(text) // an error cannot be reported: this is the log
 		}
 		spare = text
 		if dropped > 0 {

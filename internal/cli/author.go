@@ -2,8 +2,7 @@ package cli
 
 import "os/user"
 
-// Author names the person at the terminal, for what is recorded about a change:
-// SMARTLB_AUTHOR, else the one who called sudo, else the user.
+// Author returns the author of a change for the records: SMARTLB_AUTHOR, else the user who called sudo, else the user.
 func Author(env *Env) string {
 	if v, _ := env.First("SMARTLB_AUTHOR", "SUDO_USER", "USER"); v != "" {
 		return v

@@ -14,14 +14,14 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
-// Brokers are the flags of a verb that talks to Kafka.
+// Brokers holds the flags of a verb that connects to Kafka.
 type Brokers struct {
 	List    []string
 	Profile string
 	Timeout time.Duration
 }
 
-// defaultBroker is where a broker on this machine listens.
+// defaultBroker is the default address of a broker on this machine.
 const defaultBroker = "localhost:9092"
 
 // Declare declares -b/--brokers, --profile and --timeout.
@@ -31,25 +31,24 @@ func (b *Brokers) Declare(f *pflag.FlagSet) {
 	f.DurationVar(&b.Timeout, "timeout", 15*time.Second, "longest wait for an answer")
 }
 
-// Cluster is which brokers a command talks to.
+// Cluster describes the brokers that a command connects to.
 type Cluster struct {
 	Brokers  []string
-	Origin   string // where they were named: a flag, a variable, the profile in use or default
-	Profile  string // its name, where one is used
+	Origin   string // the source of the brokers: a flag, a variable, the profile in use or default
+	Profile  string // name of the profile; empty: no profile
 	Security kafka.Security
-	Signing  sign.Config // keys of the profile, else of SMARTLB_SIGNING_KEYS
+	Signing  sign.Config // keys of the profile; without any, those of SMARTLB_SIGNING_KEYS
 }
 
-// Cluster decides which brokers a command talks to: --brokers, --profile,
-// SMARTLB_KAFKA_BROKERS, SMARTLB_PROFILE, KAFKA_BROKER, the profile in use, the
-// default; the first that is there. Credentials never travel to brokers that
-// they were not meant for: those of a profile go to its own brokers, or to
-// --brokers where --profile stands beside it; those of SMARTLB_KAFKA_TLS_...
-// and SMARTLB_KAFKA_SASL_... to brokers that no profile named.
+// Cluster returns the brokers that a command connects to. It uses the first of these sources that is set: --brokers,
+// --profile, SMARTLB_KAFKA_BROKERS, SMARTLB_PROFILE, KAFKA_BROKER, the profile in use, the default. It never sends
+// credentials to other brokers than intended. The credentials of a profile are for its own brokers, or for --brokers if
+// --profile is given too. The credentials of SMARTLB_KAFKA_TLS_... and SMARTLB_KAFKA_SASL_... are for brokers without a
+// profile.
 func (b Brokers) Cluster(env *Env) (Cluster, error) {
 	named, isNamed, err := profile.Named(env.Getenv, b.Profile)
 	if err != nil && len(b.List) > 0 && b.Profile == "" {
-		named, isNamed, err = profile.Chosen{}, false, nil // SMARTLB_PROFILE does not matter
+		named, isNamed, err = profile.Chosen{}, false, nil // --brokers without --profile ignores SMARTLB_PROFILE
 	}
 	if err != nil {
 		return Cluster{}, Usagef("%w", err)
@@ -87,7 +86,7 @@ func (b Brokers) Cluster(env *Env) (Cluster, error) {
 	return b.bare(env, []string{defaultBroker}, "default")
 }
 
-// bare is a cluster that no profile named.
+// bare returns a cluster without a profile.
 func (b Brokers) bare(env *Env, brokers []string, origin string) (Cluster, error) {
 	security, err := config.KafkaSecurity(env.Getenv)
 	if err != nil {
@@ -105,18 +104,16 @@ func split(list string) (out []string) {
 	return out
 }
 
-// Resolve gives the brokers and where they were named: flag, environment,
-// profile or default.
+// Resolve returns the brokers and their source: flag, environment, profile or default.
 func (b Brokers) Resolve(env *Env) (brokers []string, origin string) {
 	c, err := b.Cluster(env)
 	if err != nil {
-		return []string{defaultBroker}, "default" // Config says what is wrong
+		return []string{defaultBroker}, "default" // Config returns the error
 	}
 	return c.Brokers, c.Origin
 }
 
-// Reach gives the settings of Config with a broker that answers now, where
-// there are several.
+// Reach returns the settings of Config. If there are several brokers, it selects a broker that responds.
 func (b Brokers) Reach(ctx context.Context, env *Env) (kafka.Config, error) {
 	cfg, err := b.Config(env)
 	if err != nil {
@@ -125,7 +122,7 @@ func (b Brokers) Reach(ctx context.Context, env *Env) (kafka.Config, error) {
 	return cfg.Answering(ctx), nil
 }
 
-// Config gives the client settings of a command: one that sends at once.
+// Config returns the client settings of a command. They send records without linger.
 func (b Brokers) Config(env *Env) (kafka.Config, error) {
 	cfg := kafka.Default()
 	c, err := b.Cluster(env)

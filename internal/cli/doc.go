@@ -1,10 +1,9 @@
-// Package cli is the frame of the command line: what every verb shares.
+// Package cli is the frame of the command line: the code that all verbs share.
 //
-// A Verb names its flags, runs a function that returns a value, and says how
-// that value looks as a table. The frame does the rest once: -o
-// table|wide|json|yaml, data on stdout and words on stderr, exit codes, help
-// with examples, logs, and an orderly end on Ctrl-C.
+// A Verb declares its flags, runs a function that returns a value, and formats that value as a table. The frame does
+// the rest: -o table|wide|json|yaml, data on stdout and messages on stderr, exit codes, help with examples, logs, and
+// an orderly stop on Ctrl-C.
 //
-// Each noun (kafka, config, run ...) is a package below this one that offers a
-// Group; cmd/smartlb gives them to Main.
+// Each noun (kafka, config, run ...) is a package below this package that offers a Group; cmd/smartlb passes the groups
+// to Main.
 package cli

@@ -8,7 +8,7 @@ import (
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
-// Mistakes puts the file's name before each mistake of a document.
+// Mistakes adds the file's name to each mistake in a document.
 func Mistakes(file string, err error) error {
 	var m config.Mistakes
 	if !errors.As(err, &m) {
@@ -22,7 +22,7 @@ func Mistakes(file string, err error) error {
 	return errors.New(strings.Join(lines, "\n"))
 }
 
-// Warn logs what is valid in a file and has no effect, or another one than was meant.
+// Warn logs settings in a file that are valid but have no effect or an unintended effect.
 func Warn(env *Env, file string, warnings config.Mistakes) {
 	for _, w := range warnings {
 		env.Log.Warn("configuration file has a warning", "file", file, "line", w.Line, "path", w.Path, "warning", w.Text)

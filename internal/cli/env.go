@@ -13,32 +13,32 @@ import (
 	"github.com/smartlb/smartlb/internal/base/screen"
 )
 
-// Env is the world of a verb. Tests give it buffers and their own variables.
+// Env is the environment of a verb. Tests use buffers and their own variables.
 type Env struct {
 	In     io.Reader
 	Out    io.Writer // data
-	Err    io.Writer // words
+	Err    io.Writer // messages
 	Getenv func(string) string
-	Log    *slog.Logger // on Err, by --log-level and --log-format; set before a verb runs
+	Log    *slog.Logger // writes to Err as --log-level and --log-format say; set before a verb runs
 
-	Output    string // -o as given: table, wide, json or yaml; empty when not given
+	Output    string // the value of -o: table, wide, json or yaml; empty: -o is not given
 	logLevel  string
 	logFormat string
 	logTo     func(io.Writer) *slog.Logger
 }
 
-// System is the environment of the process. Control characters do not reach a
-// terminal by it, see package screen.
+// System returns the environment of the process. It removes control characters from output to a terminal, see package
+// screen.
 func System() *Env {
 	return &Env{In: os.Stdin, Out: screen.New(os.Stdout), Err: screen.New(os.Stderr), Getenv: os.Getenv}
 }
 
-// Say writes a line for people on stderr.
+// Say writes a message line to stderr.
 func (e *Env) Say(format string, args ...any) {
 	fmt.Fprintf(e.Err, format+"\n", args...)
 }
 
-// First returns the first of the variables that is set, and its name.
+// First returns the value and the name of the first variable that is set.
 func (e *Env) First(names ...string) (value, name string) {
 	for _, n := range names {
 		if v := e.Getenv(n); v != "" {
@@ -54,11 +54,11 @@ func (e *Env) flags(f *pflag.FlagSet) {
 	f.StringVar(&e.logFormat, "log-format", "text", "text or json")
 }
 
-// forms are what -o takes where a verb has none of its own.
+// forms are the values of -o for a verb that declares none.
 const forms = "table,wide,json,yaml"
 
-// prepare checks the shared flags and makes the logger. allowed are the forms
-// of the verb, separated by commas; a form that ends in = takes what follows.
+// prepare checks the shared flags and creates the logger. allowed lists the verb's values of -o, separated by commas; a
+// value that ends in = accepts any text after it.
 func (e *Env) prepare(allowed string) error {
 	known := e.Output == ""
 	list := strings.Split(allowed, ",")
@@ -86,7 +86,7 @@ func (e *Env) prepare(allowed string) error {
 	return nil
 }
 
-// inMillis writes the times of log lines to the millisecond.
+// inMillis formats the times of log lines with millisecond precision.
 func inMillis(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
 		a.Value = slog.TimeValue(a.Value.Time().Truncate(time.Millisecond))

@@ -6,14 +6,14 @@ import (
 	"fmt"
 )
 
-// Exit codes. They are part of the interface.
+// Exit codes. They are part of the public interface.
 const (
 	ExitOK          = 0
 	ExitFailed      = 1
-	ExitUsage       = 2   // the command line itself is wrong
-	ExitDrift       = 3   // asked for with --exit-code: something is not as desired
+	ExitUsage       = 2   // the command line is wrong
+	ExitDrift       = 3   // with --exit-code: there is a difference
 	ExitUnhealthy   = 10  // status, health: a required service is down
-	ExitInterrupted = 130 // Ctrl-C before the work was done
+	ExitInterrupted = 130 // Ctrl-C before the work was complete
 )
 
 // codeError carries an exit code.
@@ -25,28 +25,26 @@ type codeError struct {
 func (e *codeError) Error() string { return e.err.Error() }
 func (e *codeError) Unwrap() error { return e.err }
 
-// ErrUnhealthy ends a verb with ExitUnhealthy. Its result is printed all the
-// same, and says what is wrong.
+// ErrUnhealthy ends a verb with ExitUnhealthy. The verb's result is printed and describes the problem.
 var ErrUnhealthy error = &codeError{ExitUnhealthy, errors.New("unhealthy")}
 
-// ErrDrift ends a verb with ExitDrift. Its result is printed all the same.
+// ErrDrift ends a verb with ExitDrift. The verb's result is printed.
 var ErrDrift error = &codeError{ExitDrift, errors.New("differs")}
 
-// ErrFailed ends a verb with ExitFailed. Its result is printed all the same, and
-// says what failed.
+// ErrFailed ends a verb with ExitFailed. The verb's result is printed and describes the failure.
 var ErrFailed error = &codeError{ExitFailed, errors.New("failed")}
 
-// verdict reports whether an error stands for what the printed result says.
+// verdict reports whether the printed result already describes an error.
 func verdict(err error) bool {
 	return errors.Is(err, ErrUnhealthy) || errors.Is(err, ErrDrift) || errors.Is(err, ErrFailed)
 }
 
-// Usagef is an error of whoever typed the command.
+// Usagef returns an error about a wrong command line.
 func Usagef(format string, args ...any) error {
 	return &codeError{ExitUsage, fmt.Errorf(format, args...)}
 }
 
-// Code is the exit code for an error of Execute.
+// Code returns the exit code for an error of Execute.
 func Code(err error) int {
 	var e *codeError
 	switch {
@@ -61,8 +59,8 @@ func Code(err error) int {
 	}
 }
 
-// speaks reports whether an error is worth a line on stderr. The result of
-// verdicts was printed, and who pressed Ctrl-C knows.
+// speaks reports whether an error needs a line on stderr. Verdicts need none, because the result was printed. Ctrl-C
+// needs none, because the user pressed it.
 func speaks(err error) bool {
 	return err != nil && !verdict(err) && Code(err) != ExitInterrupted
 }

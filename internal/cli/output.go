@@ -12,19 +12,19 @@ import (
 	"github.com/smartlb/smartlb/internal/base/yamlsafe"
 )
 
-// None is the result of a verb that has none, or that wrote its data itself.
+// None is the result of a verb without a result, or of a verb that wrote its data itself.
 type None struct{}
 
-// Table is a result for people.
+// Table is a result in the form for people.
 type Table struct {
 	Above []string   // lines before the table
-	Head  []string   // names of the columns; none: the rows are printed without
-	Rows  [][]string // as many cells as Head, where there is one
-	Wide  int        // so many columns at the end are shown with -o wide only
+	Head  []string   // column names; empty: print the rows without names
+	Rows  [][]string // as many cells as Head, if Head is set
+	Wide  int        // number of last columns that only -o wide shows
 	Below []string   // lines after the table
 }
 
-// print writes a result in the wanted form.
+// print writes a result in the form that -o selects.
 func (e *Env) print(result any, table func() Table) error {
 	if _, none := result.(None); none {
 		return nil
@@ -100,14 +100,13 @@ func (t Table) columns(w io.Writer, wide bool) error {
 	return tw.Flush()
 }
 
-// Print writes one of several results of a verb in the wanted form.
+// Print writes one of several results of a verb in the form that -o selects.
 func (e *Env) Print(result any, table func() Table) error { return e.print(result, table) }
 
-// OneLine keeps what came from elsewhere from moving the terminal's cursor.
+// OneLine replaces characters in external text that could move the terminal's cursor.
 func OneLine(s string) string { return oneLine(s) }
 
-// oneLine keeps what came from elsewhere from moving cells or the terminal's
-// cursor.
+// oneLine replaces characters in external text that could move cells or the terminal's cursor.
 func oneLine(s string) string {
 	if s == "" {
 		return "-"

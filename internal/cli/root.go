@@ -13,10 +13,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Group makes the commands of one noun.
+// Group returns the commands of one noun.
 type Group func(env *Env) []*cobra.Command
 
-// New makes the root command with the given groups.
+// New returns the root command with the given groups.
 func New(env *Env, groups ...Group) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "smartlb COMMAND",
@@ -42,7 +42,7 @@ func New(env *Env, groups ...Group) *cobra.Command {
 	env.flags(root.PersistentFlags())
 	_ = root.RegisterFlagCompletionFunc("output", func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return strings.Split(cmp.Or(c.Annotations[formsKey], forms), ","), cobra.ShellCompDirectiveNoFileComp
-	}) // the flag was declared above
+	}) // cannot fail: the flag was declared above
 	root.AddCommand(versionCommand(env))
 	for _, g := range groups {
 		root.AddCommand(g(env)...)
@@ -50,14 +50,13 @@ func New(env *Env, groups ...Group) *cobra.Command {
 	return root
 }
 
-// Execute runs a command line and returns its exit code; errors are said on
-// env.Err.
+// Execute runs a command line and returns its exit code. It writes errors to env.Err.
 func Execute(ctx context.Context, env *Env, args []string, groups ...Group) int {
 	root := New(env, groups...)
 	root.SetArgs(args)
 	c, err := root.ExecuteContextC(ctx)
 	if Code(err) == ExitInterrupted && ctx.Err() == nil {
-		err = &codeError{ExitFailed, err} // something within gave up: nobody pressed Ctrl-C, and silence would be no answer
+		err = &codeError{ExitFailed, err} // a context inside the command was cancelled, not by Ctrl-C: report the error
 	}
 	if speaks(err) {
 		env.Say("smartlb: %v", err)
@@ -68,12 +67,12 @@ func Execute(ctx context.Context, env *Env, args []string, groups ...Group) int 
 	return Code(err)
 }
 
-// usageLine is how a command is to be typed.
+// usageLine returns the usage of a command.
 func usageLine(c *cobra.Command) string {
 	return strings.TrimSuffix(c.CommandPath()+strings.TrimPrefix(c.Use, c.Name()), " COMMAND")
 }
 
-// alike offers the commands whose names are near to what was typed.
+// alike suggests commands with names similar to word.
 func alike(c *cobra.Command, word string) string {
 	near := c.SuggestionsFor(word)
 	if len(near) == 0 {
@@ -82,8 +81,8 @@ func alike(c *cobra.Command, word string) string {
 	return " (did you mean " + strings.Join(near, " or ") + "?)"
 }
 
-// Main runs the command line of this process. The first SIGINT or SIGTERM
-// ends the context of the verb, the second one the process.
+// Main runs the command line of this process. The first SIGINT or SIGTERM cancels the context of the verb. The second
+// signal ends the process.
 func Main(groups ...Group) int {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -91,16 +90,16 @@ func Main(groups ...Group) int {
 	signal.Notify(first, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-first
-		signal.Stop(first) // before anybody hears of the first: who sees the stop can end it
+		signal.Stop(first) // before the context is cancelled: from then on, a signal ends the process
 		stop()
 	}()
 	return Execute(ctx, System(), os.Args[1:], groups...)
 }
 
-// version is set by the linker where the Go tool cannot know it (make build).
+// version is set by the linker if the Go tool cannot know it (make build).
 var version string
 
-// Version is what this binary was built from.
+// Version describes the source of this binary.
 type Version struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit"`
@@ -108,7 +107,7 @@ type Version struct {
 	Go      string `json:"go"`
 }
 
-// ReadVersion reads what the Go tool recorded in the binary.
+// ReadVersion reads the version that the Go tool stored in the binary.
 func ReadVersion() Version {
 	v := Version{Version: "unknown"}
 	info, ok := debug.ReadBuildInfo()

@@ -8,29 +8,28 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Verb is one command: A holds its arguments and flags, R is its result. R is
-// what -o json prints; its arrays must not be nil.
+// Verb is one command. A holds its arguments and flags, R is its result. -o json prints R; arrays in R must not be nil.
 type Verb[A, R any] struct {
-	Use     string // name and arguments, as help shows them
+	Use     string // name and arguments, for help
 	Short   string // one line
-	Long    string // more, optional
-	Example string // commands that work, one a line, each indented by two spaces
+	Long    string // details, optional
+	Example string // commands that work, one per line, each indented by two spaces
 	Hidden  bool
-	Forms   string // what -o takes, separated by commas, where it differs from table, wide, json and yaml
+	Forms   string // values of -o, separated by commas, if they differ from table, wide, json and yaml
 
-	Defaults A                                                                     // before flags are read
+	Defaults A                                                                     // initial values, before flags are parsed
 	Flags    func(f *pflag.FlagSet, args *A)                                       // declares flags; may be nil
-	Args     func(args *A, words []string) error                                   // takes what is not a flag; nil: nothing is allowed
-	Complete func(ctx context.Context, env *Env, args *A, words []string) []string // names for the next word; may be nil
+	Args     func(args *A, words []string) error                                   // reads the arguments that are not flags; nil: no arguments are allowed
+	Complete func(ctx context.Context, env *Env, args *A, words []string) []string // completes the next argument; may be nil
 
-	// CompleteFlags offers values for flags by their long names; may be nil.
+	// CompleteFlags completes the values of flags, by long name; may be nil.
 	CompleteFlags map[string]func(ctx context.Context, env *Env, args *A) []string
 
 	Run   func(ctx context.Context, env *Env, args A) (R, error)
 	Table func(R) Table // for -o table and wide
 }
 
-// Command makes the verb a command of env.
+// Command converts the verb to a command of env.
 func (v Verb[A, R]) Command(env *Env) *cobra.Command {
 	args := v.Defaults
 	c := &cobra.Command{
@@ -77,15 +76,15 @@ func (v Verb[A, R]) Command(env *Env) *cobra.Command {
 	for name, offer := range v.CompleteFlags {
 		_ = c.RegisterFlagCompletionFunc(name, func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return offer(c.Context(), env, &args), cobra.ShellCompDirectiveNoFileComp
-		}) // fails for a flag that does not exist, which a test would show
+		}) // fails only for an undeclared flag, which tests find
 	}
 	return c
 }
 
-// formsKey is where a command carries Verb.Forms.
+// formsKey is the annotation of a command that holds Verb.Forms.
 const formsKey = "forms"
 
-// Words returns an Args function that stores exactly the named words.
+// Words returns an Args function that requires exactly the named arguments and stores them.
 func Words[A any](targets func(*A) []*string, names ...string) func(*A, []string) error {
 	return func(args *A, words []string) error {
 		if len(words) < len(names) {
@@ -95,7 +94,7 @@ func Words[A any](targets func(*A) []*string, names ...string) func(*A, []string
 			return Usagef("%q is not understood", words[len(names)])
 		}
 		for i, w := range words {
-			if w == "" { // of a variable that is not set, in most cases
+			if w == "" { // usually from a variable that is not set
 				return Usagef("%s is empty", names[i])
 			}
 		}
@@ -106,7 +105,7 @@ func Words[A any](targets func(*A) []*string, names ...string) func(*A, []string
 	}
 }
 
-// Noun makes a command that only holds verbs.
+// Noun returns a command that only holds verbs.
 func Noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{
 		Use: name + " COMMAND", Short: short, Long: long,
@@ -118,8 +117,7 @@ func Noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
 	return c
 }
 
-// Listed makes a noun of a verb that lists: typed alone the noun lists, and so
-// does the verb list below it.
+// Listed returns a noun whose default verb is list: the noun alone lists, and so does its verb list.
 func Listed(name string, list func() *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
 	c, alone := list(), list()
 	c.Use, c.Args, c.SuggestionsMinimumDistance = name+" [COMMAND]", noWords, 2
@@ -129,7 +127,7 @@ func Listed(name string, list func() *cobra.Command, verbs ...*cobra.Command) *c
 	return c
 }
 
-// noWords refuses what is none of a noun's verbs.
+// noWords refuses arguments that are not a verb of the noun.
 func noWords(c *cobra.Command, words []string) error {
 	if len(words) > 0 {
 		return Usagef("%s has no command %q%s", c.Name(), words[0], alike(c, words[0]))

@@ -1,5 +1,5 @@
-// Package configcmd holds the commands around the configuration: check a file,
-// publish it over config-updates, look at what is current and how it came.
+// Package configcmd holds the commands about the configuration: check a file, publish it over config-updates, show the
+// current revision and its history.
 package configcmd
 
 import (
@@ -24,7 +24,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Commands is the noun config.
+// Commands returns the noun config.
 func Commands(env *cli.Env) []*cobra.Command {
 	return []*cobra.Command{cli.Noun("config", "Check, publish and show configurations",
 		"Configuration is a log: `apply` publishes a revision to config-updates, every node applies it while it serves,\n`history` lists all revisions, and `rollback` publishes an old revision again.",
@@ -89,11 +89,11 @@ type applyArgs struct {
 	wait, adopt         bool
 }
 
-// applied is what apply and rollback print.
+// applied is the result of apply and rollback.
 type applied struct {
 	Revision string      `json:"revision"`
 	Base     string      `json:"base"`
-	Nodes    []nodeState `json:"nodes"` // with --wait
+	Nodes    []nodeState `json:"nodes"` // set with --wait
 }
 
 type nodeState struct {
@@ -145,7 +145,7 @@ func publish(ctx context.Context, env *cli.Env, a applyArgs, document []byte) (a
 	change := configlog.Change{Document: document, Base: base, Author: cli.Author(env), Comment: a.comment, Adopt: a.adopt}
 	revision, err := configlog.Publish(ctx, cfg, change, env.Log)
 	if errors.Is(err, configlog.ErrLost) && a.base == "" && base == "" {
-		// The log was empty, and a node that has just started published its own file first.
+		// The log was empty, and a node that was starting published its own file first.
 		if state, _ := load(ctx, env, cfg, a.Timeout); state.FirstFromFile() {
 			base = state.Revision
 			change.Base = base
@@ -160,10 +160,10 @@ func publish(ctx context.Context, env *cli.Env, a applyArgs, document []byte) (a
 	return out, err
 }
 
-// awaitPoll is how often the nodes' states are read; nodes report a change at once.
+// awaitPoll is the pause between two reads of the nodes' states. Nodes report a change immediately.
 const awaitPoll = 200 * time.Millisecond
 
-// await asks for the nodes' states until each has taken or refused a revision.
+// await reads the nodes' states until each node has applied or refused a revision.
 func await(ctx context.Context, env *cli.Env, cfg kafka.Config, revision string) ([]nodeState, error) {
 	for began := time.Now(); ; {
 		nodes, err := nodes.Live(ctx, cfg, env.Log)
@@ -189,7 +189,7 @@ func await(ctx context.Context, env *cli.Env, cfg kafka.Config, revision string)
 			}
 			return out, nil
 		}
-		if time.Since(began) > time.Second { // most answer at once
+		if time.Since(began) > time.Second { // most nodes report within this time
 			env.Log.Info("waiting for nodes", "pending", pending)
 		}
 		select {

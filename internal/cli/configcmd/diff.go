@@ -76,5 +76,5 @@ func runDiff(ctx context.Context, env *cli.Env, a diffArgs) (difference, error) 
 	return difference{From: from, To: to, Lines: append([]string{}, linediff.Unified(linediff.Compare(before, after), contextLines)...)}, nil
 }
 
-// contextLines surround each change.
+// contextLines is the number of unchanged lines before and after each change.
 const contextLines = 2

@@ -8,9 +8,8 @@ import (
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
-// readFile reads a configuration file and gives the part of it that is
-// published: listeners, routes and services. Settings of a node (kafka, admin,
-// console, ...) stay in the file. Warnings are logged.
+// readFile reads a configuration file and returns the part to publish: listeners, routes and services. Settings of a
+// node (kafka, admin, console, ...) are not part of it. It logs warnings.
 func readFile(env *cli.Env, name string) ([]byte, error) {
 	src, err := os.ReadFile(name)
 	if err != nil {

@@ -1,5 +1,4 @@
-// Package democmd holds the commands around the demo: its instances, its load, and
-// breaking and healing instances while it runs.
+// Package democmd holds the commands about the demo: its instances, its load, and faults of instances while it runs.
 package democmd
 
 import (
@@ -20,7 +19,7 @@ import (
 	reportkafka "github.com/smartlb/smartlb/report/kafka"
 )
 
-// Commands is the noun demo.
+// Commands returns the noun demo.
 func Commands(env *cli.Env) []*cobra.Command {
 	return []*cobra.Command{cli.Noun("demo", "Demo instances and load; break and heal them", "", service(env), load(env), breakInstance(env), heal(env))}
 }
@@ -78,8 +77,7 @@ func runService(ctx context.Context, env *cli.Env, a serviceArgs) (cli.None, err
 	return cli.None{}, demo.Serve(ctx, l, s.Control(app))
 }
 
-// report wraps the application with the public report package, as a user's
-// service would.
+// report wraps the application with the public report package, as the service of a user would.
 func (a serviceArgs) report(ctx context.Context, env *cli.Env, s *demo.Server, app http.Handler) (http.Handler, func(), error) {
 	brokers, err := cli.Brokers{List: a.brokers}.Config(env)
 	if err != nil {
@@ -89,7 +87,7 @@ func (a serviceArgs) report(ctx context.Context, env *cli.Env, s *demo.Server, a
 	if err != nil {
 		return nil, nil, err
 	}
-	// Many demo instances share this machine: its CPU says nothing about one of them.
+	// Many demo instances share this machine, so its CPU usage does not describe one instance.
 	reporter, err := report.New(report.Config{
 		ServiceID: a.service, InstanceID: a.instance, Publisher: publisher, NoUsage: true, Utilization: s.Utilization(),
 		Tags: map[string]string{"environment": "demo", "region": "local"},

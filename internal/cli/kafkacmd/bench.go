@@ -38,8 +38,7 @@ func (a *benchArgs) flags(f *pflag.FlagSet) {
 	f.Uint64Var(&s.Seed, "seed", 1, "`number` from which the payloads are made")
 }
 
-// usualBench is what is measured where nothing else is said: producers as this
-// program configures its own.
+// usualBench returns the default benchmark: the producer settings of this program.
 func usualBench() benchArgs {
 	cfg := kafka.Default()
 	return benchArgs{spec: ops.BenchSpec{

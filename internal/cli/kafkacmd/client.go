@@ -18,8 +18,8 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// with runs f with a client, bounded by the timeout. An error names the
-// brokers, because a wrong address is the usual reason.
+// with runs f with a client and the timeout of t. Its errors name the brokers, because a wrong address is the usual
+// cause.
 func with[R any](ctx context.Context, env *cli.Env, t cli.Brokers, f func(context.Context, *kafka.Admin) (R, error)) (R, error) {
 	var none R
 	if t.Timeout > 0 {
@@ -41,10 +41,9 @@ func with[R any](ctx context.Context, env *cli.Env, t cli.Brokers, f func(contex
 	return r, reach(ctx, env, t, err)
 }
 
-// stillWaiting says after a second what is waited for. The returned function
-// ends that.
+// stillWaiting prints after one second which brokers the command waits for. The returned function cancels that.
 func stillWaiting(env *cli.Env, brokers []string) (done func()) {
-	_, ok := screen.File(env.Err) // buffers of tests take words from one goroutine only
+	_, ok := screen.File(env.Err) // buffers in tests permit writes from one goroutine only
 	if !ok {
 		return func() {}
 	}
@@ -52,7 +51,7 @@ func stillWaiting(env *cli.Env, brokers []string) (done func()) {
 	return func() { t.Stop() }
 }
 
-// reach adds to an error what the command was to reach.
+// reach adds to an error the brokers, their source and the next step.
 func reach(ctx context.Context, env *cli.Env, t cli.Brokers, err error) error {
 	if err == nil {
 		return nil
@@ -73,8 +72,7 @@ func reach(ctx context.Context, env *cli.Env, t cli.Brokers, err error) error {
 	return err
 }
 
-// accessCauses are the causes that an error names better than we could: somebody is
-// there and does not let us in.
+// accessCauses are the causes for which reach uses the text of kafka.Explain: a server responded, but refused access.
 func accessCauses() []kafka.Cause {
 	return []kafka.Cause{
 		kafka.CauseLogin, kafka.CauseMechanism, kafka.CauseWantsTLS, kafka.CauseNotTLS, kafka.CauseUnknownCA, kafka.CauseCertName, kafka.CauseCertTime,
@@ -84,8 +82,7 @@ func accessCauses() []kafka.Cause {
 
 func catalog() (topic.Catalog, error) { return topic.Parse(deployment.Topics) }
 
-// catalogFile reads the catalog from a file, or the one that the program
-// carries.
+// catalogFile reads the catalog from a file. Without a path, it returns the catalog in the binary.
 func catalogFile(path string) (topic.File, error) {
 	if path == "" {
 		return topic.ParseFile(deployment.Topics)
@@ -101,7 +98,7 @@ func catalogFile(path string) (topic.File, error) {
 	return f, nil
 }
 
-// pairs reads key=value words.
+// pairs parses words of the form key=value.
 func pairs(flag string, words []string) (map[string]string, error) {
 	out := map[string]string{}
 	for _, w := range words {
@@ -117,7 +114,7 @@ func pairs(flag string, words []string) (map[string]string, error) {
 	return out, nil
 }
 
-// some checks words of which there must be at least one, and none twice.
+// some checks that there is at least one word and that no word is there twice.
 func some(what string, words []string) error {
 	if len(words) == 0 {
 		return cli.Usagef("%s is missing", what)
@@ -133,10 +130,10 @@ func some(what string, words []string) error {
 	return nil
 }
 
-// completionTimeout is how long a completion may keep a finger waiting.
+// completionTimeout limits how long a completion may delay the user's input.
 const completionTimeout = 2 * time.Second
 
-// names asks a cluster for names to complete with; errors give none.
+// names returns names from a cluster for completion. On an error it returns none.
 func names(ctx context.Context, env *cli.Env, t cli.Brokers, words []string, f func(context.Context, *kafka.Admin) ([]string, error)) []string {
 	t.Timeout = completionTimeout
 	all, err := with(ctx, env, t, f)
@@ -147,7 +144,7 @@ func names(ctx context.Context, env *cli.Env, t cli.Brokers, words []string, f f
 	return slices.DeleteFunc(all, func(n string) bool { return slices.Contains(words, n) })
 }
 
-// completeTopics offers topics for the first word.
+// completeTopics completes the first word with topics.
 func completeTopics(ctx context.Context, env *cli.Env, t cli.Brokers, words []string) []string {
 	if len(words) > 0 {
 		return nil
@@ -155,7 +152,7 @@ func completeTopics(ctx context.Context, env *cli.Env, t cli.Brokers, words []st
 	return anyTopic(ctx, env, t, words)
 }
 
-// anyTopic offers topics for every word.
+// anyTopic completes every word with topics.
 func anyTopic(ctx context.Context, env *cli.Env, t cli.Brokers, words []string) []string {
 	return names(ctx, env, t, words, func(ctx context.Context, a *kafka.Admin) ([]string, error) {
 		c, err := a.Describe(ctx)
@@ -167,7 +164,7 @@ func anyTopic(ctx context.Context, env *cli.Env, t cli.Brokers, words []string) 
 	})
 }
 
-// anyGroup offers consumer groups for every word.
+// anyGroup completes every word with consumer groups.
 func anyGroup(ctx context.Context, env *cli.Env, t cli.Brokers, words []string) []string {
 	return names(ctx, env, t, words, func(ctx context.Context, a *kafka.Admin) ([]string, error) {
 		listed, err := ops.ListGroups(ctx, a)
@@ -179,7 +176,7 @@ func anyGroup(ctx context.Context, env *cli.Env, t cli.Brokers, words []string) 
 	})
 }
 
-// orNone writes what may be empty.
+// orNone formats a text that may be empty.
 func orNone(s string) string {
 	if s == "" {
 		return "none"
@@ -187,5 +184,5 @@ func orNone(s string) string {
 	return s
 }
 
-// dry is the last line of what was not carried out.
+// dry returns the last line of the output without --execute.
 func dry(what string) string { return "Nothing was " + what + "; --execute does it." }

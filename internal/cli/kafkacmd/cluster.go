@@ -40,7 +40,7 @@ func brokers(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-// bytesOf is a size for people.
+// bytesOf formats a size for people.
 func bytesOf(n int64) string {
 	for _, u := range []struct {
 		name string

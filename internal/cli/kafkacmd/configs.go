@@ -22,8 +22,7 @@ type configArgs struct {
 	execute bool
 }
 
-// resource takes the first word as what has the settings, the others with
-// rest.
+// resource reads the first word as the topic or broker and passes the other words to rest.
 func (a *configArgs) resource(words []string, rest func([]string) error) error {
 	if len(words) == 0 || words[0] == "" {
 		return cli.Usagef("TOPIC or broker:ID is missing")
@@ -85,7 +84,7 @@ func showConfigs(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-// changeFlags declares what changes of settings share.
+// changeFlags declares the flags that all changes of settings share.
 func changeFlags(f *pflag.FlagSet, a *configArgs) {
 	a.Declare(f)
 	executeFlag(f, &a.execute)
@@ -187,7 +186,7 @@ func changedTable(all []ops.ChangedConfig) cli.Table {
 	return t
 }
 
-// completeConfigs offers topics and brokers, then names of settings.
+// completeConfigs completes topics and brokers, then names of settings.
 func completeConfigs(ctx context.Context, env *cli.Env, a *configArgs, words []string) []string {
 	if len(words) == 0 {
 		return append(anyTopic(ctx, env, a.Brokers, nil), "broker:")
@@ -206,7 +205,7 @@ func completeConfigs(ctx context.Context, env *cli.Env, a *configArgs, words []s
 	})
 }
 
-// settingNames are the settings of topics, ready for a value.
+// settingNames returns the names of topic settings in the form for completion before a value.
 func settingNames() []string {
 	all := topic.ConfigNames()
 	for i := range all {

@@ -28,7 +28,7 @@ type connectArgs struct {
 	failed  bool
 	execute bool
 	wait    bool
-	create  bool // topics of source connectors, by the worker
+	create  bool // the worker creates the topics of source connectors
 }
 
 func (a *connectArgs) flags(f *pflag.FlagSet) {
@@ -55,8 +55,7 @@ func (a connectArgs) client(env *cli.Env) (*connect.Client, error) {
 	return c, nil
 }
 
-// localWorker is where Connect of the stack that runs here listens; empty when
-// none does.
+// localWorker returns the address of Connect in the stack that runs on this machine; empty: no such stack runs.
 func localWorker(env *cli.Env) string {
 	dir, err := stack.Dir(env.Getenv)
 	if err != nil {
@@ -72,7 +71,7 @@ func localWorker(env *cli.Env) string {
 	return c.Addresses.Connect
 }
 
-// asks runs f with a client, bounded by the timeout.
+// asks runs f with a client and the timeout.
 func asks[R any](f func(context.Context, *cli.Env, *connect.Client, connectArgs) (R, error)) func(context.Context, *cli.Env, connectArgs) (R, error) {
 	return func(ctx context.Context, env *cli.Env, a connectArgs) (R, error) {
 		c, err := a.client(env)
@@ -86,7 +85,7 @@ func asks[R any](f func(context.Context, *cli.Env, *connect.Client, connectArgs)
 	}
 }
 
-// connectors offers the names of connectors for every word.
+// connectors completes every word with the names of connectors.
 func connectors(ctx context.Context, env *cli.Env, a *connectArgs, words []string) []string {
 	a.timeout = completionTimeout
 	c, err := a.client(env)

@@ -13,12 +13,12 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/connect"
 )
 
-// applied is a connector of a file after its settings were applied.
+// applied is a connector after its settings from a file were applied.
 type applied struct {
 	connect.Applied
-	State         string   `json:"state,omitempty"`         // with --wait, such as "RUNNING, tasks: 1 RUNNING"
-	Problems      []string `json:"problems,omitempty"`      // with --wait: what failed, and why
-	MissingTopics []string `json:"missingTopics,omitempty"` // the connector waits for them
+	State         string   `json:"state,omitempty"`         // set with --wait, such as "RUNNING, tasks: 1 RUNNING"
+	Problems      []string `json:"problems,omitempty"`      // set with --wait: failures and their reasons
+	MissingTopics []string `json:"missingTopics,omitempty"` // topics that the connector waits for
 }
 
 func connectApply(env *cli.Env) *cobra.Command {

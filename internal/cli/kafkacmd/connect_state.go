@@ -11,8 +11,8 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/connect"
 )
 
-// stateOf is the state of a connector in a listing: a connector whose task
-// failed is RUNNING for Connect.
+// stateOf returns the state of a connector for a list. Connect itself reports RUNNING for a connector with a failed
+// task.
 func stateOf(c connect.Connector) string {
 	switch {
 	case c.State != "FAILED" && c.Failed():
@@ -23,7 +23,7 @@ func stateOf(c connect.Connector) string {
 	return c.State
 }
 
-// tasksOf is "1/2 running, 1 FAILED".
+// tasksOf returns a summary such as "1/2 running, 1 FAILED".
 func tasksOf(c connect.Connector) string {
 	running, failed := 0, 0
 	for _, t := range c.Tasks {
@@ -41,7 +41,7 @@ func tasksOf(c connect.Connector) string {
 	return text
 }
 
-// missingOf says for which topics a connector waits, and how to create them.
+// missingOf names the missing topics that a connector waits for, and the command that creates them.
 func missingOf(c connect.Connector) []string {
 	if len(c.MissingTopics) == 0 {
 		return nil
@@ -50,9 +50,8 @@ func missingOf(c connect.Connector) []string {
 		c.Name, strings.Join(c.MissingTopics, ", "), strings.Join(c.MissingTopics, " "))}
 }
 
-// findMissing notes which topics the connectors name that do not exist. It asks
-// the brokers that the command would talk to, and believes them only where they
-// are the cluster of the worker; otherwise nothing is known.
+// findMissing sets for each connector the topics that do not exist. It queries the brokers of the command, and uses
+// their answer only if they are the cluster of the worker. Otherwise it sets nothing.
 func findMissing(ctx context.Context, env *cli.Env, c *connect.Client, all []connect.Connector) error {
 	exists, err := topicsOfWorker(ctx, env, c, all)
 	if err != nil || exists == nil {
@@ -64,9 +63,8 @@ func findMissing(ctx context.Context, env *cli.Env, c *connect.Client, all []con
 	return nil
 }
 
-// topicsOfWorker returns a function that tells whether a topic exists in the
-// cluster of the worker; nil where no connector names a topic that may be
-// missing, or where the brokers cannot be asked.
+// topicsOfWorker returns a function that reports whether a topic exists in the cluster of the worker. It returns nil if
+// no connector names a topic that may be missing, or if the brokers give no answer or belong to another cluster.
 func topicsOfWorker(ctx context.Context, env *cli.Env, c *connect.Client, all []connect.Connector) (func(string) bool, error) {
 	var named []string
 	for _, x := range all {
@@ -79,7 +77,7 @@ func topicsOfWorker(ctx context.Context, env *cli.Env, c *connect.Client, all []
 	if err != nil {
 		return nil, err
 	}
-	const brokersTimeout = 5 * time.Second // the worker's answer is worth showing without that of the brokers
+	const brokersTimeout = 5 * time.Second // short, because the worker's answer is useful without that of the brokers
 	cluster, err := with(ctx, env, cli.Brokers{Timeout: brokersTimeout}, func(ctx context.Context, admin *kafka.Admin) (kafka.Cluster, error) {
 		return admin.Describe(ctx, named...)
 	})

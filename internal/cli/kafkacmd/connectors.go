@@ -15,7 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/connect"
 )
 
-// readSpecs reads connectors from a file, or stdin for -.
+// readSpecs reads connectors from a file, or from stdin if path is -.
 func readSpecs(env *cli.Env, path string) ([]connect.Spec, error) {
 	if path == "" {
 		return nil, cli.Usagef("-f FILE is missing")
@@ -38,7 +38,7 @@ func fileFlag(f *pflag.FlagSet, a *connectArgs) {
 	f.StringVarP(&a.file, "file", "f", "", "`path` of a JSON or YAML file with connectors, - for stdin")
 }
 
-// validated is what is wrong with one connector of a file.
+// validated holds the mistakes in one connector of a file.
 type validated struct {
 	Name   string            `json:"name"`
 	Valid  bool              `json:"valid"`
@@ -84,15 +84,15 @@ func connectValidate(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-// acted is a connector after something was done to it.
+// acted is a connector after an action.
 type acted struct {
 	Name   string `json:"name"`
 	Action string `json:"action"`
-	State  string `json:"state"` // as it is now; the worker may still be at it
+	State  string `json:"state"` // current state; the worker may still be working
 	Done   bool   `json:"done"`
 	Error  string `json:"error,omitempty"`
 
-	Problems []string `json:"problems,omitempty"` // with --wait: what failed, and why
+	Problems []string `json:"problems,omitempty"` // set with --wait: failures and their reasons
 }
 
 func connectAct(env *cli.Env, what connect.Action, short string) *cobra.Command {
@@ -138,8 +138,7 @@ func actOn(ctx context.Context, env *cli.Env, c *connect.Client, a connectArgs, 
 	return out, nil
 }
 
-// await waits until the connector is settled, and reports whether something
-// failed.
+// await waits until the state of the connector is stable, and reports whether something failed.
 func (x *acted) await(ctx context.Context, env *cli.Env, c *connect.Client) (failed bool) {
 	now, err := c.Await(ctx, x.Name, connect.DefaultSteady())
 	x.State, x.Problems = now.Summary(), now.Problems()
@@ -150,8 +149,8 @@ func (x *acted) await(ctx context.Context, env *cli.Env, c *connect.Client) (fai
 	return err != nil || len(x.Problems) > 0
 }
 
-// reached waits a little for the state that an action leads to, and returns the
-// state that there is: workers answer before they have done it.
+// reached waits up to 5 s for the target state of an action and returns the current state. Workers respond before the
+// action is complete.
 func reached(ctx context.Context, c *connect.Client, name string, what connect.Action) string {
 	wanted := map[connect.Action]string{connect.Pause: "PAUSED", connect.Stop: "STOPPED"}[what]
 	if wanted == "" {
@@ -203,7 +202,7 @@ func connectDelete(env *cli.Env) *cobra.Command {
 		Args:    someConnectors, Complete: connectors,
 		Run: asks(func(ctx context.Context, env *cli.Env, c *connect.Client, a connectArgs) ([]acted, error) {
 			out := []acted{}
-			for _, name := range a.names { // all must exist before one is deleted
+			for _, name := range a.names { // check that all connectors exist before the first is deleted
 				now, err := c.Describe(ctx, name)
 				if err != nil {
 					return nil, err

@@ -28,7 +28,7 @@ type consumeArgs struct {
 	where  string
 }
 
-// lastByDefault is how many records consume prints when no number is given.
+// lastByDefault is the default number of records that consume prints.
 const lastByDefault = 10
 
 func consume(env *cli.Env) *cobra.Command {
@@ -73,7 +73,7 @@ func consume(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-// complete puts together what is to be read.
+// complete builds the specification of what to read.
 func (a *consumeArgs) complete(now time.Time) error {
 	if a.word != "" {
 		n, err := strconv.Atoi(a.word)
@@ -148,7 +148,7 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 	a.spec.Say = func(text string) { env.Say("%s", text) }
 	a.spec.Read = func(n int64) {
 		if t.terminal != nil && printed.Load() > 0 || a.spec.Follow {
-			return // what is printed shows how far it is
+			return // the printed records show the progress
 		}
 		t.tick(func() string { return fmt.Sprintf("%d records read, %d printed", n, printed.Load()) })
 	}
@@ -170,7 +170,7 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 	})
 	t.done()
 	if errors.Is(err, context.Canceled) && a.spec.Follow {
-		err = nil // Ctrl-C is how it is meant to end
+		err = nil // Ctrl-C is the normal end
 	}
 	err = errors.Join(reach(ctx, env, a.Brokers, err), out.Flush())
 	if where != nil {

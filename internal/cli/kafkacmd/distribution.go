@@ -10,7 +10,7 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 
-// versions of Kafka by mode. Kafka 3.9 is the last that knows ZooKeeper.
+// Versions of Kafka by mode. Kafka 3.9 is the last version that supports ZooKeeper.
 const (
 	versionZookeeper = "3.9.2"
 	versionKRaft     = "4.3.1"
@@ -23,7 +23,7 @@ func versionOf(m properties.Mode) string {
 	return versionZookeeper
 }
 
-// parseMode reads --mode.
+// parseMode parses --mode.
 func parseMode(s string) (properties.Mode, error) {
 	switch m := properties.Mode(s); m {
 	case properties.ModeZookeeper, properties.ModeKRaft:
@@ -32,7 +32,7 @@ func parseMode(s string) (properties.Mode, error) {
 	return "", cli.Usagef("--mode %s: allowed are zookeeper and kraft", s)
 }
 
-// lockOf reads the lock of a version that this program can install.
+// lockOf returns the lock of a version that this program can install.
 func lockOf(version string) (distribution.Lock, error) {
 	b, err := fs.ReadFile(deployment.Locks, "kafka-"+version+".lock")
 	if err != nil {

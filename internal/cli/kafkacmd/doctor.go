@@ -13,8 +13,8 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/doctor"
 )
 
-// clientOf makes client settings that give up soon: somebody waits, and says so
-// again if that is too soon.
+// clientOf returns client settings with a short timeout, because a user waits for the result. A timeout greater than 0
+// replaces the default.
 func clientOf(env *cli.Env, c cli.Cluster, timeout time.Duration) kafka.Config {
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.Security, cfg.Getenv = c.Brokers, c.Security, env.Getenv
@@ -50,7 +50,7 @@ func doctorVerb(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-// doctorTable tells problems first, with cause and fix below each other.
+// doctorTable lists the problems first, each with its cause and its fix.
 func doctorTable(r doctor.Report) cli.Table {
 	t := cli.Table{}
 	count := map[doctor.Status]int{}

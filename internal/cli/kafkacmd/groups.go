@@ -159,7 +159,7 @@ func resetGroup(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-// topicParts reads TOPIC or TOPIC:0,2.
+// topicParts parses TOPIC or TOPIC:0,2.
 func topicParts(text string) (ops.TopicParts, error) {
 	name, list, given := strings.Cut(text, ":")
 	out := ops.TopicParts{Topic: name}

@@ -17,7 +17,7 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/doctor"
 )
 
-// lookArgs say what health and doctor look at.
+// lookArgs selects what health and doctor check.
 type lookArgs struct {
 	cli.Brokers
 	zookeeper, ui, connect string
@@ -32,9 +32,8 @@ func (a *lookArgs) flags(f *pflag.FlagSet) {
 	f.StringVar(&a.connect, "connect", "", "`address` of Kafka Connect, or none (default "+defaultConnect+")")
 }
 
-// question makes the question about the cluster that the flags mean. What is
-// local is left out where a profile names somebody else's cluster, unless it is
-// asked for.
+// question builds the list of checks from the flags. If a profile names the cluster, it omits the services on this
+// machine, except those that a flag names.
 func (a lookArgs) question(env *cli.Env) (doctor.Question, error) {
 	cluster, err := a.Cluster(env)
 	if err != nil {
@@ -52,7 +51,7 @@ func (a lookArgs) question(env *cli.Env) (doctor.Question, error) {
 	q.ZooKeeper, q.UI, q.Connect = a.zookeeper, a.ui, a.connect
 	if cluster.Profile == "" {
 		if q.StateDir, err = stack.Dir(env.Getenv); err != nil {
-			q.StateDir = "" // nowhere to keep state: there is no stack here
+			q.StateDir = "" // without a state folder there is no local stack
 		}
 		here := a.here(env, q.StateDir)
 		q.ZooKeeper, q.UI, q.Connect = cmp.Or(a.zookeeper, here.Zookeeper), cmp.Or(a.ui, here.UI), cmp.Or(a.connect, here.Connect)
@@ -69,15 +68,15 @@ func (a lookArgs) question(env *cli.Env) (doctor.Question, error) {
 	return q, nil
 }
 
-// here tells where the services of this machine are. ZOOKEEPER_HOST counts also
-// while a stack runs: it is set on purpose.
+// here returns the addresses of the services on this machine. ZOOKEEPER_HOST takes precedence over a running stack,
+// because the user set it on purpose.
 func (a lookArgs) here(env *cli.Env, dir string) stack.Addresses {
 	at := stack.Here(dir, stack.Addresses{Zookeeper: defaultZookeeper, UI: defaultUI, Connect: defaultConnect})
 	at.Zookeeper = cmp.Or(env.Getenv("ZOOKEEPER_HOST"), at.Zookeeper)
 	return at
 }
 
-// healthGroups are what health looks at; doctor looks at all.
+// healthGroups are the groups that health checks; doctor checks all groups.
 var healthGroups = [...]string{
 	doctor.GroupZooKeeper, doctor.GroupKafka, doctor.GroupUI, doctor.GroupConnect, doctor.GroupListeners,
 	doctor.GroupTopics, doctor.GroupReplicas, doctor.GroupClock, doctor.GroupDisk,
@@ -92,7 +91,7 @@ type service struct {
 
 // healthReport is the result of health.
 type healthReport struct {
-	Healthy  bool      `json:"healthy"` // nothing is a problem
+	Healthy  bool      `json:"healthy"` // there are no problems
 	Services []service `json:"services"`
 }
 
@@ -179,7 +178,7 @@ func runHealth(ctx context.Context, env *cli.Env, a lookArgs) (healthReport, err
 	}
 }
 
-// watched is one look among many: a line for each service that is not well.
+// watched formats one report of many with --watch: one line for each service that is not healthy.
 func watched(h healthReport) cli.Table {
 	line := readable.Time(time.Now()) + " well"
 	if !h.Healthy {

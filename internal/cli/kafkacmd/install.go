@@ -27,7 +27,7 @@ type installArgs struct {
 	noArchives bool
 }
 
-// installed is the result of install: what was done for each mode.
+// installed is the result of install for each mode.
 type installed struct {
 	Java  string            `json:"java"`
 	Modes []installedByMode `json:"modes"`
@@ -36,7 +36,7 @@ type installed struct {
 type installedByMode struct {
 	Mode properties.Mode `json:"mode"`
 	distribution.Installed
-	Archives []string `json:"archives"` // of class data, made by this call
+	Archives []string `json:"archives"` // class data archives that this call created
 	Warning  string   `json:"warning,omitempty"`
 }
 
@@ -87,7 +87,7 @@ func runInstall(ctx context.Context, env *cli.Env, a installArgs) (installed, er
 	return result, nil
 }
 
-// installMode makes what one mode needs exist.
+// installMode installs what one mode needs and does not have.
 func installMode(ctx context.Context, env *cli.Env, a installArgs, m properties.Mode, java distribution.Java) (installedByMode, error) {
 	result := installedByMode{Mode: m, Archives: []string{}}
 	lock, err := lockOf(versionOf(m))
@@ -154,7 +154,7 @@ func installRoot(env *cli.Env, dir string) (string, error) {
 	return distribution.Root(env.Getenv)
 }
 
-// sourceOf says where jars come from; nil when there is nowhere.
+// sourceOf returns the source of the jars; nil: there is no source.
 func sourceOf(repository string) (distribution.Source, error) {
 	if repository != "" {
 		r, err := distribution.NewRepository(repository)
@@ -189,11 +189,10 @@ func installTable(r installed) cli.Table {
 	return t
 }
 
-// relockArgs are the words of relock.
+// relockArgs are the arguments of relock.
 type relockArgs struct{ version string }
 
-// relock is for those who change a version: it prints a lock with the jars that
-// the roots of the old one need.
+// relock is for a change of the Kafka version: it prints a lock with the jars that the roots of the old lock need.
 func relock(env *cli.Env) *cobra.Command {
 	return cli.Verb[relockArgs, cli.None]{
 		Use: "relock VERSION", Short: "Print the lock file of a version anew, resolved by mvn", Hidden: true,

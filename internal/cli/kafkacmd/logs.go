@@ -71,7 +71,7 @@ func logs(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-// containerLog lets docker print.
+// containerLog prints a container's log through docker.
 func containerLog(ctx context.Context, env *cli.Env, c stack.Container, a logsArgs) error {
 	args := []string{"--tail", fmt.Sprint(a.lines)}
 	if a.since > 0 {
@@ -89,7 +89,7 @@ func containerLog(ctx context.Context, env *cli.Env, c stack.Container, a logsAr
 	return err
 }
 
-// printLog prints the end of a log and what is appended to it.
+// printLog prints the end of a log and the lines that are appended to it.
 func printLog(ctx context.Context, env *cli.Env, path string, a logsArgs) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -104,7 +104,7 @@ func printLog(ctx context.Context, env *cli.Env, path string, a logsArgs) error 
 		pick = &lastLines{most: -1, since: time.Now().Add(-a.since)}
 	}
 	for _, older := range []string{path + ".3", path + ".2", path + ".1"} {
-		if a.since == 0 { // the last lines are in the last file, but for the moment after it was turned over
+		if a.since == 0 { // the last lines are in the current file, except shortly after a rotation
 			break
 		}
 		if err := pick.file(older); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -138,7 +138,7 @@ func printLog(ctx context.Context, env *cli.Env, path string, a logsArgs) error 
 	return nil
 }
 
-// reopened returns the new file of a path when the log was turned over.
+// reopened returns the new file at path if the log was rotated.
 func reopened(f *os.File, path string) (*os.File, bool) {
 	is, err := f.Stat()
 	if err != nil {
@@ -152,12 +152,12 @@ func reopened(f *os.File, path string) (*os.File, bool) {
 	return next, err == nil
 }
 
-// lastLines keeps the last lines of what it reads, or all since a moment. A
-// line without a time of its own belongs to the one before it.
+// lastLines keeps the last lines of its input, or all lines since a given time. A line without a time belongs to the
+// previous line.
 type lastLines struct {
 	most  int // -1: all
 	since time.Time
-	on    bool // the line before was recent enough
+	on    bool // the previous line was recent enough
 	lines []string
 }
 
@@ -207,7 +207,7 @@ func (l *lastLines) take() []string {
 	return l.lines[max(0, len(l.lines)-l.most):]
 }
 
-// timeOf reads the time that a line of one of our logs begins with.
+// timeOf parses the time at the start of a line in one of our logs.
 func timeOf(line string) (time.Time, bool) {
 	word := strings.TrimPrefix(line, "time=")
 	if end := strings.IndexByte(word, ' '); end > 0 {

@@ -11,11 +11,11 @@ import (
 	"github.com/smartlb/smartlb/internal/base/screen"
 )
 
-// pipeLook is how often it is looked whether somebody still reads a pipe.
+// pipeLook is the interval of the checks for a closed pipe.
 const pipeLook = 500 * time.Millisecond
 
-// untilPipeClosed is ctx until nobody reads out any more, where that is a pipe: who
-// follows a quiet topic would only notice with the next record. Call stop when
+// untilPipeClosed returns a context that is cancelled when the reader of out closes the pipe; other kinds of out have
+// no effect. Without it, a command that follows a quiet topic would notice only at the next record. Call stop when
 // done.
 func untilPipeClosed(ctx context.Context, out io.Writer) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -45,7 +45,7 @@ func untilPipeClosed(ctx context.Context, out io.Writer) (_ context.Context, sto
 	}
 }
 
-// unread tells of a pipe whose reader has closed it.
+// unread reports whether the reader of a pipe has closed it.
 func unread(f *os.File) bool {
 	conn, err := f.SyscallConn()
 	if err != nil {

@@ -39,7 +39,7 @@ func (a *planArgs) flags(f *pflag.FlagSet) {
 	f.BoolVar(&a.reset, "reset-unmanaged", false, "reset settings that are not in the catalog to their default")
 }
 
-// spec reads the catalog and puts together what is compared.
+// spec reads the catalog and builds the comparison.
 func (a planArgs) spec() (ops.PlanSpec, error) {
 	f, err := catalogFile(a.file)
 	if err != nil {
@@ -63,7 +63,7 @@ func (a *planArgs) takeTopics(words []string) error {
 	return some("TOPIC", words)
 }
 
-// completeCatalog offers the topics of the catalog.
+// completeCatalog completes with the topics of the catalog.
 func completeCatalog(_ context.Context, _ *cli.Env, a *planArgs, words []string) []string {
 	f, err := catalogFile(a.file)
 	if err != nil {
@@ -118,7 +118,7 @@ func plan(env *cli.Env) *cobra.Command {
 func planTable(p ops.Plan) cli.Table {
 	var t cli.Table
 	for _, s := range p.Steps {
-		if s.Kind != topic.Foreign { // counted below; they may be many
+		if s.Kind != topic.Foreign { // foreign topics may be many: they are counted below
 			t.Above = append(t.Above, s.String())
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
-// printer returns what writes one record in a form.
+// printer returns a function that writes one record in the given form.
 func printer(w io.Writer, form string) (func(kafka.Record) error, error) {
 	if source, ok := strings.CutPrefix(form, "template="); ok {
 		return templatePrinter(w, source)
@@ -50,7 +50,7 @@ func printer(w io.Writer, form string) (func(kafka.Record) error, error) {
 	}
 }
 
-// line writes where a record is, and what it is, on one line.
+// line writes the position and the content of a record on one line.
 func line(w io.Writer, r kafka.Record, wide bool) error {
 	_, err := fmt.Fprintf(w, "%d:%d\t%s\t%s\t", r.Partition, r.Offset, readable.Time(r.Timestamp), shown(r.Key))
 	if err == nil && wide {
@@ -67,7 +67,7 @@ func line(w io.Writer, r kafka.Record, wide bool) error {
 	return err
 }
 
-// shown makes bytes fit for a line of a terminal.
+// shown converts bytes to text that is safe on one line of a terminal.
 func shown(b []byte) string {
 	if b == nil {
 		return "-"
@@ -76,7 +76,7 @@ func shown(b []byte) string {
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
-// templated is what a template sees of a record.
+// templated holds the fields of a record for a template.
 type templated struct {
 	Topic     string
 	Partition int32
@@ -85,7 +85,7 @@ type templated struct {
 	Key       string
 	Value     string
 	Headers   map[string]string
-	Tombstone bool // there is no value, not an empty one
+	Tombstone bool // the record has no value; an empty value is not a tombstone
 	record    kafka.Record
 }
 
@@ -99,7 +99,7 @@ func templatePrinter(w io.Writer, source string) (func(kafka.Record) error, erro
 			b, err := json.Marshal(v)
 			return string(b), err
 		},
-		// parse reads a value as JSON: {{(parse .Value).metrics.rps}}.
+		// parse decodes a value as JSON: {{(parse .Value).metrics.rps}}.
 		"parse": func(s string) (any, error) {
 			var v any
 			err := json.Unmarshal([]byte(s), &v)

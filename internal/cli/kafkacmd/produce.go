@@ -150,7 +150,7 @@ func runProduce(ctx context.Context, env *cli.Env, a produceArgs) (ops.Sent, err
 	return sent, err
 }
 
-// firstOf is the first error.
+// firstOf returns the first error that is not nil.
 func firstOf(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {

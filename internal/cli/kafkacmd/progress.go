@@ -9,13 +9,12 @@ import (
 	"github.com/smartlb/smartlb/internal/base/screen"
 )
 
-// progressLine tells how far something is: on a terminal in one line that is
-// written over, elsewhere in a line from time to time.
+// progressLine shows progress. On a terminal it rewrites one line; elsewhere it prints a line from time to time.
 type progressLine struct {
 	w        io.Writer
-	terminal *os.File // nil: w is none
+	terminal *os.File // nil: w is not a terminal
 	last     time.Time
-	open     bool // a line was begun and not ended
+	open     bool // a line is incomplete
 }
 
 const (
@@ -29,7 +28,7 @@ func newProgressLine(w io.Writer) *progressLine {
 	return p
 }
 
-// show tells the state; the last one is told in any case.
+// show prints the state if the interval has passed. It prints the last state in any case.
 func (p *progressLine) show(last bool, format string, args ...any) {
 	pause := repeat
 	if p.terminal != nil {
@@ -48,7 +47,7 @@ func (p *progressLine) show(last bool, format string, args ...any) {
 	p.open = true
 }
 
-// end leaves the line.
+// end ends an incomplete line.
 func (p *progressLine) end() {
 	if p.open {
 		fmt.Fprintln(p.w)

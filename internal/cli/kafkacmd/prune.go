@@ -90,7 +90,7 @@ func prunable(ctx context.Context, env *cli.Env, a pruneArgs, spec ops.PruneSpec
 	})
 }
 
-// typed asks for each name once more.
+// typed asks the user to type each name again.
 func typed(env *cli.Env, names []string) error {
 	in := bufio.NewScanner(env.In)
 	for _, name := range names {

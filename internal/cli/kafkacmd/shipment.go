@@ -15,7 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
-// shipment is one produce command under way.
+// shipment is one produce command in progress.
 type shipment struct {
 	env     *cli.Env
 	args    produceArgs
@@ -28,7 +28,7 @@ type shipment struct {
 	strange int64 // records that do not conform
 }
 
-// warnings is how many records that do not conform are named one by one.
+// warnings is the number of non-conforming records with a warning of their own.
 const warnings = 3
 
 func (s *shipment) sendAll(ctx context.Context) error {
@@ -59,11 +59,11 @@ func (s *shipment) sendAll(ctx context.Context) error {
 	})
 }
 
-// tickEvery is after how many records it is looked whether to tell how far it
-// is: asking for the time costs as much as queueing a record.
+// tickEvery is the number of records between two checks whether progress is due: reading the time costs as much as
+// queueing a record.
 const tickEvery = 256
 
-// content reads a file that may be a value; a larger one is not read at all.
+// content reads a value from a file. A file of more than kafka.MaxValueBytes is an error; it is not read to its end.
 func content(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -80,7 +80,7 @@ func content(path string) ([]byte, error) {
 	return value, nil
 }
 
-// record makes a record of a line of stdin.
+// record builds a record from a line of stdin.
 func (s *shipment) record(line []byte) (kafka.Record, error) {
 	switch {
 	case s.args.asJSON:
@@ -152,9 +152,8 @@ func (s *shipment) conclude() {
 	}
 }
 
-// interruptible is what r gives, until ctx ends: nobody can end a read from a
-// terminal. The goroutine that reads ends at the end of r, after the read that
-// was under way when it was forgotten, or with the process.
+// interruptible returns a reader of r that ends when ctx ends, because a read from a terminal cannot be cancelled. The
+// goroutine that reads r ends at the end of r, after its current read if forget was called, or with the process.
 func interruptible(ctx context.Context, r io.Reader) (in io.Reader, forget func()) {
 	out, write := io.Pipe()
 	go func() {
@@ -168,12 +167,11 @@ func interruptible(ctx context.Context, r io.Reader) (in io.Reader, forget func(
 	}
 }
 
-// eachLine hands over the lines of r, without their ends; empty ones are left
-// out.
+// eachLine passes each line of r to f, without the line end. It omits empty lines.
 func eachLine(r io.Reader, f func(n int, line []byte) error) error {
 	in := bufio.NewScanner(r)
-	in.Buffer(make([]byte, 0, 64<<10), 4*kafka.MaxValueBytes) // a value, escaped as JSON
-	var copies []byte                                         // lines are kept until they are delivered; one allocation holds many
+	in.Buffer(make([]byte, 0, 64<<10), 4*kafka.MaxValueBytes) // the largest value, escaped as JSON
+	var copies []byte                                         // records use these bytes until delivery; one allocation holds many lines
 	for n := 1; in.Scan(); n++ {
 		line := in.Bytes()
 		if len(line) == 0 {

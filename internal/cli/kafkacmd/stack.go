@@ -11,7 +11,7 @@ import (
 	"github.com/smartlb/smartlb/internal/stack"
 )
 
-// stackVerb makes a verb that acts on the local stack and shows it.
+// stackVerb returns a verb that acts on the local stack and prints its status.
 func stackVerb(env *cli.Env, v cli.Verb[stackArgs, stackStatus], act func(context.Context, *cli.Env, stack.Runtime) error) *cobra.Command {
 	verb := v.Use
 	v.Run = func(ctx context.Context, env *cli.Env, a stackArgs) (stackStatus, error) {
@@ -69,7 +69,7 @@ func status(env *cli.Env) *cobra.Command {
 	}, func(context.Context, *cli.Env, stack.Runtime) error { return nil })
 }
 
-// supervise is what the supervisor's process runs.
+// supervise is the command of the supervisor's process.
 func supervise(env *cli.Env) *cobra.Command {
 	return cli.Verb[cli.None, cli.None]{
 		Use: "supervise", Short: "Restart services of the local stack that crash", Hidden: true,

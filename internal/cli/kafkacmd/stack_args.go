@@ -22,7 +22,7 @@ import (
 
 // stackArgs are the flags of the verbs about the local stack.
 type stackArgs struct {
-	name       string // of the runtime
+	name       string // name of the runtime
 	mode       string
 	at         stack.Addresses
 	heap       []string
@@ -34,7 +34,7 @@ type stackArgs struct {
 	repository string
 }
 
-// Addresses of a stack that was not told others.
+// Default addresses of a stack.
 const (
 	defaultListen     = "127.0.0.1:9092"
 	defaultInternal   = "127.0.0.1:29092"
@@ -66,9 +66,9 @@ func (a *stackArgs) flags(f *pflag.FlagSet) {
 	f.StringVar(&a.repository, "repository", "", "install from this `URL or folder` with Maven's layout instead of using mvn")
 }
 
-// runtime is what a verb acts on. start decides anew how the stack runs, unless
-// something of it runs already, because two kinds would share their files; all
-// others go by the last start. start and restart remember what they start.
+// runtime returns the runtime that a verb acts on. If no part of the stack runs, start selects the runtime again: two
+// kinds would share their files. All other verbs use the choice of the last start. start and restart store their
+// choice.
 func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stack.Runtime, error) {
 	dir, err := stack.Dir(env.Getenv)
 	if err != nil {
@@ -111,44 +111,44 @@ func (a stackArgs) runtime(ctx context.Context, env *cli.Env, verb string) (stac
 		return r, err
 	}
 	if err := usable(ctx, dir, choice, last, verb == "restart" && running); err != nil {
-		return stack.Runtime{}, err // nothing has started, and nothing is remembered
+		return stack.Runtime{}, err // nothing was started and nothing was stored
 	}
 	return r, choice.Remember(dir)
 }
 
-// usable reports addresses on which the stack cannot listen. A stack that runs
-// has its own addresses.
+// usable returns an error if the stack cannot listen on one of its addresses. Addresses that a running stack holds are
+// permitted.
 func usable(ctx context.Context, dir string, c, last stack.Choice, running bool) error {
 	at := c.Addresses
 	var held []stack.Addresses
 	if c.Runtime == stack.RuntimeDocker {
-		at = stack.Addresses{UI: at.UI} // the others are those of docker-compose.yml
+		at = stack.Addresses{UI: at.UI} // docker-compose.yml sets the other addresses
 	}
 	if running {
 		held = []stack.Addresses{last.Addresses}
-		if found, ok := stack.Find(dir); ok { // it may have picked its ports
+		if found, ok := stack.Find(dir); ok { // the running stack may have selected its ports
 			held = append(held, stack.Addresses{Kafka: found.Address, Internal: found.Internal, UI: found.UI})
 		}
 	}
-	const linger = 2 * time.Second // a process that was killed may hold its sockets a little longer than it lives
+	const linger = 2 * time.Second // a killed process may hold its sockets for a short time
 	return at.Usable(ctx, linger, held...)
 }
 
-// elsewhere refuses to start or stop something here while commands talk to a
-// cluster of somebody else, unless a runtime is named or one runs here.
+// elsewhere refuses to start, stop or restart a stack here while a profile names another cluster. It permits it if a
+// runtime is named or a stack runs here.
 func (a stackArgs) elsewhere(env *cli.Env, verb string, running bool) error {
 	if a.name != "" || running || verb != "start" && verb != "stop" && verb != "restart" {
 		return nil
 	}
 	cluster, err := cli.Brokers{}.Cluster(env)
 	if err != nil || cluster.Profile == "" {
-		return nil // what is wrong with a profile is told to whom it matters
+		return nil // the commands that use the profile report its errors
 	}
 	return fmt.Errorf("%s: its brokers (%s) are not managed by smartlb, so there is nothing to %s; --runtime auto means the stack on this machine, smartlb profile use --none leaves the profile",
 		cluster.Origin, strings.Join(cluster.Brokers, ","), verb)
 }
 
-// check reports flags that mean nothing.
+// check returns an error for flags that have no meaning together.
 func (a stackArgs) check(verb string) error {
 	switch a.name {
 	case "", "auto", stack.RuntimeJVM, stack.RuntimeEmbedded, stack.RuntimeDocker:
@@ -176,7 +176,7 @@ func (a stackArgs) check(verb string) error {
 	return err
 }
 
-// agrees refuses to answer for another stack than the one that runs.
+// agrees returns an error if the flags describe another stack than the running stack.
 func (a stackArgs) agrees(last stack.Choice) error {
 	if err := a.sameKind(last); err != nil {
 		return err
@@ -191,7 +191,7 @@ func (a stackArgs) agrees(last stack.Choice) error {
 	return nil
 }
 
-// sameKind refuses another runtime or mode: its records are elsewhere.
+// sameKind refuses another runtime or mode, because its records are in another place.
 func (a stackArgs) sameKind(last stack.Choice) error {
 	name, mode := cmp.Or(a.name, "auto"), cmp.Or(a.mode, string(last.Mode))
 	if (name == "auto" || name == last.Runtime) && mode == string(last.Mode) {
@@ -204,7 +204,7 @@ func (a stackArgs) sameKind(last stack.Choice) error {
 	return fmt.Errorf("the stack here is of the runtime %s: smartlb kafka stop ends it, and start with these flags starts another", is)
 }
 
-// over is the last choice with what the flags say.
+// over returns the last choice with the changes that the flags make.
 func (a stackArgs) over(last stack.Choice) (stack.Choice, error) {
 	last.Addresses = a.addresses(last.Addresses).KeepPorts(last.Addresses)
 	if last.Runtime != stack.RuntimeEmbedded {
@@ -217,7 +217,7 @@ func (a stackArgs) over(last stack.Choice) (stack.Choice, error) {
 	return last, a.folders(&last)
 }
 
-// change is how a restart with these flags starts the stack.
+// change returns the choice for a restart with these flags.
 func (a stackArgs) change(last stack.Choice) (stack.Choice, error) {
 	if err := a.sameKind(last); err != nil {
 		return last, err
@@ -229,7 +229,7 @@ func (a stackArgs) change(last stack.Choice) (stack.Choice, error) {
 	return next.WithPorts()
 }
 
-// decide says how a stack that does not run is to be started.
+// decide returns the choice for the start of a stack that does not run.
 func (a stackArgs) decide(ctx context.Context, env *cli.Env, last stack.Choice, known bool) (stack.Choice, error) {
 	c := stack.Choice{Runtime: a.name, Addresses: a.addresses(stack.Addresses{})}
 	var err error
@@ -273,7 +273,7 @@ func (a stackArgs) decide(ctx context.Context, env *cli.Env, last stack.Choice, 
 	return c, err
 }
 
-// forMode leaves out what a mode does not have.
+// forMode removes the addresses of services that the mode does not have.
 func forMode(at stack.Addresses, m properties.Mode) stack.Addresses {
 	if m == properties.ModeKRaft {
 		at.Zookeeper = ""
@@ -283,8 +283,8 @@ func forMode(at stack.Addresses, m properties.Mode) stack.Addresses {
 	return at
 }
 
-// provide makes sure that there is a Java and a distribution for the mode, and
-// notes where.
+// provide stores the folder of a distribution for the mode in c. It installs the distribution if it is missing. A
+// missing Java is an error.
 func (a stackArgs) provide(ctx context.Context, env *cli.Env, c *stack.Choice) error {
 	java, err := distribution.FindJava(ctx, env.Getenv)
 	if err != nil {
@@ -320,8 +320,7 @@ func (a stackArgs) provide(ctx context.Context, env *cli.Env, c *stack.Choice) e
 	return err
 }
 
-// addresses are those of the flags, else those of the last start, else the
-// usual ones.
+// addresses returns the addresses of the flags, else those of the last start, else the defaults.
 func (a stackArgs) addresses(last stack.Addresses) stack.Addresses {
 	usual := stack.Addresses{
 		Kafka: defaultListen, Internal: defaultInternal, UI: defaultUI, Zookeeper: defaultZookeeper, Controller: defaultController, Connect: defaultConnect,
@@ -338,8 +337,7 @@ func (a stackArgs) addresses(last stack.Addresses) stack.Addresses {
 	}
 }
 
-// folders puts those of the flags into a choice. They are remembered as absolute
-// paths: the supervisor runs elsewhere.
+// folders sets the folders of the flags in a choice, as absolute paths: the supervisor has another working directory.
 func (a stackArgs) folders(c *stack.Choice) error {
 	switch a.plugins {
 	case "":
@@ -369,7 +367,7 @@ func (a stackArgs) folders(c *stack.Choice) error {
 	return nil
 }
 
-// orDefault is an address that may be none.
+// orDefault returns given, or usual if given is empty; none means no address.
 func orDefault(given, usual string) string {
 	if given == "none" {
 		return ""
@@ -379,7 +377,7 @@ func orDefault(given, usual string) string {
 
 var heapSize = regexp.MustCompile(`^[1-9][0-9]*[kKmMgG]$`)
 
-// heaps are those of the flags over those of the last start.
+// heaps returns the heaps of the last start with those of the flags.
 func (a stackArgs) heaps(last map[string]string) (map[string]string, error) {
 	heap := maps.Clone(last)
 	for _, given := range a.heap {

@@ -19,7 +19,7 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/distribution"
 )
 
-// build makes the runtime of a choice.
+// build creates the runtime of a choice.
 func (a stackArgs) build(ctx context.Context, env *cli.Env, dir string, c stack.Choice) (stack.Runtime, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -57,8 +57,8 @@ func (a stackArgs) build(ctx context.Context, env *cli.Env, dir string, c stack.
 	}
 }
 
-// topicsStep creates the topics of the catalog and waits until they can be
-// written. The embedded broker does so itself.
+// topicsStep creates the topics of the catalog and waits until producers can write to them. The embedded broker creates
+// them itself.
 func topicsStep(address string) stack.Step {
 	return stack.Step{Name: "create the topics", Run: func(ctx context.Context) (string, error) {
 		const topicsTimeout = time.Minute
@@ -90,9 +90,8 @@ func localAdmin(address string) (*kafka.Admin, error) {
 	return kafka.NewAdmin(cfg)
 }
 
-// serving is one health check of a broker: it lists topics, those that must be
-// there among them, and each partition has a leader. A port that is open says
-// less.
+// serving is one health check of a broker. The broker must list topics, including those in must, and each partition
+// must have a leader. An open port does not prove that.
 func serving(ctx context.Context, address string, must []string) error {
 	admin, err := localAdmin(address)
 	if err != nil {
@@ -103,7 +102,7 @@ func serving(ctx context.Context, address string, must []string) error {
 	if first == nil || ctx.Err() != nil {
 		return first
 	}
-	const creation = 200 * time.Millisecond // a topic that is just being created has a folder before it is served
+	const creation = 200 * time.Millisecond // a new topic has a folder before the broker serves it
 	ctx, cancel := context.WithTimeout(ctx, creation)
 	defer cancel()
 	if ops.AwaitLeaders(ctx, admin, must) == nil {
@@ -112,11 +111,11 @@ func serving(ctx context.Context, address string, must []string) error {
 	return first
 }
 
-// answers is one health check of the web UI: it serves its page.
+// answers is one health check of the web UI: it must serve its page.
 func answers(ctx context.Context, address string) error { return ask(ctx, "http://"+address+"/") }
 
-// connectAnswers is one health check of Kafka Connect: it lists connectors,
-// which it can only once it has read its topics.
+// connectAnswers is one health check of Kafka Connect. Connect must list connectors, which it does only after it has
+// read its topics.
 func connectAnswers(ctx context.Context, address string) error {
 	return ask(ctx, "http://"+address+"/connectors")
 }

@@ -15,11 +15,11 @@ import (
 type stackStatus struct {
 	Runtime  string         `json:"runtime"`
 	Mode     string         `json:"mode,omitempty"` // zookeeper or kraft
-	Healthy  bool           `json:"healthy"`        // all required services
+	Healthy  bool           `json:"healthy"`        // all required services are healthy
 	Lacks    string         `json:"lacks,omitempty"`
 	State    string         `json:"state"` // folder
 	Services []stack.Status `json:"services"`
-	Next     []string       `json:"next"` // what to do now
+	Next     []string       `json:"next"` // suggested next commands
 }
 
 func look(ctx context.Context, r stack.Runtime) stackStatus {
@@ -31,7 +31,7 @@ func look(ctx context.Context, r stack.Runtime) stackStatus {
 	return s
 }
 
-// next says what somebody who sees this status may want to type.
+// next suggests commands for this status.
 func next(s stackStatus) []string {
 	out := []string{}
 	running := 0

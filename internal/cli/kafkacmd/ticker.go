@@ -9,12 +9,11 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 )
 
-// ticker tells on stderr how far something has come, once it has taken longer
-// than a second: on a terminal one line that is rewritten, elsewhere a line
-// every ten seconds.
+// ticker prints progress on stderr after more than one second. On a terminal it rewrites one line; elsewhere it prints
+// a line every ten seconds.
 type ticker struct {
 	env      *cli.Env
-	terminal *os.File // nil: stderr is none
+	terminal *os.File // nil: stderr is not a terminal
 	every    time.Duration
 	next     time.Time
 	shown    bool
@@ -29,7 +28,7 @@ func newTicker(env *cli.Env) *ticker {
 	return t
 }
 
-// tick tells, when it is time; text is only asked for then.
+// tick prints progress if it is due; it calls text only then.
 func (t *ticker) tick(text func() string) {
 	now := time.Now()
 	if now.Before(t.next) {
@@ -43,7 +42,7 @@ func (t *ticker) tick(text func() string) {
 	t.env.Say("%s", text())
 }
 
-// done takes the line away.
+// done removes the line.
 func (t *ticker) done() {
 	if t.terminal != nil && t.shown {
 		fmt.Fprint(t.terminal, "\r\x1b[K")

@@ -88,7 +88,7 @@ func runTool(ctx context.Context, env *cli.Env, a toolArgs) (cli.None, error) {
 	if err != nil {
 		return cli.None{}, err
 	}
-	defer os.RemoveAll(work) // it may hold a password
+	defer os.RemoveAll(work) // the folder may hold a password
 	words, err := a.connection(env, t, home, work)
 	if err != nil {
 		return cli.None{}, err
@@ -112,8 +112,7 @@ func runTool(ctx context.Context, env *cli.Env, a toolArgs) (cli.None, error) {
 	return cli.None{}, err
 }
 
-// toolHome finds the jars: KAFKA_HOME, those of the local stack that was started
-// last, else the newest that is installed.
+// toolHome returns the folder of the jars: KAFKA_HOME, else that of the last local stack, else the latest installation.
 func toolHome(env *cli.Env, dir string) (distribution.Home, error) {
 	if home := env.Getenv("KAFKA_HOME"); home != "" && dir == "" {
 		return distribution.Open(home)
@@ -141,8 +140,7 @@ func toolHome(env *cli.Env, dir string) (distribution.Home, error) {
 	return distribution.Home{}, fmt.Errorf("Kafka is not installed in %s: run `smartlb kafka install`, or set KAFKA_HOME", root)
 }
 
-// connection gives the flags that say where the brokers are and how to log in,
-// as far as the user does not give them.
+// connection returns the flags for brokers and login that the user did not give.
 func (a toolArgs) connection(env *cli.Env, t distribution.Tool, home distribution.Home, work string) ([]string, error) {
 	given := func(flag string) bool {
 		return slices.ContainsFunc(a.words, func(w string) bool { return w == flag || strings.HasPrefix(w, flag+"=") })
@@ -176,9 +174,9 @@ func (a toolArgs) connection(env *cli.Env, t distribution.Tool, home distributio
 	return append(words, client, file), nil
 }
 
-// javaLine is the command line up to the tool's own arguments.
+// javaLine returns the command line before the tool's own arguments.
 func javaLine(home distribution.Home, work, class string) ([]string, error) {
-	log := properties.Log{File: filepath.Join(work, "tool.log")} // what a tool has to say it prints
+	log := properties.Log{File: filepath.Join(work, "tool.log")} // the tool prints its output; only its log goes to this file
 	file, flag := log.Log4j2(), "-Dlog4j2.configurationFile="
 	if home.Major() < 4 {
 		file, flag = log.Reload4j(), "-Dlog4j.configuration=file:"

@@ -12,12 +12,11 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// toolGrace is how long a tool has to end after Ctrl-C.
+// toolGrace is the time that a tool has to stop after Ctrl-C.
 const toolGrace = 10 * time.Second
 
-// clientProperties writes TLS and login as a file of Java's client, readable by
-// this user only, into work. It returns an empty path for a cluster that needs
-// neither.
+// clientProperties writes TLS and login settings to a file in work, in the format of Java's client. Only this user can
+// read the file. For a cluster without TLS and login, it returns an empty path.
 func clientProperties(s kafka.Security, getenv func(string) string, read func(string) ([]byte, error), work string) (string, error) {
 	if !s.TLS.On() && !s.SASL.On() {
 		return "", nil
@@ -73,7 +72,7 @@ func tlsProperties(t kafka.TLS, read func(string) ([]byte, error), work string) 
 	if err != nil {
 		return nil, err
 	}
-	both := filepath.Join(work, "client.pem") // Java takes one file with both
+	both := filepath.Join(work, "client.pem") // Java requires certificate and key in one file
 	if err := os.WriteFile(both, fmt.Appendf(key, "\n%s", cert), 0o600); err != nil {
 		return nil, err
 	}
@@ -98,7 +97,7 @@ func loginProperties(s kafka.SASL, getenv func(string) string, read func(string)
 
 func quotedJAAS(s string) string { return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) }
 
-// escaped is a value of a .properties file; bytes beyond ASCII become \uXXXX.
+// escaped escapes a value for a .properties file; characters beyond ASCII become \uXXXX.
 func escaped(s string) string {
 	var b strings.Builder
 	for _, r := range s {

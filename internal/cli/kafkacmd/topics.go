@@ -48,7 +48,7 @@ func listTopics(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-// namesArgs are the arguments of verbs about several things.
+// namesArgs are the arguments of verbs about several names.
 type namesArgs struct {
 	cli.Brokers
 	names   []string
@@ -56,7 +56,7 @@ type namesArgs struct {
 	execute bool
 }
 
-// takes reads names of what, at least one.
+// takes returns a function that reads at least one name; what is the kind of the names.
 func takes(what string) func(*namesArgs, []string) error {
 	return func(a *namesArgs, words []string) error {
 		a.names = words
@@ -126,7 +126,7 @@ func describeTable(all []ops.Description) cli.Table {
 	return t
 }
 
-// known prints an offset that may not be known.
+// known formats an offset; a negative offset is unknown.
 func known(n int64) string {
 	if n < 0 {
 		return "-"
@@ -142,7 +142,7 @@ type createArgs struct {
 	replicas   int16
 	configs    []string
 	validate   bool
-	flags      *pflag.FlagSet // to tell -p 0 from no -p
+	flags      *pflag.FlagSet // distinguishes -p 0 from a missing -p
 }
 
 func (a createArgs) given(flag string) bool { return a.flags != nil && a.flags.Changed(flag) }
@@ -153,7 +153,7 @@ type created struct {
 	Partitions int32             `json:"partitions"`
 	Replicas   int16             `json:"replicas"`
 	Configs    map[string]string `json:"configs"`
-	Created    bool              `json:"created"` // false: it was only validated
+	Created    bool              `json:"created"` // false: the broker only validated the topic
 }
 
 func createTopic(env *cli.Env) *cobra.Command {
@@ -186,8 +186,8 @@ func createTopic(env *cli.Env) *cobra.Command {
 				if err != nil || a.validate {
 					return created{t.Name, t.Partitions, t.Replicas, t.Configs, false}, err
 				}
-				d, err := ops.DescribeTopic(ctx, admin, nil, t.Name) // what it became
-				if errors.Is(err, ops.ErrNoTopic) {                  // a broker has not heard of it, and it is there
+				d, err := ops.DescribeTopic(ctx, admin, nil, t.Name) // read back the created topic
+				if errors.Is(err, ops.ErrNoTopic) {                  // the topic exists, but this broker does not know it yet
 					return created{t.Name, t.Partitions, t.Replicas, t.Configs, true}, nil
 				}
 				return created{t.Name, int32(len(d.Partitions)), int16(d.Replicas), t.Configs, true}, err
@@ -212,7 +212,7 @@ func createTopic(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-// topic puts together what is to be created.
+// topic builds the topic to create.
 func (a createArgs) topic(ctx context.Context, admin *kafka.Admin, configs map[string]string) (ops.NewTopic, error) {
 	t := ops.NewTopic{Name: a.name, Partitions: 1, Replicas: -1, Configs: map[string]string{}}
 	if a.like != "" {
@@ -271,8 +271,8 @@ func deleteTopics(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-// reported says an error on stderr and ends the verb as failed, where the result
-// tells what was done all the same.
+// reported prints an error on stderr and returns ErrFailed, if the result shows that a part was done. Otherwise it
+// returns the error.
 func reported[R any](env *cli.Env, result R, err error, partly bool) (R, error) {
 	if err == nil || !partly {
 		return result, err
@@ -309,7 +309,7 @@ func addPartitions(env *cli.Env) *cobra.Command {
 		},
 		Run: func(ctx context.Context, env *cli.Env, a growArgs) (ops.Grown, error) {
 			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (ops.Grown, error) {
-				n, _ := strconv.Atoi(strings.TrimPrefix(a.to, "+")) // checked with the arguments
+				n, _ := strconv.Atoi(strings.TrimPrefix(a.to, "+")) // the argument was checked before
 				if strings.HasPrefix(a.to, "+") {
 					d, err := ops.DescribeTopic(ctx, admin, nil, a.topic)
 					if err != nil {

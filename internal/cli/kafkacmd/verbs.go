@@ -6,7 +6,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 )
 
-// operators are the verbs about what is in a cluster, in the order of help.
+// operators returns the verbs about the content of a cluster, in the order of help.
 func operators(env *cli.Env) []*cobra.Command {
 	return []*cobra.Command{
 		cli.Listed("topics", func() *cobra.Command { return listTopics(env) },

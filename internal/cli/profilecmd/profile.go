@@ -1,5 +1,5 @@
-// Package profilecmd holds the verbs of the noun profile: clusters that the
-// commands about Kafka can be pointed at, with what it takes to be let in.
+// Package profilecmd holds the verbs of the noun profile. A profile is a named cluster with the settings to connect to
+// it.
 package profilecmd
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/profile"
 )
 
-// Commands offers the noun profile.
+// Commands returns the noun profile.
 func Commands(env *cli.Env) []*cobra.Command {
 	return []*cobra.Command{cli.Noun("profile", "Saved clusters: brokers, encryption, credentials",
 		"A profile holds the brokers of an existing cluster and the credentials for it. Secrets are references, ${env:NAME}\n"+
@@ -23,7 +23,7 @@ func Commands(env *cli.Env) []*cobra.Command {
 		add(env), use(env), list(env), show(env), remove(env))}
 }
 
-// entry is one profile as the verbs print it.
+// entry is a profile in the form that the verbs print.
 type entry struct {
 	Name  string `json:"name"`
 	InUse bool   `json:"inUse"`
@@ -121,7 +121,7 @@ func add(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-// outranked says when the profile in use is not what commands will take.
+// outranked warns if a variable takes precedence over the profile in use.
 func outranked(env *cli.Env) {
 	if _, name := env.First("SMARTLB_KAFKA_BROKERS", "SMARTLB_PROFILE", "KAFKA_BROKER"); name != "" {
 		env.Say("smartlb: %s is set and outranks the profile in use: unset it, or say --profile", name)

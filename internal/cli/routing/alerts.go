@@ -22,7 +22,7 @@ type alertsArgs struct {
 	past  bool
 }
 
-// alerts lists, and holds the verbs about silences.
+// alerts lists alerts and holds the verbs about silences.
 func alerts(env *cli.Env) *cobra.Command {
 	c := cli.Verb[alertsArgs, []api.Alert]{
 		Use: "alerts", Short: "List pending and firing alerts",

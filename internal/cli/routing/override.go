@@ -22,12 +22,12 @@ type overrideArgs struct {
 	timeout time.Duration
 }
 
-// overridden is what the verbs print.
+// overridden is the result of the verbs.
 type overridden struct {
 	api.Overridden
 	Service  string `json:"service"`
 	Instance string `json:"instance"`
-	InFlight *int64 `json:"inFlight,omitempty"` // with --wait: of the asked node
+	InFlight *int64 `json:"inFlight,omitempty"` // set with --wait: requests in flight from the queried node
 }
 
 func drain(env *cli.Env) *cobra.Command {
@@ -87,7 +87,7 @@ func override(ctx context.Context, env *cli.Env, a overrideArgs, action string) 
 	if a.hold < 0 || a.wait && a.timeout <= 0 {
 		return r, cli.Usagef("--for and --timeout: want more than 0")
 	}
-	if r.Service == "" { // the API wants the service: the explanation knows it
+	if r.Service == "" { // the API needs the service; the explanation contains it
 		e, err := explanation(ctx, client, r)
 		if err != nil {
 			return r, err
@@ -113,11 +113,11 @@ func explanation(ctx context.Context, client cli.AdminClient, r overridden) (e a
 	return e, client.Get(ctx, path, &e)
 }
 
-// drainPoll is the pause between two questions of awaitDrained.
+// drainPoll is the pause between two requests of awaitDrained.
 const drainPoll = 200 * time.Millisecond
 
-// awaitDrained asks until the drained instance has no request in flight. It is
-// an error if the drain ends before that: the instance takes requests again.
+// awaitDrained waits until the drained instance has no requests in flight. It returns an error if the drain ends
+// earlier: then the instance takes requests again.
 func awaitDrained(ctx context.Context, client cli.AdminClient, r *overridden, timeout time.Duration) error {
 	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -1,5 +1,5 @@
-// Package routing holds the commands that ask a node what it does with traffic
-// and why: services, instances, explain, decisions, drain, undrain, alerts, audit.
+// Package routing holds the commands that show or change how a node routes traffic: services, instances, explain,
+// decisions, drain, undrain, alerts, audit.
 package routing
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/console/api"
 )
 
-// Commands are the verbs about traffic.
+// Commands returns the verbs about traffic.
 func Commands(env *cli.Env) []*cobra.Command {
 	return []*cobra.Command{services(env), instances(env), explain(env), drain(env), undrain(env), decisions(env), alerts(env), auditLog(env)}
 }
@@ -106,7 +106,7 @@ func instanceTable(list []api.Service) cli.Table {
 	return t
 }
 
-// standing is an instance's state with what is wrong beside it.
+// standing returns an instance's state together with its problems.
 func standing(i api.Instance) string {
 	switch i.Condition {
 	case api.ConditionFailing, api.ConditionSilenced, api.ConditionUnknown:
@@ -115,8 +115,7 @@ func standing(i api.Instance) string {
 	return i.State
 }
 
-// errors is an instance's error rate; without requests what is known of the last
-// ones.
+// errors returns an instance's error rate. Without requests, it returns the state of the latest requests.
 func errors(i api.Instance) string {
 	switch {
 	case i.Rate > 0:
@@ -153,7 +152,7 @@ func completeInstances(ctx context.Context, env *cli.Env, a *adminArgs, words []
 	return cli.Admin(env, a.admin).Instances(ctx)
 }
 
-// split takes service/instance apart; without a slash it is an instance.
+// split splits service/instance. A name without a slash is an instance.
 func split(name string) (service, instance string) {
 	if s, i, ok := strings.Cut(name, "/"); ok {
 		return s, i

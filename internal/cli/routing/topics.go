@@ -135,7 +135,7 @@ func auditLog(env *cli.Env) *cobra.Command {
 	return c
 }
 
-// consume prints a topic's records as lines, or as they are with -o json.
+// consume prints the records of a topic as lines; with -o json it prints valid JSON values unchanged.
 func consume(ctx context.Context, env *cli.Env, a topicArgs, topic string, line func([]byte) (string, bool)) error {
 	cfg, err := a.Reach(ctx, env)
 	if err != nil {

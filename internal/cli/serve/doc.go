@@ -1,5 +1,5 @@
-// Package serve holds the commands that run: up, run and proxy. They read flags,
-// environment and file into app.Options; what runs is app's business.
+// Package serve holds the commands that start long-running processes: up, run and proxy. They convert flags,
+// environment and file to app.Options; package app runs the process.
 package serve
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 )
 
-// Commands are up, run and proxy.
+// Commands returns up, run and proxy.
 func Commands(env *cli.Env) []*cobra.Command {
 	return []*cobra.Command{Up(env), Run(env), Proxy(env)}
 }

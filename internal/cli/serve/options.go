@@ -19,7 +19,7 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/broker"
 )
 
-// nodeFlags are the flags of a process, shared by up and run.
+// nodeFlags are the flags that up and run share.
 type nodeFlags struct {
 	file, data, admin, console string
 	configSource               string
@@ -31,7 +31,7 @@ type nodeFlags struct {
 	insecure, withParent       bool
 	readOnly                   bool
 	readyFile                  string
-	given                      func(flag string) bool // nil: none is
+	given                      func(flag string) bool // reports whether a flag is given; nil: no flag is
 }
 
 func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
@@ -58,8 +58,7 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	_ = f.MarkHidden("ready-file")
 }
 
-// load makes the document: defaults, then the file, then the environment, then
-// flags.
+// load builds the document from defaults, file, environment and flags. Later sources take precedence.
 func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 	d, traffic := config.Default(), []byte(nil)
 	if n.file != "" {
@@ -115,12 +114,10 @@ func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 	return d, traffic, nil
 }
 
-// cluster decides which brokers the node talks to, and by which credentials:
-// --kafka, --profile, SMARTLB_KAFKA_BROKERS, KAFKA_BROKER, the file, the
-// default. Only a flag makes a node use a profile: the one in use, and
-// SMARTLB_PROFILE, are of the person at the terminal. Credentials that a file
-// gives beside its brokers do not follow KAFKA_BROKER, which is set for other
-// programs too, to brokers that the file does not name.
+// cluster sets the node's brokers and credentials. It uses the first of these sources that is set: --kafka, --profile,
+// SMARTLB_KAFKA_BROKERS, KAFKA_BROKER, the file, the default. Only a flag makes a node use a profile: the profile in
+// use and SMARTLB_PROFILE belong to the person at the terminal. KAFKA_BROKER is set for other programs too. If it names
+// brokers that the file does not name, the credentials in the file do not apply to them.
 func (n *nodeFlags) cluster(env *cli.Env, k *config.Kafka, ofFile config.Kafka) error {
 	if n.profile != "" {
 		c, _, err := profile.Named(env.Getenv, n.profile)
@@ -147,8 +144,8 @@ func (n *nodeFlags) cluster(env *cli.Env, k *config.Kafka, ofFile config.Kafka) 
 		ambient, n.file, strings.Join(ofFile.Brokers, ","))
 }
 
-// listenFlags reads --listen [NAME=]ADDRESS. A name that the file does not have
-// is a mistake, unless the listeners come from config-updates.
+// listenFlags reads --listen [NAME=]ADDRESS. A name that the file does not have is a mistake, unless the listeners come
+// from config-updates.
 func (n *nodeFlags) listenFlags(d config.Document) ([]app.Listen, error) {
 	var own []app.Listen
 	for _, l := range n.listen {
@@ -171,7 +168,7 @@ func (n *nodeFlags) listenFlags(d config.Document) ([]app.Listen, error) {
 	return own, nil
 }
 
-// options makes the options of the process; the caller sets the roles.
+// options returns the options of the process. The caller sets the roles.
 func (n *nodeFlags) options(env *cli.Env, d config.Document, traffic []byte) (app.Options, error) {
 	if n.configSource != "kafka" && n.configSource != "file" {
 		return app.Options{}, cli.Usagef("--config-source %s: allowed are kafka and file", n.configSource)
@@ -189,7 +186,7 @@ func (n *nodeFlags) options(env *cli.Env, d config.Document, traffic []byte) (ap
 	}, nil
 }
 
-// stateDir is where a program keeps state that is not in the project.
+// stateDir returns the folder for state outside the project.
 func stateDir(env *cli.Env) string {
 	if d := env.Getenv("XDG_STATE_HOME"); d != "" {
 		return filepath.Join(d, "smartlb")

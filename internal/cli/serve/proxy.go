@@ -28,7 +28,7 @@ type proxyArgs struct {
 	given                                      func(flag string) bool
 }
 
-// Proxy is `smartlb proxy`: one line, no file, no Kafka unless asked.
+// Proxy is `smartlb proxy`: a proxy configured by flags, without a file, and without Kafka by default.
 func Proxy(env *cli.Env) *cobra.Command {
 	return cli.Verb[proxyArgs, cli.None]{
 		Use: "proxy --from ADDR --to HOST:PORT,HOST:PORT...", Short: "Balance between instances without a file and without Kafka",
@@ -109,8 +109,8 @@ type lineDocument struct {
 	text []byte
 }
 
-// document writes the Traffic document that the flags mean, and reads it back:
-// flags get the same checks and messages as a file.
+// document writes a Traffic document from the flags and parses it, so that flags get the same checks and messages as a
+// file.
 func (a proxyArgs) document() (lineDocument, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "listeners: [{name: web, address: %q}]\n", a.from)

@@ -87,8 +87,7 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 	return cli.None{}, errors.Join(err, <-said, a.removeReady())
 }
 
-// writeReady tells whoever started this process that its broker serves, or its
-// console where it has no broker.
+// writeReady tells the parent process that the broker serves. In a process without a broker, it reports the console.
 func (a runArgs) writeReady(ctx context.Context, one *app.App) error {
 	if a.readyFile == "" {
 		return nil
@@ -98,7 +97,7 @@ func (a runArgs) writeReady(ctx context.Context, one *app.App) error {
 	case <-one.Stopped():
 		return nil
 	}
-	if slices.Contains(a.roles, event.RoleBroker) { // ready means: with the catalog's topics
+	if slices.Contains(a.roles, event.RoleBroker) { // ready includes that the catalog's topics exist
 		select {
 		case <-one.TopicsReady():
 		case <-one.Stopped():
@@ -120,7 +119,7 @@ func (a runArgs) removeReady() error {
 	return nil
 }
 
-// say prints the addresses once everything serves.
+// say prints the addresses when all listeners serve.
 func say(ctx context.Context, env *cli.Env, a *app.App, roles []string) {
 	select {
 	case <-ctx.Done():
@@ -136,8 +135,8 @@ func say(ctx context.Context, env *cli.Env, a *app.App, roles []string) {
 	tellSystemd(ctx, env, a)
 }
 
-// tellSystemd tells a service manager that asked for it (NOTIFY_SOCKET, see
-// sd_notify(3)) that this process serves, and later that it stops.
+// tellSystemd notifies a service manager that sets NOTIFY_SOCKET (see sd_notify(3)) when this process serves and when
+// it stops.
 func tellSystemd(ctx context.Context, env *cli.Env, a *app.App) {
 	asked, err := daemon.SdNotify(false, daemon.SdNotifyReady)
 	if err != nil {

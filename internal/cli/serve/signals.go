@@ -12,15 +12,15 @@ import (
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
-// signals makes SIGHUP and SIGUSR1 reach the app instead of ending the process.
-// The returned function undoes that.
+// signals passes SIGHUP and SIGUSR1 to the app, so that they do not end the process. The returned function restores the
+// default.
 func signals(env *cli.Env, n *nodeFlags) (app.Signals, func()) {
-	c := make(chan os.Signal, 1) // one that waits stands for all that come meanwhile
+	c := make(chan os.Signal, 1) // one pending signal stands for all that follow it
 	signal.Notify(c, syscall.SIGHUP, syscall.SIGUSR1)
 	s := app.Signals{C: c}
 	if n.file != "" {
 		s.Reload = func() (config.Document, []byte, error) {
-			again := *n // load notes what it finds
+			again := *n // a copy, because load changes it
 			return again.load(env)
 		}
 	}

@@ -28,8 +28,8 @@ type upArgs struct {
 	demoRate  float64
 }
 
-// firstDemoPort is what --demo-ports moves, at most so far that the last
-// instance still has a port.
+// firstDemoPort is the default of --demo-ports. lastDemoPort is its highest value, so that the last instance still has
+// a valid port.
 const (
 	firstDemoPort = 9001
 	lastDemoPort  = 65535 - 22
@@ -103,9 +103,8 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	return cli.None{}, app.Up(ctx, u)
 }
 
-// runningStack says where the brokers come from: --kafka, --profile, or the stack that was
-// started on this machine. Empty: a broker is to be started. Where that stack
-// has a console, ours stays closed unless --console asks for it.
+// runningStack returns the source of the brokers: --kafka, --profile, or the stack that runs on this machine. An empty
+// note means that up must start a broker. If that stack has a console, up starts no console unless --console is given.
 func (a upArgs) runningStack(env *cli.Env, o *app.Options) (note, console string, ours bool, err error) {
 	if len(a.kafka) > 0 {
 		return "given by --kafka", "", true, nil
@@ -129,8 +128,7 @@ func (a upArgs) runningStack(env *cli.Env, o *app.Options) (note, console string
 	return fmt.Sprintf("the stack that runs here, %s, pid %d", found.Runtime, found.PID), console, ours, nil
 }
 
-// consoleArgs are the flags by which the console's process reads the same
-// settings as this one.
+// consoleArgs returns the flags with which the console's process reads the same settings as this process.
 func (a upArgs) consoleArgs() []string {
 	var args []string
 	if a.file != "" {
@@ -142,8 +140,7 @@ func (a upArgs) consoleArgs() []string {
 	return args
 }
 
-// demoDocument is the demo's configuration: its fleet, and explanations for
-// clients on this machine.
+// demoDocument returns the demo's configuration: its fleet, and explanations for clients on this machine.
 func (a upArgs) demoDocument(d *config.Document) ([]byte, error) {
 	listen := ":8080"
 	if len(a.listen) > 0 {

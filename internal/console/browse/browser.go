@@ -14,23 +14,23 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/doctor"
 )
 
-// Config says which cluster is looked at.
+// Config names the cluster and the services that a Browser reads.
 type Config struct {
 	Kafka   kafka.Config
-	Admin   *kafka.Admin // of that cluster; the caller closes it
+	Admin   *kafka.Admin // client of that cluster; the caller closes it
 	Catalog topic.File
-	Mask    mask.Rules // what is hidden in messages
-	Dir     string     // where thresholds are kept; empty: nowhere
+	Mask    mask.Rules // fields of messages to hide
+	Dir     string     // folder for the thresholds; empty: they are not stored
 	Log     *slog.Logger
 
-	Version  string                 // of the embedded broker, where it is this program's own; empty: not known
-	Local    func() Local           // services beside the cluster; nil: none
-	Worker   func() string          // address of a Connect worker, empty: none is known; nil: none
-	Question func() doctor.Question // what health looks at
+	Version  string                 // of the embedded broker of this program; empty: unknown
+	Local    func() Local           // returns the services on this machine; nil: none
+	Worker   func() string          // returns the address of a Connect worker; empty: unknown; nil: none
+	Question func() doctor.Question // returns the checks of the health page
 }
 
-// Browser answers questions about one cluster. Its methods are safe for
-// concurrent use, block on the cluster, and are bounded by their context.
+// Browser reads and changes one cluster. Its methods are safe for concurrent use. They block while the cluster
+// responds; their context limits that.
 type Browser struct {
 	cfg Config
 
@@ -41,20 +41,20 @@ type Browser struct {
 	cluster   *cached[ops.Cluster]
 	beside    *cached[[2]*Beside]
 	health    *cached[Health]
-	searches  atomic.Int32  // under way
-	tellEvery time.Duration // between two words about a search
-	redriving chan struct{} // holds an item while somebody does
-	setting   sync.Mutex    // held while thresholds are changed, disk and all; taken before mu
+	searches  atomic.Int32  // in progress
+	tellEvery time.Duration // interval of a search's progress reports
+	redriving chan struct{} // holds an item during a redrive
+	setting   sync.Mutex    // held during a change of thresholds, including the write to disk; locked before mu
 
 	mu      sync.Mutex
 	topics  map[string]*topicPast
 	groups  groupsPast
 	brokers map[int32]*ring // ms
 
-	thresholds map[string]Threshold // replaced, never written to
+	thresholds map[string]Threshold // replaced as a whole, never modified
 }
 
-// New returns a browser without past. Run gives it one.
+// New returns a browser without measurements. Run collects them.
 func New(cfg Config) (*Browser, error) {
 	thresholds, err := loadThresholds(cfg.Dir)
 	if err != nil {
@@ -67,8 +67,8 @@ func New(cfg Config) (*Browser, error) {
 	}, nil
 }
 
-// Run measures until ctx ends. A cluster that does not answer leaves gaps; that
-// it does not is said elsewhere.
+// Run measures until ctx ends. While the cluster does not respond, the series have gaps. Run logs such errors at debug
+// level only; app reports an unreachable cluster.
 func (b *Browser) Run(ctx context.Context) error {
 	measures := []*measure{{run: b.sampleTopics}, {run: b.sampleGroups}, {every: 3 * Step, run: b.sampleSizes}, {every: 3 * Step, run: b.samplePlan}, {run: b.sampleBrokers}}
 	ticker := time.NewTicker(Step)
@@ -87,16 +87,15 @@ func (b *Browser) Run(ctx context.Context) error {
 	}
 }
 
-// measure is something that is measured again and again; what takes long is
-// measured less often, so that brokers are asked for a tenth of the time at
-// most.
+// measure is a measurement that Run repeats. Slow measurements are repeated less often, so that they take at most a
+// tenth of the time.
 type measure struct {
 	every time.Duration // 0: each Step
 	run   func(context.Context, time.Time) error
 	next  time.Time
 }
 
-// measureTime bounds one measure.
+// measureTime limits one measurement.
 const measureTime = 10 * time.Second
 
 func (m *measure) at(ctx context.Context, now time.Time) error {
@@ -110,8 +109,7 @@ func (m *measure) at(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// explained adds to an error of the cluster why it came about, where that is
-// known.
+// explained adds the cause to an error of the cluster, if the cause is known.
 func (b *Browser) explained(err error) error {
 	if ops.FaultOf(err) != ops.FaultUnavailable {
 		return err
@@ -119,9 +117,8 @@ func (b *Browser) explained(err error) error {
 	return kafka.Explained(err, b.cfg.Kafka)
 }
 
-// patience is how long a page waits for the cluster. One that is away is tried
-// again for as long as the client may, and whoever looks wants to know it
-// before that.
+// patience is the timeout of a page for the cluster. The client retries an unavailable cluster until its own timeout; a
+// user must see the error earlier.
 const patience = 4 * time.Second
 
 func soon(ctx context.Context) (context.Context, context.CancelFunc) {

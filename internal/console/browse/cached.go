@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// cached keeps one answer of the cluster for a while, so that many pages ask
-// no more than one. Make it with newCached.
+// cached keeps one answer of the cluster for some time, so that many pages cause one request only. Create it with
+// newCached.
 type cached[T any] struct {
-	turn chan struct{} // holds one token: who has it may ask
+	turn chan struct{} // holds one token; the holder of the token may ask
 
 	mu    sync.Mutex
 	value T
-	at    time.Time // zero: there is none
-	past  int       // how often it was forgotten
-	fault error     // of the last question; nil: it was answered
+	at    time.Time // zero: no value
+	past  int       // number of calls of forget
+	fault error     // error of the latest request; nil: it succeeded
 }
 
 func newCached[T any]() *cached[T] {
@@ -25,8 +25,8 @@ func newCached[T any]() *cached[T] {
 	return c
 }
 
-// get gives the answer if it is younger than ttl, else it asks; who comes
-// meanwhile waits for that one question. Errors are not kept.
+// get returns the value if it is younger than ttl. Otherwise it calls ask; concurrent callers wait for that call. It
+// does not keep errors.
 func (c *cached[T]) get(ctx context.Context, ttl time.Duration, ask func(context.Context) (T, error)) (T, error) {
 	if v, ok := c.peek(ttl); ok {
 		return v, nil
@@ -34,7 +34,7 @@ func (c *cached[T]) get(ctx context.Context, ttl time.Duration, ask func(context
 	var none T
 	select {
 	case <-c.turn:
-	case <-ctx.Done(): // whoever asks now takes long; why the last one got no answer says more
+	case <-ctx.Done(): // another caller's request is slow: the error of the previous request is more useful
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return none, cmp.Or(c.fault, context.Cause(ctx))
@@ -59,7 +59,7 @@ func (c *cached[T]) get(ctx context.Context, ttl time.Duration, ask func(context
 	return v, nil
 }
 
-// peek gives the answer if it is younger than ttl, without asking.
+// peek returns the value if it is younger than ttl. It never calls ask.
 func (c *cached[T]) peek(ttl time.Duration) (v T, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,8 +69,8 @@ func (c *cached[T]) peek(ttl time.Duration) (v T, ok bool) {
 	return c.value, true
 }
 
-// forget makes the next get ask: something was changed. What is being asked
-// meanwhile may be of before that, and is not kept.
+// forget discards the value after a change, so that the next get calls ask. A call of ask in progress may have started
+// before the change: its result is not kept.
 func (c *cached[T]) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,47 +14,44 @@ import (
 	"github.com/smartlb/smartlb/internal/stack"
 )
 
-// Cluster is the cluster with what was measured of its brokers, and what
-// stands beside it on this machine.
+// Cluster is the cluster with measurements of its brokers and with its other services on this machine.
 type Cluster struct {
 	ops.Cluster
 	Brokers   []Broker `json:"brokers"`
-	ZooKeeper *Beside  `json:"zookeeper"` // null: none is known to belong to the cluster
-	Connect   *Beside  `json:"connect"`   // null: none is known to belong to the cluster
+	ZooKeeper *Beside  `json:"zookeeper"` // null: no ZooKeeper is known for the cluster
+	Connect   *Beside  `json:"connect"`   // null: no Connect is known for the cluster
 }
 
-// Broker is a broker with how fast it answers.
+// Broker is a broker with its response times.
 type Broker struct {
 	ops.Broker
 	Latency Latency `json:"latency"`
 }
 
-// Latency is how long a broker took to answer the console over the last
-// fifteen minutes.
+// Latency holds the response times of a broker to the console over the last fifteen minutes.
 type Latency struct {
-	LastMs *float64 `json:"lastMs"` // null: it did not answer lately
+	LastMs *float64 `json:"lastMs"` // null: the broker did not respond recently
 	P50Ms  *float64 `json:"p50Ms"`
 	P99Ms  *float64 `json:"p99Ms"`
 }
 
-// Beside is a service that belongs to the cluster and is no broker.
+// Beside is a service of the cluster other than a broker.
 type Beside struct {
 	Address   string   `json:"address"`
 	Version   string   `json:"version,omitempty"`
-	Mode      string   `json:"mode,omitempty"`    // of ZooKeeper
-	Cluster   string   `json:"cluster,omitempty"` // that a Connect worker works with
-	LatencyMs *float64 `json:"latencyMs"`         // null: it did not answer
+	Mode      string   `json:"mode,omitempty"`    // of ZooKeeper only
+	Cluster   string   `json:"cluster,omitempty"` // id of the Connect worker's cluster
+	LatencyMs *float64 `json:"latencyMs"`         // null: the service did not respond
 	Problem   string   `json:"problem,omitempty"`
 }
 
-// Local is what the machine of the console knows about services beside the
-// cluster.
+// Local holds the addresses of the cluster's other services on the machine of the console.
 type Local struct {
 	stack.Addresses
-	Started bool // they were started here: one that does not answer is a problem
+	Started bool // the services were started on this machine: a missing response is a problem
 }
 
-// clusterAge is how old the answer may be.
+// clusterAge is the maximum age of a cached description of the cluster.
 const clusterAge = 2 * time.Second
 
 // Cluster describes the cluster.
@@ -82,8 +79,7 @@ func (b *Browser) Cluster(ctx context.Context) (Cluster, error) {
 	return out, err
 }
 
-// lookBeside asks ZooKeeper, which an embedded broker does not have, and a
-// Connect worker.
+// lookBeside queries ZooKeeper and a Connect worker. An embedded broker has no ZooKeeper.
 func (b *Browser) lookBeside(ctx context.Context, embedded bool) (found [2]*Beside) {
 	if b.cfg.Local == nil {
 		return found
@@ -100,13 +96,13 @@ func (b *Browser) lookBeside(ctx context.Context, embedded bool) (found [2]*Besi
 	return found
 }
 
-// look asks one service, by a function that fills in what it found.
+// look queries one service. The function ask fills in the result.
 func (l Local) look(address string, ask func(*Beside) error) *Beside {
 	out := &Beside{Address: address}
 	began := time.Now()
 	if err := ask(out); err != nil {
 		if !l.Started {
-			return nil // nobody said that there is one
+			return nil // the service may not exist
 		}
 		out.Problem = err.Error()
 		return out
@@ -142,8 +138,8 @@ func askConnect(ctx context.Context) func(*Beside) error {
 
 func millis(d time.Duration) float64 { return math.Round(float64(d)/float64(time.Microsecond)) / 1000 }
 
-// sampleBrokers measures how fast each broker answers. The first answer of a
-// broker has the time of connecting in it and is left out.
+// sampleBrokers measures the response time of each broker. It ignores the first response of a broker, which includes
+// the time to connect.
 func (b *Browser) sampleBrokers(ctx context.Context, now time.Time) error {
 	ids, err := ops.Brokers(ctx, b.cfg.Admin)
 	if err != nil {
@@ -161,7 +157,7 @@ func (b *Browser) sampleBrokers(ctx context.Context, now time.Time) error {
 			if !met {
 				_, _ = ops.AnswerTime(ctx, b.cfg.Admin, id)
 			}
-			took[i], _ = ops.AnswerTime(ctx, b.cfg.Admin, id) // none: a gap
+			took[i], _ = ops.AnswerTime(ctx, b.cfg.Admin, id) // no response: a gap
 		})
 	}
 	all.Wait()
@@ -199,8 +195,7 @@ func (b *Browser) latencyOf(broker int32) Latency {
 	return Latency{LastMs: known(r.last(step(time.Now()))), P50Ms: quantile(all, .5), P99Ms: quantile(all, .99)}
 }
 
-// quantile is the smallest of sorted values that is not below a share q of
-// them.
+// quantile returns the smallest value that is greater than or equal to a share q of the sorted values.
 func quantile(sorted []float64, q float64) *float64 {
 	if len(sorted) == 0 {
 		return nil
@@ -208,19 +203,19 @@ func quantile(sorted []float64, q float64) *float64 {
 	return &sorted[max(0, int(math.Ceil(q*float64(len(sorted))))-1)]
 }
 
-// BrokerHistory is how long a broker took to answer, in ms.
+// BrokerHistory holds the response times of a broker, in ms.
 type BrokerHistory struct {
 	Latency Series `json:"latency"`
 }
 
-// BrokerHistory gives what was measured of a broker.
+// BrokerHistory returns the response times of a broker.
 func (b *Browser) BrokerHistory(_ context.Context, broker int32) (BrokerHistory, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return BrokerHistory{Latency: cmp.Or(b.brokers[broker], &ring{}).series()}, nil
 }
 
-// BrokerSettings tells every setting of a broker with its source and default.
+// BrokerSettings returns every setting of a broker with its source and default.
 func (b *Browser) BrokerSettings(ctx context.Context, broker int32) ([]ops.Setting, error) {
 	ctx, cancel := soon(ctx)
 	defer cancel()

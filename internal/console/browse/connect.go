@@ -18,25 +18,24 @@ import (
 type Connectors struct {
 	Address    string              `json:"address"`
 	Version    string              `json:"version"`
-	Cluster    string              `json:"cluster"` // that it works with
+	Cluster    string              `json:"cluster"` // id of the worker's Kafka cluster
 	Connectors []connect.Connector `json:"connectors"`
 }
 
-// ErrNoConnect means that no Connect worker is known to belong to the cluster,
-// or that it does not answer.
+// ErrNoConnect means that no Connect worker is known for the cluster, or that the worker does not respond.
 var ErrNoConnect = errors.New("no Kafka Connect")
 
-// ErrNoWorker is the ErrNoConnect of a cluster beside which none is known.
+// ErrNoWorker is the ErrNoConnect of a cluster without a known worker.
 var ErrNoWorker = fmt.Errorf("%w is known to belong to this cluster", ErrNoConnect)
 
-// ErrConnector is wrapped by errors about what was asked for.
+// ErrConnector is wrapped by errors about the request itself.
 var ErrConnector = errors.New("connector")
 
-// connectWait is how long a worker may take; creating a connector waits for its
-// class to look at the settings.
+// connectWait is the timeout of a request to the worker. To create a connector, the worker waits until the connector's
+// class has checked the settings.
 const connectWait = 9 * time.Second
 
-// worker gives a client of the cluster's Connect worker.
+// worker returns a client of the cluster's Connect worker and the worker's address.
 func (b *Browser) worker() (*connect.Client, string, error) {
 	address := ""
 	if b.cfg.Worker != nil {
@@ -52,7 +51,7 @@ func (b *Browser) worker() (*connect.Client, string, error) {
 	return c, address, nil
 }
 
-// connectError tells answers of the worker from not reaching it.
+// connectError wraps err with ErrNoConnect, unless err is an answer of the worker.
 func connectError(err error) error {
 	var said *connect.Error
 	if err == nil || errors.As(err, &said) || errors.Is(err, connect.ErrInvalid) || errors.Is(err, ErrConnector) || errors.Is(err, ErrNoConnect) {
@@ -64,7 +63,7 @@ func connectError(err error) error {
 	return fmt.Errorf("%w: %w", ErrNoConnect, err)
 }
 
-// Connect lists the connectors with the real state of each and of its tasks.
+// Connect lists the connectors with the actual state of each connector and its tasks.
 func (b *Browser) Connect(ctx context.Context) (Connectors, error) {
 	c, address, err := b.worker()
 	out := Connectors{Address: address, Connectors: []connect.Connector{}}
@@ -81,13 +80,13 @@ func (b *Browser) Connect(ctx context.Context) (Connectors, error) {
 	}
 	b.noteMissing(ctx, out.Cluster, out.Connectors)
 	for i := range out.Connectors {
-		out.Connectors[i].Config = nil // settings are looked at one by one
+		out.Connectors[i].Config = nil // only Connector returns settings
 	}
 	return out, nil
 }
 
-// Connector tells all about one connector. Secrets are masked: those that look
-// like one by their name, and those that the connector's class calls so.
+// Connector describes one connector. It masks secrets: settings with the name of a secret, and settings that the
+// connector's class declares as passwords.
 func (b *Browser) Connector(ctx context.Context, name string) (connect.Connector, error) {
 	c, _, err := b.worker()
 	if err != nil {
@@ -106,8 +105,8 @@ func (b *Browser) Connector(ctx context.Context, name string) (connect.Connector
 	return out, nil
 }
 
-// noteMissing notes the topics that connectors name and that do not exist. It
-// notes none where the worker has another cluster, or Kafka does not answer.
+// noteMissing sets the topics that connectors name and that do not exist. It sets none if the worker has another
+// cluster or Kafka does not respond.
 func (b *Browser) noteMissing(ctx context.Context, cluster string, all []connect.Connector) {
 	if !slices.ContainsFunc(all, func(c connect.Connector) bool {
 		return len(connect.MissingTopics(c.Type, c.Config, func(string) bool { return false })) > 0
@@ -131,8 +130,7 @@ func (b *Browser) noteMissing(ctx context.Context, cluster string, all []connect
 	}
 }
 
-// secrets are the settings that a class calls passwords; none where it cannot
-// be asked.
+// secrets returns the settings that a class declares as passwords. On an error it returns none.
 func (b *Browser) secrets(ctx context.Context, c *connect.Client, class string) []string {
 	all, err := c.Settings(ctx, class)
 	if err != nil {
@@ -157,7 +155,7 @@ func hideSecrets(config map[string]string, secrets []string) map[string]string {
 	return out
 }
 
-// ConnectorOffsets tells where a connector stands in what it reads.
+// ConnectorOffsets returns the positions of a connector in its sources.
 func (b *Browser) ConnectorOffsets(ctx context.Context, name string) ([]connect.Offset, error) {
 	c, _, err := b.worker()
 	if err != nil {
@@ -167,7 +165,7 @@ func (b *Browser) ConnectorOffsets(ctx context.Context, name string) ([]connect.
 	return out, connectError(err)
 }
 
-// ConnectPlugins lists the connector classes that the worker has.
+// ConnectPlugins lists the connector classes of the worker.
 func (b *Browser) ConnectPlugins(ctx context.Context) ([]connect.Plugin, error) {
 	c, _, err := b.worker()
 	if err != nil {
@@ -177,8 +175,8 @@ func (b *Browser) ConnectPlugins(ctx context.Context) ([]connect.Plugin, error) 
 	return out, connectError(err)
 }
 
-// CheckConnector asks the worker about settings, which may be masked where the
-// connector has them: every setting of the class, with what is wrong with it.
+// CheckConnector validates settings with the worker. Masked settings stand for the connector's current values. It
+// returns every setting of the class with its mistakes.
 func (b *Browser) CheckConnector(ctx context.Context, name string, config map[string]string) ([]connect.Setting, error) {
 	c, _, err := b.worker()
 	if err != nil {
@@ -192,8 +190,8 @@ func (b *Browser) CheckConnector(ctx context.Context, name string, config map[st
 	return out, connectError(err)
 }
 
-// unmasked puts the secrets back that a page was shown masked, and returns what
-// the connector has now; nil where it does not exist.
+// unmasked replaces masked secrets by their current values. It also returns the current settings of the connector; nil
+// if it does not exist.
 func unmasked(ctx context.Context, c *connect.Client, name string, config map[string]string) (full, now map[string]string, err error) {
 	full = maps.Clone(config)
 	if full == nil {
@@ -220,16 +218,15 @@ func unmasked(ctx context.Context, c *connect.Client, name string, config map[st
 	return full, now, nil
 }
 
-// AppliedConnector is what became of a connector's settings, with both masked.
+// AppliedConnector is the result of ApplyConnector. Secrets in Before and After are masked.
 type AppliedConnector struct {
 	connect.Applied
-	Before map[string]string `json:"before"` // null: there was no such connector
+	Before map[string]string `json:"before"` // null: the connector did not exist
 	After  map[string]string `json:"after"`
 }
 
-// ApplyConnector makes a connector have exactly these settings; masked ones
-// keep their value. With create it must not exist yet, else it must. With dry
-// nothing is changed. Settings are validated first.
+// ApplyConnector replaces the settings of a connector; masked settings keep their value. With create, the connector
+// must not exist yet; otherwise it must exist. It validates the settings first. If dry is true, it changes nothing.
 func (b *Browser) ApplyConnector(ctx context.Context, name string, config map[string]string, create, dry bool) (AppliedConnector, error) {
 	out := AppliedConnector{Applied: connect.Applied{Name: name, Changed: []string{}}}
 	c, _, err := b.worker()
@@ -286,8 +283,7 @@ func (b *Browser) ApplyConnector(ctx context.Context, name string, config map[st
 	return out, nil
 }
 
-// DoConnector carries out an action, and tells the state of the connector
-// after it was accepted: the worker goes on with it.
+// DoConnector requests an action. It returns when the worker has accepted the action; the worker may still be working.
 func (b *Browser) DoConnector(ctx context.Context, name string, what connect.Action) error {
 	c, _, err := b.worker()
 	if err != nil {

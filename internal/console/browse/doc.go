@@ -1,4 +1,3 @@
-// Package browse is Kafka as the console shows it: what operators' functions
-// (package ops) answer, together with what only something that keeps looking
-// can know, rates, lags and latencies over the last minutes.
+// Package browse is the console's view of Kafka. It combines the results of package ops with measurements over the last
+// minutes: rates, lags and latencies.
 package browse

@@ -11,47 +11,46 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// maxPartRings bounds the partitions whose lag is remembered; 15 MB.
+// maxPartRings is the highest number of partitions whose lag is stored; they take 15 MB.
 const maxPartRings = 20_000
 
-// groupsPast is what was measured of all groups.
+// groupsPast holds the measurements of all groups.
 type groupsPast struct {
-	at    time.Time // of the last measure; zero: none yet
+	at    time.Time // of the latest measurement; zero: none yet
 	all   map[string]*groupPast
-	rings int // of partitions
+	rings int // number of stored partitions
 }
 
-// groupPast is what was measured of one group.
+// groupPast holds the measurements of one group.
 type groupPast struct {
 	last  ops.GroupDescription
 	lag   ring
 	parts map[kafka.TopicPartition]*ring
 }
 
-// Group is a line of the listing.
+// Group is an entry in the list of groups.
 type Group struct {
 	Name     string   `json:"name"`
 	State    string   `json:"state"`
-	Type     string   `json:"type"` // classic, consumer (KIP-848) or share (KIP-932); empty where the broker does not tell
+	Type     string   `json:"type"` // classic, consumer (KIP-848) or share (KIP-932); empty: the broker does not report it
 	Protocol string   `json:"protocol"`
-	Members  *int     `json:"members"` // null: not looked at yet
-	Lag      *int64   `json:"lag"`     // of all partitions with a commit; null: not looked at yet
-	Topics   []string `json:"topics"`  // with a commit or a member
+	Members  *int     `json:"members"` // null: not measured yet
+	Lag      *int64   `json:"lag"`     // sum of all partitions with a commit; null: not measured yet
+	Topics   []string `json:"topics"`  // topics with a commit or a member
 	Trend    Trend    `json:"trend"`
 
-	Threshold *Threshold `json:"threshold"` // null: none
-	Alarm     bool       `json:"alarm"`     // the lag is above it
+	Threshold *Threshold `json:"threshold"` // null: no threshold
+	Alarm     bool       `json:"alarm"`     // the lag is above the threshold
 }
 
-// Trend is where the lag of a group goes.
+// Trend is the direction of a group's lag.
 type Trend struct {
-	PerSecond *float64 `json:"perSecond"` // change of the lag over the last minute; null: not known yet
+	PerSecond *float64 `json:"perSecond"` // change of the lag over the last minute; null: unknown
 	CaughtUp  *float64 `json:"caughtUpSeconds"`
-	// How long until the lag is gone, if it goes on shrinking like that; null:
-	// it does not shrink, or nobody knows.
+	// Time until the lag is 0 if it continues to shrink at this rate; null: it does not shrink, or the rate is unknown.
 }
 
-// trendSteps is over how long a trend is taken: a minute.
+// trendSteps is the span of a trend in steps: one minute.
 const trendSteps = int(time.Minute / Step)
 
 func (p *groupPast) trend() Trend {
@@ -70,7 +69,7 @@ func (p *groupPast) trend() Trend {
 	return t
 }
 
-// Groups lists the groups by name, with the lag as it was measured last.
+// Groups lists the groups by name, with their lag at the latest measurement.
 func (b *Browser) Groups(ctx context.Context) ([]Group, error) {
 	all, err := ops.ListGroups(ctx, b.cfg.Admin)
 	if err == nil {
@@ -97,8 +96,7 @@ func (b *Browser) Groups(ctx context.Context) ([]Group, error) {
 	return out, nil
 }
 
-// staleAfter is when a measure is made again for somebody who asks, where
-// nobody keeps measuring.
+// staleAfter is the age from which a request measures again, if Run does not measure.
 const staleAfter = time.Minute
 
 func (b *Browser) fresh(ctx context.Context) error {
@@ -111,8 +109,7 @@ func (b *Browser) fresh(ctx context.Context) error {
 	return b.sampleGroups(ctx, time.Now())
 }
 
-// lagByTopic sums the lag of all groups in each topic that has a commit, as it
-// was measured last.
+// lagByTopic returns the sum of all groups' lag at the latest measurement, for each topic with a commit.
 func (b *Browser) lagByTopic() map[string]int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -125,15 +122,15 @@ func (b *Browser) lagByTopic() map[string]int64 {
 	return out
 }
 
-// GroupDetail is all about one group.
+// GroupDetail describes one group.
 type GroupDetail struct {
 	ops.GroupDescription
 	Trend Trend `json:"trend"`
 
-	Threshold *Threshold `json:"threshold"` // null: none
+	Threshold *Threshold `json:"threshold"` // null: no threshold
 	Alarm     bool       `json:"alarm"`
 
-	Reserved bool `json:"reserved"` // moving it needs the role admin
+	Reserved bool `json:"reserved"` // moving the group needs the role admin
 
 	History Series       `json:"history"` // of the lag
 	Past    []PartSeries `json:"partHistory"`
@@ -146,8 +143,8 @@ type PartSeries struct {
 	Lag       Series `json:"lag"`
 }
 
-// Group describes one group as it is now, with its past; ops.ErrNoGroup when
-// there is none.
+// Group describes the current state of one group and its measurements. It returns ops.ErrNoGroup if the group does not
+// exist.
 func (b *Browser) Group(ctx context.Context, name string) (GroupDetail, error) {
 	d, err := ops.DescribeGroup(ctx, b.cfg.Admin, name)
 	if err != nil {
@@ -173,12 +170,12 @@ func (b *Browser) Group(ctx context.Context, name string) (GroupDetail, error) {
 func (b *Browser) describeGroups(ctx context.Context) ([]ops.GroupDescription, error) {
 	all, err := ops.DescribeGroups(ctx, b.cfg.Admin)
 	if len(all) > 0 || errors.Is(err, ops.ErrNoGroup) {
-		err = nil // some ended since they were listed; each says what is missing of it
+		err = nil // some groups may have ended since the listing; each description says what it lacks
 	}
 	return all, err
 }
 
-// sampleGroups measures where all groups stand.
+// sampleGroups measures the lag of all groups.
 func (b *Browser) sampleGroups(ctx context.Context, now time.Time) error {
 	all, err := b.described.get(ctx, 0, b.describeGroups)
 	if err != nil {
@@ -232,7 +229,7 @@ func (b *Browser) ResetGroup(ctx context.Context, spec ops.ResetSpec) (ops.Reset
 	return ops.ResetGroup(ctx, b.cfg.Admin, spec)
 }
 
-// DeleteGroup forgets a group; with dry it only tells what it is.
+// DeleteGroup deletes a group. If dry is true, it only describes the group.
 func (b *Browser) DeleteGroup(ctx context.Context, name string, dry bool) (ops.DeletedGroup, error) {
 	out, err := ops.DeleteGroups(ctx, b.cfg.Admin, !dry, name)
 	if len(out) != 1 {
@@ -241,8 +238,7 @@ func (b *Browser) DeleteGroup(ctx context.Context, name string, dry bool) (ops.D
 	return out[0], err
 }
 
-// DeleteOffsets makes a group forget a topic; with dry it only tells what would
-// be forgotten.
+// DeleteOffsets deletes a group's offsets of one topic. If dry is true, it only returns the offsets.
 func (b *Browser) DeleteOffsets(ctx context.Context, group, topic string, dry bool) (ops.DeletedOffsets, error) {
 	out, err := ops.DeleteOffsets(ctx, b.cfg.Admin, group, !dry, topic)
 	if len(out) != 1 {

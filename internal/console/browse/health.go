@@ -8,23 +8,22 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/doctor"
 )
 
-// Health is what doctor found, and when.
+// Health is a report of doctor with its time.
 type Health struct {
 	doctor.Report
 	At     time.Time `json:"at"`
 	TookMs float64   `json:"tookMs"`
 }
 
-// Ages of a look that are answered: looking asks every service and every
-// broker, so pages that are open do it seldom, and who presses a button waits
-// for nothing that was just done.
+// Maximum ages of a cached report: a report queries every service and every broker. Open pages accept healthAge. A
+// click on the button accepts freshAge.
 const (
 	healthAge = 15 * time.Second
 	freshAge  = 2 * time.Second
 )
 
-// Health looks at everything that smartlb kafka doctor looks at; with fresh
-// now, else as it was found by the last look.
+// Health returns a report with all checks of smartlb kafka doctor. With fresh, the report is at most freshAge old,
+// otherwise at most healthAge.
 func (b *Browser) Health(ctx context.Context, fresh bool) (Health, error) {
 	age := healthAge
 	if fresh {

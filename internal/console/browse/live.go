@@ -11,33 +11,31 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
-// Live is what came in one Beat.
+// Live holds the messages of one Beat.
 type Live struct {
 	Messages []Message `json:"messages"` // oldest first
-	Skipped  int64     `json:"skipped"`  // that came too fast: not read, or wanted and not shown
-	Read     int64     `json:"read"`     // that were looked at
+	Skipped  int64     `json:"skipped"`  // arrived too fast: messages that were not read, and matches that are not shown
+	Read     int64     `json:"read"`     // messages that were read
 }
 
-// How a live stream keeps its pace. What a person can read is far less; what a
-// broker can write is far more.
+// Limits of a live stream. A broker can write far more than a person can read.
 const (
 	Beat         = 250 * time.Millisecond
-	beatShown    = 50      // messages of one beat that are shown: 200 a second
-	beatRecords  = 2500    // that are looked at: 10,000 a second
-	beatBytes    = 2 << 20 // and of these so many
-	quietBeats   = 20      // beats without news after which something is said all the same
+	beatShown    = 50      // messages shown per beat: 200 a second
+	beatRecords  = 2500    // messages read per beat: 10,000 a second
+	beatBytes    = 2 << 20 // bytes read per beat
+	quietBeats   = 20      // beats without news after which an event is sent anyway
 	MaxLast      = 500
-	lastBytes    = 16 << 20        // that are looked at for the last messages
-	lastTime     = 2 * time.Second // and for so long
-	liveWait     = 3 * time.Second // before it is said that the broker does not answer
+	lastBytes    = 16 << 20        // bytes read to find the last messages
+	lastTime     = 2 * time.Second // time to find the last messages
+	liveWait     = 3 * time.Second // interval of the reports that the broker does not respond
 	liveTroubles = 4
 	liveRetry    = time.Second
 )
 
-// Live hands over new messages that match, four times a second, until ctx ends
-// or out fails; after last of those that are there. Where a topic is faster
-// than beatRecords in a Beat the reader itself leaves out the rest, and counts
-// it. A broker that is away is waited for; trouble is told why.
+// Live passes new messages that match to out, four times a second, until ctx ends or out fails. Before that, it passes
+// up to last existing messages. If a topic gets more than beatRecords in a Beat, the reader skips and counts the rest.
+// Live waits for an unavailable broker and passes the cause to trouble.
 func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) error, trouble func(error) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -50,7 +48,7 @@ func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) er
 		return err
 	}
 	for p, s := range spans {
-		spans[p] = ops.Span{From: s.To, To: s.To} // what was written since comes first
+		spans[p] = ops.Span{From: s.To, To: s.To} // start with the messages written since Spans
 	}
 	done := make(chan error, 1)
 	troubles := make(chan error, liveTroubles)
@@ -63,13 +61,13 @@ func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) er
 			}
 			select {
 			case troubles <- b.explained(err):
-			default: // it was said a moment ago
+			default: // the queue is full: a report is pending
 			}
 		},
 		Sample: &ops.Sample{Window: Beat, Records: beatRecords, Bytes: beatBytes, Skipped: l.skip},
 	}
 	go func() {
-		for { // following waits by itself for a broker that is away, and beginning to does not
+		for { // a running Consume retries an unavailable broker, the start of Consume does not
 			err := ops.Consume(ctx, b.cfg.Kafka, spec, func(r kafka.Record) error { l.take(r); return nil })
 			if ops.FaultOf(err) != ops.FaultUnavailable || ctx.Err() != nil {
 				done <- err
@@ -90,7 +88,7 @@ func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) er
 	return err
 }
 
-// before gives the last messages that match, as far as a short look finds them.
+// before passes the last messages that match, as far as a short search finds them.
 func (l *live) before(ctx context.Context, last int, out func(Live) error) error {
 	if last = min(last, MaxLast); last <= 0 {
 		return nil
@@ -98,7 +96,7 @@ func (l *live) before(ctx context.Context, last int, out func(Live) error) error
 	q := l.q
 	q.Newest, q.Limit, q.Bytes, q.Time, q.From, q.Until, q.At = true, last, lastBytes, lastTime, nil, nil, nil
 	var found gathered
-	if _, err := l.b.Search(ctx, q, &found); err != nil && !errors.Is(err, ErrBusy) { // then without them
+	if _, err := l.b.Search(ctx, q, &found); err != nil && !errors.Is(err, ErrBusy) { // ErrBusy: continue without these messages
 		return err
 	}
 	slices.Reverse(found.list)
@@ -108,13 +106,13 @@ func (l *live) before(ctx context.Context, last int, out func(Live) error) error
 	return out(Live{Messages: found.list})
 }
 
-// gathered keeps what a search finds.
+// gathered collects the matches of a search.
 type gathered struct{ list []Message }
 
 func (g *gathered) Matches(m []Message) error { g.list = append(g.list, m...); return nil }
 func (g *gathered) Progress(Progress) error   { return nil }
 
-// live collects what one beat shows.
+// live collects the messages of one beat.
 type live struct {
 	b    *Browser
 	q    Query
@@ -147,7 +145,7 @@ func (l *live) take(r kafka.Record) {
 	l.now.Messages = append(l.now.Messages, m)
 }
 
-// cut keeps the newest. The caller holds mu.
+// cut keeps the latest messages. The caller holds mu.
 func (l *live) cut() {
 	if extra := len(l.now.Messages) - beatShown; extra > 0 {
 		l.now.Skipped += int64(extra)
@@ -161,7 +159,7 @@ func (l *live) skip(n int64) {
 	l.mu.Unlock()
 }
 
-// beat takes what was collected.
+// beat returns the collected messages and starts the next beat.
 func (l *live) beat() Live {
 	l.mu.Lock()
 	defer l.mu.Unlock()

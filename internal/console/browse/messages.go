@@ -14,39 +14,39 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
-// Message is a record as the console shows it: the shape that the command line
-// prints, cut to a preview, and what the log says of it.
+// Message is a record in the form of the console: the fields that the command line prints, cut to a preview, and data
+// from the log.
 type Message struct {
 	ops.Message
 	TimestampType string `json:"timestampType"` // create, append or none
 	LeaderEpoch   int32  `json:"leaderEpoch"`
 	Compression   string `json:"compression"` // of the batch
-	KeySize       int    `json:"keySize"`     // bytes, whole
+	KeySize       int    `json:"keySize"`     // size of the whole key in bytes
 	ValueSize     int    `json:"valueSize"`
 	HeadersSize   int    `json:"headersSize"`
 	KeyCut        bool   `json:"keyCut,omitempty"`
 	ValueCut      bool   `json:"valueCut,omitempty"`
 	HeadersCut    bool   `json:"headersCut,omitempty"`
-	Check         *Check `json:"check,omitempty"` // absent: the topic has no contract, or nobody looked
+	Check         *Check `json:"check,omitempty"` // absent: the topic has no contract, or the value was not checked
 }
 
-// Check is what the topic's contract says of a value.
+// Check is the result of checking a value against the topic's contract.
 type Check struct {
 	Conforms bool     `json:"conforms"`
-	Errors   []string `json:"errors"` // each with the path of its field
+	Errors   []string `json:"errors"` // each starts with the path of its field
 }
 
-// Bounds of what one message carries to a page.
+// Limits of one message in a response.
 const (
-	MaxPreview     = 64 << 10 // of key and value
+	MaxPreview     = 64 << 10 // bytes of key and of value
 	maxHeaderValue = 4 << 10
 	maxHeaders     = 200
 )
 
-// ErrNoMessage means that an offset holds no record for readers.
+// ErrNoMessage means that consumers find no record at an offset.
 var ErrNoMessage = errors.New("there is no message")
 
-// messageOf makes a message with at most preview bytes of key and value.
+// messageOf converts a record. It keeps at most preview bytes of the key and of the value.
 func messageOf(r kafka.Record, preview int) Message {
 	cut := r
 	m := Message{TimestampType: r.Origin.TimestampType(), LeaderEpoch: r.Origin.LeaderEpoch, Compression: r.Origin.Compression(), KeySize: len(r.Key), ValueSize: len(r.Value)}
@@ -68,10 +68,10 @@ func messageOf(r kafka.Record, preview int) Message {
 	return m
 }
 
-// maxChecked is the largest value that is checked in passing.
+// maxChecked is the largest value in bytes that a list checks against its contract.
 const maxChecked = 64 << 10
 
-// previewOf is a message as rows show it, of a record behind its veil.
+// previewOf returns the shortened form of a record for a row. r must already be masked by v.
 func previewOf(r kafka.Record, preview int, v veil) Message {
 	m := messageOf(r, preview)
 	if len(r.Value) <= maxChecked && !v.on {
@@ -80,7 +80,7 @@ func previewOf(r kafka.Record, preview int, v veil) Message {
 	return m
 }
 
-// checked adds what the contract says of the whole value.
+// checked adds the result of checking the whole value against the contract.
 func (m Message) checked(value []byte) Message {
 	if !event.HasContract(m.Topic) || value == nil {
 		return m
@@ -95,7 +95,7 @@ func (m Message) checked(value []byte) Message {
 	return m
 }
 
-// cutText cuts b, not within a character where it is text.
+// cutText cuts b to at most n bytes. It does not split a character of text.
 func cutText(b []byte, n int) (out []byte, cut bool) {
 	if len(b) <= n {
 		return b, false
@@ -112,21 +112,20 @@ func cutText(b []byte, n int) (out []byte, cut bool) {
 	return out, true
 }
 
-// Detail is one message with its batch and a part of its value.
+// Detail is one message with its batch and one part of its value.
 type Detail struct {
 	Message Message    `json:"message"`
-	From    int        `json:"from"`             // of the part of the value that is given, bytes
-	Bytes   int        `json:"bytes"`            // of that part
-	Batch   *ops.Batch `json:"batch,omitempty"`  // absent: the broker does not tell
-	Masked  bool       `json:"masked,omitempty"` // parts of messages of this topic are hidden
+	From    int        `json:"from"`             // offset of the part in the value, in bytes
+	Bytes   int        `json:"bytes"`            // size of the part
+	Batch   *ops.Batch `json:"batch,omitempty"`  // absent: the broker does not report it
+	Masked  bool       `json:"masked,omitempty"` // some fields of this topic's messages are hidden
 }
 
-// MaxPart is the largest part of a value that Message gives.
+// MaxPart is the largest part of a value that Message returns, in bytes.
 const MaxPart = 1 << 20
 
-// Message reads one message with the part of its value that begins at from and
-// has about n bytes: characters are not split. The rest is had by other calls,
-// or by Raw.
+// Message reads one message with a part of its value. The part begins at from and has about n bytes, because it does
+// not split characters. Use further calls, or Raw, for the rest.
 func (b *Browser) Message(ctx context.Context, topic string, partition int32, offset int64, from, n int) (Detail, error) {
 	r, err := b.record(ctx, topic, partition, offset)
 	if err != nil {
@@ -139,7 +138,7 @@ func (b *Browser) Message(ctx context.Context, topic string, partition int32, of
 	whole := shown.Value
 	shown.Value = part
 	m := messageOf(shown, MaxPart)
-	if !v.on { // what is said of a field tells what it holds
+	if !v.on { // an error about a field would reveal its content
 		m = m.checked(whole)
 	}
 	m.ValueSize, m.ValueCut = len(whole), len(part) < len(whole)
@@ -155,8 +154,7 @@ func (b *Browser) Message(ctx context.Context, topic string, partition int32, of
 	return d, nil
 }
 
-// partOf is the part of b from about from on with about n bytes. Where the
-// whole is text the part is: it begins and ends between characters.
+// partOf returns about n bytes of b that start near from. If b is text, the part begins and ends between characters.
 func partOf(b []byte, from, n int) (part []byte, at int) {
 	if b == nil {
 		return nil, 0
@@ -187,7 +185,7 @@ func (b *Browser) Raw(ctx context.Context, topic string, partition int32, offset
 	return shown.Value, nil
 }
 
-// record reads one record as it is.
+// record reads one record without masking.
 func (b *Browser) record(ctx context.Context, topic string, partition int32, offset int64) (kafka.Record, error) {
 	var found *kafka.Record
 	spec := ops.ConsumeSpec{Topic: topic, Limit: 1, Spans: map[int32]ops.Span{partition: {From: offset, To: offset + 1}}}
@@ -204,8 +202,8 @@ func (b *Browser) record(ctx context.Context, topic string, partition int32, off
 	return *found, nil
 }
 
-// reading is the configuration of clients that read for the console. What the
-// page waits for is given up sooner than what a program waits for.
+// reading returns the configuration of clients that read for the console. Their request timeout is at most 8 s, because
+// a user waits for the page.
 func (b *Browser) reading() kafka.Config {
 	cfg := b.cfg.Kafka
 	cfg.RequestTimeout = min(cfg.RequestTimeout, 8*time.Second)
@@ -223,7 +221,7 @@ func (b *Browser) veil(topic string) veil {
 	return veil{t, on}
 }
 
-// over gives a record as it may be shown.
+// over returns a record with its hidden parts masked.
 func (v veil) over(r kafka.Record) kafka.Record {
 	if !v.on {
 		return r
@@ -239,7 +237,7 @@ func (v veil) over(r kafka.Record) kafka.Record {
 	return r
 }
 
-// RawName is a name for a file with the key or value of a message.
+// RawName returns the name of a file with the key or value of a message.
 func RawName(topic string, partition int32, offset int64, key bool) string {
 	what := "value"
 	if key {
@@ -248,10 +246,10 @@ func RawName(topic string, partition int32, offset int64, key bool) string {
 	return fmt.Sprintf("%s-%d-%d.%s", safeName(topic), partition, offset, what)
 }
 
-// ExportName is a name for a file with messages of a topic.
+// ExportName returns the name of a file with messages of a topic.
 func ExportName(topic string) string { return safeName(topic) + ".jsonl" }
 
-// safeName is a topic's name as any file system and header takes it.
+// safeName returns a topic's name in a form that is valid in each file system and in HTTP headers.
 func safeName(topic string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '.' || r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {

@@ -14,10 +14,10 @@ import (
 // Picks are messages by partition and offset.
 type Picks map[int32][]int64
 
-// MaxPicks bounds a selection: as many as a search gives.
+// MaxPicks is the highest number of messages in a selection, the same as in a search.
 const MaxPicks = MaxLimit
 
-// ParsePicks reads PARTITION:OFFSET, separated by commas.
+// ParsePicks parses PARTITION:OFFSET, separated by commas.
 func ParsePicks(text string) (Picks, error) {
 	out, n := Picks{}, 0
 	for part := range strings.SplitSeq(text, ",") {
@@ -40,12 +40,11 @@ func ParsePicks(text string) (Picks, error) {
 	return out, nil
 }
 
-// pickGap is how many offsets between two picks are rather read than jumped
-// over: a jump costs a new client.
+// pickGap is the largest gap between two picks that is read, not skipped: to skip it, a new client is necessary.
 const pickGap = 500
 
-// Picked hands over the whole records that were picked, each partition in its
-// order, as they may be shown. Those that are not there any more are left out.
+// Picked passes the whole picked records to emit, masked, in the order of each partition. It omits records that no
+// longer exist.
 func (b *Browser) Picked(ctx context.Context, topic string, picks Picks, emit func(kafka.Record) error) error {
 	v := b.veil(topic)
 	return b.picked(ctx, topic, picks, func(r kafka.Record) error { return emit(v.over(r)) })
@@ -78,12 +77,11 @@ func (b *Browser) picked(ctx context.Context, topic string, picks Picks, emit fu
 	return nil
 }
 
-// MaxExport bounds an export by a query.
+// MaxExport is the highest number of records in an export by query.
 const MaxExport = 1_000_000
 
-// Export hands over every whole record that a query finds, from its beginning
-// on; the newest first are first found, and then come in the order of their
-// partitions. It returns why it ended.
+// Export passes every whole record that a query finds to emit, oldest first. For a query with Newest, it first finds
+// the latest records, then passes them in the order of their partitions. It returns the reason why it ended.
 func (b *Browser) Export(ctx context.Context, q Query, emit func(kafka.Record) error) (End, error) {
 	if !q.Newest {
 		return b.export(ctx, q, func(_, shown kafka.Record) error { return emit(shown) })
@@ -92,7 +90,7 @@ func (b *Browser) Export(ctx context.Context, q Query, emit func(kafka.Record) e
 	return b.export(ctx, q, func(bare, _ kafka.Record) error { return emit(v.over(bare)) })
 }
 
-// export gives records as they are, and as they may be shown.
+// export passes records unmasked and masked. If q.Newest is set, both are unmasked.
 func (b *Browser) export(ctx context.Context, q Query, emit func(bare, shown kafka.Record) error) (End, error) {
 	if q.Newest {
 		list := &places{}
@@ -112,7 +110,7 @@ func (b *Browser) export(ctx context.Context, q Query, emit func(bare, shown kaf
 	return End{Progress: s.progress(), Reason: reason}, err
 }
 
-// places remembers where matches are.
+// places stores the positions of matches.
 type places struct{ at Picks }
 
 func (p *places) Matches(list []Message) error {

@@ -13,8 +13,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
-// Bounds of a query. The defaults protect a broker from a careless look; who
-// means it may raise them.
+// Limits of a query. The defaults protect a broker from an accidental large search; a user may raise them.
 const (
 	DefaultLimit   = 100
 	MaxLimit       = 1000
@@ -25,11 +24,10 @@ const (
 	DefaultPreview = 4 << 10
 )
 
-// ErrQuery is wrapped by errors about what was asked for.
+// ErrQuery is wrapped by errors about the query itself.
 var ErrQuery = errors.New("query")
 
-// ParseQuery reads a query from the parameters of an address, so that an
-// address is a search. It reports every mistake.
+// ParseQuery parses a query from the parameters of a URL, so that a link can hold a search. It reports every mistake.
 func ParseQuery(topic string, v url.Values, now time.Time) (Query, error) {
 	q := Query{Topic: topic}
 	p := &queryParser{v: v, now: now}

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// freeTime is how long an expression may take for a record without a pause.
+// freeTime is how long an expression may take for one record without a pause afterwards.
 const freeTime = 5 * time.Millisecond
 
-// pace waits for as long as an expression took for a record, where that was
-// long: expensive ones get half a processor, and leave the rest to traffic.
+// pace waits as long as an expression took for a record, if that was at least freeTime. So an expensive expression uses
+// at most half of a processor and leaves the rest to traffic.
 func pace(ctx context.Context, took time.Duration) {
 	if took < freeTime {
 		return

@@ -12,18 +12,17 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
-// NewMessage is a message to send. Topic, Partition and Offset of the embedded
-// Message are not looked at.
+// NewMessage is a message to send. Topic, Partition and Offset of the embedded Message are ignored.
 type NewMessage struct {
 	ops.Message
-	To     *int32 `json:"toPartition,omitempty"` // nil: by key, or where there is none whichever is open
-	Anyway bool   `json:"anyway,omitempty"`      // also where the value does not conform to the topic's contract
+	To     *int32 `json:"toPartition,omitempty"` // nil: by key; without a key, any partition
+	Anyway bool   `json:"anyway,omitempty"`      // send a value that does not conform to the topic's contract
 }
 
-// Produced is a message that was sent, or in a preview would be.
+// Produced is a message that was sent; in a preview, the message that would be sent.
 type Produced struct {
 	Topic     string `json:"topic"`
-	Partition *int32 `json:"partition"` // null: in a preview the broker has not been asked
+	Partition *int32 `json:"partition"` // null in a preview: the broker has not assigned it
 	Offset    *int64 `json:"offset"`
 	KeySize   int    `json:"keySize"`
 	ValueSize int    `json:"valueSize"`
@@ -33,14 +32,13 @@ type Produced struct {
 	Check     *Check `json:"check,omitempty"` // absent: the topic has no contract
 }
 
-// Errors about what is to be sent.
+// Errors about the message to send.
 var (
 	ErrNotSent   = errors.New("not sent")
 	ErrTombstone = errors.New("a tombstone needs a key: it says that the key is forgotten")
 )
 
-// Produce sends one message and waits until the broker has it. With dry nothing
-// is sent.
+// Produce sends one message and waits until the broker has acknowledged it. If dry is true, it sends nothing.
 func (b *Browser) Produce(ctx context.Context, topic string, m NewMessage, dry bool) (Produced, error) {
 	r, err := m.Record()
 	if err != nil {
@@ -72,8 +70,7 @@ func (b *Browser) Produce(ctx context.Context, topic string, m NewMessage, dry b
 	return out, nil
 }
 
-// deliver sends records to one topic; with dry it only finds out whether the
-// topic would take them.
+// deliver sends records to one topic. If dry is true, it only checks whether the topic would accept them.
 func (b *Browser) deliver(ctx context.Context, spec ops.ProduceSpec, records []kafka.Record, dry bool) (ops.Sent, error) {
 	cfg := b.reading()
 	cfg.DeliveryTimeout = cfg.RequestTimeout

@@ -19,68 +19,67 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/analysis"
 )
 
-// HeaderRedrive marks a record that was sent back from a dead-letter topic:
-// TOPIC/PARTITION/OFFSET of the dead letter.
+// HeaderRedrive marks a record that was sent back from a dead-letter topic. Its value is TOPIC/PARTITION/OFFSET of the
+// dead letter.
 const HeaderRedrive = "smartlb-redrive"
 
-// Redrive says what became of dead letters, or in a preview what would.
+// Redrive is the result of sending dead letters back; in a preview, the expected result.
 type Redrive struct {
-	Letters int             `json:"letters"` // that were chosen
-	Ready   int             `json:"ready"`   // that can be sent
+	Letters int             `json:"letters"` // selected
+	Ready   int             `json:"ready"`   // can be sent
 	Sent    int             `json:"sent"`
-	Bytes   int64           `json:"bytes"` // of the ready ones, as they may be shown
+	Bytes   int64           `json:"bytes"` // masked size of the ready letters
 	Targets []RedriveTarget `json:"targets"`
-	Left    []RedriveLeft   `json:"left"`    // those that are not ready, by reason
-	Again   bool            `json:"again"`   // not all that came since could be read: some may have been sent back already
-	Unfixed int             `json:"failing"` // of the ready ones, that do not conform as they are and would come back; 0 where fields are masked
+	Left    []RedriveLeft   `json:"left"`    // letters that are not ready, by reason
+	Again   bool            `json:"again"`   // not all later records could be read: some letters may have been sent back already
+	Unfixed int             `json:"failing"` // ready letters that do not conform and would be refused again; 0 where fields are masked
 }
 
-// RedriveTarget is a topic that gets messages back.
+// RedriveTarget is a topic that receives messages.
 type RedriveTarget struct {
 	Topic    string `json:"topic"`
 	Messages int    `json:"messages"`
 }
 
-// RedriveLeft is why some dead letters are left where they are.
+// RedriveLeft is a reason why some dead letters are not sent.
 type RedriveLeft struct {
 	Reason   string `json:"reason"`
 	Messages int    `json:"messages"`
-	First    string `json:"first"` // PARTITION:OFFSET of one of them
+	First    string `json:"first"` // PARTITION:OFFSET of the first such letter
 }
 
-// ErrRedrive is wrapped by errors about what was asked for.
+// ErrRedrive is wrapped by errors about the request itself.
 var ErrRedrive = errors.New("redrive")
 
-// RedriveSpec says which dead letters are sent back.
+// RedriveSpec selects the dead letters to send back.
 type RedriveSpec struct {
-	Topic    string // of dead letters
-	Picks    Picks  // nil: what Query finds
+	Topic    string // the dead-letter topic
+	Picks    Picks  // nil: the results of Query
 	Query    Query
-	Dry      bool // send nothing, and say what would be sent
-	Reserved bool // also to topics that are topic.Reserved: the caller may write there
+	Dry      bool // send nothing, return the expected result
+	Reserved bool // also send to topics that are topic.Reserved: the caller may write to them
 }
 
-// letter is one dead letter on its way back.
+// letter is one dead letter during a redrive.
 type letter struct {
 	id     string // TOPIC/PARTITION/OFFSET
 	at     string // PARTITION:OFFSET
 	dead   kafka.Record
-	topic  string // where it goes
-	source string // PARTITION:OFFSET there, when it was refused
+	topic  string // target topic
+	source string // PARTITION:OFFSET of the refused record in the target topic
 	size   int
-	record kafka.Record // what is sent
-	why    string       // it is left; empty: it goes
+	record kafka.Record // the record to send
+	why    string       // why it is not sent; empty: it is sent
 }
 
-// Redrive sends dead letters back to the topics that they came from, whole and
-// with their own key and headers where these still hold the original, each
-// marked with HeaderRedrive and none twice: what was sent back already is found
-// by that mark.
+// Redrive sends dead letters back to their original topics. If the topic still holds the original record, it sends the
+// whole record with its key and headers. It marks each record with HeaderRedrive. By that mark it finds records that
+// were already sent back, and does not send them twice.
 func (b *Browser) Redrive(ctx context.Context, spec RedriveSpec) (Redrive, error) {
 	if !strings.HasSuffix(spec.Topic, ".dlq") {
 		return Redrive{}, fmt.Errorf("%w: %s is no dead-letter topic: their names end with .dlq", ErrRedrive, spec.Topic)
 	}
-	select { // two at once would both find that nothing was sent back
+	select { // two concurrent redrives would both find that nothing was sent back
 	case b.redriving <- struct{}{}:
 	case <-ctx.Done():
 		return Redrive{}, fmt.Errorf("another redrive is under way: %w", context.Cause(ctx))
@@ -90,7 +89,7 @@ func (b *Browser) Redrive(ctx context.Context, spec RedriveSpec) (Redrive, error
 	if err != nil {
 		return Redrive{}, err
 	}
-	for _, l := range letters { // a writer of dead letters chooses the header
+	for _, l := range letters { // the producer of a dead letter controls the header with the topic
 		if l.why == "" && topic.Reserved(l.topic) && !spec.Reserved {
 			l.why = "its topic " + l.topic + " is reserved: sending there needs the role admin"
 		}
@@ -143,8 +142,7 @@ func letterOf(r kafka.Record) *letter {
 	return l
 }
 
-// restore finds the originals: dead letters keep 64 KiB of the value, and
-// neither key nor headers.
+// restore finds the original records. A dead letter holds only 64 KiB of the value and neither key nor headers.
 func (b *Browser) restore(ctx context.Context, letters []*letter) error {
 	wanted := map[string]Picks{}
 	for _, l := range letters {
@@ -189,12 +187,12 @@ func (b *Browser) restore(ctx context.Context, letters []*letter) error {
 	return nil
 }
 
-// choose takes the original where it is that, else what the dead letter kept.
-// Of a topic with masks the value decides nothing: whoever may write a dead
-// letter would find out byte by byte what is hidden.
+// choose uses the original record if it matches the dead letter, otherwise the value in the dead letter. If the topic
+// has masks, it does not compare values: otherwise the producer of a dead letter could find a hidden value byte by
+// byte.
 func (l *letter) choose(original kafka.Record, masked bool) {
 	is := original.Topic != "" && len(original.Value) == l.size && bytes.HasPrefix(original.Value, l.dead.Value)
-	if masked { // what is newer than the dead letter is of a topic that was created again
+	if masked { // a record newer than the dead letter means that the topic was recreated
 		is = original.Topic != "" && !original.Timestamp.After(l.dead.Timestamp)
 	}
 	switch {
@@ -214,15 +212,14 @@ func (l *letter) choose(original kafka.Record, masked bool) {
 	l.record.Headers = append(l.record.Headers, kafka.Header{Key: HeaderRedrive, Value: []byte(l.id)})
 }
 
-// Bounds of the look for what was sent back already.
+// Limits of the search for letters that were already sent back.
 const (
 	sentBackBytes = 512 << 20
 	sentBackTime  = 5 * time.Second
-	clockSkew     = time.Minute // between the brokers' clocks and those of senders
+	clockSkew     = time.Minute // between the clocks of brokers and producers
 )
 
-// sentBack leaves out what has been sent back since it became a dead letter. It
-// reports whether that could not be found out for all.
+// sentBack excludes letters that were already sent back. It returns unsure if it could not check all letters.
 func (b *Browser) sentBack(ctx context.Context, letters []*letter) (unsure bool, err error) {
 	since := map[string]time.Time{}
 	for _, l := range letters {
@@ -271,7 +268,7 @@ func (b *Browser) sendBack(ctx context.Context, letters []*letter, out *Redrive,
 		out.Bytes += int64(sizeOf(b.veil(spec.Topic).over(b.veil(l.topic).over(l.record))))
 		shown := Message{Message: ops.Message{Topic: l.topic}}
 		if c := shown.checked(l.record.Value).Check; c != nil && !c.Conforms && !b.veil(l.topic).on && !b.veil(spec.Topic).on {
-			out.Unfixed++ // what is said of a field tells what it holds
+			out.Unfixed++ // an error about a field would reveal its content
 		}
 		by[l.topic] = append(by[l.topic], l.record)
 	}

@@ -16,57 +16,55 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
-// Query says which messages of a topic are looked for. Make one with
-// ParseQuery.
+// Query selects messages of a topic. Create it with ParseQuery.
 type Query struct {
 	Topic      string
-	Partitions []int32         // none: all
-	From       *ops.Position   // nil: the oldest
-	Until      *ops.Position   // nil: the end as it is when the search begins
-	Newest     bool            // the newest first
-	At         map[int32]int64 // where an earlier search of the same query ended
+	Partitions []int32         // empty: all
+	From       *ops.Position   // nil: the oldest message
+	Until      *ops.Position   // nil: the end of the log when the search begins
+	Newest     bool            // latest first
+	At         map[int32]int64 // where an earlier search for the same query ended
 	Limit      int
 	Bytes      int64
 	Time       time.Duration
-	Preview    int // bytes of key and value that a message carries
+	Preview    int // bytes of key and of value in each result
 
 	matcher *filter.Matcher
 }
 
-// Progress is how far a search is.
+// Progress is the progress of a search.
 type Progress struct {
-	Records   int64   `json:"records"` // looked at
-	Bytes     int64   `json:"bytes"`   // of their keys, values and headers
+	Records   int64   `json:"records"` // records read
+	Bytes     int64   `json:"bytes"`   // bytes of their keys, values and headers
 	Matches   int64   `json:"matches"`
-	Share     float64 `json:"share"` // of the offsets to look at, 0..1
-	Rate      float64 `json:"rate"`  // records a second since it began
+	Share     float64 `json:"share"` // share of the offsets that were read, 0..1
+	Rate      float64 `json:"rate"`  // records per second since the start
 	ElapsedMs int64   `json:"elapsedMs"`
-	Next      string  `json:"next,omitempty"` // at= of a search that goes on from here; empty: there is nothing left
+	Next      string  `json:"next,omitempty"` // at= of a search that continues from here; empty: nothing remains
 }
 
 // Reasons why a search ended.
 const (
-	EndOfLog = "end"   // everything was looked at
-	EndLimit = "limit" // as many were found as were asked for
+	EndOfLog = "end"   // the search read everything
+	EndLimit = "limit" // the search found the requested number of messages
 	EndBytes = "bytes" // the budget of bytes is used up
-	EndTime  = "time"  // the budget of time is
+	EndTime  = "time"  // the budget of time is used up
 )
 
-// End is how a search ended.
+// End is the result of a search that ended.
 type End struct {
 	Progress     Progress `json:"progress"`
 	Reason       string   `json:"reason"`
 	Limit        int      `json:"limit"`
 	BudgetBytes  int64    `json:"budgetBytes"`
 	BudgetMs     int64    `json:"budgetMs"`
-	Undecided    int64    `json:"undecided"`              // records of which the expression was neither true nor false
-	UndecidedWhy string   `json:"undecidedWhy,omitempty"` // of the first of them
+	Undecided    int64    `json:"undecided"`              // records for which the expression was neither true nor false
+	UndecidedWhy string   `json:"undecidedWhy,omitempty"` // the reason for the first such record
 	Notes        []string `json:"notes"`
 }
 
-// Found is told what a search finds. When it is told of progress it has been
-// given every match before Progress.Next, so whoever stops, or loses the
-// connection, goes on from there. An error of either ends the search.
+// Found receives the results of a search. Before a call of Progress, it has received every match before Progress.Next.
+// So a caller that stops or loses the connection can continue from there. An error of either method ends the search.
 type Found interface {
 	Matches([]Message) error
 	Progress(Progress) error
@@ -79,20 +77,17 @@ var (
 	errLimit = errors.New("as many were found as were asked for")
 )
 
-// maxSearches bounds what searches take of memory and of the broker together.
-// Those who ask are bounded before, each and in all (api.Limits); this is the
-// last resort, and what live streams and redrives look for comes on top of it.
+// maxSearches limits the memory and the broker's work that all searches use. api.Limits has already limited the
+// clients, each and in total; this is the last limit. It also counts the searches of live streams and redrives.
 const maxSearches = 12
 
-// ErrBusy means that as many searches are under way as may be.
+// ErrBusy means that maxSearches searches are in progress.
 var ErrBusy = fmt.Errorf("%d searches are under way already", maxSearches)
 
-// Search looks through a topic and hands over what matches as it comes: from
-// the oldest message on as they are read, or the newest first across
-// partitions by timestamp. It ends at the limit, with its budget or with the
-// log, never waits for more, and joins no consumer group. A nil error comes
-// with a full End; before any other, what was found and how far it came are
-// told.
+// Search searches a topic and passes each match to out as it finds it: oldest first, or with Newest the latest first by
+// timestamp across partitions. It ends at the limit, at the budget or at the end of the log. It does not wait for new
+// messages and joins no consumer group. With a nil error, End is complete. Before it returns another error, it passes
+// the matches so far and the progress to out.
 func (b *Browser) Search(ctx context.Context, q Query, out Found) (End, error) {
 	leave, err := b.enter()
 	if err != nil {
@@ -116,8 +111,7 @@ func (b *Browser) Search(ctx context.Context, q Query, out Found) (End, error) {
 	return end, nil
 }
 
-// enter counts a search until leave is called; ErrBusy where there are as many
-// as may be.
+// enter counts a search until leave is called. It returns ErrBusy at maxSearches.
 func (b *Browser) enter() (leave func(), err error) {
 	if b.searches.Add(1) > maxSearches {
 		b.searches.Add(-1)
@@ -126,8 +120,7 @@ func (b *Browser) enter() (leave func(), err error) {
 	return func() { b.searches.Add(-1) }, nil
 }
 
-// run looks through the topic until the log, the limit or the budget ends it,
-// and says which.
+// run searches until the log, the limit or the budget ends the search. It returns which.
 func (s *scan) run(ctx context.Context) (reason string, err error) {
 	b, q := s.b, s.q
 	s.began = time.Now()
@@ -157,25 +150,25 @@ func (s *scan) run(ctx context.Context) (reason string, err error) {
 	return "", b.explained(err)
 }
 
-// scan is one search under way.
+// scan is one search in progress.
 type scan struct {
 	b     *Browser
 	q     Query
 	out   Found
 	began time.Time
 	notes []string
-	whole func(bare, shown kafka.Record) error // takes what matches whole, in place of out
+	whole func(bare, shown kafka.Record) error // receives whole matches instead of out
 	veil  veil
 
-	open    map[int32]ops.Span // what is still to be looked at
-	sides   map[int32]*side    // of a search for the newest
-	offsets int64              // in all
+	open    map[int32]ops.Span // remaining offsets
+	sides   map[int32]*side    // set if the query has Newest
+	offsets int64              // total to read
 	records int64
 	bytes   int64
-	large   int64 // bytes of large values since garbage was collected
+	large   int64 // bytes of large values since the latest garbage collection
 	found   int64
-	ready   []Message // found and not handed over
-	size    int       // of those
+	ready   []Message // matches not yet passed on
+	size    int       // bytes of ready
 	flushed time.Time
 	told    time.Time
 }
@@ -196,8 +189,8 @@ func (s *scan) begin(spans map[int32]ops.Span) {
 	s.open = spans
 }
 
-// rest is what another search has to look at: what is open, and from the last
-// message on that was found and not yet given.
+// rest returns the offsets that another search has to read: the remaining offsets, and those from the last pending
+// match on.
 func (s *scan) rest() map[int32]ops.Span {
 	rest := maps.Clone(s.open)
 	for p, d := range s.sides {
@@ -218,7 +211,7 @@ func left(spans map[int32]ops.Span) (n int64) {
 	return n
 }
 
-// next says where another search goes on, empty where nothing is left.
+// next returns where another search continues; empty: nothing remains.
 func (s *scan) next(rest map[int32]ops.Span) string {
 	if left(rest) == 0 {
 		return ""
@@ -246,27 +239,24 @@ func (s *scan) progress() Progress {
 	return p
 }
 
-// How often a page hears of a search, and how much at once.
+// Intervals and sizes of the events of a search.
 const (
 	tellEvery  = 250 * time.Millisecond
 	flushEvery = 100 * time.Millisecond
 	flushCount = 100
 	flushBytes = 256 << 10
-	clockEvery = 128 // records between two looks at the clock
+	clockEvery = 128 // records between two reads of the clock
 )
 
-// Values of many megabytes become garbage at once, each with its compressed
-// form, and the collector waits until the heap has doubled: a hundred megabytes
-// too many for a console. Collecting by hand after so many bytes of them costs
-// some milliseconds; a search through values of 10 MB peaked at 187 MiB without
-// it and at 115 with it.
+// Values of many megabytes become garbage immediately, each with its compressed form. The collector waits until the
+// heap has doubled, which costs a console 100 MB. An explicit collection after largeGarbage bytes of such values takes
+// some milliseconds. A search through values of 10 MB peaked at 187 MiB without it and at 115 MiB with it.
 const (
 	largeValue   = 1 << 20
 	largeGarbage = 8 << 20
 )
 
-// each counts a record against the budgets, before anything else is done with
-// it.
+// each counts a record against the budgets before any other work on it.
 func (s *scan) each(r kafka.Record) error {
 	s.records++
 	size := int64(sizeOf(r))
@@ -294,7 +284,7 @@ func sizeOf(r kafka.Record) int {
 	return n
 }
 
-// tick hands over what waits, when it is time.
+// tick passes on pending matches and progress if they are due.
 func (s *scan) tick() error {
 	now := time.Now()
 	if now.Sub(s.began) > s.q.Time {
@@ -311,7 +301,7 @@ func (s *scan) tick() error {
 	return nil
 }
 
-// tell says how far it is, after all that was found until there.
+// tell passes on all matches so far, then the progress.
 func (s *scan) tell() error {
 	s.told = time.Now()
 	if err := s.flush(); err != nil {
@@ -330,7 +320,7 @@ func (s *scan) flush() error {
 	return err
 }
 
-// give hands a match over; the limit ends the scan.
+// give passes on a match. At the limit it ends the scan with errLimit.
 func (s *scan) give(m Message) error {
 	s.found++
 	s.ready = append(s.ready, m)
@@ -350,9 +340,8 @@ func textSize(m Message) int { return min(m.KeySize, MaxPreview) + min(m.ValueSi
 
 func (s *scan) message(shown kafka.Record) Message { return previewOf(shown, s.q.Preview, s.veil) }
 
-// wants reports whether a record as it may be shown matches: what is hidden
-// cannot be found out by searching for it. The error is that of ctx: such a
-// record was not looked at.
+// wants reports whether a masked record matches, so that a search cannot reveal hidden content. Its error is that of
+// ctx: then the record was not checked.
 func (s *scan) wants(ctx context.Context, shown kafka.Record) (bool, error) {
 	if s.q.matcher.All() {
 		return true, nil
@@ -374,8 +363,8 @@ func filterRecord(r kafka.Record) filter.Record {
 	return out
 }
 
-// spec is a reading of some spans that counts and tells. read is given every
-// record that is within the budget.
+// spec returns a specification to read some spans that counts records and reports progress. read gets every record
+// within the budget.
 func (s *scan) spec(spans map[int32]ops.Span, read func(kafka.Record) error) ops.ConsumeSpec {
 	return ops.ConsumeSpec{
 		Topic: s.q.Topic, Spans: spans, Frugal: true,
@@ -385,7 +374,7 @@ func (s *scan) spec(spans map[int32]ops.Span, read func(kafka.Record) error) ops
 			}
 			return read(r)
 		},
-		Where: func(kafka.Record) (bool, error) { return false, nil }, // Each has it already
+		Where: func(kafka.Record) (bool, error) { return false, nil }, // Each has already processed the record
 		Say: func(text string) {
 			if len(s.notes) < maxNotes && !slices.Contains(s.notes, text) {
 				s.notes = append(s.notes, text)
@@ -398,7 +387,7 @@ const maxNotes = 20
 
 func nothing(kafka.Record) error { return nil }
 
-// forward reads each partition from its beginning.
+// forward reads each partition from its first remaining offset.
 func (s *scan) forward(ctx context.Context) error {
 	if left(s.open) == 0 {
 		return nil
@@ -426,17 +415,17 @@ func (s *scan) forward(ctx context.Context) error {
 		}
 		return s.give(s.message(shown))
 	})
-	spec.Progress = func(int64, int64) { _ = s.tick() } // what it says comes again from each
+	spec.Progress = func(int64, int64) { _ = s.tick() } // each returns the same error again
 	if err := ops.Consume(ctx, s.b.reading(), spec, nothing); err != nil {
 		return err
 	}
-	for p, span := range s.open { // the last offsets may hold no records
+	for p, span := range s.open { // offsets at the end may hold no records
 		s.open[p] = ops.Span{From: span.To, To: span.To}
 	}
 	return nil
 }
 
-// ParseAt reads what Progress.Next says.
+// ParseAt parses Progress.Next.
 func ParseAt(text string) (map[int32]int64, error) {
 	if text == "" {
 		return nil, nil

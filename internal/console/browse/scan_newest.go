@@ -10,29 +10,28 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
-// Sizes of the pieces that a search for the newest reads. The first tells how
-// large records are.
+// Sizes of the pieces that a search with Newest reads. The first piece shows the size of records.
 const (
 	firstPiece = 1       // records
-	smallPiece = 1 << 20 // bytes, where all records match
+	smallPiece = 1 << 20 // bytes, if all records match
 	pieceGrow  = 4
-	largePiece = 8 << 20  // bytes, of one partition, where they are searched
-	emptyGrow  = 64       // where a piece held no records
+	largePiece = 8 << 20  // bytes of one partition, if records are searched
+	emptyGrow  = 64       // factor after a piece without records
 	pieceMost  = 10 << 20 // records
 )
 
-// side is one partition of a search for the newest.
+// side is one partition of a search with Newest.
 type side struct {
-	piece   int64     // offsets of the next piece
-	bytes   int64     // that were read of it
-	records int64     // and how many records that was
-	floor   time.Time // of the oldest record that was looked at; zero: of none
+	piece   int64     // size of the next piece in offsets
+	bytes   int64     // bytes read from the latest piece
+	records int64     // records read from the latest piece
+	floor   time.Time // timestamp of the oldest record that was read; zero: none
 	floored bool
-	pending []Message // found and not yet given, newest last
-	forgot  int64     // offset after the newest that was found and forgotten, as too old to be given
+	pending []Message // matches not yet passed on, latest last
+	forgot  int64     // offset after the latest match that was dropped because it was too old
 }
 
-// forget drops the oldest n of what is pending.
+// forget drops the oldest n pending matches.
 func (d *side) forget(n int) {
 	if n > 0 {
 		d.forgot = max(d.forgot, d.pending[n-1].Offset+1)
@@ -40,9 +39,8 @@ func (d *side) forget(n int) {
 	}
 }
 
-// backward reads pieces from the ends of the partitions, and gives what it
-// found as soon as no partition can have anything newer: all that is newer than
-// the oldest record looked at of every partition that is not done.
+// backward reads pieces from the ends of the partitions. It passes on a match when no partition can hold a later
+// record: the match must be later than the oldest record read from each partition that is not complete.
 func (s *scan) backward(ctx context.Context) error {
 	s.sides = map[int32]*side{}
 	for p := range s.open {
@@ -73,7 +71,7 @@ func (s *scan) backward(ctx context.Context) error {
 	}
 }
 
-// piece reads some spans, and puts what matches before what is pending.
+// piece reads some spans and inserts the matches before the pending matches.
 func (s *scan) piece(ctx context.Context, window map[int32]ops.Span) error {
 	if len(window) == 0 {
 		return nil
@@ -99,7 +97,7 @@ func (s *scan) piece(ctx context.Context, window map[int32]ops.Span) error {
 			}
 			f := found[r.Partition]
 			if f.pending = append(f.pending, s.message(shown)); len(f.pending) > 2*s.q.Limit {
-				f.forget(len(f.pending) - s.q.Limit) // there are enough newer ones
+				f.forget(len(f.pending) - s.q.Limit) // enough later matches exist
 			}
 		}
 		return nil
@@ -113,7 +111,7 @@ func (s *scan) piece(ctx context.Context, window map[int32]ops.Span) error {
 	return err
 }
 
-// grow chooses the size of the next piece.
+// grow sets the size of the next piece.
 func (d *side) grow(all bool) {
 	if d.records == 0 {
 		d.piece = min(d.piece*emptyGrow, pieceMost)
@@ -128,8 +126,8 @@ func (d *side) grow(all bool) {
 	d.bytes, d.records = 0, 0
 }
 
-// settle gives, newest first, what nothing newer can come before; with an
-// incomplete piece all that was found, so that it is not lost.
+// settle passes on, latest first, each match that no later record can precede. If the piece is incomplete, it passes on
+// all matches, so that they are not lost.
 func (s *scan) settle(complete bool) error {
 	floor, sure := s.floor()
 	for {
@@ -154,7 +152,7 @@ func (s *scan) settle(complete bool) error {
 	}
 }
 
-// floor is the time above which everything was looked at.
+// floor returns the time after which all records were read.
 func (s *scan) floor() (at time.Time, sure bool) {
 	for p, d := range s.sides {
 		if span := s.open[p]; span.From == span.To {
@@ -177,7 +175,7 @@ func newer(a, b Message) bool {
 	return a.Partition > b.Partition
 }
 
-// trim forgets what cannot be among the last ones any more.
+// trim drops matches that cannot be within the limit any more.
 func (s *scan) trim() {
 	left, all := s.q.Limit-int(s.found), 0
 	for _, d := range s.sides {

@@ -6,34 +6,32 @@ import (
 	"time"
 )
 
-// Step is the time between two samples, and Points how many are remembered:
-// fifteen minutes.
+// Step is the time between two samples. Points is the number of stored samples: fifteen minutes.
 const (
 	Step   = 5 * time.Second
 	Points = 180
 )
 
-// Series is what was measured at each step, oldest first.
+// Series holds the measurements of consecutive steps, oldest first.
 type Series struct {
-	From   time.Time  `json:"from"` // of the first point
+	From   time.Time  `json:"from"` // time of the first point
 	StepMs int64      `json:"stepMs"`
-	Points []*float64 `json:"points"` // null: nobody could measure
+	Points []*float64 `json:"points"` // null: no measurement
 }
 
-// ring remembers the last Points values. Steps in which nothing was measured
-// are gaps. It is for one goroutine at a time.
+// ring stores the last Points values. Steps without a measurement are gaps. It is not safe for concurrent use.
 type ring struct {
-	first  int64 // number of the oldest step that is held
+	first  int64 // number of the oldest stored step
 	values []float32
 }
 
-const gap = float32(-1) // no measure here is negative
+const gap = float32(-1) // measurements are never negative
 
-// step numbers the steps of wall-clock time.
+// step returns the number of the step at a wall-clock time.
 func step(at time.Time) int64 { return at.UnixNano() / int64(Step) }
 
-// put sets the value of a step; older steps than the newest are ignored, and a
-// second value of one step replaces the first.
+// put sets the value of a step. It ignores steps older than the latest step; a second value of a step replaces the
+// first.
 func (r *ring) put(at int64, v float32) {
 	if len(r.values) == 0 {
 		r.first = at
@@ -55,11 +53,11 @@ func (r *ring) put(at int64, v float32) {
 	}
 }
 
-// bridged is how many missing steps in a row bridge closes.
+// bridged is the highest number of consecutive missing steps that bridge fills.
 const bridged = 6
 
-// bridge is put for what is measured less often where it takes long: a few
-// missing steps take the value before them.
+// bridge is put for measurements that may take longer than a step. It fills a few missing steps with the previous
+// value.
 func (r *ring) bridge(at int64, v float32) {
 	n := len(r.values)
 	if next := r.first + int64(n); n > 0 && at > next && at-next <= bridged {
@@ -70,7 +68,7 @@ func (r *ring) bridge(at int64, v float32) {
 	r.put(at, v)
 }
 
-// last gives the newest value, if it is not older than what is bridged.
+// last returns the latest value, if it is at most bridged steps old.
 func (r *ring) last(now int64) (float64, bool) {
 	n := len(r.values)
 	if n == 0 || r.first+int64(n)-1 < now-bridged || r.values[n-1] == gap {
@@ -79,9 +77,9 @@ func (r *ring) last(now int64) (float64, bool) {
 	return short(r.values[n-1]), true
 }
 
-// floor gives how much the lowest value changed per second from the first half
-// of the last n steps to the second, and whether that is known. A consumer's
-// lag is a saw whose teeth are its commits: only the floor says where it goes.
+// floor returns the change per second of the lowest value, from the first half of the last n steps to the second half.
+// It returns false if that is unknown. Each commit reduces a consumer's lag abruptly, so only the lowest values show
+// the trend.
 func (r *ring) floor(n int) (float64, bool) {
 	if len(r.values) < n {
 		return 0, false
@@ -94,10 +92,9 @@ func (r *ring) floor(n int) (float64, bool) {
 	return float64(now-before) / (float64(n/2) * Step.Seconds()), true
 }
 
-// short is a value with as many digits as it has: 0.148 and not
-// 0.14800000190734863.
+// short returns v with the digits of a float32: 0.148, not 0.14800000190734863.
 func short(v float32) float64 {
-	x, _ := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64) // it was just written
+	x, _ := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64) // cannot fail: FormatFloat wrote the text
 	return x
 }
 

@@ -7,11 +7,10 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
-// sizesAge is how old sizes may be that are answered: they are asked for every
-// third step.
+// sizesAge is the maximum age of cached sizes: they are measured every third step.
 const sizesAge = 4 * Step
 
-// sampleSizes measures what lies on disk and how it grows.
+// sampleSizes measures the sizes of logs on disk and their growth.
 func (b *Browser) sampleSizes(ctx context.Context, now time.Time) error {
 	all, err := b.sizes.get(ctx, 0, func(ctx context.Context) (ops.Sizes, error) { return ops.LogSizes(ctx, b.cfg.Admin) })
 	if err != nil {
@@ -27,9 +26,8 @@ func (b *Browser) sampleSizes(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// sized notes a size. What grew since the last one did so in all the steps
-// between; where a log shrank, nobody knows what came in beside what was
-// deleted.
+// sized stores a size. The growth since the previous size is spread over all steps between them. If the log has shrunk,
+// the growth is unknown.
 func (p *topicPast) sized(bytes int64, now time.Time) {
 	last, at := p.bytes, p.sizedAt
 	p.bytes, p.sizedAt = bytes, now

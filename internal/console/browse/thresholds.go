@@ -15,18 +15,18 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
-// Threshold is the lag above which a group is marked.
+// Threshold is the lag above which the console marks a group.
 type Threshold struct {
 	Lag int64 `json:"lag"`
 }
 
-// thresholdsFile is where thresholds are kept, in the data directory.
+// thresholdsFile is the file of the thresholds, in the data directory.
 const thresholdsFile = "lag-thresholds.json"
 
-// maxThresholds bounds them.
+// maxThresholds is the highest number of thresholds.
 const maxThresholds = 10_000
 
-// loadThresholds reads what was set before; a file that is not there has none.
+// loadThresholds reads the stored thresholds. A missing file means no thresholds.
 func loadThresholds(dir string) (map[string]Threshold, error) {
 	out := map[string]Threshold{}
 	if dir == "" {
@@ -45,8 +45,8 @@ func loadThresholds(dir string) (map[string]Threshold, error) {
 	return out, nil
 }
 
-// SetThreshold sets, or with nil takes away, the threshold of a group that
-// exists. It lasts, where there is a data directory.
+// SetThreshold sets the threshold of an existing group; nil removes it. With a data directory, the change survives a
+// restart.
 func (b *Browser) SetThreshold(ctx context.Context, group string, t *Threshold) error {
 	if t != nil {
 		if _, err := ops.DescribeGroup(ctx, b.cfg.Admin, group); err != nil {
@@ -80,8 +80,7 @@ func (b *Browser) SetThreshold(ctx context.Context, group string, t *Threshold) 
 	return nil
 }
 
-// alarm gives a group's threshold and whether its lag is above it; b.mu is
-// held.
+// alarm returns a group's threshold and whether lag is above it. The caller holds b.mu.
 func (b *Browser) alarm(group string, lag int64) (*Threshold, bool) {
 	t, ok := b.thresholds[group]
 	if !ok {
@@ -97,8 +96,8 @@ type Watched struct {
 	Alarm bool
 }
 
-// Watched lists the groups that have a threshold, with their lag at the last
-// measure; those that were not measured are left out.
+// Watched lists the groups with a threshold and their lag at the latest measurement. It omits groups without a
+// measurement.
 func (b *Browser) Watched() []Watched {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -9,9 +9,9 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// topicPast is what was measured of one topic.
+// topicPast holds the measurements of one topic.
 type topicPast struct {
-	ends    int64 // sum of the end offsets at the last sample
+	ends    int64 // sum of the end offsets at the latest sample
 	at      time.Time
 	in      ring // messages per second
 	bytes   int64
@@ -19,26 +19,25 @@ type topicPast struct {
 	grown   ring      // bytes per second
 }
 
-// Topic is a line of the listing with what was measured.
+// Topic is an entry in the list of topics, with its measurements.
 type Topic struct {
 	ops.Topic
-	Description string       `json:"description,omitempty"` // of the catalog
-	Bytes       *int64       `json:"bytes"`                 // of one copy, on disk; null: not known yet
-	Rate        *float64     `json:"rate"`                  // messages per second that come in; null: not known yet
-	Lag         *int64       `json:"lag"`                   // of all groups that have a commit in it; null: none has, or not known yet
-	Drift       []topic.Step `json:"drift"`                 // how it differs from the catalog
+	Description string       `json:"description,omitempty"` // from the catalog
+	Bytes       *int64       `json:"bytes"`                 // size of one replica on disk; null: unknown
+	Rate        *float64     `json:"rate"`                  // incoming messages per second; null: unknown
+	Lag         *int64       `json:"lag"`                   // sum over all groups with a commit in the topic; null: no such group, or unknown
+	Drift       []topic.Step `json:"drift"`                 // differences from the catalog
 }
 
-// listingAge is how old the listing may be that is answered: the sampler makes
-// a new one each Step, unless the cluster takes its time.
+// listingAge is the maximum age of a cached list of topics. The sampler refreshes the list each Step, or less often if
+// the cluster is slow.
 const listingAge = Step + 2*time.Second
 
 func (b *Browser) list(ctx context.Context) ([]ops.Topic, error) {
 	return ops.ListTopics(ctx, b.cfg.Admin, b.cfg.Catalog.Catalog(), true)
 }
 
-// Topics lists the topics, those of the catalog first; with internal also
-// those of Kafka itself.
+// Topics lists the topics, those of the catalog first. With internal, it also lists topics that are internal to Kafka.
 func (b *Browser) Topics(ctx context.Context, internal bool) ([]Topic, error) {
 	ctx, cancel := soon(ctx)
 	defer cancel()
@@ -80,7 +79,7 @@ func (b *Browser) Topics(ctx context.Context, internal bool) ([]Topic, error) {
 	return out, nil
 }
 
-// known is a pointer to a value that there is.
+// known returns a pointer to v, or nil if ok is false.
 func known[T any](v T, ok bool) *T {
 	if !ok {
 		return nil
@@ -88,7 +87,7 @@ func known[T any](v T, ok bool) *T {
 	return &v
 }
 
-// some keeps JSON arrays from being null.
+// some returns s, or an empty slice if s is nil, so that JSON arrays are not null.
 func some[T any](s []T) []T {
 	if s == nil {
 		return []T{}
@@ -98,8 +97,7 @@ func some[T any](s []T) []T {
 
 func (p *topicPast) size() *int64 { return known(p.bytes, !p.sizedAt.IsZero()) }
 
-// sampleTopics measures how fast the topics grow. A topic that was created
-// again begins anew.
+// sampleTopics measures the message rates of the topics. The measurements of a recreated topic start again.
 func (b *Browser) sampleTopics(ctx context.Context, now time.Time) error {
 	all, err := b.listing.get(ctx, 0, b.list)
 	if err != nil {
@@ -122,19 +120,19 @@ func (b *Browser) sampleTopics(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// TopicDetail is all about one topic.
+// TopicDetail describes one topic.
 type TopicDetail struct {
 	ops.Description
 	Kind  string       `json:"kind"`
-	Rate  *float64     `json:"rate"`  // messages per second that come in; null: not known yet
-	Bytes *int64       `json:"bytes"` // of one copy, on disk; null: not known yet
-	Sizes []*int64     `json:"sizes"` // the same of each partition, in their order
-	Drift []topic.Step `json:"drift"` // how it differs from the catalog
+	Rate  *float64     `json:"rate"`  // incoming messages per second; null: unknown
+	Bytes *int64       `json:"bytes"` // size of one replica on disk; null: unknown
+	Sizes []*int64     `json:"sizes"` // the same for each partition, in their order
+	Drift []topic.Step `json:"drift"` // differences from the catalog
 
-	Reserved bool `json:"reserved"` // writing to it needs the role admin
+	Reserved bool `json:"reserved"` // writing to the topic needs the role admin
 }
 
-// Topic tells all about one topic; ops.ErrNoTopic where there is none.
+// Topic describes one topic. It returns ops.ErrNoTopic if the topic does not exist.
 func (b *Browser) Topic(ctx context.Context, name string) (TopicDetail, error) {
 	ctx, cancel := soon(ctx)
 	defer cancel()
@@ -164,14 +162,13 @@ func (b *Browser) Topic(ctx context.Context, name string) (TopicDetail, error) {
 	return out, nil
 }
 
-// TopicHistory is what came into one topic over the last minutes.
+// TopicHistory holds the incoming messages and bytes of one topic over the last minutes.
 type TopicHistory struct {
 	Messages Series `json:"messages"` // per second
-	Bytes    Series `json:"bytes"`    // per second, by the growth of the log on disk; a gap where something was deleted
+	Bytes    Series `json:"bytes"`    // per second, from the growth of the log on disk; a gap after records were deleted
 }
 
-// TopicHistory gives what was measured of a topic. One that was just found has
-// nothing yet.
+// TopicHistory returns the measurements of a topic. A topic that was just found has none yet.
 func (b *Browser) TopicHistory(_ context.Context, name string) (TopicHistory, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -182,7 +179,7 @@ func (b *Browser) TopicHistory(_ context.Context, name string) (TopicHistory, er
 	return TopicHistory{Messages: past.in.series(), Bytes: past.grown.series()}, nil
 }
 
-// TopicGroup is a consumer group as it stands in one topic.
+// TopicGroup is a consumer group and its state in one topic.
 type TopicGroup struct {
 	Name       string          `json:"name"`
 	State      string          `json:"state"`
@@ -192,10 +189,10 @@ type TopicGroup struct {
 	Partitions []ops.GroupPart `json:"partitions"`
 }
 
-// groupsAge is how old the groups may be that are answered.
+// groupsAge is the maximum age of cached groups.
 const groupsAge = Step
 
-// TopicGroups tells which groups have a commit in a topic, or read it now.
+// TopicGroups returns the groups that have a commit in a topic or read it now.
 func (b *Browser) TopicGroups(ctx context.Context, name string) ([]TopicGroup, error) {
 	ctx, cancel := soon(ctx)
 	defer cancel()

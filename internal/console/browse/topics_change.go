@@ -8,17 +8,17 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// Everything below changes the cluster, or with dry only asks whether it
-// could be changed. What was remembered of the cluster is forgotten with it.
+// The methods below change the cluster and discard the cached state of it. If dry is true, they only check whether the
+// change is possible.
 
-// changed forgets what may no longer be so.
+// changed discards cached state that a change may have made wrong.
 func (b *Browser) changed() {
 	b.listing.forget()
 	b.plan.forget()
 }
 
-// CreateTopic creates a topic and tells what it became. With like, what t
-// leaves open (zero partitions or replicas, settings) is that topic's.
+// CreateTopic creates a topic and returns its final properties. With like, that topic's properties replace those that t
+// does not set (zero partitions or replicas, settings).
 func (b *Browser) CreateTopic(ctx context.Context, t ops.NewTopic, like string, dry bool) (ops.NewTopic, error) {
 	t, err := b.complete(ctx, t, like)
 	if err == nil {
@@ -65,7 +65,7 @@ func (b *Browser) DeleteTopic(ctx context.Context, name string, dry bool) (ops.D
 	return all[0], b.explained(err)
 }
 
-// AddPartitions gives a topic to partitions in all.
+// AddPartitions increases the number of partitions of a topic to the total to.
 func (b *Browser) AddPartitions(ctx context.Context, name string, to int, dry bool) (ops.Grown, error) {
 	if dry {
 		g, err := ops.PreviewPartitions(ctx, b.cfg.Admin, name, to)
@@ -76,8 +76,8 @@ func (b *Browser) AddPartitions(ctx context.Context, name string, to int, dry bo
 	return g, b.explained(err)
 }
 
-// DeleteRecords deletes the records of a topic before a position, as
-// ops.ParsePosition reads it, in some of its partitions or in all.
+// DeleteRecords deletes the records of a topic before a position, in some partitions or in all. ops.ParsePosition
+// parses the position.
 func (b *Browser) DeleteRecords(ctx context.Context, name, before string, partitions []int32, dry bool) (ops.Truncation, error) {
 	at, err := ops.ParsePosition(before, time.Now())
 	if err == nil && at.Relative() {
@@ -93,7 +93,7 @@ func (b *Browser) DeleteRecords(ctx context.Context, name, before string, partit
 	return ops.TruncationOf(name, at, all, !dry), b.explained(err)
 }
 
-// TopicSettings tells every setting of a topic with its source and default.
+// TopicSettings returns every setting of a topic with its source and default.
 func (b *Browser) TopicSettings(ctx context.Context, name string) ([]ops.Setting, error) {
 	ctx, cancel := soon(ctx)
 	defer cancel()
@@ -101,8 +101,8 @@ func (b *Browser) TopicSettings(ctx context.Context, name string) ([]ops.Setting
 	return s, b.explained(err)
 }
 
-// ChangeTopic sets and unsets settings of a topic and reads them back. What
-// may lose data is made as well: whoever asks has seen the preview.
+// ChangeTopic sets and unsets settings of a topic and reads them back. It also makes changes that may lose data: the
+// caller has shown the preview.
 func (b *Browser) ChangeTopic(ctx context.Context, name string, set map[string]string, unset []string, dry bool) ([]ops.ChangedConfig, error) {
 	if !dry {
 		defer b.changed()

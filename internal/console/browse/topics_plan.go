@@ -8,8 +8,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// planAge is how old a plan may be that marks topics: one is made every third
-// step.
+// planAge is the maximum age of a cached plan that marks topics: a plan is made every third step.
 const planAge = 4 * Step
 
 // samplePlan compares the cluster with the catalog.
@@ -22,7 +21,7 @@ func (b *Browser) makePlan(ctx context.Context) (ops.Plan, error) {
 	return ops.MakePlan(ctx, b.cfg.Admin, ops.PlanSpec{File: b.cfg.Catalog})
 }
 
-// Catalog is the catalog that the cluster is compared with.
+// Catalog returns the catalog that the cluster is compared with.
 func (b *Browser) Catalog() topic.Catalog { return b.cfg.Catalog.Catalog() }
 
 // Plan compares the cluster with the catalog now.
@@ -35,9 +34,8 @@ func (b *Browser) Plan(ctx context.Context, reset bool) (ops.Plan, error) {
 	return p, b.explained(err)
 }
 
-// Apply makes the cluster like the catalog, or only some topics of it, as far
-// as it is allowed. The error tells how many steps failed; the result has the
-// steps in any case.
+// Apply changes the cluster to match the catalog, or only some of its topics, as far as allow permits. The result holds
+// all steps. The error tells how many steps failed.
 func (b *Browser) Apply(ctx context.Context, only []string, reset bool, allow []topic.Permission) (ops.Applied, error) {
 	defer b.changed()
 	a, err := ops.Apply(ctx, b.cfg.Admin, ops.PlanSpec{File: b.cfg.Catalog, Only: only, ResetUnmanaged: reset, Allow: allow})

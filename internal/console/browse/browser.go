@@ -117,10 +117,10 @@ func (b *Browser) explained(err error) error {
 	return kafka.Explained(err, b.cfg.Kafka)
 }
 
-// patience is the timeout of a page for the cluster. The client retries an unavailable cluster until its own timeout; a
+// clusterTimeout is the timeout of a page for the cluster. The client retries an unavailable cluster until its own timeout; a
 // user must see the error earlier.
-const patience = 4 * time.Second
+const clusterTimeout = 4 * time.Second
 
 func soon(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, patience)
+	return context.WithTimeout(ctx, clusterTimeout)
 }

@@ -117,8 +117,8 @@ func (b *Browser) explained(err error) error {
 	return kafka.Explained(err, b.cfg.Kafka)
 }
 
-// clusterTimeout is the timeout of a page for the cluster. The client retries an unavailable cluster until its own timeout; a
-// user must see the error earlier.
+// clusterTimeout is the timeout of a page for the cluster. The client retries an unavailable cluster until its own
+// timeout; a user must see the error earlier.
 const clusterTimeout = 4 * time.Second
 
 func soon(ctx context.Context) (context.Context, context.CancelFunc) {

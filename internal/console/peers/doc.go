@@ -1,2 +1,3 @@
-// Package peers asks other nodes' admin APIs: the console of one node shows what a proxy of another knows.
+// Package peers queries the admin APIs of other nodes, so that the console of one node shows the data of another node's
+// proxy.
 package peers

@@ -21,24 +21,22 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/nodes"
 )
 
-// Client asks other nodes' admin APIs. Their addresses come from
-// smartlb-node-status, where anybody with access to the topic can write one. So
-// the admin token goes only to addresses of admin.peers and to nodes whose
-// status is signed; answers are bounded, redirects are not followed, and
-// addresses that no node has (link-local, with the metadata services of clouds,
-// multicast, unspecified) are refused after their names were resolved.
+// Client queries the admin APIs of other nodes. Their addresses come from smartlb-node-status, where each client with
+// write access to the topic can write an address. So Client sends the admin token only to addresses in admin.peers and
+// to nodes with a signed status. It limits responses and does not follow redirects. After DNS, it refuses addresses
+// that no node has: link-local (with the metadata services of clouds), multicast and unspecified.
 type Client struct {
 	listed []config.Peer
 	token  string
 	client *http.Client
 }
 
-// Bounds on another node's answer.
+// Limits of another node's response.
 const (
 	maxAnswer    = 64 << 20 // an overview of 100,000 instances
 	maxProblem   = 64 << 10
 	answerWithin = 5 * time.Second
-	headWithin   = 5 * time.Second // of a stream
+	headWithin   = 5 * time.Second // for the response header, also of a stream
 )
 
 func New(listed []config.Peer, token string) *Client {
@@ -52,7 +50,7 @@ func New(listed []config.Peer, token string) *Client {
 	}}
 }
 
-// refuseAddress is called with the address that is dialled, after DNS.
+// refuseAddress refuses to dial an address that no node has. The dialer calls it after DNS.
 func refuseAddress(_, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -65,8 +63,7 @@ func refuseAddress(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// Trusts tells whether a node gets the token: it is listed, or signed its
-// status.
+// Trusts reports whether a node gets the token: it is in admin.peers, or its status is signed.
 func (p *Client) Trusts(n nodes.Node) bool {
 	u, err := nodes.ParseURL(n.AdminURL)
 	if err != nil {
@@ -83,16 +80,14 @@ func (p *Client) Trusts(n nodes.Node) bool {
 	return false
 }
 
-// do sends a request to a node, with the token where the node gets it. The
-// answer's status is 200.
+// do sends a request to a node, with the token if the node is trusted. Without an error, the response status is 200.
 func (p *Client) do(req *http.Request, n nodes.Node) (*http.Response, error) {
 	u, err := nodes.ParseURL(n.AdminURL)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the admin address of node %s: %v", api.ErrUnavailable, n.Node, err)
 	}
 	trusted := p.Trusts(n)
-	// On loopback the admin API asks for no token, and any process of the
-	// machine may listen there.
+	// On loopback the admin API requires no token, and any process of this machine may listen there.
 	if trusted && p.token != "" && !access.Loopback(net.JoinHostPort(u.Hostname(), "1")) {
 		req.Header.Set("Authorization", "Bearer "+p.token)
 	}
@@ -116,7 +111,7 @@ func (p *Client) do(req *http.Request, n nodes.Node) (*http.Response, error) {
 	return nil, fmt.Errorf("%w: %s answered %d: %s", api.ErrUnavailable, req.URL, resp.StatusCode, problem.Error)
 }
 
-// Ask sends body as JSON, nil: none, and reads the answer into v.
+// Ask sends body as JSON (nil: no body) and decodes the response into v.
 func (p *Client) Ask(ctx context.Context, method string, n nodes.Node, path string, body, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
@@ -150,15 +145,13 @@ func (p *Client) Ask(ctx context.Context, method string, n nodes.Node, path stri
 	return nil
 }
 
-// eventSilence is after how long a node that says nothing is given up, and
-// maxEvent the longest event that is passed on.
+// eventSilence is the time without an event after which Events ends. maxEvent is the longest event in bytes.
 const (
 	eventSilence = 12 * time.Second
 	maxEvent     = 64 << 20
 )
 
-// Events hands over the events of a stream one by one; begun says that there
-// was one.
+// Events passes each event of a stream to emit. begun reports whether there was an event.
 func (p *Client) Events(ctx context.Context, n nodes.Node, path string, emit func([]byte) error) (begun bool, _ error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -168,7 +161,7 @@ func (p *Client) Events(ctx context.Context, n nodes.Node, path string, emit fun
 	if err != nil {
 		return false, err
 	}
-	req.Header.Set("Accept-Encoding", "identity") // it would be made plain at once
+	req.Header.Set("Accept-Encoding", "identity") // no compression: this process would decompress it immediately
 	resp, err := p.do(req, n)
 	if err != nil {
 		return false, err
@@ -176,7 +169,7 @@ func (p *Client) Events(ctx context.Context, n nodes.Node, path string, emit fun
 	defer resp.Body.Close()
 	lines := bufio.NewReaderSize(resp.Body, 64<<10)
 	var event bytes.Buffer
-	inLine := false // the buffer ended within a line
+	inLine := false // the buffer ended inside a line
 	for {
 		line, err := lines.ReadSlice('\n')
 		event.Write(line)

@@ -1,6 +1,5 @@
-// Package ui serves the web UI that is built from web/ into dist and
-// embedded here. Without that build it serves a page that says how to get it;
-// the API beside it works all the same.
+// Package ui serves the web UI, which is built from web/ into dist and embedded in the binary. Without that build, it
+// serves a page with the build instructions; the API works without the UI.
 package ui
 
 import (
@@ -19,13 +18,13 @@ import (
 //go:embed all:dist
 var files embed.FS
 
-// Handler serves the UI: files as they are, every other path the application,
-// which routes by itself. Built files carry a hash in their name and may be
-// kept for ever. Who takes gzip gets it; each file is compressed once.
+// Handler serves the UI. It serves files unchanged; for every other path it serves the application, which has its own
+// router. Built files have a hash in their name, so clients may cache them without limit. Clients that accept gzip get
+// gzip; each file is compressed once.
 func Handler() http.Handler {
 	dist, err := fs.Sub(files, "dist")
 	if err != nil {
-		panic(err) // the pattern of the embed directive guarantees it
+		panic(err) // cannot happen: the embed directive includes dist
 	}
 	s := &site{dist: dist, zipped: map[string][]byte{}}
 	return http.HandlerFunc(s.serve)
@@ -74,14 +73,14 @@ func (s *site) zip(name string, body []byte) []byte {
 		return z
 	}
 	var out bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // the level is a constant that exists
+	z, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // cannot fail: the level is a valid constant
 	_, _ = z.Write(body)
 	_ = z.Close()
 	s.zipped[name] = out.Bytes()
 	return s.zipped[name]
 }
 
-// Built says whether the UI is in this binary.
+// Built reports whether the binary contains the UI.
 func Built() bool {
 	_, err := files.ReadFile("dist/index.html")
 	return err == nil

@@ -1,5 +1,5 @@
-// Command smartlb is an HTTP load balancer that routes by live telemetry, with
-// Kafka as its memory, and the tools for the Kafka it stands on.
+// Command smartlb is an HTTP load balancer that routes by live telemetry and stores its data in Kafka. It also contains
+// tools for that Kafka.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli/serve"
 )
 
-// groups are all commands.
+// groups holds all commands.
 var groups = []cli.Group{serve.Commands, routing.Commands, configcmd.Commands, kafkacmd.Group, profilecmd.Commands, democmd.Commands}
 
 func main() { os.Exit(cli.Main(groups...)) }

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// Faults switches the faults of a fleet's instances and remembers them.
+// Faults sets the faults of a fleet's instances and stores them.
 type Faults struct {
 	addr map[string]string
-	turn chan struct{} // holds an item while an instance is being told
+	turn chan struct{} // holds an item during a request to an instance
 	mu   sync.Mutex
 	set  map[string]Fault
 }
 
-// NewFaults returns the switches of a fleet.
+// NewFaults returns the Faults of a fleet.
 func NewFaults(fleet []Group) *Faults {
 	f := &Faults{addr: map[string]string{}, turn: make(chan struct{}, 1), set: map[string]Fault{}}
 	for _, g := range fleet {
@@ -29,11 +29,11 @@ func NewFaults(fleet []Group) *Faults {
 	return f
 }
 
-// Known says whether there is such an instance.
+// Known reports whether the instance exists.
 func (f *Faults) Known(instance string) bool { _, ok := f.addr[instance]; return ok }
 
-// Set breaks (or with nil heals) an instance. One is told after the other, so
-// that what is remembered is what it was told last.
+// Set sets the fault of an instance; nil removes it. It sends one request at a time, so that the stored fault is the
+// fault that the instance received last.
 func (f *Faults) Set(ctx context.Context, instance string, fault *Fault) error {
 	addr, ok := f.addr[instance]
 	if !ok {
@@ -77,7 +77,7 @@ func (f *Faults) Set(ctx context.Context, instance string, fault *Fault) error {
 	return nil
 }
 
-// All gives the faults that are set, by instance.
+// All returns the current faults by instance.
 func (f *Faults) All() map[string]Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -18,15 +18,15 @@ type Instance struct {
 // Group is one demo service.
 type Group struct {
 	Service, Prefix string
-	Rate            float64 // of the gentle load, requests per second
+	Rate            float64 // requests per second of the gentle load
 	Instances       []Instance
 }
 
-// Workers is how many requests a demo instance serves at once; more wait.
+// Workers is the number of requests that a demo instance serves concurrently; further requests wait.
 const Workers = 8
 
-// Fleet gives the three services of the demo on their fixed ports: users on
-// 9001-9004, orders on 9011-9014, catalog on 9021-9023, moved by offset.
+// Fleet returns the three services of the demo. Their ports are 9001-9004 for users, 9011-9014 for orders and 9021-9023
+// for catalog, each plus offset.
 func Fleet(offset int) []Group {
 	return []Group{
 		group("user-service", "/users", 9001+offset, 8, 200, 250, 300, 400),
@@ -49,10 +49,10 @@ func group(service, prefix string, port int, rate float64, latencies ...int) Gro
 // mark is the first line of every Traffic document of a demo.
 const mark = "# The demo's traffic, written by smartlb up --demo.\n"
 
-// IsTraffic says whether a document was written by Traffic.
+// IsTraffic reports whether Traffic wrote a document.
 func IsTraffic(document []byte) bool { return strings.HasPrefix(string(document), mark) }
 
-// Traffic writes the Traffic document of a fleet.
+// Traffic returns the Traffic document of a fleet.
 func Traffic(fleet []Group, listen string) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, mark+"listeners:\n  - {name: web, address: %q}\nroutes:\n", listen)
@@ -69,10 +69,10 @@ func Traffic(fleet []Group, listen string) []byte {
 	return []byte(b.String())
 }
 
-// policyKey is how a service's policy stands below its id.
+// policyKey is the key of a service's policy, in the lines after its id.
 const policyKey = "    policy: "
 
-// WithPolicy gives a demo's document with another policy of one service.
+// WithPolicy returns a demo's document with another policy for one service.
 func WithPolicy(document []byte, service, policy string) ([]byte, error) {
 	if !IsTraffic(document) {
 		return nil, errors.New("the current configuration is not the demo's: change the policy there")
@@ -87,7 +87,7 @@ func WithPolicy(document []byte, service, policy string) ([]byte, error) {
 	return []byte(before + policy + "\n" + after), nil
 }
 
-// RateOf gives the requests per second of a fleet's gentle load.
+// RateOf returns the requests per second of a fleet's gentle load.
 func RateOf(fleet []Group) (rate float64) {
 	for _, g := range fleet {
 		rate += g.Rate

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// LoadStats counts what a load did.
+// LoadStats counts the requests of a load by result.
 type LoadStats struct {
 	Sent, OK, Failed, Skipped uint64
 }
 
-// Load sends requests open loop: each at its time, whether earlier ones were
-// answered or not, so a slow service cannot slow its clients down.
+// Load sends requests open loop: it sends each request on schedule, even if earlier requests have no response yet. So a
+// slow service does not reduce the load.
 type Load struct {
 	target  string // http://host:port
 	fleet   []Group
@@ -30,10 +30,10 @@ type Load struct {
 	skipped atomic.Uint64
 }
 
-// maxInFlight bounds the requests that wait for answers.
+// maxInFlight is the highest number of requests without a response.
 const maxInFlight = 256
 
-// NewLoad returns a load of the fleet's rates times scale.
+// NewLoad returns a load with the rates of the fleet, multiplied by scale.
 func NewLoad(target string, fleet []Group, scale float64) *Load {
 	return &Load{
 		target: target, fleet: fleet, scale: scale, slots: make(chan struct{}, maxInFlight),
@@ -41,12 +41,12 @@ func NewLoad(target string, fleet []Group, scale float64) *Load {
 	}
 }
 
-// Stats gives the counts so far.
+// Stats returns the counts so far.
 func (l *Load) Stats() LoadStats {
 	return LoadStats{Sent: l.sent.Load(), OK: l.ok.Load(), Failed: l.failed.Load(), Skipped: l.skipped.Load()}
 }
 
-// Run sends until ctx ends and returns when the last answer is in.
+// Run sends requests until ctx ends. It returns after the last response.
 func (l *Load) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	for _, g := range l.fleet {
@@ -57,7 +57,7 @@ func (l *Load) Run(ctx context.Context) error {
 	return nil
 }
 
-// stream sends one service's requests with exponential gaps.
+// stream sends the requests of one service with exponentially distributed gaps.
 func (l *Load) stream(ctx context.Context, g Group) {
 	var requests sync.WaitGroup
 	defer requests.Wait()

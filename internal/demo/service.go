@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// Fault is what an instance does wrong. Zero fields change nothing.
+// Fault describes the faulty behavior of an instance. Zero fields change nothing.
 type Fault struct {
-	ErrorRate float64 `json:"errorRate"` // share of requests answered 500
-	LatencyMs float64 `json:"latencyMs"` // mean service time instead of the instance's own
+	ErrorRate float64 `json:"errorRate"` // share of requests with response 500, 0..1
+	LatencyMs float64 `json:"latencyMs"` // mean service time that replaces the instance's own, in ms
 }
 
-// FaultPath is where an instance takes its fault by PUT, and is healed by DELETE.
+// FaultPath is the path of an instance's fault: PUT sets it, DELETE removes it.
 const FaultPath = "/_demo/fault"
 
 // Server is one demo instance.
@@ -36,16 +36,15 @@ func NewServer(in Instance) *Server {
 	return &Server{in: in, slots: make(chan struct{}, max(1, in.Workers))}
 }
 
-// Handler gives the instance's application: /health, the fault switch, and any
-// other path as a request that takes its time.
+// Handler returns the instance's application: /health, FaultPath, and every other path as a request with a service
+// time.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", s.work)
 	return mux
 }
 
-// Control wraps an application with what must not be measured as its traffic:
-// the health check and the fault switch.
+// Control adds to an application the paths that must not count as its traffic: the health check and FaultPath.
 func (s *Server) Control(app http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", app)
@@ -68,8 +67,8 @@ func (s *Server) setFault(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// Utilization gives a function that tells the share of the workers that were
-// busy since its last call, 0..1. It is for one caller.
+// Utilization returns a function that returns the share of busy workers since its previous call, 0..1. The function has
+// one caller only.
 func (s *Server) Utilization() func() float64 {
 	at, busy := time.Now(), int64(0)
 	return func() float64 {
@@ -84,7 +83,7 @@ func (s *Server) Utilization() func() float64 {
 	}
 }
 
-// work waits for a worker, takes a lognormal service time, and answers.
+// work waits for a worker and a lognormal service time, then responds.
 func (s *Server) work(w http.ResponseWriter, r *http.Request) {
 	select {
 	case s.slots <- struct{}{}:
@@ -119,14 +118,14 @@ func (s *Server) work(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "{\"instance\":%q,\"path\":%q,\"served\":%d}\n", s.in.ID, r.URL.Path, n)
 }
 
-// lognormal draws a service time of the given mean and coefficient of variation.
+// lognormal returns a random service time with the given mean and coefficient of variation.
 func lognormal(mean time.Duration, cv float64) time.Duration {
 	sigma2 := math.Log(1 + cv*cv)
 	x := math.Exp(rand.NormFloat64()*math.Sqrt(sigma2) - sigma2/2)
 	return time.Duration(float64(mean) * x)
 }
 
-// Serve serves h on l until ctx ends, then waits shortly for requests.
+// Serve serves h on l until ctx ends. Then it waits a short time for requests in progress.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	done := make(chan error, 1)

@@ -1,5 +1,4 @@
-// Package program builds the program under test, starts it and reads its log,
-// for tests of whole processes.
+// Package program builds the program under test, starts it and reads its log. Tests of whole processes use it.
 package program
 
 import (
@@ -17,8 +16,8 @@ import (
 	"time"
 )
 
-// Main builds the program, stores its path in binary, runs the tests of a
-// package and ends the process with their exit code.
+// Main builds the program, stores its path in binary and runs the tests of a package. It ends the process with their
+// exit code.
 func Main(m *testing.M, binary *string) {
 	dir, err := os.MkdirTemp("", "smartlb-test")
 	if err != nil {
@@ -36,22 +35,21 @@ func Main(m *testing.M, binary *string) {
 	os.Exit(code)
 }
 
-// remembered is how many lines of a log are kept.
+// remembered is the highest number of log lines that a Process keeps.
 const remembered = 20_000
 
-// Process is a running smartlb whose log, in JSON on its standard error, is read.
-// Its methods may be called at the same time.
+// Process is a running smartlb. It reads the process's log, in JSON on stderr. Its methods are safe for concurrent use.
 type Process struct {
 	Cmd   *exec.Cmd
-	Ready <-chan struct{} // closed when it says that it is ready
-	Done  <-chan struct{} // closed when it has ended
+	Ready <-chan struct{} // closed when the process logs that it is ready
+	Done  <-chan struct{} // closed when the process has ended
 
 	mu   sync.Mutex
 	log  []string
 	addr map[string]string
 }
 
-// Start starts a command, which must write its log in JSON.
+// Start starts a command. The command must write its log in JSON.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -90,7 +88,7 @@ func (p *Process) read(r io.Reader, ready func()) {
 	}
 }
 
-// Stop signals the process and says whether it ended in time.
+// Stop sends a signal to the process and reports whether the process ended within patience.
 func (p *Process) Stop(sig os.Signal, patience time.Duration) bool {
 	_ = p.Cmd.Process.Signal(sig)
 	select {
@@ -101,27 +99,27 @@ func (p *Process) Stop(sig os.Signal, patience time.Duration) bool {
 	}
 }
 
-// Kill ends the process and returns when it has ended.
+// Kill kills the process and waits until it has ended.
 func (p *Process) Kill() {
 	_ = p.Cmd.Process.Kill()
 	<-p.Done
 }
 
-// Address is where a listener of that name listens; empty while it does not.
+// Address returns the address of the listener with that name; empty: it does not listen.
 func (p *Process) Address(name string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.addr[name]
 }
 
-// Log is what the process has logged, a line each.
+// Log returns the lines that the process has logged.
 func (p *Process) Log() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.log)
 }
 
-// Said says whether a line of the log contains the text.
+// Said reports whether a log line contains the text.
 func (p *Process) Said(text string) bool {
 	return slices.ContainsFunc(p.Log(), func(l string) bool { return strings.Contains(l, text) })
 }

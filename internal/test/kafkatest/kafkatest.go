@@ -1,9 +1,8 @@
-// Package kafkatest gives tests a Kafka cluster in this process.
+// Package kafkatest provides a Kafka cluster in the test process.
 //
-// Tests of packages that talk to Kafka start one with New, which listens on a
-// free loopback port and is closed with the test. It is the bare in-memory
-// broker of the client library without the guards of package broker: use it
-// for fault injection and speed, and package broker where its guards matter.
+// Tests of packages that connect to Kafka start a cluster with New. It listens on a free loopback port and is closed at
+// the end of the test. It is the in-memory broker of the client library, without the guards of package broker. Use it
+// for fault injection and speed; use package broker if its guards matter.
 package kafkatest
 
 import (
@@ -18,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// Cluster is a one-broker cluster whose address survives Stop and Start.
+// Cluster is a cluster of one broker. Its address stays the same after Stop and Start.
 type Cluster struct {
 	t    testing.TB
 	dir  string
@@ -28,8 +27,8 @@ type Cluster struct {
 	fake *kfake.Cluster
 }
 
-// New starts a cluster with the given topics, written "name:partitions".
-// Records live in a temporary directory, so they survive Stop and Start.
+// New starts a cluster with the given topics, in the form "name:partitions". Records are in a temporary directory, so
+// they survive Stop and Start.
 func New(t testing.TB, topics ...string) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, dir: t.TempDir(), addr: "127.0.0.1:0"}
@@ -38,19 +37,18 @@ func New(t testing.TB, topics ...string) *Cluster {
 	return c
 }
 
-// Addr is the broker's address.
+// Addr returns the broker's address.
 func (c *Cluster) Addr() string { return c.addr }
 
-// Fake is the running broker, for fault injection; nil while stopped.
+// Fake returns the running broker, for fault injection; nil while it is stopped.
 func (c *Cluster) Fake() *kfake.Cluster {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.fake
 }
 
-// versions are the requests on offer: all that the fake broker knows, but
-// Produce 13. That names topics by id, and two unknown ids in one
-// request, as after two topics were recreated, end kfake.
+// versions returns the supported request versions: all versions of the fake broker, except Produce 13. Produce 13 names
+// topics by id. Two unknown ids in one request, as after two topics were recreated, crash kfake.
 func versions() *kversion.Versions {
 	v := kversion.Tip()
 	for key := range kmsg.MaxKey + 1 {
@@ -62,7 +60,7 @@ func versions() *kversion.Versions {
 	return v
 }
 
-// Start starts a stopped cluster on its old address.
+// Start starts a stopped cluster on the same address.
 func (c *Cluster) Start(topics ...string) {
 	c.t.Helper()
 	opts := []kfake.Opt{
@@ -96,7 +94,7 @@ func (c *Cluster) Start(topics ...string) {
 	c.mu.Unlock()
 }
 
-// Stop closes the cluster and all its connections. It may be called twice.
+// Stop closes the cluster and all its connections. A second call has no effect.
 func (c *Cluster) Stop() {
 	c.mu.Lock()
 	fake := c.fake
@@ -108,6 +106,5 @@ func (c *Cluster) Stop() {
 	fake.Close()
 }
 
-// Wipe makes a stopped cluster forget everything: it will come back empty,
-// with new topic ids.
+// Wipe deletes the data of a stopped cluster. After Start it is empty, with new topic ids.
 func (c *Cluster) Wipe() { c.dir = c.t.TempDir() }

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Mute listens as a broker that hangs does: it takes connections and never
-// answers. asked gets a token for each connection on which something was asked.
+// Mute listens like a broker that hangs: it accepts connections and never responds. asked receives a token for each
+// connection with a request.
 func Mute(t testing.TB) (addr string, asked <-chan struct{}) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -21,13 +21,13 @@ func Mute(t testing.TB) (addr string, asked <-chan struct{}) {
 			if err != nil {
 				return
 			}
-			defer c.Close() // all of them at the end
+			defer c.Close() // on purpose: closes all connections at the end
 			if _, err := c.Read(make([]byte, 1)); err != nil {
 				continue
 			}
 			select {
 			case questions <- struct{}{}:
-			default: // nobody counts that far
+			default: // no test counts that many
 			}
 		}
 	}()

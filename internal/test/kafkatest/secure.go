@@ -24,10 +24,10 @@ type Authority struct {
 	dir  string
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	File string // its own certificate, PEM
+	File string // file of its own certificate, PEM
 }
 
-// NewAuthority makes one with a key of its own.
+// NewAuthority creates an authority with its own key.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{t: t, dir: t.TempDir()}
@@ -60,8 +60,8 @@ func (a *Authority) write(name string, b []byte) string {
 	return path
 }
 
-// Issue makes a certificate for name, 127.0.0.1 and localhost that is valid
-// until the given time, and returns the files of certificate and key.
+// Issue creates a certificate for name, 127.0.0.1 and localhost that is valid until the given time. It returns the
+// files of certificate and key.
 func (a *Authority) Issue(name string, until time.Time) (cert, key string) {
 	a.t.Helper()
 	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -85,7 +85,7 @@ func (a *Authority) Issue(name string, until time.Time) (cert, key string) {
 		a.write(name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
 }
 
-// Server gives TLS settings of a broker; clientCA asks for client certificates.
+// Server returns the TLS settings of a broker. With clientCA, the broker requires client certificates.
 func (a *Authority) Server(name string, until time.Time, clientCA bool) *tls.Config {
 	a.t.Helper()
 	cert, key := a.Issue(name, until)
@@ -101,8 +101,8 @@ func (a *Authority) Server(name string, until time.Time, clientCA bool) *tls.Con
 	return c
 }
 
-// NewSecure starts a cluster that wants TLS, a login, or both: either may be
-// empty. users are "MECHANISM user password".
+// NewSecure starts a cluster that requires TLS, a login, or both; settings or users may be empty. Each user is
+// "MECHANISM user password".
 func NewSecure(t testing.TB, settings *tls.Config, users [][3]string, opts ...kfake.Opt) (addr string) {
 	t.Helper()
 	var bound net.Addr

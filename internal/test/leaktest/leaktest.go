@@ -1,6 +1,5 @@
-// Package leaktest finds goroutines that outlive the tests that started them. It
-// waits for those that are about to end as long as a busy machine needs:
-// goleak by itself gives them about a second. Only tests use it.
+// Package leaktest finds goroutines that outlive the tests that started them. It waits up to one minute for goroutines
+// that are ending, because goleak's own limit of about one second is too short for a busy machine. Only tests use it.
 package leaktest
 
 import (
@@ -12,11 +11,11 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience is after how long a goroutine that is left counts as one that stays.
+// patience is the time after which a remaining goroutine counts as leaked.
 const patience = time.Minute
 
-// Main is for TestMain: it runs the tests and ends the process, as failed where
-// a goroutine stays.
+// Main runs the tests, for TestMain, and ends the process. If the tests passed but a goroutine leaked, the exit code is
+// 1.
 func Main(m *testing.M) {
 	code := m.Run()
 	if code == 0 {
@@ -28,7 +27,7 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// None fails t where a goroutine stays, but for those of the options.
+// None fails t if a goroutine leaked, except the goroutines of the options.
 func None(t testing.TB, but ...goleak.Option) {
 	t.Helper()
 	if err := stays(but...); err != nil {

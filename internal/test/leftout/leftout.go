@@ -1,6 +1,5 @@
-// Package leftout ends tests that this machine cannot run, in one way: they say
-// what is left out and for want of what. With CI=true nothing may be left out,
-// and the test fails. Only tests use it.
+// Package leftout ends tests that this machine cannot run. Each such test names what it leaves out and what is missing.
+// With CI=true the test fails. Only tests use it.
 package leftout
 
 import (
@@ -9,7 +8,7 @@ import (
 	"testing"
 )
 
-// For ends t: what was to be tested needs what is missing here.
+// For skips t: the test of what needs missing, which this machine does not have. With CI=true it fails t.
 func For(t testing.TB, what, missing string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -18,7 +17,7 @@ func For(t testing.TB, what, missing string) {
 	t.Skipf("left out: %s, for want of %s", what, missing)
 }
 
-// Unless gives the path of a program, and ends t where there is none.
+// Unless returns the path of a program. If the program is missing, it ends t as For does.
 func Unless(t testing.TB, what, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)

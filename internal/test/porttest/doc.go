@@ -1,5 +1,4 @@
-// Package porttest gives tests TCP ports that have to be known before somebody
-// listens on them, as those of a process that is started again on its address,
-// and addresses at which nobody listens. Whoever can listen on port 0 does that
-// instead. Only tests use it.
+// Package porttest gives tests two kinds of TCP address. The first are ports that a test must know before a process
+// listens on them, for example because the process restarts on the same address. The second are addresses that refuse
+// connections. Tests that can listen on port 0 do not need it. Only tests use it.
 package porttest

@@ -9,26 +9,26 @@ import (
 	"testing"
 )
 
-// Blocks lie on a grid that all test binaries share: several run at once, and a
-// port is bound long after it was chosen.
+// All test binaries use the same grid of blocks: several binaries run concurrently, and a process binds a port long
+// after the test has selected it.
 const (
-	first = 12_000 // above the ports that programs have by default
-	last  = 29_000 // below ours for containers and below Linux's for outgoing connections
-	Size  = 41     // of a block
+	first = 12_000 // above the default ports of programs
+	last  = 29_000 // below our ports for containers and below Linux's ports for outgoing connections
+	Size  = 41     // ports in a block
 )
 
-// next is where Block goes on looking: a port that was just given back may
-// still be held by a process that is about to end.
+// next is the position where Block continues its search: a process that is ending may still hold a port that was
+// released.
 var next atomic.Int64
 
-// Block gives a base such that base+offset is free for all offsets, which are
-// below Size. Until the test ends no other test gets a port of the block, in
-// this process or another: a UDP socket on its first port says that it is taken.
+// Block returns a base such that base+offset is free for all offsets; each offset is below Size. Until the test ends,
+// no other test gets a port of the block, in this process or another: a UDP socket on the first port marks the block as
+// used.
 func Block(t testing.TB, offsets ...int) (base int) {
 	t.Helper()
 	const blocks = (last - first) / Size
 	low, high := outgoing()
-	for _, risky := range []bool{false, true} { // where the kernel gives all away, there is no better
+	for _, risky := range []bool{false, true} { // second pass: also the kernel's ports for outgoing connections
 		for range blocks {
 			base := first + int((int64(os.Getpid())*7+next.Add(1))%blocks)*Size
 			if !risky && base+Size > low && base <= high {
@@ -67,18 +67,17 @@ func free(base int, offsets []int) bool {
 	return true
 }
 
-// outgoing gives the ports that the kernel takes for outgoing connections and
-// for port 0.
+// outgoing returns the range of ports that the kernel uses for outgoing connections and for port 0.
 func outgoing() (low, high int) {
 	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
 	if _, scan := fmt.Sscan(string(b), &low, &high); err != nil || scan != nil {
-		return 49_152, 65_535 // RFC 6335 §6, and what other systems do
+		return 49_152, 65_535 // RFC 6335 §6, the range of other systems
 	}
 	return low, high
 }
 
-// Refused gives an address that refuses connections until the test ends: its
-// port is bound, so that nobody else can have it, and nobody listens.
+// Refused returns an address that refuses connections until the test ends: its port is bound, so that no other process
+// gets it, and no process listens on it.
 func Refused(t testing.TB) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)

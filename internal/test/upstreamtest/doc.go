@@ -1,5 +1,4 @@
-// Package upstreamtest has the instances that tests put behind the load
-// balancer: a raw TCP server that records every byte and answers by script,
-// also in ways no proper server would, and a plain net/http one. They listen on
-// loopback and end with their test.
+// Package upstreamtest provides instances for tests of the load balancer. One is a raw TCP server that records every
+// byte and responds by script, also in ways that no correct server would. The other is a plain net/http server. They
+// listen on loopback and end with their test.
 package upstreamtest

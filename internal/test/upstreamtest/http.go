@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// NewHTTP starts a net/http server and gives its address.
+// NewHTTP starts a net/http server and returns its address.
 func NewHTTP(tb testing.TB, h http.Handler) string {
 	tb.Helper()
 	s := httptest.NewUnstartedServer(h)
@@ -20,8 +20,7 @@ func NewHTTP(tb testing.TB, h http.Handler) string {
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// Echo answers with what it was asked: method, target, host, the length of the
-// body in the first line, then the body.
+// Echo responds with the request: method, target, host and the length of the body in the first line, then the body.
 func Echo(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// Raw is a TCP server that records what it gets and runs a script on each
-// connection.
+// Raw is a TCP server that records what it receives and runs a script on each connection.
 type Raw struct {
 	Addr string
 
@@ -25,8 +24,7 @@ type Raw struct {
 	closed bool
 }
 
-// NewRaw starts a server that runs script on every connection; the connection
-// is closed when script returns.
+// NewRaw starts a server that runs script on every connection. It closes the connection when script returns.
 func NewRaw(tb testing.TB, script func(*Session)) *Raw {
 	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -67,8 +65,7 @@ func (r *Raw) accept() {
 	}
 }
 
-// Close ends the server, its connections and scripts. It is called by the
-// test's cleanup; a test may call it earlier.
+// Close ends the server, its connections and scripts. The test's cleanup calls it; a test may call it earlier.
 func (r *Raw) Close() {
 	r.mu.Lock()
 	if !r.closed {
@@ -83,8 +80,7 @@ func (r *Raw) Close() {
 	r.wg.Wait()
 }
 
-// CloseConnections closes what is open, as a restarting instance does, and goes
-// on accepting.
+// CloseConnections closes the open connections, as an instance does at a restart, and continues to accept.
 func (r *Raw) CloseConnections() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,21 +89,21 @@ func (r *Raw) CloseConnections() {
 	}
 }
 
-// Connections gives how many connections were made.
+// Connections returns the number of connections so far.
 func (r *Raw) Connections() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.all)
 }
 
-// Open gives how many connections are open.
+// Open returns the number of open connections.
 func (r *Raw) Open() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.open)
 }
 
-// Received gives the bytes of each connection in the order they were made.
+// Received returns the bytes of each connection, in the order of the connections.
 func (r *Raw) Received() [][]byte {
 	r.mu.Lock()
 	all := append([]*Session(nil), r.all...)
@@ -143,8 +139,8 @@ func (t tap) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Request reads one request with net/http and its whole body; nil at the end
-// of the connection or when it does not parse.
+// Request reads one request with net/http, including its whole body. It returns nil at the end of the connection or if
+// the request is not valid.
 func (s *Session) Request() *http.Request {
 	req, err := http.ReadRequest(s.Reader)
 	if err != nil {
@@ -158,7 +154,7 @@ func (s *Session) Request() *http.Request {
 	return req
 }
 
-// Head reads up to and including the empty line.
+// Head reads up to and including the first empty line.
 func (s *Session) Head() bool {
 	for {
 		line, err := s.Reader.ReadString('\n')
@@ -171,7 +167,7 @@ func (s *Session) Head() bool {
 	}
 }
 
-// Write sends bytes as they are; false when the connection is gone.
+// Write sends bytes unchanged. It returns false if the connection is closed.
 func (s *Session) Write(b string) bool {
 	_, err := io.WriteString(s.Conn, b)
 	return err == nil
@@ -196,10 +192,10 @@ func (s *Session) Reset() {
 	_ = s.Conn.Close()
 }
 
-// Hang reads until the peer leaves or the server ends, and answers nothing.
+// Hang reads until the peer disconnects or the server ends. It never responds.
 func (s *Session) Hang() { _, _ = io.Copy(io.Discard, s.Reader) }
 
-// Wait pauses, or returns early when the server ends.
+// Wait waits for d. It returns earlier if the server ends.
 func (s *Session) Wait(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -209,7 +205,7 @@ func (s *Session) Wait(d time.Duration) {
 	}
 }
 
-// Always answers every request with reply, however the request looks.
+// Always responds to every request with reply, whatever the request is.
 func Always(reply string) func(*Session) {
 	return func(s *Session) {
 		for s.Request() != nil {
@@ -220,5 +216,5 @@ func Always(reply string) func(*Session) {
 	}
 }
 
-// OK is a small answer with a known length.
+// OK is a small response with a known length.
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok"

@@ -27,7 +27,7 @@ type Follower[T any] interface {
 type Decisions struct {
 	Decisions []Decision `json:"decisions"` // oldest first
 	Skipped   int        `json:"skipped"`   // decisions that matched but arrived faster than the stream sends them
-	Connected bool       `json:"connected"` // Kafka answers
+	Connected bool       `json:"connected"` // Kafka responds
 }
 
 func (s *Server) decisionRoutes() {

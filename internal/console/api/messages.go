@@ -161,7 +161,7 @@ func attach(w http.ResponseWriter, kind, name string) {
 }
 
 // export sends messages as JSON lines, in the format of smartlb kafka consume -o json. If an error occurs after the
-// first byte, it breaks the connection, so that the client does not take half a file for the whole file.
+// first byte, it breaks the connection. So the client does not take half a file for the whole file.
 func (s *Server) export(w http.ResponseWriter, r *http.Request, q browse.Query) {
 	var picks browse.Picks
 	var err error

@@ -1,5 +1,5 @@
 // Package leaktest finds goroutines that outlive the tests that started them. It waits up to one minute for goroutines
-// that are ending, because goleak's own limit of about one second is too short for a busy machine. Only tests use it.
+// that are ending: goleak's own limit of about one second is too short for a busy machine. Only tests use it.
 package leaktest
 
 import (

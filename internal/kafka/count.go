@@ -48,7 +48,7 @@ type TopicStats struct {
 	Dropped   map[string]uint64 // by reason; never nil
 }
 
-// ProducerStats is what happened to every record since the start.
+// ProducerStats holds the counts of all records since the start.
 type ProducerStats struct {
 	Topics          map[string]TopicStats
 	BufferedRecords int64

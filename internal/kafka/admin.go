@@ -52,7 +52,7 @@ func (a *Admin) Client() *kgo.Client { return a.client }
 type Cluster struct {
 	ID      string
 	Brokers int
-	Topics  map[string]Topic // only those that exist
+	Topics  map[string]Topic // existing topics only
 }
 
 // Topic identifies one topic. A topic that was deleted and created again has

@@ -40,9 +40,9 @@ type Config struct {
 	Retry              backoff.Policy
 
 	Security Security            // default: no encryption, no login
-	Getenv   func(string) string // where ${env:NAME} is looked up; default os.Getenv
+	Getenv   func(string) string // looks up ${env:NAME}; default os.Getenv
 
-	Signing *sign.Ring // signs what is written to sign.Topics and verifies what is read; nil: neither
+	Signing *sign.Ring // signs records to sign.Topics and verifies records that are read; nil: neither
 	Skips   *Skips     // counts records that could not be handled; nil: such records are only logged
 }
 
@@ -147,9 +147,9 @@ func (c Config) codec() kgo.CompressionCodec {
 const fetchWait = 5 * time.Second
 
 // readOptions bound the memory of a consuming client. Both offset options are always set: the library's default for the
-// second rewinds one minute. smartlb writes nothing in transactions. Clients that read only committed records would be
-// blocked for 15 minutes by another producer's transaction that is not ended: it hides every later record of its
-// partition, such as drains, revisions and metrics.
+// second rewinds one minute. smartlb writes nothing in transactions. Clients must read uncommitted records: another
+// producer's open transaction would hide every later record of its partition for 15 minutes. Such records are drains,
+// revisions and metrics.
 func readOptions() []kgo.Opt {
 	return append(inflate.New(maxDecompressedBytes, maxDecompressedBytes).Options(),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),

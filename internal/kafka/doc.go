@@ -5,8 +5,8 @@
 // members of a consumer group, for the analyzer. An Admin queries topics, offsets and the identity of the cluster.
 //
 // Constructors validate and never dial. Producer, Tail and Group recover when brokers are unavailable, return, or
-// return without their data. In the last case they make a new client, with back-off: a topic that was deleted and
-// created again has a new id, and the client library deliberately does not adopt it.
+// return without their data. In the last case they make a new client, with back-off. The reason: a topic that was
+// deleted and created again has a new id, which the client library deliberately does not adopt.
 //
 // Only this package, broker, ops, kafkatest, report/kafka and end-to-end tests may import the client library.
 package kafka

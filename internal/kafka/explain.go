@@ -37,7 +37,7 @@ const (
 	CauseCertTime       Cause = "certificate-expired"
 	CauseWantsCert      Cause = "client-certificate-refused" // no certificate, or one that the broker does not trust
 	CauseDenied         Cause = "not-authorized"             // by an ACL
-	CauseNotKafka       Cause = "not-kafka"                  // something else answers
+	CauseNotKafka       Cause = "not-kafka"                  // another protocol answers
 	CauseMissingFile    Cause = "file-missing"               // a local file
 	CauseMissingTopic   Cause = "topic-missing"
 	CauseNotEnoughAlive Cause = "not-enough-replicas"
@@ -152,9 +152,9 @@ func Explained(err error, cfg Config) error {
 	return &ExplainedError{cause, text, err}
 }
 
-// Reach checks whether the cluster can be used, and returns the reason if not: the settings can be read, a broker can
-// be dialled, the login works. It returns within one dial timeout or when ctx ends. A producer or consumer whose login
-// is refused keeps retrying and reports it late; call Reach first.
+// Reach checks that the settings can be read, a broker can be dialled and the login works. If not, it returns the
+// reason. It returns within one dial timeout or when ctx ends. A producer or consumer whose login is refused keeps
+// retrying and reports it late; call Reach first.
 func Reach(ctx context.Context, cfg Config) error {
 	if err := errors.Join(cfg.Validate(), cfg.Ready()); err != nil {
 		return err

@@ -59,10 +59,9 @@ type GroupConfig struct {
 	Idle     time.Duration // Batch is called with no records at least this often; default 1 s
 }
 
-// Group shares the partitions of its topics with the other members of one
-// consumer group. It uses the range balancer with all topics subscribed, so
-// partition n of every topic is assigned to the same member (the
-// cooperative-sticky balancer does not do that).
+// Group shares the partitions of its topics with the other members of one consumer group. It uses the range balancer
+// with all topics subscribed, so partition n of every topic is assigned to the same member. The cooperative-sticky
+// balancer does not do that.
 type Group struct {
 	cfg Config
 	gc  GroupConfig

@@ -286,7 +286,7 @@ func (p *Producer) Stats() ProducerStats {
 	return s
 }
 
-// Flush waits until everything queued is delivered or dropped, or ctx ends.
+// Flush waits until all queued records are delivered or dropped, or ctx ends.
 func (p *Producer) Flush(ctx context.Context) error {
 	p.mu.RLock()
 	client := p.client

@@ -31,7 +31,7 @@ type TLS struct {
 	Cert       string `yaml:"cert,omitempty" json:"cert,omitempty"`             // file of the client certificate (mutual TLS), with Key
 	Key        string `yaml:"key,omitempty" json:"key,omitempty"`               // file of the client certificate's private key
 	ServerName string `yaml:"serverName,omitempty" json:"serverName,omitempty"` // name in the brokers' certificates; default the dialled host
-	Insecure   bool   `yaml:"insecure,omitempty" json:"insecure,omitempty"`     // accept every certificate: a man in the middle can read passwords and records
+	Insecure   bool   `yaml:"insecure,omitempty" json:"insecure,omitempty"`     // accept every certificate: an attacker on the network can read passwords and records
 }
 
 // On reports whether connections are encrypted.

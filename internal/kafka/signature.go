@@ -16,7 +16,7 @@ func (c Config) Signed(r Record, at time.Time) Record {
 	return r
 }
 
-// Verify returns which node wrote a record.
+// Verify checks the signature of a record.
 func (c Config) Verify(r Record) sign.Verdict {
 	header, _ := r.Header(sign.Header)
 	return c.Signing.Verify(r.Topic, r.Key, r.Value, header)

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// birth returns the start time of a living process as text. The text is equal for one process and differs for any two
-// processes with the same pid: the boot id and the clock ticks since boot (proc(5), field 22 of /proc/PID/stat).
-// Zombies do not count as living.
+// birth returns the start time of a living process as text. The text holds the boot id and the clock ticks since boot
+// (proc(5), field 22 of /proc/PID/stat). It differs for any two processes with the same pid. Zombies do not count as
+// living.
 func birth(pid int) (string, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -27,11 +27,11 @@ func (a Addresses) named() []named {
 	return slices.DeleteFunc(all, func(n named) bool { return n.address == "" })
 }
 
-// Usable reports every address on which a service cannot listen: it is not host:port, the host is not of this machine,
-// the port is out of range, in use or not permitted, or two services would share it. held are addresses that this stack
-// uses now; Usable does not test them. A port in use is no error for an optional service, because the stack starts
-// without that service. linger is how long Usable waits for a port in use to become free, for example after its process
-// was killed.
+// Usable reports every address on which a service cannot listen. The reasons: it is not host:port, the host is not of
+// this machine, two services would share it, or its port is out of range, in use or not permitted. held are addresses
+// that this stack uses now; Usable does not test them. A port in use is no error for an optional service, because the
+// stack starts without that service. linger is how long Usable waits for a port in use to become free, for example
+// after its process was killed.
 func (a Addresses) Usable(ctx context.Context, linger time.Duration, held ...Addresses) error {
 	all := a.named()
 	var own []named

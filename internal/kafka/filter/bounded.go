@@ -13,9 +13,9 @@ import (
 	"cel.dev/cel-go/interpreter"
 )
 
-// bounded returns the options of a program in which every function is charged to b before it runs: for what it reads
-// and for what it is about to allocate. Functions that are not named here allocate no more than the size of their
-// arguments.
+// bounded returns the options of a program in which every function is charged to b before it runs. The charge covers
+// what the function reads and what it will allocate. Functions that are not named here allocate no more than the size
+// of their arguments.
 func bounded(env *cel.Env, b *budget) ([]cel.ProgramOption, error) {
 	texts := &texts{budget: b}
 	own := texts.functions()

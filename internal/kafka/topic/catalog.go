@@ -17,7 +17,7 @@ type Spec struct {
 	Description string            `yaml:"description,omitempty" json:"description"`
 	Owner       string            `yaml:"owner,omitempty" json:"owner"`             // component that writes it
 	Schema      string            `yaml:"schema,omitempty" json:"schema,omitempty"` // file name in api/schemas; empty: any bytes
-	Key         string            `yaml:"key,omitempty" json:"key"`                 // what the record key holds
+	Key         string            `yaml:"key,omitempty" json:"key"`                 // content of the record key
 	Keyed       *bool             `yaml:"keyed,omitempty" json:"keyed,omitempty"`   // false: records need no particular partition
 	Partitions  int32             `yaml:"partitions" json:"partitions"`
 	Replicas    int16             `yaml:"replicas,omitempty" json:"replicas,omitempty"` // 0: as many as there are brokers, at most 3

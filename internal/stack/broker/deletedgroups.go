@@ -16,7 +16,7 @@ import (
 )
 
 // deletedGroupsFile stores which groups were deleted, in case the broker is killed. kfake appends groups' commits to a
-// log, and deletions take effect there only at a clean stop; without this file, a deleted group would return with its
+// log, and deletions take effect there only at a clean stop. Without this file, a deleted group would return with its
 // offsets.
 const deletedGroupsFile = "deleted-groups.json"
 

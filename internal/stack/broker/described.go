@@ -17,8 +17,8 @@ func inherited() map[string][2]string {
 	}
 }
 
-// invented are settings that kfake reports for its broker but that do not apply to this broker: it has no rack, no
-// users and no mechanisms, and cleans by its own rules.
+// invented are settings that kfake reports but that do not apply to this broker. This broker has no rack, no users and
+// no mechanisms, and cleans by its own rules.
 var invented = []string{"broker.rack", "super.users", "sasl.enabled.mechanisms", "log.cleaner.backoff.ms"}
 
 // describe completes a reply about settings.

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// space checks the free space of the disk. The broker accepts records while at least reserve is free, and commits of
-// groups while at least an eighth of reserve is free: groups and the broker itself write little into the rest.
+// space checks the free space of the disk. The broker accepts records while at least reserve is free. It accepts
+// commits of groups while at least an eighth of reserve is free, because groups and the broker write little.
 type space struct {
 	dir     string
 	reserve uint64

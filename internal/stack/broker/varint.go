@@ -5,8 +5,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// skipTags skips tagged fields (KIP-482). The library's own function continues to count after the end of the bytes, as
-// far as the count says: a frame of thirty bytes would occupy a CPU for most of a minute.
+// skipTags skips tagged fields (KIP-482). The library's own function loops as often as the count says, even after the
+// end of the bytes. A frame of thirty bytes would occupy a CPU for most of a minute.
 func skipTags(r *kbin.Reader) {
 	for n := r.Uvarint(); n > 0 && r.Ok(); n-- {
 		r.Uvarint()
@@ -53,9 +53,9 @@ func clearAbsurd(plain []byte) []byte {
 }
 
 // clearMinusOnes returns a copy with zeros for each four bytes of ones, which is -1 in 32 bits. If the length of a
-// string of 127 bytes or more follows, its first byte would look like the end of an absurd integer. The first byte of
-// an absurd integer that begins in a run of ones either becomes zero too, or remains for clearAbsurd: its last byte is
-// not all ones, so a group of four that touches it covers its first byte.
+// string of 127 bytes or more follows, its first byte would look like the end of an absurd integer. If an absurd
+// integer begins in a run of ones, its first byte either becomes zero too or remains for clearAbsurd. The reason: its
+// last byte is not all ones, so a group of four that touches it covers its first byte.
 func clearMinusOnes(body []byte) []byte {
 	out := append([]byte(nil), body...)
 	for i := 0; i+4 <= len(out); {

@@ -94,7 +94,7 @@ func (m Maven) Fetch(ctx context.Context, jars []Jar, work string, got func(Jar)
 	return nil
 }
 
-// copy makes mvn copy a project's dependencies into a folder, in the layout of a repository; it calls downloaded with
+// copy makes mvn copy a project's dependencies into a folder, in the layout of a repository. It calls downloaded with
 // the name of each file that came over the network.
 func (m Maven) copy(ctx context.Context, p pom, work, into string, downloaded func(file string)) error {
 	text, err := xml.MarshalIndent(p, "", " ")

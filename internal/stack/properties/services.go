@@ -44,7 +44,7 @@ func (z Zookeeper) File() File {
 	return append(f,
 		Property{"clientPort", port},
 		Property{"clientPortAddress", host},
-		Property{"tickTime", "2000"}, // sessions last 2 to 20 ticks; a broker asks for 10 s
+		Property{"tickTime", "2000"}, // sessions last 2 to 20 ticks; a broker requests 10 s
 		Property{"maxClientCnxns", "0"},
 		Property{"admin.enableServer", "false"}, // it would listen on 8080 on every address
 		Property{"4lw.commands.whitelist", "srvr,mntr,ruok,isro"},

@@ -9,8 +9,8 @@
 // to the series of its reporter. Punctuate folds the series into windows, rates the instances of each service against
 // each other, and evaluates the alert rules.
 //
-// State is a function of the last 180 s of input. To take over a partition, make a Task, apply the input of the 180 s
-// before the committed position to it, marked as Replay, and call GoLive; the task emits nothing before that.
+// State is a function of the last 180 s of input. To take over a partition, make a Task and apply the input of the 180
+// s before the committed position to it, marked as Replay. Then call GoLive; the task emits nothing before that.
 //
 // analyzer is the only caller; the package imports event, window, score and rule.
 package analysis

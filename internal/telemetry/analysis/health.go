@@ -88,8 +88,9 @@ type checked struct {
 	senders   int
 }
 
-// checks combines the senders whose last message still holds: DRAINING if any sender reports it, UNHEALTHY if at least
-// half report it (one proxy may have lost its own network), DEGRADED if any sender reports less than HEALTHY.
+// checks combines the senders whose last message still holds. The first of these that applies is the result: DRAINING
+// if any sender reports it; UNHEALTHY if at least half report it (one proxy may have lost its own network); DEGRADED if
+// any sender reports less than HEALTHY.
 func (i *instance) checks(now time.Time) checked {
 	var c checked
 	draining, lesser := false, false

@@ -125,9 +125,9 @@ func New(cfg Config, log *slog.Logger) (*Analyzer, error) {
 }
 
 // Run analyzes until ctx ends, then returns nil. It waits for unavailable brokers and missing topics. While the
-// partition counts of the input topics differ, it does not start, logs the counts, and checks again every few seconds:
-// a client that may add partitions to a topic must not be able to end a process that also proxies. Run may be called
-// once.
+// partition counts of the input topics differ, it does not start, logs the counts, and checks again every few seconds.
+// It does not return an error, because a client that may add partitions to a topic must not be able to end a process
+// that also proxies. Run may be called once.
 func (a *Analyzer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -4,8 +4,8 @@
 // member. It writes metrics-aggregated, health-scores, alerts, smartlb-rekey and the dead-letter topics.
 //
 // When a partition is assigned, its task replays the input of the 180 s before the committed position and emits
-// nothing; after that position the task goes live. Each second the analyzer passes the time to the tasks, delivers what
-// they emit, and then commits the positions, with the data that the next owner needs (mark). A crash at any moment
+// nothing. After that position the task goes live. Each second the analyzer passes the time to the tasks and delivers
+// what they emit. Then it commits the positions, with the data that the next owner needs (mark). A crash at any moment
 // repeats output but loses none: windows carry revisions, scores carry sequence numbers.
 //
 // Only app uses this package.

@@ -282,8 +282,8 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), most)], "")
 }
 
-// goLive ends a replay that has passed the committed positions, or that waited long enough: the last records before a
-// position may be control records, which are not delivered.
+// goLive ends a replay that has passed the committed positions or has waited long enough. The wait can end without
+// records: the last ones before a position may be control records, which are not delivered.
 func (s *shell) goLive(p int32, o *owned, now time.Time) {
 	if !o.task.Replaying() {
 		return

@@ -193,7 +193,7 @@ func (l *Log) pause(ctx context.Context, attempt int) bool {
 }
 
 // keepUntil returns what done receives. If that takes long, or at once with failing, it chains new records and writes
-// them to the spool: a node that is killed while Kafka hangs loses none of them.
+// them to the spool. A node that is killed while Kafka hangs thus loses none of them.
 func (l *Log) keepUntil(done <-chan error, failing bool) error {
 	slow := time.NewTimer(spoolAfter)
 	defer slow.Stop()
@@ -243,7 +243,7 @@ func (l *Log) delivered() {
 	}
 }
 
-// bind chains a record to the one before, and saves it to disk before it is sent, so that a node that is killed
+// bind chains a record to the record before, and saves it to disk before it is sent. A node that is killed thus
 // continues the chain in the log.
 func (l *Log) bind(a event.AuditLog) {
 	value := l.take(a)

@@ -75,7 +75,7 @@ func (r *Reporter) measure(l *upstream.Live, last *counted, now int64) (event.Se
 		}
 		return event.ServiceMetrics{}, nil, false
 	}
-	// The rate covers the time since the last report, not since the last tick: a reader that multiplies it by that gap
+	// The rate covers the time since the last report, not since the last tick. A reader that multiplies it by that gap
 	// (at most a minute) gets the number of requests.
 	span := min(max(float64(now-last.at)/1e9, minSpan), maxSpan)
 	last.requests, last.errors, last.at, last.told = requests, last.errors+failed, now, true

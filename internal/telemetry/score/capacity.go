@@ -16,8 +16,8 @@ const (
 // Capacity estimates an instance's capacity: successful requests per second at full utilization. The zero value has no
 // estimate.
 //
-// The quotient of successful throughput and utilization is what client-side weighted round robin uses in gRPC (proposal
-// A58), here without its error penalty because the picker has its own. Each report's quotient is first limited to
+// The quotient of successful throughput and utilization is that of client-side weighted round robin in gRPC (proposal
+// A58). It has no error penalty here, because the picker has its own. Each report's quotient is first limited to
 // 0.5..1.5 times the estimate, then averaged exponentially with 5 s: one outlier moves it by a tenth at most.
 type Capacity struct {
 	value float64

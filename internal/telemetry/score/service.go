@@ -17,7 +17,7 @@ type Verdict struct {
 }
 
 // Tick rates all instances of one service. healths[i] is the state for pool[i]; Tick updates it. If most of the pool is
-// below 0.5, comparison is suspended and only each instance's own utilization counts: when all instances are bad,
+// below 0.5, comparison is suspended and only each instance's own utilization counts. When all instances are bad,
 // sending all requests to the least bad makes it worse.
 func Tick(pool []Sample, healths []*Health, now time.Time) []Verdict {
 	factors := Rate(pool)

@@ -1,5 +1,5 @@
-// Package window turns reports into windows: it holds the recent reports of one reporter in the order of their
-// timestamps (Series), adds up the reports of a time span (Fold) and merges latency sketches (Sketch).
+// Package window turns reports into windows. A Series holds the recent reports of one reporter in the order of their
+// timestamps, a Fold adds up the reports of a time span, and a Sketch merges latencies.
 //
 // A window's content is a pure function of the set of its reports and of the report before each. The order of arrival
 // does not matter, so a restart, a rebalance or a detour through another topic changes nothing.

@@ -140,8 +140,8 @@ func (f *Fold) Merge(o *Fold) {
 	}
 }
 
-// P95 returns the 95th percentile in milliseconds and its source: the merged sketches if every report has a sketch;
-// else the highest reported value, which is an upper bound, because percentiles must not be averaged.
+// P95 returns the 95th percentile in milliseconds and its source. The source is the merged sketches if every report has
+// a sketch, else the highest reported value. That value is an upper bound; percentiles must not be averaged.
 func (f *Fold) P95() (event.Optional, string) {
 	var p float64
 	sketched := false

@@ -54,8 +54,8 @@ func (k *Sketch) Encode(dst []byte) []byte {
 	return dst
 }
 
-// CheckSketch returns an error unless the encoded bytes are a sketch that Merge accepts: within the size limit, of the
-// same accuracy, without negative latencies, counts that are numbers, and latencies within bounds.
+// CheckSketch returns an error unless the encoded bytes are a sketch that Merge accepts. It must be within the size
+// limit and of the same accuracy, have no negative latencies, counts that are numbers, and latencies within bounds.
 func CheckSketch(b []byte) error {
 	if len(b) > MaxSketchBytes {
 		return fmt.Errorf("latency sketch of %d bytes, more than %d", len(b), MaxSketchBytes)

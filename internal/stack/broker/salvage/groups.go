@@ -9,7 +9,7 @@ import (
 const groupsLogFile = "groups.log"
 
 // DropGroups removes the entries of deleted groups from kfake's log of groups. before gives, for each group, the
-// position in the log before which its entries do not count; later entries of a group of the same name stay. A
+// position in the log before which its entries do not count. Later entries of a group of the same name stay. A
 // directory without such a log stays unchanged. Call it before Repair.
 func DropGroups(dir string, before map[string]int64) error {
 	if len(before) == 0 {

@@ -72,8 +72,8 @@ func (w *window) add(b batch) {
 	}
 }
 
-// saveWindows writes the state of idempotent producers as found in the logs, and keeps the state of the last clean stop
-// that the logs no longer contain.
+// saveWindows writes the state of idempotent producers as found in the logs. It keeps state of the last clean stop that
+// the logs no longer contain.
 func (m *mender) saveWindows() error {
 	path := filepath.Join(m.dir, "seq_windows.json")
 	raw, err := read(path)

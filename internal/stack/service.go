@@ -64,7 +64,7 @@ type Service interface {
 
 // Runtime is one way to run the stack.
 type Runtime struct {
-	Name     string    // embedded; later jvm, docker, external
+	Name     string    // embedded, jvm, docker or external
 	Services []Service // in start order
 	Lacks    string    // limits of this runtime, as a sentence; may be empty
 	Dir      string    // state folder

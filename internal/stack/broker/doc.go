@@ -5,8 +5,8 @@
 // was made for tests. Between a socket and kfake a request passes:
 //
 //	fanIn   merges the EXTERNAL and INTERNAL listeners into the one that kfake knows
-//	guard   closes connections that would kill or bloat the process, refuses
-//	        invalid topics and configurations with Kafka's error codes
+//	guard   closes connections that would end the process or exhaust its memory,
+//	        refuses invalid topics and configurations with Kafka's error codes
 //	conn    rewrites node addresses in replies to those of the listener that was used
 //
 // Before the start, package salvage repairs the data directory, because kfake trusts the files that a kill left there.

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	alpha = 0.01 // relative accuracy; equals event.SketchAlpha, a test says so
+	alpha = 0.01 // relative accuracy; equals event.SketchAlpha, a test checks this
 
 	// MaxSketchBytes limits an encoded sketch. Ordinary sketches take 200 to 700 bytes.
 	MaxSketchBytes = 64 << 10
@@ -21,8 +21,8 @@ const (
 	maxCount     = 1e15
 )
 
-// Sketch is a DDSketch of latencies in milliseconds (Masson, Rim, Lee: DDSketch, VLDB 2019). Its quantiles are within 1
-// % of the true values. Merging sketches is exact and commutative, unlike averaging quantiles.
+// Sketch is a DDSketch of latencies in milliseconds (Masson, Rim, Lee: DDSketch, VLDB 2019). Quantiles are within 1 %
+// of the true values. Merging sketches is exact and commutative, unlike averaging quantiles.
 //
 // Its encoding is that of DataDog/sketches-go with the logarithmic index mapping, which other languages support too. It
 // is not safe for concurrent use.

@@ -127,7 +127,7 @@ main() {
 	describe-group) describe_group "$@" ;;
 	help | -h | --help) usage ;;
 	*)
-		say "kafka-management.sh: unknown command '${verb}'"
+		say "kafka-management.sh: there is no command '${verb}'"
 		usage >&2
 		return 2
 		;;

@@ -108,7 +108,7 @@ func oneConnector(a *connectArgs, words []string) error {
 		return err
 	}
 	if len(words) > 1 {
-		return cli.Usagef("%q is not understood", words[1])
+		return cli.Usagef("unexpected argument %q", words[1])
 	}
 	return nil
 }
@@ -244,7 +244,7 @@ func connectDescribe(env *cli.Env) *cobra.Command {
 			}
 			t.Below = append(t.Below, missingOf(c)...)
 			if c.Failed() {
-				t.Below = append(t.Below, "-o json shows the whole traces; smartlb kafka connect restart --failed "+c.Name+" tries again.")
+				t.Below = append(t.Below, "-o json shows the full stack traces; to retry, run smartlb kafka connect restart --failed "+c.Name+".")
 			}
 			return t
 		},

@@ -42,7 +42,7 @@ func connectApply(env *cli.Env) *cobra.Command {
 			for _, s := range specs {
 				for k, v := range s.Config {
 					if v == connect.Masked {
-						return nil, fmt.Errorf("connector %s: %s is masked; put the secret, or better a reference to it, in its place", s.Name, k)
+						return nil, fmt.Errorf("connector %s: %s is masked; replace it with the secret, or better with a reference to it", s.Name, k)
 					}
 				}
 			}

@@ -88,15 +88,15 @@ func (a *produceArgs) check() error {
 	}
 	switch {
 	case given > 1:
-		return errors.New("one of VALUE, --tombstone, --file and --json is enough")
+		return errors.New("use only one of VALUE, --tombstone, --file and --json")
 	case a.tombstone && a.key == "":
 		return errors.New("--tombstone needs a key: -k")
 	case a.keySplit != "" && (given > 0 || a.key != ""):
-		return errors.New("-K is about lines of stdin; -k, VALUE, --tombstone, --file and --json are too much")
+		return errors.New("-K applies to lines of stdin; do not combine it with -k, VALUE, --tombstone, --file or --json")
 	case a.rate < 0:
 		return fmt.Errorf("--rate %v is not positive", a.rate)
 	case a.partition < -1:
-		return fmt.Errorf("-p %d is no partition", a.partition)
+		return fmt.Errorf("-p %d: want a partition number", a.partition)
 	case a.sign && !slices.Contains(sign.Topics(), a.topic):
 		return fmt.Errorf("--sign: records of %s are not verified; signatures are used on %s", a.topic, strings.Join(sign.Topics(), ", "))
 	}

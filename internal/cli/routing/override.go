@@ -144,7 +144,7 @@ func awaitDrained(ctx context.Context, client cli.AdminClient, r *overridden, ti
 			case r.InFlight == nil:
 				return err
 			case !drained:
-				return fmt.Errorf("%s is not drained on the asked node after %s, %s in flight; see smartlb explain %s", r.Instance, timeout, requests(*r.InFlight), r.Instance)
+				return fmt.Errorf("%s is not drained on the node of --admin after %s, %s in flight; see smartlb explain %s", r.Instance, timeout, requests(*r.InFlight), r.Instance)
 			}
 			return fmt.Errorf("%s still has %s in flight after %s; it stays drained", r.Instance, requests(*r.InFlight), timeout)
 		case <-time.After(drainPoll):

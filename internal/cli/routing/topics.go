@@ -51,7 +51,7 @@ func decisions(env *cli.Env) *cobra.Command {
 		},
 		Args: func(a *decisionArgs, words []string) error {
 			if len(words) > 1 {
-				return cli.Usagef("%q is not understood", words[1])
+				return cli.Usagef("unexpected argument %q", words[1])
 			}
 			a.request = strings.Join(words, "")
 			return nil
@@ -116,7 +116,7 @@ func decisionLine(d event.RoutingDecision) string {
 
 func auditLog(env *cli.Env) *cobra.Command {
 	c := cli.Verb[topicArgs, cli.None]{
-		Use: "audit", Short: "Show who did what, from audit-logs",
+		Use: "audit", Short: "Show the audit log",
 		Example:  "  smartlb audit -n 50\n  smartlb audit -f -o json\n  smartlb audit verify",
 		Defaults: topicArgs{last: 20},
 		Flags:    func(f *pflag.FlagSet, a *topicArgs) { a.flags(f) },

@@ -90,7 +90,7 @@ func showConfigs(env *cli.Env) *cobra.Command {
 func changeFlags(f *pflag.FlagSet, a *configArgs) {
 	a.Declare(f)
 	executeFlag(f, &a.execute)
-	f.Lookup("execute").Usage = "also where data may be lost; without this such changes are only shown"
+	f.Lookup("execute").Usage = "also apply changes that may lose data; without this flag they are only shown"
 }
 
 func setConfigs(env *cli.Env) *cobra.Command {

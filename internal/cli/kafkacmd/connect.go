@@ -32,7 +32,7 @@ type connectArgs struct {
 }
 
 func (a *connectArgs) flags(f *pflag.FlagSet) {
-	f.StringVar(&a.url, "connect", "", "`URL` of a Connect worker (default SMARTLB_CONNECT, CONNECT_URL, that of the stack running here or "+connect.Default().URL+")")
+	f.StringVar(&a.url, "connect", "", "`URL` of a Connect worker (default SMARTLB_CONNECT, CONNECT_URL, the worker of the stack running here or "+connect.Default().URL+")")
 	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "timeout, also for a worker group that rebalances")
 }
 

@@ -28,7 +28,7 @@ type lookArgs struct {
 func (a *lookArgs) flags(f *pflag.FlagSet) {
 	a.Declare(f)
 	f.StringVar(&a.zookeeper, "zookeeper", "", "`address` of ZooKeeper, or none (default ZOOKEEPER_HOST or localhost:2181)")
-	f.StringVar(&a.ui, "console", "", "`address` of the web UI, or none (default that of the stack here, or "+defaultUI+")")
+	f.StringVar(&a.ui, "console", "", "`address` of the web UI, or none (default: the web UI of the stack here, or "+defaultUI+")")
 	f.StringVar(&a.connect, "connect", "", "`address` of Kafka Connect, or none (default "+defaultConnect+")")
 }
 

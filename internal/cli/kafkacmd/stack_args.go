@@ -45,21 +45,21 @@ const (
 )
 
 func (a *stackArgs) runtimeFlag(f *pflag.FlagSet) {
-	f.StringVar(&a.name, "runtime", "", "jvm, embedded, docker, external or auto: that of the last start, else jvm where Java 17 is, else embedded (default SMARTLB_KAFKA_RUNTIME or auto)")
+	f.StringVar(&a.name, "runtime", "", "jvm, embedded, docker, external or auto: the runtime of the last start, else jvm if Java 17 is installed, else embedded (default SMARTLB_KAFKA_RUNTIME or auto)")
 }
 
 func (a *stackArgs) flags(f *pflag.FlagSet) {
 	a.runtimeFlag(f)
-	f.StringVar(&a.mode, "mode", "", "zookeeper (Kafka "+versionZookeeper+") or kraft (Kafka "+versionKRaft+") (default that of the last start, else zookeeper)")
-	f.StringVar(&a.at.Kafka, "broker-listen", "", "`address` of the broker for clients; port 0 picks one (default "+defaultListen+", for restart that of the last start)")
+	f.StringVar(&a.mode, "mode", "", "zookeeper (Kafka "+versionZookeeper+") or kraft (Kafka "+versionKRaft+") (default: the mode of the last start, else zookeeper)")
+	f.StringVar(&a.at.Kafka, "broker-listen", "", "`address` of the broker for clients; port 0 picks one (default "+defaultListen+", for restart the address of the last start)")
 	f.StringVar(&a.at.Internal, "broker-internal", "", "second `address` of the broker, for containers, or none (default "+defaultInternal+")")
 	f.StringVar(&a.at.UI, "console", "", "`address` of the web UI, or none (default "+defaultUI+")")
 	f.StringVar(&a.at.Zookeeper, "zookeeper", "", "`address` of ZooKeeper (default "+defaultZookeeper+")")
 	f.StringVar(&a.at.Controller, "controller", "", "`address` of the controller of --mode kraft (default "+defaultController+")")
 	f.StringVar(&a.at.Connect, "connect", "", "`address` of Kafka Connect, or none (default "+defaultConnect+")")
 	f.BoolVar(&a.noConnect, "no-connect", false, "start no Kafka Connect")
-	f.StringVar(&a.plugins, "plugins", "", "`folder` of third-party connectors for Kafka Connect, one folder or jar each, or none (default that of the last start)")
-	f.StringArrayVar(&a.secrets, "secrets", nil, "`folder` that ${file:PATH:KEY} in connectors may read, or default; may be repeated (default that of the last start, else secrets in the state folder)")
+	f.StringVar(&a.plugins, "plugins", "", "`folder` of third-party connectors for Kafka Connect, one folder or jar each, or none (default: the folder of the last start)")
+	f.StringArrayVar(&a.secrets, "secrets", nil, "`folder` that ${file:PATH:KEY} in connectors may read, or default; may be repeated (default: the folders of the last start, else secrets in the state folder)")
 	f.StringArrayVar(&a.heap, "heap", nil, "`SERVICE=SIZE`, the largest heap of zookeeper, kafka or connect, such as kafka=1g; may be repeated")
 	f.BoolVar(&a.noInstall, "no-install", false, "do not download missing jars of the runtime jvm")
 	f.StringVar(&a.dir, "dir", "", "`folder` of installations (default SMARTLB_KAFKA_DIR or smartlb/kafka in the user's data folder)")

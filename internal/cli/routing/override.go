@@ -33,7 +33,7 @@ type overridden struct {
 
 func drain(env *cli.Env) *cobra.Command {
 	return overrideVerb(env, cli.Verb[overrideArgs, overridden]{
-		Use: "drain INSTANCE", Short: "Send an instance no new requests; those in flight finish",
+		Use: "drain INSTANCE", Short: "Send an instance no new requests; requests in flight finish",
 		Long: "Takes effect at once on the node of --admin, and through config-updates on all nodes. While Kafka is unavailable, the\n" +
 			"node keeps the drain on disk and publishes it later.",
 		Example:  "  smartlb drain user-service-3\n  smartlb drain user-service-3 --for 30m --reason 'new kernel'\n  smartlb drain user-service/user-service-3 --wait && systemctl restart user-service",

@@ -56,7 +56,7 @@ func ofMessages(err error) error {
 	case errors.Is(err, browse.ErrQuery), errors.Is(err, browse.ErrNotSent), errors.Is(err, browse.ErrRedrive):
 		return badRequest{err}
 	case errors.Is(err, browse.ErrBusy):
-		return refusal{err, http.StatusServiceUnavailable, "stop one of them, or wait a moment"}
+		return refusal{err, http.StatusServiceUnavailable, "stop one of the searches, or wait a moment"}
 	}
 	return ofKafka(err)
 }

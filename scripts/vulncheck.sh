@@ -12,7 +12,7 @@ version=v1.9.0
 packages=("$@")
 [ ${#packages[@]} -gt 0 ] || packages=(./...)
 if [ "${VULNCHECK:-on}" = off ]; then
-	echo "vulnerability check skipped: VULNCHECK=off" >&2
+	echo "vulnerabilities are not checked: VULNCHECK=off" >&2
 	exit 0
 fi
 database="${GOVULNDB:-https://vuln.go.dev}"

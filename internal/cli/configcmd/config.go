@@ -110,7 +110,7 @@ func apply(env *cli.Env) *cobra.Command {
 		Example: "  smartlb config apply smartlb.yaml\n  smartlb config apply smartlb.yaml --wait --comment 'two more instances'\n  smartlb config apply smartlb.yaml --adopt     # after the log was lost",
 		Flags: func(f *pflag.FlagSet, a *applyArgs) {
 			a.Declare(f)
-			f.StringVar(&a.base, "base", "", "`revision` that the file was made from (default: the current one)")
+			f.StringVar(&a.base, "base", "", "`revision` that the file was made from (default: the current revision)")
 			f.StringVar(&a.comment, "comment", "", "why")
 			f.BoolVar(&a.wait, "wait", false, "wait until every node that reported in the last 15 s has applied or refused it")
 			f.BoolVar(&a.adopt, "adopt", false, "make it current regardless of the log, also on nodes that kept their last good configuration because the log was lost")

@@ -55,7 +55,7 @@ func mayMove(r *http.Request, a *act) error {
 	if a.dry || !topic.ReservedGroup(name) || id.Role >= access.Admin {
 		return nil
 	}
-	return forbidden{fmt.Errorf("group %s belongs to smartlb or Kafka Connect, and moving it needs admin; %s is %s", name, id.User, id.Role), "ask an admin"}
+	return forbidden{fmt.Errorf("group %s belongs to smartlb or Kafka Connect, and moving its offsets needs the role admin; %s has the role %s", name, id.User, id.Role), "ask an admin"}
 }
 
 // resetGroup moves a group: all of it, some topics, some partitions, single
@@ -89,7 +89,7 @@ func (s *Server) resetGroup(r *http.Request, a *act) (any, error) {
 	}
 	switch {
 	case body.To == "" && len(body.Exact) == 0:
-		return nil, badRequest{errors.New("to: missing: say earliest, latest, an offset, @TIME or shift:N, or give exact offsets")}
+		return nil, badRequest{errors.New("to is missing: use earliest, latest, an offset, @TIME or shift:N, or give exact offsets")}
 	case body.To == "": // only what is exact
 		for _, e := range body.Exact {
 			spec.Topics = append(spec.Topics, ops.TopicParts{Topic: e.Topic, Partitions: []int32{e.Partition}})

@@ -78,12 +78,12 @@ type letter struct {
 // by that mark.
 func (b *Browser) Redrive(ctx context.Context, spec RedriveSpec) (Redrive, error) {
 	if !strings.HasSuffix(spec.Topic, ".dlq") {
-		return Redrive{}, fmt.Errorf("%w: %s is no dead-letter topic: their names end with .dlq", ErrRedrive, spec.Topic)
+		return Redrive{}, fmt.Errorf("%w: %s is not a dead-letter topic: names of dead-letter topics end with .dlq", ErrRedrive, spec.Topic)
 	}
 	select { // two at once would both find that nothing was sent back
 	case b.redriving <- struct{}{}:
 	case <-ctx.Done():
-		return Redrive{}, fmt.Errorf("another redrive is under way: %w", context.Cause(ctx))
+		return Redrive{}, fmt.Errorf("another redrive is in progress: %w", context.Cause(ctx))
 	}
 	defer func() { <-b.redriving }()
 	letters, err := b.letters(ctx, spec)
@@ -136,9 +136,9 @@ func letterOf(r kafka.Record) *letter {
 	}
 	switch {
 	case l.topic == "":
-		l.why = "no header says where it came from"
+		l.why = "no header names its source"
 	case l.topic == r.Topic:
-		l.why = "it came from this topic itself"
+		l.why = "its source is this topic itself"
 	}
 	return l
 }
@@ -173,7 +173,7 @@ func (b *Browser) restore(ctx context.Context, letters []*letter) error {
 		case errors.Is(err, ops.ErrNoTopic):
 			for _, l := range letters {
 				if l.topic == name {
-					l.why = "its topic " + name + " does not exist any more"
+					l.why = "its topic " + name + " no longer exists"
 				}
 			}
 		case err != nil && ctx.Err() != nil:
@@ -203,7 +203,7 @@ func (l *letter) choose(original kafka.Record, masked bool) {
 	case len(l.dead.Value) == l.size:
 		l.record = kafka.Record{Key: l.dead.Key, Value: l.dead.Value}
 	default:
-		l.why = "only the beginning of its value was kept, and its topic has the rest no more"
+		l.why = "only the beginning of its value was kept, and its topic no longer has the original"
 		return
 	}
 	if len(l.record.Value) > kafka.MaxValueBytes {
@@ -250,7 +250,7 @@ func (b *Browser) sentBack(ctx context.Context, letters []*letter) (unsure bool,
 	}
 	for _, l := range letters {
 		if l.why == "" && done[l.id] {
-			l.why = "it has been sent back already"
+			l.why = "it was sent back already"
 		}
 	}
 	return unsure, nil

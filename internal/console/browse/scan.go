@@ -47,7 +47,7 @@ type Progress struct {
 // Reasons why a search ended.
 const (
 	EndOfLog = "end"   // everything was looked at
-	EndLimit = "limit" // as many were found as were asked for
+	EndLimit = "limit" // the limit of matches is reached
 	EndBytes = "bytes" // the budget of bytes is used up
 	EndTime  = "time"  // the budget of time is
 )
@@ -76,7 +76,7 @@ type Found interface {
 var (
 	errBytes = errors.New("the budget of bytes is used up")
 	errTime  = errors.New("the budget of time is used up")
-	errLimit = errors.New("as many were found as were asked for")
+	errLimit = errors.New("the limit of matches is reached")
 )
 
 // maxSearches bounds what searches take of memory and of the broker together.
@@ -85,7 +85,7 @@ var (
 const maxSearches = 12
 
 // ErrBusy means that as many searches are under way as may be.
-var ErrBusy = fmt.Errorf("%d searches are under way already", maxSearches)
+var ErrBusy = fmt.Errorf("%d searches are already in progress", maxSearches)
 
 // Search looks through a topic and hands over what matches as it comes: from
 // the oldest message on as they are read, or the newest first across

@@ -1,4 +1,4 @@
-# smartlb: make run starts everything, make test proves it.
+# smartlb: make run starts everything, make test runs all tests.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 BIN := bin/smartlb
@@ -8,33 +8,33 @@ GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X github.com/smartlb/smartlb/interna
 
 .PHONY: run build test bench soak lint web release clean help
 
-run: build ## build, then run everything with demo services and load
+run: build ## build and run everything, with demo services and load
 	@exec $(BIN) up --demo
 
-build: web ## build bin/smartlb, with the web UI where Node is installed
+build: web ## build bin/smartlb, with the web UI if Node is installed
 	@CGO_ENABLED=0 $(GO) build $(GOFLAGS_BUILD) -o $(BIN) ./cmd/smartlb
 	@echo "built $(BIN) $(VERSION)"
 
 web: ## build the web UI into the binary's embedded files
 	@scripts/web.sh
 
-test: ## every test that this machine can run; says what it left out
+test: ## run every test that this machine can run; list skipped tests
 	@scripts/test.sh
 
 bench: build ## measure CPU per request and routing against HAProxy and nginx
 	@scripts/bench.sh
 
-soak: ## long runs of fuzzing and property tests
+soak: ## run fuzzing and property tests for a long time
 	@scripts/soak.sh
 
-lint: ## gofmt, vet, staticcheck, go mod tidy, shellcheck, shfmt
+lint: ## run gofmt, vet, staticcheck, go mod tidy, shellcheck, shfmt
 	@scripts/lint.sh
 
-release: ## archives for linux and darwin with UI, script, systemd unit, completions
+release: ## build archives for linux and darwin with UI, script, systemd unit, completions
 	@VERSION=$(VERSION) scripts/release.sh dist
 
-clean: ## remove what was built
+clean: ## remove build results
 	rm -rf bin dist web/dist internal/console/ui/dist/assets internal/console/ui/dist/index.html
 
-help: ## this list
+help: ## show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile

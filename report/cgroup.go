@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Limits of a control group, version 2, as the kernel's documentation has them (Documentation/admin-guide/cgroup-v2).
-// A limit holds for all groups below, so the tightest on the way to the root counts.
+// Limits of a control group, version 2, as in the kernel's documentation (Documentation/admin-guide/cgroup-v2). A
+// limit applies to all child groups, so the smallest limit between the group and the root is in effect.
 
 const cgroupRoot = "sys/fs/cgroup"
 
@@ -38,7 +38,7 @@ func tightest(root fs.FS, group, file string, read func(string) (float64, bool))
 	}
 }
 
-// cpuLimit returns cores: cpu.max is "quota period" in microseconds, or "max period".
+// cpuLimit returns a number of cores: cpu.max is "quota period" in microseconds, or "max period".
 func cpuLimit(root fs.FS, group string) (float64, bool) {
 	return tightest(root, group, "cpu.max", func(s string) (float64, bool) {
 		quota, period, _ := strings.Cut(s, " ")
@@ -56,7 +56,7 @@ func memoryLimit(root fs.FS, group string) (float64, bool) {
 	})
 }
 
-// memoryTotal returns the machine's memory in bytes, 0 when it is not known.
+// memoryTotal returns the machine's memory in bytes, or 0 if it is unknown.
 func memoryTotal(root fs.FS) float64 {
 	b, err := fs.ReadFile(root, "proc/meminfo")
 	if err != nil {

@@ -1,14 +1,14 @@
-// Package report lets a Go service tell a smartlb fleet how it is doing.
+// Package report publishes the metrics of a Go service for smartlb.
 //
-// A Reporter counts the requests that pass its HTTP middleware and hands a Report to a Publisher:
-// requests per second, 95th percentile and distribution of latency, error rate, requests in progress, and on Linux
-// the CPU and memory of the process as a share of what it may use (its cgroup's limits, else the machine's). A
-// service that knows better what keeps it busy (a worker pool, a queue) says so through Config.Utilization. Balancers
-// estimate the capacity of the instance from the rate and the utilization of the same report.
+// A Reporter counts the requests that pass its HTTP middleware and passes a Report to a Publisher. A Report has the
+// requests per second, the 95th percentile and distribution of latency, the error rate and the requests in progress.
+// On Linux it also has the CPU and memory of the process, as a share of the limits of its cgroup or else of the
+// machine. A service with a better measure of its utilization (a worker pool, a queue) sets Config.Utilization. The
+// proxies estimate the capacity of the instance from the rate and the utilization of the same report.
 //
-// Reporting never disturbs the service: counting takes no lock, publishers do not block, and what cannot be published
-// is counted and lost. A Reporter with nothing to tell publishes nothing: that is an instance without requests since
-// the last report and without known CPU or utilization.
+// Reporting never disturbs the service: counting takes no lock, and publishers do not block. A report that cannot be
+// published is dropped and counted. A Reporter publishes nothing if there were no requests since the last report and
+// neither CPU nor utilization is known.
 //
 // The package imports the standard library only. Package report/kafka publishes to Kafka:
 //

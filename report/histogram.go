@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// The histogram's buckets are those of a DDSketch of 1 % accuracy (Masson, Rim, Lee, VLDB 2019): bucket i holds
-// latencies in (gamma^(i-1), gamma^i] milliseconds, so that a publisher can make a sketch of them without loss.
+// The histogram has the buckets of a DDSketch with 1 % accuracy (Masson, Rim, Lee, VLDB 2019): bucket i holds
+// latencies in (gamma^(i-1), gamma^i] milliseconds, so that a publisher can convert them to a sketch without loss.
 const (
 	accuracy   = 0.01
 	gamma      = (1 + accuracy) / (1 - accuracy)
 	firstIndex = -346 // gamma^-346 ms is 1 us; shorter latencies count there
-	lastIndex  = 641  // gamma^641 ms is 6 minutes; longer ones count there
+	lastIndex  = 641  // gamma^641 ms is 6 minutes; longer latencies count there
 	buckets    = lastIndex - firstIndex + 1
 )
 
@@ -32,7 +32,7 @@ func (h *histogram) add(d time.Duration) {
 	h.counts[i-firstIndex].Add(1)
 }
 
-// since returns what was counted since last was filled, and fills it anew.
+// since returns the requests counted since last was filled, and updates last.
 func (h *histogram) since(last *[buckets]uint64) []Bucket {
 	var out []Bucket
 	for i := range h.counts {
@@ -45,7 +45,7 @@ func (h *histogram) since(last *[buckets]uint64) []Bucket {
 	return out
 }
 
-// middle returns the value within 1 % of every latency in a bucket.
+// middle returns a value within 1 % of every latency in a bucket.
 func middle(index int) float64 {
 	return math.Pow(gamma, float64(index)) * (1 - accuracy)
 }

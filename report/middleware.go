@@ -9,7 +9,7 @@ import (
 )
 
 // Middleware counts the requests that next serves. A request that switches protocols (WebSocket) is in progress until
-// its handler returns and says nothing about latency.
+// its handler returns; its latency is not recorded.
 func (r *Reporter) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.active.Add(1)
@@ -36,8 +36,8 @@ func (r *Reporter) count(rec *recorder, panicked bool, took time.Duration) {
 	r.requests.Add(1)
 }
 
-// recorder remembers the status. It passes on what handlers look for in a ResponseWriter: flushing, hijacking, copying
-// from files, and everything else through http.ResponseController.
+// recorder stores the status. It supports flushing, hijacking and copying from files, and everything else through
+// http.ResponseController.
 type recorder struct {
 	http.ResponseWriter
 	status   int
@@ -45,7 +45,7 @@ type recorder struct {
 	hijacked bool
 }
 
-// WriteHeader remembers the first final status; informational ones (1xx but 101) may come before it.
+// WriteHeader stores the first final status; informational statuses (1xx except 101) may come before it.
 func (w *recorder) WriteHeader(status int) {
 	if !w.written && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		w.status, w.written = status, true
@@ -64,18 +64,18 @@ func (w *recorder) ReadFrom(src io.Reader) (int64, error) {
 	return io.Copy(w.ResponseWriter, src)
 }
 
-// Flush sends what is buffered, where the server can.
+// Flush sends buffered data, if the server supports it.
 func (w *recorder) Flush() {
 	w.written = true
-	_ = http.NewResponseController(w.ResponseWriter).Flush() // http.Flusher cannot say that it is not supported
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // http.Flusher cannot report that it is not supported
 }
 
-// Hijack takes the connection over, where the server can.
+// Hijack takes over the connection, if the server supports it.
 func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	w.hijacked = w.hijacked || err == nil
 	return c, rw, err
 }
 
-// Unwrap lets http.ResponseController find the server's own ResponseWriter.
+// Unwrap returns the server's own ResponseWriter, for http.ResponseController.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -5,39 +5,39 @@ import (
 	"time"
 )
 
-// defaultSteady is the longest pause by default. Readers believe a report for three of the sender's pauses.
+// defaultSteady is the default of the longest pause. Readers use a report for three of the sender's pauses.
 const defaultSteady = 30 * time.Second
 
-// What is worth a report before its time.
+// Thresholds for a report before the pause ends.
 const (
-	usageStep  = 0.15 // CPU or utilization differ by this from what was reported
-	errorStep  = 0.2  // the failed share differs by this from what was reported
-	rateSigmas = 6    // the number of requests is this many standard deviations from what the reported rate lets expect, and
-	rateStep   = 0.5  // by this share of it
+	usageStep  = 0.15 // CPU or utilization differs by this from the last report
+	errorStep  = 0.2  // the share of failed requests differs by this from the last report
+	rateSigmas = 6    // the number of requests is this many standard deviations from the number expected at the reported rate, and
+	rateStep   = 0.5  // differs by this share of the expected number
 )
 
-// look is what is seen at one interval.
+// look holds the measurements at the end of one interval.
 type look struct {
 	at               time.Time
 	requests, errors uint64
 	cpu, utilization *float64
 }
 
-// pace decides when the next report is due. Each interval it looks at what happened; while that is what was reported
-// last, the pause between reports doubles. The zero value has reported nothing.
+// pace decides when the next report is due. After each interval it compares the measurements with the last report;
+// while they do not differ, the pause between reports doubles. The zero value has no last report.
 type pace struct {
 	last     look
 	next     time.Time     // when the next report is due
-	pause    time.Duration // before it
-	reported Report        // what was reported last
+	pause    time.Duration // between the last report and next
+	reported Report        // the last report
 	rps      float64
 	failed   float64
-	cpu      mean // since then
+	cpu      mean // since the last report
 	busy     mean
 	changed  bool
 }
 
-// mean is the mean of the looks since the last report: a report tells the usage of the span that its rate is of.
+// mean is the mean of the measurements since the last report, so that usage and rate of a report cover the same span.
 type mean struct {
 	sum float64
 	n   int
@@ -58,7 +58,7 @@ func (m *mean) value() *float64 {
 	return &v
 }
 
-// due takes a look and reports whether it is time for a report.
+// due records a measurement and returns whether a report is due.
 func (p *pace) due(l look, cfg *Config) bool {
 	p.cpu.add(l.cpu)
 	p.busy.add(l.utilization)
@@ -88,7 +88,7 @@ func apart(a, b *float64) bool {
 	return math.Abs(*a-*b) >= usageStep
 }
 
-// published notes a report.
+// published records that r was published, and sets the time of the next report.
 func (p *pace) published(r *Report, interval, steady time.Duration) {
 	p.pause = min(2*p.pause, steady)
 	if p.changed || p.pause < interval {

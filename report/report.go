@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Report is what happened since the previous report. A value that is not known is nil, never 0.
+// Report holds the measurements since the previous report. An unknown value is nil, never 0.
 type Report struct {
 	Time       time.Time
 	ServiceID  string
@@ -14,20 +14,20 @@ type Report struct {
 	Tags       map[string]string
 
 	Span     time.Duration // since the previous report
-	Requests uint64        // ended within Span
-	Errors   uint64        // of them, those that failed
-	Active   int64         // in progress now
+	Requests uint64        // requests that ended within Span
+	Errors   uint64        // failed requests among Requests
+	Active   int64         // requests in progress now
 
-	// Latencies is the distribution of the latencies of requests that did not fail, in ascending order; each
-	// value is within 1 % of the true ones. Failures are left out: failing fast is not being fast.
+	// Latencies is the distribution of the latencies of successful requests, in ascending order. Each value is
+	// within 1 % of the true latencies. Failed requests are excluded, because a fast failure is not a fast response.
 	Latencies []Bucket
 
 	CPU         *float64 // share of the CPU that the process may use, 0..1
-	Memory      *float64 // share of the memory that it may use, 0..1
-	Utilization *float64 // what Config.Utilization returned, 0..1
+	Memory      *float64 // share of the memory that the process may use, 0..1
+	Utilization *float64 // the mean of Config.Utilization since the previous report, 0..1
 }
 
-// Bucket is a number of requests of about the same latency.
+// Bucket is a number of requests with about the same latency.
 type Bucket struct {
 	Ms    float64
 	Count uint64
@@ -36,7 +36,7 @@ type Bucket struct {
 // RPS returns requests per second.
 func (r *Report) RPS() float64 { return float64(r.Requests) / r.Span.Seconds() }
 
-// ErrorRate returns the failed share, nil without requests.
+// ErrorRate returns the share of failed requests, 0..1, or nil without requests.
 func (r *Report) ErrorRate() *float64 {
 	if r.Requests == 0 {
 		return nil
@@ -45,7 +45,7 @@ func (r *Report) ErrorRate() *float64 {
 	return &rate
 }
 
-// P95 returns the 95th percentile of the latencies in milliseconds, nil without any.
+// P95 returns the 95th percentile of the latencies in milliseconds, or nil without latencies.
 func (r *Report) P95() *float64 {
 	var total uint64
 	for _, b := range r.Latencies {
@@ -64,7 +64,7 @@ func (r *Report) P95() *float64 {
 	panic("report: rank beyond the total")
 }
 
-// decimals rounds to so many decimals: more digits say nothing and fill the log.
+// decimals rounds v to n decimals: more digits carry no information and fill the log.
 func decimals(v *float64, n int) *float64 {
 	if v == nil {
 		return nil
@@ -74,14 +74,14 @@ func decimals(v *float64, n int) *float64 {
 	return &r
 }
 
-// rounded is r as it is published: rates and milliseconds with three decimals, ratios with four, but the error rate
-// with six, because readers count requests by it.
+// rounded returns the values of r as they are published: rates and milliseconds with three decimals, ratios with four.
+// The error rate has six decimals, because readers compute the number of failed requests from it.
 func (r *Report) rounded() (rps float64, p95, errorRate, cpu, memory, utilization *float64) {
 	v := r.RPS()
 	return *decimals(&v, 3), decimals(r.P95(), 3), decimals(r.ErrorRate(), 6), decimals(r.CPU, 4), decimals(r.Memory, 4), decimals(r.Utilization, 4)
 }
 
-// MarshalJSON writes the value of a service-metrics message, for publishers of your own.
+// MarshalJSON returns the value of a service-metrics message, for custom publishers.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	type metrics struct {
 		RPS               float64  `json:"rps"`

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// Publisher takes reports. Publish must not block, and must not keep the report's maps and slices beyond the call
-// unless it only reads them; it is called by one goroutine.
+// Publisher receives reports. Publish must not block. After it returns, it may only read the report's maps and slices,
+// not change them. One goroutine calls it.
 type Publisher interface {
 	Publish(r *Report)
 }
 
-// Config says who reports, how often and to whom.
+// Config names the reporting instance, the interval and the publisher.
 type Config struct {
 	ServiceID  string            // required
 	InstanceID string            // required; unique within the service
@@ -24,20 +24,20 @@ type Config struct {
 	Publisher  Publisher         // required
 	Interval   time.Duration     // shortest time between reports; default 1 s, 100 ms to 60 s
 
-	// Steady is the longest time between reports: while load, errors and usage stay what they were, the pause
-	// doubles from Interval up to it, and what changes is reported after Interval. Default 30 s, or Interval if
-	// that is longer; at most 60 s. Equal to Interval: all reports are Interval apart.
+	// Steady is the longest time between reports. While load, errors and usage do not change, the pause doubles
+	// from Interval up to Steady. A change is reported after Interval. Default 30 s, or Interval if that is longer;
+	// at most 60 s. If Steady equals Interval, all reports are Interval apart.
 	Steady time.Duration
 
-	// Utilization says how busy the service is, 0..1: for example the used share of its workers. It may be nil;
-	// it is called once per report. Values above 1 count as 1; NaN or a negative value means that it does not
-	// know.
+	// Utilization returns how busy the service is, 0..1: for example the used share of its workers. It may be nil.
+	// The Reporter calls it once per Interval. Values above 1 count as 1; NaN or a negative value means unknown.
 	Utilization func() float64
 
-	// Failed says which responses are failures; default: status 500 and above. A handler that panics failed.
+	// Failed reports whether a response is a failure; default: status 500 and above. A request whose handler
+	// panics has failed.
 	Failed func(status int) bool
 
-	// NoUsage leaves CPU and memory of the process out, for processes that host more than this service.
+	// NoUsage excludes CPU and memory of the process, for processes that host more than this service.
 	NoUsage bool
 }
 
@@ -70,7 +70,7 @@ func (c *Config) fill() error {
 	return errors.Join(bad...)
 }
 
-// Reporter counts requests and reports them. Make it with New; its methods may be called concurrently.
+// Reporter counts requests and publishes reports. Create it with New. Its methods are safe for concurrent use.
 type Reporter struct {
 	cfg       Config
 	requests  atomic.Uint64
@@ -81,7 +81,7 @@ type Reporter struct {
 	running   atomic.Bool
 }
 
-// New checks the configuration. It starts nothing.
+// New checks the configuration and returns a Reporter. It starts no goroutine.
 func New(cfg Config) (*Reporter, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, fmt.Errorf("report: %w", err)
@@ -99,25 +99,25 @@ func (r *Reporter) Observe(latency time.Duration, failed bool) {
 	r.requests.Add(1)
 }
 
-// counts is what was counted up to some moment.
+// counts holds the counters at the time of the last report or pause.
 type counts struct {
 	requests, errors uint64
 	latencies        [buckets]uint64
-	at               time.Time // of that moment
-	published        bool      // there was a report at that moment
+	at               time.Time // time of the counters
+	published        bool      // a report was published at that time
 	pace             pace
 }
 
-// Run reports until ctx ends and returns nil. One Run at a time.
+// Run publishes reports until ctx ends, and then returns nil. A second concurrent Run returns an error.
 func (r *Reporter) Run(ctx context.Context) error {
 	if !r.running.CompareAndSwap(false, true) {
-		return errors.New("report: Run is running already")
+		return errors.New("report: Run is already running")
 	}
 	defer r.running.Store(false)
 	tick := time.NewTicker(r.cfg.Interval)
 	defer tick.Stop()
 	last := &counts{at: time.Now()}
-	r.usage.cpu(last.at) // the first reading is the beginning of the first span
+	r.usage.cpu(last.at) // the first reading starts the first span
 	for {
 		select {
 		case <-ctx.Done():
@@ -128,7 +128,7 @@ func (r *Reporter) Run(ctx context.Context) error {
 	}
 }
 
-// report publishes what was counted since last, if there is anything to tell, and moves last to now.
+// report publishes the changes since last, if a report is due, and moves last to now.
 func (r *Reporter) report(last *counts, now time.Time) {
 	out := Report{
 		Time: now, ServiceID: r.cfg.ServiceID, InstanceID: r.cfg.InstanceID, Tags: r.cfg.Tags,
@@ -158,8 +158,8 @@ func (r *Reporter) report(last *counts, now time.Time) {
 		out.Memory = r.usage.memory()
 	}
 	if !last.published {
-		// Readers multiply a rate by the time since the previous report. After a pause that would count
-		// requests that never were, so the pause is ended by a report of nothing.
+		// Readers multiply a rate by the time since the previous report. After a pause they would count requests
+		// that did not happen. An empty report ends the pause.
 		r.cfg.Publisher.Publish(&Report{
 			Time: last.at, ServiceID: out.ServiceID, InstanceID: out.InstanceID, Tags: out.Tags, Span: out.Span,
 		})

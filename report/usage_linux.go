@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// usage measures the process against what it may use.
+// usage measures the CPU and memory of the process as a share of its limits.
 type usage struct {
 	cores  float64 // CPU that the process may use
-	limit  float64 // bytes of memory that it may use; 0: not known
+	limit  float64 // bytes of memory that the process may use; 0: unknown
 	at     time.Time
 	used   time.Duration
 	primed bool
@@ -32,7 +32,7 @@ func newUsage() usage {
 	return u
 }
 
-// cpu returns the share of the CPU used since the previous call, nil at the first.
+// cpu returns the share of the CPU used since the previous call, 0..1, or nil at the first call.
 func (u *usage) cpu(now time.Time) *float64 {
 	var r syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
@@ -49,7 +49,7 @@ func (u *usage) cpu(now time.Time) *float64 {
 	return &share
 }
 
-// memory returns the share of the memory used.
+// memory returns the share of the memory used, 0..1, or nil if it is unknown.
 func (u *usage) memory() *float64 {
 	if u.limit <= 0 {
 		return nil

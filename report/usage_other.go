@@ -4,7 +4,7 @@ package report
 
 import "time"
 
-// usage knows nothing on this system: CPU and memory are absent from reports.
+// usage measures nothing on this system: CPU and memory are absent from reports.
 type usage struct{}
 
 func newUsage() usage { return usage{} }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# gofmt, go vet, staticcheck, go mod tidy, and where installed shellcheck and shfmt.
+# Runs gofmt, go vet, staticcheck and go mod tidy; also shellcheck and shfmt if they are installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 echo "== lint"
 unformatted=$(git ls-files -z '*.go' | xargs -0 gofmt -l)
 if [ -n "$unformatted" ]; then
-	echo "gofmt differs:" >&2
+	echo "these files are not formatted by gofmt:" >&2
 	echo "$unformatted" >&2
 	exit 1
 fi

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Builds static archives for linux and darwin, amd64 and arm64, with the web UI,
-# the Kafka script, the systemd unit and completions, and their checksums.
+# Builds archives with static binaries for linux and darwin, amd64 and arm64.
+# The archives contain the web UI, the Kafka script, the systemd unit and
+# completions. Writes a file with checksums of all archives.
 #
 #   scripts/release.sh [FOLDER [PLATFORM ...]]     e.g. scripts/release.sh dist linux/amd64
 #
-# Known vulnerabilities end it: see scripts/vulncheck.sh for an offline database.
-# The same commit and Go version give the same bytes.
+# The build fails on known vulnerabilities; for an offline database, see
+# scripts/vulncheck.sh. The same commit and Go version produce the same bytes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,7 +26,7 @@ mkdir -p "${out}"
 out="$(cd "${out}" && pwd)"
 
 if ! command -v npm >/dev/null 2>&1; then
-	echo "a release carries the web UI, and that needs Node.js and npm" >&2
+	echo "build release: the web UI needs npm, which is not installed; install Node.js with npm" >&2
 	exit 1
 fi
 scripts/vulncheck.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Long runs: each fuzz target for FUZZ_TIME (default 2m), the properties with
-# many more cases. Failing inputs land in testdata/fuzz and belong in git.
+# Runs each fuzz target for FUZZ_TIME (default 2m) and the property tests with
+# many more cases. Go writes failing inputs to testdata/fuzz; commit them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,7 +13,7 @@ grep -rl --include='*_test.go' '^func Fuzz' internal report | xargs -n1 dirname 
 done
 echo "== properties"
 go test -rapid.checks=20000 -timeout 60m ./internal/dataplane/picker ./internal/dataplane/router ./internal/dataplane/upstream ./internal/dataplane/dispatch ./internal/dataplane/guard
-echo "== requests of every kind, damaged or not, to the embedded broker"
+echo "== valid and damaged requests of every kind to the embedded broker"
 SMARTLB_SOAK=1 go test -count=1 -timeout 30m ./internal/stack/broker -run TestRequestsOfEveryKind
 echo "== 1,000 kills of the embedded broker"
 go test -count=1 -timeout 60m -v ./test/crash -run TestNothingAcknowledgedIsLostOverKills -kills "${KILLS:-1000}" -seed "${SEED:-$RANDOM}"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs every test that this machine can run. With Go alone that is enough to
-# pass; what was left out for want of a tool is said at the end. With CI=true
-# nothing may be left out.
+# Runs every test that this machine can run. Go alone is enough to pass. Tests
+# whose tools are not installed are skipped and listed at the end. With CI=true
+# a skipped test is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 left_out=()
-missing() { left_out+=("$1 (for want of $2)"); }
+missing() { left_out+=("$1 (needs $2)"); }
 
 race=()
 if command -v gcc >/dev/null 2>&1 || command -v clang >/dev/null 2>&1; then
@@ -14,13 +14,13 @@ if command -v gcc >/dev/null 2>&1 || command -v clang >/dev/null 2>&1; then
 else
 	missing "the race detector" "a C compiler"
 fi
-command -v kcat >/dev/null 2>&1 || missing "kcat as a foreign client" "kcat"
+command -v kcat >/dev/null 2>&1 || missing "tests with kcat as a client" "kcat"
 command -v strace >/dev/null 2>&1 || missing "counting system calls per request" "strace"
 for tool in java mvn; do
 	command -v "$tool" >/dev/null 2>&1 || missing "real ZooKeeper, Kafka and Kafka Connect" "$tool"
 done
-command -v javac >/dev/null 2>&1 || missing "Apache's client as a foreign client" "a JDK"
-python3 -c 'import ensurepip' >/dev/null 2>&1 || missing "librdkafka as a foreign client" "Python 3 with venv"
+command -v javac >/dev/null 2>&1 || missing "tests with Apache's Java client" "a JDK"
+python3 -c 'import ensurepip' >/dev/null 2>&1 || missing "tests with librdkafka as a client" "Python 3 with venv"
 command -v chromium >/dev/null 2>&1 || missing "the console in a browser" "chromium"
 command -v npm >/dev/null 2>&1 || missing "the web UI's own checks" "Node.js"
 command -v shellcheck >/dev/null 2>&1 || missing "shellcheck of the scripts" "shellcheck"
@@ -29,8 +29,9 @@ command -v shfmt >/dev/null 2>&1 || missing "shfmt of the scripts" "shfmt"
 scripts/lint.sh
 scripts/web.sh
 
-# Properties are drawn from one seed in CI, so that a run can be repeated; at
-# home from the clock, so that every run looks somewhere else. make soak looks long.
+# In CI, property tests use one fixed seed, so that a run can be repeated.
+# Elsewhere the seed comes from the clock, so that every run tests other cases.
+# make soak runs them for a long time.
 mapfile -t properties < <(git grep -l --untracked 'pgregory.net/rapid' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|')
 mapfile -t others < <(go list -f '{{.Dir}}' ./... | sed "s|^$PWD|.|" | grep -vxF -f <(printf '%s\n' "${properties[@]}"))
 seed=()
@@ -38,7 +39,7 @@ seed=()
 
 echo "== properties${race[*]:+ with the race detector}"
 go test "${race[@]}" -timeout 25m "${properties[@]}" "${seed[@]}"
-# Tests with whole processes and browsers mostly wait: three at a time, also on two cores.
+# Tests with processes and browsers mostly wait, so three run in parallel even on two cores.
 echo "== tests${race[*]:+ with the race detector}"
 go test "${race[@]}" -timeout 50m -parallel 3 "${others[@]}"
 
@@ -50,10 +51,10 @@ GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/smartlb
 
 if [ ${#left_out[@]} -gt 0 ]; then
 	echo
-	echo "left out on this machine:"
+	echo "skipped on this machine:"
 	printf '  - %s\n' "${left_out[@]}"
 	if [ "${CI:-}" = true ]; then
-		echo "with CI=true nothing may be left out" >&2
+		echo "tests were skipped; with CI=true every test must run" >&2
 		exit 1
 	fi
 fi

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Checks code and dependencies against the Go vulnerability database. It fails
-# when the code calls something with a known vulnerability.
+# if the code calls a function with a known vulnerability.
 #
 #   scripts/vulncheck.sh [PACKAGE ...]                  default ./...
 #   GOVULNDB=file:///srv/vulndb scripts/vulncheck.sh    a copy of the database, for machines without access to it
-#   VULNCHECK=off                                       skips the check, and says so
+#   VULNCHECK=off                                       skips the check and prints a message
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,8 +16,8 @@ if [ "${VULNCHECK:-on}" = off ]; then
 	exit 0
 fi
 database="${GOVULNDB:-https://vuln.go.dev}"
-echo "== vulnerabilities, by ${database}" >&2
+echo "== vulnerabilities, from ${database}" >&2
 if ! go run "golang.org/x/vuln/cmd/govulncheck@${version}" -db "${database}" "${packages[@]}"; then
-	echo "govulncheck found a vulnerability, or cannot read ${database}: GOVULNDB=file:///FOLDER names a copy of the database" >&2
+	echo "govulncheck found a vulnerability or cannot read ${database}; to use a copy of the database, set GOVULNDB=file:///FOLDER" >&2
 	exit 1
 fi

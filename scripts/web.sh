@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the web UI into internal/console/ui/dist, where it is newer than its
-# sources it is left alone. Without Node it says how to get the UI and succeeds:
-# the binary then serves a page that says the same.
+# Builds the web UI into internal/console/ui/dist, unless the result there is
+# newer than its sources. Without Node it prints how to get the UI and succeeds;
+# the binary then serves a page with the same hint.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ if [ ! -f web/package.json ]; then
 	exit 0
 fi
 if ! command -v npm >/dev/null 2>&1; then
-	echo "no Node.js: building without the web UI (install Node.js 20 or newer for it)" >&2
+	echo "npm is not installed: building without the web UI; to include it, install Node.js 20 or newer" >&2
 	exit 0
 fi
 if [ -f "$out" ] && [ -z "$(find web api/openapi.yaml -path web/node_modules -prune -o -path web/dist -prune -o -type f -newer "$out" -print -quit)" ]; then

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Manages the Kafka infrastructure of smartlb. Each command stands for a verb
-# of `smartlb kafka`; this script finds the binary, or builds it, and passes
-# the words on. Clients connect to KAFKA_BROKER when it is set.
+# Manages the Kafka infrastructure of smartlb. Each command maps to a command
+# of `smartlb kafka`. This script finds or builds the binary and passes the
+# arguments to it. Clients connect to KAFKA_BROKER if it is set.
 set -euo pipefail
 
-# real prints a path without symbolic links in its last part.
+# real prints a path after resolving symbolic links in its last part.
 real() {
 	local path="$1" target
 	while [[ -L "${path}" ]]; do
@@ -24,32 +24,32 @@ usage() {
 
 		Services
 		  start                                   start Kafka and the web UI, wait until healthy
-		  stop                                    stop it
-		  restart                                 stop and start it
-		  status                                  what runs; exit code 10 when Kafka is down
+		  stop                                    stop Kafka and the web UI
+		  restart                                 stop and start Kafka and the web UI
+		  status                                  show running services; exit code 10 if Kafka is down
 		  logs [SERVICE]                          print the log of a service (kafka, kafka-ui)
 
 		Topics
 		  init-topics                             create the topics of topics.yaml
 		  topics                                  list topics
 		  create-topic NAME [PARTITIONS [RF]]     create a topic
-		  describe-topic TOPIC                    partitions, offsets, configuration
+		  describe-topic TOPIC                    show partitions, offsets, configuration
 		  produce TOPIC MESSAGE                   send a message
 		  consume TOPIC N                         print the last N messages
 
 		Consumer groups
 		  groups                                  list consumer groups
-		  describe-group GROUP                    members, offsets, lag
+		  describe-group GROUP                    show members, offsets, lag
 
-		Every command takes --help and the flags of its verb of `smartlb kafka`,
-		which can do more: see smartlb kafka --help.
+		Every command accepts --help and the flags of its `smartlb kafka` command.
+		For all commands, see smartlb kafka --help.
 	END
 }
 
 say() { printf '%s\n' "$*" >&2; }
 
-# find_binary prints the path of the binary: SMARTLB_BIN, beside this script,
-# bin/ of this checkout, PATH, or else a fresh build into bin/.
+# find_binary prints the path of the binary. It tries SMARTLB_BIN, the folder of
+# this script, bin/ of this checkout and PATH, and then builds bin/smartlb.
 find_binary() {
 	if [[ -n "${SMARTLB_BIN:-}" ]]; then
 		printf '%s' "${SMARTLB_BIN}"
@@ -66,11 +66,11 @@ find_binary() {
 
 build() {
 	if [[ ! -f "${root}/go.mod" ]]; then
-		say "smartlb is neither beside this script nor in PATH; SMARTLB_BIN may name it."
+		say "smartlb is neither in ${here} nor in PATH; set SMARTLB_BIN to its path"
 		return 1
 	fi
 	if ! command -v go >/dev/null; then
-		say "smartlb is neither in ${root}/bin nor in PATH, and there is no Go to build it with."
+		say "smartlb is neither in ${root}/bin nor in PATH, and Go is not installed to build it"
 		return 1
 	fi
 	say "building ${root}/bin/smartlb ..."
@@ -97,7 +97,7 @@ consume() { kafka consume "$@"; }
 groups() { kafka groups list "$@"; }
 describe_group() { kafka groups describe "$@"; }
 
-# create_topic takes partitions and replicas as words: NAME [PARTITIONS [REPLICAS]].
+# create_topic takes partitions and replicas as arguments: NAME [PARTITIONS [REPLICAS]].
 create_topic() {
 	local -a arguments=()
 	local -a flags=(-p -r)
@@ -108,7 +108,7 @@ create_topic() {
 			arguments+=("${flags[0]}" "$1")
 			flags=("${flags[@]:1}")
 		else
-			say "create-topic NAME [PARTITIONS [REPLICAS]]: '${1}' is one too many"
+			say "create-topic NAME [PARTITIONS [REPLICAS]]: unexpected argument '${1}'"
 			return 2
 		fi
 		shift

@@ -148,14 +148,14 @@ func TestTheScriptSaysWhenThereIsNoBinaryAndNoGo(t *testing.T) {
 		}
 	}
 	s := &script{t: t, path: path, dir: work, env: []string{"PATH=" + tools}}
-	if _, words, code := s.run("topics"); code == 0 || !strings.Contains(words, "no Go to build it with") {
+	if _, words, code := s.run("topics"); code == 0 || !strings.Contains(words, "Go is not installed to build it") {
 		t.Errorf("without a binary it ends with %d: %s", code, words)
 	}
 	s.want("Usage", "help")
 	if err := os.Remove(filepath.Join(work, "go.mod")); err != nil {
 		t.Fatal(err)
 	}
-	if _, words, code := s.run("topics"); code == 0 || !strings.Contains(words, "SMARTLB_BIN may name it") {
+	if _, words, code := s.run("topics"); code == 0 || !strings.Contains(words, "set SMARTLB_BIN to its path") {
 		t.Errorf("outside of a checkout it ends with %d: %s", code, words)
 	}
 }
@@ -207,7 +207,7 @@ func TestTheScriptFindsTheBinaryAndPassesTheWordsOn(t *testing.T) {
 			t.Errorf("%q calls %q (%d, %s), want %q", row.typed, out, code, words, row.want)
 		}
 	}
-	if _, words, code := s.run("create-topic", "t", "3", "1", "9"); code != 2 || !strings.Contains(words, "'9' is one too many") {
+	if _, words, code := s.run("create-topic", "t", "3", "1", "9"); code != 2 || !strings.Contains(words, "unexpected argument '9'") {
 		t.Errorf("a fourth word ends with %d: %s", code, words)
 	}
 }

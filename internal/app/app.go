@@ -130,10 +130,10 @@ func (a *App) lockData() (err error) {
 		return nil
 	}
 	if err := os.MkdirAll(a.o.DataDir, 0o700); err != nil {
-		return fmt.Errorf("data directory: %w (choose another with --data)", err)
+		return fmt.Errorf("data directory: %w (choose another directory with --data)", err)
 	}
 	if a.unlock, err = broker.LockDir(a.o.DataDir, nodeLock); err != nil {
-		return fmt.Errorf("%w (choose another with --data)", err)
+		return fmt.Errorf("%w (choose another directory with --data)", err)
 	}
 	_, err = state.Open(a.o.DataDir, dataFormat)
 	return err
@@ -409,7 +409,7 @@ func (a *App) auditConfig(o configlog.Outcome) {
 func portError(err error, flag string) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
-		return fmt.Errorf("%w%s (choose another with %s)", err, holder.Of(op.Addr), flag)
+		return fmt.Errorf("%w%s (choose another address with %s)", err, holder.Of(op.Addr), flag)
 	}
 	return err
 }

@@ -57,7 +57,7 @@ func (l *limited) refuse(c net.Conn, why error) {
 	}
 	status, text := http.StatusServiceUnavailable, `{"error":"too many connections are open","hint":"wait a moment"}`
 	if why == quota.ErrShare {
-		status, text = http.StatusTooManyRequests, `{"error":"too many connections are open from this address","hint":"close some of them; a proxy that brings many clients belongs in console.trustedProxies"}`
+		status, text = http.StatusTooManyRequests, `{"error":"too many connections are open from this address","hint":"close some connections; add a proxy that serves many clients to console.trustedProxies"}`
 	}
 	_ = c.SetWriteDeadline(time.Now().Add(refuseTime))
 	_, _ = fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",

@@ -31,7 +31,7 @@ func closeProducer(p *kafka.Producer) error {
 		if now == before {
 			cancel()
 			_ = p.Close(ctx)
-			return fmt.Errorf("the broker took nothing for %s", noProgressTimeout)
+			return fmt.Errorf("the broker accepted no records for %s", noProgressTimeout)
 		}
 		before = now
 	}

@@ -93,7 +93,7 @@ func (a *App) setPolicy(ctx context.Context, service, policy, actor string) erro
 		return err
 	}
 	_, err = configlog.Publish(ctx, a.kafka, configlog.Change{
-		Document: document, Base: s.Revision, Author: actor, Node: a.node, Comment: "demo: " + service + " is picked by " + policy,
+		Document: document, Base: s.Revision, Author: actor, Node: a.node, Comment: "demo: " + service + " uses the policy " + policy,
 	}, a.o.Log)
 	return err
 }

@@ -20,11 +20,11 @@ func AllRoles() []string {
 // CheckRoles returns an error that lists the valid roles if a role is unknown.
 func CheckRoles(roles []string) error {
 	if len(roles) == 0 {
-		return fmt.Errorf("no role; want some of %s", strings.Join(AllRoles(), ", "))
+		return fmt.Errorf("no role: want one or more of %s", strings.Join(AllRoles(), ", "))
 	}
 	for _, r := range roles {
 		if !slices.Contains(AllRoles(), r) {
-			return fmt.Errorf("unknown role %q, want some of %s", r, strings.Join(AllRoles(), ", "))
+			return fmt.Errorf("unknown role %q: want one or more of %s", r, strings.Join(AllRoles(), ", "))
 		}
 	}
 	return nil

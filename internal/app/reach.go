@@ -27,11 +27,11 @@ func (a *App) watchKafka(ctx context.Context) error {
 			pause = reachAgain
 			cause, _ := kafka.Explain(err, a.kafka)
 			if cause != said {
-				a.o.Log.Warn("kafka cannot be reached, traffic goes on without it", "cause", cause, "error", err, "brokers", a.kafka.Brokers, "security", a.kafka.Security)
+				a.o.Log.Warn("kafka is unreachable, traffic continues without it", "cause", cause, "error", err, "brokers", a.kafka.Brokers, "security", a.kafka.Security)
 			}
 			said = cause
 		case said != "":
-			a.o.Log.Info("kafka can be reached again", "brokers", a.kafka.Brokers)
+			a.o.Log.Info("kafka is reachable again", "brokers", a.kafka.Brokers)
 			said = ""
 		}
 		select {

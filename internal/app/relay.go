@@ -40,7 +40,7 @@ func (a *App) proxies(ctx context.Context) ([]nodes.Node, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", api.ErrUnavailable, err)
 	}
-	return nil, fmt.Errorf("%w: no proxy has reported itself in the last 15 s", api.ErrUnavailable)
+	return nil, fmt.Errorf("%w: no proxy sent a status in the last 15 s", api.ErrUnavailable)
 }
 
 // kafkaTimeout is the timeout for Kafka if the process already knows proxies to query.

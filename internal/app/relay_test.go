@@ -43,7 +43,7 @@ func TestProxiesAreKnownWhileKafkaIsAway(t *testing.T) {
 		}
 		c.Stop()
 	}
-	if _, err := stranger.proxies(t.Context()); !errors.Is(err, api.ErrUnavailable) || !strings.Contains(err.Error(), "Kafka does not answer") {
+	if _, err := stranger.proxies(t.Context()); !errors.Is(err, api.ErrUnavailable) || !strings.Contains(err.Error(), "Kafka is unavailable") {
 		t.Errorf("who never found one: %v", err)
 	}
 }

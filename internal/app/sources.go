@@ -169,7 +169,7 @@ func findInstance(views []keeper.ServiceView, service, instance string) (keeper.
 	for _, v := range found {
 		names = append(names, v.ID+"/"+instance)
 	}
-	return keeper.ServiceView{}, fmt.Errorf("%w: %q is ambiguous, say one of %s", api.ErrNotFound, instance, strings.Join(names, ", "))
+	return keeper.ServiceView{}, fmt.Errorf("%w: %q is ambiguous; use one of %s", api.ErrNotFound, instance, strings.Join(names, ", "))
 }
 
 // override drains an instance, undrains it or sets its weight. On this node it takes effect immediately. A console
@@ -197,7 +197,7 @@ func (a *App) override(ctx context.Context, o event.Override, actor, reason stri
 	var answer api.Overridden
 	path := "/api/v1/services/" + url.PathEscape(o.ServiceID) + "/instances/" + url.PathEscape(o.InstanceID) + "/override"
 	if told := a.tellProxy(ctx, http.MethodPost, path, body, &answer); told != nil {
-		return configlog.Applied{}, fmt.Errorf("%w: %v; and no proxy could be asked: %v", api.ErrUnavailable, err, told)
+		return configlog.Applied{}, fmt.Errorf("%w: %v; and no proxy accepted the override: %v", api.ErrUnavailable, err, told)
 	}
 	return configlog.Applied{Published: answer.Published}, nil
 }

@@ -28,7 +28,7 @@ func (a *App) ensure(ctx context.Context, cfg kafka.Config, catalog topic.Catalo
 		return nil
 	case cause == kafka.CauseDenied:
 		// A user with more permissions creates the topics, see deployment/kafka/acls.yaml.
-		a.o.Log.Info("topics are not looked after: no right to see or make all of them", "error", err)
+		a.o.Log.Info("topics not created or checked: no permission to describe or create all of them", "error", err)
 		<-ctx.Done()
 		return nil
 	case err != nil:
@@ -36,7 +36,7 @@ func (a *App) ensure(ctx context.Context, cfg kafka.Config, catalog topic.Catalo
 	}
 	close(a.topicsReady)
 	for _, m := range done.Missing {
-		a.o.Log.Warn("support topic missing: its function is off", "topic", m.Topic, "reason", m.Reason)
+		a.o.Log.Warn("support topic missing, its function is disabled", "topic", m.Topic, "reason", m.Reason)
 	}
 	for _, step := range done.Drift {
 		a.o.Log.Warn("topic differs from the catalog", "step", step.String())

@@ -91,7 +91,7 @@ func Up(ctx context.Context, o UpOptions) error {
 		u.startLoad(childCtx, a)
 	}
 	u.banner(a, console, time.Since(began))
-	quiet := context.AfterFunc(ctx, func() { fmt.Fprintln(o.Out, "\nstopping; Ctrl-C again ends it at once") })
+	quiet := context.AfterFunc(ctx, func() { fmt.Fprintln(o.Out, "\nstopping; press Ctrl-C again to stop immediately") })
 	defer quiet()
 	return <-done
 }
@@ -232,10 +232,10 @@ func (u *up) claimLog(ctx context.Context) error {
 	case state.Document == "" || state.Document == string(u.o.Traffic):
 		return nil
 	case !demo.IsTraffic([]byte(state.Document)):
-		return fmt.Errorf("config-updates at %s holds revision %s, which is not the demo's: leave out --demo, or give the demo another Kafka",
+		return fmt.Errorf("config-updates at %s holds revision %s, which does not belong to the demo; run without --demo, or use another Kafka for the demo",
 			strings.Join(cfg.Brokers, ","), state.Revision)
 	}
-	_, err = configlog.Publish(ask, cfg, configlog.Change{Document: u.o.Traffic, Base: state.Revision, Author: "demo", Comment: "the demo with other addresses"}, u.o.Log)
+	_, err = configlog.Publish(ask, cfg, configlog.Change{Document: u.o.Traffic, Base: state.Revision, Author: "demo", Comment: "demo: addresses changed"}, u.o.Log)
 	return err
 }
 

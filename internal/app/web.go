@@ -142,7 +142,7 @@ func (a *App) guarded(name, address string, gate *access.Gate, secure bool) erro
 		}
 		return nil
 	case !a.o.Insecure:
-		return fmt.Errorf("%s: %s can be reached from other machines and asks for no credentials: use a loopback address, configure console.users or console.oidc (for admin also admin.token), or say --insecure-listen", name, address)
+		return fmt.Errorf("%s: %s is reachable from other machines without credentials; use a loopback address, configure console.users or console.oidc (for admin also admin.token), or use --insecure-listen", name, address)
 	}
 	a.o.Log.Warn("listening beyond loopback without credentials: every client that reaches this address may change routing", "listener", name, "address", address)
 	return nil

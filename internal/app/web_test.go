@@ -111,7 +111,7 @@ func TestBeyondLoopbackItWantsCredentials(t *testing.T) {
 		{"[::1]:0", nil, false, ""},
 		{":8083", nil, false, "console.users"},
 		{"0.0.0.0:8083", nil, false, "--insecure-listen"},
-		{"192.0.2.7:8083", nil, false, "can be reached from other machines"},
+		{"192.0.2.7:8083", nil, false, "is reachable from other machines"},
 		{":8083", gate, false, ""},
 		{":8083", nil, true, ""},
 	} {

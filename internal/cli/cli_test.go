@@ -86,7 +86,7 @@ func TestEveryOutcomeHasItsExitCodeAndItsStream(t *testing.T) {
 		{"say hello stopped", 130, "", ""},
 		{"say hello wrong", 2, "", "smartlb: that is wrong\n"},
 		{"say hello", 2, "", "NAME is missing"},
-		{"say hello you me", 2, "", `"me" is not understood`},
+		{"say hello you me", 2, "", `unexpected argument "me"`},
 		{"say hello you --soft", 2, "", "--soft"},
 		{"say hello you -o xml", 2, "", "table, wide, json and yaml"},
 		{"say hello you --log-level all", 2, "", "debug, info, warn and error"},

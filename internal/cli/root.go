@@ -131,7 +131,7 @@ func ReadVersion() Version {
 
 func versionCommand(env *Env) *cobra.Command {
 	return Verb[None, Version]{
-		Use: "version", Short: "Print what this binary was built from",
+		Use: "version", Short: "Print the version, commit and Go version of this binary",
 		Run: func(context.Context, *Env, None) (Version, error) { return ReadVersion(), nil },
 		Table: func(v Version) Table {
 			line := "smartlb " + v.Version

@@ -37,7 +37,7 @@ func (v Verb[A, R]) Command(env *Env) *cobra.Command {
 		Args: func(_ *cobra.Command, words []string) error {
 			if v.Args == nil {
 				if len(words) > 0 {
-					return Usagef("%q is not understood", words[0])
+					return Usagef("unexpected argument %q", words[0])
 				}
 				return nil
 			}
@@ -91,7 +91,7 @@ func Words[A any](targets func(*A) []*string, names ...string) func(*A, []string
 			return Usagef("%s is missing", names[len(words)])
 		}
 		if len(words) > len(names) {
-			return Usagef("%q is not understood", words[len(names)])
+			return Usagef("unexpected argument %q", words[len(names)])
 		}
 		for i, w := range words {
 			if w == "" { // usually from a variable that is not set

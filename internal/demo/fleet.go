@@ -75,7 +75,7 @@ const policyKey = "    policy: "
 // WithPolicy returns a demo's document with another policy for one service.
 func WithPolicy(document []byte, service, policy string) ([]byte, error) {
 	if !IsTraffic(document) {
-		return nil, errors.New("the current configuration is not the demo's: change the policy there")
+		return nil, errors.New("the current configuration does not belong to the demo; change the policy in that configuration")
 	}
 	head := "  - id: " + service + "\n" + policyKey
 	at := strings.Index(string(document), head)

@@ -112,7 +112,7 @@ func (s *Server) work(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	if status != http.StatusOK {
-		fmt.Fprintf(w, "{\"error\":\"this instance was told to fail\",\"instance\":%q}\n", s.in.ID)
+		fmt.Fprintf(w, "{\"error\":\"a fault is set on this instance\",\"instance\":%q}\n", s.in.ID)
 		return
 	}
 	fmt.Fprintf(w, "{\"instance\":%q,\"path\":%q,\"served\":%d}\n", s.in.ID, r.URL.Path, n)

@@ -13,8 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Admin asks a cluster about itself. Every call is bounded by its context and
-// by Config.RequestTimeout. It is safe for concurrent use.
+// Admin queries a cluster. Every call is bounded by its context and by Config.RequestTimeout. It is safe for concurrent
+// use.
 type Admin struct {
 	cfg    Config
 	client *kgo.Client
@@ -25,16 +25,15 @@ type Admin struct {
 // NewAdmin checks cfg and makes a client; it does not dial.
 func NewAdmin(cfg Config) (*Admin, error) { return NewAdminWithin(context.Background(), cfg) }
 
-// NewAdminWithin makes a client whose calls all fail when ctx ends. The context
-// of a call alone does not interrupt the wait for a broker that hangs.
+// NewAdminWithin makes a client whose calls all fail when ctx ends. The context of a single call does not interrupt the
+// wait for a broker that hangs.
 func NewAdminWithin(ctx context.Context, cfg Config) (*Admin, error) { return newAdmin(ctx, cfg) }
 
 func newAdmin(ctx context.Context, cfg Config, more ...kgo.Opt) (*Admin, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kafka admin: %w", err)
 	}
-	// Answers are about now: the library may give a cached one while it is
-	// younger than this.
+	// Results must be current: the library may return cached metadata that is younger than this.
 	c, err := kgo.NewClient(append(append(cfg.Options(), kgo.WithContext(ctx), kgo.MetadataMinAge(10*time.Millisecond)), more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("kafka admin: %w", err)
@@ -46,15 +45,14 @@ func newAdmin(ctx context.Context, cfg Config, more ...kgo.Opt) (*Admin, error) 
 // than once.
 func (a *Admin) Close() { a.once.Do(a.client.Close) }
 
-// Client gives the packages that may import the client library its full
-// reach. It is closed with a.
+// Client returns the library's client, for the packages that may import the client library. It is closed with a.
 func (a *Admin) Client() *kgo.Client { return a.client }
 
-// Cluster identifies a cluster and the asked topics.
+// Cluster identifies a cluster and the requested topics.
 type Cluster struct {
 	ID      string
 	Brokers int
-	Topics  map[string]Topic // only those that exist
+	Topics  map[string]Topic // existing topics only
 }
 
 // Topic identifies one topic. A topic that was deleted and created again has
@@ -64,8 +62,8 @@ type Topic struct {
 	Partitions int32
 }
 
-// Describe returns the cluster and those of the named topics that exist; with
-// no names, all topics that are not internal to Kafka.
+// Describe returns the cluster and those of the named topics that exist. Without names it returns all topics that are
+// not internal to Kafka.
 func (a *Admin) Describe(ctx context.Context, topics ...string) (Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.RequestTimeout)
 	defer cancel()
@@ -86,8 +84,7 @@ func (a *Admin) Describe(ctx context.Context, topics ...string) (Cluster, error)
 	return c, nil
 }
 
-// Ping succeeds when a topic listing does: the broker is there and answers
-// for its data.
+// Ping succeeds when the broker returns a listing of topics.
 func (a *Admin) Ping(ctx context.Context) error {
 	_, err := a.Describe(ctx)
 	return err
@@ -104,8 +101,8 @@ func (a *Admin) EndOffsets(ctx context.Context, topics ...string) (map[TopicPart
 	return a.list(ctx, topics, a.adm.ListEndOffsets)
 }
 
-// OffsetsAt returns, for every partition, the first offset whose timestamp is
-// ts or later; the end offset where there is none.
+// OffsetsAt returns, for every partition, the first offset whose timestamp is ts or later. If there is none, it returns
+// the end offset.
 func (a *Admin) OffsetsAt(ctx context.Context, ts time.Time, topics ...string) (map[TopicPartition]int64, error) {
 	return a.list(ctx, topics, func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
 		return a.adm.ListOffsetsAfterMilli(ctx, ts.UnixMilli(), topics...)

@@ -7,15 +7,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// answeringWithin bounds the search for a broker that answers. Where none does,
-// all are tried once more in the usual way, which says what is wrong.
+// answeringWithin bounds the search for a broker that answers. If none answers, the usual connection attempt tries all
+// brokers once more and returns the error.
 const answeringWithin = 2 * time.Second
 
-// Answering asks all brokers of c at once and returns c with the one that
-// answered first. A new client begins with any of those it is given, and waits
-// ten seconds for one that hangs. With one broker, or none that answers within
-// two seconds, c stays as it is. It is for a program that asks and ends; others
-// learn the brokers of the cluster in time.
+// Answering sends a request to all brokers of c at once and returns c with only the broker that answered first. A new
+// client begins with any of its brokers and waits ten seconds for one that hangs. With one broker, or if none answers
+// within two seconds, c stays as it is. Answering is for commands that end after their request; long-running programs
+// learn the brokers of the cluster from metadata.
 func (c Config) Answering(ctx context.Context) Config {
 	if len(c.Brokers) < 2 {
 		return c
@@ -24,7 +23,7 @@ func (c Config) Answering(ctx context.Context) Config {
 	defer cancel()
 	answers := make(chan string, len(c.Brokers))
 	for _, b := range c.Brokers {
-		one := c // before the goroutine may begin: c changes with the first answer
+		one := c // copied before the goroutine begins: c changes with the first answer
 		one.Brokers = []string{b}
 		go func() { // ends with the first answer, or with ctx
 			if client, err := kgo.NewClient(append(one.Options(), kgo.WithContext(ctx))...); err == nil {

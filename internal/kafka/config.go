@@ -14,25 +14,20 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
-// MaxValueBytes is the largest record value that our clients send: the 10 MB
-// that the topics promise. Kafka limits whole batches, so brokers and topics
-// are configured to MaxBatchBytes, which leaves room for key, headers and
-// framing.
+// MaxValueBytes is the largest record value that our clients send: the documented limit of 10 MB. Kafka limits whole
+// batches, so brokers and topics are configured to MaxBatchBytes, which leaves room for key, headers and framing.
 const MaxValueBytes = 10_485_760
 
-// MaxBatchBytes is the broker and topic limit that lets a value of
-// MaxValueBytes through: 11 MiB.
+// MaxBatchBytes is the limit of brokers and topics that permits a value of MaxValueBytes: 11 MiB.
 const MaxBatchBytes = 11_534_336
 
-// maxDecompressedBytes bounds what one fetched batch may decompress to, and
-// what the batches before it in the same fetch may have. It is six full batches:
-// generous to honest producers, deadly to compression bombs.
+// maxDecompressedBytes bounds the decompressed size of one fetched batch, and of the batches before it in the same
+// fetch. It equals six full batches: producers of valid data do not reach it, compression bombs exceed it.
 const maxDecompressedBytes = 64 << 20
 
-// Config says where the brokers are and how records travel. Start from
-// Default.
+// Config describes the brokers and how records are sent. Start from Default.
 type Config struct {
-	Brokers            []string      // host:port of the first brokers to ask; default localhost:9092
+	Brokers            []string      // host:port of the bootstrap brokers; default localhost:9092
 	ClientID           string        // shown in broker logs and group listings; default smartlb
 	Linger             time.Duration // longest wait for a fuller batch; default 20 ms, 0 sends at once
 	BatchMaxBytes      int32         // largest batch; default and ceiling MaxBatchBytes
@@ -44,11 +39,11 @@ type Config struct {
 	DeliveryTimeout    time.Duration // longest time a record waits for delivery before it is dropped; default 30 s
 	Retry              backoff.Policy
 
-	Security Security            // default: neither encrypted nor logged in
-	Getenv   func(string) string // where ${env:NAME} is looked up; default os.Getenv
+	Security Security            // default: no encryption, no login
+	Getenv   func(string) string // looks up ${env:NAME}; default os.Getenv
 
-	Signing *sign.Ring // signs what is written to sign.Topics and verifies what is read; nil: neither
-	Skips   *Skips     // counts records that could not be handled; nil: they are only logged
+	Signing *sign.Ring // signs records to sign.Topics and verifies records that are read; nil: neither
+	Skips   *Skips     // counts records that could not be handled; nil: such records are only logged
 }
 
 // Default returns the configuration for a broker on this machine.
@@ -112,9 +107,8 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// brokerPatience is how long one broker may think about a request beyond the
-// time that the request itself gives it. RequestTimeout is for the question as a
-// whole: where one broker of several hangs there is time to ask another.
+// brokerPatience is how long one broker may take for a request beyond the time that the request itself permits.
+// RequestTimeout covers all retries of a request: if one of several brokers hangs, there is time to try another broker.
 const brokerPatience = 5 * time.Second
 
 // Options are the settings that every client of this program shares.
@@ -126,7 +120,7 @@ func (c Config) Options() []kgo.Opt {
 		kgo.RetryTimeout(c.RequestTimeout),
 		kgo.RequestTimeoutOverhead(min(c.RequestTimeout, brokerPatience)),
 		kgo.RetryBackoffFn(func(n int) time.Duration { return c.Retry.Delay(n-1, jitter()) }),
-		kgo.MetadataMinAge(250*time.Millisecond), // a lost leader is noticed soon; a storm is not
+		kgo.MetadataMinAge(250*time.Millisecond), // a lost leader is noticed soon, without a storm of metadata requests
 		kgo.MetadataMaxAge(time.Minute),
 		kgo.DisableClientMetrics(),
 		kgo.ConsiderMissingTopicDeletedAfter(3*time.Second),
@@ -148,22 +142,20 @@ func (c Config) codec() kgo.CompressionCodec {
 	}
 }
 
-// fetchWait is how long a broker holds a fetch for which it has nothing. Data
-// ends the wait at once; a short wait only wakes both sides for nothing.
+// fetchWait is how long a broker holds a fetch without data. New data ends the wait at once; a shorter wait only wakes
+// both sides needlessly.
 const fetchWait = 5 * time.Second
 
-// readOptions bound the memory of a consuming client. Both offset options are
-// set everywhere: the library's default for the second rewinds a minute.
-// Nothing of ours is written in transactions, and a transaction that a stranger
-// opens and does not end would hide every later record of its partition for 15
-// minutes from a client that reads what is committed: drains, revisions and
-// metrics of others.
+// readOptions bound the memory of a consuming client. Both offset options are always set: the library's default for the
+// second rewinds one minute. smartlb writes nothing in transactions. Clients must read uncommitted records: another
+// producer's open transaction would hide every later record of its partition for 15 minutes. Such records are drains,
+// revisions and metrics.
 func readOptions() []kgo.Opt {
 	return append(inflate.New(maxDecompressedBytes, maxDecompressedBytes).Options(),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadUncommitted()),
-		kgo.KeepControlRecords(), // positions pass transaction markers; they are not delivered
+		kgo.KeepControlRecords(), // positions advance over transaction markers; markers are not delivered
 		kgo.KeepRetryableFetchErrors(),
 		kgo.FetchMaxWait(fetchWait),
 		kgo.FetchMaxBytes(16<<20),

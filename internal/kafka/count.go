@@ -11,15 +11,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Reasons for which a producer drops a record. Errors of the broker add their
-// Kafka name in place of these, for example MESSAGE_TOO_LARGE.
+// Reasons for which a producer drops a record. For an error of the broker the reason is its Kafka name, for example
+// MESSAGE_TOO_LARGE.
 const (
 	ReasonBufferFull = "buffer_full" // the queue is at its limit of records or bytes
 	ReasonTooLarge   = "too_large"   // the value exceeds MaxValueBytes
 	ReasonTimeout    = "timeout"     // not delivered within the delivery timeout
 	ReasonClosed     = "closed"      // the producer, or its client, was closed
 	ReasonCanceled   = "canceled"    // the caller's context ended
-	ReasonNetwork    = "network"     // anything else below Kafka's own errors
+	ReasonNetwork    = "network"     // any other error that is not Kafka's own
 )
 
 func reasonOf(err error) string {
@@ -48,7 +48,7 @@ type TopicStats struct {
 	Dropped   map[string]uint64 // by reason; never nil
 }
 
-// ProducerStats is what happened to every record since the start.
+// ProducerStats holds the counts of all records since the start.
 type ProducerStats struct {
 	Topics          map[string]TopicStats
 	BufferedRecords int64

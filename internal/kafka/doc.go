@@ -1,17 +1,12 @@
-// Package kafka is how the rest of the program reaches Kafka: what is sent,
-// what is read, and what happens while the brokers are away.
+// Package kafka is the program's access to Kafka: producing, consuming, and recovery when brokers are unavailable.
 //
-// A Producer takes records without ever blocking its caller and counts what it
-// could not deliver. A Tail reads whole topics without a consumer group, for
-// readers that want everything. A Group shares partitions with its peers, for
-// the analyzer. An Admin asks questions: which topics, which offsets, who is
-// the cluster.
+// A Producer accepts records without ever blocking its caller and counts those that it could not deliver. A Tail reads
+// whole topics without a consumer group, for readers that need every record. A Group shares partitions with other
+// members of a consumer group, for the analyzer. An Admin queries topics, offsets and the identity of the cluster.
 //
-// Constructors validate and never dial. All three survive brokers that go
-// away, come back, or come back without their data; the last case gets a new
-// client with back-off, because a topic that was deleted and created again has
-// a new id, which the client library on purpose does not adopt by itself.
+// Constructors validate and never dial. Producer, Tail and Group recover when brokers are unavailable, return, or
+// return without their data. In the last case they make a new client, with back-off. The reason: a topic that was
+// deleted and created again has a new id, which the client library deliberately does not adopt.
 //
-// Only this package, broker, ops, kafkatest, report/kafka and end-to-end tests
-// may import the client library.
+// Only this package, broker, ops, kafkatest, report/kafka and end-to-end tests may import the client library.
 package kafka

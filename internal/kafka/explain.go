@@ -18,33 +18,33 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Cause is why a cluster cannot be used, as far as an error tells.
+// Cause is the reason why a cluster cannot be used, as far as an error shows it.
 type Cause string
 
-// Reasons.
+// Causes.
 const (
 	CauseUnknown        Cause = "unknown"
 	CauseRefused        Cause = "connection-refused"   // nothing listens
 	CauseUnresolved     Cause = "name-not-resolved"    // no such host
-	CauseTimeout        Cause = "timeout"              // nobody answers
-	CauseNotTLS         Cause = "listener-without-tls" // we encrypt, the listener does not
-	CauseWantsTLS       Cause = "listener-with-tls"    // the listener encrypts, we do not
-	CauseWantsLogin     Cause = "listener-with-sasl"   // closed on us: it probably wants SASL or TLS
+	CauseTimeout        Cause = "timeout"              // no answer
+	CauseNotTLS         Cause = "listener-without-tls" // the client encrypts, the listener does not
+	CauseWantsTLS       Cause = "listener-with-tls"    // the listener encrypts, the client does not
+	CauseWantsLogin     Cause = "listener-with-sasl"   // the broker closed the connection: it probably requires SASL or TLS
 	CauseLogin          Cause = "login-refused"        // wrong user, password or token
 	CauseMechanism      Cause = "mechanism-refused"    // the broker does not offer it
 	CauseUnknownCA      Cause = "certificate-unknown-authority"
 	CauseCertName       Cause = "certificate-other-name"
 	CauseCertTime       Cause = "certificate-expired"
-	CauseWantsCert      Cause = "client-certificate-refused" // none, or one it does not trust
+	CauseWantsCert      Cause = "client-certificate-refused" // no certificate, or one that the broker does not trust
 	CauseDenied         Cause = "not-authorized"             // by an ACL
-	CauseNotKafka       Cause = "not-kafka"                  // something else answers
-	CauseMissingFile    Cause = "file-missing"               // of ours
+	CauseNotKafka       Cause = "not-kafka"                  // another protocol answers
+	CauseMissingFile    Cause = "file-missing"               // a local file
 	CauseMissingTopic   Cause = "topic-missing"
 	CauseNotEnoughAlive Cause = "not-enough-replicas"
 )
 
-// Explain says why an error came about and what to do. cfg is what was dialled
-// with. The text is empty for CauseUnknown.
+// Explain returns the cause of an error and a text that says what to do. cfg is the configuration used for dialling.
+// The text is empty for CauseUnknown.
 func Explain(err error, cfg Config) (Cause, string) {
 	var already *ExplainedError
 	if errors.As(err, &already) {
@@ -89,7 +89,7 @@ func Explain(err error, cfg Config) (Cause, string) {
 		return CauseNotKafka, fmt.Sprintf("%s answers, but not as Kafka does: another program has this port", where)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, os.ErrPermission):
 		return CauseMissingFile, "a file that the settings name cannot be read"
-	case strings.Contains(err.Error(), "unexpected data in oauth response"): // RFC 7628 §3.2.2: the reason, which the library does not pass on
+	case strings.Contains(err.Error(), "unexpected data in oauth response"): // RFC 7628 §3.2.2: the reason, which the library does not return
 		return CauseLogin, fmt.Sprintf("%s refuses the token: it is expired, for another audience, or of an issuer that it does not trust", where)
 	case errors.Is(err, io.EOF) && cfg.Security.SASL.On():
 		return CauseLogin, fmt.Sprintf("%s closed the connection during the login of %q by %s: the user or the password is probably wrong", where, unknown(), cfg.Security.SASL.Mechanism)
@@ -104,7 +104,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// explainTLS knows the failures of handshakes.
+// explainTLS explains failed TLS handshakes.
 func explainTLS(err error, where string) (Cause, string) {
 	var (
 		authority x509.UnknownAuthorityError
@@ -139,7 +139,7 @@ type ExplainedError struct {
 func (e *ExplainedError) Error() string { return e.Text + " (" + e.Err.Error() + ")" }
 func (e *ExplainedError) Unwrap() error { return e.Err }
 
-// Explained puts the explanation before an error, where there is one.
+// Explained puts the explanation, if there is one, before an error.
 func Explained(err error, cfg Config) error {
 	var already *ExplainedError
 	if err == nil || errors.As(err, &already) {
@@ -152,10 +152,9 @@ func Explained(err error, cfg Config) error {
 	return &ExplainedError{cause, text, err}
 }
 
-// Reach tries whether the cluster lets us in, and says why not: the settings
-// can be read, a broker can be dialled, the login works. It returns in one
-// dial timeout or when ctx ends. A producer or consumer whose login is refused
-// goes on trying and says so late; ask this first.
+// Reach checks that the settings can be read, a broker can be dialled and the login works. If not, it returns the
+// reason. It returns within one dial timeout or when ctx ends. A producer or consumer whose login is refused keeps
+// retrying and reports it late; call Reach first.
 func Reach(ctx context.Context, cfg Config) error {
 	if err := errors.Join(cfg.Validate(), cfg.Ready()); err != nil {
 		return err
@@ -168,7 +167,7 @@ func Reach(ctx context.Context, cfg Config) error {
 	}
 	defer cl.Close()
 	if err := cl.Ping(ask); err != nil {
-		if errors.Is(err, kgo.ErrClientClosed) && ask.Err() != nil { // as the client, whose context it is, may say it
+		if errors.Is(err, kgo.ErrClientClosed) && ask.Err() != nil { // the client can report the end of its context like this
 			err = fmt.Errorf("%w: %w", ask.Err(), err)
 		}
 		return refine(ctx, Explained(err, cfg), cfg)
@@ -176,8 +175,7 @@ func Reach(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-// refine looks at what answers instead of Kafka, where an error only hints at
-// it.
+// refine finds out which other protocol answers, if an error suggests that it is not Kafka.
 func refine(ctx context.Context, err error, cfg Config) error {
 	cause, _ := Explain(err, cfg)
 	switch cause {

@@ -17,20 +17,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// ErrNotCopartitioned means that the topics of a Group have unequal partition
-// counts, so equal partitions could not meet in one member.
+// ErrNotCopartitioned means that the topics of a Group have unequal partition counts, so partitions of equal number
+// cannot be assigned to the same member.
 var ErrNotCopartitioned = errors.New("input topics have unequal partition counts")
 
-// Position is where a group stands in a partition.
+// Position is the state of a group in one partition.
 type Position struct {
-	Committed int64  // next offset to read as committed; -1 when nothing is
-	Metadata  string // what was committed beside it
+	Committed int64  // next offset to read, as committed; -1 if there is no commit
+	Metadata  string // metadata of the commit
 	Start     int64  // oldest offset in the log
 	End       int64  // offset of the next record to be written
-	Reset     bool   // the commit lies beyond the log: the topic lost data or is another one
+	Reset     bool   // the commit is beyond the end of the log: the topic lost data or was created again
 }
 
-// Commit is what is stored for a partition.
+// Commit is the offset and metadata to store for a partition.
 type Commit struct {
 	Offset   int64 // next offset to read
 	Metadata string
@@ -38,32 +38,30 @@ type Commit struct {
 
 // GroupHandler is called by a Group, never by two goroutines at once.
 type GroupHandler interface {
-	// Assigned tells which partitions this member has from now on and returns
-	// where to start each; a partition left out starts at its commit, or at
-	// the beginning of the log. ctx ends when the assignment does. An error
-	// makes the group try the assignment again.
+	// Assigned receives the partitions that this member now has and returns where to start each. A partition that is
+	// left out starts at its commit, or at the beginning of the log. ctx ends when the assignment ends. After an error
+	// the group retries the assignment.
 	Assigned(ctx context.Context, partitions map[TopicPartition]Position) (map[TopicPartition]int64, error)
-	// Revoked takes partitions away. Unless lost, they may still be committed
-	// during the call.
+	// Revoked receives the partitions that this member no longer has. Unless lost, they may still be committed during
+	// the call.
 	Revoked(ctx context.Context, partitions []TopicPartition, lost bool)
-	// Batch hands records over in the order of each partition; no rebalance
-	// happens before it returns, so it must stay well below 10 s.
+	// Batch receives records in the order of each partition. No rebalance happens before it returns, so it must take
+	// much less than 10 s.
 	Batch(ctx context.Context, records []Record)
 }
 
-// GroupConfig says what a Group reads.
+// GroupConfig configures a Group.
 type GroupConfig struct {
 	ID       string        // name of the consumer group
-	Topics   []string      // all of them must have equally many partitions
-	MaxBatch int           // most records handed over at once; default 2,000
-	Pace     time.Duration // shortest time between two batches that are not full; default 0, as they come
+	Topics   []string      // all must have the same number of partitions
+	MaxBatch int           // most records per call of Batch; default 2,000
+	Pace     time.Duration // shortest time between two batches that are not full; default 0, no delay
 	Idle     time.Duration // Batch is called with no records at least this often; default 1 s
 }
 
-// Group shares the partitions of its topics with the other members of one
-// consumer group. It uses the range balancer with all topics subscribed, so
-// partition n of every topic is assigned to the same member (the
-// cooperative-sticky balancer does not do that).
+// Group shares the partitions of its topics with the other members of one consumer group. It uses the range balancer
+// with all topics subscribed, so partition n of every topic is assigned to the same member. The cooperative-sticky
+// balancer does not do that.
 type Group struct {
 	cfg Config
 	gc  GroupConfig
@@ -72,15 +70,14 @@ type Group struct {
 	mu     sync.Mutex // guards client
 	client *kgo.Client
 
-	calls sync.Mutex // serialises the handler
+	calls sync.Mutex // serializes the calls of the handler
 }
 
-// sessionTimeout is how soon a member that died loses its partitions. Ten
-// seconds is a compromise between a long gap and rebalances by hiccup.
+// sessionTimeout is the time until a member that died loses its partitions. Ten seconds is a compromise: longer leaves
+// a longer gap, shorter causes rebalances after brief pauses.
 const sessionTimeout = 10 * time.Second
 
-// leaveTimeout bounds the request that leaves the group: a stop does not wait
-// for a broker that is away.
+// leaveTimeout bounds the request that leaves the group, so that a stop does not wait for an unavailable broker.
 const leaveTimeout = 2 * time.Second
 
 // NewGroup checks the configurations; it does not dial.
@@ -100,9 +97,8 @@ func NewGroup(cfg Config, gc GroupConfig, log *slog.Logger) (*Group, error) {
 	return &Group{cfg: cfg, gc: gc, log: log}, nil
 }
 
-// Run is a member of the group until ctx ends, and leaves it then. It returns
-// nil in that case and ErrNotCopartitioned, with the counts, when the topics do
-// not fit together. Missing topics and absent brokers are waited for.
+// Run is a member of the group until ctx ends, then leaves the group and returns nil. It returns ErrNotCopartitioned,
+// with the counts, when the topics have unequal partition counts. It waits for missing topics and unavailable brokers.
 func (g *Group) Run(ctx context.Context, h GroupHandler) error {
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		progressed, err := g.session(ctx, h)
@@ -143,7 +139,7 @@ func (g *Group) session(ctx context.Context, h GroupHandler) (progressed bool, e
 	g.client = client
 	g.mu.Unlock()
 	defer func() {
-		defer func() { // after the last Revoked, which still may commit
+		defer func() { // after the last Revoked, which may still commit
 			g.mu.Lock()
 			g.client = nil
 			g.mu.Unlock()
@@ -151,7 +147,7 @@ func (g *Group) session(ctx context.Context, h GroupHandler) (progressed bool, e
 		leave, cancel := context.WithTimeout(line, leaveTimeout)
 		defer cancel()
 		client.AllowRebalance()
-		_ = client.LeaveGroupContext(leave) // the session timeout does it otherwise
+		_ = client.LeaveGroupContext(leave) // if this fails, the session timeout ends the membership
 		client.CloseAllowingRebalance()
 	}()
 	var watch sync.WaitGroup
@@ -173,8 +169,7 @@ func (g *Group) session(ctx context.Context, h GroupHandler) (progressed bool, e
 	}
 }
 
-// poll hands over one batch, which may be empty, and then lets rebalances go
-// on.
+// poll hands over one batch, which may be empty, and then permits rebalances.
 func (g *Group) poll(ctx context.Context, client *kgo.Client, h GroupHandler) (int, error) {
 	wait, cancel := context.WithTimeout(ctx, g.gc.Idle)
 	fetches := client.PollRecords(wait, g.gc.MaxBatch)
@@ -219,7 +214,7 @@ func (g *Group) judge(client *kgo.Client, fetches kgo.Fetches) error {
 	return nil
 }
 
-// check waits for nothing: it says whether the topics are there and fit.
+// check reports whether the topics exist and have equal partition counts. It does not wait.
 func (g *Group) check(ctx context.Context, admin *Admin) (Cluster, error) {
 	cluster, err := admin.Describe(ctx, g.gc.Topics...)
 	if err != nil {
@@ -297,7 +292,7 @@ func (g *Group) join(line context.Context, admin *Admin, h GroupHandler) (*kgo.C
 	return client, nil
 }
 
-// assign turns an assignment into start offsets by asking h.
+// assign turns an assignment into start offsets by calling h.
 func (g *Group) assign(ctx context.Context, admin *Admin, h GroupHandler, m map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	first, err := admin.StartOffsets(ctx, g.gc.Topics...)
 	if err != nil {
@@ -345,8 +340,8 @@ func (g *Group) assign(ctx context.Context, admin *Admin, h GroupHandler, m map[
 	return out, nil
 }
 
-// Commit stores offsets and metadata for the group. It may be called from the
-// handler only, Revoked included, unless the partitions were lost.
+// Commit stores offsets and metadata for the group. Only the handler may call it, also within Revoked unless the
+// partitions were lost.
 func (g *Group) Commit(ctx context.Context, commits map[TopicPartition]Commit) error {
 	if len(commits) == 0 {
 		return nil
@@ -366,7 +361,7 @@ func (g *Group) Commit(ctx context.Context, commits map[TopicPartition]Commit) e
 		}
 		offsets[tp.Topic][tp.Partition] = kgo.EpochOffset{Epoch: -1, Offset: c.Offset}
 	}
-	// The library commits offsets alone; this puts our metadata beside them.
+	// The library commits only offsets; this adds our metadata.
 	ctx = kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
 		for _, t := range req.Topics {
 			for i := range t.Partitions {

@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// How long a client lives on after the work it was for was told to end: time to
-// take leave of a broker that answers, and all that one that hangs can hold up.
+// How long a client lives after its work has ended. It is enough to leave a broker that answers, and it bounds the
+// delay by a broker that hangs.
 const (
-	readGrace  = 500 * time.Millisecond // to end fetch sessions; brokers forget them anyway
+	readGrace  = 500 * time.Millisecond // to end fetch sessions; brokers expire them anyway
 	groupGrace = 2 * time.Second        // to commit and leave
 )
 
-// lifeline gives a client's own context. It outlives ctx by grace. Then what
-// the client still waits for fails: the library's Close asks brokers to end the
-// fetch sessions, and waits for the answer of one that hangs as long as for any
-// request. end is to be called after Close.
+// lifeline returns a client's own context, which outlives ctx by grace. After that, pending requests of the client
+// fail. Without it, the library's Close sends requests that end the fetch sessions and waits for a broker that hangs as
+// long as for any request. Call end after Close.
 func lifeline(ctx context.Context, grace time.Duration) (line context.Context, end func()) {
 	line, cut := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {

@@ -13,13 +13,12 @@ import (
 	"time"
 )
 
-// tokens gets OAuth 2.0 access tokens: from a file, or by client credentials
-// (RFC 6749 §4.4). A token that was asked for is used until a tenth of its life
-// is left. It is safe for concurrent use.
+// tokens gets OAuth 2.0 access tokens: from a file, or by client credentials (RFC 6749 §4.4). A requested token is used
+// until a tenth of its lifetime remains. It is safe for concurrent use.
 type tokens struct {
 	cfg Config
 
-	turn  chan struct{} // holds one item: who has it may use the fields below, and ask
+	turn  chan struct{} // holds one item: the goroutine that took it may use the fields below and request a token
 	have  string
 	until time.Time
 }
@@ -30,7 +29,7 @@ func newTokens(cfg Config) *tokens {
 	return t
 }
 
-// maxTokenReply bounds what a token endpoint may answer.
+// maxTokenReply bounds the size of a token endpoint's response.
 const maxTokenReply = 1 << 20
 
 func (t *tokens) token(ctx context.Context, now time.Time) (string, error) {
@@ -44,7 +43,7 @@ func (t *tokens) token(ctx context.Context, now time.Time) (string, error) {
 	}
 	select {
 	case <-t.turn:
-	case <-ctx.Done(): // whoever asks now takes long
+	case <-ctx.Done(): // another goroutine's request takes too long
 		return "", fmt.Errorf("token from %s: %w", s.TokenURL, context.Cause(ctx))
 	}
 	defer func() { t.turn <- struct{}{} }()
@@ -108,8 +107,8 @@ func (t *tokens) ask(ctx context.Context) (token string, life time.Duration, err
 	return reply.Token, min(max(life, 0), 24*time.Hour), nil
 }
 
-// client trusts for tokens whom it trusts for brokers, and follows nobody with
-// the secret.
+// client trusts the same authorities for the token endpoint as for brokers. It follows no redirects, so the secret goes
+// to no other host.
 func (t *tokens) client(host string) (*http.Client, error) {
 	var settings *tls.Config
 	if t.cfg.Security.TLS.On() {

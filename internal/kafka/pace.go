@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// pace lets d pass, or less when ctx ends. A reader of many small producers is
-// woken by each of them otherwise; meanwhile the next fetch gathers what they
-// send, so a batch later carries all of it.
+// pace waits for d, or less when ctx ends. Without it, each of many small producers wakes the reader. During the pause
+// the next fetch collects their records, so one later batch carries all of them.
 func pace(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return

@@ -13,15 +13,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// ErrTooLarge refuses a value of more than MaxValueBytes.
+// ErrTooLarge means that a value has more than MaxValueBytes.
 var ErrTooLarge = fmt.Errorf("value is larger than %d bytes", MaxValueBytes)
 
 // ErrClosed is returned by a closed client.
 var ErrClosed = errors.New("kafka client is closed")
 
-// Producer sends records with all replicas acknowledging and, by key, the
-// partitioner that Java clients use (murmur2). It is safe for concurrent use.
-// Close it when done.
+// Producer sends records that all replicas must acknowledge. It chooses partitions by key as Java clients do (murmur2).
+// It is safe for concurrent use. Close it when done.
 type Producer struct {
 	cfg   Config
 	log   *slog.Logger
@@ -32,24 +31,22 @@ type Producer struct {
 	closed   bool
 	failures int       // replacements in a row without a delivery in between
 	replaced time.Time // when the client was last replaced
-	stale    bool      // the broker no longer knows a topic as the client does
+	stale    bool      // the broker's topic is not the topic that the client knows
 	retiring sync.WaitGroup
 
-	unsettled sync.WaitGroup // records whose end is not counted yet
+	unsettled sync.WaitGroup // records whose outcome is not counted yet
 
 	expires atomic.Pointer[expiry]
 }
 
-// expiry ends the records of one second. The library's own delivery timeout
-// counts from a record's timestamp, so it would drop every record that is
-// about the past; a context each would cost a timer each.
+// expiry ends the records of one second. The library's own delivery timeout counts from a record's timestamp, so it
+// would drop every record with an old timestamp. One context per record would cost one timer per record.
 type expiry struct {
 	ctx context.Context
 	at  time.Time
 }
 
-// expiry returns a context that ends between one delivery timeout and a second
-// more from now.
+// expiry returns a context that ends between one delivery timeout and one second more from now.
 func (p *Producer) expiry(now time.Time) context.Context {
 	e := p.expires.Load()
 	if e != nil && e.at.Sub(now) >= p.cfg.DeliveryTimeout {
@@ -63,8 +60,7 @@ func (p *Producer) expiry(now time.Time) context.Context {
 	return fresh.ctx
 }
 
-// NewProducer checks cfg and makes a producer. It does not dial: the first
-// record does.
+// NewProducer checks cfg and makes a producer. It does not dial; the first record does.
 func NewProducer(cfg Config, log *slog.Logger) (*Producer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kafka producer: %w", err)
@@ -96,10 +92,9 @@ func (p *Producer) dial() (*kgo.Client, error) {
 	return c, nil
 }
 
-// Send queues r and returns at once. It reports false, and counts the drop by
-// topic and reason, when the queue is full, the value is too large or the
-// producer is closed. A delivery that fails later is counted in the same way.
-// The caller must not change r's bytes afterwards.
+// Send queues r and returns at once. It returns false, and counts the drop by topic and reason, when the queue is full,
+// the value is too large or the producer is closed. A delivery that fails later is counted in the same way. The caller
+// must not change r's bytes afterwards.
 func (p *Producer) Send(r Record) bool {
 	t := p.count.topic(r.Topic)
 	t.sent.Add(1)
@@ -116,8 +111,8 @@ func (p *Producer) Send(r Record) bool {
 	}
 	if client.BufferedProduceRecords() >= int64(p.cfg.MaxBufferedRecords) ||
 		client.BufferedProduceBytes()+int64(r.size()) > int64(p.cfg.MaxBufferedBytes) {
-		// Looked at before TryProduce does, so that the answer is exact but
-		// for races between senders; those end in the same count.
+		// Checked before TryProduce checks it, so that the result is exact except for races between senders; those are
+		// counted in the same way.
 		p.settle(t, kgo.ErrMaxBuffered)
 		return false
 	}
@@ -125,8 +120,7 @@ func (p *Producer) Send(r Record) bool {
 	return true
 }
 
-// begin returns the client for one record, which settle ends; nil when the
-// producer is closed.
+// begin returns the client for one record, nil when the producer is closed. settle ends what begin began.
 func (p *Producer) begin() *kgo.Client {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -137,9 +131,8 @@ func (p *Producer) begin() *kgo.Client {
 	return p.client
 }
 
-// SendSync sends r and waits until all replicas have it, ctx ends or the
-// delivery timeout passes. It returns r with its partition, offset and
-// timestamp.
+// SendSync sends r and waits until all replicas have it, ctx ends or the delivery timeout passes. It returns r with its
+// partition, offset and timestamp.
 func (p *Producer) SendSync(ctx context.Context, r Record) (Record, error) {
 	t := p.count.topic(r.Topic)
 	t.sent.Add(1)
@@ -159,7 +152,7 @@ func (p *Producer) SendSync(ctx context.Context, r Record) (Record, error) {
 		}
 		sent, err := p.produce(ctx, client, t, r)
 		if errors.Is(err, errAbandoned) {
-			return r, fmt.Errorf("produce to %s: %w", r.Topic, context.Cause(ctx)) // counted when the library lets go of it
+			return r, fmt.Errorf("produce to %s: %w", r.Topic, context.Cause(ctx)) // counted when the library releases it
 		}
 		retry := attempt == 0 && ctx.Err() == nil && (isGone(err) || errors.Is(err, kgo.ErrClientClosed))
 		if retry && errors.Is(err, kerr.UnknownTopicID) {
@@ -169,7 +162,7 @@ func (p *Producer) SendSync(ctx context.Context, r Record) (Record, error) {
 		}
 		if retry && errors.Is(err, kgo.ErrClientClosed) {
 			p.unsettled.Done()
-			continue // replaced under us
+			continue // the client was replaced meanwhile
 		}
 		p.settle(t, err)
 		if err != nil {
@@ -180,16 +173,15 @@ func (p *Producer) SendSync(ctx context.Context, r Record) (Record, error) {
 	}
 }
 
-// errAbandoned is what produce returns for a record that is still the library's.
+// errAbandoned means that produce returned while the library still holds the record.
 var errAbandoned = errors.New("abandoned")
 
-// produce sends one record and waits for its end, but not longer than ctx
-// lasts: the library looks at a record's context only between attempts, so a
-// broker that is away or slow would hold the caller for many seconds more. A
-// record that is left to it may still be delivered, and is settled then.
+// produce sends one record and waits for its outcome, at most until ctx ends. The library checks a record's context
+// only between attempts, so an unavailable or slow broker would block the caller for many seconds more. An abandoned
+// record may still be delivered; it is settled then.
 func (p *Producer) produce(ctx context.Context, client *kgo.Client, t *topicCount, r Record) (sent *kgo.Record, err error) {
 	done := make(chan struct{})
-	var decided atomic.Bool // by whoever is first: the end of the record, or of ctx
+	var decided atomic.Bool // set by the first of two events: the record's outcome, or the end of ctx
 	client.Produce(ctx, toKgo(r), func(record *kgo.Record, failed error) {
 		if !decided.CompareAndSwap(false, true) {
 			p.settle(t, failed)
@@ -210,7 +202,7 @@ func (p *Producer) produce(ctx context.Context, client *kgo.Client, t *topicCoun
 	return sent, err
 }
 
-// settle counts how a record ended.
+// settle counts the outcome of a record.
 func (p *Producer) settle(t *topicCount, err error) {
 	defer p.unsettled.Done()
 	if err == nil {
@@ -224,8 +216,8 @@ func (p *Producer) settle(t *topicCount, err error) {
 	}
 }
 
-// isGone reports errors that this client will not recover from: the topic that
-// it knows is not the topic that the broker has.
+// isGone reports errors from which this client will not recover: the topic that it knows is not the topic that the
+// broker has.
 func isGone(err error) bool {
 	return errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition)
 }
@@ -248,8 +240,8 @@ func (p *Producer) recovered() {
 	p.mu.Unlock()
 }
 
-// renew replaces a client whose topics are gone, at most once per back-off
-// step. What the old client still holds fails and is counted.
+// renew replaces a client whose topics are gone, at most once per back-off step. Records that the old client still
+// holds fail and are counted.
 func (p *Producer) renew() {
 	p.mu.RLock()
 	due := p.stale && !p.closed && time.Since(p.replaced) >= p.pause()
@@ -264,7 +256,7 @@ func (p *Producer) renew() {
 	}
 	next, err := p.dial()
 	if err != nil {
-		return // the configuration was valid before; there is nothing better than the old client
+		return // the configuration was valid before; keep the old client
 	}
 	old := p.client
 	p.client, p.stale, p.replaced = next, false, time.Now()
@@ -294,7 +286,7 @@ func (p *Producer) Stats() ProducerStats {
 	return s
 }
 
-// Flush waits until everything queued is delivered or dropped, or ctx ends.
+// Flush waits until all queued records are delivered or dropped, or ctx ends.
 func (p *Producer) Flush(ctx context.Context) error {
 	p.mu.RLock()
 	client := p.client
@@ -302,8 +294,8 @@ func (p *Producer) Flush(ctx context.Context) error {
 	return client.Flush(ctx)
 }
 
-// Close delivers what is queued until ctx ends, drops and counts the rest. It
-// may be called more than once; the producer refuses records from then on.
+// Close delivers queued records until ctx ends, then drops and counts the rest. It may be called more than once. A
+// closed producer refuses records.
 func (p *Producer) Close(ctx context.Context) error {
 	p.mu.Lock()
 	if p.closed {
@@ -316,7 +308,7 @@ func (p *Producer) Close(ctx context.Context) error {
 	err := client.Flush(ctx)
 	client.Close()
 	p.retiring.Wait()
-	p.unsettled.Wait() // closed clients fail their records, which are counted a moment later
+	p.unsettled.Wait() // closed clients fail their records, which are counted shortly afterwards
 	if err != nil {
 		return fmt.Errorf("flush kafka producer: %w", err)
 	}

@@ -8,27 +8,26 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// How a Tail notices a broker that hangs: its connections stay open and nothing
-// fails before a request times out, a quarter of a minute later.
+// Times by which a Tail notices a broker that hangs. The connections of such a broker stay open, and nothing fails
+// before a request times out, 15 s later.
 const (
-	pulseEvery  = 500 * time.Millisecond  // how often the silence is looked at
-	pulseAsk    = 1500 * time.Millisecond // a reader that heard nothing for so long asks: an idle fetch is answered after fetchWait only
-	pulseLimit  = 5 * time.Second         // silence after which the cluster counts as lost; a broker that answers within 3 s stays connected
-	pulseExpire = brokerPatience          // of one question
+	pulseEvery  = 500 * time.Millisecond  // interval of the check
+	pulseAsk    = 1500 * time.Millisecond // a client without a response for this long sends a request: an idle fetch is answered only after fetchWait
+	pulseLimit  = 5 * time.Second         // without a response for this long, the cluster counts as lost; a broker that answers within 3 s stays connected
+	pulseExpire = brokerPatience          // timeout of one request
 )
 
-// pulse remembers when a client last heard from any broker. It is a hook of the
-// clients that it listens to.
+// pulse remembers when a client last received a response from any broker. It is a hook of the clients that it observes.
 type pulse struct {
 	began time.Time
-	heard atomic.Int64 // since began; the monotonic clock
+	heard atomic.Int64 // since began; monotonic clock
 }
 
 var _ kgo.HookBrokerE2E = (*pulse)(nil)
 
 func newPulse() *pulse { return &pulse{began: time.Now()} }
 
-// OnBrokerE2E takes note of every answer.
+// OnBrokerE2E records the time of every response.
 func (p *pulse) OnBrokerE2E(_ kgo.BrokerMetadata, _ int16, e kgo.BrokerE2E) {
 	if e.Err() == nil && e.BytesRead > 0 {
 		p.beat()
@@ -37,11 +36,11 @@ func (p *pulse) OnBrokerE2E(_ kgo.BrokerMetadata, _ int16, e kgo.BrokerE2E) {
 
 func (p *pulse) beat() { p.heard.Store(int64(time.Since(p.began))) }
 
-// silence is the time since the last answer.
+// silence is the time since the last response.
 func (p *pulse) silence() time.Duration { return time.Since(p.began) - time.Duration(p.heard.Load()) }
 
-// keep asks any broker for a sign of life while nothing else is heard, until
-// ctx ends. One question is under way at a time.
+// keep sends a request to any broker whenever no other response arrives, until ctx ends. At most one request is in
+// flight.
 func (p *pulse) keep(ctx context.Context, client *kgo.Client) {
 	tick := time.NewTicker(pulseEvery)
 	defer tick.Stop()
@@ -55,7 +54,7 @@ func (p *pulse) keep(ctx context.Context, client *kgo.Client) {
 			continue
 		}
 		ask, cancel := context.WithTimeout(ctx, pulseExpire)
-		_ = client.Ping(ask) // an answer is heard by the hook; without one the silence goes on
+		_ = client.Ping(ask) // the hook records the response; without one, silence grows
 		cancel()
 	}
 }

@@ -13,8 +13,8 @@ type Header struct {
 	Value []byte
 }
 
-// Record is one message. Partition and Offset are set on what was read or
-// acknowledged and ignored on what is sent. A zero Timestamp means now.
+// Record is one message. Partition and Offset are set on records that were read or acknowledged, and ignored on records
+// to send. A zero Timestamp means now.
 type Record struct {
 	Topic      string
 	Partition  int32
@@ -22,14 +22,13 @@ type Record struct {
 	Key, Value []byte
 	Headers    []Header
 	Timestamp  time.Time
-	Origin     Origin // set on what operators' functions read
+	Origin     Origin // set on records that the operators' functions read
 }
 
-// Origin is what the log says of a record beside its content: facts of the
-// batch that it came in.
+// Origin holds facts about the batch that contained a record.
 type Origin struct {
 	LeaderEpoch int32
-	Attrs       uint8 // as in the batch, but for its last bit: there is no timestamp
+	Attrs       uint8 // as in the batch, except for the last bit: there is no timestamp
 }
 
 // OriginOf reads the attributes of a record.
@@ -49,7 +48,7 @@ const (
 	originNoTime   = 1 << 7
 )
 
-// Compression is the codec of the batch as Config.Compression names it.
+// Compression returns the codec of the batch as Config.Compression names it.
 func (o Origin) Compression() string {
 	names := Compressions()
 	if n := int(o.Attrs & 7); n < len(names) {
@@ -58,8 +57,8 @@ func (o Origin) Compression() string {
 	return "unknown"
 }
 
-// TimestampType says whose clock gave the timestamp: create is the sender's,
-// append the broker's, none is a message of before Kafka 0.10.
+// TimestampType returns which clock set the timestamp: create is the sender's, append the broker's; none marks a
+// message from before Kafka 0.10.
 func (o Origin) TimestampType() string {
 	switch {
 	case o.Attrs&originNoTime != 0:
@@ -112,7 +111,7 @@ func toKgo(r Record) *kgo.Record {
 	return out
 }
 
-// size is what a record counts for against a byte limit.
+// size is the number of bytes of a record that count towards a byte limit.
 func (r Record) size() int {
 	n := len(r.Key) + len(r.Value)
 	for _, h := range r.Headers {

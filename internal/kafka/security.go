@@ -23,36 +23,34 @@ import (
 	"github.com/smartlb/smartlb/internal/base/secret"
 )
 
-// TLS says how connections to brokers are encrypted. It is on when any field
-// is set. Files are PEM; they are read again for each connection, so that
-// certificates can be replaced.
+// TLS configures the encryption of connections to brokers. It is on when any field is set. Files are PEM; they are read
+// again for each connection, so that certificates can be replaced.
 type TLS struct {
-	Enabled    bool   `yaml:"enabled,omitempty" json:"enabled,omitempty"`       // with the system's authorities and no certificate of our own
-	CA         string `yaml:"ca,omitempty" json:"ca,omitempty"`                 // file of the authorities that brokers are checked against; default the system's
-	Cert       string `yaml:"cert,omitempty" json:"cert,omitempty"`             // file of our certificate (mutual TLS), with Key
-	Key        string `yaml:"key,omitempty" json:"key,omitempty"`               // file of its private key
-	ServerName string `yaml:"serverName,omitempty" json:"serverName,omitempty"` // name in the brokers' certificates; default the host that is dialled
-	Insecure   bool   `yaml:"insecure,omitempty" json:"insecure,omitempty"`     // believe every certificate: anybody on the way reads passwords and records
+	Enabled    bool   `yaml:"enabled,omitempty" json:"enabled,omitempty"`       // with the system's authorities and without a client certificate
+	CA         string `yaml:"ca,omitempty" json:"ca,omitempty"`                 // file of the authorities that sign the brokers' certificates; default the system's
+	Cert       string `yaml:"cert,omitempty" json:"cert,omitempty"`             // file of the client certificate (mutual TLS), with Key
+	Key        string `yaml:"key,omitempty" json:"key,omitempty"`               // file of the client certificate's private key
+	ServerName string `yaml:"serverName,omitempty" json:"serverName,omitempty"` // name in the brokers' certificates; default the dialled host
+	Insecure   bool   `yaml:"insecure,omitempty" json:"insecure,omitempty"`     // accept every certificate: an attacker on the network can read passwords and records
 }
 
 // On reports whether connections are encrypted.
 func (t TLS) On() bool { return t != TLS{} }
 
-// SASL says as whom we log in. Secrets are named, not written; see package
-// secret.
+// SASL configures the login at brokers. It holds references to secrets, not the secrets; see package secret.
 type SASL struct {
 	Mechanism string     `yaml:"mechanism,omitempty" json:"mechanism,omitempty"` // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; empty: no login
 	User      string     `yaml:"user,omitempty" json:"user,omitempty"`           // PLAIN and SCRAM
 	Password  secret.Ref `yaml:"password,omitempty" json:"password,omitempty"`   // PLAIN and SCRAM
 
-	TokenURL     string     `yaml:"tokenUrl,omitempty" json:"tokenUrl,omitempty"`         // OAUTHBEARER with client credentials (RFC 6749 §4.4): where tokens are had
-	ClientID     string     `yaml:"clientId,omitempty" json:"clientId,omitempty"`         // and as whom
-	ClientSecret secret.Ref `yaml:"clientSecret,omitempty" json:"clientSecret,omitempty"` // and by what
-	Scopes       []string   `yaml:"scopes,omitempty" json:"scopes,omitempty"`             // and for what
-	TokenFile    string     `yaml:"tokenFile,omitempty" json:"tokenFile,omitempty"`       // OAUTHBEARER with a file that somebody keeps fresh
+	TokenURL     string     `yaml:"tokenUrl,omitempty" json:"tokenUrl,omitempty"`         // OAUTHBEARER with client credentials (RFC 6749 §4.4): the token endpoint
+	ClientID     string     `yaml:"clientId,omitempty" json:"clientId,omitempty"`         // OAuth client id
+	ClientSecret secret.Ref `yaml:"clientSecret,omitempty" json:"clientSecret,omitempty"` // OAuth client secret
+	Scopes       []string   `yaml:"scopes,omitempty" json:"scopes,omitempty"`             // OAuth scopes
+	TokenFile    string     `yaml:"tokenFile,omitempty" json:"tokenFile,omitempty"`       // OAUTHBEARER with a file that another process keeps up to date
 }
 
-// On reports whether we log in.
+// On reports whether the client logs in.
 func (s SASL) On() bool { return s.Mechanism != "" }
 
 // Mechanisms lists the accepted names of SASL.Mechanism.
@@ -60,20 +58,20 @@ func Mechanisms() []string {
 	return []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"}
 }
 
-// Security is what it takes to reach a cluster that is not open to everybody.
+// Security configures encryption and login for a secured cluster.
 type Security struct {
 	TLS  TLS
 	SASL SASL
 }
 
-// LogValue shows what is set, never a secret.
+// LogValue shows which fields are set, never a secret.
 func (s Security) LogValue() slog.Value {
 	return slog.GroupValue(slog.Bool("tls", s.TLS.On()), slog.Bool("tls_insecure", s.TLS.Insecure),
 		slog.String("sasl", s.SASL.Mechanism), slog.String("user", s.SASL.User))
 }
 
-// Check reports every mistake at once, each with its path. It reads no files
-// and no variables; Ready does.
+// Check reports every mistake at once, each with its path. It reads neither files nor environment variables; Ready
+// does.
 func (s Security) Check() []Mistake {
 	var all []Mistake
 	bad := func(path, format string, args ...any) {
@@ -111,7 +109,7 @@ func (s Security) Check() []Mistake {
 	return all
 }
 
-// Unused lists the keys that are set and have no effect with the mechanism.
+// Unused lists the keys that are set but have no effect with the mechanism.
 func (s SASL) Unused() []string {
 	byPassword := s.Mechanism != "OAUTHBEARER"
 	var keys []string
@@ -165,7 +163,7 @@ func loopback(host string) bool {
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
-// Mistake is one thing wrong with a Security.
+// Mistake is one invalid setting of a Security.
 type Mistake struct{ Path, Text string }
 
 // config makes the TLS settings of one connection.
@@ -194,8 +192,8 @@ func (t TLS) config(host string) (*tls.Config, error) {
 	return c, nil
 }
 
-// Ready reads what Security names, so that a missing file or variable is said
-// before anything is dialled.
+// Ready reads the files and variables that Security names, so that a missing one is reported before anything is
+// dialled.
 func (c Config) Ready() error {
 	var errs []error
 	if _, err := c.Security.TLS.config(""); err != nil {
@@ -261,7 +259,7 @@ type TLSError struct {
 func (e *TLSError) Error() string { return fmt.Sprintf("TLS to %s: %v", e.Address, e.Err) }
 func (e *TLSError) Unwrap() error { return e.Err }
 
-// securityOptions are the settings of a client that stem from Security.
+// securityOptions are the client options that Security determines.
 func (c Config) securityOptions() []kgo.Opt {
 	opts := []kgo.Opt{kgo.Dialer(c.dial)}
 	if m := c.mechanism(); m != nil {

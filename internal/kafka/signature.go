@@ -7,8 +7,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
-// Signed gives a record with the signature that its topic wants, where there
-// are keys. The record names its topic.
+// Signed returns r with the signature that its topic requires, if there are keys. The record names its topic.
 func (c Config) Signed(r Record, at time.Time) Record {
 	if !c.Signing.On() || !slices.Contains(sign.Topics(), r.Topic) {
 		return r
@@ -17,7 +16,7 @@ func (c Config) Signed(r Record, at time.Time) Record {
 	return r
 }
 
-// Verify says who wrote a record.
+// Verify checks the signature of a record.
 func (c Config) Verify(r Record) sign.Verdict {
 	header, _ := r.Header(sign.Header)
 	return c.Signing.Verify(r.Topic, r.Key, r.Value, header)

@@ -8,28 +8,25 @@ import (
 	"time"
 )
 
-// Skips counts and names records that were passed over because nothing could
-// be made of them: one such record must not stop a node, and not at its next
-// start either. Its zero value is ready; a nil *Skips only logs.
+// Skips counts and names records that were skipped because they could not be handled. One such record must not stop a
+// node, neither now nor at its next start. Its zero value is ready; a nil *Skips only logs.
 type Skips struct {
 	mu     sync.Mutex
 	topics map[string]skipped
 }
 
-// skipped is what was passed over of one topic. Topics are those that we read,
-// so there are few.
+// skipped counts the skipped records of one topic. Only topics that smartlb reads are counted, so there are few.
 type skipped struct {
 	count  uint64
 	logged time.Time
-	quiet  uint64 // since the last line in the log
+	quiet  uint64 // since the last log line
 }
 
-// skipLogEvery is how often a topic's skipped records are logged: a hostile
-// writer can send thousands of them per second.
+// skipLogEvery is the shortest time between two log lines about a topic's skipped records: a hostile producer can send
+// thousands of them per second.
 const skipLogEvery = 10 * time.Second
 
-// Add counts a record and names it in the log, unless its topic was named a
-// moment ago.
+// Add counts a record, and logs it unless a record of its topic was logged less than skipLogEvery ago.
 func (s *Skips) Add(r Record, reason string, log *slog.Logger) {
 	const maxReason = 500
 	reason = reason[:min(len(reason), maxReason)]
@@ -53,7 +50,7 @@ func (s *Skips) Add(r Record, reason string, log *slog.Logger) {
 	log.Warn("record skipped", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "reason", reason, "more_before", quiet)
 }
 
-// Counts gives the number of skipped records by topic.
+// Counts returns the number of skipped records by topic.
 func (s *Skips) Counts() map[string]uint64 {
 	if s == nil {
 		return nil
@@ -67,9 +64,8 @@ func (s *Skips) Counts() map[string]uint64 {
 	return out
 }
 
-// hand calls handle with a batch. Where it panics, the records are handed over
-// again one by one, and those with which it panics again are skipped: handlers
-// take a record twice without harm.
+// hand calls handle with a batch. If handle panics, hand passes the records again one by one and skips those that panic
+// again. Handlers must tolerate receiving a record twice.
 func hand(cfg Config, log *slog.Logger, batch []Record, handle func([]Record)) {
 	whole := survive(func() { handle(batch) })
 	if whole == nil {
@@ -85,7 +81,7 @@ func hand(cfg Config, log *slog.Logger, batch []Record, handle func([]Record)) {
 	switch {
 	case len(batch) == 0:
 		log.Error("a handler of records panicked between two batches", "error", whole)
-	case !named: // the handler left the record out the second time
+	case !named: // the handler did not process the record the second time
 		cfg.Skips.Add(batch[0], fmt.Sprintf("one of %d records from here: %v", len(batch), whole), log)
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// Speech is what a port turns out to speak.
+// Speech is the protocol that a port speaks.
 type Speech string
 
-// Speeches.
+// Protocols.
 const (
-	SpeaksNothing   Speech = ""          // nothing that was recognised, or nobody is there
-	SpeaksTLS       Speech = "tls"       // and inside it, nobody knows
+	SpeaksNothing   Speech = ""          // no known protocol, or no answer
+	SpeaksTLS       Speech = "tls"       // the protocol inside is unknown
 	SpeaksHTTP      Speech = "http"      // a web server
 	SpeaksZooKeeper Speech = "zookeeper" // four-letter words
 )
@@ -25,14 +25,14 @@ const (
 // sniffTimeout bounds one attempt.
 const sniffTimeout = 700 * time.Millisecond
 
-// Sniff finds out what a port speaks that does not answer as Kafka does. It
-// makes up to three connections and sends nothing that changes anything.
+// Sniff finds out which protocol a port speaks that does not answer as Kafka does. It makes up to three connections and
+// sends nothing that changes state.
 func Sniff(ctx context.Context, address string) Speech {
 	conn, err := sniffDial(ctx, address)
 	if err != nil {
 		return SpeaksNothing
 	}
-	client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // only who it is, nothing is sent
+	client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // only identifies the peer; nothing is sent
 	err = client.HandshakeContext(ctx)
 	conn.Close()
 	var (

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Start says where a reader begins in a partition that it has not read
-// before. The zero value is the beginning.
+// Start is where a reader begins in a partition that it has not read before. The zero value is the beginning.
 type Start struct {
 	kind   startKind
 	ago    time.Duration
@@ -31,8 +30,7 @@ func FromEnd() Start { return Start{kind: startEnd} }
 // FromAgo starts with the first record of the last d.
 func FromAgo(d time.Duration) Start { return Start{kind: startAgo, ago: d} }
 
-// FromOffset starts at offset n of every partition, or at the nearest that
-// exists.
+// FromOffset starts at offset n of every partition, or at the nearest offset that exists.
 func FromOffset(n int64) Start { return Start{kind: startOffset, offset: n} }
 
 func (s Start) String() string {
@@ -48,9 +46,9 @@ func (s Start) String() string {
 	}
 }
 
-// place returns the first offset to read of a partition whose log spans
-// [first, end) and whose first record of the wanted time is at atTime. After a
-// reset everything in the log is new, so readers of the end take all of it.
+// place returns the first offset to read of a partition whose log spans [first, end). atTime is the offset of its first
+// record at the wanted time. After a reset all records in the log are new, so readers that start at the end also read
+// all of them.
 func (s Start) place(first, end, atTime int64, reset bool) int64 {
 	at := first
 	switch s.kind {

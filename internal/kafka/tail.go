@@ -14,40 +14,39 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// ResetReason says why a Tail forgot its positions in a topic.
+// ResetReason is the reason why a Tail dropped its positions in a topic.
 type ResetReason string
 
 // Reasons of a reset.
 const (
-	ResetRecreated ResetReason = "recreated" // the topic has another id: deleted and created again, or the broker came back empty
-	ResetShorter   ResetReason = "shorter"   // the log ends before what was already read
+	ResetRecreated ResetReason = "recreated" // the topic has another id: it was deleted and created again, or the broker restarted without data
+	ResetShorter   ResetReason = "shorter"   // the log ends before the position that was already read
 )
 
-// TailConfig says what a Tail reads.
+// TailConfig configures a Tail.
 type TailConfig struct {
-	Topics []string // at least one; those that do not exist are waited for
-	From   Start    // where partitions that were not read yet begin; default the beginning
+	Topics []string // at least one; the Tail waits for those that do not exist
+	From   Start    // where partitions without a position begin; default the beginning
 
-	// Positions, when set, overrides From for these partitions: the next
-	// offset to read. TopicIDs, when set, are the topics' ids at the time the
-	// positions were kept: another id is a reset.
+	// Positions, when set, overrides From for these partitions: the next offset to read. TopicIDs, when set, are the
+	// topics' ids at the time the positions were saved; another id is a reset.
 	Positions map[TopicPartition]int64
 	TopicIDs  map[string]string
 
-	MaxBatch int           // most records handed over at once; default 2,000
-	Pace     time.Duration // shortest time between two batches that are not full; default 0, as they come
-	Refresh  time.Duration // how often topic ids and partitions are looked at; default 5 s
+	MaxBatch int           // most records per call of handle; default 2,000
+	Pace     time.Duration // shortest time between two batches that are not full; default 0, no delay
+	Refresh  time.Duration // interval at which topic ids and partitions are checked; default 5 s
 
-	// OnCaughtUp is called once per Run, when everything that was in the log
-	// when reading began has been handled. May be nil.
+	// OnCaughtUp is called once per Run, when all records that were in the log when reading began have been handled.
+	// May be nil.
 	OnCaughtUp func()
-	// OnReset is called when a topic's positions were dropped, before any of
-	// its records is handed over again. May be nil.
+	// OnReset is called after a topic's positions were dropped, before any of its records is handed over again. May be
+	// nil.
 	OnReset func(topic string, why ResetReason)
 }
 
-// Tail reads every partition of some topics without a consumer group, so it
-// never shows up in group listings and takes no share from others.
+// Tail reads every partition of its topics without a consumer group. It therefore does not appear in group listings and
+// takes no partitions from other readers.
 type Tail struct {
 	cfg Config
 	tc  TailConfig
@@ -112,31 +111,27 @@ func (t *Tail) ClusterID() string {
 	return t.cluster
 }
 
-// Connected reports whether the last exchange with the cluster succeeded, and
-// was a few seconds ago at most.
+// Connected reports whether the last exchange with the cluster succeeded, at most a few seconds ago.
 func (t *Tail) Connected() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.connected && t.pulse.silence() <= pulseLimit
 }
 
-// Skipped counts batches that were passed over because they would have
-// decompressed to more than is safe.
+// Skipped counts batches that were skipped because their decompressed size would exceed the limit.
 func (t *Tail) Skipped() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.skipped
 }
 
-// Run reads until ctx ends and hands records over in the order of each
-// partition; handle runs in this goroutine and owns the slice until it
-// returns. Brokers that are away are waited for. Run returns nil when ctx
-// ended.
+// Run reads until ctx ends and hands records over in the order of each partition. handle runs in this goroutine and
+// owns the slice until it returns. Run waits for unavailable brokers. It returns nil when ctx ended.
 func (t *Tail) Run(ctx context.Context, handle func(batch []Record)) error {
 	t.mu.Lock()
 	t.caught = false
 	t.mu.Unlock()
-	ends := map[TopicPartition]int64{} // of the log when Run first saw a partition
+	ends := map[TopicPartition]int64{} // end offsets of the log when Run first saw a partition
 	for attempt := 0; ctx.Err() == nil; {
 		progressed, err := t.session(ctx, ends, handle)
 		t.setConnected(false)
@@ -155,12 +150,11 @@ func (t *Tail) Run(ctx context.Context, handle func(batch []Record)) error {
 	return nil
 }
 
-// errLayout ends a session because topics or partitions are not what they were
-// when it began.
+// errLayout ends a session because topics or partitions changed since it began.
 var errLayout = errors.New("topics changed")
 
-// session reads with one client until the layout changes or the client is of
-// no more use. It reports whether anything was read.
+// session reads with one client until the layout changes or the client cannot continue. It reports whether it read any
+// record.
 func (t *Tail) session(ctx context.Context, ends map[TopicPartition]int64, handle func([]Record)) (bool, error) {
 	line, end := lifeline(ctx, readGrace)
 	defer end()
@@ -207,7 +201,7 @@ func (t *Tail) session(ctx context.Context, ends map[TopicPartition]int64, handl
 		}
 		t.maybeCaughtUp(ends, len(cluster.Topics))
 		if fetches.Err() != nil && fetches.NumRecords() == 0 {
-			t.cfg.Retry.Wait(ctx, 0) // the library retries at once; errors come back as fast as the network answers
+			t.cfg.Retry.Wait(ctx, 0) // the library retries at once, so errors would return as fast as the network answers
 		}
 		if n > 0 && n < t.tc.MaxBatch {
 			pace(ctx, t.tc.Pace)
@@ -215,8 +209,7 @@ func (t *Tail) session(ctx context.Context, ends map[TopicPartition]int64, handl
 	}
 }
 
-// place finds out what exists and where reading goes on, and drops positions
-// that no longer mean anything.
+// place finds out which partitions exist and where reading continues, and drops positions that are no longer valid.
 func (t *Tail) place(ctx context.Context, admin *Admin, ends map[TopicPartition]int64) (Cluster, map[string]map[int32]kgo.Offset, error) {
 	cluster, err := admin.Describe(ctx, t.tc.Topics...)
 	if err != nil {
@@ -263,7 +256,7 @@ func (t *Tail) place(ctx context.Context, admin *Admin, ends map[TopicPartition]
 			at = t.tc.From.place(first[tp], end, atTime[tp], wasReset)
 			t.positions[tp] = at
 		}
-		if at < first[tp] { // retention passed us: what is left is still unread
+		if at < first[tp] { // retention deleted unread records: continue with the oldest record that remains
 			at = first[tp]
 			t.positions[tp] = at
 		}
@@ -278,8 +271,8 @@ func (t *Tail) place(ctx context.Context, admin *Admin, ends map[TopicPartition]
 	return cluster, starts, nil
 }
 
-// forget drops the positions of topics that were created again or whose log is
-// shorter than what was read, and returns them.
+// forget drops the positions of topics that were created again or whose log ends before the position, and returns those
+// topics.
 func (t *Tail) forget(cluster Cluster, ends map[TopicPartition]int64) map[string]ResetReason {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -304,7 +297,7 @@ func (t *Tail) forget(cluster Cluster, ends map[TopicPartition]int64) map[string
 	return resets
 }
 
-// watch ends the session when a topic appears, grows or gets another id.
+// watch ends the session when a topic appears, gains partitions or gets another id.
 func (t *Tail) watch(ctx context.Context, admin *Admin, was Cluster, end context.CancelCauseFunc) {
 	tick := time.NewTicker(t.tc.Refresh)
 	defer tick.Stop()
@@ -326,8 +319,8 @@ func (t *Tail) watch(ctx context.Context, admin *Admin, was Cluster, end context
 	}
 }
 
-// deliver hands over what was fetched and advances positions, also over
-// control records. It returns how many records of either kind there were.
+// deliver hands over the fetched records and advances positions, also over control records. It returns how many records
+// of either kind there were.
 func (t *Tail) deliver(fetches kgo.Fetches, handle func([]Record)) int {
 	n := fetches.NumRecords()
 	if n == 0 {
@@ -350,8 +343,8 @@ func (t *Tail) deliver(fetches kgo.Fetches, handle func([]Record)) int {
 	return n
 }
 
-// judge looks at what went wrong in a poll. An error that a new client would
-// cure ends the session; the rest is the library's to retry.
+// judge examines the errors of a poll. An error that a new client would fix ends the session; the library retries after
+// all others.
 func (t *Tail) judge(client *kgo.Client, fetches kgo.Fetches) error {
 	var fatal error
 	for _, fe := range fetches.Errors() {
@@ -379,8 +372,8 @@ func (t *Tail) judge(client *kgo.Client, fetches kgo.Fetches) error {
 	return fatal
 }
 
-// maybeCaughtUp calls OnCaughtUp once all topics exist and every partition has
-// been read to where its log ended when Run first saw it.
+// maybeCaughtUp calls OnCaughtUp once all topics exist and every partition has been read up to the end of its log when
+// Run first saw it.
 func (t *Tail) maybeCaughtUp(ends map[TopicPartition]int64, existing int) {
 	t.mu.Lock()
 	done := !t.caught && existing == len(t.tc.Topics)

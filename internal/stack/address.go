@@ -7,24 +7,22 @@ import (
 	"time"
 )
 
-// Addresses are where the services of a stack listen, host:port each. Empty: no
-// such service.
+// Addresses are the host:port addresses on which the services of a stack listen. Empty: no such service.
 type Addresses struct {
 	Kafka      string `json:"kafka"`
 	Internal   string `json:"internal,omitempty"` // second listener of the broker
 	UI         string `json:"ui,omitempty"`
 	Zookeeper  string `json:"zookeeper,omitempty"`
-	Controller string `json:"controller,omitempty"` // of KRaft
+	Controller string `json:"controller,omitempty"` // KRaft controller
 	Connect    string `json:"connect,omitempty"`
 }
 
-// each gives the addresses in the order of their fields.
+// each returns the addresses in the order of their fields.
 func (a *Addresses) each() []*string {
 	return []*string{&a.Kafka, &a.Internal, &a.UI, &a.Zookeeper, &a.Controller, &a.Connect}
 }
 
-// KeepPorts replaces port 0 by the port of the last time on the same host: any
-// port is fine, so that one is.
+// KeepPorts replaces port 0 by the last port on the same host: the caller accepts any port, so the last one is kept.
 func (a Addresses) KeepPorts(last Addresses) Addresses {
 	for i, at := range a.each() {
 		host, port, err := net.SplitHostPort(*at)
@@ -36,8 +34,7 @@ func (a Addresses) KeepPorts(last Addresses) Addresses {
 	return a
 }
 
-// PickPorts replaces port 0 by a free one. Nothing keeps it free until a
-// service takes it.
+// PickPorts replaces port 0 by a free port. Another process can take the port before the service does.
 func (a Addresses) PickPorts() (Addresses, error) {
 	for _, at := range a.each() {
 		host, port, err := net.SplitHostPort(*at)
@@ -51,7 +48,7 @@ func (a Addresses) PickPorts() (Addresses, error) {
 		if err != nil {
 			return a, err
 		}
-		defer l.Close() // all at the end, so that no two get the same
+		defer l.Close() // at the end of the function, so that all ports differ
 		_, port, err = net.SplitHostPort(l.Addr().String())
 		if err != nil {
 			return a, err
@@ -61,8 +58,8 @@ func (a Addresses) PickPorts() (Addresses, error) {
 	return a, nil
 }
 
-// onThisMachine is what clients here use for an address that a service listens
-// on: localhost where it listens on loopback or everywhere.
+// onThisMachine returns the address for clients on this machine: localhost if the service listens on loopback or on all
+// interfaces.
 func onThisMachine(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -74,7 +71,7 @@ func onThisMachine(listen string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// dialable is an address to connect to for one to listen on.
+// dialable converts a listen address to an address for connections.
 func dialable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -86,12 +83,11 @@ func dialable(listen string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// containerName is what containers call the broker.
+// containerName is the broker's host name in containers.
 const containerName = "kafka"
 
-// fromContainers is what the internal listener advertises: kafka where that
-// name leads to the listener, else localhost, because the broker itself uses
-// this address as well.
+// fromContainers returns the advertised address of the internal listener: kafka if that name leads to the listener,
+// else localhost, because the broker uses this address too.
 func fromContainers(ctx context.Context, listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -111,7 +107,7 @@ func fromContainers(ctx context.Context, listen string) string {
 	return net.JoinHostPort(containerName, port)
 }
 
-// leadsTo reports whether connecting to ip reaches what listens on host.
+// leadsTo reports whether a connection to ip reaches a listener on host.
 func leadsTo(ip net.IP, host string) bool {
 	listen := net.ParseIP(host)
 	switch {
@@ -132,7 +128,7 @@ func leadsTo(ip net.IP, host string) bool {
 	return listen != nil && listen.Equal(ip)
 }
 
-// check reports addresses that are no host:port.
+// check reports addresses that are not host:port.
 func (a Addresses) check() error {
 	for name, at := range map[string]string{
 		"broker": a.Kafka, "internal listener": a.Internal, "UI": a.UI, "ZooKeeper": a.Zookeeper, "controller": a.Controller, "Connect": a.Connect,

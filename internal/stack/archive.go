@@ -14,7 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 
-// ArchiveConfig says for what class data archives are made.
+// ArchiveConfig defines the services for which class data archives are made.
 type ArchiveConfig struct {
 	Home distribution.Home
 	Java distribution.Java
@@ -24,10 +24,9 @@ type ArchiveConfig struct {
 	ConnectHealth func(ctx context.Context, address string) error
 }
 
-// MakeArchives makes an archive of class data for each service, by running it
-// once, and returns the paths of those that it made. Where they exist for this
-// Java it does nothing. With them the services start in half the time; nothing
-// depends on them: a Java that finds its archive missing or unfit goes without.
+// MakeArchives makes an archive of class data for each service, by running the service once, and returns the paths of
+// the archives that it made. It does nothing if archives for this Java exist. Archives halve the start time and are
+// optional: Java runs without an archive that is missing or unsuitable.
 func MakeArchives(ctx context.Context, c ArchiveConfig, say func(format string, args ...any)) ([]string, error) {
 	stamp := filepath.Join(c.Home.Dir, "cds", "java-"+string(c.Mode))
 	if b, err := os.ReadFile(stamp); err == nil && string(b) == c.Java.Version {
@@ -55,7 +54,7 @@ func MakeArchives(ctx context.Context, c ArchiveConfig, say func(format string, 
 	began := time.Now()
 	quiet := func(string, ...any) {}
 	started := r.Start(ctx, quiet)
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute) // nothing may stay behind
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute) // no process may remain
 	defer cancel()
 	if err := errors.Join(started, r.Stop(stopping, quiet)); err != nil {
 		return nil, err

@@ -10,8 +10,7 @@ import (
 	"strings"
 )
 
-// birth tells when a living process began, as ps(1) says it. Zombies do not
-// live.
+// birth returns the start time of a living process as ps(1) prints it. Zombies do not count as living.
 func birth(pid int) (string, error) {
 	out, err := exec.Command("ps", "-o", "stat=,lstart=", "-p", strconv.Itoa(pid)).Output()
 	if err != nil {

@@ -8,19 +8,18 @@ import (
 	"strings"
 )
 
-// cause is what a message in a log means to who started the service.
+// cause explains a log message to the operator.
 type cause struct {
 	pattern *regexp.Regexp
 	advice  string
 }
 
-// causes in the order in which they are looked for: what explains the others
-// comes first.
+// causes returns the causes in search order: a cause that explains others comes first.
 func causes() []cause {
 	return []cause{
 		{regexp.MustCompile(`No space left on device|Disk quota exceeded`), "the disk is full: make room and start again"},
 		{regexp.MustCompile(`Could not reserve enough space|insufficient memory for the Java|Cannot allocate memory|Too small (initial|maximum) heap|java\.lang\.OutOfMemoryError`),
-			// not the name of a flag: services log their command line, with -XX:+ExitOnOutOfMemoryError
+			// not the name of a flag: services log their command line, which contains -XX:+ExitOnOutOfMemoryError
 			"there is not enough memory: give the service another heap (--heap SERVICE=SIZE), or end something else"},
 		{regexp.MustCompile(`UnsupportedClassVersionError|Unrecognized VM option`), "this Java is too old or another one: install Java 17 or newer, or set JAVA_HOME"},
 		{regexp.MustCompile(`InconsistentClusterIdException|Invalid cluster\.id|does not match stored clusterId`),
@@ -34,8 +33,8 @@ func causes() []cause {
 	}
 }
 
-// failure reads what a service wrote since it was started, and gives the last
-// error in its own words and the likely cause. Without an error last is empty.
+// failure reads the log of a service since its start, and returns the last error as logged and the likely cause.
+// Without an error last is empty.
 func failure(text string) (last, advice string) {
 	for _, c := range causes() {
 		if at := c.pattern.FindStringIndex(text); at != nil {
@@ -51,7 +50,7 @@ func failure(text string) (last, advice string) {
 	return "", ""
 }
 
-// lastLine is the last line of a text.
+// lastLine returns the last line of a text.
 func lastLine(text string) string {
 	text = strings.TrimRight(text, "\n")
 	return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
@@ -66,7 +65,7 @@ func lineAround(text string, at int) string {
 	return strings.TrimSpace(text[begin : at+end])
 }
 
-// complaint reports whether a line of a log is about an error.
+// complaint reports whether a log line is an error.
 func complaint(line string) bool {
 	for _, mark := range []string{" ERROR ", " FATAL ", "Exception in thread", "Caused by:", "Error:", "level=ERROR", "smartlb: "} {
 		if strings.Contains(line, mark) {
@@ -76,11 +75,11 @@ func complaint(line string) bool {
 	return false
 }
 
-// maxTail is how much of a log is looked through for a reason.
+// maxTail limits how much of a log is searched for a reason.
 const maxTail = 256 << 10
 
-// tail reads the end of a file from an offset on; all of its end where the file
-// is shorter than that, because it was turned over.
+// tail reads the end of a file, beginning at the offset from. If the file is shorter because it was rotated, it reads
+// the end of the whole file.
 func tail(path string, from int64) (string, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -21,27 +21,27 @@ const (
 	RuntimeExternal = "external"
 )
 
-// Choice is how the stack was started last. All commands but start go by it.
+// Choice holds the options of the stack's last start. All commands except start use it.
 type Choice struct {
-	Format    int               `json:"format"` // of this file
+	Format    int               `json:"format"` // version of this file's format
 	Runtime   string            `json:"runtime"`
 	Mode      properties.Mode   `json:"mode,omitempty"`
 	Addresses Addresses         `json:"addresses"`
-	Heap      map[string]string `json:"heap,omitempty"`    // by service, as Java understands it
-	Home      string            `json:"home,omitempty"`    // folder of the distribution
+	Heap      map[string]string `json:"heap,omitempty"`    // by service, in Java's notation
+	Home      string            `json:"home,omitempty"`    // distribution folder
 	Plugins   string            `json:"plugins,omitempty"` // folder of Connect's plugins
-	Secrets   []string          `json:"secrets,omitempty"` // folders that ${file:...} of connectors may read
+	Secrets   []string          `json:"secrets,omitempty"` // folders from which ${file:...} of connectors may read
 }
 
-// choiceFormat grows when older programs would misread the file.
+// choiceFormat increases when older programs would misread the file.
 const choiceFormat = 1
 
-// ErrNewer means that the state was written by a newer program.
+// ErrNewer means that a newer program wrote the state.
 var ErrNewer = errors.New("the state folder was written by a newer smartlb: use that one, or another SMARTLB_STATE_DIR")
 
 func choicePath(dir string) string { return filepath.Join(dir, "stack.json") }
 
-// Recall reads the choice of the last start; ok is false when there was none.
+// Recall reads the choice of the last start; ok is false if there was none.
 func Recall(dir string) (c Choice, ok bool, err error) {
 	b, err := os.ReadFile(choicePath(dir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,7 +75,7 @@ func (c Choice) Remember(dir string) error {
 	return nil
 }
 
-// WithPorts replaces port 0 by a free one where services do not pick their own.
+// WithPorts replaces port 0 by a free port, except for services that pick their own.
 func (c Choice) WithPorts() (Choice, error) {
 	if c.Runtime == RuntimeEmbedded {
 		return c, nil

@@ -1,13 +1,11 @@
-// Package stack runs the services that smartlb stands on, Kafka first, as
-// processes that outlive the command that started them.
+// Package stack runs the services on which smartlb depends, Kafka first, as processes that outlive the command that
+// started them.
 //
-// A Runtime is a list of services in the order in which they start; Start goes
-// through it and waits for each to be healthy before the next, Stop goes back.
-// The embedded runtime has the broker of this program as its Kafka. Services
-// that are processes share Process: own session, log file, and a pid file that
-// also holds when the process began, so that no stranger with a recycled pid
-// is ever signalled.
+// A Runtime is a list of services in start order. Start waits for each service to be healthy before it starts the next;
+// Stop uses the reverse order. The Kafka of the embedded runtime is the broker of this program. Services that are
+// processes share Process: its own session, a log file and a pid file. The pid file holds the start time of the
+// process, so that no unrelated process with a recycled pid receives a signal.
 //
-// All state lies in one folder, see Dir, whatever data folder a command was
-// given, so that every command finds what runs here.
+// All state is in one folder, see Dir, independent of a command's data folder, so that every command finds the
+// processes of this machine.
 package stack

@@ -16,15 +16,14 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 
-// DockerConfig says how the docker runtime is started: the services of
-// docker-compose.yml through the command docker compose, and the web UI as a
-// process of this machine.
+// DockerConfig configures the docker runtime: the services of docker-compose.yml run through the command docker
+// compose, the web UI as a process of this machine.
 type DockerConfig struct {
 	Dir       string // state folder
 	Program   string // the smartlb binary
-	Version   string // of it
-	Docker    string // path of docker
-	Files     fs.FS  // docker-compose.yml and what it mounts
+	Version   string // version of that binary
+	Docker    string // path of the docker command
+	Files     fs.FS  // docker-compose.yml and the files that it mounts
 	Mode      properties.Mode
 	Addresses Addresses
 
@@ -34,10 +33,10 @@ type DockerConfig struct {
 	Topics        Step
 }
 
-// ErrNoDocker means that there is no docker to run.
+// ErrNoDocker means that the docker command does not exist.
 var ErrNoDocker = errors.New("there is no docker command: install Docker with its compose plugin, or use --runtime jvm")
 
-// NewDocker makes the runtime of containers.
+// NewDocker makes the runtime that uses containers.
 func NewDocker(c DockerConfig) (Runtime, error) {
 	if c.Docker == "" {
 		return Runtime{}, ErrNoDocker
@@ -73,12 +72,12 @@ func NewDocker(c DockerConfig) (Runtime, error) {
 
 type docker struct {
 	DockerConfig
-	root string // where Files are written to
+	root string // folder for Files
 }
 
-// compose runs docker compose on our file.
+// compose runs docker compose with our compose file.
 func (d docker) compose(ctx context.Context, args ...string) ([]byte, error) {
-	const patience = 10 * time.Minute // images are pulled
+	const patience = 10 * time.Minute // docker may pull images
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	all := []string{"compose", "-p", "smartlb", "-f", filepath.Join(d.root, "docker-compose.yml")}
@@ -95,7 +94,7 @@ func (d docker) compose(ctx context.Context, args ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// unpack writes the compose file and what it mounts.
+// unpack writes the compose file and the files that it mounts.
 func (d docker) unpack() error {
 	return fs.WalkDir(d.Files, ".", func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
@@ -116,8 +115,8 @@ func (d docker) unpack() error {
 // container is a service of the compose file.
 type container struct {
 	docker
-	id      string // as smartlb calls it
-	name    string // in the compose file
+	id      string // smartlb's name for it
+	name    string // name in the compose file
 	must    bool
 	address string
 	health  func(ctx context.Context, address string) error
@@ -125,10 +124,10 @@ type container struct {
 
 var _ Container = (*container)(nil)
 
-// Container is a service that docker runs, and whose log docker keeps.
+// Container is a service that docker runs and whose log docker stores.
 type Container interface {
 	Service
-	Logs(ctx context.Context, args ...string) *exec.Cmd // to be run by the caller
+	Logs(ctx context.Context, args ...string) *exec.Cmd // the caller runs it
 }
 
 // Name implements Service.
@@ -146,10 +145,10 @@ func (c *container) Start(ctx context.Context) error {
 	return err
 }
 
-// Stop implements Service. The volumes stay.
+// Stop implements Service. It keeps the volumes.
 func (c *container) Stop(ctx context.Context) error {
 	if !fileExists(filepath.Join(c.root, "docker-compose.yml")) {
-		return nil // never started here
+		return nil // never started on this machine
 	}
 	_, err := c.compose(ctx, "stop", c.name)
 	return err

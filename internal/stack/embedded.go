@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// EmbeddedConfig says how the embedded runtime is started.
+// EmbeddedConfig configures the embedded runtime.
 type EmbeddedConfig struct {
 	Dir      string // state folder, see Dir
 	Program  string // the smartlb binary
-	Listen   string // of the broker
+	Listen   string // address of the broker
 	Internal string // second listener of the broker; empty: none
-	UI       string // of the web UI; empty: none
+	UI       string // address of the web UI; empty: none
 	Version  string // of the program
 
 	KafkaHealth HealthOfKafka
 	UIHealth    func(ctx context.Context, address string) error
 }
 
-// Names of services, equal in every runtime that has them.
+// Names of services, the same in every runtime.
 const (
 	ZookeeperName  = "zookeeper"
 	KafkaName      = "kafka"
@@ -29,8 +29,7 @@ const (
 	SupervisorName = "supervisor"
 )
 
-// NewEmbedded makes the runtime whose Kafka is the broker of this program, and
-// whose web UI is its console.
+// NewEmbedded makes the runtime whose Kafka is the broker of this program, and whose web UI is this program's console.
 func NewEmbedded(c EmbeddedConfig) Runtime {
 	kafka := &Process{
 		ID: KafkaName, Must: true, Dir: c.Dir, Ready: true, Grace: 20 * time.Second,
@@ -61,7 +60,7 @@ func NewEmbedded(c EmbeddedConfig) Runtime {
 		r.Services = append(r.Services, newUI(uiConfig{
 			Dir: c.Dir, Program: c.Program, Address: c.UI, Version: c.Version, Health: c.UIHealth,
 			Broker: func() (string, error) {
-				broker, err := ReadReady(kafka.readyPath()) // it may have picked its port
+				broker, err := ReadReady(kafka.readyPath()) // the broker may have picked its port
 				return broker.Address, err
 			},
 		}))
@@ -69,17 +68,17 @@ func NewEmbedded(c EmbeddedConfig) Runtime {
 	return r
 }
 
-// uiConfig says how the web UI is started.
+// uiConfig configures the web UI.
 type uiConfig struct {
 	Dir     string
 	Program string
 	Address string
 	Version string
-	Broker  func() (string, error) // address, asked for at start
+	Broker  func() (string, error) // broker address, read at each start
 	Health  func(ctx context.Context, address string) error
 }
 
-// newUI makes the service that is the console of this program.
+// newUI makes the service of this program's console.
 func newUI(c uiConfig) *Process {
 	return &Process{
 		ID: UIName, Dir: c.Dir, Ready: true, Grace: 5 * time.Second, Address: c.Address, Healthy: c.Health,

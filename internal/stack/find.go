@@ -15,11 +15,11 @@ type Found struct {
 	PID      int    // of its broker
 	Address  string // of its broker
 	Internal string // second address of its broker; may be empty
-	UI       string // of its web UI; empty when that does not run
+	UI       string // of its web UI; empty if that does not run
 }
 
-// Find tells whether a broker was started in the state folder dir and still
-// runs, and where. It asks the process table and files only, not the broker.
+// Find reports whether a broker that was started in the state folder dir still runs, and its addresses. It reads only
+// the process table and files and does not connect to the broker.
 func Find(dir string) (Found, bool) {
 	c, known, err := Recall(dir)
 	if err != nil || !known {
@@ -44,16 +44,15 @@ func Find(dir string) (Found, bool) {
 	return found, true
 }
 
-// Here tells where the services of this machine are: where the stack was
-// started whose choice is in dir, else where they usually are. What that stack
-// does not have is left empty.
+// Here returns the addresses of this machine's services: those of the stack whose choice is in dir, else the usual
+// ones. Services that the stack does not have are empty.
 func Here(dir string, usual Addresses) Addresses {
 	last, known, err := Recall(dir)
 	if dir == "" || err != nil || !known {
 		return usual
 	}
 	at := last.Addresses
-	if found, running := Find(dir); running { // it may have picked its ports
+	if found, running := Find(dir); running { // the broker may have picked its ports
 		at.UI = cmp.Or(found.UI, at.UI)
 	}
 	if last.Runtime == RuntimeEmbedded {
@@ -65,7 +64,7 @@ func Here(dir string, usual Addresses) Addresses {
 	return at
 }
 
-// findDocker asks the port, because containers are in no pid file of ours.
+// findDocker checks the port, because containers have no pid file here.
 func findDocker(c Choice) (Found, bool) {
 	address := dialable(c.Addresses.Kafka)
 	conn, err := net.DialTimeout("tcp", address, 300*time.Millisecond)
@@ -76,8 +75,7 @@ func findDocker(c Choice) (Found, bool) {
 	return Found{Runtime: c.Runtime, Address: address}, true
 }
 
-// Alive tells whether anything of a stack runs in the state folder dir, its
-// broker or what is left of it.
+// Alive reports whether any process of a stack in the state folder dir runs: its broker or a remaining process.
 func Alive(dir string) bool {
 	for _, name := range []string{ZookeeperName, KafkaName, ConnectName, UIName, SupervisorName} {
 		if _, alive := (&Process{ID: name, Dir: dir}).read(); alive {

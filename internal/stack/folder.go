@@ -5,10 +5,9 @@ import (
 	"os"
 )
 
-// makeFolder makes the state folder. It belongs to its owner alone: records,
-// settings of connectors and logs are in it. A folder of a stack that an older
-// smartlb made readable for others is closed to them; any other folder that
-// exists keeps its mode.
+// makeFolder makes the state folder. Only its owner may read it: it holds records, settings of connectors and logs. If
+// an older smartlb made the folder of a stack readable for others, makeFolder removes that access. Any other existing
+// folder keeps its mode.
 func makeFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("state folder: %w", err)

@@ -17,31 +17,29 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 
-// JVMConfig says how the jvm runtime is started: real ZooKeeper, Kafka and
-// Kafka Connect as processes of this machine.
+// JVMConfig configures the jvm runtime: real ZooKeeper, Kafka and Kafka Connect as processes of this machine.
 type JVMConfig struct {
 	Dir       string // state folder, see Dir
 	Program   string // the smartlb binary, for the web UI and the supervisor; empty: neither
-	Version   string // of that program
+	Version   string // version of that binary
 	Home      distribution.Home
 	Java      distribution.Java
 	Mode      properties.Mode
 	Addresses Addresses         // Connect and UI may be empty
-	Heap      map[string]string // by service; DefaultHeap where there is none
+	Heap      map[string]string // by service; default DefaultHeap
 	Plugins   string            // folder of third-party connectors; may be empty
-	Secrets   []string          // folders that ${file:...} of connectors may read; none: DefaultSecrets
+	Secrets   []string          // folders from which ${file:...} of connectors may read; empty: DefaultSecrets
 
 	KafkaHealth   HealthOfKafka
 	ConnectHealth func(ctx context.Context, address string) error
 	UIHealth      func(ctx context.Context, address string) error
-	Topics        Step // after Kafka
+	Topics        Step // runs after Kafka's start
 
-	dump bool // make archives of class data instead of using them
+	dump bool // make class data archives instead of using them
 }
 
-// DefaultHeap gives the largest and the first size of a service's heap.
-// Measured to carry values of 10 MB; a first size must be given, because Java's
-// own is a sixty-fourth of the machine's memory.
+// DefaultHeap returns the largest and the initial heap size of a service. The sizes were measured with values of 10 MB.
+// The initial size must be set, because Java's default is a sixty-fourth of the machine's memory.
 func DefaultHeap(service string) (largest, first string) {
 	switch service {
 	case ZookeeperName:
@@ -74,7 +72,7 @@ func (c JVMConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// checkFolder reports a folder that a worker of Connect cannot be given.
+// checkFolder reports a folder that a worker of Connect cannot use.
 func checkFolder(flag, dir string) error {
 	if strings.ContainsAny(dir, ",\n") {
 		return fmt.Errorf("%s %q: a comma in the name would separate two folders for Kafka Connect", flag, dir)
@@ -92,13 +90,13 @@ func checkFolder(flag, dir string) error {
 	return nil
 }
 
-// jvm makes the services of a JVMConfig.
+// jvm creates the services of a JVMConfig.
 type jvm struct {
 	JVMConfig
 	root string // folder of this mode's configuration and data
 }
 
-// NewJVM makes the runtime of real processes.
+// NewJVM makes the runtime that uses Java processes.
 func NewJVM(c JVMConfig) (Runtime, error) {
 	if err := c.Validate(); err != nil {
 		return Runtime{}, fmt.Errorf("runtime jvm: %w", err)
@@ -163,7 +161,7 @@ func (j jvm) zookeeper() *Process {
 	return p
 }
 
-// nodeID is the broker's number; there is one.
+// nodeID is the broker's id; there is one broker.
 const nodeID = 1
 
 func (j jvm) kafka() *Process {
@@ -239,12 +237,10 @@ func (j jvm) connect() *Process {
 	return p
 }
 
-// DefaultSecrets is the folder in the state folder dir from which ${file:...} in
-// the settings of connectors may read.
+// DefaultSecrets is the folder in the state folder dir from which ${file:...} in connector settings may read.
 func DefaultSecrets(dir string) string { return filepath.Join(dir, "secrets") }
 
-// write puts a service's files down: its own, that of its log, and the class
-// path.
+// write writes a service's files: its configuration, its log configuration, and the class path.
 func (j jvm) write(service, name string, f properties.File) error {
 	for _, dir := range []string{filepath.Join(j.root, "conf"), j.data(service)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -266,7 +262,7 @@ func (j jvm) write(service, name string, f properties.File) error {
 	return nil
 }
 
-// command is the line that runs a class of the distribution as a service.
+// command returns the command line that runs a class of the distribution as a service.
 func (j jvm) command(service, main string, args ...string) ([]string, error) {
 	largest, first := DefaultHeap(service)
 	if given := j.Heap[service]; given != "" {
@@ -278,7 +274,7 @@ func (j jvm) command(service, main string, args ...string) ([]string, error) {
 	}
 	line = append(line,
 		"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", // half the time to start, and a third of the memory
-		"-XX:+ExitOnOutOfMemoryError", // so that it is started again instead of limping on
+		"-XX:+ExitOnOutOfMemoryError", // exit, so that the supervisor restarts it
 		"-Djava.awt.headless=true",
 	)
 	if archive := j.Home.Archive(j.archiveName(service)); j.dump {
@@ -295,14 +291,13 @@ func (j jvm) command(service, main string, args ...string) ([]string, error) {
 	return append(line, args...), nil
 }
 
-// archiveName keeps the archives of the modes apart: one version may run both.
+// archiveName separates the archives of the modes: one version may run both.
 func (j jvm) archiveName(service string) string { return service + "-" + string(j.Mode) }
 
-// HealthOfKafka is one health check of a broker: it serves, and the named
-// topics are there.
+// HealthOfKafka is one health check of a broker: it serves, and the named topics exist.
 type HealthOfKafka func(ctx context.Context, address string, topics []string) error
 
-// with makes the health check of a service of it.
+// with makes a health check of a service from h.
 func (h HealthOfKafka) with(topics func() []string) func(ctx context.Context, address string) error {
 	if h == nil {
 		return nil
@@ -315,13 +310,11 @@ func (h HealthOfKafka) with(topics func() []string) func(ctx context.Context, ad
 	}
 }
 
-// partitionFolder is what Kafka calls the folder of a partition; one that is
-// being deleted has another name.
+// partitionFolder matches Kafka's folder name of a partition; a partition that is being deleted has another name.
 var partitionFolder = regexp.MustCompile(`^([a-zA-Z0-9._-]+)-[0-9]+$`)
 
-// topicsIn lists the topics, but for Kafka's own, of which a broker has records
-// on disk: it has to serve them. Without that a broker that just came back looks well before it
-// has learnt from the controller what it leads.
+// topicsIn lists the topics, except Kafka's own, of which a broker has records on disk: the broker must serve them.
+// Without this check, a restarted broker would look healthy long before the controller assigns its partitions.
 func topicsIn(data string) []string {
 	entries, err := os.ReadDir(data)
 	if err != nil {

@@ -19,11 +19,11 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 
-// formatName is the archive and the log file of the formatting.
+// formatName names the archive and the log file of the format step.
 const formatName = "format"
 
-// format gives KRaft's storage its cluster's id, once. The id is kept beside
-// the storage, so that a storage that was exchanged is noticed.
+// format writes the cluster id into KRaft's storage, once. The id is also stored beside the storage, so that a replaced
+// storage is detected.
 func (j jvm) format(ctx context.Context) error {
 	id, err := j.clusterID()
 	if err != nil {
@@ -63,7 +63,7 @@ func (j jvm) writeFormatLog() error {
 	return os.WriteFile(j.conf(formatName+".log4j2.properties"), []byte(log.Log4j2().String()), 0o600)
 }
 
-// clusterID reads the cluster's id, or draws one.
+// clusterID reads the cluster id, or generates one.
 func (j jvm) clusterID() (string, error) {
 	path := filepath.Join(j.root, "cluster-id")
 	b, err := os.ReadFile(path)
@@ -74,7 +74,7 @@ func (j jvm) clusterID() (string, error) {
 		return "", err
 	}
 	var raw [16]byte
-	for raw[0]>>2 == 0b111110 || raw[0] == 0 { // '-' in front would be taken for an option
+	for raw[0]>>2 == 0b111110 || raw[0] == 0 { // a leading '-' would be read as an option
 		if _, err := rand.Read(raw[:]); err != nil {
 			return "", err
 		}
@@ -83,7 +83,7 @@ func (j jvm) clusterID() (string, error) {
 	return id, renameio.WriteFile(path, []byte(id+"\n"), 0o600)
 }
 
-// sameCluster checks the id that a storage was formatted with.
+// sameCluster checks the cluster id in the storage.
 func sameCluster(path, text, id string) error {
 	f, err := properties.Parse(text)
 	if err != nil {

@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// memory is how many bytes of a process are in memory; 0 when that is not to be
-// known.
+// memory returns the resident memory of a process in bytes; 0 if unknown.
 func memory(pid int) int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -27,8 +26,7 @@ func memory(pid int) int64 {
 	return 0
 }
 
-// suspended reports whether a process was stopped by a signal and waits for
-// SIGCONT.
+// suspended reports whether a signal stopped the process and it waits for SIGCONT.
 func suspended(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// memory is how many bytes of a process are in memory; 0 when that is not to be
-// known.
+// memory returns the resident memory of a process in bytes; 0 if unknown.
 func memory(pid int) int64 {
 	kib, err := strconv.ParseInt(ps(pid, "rss="), 10, 64)
 	if err != nil {
@@ -18,8 +17,7 @@ func memory(pid int) int64 {
 	return kib << 10
 }
 
-// suspended reports whether a process was stopped by a signal and waits for
-// SIGCONT.
+// suspended reports whether a signal stopped the process and it waits for SIGCONT.
 func suspended(pid int) bool { return strings.HasPrefix(ps(pid, "stat="), "T") }
 
 func ps(pid int, column string) string {

@@ -21,26 +21,26 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/holder"
 )
 
-// Process is a service that is one process of its own session.
+// Process is a service that is one process with its own session.
 type Process struct {
 	ID      string                   // name of the service, and of its files in Dir
 	Must    bool                     // required
-	Dir     string                   // of pid file, ready file and log
-	Command func() ([]string, error) // program and arguments, asked for at each start; --ready-file PATH is appended when Ready
-	Ready   bool                     // the program writes a Readiness when it serves
+	Dir     string                   // folder of pid file, ready file and log
+	Command func() ([]string, error) // program and arguments, called at each start; --ready-file PATH is appended if Ready
+	Ready   bool                     // the program writes a Readiness when it is ready
 	Grace   time.Duration
 	Healthy func(ctx context.Context, address string) error // one health check; must be bounded
-	Address string                                          // where it serves, unless its Readiness says
-	Environ []string                                        // of the process; nil: this one's
-	MaxLog  int64                                           // a larger log is put aside at start; default 10 MiB
+	Address string                                          // address of the service, unless its Readiness contains one
+	Environ []string                                        // environment of the process; nil: that of this process
+	MaxLog  int64                                           // a larger log is rotated at start; default 10 MiB
 
-	OwnLog  bool                                 // the program writes its log file itself; what it prints goes to another, ending in .out
-	Prepare func(ctx context.Context) error      // done before each start, while the process does not run; must be bounded
-	Binds   []string                             // addresses that must be free before it starts
-	Inspect func(ctx context.Context, s *Status) // adds to the status of a process that runs; must be bounded
+	OwnLog  bool                                 // the program writes its log file; its output goes to another file, ending in .out
+	Prepare func(ctx context.Context) error      // called before each start, while the process does not run; must be bounded
+	Binds   []string                             // addresses that must be free before the start
+	Inspect func(ctx context.Context, s *Status) // adds to the status of a running process; must be bounded
 }
 
-// Readiness is what a program writes into its ready file when it serves.
+// Readiness is the content of a program's ready file, written when the program serves.
 type Readiness struct {
 	PID      int    `json:"pid"`
 	Address  string `json:"address"`
@@ -66,15 +66,15 @@ func ReadReady(path string) (Readiness, error) {
 	return r, json.Unmarshal(b, &r)
 }
 
-// record is a pid file.
+// record is the content of a pid file.
 type record struct {
 	PID     int       `json:"pid"`
-	Born    string    `json:"born"` // when the system started the process, in its own words
+	Born    string    `json:"born"` // start time of the process as the system reports it
 	Started time.Time `json:"started"`
 	Command []string  `json:"command"`
 
-	Restarts int              `json:"restarts,omitempty"` // by the supervisor, since somebody started it
-	Logs     map[string]int64 `json:"logs,omitempty"`     // sizes of its logs before it wrote into them
+	Restarts int              `json:"restarts,omitempty"` // by the supervisor, since the last start by a command
+	Logs     map[string]int64 `json:"logs,omitempty"`     // sizes of its logs before the process wrote to them
 }
 
 var _ Service = (*Process)(nil)
@@ -89,7 +89,7 @@ func (p *Process) pidPath() string   { return filepath.Join(p.Dir, p.ID+".pid") 
 func (p *Process) readyPath() string { return filepath.Join(p.Dir, p.ID+".ready") }
 func (p *Process) logPath() string   { return filepath.Join(p.Dir, p.ID+".log") }
 
-// outPath is where the process prints to.
+// outPath returns the file for the output of the process.
 func (p *Process) outPath() string {
 	if p.OwnLog {
 		return filepath.Join(p.Dir, p.ID+".out")
@@ -97,7 +97,7 @@ func (p *Process) outPath() string {
 	return p.logPath()
 }
 
-// read returns the pid file and whether its process still lives.
+// read returns the pid file and whether its process lives.
 func (p *Process) read() (record, bool) {
 	var r record
 	b, err := os.ReadFile(p.pidPath())
@@ -111,14 +111,13 @@ func (p *Process) read() (record, bool) {
 // Start implements Service.
 func (p *Process) Start(ctx context.Context) error { return p.start(ctx, 0) }
 
-// Crashed reports whether the process was started and is gone without having
-// been stopped.
+// Crashed reports whether the process ended without being stopped.
 func (p *Process) Crashed() bool {
 	r, alive := p.read()
 	return r.PID != 0 && !alive
 }
 
-// Restart starts a process that crashed, and counts it.
+// Restart starts a crashed process and counts the restart.
 func (p *Process) Restart(ctx context.Context) error {
 	r, _ := p.read()
 	return p.start(ctx, r.Restarts+1)
@@ -158,13 +157,13 @@ func (p *Process) start(ctx context.Context, restarts int) error {
 	}
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = out, out, p.Environ, p.Dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C of our terminal is not meant for it
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C in this terminal must not reach it
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	born, err := birth(cmd.Process.Pid)
 	if errors.Is(err, os.ErrProcessDone) {
-		born, err = "ended at once", nil // its log says why
+		born, err = "ended at once", nil // its log contains the reason
 	}
 	if err == nil {
 		err = p.write(record{PID: cmd.Process.Pid, Born: born, Started: time.Now().UTC(), Command: cmd.Args, Restarts: restarts, Logs: before})
@@ -174,13 +173,12 @@ func (p *Process) start(ctx context.Context, restarts int) error {
 		_ = cmd.Wait()
 		return err
 	}
-	go cmd.Wait() // ends with the process, or with us: only so that one that dies early is no zombie
+	go cmd.Wait() // ends with the child or with this process; it only prevents a zombie
 	return nil
 }
 
-// portsFree reports which of the addresses is taken, and by whom. The threads
-// of a process that was killed may hold its sockets a little longer than the
-// process lives.
+// portsFree reports which of the addresses is in use, and by which process. Threads of a killed process may hold its
+// sockets a little longer than the process lives.
 func (p *Process) portsFree(ctx context.Context, died bool) error {
 	const linger = 2 * time.Second
 	for began := time.Now(); ; {
@@ -235,9 +233,8 @@ func (p *Process) outIsLarge() bool {
 	return err == nil && info.Size() > limit
 }
 
-// turnOver copies what the process has printed to a file ending in .1, and
-// empties the file, to whose end the process goes on writing. What it prints in
-// between is lost.
+// turnOver copies the output of the process to a file ending in .1, and empties the file, to which the process keeps
+// appending. Output between the two steps is lost.
 func (p *Process) turnOver() error {
 	if !p.outIsLarge() {
 		return nil
@@ -258,7 +255,7 @@ func (p *Process) turnOver() error {
 	return f.Truncate(0)
 }
 
-// logs lists the files that the process writes, what it prints first.
+// logs lists the log files of the process, its output file first.
 func (p *Process) logs() []string {
 	if p.OwnLog {
 		return []string{p.outPath(), p.logPath()}
@@ -276,8 +273,7 @@ func (p *Process) sizes() map[string]int64 {
 	return sizes
 }
 
-// Why tells why the process ended: the last error that it logged since it was
-// started, and the likely cause.
+// Why returns why the process ended: its last logged error since the start, and the likely cause.
 func (p *Process) Why() string {
 	r, _ := p.read()
 	var text strings.Builder
@@ -299,13 +295,13 @@ func (p *Process) Why() string {
 	return last + "\nmore is in " + p.logPath()
 }
 
-// Stop implements Service: SIGTERM, and SIGKILL to its session after Grace.
+// Stop implements Service: it sends SIGTERM, and SIGKILL to the session after Grace.
 func (p *Process) Stop(ctx context.Context) error {
 	r, alive := p.read()
 	if !alive {
 		return p.forget()
 	}
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} { // one that is suspended takes no other signal
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} { // a suspended process handles SIGTERM only after SIGCONT
 		if err := syscall.Kill(r.PID, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return err
 		}
@@ -331,7 +327,7 @@ func (p *Process) Stop(ctx context.Context) error {
 	return p.forget()
 }
 
-// wait reports whether the process ended in time.
+// wait reports whether the process ended within d.
 func (p *Process) wait(ctx context.Context, d time.Duration) bool {
 	limit := time.NewTimer(d)
 	defer limit.Stop()

@@ -14,23 +14,23 @@ import (
 	"github.com/smartlb/smartlb/internal/base/state"
 )
 
-// State of a service.
+// State is the state of a service.
 type State string
 
 // States.
 const (
 	Stopped State = "stopped"
 	Running State = "running"
-	Failed  State = "failed" // it was started and is gone
+	Failed  State = "failed" // it was started and has ended
 )
 
-// Status is how a service is now.
+// Status is the current state of a service.
 type Status struct {
 	Name     string    `json:"name"`
-	Required bool      `json:"required"` // the stack is of no use without it
+	Required bool      `json:"required"` // the stack cannot be used without it
 	State    State     `json:"state"`
 	Healthy  bool      `json:"healthy"`
-	Detail   string    `json:"detail,omitempty"` // what the health check said
+	Detail   string    `json:"detail,omitempty"` // result of the health check
 	PID      int       `json:"pid,omitempty"`
 	Address  string    `json:"address,omitempty"`
 	Internal string    `json:"internal,omitempty"` // second address, for containers
@@ -38,50 +38,49 @@ type Status struct {
 	Log      string    `json:"log,omitempty"` // path
 
 	Version   string     `json:"version,omitempty"`
-	Mode      string     `json:"mode,omitempty"`   // of ZooKeeper: standalone, leader, ...
-	Memory    int64      `json:"memory,omitempty"` // bytes of it that are in memory
-	Restarts  int        `json:"restarts"`         // after crashes, since it was started
+	Mode      string     `json:"mode,omitempty"`   // ZooKeeper's mode: standalone, leader, ...
+	Memory    int64      `json:"memory,omitempty"` // resident bytes
+	Restarts  int        `json:"restarts"`         // after crashes, since its start
 	Listeners []Listener `json:"listeners,omitempty"`
-	Data      string     `json:"data,omitempty"` // folder
+	Data      string     `json:"data,omitempty"` // data folder
 }
 
-// Listener is an address of a broker, and what it tells clients to use.
+// Listener is an address of a broker, and the address that it advertises.
 type Listener struct {
 	Name      string `json:"name"`
 	Address   string `json:"address"`
 	Advertise string `json:"advertise"`
 }
 
-// Service is one service of a runtime. Start and Stop are idempotent and
-// return when it runs or is gone; health is asked for separately.
+// Service is one service of a runtime. Start and Stop are idempotent and return when the process runs or has ended;
+// Status checks health separately.
 type Service interface {
 	Name() string
 	Required() bool
 	Start(ctx context.Context) error
 	Stop(ctx context.Context) error
-	Status(ctx context.Context) Status // its Healthy is the answer of one health check
+	Status(ctx context.Context) Status // its Healthy is the result of one health check
 }
 
-// Runtime is a way to run the stack.
+// Runtime is one way to run the stack.
 type Runtime struct {
-	Name     string    // embedded; later jvm, docker, external
-	Services []Service // in the order in which they start
-	Lacks    string    // what this runtime is not, as a sentence; may be empty
-	Dir      string    // of its state
+	Name     string    // embedded, jvm, docker or external
+	Services []Service // in start order
+	Lacks    string    // limits of this runtime, as a sentence; may be empty
+	Dir      string    // state folder
 
-	Mode       string          // zookeeper or kraft, where there is a choice
-	After      map[string]Step // by service: what follows when it is healthy, at every start
-	Supervisor *Process        // starts services again that crash; nil: nobody does
+	Mode       string          // zookeeper or kraft, if the runtime has modes
+	After      map[string]Step // by service: step after it is healthy, at every start
+	Supervisor *Process        // restarts crashed services; nil: no restarts
 }
 
-// Step is work between two services. It must be bounded, and may be done any
-// number of times.
+// Step is work between the starts of two services. It must be bounded and idempotent.
 type Step struct {
 	Name string
 	Run  func(ctx context.Context) (done string, err error)
 }
 
-// ErrUnknown names a service that a runtime does not have.
+// ErrUnknown means that a runtime does not have the service.
 var ErrUnknown = errors.New("no such service")
 
 // Find returns the service called name.
@@ -106,8 +105,8 @@ func (r Runtime) Names() []string {
 	return names
 }
 
-// Status asks all services, and the supervisor while one of them runs: without
-// it nothing starts a service again that crashes.
+// Status returns the status of all services, and of the supervisor while a service runs: without the supervisor,
+// crashed services are not restarted.
 func (r Runtime) Status(ctx context.Context) []Status {
 	out := make([]Status, len(r.Services))
 	var group sync.WaitGroup
@@ -125,12 +124,11 @@ func (r Runtime) Status(ctx context.Context) []Status {
 	return append(out, s)
 }
 
-// startTimeout bounds how long a service may take to be healthy. A broker that
-// was killed reads its whole log first.
+// startTimeout bounds the time until a service is healthy. A broker that was killed reads its whole log first.
 const startTimeout = 2 * time.Minute
 
-// Start starts what does not run, each service when those before it are
-// healthy. A service that is not required may fail; it is told to say.
+// Start starts the services that do not run, each after those before it are healthy. A service that is not required may
+// fail; Start then calls say with the error.
 func (r Runtime) Start(ctx context.Context, say func(format string, args ...any)) error {
 	release, err := r.lock(ctx)
 	if err != nil {
@@ -158,7 +156,7 @@ func (r Runtime) Start(ctx context.Context, say func(format string, args ...any)
 	return nil
 }
 
-// bring makes one service healthy, and does what follows it.
+// bring starts one service, waits until it is healthy, and runs its step.
 func (r Runtime) bring(ctx context.Context, s Service, say func(string, ...any)) error {
 	if st := s.Status(ctx); st.State == Running && st.Healthy {
 		say("%s is running already (pid %d, %s)", s.Name(), st.PID, st.Address)
@@ -177,15 +175,15 @@ func (r Runtime) bring(ctx context.Context, s Service, say func(string, ...any))
 	return nil
 }
 
-// ErrStopped ends a start when somebody stops the stack meanwhile.
+// ErrStopped ends a start because another command stops the stack.
 var ErrStopped = errors.New("stopped by another command")
 
-// explainer is a service that can tell why it ended.
+// explainer is a service that can report why it ended.
 type explainer interface{ Why() string }
 
 func (r Runtime) startOne(ctx context.Context, s Service, say func(string, ...any)) error {
 	began := time.Now()
-	dying := s.Status(ctx).PID // it runs, and is not well: it may be about to end
+	dying := s.Status(ctx).PID // it runs but is not healthy: it may be about to end
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start %s: %w", s.Name(), err)
 	}
@@ -231,11 +229,10 @@ func (r Runtime) startOne(ctx context.Context, s Service, say func(string, ...an
 
 const (
 	startPoll  = 25 * time.Millisecond
-	startWords = 5 * time.Second // how long a start may be silent
+	startWords = 5 * time.Second // longest time without output during a start
 )
 
-// Stop stops what runs, in the opposite order. A start that is under way gives
-// up.
+// Stop stops the running services in reverse order. A start in progress is aborted.
 func (r Runtime) Stop(ctx context.Context, say func(format string, args ...any)) error {
 	if err := os.MkdirAll(r.Dir, 0o700); err != nil {
 		return fmt.Errorf("state folder: %w", err)
@@ -249,7 +246,7 @@ func (r Runtime) Stop(ctx context.Context, say func(format string, args ...any))
 	}
 	defer release()
 	var errs []error
-	if r.Supervisor != nil { // it must not start what is about to end
+	if r.Supervisor != nil { // stopped first, so that it restarts no service
 		if err := r.Supervisor.Stop(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stop the supervisor: %w", err))
 		}
@@ -272,11 +269,11 @@ func (r Runtime) Stop(ctx context.Context, say func(format string, args ...any))
 	return errors.Join(errs...)
 }
 
-// stopPath is a file that is there while somebody wants the stack to stop.
+// stopPath returns the file that exists while a command stops the stack.
 func (r Runtime) stopPath() string { return filepath.Join(r.Dir, "stopping") }
 
-// Dir returns the folder of the stack's state: SMARTLB_STATE_DIR, or
-// smartlb/stack below XDG_STATE_HOME, or below ~/.local/state.
+// Dir returns the folder of the stack's state: SMARTLB_STATE_DIR, or smartlb/stack below XDG_STATE_HOME, or below
+// ~/.local/state.
 func Dir(getenv func(string) string) (string, error) {
 	if d := getenv("SMARTLB_STATE_DIR"); d != "" {
 		return filepath.Abs(d)
@@ -292,7 +289,7 @@ func Dir(getenv func(string) string) (string, error) {
 	return filepath.Join(base, "smartlb", "stack"), nil
 }
 
-// lock keeps a second start or stop out while one is under way.
+// lock prevents a second start or stop while one is in progress.
 func (r Runtime) lock(ctx context.Context) (func(), error) {
 	if err := makeFolder(r.Dir); err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 	"github.com/smartlb/smartlb/internal/base/backoff"
 )
 
-// restartable is a service that can be started again after a crash.
+// restartable is a service that can be restarted after a crash.
 type restartable interface {
 	Service
 	Crashed() bool
@@ -19,14 +19,13 @@ type restartable interface {
 }
 
 const (
-	look   = 200 * time.Millisecond // between two looks at the processes: four small reads each
-	stable = 30 * time.Second       // a service that ran so long did not fail to start
+	look   = 200 * time.Millisecond // interval of the check of the processes: four small reads each
+	stable = 30 * time.Second       // a service that ran this long did not fail to start
 
-	turnOver = time.Minute // between two looks at the sizes of logs
+	turnOver = time.Minute // interval of the check of log sizes
 )
 
-// turnOver puts aside what processes have printed, where it is large. Their own
-// log files they turn over themselves.
+// turnOver rotates large output files of processes. Processes rotate their own log files.
 func (r Runtime) turnOver(log *slog.Logger) {
 	for _, s := range append(slices.Clone(r.Services), Service(r.Supervisor)) {
 		p, ok := s.(*Process)
@@ -39,14 +38,12 @@ func (r Runtime) turnOver(log *slog.Logger) {
 	}
 }
 
-// Supervise starts services again that crash, with back-off, and turns over
-// what they print when that grows large, until ctx ends or the stack's pid file
-// of the supervisor names another process. It is the work of the process that
+// Supervise restarts crashed services, with back-off, and rotates their output files when these grow large. It ends
+// when ctx ends or the stack's pid file of the supervisor names another process. It runs in the process that
 // Runtime.Supervisor starts.
 //
-// The services are no children of the supervisor: they were started by whoever
-// typed start, and go on when the supervisor is killed. So it looks whether
-// their processes are there.
+// The services are not children of the supervisor: a start command started them, and they continue when the supervisor
+// is killed. So Supervise checks whether their processes exist.
 func (r Runtime) Supervise(ctx context.Context, log *slog.Logger) error {
 	watched := []*watch{}
 	for _, s := range r.Services {
@@ -76,15 +73,15 @@ func (r Runtime) Supervise(ctx context.Context, log *slog.Logger) error {
 	}
 }
 
-// watch is what the supervisor knows of one service.
+// watch is the supervisor's state of one service.
 type watch struct {
 	service  restartable
 	attempt  int
-	due      time.Time // of the next start; zero: it was well
-	restarts time.Time // when it was started last
+	due      time.Time // time of the next start; zero: it was healthy
+	restarts time.Time // time of the last start
 }
 
-// revive starts a service again when it crashed and the pause is over.
+// revive restarts a service when it crashed and the back-off is over.
 func (r Runtime) revive(ctx context.Context, w *watch, now time.Time, log *slog.Logger) {
 	if !w.service.Crashed() {
 		w.due = time.Time{}
@@ -94,7 +91,7 @@ func (r Runtime) revive(ctx context.Context, w *watch, now time.Time, log *slog.
 		if now.Sub(w.restarts) > stable {
 			w.attempt = 0
 		}
-		pause := time.Duration(0) // one crash is fixed at once
+		pause := time.Duration(0) // the first crash is followed by an immediate restart
 		if w.attempt > 0 {
 			pause = backoff.Policy{Base: 250 * time.Millisecond, Max: 30 * time.Second, Factor: 2}.Delay(w.attempt-1, rand.Float64())
 		}
@@ -125,7 +122,7 @@ func (r Runtime) revive(ctx context.Context, w *watch, now time.Time, log *slog.
 	log.Info("service started again", "service", w.service.Name(), "attempt", w.attempt)
 }
 
-// is reports whether the pid file names this very process.
+// is reports whether the pid file names the process pid.
 func (p *Process) is(pid int) bool {
 	r, alive := p.read()
 	return alive && r.PID == pid

@@ -13,10 +13,10 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/holder"
 )
 
-// named is an address of a stack with the flag that gives it.
+// named is an address of a stack with the flag that sets it.
 type named struct {
 	flag, address string
-	required      bool // the stack is of no use without the service
+	required      bool // the stack cannot be used without the service
 }
 
 func (a Addresses) named() []named {
@@ -27,12 +27,11 @@ func (a Addresses) named() []named {
 	return slices.DeleteFunc(all, func(n named) bool { return n.address == "" })
 }
 
-// Usable reports every address on which a service cannot listen: it is no
-// host:port, the host is not of this machine, the port is out of range, taken or
-// not allowed, or two services would share it. held are addresses that this
-// stack has now: they are not tried. A taken port of an optional service is no
-// error here, because the stack starts without that service. linger is how long
-// a taken port may take to be free: that of a process that was just killed.
+// Usable reports every address on which a service cannot listen. The reasons: it is not host:port, the host is not of
+// this machine, two services would share it, or its port is out of range, in use or not permitted. held are addresses
+// that this stack uses now; Usable does not test them. A port in use is no error for an optional service, because the
+// stack starts without that service. linger is how long Usable waits for a port in use to become free, for example
+// after its process was killed.
 func (a Addresses) Usable(ctx context.Context, linger time.Duration, held ...Addresses) error {
 	all := a.named()
 	var own []named
@@ -58,7 +57,7 @@ func (a Addresses) Usable(ctx context.Context, linger time.Duration, held ...Add
 
 // try listens on the address for a moment.
 func (n named) try(ctx context.Context, linger time.Duration) error {
-	const lookup = 5 * time.Second // of a host by its name
+	const lookup = 5 * time.Second // limit for the lookup of a host name
 	_, port, err := net.SplitHostPort(n.address)
 	if err != nil {
 		return fmt.Errorf("%s %s: host:port is expected", n.flag, n.address)
@@ -98,7 +97,7 @@ func (n named) try(ctx context.Context, linger time.Duration) error {
 	return fmt.Errorf("%s %s: a service cannot listen there: %w", n.flag, n.address, err)
 }
 
-// collide reports whether two listeners cannot be there at the same time.
+// collide reports whether two listeners exclude each other.
 func collide(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
@@ -113,5 +112,5 @@ func isEverywhere(host string) bool {
 	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
-// isLoopbackName reports whether a is the name of what b is as a number.
+// isLoopbackName reports whether a is the name of the address b.
 func isLoopbackName(a, b string) bool { return a == "localhost" && b == "127.0.0.1" }

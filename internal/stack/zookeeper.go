@@ -12,14 +12,14 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
-// Zookeeper is what a server says of itself.
+// Zookeeper is a server's description of itself.
 type Zookeeper struct {
 	Version string
 	Mode    string // standalone, leader, follower, observer, read-only
 }
 
-// AskZookeeper sends the four letters srvr, the only ones that every server
-// answers by default. An error means that it does not serve.
+// AskZookeeper sends the four-letter word srvr, the only one that every server answers by default. An error means that
+// the server does not serve.
 func AskZookeeper(ctx context.Context, address string) (Zookeeper, error) {
 	const patience = 3 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -59,10 +59,9 @@ func AskZookeeper(ctx context.Context, address string) (Zookeeper, error) {
 	return z, nil
 }
 
-// forgetBroker deletes what a broker that is dead for certain left in
-// ZooKeeper: its registration and its being the controller. They belong to its
-// session and would go away with it, ten seconds later; until then a new broker
-// with the same id ends with NodeExists.
+// forgetBroker deletes the registration of a broker, and its role as controller, from ZooKeeper. The broker must be
+// dead for certain. Both belong to the broker's session and would disappear with it ten seconds later; until then a new
+// broker with the same id ends with NodeExists.
 func forgetBroker(ctx context.Context, address string, id int) error {
 	const patience = 5 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -96,7 +95,7 @@ func waitForSession(ctx context.Context, events <-chan zk.Event) error {
 	}
 }
 
-// silent drops what the client library logs: its errors are returned as well.
+// silent drops the log of the client library: its errors are returned as well.
 type silent struct{}
 
 func (silent) Printf(string, ...any) {}

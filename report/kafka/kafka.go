@@ -1,7 +1,7 @@
 // Package kafka publishes the reports of package report to Kafka, topic service-metrics.
 //
-// A Publisher never blocks the service. While brokers are away it holds the newest reports up to a bound, drops and
-// counts the rest, and goes on by itself when they come back.
+// A Publisher never blocks the service. While brokers are unavailable it holds the newest reports up to a limit, and
+// drops and counts the rest. It continues automatically when brokers are available again.
 package kafka
 
 import (
@@ -17,38 +17,38 @@ import (
 	"github.com/smartlb/smartlb/report"
 )
 
-// Config says where the brokers are.
+// Config has the addresses of the brokers and the settings of a Publisher.
 type Config struct {
-	Brokers  []string      // host:port of the first brokers to ask; required
+	Brokers  []string      // host:port of the bootstrap brokers; required
 	ClientID string        // shown in broker logs; default smartlb-report
 	Topic    string        // default service-metrics
-	Buffer   int           // reports held while they cannot be delivered; default 600
-	Timeout  time.Duration // how long a report waits for delivery before it is dropped; default 10 s: older ones say little
-	Log      *slog.Logger  // of trouble with brokers; default: none
+	Buffer   int           // limit of reports held while they cannot be delivered; default 600
+	Timeout  time.Duration // how long a report waits for delivery before it is dropped; default 10 s, because older reports are of little use
+	Log      *slog.Logger  // receives problems with brokers; default: none
 
 	TLS   TLS   // default: not encrypted
 	Login Login // default: none
 }
 
-// TLS says how connections to brokers are encrypted. Files are PEM and read
-// again for each connection.
+// TLS configures encryption of connections to brokers. The files are PEM and are
+// read again for each connection.
 type TLS struct {
-	Enabled    bool   // with the system's authorities; any other field switches it on as well
-	CA         string // file of the authorities that brokers are checked against
+	Enabled    bool   // uses the system's CAs; setting any other field enables TLS too
+	CA         string // file with the CAs that verify the brokers' certificates
 	Cert, Key  string // files of a certificate and its key, for mutual TLS
-	ServerName string // name in the brokers' certificates; default the host that is dialled
+	ServerName string // name in the brokers' certificates; default: the host in Brokers
 }
 
-// Login says as whom reports are sent, by SASL.
+// Login has the SASL credentials of the Publisher.
 type Login struct {
 	Mechanism string // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; empty: no login
 	User      string
 	Password  string
-	TokenFile string // OAUTHBEARER: a file that somebody keeps fresh
+	TokenFile string // OAUTHBEARER: a token file; another program must refresh the file
 }
 
-// security gives the settings of the inner client, which takes names of secrets
-// and asks for what they stand for.
+// security returns the settings of the inner client, which takes names of secrets,
+// and a function that returns the secret for a name.
 func (c Config) security() (kafka.Security, func(string) string) {
 	s := kafka.Security{
 		TLS:  kafka.TLS{Enabled: c.TLS.Enabled, CA: c.TLS.CA, Cert: c.TLS.Cert, Key: c.TLS.Key, ServerName: c.TLS.ServerName},
@@ -60,7 +60,7 @@ func (c Config) security() (kafka.Security, func(string) string) {
 	return s, func(string) string { return c.Login.Password }
 }
 
-// Publisher sends reports to Kafka. Make it with NewPublisher.
+// Publisher sends reports to Kafka. Create it with NewPublisher.
 type Publisher struct {
 	topic    string
 	producer *kafka.Producer
@@ -68,7 +68,7 @@ type Publisher struct {
 
 var _ report.Publisher = (*Publisher)(nil)
 
-// NewPublisher checks the configuration. It does not dial; the first report does.
+// NewPublisher checks the configuration. It does not connect; the first report does.
 func NewPublisher(cfg Config) (*Publisher, error) {
 	k := kafka.Default()
 	k.Brokers = cfg.Brokers
@@ -92,11 +92,11 @@ func orDefault[T comparable](v, otherwise T) T {
 	return v
 }
 
-// Publish queues a report and returns at once.
+// Publish queues a report and does not block.
 func (p *Publisher) Publish(r *report.Report) {
 	value, err := r.MarshalJSON()
 	if err != nil {
-		return // a number that JSON does not have: the span is empty
+		return // a number that JSON cannot represent: the span is empty
 	}
 	rec := kafka.Record{Topic: p.topic, Key: []byte(r.ServiceID), Value: value, Timestamp: r.Time}
 	if sketch := sketchOf(r.Latencies); sketch != nil {
@@ -120,22 +120,22 @@ func sketchOf(latencies []report.Bucket) []byte {
 	return k.Encode(nil)
 }
 
-// fewBuckets bounds the buckets of a sketch, which are most of a report's bytes. Of a spread of one to ten, 32 buckets
-// are 7 % wide, finer than those of the proxies; the p95 of the message itself is within 1 %.
+// fewBuckets is the limit of buckets in a sketch; buckets are most of a report's bytes. If the latencies spread over a
+// factor of ten, 32 buckets are 7 % wide, finer than the proxies' buckets. The p95 of the message is within 1 %.
 const fewBuckets = 32
 
 // Stats counts reports.
 type Stats struct {
-	Published uint64            // taken by Publish
+	Published uint64            // accepted by Publish
 	Delivered uint64            // acknowledged by the brokers
-	Dropped   map[string]uint64 // lost, by reason
+	Dropped   map[string]uint64 // dropped, by reason
 }
 
-// Stats returns the counts since the start.
+// Stats returns the counts since the Publisher was created.
 func (p *Publisher) Stats() Stats {
 	t := p.producer.Stats().Topics[p.topic]
 	return Stats{Published: t.Sent, Delivered: t.Delivered, Dropped: t.Dropped}
 }
 
-// Close delivers what is queued until ctx ends, and drops the rest.
+// Close delivers queued reports until ctx ends, and drops the rest.
 func (p *Publisher) Close(ctx context.Context) error { return p.producer.Close(ctx) }

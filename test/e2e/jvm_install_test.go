@@ -86,7 +86,7 @@ func TestInstallFromARepository(t *testing.T) {
 		t.Errorf("%d jars are fetched again", again)
 	}
 	whole := asked.Load()
-	if out := s.must(args...); !strings.Contains(out, "Everything was there already") || asked.Load() != whole {
+	if out := s.must(args...); !strings.Contains(out, "Everything was already installed") || asked.Load() != whole {
 		t.Errorf("a third time: %s", out)
 	}
 

@@ -433,7 +433,7 @@ func TestTheLastStartIsRemembered(t *testing.T) {
 	t.Parallel()
 	s := newJVM(t, "kraft")
 	s.must(append(append([]string{"start"}, s.flags...), "--no-connect", "--console", "none", "--heap", "kafka=200m")...)
-	if _, words, code := s.run("start", "--mode", "zookeeper"); code != 1 || !strings.Contains(words, "smartlb kafka stop ends it") {
+	if _, words, code := s.run("start", "--mode", "zookeeper"); code != 1 || !strings.Contains(words, "to change it, run smartlb kafka stop") {
 		t.Errorf("another mode while it runs: %d %s", code, words)
 	}
 	s.must("start") // runs already

@@ -3,7 +3,7 @@
 // after the folder is who does that to the broker (POST /off, /on, /hang, /wake).
 //
 //   node e2e/away.mjs http://127.0.0.1:8083 "" http://127.0.0.1:7000
-import { drive } from "./browser.mjs";
+import { drive, never } from "./browser.mjs";
 
 const hands = process.argv[4];
 const tell = (what) => fetch(`${hands}/${what}`, { method: "POST" });
@@ -49,7 +49,7 @@ await drive(
       pages[name] = await (await context.browser().newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "dark" })).newPage();
       await pages[name].goto(url + p.at);
     }
-    const all = async (title, what, patience = 45_000) => {
+    const all = async (title, what, patience = never) => {
       for (const [name, p] of Object.entries(places)) {
         if (!p[what]) continue;
         const began = Date.now();
@@ -89,7 +89,7 @@ await drive(
     }
     await tell("on");
     for (const [name, p] of Object.entries(late)) {
-      const ok = await p.waitForFunction(places[name].has, undefined, { polling: 200, timeout: 45_000 }).then(
+      const ok = await p.waitForFunction(places[name].has, undefined, { polling: 200, timeout: never }).then(
         () => true,
         () => false,
       );

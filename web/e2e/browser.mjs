@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import net from "node:net";
 import { chromium } from "playwright-core";
 
-const patience = 45_000; // ms; a limit for what never comes, not a measure of speed
+export const never = 120_000; // ms; a limit for what never comes, not a measure of speed
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** A connection between browser and console that can be cut and repaired. */
@@ -112,7 +112,7 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
     context.on("page", async (p) => (await context.newCDPSession(p)).send("Emulation.setCPUThrottlingRate", { rate: Number(process.env.E2E_THROTTLE) }).catch(() => {}));
   }
   const page = await context.newPage();
-  page.setDefaultTimeout(patience);
+  page.setDefaultTimeout(never);
   let off = false;
   page.on("console", (m) => {
     if (["error", "warning"].includes(m.type()) && !off && !expected(m)) check("the browser's console is quiet", false, `${m.text()} (${m.location().url})`);
@@ -167,7 +167,7 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
   };
   /** Waits for what only this side can ask, such as whether a button is disabled. */
   const soon = async (what, condition) => {
-    const until = Date.now() + patience;
+    const until = Date.now() + never;
     let ok = await condition();
     while (!ok && Date.now() < until) {
       await page.waitForTimeout(100);
@@ -207,7 +207,9 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
     const { violations } = await page.evaluate(() => window.seen);
     check("the content security policy is kept", violations.length === 0, violations.join(", "));
   } catch (e) {
-    check("the script goes through", false, e.message);
+    // What the page says of it: an action that the node refused, a lost connection.
+    const said = await page.locator("[role=alert], [role=status], .connection").allTextContents().catch(() => []);
+    check("the script goes through", false, `${e.message}\n${page.url()}: ${said.filter(Boolean).join(" | ")}`);
   } finally {
     await browser.close();
     await line.cut();

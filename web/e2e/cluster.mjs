@@ -1,6 +1,6 @@
 // Brokers and health; then the broker dies and comes back while the pages are
 // open. The third argument is who kills it (POST /off) and starts it (/on).
-import { drive } from "./browser.mjs";
+import { drive, never } from "./browser.mjs";
 
 const hands = process.argv[4];
 
@@ -64,7 +64,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   }
   const all = async (title, condition) => {
     for (const [name, p] of Object.entries(pages)) {
-      const ok = await p.waitForFunction(condition, undefined, { polling: 200, timeout: 45_000 }).then(
+      const ok = await p.waitForFunction(condition, undefined, { polling: 200, timeout: never }).then(
         () => true,
         () => false,
       );

@@ -3,7 +3,7 @@
 //
 //   node e2e/connect.mjs http://127.0.0.1:8083 [FOLDER for screenshots] [URL of the worker, FILE that is a link to itself, URL of who stops the worker]
 import { rmSync, writeFileSync } from "node:fs";
-import { drive } from "./browser.mjs";
+import { drive, never } from "./browser.mjs";
 
 const [, , , , worker, file, hands] = process.argv;
 
@@ -107,7 +107,7 @@ const withWorker = async ({ page, context, url, check, accessible, steady, fits,
   await list.waitForSelector('[data-id="lines"]');
   const both = async (what, condition) => {
     for (const [name, p] of Object.entries({ list, connector: page })) {
-      const ok = await p.waitForFunction(condition, undefined, { polling: 200, timeout: 90_000 }).then(
+      const ok = await p.waitForFunction(condition, undefined, { polling: 200, timeout: never }).then(
         () => true,
         () => false,
       );

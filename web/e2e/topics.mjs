@@ -146,7 +146,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   await page.getByRole("heading", { name: "No changes" }).waitFor();
   await page.goto(`${url}/topics/service-metrics.dlq`);
   await page.getByRole("button", { name: "Delete topic …" }).click();
-  await comes("delete: smartlb's own says what that means", () => /smartlb uses it/.test(document.querySelector("dialog")?.textContent ?? ""));
+  await comes("delete: smartlb's own says what that means", () => /smartlb uses this topic/.test(document.querySelector("dialog")?.textContent ?? ""));
   await page.getByLabel(/^Type/).fill("service-metrics.dlq");
   await really.click();
   await page.waitForURL("**/topics");

@@ -2,7 +2,7 @@
 // with a stream in each window the sixth could not load anything.
 //
 //   node e2e/windows.mjs http://127.0.0.1:8083
-import { drive } from "./browser.mjs";
+import { drive, never } from "./browser.mjs";
 
 const windows = 7;
 
@@ -11,7 +11,7 @@ await drive(async ({ page, context, url, check }) => {
   while (all.length < windows) all.push(await context.newPage());
   const shows = async (title, what, ...arg) => {
     for (const [n, p] of all.entries()) {
-      const ok = await p.waitForFunction(what, ...(arg.length > 0 ? arg : [undefined]), { polling: 200, timeout: 45_000 }).then(
+      const ok = await p.waitForFunction(what, ...(arg.length > 0 ? arg : [undefined]), { polling: 200, timeout: never }).then(
         () => true,
         () => false,
       );
@@ -32,7 +32,7 @@ await drive(async ({ page, context, url, check }) => {
   for (const [n, p] of all.entries()) {
     await p.bringToFront();
     await p.locator("h1").first().click();
-    const ok = await p.waitForFunction(() => /live/.test(document.querySelector(".tail-status, .stream-state")?.textContent ?? ""), undefined, { polling: 200, timeout: 45_000 }).then(
+    const ok = await p.waitForFunction(() => /live/.test(document.querySelector(".tail-status, .stream-state")?.textContent ?? ""), undefined, { polling: 200, timeout: never }).then(
       () => true,
       () => false,
     );

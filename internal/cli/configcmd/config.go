@@ -110,7 +110,7 @@ func apply(env *cli.Env) *cobra.Command {
 		Example: "  smartlb config apply smartlb.yaml\n  smartlb config apply smartlb.yaml --wait --comment 'two more instances'\n  smartlb config apply smartlb.yaml --adopt     # after the log was lost",
 		Flags: func(f *pflag.FlagSet, a *applyArgs) {
 			a.Declare(f)
-			f.StringVar(&a.base, "base", "", "`revision` that the file was made from (default: the current one)")
+			f.StringVar(&a.base, "base", "", "`revision` that the file was made from (default: the current revision)")
 			f.StringVar(&a.comment, "comment", "", "why")
 			f.BoolVar(&a.wait, "wait", false, "wait until every node that reported in the last 15 s has applied or refused it")
 			f.BoolVar(&a.adopt, "adopt", false, "make it current regardless of the log, also on nodes that kept their last good configuration because the log was lost")
@@ -194,7 +194,7 @@ func await(ctx context.Context, env *cli.Env, cfg kafka.Config, revision string)
 		}
 		select {
 		case <-ctx.Done():
-			return out, fmt.Errorf("revision %s is current, but not yet taken by %s", revision, strings.Join(pending, ", "))
+			return out, fmt.Errorf("revision %s is current, but not yet applied by %s", revision, strings.Join(pending, ", "))
 		case <-time.After(awaitPoll):
 		}
 	}
@@ -224,12 +224,12 @@ type showArgs struct {
 
 func show(env *cli.Env) *cobra.Command {
 	return cli.Verb[showArgs, current]{
-		Use: "show [REVISION]", Short: "Print the current configuration, or an older one",
+		Use: "show [REVISION]", Short: "Print the current configuration, or an older revision",
 		Example: "  smartlb config show > smartlb.yaml\n  smartlb config show 4-1f09ab",
 		Flags:   func(f *pflag.FlagSet, a *showArgs) { a.Declare(f) },
 		Args: func(a *showArgs, words []string) error {
 			if len(words) > 1 {
-				return cli.Usagef("%q is not understood", words[1])
+				return cli.Usagef("unexpected argument %q", words[1])
 			}
 			if len(words) == 1 {
 				a.revision = words[0]
@@ -253,7 +253,7 @@ func show(env *cli.Env) *cobra.Command {
 				c = current{Revision: e.Revision, Document: e.Document, Overrides: []string{}}
 			}
 			if c.Revision == "" {
-				return c, errors.New("the log holds no configuration yet; publish one with `smartlb config apply FILE`")
+				return c, errors.New("the log holds no configuration yet; publish a configuration with `smartlb config apply FILE`")
 			}
 			return c, nil
 		},
@@ -296,7 +296,7 @@ func history(env *cli.Env) *cobra.Command {
 
 func rollback(env *cli.Env) *cobra.Command {
 	return cli.Verb[applyArgs, applied]{
-		Use: "rollback REVISION", Short: "Publish an older revision again, as a new one",
+		Use: "rollback REVISION", Short: "Publish an older revision again, as a new revision",
 		Example: "  smartlb config rollback 4-1f09ab --wait",
 		Flags: func(f *pflag.FlagSet, a *applyArgs) {
 			a.Declare(f)

@@ -31,7 +31,7 @@ func diff(env *cli.Env) *cobra.Command {
 		Flags:   func(f *pflag.FlagSet, a *diffArgs) { a.Declare(f) },
 		Args: func(a *diffArgs, words []string) error {
 			if len(words) < 1 || len(words) > 2 {
-				return cli.Usagef("want one or two names")
+				return cli.Usagef("want one or two arguments: [REVISION] FILE|REVISION")
 			}
 			a.words = words
 			return nil

@@ -61,7 +61,7 @@ func runService(ctx context.Context, env *cli.Env, a serviceArgs) (cli.None, err
 	}
 	l, err := net.Listen("tcp", a.listen)
 	if err != nil {
-		return cli.None{}, fmt.Errorf("%w (choose another with --listen)", err)
+		return cli.None{}, fmt.Errorf("%w (choose another address with --listen)", err)
 	}
 	s := demo.NewServer(demo.Instance{Service: a.service, ID: a.instance, Addr: a.listen, Latency: a.latency, Workers: a.workers})
 	app := s.Handler()

@@ -43,7 +43,7 @@ func apply(env *cli.Env) *cobra.Command {
 			})
 			if s.CreateOnly {
 				for _, d := range done.Remaining {
-					env.Say("differs, left as it is: %s", d)
+					env.Say("differs, left unchanged: %s", d)
 				}
 			}
 			if err == nil && done.Blocked > 0 {
@@ -75,7 +75,7 @@ func appliedTable(a ops.Applied) cli.Table {
 		t.Rows = append(t.Rows, []string{s.Topic, result, text})
 	}
 	if len(t.Rows) == 0 {
-		return cli.Table{Above: []string{"No changes: the cluster is as the catalog says."}}
+		return cli.Table{Above: []string{"No changes: the cluster matches the catalog."}}
 	}
 	t.Below = []string{fmt.Sprintf("%d done, %d failed, %d blocked.", a.Done, a.Failed, a.Blocked)}
 	return t

@@ -71,7 +71,7 @@ func benchVerb(env *cli.Env, use, short, example string, run func(context.Contex
 		Flags:    func(f *pflag.FlagSet, a *benchArgs) { a.flags(f) },
 		Args: func(a *benchArgs, words []string) error {
 			if len(words) > 1 {
-				return cli.Usagef("%q is not understood", words[1])
+				return cli.Usagef("unexpected argument %q", words[1])
 			}
 			if len(words) == 1 {
 				if a.spec.Topic = words[0]; words[0] == "" {

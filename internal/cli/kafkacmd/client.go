@@ -64,7 +64,7 @@ func reach(ctx context.Context, env *cli.Env, t cli.Brokers, err error) error {
 	}
 	var refused *net.OpError
 	if errors.As(err, &refused) {
-		return fmt.Errorf("no Kafka at %s (%s), smartlb kafka start starts one here: %w", strings.Join(brokers, ","), origin, err)
+		return fmt.Errorf("no Kafka at %s (%s); smartlb kafka start starts one on this machine: %w", strings.Join(brokers, ","), origin, err)
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no answer from %s (%s) within %v: %w", strings.Join(brokers, ","), origin, t.Timeout, err)
@@ -107,7 +107,7 @@ func pairs(flag string, words []string) (map[string]string, error) {
 			return nil, cli.Usagef("%s %s: key=value is expected", flag, w)
 		}
 		if _, twice := out[key]; twice {
-			return nil, cli.Usagef("%s: %s is there twice", flag, key)
+			return nil, cli.Usagef("%s: %s is given twice", flag, key)
 		}
 		out[key] = value
 	}
@@ -124,7 +124,7 @@ func some(what string, words []string) error {
 			return cli.Usagef("%s is empty", what)
 		}
 		if slices.Contains(words[:i], w) {
-			return cli.Usagef("%s is there twice", w)
+			return cli.Usagef("%s is given twice", w)
 		}
 	}
 	return nil

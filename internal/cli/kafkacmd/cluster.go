@@ -66,16 +66,16 @@ func cluster(env *cli.Env) *cobra.Command {
 			if c.Controller < 0 {
 				controller = "none"
 			}
-			kind := "version not told"
+			kind := "version unknown"
 			switch {
 			case c.Version != "":
-				kind = "Kafka " + c.Version + " by what it can do"
+				kind = "Kafka " + c.Version + " (estimated from its API versions)"
 			case slices.ContainsFunc(c.Brokers, func(b ops.Broker) bool { return b.Embedded }):
 				kind = "smartlb's embedded broker"
 			}
 			return cli.Table{Above: []string{
 				fmt.Sprintf("Cluster %s, brokers: %d, controller: %s, %s.", c.ID, len(c.Brokers), controller, kind),
-				fmt.Sprintf("Topics: %d, partitions: %d, without a leader: %d, with copies missing: %d.", c.Topics, c.Partitions, c.Offline, c.UnderReplicated),
+				fmt.Sprintf("Topics: %d, partitions: %d, without a leader: %d, under-replicated: %d.", c.Topics, c.Partitions, c.Offline, c.UnderReplicated),
 			}}
 		},
 	}.Command(env)

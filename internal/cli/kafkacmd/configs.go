@@ -45,7 +45,7 @@ func showConfigs(env *cli.Env) *cobra.Command {
 		Args: func(a *configArgs, words []string) error {
 			return a.resource(words, func(rest []string) error {
 				if len(rest) > 0 {
-					return cli.Usagef("%q is not understood", rest[0])
+					return cli.Usagef("unexpected argument %q", rest[0])
 				}
 				return nil
 			})
@@ -88,7 +88,7 @@ func showConfigs(env *cli.Env) *cobra.Command {
 func changeFlags(f *pflag.FlagSet, a *configArgs) {
 	a.Declare(f)
 	executeFlag(f, &a.execute)
-	f.Lookup("execute").Usage = "also where data may be lost; without this such changes are only shown"
+	f.Lookup("execute").Usage = "also apply changes that may lose data; without this flag they are only shown"
 }
 
 func setConfigs(env *cli.Env) *cobra.Command {
@@ -133,10 +133,10 @@ func alterTopic(env *cli.Env) *cobra.Command {
 		Args: func(a *configArgs, words []string) error {
 			return a.resource(words, func(rest []string) error {
 				if len(rest) > 0 {
-					return cli.Usagef("%q is not understood; settings are named with -c", rest[0])
+					return cli.Usagef("unexpected argument %q; name settings with -c", rest[0])
 				}
 				if a.of.Topic == "" {
-					return cli.Usagef("%s is no topic; see smartlb kafka configs set", a.of)
+					return cli.Usagef("%s is not a topic; see smartlb kafka configs set", a.of)
 				}
 				return some("-c KEY=VALUE", a.set)
 			})

@@ -32,7 +32,7 @@ type connectArgs struct {
 }
 
 func (a *connectArgs) flags(f *pflag.FlagSet) {
-	f.StringVar(&a.url, "connect", "", "`URL` of a Connect worker (default SMARTLB_CONNECT, CONNECT_URL, that of the stack running here or "+connect.Default().URL+")")
+	f.StringVar(&a.url, "connect", "", "`URL` of a Connect worker (default SMARTLB_CONNECT, CONNECT_URL, the worker of the stack running here or "+connect.Default().URL+")")
 	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "timeout, also for a worker group that rebalances")
 }
 
@@ -107,7 +107,7 @@ func oneConnector(a *connectArgs, words []string) error {
 		return err
 	}
 	if len(words) > 1 {
-		return cli.Usagef("%q is not understood", words[1])
+		return cli.Usagef("unexpected argument %q", words[1])
 	}
 	return nil
 }
@@ -243,7 +243,7 @@ func connectDescribe(env *cli.Env) *cobra.Command {
 			}
 			t.Below = append(t.Below, missingOf(c)...)
 			if c.Failed() {
-				t.Below = append(t.Below, "-o json shows the whole traces; smartlb kafka connect restart --failed "+c.Name+" tries again.")
+				t.Below = append(t.Below, "-o json shows the full stack traces; to retry, run smartlb kafka connect restart --failed "+c.Name+".")
 			}
 			return t
 		},

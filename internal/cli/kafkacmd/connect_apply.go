@@ -24,7 +24,7 @@ type applied struct {
 func connectApply(env *cli.Env) *cobra.Command {
 	return cli.Verb[connectArgs, []applied]{
 		Use: "apply -f FILE", Short: "Create connectors or change their settings; idempotent",
-		Long: "The settings of the file replace those of the connector. They are validated before anything is changed. A file holds one connector or several: " +
+		Long: "The settings of the file replace the settings of the connector. They are validated before anything is changed. A file holds one connector or several: " +
 			"{name, config} as the worker takes it, or settings with a name among them, in JSON or YAML.\n" +
 			"A new source connector whose settings do not mention topic.creation gets topic.creation.default.* with the defaults of the broker, so that the worker creates its topics.\n" +
 			"With --wait the command ends when the state of each connector stays the same for 3 s, and exits with 1 when a connector or task has failed.",
@@ -42,7 +42,7 @@ func connectApply(env *cli.Env) *cobra.Command {
 			for _, s := range specs {
 				for k, v := range s.Config {
 					if v == connect.Masked {
-						return nil, fmt.Errorf("connector %s: %s is masked; put the secret, or better a reference to it, in its place", s.Name, k)
+						return nil, fmt.Errorf("connector %s: %s is masked; replace it with the secret, or better with a reference to it", s.Name, k)
 					}
 				}
 			}

@@ -46,7 +46,7 @@ func missingOf(c connect.Connector) []string {
 	if len(c.MissingTopics) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("connector %s: topic %s does not exist, so no record moves; smartlb kafka topics create %s creates it",
+	return []string{fmt.Sprintf("connector %s: topic %s does not exist, so no record moves; to create it, run smartlb kafka topics create %s",
 		c.Name, strings.Join(c.MissingTopics, ", "), strings.Join(c.MissingTopics, " "))}
 }
 

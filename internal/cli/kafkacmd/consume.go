@@ -37,9 +37,9 @@ func consume(env *cli.Env) *cobra.Command {
 		Long: "Prints the last N records (default 10) across partitions, oldest first, and exits; -f waits for new records. " +
 			"With --from-beginning or --offset it prints the records from there: all, or the first N.\n\n" +
 			"Positions: start, end, an offset, -N from the end of each partition, @TIME (2026-01-02T15:04:05Z, 15:04, @-90m), s@ and e@ with milliseconds.\n\n" +
-			"--where takes a CEL expression over topic, partition, offset, timestamp, key, value (parsed where it is JSON), text, size and headers.\n\n" +
-			"Values only; -o table or wide shows where they are, -o json prints a message a line, with what produce --json takes back, " +
-			"-o template='{{.Key}} {{.Value}}' what the template says ({{.Topic}} {{.Partition}} {{.Offset}} {{.Timestamp}} {{.Headers}}, {{json .}}).",
+			"--where takes a CEL expression over topic, partition, offset, timestamp, key, value (parsed if it is JSON), text, size and headers.\n\n" +
+			"By default, only values are printed. -o table adds partition, offset, timestamp and key, -o wide also headers. -o json prints one message per line, as produce --json accepts it. " +
+			"-o template='{{.Key}} {{.Value}}' prints each record through the template (fields: {{.Topic}} {{.Partition}} {{.Offset}} {{.Timestamp}} {{.Headers}}, {{json .}}).",
 		Example: `  smartlb kafka consume service-metrics 5
   smartlb kafka consume alerts --from-beginning -o json
   smartlb kafka consume service-metrics --offset @-1h --until @-30m --where 'value.metrics.errorRate > 0.1'
@@ -81,7 +81,7 @@ func (a *consumeArgs) complete(now time.Time) error {
 			return cli.Usagef("N: %q is not a number of records", a.word)
 		}
 		if a.limit >= 0 && a.limit != n {
-			return cli.Usagef("N is %d and -n is %d", n, a.limit)
+			return cli.Usagef("N is %d and -n is %d; set only one of them", n, a.limit)
 		}
 		a.limit = n
 	} else if a.limit < -1 {
@@ -89,7 +89,7 @@ func (a *consumeArgs) complete(now time.Time) error {
 	}
 	for _, p := range a.spec.Partitions {
 		if p < 0 {
-			return cli.Usagef("-p %d is no partition", p)
+			return cli.Usagef("-p %d: want a partition number", p)
 		}
 	}
 	for _, x := range []struct {
@@ -107,9 +107,9 @@ func (a *consumeArgs) complete(now time.Time) error {
 	}
 	switch {
 	case a.spec.Beginning && a.spec.From != nil:
-		return cli.Usagef("--from-beginning and --offset name two beginnings")
+		return cli.Usagef("use either --from-beginning or --offset, not both")
 	case a.spec.Follow && a.spec.Until != nil:
-		return cli.Usagef("-f goes on and --until ends")
+		return cli.Usagef("use either -f or --until, not both")
 	}
 	explicit := a.spec.Beginning || a.spec.From != nil
 	switch {
@@ -175,7 +175,7 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 	err = errors.Join(reach(ctx, env, a.Brokers, err), out.Flush())
 	if where != nil {
 		if n, why := where.Undecided(); n > 0 {
-			env.Say("--where was neither true nor false of %d records, which are left out; of the first: %s", n, why)
+			env.Say("--where was neither true nor false for %d records, which were left out; reason for the first: %s", n, why)
 		}
 	}
 	return cli.None{}, err

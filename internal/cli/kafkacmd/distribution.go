@@ -36,7 +36,7 @@ func parseMode(s string) (properties.Mode, error) {
 func lockOf(version string) (distribution.Lock, error) {
 	b, err := fs.ReadFile(deployment.Locks, "kafka-"+version+".lock")
 	if err != nil {
-		return distribution.Lock{}, fmt.Errorf("there is no lock of Kafka %s", version)
+		return distribution.Lock{}, fmt.Errorf("there is no lock file for Kafka %s", version)
 	}
 	return distribution.ParseLock(string(b))
 }

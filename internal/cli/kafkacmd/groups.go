@@ -45,7 +45,7 @@ func describeGroups(env *cli.Env) *cobra.Command {
 			a.names = words
 			switch {
 			case a.all && len(words) > 0:
-				return cli.Usagef("--all means every group; %q is one too many", words[0])
+				return cli.Usagef("--all selects every group; unexpected argument %q", words[0])
 			case a.all:
 				return nil
 			}
@@ -169,7 +169,7 @@ func topicParts(text string) (ops.TopicParts, error) {
 	for p := range strings.SplitSeq(list, ",") {
 		n, err := strconv.ParseInt(p, 10, 32)
 		if err != nil || n < 0 {
-			return out, cli.Usagef("-t %s: %q is no partition", text, p)
+			return out, cli.Usagef("-t %s: %q is not a partition number", text, p)
 		}
 		out.Partitions = append(out.Partitions, int32(n))
 	}

@@ -28,7 +28,7 @@ type lookArgs struct {
 func (a *lookArgs) flags(f *pflag.FlagSet) {
 	a.Declare(f)
 	f.StringVar(&a.zookeeper, "zookeeper", "", "`address` of ZooKeeper, or none (default ZOOKEEPER_HOST or localhost:2181)")
-	f.StringVar(&a.ui, "console", "", "`address` of the web UI, or none (default that of the stack here, or "+defaultUI+")")
+	f.StringVar(&a.ui, "console", "", "`address` of the web UI, or none (default: the web UI of the stack here, or "+defaultUI+")")
 	f.StringVar(&a.connect, "connect", "", "`address` of Kafka Connect, or none (default "+defaultConnect+")")
 }
 
@@ -141,7 +141,7 @@ func health(env *cli.Env) *cobra.Command {
 
 func runHealth(ctx context.Context, env *cli.Env, a lookArgs) (healthReport, error) {
 	if a.watch && a.wait > 0 {
-		return healthReport{}, cli.Usagef("--watch and --wait exclude each other")
+		return healthReport{}, cli.Usagef("use either --watch or --wait, not both")
 	}
 	if a.every < 100*time.Millisecond {
 		return healthReport{}, cli.Usagef("--every %s: want at least 100ms", a.every)
@@ -180,9 +180,9 @@ func runHealth(ctx context.Context, env *cli.Env, a lookArgs) (healthReport, err
 
 // watched formats one report of many with --watch: one line for each service that is not healthy.
 func watched(h healthReport) cli.Table {
-	line := readable.Time(time.Now()) + " well"
+	line := readable.Time(time.Now()) + " healthy"
 	if !h.Healthy {
-		line = readable.Time(time.Now()) + " NOT WELL"
+		line = readable.Time(time.Now()) + " UNHEALTHY"
 	}
 	t := cli.Table{Above: []string{line}}
 	for _, s := range h.Services {

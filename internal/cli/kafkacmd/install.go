@@ -75,7 +75,7 @@ func runInstall(ctx context.Context, env *cli.Env, a installArgs) (installed, er
 	}
 	result.Java = java.Version
 	if home := env.Getenv("KAFKA_HOME"); home != "" {
-		env.Say("KAFKA_HOME is %s: smartlb kafka start uses that, not what is installed here", home)
+		env.Say("KAFKA_HOME is %s: smartlb kafka start uses that folder, not this installation", home)
 	}
 	for _, m := range modes {
 		done, err := installMode(ctx, env, a, m, java)
@@ -182,7 +182,7 @@ func installTable(r installed) cli.Table {
 		nothing = nothing && m.Fetched == 0 && len(m.Archives) == 0
 	}
 	if nothing {
-		t.Below = append(t.Below, "Everything was there already.")
+		t.Below = append(t.Below, "Everything was already installed.")
 	} else {
 		t.Below = append(t.Below, "Next: smartlb kafka start")
 	}
@@ -195,7 +195,7 @@ type relockArgs struct{ version string }
 // relock is for a change of the Kafka version: it prints a lock with the jars that the roots of the old lock need.
 func relock(env *cli.Env) *cobra.Command {
 	return cli.Verb[relockArgs, cli.None]{
-		Use: "relock VERSION", Short: "Print the lock file of a version anew, resolved by mvn", Hidden: true,
+		Use: "relock VERSION", Short: "Resolve a version with mvn and print its lock file", Hidden: true,
 		Args: cli.Words(func(a *relockArgs) []*string { return []*string{&a.version} }, "VERSION"),
 		Run: func(ctx context.Context, env *cli.Env, a relockArgs) (cli.None, error) {
 			lock, err := lockOf(a.version)

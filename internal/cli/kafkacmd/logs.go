@@ -37,7 +37,7 @@ func logs(env *cli.Env) *cobra.Command {
 		},
 		Args: func(a *logsArgs, words []string) error {
 			if len(words) > 1 {
-				return fmt.Errorf("%q is not understood", words[1])
+				return fmt.Errorf("unexpected argument %q", words[1])
 			}
 			if len(words) == 1 {
 				a.service = words[0]
@@ -53,7 +53,7 @@ func logs(env *cli.Env) *cobra.Command {
 		},
 		Run: func(ctx context.Context, env *cli.Env, a logsArgs) (cli.None, error) {
 			if a.lines < 0 || a.since < 0 {
-				return cli.None{}, cli.Usagef("-n and --since count from the end: they are not negative")
+				return cli.None{}, cli.Usagef("-n and --since must not be negative")
 			}
 			r, err := stackArgs{}.runtime(ctx, env, "logs")
 			if err != nil {

@@ -125,9 +125,9 @@ func planTable(p ops.Plan) cli.Table {
 	c := p.Counts
 	switch {
 	case !p.Drift:
-		t.Below = []string{"No changes: the cluster is as the catalog says."}
+		t.Below = []string{"No changes: the cluster matches the catalog."}
 	default:
-		t.Below = []string{fmt.Sprintf("Cluster %s: %d to create, %d to change (%d need a permission), %d impossible, %d settings left alone.",
+		t.Below = []string{fmt.Sprintf("Cluster %s: %d to create, %d to change (%d need a permission), %d impossible, %d settings unmanaged.",
 			p.Cluster, c.Create, c.Change, c.Guarded, c.Impossible, c.Unmanaged)}
 	}
 	if c.Foreign > 0 {

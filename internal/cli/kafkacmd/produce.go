@@ -37,7 +37,7 @@ type produceArgs struct {
 func produce(env *cli.Env) *cobra.Command {
 	return cli.Verb[produceArgs, ops.Sent]{
 		Use: "produce TOPIC [VALUE]", Short: "Send a record, or each line of stdin as a record",
-		Long: "Sends VALUE as it is, the content of --file, or every line of stdin. With --json the lines are messages as `consume -o json` prints them, with key, headers and timestamp. " +
+		Long: "Sends VALUE as it is, the content of --file, or every line of stdin. With --json the lines are messages in the format of `consume -o json`, with key, headers and timestamp. " +
 			"A value that violates the schema of its topic is sent with a warning; --validate refuses it. " +
 			"--sign adds a signature to each record; nodes with signing keys limit what unsigned records can do.",
 		Example: `  smartlb kafka produce service-metrics '{"test": "message"}'
@@ -56,7 +56,7 @@ func produce(env *cli.Env) *cobra.Command {
 			f.StringVar(&a.file, "file", "", "`path` of a file whose content is the value")
 			f.Float64Var(&a.rate, "rate", 0, "at most this many `records` per second (default: no limit)")
 			f.StringVarP(&a.compress, "compression", "z", a.compress, "`codec`: none, gzip, snappy, lz4 or zstd")
-			f.BoolVar(&a.asJSON, "json", false, "lines of stdin are messages as consume -o json prints them")
+			f.BoolVar(&a.asJSON, "json", false, "lines of stdin are messages in the format of consume -o json")
 			f.BoolVar(&a.validate, "validate", false, "refuse values that violate the topic's schema")
 			f.BoolVar(&a.sign, "sign", false, "sign the records with the first signing key of the profile or of SMARTLB_SIGNING_KEYS")
 		},
@@ -88,15 +88,15 @@ func (a *produceArgs) check() error {
 	}
 	switch {
 	case given > 1:
-		return errors.New("one of VALUE, --tombstone, --file and --json is enough")
+		return errors.New("use only one of VALUE, --tombstone, --file and --json")
 	case a.tombstone && a.key == "":
 		return errors.New("--tombstone needs a key: -k")
 	case a.keySplit != "" && (given > 0 || a.key != ""):
-		return errors.New("-K is about lines of stdin; -k, VALUE, --tombstone, --file and --json are too much")
+		return errors.New("-K applies to lines of stdin; do not combine it with -k, VALUE, --tombstone, --file or --json")
 	case a.rate < 0:
 		return fmt.Errorf("--rate %v is not positive", a.rate)
 	case a.partition < -1:
-		return fmt.Errorf("-p %d is no partition", a.partition)
+		return fmt.Errorf("-p %d: want a partition number", a.partition)
 	case a.sign && !slices.Contains(sign.Topics(), a.topic):
 		return fmt.Errorf("--sign: records of %s are not verified; signatures are used on %s", a.topic, strings.Join(sign.Topics(), ", "))
 	}

@@ -44,7 +44,7 @@ func prune(env *cli.Env) *cobra.Command {
 		},
 		Run: func(ctx context.Context, env *cli.Env, a pruneArgs) ([]ops.Prunable, error) {
 			if a.spec.Execute && len(a.spec.Names) == 0 {
-				return nil, cli.Usagef("--execute deletes what is named: TOPIC is missing")
+				return nil, cli.Usagef("TOPIC is missing: --execute deletes only the named topics")
 			}
 			var err error
 			if a.spec.File, err = catalogFile(a.file); err != nil {
@@ -96,7 +96,7 @@ func typed(env *cli.Env, names []string) error {
 	for _, name := range names {
 		env.Say("Type %s to delete it with all its records:", name)
 		if !in.Scan() || strings.TrimSpace(in.Text()) != name {
-			return fmt.Errorf("nothing was deleted: %s was not typed", name)
+			return fmt.Errorf("nothing was deleted: the name %s was not typed", name)
 		}
 	}
 	return nil

@@ -75,7 +75,7 @@ func content(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	if len(value) > kafka.MaxValueBytes {
-		return nil, fmt.Errorf("%s: a value of more than %d bytes is not sent", path, kafka.MaxValueBytes)
+		return nil, fmt.Errorf("%s: the value must not have more than %d bytes", path, kafka.MaxValueBytes)
 	}
 	return value, nil
 }
@@ -92,7 +92,7 @@ func (s *shipment) record(line []byte) (kafka.Record, error) {
 	case s.args.keySplit != "":
 		key, value, found := bytes.Cut(line, []byte(s.args.keySplit))
 		if !found {
-			return kafka.Record{}, fmt.Errorf("there is no %q between key and value", s.args.keySplit)
+			return kafka.Record{}, fmt.Errorf("no delimiter %q between key and value", s.args.keySplit)
 		}
 		return kafka.Record{Key: key, Value: value}, nil
 	}
@@ -148,7 +148,7 @@ func (s *shipment) pace(ctx context.Context) error {
 
 func (s *shipment) conclude() {
 	if s.strange > warnings {
-		s.env.Say("warning: %d values in all do not conform to %s", s.strange, s.args.topic)
+		s.env.Say("warning: %d values in total do not conform to %s", s.strange, s.args.topic)
 	}
 }
 

@@ -44,14 +44,14 @@ func start(env *cli.Env) *cobra.Command {
 
 func stop(env *cli.Env) *cobra.Command {
 	return stackVerb(env, cli.Verb[stackArgs, stackStatus]{
-		Use: "stop", Short: "Stop the local Kafka stack; a start that is under way gives up", Example: "  smartlb kafka stop",
+		Use: "stop", Short: "Stop the local Kafka stack; a start in progress is aborted", Example: "  smartlb kafka stop",
 		Flags: func(f *pflag.FlagSet, a *stackArgs) { a.runtimeFlag(f) },
 	}, func(ctx context.Context, env *cli.Env, r stack.Runtime) error { return r.Stop(ctx, env.Say) })
 }
 
 func restart(env *cli.Env) *cobra.Command {
 	return stackVerb(env, cli.Verb[stackArgs, stackStatus]{
-		Use: "restart", Short: "Stop and start the local Kafka stack, as it was started last", Example: "  smartlb kafka restart",
+		Use: "restart", Short: "Stop and start the local Kafka stack, with the settings of the last start", Example: "  smartlb kafka restart",
 		Flags: func(f *pflag.FlagSet, a *stackArgs) { a.flags(f) },
 	}, func(ctx context.Context, env *cli.Env, r stack.Runtime) error {
 		if err := r.Stop(ctx, env.Say); err != nil {

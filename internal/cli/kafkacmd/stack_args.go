@@ -45,23 +45,23 @@ const (
 )
 
 func (a *stackArgs) runtimeFlag(f *pflag.FlagSet) {
-	f.StringVar(&a.name, "runtime", "", "jvm, embedded, docker, external or auto: that of the last start, else jvm where Java 17 is, else embedded (default SMARTLB_KAFKA_RUNTIME or auto)")
+	f.StringVar(&a.name, "runtime", "", "jvm, embedded, docker, external or auto: the runtime of the last start, else jvm if Java 17 is installed, else embedded (default SMARTLB_KAFKA_RUNTIME or auto)")
 }
 
 func (a *stackArgs) flags(f *pflag.FlagSet) {
 	a.runtimeFlag(f)
-	f.StringVar(&a.mode, "mode", "", "zookeeper (Kafka "+versionZookeeper+") or kraft (Kafka "+versionKRaft+") (default that of the last start, else zookeeper)")
-	f.StringVar(&a.at.Kafka, "broker-listen", "", "`address` of the broker for clients; port 0 picks one (default "+defaultListen+", for restart that of the last start)")
+	f.StringVar(&a.mode, "mode", "", "zookeeper (Kafka "+versionZookeeper+") or kraft (Kafka "+versionKRaft+") (default: the mode of the last start, else zookeeper)")
+	f.StringVar(&a.at.Kafka, "broker-listen", "", "`address` of the broker for clients; port 0 picks one (default "+defaultListen+", for restart the address of the last start)")
 	f.StringVar(&a.at.Internal, "broker-internal", "", "second `address` of the broker, for containers, or none (default "+defaultInternal+")")
 	f.StringVar(&a.at.UI, "console", "", "`address` of the web UI, or none (default "+defaultUI+")")
 	f.StringVar(&a.at.Zookeeper, "zookeeper", "", "`address` of ZooKeeper (default "+defaultZookeeper+")")
 	f.StringVar(&a.at.Controller, "controller", "", "`address` of the controller of --mode kraft (default "+defaultController+")")
 	f.StringVar(&a.at.Connect, "connect", "", "`address` of Kafka Connect, or none (default "+defaultConnect+")")
 	f.BoolVar(&a.noConnect, "no-connect", false, "start no Kafka Connect")
-	f.StringVar(&a.plugins, "plugins", "", "`folder` of third-party connectors for Kafka Connect, one folder or jar each, or none (default that of the last start)")
-	f.StringArrayVar(&a.secrets, "secrets", nil, "`folder` that ${file:PATH:KEY} in connectors may read, or default; may be repeated (default that of the last start, else secrets in the state folder)")
+	f.StringVar(&a.plugins, "plugins", "", "`folder` of third-party connectors for Kafka Connect, one folder or jar each, or none (default: the folder of the last start)")
+	f.StringArrayVar(&a.secrets, "secrets", nil, "`folder` that ${file:PATH:KEY} in connectors may read, or default; may be repeated (default: the folders of the last start, else secrets in the state folder)")
 	f.StringArrayVar(&a.heap, "heap", nil, "`SERVICE=SIZE`, the largest heap of zookeeper, kafka or connect, such as kafka=1g; may be repeated")
-	f.BoolVar(&a.noInstall, "no-install", false, "do not fetch what the runtime jvm lacks")
+	f.BoolVar(&a.noInstall, "no-install", false, "do not download missing jars of the runtime jvm")
 	f.StringVar(&a.dir, "dir", "", "`folder` of installations (default SMARTLB_KAFKA_DIR or smartlb/kafka in the user's data folder)")
 	f.StringVar(&a.repository, "repository", "", "install from this `URL or folder` with Maven's layout instead of using mvn")
 }
@@ -144,7 +144,7 @@ func (a stackArgs) elsewhere(env *cli.Env, verb string, running bool) error {
 	if err != nil || cluster.Profile == "" {
 		return nil // the commands that use the profile report its errors
 	}
-	return fmt.Errorf("%s: its brokers (%s) are not managed by smartlb, so there is nothing to %s; --runtime auto means the stack on this machine, smartlb profile use --none leaves the profile",
+	return fmt.Errorf("%s: its brokers (%s) are not managed by smartlb, so there is nothing to %s; for the stack on this machine use --runtime auto; smartlb profile use --none unsets the profile",
 		cluster.Origin, strings.Join(cluster.Brokers, ","), verb)
 }
 
@@ -162,15 +162,15 @@ func (a stackArgs) check(verb string) error {
 			return err
 		}
 		if a.name == stack.RuntimeEmbedded {
-			return cli.Usagef("--mode %s: the embedded runtime has no modes; --runtime jvm has", a.mode)
+			return cli.Usagef("--mode %s: the runtime embedded has no modes; use --runtime jvm", a.mode)
 		}
 	}
 	fixed := a.at
 	if fixed.UI = ""; a.name == stack.RuntimeDocker && fixed != (stack.Addresses{}) {
-		return cli.Usagef("the addresses of containers are those of docker-compose.yml; --console is the only one that --runtime docker takes")
+		return cli.Usagef("--runtime docker accepts only --console; docker-compose.yml sets the other addresses")
 	}
 	if a.name != "" && a.name != "auto" && a.name != stack.RuntimeJVM && (a.plugins != "" || len(a.secrets) > 0) {
-		return cli.Usagef("--plugins and --secrets are for Kafka Connect of --runtime jvm; the runtime %s does not take them", a.name)
+		return cli.Usagef("--plugins and --secrets are for Kafka Connect of --runtime jvm; the runtime %s does not support them", a.name)
 	}
 	_, err := a.heaps(nil)
 	return err
@@ -186,7 +186,7 @@ func (a stackArgs) agrees(last stack.Choice) error {
 		return err
 	}
 	if next.Addresses != last.Addresses || !maps.Equal(next.Heap, last.Heap) || next.Plugins != last.Plugins || !slices.Equal(next.Secrets, last.Secrets) {
-		return errors.New("the stack runs already, with other settings: smartlb kafka restart with these flags changes it")
+		return errors.New("the stack already runs with other settings; to change them, run smartlb kafka restart with these flags")
 	}
 	return nil
 }
@@ -201,7 +201,7 @@ func (a stackArgs) sameKind(last stack.Choice) error {
 	if last.Mode != "" {
 		is += " in mode " + string(last.Mode)
 	}
-	return fmt.Errorf("the stack here is of the runtime %s: smartlb kafka stop ends it, and start with these flags starts another", is)
+	return fmt.Errorf("the stack here uses the runtime %s; to change it, run smartlb kafka stop, then smartlb kafka start with these flags", is)
 }
 
 // over returns the last choice with the changes that the flags make.
@@ -257,7 +257,7 @@ func (a stackArgs) decide(ctx context.Context, env *cli.Env, last stack.Choice, 
 			if !auto || a.mode != "" || ctx.Err() != nil {
 				return c, err
 			}
-			env.Say("no ZooKeeper and no Kafka Connect, starting the embedded broker instead: %v", err)
+			env.Say("starting the embedded broker instead, without ZooKeeper and Kafka Connect: %v", err)
 			c.Runtime = stack.RuntimeEmbedded
 		}
 	}
@@ -314,7 +314,7 @@ func (a stackArgs) provide(ctx context.Context, env *cli.Env, c *stack.Choice) e
 		return nil
 	}
 	if a.noInstall {
-		return fmt.Errorf("Kafka %s is not installed in %s: smartlb kafka install --mode %s fetches %s", lock.Version, c.Home, c.Mode, megabytes(lock.Size()))
+		return fmt.Errorf("Kafka %s is not installed in %s: smartlb kafka install --mode %s downloads %s", lock.Version, c.Home, c.Mode, megabytes(lock.Size()))
 	}
 	_, err = installMode(ctx, env, installArgs{repository: a.repository, dir: a.dir}, c.Mode, java)
 	return err

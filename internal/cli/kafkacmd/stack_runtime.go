@@ -34,7 +34,7 @@ func (a stackArgs) build(ctx context.Context, env *cli.Env, dir string, c stack.
 		}
 		home, err := distribution.Open(c.Home)
 		if err != nil {
-			return stack.Runtime{}, fmt.Errorf("the distribution of the last start is gone: %w", err)
+			return stack.Runtime{}, fmt.Errorf("the Kafka installation of the last start is missing: %w", err)
 		}
 		return stack.NewJVM(stack.JVMConfig{
 			Dir: dir, Program: program, Version: version, Home: home, Java: java, Mode: c.Mode, Addresses: c.Addresses, Heap: c.Heap, Plugins: c.Plugins, Secrets: c.Secrets,

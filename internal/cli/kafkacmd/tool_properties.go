@@ -53,9 +53,9 @@ func protocolOf(s kafka.Security) string {
 func tlsProperties(t kafka.TLS, read func(string) ([]byte, error), work string) ([]string, error) {
 	switch {
 	case t.Insecure:
-		return nil, errors.New("tls.insecure: Java clients cannot accept every certificate; name the authority with tls.ca")
+		return nil, errors.New("tls.insecure: Java clients cannot accept every certificate; name the CA with tls.ca")
 	case t.ServerName != "":
-		return nil, errors.New("tls.serverName: Java clients check the name that they dial; use brokers' names that their certificates have")
+		return nil, errors.New("tls.serverName: Java clients verify the host name that they connect to; use host names that are in the brokers' certificates")
 	}
 	var lines []string
 	if t.CA != "" {

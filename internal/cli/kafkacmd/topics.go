@@ -199,7 +199,7 @@ func createTopic(env *cli.Env) *cobra.Command {
 				word = "Valid:"
 			}
 			if c.Replicas < 0 {
-				replicas = "the usual"
+				replicas = "default"
 			}
 			return cli.Table{Above: []string{fmt.Sprintf("%s topic %s, partitions: %d, replicas: %s.", word, c.Name, c.Partitions, replicas)}}
 		},

@@ -124,7 +124,7 @@ func add(env *cli.Env) *cobra.Command {
 // outranked warns if a variable takes precedence over the profile in use.
 func outranked(env *cli.Env) {
 	if _, name := env.First("SMARTLB_KAFKA_BROKERS", "SMARTLB_PROFILE", "KAFKA_BROKER"); name != "" {
-		env.Say("smartlb: %s is set and outranks the profile in use: unset it, or say --profile", name)
+		env.Say("smartlb: %s is set and overrides the profile in use; unset it, or use --profile", name)
 	}
 }
 
@@ -145,7 +145,7 @@ func use(env *cli.Env) *cobra.Command {
 	return cli.Verb[nameArgs, cli.None]{
 		Use: "use NAME", Short: "Choose the default profile of all commands",
 		Example: "  smartlb profile use prod\n  smartlb profile use --none",
-		Flags:   func(f *pflag.FlagSet, a *nameArgs) { f.BoolVar(&a.none, "none", false, "use none from now on") },
+		Flags:   func(f *pflag.FlagSet, a *nameArgs) { f.BoolVar(&a.none, "none", false, "use no profile") },
 		Args: func(a *nameArgs, words []string) error {
 			if a.none != (len(words) == 0) || len(words) > 1 {
 				return cli.Usagef("want one NAME, or --none")
@@ -195,10 +195,10 @@ func list(env *cli.Env) *cobra.Command {
 
 func show(env *cli.Env) *cobra.Command {
 	return cli.Verb[nameArgs, entry]{
-		Use: "show [NAME]", Short: "Show a profile; without a name the one that commands use", Example: "  smartlb profile show prod -o yaml",
+		Use: "show [NAME]", Short: "Show a profile (default: the profile in use)", Example: "  smartlb profile show prod -o yaml",
 		Args: func(a *nameArgs, words []string) error {
 			if len(words) > 1 {
-				return cli.Usagef("%q is not understood", words[1])
+				return cli.Usagef("unexpected argument %q", words[1])
 			}
 			if len(words) == 1 {
 				a.name = words[0]
@@ -232,7 +232,7 @@ func show(env *cli.Env) *cobra.Command {
 
 func remove(env *cli.Env) *cobra.Command {
 	return cli.Verb[nameArgs, cli.None]{
-		Use: "remove NAME", Short: "Forget a profile", Example: "  smartlb profile remove lab",
+		Use: "remove NAME", Short: "Remove a profile", Example: "  smartlb profile remove lab",
 		Args:     cli.Words(func(a *nameArgs) []*string { return []*string{&a.name} }, "NAME"),
 		Complete: names,
 		Run: func(_ context.Context, env *cli.Env, a nameArgs) (cli.None, error) {

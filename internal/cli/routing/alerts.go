@@ -87,13 +87,13 @@ func silence(env *cli.Env) *cobra.Command {
 				labels[k] = v
 			}
 			if a.rule == "" && len(labels) == 0 {
-				return out, cli.Usagef("--rule or --label is missing: name what is to be silent")
+				return out, cli.Usagef("--rule or --label is missing: name the alerts to silence")
 			}
 			body := map[string]any{"ruleId": a.rule, "labels": labels, "durationMs": a.length.Milliseconds(), "reason": a.reason}
 			return out, cli.Admin(env, a.admin).Do(ctx, http.MethodPost, "/api/v1/silences", body, &out)
 		},
 		Table: func(s api.Silence) cli.Table {
-			return cli.Table{Above: []string{fmt.Sprintf("silence %s holds until %s; end it: smartlb alerts unsilence %s", s.ID, readable.Time(s.EndsAt), s.ID)}}
+			return cli.Table{Above: []string{fmt.Sprintf("silence %s is in effect until %s; to end it, run smartlb alerts unsilence %s", s.ID, readable.Time(s.EndsAt), s.ID)}}
 		},
 	}.Command(env)
 }

@@ -32,7 +32,7 @@ type overridden struct {
 
 func drain(env *cli.Env) *cobra.Command {
 	return overrideVerb(env, cli.Verb[overrideArgs, overridden]{
-		Use: "drain INSTANCE", Short: "Send an instance no new requests; those in flight finish",
+		Use: "drain INSTANCE", Short: "Send an instance no new requests; requests in flight finish",
 		Long: "Takes effect at once on the node of --admin, and through config-updates on all nodes. While Kafka is unavailable, the\n" +
 			"node keeps the drain on disk and publishes it later.",
 		Example:  "  smartlb drain user-service-3\n  smartlb drain user-service-3 --for 30m --reason 'new kernel'\n  smartlb drain user-service/user-service-3 --wait && systemctl restart user-service",
@@ -143,7 +143,7 @@ func awaitDrained(ctx context.Context, client cli.AdminClient, r *overridden, ti
 			case r.InFlight == nil:
 				return err
 			case !drained:
-				return fmt.Errorf("%s is not drained on the asked node after %s, %s in flight; see smartlb explain %s", r.Instance, timeout, requests(*r.InFlight), r.Instance)
+				return fmt.Errorf("%s is not drained on the node of --admin after %s, %s in flight; see smartlb explain %s", r.Instance, timeout, requests(*r.InFlight), r.Instance)
 			}
 			return fmt.Errorf("%s still has %s in flight after %s; it stays drained", r.Instance, requests(*r.InFlight), timeout)
 		case <-time.After(drainPoll):

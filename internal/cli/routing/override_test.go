@@ -32,7 +32,7 @@ func TestDrainWaitTellsADrainThatEnds(t *testing.T) {
 		{"the drain ends first", []answer{{"draining", 2}, {"in", 2}}, "i1: the drain ended with 2 requests in flight, and the instance takes requests again", 1},
 		{"both end between two questions", []answer{{"draining", 1}, {"in", 0}}, "the drain ended with 0 requests in flight", 1},
 		{"requests do not end", []answer{{"draining", 1}}, "i1 still has 1 request in flight after 1s; it stays drained", 1},
-		{"another override came", []answer{{"in", 1}}, "i1 is not drained on the asked node after 1s, 1 request in flight", 1},
+		{"another override came", []answer{{"in", 1}}, "i1 is not drained on the node of --admin after 1s, 1 request in flight", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

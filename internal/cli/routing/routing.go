@@ -60,7 +60,7 @@ func instances(env *cli.Env) *cobra.Command {
 		Flags:   func(f *pflag.FlagSet, a *adminArgs) { a.flags(f) },
 		Args: func(a *adminArgs, words []string) error {
 			if len(words) > 1 {
-				return cli.Usagef("%q is not understood", words[1])
+				return cli.Usagef("unexpected argument %q", words[1])
 			}
 			a.name = strings.Join(words, "")
 			return nil

@@ -39,7 +39,7 @@ type decisionArgs struct {
 
 func decisions(env *cli.Env) *cobra.Command {
 	return cli.Verb[decisionArgs, cli.None]{
-		Use: "decisions [REQUEST-ID]", Short: "Show recorded routing decisions and changes, or those of one request",
+		Use: "decisions [REQUEST-ID]", Short: "Show recorded routing decisions and changes, or the decisions of one request",
 		Long:     "Reads routing-decisions. With a request id (X-Request-Id of the response, request_id of the access log), a node searches\nfor that request. Recorded are a sample of all requests, and every request that failed or was retried.",
 		Example:  "  smartlb decisions -f\n  smartlb decisions -n 100 --service user-service\n  smartlb decisions -f -o json | jq 'select(.outcome.status >= 500)'\n  smartlb decisions 4f1c9a2e5b7d8036 --since 6h",
 		Defaults: decisionArgs{topicArgs: topicArgs{last: 20}, since: time.Hour},
@@ -51,7 +51,7 @@ func decisions(env *cli.Env) *cobra.Command {
 		},
 		Args: func(a *decisionArgs, words []string) error {
 			if len(words) > 1 {
-				return cli.Usagef("%q is not understood", words[1])
+				return cli.Usagef("unexpected argument %q", words[1])
 			}
 			a.request = strings.Join(words, "")
 			return nil
@@ -116,7 +116,7 @@ func decisionLine(d event.RoutingDecision) string {
 
 func auditLog(env *cli.Env) *cobra.Command {
 	c := cli.Verb[topicArgs, cli.None]{
-		Use: "audit", Short: "Show who did what, from audit-logs",
+		Use: "audit", Short: "Show the audit log",
 		Example:  "  smartlb audit -n 50\n  smartlb audit -f -o json\n  smartlb audit verify",
 		Defaults: topicArgs{last: 20},
 		Flags:    func(f *pflag.FlagSet, a *topicArgs) { a.flags(f) },

@@ -53,10 +53,10 @@ func chainTable(r audit.Result) cli.Table {
 		}
 	}
 	if r.Unreadable > 0 {
-		t.Below = append(t.Below, fmt.Sprintf("%d messages of the topic are no audit records", r.Unreadable))
+		t.Below = append(t.Below, fmt.Sprintf("%d messages of the topic are not audit records", r.Unreadable))
 	}
 	if r.Omitted > 0 {
-		t.Below = append(t.Below, fmt.Sprintf("%d records of more nodes were not looked at", r.Omitted))
+		t.Below = append(t.Below, fmt.Sprintf("%d records of further nodes were not verified", r.Omitted))
 	}
 	t.Below = append(t.Below, "the chains are "+r.State)
 	t.Below = append(t.Below, "authenticity "+r.Authenticity+": "+r.Note)

@@ -51,7 +51,7 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	f.DurationVar(&n.drain, "drain", drain, "how long a stop waits for requests")
 	f.DurationVar(&n.lameDuck, "lame-duck", 0, "how long a stop continues to accept requests while /readyz already fails")
 	f.BoolVar(&n.readOnly, "read-only", false, "refuse every change through the web UI")
-	f.BoolVar(&n.insecure, "insecure-listen", false, "let admin, console and broker listen beyond loopback, without credentials")
+	f.BoolVar(&n.insecure, "insecure-listen", false, "allow admin, console and broker to listen on non-loopback addresses without credentials")
 	f.BoolVar(&n.withParent, "with-parent", false, "stop when standard input ends")
 	_ = f.MarkHidden("with-parent")
 	f.StringVar(&n.readyFile, "ready-file", "", "`file` for pid and addresses, written when the broker serves")

@@ -140,7 +140,7 @@ func say(ctx context.Context, env *cli.Env, a *app.App, roles []string) {
 func tellSystemd(ctx context.Context, env *cli.Env, a *app.App) {
 	asked, err := daemon.SdNotify(false, daemon.SdNotifyReady)
 	if err != nil {
-		env.Log.Warn("service manager was not told", "error", err)
+		env.Log.Warn("service manager not notified", "error", err)
 	}
 	if !asked {
 		return

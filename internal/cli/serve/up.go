@@ -46,7 +46,7 @@ func Up(env *cli.Env) *cobra.Command {
   smartlb up --config smartlb.yaml --kafka kafka-1:9092,kafka-2:9092`,
 		Flags: func(f *pflag.FlagSet, a *upArgs) {
 			a.declare(f, 3*time.Second)
-			f.BoolVar(&a.demo, "demo", false, "run demo services and load, with a state folder of their own")
+			f.BoolVar(&a.demo, "demo", false, "run demo services and load, with a separate state folder")
 			f.IntVar(&a.demoPorts, "demo-ports", firstDemoPort, "first `port` of the demo instances (default 9001: 9001-9004, 9011-9014, 9021-9023)")
 			f.Float64Var(&a.demoRate, "demo-rate", 1, "scale of the demo's load of 20 requests per second; 0: none")
 		},
@@ -57,7 +57,7 @@ func Up(env *cli.Env) *cobra.Command {
 func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	defer env.LogAside()()
 	if a.demo && a.file != "" {
-		return cli.None{}, cli.Usagef("--demo brings its own configuration: leave out --config")
+		return cli.None{}, cli.Usagef("--demo has its own configuration; use either --demo or --config, not both")
 	}
 	if a.demoPorts < 1 || a.demoPorts > lastDemoPort {
 		return cli.None{}, cli.Usagef("--demo-ports %d: want 1 to %d", a.demoPorts, lastDemoPort)

@@ -120,7 +120,7 @@ func TestReservedTopicsAndGroupsNeedAdmin(t *testing.T) {
 			if (w.Code != 403) != may {
 				t.Errorf("%s to %s: %d %s", user, c.path, w.Code, w.Body)
 			}
-			if c.admin && user == "operator" && !strings.Contains(w.Body.String(), "needs admin") {
+			if c.admin && user == "operator" && !strings.Contains(w.Body.String(), "needs the role admin") {
 				t.Errorf("the reason is %s", w.Body)
 			}
 			if w := ask(h, "POST", "/api/v1"+c.path+"?dryRun=true", c.body, user); w.Code == 403 {

@@ -55,7 +55,7 @@ func (s *Server) silence(r *http.Request, a *act) (any, error) {
 	d := time.Duration(body.DurationMs) * time.Millisecond
 	switch {
 	case body.RuleID == "" && len(body.Labels) == 0:
-		return nil, badRequest{errors.New("ruleId or labels: name what is to be silent; everything is not offered")}
+		return nil, badRequest{errors.New("ruleId or labels is missing: name the alerts to silence; a silence for all alerts is not possible")}
 	case !(body.DurationMs >= 1000) || d > longestSilence:
 		return nil, badRequest{fmt.Errorf("durationMs %v: want 1000 (a second) to %d (30 days)", body.DurationMs, longestSilence.Milliseconds())}
 	case len(body.Reason) > maxComment:

@@ -38,7 +38,7 @@ func ofBroker(f func(*http.Request, int32) (any, error)) func(*http.Request) (an
 	return func(r *http.Request) (any, error) {
 		id, err := strconv.ParseInt(r.PathValue("broker"), 10, 32)
 		if err != nil || id < 0 {
-			return nil, refusal{fmt.Errorf("there is no broker %q: brokers have numbers", r.PathValue("broker")), http.StatusNotFound, "the cluster page lists them"}
+			return nil, refusal{fmt.Errorf("there is no broker %q: brokers have numbers", r.PathValue("broker")), http.StatusNotFound, "the cluster page lists the brokers"}
 		}
 		return f(r, int32(id))
 	}

@@ -244,7 +244,7 @@ func (s *Server) publish(ctx context.Context, a *act, st configlog.State, c conf
 		return nil, badRequest{fmt.Errorf("the document has %d mistakes, the first: %s", len(m), m[0])}
 	}
 	if c.Base != st.Revision && !c.Adopt {
-		return nil, refusal{fmt.Errorf("the change is based on revision %q, but the current revision is %q", c.Base, st.Revision), http.StatusConflict, "look at what changed in between, and make the change again from there"}
+		return nil, refusal{fmt.Errorf("the change is based on revision %q, but the current revision is %q", c.Base, st.Revision), http.StatusConflict, "look at the changes in between, and make the change again on the current revision"}
 	}
 	out := Published{Base: c.Base, Lines: nonNil(linediff.Compare(st.Document, string(c.Document)))}
 	if a.dry {

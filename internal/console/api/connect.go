@@ -60,15 +60,15 @@ func ofConnect[T any](v T, err error) (any, error) {
 		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, browse.ErrNoWorker) {
 			status = http.StatusConflict // Connect is optional and does not run
 		}
-		return nil, refusal{err, status, "smartlb kafka start starts one with Kafka, where Java 17 is installed; SMARTLB_CONNECT names one elsewhere"}
+		return nil, refusal{err, status, "with Java 17, smartlb kafka start also starts a worker; to use another worker, set SMARTLB_CONNECT"}
 	case errors.Is(err, connect.ErrInvalid), errors.Is(err, browse.ErrConnector):
 		return nil, badRequest{err}
 	case errors.As(err, &said) && said.Status == http.StatusConflict:
-		return nil, refusal{err, http.StatusConflict, "the workers share out their tasks anew, which takes some seconds: try again"}
+		return nil, refusal{err, http.StatusConflict, "the workers rebalance their tasks, which takes some seconds; retry then"}
 	case errors.As(err, &said) && said.Status < http.StatusInternalServerError:
 		return nil, badRequest{err}
 	}
-	return nil, refusal{err, http.StatusServiceUnavailable, "the worker's log says more: smartlb kafka logs connect"}
+	return nil, refusal{err, http.StatusServiceUnavailable, "for details, see the worker's log: smartlb kafka logs connect"}
 }
 
 func connectorTarget(r *http.Request) event.Target {
@@ -115,7 +115,7 @@ func (s *Server) deleteConnector(r *http.Request, a *act) (any, error) {
 		a.before = nilIfEmpty(was.Config)
 		err = s.src.Connect.DoConnector(r.Context(), name, connect.Delete)
 	}
-	return ofConnect(map[string]string{"result": name + " deleted; the topics stay"}, err)
+	return ofConnect(map[string]string{"result": name + " deleted; its topics are kept"}, err)
 }
 
 func (s *Server) actConnector(r *http.Request, a *act) (any, error) {

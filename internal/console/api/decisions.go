@@ -47,7 +47,7 @@ func (s *Server) decisionRoutes() {
 		}
 		found, err := s.src.FindRequest(r.Context(), r.PathValue("request"), span, func(journal.Search) {})
 		if err == nil && len(found.Decisions) == 0 {
-			err = fmt.Errorf("%w: request %s is not among the %d recorded decisions since %s; recorded are a sample of all requests, and each one that failed or was tried again",
+			err = fmt.Errorf("%w: request %s is not among the %d recorded decisions since %s; smartlb records a sample of all requests, and each request that failed or was retried",
 				ErrNotFound, r.PathValue("request"), found.Scanned, readable.Time(found.From))
 		}
 		return found.Decisions, err
@@ -102,7 +102,7 @@ const (
 // decisionEvents streams the decisions that match, as they arrive.
 func (s *Server) decisionEvents(w http.ResponseWriter, r *http.Request) {
 	if s.src.FollowDecisions == nil {
-		s.fail(w, http.StatusNotFound, Problem{Error: "this node runs without Kafka, where decisions are recorded", Hint: "start it with --kafka host:port, or with smartlb up"})
+		s.fail(w, http.StatusNotFound, Problem{Error: "this node runs without Kafka, so it has no recorded decisions", Hint: "start it with --kafka host:port, or with smartlb up"})
 		return
 	}
 	f := s.src.FollowDecisions(decisionLimit, decisionFilter(r.URL.Query()))
@@ -139,7 +139,7 @@ func (s *Server) searchEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.src.FindRequest == nil {
-		s.fail(w, http.StatusNotFound, Problem{Error: "this node runs without Kafka, where decisions are recorded", Hint: "start it with --kafka host:port, or with smartlb up"})
+		s.fail(w, http.StatusNotFound, Problem{Error: "this node runs without Kafka, so it has no recorded decisions", Hint: "start it with --kafka host:port, or with smartlb up"})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
@@ -158,7 +158,7 @@ func (s *Server) searchEvents(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Context().Err() != nil:
 	case errors.Is(err, context.DeadlineExceeded):
-		_ = p.tell("problem", Problem{Error: fmt.Sprintf("the search was ended after %s, %d of %d messages were looked at", searchTime, found.Scanned, found.Total), Hint: "ask for a shorter span"})
+		_ = p.tell("problem", Problem{Error: fmt.Sprintf("the search ended after %s; it read %d of %d messages", searchTime, found.Scanned, found.Total), Hint: "use a shorter span"})
 	case err != nil:
 		_ = p.tell("problem", Problem{Error: err.Error()})
 	default:

@@ -48,11 +48,11 @@ type Preset struct {
 
 func presets() []Preset {
 	return []Preset{
-		{"fast errors", "answers 500 within a millisecond", "Least connections would send it nearly everything, because it is always free. Here its share falls to almost nothing within a second, and it is ejected.", Fault{ErrorRate: 1, LatencyMs: 1}},
-		{"gray failure", "fails three of ten requests, the rest is fine", "Its health checks pass. Its cost grows with its errors, and its share falls to a percent or two.", Fault{ErrorRate: .3}},
-		{"slow", "takes half a second", "The latency factor grows to what the others' median asks for, and its share shrinks with it.", Fault{LatencyMs: 500}},
-		{"very slow", "takes five seconds", "Answers become overdue: the silence factor acts before the first of them comes.", Fault{LatencyMs: 5000}},
-		{"a little slow", "takes 350 ms", "Its share shrinks a little and it keeps working: slow is not broken.", Fault{LatencyMs: 350}},
+		{"fast errors", "answers 500 within a millisecond", "Least connections would send it almost all requests, because it is always idle. Here, its share falls to almost 0 within a second, and it is ejected.", Fault{ErrorRate: 1, LatencyMs: 1}},
+		{"gray failure", "fails three of ten requests, answers the others normally", "Its health checks pass. Its cost grows with its errors, and its share falls to 1 or 2 %.", Fault{ErrorRate: .3}},
+		{"slow", "takes half a second", "The latency factor grows with its latency relative to the median of the others, and its share shrinks.", Fault{LatencyMs: 500}},
+		{"very slow", "takes five seconds", "Responses become overdue: the factor for missing responses acts before the first response arrives.", Fault{LatencyMs: 5000}},
+		{"a little slow", "takes 350 ms", "Its share shrinks a little, and it stays in rotation: slow is not broken.", Fault{LatencyMs: 350}},
 	}
 }
 
@@ -86,7 +86,7 @@ func (s *Server) load(r *http.Request, a *act) (any, error) {
 	if err := s.src.SetLoad(r.Context(), *body.Scale); err != nil {
 		return nil, err
 	}
-	return map[string]string{"result": fmt.Sprintf("the load is %g times the gentle one", *body.Scale)}, nil
+	return map[string]string{"result": fmt.Sprintf("the load is %g times the gentle load", *body.Scale)}, nil
 }
 
 func (s *Server) policy(r *http.Request, a *act) (any, error) {
@@ -113,7 +113,7 @@ func (s *Server) policy(r *http.Request, a *act) (any, error) {
 	if err := s.src.SetPolicy(r.Context(), service, body.Policy, access.From(r.Context()).User); err != nil {
 		return nil, err
 	}
-	return map[string]string{"result": service + " is picked by " + body.Policy}, nil
+	return map[string]string{"result": service + " uses the policy " + body.Policy}, nil
 }
 
 func (s *Server) fault(r *http.Request, a *act) (any, error) {
@@ -125,7 +125,7 @@ func (s *Server) fault(r *http.Request, a *act) (any, error) {
 		return nil, err
 	}
 	if body.ErrorRate < 0 || body.ErrorRate > 1 || body.LatencyMs < 0 || body.LatencyMs > 60_000 {
-		return nil, badRequest{errors.New("errorRate wants 0 to 1, latencyMs 0 to 60000")}
+		return nil, badRequest{errors.New("errorRate: want 0 to 1; latencyMs: want 0 to 60000")}
 	}
 	a.target = event.Target{Kind: "instance", ID: r.PathValue("instance")}
 	f := &body.Fault

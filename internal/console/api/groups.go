@@ -53,7 +53,7 @@ func mayMove(r *http.Request, a *act) error {
 	if a.dry || !topic.ReservedGroup(name) || id.Role >= access.Admin {
 		return nil
 	}
-	return forbidden{fmt.Errorf("group %s belongs to smartlb or Kafka Connect, and moving it needs admin; %s is %s", name, id.User, id.Role), "ask an admin"}
+	return forbidden{fmt.Errorf("group %s belongs to smartlb or Kafka Connect, and moving its offsets needs the role admin; %s has the role %s", name, id.User, id.Role), "ask an admin"}
 }
 
 // resetGroup moves a whole group, some of its topics, some partitions or single offsets.
@@ -86,7 +86,7 @@ func (s *Server) resetGroup(r *http.Request, a *act) (any, error) {
 	}
 	switch {
 	case body.To == "" && len(body.Exact) == 0:
-		return nil, badRequest{errors.New("to: missing: say earliest, latest, an offset, @TIME or shift:N, or give exact offsets")}
+		return nil, badRequest{errors.New("to is missing: use earliest, latest, an offset, @TIME or shift:N, or give exact offsets")}
 	case body.To == "": // only the offsets that the body lists
 		for _, e := range body.Exact {
 			spec.Topics = append(spec.Topics, ops.TopicParts{Topic: e.Topic, Partitions: []int32{e.Partition}})

@@ -26,7 +26,7 @@ func Guard(next http.Handler, names ...string) http.Handler {
 			return
 		}
 		if costs(r.URL.Path) && otherOrigin(r) {
-			refuse(w, http.StatusForbidden, Problem{Error: "a page of another origin may not ask the API", Hint: "open the address in a window of its own, or use a client that is no browser"})
+			refuse(w, http.StatusForbidden, Problem{Error: "a page of another origin may not call the API", Hint: "open the address in a separate window, or use a client that is not a browser"})
 			return
 		}
 		h := w.Header()

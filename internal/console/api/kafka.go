@@ -25,15 +25,15 @@ func ofKafka(err error) error {
 	r := refusal{error: err, status: http.StatusBadRequest}
 	switch ops.FaultOf(err) {
 	case ops.FaultMissing:
-		r.status, r.hint = http.StatusNotFound, "names are case-sensitive; it may have been deleted meanwhile"
+		r.status, r.hint = http.StatusNotFound, "names are case-sensitive; the resource may have been deleted"
 	case ops.FaultExists:
-		r.status, r.hint = http.StatusConflict, "choose another name, or use the one that is there"
+		r.status, r.hint = http.StatusConflict, "choose another name, or use the existing resource"
 	case ops.FaultDenied:
-		r.status, r.hint = http.StatusForbidden, "an administrator grants what deployment/kafka/acls.yaml lists"
+		r.status, r.hint = http.StatusForbidden, "an administrator must grant the permissions in deployment/kafka/acls.yaml"
 	case ops.FaultState:
 		r.status = http.StatusConflict
 	case ops.FaultUnavailable:
-		r.status, r.hint = http.StatusServiceUnavailable, "smartlb kafka doctor says what is wrong"
+		r.status, r.hint = http.StatusServiceUnavailable, "smartlb kafka doctor shows the cause"
 	}
 	return r
 }

@@ -91,10 +91,10 @@ func (s *Server) busy(w http.ResponseWriter, q *quota.Quota, err error) {
 		wait = busySearchWait
 	}
 	name, status := s.limits.name(q), http.StatusServiceUnavailable
-	p := Problem{Error: fmt.Sprintf("too many %s are under way", name), Hint: "wait a moment"}
+	p := Problem{Error: fmt.Sprintf("too many %s are in progress", name), Hint: "wait a moment"}
 	if errors.Is(err, quota.ErrShare) {
 		status = http.StatusTooManyRequests
-		p = Problem{Error: fmt.Sprintf("you have as many %s under way as one user may", name), Hint: "end one of them, or wait until one ends"}
+		p = Problem{Error: fmt.Sprintf("you have reached the limit of %s in progress for one user", name), Hint: "end some of them, or wait until they end"}
 	}
 	w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
 	s.fail(w, status, p)

@@ -260,7 +260,7 @@ func TestLimitsAreSharedByListenersAndCountAddresses(t *testing.T) {
 			t.Fatalf("search %d: %d %s", i, status, body)
 		}
 	}
-	if status, body := ask(second, "203.0.113.9"); status != 429 || !strings.Contains(body, "as many searches") {
+	if status, body := ask(second, "203.0.113.9"); status != 429 || !strings.Contains(body, "the limit of searches") {
 		t.Errorf("a fifth search: %d %s", status, body)
 	}
 	if status, body := ask(first, "198.51.100.7"); status != 0 {

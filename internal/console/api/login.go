@@ -58,7 +58,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	if len(body.User) > 256 || len(body.Password) > 256 {
-		return nil, badRequest{errors.New("user and password have at most 256 bytes")}
+		return nil, badRequest{errors.New("user and password: want at most 256 bytes each")}
 	}
 	id, err := s.src.Gate.Login(w, r, body.User, body.Password)
 	s.auditLogin(r, body.User, err)

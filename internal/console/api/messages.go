@@ -55,7 +55,7 @@ func ofMessages(err error) error {
 	case errors.Is(err, browse.ErrQuery), errors.Is(err, browse.ErrNotSent), errors.Is(err, browse.ErrRedrive):
 		return badRequest{err}
 	case errors.Is(err, browse.ErrBusy):
-		return refusal{err, http.StatusServiceUnavailable, "stop one of them, or wait a moment"}
+		return refusal{err, http.StatusServiceUnavailable, "stop one of the searches, or wait a moment"}
 	}
 	return ofKafka(err)
 }
@@ -80,11 +80,11 @@ func (s *Server) looking(look func(w http.ResponseWriter, r *http.Request, q bro
 func place(r *http.Request) (partition int32, offset int64, err error) {
 	p, err := strconv.ParseInt(r.PathValue("partition"), 10, 32)
 	if err != nil || p < 0 {
-		return 0, 0, badRequest{fmt.Errorf("%q is no partition", r.PathValue("partition"))}
+		return 0, 0, badRequest{fmt.Errorf("%q is not a partition number", r.PathValue("partition"))}
 	}
 	offset, err = strconv.ParseInt(r.PathValue("offset"), 10, 64)
 	if err != nil || offset < 0 {
-		return 0, 0, badRequest{fmt.Errorf("%q is no offset", r.PathValue("offset"))}
+		return 0, 0, badRequest{fmt.Errorf("%q is not an offset", r.PathValue("offset"))}
 	}
 	return int32(p), offset, nil
 }
@@ -140,7 +140,7 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 	}
 	b, err := s.src.Messages.Raw(ctx, r.PathValue("topic"), p, o, key)
 	if err == nil && b == nil {
-		err = fmt.Errorf("%w: it has none: a message without a key, or a tombstone", browse.ErrNoMessage)
+		err = fmt.Errorf("%w: the message has no key or no value (tombstone)", browse.ErrNoMessage)
 	}
 	if err != nil {
 		s.problem(w, ofMessages(err))
@@ -266,8 +266,8 @@ func mayWrite(r *http.Request, a *act, name string) error {
 	if a.dry || !topic.Reserved(name) || id.Role >= access.Admin {
 		return nil
 	}
-	return forbidden{fmt.Errorf("topic %s is reserved: its records steer smartlb or Kafka, and writing them needs admin; %s is %s", name, id.User, id.Role),
-		"change the configuration, overrides and silences by their own calls, or ask an admin"}
+	return forbidden{fmt.Errorf("topic %s is reserved: its records control smartlb or Kafka, and writing them needs the role admin; %s has the role %s", name, id.User, id.Role),
+		"use the calls for configuration, overrides and silences, or ask an admin"}
 }
 
 func (s *Server) produce(r *http.Request, a *act) (any, error) {

@@ -33,7 +33,7 @@ func (s *Server) applyCatalog(r *http.Request, a *act) (any, error) {
 	a.target = event.Target{Kind: "catalog", ID: "topics.yaml"}
 	for _, p := range q.Allow {
 		if !slices.Contains([]topic.Permission{topic.Repartition, topic.Loss}, p) {
-			return nil, badRequest{fmt.Errorf("allow: %q is no permission; %s and %s are", p, topic.Repartition, topic.Loss)}
+			return nil, badRequest{fmt.Errorf("allow: unknown permission %q: want %s or %s", p, topic.Repartition, topic.Loss)}
 		}
 	}
 	done, err := s.src.TopicChanges.Apply(r.Context(), q.Topics, q.ResetUnmanaged, q.Allow)
@@ -42,9 +42,9 @@ func (s *Server) applyCatalog(r *http.Request, a *act) (any, error) {
 		return nil, ofKafka(err)
 	}
 	if err != nil { // some steps failed: the result lists them with the reasons
-		s.log.Warn("catalog applied in part", "error", err)
+		s.log.Warn("catalog applied partly", "error", err)
 		if done.Failed == 0 {
-			return nil, ofKafka(errors.Join(errors.New("it was applied"), err))
+			return nil, ofKafka(errors.Join(errors.New("the changes were applied"), err))
 		}
 	}
 	return done, nil

@@ -129,7 +129,7 @@ func (s *Server) overviewEvents(w http.ResponseWriter, r *http.Request) {
 	case s.src.Overview != nil:
 		s.follow(newPipe(w, r), r.Context())
 	default:
-		s.fail(w, http.StatusNotFound, Problem{Error: "this node has no overview", Hint: "ask a node with the role proxy or console"})
+		s.fail(w, http.StatusNotFound, Problem{Error: "this node has no overview", Hint: "use a node with the role proxy or console"})
 	}
 }
 

@@ -193,9 +193,9 @@ func (s *Server) carryOut(r *http.Request, c change) (any, error) {
 	id := access.From(r.Context())
 	switch {
 	case s.src.ReadOnly:
-		return nil, forbidden{errors.New("this node is read-only"), "its console was started with --read-only, which holds for its admin listener too; use another node"}
+		return nil, forbidden{errors.New("this node is read-only"), "its console was started with --read-only, which also applies to its admin listener; use another node"}
 	case id.Role < c.need:
-		err := forbidden{fmt.Errorf("%s is %s, and this needs %s", id.User, id.Role, c.need), "ask a user with that role"}
+		err := forbidden{fmt.Errorf("%s has the role %s, but this call needs the role %s", id.User, id.Role, c.need), "ask a user with that role"}
 		s.audit(r, c, a, err)
 		return nil, err
 	}
@@ -287,8 +287,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f fun
 	}
 	body, err := json.Marshal(v)
 	if err != nil {
-		s.log.Error("api answer", "path", r.URL.Path, "error", err)
-		s.fail(w, http.StatusInternalServerError, Problem{Error: "the answer cannot be written as JSON: " + err.Error()})
+		s.log.Error("api response failed", "path", r.URL.Path, "error", err)
+		s.fail(w, http.StatusInternalServerError, Problem{Error: "the response cannot be written as JSON: " + err.Error()})
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -298,7 +298,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f fun
 
 // refuse responds to a call for which this node has no source.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request) {
-	s.fail(w, http.StatusNotFound, Problem{Error: "this node cannot answer " + r.URL.Path, Hint: "it does not have the role, runs without Kafka, or runs without --demo"})
+	s.fail(w, http.StatusNotFound, Problem{Error: "this node cannot answer " + r.URL.Path, Hint: "the node does not have the role, runs without Kafka, or runs without --demo"})
 }
 
 // problem responds with an error.

@@ -69,7 +69,7 @@ func topicTarget(name string) event.Target { return event.Target{Kind: "topic", 
 func ours(name string) error {
 	if strings.HasPrefix(name, "__") {
 		return refusal{fmt.Errorf("%s is internal to Kafka: changing it here could stop every consumer group", name), http.StatusConflict,
-			"Kafka makes and cleans its own topics; kafka-topics.sh and kafka-configs.sh change them where that must be"}
+			"Kafka manages its internal topics; if you must change them, use kafka-topics.sh or kafka-configs.sh"}
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (s *Server) createTopic(r *http.Request, a *act) (any, error) {
 	}
 	a.target = topicTarget(q.Name)
 	if q.Partitions < 0 || q.Replicas < 0 {
-		return nil, badRequest{errors.New("partitions and replicas must not be negative; 0 leaves them to the cluster")}
+		return nil, badRequest{errors.New("partitions and replicas must not be negative; 0 means the cluster's default")}
 	}
 	t, err := s.src.TopicChanges.CreateTopic(r.Context(), q.NewTopic, q.Like, a.dry)
 	a.after = t

@@ -175,7 +175,7 @@ func TestRefusedChangesOfTopicsSayWhy(t *testing.T) {
 		{"Kafka's own topic: settings", "POST", "/api/v1/topics/__consumer_offsets/settings", `{"set":{"retention.ms":"1d"}}`, 409, "internal to Kafka"},
 		{"Kafka's own topic: records", "POST", "/api/v1/topics/__consumer_offsets/truncate", `{"before":"end"}`, 409, "internal to Kafka"},
 		{"Kafka's own topic: partitions", "POST", "/api/v1/topics/__consumer_offsets/partitions", `{"partitions":60}`, 409, "internal to Kafka"},
-		{"a permission that is none", "POST", "/api/v1/catalog/apply", `{"allow":["everything"]}`, 400, "no permission"},
+		{"a permission that is none", "POST", "/api/v1/catalog/apply", `{"allow":["everything"]}`, 400, "unknown permission"},
 		{"a topic without a schema", "GET", "/api/v1/topics/alerts.dlq/schema", "", 404, "any bytes"},
 		{"a topic of somebody else", "GET", "/api/v1/topics/orders/schema", "", 404, "not in the catalog"},
 	} {

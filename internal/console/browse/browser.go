@@ -76,7 +76,7 @@ func (b *Browser) Run(ctx context.Context) error {
 	for {
 		for _, m := range measures {
 			if err := m.at(ctx, time.Now()); err != nil && ctx.Err() == nil {
-				b.cfg.Log.Debug("a measure of the cluster is missing", "error", err)
+				b.cfg.Log.Debug("cluster measurement failed", "error", err)
 			}
 		}
 		select {

@@ -211,7 +211,7 @@ func unmasked(ctx context.Context, c *connect.Client, name string, config map[st
 		}
 		kept, has := now[k]
 		if !has {
-			return nil, nil, fmt.Errorf("%w %s: %s is masked and has no value that could be kept: write the secret, or better a reference to it such as ${file:/path:key}", ErrConnector, name, k)
+			return nil, nil, fmt.Errorf("%w %s: %s is masked and has no current value to keep; write the secret, or better a reference such as ${file:/path:key}", ErrConnector, name, k)
 		}
 		full[k] = kept
 	}

@@ -46,7 +46,7 @@ func ParseQuery(topic string, v url.Values, now time.Time) (Query, error) {
 		for part := range strings.SplitSeq(text, ",") {
 			n, err := strconv.ParseInt(strings.TrimSpace(part), 10, 32)
 			if err != nil || n < 0 {
-				p.bad("partitions", fmt.Errorf("%q is no partition", part))
+				p.bad("partitions", fmt.Errorf("%q is not a partition number", part))
 				break
 			}
 			if !slices.Contains(q.Partitions, int32(n)) {

@@ -35,7 +35,7 @@ type Produced struct {
 // Errors about the message to send.
 var (
 	ErrNotSent   = errors.New("not sent")
-	ErrTombstone = errors.New("a tombstone needs a key: it says that the key is forgotten")
+	ErrTombstone = errors.New("a tombstone needs a key: it deletes the key")
 )
 
 // Produce sends one message and waits until the broker has acknowledged it. If dry is true, it sends nothing.
@@ -54,7 +54,7 @@ func (b *Browser) Produce(ctx context.Context, topic string, m NewMessage, dry b
 	case r.Value == nil && r.Key == nil:
 		return out, fmt.Errorf("%w: %w", ErrNotSent, ErrTombstone)
 	case len(r.Value) > kafka.MaxValueBytes:
-		return out, fmt.Errorf("%w: a value of %d bytes; %d are allowed", ErrNotSent, len(r.Value), kafka.MaxValueBytes)
+		return out, fmt.Errorf("%w: the value has %d bytes; the limit is %d bytes", ErrNotSent, len(r.Value), kafka.MaxValueBytes)
 	case out.Check != nil && !out.Check.Conforms && !m.Anyway && !dry:
 		return out, fmt.Errorf("%w: the value does not conform to %s: %s", ErrNotSent, topic, out.Check.Errors[0])
 	}

@@ -77,12 +77,12 @@ type letter struct {
 // were already sent back, and does not send them twice.
 func (b *Browser) Redrive(ctx context.Context, spec RedriveSpec) (Redrive, error) {
 	if !strings.HasSuffix(spec.Topic, ".dlq") {
-		return Redrive{}, fmt.Errorf("%w: %s is no dead-letter topic: their names end with .dlq", ErrRedrive, spec.Topic)
+		return Redrive{}, fmt.Errorf("%w: %s is not a dead-letter topic: names of dead-letter topics end with .dlq", ErrRedrive, spec.Topic)
 	}
 	select { // two concurrent redrives would both find that nothing was sent back
 	case b.redriving <- struct{}{}:
 	case <-ctx.Done():
-		return Redrive{}, fmt.Errorf("another redrive is under way: %w", context.Cause(ctx))
+		return Redrive{}, fmt.Errorf("another redrive is in progress: %w", context.Cause(ctx))
 	}
 	defer func() { <-b.redriving }()
 	letters, err := b.letters(ctx, spec)
@@ -135,9 +135,9 @@ func letterOf(r kafka.Record) *letter {
 	}
 	switch {
 	case l.topic == "":
-		l.why = "no header says where it came from"
+		l.why = "no header names its source"
 	case l.topic == r.Topic:
-		l.why = "it came from this topic itself"
+		l.why = "its source is this topic itself"
 	}
 	return l
 }
@@ -171,7 +171,7 @@ func (b *Browser) restore(ctx context.Context, letters []*letter) error {
 		case errors.Is(err, ops.ErrNoTopic):
 			for _, l := range letters {
 				if l.topic == name {
-					l.why = "its topic " + name + " does not exist any more"
+					l.why = "its topic " + name + " no longer exists"
 				}
 			}
 		case err != nil && ctx.Err() != nil:
@@ -201,7 +201,7 @@ func (l *letter) choose(original kafka.Record, masked bool) {
 	case len(l.dead.Value) == l.size:
 		l.record = kafka.Record{Key: l.dead.Key, Value: l.dead.Value}
 	default:
-		l.why = "only the beginning of its value was kept, and its topic has the rest no more"
+		l.why = "only the beginning of its value was kept, and its topic no longer has the original"
 		return
 	}
 	if len(l.record.Value) > kafka.MaxValueBytes {
@@ -247,7 +247,7 @@ func (b *Browser) sentBack(ctx context.Context, letters []*letter) (unsure bool,
 	}
 	for _, l := range letters {
 		if l.why == "" && done[l.id] {
-			l.why = "it has been sent back already"
+			l.why = "it was sent back already"
 		}
 	}
 	return unsure, nil

@@ -79,8 +79,8 @@ func TestDeadLettersGoBackOnceAndWhole(t *testing.T) {
 	want := browse.Redrive{
 		Letters: 5, Ready: 3, Bytes: 0, Targets: []browse.RedriveTarget{{Topic: "t", Messages: 3}},
 		Left: []browse.RedriveLeft{
-			{Reason: "no header says where it came from", Messages: 1, First: "0:4"},
-			{Reason: "only the beginning of its value was kept, and its topic has the rest no more", Messages: 1, First: "0:2"},
+			{Reason: "no header names its source", Messages: 1, First: "0:4"},
+			{Reason: "only the beginning of its value was kept, and its topic no longer has the original", Messages: 1, First: "0:2"},
 		},
 	}
 	for _, dry := range []bool{true, false} {

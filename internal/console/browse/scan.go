@@ -74,7 +74,7 @@ type Found interface {
 var (
 	errBytes = errors.New("the budget of bytes is used up")
 	errTime  = errors.New("the budget of time is used up")
-	errLimit = errors.New("as many were found as were asked for")
+	errLimit = errors.New("the limit of matches is reached")
 )
 
 // maxSearches limits the memory and the broker's work that all searches use. api.Limits has already limited the
@@ -82,7 +82,7 @@ var (
 const maxSearches = 12
 
 // ErrBusy means that maxSearches searches are in progress.
-var ErrBusy = fmt.Errorf("%d searches are under way already", maxSearches)
+var ErrBusy = fmt.Errorf("%d searches are already in progress", maxSearches)
 
 // Search searches a topic and passes each match to out as it finds it: oldest first, or with Newest the latest first by
 // timestamp across partitions. It ends at the limit, at the budget or at the end of the log. It does not wait for new

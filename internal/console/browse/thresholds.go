@@ -61,7 +61,7 @@ func (b *Browser) SetThreshold(ctx context.Context, group string, t *Threshold) 
 	delete(next, group)
 	if t != nil {
 		if len(next) >= maxThresholds {
-			return fmt.Errorf("there are %d thresholds already", len(next))
+			return fmt.Errorf("there are already %d thresholds, which is the limit", len(next))
 		}
 		next[group] = *t
 	}
@@ -71,7 +71,7 @@ func (b *Browser) SetThreshold(ctx context.Context, group string, t *Threshold) 
 			return err
 		}
 		if err := renameio.WriteFile(filepath.Join(b.cfg.Dir, thresholdsFile), raw, 0o600); err != nil {
-			return fmt.Errorf("keep the threshold: %w", err)
+			return fmt.Errorf("save the threshold: %w", err)
 		}
 	}
 	b.mu.Lock()

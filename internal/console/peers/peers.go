@@ -58,7 +58,7 @@ func refuseAddress(_, address string, _ syscall.RawConn) error {
 	}
 	switch ip := to.Addr().Unmap(); {
 	case ip.IsLinkLocalUnicast(), ip.IsMulticast(), ip.IsUnspecified(), ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return fmt.Errorf("%s is no address of a node", ip)
+		return fmt.Errorf("%s is not an address of a node", ip)
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func (p *Client) do(req *http.Request, n nodes.Node) (*http.Response, error) {
 	case resp.StatusCode == http.StatusNotFound:
 		return nil, fmt.Errorf("%w: %s", api.ErrNotFound, strings.TrimPrefix(problem.Error, "not found: "))
 	case resp.StatusCode == http.StatusUnauthorized && p.token != "" && !trusted:
-		return nil, fmt.Errorf("%w: %s wants credentials, and the admin token is not sent to an address that only a record names: list %s in admin.peers, or configure signing",
+		return nil, fmt.Errorf("%w: %s needs credentials, and the admin token is not sent to an address that is known only from an unsigned record; list %s in admin.peers, or configure signing",
 			api.ErrUnavailable, n.AdminURL, u.Hostname())
 	}
 	return nil, fmt.Errorf("%w: %s answered %d: %s", api.ErrUnavailable, req.URL, resp.StatusCode, problem.Error)
@@ -155,7 +155,7 @@ const (
 func (p *Client) Events(ctx context.Context, n nodes.Node, path string, emit func([]byte) error) (begun bool, _ error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watchdog := time.AfterFunc(eventSilence, func() { cancel(errors.New("it says nothing")) })
+	watchdog := time.AfterFunc(eventSilence, func() { cancel(errors.New("no data received")) })
 	defer watchdog.Stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.AdminURL+path, nil)
 	if err != nil {

@@ -134,7 +134,7 @@ func TestAddressesThatNoNodeHasAreNotDialled(t *testing.T) {
 	p := New(nil, "")
 	for _, host := range []string{"169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "0.0.0.0", "[::]", "224.0.0.1", "[ff02::1]", "255.255.255.255"} {
 		err := p.Ask(t.Context(), http.MethodGet, nodeAt("http://"+host+":80", "k"), "/", nil, &struct{}{})
-		if err == nil || !strings.Contains(err.Error(), "no address of a node") {
+		if err == nil || !strings.Contains(err.Error(), "not an address of a node") {
 			t.Errorf("%s: %v", host, err)
 		}
 	}

@@ -164,7 +164,7 @@ func TestLoginsAtTheIssuerThatAreRefused(t *testing.T) {
 		{why: "no group, but a role for everybody", claims: map[string]any{"email": "a"}, change: func(c *Issuer) { c.Default = &viewer }},
 		{why: "one group as text", claims: map[string]any{"email": "a", "groups": "dev"}},
 		{why: "another claim for roles", claims: map[string]any{"email": "a", "team": []string{"sre"}}, change: func(c *Issuer) { c.RolesClaim = "team" }},
-		{why: "another claim for names, which is missing", claims: map[string]any{"email": "a", "groups": "dev"}, change: func(c *Issuer) { c.NameClaim = "upn" }, want: "names nobody"},
+		{why: "another claim for names, which is missing", claims: map[string]any{"email": "a", "groups": "dev"}, change: func(c *Issuer) { c.NameClaim = "upn" }, want: "has no user name"},
 		{why: "a token for somebody else", claims: map[string]any{"aud": "other", "groups": "dev"}, want: "token"},
 		{why: "a token that is over", claims: map[string]any{"exp": 1, "groups": "dev"}, want: "token"},
 		{why: "a token of another login", claims: map[string]any{"nonce": "x", "groups": "dev"}, want: "another login"},

@@ -114,7 +114,7 @@ func blameCases() []blameCase {
 				c.send("5\r\nhello\r\n")
 			}, answered: true},
 		{cause: dispatch.Exhausted, edit: noRetry, act: exhausted, answered: true},
-		{cause: dispatch.Exhausted, addr: func(*testing.T) string { return "instance.example:80" }, edit: noRetry, act: noNameServer, answered: true},
+		{cause: dispatch.Exhausted, addr: noNameServer, edit: noRetry, act: lookupFails, answered: true},
 		{cause: dispatch.Stopped, script: hang, act: func(t *testing.T, b *bench, c *client) { c.send(get); stop(t, b, c) }},
 
 		{cause: dispatch.Reset, relayed: true, script: begin(partial, func(s *upstreamtest.Session) { s.Wait(soon); s.Reset() })},
@@ -237,13 +237,18 @@ func fullBacklog(t *testing.T) string {
 	}
 }
 
-// noNameServer sends a request while no name server can be reached.
-func noNameServer(t *testing.T, b *bench, c *client) {
+// noNameServer makes every lookup fail, and gives an address that needs one. The resolver is set before the proxy runs.
+func noNameServer(t *testing.T) string {
 	before := net.DefaultResolver
 	t.Cleanup(func() { net.DefaultResolver = before })
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "udp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	}}
+	return "instance.example:80"
+}
+
+// lookupFails sends a request whose instance cannot be looked up.
+func lookupFails(t *testing.T, b *bench, c *client) {
 	c.send(get)
 	if _, err := c.r.Peek(1); err != nil {
 		t.Fatal(err)

@@ -25,6 +25,7 @@ type conn struct {
 	watch     watch // the wait of serve
 	pumpWatch watch // the wait of the pump
 	since     atomic.Int64
+	cut       atomic.Bool   // the stop of the proxy closed the connection
 	pinned    *upstreamConn // see pin.go
 
 	index   int   // in the registry, protected by its lock
@@ -341,6 +342,7 @@ func (c *conn) drain() {
 
 // cutNow ends the connection immediately, even during a request.
 func (c *conn) cutNow() {
+	c.cut.Store(true) // before the close: what follows from it looks as if the client had left
 	_ = c.wire.tcp.Close()
 	for _, w := range []*watch{&c.watch, &c.pumpWatch} {
 		if at := w.at.Load(); at > 0 {

@@ -113,6 +113,14 @@ func (c *conn) brokenClient(cause, deadline int64) dispatch.Failure {
 	case cause == fired:
 		return dispatch.ClientSlow
 	}
+	return c.gone()
+}
+
+// gone returns the failure of an exchange whose client connection is closed: the stop of the proxy may have closed it.
+func (c *conn) gone() dispatch.Failure {
+	if c.cut.Load() {
+		return dispatch.Stopped
+	}
 	return dispatch.ClientGone
 }
 

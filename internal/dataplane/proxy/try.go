@@ -239,7 +239,7 @@ func (c *conn) failure(e *exchange, err error, cause int64) dispatch.Failure {
 	}
 	switch {
 	case cause == firedGone || err == errClientGone:
-		return dispatch.ClientGone
+		return c.gone()
 	case cause == firedCut:
 		return dispatch.Stopped
 	case cause == fired && e.pumping && !e.pump.whole && !e.pump.stalled:
@@ -257,7 +257,7 @@ func (c *conn) failure(e *exchange, err error, cause int64) dispatch.Failure {
 // blameClient records what was wrong with the client's body and returns the failure.
 func (c *conn) blameClient(e *exchange, bad *h1.Error) dispatch.Failure {
 	if bad == clientLeft {
-		return dispatch.ClientGone
+		return c.gone()
 	}
 	c.p.count.parse[bad.Class].Add(1)
 	e.status, e.why = bad.Status, bad.Reason

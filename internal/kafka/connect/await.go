@@ -7,20 +7,18 @@ import (
 	"time"
 )
 
-// Steady says when a connector that was applied or restarted is believed.
-// Workers answer before they act, and a task that fails at once runs for a
-// moment first.
+// Steady defines when the state of an applied or restarted connector counts as final. Workers answer before they act,
+// and a task that will fail can run for a moment first.
 type Steady struct {
-	Poll time.Duration // between two looks
-	For  time.Duration // so long the state must be the same; three times that for a connector without tasks
+	Poll time.Duration // interval of the requests
+	For  time.Duration // the state must not change for this long; three times that for a connector without tasks
 }
 
-// DefaultSteady is for people who wait at a terminal.
+// DefaultSteady is for users who wait at a terminal.
 func DefaultSteady() Steady { return Steady{Poll: 200 * time.Millisecond, For: 3 * time.Second} }
 
-// Await waits until a connector and its tasks run, are paused or stopped, or
-// fail, and stay so. It returns the last state that it saw; an error when ctx
-// ended first. A failure is no error: Failed tells it.
+// Await waits until a connector and its tasks run, are paused or stopped, or fail, and stay in that state. It returns
+// the last state that it received; an error if ctx ended first. A failed connector is not an error; Failed reports it.
 func (c *Client) Await(ctx context.Context, name string, s Steady) (Connector, error) {
 	var last Connector
 	var since time.Time
@@ -58,8 +56,7 @@ func orUnknown(state string) string {
 	return "it is " + state
 }
 
-// settled reports whether no part of the connector is on its way to another
-// state.
+// settled reports whether no part of the connector is about to change its state.
 func (c Connector) settled() bool {
 	if !isFinal(c.State) {
 		return false
@@ -80,8 +77,7 @@ func isFinal(state string) bool {
 	return false
 }
 
-// Summary tells the state of the connector and of its tasks in a few words:
-// "RUNNING, tasks: 1 RUNNING, 2 FAILED".
+// Summary returns the state of the connector and of its tasks in a few words: "RUNNING, tasks: 1 RUNNING, 2 FAILED".
 func (c Connector) Summary() string {
 	if len(c.Tasks) == 0 {
 		return c.State + ", no tasks"
@@ -105,7 +101,7 @@ func (c Connector) TaskStates() string {
 	return strings.Join(parts, ", ")
 }
 
-// Problems tells each failed part of the connector with its cause in one line.
+// Problems lists each failed part of the connector with its cause in one line.
 func (c Connector) Problems() []string {
 	var out []string
 	if c.State == "FAILED" {
@@ -119,8 +115,7 @@ func (c Connector) Problems() []string {
 	return out
 }
 
-// Cause is a trace in one line: its first line and, in parentheses, the
-// innermost cause.
+// Cause returns a stack trace in one line: its first line and, in parentheses, the innermost cause.
 func Cause(trace string) string {
 	line, _, _ := strings.Cut(trace, "\n")
 	if i := strings.LastIndex(trace, "\nCaused by: "); i >= 0 {

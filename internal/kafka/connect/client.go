@@ -16,10 +16,10 @@ import (
 	"github.com/smartlb/smartlb/internal/base/backoff"
 )
 
-// Config says where the worker is. Start from Default.
+// Config holds the address of a worker. Start from Default.
 type Config struct {
 	URL     string        // of the REST interface; default http://localhost:8084
-	Timeout time.Duration // one request; default 10 s. Creating a connector waits for its class to check the settings
+	Timeout time.Duration // one request; default 10 s. When a connector is created, its class validates the settings within this time
 	Retry   backoff.Policy
 }
 
@@ -28,8 +28,8 @@ func Default() Config {
 	return Config{URL: "http://localhost:8084", Timeout: 10 * time.Second, Retry: backoff.Policy{Base: 200 * time.Millisecond, Max: 2 * time.Second, Factor: 2}}
 }
 
-// Client asks one worker, which passes on what another one has to do. It is
-// safe for concurrent use.
+// Client sends requests to one worker, which forwards them to other workers if necessary. It is safe for concurrent
+// use.
 type Client struct {
 	base  *url.URL
 	http  *http.Client
@@ -52,7 +52,7 @@ func New(cfg Config) (*Client, error) {
 	return &Client{base: u, http: &http.Client{Timeout: cfg.Timeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}}, retry: cfg.Retry}, nil
 }
 
-// Error is an answer that refuses.
+// Error is a worker's error response.
 type Error struct {
 	Status  int
 	Message string
@@ -65,7 +65,7 @@ func (e *Error) Error() string {
 	return e.Message
 }
 
-// ErrNotFound is wrapped by answers about what does not exist.
+// ErrNotFound is wrapped by errors about objects that do not exist.
 var ErrNotFound = errors.New("not found")
 
 // Unwrap makes errors.Is find ErrNotFound.
@@ -76,11 +76,11 @@ func (e *Error) Unwrap() error {
 	return nil
 }
 
-// maxAnswer bounds what is read of an answer.
+// maxAnswer limits how much of a response is read.
 const maxAnswer = 32 << 20
 
-// do sends a request and reads the answer into out (nil: none is wanted). It
-// tries again while the worker's group rebalances, until ctx ends.
+// do sends a request and reads the response into out; nil: no response is needed. It retries while the worker's group
+// rebalances, until ctx ends.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, body, out any) error {
 	var payload []byte
 	if body != nil {
@@ -92,7 +92,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	for attempt := 0; ; attempt++ {
 		err := c.once(ctx, method, path, query, payload, out)
 		var refused *Error
-		// 409, or from some requests of Kafka 3.9 a 500 with the same words.
+		// 409, or for some requests of Kafka 3.9 a 500 with the same text.
 		rebalances := errors.As(err, &refused) && (refused.Status == http.StatusConflict || refused.Status == http.StatusInternalServerError) &&
 			strings.Contains(strings.ToLower(refused.Message), "rebalanc")
 		switch {
@@ -141,7 +141,7 @@ func (c *Client) once(ctx context.Context, method, path string, query url.Values
 	return nil
 }
 
-// reach names the worker in an error of the network.
+// reach adds the worker's address to a network error.
 func (c *Client) reach(err error) error {
 	var outer *url.Error
 	if errors.As(err, &outer) {
@@ -153,7 +153,7 @@ func (c *Client) reach(err error) error {
 	return fmt.Errorf("no Kafka Connect at %s: %w", c.base.Host, err)
 }
 
-// at is a path with names that may hold any character.
+// at builds a path from names that may contain any character.
 func at(parts ...string) string {
 	for i, p := range parts {
 		parts[i] = url.PathEscape(p)

@@ -16,14 +16,14 @@ import (
 	"github.com/smartlb/smartlb/internal/base/nearest"
 )
 
-// Info is what a worker says of itself.
+// Info is a worker's description of itself.
 type Info struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit"`
 	Cluster string `json:"kafka_cluster_id"`
 }
 
-// Info asks for version and cluster.
+// Info requests version and cluster.
 func (c *Client) Info(ctx context.Context) (Info, error) {
 	var out Info
 	return out, c.do(ctx, http.MethodGet, "/", nil, nil, &out)
@@ -36,8 +36,7 @@ type Plugin struct {
 	Version string `json:"version"`
 }
 
-// Plugins lists the connector classes by name; with all also converters,
-// transformations and so on.
+// Plugins lists the connector classes by name; with all set, also converters, transformations and so on.
 func (c *Client) Plugins(ctx context.Context, all bool) ([]Plugin, error) {
 	out := []Plugin{}
 	err := c.do(ctx, http.MethodGet, "/connector-plugins", url.Values{"connectorsOnly": {fmt.Sprint(!all)}}, nil, &out)
@@ -50,7 +49,7 @@ type Task struct {
 	ID     int    `json:"id"`
 	State  string `json:"state"` // RUNNING, PAUSED, FAILED, UNASSIGNED, RESTARTING
 	Worker string `json:"worker_id"`
-	Trace  string `json:"trace,omitempty"` // of the failure
+	Trace  string `json:"trace,omitempty"` // stack trace of the failure
 }
 
 // Connector is one connector with its tasks.
@@ -63,9 +62,9 @@ type Connector struct {
 	Class  string            `json:"class"`
 	Tasks  []Task            `json:"tasks"`
 	Config map[string]string `json:"config,omitempty"` // secrets masked
-	Topics []string          `json:"topics,omitempty"` // that it has used
-	// MissingTopics are named by the settings and do not exist: the connector
-	// waits for them, whatever its state says. Empty where that is not known.
+	Topics []string          `json:"topics,omitempty"` // topics that it has used
+	// MissingTopics are named by the settings and do not exist: the connector waits for them, whatever its state is.
+	// Empty if unknown.
 	MissingTopics []string `json:"missingTopics,omitempty"`
 }
 
@@ -74,7 +73,7 @@ func (c Connector) Failed() bool {
 	return c.State == "FAILED" || slices.ContainsFunc(c.Tasks, func(t Task) bool { return t.State == "FAILED" })
 }
 
-// status and info are the halves of the worker's answer.
+// status and info are the two parts of the worker's response.
 type status struct {
 	Name      string `json:"name"`
 	Type      string `json:"type"`
@@ -114,7 +113,7 @@ func (c *Client) List(ctx context.Context) ([]Connector, error) {
 	return out, nil
 }
 
-// Describe tells all about one connector.
+// Describe returns all details of one connector.
 func (c *Client) Describe(ctx context.Context, name string) (Connector, error) {
 	var s status
 	var config map[string]string
@@ -122,7 +121,7 @@ func (c *Client) Describe(ctx context.Context, name string) (Connector, error) {
 		return Connector{Tasks: []Task{}}, c.named(ctx, name, err)
 	}
 	err := c.do(ctx, http.MethodGet, at("connectors", name, "status"), nil, nil, &s)
-	if errors.Is(err, ErrNotFound) { // just created: no worker has it yet
+	if errors.Is(err, ErrNotFound) { // just created: the connector has no worker yet
 		s, err = status{Name: name, Connector: Task{State: "UNASSIGNED"}}, nil
 	}
 	if err != nil {
@@ -132,14 +131,14 @@ func (c *Client) Describe(ctx context.Context, name string) (Connector, error) {
 	var used map[string]struct {
 		Topics []string `json:"topics"`
 	}
-	if err := c.do(ctx, http.MethodGet, at("connectors", name, "topics"), nil, nil, &used); err == nil { // may be switched off
+	if err := c.do(ctx, http.MethodGet, at("connectors", name, "topics"), nil, nil, &used); err == nil { // this request may be disabled
 		out.Topics = used[name].Topics
 		slices.Sort(out.Topics)
 	}
 	return out, nil
 }
 
-// Get reads a connector's settings. Secrets are masked unless bare.
+// Get reads a connector's settings. Secrets are masked unless bare is set.
 func (c *Client) Get(ctx context.Context, name string, bare bool) (map[string]string, error) {
 	config := map[string]string{}
 	if err := c.do(ctx, http.MethodGet, at("connectors", name, "config"), nil, nil, &config); err != nil {
@@ -151,8 +150,7 @@ func (c *Client) Get(ctx context.Context, name string, bare bool) (map[string]st
 	return Mask(config), nil
 }
 
-// named turns an answer about a connector that does not exist into one that
-// offers the nearest name.
+// named adds the most similar connector name to an error about a connector that does not exist.
 func (c *Client) named(ctx context.Context, name string, err error) error {
 	if !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("connector %s: %w", name, err)
@@ -174,13 +172,13 @@ func (c *Client) Names(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// Invalid are settings that a connector's class does not accept.
+// Invalid is a setting that a connector's class does not accept.
 type Invalid struct {
 	Setting string   `json:"setting"`
 	Errors  []string `json:"errors"`
 }
 
-// Kind tells whether a connector class is a source or a sink.
+// Kind returns whether a connector class is a source or a sink.
 func (c *Client) Kind(ctx context.Context, class string) (string, error) {
 	plugins, err := c.Plugins(ctx, false)
 	if err != nil {
@@ -194,8 +192,8 @@ func (c *Client) Kind(ctx context.Context, class string) (string, error) {
 	return "", nil
 }
 
-// named reports whether settings may call the plugin so: by its class, or by
-// the last part of it with or without Connector.
+// named reports whether settings may use class as the plugin's name: its full class name, or the last part with or
+// without Connector.
 func (p Plugin) named(class string) bool {
 	return slices.Contains(p.names(), class)
 }
@@ -205,7 +203,7 @@ func (p Plugin) names() []string {
 	return []string{p.Class, short, strings.TrimSuffix(short, "Connector")}
 }
 
-// Validate asks the class of a connector what is wrong with settings.
+// Validate requests validation of settings by a connector's class, and returns the invalid settings.
 func (c *Client) Validate(ctx context.Context, config map[string]string) ([]Invalid, error) {
 	class := config["connector.class"]
 	if class == "" {
@@ -240,8 +238,8 @@ func (c *Client) Validate(ctx context.Context, config map[string]string) ([]Inva
 	return out, nil
 }
 
-// knows checks that the worker has a class. Workers answer to an unknown one
-// with 500 (3.9) or 400 (4.x) and a wall of text.
+// knows checks that the worker has a class. For an unknown class, workers return 500 (3.9) or 400 (4.x) and a very long
+// text.
 func (c *Client) knows(ctx context.Context, class string) error {
 	plugins, err := c.Plugins(ctx, false)
 	if err != nil {
@@ -261,18 +259,18 @@ func (c *Client) knows(ctx context.Context, class string) error {
 	return fmt.Errorf("the worker has no connector class %s%s; smartlb kafka connect plugins lists them", class, hint)
 }
 
-// Applied is what became of a connector's settings.
+// Applied is the result of applying a connector's settings.
 type Applied struct {
 	Name    string   `json:"name"`
 	Result  string   `json:"result"` // created, updated or unchanged
 	Changed []string `json:"changed"`
 }
 
-// ErrInvalid is wrapped by the error for settings that are not accepted.
+// ErrInvalid is wrapped by the error for settings that the class does not accept.
 var ErrInvalid = errors.New("settings are not accepted")
 
-// Apply makes a connector have exactly these settings: the same ones again
-// change nothing. They are validated first.
+// Apply gives a connector exactly these settings. Applying the same settings again changes nothing. They are validated
+// first.
 func (c *Client) Apply(ctx context.Context, name string, config map[string]string) (Applied, error) {
 	out := Applied{Name: name, Changed: []string{}}
 	config = maps.Clone(config)
@@ -317,7 +315,7 @@ func (c *Client) Apply(ctx context.Context, name string, config map[string]strin
 	return out, nil
 }
 
-// Action is something that is done to a connector.
+// Action is an operation on a connector.
 type Action string
 
 // Actions.
@@ -326,11 +324,11 @@ const (
 	Resume        Action = "resume"
 	Stop          Action = "stop"
 	Restart       Action = "restart"
-	RestartFailed Action = "restart-failed" // only what failed
+	RestartFailed Action = "restart-failed" // only failed parts
 	Delete        Action = "delete"
 )
 
-// Do carries out an action; the worker goes on with it afterwards.
+// Do starts an action; the worker completes it afterwards.
 func (c *Client) Do(ctx context.Context, name string, what Action) error {
 	method, path, query := http.MethodPut, at("connectors", name, string(what)), url.Values(nil)
 	switch what {
@@ -346,14 +344,13 @@ func (c *Client) Do(ctx context.Context, name string, what Action) error {
 	return nil
 }
 
-// Offset is where a connector stands in one of its sources, or in a partition
-// that it reads.
+// Offset is the offset of a connector in one of its sources, or in a partition that it reads.
 type Offset struct {
 	Partition json.RawMessage `json:"partition"`
 	Offset    json.RawMessage `json:"offset"`
 }
 
-// Offsets reads where a connector stands.
+// Offsets reads the offsets of a connector.
 func (c *Client) Offsets(ctx context.Context, name string) ([]Offset, error) {
 	var answer struct {
 		Offsets []Offset `json:"offsets"`
@@ -367,11 +364,10 @@ func (c *Client) Offsets(ctx context.Context, name string) ([]Offset, error) {
 	return answer.Offsets, nil
 }
 
-// Masked stands for a secret.
+// Masked replaces a secret.
 const Masked = "********"
 
-// Mask hides the values of settings that look like secrets. References to
-// secrets that are kept elsewhere stay.
+// Mask hides the values of settings that look like secrets. References to secrets that are stored elsewhere stay.
 func Mask(config map[string]string) map[string]string {
 	secret := regexp.MustCompile(`(?i)(password|passwd|secret|token|credential|private[._-]?key|api[._-]?key|jaas\.config|basic\.auth\.user\.info|connection\.(url|uri)$)`)
 	out := make(map[string]string, len(config))

@@ -1,7 +1,6 @@
-// Package connect asks a Kafka Connect worker over its REST interface: which
-// connectors run, what they are set to, and to change that.
+// Package connect is a client for the REST interface of a Kafka Connect worker: it lists, describes and changes
+// connectors.
 //
-// A worker refuses work while its group rebalances; calls try again until their
-// context ends. Values that look like secrets are masked in what is returned,
-// references to secrets kept elsewhere (${file:...}) are not.
+// A worker refuses changes while its group rebalances; calls retry until their context ends. Results have values masked
+// that look like secrets. References to secrets that are stored elsewhere (${file:...}) are not masked.
 package connect

@@ -13,9 +13,8 @@ type Spec struct {
 	Config map[string]string
 }
 
-// ParseFile reads connectors from JSON or YAML: {name, config} as the worker
-// takes it, settings with a name among them, or several of either, as a list or
-// as documents. Settings that are numbers or booleans become text.
+// ParseFile parses connectors from JSON or YAML: {name, config} in the worker's format, settings with a name among
+// them, or several of either, as a list or as documents. Settings that are numbers or booleans become text.
 func ParseFile(doc []byte) ([]Spec, error) {
 	var out []Spec
 	var errs []error

@@ -5,19 +5,18 @@ import (
 	"regexp"
 )
 
-// reference is a setting whose value a config provider of the worker reads:
-// ${provider:path:key} or ${provider:key}.
+// reference matches a setting whose value one of the worker's config providers reads: ${provider:path:key} or
+// ${provider:key}.
 var reference = regexp.MustCompile(`^\$\{([a-zA-Z0-9_]+):[^}]*\}$`)
 
-// provided is a reference anywhere in a setting, to one of the config providers
-// that workers usually have. Other words may be a template of the connector.
+// provided matches a reference anywhere in a setting to one of the usual config providers. Other words may be a
+// template of the connector.
 var provided = regexp.MustCompile(`\$\{(env|file|dir|directory|vault|secrets?|secretManager):[^}]*\}`)
 
 func isReference(value string) bool { return reference.MatchString(value) }
 
-// unresolved explains a reference that the worker took as plain text; empty
-// where there is none. got is the value as the worker sees it: nil, or hidden
-// where it is a password, and then nothing is known.
+// unresolved explains a reference that the worker treated as plain text; empty if there is none. got is the value that
+// the worker reports. It is nil, or hidden for a password; then the result is unknown.
 func unresolved(given string, got *string) string {
 	found := provided.FindStringSubmatch(given)
 	if found == nil || got == nil || *got != given {

@@ -6,22 +6,22 @@ import (
 	"net/http"
 )
 
-// Setting is one setting that a connector's class knows.
+// Setting is one setting that a connector's class supports.
 type Setting struct {
 	Name        string   `json:"name"`
 	Type        string   `json:"type"` // STRING, INT, BOOLEAN, LIST, CLASS, PASSWORD ...
 	Required    bool     `json:"required"`
-	Default     *string  `json:"default"`    // null: there is none
+	Default     *string  `json:"default"`    // null: no default
 	Importance  string   `json:"importance"` // HIGH, MEDIUM or LOW
 	Group       string   `json:"group"`
 	Title       string   `json:"title"`
 	Doc         string   `json:"doc"`
-	Visible     bool     `json:"visible"`     // it means something beside the other settings
-	Recommended []string `json:"recommended"` // values that the class offers
-	Errors      []string `json:"errors"`      // of the value that was asked about
+	Visible     bool     `json:"visible"`     // relevant together with the other settings
+	Recommended []string `json:"recommended"` // values that the class suggests
+	Errors      []string `json:"errors"`      // errors of the value in the request
 }
 
-// definition is a setting as the worker describes it.
+// definition is the worker's description of a setting.
 type definition struct {
 	Name        string  `json:"name"`
 	Type        string  `json:"type"`
@@ -44,7 +44,7 @@ func (d definition) setting() Setting {
 	return s
 }
 
-// Settings lists what a class knows, in its order.
+// Settings lists the settings of a class, in the order of the class.
 func (c *Client) Settings(ctx context.Context, class string) ([]Setting, error) {
 	if err := c.knows(ctx, class); err != nil {
 		return nil, err
@@ -60,8 +60,8 @@ func (c *Client) Settings(ctx context.Context, class string) ([]Setting, error) 
 	return out, nil
 }
 
-// Check lists every setting that means something with these ones, each with
-// what is wrong with it. The class is that of connector.class.
+// Check lists every setting that is relevant with config, each with its errors. The class is the value of
+// connector.class.
 func (c *Client) Check(ctx context.Context, config map[string]string) ([]Setting, error) {
 	class := config["connector.class"]
 	if err := c.knows(ctx, class); err != nil {
@@ -84,7 +84,7 @@ func (c *Client) Check(ctx context.Context, config map[string]string) ([]Setting
 	out := make([]Setting, 0, len(answer.Configs))
 	for _, x := range answer.Configs {
 		s := x.Definition.setting()
-		if s.Name == "" { // a setting that the class does not describe, with what is wrong with it
+		if s.Name == "" { // a setting that the class does not define, with its errors
 			s.Name, s.Title, s.Type = x.Value.Name, x.Value.Name, "STRING"
 		}
 		s.Visible = x.Value.Visible

@@ -7,23 +7,21 @@ import (
 	"strings"
 )
 
-// Settings by which a source connector lets the worker create topics. The
-// worker ignores topic.creation.enable without the first two (KIP-158).
+// Settings with which a source connector permits the worker to create topics. The worker ignores topic.creation.enable
+// without the first two (KIP-158).
 const (
 	creationPrefix     = "topic.creation."
 	creationPartitions = "topic.creation.default.partitions"
 	creationReplicas   = "topic.creation.default.replication.factor"
-	brokerDefault      = "-1" // partitions and replicas as the broker creates topics
+	brokerDefault      = "-1" // the broker's default for partitions and replicas
 )
 
-// topicName is what Kafka takes as the name of a topic: templates such as
-// ${table} are not.
+// topicName matches names that Kafka accepts for topics; templates such as ${table} do not match.
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
-// TopicsNamed lists the topics that the settings of a connector name: topics
-// that a sink reads, and topics that a source writes, as far as the class uses
-// the usual settings for them. Sources with transformations may write to other
-// topics, so nothing is known about them.
+// TopicsNamed lists the topics that a connector's settings name: topics that a sink reads, and topics that a source
+// writes if its class uses the usual settings. Sources with transformations may write to other topics; for them the
+// list is empty.
 func TopicsNamed(kind string, config map[string]string) []string {
 	var keys []string
 	switch {
@@ -50,8 +48,8 @@ func CreatesTopics(config map[string]string) bool {
 	return config[creationPartitions] != "" && config[creationReplicas] != ""
 }
 
-// MissingTopics lists the topics without which a connector waits: it is RUNNING
-// and moves nothing. Topics that the worker will create are not missing.
+// MissingTopics lists the topics without which a connector waits: it is RUNNING but transfers nothing. Topics that the
+// worker will create are not missing.
 func MissingTopics(kind string, config map[string]string, exists func(topic string) bool) []string {
 	if kind == "source" && CreatesTopics(config) {
 		return nil
@@ -59,11 +57,9 @@ func MissingTopics(kind string, config map[string]string, exists func(topic stri
 	return slices.DeleteFunc(TopicsNamed(kind, config), exists)
 }
 
-// WithTopicCreation returns the settings of a source connector with those that
-// let the worker create its topics as the broker creates topics by default. now
-// are the present settings, nil for a new connector. Settings that say anything
-// about the creation of topics stay as they are, and so does a connector that
-// exists without them: a file that was applied before changes nothing.
+// WithTopicCreation returns a source connector's settings, extended so that the worker creates its topics with the
+// broker's defaults. now holds the present settings, nil for a new connector. Settings about topic creation stay as
+// they are. So do the settings of an existing connector without them: a file that was applied before changes nothing.
 func WithTopicCreation(kind string, config, now map[string]string) map[string]string {
 	if kind != "source" || mentionsCreation(config) || now != nil && !mentionsCreation(now) {
 		return config

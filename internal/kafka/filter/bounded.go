@@ -13,9 +13,9 @@ import (
 	"cel.dev/cel-go/interpreter"
 )
 
-// bounded gives the options of a program whose every function is charged to b
-// before it runs: what it reads, and what it is about to make. Functions that
-// are not named here make nothing larger than their arguments.
+// bounded returns the options of a program in which every function is charged to b before it runs. The charge covers
+// what the function reads and what it will allocate. Functions that are not named here allocate no more than the size
+// of their arguments.
 func bounded(env *cel.Env, b *budget) ([]cel.ProgramOption, error) {
 	texts := &texts{budget: b}
 	own := texts.functions()
@@ -37,8 +37,8 @@ func bounded(env *cel.Env, b *budget) ([]cel.ProgramOption, error) {
 	}, nil
 }
 
-// charged wraps one function. make says how many bytes it makes, nil: none; own
-// takes its place, nil: nothing does.
+// charged wraps one function. makes returns how many bytes the function allocates; nil: none. own replaces the
+// function; nil: it stays.
 func charged(o *functions.Overload, b *budget, name string, makes func(*budget, []ref.Val) int64, own functions.FunctionOp) *functions.Overload {
 	before := func(args []ref.Val) {
 		n := int64(nodeBytes)
@@ -104,9 +104,8 @@ func arithmetic(name string) bool {
 	return false
 }
 
-// sameNumbers makes the operands of an arithmetic operator of one type. JSON
-// writes the same field as 150 in one message and as 150.5 in the next, so an
-// integer beside a double becomes a double.
+// sameNumbers converts the operands of an arithmetic operator to one type. JSON may hold the same field as 150 in one
+// message and as 150.5 in the next, so an integer beside a double becomes a double.
 func sameNumbers(x, y ref.Val) (ref.Val, ref.Val) {
 	_, xDouble := x.(types.Double)
 	_, yDouble := y.(types.Double)
@@ -135,8 +134,7 @@ func asDouble(v ref.Val) ref.Val {
 	return v
 }
 
-// growth says for each function that can make something large how many bytes it
-// makes of its arguments, at most.
+// growth returns, for each function whose result can be large, the most bytes that it allocates for its arguments.
 func growth() map[string]func(*budget, []ref.Val) int64 {
 	texts := func(factor int64) func(*budget, []ref.Val) int64 {
 		return func(_ *budget, args []ref.Val) int64 { return times(factor, textSize(args[0])) }
@@ -158,8 +156,8 @@ func growth() map[string]func(*budget, []ref.Val) int64 {
 	}
 }
 
-// added: a list is a view of its two halves, and is charged as if it were
-// copied. The list that a macro collects into grows in place.
+// added returns the charge for +. A list sum is a view of its two halves, but is charged as if it were copied. The list
+// that a macro collects into grows in place.
 func added(b *budget, args []ref.Val) int64 {
 	if _, collects := args[0].(traits.MutableLister); collects {
 		return nodeBytes * length(args[1])
@@ -220,8 +218,8 @@ func joined(b *budget, args []ref.Val) int64 {
 	return 2 * n // the builder grows
 }
 
-// formatted: each clause shows one argument, with all that is in it. %x doubles
-// a text, and the longest number is a double.
+// formatted returns the charge for format: each clause shows one argument with all its parts. %x doubles a text, and
+// the longest number is a double.
 func formatted(b *budget, args []ref.Val) int64 {
 	const longestNumber = 450 // 309 digits before the point of %f, and a hundred after it
 	n := textSize(args[0])
@@ -243,8 +241,8 @@ func textOf(v ref.Val) string {
 	return string(s)
 }
 
-// decorate charges what is no function: comparisons, and literals of lists and
-// maps, which hold the same part twice without a copy.
+// decorate charges operations that are not functions: comparisons, and literals of lists and maps, which can hold the
+// same part twice without a copy.
 func (b *budget) decorate(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
 	switch node := i.(type) {
 	case interpreter.InterpretableConstructor:
@@ -267,13 +265,13 @@ func (b *budget) comparison(call interpreter.InterpretableCall, f functions.Bina
 	})
 }
 
-// literal is a list or a map of an expression.
+// literal is a list or map literal of an expression.
 type literal struct {
 	interpreter.InterpretableConstructor
 	budget *budget
 }
 
-// Exec evaluates the literal and charges what it holds.
+// Exec evaluates the literal and charges its content.
 func (l *literal) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	v := l.InterpretableConstructor.Exec(frame)
 	if compound(v) {
@@ -282,7 +280,7 @@ func (l *literal) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	return v
 }
 
-// Eval evaluates the literal and charges what it holds.
+// Eval evaluates the literal and charges its content.
 func (l *literal) Eval(a interpreter.Activation) ref.Val {
 	return interpreter.EvalActivation(a, l.Exec)
 }

@@ -11,23 +11,22 @@ import (
 	"cel.dev/cel-go/interpreter"
 )
 
-// Bounds of one evaluation, beside maxCost. CEL counts the cost of a call after
-// it was made, and values that share parts once; these are counted before
-// anything is allocated or compared.
+// Bounds of one evaluation, besides maxCost. CEL counts the cost of a call after the call, and counts values that share
+// parts only once. These bounds are checked before anything is allocated or compared.
 const (
-	maxAllocated = 32 << 20 // bytes that functions and literals make; three copies of the largest message
-	maxScanned   = 1 << 29  // bytes that are read, compared or matched; about a second
-	nodeBytes    = 16       // of a value inside a list or a map
+	maxAllocated = 32 << 20 // bytes that functions and literals allocate; three copies of the largest message
+	maxScanned   = 1 << 29  // bytes that are read, compared or matched; about one second
+	nodeBytes    = 16       // size of a value inside a list or a map
 )
 
-// budget is what one evaluation may still use. A charge that exceeds it ends
-// the evaluation with an error; || cannot hide it.
+// budget is what remains for one evaluation. A charge that exceeds it ends the evaluation with an error, which ||
+// cannot hide.
 type budget struct {
 	allocated, scanned int64
 	ctx                context.Context
 }
 
-// begin gives a new evaluation all of it. ctx ends the evaluation early.
+// begin resets the budget for a new evaluation. ctx ends the evaluation early.
 func (b *budget) begin(ctx context.Context) {
 	b.allocated, b.scanned, b.ctx = maxAllocated, maxScanned, ctx
 }
@@ -35,7 +34,7 @@ func (b *budget) begin(ctx context.Context) {
 // end forgets the context of the evaluation.
 func (b *budget) end() { b.ctx = nil }
 
-// allocate charges n bytes that are about to be made.
+// allocate charges n bytes before they are allocated.
 func (b *budget) allocate(n int64) {
 	if n < 0 || n > b.allocated {
 		stop("it needs more than %d MiB of memory", maxAllocated>>20)
@@ -44,7 +43,7 @@ func (b *budget) allocate(n int64) {
 	b.scan(n)
 }
 
-// scan charges n bytes that are about to be read.
+// scan charges n bytes before they are read.
 func (b *budget) scan(n int64) {
 	if n < 0 || n > b.scanned {
 		stop("it reads more than %d MiB", maxScanned>>20)
@@ -55,10 +54,10 @@ func (b *budget) scan(n int64) {
 	b.scanned -= n
 }
 
-// checkShift: the context is looked at each 2^20 bytes.
+// checkShift: the context is checked every 2^20 bytes.
 const checkShift = 20
 
-// stop ends an evaluation: cel.Program.Eval gives the error to its caller.
+// stop ends an evaluation; cel.Program.Eval returns the error.
 func stop(format string, args ...any) {
 	panic(interpreter.EvalCancelledError{Cause: interpreter.CostLimitExceeded, Message: "the expression costs too much: " + fmt.Sprintf(format, args...)})
 }
@@ -71,7 +70,7 @@ func times(a, b int64) int64 {
 	return a * b
 }
 
-// textSize is the length of a string or of bytes; 0 for other values.
+// textSize returns the length of a string or of bytes; 0 for other values.
 func textSize(v ref.Val) int64 {
 	switch v := v.(type) {
 	case types.String:
@@ -91,8 +90,7 @@ func compound(v ref.Val) bool {
 	return false
 }
 
-// walk visits v and everything in it, a part as often as it is there. visit
-// ends the walk by a charge.
+// walk visits v and all its parts, each as often as it occurs. A charge in visit can end the walk.
 func walk(v ref.Val, visit func(ref.Val)) {
 	visit(v)
 	switch v := v.(type) {
@@ -115,8 +113,8 @@ func walk(v ref.Val, visit func(ref.Val)) {
 	}
 }
 
-// hold charges a list or a map for what it holds: the memory of its nodes, and
-// what it takes to compare all of it. [x, x] is charged for both.
+// hold charges a list or a map for its content: the memory of its nodes, and the cost of comparing all of it. [x, x] is
+// charged for both.
 func (b *budget) hold(v ref.Val) {
 	walk(v, func(part ref.Val) {
 		b.allocate(nodeBytes)

@@ -11,16 +11,14 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-// Bounds of JSON values that are parsed. [] takes 2 bytes in a message and
-// twenty times as many in memory.
+// Bounds of parsed JSON values. [] takes 2 bytes in a message and twenty times as many in memory.
 const (
-	maxDepth  = 200     // of lists and objects in each other
+	maxDepth  = 200     // nesting of lists and objects
 	maxValues = 100_000 // names, values, lists and objects
 )
 
-// document is a value as an expression sees it: what its JSON says, else its
-// text, else its bytes. Numbers are int64, uint64 or float64, whichever says
-// exactly what is written. The error is of JSON beyond the bounds.
+// document returns the form of a value that expressions use: its JSON content, else its text, else its bytes. Numbers
+// are int64, uint64 or float64, whichever is exact. The error is for JSON beyond the bounds.
 func document(b []byte) (any, error) {
 	if b == nil {
 		return types.NullValue, nil
@@ -47,7 +45,7 @@ func document(b []byte) (any, error) {
 	return doc, nil
 }
 
-// withinBounds looks at the brackets and commas of b without parsing it.
+// withinBounds checks the brackets and commas of b without parsing it.
 func withinBounds(b []byte) error {
 	depth, values, quoted := 0, 1, false
 	for i := 0; i < len(b); i++ {
@@ -80,8 +78,7 @@ func withinBounds(b []byte) error {
 	return nil
 }
 
-// exact replaces the numbers of a document. ok is false where one is too large
-// for a double.
+// exact replaces the numbers of a document. ok is false if a number is too large for a double.
 func exact(v any) (out any, ok bool) {
 	switch v := v.(type) {
 	case json.Number:
@@ -102,8 +99,7 @@ func exact(v any) (out any, ok bool) {
 	return v, true
 }
 
-// number reads a number of JSON: an integer where it is written as one and has
-// at most 64 bits, else a double.
+// number parses a JSON number: an integer if it is written as an integer and has at most 64 bits, else a double.
 func number(s string) (any, bool) {
 	if isInteger(s) {
 		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
@@ -120,8 +116,8 @@ func number(s string) (any, bool) {
 // isInteger reports whether a number is written without point and exponent.
 func isInteger(s string) bool { return !strings.ContainsAny(s, ".eE") }
 
-// compareNumbers compares two of int64, uint64 and float64 exactly: an integer
-// is not rounded to a double for it. ok is false where one is no number.
+// compareNumbers compares two of int64, uint64 and float64 exactly: it does not round an integer to a double. ok is
+// false if one of them is not a number.
 func compareNumbers(x, y any) (c int, ok bool) {
 	if a, isInt := x.(int64); isInt {
 		if b, isInt := y.(int64); isInt {
@@ -141,14 +137,14 @@ func compareNumbers(x, y any) (c int, ok bool) {
 	return a.Cmp(b), true
 }
 
-// precise is a number with all its digits; nil for other values.
+// precise returns a number with all its digits; nil for other values.
 func precise(v any) *big.Float {
 	switch v := v.(type) {
 	case int64:
 		return new(big.Float).SetInt64(v)
 	case uint64:
 		return new(big.Float).SetUint64(v)
-	case float64: // never NaN: JSON has none
+	case float64: // never NaN: JSON does not have it
 		return big.NewFloat(v)
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 	"cel.dev/cel-go/ext"
 )
 
-// Record is what a filter looks at.
+// Record is the input of a filter.
 type Record struct {
 	Topic     string
 	Partition int32
@@ -26,18 +26,18 @@ type Record struct {
 	Value     []byte // nil: a tombstone
 	Headers   []Header
 
-	doc  any // the value as an expression sees it, once it was read
+	doc  any // the value as expressions use it, once it was parsed
 	err  error
 	read bool
 }
 
-// Header is one header of a record. A key may be there more than once.
+// Header is one header of a record. Several headers may have the same key.
 type Header struct {
 	Key   string
 	Value []byte
 }
 
-// document is the value, parsed once for all terms.
+// document returns the value, parsed once for all terms.
 func (r *Record) document() (any, error) {
 	if !r.read {
 		r.doc, r.err = document(r.Value)
@@ -46,12 +46,11 @@ func (r *Record) document() (any, error) {
 	return r.doc, r.err
 }
 
-// Filter decides about records. Make one with Compile. It is safe for
-// concurrent use: evaluations wait for each other.
+// Filter selects records. Make one with Compile. It is safe for concurrent use; evaluations run one at a time.
 type Filter struct {
 	uses map[string]bool
 
-	mu      sync.Mutex // guards the two below during an evaluation
+	mu      sync.Mutex // guards the next two fields during an evaluation
 	program cel.Program
 	budget  *budget
 
@@ -59,22 +58,22 @@ type Filter struct {
 	why       atomic.Pointer[string]
 }
 
-// maxCost bounds the work for one record, a fifth of a second; an honest
-// expression over a message of ten thousand fields stays far below it.
+// maxCost bounds the work for one record to a fifth of a second. A usual expression over a message of ten thousand
+// fields costs far less.
 const maxCost = 5_000_000
 
-// Bounds of an expression, before its types are checked: that takes time with
-// the third power of the nesting of lists.
+// Bounds of an expression before its types are checked. The time of that check grows with the third power of the
+// nesting of lists.
 const (
 	maxSource  = 16 << 10 // bytes
-	maxNodes   = 5000     // with what macros expand to
-	maxNesting = 100      // of anything
-	maxLists   = 16       // of lists, maps and macros over them
-	maxWhy     = 500      // bytes of a reason that is shown
-	maxListed  = 20       // mistakes that are named
+	maxNodes   = 5000     // including those that macros expand to
+	maxNesting = 100      // nesting of any kind
+	maxLists   = 16       // nesting of lists, maps and macros over them
+	maxWhy     = 500      // bytes of a displayed reason
+	maxListed  = 20       // mistakes that are reported
 )
 
-// variables are the names that an expression may use.
+// variables returns the names that an expression may use.
 func variables() map[string]*cel.Type {
 	return map[string]*cel.Type{
 		"topic": cel.StringType, "partition": cel.IntType, "offset": cel.IntType, "timestamp": cel.TimestampType,
@@ -83,9 +82,9 @@ func variables() map[string]*cel.Type {
 	}
 }
 
-// Mistake is what is wrong with an expression, and where.
+// Mistake is one error in an expression, with its position.
 type Mistake struct {
-	Line   int // from 1; 0: of the whole
+	Line   int // from 1; 0: the whole expression
 	Column int // in characters, from 1
 	Text   string
 }
@@ -97,8 +96,7 @@ func (m *Mistake) Error() string {
 	return fmt.Sprintf("filter: column %d:%d: %s", m.Line, m.Column, m.Text)
 }
 
-// Compile checks an expression. The error is, or joins, a Mistake for each
-// thing that is wrong.
+// Compile checks an expression. The error is a Mistake, or joins one Mistake per error.
 func Compile(source string) (*Filter, error) {
 	if len(source) > maxSource {
 		return nil, &Mistake{Text: fmt.Sprintf("%d bytes are more than %d", len(source), maxSource)}
@@ -142,7 +140,7 @@ func Compile(source string) (*Filter, error) {
 	return f, nil
 }
 
-// mistakes are what CEL found wrong, the first of them.
+// mistakes returns the first errors that CEL found.
 func mistakes(issues *cel.Issues) error {
 	var all []error
 	for _, e := range issues.Errors() {
@@ -154,7 +152,7 @@ func mistakes(issues *cel.Issues) error {
 	return errors.Join(all...)
 }
 
-// cut shortens a text of CEL's, which repeats what it was given.
+// cut shortens a text from CEL, which repeats its input.
 func cut(s string) string {
 	if len(s) > maxWhy {
 		return strings.ToValidUTF8(s[:maxWhy], "") + "..."
@@ -162,7 +160,7 @@ func cut(s string) string {
 	return s
 }
 
-// lists is how deep lists, maps and macros over them are nested in e.
+// lists returns the nesting depth of lists, maps and macros over them in e.
 func lists(e ast.Expr) int {
 	deepest := func(all ...ast.Expr) (n int) {
 		for _, e := range all {
@@ -195,9 +193,8 @@ func lists(e ast.Expr) int {
 	return 0
 }
 
-// Match reports whether the filter is true of r. A record of which it is
-// neither true nor false (a field is missing, a type is another, it costs too
-// much) does not match, and is counted. The error is that of ctx: it ended
+// Match reports whether the filter is true of r. A record for which the result is neither true nor false (a field is
+// missing, a type differs, it costs too much) does not match, and is counted. The error is that of ctx if it ended
 // before the filter was done with r.
 func (f *Filter) Match(ctx context.Context, r Record) (bool, error) { return f.match(ctx, &r) }
 
@@ -239,8 +236,8 @@ func (f *Filter) evaluate(ctx context.Context, r *Record) (bool, error) {
 	return bool(yes), nil
 }
 
-// Undecided is how many records the filter was neither true nor false of, and
-// why the first of them was.
+// Undecided returns the number of records for which the filter was neither true nor false, and the reason for the first
+// of them.
 func (f *Filter) Undecided() (n int64, why string) {
 	if text := f.why.Load(); text != nil {
 		why = *text
@@ -248,7 +245,7 @@ func (f *Filter) Undecided() (n int64, why string) {
 	return f.undecided.Load(), why
 }
 
-// vars gives only what the expression uses: decoding JSON is most of the cost.
+// vars returns only the variables that the expression uses: decoding JSON is most of the cost.
 func (f *Filter) vars(r *Record) (_ map[string]any, err error) {
 	vars := make(map[string]any, len(f.uses))
 	for name := range f.uses {
@@ -272,7 +269,7 @@ func (f *Filter) vars(r *Record) (_ map[string]any, err error) {
 		case "size":
 			vars[name] = int64(len(r.Value))
 		case "headers":
-			headers := make(map[string]string, len(r.Headers)) // the last of a key counts
+			headers := make(map[string]string, len(r.Headers)) // the last header with a key counts
 			for _, h := range r.Headers {
 				headers[h.Key] = string(h.Value)
 			}

@@ -8,16 +8,15 @@ import (
 	"strings"
 )
 
-// operand is what a place in a document is compared with.
+// operand is the right side of a comparison.
 type operand struct {
 	text  string
-	num   any // int64, uint64 or float64; nil: no number
-	lit   any // true, false or nil where isLit
+	num   any // int64, uint64 or float64; nil: not a number
+	lit   any // true, false or nil if isLit
 	isLit bool
 }
 
-// parseOperand reads what stands behind an operator. Text needs no quotes where
-// it cannot have been meant as something else.
+// parseOperand parses the text after an operator. Text needs no quotes if it cannot be mistaken for another type.
 func parseOperand(op, text string) (operand, error) {
 	if text == "" {
 		return operand{}, errors.New("there is nothing to compare with")
@@ -49,7 +48,7 @@ func parseOperand(op, text string) (operand, error) {
 	return o, mistaken(text, orders)
 }
 
-// quotedText takes the quotes off: double ones, or single ones as CEL allows.
+// quotedText removes quotes: double quotes, or single quotes as CEL allows.
 func quotedText(s string) (inner string, quoted bool, err error) {
 	if q := s[0]; q == '"' || q == '\'' {
 		if len(s) < 2 || s[len(s)-1] != q {
@@ -60,8 +59,7 @@ func quotedText(s string) (inner string, quoted bool, err error) {
 	return s, false, nil
 }
 
-// writtenNumber reads a number as people write it: .9, 5. and +5 beside those
-// of JSON. nil: it is no number.
+// writtenNumber parses a number in common notation: .9, 5. and +5 besides the forms of JSON. nil: not a number.
 func writtenNumber(s string) (any, error) {
 	if strings.Trim(s, "0123456789+-.eE") != "" || strings.Trim(s, "+-.eE") == "" {
 		return nil, nil
@@ -87,7 +85,7 @@ func writtenNumber(s string) (any, error) {
 	return f, nil
 }
 
-// mistaken says what an operand without quotes was probably meant to be.
+// mistaken returns an error for an operand without quotes that was probably meant as another type.
 func mistaken(text string, orders bool) error {
 	lower := strings.ToLower(text)
 	instead := func(means string) error {

@@ -9,40 +9,38 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-// Path is a place in a JSON document and what is to hold there.
+// Path is a path in a JSON document and a condition on its value.
 type Path struct {
 	steps []step
-	op    string // empty: there is something
-	text  string // what it is compared with, as it was written
-	num   any    // int64, uint64 or float64; nil: it is compared with no number
-	lit   any    // true, false or null where that is what was written
+	op    string // empty: the path must exist
+	text  string // the operand as written
+	num   any    // int64, uint64 or float64; nil: the operand is not a number
+	lit   any    // true, false or null if the operand is one of these
 	isLit bool
 }
 
-// step goes into an object by name, into an array by index, or into every
-// element.
+// step descends into an object by name, into an array by index, or into every element.
 type step struct {
 	name  string
 	index int // -1: every element
 	array bool
 }
 
-// comparisons lists the operators, the longer ones first where one begins another.
+// comparisons lists the operators. Longer operators come before those that are their prefix.
 func comparisons() []string { return []string{"==", "!=", ">=", "<=", ">", "<", "~"} }
 
-// ParsePath reads a small subset of JSONPath (RFC 9535) with one comparison:
+// ParsePath parses a small subset of JSONPath (RFC 9535) with one comparison:
 //
 //	$.metrics.cpuUsage           there is such a field, whatever its value
 //	metrics.cpuUsage > 0.9       and it is a number above 0.9
 //	tags.region == us-east-1     text; "us-east-1" in quotes is the same, and so 5 is a number and "5" text
 //	reasons[0] != null           an element, from 0; -1 is the last
-//	instances[*].id ~ order      any element whose id contains the text, in any case
+//	instances[*].id ~ order      any element whose id contains the text, ignoring case
 //	['odd name'].x == true       names with other characters
 //
-// The operators are == != > >= < <= and ~ (contains). A field that is not there
-// makes every comparison false, but for !=. Integers are compared exactly. Text
-// that was probably meant as a number (90%, 0,9, 5s) is an error; in quotes it
-// is text.
+// The operators are == != > >= < <= and ~ (contains). If a field is missing, every comparison except != is false.
+// Integers are compared exactly. Text that was probably meant as a number (90%, 0,9, 5s) is an error; in quotes it is
+// text.
 func ParsePath(source string) (*Path, error) {
 	p := &Path{}
 	rest := strings.TrimSpace(source)
@@ -133,14 +131,14 @@ func (p *Path) compareWith(op, text string, column int) error {
 	return nil
 }
 
-// Holds reports whether the document has it.
+// Holds reports whether the document satisfies the path and its condition.
 func (p *Path) Holds(doc any) bool {
 	holds, _, _ := p.look(doc)
 	return holds
 }
 
-// look is Holds; found says whether there is something at the place, and
-// comparable whether something of it has the type that it is compared with.
+// look returns the result of Holds. found reports whether the path exists; comparable whether a value there has the
+// operand's type.
 func (p *Path) look(doc any) (holds, found, comparable bool) {
 	is := p.compare
 	if p.op == "!=" {
@@ -154,7 +152,7 @@ func (p *Path) look(doc any) (holds, found, comparable bool) {
 	return holds != (p.op == "!="), found, comparable
 }
 
-// comparable reports whether a value has the type that it is compared with.
+// comparable reports whether a value has the operand's type.
 func (p *Path) comparable(v any) bool {
 	switch {
 	case p.op == "" || p.isLit:
@@ -166,7 +164,7 @@ func (p *Path) comparable(v any) bool {
 	return isText
 }
 
-// any reports whether something at the end of the steps is as asked.
+// any reports whether a value at the end of the steps satisfies is.
 func (p *Path) any(v any, steps []step, is func(any) bool) bool {
 	for i, s := range steps {
 		if !s.array {
@@ -232,7 +230,7 @@ func (p *Path) equal(v any) bool {
 	return false
 }
 
-// ordered reports whether a comparison that gave c is what op asks for.
+// ordered reports whether the result c of a comparison satisfies op.
 func ordered(op string, c int) bool {
 	switch op {
 	case ">":

@@ -10,13 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// Terms are the ways to say which records are wanted. Empty ones want all; a
-// record counts when all the others hold.
+// Terms are simple conditions on records. Empty terms accept all records; a record matches when all other terms hold.
 type Terms struct {
-	Text   string // words that key, value or headers contain, each anywhere, in any case; "several words" in quotes are one
-	Key    string // what the key contains, in any case; in quotes, what it is exactly
-	Header string // NAME: there is a header of that name; NAME:TEXT: and it contains TEXT
-	Path   string // a place in the JSON of the value, see ParsePath
+	Text   string // words that key, value or headers contain, each anywhere, ignoring case; "several words" in quotes count as one
+	Key    string // text that the key contains, ignoring case; in quotes, the exact key
+	Header string // NAME: a header of that name exists; NAME:TEXT: and it contains TEXT
+	Path   string // a path in the JSON of the value, see ParsePath
 	Where  string // a CEL expression, see Compile
 }
 
@@ -24,13 +23,13 @@ type Terms struct {
 type Matcher struct {
 	words  []fold
 	key    *fold
-	exact  []byte // the whole key; nil: none is asked for
+	exact  []byte // the whole key; nil: no condition
 	name   string
 	header *fold
 	path   *Path
 	where  *Filter
 
-	looked, there, comparable atomic.Int64 // records with JSON, with something at path, of the type that is compared
+	looked, there, comparable atomic.Int64 // records with JSON, with a value at path, and with a value of the operand's type
 	unread                    atomic.Int64 // records whose JSON is beyond the bounds
 	unreadWhy                 atomic.Pointer[string]
 	source                    string // of path
@@ -97,8 +96,8 @@ func (m *Matcher) All() bool {
 	return len(m.words) == 0 && m.key == nil && m.exact == nil && m.name == "" && m.path == nil && m.where == nil
 }
 
-// Match reports whether all terms hold, the cheap ones first. The error is that
-// of ctx: it ended before all were looked at.
+// Match reports whether all terms hold. It checks the cheap ones first. The error is that of ctx if it ended before all
+// terms were checked.
 func (m *Matcher) Match(ctx context.Context, r Record) (bool, error) {
 	if m.key != nil && !m.key.in(r.Key) || m.exact != nil && (r.Key == nil || !bytes.Equal(m.exact, r.Key)) {
 		return false, nil
@@ -139,9 +138,8 @@ func (m *Matcher) hasPath(r *Record) bool {
 	return holds
 }
 
-// Notes say what of the terms was probably not meant, after records were
-// looked at: a place in the JSON that no record has, or that never has the type
-// that it is compared with.
+// Notes returns probable mistakes in the terms, after records were matched: a JSON path that no record has, or whose
+// value never has the operand's type.
 func (m *Matcher) Notes() []string {
 	if m.path == nil || m.looked.Load() == 0 {
 		return nil
@@ -169,8 +167,8 @@ func (m *Matcher) hasHeader(r Record) bool {
 	return false
 }
 
-// Undecided is how many records the terms were neither true nor false of, and
-// why the first of them was.
+// Undecided returns the number of records for which the terms were neither true nor false, and the reason for the first
+// of them.
 func (m *Matcher) Undecided() (n int64, why string) {
 	if m.where != nil {
 		n, why = m.where.Undecided()
@@ -217,7 +215,7 @@ func unquote(s string) (string, bool) {
 	return s, false
 }
 
-// fold is a text that is looked for in any case.
+// fold is a text to search for, ignoring case.
 type fold struct {
 	lower []byte
 	ascii bool
@@ -243,8 +241,8 @@ func (f fold) anywhere(r Record) bool {
 	return false
 }
 
-// in reports whether b contains the text. ASCII is compared without a copy of
-// b; other texts are rare enough to pay for one.
+// in reports whether b contains the text. ASCII is compared without a copy of b; other texts are rare, so a copy is
+// acceptable for them.
 func (f fold) in(b []byte) bool {
 	n := len(f.lower)
 	if n == 0 {

@@ -14,13 +14,12 @@ import (
 	"github.com/smartlb/smartlb/internal/base/pattern"
 )
 
-// texts are functions over text that take the place of CEL's: those copy the
-// text into an array of characters for each call, and look for a text in
-// quadratic time. Positions are in characters, from 0.
+// texts are text functions that replace CEL's functions, which copy the text into an array of characters for each call
+// and search in quadratic time. Positions are in characters, from 0.
 type texts struct {
 	budget  *budget
 	regexps map[string]*compiled // by source
-	ranges  int                  // of all of them
+	ranges  int                  // of all compiled expressions
 }
 
 // compiled is a compiled regular expression.
@@ -42,10 +41,10 @@ func (t *texts) functions() map[string]functions.FunctionOp {
 	}
 }
 
-// noOverload is CEL's answer to arguments of other types.
+// noOverload is CEL's result for arguments of other types.
 func noOverload() ref.Val { return types.NoSuchOverloadErr() }
 
-// textAndNumbers reads a text and the integers after it, from position from on.
+// textAndNumbers returns a text and the integers after it. The integers begin at position from.
 func textAndNumbers(args []ref.Val, from int) (s string, numbers []int64, ok bool) {
 	text, ok := args[0].(types.String)
 	for _, a := range args[min(from, len(args)):] {
@@ -56,8 +55,7 @@ func textAndNumbers(args []ref.Val, from int) (s string, numbers []int64, ok boo
 	return string(text), numbers, ok
 }
 
-// byteAt is where character n begins; the length of s for the position after
-// the last one.
+// byteAt returns where character n begins; the length of s for the position after the last character.
 func byteAt(s string, n int64) (int, bool) {
 	if n < 0 || n > int64(len(s)) {
 		return 0, false
@@ -145,7 +143,7 @@ func lastIndexOf(args ...ref.Val) ref.Val {
 	if !ok || !isText || len(n) > 1 {
 		return noOverload()
 	}
-	end := len(s) // no match begins behind it
+	end := len(s) // no match begins after it
 	if len(n) == 1 {
 		if n[0] < 0 {
 			return outOfRange(n[0])
@@ -203,14 +201,14 @@ func reverse(args ...ref.Val) ref.Val {
 	return types.String(out)
 }
 
-// Bounds of regular expressions. RE2 takes time in proportion to the text times
-// the size of the expression.
+// Bounds of regular expressions. RE2 takes time in proportion to the length of the text times the size of the
+// expression.
 const (
 	maxPattern  = 4 << 10   // bytes
 	maxProgram  = 2000      // steps, with repetitions written out
 	maxRanges   = 100_000   // of its character classes, 8 to 24 bytes each; \pL has 660
-	keepRegexps = 64        // compiled ones that are kept
-	keepRanges  = 1_000_000 // in all of those
+	keepRegexps = 64        // compiled expressions to keep
+	keepRanges  = 1_000_000 // in all kept expressions
 )
 
 func (t *texts) matches(args ...ref.Val) ref.Val {
@@ -227,7 +225,7 @@ func (t *texts) matches(args ...ref.Val) ref.Val {
 	return types.Bool(p.re.MatchString(string(s)))
 }
 
-// compile compiles a pattern, or finds it compiled.
+// compile returns a compiled pattern, from the kept ones if possible.
 func (t *texts) compile(source string) (*compiled, error) {
 	if p := t.regexps[source]; p != nil {
 		return p, nil
@@ -235,7 +233,7 @@ func (t *texts) compile(source string) (*compiled, error) {
 	if len(source) > maxPattern {
 		return nil, fmt.Errorf("matches: a pattern of %d bytes is longer than %d", len(source), maxPattern)
 	}
-	t.budget.scan(int64(len(source)) << 13) // a byte can stand for a class of 660 ranges, and takes up to 4 microseconds
+	t.budget.scan(int64(len(source)) << 13) // one byte can stand for a class of 660 ranges, and takes up to 4 microseconds
 	size, err := patternSize(source)
 	if err != nil {
 		return nil, err
@@ -253,8 +251,7 @@ func (t *texts) compile(source string) (*compiled, error) {
 	return p, nil
 }
 
-// patternSize is how large a pattern is when it is compiled. The error is of
-// one that is too large.
+// patternSize returns the size of a pattern after compilation. The error is for a pattern that is too large.
 func patternSize(source string) (pattern.Size, error) {
 	tree, err := syntax.Parse(source, syntax.Perl)
 	if err != nil {

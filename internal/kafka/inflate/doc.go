@@ -1,3 +1,3 @@
-// Package inflate decompresses batches of records within bounds of memory.
-// Package kafka reads with it, and package broker looks into batches with it.
+// Package inflate decompresses batches of records within memory limits. Package kafka reads records with it; package
+// broker reads batches with it.
 package inflate

@@ -17,20 +17,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// ErrFetchFull is what a client's fetch says of a partition whose first batch
-// did not fit beside what the other partitions of that fetch decompressed to.
-// The next fetch brings it.
+// ErrFetchFull means that the first batch of a partition had no room beside the decompressed batches of other
+// partitions in the same fetch. The next fetch returns it.
 var ErrFetchFull = errors.New("the fetch decompresses to more than is read at once")
 
-// Decompressor bounds the memory that a consuming client takes for compressed
-// batches: Kafka's own limits count compressed bytes, which may be a thousandth
-// of what comes out. A batch may decompress to so much, and all the batches of
-// one fetch to so much more; the client asks again for those that had no room.
-// It is safe for concurrent use; with several fetches at once the second bound
-// holds for them together, or a little less strictly.
+// Decompressor limits the memory that a consuming client uses for compressed batches. Kafka's own limits count
+// compressed bytes, which may be a thousandth of the decompressed size. There is one limit for a batch, and one for all
+// batches of a fetch together; the client requests batches that had no room again. It is safe for concurrent use. With
+// several fetches at once the second limit applies to all of them together, or a little less strictly.
 type Decompressor struct {
 	batch, fetch int
-	used         atomic.Int64 // decompressed since the last answer to a fetch
+	used         atomic.Int64 // decompressed since the last fetch response
 	zstd         sync.Pool
 }
 
@@ -39,26 +36,26 @@ var (
 	_ kgo.HookBrokerE2E = (*Decompressor)(nil)
 )
 
-// New bounds a batch and a fetch to so many decompressed bytes. A
-// client takes it by its Options.
+// New makes a Decompressor with limits of decompressed bytes for a batch and for a fetch. Pass its Options to the
+// client.
 func New(batch, fetch int) *Decompressor {
 	i := &Decompressor{batch: batch, fetch: fetch}
 	i.zstd.New = func() any {
 		d, err := zstd.NewReader(nil, zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(batch)))
 		if err != nil {
-			return err // an option is wrong
+			return err // an option is invalid
 		}
 		return d // one goroutine, nothing to close
 	}
 	return i
 }
 
-// Options make a client use it.
+// Options returns the client options that make a client use it.
 func (i *Decompressor) Options() []kgo.Opt {
 	return []kgo.Opt{kgo.WithDecompressor(i), kgo.WithHooks(i)}
 }
 
-const fetchKey = 1 // of the protocol
+const fetchKey = 1 // API key of Fetch in the protocol
 
 // OnBrokerE2E begins a new fetch. The client calls it before it decompresses.
 func (i *Decompressor) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, _ kgo.BrokerE2E) {
@@ -67,8 +64,8 @@ func (i *Decompressor) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, _ kgo.Broker
 	}
 }
 
-// Decompress implements kgo.Decompressor. The error is kgo.ErrMaxDecompress for
-// a batch that is too large ever, ErrFetchFull for one that is too late.
+// Decompress implements kgo.Decompressor. The error is kgo.ErrMaxDecompress for a batch that exceeds its own limit, and
+// ErrFetchFull for a batch that has no room in this fetch.
 func (i *Decompressor) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
 	if codec == kgo.CodecNone {
 		return src, nil
@@ -125,10 +122,10 @@ func (i *Decompressor) readAll(r io.Reader) ([]byte, error) {
 
 var xerialMagic = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 
-const xerialHeader = 16 // the magic, a version and the oldest that can read it
+const xerialHeader = 16 // magic, version and oldest compatible version
 
-// snappyLen is how much a snappy block, or the blocks of Java's framing,
-// decompress to by their own word, which the decoder holds them to.
+// snappyLen returns the decompressed length that a snappy block, or the blocks of Java's framing, declare. The decoder
+// enforces the declared length.
 func snappyLen(src []byte) (int, error) {
 	if !bytes.HasPrefix(src, xerialMagic) {
 		return s2.DecodedLen(src)

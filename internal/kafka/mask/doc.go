@@ -1,5 +1,3 @@
-// Package mask hides parts of messages from those who look at them: fields of
-// JSON values, keys, headers. It is applied before anything else is done with a
-// message, filters included: a filter on a hidden field would tell what it
-// holds.
+// Package mask hides parts of messages: fields of JSON values, keys, headers. It is applied before any other processing
+// of a message, filters included: a filter on a hidden field would reveal its content.
 package mask

@@ -10,18 +10,18 @@ import (
 	"strings"
 )
 
-// Rule says what is hidden in the messages of some topics.
+// Rule defines what to hide in the messages of some topics.
 type Rule struct {
 	Topics  []string // names, with * for any text and ? for any character
-	Fields  []string // of JSON values, in any case: user.email, users.*.phone; lists are gone through
-	Headers []string // by name, in any case
+	Fields  []string // of JSON values, ignoring case: user.email, users.*.phone; a path applies to every element of a list
+	Headers []string // names, ignoring case
 	Key     bool
 }
 
-// Hidden is what stands in the place of what is hidden.
+// Hidden replaces hidden content.
 const Hidden = "***"
 
-// Check reports every mistake of a rule, each with its place.
+// Check reports every mistake of a rule, each with its path.
 func (r Rule) Check() error {
 	var errs []error
 	if len(r.Topics) == 0 {
@@ -45,10 +45,10 @@ func (r Rule) Check() error {
 
 func split(field string) []string { return strings.Split(strings.TrimPrefix(field, "$."), ".") }
 
-// Rules are all that hold. The zero value hides nothing. They are immutable.
+// Rules are all rules. The zero value hides nothing. They are immutable.
 type Rules []Rule
 
-// Of gives what is hidden in one topic; ok is false where that is nothing.
+// Of returns what to hide in one topic; ok is false if nothing.
 func (r Rules) Of(topic string) (t Topic, ok bool) {
 	for _, rule := range r {
 		applies := slices.ContainsFunc(rule.Topics, func(p string) bool { yes, _ := path.Match(p, topic); return yes })
@@ -65,14 +65,14 @@ func (r Rules) Of(topic string) (t Topic, ok bool) {
 	return t, ok
 }
 
-// Topic is what is hidden in the messages of one topic.
+// Topic defines what to hide in the messages of one topic.
 type Topic struct {
 	key     bool
 	headers []string
 	fields  [][]string
 }
 
-// Key gives a key as it may be shown; nil stays nil.
+// Key returns the masked key; nil stays nil.
 func (t Topic) Key(key []byte) []byte {
 	if t.key && key != nil {
 		return []byte(Hidden)
@@ -80,7 +80,7 @@ func (t Topic) Key(key []byte) []byte {
 	return key
 }
 
-// Header gives a header's value as it may be shown.
+// Header returns the masked value of a header.
 func (t Topic) Header(name string, value []byte) []byte {
 	if value != nil && slices.ContainsFunc(t.headers, func(h string) bool { return sameName(h, name) }) {
 		return []byte(Hidden)
@@ -88,16 +88,14 @@ func (t Topic) Header(name string, value []byte) []byte {
 	return value
 }
 
-// sameName compares a name of a rule with one of a message: authorization also
-// hides Authorization and AUTHORIZATION, because programs that read headers and
-// fields do not tell them apart.
+// sameName compares a name in a rule with a name in a message. authorization also hides Authorization and
+// AUTHORIZATION, because programs that read headers and fields treat them as equal.
 func sameName(rule, name string) bool {
 	return strings.EqualFold(strings.TrimSpace(rule), strings.TrimSpace(name))
 }
 
-// Value gives a value as it may be shown. The text around hidden fields stays
-// as it is. What is not JSON is hidden whole where fields are to be: nobody can
-// tell where in it they are.
+// Value returns the masked value. The text around hidden fields stays as it is. A value that is not JSON is hidden
+// completely if there are fields to hide, because their positions are unknown.
 func (t Topic) Value(value []byte) []byte {
 	if len(t.fields) == 0 || len(value) == 0 {
 		return value
@@ -112,19 +110,18 @@ func (t Topic) Value(value []byte) []byte {
 	return append(w.out, value[w.copied:]...)
 }
 
-// maxDepth is how deep a value may be nested; deeper ones are hidden whole.
+// maxDepth is the deepest nesting of a value; values with deeper nesting are hidden completely.
 const maxDepth = 1000
 
-// walker copies a value and leaves out what is hidden.
+// walker copies a value without its hidden parts.
 type walker struct {
 	src    []byte
 	dec    *json.Decoder
 	out    []byte
-	copied int // bytes of src that are in out or were left out
+	copied int // bytes of src that were copied to out or left out
 }
 
-// value goes through the next value. fields are the paths that it is on, with
-// what is left of each.
+// value processes the next value. fields are the paths that lead to it, each with its remaining part.
 func (w *walker) value(fields [][]string, depth int) error {
 	if depth > maxDepth {
 		return errors.New("nested too deeply")
@@ -160,12 +157,12 @@ func (w *walker) value(fields [][]string, depth int) error {
 	default:
 		return nil
 	}
-	_, err = w.dec.Token() // the closing one
+	_, err = w.dec.Token() // the closing bracket
 	return err
 }
 
-// hide leaves out the next value. The decoder stands behind a name, before the
-// colon, or behind what came before in a list.
+// hide leaves out the next value. The decoder is after a name, before the colon, or after the previous element of a
+// list.
 func (w *walker) hide() error {
 	start := int(w.dec.InputOffset())
 	for start < len(w.src) && strings.IndexByte(" \t\r\n:,", w.src[start]) >= 0 {
@@ -176,19 +173,19 @@ func (w *walker) hide() error {
 		return err
 	}
 	if string(skip) == "null" {
-		return nil // that there is nothing is no secret
+		return nil // null is not secret
 	}
 	w.out = append(append(w.out, w.src[w.copied:start]...), `"`+Hidden+`"`...)
 	w.copied = int(w.dec.InputOffset())
 	return nil
 }
 
-// more reports whether something stands behind the value.
+// more reports whether the value is followed by more content.
 func (w *walker) more() bool {
 	return len(bytes.Trim(w.src[w.dec.InputOffset():], " \t\r\n")) > 0
 }
 
-// within gives the paths that lead into a field, with what is left of them.
+// within returns the paths that lead into a field, each with its remaining part.
 func within(fields [][]string, name string) (out [][]string) {
 	for _, f := range fields {
 		if f[0] == "*" || sameName(f[0], name) {

@@ -11,19 +11,19 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Batch is what the log says of the batch that a record came in.
+// Batch holds the metadata of the batch that contains a record.
 type Batch struct {
 	First         int64  `json:"firstOffset"`
 	Last          int64  `json:"lastOffset"`
 	Records       int32  `json:"records"`
-	Bytes         int    `json:"bytes"` // as it is stored, compressed
+	Bytes         int    `json:"bytes"` // stored size, compressed
 	Compression   string `json:"compression"`
 	Transactional bool   `json:"transactional"`
-	ProducerID    int64  `json:"producerId"` // -1: not idempotent
+	ProducerID    int64  `json:"producerId"` // -1: the producer is not idempotent
 }
 
-// batchHead is the length of what stands before a batch's records, and where
-// its parts are (Kafka's record batch, magic 2).
+// batchHead is the length of the header before a batch's records; the others are the positions of its fields (Kafka's
+// record batch, magic 2).
 const (
 	batchHead    = 61
 	batchLength  = 8
@@ -34,8 +34,7 @@ const (
 	batchCount   = 57
 )
 
-// BatchOf asks the leader for the batch that holds an offset. Batches of before
-// Kafka 0.11 are not understood.
+// BatchOf requests the batch that holds an offset from the leader. It does not read batches from before Kafka 0.11.
 func BatchOf(ctx context.Context, a *kafka.Admin, topic string, partition int32, offset int64) (Batch, error) {
 	topics, err := existing(ctx, a, topic)
 	if err != nil {
@@ -47,7 +46,7 @@ func BatchOf(ctx context.Context, a *kafka.Admin, topic string, partition int32,
 		return Batch{}, fmt.Errorf("%s: there is no partition %d, it has %d", topic, partition, len(d.Partitions))
 	}
 	req := kmsg.NewPtrFetchRequest()
-	req.ReplicaID, req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = -1, 0, 0, 1, -1 // one byte brings one batch (KIP-74)
+	req.ReplicaID, req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = -1, 0, 0, 1, -1 // one byte is enough to get one batch (KIP-74)
 	part := kmsg.NewFetchRequestTopicPartition()
 	part.Partition, part.FetchOffset, part.PartitionMaxBytes, part.CurrentLeaderEpoch = partition, offset, 1, -1
 	t := kmsg.NewFetchRequestTopic()

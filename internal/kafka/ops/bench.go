@@ -17,13 +17,13 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// BenchSpec says what a benchmark does.
+// BenchSpec configures a benchmark.
 type BenchSpec struct {
-	Topic      string // empty: a topic of its own, deleted afterwards
-	Partitions int32  // of that topic
-	Records    int64  // how many; 0: as many as fit into For
+	Topic      string // empty: a temporary topic, deleted afterwards
+	Partitions int32  // of the temporary topic
+	Records    int64  // how many; 0: as many as can be sent during For
 	For        time.Duration
-	Rate       float64 // records a second; 0: as fast as it goes
+	Rate       float64 // records per second; 0: no limit
 
 	Linger      time.Duration
 	BatchBytes  int32
@@ -31,13 +31,13 @@ type BenchSpec struct {
 	Acks        string
 
 	Payload Payload
-	Keyed   bool // by service id; otherwise records have no key
+	Keyed   bool // by service id; false: records have no key
 	Seed    uint64
 
-	Tell func(records int64, spent time.Duration) // now and then; may be nil
+	Tell func(records int64, spent time.Duration) // called from time to time; may be nil
 }
 
-// Bench is what a benchmark measured.
+// Bench holds the results of a benchmark.
 type Bench struct {
 	Topic        string         `json:"topic"`
 	Records      int64          `json:"records"`
@@ -48,15 +48,15 @@ type Bench struct {
 	Latency      Latency        `json:"latencyMs"`
 	CPUSeconds   float64        `json:"cpuSeconds"` // of this process
 	CPUPerRecord float64        `json:"cpuMicrosPerRecord"`
-	LogBytes     float64        `json:"logBytesPerRecord"` // on the broker's disk; 0: it does not tell
+	LogBytes     float64        `json:"logBytesPerRecord"` // on the broker's disk; 0: the broker does not report it
 	Spread       []int64        `json:"recordsPerPartition"`
 	Settings     map[string]any `json:"settings"`
 	Failed       int64          `json:"failed"`
 	FirstError   string         `json:"firstError,omitempty"`
 }
 
-// Latency is in milliseconds: of a produced record from when it was due to the
-// acknowledgement, of consuming the round trip of a fetch.
+// Latency is in milliseconds. For producing: from the time when a record was due to its acknowledgement. For consuming:
+// the round trip of a fetch.
 type Latency struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`
@@ -65,7 +65,7 @@ type Latency struct {
 	Max  float64 `json:"max"`
 }
 
-// latencies is a histogram of microseconds with three digits, up to a minute.
+// latencies is a histogram of microseconds with three significant digits, up to one minute.
 type latencies struct {
 	mu sync.Mutex
 	h  *hdrhistogram.Histogram
@@ -79,7 +79,7 @@ func newLatencies() *latencies {
 
 func (l *latencies) record(d time.Duration) {
 	l.mu.Lock()
-	_ = l.h.RecordValue(min(max(d, time.Microsecond), longest).Microseconds()) // within its bounds
+	_ = l.h.RecordValue(min(max(d, time.Microsecond), longest).Microseconds()) // always within the histogram's bounds
 	l.mu.Unlock()
 }
 
@@ -90,14 +90,14 @@ func (l *latencies) result() Latency {
 	return Latency{at(50), at(90), at(99), at(99.9), float64(l.h.Max()) / 1000}
 }
 
-// benchMaxBuffered is how many records wait for the broker at most, so that
-// latency at full speed is that of a short queue.
+// benchMaxBuffered limits how many records wait for the broker, so that latency without a rate limit is that of a short
+// queue.
 const benchMaxBuffered = 10_000
 
-// ErrPrecious refuses to write load into a topic that others take for real.
+// ErrPrecious refuses to produce load into a topic whose readers would use it as real data.
 var ErrPrecious = errors.New("its readers would take the load for real")
 
-// BenchProduce sends service metrics and measures.
+// BenchProduce sends service metrics and measures throughput and latency.
 func BenchProduce(ctx context.Context, cfg kafka.Config, catalog topic.Catalog, spec BenchSpec) (Bench, error) {
 	if _, known := catalog.Find(spec.Topic); known {
 		return Bench{}, fmt.Errorf("bench %s: %w", spec.Topic, ErrPrecious)
@@ -129,7 +129,7 @@ func (s BenchSpec) check() error {
 	return s.Payload.check()
 }
 
-// place finds the topic, or makes one that done deletes.
+// place finds the topic, or creates one that done deletes.
 func (s BenchSpec) place(ctx context.Context, a *kafka.Admin, patience time.Duration) (name string, done func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -145,7 +145,7 @@ func (s BenchSpec) place(ctx context.Context, a *kafka.Admin, patience time.Dura
 	return name, func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
-		_, _ = kadm.NewClient(a.Client()).DeleteTopics(ctx, name) // its retention takes it otherwise
+		_, _ = kadm.NewClient(a.Client()).DeleteTopics(ctx, name) // if this fails, the topic's retention deletes the records
 	}, nil
 }
 
@@ -164,7 +164,7 @@ func (s BenchSpec) produce(ctx context.Context, a *kafka.Admin, cfg kafka.Config
 		return out, err
 	}
 	lat, spread := newLatencies(), map[int32]int64{}
-	var mu sync.Mutex // guards spread and out while records are under way
+	var mu sync.Mutex // guards spread and out while records are in flight
 	makes := s.Payload.generator(s.Seed)
 	began, cpu := time.Now(), cpuSeconds()
 	for n := int64(0); (s.Records <= 0 || n < s.Records) && (s.For <= 0 || time.Since(began) < s.For) && ctx.Err() == nil; n++ {
@@ -248,7 +248,7 @@ func spreadOf(parts map[int32]int64) []int64 {
 	return out
 }
 
-// cpuSeconds is the CPU time of this process so far.
+// cpuSeconds returns the CPU time of this process so far.
 func cpuSeconds() float64 {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
@@ -257,8 +257,7 @@ func cpuSeconds() float64 {
 	return float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
 }
 
-// logBytes is how many bytes a record of a topic takes on disk; 0 where the
-// broker does not tell.
+// logBytes returns how many bytes one record of a topic takes on disk, 0 if the broker does not report it.
 func logBytes(ctx context.Context, a *kafka.Admin, name string) float64 {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -284,8 +283,8 @@ func logBytes(ctx context.Context, a *kafka.Admin, name string) float64 {
 	return float64(size) / float64(counts[name])
 }
 
-// BenchConsume reads records from the beginning of a topic and measures. A
-// topic of its own is filled first.
+// BenchConsume reads records from the beginning of a topic and measures throughput and latency. A temporary topic is
+// filled first.
 func BenchConsume(ctx context.Context, cfg kafka.Config, spec BenchSpec) (Bench, error) {
 	a, err := kafka.NewAdmin(cfg)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// NewTopic is a topic to be created.
+// NewTopic describes a topic to create.
 type NewTopic struct {
 	Name       string            `json:"name"`
 	Partitions int32             `json:"partitions"` // -1: the broker's default
@@ -25,8 +25,8 @@ type NewTopic struct {
 	Configs    map[string]string `json:"configs"`
 }
 
-// CreateTopic creates one topic and waits until every broker knows it, with a
-// leader for each partition. With validateOnly it only asks whether it could.
+// CreateTopic creates one topic and waits until every broker knows it, with a leader for each partition. With
+// validateOnly it only validates the request.
 func CreateTopic(ctx context.Context, a *kafka.Admin, t NewTopic, validateOnly bool) error {
 	if err := topic.CheckName(t.Name); err != nil {
 		return fmt.Errorf("create topic: %w", err)
@@ -58,15 +58,14 @@ func CreateTopic(ctx context.Context, a *kafka.Admin, t NewTopic, validateOnly b
 	return wrap(r.Err, r.ErrMessage, "create topic %s", t.Name)
 }
 
-// isLeaving tells of a topic of that name that was deleted: with ZooKeeper,
-// Kafka does so a while after it said so, and until then only its words tell it
-// from a topic that is there.
+// isLeaving reports whether the creation failed because a deleted topic of that name still exists. With ZooKeeper,
+// Kafka deletes a topic some time after it confirmed the deletion. Until then only the error message distinguishes this
+// topic from an existing topic.
 func isLeaving(r kadm.CreateTopicResponse) bool {
 	return errors.Is(r.Err, kerr.TopicAlreadyExists) && strings.Contains(r.ErrMessage, "marked for deletion")
 }
 
-// wrap says what was done, and what a broker says beside its error code; nil
-// for no error.
+// wrap adds the operation, and the broker's message beside its error code, to an error; nil for no error.
 func wrap(err error, message, format string, args ...any) error {
 	if err == nil {
 		return nil
@@ -74,8 +73,8 @@ func wrap(err error, message, format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, inItsWords(err, message))...)
 }
 
-// refusal is an error code with the broker's own words for it. Those of the
-// library are about the code in general, and mislead beside them.
+// refusal is an error code with the broker's own message. The library's messages describe the code in general and would
+// mislead here.
 type refusal struct {
 	code  *kerr.Error
 	words string
@@ -100,7 +99,7 @@ func checkConfigs(configs map[string]string) error {
 	return errors.Join(errs...)
 }
 
-// Like is a new topic with the shape and the settings of an existing one.
+// Like returns a new topic with the shape and the settings of an existing topic.
 func Like(ctx context.Context, a *kafka.Admin, model, name string) (NewTopic, error) {
 	d, err := DescribeTopic(ctx, a, nil, model)
 	if err != nil {
@@ -115,7 +114,7 @@ func Like(ctx context.Context, a *kafka.Admin, model, name string) (NewTopic, er
 	return t, nil
 }
 
-// DeletedTopic is a topic that was deleted, or would be.
+// DeletedTopic is a topic that was deleted, or would be deleted.
 type DeletedTopic struct {
 	Topic      string `json:"topic"`
 	Partitions int    `json:"partitions"`
@@ -124,10 +123,9 @@ type DeletedTopic struct {
 	Error      string `json:"error,omitempty"`
 }
 
-// DeleteTopics deletes topics with all their records; without execute it only
-// tells what they hold. All must exist, and none may be internal to Kafka. It
-// goes on after a topic that could not be deleted; the error then says how
-// many.
+// DeleteTopics deletes topics with all their records; without execute it only reports what they hold. All must exist,
+// and none may be internal to Kafka. It continues after a topic that could not be deleted; the error then gives their
+// number.
 func DeleteTopics(ctx context.Context, a *kafka.Admin, execute bool, names ...string) ([]DeletedTopic, error) {
 	adm := kadm.NewClient(a.Client())
 	topics, err := existing(ctx, a, names...)
@@ -171,18 +169,17 @@ func DeleteTopics(ctx context.Context, a *kafka.Admin, execute bool, names ...st
 	return out, nil
 }
 
-// Grown is a topic that got more partitions, or would.
+// Grown is a topic that got more partitions, or would get them.
 type Grown struct {
 	Topic   string `json:"topic"`
 	From    int    `json:"from"`
 	To      int    `json:"to"`
-	Warning string `json:"warning,omitempty"` // what it means for the records that are there
+	Warning string `json:"warning,omitempty"` // the consequence for existing records
 	Done    bool   `json:"done"`
 }
 
-// AddPartitions gives a topic to partitions in all. A topic that holds records
-// is only grown with execute, because records of one key are in two partitions
-// from then on.
+// AddPartitions increases the number of partitions of a topic to the number to. A topic that holds records needs
+// execute, because afterwards records of one key are in two partitions.
 func AddPartitions(ctx context.Context, a *kafka.Admin, name string, to int, execute bool) (Grown, error) {
 	g, err := grow(ctx, a, name, to)
 	if err != nil || (g.Warning != "" && !execute) {
@@ -198,13 +195,12 @@ func AddPartitions(ctx context.Context, a *kafka.Admin, name string, to int, exe
 	return g, err
 }
 
-// PreviewPartitions asks whether a topic could get to partitions in all, and
-// changes nothing.
+// PreviewPartitions checks whether a topic could have the number to of partitions, and changes nothing.
 func PreviewPartitions(ctx context.Context, a *kafka.Admin, name string, to int) (Grown, error) {
 	return grow(ctx, a, name, to)
 }
 
-// grow asks the broker whether it would.
+// grow validates the request at the broker.
 func grow(ctx context.Context, a *kafka.Admin, name string, to int) (Grown, error) {
 	topics, err := existing(ctx, a, name)
 	if err != nil {
@@ -228,17 +224,17 @@ func grow(ctx context.Context, a *kafka.Admin, name string, to int) (Grown, erro
 	return g, wrap(resp[name].Err, resp[name].ErrMessage, "add partitions to %s", name)
 }
 
-// Truncated is a partition whose oldest records were deleted, or would be.
+// Truncated is a partition whose oldest records were deleted, or would be deleted.
 type Truncated struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
-	From      int64  `json:"from"` // its first offset so far
-	To        int64  `json:"to"`   // and from then on
+	From      int64  `json:"from"` // its first offset before
+	To        int64  `json:"to"`   // its first offset afterwards
 	Records   int64  `json:"records"`
 	Error     string `json:"error,omitempty"`
 }
 
-// Truncation is what became of a whole topic.
+// Truncation is the result for a whole topic.
 type Truncation struct {
 	Topic      string      `json:"topic"`
 	Before     string      `json:"before"`
@@ -247,7 +243,7 @@ type Truncation struct {
 	Deleted    bool        `json:"deleted"`
 }
 
-// TruncationOf sums up what DeleteRecords told.
+// TruncationOf sums the results of DeleteRecords.
 func TruncationOf(name string, before Position, all []Truncated, deleted bool) Truncation {
 	t := Truncation{Topic: name, Before: before.String(), Partitions: some(all), Deleted: deleted}
 	for _, p := range all {
@@ -258,8 +254,8 @@ func TruncationOf(name string, before Position, all []Truncated, deleted bool) T
 	return t
 }
 
-// DeleteRecords deletes the records before a position in the partitions of a
-// topic, or in all of them; without execute it only counts them.
+// DeleteRecords deletes the records before a position in the partitions of a topic, or in all partitions; without
+// execute it only counts them.
 func DeleteRecords(ctx context.Context, a *kafka.Admin, name string, before Position, partitions []int32, execute bool) ([]Truncated, error) {
 	adm := kadm.NewClient(a.Client())
 	placed, err := placeAll(ctx, a, name, partitions, before)

@@ -12,47 +12,46 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Broker is one line of a listing.
+// Broker is one row of a listing.
 type Broker struct {
 	ID         int32    `json:"id"`
-	Address    string   `json:"address"` // as it tells clients
+	Address    string   `json:"address"` // advertised to clients
 	Rack       string   `json:"rack"`
 	Controller bool     `json:"controller"`
 	Leaders    int      `json:"leaders"`  // partitions that it leads
 	Replicas   int      `json:"replicas"` // partitions that it holds
-	Bytes      int64    `json:"bytes"`    // on its disks; -1: it does not tell
-	Version    string   `json:"version"`  // guessed from what it can do; empty: it does not tell, or is embedded
-	Embedded   bool     `json:"embedded"` // it is the broker of this program, which can do what it can do
+	Bytes      int64    `json:"bytes"`    // on its disks; -1: it does not report them
+	Version    string   `json:"version"`  // estimated from the requests that it supports; empty: it does not report them, or is embedded
+	Embedded   bool     `json:"embedded"` // it is the embedded broker of smartlb
 	Dirs       []LogDir `json:"dirs"`
 }
 
-// Troubled is a partition that does not have what it should.
+// Troubled is a partition without a leader or with too few replicas in sync.
 type Troubled struct {
 	Topic     string  `json:"topic"`
 	Partition int32   `json:"partition"`
-	Leader    int32   `json:"leader"` // -1: none, so nothing can be read or written
+	Leader    int32   `json:"leader"` // -1: no leader, so clients can neither read nor write
 	Replicas  []int32 `json:"replicas"`
 	InSync    []int32 `json:"isr"`
 }
 
-// maxTroubled bounds how many troubled partitions are listed; all are counted.
+// maxTroubled limits how many such partitions are listed; all are counted.
 const maxTroubled = 1000
 
-// Cluster is how a cluster is seen from one of its brokers.
+// Cluster is the state of a cluster as one of its brokers reports it.
 type Cluster struct {
 	ID              string     `json:"id"`
-	Version         string     `json:"version"` // guessed from what the brokers can do; empty: they do not tell, or are embedded
+	Version         string     `json:"version"` // estimated from the requests that the brokers support; empty: they do not report them, or are embedded
 	Controller      int32      `json:"controller"`
 	Brokers         []Broker   `json:"brokers"`
-	Topics          int        `json:"topics"` // without those internal to Kafka
+	Topics          int        `json:"topics"` // without topics that are internal to Kafka
 	Partitions      int        `json:"partitions"`
 	Offline         int        `json:"offlinePartitions"`         // without a leader
-	UnderReplicated int        `json:"underReplicatedPartitions"` // with fewer copies in sync than there should be
-	Troubled        []Troubled `json:"troubled"`                  // those two, the first thousand by topic
+	UnderReplicated int        `json:"underReplicatedPartitions"` // with fewer replicas in sync than configured
+	Troubled        []Troubled `json:"troubled"`                  // offline and under-replicated partitions, the first thousand by topic
 }
 
-// DescribeCluster looks at brokers and partitions. What a broker does not tell
-// (sizes, versions) is left open.
+// DescribeCluster describes brokers and partitions. Values that a broker does not report (sizes, versions) stay empty.
 func DescribeCluster(ctx context.Context, a *kafka.Admin) (Cluster, error) {
 	adm := kadm.NewClient(a.Client())
 	m, err := adm.Metadata(ctx)
@@ -118,7 +117,7 @@ func (c *Cluster) count(name string, p kadm.PartitionDetail, at map[int32]int) {
 	}
 }
 
-// store notes what lies on a broker's disks.
+// store adds the sizes of a broker's log directories.
 func (b *Broker) store(dirs []LogDir) {
 	b.Dirs, b.Bytes = dirs, 0
 	for _, d := range dirs {
@@ -138,8 +137,7 @@ func Brokers(ctx context.Context, a *kafka.Admin) ([]int32, error) {
 	return m.Brokers.NodeIDs(), nil
 }
 
-// AnswerTime measures how long a broker takes to answer a question that costs it
-// nothing: metadata of no topic.
+// AnswerTime measures the response time of a broker with a cheap request: metadata of no topic.
 func AnswerTime(ctx context.Context, a *kafka.Admin, broker int32) (time.Duration, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Topics = []kmsg.MetadataRequestTopic{}

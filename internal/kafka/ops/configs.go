@@ -19,7 +19,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// Resource is what has configurations: a topic or a broker.
+// Resource is a topic or a broker that has configurations.
 type Resource struct {
 	Topic  string // empty: a broker
 	Broker int32
@@ -45,20 +45,20 @@ func (r Resource) String() string {
 	return fmt.Sprintf("broker:%d", r.Broker)
 }
 
-// Setting is one configuration with where its value comes from.
+// Setting is one configuration and the source of its value.
 type Setting struct {
 	Name      string `json:"name"`
 	Value     string `json:"value"`         // empty for a secret
-	Human     string `json:"human"`         // the value as people say it
-	Default   string `json:"default"`       // what would hold without that; empty where the broker does not tell
+	Human     string `json:"human"`         // the value in readable units
+	Default   string `json:"default"`       // the value that would apply if unset here; empty if the broker does not report it
 	Source    string `json:"source"`        // topic, broker, cluster, file or default
-	Set       bool   `json:"set"`           // on this topic or broker itself
-	ReadOnly  bool   `json:"readOnly"`      // only a restart changes it
+	Set       bool   `json:"set"`           // set on this topic or broker
+	ReadOnly  bool   `json:"readOnly"`      // changes only with a restart
 	Sensitive bool   `json:"sensitive"`     // a secret
-	Doc       string `json:"doc,omitempty"` // of the broker, where it tells
+	Doc       string `json:"doc,omitempty"` // the broker's documentation, if it reports one
 }
 
-// sourceNames says where a value comes from.
+// sourceName returns the name of the source of a value.
 func sourceName(s kmsg.ConfigSource) string {
 	switch s {
 	case kmsg.ConfigSourceDynamicTopicConfig:
@@ -76,7 +76,7 @@ func sourceName(s kmsg.ConfigSource) string {
 	}
 }
 
-// DescribeConfigs reads the configurations of a topic or broker by name.
+// DescribeConfigs reads the configurations of a topic or broker, sorted by name.
 func DescribeConfigs(ctx context.Context, a *kafka.Admin, of Resource) ([]Setting, error) {
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	req.IncludeSynonyms, req.IncludeDocumentation = true, true
@@ -101,7 +101,7 @@ func DescribeConfigs(ctx context.Context, a *kafka.Admin, of Resource) ([]Settin
 	return out, err
 }
 
-// describeConfigs asks one broker.
+// describeConfigs sends the request to one broker.
 func describeConfigs(ctx context.Context, a *kafka.Admin, of Resource, req *kmsg.DescribeConfigsRequest, own kmsg.ConfigSource) ([]Setting, error) {
 	out := []Setting{}
 	for _, shard := range a.Client().RequestSharded(ctx, req) {
@@ -160,29 +160,28 @@ func brokerExists(ctx context.Context, a *kafka.Admin, id int32) error {
 	return nil
 }
 
-// ConfigChange sets, and unsets, configurations of one topic or broker.
+// ConfigChange sets and unsets configurations of one topic or broker.
 type ConfigChange struct {
 	Of      Resource
-	Set     map[string]string // values may be in units of people
+	Set     map[string]string // values may have units
 	Unset   []string
-	Execute bool // needed for what Danger warns of
-	DryRun  bool // only ask whether it could be
+	Execute bool // required for changes of which Danger warns
+	DryRun  bool // only validate
 }
 
-// ChangedConfig is one configuration that was changed, or would be.
+// ChangedConfig is one configuration that was changed, or would be changed.
 type ChangedConfig struct {
 	Resource string `json:"resource"`
 	Name     string `json:"name"`
 	From     string `json:"from"` // empty: it was not set
-	To       string `json:"to"`   // empty: the default holds
+	To       string `json:"to"`   // empty: the default applies
 	Danger   string `json:"danger,omitempty"`
 	Done     bool   `json:"done"`
 }
 
-// ChangeConfigs changes single configurations and leaves the others alone
-// (incremental alter). A change that may lose data is only checked, unless
-// Execute is set, and then none of the others is made either. With DryRun all
-// are only checked. The result is read back from the cluster.
+// ChangeConfigs changes single configurations and leaves the others as they are (incremental alter). If a change may
+// lose data and Execute is not set, it only validates all changes and makes none. With DryRun it only validates. It
+// reads the result back from the cluster.
 func ChangeConfigs(ctx context.Context, a *kafka.Admin, c ConfigChange) ([]ChangedConfig, error) {
 	now, err := DescribeConfigs(ctx, a, c.Of)
 	if err != nil {
@@ -207,8 +206,7 @@ func ChangeConfigs(ctx context.Context, a *kafka.Admin, c ConfigChange) ([]Chang
 	return out, c.confirm(ctx, a, out)
 }
 
-// confirm reads back what was changed: brokers take over settings a moment
-// after they accepted them.
+// confirm reads back the changed values: brokers apply settings shortly after they accept them.
 func (c ConfigChange) confirm(ctx context.Context, a *kafka.Admin, out []ChangedConfig) error {
 	for end := time.Now().Add(patience(ctx)); ; pause(ctx, 50*time.Millisecond) {
 		after, err := DescribeConfigs(ctx, a, c.Of)
@@ -232,7 +230,7 @@ func (c ConfigChange) confirm(ctx context.Context, a *kafka.Admin, out []Changed
 	}
 }
 
-// copiesOf is how many copies a topic has; 0 for a broker.
+// copiesOf returns the number of replicas of a topic; 0 for a broker.
 func copiesOf(ctx context.Context, a *kafka.Admin, of Resource) (int, error) {
 	if of.Topic == "" {
 		return 0, nil
@@ -244,7 +242,7 @@ func copiesOf(ctx context.Context, a *kafka.Admin, of Resource) (int, error) {
 	return topics[of.Topic].Partitions.NumReplicas(), nil
 }
 
-// unwritable warns of a topic that would want more copies in sync than it has.
+// unwritable warns if a topic would require more replicas in sync than it has.
 func unwritable(key, value string, replicas int) string {
 	n, err := strconv.Atoi(value)
 	if key != "min.insync.replicas" || err != nil || n <= replicas {
@@ -253,8 +251,8 @@ func unwritable(key, value string, replicas int) string {
 	return fmt.Sprintf("the topic has %d replicas, so producers that wait for all (acks=all) could not write any more", replicas)
 }
 
-// brokerValue is the value of a broker's setting that holds now. Retention is
-// said in ms, minutes or hours, and the finest that is set counts.
+// brokerValue returns the effective value of a broker's setting. Retention can be set in ms, minutes or hours; the
+// finest unit that is set applies.
 func brokerValue(have map[string]Setting, key string) string {
 	s := have[key]
 	if s.Value != "" && s.Value != "null" {
@@ -291,7 +289,7 @@ func (c ConfigChange) plan(have map[string]Setting, replicas int) ([]ChangedConf
 		case op == kadm.DeleteConfig && s.Set:
 			after = s.Default
 		case op == kadm.DeleteConfig:
-			after = s.Value // nothing changes
+			after = s.Value // no change
 		}
 		if c.Of.Topic != "" {
 			x.Danger = cmp.Or(topic.Danger(key, s.Value, after), unwritable(key, after, replicas))

@@ -14,40 +14,40 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// ConsumeSpec says what Consume reads of a topic.
+// ConsumeSpec defines what Consume reads from a topic.
 type ConsumeSpec struct {
 	Topic      string
-	Partitions []int32 // none: all
+	Partitions []int32 // empty: all
 
-	Limit     int       // the last Limit records; with Beginning or From the first. 0: none of the past, or all of it with Beginning or From
+	Limit     int       // the last Limit records; with Beginning or From the first Limit records. 0: no existing records, or all of them with Beginning or From
 	Beginning bool      // start with the oldest record
-	From      *Position // start there, in each partition
-	Until     *Position // end there, in each partition; nil: where the log ends when reading begins
-	Follow    bool      // go on with what is written from then on, until ctx ends
+	From      *Position // start at this position in each partition
+	Until     *Position // end at this position in each partition; nil: at the end of the log when reading begins
+	Follow    bool      // continue with records that are written later, until ctx ends
 
-	Spans map[int32]Span // read just these offsets of these partitions, in place of Partitions, From and Until; each partition that is named exists
+	Spans map[int32]Span // read only these offsets of these partitions, instead of Partitions, From and Until; each named partition must exist
 
-	Where    func(kafka.Record) (bool, error) // records that count; an error ends reading; nil: all
-	Each     func(kafka.Record) error         // told of each record before Where is; an error ends reading; may be nil
-	Read     func(records int64)              // told now and then how many were looked at; may be nil
-	Progress func(passed, offsets int64)      // told now and then how far it is between beginning and end; may be nil
-	Say      func(text string)                // told what a reader should know; may be nil
-	Trouble  func(error)                      // told, while it goes on trying, why nothing comes, and nil when it comes again; may be nil
-	Sample   *Sample                          // with Follow: do not keep up with a topic that is too fast; nil: read everything
-	Frugal   bool                             // fetch little ahead: memory counts for more than the last tenth of speed
+	Where    func(kafka.Record) (bool, error) // filter of records; an error ends reading; nil: all
+	Each     func(kafka.Record) error         // called with each record before Where; an error ends reading; may be nil
+	Read     func(records int64)              // called from time to time with the number of records read; may be nil
+	Progress func(passed, offsets int64)      // called from time to time with the progress between beginning and end; may be nil
+	Say      func(text string)                // called with notes for the user; may be nil
+	Trouble  func(error)                      // called during retries with the reason why no records arrive, and with nil when they arrive again; may be nil
+	Sample   *Sample                          // with Follow: sample a topic that is too fast; nil: read everything
+	Frugal   bool                             // fetch little ahead: saves memory at the cost of a tenth of the speed
 
-	fetched func(time.Duration) // told of every fetch; may be nil
+	fetched func(time.Duration) // called after every fetch; may be nil
 	id      [16]byte            // of the topic when reading began
 
-	partitions int // that it had then, where all are read
+	partitions int // partition count when reading began, if all are read
 
-	leapt func(partition int32, to int64) // told of what a sample left out
+	leapt func(partition int32, to int64) // called with the offsets that a sample left out
 }
 
-// Span is a part of a partition: offsets from From up to, and without, To.
+// Span is a range of offsets of a partition: from From up to, but without, To.
 type Span struct{ From, To int64 }
 
-// Spans says what a reading by spec would read now.
+// Spans returns the offsets that spec would read now.
 func Spans(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (map[int32]Span, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
@@ -63,8 +63,7 @@ func Spans(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (map[int32]S
 	return out, nil
 }
 
-// maxLast bounds how many records are held to find the last ones of all
-// partitions.
+// maxLast limits how many records are held to find the last records of all partitions.
 const maxLast = 100_000
 
 func (s ConsumeSpec) check() error {
@@ -81,10 +80,10 @@ func (s ConsumeSpec) check() error {
 	return nil
 }
 
-// last reports whether the newest records of the past are wanted.
+// last reports whether the latest existing records are wanted.
 func (s ConsumeSpec) last() bool { return !s.Beginning && s.From == nil && s.Spans == nil }
 
-// wants reports whether a record counts, or that reading is to end.
+// wants reports whether a record passes the filter; an error ends reading.
 func (s ConsumeSpec) wants(r kafka.Record) (bool, error) {
 	if s.Each != nil {
 		if err := s.Each(r); err != nil {
@@ -100,13 +99,13 @@ func (s ConsumeSpec) say(format string, args ...any) {
 	}
 }
 
-// Consume hands records to emit. The last records come oldest first across
-// partitions by timestamp, each partition in its order; from a position they
-// come as they are read, each partition in its order, and nothing is held.
-// Without Follow it ends when it has read what was in the log when it began; it
-// never waits for more, also not where offsets hold no records. A broker that
-// does not answer for the request timeout ends it, but for Follow, which goes
-// on trying. An error of emit ends it and is returned.
+// Consume calls emit with each record. The last records come oldest first across partitions by timestamp, and in offset
+// order within a partition. From a position, records come as they are read, in offset order within a partition, and
+// none are held.
+//
+// Without Follow it ends when it has read what was in the log when it began. It never waits for later records, even if
+// offsets hold no records. Without Follow it also ends if a broker does not answer within the request timeout; with
+// Follow it keeps retrying. An error of emit ends Consume and is returned.
 func Consume(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, emit func(kafka.Record) error) error {
 	if err := spec.check(); err != nil {
 		return err
@@ -145,9 +144,9 @@ func wrapConsume(spec ConsumeSpec, err error) error {
 // errEnough ends reading when the limit is reached.
 var errEnough = errors.New("enough")
 
-// extent is a part of a partition: offsets from From up to, and without, To.
+// extent is a range of offsets of a partition: from From up to, but without, To.
 type extent struct {
-	start    int64 // of the partition
+	start    int64 // first offset of the partition
 	from, to int64
 	leader   int32 // when reading began
 }
@@ -156,7 +155,7 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[
 	ctx, cancel := context.WithTimeout(ctx, cfg.RequestTimeout)
 	defer cancel()
 	defer func() {
-		if err != nil && ctx.Err() != nil { // the client was closed under it, which says nothing
+		if err != nil && ctx.Err() != nil { // the client was closed during the request; the error carries no information
 			err = fmt.Errorf("%w: %w", ctx.Err(), err)
 		}
 	}()
@@ -203,7 +202,7 @@ func rangesOf(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) (out map[
 	return out, d.ID, nil
 }
 
-// heldBack says where an open transaction keeps what follows from readers.
+// heldBack reports where an open transaction hides later records from readers.
 func heldBack(ctx context.Context, a *kafka.Admin, listed kadm.TopicDetails, placed map[kafka.TopicPartition]placedAt, spec ConsumeSpec) {
 	ends, err := offsetsAt(ctx, a.Client(), listed, atEnd, false)
 	if err != nil {
@@ -243,9 +242,8 @@ func consumeFrom(ctx context.Context, cfg kafka.Config, spec *ConsumeSpec, range
 	return err
 }
 
-// consumeLast looks for the last records in windows at the ends of the
-// partitions, each four times as long as the one before: offsets need not hold
-// records, and not all records count.
+// consumeLast searches for the last records in windows at the ends of the partitions. Each window is four times as long
+// as the one before, because offsets need not hold records, and not all records pass the filter.
 func consumeLast(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[kafka.TopicPartition]extent, emit func(kafka.Record) error) error {
 	if spec.Limit == 0 {
 		return nil
@@ -292,9 +290,9 @@ func consumeLast(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges
 	}
 }
 
-// settled reports whether no older record of any partition can be among the
-// last ones: it gave as many as are wanted, or has no more, or what was read of
-// it begins before the oldest of those that were found.
+// settled reports whether no older record of any partition can be among the last records. For each partition, one of
+// these is true: it gave as many records as wanted, it has no more, or its window begins before the oldest record
+// found.
 func settled(window map[kafka.TopicPartition]extent, last map[int32]*ring, found []kafka.Record, limit int) bool {
 	for tp, e := range window {
 		q := last[tp.Partition]
@@ -312,7 +310,7 @@ type ring struct {
 	limit int
 	next  int
 	all   []kafka.Record
-	floor time.Time // of the first record that was looked at
+	floor time.Time // timestamp of the first record read
 }
 
 func (q *ring) put(r kafka.Record) {
@@ -328,9 +326,8 @@ func (q *ring) ordered() []kafka.Record {
 	return append(slices.Clone(q.all[q.next:]), q.all[:q.next]...)
 }
 
-// follow hands over what is written after the ranges, until ctx ends. A topic
-// that was deleted is waited for; one that was created again is read from its
-// beginning.
+// follow hands over the records written after the ranges, until ctx ends. It waits for a topic that was deleted; it
+// reads a topic that was created again from its beginning.
 func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[kafka.TopicPartition]extent, emit func(kafka.Record) error) error {
 	next := map[kafka.TopicPartition]extent{}
 	for tp, e := range ranges {
@@ -381,7 +378,7 @@ func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[
 		}
 		again, id, failed := rangesOf(ctx, cfg, ConsumeSpec{Topic: spec.Topic, Partitions: spec.Partitions})
 		if failed != nil {
-			continue // it is looked at again when reading fails
+			continue // checked again when reading fails
 		}
 		if id != spec.id {
 			clear(next)
@@ -395,8 +392,7 @@ func follow(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[
 	}
 }
 
-// merge puts the records of several partitions into one order: by timestamp,
-// but never against the order of a partition.
+// merge orders the records of several partitions by timestamp, but keeps the order within each partition.
 func merge(parts map[int32][]kafka.Record) []kafka.Record {
 	var queues [][]kafka.Record
 	total := 0

@@ -8,13 +8,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// coordinatorPatience is how long a cluster gets to have a coordinator for a
-// group: the topic where groups are kept is made when one is first asked for,
-// and read again after its leader moved.
+// coordinatorPatience limits the wait for a group's coordinator. The cluster creates the topic of group offsets at the
+// first request for a group, and a new leader reads it again.
 const coordinatorPatience = 5 * time.Second
 
-// coordinated asks about groups, and asks again while what is wrong is that
-// their coordinator is not there yet.
+// coordinated calls ask, and retries while the coordinator of the group is not available yet.
 func coordinated(ctx context.Context, ask func() error) error {
 	for began := time.Now(); ; pause(ctx, 100*time.Millisecond) {
 		err := ask()

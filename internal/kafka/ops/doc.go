@@ -1,8 +1,6 @@
-// Package ops holds what an operator does to Kafka as plain functions: list,
-// describe and create topics, produce and consume, look at consumer groups,
-// make the catalog's topics exist, judge health.
+// Package ops holds an operator's Kafka operations as plain functions. They list, describe and create topics, produce
+// and consume, describe consumer groups, create the catalog's topics and check health.
 //
-// The command line, the API and the console all call these, so that they
-// cannot disagree. Results are values with JSON names; they are what `-o json`
-// prints. Every function is bounded by its context.
+// The command line, the API and the console all call these functions, so their results agree. Results are values with
+// JSON names; `-o json` prints them. Every function is bounded by its context.
 package ops

@@ -14,29 +14,27 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// Ensured is what EnsureTopics did and what it left.
+// Ensured is the result of EnsureTopics.
 type Ensured struct {
 	Created []string     `json:"created"` // by this call
 	Existed []string     `json:"existed"`
 	Missing []Missing    `json:"missing"` // support topics that could not be created
-	Drift   []topic.Step `json:"drift"`   // where existing topics differ from the catalog; nothing was changed
+	Drift   []topic.Step `json:"drift"`   // differences between existing topics and the catalog; nothing was changed
 }
 
-// Missing is a support topic that is not there, and why.
+// Missing is a support topic that does not exist, and the reason.
 type Missing struct {
 	Topic  string `json:"topic"`
 	Reason string `json:"reason"`
 }
 
-// maxReplicas is how many copies a topic of the catalog gets where the cluster
-// has that many brokers.
+// maxReplicas is the number of replicas of a catalog topic in a cluster with at least that many brokers.
 const maxReplicas = 3
 
-// EnsureTopics creates the topics of the catalog that do not exist, in its
-// order, and leaves the others as they are. It tries again with back-off until
-// ctx ends, so it may be called before there is a broker; any number of
-// callers may do so at once. An error means that one of the core topics is
-// missing; support topics that may not be created are reported.
+// EnsureTopics creates the topics of the catalog that do not exist, in the order of the catalog, and leaves existing
+// topics as they are. It retries with back-off until ctx ends, so it may be called before a broker runs. Any number of
+// callers may call it at once. An error means that a core topic is missing. Support topics that may not be created are
+// reported in the result.
 func EnsureTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog) (Ensured, error) {
 	created := map[string]bool{}
 	policy := backoff.Policy{Base: 100 * time.Millisecond, Max: 5 * time.Second, Factor: 2}
@@ -51,7 +49,7 @@ func EnsureTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog) (E
 	}
 }
 
-// final reports errors that will not go away by themselves.
+// final reports errors that a retry does not fix.
 func final(err error) bool {
 	for _, e := range []error{kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.PolicyViolation, kerr.InvalidConfig} {
 		if errors.Is(err, e) {
@@ -80,14 +78,14 @@ func ensureOnce(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, crea
 		switch {
 		case err == nil:
 			created[spec.Name] = true
-		case errors.Is(err, kerr.TopicAlreadyExists): // somebody was faster
+		case errors.Is(err, kerr.TopicAlreadyExists): // another client created it meanwhile
 		case spec.Support && final(err):
 			result.Missing = append(result.Missing, Missing{spec.Name, err.Error()})
 		default:
 			return result, err
 		}
 	}
-	if len(created) > 0 { // what the cluster made of it
+	if len(created) > 0 { // read back the created topics
 		if actual, err = Actual(ctx, a, catalog); err != nil {
 			return result, err
 		}
@@ -116,7 +114,7 @@ func ensureOnce(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, crea
 	return result, nil
 }
 
-// Actual reads how a cluster has the topics of the catalog.
+// Actual reads the topics of the catalog as they are in the cluster.
 func Actual(ctx context.Context, a *kafka.Admin, catalog topic.Catalog) (map[string]topic.Actual, error) {
 	all, err := listed(ctx, a, catalog.Names()...)
 	if err != nil {

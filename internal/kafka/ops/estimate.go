@@ -10,21 +10,21 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// Load is what an estimate is for.
+// Load is the input of an estimate.
 type Load struct {
 	Instances int
-	Proxies   int     // that each send to all instances
+	Proxies   int     // each sends to all instances
 	Requests  float64 // per instance and second
 }
 
-// Estimate is what a load writes and keeps.
+// Estimate holds the bytes that a load writes and keeps.
 type Estimate struct {
 	Instances   int             `json:"instances"`
 	Proxies     int             `json:"proxies"`
 	Requests    float64         `json:"requestsPerInstance"` // per second
 	Topics      []EstimateTopic `json:"topics"`
 	PerDay      int64           `json:"bytesPerDay"`
-	Kept        int64           `json:"bytesKept"` // once the retentions are full, without what is kept for ever
+	Kept        int64           `json:"bytesKept"` // once the retentions are full, without topics that are kept forever
 	Assumptions []string        `json:"assumptions"`
 }
 
@@ -37,21 +37,19 @@ type EstimateTopic struct {
 	Kept      int64  `json:"bytesKept"`
 }
 
-// flow is how one topic is written.
+// flow is the write rate of one topic.
 type flow struct {
 	topic   string
-	records float64 // a second
-	bytes   float64 // a second, in the log: compressed, with the headers of the batches
+	records float64 // per second
+	bytes   float64 // per second, in the log: compressed, with batch headers
 }
 
-// batches is a number of batches that records of one moment are spread over.
+// batches is the number of batches into which records of one moment are divided.
 type batches float64
 
-// bytes gives what records take that are written together: compression and the
-// batch's header make the first of a batch cost more. Beyond smallBatch records
-// compression finds ever more of what was there before: fitted to 5,000
-// instances, where a further record of each topic takes 0.68 to 0.76 of what it
-// takes with 200.
+// bytes returns the size of records that are written together. Compression and the batch header make the first record
+// of a batch cost more. Beyond smallBatch records, compression improves further. The formula is fitted to 5,000
+// instances, where a further record of each topic takes 0.68 to 0.76 of its size with 200 instances.
 func (b batches) bytes(records, first, further float64) float64 {
 	n := min(records, float64(b))
 	if n > 0 {
@@ -62,9 +60,8 @@ func (b batches) bytes(records, first, further float64) float64 {
 
 const smallBatch = 67 // records of 200 instances in one of three partitions
 
-// flows are how often reporters and analyzer write, by the rules of package
-// pace, and the bytes of their records, which bench/volume measures with the
-// real code (bench/results/2026-11-28-volume.md); a test there compares.
+// flows returns the write rates of reporters and analyzer, by the rules of package pace. bench/volume measures the
+// bytes of their records with the real code (bench/results/2026-11-28-volume.md); a test there compares both.
 func flows(l Load) []flow {
 	n, proxies := float64(l.Instances), float64(l.Proxies)
 	round := pace.Rounds(l.Instances, time.Second).Seconds()
@@ -73,11 +70,11 @@ func flows(l Load) []flow {
 	services := math.Ceil(n / perService)
 	together := batches(min(services, 3)) // partitions by service
 	reports := flow{topic.ServiceMetrics, n/selfPause + proxies*n/round, n/selfPause*selfBytes + proxies*together.bytes(n, 210, 70)/round}
-	results := proxies * n / healthPause // one by one: who comes within a linger shares a batch
+	results := proxies * n / healthPause // sent singly; results within one linger share a batch
 	company := 1 + n/healthPause*linger/max(float64(together), 1)
 	health := flow{topic.HealthStatus, results, results * (200 + (company-1)*30) / company}
 	windows := flow{topic.MetricsAggregated, (n + services) * (1./10 + 1./60), together.bytes(n+services, 260, 56)/10 + together.bytes(n+services, 300, 110)/60}
-	if !large { // early revisions each 2 and 10 s
+	if !large { // early revisions every 2 and 10 s
 		windows = flow{topic.MetricsAggregated, (n + services) * smallWindows, smallWindows * together.bytes(n+services, 280, 115)}
 	}
 	scores := flow{topic.HealthScores, n / round, together.bytes(n, 220, 32) / round}
@@ -91,24 +88,23 @@ func flows(l Load) []flow {
 }
 
 const (
-	selfPause   = 30  // seconds between two reports of an instance about itself, see package report
+	selfPause   = 30  // seconds between two reports of an instance about its own state, see package report
 	selfBytes   = 411 // each in a batch of its own
-	healthPause = 30  // and between two equal results of its health check
-	linger      = .1  // seconds that a proxy's record waits for others
-	perService  = 20  // instances of a service, whose windows are written too
+	healthPause = 30  // seconds between two equal results of a health check
+	linger      = .1  // seconds that a proxy's record waits for more records
+	perService  = 20  // instances per service; windows are also written per service
 
-	smallWindows = .7 // windows a second of an instance in a small fleet
+	smallWindows = .7 // windows per second of one instance in a small fleet
 )
 
-// What of a proxy's decisions is recorded by default: a share, and at most so
-// many a second.
+// Recorded decisions of a proxy by default: a share, and at most this many per second.
 const (
 	decisionSample = 0.01
 	decisionCap    = 2
 )
 
-// EstimateLoad tells the bytes that a load writes into the topics of a catalog
-// a day, and that they keep.
+// EstimateLoad returns the bytes per day that a load writes into the topics of a catalog, and the bytes that the topics
+// keep.
 func EstimateLoad(cat topic.Catalog, l Load) Estimate {
 	out := Estimate{Instances: l.Instances, Proxies: l.Proxies, Requests: l.Requests, Topics: []EstimateTopic{}}
 	for _, f := range flows(l) {

@@ -12,15 +12,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Brokers hear of a change one after the other, on a busy machine seconds later,
-// and the next question goes to any of them.
+// Brokers learn of a change one after the other, on a busy machine seconds later. The next request may go to any of
+// them.
 const (
-	settle = 10 * time.Second // that a cluster gets to show what was done
-	silent = 3 * time.Second  // after which a broker that does not answer is not waited for
+	settle = 10 * time.Second // limit of the wait for a change to appear on all brokers
+	silent = 3 * time.Second  // a broker that does not answer for this long is skipped
 )
 
-// patience is settle, or less where the caller's time ends soon: half of it is
-// left for the question that follows.
+// patience returns settle, or less if ctx ends soon: half of the remaining time is kept for the next request.
 func patience(ctx context.Context) time.Duration {
 	if end, bounded := ctx.Deadline(); bounded {
 		return min(settle, time.Until(end)/2)
@@ -28,9 +27,8 @@ func patience(ctx context.Context) time.Duration {
 	return settle
 }
 
-// everywhere waits until every broker that answers says of a topic what is
-// wanted. It returns when all do, or when patience ends: the change is made in
-// any case.
+// everywhere waits until every broker that answers reports the wanted state of a topic. It returns nothing: the change
+// is made even if the wait ends early, after patience.
 func everywhere(ctx context.Context, client *kgo.Client, name string, wanted func(t kmsg.MetadataResponseTopic) bool) {
 	ctx, cancel := context.WithTimeout(ctx, patience(ctx))
 	defer cancel()
@@ -45,7 +43,7 @@ func everywhere(ctx context.Context, client *kgo.Client, name string, wanted fun
 				ask, done := context.WithTimeout(ctx, silent)
 				t, err := topicAt(ask, client.Broker(int(b.NodeID)), name)
 				done()
-				if err != nil || wanted(t) { // one that does not answer misleads nobody
+				if err != nil || wanted(t) { // a broker that does not answer cannot mislead a client
 					return
 				}
 				pause(ctx, 50*time.Millisecond)
@@ -55,10 +53,9 @@ func everywhere(ctx context.Context, client *kgo.Client, name string, wanted fun
 	all.Wait()
 }
 
-// untilHeard asks again while a broker has not heard yet of a topic that the
-// cluster has: one that was too busy to answer everywhere says later that there
-// is no such topic. Each time the client asks another broker; so it asks at
-// least five times, also where a single answer takes all of that time.
+// untilHeard retries ask while a broker does not know a topic that the cluster has. A broker that was too busy to
+// answer in everywhere may later report that the topic does not exist. Each retry goes to another broker. There are at
+// least five tries, even if a single answer takes the whole time.
 func untilHeard(ctx context.Context, ask func() error) error {
 	end := time.Now().Add(patience(ctx))
 	for asked := 1; ; asked++ {
@@ -71,10 +68,10 @@ func untilHeard(ctx context.Context, ask func() error) error {
 	}
 }
 
-// fewest is how often untilHeard asks at least.
+// fewest is the least number of tries of untilHeard.
 const fewest = 5
 
-// topicAt asks one broker about a topic.
+// topicAt requests the metadata of a topic from one broker.
 func topicAt(ctx context.Context, broker *kgo.Broker, name string) (kmsg.MetadataResponseTopic, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	t := kmsg.NewMetadataRequestTopic()
@@ -90,13 +87,12 @@ func topicAt(ctx context.Context, broker *kgo.Broker, name string) (kmsg.Metadat
 	return kmsg.MetadataResponseTopic{ErrorCode: kerr.UnknownTopicOrPartition.Code}, nil
 }
 
-// gone is wanted of a topic that was deleted.
+// gone is the wanted state of a deleted topic.
 func gone(t kmsg.MetadataResponseTopic) bool {
 	return t.ErrorCode == kerr.UnknownTopicOrPartition.Code
 }
 
-// led is wanted of a topic that was made or grew: so many partitions, each with
-// a leader.
+// led is the wanted state of a topic that was created or got partitions: this many partitions, each with a leader.
 func led(partitions int) func(kmsg.MetadataResponseTopic) bool {
 	return func(t kmsg.MetadataResponseTopic) bool {
 		if t.ErrorCode != 0 || len(t.Partitions) < max(1, partitions) {

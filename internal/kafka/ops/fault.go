@@ -11,21 +11,21 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Fault says what an error of this package means to whoever asked.
+// Fault classifies an error of this package for the caller.
 type Fault int
 
 // Faults.
 const (
-	FaultMistake     Fault = iota // what was asked for cannot be; the error says why
+	FaultMistake     Fault = iota // the request is not possible; the error gives the reason
 	FaultMissing                  // a name does not exist
 	FaultExists                   // a name exists already
 	FaultDenied                   // an ACL does not allow it
-	FaultState                    // it cannot be as things stand: a group with members, a topic that is being deleted
-	FaultUnavailable              // the cluster does not answer, or cannot do it now
+	FaultState                    // not possible in the present state: a group with members, a topic that is being deleted
+	FaultUnavailable              // the cluster does not answer, or cannot serve the request now
 )
 
-// FaultOf tells what an error means. Errors of this package that come neither
-// from the cluster nor from the way to it are mistakes in what was asked for.
+// FaultOf classifies an error. Errors of this package that come neither from the cluster nor from the network are
+// mistakes in the request.
 func FaultOf(err error) Fault {
 	is := func(all ...*kerr.Error) bool {
 		return slices.ContainsFunc(all, func(e *kerr.Error) bool { return errors.Is(err, e) })
@@ -52,5 +52,5 @@ func FaultOf(err error) Fault {
 	return FaultMistake
 }
 
-// errNotSo means that a broker accepted a change and does not show it.
+// errNotSo means that a broker accepted a change but does not report it.
 var errNotSo = errors.New("the broker accepted it, and it is not so")

@@ -16,11 +16,11 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Group is one line of a listing.
+// Group is one row of a listing.
 type Group struct {
 	Name        string `json:"name"`
 	State       string `json:"state"`
-	Type        string `json:"type"`     // classic, consumer (KIP-848), share; empty where the broker does not tell
+	Type        string `json:"type"`     // classic, consumer (KIP-848), share; empty if the broker does not report it
 	Protocol    string `json:"protocol"` // consumer, connect ...
 	Coordinator int32  `json:"coordinator"`
 }
@@ -59,7 +59,7 @@ func listGroups(ctx context.Context, a *kafka.Admin) ([]Group, error) {
 	return out, errors.Join(errs...)
 }
 
-// GroupDescription is all about one group.
+// GroupDescription describes one group.
 type GroupDescription struct {
 	Name        string       `json:"name"`
 	State       string       `json:"state"`
@@ -67,11 +67,11 @@ type GroupDescription struct {
 	Assignor    string       `json:"assignor"` // range, cooperative-sticky, uniform ...
 	Coordinator int32        `json:"coordinator"`
 	Members     int          `json:"members"`
-	Consumers   []Consumer   `json:"consumers"` // the members by id
+	Consumers   []Consumer   `json:"consumers"` // members, sorted by id
 	Lag         int64        `json:"lag"`       // of all partitions with a commit
 	Topics      []GroupTopic `json:"topics"`
 	Rows        []GroupPart  `json:"partitions"`
-	Error       string       `json:"error,omitempty"` // why there is less than there should be
+	Error       string       `json:"error,omitempty"` // why the description is incomplete
 }
 
 // Consumer is one member of a group.
@@ -79,35 +79,35 @@ type Consumer struct {
 	ID         string `json:"id"`
 	Client     string `json:"clientId"`
 	Host       string `json:"host"`
-	Partitions int    `json:"partitions"` // that it has
+	Partitions int    `json:"partitions"` // assigned partitions
 }
 
-// GroupTopic is where a group stands in one topic.
+// GroupTopic is the state of a group in one topic.
 type GroupTopic struct {
 	Topic      string `json:"topic"`
 	Partitions int    `json:"partitions"`
 	Lag        int64  `json:"lag"`
 }
 
-// GroupPart is where a group stands in one partition.
+// GroupPart is the state of a group in one partition.
 type GroupPart struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Current   int64  `json:"currentOffset"` // -1: nothing is committed
 	End       int64  `json:"logEndOffset"`
-	Lag       int64  `json:"lag"`        // -1: not known
-	Consumer  string `json:"consumerId"` // empty: nobody has the partition
+	Lag       int64  `json:"lag"`        // -1: unknown
+	Consumer  string `json:"consumerId"` // empty: no member has the partition
 	Host      string `json:"host"`
 	Client    string `json:"clientId"`
 }
 
-// member is what classic and KIP-848 members have in common.
+// member holds the fields that classic and KIP-848 members share.
 type member struct {
 	id, host, client string
 	parts            kadm.TopicsSet
 }
 
-// DescribeGroup describes one group; ErrNoGroup when there is none.
+// DescribeGroup describes one group. It returns ErrNoGroup if the group does not exist.
 func DescribeGroup(ctx context.Context, a *kafka.Admin, name string) (GroupDescription, error) {
 	all, err := DescribeGroups(ctx, a, name)
 	if err != nil {
@@ -116,8 +116,8 @@ func DescribeGroup(ctx context.Context, a *kafka.Admin, name string) (GroupDescr
 	return all[0], nil
 }
 
-// DescribeGroups describes groups in the order of their names, or all groups,
-// with as many requests as for one: ErrNoGroup when one does not exist.
+// DescribeGroups describes groups in the order of their names, or all groups. It needs as many requests as for one
+// group. It returns ErrNoGroup if a group does not exist.
 func DescribeGroups(ctx context.Context, a *kafka.Admin, names ...string) ([]GroupDescription, error) {
 	if len(names) == 0 {
 		listed, err := ListGroups(ctx, a)
@@ -170,7 +170,7 @@ func DescribeGroups(ctx context.Context, a *kafka.Admin, names ...string) ([]Gro
 	return out, errors.Join(errs...)
 }
 
-// fetchCommits asks where groups stand, but for those of which that is known.
+// fetchCommits requests the commits of groups, except those whose offsets are known already.
 func fetchCommits(ctx context.Context, adm *kadm.Client, names []string, looks map[string]look) map[string]kadm.FetchOffsetsResponse {
 	out := map[string]kadm.FetchOffsetsResponse{}
 	var ask []string
@@ -204,11 +204,11 @@ func describeError(ctx context.Context, a *kafka.Admin, name string, err error) 
 type look struct {
 	GroupDescription
 	members []member
-	placed  *kadm.FetchOffsetsResponse     // where a share group stands; nil: its commits tell
-	lags    map[kafka.TopicPartition]int64 // as the broker counts them; nil: by the ends
+	placed  *kadm.FetchOffsetsResponse     // offsets of a share group; nil: commits give them
+	lags    map[kafka.TopicPartition]int64 // as the broker counts them; nil: computed from the end offsets
 }
 
-// complete adds where the group stands.
+// complete adds the group's offsets.
 func (l look) complete(committed kadm.FetchOffsetsResponse, ends map[kafka.TopicPartition]int64) (GroupDescription, error) {
 	out := l.GroupDescription
 	out.Rows, out.Topics, out.Consumers = []GroupPart{}, []GroupTopic{}, []Consumer{}
@@ -268,9 +268,8 @@ func (l look) complete(committed kadm.FetchOffsetsResponse, ends map[kafka.Topic
 	return out, nil
 }
 
-// lookAt asks for groups in all of their forms: brokers answer for groups of
-// the new protocol (KIP-848) only to the new request, or describe them to the
-// old one without members.
+// lookAt describes groups of all types. Brokers describe groups of the new protocol (KIP-848) only in the new request,
+// or describe them in the old request without members.
 func lookAt(ctx context.Context, a *kafka.Admin, names []string) (map[string]look, error) {
 	adm := kadm.NewClient(a.Client())
 	out := modern(ctx, a, names)
@@ -321,8 +320,8 @@ func lookAt(ctx context.Context, a *kafka.Admin, names []string) (map[string]loo
 	return out, nil
 }
 
-// modern describes those of the groups that speak the new protocol. Brokers
-// that have no such group, or no such protocol, answer with an error.
+// modern describes the groups that use the new protocol. Brokers return an error for other groups, or if they do not
+// support the protocol.
 func modern(ctx context.Context, a *kafka.Admin, groups []string) map[string]look {
 	out := map[string]look{}
 	req := kmsg.NewPtrConsumerGroupDescribeRequest()
@@ -355,7 +354,7 @@ func modern(ctx context.Context, a *kafka.Admin, groups []string) map[string]loo
 	return out
 }
 
-// topicNames maps topic ids to names, for brokers that name topics by id only.
+// topicNames maps topic ids to names, for brokers that return only topic ids.
 func topicNames(ctx context.Context, a *kafka.Admin) map[[16]byte]string {
 	names := map[[16]byte]string{}
 	all, err := listed(ctx, a)

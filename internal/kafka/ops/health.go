@@ -9,10 +9,10 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// Health is how a cluster is seen from here.
+// Health is the state of a cluster as this process sees it.
 type Health struct {
 	Healthy bool     `json:"healthy"` // a topic listing succeeded
-	Cluster string   `json:"cluster"` // its id
+	Cluster string   `json:"cluster"` // cluster id
 	Brokers int      `json:"brokers"`
 	Topics  int      `json:"topics"`
 	Missing []string `json:"missing"` // topics of the catalog that do not exist
@@ -20,8 +20,8 @@ type Health struct {
 	Error   string   `json:"error,omitempty"`
 }
 
-// CheckHealth lists topics, as an operator would to see whether Kafka is
-// there. It does not fail: what went wrong is in the result.
+// CheckHealth lists topics, as an operator would do to check Kafka. It returns no error; the result contains what
+// failed.
 func CheckHealth(ctx context.Context, a *kafka.Admin, catalog topic.Catalog) Health {
 	began := time.Now()
 	cluster, err := a.Describe(ctx)

@@ -11,9 +11,8 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// listed asks the broker for topics, or all of them, as they are now: the
-// library's own listing may be one of some milliseconds ago, and what was just
-// created is missing there. Topics that do not exist come with their error.
+// listed requests the current metadata of topics, or of all topics, from the broker. The library's own listing may be
+// some milliseconds old and lack topics that were just created. Topics that do not exist come with their error.
 func listed(ctx context.Context, a *kafka.Admin, names ...string) (kadm.TopicDetails, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	if len(names) > 0 {
@@ -45,7 +44,7 @@ func listed(ctx context.Context, a *kafka.Admin, names ...string) (kadm.TopicDet
 	return out, nil
 }
 
-// public leaves out topics internal to Kafka.
+// public leaves out topics that are internal to Kafka.
 func public(all kadm.TopicDetails) kadm.TopicDetails {
 	for name, d := range all {
 		if d.IsInternal {

@@ -10,9 +10,8 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Message is a record as JSON: what consume prints and produce takes back.
-// Bytes that are not UTF-8 go into the Base64 fields. A message with neither
-// value field is a tombstone.
+// Message is a record as JSON: consume prints it and produce accepts it. Bytes that are not UTF-8 go into the Base64
+// fields. A message with neither value field is a tombstone.
 type Message struct {
 	Topic       string          `json:"topic,omitempty"`
 	Partition   int32           `json:"partition"`
@@ -32,7 +31,7 @@ type MessageHeader struct {
 	ValueBase64 *string `json:"valueBase64,omitempty"`
 }
 
-// MessageOf turns a record into a Message.
+// MessageOf converts a record to a Message.
 func MessageOf(r kafka.Record) Message {
 	m := Message{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp.UTC()}
 	m.Key, m.KeyBase64 = text(r.Key)
@@ -45,7 +44,7 @@ func MessageOf(r kafka.Record) Message {
 	return m
 }
 
-// Record turns a Message back. Partition and offset are the broker's to give.
+// Record converts m back to a record. Partition and offset stay unset; the broker assigns them.
 func (m Message) Record() (kafka.Record, error) {
 	r := kafka.Record{Topic: m.Topic, Timestamp: m.Timestamp}
 	var err error

@@ -16,7 +16,7 @@ var ErrNoGroup = errors.New("consumer group does not exist")
 // ErrNoBroker means that a broker is not in the cluster.
 var ErrNoBroker = errors.New("there is no broker")
 
-// missing is err for a name, with the nearest of the names that there are.
+// missing returns err for a name, with the most similar existing name.
 func missing(err error, name string, among []string) error {
 	if near := nearest.Name(name, among); near != "" {
 		return fmt.Errorf("%s: %w (did you mean %s?)", name, err, near)

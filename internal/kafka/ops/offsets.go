@@ -15,24 +15,23 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Special timestamps of the request that lists offsets.
+// Special timestamps of the ListOffsets request.
 const (
 	atEnd   int64 = -1
 	atStart int64 = -2
 )
 
-// span is what a partition holds: offsets from start up to, and without, end.
+// span is the range of offsets of a partition: from start up to, but without, end.
 type span struct {
 	Start, End int64
 }
 
-// spans asks for the first and the next offset of every partition of topics
-// that were just listed. Both questions go out at once and spare the metadata
-// that the library would fetch for each: with a thousand topics that is most
-// of the time.
+// spans requests the first and the next offset of every partition of topics that were just listed. Both requests go out
+// at once, without the metadata that the library would fetch for each; with a thousand topics, metadata takes most of
+// the time.
 //
-// With committed, the end is the first offset of the oldest open transaction,
-// as far as readers of committed records get.
+// With committed, the end is the first offset of the oldest open transaction: readers of committed records read up to
+// there.
 func spans(ctx context.Context, client *kgo.Client, listed kadm.TopicDetails, committed bool) (map[kafka.TopicPartition]span, error) {
 	var starts, ends map[kafka.TopicPartition]int64
 	var startErr, endErr error
@@ -55,17 +54,15 @@ func spans(ctx context.Context, client *kgo.Client, listed kadm.TopicDetails, co
 	return out, nil
 }
 
-// Partitions that were just made, or whose leader just moved, tell their
-// offsets a moment later.
+// Partitions that were just created, or whose leader just moved, report their offsets shortly afterwards.
 const (
 	offsetTries    = 10
 	offsetPause    = 100 * time.Millisecond
-	leaderPatience = 5 * time.Second // for one that is down until the cluster has noticed
+	leaderPatience = 5 * time.Second // for a leader that is down, until the cluster has noticed
 )
 
-// offsetsAt asks each leader for the offset of a time (or atStart, atEnd) in
-// its partitions. Partitions without a leader, and those that do not tell for a
-// second, are left out.
+// offsetsAt requests the offset of a time (or atStart, atEnd) from the leader of each partition. It leaves out
+// partitions without a leader, and partitions that report no offset for one second.
 func offsetsAt(ctx context.Context, client *kgo.Client, listed kadm.TopicDetails, at int64, committed bool) (map[kafka.TopicPartition]int64, error) {
 	ask := map[int32][]kafka.TopicPartition{}
 	for _, t := range listed {
@@ -101,8 +98,7 @@ func offsetsAt(ctx context.Context, client *kgo.Client, listed kadm.TopicDetails
 	return out, nil
 }
 
-// askLeader asks one broker, again for those partitions that have a reason that
-// passes.
+// askLeader sends the request to one broker and retries for partitions with a temporary error.
 func askLeader(ctx context.Context, client *kgo.Client, leader int32, parts []kafka.TopicPartition, at int64, committed bool) (map[kafka.TopicPartition]int64, error) {
 	out := map[kafka.TopicPartition]int64{}
 	for range offsetTries {

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// Payload describes made-up service metrics, as a fleet reports them.
+// Payload describes synthetic service metrics, as a fleet reports them.
 type Payload struct {
-	Services  int     // ids of services, which are the keys
-	Instances int     // of each service
-	Skew      float64 // 0: services report equally often; 1: the n-th reports 1/n as often as the first
-	Size      int     // bytes of a value; 0: what a report takes. Larger ones carry a tag with noise
+	Services  int     // number of service ids, which are the keys
+	Instances int     // per service
+	Skew      float64 // 0: all services report equally often; 1: the n-th reports 1/n as often as the first
+	Size      int     // bytes of a value; 0: the size of a report. Larger values carry a tag with noise
 }
 
 func (p Payload) check() error {
@@ -30,9 +30,8 @@ func (p Payload) check() error {
 	return nil
 }
 
-// generator returns a function that makes one report after the other: the same
-// ones for the same seed, but for their times. Values walk as those of real
-// instances do, which is what compression finds.
+// generator returns a function that makes one report per call. The same seed gives the same reports, except for their
+// times. Values change gradually as those of real instances do, so that compression is realistic.
 func (p Payload) generator(seed uint64) func(time.Time) (key, value []byte) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	pick := p.picker(r)
@@ -88,8 +87,7 @@ func (p Payload) generator(seed uint64) func(time.Time) (key, value []byte) {
 	}
 }
 
-// picker returns a function that chooses a service, by Zipf's law with the
-// exponent Skew.
+// picker returns a function that chooses a service by Zipf's law with the exponent Skew.
 func (p Payload) picker(r *rand.Rand) func() int {
 	if p.Skew == 0 {
 		return func() int { return r.IntN(p.Services) }

@@ -18,35 +18,35 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// Plan is what it takes to make a cluster like a catalog.
+// Plan lists the steps that make a cluster match a catalog.
 type Plan struct {
-	Cluster string     `json:"cluster"` // its id
+	Cluster string     `json:"cluster"` // cluster id
 	Drift   bool       `json:"drift"`   // they differ
-	Changes bool       `json:"changes"` // carrying it out would change the cluster
+	Changes bool       `json:"changes"` // applying it would change the cluster
 	Counts  PlanCounts `json:"counts"`
 	Steps   topic.Plan `json:"steps"`
 }
 
-// PlanCounts sums a plan up.
+// PlanCounts sums up a plan.
 type PlanCounts struct {
 	Create     int `json:"create"`
 	Change     int `json:"change"`
 	Guarded    int `json:"guarded"` // changes that need a permission
 	Impossible int `json:"impossible"`
-	Unmanaged  int `json:"unmanaged"` // settings that only the cluster has
-	Foreign    int `json:"foreign"`   // topics that only the cluster has
+	Unmanaged  int `json:"unmanaged"` // settings that exist only in the cluster
+	Foreign    int `json:"foreign"`   // topics that exist only in the cluster
 }
 
-// PlanSpec says what is compared and what is allowed.
+// PlanSpec defines the comparison and the permitted changes.
 type PlanSpec struct {
 	File           topic.File
-	Only           []string           // topics; none: all of the file
-	ResetUnmanaged bool               // settings that the file does not name go back to the default
-	CreateOnly     bool               // nothing that exists is changed
+	Only           []string           // topics; empty: all topics of the file
+	ResetUnmanaged bool               // reset settings that the file does not name to their default
+	CreateOnly     bool               // change nothing that exists
 	Allow          []topic.Permission // for Apply
 }
 
-// ErrCluster means that a catalog is pinned to another cluster.
+// ErrCluster means that the catalog is pinned to another cluster.
 var ErrCluster = errors.New("the file is for another cluster")
 
 // MakePlan compares a cluster with a catalog. It changes nothing.
@@ -76,8 +76,8 @@ func MakePlan(ctx context.Context, a *kafka.Admin, spec PlanSpec) (Plan, error) 
 	return planOf(cluster.ID, steps), nil
 }
 
-// validate asks the broker whether it would create what is missing. What it
-// would not becomes impossible, with the broker's reason.
+// validate checks at the broker whether the missing topics can be created. If not, the step becomes impossible, with
+// the broker's reason.
 func validate(ctx context.Context, a *kafka.Admin, cat topic.Catalog, steps topic.Plan, brokers int) error {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.ValidateOnly = true
@@ -159,9 +159,8 @@ func planOf(cluster string, steps topic.Plan) Plan {
 	return p
 }
 
-// compared reads what a plan compares: the topics of the catalog with their
-// settings, and of the others that they are there. Settings of a thousand topics
-// take a broker half a second.
+// compared reads what a plan compares: the topics of the catalog with their settings, and only the names of other
+// topics. A broker needs half a second for the settings of a thousand topics.
 func compared(ctx context.Context, a *kafka.Admin, cat topic.Catalog) (map[string]topic.Actual, error) {
 	all, err := listed(ctx, a)
 	if err != nil {
@@ -189,7 +188,7 @@ func compared(ctx context.Context, a *kafka.Admin, cat topic.Catalog) (map[strin
 	return actual, nil
 }
 
-// everyTopic reads all topics of a cluster but those internal to Kafka.
+// everyTopic reads all topics of a cluster except those internal to Kafka.
 func everyTopic(ctx context.Context, a *kafka.Admin) (map[string]topic.Actual, error) {
 	all, err := listed(ctx, a)
 	if err != nil {
@@ -203,7 +202,7 @@ func everyTopic(ctx context.Context, a *kafka.Admin) (map[string]topic.Actual, e
 	return actualOf(ctx, a, public(all))
 }
 
-// actualOf adds settings and counts to topics that were listed.
+// actualOf adds settings and counts to listed topics.
 func actualOf(ctx context.Context, a *kafka.Admin, topics kadm.TopicDetails) (map[string]topic.Actual, error) {
 	out := map[string]topic.Actual{}
 	if len(topics) == 0 {
@@ -225,7 +224,7 @@ func actualOf(ctx context.Context, a *kafka.Admin, topics kadm.TopicDetails) (ma
 	}
 	for _, rc := range described {
 		if errors.Is(rc.Err, kerr.UnknownTopicOrPartition) {
-			delete(out, rc.Name) // deleted since it was listed
+			delete(out, rc.Name) // deleted after the listing
 			continue
 		}
 		if rc.Err != nil {
@@ -242,37 +241,36 @@ func actualOf(ctx context.Context, a *kafka.Admin, topics kadm.TopicDetails) (ma
 	return out, nil
 }
 
-// Applied is what Apply did.
+// Applied is the result of Apply.
 type Applied struct {
 	Cluster   string        `json:"cluster"`
 	Steps     []AppliedStep `json:"steps"`
 	Done      int           `json:"done"`
 	Failed    int           `json:"failed"`
-	Blocked   int           `json:"blocked"`   // they need a permission, or cannot be
-	Remaining topic.Plan    `json:"remaining"` // differences that were read back afterwards
+	Blocked   int           `json:"blocked"`   // steps that need a permission or are impossible
+	Remaining topic.Plan    `json:"remaining"` // differences that remain, read back afterwards
 }
 
-// AppliedStep is a step of a plan and what became of it.
+// AppliedStep is a step of a plan and its outcome.
 type AppliedStep struct {
 	topic.Step
 	Result Outcome `json:"result"`
 	Error  string  `json:"error,omitempty"`
 }
 
-// Outcome is what became of a step.
+// Outcome is the result of a step.
 type Outcome string
 
 // Outcomes.
 const (
 	Done    Outcome = "done"
 	Failed  Outcome = "failed"
-	Blocked Outcome = "blocked" // it needs a permission, or cannot be
-	Left    Outcome = "left"    // as it is, because nobody asked for it
+	Blocked Outcome = "blocked" // needs a permission, or is impossible
+	Left    Outcome = "left"    // unchanged, because it was not requested
 )
 
-// Apply makes a cluster like a catalog as far as it is allowed, and reads back
-// what it did. It never deletes a topic. It goes on after a step that failed;
-// the error then says how many did. Carried out twice, the second changes
+// Apply makes a cluster match a catalog as far as the permissions allow, and reads the result back. It never deletes a
+// topic. It continues after a failed step; the error then gives the number of failed steps. A second run changes
 // nothing.
 func Apply(ctx context.Context, a *kafka.Admin, spec PlanSpec) (Applied, error) {
 	plan, err := MakePlan(ctx, a, spec)
@@ -280,7 +278,7 @@ func Apply(ctx context.Context, a *kafka.Admin, spec PlanSpec) (Applied, error) 
 		return Applied{Steps: []AppliedStep{}, Remaining: topic.Plan{}}, err
 	}
 	out := Applied{Cluster: plan.Cluster, Steps: []AppliedStep{}, Remaining: topic.Plan{}}
-	cat, _ := spec.catalog() // MakePlan found it good
+	cat, _ := spec.catalog() // MakePlan validated it
 	for _, s := range plan.Steps {
 		x := AppliedStep{Step: s, Result: Done}
 		switch {
@@ -308,7 +306,7 @@ func Apply(ctx context.Context, a *kafka.Admin, spec PlanSpec) (Applied, error) 
 	return out, nil
 }
 
-// readBack plans again until what was done is not there any more.
+// readBack plans again until the applied steps have disappeared from the plan.
 func readBack(ctx context.Context, a *kafka.Admin, spec PlanSpec, out *Applied) error {
 	for end := time.Now().Add(patience(ctx)); ; pause(ctx, 100*time.Millisecond) {
 		rest, err := MakePlan(ctx, a, spec)
@@ -356,7 +354,7 @@ func applyStep(ctx context.Context, a *kafka.Admin, cat topic.Catalog, s topic.S
 	return fmt.Errorf("a step of kind %s cannot be carried out", s.Kind)
 }
 
-// replicasOf is how many copies a new topic of the catalog gets.
+// replicasOf returns the number of replicas of a new catalog topic.
 func replicasOf(want topic.Spec, brokers int) int16 {
 	switch {
 	case want.Replicas > 0:
@@ -367,8 +365,8 @@ func replicasOf(want topic.Spec, brokers int) int16 {
 	return 1
 }
 
-// Export writes down the topics of a cluster, so that planning with it finds
-// nothing to do. What the catalog knows of a topic beside that is kept.
+// Export returns the topics of a cluster as a file, for which a plan finds no differences. Other facts about a topic
+// come from the catalog.
 func Export(ctx context.Context, a *kafka.Admin, cat topic.Catalog) (topic.File, error) {
 	cluster, err := a.Describe(ctx)
 	if err != nil {
@@ -401,8 +399,8 @@ func Export(ctx context.Context, a *kafka.Admin, cat topic.Catalog) (topic.File,
 	return file, nil
 }
 
-// CreateMissing makes the topics that are missing, as EnsureTopics does: it
-// waits for a broker that is starting and leaves what exists as it is.
+// CreateMissing creates the topics that are missing, as EnsureTopics does: it waits for a broker that is starting and
+// leaves existing topics as they are.
 func CreateMissing(ctx context.Context, a *kafka.Admin, spec PlanSpec) (Applied, error) {
 	out := Applied{Steps: []AppliedStep{}, Remaining: topic.Plan{}}
 	cat, err := spec.catalog()

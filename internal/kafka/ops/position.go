@@ -15,8 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Position is a place in every partition of a topic. The zero value is the
-// oldest record.
+// Position is a position in every partition of a topic. The zero value is the oldest record.
 type Position struct {
 	kind posKind
 	n    int64 // an offset, a number of records, or milliseconds since 1970
@@ -29,23 +28,23 @@ const (
 	posEnd
 	posOffset   // n
 	posFromEnd  // n records before the end
-	posAtMillis // the first record of that time or later
-	posShift    // n records from where something stands now
+	posAtMillis // the first record with that timestamp or later
+	posShift    // n records from the current position
 )
 
-// Start is the oldest record.
+// Start is the position of the oldest record.
 func Start() Position { return Position{} }
 
-// End is where the next record will be.
+// End is the position of the next record.
 func End() Position { return Position{kind: posEnd} }
 
-// At is the first record whose timestamp is t or later.
+// At is the position of the first record whose timestamp is t or later.
 func At(t time.Time) Position { return Position{kind: posAtMillis, n: t.UnixMilli()} }
 
-// ErrPosition means that a text names no position.
+// ErrPosition means that a text is not a position.
 var ErrPosition = errors.New("is no position: start, end, an offset, -N from the end, or @TIME (2026-01-02, 2026-01-02T15:04:05Z, @-1h) is expected")
 
-// ParsePosition reads a position as people know it from other tools:
+// ParsePosition parses a position. The forms are known from other tools:
 //
 //	start beginning earliest oldest     the oldest record
 //	end latest newest                   where the next record will be
@@ -53,9 +52,9 @@ var ErrPosition = errors.New("is no position: start, end, an offset, -N from the
 //	-5                                  five records before the end, of each partition
 //	@2026-01-02T15:04:05Z @15:04 @-90m  the first record of that time or later
 //	s@1700000000000 e@1700000000000     the same in milliseconds since 1970
-//	shift:-3 shift:+3                   records from where a group stands
+//	shift:-3 shift:+3                   records from a group's committed offset
 //
-// Times without an offset are local. now gives relative ones their meaning.
+// Times without an offset are local. Relative times count from now.
 func ParsePosition(text string, now time.Time) (Position, error) {
 	bad := func() (Position, error) { return Position{}, fmt.Errorf("%q %w", text, ErrPosition) }
 	switch strings.ToLower(text) {
@@ -97,8 +96,7 @@ func ParsePosition(text string, now time.Time) (Position, error) {
 	return Position{posOffset, n}, nil
 }
 
-// parseTime reads a time of day, a date, both, seconds or milliseconds since
-// 1970, or a duration back from now.
+// parseTime parses a time of day, a date, both, seconds or milliseconds since 1970, or a duration before now.
 func parseTime(text string, now time.Time) (time.Time, bool) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 {
 		if n >= 100_000_000_000 { // seconds until the year 5138; milliseconds since 1973
@@ -127,8 +125,7 @@ func parseTime(text string, now time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// Relative reports whether the position only means something from where a
-// group stands.
+// Relative reports whether the position counts from a group's committed offset.
 func (p Position) Relative() bool { return p.kind == posShift }
 
 func (p Position) String() string {
@@ -150,13 +147,12 @@ func (p Position) String() string {
 
 // placedAt is a position in one partition.
 type placedAt struct {
-	start, end int64 // of what the partition holds
-	at         int64 // within them
+	start, end int64 // range of offsets in the partition
+	at         int64 // within that range
 }
 
-// in gives the offset of p in a partition that holds [start, end), whose first
-// record of the wanted time is at timed (negative: there is none), and where
-// something stands at current.
+// in returns the offset of p in a partition that holds [start, end). timed is the offset of its first record at the
+// wanted time (negative: none), current the current offset.
 func (p Position) in(start, end, timed, current int64) int64 {
 	at := start
 	switch p.kind {
@@ -176,7 +172,7 @@ func (p Position) in(start, end, timed, current int64) int64 {
 	return min(max(at, start), end)
 }
 
-// placeAll places a position in the named partitions of a topic, or all.
+// placeAll places a position in the named partitions of a topic, or in all.
 func placeAll(ctx context.Context, a *kafka.Admin, name string, partitions []int32, p Position) (map[kafka.TopicPartition]placedAt, error) {
 	d, err := partitionsOf(ctx, a, name, partitions)
 	if err != nil {
@@ -185,8 +181,7 @@ func placeAll(ctx context.Context, a *kafka.Admin, name string, partitions []int
 	return placeIn(ctx, a, kadm.TopicDetails{name: d}, p, nil, false)
 }
 
-// partitionsOf lists a topic cut down to some partitions; all when none are
-// named.
+// partitionsOf describes a topic, reduced to the named partitions; all if none are named.
 func partitionsOf(ctx context.Context, a *kafka.Admin, name string, partitions []int32) (kadm.TopicDetail, error) {
 	topics, err := existing(ctx, a, name)
 	if err != nil {
@@ -209,9 +204,8 @@ func partitionsOf(ctx context.Context, a *kafka.Admin, name string, partitions [
 	return d, nil
 }
 
-// placeIn places a position in the partitions of topics that were listed.
-// current is where something stands, for positions that go by it. With
-// committed, partitions end where the oldest open transaction begins.
+// placeIn places a position in the partitions of listed topics. current holds the current offsets, for relative
+// positions. With committed, partitions end where the oldest open transaction begins.
 func placeIn(ctx context.Context, a *kafka.Admin, topics kadm.TopicDetails, p Position, current map[kafka.TopicPartition]int64, committed bool) (map[kafka.TopicPartition]placedAt, error) {
 	all, err := spans(ctx, a.Client(), topics, committed)
 	if err != nil {

@@ -16,17 +16,17 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// ProduceSpec says where records go and how.
+// ProduceSpec defines where and how records are sent.
 type ProduceSpec struct {
 	Topic       string
-	Partition   int32         // negative: by key, or where there is none whichever is open
+	Partition   int32         // negative: by key; without a key, any partition
 	Linger      time.Duration // longest wait for a fuller batch
-	BatchBytes  int32         // largest batch; 0: what the topic takes
+	BatchBytes  int32         // largest batch; 0: the topic's limit
 	Compression string        // none, gzip, snappy, lz4 or zstd; empty: zstd
 	Acks        string        // all, leader or none; empty: all
 }
 
-// Sent is what became of the records of a Sender.
+// Sent is the result of a Sender.
 type Sent struct {
 	Topic      string     `json:"topic"`
 	Records    int64      `json:"records"`
@@ -34,61 +34,58 @@ type Sent struct {
 	Partitions []SentPart `json:"partitions"`
 }
 
-// SentPart is what went to one partition.
+// SentPart counts what was sent to one partition.
 type SentPart struct {
 	Partition int32 `json:"partition"`
-	First     int64 `json:"firstOffset"` // -1: the broker was not to tell
+	First     int64 `json:"firstOffset"` // -1: unknown, the broker did not acknowledge
 	Last      int64 `json:"lastOffset"`
 	Records   int64 `json:"records"`
 }
 
-// Sender sends records to one topic, many at a time. Make one with NewSender,
-// and Close it. Send is for one goroutine.
+// Sender sends records to one topic, many at a time. Make one with NewSender, and Close it. Only one goroutine may call
+// Send.
 type Sender struct {
 	spec   ProduceSpec
-	limit  int // of a batch of the topic
+	limit  int // largest batch of the topic
 	client *kgo.Client
 
-	line     context.Context // of the client and of its records
-	leave    func() bool     // forgets the context of Send; nil: nothing was sent
+	line     context.Context // context of the client and of its records
+	leave    func() bool     // detaches from the context of Send; nil: nothing was sent
 	patience time.Duration
 	stall    *time.Timer
 	cut      context.CancelFunc
-	given    chan struct{} // closed when the broker is given up
+	given    chan struct{} // closed when the sender stops waiting for the broker
 
 	mu    sync.Mutex // guards the fields below
 	sent  Sent
 	parts map[int32]*SentPart
 	fail  error
 	over  chan struct{} // closed at the first failure
-	ended int64         // records, however
+	ended int64         // number of records with any outcome
 
-	closed bool  // nobody looks for a stall any more
-	waited bool  // at the last look for a stall records were under way
-	looked int64 // and so many had ended
+	closed bool  // the check for a stall has ended
+	waited bool  // records were in flight at the last check for a stall
+	looked int64 // value of ended at that check
 }
 
-// ErrTooLarge refuses a record that the topic would not take.
+// ErrTooLarge means that a record exceeds the topic's limit.
 var ErrTooLarge = errors.New("record is too large")
 
-// batchOverhead is what a batch of one record has beside key, value and
-// headers, at most: 61 bytes of head, and lengths.
+// batchOverhead is the most that a batch of one record adds to key, value and headers: 61 bytes of header, and lengths.
 const batchOverhead = 61 + 30
 
-// senderMaxRecords bounds what waits for the broker.
+// senderMaxRecords limits how many records wait for the broker.
 const senderMaxRecords = 100_000
 
-// sendGrace is how long records that were queued may take after their sender
-// was told to stop: whoever is interrupted shall know what was sent.
+// sendGrace is the time for queued records to be delivered after the sender was stopped, so that an interrupted user
+// learns what was sent.
 const sendGrace = 2 * time.Second
 
-// unknownTopicTries is how often a broker may say, about each 250 ms, that it
-// does not know the topic, which was there: one that has just been started
-// answers before it has learnt which topics there are.
+// unknownTopicTries limits how often a broker may report, about every 250 ms, that it does not know a topic that
+// existed before. A broker that has just started answers before it has loaded its topics.
 const unknownTopicTries = 40
 
-// NewSender looks at the topic, which must exist, and makes a client for it.
-// The context bounds the look.
+// NewSender checks the topic, which must exist, and makes a client for it. ctx bounds the check.
 func NewSender(ctx context.Context, cfg kafka.Config, spec ProduceSpec) (*Sender, error) {
 	a, err := kafka.NewAdminWithin(ctx, cfg)
 	if err != nil {
@@ -118,19 +115,18 @@ func NewSender(ctx context.Context, cfg kafka.Config, spec ProduceSpec) (*Sender
 		return nil, fmt.Errorf("produce to %s: %w", spec.Topic, err)
 	}
 	s.patience, s.line, s.cut = cfg.DeliveryTimeout, line, cut
-	s.mu.Lock() // stalled must not look before the timer is there
+	s.mu.Lock() // stalled must not run before the timer is set
 	s.stall = time.AfterFunc(s.patience, s.stalled)
 	s.mu.Unlock()
 	return s, nil
 }
 
-// stalled gives up when records wait and none ended between two looks, each
-// the delivery timeout after the one before. The library's own timeout counts
-// from a record's timestamp, which may be long past; and asking for the time at
-// each record would cost more than the rest of its accounting.
+// stalled stops the wait for the broker when records wait and none ended between two checks, one delivery timeout
+// apart. The library's own timeout counts from a record's timestamp, which may be long past. Reading the clock for each
+// record would cost more than the rest of its accounting.
 func (s *Sender) stalled() {
 	s.mu.Lock()
-	if s.closed { // while this look was about to begin
+	if s.closed { // Close was called when this check was about to begin
 		s.mu.Unlock()
 		return
 	}
@@ -162,7 +158,7 @@ func (p ProduceSpec) options(limit int) ([]kgo.Opt, error) {
 		kgo.ProducerLinger(p.Linger), kgo.ProducerBatchMaxBytes(max(batch, 1024)),
 		kgo.ProducerBatchCompression(codec), kgo.UnknownTopicRetries(unknownTopicTries),
 		kgo.MaxBufferedRecords(senderMaxRecords), kgo.MaxBufferedBytes(max(64<<20, 2*limit)),
-		kgo.AllowIdempotentProduceCancellation(), // so that a broker that hangs can be given up
+		kgo.AllowIdempotentProduceCancellation(), // permits ending the wait for a broker that hangs
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 	}
 	if p.Partition >= 0 {
@@ -179,10 +175,9 @@ func (p ProduceSpec) options(limit int) ([]kgo.Opt, error) {
 	return nil, fmt.Errorf("acks: %q is not one of all, leader, none", p.Acks)
 }
 
-// Send queues a record and waits only while too much is queued. It returns the
-// first failure of any record so far; what is larger than Limit is refused at
-// once. When ctx ends, which is the same for all of them, no more are taken, and
-// those that were have sendGrace to be delivered.
+// Send queues a record and blocks only while the queue is full. It returns the first failure of any record so far. It
+// refuses a record that is larger than the topic's limit at once. When ctx ends, which must be the same for all calls,
+// Send refuses further records, and queued records have sendGrace to be delivered.
 func (s *Sender) Send(ctx context.Context, r kafka.Record) error {
 	select {
 	case <-s.over:
@@ -209,8 +204,7 @@ func (s *Sender) Send(ctx context.Context, r kafka.Record) error {
 	return nil
 }
 
-// Fits returns why the topic would not take a record, as far as that is known
-// without sending it.
+// Fits returns the reason why the topic would refuse a record, as far as it can be known without sending it.
 func (s *Sender) Fits(r kafka.Record) error {
 	size := len(r.Key) + len(r.Value)
 	for _, h := range r.Headers {
@@ -227,7 +221,7 @@ func (s *Sender) Fits(r kafka.Record) error {
 	return nil
 }
 
-// settle notes the end of one record.
+// settle counts the outcome of one record.
 func (s *Sender) settle(r *kgo.Record, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -258,7 +252,7 @@ func (s *Sender) failed(err error) {
 	}
 }
 
-// explain adds what an operator would ask next.
+// explain adds the likely cause to an error.
 func explain(err error) error {
 	switch {
 	case errors.Is(err, kerr.MessageTooLarge):
@@ -275,16 +269,15 @@ func (s *Sender) failure() error {
 	return s.fail
 }
 
-// Progress is what was delivered so far.
+// Progress returns what was delivered so far.
 func (s *Sender) Progress() (records, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sent.Records, s.sent.Bytes
 }
 
-// Close waits until everything is delivered or failed, until the broker was
-// given up, at most until sendGrace after ctx ended, and tells what was delivered and what failed
-// first.
+// Close waits until every record is delivered or failed, the sender stopped waiting for the broker, or sendGrace passed
+// after ctx ended. It returns what was delivered and the first failure.
 func (s *Sender) Close(ctx context.Context) (Sent, error) {
 	flush, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var watch sync.WaitGroup

@@ -15,22 +15,21 @@ import (
 type Prunable struct {
 	Topic     string `json:"topic"`
 	Messages  int64  `json:"messages"`
-	Protected string `json:"protected,omitempty"` // why it stays
+	Protected string `json:"protected,omitempty"` // why it is kept
 	Deleted   bool   `json:"deleted"`
 	Error     string `json:"error,omitempty"`
 }
 
-// PruneSpec says what may be deleted.
+// PruneSpec defines which topics may be deleted.
 type PruneSpec struct {
 	File    topic.File
-	Names   []string // topics to be deleted, each typed by somebody; none: only list
+	Names   []string // topics to delete, each typed by the operator; empty: only list
 	Force   bool     // also topics that hold records
 	Execute bool
 }
 
-// Prune lists the topics that a catalog does not name, and deletes those of
-// them that were named. Topics of Kafka and of Connect, topics with active
-// consumer groups and, without Force, topics with records are protected.
+// Prune lists the topics that a catalog does not name, and deletes those that spec names. Topics of Kafka and of
+// Connect, topics with active consumer groups and, without Force, topics with records are protected.
 func Prune(ctx context.Context, a *kafka.Admin, spec PruneSpec) ([]Prunable, error) {
 	plan, err := MakePlan(ctx, a, PlanSpec{File: spec.File})
 	if err != nil {

@@ -17,12 +17,11 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/inflate"
 )
 
-// endless is the end of a range that has none.
+// endless is the end of a range without an end.
 const endless = math.MaxInt64
 
-// Errors that end a read. errAway: it was deleted, or the broker has just been
-// started. ErrSilent: the broker did not answer for as long as a request may
-// take.
+// Errors that end a read. errAway: the topic was deleted, or the broker has just started. ErrSilent: the broker did not
+// answer within the request timeout.
 var (
 	errAway   = errors.New("the broker does not know the topic now")
 	errGone   = errors.New("the topic was created again")
@@ -30,20 +29,20 @@ var (
 	ErrSilent = errors.New("no answer from the broker")
 )
 
-// Limits of a reading client. What is fetched ahead is bounded by the first;
-// the last keeps a compression bomb from taking the memory.
+// Limits of a reading client. readMaxBytes limits what is fetched ahead; readMaxDecompress protects memory from
+// compression bombs.
 const (
 	readMaxBytes       = 8 << 20  // compressed
-	readPartitionBytes = 2 << 20  // a larger batch comes all the same, by itself (KIP-74)
-	readMaxDecompress  = 64 << 20 // of a batch, and of those before it in one fetch
+	readPartitionBytes = 2 << 20  // a larger batch still arrives, alone (KIP-74)
+	readMaxDecompress  = 64 << 20 // of a batch, and of the batches before it in one fetch
 	readPollRecords    = 10_000
-	emptyFetchBytes    = 2048 // a fetch response without records is smaller, but for thousands of partitions
-	emptyFetchesForGap = 3    // so many in a row of a partition's leader: its offsets hold no records
-	emptyFetchesAtAll  = 40   // so many of any broker in a row end the wait, should a leader have moved
+	emptyFetchBytes    = 2048 // a fetch response without records is smaller, except with thousands of partitions
+	emptyFetchesForGap = 3    // this many in a row from a partition's leader: its offsets hold no records
+	emptyFetchesAtAll  = 40   // this many in a row from any broker end the wait, in case a leader moved
 )
 
-// fetchWatch counts answers to fetch requests, so that a reader can tell a
-// partition whose last offsets hold no records from a broker that is slow.
+// fetchWatch counts responses to fetch requests. By these counts a reader distinguishes a partition whose last offsets
+// hold no records from a slow broker.
 type fetchWatch struct {
 	answers atomic.Int64
 	fetched func(time.Duration)
@@ -73,7 +72,7 @@ func (w *fetchWatch) OnBrokerE2E(b kgo.BrokerMetadata, key int16, e kgo.BrokerE2
 	}
 }
 
-// got notes that records came: what was counted says nothing any more.
+// got resets the counts: records arrived.
 func (w *fetchWatch) got() {
 	w.mu.Lock()
 	clear(w.empty)
@@ -81,8 +80,7 @@ func (w *fetchWatch) got() {
 	w.mu.Unlock()
 }
 
-// nothing reports whether the leaders of all these partitions have nothing to
-// give.
+// nothing reports whether the leaders of all these partitions have no more records.
 func (w *fetchWatch) nothing(left map[int32]extent) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -97,8 +95,8 @@ func (w *fetchWatch) nothing(left map[int32]extent) bool {
 	return true
 }
 
-// read hands over the records of the ranges, each partition in its order, until
-// it has them all. keep makes it go on while a broker is away.
+// read hands over the records of the ranges, in offset order within each partition, until all are read. With keep it
+// continues while a broker is unavailable.
 func read(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[kafka.TopicPartition]extent, keep bool, take func(kafka.Record) error) error {
 	starts, left := map[string]map[int32]kgo.Offset{}, 0
 	pos := make(map[int32]extent, len(ranges))
@@ -136,16 +134,16 @@ func read(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, ranges map[ka
 	defer client.Close()
 	r := reader{spec: spec, client: client, watch: watch, pos: pos, left: left, take: take, window: time.Now()}
 	for _, e := range pos {
-		r.total += e.to - e.from // without meaning where there is no end
+		r.total += e.to - e.from // meaningless without an end
 	}
 	return r.run(ctx, cfg.RequestTimeout, keep)
 }
 
-// readGrace is how long a client may take leave of its broker after its work
-// was ended; brokers forget fetch sessions anyway.
+// readGrace is how long a client may take to close its fetch sessions after its work ended; brokers expire the sessions
+// anyway.
 const readGrace = 500 * time.Millisecond
 
-// reader is one read under way.
+// reader is the state of one read.
 type reader struct {
 	spec   ConsumeSpec
 	client *kgo.Client
@@ -155,13 +153,13 @@ type reader struct {
 	take   func(kafka.Record) error
 	seen   int64
 	total  int64 // offsets between the beginnings and the ends
-	last   error // why the last polls brought nothing
+	last   error // why the last polls returned no records
 	window time.Time
 	looked int64 // records of this window, when it samples
 	size   int64 // and their bytes
 }
 
-// passed is how many of all offsets were passed.
+// passed returns how many of all offsets were read or skipped.
 func (r *reader) passed() (at, all int64) {
 	left := int64(0)
 	for _, e := range r.pos {
@@ -228,13 +226,12 @@ func (r *reader) run(ctx context.Context, patience time.Duration, keep bool) err
 	return nil
 }
 
-// followLook is how often who follows looks whether the topic is still the same
-// one. The library goes over to a new topic of the same name and waits there for
-// offsets that come much later.
+// followLook is how often a following reader checks that the topic is still the same. If a new topic has the same name,
+// the library continues there and waits for offsets that come much later.
 const followLook = 2 * time.Second
 
-// changed returns errGone where the topic is another one than when reading
-// began, errAway where it is not there, and errGrown where it has more partitions.
+// changed returns errGone if the topic was created again since reading began, errAway if it does not exist, and
+// errGrown if it has more partitions.
 func (r *reader) changed(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, followLook)
 	defer cancel()
@@ -244,7 +241,7 @@ func (r *reader) changed(ctx context.Context) error {
 	req.Topics = append(req.Topics, t)
 	resp, err := req.RequestWith(ctx, r.client)
 	if err != nil || len(resp.Topics) != 1 {
-		return nil // nobody tells
+		return nil // unknown
 	}
 	now := resp.Topics[0]
 	switch err := kerr.ErrorForCode(now.ErrorCode); {
@@ -260,7 +257,7 @@ func (r *reader) changed(ctx context.Context) error {
 	return nil
 }
 
-// pollFor is how often a reader looks up from waiting.
+// pollFor is how long one wait for records lasts at most.
 const pollFor = 300 * time.Millisecond
 
 func pause(ctx context.Context, d time.Duration) {
@@ -308,7 +305,7 @@ func (r *reader) deliver(fetches kgo.Fetches) error {
 	return fail
 }
 
-// judge looks at what went wrong in a poll; the library tries the rest again.
+// judge examines the errors of a poll; the library retries after all others.
 func (r *reader) judge(fetches kgo.Fetches) error {
 	for _, fe := range fetches.Errors() {
 		var big *kgo.ErrDecompressTooLarge
@@ -341,7 +338,7 @@ func (r *reader) judge(fetches kgo.Fetches) error {
 	return nil
 }
 
-// gap says which offsets hold no records.
+// gap reports which offsets hold no records.
 func (r *reader) gap() {
 	for p, e := range r.pos {
 		r.spec.say("partition %d: offsets %d to %d hold no records for readers", p, e.from, e.to-1)

@@ -13,25 +13,24 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// TopicParts names partitions of one topic; none: all of them.
+// TopicParts names partitions of one topic; none means all.
 type TopicParts struct {
 	Topic      string
 	Partitions []int32
 }
 
-// ResetSpec says where a group is to go on.
+// ResetSpec defines the new offsets of a group.
 type ResetSpec struct {
 	Group   string
 	To      Position
-	Topics  []TopicParts // none: wherever the group has commits
-	Execute bool         // without it the result says what would happen
+	Topics  []TopicParts // empty: all topics in which the group has commits
+	Execute bool         // without it, the result is a preview
 
-	// Exact offsets of single partitions, instead of To; within what the
-	// partition holds.
+	// Exact offsets of single partitions, instead of To; limited to the offsets that the partition holds.
 	Exact map[kafka.TopicPartition]int64
 }
 
-// Reset is what becomes of a group's offsets.
+// Reset is the result for a group's offsets.
 type Reset struct {
 	Group    string     `json:"group"`
 	To       string     `json:"to"`
@@ -46,13 +45,12 @@ type ResetRow struct {
 	Partition int32  `json:"partition"`
 	From      int64  `json:"from"` // -1: nothing was committed
 	To        int64  `json:"to"`
-	LagBefore int64  `json:"lagBefore"` // -1: not known
+	LagBefore int64  `json:"lagBefore"` // -1: unknown
 	LagAfter  int64  `json:"lagAfter"`
 }
 
-// ResetGroup moves the committed offsets of a group. The group must have no
-// members: they would go on where they are and commit over it. A group that
-// does not exist is made where topics are named.
+// ResetGroup moves the committed offsets of a group. The group must have no members: they would continue at their own
+// positions and overwrite the commit. A group that does not exist is created if topics are named.
 func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, error) {
 	out := Reset{Group: spec.Group, To: spec.To.String(), Rows: []ResetRow{}}
 	adm := kadm.NewClient(a.Client())
@@ -119,7 +117,7 @@ func ResetGroup(ctx context.Context, a *kafka.Admin, spec ResetSpec) (Reset, err
 	return out, nil
 }
 
-// scope lists the topics of a reset, cut down to its partitions.
+// scope lists the topics of a reset, reduced to its partitions.
 func scope(ctx context.Context, a *kafka.Admin, topics []TopicParts, current map[kafka.TopicPartition]int64) (kadm.TopicDetails, error) {
 	if len(topics) == 0 {
 		parts := map[string][]int32{}
@@ -147,7 +145,7 @@ func scope(ctx context.Context, a *kafka.Admin, topics []TopicParts, current map
 	return out, nil
 }
 
-// DeletedGroup is a group that was deleted, or would be.
+// DeletedGroup is a group that was deleted, or would be deleted.
 type DeletedGroup struct {
 	Group   string `json:"group"`
 	State   string `json:"state"`
@@ -157,8 +155,8 @@ type DeletedGroup struct {
 	Error   string `json:"error,omitempty"`
 }
 
-// DeleteGroups forgets groups with their committed offsets; without execute it
-// only tells what they are. Groups with members are refused.
+// DeleteGroups deletes groups with their committed offsets; without execute it only reports what they hold. It refuses
+// groups with members.
 func DeleteGroups(ctx context.Context, a *kafka.Admin, execute bool, names ...string) ([]DeletedGroup, error) {
 	groups, err := DescribeGroups(ctx, a, names...)
 	if err != nil {
@@ -190,7 +188,7 @@ func DeleteGroups(ctx context.Context, a *kafka.Admin, execute bool, names ...st
 	return out, errors.Join(errs...)
 }
 
-// DeletedOffsets is a topic whose commits of a group were deleted, or would be.
+// DeletedOffsets is a topic for which a group's commits were deleted, or would be deleted.
 type DeletedOffsets struct {
 	Topic      string `json:"topic"`
 	Partitions int    `json:"partitions"` // with a commit
@@ -199,9 +197,8 @@ type DeletedOffsets struct {
 	Error      string `json:"error,omitempty"`
 }
 
-// DeleteOffsets makes a group forget where it stands in topics; without execute
-// it only tells what would be forgotten. A topic that a member is subscribed to
-// is refused by the broker.
+// DeleteOffsets deletes the commits of a group for topics; without execute it only reports them. The broker refuses a
+// topic to which a member is subscribed.
 func DeleteOffsets(ctx context.Context, a *kafka.Admin, group string, execute bool, topics ...string) ([]DeletedOffsets, error) {
 	g, err := DescribeGroup(ctx, a, group)
 	if err != nil {

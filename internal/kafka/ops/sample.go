@@ -8,41 +8,38 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Sample bounds what a reader that follows takes of a topic that is faster than
-// anybody can look: in each Window it reads about Records or
-// Bytes, then leaves out what
-// was written meanwhile and goes on near the end. What it leaves out is not
-// fetched, so neither the broker nor the reader pays for it, but for a fetch
-// that was under way.
+// Sample limits what a following reader takes from a topic that is too fast to watch. In each Window it reads about
+// Records or Bytes, then skips the records written meanwhile and continues near the end. Skipped records are not
+// fetched, so they cost neither the broker nor the reader anything, except for a fetch in flight.
 type Sample struct {
 	Window  time.Duration
-	Records int64               // enough for one window
-	Bytes   int64               // and so is this much of keys and values
-	Skipped func(records int64) // told how many offsets were left out
+	Records int64               // limit of one window
+	Bytes   int64               // limit of one window, in bytes of keys and values
+	Skipped func(records int64) // called with the number of skipped offsets
 }
 
-// What a reader that samples fetches ahead is thrown away when it leaps.
+// Limits of what a sampling reader fetches ahead. Such records are discarded when it skips forward.
 const (
 	sampleMaxBytes       = 1 << 20
 	samplePartitionBytes = 256 << 10
 )
 
-// sampleNewest is how many records before the end of a partition a leap ends,
-// so that the newest are seen also where nothing follows them.
+// sampleNewest is how many records before the end of a partition a skip ends, so that the latest records appear even if
+// none follow.
 const sampleNewest = 20
 
-// What a frugal reader fetches ahead. What is decompressed is in memory twice:
-// with who looks at it, and fetched meanwhile.
+// Limits of what a frugal reader fetches ahead. Decompressed records are in memory twice: those being processed and
+// those fetched meanwhile.
 const (
 	frugalMaxBytes       = 1 << 20
 	frugalPartitionBytes = 512 << 10
 	frugalInflated       = 8 << 20
 )
 
-// fetchAhead is what a client may fetch before it is asked for.
+// fetchAhead limits what a client fetches in advance.
 type fetchAhead struct {
 	bytes, partition int32 // compressed
-	inflated         int   // bytes, to which a last batch may add its own
+	inflated         int   // bytes; the last batch may exceed it by its own size
 	fetches          int
 }
 
@@ -56,8 +53,7 @@ func readAhead(spec ConsumeSpec) fetchAhead {
 	return fetchAhead{readMaxBytes, readPartitionBytes, readMaxDecompress, 2}
 }
 
-// leap waits for the end of a window in which enough was read, and goes near
-// the end of each partition that is behind.
+// leap waits for the end of a window whose limit was reached, and moves near the end of each partition that is behind.
 func (r *reader) leap(ctx context.Context) error {
 	s := r.spec.Sample
 	spent := time.Since(r.window)
@@ -73,7 +69,7 @@ func (r *reader) leap(ctx context.Context) error {
 	defer cancel()
 	ends, err := kadm.NewClient(r.client).ListCommittedOffsets(ask, r.spec.Topic)
 	if err != nil || ctx.Err() != nil {
-		return ctx.Err() // what cannot be asked is read
+		return ctx.Err() // if the end offsets cannot be requested, reading continues
 	}
 	skipped := int64(0)
 	to := map[int32]kgo.EpochOffset{}

@@ -11,9 +11,9 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// CheckServing succeeds when a cluster answers a topic listing, has a broker,
-// and each partition of the named topics has a leader. A broker that was killed answers long before it leads again, and
-// before it has learnt which topics there are.
+// CheckServing succeeds when a cluster returns a listing of topics, has a broker, and each partition of the named
+// topics has a leader. A broker that was killed answers long before it leads partitions again, and before it has loaded
+// its topics.
 func CheckServing(ctx context.Context, a *kafka.Admin, topics []string) error {
 	const patience = 3 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)

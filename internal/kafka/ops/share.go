@@ -11,13 +11,12 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// typeShare is the type of a group whose members share the records of each
-// partition (KIP-932). It commits no offsets: it has a place in each partition
-// before which all records are done with.
+// typeShare is the type of a group whose members share the records of each partition (KIP-932). It commits no offsets.
+// In each partition it has a start offset; all records before it are processed.
 const typeShare = "share"
 
-// sharing describes those of the groups that are share groups, with where they
-// stand. Brokers that know no such groups have none.
+// sharing describes the share groups among groups, with their start offsets. Brokers that do not support share groups
+// have none.
 func sharing(ctx context.Context, adm *kadm.Client, groups []string) map[string]look {
 	out := map[string]look{}
 	if len(groups) == 0 {
@@ -47,7 +46,7 @@ func sharing(ctx context.Context, adm *kadm.Client, groups []string) map[string]
 	return out
 }
 
-// place notes where a share group stands, in the form of commits.
+// place records the start offsets of a share group in the form of commits.
 func (l *look) place(at kadm.DescribedShareGroupOffsets, err error) {
 	l.placed = &kadm.FetchOffsetsResponse{Group: l.Name, Fetched: kadm.OffsetResponses{}}
 	l.lags = map[kafka.TopicPartition]int64{}
@@ -59,16 +58,16 @@ func (l *look) place(at kadm.DescribedShareGroupOffsets, err error) {
 			if p.Err != nil {
 				continue
 			}
-			at := max(p.StartOffset, -1) // nobody has read there yet
+			at := max(p.StartOffset, -1) // no member has read there yet
 			l.placed.Fetched.Add(kadm.OffsetResponse{Offset: kadm.Offset{Topic: p.Topic, Partition: p.Partition, At: at, LeaderEpoch: -1}})
-			if p.Lag >= 0 { // older brokers do not tell; records that are done with behind the place do not count
+			if p.Lag >= 0 { // older brokers do not report it; records after the start offset that are already processed do not count
 				l.lags[kafka.TopicPartition{Topic: p.Topic, Partition: p.Partition}] = p.Lag
 			}
 		}
 	}
 }
 
-// moveShare puts an empty share group elsewhere.
+// moveShare sets the start offsets of a share group without members.
 func moveShare(ctx context.Context, adm *kadm.Client, group string, to kadm.Offsets) error {
 	done, err := adm.AlterShareGroupOffsets(ctx, group, to)
 	if err != nil {
@@ -81,7 +80,7 @@ func moveShare(ctx context.Context, adm *kadm.Client, group string, to kadm.Offs
 	return errors.Join(errs...)
 }
 
-// forgetShare makes an empty share group forget topics.
+// forgetShare deletes the start offsets of a share group without members in topics.
 func forgetShare(ctx context.Context, adm *kadm.Client, group string, topics ...string) (kadm.DeleteOffsetsResponses, error) {
 	done, err := adm.DeleteShareGroupOffsets(ctx, group, topics...)
 	if err != nil {
@@ -92,8 +91,7 @@ func forgetShare(ctx context.Context, adm *kadm.Client, group string, topics ...
 	return out, nil
 }
 
-// unknownToClassic tells that the old request knows nothing of a group, which
-// may be one of another type.
+// unknownToClassic reports whether the old request did not find a group, which may be of another type.
 func unknownToClassic(g kadm.DescribedGroup) bool {
 	return errors.Is(g.Err, kerr.GroupIDNotFound) || g.Err == nil && len(g.Members) == 0 && (g.State == "Dead" || g.State == "")
 }

@@ -10,29 +10,28 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Sizes is what lies on the disks of a cluster.
+// Sizes holds the disk usage of a cluster.
 type Sizes struct {
-	Topics     map[string]int64               // bytes of one copy
-	Partitions map[kafka.TopicPartition]int64 // bytes of its largest copy
-	Dirs       map[int32][]LogDir             // of each broker that told
+	Topics     map[string]int64               // bytes of one replica
+	Partitions map[kafka.TopicPartition]int64 // bytes of its largest replica
+	Dirs       map[int32][]LogDir             // of each broker that reported them
 }
 
-// LogDir is one directory in which a broker keeps partitions.
+// LogDir is one directory in which a broker stores partitions.
 type LogDir struct {
 	Path       string `json:"path"`
 	Bytes      int64  `json:"bytes"`      // of the partitions in it
-	Partitions int    `json:"partitions"` // copies in it
-	Free       int64  `json:"free"`       // of its file system; -1: the broker does not tell
-	Total      int64  `json:"total"`      // of its file system; -1: the broker does not tell
+	Partitions int    `json:"partitions"` // number of replicas in it
+	Free       int64  `json:"free"`       // of its file system; -1: the broker does not report it
+	Total      int64  `json:"total"`      // of its file system; -1: the broker does not report it
 	Error      string `json:"error,omitempty"`
 }
 
-// EmbeddedDir is what the embedded broker calls its directory, wherever that
-// is. No other broker has a directory of this name, and what it says about
-// free space means nothing.
+// EmbeddedDir is the directory name that the embedded broker reports, wherever its data is. No other broker has a
+// directory of this name. The free space reported for it is meaningless.
 const EmbeddedDir = "/mem/kfake"
 
-// LogSizes asks every broker for its directories. It fails where none tells.
+// LogSizes requests the log directories of every broker. It fails if no broker reports them.
 func LogSizes(ctx context.Context, a *kafka.Admin) (Sizes, error) {
 	out := Sizes{Topics: map[string]int64{}, Partitions: map[kafka.TopicPartition]int64{}, Dirs: map[int32][]LogDir{}}
 	all, err := kadm.NewClient(a.Client()).DescribeAllLogDirs(ctx, nil)
@@ -63,7 +62,7 @@ func (s *Sizes) add(broker int32, d kadm.DescribedLogDir) {
 		dir.Bytes += p.Size
 		dir.Partitions++
 		if p.IsFuture {
-			return // on its way to another directory: the copy that counts is elsewhere
+			return // a replica that is moving to another directory: the current replica is elsewhere
 		}
 		tp := kafka.TopicPartition{Topic: p.Topic, Partition: p.Partition}
 		s.Partitions[tp] = max(s.Partitions[tp], p.Size)

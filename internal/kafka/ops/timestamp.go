@@ -2,28 +2,25 @@ package ops
 
 import "time"
 
-// Times that JSON can say (RFC 3339 has four digits for a year). Timestamps
-// beyond them are shown as these: a producer that counts microseconds where
-// Kafka counts milliseconds is in the year 55,000.
+// Range of times that JSON can represent (RFC 3339 has four digits for a year). Timestamps outside are shown as these
+// limits: a producer that sends microseconds where Kafka expects milliseconds is in the year 55,000.
 var (
 	earliest = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
 	latest   = time.Date(9999, 12, 31, 23, 59, 59, int(999*time.Millisecond), time.UTC)
 )
 
-// inverse of 15625 modulo 2^58: by it a product with 10^6 = 2^6 * 15625 is
-// taken back, although it did not fit.
+// inverse of 15625 modulo 2^58: it reverses a multiplication by 10^6 = 2^6 * 15625 that overflowed.
 const (
 	inverse  = 0x10fb65668c26139
 	wrapBits = 58
 )
 
-// timeOf is a record's timestamp. The library multiplies milliseconds by a
-// million in 64 bits, which turns all beyond the year 2262 into times long ago;
-// the lowest 58 bits of the milliseconds are still in it.
+// timeOf returns a record's timestamp. The library multiplies milliseconds by a million in 64 bits, so times after the
+// year 2262 become times long ago. The lowest 58 bits of the milliseconds remain in the product.
 func timeOf(t time.Time) time.Time {
 	ns := t.UnixNano()
 	if ns&63 != 0 {
-		return t // no product with 10^6
+		return t // not a multiple of 10^6
 	}
 	ms := int64(uint64(ns)>>6*inverse<<(64-wrapBits)) >> (64 - wrapBits)
 	switch t = time.UnixMilli(ms); {
@@ -35,8 +32,7 @@ func timeOf(t time.Time) time.Time {
 	return t
 }
 
-// sendable tells whether the library can send a timestamp: it counts in
-// nanoseconds.
+// sendable reports whether the library can send a timestamp: it converts to nanoseconds.
 func sendable(t time.Time) bool {
 	return t.Year() > 1677 && t.Year() < 2262
 }

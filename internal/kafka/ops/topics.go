@@ -16,26 +16,26 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// Topic is one line of a listing.
+// Topic is one row of a listing.
 type Topic struct {
 	Name       string `json:"name"`
 	Partitions int    `json:"partitions"`
 	Replicas   int    `json:"replicas"`
-	Messages   int64  `json:"messages"` // end minus start offsets: an upper bound where records were removed in between
+	Messages   int64  `json:"messages"` // end minus start offsets: an upper bound if records between them were removed
 	Kind       string `json:"kind"`     // core, support or other
-	Internal   bool   `json:"internal"` // to Kafka
-	Written    int64  `json:"-"`        // sum of the end offsets: how much was ever written
+	Internal   bool   `json:"internal"` // internal to Kafka
+	Written    int64  `json:"-"`        // sum of the end offsets: all records ever written
 }
 
 // Kinds of topics.
 const (
-	KindCore    = "core"    // one of the eight that users know
-	KindSupport = "support" // what smartlb needs for itself
+	KindCore    = "core"    // one of the eight topics that users work with
+	KindSupport = "support" // needed by smartlb internally
 	KindOther   = "other"
 )
 
-// ListTopics lists the topics of a cluster: those of the catalog in its order,
-// then the others by name. Topics internal to Kafka only when asked for.
+// ListTopics lists the topics of a cluster: first those of the catalog in its order, then the others by name. It
+// includes topics internal to Kafka only if internal is set.
 func ListTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, internal bool) ([]Topic, error) {
 	all, err := listed(ctx, a)
 	if err != nil {
@@ -70,7 +70,7 @@ func ListTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, inte
 	return out, nil
 }
 
-// KindOf tells what kind a topic is.
+// KindOf returns the kind of a topic.
 func KindOf(catalog topic.Catalog, name string) string {
 	s, known := catalog.Find(name)
 	switch {
@@ -95,11 +95,11 @@ func messageCounts(ctx context.Context, a *kafka.Admin, topics kadm.TopicDetails
 	return counts, nil
 }
 
-// Description is all about one topic.
+// Description describes one topic.
 type Description struct {
 	Name        string         `json:"name"`
 	ID          string         `json:"id"`
-	Description string         `json:"description,omitempty"` // of the catalog
+	Description string         `json:"description,omitempty"` // from the catalog
 	Owner       string         `json:"owner,omitempty"`
 	Schema      string         `json:"schema,omitempty"`
 	Key         string         `json:"key,omitempty"`
@@ -123,10 +123,10 @@ type Partition struct {
 type TopicSetting struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
-	Set   bool   `json:"set"` // on the topic itself; otherwise it is the broker's
+	Set   bool   `json:"set"` // set on the topic; otherwise the broker's value applies
 }
 
-// DescribeTopic describes one topic; ErrNoTopic when there is none.
+// DescribeTopic describes one topic. It returns ErrNoTopic if the topic does not exist.
 func DescribeTopic(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, name string) (Description, error) {
 	all, err := DescribeTopics(ctx, a, catalog, name)
 	if err != nil {
@@ -135,8 +135,7 @@ func DescribeTopic(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, n
 	return all[0], nil
 }
 
-// DescribeTopics describes topics in the order of their names; ErrNoTopic when
-// one does not exist.
+// DescribeTopics describes topics in the order of their names. It returns ErrNoTopic if a topic does not exist.
 func DescribeTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, names ...string) ([]Description, error) {
 	topics, err := existing(ctx, a, names...)
 	if err != nil {
@@ -175,8 +174,8 @@ func DescribeTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, 
 	return out, nil
 }
 
-// existing lists topics that must exist. The error names all that do not, each
-// with the nearest name there is.
+// existing lists topics that must exist. The error names all that do not exist, each with the most similar existing
+// name.
 func existing(ctx context.Context, a *kafka.Admin, names ...string) (kadm.TopicDetails, error) {
 	for _, name := range names {
 		if err := topic.CheckName(name); err != nil {
@@ -240,7 +239,7 @@ func topicSettings(ctx context.Context, adm *kadm.Client, topics ...string) (map
 	return out, nil
 }
 
-// topicValue is what a topic sets itself, and what would hold without that.
+// topicValue returns the value that a topic sets, and the value that would apply otherwise.
 func topicValue(c kadm.Config) (value string, set bool, inherited string) {
 	set = c.Source == kmsg.ConfigSourceDynamicTopicConfig
 	if !set {
@@ -257,7 +256,7 @@ func topicValue(c kadm.Config) (value string, set bool, inherited string) {
 	return c.MaybeValue(), set, inherited
 }
 
-// some keeps JSON arrays from being null.
+// some returns an empty slice for nil, so that JSON arrays are not null.
 func some[T any](s []T) []T {
 	if s == nil {
 		return []T{}

@@ -1,10 +1,8 @@
-// Package profile remembers clusters: where their brokers are and how to be let
-// in. People add profiles with `smartlb profile`; every command that talks to
-// Kafka can use one.
+// Package profile stores clusters: their brokers, encryption and login. Users add profiles with `smartlb profile`;
+// every command that connects to Kafka can use a profile.
 //
-// The file is profiles.yaml in $SMARTLB_CONFIG_DIR, else
-// $XDG_CONFIG_HOME/smartlb, else ~/.config/smartlb. It holds names of secrets,
-// never secrets.
+// The file is profiles.yaml in $SMARTLB_CONFIG_DIR, else $XDG_CONFIG_HOME/smartlb, else ~/.config/smartlb. It holds
+// names of secrets, never secrets.
 package profile
 
 import (
@@ -26,7 +24,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
-// Profile is one cluster.
+// Profile describes one cluster.
 type Profile struct {
 	Brokers []string    `yaml:"brokers" json:"brokers"`
 	TLS     kafka.TLS   `yaml:"tls,omitempty" json:"tls"`
@@ -34,7 +32,7 @@ type Profile struct {
 	Signing sign.Config `yaml:"signing,omitempty" json:"signing,omitzero"` // keys that sign changes of routing; default: none
 }
 
-// Security gives what it takes to be let in.
+// Security returns the encryption and login of the cluster.
 func (p Profile) Security() kafka.Security { return kafka.Security{TLS: p.TLS, SASL: p.SASL} }
 
 // Validate reports every mistake at once, each with its path.
@@ -47,7 +45,7 @@ func (p Profile) Validate() error {
 	return cfg.Validate()
 }
 
-// File is all profiles of a user.
+// File holds all profiles of a user.
 type File struct {
 	Use      string             `yaml:"use,omitempty"` // name of the profile in use; empty: none
 	Profiles map[string]Profile `yaml:"profiles"`
@@ -57,10 +55,10 @@ type File struct {
 
 var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// ErrUnknown means that there is no such profile.
+// ErrUnknown means that the profile does not exist.
 var ErrUnknown = errors.New("there is no such profile")
 
-// Path says where the file is.
+// Path returns the path of the file.
 func Path(getenv func(string) string) (string, error) {
 	dir := getenv("SMARTLB_CONFIG_DIR")
 	switch {
@@ -75,7 +73,7 @@ func Path(getenv func(string) string) (string, error) {
 	return filepath.Join(dir, "profiles.yaml"), nil
 }
 
-// Load reads the file; one that is not there has no profiles.
+// Load reads the file; a missing file has no profiles.
 func Load(getenv func(string) string) (*File, error) {
 	path, err := Path(getenv)
 	if err != nil {
@@ -107,10 +105,10 @@ func Load(getenv func(string) string) (*File, error) {
 // Names lists the profiles.
 func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.Profiles)) }
 
-// Where says where the file is.
+// Where returns the path of the file.
 func (f *File) Where() string { return f.path }
 
-// Get gives a profile by name. The error names the others.
+// Get returns a profile by name. The error lists the existing names.
 func (f *File) Get(name string) (Profile, error) {
 	p, ok := f.Profiles[name]
 	if !ok {
@@ -123,8 +121,7 @@ func (f *File) Get(name string) (Profile, error) {
 	return p, nil
 }
 
-// Add stores a profile. One of the same name is replaced only if that is asked
-// for.
+// Add stores a profile. It replaces a profile of the same name only if replace is set.
 func (f *File) Add(as string, p Profile, replace bool) error {
 	if !name.MatchString(as) {
 		return fmt.Errorf("%q: want a name of letters, digits, dots, dashes and underscores", as)
@@ -139,7 +136,7 @@ func (f *File) Add(as string, p Profile, replace bool) error {
 	return f.save()
 }
 
-// Select makes a profile the one in use; an empty name leaves none in use.
+// Select makes a profile the profile in use; an empty name means none.
 func (f *File) Select(name string) error {
 	if name != "" {
 		if _, err := f.Get(name); err != nil {
@@ -150,7 +147,7 @@ func (f *File) Select(name string) error {
 	return f.save()
 }
 
-// Remove forgets a profile.
+// Remove deletes a profile.
 func (f *File) Remove(name string) error {
 	if _, err := f.Get(name); err != nil {
 		return err
@@ -173,15 +170,14 @@ func (f *File) save() error {
 	return renameio.WriteFile(f.path, raw, 0o600)
 }
 
-// Chosen is the profile that a command is to use.
+// Chosen is the profile that a command uses.
 type Chosen struct {
 	Name   string
 	Origin string // --profile, SMARTLB_PROFILE or "profile in use"
 	Profile
 }
 
-// Named finds the profile that was named by a flag or by SMARTLB_PROFILE; ok is
-// false where none was.
+// Named returns the profile that a flag or SMARTLB_PROFILE names; ok is false if there is none.
 func Named(getenv func(string) string, flag string) (c Chosen, ok bool, err error) {
 	c.Name, c.Origin = flag, "--profile"
 	if c.Name == "" {
@@ -200,12 +196,11 @@ func Named(getenv func(string) string, flag string) (c Chosen, ok bool, err erro
 	return c, true, nil
 }
 
-// InUse finds the profile that `smartlb profile use` chose; ok is false where
-// there is none.
+// InUse returns the profile that `smartlb profile use` selected; ok is false if there is none.
 func InUse(getenv func(string) string) (c Chosen, ok bool, err error) {
 	path, err := Path(getenv)
 	if err != nil {
-		return Chosen{}, false, nil // no home, no profiles
+		return Chosen{}, false, nil // without a home folder there are no profiles
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return Chosen{}, false, nil
@@ -221,8 +216,7 @@ func InUse(getenv func(string) string) (c Chosen, ok bool, err error) {
 	return Chosen{f.Use, "profile in use", p}, true, nil
 }
 
-// Current finds the profile that commands use: named by a flag or
-// SMARTLB_PROFILE, else the one in use.
+// Current returns the profile that commands use: named by a flag or SMARTLB_PROFILE, else the profile in use.
 func Current(getenv func(string) string, flag string) (c Chosen, ok bool, err error) {
 	if c, ok, err = Named(getenv, flag); ok || err != nil {
 		return c, ok, err

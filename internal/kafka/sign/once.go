@@ -6,12 +6,11 @@ import (
 	"time"
 )
 
-// Once accepts a signature once and soon after it was made: any client that may
-// write to a topic can append an old signed record again. The zero value is
-// ready; it is safe for concurrent use.
+// Once accepts each signature one time, shortly after signing. Without it, any client that may write to a topic could
+// append an old signed record again. The zero value is ready; it is safe for concurrent use.
 type Once struct {
 	mu   sync.Mutex
-	seen map[string]time.Time // signature to when it was made
+	seen map[string]time.Time // signature to its signing time
 }
 
 const (
@@ -19,9 +18,8 @@ const (
 	maxOnce    = 50_000      // signatures within that time
 )
 
-// Accept tells whether a record with this signature counts as signed: it was
-// made at most a minute from now, and it is not a copy. Where too many were made
-// within the minute, the others do not count.
+// Accept reports whether a record with this signature counts as signed: it was signed within one minute of now, and it
+// is not a copy. If there are too many signatures within the minute, Accept rejects the rest.
 func (o *Once) Accept(signature []byte, made, now time.Time) (fresh, copied bool) {
 	if made.Sub(now).Abs() > onceWithin {
 		return false, false

@@ -34,8 +34,8 @@ const (
 	maxServices  = 1000 // of one reporter
 )
 
-// Topics are those whose records are signed: the reserved topics, which steer
-// smartlb or tell about it, and health-status.
+// Topics returns the topics whose records are signed: the reserved topics, which control smartlb or hold its records,
+// and health-status.
 func Topics() []string {
 	return []string{event.TopicConfigUpdates, event.TopicNodeStatus, event.TopicAlerts, event.TopicAuditLogs, event.TopicHealthStatus}
 }
@@ -43,11 +43,11 @@ func Topics() []string {
 // Config names the keys of a node or a command. Secrets are references.
 type Config struct {
 	Keys      []Key      `yaml:"keys" json:"keys,omitempty"`           // at most two: the first signs, all verify; default: none
-	Reporters []Reporter `yaml:"reporters" json:"reporters,omitempty"` // they verify only, and only health-status; default: none
+	Reporters []Reporter `yaml:"reporters" json:"reporters,omitempty"` // keys that only verify, and only health-status; default: none
 }
 
-// Reporter is the key of another writer of health-status, such as a deployment
-// tool, and the services that its signature may speak for.
+// Reporter is the key of another writer of health-status, such as a deployment tool, and the services for which its
+// signature is valid.
 type Reporter struct {
 	Key      `yaml:",inline"`
 	Services []string `yaml:"services" json:"services"` // ids, at least one
@@ -61,7 +61,7 @@ type Key struct {
 
 var keyID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// Check reports every mistake that can be seen without the secrets.
+// Check reports every mistake that can be found without the secrets.
 func (c Config) Check() error {
 	var errs []error
 	if len(c.Keys) > maxKeys {
@@ -101,7 +101,7 @@ func (c Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// Ring reads the secrets. It is nil where there are no keys.
+// Ring reads the secrets. It returns nil if there are no keys.
 func (c Config) Ring(getenv func(string) string, read func(string) ([]byte, error)) (*Ring, error) {
 	if len(c.Keys) == 0 {
 		return nil, nil
@@ -135,7 +135,7 @@ func (c Config) Ring(getenv func(string) string, read func(string) ([]byte, erro
 	return r, nil
 }
 
-// ParseKeys reads ID=REFERENCE,... as the variable SMARTLB_SIGNING_KEYS has it.
+// ParseKeys parses ID=REFERENCE,..., the format of the variable SMARTLB_SIGNING_KEYS.
 func ParseKeys(text string) (Config, error) {
 	var c Config
 	for part := range strings.SplitSeq(text, ",") {
@@ -155,17 +155,16 @@ func NewSecret() string {
 	return base64.StdEncoding.EncodeToString(b)
 }
 
-// Ring is the keys of a process. A nil Ring has none. It is safe for concurrent
-// use and never printed.
+// Ring holds the keys of a process. A nil Ring has none. It is safe for concurrent use. Its secrets are never printed.
 type Ring struct{ keys, reporters []ringKey }
 
 type ringKey struct {
 	id       string
 	secret   []byte
-	services []string // nil: every one
+	services []string // nil: all services
 }
 
-// String names the keys.
+// String returns the names of the keys.
 func (r *Ring) String() string {
 	if r == nil {
 		return "no signing keys"
@@ -183,10 +182,10 @@ func (r *Ring) GoString() string { return r.String() }
 // LogValue keeps secrets out of logs.
 func (r *Ring) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
-// On tells whether there are keys.
+// On reports whether there are keys.
 func (r *Ring) On() bool { return r != nil && len(r.keys) > 0 }
 
-// Sign gives the header of a record; nil without keys.
+// Sign returns the header of a record; nil without keys.
 func (r *Ring) Sign(topic string, key, value []byte, at time.Time) []byte {
 	if !r.On() {
 		return nil
@@ -195,7 +194,7 @@ func (r *Ring) Sign(topic string, key, value []byte, at time.Time) []byte {
 	return fmt.Appendf(nil, "%s %s %d %s", version, k.id, ms, hex.EncodeToString(k.mac(topic, key, value, ms)))
 }
 
-// mac writes each part after its length, so that no two records have one text.
+// mac writes each part after its length, so that two different records never give the same input.
 func (k ringKey) mac(topic string, key, value []byte, ms int64) []byte {
 	h := hmac.New(sha256.New, k.secret)
 	var n [8]byte
@@ -209,42 +208,41 @@ func (k ringKey) mac(topic string, key, value []byte, ms int64) []byte {
 	return h.Sum(nil)
 }
 
-// State is what a signature says.
+// State is the result of checking a signature.
 type State int
 
-// The states. Only Signed vouches for a record.
+// The states. Only Signed proves the writer of a record.
 const (
 	Unchecked State = iota // there are no keys
 	Unsigned               // there are keys, and the record has no signature
-	Bad                    // the signature is not of a known key over this record
+	Bad                    // the signature was not made with a known key over this record
 	Signed
 )
 
-// String gives the word that history and metrics use.
+// String returns the word that history and metrics use.
 func (s State) String() string {
 	return [...]string{"unchecked", "unauthenticated", "bad signature", "signed"}[s]
 }
 
-// Verdict is what is known of a record's writer.
+// Verdict is the result of verifying a record.
 type Verdict struct {
 	State State
-	Key   string    // id of the key, of a Signed record
+	Key   string    // id of the key of a Signed record
 	At    time.Time // when it was signed
 
-	services []string // that the key may speak for; nil: every one
+	services []string // services for which the key is valid; nil: all services
 }
 
-// SpeaksFor tells whether the record is signed by a key that may speak for a
-// service.
+// SpeaksFor reports whether the record is signed with a key that is valid for a service.
 func (v Verdict) SpeaksFor(service string) bool {
 	return v.State == Signed && (v.services == nil || slices.Contains(v.services, service))
 }
 
-// Refused tells whether a reader of a reserved topic leaves the record out:
-// there are keys, and none of them vouches for it.
+// Refused reports whether a reader of a reserved topic must ignore the record: there are keys, and the record has no
+// valid signature.
 func (v Verdict) Refused() bool { return v.State == Unsigned || v.State == Bad }
 
-// Verify looks at a record's signature header, nil where it has none.
+// Verify checks a record's signature header; header is nil if the record has none.
 func (r *Ring) Verify(topic string, key, value, header []byte) Verdict {
 	switch {
 	case !r.On():
@@ -267,8 +265,7 @@ func (r *Ring) Verify(topic string, key, value, header []byte) Verdict {
 	return Verdict{State: Signed, Key: k.id, At: time.UnixMilli(ms).UTC(), services: k.services}
 }
 
-// verifier finds the key of an id. Those of reporters hold for health-status
-// only.
+// verifier returns the key with an id. Keys of reporters are valid only for health-status.
 func (r *Ring) verifier(topic, id string) (ringKey, bool) {
 	for _, k := range r.keys {
 		if k.id == id {

@@ -162,7 +162,7 @@ func TestReportersAreChecked(t *testing.T) {
 	for want, c := range map[string]Config{
 		"reporters[0].id: a is there twice":                                   {Keys: []Key{key}, Reporters: []Reporter{{key, []string{"s"}}}},
 		"reporters[0].services: want the ids of 1 to":                         {Keys: []Key{key}, Reporters: []Reporter{{Key{"b", "${env:B}"}, nil}}},
-		"reporters: signatures are verified only where keys":                  {Reporters: []Reporter{{key, []string{"s"}}}},
+		"reporters: no keys are configured":                                   {Reporters: []Reporter{{key, []string{"s"}}}},
 		"257 reporters, at most 256":                                          {Keys: []Key{key}, Reporters: make([]Reporter, 257)},
 		"reporters[0].secret: missing":                                        {Keys: []Key{key}, Reporters: []Reporter{{Key{"b", ""}, []string{"s"}}}},
 		"reporters[0].services: want the ids of 1 to 1000 services, got 1001": {Keys: []Key{key}, Reporters: []Reporter{{Key{"b", "${env:B}"}, make([]string, 1001)}}},

@@ -11,25 +11,24 @@ import (
 	"github.com/smartlb/smartlb/internal/base/yamlsafe"
 )
 
-// Spec is one topic as it is to be.
+// Spec describes one topic of the catalog.
 type Spec struct {
 	Name        string            `yaml:"name" json:"name"`
 	Description string            `yaml:"description,omitempty" json:"description"`
-	Owner       string            `yaml:"owner,omitempty" json:"owner"`             // who writes it
+	Owner       string            `yaml:"owner,omitempty" json:"owner"`             // component that writes it
 	Schema      string            `yaml:"schema,omitempty" json:"schema,omitempty"` // file name in api/schemas; empty: any bytes
-	Key         string            `yaml:"key,omitempty" json:"key"`                 // what the record key holds
-	Keyed       *bool             `yaml:"keyed,omitempty" json:"keyed,omitempty"`   // false: which partition a record is in does not matter
+	Key         string            `yaml:"key,omitempty" json:"key"`                 // content of the record key
+	Keyed       *bool             `yaml:"keyed,omitempty" json:"keyed,omitempty"`   // false: records need no particular partition
 	Partitions  int32             `yaml:"partitions" json:"partitions"`
-	Replicas    int16             `yaml:"replicas,omitempty" json:"replicas,omitempty"` // 0: as many as the cluster gives, at most 3
+	Replicas    int16             `yaml:"replicas,omitempty" json:"replicas,omitempty"` // 0: as many as there are brokers, at most 3
 	Configs     map[string]string `yaml:"configs,omitempty" json:"configs"`             // where they differ from the broker's defaults
-	Support     bool              `yaml:"-" json:"support"`                             // of the second section
+	Support     bool              `yaml:"-" json:"support"`                             // from the second section of the file
 }
 
 // Unkeyed reports whether the file says that records may be in any partition.
 func (s Spec) Unkeyed() bool { return s.Keyed != nil && !*s.Keyed }
 
-// Catalog is all topics in their order: the eight that users know, then the
-// support topics.
+// Catalog holds all topics in order: the eight that users work with, then the support topics.
 type Catalog []Spec
 
 // Names lists the topics in their order.
@@ -41,7 +40,7 @@ func (c Catalog) Names() []string {
 	return names
 }
 
-// Find returns the topic called name, and whether there is one.
+// Find returns the topic called name, and whether it exists.
 func (c Catalog) Find(name string) (Spec, bool) {
 	i := slices.IndexFunc(c, func(s Spec) bool { return s.Name == name })
 	if i < 0 {
@@ -50,14 +49,14 @@ func (c Catalog) Find(name string) (Spec, bool) {
 	return c[i], true
 }
 
-// File is a catalog as it is written down.
+// File is the content of a catalog file.
 type File struct {
 	Cluster string `yaml:"cluster,omitempty"` // the only cluster it may be applied to; empty: any
 	Topics  []Spec `yaml:"topics"`
 	Support []Spec `yaml:"support,omitempty"`
 }
 
-// Catalog is the topics of both sections.
+// Catalog returns the topics of both sections.
 func (f File) Catalog() Catalog {
 	catalog := Catalog(slices.Clone(f.Topics))
 	for _, s := range f.Support {
@@ -67,14 +66,13 @@ func (f File) Catalog() Catalog {
 	return catalog
 }
 
-// Parse reads a catalog and reports every mistake at once.
+// Parse parses a catalog and reports every mistake at once.
 func Parse(doc []byte) (Catalog, error) {
 	file, err := ParseFile(doc)
 	return file.Catalog(), err
 }
 
-// ParseFile reads a catalog with what surrounds it. Values may be in units of
-// people (retention.ms: 7d); they are returned as Kafka wants them.
+// ParseFile parses a catalog file. Values may have units (retention.ms: 7d); they are returned in Kafka's units.
 func ParseFile(doc []byte) (File, error) {
 	var file File
 	if err := yamlsafe.Decode(doc, yamlsafe.Small(), &file); err != nil {
@@ -101,7 +99,7 @@ func (c Catalog) validate() error {
 		if err := CheckName(s.Name); err != nil {
 			errs = append(errs, fmt.Errorf("%s.name: %w", path, err))
 		}
-		folded := strings.ReplaceAll(s.Name, ".", "_") // metrics of Kafka cannot tell these apart
+		folded := strings.ReplaceAll(s.Name, ".", "_") // Kafka's metrics do not distinguish these names
 		if seen[folded] {
 			errs = append(errs, fmt.Errorf("%s.name: %q, or one that differs only in . and _, is there twice", path, s.Name))
 		}
@@ -124,10 +122,10 @@ func (c Catalog) validate() error {
 	return errors.Join(errs...)
 }
 
-// maxName is Kafka's limit of a topic's name.
+// maxName is Kafka's limit for the length of a topic name.
 const maxName = 249
 
-// CheckName says what Kafka would say about a name.
+// CheckName returns the error that Kafka would return for a name.
 func CheckName(name string) error {
 	switch {
 	case name == "" || name == "." || name == "../..":

@@ -1,7 +1,5 @@
-// Package topic knows which topics there are to be and what would have to be
-// done to a cluster that has others.
+// Package topic defines the desired topics and computes the changes that a cluster needs.
 //
-// Parse reads the catalog, deployment/kafka/topics.yaml. Diff compares it with
-// what a cluster has and returns a Plan; package ops carries plans out. Nothing
-// here touches a network.
+// Parse reads the catalog, deployment/kafka/topics.yaml. Diff compares it with the topics of a cluster and returns a
+// Plan; package ops applies plans. This package uses no network.
 package topic

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Actual is a topic as a cluster has it.
+// Actual describes a topic as it is in a cluster.
 type Actual struct {
 	Name       string
 	Partitions int32
 	Replicas   int16
-	Messages   int64             // records in it, at most; negative: not known
-	Configs    map[string]string // those set on the topic itself, not the broker's defaults
-	Defaults   map[string]string // what holds where nothing is set; may be nil
+	Messages   int64             // upper bound of the number of records; negative: unknown
+	Configs    map[string]string // those set on the topic, without the broker's defaults
+	Defaults   map[string]string // values that apply if nothing is set; may be nil
 }
 
 // Kind is what a Step does.
@@ -23,45 +23,44 @@ type Kind string
 // Kinds of steps.
 const (
 	Create        Kind = "create"         // the topic is missing
-	AddPartitions Kind = "add-partitions" // it has too few
+	AddPartitions Kind = "add-partitions" // it has too few partitions
 	SetConfig     Kind = "set-config"     // a configuration differs
-	UnsetConfig   Kind = "unset-config"   // the catalog does not know it, and it was asked to go back to the default
-	Impossible    Kind = "impossible"     // Kafka cannot do it, or not without losing data
-	Unmanaged     Kind = "unmanaged"      // the cluster has a configuration that the catalog does not know; left as it is
-	Foreign       Kind = "foreign"        // the cluster has a topic that the catalog does not know; left as it is
+	UnsetConfig   Kind = "unset-config"   // the catalog does not name it, and the caller asked to reset such settings
+	Impossible    Kind = "impossible"     // Kafka cannot do it, or only with loss of data
+	Unmanaged     Kind = "unmanaged"      // only the cluster has this configuration; left as it is
+	Foreign       Kind = "foreign"        // only the cluster has this topic; left as it is
 )
 
-// Permission is what somebody must allow before a step is carried out.
+// Permission is what an operator must allow before a step is applied.
 type Permission string
 
 // Permissions.
 const (
 	Repartition Permission = "allow-repartition" // records of one key move to another partition
-	Loss        Permission = "allow-loss"        // data or a promise about it is lost
+	Loss        Permission = "allow-loss"        // data, or a guarantee for it, is lost
 )
 
-// Step is one thing to be done, or one that cannot be.
+// Step is one change, or one difference that cannot be changed.
 type Step struct {
 	Kind   Kind       `json:"kind"`
 	Topic  string     `json:"topic"`
 	Config string     `json:"config,omitempty"`
 	From   string     `json:"from,omitempty"`
 	To     string     `json:"to,omitempty"`
-	Reason string     `json:"reason,omitempty"` // what it means, or why it cannot be
-	Needs  Permission `json:"needs,omitempty"`  // it is only carried out with this
+	Reason string     `json:"reason,omitempty"` // the consequence, or why it is impossible
+	Needs  Permission `json:"needs,omitempty"`  // permission without which it is not applied
 }
 
-// Changes reports whether carrying the step out would change the cluster.
+// Changes reports whether applying the step would change the cluster.
 func (s Step) Changes() bool {
 	return s.Kind == Create || s.Kind == AddPartitions || s.Kind == SetConfig || s.Kind == UnsetConfig
 }
 
-// Drift reports whether the step stands for a difference between catalog and
-// cluster. Topics that the catalog does not name are none.
+// Drift reports whether the step is a difference between catalog and cluster. Topics that the catalog does not name are
+// not drift.
 func (s Step) Drift() bool { return s.Kind != Foreign }
 
-// Mark is one character for the step: + new, ~ change, ! impossible, ? left
-// alone.
+// Mark returns one character for the step: + new, ~ change, ! impossible, ? left alone.
 func (s Step) Mark() string {
 	switch s.Kind {
 	case Create:
@@ -110,29 +109,27 @@ func orUnset(v string) string {
 	return v
 }
 
-// Plan is what it takes to make a cluster like the catalog, in the catalog's
-// order; topics that the catalog does not name come last.
+// Plan lists the steps that make a cluster match the catalog, in the catalog's order; topics that the catalog does not
+// name come last.
 type Plan []Step
 
-// Changes reports whether carrying the plan out would change the cluster.
+// Changes reports whether applying the plan would change the cluster.
 func (p Plan) Changes() bool { return slices.ContainsFunc(p, Step.Changes) }
 
 // Drift reports whether cluster and catalog differ.
 func (p Plan) Drift() bool { return slices.ContainsFunc(p, Step.Drift) }
 
-// Rules say how a cluster is compared. The zero value asks for nothing that
-// the catalog does not name.
+// Rules configure the comparison. The zero value changes nothing that the catalog does not name.
 type Rules struct {
-	ResetUnmanaged bool // configurations that the catalog does not know go back to the default
-	Brokers        int  // of the cluster; 0: not known
+	ResetUnmanaged bool // reset configurations that the catalog does not name to their default
+	Brokers        int  // number of brokers in the cluster; 0: unknown
 }
 
-// Diff compares by the zero Rules.
+// Diff compares with the zero Rules.
 func Diff(desired Catalog, actual map[string]Actual) Plan { return Rules{}.Diff(desired, actual) }
 
-// Diff returns the steps from actual to desired. It never asks to delete a
-// topic. Steps that would lose something say so and need a permission; what
-// Kafka cannot do is there with its reason.
+// Diff returns the steps from actual to desired. It never deletes a topic. Steps that would lose data or guarantees
+// give the reason and need a permission. Changes that Kafka cannot make are included with the reason.
 func (r Rules) Diff(desired Catalog, actual map[string]Actual) Plan {
 	plan := Plan{}
 	for _, want := range desired {
@@ -160,7 +157,7 @@ func (r Rules) create(want Spec) Step {
 	return Step{Kind: Create, Topic: want.Name, To: fmt.Sprint(want.Partitions)}
 }
 
-// shape compares partitions and replicas.
+// shape compares the numbers of partitions and replicas.
 func (r Rules) shape(want Spec, have Actual) Plan {
 	var plan Plan
 	from, to := fmt.Sprint(have.Partitions), fmt.Sprint(want.Partitions)
@@ -182,8 +179,8 @@ func (r Rules) shape(want Spec, have Actual) Plan {
 	return plan
 }
 
-// configs compares what the catalog sets with what holds in the cluster: a
-// value that is the default anyway is no difference.
+// configs compares the catalog's settings with the values that apply in the cluster. A value equal to the default is no
+// difference.
 func (r Rules) configs(want Spec, have Actual) Plan {
 	var plan Plan
 	for _, key := range slices.Sorted(maps.Keys(want.Configs)) {

@@ -11,22 +11,22 @@ import (
 	"github.com/smartlb/smartlb/internal/base/nearest"
 )
 
-// Form is what kind of value a configuration takes.
+// Form is the type of a configuration's value.
 type Form string
 
 // Forms.
 const (
 	FormBoolean  Form = "boolean"  // true or false
 	FormChoice   Form = "choice"   // one of Allowed
-	FormList     Form = "list"     // some of Allowed, separated by commas
+	FormList     Form = "list"     // any of Allowed, separated by commas
 	FormTime     Form = "time"     // milliseconds
 	FormSize     Form = "size"     // bytes
 	FormWhole    Form = "whole"    // a number without unit
 	FormFraction Form = "fraction" // 0 to 1
-	FormText     Form = "text"     // anything
+	FormText     Form = "text"     // any text
 )
 
-// Rule says what a configuration takes.
+// Rule describes the permitted values of a configuration.
 type Rule struct {
 	Form    Form     `json:"form"`
 	Allowed []string `json:"allowed,omitempty"` // of a choice or list
@@ -40,8 +40,8 @@ const (
 	maxLong = 1<<63 - 1
 )
 
-// rules are the topic configurations of Apache Kafka 3.9 to 4.3 with their
-// types and bounds (org.apache.kafka.storage.internals.log.LogConfig).
+// rules returns the topic configurations of Apache Kafka 3.9 to 4.3 with their types and bounds
+// (org.apache.kafka.storage.internals.log.LogConfig).
 func rules() map[string]Rule {
 	boolean, anything := Rule{Form: FormBoolean, Allowed: []string{"true", "false"}}, Rule{Form: FormText}
 	choice := func(allowed ...string) Rule { return Rule{Form: FormChoice, Allowed: allowed} }
@@ -98,15 +98,14 @@ func rules() map[string]Rule {
 	return all
 }
 
-// ConfigRules gives what every known topic configuration takes.
+// ConfigRules returns the permitted values of every known topic configuration.
 func ConfigRules() map[string]Rule { return rules() }
 
-// ConfigNames lists the topic configurations that are known, by name.
+// ConfigNames lists the known topic configurations, sorted by name.
 func ConfigNames() []string { return slices.Sorted(maps.Keys(rules())) }
 
-// CheckConfig says what is wrong with a topic configuration: a name that Kafka
-// does not know, or a value of the wrong type or out of bounds. Names of
-// vendors (confluent.*, redpanda.*) are left to the broker.
+// CheckConfig returns an error for a name that Kafka does not know, or a value of the wrong type or out of bounds. It
+// leaves vendors' names (confluent.*, redpanda.*) to the broker.
 func CheckConfig(key, value string) error {
 	if strings.HasPrefix(key, "confluent.") || strings.HasPrefix(key, "redpanda.") {
 		return nil
@@ -125,7 +124,7 @@ func CheckConfig(key, value string) error {
 	return nil
 }
 
-// check says what is wrong with a value.
+// check returns an error for a value that is not permitted.
 func (r Rule) check(v string) error {
 	switch r.Form {
 	case FormBoolean, FormChoice:
@@ -160,8 +159,7 @@ func (r Rule) has(v string) error {
 	return nil
 }
 
-// SameConfig reports whether two values of a setting mean the same: the order of
-// a list does not matter.
+// SameConfig reports whether two values of a setting are equivalent: the order of a list does not matter.
 func SameConfig(key, a, b string) bool {
 	if a == b {
 		return true
@@ -177,8 +175,8 @@ func SameConfig(key, a, b string) bool {
 	return slices.Equal(parts(a), parts(b))
 }
 
-// BrokerDanger is Danger for a setting of a broker, which holds for every topic
-// that does not set its own. from is the value in force, to the next one.
+// BrokerDanger is Danger for a broker's setting, which applies to every topic without its own value. from is the
+// current value, to the new one.
 func BrokerDanger(key, from, to string) string {
 	of := map[string]string{
 		"log.retention.ms": "retention.ms", "log.retention.bytes": "retention.bytes", "log.cleanup.policy": "cleanup.policy",
@@ -212,14 +210,14 @@ func BrokerDanger(key, from, to string) string {
 	return "in every topic without a setting of its own: " + danger
 }
 
-// less reports whether a number becomes smaller, or may: from is not known.
+// less reports whether a number becomes smaller, or may become smaller because from is unknown.
 func less(from, to string) bool {
 	a, errA := strconv.ParseInt(from, 10, 64)
 	b, errB := strconv.ParseInt(to, 10, 64)
 	return errB == nil && b >= 0 && (errA != nil || a < 0 || b < a)
 }
 
-// after is the time that a value in units of ms means.
+// after returns the time that a value in units of ms stands for.
 func after(value string, unit int64) string {
 	if value == "" {
 		return "after the broker's default time"
@@ -236,9 +234,8 @@ func inMs(value string, unit int64) string {
 	return strconv.FormatInt(n*unit, 10)
 }
 
-// Danger says what may be lost when a configuration of a topic changes from one
-// value to another; empty when nothing is. An empty value is a default that is
-// not known.
+// Danger returns what may be lost when a topic's configuration changes from one value to another; empty if nothing is
+// lost. An empty value is an unknown default.
 func Danger(key, from, to string) string {
 	if SameConfig(key, from, to) {
 		return ""

@@ -15,7 +15,7 @@ type unit struct {
 	worth int64
 }
 
-// timeUnits and byteUnits run from the largest to the smallest.
+// timeUnits and byteUnits are ordered from the largest to the smallest.
 func timeUnits() []unit {
 	return []unit{
 		{"d", "day days", 86_400_000}, {"h", "hour hours", 3_600_000}, {"min", "m minute minutes", 60_000},
@@ -29,7 +29,7 @@ func byteUnits() []unit {
 	}
 }
 
-// unitsOf says how a configuration is measured; nil: it is no time or size.
+// unitsOf returns the units of a configuration; nil if it is neither a time nor a size.
 func unitsOf(key string) []unit {
 	switch {
 	case strings.HasSuffix(key, ".ms") || strings.HasSuffix(key, ".ms.max") || key == "ms":
@@ -40,8 +40,8 @@ func unitsOf(key string) []unit {
 	return nil
 }
 
-// Human writes the value of a configuration as people say it: "7 d", "11 MiB",
-// "unlimited". What is no time or size is left as it is.
+// Human formats the value of a configuration for display: "7 d", "11 MiB", "unlimited". Values that are neither a time
+// nor a size stay as they are.
 func Human(key, value string) string {
 	units := unitsOf(key)
 	n, err := strconv.ParseInt(value, 10, 64)
@@ -64,10 +64,9 @@ func Human(key, value string) string {
 	return value
 }
 
-// FromHuman is the value that Kafka wants for what a person wrote: "7d" of a
-// time is 604800000, "11 MiB" of a size 11534336, "unlimited" -1. Binary
-// multiples, as Kafka's own defaults. Anything else is left as it is, for
-// CheckConfig to judge.
+// FromHuman converts a value with units to Kafka's units: "7d" of a time is 604800000, "11 MiB" of a size 11534336,
+// "unlimited" -1. Multiples are binary, as in Kafka's own defaults. Other values stay as they are; CheckConfig
+// validates them.
 func FromHuman(key, value string) string {
 	units := unitsOf(key)
 	text := strings.ToLower(strings.TrimSpace(value))
@@ -82,8 +81,8 @@ func FromHuman(key, value string) string {
 		return strings.TrimSpace(value)
 	}
 	number := strings.TrimSpace(text[:split])
-	// The length is bounded because a rational keeps every digit; it has no
-	// exponent, as the letters begin the unit.
+	// The length is bounded because a rational number keeps every digit. It cannot have an exponent, because letters
+	// begin the unit.
 	if len(number) > 32 {
 		return value
 	}

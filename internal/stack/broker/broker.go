@@ -23,12 +23,10 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/broker/salvage"
 )
 
-// maxMessageBytes is the broker's limit of a batch: 10 MB of value and room
-// for framing.
+// maxMessageBytes is the broker's limit of a batch: a value of 10 MB, and room for framing.
 const maxMessageBytes = 11_534_336
 
-// segmentBytes is the size of a log segment: deleted records free the disk by
-// segments.
+// segmentBytes is the size of a log segment. Disk space is freed by whole segments.
 const segmentBytes = 16 << 20
 
 // Broker is a Kafka broker on a data directory.
@@ -44,9 +42,8 @@ type Broker struct {
 	close sync.Once
 }
 
-// New checks cfg, locks the data directory and binds the listeners, so that
-// what is wrong with either is known at once; it starts nothing. Call Run or
-// Close.
+// New checks cfg, locks the data directory and binds the listeners, so that errors of either appear at once. It starts
+// nothing. Call Run or Close.
 func New(cfg Config, log *slog.Logger) (*Broker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kafka broker: %w", err)
@@ -85,8 +82,7 @@ func (b *Broker) bind() error {
 	return nil
 }
 
-// internalHost is kafka where that name resolves, as it does for containers
-// of the usual compose files, and localhost elsewhere.
+// internalHost is kafka if that name resolves, as it does for containers of the usual compose files, else localhost.
 func internalHost() string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -96,15 +92,13 @@ func internalHost() string {
 	return "localhost"
 }
 
-// Addr is the address that clients of the EXTERNAL listener are told.
+// Addr returns the advertised address of the EXTERNAL listener.
 func (b *Broker) Addr() string { return b.fan.entries[0].advertised() }
 
-// Bound is the address that the EXTERNAL listener is bound to, whatever clients
-// are told.
+// Bound returns the address to which the EXTERNAL listener is bound, independent of the advertised address.
 func (b *Broker) Bound() string { return b.fan.entries[0].ln.Addr().String() }
 
-// InternalAddr is the address that clients of the INTERNAL listener are told;
-// empty when there is none.
+// InternalAddr returns the advertised address of the INTERNAL listener; empty if there is none.
 func (b *Broker) InternalAddr() string {
 	if len(b.fan.entries) < 2 {
 		return ""
@@ -112,11 +106,10 @@ func (b *Broker) InternalAddr() string {
 	return b.fan.entries[1].advertised()
 }
 
-// Ready is closed when a topic listing over the broker's own port succeeded.
+// Ready returns a channel that is closed when a topic listing over the broker's own port succeeded.
 func (b *Broker) Ready() <-chan struct{} { return b.ready }
 
-// Close releases what New took when Run was not called. It may be called any
-// number of times.
+// Close releases the resources of New if Run was not called. It may be called more than once.
 func (b *Broker) Close() error {
 	var err error
 	b.close.Do(func() {
@@ -126,8 +119,7 @@ func (b *Broker) Close() error {
 	return err
 }
 
-// Run serves until ctx ends, then writes its state down and returns nil. It
-// can be called once.
+// Run serves until ctx ends, then saves its state and returns nil. It can be called once.
 func (b *Broker) Run(ctx context.Context) error {
 	defer b.Close()
 	began := time.Now()
@@ -140,7 +132,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	cluster, err := kfake.NewCluster(
 		kfake.NumBrokers(1),
-		kfake.ClusterID(id), // of a new data directory; an old one knows its own
+		kfake.ClusterID(id), // of a new data directory; an existing directory has its own
 		kfake.DataDir(b.cfg.Dir),
 		kfake.DefaultNumPartitions(1),
 		kfake.MaxVersions(served()),
@@ -167,7 +159,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		kgo.SeedBrokers(b.Addr()), kgo.ClientID("smartlb-broker"), kgo.DisableClientMetrics(),
 		kgo.RetryTimeout(callTimeout),
 		kgo.Dialer(func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer // whatever is advertised, this is where we are
+			var d net.Dialer // dials the bound address, whichever address is advertised
 			return d.DialContext(ctx, "tcp", b.fan.entries[0].ln.Addr().String())
 		}),
 	)
@@ -202,7 +194,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	return nil
 }
 
-// repair makes the data directory whole and says what it found.
+// repair repairs the data directory and logs what it found.
 func (b *Broker) repair(now time.Time) error {
 	begin, err := loadStarts(b.cfg.Dir)
 	if err != nil {
@@ -251,7 +243,7 @@ func (b *Broker) settle(ctx context.Context, adm *kadm.Client) error {
 	return nil
 }
 
-// dress puts the guard around connections.
+// dress wraps connections in the guard.
 func (b *Broker) dress(known versions, adm *kadm.Client) func(net.Conn, *entry) net.Conn {
 	topics := newPolicies(func(topic string) (string, bool) {
 		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
@@ -292,12 +284,10 @@ func (b *Broker) dress(known versions, adm *kadm.Client) func(net.Conn, *entry) 
 	}
 }
 
-// served are the request versions on offer. Produce 13 names topics by id, and
-// two unknown ids in one request end kfake (index out of range). CreateTopics 5
-// and DescribeTopicPartitions get replies that Kafka's Java clients cannot
-// read; ListGroups 5 compares group types case by case, so theirs stay empty. Users of SCRAM are kept and not
-// asked for their passwords, and Java's share consumer ends on kfake's answers:
-// neither is on offer.
+// served returns the request versions on offer. Produce 13 names topics by id, and two unknown ids in one request crash
+// kfake (index out of range). CreateTopics 5 and DescribeTopicPartitions get replies that Kafka's Java clients cannot
+// read. ListGroups 5 compares group types with case, so the lists of Java clients stay empty. kfake stores SCRAM users
+// but does not ask for their passwords, and Java's share consumer fails on kfake's replies: neither is on offer.
 func served() *kversion.Versions {
 	v := kversion.Stable()
 	v.SetMaxKeyVersion(keyProduce, 12)
@@ -314,8 +304,7 @@ func served() *kversion.Versions {
 	return v
 }
 
-// ask learns from kfake itself which requests it serves, over a connection in
-// memory that has no guard yet.
+// ask queries kfake for the requests that it serves, over an in-memory connection without a guard.
 func (b *Broker) ask() (versions, error) {
 	here, there := net.Pipe()
 	defer here.Close()
@@ -347,8 +336,7 @@ func (b *Broker) ask() (versions, error) {
 	return known, nil
 }
 
-// newClusterID makes an id of the form that Kafka uses: 16 random bytes in
-// URL-safe base64.
+// newClusterID makes an id in Kafka's format: 16 random bytes in URL-safe base64.
 func newClusterID() (string, error) {
 	var b [16]byte
 	if _, err := rand.Read(b[:]); err != nil {
@@ -357,7 +345,7 @@ func newClusterID() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// kfakeLog passes kfake's warnings on.
+// kfakeLog forwards kfake's warnings to log.
 type kfakeLog struct{ log *slog.Logger }
 
 func (l kfakeLog) Logf(level kfake.LogLevel, format string, args ...any) {

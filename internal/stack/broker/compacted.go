@@ -14,8 +14,8 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/inflate"
 )
 
-// policies knows which topics are compacted. It asks once per topic, and again
-// after topics or settings changed. It is safe for concurrent use.
+// policies caches which topics are compacted. It queries each topic once, and again after topics or settings changed.
+// It is safe for concurrent use.
 type policies struct {
 	ask   func(topic string) (cleanup string, ok bool)
 	open  *inflate.Decompressor
@@ -23,8 +23,8 @@ type policies struct {
 	known map[string]bool
 }
 
-// maxInflated bounds what a batch is decompressed to when its keys are looked
-// at: as much as a client of ours reads of one.
+// maxInflated limits the decompressed size of a batch whose keys are checked: the same as our clients' limit for one
+// batch.
 const maxInflated = 64 << 20
 
 func newPolicies(ask func(topic string) (string, bool)) *policies {
@@ -50,13 +50,12 @@ func (p *policies) compacted(topic string) bool {
 	return is
 }
 
-// cleanupPolicy is the only list among the settings of topics that has a
-// default.
+// cleanupPolicy is the only list among topic settings that has a default.
 const cleanupPolicy = "cleanup.policy"
 
-// resolveAppends makes appending to the clean-up policy of a topic add to the
-// policy in effect, as Kafka does: "compact" appended to the default "delete"
-// is both. kfake appends to what was set, so the topic would no longer delete.
+// resolveAppends makes an append to a topic's clean-up policy extend the policy in effect, as Kafka does: "compact"
+// appended to the default "delete" gives both. kfake appends only to the value that was set, so the topic would no
+// longer delete records.
 func (p *policies) resolveAppends(req *kmsg.IncrementalAlterConfigsRequest) {
 	for _, res := range req.Resources {
 		if res.ResourceType != kmsg.ConfigResourceTypeTopic {
@@ -83,15 +82,15 @@ func (p *policies) resolveAppends(req *kmsg.IncrementalAlterConfigsRequest) {
 	}
 }
 
-// forget makes it ask again.
+// forget clears the cache.
 func (p *policies) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.known)
 }
 
-// checkKeys refuses a batch of a compacted topic in which a record has no key:
-// compaction could never tell what it replaces (Kafka: INVALID_RECORD).
+// checkKeys refuses a batch of a compacted topic in which a record has no key: compaction could not find the record
+// that it replaces (Kafka: INVALID_RECORD).
 func (p *policies) checkKeys(topic string, batch []byte) *problem {
 	if len(batch) < batchHead || !p.compacted(topic) {
 		return nil

@@ -8,18 +8,17 @@ import (
 	"time"
 )
 
-// Config says where a Broker listens and keeps its data. Start from Default.
+// Config configures a Broker. Start from Default.
 type Config struct {
-	Dir      string        // data directory, created when missing; required
+	Dir      string        // data directory, created if missing; required
 	External string        // listen address for clients; default 127.0.0.1:9092, port 0 picks a free one
 	Internal string        // second listen address, for containers and Connect; empty for none, default 127.0.0.1:29092
-	Bytes    int64         // records kept in all topics together; default 1 GiB, at least 16 MiB
-	Sweep    time.Duration // how often old records are looked for; default 1 m
-	Reserve  int64         // bytes of the disk that stay free: with less no records are taken; default 32 MiB
+	Bytes    int64         // limit of the records in all topics together; default 1 GiB, at least 16 MiB
+	Sweep    time.Duration // interval of the search for old records; default 1 m
+	Reserve  int64         // bytes of the disk that stay free: with less the broker accepts no records; default 32 MiB
 
-	// AdvertisedExternal and AdvertisedInternal are the addresses that clients
-	// are told. Empty: localhost and, for internal, kafka where that name
-	// resolves, with the port in use.
+	// AdvertisedExternal and AdvertisedInternal are the advertised addresses. Empty: localhost and, for internal, kafka
+	// if that name resolves, with the port in use.
 	AdvertisedExternal string
 	AdvertisedInternal string
 }

@@ -15,24 +15,23 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/broker/salvage"
 )
 
-// conn stands between a client's socket and kfake. Reads return whole frames
-// that passed the guard; writes carry one reply each, which is how kfake
-// writes.
+// conn connects a client's socket to kfake. Reads return whole frames that passed the guard; each write carries one
+// reply, as kfake writes.
 type conn struct {
 	net.Conn
 	at       *entry
 	known    versions
 	starts   *starts
 	space    *space
-	sizes    func(*kmsg.CreatePartitionsRequest) map[string]int32 // partitions of the topics that are there
+	sizes    func(*kmsg.CreatePartitionsRequest) map[string]int32 // partition counts of the existing topics
 	topics   *policies
 	deleted  *deletedGroups
 	settings *otherSettings
 	log      *slog.Logger
-	pending  []byte // of the frame being read by kfake
+	pending  []byte // rest of the frame that kfake is reading
 
 	mu    sync.Mutex
-	edits map[int32]edit // by correlation id, for replies that need one
+	edits map[int32]edit // by correlation id, for replies that need an edit
 }
 
 // edit changes a reply.
@@ -55,8 +54,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads one frame and returns it with its length, as it goes to kfake.
-// Memory grows with what arrives, not with what is announced.
+// next reads one frame and returns it with its length, in kfake's form. Memory grows with the bytes that arrive, not
+// with the announced length.
 func (c *conn) next() ([]byte, error) {
 	var head [6]byte // length and api key
 	if _, err := io.ReadFull(c.Conn, head[:]); err != nil {
@@ -95,15 +94,14 @@ func (c *conn) drop(err error) error {
 	return err
 }
 
-// inspect decides what is to be done about a request: what of it is left out
-// or changed, and how its reply is completed.
+// inspect decides how to handle a request: which parts to remove or change, and how to complete its reply.
 func (c *conn) inspect(req *request) (apply func(kmsg.Response), changed bool) {
 	switch body := req.body.(type) {
 	case *kmsg.ApiVersionsRequest:
 		if body.NodeID != NodeID {
 			return nil, false
 		}
-		body.NodeID = kfakeNode // whom the client thinks it talks to (KIP-1242)
+		body.NodeID = kfakeNode // the node that the client addresses (KIP-1242)
 		return nil, true
 	case *kmsg.MetadataRequest, *kmsg.FindCoordinatorRequest, *kmsg.DescribeClusterRequest:
 		return c.readdress, false
@@ -127,7 +125,7 @@ func (c *conn) inspect(req *request) (apply func(kmsg.Response), changed bool) {
 	case *kmsg.ProduceRequest:
 		apply, changed = c.filterProduce(body, !c.space.forRecords())
 		if req.acks == 0 {
-			apply = nil // nobody is answered
+			apply = nil // there is no reply
 		}
 		return apply, changed
 	case *kmsg.OffsetCommitRequest:
@@ -158,7 +156,7 @@ func (c *conn) inspect(req *request) (apply func(kmsg.Response), changed bool) {
 	return nil, false
 }
 
-// then applies two edits, of which either may be nil.
+// then applies two edits; either may be nil.
 func then(first, second func(kmsg.Response)) func(kmsg.Response) {
 	return func(resp kmsg.Response) {
 		for _, apply := range []func(kmsg.Response){first, second} {
@@ -169,7 +167,7 @@ func then(first, second func(kmsg.Response)) func(kmsg.Response) {
 	}
 }
 
-// changing is an edit of a request that may change which topics are compacted.
+// changing wraps the edit of a request that may change which topics are compacted.
 func (c *conn) changing(apply func(kmsg.Response)) func(kmsg.Response) {
 	return func(resp kmsg.Response) {
 		c.topics.forget()
@@ -179,7 +177,7 @@ func (c *conn) changing(apply func(kmsg.Response)) func(kmsg.Response) {
 	}
 }
 
-// remember writes down where logs begin before the client hears of it.
+// remember saves log starts before the client gets the reply.
 func (c *conn) remember(resp kmsg.Response) {
 	r, ok := resp.(*kmsg.DeleteRecordsResponse)
 	if !ok {
@@ -207,7 +205,7 @@ func (c *conn) remember(resp kmsg.Response) {
 	}
 }
 
-// forget drops what is remembered of deleted topics.
+// forget drops the saved data of deleted topics.
 func (c *conn) forget(resp kmsg.Response) {
 	r, ok := resp.(*kmsg.DeleteTopicsResponse)
 	if !ok {
@@ -243,8 +241,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// rewrite applies an edit to a reply frame. What does not parse goes on as it
-// is; kfake made it.
+// rewrite applies an edit to a reply frame. A frame that does not parse passes unchanged; kfake made it.
 func (e edit) rewrite(p []byte) []byte {
 	resp := kmsg.ResponseForKey(e.key)
 	resp.SetVersion(e.version)
@@ -261,8 +258,7 @@ func (e edit) rewrite(p []byte) []byte {
 	return out
 }
 
-// readdress puts the address of the listener that was used into a reply, and
-// takes out the rack that kfake invents.
+// readdress replaces the address in a reply by that of the listener in use, and removes the rack that kfake invents.
 func (c *conn) readdress(resp kmsg.Response) {
 	renumber(resp)
 	switch r := resp.(type) {
@@ -286,8 +282,8 @@ func (c *conn) readdress(resp kmsg.Response) {
 	}
 }
 
-// sift parts what a request asks for into what kfake may see and the errors for
-// the rest. check gives nil for what is well.
+// sift divides the items of a request into those that kfake may receive and the errors for the rest. check returns nil
+// for a valid item.
 func sift[T, E any](all []T, check func(T) *problem, refuse func(T, *problem) E) (kept []T, refused []E) {
 	for _, one := range all {
 		if p := check(one); p != nil {
@@ -299,8 +295,7 @@ func sift[T, E any](all []T, check func(T) *problem, refuse func(T, *problem) E)
 	return kept, refused
 }
 
-// adding returns what adds the errors of a sifted request to its reply, and
-// whether there are any.
+// adding returns an edit that adds the errors of a sifted request to its reply, and whether there are any.
 func adding[R kmsg.Response, E any](refused []E, list func(R) *[]E) (func(kmsg.Response), bool) {
 	return func(resp kmsg.Response) {
 		if r, ok := resp.(R); ok {
@@ -310,8 +305,7 @@ func adding[R kmsg.Response, E any](refused []E, list func(R) *[]E) (func(kmsg.R
 	}, len(refused) > 0
 }
 
-// filterCreate takes invalid topics out of a request and returns what adds
-// their errors to the reply.
+// filterCreate removes invalid topics from a request and returns an edit that adds their errors to the reply.
 func filterCreate(req *kmsg.CreateTopicsRequest, full bool) (func(kmsg.Response), bool) {
 	total := 0
 	kept, refused := sift(req.Topics, func(t kmsg.CreateTopicsRequestTopic) *problem {
@@ -333,7 +327,7 @@ func filterCreate(req *kmsg.CreateTopicsRequest, full bool) (func(kmsg.Response)
 	})
 	req.Topics = kept
 	add, _ := adding(refused, func(c *kmsg.CreateTopicsResponse) *[]kmsg.CreateTopicsResponseTopic { return &c.Topics })
-	return add, true // brokers in assignments are renumbered
+	return add, true // broker ids in assignments were translated
 }
 
 // filterPartitions does for CreatePartitions what filterCreate does for

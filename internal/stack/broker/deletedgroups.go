@@ -15,15 +15,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// deletedGroupsFile keeps which groups were deleted, for a broker that is
-// killed: kfake appends what groups commit to a log, and a deletion only takes
-// effect there at a clean stop, so that a group came back with its offsets.
+// deletedGroupsFile stores which groups were deleted, in case the broker is killed. kfake appends groups' commits to a
+// log, and deletions take effect there only at a clean stop. Without this file, a deleted group would return with its
+// offsets.
 const deletedGroupsFile = "deleted-groups.json"
 
 const groupsLog = "groups.log"
 
-// deletedGroups remembers deletions. What remember was told is on disk when it
-// returns. It is safe for concurrent use.
+// deletedGroups remembers deletions. When remember returns, its deletions are on disk. It is safe for concurrent use.
 type deletedGroups struct {
 	dir string
 	mu  sync.Mutex
@@ -47,8 +46,7 @@ func loadDeletedGroups(dir string) (*deletedGroups, error) {
 
 func (d *deletedGroups) path() string { return filepath.Join(d.dir, deletedGroupsFile) }
 
-// before gives for each group the position in the log before which its entries
-// do not count.
+// before returns, for each group, the position in the log before which its entries do not count.
 func (d *deletedGroups) before() map[string]int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -59,8 +57,7 @@ func (d *deletedGroups) before() map[string]int64 {
 	return out
 }
 
-// remember is the edit of an answer to DeleteGroups: the client hears of a
-// deletion once it is on disk.
+// remember is the edit of a reply to DeleteGroups: the client gets the reply once the deletion is on disk.
 func (d *deletedGroups) remember(resp kmsg.Response) {
 	r, ok := resp.(*kmsg.DeleteGroupsResponse)
 	if !ok {
@@ -81,7 +78,7 @@ func (d *deletedGroups) remember(resp kmsg.Response) {
 	info, err := os.Stat(filepath.Join(d.dir, groupsLog))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return // nothing was ever committed
+		return // the group never committed
 	case err == nil:
 		size = info.Size()
 		for _, i := range groups {
@@ -104,7 +101,7 @@ func (d *deletedGroups) save() error {
 	return renameio.WriteFile(d.path(), raw, 0o600)
 }
 
-// clear forgets the deletions, which the log itself does not hold any more.
+// clear forgets the deletions; the log itself no longer contains these groups.
 func (d *deletedGroups) clear() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -115,9 +112,9 @@ func (d *deletedGroups) clear() error {
 	return nil
 }
 
-// closeCluster ends kfake, which writes its groups anew then: positions in the
-// old log mean nothing in the new one. They are forgotten before, so that a kill
-// in between can bring back a deleted group, and never lose a live one's offsets.
+// closeCluster stops kfake, which then rewrites its log of groups, so positions in the old log become meaningless. The
+// deletions are forgotten first: a kill in between can bring back a deleted group, but never loses the offsets of an
+// existing group.
 func (b *Broker) closeCluster(cluster *kfake.Cluster) {
 	if err := b.gone.clear(); err != nil {
 		b.log.Error("kafka cannot forget which groups were deleted", "error", err)

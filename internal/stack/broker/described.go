@@ -8,9 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// inherited are the settings of topics that follow from the broker's own, with
-// the name that the broker's has. kfake enforces the broker's value and
-// describes a topic with a default of its own.
+// inherited returns the topic settings that follow from broker settings, with the broker's name for each. kfake
+// enforces the broker's value but describes topics with its own default.
 func inherited() map[string][2]string {
 	return map[string][2]string{
 		"max.message.bytes": {"message.max.bytes", strconv.Itoa(maxMessageBytes)},
@@ -18,11 +17,11 @@ func inherited() map[string][2]string {
 	}
 }
 
-// invented are settings that kfake tells of its broker and that say nothing of
-// this one: it has no rack, no users and no mechanisms, and cleans by our rules.
+// invented are settings that kfake reports but that do not apply to this broker. This broker has no rack, no users and
+// no mechanisms, and cleans by its own rules.
 var invented = []string{"broker.rack", "super.users", "sasl.enabled.mechanisms", "log.cleaner.backoff.ms"}
 
-// describe completes what is said about settings.
+// describe completes a reply about settings.
 func describe(resp kmsg.Response) {
 	r, ok := resp.(*kmsg.DescribeConfigsResponse)
 	if !ok {
@@ -49,7 +48,7 @@ func describe(resp kmsg.Response) {
 				case !is:
 				case c.Source != kmsg.ConfigSourceDynamicTopicConfig:
 					inherit(c, of[0], of[1])
-				default: // behind the topic's own value stands the broker's
+				default: // the broker's value applies if the topic's value is unset
 					own := slices.DeleteFunc(c.ConfigSynonyms, func(s kmsg.DescribeConfigsResponseResourceConfigConfigSynonym) bool {
 						return s.Source != kmsg.ConfigSourceDynamicTopicConfig
 					})
@@ -60,7 +59,7 @@ func describe(resp kmsg.Response) {
 	}
 }
 
-// inherit makes a topic's setting that of the broker.
+// inherit sets a topic's setting to the broker's value.
 func inherit(c *kmsg.DescribeConfigsResponseResourceConfig, name, value string) {
 	c.Value, c.Source, c.IsDefault = &value, kmsg.ConfigSourceStaticBrokerConfig, false
 	c.ConfigSynonyms = []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{synonym(name, value)}
@@ -72,17 +71,15 @@ func synonym(name, value string) kmsg.DescribeConfigsResponseResourceConfigConfi
 	return s
 }
 
-// lists makes empty lists of what kfake leaves out: Kafka never sends null
-// there, and clients do not expect it.
+// lists replaces missing lists by empty lists: Kafka never sends null there, and clients do not expect it.
 func lists(resp kmsg.Response) {
 	if r, ok := resp.(*kmsg.DescribeClientQuotasResponse); ok && r.Entries == nil {
 		r.Entries = []kmsg.DescribeClientQuotasResponseEntry{}
 	}
 }
 
-// offsetsOf returns what completes the answer about the offsets of groups that
-// do not exist: Kafka says -1 of each partition, so that a client with a new
-// group can begin; kfake says that there is no such group.
+// offsetsOf returns an edit of the reply about offsets of groups that do not exist. Kafka returns -1 for each
+// partition, so that a client with a new group can begin; kfake returns an error that the group does not exist.
 func offsetsOf(req *kmsg.OffsetFetchRequest) func(kmsg.Response) {
 	return func(resp kmsg.Response) {
 		r, ok := resp.(*kmsg.OffsetFetchResponse)
@@ -91,7 +88,7 @@ func offsetsOf(req *kmsg.OffsetFetchRequest) func(kmsg.Response) {
 		}
 		unknown := kerr.GroupIDNotFound.Code
 		if r.Version < 8 {
-			if r.ErrorCode == unknown || r.Version < 2 && len(r.Topics) == 0 { // 0 and 1 have no code for the whole
+			if r.ErrorCode == unknown || r.Version < 2 && len(r.Topics) == 0 { // versions 0 and 1 have no error code for the whole reply
 				r.ErrorCode, r.Topics = 0, noOffsets(req.Topics)
 			}
 			return

@@ -1,23 +1,19 @@
-// Package broker is a Kafka broker inside this program, for development,
-// demonstrations and small installations: one node, no replication, records
-// as durable as the operating system's page cache.
+// Package broker is a Kafka broker inside this program, for development, demonstrations and small installations: one
+// node, no replication, records as durable as the operating system's page cache.
 //
-// It wraps kfake, the in-process broker of franz-go, which speaks the real
-// protocol but trusts its callers, because it was made for tests. On the way
-// from a socket to kfake a request passes:
+// It wraps kfake, the in-process broker of franz-go, which uses the real protocol but trusts its clients, because it
+// was made for tests. Between a socket and kfake a request passes:
 //
 //	fanIn   merges the EXTERNAL and INTERNAL listeners into the one that kfake knows
-//	guard   closes connections that would kill or bloat the process, refuses
-//	        invalid topics and configurations with Kafka's error codes
+//	guard   closes connections that would end the process or exhaust its memory,
+//	        refuses invalid topics and configurations with Kafka's error codes
 //	conn    rewrites node addresses in replies to those of the listener that was used
 //
-// Before it starts, package salvage makes the data directory whole, because
-// kfake believes what a kill left there, and starts remembers where logs begin.
+// Before the start, package salvage repairs the data directory, because kfake trusts the files that a kill left there.
+// starts stores where logs begin.
 //
-// Around it, lock keeps a second process out of the data directory and
-// retention deletes old records by wall-clock marks through DeleteRecords,
-// because kfake's own cleaner can lose data when it is killed.
+// lock prevents a second process from using the data directory. retention deletes old records through DeleteRecords, by
+// marks of the wall clock, because kfake's own cleaner can lose data when it is killed.
 //
-// Package app (and the command line) run a Broker; everybody else reaches it
-// over TCP as they would reach any Kafka.
+// Package app (and the command line) run a Broker; all other packages connect to it over TCP as to any Kafka.
 package broker

@@ -5,9 +5,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// electionNotNeeded answers an election as a node answers whose only replica
-// leads already: ELECTION_NOT_NEEDED. Kafka leaves such partitions out of the
-// answer when a client asks for all.
+// electionNotNeeded returns an edit of the reply to an election. It replies as a node whose only replica leads already:
+// ELECTION_NOT_NEEDED. When a client elects leaders for all partitions, Kafka leaves such partitions out of the reply.
 func electionNotNeeded(all bool) func(kmsg.Response) {
 	return func(resp kmsg.Response) {
 		r, ok := resp.(*kmsg.ElectLeadersResponse)

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// entry is one listening socket and the address that clients are told to use
-// when they came in through it.
+// entry is one listening socket and the address that it advertises to its clients.
 type entry struct {
 	name string // EXTERNAL or INTERNAL
 	ln   net.Listener
@@ -38,8 +37,8 @@ func listen(name, addr, advertise, fallbackHost string) (*entry, error) {
 	return e, nil
 }
 
-// fanIn is the one listener that kfake knows; it merges several. Its address
-// is what kfake tells clients, so it is the advertised one of the first entry.
+// fanIn is the only listener of kfake; it merges several sockets. kfake advertises its address, so it is the advertised
+// address of the first entry.
 type fanIn struct {
 	entries []*entry
 	wrap    func(net.Conn, *entry) net.Conn
@@ -53,7 +52,7 @@ func newFanIn(entries []*entry) *fanIn {
 	return &fanIn{entries: entries, conns: make(chan net.Conn), done: make(chan struct{})}
 }
 
-// serve accepts on every entry until Close; wrap dresses each connection.
+// serve accepts on every entry until Close; wrap wraps each connection.
 func (f *fanIn) serve(wrap func(net.Conn, *entry) net.Conn) {
 	f.wrap = wrap
 	for _, e := range f.entries {
@@ -68,7 +67,7 @@ func (f *fanIn) accept(e *entry) {
 			select {
 			case <-f.done:
 				return
-			case <-time.After(50 * time.Millisecond): // out of descriptors: they come back
+			case <-time.After(50 * time.Millisecond): // out of file descriptors: retry until some are free
 				if errors.Is(err, net.ErrClosed) {
 					return
 				}
@@ -79,7 +78,7 @@ func (f *fanIn) accept(e *entry) {
 	}
 }
 
-// inject hands a connection to kfake, or closes it when that is over.
+// inject passes a connection to kfake, or closes it when kfake has stopped.
 func (f *fanIn) inject(conn net.Conn) {
 	select {
 	case f.conns <- conn:
@@ -109,14 +108,13 @@ func (f *fanIn) Close() error {
 	return nil
 }
 
-// finish closes the listeners and waits for the acceptors. kfake closes the
-// connections that it has.
+// finish closes the listeners and waits for the acceptors. kfake closes its connections.
 func (f *fanIn) finish() {
 	f.Close()
 	f.wg.Wait()
 }
 
-// Addr implements net.Listener: the address that kfake advertises.
+// Addr implements net.Listener: it returns the address that kfake advertises.
 func (f *fanIn) Addr() net.Addr { return textAddr(f.entries[0].advertised()) }
 
 type textAddr string

@@ -9,9 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Limits of a request frame. Kafka's own socket.request.max.bytes is 100 MiB;
-// only Produce needs anything like it, and what else is sent is small, while
-// its parsed form can be a hundred times its wire size.
+// Limits of a request frame. Kafka's own socket.request.max.bytes is 100 MiB. Only Produce needs frames of such a size;
+// other requests are small, but their parsed form can take a hundred times their wire size.
 const (
 	maxProduceFrame = 100 << 20
 	maxOtherFrame   = 4 << 20
@@ -19,7 +18,7 @@ const (
 	maxProduceParts = 20000 // partitions of one Produce request, all topics together
 )
 
-// Keys of the requests that are treated apart.
+// Keys of the requests with special treatment.
 const (
 	keyProduce                 = 0
 	keyListGroups              = 16
@@ -28,20 +27,20 @@ const (
 	keyDescribeTopicPartitions = 75
 )
 
-// errFrame closes a connection. Kafka does the same with requests that it
-// cannot parse or whose key or version it does not know.
+// errFrame closes a connection. Kafka does the same for requests that it cannot parse or whose key or version it does
+// not know.
 var errFrame = errors.New("request refused")
 
 func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errFrame, fmt.Sprintf(format, args...))
 }
 
-// versions is what kfake serves: key to lowest and highest version. It is
-// asked for, not written down, so that it cannot be out of date.
+// versions holds what kfake serves: key to lowest and highest version. It is queried from kfake, so it is always up to
+// date.
 type versions map[int16][2]int16
 
-// frameLimit says how large a frame may be, from the bytes that follow its
-// length. It needs the first two.
+// frameLimit returns the largest permitted size of a frame, from the bytes that follow its length. It needs the first
+// two.
 func frameLimit(head []byte) int {
 	if int16(binary.BigEndian.Uint16(head)) == keyProduce {
 		return maxProduceFrame
@@ -58,9 +57,8 @@ type request struct {
 	acks         int16 // of Produce; 0 means that no reply follows
 }
 
-// parse checks a frame, without its length, so far that kfake cannot die of
-// it: a known key and version, a body that parses, batches that are sane. The
-// result shares memory with frame.
+// parse checks a frame, without its length, so that kfake cannot crash on it: a known key and version, a body that
+// parses, valid batches. The result shares memory with frame.
 func (v versions) parse(frame []byte) (req request, err error) {
 	if len(frame) < minFrame {
 		return req, refuse("frame of %d bytes", len(frame))
@@ -72,7 +70,7 @@ func (v versions) parse(frame []byte) (req request, err error) {
 	if !ok {
 		return req, refuse("unknown api key %d", req.key)
 	}
-	// A version of ApiVersions that is too new is answered (KIP-511).
+	// A version of ApiVersions that is too new gets a reply (KIP-511).
 	if req.version < known[0] || (req.version > known[1] && req.key != keyAPIVersions) {
 		return req, refuse("api key %d has no version %d", req.key, req.version)
 	}
@@ -101,7 +99,7 @@ func (v versions) parse(frame []byte) (req request, err error) {
 			err = refuse("body of api key %d: %v", req.key, p)
 		}
 	}()
-	if req.body.IsFlexible() && req.key != keyProduce { // its shape was checked
+	if req.body.IsFlexible() && req.key != keyProduce { // its shape is already checked
 		if err := checkCounts(r.Src, req.body); err != nil {
 			return req, err
 		}
@@ -116,7 +114,7 @@ func (v versions) parse(frame []byte) (req request, err error) {
 	return req, nil
 }
 
-// frame is the request as it goes to kfake after its body was changed.
+// frame returns the request in the form for kfake, after its body was changed.
 func (r request) frame() []byte {
 	out := make([]byte, 4, 4+len(r.header)+256)
 	out = append(out, r.header...)
@@ -125,8 +123,8 @@ func (r request) frame() []byte {
 	return out
 }
 
-// checkProduceShape walks a Produce body without allocating, so that arrays
-// whose length is a lie are found before anything is sized by them.
+// checkProduceShape walks a Produce body without allocating, so that false array lengths are found before anything is
+// allocated for them.
 func checkProduceShape(body []byte, flexible bool) error {
 	r := kbin.Reader{Src: body}
 	str, arr, bytes := func() { r.NullableString() }, r.ArrayLen, func() { r.NullableBytes() }
@@ -162,17 +160,17 @@ func checkProduceShape(body []byte, flexible bool) error {
 	return nil
 }
 
-// batchHead is the size of a record batch before its records.
+// batchHead is the size of a record batch without its records.
 const batchHead = 61
 
-// checkBatches refuses counts that kfake would take at their word: a batch
-// that claims no records, or fewer than none, moves the end of the log back.
+// checkBatches refuses record counts that kfake would accept unchecked: a batch that declares no records, or a negative
+// number, moves the end of the log back.
 func checkBatches(p *kmsg.ProduceRequest) error {
 	for _, t := range p.Topics {
 		for _, part := range t.Partitions {
 			b := part.Records
 			if len(b) < batchHead {
-				continue // kfake answers CORRUPT_MESSAGE
+				continue // kfake replies CORRUPT_MESSAGE
 			}
 			last := int32(binary.BigEndian.Uint32(b[23:]))
 			count := int32(binary.BigEndian.Uint32(b[57:]))

@@ -14,24 +14,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrLocked means that another process has the data directory.
+// ErrLocked means that another process uses the data directory.
 var ErrLocked = errors.New("data directory is in use")
 
-// lockFile names the file inside the data directory that is locked while a
-// broker runs. It is left behind on purpose: removing it would let two
-// processes lock two files of one name.
+// lockFile is the file inside the data directory that is locked while a broker runs. It is never removed: otherwise two
+// processes could lock two files of one name.
 const lockFile = "smartlb.lock"
 
-// lock keeps other brokers out of a directory. The kernel drops it when the
-// process ends, however it ends.
+// lock prevents other brokers from using a directory. The kernel releases it when the process ends for any reason.
 type lock struct{ f *os.File }
 
-// acquire keeps other brokers out of dir.
+// acquire locks dir against other brokers.
 func acquire(dir string) (*lock, error) { return lockDir(dir, lockFile) }
 
-// LockDir creates dir if needed and locks file in it until release or the end
-// of the process. The error is ErrLocked with the id of the process that has
-// it.
+// LockDir creates dir if needed and locks file in it until release or the end of the process. The error is ErrLocked
+// with the pid of the process that holds the lock.
 func LockDir(dir, file string) (release func() error, err error) {
 	l, err := lockDir(dir, file)
 	if err != nil {
@@ -66,7 +63,7 @@ func lockDir(dir, file string) (*lock, error) {
 	return &lock{f}, nil
 }
 
-// holder reads the pid that the owner of the lock wrote.
+// holder reads the pid that the owner of the lock wrote into it.
 func holder(f *os.File) string {
 	b, err := io.ReadAll(io.LimitReader(f, 32))
 	pid := strings.TrimSpace(string(b))

@@ -7,13 +7,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// NodeID is the broker's id, the same as that of the real broker of a local
-// stack. kfake counts its nodes from 0, so ids are translated on the way.
+// NodeID is the broker's id, the same as that of the real broker of a local stack. kfake numbers its nodes from 0, so
+// ids are translated.
 const NodeID = 1
 
 const kfakeNode = 0
 
-// outside translates an id of kfake for clients.
+// outside translates a kfake node id for clients.
 func outside(id int32) int32 {
 	if id == kfakeNode {
 		return NodeID
@@ -27,8 +27,8 @@ func outsideAll(ids []int32) {
 	}
 }
 
-// inside translates the name of a broker resource for kfake. A broker that does
-// not exist gets a name that kfake does not know.
+// inside translates the name of a broker resource for kfake. For a broker that does not exist, it returns a name that
+// kfake does not know.
 func inside(resource string) string {
 	switch resource {
 	case "":
@@ -47,8 +47,7 @@ func outsideName(resource string) string {
 	return resource
 }
 
-// checkAssignment checks that replicas are placed on this broker only, and
-// translates them.
+// checkAssignment checks that replicas are assigned only to this broker, and translates them.
 func checkAssignment(replicas []int32) *problem {
 	if len(replicas) != 1 || replicas[0] != NodeID {
 		return &problem{kerr.InvalidReplicaAssignment.Code, "The only broker that can have replicas is " + strconv.Itoa(NodeID)}
@@ -99,8 +98,7 @@ func renumber(resp kmsg.Response) {
 	}
 }
 
-// reassign lets through what leaves replicas where they are, and refuses other
-// places.
+// reassign permits reassignments that leave replicas where they are, and refuses all others.
 func reassign(req *kmsg.AlterPartitionAssignmentsRequest) (func(kmsg.Response), bool) {
 	var refused []kmsg.AlterPartitionAssignmentsResponseTopic
 	for i := range req.Topics {

@@ -17,13 +17,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// otherSettingsFile keeps the settings of groups and of client metrics, for a
-// broker that is killed: kfake writes them down at a clean stop only.
+// otherSettingsFile stores the settings of groups and of client metrics, in case the broker is killed: kfake saves them
+// only at a clean stop.
 const otherSettingsFile = "other-settings.json"
 
-// otherSettings remembers settings of resources that are neither topics nor
-// brokers. What remember was told is on disk when it returns. It is safe for
-// concurrent use.
+// otherSettings remembers settings of resources that are neither topics nor brokers. When remember returns, they are on
+// disk. It is safe for concurrent use.
 type otherSettings struct {
 	path string
 	mu   sync.Mutex
@@ -63,8 +62,8 @@ func remembered(of kmsg.ConfigResourceType) bool {
 	return of == kmsg.ConfigResourceTypeGroupConfig || of == kmsg.ConfigResourceTypeClientMetrics
 }
 
-// remember returns the edit of an answer to a change of settings; nil where the
-// request has none that are kept here.
+// remember returns the edit of the reply to a change of settings; nil if the request has no settings that are stored
+// here.
 func (s *otherSettings) remember(req *kmsg.IncrementalAlterConfigsRequest) func(kmsg.Response) {
 	asked := slices.DeleteFunc(slices.Clone(req.Resources), func(r kmsg.IncrementalAlterConfigsRequestResource) bool { return !remembered(r.ResourceType) })
 	if len(asked) == 0 || req.ValidateOnly {
@@ -124,7 +123,7 @@ func (s *otherSettings) sorted() []*resourceSettings {
 	return out
 }
 
-// restore sets what is remembered on a broker that has just started.
+// restore applies the stored settings to a broker that has just started.
 func (s *otherSettings) restore(ctx context.Context, client kmsg.Requestor) error {
 	s.mu.Lock()
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()

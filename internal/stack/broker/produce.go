@@ -15,16 +15,15 @@ const (
 	appendTimeBit   = 0x08
 )
 
-// checkBatch says what is wrong with a batch that kfake would take. Batches
-// that it refuses itself are left to it.
+// checkBatch returns an error for an invalid batch that kfake would accept. It ignores batches that kfake refuses.
 func checkBatch(b []byte) *problem {
 	if len(b) < batchHead {
 		return nil
 	}
 	attributes := binary.BigEndian.Uint16(b[21:])
 	if attributes&appendTimeBit != 0 {
-		// kfake would write its own time into the batch and keep the checksum:
-		// at the next start the batch, and all behind it, would count as damaged.
+		// kfake would write its own time into the batch and keep the checksum. At the next start the batch, and all
+		// batches after it, would count as damaged.
 		return &problem{kerr.InvalidTimestamp.Code, "Invalid timestamp type in message: producers should not set timestamp type to LogAppendTime"}
 	}
 	if claimed := int(binary.BigEndian.Uint32(b[57:])); attributes&compressionBits == 0 && claimed != records(b[batchHead:], claimed) {
@@ -33,7 +32,7 @@ func checkBatch(b []byte) *problem {
 	return nil
 }
 
-// records counts uncompressed records, but not beyond one more than most.
+// records counts uncompressed records, at most to most+1.
 func records(raw []byte, most int) (n int) {
 	r := kbin.Reader{Src: raw}
 	for n <= most && len(r.Src) > 0 {
@@ -49,8 +48,8 @@ func records(raw []byte, most int) (n int) {
 	return n
 }
 
-// filterProduce takes out of a request what must not be kept and returns what
-// adds the errors to the reply. full means that the disk is.
+// filterProduce removes batches that must not be stored from a request, and returns an edit that adds their errors to
+// the reply. full means that the disk is full.
 func (c *conn) filterProduce(req *kmsg.ProduceRequest, full bool) (func(kmsg.Response), bool) {
 	var (
 		refused []kmsg.ProduceResponseTopic
@@ -95,8 +94,7 @@ func (c *conn) filterProduce(req *kmsg.ProduceRequest, full bool) (func(kmsg.Res
 	}, true
 }
 
-// merge adds partitions to the answer for their topic: clients expect a topic
-// once.
+// merge adds partitions to the reply for their topic: clients expect each topic once.
 func merge(topics []kmsg.ProduceResponseTopic, more kmsg.ProduceResponseTopic) []kmsg.ProduceResponseTopic {
 	for i := range topics {
 		if topics[i].Topic == more.Topic {
@@ -107,13 +105,12 @@ func merge(topics []kmsg.ProduceResponseTopic, more kmsg.ProduceResponseTopic) [
 	return append(topics, more)
 }
 
-// diskFull is what clients are told when there is no room. They try again.
+// diskFull is the error for clients when the disk is full. They retry.
 func diskFull() *problem {
 	return &problem{kerr.KafkaStorageError.Code, "the disk of the broker is full"}
 }
 
-// filterCommit refuses to keep group offsets when the disk is full: kfake would
-// say that it has them and lose them.
+// filterCommit refuses group offsets when the disk is full: kfake would acknowledge and lose them.
 func filterCommit(req *kmsg.OffsetCommitRequest) (func(kmsg.Response), bool) {
 	asked := req.Topics
 	req.Topics = nil

@@ -12,28 +12,27 @@ type partition struct {
 	Partition int32
 }
 
-// span is what a partition holds at some moment.
+// span is the content of a partition at one moment.
 type span struct {
 	Start, End int64         // offsets of the oldest and of the next record
 	Bytes      int64         // size of its records
-	Keep       time.Duration // retention.ms of its topic; negative: for ever
+	Keep       time.Duration // retention.ms of its topic; negative: forever
 	KeepBytes  int64         // retention.bytes of its topic, per partition; negative: no limit
 }
 
-// mark says that by the clock of this machine all records before End had been
-// written at At. Records carry times of their own, but those are the clients'
-// and may be anything; marks cannot be forged.
+// mark records that all records before End had been written at At, by this machine's clock. Record timestamps come from
+// clients and may have any value; clients cannot forge marks.
 type mark struct {
 	At  time.Time `json:"at"`
 	End int64     `json:"end"`
 }
 
-// marksPerRetention bounds how many marks a partition keeps, and so how late
-// its records go: by half a percent of the retention.
+// marksPerRetention limits the number of marks of a partition, and so the delay of its deletions: half a percent of the
+// retention.
 const marksPerRetention = 200
 
-// remark returns the marks of a partition after looking at it: too new an end
-// means that the log is another one, whose marks are worth nothing.
+// remark returns the new marks of a partition. If the end of the log is lower than a mark, the log is a different log,
+// and its old marks are dropped.
 func remark(marks []mark, s span, now time.Time, sweep time.Duration) []mark {
 	if n := len(marks); n > 0 && marks[n-1].End > s.End {
 		marks = nil
@@ -52,14 +51,12 @@ func remark(marks []mark, s span, now time.Time, sweep time.Duration) []mark {
 	return append(marks, mark{now, s.End})
 }
 
-// expire decides which offsets partitions shall begin with: by age, by the
-// size of each, and by the size of all together, where the largest gives way
-// first. Partitions that are kept for ever are left alone, and the last record
-// of a partition always stays, because kfake forgets the offsets of an empty
-// partition at the next start.
+// expire decides at which offsets partitions shall begin: by age, by the size of each, and by the size of all together,
+// where the largest is cut first. Partitions that are kept forever stay as they are. The last record of a partition
+// always stays, because kfake forgets the offsets of an empty partition at the next start.
 func expire(spans map[partition]span, marks map[partition][]mark, limit int64, now time.Time) map[partition]int64 {
 	cut := map[partition]int64{}
-	left := map[partition]int64{} // bytes, by estimate
+	left := map[partition]int64{} // bytes, estimated
 	var total int64
 	for p, s := range spans {
 		total += s.Bytes
@@ -105,8 +102,7 @@ func expire(spans map[partition]span, marks map[partition][]mark, limit int64, n
 	return cut
 }
 
-// cutFor returns the offset before which about n bytes lie, taking records to
-// be of one size.
+// cutFor returns the offset before which about n bytes lie, assuming records of equal size.
 func (s span) cutFor(n int64) int64 {
 	if s.Bytes <= 0 {
 		return s.Start

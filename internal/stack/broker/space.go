@@ -9,15 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// space watches how much room the disk has. Records are taken while more than
-// reserve is free, commits of groups while an eighth of it is: what groups and
-// the broker itself write into the rest is little.
+// space checks the free space of the disk. The broker accepts records while at least reserve is free. It accepts
+// commits of groups while at least an eighth of reserve is free, because groups and the broker write little.
 type space struct {
 	dir     string
 	reserve uint64
 	free    func(dir string) (uint64, error)
 	log     *slog.Logger
-	full    atomic.Bool // as it was said last
+	full    atomic.Bool // as last logged
 }
 
 func freeBytes(dir string) (uint64, error) {
@@ -28,8 +27,7 @@ func freeBytes(dir string) (uint64, error) {
 	return s.Bavail * uint64(s.Bsize), nil
 }
 
-// forRecords reports whether records can be taken. It costs a system call of a
-// microsecond.
+// forRecords reports whether the broker can accept records. It costs a system call of a microsecond.
 func (s *space) forRecords() bool {
 	free, err := s.free(s.dir)
 	full := err == nil && free < s.reserve
@@ -43,7 +41,7 @@ func (s *space) forRecords() bool {
 	return !full
 }
 
-// forCommits reports whether offsets of groups can be kept.
+// forCommits reports whether the broker can store offsets of groups.
 func (s *space) forCommits() bool {
 	free, err := s.free(s.dir)
 	return err != nil || free >= s.reserve/8

@@ -14,8 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/stack/broker/salvage"
 )
 
-// startsFile keeps where logs begin, for a broker that is killed: kfake writes
-// it down at a clean stop only.
+// startsFile stores where logs begin, in case the broker is killed: kfake saves it only at a clean stop.
 const startsFile = "log-starts.json"
 
 // logStart is one entry of the file.
@@ -25,16 +24,14 @@ type logStart struct {
 	Start     int64  `json:"start"`
 }
 
-// starts remembers where logs begin. What raise was told is on disk when it
-// returns. It is safe for concurrent use.
+// starts remembers where logs begin. When raise returns, its offsets are on disk. It is safe for concurrent use.
 type starts struct {
 	path string
 	mu   sync.Mutex
 	at   map[salvage.Partition]int64
 }
 
-// loadStarts reads the file. A damaged one is an error: deleted records would
-// come back.
+// loadStarts reads the file. A damaged file is an error: otherwise deleted records would come back.
 func loadStarts(dir string) (*starts, error) {
 	s := &starts{path: filepath.Join(dir, startsFile), at: map[salvage.Partition]int64{}}
 	raw, err := os.ReadFile(s.path)
@@ -65,7 +62,7 @@ func (s *starts) all() map[salvage.Partition]int64 {
 	return out
 }
 
-// raise takes over starts that are higher than the known ones.
+// raise stores starts that are higher than the known starts.
 func (s *starts) raise(higher map[salvage.Partition]int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +78,7 @@ func (s *starts) raise(higher map[salvage.Partition]int64) error {
 	return s.save()
 }
 
-// keep drops all but the given ones.
+// keep drops all starts except those in only.
 func (s *starts) keep(only map[salvage.Partition]int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,8 +89,7 @@ func (s *starts) keep(only map[salvage.Partition]int64) error {
 	return s.save()
 }
 
-// forget drops the partitions of topics for which gone is true: a topic of
-// the same name that is created later begins at 0.
+// forget drops the partitions of topics for which gone is true: a later topic of the same name begins at 0.
 func (s *starts) forget(gone func(topic string) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

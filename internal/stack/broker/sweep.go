@@ -17,21 +17,21 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// stateFile keeps marks between runs.
+// stateFile stores marks between runs.
 const stateFile = "retention.json"
 
-// callTimeout bounds one question of the broker to itself.
+// callTimeout bounds one request of the broker to itself.
 const callTimeout = 10 * time.Second
 
 // kept is the state of one partition in the state file.
 type kept struct {
 	Topic     string `json:"topic"`
-	ID        string `json:"id"` // of the topic: a topic created again starts anew
+	ID        string `json:"id"` // topic id: a topic that was created again starts without marks
 	Partition int32  `json:"partition"`
 	Marks     []mark `json:"marks,omitempty"`
 }
 
-// sweeper deletes old records through the broker's own protocol.
+// sweeper deletes old records through the broker's own Kafka protocol.
 type sweeper struct {
 	path  string
 	limit int64
@@ -43,7 +43,7 @@ type sweeper struct {
 	ids   map[string]string
 }
 
-// load reads the state file; a damaged one is said and forgotten.
+// load reads the state file; a damaged file is logged and ignored.
 func (s *sweeper) load() {
 	s.marks, s.ids = map[partition][]mark{}, map[string]string{}
 	b, err := os.ReadFile(s.path)
@@ -76,7 +76,7 @@ func (s *sweeper) save() error {
 	return renameio.WriteFile(s.path, b, 0o600)
 }
 
-// run sweeps at once and then regularly until ctx ends.
+// run sweeps at once and then at regular intervals until ctx ends.
 func (s *sweeper) run(ctx context.Context) {
 	s.load()
 	tick := time.NewTicker(s.every)
@@ -93,7 +93,7 @@ func (s *sweeper) run(ctx context.Context) {
 	}
 }
 
-// sweep looks at every partition once.
+// sweep checks every partition once.
 func (s *sweeper) sweep(ctx context.Context, now time.Time) error {
 	spans, ids, err := s.look(ctx)
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *sweeper) sweep(ctx context.Context, now time.Time) error {
 	return errors.Join(s.apply(ctx, expire(spans, marks, s.limit, now)), s.save())
 }
 
-// look asks the broker what its partitions hold and how long.
+// look queries the broker for the content and the retention of its partitions.
 func (s *sweeper) look(ctx context.Context) (map[partition]span, map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -159,7 +159,7 @@ func (s *sweeper) look(ctx context.Context) (map[partition]span, map[string]stri
 		}
 		for _, c := range rc.Configs {
 			if c.Key == "cleanup.policy" && !strings.Contains(c.MaybeValue(), "delete") {
-				keep[rc.Name], keepBytes[rc.Name] = -1, -1 // a compacted topic loses no key by its age
+				keep[rc.Name], keepBytes[rc.Name] = -1, -1 // a compacted topic loses no key because of its age
 			}
 		}
 	}

@@ -8,8 +8,8 @@ import (
 
 const noAuthorizer = "No Authorizer is configured: the embedded broker checks no permissions"
 
-// refuseACLs answers what is asked about permissions as Kafka without an
-// authorizer does. kfake keeps what it is told and enforces none of it.
+// refuseACLs replies to requests about permissions as Kafka without an authorizer does. kfake stores ACLs but does not
+// enforce them.
 func refuseACLs(c *kfake.Cluster) {
 	message := noAuthorizer
 	code := kerr.SecurityDisabled.Code

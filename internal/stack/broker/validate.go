@@ -11,13 +11,13 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// problem is an error to be told in a reply.
+// problem is an error for a reply.
 type problem struct {
 	code    int16
 	message string
 }
 
-// checkName checks what a topic is to be called.
+// checkName checks the name of a new topic.
 func checkName(name string) *problem {
 	if err := topic.CheckName(name); err != nil {
 		return &problem{kerr.InvalidTopicException.Code, "Topic name is invalid: " + err.Error()}
@@ -25,7 +25,7 @@ func checkName(name string) *problem {
 	return nil
 }
 
-// isConfig reports whether a topic configuration is one of Apache Kafka's.
+// isConfig reports whether Apache Kafka has a topic configuration of this name.
 func isConfig(key string) bool { return slices.Contains(topic.ConfigNames(), key) }
 
 // checkConfig checks one topic configuration.
@@ -49,14 +49,13 @@ func checkConfig(key string, value *string) *problem {
 	return nil
 }
 
-// Limits of partitions. kfake makes them all at once, in memory, so that a
-// request for two billion would end the process.
+// Limits of partitions. kfake creates them all at once, in memory, so a request for two billion would end the process.
 const (
 	maxPartitions        = 1000 // of one topic
 	maxRequestPartitions = 2000 // of all topics that one request creates
 )
 
-// checkPartitions checks how many partitions a topic is to have.
+// checkPartitions checks the requested number of partitions of a topic.
 func checkPartitions(n int32) *problem {
 	if n == 0 || n < -1 {
 		return &problem{kerr.InvalidPartitions.Code, "Number of partitions must be larger than 0"}
@@ -67,7 +66,7 @@ func checkPartitions(n int32) *problem {
 	return nil
 }
 
-// checkNew checks a topic that is to be created.
+// checkNew checks a topic to be created.
 func checkNew(t kmsg.CreateTopicsRequestTopic) *problem {
 	if p := checkName(t.Topic); p != nil {
 		return p
@@ -95,11 +94,11 @@ func checkNew(t kmsg.CreateTopicsRequestTopic) *problem {
 	return nil
 }
 
-// topicResource is the type of a topic among configuration resources.
+// topicResource is the resource type of topics in configuration requests.
 const topicResource = kmsg.ConfigResourceTypeTopic
 
-// fixed lists the broker's configurations that nobody may change, because
-// kfake's cleaner, which they would wake, loses records when it is killed.
+// fixed refuses the broker configurations that clients must not change: they would start kfake's cleaner, which loses
+// records when it is killed.
 func fixed(key string) *problem {
 	switch key {
 	case "log.cleaner.backoff.ms", "log.cleaner.enable", "log.retention.check.interval.ms", "state.log.compact.bytes", "log.segment.bytes":
@@ -108,7 +107,7 @@ func fixed(key string) *problem {
 	return nil
 }
 
-// checkAltered checks the configurations of a topic that are to be replaced.
+// checkAltered checks the new configurations of a topic that replace the old ones.
 func checkAltered(res kmsg.AlterConfigsRequestResource) *problem {
 	if res.ResourceType != topicResource {
 		for _, c := range res.Configs {
@@ -131,8 +130,7 @@ func isList(key string) bool {
 	return key == "cleanup.policy" || strings.HasSuffix(key, ".replication.throttled.replicas")
 }
 
-// checkIncrementallyAltered checks the configurations of a topic that are to be
-// changed one by one.
+// checkIncrementallyAltered checks single changes to the configurations of a topic.
 func checkIncrementallyAltered(res kmsg.IncrementalAlterConfigsRequestResource) *problem {
 	if res.ResourceType != topicResource {
 		for _, c := range res.Configs {

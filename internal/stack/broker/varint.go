@@ -5,9 +5,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// skipTags passes over tagged fields (KIP-482). The library's own way goes on
-// counting after the bytes have ended, as far as the count says: a frame of
-// thirty bytes would keep a processor busy for most of a minute.
+// skipTags skips tagged fields (KIP-482). The library's own function loops as often as the count says, even after the
+// end of the bytes. A frame of thirty bytes would occupy a CPU for most of a minute.
 func skipTags(r *kbin.Reader) {
 	for n := r.Uvarint(); n > 0 && r.Ok(); n-- {
 		r.Uvarint()
@@ -15,12 +14,10 @@ func skipTags(r *kbin.Reader) {
 	}
 }
 
-// checkCounts refuses a body in which a count of tagged fields is a lie, before
-// the library parses it. What such counts are encoded as can stand in a body
-// for other reasons: -1 as an integer, followed by a small length. So the bytes
-// in question are set to zero in a copy. If they were no count, the copy parses
-// to a request that is written in as many bytes as before; else the count ends
-// early and what follows is left over or read as something else.
+// checkCounts refuses a body with a false count of tagged fields, before the library parses it. The bytes of such a
+// count can also occur in a valid body: -1 as an integer, followed by a small length. Therefore a copy gets zeros in
+// place of these bytes. If they were not a count, the copy parses to a request that is written in as many bytes as
+// before. Otherwise the count ends early, and the rest is left over or parsed as something else.
 func checkCounts(body []byte, req kmsg.Request) error {
 	if !holdsAbsurd(body) {
 		return nil
@@ -44,7 +41,7 @@ func holdsAbsurd(body []byte) bool {
 	return false
 }
 
-// clearAbsurd makes zeros, in place, of integers that would be absurd counts.
+// clearAbsurd overwrites integers that would be absurd counts with zeros, in place.
 func clearAbsurd(plain []byte) []byte {
 	for i := 0; i+4 <= len(plain); i++ {
 		if n := absurd(plain[i:]); n != 0 {
@@ -55,12 +52,10 @@ func clearAbsurd(plain []byte) []byte {
 	return plain
 }
 
-// clearMinusOnes gives a copy with zeros for each four bytes of ones, which is
-// -1 in 32 bits. Where the length of a string of 127 bytes or more follows, its
-// first byte would be taken for the end of an absurd integer. The first byte of
-// an absurd integer that begins in a run of ones becomes zero too, or it
-// is still there for clearAbsurd: its last byte is not all ones, so a group of
-// four that touches it covers its first byte.
+// clearMinusOnes returns a copy with zeros for each four bytes of ones, which is -1 in 32 bits. If the length of a
+// string of 127 bytes or more follows, its first byte would look like the end of an absurd integer. If an absurd
+// integer begins in a run of ones, its first byte either becomes zero too or remains for clearAbsurd. The reason: its
+// last byte is not all ones, so a group of four that touches it covers its first byte.
 func clearMinusOnes(body []byte) []byte {
 	out := append([]byte(nil), body...)
 	for i := 0; i+4 <= len(out); {
@@ -74,9 +69,8 @@ func clearMinusOnes(body []byte) []byte {
 	return out
 }
 
-// absurd says how many bytes the variable-length integer at the beginning of b
-// takes, if it is one of 2^25 or more, else 0. Smaller ones are harmless: a
-// count to them takes a fraction of a second.
+// absurd returns how many bytes the variable-length integer at the beginning of b takes if it is 2^25 or more, else 0.
+// Smaller integers are harmless: a loop of that count takes a fraction of a second.
 func absurd(b []byte) int {
 	const more = 0x80
 	if b[0] < more || b[1] < more || b[2] < more {

@@ -1,7 +1,6 @@
-// Package child runs other processes of this program as its own: restarted
-// with back-off when they end, asked to stop by SIGTERM and killed when they do
-// not, and gone when this process is, however it ended, because each child
-// reads a pipe that only this process holds open.
+// Package child runs other processes of this program as children. It restarts them with back-off when they end. It
+// stops them with SIGTERM, then SIGKILL. A child ends when this process ends, for any reason, because each child reads
+// a pipe that only this process holds open.
 package child
 
 import (
@@ -19,14 +18,14 @@ import (
 	"github.com/smartlb/smartlb/internal/base/backoff"
 )
 
-// Spec says what to run.
+// Spec defines the process to run.
 type Spec struct {
 	Name    string
 	Program string        // path of the binary
 	Args    []string      // with the flag that makes the child watch its standard input
-	Env     []string      // added to ours
+	Env     []string      // added to this process's environment
 	Log     string        // file for its output; empty: discarded
-	Stop    time.Duration // patience between SIGTERM and SIGKILL, default 3 s
+	Stop    time.Duration // time between SIGTERM and SIGKILL, default 3 s
 }
 
 // Child is one supervised process.
@@ -45,13 +44,13 @@ func New(spec Spec, log *slog.Logger) *Child {
 	return &Child{spec: spec, log: log}
 }
 
-// Pid gives the process id, 0 while none runs.
+// Pid returns the process id, 0 if no process runs.
 func (c *Child) Pid() int { return int(c.pid.Load()) }
 
-// Restarts counts how often the process ended by itself.
+// Restarts returns how often the process ended without being stopped.
 func (c *Child) Restarts() int { return int(c.restarts.Load()) }
 
-// stable is after how long a process that ends was not failing to start.
+// stable is the run time after which the end of a process does not count as a failed start.
 const stable = 10 * time.Second
 
 // Run keeps the process running until ctx ends.
@@ -73,7 +72,7 @@ func (c *Child) Run(ctx context.Context) error {
 	}
 }
 
-// once runs the process until it ends or ctx does.
+// once runs the process until it or ctx ends.
 func (c *Child) once(ctx context.Context) error {
 	out, err := c.output()
 	if err != nil {
@@ -83,7 +82,7 @@ func (c *Child) once(ctx context.Context) error {
 	cmd := exec.Command(c.spec.Program, c.spec.Args...)
 	cmd.Env = append(os.Environ(), c.spec.Env...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C in the terminal is ours to pass on
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // this process forwards Ctrl-C from the terminal
 	hold, err := cmd.StdinPipe()                          // closes with this process
 	if err != nil {
 		return err
@@ -130,8 +129,8 @@ func (c *Child) output() (io.WriteCloser, error) {
 	return os.OpenFile(c.spec.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
 
-// WithParent returns a context that ends when standard input does: in a child
-// started by Run, when its parent is gone. cancel must be called.
+// WithParent returns a context that ends when standard input ends: in a child started by Run, this is the end of its
+// parent. The caller must call cancel.
 func WithParent(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() { // ends with the process: a read cannot be cancelled

@@ -16,16 +16,15 @@ const (
 	archiveFolder = "cds"
 )
 
-// Home is a distribution that can be run.
+// Home is a distribution that can run.
 type Home struct {
 	Dir       string
 	Kafka     string   // version
-	Zookeeper string   // version; empty where there is none
+	Zookeeper string   // version; empty: none
 	Jars      []string // paths, sorted
 }
 
-// Open finds the distribution in a folder: one of Install, or the KAFKA_HOME of
-// another.
+// Open finds the distribution in a folder: an installation of Install, or another distribution named by KAFKA_HOME.
 func Open(dir string) (Home, error) {
 	h := Home{Dir: dir}
 	jars, err := filepath.Glob(filepath.Join(dir, libsFolder, "*.jar"))
@@ -53,7 +52,7 @@ var (
 	zookeeperJar = regexp.MustCompile(`^zookeeper-(\d[\w.-]*)\.jar$`)
 )
 
-// Major is the first number of Kafka's version.
+// Major returns the first number of Kafka's version.
 func (h Home) Major() int {
 	first, _, _ := strings.Cut(h.Kafka, ".")
 	n, err := strconv.Atoi(first)
@@ -63,14 +62,13 @@ func (h Home) Major() int {
 	return n
 }
 
-// Archive is the path of a service's archive of class data, whether it exists
-// or not.
+// Archive returns the path of a service's class data archive, whether it exists or not.
 func (h Home) Archive(service string) string {
 	return filepath.Join(h.Dir, archiveFolder, service+".jsa")
 }
 
-// Root is the folder of all installations: SMARTLB_KAFKA_DIR, or kafka below
-// SMARTLB_STATE_DIR, or smartlb/kafka below XDG_DATA_HOME or ~/.local/share.
+// Root returns the folder of all installations: SMARTLB_KAFKA_DIR, or kafka below SMARTLB_STATE_DIR, or smartlb/kafka
+// below XDG_DATA_HOME or ~/.local/share.
 func Root(getenv func(string) string) (string, error) {
 	if d := getenv("SMARTLB_KAFKA_DIR"); d != "" {
 		return filepath.Abs(d)
@@ -89,10 +87,10 @@ func Root(getenv func(string) string) (string, error) {
 	return filepath.Join(base, "smartlb", "kafka"), nil
 }
 
-// At is where a version lies below root.
+// At returns the folder of a version below root.
 func At(root, version string) string { return filepath.Join(root, version) }
 
-// exists reports whether a path is there.
+// exists reports whether a path exists.
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil

@@ -15,20 +15,20 @@ import (
 	"sync"
 )
 
-// Source brings jars. Fetch writes each under its name into the folder work and
-// tells got; what it brought is checked by its caller. It ends soon after ctx.
+// Source fetches jars. Fetch writes each jar under its name into the folder work and then calls got; the caller
+// verifies the jars. It ends soon after ctx.
 type Source interface {
 	Fetch(ctx context.Context, jars []Jar, work string, got func(Jar)) error
 }
 
-// Progress is how far an installation is.
+// Progress is the progress of an installation.
 type Progress struct {
 	Version   string
 	Jars, Of  int
 	Bytes, In int64
 }
 
-// Installed is what Install did.
+// Installed is the result of Install.
 type Installed struct {
 	Version string `json:"version"`
 	Dir     string `json:"dir"`
@@ -37,9 +37,8 @@ type Installed struct {
 	Bytes   int64  `json:"bytes"`   // in all
 }
 
-// Install makes dir hold the jars of a lock. What is there and right stays, so
-// that an installation that was broken off goes on where it was; what is wrong
-// is fetched again. One that is fetched and wrong is refused, and named.
+// Install makes dir contain the jars of a lock. Correct jars stay, so that an interrupted installation continues;
+// incorrect jars are fetched again. Install refuses a fetched jar that is incorrect; the error names it.
 func Install(ctx context.Context, l Lock, dir string, from Source, tell func(Progress)) (Installed, error) {
 	done := Installed{Version: l.Version, Dir: dir, Jars: len(l.Jars), Bytes: l.Size()}
 	libs := filepath.Join(dir, libsFolder)
@@ -79,8 +78,8 @@ func Install(ctx context.Context, l Lock, dir string, from Source, tell func(Pro
 	return done, nil
 }
 
-// keep moves what was fetched and is right. With all, what is not there is an
-// error; without, the fetch failed, and what it brought is still of use.
+// keep moves the correct fetched jars. With all, a missing jar is an error; without, the fetch failed and the jars
+// fetched so far are kept.
 func keep(jars []Jar, work, libs string, all bool) (n int, err error) {
 	wrong := verify(jars, work)
 	var errs []error
@@ -99,10 +98,10 @@ func keep(jars []Jar, work, libs string, all bool) (n int, err error) {
 	return n, errors.Join(errs...)
 }
 
-// errDiffers means that a file is not the one that the lock names.
+// errDiffers means that a file is not the file that the lock names.
 var errDiffers = errors.New("is not the file that the lock names")
 
-// verify checks jars in a folder and returns what is wrong, by name.
+// verify checks jars in a folder and returns the errors by name.
 func verify(jars []Jar, dir string) map[string]error {
 	found := make([]error, len(jars))
 	var group sync.WaitGroup
@@ -131,7 +130,7 @@ func verify(jars []Jar, dir string) map[string]error {
 func check(j Jar, path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return errors.Unwrap(err) // the path is named by the caller
+		return errors.Unwrap(err) // the caller adds the path
 	}
 	if info.Size() != j.Size {
 		return fmt.Errorf("%w: %d bytes instead of %d", errDiffers, info.Size(), j.Size)
@@ -154,8 +153,7 @@ func digest(path string) (size int64, sum string, err error) {
 	return size, hex.EncodeToString(h.Sum(nil)), err
 }
 
-// Complete reports whether all jars are in dir, by their sizes; Install looks
-// closer.
+// Complete reports whether all jars are in dir with the right sizes; Install also checks their content.
 func Complete(l Lock, dir string) bool {
 	for _, j := range l.Jars {
 		info, err := os.Stat(filepath.Join(dir, libsFolder, j.Name()))
@@ -166,7 +164,7 @@ func Complete(l Lock, dir string) bool {
 	return true
 }
 
-// Clear removes what an installation that was killed left behind.
+// Clear removes the files that a killed installation left.
 func Clear(dir string) error {
 	left, err := filepath.Glob(filepath.Join(dir, ".fetch*"))
 	if err != nil {

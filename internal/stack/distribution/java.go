@@ -16,19 +16,19 @@ import (
 // Java is a Java runtime.
 type Java struct {
 	Program string // path
-	Version string // as it says, such as 17.0.15
+	Version string // as Java reports it, such as 17.0.15
 }
 
-// OldestJava is the oldest that Kafka 4 runs on.
+// OldestJava is the oldest Java version that runs Kafka 4.
 const OldestJava = 17
 
-// Reasons why there is no Java to use.
+// Reasons why no Java can be used.
 var (
 	ErrNoJava  = errors.New("there is no Java: install a Java runtime of version 17 or newer, or set JAVA_HOME")
 	ErrOldJava = errors.New("this Java is too old")
 )
 
-// Feature is the first number of the version; 8 for 1.8.
+// Feature returns the first number of the version; 8 for 1.8.
 func (j Java) Feature() int {
 	v := strings.TrimPrefix(j.Version, "1.")
 	end := strings.IndexFunc(v, func(r rune) bool { return r < '0' || r > '9' })
@@ -42,8 +42,7 @@ func (j Java) Feature() int {
 	return n
 }
 
-// FindJava finds the Java of JAVA_HOME, else that of the PATH. ErrNoJava and
-// ErrOldJava say why there is none.
+// FindJava finds the Java of JAVA_HOME, else that of the PATH. ErrNoJava and ErrOldJava are the reasons for an error.
 func FindJava(ctx context.Context, getenv func(string) string) (Java, error) {
 	j := Java{}
 	if home := getenv("JAVA_HOME"); home != "" {
@@ -68,8 +67,8 @@ func FindJava(ctx context.Context, getenv func(string) string) (Java, error) {
 	return j, nil
 }
 
-// version reads the release file beside the program, or asks it, which takes a
-// tenth of a second.
+// version reads the release file beside the program; without that file it runs the program, which takes a tenth of a
+// second.
 func (j Java) version(ctx context.Context) (string, error) {
 	if real, err := filepath.EvalSymlinks(j.Program); err == nil {
 		if v := releaseVersion(filepath.Join(filepath.Dir(filepath.Dir(real)), "release")); v != "" {

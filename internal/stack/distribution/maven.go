@@ -16,13 +16,12 @@ import (
 	"time"
 )
 
-// Maven fetches through the mvn command, so that the repository, the mirror and
-// the credentials that its user has set up hold.
+// Maven fetches through the mvn command, so that the user's repository, mirror and credentials apply.
 type Maven struct {
 	Program string // path of mvn
 }
 
-// pom is a project that needs jars.
+// pom is a project that depends on jars.
 type pom struct {
 	XMLName      xml.Name     `xml:"http://maven.apache.org/POM/4.0.0 project"`
 	Model        string       `xml:"modelVersion"`
@@ -52,7 +51,7 @@ func newPom(needs []dependency) pom {
 	}
 }
 
-// exactly asks for jars and for nothing that they need in turn.
+// exactly requests jars without their dependencies.
 func exactly(jars []Jar) pom {
 	needs := make([]dependency, len(jars))
 	for i, j := range jars {
@@ -62,7 +61,7 @@ func exactly(jars []Jar) pom {
 	return newPom(needs)
 }
 
-// withNeeds asks for artifacts and all that they need.
+// withNeeds requests artifacts and all their dependencies.
 func withNeeds(roots []Coordinate) pom {
 	needs := make([]dependency, len(roots))
 	for i, c := range roots {
@@ -95,9 +94,8 @@ func (m Maven) Fetch(ctx context.Context, jars []Jar, work string, got func(Jar)
 	return nil
 }
 
-// copy makes mvn put what a project needs into a folder, in the layout of a
-// repository; downloaded is told the name of each file that came over the
-// network.
+// copy makes mvn copy a project's dependencies into a folder, in the layout of a repository. It calls downloaded with
+// the name of each file that came over the network.
 func (m Maven) copy(ctx context.Context, p pom, work, into string, downloaded func(file string)) error {
 	text, err := xml.MarshalIndent(p, "", " ")
 	if err != nil {
@@ -109,7 +107,7 @@ func (m Maven) copy(ctx context.Context, p pom, work, into string, downloaded fu
 	}
 	cmd := exec.CommandContext(ctx, m.Program, "-B", "-f", file, "dependency:copy-dependencies", "-DincludeScope=runtime",
 		"-DoutputDirectory="+into, "-Dmdep.useRepositoryLayout=true", "-Dmdep.copyPom=false")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // mvn is a script: end it with the Java that it starts
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // mvn is a script: this permits ending it together with its Java process
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.StdoutPipe()
@@ -131,7 +129,7 @@ func (m Maven) copy(ctx context.Context, p pom, work, into string, downloaded fu
 	return nil
 }
 
-// readMaven reads what mvn prints until it ends; it returns the last errors.
+// readMaven reads the output of mvn until its end and returns the last errors.
 func readMaven(out io.Reader, downloaded func(file string)) (failures []string) {
 	const last = 8
 	lines := bufio.NewScanner(out)
@@ -150,8 +148,8 @@ func readMaven(out io.Reader, downloaded func(file string)) (failures []string) 
 	return failures
 }
 
-// Relock resolves the roots of a lock anew and returns a lock with the jars
-// that they need today. It is for those who change a version.
+// Relock resolves the roots of a lock again and returns a lock with the jars that they need today. It is for changing a
+// version.
 func (m Maven) Relock(ctx context.Context, l Lock) (Lock, error) {
 	work, err := os.MkdirTemp("", "smartlb-relock")
 	if err != nil {

@@ -26,10 +26,10 @@ type Repository struct {
 // counts, not bandwidth.
 const parallel = 8
 
-// stall is how long a server may keep silent.
+// stall is how long a server may send no data.
 const stall = 30 * time.Second
 
-// NewRepository takes a URL (http, https, file) or a folder.
+// NewRepository accepts a URL (http, https, file) or a folder.
 func NewRepository(where string) (*Repository, error) {
 	u, err := url.Parse(where)
 	switch {
@@ -96,7 +96,7 @@ feed:
 	return context.Cause(ctx)
 }
 
-// fetch puts one jar at path; not more of it than the jar is long.
+// fetch writes one jar to path, at most the length of the jar plus one byte.
 func (r *Repository) fetch(ctx context.Context, j Jar, path string) error {
 	in, err := r.open(ctx, j)
 	if err != nil {
@@ -107,7 +107,7 @@ func (r *Repository) fetch(ctx context.Context, j Jar, path string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, io.LimitReader(in, j.Size+1)) // one more byte shows that it is another file
+	_, err = io.Copy(out, io.LimitReader(in, j.Size+1)) // the extra byte shows that the file is a different file
 	if err := errors.Join(err, out.Close()); err != nil {
 		return fmt.Errorf("%s: %w", j.Path, err)
 	}
@@ -139,10 +139,10 @@ func (r *Repository) open(ctx context.Context, j Jar) (io.ReadCloser, error) {
 	return b, nil
 }
 
-// errStalled ends a transfer.
+// errStalled ends a transfer whose server sends no data.
 var errStalled = fmt.Errorf("nothing came for %s", stall)
 
-// body gives up on a server that falls silent.
+// body reads a response and ends when the server sends no data for too long.
 type body struct {
 	io.ReadCloser
 	silent  *time.Timer

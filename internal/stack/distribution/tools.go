@@ -8,13 +8,12 @@ import (
 	"strings"
 )
 
-// Tool is a command of Apache Kafka: what bin/NAME.sh runs in a full
-// distribution.
+// Tool is a command of Apache Kafka: the one that bin/NAME.sh runs in a full distribution.
 type Tool struct {
 	Name    string
-	Classes []string // by preference; versions differ
-	Brokers string   // flag that takes the brokers; empty: it needs none
-	Client  string   // flag that takes a file of client settings; empty: none
+	Classes []string // in order of preference; versions differ
+	Brokers string   // flag for the brokers; empty: not needed
+	Client  string   // flag for a file of client settings; empty: none
 }
 
 const (
@@ -62,7 +61,7 @@ func Tools() []Tool {
 	return all
 }
 
-// FindTool gives the tool of a name, with or without .sh.
+// FindTool returns the tool with a name, with or without .sh.
 func FindTool(name string) (Tool, bool) {
 	name = strings.TrimSuffix(name, ".sh")
 	all := Tools()
@@ -73,7 +72,7 @@ func FindTool(name string) (Tool, bool) {
 	return all[i], true
 }
 
-// Class gives the class of a tool that the distribution has. It opens each jar.
+// Class returns the tool's class that the distribution contains. It opens each jar.
 func (h Home) Class(t Tool) (string, error) {
 	have := map[string]bool{}
 	for _, class := range t.Classes {
@@ -99,8 +98,8 @@ func (h Home) Class(t Tool) (string, error) {
 	return "", fmt.Errorf("Kafka %s in %s has no %s (looked for %s)", h.Kafka, h.Dir, t.Name, strings.Join(slices.Sorted(maps.Keys(have)), ", "))
 }
 
-// ArgumentFile is the class path as an argument file of java: the command line
-// of a hundred jars would fill every process listing.
+// ArgumentFile is the class path as an argument file of java: otherwise a hundred jars would fill every process
+// listing.
 func (h Home) ArgumentFile() string {
 	list := strings.Join(h.Jars, ":")
 	return "-cp\n\"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(list) + "\"\n"

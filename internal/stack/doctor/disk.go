@@ -4,7 +4,7 @@ package doctor
 
 import "golang.org/x/sys/unix"
 
-// disk looks at the file system of a path.
+// disk returns the file system that contains path.
 func disk(path string) (Disk, bool) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(path, &s); err != nil {

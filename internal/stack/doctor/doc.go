@@ -1,11 +1,10 @@
-// Package doctor says what is wrong with a Kafka setup and how to fix it.
+// Package doctor finds problems of a Kafka setup and explains how to fix them.
 //
-// [Gather] looks: it dials, asks, resolves names and reads the state folder,
-// and writes down what it found as [Facts], without judging. [Examine] judges:
-// a pure function from facts to a [Report] of checks, each with what was found,
-// its cause and its fix. Commands print the report; the API can send it as it
-// is. Nothing here changes anything.
+// [Gather] collects: it dials, sends requests, resolves names and reads the state folder, and returns what it found as
+// [Facts], without judging. [Examine] judges: a pure function from facts to a [Report] of checks, each with its
+// finding, its cause and its fix. Commands print the report; the API can send it unchanged. This package changes
+// nothing.
 //
-// A new rule is a function in rules.go over facts that Gather already has; its
-// test breaks a real setup in that way (doctor_test.go).
+// A new rule is a function in rules.go over facts that Gather already collects. Its test breaks a real setup
+// accordingly (doctor_test.go).
 package doctor

@@ -22,23 +22,23 @@ import (
 	"github.com/smartlb/smartlb/internal/stack"
 )
 
-// Question says what is looked at.
+// Question defines what Gather checks.
 type Question struct {
 	Kafka       kafka.Config
-	Origin      string // where its brokers were named
+	Origin      string // where the brokers were configured
 	Catalog     topic.Catalog
-	ZooKeeper   string                                            // address; empty: not looked at
-	UI          string                                            // address; empty: not looked at
-	Connect     string                                            // address; empty: not looked at
-	StateDir    string                                            // of the local stack; empty: not looked at
-	KafkaBroker string                                            // the variable of that name
-	Java        func(context.Context) (version string, err error) // nil: not looked at
+	ZooKeeper   string                                            // address; empty: not checked
+	UI          string                                            // address; empty: not checked
+	Connect     string                                            // address; empty: not checked
+	StateDir    string                                            // of the local stack; empty: not checked
+	KafkaBroker string                                            // the variable KAFKA_BROKER
+	Java        func(context.Context) (version string, err error) // nil: not checked
 	Now         func() time.Time                                  // default time.Now
-	Patience    time.Duration                                     // with all of it, default 10 s; a part of it, as a page or a broker, gets a third
+	Patience    time.Duration                                     // limit of the whole run, default 10 s; each part, such as a page or a broker, gets a third
 }
 
-// Gather looks at everything at once. It does not fail: what could not be
-// looked at is a fact too. It returns when its patience ends.
+// Gather checks everything at once. It does not fail: a failed check is a fact too. It returns within
+// Question.Patience.
 func Gather(ctx context.Context, q Question) Facts {
 	if q.Now == nil {
 		q.Now = time.Now
@@ -88,8 +88,8 @@ func Gather(ctx context.Context, q Question) Facts {
 	return f
 }
 
-// waiting keeps of the topics that connectors name those that do not exist in
-// the cluster; none where the worker has another cluster, or it is not known.
+// waiting reduces the topics that connectors name to those that do not exist in the cluster. The result is empty if the
+// worker uses another cluster, or if the topics are unknown.
 func (f *Facts) waiting() {
 	c := f.Connect
 	if c == nil {
@@ -109,7 +109,7 @@ func (f *Facts) waiting() {
 	}
 }
 
-// kafka asks the cluster.
+// kafka collects facts about the cluster.
 func (f *Facts) kafka(ctx context.Context, q Question) {
 	f.Cluster.Controller, f.Cluster.Brokers = -1, []Broker{}
 	if err := kafka.Reach(ctx, q.Kafka); err != nil {
@@ -133,7 +133,7 @@ func (f *Facts) kafka(ctx context.Context, q Question) {
 	f.Cluster.ID, f.Cluster.Controller = m.Cluster, m.Controller
 	f.exists = map[string]bool{}
 	for _, d := range m.Topics {
-		f.exists[d.Topic] = true // also where it may not be described
+		f.exists[d.Topic] = true // also if it may not be described
 	}
 	f.brokers(ctx, q, m.Brokers)
 	f.topics(ctx, adm, m.Topics)
@@ -141,7 +141,7 @@ func (f *Facts) kafka(ctx context.Context, q Question) {
 	f.newest(ctx, adm)
 }
 
-// brokers looks at every advertised address.
+// brokers checks every advertised address.
 func (f *Facts) brokers(ctx context.Context, q Question, listed kadm.BrokerDetails) {
 	f.Cluster.Brokers = make([]Broker, len(listed))
 	var wg sync.WaitGroup
@@ -181,7 +181,7 @@ func (f *Facts) brokers(ctx context.Context, q Question, listed kadm.BrokerDetai
 	wg.Wait()
 }
 
-// topics looks at those of the catalog and of Kafka Connect.
+// topics checks the topics of the catalog and of Kafka Connect.
 func (f *Facts) topics(ctx context.Context, adm *kadm.Client, listed kadm.TopicDetails) {
 	f.Behind = map[int32]int{}
 	wanted := map[string]bool{}
@@ -213,7 +213,7 @@ func (f *Facts) topics(ctx context.Context, adm *kadm.Client, listed kadm.TopicD
 		if wanted[d.Topic] {
 			names = append(names, d.Topic)
 		} else if t.Leaderless+t.UnderReplicated == 0 {
-			continue // somebody else's, and well
+			continue // another application's topic, and healthy
 		}
 		f.Topics = append(f.Topics, t)
 	}
@@ -241,14 +241,14 @@ func (f *Facts) topics(ctx context.Context, adm *kadm.Client, listed kadm.TopicD
 	}
 }
 
-// deny notes what an ACL forbids.
+// deny records what an ACL does not permit.
 func (f *Facts) deny(err error, what string) {
 	if errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed) || errors.Is(err, kerr.GroupAuthorizationFailed) {
 		f.Denied = append(f.Denied, what)
 	}
 }
 
-// limits asks the brokers for the largest batch that they take.
+// limits requests the largest batch that the brokers accept.
 func (f *Facts) limits(ctx context.Context, adm *kadm.Client) {
 	ids := make([]int32, 0, len(f.Cluster.Brokers))
 	for _, b := range f.Cluster.Brokers {
@@ -269,7 +269,7 @@ func (f *Facts) limits(ctx context.Context, adm *kadm.Client) {
 	}
 }
 
-// newest finds the newest record of the catalog's topics.
+// newest finds the latest record of the catalog's topics.
 func (f *Facts) newest(ctx context.Context, adm *kadm.Client) {
 	var names []string
 	for _, t := range f.Topics {
@@ -294,7 +294,7 @@ func (f *Facts) newest(ctx context.Context, adm *kadm.Client) {
 	}
 }
 
-// lookAtState looks at the folder of the local stack.
+// lookAtState checks the state folder of the local stack.
 func lookAtState(dir string) State {
 	s := State{Dir: dir, Stale: []string{}, Running: []string{}}
 	if dir == "" {
@@ -308,7 +308,7 @@ func lookAtState(dir string) State {
 	for _, path := range files {
 		name := strings.TrimSuffix(filepath.Base(path), ".pid")
 		p := &stack.Process{ID: name, Dir: dir}
-		switch p.Status(context.Background()).State { // no health check: reads two files
+		switch p.Status(context.Background()).State { // no health check: it reads two files
 		case stack.Running:
 			s.Running = append(s.Running, name)
 		case stack.Failed:
@@ -336,7 +336,7 @@ func lookAtState(dir string) State {
 	return s
 }
 
-// existing gives the nearest folder above a path that is there.
+// existing returns the nearest existing parent folder of a path.
 func existing(path string) string {
 	for {
 		if info, err := os.Stat(path); err == nil && info.IsDir() {

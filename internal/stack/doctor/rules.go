@@ -13,18 +13,18 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// Status is the outcome of a check.
+// Status is the result of a check.
 type Status string
 
-// Outcomes.
+// Results.
 const (
 	OK      Status = "ok"
-	Warning Status = "warning" // works, and will not for ever or not for everything
+	Warning Status = "warning" // works, but not forever or not for everything
 	Problem Status = "problem" // does not work
-	Skipped Status = "skipped" // not there, and nobody needs it; or it could not be looked at
+	Skipped Status = "skipped" // does not exist and is not needed, or could not be checked
 )
 
-// Groups of checks, in the order in which they are told.
+// Groups of checks, in display order.
 const (
 	GroupKafka     = "kafka"
 	GroupListeners = "listeners"
@@ -39,9 +39,9 @@ const (
 	GroupJava      = "java"
 )
 
-// Check is one thing that was looked at.
+// Check is the result of one check.
 type Check struct {
-	ID     string `json:"id"` // stable; of a problem: what kind it is
+	ID     string `json:"id"` // stable; for a problem, its kind
 	Group  string `json:"group"`
 	Status Status `json:"status"`
 	Found  string `json:"found"`
@@ -49,22 +49,22 @@ type Check struct {
 	Fix    string `json:"fix,omitempty"`
 }
 
-// Report is all checks, problems of a group before the rest of it.
+// Report holds all checks. In each group, problems come first.
 type Report struct {
-	Healthy bool    `json:"healthy"` // nothing is a problem
+	Healthy bool    `json:"healthy"` // no check is a problem
 	Checks  []Check `json:"checks"`
 }
 
-// Limits of what is still well.
+// Limits for a healthy result.
 const (
-	diskWarning  = 0.15 // share that is free
+	diskWarning  = 0.15 // free share
 	diskProblem  = 0.05
-	diskReserve  = 64 << 20 // bytes below which the embedded broker takes no records
+	diskReserve  = 64 << 20 // free bytes below which the embedded broker accepts no records
 	clockWarning = 5 * time.Second
 	oldestJava   = 17 // Kafka 4 is compiled for it
 )
 
-// Examine judges facts.
+// Examine applies all rules to facts.
 func Examine(f Facts) Report {
 	r := Report{Checks: []Check{}}
 	for _, rule := range []func(Facts) []Check{reach, controller, listeners, denied, topics, limits, replicas, clock, zookeeper, ui, connectWorker, disks, state, java} {
@@ -74,7 +74,7 @@ func Examine(f Facts) Report {
 	return r
 }
 
-// Group gives the checks of a group, and its worst outcome.
+// Group returns the checks of a group and its worst status.
 func (r Report) Group(name string) (all []Check, worst Status) {
 	order := []Status{Skipped, OK, Warning, Problem}
 	worst = Skipped
@@ -94,7 +94,7 @@ func one(id, group string, s Status, found, cause, fix string) []Check {
 	return []Check{{id, group, s, found, cause, fix}}
 }
 
-// reach: does a broker let us in?
+// reach checks whether a broker can be used.
 func reach(f Facts) []Check {
 	where := fmt.Sprintf("%s (%s)", strings.Join(f.Target.Brokers, ","), f.Target.Origin)
 	if f.Reach == nil {
@@ -132,7 +132,7 @@ func reach(f Facts) []Check {
 	return one(id, GroupKafka, Problem, where+" is unreachable", cause, fix)
 }
 
-// controller: is there somebody who may change the cluster?
+// controller checks that the cluster has a controller.
 func controller(f Facts) []Check {
 	if f.Reach != nil || f.Cluster.Controller >= 0 {
 		return nil
@@ -141,8 +141,8 @@ func controller(f Facts) []Check {
 		"start the controllers that are down; with ZooKeeper: smartlb kafka health names its state")
 }
 
-// listeners: can we reach every broker where it says that it is? The commonest
-// mistake with Kafka is that the first address works and the advertised not.
+// listeners checks that every broker answers at its advertised address. A common mistake with Kafka: the first address
+// works, the advertised address does not.
 func listeners(f Facts) []Check {
 	if f.Reach != nil {
 		return nil
@@ -172,7 +172,7 @@ func listeners(f Facts) []Check {
 	return one("listeners", GroupListeners, OK, "every advertised address answers: "+strings.Join(addresses, ","), "", "")
 }
 
-// denied: what are we not allowed to look at?
+// denied reports what could not be read because of ACLs.
 func denied(f Facts) []Check {
 	if len(f.Denied) == 0 {
 		return nil
@@ -181,7 +181,7 @@ func denied(f Facts) []Check {
 		"an administrator grants the ACLs of deployment/kafka/acls.yaml; a role needs all of its rights")
 }
 
-// topics: are those of the catalog there, and as they should be?
+// topics checks that the topics of the catalog exist and match it.
 func topics(f Facts) []Check {
 	if f.Reach != nil || len(f.Desired) == 0 {
 		return nil
@@ -240,7 +240,7 @@ func orDefault(v string) string {
 	return v
 }
 
-// limits: would the brokers take the largest record that we promise?
+// limits checks that the brokers accept the largest documented record.
 func limits(f Facts) []Check {
 	if f.MaxMessage == 0 || f.MaxMessage >= kafka.MaxBatchBytes {
 		return nil
@@ -250,7 +250,7 @@ func limits(f Facts) []Check {
 		fmt.Sprintf("message.max.bytes=%d and replica.fetch.max.bytes=%d on every broker", kafka.MaxBatchBytes, kafka.MaxBatchBytes))
 }
 
-// replicas: has every partition its leader and its followers?
+// replicas checks that every partition has a leader and its followers.
 func replicas(f Facts) []Check {
 	if f.Reach != nil {
 		return nil
@@ -301,7 +301,7 @@ func behind(f Facts) (cause, fix string) {
 	return strings.Join(causes, "; ") + ": if another broker fails, records may be lost", strings.Join(fixes, "; ")
 }
 
-// clock: are there records from the future?
+// clock checks for records with timestamps in the future.
 func clock(f Facts) []Check {
 	if f.NewestAt.IsZero() {
 		return nil
@@ -314,7 +314,7 @@ func clock(f Facts) []Check {
 	return one("clock", GroupClock, OK, fmt.Sprintf("no record is from the future; the newest (%s) is %s old", f.NewestIn, (-ahead).Round(time.Second)), "", "")
 }
 
-// zookeeper: does it answer, and in which mode?
+// zookeeper checks that ZooKeeper answers, and in which mode.
 func zookeeper(f Facts) []Check {
 	z := f.ZooKeeper
 	if z == nil {
@@ -341,7 +341,7 @@ func hostPort(address string) bool {
 	return err == nil && errPort == nil && n > 0 && host != ""
 }
 
-// ui: does ours answer?
+// ui checks that the web UI answers.
 func ui(f Facts) []Check {
 	w := f.UI
 	if w == nil {
@@ -365,7 +365,7 @@ func ui(f Facts) []Check {
 	return one("kafka-ui-down", GroupUI, Problem, fmt.Sprintf("http://%s answers with %d", w.Address, w.Status), "the web UI is unhealthy", "smartlb kafka logs kafka-ui")
 }
 
-// connectWorker: is the worker there, with the right Kafka, and do its tasks run?
+// connectWorker checks that the worker answers, uses the right Kafka, and that its tasks run.
 func connectWorker(f Facts) []Check {
 	c := f.Connect
 	if c == nil {
@@ -399,8 +399,7 @@ func connectWorker(f Facts) []Check {
 	return one("connect", GroupConnect, OK, fmt.Sprintf("http://%s answers, version %s", c.Address, c.Version), "", "")
 }
 
-// connectTopics: the topics in which a worker keeps its state, under the names
-// that our stack gives them.
+// connectTopics checks the topics in which a worker stores its state, under the names that our stack uses.
 func connectTopics(f Facts) (bad []Check) {
 	for _, t := range f.Topics {
 		if !slices.Contains(ConnectTopics(), t.Name) {
@@ -423,7 +422,7 @@ func ConnectTopics() []string {
 	return []string{"connect-configs", "connect-offsets", "connect-status"}
 }
 
-// disks: is there room?
+// disks checks the free space.
 func disks(f Facts) []Check {
 	var all []Check
 	for _, d := range f.Disks {
@@ -454,7 +453,7 @@ func size(n uint64) string {
 	return fmt.Sprintf("%.4g %s", v, units[i])
 }
 
-// state: can the local stack keep its state, and is what it kept true?
+// state checks that the state folder of the local stack is usable, and that its pid files are current.
 func state(f Facts) []Check {
 	s := f.State
 	switch {
@@ -469,7 +468,7 @@ func state(f Facts) []Check {
 	return one("state", GroupState, OK, s.Dir+" can be written", "", "")
 }
 
-// java: could the real Kafka run here?
+// java checks whether the real Kafka could run here.
 func java(f Facts) []Check {
 	j := f.Java
 	switch {

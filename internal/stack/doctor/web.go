@@ -17,9 +17,8 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/connect"
 )
 
-// look asks ZooKeeper for its mode, by the one four-letter word that works
-// without configuration. A server without a majority accepts connections and
-// does not serve.
+// look requests ZooKeeper's mode with the one four-letter word that works without configuration. A server without a
+// quorum accepts connections but does not serve.
 func (z *ZooKeeper) look(ctx context.Context, limit time.Duration) {
 	conn, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, "tcp", z.Address)
 	if err != nil {
@@ -51,7 +50,7 @@ func (z *ZooKeeper) look(ctx context.Context, limit time.Duration) {
 	}
 }
 
-// plain shortens errors of the network.
+// plain shortens network errors.
 func plain(err error) string {
 	var timeout interface{ Timeout() bool }
 	switch {
@@ -67,7 +66,7 @@ func plain(err error) string {
 	return err.Error()
 }
 
-// fetch gets a page.
+// fetch gets a page and returns its status and body.
 func fetch(ctx context.Context, limit time.Duration, url string) (status int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -85,7 +84,7 @@ func fetch(ctx context.Context, limit time.Duration, url string) (status int, bo
 	return resp.StatusCode, body, err
 }
 
-// look asks the web UI for its page.
+// look requests the page of the web UI.
 func (w *Web) look(ctx context.Context, limit time.Duration) {
 	status, body, err := fetch(ctx, limit, "http://"+w.Address+"/")
 	if err != nil {
@@ -95,7 +94,7 @@ func (w *Web) look(ctx context.Context, limit time.Duration) {
 	w.Status, w.Ours = status, strings.Contains(strings.ToLower(string(body)), "smartlb")
 }
 
-// look asks a Connect worker who it is and how its connectors are.
+// look requests the identity of a Connect worker and the states of its connectors.
 func (c *Connect) look(ctx context.Context, limit time.Duration) {
 	status, body, err := fetch(ctx, limit, "http://"+c.Address+"/")
 	if err != nil {

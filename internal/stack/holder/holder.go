@@ -1,4 +1,4 @@
-// Package holder tells which process has a port that one wants.
+// Package holder finds the process that listens on a port.
 package holder
 
 import (
@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Of names the process that listens on addr's port, where /proc lets us
-// see it; otherwise it is empty.
+// Of returns ": in use by NAME, pid PID" for the process that listens on addr's port, if /proc shows it; otherwise it
+// is empty.
 func Of(addr net.Addr) string {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
@@ -33,7 +33,7 @@ func Of(addr net.Addr) string {
 	return ""
 }
 
-// listeningInode finds the socket that listens on a port in /proc/net/tcp{,6}.
+// listeningInode finds the inode of the socket that listens on a port in /proc/net/tcp{,6}.
 func listeningInode(port int) string {
 	const listen = "0A"
 	suffix := fmt.Sprintf(":%04X", port)
@@ -54,7 +54,7 @@ func listeningInode(port int) string {
 	return ""
 }
 
-// At is Of for an address in words.
+// At is Of for an address as text.
 func At(address string) string {
 	tcp, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {

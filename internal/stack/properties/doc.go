@@ -1,8 +1,6 @@
-// Package properties is the one source of how ZooKeeper, Kafka and Kafka
-// Connect are configured, wherever they run.
+// Package properties holds the configuration of ZooKeeper, Kafka and Kafka Connect for all runtimes.
 //
-// A typed value (Zookeeper, Broker, Connect, Log) says where a service lies and
-// listens; File gives the properties that follow, in a fixed order. The local
-// processes of package stack and the containers of docker-compose.yml differ in
-// addresses and folders only, and a test holds them to that.
+// A typed value (Zookeeper, Broker, Connect, Log) holds the folders and addresses of a service; File returns its
+// properties in a fixed order. The local processes of package stack and the containers of docker-compose.yml differ
+// only in addresses and folders; a test checks this.
 package properties

@@ -11,11 +11,10 @@ import (
 // Property is one setting.
 type Property struct{ Key, Value string }
 
-// File is a Java properties file: settings in the order in which they are
-// written. Keys are unique.
+// File is a Java properties file: settings in the order of the file. Keys are unique.
 type File []Property
 
-// Get returns the value of a key, and whether it is there.
+// Get returns the value of a key, and whether it exists.
 func (f File) Get(key string) (string, bool) {
 	for _, p := range f {
 		if p.Key == key {
@@ -25,7 +24,7 @@ func (f File) Get(key string) (string, bool) {
 	return "", false
 }
 
-// With returns the file with settings added, or replaced where they exist.
+// With returns the file with settings added, or replaced if they exist.
 func (f File) With(settings ...Property) File {
 	out := append(File(nil), f...)
 next:
@@ -41,8 +40,7 @@ next:
 	return out
 }
 
-// String gives the file as Java's Properties.load reads it: Latin-1, anything
-// else escaped.
+// String returns the file in the format of Java's Properties.load: Latin-1, all other characters escaped.
 func (f File) String() string {
 	var b strings.Builder
 	for _, p := range f {
@@ -54,7 +52,7 @@ func (f File) String() string {
 	return b.String()
 }
 
-// escape writes a key or a value. In keys the separators are escaped as well.
+// escape writes a key or a value. In keys it also escapes the separators.
 func escape(b *strings.Builder, s string, key bool) {
 	leading := true
 	for _, r := range s {
@@ -81,8 +79,8 @@ func escape(b *strings.Builder, s string, key bool) {
 	}
 }
 
-// Parse reads a properties file as String writes it, with comments; it knows no
-// continued lines. Keys that come twice are an error.
+// Parse parses a properties file as String writes it, with comments, but without continued lines. A duplicate key is an
+// error.
 func Parse(text string) (File, error) {
 	var f File
 	lines := bufio.NewScanner(strings.NewReader(text))

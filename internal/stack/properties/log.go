@@ -1,30 +1,29 @@
 package properties
 
-// Log is the log file of a service, turned over by size while it runs.
+// Log is the log file of a service, rotated by size while the service runs.
 type Log struct {
 	File string // path
 }
 
 const (
 	logSize  = "10MB" // of one log file
-	logFiles = "3"    // older ones beside it
+	logFiles = "3"    // older files beside it
 	logLine  = "%d{yyyy-MM-dd'T'HH:mm:ss.SSSXXX} %-5p %m (%c{1})%n"
-	// logLine1 lacks the zone's colon: reload4j formats times as Java 1.4 did.
+	// logLine1 has no colon in the time zone: reload4j formats times as Java 1.4 did.
 	logLine1 = "%d{yyyy-MM-dd'T'HH:mm:ss.SSSZ} %-5p %m (%c{1})%n"
 )
 
-// quiet are loggers that say nothing of use below a level.
+// quiet lists loggers whose messages below a level are not useful.
 var quiet = [...]struct{ name, logger, level string }{
 	{"reflections", "org.reflections", "ERROR"},
 	{"jersey", "org.glassfish.jersey", "ERROR"},
 	{"values", "org.apache.kafka.connect.runtime.WorkerConfig", "WARN"},
 	{"zookeeper", "org.apache.zookeeper.audit", "WARN"},
-	{"srvr", "org.apache.zookeeper.server.NIOServerCnxn", "WARN"},        // a line for each health check
-	{"rest", "org.apache.kafka.connect.runtime.rest.RestServer", "WARN"}, // and here
+	{"srvr", "org.apache.zookeeper.server.NIOServerCnxn", "WARN"},        // one line per health check
+	{"rest", "org.apache.kafka.connect.runtime.rest.RestServer", "WARN"}, // the same for Connect
 }
 
-// Reload4j gives log4j.properties of version 1, which Kafka 3 and ZooKeeper
-// read.
+// Reload4j returns log4j.properties of version 1, which Kafka 3 and ZooKeeper read.
 func (l Log) Reload4j() File {
 	f := File{
 		{"log4j.rootLogger", "INFO, file"},
@@ -41,7 +40,7 @@ func (l Log) Reload4j() File {
 	return f
 }
 
-// Log4j2 gives log4j2.properties, which Kafka 4 reads.
+// Log4j2 returns log4j2.properties, which Kafka 4 reads.
 func (l Log) Log4j2() File {
 	f := File{
 		{"status", "error"},
@@ -57,7 +56,7 @@ func (l Log) Log4j2() File {
 		{"appender.file.policies.size.size", logSize},
 		{"appender.file.strategy.type", "DefaultRolloverStrategy"},
 		{"appender.file.strategy.max", logFiles},
-		{"appender.file.strategy.fileIndex", "min"}, // .1 is the youngest, as with version 1
+		{"appender.file.strategy.fileIndex", "min"}, // .1 is the latest, as with version 1
 		{"rootLogger.level", "info"},
 		{"rootLogger.appenderRef.file.ref", "file"},
 	}

@@ -7,34 +7,34 @@ import (
 	"strings"
 )
 
-// Mode is who keeps the metadata of the cluster.
+// Mode defines what stores the metadata of the cluster.
 type Mode string
 
 // Modes.
 const (
-	ModeZookeeper Mode = "zookeeper" // ZooKeeper beside Kafka 3.9, the last line that knows it
+	ModeZookeeper Mode = "zookeeper" // ZooKeeper with Kafka 3.9, the last release line that supports it
 	ModeKRaft     Mode = "kraft"     // Kafka 4 itself
 )
 
-// Limits. Kafka limits whole batches, so a value of 10 MiB needs room for the
-// head of its batch, its key and its headers: 1 MiB is more than enough.
+// Limits. Kafka limits whole batches, so a value of 10 MiB needs room for the header of its batch, its key and its
+// headers: 1 MiB is more than enough.
 const (
-	MaxMessage  = 11 << 20       // bytes of a batch, at every place that has a limit of its own
+	MaxMessage  = 11 << 20       // bytes of a batch, for every limit on the way
 	maxResponse = 2 * MaxMessage // bytes of a replica's fetch
-	sendBuffer  = 64 << 20       // bytes a producer of Connect holds: several of the largest messages
+	sendBuffer  = 64 << 20       // bytes that a producer of Connect buffers: several of the largest messages
 	dedupe      = 16 << 20       // bytes of the log cleaner's map; the default of 128 MiB does not fit into a small heap
-	nodeID      = 1              // there is one node
+	nodeID      = 1              // there is one broker
 	jsonClass   = "org.apache.kafka.connect.json.JsonConverter"
 )
 
-// Zookeeper is a ZooKeeper server on its own.
+// Zookeeper is a single ZooKeeper server.
 type Zookeeper struct {
 	Data   string // folder of snapshots
 	Log    string // folder of the transaction log; empty: Data
 	Listen string // host:port
 }
 
-// File gives zoo.cfg.
+// File returns zoo.cfg.
 func (z Zookeeper) File() File {
 	host, port := splitAddress(z.Listen)
 	f := File{{"dataDir", z.Data}}
@@ -44,18 +44,18 @@ func (z Zookeeper) File() File {
 	return append(f,
 		Property{"clientPort", port},
 		Property{"clientPortAddress", host},
-		Property{"tickTime", "2000"}, // sessions last 2 to 20 ticks; a broker asks for 10 s
+		Property{"tickTime", "2000"}, // sessions last 2 to 20 ticks; a broker requests 10 s
 		Property{"maxClientCnxns", "0"},
-		Property{"admin.enableServer", "false"}, // it would take 8080 on every address
+		Property{"admin.enableServer", "false"}, // it would listen on 8080 on every address
 		Property{"4lw.commands.whitelist", "srvr,mntr,ruok,isro"},
 		Property{"autopurge.purgeInterval", "24"}, // hours
 		Property{"autopurge.snapRetainCount", "3"},
 	)
 }
 
-// Listener is where a broker listens, and what it tells clients to connect to.
+// Listener is a listen address of a broker, and the address that it advertises.
 type Listener struct {
-	Listen    string // host:port; empty: this listener does not exist
+	Listen    string // host:port; empty: no such listener
 	Advertise string // host:port; empty: as Listen
 }
 
@@ -73,18 +73,18 @@ const (
 	controller = "CONTROLLER" // KRaft's
 )
 
-// Broker is a Kafka broker that is a cluster of its own.
+// Broker is a Kafka broker that forms a cluster alone.
 type Broker struct {
 	Mode       Mode
 	Data       string   // folder of the records
 	External   Listener // required
 	Internal   Listener
-	Zookeeper  string     // host:port; of ModeZookeeper
-	Controller Listener   // of ModeKRaft
-	Extra      []Property // added, or in place of ours
+	Zookeeper  string     // host:port; only for ModeZookeeper
+	Controller Listener   // only for ModeKRaft
+	Extra      []Property // settings that are added or replace the defaults
 }
 
-// File gives server.properties.
+// File returns server.properties.
 func (b Broker) File() File {
 	listeners := []struct {
 		name string
@@ -117,11 +117,11 @@ func (b Broker) File() File {
 		Property{"listener.security.protocol.map", strings.Join(protocols, ",")},
 		Property{"inter.broker.listener.name", between},
 		Property{"log.dirs", b.Data},
-		Property{"auto.create.topics.enable", "false"}, // a typing error is not a topic
+		Property{"auto.create.topics.enable", "false"}, // a mistyped name must not create a topic
 		Property{"num.partitions", "1"},
 		Property{"default.replication.factor", "1"},
 		Property{"offsets.topic.replication.factor", "1"},
-		Property{"offsets.topic.num.partitions", "10"}, // of 50: one node gains nothing from more files to open and recover
+		Property{"offsets.topic.num.partitions", "10"}, // instead of 50: more files to open and recover have no advantage on one broker
 		Property{"transaction.state.log.replication.factor", "1"},
 		Property{"transaction.state.log.min.isr", "1"},
 		Property{"transaction.state.log.num.partitions", "10"},
@@ -135,14 +135,14 @@ func (b Broker) File() File {
 	return f.With(b.Extra...)
 }
 
-// metadata gives the settings by which the modes differ.
+// metadata returns the settings in which the modes differ.
 func (b Broker) metadata() File {
 	if b.Mode == ModeZookeeper {
 		return File{
 			{"broker.id", number(nodeID)},
 			{"zookeeper.connect", b.Zookeeper},
 			{"zookeeper.connection.timeout.ms", "10000"},
-			{"zookeeper.session.timeout.ms", "10000"}, // the entries of a broker that was killed are deleted before it starts again
+			{"zookeeper.session.timeout.ms", "10000"}, // the registration of a killed broker is deleted before its next start
 		}
 	}
 	return File{
@@ -150,7 +150,7 @@ func (b Broker) metadata() File {
 		{"node.id", number(nodeID)},
 		{"controller.quorum.voters", fmt.Sprintf("%d@%s", nodeID, b.Controller.advertise())},
 		{"controller.listener.names", controller},
-		{"broker.session.timeout.ms", "3000"}, // a broker that was killed is fenced so long when it comes back
+		{"broker.session.timeout.ms", "3000"}, // a killed broker that returns is fenced for this long
 		{"broker.heartbeat.interval.ms", "500"},
 		{"share.coordinator.state.topic.replication.factor", "1"},
 		{"share.coordinator.state.topic.min.isr", "1"},
@@ -162,18 +162,17 @@ type Connect struct {
 	Brokers    string // host:port,...
 	Listen     string // host:port of its REST interface
 	Advertise  string // host:port; empty: as Listen
-	PluginPath string // jars of connectors that are not on the class path; may be empty
+	PluginPath string // jars of connectors outside the class path; may be empty
 
-	// Plugins is a folder of third-party connectors, one folder each, beside
-	// PluginPath; may be empty. Many of their jars have no service manifest, so
-	// the worker then looks through the classes too.
+	// Plugins is a folder of third-party connectors, one folder each, in addition to PluginPath; may be empty. Many of
+	// their jars have no service manifest, so the worker then scans the classes too.
 	Plugins string
-	// Secrets are the folders from which ${file:PATH:KEY} may read; none: the
-	// provider is not set up, because without a list it reads any file.
+	// Secrets are the folders from which ${file:PATH:KEY} may read. If empty, the provider is not configured, because
+	// without a list it reads any file.
 	Secrets []string
 }
 
-// File gives connect-distributed.properties.
+// File returns connect-distributed.properties.
 func (c Connect) File() File {
 	advertise := c.Advertise
 	if advertise == "" {
@@ -183,7 +182,7 @@ func (c Connect) File() File {
 	f := File{
 		{"bootstrap.servers", c.Brokers},
 		{"group.id", "smartlb-connect"},
-		{"listeners", "http://" + c.Listen}, // its default port, 8083, is the web UI's
+		{"listeners", "http://" + c.Listen}, // its default port, 8083, is the port of the web UI
 		{"rest.advertised.host.name", host},
 		{"rest.advertised.port", port},
 		{"key.converter", jsonClass},
@@ -204,7 +203,7 @@ func (c Connect) File() File {
 		{"consumer.max.partition.fetch.bytes", number(MaxMessage)},
 		{"consumer.fetch.max.bytes", number(5 * MaxMessage)},
 		{"topic.creation.enable", "true"},    // for connectors with topic.creation.default.*, which `connect apply` adds
-		{"plugin.discovery", "service_load"}, // looking through the whole class path costs two seconds and 300 MiB
+		{"plugin.discovery", "service_load"}, // a scan of the whole class path costs two seconds and 300 MiB
 	}
 	path := c.PluginPath
 	if c.Plugins != "" {
@@ -217,8 +216,8 @@ func (c Connect) File() File {
 	return append(f, c.providers()...)
 }
 
-// providers sets up what ${env:NAME} and ${file:PATH:KEY} in the settings of
-// connectors mean. A worker without them takes such values literally.
+// providers configures ${env:NAME} and ${file:PATH:KEY} in connector settings. A worker without these providers uses
+// such values literally.
 func (c Connect) providers() File {
 	const class = "org.apache.kafka.common.config.provider."
 	f := File{

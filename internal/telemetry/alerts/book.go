@@ -10,38 +10,37 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/rule"
 )
 
-// Kept is the retention of the alerts topic: what a book is filled with at the start.
+// Kept is the retention of the alerts topic: a book is filled with this much at the start.
 const Kept = 30 * 24 * time.Hour
 
 const (
-	maxAlerts   = 10_000         // about configured instances that are remembered, and
-	maxOthers   = 1000           // about anything else, which a topic full of nonsense can fill
-	maxListed   = 1000           // active ones that a page or the API gets, firing ones first
-	maxResolved = 1000           // newest resolved ones that are remembered
-	alertsLive  = 26 * time.Hour // active ones are repeated each day; one that is not is of an analyzer that is gone
+	maxAlerts   = 10_000         // limit for alerts about configured instances
+	maxOthers   = 1000           // limit for all other alerts, because invalid records could fill the topic
+	maxListed   = 1000           // limit of active alerts for a page or the API, firing alerts first
+	maxResolved = 1000           // limit of resolved alerts, the latest stay
+	alertsLive  = 26 * time.Hour // active alerts are repeated each day; one that is not repeated is from an analyzer that no longer runs
 )
 
-// Book holds the newest state of every alert, the newest resolved ones,
-// and the topics that were recreated since it was made.
+// Book holds the latest state of every alert, the latest resolved alerts, and the topics that were recreated since the
+// book was made.
 type Book struct {
-	// Configured reports whether an instance is configured; nil: none is. It is set before the first Take.
+	// Configured reports whether an instance is configured; nil: no instance is. It is set before the first Take.
 	Configured func(service, instance string) bool
 
 	mu       sync.Mutex
 	alerts   map[string]event.Alert // about configured instances
 	others   map[string]event.Alert
-	resolved []event.Alert // as they come, oldest first
+	resolved []event.Alert // in order of arrival
 	topics   map[string]time.Time
-	unsigned map[string]time.Time // topics with records that were refused for their signature
+	unsigned map[string]time.Time // topics with records that were refused because of their signature
 }
 
-// New gives an empty book.
+// New returns an empty book.
 func New() *Book {
 	return &Book{alerts: map[string]event.Alert{}, others: map[string]event.Alert{}, topics: map[string]time.Time{}, unsigned: map[string]time.Time{}}
 }
 
-// Take remembers an alert. One that no analyzer can have written, by its dates
-// or its fingerprint, is left out.
+// Take stores an alert. It ignores an alert that no analyzer can have written, judged by its dates or its fingerprint.
 func (b *Book) Take(a event.Alert) {
 	now := time.Now()
 	if !rule.Believable(a, now) || a.Fingerprint != rule.Fingerprint(a.RuleID, a.Labels) {
@@ -56,7 +55,7 @@ func (b *Book) Take(a event.Alert) {
 	}
 	was, known := room[a.Fingerprint]
 	if known && was.AlertID == a.AlertID && was.Seq > a.Seq {
-		return // repeated by an analyzer that took over
+		return // repeated by an analyzer that took over the partition
 	}
 	delete(b.alerts, a.Fingerprint) // the configuration may have changed
 	delete(b.others, a.Fingerprint)
@@ -72,7 +71,7 @@ func (b *Book) Take(a event.Alert) {
 	}
 }
 
-// resolve remembers an alert that is over, once.
+// resolve stores a resolved alert, once.
 func (b *Book) resolve(a event.Alert) {
 	for i := len(b.resolved) - 1; i >= max(0, len(b.resolved)-50); i-- {
 		if b.resolved[i].AlertID == a.AlertID {
@@ -113,7 +112,7 @@ func (b *Book) Active() []event.Alert {
 	return out[:min(len(out), maxListed)]
 }
 
-// Past lists the resolved ones, newest first.
+// Past lists the resolved alerts, latest first.
 func (b *Book) Past() []event.Alert {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -134,7 +133,7 @@ func (b *Book) Recreated(topic string) {
 
 func (b *Book) RecreatedTopics() []string { return b.lately(b.topics) }
 
-// Forged remembers a topic with a record that was refused for its signature.
+// Forged stores the name of a topic with a record that was refused because of its signature.
 func (b *Book) Forged(topic string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

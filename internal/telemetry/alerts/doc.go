@@ -1,2 +1,2 @@
-// Package alerts holds the newest state of every alert, as the alerts topic tells it.
+// Package alerts holds the latest state of every alert, as read from the alerts topic.
 package alerts

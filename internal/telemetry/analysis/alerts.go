@@ -14,21 +14,21 @@ import (
 )
 
 const (
-	failingErrors   = 3                // errors in 30 s without which nobody calls it failing: an ejected instance gets few requests
-	failingRare     = 2                // failures in a row are enough where requests are rare
-	failingSpan     = 5 * time.Second  // without a success: then they are
-	failingWeight   = 10               // failed requests that a failing instance counts for at least, so that its score says it
-	failingRate     = 0.5              // failed share
-	recoveredRate   = 0.1              // and the share at which it does not fail any more
-	recoveredWith   = 5                // requests in 30 s
-	staleAfter      = 30 * time.Second // silence of a self-reporter, or so many of its periods
+	failingErrors   = 3                // errors in 30 s below which the error share does not count as failing: an ejected instance gets few requests
+	failingRare     = 2                // failures in a row that suffice if requests are rare
+	failingSpan     = 5 * time.Second  // time without a success after which requests count as rare
+	failingWeight   = 10               // least number of failed requests that a failing instance counts for, so that its score shows the failure
+	failingRate     = 0.5              // failed share from which an instance is failing
+	recoveredRate   = 0.1              // failed share up to which it has recovered
+	recoveredWith   = 5                // requests in 30 s needed for a recovery
+	staleAfter      = 30 * time.Second // time without a report from an instance that reports about itself, or stalePeriods of its periods
 	stalePeriods    = 3
-	maxNodeStatus   = 1 << 20          // bytes; a status has a few thousand
+	maxNodeStatus   = 1 << 20          // bytes; a usual status has a few thousand
 	maxNodeAhead    = time.Minute      // clocks of nodes differ by less
 	nodeSilentAfter = 15 * time.Second // three missing status messages
 )
 
-// Restore takes one message of the alerts topic, before GoLive. Alerts of other partitions are left out.
+// Restore reads one message of the alerts topic, before GoLive. It ignores alerts of other partitions.
 func (t *Task) Restore(a event.Alert) {
 	if service, ok := a.Labels["service"]; ok && a.RuleID != rule.Panic.ID && a.RuleID != rule.MassDrain.ID {
 		if !t.mine(service) {
@@ -47,7 +47,7 @@ func (t *Task) Restore(a event.Alert) {
 // Active returns the active alerts.
 func (t *Task) Active() []event.Alert { return t.alerts.Active() }
 
-// judge looks at the rules that concern one instance.
+// judge evaluates the rules that concern one instance.
 func (t *Task) judge(v *view, now time.Time, fx *Effects) {
 	if t.replaying {
 		return
@@ -64,7 +64,8 @@ func (t *Task) judge(v *view, now time.Time, fx *Effects) {
 	}
 }
 
-// say takes a judgement whose labels anybody may have chosen: from a number of active alerts on it begins none.
+// say evaluates a judgement whose labels any producer may have chosen. At maxStrangerAlerts active alerts it starts no
+// further alert.
 func (t *Task) say(j rule.Judgement, now time.Time, fx *Effects) {
 	if j.Verdict == rule.Bad && t.alerts.Len() >= maxStrangerAlerts && !t.alerts.Has(j) {
 		t.dropped["too-many-alerts"]++
@@ -113,8 +114,8 @@ func failing(v *view, name string) rule.Judgement {
 	return j
 }
 
-// stale judges an instance that used to report about itself: silence is bad only while proxies still see requests
-// there, since an idle or stopped instance has nothing to report.
+// stale judges an instance that used to report about itself. Missing reports are bad only while proxies still send
+// requests to it, since an idle or stopped instance has nothing to report.
 func stale(v *view, name string, now time.Time) rule.Judgement {
 	j := rule.Judgement{Rule: rule.TelemetryStale}
 	s := v.i.series[event.ReporterSelf]
@@ -139,7 +140,7 @@ func stale(v *view, name string, now time.Time) rule.Judgement {
 	return j
 }
 
-// throughProxies reports whether a proxy has reported about the instance lately.
+// throughProxies reports whether a proxy has reported about the instance recently.
 func (i *instance) throughProxies(now time.Time) bool {
 	for reporter, s := range i.series {
 		if isProxy(reporter) && s.silent(now) <= score.Window {
@@ -159,13 +160,13 @@ func (i *instance) servesThroughProxies(now time.Time) bool {
 	return false
 }
 
-// node is what a node said last.
+// node is the last status of a node.
 type node struct {
 	event.NodeStatus
 	heard time.Time
 }
 
-// applyNode takes a node's status. Only the task of partition 0 does.
+// applyNode handles a node's status. Only the task of partition 0 does so.
 func (t *Task) applyNode(in Input) {
 	if t.cfg.Partition != 0 {
 		return
@@ -179,7 +180,7 @@ func (t *Task) applyNode(in Input) {
 		return
 	}
 	if s.Timestamp.Sub(in.Now) > maxNodeAhead {
-		t.dropped["node-status-ahead"]++ // it would outdate all that follow
+		t.dropped["node-status-ahead"]++ // all later statuses would look older
 		return
 	}
 	const (
@@ -191,7 +192,7 @@ func (t *Task) applyNode(in Input) {
 		t.dropped["too-many-nodes"]++
 		return
 	}
-	n := &node{heard: in.Now, NodeStatus: event.NodeStatus{ // what the rules look at
+	n := &node{heard: in.Now, NodeStatus: event.NodeStatus{ // the fields that the rules read
 		Timestamp: s.Timestamp, Node: s.Node, LostLog: s.LostLog, Shortage: strings.ToValidUTF8(strings.Clone(s.Shortage[:min(len(s.Shortage), maxShortage)]), ""),
 		PanicServices: few(s.PanicServices), CrowdedServices: few(s.CrowdedServices),
 		RecreatedTopics: few(s.RecreatedTopics), UnsignedTopics: few(s.UnsignedTopics),
@@ -204,11 +205,10 @@ func (t *Task) applyNode(in Input) {
 	t.nodes[s.Node], t.nodeBytes = n, bytes
 }
 
-// maxNodeBytes bounds the names of all nodes: 10,000 of them say a few each, and
-// anybody can write more.
+// maxNodeBytes limits the names of all nodes: 10,000 nodes report a few each, and any producer can write more.
 const maxNodeBytes = 32 << 20
 
-// size is how many bytes of names the node takes.
+// size returns the bytes of the node's names.
 func (n *node) size() int {
 	if n == nil {
 		return 0
@@ -222,20 +222,20 @@ func (n *node) size() int {
 	return size
 }
 
-// few keeps the names of a list that become labels of alerts.
+// few limits a list to the names that become labels of alerts.
 func few(names []string) []string {
 	const most, longest = 100, 256
 	names = slices.DeleteFunc(names, func(n string) bool { return len(n) > longest })
-	return slices.Clone(names[:min(len(names), most)]) // and not what a longer list took
+	return slices.Clone(names[:min(len(names), most)]) // a copy releases the memory of the longer list
 }
 
-// judgeNodes looks at the rules that nodes report: panic of a service, recreated topics. A silent node says nothing,
-// so its alerts stay.
+// judgeNodes evaluates the rules that nodes report: panic of a service, recreated topics. A node without a recent
+// status changes nothing, so its alerts stay.
 func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 	if t.cfg.Partition != 0 {
 		return
 	}
-	topics := map[string][]string{} // nodes by topic that they saw recreated
+	topics := map[string][]string{} // nodes by topic that they reported as recreated
 	unsigned := map[string][]string{}
 	heard := false
 	for _, id := range slices.Sorted(maps.Keys(t.nodes)) {
@@ -271,7 +271,7 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 	}
 }
 
-// judgeTopics fires a rule for each topic that nodes name, and resolves it for those that none names any more.
+// judgeTopics fires a rule for each topic that nodes name, and resolves it for topics that no node names any more.
 func (t *Task) judgeTopics(r rule.Rule, named map[string][]string, summary, description string, now time.Time, fx *Effects) {
 	for _, topic := range slices.Sorted(maps.Keys(named)) {
 		t.say(rule.Judgement{
@@ -287,7 +287,8 @@ func (t *Task) judgeTopics(r rule.Rule, named map[string][]string, summary, desc
 	}
 }
 
-// judgeServices fires a rule for each service that a node names, and resolves it for those that it names no more.
+// judgeServices fires a rule for each service that a node names, and resolves it for services that the node no longer
+// names.
 func (t *Task) judgeServices(r rule.Rule, n *node, named []string, summary, description string, now time.Time, fx *Effects) {
 	for _, service := range named {
 		t.say(rule.Judgement{
@@ -303,7 +304,7 @@ func (t *Task) judgeServices(r rule.Rule, n *node, named []string, summary, desc
 	}
 }
 
-// judgeShortage tells that a proxy lacks something of its own; its instances are not charged for that.
+// judgeShortage alerts that a proxy lacks a resource of its own; its instances are not blamed.
 func (t *Task) judgeShortage(n *node, now time.Time, fx *Effects) {
 	j := rule.Judgement{Rule: rule.NodeShortage, Verdict: rule.Good, Labels: map[string]string{"node": n.Node}}
 	if n.Shortage != "" {

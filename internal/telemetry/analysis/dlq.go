@@ -7,7 +7,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// Headers of forwarded and refused records: where they came from, and why they were refused.
+// Headers of forwarded and refused records: their source, and the reason of the refusal.
 const (
 	HeaderSourceTopic     = "smartlb-source-topic"
 	HeaderSourcePartition = "smartlb-source-partition"
@@ -17,7 +17,7 @@ const (
 	HeaderReason          = "smartlb-reason"
 )
 
-// refuse counts a non-conforming record where its instance can be told and sends it to the dead-letter topic.
+// refuse counts a non-conforming record for its instance, if known, and sends it to the dead-letter topic.
 func (t *Task) refuse(in Input, err error, fx *Effects) {
 	serviceID, instanceID := event.PeekIdentity(in.Value)
 	if serviceID != "" && !t.mine(serviceID) && !in.Rekeyed {
@@ -52,7 +52,7 @@ func (t *Task) refuse(in Input, err error, fx *Effects) {
 	})
 }
 
-// dlqBudget allows some records in each second.
+// dlqBudget limits the records per second.
 type dlqBudget struct {
 	second int64
 	used   int

@@ -1,12 +1,12 @@
 package analysis
 
-// Header is one header of a record to be written.
+// Header is one header of a record to write.
 type Header struct {
 	Key   string
 	Value []byte
 }
 
-// Record is to be written to a topic; its key decides the partition.
+// Record is a record to write to a topic; its key determines the partition.
 type Record struct {
 	Topic   string
 	Key     []byte
@@ -14,12 +14,12 @@ type Record struct {
 	Headers []Header
 }
 
-// Effects collects what is to be written.
+// Effects collects the records to write.
 type Effects struct {
 	Records []Record
 }
 
-// Reset empties it and keeps its memory.
+// Reset empties fx and keeps its memory.
 func (fx *Effects) Reset() { fx.Records = fx.Records[:0] }
 
 func (fx *Effects) add(r Record) { fx.Records = append(fx.Records, r) }

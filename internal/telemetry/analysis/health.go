@@ -8,23 +8,24 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// A health-status message holds for three intervals of its sender, or this long when it was the sender's only one.
+// Validity of a health-status message: three intervals of its sender, or singleHolds if it is the sender's only
+// message.
 const (
 	singleHolds  = 30 * time.Second
 	intervalHold = 3
 )
 
-// sender is who checks an instance's health: a proxy's probe, or anything else.
+// sender is a source of an instance's health checks: a proxy's probe, or another program.
 type sender struct {
 	status   string
-	at       time.Time     // timestamp of the newest message
-	heard    time.Time     // our clock then
-	interval time.Duration // longest of the recent gaps by its clock, 0 after a single message
-	arrived  time.Duration // and by ours
+	at       time.Time     // timestamp of the latest message
+	heard    time.Time     // the analyzer's clock at that message
+	interval time.Duration // longest of the recent gaps by the sender's clock, 0 after a single message
+	arrived  time.Duration // the same by the analyzer's clock
 }
 
-// holds asks the sender's clock for its interval, because messages that are read in one go arrive together; it cannot
-// make two messages hold longer than one.
+// holds reports whether the latest message is still valid. It uses the interval by the sender's clock, because messages
+// that are read together arrive together. By this clock a message holds for at most singleHolds.
 func (s *sender) holds(now time.Time) bool {
 	if s.interval == 0 {
 		return now.Sub(s.heard) <= singleHolds
@@ -66,7 +67,7 @@ func (t *Task) applyHealth(in Input, fx *Effects) {
 		return
 	default:
 		gap := at.Sub(s.at)
-		if gap <= maxLate { // a longer one is a pause, not an interval
+		if gap <= maxLate { // a longer gap is a pause, not an interval
 			s.interval = min(max(gap, s.interval*3/4, time.Second), maxLate)
 			s.arrived = min(max(in.Now.Sub(s.heard), s.arrived*3/4, time.Second), maxLate)
 		}
@@ -79,16 +80,17 @@ func (t *Task) applyHealth(in Input, fx *Effects) {
 	}
 }
 
-// checked is what those who check an instance say together.
+// checked is the combined result of an instance's senders.
 type checked struct {
 	known     bool
 	status    string
-	unhealthy int // senders that say UNHEALTHY
+	unhealthy int // senders that report UNHEALTHY
 	senders   int
 }
 
-// checks joins the senders whose last message still holds: UNHEALTHY when at least half of them say so (one proxy
-// may have lost its own network), DRAINING when anyone does, DEGRADED when anyone says less than HEALTHY.
+// checks combines the senders whose last message still holds. The first of these that applies is the result: DRAINING
+// if any sender reports it; UNHEALTHY if at least half report it (one proxy may have lost its own network); DEGRADED if
+// any sender reports less than HEALTHY.
 func (i *instance) checks(now time.Time) checked {
 	var c checked
 	draining, lesser := false, false
@@ -123,7 +125,7 @@ func (i *instance) checks(now time.Time) checked {
 	return c
 }
 
-// gate returns what the checks allow of a score; without checks, all.
+// gate returns the highest score that the checks permit; without checks, the full score.
 func (c checked) gate() float64 {
 	switch c.status {
 	case event.StatusUnhealthy, event.StatusDraining:

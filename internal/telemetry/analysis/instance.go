@@ -11,7 +11,7 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/window"
 )
 
-// instance is what a task knows of one instance.
+// instance is a task's state of one instance.
 type instance struct {
 	service *service
 	id      string
@@ -20,30 +20,31 @@ type instance struct {
 	windows windowSet
 	tags    map[string]string
 
-	stranger bool // no configuration names it
+	stranger bool // the configuration does not contain it
 
-	touched time.Time // our clock at its last input
+	touched time.Time // the analyzer's clock at its last input
 	newest  time.Time // highest timestamp of its reports
 
 	capacity  score.Capacity
 	errorRate score.ErrorRate
 	health    score.Health
-	proxied   score.Evidence // since the last tick, as proxies saw it
-	own       score.Evidence // as it saw itself
+	proxied   score.Evidence // since the last tick, reported by proxies
+	own       score.Evidence // reported by the instance
 
-	failedSince time.Time // when the first of the present run of failures was seen; zero: there is none
+	failedSince time.Time // when the first of the current run of failures was seen; zero: no failures
 
 	ignored   ignoredCounts
-	published event.HealthScore // last score that was emitted
+	published event.HealthScore // last emitted score
 }
 
-// series is what one reporter says of an instance.
+// series holds the reports of one reporter about an instance.
 type series struct {
 	window.Series
-	heard time.Time // our clock at its newest report
+	heard time.Time // the analyzer's clock at its latest report
 }
 
-// silent returns how long the reporter has been silent, by our clock: its own may be wrong.
+// silent returns the time since the reporter's latest report, by the analyzer's clock: the reporter's clock may be
+// wrong.
 func (s *series) silent(now time.Time) time.Duration { return now.Sub(s.heard) }
 
 func newInstance(s *service, id string) *instance {
@@ -56,7 +57,7 @@ func (i *instance) seeAt(at time.Time) {
 	}
 }
 
-// evict forgets the reports in front of every window that can still change.
+// evict drops the reports before every window that can still change.
 func (i *instance) evict() {
 	for _, s := range i.series {
 		if newest, ok := s.Newest(); ok {
@@ -65,15 +66,15 @@ func (i *instance) evict() {
 	}
 }
 
-// observeSelf takes rate and utilization of one and the same report of the instance itself: the quotient of numbers
-// from different reporters or times would mean nothing.
+// observeSelf takes rate and utilization from the same report of the instance: the quotient of numbers from different
+// reporters or times would be meaningless.
 func (i *instance) observeSelf(r window.Report) {
 	if u := busy(r.Metrics); u.Set && r.Metrics.RPS.Set {
 		i.capacity.Observe(r.Metrics.RPS.Value, r.Metrics.ErrorRate.Or(0), u.Value, r.At)
 	}
 }
 
-// busy returns how much of itself the instance uses: what it calls so, else its CPU.
+// busy returns the utilization of the instance: its reported utilization, else its CPU usage.
 func busy(m event.Metrics) event.Optional {
 	if m.Utilization.Set {
 		return m.Utilization
@@ -93,7 +94,8 @@ func (i *instance) pending(reporter string, requests, errors float64) {
 
 func isProxy(reporter string) bool { return strings.HasPrefix(reporter, "proxy/") }
 
-// fold adds up all reports within [from, to): proxies' and the instance's own, each field from whom it is due.
+// fold adds up all reports within [from, to), those of proxies and the instance's own; each field comes from the source
+// that [window.Combine] defines.
 func (i *instance) fold(from, to time.Time) window.Fold {
 	var proxies, self window.Fold
 	for _, reporter := range slices.Sorted(maps.Keys(i.series)) { // sorted: sums of floats depend on the order
@@ -106,8 +108,9 @@ func (i *instance) fold(from, to time.Time) window.Fold {
 	return window.Combine(&proxies, &self)
 }
 
-// recent adds up the reports of the last span. A reporter whose clock is behind is measured by its own clock, and one
-// that reports less often than that is asked for its last report, or its requests would come and go.
+// recent adds up the reports of the last span. A reporter whose clock is behind is measured by its own clock. For a
+// reporter that reports less often than span, its last report counts; otherwise its requests would appear and
+// disappear.
 func (i *instance) recent(now time.Time, span time.Duration) window.Fold {
 	var proxies, self window.Fold
 	for _, reporter := range slices.Sorted(maps.Keys(i.series)) {
@@ -127,7 +130,7 @@ func (i *instance) recent(now time.Time, span time.Duration) window.Fold {
 	return window.Combine(&proxies, &self)
 }
 
-// sources names the kinds of reporters with reports within [from, to).
+// sources returns which kinds of reporters have reports within [from, to).
 func (i *instance) sources(from, to time.Time) (proxy, self bool) {
 	for reporter, s := range i.series {
 		s.Each(from, to, func(*window.Report, time.Duration) {
@@ -141,7 +144,7 @@ func (i *instance) sources(from, to time.Time) (proxy, self bool) {
 	return proxy, self
 }
 
-// late counts a late report in the windows that it would have been in, if they are still known.
+// late counts a late report in its windows, if they still exist.
 func (i *instance) late(at time.Time) { i.windows.late(at) }
 
 const (
@@ -149,7 +152,7 @@ const (
 	maxTagLength = 256
 )
 
-// fewTags keeps what is short: tags are for people, and a report may be 10 MB of them.
+// fewTags keeps only short tags: tags are for display, and a report may contain 10 MB of them.
 func fewTags(tags map[string]string) map[string]string {
 	out := make(map[string]string, min(len(tags), maxTags))
 	for _, k := range slices.Sorted(maps.Keys(tags)) {

@@ -8,18 +8,19 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// Of a small fleet each change of a score is written; of a larger one all scores are written together in rounds
-// (package pace), and in between only those that say something else. Early revisions of windows are for small fleets: a
-// large one gets final windows only.
+// For a small fleet, each change of a score is written. For a larger fleet, all scores are written together in rounds
+// (package pace); between rounds only notable changes are written. Early revisions of windows are written only for
+// small fleets; a large fleet gets only final windows.
 
-// rounds knows when the next round is.
+// rounds computes when the next round is due.
 type rounds struct {
 	every time.Duration // between rounds
 	slot  int64         // of the last round
 	round bool          // this tick is one
 }
 
-// tick looks at the clock. Rounds are at whole multiples of their distance, so that all partitions' are together.
+// tick updates the rounds for a fleet of that size. Rounds are at whole multiples of their interval, so those of all
+// partitions coincide.
 func (p *rounds) tick(fleet int, now time.Time) {
 	p.every = pace.Rounds(fleet, time.Second)
 	slot := now.UnixNano() / int64(p.every)
@@ -27,10 +28,10 @@ func (p *rounds) tick(fleet int, now time.Time) {
 	p.slot = slot
 }
 
-// small reports whether all that changes is written at once.
+// small reports whether every change is written at once.
 func (p *rounds) small() bool { return p.every <= time.Second }
 
-// size is the number of instances that are configured, or that this partition has if those are more.
+// size returns the number of configured instances, or of this partition's instances if that is larger.
 func (t *Task) size() int {
 	own, configured := 0, 0
 	for _, s := range t.services {
@@ -42,13 +43,13 @@ func (t *Task) size() int {
 	return max(own, configured)
 }
 
-// What is worth a score between rounds.
+// Changes that justify a score between rounds.
 const (
 	scoreStep = 0.1
-	ratioStep = 0.15 // of error rate and utilization
+	ratioStep = 0.15 // for error rate and utilization
 )
 
-// notable reports whether a score says something else than the one that was written last.
+// notable reports whether a score differs notably from the last written score.
 func notable(h, last event.HealthScore) bool {
 	return last.Seq == 0 || h.State != last.State || len(h.Reasons) != len(last.Reasons) ||
 		math.Abs(h.Score-last.Score) >= scoreStep ||

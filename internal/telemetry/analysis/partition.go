@@ -1,7 +1,7 @@
 package analysis
 
-// PartitionOf returns the partition of a key among n, as Kafka's default partitioner and therefore every producer of
-// ours chooses it: murmur2 of the key, sign bit cleared, modulo n.
+// PartitionOf returns the partition of a key among n: murmur2 of the key, sign bit cleared, modulo n. Kafka's default
+// partitioner, and therefore every smartlb producer, chooses it in the same way.
 func PartitionOf(key string, n int32) int32 {
 	return int32(murmur2(key)&0x7fffffff) % n
 }

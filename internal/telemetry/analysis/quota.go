@@ -9,30 +9,29 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/rule"
 )
 
-// Anybody may write reports about instances that nobody configured. They have a
-// quota, so that they cannot take the room of the configured ones, whose number
-// the configuration bounds.
+// Any producer may write reports about instances that are not configured. Quotas limit these instances, so that they
+// cannot take the memory of configured instances, whose number the configuration limits.
 const (
-	maxStrangers        = 20_000 // instances of one task that no configuration names, and
-	maxStrangersService = 1000   // of one service
-	maxStrangerAlerts   = 500    // active alerts of a task from which on such instances raise no more
+	maxStrangers        = 20_000 // unconfigured instances of one task
+	maxStrangersService = 1000   // unconfigured instances of one service
+	maxStrangerAlerts   = 500    // active alerts of a task from which on such instances raise no further alerts
 	quotaHolds          = 10 * time.Second
 )
 
 // Instances are the configured instances by service.
 type Instances map[string]map[string]bool
 
-// Has tells whether an instance is configured.
+// Has reports whether an instance is configured.
 func (k Instances) Has(service, instance string) bool { return k[service][instance] }
 
-// quota is what was refused last for want of room.
+// quota records the latest refusal by a quota.
 type quota struct {
 	at      time.Time
 	service string
 	count   uint64
 }
 
-// SetConfigured tells which instances are configured now.
+// SetConfigured sets the configured instances.
 func (t *Task) SetConfigured(k Instances) {
 	t.configured, t.strangers = k, 0
 	for _, s := range t.services {
@@ -46,8 +45,7 @@ func (t *Task) SetConfigured(k Instances) {
 	}
 }
 
-// instance finds or makes the state of an instance, nil when there are too many
-// that nobody configured.
+// instance returns the state of an instance and creates it if needed; nil if there are too many unconfigured instances.
 func (t *Task) instance(serviceID, instanceID string, now time.Time) *instance {
 	s := t.services[serviceID]
 	var i *instance
@@ -78,7 +76,7 @@ func (t *Task) instance(serviceID, instanceID string, now time.Time) *instance {
 	return i
 }
 
-// drop forgets an instance.
+// drop removes an instance.
 func (t *Task) drop(s *service, i *instance) {
 	delete(s.instances, i.id)
 	if i.stranger {
@@ -87,8 +85,8 @@ func (t *Task) drop(s *service, i *instance) {
 	}
 }
 
-// judgeQuota raises an alert while reports are refused for want of room. Its
-// labels do not name the service: strangers choose its name.
+// judgeQuota raises an alert while a quota refuses reports. Its labels do not name the service, because unknown
+// producers choose that name.
 func (t *Task) judgeQuota(now time.Time, fx *Effects) {
 	j := rule.Judgement{Rule: rule.TelemetryQuota, Verdict: rule.Good, Labels: map[string]string{"partition": strconv.Itoa(int(t.cfg.Partition))}}
 	if q := t.quota; q.count > 0 && now.Sub(q.at) <= quotaHolds {

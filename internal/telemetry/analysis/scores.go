@@ -16,11 +16,11 @@ import (
 const (
 	minPeriod = time.Second
 	maxPeriod = 60 * time.Second
-	staleMin  = 10 * time.Second // what an instance says of itself holds for three of its periods, at least this
+	staleMin  = 10 * time.Second // an instance's report about itself is valid for three of its periods, at least this long
 	staleMax  = 90 * time.Second
 )
 
-// Punctuate tells the time, each second or so: due windows, scores and alerts are emitted.
+// Punctuate processes the time, about every second: it emits due windows, scores and alerts.
 func (t *Task) Punctuate(now time.Time, fx *Effects) {
 	t.rounds.tick(t.size(), now)
 	for _, id := range slices.Sorted(maps.Keys(t.services)) {
@@ -39,10 +39,10 @@ func (t *Task) Punctuate(now time.Time, fx *Effects) {
 }
 
 // forget drops reports that no window needs any more, instances without input for the horizon, and services without
-// instances. It comes after the windows were emitted: one batch of a reader that lags may span minutes.
+// instances. It runs after the windows were emitted: one batch of a reader that lags may span minutes.
 func (t *Task) forget(s *service, now time.Time) {
 	for _, i := range s.instances {
-		if !t.replaying { // what was read beyond the replay was not emitted yet
+		if !t.replaying { // input read beyond the replay is not emitted yet
 			i.evict()
 		}
 		if now.Sub(i.touched) > Horizon {
@@ -54,12 +54,12 @@ func (t *Task) forget(s *service, now time.Time) {
 	}
 }
 
-// view is one instance at one tick.
+// view is the data of one instance at one tick.
 type view struct {
 	i      *instance
 	recent window.Fold // the last 30 s
 	checks checked
-	self   event.Metrics // its newest report about itself, if that still holds
+	self   event.Metrics // its latest report about itself, if still valid
 	selfOK bool
 
 	failing bool // its last requests failed, see instance.failing
@@ -93,11 +93,11 @@ func (t *Task) emitScores(s *service, now time.Time, fx *Effects) {
 	}
 }
 
-// tick hands the evidence since the last one on: the proxies' view where there is one.
+// tick passes on the evidence since the last tick: that of proxies, if there is any.
 func (i *instance) tick(busy bool, now time.Time) {
 	e := i.own
 	if i.proxied.Requests > 0 || i.throughProxies(now) {
-		e = i.proxied // what an instance says of itself must not end a run of failures that its callers see
+		e = i.proxied // an instance's own report must not end a run of failures that proxies see
 	}
 	e.PassedChecks, e.FailedChecks = i.proxied.PassedChecks, i.proxied.FailedChecks
 	i.health.Observe(e)
@@ -109,12 +109,12 @@ func (i *instance) tick(busy bool, now time.Time) {
 	i.errorRate.Observe(e.Requests, e.Errors)
 	i.proxied, i.own = score.Evidence{}, score.Evidence{}
 	if !busy {
-		i.errorRate = score.ErrorRate{} // nothing for 30 s: what was known is over
+		i.errorRate = score.ErrorRate{} // no requests for 30 s: the old rate no longer applies
 	}
 }
 
-// failing reports whether the last requests failed: three in a row, or two where requests are so rare that no third
-// came in five seconds.
+// failing reports whether the last requests failed: three in a row, or two if requests are so rare that no third
+// arrived within five seconds.
 func (i *instance) failing(now time.Time) bool {
 	run := i.health.FailedInARow()
 	return run >= failingErrors || run >= failingRare && now.Sub(i.failedSince) >= failingSpan
@@ -123,7 +123,7 @@ func (i *instance) failing(now time.Time) bool {
 func (v *view) sample() score.Sample {
 	p95, _ := v.recent.P95()
 	s := score.Sample{Requests: v.recent.Requests, Errors: v.recent.Errors, P95Ms: p95.Value, Gate: v.checks.gate()}
-	if v.failing { // the last outcomes count until a success, however long ago they were
+	if v.failing { // the last results count until a success, however old they are
 		s.Requests = max(v.i.health.FailedInARow(), failingWeight)
 		s.Errors = s.Requests
 	}
@@ -134,7 +134,7 @@ func (v *view) sample() score.Sample {
 	return s
 }
 
-// selfReport returns the newest report of the instance about itself while it holds.
+// selfReport returns the latest report of the instance about itself while it is valid.
 func (i *instance) selfReport(now time.Time) (event.Metrics, bool) {
 	s := i.series[event.ReporterSelf]
 	if s == nil {
@@ -192,7 +192,7 @@ func (v *view) state(s score.State) string {
 	return event.StatusHealthy
 }
 
-// reasons says in words what keeps the score below 1.
+// reasons returns texts that explain why the score is below 1.
 func (v *view) reasons(verdict score.Verdict) []string {
 	var out []string
 	if v.checks.known && v.checks.status != event.StatusHealthy {
@@ -219,7 +219,7 @@ func (v *view) reasons(verdict score.Verdict) []string {
 	return out
 }
 
-// asOf returns the time of the newest report, or of the newest health check where there is none.
+// asOf returns the time of the latest report, or of the latest health check if there is no report.
 func (i *instance) asOf() time.Time {
 	at := i.newest
 	if at.IsZero() {
@@ -235,7 +235,7 @@ func (i *instance) asOf() time.Time {
 	return at.UTC()
 }
 
-// period returns how often the instance is reported on: by the most frequent of its current reporters.
+// period returns the report interval of the instance: that of its most frequent current reporter.
 func (i *instance) period() time.Duration {
 	best := maxPeriod
 	found := false
@@ -251,7 +251,7 @@ func (i *instance) period() time.Duration {
 	return max(best, minPeriod)
 }
 
-// rps returns the rate now: what the proxies last reported, added up, else what the instance did.
+// rps returns the current rate: the sum of the proxies' last reports, else the instance's own rate.
 func (i *instance) rps(now time.Time) event.Optional {
 	var proxies, self event.Optional
 	for _, reporter := range slices.Sorted(maps.Keys(i.series)) {
@@ -273,11 +273,11 @@ func (i *instance) rps(now time.Time) event.Optional {
 	return self
 }
 
-// same reports whether two scores say the same, but for when they were made.
+// same reports whether two scores are equal except for their times.
 func same(a, b event.HealthScore) bool {
 	a.Timestamp, a.Seq = b.Timestamp, b.Seq
 	return reflect.DeepEqual(a, b)
 }
 
-// round keeps four digits: smaller changes are not worth a message.
+// round keeps four digits: smaller changes do not justify a message.
 func round(v float64) float64 { return math.Round(v*1e4) / 1e4 }

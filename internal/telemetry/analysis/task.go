@@ -11,44 +11,44 @@ import (
 )
 
 const (
-	// Horizon is the span of input that state depends on.
+	// Horizon is the time span of input on which state depends.
 	Horizon = 180 * time.Second
 
-	maxLate   = 60 * time.Second  // behind the reporter's newest: older reports are late
-	maxFuture = 5 * time.Second   // ahead of the log's and our own clock: later ones get the time of arrival
-	keepInput = 120 * time.Second // a report that is just not late lies in a window that began this long before the newest
+	maxLate   = 60 * time.Second  // behind the reporter's latest report: older reports are late
+	maxFuture = 5 * time.Second   // ahead of the log's and the analyzer's clock: later reports get their time of arrival
+	keepInput = 120 * time.Second // a report that is barely not late belongs to a window that began this long before the latest
 
-	maxReporters = 64 // of one instance: more can only be a mistake or an attack
+	maxReporters = 64 // per instance: more can only be a mistake or an attack
 
 	dlqValueLimit = 64 << 10
-	dlqPerSecond  = 50 // a flood of bad records must not double what is written
+	dlqPerSecond  = 50 // a flood of bad records must not double the written volume
 )
 
-// Further reasons why a report is not used, besides those of package event.
+// Further reasons why a report is ignored, besides those of package event.
 const (
 	ignoredReporters = "too-many-reporters"
-	ignoredSketch    = "bad-sketch" // the report is used, its latency sketch is not
+	ignoredSketch    = "bad-sketch" // the report is used, its latency sketch is ignored
 )
 
-// Config says which partition a task owns.
+// Config defines the partition that a task owns.
 type Config struct {
 	Partition  int32
 	Partitions int32 // of each input topic
-	NoRekey    bool  // there is no smartlb-rekey: what belongs to another partition is given up
+	NoRekey    bool  // smartlb-rekey does not exist: records of other partitions are dropped
 }
 
-// Input is one record.
+// Input is one input record.
 type Input struct {
-	Topic     string // service-metrics, health-status or smartlb-node-status; for a rekeyed record that of its source
-	Partition int32  // where it was read; for a rekeyed record that of its source
+	Topic     string // service-metrics, health-status or smartlb-node-status; for a rekeyed record its source topic
+	Partition int32  // where it was read; for a rekeyed record its source partition
 	Offset    int64
 	Value     []byte
 	Reporter  string    // header smartlb-reporter, empty: the instance itself
 	Latency   []byte    // header smartlb-latency
 	Appended  time.Time // the record's timestamp in the log
-	Now       time.Time // the analyzer's clock; of a replayed record, Appended
+	Now       time.Time // the analyzer's clock; for a replayed record, Appended
 	Rekeyed   bool      // came through smartlb-rekey: it is not forwarded again
-	Replay    bool      // read again: it was forwarded or refused before
+	Replay    bool      // read again: it was already forwarded or refused
 }
 
 // Task is the state of one partition. It is not safe for concurrent use.
@@ -56,10 +56,10 @@ type Task struct {
 	cfg        Config
 	services   map[string]*service
 	configured Instances
-	strangers  int // instances that are not configured
+	strangers  int // number of unconfigured instances
 	quota      quota
 	nodes      map[string]*node
-	nodeBytes  int // of their names
+	nodeBytes  int // bytes of their names
 	alerts     rule.Engine
 	replaying  bool
 	seq        uint64
@@ -75,12 +75,12 @@ type service struct {
 	windows   windowSet // of the whole service
 }
 
-// New returns a task that replays: told the time, it emits nothing until GoLive.
+// New returns a task in replay: Punctuate emits nothing until GoLive.
 func New(cfg Config) *Task {
 	return &Task{cfg: cfg, services: map[string]*service{}, nodes: map[string]*node{}, replaying: true, dropped: map[string]uint64{}}
 }
 
-// GoLive ends the replay. Sequence numbers and revisions go on above seq, the highest that the previous owner of the
+// GoLive ends the replay. Sequence numbers and revisions continue above seq, the highest that the previous owner of the
 // partition may have used.
 func (t *Task) GoLive(seq uint64) {
 	t.seq = max(t.seq, seq)
@@ -88,22 +88,22 @@ func (t *Task) GoLive(seq uint64) {
 	t.replaying = false
 }
 
-// Replaying reports whether GoLive is still to come.
+// Replaying reports whether GoLive was not called yet.
 func (t *Task) Replaying() bool { return t.replaying }
 
 // Seq returns the highest sequence number used.
 func (t *Task) Seq() uint64 { return t.seq }
 
-// Dropped returns how many inputs were given up, by reason, that no health score counts.
+// Dropped returns the number of dropped inputs by reason, except those that a health score counts.
 func (t *Task) Dropped() map[string]uint64 { return t.dropped }
 
-// next returns the next sequence number: milliseconds, unless that would not rise.
+// next returns the next sequence number: the time in milliseconds, or one more than the last number if that is higher.
 func (t *Task) next(now time.Time) uint64 {
 	t.seq = max(t.seq+1, uint64(max(now.UnixMilli(), 0)))
 	return t.seq
 }
 
-// Apply takes one record.
+// Apply processes one record.
 func (t *Task) Apply(in Input, fx *Effects) {
 	switch in.Topic {
 	case event.TopicServiceMetrics:
@@ -132,7 +132,7 @@ func (t *Task) applyMetrics(in Input, fx *Effects) {
 		return
 	}
 	s := i.series[in.Reporter]
-	if s == nil && in.Reporter != event.ReporterSelf && len(i.series) >= maxReporters { // the instance itself always has room
+	if s == nil && in.Reporter != event.ReporterSelf && len(i.series) >= maxReporters { // the instance's own reports always have room
 		i.ignore(ignoredReporters, in.Now)
 		return
 	}
@@ -177,13 +177,13 @@ func (t *Task) applyMetrics(in Input, fx *Effects) {
 	}
 }
 
-// inserted brings what depends on a new report up to date.
+// inserted updates the state that depends on a new report.
 func (t *Task) inserted(i *instance, in Input, s *series, r window.Report) {
 	fresh := !in.Replay
 	i.seeAt(r.At)
 	i.windows.touch(r.At, fresh)
 	i.service.windows.touch(r.At, fresh)
-	if after, ok := s.After(r.At); ok { // its gap is shorter now
+	if after, ok := s.After(r.At); ok { // its gap is now shorter
 		i.windows.touch(after, fresh)
 		i.service.windows.touch(after, fresh)
 	}
@@ -198,11 +198,10 @@ func (t *Task) inserted(i *instance, in Input, s *series, r window.Report) {
 	})
 }
 
-// clampFuture gives a report from the future the time of its arrival: one wrong clock must not make everything that
-// follows late.
+// clampFuture gives a report from the future its time of arrival: one wrong clock must not make all later reports late.
 func clampFuture(at time.Time, in Input) (time.Time, bool) {
 	arrival := in.Appended
-	if in.Now.Before(arrival) || in.Now.Sub(arrival) > Horizon { // the log's time may be the writer's too
+	if in.Now.Before(arrival) || in.Now.Sub(arrival) > Horizon { // the producer may have set the log's time too
 		arrival = in.Now
 	}
 	if at.After(arrival.Add(maxFuture)) {
@@ -221,7 +220,7 @@ func (t *Task) forward(in Input, serviceID string, fx *Effects) {
 		return
 	}
 	if in.Rekeyed {
-		t.dropped["rekeyed-wrongly"]++ // never in a circle
+		t.dropped["rekeyed-wrongly"]++ // never forward twice
 		return
 	}
 	if t.cfg.NoRekey {

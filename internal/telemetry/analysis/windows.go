@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	grace      = 5 * time.Second  // a window is final this long after its end, by our clock, also when input stops
-	earlyShort = 2 * time.Second  // pause between early revisions of a 10 s window
-	earlyLong  = 10 * time.Second // and of a 60 s window
+	grace      = 5 * time.Second  // a window is final this long after its end, by the analyzer's clock, even if input stops
+	earlyShort = 2 * time.Second  // least time between early revisions of a 10 s window
+	earlyLong  = 10 * time.Second // the same for a 60 s window
 )
 
-// windowKey names a window of one instance or service.
+// windowKey identifies a window of one instance or service.
 type windowKey struct {
 	size  time.Duration
 	start int64 // Unix seconds
@@ -32,10 +32,10 @@ func (k windowKey) early() time.Duration {
 	return earlyLong
 }
 
-// windowState is what was emitted of a window.
+// windowState records what was emitted for a window.
 type windowState struct {
-	dirty   bool // there is input that was not emitted
-	fresh   bool // some of it is not replayed: the previous owner cannot have emitted it
+	dirty   bool // it has input that was not emitted
+	fresh   bool // some of that input is not replayed: the previous owner cannot have emitted it
 	final   bool // a final revision was emitted
 	emitted time.Time
 	late    uint64
@@ -44,7 +44,7 @@ type windowState struct {
 // windowSet holds the windows that may still change.
 type windowSet map[windowKey]*windowState
 
-// touch marks the windows that hold t; fresh unless the input is replayed.
+// touch marks the windows that contain t; fresh unless the input is replayed.
 func (w *windowSet) touch(t time.Time, fresh bool) {
 	if *w == nil {
 		*w = windowSet{}
@@ -69,8 +69,8 @@ func (w windowSet) late(t time.Time) {
 	}
 }
 
-// due calls emit for each window that has something new to say, oldest first, and forgets old ones. While replaying
-// it only notes what the previous owner emitted at that time. Without early there are final revisions only.
+// due calls emit for each window with new content, oldest first, and drops old windows. While replaying it only records
+// what the previous owner emitted at that time. Without early there are only final revisions.
 func (w windowSet) due(now time.Time, replaying, early bool, emit func(k windowKey, s *windowState, final bool)) {
 	keys := slices.SortedFunc(maps.Keys(w), func(a, b windowKey) int {
 		if a.start != b.start {
@@ -106,7 +106,7 @@ func (t *Task) emitWindows(s *service, now time.Time, fx *Effects) {
 			m.ServiceID, m.InstanceID, m.Tags, m.LateDropped = s.id, id, i.tags, w.late
 			proxy, self := i.sources(k.from(), k.to())
 			m.Sources = sourceNames(proxy, self)
-			if k.size == window.Short && !t.rounds.small() { // its quantiles stay; the sketch is in the long window
+			if k.size == window.Short && !t.rounds.small() { // quantiles stay; the sketch is in the long window
 				m.Latency.Sketch, m.Latency.SketchType, m.Latency.Alpha = nil, "", event.Optional{}
 			}
 			t.emitWindow(m, now, fx)
@@ -135,7 +135,7 @@ func (t *Task) emitWindow(m event.MetricsAggregated, now time.Time, fx *Effects)
 	t.emit(event.TopicMetricsAggregated, m.ServiceID, m, fx)
 }
 
-// emit writes a message; one that breaks its own rules is a mistake of ours, and is counted instead.
+// emit writes a message. A message that violates its own schema is a bug; emit counts it instead.
 func (t *Task) emit(topic, key string, m interface{ Encode() ([]byte, error) }, fx *Effects) {
 	value, err := m.Encode()
 	if err != nil {
@@ -145,7 +145,7 @@ func (t *Task) emit(topic, key string, m interface{ Encode() ([]byte, error) }, 
 	fx.add(Record{Topic: topic, Key: []byte(key), Value: value})
 }
 
-// aggregated is a fold as a message.
+// aggregated converts a fold to a message.
 func aggregated(f *window.Fold, k windowKey, now time.Time, final bool) event.MetricsAggregated {
 	m := event.MetricsAggregated{
 		WindowStart: k.from(), WindowEnd: k.to(), WindowSec: int(k.size / time.Second), Final: final, Samples: f.Samples,
@@ -157,7 +157,7 @@ func aggregated(f *window.Fold, k windowKey, now time.Time, final bool) event.Me
 		m.Requests = event.Some(round(f.Requests))
 		span := k.size
 		if !final {
-			span = min(max(f.Covered, time.Second), k.size) // what was reported of it so far
+			span = min(max(f.Covered, time.Second), k.size) // the part with reports so far
 		}
 		m.RPS = event.Some(round(f.Requests / span.Seconds()))
 	}

@@ -22,20 +22,20 @@ const GroupID = "smartlb-analyzer"
 
 const (
 	rewind       = analysis.Horizon + 10*time.Second // state depends on the horizon; clocks differ by some seconds
-	alertsBack   = 25 * time.Hour                    // active alerts are written again every day
+	alertsBack   = 25 * time.Hour                    // active alerts are published again every day
 	flushTimeout = 5 * time.Second                   // well below the group's session timeout
-	rekeyWait    = 15 * time.Second                  // for a topic that somebody may be about to create
-	patience     = 5 * time.Second                   // for records that a replay still waits for, and for the alerts topic
-	leaveTimeout = 2 * time.Second                   // for the last delivery and commit of partitions that are taken: what they miss is read again
-	closeTimeout = 500 * time.Millisecond            // for what the last delivery left: it was not committed, and is made again
-	refusedPause = 5 * time.Second                   // until inputs that were refused are looked at again
+	rekeyWait    = 15 * time.Second                  // for a topic that another process may be about to create
+	patience     = 5 * time.Second                   // limit for records that a replay still waits for, and for the alerts topic
+	leaveTimeout = 2 * time.Second                   // for the last delivery and commit of revoked partitions: the next owner reads the rest again
+	closeTimeout = 500 * time.Millisecond            // for records that the last delivery left: they were not committed, and are produced again
+	refusedPause = 5 * time.Second                   // interval of the check of refused inputs
 )
 
-// Config says where and how to analyze. Start from Default.
+// Config configures an Analyzer. Start from Default.
 type Config struct {
 	Kafka    kafka.Config
 	Group    string           // consumer group; default GroupID
-	Interval time.Duration    // how often the time is told and positions are committed; default 1 s
+	Interval time.Duration    // interval of time ticks and commits; default 1 s
 	Now      func() time.Time // default time.Now
 }
 
@@ -67,31 +67,31 @@ type Analyzer struct {
 	alerts   *kafka.Tail
 	nodes    *kafka.Tail
 	updates  *kafka.Tail
-	state    configlog.State // of config-updates; of its tail's goroutine
+	state    configlog.State // of config-updates; only its tail's goroutine uses it
 
-	mu       sync.Mutex              // guards the fields below, which the tails and Status share with the group's goroutine
-	known    map[string]event.Alert  // newest message of each alert, by fingerprint
+	mu       sync.Mutex              // guards the fields below, which the tails, Status and the group's goroutine use
+	known    map[string]event.Alert  // latest message of each alert, by fingerprint
 	caughtUp bool                    // the alerts topic was read to its end
-	status   map[string]kafka.Record // newest unread status message of each node
+	status   map[string]kafka.Record // latest unread status message of each node
 	snapshot Status
 
 	configured analysis.Instances
-	revision   string // that configured is of
+	revision   string // revision of configured
 }
 
-// Status is what an analyzer says about itself.
+// Status is the state of an analyzer.
 type Status struct {
 	Partitions []int32 // owned
-	Replaying  []int32 // of them, those that do not emit yet
+	Replaying  []int32 // owned partitions that do not emit yet
 	Commits    uint64
-	Restarts   uint64            // memberships begun anew: output was lost, or the topics changed
-	Disabled   []string          // functions that are off for want of a topic, with the reason
-	Dropped    map[string]uint64 // inputs given up, by reason
+	Restarts   uint64            // memberships started again: output was lost, or the topics changed
+	Disabled   []string          // functions that are disabled because a topic is missing, with the reason
+	Dropped    map[string]uint64 // dropped inputs, by reason
 	Output     kafka.ProducerStats
-	Alerts     []event.Alert // active in the partitions owned
+	Alerts     []event.Alert // active in the owned partitions
 }
 
-// New checks the configuration. It neither dials nor starts anything.
+// New checks the configuration. It neither dials nor starts goroutines.
 func New(cfg Config, log *slog.Logger) (*Analyzer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("analyzer: %w", err)
@@ -124,10 +124,10 @@ func New(cfg Config, log *slog.Logger) (*Analyzer, error) {
 	return a, nil
 }
 
-// Run analyzes until ctx ends, waiting for brokers and topics that are not there, and returns nil then. While the
-// partition counts of the input topics differ it refuses them, says so with the counts, and looks again every few
-// seconds: whoever may add partitions to a topic must not be able to end a process that also proxies. It may be called
-// once.
+// Run analyzes until ctx ends, then returns nil. It waits for unavailable brokers and missing topics. While the
+// partition counts of the input topics differ, it does not start, logs the counts, and checks again every few seconds.
+// It does not return an error, because a client that may add partitions to a topic must not be able to end a process
+// that also proxies. Run may be called once.
 func (a *Analyzer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -146,11 +146,11 @@ func (a *Analyzer) Run(ctx context.Context) error {
 	return err
 }
 
-// Close releases what New took where Run is not called.
+// Close releases the resources of New if Run is not called.
 func (a *Analyzer) Close(ctx context.Context) error { return a.producer.Close(ctx) }
 
-// members is one membership after another: output that was lost is made again by giving up the partitions without a
-// commit and taking them anew.
+// members runs one membership after another. To produce lost output again, it gives up the partitions without a commit
+// and gets them assigned again.
 func (a *Analyzer) members(ctx context.Context) error {
 	for ctx.Err() == nil {
 		topics := a.awaitInputs(ctx)
@@ -185,7 +185,7 @@ func (a *Analyzer) members(ctx context.Context) error {
 	return nil
 }
 
-// refuse says that the inputs do not fit together, once for each reason, and waits a little.
+// refuse logs that the inputs do not match, once per reason, and waits a little.
 func (a *Analyzer) refuse(ctx context.Context, err error) {
 	reason := "everything: " + err.Error()
 	a.mu.Lock()
@@ -210,11 +210,11 @@ func (a *Analyzer) tail(ctx context.Context, t *kafka.Tail, handle func([]kafka.
 func (a *Analyzer) readAlerts(batch []kafka.Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	const most = 20_000 // a bound against a topic full of nonsense, and what an engine takes
+	const most = 20_000 // limit against a topic full of invalid records, and the capacity of an engine
 	for _, r := range batch {
 		m, err := event.DecodeAlert(r.Value)
 		if err != nil || a.cfg.Kafka.Verify(r).Refused() || !rule.Known(m.RuleID) || !rule.Believable(m, a.cfg.Now()) {
-			continue // not ours
+			continue // not an instance of ours
 		}
 		if have, ok := a.known[m.Fingerprint]; ok && have.Seq > m.Seq || !ok && len(a.known) >= most {
 			continue
@@ -255,7 +255,7 @@ func (a *Analyzer) takeNodes() map[string]kafka.Record {
 	return out
 }
 
-// restore tells a task the alerts that were read, false while the topic was not read to its end.
+// restore passes the alerts that were read to a task; false if the topic was not read to its end.
 func (a *Analyzer) restore(t *analysis.Task) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -268,7 +268,7 @@ func (a *Analyzer) restore(t *analysis.Task) bool {
 	return true
 }
 
-// Status returns what the analyzer does now.
+// Status returns the current state.
 func (a *Analyzer) Status() Status {
 	a.mu.Lock()
 	s := a.snapshot

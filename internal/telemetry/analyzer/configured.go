@@ -7,8 +7,8 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/analysis"
 )
 
-// readConfiguration follows config-updates for the names of the configured
-// instances, which always have room. Only the goroutine of its tail calls it.
+// readConfiguration reads config-updates for the names of the configured instances, which no quota limits. Only the
+// goroutine of its tail calls it.
 func (a *Analyzer) readConfiguration(batch []kafka.Record) {
 	changed := false
 	for _, r := range batch {
@@ -20,7 +20,7 @@ func (a *Analyzer) readConfiguration(batch []kafka.Record) {
 	}
 	t, err := config.ParseTraffic([]byte(a.state.Document))
 	if err != nil {
-		return // nodes refuse it too and keep the one before, as we do
+		return // nodes refuse it too and keep the revision before, as the analyzer does
 	}
 	names := analysis.Instances{}
 	for _, s := range t.Services {
@@ -34,8 +34,7 @@ func (a *Analyzer) readConfiguration(batch []kafka.Record) {
 	a.configured, a.revision = names, a.state.Revision
 }
 
-// configure tells a task which instances are configured, where it does not know
-// yet.
+// configure passes the configured instances to a task, unless it has the current revision.
 func (a *Analyzer) configure(o *owned) {
 	a.mu.Lock()
 	names, revision := a.configured, a.revision

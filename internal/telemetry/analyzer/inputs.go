@@ -9,15 +9,16 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Inputs are the topics that an analyzer shares with its peers. Their partition counts must be equal.
+// Inputs returns the topics that an analyzer shares with other members of its group. Their partition counts must be
+// equal.
 func Inputs() []string {
 	return []string{event.TopicServiceMetrics, event.TopicHealthStatus, event.TopicRekey}
 }
 
-// awaitInputs waits for the input topics and returns them. On a cluster that has no smartlb-rekey, and where nobody
-// creates it, the analyzer works without: records in the wrong partition are then given up and counted.
+// awaitInputs waits for the input topics and returns them. If smartlb-rekey does not exist and no process creates it,
+// the analyzer works without it: records in the wrong partition are then dropped and counted.
 func (a *Analyzer) awaitInputs(ctx context.Context) []string {
-	var since time.Time // both core topics are there and the support topic is not
+	var since time.Time // when both core topics existed and the support topic did not
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		have := a.existing(ctx)
 		core := slices.Contains(have, event.TopicServiceMetrics) && slices.Contains(have, event.TopicHealthStatus)
@@ -55,7 +56,7 @@ func (a *Analyzer) awaitRekey(ctx context.Context, leave context.CancelFunc) {
 	}
 }
 
-// existing returns the input topics that exist, none when nobody answers.
+// existing returns the input topics that exist, none if no broker answers.
 func (a *Analyzer) existing(ctx context.Context) []string {
 	admin, err := kafka.NewAdminWithin(ctx, a.cfg.Kafka)
 	if err != nil {

@@ -21,11 +21,11 @@ type shell struct {
 	topics []string
 	leave  context.CancelFunc // ends this membership
 	owned  map[int32]*owned
-	parked map[int32]*owned // given back with a commit: resumed if nobody else had them
-	told   time.Time        // when the time was last told
-	lost   uint64           // outputs lost before the last commit
-	queued int              // records, and
-	bytes  int              // their size, sent since the last flush
+	parked map[int32]*owned // revoked with a commit: resumed if no other member had them
+	told   time.Time        // time of the last tick
+	lost   uint64           // lost outputs at the last commit
+	queued int              // number of records sent since the last flush
+	bytes  int              // their size
 	fx     analysis.Effects
 }
 
@@ -33,19 +33,19 @@ type shell struct {
 type owned struct {
 	task     *analysis.Task
 	inputs   map[string]*input // by topic
-	until    time.Time         // replaying: the last time that was told to the previous owner
-	virtual  time.Time         // replaying: the time that was told last
-	seq      uint64            // replaying: the highest that the previous owner used
+	until    time.Time         // replaying: the previous owner's last tick
+	virtual  time.Time         // replaying: the last tick
+	seq      uint64            // replaying: the highest number that the previous owner used
 	assigned time.Time
-	heard    time.Time // our clock at the last record
+	heard    time.Time // the analyzer's clock at the last record
 	lastTold time.Time
-	revision string // whose configured instances the task knows
+	revision string // revision of the task's configured instances
 }
 
-// input is one topic's share of a partition.
+// input is the partition of one topic.
 type input struct {
 	next      int64 // next offset to read
-	committed int64 // replay ends here
+	committed int64 // end of the replay
 	stored    kafka.Commit
 	trail     trail
 }
@@ -67,7 +67,7 @@ func (s *shell) Assigned(ctx context.Context, positions map[kafka.TopicPartition
 		return nil, err
 	}
 	if len(s.topics) == len(Inputs()) {
-		s.a.disable(nil) // whatever was missing or unequal is not any more
+		s.a.disable(nil) // no topic is missing and the counts are equal again
 	}
 	seek := map[kafka.TopicPartition]int64{}
 	for p, of := range byPartition(positions) {
@@ -91,7 +91,7 @@ func (s *shell) Assigned(ctx context.Context, positions map[kafka.TopicPartition
 	return seek, nil
 }
 
-// partitions asks how many partitions the inputs have: a member knows only its own.
+// partitions requests the partition count of the inputs: a member knows only its own partitions.
 func (s *shell) partitions(ctx context.Context) (int32, error) {
 	admin, err := kafka.NewAdminWithin(ctx, s.a.cfg.Kafka)
 	if err != nil {
@@ -109,8 +109,7 @@ func (s *shell) partitions(ctx context.Context) (int32, error) {
 	return t.Partitions, nil
 }
 
-// recent finds where partitions without a commit begin: 180 s ago, older input would be history that nobody waits
-// for.
+// recent finds where partitions without a commit begin: 180 s ago, because older input is no longer of use.
 func (s *shell) recent(ctx context.Context, positions map[kafka.TopicPartition]kafka.Position) (map[kafka.TopicPartition]int64, error) {
 	if !slices.ContainsFunc(slices.Collect(maps.Values(positions)), func(p kafka.Position) bool { return p.Committed < 0 }) {
 		return nil, nil
@@ -134,7 +133,7 @@ func byPartition(positions map[kafka.TopicPartition]kafka.Position) map[int32]ma
 	return out
 }
 
-// isWhereItWas reports whether the commits are those that this member made: nobody had the partition since.
+// isWhereItWas reports whether the commits are those of this member: no other member had the partition since.
 func (o *owned) isWhereItWas(positions map[string]kafka.Position) bool {
 	for topic, in := range o.inputs {
 		pos, ok := positions[topic]
@@ -145,7 +144,7 @@ func (o *owned) isWhereItWas(positions map[string]kafka.Position) bool {
 	return len(positions) == len(o.inputs)
 }
 
-// take makes the state of a partition that begins with a replay.
+// take makes the state of a partition, beginning with a replay.
 func (s *shell) take(p, count int32, positions map[string]kafka.Position, fresh map[kafka.TopicPartition]int64) *owned {
 	now := s.a.cfg.Now()
 	o := &owned{
@@ -162,7 +161,7 @@ func (s *shell) take(p, count int32, positions map[string]kafka.Position, fresh 
 			}
 			in.next = min(max(in.next, pos.Start), pos.End)
 			in.committed = in.next
-		case pos.Reset: // another log: nothing of it was read
+		case pos.Reset: // another log: none of it was read
 			in.next, in.committed = pos.Start, pos.Start
 			o.seq = max(o.seq, m.Seq)
 		default:
@@ -181,7 +180,7 @@ func (s *shell) take(p, count int32, positions map[string]kafka.Position, fresh 
 	return o
 }
 
-// Revoked delivers and commits what there is and parks the partitions.
+// Revoked delivers and commits pending output and parks the partitions.
 func (s *shell) Revoked(ctx context.Context, partitions []kafka.TopicPartition, lost bool) {
 	s.a.log.Debug("analyzer gives partitions back", "count", len(partitions), "lost", lost)
 	if !lost {
@@ -200,7 +199,7 @@ func (s *shell) Revoked(ctx context.Context, partitions []kafka.TopicPartition, 
 	s.report()
 }
 
-// Batch applies records and, each interval, tells the time and commits.
+// Batch applies records and, once per interval, ticks and commits.
 func (s *shell) Batch(ctx context.Context, records []kafka.Record) {
 	now := s.a.cfg.Now()
 	for _, o := range s.owned {
@@ -241,7 +240,7 @@ func (s *shell) apply(o *owned, r *kafka.Record, now time.Time) {
 	o.task.Apply(x, &s.fx)
 }
 
-// passTime tells a replaying task the time of the log, as it was told to the previous owner.
+// passTime passes the log's time to a replaying task, as the previous owner did.
 func (o *owned) passTime(at time.Time, fx *analysis.Effects) {
 	if at.After(o.until) {
 		at = o.until
@@ -252,7 +251,7 @@ func (o *owned) passTime(at time.Time, fx *analysis.Effects) {
 	}
 }
 
-// inputOf makes an input of a record; one that was rekeyed gets its source back.
+// inputOf converts a record to an input; for a rekeyed record it restores the source.
 func inputOf(r *kafka.Record, now time.Time) analysis.Input {
 	x := analysis.Input{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Value: r.Value, Appended: r.Timestamp, Now: now}
 	if v, ok := r.Header(event.HeaderReporter); ok {
@@ -277,14 +276,14 @@ func inputOf(r *kafka.Record, now time.Time) analysis.Input {
 	return x
 }
 
-// clip bounds a reporter's name, which becomes a key of state.
+// clip limits the length of a reporter's name, which becomes a key of state.
 func clip(s string) string {
 	const most = 256
 	return strings.ToValidUTF8(s[:min(len(s), most)], "")
 }
 
-// goLive ends a replay that has passed the committed positions, or waits for records that do not come: the last ones
-// before a position may be control records, which nobody sees.
+// goLive ends a replay that has passed the committed positions or has waited long enough. The wait can end without
+// records: the last ones before a position may be control records, which are not delivered.
 func (s *shell) goLive(p int32, o *owned, now time.Time) {
 	if !o.task.Replaying() {
 		return
@@ -307,7 +306,7 @@ func (s *shell) goLive(p int32, o *owned, now time.Time) {
 	s.report()
 }
 
-// tell tells the time to the tasks, delivers what they emit and commits.
+// tell passes the time to the tasks, delivers their output and commits.
 func (s *shell) tell(ctx context.Context, now time.Time) {
 	s.told = now
 	nodes := s.a.takeNodes()
@@ -330,7 +329,7 @@ func (s *shell) tell(ctx context.Context, now time.Time) {
 	s.report()
 }
 
-// send queues what the tasks emitted, and waits for delivery before the producer's queue could be full.
+// send queues the tasks' output, and waits for delivery before the producer's queue can be full.
 func (s *shell) send(ctx context.Context) {
 	most := s.a.cfg.Kafka
 	for _, r := range s.fx.Records {
@@ -340,7 +339,7 @@ func (s *shell) send(ctx context.Context) {
 		}
 		s.queued, s.bytes = s.queued+1, s.bytes+len(r.Value)
 		if s.queued > most.MaxBufferedRecords/2 || s.bytes > most.MaxBufferedBytes/2 {
-			_ = s.flush(ctx) // what then finds no room is counted as lost, and made again
+			_ = s.flush(ctx) // records without room count as lost, and are produced again
 		}
 		s.a.producer.Send(out)
 	}
@@ -354,11 +353,11 @@ func (s *shell) flush(ctx context.Context) error {
 	return s.a.producer.Flush(ctx)
 }
 
-// commit stores the positions once everything emitted is delivered. If output was lost, it gives the partitions up
-// without a commit instead, so that whoever takes them makes it again.
+// commit stores the positions once all output is delivered. If output was lost, it gives the partitions up without a
+// commit instead, so that the next owner produces the output again.
 func (s *shell) commit(ctx context.Context) {
 	if s.flush(ctx) != nil {
-		return // later: it is still on its way
+		return // commit later: output is still in flight
 	}
 	if lost := lostOutput(s.a.producer.Stats()); lost != s.lost {
 		s.lost = lost
@@ -394,8 +393,8 @@ func (s *shell) commit(ctx context.Context) {
 	s.a.mu.Unlock()
 }
 
-// lostOutput counts what must not be lost. Dead letters may, and so may records for topics that do not exist: a
-// missing topic disables its function only.
+// lostOutput counts output that must not be lost. Dead letters may be lost. So may records for topics that do not
+// exist: a missing topic disables only its function.
 func lostOutput(st kafka.ProducerStats) uint64 {
 	var n uint64
 	for _, topic := range []string{event.TopicMetricsAggregated, event.TopicHealthScores, event.TopicAlerts, event.TopicRekey} {
@@ -408,7 +407,7 @@ func lostOutput(st kafka.ProducerStats) uint64 {
 	return n
 }
 
-// report makes the state visible to Status.
+// report publishes the state for Status.
 func (s *shell) report() {
 	var st Status
 	dropped := map[string]uint64{}

@@ -20,14 +20,13 @@ import (
 // link is the end of a node's chain.
 type link struct {
 	seq  uint64
-	hash string // of the newest record's value; empty: a chain begins
+	hash string // hash of the latest record's value; empty: a chain begins
 }
 
-// newLink begins a chain. Its number is above those of earlier chains of the
-// node, which counted from their own begin.
+// newLink begins a chain. Its number is higher than those of the node's earlier chains, which began at an earlier time.
 func newLink() link { return link{seq: uint64(time.Now().UnixMilli())} }
 
-// append makes a record the chain's next and gives its value.
+// append makes a the next record of the chain and returns the record's value.
 func (l link) append(a event.AuditLog) (link, []byte) {
 	a.Seq, a.Prev = l.seq+1, l.hash
 	value := a.AppendJSON(nil)
@@ -39,10 +38,10 @@ func hashOf(value []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// chainFormat is raised when an older program could not read the file.
+// chainFormat increases when an older program could not read the file.
 const chainFormat = 1
 
-// chainFile is where a chain ends, and the record that was being delivered.
+// chainFile holds the end of a chain and the record that was being delivered.
 type chainFile struct {
 	Format  int             `json:"format"`
 	Seq     uint64          `json:"seq"`
@@ -60,7 +59,7 @@ func (l link) save(dir string, pending []byte) error {
 	if err != nil {
 		return err
 	}
-	if pending != nil { // as it is: json.Marshal would write its own form of it
+	if pending != nil { // unchanged: json.Marshal would write another form
 		b = append(append(append(bytes.TrimSuffix(b, []byte("}")), `,"pending":`...), pending...), '}')
 	}
 	return renameio.WriteFile(chainPath(dir), b, 0o600)

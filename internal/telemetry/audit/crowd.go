@@ -13,13 +13,13 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// What nobody has to log in for, and what is refused, can be caused thousands of
-// times a second. It is counted and becomes one record per interval.
+// Clients without a login, and refused actions, can cause thousands of events per second. These events are counted and
+// become one record per interval.
 const (
 	crowdEvery  = 10 * time.Second
-	crowdKinds  = 200 // names, addresses and reasons that are counted one by one, of each
-	crowdListed = 10  // of these that the record lists
-	singly      = 20  // refused actions of one user within an interval that get records of their own
+	crowdKinds  = 200 // limit for names, addresses and reasons that are counted separately, each
+	crowdListed = 10  // of these, how many the record lists
+	singly      = 20  // refused actions of one user per interval that get a record each
 	crowdText   = 100 // bytes of a name or a reason
 )
 
@@ -31,7 +31,7 @@ type crowd struct {
 	singly   map[string]int       // by user
 }
 
-// attempts are those at one action.
+// attempts counts the attempts of one action.
 type attempts struct {
 	actor                     event.Actor
 	action                    string
@@ -40,7 +40,7 @@ type attempts struct {
 	users, addresses, reasons map[string]uint64
 }
 
-// spare reports whether a refused action of a user gets a record of its own.
+// spare reports whether a user's refused action gets its own record.
 func (c *crowd) spare(user string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,7 +54,7 @@ func (c *crowd) spare(user string) bool {
 	return c.singly[user] <= singly
 }
 
-// add counts an attempt, of actor.
+// add counts an attempt of actor.
 func (c *crowd) add(actor event.Actor, a event.AuditLog, address string, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,7 +65,7 @@ func (c *crowd) add(actor event.Actor, a event.AuditLog, address string, now tim
 	x := c.attempts[key]
 	if x == nil {
 		if len(c.attempts) >= crowdKinds {
-			return // actions are the program's own, and users those of its file or issuer
+			return // the program defines the actions; its file or issuer defines the users
 		}
 		x = &attempts{actor: actor, action: a.Action, first: now, users: map[string]uint64{}, addresses: map[string]uint64{}, reasons: map[string]uint64{}}
 		c.attempts[key] = x
@@ -89,8 +89,7 @@ func count(m map[string]uint64, key string) {
 	}
 }
 
-// records gives what was counted, when the interval is over or at the end, and
-// begins another.
+// records returns the counts as records when the interval is over, or with end at once, and begins the next interval.
 func (c *crowd) records(now time.Time, end bool) (out []event.AuditLog) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -112,7 +111,7 @@ func (x *attempts) record() event.AuditLog {
 	if top := most(x.reasons); len(top) > 0 {
 		reason = top[0].Value
 	}
-	seen, _ := json.Marshal(map[string]any{ // of numbers and valid texts: it cannot fail
+	seen, _ := json.Marshal(map[string]any{ // contains only numbers and valid texts: cannot fail
 		"attempts": x.count, "users": most(x.users), "addresses": most(x.addresses), "reasons": most(x.reasons),
 	})
 	target := event.Target{Kind: "user", ID: "*"}
@@ -125,13 +124,13 @@ func (x *attempts) record() event.AuditLog {
 	}
 }
 
-// counted is a value and how often it came.
+// counted is a value and how often it occurred.
 type counted struct {
 	Value string `json:"value"`
 	Count uint64 `json:"count"`
 }
 
-// most lists what came most often.
+// most lists the most frequent values.
 func most(m map[string]uint64) []counted {
 	out := make([]counted, 0, len(m))
 	for k, n := range m {

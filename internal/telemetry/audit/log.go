@@ -23,26 +23,24 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Bounds of the records that wait for Kafka. Refused actions are recorded singly
-// up to the half, and beyond it a user has an eighth at most, so that there is
-// room for what others do.
+// Limits of the records that wait for Kafka. Refused actions get their own records until half of the queue is full.
+// Beyond that, a user may fill at most an eighth of the queue, so that there is room for other users.
 const (
 	queueSlots  = 4096
 	refusedRoom = queueSlots / 2
 	userRoom    = queueSlots / 8
-	sayEvery    = time.Minute // that records are dropped
+	sayEvery    = time.Minute // least time between two log lines about dropped records
 )
 
-// Sender delivers one record; it returns when the record is in the log.
+// Sender delivers one record. It returns when the record is in the log.
 type Sender interface {
 	SendSync(ctx context.Context, r kafka.Record) (kafka.Record, error)
 }
 
-// Log takes records, chains them and delivers them in order. Its methods are
-// safe for concurrent use.
+// Log accepts records, chains them and delivers them in order. Its methods are safe for concurrent use.
 type Log struct {
 	node    string
-	dir     string // of the spool; empty: none
+	dir     string // folder of the spool; empty: none
 	sender  Sender
 	log     *slog.Logger
 	queue   chan event.AuditLog
@@ -51,16 +49,15 @@ type Log struct {
 
 	mu     sync.Mutex
 	queued map[string]int // by user; no entry: none
-	said   time.Time      // when it was last said that records are dropped
+	said   time.Time      // when the last line about dropped records was logged
 
-	// Of Run's goroutine.
+	// Only Run's goroutine uses the fields below.
 	chain   link
 	waiting [][]byte // chained and not yet delivered, oldest first
-	spooled int      // lines of the spool: the end of it is waiting; 0: none
+	spooled int      // lines of the spool; its last lines are waiting; 0: no spool
 }
 
-// New returns a log that delivers while Run runs. It reads what an earlier
-// process left in dir.
+// New returns a log that delivers while Run runs. It reads the records that an earlier process left in dir.
 func New(node, dir string, sender Sender, log *slog.Logger) (*Log, error) {
 	l := &Log{node: node, dir: dir, sender: sender, log: log, queue: make(chan event.AuditLog, queueSlots), queued: map[string]int{}}
 	if err := l.load(); err != nil {
@@ -69,9 +66,9 @@ func New(node, dir string, sender Sender, log *slog.Logger) (*Log, error) {
 	return l, nil
 }
 
-// Record queues a record; time, node and id are set here, number and chain when
-// its turn comes. It does not block: a full queue drops, counts and logs. Many
-// refused actions of one user become one record, as those of Stranger do.
+// Record queues a record. It sets time, node and id; number and chain are set before delivery. It does not block: a
+// full queue drops, counts and logs the record. Many refused actions of one user become one record, as those of
+// Stranger do.
 func (l *Log) Record(a event.AuditLog) {
 	if a.Result == event.ResultDenied && (len(l.queue) >= refusedRoom || !l.crowd.spare(a.Actor.ID)) {
 		l.crowd.add(a.Actor, a, "", time.Now())
@@ -80,9 +77,8 @@ func (l *Log) Record(a event.AuditLog) {
 	l.queueUp(l.complete(a))
 }
 
-// Stranger counts an attempt of somebody who is not logged in, from an address.
-// All of an interval become one record for each action: a stranger who reaches the node
-// could otherwise drop the records of its users.
+// Stranger counts an attempt from an address by a client without a login. All attempts of an interval become one record
+// per action: otherwise a client without a login could displace the records of users.
 func (l *Log) Stranger(a event.AuditLog, address string) {
 	l.crowd.add(event.Actor{Type: "unauthenticated"}, a, address, time.Now())
 }
@@ -117,7 +113,7 @@ func (l *Log) queueUp(a event.AuditLog) {
 	}
 }
 
-// taken notes that a record left the queue.
+// taken records that a record left the queue.
 func (l *Log) taken(a event.AuditLog) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -130,11 +126,10 @@ func (l *Log) taken(a event.AuditLog) {
 	}
 }
 
-// Dropped counts the records that were lost.
+// Dropped returns the number of lost records.
 func (l *Log) Dropped() uint64 { return l.dropped.Load() }
 
-// Run delivers until ctx ends, then tries what is queued once more and keeps
-// the rest in the spool.
+// Run delivers until ctx ends, then sends the queued records once more and saves the rest in the spool.
 func (l *Log) Run(ctx context.Context) error {
 	tick := time.NewTicker(crowdEvery)
 	defer tick.Stop()
@@ -167,15 +162,14 @@ func (l *Log) Run(ctx context.Context) error {
 	return l.finish()
 }
 
-// spoolAfter is how long a delivery may take before records that come meanwhile
-// are kept on disk, and spoolBatch how many deliveries shorten the spool at once.
+// spoolAfter is how long a delivery may take before new records are saved to disk. spoolBatch is the number of
+// deliveries after which the spool is shortened.
 const (
 	spoolAfter = 250 * time.Millisecond
 	spoolBatch = 64
 )
 
-// send delivers the record that waits longest. failing reports whether the last
-// delivery failed.
+// send delivers the oldest waiting record. failing reports whether the last delivery failed.
 func (l *Log) send(ctx context.Context, failing bool) error {
 	value, done := l.waiting[0], make(chan error, 1)
 	go func() { done <- l.hand(ctx, value) }()
@@ -198,9 +192,8 @@ func (l *Log) pause(ctx context.Context, attempt int) bool {
 	return l.keepUntil(done, true) == nil
 }
 
-// keepUntil gives what done gets. While that takes long, or from the beginning
-// with failing, it chains the records that come and writes them to the spool: a
-// node that is killed while Kafka hangs loses none of them.
+// keepUntil returns what done receives. If that takes long, or at once with failing, it chains new records and writes
+// them to the spool. A node that is killed while Kafka hangs thus loses none of them.
 func (l *Log) keepUntil(done <-chan error, failing bool) error {
 	slow := time.NewTimer(spoolAfter)
 	defer slow.Stop()
@@ -224,7 +217,7 @@ func (l *Log) keepUntil(done <-chan error, failing bool) error {
 	}
 }
 
-// spool has the record that was chained last on disk, with those before it.
+// spool saves the last chained record to disk, after those before it.
 func (l *Log) spool() error {
 	if l.spooled == 0 {
 		return l.save()
@@ -239,8 +232,8 @@ func (l *Log) spool() error {
 	return errors.Join(err, f.Close())
 }
 
-// delivered forgets the record that waited longest, and now and then also on
-// disk: what is in the spool at a kill is delivered again.
+// delivered removes the oldest waiting record, and from time to time also from the disk. Records that are in the spool
+// at a kill are delivered again.
 func (l *Log) delivered() {
 	l.waiting = l.waiting[1:]
 	if l.spooled > 0 && (len(l.waiting) == 0 || l.spooled-len(l.waiting) >= spoolBatch) {
@@ -250,8 +243,8 @@ func (l *Log) delivered() {
 	}
 }
 
-// bind chains a record to the one before, and has it on disk before anybody
-// else sees it: a node that is killed goes on with the chain that is in the log.
+// bind chains a record to the record before, and saves it to disk before it is sent. A node that is killed thus
+// continues the chain in the log.
 func (l *Log) bind(a event.AuditLog) {
 	value := l.take(a)
 	if err := l.chain.save(l.dir, value); err != nil {
@@ -259,7 +252,7 @@ func (l *Log) bind(a event.AuditLog) {
 	}
 }
 
-// take is bind but for the disk.
+// take is bind without the disk.
 func (l *Log) take(a event.AuditLog) []byte {
 	next, value := l.chain.append(a)
 	l.chain = next
@@ -267,7 +260,7 @@ func (l *Log) take(a event.AuditLog) []byte {
 	return value
 }
 
-// finishTime is how long the last deliveries may take.
+// finishTime limits the last deliveries.
 const finishTime = time.Second
 
 func (l *Log) finish() error {
@@ -279,7 +272,7 @@ func (l *Log) finish() error {
 	for _, a := range l.crowd.records(time.Now(), true) {
 		l.take(l.complete(a))
 	}
-	if l.dir != "" && len(l.waiting) > 0 { // all at once, and before anybody else sees them
+	if l.dir != "" && len(l.waiting) > 0 { // all at once, before any is sent
 		if err := errors.Join(l.save(), l.chain.save(l.dir, nil)); err != nil {
 			l.log.Error("audit spool not saved", "error", err)
 		}
@@ -291,7 +284,7 @@ func (l *Log) finish() error {
 	return errors.Join(l.save(), l.chain.save(l.dir, nil))
 }
 
-// deliver is send for the last deliveries, when nothing comes any more.
+// deliver is send for the last deliveries, after the last record.
 func (l *Log) deliver(ctx context.Context) error {
 	err := l.hand(ctx, l.waiting[0])
 	if err == nil {
@@ -307,8 +300,7 @@ func (l *Log) hand(ctx context.Context, value []byte) error {
 
 func (l *Log) path() string { return filepath.Join(l.dir, "audit-spool.jsonl") }
 
-// load reads what an earlier process left: what it could not deliver, and where
-// its chain ends.
+// load reads the state of an earlier process: undelivered records, and the end of its chain.
 func (l *Log) load() error {
 	l.chain = newLink()
 	if l.dir == "" {
@@ -320,7 +312,7 @@ func (l *Log) load() error {
 	}
 	for line := range bytes.Lines(b) {
 		line = bytes.TrimSpace(line)
-		if _, err := event.DecodeAuditLog(line); err != nil { // a damaged spool must not keep a node from starting
+		if _, err := event.DecodeAuditLog(line); err != nil { // a damaged spool must not prevent the start
 			l.dropped.Add(1)
 			l.log.Error("audit spool: record left out", "error", err)
 			continue
@@ -339,7 +331,7 @@ func (l *Log) load() error {
 	}
 	l.chain = chain
 	if pending != nil && !slices.ContainsFunc(l.waiting, func(w []byte) bool { return bytes.Equal(w, pending) }) {
-		l.waiting = append(l.waiting, pending) // of a node that was killed: perhaps delivered, then it is twice in the log
+		l.waiting = append(l.waiting, pending) // the node was killed: if this record was delivered, the log has it twice
 	}
 	return nil
 }
@@ -365,7 +357,7 @@ func (l *Log) save() error {
 	}
 	err := renameio.WriteFile(l.path(), b, 0o600)
 	if l.spooled = len(l.waiting); err != nil {
-		l.spooled = 0 // it is written as a whole the next time
+		l.spooled = 0 // the next save writes the whole file
 	}
 	return err
 }

@@ -15,23 +15,23 @@ import (
 const (
 	Intact  = "intact"
 	Gap     = "gap"     // records are missing
-	Altered = "altered" // a record is not what it was when the next one was written
+	Altered = "altered" // a record changed after the next one was written
 
-	// With signing keys only.
+	// Only with signing keys.
 	Unauthenticated = "unauthenticated" // no record is signed by a known key
-	Forged          = "forged"          // records that no known key signed stand among signed ones
+	Forged          = "forged"          // records without a known signature are among signed records
 )
 
-// Chain is what a node's records in the log say about each other.
+// Chain is the result of verifying a node's records.
 type Chain struct {
 	Node      string    `json:"node"`
 	State     string    `json:"state"`
 	Records   int       `json:"records"`
-	Unchained int       `json:"unchained"` // of versions without chains, and a newest one that nothing is chained to yet: nothing can be said of them
+	Unchained int       `json:"unchained"` // records of versions without chains, and a latest record without a successor: they cannot be verified
 	Repeated  int       `json:"repeated"`  // delivered twice, byte for byte
 	Begins    int       `json:"begins"`    // chains that begin within the log
 	Signed    int       `json:"signed"`    // by a known key
-	Forged    int       `json:"forged"`    // wrongly signed, or without a signature after a signed one; they are left out of the chain
+	Forged    int       `json:"forged"`    // wrongly signed, or unsigned after a signed record; excluded from the chain
 	FirstSeq  uint64    `json:"firstSeq"`
 	LastSeq   uint64    `json:"lastSeq"`
 	From      time.Time `json:"from"`
@@ -39,19 +39,19 @@ type Chain struct {
 	Breaks    []Break   `json:"breaks"` // at most maxBreaks
 }
 
-// Break is a place where two records do not follow each other.
+// Break is a place where one record does not follow the record before it.
 type Break struct {
 	State   string    `json:"state"` // gap, altered
 	FromSeq uint64    `json:"fromSeq"`
 	ToSeq   uint64    `json:"toSeq"`
-	At      time.Time `json:"at"` // of the record that shows it
+	At      time.Time `json:"at"` // time of the record that shows the break
 	Text    string    `json:"text"`
 }
 
-// maxChains bounds the nodes that are told apart: anybody can invent names.
+// maxChains limits the number of nodes: any client can invent names.
 const maxChains = 10_000
 
-// maxBreaks bounds what is told of one chain.
+// maxBreaks limits the breaks that are reported of one chain.
 const maxBreaks = 100
 
 // Verifier reads audit records in the order of the log. The zero value is
@@ -65,16 +65,16 @@ type Verifier struct {
 
 type verified struct {
 	Chain
-	hash    string // of the newest record
-	chained bool   // it is part of a chain
+	hash    string // hash of the latest record
+	chained bool   // the latest record is part of a chain
 	recent  []string
 }
 
-// repeats is how far back a record may be delivered again: a node that was
-// killed sends what it had not seen acknowledged.
+// repeats is how many records back a record may be delivered again: a node that was killed sends the records that were
+// not acknowledged.
 const repeats = 256
 
-// AddSigned takes the value of the next record, and what its signature says.
+// AddSigned adds the value of the next record and the verdict on its signature.
 func (v *Verifier) AddSigned(value []byte, by sign.Verdict) {
 	a, err := event.DecodeAuditLog(value)
 	if err != nil || by.State == sign.Unchecked {
@@ -89,7 +89,7 @@ func (v *Verifier) AddSigned(value []byte, by sign.Verdict) {
 			repeated = c.Repeated
 		}
 		v.Add(value)
-		if c := v.nodes[a.Node]; c != nil && by.State == sign.Signed && c.Repeated == repeated { // a copy vouches for no other
+		if c := v.nodes[a.Node]; c != nil && by.State == sign.Signed && c.Repeated == repeated { // a copy proves nothing about other records
 			c.Signed++
 		}
 		return
@@ -98,7 +98,7 @@ func (v *Verifier) AddSigned(value []byte, by sign.Verdict) {
 		v.omitted++
 		return
 	}
-	if c == nil { // a name that nobody vouches for: a chain without records
+	if c == nil { // no signature confirms this name: a chain without records
 		if v.nodes == nil {
 			v.nodes = map[string]*verified{}
 		}
@@ -110,7 +110,7 @@ func (v *Verifier) AddSigned(value []byte, by sign.Verdict) {
 	c.State = Forged
 }
 
-// Add takes the value of the next record.
+// Add adds the value of the next record.
 func (v *Verifier) Add(value []byte) {
 	a, err := event.DecodeAuditLog(value)
 	if err != nil {
@@ -144,25 +144,24 @@ func (v *Verifier) Add(value []byte) {
 	}
 }
 
-// first takes the oldest record that is left: what was before it is gone with
-// the topic's retention, or never was.
+// first handles the oldest remaining record. Earlier records were removed by the topic's retention, or never existed.
 func (c *verified) first(a event.AuditLog) {
 	c.chained = a.Prev != ""
 	if a.Prev == "" {
-		c.Unchained++ // until another is chained to it
+		c.Unchained++ // until another record is chained to it
 	}
 }
 
 func (c *verified) follow(a event.AuditLog) {
 	switch {
 	case a.Prev == c.hash:
-		if !c.chained { // so that one began a chain
+		if !c.chained { // the record before began a chain
 			c.chained = true
 			c.Begins++
 			c.Unchained--
 		}
 		return
-	case a.Prev == "": // an older version's, or of a node that lost its data directory or has none
+	case a.Prev == "": // from an older version, or from a node that lost its data directory or has none
 		c.Unchained++
 		c.chained = false
 		return
@@ -186,21 +185,21 @@ func (c *verified) broken(b Break) {
 // Result is the state of all chains.
 type Result struct {
 	State        string  `json:"state"`        // the worst of them
-	Authenticity string  `json:"authenticity"` // unproven, partial or proven: whether it is certain who wrote the records
-	Note         string  `json:"note"`         // what that means, for people
+	Authenticity string  `json:"authenticity"` // unproven, partial or proven: whether signatures prove the writers of the records
+	Note         string  `json:"note"`         // explanation for users
 	Chains       []Chain `json:"chains"`
-	Unreadable   int     `json:"unreadable"` // messages of the topic that are no audit records
-	Omitted      int     `json:"omitted"`    // records of nodes beyond the first maxChains, which nothing is said of
+	Unreadable   int     `json:"unreadable"` // messages of the topic that are not audit records
+	Omitted      int     `json:"omitted"`    // records of nodes beyond the first maxChains; they are not verified
 }
 
-// Whether it is certain who wrote the records.
+// Values of Result.Authenticity.
 const (
-	Unproven = "unproven" // no key is known: what was taken out or changed shows, and added records do not
+	Unproven = "unproven" // no key is known: removed or changed records are detected, added records are not
 	Partial  = "partial"  // some records are signed by a known key
-	Proven   = "proven"   // all are
+	Proven   = "proven"   // all records are signed by a known key
 )
 
-// note says it for people.
+// note explains an authenticity to users.
 func note(authenticity string) string {
 	switch authenticity {
 	case Proven:
@@ -211,7 +210,7 @@ func note(authenticity string) string {
 	return "the chains have no key: a client that may write to audit-logs can add records, or a chain of its own, and this check cannot tell"
 }
 
-// authenticity is of all chains together.
+// authenticity returns the value for all chains together.
 func (v *Verifier) authenticity() string {
 	if !v.keyed {
 		return Unproven
@@ -224,7 +223,7 @@ func (v *Verifier) authenticity() string {
 	return Proven
 }
 
-// Result tells what was found so far.
+// Result returns the results so far.
 func (v *Verifier) Result() Result {
 	r := Result{State: Intact, Chains: []Chain{}, Unreadable: v.unreadable, Omitted: v.omitted}
 	worse := map[string]int{Intact: 0, Unauthenticated: 1, Gap: 2, Altered: 3, Forged: 4}

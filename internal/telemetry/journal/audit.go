@@ -11,16 +11,16 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/audit"
 )
 
-// Record is one audit record with its place in the log.
+// Record is one audit record with its position in the log.
 type Record struct {
 	event.AuditLog
 	Offset int64 `json:"offset"`
 }
 
-// keepRecords is how many audit records are kept for those who look.
+// keepRecords is how many audit records are kept for display.
 const keepRecords = 5000
 
-// Records follows audit-logs.
+// Records returns the stream of audit-logs.
 func Records(cfg Config) *Stream[Record] {
 	return newStream(cfg, event.TopicAuditLogs, keepRecords, func(r kafka.Record) (Record, bool) {
 		a, err := event.DecodeAuditLog(r.Value)
@@ -28,14 +28,14 @@ func Records(cfg Config) *Stream[Record] {
 	}, func(r *Record) time.Time { return r.Timestamp })
 }
 
-// RecordFilter says which audit records are wanted; empty fields take all.
+// RecordFilter selects audit records; empty fields accept all.
 type RecordFilter struct {
-	Actor, Action, Target string // parts of it, whatever the case
+	Actor, Action, Target string // substrings, ignoring case
 	Result, Node          string
 	Since, Until          time.Time
 }
 
-// Match tells whether a record is wanted.
+// Match reports whether the filter selects a record.
 func (f RecordFilter) Match(r *Record) bool {
 	return holds(r.Actor.ID+" "+r.Actor.Type, f.Actor) && holds(r.Action, f.Action) && holds(r.Target.Kind+" "+r.Target.ID, f.Target) &&
 		(f.Result == "" || r.Result == f.Result) && (f.Node == "" || r.Node == f.Node) &&
@@ -46,7 +46,7 @@ func holds(s, part string) bool {
 	return part == "" || strings.Contains(strings.ToLower(s), strings.ToLower(part))
 }
 
-// Verify reads all of audit-logs and tells the state of its chains.
+// Verify reads all of audit-logs and returns the state of its chains.
 func Verify(ctx context.Context, cfg Config) (audit.Result, error) {
 	admin, err := cfg.admin(ctx)
 	if err != nil {

@@ -10,15 +10,14 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Configuration is the log of config-updates, folded as every node does. Its
-// methods are safe for concurrent use.
+// Configuration is the log of config-updates, folded as every node folds it. Its methods are safe for concurrent use.
 type Configuration struct {
 	*watch
 	mu    sync.Mutex
 	state configlog.State
 }
 
-// NewConfiguration returns the log; Run reads it while somebody wants it.
+// NewConfiguration returns the log; Run reads it while it has users.
 func NewConfiguration(cfg Config) *Configuration {
 	c := &Configuration{}
 	c.watch = (&watch{
@@ -46,8 +45,7 @@ func NewConfiguration(cfg Config) *Configuration {
 	return c
 }
 
-// State gives a copy of what the log says. The error is ErrAway where Kafka did
-// not answer and nothing is known.
+// State returns a copy of the folded state. The error is ErrAway if Kafka did not answer and no state is known.
 func (c *Configuration) State(ctx context.Context) (configlog.State, error) {
 	defer c.use()()
 	if err := c.await(ctx); err != nil {

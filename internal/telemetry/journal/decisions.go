@@ -14,18 +14,17 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Decision is one message of routing-decisions with its place in the log.
+// Decision is one message of routing-decisions with its position in the log.
 type Decision struct {
 	event.RoutingDecision
 	Partition int32 `json:"partition"`
 	Offset    int64 `json:"offset"`
 }
 
-// keepDecisions is how many of each partition are looked at when somebody
-// comes, and how many are kept.
+// keepDecisions is how many decisions of each partition are read for the first user, and how many are kept.
 const keepDecisions = 2000
 
-// Decisions follows routing-decisions.
+// Decisions returns the stream of routing-decisions.
 func Decisions(cfg Config) *Stream[Decision] {
 	return newStream(cfg, event.TopicRoutingDecisions, keepDecisions, decision, func(d *Decision) time.Time { return d.Timestamp })
 }
@@ -35,17 +34,17 @@ func decision(r kafka.Record) (Decision, bool) {
 	return Decision{d, r.Partition, r.Offset}, err == nil
 }
 
-// Filter says which decisions are wanted; empty fields take all.
+// Filter selects decisions; empty fields accept all.
 type Filter struct {
 	Service, Instance, Route string
 	Reason                   string // lowest-cost, only, ...
 	Why                      string // sample, error, retry, ejection, panic
 	Kind                     string // decision, change
 	Outcome                  string // ok, failed, retried, a status such as 503 or 5xx, or a failure such as timeout
-	RequestID                string // begins with it
+	RequestID                string // prefix of the request id
 }
 
-// Match tells whether a decision is wanted.
+// Match reports whether the filter selects a decision.
 func (f Filter) Match(d *Decision) bool {
 	return (f.Service == "" || d.ServiceID == f.Service) &&
 		(f.Instance == "" || d.InstanceID == f.Instance || d.Change.InstanceID == f.Instance) &&
@@ -74,24 +73,23 @@ func outcome(want string, o event.Outcome) bool {
 	return o.Failure == want
 }
 
-// Search is how far a search for one request went.
+// Search is the progress and the result of a search for one request.
 type Search struct {
-	Scanned   int64      `json:"scanned"`   // messages that were looked at
-	Total     int64      `json:"total"`     // that there are to look at
-	From      time.Time  `json:"from"`      // the search goes back to here
-	Decisions []Decision `json:"decisions"` // the request's attempts, first first
+	Scanned   int64      `json:"scanned"`   // number of messages read
+	Total     int64      `json:"total"`     // number of messages to read
+	From      time.Time  `json:"from"`      // start of the searched time span
+	Decisions []Decision `json:"decisions"` // the request's attempts, in order
 	Done      bool       `json:"done"`
 }
 
 const (
-	searchNear = 20_000 // messages of each partition that are looked at first: a request is mostly asked about soon
+	searchNear = 20_000 // messages of each partition that are read first: most searches are for recent requests
 	searchMost = 500_000
 )
 
-// Find looks for a request's decisions, back to so long ago and at most
-// searchMost messages of each partition, the newest ones first. It calls
-// progress now and then and returns when it has found them or there is nothing
-// more to look at.
+// Find searches for a request's decisions, back to span ago and at most searchMost messages of each partition, the
+// latest messages first. It calls progress from time to time. It returns when it has found them or has read all
+// messages in range.
 func Find(ctx context.Context, cfg Config, id string, span time.Duration, progress func(Search)) (Search, error) {
 	from := readable.Moment(time.Now().Add(-span))
 	s := Search{From: from, Decisions: []Decision{}}
@@ -121,12 +119,12 @@ func Find(ctx context.Context, cfg Config, id string, span time.Duration, progre
 	}
 	wanted := []byte(id)
 	if strings.ContainsFunc(id, escaped) {
-		wanted = nil // it may stand there in more than one form: each message is decoded
+		wanted = nil // the id may be written in several forms: each message is decoded
 	}
 	for _, part := range []map[kafka.TopicPartition][2]int64{near, far} {
 		err := scan(ctx, cfg, event.TopicRoutingDecisions, part, func(r kafka.Record) {
 			s.Scanned++
-			r.Value = cfg.shown(r.Topic, r.Value) // what is hidden is not found either
+			r.Value = cfg.shown(r.Topic, r.Value) // hidden content cannot be found
 			if !bytes.Contains(r.Value, wanted) {
 				return
 			}
@@ -146,7 +144,7 @@ func Find(ctx context.Context, cfg Config, id string, span time.Duration, progre
 	return s, nil
 }
 
-// escaped tells of a character that JSON may write in another way.
+// escaped reports whether JSON may write a character in another form.
 func escaped(c rune) bool {
 	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.:", c))
 }
@@ -156,7 +154,7 @@ func scan(ctx context.Context, cfg Config, topic string, ranges map[kafka.TopicP
 	tc := kafka.TailConfig{Topics: []string{topic}, From: kafka.FromEnd(), Positions: map[kafka.TopicPartition]int64{}}
 	left := map[kafka.TopicPartition]bool{}
 	for tp, r := range ranges {
-		tc.Positions[tp] = r[1] // what is not wanted is read from its end: nothing
+		tc.Positions[tp] = r[1] // partitions outside the ranges begin at their end, so nothing is read
 		if r[0] < r[1] {
 			tc.Positions[tp], left[tp] = r[0], true
 		}
@@ -167,7 +165,7 @@ func scan(ctx context.Context, cfg Config, topic string, ranges map[kafka.TopicP
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := false
-	tc.OnCaughtUp = func() { done = true; cancel() } // also where the last records are markers of transactions
+	tc.OnCaughtUp = func() { done = true; cancel() } // needed if the last records are transaction markers
 	tail, err := kafka.NewTail(cfg.Kafka, tc, cfg.Log)
 	if err != nil {
 		return err

@@ -1,8 +1,7 @@
-// Package journal is what nodes wrote to Kafka about their own work, for people
-// who look: routing decisions, audit records, and the log of configuration.
+// Package journal reads what nodes wrote to Kafka about their own work, for display: routing decisions, audit records,
+// and the log of configuration.
 //
-// Nothing is read while nobody looks. The first who asks starts one reader,
-// without a consumer group, that all share ([watch]); a minute after the last
-// has gone it ends. What is kept is bounded, and what comes faster than it can
-// be shown is counted.
+// Kafka is read only while there are users. The first user starts one reader, without a consumer group, that all users
+// share ([watch]); it ends one minute after the last user left. The kept entries are bounded. Entries that arrive
+// faster than they can be shown are counted.
 package journal

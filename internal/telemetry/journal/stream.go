@@ -11,14 +11,14 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/mask"
 )
 
-// Config says which cluster is read.
+// Config defines the cluster to read.
 type Config struct {
 	Kafka kafka.Config
-	Mask  mask.Rules // what is hidden from those who look
+	Mask  mask.Rules // rules for hidden content
 	Log   *slog.Logger
 }
 
-// shown gives a value of a topic as it may be shown.
+// shown returns the masked value of a record of topic.
 func (c Config) shown(topic string, value []byte) []byte {
 	if t, hides := c.Mask.Of(topic); hides {
 		return t.Value(value)
@@ -26,14 +26,13 @@ func (c Config) shown(topic string, value []byte) []byte {
 	return value
 }
 
-// admin makes a client for the questions before a reader: a broker that hangs
-// is waited for as long as ctx lasts, not as long as a request may take.
+// admin makes a client for the requests before a reader starts. It waits for a broker that hangs until ctx ends, not
+// until the request timeout.
 func (c Config) admin(ctx context.Context) (*kafka.Admin, error) {
 	return kafka.NewAdminWithin(ctx, c.Kafka)
 }
 
-// Stream is one topic's newest entries, and the new ones as they come. Its
-// methods are safe for concurrent use.
+// Stream holds one topic's latest entries and receives new entries. Its methods are safe for concurrent use.
 type Stream[T any] struct {
 	*watch
 	decode func(kafka.Record) (T, bool)
@@ -42,27 +41,26 @@ type Stream[T any] struct {
 
 	mu     sync.Mutex
 	ring   []dated[T] // oldest first
-	bytes  int        // of its messages
-	jumble bool       // partitions were read one after the other
+	bytes  int        // size of its messages
+	jumble bool       // partitions were read one after the other: order is needed
 	subs   map[*subscriber[T]]struct{}
 }
 
-// dated is an entry with the time by which it is ordered: its own, but never
-// later than when it was read. One of 2099 would stay the newest for ever.
+// dated is an entry with the time that orders it: its own time, but at most the time when it was read. Otherwise an
+// entry dated 2099 would stay the latest forever.
 type dated[T any] struct {
 	entry T
 	at    time.Time
 	size  int // bytes of the message
 }
 
-// maxRing bounds the bytes of the messages behind a ring's entries: anybody may
-// write messages of 10 MB.
+// maxRing limits the bytes of the messages of a ring's entries: any producer may write messages of 10 MB.
 const maxRing = 64 << 20
 
 type subscriber[T any] struct {
 	match   func(*T) bool
 	limit   int
-	begun   bool // it was given the past; guarded by the stream's lock
+	begun   bool // it received the existing entries; guarded by the stream's lock
 	mu      sync.Mutex
 	pending []T
 	skipped int
@@ -119,10 +117,10 @@ func (s *Stream[T]) handle(batch []kafka.Record) {
 		s.bytes += sizes[i]
 	}
 	s.jumble = true
-	if len(s.ring) > 4*s.keep || s.bytes > maxRing { // cut seldom, not at each record
+	if len(s.ring) > 4*s.keep || s.bytes > maxRing { // cut rarely, not at each record
 		s.cut()
 	}
-	if past { // what was there before anybody looked is no news: see seed
+	if past { // existing entries are not new: seed passes them on
 		return
 	}
 	for sub := range s.subs {
@@ -130,7 +128,7 @@ func (s *Stream[T]) handle(batch []kafka.Record) {
 	}
 }
 
-// cut keeps the newest entries, half as many bytes as there may be.
+// cut keeps the latest entries, with at most half of the permitted bytes.
 func (s *Stream[T]) cut() {
 	s.order()
 	from, bytes := len(s.ring), 0
@@ -141,7 +139,7 @@ func (s *Stream[T]) cut() {
 	s.ring, s.bytes = append([]dated[T](nil), s.ring[from:]...), bytes
 }
 
-// seed gives those who wait the newest of what was in the log.
+// seed passes the latest entries of the log to waiting subscribers.
 func (s *Stream[T]) seed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,7 +148,7 @@ func (s *Stream[T]) seed() {
 	}
 }
 
-// begin gives a subscriber what it sees first, once. The caller holds mu.
+// begin gives a subscriber its first entries, once. The caller holds mu.
 func (s *Stream[T]) begin(sub *subscriber[T]) {
 	if sub.begun {
 		return
@@ -177,8 +175,7 @@ func (s *subscriber[T]) take(fresh []T) {
 	}
 }
 
-// Recent gives the newest n entries that match, newest first. The error is
-// ErrAway where Kafka did not answer.
+// Recent returns the latest n entries that match, latest first. The error is ErrAway if Kafka did not answer.
 func (s *Stream[T]) Recent(ctx context.Context, n int, match func(*T) bool) ([]T, error) {
 	defer s.use()()
 	if err := s.await(ctx); err != nil {
@@ -189,7 +186,7 @@ func (s *Stream[T]) Recent(ctx context.Context, n int, match func(*T) bool) ([]T
 	return s.newest(n, match), nil
 }
 
-// order puts the entries of several partitions in the order of their times.
+// order sorts the entries of several partitions by time.
 func (s *Stream[T]) order() {
 	if s.jumble {
 		slices.SortStableFunc(s.ring, func(a, b dated[T]) int { return a.at.Compare(b.at) })
@@ -208,29 +205,27 @@ func (s *Stream[T]) newest(n int, match func(*T) bool) []T {
 	return out
 }
 
-// Subscription is a page that follows.
+// Subscription is one user of a stream, such as a page.
 type Subscription[T any] struct {
 	s       *Stream[T]
 	sub     *subscriber[T]
 	release func()
 }
 
-// Subscribe follows new entries that match; at most limit wait to be taken,
-// the newest. It begins with the newest that are there, as soon as the log was
-// read to its end. Close must be called.
+// Subscribe subscribes to new entries that match. At most limit entries wait to be taken, the latest. The first entries
+// are the latest existing ones, as soon as the log was read to its end. The caller must call Close.
 func (s *Stream[T]) Subscribe(limit int, match func(*T) bool) *Subscription[T] {
 	c := &Subscription[T]{s: s, sub: &subscriber[T]{match: match, limit: limit}, release: s.use()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.arrived() { // what was read so far, or is left of another time, comes again with the rest
+	if s.arrived() { // otherwise the entries so far, or those of an earlier reader, would come again with the rest
 		s.begin(c.sub)
 	}
 	s.subs[c.sub] = struct{}{}
 	return c
 }
 
-// Take gives what came since the last call, oldest first, and how many more
-// there were.
+// Take returns the entries since the last call, oldest first, and how many were skipped.
 func (c *Subscription[T]) Take() (entries []T, skipped int) {
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
@@ -239,7 +234,7 @@ func (c *Subscription[T]) Take() (entries []T, skipped int) {
 	return entries, skipped
 }
 
-// Close ends it.
+// Close ends the subscription.
 func (c *Subscription[T]) Close() {
 	c.s.mu.Lock()
 	delete(c.s.subs, c.sub)
@@ -247,5 +242,5 @@ func (c *Subscription[T]) Close() {
 	c.release()
 }
 
-// Connected says whether Kafka answers.
+// Connected reports whether Kafka answers.
 func (c *Subscription[T]) Connected() bool { return c.s.Connected() }

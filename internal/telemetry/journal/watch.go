@@ -12,29 +12,29 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// ErrAway is returned where Kafka did not answer in time.
+// ErrAway means that Kafka did not answer in time.
 var ErrAway = errors.New("Kafka does not answer")
 
 const (
-	idle     = time.Minute     // a reader that nobody wants ends after so long
-	patience = 5 * time.Second // for what was in the log when somebody asked first
+	idle     = time.Minute     // a reader without users ends after this time
+	patience = 5 * time.Second // limit for reading the existing log for the first user
 )
 
-// watch is one reader that runs while somebody wants it.
+// watch is a reader that runs while it has users.
 type watch struct {
 	kafka  kafka.Config
 	log    *slog.Logger
 	topic  string
-	plan   func(ctx context.Context) (kafka.TailConfig, error) // where to begin
-	begin  func()                                              // everything is read anew from here on
+	plan   func(ctx context.Context) (kafka.TailConfig, error) // returns where to begin
+	begin  func()                                              // called when the reader starts again from the beginning
 	handle func([]kafka.Record)
-	arrive func() // everything that was in the log has been handled; may be nil
+	arrive func() // called when everything that was in the log has been handled; may be nil
 
 	mu     sync.Mutex
 	users  int
 	last   time.Time     // when the last user left
 	wanted chan struct{} // wakes Run
-	ready  chan struct{} // closed when the reader was at the end of the log once
+	ready  chan struct{} // closed when the reader reached the end of the log for the first time
 	caught bool
 	tail   *kafka.Tail
 }
@@ -57,7 +57,7 @@ func (w *watch) Run(ctx context.Context) error {
 	return nil
 }
 
-// serve reads until nobody wants it any more.
+// serve reads until there are no users.
 func (w *watch) serve(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	var watcher sync.WaitGroup
@@ -79,13 +79,13 @@ func (w *watch) serve(ctx context.Context) {
 		}
 		w.begin()
 		if w.follow(ctx, tail) {
-			_ = tail.Run(ctx, w.handle) // ends with ctx alone
+			_ = tail.Run(ctx, w.handle) // ends only with ctx
 		}
 	}
 }
 
-// follow makes tail the one that reads, unless the reader was ended meanwhile:
-// who came next would take it for one that runs.
+// follow makes tail the current reader, unless the reader was ended meanwhile: the next user would otherwise assume
+// that it runs.
 func (w *watch) follow(ctx context.Context, tail *kafka.Tail) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -113,14 +113,14 @@ func (w *watch) catchUp() {
 	close(ready)
 }
 
-// arrived says whether the reader was at the end of the log once.
+// arrived reports whether the reader has reached the end of the log.
 func (w *watch) arrived() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.caught
 }
 
-// endWhenIdle ends the reader when nobody has wanted it for a while.
+// endWhenIdle ends the reader when it has had no users for the time idle.
 func (w *watch) endWhenIdle(ctx context.Context, end context.CancelFunc) {
 	ticker := time.NewTicker(idle / 4)
 	defer ticker.Stop()
@@ -169,7 +169,7 @@ func (w *watch) use() (release func()) {
 	}
 }
 
-// await waits until everything that was in the log was read.
+// await waits until all records that were in the log are read.
 func (w *watch) await(ctx context.Context) error {
 	w.mu.Lock()
 	ready := w.ready
@@ -186,7 +186,7 @@ func (w *watch) await(ctx context.Context) error {
 	}
 }
 
-// Connected says whether the reader has the broker.
+// Connected reports whether the reader is connected to the broker.
 func (w *watch) Connected() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

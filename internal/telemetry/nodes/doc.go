@@ -1,3 +1,4 @@
-// Package nodes reads which nodes of smartlb are there, from smartlb-node-status. Any client may write to that topic: the
-// number of nodes and their texts are bounded, and a node with a valid signature is never replaced by one without.
+// Package nodes reads the current smartlb nodes from smartlb-node-status. Any client may write to that topic. Therefore
+// the number of nodes and the size of their texts are limited. A node with a valid signature is never replaced by a
+// node without a signature.
 package nodes

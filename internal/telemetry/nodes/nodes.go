@@ -20,24 +20,23 @@ import (
 const StatusInterval = 5 * time.Second
 
 const (
-	aliveFor = 15 * time.Second // a node counts as alive so long after its last status
-	maxAhead = time.Minute      // clocks of nodes differ by less; a status dated later is of no node's clock
-	maxNodes = 1000             // that are remembered: anybody can write more
+	aliveFor = 15 * time.Second // a node counts as alive for this long after its last status
+	maxAhead = time.Minute      // clocks of nodes differ by less; a later date is from no node's clock
+	maxNodes = 1000             // limit of stored nodes: any client can write more
 
 	maxStatus   = 1 << 20  // bytes of a status; a node with thousands of overrides has less
-	maxStatuses = 32 << 20 // of all that are remembered without a signature
+	maxStatuses = 32 << 20 // limit of all stored statuses without a signature
 )
 
-// Node is a node that reported itself lately.
+// Node is a node that reported its status recently.
 type Node struct {
 	event.NodeStatus
-	Key string // id of the key that signed the status; empty: nobody vouches for it
+	Key string // id of the key that signed the status; empty: not signed
 
 	size int // bytes of the record
 }
 
-// Live reads which nodes reported themselves in the last 15 s, newest
-// status of each, in the order of their ids.
+// Live reads which nodes reported their status in the last 15 s. It returns the latest status of each, sorted by id.
 func Live(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]Node, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -63,19 +62,18 @@ func Live(ctx context.Context, cfg kafka.Config, log *slog.Logger) ([]Node, erro
 	return nodes.list(), nil
 }
 
-// book holds the newest status of each node. Signed nodes have a room of
-// their own, and nobody writes over them without a key.
+// book holds the latest status of each node. Signed nodes are stored separately; a client without a key cannot replace
+// them.
 type book struct {
 	signed, others map[string]Node
-	bytes          int // of others
+	bytes          int // bytes of others
 }
 
 func newBook() *book {
 	return &book{signed: map[string]Node{}, others: map[string]Node{}}
 }
 
-// take remembers a status, unless it is too old, dated ahead, wrongly signed, too
-// large, or of a node too many.
+// take stores a status, unless it is too old, dated ahead, wrongly signed, too large, or exceeds the number of nodes.
 func (b *book) take(r kafka.Record, by sign.Verdict, now time.Time) {
 	if by.State == sign.Bad || len(r.Value) > maxStatus {
 		return
@@ -98,7 +96,7 @@ func (b *book) take(r kafka.Record, by sign.Verdict, now time.Time) {
 		}
 		b.bytes += len(r.Value) - was.size
 	}
-	s.AdminURL, s.ConsoleURL = plainURL(s.AdminURL), plainURL(s.ConsoleURL) // pages make a link of it
+	s.AdminURL, s.ConsoleURL = plainURL(s.AdminURL), plainURL(s.ConsoleURL) // pages show it as a link
 	room[s.Node] = Node{NodeStatus: s, Key: by.Key, size: len(r.Value)}
 }
 
@@ -108,7 +106,7 @@ func (b *book) list() []Node {
 	return slices.SortedFunc(maps.Values(all), func(x, y Node) int { return strings.Compare(x.Node, y.Node) })
 }
 
-// ParseURL reads the address that a node gives of itself.
+// ParseURL parses the address that a node reports for itself.
 func ParseURL(text string) (*url.URL, error) {
 	const longest = 300
 	u, err := url.Parse(text)
@@ -123,7 +121,7 @@ func ParseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// plainURL gives the address without what follows it, empty where it is none.
+// plainURL returns the address without path and query, empty if it is invalid.
 func plainURL(text string) string {
 	u, err := ParseURL(text)
 	if err != nil {

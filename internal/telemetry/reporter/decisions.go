@@ -53,8 +53,8 @@ func (r *Reporter) Record(d *dispatch.Decision) {
 	}
 }
 
-// admit counts decisions per second of the process clock. at is when a request
-// began: what took long comes among younger ones, and counts with them.
+// admit limits decisions per second of the process clock. at is when the request began: a long request counts with
+// requests that began later.
 func (r *Reporter) admit(at int64, sample bool) bool {
 	second := at / 1e9
 	if have := r.second.Load(); second > have && r.second.CompareAndSwap(have, second) {
@@ -76,7 +76,7 @@ func (r *Reporter) Changed(c keeper.Change) {
 	}
 }
 
-// publishDecisions publishes all that wait.
+// publishDecisions publishes all waiting decisions.
 func (r *Reporter) publishDecisions() {
 	for n := len(r.ring); n > 0; n-- {
 		r.publish(<-r.ring)
@@ -90,7 +90,7 @@ func (r *Reporter) publish(s *slot) {
 		r.send(event.TopicRoutingDecisions, s.service, bytes.Clone(r.text), nil, &r.stats.decisions)
 	}
 	for i := range s.tries {
-		s.tries[i].Pool = nil // do not keep old pools alive
+		s.tries[i].Pool = nil // release old pools
 	}
 	select {
 	case r.free <- s:
@@ -98,7 +98,7 @@ func (r *Reporter) publish(s *slot) {
 	}
 }
 
-// write makes the draft the message about attempt i.
+// write fills the draft with the message about attempt i.
 func (r *Reporter) write(s *slot, i int) {
 	a := &s.tries[i]
 	p := a.Pool

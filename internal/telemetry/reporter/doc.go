@@ -1,10 +1,7 @@
-// Package reporter tells Kafka what the proxy sees: per-instance
-// service-metrics each second, its own probes' results as health-status, and
-// sampled routing-decisions.
+// Package reporter publishes the proxy's measurements to Kafka: per-instance service-metrics each second, the results
+// of its own probes as health-status, and sampled routing-decisions.
 //
-// Nothing here can hurt traffic. Metrics are read from counters that requests
-// write anyway, so a slow broker costs nothing and no report is ever queued
-// twice. A decision is copied into a bounded ring of reused slots; when the
-// ring or the rate is full it is dropped and counted. One goroutine owns the
-// rest.
+// Reporting never blocks requests. Metrics are read from counters that requests update anyway, so a slow broker costs
+// nothing and no report is queued twice. A decision is copied into a bounded ring of reused slots; when the ring is
+// full or the rate is exceeded, it is dropped and counted. One goroutine does all other work.
 package reporter

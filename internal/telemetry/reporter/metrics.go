@@ -12,26 +12,25 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Bounds of the span that a report's rate is over, in seconds.
+// Limits of the time span of a report's rate, in seconds.
 const (
 	minSpan = .05
 	maxSpan = 60
 )
 
-// counted is what the last report had seen of an instance's counters.
+// counted holds an instance's counters as of the last report.
 type counted struct {
 	requests, errors uint64
 	hist             [upstream.HistBuckets]uint32
 	at               int64
-	told             bool    // there was a report
-	seen             tick    // up to the last look
-	rps, failed      float64 // that were reported last
+	told             bool    // a report was published
+	seen             tick    // counters at the last check
+	rps, failed      float64 // rates of the last report
 }
 
-// report publishes one service-metrics message for every instance that had
-// traffic since its last one, when it is time for all of them; in between only
-// for those whose traffic changed. What a proxy cannot know (cpu, memory) is
-// absent.
+// report publishes one service-metrics message for every instance that had traffic since its last report, when a round
+// is due. Between rounds it does so only for instances whose traffic changed. Values that a proxy cannot know (cpu,
+// memory) are absent.
 func (r *Reporter) report(lives Lives) {
 	now := r.cfg.Now()
 	round := r.round(now)
@@ -59,7 +58,7 @@ func (r *Reporter) report(lives Lives) {
 	}
 }
 
-// forget drops what was said about an instance that left.
+// forget drops the state of an instance that was removed.
 func (r *Reporter) forget(l *upstream.Live) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,15 +68,15 @@ func (r *Reporter) forget(l *upstream.Live) {
 func (r *Reporter) measure(l *upstream.Live, last *counted, now int64) (event.ServiceMetrics, []kafka.Header, bool) {
 	errors, requests := l.Errors.Load(), l.Requests.Load()
 	n := requests - last.requests
-	failed := min(errors-last.errors, n) // one whose request is counted in the next span is left for it
+	failed := min(errors-last.errors, n) // an error whose request counts in the next span is left for that span
 	if n == 0 {
 		if !last.told {
-			last.at = now // the first report stands for its own interval
+			last.at = now // the first report covers only its own interval
 		}
 		return event.ServiceMetrics{}, nil, false
 	}
-	// The rate is over the time since the last report, not since the last tick:
-	// who multiplies it by that gap (at most a minute) gets the requests back.
+	// The rate covers the time since the last report, not since the last tick. A reader that multiplies it by that gap
+	// (at most a minute) gets the number of requests.
 	span := min(max(float64(now-last.at)/1e9, minSpan), maxSpan)
 	last.requests, last.errors, last.at, last.told = requests, last.errors+failed, now, true
 	last.rps, last.failed = float64(n)/span, float64(failed)/float64(n)
@@ -101,8 +100,7 @@ func (r *Reporter) measure(l *upstream.Live, last *counted, now int64) (event.Se
 	return m, headers, true
 }
 
-// sketchOf turns the latencies counted since the last report into a sketch in
-// milliseconds, nil where there were none.
+// sketchOf converts the latencies counted since the last report to a sketch in milliseconds, nil if there were none.
 func sketchOf(l *upstream.Live, last *counted) *ddsketch.DDSketch {
 	var sketch *ddsketch.DDSketch
 	for b := range l.Hist {
@@ -124,5 +122,5 @@ func sketchOf(l *upstream.Live, last *counted) *ddsketch.DDSketch {
 	return sketch
 }
 
-// round keeps messages legible: what it cuts is far below what was measured.
+// round keeps messages readable: the removed digits are far below the measured precision.
 func round(v, steps float64) float64 { return math.Round(v*steps) / steps }

@@ -7,14 +7,12 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// A proxy reports on a small fleet at each interval and on a larger one in
-// rounds (package pace). Rounds report on all instances at once: similar
-// records in one batch compress best. Between rounds an instance is reported on
-// at once when its traffic changed, so that news travel as fast as in a small
-// fleet. Rounds end just before the full ten seconds of the wall clock, so that
-// the windows of the analyzer hold whole rounds.
+// A proxy reports on a small fleet at each interval and on a larger fleet in rounds (package pace). A round reports on
+// all instances at once, because similar records in one batch compress best. Between rounds an instance is reported at
+// once if its traffic changed, so that changes are published as fast as in a small fleet. Rounds end just before the
+// full ten seconds of the wall clock, so that the analyzer's windows contain whole rounds.
 
-// round reports whether it is time for all instances.
+// round reports whether a report on all instances is due.
 func (r *Reporter) round(now int64) bool {
 	every := pace.Rounds(len(r.seen), r.cfg.Interval)
 	if every <= r.cfg.Interval {
@@ -28,29 +26,28 @@ func (r *Reporter) round(now int64) bool {
 	return true
 }
 
-// tick is what was counted of an instance at one moment.
+// tick holds an instance's counters at one moment.
 type tick struct {
 	requests, errors uint64
 	at               int64
 }
 
-// What is worth a report between rounds.
+// Changes that justify a report between rounds.
 const (
-	errorStep  = .2 // the failed share differs by this from what was reported
+	errorStep  = .2 // the failed share differs by this from the last report
 	errorShare = .5 // or is at least this
-	rateSigmas = 6  // the number of requests is this many standard deviations from what is expected by the reported rate, and
+	rateSigmas = 6  // the number of requests differs by this many standard deviations from the number expected from the reported rate, and
 	rateStep   = .5 // by this share of it
 )
 
-// changed looks at what happened since the last look, and reports whether that
-// differs from what was reported last.
+// changed compares the traffic since the last check with the last report, and reports whether it differs.
 func (c *counted) changed(l *upstream.Live, now int64) bool {
 	before := c.seen
 	c.seen = tick{l.Requests.Load(), l.Errors.Load(), now}
 	n := float64(c.seen.requests - before.requests)
 	if !c.told {
 		if n == 0 {
-			c.at = now // readers take the first report for one interval's
+			c.at = now // readers assume that the first report covers one interval
 		}
 		return n > 0
 	}
@@ -65,7 +62,7 @@ func (c *counted) changed(l *upstream.Live, now int64) bool {
 	return failed >= errorShare || math.Abs(failed-c.failed) >= errorStep
 }
 
-// digits keeps four significant digits: estimates have no more.
+// digits keeps four significant digits: estimates are not more precise.
 func digits(v float64) float64 {
 	if v == 0 || math.IsInf(v, 0) || math.IsNaN(v) {
 		return v

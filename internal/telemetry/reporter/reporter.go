@@ -14,7 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 )
 
-// Sender takes a record without blocking and says whether it was queued.
+// Sender queues a record without blocking and reports whether it was queued.
 type Sender interface{ Send(r kafka.Record) bool }
 
 // Lives lists the configured instances.
@@ -22,32 +22,32 @@ type Lives interface {
 	EachLive(f func(l *upstream.Live, tags map[string]string))
 }
 
-// Config of a Reporter.
+// Config configures a Reporter.
 type Config struct {
 	Node         string
-	Interval     time.Duration // shortest time between reports about one instance, default 1 s; large fleets are reported on less often, see pace.go
-	DecisionRate int           // decisions per second at most, default 500; 0 none
-	SampleRate   int           // of them, at most so many per second that were only sampled; 0: no limit of their own
+	Interval     time.Duration // shortest time between reports about one instance, default 1 s; large fleets are reported less often, see pace.go
+	DecisionRate int           // limit of decisions per second, default 500; 0 none
+	SampleRate   int           // of these, limit per second of decisions that were only sampled; 0: no separate limit
 	Now          func() int64  // process clock
 	Wall         func() time.Time
 	Sender       Sender
 	Log          *slog.Logger
 }
 
-// ringSlots bounds the decisions that wait for the reporter's goroutine.
+// ringSlots limits the decisions that wait for the reporter's goroutine.
 const ringSlots = 1024
 
-// How often an unchanged health-status is repeated. Readers believe it for three
-// of the sender's intervals, so the pause only doubles.
+// How often an unchanged health-status is repeated. Readers use it for three of the sender's intervals, so the interval
+// at most doubles.
 const (
-	heartbeat      = 5 * time.Second  // at first, and of instances that are not healthy
-	heartbeatLimit = 30 * time.Second // of healthy ones
+	heartbeat      = 5 * time.Second  // at first, and for instances that are not healthy
+	heartbeatLimit = 30 * time.Second // for healthy instances
 )
 
-// decisionPause is how long decisions wait for others that share their batch.
+// decisionPause is how long decisions wait for more decisions of the same batch.
 const decisionPause = time.Second
 
-// Reporter publishes. Its methods are safe for concurrent use and never block.
+// Reporter publishes reports. Its methods are safe for concurrent use and never block.
 type Reporter struct {
 	cfg      Config
 	reporter []kafka.Header
@@ -55,8 +55,8 @@ type Reporter struct {
 	free     chan *slot
 	crowded  chan struct{} // the ring is half full
 	changes  chan keeper.Change
-	draft    event.RoutingDecision // of Run's goroutine, with its memory, for the next decision
-	text     []byte                // and its text
+	draft    event.RoutingDecision // used by Run's goroutine; reused for the next decision
+	text     []byte                // text of the draft
 
 	second  atomic.Int64 // the second that taken counts
 	taken   atomic.Int64
@@ -75,7 +75,7 @@ type stats struct {
 	reports, statuses, refused                   atomic.Uint64
 }
 
-// Stats counts what was published and what was not.
+// Stats counts published and dropped messages.
 type Stats struct {
 	Reports, Statuses, Decisions                 uint64
 	RingFull, RateCapped, ChangesLost, NotQueued uint64
@@ -84,7 +84,7 @@ type Stats struct {
 type said struct {
 	status string
 	at     time.Time
-	pause  time.Duration // until it is repeated
+	pause  time.Duration // time until it is repeated
 }
 
 // New returns a reporter that publishes once Run runs.
@@ -106,7 +106,7 @@ func New(cfg Config) *Reporter {
 	return r
 }
 
-// Stats gives the counts since the start.
+// Stats returns the counts since the start.
 func (r *Reporter) Stats() Stats {
 	s := &r.stats
 	return Stats{
@@ -115,7 +115,7 @@ func (r *Reporter) Stats() Stats {
 	}
 }
 
-// Run publishes until ctx ends, and once more then.
+// Run publishes until ctx ends, and then once more.
 func (r *Reporter) Run(ctx context.Context, lives Lives) error {
 	ticker := time.NewTicker(r.cfg.Interval)
 	defer ticker.Stop()
@@ -124,7 +124,7 @@ func (r *Reporter) Run(ctx context.Context, lives Lives) error {
 	for {
 		select {
 		case <-ctx.Done():
-			r.slot = 0 // a round for all
+			r.slot = 0 // publish a full round
 			r.report(lives)
 			r.publishDecisions()
 			for len(r.changes) > 0 {
@@ -151,15 +151,14 @@ func (r *Reporter) send(topic, key string, value []byte, headers []kafka.Header,
 	}
 }
 
-// Probed publishes a probe's result when its status changed or it is time to
-// say it again.
+// Probed publishes a probe's result if its status changed or its repetition is due.
 func (r *Reporter) Probed(p probe.Result) {
 	status := event.StatusHealthy
 	switch {
 	case !p.Up:
 		status = event.StatusUnhealthy
 	case !p.OK:
-		status = event.StatusDegraded // the verdict is still up, this check failed
+		status = event.StatusDegraded // the instance still counts as healthy, this check failed
 	}
 	key := [2]string{p.Service, p.Instance}
 	r.mu.Lock()
@@ -184,7 +183,7 @@ func (r *Reporter) Probed(p probe.Result) {
 	r.send(event.TopicHealthStatus, p.Service, h.AppendJSON(nil), r.reporter, &r.stats.statuses)
 }
 
-// again gives what is remembered once status is published at a moment.
+// again returns the new state after status was published at the given time.
 func (s said) again(status string, at time.Time) said {
 	if s.status != status || status != event.StatusHealthy {
 		return said{status, at, heartbeat}
@@ -192,8 +191,7 @@ func (s said) again(status string, at time.Time) said {
 	return said{status, at, min(2*s.pause, heartbeatLimit)}
 }
 
-// wall converts a time of the process clock, in milliseconds: finer digits say
-// nothing and fill the log.
+// wall converts a time of the process clock to milliseconds: more digits carry no information and make the log larger.
 func (r *Reporter) wall(at int64) time.Time {
 	return r.started.Add(time.Duration(at - r.startAt)).UTC().Truncate(time.Millisecond)
 }

@@ -1,6 +1,5 @@
-// Package rule turns judgements into alerts: a state machine per alert (pending, firing, resolved) with a waiting
-// time before firing, hysteresis, and the rule that silence never resolves anything.
+// Package rule turns judgements into alerts. Each alert is a state machine (pending, firing, resolved) with a waiting
+// time before firing and with hysteresis. Missing data never resolves an alert.
 //
-// The package is pure: time is an argument and what is to be published comes out of a function. Only analysis uses
-// it.
+// The package is pure: time is an argument, and functions return what to publish. Only analysis uses it.
 package rule

@@ -11,11 +11,11 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// Again is how often an active alert is published anew: the topic keeps 30 days, and who reads it from a day ago must
-// find what is still wrong.
+// Again is how often an active alert is published again. The topic keeps 30 days; a reader that starts one day back
+// must find all problems that persist.
 const Again = 24 * time.Hour
 
-// maxRestored bounds what a topic full of alerts can make an engine remember.
+// maxRestored limits the alerts that an engine restores from a full topic.
 const maxRestored = 20_000
 
 // Engine holds the active alerts. The zero value has none. It is not safe for concurrent use.
@@ -32,7 +32,7 @@ type active struct {
 	published time.Time
 }
 
-// Judge takes one judgement and returns the alert if it changed its status, with true.
+// Judge processes one judgement. It returns the alert and true if the alert changed its status.
 func (e *Engine) Judge(j Judgement, now time.Time) (event.Alert, bool) {
 	print := Fingerprint(j.Rule.ID, j.Labels)
 	a := e.alerts[print]
@@ -42,7 +42,7 @@ func (e *Engine) Judge(j Judgement, now time.Time) (event.Alert, bool) {
 	case a == nil:
 		return event.Alert{}, false
 	}
-	a.wait, a.keep = j.Rule.For, j.Rule.Keep // a restored alert does not know them
+	a.wait, a.keep = j.Rule.For, j.Rule.Keep // a restored alert does not have them
 	switch j.Verdict {
 	case Bad:
 		a.goodSince = time.Time{}
@@ -59,8 +59,8 @@ func (e *Engine) Judge(j Judgement, now time.Time) (event.Alert, bool) {
 			return e.move(a, event.AlertResolved, now), true
 		}
 	case Unsure:
-		// A cause that was seen and not refuted goes on: waiting ends without new data too. What was seen
-		// to be good does not end anything by silence.
+		// A cause that was seen and not refuted persists: the waiting time ends without new data too. A good judgement
+		// followed by missing data resolves nothing.
 		a.goodSince = time.Time{}
 		if a.Status == event.AlertPending && now.Sub(a.StartsAt) >= a.wait {
 			return e.move(a, event.AlertFiring, now), true
@@ -83,10 +83,10 @@ func (e *Engine) Due(now time.Time) []event.Alert {
 // Len is the number of active alerts.
 func (e *Engine) Len() int { return len(e.alerts) }
 
-// Has tells whether the alert of a judgement is active.
+// Has reports whether the alert of a judgement is active.
 func (e *Engine) Has(j Judgement) bool { return e.alerts[Fingerprint(j.Rule.ID, j.Labels)] != nil }
 
-// Active returns the active alerts by fingerprint order.
+// Active returns the active alerts, sorted by fingerprint.
 func (e *Engine) Active() []event.Alert {
 	var out []event.Alert
 	for _, print := range slices.Sorted(maps.Keys(e.alerts)) {
@@ -95,8 +95,8 @@ func (e *Engine) Active() []event.Alert {
 	return out
 }
 
-// Restore takes what the alerts topic says, in any order: the highest seq of a fingerprint counts. Sequence numbers
-// go on above all of them.
+// Restore processes a message of the alerts topic, in any order: the highest seq of a fingerprint counts. Later
+// sequence numbers are above all of them.
 func (e *Engine) Restore(a event.Alert) {
 	if e.alerts[a.Fingerprint] == nil && len(e.alerts) >= maxRestored {
 		return
@@ -106,11 +106,11 @@ func (e *Engine) Restore(a event.Alert) {
 	if have != nil && have.Seq > a.Seq {
 		return
 	}
-	// A resolved one is kept as a mark until Settle, so that an older message about it does not bring it back.
+	// A resolved alert is kept as a mark until Settle, so that an older message does not activate it again.
 	e.put(&active{Alert: a, published: a.UpdatedAt})
 }
 
-// Settle ends a restoration: marks of resolved alerts are dropped.
+// Settle ends a restoration: it drops the marks of resolved alerts.
 func (e *Engine) Settle() {
 	maps.DeleteFunc(e.alerts, func(_ string, a *active) bool { return a.Status == event.AlertResolved })
 }
@@ -151,19 +151,19 @@ func (e *Engine) move(a *active, status string, now time.Time) event.Alert {
 	return e.publish(a, now)
 }
 
-// publish stamps the alert. Sequence numbers are milliseconds unless that would not rise, so that they rise across
-// takeovers as well.
+// publish sets the alert's time and sequence number. Sequence numbers are milliseconds, or one more than the last
+// number if that is higher, so that they also increase across takeovers.
 func (e *Engine) publish(a *active, now time.Time) event.Alert {
 	e.seq = max(e.seq+1, uint64(max(now.UnixMilli(), 0)))
 	a.Seq, a.UpdatedAt, a.published = e.seq, now.UTC(), now
 	return a.Alert
 }
 
-// Fingerprint names an alert: its rule and labels, in any order, always give the same one.
+// Fingerprint identifies an alert: the same rule and labels, in any order, give the same fingerprint.
 func Fingerprint(ruleID string, labels map[string]string) string {
 	h := sha256.New()
 	write := func(s string) {
-		h.Write([]byte(strconv.Itoa(len(s)))) // lengths keep neighbours apart
+		h.Write([]byte(strconv.Itoa(len(s)))) // lengths separate neighbouring fields
 		h.Write([]byte{':'})
 		h.Write([]byte(s))
 	}

@@ -7,40 +7,41 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// Rule says what an alert is called and how long its cause must last.
+// Rule defines the id of an alert and how long its cause must last.
 type Rule struct {
 	ID        string
 	Severity  string
 	For       time.Duration // from the first bad judgement to firing
-	Keep      time.Duration // from the first good judgement to resolved, without a bad one between
+	Keep      time.Duration // from the first good judgement to resolved, without a bad judgement between
 	Threshold event.Optional
 	Unit      string
 }
 
-// The rules. Their judgements come from analysis, which says with each what it saw.
+// The rules. Their judgements come from analysis, which describes the cause of each.
 var (
-	// InstanceDown: most of those who check an instance's health say UNHEALTHY.
+	// InstanceDown: at least half of the senders of an instance's health checks report UNHEALTHY.
 	InstanceDown = Rule{ID: "instance-down", Severity: event.SeverityCritical, For: 3 * time.Second, Keep: 5 * time.Second}
-	// FastFailing: an instance answers, and half or more of its answers are errors.
+	// FastFailing: an instance answers, and at least half of its responses are errors.
 	FastFailing = Rule{ID: "fast-failing", Severity: event.SeverityCritical, For: 2 * time.Second, Keep: 10 * time.Second, Threshold: event.Some(0.5), Unit: "ratio"}
 	// Panic: a proxy has so few usable instances of a service that it uses all of them.
 	Panic = Rule{ID: "panic", Severity: event.SeverityCritical, For: 2 * time.Second, Keep: 10 * time.Second}
-	// MassDrain: health-status messages say of many instances of a service that they drain or are unhealthy, more than
-	// such messages may take out.
+	// MassDrain: health-status messages report that many instances of a service drain or are unhealthy, more than such
+	// messages may take out of rotation.
 	MassDrain = Rule{ID: "mass-drain", Severity: event.SeverityCritical, For: 0, Keep: 10 * time.Second}
-	// TelemetryStale: an instance that reports about itself fell silent while it still serves requests.
+	// TelemetryStale: an instance that reports about itself stopped reporting while it still serves requests.
 	TelemetryStale = Rule{ID: "telemetry-stale", Severity: event.SeverityWarning, For: 10 * time.Second, Keep: 0, Unit: "s"}
-	// TopicRecreated: a topic was deleted and made again, or its log is shorter than what was read of it.
+	// TopicRecreated: a topic was deleted and created again, or its log ends before the offset that was already read.
 	TopicRecreated = Rule{ID: "topic-recreated", Severity: event.SeverityWarning, For: 0, Keep: 0}
-	// NodeShortage: a proxy lacks descriptors, memory, local ports or an answer of its name server; its instances are not to blame.
+	// NodeShortage: a proxy lacks file descriptors, memory, local ports or an answer of its name server; its instances
+	// are not the cause.
 	NodeShortage = Rule{ID: "node-shortage", Severity: event.SeverityCritical, For: 0, Keep: 10 * time.Second}
-	// TelemetryQuota: reports about instances that nobody configured are refused, because there are too many.
+	// TelemetryQuota: reports about unconfigured instances are refused, because there are too many.
 	TelemetryQuota = Rule{ID: "telemetry-quota", Severity: event.SeverityWarning, For: 0, Keep: 30 * time.Second}
-	// Unsigned: nodes refuse records of a reserved topic, because no known key signed them.
+	// Unsigned: nodes refuse records of a reserved topic, because they are not signed with a known key.
 	Unsigned = Rule{ID: "unsigned-records", Severity: event.SeverityCritical, For: 0, Keep: 0}
 )
 
-// Known tells whether a rule of this program has the id.
+// Known reports whether this program has a rule with the id.
 func Known(id string) bool {
 	for _, r := range [...]Rule{InstanceDown, FastFailing, Panic, MassDrain, TelemetryStale, TopicRecreated, NodeShortage, TelemetryQuota, Unsigned} {
 		if r.ID == id {
@@ -50,24 +51,22 @@ func Known(id string) bool {
 	return false
 }
 
-// How far an alert's dates and number may be ahead of a reader's clock.
+// How far an alert's dates and sequence number may be ahead of a reader's clock.
 const (
 	maxAhead    = time.Minute
 	maxSeqAhead = time.Hour
 )
 
-// Bounds of the texts of an alert. Some texts list what strangers wrote, and
-// readers keep thousands of alerts.
+// Limits of the texts of an alert. Some texts list data from unknown producers, and readers keep thousands of alerts.
 const (
 	maxSummary     = 1 << 10
 	maxDescription = 4 << 10
-	maxText        = 16 << 10 // of all texts and labels of one alert
+	maxText        = 16 << 10 // all texts and labels of one alert
 )
 
-// Believable tells whether an alert may have been written by an analyzer before
-// now. One that is dated ahead, or has a number of years to come, would stand
-// over every later state of the same alert. One with more text than an analyzer
-// writes would take the memory of those that keep it.
+// Believable reports whether an analyzer may have written an alert before now. An alert that is dated ahead, or has a
+// sequence number of a later year, would override every later state of the same alert. An alert with more text than an
+// analyzer writes would use too much memory of its readers.
 func Believable(a event.Alert, now time.Time) bool {
 	latest := now.Add(maxAhead)
 	size := len(a.Annotations.Summary) + len(a.Annotations.Description) + len(a.Unit)
@@ -77,7 +76,7 @@ func Believable(a event.Alert, now time.Time) bool {
 	return size <= maxText && !a.UpdatedAt.After(latest) && !a.StartsAt.After(latest) && a.Seq <= uint64(max(now.Add(maxSeqAhead).UnixMilli(), 0))
 }
 
-// Verdict is what one look at the cause says.
+// Verdict is the result of one judgement.
 type Verdict int
 
 // The verdicts. Unsure covers both missing data and values between the thresholds: nothing changes.
@@ -87,7 +86,7 @@ const (
 	Good
 )
 
-// Judgement is one look at one alert's cause.
+// Judgement is one evaluation of the cause of one alert.
 type Judgement struct {
 	Rule        Rule
 	Labels      map[string]string

@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// Sample is what is known of one instance over the last Window. Numbers that are not finite or negative count as
-// unknown, so that no input can make a score that is not a number.
+// Sample holds the data of one instance over the last Window. Numbers that are not finite, or negative, count as
+// unknown, so that no input can produce a NaN score.
 type Sample struct {
 	Requests    float64
 	Errors      float64
 	P95Ms       float64 // 0: unknown
-	Utilization float64 // what it calls busy or its CPU
+	Utilization float64 // its reported utilization or its CPU usage
 	Memory      float64
-	Gate        float64 // what health checks allow: 1 healthy or unknown, 0.5 degraded, 0 unhealthy or draining
+	Gate        float64 // limit from health checks: 1 healthy or unknown, 0.5 degraded, 0 unhealthy or draining
 }
 
 // Factors are the parts of a raw score, each 0..1.
@@ -21,28 +21,28 @@ type Factors struct {
 	Errors, Latency, Utilization float64
 }
 
-// Raw is the product of the factors, so that any of them can veto; latency and utilization are softened, they are
-// less sure signs of sickness than errors.
+// Raw returns the product of the factors, so that any factor can make the score 0. Latency and utilization count less,
+// because they are weaker signs of a problem than errors.
 func (f Factors) Raw() float64 {
 	return f.Errors * math.Pow(f.Latency, 0.7) * math.Sqrt(f.Utilization)
 }
 
 const (
-	priorWeight   = 20   // requests that the peers' error rate counts for, against small samples
-	toleratedRate = .005 // error rate that is nobody's fault
-	halvingRate   = .05  // each 5 points of error rate above what is tolerated halve the factor
-	minSpread     = 0.18 // of ln(p95) between healthy peers, measured on identical instances
-	minPeers      = 3    // fewer instances cannot tell who is the odd one
-	minRequests   = 20   // below, a p95 is luck
-	freeZ         = 2    // deviations that are no reason for anything
+	priorWeight   = 20   // requests for which the error rate of the other instances counts, against small samples
+	toleratedRate = .005 // error rate that is ignored
+	halvingRate   = .05  // each 5 points of error rate above the tolerated rate halve the factor
+	minSpread     = 0.18 // of ln(p95) between healthy instances, measured on identical instances
+	minPeers      = 3    // with fewer instances an outlier cannot be identified
+	minRequests   = 20   // with fewer requests a p95 is random
+	freeZ         = 2    // deviations that are ignored
 	worstLatency  = 0.05
 	busy          = 0.7 // utilization from which on queues grow fast (M/M/1: waiting grows as 1/(1-u))
 	worstBusy     = 0.1
-	fullMemory    = 0.9 // memory below is no load, caches fill it
+	fullMemory    = 0.9 // memory usage below is ignored, because caches fill memory
 )
 
-// Rate computes the factors of all instances of one service. The result depends on neither the order nor the scale
-// of the samples: permuting them permutes it, and multiplying all latencies by one number changes nothing.
+// Rate computes the factors of all instances of one service. The result does not depend on the order or the scale of
+// the samples: permuting them permutes it, and multiplying all latencies by one number changes nothing.
 func Rate(pool []Sample) []Factors {
 	pool = slices.Clone(pool)
 	for i := range pool {
@@ -71,10 +71,10 @@ func overfull(memory float64) float64 {
 	return 0
 }
 
-// ErrorFactor judges e errors in n requests where the median instance of the service has error rate me.
+// ErrorFactor rates e errors in n requests if the median instance of the service has error rate me.
 //
-// The rate is pulled to the peers' by a Beta prior of 20 requests, and only what exceeds the tolerated rate by more
-// than two standard errors counts; each 5 points of that halve the factor. It never rises with e.
+// A Beta prior of 20 requests pulls the rate to that of the other instances. Only the part counts that exceeds the
+// tolerated rate by more than two standard errors; each 5 points of it halve the factor. The factor never rises with e.
 func ErrorFactor(n, e, me float64) float64 {
 	if n <= 0 {
 		return 1
@@ -85,11 +85,11 @@ func ErrorFactor(n, e, me float64) float64 {
 	return math.Exp2(-max(0, rate-tolerated-2*se) / halvingRate)
 }
 
-// LatencyFactor judges a p95, given as its logarithm, of n requests against the peers' median ml and their median
+// LatencyFactor rates a p95, given as its logarithm, of n requests against the service's median ml and the median
 // absolute deviation mad, both of logarithms.
 //
 // The spread is at least 18 % plus the sampling noise of a p95 (its variance is about 4.7 x 0.36 / n for ordinary
-// latency distributions). Two deviations are free, each two more halve the factor, down to 0.05.
+// latency distributions). Two deviations are ignored, each two more halve the factor, down to 0.05.
 func LatencyFactor(n, lnP95, ml, mad float64) float64 {
 	if n <= 0 {
 		return 1
@@ -136,7 +136,7 @@ func collect(pool []Sample, f func(Sample) (float64, bool)) []float64 {
 	return out
 }
 
-// median returns the middle value, the mean of the middle two, 0 of none. It sorts v.
+// median returns the middle value, the mean of the middle two, or 0 for none. It sorts v.
 func median(v []float64) float64 {
 	if len(v) == 0 {
 		return 0

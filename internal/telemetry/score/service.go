@@ -6,18 +6,19 @@ import (
 	"time"
 )
 
-// Verdict is one tick's judgement of one instance.
+// Verdict is the result of one tick for one instance.
 type Verdict struct {
 	Score      float64 // 0..1
 	Raw        float64
 	Factors    Factors
 	Confidence float64 // 0..1
 	State      State
-	Panic      bool // most of the service is bad: relative judgement is suspended
+	Panic      bool // most of the service is bad: comparison is suspended
 }
 
-// Tick judges all instances of one service; healths[i] is the memory behind pool[i] and moves on. Most of the pool
-// below 0.5 suspends all comparison (what is left is each instance's own utilization): when everybody is bad, sending everything to the least bad makes it worse.
+// Tick rates all instances of one service. healths[i] is the state for pool[i]; Tick updates it. If most of the pool is
+// below 0.5, comparison is suspended and only each instance's own utilization counts. When all instances are bad,
+// sending all requests to the least bad makes it worse.
 func Tick(pool []Sample, healths []*Health, now time.Time) []Verdict {
 	factors := Rate(pool)
 	out := make([]Verdict, len(pool))
@@ -45,10 +46,10 @@ func Tick(pool []Sample, healths []*Health, now time.Time) []Verdict {
 		out[i].Panic = panicking
 		own := Shrink(1, neutral, out[i].Confidence, 1, smooth[i])
 		if panicking {
-			own = math.Sqrt(out[i].Factors.Utilization) // its own load is no comparison
+			own = math.Sqrt(out[i].Factors.Utilization) // its own utilization is no comparison
 		}
 		out[i].Score = gate * own
-		healths[i].step(own) // checks speak for themselves: an instance that drained need not prove anything after
+		healths[i].step(own) // without gate: after a drain, for example, an instance needs no evidence to recover
 		out[i].State = healths[i].state
 	}
 	return out

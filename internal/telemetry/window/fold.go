@@ -9,7 +9,7 @@ import (
 // Fold adds up reports of a span. The zero value is empty.
 type Fold struct {
 	Samples  int           // reports
-	Covered  time.Duration // span that one reporter's reports stand for; the longest of several reporters
+	Covered  time.Duration // time span that one reporter's reports cover; the longest of several reporters
 	Newest   time.Time     // of the reports
 	Requests float64       // rps times gap
 	Errors   float64       // requests times error rate
@@ -19,11 +19,11 @@ type Fold struct {
 	Active, CPU, Memory, Utilization Level
 
 	sketch    *Sketch // merged latencies, nil: none
-	maxP95    float64 // highest p95 that came without a sketch
+	maxP95    float64 // highest p95 of reports without a sketch
 	hasMaxP95 bool
 }
 
-// Level folds a gauge: the newest value, the highest and the mean of the reports.
+// Level folds a gauge: the latest value, the highest and the mean of the reports.
 type Level struct {
 	At        time.Time
 	Last, Max float64
@@ -46,7 +46,7 @@ func (l *Level) add(at time.Time, o event.Optional) {
 // Known reports whether there was any value.
 func (l *Level) Known() bool { return l.n > 0 }
 
-// Gauge returns the level as messages have it.
+// Gauge returns the level in the form of messages.
 func (l *Level) Gauge() event.Gauge {
 	if l.n == 0 {
 		return event.Gauge{}
@@ -54,7 +54,7 @@ func (l *Level) Gauge() event.Gauge {
 	return event.Gauge{Last: event.Some(l.Last), Max: event.Some(l.Max), Avg: event.Some(l.sum / float64(l.n))}
 }
 
-// plus adds what another reporter sees of the same gauge: connections through two proxies add up.
+// plus adds another reporter's values of the same gauge: connections through two proxies add up.
 func (l *Level) plus(o *Level) {
 	if o.n == 0 {
 		return
@@ -72,7 +72,7 @@ func (l *Level) plus(o *Level) {
 	l.sum = mean * float64(l.n)
 }
 
-// Add folds in the reports of one reporter within [from, to). Several reporters of the same kind (proxies) add up.
+// Add adds the reports of one reporter within [from, to). Several reporters of the same kind (proxies) add up.
 func (f *Fold) Add(s *Series, from, to time.Time) {
 	var covered time.Duration
 	var active Level
@@ -116,8 +116,8 @@ func (f *Fold) addLatency(r *Report) {
 	}
 }
 
-// Merge adds the fold of another instance: its requests, errors, latencies and connections. Levels of use are left
-// out, they do not add up.
+// Merge adds the fold of another instance: its requests, errors, latencies and connections. Levels of resource use are
+// left out because they do not add up.
 func (f *Fold) Merge(o *Fold) {
 	f.Samples += o.Samples
 	f.Covered = max(f.Covered, o.Covered)
@@ -140,8 +140,8 @@ func (f *Fold) Merge(o *Fold) {
 	}
 }
 
-// P95 returns the 95th percentile in milliseconds and where it comes from: the merged sketches where every report
-// brought one; else the highest reported value, which is an upper bound, because percentiles must not be averaged.
+// P95 returns the 95th percentile in milliseconds and its source. The source is the merged sketches if every report has
+// a sketch, else the highest reported value. That value is an upper bound; percentiles must not be averaged.
 func (f *Fold) P95() (event.Optional, string) {
 	var p float64
 	sketched := false
@@ -159,7 +159,7 @@ func (f *Fold) P95() (event.Optional, string) {
 	return event.Optional{}, ""
 }
 
-// Latency returns the latencies as messages have them, with the merged sketch.
+// Latency returns the latencies in the form of messages, with the merged sketch.
 func (f *Fold) Latency() event.Latency {
 	p95, source := f.P95()
 	out := event.Latency{P95: p95, P95Source: source}
@@ -178,7 +178,7 @@ func (f *Fold) Latency() event.Latency {
 	return out
 }
 
-// ErrorRate returns errors over requests, unknown without either.
+// ErrorRate returns errors over requests, unknown if either is unknown.
 func (f *Fold) ErrorRate() event.Optional {
 	if !f.HasError || f.Requests <= 0 {
 		return event.Optional{}
@@ -186,9 +186,9 @@ func (f *Fold) ErrorRate() event.Optional {
 	return event.Some(min(f.Errors/f.Requests, 1))
 }
 
-// Combine joins what the proxies measured with what the instance says of itself, field by field: requests, errors,
-// latency and connections are the proxies' where they have any (the clients' view; rates of both must never be added,
-// they count the same requests), levels of use are always the instance's own.
+// Combine joins the proxies' measurements with the instance's own reports, field by field. Requests, errors, latency
+// and connections are those of the proxies if they have any. This is the clients' view; rates of both must never be
+// added, because they count the same requests. Levels of resource use are always the instance's own.
 func Combine(proxies, self *Fold) Fold {
 	out := *self
 	out.Samples += proxies.Samples

@@ -7,17 +7,17 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// MaxGap bounds what one report can stand for: a reporter that was silent for longer did not see requests.
+// MaxGap limits the time that one report can cover: a reporter without reports for longer did not see requests.
 const MaxGap = 60 * time.Second
 
-// firstGap is what the first report of a reporter stands for.
+// firstGap is the time that the first report of a reporter covers.
 const firstGap = time.Second
 
 // Report is one report of one reporter.
 type Report struct {
 	At      time.Time
 	Metrics event.Metrics
-	Sketch  []byte // encoded latencies, checked; nil: none
+	Sketch  []byte // encoded and checked latencies; nil: none
 }
 
 // Series holds the recent reports of one reporter by timestamp. The zero value is empty.
@@ -25,8 +25,8 @@ type Series struct {
 	reports []Report
 }
 
-// Insert puts a report in its place and reports whether it was new: a second report with the same timestamp is a
-// duplicate and is left out.
+// Insert inserts a report in timestamp order and reports whether it was new: a second report with the same timestamp is
+// a duplicate and is ignored.
 func (s *Series) Insert(r Report) bool {
 	i := s.from(r.At)
 	if i < len(s.reports) && s.reports[i].At.Equal(r.At) {
@@ -44,7 +44,7 @@ func (s *Series) Newest() (Report, bool) {
 	return s.reports[len(s.reports)-1], true
 }
 
-// Len returns how many reports there are.
+// Len returns the number of reports.
 func (s *Series) Len() int { return len(s.reports) }
 
 // After returns the time of the first report after t.
@@ -56,7 +56,7 @@ func (s *Series) After(t time.Time) (time.Time, bool) {
 	return s.reports[i].At, true
 }
 
-// Evict forgets the reports before t but the newest of them, which the gap of its successor needs.
+// Evict drops the reports before t except the latest of them, which the gap of its successor needs.
 func (s *Series) Evict(t time.Time) {
 	n := s.from(t) - 1
 	if n <= 0 {
@@ -88,7 +88,7 @@ func (s *Series) Period() (time.Duration, bool) {
 }
 
 // Longest returns the longest of the last gaps between reports, false before there are two reports. A reporter that
-// lengthens its pauses at most doubles them, so one that is silent for longer than twice this has stopped.
+// lengthens its interval at most doubles it, so a reporter without a report for more than twice this time has stopped.
 func (s *Series) Longest() (time.Duration, bool) {
 	var few [fewGaps]time.Duration
 	gaps := s.gaps(few[:0])

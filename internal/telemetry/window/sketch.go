@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	alpha = 0.01 // relative accuracy; equals event.SketchAlpha, a test says so
+	alpha = 0.01 // relative accuracy; equals event.SketchAlpha, a test checks this
 
-	// MaxSketchBytes bounds an encoded sketch. Ordinary ones take 200 to 700 bytes.
+	// MaxSketchBytes limits an encoded sketch. Ordinary sketches take 200 to 700 bytes.
 	MaxSketchBytes = 64 << 10
 
-	minLatencyMs = 1e-6 // below, a latency is noise; above the other, nonsense. Together they bound
-	maxLatencyMs = 1e9  // a merged sketch to 1,750 bins.
+	minLatencyMs = 1e-6 // a lower latency is noise; together the two bounds limit
+	maxLatencyMs = 1e9  // a merged sketch to 1,750 bins; a higher latency is invalid
 	maxCount     = 1e15
 )
 
-// Sketch is a DDSketch of latencies in milliseconds (Masson, Rim, Lee: DDSketch, VLDB 2019): each quantile is within
-// 1 % of the true one, and merging sketches is exact and commutative, which averaging quantiles is not.
+// Sketch is a DDSketch of latencies in milliseconds (Masson, Rim, Lee: DDSketch, VLDB 2019). Quantiles are within 1 %
+// of the true values. Merging sketches is exact and commutative, unlike averaging quantiles.
 //
-// Its encoding is that of DataDog/sketches-go with the logarithmic index mapping, which other languages have too.
-// It is not safe for concurrent use.
+// Its encoding is that of DataDog/sketches-go with the logarithmic index mapping, which other languages support too. It
+// is not safe for concurrent use.
 type Sketch struct{ s *ddsketch.DDSketch }
 
 // NewSketch returns an empty sketch.
@@ -37,7 +37,7 @@ func NewSketch() *Sketch {
 	return &Sketch{ddsketch.NewDDSketch(m, store.NewDenseStore(), store.NewDenseStore())}
 }
 
-// Add counts one latency. Values outside 1 ns and 11 days count as the nearer bound, NaN as nothing.
+// Add counts one latency. Values outside 1 ns and 11 days count as the nearer bound; NaN is ignored.
 func (k *Sketch) Add(ms float64) { k.AddCount(ms, 1) }
 
 // AddCount counts one latency several times.
@@ -45,7 +45,7 @@ func (k *Sketch) AddCount(ms, count float64) {
 	if math.IsNaN(ms) || !(count > 0) || count > maxCount {
 		return
 	}
-	_ = k.s.AddWithCount(min(max(ms, minLatencyMs), maxLatencyMs), count) // fails outside those bounds only
+	_ = k.s.AddWithCount(min(max(ms, minLatencyMs), maxLatencyMs), count) // fails only outside those bounds
 }
 
 // Encode appends the sketch to dst.
@@ -54,8 +54,8 @@ func (k *Sketch) Encode(dst []byte) []byte {
 	return dst
 }
 
-// CheckSketch reports whether encoded bytes are a sketch that Merge may take: not too long, of the same accuracy,
-// without negative latencies, counts that are numbers, and latencies within bounds.
+// CheckSketch returns an error unless the encoded bytes are a sketch that Merge accepts. It must be within the size
+// limit and of the same accuracy, have no negative latencies, counts that are numbers, and latencies within bounds.
 func CheckSketch(b []byte) error {
 	if len(b) > MaxSketchBytes {
 		return fmt.Errorf("latency sketch of %d bytes, more than %d", len(b), MaxSketchBytes)
@@ -86,7 +86,7 @@ func CheckSketch(b []byte) error {
 	return err
 }
 
-// Merge adds an encoded sketch that CheckSketch found good.
+// Merge adds an encoded sketch that CheckSketch accepted.
 func (k *Sketch) Merge(encoded []byte) error {
 	if err := k.s.DecodeAndMergeWith(encoded); err != nil {
 		return fmt.Errorf("merge latency sketch: %w", err)
@@ -94,12 +94,12 @@ func (k *Sketch) Merge(encoded []byte) error {
 	return nil
 }
 
-// MergeWith adds another sketch, which stays as it is.
+// MergeWith adds another sketch, which stays unchanged.
 func (k *Sketch) MergeWith(o *Sketch) {
-	_ = k.s.MergeWith(o.s) // fails when the mappings differ only
+	_ = k.s.MergeWith(o.s) // fails only if the mappings differ
 }
 
-// Count returns how many latencies there are.
+// Count returns the number of latencies.
 func (k *Sketch) Count() float64 { return k.s.GetCount() }
 
 // Sum returns the sum of the latencies, within 1 %.

@@ -28,7 +28,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who calls, and what they may do here */
+        /** The caller, its role and permissions */
         get: operations["getMe"];
         put?: never;
         post?: never;
@@ -45,10 +45,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How one can log in; answered to everybody */
+        /** Login methods; this call needs no login */
         get: operations["getLogin"];
         put?: never;
-        /** Begin a session by a password; the answer sets a cookie */
+        /** Log in with a password; the response sets a session cookie */
         post: operations["login"];
         delete?: never;
         options?: never;
@@ -63,7 +63,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Go to the OpenID Connect issuer */
+        /** Redirect to the OpenID Connect issuer */
         get: operations["loginAtIssuer"];
         put?: never;
         post?: never;
@@ -80,7 +80,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Come back from the issuer; the answer sets a cookie */
+        /** Return from the issuer; the response sets a session cookie */
         get: operations["loginFromIssuer"];
         put?: never;
         post?: never;
@@ -114,7 +114,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who answers, how it stands with Kafka and the configuration, what it lost */
+        /** State of this node, its Kafka connection and configuration; lost items by queue */
         get: operations["getNode"];
         put?: never;
         post?: never;
@@ -131,7 +131,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One moment of the node with its services and active alerts */
+        /** Snapshot of the node with its services and active alerts */
         get: operations["getOverview"];
         put?: never;
         post?: never;
@@ -149,11 +149,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The overview, and then each second what changed
-         * @description Begins with the event `overview`, which comes again where services or instances are others. Each
-         *     `changes` refers to it: services and instances are numbered in its order, the instances from the first
-         *     of the first service on. What is not named is as it was, but that its newest second had no requests.
-         *     The stream is compressed if the client accepts gzip.
+         * Stream of the overview, followed by its changes each second
+         * @description The stream begins with the event `overview`. `overview` comes again if services or instances changed in id,
+         *     address or policy. Each `changes` refers to the last `overview` and numbers services and instances in its
+         *     order, starting with the first instance of the first service. An instance that `changes` does not list is
+         *     unchanged and had no requests in its newest second. The stream is compressed if the client accepts gzip.
          */
         get: operations["streamOverview"];
         put?: never;
@@ -188,7 +188,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Alerts that are pending or firing, firing ones first; with past also the newest resolved ones */
+        /** Pending and firing alerts, firing first; with past, also the latest resolved alerts */
         get: operations["listAlerts"];
         put?: never;
         post?: never;
@@ -205,10 +205,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Silences, those that end last first, also ended ones */
+        /** Silences including ended ones, latest end first */
         get: operations["listSilences"];
         put?: never;
-        /** Silence alerts for a while, on every node; they are still shown, as silenced */
+        /** Silence alerts on every node until a given time; silenced alerts stay visible */
         post: operations["silence"];
         delete?: never;
         options?: never;
@@ -240,7 +240,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who did what, newest first, of the newest 5000 records at least */
+        /** Audit records, newest first; covers at least the newest 5000 records */
         get: operations["listAudit"];
         put?: never;
         post?: never;
@@ -257,7 +257,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether the records of each node are the chain that they were written as */
+        /** Verify the chain of audit records of each node */
         get: operations["verifyAudit"];
         put?: never;
         post?: never;
@@ -276,7 +276,7 @@ export interface paths {
         };
         /**
          * Recorded routing decisions and changes of standing, newest first
-         * @description Recorded are a sample of all requests, and each one that failed, was tried again, or met an ejection or panic.
+         * @description The proxy records a sample of all requests, and each request that failed, was retried, or coincided with an ejection or panic.
          */
         get: operations["listDecisions"];
         put?: never;
@@ -294,7 +294,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Recorded decisions as they come, at most 200 a second, after the newest 50 */
+        /** Stream of recorded decisions: the newest 50, then at most 200 per second */
         get: operations["streamDecisions"];
         put?: never;
         post?: never;
@@ -328,7 +328,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The search for one request, with its progress */
+        /** Stream the search for one request, with its progress */
         get: operations["searchDecision"];
         put?: never;
         post?: never;
@@ -345,7 +345,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Why an instance gets the share that it gets, in sentences */
+        /** Explain in sentences why an instance gets its share of requests */
         get: operations["explainInstance"];
         put?: never;
         post?: never;
@@ -362,7 +362,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The last three minutes of an instance, its newest health checks and changes of standing */
+        /** The last three minutes of an instance, its latest probes and changes of standing */
         get: operations["getPast"];
         put?: never;
         post?: never;
@@ -381,7 +381,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Drain an instance, end that, or set its weight; on this node at once, on every node over config-updates */
+        /** Drain or undrain an instance, or set its weight; immediately on this node, on every node through config-updates */
         post: operations["overrideInstance"];
         delete?: never;
         options?: never;
@@ -396,7 +396,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The current configuration, overrides in force, and what each node made of it */
+        /** The current configuration, active overrides, and the configuration state of each node */
         get: operations["getConfig"];
         put?: never;
         post?: never;
@@ -434,7 +434,7 @@ export interface paths {
         put?: never;
         /**
          * Publish a document as the new revision
-         * @description 409 where base is not the current revision any more. With dryRun it says what would change.
+         * @description The response is 409 if base is no longer the current revision. With dryRun, the response shows the changes.
          */
         post: operations["applyConfig"];
         delete?: never;
@@ -469,7 +469,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Publish an older revision again, as a new one */
+        /** Publish an older revision again, as a new revision */
         post: operations["rollbackConfig"];
         delete?: never;
         options?: never;
@@ -484,7 +484,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Two revisions line by line */
+        /** Compare two revisions line by line */
         get: operations["diffConfig"];
         put?: never;
         post?: never;
@@ -503,7 +503,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** What is wrong with a document, and how it differs from the current one */
+        /** Check a document, and compare it with the current document */
         post: operations["checkConfig"];
         delete?: never;
         options?: never;
@@ -518,7 +518,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Topics, those of smartlb first, as they were at most seven seconds ago */
+        /** Topics, those of smartlb first; at most seven seconds old */
         get: operations["listTopics"];
         put?: never;
         /** Create a topic */
@@ -554,7 +554,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What came into a topic over the last fifteen minutes */
+        /** Messages and bytes written to a topic over the last fifteen minutes */
         get: operations["getTopicHistory"];
         put?: never;
         post?: never;
@@ -571,7 +571,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Consumer groups with a commit in a topic, or members that read it */
+        /** Consumer groups that have commits in a topic or members that read it */
         get: operations["listTopicGroups"];
         put?: never;
         post?: never;
@@ -588,7 +588,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The JSON Schema of a topic's values, as the catalog names it */
+        /** The JSON Schema that the catalog names for a topic's values */
         get: operations["getTopicSchema"];
         put?: never;
         post?: never;
@@ -608,7 +608,7 @@ export interface paths {
         /** Every setting of a topic with its value, source and default */
         get: operations["listTopicSettings"];
         put?: never;
-        /** Set some settings, let the defaults of others hold again, and read them back */
+        /** Set some settings, reset others to their defaults, and read them back */
         post: operations["changeTopicSettings"];
         delete?: never;
         options?: never;
@@ -625,7 +625,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Give a topic more partitions */
+        /** Add partitions to a topic */
         post: operations["addPartitions"];
         delete?: never;
         options?: never;
@@ -657,7 +657,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What every known setting of topics takes */
+        /** Permitted values of every known topic setting */
         get: operations["listSettingRules"];
         put?: never;
         post?: never;
@@ -674,7 +674,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The topics that smartlb uses, as they are to be */
+        /** The catalog: the topics that smartlb uses, in their desired state */
         get: operations["getCatalog"];
         put?: never;
         post?: never;
@@ -691,7 +691,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What it takes to make the cluster like the catalog, as smartlb kafka plan prints it */
+        /** Steps that make the cluster match the catalog, as printed by smartlb kafka plan */
         get: operations["planCatalog"];
         put?: never;
         post?: never;
@@ -710,7 +710,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make the cluster like the catalog, as far as it is allowed; nothing is ever deleted */
+        /** Apply the permitted steps that make the cluster match the catalog; nothing is ever deleted */
         post: operations["applyCatalog"];
         delete?: never;
         options?: never;
@@ -725,7 +725,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Brokers, what is without a leader or a copy, and what stands beside the cluster */
+        /** Brokers, partitions without a leader or with too few replicas in sync, ZooKeeper and Kafka Connect */
         get: operations["getCluster"];
         put?: never;
         post?: never;
@@ -742,7 +742,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How long a broker took to answer over the last fifteen minutes */
+        /** Response times of a broker over the last fifteen minutes */
         get: operations["getBrokerHistory"];
         put?: never;
         post?: never;
@@ -776,7 +776,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What smartlb kafka doctor finds, at most fifteen seconds old */
+        /** Report of smartlb kafka doctor, at most fifteen seconds old */
         get: operations["getHealth"];
         put?: never;
         post?: never;
@@ -793,7 +793,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** New messages of a topic as they come, at most 200 a second; the rest is counted */
+        /** Stream of new messages of a topic, at most 200 per second; the rest is counted */
         get: operations["streamTopic"];
         put?: never;
         post?: never;
@@ -811,10 +811,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Look through a topic for messages, as a stream of what is found
-         * @description Reads without a consumer group, from the oldest message on or the newest first. It ends when
-         *     it has found enough, when its budget of bytes or time is used up, at the end of the log as it
-         *     was when it began, or when the connection is closed. All terms given must hold.
+         * Search a topic for messages, as a stream of matches
+         * @description The search reads without a consumer group, oldest or newest messages first. It ends when one of these is true:
+         *     it found `limit` messages; its budget of bytes or time is used up; it reached the end that the log had when
+         *     the search began; the client closed the connection. A message must match all given terms.
          */
         get: operations["searchTopic"];
         put?: never;
@@ -833,8 +833,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Whole messages as JSON lines, as `smartlb kafka consume -o json` prints them
-         * @description What a search with the same parameters finds, or those of pick. A connection that breaks means that the file is not whole.
+         * Download complete messages as JSON lines, in the format of `smartlb kafka consume -o json`
+         * @description Exports the messages that a search with the same parameters finds, or the messages in pick. If the connection breaks, the file is incomplete.
          */
         get: operations["exportTopic"];
         put?: never;
@@ -854,7 +854,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Send one message; to a reserved topic admins only */
+        /** Send one message; a reserved topic needs the role admin */
         post: operations["produceMessage"];
         delete?: never;
         options?: never;
@@ -871,7 +871,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Send dead letters back to the topics that they came from, each once; to a reserved topic admins only */
+        /** Send dead letters back to their original topics, each once; a reserved topic needs the role admin */
         post: operations["redriveTopic"];
         delete?: never;
         options?: never;
@@ -903,7 +903,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The whole key or value of a message, as a file */
+        /** The complete key or value of a message, as a file */
         get: operations["getRaw"];
         put?: never;
         post?: never;
@@ -922,7 +922,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Whether the terms of a search are understood, and where the mistakes are */
+        /** Check the terms of a search, and show where the mistakes are */
         post: operations["checkFilter"];
         delete?: never;
         options?: never;
@@ -937,7 +937,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Consumer groups by name, with their lag as it was measured last */
+        /** Consumer groups sorted by name, with their last measured lag */
         get: operations["listGroups"];
         put?: never;
         post?: never;
@@ -954,11 +954,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One group as it is now, with the lag of the last fifteen minutes */
+        /** Current state of one group, with the lag of the last fifteen minutes */
         get: operations["getGroup"];
         put?: never;
         post?: never;
-        /** Forget a group with its committed offsets */
+        /** Delete a group with its committed offsets */
         delete: operations["deleteGroup"];
         options?: never;
         head?: never;
@@ -990,7 +990,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Set the lag above which a group is marked, or take it away */
+        /** Set or remove the lag threshold above which a group is marked */
         put: operations["setGroupThreshold"];
         post?: never;
         delete?: never;
@@ -1009,7 +1009,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Make a group forget where it stands in a topic */
+        /** Delete the committed offsets of a group in a topic */
         delete: operations["deleteGroupOffsets"];
         options?: never;
         head?: never;
@@ -1023,7 +1023,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The Connect worker, and the connectors with the state of each and of its tasks */
+        /** The Connect worker, and its connectors with their states and tasks */
         get: operations["getConnect"];
         put?: never;
         post?: never;
@@ -1040,7 +1040,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The connector classes that the worker has */
+        /** Connector classes available on the worker */
         get: operations["listConnectPlugins"];
         put?: never;
         post?: never;
@@ -1059,10 +1059,10 @@ export interface paths {
         };
         /** One connector with its tasks, traces, topics and settings; secrets are masked */
         get: operations["getConnector"];
-        /** Make a connector have exactly these settings; masked ones keep their value */
+        /** Replace all settings of a connector; masked settings keep their value */
         put: operations["applyConnector"];
         post?: never;
-        /** Delete a connector; the topics stay */
+        /** Delete a connector; its topics are kept */
         delete: operations["deleteConnector"];
         options?: never;
         head?: never;
@@ -1076,7 +1076,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Where a connector stands in what it reads */
+        /** Offsets of a connector */
         get: operations["getConnectorOffsets"];
         put?: never;
         post?: never;
@@ -1095,7 +1095,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ask the worker about settings, every one of the class with what is wrong with it */
+        /** Validate settings on the worker; returns every setting of the class with its errors */
         post: operations["checkConnector"];
         delete?: never;
         options?: never;
@@ -1112,7 +1112,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Restart (all, or only what failed), pause, resume or stop a connector; the worker goes on with it afterwards */
+        /** Restart (all, or only failed parts), pause, resume or stop a connector; the worker completes the action after the response */
         post: operations["actConnector"];
         delete?: never;
         options?: never;
@@ -1127,7 +1127,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How the demo stands, and what is worth a try */
+        /** State of the demo, and suggested faults */
         get: operations["getDemo"];
         put?: never;
         post?: never;
@@ -1163,7 +1163,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Pick a demo service's instances by another policy, by a revision of the configuration */
+        /** Change the policy of a demo service; publishes a configuration revision */
         post: operations["setPolicy"];
         delete?: never;
         options?: never;
@@ -1180,7 +1180,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make a demo instance misbehave, or heal it */
+        /** Inject a fault into a demo instance, or end its fault */
         post: operations["setFault"];
         delete?: never;
         options?: never;
@@ -1203,17 +1203,17 @@ export interface components {
             user: string;
             /** @enum {unknown} */
             role: "viewer" | "operator" | "admin";
-            /** @description Nothing can be changed through this server */
+            /** @description This server refuses all changes */
             readOnly: boolean;
             /** @description No login is required */
             local: boolean;
         };
         LoginMethods: {
             password: boolean;
-            /** @description Of OpenID Connect; empty where there is none */
+            /** @description URL of the OpenID Connect issuer; empty: no issuer */
             issuer: string;
         };
-        /** @description A number of things by reason */
+        /** @description Counters, keyed by reason */
         Counts: {
             [key: string]: number;
         };
@@ -1233,7 +1233,7 @@ export interface components {
             listeners: components["schemas"]["Labels"];
             kafka: components["schemas"]["KafkaState"];
             config: components["schemas"]["ConfigState"];
-            /** @description What was lost, by queue */
+            /** @description Number of lost items, by queue */
             drops: components["schemas"]["Counts"];
             adminUrl?: string;
             consoleUrl?: string;
@@ -1245,13 +1245,13 @@ export interface components {
         };
         ConfigState: {
             /**
-             * @description lkg is the last good one, from disk
+             * @description lkg: the last good configuration, from disk
              * @enum {unknown}
              */
             state: "applied" | "refused" | "lkg" | "none";
-            /** @description In use */
+            /** @description The revision in use */
             revision: string;
-            /** @description The log's */
+            /** @description The current revision in the log */
             current: string;
             refusedRevision?: string;
             errors: string[];
@@ -1275,41 +1275,41 @@ export interface components {
             since?: string;
         };
         Overridden: {
-            /** @description The override in words */
+            /** @description Description of the override */
             result: string;
-            /** @description On config-updates, so that every node follows */
+            /** @description The override is on config-updates, so every node applies it */
             published: boolean;
-            /** @description Where it is not published, or not kept: what holds instead */
+            /** @description If the override is not published or not saved: what is in effect instead */
             note?: string;
         };
         Overview: {
             /** Format: date-time */
             at: string;
-            /** @description Number of the newest second in the histories; absent where there is none */
+            /** @description Number of the newest second in the histories; absent: no history */
             tick?: number;
             node: components["schemas"]["Node"];
             services: components["schemas"]["Service"][];
             alerts: components["schemas"]["Alert"][];
         };
-        /** @description What differs from the event before */
+        /** @description Differences from the previous event */
         Changes: {
             /** Format: date-time */
             at: string;
-            /** @description Number of the newest second; where it is the same as before, that second was told already */
+            /** @description Number of the newest second; if unchanged, an earlier event already contained that second */
             tick: number;
-            /** @description Absent where it is as before */
+            /** @description Absent: unchanged */
             node?: components["schemas"]["Node"];
-            /** @description Absent where they are as before */
+            /** @description Absent: unchanged */
             alerts?: components["schemas"]["Alert"][];
-            /** @description Rows of: number, rate, errorRate, medianMs, active, panic (0 or 1) */
+            /** @description Columns of a row: number, rate, errorRate, medianMs, active, panic (0 or 1) */
             services: number[][];
             /**
-             * @description Rows of: number; requests and errors of the newest second; rate, errorRate, p50Ms, p95Ms, p99Ms, inFlight, weight;
-             *     of the cost total, latencyFactor, errorFactor, error, silence, capacity, veto, slowStart, latencyMs; and, where
-             *     something is known through Kafka, score, trust, and the time of that knowledge in ms since 1970
+             * @description Columns of a row: number; requests and errors of the newest second; rate, errorRate, p50Ms, p95Ms, p99Ms,
+             *     inFlight, weight; of the cost: total, latencyFactor, errorFactor, error, silence, capacity, veto, slowStart,
+             *     latencyMs. If facts from Kafka exist: score, trust, and the time of the facts in ms since 1970
              */
             instances: number[][];
-            /** @description Instances of which more than numbers changed, without history */
+            /** @description Instances in which more than numbers changed, without history */
             standing: {
                 n: number;
                 instance: components["schemas"]["Instance"];
@@ -1320,12 +1320,12 @@ export interface components {
             id: string;
             /** @enum {unknown} */
             policy: "adaptive" | "round_robin" | "least_request" | "random" | "peak_ewma" | "ring_hash" | "maglev";
-            /** @description Fewer than half of the instances are well */
+            /** @description Fewer than half of the instances are healthy */
             panic: boolean;
             healthCheck?: string;
             rate: number;
             errorRate: components["schemas"]["Ratio"];
-            /** @description Work-normalised latency; 0 is not known */
+            /** @description Work-normalised latency; 0: unknown */
             medianMs: number;
             active: number;
             instances: components["schemas"]["Instance"][];
@@ -1335,16 +1335,16 @@ export interface components {
             address: string;
             tags?: components["schemas"]["Labels"];
             /**
-             * @description What the proxy does with it
+             * @description How the proxy treats the instance
              * @enum {unknown}
              */
             state: "in" | "draining" | "unhealthy" | "reported-unhealthy" | "ejected";
             /**
-             * @description What to make of it, by state, outcomes and alerts. failing: its requests fail, or an alert is active; silenced: its alerts are, also where it is out; unknown: there is no data
+             * @description Summary of state, outcomes and alerts. failing: requests fail or an alert is active; silenced: its alerts are silenced, even if it is out; unknown: no data
              * @enum {unknown}
              */
             condition: "ok" | "failing" | "silenced" | "out" | "draining" | "unknown";
-            /** @description Failed requests in a row until now */
+            /** @description Current number of consecutive failures */
             failures: number;
             /** Format: date-time */
             since?: string;
@@ -1354,9 +1354,9 @@ export interface components {
              */
             until?: string;
             ejections: number;
-            /** @description Of the service's requests */
+            /** @description Share of the service's requests */
             share: components["schemas"]["Ratio"];
-            /** @description By weight among all instances */
+            /** @description Share by weight among all instances */
             fairShare: components["schemas"]["Ratio"];
             rate: number;
             errorRate: components["schemas"]["Ratio"];
@@ -1371,20 +1371,20 @@ export interface components {
             errorHistory: number[];
             weight: number;
             cost: components["schemas"]["Cost"];
-            /** @description Null where nothing is known through Kafka */
+            /** @description null: no facts from Kafka */
             facts: components["schemas"]["Facts"] | null;
-            /** @description Null before the first check */
+            /** @description null: no probe yet */
             probe: components["schemas"]["Probe"] | null;
             demoFault?: components["schemas"]["Fault"];
         };
-        /** @description What a request would cost now, and the parts of it */
+        /** @description Current cost of a request, and its parts */
         Cost: {
             total: number;
             latencyFactor: number;
             errorFactor: number;
-            /** @description The estimate behind the factor */
+            /** @description Estimated error ratio behind errorFactor */
             error: components["schemas"]["Ratio"];
-            /** @description Factor of answers that are overdue */
+            /** @description Factor for overdue responses */
             silence: number;
             inFlight: number;
             /** @description Share of the mean capacity */
@@ -1394,10 +1394,10 @@ export interface components {
             slowStart: number;
             latencyMs: number;
         };
-        /** @description What came through Kafka */
+        /** @description Facts from Kafka */
         Facts: {
             score: components["schemas"]["Ratio"];
-            /** @description False: no requests in the last 30 s, the score says nothing */
+            /** @description false: no requests in the last 30 s, so the score has no meaning */
             known: boolean;
             state: string;
             reasons: string[];
@@ -1407,12 +1407,12 @@ export interface components {
             errorRate: number | null;
             utilization: number | null;
             p95Ms: number | null;
-            /** @description Messages of the last minute that were not used */
+            /** @description Messages of the last minute that the proxy ignored */
             ignored: components["schemas"]["Counts"];
         };
         Probe: {
             /**
-             * @description Empty before the thresholds decide
+             * @description Empty: not enough probes yet to reach a threshold
              * @enum {unknown}
              */
             state: "passing" | "failing" | "";
@@ -1452,7 +1452,7 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
             seq: number;
-            /** @description That holds for it now */
+            /** @description The active silence for this alert */
             silence?: components["schemas"]["Silence"];
         };
         Silence: {
@@ -1489,27 +1489,27 @@ export interface components {
             /** @description Any JSON */
             after?: unknown;
             configRevision?: string;
-            /** @description SHA-256 of the node's record before this one */
+            /** @description SHA-256 of the node's previous record */
             prev?: string;
             offset: number;
         };
         AuditResult: {
             /**
-             * @description The worst of the chains
+             * @description The worst state of all chains
              * @enum {unknown}
              */
             state: "intact" | "unauthenticated" | "gap" | "altered" | "forged";
             /**
-             * @description Whether it is certain who wrote the records. unproven: no signing key is known, so that added records do not show; partial: some records are not signed by a known key; proven: all are
+             * @description Whether signatures prove the author of the records. unproven: no signing key is known, so added records cannot be detected; partial: some records are not signed by a known key; proven: all are signed by a known key
              * @enum {unknown}
              */
             authenticity: "unproven" | "partial" | "proven";
-            /** @description What the authenticity means, for people */
+            /** @description Explanation of the authenticity */
             note: string;
-            /** @description Records of nodes beyond the first 10,000, which nothing is said of */
+            /** @description Records of nodes beyond the first 10,000; these records were not verified */
             omitted: number;
             chains: components["schemas"]["AuditChain"][];
-            /** @description Messages of the topic that are no audit records */
+            /** @description Messages of the topic that are not audit records */
             unreadable: number;
         };
         AuditChain: {
@@ -1517,15 +1517,15 @@ export interface components {
             /** @enum {unknown} */
             state: "intact" | "unauthenticated" | "gap" | "altered" | "forged";
             records: number;
-            /** @description Of versions without chains, and a newest one that nothing is chained to yet */
+            /** @description Records from versions without chains, and the newest record if no other record is chained to it yet */
             unchained: number;
-            /** @description Delivered twice, byte for byte */
+            /** @description Records that were delivered twice, with identical bytes */
             repeated: number;
             /** @description Chains that begin within the log */
             begins: number;
-            /** @description By a known key */
+            /** @description Records that are signed by a known key */
             signed: number;
-            /** @description Wrongly signed, or without a signature after a signed one */
+            /** @description Records with a wrong signature, or without a signature after a signed record */
             forged: number;
             firstSeq: number;
             lastSeq: number;
@@ -1546,18 +1546,18 @@ export interface components {
         Decisions: {
             /** @description Oldest first */
             decisions: components["schemas"]["Decision"][];
-            /** @description That matched and came faster than they are shown */
+            /** @description Matching decisions that were left out because they arrived too fast */
             skipped: number;
-            /** @description Kafka answers */
+            /** @description Kafka responds */
             connected: boolean;
         };
         Search: {
-            /** @description Messages that were looked at */
+            /** @description Messages that were read */
             scanned: number;
             total: number;
             /**
              * Format: date-time
-             * @description The search goes back to here
+             * @description Start of the searched time span
              */
             from: string;
             decisions: components["schemas"]["Decision"][];
@@ -1621,11 +1621,11 @@ export interface components {
             offset: number;
         };
         Configuration: {
-            /** @description Empty: the log holds none */
+            /** @description Empty: the log has no revision */
             revision: string;
             document: string;
             overrides: components["schemas"]["Override"][];
-            /** @description That reported themselves in the last 15 s and route */
+            /** @description Nodes that route and sent a status in the last 15 s */
             nodes: components["schemas"]["NodeConfig"][];
         };
         NodeConfig: {
@@ -1636,20 +1636,20 @@ export interface components {
             refusedRevision?: string;
             errors: string[];
             lostLog: boolean;
-            /** @description Of what it said */
+            /** @description Age of the node's status */
             ageMs: number;
             adminUrl?: string;
             version?: string;
         };
         DiffLine: {
             /**
-             * @description In both, only in the first, only in the second
+             * @description Line in both documents, only in the first, only in the second
              * @enum {unknown}
              */
             op: "=" | "-" | "+";
-            /** @description Number in the first */
+            /** @description Line number in the first document */
             from?: number;
-            /** @description Number in the second */
+            /** @description Line number in the second document */
             to?: number;
             text: string;
         };
@@ -1659,7 +1659,7 @@ export interface components {
             lines: components["schemas"]["DiffLine"][];
         };
         DocumentMistake: {
-            /** @description 0: the document as a whole */
+            /** @description 0: the whole document */
             line: number;
             path: string;
             text: string;
@@ -1681,9 +1681,9 @@ export interface components {
         };
         DemoState: {
             load: {
-                /** @description Times the gentle load */
+                /** @description Factor on the gentle load */
                 scale: number;
-                /** @description Requests per second that come of it */
+                /** @description Resulting requests per second */
                 rate: number;
             };
             services: {
@@ -1691,7 +1691,7 @@ export interface components {
                 policy: string;
                 instances: {
                     id: string;
-                    /** @description Null where it is well */
+                    /** @description null: no fault */
                     fault: components["schemas"]["Fault"] | null;
                 }[];
             }[];
@@ -1699,7 +1699,7 @@ export interface components {
             presets: {
                 name: string;
                 about: string;
-                /** @description What one should see then */
+                /** @description The expected effect */
                 see: string;
                 fault: components["schemas"]["Fault"];
             }[];
@@ -1725,13 +1725,13 @@ export interface components {
                 at: string;
                 tookMs: number;
                 ok: boolean;
-                /** @description Asked for because a connection broke */
+                /** @description The probe was sent because a connection broke */
                 event: boolean;
                 status?: number;
-                /** @description Why it failed */
+                /** @description Why the probe failed */
                 detail?: string;
             }[];
-            /** @description Changes of what the instance is, oldest first */
+            /** @description Changes of standing, oldest first */
             standings: {
                 /** Format: date-time */
                 at: string;
@@ -1750,7 +1750,7 @@ export interface components {
                 sender: string;
                 status: string;
                 ageMs: number;
-                /** @description It still counts */
+                /** @description The report is still in effect */
                 holds: boolean;
             }[];
         };
@@ -1761,11 +1761,11 @@ export interface components {
             state: "in" | "draining" | "unhealthy" | "reported-unhealthy" | "ejected";
             requests: number;
             errors: number;
-            /** @description Of the ten seconds up to this one */
+            /** @description Share over the ten seconds that end here */
             share: components["schemas"]["Ratio"];
             fairShare: components["schemas"]["Ratio"];
             weight: number;
-            /** @description Null where it is not known */
+            /** @description null: unknown */
             cost: components["schemas"]["Cost"] | null;
         };
         Entry: {
@@ -1774,42 +1774,42 @@ export interface components {
             /** Format: date-time */
             timestamp: string;
             author?: string;
-            /** @description revision, override or silence; empty where the message could not be read */
+            /** @description revision, override or silence; empty: the message could not be read */
             kind: string;
             revision?: string;
             base?: string;
             comment?: string;
             /** @description current, superseded, lost to REVISION, override, silence, unreadable, unauthenticated, bad signature, replayed */
             result: string;
-            /** @description A known key signed the record: the author is who the signer says */
+            /** @description A known key signed the record, so the signer vouches for the author */
             authenticated: boolean;
-            /** @description Of the key that signed it */
+            /** @description Id of the key that signed the record */
             keyId?: string;
             summary?: string;
             document?: string;
         };
         Topic: {
             name: string;
-            /** @description Of the catalog */
+            /** @description Description from the catalog */
             description?: string;
             partitions: number;
             replicas: number;
-            /** @description End minus start offsets */
+            /** @description End offsets minus start offsets */
             messages: number;
-            /** @description Of one copy, on disk; null where it is not known yet */
+            /** @description Size of one replica on disk; null: not known yet */
             bytes: number | null;
-            /** @description Messages per second that come in; null where it is not known yet */
+            /** @description Incoming messages per second; null: not known yet */
             rate: number | null;
-            /** @description Of all groups with a commit in it; null where there is none or it is not known yet */
+            /** @description Lag of all groups with a commit in the topic; null: no such group, or not known yet */
             lag: number | null;
             kind: components["schemas"]["TopicKind"];
-            /** @description To Kafka */
+            /** @description Internal to Kafka */
             internal: boolean;
-            /** @description How it differs from the catalog */
+            /** @description Differences from the catalog */
             drift: components["schemas"]["Step"][];
         };
         /**
-         * @description core and support are of the catalog
+         * @description core and support topics are in the catalog
          * @enum {unknown}
          */
         TopicKind: "core" | "support" | "other";
@@ -1825,21 +1825,21 @@ export interface components {
             internal: boolean;
             partitions: components["schemas"]["Partition"][];
             configs: components["schemas"]["TopicSetting"][];
-            /** @description Messages per second that come in */
+            /** @description Incoming messages per second */
             rate: number | null;
-            /** @description Of one copy, on disk */
+            /** @description Size of one replica on disk */
             bytes: number | null;
-            /** @description Bytes of each partition, in their order */
+            /** @description Bytes of each partition, in the order of the partitions */
             sizes: (number | null)[];
             drift: components["schemas"]["Step"][];
-            /** @description Its records steer smartlb, Kafka or Kafka Connect: sending messages to it needs the role admin */
+            /** @description The records of this topic control smartlb, Kafka or Kafka Connect; sending messages to it needs the role admin */
             reserved: boolean;
         };
-        /** @description What was measured at each step, oldest first */
+        /** @description Measurements at each step, oldest first */
         Series: {
             /**
              * Format: date-time
-             * @description Of the first point
+             * @description Time of the first point
              */
             from: string;
             stepMs: number;
@@ -1847,9 +1847,9 @@ export interface components {
             points: (number | null)[];
         };
         TopicHistory: {
-            /** @description Per second */
+            /** @description Messages per second */
             messages: components["schemas"]["Series"];
-            /** @description Per second, by the growth of the log on disk; a gap where something was deleted */
+            /** @description Bytes per second, from the growth of the log on disk; null after records were deleted */
             bytes: components["schemas"]["Series"];
         };
         TopicGroup: {
@@ -1857,20 +1857,20 @@ export interface components {
             state: string;
             /** @description classic, consumer (KIP-848) or share (KIP-932) */
             type: string;
-            /** @description Of the whole group */
+            /** @description Members of the whole group */
             members: number;
-            /** @description In this topic */
+            /** @description Lag in this topic */
             lag: number;
             partitions: components["schemas"]["GroupPart"][];
         };
-        /** @description Where a group stands in one partition */
+        /** @description Offset and lag of a group in one partition */
         GroupPart: {
             topic: string;
             partition: number;
-            /** @description -1: nothing is committed */
+            /** @description -1: no committed offset */
             currentOffset: number;
             logEndOffset: number;
-            /** @description -1: not known */
+            /** @description -1: unknown */
             lag: number;
             /** @description Empty if the partition is not assigned */
             consumerId: string;
@@ -1883,10 +1883,10 @@ export interface components {
             /** @description JSON Schema 2020-12 */
             schema: Record<string, never>;
         };
-        /** @description What a setting takes */
+        /** @description Permitted values of a setting */
         Rule: {
             /**
-             * @description time in milliseconds, size in bytes, list separated by commas
+             * @description time: milliseconds; size: bytes; list: values separated by commas
              * @enum {unknown}
              */
             form: "boolean" | "choice" | "list" | "time" | "size" | "whole" | "fraction" | "text";
@@ -1898,44 +1898,44 @@ export interface components {
             name: string;
             /** @description Empty for a secret */
             value: string;
-            /** @description The value as people say it */
+            /** @description The value in readable form */
             human: string;
-            /** @description What would hold without it; empty where the broker does not tell */
+            /** @description The value without this setting; empty: the broker does not report it */
             default: string;
             /** @description topic, broker, cluster, file or default */
             source: string;
-            /** @description On this topic or broker itself */
+            /** @description Set on this topic or broker */
             set: boolean;
-            /** @description Only a restart changes it */
+            /** @description Only a restart can change the value */
             readOnly: boolean;
             /** @description A secret */
             sensitive: boolean;
-            /** @description Of the broker, where it tells */
+            /** @description Documentation from the broker, if available */
             doc?: string;
         };
         RuledSetting: {
-            /** @description Null where only the broker knows */
+            /** @description null: only the broker knows the permitted values */
             rule: components["schemas"]["Rule"] | null;
         } & components["schemas"]["Setting"];
         BrokerSetting: components["schemas"]["Setting"];
         Cluster: {
             id: string;
-            /** @description Guessed from what the brokers can do; of an embedded broker that this program runs its own; empty: not known */
+            /** @description Estimated from the API versions of the brokers; for an embedded broker in this process: its own version; empty: unknown */
             version: string;
-            /** @description Negative: there is none */
+            /** @description Negative: no controller */
             controller: number;
             brokers: components["schemas"]["Broker"][];
             topics: number;
             partitions: number;
-            /** @description Without a leader */
+            /** @description Partitions without a leader */
             offlinePartitions: number;
-            /** @description With fewer copies in sync than there should be */
+            /** @description Partitions with fewer replicas in sync than configured */
             underReplicatedPartitions: number;
-            /** @description Those two, the first thousand by topic */
+            /** @description Offline and under-replicated partitions, the first 1000 by topic */
             troubled: components["schemas"]["Troubled"][];
-            /** @description Null where none is known to belong to the cluster */
+            /** @description null: no such service of this cluster is known */
             zookeeper: components["schemas"]["Beside"] | null;
-            /** @description Null where none is known to belong to the cluster */
+            /** @description null: no such service of this cluster is known */
             connect: components["schemas"]["Beside"] | null;
         };
         Broker: {
@@ -1943,53 +1943,53 @@ export interface components {
             address: string;
             rack: string;
             controller: boolean;
-            /** @description Partitions that it leads */
+            /** @description Partitions that the broker leads */
             leaders: number;
-            /** @description Partitions that it holds */
+            /** @description Partitions that have a replica on the broker */
             replicas: number;
-            /** @description On its disks; -1: it does not tell */
+            /** @description Bytes on its disks; -1: the broker does not report it */
             bytes: number;
             version: string;
-            /** @description It is the broker of this program */
+            /** @description The broker runs embedded in this process */
             embedded: boolean;
             dirs: components["schemas"]["LogDir"][];
             latency: components["schemas"]["BrokerLatency"];
         };
-        /** @description How long it took to answer the console over the last fifteen minutes */
+        /** @description Response times to the console over the last fifteen minutes */
         BrokerLatency: {
-            /** @description null: it did not answer lately */
+            /** @description null: no recent response */
             lastMs: number | null;
             p50Ms: number | null;
             p99Ms: number | null;
         };
         LogDir: {
             path: string;
-            /** @description Of the partitions in it */
+            /** @description Size of the partitions in this directory */
             bytes: number;
             partitions: number;
-            /** @description Of its file system; -1: the broker does not tell */
+            /** @description Bytes of its file system; -1: the broker does not report it */
             free: number;
-            /** @description Of its file system; -1: the broker does not tell */
+            /** @description Bytes of its file system; -1: the broker does not report it */
             total: number;
             error?: string;
         };
         Troubled: {
             topic: string;
             partition: number;
-            /** @description -1: none, so nothing can be read or written */
+            /** @description -1: no leader, so the partition cannot be read or written */
             leader: number;
             replicas: number[];
             isr: number[];
         };
-        /** @description A service that belongs to the cluster and is no broker */
+        /** @description A service that belongs to the cluster and is not a broker */
         Beside: {
             address: string;
             version?: string;
-            /** @description Of ZooKeeper */
+            /** @description Mode of ZooKeeper */
             mode?: string;
-            /** @description That a Connect worker works with */
+            /** @description Kafka cluster that the Connect worker uses */
             cluster?: string;
-            /** @description null: it did not answer */
+            /** @description null: no response */
             latencyMs: number | null;
             problem?: string;
         };
@@ -1998,7 +1998,7 @@ export interface components {
             latency: components["schemas"]["Series"];
         };
         Health: {
-            /** @description Nothing is a problem */
+            /** @description No check found a problem */
             healthy: boolean;
             /** Format: date-time */
             at: string;
@@ -2006,7 +2006,7 @@ export interface components {
             checks: components["schemas"]["Check"][];
         };
         Check: {
-            /** @description Stable; of a problem: what kind it is */
+            /** @description Stable id; for a problem: the kind of problem */
             id: string;
             group: string;
             /** @enum {unknown} */
@@ -2018,18 +2018,18 @@ export interface components {
         ChangedConfig: {
             resource: string;
             name: string;
-            /** @description Empty: it was not set */
+            /** @description Empty: not set before */
             from: string;
-            /** @description Empty: the default holds */
+            /** @description Empty: the default applies */
             to: string;
-            /** @description What may be lost */
+            /** @description Data that may be lost */
             danger?: string;
             done: boolean;
         };
         NewTopic: {
             name: string;
             partitions: number;
-            /** @description -1: as many as the cluster gives */
+            /** @description -1: as many as the cluster permits */
             replicas: number;
             configs: components["schemas"]["Labels"];
         };
@@ -2044,7 +2044,7 @@ export interface components {
             topic: string;
             from: number;
             to: number;
-            /** @description What it means for the records that are there */
+            /** @description Effect on existing records */
             warning?: string;
             done: boolean;
         };
@@ -2056,9 +2056,9 @@ export interface components {
             partitions: {
                 topic: string;
                 partition: number;
-                /** @description Its first offset so far */
+                /** @description First offset before */
                 from: number;
-                /** @description And from then on */
+                /** @description First offset after */
                 to: number;
                 records: number;
                 error?: string;
@@ -2067,23 +2067,23 @@ export interface components {
         CatalogTopic: {
             name: string;
             description: string;
-            /** @description Who writes it */
+            /** @description The component that writes the topic */
             owner: string;
             /** @description File in api/schemas; absent: any bytes */
             schema?: string;
-            /** @description What the record key holds */
+            /** @description Content of the record key */
             key: string;
-            /** @description false: which partition a record is in does not matter */
+            /** @description false: the partition of a record does not matter */
             keyed?: boolean;
             partitions: number;
-            /** @description Absent: as many as the cluster gives, at most 3 */
+            /** @description Absent: as many as the cluster permits, at most 3 */
             replicas?: number;
             configs: {
                 [key: string]: string;
             } | null;
             support: boolean;
         };
-        /** @description One thing to be done, or one that cannot be */
+        /** @description One step, or a difference that cannot be removed */
         Step: {
             /** @enum {unknown} */
             kind: "create" | "add-partitions" | "set-config" | "unset-config" | "impossible" | "unmanaged" | "foreign";
@@ -2091,10 +2091,10 @@ export interface components {
             config?: string;
             from?: string;
             to?: string;
-            /** @description What it means, or why it cannot be */
+            /** @description Effect of the step, or why it is impossible */
             reason?: string;
             /**
-             * @description It is only carried out with this permission
+             * @description Permission that the step needs
              * @enum {unknown}
              */
             needs?: "allow-repartition" | "allow-loss";
@@ -2103,7 +2103,7 @@ export interface components {
             cluster: string;
             /** @description Cluster and catalog differ */
             drift: boolean;
-            /** @description Carrying it out would change the cluster */
+            /** @description Applying the plan would change the cluster */
             changes: boolean;
             counts: {
                 create: number;
@@ -2111,9 +2111,9 @@ export interface components {
                 /** @description Changes that need a permission */
                 guarded: number;
                 impossible: number;
-                /** @description Settings that only the cluster has */
+                /** @description Settings that exist only on the cluster */
                 unmanaged: number;
-                /** @description Topics that only the cluster has */
+                /** @description Topics that exist only on the cluster */
                 foreign: number;
             };
             steps: components["schemas"]["Step"][];
@@ -2122,10 +2122,10 @@ export interface components {
             cluster: string;
             done: number;
             failed: number;
-            /** @description They need a permission, or cannot be */
+            /** @description Steps that need a permission, or are impossible */
             blocked: number;
             steps: components["schemas"]["AppliedStep"][];
-            /** @description Differences that were read back afterwards */
+            /** @description Differences that remained when the cluster was read back */
             remaining: components["schemas"]["Step"][];
         };
         AppliedStep: {
@@ -2144,7 +2144,7 @@ export interface components {
         };
         Partition: {
             partition: number;
-            /** @description -1 where there is none */
+            /** @description -1: no leader */
             leader: number;
             replicas: number[];
             isr: number[];
@@ -2154,14 +2154,14 @@ export interface components {
         TopicSetting: {
             name: string;
             value: string;
-            /** @description On the topic itself; otherwise it is the broker's */
+            /** @description Set on the topic; false: the broker's value */
             set: boolean;
         };
-        /** @description Where the lag of a group goes */
+        /** @description Trend of the lag of a group */
         Trend: {
-            /** @description Change of the lag over the last minute; null where it is not known yet */
+            /** @description Change of the lag per second over the last minute; null: not known yet */
             perSecond: number | null;
-            /** @description Until the lag is gone if it goes on shrinking like that; null where it does not */
+            /** @description Seconds until the lag is 0 at the current trend; null: the lag does not shrink */
             caughtUpSeconds: number | null;
         };
         Threshold: {
@@ -2170,10 +2170,10 @@ export interface components {
         Group: {
             name: string;
             state: string;
-            /** @description classic, consumer (KIP-848) or share (KIP-932); empty where the broker does not tell */
+            /** @description classic, consumer (KIP-848) or share (KIP-932); empty: the broker does not report it */
             type: string;
             protocol: string;
-            /** @description Null until the first measurement */
+            /** @description null: not measured yet */
             members: number | null;
             lag: number | null;
             topics: string[];
@@ -2182,7 +2182,7 @@ export interface components {
             /** @description The lag is above the threshold */
             alarm: boolean;
         };
-        /** @description The lag of one partition over time */
+        /** @description Lag of one partition over time */
         PartSeries: {
             topic: string;
             partition: number;
@@ -2190,7 +2190,7 @@ export interface components {
         };
         GroupDetail: {
             name: string;
-            /** @description Of smartlb or Kafka Connect: moving it needs the role admin */
+            /** @description The group belongs to smartlb or Kafka Connect; moving its offsets needs the role admin */
             reserved: boolean;
             state: string;
             type: string;
@@ -2210,7 +2210,7 @@ export interface components {
                 lag: number;
             }[];
             partitions: components["schemas"]["GroupPart"][];
-            /** @description Why there is less than there should be */
+            /** @description Why data is incomplete */
             error?: string;
             trend: components["schemas"]["Trend"];
             threshold: components["schemas"]["Threshold"] | null;
@@ -2226,10 +2226,10 @@ export interface components {
             partitions: {
                 topic: string;
                 partition: number;
-                /** @description -1 where nothing was committed */
+                /** @description -1: no committed offset */
                 from: number;
                 to: number;
-                /** @description -1 where it is not known */
+                /** @description -1: unknown */
                 lagBefore: number;
                 lagAfter: number;
             }[];
@@ -2250,7 +2250,7 @@ export interface components {
             deleted: boolean;
             error?: string;
         };
-        /** @description A message with neither key field has no key, one with neither value field is a tombstone; bytes that are not text are base64. Key, value and headers may be cut */
+        /** @description A message without key and keyBase64 has no key. A message without value and valueBase64 is a tombstone. Bytes that are not text are base64. Key, value and headers may be truncated */
         Message: {
             topic: string;
             partition: number;
@@ -2261,17 +2261,17 @@ export interface components {
             keyBase64?: string;
             value?: string;
             valueBase64?: string;
-            /** @description In their order; a key may be there more than once */
+            /** @description Headers in their order; a key may occur more than once */
             headers?: components["schemas"]["MessageHeader"][];
             /**
-             * @description Whose clock it is
+             * @description Clock of the timestamp: producer (create) or broker (append)
              * @enum {unknown}
              */
             timestampType: "create" | "append" | "none";
             leaderEpoch: number;
-            /** @description Of the batch */
+            /** @description Compression of the batch */
             compression: string;
-            /** @description Of the whole, bytes */
+            /** @description Size of the complete key in bytes */
             keySize: number;
             valueSize: number;
             headersSize: number;
@@ -2280,88 +2280,88 @@ export interface components {
             headersCut?: boolean;
             check?: components["schemas"]["SchemaCheck"];
         };
-        /** @description A header with neither value field has no value */
+        /** @description A header without value and valueBase64 has no value */
         MessageHeader: {
             key: string;
             value?: string;
             valueBase64?: string;
         };
         MessageDetail: {
-            /** @description With a part of its value */
+            /** @description The message with a part of its value */
             message: components["schemas"]["Message"];
-            /** @description Where the part begins, bytes */
+            /** @description First byte of the part */
             from: number;
-            /** @description How long the part is */
+            /** @description Length of the part */
             bytes: number;
             batch?: components["schemas"]["Batch"];
-            /** @description Parts of messages of this topic are hidden */
+            /** @description Parts of the messages of this topic are masked */
             masked?: boolean;
         };
         Batch: {
             firstOffset: number;
             lastOffset: number;
             records: number;
-            /** @description As it is stored */
+            /** @description Size as stored */
             bytes: number;
             compression: string;
             transactional: boolean;
             /** @description -1: not idempotent */
             producerId: number;
         };
-        /** @description What the contract of the topic says of the value; absent if there is no contract, or the value was not checked */
+        /** @description Result of checking the value against the topic's schema; absent: no schema, or not checked */
         SchemaCheck: {
             conforms: boolean;
-            /** @description Each with the path of its field */
+            /** @description Errors, each with the path of its field */
             errors: string[];
         };
         Messages: {
             /** @description Oldest first */
             messages: components["schemas"]["Message"][];
-            /** @description Messages that came too fast to be shown or even read */
+            /** @description Messages that were left out because they arrived too fast */
             skipped: number;
-            /** @description Messages that were looked at */
+            /** @description Messages that were read */
             read: number;
         };
         Matches: {
             messages: components["schemas"]["Message"][];
         };
         SearchProgress: {
-            /** @description Looked at */
+            /** @description Records that were read */
             records: number;
-            /** @description Of their keys, values and headers */
+            /** @description Bytes of the keys, values and headers */
             bytes: number;
             matches: number;
-            /** @description Of the offsets to look at */
+            /** @description Share of the offsets to search */
             share: components["schemas"]["Ratio"];
-            /** @description Records a second */
+            /** @description Records per second */
             rate: number;
             elapsedMs: number;
-            /** @description The parameter at of a search that goes on from here; absent: nothing is left */
+            /** @description Value of the parameter at for a search that continues from here; absent: the search is complete */
             next?: string;
         };
         SearchEnd: {
             progress: components["schemas"]["SearchProgress"];
             /**
-             * @description The end of the log, as many as were asked for, or a budget
+             * @description end: end of the log; limit: enough matches; bytes, time: budget used up
              * @enum {unknown}
              */
             reason: "end" | "limit" | "bytes" | "time";
             limit: number;
             budgetBytes: number;
             budgetMs: number;
-            /** @description Records of which the expression was neither true nor false */
+            /** @description Records for which the expression was neither true nor false */
             undecided: number;
-            /** @description Of the first of them */
+            /** @description Reason for the first of these records */
             undecidedWhy?: string;
-            /** @description What a reader should know */
+            /** @description Notes for the reader */
             notes: string[];
         };
         Connectors: {
             address: string;
             version: string;
-            /** @description The cluster that it works with */
+            /** @description Id of the Kafka cluster that the worker uses */
             cluster: string;
-            /** @description Without their settings */
+            /** @description Connectors without their settings */
             connectors: components["schemas"]["Connector"][];
         };
         Connector: {
@@ -2371,15 +2371,15 @@ export interface components {
             /** @description RUNNING, PAUSED, STOPPED, FAILED, UNASSIGNED, RESTARTING */
             state: string;
             worker: string;
-            /** @description Of its failure */
+            /** @description Stack trace of the failure */
             trace?: string;
             class: string;
             tasks: components["schemas"]["ConnectTask"][];
             /** @description Secrets are masked */
             config?: components["schemas"]["Labels"];
-            /** @description That it has used */
+            /** @description Topics that the connector has used */
             topics?: string[];
-            /** @description Named by the settings and do not exist: no record moves, whatever the state is */
+            /** @description Topics in the settings that do not exist; the connector moves no records, whatever its state is */
             missingTopics?: string[];
         };
         ConnectTask: {
@@ -2404,15 +2404,15 @@ export interface components {
             group: string;
             title: string;
             doc: string;
-            /** @description It means something beside the other settings */
+            /** @description The setting is relevant with the current other settings */
             visible: boolean;
             recommended: string[];
             errors: string[];
         };
         ConnectorOffset: {
-            /** @description What is read, as the class names it */
+            /** @description Source partition, as named by the connector class */
             partition: unknown;
-            /** @description Where it stands */
+            /** @description Current offset */
             offset: unknown;
         };
         AppliedConnector: {
@@ -2430,12 +2430,12 @@ export interface components {
         FilterMistake: {
             /** @enum {unknown} */
             term: "text" | "key" | "header" | "json" | "where";
-            /** @description From 1; 0: of the whole */
+            /** @description Starts at 1; 0: the whole term */
             line: number;
             column: number;
             text: string;
         };
-        /** @description A message as Message has it; topic, partition and offset are not looked at */
+        /** @description A message in the format of Message; topic, partition and offset are ignored */
         NewMessage: {
             topic?: string;
             partition?: number;
@@ -2447,9 +2447,9 @@ export interface components {
             value?: string;
             valueBase64?: string;
             headers?: components["schemas"]["MessageHeader"][];
-            /** @description Where it goes; by key when absent */
+            /** @description Target partition; absent: chosen by key */
             toPartition?: number;
-            /** @description Also where the value does not conform to the contract of the topic */
+            /** @description Send even if the value does not conform to the topic's schema */
             anyway?: boolean;
         };
         Produced: {
@@ -2459,16 +2459,16 @@ export interface components {
             offset: number | null;
             keySize: number;
             valueSize: number;
-            /** @description Of the value */
+            /** @description SHA-256 of the value */
             sha256: string;
             tombstone: boolean;
             headers: number;
             check?: components["schemas"]["SchemaCheck"];
         };
         Redrive: {
-            /** @description Dead letters that were chosen */
+            /** @description Dead letters that were selected */
             letters: number;
-            /** @description That can be sent */
+            /** @description Dead letters that can be sent */
             ready: number;
             sent: number;
             bytes: number;
@@ -2481,17 +2481,20 @@ export interface components {
                 messages: number;
                 first: string;
             }[];
-            /** @description Not all that came since could be read: some may have been sent back already */
+            /** @description Not all later messages could be read; some dead letters may have been sent back already */
             again: boolean;
-            /** @description Ready ones that do not conform as they are, and would come back */
+            /** @description Ready dead letters that do not conform to the schema and would be refused again */
             failing: number;
         };
     };
     responses: {
         /**
-         * @description 400 the caller's mistake, 401 not logged in, 403 from a page of another origin, on a read-only server, or without the role that it needs, 404 not known or not in this node's roles,
-         *     409 the state of the thing forbids it, 413 a body beyond the limit, 415 not JSON, 421 a Host that is not served here, 429 after too many failed logins or where the caller has as many searches, streams, downloads or calls
-         *     under way as one may, 503 not available now or where all of these are in use. 429, and 503 for the latter reason, come with Retry-After.
+         * @description 400: the request is invalid. 401: not logged in. 403: the request comes from a page of another origin, the
+         *     server is read-only, or the caller lacks the role. 404: unknown, or not in this node's roles. 409: the current
+         *     state of the resource forbids the change. 413: the body exceeds the limit. 415: the body is not JSON. 421: this
+         *     server does not serve the Host. 429: too many failed logins, or the caller has reached its limit of concurrent
+         *     searches, streams, downloads or calls. 503: unavailable, or all callers together have reached such a limit.
+         *     429 always has Retry-After; 503 has it if a limit is reached.
          */
         Problem: {
             headers: {
@@ -2504,21 +2507,21 @@ export interface components {
     };
     parameters: {
         OfService: string;
-        /** @description That was chosen, or whose standing changed */
+        /** @description The instance that was chosen, or whose standing changed */
         OfInstance: string;
         OfRoute: string;
-        /** @description Why it was chosen: lowest-cost, only, ... */
+        /** @description Why the instance was chosen: lowest-cost, only, ... */
         OfReason: string;
-        /** @description Why it was recorded: sample, error, retry, ejection, panic */
+        /** @description Why the decision was recorded: sample, error, retry, ejection, panic */
         OfWhy: string;
         OfKind: "decision" | "change" | "";
         /** @description ok, failed, retried, a status such as 503 or 5xx, or a failure such as timeout */
         OfOutcome: string;
-        /** @description How the request's id begins */
+        /** @description Prefix of the request id */
         OfRequest: string;
         Request: string;
         Revision: string;
-        /** @description How far back, at most 168h */
+        /** @description How far back to search, at most 168h */
         Span: string;
         Service: string;
         Instance: string;
@@ -2526,45 +2529,45 @@ export interface components {
         Connector: string;
         Partition: number;
         Offset: number;
-        /** @description A position: start, end, an offset, -N from the end of each partition, @MILLISECONDS or another time; without it the newest messages are looked for */
+        /** @description A position: start, end, an offset, -N from the end of each partition, @MILLISECONDS or another time; absent: search the newest messages */
         From: string;
-        /** @description A position before which it ends; the end of the log when there is none */
+        /** @description The position before which the search ends; default: the end of the log */
         Until: string;
-        /** @description The newest first where there is no from, else the oldest */
+        /** @description Default: newest if from is absent, else oldest */
         Order: "newest" | "oldest";
-        /** @description Numbers, separated by commas; all when there are none */
+        /** @description Partition numbers, separated by commas; default: all */
         Partitions: string;
-        /** @description What an earlier search of the same parameters gave as next */
+        /** @description The value of next from an earlier search with the same parameters */
         At: string;
-        /** @description Words that key, value or headers contain, in any case; in quotes they stay together */
+        /** @description Words that key, value or headers contain, case-insensitive; quote words to search for a phrase */
         Text: string;
-        /** @description What the key contains, in any case; in quotes, what it is exactly */
+        /** @description Text that the key contains, case-insensitive; in quotes: the exact key */
         Key: string;
-        /** @description NAME: there is such a header; NAME:TEXT: and it contains the text */
+        /** @description NAME: the header exists; NAME:TEXT: the header exists and contains the text */
         Header: string;
-        /** @description A place in the JSON of the value with a comparison: metrics.cpuUsage > 0.9, tags.region == us-east-1, list[*].id ~ text */
+        /** @description A path in the JSON value with a comparison: metrics.cpuUsage > 0.9, tags.region == us-east-1, list[*].id ~ text */
         Path: string;
         /** @description A CEL expression over topic, partition, offset, timestamp, key, value, text, size and headers */
         Where: string;
         Limit: number;
-        /** @description How much is looked through, at most */
+        /** @description Maximum number of bytes to search */
         Budget: number;
-        /** @description How long it looks, at most */
+        /** @description Maximum duration of the search, in seconds */
         Seconds: number;
-        /** @description How much of key and value a message carries */
+        /** @description Maximum length of key and value in a message, in bytes */
         Preview: number;
         Group: string;
         Broker: number;
-        /** @description Change nothing and say what would happen; viewers may ask that too */
+        /** @description Change nothing; show what would happen. Viewers may use it too */
         DryRun: boolean;
     };
     requestBodies: {
         ConnectorSettings: {
             content: {
                 "application/json": {
-                    /** @description A masked secret keeps the value that the connector has */
+                    /** @description A masked secret keeps its current value */
                     config: components["schemas"]["Labels"];
-                    /** @description The connector must not exist yet; without it it must */
+                    /** @description true: the connector must not exist; false or absent: it must exist */
                     create?: boolean;
                 };
             };
@@ -2625,7 +2628,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The ways */
+            /** @description The login methods */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2654,7 +2657,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Who is logged in now */
+            /** @description The logged-in user */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2669,7 +2672,7 @@ export interface operations {
     loginAtIssuer: {
         parameters: {
             query?: {
-                /** @description Path in the console to come back to */
+                /** @description Console path to return to after the login */
                 back?: string;
             };
             header?: never;
@@ -2678,7 +2681,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description To the issuer */
+            /** @description Redirect to the issuer */
             302: {
                 headers: {
                     [name: string]: unknown;
@@ -2700,7 +2703,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Back into the console */
+            /** @description Redirect to the console */
             303: {
                 headers: {
                     [name: string]: unknown;
@@ -2786,7 +2789,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description An event each second */
+            /** @description One event per second */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2807,7 +2810,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Services by id */
+            /** @description Services, sorted by id */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2874,7 +2877,7 @@ export interface operations {
             content: {
                 "application/json": {
                     ruleId?: string;
-                    /** @description All of them must be the alert's */
+                    /** @description The alert must have all these labels */
                     labels?: components["schemas"]["Labels"];
                     durationMs: number;
                     reason?: string;
@@ -2905,7 +2908,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Ended */
+            /** @description The silence has ended */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2920,13 +2923,13 @@ export interface operations {
     listAudit: {
         parameters: {
             query?: {
-                /** @description How many */
+                /** @description Maximum number of records */
                 last?: number;
-                /** @description A part of who acted */
+                /** @description Text that the actor contains */
                 actor?: string;
-                /** @description A part of what was done */
+                /** @description Text that the action contains */
                 action?: string;
-                /** @description A part of what it was done to */
+                /** @description Text that the target contains */
                 target?: string;
                 result?: "success" | "denied" | "error" | "";
                 node?: string;
@@ -2975,20 +2978,20 @@ export interface operations {
     listDecisions: {
         parameters: {
             query?: {
-                /** @description How many */
+                /** @description Maximum number of decisions */
                 last?: number;
                 service?: components["parameters"]["OfService"];
-                /** @description That was chosen, or whose standing changed */
+                /** @description The instance that was chosen, or whose standing changed */
                 instance?: components["parameters"]["OfInstance"];
                 route?: components["parameters"]["OfRoute"];
-                /** @description Why it was chosen: lowest-cost, only, ... */
+                /** @description Why the instance was chosen: lowest-cost, only, ... */
                 reason?: components["parameters"]["OfReason"];
-                /** @description Why it was recorded: sample, error, retry, ejection, panic */
+                /** @description Why the decision was recorded: sample, error, retry, ejection, panic */
                 why?: components["parameters"]["OfWhy"];
                 kind?: components["parameters"]["OfKind"];
                 /** @description ok, failed, retried, a status such as 503 or 5xx, or a failure such as timeout */
                 outcome?: components["parameters"]["OfOutcome"];
-                /** @description How the request's id begins */
+                /** @description Prefix of the request id */
                 request?: components["parameters"]["OfRequest"];
             };
             header?: never;
@@ -3013,17 +3016,17 @@ export interface operations {
         parameters: {
             query?: {
                 service?: components["parameters"]["OfService"];
-                /** @description That was chosen, or whose standing changed */
+                /** @description The instance that was chosen, or whose standing changed */
                 instance?: components["parameters"]["OfInstance"];
                 route?: components["parameters"]["OfRoute"];
-                /** @description Why it was chosen: lowest-cost, only, ... */
+                /** @description Why the instance was chosen: lowest-cost, only, ... */
                 reason?: components["parameters"]["OfReason"];
-                /** @description Why it was recorded: sample, error, retry, ejection, panic */
+                /** @description Why the decision was recorded: sample, error, retry, ejection, panic */
                 why?: components["parameters"]["OfWhy"];
                 kind?: components["parameters"]["OfKind"];
                 /** @description ok, failed, retried, a status such as 503 or 5xx, or a failure such as timeout */
                 outcome?: components["parameters"]["OfOutcome"];
-                /** @description How the request's id begins */
+                /** @description Prefix of the request id */
                 request?: components["parameters"]["OfRequest"];
             };
             header?: never;
@@ -3032,7 +3035,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Batches, four times a second at most; an empty one each 5 s at least */
+            /** @description Batches: at most four per second, at least one every 5 s; it may be empty */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3047,7 +3050,7 @@ export interface operations {
     getDecision: {
         parameters: {
             query?: {
-                /** @description How far back, at most 168h */
+                /** @description How far back to search, at most 168h */
                 span?: components["parameters"]["Span"];
             };
             header?: never;
@@ -3058,7 +3061,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Attempts */
+            /** @description Attempts, oldest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3073,7 +3076,7 @@ export interface operations {
     searchDecision: {
         parameters: {
             query?: {
-                /** @description How far back, at most 168h */
+                /** @description How far back to search, at most 168h */
                 span?: components["parameters"]["Span"];
             };
             header?: never;
@@ -3084,7 +3087,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Four events a second at most, the last one is done */
+            /** @description At most four events per second; the last event has done set */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3099,7 +3102,7 @@ export interface operations {
     explainInstance: {
         parameters: {
             query?: {
-                /** @description Needed where two services have an instance of this name */
+                /** @description Required if two services have an instance of this name */
                 service?: string;
             };
             header?: never;
@@ -3125,7 +3128,7 @@ export interface operations {
     getPast: {
         parameters: {
             query?: {
-                /** @description Needed where two services have an instance of this name */
+                /** @description Required if two services have an instance of this name */
                 service?: string;
             };
             header?: never;
@@ -3136,7 +3139,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What is remembered */
+            /** @description The history in memory */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3163,12 +3166,12 @@ export interface operations {
                 "application/json": {
                     /** @enum {unknown} */
                     action: "drain" | "undrain" | "weight";
-                    /** @description With action weight; 0 is as configured */
+                    /** @description For action weight; 0 restores the configured weight */
                     weight?: number;
-                    /** @description How long it holds, such as 30m; without it until it is taken back */
+                    /** @description Duration of the override, such as 30m; default: until the override is removed */
                     for?: string;
                     reason?: string;
-                    /** @description Who asks */
+                    /** @description Name of the operator, used if no login is required */
                     author?: string;
                 };
             };
@@ -3210,7 +3213,7 @@ export interface operations {
     getHistory: {
         parameters: {
             query?: {
-                /** @description With their documents */
+                /** @description Include the documents */
                 documents?: boolean;
             };
             header?: never;
@@ -3234,7 +3237,7 @@ export interface operations {
     applyConfig: {
         parameters: {
             query?: {
-                /** @description Change nothing and say what would happen; viewers may ask that too */
+                /** @description Change nothing; show what would happen. Viewers may use it too */
                 dryRun?: components["parameters"]["DryRun"];
             };
             header?: never;
@@ -3250,7 +3253,7 @@ export interface operations {
                     base?: string;
                     comment?: string;
                     /**
-                     * @description Whatever is current, and also on nodes that keep their last good configuration because the log was lost
+                     * @description Publish whatever revision is current; also apply on nodes that keep their last good configuration because the log was lost
                      * @default false
                      */
                     adopt?: boolean;
@@ -3296,7 +3299,7 @@ export interface operations {
     rollbackConfig: {
         parameters: {
             query?: {
-                /** @description Change nothing and say what would happen; viewers may ask that too */
+                /** @description Change nothing; show what would happen. Viewers may use it too */
                 dryRun?: components["parameters"]["DryRun"];
             };
             header?: never;
@@ -3308,7 +3311,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description The revision that is thought to be current; absent is whatever is */
+                    /** @description The revision expected to be current; default: no check */
                     base?: string;
                     comment?: string;
                 };
@@ -3331,7 +3334,7 @@ export interface operations {
         parameters: {
             query: {
                 from: string;
-                /** @description Absent is the current one */
+                /** @description Default: the current revision */
                 to?: string;
             };
             header?: never;
@@ -3367,7 +3370,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What was found */
+            /** @description Mistakes, warnings and differences */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3406,7 +3409,7 @@ export interface operations {
     createTopic: {
         parameters: {
             query?: {
-                /** @description Change nothing and say what would happen; viewers may ask that too */
+                /** @description Change nothing; show what would happen. Viewers may use it too */
                 dryRun?: components["parameters"]["DryRun"];
             };
             header?: never;
@@ -3417,19 +3420,19 @@ export interface operations {
             content: {
                 "application/json": {
                     name: string;
-                    /** @description 0 or absent is one, or as many as the model has */
+                    /** @description 0 or absent: 1, or the number that the topic in like has */
                     partitions?: number;
-                    /** @description 0 or absent: as many as the cluster gives, or as the model has */
+                    /** @description 0 or absent: as many as the cluster permits, or the number that the topic in like has */
                     replicas?: number;
-                    /** @description Settings; 7d, 11MiB and unlimited are understood */
+                    /** @description Settings; values such as 7d, 11MiB and unlimited are accepted */
                     configs?: components["schemas"]["Labels"];
-                    /** @description A topic whose shape and settings it gets where they are left open */
+                    /** @description Topic from which unset partitions, replicas and settings are copied */
                     like?: string;
                 };
             };
         };
         responses: {
-            /** @description What it became */
+            /** @description The topic that was created, or would be */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3467,7 +3470,7 @@ export interface operations {
     deleteTopic: {
         parameters: {
             query?: {
-                /** @description Change nothing and say what would happen; viewers may ask that too */
+                /** @description Change nothing; show what would happen. Viewers may use it too */
                 dryRun?: components["parameters"]["DryRun"];
             };
             header?: never;
@@ -3478,7 +3481,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What it held */
+            /** @description The partitions and messages of the deleted topic */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3524,7 +3527,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Groups by name */
+            /** @description Groups, sorted by name */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3570,7 +3573,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Settings by name */
+            /** @description Settings, sorted by name */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3585,7 +3588,7 @@ export interface operations {
     changeTopicSettings: {
         parameters: {
             query?: {
-                /** @description Change nothing and say what would happen; viewers may ask that too */
+                /** @description Change nothing; show what would happen. Viewers may use it too */
                 dryRun?: components["parameters"]["DryRun"];
             };
             header?: never;
@@ -3597,14 +3600,14 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description Name to value; 7d, 11MiB and unlimited are understood */
+                    /** @description Name to value; values such as 7d, 11MiB and unlimited are accepted */
                     set?: components["schemas"]["Labels"];
                     unset?: string[];
                 };
             };
         };
         responses: {
-            /** @description What was changed, or would be */
+            /** @description Settings that were changed, or would be */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3619,7 +3622,7 @@ export interface operations {
     addPartitions: {
         parameters: {
             query?: {
-                /** @description Change nothing and say what would happen; viewers may ask that too */
+                /** @description Change nothing; show what would happen. Viewers may use it too */
                 dryRun?: components["parameters"]["DryRun"];
             };
             header?: never;
@@ -3631,13 +3634,13 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description In all */
+                    /** @description Total number of partitions */
                     partitions: number;
                 };
             };
         };
         responses: {
-            /** @description What was changed, or would be */
+            /** @description The number of partitions before and after */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3652,7 +3655,7 @@ export interface operations {
     deleteRecords: {
         parameters: {
             query?: {
-                /** @description Change nothing and say what would happen; viewers may ask that too */
+                /** @description Change nothing; show what would happen. Viewers may use it too */
                 dryRun?: components["parameters"]["DryRun"];
             };
             header?: never;
@@ -3664,15 +3667,15 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description Position of the first record that stays: an offset, end, -N from the end, @TIME or @-1h */
+                    /** @description Position of the first record to keep: an offset, end, -N from the end, @TIME or @-1h */
                     before: string;
-                    /** @description None is all */
+                    /** @description Empty or absent: all */
                     partitions?: number[];
                 };
             };
         };
         responses: {
-            /** @description What was deleted, or would be */
+            /** @description Records that were deleted, or would be */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3693,7 +3696,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Rules by name */
+            /** @description Rules, keyed by setting name */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3716,7 +3719,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The catalog, in its order */
+            /** @description The topics in catalog order */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3731,7 +3734,7 @@ export interface operations {
     planCatalog: {
         parameters: {
             query?: {
-                /** @description Settings that the catalog does not name go back to the default */
+                /** @description Reset settings that the catalog does not name to their defaults */
                 resetUnmanaged?: boolean;
             };
             header?: never;
@@ -3762,7 +3765,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description None is all */
+                    /** @description Empty or absent: all */
                     topics?: string[];
                     resetUnmanaged?: boolean;
                     allow?: ("allow-repartition" | "allow-loss")[];
@@ -3770,7 +3773,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What became of each step */
+            /** @description The result of each step */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3837,7 +3840,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Settings by name */
+            /** @description Settings, sorted by name */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3852,7 +3855,7 @@ export interface operations {
     getHealth: {
         parameters: {
             query?: {
-                /** @description Examine the cluster again */
+                /** @description Check the cluster again, unless the last result is only seconds old */
                 fresh?: boolean;
             };
             header?: never;
@@ -3876,21 +3879,21 @@ export interface operations {
     streamTopic: {
         parameters: {
             query?: {
-                /** @description Begin with the newest messages that match, so many */
+                /** @description Number of newest matching messages to begin with */
                 last?: number;
-                /** @description Numbers, separated by commas; all when there are none */
+                /** @description Partition numbers, separated by commas; default: all */
                 partitions?: components["parameters"]["Partitions"];
-                /** @description Words that key, value or headers contain, in any case; in quotes they stay together */
+                /** @description Words that key, value or headers contain, case-insensitive; quote words to search for a phrase */
                 text?: components["parameters"]["Text"];
-                /** @description What the key contains, in any case; in quotes, what it is exactly */
+                /** @description Text that the key contains, case-insensitive; in quotes: the exact key */
                 key?: components["parameters"]["Key"];
-                /** @description NAME: there is such a header; NAME:TEXT: and it contains the text */
+                /** @description NAME: the header exists; NAME:TEXT: the header exists and contains the text */
                 header?: components["parameters"]["Header"];
-                /** @description A place in the JSON of the value with a comparison: metrics.cpuUsage > 0.9, tags.region == us-east-1, list[*].id ~ text */
+                /** @description A path in the JSON value with a comparison: metrics.cpuUsage > 0.9, tags.region == us-east-1, list[*].id ~ text */
                 json?: components["parameters"]["Path"];
                 /** @description A CEL expression over topic, partition, offset, timestamp, key, value, text, size and headers */
                 where?: components["parameters"]["Where"];
-                /** @description How much of key and value a message carries */
+                /** @description Maximum length of key and value in a message, in bytes */
                 preview?: components["parameters"]["Preview"];
             };
             header?: never;
@@ -3901,7 +3904,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Batches, four times a second at most; an empty one each 5 s at least */
+            /** @description Batches: at most four per second, at least one every 5 s; it may be empty */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3916,32 +3919,32 @@ export interface operations {
     searchTopic: {
         parameters: {
             query?: {
-                /** @description A position: start, end, an offset, -N from the end of each partition, @MILLISECONDS or another time; without it the newest messages are looked for */
+                /** @description A position: start, end, an offset, -N from the end of each partition, @MILLISECONDS or another time; absent: search the newest messages */
                 from?: components["parameters"]["From"];
-                /** @description A position before which it ends; the end of the log when there is none */
+                /** @description The position before which the search ends; default: the end of the log */
                 until?: components["parameters"]["Until"];
-                /** @description The newest first where there is no from, else the oldest */
+                /** @description Default: newest if from is absent, else oldest */
                 order?: components["parameters"]["Order"];
-                /** @description Numbers, separated by commas; all when there are none */
+                /** @description Partition numbers, separated by commas; default: all */
                 partitions?: components["parameters"]["Partitions"];
-                /** @description What an earlier search of the same parameters gave as next */
+                /** @description The value of next from an earlier search with the same parameters */
                 at?: components["parameters"]["At"];
-                /** @description Words that key, value or headers contain, in any case; in quotes they stay together */
+                /** @description Words that key, value or headers contain, case-insensitive; quote words to search for a phrase */
                 text?: components["parameters"]["Text"];
-                /** @description What the key contains, in any case; in quotes, what it is exactly */
+                /** @description Text that the key contains, case-insensitive; in quotes: the exact key */
                 key?: components["parameters"]["Key"];
-                /** @description NAME: there is such a header; NAME:TEXT: and it contains the text */
+                /** @description NAME: the header exists; NAME:TEXT: the header exists and contains the text */
                 header?: components["parameters"]["Header"];
-                /** @description A place in the JSON of the value with a comparison: metrics.cpuUsage > 0.9, tags.region == us-east-1, list[*].id ~ text */
+                /** @description A path in the JSON value with a comparison: metrics.cpuUsage > 0.9, tags.region == us-east-1, list[*].id ~ text */
                 json?: components["parameters"]["Path"];
                 /** @description A CEL expression over topic, partition, offset, timestamp, key, value, text, size and headers */
                 where?: components["parameters"]["Where"];
                 limit?: components["parameters"]["Limit"];
-                /** @description How much is looked through, at most */
+                /** @description Maximum number of bytes to search */
                 bytes?: components["parameters"]["Budget"];
-                /** @description How long it looks, at most */
+                /** @description Maximum duration of the search, in seconds */
                 seconds?: components["parameters"]["Seconds"];
-                /** @description How much of key and value a message carries */
+                /** @description Maximum length of key and value in a message, in bytes */
                 preview?: components["parameters"]["Preview"];
             };
             header?: never;
@@ -3952,7 +3955,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Matches as they are found, how far it is, and how it ended */
+            /** @description Matches, progress, and the reason why the search ended */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3969,30 +3972,30 @@ export interface operations {
             query?: {
                 /** @description PARTITION:OFFSET of messages, separated by commas, at most 1000 */
                 pick?: string;
-                /** @description A position: start, end, an offset, -N from the end of each partition, @MILLISECONDS or another time; without it the newest messages are looked for */
+                /** @description A position: start, end, an offset, -N from the end of each partition, @MILLISECONDS or another time; absent: search the newest messages */
                 from?: components["parameters"]["From"];
-                /** @description A position before which it ends; the end of the log when there is none */
+                /** @description The position before which the search ends; default: the end of the log */
                 until?: components["parameters"]["Until"];
-                /** @description The newest first where there is no from, else the oldest */
+                /** @description Default: newest if from is absent, else oldest */
                 order?: components["parameters"]["Order"];
-                /** @description Numbers, separated by commas; all when there are none */
+                /** @description Partition numbers, separated by commas; default: all */
                 partitions?: components["parameters"]["Partitions"];
-                /** @description What an earlier search of the same parameters gave as next */
+                /** @description The value of next from an earlier search with the same parameters */
                 at?: components["parameters"]["At"];
-                /** @description Words that key, value or headers contain, in any case; in quotes they stay together */
+                /** @description Words that key, value or headers contain, case-insensitive; quote words to search for a phrase */
                 text?: components["parameters"]["Text"];
-                /** @description What the key contains, in any case; in quotes, what it is exactly */
+                /** @description Text that the key contains, case-insensitive; in quotes: the exact key */
                 key?: components["parameters"]["Key"];
-                /** @description NAME: there is such a header; NAME:TEXT: and it contains the text */
+                /** @description NAME: the header exists; NAME:TEXT: the header exists and contains the text */
                 header?: components["parameters"]["Header"];
-                /** @description A place in the JSON of the value with a comparison: metrics.cpuUsage > 0.9, tags.region == us-east-1, list[*].id ~ text */
+                /** @description A path in the JSON value with a comparison: metrics.cpuUsage > 0.9, tags.region == us-east-1, list[*].id ~ text */
                 json?: components["parameters"]["Path"];
                 /** @description A CEL expression over topic, partition, offset, timestamp, key, value, text, size and headers */
                 where?: components["parameters"]["Where"];
                 limit?: components["parameters"]["Limit"];
-                /** @description How much is looked through, at most */
+                /** @description Maximum number of bytes to search */
                 bytes?: components["parameters"]["Budget"];
-                /** @description How long it looks, at most */
+                /** @description Maximum duration of the search, in seconds */
                 seconds?: components["parameters"]["Seconds"];
             };
             header?: never;
@@ -4003,7 +4006,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A message a line */
+            /** @description One message per line */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4018,7 +4021,7 @@ export interface operations {
     produceMessage: {
         parameters: {
             query?: {
-                /** @description Only say what would be sent, and whether it conforms */
+                /** @description Do not send; show the message and whether its value conforms to the schema */
                 dryRun?: boolean;
             };
             header?: never;
@@ -4033,7 +4036,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Sent */
+            /** @description The message that was sent, or would be */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4048,7 +4051,7 @@ export interface operations {
     redriveTopic: {
         parameters: {
             query?: {
-                /** @description Only say what would be sent */
+                /** @description Do not send; show what would be sent */
                 dryRun?: boolean;
             };
             header?: never;
@@ -4062,13 +4065,13 @@ export interface operations {
                 "application/json": {
                     /** @description PARTITION:OFFSET of dead letters, separated by commas */
                     pick?: string;
-                    /** @description In place of pick: the parameters of a search */
+                    /** @description Instead of pick: the parameters of a search */
                     query?: string;
                 };
             };
         };
         responses: {
-            /** @description What was sent, or would be */
+            /** @description Messages that were sent, or would be */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4083,9 +4086,9 @@ export interface operations {
     getMessage: {
         parameters: {
             query?: {
-                /** @description Where the part of the value begins, bytes; characters are not split */
+                /** @description First byte of the part of the value; characters are not split */
                 from?: number;
-                /** @description How much of the value is given */
+                /** @description Maximum length of the part, in bytes */
                 bytes?: number;
             };
             header?: never;
@@ -4156,7 +4159,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What was found */
+            /** @description The mistakes */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4215,7 +4218,7 @@ export interface operations {
     deleteGroup: {
         parameters: {
             query?: {
-                /** @description Change nothing and say what would happen; viewers may ask that too */
+                /** @description Change nothing; show what would happen. Viewers may use it too */
                 dryRun?: components["parameters"]["DryRun"];
             };
             header?: never;
@@ -4226,7 +4229,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What was deleted */
+            /** @description The group that was deleted, or would be */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4241,7 +4244,7 @@ export interface operations {
     resetGroup: {
         parameters: {
             query?: {
-                /** @description Change nothing and say what would happen; viewers may ask that too */
+                /** @description Change nothing; show what would happen. Viewers may use it too */
                 dryRun?: components["parameters"]["DryRun"];
             };
             header?: never;
@@ -4253,12 +4256,12 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description earliest, latest, an offset, -N from the end, @TIME (2026-01-02T15:04:05Z, @-1h), or shift:N; left out: only exact offsets */
+                    /** @description earliest, latest, an offset, -N from the end, @TIME (2026-01-02T15:04:05Z, @-1h), or shift:N; absent: only the offsets in exact */
                     to?: string;
-                    /** @description Left out: wherever the group has commits */
+                    /** @description Absent: all topics and partitions where the group has commits */
                     topics?: {
                         topic: string;
-                        /** @description Left out: all */
+                        /** @description Absent: all */
                         partitions?: number[];
                     }[];
                     /** @description Offsets of single partitions, instead of to */
@@ -4271,7 +4274,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What becomes of each partition */
+            /** @description Old and new offset of each partition */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4295,7 +4298,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description Null: none */
+                    /** @description null: no threshold */
                     lag: number | null;
                 };
             };
@@ -4316,7 +4319,7 @@ export interface operations {
     deleteGroupOffsets: {
         parameters: {
             query?: {
-                /** @description Change nothing and say what would happen; viewers may ask that too */
+                /** @description Change nothing; show what would happen. Viewers may use it too */
                 dryRun?: components["parameters"]["DryRun"];
             };
             header?: never;
@@ -4328,7 +4331,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What was forgotten */
+            /** @description The offsets that were deleted, or would be */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4370,7 +4373,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Classes by type and name */
+            /** @description Classes, sorted by type and name */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4408,7 +4411,7 @@ export interface operations {
     applyConnector: {
         parameters: {
             query?: {
-                /** @description Only say what would change */
+                /** @description Do not apply; show what would change */
                 dryRun?: boolean;
             };
             header?: never;
@@ -4419,7 +4422,7 @@ export interface operations {
         };
         requestBody: components["requestBodies"]["ConnectorSettings"];
         responses: {
-            /** @description What changed, or would */
+            /** @description Settings that changed, or would change */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4465,7 +4468,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A row for each source, or partition */
+            /** @description One row per source or partition */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4488,7 +4491,7 @@ export interface operations {
         };
         requestBody: components["requestBodies"]["ConnectorSettings"];
         responses: {
-            /** @description Settings in the order of the class */
+            /** @description Settings, in the order that the class defines */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4561,7 +4564,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description Times the gentle load; 0 is none */
+                    /** @description Factor on the gentle load; 0: no load */
                     scale: number;
                 };
             };
@@ -4623,7 +4626,7 @@ export interface operations {
                     /** @description End the fault; the other fields are ignored */
                     heal?: boolean;
                     errorRate?: number;
-                    /** @description 0 leaves the latency as it was */
+                    /** @description Mean service time in ms; 0: the normal latency of the instance */
                     latencyMs?: number;
                 };
             };

@@ -1,23 +1,20 @@
-// Package salvage makes a broker's data directory whole before kfake reads it.
+// Package salvage repairs a broker's data directory before kfake reads it.
 //
-// kfake trusts what it finds. After a kill it replays what is on disk, and
-// that goes wrong in ways that grow with the second kill: a batch whose index
-// entry was not written shifts all later entries, an open transaction that
-// was given up in memory only is committed by the next marker of the same
-// producer, a torn entry in the middle of the groups' log hides all that
-// follow it, the numbers of idempotent producers are those of the last clean
-// stop, and logs begin where their files do, whatever had been deleted. One
-// flipped bit costs everything behind it.
+// kfake trusts its files. After a kill it replays them, with errors that grow with a second kill:
 //
-// The journey: [Repair] reads topics.json, then each log of framed entries
-// (groups, producers), then each partition. It keeps every record batch whose
-// checksum is right, also behind a damaged one; ends transactions that nobody
-// can end any more with the marker that a coordinator would write; rebuilds
-// the index files, the snapshot of the partition and the numbers of idempotent
-// producers from the log. What it cuts out goes to the folder "damaged", and
-// [Report] names file, offset and reason.
+//   - A batch without its index entry shifts all later entries.
+//   - An open transaction that was aborted only in memory is committed by the next marker of the same producer.
+//   - A torn entry in the middle of the groups' log hides all later entries.
+//   - The numbers of idempotent producers are those of the last clean stop.
+//   - Logs begin where their files begin, even if records had been deleted.
+//   - One flipped bit loses everything after it.
 //
-// Only package broker calls it, with the directory locked and nothing open.
-// The formats are those of kfake's persist.go at the version in go.mod; a test
-// holds them together.
+// [Repair] reads topics.json, then each log of framed entries (groups, producers), then each partition. It keeps every
+// record batch whose checksum is right, also after a damaged batch. It ends transactions that no producer can end any
+// more with the marker that a coordinator would write. It rebuilds the index files, the snapshot of the partition and
+// the numbers of idempotent producers from the log. It moves what it removes to the folder "damaged"; [Report] names
+// file, offset and reason.
+//
+// Only package broker calls it, with the directory locked and no file open. The formats are those of kfake's persist.go
+// at the version in go.mod; a test compares them.
 package salvage

@@ -5,8 +5,7 @@ import (
 	"path/filepath"
 )
 
-// Layout of an entry: length of what follows the checksum, checksum, version,
-// JSON; all little-endian.
+// Layout of an entry: length of the part after the checksum, checksum, version, JSON; all little-endian.
 const (
 	frameHead = 10
 	maxFrame  = 16 << 20
@@ -40,7 +39,7 @@ func appendFrame(to, data []byte) []byte {
 	return append(to, body...)
 }
 
-// readFrames finds the entries of a log, also behind damaged ones.
+// readFrames finds the entries of a log, also after damaged entries.
 func readFrames(raw []byte) (found []frame, holes []hole) {
 	for pos := 0; pos < len(raw); {
 		if f, ok := readFrame(raw[pos:]); ok {
@@ -63,9 +62,8 @@ func readFrames(raw []byte) (found []frame, holes []hole) {
 	return found, holes
 }
 
-// framedLog repairs a log of entries and returns their data. kfake stops reading
-// at the first damaged one and goes on writing behind it, so that what it
-// writes would be lost at the next start.
+// framedLog repairs a log of entries and returns their data. kfake stops reading at the first damaged entry but appends
+// after it, so its new entries would be lost at the next start.
 func (m *mender) framedLog(name string) ([]frame, error) {
 	path := filepath.Join(m.dir, name)
 	raw, err := read(path)

@@ -5,13 +5,12 @@ import (
 	"path/filepath"
 )
 
-// groupsLogFile is kfake's log of what groups committed.
+// groupsLogFile is kfake's log of groups' commits.
 const groupsLogFile = "groups.log"
 
-// DropGroups takes the entries of deleted groups out of kfake's log of groups.
-// before gives for each group the position in the log before which its entries
-// do not count; what a group of the same name wrote later stays. A directory
-// without such a log is left alone. Call it before Repair.
+// DropGroups removes the entries of deleted groups from kfake's log of groups. before gives, for each group, the
+// position in the log before which its entries do not count. Later entries of a group of the same name stay. A
+// directory without such a log stays unchanged. Call it before Repair.
 func DropGroups(dir string, before map[string]int64) error {
 	if len(before) == 0 {
 		return nil
@@ -43,7 +42,7 @@ func DropGroups(dir string, before map[string]int64) error {
 			kept = append(kept, raw[f.pos:f.pos+f.size]...)
 		}
 	}
-	for _, h := range holes { // Repair looks at what is damaged
+	for _, h := range holes { // Repair handles damage
 		kept = append(kept, raw[h.pos:h.pos+h.size]...)
 	}
 	return write(path, kept)

@@ -50,14 +50,14 @@ type segment struct {
 	batches []batch
 }
 
-// partition is the log of one partition while it is looked at.
+// partition is the log of one partition during the repair.
 type partition struct {
 	topic    string
 	number   int32
 	dir      string
 	segments []segment
 	snapshot snapshot
-	clean    bool // the snapshot is of these very files
+	clean    bool // the snapshot matches these files
 }
 
 func (p *partition) name() string { return fmt.Sprintf("%s/%d", p.topic, p.number) }
@@ -107,10 +107,9 @@ func (m *mender) partition(topic string, number int32, start int64) error {
 	return m.rebuild(p, start)
 }
 
-// empty keeps where a partition begins from which all records were deleted:
-// kfake begins a partition without segments at 0, and committed offsets would
-// then lie beyond the end of the log. A segment of no bytes and its snapshot say
-// otherwise.
+// empty preserves the start offset of a partition whose records were all deleted. kfake begins a partition without
+// segments at 0, so committed offsets would be beyond the end of the log. An empty segment with a snapshot sets the
+// start offset.
 func (p *partition) empty(start int64) error {
 	if start <= 0 {
 		return nil
@@ -125,7 +124,7 @@ func (p *partition) empty(start int64) error {
 	return errors.Join(write(p.file(start, ".dat"), nil), write(p.file(start, ".idx"), nil), writeJSON(filepath.Join(p.dir, "snapshot.json"), snap))
 }
 
-// follow keeps the numbers of idempotent producers.
+// follow records the numbers of idempotent producers.
 func (m *mender) follow(p *partition, b batch) {
 	if b.producer < 0 || b.control() || b.sequence < 0 {
 		return
@@ -184,7 +183,7 @@ func (p *partition) loadSnapshot() error {
 	return nil
 }
 
-// readSegments reads all batches and cuts out what is none.
+// readSegments reads all batches and cuts out damaged data.
 func (m *mender) readSegments(p *partition) error {
 	least := int64(0)
 	kept := p.segments[:0]

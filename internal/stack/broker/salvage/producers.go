@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// Files and types of kfake about producers.
+// kfake's files and types about producers.
 type (
 	// pidEntry is an entry of pids.log.
 	pidEntry struct {
@@ -53,8 +53,8 @@ type windowKey struct {
 	part     int32
 }
 
-// window follows what one producer wrote to one partition, as a broker does
-// that rebuilds its producer state from the log.
+// window tracks the batches of one producer in one partition, as a broker does that rebuilds its producer state from
+// the log.
 type window struct {
 	generation int16
 	last       []seqEntry // at most 5
@@ -72,8 +72,8 @@ func (w *window) add(b batch) {
 	}
 }
 
-// saveWindows writes what the logs say about idempotent producers, and keeps
-// of the last clean stop what the logs no longer hold.
+// saveWindows writes the state of idempotent producers as found in the logs. It keeps state of the last clean stop that
+// the logs no longer contain.
 func (m *mender) saveWindows() error {
 	path := filepath.Join(m.dir, "seq_windows.json")
 	raw, err := read(path)
@@ -105,9 +105,8 @@ func (m *mender) saveWindows() error {
 	return writeJSON(path, all)
 }
 
-// fence makes producers whose transactions were given up start anew: were they
-// to go on, the rest of a transaction would pass for all of it. Two generations
-// on, because a producer that is one behind counts as repeating itself.
+// fence forces producers of aborted transactions to start again. If they continued, the rest of a transaction would
+// count as the whole. fence adds two to the generation, because a producer that is one behind counts as a retry.
 func (m *mender) fence(log []frame) error {
 	if len(m.given) == 0 {
 		return nil

@@ -16,7 +16,7 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// formatVersion is kfake's, of all its files.
+// formatVersion is the version of all kfake files.
 const formatVersion = 1
 
 // Partition names one partition.
@@ -25,14 +25,14 @@ type Partition struct {
 	Number int32
 }
 
-// Damage is something that was cut out of a file.
+// Damage is a part that was cut out of a file.
 type Damage struct {
 	File  string // path
-	At    int    // byte where it began
-	Bytes int    // how much
+	At    int    // first byte
+	Bytes int    // length
 	What  string // records of TOPIC/PARTITION, or entries
-	Torn  bool   // the end of a write that a kill cut short: nobody was told that it was kept
-	Copy  string // where the whole file was copied before; empty for torn ends
+	Torn  bool   // the end of a write that a kill cut short: it was never acknowledged
+	Copy  string // copy of the whole file before the repair; empty for torn ends
 }
 
 func (d Damage) String() string {
@@ -42,18 +42,18 @@ func (d Damage) String() string {
 	return fmt.Sprintf("%s: %d damaged bytes at byte %d (%s), the file is kept as %s", d.File, d.Bytes, d.At, d.What, d.Copy)
 }
 
-// Report says what was done.
+// Report is the result of a repair.
 type Report struct {
 	Damage       []Damage
-	Transactions int      // that were open and are aborted now, once per partition
-	Strays       []string // folders of topics that do not exist, now in the folder "damaged"
+	Transactions int      // open transactions that were aborted, counted once per partition
+	Strays       []string // folders of topics that do not exist, moved to the folder "damaged"
 
-	// Starts are the given ones of partitions of topics that exist. Others are of
-	// topics that were deleted while the broker was killed.
+	// Starts holds the given start offsets of partitions whose topics exist. The broker was killed while it deleted the
+	// topics of the others.
 	Starts map[Partition]int64
 }
 
-// Error is what cannot be repaired.
+// Error means that a file cannot be repaired.
 type Error struct {
 	File string
 	Err  error
@@ -62,19 +62,18 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.File, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
 
-// mender is one run.
+// mender is one run of Repair.
 type mender struct {
 	dir     string
 	now     time.Time
 	report  Report
 	windows map[windowKey]*window
-	given   map[int64]int16 // producers of transactions that were given up, and their generation
-	unclean bool            // the last stop was none
+	given   map[int64]int16 // producers of aborted transactions, and their generation
+	unclean bool            // the last stop was not clean
 }
 
-// Repair makes dir whole. starts are the offsets before which records had been
-// deleted; what is not in it begins where its files do. A directory that was
-// never used is left alone.
+// Repair repairs dir. starts are the offsets before which records had been deleted; a partition that is not in it
+// begins where its files begin. A directory that was never used stays unchanged.
 func Repair(dir string, starts map[Partition]int64, now time.Time) (Report, error) {
 	m := &mender{report: Report{Starts: map[Partition]int64{}}, dir: dir, now: now, windows: map[windowKey]*window{}, given: map[int64]int16{}}
 	err := m.run(starts)
@@ -109,7 +108,7 @@ func (m *mender) run(starts map[Partition]int64) error {
 		return err
 	}
 	if raw != nil {
-		_ = json.Unmarshal(raw, &topics) // well formed
+		_ = json.Unmarshal(raw, &topics) // known to be valid
 	}
 	if _, err := m.framedLog(groupsLogFile); err != nil {
 		return err
@@ -136,7 +135,7 @@ func (m *mender) run(starts map[Partition]int64) error {
 	return errors.Join(m.fence(pids), m.saveWindows())
 }
 
-// wellFormed says which of the files that cannot be rebuilt is damaged.
+// wellFormed returns an error if a file that cannot be rebuilt is damaged.
 func wellFormed(path string) error {
 	raw, err := read(path)
 	if err != nil {
@@ -149,8 +148,7 @@ func wellFormed(path string) error {
 	return nil
 }
 
-// strays moves folders of no topic away: a topic created again under their
-// name would begin with their records.
+// strays moves folders without a topic away: a new topic of that name would begin with their records.
 func (m *mender) strays(known map[string]bool) error {
 	parent := filepath.Join(m.dir, "partitions")
 	entries, err := os.ReadDir(parent)
@@ -176,7 +174,7 @@ func (m *mender) strays(known map[string]bool) error {
 	return nil
 }
 
-// aside gives a free path in the folder of damaged files.
+// aside returns a free path in the folder of damaged files.
 func (m *mender) aside(name string) (string, error) {
 	folder := filepath.Join(m.dir, "damaged")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -185,8 +183,7 @@ func (m *mender) aside(name string) (string, error) {
 	return filepath.Join(folder, m.now.UTC().Format("20060102T150405.000")+"-"+name), nil
 }
 
-// setAside reports holes and copies their file, unless all there is to it is
-// the torn end of a write.
+// setAside reports holes and copies their file, unless the only hole is the torn end of a write.
 func (m *mender) setAside(path string, raw []byte, holes []hole, what string) error {
 	rel, _ := filepath.Rel(m.dir, path)
 	kept := ""
@@ -210,7 +207,7 @@ func (m *mender) setAside(path string, raw []byte, holes []hole, what string) er
 	return nil
 }
 
-// read gives nil for a file that is not there.
+// read returns nil for a file that does not exist.
 func read(path string) ([]byte, error) {
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -19,7 +19,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
-// batch is what is kept in memory of one record batch.
+// batch holds the facts about one record batch that stay in memory.
 type batch struct {
 	first, last int64 // offsets
 	epoch       int32 // of the partition's leader
@@ -36,8 +36,7 @@ type batch struct {
 func (b batch) transactional() bool { return b.attributes&0x10 != 0 }
 func (b batch) control() bool       { return b.attributes&0x20 != 0 }
 
-// readBatch reads the batch at the beginning of raw. It is ok when it is whole
-// and its checksum is right.
+// readBatch reads the batch at the beginning of raw. ok means that it is complete and its checksum is right.
 func readBatch(raw []byte) (b batch, ok bool) {
 	if len(raw) < batchHead || raw[16] != 2 {
 		return b, false
@@ -73,7 +72,7 @@ func readBatch(raw []byte) (b batch, ok bool) {
 	return b, true
 }
 
-// isCommit reads the key of a control record. What cannot be read is an abort.
+// isCommit reads the key of a control record. A key that cannot be read counts as an abort.
 func isCommit(records []byte) bool {
 	var r kmsg.Record
 	if r.ReadFrom(records) != nil || len(r.Key) < 4 {
@@ -82,16 +81,15 @@ func isCommit(records []byte) bool {
 	return binary.BigEndian.Uint16(r.Key[2:]) == 1
 }
 
-// hole is a span of a file that holds no batch, or a batch's offset that
-// cannot be right.
+// hole is a range of a file without a batch, or the offset of a batch that cannot be right.
 type hole struct {
 	pos, size int
 	torn      bool // the file ends within a batch: a write that a kill cut short
-	repaired  bool // the offset of a batch that was found
+	repaired  bool // the batch was found, its offset was repaired
 }
 
-// scan finds the batches of a segment, in the order of their offsets, and what
-// is wrong with the file. least is the lowest offset that the first may have.
+// scan finds the batches of a segment, in the order of their offsets, and the damage of the file. least is the lowest
+// offset that the first batch may have.
 func scan(raw []byte, least int64) (found []batch, holes []hole) {
 	for pos := 0; pos < len(raw); {
 		b, ok := readBatch(raw[pos:])
@@ -113,13 +111,12 @@ func scan(raw []byte, least int64) (found []batch, holes []hole) {
 	return found, holes
 }
 
-// maxGap is the largest jump of offsets that is believed of the last batch of a
-// file: as many records as a damaged span in front of it may have held.
+// maxGap is the largest accepted jump of offsets of the last batch in a file: a damaged range before it may have held
+// this many records.
 const maxGap = 1 << 24
 
-// misplaced reports whether the offset of a batch, which its checksum does not
-// cover, must be least instead. The batch behind it tells; there are gaps where
-// a damaged batch was cut out.
+// misplaced reports whether the offset of a batch, which its checksum does not cover, must be least instead. The next
+// batch shows it; there are gaps where a damaged batch was cut out.
 func misplaced(rest []byte, b batch, least int64) bool {
 	if b.first == least {
 		return false
@@ -130,16 +127,15 @@ func misplaced(rest []byte, b batch, least int64) bool {
 	return b.first < least && len(rest) == 0 || b.first > least+maxGap
 }
 
-// bytesOf gives the batch as it is to be written: with the offset that it has.
+// bytesOf returns the batch in the form to be written: with its repaired offset.
 func bytesOf(raw []byte, b batch) []byte {
 	out := append([]byte(nil), raw[b.pos:b.pos+b.size]...)
 	binary.BigEndian.PutUint64(out, uint64(b.first))
 	return out
 }
 
-// behind returns where the next batch begins behind a damaged one: where its
-// length says, if there is one, else wherever one can be found. Records may
-// hold what looks like a batch, so the length comes first.
+// behind returns where the next batch begins after a damaged batch: where its length says, if there is one, else the
+// next position where one can be found. Records may contain bytes that look like a batch, so the length is tried first.
 func behind(raw []byte, pos int, least int64) int {
 	if pos+batchPrefix <= len(raw) {
 		length := int(int32(binary.BigEndian.Uint32(raw[pos+8:])))
@@ -152,8 +148,7 @@ func behind(raw []byte, pos int, least int64) int {
 	return resync(raw, pos+1, least)
 }
 
-// cutShort reports whether raw is the beginning of a batch that was not
-// written to its end.
+// cutShort reports whether raw is the beginning of a batch that was not completely written.
 func cutShort(raw []byte) bool {
 	if len(raw) < batchPrefix {
 		return true
@@ -162,7 +157,7 @@ func cutShort(raw []byte) bool {
 	return length > 0 && length <= maxBatch && batchPrefix+length > len(raw)
 }
 
-// resync returns where the next batch begins at or behind pos, or the end.
+// resync returns where the next batch begins at or after pos, or the end.
 func resync(raw []byte, pos int, least int64) int {
 	for ; pos+batchHead <= len(raw); pos++ {
 		if raw[pos+16] != 2 { // the magic
@@ -175,7 +170,7 @@ func resync(raw []byte, pos int, least int64) int {
 	return len(raw)
 }
 
-// abortMarker is the control batch by which a coordinator ends a transaction.
+// abortMarker returns the control batch with which a coordinator aborts a transaction.
 func abortMarker(offset int64, epoch int32, producer int64, generation int16, now time.Time) []byte {
 	key, value := kmsg.ControlRecordKey{Type: kmsg.ControlRecordKeyTypeAbort}, kmsg.EndTxnMarker{}
 	record := kmsg.Record{Key: key.AppendTo(nil), Value: value.AppendTo(nil)}
@@ -191,8 +186,7 @@ func abortMarker(offset int64, epoch int32, producer int64, generation int16, no
 	return b.AppendTo(nil)
 }
 
-// indexEntry is what kfake keeps about a batch beside its segment. No batch is
-// in a transaction any more after a salvage.
+// indexEntry returns kfake's index entry of a batch. After a repair no batch is in an open transaction.
 func indexEntry(epoch int32) []byte {
 	e := make([]byte, 15)
 	e[0] = formatVersion

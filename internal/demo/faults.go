@@ -10,7 +10,10 @@ import (
 	"time"
 )
 
-// Faults switches the faults of a fleet's instances and remembers them.
+// setTimeout limits how long Set waits for an instance. It is as long as a call of the API may take.
+const setTimeout = 10 * time.Second
+
+// Faults sets the faults of a fleet's instances and stores them.
 type Faults struct {
 	addr map[string]string
 	turn chan struct{} // holds an item while an instance is being told
@@ -47,7 +50,7 @@ func (f *Faults) Set(ctx context.Context, instance string, fault *Fault) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, setTimeout)
 	defer cancel()
 	select {
 	case f.turn <- struct{}{}:

@@ -871,7 +871,7 @@ func TestCommandsThatCannotWorkSaySo(t *testing.T) {
 		if code != c.code || !strings.Contains(stderr, c.says) || strings.Contains(stderr, "goroutine ") {
 			t.Errorf("%v: exit code %d, want %d and %q in: %s", c.args, code, c.code, c.says, stderr)
 		}
-		if took := time.Since(began); took > 45*time.Second {
+		if took := time.Since(began); took > hopeless {
 			t.Errorf("%v took %s", c.args, took)
 		}
 	}

@@ -9,7 +9,7 @@ const hands = process.argv[4];
 const tell = (what) => fetch(`${hands}/${what}`, { method: "POST" });
 
 await drive(
-  async ({ context, url, check, picture, page }) => {
+  async ({ profile, url, check, picture, page }) => {
     const request = (await (await fetch(`${url}/api/v1/decisions?last=1`)).json())[0]?.requestId;
     check("a decision is recorded", request !== undefined);
     // Of each page: what it shows, how it says that the broker is away, that it has gone back to normal, and whether what it shows is greyed meanwhile.
@@ -45,8 +45,7 @@ await drive(
     };
     const pages = {};
     for (const [name, p] of Object.entries(places)) {
-      // A profile of its own each: a browser gives one host six connections, and every page holds a stream.
-      pages[name] = await (await context.browser().newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "dark" })).newPage();
+      pages[name] = await profile();
       await pages[name].goto(url + p.at);
     }
     const all = async (title, what, patience = never) => {
@@ -79,7 +78,7 @@ await drive(
     await tell("off");
     const late = {};
     for (const name of ["configuration", "history", "decisions", "decision", "audit"]) {
-      late[name] = await (await context.browser().newContext()).newPage();
+      late[name] = await profile();
       await late[name].goto(url + places[name].at);
       const ok = await late[name].waitForFunction(() => document.querySelector(".stale-note, .failure, .stale") !== null, undefined, { polling: 200 }).then(
         () => true,

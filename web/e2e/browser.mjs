@@ -111,8 +111,8 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
     // As on a machine that is so many times slower, as far as the page's own work goes.
     context.on("page", async (p) => (await context.newCDPSession(p)).send("Emulation.setCPUThrottlingRate", { rate: Number(process.env.E2E_THROTTLE) }).catch(() => {}));
   }
+  context.setDefaultTimeout(never);
   const page = await context.newPage();
-  page.setDefaultTimeout(never);
   let off = false;
   page.on("console", (m) => {
     if (["error", "warning"].includes(m.type()) && !off && !expected(m)) check("the browser's console is quiet", false, `${m.text()} (${m.location().url})`);
@@ -154,6 +154,12 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
     await page.waitForFunction(() => innerWidth === 1440);
     await still(); // what follows sees the page in its usual width
   };
+  /** A page in a profile of its own: a browser opens six connections to one host, and every page holds a stream. */
+  const profile = async (options = {}) => {
+    const other = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: theme, ...options });
+    other.setDefaultTimeout(never);
+    return other.newPage();
+  };
   /** Where the page is and what it says, for what did not come. */
   const seen = () => page.evaluate(() => `at ${location.pathname}${location.search}: ${(document.querySelector("dialog[open]") ?? document.querySelector("main"))?.textContent.slice(0, 300)}`).catch((e) => e.message);
   /** Waits for a condition in the page; one that never comes is a failed check. */
@@ -175,6 +181,18 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
     }
     check(what, ok, ok ? "" : await seen());
   };
+  /**
+   * Presses a button until the page shows the result. If the machine is starved, the node stops waiting for a process
+   * after some seconds and says so; a user presses again.
+   */
+  const press = (what, button, done, argument) =>
+    soon(what, async () => {
+      await button.click({ timeout: 5_000 }).catch(() => {}); // it may be gone because the previous press succeeded
+      return page.waitForFunction(done, argument, { polling: 200, timeout: 10_000 }).then(
+        () => true,
+        () => false,
+      );
+    });
   /** Presses keys one after the other, without waiting until the page has done with one before the next comes. */
   const keys = (...names) => Promise.all(names.map((n) => page.keyboard.press(n)));
   /** Keeps calls whose address fits from the node until the function that it gives is called. */
@@ -203,7 +221,7 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
     off = false;
   };
   try {
-    await steps({ page, context, url: line.url, check, accessible, steady, fits, comes, soon, keys, hold, picture, cut, reconnect, settled });
+    await steps({ page, context, profile, url: line.url, check, accessible, steady, fits, comes, soon, press, keys, hold, picture, cut, reconnect, settled });
     const { violations } = await page.evaluate(() => window.seen);
     check("the content security policy is kept", violations.length === 0, violations.join(", "));
   } catch (e) {

@@ -4,7 +4,7 @@ import { drive, never } from "./browser.mjs";
 
 const hands = process.argv[4];
 
-await drive(async ({ page, context, url, check, accessible, steady, fits, comes, soon, picture }) => {
+await drive(async ({ page, profile, url, check, accessible, steady, fits, comes, soon, picture }) => {
   // Brokers
   await page.goto(`${url}/cluster`);
   await page.waitForSelector('section[aria-labelledby="brokers-h"] tbody tr');
@@ -53,8 +53,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   };
   const pages = {};
   for (const [name, place] of Object.entries(places)) {
-    // A profile of its own each: a browser gives one host six connections, and every page holds a stream.
-    pages[name] = await (await context.browser().newContext({ viewport: { width: 1440, height: 900 } })).newPage();
+    pages[name] = await profile();
     await pages[name].goto(url + place);
     const there = await pages[name].waitForFunction(what[name], undefined, { polling: 200 }).then(
       () => true,

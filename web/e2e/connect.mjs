@@ -16,7 +16,7 @@ const without = async ({ page, url, check, accessible, fits, comes, picture }) =
   check("nothing can be created", (await page.getByRole("button", { name: "Create …" }).count()) === 0);
 };
 
-const withWorker = async ({ page, context, url, check, accessible, steady, fits, comes, soon, keys, picture }) => {
+const withWorker = async ({ page, profile, url, check, accessible, steady, fits, comes, soon, keys, picture }) => {
   const state = (want) => comes(`it is ${want}`, (w) => document.querySelector(".connector-state .big")?.textContent.trim().startsWith(w), want);
   const onWorker = (path) => fetch(`${worker}/${path}`).then((r) => r.json());
   await page.goto(url);
@@ -102,7 +102,7 @@ const withWorker = async ({ page, context, url, check, accessible, steady, fits,
   check("the secret stayed as it was", config["db.password"] === "hunter2" && config["db.token"] === "${file:/run/secrets/db:token}" && config["batch.size"] === "500", JSON.stringify(config));
 
   // The worker hangs, and dies: its keeper starts it again
-  const list = await (await context.browser().newContext({ viewport: { width: 1440, height: 900 } })).newPage(); // each page holds a stream, and a host has six
+  const list = await profile();
   await list.goto(`${url}/connectors`);
   await list.waitForSelector('[data-id="lines"]');
   const both = async (what, condition) => {

@@ -11,7 +11,7 @@ const shareIs = ([id, low, high]) => {
 };
 const sick = "user-service-3";
 
-await drive(async ({ page, url, check, accessible, steady, fits, comes, keys, picture, cut, reconnect, settled }) => {
+await drive(async ({ page, url, check, accessible, steady, fits, comes, press, keys, picture, cut, reconnect, settled }) => {
   // Overview
   await page.goto(url);
   await comes("overview: eleven instances", () => document.querySelectorAll("[data-instance]").length === 11);
@@ -28,8 +28,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, keys, pi
   await page.waitForSelector(".panel .lines li");
   await comes(`${sick} gets its share`, shareIs, [sick, 4, 100]);
   await accessible("panel");
-  await page.getByRole("button", { name: "Break: fast errors" }).click();
-  await comes("break: the row says that it is broken", (id) => document.querySelector(`[data-instance="${id}"] .tag`)?.textContent.includes("broken"), sick);
+  await press("break: the row says that it is broken", page.getByRole("button", { name: "Break: fast errors" }), (id) => document.querySelector(`[data-instance="${id}"] .tag`)?.textContent.includes("broken"), sick);
   await comes("break: the share shrinks to next to nothing", shareIs, [sick, 0, 2]);
   await comes("break: the panel says why", () => /error estimate (?!0\.0)|after \d+ failures in a row|multiply its cost/.test(document.querySelector(".panel .lines")?.textContent ?? ""));
   await picture("panel");
@@ -40,8 +39,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, keys, pi
   await picture("overview");
   await accessible("overview with a broken instance");
   await page.goBack();
-  await page.getByRole("button", { name: "Heal" }).click();
-  await comes("heal: the row says so", (id) => !document.querySelector(`[data-instance="${id}"] .tag.warn`), sick);
+  await press("heal: the row says so", page.getByRole("button", { name: "Heal" }), (id) => !document.querySelector(`[data-instance="${id}"] .tag.warn`), sick);
   await page.keyboard.press("Escape");
 
   // Topics

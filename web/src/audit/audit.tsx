@@ -154,7 +154,7 @@ function Detail({ r }: { r: AuditRecord }) {
       {(r.before !== undefined || r.after !== undefined) && (
         <>
           <h3>Before and after</h3>
-          <Diff lines={lines} whole label="Before and after" />
+          <Diff lines={lines} label="Before and after" />
         </>
       )}
       <Ending onClose={() => setParams({ record: undefined })} word="Close" />

@@ -10,12 +10,29 @@ describe("a difference of texts", () => {
     expect(compare("", "")).toEqual([]);
   });
 
-  it("shows what is near a change and counts the rest", () => {
+  it("shows what is near a change and folds the rest until it is opened", () => {
     const text = Array.from({ length: 30 }, (_, n) => `line ${n}`);
-    const shown = near(compare(text.join("\n"), text.with(15, "other").join("\n")));
-    expect(shown[0]).toEqual({ gap: 12 });
-    expect(shown.at(-1)).toEqual({ gap: 11 });
+    const lines = compare(text.join("\n"), text.with(15, "other").join("\n"));
+    const shown = near(lines);
+    expect(shown[0]).toEqual({ folded: 12, at: 0 });
+    expect(shown.at(-1)).toEqual({ folded: 11, at: 20 });
     expect(shown.length).toBe(10);
+    expect(near(lines, new Set([20]))).toEqual([{ folded: 12, at: 0 }, ...lines.slice(12)]);
+    expect(near(lines, new Set([0, 20]))).toEqual(lines);
+  });
+
+  it("is whole, however long the texts are and however much differs", () => {
+    const long = Array.from({ length: 20_000 }, (_, n) => `line ${n}`);
+    const lines = compare(long.join("\n"), long.with(19_990, "other").join("\n"));
+    expect(lines.length).toBe(20_001);
+    expect(lines.filter((l) => l.op !== "=")).toEqual([
+      { op: "-", from: 19_991, text: "line 19990" },
+      { op: "+", to: 19_991, text: "other" },
+    ]);
+    const other = Array.from({ length: 20_000 }, (_, n) => `other ${n}`);
+    const replaced = compare(long.join("\n"), other.join("\n"));
+    expect(replaced.filter((l) => l.op === "-").map((l) => l.text)).toEqual(long);
+    expect(replaced.filter((l) => l.op === "+").map((l) => l.text)).toEqual(other);
   });
 
   it("puts what was removed beside what took its place", () => {

@@ -1,25 +1,33 @@
-import { useMemo } from "react";
+import { diffArrays } from "diff";
+import { useMemo, useRef, useState } from "react";
 import type { DiffLine } from "../api/client";
 import { Region } from "../ui/sheet";
 
-const around = 3; // equal lines shown beside a change
+const context = 3; // equal lines shown beside a change
+const maxEdits = 4_000; // different lines above which compare shows the first text as replaced by the second
 
-export type Shown = DiffLine | { gap: number };
+/** Equal lines that are not shown: their number, and the index of the first. */
+export interface Fold {
+  folded: number;
+  at: number;
+}
 
-/** The lines near changes; what is left out is counted. */
-export function near(lines: DiffLine[], whole = false): Shown[] {
-  if (whole) return lines;
+export type Shown = DiffLine | Fold;
+
+/** Returns the lines near changes and folds the rest, but for the folds whose first line is in open. */
+export function near(lines: DiffLine[], open: ReadonlySet<number> = new Set()): Shown[] {
   const keep = new Uint8Array(lines.length);
   lines.forEach((l, n) => {
-    if (l.op !== "=") keep.fill(1, Math.max(0, n - around), n + around + 1);
+    if (l.op !== "=") keep.fill(1, Math.max(0, n - context), n + context + 1);
   });
   const out: Shown[] = [];
-  lines.forEach((l, n) => {
-    const last = out.at(-1);
-    if (keep[n]) out.push(l);
-    else if (last && "gap" in last) last.gap++;
-    else out.push({ gap: 1 });
-  });
+  for (let n = 0; n < lines.length; ) {
+    let end = n;
+    while (end < lines.length && !keep[end]) end++;
+    if (end > n && !open.has(n)) out.push({ folded: end - n, at: n });
+    else out.push(...lines.slice(n, ++end));
+    n = end;
+  }
   return out;
 }
 
@@ -28,7 +36,7 @@ export function pairs(lines: Shown[]): [Shown | null, Shown | null][] {
   const out: [Shown | null, Shown | null][] = [];
   for (let n = 0; n < lines.length; ) {
     const l = lines[n];
-    if (!l || "gap" in l || l.op === "=") {
+    if (!l || "folded" in l || l.op === "=") {
       if (l) out.push([l, l]);
       n++;
       continue;
@@ -37,7 +45,7 @@ export function pairs(lines: Shown[]): [Shown | null, Shown | null][] {
     const added: Shown[] = [];
     for (; n < lines.length; n++) {
       const x = lines[n];
-      if (!x || "gap" in x || x.op === "=") break;
+      if (!x || "folded" in x || x.op === "=") break;
       (x.op === "-" ? removed : added).push(x);
     }
     for (let k = 0; k < Math.max(removed.length, added.length); k++) out.push([removed[k] ?? null, added[k] ?? null]);
@@ -45,36 +53,41 @@ export function pairs(lines: Shown[]): [Shown | null, Shown | null][] {
   return out;
 }
 
-/** Compares two texts line by line; for what is small, such as the JSON of an audit record. */
+/** Compares two texts line by line; for texts that the API did not compare, such as the JSON of an audit record. */
 export function compare(first: string, second: string): DiffLine[] {
-  const a = first === "" ? [] : first.split("\n").slice(0, 400);
-  const b = second === "" ? [] : second.split("\n").slice(0, 400);
-  const table = Array.from({ length: a.length + 1 }, () => new Uint16Array(b.length + 1));
-  const at = (i: number, j: number) => table[i]?.[j] ?? 0;
-  for (let i = a.length - 1; i >= 0; i--) {
-    for (let j = b.length - 1; j >= 0; j--) {
-      const row = table[i];
-      if (row) row[j] = a[i] === b[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
-    }
-  }
-  const out: DiffLine[] = [];
-  for (let i = 0, j = 0; i < a.length || j < b.length; ) {
-    if (i < a.length && j < b.length && a[i] === b[j]) out.push({ op: "=", from: ++i, to: ++j, text: a[i - 1] ?? "" });
-    else if (i < a.length && (j === b.length || at(i + 1, j) >= at(i, j + 1))) out.push({ op: "-", from: ++i, text: a[i - 1] ?? "" });
-    else out.push({ op: "+", to: ++j, text: b[j - 1] ?? "" });
-  }
-  return out;
+  const a = first === "" ? [] : first.split("\n");
+  const b = second === "" ? [] : second.split("\n");
+  const parts = diffArrays(a, b, { maxEditLength: maxEdits }) ?? [
+    { value: a, removed: true, added: false },
+    { value: b, removed: false, added: true },
+  ];
+  let from = 0;
+  let to = 0;
+  return parts.flatMap(({ value, removed, added }) =>
+    value.map((text): DiffLine => {
+      if (removed) return { op: "-", from: ++from, text };
+      if (added) return { op: "+", to: ++to, text };
+      return { op: "=", from: ++from, to: ++to, text };
+    }),
+  );
 }
 
 const signs = { "=": " ", "-": "−", "+": "+" } as const;
 const words = { "=": "", "-": "removed: ", "+": "added: " } as const;
 
-/** A difference, as one column or as two. */
-export function Diff({ lines, split = false, whole = false, label }: { lines: DiffLine[]; split?: boolean; whole?: boolean; label: string }) {
-  const shown = useMemo(() => near(lines, whole), [lines, whole]);
-  if (!lines.some((l) => l.op !== "=") && !whole) return <p className="muted">Nothing differs.</p>;
+/** A difference in one column or in two. Equal lines far from a change are folded; a press shows them. */
+export function Diff({ lines, split = false, label }: { lines: DiffLine[]; split?: boolean; label: string }) {
+  const place = useRef<HTMLDivElement>(null);
+  const [unfolded, setUnfolded] = useState<{ of: DiffLine[]; at: ReadonlySet<number> }>({ of: lines, at: new Set() });
+  const open = unfolded.of === lines ? unfolded.at : undefined; // other lines are folded in other places
+  const shown = useMemo(() => near(lines, open), [lines, open]);
+  const unfold = (at: number) => {
+    setUnfolded({ of: lines, at: new Set(open).add(at) });
+    place.current?.focus(); // the button that had the focus is gone
+  };
+  if (!lines.some((l) => l.op !== "=")) return <p className="muted">Nothing differs.</p>;
   return (
-    <Region label={label} className={`diff ${split ? "split" : ""}`}>
+    <Region label={label} className={`diff ${split ? "split" : ""}`} place={place}>
       <table>
         {split && (
           <colgroup>
@@ -86,15 +99,19 @@ export function Diff({ lines, split = false, whole = false, label }: { lines: Di
         )}
         <tbody>
           {split
-            ? pairs(shown).map(([left, right], n) => (
-                <tr key={n}>
-                  <Half l={left} side="from" />
-                  <Half l={right} side="to" />
-                </tr>
-              ))
+            ? pairs(shown).map(([left, right], n) =>
+                left && "folded" in left ? (
+                  <Folded key={n} fold={left} span={4} unfold={unfold} />
+                ) : (
+                  <tr key={n}>
+                    <Half l={left} side="from" />
+                    <Half l={right} side="to" />
+                  </tr>
+                ),
+              )
             : shown.map((l, n) =>
-                "gap" in l ? (
-                  <Gap key={n} gap={l.gap} span={3} />
+                "folded" in l ? (
+                  <Folded key={n} fold={l} span={3} unfold={unfold} />
                 ) : (
                   <tr key={n} className={l.op === "+" ? "added" : l.op === "-" ? "removed" : ""}>
                     <td className="no">{l.from ?? ""}</td>
@@ -113,19 +130,20 @@ export function Diff({ lines, split = false, whole = false, label }: { lines: Di
   );
 }
 
-function Gap({ gap, span }: { gap: number; span: number }) {
+function Folded({ fold, span, unfold }: { fold: Fold; span: number; unfold: (at: number) => void }) {
   return (
-    <tr className="gap">
+    <tr className="fold">
       <td colSpan={span}>
-        {gap} equal {gap === 1 ? "line" : "lines"}
+        <button type="button" className="quiet" onClick={() => unfold(fold.at)}>
+          Show {fold.folded} equal {fold.folded === 1 ? "line" : "lines"}
+        </button>
       </td>
     </tr>
   );
 }
 
 function Half({ l, side }: { l: Shown | null; side: "from" | "to" }) {
-  if (!l) return <td className="none" colSpan={2} />;
-  if ("gap" in l) return <td className="gap-cell" colSpan={2}>{side === "from" ? `${l.gap} equal lines` : ""}</td>;
+  if (!l || "folded" in l) return <td className="none" colSpan={2} />;
   return (
     <>
       <td className="no">{l[side]}</td>

@@ -1,4 +1,4 @@
-import type { ReactNode } from "react";
+import type { ReactNode, RefObject } from "react";
 
 interface RegionProps {
   /** Its name for readers: words, or the id of the heading that says them. */
@@ -6,12 +6,14 @@ interface RegionProps {
   by?: string | undefined;
   className?: string;
   children: ReactNode;
+  /** Takes the element, to move the focus to it. */
+  place?: RefObject<HTMLDivElement | null>;
 }
 
 /** A part of the page that scrolls by itself: it has a name, and is reached by Tab so that the arrow keys scroll it. */
-export function Region({ label, by, className = "", children }: RegionProps) {
+export function Region({ label, by, className = "", children, place }: RegionProps) {
   return (
-    <div className={`region ${className}`} tabIndex={0} role="region" aria-label={label} aria-labelledby={by}>
+    <div ref={place} className={`region ${className}`} tabIndex={0} role="region" aria-label={label} aria-labelledby={by}>
       {children}
     </div>
   );

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs gofmt, go vet, staticcheck and go mod tidy; also shellcheck and shfmt if they are installed.
+# Runs gofmt, go vet, staticcheck and go mod tidy; also ESLint, shellcheck and shfmt if they are installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,4 +19,8 @@ if command -v shellcheck >/dev/null 2>&1; then
 fi
 if command -v shfmt >/dev/null 2>&1; then
 	shfmt -d "${shell[@]}"
+fi
+if command -v npm >/dev/null 2>&1; then
+	scripts/web.sh packages
+	(cd web && npm run --silent lint)
 fi

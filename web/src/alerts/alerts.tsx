@@ -32,7 +32,7 @@ export function AlertsView() {
   const silenced = all.filter((a) => a.status !== "resolved" && a.silence);
   const pending = all.filter((a) => a.status === "pending" && !a.silence);
   const over = all.filter((a) => a.status === "resolved");
-  const holding = (silences.data ?? []).filter((s) => Date.parse(s.endsAt) > Date.now());
+  const holding = (silences.data ?? []).filter((s) => Date.parse(s.endsAt) > silences.dataUpdatedAt);
   const silence = setSilencing;
   return (
     <main id="main" className={`page alerts-page ${(alerts.isError || kafka.away) && alerts.data ? "stale" : ""}`} aria-busy={alerts.isPending}>

@@ -6,13 +6,14 @@ import { count, dash, local, zone } from "../ui/format";
 import { CheckIcon, WarnIcon } from "../ui/icons";
 import { Dialog, Ending } from "../ui/dialog";
 import { useKafka } from "../ui/kafka";
-import { setParams, useParam } from "../ui/route";
+import { setParams, useParam, useParams } from "../ui/route";
 import { num, Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
 import { Time } from "../ui/time";
 
 const texts = ["actor", "action", "target"] as const;
+const filters = [...texts, "result", "node"] as const;
 const results = ["success", "denied", "error"];
 const spans: [string, number][] = [
   ["", 0],
@@ -23,14 +24,14 @@ const spans: [string, number][] = [
 
 /** Who did what, and whether the log still says what was written. */
 export function AuditView() {
-  const values: Record<string, string> = Object.fromEntries([...texts, "result", "node"].map((n) => [n, useParam(n)[0]]));
+  const values = useParams(filters);
   const [since] = useParam("since");
   const [open] = useParam("record");
   const query = useMemo(() => {
     const q = new URLSearchParams(Object.entries(values).filter(([, v]) => v));
     const span = spans.find(([name]) => name === since)?.[1];
     return { q: q.toString(), span };
-  }, [JSON.stringify(values), since]);
+  }, [values, since]);
   const list = useQuery({
     queryKey: ["audit", query],
     queryFn: ({ signal }) => {
@@ -82,7 +83,7 @@ export function AuditView() {
       {list.isPending && <Waiting what="audit-logs" />}
       {list.data &&
         (records.length > 0 ? (
-          <Table label="Audit records" rows={records} columns={columns} id={(r) => String(r.offset)} selected={open} />
+          <Table label="Audit records" rows={records} columns={columns} id={idOf} selected={open} />
         ) : (
           <Empty title={narrowed ? "No record matches" : "Nothing has been audited yet"}>
             <p>
@@ -102,6 +103,8 @@ export function AuditView() {
     </main>
   );
 }
+
+const idOf = (r: AuditRecord) => String(r.offset);
 
 const columns: Column<AuditRecord>[] = [
   {

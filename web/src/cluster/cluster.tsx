@@ -24,7 +24,7 @@ export function ClusterView() {
         <h1>Brokers and cluster</h1>
       </div>
       <StaleNote of={cluster} what="the cluster" />
-      {cluster.isPending && !cluster.isError && <Waiting what="the cluster" />}
+      {cluster.isPending && <Waiting what="the cluster" />}
       {c && (
         <div className={cluster.isError ? "stale" : ""}>
           <Facts c={c} />

@@ -13,6 +13,8 @@ import { changedLines, Diff } from "./diff";
 
 type Comparison = { from: string; to: string; lines: DiffLine[] };
 
+const idOf = (e: Entry) => String(e.offset);
+
 /** Every revision and override; any two revisions side by side; the way back. */
 export function History({ current }: { current: string }) {
   const list = useQuery({ queryKey: ["config-history"], queryFn: ({ signal }) => get<Entry[]>("/config/history?documents=false", signal), refetchInterval: 5_000 });
@@ -65,7 +67,7 @@ export function History({ current }: { current: string }) {
     <>
       {from && <Comparing from={from} to={to} back={from === current || forbidden ? undefined : () => setBack(from)} />}
       <section>
-        <Table label="Log of configuration" rows={rows} columns={columns} id={(e) => String(e.offset)} />
+        <Table label="Log of configuration" rows={rows} columns={columns} id={idOf} />
       </section>
       {back && <Rollback revision={back} current={current} onClose={() => setBack("")} />}
     </>

@@ -31,6 +31,8 @@ function ConnectorState({ c }: { c: Connector }) {
   );
 }
 
+const nameOf = (c: Connector) => c.name;
+
 const columns: Column<Connector>[] = [
   {
     id: "name",
@@ -99,7 +101,7 @@ function List() {
           </p>
         </Empty>
       ) : (
-        worker.data && (shown.length === 0 ? <Empty title="No connector matches" /> : <Table label="Connectors" rows={shown} columns={columns} id={(c) => c.name} />)
+        worker.data && (shown.length === 0 ? <Empty title="No connector matches" /> : <Table label="Connectors" rows={shown} columns={columns} id={nameOf} />)
       )}
       {creating && <Editor onClose={() => setCreating(false)} />}
     </main>

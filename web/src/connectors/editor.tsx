@@ -97,10 +97,7 @@ function SettingsForm({ name, create, before, config, setConfig, onClose, onDone
   const wrong = refusedSettings.length;
   const changed = [...new Set([...Object.keys(before), ...Object.keys(config)])].filter((k) => k !== "name" && before[k] !== config[k]);
   const set = (key: string, value: string | undefined) => {
-    const next = { ...config };
-    if (value === undefined) delete next[key];
-    else next[key] = value;
-    setConfig(next);
+    setConfig(value === undefined ? Object.fromEntries(Object.entries(config).filter(([k]) => k !== key)) : { ...config, [key]: value });
   };
   const save = () => {
     setBusy(true);

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useReducer, useState } from "react";
 import { type Decision, type Decisions, get } from "../api/client";
 import { type Connection, openStream } from "../live/events";
 
@@ -11,8 +11,10 @@ export interface Following {
   /** Newest first. */
   rows: Decision[];
   skipped: number;
-  /** That came while it was paused. */
+  paused: boolean;
+  /** Number of decisions that arrived while it was paused. */
   waiting: number;
+  toggle: () => void;
   connection: Connection;
   /** Kafka answers the node. */
   kafka: boolean;
@@ -20,55 +22,58 @@ export interface Following {
   pending: boolean;
 }
 
+/** Decisions that arrived since the page asked for the past; newest first. */
+export interface Arrived {
+  shown: Decision[];
+  paused: boolean;
+  waiting: Decision[];
+  skipped: number;
+  kafka: boolean;
+}
+
+export const noneArrived: Arrived = { shown: [], paused: false, waiting: [], skipped: 0, kafka: true };
+
+export type ArrivedEvent = { do: "begin" } | { do: "receive"; batch: Decisions } | { do: "toggle" };
+
+export function step(a: Arrived, e: ArrivedEvent): Arrived {
+  switch (e.do) {
+    case "begin": // what came before matched something else
+      return { ...noneArrived, paused: a.paused, kafka: a.kafka };
+    case "receive": {
+      const { decisions, skipped, connected } = e.batch;
+      const add = (to: Decision[]) => (decisions.length > 0 ? [...decisions.toReversed(), ...to].slice(0, kept) : to);
+      const next = { ...a, kafka: connected };
+      return a.paused ? { ...next, waiting: add(a.waiting) } : { ...next, shown: add(a.shown), skipped: a.skipped + skipped };
+    }
+    case "toggle":
+      return a.paused ? { ...a, paused: false, shown: [...a.waiting, ...a.shown].slice(0, kept), waiting: [] } : { ...a, paused: true };
+  }
+}
+
 /** Follows the decisions that a query string names: the recent past, and then what comes. */
-export function useDecisions(query: string, paused: boolean): Following {
+export function useDecisions(query: string): Following {
   const past = useQuery({ queryKey: ["decisions", query], queryFn: ({ signal }) => get<Decision[]>(`/decisions?last=500${query && `&${query}`}`, signal), staleTime: Infinity, gcTime: 0 });
-  const [state, set] = useState({ fresh: [] as Decision[], skipped: 0 });
+  const [arrived, send] = useReducer(step, noneArrived);
   const [connection, setConnection] = useState<Connection>("connecting");
-  const [kafka, setKafka] = useState(true);
-  const held = useRef<Decision[]>([]);
-  const [waiting, setWaiting] = useState(0);
-  const pausing = useRef(paused);
   useEffect(() => {
-    set({ fresh: [], skipped: 0 });
-    held.current = [];
-    setWaiting(0);
+    send({ do: "begin" });
     return openStream({
       url: `/api/v1/decisions/events${query && `?${query}`}`,
       silence: 12_000, // something comes each 5 s
       onConnection: setConnection,
-      on: {
-        decisions: (data) => {
-          const { decisions, skipped, connected } = data as Decisions;
-          setKafka(connected);
-          const newest = decisions.toReversed();
-          if (pausing.current) {
-            held.current = [...newest, ...held.current].slice(0, kept);
-            setWaiting(held.current.length);
-          } else if (newest.length > 0 || skipped > 0) {
-            set((s) => ({ fresh: [...newest, ...s.fresh].slice(0, kept), skipped: s.skipped + skipped }));
-          }
-        },
-      },
+      on: { decisions: (data) => send({ do: "receive", batch: data as Decisions }) },
     });
   }, [query]);
-  useEffect(() => {
-    pausing.current = paused;
-    if (paused || held.current.length === 0) return;
-    const late = held.current;
-    held.current = [];
-    setWaiting(0);
-    set((s) => ({ ...s, fresh: [...late, ...s.fresh].slice(0, kept) }));
-  }, [paused]);
   const rows = useMemo(() => {
     const seen = new Set<string>();
-    const all = [...state.fresh, ...(past.data ?? [])].filter((d) => {
+    const all = [...arrived.shown, ...(past.data ?? [])].filter((d) => {
       const key = keyOf(d);
       if (seen.has(key)) return false;
       seen.add(key);
       return true;
     });
     return all.slice(0, kept);
-  }, [state.fresh, past.data]);
-  return { rows, skipped: state.skipped, waiting, connection, kafka, error: past.error, pending: past.isPending };
+  }, [arrived.shown, past.data]);
+  const { skipped, paused, waiting, kafka } = arrived;
+  return { rows, skipped, paused, waiting: waiting.length, toggle: () => send({ do: "toggle" }), connection, kafka, error: past.error, pending: past.isPending };
 }

@@ -15,10 +15,9 @@ const pause = 5_000; // ms before a search that could not be made is begun again
 
 /** Looks for one request's decisions; the node tells how far it is. What was found stays while it looks again. */
 function useSearch(request: string, span: string): { found: Search | null; error: Error | null; again: () => void } {
-  const [found, setFound] = useState<Search | null>(null);
+  const [last, setLast] = useState<{ request: string; span: string; search: Search } | null>(null);
   const [error, setError] = useState<Error | null>(null);
   const [turn, setTurn] = useState(0);
-  useEffect(() => setFound(null), [request, span]);
   useEffect(() => {
     let later: ReturnType<typeof setTimeout> | undefined;
     const fails = (e: Error) => {
@@ -29,7 +28,7 @@ function useSearch(request: string, span: string): { found: Search | null; error
     const s = new EventSource(`/api/v1/decisions/${encodeURIComponent(request)}/events?span=${span}`);
     s.addEventListener("search", (e) => {
       const so = JSON.parse((e as MessageEvent<string>).data) as Search;
-      setFound((had) => (!so.done && had && had.decisions.length > so.decisions.length ? had : so));
+      setLast((had) => (!so.done && had?.request === request && had.span === span && had.search.decisions.length > so.decisions.length ? had : { request, span, search: so }));
       setError(null);
       if (so.done) s.close();
     });
@@ -43,6 +42,7 @@ function useSearch(request: string, span: string): { found: Search | null; error
       s.close();
     };
   }, [request, span, turn]);
+  const found = last?.request === request && last.span === span ? last.search : null;
   return { found, error, again: () => setTurn((n) => n + 1) };
 }
 

@@ -4,7 +4,7 @@ import { useOverview } from "../live/overview";
 import { count, dash, factor, isToday, ms } from "../ui/format";
 import { useKeys } from "../ui/keys";
 import { Link } from "../ui/link";
-import { navigate, paths, setParams, useParam } from "../ui/route";
+import { navigate, paths, setParams, useParams } from "../ui/route";
 import { Empty, Failure, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
 import { Time } from "../ui/time";
@@ -54,12 +54,11 @@ const filters = ["service", "instance", "route", "outcome", "why", "reason"] as 
 
 /** Decisions as they are made, filtered in the node. */
 export function Stream() {
-  const [paused, pause] = useState(false);
-  const values = Object.fromEntries(filters.map((f) => [f, useParam(f)[0]])) as Record<(typeof filters)[number], string>;
+  const values = useParams(filters);
   const query = new URLSearchParams(Object.entries(values).filter(([, v]) => v)).toString();
-  const f = useDecisions(query, paused);
+  const f = useDecisions(query);
   const [find, setFind] = useState("");
-  useKeys(useMemo(() => ({ p: () => pause((x) => !x) }), []));
+  useKeys({ p: f.toggle });
   const narrowed = query !== "";
   const dated = f.rows.some((d) => !isToday(new Date(d.timestamp)));
   const columns = useMemo(() => columnsOf(dated), [dated]);
@@ -67,11 +66,11 @@ export function Stream() {
     <main id="main" className={`page decisions ${f.connection === "lost" || !f.kafka ? "stale" : ""}`} aria-busy={f.pending}>
       <div className="toolbar">
         <h1>Decisions</h1>
-        <button type="button" className="pause" aria-pressed={paused} onClick={() => pause(!paused)} title="p">
-          {paused ? "Resume" : "Pause"}
+        <button type="button" className="pause" aria-pressed={f.paused} onClick={f.toggle} title="p">
+          {f.paused ? "Resume" : "Pause"}
         </button>
         <span className="muted stream-state" role="status">
-          {f.connection === "lost" ? "connection lost, reconnecting" : f.connection === "resting" ? "paused: other windows are live; click to resume" : !f.kafka ? "Kafka is unavailable; the stream resumes automatically" : paused ? `paused, ${count(f.waiting)} wait` : "live"}
+          {f.connection === "lost" ? "connection lost, reconnecting" : f.connection === "resting" ? "paused: other windows are live; click to resume" : !f.kafka ? "Kafka is unavailable; the stream resumes automatically" : f.paused ? `paused, ${count(f.waiting)} wait` : "live"}
           {f.skipped > 0 && `, ${count(f.skipped)} skipped`}
         </span>
         <form

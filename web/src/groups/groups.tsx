@@ -16,6 +16,8 @@ export function GroupsView({ params }: { params: Params }) {
   return params.group === undefined ? <List /> : <GroupView key={params.group} name={params.group} />;
 }
 
+const nameOf = (g: Group) => g.name;
+
 const columns: Column<Group>[] = [
   {
     id: "name",
@@ -75,7 +77,7 @@ function List() {
         </label>
       </div>
       <StaleNote of={list} what="the list of consumer groups" />
-      {list.isPending && !list.isError && <Waiting what="the consumer groups" />}
+      {list.isPending && <Waiting what="the consumer groups" />}
       {list.data?.length === 0 && (
         <Empty title="There is no consumer group">
           <p>
@@ -86,7 +88,7 @@ function List() {
       {list.data && list.data.length > 0 && shown.length === 0 && <Empty title={filter ? `No group matches “${filter}”` : "No group is above its threshold"} />}
       {shown.length > 0 && (
         <div className={list.isError ? "stale" : ""}>
-          <Table label="Consumer groups" rows={shown} columns={columns} id={(g) => g.name} />
+          <Table label="Consumer groups" rows={shown} columns={columns} id={nameOf} />
         </div>
       )}
     </main>

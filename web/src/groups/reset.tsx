@@ -39,7 +39,10 @@ export function ResetDialog({ g, onClose, onDone }: Props) {
     setError(null);
     post<Reset>(`/groups/${seg(g.name)}/reset${dry ? "?dryRun=true" : ""}`, resetBody(aim, g.partitions))
       .then(async (r) => {
-        if (dry) return setPreview(r);
+        if (dry) {
+          setPreview(r);
+          return;
+        }
         await onDone();
         onClose();
       })

@@ -1,5 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useEffectEvent, useRef, useState } from "react";
 import { type Check, get, type Health } from "../api/client";
 import { Copy } from "../ui/copy";
 import { ms } from "../ui/format";
@@ -22,7 +22,7 @@ export function HealthView() {
   const again = () => {
     setBusy(true);
     client
-      .fetchQuery({ queryKey: ["health"], queryFn: () => get<Health>("/health?fresh=true"), staleTime: 0 })
+      .query({ queryKey: ["health"], queryFn: () => get<Health>("/health?fresh=true"), staleTime: 0 })
       .catch(() => undefined) // the query says it
       .finally(() => setBusy(false));
   };
@@ -31,11 +31,14 @@ export function HealthView() {
   const { away, of: kafka } = useKafka();
   const was = useRef(away);
   const [since, setSince] = useState(0); // when it went away, ms
+  const changed = useEffectEvent(() => {
+    setSince(away ? Date.now() : 0);
+    again();
+  });
   useEffect(() => {
     if (was.current === away) return;
     was.current = away;
-    setSince(away ? Date.now() : 0);
-    again();
+    changed();
   }, [away]);
   const overtaken = h !== undefined && (health.isError || health.dataUpdatedAt < since);
   return (
@@ -60,7 +63,7 @@ export function HealthView() {
       </div>
       {overtaken && <StaleNote of={health.isError ? health : kafka} what="the cluster" />}
       {h === undefined && <StaleNote of={health} what="the look at the cluster" />}
-      {health.isPending && !health.isError && <Waiting what="a look at every broker and service (up to ten seconds where one does not answer)" />}
+      {health.isPending && <Waiting what="a look at every broker and service (up to ten seconds where one does not answer)" />}
       {h && (
         <div className={overtaken ? "stale" : ""}>
           {order.map((status) => {

@@ -39,6 +39,11 @@ const start = (): Overview =>
     ],
   }) as unknown as Overview;
 
+function must<T>(v: T | undefined): T {
+  if (v === undefined) throw new Error("there is none");
+  return v;
+}
+
 const second = (tick: number, extra: Partial<Changes> = {}): Changes => ({ at: "2026-03-01T12:00:01Z", tick, services: [], instances: [], standing: [], ...extra });
 const row = (n: number, requests: number, rate: number, weight = 1) => [n, requests, 0, rate, 0, 1, 2, 3, 4, weight, 9, 1, 1, 0, 1, 1, 1, 1, 5, 0.5, 0.9, Date.parse("2026-03-01T12:00:00Z")];
 
@@ -47,7 +52,7 @@ describe("the overview from its changes", () => {
     const o = begin(start());
     const p = o.services[0]?.instances[0]?.points;
     expect([p?.requests.at(-3), p?.requests.at(-1), p?.errors.at(-1), p?.requests.at(0)]).toEqual([1, 3, 1, 0]);
-    expect(topOf(o.services[0]!)).toBe(3);
+    expect(topOf(must(o.services[0]))).toBe(3);
   });
 
   it("takes an instance's row, and leaves the others the objects they were", () => {
@@ -55,7 +60,7 @@ describe("the overview from its changes", () => {
     const next = apply(o, second(11, { instances: [row(2, 7, 7)], services: [[1, 7, 0, 3, 4, 1]] }));
     const c = next.services[1]?.instances[0];
     expect([c?.id, c?.rate, c?.inFlight, c?.cost.total, c?.facts?.score, Date.parse(next.at) - (c?.factsAt ?? 0)]).toEqual(["c", 7, 4, 9, 0.5, 1000]);
-    expect([next.services[1]?.panic, shareOf(next.services[1]!, c!)]).toEqual([true, 1]);
+    expect([next.services[1]?.panic, shareOf(must(next.services[1]), must(c))]).toEqual([true, 1]);
     expect(next.services[0]).toBe(o.services[0]);
     expect(next.node).toBe(o.node);
   });

@@ -46,7 +46,11 @@ const labels: Record<Term, [title: string, hint: string]> = {
 export function SearchBar({ query, running, onSubmit, onStop, fields }: Props) {
   const [draft, setDraft] = useState(query);
   const [help, setHelp] = useState(false);
-  useEffect(() => setDraft(query), [query]);
+  const [draftOf, setDraftOf] = useState(query);
+  if (draftOf !== query) {
+    setDraftOf(query);
+    setDraft(query);
+  }
   const kind = kindOf(draft.from);
   const set = (more: Partial<Query>) => setDraft((d) => ({ ...d, ...more }));
   const { check, current } = useChecked(draft);

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useReducer, useState } from "react";
+import { useCallback, useEffect, useReducer, useState } from "react";
 import { type Problem, seg } from "../api/client";
 import { type Connection, openStream, restingNote } from "../live/events";
 import { count } from "../ui/format";
@@ -8,18 +8,27 @@ import { emptyTail, hold, kept, receive, resume, type Tail } from "./buffer";
 import { callOf, type Query } from "./query";
 import type { Live } from "./types";
 
-type Event = { do: "begin" } | { do: "receive"; batch: Live } | { do: "hold" } | { do: "resume" };
+interface Followed {
+  tail: Tail;
+  problem: string | null;
+}
 
-function step(t: Tail, e: Event): Tail {
+type Event = { do: "begin" } | { do: "receive"; batch: Live } | { do: "problem"; text: string } | { do: "hold" } | { do: "toggle" };
+
+const begun: Followed = { tail: emptyTail, problem: null };
+
+function step({ tail, problem }: Followed, e: Event): Followed {
   switch (e.do) {
-    case "begin":
-      return emptyTail;
+    case "begin": // what came before matched something else
+      return begun;
     case "receive":
-      return receive(t, e.batch.messages, e.batch.skipped, e.batch.read);
+      return { tail: receive(tail, e.batch.messages, e.batch.skipped, e.batch.read), problem: null };
+    case "problem":
+      return { tail, problem: e.text };
     case "hold":
-      return hold(t);
-    case "resume":
-      return resume(t);
+      return { tail: hold(tail), problem };
+    case "toggle":
+      return { tail: tail.held ? resume(tail) : hold(tail), problem };
   }
 }
 
@@ -33,12 +42,10 @@ export interface LiveState {
 
 /** New messages of a topic that match, as they come; none where there is no query. */
 export function useLiveTail(topic: string, q: Query | null): LiveState {
-  const [tail, send] = useReducer(step, emptyTail);
+  const [{ tail, problem }, send] = useReducer(step, begun);
   const [connection, setConnection] = useState<Connection>("connecting");
-  const [problem, setProblem] = useState<string | null>(null);
   useEffect(() => {
-    send({ do: "begin" }); // what came before matched something else
-    setProblem(null);
+    send({ do: "begin" });
     if (!q) return;
     return openStream({
       url: `/api/v1/topics/${seg(topic)}/events?${liveCall(q)}`,
@@ -46,18 +53,14 @@ export function useLiveTail(topic: string, q: Query | null): LiveState {
       alone: true, // it begins with the newest messages
       onConnection: setConnection,
       on: {
-        messages: (data) => {
-          setProblem(null);
-          send({ do: "receive", batch: data as Live });
-        },
-        problem: (data) => setProblem((data as Problem).error),
+        messages: (data) => send({ do: "receive", batch: data as Live }),
+        problem: (data) => send({ do: "problem", text: (data as Problem).error }),
       },
     });
   }, [topic, q]);
-  const toggle = () => send({ do: tail.held ? "resume" : "hold" });
-  const keys = useMemo((): Record<string, () => void> => (q ? { p: toggle } : {}), [q, tail.held]);
-  useKeys(keys);
-  return { tail, connection, problem, toggle, hold: () => send({ do: "hold" }) };
+  const toggle = () => send({ do: "toggle" });
+  useKeys(q ? { p: toggle } : {});
+  return { tail, connection, problem, toggle, hold: useCallback(() => send({ do: "hold" }), []) };
 }
 
 function liveCall(q: Query): string {

@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { memo, type ReactNode, type RefObject, useEffect, useMemo, useRef } from "react";
+import { memo, type ReactNode, useEffect, useRef } from "react";
 import { bytes, isToday } from "../ui/format";
 import { useKeys } from "../ui/keys";
 import { Time } from "../ui/time";
@@ -10,6 +10,7 @@ import { idOf, type Message } from "./types";
 interface Props {
   list: Message[];
   open: string;
+  /** Opens a message. onOpen and onChoose are the same functions in every call, because the rows are made anew for others. */
   onOpen: (m: Message) => void;
   dim: boolean;
   /** What stands where there is no row. */
@@ -26,42 +27,36 @@ const height = 26; // px of a row
  */
 export function Rows({ list, open, onOpen, dim, none, chosen, onChoose }: Props) {
   const box = useRef<HTMLDivElement>(null);
-  const hand = useRef<Hand>({ open: onOpen, choose: onChoose, pressed: null });
-  hand.current.open = onOpen;
-  hand.current.choose = onChoose;
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
   const virtual = useVirtualizer({ count: list.length, getScrollElement: () => box.current, estimateSize: () => height * rem, overscan: 10 });
   const at = useRef(-1); // the row that j and k go from
   const going = useRef<number | null>(null); // the row that the focus goes to with the next frame: a second key may come before
   useEffect(() => {
-    at.current = list.findIndex((m) => idOf(m) === open);
-  }, [open]);
-  const keys = useMemo(() => {
-    const go = (by: number) => () => {
-      const focused = Number((document.activeElement as HTMLElement | null)?.dataset?.n ?? Number.NaN);
-      const from = going.current ?? (Number.isNaN(focused) ? at.current : focused);
-      const to = Math.min(Math.max(from + by, 0), list.length - 1);
-      const m = list[to];
-      if (!m) return;
-      at.current = to;
-      going.current = to;
-      virtual.scrollToIndex(to);
-      if (open) onOpen(m); // what is read follows
-      requestAnimationFrame(() => {
-        box.current?.querySelector<HTMLElement>(`[data-n="${to}"]`)?.focus();
-        if (going.current === to) going.current = null;
-      });
-    };
-    return { j: go(1), k: go(-1) };
+    if (open) at.current = list.findIndex((m) => idOf(m) === open);
   }, [list, open]);
-  useKeys(keys);
+  const go = (by: number) => () => {
+    const focus = document.activeElement;
+    const focused = focus instanceof HTMLElement && focus.dataset.n !== undefined ? Number(focus.dataset.n) : null;
+    const to = Math.min(Math.max((going.current ?? focused ?? at.current) + by, 0), list.length - 1);
+    const m = list[to];
+    if (!m) return;
+    at.current = to;
+    going.current = to;
+    virtual.scrollToIndex(to);
+    if (open) onOpen(m); // what is read follows
+    requestAnimationFrame(() => {
+      box.current?.querySelector<HTMLElement>(`[data-n="${to}"]`)?.focus();
+      if (going.current === to) going.current = null;
+    });
+  };
+  useKeys({ j: go(1), k: go(-1) });
   return (
     <div className={`rows ${dim ? "stale" : ""} ${list.some((m) => !isToday(new Date(m.timestamp))) ? "dated" : ""}`} ref={box}>
       {list.length === 0 && <div className="none">{none}</div>}
       <div role="list" aria-label="Messages" style={{ height: virtual.getTotalSize(), position: "relative" }}>
         {virtual.getVirtualItems().map((v) => {
           const m = list[v.index];
-          return m && <Line key={v.index} m={m} n={v.index} of={list.length} top={v.start} height={v.size} open={idOf(m) === open} chosen={chosen?.has(idOf(m))} hand={hand} />;
+          return m && <Line key={v.index} m={m} n={v.index} of={list.length} top={v.start} height={v.size} open={idOf(m) === open} chosen={chosen?.has(idOf(m))} onOpen={onOpen} onChoose={onChoose} />;
         })}
       </div>
     </div>
@@ -77,34 +72,28 @@ interface LineProps {
   open: boolean;
   /** Undefined where none can be chosen. */
   chosen: boolean | undefined;
-  hand: RefObject<Hand>;
-}
-
-/** What a press does, as the list is now. */
-interface Hand {
-  open: (m: Message) => void;
-  choose: ((m: Message) => void) | undefined;
-  /** What was under the pointer when it went down. */
-  pressed: Message | null;
+  onOpen: (m: Message) => void;
+  onChoose: ((m: Message) => void) | undefined;
 }
 
 /** One message in a line; it is made again only when it says something else. */
-const Line = memo(function Line({ m, n, of, top, height, open, chosen, hand }: LineProps) {
+const Line = memo(function Line({ m, n, of, top, height, open, chosen, onOpen, onChoose }: LineProps) {
+  const pressed = useRef<Message | null>(null); // what was under the pointer when it went down
   const id = idOf(m);
   return (
     <div role="listitem" className={`message-line ${open ? "selected" : ""}`} aria-setsize={of} aria-posinset={n + 1} style={{ height, transform: `translateY(${top}px)` }}>
-      {chosen !== undefined && <input type="checkbox" aria-label={`Select ${id}`} checked={chosen} onChange={() => hand.current.choose?.(m)} />}
+      {chosen !== undefined && <input type="checkbox" aria-label={`Select ${id}`} checked={chosen} onChange={() => onChoose?.(m)} />}
       <button
         type="button"
         data-n={n}
         className={`message ${open ? "selected" : ""}`}
         aria-current={open ? "true" : undefined}
         onPointerDown={() => {
-          hand.current.pressed = m;
+          pressed.current = m;
         }}
         onClick={() => {
-          hand.current.open(hand.current.pressed ?? m);
-          hand.current.pressed = null;
+          onOpen(pressed.current ?? m);
+          pressed.current = null;
         }}
       >
         <span className="m-time">

@@ -13,10 +13,16 @@ const key = "smartlb.searches";
 const most = 200;
 const changed = "smartlb:saved";
 
+function isSaved(s: unknown): s is Saved {
+  if (typeof s !== "object" || s === null) return false;
+  const { name, topic, query } = s as Record<string, unknown>;
+  return typeof name === "string" && typeof topic === "string" && typeof query === "string";
+}
+
 function read(): Saved[] {
   try {
     const list: unknown = JSON.parse(localStorage.getItem(key) ?? "[]");
-    return Array.isArray(list) ? list.filter((s): s is Saved => typeof s?.name === "string" && typeof s.topic === "string" && typeof s.query === "string") : [];
+    return Array.isArray(list) ? list.filter(isSaved) : [];
   } catch {
     return [];
   }

@@ -1,4 +1,4 @@
-import { useEffect, useReducer, useRef } from "react";
+import { useCallback, useEffect, useReducer, useRef } from "react";
 import { ApiError, type Problem, seg } from "../api/client";
 import { callOf, type Query } from "./query";
 import type { End, Message, Progress } from "./types";
@@ -102,20 +102,23 @@ export async function run(url: string, signal: AbortSignal, tell: (e: SearchEven
 export function useSearch(topic: string, query: Query | null) {
   const [s, tell] = useReducer(step, noSearch);
   const control = useRef<AbortController | null>(null);
-  const begin = (q: Query, at = "") => {
-    control.current?.abort();
-    const own = new AbortController();
-    control.current = own;
-    tell({ do: "begin", on: at !== "" });
-    void run(`/api/v1/topics/${seg(topic)}/search?${callOf(q, at)}`, own.signal, (e) => {
-      if (!own.signal.aborted) tell(e);
-    });
-  };
+  const begin = useCallback(
+    (q: Query, at = "") => {
+      control.current?.abort();
+      const own = new AbortController();
+      control.current = own;
+      tell({ do: "begin", on: at !== "" });
+      void run(`/api/v1/topics/${seg(topic)}/search?${callOf(q, at)}`, own.signal, (e) => {
+        if (!own.signal.aborted) tell(e);
+      });
+    },
+    [topic],
+  );
   useEffect(() => {
     if (query) begin(query);
     else tell({ do: "clear" });
     return () => control.current?.abort();
-  }, [topic, query]);
+  }, [begin, query]);
   const stop = () => {
     control.current?.abort();
     tell({ do: "stop" });

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useMemo, useRef, useState } from "react";
+import { useCallback, useState } from "react";
 import { get, seg, type TopicDetail } from "../api/client";
 import { useKeys } from "../ui/keys";
 import { useParam } from "../ui/route";
@@ -43,7 +43,7 @@ function Messages({ topic, query }: Props) {
         dim={tail.connection === "lost"}
         running={false}
         onSubmit={setQuery}
-        onStop={() => {}}
+        onStop={doNothing}
         onOpen={tail.hold} // what one reads must not run away
         state={<LiveBar state={tail} filtered={filtered(query)} />}
         none={
@@ -68,7 +68,7 @@ function Messages({ topic, query }: Props) {
       running={s.running}
       onSubmit={(q) => (addressOf(q) === addressOf(query) ? search.begin(query) : setQuery(q))}
       onStop={search.stop}
-      onOpen={() => {}}
+      onOpen={doNothing}
       state={
         <SearchProgress
           s={s}
@@ -94,6 +94,7 @@ function Messages({ topic, query }: Props) {
 }
 
 const nothing: ReadonlySet<string> = new Set();
+const doNothing = () => {};
 
 interface FrameProps extends Props {
   list: Message[];
@@ -101,7 +102,8 @@ interface FrameProps extends Props {
   running: boolean;
   onSubmit: (q: Query) => void;
   onStop: () => void;
-  onOpen: (m: Message) => void;
+  /** Called after a message was opened. The same function in every call, because the rows are made anew for another one. */
+  onOpen: () => void;
   state: React.ReactNode;
   none: React.ReactNode;
   /** Whether messages can be selected. */
@@ -117,18 +119,28 @@ function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, sta
   const [sent, setSent] = useState("");
   const detail = useQuery({ queryKey: ["topic", topic], queryFn: ({ signal }) => get<TopicDetail>(`/topics/${seg(topic)}`, signal), staleTime: 5_000 });
   const forbidden = useForbidden(detail.data?.reserved ? "admin" : "operator");
-  const read = useRef<Message | undefined>(undefined); // stays when its row has gone
-  const known = list.find((m) => idOf(m) === open) ?? (read.current && idOf(read.current) === open ? read.current : undefined);
-  read.current = known;
+  const [read, setRead] = useState<Message | undefined>(undefined); // stays when its row has gone
+  const listed = list.find((m) => idOf(m) === open);
+  if (listed && listed !== read) setRead(listed);
+  const known = listed ?? (read && idOf(read) === open ? read : undefined);
   const fields = useFields(list);
-  const keys = useMemo(() => ({ Escape: () => leave(() => setOpen("")) }), [setOpen]);
-  useKeys(keys);
-  const toggle = (m: Message) =>
-    setChosen((c) => {
-      const next = new Set(c);
-      if (!next.delete(idOf(m))) next.add(idOf(m));
-      return next;
-    });
+  useKeys({ Escape: () => leave(() => setOpen("")) });
+  const show = useCallback(
+    (m: Message) => {
+      setOpen(idOf(m));
+      onOpen();
+    },
+    [setOpen, onOpen],
+  );
+  const toggle = useCallback(
+    (m: Message) =>
+      setChosen((c) => {
+        const next = new Set(c);
+        if (!next.delete(idOf(m))) next.add(idOf(m));
+        return next;
+      }),
+    [],
+  );
   const close = () => {
     setDialog(null);
     setAgain(null);
@@ -174,10 +186,7 @@ function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, sta
           open={open}
           dim={dim}
           none={none}
-          onOpen={(m) => {
-            setOpen(idOf(m));
-            onOpen(m);
-          }}
+          onOpen={show}
           {...(choose ? { chosen, onChoose: toggle } : {})}
         />
         {open && <Inspector forbidden={forbidden} key={open} topic={topic} id={open} known={known} onClose={() => setOpen("")} onAgain={setAgain} />}
@@ -207,15 +216,25 @@ function leave(close: () => void) {
 
 const samples = 20;
 
-/** Fields of the newest messages, for examples and help. */
-function useFields(list: Message[]): { path: string; kind: string; sample: string }[] {
-  const some = list.length > 0;
-  return useMemo(() => {
-    const found = new Map<string, { path: string; kind: string; sample: string }>();
-    for (const m of list.slice(0, samples)) {
-      const doc = m.value !== undefined && !m.valueCut ? parse(m.value) : null;
-      for (const f of doc ? fieldsOf(doc) : []) if (!found.has(f.path)) found.set(f.path, f);
-    }
-    return [...found.values()].slice(0, 60);
-  }, [some, list.length > samples]);
+type Field = { path: string; kind: string; sample: string };
+
+/** Fields of the newest messages, for examples and help. They are read again when there are more messages than before, up to the number of samples. */
+function useFields(list: Message[]): Field[] {
+  const count = Math.min(list.length, samples);
+  const [seen, setSeen] = useState<{ count: number; fields: Field[] }>({ count: 0, fields: [] });
+  if (count > seen.count || (count === 0 && seen.count > 0)) {
+    const next = { count, fields: fieldsIn(list.slice(0, samples)) };
+    setSeen(next);
+    return next.fields;
+  }
+  return seen.fields;
+}
+
+function fieldsIn(list: Message[]): Field[] {
+  const found = new Map<string, Field>();
+  for (const m of list) {
+    const doc = m.value !== undefined && !m.valueCut ? parse(m.value) : null;
+    for (const f of doc ? fieldsOf(doc) : []) if (!found.has(f.path)) found.set(f.path, f);
+  }
+  return [...found.values()].slice(0, 60);
 }

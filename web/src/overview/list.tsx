@@ -34,25 +34,21 @@ export function List({ o, view, toggle, selected, jump }: Props) {
     return () => watch.disconnect();
   }, []);
   const [held, hold] = useState(false);
-  const order = useRef<{ by: string; at: Map<string, number> }>({ by: "", at: new Map() });
-  const lines = useMemo(() => {
-    const keep = held && order.current.by === view.order;
-    const list = linesOf(o, view, keep ? order.current.at : undefined);
-    if (!keep) order.current = { by: view.order, at: new Map(list.map((l, n) => [l.key, n])) };
-    return list;
-  }, [o, view, held]);
+  const [kept, keep] = useState<{ by: string; at: Map<string, number> } | null>(null); // the order of the lines while they are held
+  const before = kept?.by === view.order ? kept.at : undefined;
+  const lines = useMemo(() => linesOf(o, view, before), [o, view, before]);
+  if (held && !before) keep({ by: view.order, at: new Map(lines.map((l, n) => [l.key, n])) });
+  if (!held && kept) keep(null);
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   const size = heights[shape];
   const goTo = useRef<GoTo>(null);
-  useJump(goTo, lines, jump ? { key: jump, align: "start" } : undefined);
-  useJump(goTo, lines, selected && { key: `${selected.service}\n${selected.id}`, align: "center" });
   const chosen = selected && `${selected.service}\n${selected.id}`;
-  const fold = useRef(toggle);
-  fold.current = toggle;
+  useJump(goTo, lines, jump, "start");
+  useJump(goTo, lines, chosen ?? "", "center");
   const [row, hasty] = useMemo(() => {
-    const row = rowOf(o, chosen, fold);
+    const row = rowOf(o, chosen, toggle);
     return [row, hastyOf(row)];
-  }, [o, chosen]);
+  }, [o, chosen, toggle]);
   return (
     <div ref={place} className={`instances ${lines.length <= few ? "few" : ""}`} role="table" aria-label="Services and their instances" aria-rowcount={lines.length + 1} onPointerEnter={() => hold(true)} onPointerLeave={() => hold(false)}>
       <div role="rowgroup" className="instances-head">
@@ -82,7 +78,7 @@ export function List({ o, view, toggle, selected, jump }: Props) {
 const keyOf = (l: Line) => l.key;
 
 /** How the lines of an overview are drawn. */
-function rowOf(o: LiveOverview, chosen: string | undefined, fold: RefObject<(service: string) => void>) {
+function rowOf(o: LiveOverview, chosen: string | undefined, toggle: (service: string) => void) {
   const now = Date.parse(o.at);
   const scales = new Map<LiveService, { share: number; top: number }>();
   const scaleOf = (s: LiveService) => {
@@ -98,7 +94,7 @@ function rowOf(o: LiveOverview, chosen: string | undefined, fold: RefObject<(ser
     if (!i) {
       return (
         <div key={key} role="row" aria-rowindex={index + 2} className="service" data-service={s.id} style={style}>
-          <ServiceLine s={s} open={line.open} shown={line.shown} toggle={() => fold.current(s.id)} />
+          <ServiceLine s={s} open={line.open} shown={line.shown} toggle={() => toggle(s.id)} />
         </div>
       );
     }
@@ -133,17 +129,17 @@ function hastyOf(row: ReturnType<typeof rowOf>): typeof row {
     );
 }
 
-/** Scrolls to a line once for each target, when it is there. */
-function useJump(goTo: RefObject<GoTo | null>, lines: Line[], to: { key: string; align: "start" | "center" } | undefined) {
+/** Scrolls to the line with a key once for each key, when the line is there; "" is no line. */
+function useJump(goTo: RefObject<GoTo | null>, lines: Line[], key: string, align: "start" | "center") {
   const done = useRef("");
-  const at = to ? lines.findIndex((l) => l.key === to.key) : -1;
+  const at = key === "" ? -1 : lines.findIndex((l) => l.key === key);
   useEffect(() => {
-    if (!to) done.current = "";
-    if (!to || at < 0 || done.current === to.key) return;
-    done.current = to.key;
-    const row = document.querySelector(`[data-service="${CSS.escape(to.key)}"],[data-instance="${CSS.escape(to.key.split("\n")[1] ?? "")}"]`);
+    if (key === "") done.current = "";
+    if (at < 0 || done.current === key) return;
+    done.current = key;
+    const row = document.querySelector(`[data-service="${CSS.escape(key)}"],[data-instance="${CSS.escape(key.split("\n")[1] ?? "")}"]`);
     const seen = row?.getBoundingClientRect();
-    if (to.align === "center" && seen && seen.top > 60 && seen.bottom < innerHeight) return; // it is in sight
-    goTo.current?.(at, to.align);
-  }, [at < 0, to?.key]);
+    if (align === "center" && seen && seen.top > 60 && seen.bottom < innerHeight) return; // it is in sight
+    goTo.current?.(at, align);
+  }, [goTo, at, key, align]);
 }

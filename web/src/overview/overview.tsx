@@ -21,16 +21,12 @@ export function OverviewView({ params }: { params: Params }) {
   const [closed] = useParam("closed");
   const [jump, setJump] = useParam("at");
   const view = useMemo<View>(() => ({ filter, trouble: trouble !== "", order, closed: folded(closed) }), [filter, trouble, order, closed]);
-  const keys = useMemo(
-    () => ({
-      Escape: () => {
-        if (document.activeElement instanceof HTMLInputElement) document.activeElement.blur();
-        else navigate(paths.overview + location.search);
-      },
-    }),
-    [],
-  );
-  useKeys(keys);
+  useKeys({
+    Escape: () => {
+      if (document.activeElement instanceof HTMLInputElement) document.activeElement.blur();
+      else navigate(paths.overview + location.search);
+    },
+  });
   const all = overview?.services.map((s) => s.id) ?? [];
   const toggle = (service: string) => setParams({ closed: refold(closed, service, all) });
   return (

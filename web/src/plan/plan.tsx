@@ -56,7 +56,7 @@ export function PlanView() {
         What it takes to make the cluster's topics like the catalog that smartlb carries: what <code>smartlb kafka plan</code> prints. Nothing is ever deleted.
       </p>
       <StaleNote of={plan} what="the plan" />
-      {plan.isPending && !plan.isError && <Waiting what="the cluster to be compared with the catalog" />}
+      {plan.isPending && <Waiting what="the cluster to be compared with the catalog" />}
       {plan.data && (
         <div className={plan.isError ? "stale" : ""}>
           <section aria-labelledby="steps-h">

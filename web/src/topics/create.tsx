@@ -1,5 +1,5 @@
 import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect, useId, useMemo, useState } from "react";
+import { useId, useMemo, useState } from "react";
 import { ApiError, type CatalogTopic, get, type NewTopic, post, type Rule, type Topic } from "../api/client";
 import { Dialog, Ending } from "../ui/dialog";
 import { CloseIcon } from "../ui/icons";
@@ -17,6 +17,7 @@ interface Draft {
 
 const blank: Draft = { name: "", partitions: "3", replicas: "", configs: [] };
 const number = (v: string) => (v.trim() === "" ? 0 : Number(v));
+const draftOf = (t: NewTopic | CatalogTopic): Draft => ({ name: t.name, partitions: String(t.partitions), replicas: t.replicas ? String(t.replicas) : "", configs: Object.entries(t.configs ?? {}) });
 const bodyOf = (d: Draft) => ({ name: d.name, partitions: number(d.partitions), replicas: number(d.replicas), configs: Object.fromEntries(d.configs) });
 
 /** Creates a topic: from nothing, like another one, or as the catalog says. What the broker thinks of it is said while it is typed. */
@@ -37,14 +38,12 @@ export function CreateTopic({ onClose }: { onClose: () => void }) {
     retry: false,
   });
   const missing = useMemo(() => (catalog.data ?? []).filter((c) => topics.data && !topics.data.some((t) => t.name === c.name)), [catalog.data, topics.data]);
-  useEffect(() => {
-    const m = model.data;
-    if (like && m) setDraft({ name: m.name, partitions: String(m.partitions), replicas: String(m.replicas), configs: Object.entries(m.configs) });
-  }, [model.data, like]);
-  useEffect(() => {
-    const c = missing.find((x) => x.name === planned);
-    if (c) setDraft({ name: c.name, partitions: String(c.partitions), replicas: c.replicas ? String(c.replicas) : "", configs: Object.entries(c.configs ?? {}) });
-  }, [planned, missing]);
+  const source = (like !== "" ? model.data : missing.find((c) => c.name === planned)) ?? null;
+  const [filledFrom, setFilledFrom] = useState<typeof source>(null);
+  if (filledFrom !== source) {
+    setFilledFrom(source);
+    if (source) setDraft(draftOf(source));
+  }
 
   const asked = useLater(draft, 300);
   const verdict = useQuery({

@@ -13,6 +13,8 @@ import { words } from "./units";
 
 const quiet = (text: string | number) => <span className="muted">{text}</span>;
 
+const nameOf = (t: Topic) => t.name;
+
 const columns: Column<Topic>[] = [
   {
     id: "name",
@@ -109,7 +111,7 @@ export function TopicList() {
           {missing.length === 1 ? "it" : "them"}.
         </p>
       )}
-      {list.isPending && !list.isError && <Waiting what="the list of topics" />}
+      {list.isPending && <Waiting what="the list of topics" />}
       {list.data && shown.length === 0 && (
         <Empty title={filter || drifted ? "No topic matches" : "There is no topic yet"}>
           {filter || drifted ? (
@@ -127,7 +129,7 @@ export function TopicList() {
       )}
       {shown.length > 0 && (
         <div className={list.isError ? "stale" : ""}>
-          <Table label="Topics" rows={shown} columns={columns} id={(t) => t.name} />
+          <Table label="Topics" rows={shown} columns={columns} id={nameOf} />
         </div>
       )}
       {create !== "" && <CreateTopic onClose={() => setParams({ create: undefined, like: undefined, catalog: undefined })} />}

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useEffectEvent, useMemo, useRef, useState } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { clock, daytime } from "./format";
@@ -27,12 +27,10 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [at, setAt] = useState<number | null>(null); // the point under the pointer
-  const data = [times.map((t) => t / 1000), ...lines.map((l) => l.points)] as uPlot.AlignedData;
+  const data = useMemo(() => [times.map((t) => t / 1000), ...lines.map((l) => l.points)] as uPlot.AlignedData, [times, lines]);
   const scheme = useScheme();
   const shape = lines.map((l) => l.name + l.colour).join();
-  useEffect(() => {
-    const box = place.current;
-    if (!box) return;
+  const draw = useEffectEvent((box: HTMLDivElement) => {
     const style = getComputedStyle(box);
     // light-dark() is resolved only in colours that are used, so one is asked for what it became.
     const paint = (name: string) => {
@@ -44,7 +42,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
       return c;
     };
     const axis: uPlot.Axis = { stroke: paint("--muted"), grid: { stroke: paint("--line"), width: 1 }, ticks: { show: false }, font: `11px ${style.fontFamily}` };
-    const p = new uPlot(
+    return new uPlot(
       {
         width: box.clientWidth,
         height,
@@ -58,6 +56,11 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
       data,
       box,
     );
+  });
+  useEffect(() => {
+    const box = place.current;
+    if (!box) return;
+    const p = draw(box);
     plot.current = p;
     const resize = new ResizeObserver(() => p.setSize({ width: box.clientWidth, height }));
     resize.observe(box);
@@ -67,7 +70,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
       plot.current = null;
     };
   }, [shape, height, scheme]);
-  useEffect(() => plot.current?.setData(data), [times, lines]);
+  useEffect(() => plot.current?.setData(data), [data]);
   const dated = at === null ? times.at(-1) : times[at]; // what stands elsewhere on a page may be newer
   const now = lines.map((l) => `${l.name} ${lastOf(l.points, format)}`).join(", ");
   return (

@@ -7,6 +7,7 @@ async function write(text: string): Promise<void> {
   box.value = text;
   (document.querySelector("dialog[open]") ?? document.body).append(box); // behind a modal dialog nothing can be selected
   box.select();
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- there is no other way without a secure context
   const done = document.execCommand("copy");
   box.remove();
   if (!done) throw new Error("refused");
@@ -26,7 +27,7 @@ export function Copy({ text, children }: { text: string | (() => string) | undef
       () => setSaid("The browser refused"),
     );
   return (
-    <button type="button" disabled={text === undefined} onClick={copy} aria-live="polite">
+    <button type="button" disabled={text === undefined} onClick={() => void copy()} aria-live="polite">
       {said || children}
     </button>
   );

@@ -1,4 +1,4 @@
-import { useEffect } from "react";
+import { useEffect, useEffectEvent } from "react";
 
 /** Whether the key belongs to a field that is being typed in. */
 function typing(e: KeyboardEvent): boolean {
@@ -13,6 +13,7 @@ const chordTime = 1_500; // ms between the presses of g and of its second key, h
  * modifier and keys typed into a field are left alone, but for Escape.
  */
 export function useKeys(keys: Record<string, () => void>): void {
+  const actionOf = useEffectEvent((chord: string, key: string) => keys[chord] ?? keys[key]);
   useEffect(() => {
     let first = "";
     let at = 0;
@@ -21,7 +22,7 @@ export function useKeys(keys: Record<string, () => void>): void {
       if (typing(e) && e.key !== "Escape") return;
       if (document.querySelector("dialog[open]")) return; // a modal dialog has the keys
       const chord = e.timeStamp - at < chordTime ? `${first} ${e.key}` : "";
-      const run = keys[chord] ?? keys[e.key];
+      const run = actionOf(chord, e.key);
       first = e.key;
       at = e.timeStamp;
       if (!run) return;
@@ -31,7 +32,7 @@ export function useKeys(keys: Record<string, () => void>): void {
     };
     addEventListener("keydown", down);
     return () => removeEventListener("keydown", down);
-  }, [keys]);
+  }, []);
 }
 
 /** Puts the cursor into the view's filter. */

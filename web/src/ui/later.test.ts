@@ -4,23 +4,23 @@ import { load } from "./later";
 /** A node that is down for some attempts, and a part that it lacks for some. */
 function world(down: number, lacking: number, mayReload = true) {
   const seen = { waits: 0, reloads: 0, asked: 0 };
-  const part = async () => {
+  const part = () => {
     seen.asked++;
-    if (down > 0 || lacking > 0) throw new TypeError("Failed to fetch dynamically imported module");
-    return "part";
+    return down > 0 || lacking > 0 ? Promise.reject(new TypeError("Failed to fetch dynamically imported module")) : Promise.resolve("part");
   };
   return {
     seen,
     part,
     w: {
-      answers: async () => {
-        if (down > 0) return false;
+      answers: () => {
+        if (down > 0) return Promise.resolve(false);
         lacking--;
-        return true;
+        return Promise.resolve(true);
       },
-      wait: async () => {
+      wait: () => {
         seen.waits++;
         down--;
+        return Promise.resolve();
       },
       reload: () => {
         seen.reloads++;

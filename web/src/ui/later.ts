@@ -43,4 +43,5 @@ export async function load<T>(part: () => Promise<T>, w: World = world): Promise
 }
 
 /** A component whose code is loaded when it is first shown. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- the type that lazy itself asks for: the properties of any component
 export const later = <T extends ComponentType<any>>(part: () => Promise<{ default: T }>): LazyExoticComponent<T> => lazy(() => load(part));

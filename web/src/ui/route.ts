@@ -1,4 +1,4 @@
-import { useMemo, useSyncExternalStore } from "react";
+import { useCallback, useMemo, useSyncExternalStore } from "react";
 
 /** What a pattern's names stand for in an address. */
 export type Params = Record<string, string>;
@@ -75,8 +75,17 @@ export function usePath(): string {
 export function useParam(name: string, fallback = ""): [string, (v: string) => void] {
   const search = useSyncExternalStore(subscribe, () => location.search);
   const value = useMemo(() => new URLSearchParams(search).get(name) ?? fallback, [search, name, fallback]);
-  const set = (v: string) => setParams({ [name]: v === fallback ? undefined : v });
+  const set = useCallback((v: string) => setParams({ [name]: v === fallback ? undefined : v }), [name, fallback]);
   return [value, set];
+}
+
+/** Several values of the address's query; "" for those it does not have. names is the same array in every call. */
+export function useParams<N extends string>(names: readonly N[]): Readonly<Record<N, string>> {
+  const search = useSyncExternalStore(subscribe, () => location.search);
+  return useMemo(() => {
+    const q = new URLSearchParams(search);
+    return Object.fromEntries(names.map((n) => [n, q.get(n) ?? ""])) as Record<N, string>;
+  }, [search, names]);
 }
 
 /** Sets several values of the address's query at once; undefined and empty ones are left out. */

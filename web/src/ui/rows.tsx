@@ -1,5 +1,5 @@
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
-import { type CSSProperties, type ReactElement, type RefObject, useCallback, useEffect, useImperativeHandle, useLayoutEffect, useReducer, useRef, useState } from "react";
+import { type CSSProperties, type ReactElement, type RefObject, useEffect, useImperativeHandle, useLayoutEffect, useMemo, useReducer, useRef, useState } from "react";
 
 export type GoTo = (index: number, align: "start" | "center") => void;
 
@@ -24,17 +24,61 @@ interface Props<T> {
   goTo?: RefObject<GoTo | null>;
 }
 
-interface Made<T> {
+/** A row that is in sight, before it is drawn. */
+interface Item<T> {
   row: T;
+  key: string;
   index: number;
   top: number;
   height: number;
+}
+
+interface Drawn<T> extends Item<T> {
   by: Props<T>["row"];
   element: ReactElement;
 }
 
-// What a row costs is a good part of a frame: so many are made in one frame of a scroll.
+// The cost of a row is a good part of a frame: at most so many are drawn in one frame of a scroll.
 const perFrame = 3;
+
+/**
+ * Draws rows, and keeps those that did not change. It depends on what it drew before, and React may discard a render:
+ * then a row is drawn again or one frame later, but it is never wrong.
+ */
+class Painter<T> {
+  private drawn = new Map<string, Drawn<T>>();
+  private hurried = false; // some rows are drawn by hasty, or are of earlier data
+
+  /** Returns an element for each item, and whether some of them are to be drawn again in the next frame. */
+  draw(items: Item<T>[], row: Props<T>["row"], hasty: Props<T>["row"] | undefined, scrolling: boolean): { elements: ReactElement[]; late: boolean } {
+    const rush = hasty !== undefined && scrolling && items.reduce((n, i) => n + (this.drawn.has(i.key) ? 0 : 1), 0) > perFrame;
+    let left = scrolling || this.hurried ? perFrame : Number.POSITIVE_INFINITY;
+    this.hurried = rush;
+    const next = new Map<string, Drawn<T>>();
+    let late = false;
+    for (const item of items) {
+      const before = this.drawn.get(item.key);
+      const inPlace = before !== undefined && before.index === item.index && before.top === item.top && before.height === item.height;
+      const stale = before === undefined || before.row !== item.row || before.by !== row;
+      if (inPlace && (!stale || rush || left <= 0)) {
+        next.set(item.key, before);
+        if (!stale) continue;
+        late = true;
+        this.hurried ||= before.by === hasty;
+        continue;
+      }
+      const by = rush ? hasty : row;
+      late ||= rush;
+      left--;
+      next.set(item.key, { ...item, by, element: by(item.row, item.index, { top: item.top, height: item.height }) });
+    }
+    this.drawn = next;
+    return { elements: [...next.values()].map((d) => d.element), late };
+  }
+}
+
+/** The key of a row is its index. Another function tells the virtualizer that heights may have changed. */
+const keysOf = (_list: readonly unknown[], _sized: unknown) => (n: number) => n;
 
 /**
  * The rows of a list of any length that are in sight as the window scrolls, as a
@@ -50,16 +94,13 @@ const perFrame = 3;
 export function Rows<T>({ className, list, keyOf, height, sized, row, hasty, overscan = 6, covered = 0, goTo }: Props<T>) {
   const body = useRef<HTMLDivElement>(null);
   const [margin, setMargin] = useState(0);
-  const latest = useRef({ list, height });
-  latest.current = { list, height };
   const virtual = useWindowVirtualizer({
     count: list.length,
-    // Its keys are never used, but another function is how it learns that heights may be other ones.
-    getItemKey: useCallback((n: number) => n, [list, sized]),
-    estimateSize: useCallback((n: number) => {
-      const at = latest.current.list[n];
-      return at === undefined ? 0 : latest.current.height(at);
-    }, []),
+    getItemKey: useMemo(() => keysOf(list, sized), [list, sized]),
+    estimateSize: (n) => {
+      const at = list[n];
+      return at === undefined ? 0 : height(at);
+    },
     overscan,
     scrollMargin: margin,
     scrollPaddingStart: covered,
@@ -74,37 +115,15 @@ export function Rows<T>({ className, list, keyOf, height, sized, row, hasty, ove
     watch.observe(document.body);
     return () => watch.disconnect();
   }, []);
-  useImperativeHandle(goTo, () => (index, align) => virtual.scrollToIndex(index, { align }), []);
+  useImperativeHandle(goTo, () => (index, align) => virtual.scrollToIndex(index, { align }), [virtual]);
 
   const [, again] = useReducer((n: number) => n + 1, 0);
-  const made = useRef(new Map<string, Made<T>>());
-  const hurried = useRef(false); // some rows are only stood for
-  const next = new Map<string, Made<T>>();
+  const [painter] = useState(() => new Painter<T>());
   const items = virtual.getVirtualItems().flatMap((v) => {
     const r = list[v.index];
-    return r === undefined ? [] : [{ r, key: keyOf(r), index: v.index, top: v.start - margin, height: v.size }];
+    return r === undefined ? [] : [{ row: r, key: keyOf(r), index: v.index, top: v.start - margin, height: v.size }];
   });
-  const rush = hasty !== undefined && scrolling && items.reduce((n, i) => n + (made.current.has(i.key) ? 0 : 1), 0) > perFrame;
-  let left = scrolling || hurried.current ? perFrame : Number.POSITIVE_INFINITY;
-  hurried.current = rush;
-  let late = false;
-  for (const { r, key, index, top, height } of items) {
-    const before = made.current.get(key);
-    const inPlace = before !== undefined && before.index === index && before.top === top && before.height === height;
-    const stale = before === undefined || before.row !== r || before.by !== row;
-    if (inPlace && (!stale || rush || left <= 0)) {
-      next.set(key, before);
-      if (!stale) continue;
-      late = true;
-      hurried.current ||= before.by === hasty;
-      continue;
-    }
-    const by = rush ? hasty : row;
-    late ||= rush;
-    left--;
-    next.set(key, { row: r, index, top, height, by, element: by(r, index, { top, height }) });
-  }
-  made.current = next;
+  const { elements, late } = painter.draw(items, row, hasty, scrolling);
   useEffect(() => {
     if (!late) return;
     const frame = requestAnimationFrame(again);
@@ -112,7 +131,7 @@ export function Rows<T>({ className, list, keyOf, height, sized, row, hasty, ove
   });
   return (
     <div role="rowgroup" ref={body} className={`rows-body ${className}`} style={{ height: virtual.getTotalSize() }}>
-      {[...next.values()].map((m) => m.element)}
+      {elements}
     </div>
   );
 }

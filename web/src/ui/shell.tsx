@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useMemo, useState } from "react";
+import { type ReactNode, useState } from "react";
 import { type Node, post } from "../api/client";
 import { useLive, useOverview } from "../live/overview";
 import { Dialog, Ending } from "./dialog";
@@ -18,27 +18,23 @@ const home = (p: Page) => p.patterns[0] ?? paths.overview;
 /** The header with who answers and how it stands, the menu, the page's keys, and the view. */
 export function Shell({ page, children }: { page: Page | undefined; children: ReactNode }) {
   const [help, setHelp] = useState(false);
-  const [menu, setMenu] = useState(false); // on narrow screens only
+  const [menuAt, setMenuAt] = useState(""); // the page whose menu is open, on narrow screens; another page closes it
   const overview = useOverview();
   const node = overview?.node;
   const path = usePath();
-  useEffect(() => setMenu(false), [path]);
-  const keys = useMemo(
-    () => ({
-      "/": focusFilter,
-      "?": () => setHelp(true),
-      ...Object.fromEntries(pages.map((p) => [`g ${p.key}`, () => navigate(home(p))])),
-    }),
-    [],
-  );
-  useKeys(keys);
+  const menu = menuAt === path;
+  useKeys({
+    "/": focusFilter,
+    "?": () => setHelp(true),
+    ...Object.fromEntries(pages.map((p) => [`g ${p.key}`, () => navigate(home(p))])),
+  });
   return (
     <>
       <a className="skip" href="#main">
         Skip to the content
       </a>
       <header className="bar">
-        <button type="button" className="quiet menu" aria-expanded={menu} aria-controls="side" onClick={() => setMenu(!menu)}>
+        <button type="button" className="quiet menu" aria-expanded={menu} aria-controls="side" onClick={() => setMenuAt(menu ? "" : path)}>
           <MenuIcon />
           <span className="visually-hidden">Menu</span>
         </button>

@@ -1,4 +1,4 @@
-import { type CSSProperties, type ReactNode, useCallback, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { type CSSProperties, type ReactNode, useCallback, useMemo, useState, useSyncExternalStore } from "react";
 import { useParam } from "./route";
 import { Rows } from "./rows";
 
@@ -20,6 +20,7 @@ interface Props<T> {
   label: string;
   rows: T[];
   columns: Column<T>[];
+  /** Names a row. The same function in every call, because the rows are made anew for another one. */
   id: (row: T) => string;
   selected?: string | undefined;
   /** The name of the sort order in the address. */
@@ -47,6 +48,14 @@ export function sorted<T>(rows: T[], column: Column<T> | undefined, up: boolean)
     .map((x) => x.row);
 }
 
+/** Orders rows by their places in an earlier order; rows that it did not have come last, in the given order. */
+export function inOrder<T>(rows: T[], id: (row: T) => string, places: ReadonlyMap<string, number>): T[] {
+  return rows
+    .map((row, n) => ({ row, n: places.get(id(row)) ?? places.size + n }))
+    .sort((a, b) => a.n - b.n)
+    .map((x) => x.row);
+}
+
 /**
  * A table of any length: only what is seen is in the page. The order is in the
  * address, and stays as it is while the pointer or the focus is in the table,
@@ -58,28 +67,19 @@ export function Table<T>({ label, rows, columns, id, selected, sortParam = "sort
   const by = sort.replace(/^-/, "");
   const column = columns.find((c) => c.id === by);
   const [held, hold] = useState(false);
-  const order = useRef<{ sort: string; at: Map<string, number> }>({ sort: "", at: new Map() });
-  const list = useMemo(() => {
-    const kept = held && order.current.sort === sort;
-    const fresh = kept
-      ? rows
-          .map((row, n) => ({ row, n: order.current.at.get(id(row)) ?? order.current.at.size + n }))
-          .sort((a, b) => a.n - b.n)
-          .map((x) => x.row)
-      : sorted(rows, column, up);
-    if (!kept) order.current = { sort, at: new Map(fresh.map((row, n) => [id(row), n])) };
-    return fresh;
-  }, [rows, sort, held]);
+  const [kept, keep] = useState<{ sort: string; at: Map<string, number> } | null>(null); // the order of the rows while they are held
+  const before = kept?.sort === sort ? kept.at : undefined;
+  const list = useMemo(() => (before ? inOrder(rows, id, before) : sorted(rows, column, up)), [rows, id, before, column, up]);
+  if (held && !before) keep({ sort, at: new Map(list.map((row, n) => [id(row), n])) });
+  if (!held && kept) keep(null);
 
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16; // the page grows on very wide screens
   const width = useSyncExternalStore(onResize, () => innerWidth);
   const shown = useMemo(() => columns.filter((c) => !c.above || width > c.above), [columns, width]);
   const grid = useMemo<CSSProperties>(() => ({ gridTemplateColumns: shown.map((c) => c.width).join(" ") }), [shown]);
-  const key = useRef(id);
-  key.current = id;
   const line = useCallback(
     (row: T, index: number, style: CSSProperties) => {
-      const name = key.current(row);
+      const name = id(row);
       return (
         <div key={name} role="row" aria-rowindex={index + 2} data-id={name} className={`vrow ${name === selected ? "selected" : ""}`} style={{ ...grid, ...style }}>
           {shown.map((c, n) => (
@@ -90,15 +90,15 @@ export function Table<T>({ label, rows, columns, id, selected, sortParam = "sort
         </div>
       );
     },
-    [shown, grid, selected],
+    [id, shown, grid, selected],
   );
   const hasty = useCallback(
     (row: T, index: number, style: CSSProperties) => (
-      <div key={key.current(row)} role="row" aria-rowindex={index + 2} className="vrow" style={{ ...grid, ...style }}>
-        <div role="rowheader">{key.current(row)}</div>
+      <div key={id(row)} role="row" aria-rowindex={index + 2} className="vrow" style={{ ...grid, ...style }}>
+        <div role="rowheader">{id(row)}</div>
       </div>
     ),
-    [grid],
+    [id, grid],
   );
   const press = (c: Column<T>) => {
     const first = c.num ? `-${c.id}` : c.id;

@@ -3,7 +3,7 @@ import { retryDelay } from "../live/events";
 import { age, bytes, clock, count, factor, latency, latencyMs, local, millisOf, ms, percent, rate, span, zone } from "./format";
 import { pageOf, pages } from "../pages";
 import { address, paths } from "./route";
-import { type Column, sorted } from "./table";
+import { type Column, inOrder, sorted } from "./table";
 
 describe("numbers", () => {
   it.each([
@@ -74,6 +74,11 @@ describe("a sorted list", () => {
   const ids = (up: boolean) => sorted(rows, columns[0], up).map((r) => r.id).join("");
   it("goes both ways, what is not known comes last, equal ones stay", () => {
     expect([ids(true), ids(false), sorted(rows, undefined, true).length]).toEqual(["adcb", "cadb", 4]);
+  });
+  it("keeps an earlier order, and puts new rows last", () => {
+    const held = new Map([...sorted(rows, columns[0], true).entries()].map(([n, r]) => [r.id, n]));
+    const now = [{ id: "x", v: 1 }, ...rows.toReversed().filter((r) => r.id !== "d"), { id: "y", v: 3 }];
+    expect(inOrder(now, (r) => r.id, held).map((r) => r.id).join("")).toBe("acbxy");
   });
 });
 

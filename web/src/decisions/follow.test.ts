@@ -2,8 +2,8 @@ import { expect, it } from "vitest";
 import type { Decision, Decisions } from "../api/client";
 import { type Arrived, noneArrived, step } from "./follow";
 
-const decision = (offset: number) => ({ partition: 0, offset }) as Decision;
-const batch = (...offsets: number[]): Decisions => ({ decisions: offsets.map(decision), skipped: 1, connected: true }) as Decisions;
+const decision = (offset: number): Decision => ({ partition: 0, offset }) as Decision;
+const batch = (...offsets: number[]): Decisions => ({ decisions: offsets.map(decision), skipped: 1, connected: true });
 const offsets = (list: Decision[]) => list.map((d) => d.offset);
 const receive = (a: Arrived, ...list: number[]) => step(a, { do: "receive", batch: batch(...list) });
 

@@ -46,7 +46,7 @@ await drive(async ({ page, url, check, accessible, fits, comes, soon, press, pic
   await fits("alerts");
   await picture("alerts");
   await page.locator('[data-alert="fast-failing"]').first().getByRole("button", { name: "Silence" }).click();
-  await page.getByLabel("Why").fill(why);
+  await page.getByLabel("Reason").fill(why);
   await accessible("silence", true);
   await page.getByRole("dialog").getByRole("button", { name: "Silence" }).click();
   await comes("silenced: shown as such, with who and why", (why) => document.querySelector('section[aria-labelledby="silenced"] [data-alert="fast-failing"]')?.textContent.includes(why), why);

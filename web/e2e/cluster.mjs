@@ -73,7 +73,7 @@ await drive(async ({ page, profile, url, check, accessible, steady, fits, comes,
   await fetch(`${hands}/off`, { method: "POST" });
   await all("the broker is gone: the page says so, and why", () => /nothing listens|does not answer/.test(document.querySelector(".stale-note")?.textContent ?? ""));
   for (const [name, p] of Object.entries(pages)) await soon(`and keeps what it had, greyed: ${name}`, async () => (await p.evaluate(what[name])) && (await p.locator("main .stale").count()) > 0);
-  await page.getByRole("button", { name: "Look again" }).click();
+  await page.getByRole("button", { name: "Check again" }).click();
   await comes("health: the problem is first, with its cause and a command to copy", () => {
     const c = document.querySelector(".checks.problem");
     return /nothing listens/.test(c?.textContent ?? "") && /smartlb kafka start/.test(c?.querySelector("code")?.textContent ?? "");

@@ -143,7 +143,7 @@ await drive(async ({ page, context, url, check, comes, soon, picture }) => {
     });
     check("there is one at least", firing >= 1, String(firing));
     await page.locator('[data-alert="fast-failing"]').first().getByRole("button", { name: "Silence" }).click();
-    await dialog.getByLabel("Why").fill("known, ticket 12");
+    await dialog.getByLabel("Reason").fill("known, ticket 12");
     await dialog.getByRole("button", { name: "Silence" }).click();
     await comes("it is silenced, with the reason, and not red", () => {
       const card = document.querySelector('section[aria-labelledby="silenced"] [data-alert="fast-failing"]');
@@ -168,7 +168,7 @@ await drive(async ({ page, context, url, check, comes, soon, picture }) => {
     const id = "order-service-2";
     await page.locator(`[data-instance="${id}"] a`).first().click();
     await page.getByRole("button", { name: "Drain…" }).click();
-    await dialog.getByLabel("Why").fill("new disk");
+    await dialog.getByLabel("Reason").fill("new disk");
     await dialog.getByRole("button", { name: "Drain" }).click();
     await comes("it drains", () => document.querySelector(".panel .state")?.textContent.includes("draining"));
     check("by the API too", (await instance(id)).state === "draining");

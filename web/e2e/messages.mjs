@@ -60,10 +60,10 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await page.getByRole("button", { name: "Clear" }).click();
   await page.getByLabel("Where to begin").focus();
   await page.getByLabel("Where to begin").selectOption("newest");
-  await comes("newest first: a hundred, and how it ended", () => /^100 found/.test(document.querySelector(".search-note")?.textContent ?? "") && document.querySelector(".search-note").textContent.includes("As many as asked for"));
+  await comes("newest first: a hundred, and how it ended", () => /^100 found/.test(document.querySelector(".search-note")?.textContent ?? "") && document.querySelector(".search-note").textContent.includes("The limit of matches was reached"));
   await inAddress("the address says so", "from", "newest");
   check("and the choice keeps the focus", await page.getByLabel("Where to begin").evaluate((e) => e === document.activeElement));
-  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByRole("button", { name: "Continue" }).click();
   await comes("go on: more of them", () => Number.parseInt(document.querySelector(".search-note")?.textContent ?? "") > 100);
   await page.getByRole("button", { name: "More filters" }).click();
   await page.getByLabel("CEL").fill("value.metrics.rps >");

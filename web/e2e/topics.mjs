@@ -85,7 +85,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   await page.getByLabel("Add a setting").selectOption("retention.ms");
   await page.getByLabel("retention.ms", { exact: true }).fill("2");
   await page.getByLabel("Unit of retention.ms").selectOption("h");
-  await comes("create: the broker would take it", () => /would create it/.test(document.querySelector(".verdict")?.textContent ?? ""));
+  await comes("create: the broker would take it", () => /accepts this topic/.test(document.querySelector(".verdict")?.textContent ?? ""));
   await picture("topic-create");
   await create.click();
   await page.waitForURL("**/topics/orders");
@@ -95,7 +95,7 @@ await drive(async ({ page, url, check, accessible, steady, fits, comes, picture 
   await page.getByRole("button", { name: "Clone …" }).click();
   await comes("clone: the form has the model's shape", () => document.querySelector("dialog input[type=number]")?.value === "4");
   check("clone: and its settings", (await dialog.getByLabel("Unit of retention.ms").inputValue()) === "h");
-  await comes("clone: the broker would take it", () => /would create it/.test(document.querySelector(".verdict")?.textContent ?? ""));
+  await comes("clone: the broker would take it", () => /accepts this topic/.test(document.querySelector(".verdict")?.textContent ?? ""));
   await create.click();
   await page.waitForURL("**/topics/orders-copy");
   await page.getByRole("link", { name: "Settings", exact: true }).click();

@@ -48,7 +48,7 @@ export function AlertsView() {
       {alerts.isPending && <Waiting what="the alerts" />}
       {alerts.data && (
         <>
-          <Group id="firing" title="Firing" alerts={firing} silence={silence} empty="Nothing fires." />
+          <Group id="firing" title="Firing" alerts={firing} silence={silence} empty="No alert is firing." />
           <Group id="pending" title="Pending" alerts={pending} silence={silence} empty="No alert is pending." />
           {silenced.length > 0 && <Group id="silenced" title="Silenced" alerts={silenced} silence={silence} empty="" />}
           <Silences list={holding} error={silences.error} />

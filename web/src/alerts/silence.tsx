@@ -41,7 +41,7 @@ export function SilenceDialog({ alert, onClose }: { alert: Alert; onClose: () =>
         </select>
       </p>
       <p>
-        <label htmlFor={`${id}-why`}>Why</label>
+        <label htmlFor={`${id}-why`}>Reason</label>
         <input id={`${id}-why`} type="text" maxLength={500} value={reason} onChange={(e) => setReason(e.target.value)} placeholder="so that others know" />
       </p>
     </Confirm>

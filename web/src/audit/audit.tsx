@@ -85,7 +85,7 @@ export function AuditView() {
         (records.length > 0 ? (
           <Table label="Audit records" rows={records} columns={columns} id={idOf} selected={open} />
         ) : (
-          <Empty title={narrowed ? "No record matches" : "Nothing has been audited yet"}>
+          <Empty title={narrowed ? "No record matches" : "There are no audit records yet"}>
             <p>
               {narrowed ? (
                 <button type="button" onClick={() => setParams({ actor: undefined, action: undefined, target: undefined, result: undefined, since: undefined, node: undefined })}>
@@ -93,7 +93,7 @@ export function AuditView() {
                 </button>
               ) : (
                 <>
-                  Starts and stops, drains, configurations, faults of the demo and all that is changed in this console come here. Try <code>smartlb drain user-service-3</code>
+                  Starts, stops, drains, configuration changes, faults of the demo and every change in this console are recorded here. Try <code>smartlb drain user-service-3</code>
                 </>
               )}
             </p>
@@ -113,10 +113,10 @@ const columns: Column<AuditRecord>[] = [
     width: "minmax(5rem, 11rem)",
     cell: (r) => <Time at={r.timestamp} />,
   },
-  { id: "actor", title: "Who", width: "minmax(4rem, 1fr)", by: (r) => r.actor.id ?? r.actor.type, cell: (r) => <span title={r.actor.type}>{r.actor.id || r.actor.type}</span> },
+  { id: "actor", title: "Actor", width: "minmax(4rem, 1fr)", by: (r) => r.actor.id ?? r.actor.type, cell: (r) => <span title={r.actor.type}>{r.actor.id || r.actor.type}</span> },
   {
     id: "action",
-    title: "What",
+    title: "Action",
     width: "minmax(5.5rem, 1.5fr)",
     by: (r) => r.action,
     cell: (r) => (
@@ -125,9 +125,9 @@ const columns: Column<AuditRecord>[] = [
       </button>
     ),
   },
-  { id: "target", title: "To what", width: "minmax(8rem, 2fr)", above: 600, by: (r) => r.target?.id ?? "", cell: (r) => <span title={r.target?.kind}>{r.target?.id || r.target?.kind || dash}</span> },
+  { id: "target", title: "Target", width: "minmax(8rem, 2fr)", above: 600, by: (r) => r.target?.id ?? "", cell: (r) => <span title={r.target?.kind}>{r.target?.id || r.target?.kind || dash}</span> },
   { id: "result", title: "Result", width: "minmax(4rem, 6rem)", by: (r) => r.result, cell: (r) => <span className={r.result === "success" ? "ok-text" : "bad-text"}>{r.result}</span> },
-  { id: "reason", title: "Why", width: "minmax(6rem, 2fr)", above: 900, cell: (r) => <span className="muted">{r.reason || dash}</span> },
+  { id: "reason", title: "Reason", width: "minmax(6rem, 2fr)", above: 900, cell: (r) => <span className="muted">{r.reason || dash}</span> },
   { id: "node", title: "Node", width: "9rem", above: 1100, by: (r) => r.node, cell: (r) => <span className="muted">{r.node}</span> },
 ];
 
@@ -136,13 +136,13 @@ const pretty = (v: unknown) => (v === undefined || v === null ? "" : JSON.string
 function Detail({ r }: { r: AuditRecord }) {
   const lines = useMemo(() => compare(pretty(r.before), pretty(r.after)), [r]);
   const rows: [string, string][] = [
-    ["when", `${local(new Date(r.timestamp), true)} ${zone(new Date(r.timestamp))}`],
-    ["who", `${r.actor.type} ${r.actor.id ?? ""}`],
-    ["to what", `${r.target?.kind ?? dash} ${r.target?.id ?? ""}`],
+    ["time", `${local(new Date(r.timestamp), true)} ${zone(new Date(r.timestamp))}`],
+    ["actor", `${r.actor.type} ${r.actor.id ?? ""}`],
+    ["target", `${r.target?.kind ?? dash} ${r.target?.id ?? ""}`],
     ["result", `${r.result}${r.reason ? `: ${r.reason}` : ""}`],
     ["node", `${r.node}, record ${r.seq}`],
     ["revision", r.configRevision || dash],
-    ["chained to", r.prev || "nothing: a chain begins here, or the version that wrote it had none"],
+    ["previous hash", r.prev || "none: a chain begins here, or an old version without chains wrote the record"],
   ];
   return (
     <Dialog title={r.action} onClose={() => setParams({ record: undefined })}>

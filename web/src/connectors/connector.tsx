@@ -81,7 +81,7 @@ function Actions({ c, path, onDone }: { c: Connector; path: string; onDone: () =
     post(`${path}/actions`, { action })
       .then(
         () => {
-          setSaid(`${words}: the worker goes on with it`);
+          setSaid(`${words}: the worker accepted it`);
           onDone();
         },
         (e: unknown) => setError(e),
@@ -149,7 +149,7 @@ function Tasks({ c }: { c: Connector }) {
     <section aria-labelledby="tasks-h">
       <h2 id="tasks-h">Tasks</h2>
       {c.tasks.length === 0 ? (
-        <p className="muted">{c.state === "STOPPED" ? "None: it is stopped." : "None yet: the worker assigns them in a moment."}</p>
+        <p className="muted">{c.state === "STOPPED" ? "None: the connector is stopped." : "None yet: the worker assigns them in a moment."}</p>
       ) : (
         <ul className="tasks">
           {c.tasks.map((t) => (
@@ -201,7 +201,7 @@ function Topics({ c }: { c: Connector }) {
   if (!c.topics?.length) return null;
   return (
     <section aria-labelledby="topics-h">
-      <h2 id="topics-h">Topics it has used</h2>
+      <h2 id="topics-h">Topics used</h2>
       <p>
         {c.topics.map((t) => (
           <span key={t}>
@@ -217,12 +217,12 @@ function Offsets({ path }: { path: string }) {
   const all = useQuery({ queryKey: ["connector-offsets", path], queryFn: ({ signal }) => get<Offset[]>(`${path}/offsets`, signal), refetchInterval: 10_000, retry: false });
   return (
     <section aria-labelledby="offsets-h">
-      <h2 id="offsets-h">Where it stands</h2>
+      <h2 id="offsets-h">Position</h2>
       {all.isError && <Failure error={all.error} />}
-      {all.data?.length === 0 && <p className="muted">It has not read any record yet.</p>}
+      {all.data?.length === 0 && <p className="muted">The connector has not read any record yet.</p>}
       {all.data && all.data.length > 0 && (
         <table className="plain">
-          <Heads of={["Of", "Position"]} />
+          <Heads of={["Partition", "Offset"]} />
           <tbody>
             {all.data.map((o) => (
               <tr key={JSON.stringify(o.partition)}>

@@ -59,7 +59,7 @@ export function OneRequest({ request }: { request: string }) {
         </h1>
         <Copy text={request}>Copy</Copy>
         <label className="span">
-          <span>back</span>
+          <span>search the last</span>
           <select value={span} onChange={(e) => setSpan(e.target.value)}>
             {spans.map((s) => (
               <option key={s}>{s}</option>
@@ -71,7 +71,7 @@ export function OneRequest({ request }: { request: string }) {
       {!found && !error && <Waiting what="the end of the log" />}
       {found && !found.done && attempts.length === 0 && !error && (
         <div className="progress-line" role="status">
-          <progress value={found.scanned} max={Math.max(1, found.total)} aria-label="Messages looked at" />
+          <progress value={found.scanned} max={Math.max(1, found.total)} aria-label="Recorded decisions read" />
           <span className="num">
             {count(found.scanned)} of {count(found.total)} recorded decisions
           </span>

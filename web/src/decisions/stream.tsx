@@ -24,7 +24,7 @@ const columnsOf = (dated: boolean): Column<Decision>[] => [
           {d.requestId}
         </Link>
       ) : (
-        <span className="muted">{d.kind === "change" ? "change of standing" : dash}</span>
+        <span className="muted">{d.kind === "change" ? "change of state" : dash}</span>
       ),
   },
   {
@@ -33,7 +33,7 @@ const columnsOf = (dated: boolean): Column<Decision>[] => [
     width: "minmax(5rem, 1.2fr)",
     cell: (d) => {
       const id = d.kind === "change" ? d.change?.instanceId : d.instanceId;
-      return id && id !== "*" ? <Link href={paths.instance(d.serviceId, id)}>{id}</Link> : <span className="muted">{id === "*" ? "all" : "none could be chosen"}</span>;
+      return id && id !== "*" ? <Link href={paths.instance(d.serviceId, id)}>{id}</Link> : <span className="muted">{id === "*" ? "all" : "none available"}</span>;
     },
   },
   { id: "outcome", title: "Outcome", width: "minmax(3.5rem, 1fr)", cell: (d) => <span className={failed(d) ? "bad-text" : ""}>{outcome(d)}</span> },
@@ -70,7 +70,7 @@ export function Stream() {
           {f.paused ? "Resume" : "Pause"}
         </button>
         <span className="muted stream-state" role="status">
-          {f.connection === "lost" ? "connection lost, reconnecting" : f.connection === "resting" ? "paused: other windows are live; click to resume" : !f.kafka ? "Kafka is unavailable; the stream resumes automatically" : f.paused ? `paused, ${count(f.waiting)} wait` : "live"}
+          {f.connection === "lost" ? "connection lost, reconnecting" : f.connection === "resting" ? "paused: other windows are live; click to resume" : !f.kafka ? "Kafka is unavailable; the stream resumes automatically" : f.paused ? `paused, ${count(f.waiting)} waiting` : "live"}
           {f.skipped > 0 && `, ${count(f.skipped)} skipped`}
         </span>
         <form
@@ -96,14 +96,14 @@ export function Stream() {
       ) : (
         <Empty title={narrowed ? "No recorded decision matches" : "No decision is recorded yet"}>
           <p>
-            Recorded are a sample of all requests (<code>telemetry.decisionSample</code>) and each one that failed, was tried again, or met an ejection or panic.{" "}
+            smartlb records a sample of all requests (<code>telemetry.decisionSample</code>), and every request that failed, was retried, or met an ejection or panic.{" "}
             {narrowed ? (
               <button type="button" onClick={() => setParams(Object.fromEntries(filters.map((x) => [x, undefined])))}>
                 Show all
               </button>
             ) : (
               <>
-                Send some: <code>smartlb demo load --target http://localhost:8080</code>
+                To send requests: <code>smartlb demo load --target http://localhost:8080</code>
               </>
             )}
           </p>

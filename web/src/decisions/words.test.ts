@@ -17,21 +17,21 @@ describe("a decision in words", () => {
       outcome: { failure: "timeout", sent: true, headMs: 1500, retried: true },
     };
     const text = why(d).join(" ");
-    expect(text).toContain("a was chosen because a request to it cost 1.25, the least of 2");
-    expect(text).toContain("b, the next, cost 4.00 (in flight ×4.00)");
-    expect(text).toContain("Not asked: c (ejected)");
+    expect(text).toContain("a was chosen because a request to it cost 1.25, the lowest of 2 compared instances");
+    expect(text).toContain("the next, b, cost 4.00 (in flight ×4.00)");
+    expect(text).toContain("Not considered: c (ejected)");
     expect(text).toContain("timeout after 1.5 s; the instance may have seen the request");
-    expect(text).toContain("Another instance was tried then");
-    expect([failed(d), outcome(d)]).toEqual([true, "timeout, tried again"]);
+    expect(text).toContain("Then another instance was tried");
+    expect([failed(d), outcome(d)]).toEqual([true, "timeout, retried"]);
   });
 
   it("says so where nothing could be chosen, and where nothing was compared", () => {
     expect(why({ ...base, outcome: {} })[0]).toContain("No instance could be chosen");
-    expect(why({ ...base, instanceId: "a", reason: "hash", outcome: { status: 200 } })[0]).toContain("the request's hash leads to it");
+    expect(why({ ...base, instanceId: "a", reason: "hash", outcome: { status: 200 } })[0]).toContain("the hash of the request selects it");
     expect(failed({ ...base, outcome: { status: 200 } })).toBe(false);
   });
 
-  it("tells of a change of standing", () => {
+  it("describes a change of state", () => {
     const d: Decision = { ...base, kind: "change", change: { instanceId: "a", from: "in", to: "ejected", reason: "5 failures" } };
     expect([why(d)[0], outcome(d), failed(d)]).toEqual(["a went from in to ejected: 5 failures.", "in → ejected", false]);
   });

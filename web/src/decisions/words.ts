@@ -13,7 +13,7 @@ export function failed(d: Decision): boolean {
 export function outcome(d: Decision): string {
   if (d.kind === "change") return `${d.change?.from || "?"} → ${d.change?.to}`;
   const o = d.outcome ?? {};
-  return [o.failure || o.status || "no answer", o.retried ? "tried again" : ""].filter(Boolean).join(", ");
+  return [o.failure || o.status || "no answer", o.retried ? "retried" : ""].filter(Boolean).join(", ");
 }
 
 /** The part of a candidate's cost that makes it dearest. */
@@ -23,23 +23,23 @@ export function dearest(c: Candidate): string {
     ["in flight", c.inFlight / Math.max(0.01, c.slowStart) + 1],
     ["latency", c.latencyFactor],
     ["errors", penalty],
-    ["overdue answers", c.silence],
+    ["overdue responses", c.silence],
   ];
   const [name, v] = parts.reduce((a, b) => (b[1] > a[1] ? b : a));
   return v > 1.2 ? `${name} ×${factor(v)}` : "";
 }
 
 const chosenBy: Record<string, string> = {
-  only: "it was the only one that could be asked",
+  only: "it was the only available instance",
   turn: "it was its turn",
-  random: "it was drawn",
-  hash: "the request's hash leads to it",
+  random: "it was chosen at random",
+  hash: "the hash of the request selects it",
 };
 
 const recordedFor: Record<string, string> = {
-  sample: "It is one of the sample of all requests.",
+  sample: "It was recorded because it is in the sample of all requests.",
   error: "It was recorded because it failed.",
-  retry: "It was recorded because it was tried again.",
+  retry: "It was recorded because it was retried.",
   ejection: "It was recorded because an instance was ejected.",
   panic: "It was recorded because the service was in panic.",
 };
@@ -55,26 +55,26 @@ export function why(d: Decision): string[] {
   const chosen = list.find((c) => c.instanceId === d.instanceId);
   const other = list.find((c) => c.instanceId !== d.instanceId);
   if (!d.instanceId) {
-    out.push("No instance could be chosen: all that there are were out or had been tried.");
+    out.push("No instance could be chosen: every instance was out of rotation or had already been tried.");
   } else if (chosen && other && chosen.cost <= other.cost) {
     const because = dearest(other);
     out.push(
-      `${d.instanceId} was chosen because a request to it cost ${factor(chosen.cost)}, the least of ${list.length} that were compared; ${other.instanceId}, the next, cost ${factor(other.cost)}${because ? ` (${because})` : ""}.`,
+      `${d.instanceId} was chosen because a request to it cost ${factor(chosen.cost)}, the lowest of ${list.length} compared instances; the next, ${other.instanceId}, cost ${factor(other.cost)}${because ? ` (${because})` : ""}.`,
     );
   } else if (d.instanceId) {
-    out.push(`${d.instanceId} was chosen because ${chosenBy[d.reason ?? ""] ?? (d.reason || "the policy said so")}.`);
+    out.push(`${d.instanceId} was chosen because ${chosenBy[d.reason ?? ""] ?? (d.reason || "the policy chose it")}.`);
   }
   const excluded = d.excluded ?? [];
   if (excluded.length > 0) {
     const shown = excluded.slice(0, 5).map((e) => `${e.instanceId} (${e.reason})`);
-    out.push(`Not asked: ${shown.join(", ")}${excluded.length > 5 ? ` and ${excluded.length - 5} more` : ""}.`);
+    out.push(`Not considered: ${shown.join(", ")}${excluded.length > 5 ? ` and ${excluded.length - 5} more` : ""}.`);
   }
-  if (d.panic) out.push("The service was in panic: fewer than half of its instances were well, so all that did not drain were used.");
+  if (d.panic) out.push("The service was in panic: fewer than half of its instances were healthy, so all instances except draining ones were used.");
   const o = d.outcome ?? {};
   const took = o.headMs !== undefined ? ` after ${ms(o.headMs)}${o.headMs >= 1000 ? "" : " ms"}` : "";
   if (o.failure) out.push(`It ended with ${o.failure}${took}${o.sent ? "; the instance may have seen the request" : "; the instance never saw the request"}.`);
   else if (o.status) out.push(`It answered ${o.status}${took}.`);
-  if (o.retried) out.push("Another instance was tried then.");
+  if (o.retried) out.push("Then another instance was tried.");
   const recorded = recordedFor[d.why ?? ""];
   if (recorded) out.push(recorded);
   return out;

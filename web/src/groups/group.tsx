@@ -108,7 +108,7 @@ export function GroupView({ name }: { name: string }) {
           onClose={() => ask(null)}
         >
           <p>
-            Its commits in {count(g.topics.length)} topics are forgotten, with a lag of {count(g.lag)}. Consumers that join it later begin where their settings say.
+            Its committed offsets in {count(g.topics.length)} topics are deleted; its lag is {count(g.lag)}. Consumers that join it later start according to their own auto.offset.reset.
           </p>
         </Confirm>
       )}

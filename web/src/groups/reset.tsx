@@ -138,7 +138,7 @@ export function ResetDialog({ g, onClose, onDone }: Props) {
           <button type="submit" className={preview ? "" : "primary"} disabled={busy || mistake !== ""}>
             Preview
           </button>
-          <button type="button" className="danger" disabled={busy || !preview || preview.partitions.length === 0} title={preview ? undefined : "Look at the preview first"} onClick={() => send(false)}>
+          <button type="button" className="danger" disabled={busy || !preview || preview.partitions.length === 0} title={preview ? undefined : "Preview first"} onClick={() => send(false)}>
             {preview ? `Reset ${count(preview.partitions.length)} partitions` : "Reset"}
           </button>
         </Ending>
@@ -149,7 +149,7 @@ export function ResetDialog({ g, onClose, onDone }: Props) {
 
 function Preview({ r }: { r: Reset }) {
   return (
-    <Sheet label="What each partition would get" limited table="preview" heads={["Topic", num("Partition"), num("From"), num("To"), num("Lag before"), num("Lag after")]}>
+    <Sheet label="New offset of each partition" limited table="preview" heads={["Topic", num("Partition"), num("From"), num("To"), num("Lag before"), num("Lag after")]}>
       <tbody>
         {r.partitions.map((p) => (
           <tr key={`${p.topic}/${p.partition}`} className={p.from === p.to ? "muted" : ""}>

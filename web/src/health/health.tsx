@@ -12,7 +12,7 @@ import { pieces } from "./commands";
 const order = ["problem", "warning", "ok", "skipped"] as const;
 const icons = { problem: <CrossIcon />, warning: <WarnIcon />, ok: <CheckIcon />, skipped: <InfoIcon /> };
 const classes = { problem: "bad-text", warning: "warn-text", ok: "ok-text", skipped: "muted" };
-const headings = { problem: "Problems", warning: "Warnings", ok: "Well", skipped: "Not running, and optional" };
+const headings = { problem: "Problems", warning: "Warnings", ok: "OK", skipped: "Not running, and optional" };
 
 /** What doctor finds: what is wrong, why, and what fixes it. */
 export function HealthView() {
@@ -53,17 +53,17 @@ export function HealthView() {
         <span className="toolbar-end">
           {h && (
             <span className="muted looked">
-              looked at <Time at={h.at} />, took {ms(h.tookMs)} {h.tookMs < 1000 && "ms"}
+              checked at <Time at={h.at} />, took {ms(h.tookMs)} {h.tookMs < 1000 && "ms"}
             </span>
           )}
           <button type="button" disabled={busy} onClick={again}>
-            {busy ? "Looking …" : "Look again"}
+            {busy ? "Checking …" : "Check again"}
           </button>
         </span>
       </div>
       {overtaken && <StaleNote of={health.isError ? health : kafka} what="the cluster" />}
-      {h === undefined && <StaleNote of={health} what="the look at the cluster" />}
-      {health.isPending && <Waiting what="a look at every broker and service (up to ten seconds where one does not answer)" />}
+      {h === undefined && <StaleNote of={health} what="the health checks" />}
+      {health.isPending && <Waiting what="the checks of every broker and service (up to ten seconds if one does not answer)" />}
       {h && (
         <div className={overtaken ? "stale" : ""}>
           {order.map((status) => {
@@ -98,7 +98,7 @@ function worst(checks: Check[]): Check["status"] {
 function verdict(checks: Check[]): string {
   const n = (s: Check["status"]) => checks.filter((c) => c.status === s).length;
   const words = [n("problem") && `${n("problem")} ${n("problem") === 1 ? "problem" : "problems"}`, n("warning") && `${n("warning")} ${n("warning") === 1 ? "warning" : "warnings"}`].filter(Boolean);
-  return words.join(", ") || "all is well";
+  return words.join(", ") || "no problems";
 }
 
 function One({ c }: { c: Check }) {

@@ -220,10 +220,10 @@ function Bounds({ draft, set, id, live }: { draft: Query; set: (q: Partial<Query
             <label htmlFor={`${id}-until`}>Until</label>
             <TimeField id={`${id}-until`} ms={draft.until.startsWith("@") ? Number(draft.until.slice(1)) : null} onChange={(v) => set({ until: v === null ? "" : `@${v}` })} />
           </p>
-          <Choice id={`${id}-order`} name="Order" value={draft.order} options={[["", "as it begins"], ["newest", "newest first"], ["oldest", "oldest first"]]} onChange={(order) => set({ order })} />
-          <Choice id={`${id}-limit`} name="At most" value={draft.limit} options={[["", "100"], ["300", "300"], ["1000", "1,000"]]} onChange={(limit) => set({ limit })} />
-          <Choice id={`${id}-bytes`} name="Look at" value={draft.bytes} options={budgets} onChange={(b) => set({ bytes: b })} />
-          <Choice id={`${id}-sec`} name="For" value={draft.seconds} options={patiences} onChange={(seconds) => set({ seconds })} />
+          <Choice id={`${id}-order`} name="Order" value={draft.order} options={[["", "default"], ["newest", "newest first"], ["oldest", "oldest first"]]} onChange={(order) => set({ order })} />
+          <Choice id={`${id}-limit`} name="Matches, at most" value={draft.limit} options={[["", "100"], ["300", "300"], ["1000", "1,000"]]} onChange={(limit) => set({ limit })} />
+          <Choice id={`${id}-bytes`} name="Bytes to read, at most" value={draft.bytes} options={budgets} onChange={(b) => set({ bytes: b })} />
+          <Choice id={`${id}-sec`} name="Time, at most" value={draft.seconds} options={patiences} onChange={(seconds) => set({ seconds })} />
         </>
       )}
     </div>

@@ -97,7 +97,7 @@ export function LiveBar({ state, filtered }: { state: LiveState; filtered: boole
       <span className={`tail-note ${problem ? "bad-text" : "muted"}`} role={problem ? "alert" : undefined}>
         {problem ?? [
           tail.skipped > 0 && `${count(tail.skipped)} skipped: the topic is faster than 200 messages a second`,
-          filtered && `${count(tail.read)} looked at`,
+          filtered && `${count(tail.read)} read`,
           tail.shown.length >= kept && `the newest ${count(kept)} are kept`,
         ].filter(Boolean).join("; ")}
       </span>

@@ -102,7 +102,7 @@ export function Produce({ topic, partitions, like, onClose, onSent }: Props) {
           <p>
             <label htmlFor={`${id}-key`}>Key{draft.keyBinary && " (base64)"}</label>
             <input id={`${id}-key`} type="text" autoComplete="off" spellCheck={false} value={draft.key} onChange={(e) => set({ key: e.target.value, hasKey: true })} />
-            <span className="note">Messages of one key stay in order. {keepEmpty ? "It is empty, which is not none." : "Left out: none."}</span>
+            <span className="note">Messages of one key stay in order. {keepEmpty ? "The key is empty, which differs from no key." : "If it is left empty, the message has no key."}</span>
           </p>
           <p>
             <label htmlFor={`${id}-p`}>Partition</label>

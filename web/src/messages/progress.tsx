@@ -9,7 +9,7 @@ interface Props {
   onMore: () => void;
 }
 
-const reasons = { end: "All messages were searched", limit: "As many as asked for", bytes: "The limit of bytes was reached", time: "The time limit was reached" };
+const reasons = { end: "All messages were searched", limit: "The limit of matches was reached", bytes: "The limit of bytes was reached", time: "The time limit was reached" };
 
 /** How far a search is, and how it ended. */
 export function SearchProgress({ s, onContinue, onAgain, onMore }: Props) {
@@ -45,12 +45,12 @@ export function SearchProgress({ s, onContinue, onAgain, onMore }: Props) {
         )}
         {!s.running && p?.next && (
           <button type="button" onClick={onContinue}>
-            Go on
+            Continue
           </button>
         )}
         {s.end && (s.end.reason === "bytes" || s.end.reason === "time") && (
           <button type="button" className="quiet" onClick={onMore}>
-            With a larger budget
+            Search again with a larger limit
           </button>
         )}
       </p>
@@ -59,7 +59,7 @@ export function SearchProgress({ s, onContinue, onAgain, onMore }: Props) {
       </div>
       {s.end && s.end.undecided > 0 && (
         <p className="warn-text small">
-          The expression was neither true nor false of {count(s.end.undecided)} messages, which are left out; of the first: {s.end.undecidedWhy}
+          The expression could not be evaluated for {count(s.end.undecided)} messages, which are left out. The first: {s.end.undecidedWhy}
         </p>
       )}
       {s.end?.notes.map((n) => (

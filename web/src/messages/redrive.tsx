@@ -60,7 +60,7 @@ export function Redrive({ topic, query, chosen, onClose }: { topic: string; quer
           )}
           {d.left.length > 0 && (
             <div>
-              <p className="muted">Left where they are:</p>
+              <p className="muted">Not sent:</p>
               <ul className="muted">
                 {d.left.map((l) => (
                   <li key={l.reason}>

@@ -79,7 +79,7 @@ function Messages({ topic, query }: Props) {
       }
       none={
         s.running ? null : filtered(query) ? (
-          <p className="muted">No message matches{s.end && s.end.reason !== "end" ? " so far: go on, or look at more of the log" : ""}.</p>
+          <p className="muted">No message matches{s.end && s.end.reason !== "end" ? " so far: continue the search, or raise its limits" : ""}.</p>
         ) : (
           s.end && (
             <p className="muted">

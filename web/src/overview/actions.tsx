@@ -62,11 +62,10 @@ export function Actions({ i, service, demo, kafka }: Props) {
       {asking && (
         <Dialog title={`Drain ${i.id}?`} onClose={() => setAsking(false)}>
           <p>
-            New requests go to the other instances of {service}; {i.inFlight === 1 ? "the one" : `the ${i.inFlight}`} in flight {i.inFlight === 1 ? "ends" : "end"} by{" "}
-            {i.inFlight === 1 ? "itself" : "themselves"}. It lasts, also across restarts, until it is undrained.
+            New requests go to the other instances of {service}. Requests in flight ({i.inFlight} now) continue to their end. The drain lasts until you undrain the instance, also across restarts.
           </p>
           <div className="form">
-            <label htmlFor="drain-reason">Why</label>
+            <label htmlFor="drain-reason">Reason</label>
             <input id="drain-reason" type="text" maxLength={500} value={reason} placeholder="optional, for the history and the audit log" onChange={(e) => setReason(e.target.value)} />
           </div>
           <Ending onClose={() => setAsking(false)}>

@@ -95,7 +95,7 @@ function Probes({ past }: { past: Past }) {
         ))}
       </div>
       <details>
-        <summary>Each of them</summary>
+        <summary>All checks</summary>
         <ul className="events">
           {probes.toReversed().map((p, n) => (
             <li key={n}>

@@ -53,7 +53,7 @@ export function PlanView() {
         {plan.data && <span className="muted">cluster {plan.data.cluster}</span>}
       </div>
       <p className="muted prose">
-        What it takes to make the cluster's topics like the catalog that smartlb carries: what <code>smartlb kafka plan</code> prints. Nothing is ever deleted.
+        The changes that make the cluster's topics match the catalog of smartlb, as <code>smartlb kafka plan</code> prints them. No topic is ever deleted.
       </p>
       <StaleNote of={plan} what="the plan" />
       {plan.isPending && <Waiting what="the cluster to be compared with the catalog" />}

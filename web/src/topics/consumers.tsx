@@ -25,11 +25,11 @@ export function ConsumersTab({ name }: { name: string }) {
       {groups.data.length === 0 ? (
         <Empty title="No consumer group has read this topic">
           <p>
-            Readers without a group (the console, <code>smartlb kafka consume</code>) leave no trace. One with a group: <code>kcat -G my-group {name}</code>
+            Readers without a group (the console, <code>smartlb kafka consume</code>) are not listed. A reader with a group: <code>kcat -G my-group {name}</code>
           </p>
         </Empty>
       ) : (
-        <Sheet label="Consumer groups" className={groups.isError ? "stale" : ""} heads={["Group", "State", "Protocol", num("Members"), num("Lag here"), hidden("Its page")]}>
+        <Sheet label="Consumer groups" className={groups.isError ? "stale" : ""} heads={["Group", "State", "Protocol", num("Members"), num("Lag here"), hidden("Page")]}>
           <tbody>
             {groups.data.map((g) => (
               <Fragment key={g.name}>

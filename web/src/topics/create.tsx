@@ -100,7 +100,7 @@ export function CreateTopic({ onClose }: { onClose: () => void }) {
           >
             <option value="">nothing</option>
             {missing.length > 0 && (
-              <optgroup label="Of the catalog, and missing here">
+              <optgroup label="Missing topics of the catalog">
                 {missing.map((c) => (
                   <option key={c.name} value={`catalog ${c.name}`}>
                     {c.name}
@@ -130,7 +130,7 @@ export function CreateTopic({ onClose }: { onClose: () => void }) {
           </div>
           <div>
             <label htmlFor={replicas}>Replicas</label>
-            <input id={replicas} type="number" min={1} placeholder="what the cluster gives" value={draft.replicas} onChange={(e) => setDraft({ ...draft, replicas: e.target.value })} />
+            <input id={replicas} type="number" min={1} placeholder="default of the cluster" value={draft.replicas} onChange={(e) => setDraft({ ...draft, replicas: e.target.value })} />
           </div>
         </div>
         <fieldset>
@@ -145,7 +145,7 @@ export function CreateTopic({ onClose }: { onClose: () => void }) {
                 problem={by.get(key)}
                 onChange={(v) => setDraft({ ...draft, configs: draft.configs.map((c, i) => (i === n ? [key, v] : c)) })}
               />
-              <button type="button" className="quiet" aria-label={`Leave ${key} to the broker`} onClick={() => setDraft({ ...draft, configs: draft.configs.filter((_, i) => i !== n) })}>
+              <button type="button" className="quiet" aria-label={`Remove ${key}`} onClick={() => setDraft({ ...draft, configs: draft.configs.filter((_, i) => i !== n) })}>
                 <CloseIcon />
               </button>
             </div>
@@ -170,7 +170,7 @@ export function CreateTopic({ onClose }: { onClose: () => void }) {
         <p className="note verdict" role="status">
           {rest && <span className="bad-text">{rest}</span>}
           {!refused && draft.name === "" && "Letters, digits, '.', '_' and '-', at most 249."}
-          {!refused && ready && <span className="ok-text">The broker would create it.</span>}
+          {!refused && ready && <span className="ok-text">The broker accepts this topic.</span>}
         </p>
         {error !== null && <Failure error={error} />}
         <Ending onClose={onClose}>

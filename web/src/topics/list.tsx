@@ -107,7 +107,7 @@ export function TopicList() {
       <StaleNote of={list} what="the list of topics" />
       {missing.length > 0 && (
         <p className="notice warn">
-          <WarnIcon /> Of the catalog {missing.length === 1 ? "one topic is" : `${missing.length} topics are`} missing: {missing.map((c) => c.name).join(", ")}. <Link href={paths.plan}>The plan</Link> creates{" "}
+          <WarnIcon /> {missing.length === 1 ? "One topic" : `${missing.length} topics`} of the catalog {missing.length === 1 ? "is" : "are"} missing: {missing.map((c) => c.name).join(", ")}. <Link href={paths.plan}>The plan</Link> creates{" "}
           {missing.length === 1 ? "it" : "them"}.
         </p>
       )}

@@ -151,7 +151,7 @@ function Truncate({ topic, onClose }: { topic: TopicDetail; onClose: () => void 
       {preview.isPending && <Waiting what="what each partition would lose" />}
       {preview.isError && <Failure error={preview.error} />}
       {preview.data && !preview.isError && (
-        <Sheet label="What each partition would lose" limited table="preview" heads={["Partition", "Start now", "Start then", "Records lost"].map(num)}>
+        <Sheet label="Records that each partition loses" limited table="preview" heads={["Partition", "Start now", "Start then", "Records lost"].map(num)}>
           <tbody>
             {preview.data.partitions.map((p) => (
               <tr key={p.partition}>

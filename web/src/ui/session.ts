@@ -8,7 +8,7 @@ export function useMe(): Me | undefined {
   return useQuery({ queryKey: ["me"], queryFn: ({ signal }) => get<Me>("/me", signal), staleTime: 60_000 }).data;
 }
 
-const notYetKnown = "It is not known yet what you may do"; // until the node has said who is there
+const notYetKnown = "Your permissions are not known yet"; // until the node has said who is there
 
 /** What a page says of useForbidden's reason beside the action: nothing for the moment until it is known. */
 export const saidOf = (forbidden: string) => (forbidden === notYetKnown ? "" : forbidden);
@@ -21,5 +21,5 @@ export function useForbidden(need: Me["role"]): string {
   const me = useMe();
   if (!me) return notYetKnown;
   if (me.readOnly) return "This node is read-only";
-  return order.indexOf(me.role) < order.indexOf(need) ? `You are ${me.role}, and this needs ${need}` : "";
+  return order.indexOf(me.role) < order.indexOf(need) ? `Your role is ${me.role}; this needs the role ${need}` : "";
 }

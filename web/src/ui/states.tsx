@@ -51,7 +51,7 @@ export function StaleNote({ of, what }: { of: { isError: boolean; error: unknown
   return (
     <div className="stale-note" role="status">
       <p className="bad-text">
-        {of.data === undefined ? `Waiting for ${what}` : `This is how ${what} last answered`}: {error}. Trying again.
+        {of.data === undefined ? `Waiting for ${what}` : `Last answer of ${what}`}: {error}. Trying again.
       </p>
       {hint && <p className="muted">{hint}</p>}
     </div>

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -132,8 +133,8 @@ func (a *App) lockData() (err error) {
 	if err := os.MkdirAll(a.o.DataDir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w (choose another directory with --data)", err)
 	}
-	if a.unlock, err = broker.LockDir(a.o.DataDir, nodeLock); err != nil {
-		return fmt.Errorf("%w (choose another directory with --data)", err)
+	if a.unlock, err = state.TryLock(filepath.Join(a.o.DataDir, nodeLock)); err != nil {
+		return fmt.Errorf("data directory %s: %w (choose another directory with --data)", a.o.DataDir, err)
 	}
 	_, err = state.Open(a.o.DataDir, dataFormat)
 	return err

@@ -290,11 +290,11 @@ func Dir(getenv func(string) string) (string, error) {
 }
 
 // lock prevents a second start or stop while one is in progress.
-func (r Runtime) lock(ctx context.Context) (func(), error) {
+func (r Runtime) lock(ctx context.Context) (release func() error, err error) {
 	if err := makeFolder(r.Dir); err != nil {
 		return nil, err
 	}
-	release, err := state.Lock(ctx, filepath.Join(r.Dir, "stack.lock"))
+	release, err = state.Lock(ctx, filepath.Join(r.Dir, "stack.lock"))
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, fmt.Errorf("another command is starting or stopping the stack: %w", err)

@@ -4,33 +4,74 @@ package state
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Lock locks the file at path against other processes, until release is called or this process ends. It creates the
-// file and its folder. It blocks until the lock is free or ctx ends; the error is then that of ctx.
-func Lock(ctx context.Context, path string) (release func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+// ErrLocked means that another process holds a lock.
+var ErrLocked = errors.New("it is in use by another process")
+
+// retry is the pause between two attempts of Lock.
+const retry = 50 * time.Millisecond
+
+// TryLock locks the file at path against other processes, until release is called or this process ends for any reason.
+// It creates the file, in a folder that exists, writes the pid of this process into it, and does not block. If another
+// process holds the lock, the error is ErrLocked with the pid of that process. The file is never removed: otherwise two
+// processes could lock two files of one name.
+func TryLock(path string) (release func() error, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
+		return nil, err
 	}
-	tick := time.NewTicker(50 * time.Millisecond)
+	if err := flock(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f.Close, nil
+}
+
+func flock(f *os.File) error {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return fmt.Errorf("%w: %s", ErrLocked, holder(f))
+		}
+		return &os.PathError{Op: "lock", Path: f.Name(), Err: err}
+	}
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return err
+}
+
+// holder reads the pid that the holder of a lock wrote into its file.
+func holder(f *os.File) string {
+	b, err := io.ReadAll(io.LimitReader(f, 32))
+	pid := strings.TrimSpace(string(b))
+	if err != nil || pid == "" {
+		return "its pid is unknown"
+	}
+	return "process " + pid
+}
+
+// Lock is TryLock that blocks until the lock is free or ctx ends; the error is then that of ctx.
+func Lock(ctx context.Context, path string) (release func() error, err error) {
+	tick := time.NewTicker(retry)
 	defer tick.Stop()
 	for {
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
-			return func() { f.Close() }, nil
+		release, err := TryLock(path)
+		if !errors.Is(err, ErrLocked) {
+			return release, err
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
 			return nil, ctx.Err()
 		case <-tick.C:
 		}

@@ -3,6 +3,8 @@ package state
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,8 +55,32 @@ func TestADamagedVersionIsRefusedAndKept(t *testing.T) {
 	}
 }
 
+func TestALockNamesItsHolder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	release, err := TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := TryLock(path); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid())) {
+		t.Errorf("a second attempt gets %v, want ErrLocked and the pid %d", err, os.Getpid())
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	if release, err = TryLock(path); err != nil {
+		t.Fatalf("after the release: %v", err)
+	}
+	release()
+	if _, err := TryLock(filepath.Join(t.TempDir(), "missing", "lock")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder that does not exist gives %v", err)
+	}
+	if _, err := Lock(t.Context(), filepath.Join(t.TempDir(), "missing", "lock")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Lock in a folder that does not exist gives %v, and must not wait for it", err)
+	}
+}
+
 func TestALockIsWaitedForUntilTheContextEnds(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "new", "lock")
+	path := filepath.Join(t.TempDir(), "lock")
 	release, err := Lock(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)

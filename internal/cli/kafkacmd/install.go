@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -99,6 +100,9 @@ func installMode(ctx context.Context, env *cli.Env, a installArgs, m properties.
 		return result, err
 	}
 	dir := distribution.At(root, lock.Version)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return result, fmt.Errorf("install: %w", err)
+	}
 	release, err := state.Lock(ctx, filepath.Join(dir, ".lock"))
 	switch {
 	case err != nil && ctx.Err() != nil:

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/readable"
-	"github.com/smartlb/smartlb/internal/dataplane/picker"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 	"github.com/smartlb/smartlb/internal/event"
 )
 
@@ -50,7 +50,7 @@ func (e *explainer) standing() {
 		e.say("%s %s in rotation%s.", v.ID, is, since)
 	case "ejected":
 		e.say("%s %s ejected%s: %d consecutive failures (ejection %d). It rejoins in %s, at %s, through slow start.",
-			v.ID, is, since, picker.EjectAfter, v.Ejections, short(v.Until.Sub(e.now)), readable.Time(v.Until))
+			v.ID, is, since, upstream.EjectAfter, v.Ejections, short(v.Until.Sub(e.now)), readable.Time(v.Until))
 	case "draining":
 		cause, ends := e.drain()
 		e.say("%s %s draining%s because of %s: no new requests, %d still in flight. It rejoins %s.", v.ID, is, since, cause, v.InFlight, ends)

@@ -9,14 +9,11 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// EjectAfter is the number of consecutive failures that wakes the keeper. It is the threshold of ejection.
-const EjectAfter = 5
-
 // Signals receives events that cannot wait for the keeper's next tick. Both methods must not block.
 type Signals interface {
 	// Broken reports that a connection to the instance was refused, reset or closed.
 	Broken(l *upstream.Live)
-	// Failing reports that the instance reached EjectAfter consecutive failures.
+	// Failing reports that the instance reached upstream.EjectAfter consecutive failures.
 	Failing(l *upstream.Live)
 }
 
@@ -292,7 +289,7 @@ func (d *Dispatcher) signal(l *upstream.Live, f Failure, fails uint32) {
 	if f == ConnectRefused || f == ConnectTimeout || f == ConnectFailed || f == Reset || f == EOF {
 		d.cfg.Signals.Broken(l)
 	}
-	if fails == EjectAfter {
+	if fails == upstream.EjectAfter {
 		d.cfg.Signals.Failing(l)
 	}
 }

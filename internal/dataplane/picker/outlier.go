@@ -10,7 +10,6 @@ import (
 // outlier detection. The limit is higher than Envoy's 10 % because small pools are common. The last member is never
 // ejected.
 const (
-	EjectAfter  = 5    // consecutive failures
 	ejectBase   = 5e9  // ns, doubled per ejection
 	ejectMax    = 60e9 // ns
 	ejectJitter = .1
@@ -33,7 +32,7 @@ func ejectFailing(p *upstream.Pool, now int64, jitter func() float64) {
 		}
 	}
 	for ejected < MaxEjected(len(p.Members)) && in > 1 {
-		worst, fails := -1, uint32(EjectAfter-1)
+		worst, fails := -1, uint32(upstream.EjectAfter-1)
 		for i := range p.Members {
 			m := &p.Members[i]
 			if f := m.Fails.Load(); m.Out == upstream.In && m.Since != now /* a reset of the count is pending */ && f > fails {

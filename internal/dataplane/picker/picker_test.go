@@ -407,7 +407,7 @@ func TestEjectedInstanceReturnsThroughSlowStart(t *testing.T) {
 	s := spec("adaptive", 4)
 	p := pool(s, second)
 	bad := s.Entries[0].Live
-	bad.Fails.Store(EjectAfter)
+	bad.Fails.Store(upstream.EjectAfter)
 	at := func(now int64) *upstream.Member {
 		p = Next(p, s, noFacts, now, noJitter)
 		return &p.Members[0]
@@ -428,7 +428,7 @@ func TestEjectedInstanceReturnsThroughSlowStart(t *testing.T) {
 	if m := at(17 * second); m.SlowStart != 1 {
 		t.Fatalf("slow start %v, want 1", m.SlowStart)
 	}
-	bad.Fails.Store(EjectAfter)
+	bad.Fails.Store(upstream.EjectAfter)
 	if m := at(18 * second); m.Until != 28*second {
 		t.Fatalf("second ejection until %d, want 10 s", m.Until-18*second)
 	}

@@ -16,6 +16,9 @@ const (
 	ErrorFloor   = .05
 )
 
+// EjectAfter is the number of consecutive failures that ejects an instance.
+const EjectAfter = 5
+
 // HistBuckets is the number of latency buckets of a Live.
 const HistBuckets = 96
 
@@ -34,7 +37,7 @@ type Live struct {
 	Requests  atomic.Uint64 // observed: heads and failures
 	Errors    atomic.Uint64 // of those: 5xx, failures, broken bodies
 	Successes atomic.Uint64 // samples added to Latency
-	Fails     atomic.Uint32 // consecutive failures
+	Fails     atomic.Uint32 // consecutive failures; EjectAfter of them eject the instance
 
 	Latency   EWMA // ns to the response head, of successes and timeouts
 	Peak      EWMA // ns like Latency, but rises immediately to every slower sample (policy peak_ewma)

@@ -10,6 +10,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -20,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
+	"github.com/smartlb/smartlb/internal/base/state"
 	"github.com/smartlb/smartlb/internal/stack/broker/salvage"
 )
 
@@ -31,16 +34,19 @@ const segmentBytes = 16 << 20
 
 // Broker is a Kafka broker on a data directory.
 type Broker struct {
-	cfg   Config
-	log   *slog.Logger
-	lock  *lock
-	fan   *fanIn
-	begin *starts
-	gone  *deletedGroups
-	other *otherSettings
-	ready chan struct{}
-	close sync.Once
+	cfg     Config
+	log     *slog.Logger
+	release func() error // of the data directory
+	fan     *fanIn
+	begin   *starts
+	gone    *deletedGroups
+	other   *otherSettings
+	ready   chan struct{}
+	close   sync.Once
 }
+
+// lockFile is the file in the data directory that is locked while a broker runs.
+const lockFile = "smartlb.lock"
 
 // New checks cfg, locks the data directory and binds the listeners, so that errors of either appear at once. It starts
 // nothing. Call Run or Close.
@@ -48,13 +54,16 @@ func New(cfg Config, log *slog.Logger) (*Broker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kafka broker: %w", err)
 	}
-	l, err := acquire(cfg.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("kafka broker: %w", err)
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("kafka broker: create data directory: %w", err)
 	}
-	b := &Broker{cfg: cfg, log: log, lock: l, ready: make(chan struct{})}
+	release, err := state.TryLock(filepath.Join(cfg.Dir, lockFile))
+	if err != nil {
+		return nil, fmt.Errorf("kafka broker: data directory %s: %w", cfg.Dir, err)
+	}
+	b := &Broker{cfg: cfg, log: log, release: release, ready: make(chan struct{})}
 	if err := b.bind(); err != nil {
-		l.release()
+		release()
 		return nil, fmt.Errorf("kafka broker: %w", err)
 	}
 	return b, nil
@@ -114,7 +123,7 @@ func (b *Broker) Close() error {
 	var err error
 	b.close.Do(func() {
 		b.fan.finish()
-		err = b.lock.release()
+		err = b.release()
 	})
 	return err
 }

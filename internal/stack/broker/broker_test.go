@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/smartlb/smartlb/internal/base/state"
 	"github.com/smartlb/smartlb/internal/stack/broker/salvage"
 
 	"github.com/smartlb/smartlb/internal/test/leftout"
@@ -364,8 +365,8 @@ func TestADirectoryServesOneBrokerAndTheRefusalNamesIts(t *testing.T) {
 	dir := t.TempDir()
 	start(t, config(dir))
 	_, err := New(config(dir), slog.New(slog.DiscardHandler))
-	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
-		t.Errorf("a second broker gives %v, want ErrLocked and the pid %d", err, os.Getpid())
+	if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+		t.Errorf("a second broker gives %v, want state.ErrLocked and the pid %d", err, os.Getpid())
 	}
 }
 

@@ -12,6 +12,8 @@ export default tseslint.config(
       "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
       "@typescript-eslint/no-unused-vars": ["error", { ignoreRestSiblings: true, argsIgnorePattern: "^_" }],
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
+      // A page imports the shared parts and its own files, never another page.
+      "no-restricted-imports": ["error", { patterns: [{ regex: "^(\\.\\./)+(?!\\.\\./|ui/|api/|live/)[^./]+/", message: "A page imports ui, api and live only: move what two pages share to ui." }] }],
       "react-hooks/incompatible-library": "off", // about what the compiler skips, and it is not used
     },
   },

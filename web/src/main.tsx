@@ -9,7 +9,7 @@ import "./styles/index.css";
 import { Boundary } from "./ui/boundary";
 import { Link } from "./ui/link";
 import { usePath } from "./ui/route";
-import { Shell } from "./ui/shell";
+import { Shell } from "./shell";
 import { Waiting } from "./ui/states";
 
 const client = new QueryClient({

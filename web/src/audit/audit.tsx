@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { type AuditRecord, type AuditResult, get } from "../api/client";
-import { compare, Diff } from "../configuration/diff";
+import { compare, Diff } from "../ui/diff";
 import { count, dash, local, zone } from "../ui/format";
 import { CheckIcon, WarnIcon } from "../ui/icons";
 import { Dialog, Ending } from "../ui/dialog";

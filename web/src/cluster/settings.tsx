@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { type BrokerSetting, get } from "../api/client";
-import { human, plain } from "../topics/units";
+import { human, plain } from "../ui/units";
 import { useParam } from "../ui/route";
 import { Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";

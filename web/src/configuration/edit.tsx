@@ -7,7 +7,7 @@ import { Link } from "../ui/link";
 import { useForbidden } from "../ui/session";
 import { Failure } from "../ui/states";
 import { configKey } from "./query";
-import { changedLines, Diff } from "./diff";
+import { changedLines, Diff } from "../ui/diff";
 
 type Checked = components["schemas"]["CheckedDocument"];
 type DocumentMistake = components["schemas"]["DocumentMistake"];

@@ -9,7 +9,7 @@ import { Empty, Failure, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
 import { Time } from "../ui/time";
 import { configKey } from "./query";
-import { changedLines, Diff } from "./diff";
+import { changedLines, Diff } from "../ui/diff";
 
 type Comparison = { from: string; to: string; lines: DiffLine[] };
 

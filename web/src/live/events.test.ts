@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { type Connection, openStream } from "./events";
+import { type Connection, openStream, retryDelay } from "./events";
 
 /** A browser's event source, played by hand. */
 class Source {
@@ -93,4 +93,11 @@ it("takes nothing from a connection that it gave up", () => {
   old?.onerror?.();
   old?.send("late");
   expect(got).toEqual([]);
+});
+
+it("a lost stream is tried again soon, then every 8 s, never in step", () => {
+  expect(retryDelay(0, () => 0.5)).toBe(500);
+  expect(retryDelay(3, () => 0.5)).toBe(4000);
+  expect(retryDelay(50, () => 0.5)).toBe(8000);
+  expect(retryDelay(0, () => 0)).toBeLessThan(retryDelay(0, () => 1));
 });

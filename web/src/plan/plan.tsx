@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { type Applied, get, type Plan, post, type Step } from "../api/client";
-import { words } from "../topics/units";
+import { words } from "../ui/units";
 import { Confirm } from "../ui/confirm";
 import { Copy } from "../ui/copy";
 import { count } from "../ui/format";

@@ -9,7 +9,7 @@ import { useForbidden } from "../ui/session";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
 import { CreateTopic } from "./create";
-import { words } from "./units";
+import { words } from "../ui/units";
 
 const quiet = (text: string | number) => <span className="muted">{text}</span>;
 

@@ -10,7 +10,7 @@ import { num, Sheet } from "../ui/sheet";
 import { Waiting } from "../ui/states";
 import { Manage } from "./manage";
 import { whole } from "../ui/series";
-import { words } from "./units";
+import { words } from "../ui/units";
 
 /** A topic at a glance: what it is for, what comes in, where it lies, and what may be done to it. */
 export function OverviewTab({ name, topic }: { name: string; topic: TopicDetail | undefined }) {

@@ -9,7 +9,7 @@ import { useForbidden } from "../ui/session";
 import { hidden, Sheet } from "../ui/sheet";
 import { Empty, Failure, StaleNote, Waiting } from "../ui/states";
 import { useLater } from "./later";
-import { human, plain } from "./units";
+import { human, plain } from "../ui/units";
 import { problemsOf, ValueInput } from "./value";
 
 /** What is to become of some settings: a value, or null for the default. */

@@ -8,7 +8,7 @@ import { ConsumersTab } from "./consumers";
 import { OverviewTab } from "./overview";
 import { later } from "../ui/later";
 
-const MessagesTab = later(() => import("../messages/tab").then((m) => ({ default: m.MessagesTab })));
+const MessagesTab = later(() => import("./messages/tab").then((m) => ({ default: m.MessagesTab })));
 const SettingsTab = later(() => import("./settings").then((m) => ({ default: m.SettingsTab })));
 const SchemaTab = later(() => import("./schema").then((m) => ({ default: m.SchemaTab })));
 

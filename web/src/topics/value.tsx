@@ -1,6 +1,6 @@
 import { useId, useState } from "react";
 import type { Rule } from "../api/client";
-import { join, split, unitsOf } from "./units";
+import { join, split, unitsOf } from "../ui/units";
 
 interface Props {
   /** What the value is of. */

@@ -1,7 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { retryDelay } from "../live/events";
 import { age, bytes, clock, count, factor, latency, latencyMs, local, millisOf, ms, percent, rate, span, zone } from "./format";
-import { pageOf, pages } from "../pages";
 import { address, paths } from "./route";
 import { type Column, inOrder, sorted } from "./table";
 
@@ -47,25 +45,8 @@ it("the address of a record opens that record", () => {
   expect(paths.message("routing-decisions", 2, 17)).toBe("/topics/routing-decisions/messages?from=17&partitions=2&open=2%3A17");
 });
 
-describe("places", () => {
-  it("an address and its place are each other's", () => {
-    const odd = "a/b %?#é";
-    expect(pageOf(paths.instance(odd, odd))).toMatchObject({ page: { name: "Overview" }, params: { service: odd, instance: odd } });
-    expect(pageOf(paths.topic(odd))).toMatchObject({ page: { name: "Topics" }, params: { topic: odd } });
-    expect(pageOf(paths.overview)).toMatchObject({ page: { name: "Overview" }, params: {} });
-  });
-
-  it.each(["/x", "/topics/a/b/c/d/e/f", "/instances", "/instances/a", "/instances/a/b/c", "/%"])("%s is nowhere", (path) => {
-    expect(pageOf(path)).toBeNull();
-  });
-
-  it("an address takes what it has a value for", () => {
-    expect(address("/topics/:topic/:tab", { topic: "a b" }, { q: "x&y", n: 0, no: undefined, off: false })).toBe("/topics/a%20b?q=x%26y&n=0");
-  });
-
-  it("every page has a key of its own", () => {
-    expect(new Set(pages.map((p) => p.key)).size).toBe(pages.length);
-  });
+it("an address takes what it has a value for", () => {
+  expect(address("/topics/:topic/:tab", { topic: "a b" }, { q: "x&y", n: 0, no: undefined, off: false })).toBe("/topics/a%20b?q=x%26y&n=0");
 });
 
 describe("a sorted list", () => {
@@ -80,11 +61,4 @@ describe("a sorted list", () => {
     const now = [{ id: "x", v: 1 }, ...rows.toReversed().filter((r) => r.id !== "d"), { id: "y", v: 3 }];
     expect(inOrder(now, (r) => r.id, held).map((r) => r.id).join("")).toBe("acbxy");
   });
-});
-
-it("a lost stream is tried again soon, then every 8 s, never in step", () => {
-  expect(retryDelay(0, () => 0.5)).toBe(500);
-  expect(retryDelay(3, () => 0.5)).toBe(4000);
-  expect(retryDelay(50, () => 0.5)).toBe(8000);
-  expect(retryDelay(0, () => 0)).toBeLessThan(retryDelay(0, () => 1));
 });

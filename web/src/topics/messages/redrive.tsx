@@ -1,9 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { post, seg } from "../api/client";
-import { Dialog, Ending } from "../ui/dialog";
-import { bytes, count } from "../ui/format";
-import { Failure, Waiting } from "../ui/states";
+import { post, seg } from "../../api/client";
+import { Dialog, Ending } from "../../ui/dialog";
+import { bytes, count } from "../../ui/format";
+import { Failure, Waiting } from "../../ui/states";
 import { callOf, type Query } from "./query";
 import type { Redrive as Answer } from "./types";
 

@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useId, useState } from "react";
-import { post } from "../api/client";
-import { Dialog, Ending } from "../ui/dialog";
-import { TimeField } from "../ui/time";
+import { post } from "../../api/client";
+import { Dialog, Ending } from "../../ui/dialog";
+import { TimeField } from "../../ui/time";
 import { isLive, noQuery, type Query, same, type Term, terms } from "./query";
 import type { FilterCheck } from "./types";
 

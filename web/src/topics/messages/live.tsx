@@ -1,9 +1,9 @@
 import { useCallback, useEffect, useReducer, useState } from "react";
-import { type Problem, seg } from "../api/client";
-import { type Connection, openStream, restingNote } from "../live/events";
-import { count } from "../ui/format";
-import { LostIcon, PauseIcon, PlayIcon } from "../ui/icons";
-import { useKeys } from "../ui/keys";
+import { type Problem, seg } from "../../api/client";
+import { type Connection, openStream, restingNote } from "../../live/events";
+import { count } from "../../ui/format";
+import { LostIcon, PauseIcon, PlayIcon } from "../../ui/icons";
+import { useKeys } from "../../ui/keys";
 import { emptyTail, hold, kept, receive, resume, type Tail } from "./buffer";
 import { callOf, type Query } from "./query";
 import type { Live } from "./types";

@@ -1,9 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useId, useState } from "react";
-import { ApiError, post, seg } from "../api/client";
-import { Dialog, Ending } from "../ui/dialog";
-import { bytes, count } from "../ui/format";
-import { Failure } from "../ui/states";
+import { ApiError, post, seg } from "../../api/client";
+import { Dialog, Ending } from "../../ui/dialog";
+import { bytes, count } from "../../ui/format";
+import { Failure } from "../../ui/states";
 import { Safe } from "./safe";
 import type { Header, Message, NewMessage, Produced } from "./types";
 

@@ -1,7 +1,7 @@
 import { diffArrays } from "diff";
 import { useMemo, useRef, useState } from "react";
 import type { DiffLine } from "../api/client";
-import { Region } from "../ui/sheet";
+import { Region } from "./sheet";
 
 const context = 3; // equal lines shown beside a change
 const maxEdits = 4_000; // different lines above which compare shows the first text as replaced by the second

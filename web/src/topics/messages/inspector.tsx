@@ -1,11 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
-import { ApiError, get, type Node, seg } from "../api/client";
-import { useOverview } from "../live/overview";
-import { Copy } from "../ui/copy";
-import { bytes, count, local } from "../ui/format";
-import { CloseIcon } from "../ui/icons";
-import { Heads } from "../ui/sheet";
-import { Failure, Waiting } from "../ui/states";
+import { ApiError, get, type Node, seg } from "../../api/client";
+import { useOverview } from "../../live/overview";
+import { Copy } from "../../ui/copy";
+import { bytes, count, local } from "../../ui/format";
+import { CloseIcon } from "../../ui/icons";
+import { Heads } from "../../ui/sheet";
+import { Failure, Waiting } from "../../ui/states";
 import { jsonOf, kcatOf, produceOf, textOf } from "./copy";
 import { Safe } from "./safe";
 import { type Detail, type Header, idOf, type Message } from "./types";

@@ -1,9 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { useCallback, useState } from "react";
-import { get, seg, type TopicDetail } from "../api/client";
-import { useKeys } from "../ui/keys";
-import { useParam } from "../ui/route";
-import { useForbidden } from "../ui/session";
+import { get, seg, type TopicDetail } from "../../api/client";
+import { useKeys } from "../../ui/keys";
+import { useParam } from "../../ui/route";
+import { useForbidden } from "../../ui/session";
 import { SearchBar } from "./bar";
 import { fieldsOf, parse } from "./document";
 import { Inspector } from "./inspector";

@@ -1,5 +1,5 @@
-import { bytes, count, percent, rate } from "../ui/format";
-import { Failure } from "../ui/states";
+import { bytes, count, percent, rate } from "../../ui/format";
+import { Failure } from "../../ui/states";
 import type { Search } from "./search";
 
 interface Props {

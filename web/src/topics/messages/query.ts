@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from "react";
-import { setParams } from "../ui/route";
+import { setParams } from "../../ui/route";
 
 /** What is looked for, as the address of the page holds it: an address is a search. */
 export interface Query {

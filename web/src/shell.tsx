@@ -1,16 +1,16 @@
 import { type ReactNode, useState } from "react";
-import { type Node, post } from "../api/client";
-import { useLive, useOverview } from "../live/overview";
-import { Dialog, Ending } from "./dialog";
-import { type Page, pages } from "../pages";
-import { count, zone } from "./format";
-import { LinkIcon, LostIcon, MenuIcon, ThemeIcon, WarnIcon } from "./icons";
-import { focusFilter, useKeys } from "./keys";
-import { Link } from "./link";
-import { navigate, paths, usePath } from "./route";
-import { useMe } from "./session";
-import { Heads, num } from "./sheet";
-import { useTheme } from "./theme";
+import { type Node, post } from "./api/client";
+import { useLive, useOverview } from "./live/overview";
+import { Dialog, Ending } from "./ui/dialog";
+import { type Page, pages } from "./pages";
+import { count, zone } from "./ui/format";
+import { LinkIcon, LostIcon, MenuIcon, ThemeIcon, WarnIcon } from "./ui/icons";
+import { focusFilter, useKeys } from "./ui/keys";
+import { Link } from "./ui/link";
+import { navigate, paths, usePath } from "./ui/route";
+import { useMe } from "./ui/session";
+import { Heads, num } from "./ui/sheet";
+import { useTheme } from "./ui/theme";
 
 const groups = ["Balancer", "Kafka"] as const;
 const home = (p: Page) => p.patterns[0] ?? paths.overview;

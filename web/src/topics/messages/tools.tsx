@@ -1,8 +1,8 @@
 import { useId, useState } from "react";
-import { seg } from "../api/client";
-import { Dialog, Ending } from "../ui/dialog";
-import { Link } from "../ui/link";
-import { paths } from "../ui/route";
+import { seg } from "../../api/client";
+import { Dialog, Ending } from "../../ui/dialog";
+import { Link } from "../../ui/link";
+import { paths } from "../../ui/route";
 import { callOf, type Query } from "./query";
 import { forget, save, useSaved } from "./saved";
 

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useReducer, useRef } from "react";
-import { ApiError, type Problem, seg } from "../api/client";
+import { ApiError, type Problem, seg } from "../../api/client";
 import { callOf, type Query } from "./query";
 import type { End, Message, Progress } from "./types";
 import { idOf } from "./types";

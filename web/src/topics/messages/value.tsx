@@ -1,9 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { get, seg } from "../api/client";
-import { bytes, count } from "../ui/format";
-import { Region } from "../ui/sheet";
-import { Failure } from "../ui/states";
+import { get, seg } from "../../api/client";
+import { bytes, count } from "../../ui/format";
+import { Region } from "../../ui/sheet";
+import { Failure } from "../../ui/states";
 import { bytesOf, hexLines, textOf } from "./copy";
 import { parse } from "./document";
 import { Safe } from "./safe";

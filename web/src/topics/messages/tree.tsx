@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { count } from "../ui/format";
+import { count } from "../../ui/format";
 import type { Value } from "./document";
 import { Safe } from "./safe";
 

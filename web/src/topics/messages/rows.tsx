@@ -1,8 +1,8 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, type ReactNode, useEffect, useRef } from "react";
-import { bytes, isToday } from "../ui/format";
-import { useKeys } from "../ui/keys";
-import { Time } from "../ui/time";
+import { bytes, isToday } from "../../ui/format";
+import { useKeys } from "../../ui/keys";
+import { Time } from "../../ui/time";
 import { textOf } from "./copy";
 import { visible } from "./safe";
 import { idOf, type Message } from "./types";

@@ -23,7 +23,7 @@ import (
 func (a *App) sources() api.Sources {
 	s := api.Sources{Node: a.nodeInfo, Limits: a.limits}
 	if a.audit != nil {
-		s.Audit, s.Stranger = a.audit.Record, a.audit.Stranger
+		s.Audit, s.Unauthenticated = a.audit.Record, a.audit.Unauthenticated
 	}
 	if a.data != nil {
 		s.Override = a.override

@@ -55,7 +55,7 @@ func ask(h http.Handler, method, target, body, user string, cookies ...*http.Coo
 const overrideCall = "/api/v1/services/s/instances/a/override"
 
 // Every call but those of the login wants to know who calls, whatever it is.
-func TestStrangersGetNothing(t *testing.T) {
+func TestWithoutALoginNothingIsServed(t *testing.T) {
 	d := describe(t)
 	h := guarded(t, false, nil)
 	open := map[string]bool{"GET /api/v1/login": true, "POST /api/v1/login": true, "POST /api/v1/logout": true, "GET /api/v1/login/oidc": true, "GET /api/v1/login/oidc/callback": true}
@@ -68,12 +68,12 @@ func TestStrangersGetNothing(t *testing.T) {
 			}
 			w := ask(h, method, strings.NewReplacer("{", "", "}", "").Replace(path), body, "")
 			if got := w.Code == http.StatusUnauthorized; got == open[method+" "+path] && (path != "/api/v1/login" || method != "POST") {
-				t.Errorf("%s %s answers a stranger with %d %s", method, path, w.Code, w.Body)
+				t.Errorf("%s %s answers a client without a login with %d %s", method, path, w.Code, w.Body)
 			}
 		}
 	}
 	if w := ask(h, "GET", "/api/v1/nothing", "", ""); w.Code != http.StatusUnauthorized {
-		t.Errorf("a stranger learns that a path does not exist: %d", w.Code)
+		t.Errorf("a client without a login learns that a path does not exist: %d", w.Code)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestALoginLastsUntilTheLogout(t *testing.T) {
 }
 
 // Failed logins are told apart from what users do: anybody can cause them.
-func TestFailedLoginsAreCountedAsStrangers(t *testing.T) {
+func TestFailedLoginsAreCountedApart(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("password"), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +195,7 @@ func TestFailedLoginsAreCountedAsStrangers(t *testing.T) {
 	var strangers []string
 	src := full()
 	src.Gate, src.Audit = gate, func(a event.AuditLog) { records = append(records, a) }
-	src.Stranger = func(a event.AuditLog, address string) {
+	src.Unauthenticated = func(a event.AuditLog, address string) {
 		strangers = append(strangers, a.Action+" "+a.Actor.ID+" "+address)
 	}
 	h := api.Guard(api.New(src, quiet))

@@ -18,7 +18,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-func TestGuardRefusesStrangersHostsAndOrigins(t *testing.T) {
+func TestGuardRefusesOtherHostsAndOrigins(t *testing.T) {
 	h := Guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }), "lb.example.com")
 	for _, c := range []struct {
 		why, method, host string

@@ -84,8 +84,8 @@ func (s *Server) auditLogin(r *http.Request, user string, err error) {
 	rec := event.AuditLog{Actor: event.Actor{Type: "user", ID: user}, Action: "login.user", Target: event.Target{Kind: "user", ID: user}, Result: event.ResultSuccess}
 	if err != nil {
 		rec.Result, rec.Reason = event.ResultDenied, err.Error()
-		if s.src.Stranger != nil {
-			s.src.Stranger(rec, s.src.Gate.Address(r))
+		if s.src.Unauthenticated != nil {
+			s.src.Unauthenticated(rec, s.src.Gate.Address(r))
 			return
 		}
 	}

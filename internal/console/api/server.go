@@ -38,7 +38,7 @@ type Sources struct {
 	Gate     *access.Gate         // authentication; nil: every client is access.Local
 	Audit    func(event.AuditLog) // called for each attempted change; may be nil
 
-	Stranger func(a event.AuditLog, address string) // called for each failed login; nil: Audit is called
+	Unauthenticated func(a event.AuditLog, address string) // called for each failed login; nil: Audit is called
 
 	Node     func() Node
 	Overview func(ctx context.Context) (Overview, error)

@@ -56,7 +56,7 @@ func (t *Task) judge(v *view, now time.Time, fx *Effects) {
 	name := v.i.service.id + "/" + v.i.id
 	for _, j := range [...]rule.Judgement{down(v, name), failing(v, name), stale(v, name, now)} {
 		j.Labels = labels
-		if v.i.stranger {
+		if v.i.unconfigured {
 			t.say(j, now, fx)
 		} else {
 			t.sayAlways(j, now, fx)

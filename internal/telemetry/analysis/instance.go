@@ -20,7 +20,7 @@ type instance struct {
 	windows windowSet
 	tags    map[string]string
 
-	stranger bool // the configuration does not contain it
+	unconfigured bool // the configuration does not contain it
 
 	touched time.Time // the analyzer's clock at its last input
 	newest  time.Time // highest timestamp of its reports

@@ -12,10 +12,10 @@ import (
 // Any producer may write reports about instances that are not configured. Quotas limit these instances, so that they
 // cannot take the memory of configured instances, whose number the configuration limits.
 const (
-	maxStrangers        = 20_000 // unconfigured instances of one task
-	maxStrangersService = 1000   // unconfigured instances of one service
-	maxStrangerAlerts   = 500    // active alerts of a task from which on such instances raise no further alerts
-	quotaHolds          = 10 * time.Second
+	maxUnconfigured        = 20_000 // unconfigured instances of one task
+	maxUnconfiguredService = 1000   // unconfigured instances of one service
+	maxStrangerAlerts      = 500    // active alerts of a task from which on such instances raise no further alerts
+	quotaHolds             = 10 * time.Second
 )
 
 // Instances are the configured instances by service.
@@ -33,15 +33,15 @@ type quota struct {
 
 // SetConfigured sets the configured instances.
 func (t *Task) SetConfigured(k Instances) {
-	t.configured, t.strangers = k, 0
+	t.configured, t.unconfigured = k, 0
 	for _, s := range t.services {
-		s.strangers = 0
+		s.unconfigured = 0
 		for _, i := range s.instances {
-			if i.stranger = !k.Has(s.id, i.id); i.stranger {
-				s.strangers++
+			if i.unconfigured = !k.Has(s.id, i.id); i.unconfigured {
+				s.unconfigured++
 			}
 		}
-		t.strangers += s.strangers
+		t.unconfigured += s.unconfigured
 	}
 }
 
@@ -53,8 +53,8 @@ func (t *Task) instance(serviceID, instanceID string, now time.Time) *instance {
 		i = s.instances[instanceID]
 	}
 	if i == nil {
-		stranger := !t.configured.Has(serviceID, instanceID)
-		if stranger && (t.strangers >= maxStrangers || s != nil && s.strangers >= maxStrangersService) {
+		unconfigured := !t.configured.Has(serviceID, instanceID)
+		if unconfigured && (t.unconfigured >= maxUnconfigured || s != nil && s.unconfigured >= maxUnconfiguredService) {
 			t.dropped["too-many-instances"]++
 			t.quota = quota{now, serviceID, t.quota.count + 1}
 			return nil
@@ -65,9 +65,9 @@ func (t *Task) instance(serviceID, instanceID string, now time.Time) *instance {
 		}
 		i = newInstance(s, instanceID)
 		s.instances[instanceID] = i
-		if i.stranger = stranger; stranger {
-			s.strangers++
-			t.strangers++
+		if i.unconfigured = unconfigured; unconfigured {
+			s.unconfigured++
+			t.unconfigured++
 		}
 	}
 	if now.After(i.touched) {
@@ -79,9 +79,9 @@ func (t *Task) instance(serviceID, instanceID string, now time.Time) *instance {
 // drop removes an instance.
 func (t *Task) drop(s *service, i *instance) {
 	delete(s.instances, i.id)
-	if i.stranger {
-		s.strangers--
-		t.strangers--
+	if i.unconfigured {
+		s.unconfigured--
+		t.unconfigured--
 	}
 }
 
@@ -93,7 +93,7 @@ func (t *Task) judgeQuota(now time.Time, fx *Effects) {
 		j.Verdict, j.Value = rule.Bad, event.Some(float64(q.count))
 		j.Summary = "reports about too many instances that are not configured"
 		j.Description = fmt.Sprintf("%d reports were refused so far, the last one for service %.100q. At most %d such instances of a service and %d of a partition are followed; configured ones always are.",
-			q.count, q.service, maxStrangersService, maxStrangers)
+			q.count, q.service, maxUnconfiguredService, maxUnconfigured)
 	}
 	t.sayAlways(j, now, fx)
 }

@@ -37,8 +37,8 @@ func TestInventedInstancesDoNotTakeTheRoomOfConfiguredOnes(t *testing.T) {
 	if s.instances["known"] == nil || b.task.services["late"] == nil {
 		t.Fatal("a configured instance has no room")
 	}
-	if s.strangers > maxStrangersService || b.task.strangers > maxStrangers || len(b.task.services) > maxStrangers+2 {
-		t.Errorf("%d of a service, %d in all, %d services", s.strangers, b.task.strangers, len(b.task.services))
+	if s.unconfigured > maxUnconfiguredService || b.task.unconfigured > maxUnconfigured || len(b.task.services) > maxUnconfigured+2 {
+		t.Errorf("%d of a service, %d in all, %d services", s.unconfigured, b.task.unconfigured, len(b.task.services))
 	}
 	if b.task.Dropped()["too-many-instances"] < 150_000 {
 		t.Errorf("dropped %v", b.task.Dropped())
@@ -48,7 +48,7 @@ func TestInventedInstancesDoNotTakeTheRoomOfConfiguredOnes(t *testing.T) {
 func TestRefusedReportsRaiseOneAlertAndItEnds(t *testing.T) {
 	b := newBench(t)
 	b.task.SetConfigured(Instances{"s": {"known": true}})
-	for n := range maxStrangersService + 10 {
+	for n := range maxUnconfiguredService + 10 {
 		b.report("s", fmt.Sprint("invented-", n))
 	}
 	var fx Effects
@@ -80,15 +80,15 @@ func TestConfiguringAnInstanceFreesItsPlace(t *testing.T) {
 	b.report("s", "a")
 	b.report("s", "b")
 	b.task.SetConfigured(Instances{"s": {"a": true}})
-	if b.task.strangers != 1 || b.task.services["s"].strangers != 1 {
-		t.Errorf("%d strangers", b.task.strangers)
+	if b.task.unconfigured != 1 || b.task.services["s"].unconfigured != 1 {
+		t.Errorf("%d unconfigured", b.task.unconfigured)
 	}
 	b.task.SetConfigured(nil)
 	for range 182 {
 		b.tick()
 	}
-	if b.task.strangers != 0 || len(b.task.services) != 0 {
-		t.Errorf("%d strangers, %d services", b.task.strangers, len(b.task.services))
+	if b.task.unconfigured != 0 || len(b.task.services) != 0 {
+		t.Errorf("%d unconfigured, %d services", b.task.unconfigured, len(b.task.services))
 	}
 }
 

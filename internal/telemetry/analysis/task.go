@@ -53,26 +53,26 @@ type Input struct {
 
 // Task is the state of one partition. It is not safe for concurrent use.
 type Task struct {
-	cfg        Config
-	services   map[string]*service
-	configured Instances
-	strangers  int // number of unconfigured instances
-	quota      quota
-	nodes      map[string]*node
-	nodeBytes  int // bytes of their names
-	alerts     rule.Engine
-	replaying  bool
-	seq        uint64
-	dlq        dlqBudget
-	dropped    map[string]uint64
-	rounds     rounds
+	cfg          Config
+	services     map[string]*service
+	configured   Instances
+	unconfigured int // number of unconfigured instances
+	quota        quota
+	nodes        map[string]*node
+	nodeBytes    int // bytes of their names
+	alerts       rule.Engine
+	replaying    bool
+	seq          uint64
+	dlq          dlqBudget
+	dropped      map[string]uint64
+	rounds       rounds
 }
 
 type service struct {
-	id        string
-	instances map[string]*instance
-	strangers int
-	windows   windowSet // of the whole service
+	id           string
+	instances    map[string]*instance
+	unconfigured int
+	windows      windowSet // of the whole service
 }
 
 // New returns a task in replay: Punctuate emits nothing until GoLive.

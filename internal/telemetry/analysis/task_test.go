@@ -515,8 +515,8 @@ func TestForgottenInstancesCostNothing(t *testing.T) {
 	for range 182 {
 		b.tick()
 	}
-	if len(b.task.services) != 0 || b.task.strangers != 0 {
-		t.Errorf("%d services, %d instances left", len(b.task.services), b.task.strangers)
+	if len(b.task.services) != 0 || b.task.unconfigured != 0 {
+		t.Errorf("%d services, %d instances left", len(b.task.services), b.task.unconfigured)
 	}
 }
 

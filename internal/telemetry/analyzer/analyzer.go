@@ -21,14 +21,14 @@ import (
 const GroupID = "smartlb-analyzer"
 
 const (
-	rewind       = analysis.Horizon + 10*time.Second // state depends on the horizon; clocks differ by some seconds
-	alertsBack   = 25 * time.Hour                    // active alerts are published again every day
-	flushTimeout = 5 * time.Second                   // well below the group's session timeout
-	rekeyWait    = 15 * time.Second                  // for a topic that another process may be about to create
-	patience     = 5 * time.Second                   // limit for records that a replay still waits for, and for the alerts topic
-	leaveTimeout = 2 * time.Second                   // for the last delivery and commit of revoked partitions: the next owner reads the rest again
-	closeTimeout = 500 * time.Millisecond            // for records that the last delivery left: they were not committed, and are produced again
-	refusedPause = 5 * time.Second                   // interval of the check of refused inputs
+	rewind        = analysis.Horizon + 10*time.Second // state depends on the horizon; clocks differ by some seconds
+	alertsBack    = 25 * time.Hour                    // active alerts are published again every day
+	flushTimeout  = 5 * time.Second                   // well below the group's session timeout
+	rekeyWait     = 15 * time.Second                  // for a topic that another process may be about to create
+	replayTimeout = 5 * time.Second                   // limit for records that a replay still waits for, and for the alerts topic
+	leaveTimeout  = 2 * time.Second                   // for the last delivery and commit of revoked partitions: the next owner reads the rest again
+	closeTimeout  = 500 * time.Millisecond            // for records that the last delivery left: they were not committed, and are produced again
+	refusedPause  = 5 * time.Second                   // interval of the check of refused inputs
 )
 
 // Config configures an Analyzer. Start from Default.

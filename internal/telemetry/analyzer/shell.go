@@ -292,10 +292,10 @@ func (s *shell) goLive(p int32, o *owned, now time.Time) {
 	for _, in := range o.inputs {
 		behind = behind || in.next < in.committed
 	}
-	if behind && now.Sub(o.heard) < patience {
+	if behind && now.Sub(o.heard) < replayTimeout {
 		return
 	}
-	if !s.a.restore(o.task) && now.Sub(o.assigned) < 2*patience {
+	if !s.a.restore(o.task) && now.Sub(o.assigned) < 2*replayTimeout {
 		return
 	}
 	if !o.until.IsZero() {

@@ -45,8 +45,8 @@ func TestStrangersDoNotDropTheRecordsOfUsers(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 100_000 { // while Kafka is away, or all at once
-			l.Stranger(failed(fmt.Sprint("guess", i%50_000), "name or password is wrong"), fmt.Sprintf("203.0.113.%d", i%250))
-			l.Stranger(failed("", "this login was not begun here"), "203.0.113.9")
+			l.Unauthenticated(failed(fmt.Sprint("guess", i%50_000), "name or password is wrong"), fmt.Sprintf("203.0.113.%d", i%250))
+			l.Unauthenticated(failed("", "this login was not begun here"), "203.0.113.9")
 			if i%1000 == 0 {
 				l.Record(done("ann", "drain.instance"))
 			}
@@ -93,13 +93,13 @@ func TestAFailedLoginIsRecordedWithinTwoIntervals(t *testing.T) {
 		}
 		stop := run(l)
 		time.Sleep(time.Hour)
-		l.Stranger(failed("ann", "name or password is wrong"), "203.0.113.9")
+		l.Unauthenticated(failed("ann", "name or password is wrong"), "203.0.113.9")
 		time.Sleep(2 * crowdEvery)
 		synctest.Wait()
 		if len(got) != 1 || got[0].Target.ID != "ann" || !strings.Contains(got[0].Reason, "1 attempts") {
 			t.Errorf("%+v", got)
 		}
-		l.Stranger(failed("ann", "\xff"+strings.Repeat("x", 10_000)), "")
+		l.Unauthenticated(failed("ann", "\xff"+strings.Repeat("x", 10_000)), "")
 		if err := stop(); err != nil { // at the end too
 			t.Fatal(err)
 		}

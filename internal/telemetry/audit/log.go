@@ -68,7 +68,7 @@ func New(node, dir string, sender Sender, log *slog.Logger) (*Log, error) {
 
 // Record queues a record. It sets time, node and id; number and chain are set before delivery. It does not block: a
 // full queue drops, counts and logs the record. Many refused actions of one user become one record, as those of
-// Stranger do.
+// Unauthenticated do.
 func (l *Log) Record(a event.AuditLog) {
 	if a.Result == event.ResultDenied && (len(l.queue) >= refusedRoom || !l.crowd.spare(a.Actor.ID)) {
 		l.crowd.add(a.Actor, a, "", time.Now())
@@ -77,9 +77,9 @@ func (l *Log) Record(a event.AuditLog) {
 	l.queueUp(l.complete(a))
 }
 
-// Stranger counts an attempt from an address by a client without a login. All attempts of an interval become one record
-// per action: otherwise a client without a login could displace the records of users.
-func (l *Log) Stranger(a event.AuditLog, address string) {
+// Unauthenticated counts an attempt from an address by a client without a login. All attempts of an interval become one
+// record per action: otherwise a client without a login could displace the records of users.
+func (l *Log) Unauthenticated(a event.AuditLog, address string) {
 	l.crowd.add(event.Actor{Type: "unauthenticated"}, a, address, time.Now())
 }
 

@@ -16,8 +16,8 @@ import (
 var ErrAway = errors.New("Kafka does not answer")
 
 const (
-	idle     = time.Minute     // a reader without users ends after this time
-	patience = 5 * time.Second // limit for reading the existing log for the first user
+	idle        = time.Minute     // a reader without users ends after this time
+	readTimeout = 5 * time.Second // limit for reading the existing log for the first user
 )
 
 // watch is a reader that runs while it has users.
@@ -174,7 +174,7 @@ func (w *watch) await(ctx context.Context) error {
 	w.mu.Lock()
 	ready := w.ready
 	w.mu.Unlock()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(readTimeout)
 	defer timer.Stop()
 	select {
 	case <-ready:
@@ -182,7 +182,7 @@ func (w *watch) await(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %s could not be read in time (see smartlb kafka status): %w", ErrAway, w.topic, context.Cause(ctx))
 	case <-timer.C:
-		return fmt.Errorf("%w: %s could not be read within %s (see smartlb kafka status)", ErrAway, w.topic, patience)
+		return fmt.Errorf("%w: %s could not be read within %s (see smartlb kafka status)", ErrAway, w.topic, readTimeout)
 	}
 }
 

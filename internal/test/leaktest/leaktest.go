@@ -11,8 +11,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience is the time after which a remaining goroutine counts as leaked.
-const patience = time.Minute
+// leakTimeout is the time after which a remaining goroutine counts as leaked.
+const leakTimeout = time.Minute
 
 // Main runs the tests, for TestMain, and ends the process. If the tests passed but a goroutine leaked, the exit code is
 // 1.
@@ -36,7 +36,7 @@ func None(t testing.TB, but ...goleak.Option) {
 }
 
 func stays(but ...goleak.Option) (err error) {
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(leakTimeout); ; {
 		if err = goleak.Find(but...); err == nil || time.Now().After(end) {
 			return err
 		}

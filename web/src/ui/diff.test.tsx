@@ -1,5 +1,10 @@
-import { describe, expect, it } from "vitest";
-import { changedLines, compare, near, pairs } from "./diff";
+// @vitest-environment jsdom
+import { cleanup, render, screen } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { afterEach, describe, expect, it } from "vitest";
+import { changedLines, compare, Diff, near, pairs } from "./diff";
+
+afterEach(cleanup);
 
 describe("a difference of texts", () => {
   it("leads from the first to the second", () => {
@@ -44,4 +49,23 @@ describe("a difference of texts", () => {
       ["c", "c"],
     ]);
   });
+});
+
+const text = Array.from({ length: 1_000 }, (_, n) => `line ${n}`);
+const lines = compare(text.join("\n"), text.with(700, "other").join("\n"));
+
+it.each([false, true])("folds equal lines and shows them on a press, split: %s", async (split) => {
+  render(<Diff lines={lines} split={split} label="Changes" />);
+  expect(screen.getAllByText("other").length).toBe(1);
+  expect(screen.queryByText("line 5")).toBeNull();
+  const user = userEvent.setup();
+  await user.click(screen.getByRole("button", { name: "Show 697 equal lines" }));
+  expect(screen.getAllByText("line 5").length).toBe(split ? 2 : 1);
+  expect(screen.queryByText("line 990")).toBeNull(); // the other fold stays
+  expect(document.activeElement).toBe(screen.getByRole("region", { name: "Changes" }));
+});
+
+it("says that nothing differs", () => {
+  render(<Diff lines={compare("a\nb", "a\nb")} label="Changes" />);
+  expect(screen.getByText("Nothing differs.")).toBeTruthy();
 });

@@ -82,7 +82,7 @@ const withWorker = async ({ page, profile, url, check, accessible, steady, fits,
   await page.getByRole("button", { name: "Resume" }).click();
   await state("running");
   await page.getByRole("button", { name: "Restart all" }).click();
-  await comes("restart of all is accepted", () => document.querySelector(".connector-state")?.textContent.includes("the worker goes on with it"));
+  await comes("restart of all is accepted", () => document.querySelector(".connector-state")?.textContent.includes("the worker accepted it"));
   await state("running");
 
   // Edit

@@ -16,7 +16,7 @@ import (
 )
 
 // ErrLocked means that another process holds a lock.
-var ErrLocked = errors.New("it is in use by another process")
+var ErrLocked = errors.New("in use")
 
 // retry is the pause between two attempts of Lock.
 const retry = 50 * time.Millisecond
@@ -40,7 +40,7 @@ func TryLock(path string) (release func() error, err error) {
 func flock(f *os.File) error {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return fmt.Errorf("%w: %s", ErrLocked, holder(f))
+			return fmt.Errorf("%w by %s", ErrLocked, holder(f))
 		}
 		return &os.PathError{Op: "lock", Path: f.Name(), Err: err}
 	}
@@ -56,7 +56,7 @@ func holder(f *os.File) string {
 	b, err := io.ReadAll(io.LimitReader(f, 32))
 	pid := strings.TrimSpace(string(b))
 	if err != nil || pid == "" {
-		return "its pid is unknown"
+		return "another process"
 	}
 	return "process " + pid
 }

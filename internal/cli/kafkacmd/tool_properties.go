@@ -10,6 +10,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/base/secret"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/stack/properties"
 )
 
 // toolGrace is the time that a tool has to stop after Ctrl-C.
@@ -21,23 +22,23 @@ func clientProperties(s kafka.Security, getenv func(string) string, read func(st
 	if !s.TLS.On() && !s.SASL.On() {
 		return "", nil
 	}
-	lines := []string{"security.protocol=" + protocolOf(s)}
+	file := properties.File{{Key: "security.protocol", Value: protocolOf(s)}}
 	if s.TLS.On() {
 		tls, err := tlsProperties(s.TLS, read, work)
 		if err != nil {
 			return "", err
 		}
-		lines = append(lines, tls...)
+		file = file.With(tls...)
 	}
 	if s.SASL.On() {
 		login, err := loginProperties(s.SASL, getenv, read)
 		if err != nil {
 			return "", err
 		}
-		lines = append(lines, login...)
+		file = file.With(login...)
 	}
 	path := filepath.Join(work, "client.properties")
-	return path, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600)
+	return path, os.WriteFile(path, []byte(file.String()), 0o600)
 }
 
 func protocolOf(s kafka.Security) string {
@@ -50,19 +51,19 @@ func protocolOf(s kafka.Security) string {
 	return "SASL_PLAINTEXT"
 }
 
-func tlsProperties(t kafka.TLS, read func(string) ([]byte, error), work string) ([]string, error) {
+func tlsProperties(t kafka.TLS, read func(string) ([]byte, error), work string) (properties.File, error) {
 	switch {
 	case t.Insecure:
 		return nil, errors.New("tls.insecure: Java clients cannot accept every certificate; name the CA with tls.ca")
 	case t.ServerName != "":
 		return nil, errors.New("tls.serverName: Java clients verify the host name that they connect to; use host names that are in the brokers' certificates")
 	}
-	var lines []string
+	var out properties.File
 	if t.CA != "" {
-		lines = append(lines, "ssl.truststore.type=PEM", "ssl.truststore.location="+escaped(t.CA))
+		out = properties.File{{Key: "ssl.truststore.type", Value: "PEM"}, {Key: "ssl.truststore.location", Value: t.CA}}
 	}
 	if t.Cert == "" {
-		return lines, nil
+		return out, nil
 	}
 	cert, err := read(t.Cert)
 	if err != nil {
@@ -76,10 +77,10 @@ func tlsProperties(t kafka.TLS, read func(string) ([]byte, error), work string) 
 	if err := os.WriteFile(both, fmt.Appendf(key, "\n%s", cert), 0o600); err != nil {
 		return nil, err
 	}
-	return append(lines, "ssl.keystore.type=PEM", "ssl.keystore.location="+escaped(both)), nil
+	return out.With(properties.Property{Key: "ssl.keystore.type", Value: "PEM"}, properties.Property{Key: "ssl.keystore.location", Value: both}), nil
 }
 
-func loginProperties(s kafka.SASL, getenv func(string) string, read func(string) ([]byte, error)) ([]string, error) {
+func loginProperties(s kafka.SASL, getenv func(string) string, read func(string) ([]byte, error)) (properties.File, error) {
 	module := "org.apache.kafka.common.security.scram.ScramLoginModule"
 	switch s.Mechanism {
 	case "PLAIN":
@@ -92,30 +93,7 @@ func loginProperties(s kafka.SASL, getenv func(string) string, read func(string)
 		return nil, fmt.Errorf("sasl.password: %w", err)
 	}
 	jaas := fmt.Sprintf(`%s required username="%s" password="%s";`, module, quotedJAAS(s.User), quotedJAAS(password))
-	return []string{"sasl.mechanism=" + s.Mechanism, "sasl.jaas.config=" + escaped(jaas)}, nil
+	return properties.File{{Key: "sasl.mechanism", Value: s.Mechanism}, {Key: "sasl.jaas.config", Value: jaas}}, nil
 }
 
 func quotedJAAS(s string) string { return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) }
-
-// escaped escapes a value for a .properties file; characters beyond ASCII become \uXXXX.
-func escaped(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case r == '\\':
-			b.WriteString(`\\`)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\r':
-			b.WriteString(`\r`)
-		case r > 126 && r <= 0xffff:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		case r > 0xffff:
-			r -= 0x10000
-			fmt.Fprintf(&b, `\u%04x\u%04x`, 0xd800+(r>>10), 0xdc00+(r&0x3ff))
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}

@@ -40,7 +40,7 @@ const columnsOf = (dated: boolean): Column<Decision>[] => [
   { id: "took", title: "Took", width: "5rem", num: true, above: 700, cell: (d) => ms(d.outcome?.headMs) },
   { id: "try", title: "Try", width: "3rem", num: true, above: 900, cell: (d) => d.attempt ?? dash },
   { id: "cost", title: "Cost", width: "4.5rem", num: true, above: 1000, cell: (d) => costOf(d) },
-  { id: "of", title: "of", width: "3rem", num: true, above: 1000, cell: (d) => d.candidates?.length || dash },
+  { id: "of", title: "Compared", width: "5.5rem", num: true, above: 1000, cell: (d) => d.candidates?.length || dash },
   { id: "reason", title: "Reason", width: "7rem", above: 1000, cell: (d) => <span className="muted">{d.reason || d.change?.reason || dash}</span> },
   { id: "why", title: "Recorded as", width: "6rem", above: 1200, cell: (d) => <span className="muted">{d.why || dash}</span> },
 ];

@@ -23,7 +23,7 @@ export function parts(cost: Cost, weight: number): Part[] {
     { name: "latency", kind: "latency", factor: safe(cost.latencyFactor), because: "(own average / pool median)^1.5" },
     { name: "errors", kind: "errors", factor: safe(cost.errorFactor), because: `estimate ${(cost.error * 100).toFixed(1)} %` },
     { name: "in flight", kind: "flight", factor: queue, because: `${cost.inFlight} of this proxy's requests` },
-    { name: "slow start", kind: "slow", factor: slow, because: cost.slowStart < 1 ? `at ${(cost.slowStart * 100).toFixed(0)} %` : "over" },
+    { name: "slow start", kind: "slow", factor: slow, because: cost.slowStart < 1 ? `at ${(cost.slowStart * 100).toFixed(0)} %` : "finished" },
     { name: "saturation", kind: "veto", factor: 1 / safe(cost.veto), because: cost.veto < 1 ? "it reports to be busy" : "none reported" },
     { name: "capacity", kind: "capacity", factor: 1 / safe(cost.capacity), because: `${cost.capacity.toFixed(2)} of the mean` },
     { name: "weight", kind: "weight", factor: 1 / safe(weight), because: `configured ${weight}` },

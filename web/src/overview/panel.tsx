@@ -70,7 +70,7 @@ export function Panel({ service, id, overview }: Props) {
             )}
             {of && live && (
               <span className="muted">
-                {percent(shareOf(of, live))} of the requests, {percent(live.fairShare)} would be fair
+                {percent(shareOf(of, live))} of the requests; the fair share is {percent(live.fairShare)}
               </span>
             )}
           </p>

@@ -3,6 +3,7 @@ import { useMemo, useState } from "react";
 import { ApiError, type DeletedGroup, type DeletedOffsets, type Group, type GroupDetail, get, put, remove, type Series, seg } from "../api/client";
 import { Chart } from "../ui/chart";
 import { Confirm } from "../ui/confirm";
+import { Fact } from "../ui/fact";
 import { count, dash, rate } from "../ui/format";
 import { Link } from "../ui/link";
 import { address, navigate, paths, useParam } from "../ui/route";
@@ -129,15 +130,6 @@ export function GroupView({ name }: { name: string }) {
         </Confirm>
       )}
     </main>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: React.ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

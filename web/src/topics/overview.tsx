@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { get, type Series, seg, type TopicDetail, type TopicHistory } from "../api/client";
 import { Chart } from "../ui/chart";
+import { Fact } from "../ui/fact";
 import { bytes, count, dash, rate } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
@@ -46,30 +47,21 @@ function Facts({ topic }: { topic: TopicDetail }) {
   const well = topic.partitions.every((p) => p.leader >= 0 && p.isr.length >= p.replicas.length);
   return (
     <dl className="facts">
-      {topic.owner && <Fact name="Written by">{topic.owner}</Fact>}
-      {topic.key && <Fact name="Key">{topic.key}</Fact>}
+      {topic.owner && <Fact num name="Written by">{topic.owner}</Fact>}
+      {topic.key && <Fact num name="Key">{topic.key}</Fact>}
       {topic.schema && (
-        <Fact name="Schema">
+        <Fact num name="Schema">
           <Link href={paths.topic(topic.name, "schema")}>{topic.schema}</Link>
         </Fact>
       )}
-      <Fact name="Messages">{count(held)}</Fact>
-      <Fact name="Size">{topic.bytes === null ? dash : bytes(topic.bytes)}</Fact>
-      <Fact name="Per second">{topic.rate === null ? dash : rate(topic.rate)}</Fact>
-      <Fact name="Replicas">{topic.replicas}</Fact>
-      <Fact name="State">
+      <Fact num name="Messages">{count(held)}</Fact>
+      <Fact num name="Size">{topic.bytes === null ? dash : bytes(topic.bytes)}</Fact>
+      <Fact num name="Per second">{topic.rate === null ? dash : rate(topic.rate)}</Fact>
+      <Fact num name="Replicas">{topic.replicas}</Fact>
+      <Fact num name="State">
         {well ? <span className="ok-text">every partition has its leader and replicas</span> : <span className="bad-text">see the partitions</span>}
       </Fact>
     </dl>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: React.ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd className="num">{children}</dd>
-    </div>
   );
 }
 

@@ -58,7 +58,8 @@ export function navigate(to: string, how: { replace?: boolean } = {}): void {
   dispatchEvent(new Event(changed));
 }
 
-function subscribe(f: () => void): () => void {
+/** Calls f after each change of the address, until the function that it returns is called. */
+export function onNavigate(f: () => void): () => void {
   addEventListener("popstate", f);
   addEventListener(changed, f);
   return () => {
@@ -68,12 +69,12 @@ function subscribe(f: () => void): () => void {
 }
 
 export function usePath(): string {
-  return useSyncExternalStore(subscribe, () => location.pathname);
+  return useSyncExternalStore(onNavigate, () => location.pathname);
 }
 
 /** One value of the address's query, and how to set it: an empty one is left out. Setting replaces: filters are not steps of the history. */
 export function useParam(name: string, fallback = ""): [string, (v: string) => void] {
-  const search = useSyncExternalStore(subscribe, () => location.search);
+  const search = useSyncExternalStore(onNavigate, () => location.search);
   const value = useMemo(() => new URLSearchParams(search).get(name) ?? fallback, [search, name, fallback]);
   const set = useCallback((v: string) => setParams({ [name]: v === fallback ? undefined : v }), [name, fallback]);
   return [value, set];
@@ -81,7 +82,7 @@ export function useParam(name: string, fallback = ""): [string, (v: string) => v
 
 /** Several values of the address's query; "" for those it does not have. names is the same array in every call. */
 export function useParams<N extends string>(names: readonly N[]): Readonly<Record<N, string>> {
-  const search = useSyncExternalStore(subscribe, () => location.search);
+  const search = useSyncExternalStore(onNavigate, () => location.search);
   return useMemo(() => {
     const q = new URLSearchParams(search);
     return Object.fromEntries(names.map((n) => [n, q.get(n) ?? ""])) as Record<N, string>;

@@ -3,6 +3,7 @@ import { ApiError, get, type Node, seg } from "../../api/client";
 import { useOverview } from "../../live/overview";
 import { Copy } from "../../ui/copy";
 import { bytes, count, local } from "../../ui/format";
+import { Fact } from "../../ui/fact";
 import { CloseIcon } from "../../ui/icons";
 import { Heads } from "../../ui/sheet";
 import { Failure, Waiting } from "../../ui/states";
@@ -122,15 +123,6 @@ function Facts({ m, detail, onAgain, forbidden }: { m: Message; detail: Detail |
       {(m.headers?.length ?? 0) > 0 && <Headers list={m.headers ?? []} cut={m.headersCut === true} />}
       <ValueView key={idOf(m)} m={m} />
     </>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: React.ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

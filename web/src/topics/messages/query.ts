@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from "react";
-import { setParams } from "../../ui/route";
+import { onNavigate, setParams } from "../../ui/route";
 
 /** What is looked for, as the address of the page holds it: an address is a search. */
 export interface Query {
@@ -53,20 +53,11 @@ export function addressOf(q: Query): string {
 
 export const same = (a: Query, b: Query) => names.every((n) => a[n] === b[n]);
 
-function subscribe(f: () => void): () => void {
-  addEventListener("popstate", f);
-  addEventListener("smartlb:navigate", f);
-  return () => {
-    removeEventListener("popstate", f);
-    removeEventListener("smartlb:navigate", f);
-  };
-}
-
 let last = { search: "", query: noQuery };
 
 /** The query of the address, the same object as long as it is the same. */
 export function useQueryOfAddress(): Query {
-  return useSyncExternalStore(subscribe, () => {
+  return useSyncExternalStore(onNavigate, () => {
     const search = location.search;
     if (search !== last.search) {
       const query = queryOf(search);

@@ -114,11 +114,11 @@ func (l *ledger) group(name string) {
 	l.deleted[name] = true
 }
 
-// isDeleted reports whether a group's deletion was acknowledged.
-func (l *ledger) isDeleted(name string) bool {
+// deletedGroups gives the groups whose deletion was acknowledged so far.
+func (l *ledger) deletedGroups() map[string]bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.deleted[name]
+	return maps.Clone(l.deleted)
 }
 
 // ends gives one behind the highest acknowledged offset of each partition.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds archives with static binaries for linux and darwin, amd64 and arm64.
-# The archives contain the web UI, the Kafka script, the systemd unit and
-# completions. Writes a file with checksums of all archives.
+# The archives contain the web UI, the Kafka script, the systemd unit,
+# completions and manual pages. Writes a file with checksums of all archives.
 #
 #   scripts/release.sh [FOLDER [PLATFORM ...]]     e.g. scripts/release.sh dist linux/amd64
 #
@@ -39,6 +39,9 @@ mkdir "${work}/completions"
 "${work}/here" completion zsh >"${work}/completions/_smartlb"
 "${work}/here" completion fish >"${work}/completions/smartlb.fish"
 
+echo "== manual pages" >&2
+go run ./scripts/man "${work}/man/man1" "${version}" "${epoch}"
+
 archives=()
 for platform in "${platforms[@]}"; do
 	name="smartlb-${version}-${platform%/*}-${platform#*/}"
@@ -49,6 +52,7 @@ for platform in "${platforms[@]}"; do
 	git ls-files -z README.md CHANGELOG.md LICENSE ARCHITECTURE.md deployment docs api/schemas api/openapi.yaml |
 		grep -zv '\.go$' | xargs -0 cp --parents -t "${tree}"
 	cp -r "${work}/completions" "${tree}/completions"
+	cp -r "${work}/man" "${tree}/man"
 	tar --sort=name --mtime="@${epoch}" --owner=0 --group=0 --numeric-owner --mode='u+rwX,go=rX' -C "${work}" -cf - "${name}" |
 		gzip -9n >"${out}/${name}.tar.gz"
 	archives+=("${name}.tar.gz")

@@ -6,15 +6,7 @@ import (
 	"os"
 
 	"github.com/smartlb/smartlb/internal/cli"
-	"github.com/smartlb/smartlb/internal/cli/configcmd"
-	"github.com/smartlb/smartlb/internal/cli/democmd"
-	"github.com/smartlb/smartlb/internal/cli/kafkacmd"
-	"github.com/smartlb/smartlb/internal/cli/profilecmd"
-	"github.com/smartlb/smartlb/internal/cli/routing"
-	"github.com/smartlb/smartlb/internal/cli/serve"
+	"github.com/smartlb/smartlb/internal/cli/commands"
 )
 
-// groups holds all commands.
-var groups = []cli.Group{serve.Commands, routing.Commands, configcmd.Commands, kafkacmd.Group, profilecmd.Commands, democmd.Commands}
-
-func main() { os.Exit(cli.Main(groups...)) }
+func main() { os.Exit(cli.Main(commands.All()...)) }

@@ -15,7 +15,7 @@ func Mistakes(file string, err error) error {
 		return err
 	}
 	lines := make([]string, 0, len(m)+1)
-	lines = append(lines, fmt.Sprintf("%s: %d mistakes, nothing was changed", file, len(m)))
+	lines = append(lines, fmt.Sprintf("%s: %d mistake%s, nothing was changed", file, len(m), map[bool]string{len(m) != 1: "s"}[true]))
 	for _, one := range m {
 		lines = append(lines, one.In(file))
 	}

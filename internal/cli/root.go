@@ -3,14 +3,19 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/base/nearest"
 )
 
 // Group returns the commands of one noun.
@@ -35,7 +40,8 @@ func New(env *Env, groups ...Group) *cobra.Command {
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usagef("%w", err) })
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpTemplate(helpTemplate)
 	root.SetIn(env.In)
 	root.SetOut(env.Out)
 	root.SetErr(env.Err)
@@ -43,11 +49,107 @@ func New(env *Env, groups ...Group) *cobra.Command {
 	_ = root.RegisterFlagCompletionFunc("output", func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return strings.Split(cmp.Or(c.Annotations[formsKey], forms), ","), cobra.ShellCompDirectiveNoFileComp
 	}) // cannot fail: the flag was declared above
+	root.SetUsageTemplate(usageTemplate)
 	root.AddCommand(versionCommand(env))
 	for _, g := range groups {
-		root.AddCommand(g(env)...)
+		for _, c := range g(env) {
+			if c.GroupID != "" && !root.ContainsGroup(c.GroupID) {
+				root.AddGroup(&cobra.Group{ID: c.GroupID, Title: c.GroupID + ":"})
+			}
+			root.AddCommand(c)
+		}
+	}
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args, c.RunE = noWords, func(c *cobra.Command, _ []string) error { return c.Help() } // cobra's own accepts any word
+		}
 	}
 	return root
+}
+
+// usageTemplate is the part of the help text behind the description. It differs from cobra's in three ways: the usage is
+// one line, flags of all commands come without a blank word such as "Global", and the last line can be typed.
+const usageTemplate = `Usage:
+  {{.UseLine}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{if .HasAvailableSubCommands}}{{$all := .Commands}}{{range $group := .Groups}}
+
+{{.Title}}{{range $all}}{{if and (eq .GroupID $group.ID) .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}
+
+{{if .Groups}}Other commands:{{else}}Commands:{{end}}{{range $all}}{{if and (eq .GroupID "") .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsagesWrapped 100 | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Flags of all commands:
+{{.InheritedFlags.FlagUsagesWrapped 100 | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
+
+See {{.CommandPath}} COMMAND --help for flags and examples of a command.{{end}}
+`
+
+// helpTemplate is the description, wrapped, and the usage.
+const helpTemplate = `{{with or .Long .Short}}{{. | trimTrailingWhitespaces | wrapped}}
+
+{{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}`
+
+func init() { cobra.AddTemplateFunc("wrapped", func(text string) string { return wrapped(text, 100) }) }
+
+// wrapped breaks lines at blanks so that none has more than width characters, unless a word is longer.
+func wrapped(text string, width int) string {
+	var b strings.Builder
+	for line := range strings.SplitSeq(text, "\n") {
+		at := 0
+		for i, word := range strings.Split(line, " ") {
+			n := utf8.RuneCountInString(word)
+			switch {
+			case i == 0:
+			case at+1+n > width:
+				b.WriteByte('\n')
+				at = 0
+			default:
+				b.WriteByte(' ')
+				at++
+			}
+			b.WriteString(word)
+			at += n
+		}
+		b.WriteByte('\n')
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// flagError words an error of the flag library for the person who typed the flag.
+func flagError(c *cobra.Command, err error) error {
+	var value *pflag.InvalidValueError
+	var unknown *pflag.NotExistError
+	switch {
+	case errors.As(err, &value):
+		f := value.GetFlag()
+		want, known := wants[f.Value.Type()]
+		if !known {
+			break
+		}
+		return Usagef("--%s %s: want %s", f.Name, value.GetValue(), want)
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+		var names []string
+		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near := nearest.Name(unknown.GetSpecifiedName(), names); near != "" {
+			return Usagef("unknown flag: --%s (did you mean --%s?)", unknown.GetSpecifiedName(), near)
+		}
+	}
+	return Usagef("%w", err)
+}
+
+// wants says what a flag of a type takes.
+var wants = map[string]string{
+	"duration": "a duration such as 500ms, 30s or 5m",
+	"int":      "a whole number", "int16": "a whole number", "int32": "a whole number", "int64": "a whole number",
+	"uint64": "a whole number of at least 0", "float64": "a number", "bool": "true or false",
+	"int32Slice": "whole numbers separated by commas",
 }
 
 // Execute runs a command line and returns its exit code. It writes errors to env.Err.

@@ -105,6 +105,11 @@ func Words[A any](targets func(*A) []*string, names ...string) func(*A, []string
 	}
 }
 
+// HideDefault keeps the default of a flag out of the help text, for a default that is not what a user would type.
+func HideDefault(f *pflag.FlagSet, name string) {
+	f.Lookup(name).DefValue = "0" // what the flag library does not show
+}
+
 // Noun returns a command that only holds verbs.
 func Noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{
@@ -117,10 +122,11 @@ func Noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
 	return c
 }
 
-// Listed returns a noun whose default verb is list: the noun alone lists, and so does its verb list.
-func Listed(name string, list func() *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
+// Listed returns a noun whose default verb is list: the noun alone lists, and so does its verb list. short describes
+// the noun.
+func Listed(name, short string, list func() *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
 	c, alone := list(), list()
-	c.Use, c.Args, c.SuggestionsMinimumDistance = name+" [COMMAND]", noWords, 2
+	c.Use, c.Short, c.Args, c.SuggestionsMinimumDistance = name+" [COMMAND]", short, noWords, 2
 	alone.Use = "list"
 	c.AddCommand(alone)
 	c.AddCommand(verbs...)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -74,8 +75,11 @@ func (c Config) Validate() error {
 		bad("brokers: at least one host:port is needed")
 	}
 	for i, b := range c.Brokers {
-		if host, port, err := net.SplitHostPort(b); err != nil || host == "" || port == "" {
+		host, port, err := net.SplitHostPort(b)
+		if err != nil || host == "" || port == "" {
 			bad("brokers[%d]: %q is not host:port", i, b)
+		} else if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			bad("brokers[%d]: %q: the port must be a number from 1 to 65535", i, b)
 		}
 	}
 	if c.Linger < 0 || c.Linger > time.Minute {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -93,7 +94,7 @@ func (r Runtime) Find(name string) (Service, error) {
 	if r.Supervisor != nil && r.Supervisor.Name() == name {
 		return r.Supervisor, nil
 	}
-	return nil, fmt.Errorf("%w: %s; the %s runtime has %v", ErrUnknown, name, r.Name, r.Names())
+	return nil, fmt.Errorf("%w: %s; the %s runtime has %s", ErrUnknown, name, r.Name, strings.Join(r.Names(), ", "))
 }
 
 // Names lists the services.

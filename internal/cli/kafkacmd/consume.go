@@ -48,17 +48,24 @@ func consume(env *cli.Env) *cobra.Command {
 		Defaults: consumeArgs{limit: -1},
 		Flags: func(f *pflag.FlagSet, a *consumeArgs) {
 			a.Declare(f)
-			f.IntVarP(&a.limit, "number", "n", -1, "`number` of records, same as N")
+			f.IntVarP(&a.limit, "number", "n", -1, "`number` of records, same as N (default 10, or all with --from-beginning)")
+			cli.HideDefault(f, "number")
 			f.BoolVar(&a.spec.Beginning, "from-beginning", false, "start with the oldest record; without N print all records")
 			f.StringVar(&a.offset, "offset", "", "`position` of the first record")
 			f.StringVar(&a.until, "until", "", "end before this `position` (default: the present end of the log)")
-			f.Int32SliceVarP(&a.spec.Partitions, "partitions", "p", nil, "`partitions`, separated by commas (default all)")
+			f.Int32SliceVarP(&a.spec.Partitions, "partitions", "p", nil, "`numbers` of partitions, separated by commas (default: all)")
+			cli.HideDefault(f, "partitions")
 			f.StringVarP(&a.where, "where", "w", "", "only records that match this CEL `expression`")
 			f.BoolVarP(&a.spec.Follow, "follow", "f", false, "continue with new records until Ctrl-C")
 		},
 		Args: func(a *consumeArgs, words []string) error {
-			if len(words) < 1 || len(words) > 2 || words[0] == "" {
-				return errors.New("TOPIC [N] is expected")
+			switch {
+			case len(words) < 1:
+				return errors.New("TOPIC is missing")
+			case words[0] == "":
+				return errors.New("TOPIC is empty")
+			case len(words) > 2:
+				return fmt.Errorf("unexpected argument %q", words[2])
 			}
 			a.spec.Topic = words[0]
 			if len(words) == 2 {

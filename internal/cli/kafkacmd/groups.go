@@ -17,7 +17,7 @@ import (
 
 func listGroups(env *cli.Env) *cobra.Command {
 	return cli.Verb[cli.Brokers, []ops.Group]{
-		Use: "groups", Short: "Consumer groups: list, describe with lag, reset, delete",
+		Use: "list", Short: "List consumer groups with state and protocol",
 		Example: "  smartlb kafka groups",
 		Flags:   func(f *pflag.FlagSet, t *cli.Brokers) { t.Declare(f) },
 		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) ([]ops.Group, error) {

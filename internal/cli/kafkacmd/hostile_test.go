@@ -12,19 +12,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/smartlb/smartlb/internal/cli"
-	"github.com/smartlb/smartlb/internal/cli/configcmd"
-	"github.com/smartlb/smartlb/internal/cli/democmd"
-	"github.com/smartlb/smartlb/internal/cli/kafkacmd"
-	"github.com/smartlb/smartlb/internal/cli/profilecmd"
-	"github.com/smartlb/smartlb/internal/cli/routing"
-	"github.com/smartlb/smartlb/internal/cli/serve"
+	"github.com/smartlb/smartlb/internal/cli/commands"
 	"github.com/smartlb/smartlb/internal/test/kafkatest"
 )
-
-// everything are the nouns of the whole program.
-func everything() []cli.Group {
-	return []cli.Group{serve.Commands, configcmd.Commands, democmd.Commands, routing.Commands, profilecmd.Commands, kafkacmd.Group}
-}
 
 // typed runs a command line in this process. It fails the test on a panic or
 // where the command goes on for longer than any of these has reason to.
@@ -40,7 +30,7 @@ func typed(t *testing.T, vars map[string]string, stdin string, words ...string) 
 				t.Fatalf("%.200q panics: %v", words, p)
 			}
 		}()
-		code = cli.Execute(ctx, env, words, everything()...)
+		code = cli.Execute(ctx, env, words, commands.All()...)
 	}()
 	if ctx.Err() != nil {
 		t.Errorf("%.200q did not end", words)
@@ -51,7 +41,7 @@ func typed(t *testing.T, vars map[string]string, stdin string, words ...string) 
 // leaves are the commands that do something, with their words.
 func leaves(t *testing.T) map[string]*cobra.Command {
 	t.Helper()
-	root := cli.New(&cli.Env{In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: &bytes.Buffer{}, Getenv: func(string) string { return "" }}, everything()...)
+	root := cli.New(&cli.Env{In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: &bytes.Buffer{}, Getenv: func(string) string { return "" }}, commands.All()...)
 	out := map[string]*cobra.Command{}
 	var walk func(c *cobra.Command)
 	walk = func(c *cobra.Command) {

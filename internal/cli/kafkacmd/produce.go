@@ -52,6 +52,7 @@ func produce(env *cli.Env) *cobra.Command {
 			f.StringVarP(&a.keySplit, "key-delimiter", "K", "", "`text` between key and value in each line")
 			f.StringArrayVarP(&a.headers, "header", "H", nil, "`key=value`, may be repeated")
 			f.Int32VarP(&a.partition, "partition", "p", -1, "`number` of the partition (default: by key)")
+			cli.HideDefault(f, "partition")
 			f.BoolVar(&a.tombstone, "tombstone", false, "send the key without a value (a tombstone): compaction deletes the key")
 			f.StringVar(&a.file, "file", "", "`path` of a file whose content is the value")
 			f.Float64Var(&a.rate, "rate", 0, "at most this many `records` per second (default: no limit)")
@@ -61,8 +62,13 @@ func produce(env *cli.Env) *cobra.Command {
 			f.BoolVar(&a.sign, "sign", false, "sign the records with the first signing key of the profile or of SMARTLB_SIGNING_KEYS")
 		},
 		Args: func(a *produceArgs, words []string) error {
-			if len(words) < 1 || len(words) > 2 || words[0] == "" {
-				return errors.New("TOPIC [VALUE] is expected")
+			switch {
+			case len(words) < 1:
+				return errors.New("TOPIC is missing")
+			case words[0] == "":
+				return errors.New("TOPIC is empty")
+			case len(words) > 2:
+				return fmt.Errorf("unexpected argument %q: quote a value with blanks", words[2])
 			}
 			a.topic = words[0]
 			if len(words) == 2 {

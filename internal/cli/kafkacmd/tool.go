@@ -66,7 +66,7 @@ func toolNames() []string {
 func runTool(ctx context.Context, env *cli.Env, a toolArgs) (cli.None, error) {
 	t, ok := distribution.FindTool(a.words[0])
 	if !ok {
-		hint := ""
+		hint := "; smartlb kafka tool --help lists the tools"
 		if near := nearest.Name(a.words[0], toolNames()); near != "" {
 			hint = "; did you mean " + near + "?"
 		}

@@ -23,7 +23,7 @@ type topicsArgs struct {
 
 func listTopics(env *cli.Env) *cobra.Command {
 	return cli.Verb[topicsArgs, []ops.Topic]{
-		Use: "topics", Short: "Topics: list, describe, create, alter, delete",
+		Use: "list", Short: "List topics with partitions, replicas and messages",
 		Example: "  smartlb kafka topics\n  smartlb kafka topics -o json -b localhost:9092",
 		Flags: func(f *pflag.FlagSet, a *topicsArgs) {
 			a.Declare(f)
@@ -175,8 +175,11 @@ func createTopic(env *cli.Env) *cobra.Command {
 			if err != nil {
 				return created{}, err
 			}
-			if a.partitions < 0 || a.replicas < 0 || a.partitions == 0 && a.given("partitions") || a.replicas == 0 && a.given("replicas") {
-				return created{}, cli.Usagef("-p and -r must be positive")
+			if a.partitions < 0 || a.partitions == 0 && a.given("partitions") {
+				return created{}, cli.Usagef("--partitions %d: want at least 1", a.partitions)
+			}
+			if a.replicas < 0 || a.replicas == 0 && a.given("replicas") {
+				return created{}, cli.Usagef("--replicas %d: want at least 1", a.replicas)
 			}
 			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (created, error) {
 				t, err := a.topic(ctx, admin, configs)

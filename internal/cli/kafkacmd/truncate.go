@@ -31,7 +31,8 @@ func deleteRecords(env *cli.Env) *cobra.Command {
 		Flags: func(f *pflag.FlagSet, a *truncateArgs) {
 			a.Declare(f)
 			f.StringVar(&a.before, "before", "", "`position` of the first record that is kept")
-			f.Int32SliceVarP(&a.partitions, "partitions", "p", nil, "`partitions`, separated by commas (default all)")
+			f.Int32SliceVarP(&a.partitions, "partitions", "p", nil, "`numbers` of partitions, separated by commas (default: all)")
+			cli.HideDefault(f, "partitions")
 			executeFlag(f, &a.execute)
 		},
 		Args: cli.Words(func(a *truncateArgs) []*string { return []*string{&a.topic} }, "TOPIC"),

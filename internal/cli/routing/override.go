@@ -42,7 +42,7 @@ func drain(env *cli.Env) *cobra.Command {
 			f.StringVar(&a.reason, "reason", "", "reason, shown in explain, history and the audit log")
 			f.DurationVar(&a.hold, "for", 0, "end the drain after this `time`, such as 30m (default: until undrain)")
 			f.BoolVar(&a.wait, "wait", false, "wait until the node of --admin has no request in flight to it")
-			f.DurationVar(&a.timeout, "timeout", a.timeout, "with --wait: how `long`")
+			f.DurationVar(&a.timeout, "timeout", a.timeout, "with --wait: longest wait")
 		},
 	}, "drain")
 }

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -104,6 +105,24 @@ func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) 
 	return cli.None{}, err
 }
 
+// flagOf returns the flag whose value stands at a path of the document.
+func flagOf(path string) string {
+	for _, at := range []struct{ prefix, flag string }{
+		{"listeners[0].address", "--from"},
+		{"routes[0].timeout", "--timeout"},
+		{"routes[0].retry.attempts", "--retries"},
+		{"services[0].policy", "--policy"},
+		{"services[0].healthCheck.path", "--health-path"},
+		{"services[0].healthCheck", "--health-interval"},
+		{"services[0].instances", "--to"},
+	} {
+		if strings.HasPrefix(path, at.prefix) {
+			return at.flag
+		}
+	}
+	return path
+}
+
 type lineDocument struct {
 	config.Traffic
 	text []byte
@@ -131,6 +150,14 @@ func (a proxyArgs) document() (lineDocument, error) {
 		fmt.Fprintf(&b, "      - {id: %q, address: %q}\n", addr, addr)
 	}
 	t, err := config.ParseTraffic([]byte(b.String()))
+	var mistakes config.Mistakes
+	if errors.As(err, &mistakes) {
+		var lines []string
+		for _, m := range mistakes {
+			lines = append(lines, flagOf(m.Path)+": "+m.Text)
+		}
+		err = errors.New(strings.Join(lines, "\n"))
+	}
 	if err != nil {
 		return lineDocument{}, cli.Usagef("%w", err)
 	}

@@ -101,6 +101,9 @@ func Compile(source string) (*Filter, error) {
 	if len(source) > maxSource {
 		return nil, &Mistake{Text: fmt.Sprintf("%d bytes are more than %d", len(source), maxSource)}
 	}
+	if strings.TrimSpace(source) == "" {
+		return nil, &Mistake{Text: "the expression is empty"}
+	}
 	opts := []cel.EnvOption{
 		cel.CrossTypeNumericComparisons(true), ext.Strings(), cel.OptionalTypes(),
 		cel.ParserRecursionLimit(maxNesting), cel.ExpressionNodeLimit(maxNodes), cel.ParserErrorRecoveryLimit(maxListed),
@@ -124,7 +127,7 @@ func Compile(source string) (*Filter, error) {
 		return nil, mistakes(issues)
 	}
 	if t := checked.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
-		return nil, &Mistake{Text: fmt.Sprintf("the result is a %s, and true or false is needed", t)}
+		return nil, &Mistake{Text: fmt.Sprintf("the result is of type %s; it must be true or false", t)}
 	}
 	f := &Filter{uses: map[string]bool{}, budget: &budget{}}
 	limits, err := bounded(env, f.budget)
@@ -140,11 +143,21 @@ func Compile(source string) (*Filter, error) {
 	return f, nil
 }
 
+// plain shortens what the parser says of a syntax error: it lists every token that would do.
+func plain(text string) string {
+	if strings.Contains(text, "mismatched input '<EOF>'") {
+		return "the expression ends where a value is expected"
+	}
+	text, _, _ = strings.Cut(text, ", expecting {")
+	text, _, _ = strings.Cut(text, " expecting {")
+	return text
+}
+
 // mistakes returns the first errors that CEL found.
 func mistakes(issues *cel.Issues) error {
 	var all []error
 	for _, e := range issues.Errors() {
-		m := &Mistake{Line: max(e.Location.Line(), 0), Column: e.Location.Column() + 1, Text: cut(e.Message)}
+		m := &Mistake{Line: max(e.Location.Line(), 0), Column: e.Location.Column() + 1, Text: cut(plain(e.Message))}
 		if all = append(all, m); len(all) == maxListed {
 			break
 		}

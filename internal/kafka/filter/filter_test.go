@@ -89,10 +89,11 @@ func TestARecordOfWhichTheFilterIsNeitherTrueNorFalseIsCounted(t *testing.T) {
 func TestMistakesAreNamed(t *testing.T) {
 	for source, want := range map[string]string{
 		`valeu.x > 1`:               "valeu",
-		`value.x >`:                 "Syntax error",
-		`offset + 1`:                "the result is a int",
+		`value.x >`:                 "column 1:10: the expression ends where a value is expected",
+		`value..x == 1`:             "column 1:7: Syntax error: no viable alternative at input '..'",
+		`offset + 1`:                "the result is of type int",
 		`key == 1 + ""`:             "no matching overload",
-		``:                          "Syntax error",
+		``:                          "the expression is empty",
 		strings.Repeat("(", 70_000): "more than",
 		strings.Repeat("!", 5_000):  "",
 		strings.Repeat("[", 5_000):  "",

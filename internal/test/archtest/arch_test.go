@@ -20,23 +20,25 @@ const module = "github.com/smartlb/smartlb/"
 // arrows lists the groups that a group's files, tests apart, may import. A folder that is not listed fails the test.
 var arrows = map[string][]string{
 	"api": {}, "deployment": {}, "report": {}, // embedded files; the public package, which has the standard library only
-	"internal/base":      {},
-	"internal/event":     {"internal/base"},
-	"internal/demo":      {"internal/base"},
-	"internal/dataplane": {"internal/base"}, // it knows neither Kafka nor the document
-	"internal/kafka":     {"internal/base", "internal/event"},
-	"report/kafka":       {"report", "internal/event", "internal/kafka", "internal/telemetry"},
-	"internal/stack":     {"internal/base", "internal/kafka"},
-	"internal/control":   {"internal/base", "internal/event", "internal/kafka", "internal/dataplane"},
-	"internal/telemetry": {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control"},
-	"internal/console":   {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "api"},
-	"internal/app":       {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/console", "internal/demo", "deployment"},
-	"internal/cli":       {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/console", "internal/demo", "deployment", "report", "report/kafka"},
-	"internal/cli/serve": {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/stack", "internal/demo", "internal/app", "internal/cli", "deployment"}, // only verbs that serve link against app
-	"internal/test":      {"internal/event", "internal/kafka"},
-	"cmd":                {"internal/cli", "internal/cli/serve"},
-	"test":               {"internal/test"},
-	"bench":              {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/app", "internal/test", "deployment", "report", "report/kafka"},
+	"internal/base":         {},
+	"internal/event":        {"internal/base"},
+	"internal/demo":         {"internal/base"},
+	"internal/dataplane":    {"internal/base"}, // it knows neither Kafka nor the document
+	"internal/kafka":        {"internal/base", "internal/event"},
+	"report/kafka":          {"report", "internal/event", "internal/kafka", "internal/telemetry"},
+	"internal/stack":        {"internal/base", "internal/kafka"},
+	"internal/control":      {"internal/base", "internal/event", "internal/kafka", "internal/dataplane"},
+	"internal/telemetry":    {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control"},
+	"internal/console":      {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "api"},
+	"internal/app":          {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/console", "internal/demo", "deployment"},
+	"internal/cli":          {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/console", "internal/demo", "deployment", "report", "report/kafka"},
+	"internal/cli/serve":    {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/stack", "internal/demo", "internal/app", "internal/cli", "deployment"}, // only verbs that serve link against app
+	"internal/test":         {"internal/event", "internal/kafka"},
+	"internal/cli/commands": {"internal/cli", "internal/cli/serve"},
+	"cmd":                   {"internal/cli", "internal/cli/commands"},
+	"scripts":               {"internal/cli", "internal/cli/commands"},
+	"test":                  {"internal/test"},
+	"bench":                 {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/app", "internal/test", "deployment", "report", "report/kafka"},
 }
 
 // only lists who may import a library, where that is a decision.
@@ -45,7 +47,7 @@ var only = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/app"},
 	"github.com/goccy/go-yaml/parser":     {"internal/base/yamlsafe"},
 	"github.com/goccy/go-yaml/lexer":      {"internal/base/yamlsafe"},
-	"github.com/spf13/cobra":              {"internal/cli", "cmd/smartlb"},
+	"github.com/spf13/cobra":              {"internal/cli", "scripts/man"},
 }
 
 // groupOf gives the group of a package: the longest folder of arrows that holds it.

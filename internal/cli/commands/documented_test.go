@@ -1,4 +1,4 @@
-package main
+package commands
 
 import (
 	"fmt"
@@ -35,7 +35,7 @@ func words(line string) (out []string) {
 }
 
 func root() *cobra.Command {
-	c := cli.New(&cli.Env{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard, Getenv: func(string) string { return "" }}, groups...)
+	c := cli.New(&cli.Env{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard, Getenv: func(string) string { return "" }}, All()...)
 	c.InitDefaultCompletionCmd()
 	return c
 }
@@ -65,16 +65,16 @@ func understood(line string, whole bool) error {
 // it needs ("smartlb drain"), but no command and no flag that does not exist.
 func TestCommandsInSentencesAndTablesExist(t *testing.T) {
 	pages := []string{"README.md", "ARCHITECTURE.md", "CHANGELOG.md"}
-	more, err := filepath.Glob("../../docs/*.md")
+	more, err := filepath.Glob("../../../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	design, err := filepath.Glob("../../docs/design/*.md")
+	design, err := filepath.Glob("../../../docs/design/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range pages {
-		pages[i] = filepath.Join("../..", pages[i])
+		pages[i] = filepath.Join("../../..", pages[i])
 	}
 	found := 0
 	for _, page := range append(append(pages, more...), design...) {

@@ -3,7 +3,7 @@ import { type Node, post } from "./api/client";
 import { useLive, useOverview } from "./live/overview";
 import { Dialog, Ending } from "./ui/dialog";
 import { type Page, pages } from "./pages";
-import { count, zone } from "./ui/format";
+import { count, zone, zoneName } from "./ui/format";
 import { LinkIcon, LostIcon, MenuIcon, ThemeIcon, WarnIcon } from "./ui/icons";
 import { focusFilter, useKeys } from "./ui/keys";
 import { Link } from "./ui/link";
@@ -43,7 +43,7 @@ export function Shell({ page, children }: { page: Page | undefined; children: Re
         </Link>
         <NodeFacts node={node} />
         <div className="bar-end">
-          <span className="fact zone" title={`Times are local: ${Intl.DateTimeFormat().resolvedOptions().timeZone}. Times before today have a date; each time shows UTC under the pointer.`}>
+          <span className="fact zone" title={`Times are local: ${zoneName()}. Times before today have a date; each time shows UTC under the pointer.`}>
             <span className="visually-hidden">Time zone </span>
             {zone()}
           </span>

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { type AuditRecord, type AuditResult, get } from "../api/client";
 import { compare, Diff } from "../ui/diff";
-import { count, dash, local, zone } from "../ui/format";
+import { count, dash, local, utc, zone } from "../ui/format";
 import { CheckIcon, WarnIcon } from "../ui/icons";
 import { Dialog, Ending } from "../ui/dialog";
 import { useKafka } from "../ui/kafka";
@@ -35,7 +35,7 @@ export function AuditView() {
   const list = useQuery({
     queryKey: ["audit", query],
     queryFn: ({ signal }) => {
-      const from = query.span ? `&since=${new Date(Date.now() - query.span).toISOString()}` : "";
+      const from = query.span ? `&since=${utc(Date.now() - query.span)}` : "";
       return get<AuditRecord[]>(`/audit?last=2000${query.q && `&${query.q}`}${from}`, signal);
     },
     refetchInterval: 5_000,
@@ -136,7 +136,7 @@ const pretty = (v: unknown) => (v === undefined || v === null ? "" : JSON.string
 function Detail({ r }: { r: AuditRecord }) {
   const lines = useMemo(() => compare(pretty(r.before), pretty(r.after)), [r]);
   const rows: [string, string][] = [
-    ["time", `${local(new Date(r.timestamp), true)} ${zone(new Date(r.timestamp))}`],
+    ["time", `${local(r.timestamp, true)} ${zone(r.timestamp)}`],
     ["actor", `${r.actor.type} ${r.actor.id ?? ""}`],
     ["target", `${r.target?.kind ?? dash} ${r.target?.id ?? ""}`],
     ["result", `${r.result}${r.reason ? `: ${r.reason}` : ""}`],

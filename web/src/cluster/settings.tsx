@@ -1,7 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { type BrokerSetting, get } from "../api/client";
-import { human, plain } from "../ui/units";
+import { settingValue } from "../ui/format";
+import { docText } from "../ui/setting";
 import { useParam } from "../ui/route";
 import { Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";
@@ -40,7 +41,7 @@ export function BrokerSettings({ id }: { id: number }) {
           <tbody>
             {shown.map((s) => (
               <tr key={s.name}>
-                <th scope="row" title={plain(s.doc ?? "")}>
+                <th scope="row" title={docText(s.doc ?? "")}>
                   {s.name}
                 </th>
                 <td className="value-cell" title={s.value}>
@@ -48,7 +49,7 @@ export function BrokerSettings({ id }: { id: number }) {
                 </td>
                 <td className="muted">{sources[s.source] ?? s.source}</td>
                 <td className="muted value-cell" title={s.default}>
-                  {s.default ? human(s.name, s.default) : "not told"}
+                  {s.default ? settingValue(s.name, s.default) : "not told"}
                 </td>
                 <td className="muted">{s.readOnly ? "a restart" : "a command"}</td>
               </tr>

@@ -1,5 +1,5 @@
 import type { Decision } from "../api/client";
-import { factor, ms } from "../ui/format";
+import { duration, factor } from "../ui/format";
 
 type Candidate = NonNullable<Decision["candidates"]>[number];
 
@@ -71,7 +71,7 @@ export function why(d: Decision): string[] {
   }
   if (d.panic) out.push("The service was in panic: fewer than half of its instances were healthy, so all instances except draining ones were used.");
   const o = d.outcome ?? {};
-  const took = o.headMs !== undefined ? ` after ${ms(o.headMs)}${o.headMs >= 1000 ? "" : " ms"}` : "";
+  const took = o.headMs !== undefined ? ` after ${duration(o.headMs)}` : "";
   if (o.failure) out.push(`It ended with ${o.failure}${took}${o.sent ? "; the instance may have seen the request" : "; the instance never saw the request"}.`);
   else if (o.status) out.push(`It answered ${o.status}${took}.`);
   if (o.retried) out.push("Then another instance was tried.");

@@ -84,7 +84,7 @@ export function ResetDialog({ g, onClose, onDone }: Props) {
             <div>
               <label htmlFor={ids.value}>{aim.kind === "time" ? "Local time, to the millisecond" : aim.kind === "shift" ? "Records, negative to go back" : "Offset"}</label>
               {aim.kind === "time" ? (
-                <TimeField id={ids.value} ms={millisOf(aim.value)} onChange={(ms) => change({ value: ms === null ? "" : local(new Date(ms), true) })} />
+                <TimeField id={ids.value} ms={millisOf(aim.value)} onChange={(ms) => change({ value: ms === null ? "" : local(ms, true) })} />
               ) : (
                 <input id={ids.value} type="text" inputMode="numeric" value={aim.value} aria-invalid={aim.value !== "" && mistake !== ""} onChange={(e) => change({ value: e.target.value.trim() })} />
               )}

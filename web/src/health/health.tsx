@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useEffectEvent, useRef, useState } from "react";
 import { type Check, get, type Health } from "../api/client";
 import { Copy } from "../ui/copy";
-import { ms } from "../ui/format";
+import { duration } from "../ui/format";
 import { CheckIcon, CrossIcon, InfoIcon, WarnIcon } from "../ui/icons";
 import { useKafka } from "../ui/kafka";
 import { StaleNote, Waiting } from "../ui/states";
@@ -53,7 +53,7 @@ export function HealthView() {
         <span className="toolbar-end">
           {h && (
             <span className="muted looked">
-              checked at <Time at={h.at} />, took {ms(h.tookMs)} {h.tookMs < 1000 && "ms"}
+              checked at <Time at={h.at} />, took {duration(h.tookMs)}
             </span>
           )}
           <button type="button" disabled={busy} onClick={again}>

@@ -60,7 +60,7 @@ export function CostBars({ past }: { past: Second[] }) {
       <figcaption>
         {shown?.cost && (
           <>
-            <span className="num">{clock(new Date(shown.at))}</span> <b>{factor(shown.cost.total)}</b>
+            <span className="num">{clock(shown.at)}</span> <b>{factor(shown.cost.total)}</b>
             <span className="muted">
               {costOf({ cost: shown.cost, weight: shown.weight })
                 .filter((p) => Math.abs(p.factor - 1) >= 0.05)

@@ -1,4 +1,5 @@
 import type { Cost } from "../api/client";
+import { factor, percent, wholePercent } from "../ui/format";
 
 /** One factor of the cost of a request. Above 1 it makes the instance dearer, below 1 cheaper. */
 export interface Part {
@@ -21,11 +22,11 @@ export function parts(cost: Cost, weight: number): Part[] {
   const slow = safe((cost.inFlight / safe(cost.slowStart) + 1) / queue);
   return [
     { name: "latency", kind: "latency", factor: safe(cost.latencyFactor), because: "(own average / pool median)^1.5" },
-    { name: "errors", kind: "errors", factor: safe(cost.errorFactor), because: `estimate ${(cost.error * 100).toFixed(1)} %` },
+    { name: "errors", kind: "errors", factor: safe(cost.errorFactor), because: `estimate ${percent(cost.error)}` },
     { name: "in flight", kind: "flight", factor: queue, because: `${cost.inFlight} of this proxy's requests` },
-    { name: "slow start", kind: "slow", factor: slow, because: cost.slowStart < 1 ? `at ${(cost.slowStart * 100).toFixed(0)} %` : "finished" },
+    { name: "slow start", kind: "slow", factor: slow, because: cost.slowStart < 1 ? `at ${wholePercent(cost.slowStart)}` : "finished" },
     { name: "saturation", kind: "veto", factor: 1 / safe(cost.veto), because: cost.veto < 1 ? "it reports to be busy" : "none reported" },
-    { name: "capacity", kind: "capacity", factor: 1 / safe(cost.capacity), because: `${cost.capacity.toFixed(2)} of the mean` },
+    { name: "capacity", kind: "capacity", factor: 1 / safe(cost.capacity), because: `${factor(cost.capacity)} of the mean` },
     { name: "weight", kind: "weight", factor: 1 / safe(weight), because: `configured ${weight}` },
     { name: "silence", kind: "silence", factor: safe(cost.silence), because: cost.silence > 1 ? "answers are overdue" : "no answer is overdue" },
   ];

@@ -1,7 +1,7 @@
 import { memo } from "react";
 import type { Instance } from "../api/client";
 import { type LiveInstance, type LiveService, type Points, shareOf, slots } from "../live/feed";
-import { factor, percent, rate } from "../ui/format";
+import { factor, percent, rate, wholePercent } from "../ui/format";
 import { BreakIcon, CheckIcon, CrossIcon, DrainIcon, EjectIcon, InfoIcon, WarmIcon, WarnIcon } from "../ui/icons";
 import { costOf, dominant, segments, unit } from "./cost";
 
@@ -37,7 +37,7 @@ function stateOf(i: Standing): [string, string, React.ReactNode] {
       if (i.condition === "failing") return ["bad", "failing", <WarnIcon key="i" />];
       if (i.condition === "silenced") return ["warn", "alert silenced", <WarnIcon key="i" />];
       if (i.condition === "unknown") return ["muted", "no data", <InfoIcon key="i" />];
-      return i.cost.slowStart < 1 ? ["info", `warming ${(i.cost.slowStart * 100).toFixed(0)} %`, <WarmIcon key="i" />] : ["ok", "in", <CheckIcon key="i" />];
+      return i.cost.slowStart < 1 ? ["info", `warming ${wholePercent(i.cost.slowStart)}`, <WarmIcon key="i" />] : ["ok", "in", <CheckIcon key="i" />];
   }
 }
 

@@ -2,7 +2,7 @@ import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-quer
 import { type ReactNode, useId, useState } from "react";
 import { type DeletedTopic, type Grown, post, remove, seg, type TopicDetail, type Truncation } from "../api/client";
 import { Confirm } from "../ui/confirm";
-import { count, dash } from "../ui/format";
+import { count, dash, utc } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { address, navigate, paths, useParam } from "../ui/route";
 import { saidOf, useForbidden } from "../ui/session";
@@ -96,7 +96,7 @@ function Truncate({ topic, onClose }: { topic: TopicDetail; onClose: () => void 
   const changed = useChanged(topic.name);
   const ids = [useId(), useId(), useId()] as const;
   const body = {
-    before: kind === "end" ? "end" : kind === "offset" ? offset : `@${time === null ? "" : new Date(time).toISOString()}`,
+    before: kind === "end" ? "end" : kind === "offset" ? offset : `@${time === null ? "" : utc(time)}`,
     partitions: partition === "" ? [] : [Number(partition)],
   };
   const key = useLater(JSON.stringify(body), 300);

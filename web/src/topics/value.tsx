@@ -1,6 +1,6 @@
 import { useId, useState } from "react";
 import type { Rule } from "../api/client";
-import { join, split, unitsOf } from "../ui/units";
+import { joinUnit, splitUnit, unitsOf } from "../ui/format";
 
 interface Props {
   /** What the value is of. */
@@ -62,11 +62,11 @@ interface MeasuredProps {
 
 /** A number and its unit. What was typed stays as it was typed. */
 function Measured({ common, rule, value, onChange }: MeasuredProps) {
-  const [typed, setTyped] = useState(() => split(rule.form, value));
-  const shown = join(rule.form, typed.number, typed.unit) === value ? typed : split(rule.form, value); // somebody else set it
+  const [typed, setTyped] = useState(() => splitUnit(rule.form, value));
+  const shown = joinUnit(rule.form, typed.number, typed.unit) === value ? typed : splitUnit(rule.form, value); // another user set it
   const change = (next: { number: string; unit: string }) => {
     setTyped(next);
-    onChange(join(rule.form, next.number, next.unit));
+    onChange(joinUnit(rule.form, next.number, next.unit));
   };
   return (
     <span className="measured">

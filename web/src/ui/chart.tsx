@@ -1,7 +1,7 @@
 import { useEffect, useEffectEvent, useMemo, useRef, useState } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { clock, daytime } from "./format";
+import { axisTime, clock } from "./format";
 import { useScheme } from "./theme";
 
 export interface Line {
@@ -50,7 +50,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
         cursor: { y: false, points: { size: 5 } },
         hooks: { setCursor: [(u) => setAt(u.cursor.left == null || u.cursor.left < 0 ? null : (u.cursor.idx ?? null))] },
         scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
-        axes: [{ ...axis, size: 28, values: (_, ticks) => ticks.map((t) => daytime(new Date(t * 1000)).slice(0, (ticks[1] ?? 0) - (ticks[0] ?? 0) < 60 ? 8 : 5)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format(v)) }],
+        axes: [{ ...axis, size: 28, values: (_, ticks) => ticks.map((t) => axisTime(t * 1000, ((ticks[1] ?? 0) - (ticks[0] ?? 0)) * 1000)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format(v)) }],
         series: [{}, ...lines.map((l) => ({ label: l.name, stroke: paint(l.colour), width: 1.5, points: { show: false }, spanGaps: false }))],
       },
       data,
@@ -82,7 +82,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
             <i className="swatch" style={{ background: `var(${l.colour})` }} /> {l.name} <b className="num">{at === null ? lastOf(l.points, format) : lastOf([l.points[at] ?? null], format)}</b>
           </span>
         ))}
-        {dated !== undefined && <span>at {clock(new Date(dated))}</span>}
+        {dated !== undefined && <span>at {clock(dated)}</span>}
       </figcaption>
     </figure>
   );

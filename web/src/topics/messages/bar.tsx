@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useEffect, useId, useState } from "react";
 import { post } from "../../api/client";
 import { Dialog, Ending } from "../../ui/dialog";
+import { significant } from "../../ui/format";
 import { TimeField } from "../../ui/time";
 import { isLive, noQuery, type Query, same, type Term, terms } from "./query";
 import type { FilterCheck } from "./types";
@@ -287,7 +288,7 @@ function examples(fields: Props["fields"]): string[] {
   const out: string[] = [];
   const number = fields.find((f) => f.kind === "number" && f.path !== "value.timestamp");
   const text = fields.find((f) => f.kind === "string" && !/timestamp|time$|At$/.test(f.path));
-  if (number) out.push(`${number.path} > ${Number(Number(number.sample).toPrecision(2))}`);
+  if (number) out.push(`${number.path} > ${significant(Number(number.sample), 2)}`);
   if (text) out.push(`${text.path} == ${JSON.stringify(text.sample)}`);
   out.push('key.startsWith("user")', "size > 10000", "value == null");
   return out;

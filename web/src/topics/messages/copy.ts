@@ -1,3 +1,4 @@
+import { hex } from "../../ui/format";
 import type { Message } from "./types";
 
 /** A word for a POSIX shell that stands for exactly this text. */
@@ -39,7 +40,7 @@ export function textOf(text: string | undefined, base64: string | undefined): st
   try {
     return decoder.decode(b);
   } catch {
-    return Array.from(b.subarray(0, 4096), (x) => x.toString(16).padStart(2, "0")).join(" ");
+    return Array.from(b.subarray(0, 4096), (x) => hex(x, 2)).join(" ");
   }
 }
 
@@ -48,9 +49,9 @@ export function hexLines(b: Uint8Array, from = 0): string[] {
   const out: string[] = [];
   for (let at = 0; at < b.length; at += 16) {
     const line = b.subarray(at, at + 16);
-    const hex = Array.from(line, (x) => x.toString(16).padStart(2, "0"));
+    const pairs = Array.from(line, (x) => hex(x, 2));
     const ascii = Array.from(line, (x) => (x >= 32 && x < 127 ? String.fromCharCode(x) : ".")).join("");
-    out.push(`${(from + at).toString(16).padStart(8, "0")}  ${hex.slice(0, 8).join(" ").padEnd(23)}  ${hex.slice(8).join(" ").padEnd(23)}  ${ascii}`);
+    out.push(`${hex(from + at, 8)}  ${pairs.slice(0, 8).join(" ").padEnd(23)}  ${pairs.slice(8).join(" ").padEnd(23)}  ${ascii}`);
   }
   return out;
 }

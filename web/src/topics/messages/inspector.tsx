@@ -76,7 +76,7 @@ function Facts({ m, detail, onAgain, forbidden }: { m: Message; detail: Detail |
       </div>
       <dl className="pairs">
         <Fact name="time">
-          {local(new Date(m.timestamp), true)}
+          {local(m.timestamp, true)}
           <span className="muted"> · {m.timestamp}</span>
           {m.timestampType !== "create" && <span className="muted"> · {m.timestampType === "append" ? "the broker's clock" : "no timestamp type"}</span>}
         </Fact>

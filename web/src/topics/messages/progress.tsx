@@ -1,4 +1,4 @@
-import { bytes, count, percent, rate } from "../../ui/format";
+import { bytes, count, percent, rate, span } from "../../ui/format";
 import { Failure } from "../../ui/states";
 import type { Search } from "./search";
 
@@ -39,7 +39,7 @@ export function SearchProgress({ s, onContinue, onAgain, onMore }: Props) {
             · {reasons[s.end.reason]}
             {s.end.reason === "limit" && ` (${count(s.end.limit)})`}
             {s.end.reason === "bytes" && ` (${bytes(s.end.budgetBytes)})`}
-            {s.end.reason === "time" && ` (${s.end.budgetMs / 1000} s)`}
+            {s.end.reason === "time" && ` (${span(s.end.budgetMs)})`}
             {s.end.reason !== "end" && `, ${percent(s.end.progress.share)} of the log`}
           </span>
         )}

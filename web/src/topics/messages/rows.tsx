@@ -51,7 +51,7 @@ export function Rows({ list, open, onOpen, dim, none, chosen, onChoose }: Props)
   };
   useKeys({ j: go(1), k: go(-1) });
   return (
-    <div className={`rows ${dim ? "stale" : ""} ${list.some((m) => !isToday(new Date(m.timestamp))) ? "dated" : ""}`} ref={box}>
+    <div className={`rows ${dim ? "stale" : ""} ${list.some((m) => !isToday(m.timestamp)) ? "dated" : ""}`} ref={box}>
       {list.length === 0 && <div className="none">{none}</div>}
       <div role="list" aria-label="Messages" style={{ height: virtual.getTotalSize(), position: "relative" }}>
         {virtual.getVirtualItems().map((v) => {

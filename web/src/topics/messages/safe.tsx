@@ -1,3 +1,5 @@
+import { hex } from "../../ui/format";
+
 /**
  * Text of messages as it is, made readable: characters that draw nothing, or
  * turn the order of others around, are shown by their number. Markup is escaped
@@ -5,7 +7,7 @@
  */
 const hidden = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]|[\udb40][\udc00-\udfff]/g;
 
-const number = (c: string) => `⟨U+${(c.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
+const number = (c: string) => `⟨U+${hex(c.codePointAt(0) ?? 0, 4).toUpperCase()}⟩`;
 
 /** The text with every hidden character by its number. */
 export function visible(text: string): string {

@@ -1,6 +1,10 @@
 import reactHooks from "eslint-plugin-react-hooks";
 import tseslint from "typescript-eslint";
 
+const format = "Only src/ui/format.ts makes text of numbers, units and times.";
+const formatting = ["toFixed", "toPrecision", "toExponential", "toLocaleString", "toLocaleDateString", "toLocaleTimeString", "toISOString", "toUTCString", "toDateString", "toTimeString", "getFullYear", "getHours", "getTimezoneOffset", "padStart"];
+const unit = "^ (ms|s|min|h|d|%|B|KiB|MiB|GiB|TiB)(?!\\w)"; // after a value, with a blank: "50%" is CSS
+
 export default tseslint.config(
   { ignores: ["node_modules", "dist", "src/api/schema.d.ts"] },
   {
@@ -15,6 +19,21 @@ export default tseslint.config(
       // A page imports the shared parts and its own files, never another page.
       "no-restricted-imports": ["error", { patterns: [{ regex: "^(\\.\\./)+(?!\\.\\./|ui/|api/|live/)[^./]+/", message: "A page imports ui, api and live only: move what two pages share to ui." }] }],
       "react-hooks/incompatible-library": "off", // about what the compiler skips, and it is not used
+    },
+  },
+  {
+    files: ["src/**/*.{ts,tsx}"],
+    ignores: ["src/ui/format.ts", "src/**/*.test.{ts,tsx}"],
+    rules: {
+      "no-restricted-globals": ["error", { name: "Intl", message: format }],
+      "no-restricted-properties": ["error", ...formatting.map((property) => ({ property, message: format }))],
+      "no-restricted-syntax": [
+        "error",
+        { selector: 'NewExpression[callee.name="Date"]', message: format },
+        { selector: `TemplateElement[value.raw=/${unit}/]`, message: format },
+        { selector: `JSXText[value=/${unit}/]`, message: format },
+        { selector: `Literal[value=/${unit}/]`, message: format },
+      ],
     },
   },
 );

@@ -1,7 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { type Alert, get, remove, type Silence, seg } from "../api/client";
-import { count, dash, percent } from "../ui/format";
+import { count, quantity } from "../ui/format";
 import { CheckIcon, InfoIcon, WarnIcon } from "../ui/icons";
 import { useKafka } from "../ui/kafka";
 import { Link } from "../ui/link";
@@ -14,10 +14,10 @@ import { SilenceDialog } from "./silence";
 const alertsKey = ["alerts"];
 const silencesKey = ["silences"];
 
-/** Alerts that fire, that may, and that are over; and who silenced what. */
+/** Firing, pending and resolved alerts, and the silences. */
 export function AlertsView() {
   const alerts = useQuery({ queryKey: alertsKey, queryFn: ({ signal }) => get<Alert[]>("/alerts?past=true", signal), refetchInterval: 2_000 });
-  const kafka = useKafka(); // alerts are what the console remembers
+  const kafka = useKafka(); // alerts come from the console's memory
   const silences = useQuery({ queryKey: silencesKey, queryFn: ({ signal }) => get<Silence[]>("/silences", signal), refetchInterval: 5_000 });
   const [filter, setFilter] = useParam("q");
   const [silencing, setSilencing] = useState<Alert | null>(null);
@@ -109,7 +109,7 @@ function One({ a, silence }: { a: Alert; silence: ((a: Alert) => void) | undefin
       </div>
       {a.annotations?.description && <p>{a.annotations.description}</p>}
       <p className="muted">
-        rule <code>{a.ruleId}</code> · {a.value === undefined ? "" : `value ${measure(a.value, a.unit)} against ${measure(a.threshold, a.unit)} · `}
+        rule <code>{a.ruleId}</code> · {a.value === undefined ? "" : `value ${quantity(a.value, a.unit)} against ${quantity(a.threshold, a.unit)} · `}
         {a.status === "resolved" ? (
           <>
             from <Time at={a.startsAt} /> to <Time at={a.endsAt ?? a.updatedAt} />
@@ -151,13 +151,6 @@ function One({ a, silence }: { a: Alert; silence: ((a: Alert) => void) | undefin
       )}
     </li>
   );
-}
-
-/** A value with its unit; a ratio as percent. */
-function measure(v: number | undefined, unit: string | undefined): string {
-  if (v === undefined) return dash;
-  if (unit === "ratio") return percent(v);
-  return `${Number.isInteger(v) ? count(v) : v.toPrecision(3)}${unit ? ` ${unit}` : ""}`;
 }
 
 function Silences({ list, error }: { list: Silence[]; error: Error | null }) {

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { type AuditRecord, type AuditResult, get } from "../api/client";
 import { compare, Diff } from "../ui/diff";
-import { count, dash, local, zone } from "../ui/format";
+import { count, dash, local, utc, zone } from "../ui/format";
 import { CheckIcon, WarnIcon } from "../ui/icons";
 import { Dialog, Ending } from "../ui/dialog";
 import { useKafka } from "../ui/kafka";
@@ -22,7 +22,7 @@ const spans: [string, number][] = [
   ["7 d", 604_800_000],
 ];
 
-/** Who did what, and whether the log still says what was written. */
+/** The audit log: which user did what, and whether the log is unchanged. */
 export function AuditView() {
   const values = useParams(filters);
   const [since] = useParam("since");
@@ -35,13 +35,13 @@ export function AuditView() {
   const list = useQuery({
     queryKey: ["audit", query],
     queryFn: ({ signal }) => {
-      const from = query.span ? `&since=${new Date(Date.now() - query.span).toISOString()}` : "";
+      const from = query.span ? `&since=${utc(Date.now() - query.span)}` : "";
       return get<AuditRecord[]>(`/audit?last=2000${query.q && `&${query.q}`}${from}`, signal);
     },
     refetchInterval: 5_000,
     placeholderData: (old) => old,
   });
-  const kafka = useKafka(); // the list is what the console remembers
+  const kafka = useKafka(); // the list comes from the console's memory
   const records = list.data ?? [];
   const narrowed = query.q !== "" || !!query.span;
   const opened = records.find((r) => String(r.offset) === open);
@@ -136,7 +136,7 @@ const pretty = (v: unknown) => (v === undefined || v === null ? "" : JSON.string
 function Detail({ r }: { r: AuditRecord }) {
   const lines = useMemo(() => compare(pretty(r.before), pretty(r.after)), [r]);
   const rows: [string, string][] = [
-    ["time", `${local(new Date(r.timestamp), true)} ${zone(new Date(r.timestamp))}`],
+    ["time", `${local(r.timestamp, true)} ${zone(r.timestamp)}`],
     ["actor", `${r.actor.type} ${r.actor.id ?? ""}`],
     ["target", `${r.target?.kind ?? dash} ${r.target?.id ?? ""}`],
     ["result", `${r.result}${r.reason ? `: ${r.reason}` : ""}`],
@@ -165,7 +165,7 @@ function Detail({ r }: { r: AuditRecord }) {
   );
 }
 
-/** Whether the records are the chain that they were written as. */
+/** The result of the verification of the chains. */
 function ChainState() {
   const [shown, show] = useState(false);
   const v = useQuery({ queryKey: ["audit-verify"], queryFn: ({ signal }) => get<AuditResult>("/audit/verify", signal), staleTime: 30_000, refetchInterval: ({ state }) => (state.status === "error" ? 5_000 : 60_000) });

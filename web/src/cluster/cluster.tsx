@@ -3,7 +3,7 @@ import { useMemo } from "react";
 import { type Beside, type Broker, type BrokerHistory, type Cluster, get } from "../api/client";
 import { whole } from "../ui/series";
 import { Chart } from "../ui/chart";
-import { bytes, count, dash, ms } from "../ui/format";
+import { bytes, count, duration } from "../ui/format";
 import { CheckIcon, CrossIcon, WarnIcon } from "../ui/icons";
 import { useKafka } from "../ui/kafka";
 import { Link } from "../ui/link";
@@ -12,7 +12,7 @@ import { num, Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 import { BrokerSettings } from "./settings";
 
-/** The brokers, what is wrong with partitions, and what stands beside the cluster. */
+/** The brokers, the partitions with problems, and the other services of the cluster. */
 export function ClusterView() {
   const [chosen] = useParam("broker");
   const { of: cluster } = useKafka();
@@ -43,7 +43,7 @@ export function ClusterView() {
   );
 }
 
-/** What runs, as far as anybody knows. */
+/** The version, as far as it is known. */
 function versionOf(b: { version: string; embedded?: boolean }): string {
   if (b.embedded) return `smartlb ${b.version}, embedded`.replace(" ,", ",");
   return b.version ? `Kafka ${b.version.replace(/^v/, "")}, estimated from its API versions` : "not told";
@@ -112,10 +112,10 @@ function Brokers({ list, chosen }: { list: Broker[]; chosen: number | undefined 
               <td>{versionOf(b)}</td>
               <td className="num">{count(b.leaders)}</td>
               <td className="num">{count(b.replicas)}</td>
-              <td className="num">{b.bytes < 0 ? dash : bytes(b.bytes)}</td>
-              <td className="num">{b.latency.lastMs === null ? <span className="warn-text">no answer</span> : took(b.latency.lastMs)}</td>
-              <td className="num">{took(b.latency.p50Ms)}</td>
-              <td className="num">{took(b.latency.p99Ms)}</td>
+              <td className="num">{bytes(b.bytes)}</td>
+              <td className="num">{b.latency.lastMs === null ? <span className="warn-text">no answer</span> : duration(b.latency.lastMs)}</td>
+              <td className="num">{duration(b.latency.p50Ms)}</td>
+              <td className="num">{duration(b.latency.p99Ms)}</td>
             </tr>
           ))}
         </tbody>
@@ -124,8 +124,6 @@ function Brokers({ list, chosen }: { list: Broker[]; chosen: number | undefined 
     </section>
   );
 }
-
-const took = (v: number | null) => (v === null ? dash : v === 0 ? "0" : v >= 1000 ? ms(v) : `${ms(v)} ms`);
 
 function BrokerDetail({ b }: { b: Broker }) {
   const history = useQuery({
@@ -142,7 +140,7 @@ function BrokerDetail({ b }: { b: Broker }) {
       <div className="charts">
         <section>
           <h3>Response time</h3>
-          <Chart label={`Response time of broker ${b.id}`} times={times} lines={lines} format={took} />
+          <Chart label={`Response time of broker ${b.id}`} times={times} lines={lines} format={duration} />
         </section>
         <section>
           <h3>Directories</h3>
@@ -228,7 +226,7 @@ function One({ name, of, none }: { name: string; of: Beside | null; none: string
               </span>
               {of.version && ` · version ${of.version}`}
               {of.mode && ` · mode ${of.mode}`}
-              {of.latencyMs !== null && ` · answered in ${took(of.latencyMs)}`}
+              {of.latencyMs !== null && ` · answered in ${duration(of.latencyMs)}`}
             </>
           )}
         </dd>

@@ -1,14 +1,15 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { type BrokerSetting, get } from "../api/client";
-import { human, plain } from "../ui/units";
+import { settingValue } from "../ui/format";
+import { docText } from "../ui/setting";
 import { useParam } from "../ui/route";
 import { Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 
 const sources: Record<string, string> = { broker: "this broker, set while it ran", cluster: "the cluster, for every broker", file: "its file", default: "Kafka's default" };
 
-/** Every setting of a broker, to be read: they are changed by its file or by smartlb kafka configs. */
+/** All settings of a broker, read-only. To change them, use the broker's file or smartlb kafka configs. */
 export function BrokerSettings({ id }: { id: number }) {
   const [filter, setFilter] = useParam("q");
   const [all, setAll] = useParam("all");
@@ -40,7 +41,7 @@ export function BrokerSettings({ id }: { id: number }) {
           <tbody>
             {shown.map((s) => (
               <tr key={s.name}>
-                <th scope="row" title={plain(s.doc ?? "")}>
+                <th scope="row" title={docText(s.doc ?? "")}>
                   {s.name}
                 </th>
                 <td className="value-cell" title={s.value}>
@@ -48,7 +49,7 @@ export function BrokerSettings({ id }: { id: number }) {
                 </td>
                 <td className="muted">{sources[s.source] ?? s.source}</td>
                 <td className="muted value-cell" title={s.default}>
-                  {s.default ? human(s.name, s.default) : "not told"}
+                  {s.default ? settingValue(s.name, s.default) : "not told"}
                 </td>
                 <td className="muted">{s.readOnly ? "a restart" : "a command"}</td>
               </tr>

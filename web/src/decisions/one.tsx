@@ -1,7 +1,7 @@
 import { useEffect, useState } from "react";
 import type { Decision, Problem, Search } from "../api/client";
 import { Copy } from "../ui/copy";
-import { age, count, dash, factor, ms, percent } from "../ui/format";
+import { age, count, dash, duration, factor, percent, wholePercent } from "../ui/format";
 import { Link } from "../ui/link";
 import { paths, useParam } from "../ui/route";
 import { hidden, num, Sheet } from "../ui/sheet";
@@ -11,9 +11,9 @@ import { failed, outcome, why } from "./words";
 
 const spans = ["15m", "1h", "6h", "24h", "168h"];
 
-const pause = 5_000; // ms before a search that could not be made is begun again
+const pause = 5_000; // ms before a failed search is repeated
 
-/** Looks for one request's decisions; the node tells how far it is. What was found stays while it looks again. */
+/** Searches one request's decisions; the node reports its progress. Results stay while the search is repeated. */
 function useSearch(request: string, span: string): { found: Search | null; error: Error | null; again: () => void } {
   const [last, setLast] = useState<{ request: string; span: string; search: Search } | null>(null);
   const [error, setError] = useState<Error | null>(null);
@@ -46,7 +46,7 @@ function useSearch(request: string, span: string): { found: Search | null; error
   return { found, error, again: () => setTurn((n) => n + 1) };
 }
 
-/** Everything that is recorded of one request: each attempt with who was compared, what it cost, and how it ended. */
+/** All that is recorded of one request: each attempt with the compared instances, their costs, and its outcome. */
 export function OneRequest({ request }: { request: string }) {
   const [span, setSpan] = useParam("span", "1h");
   const { found, error, again } = useSearch(request, span);
@@ -111,7 +111,7 @@ function Attempt({ d, last }: { d: Decision; last: boolean }) {
         {why(d).map((w) => (
           <li key={w}>{w}</li>
         ))}
-        {last && d.outcome?.totalMs !== undefined && <li>From the request's begin to the last byte it took {ms(d.outcome.totalMs)} ms.</li>}
+        {last && d.outcome?.totalMs !== undefined && <li>From the request's begin to the last byte it took {duration(d.outcome.totalMs)}.</li>}
       </ul>
       {(d.candidates?.length ?? 0) > 0 && <Candidates d={d} />}
       {(d.excluded?.length ?? 0) > 0 && (
@@ -163,14 +163,14 @@ function Candidates({ d }: { d: Decision }) {
               </span>
             </td>
             <td className="num">{c.inFlight}</td>
-            <td className="num">{c.latencyMs === undefined ? dash : `${ms(c.latencyMs)} ms`}</td>
+            <td className="num">{duration(c.latencyMs)}</td>
             <td className="num">×{factor(c.latencyFactor)}</td>
             <td className={`num ${c.errorRate > 0.05 ? "bad-text" : ""}`}>{percent(c.errorRate)}</td>
             <td className="num">×{factor(c.silence)}</td>
             <td className="num">{percent(c.slowStart)}</td>
-            <td className="num">{c.capacity === undefined ? dash : factor(c.capacity)}</td>
+            <td className="num">{factor(c.capacity)}</td>
             <td className="num">{c.weight}</td>
-            <td className="num">{c.ageMs === undefined ? "none" : `${age(c.ageMs)}, ${(c.trust * 100).toFixed(0)} %`}</td>
+            <td className="num">{c.ageMs === undefined ? "none" : `${age(c.ageMs)}, ${wholePercent(c.trust)}`}</td>
           </tr>
         ))}
       </tbody>

@@ -1,7 +1,7 @@
 import { useMemo, useState } from "react";
 import type { Decision } from "../api/client";
 import { useOverview } from "../live/overview";
-import { count, dash, factor, isToday, ms } from "../ui/format";
+import { count, dash, duration, factor, isToday } from "../ui/format";
 import { useKeys } from "../ui/keys";
 import { Link } from "../ui/link";
 import { navigate, paths, setParams, useParams } from "../ui/route";
@@ -37,7 +37,7 @@ const columnsOf = (dated: boolean): Column<Decision>[] => [
     },
   },
   { id: "outcome", title: "Outcome", width: "minmax(3.5rem, 1fr)", cell: (d) => <span className={failed(d) ? "bad-text" : ""}>{outcome(d)}</span> },
-  { id: "took", title: "Took", width: "5rem", num: true, above: 700, cell: (d) => ms(d.outcome?.headMs) },
+  { id: "took", title: "Took", width: "5rem", num: true, above: 700, cell: (d) => duration(d.outcome?.headMs) },
   { id: "try", title: "Try", width: "3rem", num: true, above: 900, cell: (d) => d.attempt ?? dash },
   { id: "cost", title: "Cost", width: "4.5rem", num: true, above: 1000, cell: (d) => costOf(d) },
   { id: "of", title: "Compared", width: "5.5rem", num: true, above: 1000, cell: (d) => d.candidates?.length || dash },
@@ -60,7 +60,7 @@ export function Stream() {
   const [find, setFind] = useState("");
   useKeys({ p: f.toggle });
   const narrowed = query !== "";
-  const dated = f.rows.some((d) => !isToday(new Date(d.timestamp)));
+  const dated = f.rows.some((d) => !isToday(d.timestamp));
   const columns = useMemo(() => columnsOf(dated), [dated]);
   return (
     <main id="main" className={`page decisions ${f.connection === "lost" || !f.kafka ? "stale" : ""}`} aria-busy={f.pending}>

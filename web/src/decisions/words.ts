@@ -1,9 +1,9 @@
 import type { Decision } from "../api/client";
-import { factor, ms } from "../ui/format";
+import { duration, factor } from "../ui/format";
 
 type Candidate = NonNullable<Decision["candidates"]>[number];
 
-/** Whether the attempt failed, as the server's filter has it. */
+/** Whether the attempt failed, by the same rule as the server's filter. */
 export function failed(d: Decision): boolean {
   const o = d.outcome ?? {};
   return d.kind === "decision" && (!!o.failure || !o.status || o.status >= 500);
@@ -16,7 +16,7 @@ export function outcome(d: Decision): string {
   return [o.failure || o.status || "no answer", o.retried ? "retried" : ""].filter(Boolean).join(", ");
 }
 
-/** The part of a candidate's cost that makes it dearest. */
+/** The largest factor of a candidate's cost. */
 export function dearest(c: Candidate): string {
   const penalty = 1 + (10 * c.errorRate) / Math.max(0.02, 1 - c.errorRate) + 100 * c.errorRate ** 2;
   const parts: [string, number][] = [
@@ -44,7 +44,7 @@ const recordedFor: Record<string, string> = {
   panic: "It was recorded because the service was in panic.",
 };
 
-/** Why the attempt went where it went, and what came of it, in sentences. */
+/** The reason for the choice of the instance, and the outcome, in sentences. */
 export function why(d: Decision): string[] {
   if (d.kind === "change") {
     const c = d.change;
@@ -71,7 +71,7 @@ export function why(d: Decision): string[] {
   }
   if (d.panic) out.push("The service was in panic: fewer than half of its instances were healthy, so all instances except draining ones were used.");
   const o = d.outcome ?? {};
-  const took = o.headMs !== undefined ? ` after ${ms(o.headMs)}${o.headMs >= 1000 ? "" : " ms"}` : "";
+  const took = o.headMs !== undefined ? ` after ${duration(o.headMs)}` : "";
   if (o.failure) out.push(`It ended with ${o.failure}${took}${o.sent ? "; the instance may have seen the request" : "; the instance never saw the request"}.`);
   else if (o.status) out.push(`It answered ${o.status}${took}.`);
   if (o.retried) out.push("Then another instance was tried.");

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { ApiError, type DemoState, get, post, seg } from "../api/client";
 import { shareOf } from "../live/feed";
 import { useOverview } from "../live/overview";
-import { percent, rate } from "../ui/format";
+import { duration, percent, rate } from "../ui/format";
 import { BreakIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { paths } from "../ui/route";
@@ -13,7 +13,7 @@ import { Empty, Failure, Waiting } from "../ui/states";
 const demoKey = ["demo"];
 const scales = [0, 0.5, 1, 2, 5, 10, 20];
 
-/** What one can do to the demo, and what one should see then. */
+/** The actions on the demo, and what to watch after each. */
 export function DemoView() {
   const demo = useQuery({ queryKey: demoKey, queryFn: ({ signal }) => get<DemoState>("/demo", signal), refetchInterval: 2_000 });
   const none = demo.error instanceof ApiError && demo.error.status === 404;
@@ -97,7 +97,7 @@ function Controls({ d }: { d: DemoState }) {
                 <span>
                   <BreakIcon /> <Link href={paths.instance(i.service, i.id)}>{i.id}</Link>{" "}
                   <span className="muted">
-                    {[i.fault && i.fault.errorRate > 0 ? `fails ${percent(i.fault.errorRate)}` : "", i.fault?.latencyMs ? `takes ${i.fault.latencyMs} ms` : ""].filter(Boolean).join(", ")}
+                    {[i.fault && i.fault.errorRate > 0 ? `fails ${percent(i.fault.errorRate)}` : "", i.fault?.latencyMs ? `takes ${duration(i.fault.latencyMs)}` : ""].filter(Boolean).join(", ")}
                   </span>{" "}
                   <Share service={i.service} id={i.id} />
                 </span>

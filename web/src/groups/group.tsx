@@ -4,7 +4,7 @@ import { ApiError, type DeletedGroup, type DeletedOffsets, type Group, type Grou
 import { Chart } from "../ui/chart";
 import { Confirm } from "../ui/confirm";
 import { Fact } from "../ui/fact";
-import { count, dash, rate } from "../ui/format";
+import { count, dash, shortCount } from "../ui/format";
 import { Link } from "../ui/link";
 import { address, navigate, paths, useParam } from "../ui/route";
 import { whole } from "../ui/series";
@@ -17,7 +17,7 @@ import { ThresholdDialog } from "./threshold";
 
 type Asked = null | "reset" | "delete" | "threshold" | { forget: string };
 
-/** One group: members, where it stands in each partition, how that became, and what can be done. */
+/** One group: its members, its position and lag in each partition, the lag over time, and the actions. */
 export function GroupView({ name }: { name: string }) {
   const client = useQueryClient();
   const key = ["group", name];
@@ -103,7 +103,7 @@ export function GroupView({ name }: { name: string }) {
           name={name}
           run={async () => {
             await remove<DeletedGroup>(`/groups/${seg(name)}`);
-            client.setQueryData<Group[]>(["groups"], (all) => all?.filter((x) => x.name !== name)); // the list does not show it until it is asked again
+            client.setQueryData<Group[]>(["groups"], (all) => all?.filter((x) => x.name !== name)); // the list would show it until the next poll
             navigate("/groups", { replace: true });
           }}
           onClose={() => ask(null)}
@@ -136,11 +136,8 @@ export function GroupView({ name }: { name: string }) {
 function Lag({ label, series, height }: { label: string; series: Series | undefined; height?: number }) {
   const { times, points } = useMemo(() => whole(series), [series]);
   const lines = useMemo(() => [{ name: "lag", colour: "--accent", points }], [points]);
-  return <Chart label={label} times={times} lines={lines} format={short} {...(height && { height })} />;
+  return <Chart label={label} times={times} lines={lines} format={shortCount} {...(height && { height })} />;
 }
-
-/** A number of records, short. */
-const short = (v: number) => (v < 10_000 ? count(Math.round(v)) : rate(v));
 
 function Members({ g }: { g: GroupDetail }) {
   if (g.consumers.length === 0) return null;

@@ -32,7 +32,7 @@ const columns: Column<Group>[] = [
   },
   { id: "state", title: "State", width: "minmax(6.5rem, 9rem)", by: (g) => g.state, cell: (g) => <State state={g.state} /> },
   { id: "type", title: "Protocol", width: "6rem", above: 1000, by: (g) => g.type, cell: (g) => <span className="muted">{g.type || dash}</span> },
-  { id: "members", title: "Members", width: "5.5rem", num: true, above: 700, by: (g) => g.members, cell: (g) => (g.members === null ? dash : count(g.members)) },
+  { id: "members", title: "Members", width: "5.5rem", num: true, above: 700, by: (g) => g.members, cell: (g) => count(g.members) },
   { id: "topics", title: "Topics", width: "minmax(8rem, 1.5fr)", above: 1000, by: (g) => g.topics.length, cell: (g) => <span title={g.topics.join(", ")}>{g.topics.join(", ") || dash}</span> },
   {
     id: "lag",
@@ -42,7 +42,7 @@ const columns: Column<Group>[] = [
     by: (g) => g.lag,
     cell: (g) => (
       <>
-        <Alarm on={g.alarm} threshold={g.threshold} /> {g.lag === null ? dash : count(g.lag)}
+        <Alarm on={g.alarm} threshold={g.threshold} /> {count(g.lag)}
       </>
     ),
   },

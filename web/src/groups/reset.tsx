@@ -22,7 +22,7 @@ const kinds: [Kind, string][] = [
   ["exact", "An offset for each partition"],
 ];
 
-/** Moves a group. First what each partition would get, then, on request, it is done. */
+/** Moves the offsets of a group, after a preview of each partition. */
 export function ResetDialog({ g, onClose, onDone }: Props) {
   const [aim, setAim] = useState<Aim>({ kind: "earliest", value: "", topic: "", partitions: [], exact: new Map() });
   const [preview, setPreview] = useState<Reset | null>(null);
@@ -30,7 +30,7 @@ export function ResetDialog({ g, onClose, onDone }: Props) {
   const [busy, setBusy] = useState(false);
   const change = (a: Partial<Aim>) => {
     setAim({ ...aim, ...a });
-    setPreview(null); // of another aim
+    setPreview(null); // it was the preview of another aim
     setError(null);
   };
   const mistake = aimText(aim);
@@ -84,7 +84,7 @@ export function ResetDialog({ g, onClose, onDone }: Props) {
             <div>
               <label htmlFor={ids.value}>{aim.kind === "time" ? "Local time, to the millisecond" : aim.kind === "shift" ? "Records, negative to go back" : "Offset"}</label>
               {aim.kind === "time" ? (
-                <TimeField id={ids.value} ms={millisOf(aim.value)} onChange={(ms) => change({ value: ms === null ? "" : local(new Date(ms), true) })} />
+                <TimeField id={ids.value} ms={millisOf(aim.value)} onChange={(ms) => change({ value: ms === null ? "" : local(ms, true) })} />
               ) : (
                 <input id={ids.value} type="text" inputMode="numeric" value={aim.value} aria-invalid={aim.value !== "" && mistake !== ""} onChange={(e) => change({ value: e.target.value.trim() })} />
               )}

@@ -2,7 +2,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Suspense, useEffect, useRef } from "react";
 import { type Explanation, get, type Instance, type Past, seg } from "../api/client";
 import { type LiveInstance, type LiveOverview, shareOf } from "../live/feed";
-import { age, clock, count, dash, factor, latencyMs, ms, percent } from "../ui/format";
+import { age, clock, count, dash, duration, factor, latencyMs, percent, rate, score as scoreText, wholePercent } from "../ui/format";
 import { CloseIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { address, navigate, paths } from "../ui/route";
@@ -21,7 +21,7 @@ interface Props {
   overview: LiveOverview | undefined;
 }
 
-/** Why one instance gets its share, and what can be done about it. */
+/** The reasons for an instance's share, and the actions on it. */
 export function Panel({ service, id, overview }: Props) {
   const heading = useRef<HTMLHeadingElement>(null);
   const explain = useQuery({
@@ -79,7 +79,7 @@ export function Panel({ service, id, overview }: Props) {
       )}
       <section aria-labelledby="why">
         <h3 id="why">
-          Why it gets its share {explain.data && <span className="muted">as of {clock(new Date(explain.dataUpdatedAt))}</span>}
+          Why it gets its share {explain.data && <span className="muted">as of {clock(explain.dataUpdatedAt)}</span>}
         </h3>
         {explain.isError && <p className="bad-text">{explain.error.message}</p>}
         {explain.isPending && <div className="bone tall" />}
@@ -132,7 +132,7 @@ function CostTable({ i }: { i: Pick<Instance, "cost" | "weight"> }) {
 }
 
 function FactsList({ i, live }: { i: Instance; live: LiveInstance | undefined }) {
-  const now = live ?? i; // what the row beside it shows
+  const now = live ?? i; // the same values as the row in the list
   const p = i.probe;
   const rows: [string, React.ReactNode][] = [
     ["requests", `${count(i.requests)}, ${count(i.errors)} errors`],
@@ -143,7 +143,7 @@ function FactsList({ i, live }: { i: Instance; live: LiveInstance | undefined })
     ? [
         ["state", p.state || "not decided yet"],
         ["last check", <Time key="t" at={p.at} />],
-        ["result", `${p.ok ? "passed" : "failed"}${p.status ? `, status ${p.status}` : ""} in ${ms(p.tookMs)} ms`],
+        ["result", `${p.ok ? "passed" : "failed"}${p.status ? `, status ${p.status}` : ""} in ${duration(p.tookMs)}`],
         ["body", p.body ? p.body : dash],
       ]
     : [["probe", "none"]];
@@ -173,14 +173,14 @@ function Facts({ id, title, rows }: { id: string; title: string; rows: [string, 
   );
 }
 
-/** Each fact that came through Kafka with its age and how far it is trusted. */
+/** Each fact from Kafka with its age and trust. */
 function KafkaFacts({ i, score }: { i: Instance; score: number }) {
   const f = i.facts;
   if (!f) return <Facts id="kafka" title="Facts from Kafka" rows={[["facts", "nothing is known: only this proxy's own measurements count"]]} />;
   const unknown = <span className="muted">unknown</span>;
   const rows: [string, React.ReactNode][] = [
-    ["score", `${score.toFixed(2)} ${f.state}${f.reasons.length ? ` (${f.reasons.join(", ")})` : ""}`],
-    ["capacity", f.capacity === null ? unknown : `${f.capacity.toFixed(0)} requests/s`],
+    ["score", `${scoreText(score)} ${f.state}${f.reasons.length ? ` (${f.reasons.join(", ")})` : ""}`],
+    ["capacity", f.capacity === null ? unknown : `${rate(f.capacity)} requests/s`],
     ["error rate", f.errorRate === null ? unknown : percent(f.errorRate)],
     ["utilization", f.utilization === null ? unknown : percent(f.utilization)],
     ["p95", f.p95Ms === null ? unknown : latencyMs(f.p95Ms)],
@@ -199,7 +199,7 @@ function KafkaFacts({ i, score }: { i: Instance; score: number }) {
               <th scope="row">{name}</th>
               <td>{value}</td>
               <td className={`num ${f.ageMs > 15_000 ? "warn-text" : ""}`}>{age(f.ageMs)}</td>
-              <td className="num">{(f.trust * 100).toFixed(0)} %</td>
+              <td className="num">{wholePercent(f.trust)}</td>
             </tr>
           ))}
         </tbody>

@@ -1,7 +1,7 @@
 import { useMemo } from "react";
 import type { Past } from "../api/client";
 import { Chart } from "../ui/chart";
-import { age, ms, percent } from "../ui/format";
+import { age, duration, percent } from "../ui/format";
 import { CheckIcon, CrossIcon } from "../ui/icons";
 import { Time } from "../ui/time";
 import { CostBars } from "./bars";
@@ -89,7 +89,7 @@ function Probes({ past }: { past: Past }) {
       <h3 id="probes">
         Health checks <span className="muted">{failed === 0 ? `the last ${probes.length} passed` : `${failed} of ${probes.length} failed`}</span>
       </h3>
-      <div className="probe-checks" role="img" aria-label={`${probes.length} checks, ${failed} failed, the slowest took ${ms(slowest)} ms`}>
+      <div className="probe-checks" role="img" aria-label={`${probes.length} checks, ${failed} failed, the slowest took ${duration(slowest)}`}>
         {probes.map((p, n) => (
           <i key={n} className={p.ok ? "" : "failed"} style={{ height: `${Math.max(8, (p.tookMs / slowest) * 100)}%` }} />
         ))}
@@ -104,7 +104,7 @@ function Probes({ past }: { past: Past }) {
                 <span className={p.ok ? "ok-text" : "bad-text"}>
                   {p.ok ? <CheckIcon /> : <CrossIcon />} {p.ok ? "passed" : "failed"}
                 </span>
-                {p.status ? ` ${p.status}` : ""} in {ms(p.tookMs)} ms
+                {p.status ? ` ${p.status}` : ""} in {duration(p.tookMs)}
                 {p.event && <span className="muted"> after a broken connection</span>}
                 {p.detail && <span className="muted"> {p.detail}</span>}
               </span>

@@ -1,6 +1,6 @@
 import { memo } from "react";
 import type { LiveInstance, LiveService } from "../live/feed";
-import { age, dash, latency, latencyMs, percent, rate } from "../ui/format";
+import { age, dash, latency, latencyMs, percent, rate, score, wholePercent } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { navigate, paths } from "../ui/route";
@@ -68,7 +68,7 @@ function Figure({ name, value, tone = "" }: { name: string; value: string; tone?
   );
 }
 
-/** Colour of an error ratio; the number stands beside it. */
+/** The colour class of an error ratio. The number is always shown too. */
 export function tone(errors: number): string {
   return errors >= 0.05 ? "bad-text" : errors >= 0.005 ? "warn-text" : "";
 }
@@ -111,9 +111,9 @@ export const Cells = memo(function Cells({ i, service, share, scale, top, head, 
       <Cell k="p50" name="p50" value={latency(i.p50Ms)} />
       <Cell k="p95" name="p95" value={latency(i.p95Ms)} />
       <Cell k="p99" name="p99" value={latency(i.p99Ms)} />
-      <Cell k="er" name="errors" value={i.rate > 0 || i.errorRate > 0 ? percent(i.errorRate) : i.failures > 0 ? "100 %" : dash} tone={tone(i.rate > 0 ? i.errorRate : i.failures > 0 ? 1 : 0)} title={i.rate > 0 ? undefined : i.failures > 0 ? `No requests in the last 10 s; the last ${i.failures} failed` : "No requests in the last 10 s"} />
+      <Cell k="er" name="errors" value={i.rate > 0 || i.errorRate > 0 ? percent(i.errorRate) : i.failures > 0 ? percent(1) : dash} tone={tone(i.rate > 0 ? i.errorRate : i.failures > 0 ? 1 : 0)} title={i.rate > 0 ? undefined : i.failures > 0 ? `No requests in the last 10 s; the last ${i.failures} failed` : "No requests in the last 10 s"} />
       <Cell k="fl" name="in flight" value={String(i.inFlight)} />
-      <Cell k="sc" name="score" value={i.facts?.known ? i.facts.score.toFixed(2) : dash} tone={i.facts?.known && i.facts.score < 0.5 ? "bad-text" : ""} title={i.facts && !i.facts.known ? "Unknown: no requests in the last 30 s" : i.facts?.reasons.join(", ")} />
+      <Cell k="sc" name="score" value={i.facts?.known ? score(i.facts.score) : dash} tone={i.facts?.known && i.facts.score < 0.5 ? "bad-text" : ""} title={i.facts && !i.facts.known ? "Unknown: no requests in the last 30 s" : i.facts?.reasons.join(", ")} />
       <div role="cell" className="col-co">
         <CostBar i={i} />
       </div>
@@ -140,7 +140,7 @@ function Facts({ i, now }: { i: LiveInstance; now: number }) {
   return (
     <span className="fact-age" title={`${f.state}${ignored ? `; ${ignored} messages ignored in the last minute` : ""}`}>
       <span className={`num ${old > 15_000 ? "warn-text" : ""}`}>{age(old)}</span>
-      <span className="muted num">{(f.trust * 100).toFixed(0)} %</span>
+      <span className="muted num">{wholePercent(f.trust)}</span>
     </span>
   );
 }

@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { type Applied, get, type Plan, post, type Step } from "../api/client";
-import { words } from "../ui/units";
+import { stepText } from "../ui/setting";
 import { Confirm } from "../ui/confirm";
 import { Copy } from "../ui/copy";
 import { count } from "../ui/format";
@@ -21,7 +21,7 @@ const permissions: { id: Permission; title: string; why: string }[] = [
 const changes = (s: Step) => ["create", "add-partitions", "set-config", "unset-config"].includes(s.kind);
 const keyOf = (s: Step) => `${s.kind} ${s.topic} ${s.config ?? ""}`;
 
-/** What it takes to make the cluster's topics like the catalog, and doing it. Nothing is ever deleted. */
+/** The steps that make the cluster's topics match the catalog, and their execution. Nothing is ever deleted. */
 export function PlanView() {
   const [reset, setReset] = useParam("reset");
   const [allowed, setAllowed] = useState<Permission[]>([]);
@@ -144,7 +144,7 @@ function StepLine({ s, due }: { s: Step; due: boolean }) {
     <li className={due ? "due" : ""}>
       <span className={`mark ${s.kind === "impossible" ? "bad-text" : s.needs ? "warn-text" : ""}`}>{icon}</span>
       <span>
-        <Link href={paths.topic(s.topic)}>{s.topic}</Link> {words(s)}
+        <Link href={paths.topic(s.topic)}>{s.topic}</Link> {stepText(s)}
         {s.reason && s.kind !== "impossible" && <span className="warn-text">: {s.reason}</span>}
         {s.needs && <span className="tag warn">needs {s.needs}</span>}
         {s.kind === "unmanaged" && <span className="muted">, and left as it is</span>}
@@ -167,7 +167,7 @@ function Result({ of }: { of: Applied }) {
           <li key={keyOf(s)}>
             <span className={`mark ${outcomes[s.result]}`}>{s.result}</span>
             <span>
-              {s.topic} {words(s)}
+              {s.topic} {stepText(s)}
               {s.error && <span className="bad-text">: {s.error}</span>}
               {s.result === "blocked" && <span className="muted">: {s.reason ?? `it needs ${s.needs}`}</span>}
             </span>

@@ -9,7 +9,7 @@ import { useForbidden } from "../ui/session";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
 import { CreateTopic } from "./create";
-import { words } from "../ui/units";
+import { stepText } from "../ui/setting";
 
 const quiet = (text: string | number) => <span className="muted">{text}</span>;
 
@@ -42,7 +42,7 @@ function Drift({ of }: { of: Topic }) {
   if (of.kind === "other") return null;
   if (of.drift.length === 0) return quiet("as it says");
   return (
-    <span className="tag warn" title={of.drift.map(words).join("\n")}>
+    <span className="tag warn" title={of.drift.map(stepText).join("\n")}>
       <WarnIcon /> {of.drift.length} {of.drift.length === 1 ? "differs" : "differ"}
     </span>
   );

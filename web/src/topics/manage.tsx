@@ -2,7 +2,7 @@ import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-quer
 import { type ReactNode, useId, useState } from "react";
 import { type DeletedTopic, type Grown, post, remove, seg, type TopicDetail, type Truncation } from "../api/client";
 import { Confirm } from "../ui/confirm";
-import { count, dash } from "../ui/format";
+import { count, dash, utc } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { address, navigate, paths, useParam } from "../ui/route";
 import { saidOf, useForbidden } from "../ui/session";
@@ -13,7 +13,7 @@ import { useLater } from "./later";
 
 const dialogs = ["grow", "truncate", "delete"];
 
-/** What may be done to a topic. Each is first said, then done. */
+/** The actions on a topic. Each has a preview. */
 export function Manage({ topic }: { topic: TopicDetail }) {
   const [open, setOpen] = useParam("do");
   const admin = useForbidden("admin");
@@ -96,7 +96,7 @@ function Truncate({ topic, onClose }: { topic: TopicDetail; onClose: () => void 
   const changed = useChanged(topic.name);
   const ids = [useId(), useId(), useId()] as const;
   const body = {
-    before: kind === "end" ? "end" : kind === "offset" ? offset : `@${time === null ? "" : new Date(time).toISOString()}`,
+    before: kind === "end" ? "end" : kind === "offset" ? offset : `@${time === null ? "" : utc(time)}`,
     partitions: partition === "" ? [] : [Number(partition)],
   };
   const key = useLater(JSON.stringify(body), 300);
@@ -184,7 +184,7 @@ function Delete({ topic, onClose }: { topic: TopicDetail; onClose: () => void })
       name={topic.name}
       onClose={onClose}
       run={async () => {
-        await client.cancelQueries({ queryKey: ["topic", topic.name] }); // what is under way would find nothing
+        await client.cancelQueries({ queryKey: ["topic", topic.name] }); // a query in flight would not find the topic
         await remove<DeletedTopic>(path);
         navigate(paths.topics);
         client.removeQueries({ queryKey: ["topic", topic.name] });

@@ -11,9 +11,9 @@ import { num, Sheet } from "../ui/sheet";
 import { Waiting } from "../ui/states";
 import { Manage } from "./manage";
 import { whole } from "../ui/series";
-import { words } from "../ui/units";
+import { stepText } from "../ui/setting";
 
-/** A topic at a glance: what it is for, what comes in, where it lies, and what may be done to it. */
+/** A topic's overview: its purpose, its traffic, its partitions, and the actions on it. */
 export function OverviewTab({ name, topic }: { name: string; topic: TopicDetail | undefined }) {
   if (!topic) return <Waiting what={`the topic ${name}`} />;
   return (
@@ -35,7 +35,7 @@ function Drift({ topic }: { topic: TopicDetail }) {
       </p>
       <ul>
         {topic.drift.map((s) => (
-          <li key={`${s.kind} ${s.config}`}>{words(s)}</li>
+          <li key={`${s.kind} ${s.config}`}>{stepText(s)}</li>
         ))}
       </ul>
     </section>
@@ -55,8 +55,8 @@ function Facts({ topic }: { topic: TopicDetail }) {
         </Fact>
       )}
       <Fact num name="Messages">{count(held)}</Fact>
-      <Fact num name="Size">{topic.bytes === null ? dash : bytes(topic.bytes)}</Fact>
-      <Fact num name="Per second">{topic.rate === null ? dash : rate(topic.rate)}</Fact>
+      <Fact num name="Size">{bytes(topic.bytes)}</Fact>
+      <Fact num name="Per second">{rate(topic.rate)}</Fact>
       <Fact num name="Replicas">{topic.replicas}</Fact>
       <Fact num name="State">
         {well ? <span className="ok-text">every partition has its leader and replicas</span> : <span className="bad-text">see the partitions</span>}
@@ -74,7 +74,7 @@ function Charts({ name }: { name: string }) {
   return (
     <div className={`charts ${history.isError ? "stale" : ""}`}>
       <Flow title="Messages in per second" name="messages/s" series={history.data?.messages} format={rate} />
-      <Flow title="Bytes in per second" name="bytes/s" series={history.data?.bytes} format={(v) => bytes(Math.round(v))} note="Growth of the log on disk, every 15 s; a gap where records were deleted." />
+      <Flow title="Bytes in per second" name="bytes/s" series={history.data?.bytes} format={bytes} note="Growth of the log on disk, every 15 s; a gap where records were deleted." />
     </div>
   );
 }
@@ -108,7 +108,7 @@ function Partitions({ topic }: { topic: TopicDetail }) {
               <td className="num">{p.start < 0 ? dash : count(p.start)}</td>
               <td className="num">{p.end < 0 ? dash : count(p.end)}</td>
               <td className="num">{p.end < 0 ? dash : count(p.end - p.start)}</td>
-              <td className="num">{topic.sizes[n] == null ? dash : bytes(topic.sizes[n])}</td>
+              <td className="num">{bytes(topic.sizes[n])}</td>
             </tr>
           ))}
         </tbody>

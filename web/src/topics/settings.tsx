@@ -2,17 +2,17 @@ import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-quer
 import { useMemo, useState } from "react";
 import { ApiError, type ChangedConfig, get, post, seg, type Setting } from "../api/client";
 import { Confirm } from "../ui/confirm";
-import { count } from "../ui/format";
+import { count, settingValue } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { useParam } from "../ui/route";
 import { useForbidden } from "../ui/session";
 import { hidden, Sheet } from "../ui/sheet";
 import { Empty, Failure, StaleNote, Waiting } from "../ui/states";
 import { useLater } from "./later";
-import { human, plain } from "../ui/units";
+import { docText } from "../ui/setting";
 import { problemsOf, ValueInput } from "./value";
 
-/** What is to become of some settings: a value, or null for the default. */
+/** The new values of some settings; null is the default. */
 type Edits = Record<string, string | null>;
 
 const bodyOf = (e: Edits) => ({
@@ -28,7 +28,7 @@ const sources: Record<string, string> = {
   default: "Kafka's default",
 };
 
-/** Every setting of a topic with where it comes from, and how to change it. */
+/** All settings of a topic with their sources, and their editor. */
 export function SettingsTab({ name, internal }: { name: string; internal: boolean }) {
   const [filter, setFilter] = useParam("q");
   const [own, setOwn] = useParam("own");
@@ -134,7 +134,7 @@ export function SettingsTab({ name, internal }: { name: string; internal: boolea
 
 interface RowProps {
   s: Setting;
-  /** Undefined: nobody changes it. */
+  /** Undefined while the setting is not being edited. */
   edit: string | null | undefined;
   danger: string | undefined;
   problem: string | undefined;
@@ -147,16 +147,16 @@ function Row({ s, edit, danger, problem, forbidden, onEdit, onUndo }: RowProps) 
   const value = s.sensitive ? "(secret)" : s.human || s.value || "(empty)";
   return (
     <tr className={`${s.set ? "" : "default"} ${edit === undefined ? "" : "edited"}`}>
-      <th scope="row" title={plain(s.doc ?? "")}>
+      <th scope="row" title={docText(s.doc ?? "")}>
         {s.name}
-        {edit !== undefined && s.doc && <p className="muted small doc">{plain(s.doc)}</p>}
+        {edit !== undefined && s.doc && <p className="muted small doc">{docText(s.doc)}</p>}
       </th>
       <td className="value-cell">
         {edit === undefined ? (
           <span title={s.value}>{value}</span>
         ) : edit === null ? (
           <span>
-            <s className="muted">{value}</s> → {s.default ? human(s.name, s.default) : "the broker's default"}
+            <s className="muted">{value}</s> → {s.default ? settingValue(s.name, s.default) : "the broker's default"}
           </span>
         ) : (
           <ValueInput label={s.name} rule={s.rule ?? undefined} value={edit} problem={problem} onChange={onEdit} />
@@ -169,7 +169,7 @@ function Row({ s, edit, danger, problem, forbidden, onEdit, onUndo }: RowProps) 
       </td>
       <td className="muted">{sources[s.source] ?? s.source}</td>
       <td className="muted value-cell" title={s.default}>
-        {s.default ? human(s.name, s.default) : "not told"}
+        {s.default ? settingValue(s.name, s.default) : "not told"}
       </td>
       <td className="setting-actions">
         {edit === undefined ? (
@@ -193,7 +193,7 @@ function Row({ s, edit, danger, problem, forbidden, onEdit, onUndo }: RowProps) 
   );
 }
 
-/** The change as old and new value with what it may lose, before it is made. */
+/** The preview of a change: old value, new value, and the data that may be lost. */
 function Review({ name, edits, onClose }: { name: string; edits: Edits; onClose: (done: boolean) => void }) {
   const client = useQueryClient();
   const [done, setDone] = useState(false);
@@ -220,12 +220,12 @@ function Review({ name, edits, onClose }: { name: string; edits: Edits; onClose:
       <ul className="diff" aria-label="Changes">
         {preview.data?.map((c) => {
           const s = old?.find((x) => x.name === c.name);
-          const after = c.to ? human(c.name, c.to) : s?.default ? `${human(c.name, s.default)} (default)` : "the broker's default";
+          const after = c.to ? settingValue(c.name, c.to) : s?.default ? `${settingValue(c.name, s.default)} (default)` : "the broker's default";
           return (
             <li key={c.name}>
               <b>{c.name}</b>
               <span className="diff-del">
-                − {c.from ? human(c.name, c.from) : `${s?.human || s?.value || ""} (${sources[s?.source ?? ""] ?? "default"})`}
+                − {c.from ? settingValue(c.name, c.from) : `${s?.human || s?.value || ""} (${sources[s?.source ?? ""] ?? "default"})`}
               </span>
               <span className="diff-add">+ {after}</span>
               {c.danger && (

@@ -1,14 +1,14 @@
 import { useEffect, useEffectEvent, useMemo, useRef, useState } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { clock, daytime } from "./format";
+import { axisTime, clock } from "./format";
 import { useScheme } from "./theme";
 
 export interface Line {
   name: string;
   /** A custom property of tokens.css, such as --accent. */
   colour: string;
-  /** One value for each point in time; null where nobody could measure. */
+  /** One value for each point in time; null if there is no measurement. */
   points: (number | null)[];
 }
 
@@ -17,12 +17,12 @@ interface Props {
   /** Times of the points, ms since 1970, ascending. */
   times: number[];
   lines: Line[];
-  /** How a value is read: 12.3k, 4 MiB. */
+  /** Formats a value: 12.3k, 4 MiB. */
   format: (v: number) => string;
   height?: number;
 }
 
-/** Lines over time, drawn on a canvas; the same numbers stand in words in its label. */
+/** Lines over time, drawn on a canvas. Its label has the same numbers as text. */
 export function Chart({ label, times, lines, format, height = 140 }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
@@ -32,7 +32,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
   const shape = lines.map((l) => l.name + l.colour).join();
   const draw = useEffectEvent((box: HTMLDivElement) => {
     const style = getComputedStyle(box);
-    // light-dark() is resolved only in colours that are used, so one is asked for what it became.
+    // A canvas needs plain colours. light-dark() is resolved only in a colour that an element uses, so a probe element uses it.
     const paint = (name: string) => {
       const probe = document.createElement("i");
       probe.style.color = `var(${name})`;
@@ -50,7 +50,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
         cursor: { y: false, points: { size: 5 } },
         hooks: { setCursor: [(u) => setAt(u.cursor.left == null || u.cursor.left < 0 ? null : (u.cursor.idx ?? null))] },
         scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
-        axes: [{ ...axis, size: 28, values: (_, ticks) => ticks.map((t) => daytime(new Date(t * 1000)).slice(0, (ticks[1] ?? 0) - (ticks[0] ?? 0) < 60 ? 8 : 5)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format(v)) }],
+        axes: [{ ...axis, size: 28, values: (_, ticks) => ticks.map((t) => axisTime(t * 1000, ((ticks[1] ?? 0) - (ticks[0] ?? 0)) * 1000)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format(v)) }],
         series: [{}, ...lines.map((l) => ({ label: l.name, stroke: paint(l.colour), width: 1.5, points: { show: false }, spanGaps: false }))],
       },
       data,
@@ -71,7 +71,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
     };
   }, [shape, height, scheme]);
   useEffect(() => plot.current?.setData(data), [data]);
-  const dated = at === null ? times.at(-1) : times[at]; // what stands elsewhere on a page may be newer
+  const dated = at === null ? times.at(-1) : times[at]; // other numbers on the page may be newer
   const now = lines.map((l) => `${l.name} ${lastOf(l.points, format)}`).join(", ");
   return (
     <figure className="chart">
@@ -82,7 +82,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
             <i className="swatch" style={{ background: `var(${l.colour})` }} /> {l.name} <b className="num">{at === null ? lastOf(l.points, format) : lastOf([l.points[at] ?? null], format)}</b>
           </span>
         ))}
-        {dated !== undefined && <span>at {clock(new Date(dated))}</span>}
+        {dated !== undefined && <span>at {clock(dated)}</span>}
       </figcaption>
     </figure>
   );

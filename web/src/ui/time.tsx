@@ -1,29 +1,28 @@
 import { useState } from "react";
-import { daytime, isToday, local, millisOf } from "./format";
+import { day, daytime, isToday, local, millisOf, utc } from "./format";
 
-/** A moment in the browser's time zone, which the header names: the time of day, and the date once it is older than today. UTC is in the title. */
+/** A moment in the browser's time zone, which the header names: the time of day, and the date unless it is today. UTC is in the title. Text that is no time is shown as it is. */
 export function Time({ at, millis = false }: { at: string; millis?: boolean }) {
-  const t = new Date(at);
-  if (Number.isNaN(t.getTime())) return <>{at}</>;
+  if (utc(at) === "") return <>{at}</>;
   return (
-    <time dateTime={at} title={`${local(t, true)} local, ${t.toISOString()}`}>
-      {!isToday(t) && <span className="day">{local(t).slice(0, 10)} </span>}
-      {daytime(t, millis)}
+    <time dateTime={at} title={`${local(at, true)} local, ${utc(at)}`}>
+      {!isToday(at) && <span className="day">{day(at)} </span>}
+      {daytime(at, millis)}
     </time>
   );
 }
 
 interface FieldProps {
   id?: string;
-  /** Milliseconds since 1970; null or NaN: nothing yet. */
+  /** Milliseconds since 1970; null or NaN if there is no time yet. */
   ms: number | null;
-  /** Null where the text is no time. */
+  /** Takes the time, or null if the field was emptied. */
   onChange: (ms: number | null) => void;
 }
 
-/** A field for a moment in local time, written as everywhere: 2026-11-28 14:03:07.123. A platform's own field would follow the browser's language, with 12 hours in some. */
+/** A field for a moment in local time, in the form of all times: 2026-11-28 14:03:07.123. The browser's own field would follow the browser's language, which may have 12 hours. */
 export function TimeField({ id, ms, onChange }: FieldProps) {
-  const outer = ms === null || Number.isNaN(ms) ? "" : local(new Date(ms), true);
+  const outer = ms === null || Number.isNaN(ms) ? "" : local(ms, true);
   const [typed, setTyped] = useState<{ text: string; ms: number | null }>({ text: outer, ms });
   const text = Object.is(typed.ms, ms) ? typed.text : outer;
   const wrong = text !== "" && millisOf(text) === null;
@@ -37,7 +36,7 @@ export function TimeField({ id, ms, onChange }: FieldProps) {
       placeholder="2026-11-28 14:03:07.123"
       value={text}
       aria-invalid={wrong}
-      title={wrong ? "Write a local time such as 2026-11-28 14:03:07.123" : text === "" ? undefined : new Date(millisOf(text) ?? 0).toISOString()}
+      title={wrong ? "Write a local time such as 2026-11-28 14:03:07.123" : text === "" ? undefined : utc(millisOf(text) ?? 0)}
       onChange={(e) => {
         const next = millisOf(e.target.value);
         setTyped({ text: e.target.value, ms: next ?? ms });

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useEffect, useId, useState } from "react";
 import { ApiError, post, seg } from "../../api/client";
 import { Dialog, Ending } from "../../ui/dialog";
+import { Editor } from "../../ui/editor";
 import { bytes, count } from "../../ui/format";
 import { Failure } from "../../ui/states";
 import { Safe } from "./safe";
@@ -13,7 +14,7 @@ const previewed = 1024 * 1024; // characters; a larger value is checked when it 
 interface Props {
   topic: string;
   partitions: number;
-  /** What the form begins with. */
+  /** The message that fills the form at first. */
   like: Message | null;
   onClose: () => void;
   onSent: (p: Produced) => void;
@@ -43,7 +44,7 @@ function draftOf(m: Message | null): Draft {
   };
 }
 
-/** The message that a form describes. An empty key is one only where it is asked for by an edited message. */
+/** The message of a form. With keepEmptyKey an empty key is a key; without it, no key. */
 export function messageOf(d: Draft, keepEmptyKey: boolean): NewMessage {
   const m: NewMessage = {};
   if (d.hasKey && (d.key !== "" || keepEmptyKey)) m[d.keyBinary ? "keyBase64" : "key"] = d.key;
@@ -55,7 +56,7 @@ export function messageOf(d: Draft, keepEmptyKey: boolean): NewMessage {
 
 const sizeOf = (d: Draft) => (d.tombstone ? 0 : d.binary ? Math.floor((d.value.replace(/=+$/, "").length * 3) / 4) : new TextEncoder().encode(d.value).length);
 
-/** Sends one message, checked first against what the topic expects. */
+/** Sends one message. The server first checks it against the topic's schema. */
 export function Produce({ topic, partitions, like, onClose, onSent }: Props) {
   const [draft, setDraft] = useState(() => draftOf(like));
   const [busy, setBusy] = useState(false);
@@ -116,13 +117,12 @@ export function Produce({ topic, partitions, like, onClose, onSent }: Props) {
             </select>
           </p>
         </div>
-        <p>
-          <label htmlFor={`${id}-v`}>Value{draft.binary && " (base64)"}</label>
-          <textarea id={`${id}-v`} rows={10} spellCheck={false} disabled={draft.tombstone} value={draft.tombstone ? "" : draft.value} onChange={(e) => set({ value: e.target.value })} />
+        <div>
+          <Editor label={`Value${draft.binary ? " (base64)" : ""}`} language={draft.binary ? "text" : "json"} rows={10} readOnly={draft.tombstone} value={draft.tombstone ? "" : draft.value} onChange={(value) => set({ value })} />
           <span className={size > largest ? "bad-text" : "note"}>
             {draft.tombstone ? "no value" : bytes(size)} of at most {count(largest)} bytes
           </span>
-        </p>
+        </div>
         <p className="check">
           <label>
             <input type="checkbox" checked={draft.tombstone} onChange={(e) => set({ tombstone: e.target.checked })} /> No value: a tombstone, with which compaction forgets the key

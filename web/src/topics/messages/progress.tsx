@@ -1,4 +1,4 @@
-import { bytes, count, percent, rate } from "../../ui/format";
+import { bytes, count, percent, rate, span } from "../../ui/format";
 import { Failure } from "../../ui/states";
 import type { Search } from "./search";
 
@@ -11,7 +11,7 @@ interface Props {
 
 const reasons = { end: "All messages were searched", limit: "The limit of matches was reached", bytes: "The limit of bytes was reached", time: "The time limit was reached" };
 
-/** How far a search is, and how it ended. */
+/** The progress of a search, and how it ended. */
 export function SearchProgress({ s, onContinue, onAgain, onMore }: Props) {
   const p = s.progress;
   return (
@@ -39,7 +39,7 @@ export function SearchProgress({ s, onContinue, onAgain, onMore }: Props) {
             · {reasons[s.end.reason]}
             {s.end.reason === "limit" && ` (${count(s.end.limit)})`}
             {s.end.reason === "bytes" && ` (${bytes(s.end.budgetBytes)})`}
-            {s.end.reason === "time" && ` (${s.end.budgetMs / 1000} s)`}
+            {s.end.reason === "time" && ` (${span(s.end.budgetMs)})`}
             {s.end.reason !== "end" && `, ${percent(s.end.progress.share)} of the log`}
           </span>
         )}

@@ -2,11 +2,10 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/telemetry/nodes"
 )
@@ -38,9 +37,9 @@ func (a *App) proxies(ctx context.Context) ([]nodes.Node, error) {
 	case last != nil:
 		return *last, nil
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", api.ErrUnavailable, err)
+		return nil, problem.New(problem.Unavailable, err, "")
 	}
-	return nil, fmt.Errorf("%w: no proxy sent a status in the last 15 s", api.ErrUnavailable)
+	return nil, problem.Errorf(problem.Unavailable, "no proxy sent a status in the last 15 s")
 }
 
 // kafkaTimeout is the timeout for Kafka if the process already knows proxies to query.

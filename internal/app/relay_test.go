@@ -1,14 +1,13 @@
 package app
 
 import (
-	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/console/peers"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/test/kafkatest"
@@ -43,7 +42,7 @@ func TestProxiesAreKnownWhileKafkaIsAway(t *testing.T) {
 		}
 		c.Stop()
 	}
-	if _, err := stranger.proxies(t.Context()); !errors.Is(err, api.ErrUnavailable) || !strings.Contains(err.Error(), "Kafka is unavailable") {
+	if _, err := stranger.proxies(t.Context()); problem.CodeOf(err) != problem.Unavailable || !strings.Contains(err.Error(), "Kafka is unavailable") {
 		t.Errorf("who never found one: %v", err)
 	}
 }

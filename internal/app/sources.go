@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/control/keeper"
 	"github.com/smartlb/smartlb/internal/dataplane/trend"
@@ -163,13 +162,13 @@ func findInstance(views []keeper.ServiceView, service, instance string) (keeper.
 		if len(all) > 20 {
 			all = append(all[:20], "...")
 		}
-		return keeper.ServiceView{}, fmt.Errorf("%w: there is no instance %q; instances: %s", api.ErrNotFound, instance, strings.Join(all, ", "))
+		return keeper.ServiceView{}, problem.Errorf(problem.NotFound, "there is no instance %q; instances: %s", instance, strings.Join(all, ", "))
 	}
 	var names []string
 	for _, v := range found {
 		names = append(names, v.ID+"/"+instance)
 	}
-	return keeper.ServiceView{}, fmt.Errorf("%w: %q is ambiguous; use one of %s", api.ErrNotFound, instance, strings.Join(names, ", "))
+	return keeper.ServiceView{}, problem.Errorf(problem.NotFound, "%q is ambiguous; use one of %s", instance, strings.Join(names, ", "))
 }
 
 // override drains an instance, undrains it or sets its weight. On this node it takes effect immediately. A console
@@ -197,7 +196,7 @@ func (a *App) override(ctx context.Context, o event.Override, actor, reason stri
 	var answer api.Overridden
 	path := "/api/v1/services/" + url.PathEscape(o.ServiceID) + "/instances/" + url.PathEscape(o.InstanceID) + "/override"
 	if told := a.tellProxy(ctx, http.MethodPost, path, body, &answer); told != nil {
-		return configlog.Applied{}, fmt.Errorf("%w: %v; and no proxy accepted the override: %v", api.ErrUnavailable, err, told)
+		return configlog.Applied{}, problem.Errorf(problem.Unavailable, "%v; and no proxy accepted the override: %v", err, told)
 	}
 	return configlog.Applied{Published: answer.Published}, nil
 }
@@ -244,7 +243,7 @@ func (a *App) tellProxy(ctx context.Context, method, path string, body, v any) e
 	}
 	for _, n := range nodes {
 		err = a.peers.Ask(ctx, method, n, path, body, v)
-		if !errors.Is(err, api.ErrUnavailable) { // a proxy that died recently still counts as alive: use the next
+		if problem.CodeOf(err) != problem.Unavailable { // a proxy that died recently still counts as alive: use the next
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/demo"
@@ -306,7 +307,7 @@ func (u *up) setLoad(_ context.Context, scale float64) error {
 	u.load.mu.Lock()
 	defer u.load.mu.Unlock()
 	if u.load.start == nil {
-		return fmt.Errorf("%w: the proxy is not up yet", api.ErrUnavailable)
+		return problem.Errorf(problem.Unavailable, "the proxy is not up yet")
 	}
 	u.load.set(scale)
 	return nil
@@ -334,7 +335,7 @@ func demoSwitches(f *demo.Faults) Demo {
 	return Demo{
 		Fault: func(ctx context.Context, instance string, fault *api.Fault) error {
 			if !f.Known(instance) {
-				return fmt.Errorf("%w: there is no demo instance %q", api.ErrNotFound, instance)
+				return problem.Errorf(problem.NotFound, "there is no demo instance %q", instance)
 			}
 			if fault == nil {
 				return f.Set(ctx, instance, nil)

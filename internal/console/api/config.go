@@ -11,6 +11,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/base/linediff"
 	"github.com/smartlb/smartlb/internal/base/nearest"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/control/configlog"
@@ -125,14 +126,14 @@ func revision(st configlog.State, name string) (configlog.Entry, error) {
 	if near := nearest.Name(name, names); near != "" {
 		hint = "; did you mean " + near + "?"
 	}
-	return configlog.Entry{}, fmt.Errorf("%w: there is no revision %q%s", ErrNotFound, name, hint)
+	return configlog.Entry{}, problem.Errorf(problem.NotFound, "there is no revision %q%s", name, hint)
 }
 
 // document returns the text of a revision.
 func document(st configlog.State, name string) (string, error) {
 	e, err := revision(st, name)
 	if err == nil && e.Document == "" {
-		err = fmt.Errorf("%w: the document of revision %s is too far back; it is still in config-updates at offset %d", ErrNotFound, name, e.Offset)
+		err = problem.Errorf(problem.NotFound, "the document of revision %s is too far back; it is still in config-updates at offset %d", name, e.Offset)
 	}
 	return e.Document, err
 }
@@ -148,7 +149,7 @@ func (s *Server) configDiff(r *http.Request) (any, error) {
 		c.To = st.Revision
 	}
 	if c.From == "" {
-		return nil, badRequest{errors.New("from: name the revision to compare with")}
+		return nil, problem.Errorf(problem.Invalid, "from: name the revision to compare with")
 	}
 	before, err := document(st, c.From)
 	if err != nil {
@@ -238,20 +239,20 @@ const maxComment = 1000
 
 func (s *Server) publish(ctx context.Context, a *act, st configlog.State, c configlog.Change) (any, error) {
 	if len(c.Comment) > maxComment {
-		return nil, badRequest{fmt.Errorf("comment: longer than %d bytes", maxComment)}
+		return nil, problem.Errorf(problem.Invalid, "comment: longer than %d bytes", maxComment)
 	}
 	if m, _ := mistakesOf(string(c.Document)); len(m) > 0 {
-		return nil, badRequest{fmt.Errorf("the document has %d mistakes, the first: %s", len(m), m[0])}
+		return nil, problem.Errorf(problem.Invalid, "the document has %d mistakes, the first: %s", len(m), m[0])
 	}
 	if c.Base != st.Revision && !c.Adopt {
-		return nil, refusal{fmt.Errorf("the change is based on revision %q, but the current revision is %q", c.Base, st.Revision), http.StatusConflict, "look at the changes in between, and make the change again on the current revision"}
+		return nil, problem.New(problem.Conflict, fmt.Errorf("the change is based on revision %q, but the current revision is %q", c.Base, st.Revision), "look at the changes in between, and make the change again on the current revision")
 	}
 	out := Published{Base: c.Base, Lines: nonNil(linediff.Compare(st.Document, string(c.Document)))}
 	if a.dry {
 		return out, nil
 	}
 	if !c.Adopt && bytes.Equal(c.Document, []byte(st.Document)) {
-		return nil, refusal{errors.New("nothing would change: the document is the current one"), http.StatusConflict, ""}
+		return nil, problem.Errorf(problem.Conflict, "nothing would change: the document is the current one")
 	}
 	c.Author, a.reason = access.From(ctx).User, c.Comment
 	a.target = event.Target{Kind: "revision"}

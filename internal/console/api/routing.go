@@ -3,11 +3,11 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/event"
@@ -48,17 +48,17 @@ func (s *Server) override(r *http.Request, a *act) (any, error) {
 	case event.ActionDrain, event.ActionUndrain:
 	case event.ActionWeight:
 		if body.Weight < 0 || body.Weight > 1000 {
-			return nil, badRequest{fmt.Errorf("weight %v: want 0 (as configured) to 1000", body.Weight)}
+			return nil, problem.Errorf(problem.Invalid, "weight %v: want 0 (as configured) to 1000", body.Weight)
 		}
 		o.Weight = event.Some(body.Weight)
 	default:
-		return nil, badRequest{fmt.Errorf("action %q: want drain, undrain or weight", body.Action)}
+		return nil, problem.Errorf(problem.Invalid, "action %q: want drain, undrain or weight", body.Action)
 	}
 	if err := overrideEnd(&o, body.For, time.Now()); err != nil {
 		return nil, err
 	}
 	if len(body.Reason) > maxComment || len(body.Author) > maxAuthor {
-		return nil, badRequest{fmt.Errorf("reason or author: longer than %d and %d bytes", maxComment, maxAuthor)}
+		return nil, problem.Errorf(problem.Invalid, "reason or author: longer than %d and %d bytes", maxComment, maxAuthor)
 	}
 	a.action, a.after = body.Action+".instance", o
 	a.reason, a.author = body.Reason, author(access.From(r.Context()), body.Author)
@@ -104,9 +104,9 @@ func overrideEnd(o *event.Override, text string, now time.Time) error {
 	d, err := time.ParseDuration(text)
 	switch {
 	case err != nil || d < time.Second || d > longestOverride:
-		return badRequest{fmt.Errorf("for %q: want a duration from 1s to %s, such as 30m", text, longestOverride)}
+		return problem.Errorf(problem.Invalid, "for %q: want a duration from 1s to %s, such as 30m", text, longestOverride)
 	case o.Action == event.ActionUndrain:
-		return badRequest{errors.New("for: an undrain has no end")}
+		return problem.Errorf(problem.Invalid, "for: an undrain has no end")
 	}
 	o.EndsAt = now.Add(d).UTC().Truncate(time.Millisecond)
 	return nil
@@ -129,7 +129,7 @@ func (s *Server) overviewEvents(w http.ResponseWriter, r *http.Request) {
 	case s.src.Overview != nil:
 		s.follow(newPipe(w, r), r.Context())
 	default:
-		s.fail(w, http.StatusNotFound, Problem{Error: "this node has no overview", Hint: "use a node with the role proxy or console"})
+		fail(w, problem.Problem{Code: problem.NotServed, Error: "this node has no overview", Hint: "use a node with the role proxy or console"})
 	}
 }
 
@@ -151,7 +151,7 @@ func (s *Server) follow(p *pipe, ctx context.Context) {
 		cancel()
 		if err != nil {
 			joined = false
-			err = p.tell("problem", Problem{Error: err.Error()})
+			err = p.tell("problem", problemOf(err))
 			events = nil
 		}
 		for _, e := range events {
@@ -182,9 +182,9 @@ func (s *Server) relay(p *pipe, ctx context.Context, events func(context.Context
 			return
 		}
 		if err == nil {
-			err = errors.New("the node that was followed ended")
+			err = problem.Errorf(problem.Unavailable, "the node that was followed ended")
 		}
-		if p.tell("problem", Problem{Error: err.Error()}) != nil {
+		if p.tell("problem", problemOf(err)) != nil {
 			return
 		}
 		select {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -57,8 +58,9 @@ func (s *Server) silence(r *http.Request, a *act) (any, error) {
 		return nil, problem.Errorf(problem.Invalid, "ruleId or labels is missing: name the alerts to silence; a silence for all alerts is not possible")
 	case !(body.DurationMs >= 1000) || d > longestSilence:
 		return nil, problem.Errorf(problem.Invalid, "durationMs %v: want 1000 (a second) to %d (30 days)", body.DurationMs, longestSilence.Milliseconds())
-	case len(body.Reason) > maxComment:
-		return nil, problem.Errorf(problem.Invalid, "reason: longer than %d bytes", maxComment)
+	}
+	if err := configlog.CheckComment(body.Reason); err != nil {
+		return nil, problem.New(problem.Invalid, fmt.Errorf("reason: %w", err), "")
 	}
 	n := event.Silence{RuleID: body.RuleID, Labels: body.Labels, EndsAt: readable.Moment(time.Now().Add(d))}
 	if err := configlog.CheckSilence(n); err != nil {

@@ -1,16 +1,14 @@
 package api
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/linediff"
-	"github.com/smartlb/smartlb/internal/base/nearest"
 	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/control/config"
@@ -79,7 +77,8 @@ func (s *Server) configRoutes() {
 		if err != nil {
 			return nil, err
 		}
-		return revision(st, r.PathValue("revision"))
+		e, err := st.Find(r.PathValue("revision"))
+		return e, ofConfig(err)
 	})
 	s.get("/api/v1/config/diff", s.src.Configuration != nil, s.configDiff)
 	s.ask("/api/v1/config/check", s.src.Configuration != nil, s.checkDocument)
@@ -111,31 +110,14 @@ func (s *Server) configuration(r *http.Request) (any, error) {
 	return c, err
 }
 
-// revision returns the entry of a revision. Its error suggests the nearest name if the revision does not exist.
-func revision(st configlog.State, name string) (configlog.Entry, error) {
-	if e, ok := st.Find(name); ok {
-		return e, nil
+// ofConfig adds a code and a hint to an error about revisions; nil stays nil.
+func ofConfig(err error) error {
+	var revision *configlog.NoRevision
+	var document *configlog.NoDocument
+	if errors.As(err, &revision) || errors.As(err, &document) {
+		return problem.New(problem.NotFound, err, "")
 	}
-	var names []string
-	for _, e := range st.History {
-		if e.Revision != "" {
-			names = append(names, e.Revision)
-		}
-	}
-	hint := ""
-	if near := nearest.Name(name, names); near != "" {
-		hint = "; did you mean " + near + "?"
-	}
-	return configlog.Entry{}, problem.Errorf(problem.NotFound, "there is no revision %q%s", name, hint)
-}
-
-// document returns the text of a revision.
-func document(st configlog.State, name string) (string, error) {
-	e, err := revision(st, name)
-	if err == nil && e.Document == "" {
-		err = problem.Errorf(problem.NotFound, "the document of revision %s is too far back; it is still in config-updates at offset %d", name, e.Offset)
-	}
-	return e.Document, err
+	return err
 }
 
 func (s *Server) configDiff(r *http.Request) (any, error) {
@@ -151,13 +133,13 @@ func (s *Server) configDiff(r *http.Request) (any, error) {
 	if c.From == "" {
 		return nil, problem.Errorf(problem.Invalid, "from: name the revision to compare with")
 	}
-	before, err := document(st, c.From)
+	before, err := st.DocumentOf(c.From)
 	if err != nil {
-		return nil, err
+		return nil, ofConfig(err)
 	}
-	after, err := document(st, c.To)
+	after, err := st.DocumentOf(c.To)
 	if err != nil {
-		return nil, err
+		return nil, ofConfig(err)
 	}
 	c.Lines = nonNil(linediff.Compare(before, after))
 	return c, nil
@@ -181,10 +163,7 @@ func (s *Server) checkDocument(r *http.Request) (any, error) {
 // mistakesOf checks a document. Both lists are never nil.
 func mistakesOf(document string) (mistakes, warnings config.Mistakes) {
 	warnings = config.Mistakes{}
-	if strings.TrimSpace(document) == "" {
-		return config.Mistakes{{Text: "the document is empty: it would leave nothing to serve"}}, warnings
-	}
-	t, err := config.ParseTraffic([]byte(document))
+	t, err := config.Check([]byte(document))
 	switch {
 	case errors.As(err, &mistakes):
 		return mistakes, warnings
@@ -223,35 +202,36 @@ func (s *Server) rollback(r *http.Request, a *act) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := r.PathValue("revision")
-	text, err := document(st, name)
+	c, err := st.Rollback(r.PathValue("revision"), body.Comment)
 	if err != nil {
-		return nil, err
+		return nil, ofConfig(err)
 	}
-	if body.Base == "" {
-		body.Base = st.Revision
-	}
-	return s.publish(r.Context(), a, st, configlog.Change{Document: []byte(text), Base: body.Base, Comment: strings.TrimSpace("rollback to " + name + " " + body.Comment)})
+	c.Base = cmp.Or(body.Base, c.Base)
+	return s.publish(r.Context(), a, st, c)
 }
 
-// maxComment is the longest comment on a change, in bytes.
-const maxComment = 1000
+// refusedChange returns the problem of a change that must not be published.
+func refusedChange(err error) error {
+	var m config.Mistakes
+	if errors.As(err, &m) {
+		return problem.Errorf(problem.Invalid, "the document has %d mistakes, the first: %s", len(m), m[0])
+	}
+	return problem.New(problem.Invalid, err, "")
+}
 
 func (s *Server) publish(ctx context.Context, a *act, st configlog.State, c configlog.Change) (any, error) {
-	if len(c.Comment) > maxComment {
-		return nil, problem.Errorf(problem.Invalid, "comment: longer than %d bytes", maxComment)
+	if err := c.Check(); err != nil {
+		return nil, refusedChange(err)
 	}
-	if m, _ := mistakesOf(string(c.Document)); len(m) > 0 {
-		return nil, problem.Errorf(problem.Invalid, "the document has %d mistakes, the first: %s", len(m), m[0])
-	}
-	if c.Base != st.Revision && !c.Adopt {
+	verdict := st.Judge(c)
+	if verdict == configlog.Loses {
 		return nil, problem.New(problem.Conflict, fmt.Errorf("the change is based on revision %q, but the current revision is %q", c.Base, st.Revision), "look at the changes in between, and make the change again on the current revision")
 	}
 	out := Published{Base: c.Base, Lines: nonNil(linediff.Compare(st.Document, string(c.Document)))}
 	if a.dry {
 		return out, nil
 	}
-	if !c.Adopt && bytes.Equal(c.Document, []byte(st.Document)) {
+	if verdict == configlog.Unchanged {
 		return nil, problem.Errorf(problem.Conflict, "nothing would change: the document is the current one")
 	}
 	c.Author, a.reason = access.From(ctx).User, c.Comment

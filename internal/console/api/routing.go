@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -44,21 +45,18 @@ func (s *Server) override(r *http.Request, a *act) (any, error) {
 	}
 	a.target = event.Target{Kind: "instance", ID: r.PathValue("service") + "/" + r.PathValue("instance")}
 	o := event.Override{ServiceID: r.PathValue("service"), InstanceID: r.PathValue("instance"), Action: body.Action}
-	switch body.Action {
-	case event.ActionDrain, event.ActionUndrain:
-	case event.ActionWeight:
-		if body.Weight < 0 || body.Weight > 1000 {
-			return nil, problem.Errorf(problem.Invalid, "weight %v: want 0 (as configured) to 1000", body.Weight)
-		}
+	if body.Action == event.ActionWeight {
 		o.Weight = event.Some(body.Weight)
-	default:
-		return nil, problem.Errorf(problem.Invalid, "action %q: want drain, undrain or weight", body.Action)
 	}
-	if err := overrideEnd(&o, body.For, time.Now()); err != nil {
-		return nil, err
+	err := configlog.CheckOverride(o)
+	if err == nil && body.For != "" {
+		o, err = endAfter(o, body.For, time.Now())
 	}
-	if len(body.Reason) > maxComment || len(body.Author) > maxAuthor {
-		return nil, problem.Errorf(problem.Invalid, "reason or author: longer than %d and %d bytes", maxComment, maxAuthor)
+	switch {
+	case err != nil:
+		return nil, problem.New(problem.Invalid, err, "")
+	case configlog.CheckComment(body.Reason) != nil || len(body.Author) > maxAuthor:
+		return nil, problem.Errorf(problem.Invalid, "reason or author: longer than %d and %d bytes", configlog.MaxComment, maxAuthor)
 	}
 	a.action, a.after = body.Action+".instance", o
 	a.reason, a.author = body.Reason, author(access.From(r.Context()), body.Author)
@@ -90,26 +88,17 @@ func overrideNote(a configlog.Applied, err error) string {
 	return strings.Join(notes, "; ")
 }
 
-// Limits of the fields of an override.
-const (
-	maxAuthor       = 128
-	longestOverride = 30 * 24 * time.Hour
-)
+// maxAuthor is the longest name of an author that a client may give, in bytes.
+const maxAuthor = 128
 
-// overrideEnd sets the end of an override that has a duration.
-func overrideEnd(o *event.Override, text string, now time.Time) error {
-	if text == "" {
-		return nil
+// endAfter sets the end of an override by the text of a duration.
+func endAfter(o event.Override, text string, now time.Time) (event.Override, error) {
+	d, _ := time.ParseDuration(text) // 0 on an error, which is too short
+	o, err := configlog.EndAfter(o, d, now)
+	if err != nil {
+		err = fmt.Errorf("for %q: %w", text, err)
 	}
-	d, err := time.ParseDuration(text)
-	switch {
-	case err != nil || d < time.Second || d > longestOverride:
-		return problem.Errorf(problem.Invalid, "for %q: want a duration from 1s to %s, such as 30m", text, longestOverride)
-	case o.Action == event.ActionUndrain:
-		return problem.Errorf(problem.Invalid, "for: an undrain has no end")
-	}
-	o.EndsAt = now.Add(d).UTC().Truncate(time.Millisecond)
-	return nil
+	return o, err
 }
 
 // author returns the author of a change: the user who logged in. A client without login, or with the token of the

@@ -1796,8 +1796,10 @@ export interface components {
             revision?: string;
             base?: string;
             comment?: string;
-            /** @description current, superseded, lost to REVISION, override, silence, unreadable, unauthenticated, bad signature, replayed */
-            result: string;
+            /** @enum {unknown} */
+            result: "current" | "superseded" | "lost" | "override" | "silence" | "unreadable" | "unauthenticated" | "bad signature" | "replayed";
+            /** @description If the result is lost: the revision that was current */
+            winner?: string;
             /** @description A known key signed the record, so the signer vouches for the author */
             authenticated: boolean;
             /** @description Id of the key that signed the record */

@@ -26,7 +26,6 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/analyzer"
 	"github.com/smartlb/smartlb/internal/telemetry/audit"
 	"github.com/smartlb/smartlb/internal/telemetry/journal"
-	"github.com/smartlb/smartlb/internal/telemetry/nodes"
 )
 
 // App is one smartlb process. Create it with New and call Run once.
@@ -55,17 +54,15 @@ type App struct {
 	catalog  topic.Catalog
 	unlock   func() error // unlocks the data directory; nil without one
 	web      []*webServer
-	token    string                       // token of the admin listener; empty: no token
-	peers    *peers.Client                // client for the APIs of other nodes
-	seen     atomic.Pointer[[]nodes.Node] // the proxies of the latest search; nil: none found yet
+	token    string         // token of the admin listener; empty: no token
+	proxies  *peers.Proxies // the proxies of other nodes
 
 	ready       chan struct{}
 	stopped     chan struct{}
 	topicsReady chan struct{}
 	changed     chan struct{} // wakes publishStatus
 
-	consoleURL atomic.Pointer[string]     // URL of the console that `up` runs as a child process
-	following  atomic.Pointer[kafka.Tail] // tail of the alerts; every node with Kafka has one
+	consoleURL atomic.Pointer[string] // URL of the console that `up` runs as a child process
 	once       sync.Once
 	drainMu    sync.Mutex
 	drains     bool
@@ -338,7 +335,7 @@ func (a *App) followKafka(acts *actors) {
 		acts.start("kafka watch", a.watchKafka, nil)
 	}
 	acts.start("node status", a.publishStatus, nil)
-	acts.start("alerts", a.followAlerts, nil)
+	acts.start("alerts", func(ctx context.Context) error { return a.alerts.Follow(ctx, a.kafka, a.o.Log) }, nil)
 	acts.start("decisions for pages", a.decisions.Run, nil)
 	acts.start("audit records for pages", a.records.Run, nil)
 	acts.start("configuration for pages", a.configLog.Run, nil)

@@ -45,7 +45,7 @@ func (a *App) newWeb() error {
 			return fmt.Errorf("admin.token: %w", err)
 		}
 	}
-	a.peers = peers.New(a.o.Document.Admin.Peers, a.token)
+	a.proxies = peers.NewProxies(peers.New(a.o.Document.Admin.Peers, a.token), a.kafka, a.o.Log)
 	gate, err := access.New(who)
 	if err != nil {
 		return fmt.Errorf("console: %w", err)

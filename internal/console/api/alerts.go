@@ -33,6 +33,20 @@ func (s *Server) alertRoutes() {
 		change{need: access.Operator, action: "unsilence.alerts", do: s.unsilence})
 }
 
+// WithSilences adds the silence in effect to each alert that is not resolved.
+func WithSilences(alerts []event.Alert, silences []Silence) []Alert {
+	now := time.Now()
+	out := make([]Alert, 0, len(alerts))
+	for _, a := range alerts {
+		v := Alert{Alert: a}
+		if s, ok := configlog.Silenced(silences, a, now); ok && a.Status != event.AlertResolved {
+			v.Silence = &s
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
 // shownSilences is the highest number of silences in a list. The list starts with the silence that ends last.
 const shownSilences = 200
 

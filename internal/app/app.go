@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -93,7 +92,7 @@ func New(o Options) (_ *App, err error) {
 			}
 		}
 		if a.broker, err = broker.New(o.Broker, o.Log); err != nil {
-			return nil, portError(err, "--broker-listen")
+			return nil, holder.PortError(err, "--broker-listen")
 		}
 	}
 	if o.Kafka {
@@ -191,9 +190,9 @@ func (a *App) newControl() (err error) {
 		return err
 	}
 	if err := a.control.Start(); err != nil {
-		return portError(err, a.o.ListenFlag)
+		return holder.PortError(err, a.o.ListenFlag)
 	}
-	return portError(a.data.openFirst(a.o), a.o.ListenFlag)
+	return holder.PortError(a.data.openFirst(a.o), a.o.ListenFlag)
 }
 
 func (a *App) unlockData() {
@@ -228,6 +227,22 @@ func (a *App) closeUnstarted() {
 
 // Node returns the id of the node.
 func (a *App) Node() string { return a.node }
+
+// ProxyAddrs returns the addresses of the proxy's listeners, in the order of the configuration. It is empty without the
+// role proxy and before a configuration has listeners.
+func (a *App) ProxyAddrs() []string {
+	if a.data == nil {
+		return nil
+	}
+	var out []string
+	for _, l := range a.data.proxy.Listeners() {
+		out = append(out, l.Addr)
+	}
+	return out
+}
+
+// ShowConsole sets the URL of the console in the node's status, if another process runs the console.
+func (a *App) ShowConsole(url string) { a.consoleURL.Store(&url) }
 
 // Ready is closed when the listeners serve. With the role broker, the broker also responds by then.
 func (a *App) Ready() <-chan struct{} { return a.ready }
@@ -401,13 +416,4 @@ func (a *App) auditConfig(o configlog.Outcome) {
 		r.Result, r.Reason, r.ConfigRevision = event.ResultError, o.Err.Error(), o.Previous
 	}
 	a.audit.Record(r)
-}
-
-// portError adds to err the process that uses the port, if known, and the flag that chooses another port.
-func portError(err error, flag string) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return fmt.Errorf("%w%s (choose another address with %s)", err, holder.Of(op.Addr), flag)
-	}
-	return err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -26,7 +25,6 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/analyzer"
 	"github.com/smartlb/smartlb/internal/telemetry/audit"
 	"github.com/smartlb/smartlb/internal/telemetry/journal"
-	"github.com/smartlb/smartlb/internal/telemetry/nodes"
 )
 
 // App is one smartlb process. Create it with New and call Run once.
@@ -55,17 +53,15 @@ type App struct {
 	catalog  topic.Catalog
 	unlock   func() error // unlocks the data directory; nil without one
 	web      []*webServer
-	token    string                       // token of the admin listener; empty: no token
-	peers    *peers.Client                // client for the APIs of other nodes
-	seen     atomic.Pointer[[]nodes.Node] // the proxies of the latest search; nil: none found yet
+	token    string         // token of the admin listener; empty: no token
+	proxies  *peers.Proxies // the proxies of other nodes
 
 	ready       chan struct{}
 	stopped     chan struct{}
 	topicsReady chan struct{}
 	changed     chan struct{} // wakes publishStatus
 
-	consoleURL atomic.Pointer[string]     // URL of the console that `up` runs as a child process
-	following  atomic.Pointer[kafka.Tail] // tail of the alerts; every node with Kafka has one
+	consoleURL atomic.Pointer[string] // URL of the console that `up` runs as a child process
 	once       sync.Once
 	drainMu    sync.Mutex
 	drains     bool
@@ -96,7 +92,7 @@ func New(o Options) (_ *App, err error) {
 			}
 		}
 		if a.broker, err = broker.New(o.Broker, o.Log); err != nil {
-			return nil, portError(err, "--broker-listen")
+			return nil, holder.PortError(err, "--broker-listen")
 		}
 	}
 	if o.Kafka {
@@ -194,9 +190,9 @@ func (a *App) newControl() (err error) {
 		return err
 	}
 	if err := a.control.Start(); err != nil {
-		return portError(err, a.o.ListenFlag)
+		return holder.PortError(err, a.o.ListenFlag)
 	}
-	return portError(a.data.openFirst(a.o), a.o.ListenFlag)
+	return holder.PortError(a.data.openFirst(a.o), a.o.ListenFlag)
 }
 
 func (a *App) unlockData() {
@@ -231,6 +227,22 @@ func (a *App) closeUnstarted() {
 
 // Node returns the id of the node.
 func (a *App) Node() string { return a.node }
+
+// ProxyAddrs returns the addresses of the proxy's listeners, in the order of the configuration. It is empty without the
+// role proxy and before a configuration has listeners.
+func (a *App) ProxyAddrs() []string {
+	if a.data == nil {
+		return nil
+	}
+	var out []string
+	for _, l := range a.data.proxy.Listeners() {
+		out = append(out, l.Addr)
+	}
+	return out
+}
+
+// ShowConsole sets the URL of the console in the node's status, if another process runs the console.
+func (a *App) ShowConsole(url string) { a.consoleURL.Store(&url) }
 
 // Ready is closed when the listeners serve. With the role broker, the broker also responds by then.
 func (a *App) Ready() <-chan struct{} { return a.ready }
@@ -338,7 +350,7 @@ func (a *App) followKafka(acts *actors) {
 		acts.start("kafka watch", a.watchKafka, nil)
 	}
 	acts.start("node status", a.publishStatus, nil)
-	acts.start("alerts", a.followAlerts, nil)
+	acts.start("alerts", func(ctx context.Context) error { return a.alerts.Follow(ctx, a.kafka, a.o.Log) }, nil)
 	acts.start("decisions for pages", a.decisions.Run, nil)
 	acts.start("audit records for pages", a.records.Run, nil)
 	acts.start("configuration for pages", a.configLog.Run, nil)
@@ -404,13 +416,4 @@ func (a *App) auditConfig(o configlog.Outcome) {
 		r.Result, r.Reason, r.ConfigRevision = event.ResultError, o.Err.Error(), o.Previous
 	}
 	a.audit.Record(r)
-}
-
-// portError adds to err the process that uses the port, if known, and the flag that chooses another port.
-func portError(err error, flag string) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return fmt.Errorf("%w%s (choose another address with %s)", err, holder.Of(op.Addr), flag)
-	}
-	return err
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/quota"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 )
 
@@ -55,13 +57,14 @@ func (l *limited) refuse(c net.Conn, why error) {
 	if !l.plain {
 		return
 	}
-	status, text := http.StatusServiceUnavailable, `{"error":"too many connections are open","hint":"wait a moment"}`
+	p := problem.Problem{Code: problem.Busy, Error: "too many connections are open", Hint: "wait a moment"}
 	if why == quota.ErrShare {
-		status, text = http.StatusTooManyRequests, `{"error":"too many connections are open from this address","hint":"close some connections; add a proxy that serves many clients to console.trustedProxies"}`
+		p = problem.Problem{Code: problem.Limited, Error: "too many connections are open from this address", Hint: "close some connections; add a proxy that serves many clients to console.trustedProxies"}
 	}
+	text, _ := json.Marshal(p) // three strings: no error
 	_ = c.SetWriteDeadline(time.Now().Add(refuseTime))
 	_, _ = fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
-		status, http.StatusText(status), len(text), text)
+		p.Code.Status(), http.StatusText(p.Code.Status()), len(text), text)
 }
 
 // peerOf returns the remote address of a connection, or the zero Addr if it has none.

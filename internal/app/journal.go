@@ -2,10 +2,10 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/demo"
@@ -35,7 +35,7 @@ func (a *App) journalSources(s *api.Sources) {
 	s.Nodes = func(ctx context.Context) ([]event.NodeStatus, error) {
 		nodes, err := nodes.Live(ctx, a.kafka, a.o.Log)
 		if err != nil {
-			err = fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+			err = problem.New(problem.Unavailable, err, "")
 		}
 		out := make([]event.NodeStatus, len(nodes))
 		for i, n := range nodes {
@@ -51,7 +51,7 @@ func (a *App) journalSources(s *api.Sources) {
 	s.Silence = func(ctx context.Context, n event.Silence, actor, reason string) (string, error) {
 		id, err := configlog.PublishSilence(ctx, a.kafka, n, actor, reason, a.o.Log)
 		if err != nil {
-			err = fmt.Errorf("%w: %v", api.ErrUnavailable, err)
+			err = problem.New(problem.Unavailable, err, "")
 		}
 		return id, err
 	}

@@ -2,16 +2,13 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/control/keeper"
 	"github.com/smartlb/smartlb/internal/dataplane/trend"
@@ -29,8 +26,7 @@ func (a *App) sources() api.Sources {
 		s.Override = a.override
 		s.Overview, s.Moment, s.Explain, s.Past = a.overview, a.moment, a.explain, a.past
 	} else if a.o.Kafka {
-		a.remoteDemo(&s)
-		s.Overview, s.OverviewEvents, s.Explain, s.Past = a.remoteOverview, a.remoteEvents, a.remoteExplain, a.remotePast
+		a.proxies.Sources(&s)
 	}
 	if a.o.Kafka {
 		a.journalSources(&s)
@@ -57,8 +53,7 @@ func (a *App) nodeInfo() api.Node {
 	}
 	if a.o.Kafka {
 		n.Kafka.Brokers = a.kafka.Brokers
-		tail := a.following.Load()
-		n.Kafka.Connected = tail != nil && tail.Connected()
+		n.Kafka.Connected = a.alerts.Connected()
 	}
 	if a.data != nil {
 		for _, l := range a.data.proxy.Listeners() {
@@ -104,7 +99,7 @@ func (a *App) activeAlerts() []api.Alert {
 	if a.control == nil || a.alerts == nil {
 		return []api.Alert{}
 	}
-	return silenced(a.alerts.Active(), a.control.Status().Silences)
+	return api.WithSilences(a.alerts.Active(), a.control.Status().Silences)
 }
 
 func (a *App) explain(_ context.Context, service, instance string) (api.Explanation, error) {
@@ -163,47 +158,25 @@ func findInstance(views []keeper.ServiceView, service, instance string) (keeper.
 		if len(all) > 20 {
 			all = append(all[:20], "...")
 		}
-		return keeper.ServiceView{}, fmt.Errorf("%w: there is no instance %q; instances: %s", api.ErrNotFound, instance, strings.Join(all, ", "))
+		return keeper.ServiceView{}, problem.Errorf(problem.NotFound, "there is no instance %q; instances: %s", instance, strings.Join(all, ", "))
 	}
 	var names []string
 	for _, v := range found {
 		names = append(names, v.ID+"/"+instance)
 	}
-	return keeper.ServiceView{}, fmt.Errorf("%w: %q is ambiguous; use one of %s", api.ErrNotFound, instance, strings.Join(names, ", "))
+	return keeper.ServiceView{}, problem.Errorf(problem.NotFound, "%q is ambiguous; use one of %s", instance, strings.Join(names, ", "))
 }
 
-// override drains an instance, undrains it or sets its weight. On this node it takes effect immediately. A console
-// without a proxy publishes the override; if Kafka does not respond, it sends the override to a proxy.
+// override drains an instance, undrains it or sets its weight. On this node it takes effect immediately.
 func (a *App) override(ctx context.Context, o event.Override, actor, reason string) (configlog.Applied, error) {
-	if a.data != nil {
-		if _, err := findInstance(a.data.keeper.Views(), o.ServiceID, o.InstanceID); err != nil {
-			return configlog.Applied{}, err
-		}
-		return a.control.Override(ctx, o, actor, reason)
+	if a.data == nil {
+		return a.proxies.Override(ctx, o, actor, reason)
 	}
-	ask, cancel := context.WithTimeout(ctx, publishTimeout)
-	err := configlog.PublishOverride(ask, a.kafka, o, actor, reason, a.o.Log)
-	cancel()
-	if err == nil {
-		return configlog.Applied{Published: true}, nil
+	if _, err := findInstance(a.data.keeper.Views(), o.ServiceID, o.InstanceID); err != nil {
+		return configlog.Applied{}, err
 	}
-	body := map[string]any{"action": o.Action, "reason": reason, "author": actor}
-	if o.Weight.Set {
-		body["weight"] = o.Weight.Value
-	}
-	if !o.EndsAt.IsZero() {
-		body["for"] = time.Until(o.EndsAt).Round(time.Second).String()
-	}
-	var answer api.Overridden
-	path := "/api/v1/services/" + url.PathEscape(o.ServiceID) + "/instances/" + url.PathEscape(o.InstanceID) + "/override"
-	if told := a.tellProxy(ctx, http.MethodPost, path, body, &answer); told != nil {
-		return configlog.Applied{}, fmt.Errorf("%w: %v; and no proxy accepted the override: %v", api.ErrUnavailable, err, told)
-	}
-	return configlog.Applied{Published: answer.Published}, nil
+	return a.control.Override(ctx, o, actor, reason)
 }
-
-// publishTimeout is the timeout for Kafka if a proxy can apply the override instead.
-const publishTimeout = 5 * time.Second
 
 func (a *App) history(ctx context.Context) ([]configlog.Entry, error) {
 	if a.control != nil {
@@ -211,42 +184,4 @@ func (a *App) history(ctx context.Context) ([]configlog.Entry, error) {
 	}
 	s, err := a.configLog.State(ctx)
 	return s.History, err
-}
-
-// remoteOverview returns the overview of the first proxy that responds.
-func (a *App) remoteOverview(ctx context.Context) (api.Overview, error) {
-	var o api.Overview
-	err := a.askProxy(ctx, "/api/v1/overview", &o)
-	return o, err
-}
-
-func (a *App) remoteExplain(ctx context.Context, service, instance string) (api.Explanation, error) {
-	var e api.Explanation
-	err := a.askProxy(ctx, "/api/v1/instances/"+url.PathEscape(instance)+"/explain?service="+url.QueryEscape(service), &e)
-	return e, err
-}
-
-func (a *App) remotePast(ctx context.Context, service, instance string) (api.Past, error) {
-	var p api.Past
-	err := a.askProxy(ctx, "/api/v1/instances/"+url.PathEscape(instance)+"/past?service="+url.QueryEscape(service), &p)
-	return p, err
-}
-
-func (a *App) askProxy(ctx context.Context, path string, v any) error {
-	return a.tellProxy(ctx, http.MethodGet, path, nil, v)
-}
-
-// tellProxy sends the request to the first proxy that responds.
-func (a *App) tellProxy(ctx context.Context, method, path string, body, v any) error {
-	nodes, err := a.proxies(ctx)
-	if err != nil {
-		return err
-	}
-	for _, n := range nodes {
-		err = a.peers.Ask(ctx, method, n, path, body, v)
-		if !errors.Is(err, api.ErrUnavailable) { // a proxy that died recently still counts as alive: use the next
-			return err
-		}
-	}
-	return err
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/stack/holder"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -45,7 +46,7 @@ func (a *App) newWeb() error {
 			return fmt.Errorf("admin.token: %w", err)
 		}
 	}
-	a.peers = peers.New(a.o.Document.Admin.Peers, a.token)
+	a.proxies = peers.NewProxies(peers.New(a.o.Document.Admin.Peers, a.token), a.kafka, a.o.Log)
 	gate, err := access.New(who)
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
@@ -87,7 +88,7 @@ func (a *App) serve(name, address string, h http.Handler, gate *access.Gate, sec
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return portError(fmt.Errorf("%s: %w", name, err), "--"+name)
+		return holder.PortError(fmt.Errorf("%s: %w", name, err), "--"+name)
 	}
 	bounded := limit(l, a.o.Document.Console.TrustedProxies, secure == nil)
 	l = bounded

@@ -1,12 +1,9 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -16,6 +13,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/smartlb/smartlb/internal/base/secret"
+	"github.com/smartlb/smartlb/internal/console/apiclient"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
@@ -26,9 +25,13 @@ func AdminFlag(f *pflag.FlagSet, to *string) {
 
 // AdminClient calls the admin API of a node.
 type AdminClient struct {
-	base  string
-	token func() (string, error) // nil: no token
+	api     *apiclient.Client
+	address string
+	token   func() (string, error) // nil: no token
 }
+
+// adminTimeout limits a call. A node answers within 10 s.
+const adminTimeout = 15 * time.Second
 
 // Admin returns a client for address. If address is empty, it uses the environment or the default.
 func Admin(env *Env, address string) AdminClient {
@@ -41,7 +44,7 @@ func Admin(env *Env, address string) AdminClient {
 	if strings.HasPrefix(address, ":") {
 		address = "127.0.0.1" + address
 	}
-	c := AdminClient{base: "http://" + address}
+	c := AdminClient{api: apiclient.New(apiclient.Config{Timeout: adminTimeout, Proxy: http.ProxyFromEnvironment}), address: address}
 	if ref, _ := env.First("SMARTLB_ADMIN_TOKEN"); ref != "" {
 		c.token = func() (string, error) { return secret.Ref(ref).Resolve(env.Getenv, os.ReadFile) }
 	}
@@ -53,49 +56,26 @@ func (c AdminClient) Get(ctx context.Context, path string, v any) error {
 	return c.Do(ctx, http.MethodGet, path, nil, v)
 }
 
-// Do sends body as JSON (nil: no body) and decodes the response into v.
+// Do sends body as JSON (nil: no body) and decodes the response into v. Its errors are those of apiclient; their text
+// includes the hint.
 func (c AdminClient) Do(ctx context.Context, method, path string, body, v any) error {
-	var r io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		r = bytes.NewReader(b)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, r)
-	if err != nil {
-		return err
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
+	node := apiclient.Node{URL: "http://" + c.address}
 	if c.token != nil {
 		token, err := c.token()
 		if err != nil {
 			return Usagef("SMARTLB_ADMIN_TOKEN: %w", err)
 		}
-		req.Header.Set("Authorization", "Bearer "+token)
+		node.Token = token
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("nothing listens on %s: is smartlb running? name its admin address with --admin", strings.TrimPrefix(c.base, "http://"))
+	err := c.api.Do(ctx, node, method, path, body, v)
+	var p *problem.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("nothing listens on %s: is smartlb running? name its admin address with --admin", c.address)
+	case errors.As(err, &p) && p.Hint != "":
+		return fmt.Errorf("%w (%s)", err, p.Hint)
 	}
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		var p struct{ Error, Hint string }
-		_ = json.NewDecoder(resp.Body).Decode(&p)
-		if p.Hint != "" {
-			p.Error += " (" + p.Hint + ")"
-		}
-		return errors.New(strings.TrimPrefix(p.Error, "not found: "))
-	}
-	return json.NewDecoder(resp.Body).Decode(v)
+	return err
 }
 
 // Instances returns the ids of all instances, for completion. On an error it returns none.

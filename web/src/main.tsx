@@ -1,7 +1,7 @@
 import { QueryClient, QueryClientProvider, useQuery } from "@tanstack/react-query";
 import { StrictMode, Suspense, useEffect } from "react";
 import { createRoot } from "react-dom/client";
-import { ApiError, get, type Me } from "./api/client";
+import { ApiError, get, hasCode, isFinal, type Me } from "./api/client";
 import { OverviewProvider, overviewKey } from "./live/overview";
 import { Login } from "./login/login";
 import { pageOf, pages } from "./pages";
@@ -18,7 +18,7 @@ const client = new QueryClient({
       retry: (failures, error) => failures < 2 && !(error instanceof ApiError), // the node answered; polled queries are repeated anyway
       refetchOnWindowFocus: true,
       // A query that failed through no fault of its own is repeated until it succeeds; polled queries have their own interval.
-      refetchInterval: ({ state }) => (state.status === "error" && !(state.error instanceof ApiError && state.error.status < 500) ? 5_000 : false),
+      refetchInterval: ({ state }) => (state.status === "error" && !isFinal(state.error) ? 5_000 : false),
     },
   },
 });
@@ -28,7 +28,7 @@ client.setQueryDefaults(overviewKey, { structuralSharing: false });
 /** The console, or the login if the node needs one. */
 function Door() {
   const me = useQuery({ queryKey: ["me"], queryFn: ({ signal }) => get<Me>("/me", signal), staleTime: 60_000 });
-  if (me.error instanceof ApiError && me.error.status === 401) return <Login />;
+  if (hasCode(me.error, "unauthenticated")) return <Login />;
   return (
     <OverviewProvider>
       <App />

@@ -246,11 +246,11 @@ func show(env *cli.Env) *cobra.Command {
 				c.Overrides = append(c.Overrides, configlog.Describe(o))
 			}
 			if a.revision != "" {
-				e, ok := state.Find(a.revision)
-				if !ok {
-					return c, noRevision(state, a.revision)
+				document, err := state.DocumentOf(a.revision)
+				if err != nil {
+					return c, err
 				}
-				c = current{Revision: e.Revision, Document: e.Document, Overrides: []string{}}
+				c = current{Revision: a.revision, Document: document, Overrides: []string{}}
 			}
 			if c.Revision == "" {
 				return c, errors.New("the log holds no configuration yet; publish a configuration with `smartlb config apply FILE`")
@@ -287,7 +287,7 @@ func history(env *cli.Env) *cobra.Command {
 				if e.Authenticated {
 					signer = "key " + e.Key
 				}
-				t.Rows = append(t.Rows, []string{fmt.Sprint(e.Offset), readable.Time(e.Timestamp), e.Revision, e.Base, e.Author, signer, e.Result, comment})
+				t.Rows = append(t.Rows, []string{fmt.Sprint(e.Offset), readable.Time(e.Timestamp), e.Revision, e.Base, e.Author, signer, e.Outcome(), comment})
 			}
 			return t
 		},
@@ -309,32 +309,15 @@ func rollback(env *cli.Env) *cobra.Command {
 			if err != nil {
 				return applied{}, err
 			}
-			e, ok := s.Find(a.file)
-			if !ok {
-				return applied{}, noRevision(s, a.file)
+			c, err := s.Rollback(a.file, a.comment)
+			if err != nil {
+				return applied{}, err
 			}
-			if e.Document == "" {
-				return applied{}, fmt.Errorf("the document of revision %s is too far back; find it with `smartlb kafka consume config-updates --from-beginning` and apply it", e.Revision)
-			}
-			a.base = s.Revision
-			a.comment = strings.TrimSpace("rollback to " + e.Revision + " " + a.comment)
-			return publish(ctx, env, a, []byte(e.Document))
+			a.base, a.comment = c.Base, c.Comment
+			return publish(ctx, env, a, c.Document)
 		},
 		Table: appliedTable,
 	}.Command(env)
-}
-
-func noRevision(s configlog.State, name string) error {
-	var names []string
-	for _, e := range s.History {
-		if e.Revision != "" {
-			names = append(names, e.Revision)
-		}
-	}
-	if len(names) > 8 {
-		names = names[len(names)-8:]
-	}
-	return fmt.Errorf("there is no revision %q; the newest: %s", name, strings.Join(names, ", "))
 }
 
 func state(ctx context.Context, env *cli.Env, b cli.Brokers) (configlog.State, error) {

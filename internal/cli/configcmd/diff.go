@@ -11,6 +11,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/base/linediff"
 	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/control/configlog"
 )
 
 type diffArgs struct {
@@ -56,12 +57,14 @@ func runDiff(ctx context.Context, env *cli.Env, a diffArgs) (difference, error) 
 		from = a.words[0]
 	}
 	text := func(name string) (string, error) {
-		if e, ok := s.Find(name); ok {
-			return e.Document, nil
+		document, unknown := s.DocumentOf(name)
+		var none *configlog.NoRevision
+		if !errors.As(unknown, &none) {
+			return document, unknown
 		}
 		b, err := readFile(env, name)
 		if errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("%w; and %w", noRevision(s, name), err)
+			return "", fmt.Errorf("%w; and %w", unknown, err)
 		}
 		return string(b), err
 	}

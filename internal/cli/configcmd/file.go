@@ -1,7 +1,6 @@
 package configcmd
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/smartlb/smartlb/internal/cli"
@@ -15,17 +14,10 @@ func readFile(env *cli.Env, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := config.Parse(src)
+	part, warnings, err := config.ForPublication(src)
 	if err != nil {
 		return nil, cli.Mistakes(name, err)
 	}
-	part, err := config.TrafficPart(src)
-	if err != nil {
-		return nil, cli.Mistakes(name, err)
-	}
-	cli.Warn(env, name, d.Warnings)
-	if d.Empty() {
-		return nil, fmt.Errorf("%s has no listeners, routes or services: publishing it would leave nothing to serve", name)
-	}
+	cli.Warn(env, name, warnings)
 	return part, nil
 }

@@ -38,6 +38,7 @@ func TestDrainWaitTellsADrainThatEnds(t *testing.T) {
 			t.Parallel()
 			var asked atomic.Int64
 			node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
 				if r.Method == http.MethodPost {
 					_ = json.NewEncoder(w).Encode(api.Overridden{Result: "drain s/i1", Published: true})
 					return

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/app/children"
 	"github.com/smartlb/smartlb/internal/event"
 
 	"github.com/spf13/cobra"
@@ -96,11 +97,10 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	if err != nil {
 		return cli.None{}, err
 	}
-	u := app.UpOptions{
-		Options: o, KafkaGiven: note != "", KafkaNote: note, BrokerListen: a.brokerListen, BrokerInside: a.brokerInside,
+	return cli.None{}, children.Run(ctx, children.Options{
+		Node: o, KafkaGiven: note != "", KafkaNote: note, BrokerListen: a.brokerListen, BrokerInside: a.brokerInside,
 		Console: console, OwnConsole: ours, ConsoleArgs: a.consoleArgs(), WithDemo: a.demo, DemoOffset: a.demoPorts - firstDemoPort, DemoRate: a.demoRate, Program: program, Out: env.Out,
-	}
-	return cli.None{}, app.Up(ctx, u)
+	})
 }
 
 // runningStack returns the source of the brokers: --kafka, --profile, or the stack that runs on this machine. An empty

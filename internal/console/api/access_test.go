@@ -35,7 +35,8 @@ func guarded(t *testing.T, readOnly bool, audit func(event.AuditLog)) http.Handl
 	return api.Guard(api.New(src, quiet))
 }
 
-func ask(h http.Handler, method, target, body, user string, cookies ...*http.Cookie) *httptest.ResponseRecorder {
+// request is a request of a user whose password guarded knows; an empty user sends none.
+func request(method, target, body, user string) *http.Request {
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Host = "localhost:8083"
 	if body != "" {
@@ -44,12 +45,21 @@ func ask(h http.Handler, method, target, body, user string, cookies ...*http.Coo
 	if user != "" {
 		r.SetBasicAuth(user, "password-"+user)
 	}
-	for _, c := range cookies {
-		r.AddCookie(c)
-	}
+	return r
+}
+
+func answerTo(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
+}
+
+func ask(h http.Handler, method, target, body, user string, cookies ...*http.Cookie) *httptest.ResponseRecorder {
+	r := request(method, target, body, user)
+	for _, c := range cookies {
+		r.AddCookie(c)
+	}
+	return answerTo(h, r)
 }
 
 const overrideCall = "/api/v1/services/s/instances/a/override"

@@ -1,13 +1,13 @@
 package api
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/readable"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/event"
@@ -33,6 +33,20 @@ func (s *Server) alertRoutes() {
 		change{need: access.Operator, action: "unsilence.alerts", do: s.unsilence})
 }
 
+// WithSilences adds the silence in effect to each alert that is not resolved.
+func WithSilences(alerts []event.Alert, silences []Silence) []Alert {
+	now := time.Now()
+	out := make([]Alert, 0, len(alerts))
+	for _, a := range alerts {
+		v := Alert{Alert: a}
+		if s, ok := configlog.Silenced(silences, a, now); ok && a.Status != event.AlertResolved {
+			v.Silence = &s
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
 // shownSilences is the highest number of silences in a list. The list starts with the silence that ends last.
 const shownSilences = 200
 
@@ -55,15 +69,16 @@ func (s *Server) silence(r *http.Request, a *act) (any, error) {
 	d := time.Duration(body.DurationMs) * time.Millisecond
 	switch {
 	case body.RuleID == "" && len(body.Labels) == 0:
-		return nil, badRequest{errors.New("ruleId or labels is missing: name the alerts to silence; a silence for all alerts is not possible")}
+		return nil, problem.Errorf(problem.Invalid, "ruleId or labels is missing: name the alerts to silence; a silence for all alerts is not possible")
 	case !(body.DurationMs >= 1000) || d > longestSilence:
-		return nil, badRequest{fmt.Errorf("durationMs %v: want 1000 (a second) to %d (30 days)", body.DurationMs, longestSilence.Milliseconds())}
-	case len(body.Reason) > maxComment:
-		return nil, badRequest{fmt.Errorf("reason: longer than %d bytes", maxComment)}
+		return nil, problem.Errorf(problem.Invalid, "durationMs %v: want 1000 (a second) to %d (30 days)", body.DurationMs, longestSilence.Milliseconds())
+	}
+	if err := configlog.CheckComment(body.Reason); err != nil {
+		return nil, problem.New(problem.Invalid, fmt.Errorf("reason: %w", err), "")
 	}
 	n := event.Silence{RuleID: body.RuleID, Labels: body.Labels, EndsAt: readable.Moment(time.Now().Add(d))}
 	if err := configlog.CheckSilence(n); err != nil {
-		return nil, badRequest{err}
+		return nil, problem.New(problem.Invalid, err, "")
 	}
 	who := access.From(r.Context()).User
 	a.target, a.reason = event.Target{Kind: "silence"}, body.Reason
@@ -82,13 +97,13 @@ func (s *Server) unsilence(r *http.Request, a *act) (any, error) {
 	id := r.PathValue("silence")
 	i := slices.IndexFunc(st.Silences, func(n Silence) bool { return n.ID == id })
 	if i < 0 {
-		return nil, fmt.Errorf("%w: there is no silence %q", ErrNotFound, id)
+		return nil, problem.Errorf(problem.NotFound, "there is no silence %q", id)
 	}
 	was := st.Silences[i]
 	a.target, a.before = event.Target{Kind: "silence", ID: id}, was
 	now := readable.Moment(time.Now())
 	if !was.EndsAt.After(now) {
-		return nil, refusal{fmt.Errorf("silence %s ended at %s", id, readable.Time(was.EndsAt)), http.StatusConflict, ""}
+		return nil, problem.Errorf(problem.Conflict, "silence %s ended at %s", id, readable.Time(was.EndsAt))
 	}
 	was.EndsAt = now
 	if _, err := s.src.Silence(r.Context(), was.Silence, access.From(r.Context()).User, was.Reason); err != nil {

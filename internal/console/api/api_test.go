@@ -15,6 +15,7 @@ import (
 
 	document "github.com/smartlb/smartlb/api"
 	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/keeper"
 	"github.com/smartlb/smartlb/internal/dataplane/trend"
 	"github.com/smartlb/smartlb/internal/test/leaktest"
@@ -129,7 +130,7 @@ func TestErrorsAreProblems(t *testing.T) {
 		{"a reset to before the beginning", full(), "POST", "/api/v1/groups/g/reset", `{"exact":[{"topic":"t","partition":0,"offset":-4}]}`, nil, 400},
 		{"a negative threshold", full(), "PUT", "/api/v1/groups/g/threshold", `{"lag":-1}`, nil, 400},
 		{"an unknown topic", full(), "GET", "/api/v1/topics/z", "", nil, 404},
-		{"a source that is away", broken(api.ErrUnavailable), "GET", "/api/v1/overview", "", nil, 503},
+		{"a source that is away", broken(problem.Errorf(problem.Unavailable, "no broker")), "GET", "/api/v1/overview", "", nil, 503},
 		{"a source that is slow", broken(context.DeadlineExceeded), "GET", "/api/v1/services", "", nil, 503},
 		{"a source that fails", broken(errors.New("disk")), "GET", "/api/v1/services", "", nil, 500},
 		{"an answer that JSON cannot say", nan, "GET", "/api/v1/overview", "", nil, 500},

@@ -1,11 +1,11 @@
 package api
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/telemetry/journal"
 )
 
@@ -40,7 +40,7 @@ func moment(q url.Values, name string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return t, badRequest{fmt.Errorf("%s %q: want a time such as 2026-03-01T12:00:00Z", name, text)}
+		return t, problem.Errorf(problem.Invalid, "%s %q: want a time such as 2026-03-01T12:00:00Z", name, text)
 	}
 	return t, nil
 }

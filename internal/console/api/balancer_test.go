@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/console/api"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/telemetry/audit"
@@ -103,7 +104,7 @@ func balancer() api.Balancer {
 	return api.Balancer{
 		Past: func(_ context.Context, service, id string) (api.Past, error) {
 			if id != "a" {
-				return api.Past{}, fmt.Errorf("%w: there is no instance %q", api.ErrNotFound, id)
+				return api.Past{}, problem.Errorf(problem.NotFound, "there is no instance %q", id)
 			}
 			cost := instance("a").Cost
 			return api.Past{

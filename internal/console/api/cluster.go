@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
@@ -38,7 +39,7 @@ func ofBroker(f func(*http.Request, int32) (any, error)) func(*http.Request) (an
 	return func(r *http.Request) (any, error) {
 		id, err := strconv.ParseInt(r.PathValue("broker"), 10, 32)
 		if err != nil || id < 0 {
-			return nil, refusal{fmt.Errorf("there is no broker %q: brokers have numbers", r.PathValue("broker")), http.StatusNotFound, "the cluster page lists the brokers"}
+			return nil, problem.New(problem.NotFound, fmt.Errorf("there is no broker %q: brokers have numbers", r.PathValue("broker")), "the cluster page lists the brokers")
 		}
 		return f(r, int32(id))
 	}

@@ -1,16 +1,15 @@
 package api
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/linediff"
-	"github.com/smartlb/smartlb/internal/base/nearest"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/control/configlog"
@@ -78,7 +77,8 @@ func (s *Server) configRoutes() {
 		if err != nil {
 			return nil, err
 		}
-		return revision(st, r.PathValue("revision"))
+		e, err := st.Find(r.PathValue("revision"))
+		return e, ofConfig(err)
 	})
 	s.get("/api/v1/config/diff", s.src.Configuration != nil, s.configDiff)
 	s.ask("/api/v1/config/check", s.src.Configuration != nil, s.checkDocument)
@@ -110,31 +110,14 @@ func (s *Server) configuration(r *http.Request) (any, error) {
 	return c, err
 }
 
-// revision returns the entry of a revision. Its error suggests the nearest name if the revision does not exist.
-func revision(st configlog.State, name string) (configlog.Entry, error) {
-	if e, ok := st.Find(name); ok {
-		return e, nil
+// ofConfig adds a code and a hint to an error about revisions; nil stays nil.
+func ofConfig(err error) error {
+	var revision *configlog.NoRevision
+	var document *configlog.NoDocument
+	if errors.As(err, &revision) || errors.As(err, &document) {
+		return problem.New(problem.NotFound, err, "")
 	}
-	var names []string
-	for _, e := range st.History {
-		if e.Revision != "" {
-			names = append(names, e.Revision)
-		}
-	}
-	hint := ""
-	if near := nearest.Name(name, names); near != "" {
-		hint = "; did you mean " + near + "?"
-	}
-	return configlog.Entry{}, fmt.Errorf("%w: there is no revision %q%s", ErrNotFound, name, hint)
-}
-
-// document returns the text of a revision.
-func document(st configlog.State, name string) (string, error) {
-	e, err := revision(st, name)
-	if err == nil && e.Document == "" {
-		err = fmt.Errorf("%w: the document of revision %s is too far back; it is still in config-updates at offset %d", ErrNotFound, name, e.Offset)
-	}
-	return e.Document, err
+	return err
 }
 
 func (s *Server) configDiff(r *http.Request) (any, error) {
@@ -148,15 +131,15 @@ func (s *Server) configDiff(r *http.Request) (any, error) {
 		c.To = st.Revision
 	}
 	if c.From == "" {
-		return nil, badRequest{errors.New("from: name the revision to compare with")}
+		return nil, problem.Errorf(problem.Invalid, "from: name the revision to compare with")
 	}
-	before, err := document(st, c.From)
+	before, err := st.DocumentOf(c.From)
 	if err != nil {
-		return nil, err
+		return nil, ofConfig(err)
 	}
-	after, err := document(st, c.To)
+	after, err := st.DocumentOf(c.To)
 	if err != nil {
-		return nil, err
+		return nil, ofConfig(err)
 	}
 	c.Lines = nonNil(linediff.Compare(before, after))
 	return c, nil
@@ -180,10 +163,7 @@ func (s *Server) checkDocument(r *http.Request) (any, error) {
 // mistakesOf checks a document. Both lists are never nil.
 func mistakesOf(document string) (mistakes, warnings config.Mistakes) {
 	warnings = config.Mistakes{}
-	if strings.TrimSpace(document) == "" {
-		return config.Mistakes{{Text: "the document is empty: it would leave nothing to serve"}}, warnings
-	}
-	t, err := config.ParseTraffic([]byte(document))
+	t, err := config.Check([]byte(document))
 	switch {
 	case errors.As(err, &mistakes):
 		return mistakes, warnings
@@ -222,36 +202,37 @@ func (s *Server) rollback(r *http.Request, a *act) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := r.PathValue("revision")
-	text, err := document(st, name)
+	c, err := st.Rollback(r.PathValue("revision"), body.Comment)
 	if err != nil {
-		return nil, err
+		return nil, ofConfig(err)
 	}
-	if body.Base == "" {
-		body.Base = st.Revision
-	}
-	return s.publish(r.Context(), a, st, configlog.Change{Document: []byte(text), Base: body.Base, Comment: strings.TrimSpace("rollback to " + name + " " + body.Comment)})
+	c.Base = cmp.Or(body.Base, c.Base)
+	return s.publish(r.Context(), a, st, c)
 }
 
-// maxComment is the longest comment on a change, in bytes.
-const maxComment = 1000
+// refusedChange returns the problem of a change that must not be published.
+func refusedChange(err error) error {
+	var m config.Mistakes
+	if errors.As(err, &m) {
+		return problem.Errorf(problem.Invalid, "the document has %d mistakes, the first: %s", len(m), m[0])
+	}
+	return problem.New(problem.Invalid, err, "")
+}
 
 func (s *Server) publish(ctx context.Context, a *act, st configlog.State, c configlog.Change) (any, error) {
-	if len(c.Comment) > maxComment {
-		return nil, badRequest{fmt.Errorf("comment: longer than %d bytes", maxComment)}
+	if err := c.Check(); err != nil {
+		return nil, refusedChange(err)
 	}
-	if m, _ := mistakesOf(string(c.Document)); len(m) > 0 {
-		return nil, badRequest{fmt.Errorf("the document has %d mistakes, the first: %s", len(m), m[0])}
-	}
-	if c.Base != st.Revision && !c.Adopt {
-		return nil, refusal{fmt.Errorf("the change is based on revision %q, but the current revision is %q", c.Base, st.Revision), http.StatusConflict, "look at the changes in between, and make the change again on the current revision"}
+	verdict := st.Judge(c)
+	if verdict == configlog.Loses {
+		return nil, problem.New(problem.Conflict, fmt.Errorf("the change is based on revision %q, but the current revision is %q", c.Base, st.Revision), "look at the changes in between, and make the change again on the current revision")
 	}
 	out := Published{Base: c.Base, Lines: nonNil(linediff.Compare(st.Document, string(c.Document)))}
 	if a.dry {
 		return out, nil
 	}
-	if !c.Adopt && bytes.Equal(c.Document, []byte(st.Document)) {
-		return nil, refusal{errors.New("nothing would change: the document is the current one"), http.StatusConflict, ""}
+	if verdict == configlog.Unchanged {
+		return nil, problem.Errorf(problem.Conflict, "nothing would change: the document is the current one")
 	}
 	c.Author, a.reason = access.From(ctx).User, c.Comment
 	a.target = event.Target{Kind: "revision"}

@@ -3,12 +3,12 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"syscall"
 
 	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka/connect"
@@ -47,28 +47,28 @@ func (s *Server) connectRoutes() {
 	s.change("POST", one+"/actions", have, change{need: access.Operator, action: "act.connector", do: s.actConnector})
 }
 
-// ofConnect returns v, or err with an HTTP status and a hint about Connect.
+// ofConnect returns v, or err with a code and a hint about Connect.
 func ofConnect[T any](v T, err error) (any, error) {
 	var said *connect.Error
 	switch {
 	case err == nil:
 		return v, nil
 	case errors.Is(err, connect.ErrNotFound):
-		return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
+		return nil, problem.New(problem.NotFound, err, "")
 	case errors.Is(err, browse.ErrNoConnect):
-		status := http.StatusServiceUnavailable
+		code := problem.Unavailable
 		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, browse.ErrNoWorker) {
-			status = http.StatusConflict // Connect is optional and does not run
+			code = problem.Conflict // Connect is optional and does not run
 		}
-		return nil, refusal{err, status, "with Java 17, smartlb kafka start also starts a worker; to use another worker, set SMARTLB_CONNECT"}
+		return nil, problem.New(code, err, "with Java 17, smartlb kafka start also starts a worker; to use another worker, set SMARTLB_CONNECT")
 	case errors.Is(err, connect.ErrInvalid), errors.Is(err, browse.ErrConnector):
-		return nil, badRequest{err}
+		return nil, problem.New(problem.Invalid, err, "")
 	case errors.As(err, &said) && said.Status == http.StatusConflict:
-		return nil, refusal{err, http.StatusConflict, "the workers rebalance their tasks, which takes some seconds; retry then"}
+		return nil, problem.New(problem.Conflict, err, "the workers rebalance their tasks, which takes some seconds; retry then")
 	case errors.As(err, &said) && said.Status < http.StatusInternalServerError:
-		return nil, badRequest{err}
+		return nil, problem.New(problem.Invalid, err, "")
 	}
-	return nil, refusal{err, http.StatusServiceUnavailable, "for details, see the worker's log: smartlb kafka logs connect"}
+	return nil, problem.New(problem.Unavailable, err, "for details, see the worker's log: smartlb kafka logs connect")
 }
 
 func connectorTarget(r *http.Request) event.Target {
@@ -128,7 +128,7 @@ func (s *Server) actConnector(r *http.Request, a *act) (any, error) {
 	a.target = connectorTarget(r)
 	known := []connect.Action{connect.Pause, connect.Resume, connect.Stop, connect.Restart, connect.RestartFailed}
 	if !slices.Contains(known, q.Action) {
-		return nil, badRequest{fmt.Errorf("action %q: want one of %v", q.Action, known)}
+		return nil, problem.Errorf(problem.Invalid, "action %q: want one of %v", q.Action, known)
 	}
 	a.action = string(q.Action) + ".connector"
 	err := s.src.Connect.DoConnector(r.Context(), r.PathValue("connector"), q.Action)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/readable"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/telemetry/journal"
 )
 
@@ -47,8 +48,7 @@ func (s *Server) decisionRoutes() {
 		}
 		found, err := s.src.FindRequest(r.Context(), r.PathValue("request"), span, func(journal.Search) {})
 		if err == nil && len(found.Decisions) == 0 {
-			err = fmt.Errorf("%w: request %s is not among the %d recorded decisions since %s; smartlb records a sample of all requests, and each request that failed or was retried",
-				ErrNotFound, r.PathValue("request"), found.Scanned, readable.Time(found.From))
+			err = problem.Errorf(problem.NotFound, "request %s is not among the %d recorded decisions since %s; smartlb records a sample of all requests, and each request that failed or was retried", r.PathValue("request"), found.Scanned, readable.Time(found.From))
 		}
 		return found.Decisions, err
 	})
@@ -72,7 +72,7 @@ func count(q url.Values, name string, otherwise, most int) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > most {
-		return 0, badRequest{fmt.Errorf("%s %q: want 1 to %d", name, text, most)}
+		return 0, problem.Errorf(problem.Invalid, "%s %q: want 1 to %d", name, text, most)
 	}
 	return n, nil
 }
@@ -89,7 +89,7 @@ func searchSpan(q url.Values) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d <= 0 || d > longestSpan {
-		return 0, badRequest{fmt.Errorf("span %q: want a duration such as 90m, at most %s", text, longestSpan)}
+		return 0, problem.Errorf(problem.Invalid, "span %q: want a duration such as 90m, at most %s", text, longestSpan)
 	}
 	return d, nil
 }
@@ -102,7 +102,7 @@ const (
 // decisionEvents streams the decisions that match, as they arrive.
 func (s *Server) decisionEvents(w http.ResponseWriter, r *http.Request) {
 	if s.src.FollowDecisions == nil {
-		s.fail(w, http.StatusNotFound, Problem{Error: "this node runs without Kafka, so it has no recorded decisions", Hint: "start it with --kafka host:port, or with smartlb up"})
+		fail(w, problem.Problem{Code: problem.NotServed, Error: "this node runs without Kafka, so it has no recorded decisions", Hint: "start it with --kafka host:port, or with smartlb up"})
 		return
 	}
 	f := s.src.FollowDecisions(decisionLimit, decisionFilter(r.URL.Query()))
@@ -135,11 +135,11 @@ const searchTime = 2 * time.Minute
 func (s *Server) searchEvents(w http.ResponseWriter, r *http.Request) {
 	span, err := searchSpan(r.URL.Query())
 	if err != nil {
-		s.fail(w, statusOf(err), Problem{Error: err.Error()})
+		s.problem(w, err)
 		return
 	}
 	if s.src.FindRequest == nil {
-		s.fail(w, http.StatusNotFound, Problem{Error: "this node runs without Kafka, so it has no recorded decisions", Hint: "start it with --kafka host:port, or with smartlb up"})
+		fail(w, problem.Problem{Code: problem.NotServed, Error: "this node runs without Kafka, so it has no recorded decisions", Hint: "start it with --kafka host:port, or with smartlb up"})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
@@ -158,9 +158,9 @@ func (s *Server) searchEvents(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Context().Err() != nil:
 	case errors.Is(err, context.DeadlineExceeded):
-		_ = p.tell("problem", Problem{Error: fmt.Sprintf("the search ended after %s; it read %d of %d messages", searchTime, found.Scanned, found.Total), Hint: "use a shorter span"})
+		_ = p.tell("problem", problem.Problem{Code: problem.Timeout, Error: fmt.Sprintf("the search ended after %s; it read %d of %d messages", searchTime, found.Scanned, found.Total), Hint: "use a shorter span"})
 	case err != nil:
-		_ = p.tell("problem", Problem{Error: err.Error()})
+		_ = p.tell("problem", problemOf(err))
 	default:
 		_ = p.tell("search", found)
 	}

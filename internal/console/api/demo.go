@@ -1,12 +1,12 @@
 package api
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/event"
 )
@@ -80,7 +80,7 @@ func (s *Server) load(r *http.Request, a *act) (any, error) {
 		return nil, err
 	}
 	if body.Scale == nil || !(*body.Scale >= 0 && *body.Scale <= maxScale) {
-		return nil, badRequest{fmt.Errorf("scale: want 0 (no load) to %d times the gentle load", maxScale)}
+		return nil, problem.Errorf(problem.Invalid, "scale: want 0 (no load) to %d times the gentle load", maxScale)
 	}
 	a.target, a.after = event.Target{Kind: "demo", ID: "load"}, body
 	if err := s.src.SetLoad(r.Context(), *body.Scale); err != nil {
@@ -101,12 +101,12 @@ func (s *Server) policy(r *http.Request, a *act) (any, error) {
 		return nil, err
 	}
 	if !slices.Contains(d.Policies, body.Policy) {
-		return nil, badRequest{fmt.Errorf("policy %q: want one of %s", body.Policy, strings.Join(d.Policies, ", "))}
+		return nil, problem.Errorf(problem.Invalid, "policy %q: want one of %s", body.Policy, strings.Join(d.Policies, ", "))
 	}
 	service := r.PathValue("service")
 	i := slices.IndexFunc(d.Services, func(v DemoService) bool { return v.ID == service })
 	if i < 0 {
-		return nil, fmt.Errorf("%w: the demo has no service %q", ErrNotFound, service)
+		return nil, problem.Errorf(problem.NotFound, "the demo has no service %q", service)
 	}
 	a.target = event.Target{Kind: "service", ID: service}
 	a.before, a.after = map[string]string{"policy": d.Services[i].Policy}, body
@@ -125,7 +125,7 @@ func (s *Server) fault(r *http.Request, a *act) (any, error) {
 		return nil, err
 	}
 	if body.ErrorRate < 0 || body.ErrorRate > 1 || body.LatencyMs < 0 || body.LatencyMs > 60_000 {
-		return nil, badRequest{errors.New("errorRate: want 0 to 1; latencyMs: want 0 to 60000")}
+		return nil, problem.Errorf(problem.Invalid, "errorRate: want 0 to 1; latencyMs: want 0 to 60000")
 	}
 	a.target = event.Target{Kind: "instance", ID: r.PathValue("instance")}
 	f := &body.Fault

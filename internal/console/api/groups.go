@@ -2,12 +2,12 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -53,7 +53,7 @@ func mayMove(r *http.Request, a *act) error {
 	if a.dry || !topic.ReservedGroup(name) || id.Role >= access.Admin {
 		return nil
 	}
-	return forbidden{fmt.Errorf("group %s belongs to smartlb or Kafka Connect, and moving its offsets needs the role admin; %s has the role %s", name, id.User, id.Role), "ask an admin"}
+	return problem.New(problem.Forbidden, fmt.Errorf("group %s belongs to smartlb or Kafka Connect, and moving its offsets needs the role admin; %s has the role %s", name, id.User, id.Role), "ask an admin")
 }
 
 // resetGroup moves a whole group, some of its topics, some partitions or single offsets.
@@ -80,13 +80,13 @@ func (s *Server) resetGroup(r *http.Request, a *act) (any, error) {
 	spec := ops.ResetSpec{Group: r.PathValue("group"), Execute: !a.dry, Exact: map[kafka.TopicPartition]int64{}}
 	for _, e := range body.Exact {
 		if e.Offset < 0 {
-			return nil, badRequest{fmt.Errorf("exact: offset %d of %s/%d is negative", e.Offset, e.Topic, e.Partition)}
+			return nil, problem.Errorf(problem.Invalid, "exact: offset %d of %s/%d is negative", e.Offset, e.Topic, e.Partition)
 		}
 		spec.Exact[kafka.TopicPartition{Topic: e.Topic, Partition: e.Partition}] = e.Offset
 	}
 	switch {
 	case body.To == "" && len(body.Exact) == 0:
-		return nil, badRequest{errors.New("to is missing: use earliest, latest, an offset, @TIME or shift:N, or give exact offsets")}
+		return nil, problem.Errorf(problem.Invalid, "to is missing: use earliest, latest, an offset, @TIME or shift:N, or give exact offsets")
 	case body.To == "": // only the offsets that the body lists
 		for _, e := range body.Exact {
 			spec.Topics = append(spec.Topics, ops.TopicParts{Topic: e.Topic, Partitions: []int32{e.Partition}})
@@ -94,7 +94,7 @@ func (s *Server) resetGroup(r *http.Request, a *act) (any, error) {
 	default:
 		to, err := ops.ParsePosition(body.To, time.Now())
 		if err != nil {
-			return nil, badRequest{err}
+			return nil, problem.New(problem.Invalid, err, "")
 		}
 		spec.To = to
 		for _, t := range body.Topics {
@@ -139,7 +139,7 @@ func (s *Server) setThreshold(r *http.Request, a *act) (any, error) {
 	var t *browse.Threshold
 	if body.Lag != nil {
 		if *body.Lag < 0 {
-			return nil, badRequest{fmt.Errorf("lag: %d is negative", *body.Lag)}
+			return nil, problem.Errorf(problem.Invalid, "lag: %d is negative", *body.Lag)
 		}
 		t = &browse.Threshold{Lag: *body.Lag}
 		a.after = t

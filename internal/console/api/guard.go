@@ -1,12 +1,13 @@
 package api
 
 import (
-	"encoding/json"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/smartlb/smartlb/internal/console/problem"
 )
 
 // Guard protects a listener on loopback from web pages that are open in a browser on this machine. It refuses changes
@@ -17,16 +18,16 @@ import (
 func Guard(next http.Handler, names ...string) http.Handler {
 	csrf := http.NewCrossOriginProtection()
 	csrf.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		refuse(w, http.StatusForbidden, Problem{Error: "a page of another origin may not change anything here"})
+		fail(w, problem.Problem{Code: problem.OtherOrigin, Error: "a page of another origin may not change anything here"})
 	}))
 	checked := csrf.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !allowedHost(r.Host, names) {
-			refuse(w, http.StatusMisdirectedRequest, Problem{Error: "host " + r.Host + " is not served here", Hint: "use localhost or the address"})
+			fail(w, problem.Problem{Code: problem.WrongHost, Error: "host " + r.Host + " is not served here", Hint: "use localhost or the address"})
 			return
 		}
 		if costs(r.URL.Path) && otherOrigin(r) {
-			refuse(w, http.StatusForbidden, Problem{Error: "a page of another origin may not call the API", Hint: "open the address in a separate window, or use a client that is not a browser"})
+			fail(w, problem.Problem{Code: problem.OtherOrigin, Error: "a page of another origin may not call the API", Hint: "open the address in a separate window, or use a client that is not a browser"})
 			return
 		}
 		h := w.Header()
@@ -66,12 +67,6 @@ func otherOrigin(r *http.Request) bool {
 	}
 	u, err := url.Parse(origin)
 	return err != nil || !strings.EqualFold(u.Host, r.Host)
-}
-
-func refuse(w http.ResponseWriter, status int, p Problem) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(p)
 }
 
 func allowedHost(hostport string, names []string) bool {

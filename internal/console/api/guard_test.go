@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 
 	"github.com/smartlb/smartlb/internal/event"
@@ -143,8 +143,8 @@ func TestChangesRefuseBadBodies(t *testing.T) {
 		if w.Code != c.want || (changes > before) != (c.want == 200) {
 			t.Errorf("%.60s (%s): %d with %d changes, want %d", c.body, c.contentType, w.Code, changes-before, c.want)
 		}
-		var p Problem
-		if c.want != 200 && (json.Unmarshal(w.Body.Bytes(), &p) != nil || p.Error == "") {
+		var p problem.Problem
+		if c.want != 200 && (json.Unmarshal(w.Body.Bytes(), &p) != nil || p.Error == "" || p.Code.Status() != c.want) {
 			t.Errorf("%.60s: answered %q, want a problem", c.body, w.Body)
 		}
 	}
@@ -152,7 +152,7 @@ func TestChangesRefuseBadBodies(t *testing.T) {
 
 func TestErrorsOfSourcesHaveTheirStatus(t *testing.T) {
 	for err, want := range map[error]int{
-		fmt.Errorf("%w: x", ErrNotFound): 404, fmt.Errorf("%w: x", ErrUnavailable): 503, context.DeadlineExceeded: 503, errors.New("x"): 500,
+		problem.Errorf(problem.NotFound, "x"): 404, problem.Errorf(problem.Unavailable, "x"): 503, context.DeadlineExceeded: 503, errors.New("x"): 500,
 	} {
 		s := New(Sources{Overview: func(context.Context) (Overview, error) { return Overview{}, err }}, slog.New(slog.DiscardHandler))
 		w := httptest.NewRecorder()

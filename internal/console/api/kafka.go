@@ -1,41 +1,29 @@
 package api
 
 import (
-	"errors"
-	"net/http"
-
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
-// refusal is an error with its HTTP status and a hint.
-type refusal struct {
-	error
-	status int
-	hint   string
-}
-
-func (r refusal) Unwrap() error { return r.error }
-
-// ofKafka adds an HTTP status and a hint to an error of the cluster; nil stays nil.
+// ofKafka adds a code and a hint to an error of the cluster; nil stays nil.
 func ofKafka(err error) error {
-	var known refusal
-	if err == nil || errors.As(err, &known) {
+	if err == nil || problem.CodeOf(err) != "" {
 		return err
 	}
-	r := refusal{error: err, status: http.StatusBadRequest}
+	code, hint := problem.Refused, ""
 	switch ops.FaultOf(err) {
 	case ops.FaultMissing:
-		r.status, r.hint = http.StatusNotFound, "names are case-sensitive; the resource may have been deleted"
+		code, hint = problem.NotFound, "names are case-sensitive; the resource may have been deleted"
 	case ops.FaultExists:
-		r.status, r.hint = http.StatusConflict, "choose another name, or use the existing resource"
+		code, hint = problem.Conflict, "choose another name, or use the existing resource"
 	case ops.FaultDenied:
-		r.status, r.hint = http.StatusForbidden, "an administrator must grant the permissions in deployment/kafka/acls.yaml"
+		code, hint = problem.DeniedByKafka, "an administrator must grant the permissions in deployment/kafka/acls.yaml"
 	case ops.FaultState:
-		r.status = http.StatusConflict
+		code = problem.Conflict
 	case ops.FaultUnavailable:
-		r.status, r.hint = http.StatusServiceUnavailable, "smartlb kafka doctor shows the cause"
+		code, hint = problem.Unavailable, "smartlb kafka doctor shows the cause"
 	}
-	return r
+	return problem.New(code, err, hint)
 }
 
 // asked returns v, or err through ofKafka, as the result of a handler.

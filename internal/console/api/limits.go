@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/quota"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 )
 
@@ -90,12 +91,11 @@ func (s *Server) busy(w http.ResponseWriter, q *quota.Quota, err error) {
 	if q == s.limits.searches || q == s.limits.live {
 		wait = busySearchWait
 	}
-	name, status := s.limits.name(q), http.StatusServiceUnavailable
-	p := Problem{Error: fmt.Sprintf("too many %s are in progress", name), Hint: "wait a moment"}
+	name := s.limits.name(q)
+	p := problem.Problem{Code: problem.Busy, Error: fmt.Sprintf("too many %s are in progress", name), Hint: "wait a moment"}
 	if errors.Is(err, quota.ErrShare) {
-		status = http.StatusTooManyRequests
-		p = Problem{Error: fmt.Sprintf("you have reached the limit of %s in progress for one user", name), Hint: "end some of them, or wait until they end"}
+		p = problem.Problem{Code: problem.Limited, Error: fmt.Sprintf("you have reached the limit of %s in progress for one user", name), Hint: "end some of them, or wait until they end"}
 	}
 	w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
-	s.fail(w, status, p)
+	fail(w, p)
 }

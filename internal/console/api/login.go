@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/event"
 )
@@ -21,14 +22,14 @@ func (s *Server) loginRoutes() {
 	})
 	s.public("GET", "/api/v1/login/oidc", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.src.Gate.Redirect(w, r, r.URL.Query().Get("back")); err != nil {
-			s.fail(w, statusOf(err), Problem{Error: err.Error()})
+			s.problem(w, err)
 		}
 	})
 	s.public("GET", "/api/v1/login/oidc/callback", func(w http.ResponseWriter, r *http.Request) {
 		id, back, err := s.src.Gate.Callback(w, r)
 		s.auditLogin(r, id.User, err)
 		if err != nil {
-			s.fail(w, http.StatusForbidden, Problem{Error: err.Error(), Hint: "go back to / and log in again"})
+			fail(w, problem.Problem{Code: problem.Forbidden, Error: err.Error(), Hint: "go back to / and log in again"})
 			return
 		}
 		http.Redirect(w, r, back, http.StatusSeeOther)
@@ -58,7 +59,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	if len(body.User) > 256 || len(body.Password) > 256 {
-		return nil, badRequest{errors.New("user and password: want at most 256 bytes each")}
+		return nil, problem.Errorf(problem.Invalid, "user and password: want at most 256 bytes each")
 	}
 	id, err := s.src.Gate.Login(w, r, body.User, body.Password)
 	s.auditLogin(r, body.User, err)
@@ -100,9 +101,9 @@ func (s *Server) identified(w http.ResponseWriter, r *http.Request) (*http.Reque
 	case ok:
 		return r.WithContext(access.With(r.Context(), id)), true
 	case err != nil:
-		s.fail(w, statusOf(s.tooMany(w, err)), Problem{Error: err.Error()})
+		s.problem(w, s.tooMany(w, err))
 	default:
-		s.fail(w, http.StatusUnauthorized, Problem{Error: "login required", Hint: "log in at / in a browser; scripts send a name and password by HTTP Basic"})
+		fail(w, problem.Problem{Code: problem.Unauthenticated, Error: "login required", Hint: "log in at / in a browser; scripts send a name and password by HTTP Basic"})
 	}
 	return nil, false
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -45,17 +46,17 @@ func (s *Server) messageRoutes() {
 // maxMessage is the largest request body with a message, in bytes: the largest value as base64, with key and headers.
 const maxMessage = 24 << 20
 
-// ofMessages adds an HTTP status and a hint to an error about messages.
+// ofMessages adds a code and a hint to an error about messages.
 func ofMessages(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, browse.ErrNoMessage):
-		return fmt.Errorf("%w: %w", ErrNotFound, err)
+		return problem.New(problem.NotFound, err, "")
 	case errors.Is(err, browse.ErrQuery), errors.Is(err, browse.ErrNotSent), errors.Is(err, browse.ErrRedrive):
-		return badRequest{err}
+		return problem.New(problem.Invalid, err, "")
 	case errors.Is(err, browse.ErrBusy):
-		return refusal{err, http.StatusServiceUnavailable, "stop one of the searches, or wait a moment"}
+		return problem.New(problem.Busy, err, "stop one of the searches, or wait a moment")
 	}
 	return ofKafka(err)
 }
@@ -80,11 +81,11 @@ func (s *Server) looking(look func(w http.ResponseWriter, r *http.Request, q bro
 func place(r *http.Request) (partition int32, offset int64, err error) {
 	p, err := strconv.ParseInt(r.PathValue("partition"), 10, 32)
 	if err != nil || p < 0 {
-		return 0, 0, badRequest{fmt.Errorf("%q is not a partition number", r.PathValue("partition"))}
+		return 0, 0, problem.Errorf(problem.Invalid, "%q is not a partition number", r.PathValue("partition"))
 	}
 	offset, err = strconv.ParseInt(r.PathValue("offset"), 10, 64)
 	if err != nil || offset < 0 {
-		return 0, 0, badRequest{fmt.Errorf("%q is not an offset", r.PathValue("offset"))}
+		return 0, 0, problem.Errorf(problem.Invalid, "%q is not an offset", r.PathValue("offset"))
 	}
 	return int32(p), offset, nil
 }
@@ -95,7 +96,7 @@ func number(v url.Values, name string, fallback, low, high int) (int, error) {
 	}
 	n, err := strconv.Atoi(v.Get(name))
 	if err != nil || n < low || n > high {
-		return 0, badRequest{fmt.Errorf("%s: %q is not between %d and %d", name, v.Get(name), low, high)}
+		return 0, problem.Errorf(problem.Invalid, "%s: %q is not between %d and %d", name, v.Get(name), low, high)
 	}
 	return n, nil
 }
@@ -135,7 +136,7 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 	}
 	key := r.URL.Query().Get("part") == "key"
 	if part := r.URL.Query().Get("part"); !key && part != "" && part != "value" {
-		s.problem(w, badRequest{fmt.Errorf("part: %q is neither key nor value", part)})
+		s.problem(w, problem.Errorf(problem.Invalid, "part: %q is neither key nor value", part))
 		return
 	}
 	b, err := s.src.Messages.Raw(ctx, r.PathValue("topic"), p, o, key)
@@ -266,8 +267,8 @@ func mayWrite(r *http.Request, a *act, name string) error {
 	if a.dry || !topic.Reserved(name) || id.Role >= access.Admin {
 		return nil
 	}
-	return forbidden{fmt.Errorf("topic %s is reserved: its records control smartlb or Kafka, and writing them needs the role admin; %s has the role %s", name, id.User, id.Role),
-		"use the calls for configuration, overrides and silences, or ask an admin"}
+	return problem.New(problem.Forbidden, fmt.Errorf("topic %s is reserved: its records control smartlb or Kafka, and writing them needs the role admin; %s has the role %s", name, id.User, id.Role),
+		"use the calls for configuration, overrides and silences, or ask an admin")
 }
 
 func (s *Server) produce(r *http.Request, a *act) (any, error) {
@@ -297,7 +298,7 @@ func (s *Server) redrive(r *http.Request, a *act) (any, error) {
 	a.target = event.Target{Kind: "topic", ID: name}
 	v, err := url.ParseQuery(body.Query)
 	if err != nil {
-		return nil, badRequest{fmt.Errorf("query: %w", err)}
+		return nil, problem.Errorf(problem.Invalid, "query: %w", err)
 	}
 	var picks browse.Picks
 	if body.Pick != "" {

@@ -2,10 +2,10 @@ package api
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
@@ -33,7 +33,7 @@ func (s *Server) applyCatalog(r *http.Request, a *act) (any, error) {
 	a.target = event.Target{Kind: "catalog", ID: "topics.yaml"}
 	for _, p := range q.Allow {
 		if !slices.Contains([]topic.Permission{topic.Repartition, topic.Loss}, p) {
-			return nil, badRequest{fmt.Errorf("allow: unknown permission %q: want %s or %s", p, topic.Repartition, topic.Loss)}
+			return nil, problem.Errorf(problem.Invalid, "allow: unknown permission %q: want %s or %s", p, topic.Repartition, topic.Loss)
 		}
 	}
 	done, err := s.src.TopicChanges.Apply(r.Context(), q.Topics, q.ResetUnmanaged, q.Allow)

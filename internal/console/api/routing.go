@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/event"
@@ -44,21 +45,18 @@ func (s *Server) override(r *http.Request, a *act) (any, error) {
 	}
 	a.target = event.Target{Kind: "instance", ID: r.PathValue("service") + "/" + r.PathValue("instance")}
 	o := event.Override{ServiceID: r.PathValue("service"), InstanceID: r.PathValue("instance"), Action: body.Action}
-	switch body.Action {
-	case event.ActionDrain, event.ActionUndrain:
-	case event.ActionWeight:
-		if body.Weight < 0 || body.Weight > 1000 {
-			return nil, badRequest{fmt.Errorf("weight %v: want 0 (as configured) to 1000", body.Weight)}
-		}
+	if body.Action == event.ActionWeight {
 		o.Weight = event.Some(body.Weight)
-	default:
-		return nil, badRequest{fmt.Errorf("action %q: want drain, undrain or weight", body.Action)}
 	}
-	if err := overrideEnd(&o, body.For, time.Now()); err != nil {
-		return nil, err
+	err := configlog.CheckOverride(o)
+	if err == nil && body.For != "" {
+		o, err = endAfter(o, body.For, time.Now())
 	}
-	if len(body.Reason) > maxComment || len(body.Author) > maxAuthor {
-		return nil, badRequest{fmt.Errorf("reason or author: longer than %d and %d bytes", maxComment, maxAuthor)}
+	switch {
+	case err != nil:
+		return nil, problem.New(problem.Invalid, err, "")
+	case configlog.CheckComment(body.Reason) != nil || len(body.Author) > maxAuthor:
+		return nil, problem.Errorf(problem.Invalid, "reason or author: longer than %d and %d bytes", configlog.MaxComment, maxAuthor)
 	}
 	a.action, a.after = body.Action+".instance", o
 	a.reason, a.author = body.Reason, author(access.From(r.Context()), body.Author)
@@ -90,26 +88,17 @@ func overrideNote(a configlog.Applied, err error) string {
 	return strings.Join(notes, "; ")
 }
 
-// Limits of the fields of an override.
-const (
-	maxAuthor       = 128
-	longestOverride = 30 * 24 * time.Hour
-)
+// maxAuthor is the longest name of an author that a client may give, in bytes.
+const maxAuthor = 128
 
-// overrideEnd sets the end of an override that has a duration.
-func overrideEnd(o *event.Override, text string, now time.Time) error {
-	if text == "" {
-		return nil
+// endAfter sets the end of an override by the text of a duration.
+func endAfter(o event.Override, text string, now time.Time) (event.Override, error) {
+	d, _ := time.ParseDuration(text) // 0 on an error, which is too short
+	o, err := configlog.EndAfter(o, d, now)
+	if err != nil {
+		err = fmt.Errorf("for %q: %w", text, err)
 	}
-	d, err := time.ParseDuration(text)
-	switch {
-	case err != nil || d < time.Second || d > longestOverride:
-		return badRequest{fmt.Errorf("for %q: want a duration from 1s to %s, such as 30m", text, longestOverride)}
-	case o.Action == event.ActionUndrain:
-		return badRequest{errors.New("for: an undrain has no end")}
-	}
-	o.EndsAt = now.Add(d).UTC().Truncate(time.Millisecond)
-	return nil
+	return o, err
 }
 
 // author returns the author of a change: the user who logged in. A client without login, or with the token of the
@@ -129,7 +118,7 @@ func (s *Server) overviewEvents(w http.ResponseWriter, r *http.Request) {
 	case s.src.Overview != nil:
 		s.follow(newPipe(w, r), r.Context())
 	default:
-		s.fail(w, http.StatusNotFound, Problem{Error: "this node has no overview", Hint: "use a node with the role proxy or console"})
+		fail(w, problem.Problem{Code: problem.NotServed, Error: "this node has no overview", Hint: "use a node with the role proxy or console"})
 	}
 }
 
@@ -151,7 +140,7 @@ func (s *Server) follow(p *pipe, ctx context.Context) {
 		cancel()
 		if err != nil {
 			joined = false
-			err = p.tell("problem", Problem{Error: err.Error()})
+			err = p.tell("problem", problemOf(err))
 			events = nil
 		}
 		for _, e := range events {
@@ -182,9 +171,9 @@ func (s *Server) relay(p *pipe, ctx context.Context, events func(context.Context
 			return
 		}
 		if err == nil {
-			err = errors.New("the node that was followed ended")
+			err = problem.Errorf(problem.Unavailable, "the node that was followed ended")
 		}
-		if p.tell("problem", Problem{Error: err.Error()}) != nil {
+		if p.tell("problem", problemOf(err)) != nil {
 			return
 		}
 		select {

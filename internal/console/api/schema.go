@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	description "github.com/smartlb/smartlb/api"
+	"github.com/smartlb/smartlb/internal/console/problem"
 )
 
 // TopicSchema is the schema for the values of a topic.
@@ -20,9 +21,9 @@ func (s *Server) topicSchema(r *http.Request) (any, error) {
 	spec, known := s.src.Topics.Catalog().Find(name)
 	switch {
 	case !known:
-		return nil, refusal{fmt.Errorf("%s has no schema: it is not in the catalog", name), http.StatusNotFound, "deployment/kafka/topics.yaml names the schema of each topic"}
+		return nil, problem.New(problem.NotFound, fmt.Errorf("%s has no schema: it is not in the catalog", name), "deployment/kafka/topics.yaml names the schema of each topic")
 	case spec.Schema == "":
-		return nil, refusal{fmt.Errorf("%s has no schema: its values may be any bytes", name), http.StatusNotFound, "deployment/kafka/topics.yaml names the schema of each topic"}
+		return nil, problem.New(problem.NotFound, fmt.Errorf("%s has no schema: its values may be any bytes", name), "deployment/kafka/topics.yaml names the schema of each topic")
 	}
 	doc, err := description.Schemas.ReadFile("schemas/" + spec.Schema)
 	if err != nil {

@@ -18,20 +18,15 @@ import (
 	"github.com/smartlb/smartlb/internal/base/quota"
 	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/telemetry/journal"
 )
 
-// ErrNotFound means that the name does not exist. Sources return it.
-var ErrNotFound = errors.New("not found")
-
-// ErrUnavailable means that the source cannot answer now, for example without Kafka.
-var ErrUnavailable = errors.New("not available")
-
-// Sources give the handlers their data. If a function is nil, its calls respond with 404 and an explanation. The server
-// calls all functions concurrently; their context limits them.
+// Sources give the handlers their data. If a function is nil, its calls respond with 404 and an explanation. An error
+// that is a problem.Error keeps its code. The server calls all functions concurrently; their context limits them.
 type Sources struct {
 	ReadOnly bool                 // this server refuses all changes
 	Limits   *Limits              // limits on concurrent use; nil: the server makes its own limits
@@ -121,7 +116,7 @@ func (s *Server) routes() {
 	s.alertRoutes()
 	s.auditRoutes()
 	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, http.StatusNotFound, Problem{Error: "there is no " + r.Method + " " + r.URL.Path, Hint: "the calls are in /api/v1/openapi.yaml"})
+		fail(w, problem.Problem{Code: problem.NotServed, Error: "there is no " + r.Method + " " + r.URL.Path, Hint: "the calls are in /api/v1/openapi.yaml"})
 	})
 }
 
@@ -193,9 +188,9 @@ func (s *Server) carryOut(r *http.Request, c change) (any, error) {
 	id := access.From(r.Context())
 	switch {
 	case s.src.ReadOnly:
-		return nil, forbidden{errors.New("this node is read-only"), "its console was started with --read-only, which also applies to its admin listener; use another node"}
+		return nil, problem.New(problem.ReadOnly, errors.New("this node is read-only"), "its console was started with --read-only, which also applies to its admin listener; use another node")
 	case id.Role < c.need:
-		err := forbidden{fmt.Errorf("%s has the role %s, but this call needs the role %s", id.User, id.Role, c.need), "ask a user with that role"}
+		err := problem.New(problem.Forbidden, fmt.Errorf("%s has the role %s, but this call needs the role %s", id.User, id.Role, c.need), "ask a user with that role")
 		s.audit(r, c, a, err)
 		return nil, err
 	}
@@ -205,8 +200,8 @@ func (s *Server) carryOut(r *http.Request, c change) (any, error) {
 }
 
 func (s *Server) audit(r *http.Request, c change, a act, err error) {
-	var bad badRequest
-	if s.src.Audit == nil || errors.As(err, &bad) { // the server attempted nothing
+	code := codeOf(err)
+	if s.src.Audit == nil || code == problem.Invalid { // the server attempted nothing
 		return
 	}
 	if a.target.Kind == "" {
@@ -219,9 +214,8 @@ func (s *Server) audit(r *http.Request, c change, a act, err error) {
 	if a.author != "" {
 		rec.Actor.ID = a.author
 	}
-	var no forbidden
 	switch {
-	case errors.As(err, &no):
+	case code == problem.Forbidden:
 		rec.Result, rec.Reason = event.ResultDenied, failure(err, a.reason)
 	case err != nil:
 		rec.Result, rec.Reason = event.ResultError, failure(err, a.reason)
@@ -257,7 +251,7 @@ func (s *Server) takesJSON(w http.ResponseWriter, r *http.Request) bool {
 
 func (s *Server) takesUpTo(w http.ResponseWriter, r *http.Request, limit int64) bool {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-		s.fail(w, http.StatusUnsupportedMediaType, Problem{Error: "the body must be JSON", Hint: "send Content-Type: application/json"})
+		fail(w, problem.Problem{Code: problem.NotJSON, Error: "the body must be JSON", Hint: "send Content-Type: application/json"})
 		return false
 	}
 	if r.ContentLength > limit {
@@ -270,7 +264,7 @@ func (s *Server) takesUpTo(w http.ResponseWriter, r *http.Request, limit int64) 
 
 // tooLarge is the error for a body of more than limit bytes.
 func tooLarge(limit int64) error {
-	return refusal{fmt.Errorf("the body is larger than %d KiB", limit>>10), http.StatusRequestEntityTooLarge, "send a smaller body"}
+	return problem.New(problem.TooLarge, fmt.Errorf("the body is larger than %d KiB", limit>>10), "send a smaller body")
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f func(*http.Request) (any, error)) {
@@ -288,7 +282,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f fun
 	body, err := json.Marshal(v)
 	if err != nil {
 		s.log.Error("api response failed", "path", r.URL.Path, "error", err)
-		s.fail(w, http.StatusInternalServerError, Problem{Error: "the response cannot be written as JSON: " + err.Error()})
+		fail(w, problem.Problem{Code: problem.Internal, Error: "the response cannot be written as JSON: " + err.Error()})
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -298,7 +292,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, have bool, f fun
 
 // refuse responds to a call for which this node has no source.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request) {
-	s.fail(w, http.StatusNotFound, Problem{Error: "this node cannot answer " + r.URL.Path, Hint: "the node does not have the role, runs without Kafka, or runs without --demo"})
+	fail(w, problem.Problem{Code: problem.NotServed, Error: "this node cannot answer " + r.URL.Path, Hint: "the node does not have the role, runs without Kafka, or runs without --demo"})
 }
 
 // problem responds with an error.
@@ -306,60 +300,48 @@ func (s *Server) problem(w http.ResponseWriter, err error) {
 	if errors.Is(err, browse.ErrBusy) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(busySearchWait.Seconds())))
 	}
-	s.fail(w, statusOf(err), problemOf(err))
+	fail(w, problemOf(err))
 }
 
-func problemOf(err error) Problem {
-	p := Problem{Error: err.Error()}
-	var no forbidden
-	var why refusal
-	switch {
-	case errors.As(err, &no):
-		p.Hint = no.hint
-	case errors.As(err, &why):
-		p.Hint = why.hint
+// problemOf returns the body for an error.
+func problemOf(err error) problem.Problem {
+	p := problem.Problem{Error: err.Error(), Code: codeOf(err)}
+	var known *problem.Error
+	if errors.As(err, &known) {
+		p.Hint = known.Hint
 	}
 	return p
 }
 
-// badRequest is a mistake of the client.
-type badRequest struct{ error }
-
-// forbidden is refused on every retry.
-type forbidden struct {
-	error
-	hint string
-}
-
-func statusOf(err error) int {
-	var bad badRequest
-	var no forbidden
+// codeOf returns the code of an error, empty for nil. Errors of packages that know nothing of the API get theirs here.
+func codeOf(err error) problem.Code {
 	var many access.TooMany
-	var why refusal
+	code := problem.CodeOf(err)
 	switch {
-	case errors.As(err, &why):
-		return why.status
-	case errors.As(err, &bad):
-		return http.StatusBadRequest
+	case err == nil, code != "":
+		return code
 	case errors.Is(err, configlog.ErrLost):
-		return http.StatusConflict
+		return problem.Conflict
 	case errors.Is(err, access.ErrCredentials):
-		return http.StatusUnauthorized
+		return problem.Unauthenticated
 	case errors.As(err, &many):
-		return http.StatusTooManyRequests
+		return problem.Limited
 	case errors.Is(err, access.ErrNoPasswords), errors.Is(err, access.ErrNoIssuer):
-		return http.StatusNotFound
-	case errors.As(err, &no):
-		return http.StatusForbidden
-	case errors.Is(err, ErrNotFound):
-		return http.StatusNotFound
-	case errors.Is(err, ErrUnavailable), errors.Is(err, journal.ErrAway), errors.Is(err, context.DeadlineExceeded):
-		return http.StatusServiceUnavailable
+		return problem.NotServed
+	case errors.Is(err, journal.ErrAway):
+		return problem.Unavailable
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem.Timeout
 	}
-	return http.StatusInternalServerError
+	return problem.Internal
 }
 
-func (s *Server) fail(w http.ResponseWriter, status int, p Problem) { refuse(w, status, p) }
+// fail responds with a problem. Its code sets the status.
+func fail(w http.ResponseWriter, p problem.Problem) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(p.Code.Status())
+	_ = json.NewEncoder(w).Encode(p)
+}
 
 func decodeBody(r *http.Request, v any) error {
 	d := json.NewDecoder(r.Body)
@@ -370,10 +352,10 @@ func decodeBody(r *http.Request, v any) error {
 	case errors.As(err, &large):
 		return tooLarge(large.Limit)
 	case err != nil:
-		return badRequest{fmt.Errorf("body: %w", err)}
+		return problem.Errorf(problem.Invalid, "body: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return badRequest{errors.New("body: more than one JSON value")}
+		return problem.Errorf(problem.Invalid, "body: more than one JSON value")
 	}
 	return nil
 }

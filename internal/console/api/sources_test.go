@@ -8,6 +8,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -186,14 +187,14 @@ func full() api.Sources {
 		Overview: func(context.Context) (api.Overview, error) { return overview(), nil },
 		Explain: func(_ context.Context, service, id string) (api.Explanation, error) {
 			if id != "a" {
-				return api.Explanation{}, fmt.Errorf("%w: there is no instance %q", api.ErrNotFound, id)
+				return api.Explanation{}, problem.Errorf(problem.NotFound, "there is no instance %q", id)
 			}
 			return api.Explanation{Service: service, Instance: id, At: noon, Lines: []string{"a is ejected."}, Detail: instance("a")}, nil
 		},
 		Balancer: balancer(),
 		Override: func(_ context.Context, o event.Override, _, _ string) (configlog.Applied, error) {
 			if o.InstanceID == "unreachable" {
-				return configlog.Applied{}, fmt.Errorf("%w: no broker", api.ErrUnavailable)
+				return configlog.Applied{}, problem.Errorf(problem.Unavailable, "no broker")
 			}
 			return configlog.Applied{Published: true}, nil
 		},
@@ -209,7 +210,7 @@ func full() api.Sources {
 		Connect:  connectors{},
 		Fault: func(_ context.Context, id string, f *api.Fault) error {
 			if id != "a" {
-				return fmt.Errorf("%w: %q is no demo instance", api.ErrNotFound, id)
+				return problem.Errorf(problem.NotFound, "%q is no demo instance", id)
 			}
 			return nil
 		},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
@@ -85,7 +86,7 @@ func TestOverviewStreamBeginsWithAllAndGoesOnWithChanges(t *testing.T) {
 		var fail atomic.Bool
 		src.Overview = func(context.Context) (api.Overview, error) {
 			if fail.Load() {
-				return api.Overview{}, api.ErrUnavailable
+				return api.Overview{}, problem.Errorf(problem.Unavailable, "no broker")
 			}
 			return overview(), nil
 		}

@@ -2,12 +2,12 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/smartlb/smartlb/internal/console/browse"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka/ops"
@@ -68,8 +68,7 @@ func topicTarget(name string) event.Target { return event.Target{Kind: "topic", 
 // ours refuses changes of topics that Kafka or Connect need for themselves.
 func ours(name string) error {
 	if strings.HasPrefix(name, "__") {
-		return refusal{fmt.Errorf("%s is internal to Kafka: changing it here could stop every consumer group", name), http.StatusConflict,
-			"Kafka manages its internal topics; if you must change them, use kafka-topics.sh or kafka-configs.sh"}
+		return problem.New(problem.Conflict, fmt.Errorf("%s is internal to Kafka: changing it here could stop every consumer group", name), "Kafka manages its internal topics; if you must change them, use kafka-topics.sh or kafka-configs.sh")
 	}
 	return nil
 }
@@ -87,7 +86,7 @@ func (s *Server) createTopic(r *http.Request, a *act) (any, error) {
 	}
 	a.target = topicTarget(q.Name)
 	if q.Partitions < 0 || q.Replicas < 0 {
-		return nil, badRequest{errors.New("partitions and replicas must not be negative; 0 means the cluster's default")}
+		return nil, problem.Errorf(problem.Invalid, "partitions and replicas must not be negative; 0 means the cluster's default")
 	}
 	t, err := s.src.TopicChanges.CreateTopic(r.Context(), q.NewTopic, q.Like, a.dry)
 	a.after = t

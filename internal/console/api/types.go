@@ -165,9 +165,3 @@ type LoginMethods struct {
 	Password bool   `json:"password"`
 	Issuer   string `json:"issuer"` // of OpenID Connect; empty: not configured
 }
-
-// Problem is the body of every error response.
-type Problem struct {
-	Error string `json:"error"`
-	Hint  string `json:"hint,omitempty"`
-}

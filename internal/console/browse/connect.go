@@ -57,7 +57,7 @@ func connectError(err error) error {
 	if err == nil || errors.As(err, &said) || errors.Is(err, connect.ErrInvalid) || errors.Is(err, ErrConnector) || errors.Is(err, ErrNoConnect) {
 		return err
 	}
-	if strings.HasPrefix(err.Error(), "the worker has no connector class") {
+	if errors.Is(err, connect.ErrNoClass) {
 		return fmt.Errorf("%w: %w", ErrConnector, err)
 	}
 	return fmt.Errorf("%w: %w", ErrNoConnect, err)

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -138,6 +140,36 @@ func upperSnake(s string) string {
 		b.WriteRune(r)
 	}
 	return strings.ToUpper(b.String())
+}
+
+// ErrBlank is the error about a document without content.
+var ErrBlank = errors.New("the document is empty: it would leave nothing to serve")
+
+// Blank reports whether a document has no content. No node applies such a revision.
+func Blank(src []byte) bool { return len(bytes.TrimSpace(src)) == 0 }
+
+// Check parses a Traffic document that is to be published. Its error is Mistakes.
+func Check(src []byte) (Traffic, error) {
+	if Blank(src) {
+		return Traffic{}, Mistakes{{Line: 1, Text: ErrBlank.Error()}}
+	}
+	return ParseTraffic(src)
+}
+
+// ForPublication checks a whole file and returns the part to publish: listeners, routes and services. Settings of a node
+// (kafka, admin, console, ...) are not part of it. A file without any of the three is a mistake.
+func ForPublication(src []byte) (part []byte, warnings Mistakes, err error) {
+	d, err := Parse(src)
+	if err != nil {
+		return nil, nil, err
+	}
+	if part, err = TrafficPart(src); err != nil {
+		return nil, nil, err
+	}
+	if d.Empty() {
+		return nil, nil, Mistakes{{Line: 1, Text: "there are no listeners, routes or services: publishing the file would leave nothing to serve"}}
+	}
+	return part, d.Warnings, nil
 }
 
 // TrafficPart returns the Traffic keys of a whole file, including their comments. A node publishes this part as the

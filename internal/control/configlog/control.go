@@ -64,11 +64,10 @@ type Control struct {
 	log    State
 	good   *lastGood // the state of the log when this node last followed it; nil before the first time
 	seen   bool      // the log contains the revision of good
-	caught bool      // the log was read to its end once
-	tried  string    // the log's revision that was last applied or refused
+	place  place     // where this node is in the log
+	tried  string    // the log's revision that was last applied, confirmed or refused
 	st     Status
 	tail   *kafka.Tail
-	lost   bool
 	saving chan struct{} // closed when the current save ends; nil: no save is running
 
 	base        []event.Override // overrides in effect according to the log or the last good configuration
@@ -114,7 +113,8 @@ func (c *Control) Start() error {
 	if err := c.take(string(c.cfg.File), "file"); err != nil {
 		return err
 	}
-	c.st.State, c.st.Revision = event.ConfigApplied, "file"
+	c.turn(fileTaken)
+	c.st.Revision = "file"
 	return nil
 }
 
@@ -133,7 +133,8 @@ func (c *Control) takeLastGood(g *lastGood) (bool, error) {
 		c.cfg.Log.Error("last good configuration refused", "revision", g.Revision, "error", err)
 		return false, nil
 	}
-	c.st.State, c.st.Revision = event.ConfigLKG, g.Revision
+	c.turn(lastGoodTaken)
+	c.st.Revision = g.Revision
 	return true, nil
 }
 
@@ -186,13 +187,13 @@ func (c *Control) handle(batch []kafka.Record) {
 			c.cfg.Unsigned()
 		}
 	}
-	if c.fold(updates) {
+	if c.fold(updates) == follow {
 		c.settle()
 	}
 }
 
-// fold reports whether the log was read to its end, so that the node follows it.
-func (c *Control) fold(updates []Update) bool {
+// fold folds records and returns what to do then.
+func (c *Control) fold(updates []Update) action {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, u := range updates {
@@ -201,7 +202,7 @@ func (c *Control) fold(updates []Update) bool {
 		}
 		c.returned(u.ChangeID)
 	}
-	return c.caught
+	return c.look(records)
 }
 
 // folded handles a record that became current. A record that adopts the log makes this node follow the log, unless the
@@ -220,18 +221,17 @@ func (c *Control) folded(u Update) {
 // catchUp is called when the log was read to its end for the first time.
 func (c *Control) catchUp() {
 	c.mu.Lock()
-	c.caught = true
+	do := c.look(end)
 	c.mu.Unlock()
-	c.settle()
+	if do == follow {
+		c.settle()
+	}
 }
 
-// settle makes the node follow the log, if it is the log that the node knows, and saves the result. Only the goroutine
-// that reads the log calls it, so the log does not change while a document is parsed.
+// settle makes the node serve what the log says, and saves the result. Only the goroutine that reads the log calls it,
+// so the log does not change while a document is parsed.
 func (c *Control) settle() {
-	document, ok := c.next()
-	if !ok {
-		return
-	}
+	document := c.next()
 	var t config.Traffic
 	var err error
 	if document != "" {
@@ -239,34 +239,36 @@ func (c *Control) settle() {
 	}
 	c.mu.Lock()
 	if document != "" {
-		c.follow(t, err)
+		c.revise(t, err)
 	}
 	g := c.keep()
 	c.mu.Unlock()
 	c.save(g)
 }
 
-// next puts the log's overrides into effect and returns the document to apply, empty if there is none. ok is false if
-// the node must not follow the log.
-func (c *Control) next() (document string, ok bool) {
+// next puts the log's overrides into effect and returns the document to apply, empty if there is none.
+func (c *Control) next() (document string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if why := c.strange(); why != "" {
-		c.lose(why)
-		return "", false
-	}
-	c.lost = false
 	c.base = slices.Clone(c.log.Overrides) // the fold changes its own list in place
 	c.putOverrides(c.now())
-	if !c.cfg.FileOnly && c.log.Revision != "" && c.log.Revision != c.tried {
+	if c.cfg.FileOnly || c.log.Revision == "" || c.log.Revision == c.tried {
+		return ""
+	}
+	c.tried = c.log.Revision
+	seen := otherRevision
+	if c.log.Revision == c.st.Revision {
+		seen = sameRevision
+	}
+	if c.turn(seen) == apply {
 		document = c.log.Document
 	}
-	return document, true
+	return document
 }
 
-// strange returns why the log is not the log of the last good configuration. It returns "" if it is the same log, or if
+// mismatch returns why the log is not the log of the last good configuration. It returns "" if it is the same log, or if
 // there is nothing to compare it with.
-func (c *Control) strange() string {
+func (c *Control) mismatch() string {
 	g := c.good
 	switch {
 	case g == nil || g.NextOffset == 0:
@@ -291,24 +293,21 @@ func (c *Control) sameTopic() bool {
 	return id == "" || c.good.TopicID == "" || id == c.good.TopicID
 }
 
-// follow applies the log's current revision, whose document has been parsed.
-func (c *Control) follow(t config.Traffic, parsed error) {
+// revise applies the log's current revision, whose document has been parsed.
+func (c *Control) revise(t config.Traffic, parsed error) {
 	revision, before := c.log.Revision, c.st.Revision
-	c.tried = revision
-	if revision == before && c.st.State == event.ConfigLKG {
-		c.st.State = event.ConfigApplied // the revision on disk is the current revision of the log
-		return
-	}
-	current, _ := c.log.Find(revision)
+	current, _ := c.log.Find(revision) // an error only if the history was dropped: then author and comment are unknown
 	err := parsed
 	if err == nil {
 		err = c.apply(t, revision)
 	}
 	if err != nil {
-		c.st.State, c.st.RefusedRevision, c.st.Errors = event.ConfigRefused, revision, []string{err.Error()}
+		c.turn(revisionRefused)
+		c.st.RefusedRevision, c.st.Errors = revision, []string{err.Error()}
 		c.cfg.Log.Error("configuration refused, the old one stays", "revision", revision, "author", current.Author, "offset", current.Offset, "serving", c.st.Revision, "error", err)
 	} else {
-		c.st = Status{State: event.ConfigApplied, Revision: revision, Overrides: c.st.Overrides}
+		c.turn(revisionApplied)
+		c.st = Status{State: c.st.State, Revision: revision, Overrides: c.st.Overrides}
 		c.cfg.Log.Info("configuration applied", "revision", revision, "author", current.Author)
 	}
 	if c.cfg.Changed != nil {
@@ -386,18 +385,7 @@ func (c *Control) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.log, c.seen = State{}, false
-	if why := c.strange(); why != "" {
-		c.lose(why)
-	}
-}
-
-func (c *Control) lose(why string) {
-	if c.lost {
-		return
-	}
-	c.lost = true
-	c.cfg.Log.Error("config-updates is not the log this node followed: it keeps its last good configuration until `smartlb config apply --adopt`",
-		"reason", why, "revision", c.st.Revision)
+	c.look(reset)
 }
 
 // seed publishes the node's file into an empty log, once. It does not publish if the node holds a last good
@@ -410,7 +398,7 @@ func (c *Control) seed(ctx context.Context) {
 			"file", c.cfg.FileName, "revision", c.log.Revision)
 	}
 	file := c.cfg.File // Reload may replace it
-	first := empty && !c.lost && len(file) > 0 && !c.cfg.FileOnly
+	first := empty && !c.place.lostLog() && len(file) > 0 && !c.cfg.FileOnly
 	c.mu.Unlock()
 	if !first {
 		return
@@ -418,7 +406,7 @@ func (c *Control) seed(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	revision, err := Publish(ctx, c.cfg.Kafka, Change{
-		Document: file, Author: c.cfg.Author, Node: c.cfg.Node, Comment: "first configuration, from " + c.cfg.FileName,
+		Document: file, Author: c.cfg.Author, Node: c.cfg.Node, Comment: "first configuration, from " + cut(c.cfg.FileName, maxFileName),
 	}, c.cfg.Log)
 	if err != nil {
 		c.cfg.Log.Warn("first configuration not published", "error", err)
@@ -427,13 +415,16 @@ func (c *Control) seed(ctx context.Context) {
 	c.cfg.Log.Info("first configuration published", "revision", revision, "file", c.cfg.FileName)
 }
 
+// maxFileName is the length of a file's name in a comment, in bytes.
+const maxFileName = 300
+
 // Status returns the configuration state of the node. The caller must not change its lists.
 func (c *Control) Status() Status {
 	c.awaitDisk()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	st := c.st
-	st.Current, st.LostLog = c.log.Revision, c.lost
+	st.Current, st.LostLog = c.log.Revision, c.place.lostLog()
 	st.Silences = append([]Silence(nil), c.log.Silences...)
 	st.Connected = c.tail != nil && c.tail.Connected()
 	return st

@@ -58,7 +58,7 @@ func TestAPoisonousRecordStopsNoNodeAndIsNamed(t *testing.T) {
 			t.Errorf("%s: %d records skipped", start, got)
 		}
 		h := n.History()
-		if len(h) != 4 || h[1].Result != resultUnreadable || h[1].Offset != 1 || h[3].Author != "mallory" || h[3].Offset != 3 {
+		if len(h) != 4 || h[1].Result != ResultUnreadable || h[1].Offset != 1 || h[3].Author != "mallory" || h[3].Offset != 3 {
 			t.Errorf("%s: %+v", start, h)
 		}
 		stop()

@@ -55,7 +55,7 @@ func (c *Control) Override(ctx context.Context, o event.Override, author, reason
 	l := &localChange{done: make(chan struct{}), ConfigUpdate: event.ConfigUpdate{
 		ChangeID: randomHex(8), Timestamp: now.UTC(), Author: author, Node: c.cfg.Node, Kind: event.KindOverride, Comment: reason, Override: o,
 	}}
-	if err := l.Validate(); err != nil {
+	if err := errors.Join(l.Validate(), CheckOverride(o)); err != nil {
 		return Applied{}, err
 	}
 	c.mu.Lock()
@@ -92,23 +92,12 @@ func (c *Control) Override(ctx context.Context, o event.Override, author, reason
 // putOverrides puts into effect the overrides of the log and the later overrides of this node, except those that have
 // ended. The caller holds the lock.
 func (c *Control) putOverrides(now time.Time) {
-	s := State{Overrides: slices.Clone(c.base)}
+	list := overrides(slices.Clone(c.base))
 	for _, l := range c.local {
-		s.override(attributed(l.ConfigUpdate))
+		list, _ = list.with(attributed(l.ConfigUpdate))
 	}
-	c.st.Overrides = slices.DeleteFunc(s.Overrides, func(o event.Override) bool { return ended(o, now) })
+	c.st.Overrides = list.at(now)
 	c.cfg.Override(c.st.Overrides)
-}
-
-func ended(o event.Override, now time.Time) bool {
-	return !o.EndsAt.IsZero() && !o.EndsAt.After(now)
-}
-
-// attributed returns a message's override with its author, time and reason.
-func attributed(u event.ConfigUpdate) event.Override {
-	o := u.Override
-	o.Author, o.Reason, o.Since = u.Author, u.Comment, u.Timestamp
-	return o
 }
 
 // Tend ends overrides when their time has passed and publishes the overrides made on this node, until ctx ends. A node

@@ -1,7 +1,6 @@
 package configlog
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,24 +10,12 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/readable"
-	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
 // ErrLost is returned if another change won. The error names the winner.
 var ErrLost = errors.New("another change was first")
-
-// Change is a revision to publish.
-type Change struct {
-	Document []byte
-	Base     string // the revision from which it was made
-	Author   string
-	Node     string
-	Comment  string
-	Adopt    bool
-}
 
 // Load folds the log from its beginning to its current end.
 func Load(ctx context.Context, cfg kafka.Config, log *slog.Logger) (State, error) {
@@ -55,13 +42,11 @@ func Load(ctx context.Context, cfg kafka.Config, log *slog.Logger) (State, error
 }
 
 // Publish writes a revision and reads the log again to learn whether it won. It returns the name of the new revision.
-// If the revision lost, the error is ErrLost.
+// If the revision lost, the error is ErrLost. If the change is not valid, it is that of Change.Check, and nothing was
+// written.
 func Publish(ctx context.Context, cfg kafka.Config, c Change, log *slog.Logger) (string, error) {
-	if _, err := config.ParseTraffic(c.Document); err != nil {
+	if err := c.Check(); err != nil {
 		return "", err
-	}
-	if len(bytes.TrimSpace(c.Document)) == 0 {
-		return "", errors.New("the document is empty: it would leave nothing to serve")
 	}
 	sum := sha256.Sum256(c.Document)
 	u := event.ConfigUpdate{
@@ -76,24 +61,27 @@ func Publish(ctx context.Context, cfg kafka.Config, c Change, log *slog.Logger) 
 	if err != nil {
 		return u.Revision, fmt.Errorf("revision %s was written, but not read back: %w", u.Revision, err)
 	}
-	e, ok := state.Find(u.Revision)
-	if !ok {
+	e, err := state.Find(u.Revision)
+	if err != nil {
 		return u.Revision, fmt.Errorf("revision %s was written, but is not in the log: was the topic recreated?", u.Revision)
 	}
 	if state.marked && !cfg.Signing.On() {
 		return u.Revision, fmt.Errorf("revision %s was written without a signature, and others sign their changes: nodes with signing keys do not apply it; name the key in SMARTLB_SIGNING_KEYS, the profile or the node's file and apply again", u.Revision)
 	}
-	if e.Result == sign.Unsigned.String() || e.Result == sign.Bad.String() || e.Result == resultReplayed {
-		return u.Revision, fmt.Errorf("revision %s was written, but no node applies it: %s", u.Revision, e.Result)
-	}
-	if winner := e.Lost(); winner != "" || e.Result == resultLost {
-		return u.Revision, fmt.Errorf("%w: the current revision is %q, not %q; see it with `smartlb config show` and apply again", ErrLost, winner, c.Base)
+	switch {
+	case e.Result == ResultLost:
+		return u.Revision, fmt.Errorf("%w: the current revision is %q, not %q; see it with `smartlb config show` and apply again", ErrLost, e.Winner, c.Base)
+	case !e.Result.Applied():
+		return u.Revision, fmt.Errorf("revision %s was written, but no node applies it: %s", u.Revision, e.Outcome())
 	}
 	return u.Revision, nil
 }
 
 // PublishOverride writes a drain, undrain or weight.
 func PublishOverride(ctx context.Context, cfg kafka.Config, o event.Override, author, comment string, log *slog.Logger) error {
+	if err := CheckOverride(o); err != nil {
+		return err
+	}
 	return send(ctx, cfg, event.ConfigUpdate{
 		ChangeID: randomHex(8), Timestamp: readable.Moment(time.Now()), Author: author, Kind: event.KindOverride, Comment: comment, Override: o,
 	}, log)

@@ -1,7 +1,5 @@
 package configlog
 
-import "github.com/smartlb/smartlb/internal/event"
-
 // Reload applies a changed file if this node serves the file, because it ignores revisions or there is no revision yet.
 // taken is false if routes and services come from the log. After an error nothing has changed.
 func (c *Control) Reload(file []byte) (taken bool, err error) {
@@ -14,6 +12,7 @@ func (c *Control) Reload(file []byte) (taken bool, err error) {
 		return false, err
 	}
 	c.cfg.File = file
-	c.st.State, c.st.Revision = event.ConfigApplied, "file"
+	c.turn(fileTaken)
+	c.st.Revision = "file"
 	return true, nil
 }

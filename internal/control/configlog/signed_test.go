@@ -70,7 +70,7 @@ func TestWithKeysOnlySignedRecordsAreApplied(t *testing.T) {
 	}
 	var results []string
 	for _, e := range s.History {
-		results = append(results, e.Result)
+		results = append(results, string(e.Result))
 	}
 	if got := strings.Join(results, ", "); got != "current, unauthenticated, bad signature, bad signature, unauthenticated, unauthenticated" {
 		t.Errorf("history: %s", got)
@@ -111,7 +111,7 @@ func TestASignedRecordCountsOnce(t *testing.T) {
 		s.fold(cfg, signedAs(ours, value(t, change("4", later)), now.Add(wait)))
 		for i, r := range log {
 			s.fold(cfg, r)
-			if e := s.History[len(s.History)-1]; e.Result != resultReplayed {
+			if e := s.History[len(s.History)-1]; e.Result != ResultReplayed {
 				t.Errorf("after %s record %d again: %s", wait, i, e.Result)
 			}
 		}
@@ -129,7 +129,7 @@ func TestASignedRecordCountsOnce(t *testing.T) {
 	}
 	for _, i := range []int{0, maxSeen, 2 * maxSeen, 3*maxSeen - 1} {
 		s.fold(cfg, signedAs(ours, value(t, change(fmt.Sprint("c", i), drain)), now.Add(time.Duration(i)*time.Millisecond)))
-		if e := s.History[len(s.History)-1]; e.Result != resultReplayed {
+		if e := s.History[len(s.History)-1]; e.Result != ResultReplayed {
 			t.Errorf("change %d again: %s", i, e.Result)
 		}
 	}

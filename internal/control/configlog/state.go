@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/readable"
+	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafka/sign"
@@ -28,7 +29,8 @@ type Entry struct {
 	Revision  string    `json:"revision,omitempty"`
 	Base      string    `json:"base,omitempty"`
 	Comment   string    `json:"comment,omitempty"`
-	Result    string    `json:"result"` // current, superseded, lost to REVISION, override, silence, unreadable, unauthenticated, bad signature, replayed
+	Result    Result    `json:"result"`
+	Winner    string    `json:"winner,omitempty"` // with ResultLost: the revision that was current; empty: the log held none
 
 	Authenticated bool   `json:"authenticated"`   // a known key signed it: the signature confirms the author
 	Key           string `json:"keyId,omitempty"` // id of that key
@@ -36,16 +38,41 @@ type Entry struct {
 	Document      string `json:"document,omitempty"`
 }
 
+// Result is what the log made of a record.
+type Result string
+
 // Results of an entry.
 const (
-	ResultCurrent    = "current"
-	ResultSuperseded = "superseded"
-	ResultOverride   = "override"
-	ResultSilence    = "silence"
-	resultLost       = "lost to "
-	resultUnreadable = "unreadable"
-	resultReplayed   = "replayed" // signed and already in the log
+	ResultCurrent         Result = "current"
+	ResultSuperseded      Result = "superseded" // was current
+	ResultLost            Result = "lost"       // its base was not the current revision
+	ResultOverride        Result = "override"
+	ResultSilence         Result = "silence"
+	ResultUnreadable      Result = "unreadable"
+	ResultUnauthenticated Result = "unauthenticated" // it has no signature, and this node requires one
+	ResultBadSignature    Result = "bad signature"
+	ResultReplayed        Result = "replayed" // signed and already in the log
 )
+
+// Applied reports whether every node that has the same keys put the record into effect.
+func (r Result) Applied() bool {
+	switch r {
+	case ResultCurrent, ResultSuperseded, ResultOverride, ResultSilence:
+		return true
+	}
+	return false
+}
+
+// Outcome returns the result as text for people. It names the winner.
+func (e Entry) Outcome() string {
+	switch {
+	case e.Result == ResultLost && e.Winner != "":
+		return "lost to " + e.Winner
+	case e.Result == ResultLost:
+		return "lost: the log held no revision"
+	}
+	return string(e.Result)
+}
 
 // State is the result of the log so far. The zero value is the state of an empty log.
 type State struct {
@@ -66,9 +93,8 @@ const (
 	maxHistory   = 1000 // entries of each room except junk
 	maxJunk      = 100
 	maxDocuments = 64 << 20 // bytes of documents in them; older entries lose their documents
-	maxOverrides = 10_000   // in effect; every node refuses more
 	maxSilences  = 1000     // latest; the end of an older silence is forgotten, not its alerts
-	maxComment   = 4 << 10  // bytes of a comment; the rest is cut off
+	maxText      = 4 << 10  // bytes of a comment or an error; the rest is cut off
 	maxName      = 1 << 10  // bytes of an author, a node or a revision
 	maxLabels    = 32       // of a silence, each with at most maxName bytes
 )
@@ -89,7 +115,7 @@ func Read(cfg kafka.Config, r kafka.Record) Update {
 	if err == nil {
 		err = namesFit(u)
 	}
-	u.Comment, u.Author, u.Node = cut(u.Comment, maxComment), cut(u.Author, maxName), cut(u.Node, maxName)
+	u.Comment, u.Author, u.Node = cut(u.Comment, maxText), cut(u.Author, maxName), cut(u.Node, maxName)
 	_, marked := r.Header(sign.Header)
 	return Update{ConfigUpdate: u, Offset: r.Offset, Err: err, Writer: cfg.Verify(r), marked: marked}
 }
@@ -110,59 +136,59 @@ func (s *State) Fold(u Update) bool {
 	}
 	s.NextOffset = u.Offset + 1
 	s.marked = s.marked || u.marked
-	if u.Err != nil {
-		s.remember(Entry{Offset: u.Offset, Author: u.Author, Timestamp: u.Timestamp, ChangeID: u.ChangeID, Result: resultUnreadable, Summary: cut(u.Err.Error(), maxComment)})
-		return false
-	}
 	e := Entry{
 		Offset: u.Offset, ChangeID: u.ChangeID, Timestamp: u.Timestamp, Author: u.Author, Kind: u.Kind,
 		Revision: u.Revision, Base: u.Base, Comment: u.Comment, Document: u.Document,
-		Authenticated: u.Writer.State == sign.Signed, Key: u.Writer.Key,
+		Authenticated: u.Writer.State == sign.Signed, Key: u.Writer.Key, Result: s.judge(u),
 	}
-	if u.Writer.Refused() {
-		e.Result, e.Document = u.Writer.State.String(), ""
-		s.remember(e)
-		return false
-	}
-	if s.replays.again(u) {
-		e.Result, e.Document = resultReplayed, ""
-		s.remember(e)
-		return false
-	}
-	if u.Kind == event.KindOverride {
-		if !s.override(attributed(u.ConfigUpdate)) {
-			e.Result, e.Summary = resultUnreadable, fmt.Sprintf("more than %d overrides are in force", maxOverrides)
-			s.remember(e)
-			return false
+	switch e.Result {
+	case ResultUnreadable:
+		e = Entry{Offset: u.Offset, Author: u.Author, Timestamp: u.Timestamp, ChangeID: u.ChangeID, Result: e.Result, Summary: cut(u.Err.Error(), maxText)}
+	case ResultUnauthenticated, ResultBadSignature, ResultReplayed:
+		e.Document = ""
+	case ResultOverride:
+		var fits bool
+		e.Summary = Describe(u.Override)
+		if s.Overrides, fits = overrides(s.Overrides).with(attributed(u.ConfigUpdate)); !fits {
+			e.Result, e.Summary = ResultUnreadable, fmt.Sprintf("more than %d overrides are in force", maxOverrides)
 		}
-		e.Result, e.Summary = ResultOverride, Describe(u.Override)
-		s.remember(e)
-		return false
-	}
-	if u.Kind == event.KindSilence {
+	case ResultSilence:
 		s.silence(Silence{Silence: u.Silence, Author: u.Author, Reason: u.Comment, Since: u.Timestamp})
-		e.Result, e.Summary = ResultSilence, DescribeSilence(u.Silence)
-		s.remember(e)
-		return false
-	}
-	if u.Base != s.Revision && !u.Adopt {
-		e.Result = resultLost + s.Revision
-		s.remember(e)
-		return false
-	}
-	for i := range s.History {
-		if s.History[i].Result == ResultCurrent {
-			s.History[i].Result = ResultSuperseded
+		e.Summary = DescribeSilence(u.Silence)
+	case ResultLost:
+		e.Winner = s.Revision
+	case ResultCurrent:
+		for i := range s.History {
+			if s.History[i].Result == ResultCurrent {
+				s.History[i].Result = ResultSuperseded
+			}
 		}
+		s.Revision, s.Document = u.Revision, u.Document
 	}
-	s.Revision, s.Document = u.Revision, u.Document
-	e.Result = ResultCurrent
 	s.remember(e)
-	return true
+	return e.Result == ResultCurrent
 }
 
-// maxWeight is the highest weight that an override may set.
-const maxWeight = 1000
+// judge returns what becomes of a record. The first rule that concerns it decides.
+func (s *State) judge(u Update) Result {
+	switch {
+	case u.Err != nil:
+		return ResultUnreadable
+	case u.Writer.State == sign.Unsigned:
+		return ResultUnauthenticated
+	case u.Writer.Refused():
+		return ResultBadSignature
+	case s.replays.again(u):
+		return ResultReplayed
+	case u.Kind == event.KindOverride:
+		return ResultOverride
+	case u.Kind == event.KindSilence:
+		return ResultSilence
+	case !s.takes(u.Base, u.Adopt):
+		return ResultLost
+	}
+	return ResultCurrent
+}
 
 // read decodes a message. It refuses messages that no writer of this program would send. Such a message has another
 // source or is damaged, and would empty the configuration or break the arithmetic of a pool.
@@ -176,14 +202,14 @@ func read(value []byte) (event.ConfigUpdate, error) {
 		return u, nil
 	case event.KindOverride:
 		u.Override.Author, u.Override.Reason, u.Override.Since = "", "", time.Time{} // the fields of the message apply instead
-		if w := u.Override.Weight.Or(0); u.Override.Action == event.ActionWeight && (w < 0 || w > maxWeight) {
-			return u, fmt.Errorf("override.weight: %v is not between 0 and %d", w, maxWeight)
+		if err := CheckOverride(u.Override); err != nil {
+			return u, fmt.Errorf("override: %w", err)
 		}
 		return u, nil
 	}
 	switch sum := sha256.Sum256([]byte(u.Document)); {
-	case strings.TrimSpace(u.Document) == "":
-		return u, errors.New("document: a revision without a document would leave nothing to serve")
+	case config.Blank([]byte(u.Document)):
+		return u, fmt.Errorf("document: %w", config.ErrBlank)
 	case u.SHA256 != hex.EncodeToString(sum[:]):
 		return u, errors.New("sha256: not that of the document")
 	}
@@ -268,28 +294,10 @@ func (e Entry) room() int {
 	switch e.Result {
 	case ResultCurrent, ResultSuperseded:
 		return revisionRoom
-	case resultUnreadable, resultReplayed, sign.Unsigned.String(), sign.Bad.String():
-		return junkRoom
+	case ResultOverride, ResultSilence, ResultLost:
+		return changeRoom
 	}
-	return changeRoom
-}
-
-// sameOverride reports whether two overrides concern the same setting: the drain of an instance, or its weight.
-func sameOverride(a, b event.Override) bool {
-	return a.ServiceID == b.ServiceID && a.InstanceID == b.InstanceID && (a.Action == event.ActionWeight) == (b.Action == event.ActionWeight)
-}
-
-// override keeps one drain and one weight per instance. It returns false if there are too many overrides.
-func (s *State) override(o event.Override) bool {
-	s.Overrides = slices.DeleteFunc(s.Overrides, func(h event.Override) bool { return sameOverride(h, o) })
-	if o.Action == event.ActionUndrain || (o.Action == event.ActionWeight && o.Weight.Or(0) == 0) {
-		return true
-	}
-	if len(s.Overrides) >= maxOverrides {
-		return false
-	}
-	s.Overrides = append(s.Overrides, o)
-	return true
+	return junkRoom
 }
 
 // Silence is a silence with its author, time and reason.
@@ -336,47 +344,6 @@ func DescribeSilence(s event.Silence) string {
 		parts = append(parts, k+"="+s.Labels[k])
 	}
 	return fmt.Sprintf("silence %s of %s until %s", s.ID, strings.Join(parts, " "), readable.Time(s.EndsAt))
-}
-
-// Find returns the entry of a revision.
-func (s *State) Find(revision string) (Entry, bool) {
-	for _, e := range slices.Backward(s.History) {
-		if e.Revision == revision && e.Kind == event.KindRevision {
-			return e, true
-		}
-	}
-	return Entry{}, false
-}
-
-// FromFile is the prefix of the author of a revision that a node published from its own file.
-const FromFile = "file:"
-
-// FirstFromFile reports whether the current revision is the first revision and comes from a node's own file: no
-// operator chose it over another revision.
-func (s *State) FirstFromFile() bool {
-	e, found := s.Find(s.Revision)
-	return found && e.Base == "" && strings.HasPrefix(e.Author, FromFile)
-}
-
-// Lost returns the revision that won over this change, empty if the change did not lose.
-func (e Entry) Lost() string {
-	winner, lost := strings.CutPrefix(e.Result, resultLost)
-	if !lost {
-		return ""
-	}
-	return winner
-}
-
-// Describe returns an override as text.
-func Describe(o event.Override) string {
-	text := fmt.Sprintf("%s %s/%s", o.Action, o.ServiceID, o.InstanceID)
-	if o.Action == event.ActionWeight {
-		text = fmt.Sprintf("weight of %s/%s is %v", o.ServiceID, o.InstanceID, o.Weight.Or(0))
-	}
-	if !o.EndsAt.IsZero() {
-		text += " until " + o.EndsAt.UTC().Format(time.RFC3339)
-	}
-	return text
 }
 
 // NextRevision returns the name of the next revision: a number that grows along the chain, and a random part, because

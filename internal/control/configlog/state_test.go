@@ -57,7 +57,7 @@ func TestFirstOfTwoFromOneBaseWinsAndTheLoserHearsOfIt(t *testing.T) {
 	loser, _ := s.Find("2-c")
 	winner, _ := s.Find("2-b")
 	first, _ := s.Find("1-a")
-	if s.Revision != "2-b" || s.Document != "b: 1" || loser.Lost() != "2-b" || winner.Result != ResultCurrent || first.Result != ResultSuperseded {
+	if s.Revision != "2-b" || s.Document != "b: 1" || loser.Result != ResultLost || loser.Winner != "2-b" || winner.Result != ResultCurrent || first.Result != ResultSuperseded {
 		t.Errorf("current %s; loser %q, winner %q, first %q", s.Revision, loser.Result, winner.Result, first.Result)
 	}
 	adopt := revision("9-z", "7-gone", "z: 1")
@@ -235,7 +235,7 @@ func TestWhatNoWriterSendsIsUnreadable(t *testing.T) {
 		if s.Fold(record(7, v)) || s.Revision != "" || len(s.Overrides) != 0 {
 			t.Errorf("%s: applied: %+v", name, s)
 		}
-		if s.NextOffset != 8 || len(s.History) != 1 || s.History[0].Result != resultUnreadable {
+		if s.NextOffset != 8 || len(s.History) != 1 || s.History[0].Result != ResultUnreadable {
 			t.Errorf("%s: %+v", name, s.History)
 		}
 	}
@@ -336,7 +336,7 @@ func TestJunkTakesNoPlaceOfRevisions(t *testing.T) {
 	}
 	s.Fold(record(20_000, value(t, revision("3-c", "2-b", "c: 1"))))
 	for _, name := range []string{"1-a", "2-b", "3-c"} {
-		if e, ok := s.Find(name); !ok || e.Document == "" {
+		if e, err := s.Find(name); err != nil || e.Document == "" {
 			t.Errorf("revision %s is gone", name)
 		}
 	}
@@ -367,7 +367,7 @@ func TestOverridesAreBounded(t *testing.T) {
 	for i := range maxOverrides + 5 {
 		s.Fold(record(int64(i), value(t, override(event.Override{ServiceID: "s", InstanceID: fmt.Sprint(i), Action: event.ActionDrain}))))
 	}
-	if len(s.Overrides) != maxOverrides || s.History[len(s.History)-1].Result != resultUnreadable {
+	if len(s.Overrides) != maxOverrides || s.History[len(s.History)-1].Result != ResultUnreadable {
 		t.Errorf("%d overrides", len(s.Overrides))
 	}
 	s.Fold(record(s.NextOffset, value(t, override(event.Override{ServiceID: "s", InstanceID: "0", Action: event.ActionUndrain}))))

@@ -68,6 +68,9 @@ func (e *Error) Error() string {
 // ErrNotFound is wrapped by errors about objects that do not exist.
 var ErrNotFound = errors.New("not found")
 
+// ErrNoClass is wrapped by errors about a connector class that no worker has.
+var ErrNoClass = errors.New("the worker has no connector class")
+
 // Unwrap makes errors.Is find ErrNotFound.
 func (e *Error) Unwrap() error {
 	if e.Status == http.StatusNotFound {

@@ -256,7 +256,7 @@ func (c *Client) knows(ctx context.Context, class string) error {
 	if near := nearest.Name(class, names); near != "" {
 		hint = fmt.Sprintf(" (did you mean %s?)", near)
 	}
-	return fmt.Errorf("the worker has no connector class %s%s; smartlb kafka connect plugins lists them", class, hint)
+	return fmt.Errorf("%w %s%s; smartlb kafka connect plugins lists them", ErrNoClass, class, hint)
 }
 
 // Applied is the result of applying a connector's settings.

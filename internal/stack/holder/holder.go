@@ -2,6 +2,7 @@
 package holder
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -31,6 +32,16 @@ func Of(addr net.Addr) string {
 		return fmt.Sprintf(": in use by %s, pid %s", strings.TrimSpace(string(name)), pid)
 	}
 	return ""
+}
+
+// PortError adds to err the process that uses the port, if known, and the flag that chooses another port. It returns
+// other errors, and nil, unchanged.
+func PortError(err error, flag string) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return fmt.Errorf("%w%s (choose another address with %s)", err, Of(op.Addr), flag)
+	}
+	return err
 }
 
 // listeningInode finds the inode of the socket that listens on a port in /proc/net/tcp{,6}.

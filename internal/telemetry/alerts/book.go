@@ -4,9 +4,11 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/telemetry/rule"
 )
 
@@ -27,6 +29,7 @@ type Book struct {
 	// Configured reports whether an instance is configured; nil: no instance is. It is set before the first Take.
 	Configured func(service, instance string) bool
 
+	tail     atomic.Pointer[kafka.Tail] // of Follow; nil before it
 	mu       sync.Mutex
 	alerts   map[string]event.Alert // about configured instances
 	others   map[string]event.Alert

@@ -135,6 +135,24 @@ func TestArrowsGoOneWay(t *testing.T) {
 	}
 }
 
+// A verb that reads one topic must not link what a node needs.
+func TestOnlyVerbsThatServeLinkApp(t *testing.T) {
+	reached := map[string]bool{}
+	var walk func(group string)
+	walk = func(group string) {
+		for _, next := range arrows[group] {
+			if !reached[next] {
+				reached[next] = true
+				walk(next)
+			}
+		}
+	}
+	walk("internal/cli")
+	if reached["internal/app"] || reached["internal/cli/serve"] || !reached["internal/kafka"] {
+		t.Errorf("internal/cli reaches %v", reached)
+	}
+}
+
 // Text of strangers gets to the YAML library through yamlsafe alone, which
 // bounds it first.
 func TestYAMLIsReadWithinBounds(t *testing.T) {

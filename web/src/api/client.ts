@@ -58,15 +58,29 @@ export type Reset = Schemas["Reset"];
 export type DeletedGroup = Schemas["DeletedGroup"];
 export type DeletedOffsets = Schemas["DeletedOffsets"];
 export type Problem = Schemas["Problem"];
+export type Code = Schemas["ProblemCode"];
 
 /** An error response of the API. */
 export class ApiError extends Error {
-  constructor(
-    readonly status: number,
-    readonly problem: Problem,
-  ) {
+  constructor(readonly problem: Problem) {
     super(problem.hint ? `${problem.error} (${problem.hint})` : problem.error);
   }
+}
+
+/** Whether an error of the API has one of the codes. */
+export function hasCode(error: unknown, ...codes: Code[]): error is ApiError {
+  return error instanceof ApiError && codes.includes(error.problem.code);
+}
+
+/** Whether the API refused the call itself: the same call would fail again. */
+export function isFinal(error: unknown): error is ApiError {
+  return error instanceof ApiError && !hasCode(error, "unavailable", "busy", "timeout", "internal");
+}
+
+/** The problem in an answer. A program between page and node may send a body of its own. */
+export async function problemIn(response: Response): Promise<Problem> {
+  const body = (await response.json().catch(() => null)) as Problem | null;
+  return body ?? { error: `the node answered ${response.status}`, code: response.status < 500 ? "invalid" : "unavailable" };
 }
 
 const timeout = 12_000; // the server gives up after 10 s
@@ -74,11 +88,8 @@ const timeout = 12_000; // the server gives up after 10 s
 async function call<T>(path: string, init: RequestInit): Promise<T> {
   const signal = init.signal ? AbortSignal.any([init.signal, AbortSignal.timeout(timeout)]) : AbortSignal.timeout(timeout);
   const response = await fetch(`/api/v1${path}`, { ...init, signal });
-  const body: unknown = await response.json().catch(() => null);
-  if (!response.ok) {
-    throw new ApiError(response.status, (body as Problem | null) ?? { error: `the node answered ${response.status}` });
-  }
-  return body as T;
+  if (!response.ok) throw new ApiError(await problemIn(response));
+  return (await response.json().catch(() => null)) as T;
 }
 
 export function get<T>(path: string, signal?: AbortSignal): Promise<T> {

@@ -1193,9 +1193,26 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         Problem: {
+            /** @description What failed and why, for people */
             error: string;
+            code: components["schemas"]["ProblemCode"];
+            /** @description What the caller can do */
             hint?: string;
         };
+        /**
+         * @description The kind of an error; stable. 400: `invalid` (a parameter or the body is wrong), `refused` (Kafka, or a check
+         *     of what it would accept, did not accept the request). 401: `unauthenticated` (login is required, or it failed). 403: `forbidden` (the caller
+         *     lacks the role, or the issuer refused the login), `read-only` (the server refuses all changes), `other-origin`
+         *     (a page of another origin caused the request), `denied-by-kafka` (the node lacks a permission in Kafka). 404:
+         *     `not-found` (the named object does not exist), `not-served` (the call does not exist, or not on this node).
+         *     409: `conflict` (the current state of the resource forbids the change). 413: `too-large` (the body exceeds the
+         *     limit). 415: `not-json` (the body is not JSON). 421: `wrong-host` (this server does not serve the Host). 429:
+         *     `limited` (too many failed logins, or the caller has reached its limit of concurrent searches, streams,
+         *     downloads or calls). 500: `internal` (an error of the server). 503: `unavailable` (Kafka, Connect or another
+         *     node does not answer), `busy` (all callers together have reached a limit), `timeout` (the work took too long).
+         * @enum {unknown}
+         */
+        ProblemCode: "invalid" | "refused" | "unauthenticated" | "forbidden" | "read-only" | "other-origin" | "denied-by-kafka" | "not-found" | "not-served" | "conflict" | "too-large" | "not-json" | "wrong-host" | "limited" | "unavailable" | "busy" | "timeout" | "internal";
         Result: {
             result: string;
         };
@@ -1779,8 +1796,10 @@ export interface components {
             revision?: string;
             base?: string;
             comment?: string;
-            /** @description current, superseded, lost to REVISION, override, silence, unreadable, unauthenticated, bad signature, replayed */
-            result: string;
+            /** @enum {unknown} */
+            result: "current" | "superseded" | "lost" | "override" | "silence" | "unreadable" | "unauthenticated" | "bad signature" | "replayed";
+            /** @description If the result is lost: the revision that was current */
+            winner?: string;
             /** @description A known key signed the record, so the signer vouches for the author */
             authenticated: boolean;
             /** @description Id of the key that signed the record */
@@ -2488,14 +2507,7 @@ export interface components {
         };
     };
     responses: {
-        /**
-         * @description 400: the request is invalid. 401: not logged in. 403: the request comes from a page of another origin, the
-         *     server is read-only, or the caller lacks the role. 404: unknown, or not in this node's roles. 409: the current
-         *     state of the resource forbids the change. 413: the body exceeds the limit. 415: the body is not JSON. 421: this
-         *     server does not serve the Host. 429: too many failed logins, or the caller has reached its limit of concurrent
-         *     searches, streams, downloads or calls. 503: unavailable, or all callers together have reached such a limit.
-         *     429 always has Retry-After; 503 has it if a limit is reached.
-         */
+        /** @description The field `code` says what happened; compare it, not the text or the status. 429 and `busy` have Retry-After. */
         Problem: {
             headers: {
                 [name: string]: unknown;

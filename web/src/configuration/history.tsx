@@ -13,6 +13,18 @@ import { changedLines, Diff } from "../ui/diff";
 
 type Comparison = { from: string; to: string; lines: DiffLine[] };
 
+const looks: Record<Entry["result"], string> = {
+  current: "ok-text",
+  superseded: "muted",
+  override: "muted",
+  silence: "muted",
+  lost: "warn-text",
+  unreadable: "warn-text",
+  unauthenticated: "warn-text",
+  "bad signature": "warn-text",
+  replayed: "warn-text",
+};
+
 const idOf = (e: Entry) => String(e.offset);
 
 /** All revisions and overrides, the comparison of two revisions, and the rollback. */
@@ -32,7 +44,7 @@ export function History({ current }: { current: string }) {
         cell: (e) => <Time at={e.timestamp} />,
       },
       { id: "revision", title: "Revision", width: "minmax(4.5rem, 8rem)", cell: (e) => (e.revision ? <span className="mono">{e.revision}</span> : <span className="muted">{e.kind || dash}</span>) },
-      { id: "result", title: "Result", width: "minmax(4rem, 9rem)", above: 450, cell: (e) => <span className={e.result === "current" ? "ok-text" : e.result.startsWith("lost") || ["unreadable", "unauthenticated", "bad signature", "replayed"].includes(e.result) ? "warn-text" : "muted"}>{e.result}</span> },
+      { id: "result", title: "Result", width: "minmax(4rem, 9rem)", above: 450, cell: (e) => <span className={looks[e.result]}>{e.winner ? `lost to ${e.winner}` : e.result}</span> },
       { id: "author", title: "Author", width: "minmax(6rem, 1fr)", above: 700, cell: (e) => <span title={e.authenticated ? `signed with key ${e.keyId}` : "no known key signed this record: any client may have written it"}>{e.author || dash}{e.authenticated ? "" : " (unauthenticated)"}</span> },
       { id: "comment", title: "What", width: "minmax(8rem, 3fr)", above: 700, cell: (e) => [e.summary, e.comment].filter(Boolean).join(", ") || dash },
       {

@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { ApiError, type Connector, type Connectors, get, post, remove, seg } from "../api/client";
+import { type Connector, type Connectors, get, hasCode, post, remove, seg } from "../api/client";
 import type { components } from "../api/schema";
 import { Confirm } from "../ui/confirm";
 import { Copy } from "../ui/copy";
@@ -29,7 +29,7 @@ export function ConnectorPage({ name }: { name: string }) {
     refetchInterval: () => (Date.now() < until ? settling : resting),
     retry: false,
   });
-  const gone = one.error instanceof ApiError && one.error.status === 404;
+  const gone = hasCode(one.error, "not-found");
   const c = one.data;
   if (gone || (one.isError && !c)) {
     return (

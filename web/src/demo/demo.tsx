@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { ApiError, type DemoState, get, post, seg } from "../api/client";
+import { type DemoState, get, hasCode, post, seg } from "../api/client";
 import { shareOf } from "../live/feed";
 import { useOverview } from "../live/overview";
 import { duration, percent, rate } from "../ui/format";
@@ -16,7 +16,7 @@ const scales = [0, 0.5, 1, 2, 5, 10, 20];
 /** The actions on the demo, and what to watch after each. */
 export function DemoView() {
   const demo = useQuery({ queryKey: demoKey, queryFn: ({ signal }) => get<DemoState>("/demo", signal), refetchInterval: 2_000 });
-  const none = demo.error instanceof ApiError && demo.error.status === 404;
+  const none = hasCode(demo.error, "not-served", "not-found"); // a proxy of an older version sends no code: every 404 is then not-found
   return (
     <main id="main" className={`page demo ${demo.isError && demo.data ? "stale" : ""}`} aria-busy={demo.isPending}>
       <div className="toolbar">

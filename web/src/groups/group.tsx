@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { ApiError, type DeletedGroup, type DeletedOffsets, type Group, type GroupDetail, get, put, remove, type Series, seg } from "../api/client";
+import { type DeletedGroup, type DeletedOffsets, type Group, type GroupDetail, get, hasCode, put, remove, type Series, seg } from "../api/client";
 import { Chart } from "../ui/chart";
 import { Confirm } from "../ui/confirm";
 import { Fact } from "../ui/fact";
@@ -28,7 +28,7 @@ export function GroupView({ name }: { name: string }) {
   const operator = useForbidden("operator");
   const mover = useForbidden(g?.reserved ? "admin" : "operator");
   const admin = useForbidden("admin");
-  const gone = group.error instanceof ApiError && group.error.status === 404;
+  const gone = hasCode(group.error, "not-found");
   const busy = g && g.members > 0 ? `The group has ${g.members} members, which would keep their positions: stop them first` : "";
   return (
     <main id="main" className="page group" aria-busy={group.isPending}>

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { type ReactNode, Suspense } from "react";
-import { ApiError, get, seg, type TopicDetail } from "../api/client";
+import { get, isFinal, seg, type TopicDetail } from "../api/client";
 import { Link } from "../ui/link";
 import { paths } from "../ui/route";
 import { Empty, StaleNote, Waiting } from "../ui/states";
@@ -41,7 +41,7 @@ export function TopicPage({ name, tab }: { name: string; tab: string }) {
     queryFn: ({ signal }) => get<TopicDetail>(`/topics/${seg(name)}`, signal),
     refetchInterval: 5_000,
   });
-  const missing = detail.error instanceof ApiError && detail.error.status < 500 ? detail.error : null;
+  const missing = isFinal(detail.error) ? detail.error : null;
   const shown = tabs.find((t) => t.at === tab);
   if (missing || !shown) {
     return (

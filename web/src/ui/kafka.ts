@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { ApiError, type Cluster, get } from "../api/client";
+import { type Cluster, get, hasCode } from "../api/client";
 
 /**
  * Whether Kafka answers the console, for pages with data from the console's memory or with rare updates. Without it,
@@ -7,5 +7,5 @@ import { ApiError, type Cluster, get } from "../api/client";
  */
 export function useKafka() {
   const of = useQuery({ queryKey: ["cluster"], queryFn: ({ signal }) => get<Cluster>("/cluster", signal), refetchInterval: 5_000 });
-  return { away: of.error instanceof ApiError && of.error.status === 503, of };
+  return { away: hasCode(of.error, "unavailable", "busy", "timeout"), of };
 }

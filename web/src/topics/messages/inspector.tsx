@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { ApiError, get, type Node, seg } from "../../api/client";
+import { get, hasCode, type Node, seg } from "../../api/client";
 import { useOverview } from "../../live/overview";
 import { Copy } from "../../ui/copy";
 import { bytes, count, local } from "../../ui/format";
@@ -36,7 +36,7 @@ export function Inspector({ topic, id, known, onClose, onAgain, forbidden }: Pro
     retry: 1,
   });
   const m = detail.data?.message ?? known;
-  const gone = detail.error instanceof ApiError && detail.error.status === 404;
+  const gone = hasCode(detail.error, "not-found");
   return (
     <aside className="reader" aria-label={`Message ${id}`}>
       <header>

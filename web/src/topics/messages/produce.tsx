@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useId, useState } from "react";
-import { ApiError, post, seg } from "../../api/client";
+import { hasCode, post, seg } from "../../api/client";
 import { Dialog, Ending } from "../../ui/dialog";
 import { Editor } from "../../ui/editor";
 import { bytes, count } from "../../ui/format";
@@ -81,7 +81,7 @@ export function Produce({ topic, partitions, like, onClose, onSent }: Props) {
   const size = sizeOf(draft);
   const check = preview.data?.check;
   const wrong = check !== undefined && !check.conforms;
-  const refused = preview.error instanceof ApiError && preview.error.status === 400 ? preview.error : null;
+  const refused = hasCode(preview.error, "invalid", "refused") ? preview.error : null;
   const send = () => {
     setBusy(true);
     setError(null);

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useReducer, useRef } from "react";
-import { ApiError, type Problem, seg } from "../../api/client";
+import { ApiError, type Problem, problemIn, seg } from "../../api/client";
 import { callOf, type Query } from "./query";
 import type { End, Message, Progress } from "./types";
 import { idOf } from "./types";
@@ -69,10 +69,7 @@ export async function run(url: string, signal: AbortSignal, tell: (e: SearchEven
   let ended = false;
   try {
     const response = await fetch(url, { signal });
-    if (!response.ok || !response.body) {
-      const problem = (await response.json().catch(() => null)) as Problem | null;
-      throw new ApiError(response.status, problem ?? { error: `the node answered ${response.status}` });
-    }
+    if (!response.ok || !response.body) throw new ApiError(await problemIn(response));
     const events = new EventReader();
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (;;) {
@@ -87,14 +84,14 @@ export async function run(url: string, signal: AbortSignal, tell: (e: SearchEven
           tell({ do: "end", end: data as End });
         } else if (e.name === "problem") {
           ended = true;
-          tell({ do: "problem", problem: new ApiError(503, data as Problem) });
+          tell({ do: "problem", problem: new ApiError(data as Problem) });
         }
       }
     }
-    if (!ended) throw new ApiError(0, { error: "the connection was lost before the search ended", hint: "what was found until then stays; go on from there" });
+    if (!ended) throw new ApiError({ error: "the connection was lost before the search ended", code: "unavailable", hint: "what was found until then stays; go on from there" });
   } catch (e) {
     if (signal.aborted) return;
-    tell({ do: "problem", problem: e instanceof ApiError ? e : new ApiError(0, { error: "the console does not answer", hint: "what was found until then stays; go on from there" }) });
+    tell({ do: "problem", problem: e instanceof ApiError ? e : new ApiError({ error: "the console does not answer", code: "unavailable", hint: "what was found until then stays; go on from there" }) });
   }
 }
 

@@ -1,8 +1,9 @@
-package app
+package children
 
 import (
 	"context"
 	"io"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -16,10 +17,10 @@ func TestWaitingForABrokerThatHangsCanBeInterrupted(t *testing.T) {
 	addr, asked := kafkatest.Mute(t)
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.RequestTimeout = []string{addr}, time.Minute
-	u := &up{logs: t.TempDir(), o: UpOptions{Out: io.Discard}}
+	p := &processes{logs: t.TempDir(), o: Options{Out: io.Discard}}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- u.await(ctx, cfg, child.New(child.Spec{}, testLog(t))) }()
+	go func() { done <- p.await(ctx, cfg, child.New(child.Spec{}, slog.New(slog.DiscardHandler))) }()
 	<-asked
 	cancel()
 	select {

@@ -1,14 +1,12 @@
-package app
+package peers
 
 import (
-	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/console/api"
-	"github.com/smartlb/smartlb/internal/console/peers"
+	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/test/kafkatest"
@@ -35,15 +33,15 @@ func TestProxiesAreKnownWhileKafkaIsAway(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a, stranger := &App{kafka: cfg, peers: peers.New(nil, ""), o: Options{Log: log}}, &App{kafka: cfg, peers: peers.New(nil, ""), o: Options{Log: log}}
+	a, stranger := NewProxies(New(nil, ""), cfg, log), NewProxies(New(nil, ""), cfg, log)
 	for _, kafkaIs := range []string{"there", "away"} {
-		nodes, err := a.proxies(t.Context())
+		nodes, err := a.find(t.Context())
 		if err != nil || len(nodes) != 2 || nodes[0].Node != "a" || nodes[1].Node != "b" {
 			t.Errorf("Kafka is %s: %+v %v", kafkaIs, nodes, err)
 		}
 		c.Stop()
 	}
-	if _, err := stranger.proxies(t.Context()); !errors.Is(err, api.ErrUnavailable) || !strings.Contains(err.Error(), "Kafka is unavailable") {
+	if _, err := stranger.find(t.Context()); problem.CodeOf(err) != problem.Unavailable || !strings.Contains(err.Error(), "Kafka is unavailable") {
 		t.Errorf("who never found one: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -44,6 +45,7 @@ func Admin(env *Env, address string) AdminClient {
 	if strings.HasPrefix(address, ":") {
 		address = "127.0.0.1" + address
 	}
+	address = strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/") // as it stands in a browser
 	c := AdminClient{api: apiclient.New(apiclient.Config{Timeout: adminTimeout, Proxy: http.ProxyFromEnvironment}), address: address}
 	if ref, _ := env.First("SMARTLB_ADMIN_TOKEN"); ref != "" {
 		c.token = func() (string, error) { return secret.Ref(ref).Resolve(env.Getenv, os.ReadFile) }
@@ -59,6 +61,9 @@ func (c AdminClient) Get(ctx context.Context, path string, v any) error {
 // Do sends body as JSON (nil: no body) and decodes the response into v. Its errors are those of apiclient; their text
 // includes the hint.
 func (c AdminClient) Do(ctx context.Context, method, path string, body, v any) error {
+	if _, port, err := net.SplitHostPort(c.address); err != nil || port == "" {
+		return Usagef("admin address %s: want host:port, such as %s", c.address, config.DefaultAdmin)
+	}
 	node := apiclient.Node{URL: "http://" + c.address}
 	if c.token != nil {
 		token, err := c.token()

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 )
 
 // refusal is an error with its HTTP status and a hint.
@@ -23,16 +23,16 @@ func ofKafka(err error) error {
 		return err
 	}
 	r := refusal{error: err, status: http.StatusBadRequest}
-	switch ops.FaultOf(err) {
-	case ops.FaultMissing:
+	switch admin.FaultOf(err) {
+	case admin.FaultMissing:
 		r.status, r.hint = http.StatusNotFound, "names are case-sensitive; the resource may have been deleted"
-	case ops.FaultExists:
+	case admin.FaultExists:
 		r.status, r.hint = http.StatusConflict, "choose another name, or use the existing resource"
-	case ops.FaultDenied:
+	case admin.FaultDenied:
 		r.status, r.hint = http.StatusForbidden, "an administrator must grant the permissions in deployment/kafka/acls.yaml"
-	case ops.FaultState:
+	case admin.FaultState:
 		r.status = http.StatusConflict
-	case ops.FaultUnavailable:
+	case admin.FaultUnavailable:
 		r.status, r.hint = http.StatusServiceUnavailable, "smartlb kafka doctor shows the cause"
 	}
 	return r

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 // Live holds the messages of one Beat.
@@ -40,7 +41,7 @@ func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) er
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l := &live{b: b, q: q, veil: b.veil(q.Topic)}
-	spans, err := ops.Spans(ctx, b.reading(), ops.ConsumeSpec{Topic: q.Topic, Partitions: q.Partitions, Beginning: true})
+	spans, err := records.Spans(ctx, b.reading(), records.ConsumeSpec{Topic: q.Topic, Partitions: q.Partitions, Beginning: true})
 	if err != nil {
 		return b.explained(err)
 	}
@@ -48,11 +49,11 @@ func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) er
 		return err
 	}
 	for p, s := range spans {
-		spans[p] = ops.Span{From: s.To, To: s.To} // start with the messages written since Spans
+		spans[p] = records.Span{From: s.To, To: s.To} // start with the messages written since Spans
 	}
 	done := make(chan error, 1)
 	troubles := make(chan error, liveTroubles)
-	spec := ops.ConsumeSpec{
+	spec := records.ConsumeSpec{
 		Topic: q.Topic, Partitions: q.Partitions, Spans: spans, Follow: true,
 		Where: func(r kafka.Record) (bool, error) { return l.wants(ctx, r) },
 		Trouble: func(err error) {
@@ -64,12 +65,12 @@ func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) er
 			default: // the queue is full: a report is pending
 			}
 		},
-		Sample: &ops.Sample{Window: Beat, Records: beatRecords, Bytes: beatBytes, Skipped: l.skip},
+		Sample: &records.Sample{Window: Beat, Records: beatRecords, Bytes: beatBytes, Skipped: l.skip},
 	}
 	go func() {
 		for { // a running Consume retries an unavailable broker, the start of Consume does not
-			err := ops.Consume(ctx, b.cfg.Kafka, spec, func(r kafka.Record) error { l.take(r); return nil })
-			if ops.FaultOf(err) != ops.FaultUnavailable || ctx.Err() != nil {
+			err := records.Consume(ctx, b.cfg.Kafka, spec, func(r kafka.Record) error { l.take(r); return nil })
+			if admin.FaultOf(err) != admin.FaultUnavailable || ctx.Err() != nil {
 				done <- err
 				return
 			}

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 // Picks are messages by partition and offset.
@@ -53,18 +53,18 @@ func (b *Browser) Picked(ctx context.Context, topic string, picks Picks, emit fu
 func (b *Browser) picked(ctx context.Context, topic string, picks Picks, emit func(kafka.Record) error) error {
 	rest := maps.Clone(picks)
 	for len(rest) > 0 {
-		spans, want := map[int32]ops.Span{}, map[int32][]int64{}
+		spans, want := map[int32]records.Span{}, map[int32][]int64{}
 		for p, list := range rest {
 			n := 1
 			for n < len(list) && list[n]-list[n-1] <= pickGap {
 				n++
 			}
-			spans[p], want[p] = ops.Span{From: list[0], To: list[n-1] + 1}, list[:n]
+			spans[p], want[p] = records.Span{From: list[0], To: list[n-1] + 1}, list[:n]
 			if rest[p] = list[n:]; n == len(list) {
 				delete(rest, p)
 			}
 		}
-		err := ops.Consume(ctx, b.reading(), ops.ConsumeSpec{Topic: topic, Spans: spans}, func(r kafka.Record) error {
+		err := records.Consume(ctx, b.reading(), records.ConsumeSpec{Topic: topic, Spans: spans}, func(r kafka.Record) error {
 			if _, picked := slices.BinarySearch(want[r.Partition], r.Offset); !picked {
 				return nil
 			}

@@ -12,16 +12,17 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/filter"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 // Query selects messages of a topic. Create it with ParseQuery.
 type Query struct {
 	Topic      string
 	Partitions []int32         // empty: all
-	From       *ops.Position   // nil: the oldest message
-	Until      *ops.Position   // nil: the end of the log when the search begins
+	From       *admin.Position // nil: the oldest message
+	Until      *admin.Position // nil: the end of the log when the search begins
 	Newest     bool            // latest first
 	At         map[int32]int64 // where an earlier search for the same query ended
 	Limit      int
@@ -127,7 +128,7 @@ func (s *scan) run(ctx context.Context) (reason string, err error) {
 	s.flushed, s.told = s.began, s.began
 	ctx, cancel := context.WithTimeoutCause(ctx, q.Time, errTime)
 	defer cancel()
-	spans, err := ops.Spans(ctx, b.reading(), ops.ConsumeSpec{Topic: q.Topic, Partitions: q.Partitions, Beginning: q.From == nil, From: q.From, Until: q.Until})
+	spans, err := records.Spans(ctx, b.reading(), records.ConsumeSpec{Topic: q.Topic, Partitions: q.Partitions, Beginning: q.From == nil, From: q.From, Until: q.Until})
 	if err != nil {
 		return "", b.explained(err)
 	}
@@ -160,9 +161,9 @@ type scan struct {
 	whole func(bare, shown kafka.Record) error // receives whole matches instead of out
 	veil  veil
 
-	open    map[int32]ops.Span // remaining offsets
-	sides   map[int32]*side    // set if the query has Newest
-	offsets int64              // total to read
+	open    map[int32]records.Span // remaining offsets
+	sides   map[int32]*side        // set if the query has Newest
+	offsets int64                  // total to read
 	records int64
 	bytes   int64
 	large   int64 // bytes of large values since the latest garbage collection
@@ -173,7 +174,7 @@ type scan struct {
 	told    time.Time
 }
 
-func (s *scan) begin(spans map[int32]ops.Span) {
+func (s *scan) begin(spans map[int32]records.Span) {
 	for p, span := range spans {
 		s.offsets += span.To - span.From
 		at, resumed := s.q.At[p]
@@ -191,7 +192,7 @@ func (s *scan) begin(spans map[int32]ops.Span) {
 
 // rest returns the offsets that another search has to read: the remaining offsets, and those from the last pending
 // match on.
-func (s *scan) rest() map[int32]ops.Span {
+func (s *scan) rest() map[int32]records.Span {
 	rest := maps.Clone(s.open)
 	for p, d := range s.sides {
 		span := rest[p]
@@ -204,7 +205,7 @@ func (s *scan) rest() map[int32]ops.Span {
 	return rest
 }
 
-func left(spans map[int32]ops.Span) (n int64) {
+func left(spans map[int32]records.Span) (n int64) {
 	for _, span := range spans {
 		n += span.To - span.From
 	}
@@ -212,7 +213,7 @@ func left(spans map[int32]ops.Span) (n int64) {
 }
 
 // next returns where another search continues; empty: nothing remains.
-func (s *scan) next(rest map[int32]ops.Span) string {
+func (s *scan) next(rest map[int32]records.Span) string {
 	if left(rest) == 0 {
 		return ""
 	}
@@ -365,8 +366,8 @@ func filterRecord(r kafka.Record) filter.Record {
 
 // spec returns a specification to read some spans that counts records and reports progress. read gets every record
 // within the budget.
-func (s *scan) spec(spans map[int32]ops.Span, read func(kafka.Record) error) ops.ConsumeSpec {
-	return ops.ConsumeSpec{
+func (s *scan) spec(spans map[int32]records.Span, read func(kafka.Record) error) records.ConsumeSpec {
+	return records.ConsumeSpec{
 		Topic: s.q.Topic, Spans: spans, Frugal: true,
 		Each: func(r kafka.Record) error {
 			if err := s.each(r); err != nil {
@@ -416,11 +417,11 @@ func (s *scan) forward(ctx context.Context) error {
 		return s.give(s.message(shown))
 	})
 	spec.Progress = func(int64, int64) { _ = s.tick() } // each returns the same error again
-	if err := ops.Consume(ctx, s.b.reading(), spec, nothing); err != nil {
+	if err := records.Consume(ctx, s.b.reading(), spec, nothing); err != nil {
 		return err
 	}
 	for p, span := range s.open { // offsets at the end may hold no records
-		s.open[p] = ops.Span{From: span.To, To: span.To}
+		s.open[p] = records.Span{From: span.To, To: span.To}
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 // Sizes of the pieces that a search with Newest reads. The first piece shows the size of records.
@@ -47,16 +47,16 @@ func (s *scan) backward(ctx context.Context) error {
 		s.sides[p] = &side{piece: firstPiece}
 	}
 	for {
-		window := map[int32]ops.Span{}
+		window := map[int32]records.Span{}
 		for p, span := range s.open {
 			if span.From < span.To {
-				window[p] = ops.Span{From: max(span.From, span.To-s.sides[p].piece), To: span.To}
+				window[p] = records.Span{From: max(span.From, span.To-s.sides[p].piece), To: span.To}
 			}
 		}
 		err := s.piece(ctx, window)
 		for p, w := range window {
 			if err == nil {
-				s.open[p] = ops.Span{From: s.open[p].From, To: w.From}
+				s.open[p] = records.Span{From: s.open[p].From, To: w.From}
 			}
 		}
 		if gave := s.settle(err == nil); gave != nil || err != nil {
@@ -72,7 +72,7 @@ func (s *scan) backward(ctx context.Context) error {
 }
 
 // piece reads some spans and inserts the matches before the pending matches.
-func (s *scan) piece(ctx context.Context, window map[int32]ops.Span) error {
+func (s *scan) piece(ctx context.Context, window map[int32]records.Span) error {
 	if len(window) == 0 {
 		return nil
 	}
@@ -103,7 +103,7 @@ func (s *scan) piece(ctx context.Context, window map[int32]ops.Span) error {
 		return nil
 	})
 	spec.Progress = func(int64, int64) { _ = s.tick() }
-	err := ops.Consume(ctx, s.b.reading(), spec, nothing)
+	err := records.Consume(ctx, s.b.reading(), spec, nothing)
 	for p, f := range found {
 		d := s.sides[p]
 		d.pending, d.forgot = append(f.pending, d.pending...), max(d.forgot, f.forgot)

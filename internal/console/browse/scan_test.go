@@ -19,8 +19,9 @@ import (
 
 	"github.com/smartlb/smartlb/internal/console/browse"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/mask"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 	"github.com/smartlb/smartlb/internal/test/kafkatest"
 )
 
@@ -31,25 +32,25 @@ func browser(t testing.TB, topics ...string) (*browse.Browser, kafka.Config, *ka
 	cfg := kafka.Default()
 	cfg.Brokers = []string{c.Addr()}
 	cfg.RequestTimeout = 5 * time.Second
-	admin, err := kafka.NewAdmin(cfg)
+	client, err := kafka.NewAdmin(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(admin.Close)
-	b, err := browse.New(browse.Config{Kafka: cfg, Admin: admin, Mask: mask.Rules{{Topics: []string{"veiled"}, Fields: []string{"secret"}}}, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(client.Close)
+	b, err := browse.New(browse.Config{Kafka: cfg, Admin: client, Mask: mask.Rules{{Topics: []string{"veiled"}, Fields: []string{"secret"}}}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b, cfg, c
 }
 
-func ship(t testing.TB, cfg kafka.Config, topic string, partition int32, records ...kafka.Record) {
+func ship(t testing.TB, cfg kafka.Config, topic string, partition int32, list ...kafka.Record) {
 	t.Helper()
-	s, err := ops.NewSender(context.Background(), cfg, ops.ProduceSpec{Topic: topic, Partition: partition})
+	s, err := records.NewSender(context.Background(), cfg, records.ProduceSpec{Topic: topic, Partition: partition})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range records {
+	for _, r := range list {
 		if err := s.Send(context.Background(), r); err != nil {
 			t.Fatal(err)
 		}
@@ -316,7 +317,7 @@ func TestASearchEndsWhenNobodyLooks(t *testing.T) {
 
 func TestATopicThatDoesNotExistIsNamed(t *testing.T) {
 	b, _, _ := browser(t, "orders")
-	if _, err := b.Search(t.Context(), query(t, "order"), &found{}); !errors.Is(err, ops.ErrNoTopic) || !strings.Contains(err.Error(), "orders") {
+	if _, err := b.Search(t.Context(), query(t, "order"), &found{}); !errors.Is(err, admin.ErrNoTopic) || !strings.Contains(err.Error(), "orders") {
 		t.Errorf("%v", err)
 	}
 }

@@ -135,7 +135,7 @@ func (messages) Message(_ context.Context, topic string, _ int32, offset int64, 
 	case 503:
 		return browse.Detail{}, kafka.ErrSilent
 	}
-	return browse.Detail{Message: message(offset), From: from, Bytes: 3, Masked: true, Batch: &records.Batch{Records: 1, Bytes: 70, Compression: "none", ProducerID: -1}}, nil
+	return browse.Detail{Message: message(offset), From: from, Bytes: 3, Masked: true, Batch: &records.BatchInfo{Records: 1, Bytes: 70, Compression: "none", ProducerID: -1}}, nil
 }
 
 func (messages) Raw(_ context.Context, _ string, _ int32, offset int64, key bool) ([]byte, error) {

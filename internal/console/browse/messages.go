@@ -114,11 +114,11 @@ func cutText(b []byte, n int) (out []byte, cut bool) {
 
 // Detail is one message with its batch and one part of its value.
 type Detail struct {
-	Message Message        `json:"message"`
-	From    int            `json:"from"`             // offset of the part in the value, in bytes
-	Bytes   int            `json:"bytes"`            // size of the part
-	Batch   *records.Batch `json:"batch,omitempty"`  // absent: the broker does not report it
-	Masked  bool           `json:"masked,omitempty"` // some fields of this topic's messages are hidden
+	Message Message            `json:"message"`
+	From    int                `json:"from"`             // offset of the part in the value, in bytes
+	Bytes   int                `json:"bytes"`            // size of the part
+	Batch   *records.BatchInfo `json:"batch,omitempty"`  // absent: the broker does not report it
+	Masked  bool               `json:"masked,omitempty"` // some fields of this topic's messages are hidden
 }
 
 // MaxPart is the largest part of a value that Message returns, in bytes.
@@ -187,19 +187,23 @@ func (b *Browser) Raw(ctx context.Context, topic string, partition int32, offset
 
 // record reads one record without masking.
 func (b *Browser) record(ctx context.Context, topic string, partition int32, offset int64) (kafka.Record, error) {
-	var found *kafka.Record
-	spec := records.ConsumeSpec{Topic: topic, Limit: 1, Spans: map[int32]records.Span{partition: {From: offset, To: offset + 1}}}
-	err := records.Consume(ctx, b.reading(), spec, func(r kafka.Record) error {
-		found = &r
-		return nil
-	})
-	switch {
-	case err != nil:
+	r, err := records.Open(ctx, b.reading(), records.Query{Topic: topic, Partitions: []int32{partition}})
+	if err != nil {
 		return kafka.Record{}, b.explained(err)
-	case found == nil:
-		return kafka.Record{}, fmt.Errorf("%w at %s, partition %d, offset %d: it is not written yet, retention or compaction removed it, or it belongs to a transaction", ErrNoMessage, topic, partition, offset)
 	}
-	return *found, nil
+	defer r.Close()
+	r.Seek(map[int32]records.Span{partition: {From: offset, To: offset + 1}})
+	for {
+		batch, err := r.Next(ctx)
+		switch {
+		case errors.Is(err, records.ErrEnd):
+			return kafka.Record{}, fmt.Errorf("%w at %s, partition %d, offset %d: it is not written yet, retention or compaction removed it, or it belongs to a transaction", ErrNoMessage, topic, partition, offset)
+		case err != nil:
+			return kafka.Record{}, b.explained(err)
+		case len(batch.Records) > 0:
+			return batch.Records[0], nil
+		}
+	}
 }
 
 // reading returns the configuration of clients that read for the console. Their request timeout is at most 8 s, because

@@ -2,6 +2,7 @@ package browse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,7 +41,7 @@ func ParsePicks(text string) (Picks, error) {
 	return out, nil
 }
 
-// pickGap is the largest gap between two picks that is read, not skipped: to skip it, a new client is necessary.
+// pickGap is the largest gap between two picks that is read, not skipped: to skip it costs a request.
 const pickGap = 500
 
 // Picked passes the whole picked records to emit, masked, in the order of each partition. It omits records that no
@@ -51,6 +52,14 @@ func (b *Browser) Picked(ctx context.Context, topic string, picks Picks, emit fu
 }
 
 func (b *Browser) picked(ctx context.Context, topic string, picks Picks, emit func(kafka.Record) error) error {
+	if len(picks) == 0 {
+		return nil
+	}
+	r, err := records.Open(ctx, b.reading(), records.Query{Topic: topic, Partitions: slices.Sorted(maps.Keys(picks))})
+	if err != nil {
+		return b.explained(err)
+	}
+	defer r.Close()
 	rest := maps.Clone(picks)
 	for len(rest) > 0 {
 		spans, want := map[int32]records.Span{}, map[int32][]int64{}
@@ -64,17 +73,33 @@ func (b *Browser) picked(ctx context.Context, topic string, picks Picks, emit fu
 				delete(rest, p)
 			}
 		}
-		err := records.Consume(ctx, b.reading(), records.ConsumeSpec{Topic: topic, Spans: spans}, func(r kafka.Record) error {
-			if _, picked := slices.BinarySearch(want[r.Partition], r.Offset); !picked {
-				return nil
-			}
-			return emit(r)
-		})
-		if err != nil {
-			return b.explained(err)
+		r.Seek(spans)
+		if err := b.wanted(ctx, r, want, emit); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// wanted passes the records at some offsets of what a reader reads to emit.
+func (b *Browser) wanted(ctx context.Context, r *records.Reader, offsets map[int32][]int64, emit func(kafka.Record) error) error {
+	for {
+		batch, err := r.Next(ctx)
+		if errors.Is(err, records.ErrEnd) {
+			return nil
+		}
+		if err != nil {
+			return b.explained(err)
+		}
+		for _, rec := range batch.Records {
+			if _, picked := slices.BinarySearch(offsets[rec.Partition], rec.Offset); !picked {
+				continue
+			}
+			if err := emit(rec); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // MaxExport is the highest number of records in an export by query.

@@ -266,7 +266,7 @@ func (b *Browser) sendBack(ctx context.Context, letters []*letter, out *Redrive,
 			continue
 		}
 		out.Ready++
-		out.Bytes += int64(sizeOf(b.veil(spec.Topic).over(b.veil(l.topic).over(l.record))))
+		out.Bytes += int64(b.veil(spec.Topic).over(b.veil(l.topic).over(l.record)).Size())
 		shown := Message{Message: records.Message{Topic: l.topic}}
 		if c := shown.checked(l.record.Value).Check; c != nil && !c.Conforms && !b.veil(l.topic).on && !b.veil(spec.Topic).on {
 			out.Unfixed++ // an error about a field would reveal its content

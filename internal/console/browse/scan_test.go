@@ -361,3 +361,21 @@ func TestSearchesAreBounded(t *testing.T) {
 		t.Errorf("afterwards: %v", err)
 	}
 }
+
+// A search of any order keeps to the connections of one client, however many pieces it reads.
+func TestASearchKeepsItsConnections(t *testing.T) {
+	b, cfg, cluster := browser(t, "t:3")
+	for p := range int32(3) {
+		ship(t, cfg, "t", p, slices.Repeat([]kafka.Record{{Value: bytes.Repeat([]byte("x"), 4000)}}, 5000)...) // several pieces
+	}
+	for _, order := range []string{"oldest", "newest"} {
+		before := cluster.Accepted()
+		end, err := b.Search(t.Context(), query(t, "t", "order", order, "where", `text == "nobody"`, "bytes", fmt.Sprint(1<<30)), &found{})
+		if err != nil || end.Progress.Records != 15_000 {
+			t.Errorf("%s: %+v, %v", order, end, err)
+		}
+		if n := cluster.Accepted() - before; n > 3 {
+			t.Errorf("%s: %d connections to one broker", order, n)
+		}
+	}
+}

@@ -314,29 +314,42 @@ func Consume(ctx context.Context, cfg kafka.Config, spec Spec) (Result, error) {
 	out := Result{Topic: name, Settings: map[string]any{"brokers": cfg.Brokers}}
 	lat, spread := newLatencies(), map[int32]int64{}
 	began, cpu := time.Now(), cpuSeconds()
-	err = records.Consume(ctx, cfg, records.ConsumeSpec{
-		Topic: name, Beginning: true, Limit: int(spec.Records), Fetched: lat.record,
-		Read: func(n int64) {
-			if spec.Tell != nil {
-				spec.Tell(n, time.Since(began))
+	err = spec.read(ctx, cfg, func(b records.Batch) (enough bool) {
+		lat.record(b.Took)
+		for _, r := range b.Records {
+			out.Records++
+			out.Bytes += int64(len(r.Key) + len(r.Value))
+			spread[r.Partition]++
+			if out.Records == spec.Records {
+				return true
 			}
-		},
-	}, func(r kafka.Record) error {
-		out.Records++
-		out.Bytes += int64(len(r.Key) + len(r.Value))
-		spread[r.Partition]++
-		if spec.For > 0 && !own && out.Records%1024 == 0 && time.Since(began) > spec.For {
-			return errTime
 		}
-		return nil
+		if spec.Tell != nil {
+			spec.Tell(out.Records, time.Since(began))
+		}
+		return spec.For > 0 && !own && time.Since(began) > spec.For
 	})
-	if errors.Is(err, errTime) {
-		err = nil
-	}
 	out.Spread = spreadOf(spread)
 	out.finish(began, cpu, lat)
 	return out, err
 }
 
-// errTime ends reading when the time is over.
-var errTime = errors.New("the time is over")
+// read reads a topic from its beginning until its end, or until take has enough.
+func (s Spec) read(ctx context.Context, cfg kafka.Config, take func(records.Batch) (enough bool)) error {
+	r, err := records.Open(ctx, cfg, records.Query{Topic: s.Topic})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for {
+		b, err := r.Next(ctx)
+		switch {
+		case errors.Is(err, records.ErrEnd):
+			return nil
+		case err != nil:
+			return err
+		case take(b):
+			return nil
+		}
+	}
+}

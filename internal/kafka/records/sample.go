@@ -4,10 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/smartlb/smartlb/internal/base/backoff"
+	"github.com/smartlb/smartlb/internal/kafka"
 )
 
 // Sample limits what a following reader takes from a topic that is too fast to watch. In each Window it reads about
@@ -15,12 +13,11 @@ import (
 // fetched, so they cost neither the broker nor the reader anything, except for a fetch in flight.
 type Sample struct {
 	Window  time.Duration
-	Records int64               // limit of one window
-	Bytes   int64               // limit of one window, in bytes of keys and values
-	Skipped func(records int64) // called with the number of skipped offsets
+	Records int64 // limit of one window
+	Bytes   int64 // limit of one window, in bytes of keys, values and headers
 }
 
-// Limits of what a sampling reader fetches ahead. Such records are discarded when it skips forward.
+// Limits of what a sampling reader fetches at once.
 const (
 	sampleMaxBytes       = 1 << 20
 	samplePartitionBytes = 256 << 10
@@ -30,71 +27,48 @@ const (
 // none follow.
 const sampleNewest = 20
 
-// Limits of what a frugal reader fetches ahead. Decompressed records are in memory twice: those being processed and
-// those fetched meanwhile.
-const (
-	frugalMaxBytes       = 1 << 20
-	frugalPartitionBytes = 512 << 10
-	frugalInflated       = 8 << 20
-)
-
-// fetchAhead limits what a client fetches in advance.
-type fetchAhead struct {
-	bytes, partition int32 // compressed
-	inflated         int   // bytes; the last batch may exceed it by its own size
-	fetches          int
+// sampling is what was read in the present window.
+type sampling struct {
+	window         time.Time // when it began
+	records, bytes int64
 }
 
-func readAhead(spec ConsumeSpec) fetchAhead {
-	if spec.Sample != nil {
-		return fetchAhead{sampleMaxBytes, samplePartitionBytes, frugalInflated, 1}
+func (s *sampling) add(list []kafka.Record) {
+	s.records += int64(len(list))
+	for _, r := range list {
+		s.bytes += int64(r.Size())
 	}
-	if spec.Frugal {
-		return fetchAhead{frugalMaxBytes, frugalPartitionBytes, frugalInflated, 1}
-	}
-	return fetchAhead{readMaxBytes, readPartitionBytes, readMaxDecompress, 2}
 }
 
 // leap waits for the end of a window whose limit was reached, and moves near the end of each partition that is behind.
-func (r *reader) leap(ctx context.Context) error {
-	s := r.spec.Sample
-	spent := time.Since(r.window)
-	if r.looked < s.Records && r.size < s.Bytes {
+// It returns how many offsets it skipped.
+func (r *Reader) leap(ctx context.Context) (skipped int64, err error) {
+	s := r.q.Sample
+	if s == nil || !r.following {
+		return 0, nil
+	}
+	spent := time.Since(r.sample.window)
+	if r.sample.records < s.Records && r.sample.bytes < s.Bytes {
 		if spent > s.Window {
-			r.window, r.looked, r.size = time.Now(), 0, 0
+			r.sample = sampling{window: time.Now()}
 		}
-		return nil
+		return 0, nil
 	}
-	backoff.Sleep(ctx, s.Window-spent)
-	r.window, r.looked, r.size = time.Now(), 0, 0
-	ask, cancel := context.WithTimeout(ctx, followLook)
-	defer cancel()
-	ends, err := kadm.NewClient(r.client).ListCommittedOffsets(ask, r.spec.Topic)
-	if err != nil || ctx.Err() != nil {
-		return ctx.Err() // if the end offsets cannot be requested, reading continues
+	if !backoff.Sleep(ctx, s.Window-spent) {
+		return 0, ctx.Err()
 	}
-	skipped := int64(0)
-	to := map[int32]kgo.EpochOffset{}
-	ends.Each(func(o kadm.ListedOffset) {
-		e, open := r.pos[o.Partition]
-		at := o.Offset - sampleNewest
-		if !open || o.Err != nil || at <= e.from {
-			return
+	r.sample = sampling{window: time.Now()}
+	l, err := call(ctx, r, followLook, r.locate)
+	if err != nil {
+		return 0, ctx.Err() // if the end offsets cannot be requested, reading continues
+	}
+	for id, e := range l.extents {
+		p, at := r.parts[id], e.End-sampleNewest
+		if p == nil || at <= p.at || l.topic.ID != r.id {
+			continue
 		}
-		skipped += at - e.from
-		e.from = at
-		r.pos[o.Partition] = e
-		to[o.Partition] = kgo.EpochOffset{Epoch: -1, Offset: at}
-		if r.spec.leapt != nil {
-			r.spec.leapt(o.Partition, at)
-		}
-	})
-	if len(to) == 0 {
-		return nil
+		skipped += at - p.at
+		p.at, p.span.From = at, at
 	}
-	r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{r.spec.Topic: to})
-	if s.Skipped != nil {
-		s.Skipped(skipped)
-	}
-	return nil
+	return skipped, nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/admin"
 )
 
-// Batch holds the metadata of the batch that contains a record.
-type Batch struct {
+// BatchInfo holds the metadata of the batch that contains a record.
+type BatchInfo struct {
 	First         int64  `json:"firstOffset"`
 	Last          int64  `json:"lastOffset"`
 	Records       int32  `json:"records"`
@@ -36,46 +36,44 @@ const (
 )
 
 // BatchOf requests the batch that holds an offset from the leader. It does not read batches from before Kafka 0.11.
-func BatchOf(ctx context.Context, a *kafka.Admin, topic string, partition int32, offset int64) (Batch, error) {
+func BatchOf(ctx context.Context, a *kafka.Admin, topic string, partition int32, offset int64) (BatchInfo, error) {
 	d, err := admin.PartitionsOf(ctx, a, topic, []int32{partition})
 	if err != nil {
-		return Batch{}, err
+		return BatchInfo{}, err
 	}
-	req := kmsg.NewPtrFetchRequest()
-	req.ReplicaID, req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = -1, 0, 0, 1, -1 // one byte is enough to get one batch (KIP-74)
+	req := fetchRequest(topic, d.ID)
+	req.MaxBytes = 1 // one byte is enough to get one batch (KIP-74)
 	part := kmsg.NewFetchRequestTopicPartition()
 	part.Partition, part.FetchOffset, part.PartitionMaxBytes, part.CurrentLeaderEpoch = partition, offset, 1, -1
-	t := kmsg.NewFetchRequestTopic()
-	t.Topic, t.TopicID, t.Partitions = topic, d.ID, []kmsg.FetchRequestTopicPartition{part}
-	req.Topics = append(req.Topics, t)
+	req.Topics[0].Partitions = append(req.Topics[0].Partitions, part)
 	answer, err := a.Client().Broker(int(d.Partitions[partition].Leader)).RetriableRequest(ctx, req)
 	if err != nil {
-		return Batch{}, fmt.Errorf("fetch %s/%d: %w", topic, partition, err)
+		return BatchInfo{}, fmt.Errorf("fetch %s/%d: %w", topic, partition, err)
 	}
 	resp, ok := answer.(*kmsg.FetchResponse)
 	if !ok || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return Batch{}, fmt.Errorf("fetch %s/%d: the broker answers without it", topic, partition)
+		return BatchInfo{}, fmt.Errorf("fetch %s/%d: the broker answers without it", topic, partition)
 	}
 	got := resp.Topics[0].Partitions[0]
 	if err := kerr.ErrorForCode(got.ErrorCode); err != nil {
-		return Batch{}, fmt.Errorf("fetch %s/%d: %w", topic, partition, err)
+		return BatchInfo{}, fmt.Errorf("fetch %s/%d: %w", topic, partition, err)
 	}
 	return parseBatch(got.RecordBatches, offset)
 }
 
-func parseBatch(b []byte, offset int64) (Batch, error) {
+func parseBatch(b []byte, offset int64) (BatchInfo, error) {
 	if len(b) < batchHead || b[batchMagic] != 2 {
-		return Batch{}, fmt.Errorf("no batch of a format that is known holds offset %d", offset)
+		return BatchInfo{}, fmt.Errorf("no batch of a format that is known holds offset %d", offset)
 	}
 	first := int64(binary.BigEndian.Uint64(b))
 	attrs := binary.BigEndian.Uint16(b[batchAttrs:])
-	out := Batch{
+	out := BatchInfo{
 		First: first, Last: first + int64(int32(binary.BigEndian.Uint32(b[batchLastOff:]))), Records: int32(binary.BigEndian.Uint32(b[batchCount:])),
 		Bytes: 12 + int(binary.BigEndian.Uint32(b[batchLength:])), Compression: kafka.Origin{Attrs: uint8(attrs)}.Compression(),
 		Transactional: attrs&0x10 != 0, ProducerID: int64(binary.BigEndian.Uint64(b[batchPID:])),
 	}
 	if offset < out.First || offset > out.Last {
-		return Batch{}, fmt.Errorf("offset %d is in no batch", offset)
+		return BatchInfo{}, fmt.Errorf("offset %d is in no batch", offset)
 	}
 	return out, nil
 }

@@ -335,7 +335,7 @@ func (t *Tail) deliver(fetches kgo.Fetches, handle func([]Record)) int {
 		}
 	})
 	if len(batch) > 0 {
-		hand(t.cfg, t.log, batch, handle)
+		Hand(t.cfg, t.log, batch, handle)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -241,17 +241,17 @@ func placeIn(ctx context.Context, a *kafka.Admin, topics kadm.TopicDetails, p Po
 	return out, nil
 }
 
-// Extent is what one partition holds for readers of committed records.
+// Extent is what one partition holds for readers.
 type Extent struct {
 	Leader     int32
-	Start, End int64   // from Start up to, but without, End: the first offset of the oldest open transaction, or Written
-	Written    int64   // end of the log
+	Start, End int64   // from Start up to, but without, End
+	Written    int64   // end of the log; beyond End while a transaction is open, for readers of committed records
 	At         []int64 // one offset for each position of Locate, between Start and End
 }
 
-// Locate returns the extents of the partitions of a topic, with the places of positions in them. It sends all its
-// requests at once.
-func Locate(ctx context.Context, a *kafka.Admin, d kadm.TopicDetail, positions ...Position) (map[int32]Extent, error) {
+// Locate returns the extents of the partitions of a topic, with the places of positions in them. With committed, they
+// end where the oldest open transaction begins. It sends all its requests at once.
+func Locate(ctx context.Context, a *kafka.Admin, d kadm.TopicDetail, committed bool, positions ...Position) (map[int32]Extent, error) {
 	type list struct {
 		at        int64
 		committed bool
@@ -260,12 +260,12 @@ func Locate(ctx context.Context, a *kafka.Admin, d kadm.TopicDetail, positions .
 		err       error
 	}
 	lists := []*list{
-		{at: atStart, what: "list start offsets"}, {at: atEnd, committed: true, what: "list end offsets"}, {at: atEnd, what: "list end offsets"},
+		{at: atStart, what: "list start offsets"}, {at: atEnd, committed: committed, what: "list end offsets"}, {at: atEnd, what: "list end offsets"},
 	}
 	timed := map[int]*list{}
 	for i, p := range positions {
 		if p.kind == posAtMillis {
-			timed[i] = &list{at: p.n, committed: true, what: "find " + p.String()}
+			timed[i] = &list{at: p.n, committed: committed, what: "find " + p.String()}
 			lists = append(lists, timed[i])
 		}
 	}

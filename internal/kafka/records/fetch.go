@@ -112,7 +112,10 @@ func (r *Reader) fetch() {
 // request asks for the records of partitions that have the same leader.
 func (r *Reader) request(parts []*part) (*kmsg.FetchRequest, []wanted) {
 	req := fetchRequest(r.q.Topic, r.id)
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.IsolationLevel = int32(fetchWait.Milliseconds()), 1, r.ahead.bytes, 1
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(fetchWait.Milliseconds()), 1, r.ahead.bytes
+	if !r.q.Uncommitted {
+		req.IsolationLevel = 1
+	}
 	var asks []wanted
 	for _, p := range parts {
 		back := p.at
@@ -174,13 +177,21 @@ func (r *Reader) decode(resp *kmsg.FetchResponse, asks []wanted) ([]fetched, err
 		f := fetched{id: w.id, at: w.at, from: w.at, next: w.at}
 		if len(p.RecordBatches) == 0 && p.ErrorCode == 0 {
 			f.nothing = i == 0 || bytes == 0 // the limit of bytes may leave out all partitions but the first
-			f.whole = p.LastStableOffset >= w.to
+			f.whole = r.readable(p) >= w.to
 		} else {
 			r.records(w, p, &f)
 		}
 		out = append(out, f)
 	}
 	return out, nil
+}
+
+// readable returns the end of what the leader gives of a partition.
+func (r *Reader) readable(p *kmsg.FetchResponseTopicPartition) int64 {
+	if r.q.Uncommitted {
+		return p.HighWatermark
+	}
+	return p.LastStableOffset
 }
 
 // records decodes what a response holds of one partition.
@@ -195,6 +206,9 @@ func (r *Reader) records(w wanted, p *kmsg.FetchResponseTopicPartition, f *fetch
 		return
 	}
 	opts := kgo.ProcessFetchPartitionOpts{Topic: r.q.Topic, Partition: w.id, Offset: f.from, IsolationLevel: kgo.ReadCommitted()}
+	if r.q.Uncommitted {
+		opts.IsolationLevel = kgo.ReadUncommitted()
+	}
 	part, next := kgo.ProcessFetchPartition(opts, p, r.inflater, nil)
 	f.next, f.err = next, part.Err
 	if len(part.Records) > 0 { // the error is of the batch after them and comes again

@@ -26,6 +26,8 @@ type Query struct {
 	From       *admin.Position // nil: the oldest record
 	Until      *admin.Position // nil: the end of the log when the reader is opened
 
+	Uncommitted bool // also records of transactions that are open or were aborted
+
 	Newest bool    // read from the end, piece by piece
 	Piece  int64   // with Newest: bytes of a piece of one partition; 0: LargePiece
 	Follow bool    // continue with records that are written later; not with Until or Newest
@@ -50,8 +52,8 @@ type Batch struct {
 
 // Reader reads spans of one topic with one client. It asks for the offsets once and then fetches from the leaders of the
 // partitions, at most one request to each at a time; the answer that follows is fetched while the caller works on the
-// last one. Only committed records are read. It never waits for later records unless it follows, even if offsets hold
-// no records. Its methods are for one goroutine. Close it.
+// last one. It never waits for later records unless it follows, even if offsets hold no records. Its methods are for one
+// goroutine. Close it.
 type Reader struct {
 	q        Query
 	cfg      kafka.Config
@@ -295,7 +297,7 @@ func (r *Reader) locate(ctx context.Context) (located, error) {
 	if r.q.Until != nil {
 		positions[1] = *r.q.Until
 	}
-	extents, err := admin.Locate(ctx, r.client, d, positions...)
+	extents, err := admin.Locate(ctx, r.client, d, !r.q.Uncommitted, positions...)
 	return located{d, extents}, err
 }
 

@@ -237,6 +237,33 @@ func TestAnySpanGivesItsCommittedRecords(t *testing.T) {
 	})
 }
 
+// A reader of uncommitted records passes an open transaction, which holds up all others.
+func TestAReaderMayReadWhatIsNotCommitted(t *testing.T) {
+	cfg, client := brokertest.New(t)
+	brokertest.Create(t, client, "t", 1, nil)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...), kgo.TransactionalID("x"), kgo.DefaultProduceTopic("t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.ProduceSync(t.Context(), kgo.StringRecord("a")).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	brokertest.Ship(t, cfg, records.ProduceSpec{Topic: "t", Partition: -1}, kafka.Record{Value: []byte("b")})
+	since := admin.At(time.Now().Add(-time.Hour))
+	for _, newest := range []bool{false, true} {
+		for uncommitted, want := range map[bool]int{false: 0, true: 2} {
+			r := open(t, cfg, records.Query{Topic: "t", From: &since, Newest: newest, Uncommitted: uncommitted})
+			if got, notes := rest(t, r); len(got) != want || uncommitted != (len(notes) == 0) {
+				t.Errorf("newest %v, uncommitted %v: %d records, notes %q", newest, uncommitted, len(got), notes)
+			}
+		}
+	}
+}
+
 // The log may end with offsets that compaction emptied: no batch comes, however often the leader is asked.
 func TestOffsetsThatHoldNoBatchEndASpan(t *testing.T) {
 	cluster := kafkatest.New(t, "t")

@@ -3,7 +3,6 @@ package records
 import (
 	"encoding/binary"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -19,6 +18,7 @@ const (
 	readPartitionBytes = 2 << 20                // a larger batch still arrives, alone (KIP-74)
 	readMaxDecompress  = 64 << 20               // of a batch, and of the batches before it in one fetch
 	fetchWait          = 250 * time.Millisecond // how long a broker holds a fetch without data
+	roomLeast          = 16 << 10               // compressed bytes of a partition beside others
 	roomSpare          = 1.1                    // batches differ in size
 	emptyForGap        = 2                      // so many answers in a row, from a leader whose log reaches further: its offsets hold no records
 	emptyAtAll         = 40                     // so many in a row from a leader whose log ends before: it lost records
@@ -64,6 +64,7 @@ type fetched struct {
 	from, next int64 // the offsets that it covers; next is at most at if there is no progress
 	records    []kafka.Record
 	stored     int  // bytes in the log between from and next
+	batch      int  // bytes of the largest batch
 	nothing    bool // the leader has no batch at at or later, for readers
 	whole      bool // its log reaches at least to the end of what was asked for
 	err        error
@@ -125,22 +126,26 @@ func (r *Reader) request(parts []*part) (*kmsg.FetchRequest, []wanted) {
 		asks = append(asks, wanted{p.id, p.at, p.to, back})
 		part := kmsg.NewFetchRequestTopicPartition()
 		part.Partition, part.FetchOffset, part.CurrentLeaderEpoch = p.id, p.at, -1
-		part.PartitionMaxBytes = r.room(p)
+		part.PartitionMaxBytes = r.room(p, len(parts) == 1)
 		req.Topics[0].Partitions = append(req.Topics[0].Partitions, part)
 	}
 	return req, asks
 }
 
-// room returns how many bytes to ask for, so that a fetch reads little behind the end of a span.
-func (r *Reader) room(p *part) int32 {
-	n := p.to - p.at
+// room returns how many bytes to ask for: those up to the end of the span, and one batch, because a broker cuts the last
+// batch off at that limit. Only the first partition of a fetch gets a batch that is larger (KIP-74).
+func (r *Reader) room(p *part, alone bool) int32 {
+	n, least := p.to-p.at, int32(roomLeast)
+	if alone {
+		least = 1
+	}
 	switch {
 	case n == 1:
-		return 1 // one batch
-	case p.stored == 0 || n == 0:
+		return least
+	case p.stored == 0:
 		return r.ahead.partition
 	}
-	return int32(min(math.Ceil(float64(n)*p.stored*roomSpare), float64(r.ahead.partition)))
+	return max(least, int32(min(float64(n)*p.stored*roomSpare+float64(p.batch), float64(r.ahead.partition))))
 }
 
 // fetchRequest returns a fetch without a session, for partitions of one topic that are to be added.
@@ -200,7 +205,7 @@ func (r *Reader) records(w wanted, p *kmsg.FetchResponseTopicPartition, f *fetch
 	if all >= 8 && p.ErrorCode == 0 {
 		f.from = max(w.back, min(w.at, int64(binary.BigEndian.Uint64(p.RecordBatches))))
 	}
-	p.RecordBatches = before(p.RecordBatches, w.to)
+	p.RecordBatches, f.batch = before(p.RecordBatches, w.to)
 	if f.stored = len(p.RecordBatches); f.stored == 0 && all > 0 { // the first batch is behind the end
 		f.next = w.to
 		return
@@ -223,20 +228,21 @@ func (r *Reader) records(w wanted, p *kmsg.FetchResponseTopicPartition, f *fetch
 	}
 }
 
-// before cuts off the batches that begin at an offset or later.
-func before(batches []byte, to int64) []byte {
+// before cuts off the batches that begin at an offset or later. It returns the size of the largest of the others.
+func before(batches []byte, to int64) (cut []byte, largest int) {
 	const head = 12 // offset and length
 	for at := 0; at+head <= len(batches); {
 		if int64(binary.BigEndian.Uint64(batches[at:])) >= to {
-			return batches[:at]
+			return batches[:at], largest
 		}
 		length := int(int32(binary.BigEndian.Uint32(batches[at+8:])))
 		if length < 0 {
 			break
 		}
 		at += head + length
+		largest = max(largest, head+length)
 	}
-	return batches
+	return batches, largest
 }
 
 func recordOf(r *kgo.Record) kafka.Record {

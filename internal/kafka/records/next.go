@@ -203,7 +203,7 @@ func (r *Reader) advance(p *part, got fetched, b *Batch) error {
 		}
 		p.empty, p.at = 0, min(got.next, p.to)
 		if got.stored > 0 {
-			p.stored = float64(got.stored) / float64(got.next-got.from)
+			p.stored, p.batch = float64(got.stored)/float64(got.next-got.from), max(p.batch, got.batch)
 		}
 	case got.nothing && !r.following:
 		if p.empty++; p.empty < emptyForGap || !got.whole && p.empty < emptyAtAll {

@@ -96,6 +96,7 @@ type part struct {
 	span       Span    // what remains
 	at, to     int64   // next offset to fetch, and the end of what is read now: of the span, or of a piece of it
 	stored     float64 // bytes that one offset takes in the log; 0: unknown
+	batch      int     // bytes of the largest batch so far
 	empty      int     // answers without anything, in a row
 
 	from, piece    int64 // with Newest: first offset of the piece that is read now, and the size of the next one
@@ -227,7 +228,7 @@ func (r *Reader) point(spans map[int32]Span, follow bool) {
 	for _, id := range slices.Sorted(maps.Keys(spans)) {
 		p := r.part(id, spans[id])
 		if was := before[id]; was != nil {
-			p.stored, p.leader = was.stored, was.leader
+			p.stored, p.batch, p.leader = was.stored, was.batch, was.leader
 		}
 	}
 	r.sample = sampling{window: time.Now()}

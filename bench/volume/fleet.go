@@ -22,7 +22,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 	"github.com/smartlb/smartlb/internal/stack/broker"
 	"github.com/smartlb/smartlb/internal/telemetry/analyzer"
@@ -41,7 +41,7 @@ const (
 // fleet is a number of instances, the proxies that send to them, an analyzer and a broker. Requests are only counted,
 // with the counters and calls that real ones go through; everything from there to the disk is the real code.
 type fleet struct {
-	load      ops.Load
+	load      topic.Load
 	reporting int // instances that report themselves with a Kafka client of their own; the others do not
 	dir       string
 	addr      string
@@ -61,7 +61,7 @@ type volume struct{ records, bytes float64 }
 
 // measure runs a fleet and returns what each topic's log grew by in a second, after a warm-up in which pauses reach
 // their length.
-func measure(ctx context.Context, dir string, load ops.Load, reporting int, warm, span time.Duration) (map[string]volume, error) {
+func measure(ctx context.Context, dir string, load topic.Load, reporting int, warm, span time.Duration) (map[string]volume, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -125,12 +125,12 @@ func (f *fleet) startBroker(ctx context.Context, running *sync.WaitGroup) error 
 	if err != nil {
 		return err
 	}
-	admin, err := kafka.NewAdmin(f.config())
+	client, err := kafka.NewAdmin(f.config())
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
-	_, err = ops.EnsureTopics(ctx, admin, catalog)
+	defer client.Close()
+	_, err = admin.EnsureTopics(ctx, client, catalog)
 	return err
 }
 
@@ -333,12 +333,12 @@ func poisson(mean float64) int {
 
 // volumes reads what was written to each topic, and the bytes of its logs.
 func (f *fleet) volumes(ctx context.Context) (map[string]volume, error) {
-	admin, err := kafka.NewAdmin(f.config())
+	client, err := kafka.NewAdmin(f.config())
 	if err != nil {
 		return nil, err
 	}
-	defer admin.Close()
-	topics, err := ops.ListTopics(ctx, admin, nil, false)
+	defer client.Close()
+	topics, err := admin.ListTopics(ctx, client, nil, false)
 	if err != nil {
 		return nil, err
 	}

@@ -18,12 +18,11 @@ import (
 	"time"
 
 	deployment "github.com/smartlb/smartlb/deployment/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
 func main() {
-	var l ops.Load
+	var l topic.Load
 	flag.IntVar(&l.Instances, "instances", 200, "instances, 20 of each service")
 	flag.IntVar(&l.Proxies, "proxies", 1, "proxies that send to all of them")
 	flag.Float64Var(&l.Requests, "requests", 100, "requests per instance and second")
@@ -37,7 +36,7 @@ func main() {
 	}
 }
 
-func run(l ops.Load, reporting int, warm, span time.Duration) error {
+func run(l topic.Load, reporting int, warm, span time.Duration) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	dir, err := os.MkdirTemp("", "smartlb-volume-")
@@ -55,7 +54,7 @@ func run(l ops.Load, reporting int, warm, span time.Duration) error {
 	}
 	fmt.Printf("%d instances (%d report themselves), %d proxies, %g requests/s each; %s after %s\n\n", l.Instances, min(reporting, l.Instances), l.Proxies, l.Requests, span, warm)
 	fmt.Println("| topic | records/s | B/s | B/record | kept | estimated |\n|---|---|---|---|---|---|")
-	all, estimated := 0.0, ops.EstimateLoad(catalog, l)
+	all, estimated := 0.0, topic.EstimateLoad(catalog, l)
 	for _, t := range estimated.Topics {
 		v, kept := got[t.Topic], 0.0
 		if t.PerDay > 0 {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	deployment "github.com/smartlb/smartlb/deployment/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
@@ -14,7 +13,7 @@ import (
 // a fleet of reporters, an analyzer and a broker put on the disk.
 func TestTheEstimateIsWhatIsMeasured(t *testing.T) {
 	t.Parallel()
-	load := ops.Load{Instances: 100, Proxies: 1, Requests: 50}
+	load := topic.Load{Instances: 100, Proxies: 1, Requests: 50}
 	got, err := measure(t.Context(), t.TempDir(), load, load.Instances, 50*time.Second, time.Minute)
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +24,7 @@ func TestTheEstimateIsWhatIsMeasured(t *testing.T) {
 	}
 	const day = 86_400
 	measured, estimated := 0.0, 0.0
-	for _, e := range ops.EstimateLoad(catalog, load).Topics {
+	for _, e := range topic.EstimateLoad(catalog, load).Topics {
 		if e.Topic == topic.NodeStatus {
 			continue // there is no node
 		}

@@ -5,7 +5,7 @@ import (
 
 	deployment "github.com/smartlb/smartlb/deployment/kafka"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
@@ -13,12 +13,12 @@ import (
 func (a *App) ensureTopics(ctx context.Context) error { return a.ensure(ctx, a.kafka, a.catalog) }
 
 func (a *App) ensure(ctx context.Context, cfg kafka.Config, catalog topic.Catalog) error {
-	admin, err := kafka.NewAdminWithin(ctx, cfg)
+	client, err := kafka.NewAdminWithin(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	done, err := ops.EnsureTopics(ctx, admin, catalog)
-	admin.Close()
+	done, err := admin.EnsureTopics(ctx, client, catalog)
+	client.Close()
 	cause := kafka.Cause("")
 	if err != nil {
 		cause, _ = kafka.Explain(err, cfg)

@@ -26,10 +26,8 @@ type Admin struct {
 func NewAdmin(cfg Config) (*Admin, error) { return NewAdminWithin(context.Background(), cfg) }
 
 // NewAdminWithin makes a client whose calls all fail when ctx ends. The context of a single call does not interrupt the
-// wait for a broker that hangs.
-func NewAdminWithin(ctx context.Context, cfg Config) (*Admin, error) { return newAdmin(ctx, cfg) }
-
-func newAdmin(ctx context.Context, cfg Config, more ...kgo.Opt) (*Admin, error) {
+// wait for a broker that hangs. more is for the packages that may import the client library.
+func NewAdminWithin(ctx context.Context, cfg Config, more ...kgo.Opt) (*Admin, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kafka admin: %w", err)
 	}

@@ -2,10 +2,14 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
+
+// ErrSilent means that a broker did not answer within the request timeout.
+var ErrSilent = errors.New("no answer from the broker")
 
 // answeringWithin bounds the search for a broker that answers. If none answers, the usual connection attempt tries all
 // brokers once more and returns the error.

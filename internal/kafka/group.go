@@ -185,7 +185,7 @@ func (g *Group) poll(ctx context.Context, client *kgo.Client, h GroupHandler) (i
 		}
 	})
 	g.calls.Lock()
-	hand(g.cfg, g.log, batch, func(part []Record) { h.Batch(ctx, part) })
+	Hand(g.cfg, g.log, batch, func(part []Record) { h.Batch(ctx, part) })
 	g.calls.Unlock()
 	err := g.judge(client, fetches)
 	if err == nil && len(batch) == 0 && len(fetches.Errors()) > 0 && wait.Err() == nil {

@@ -110,7 +110,7 @@ func (p *Producer) Send(r Record) bool {
 		return false
 	}
 	if client.BufferedProduceRecords() >= int64(p.cfg.MaxBufferedRecords) ||
-		client.BufferedProduceBytes()+int64(r.size()) > int64(p.cfg.MaxBufferedBytes) {
+		client.BufferedProduceBytes()+int64(r.Size()) > int64(p.cfg.MaxBufferedBytes) {
 		// Checked before TryProduce checks it, so that the result is exact except for races between senders; those are
 		// counted in the same way.
 		p.settle(t, kgo.ErrMaxBuffered)

@@ -111,8 +111,8 @@ func toKgo(r Record) *kgo.Record {
 	return out
 }
 
-// size is the number of bytes of a record that count towards a byte limit.
-func (r Record) size() int {
+// Size returns the bytes of key, value and headers.
+func (r Record) Size() int {
 	n := len(r.Key) + len(r.Value)
 	for _, h := range r.Headers {
 		n += len(h.Key) + len(h.Value)

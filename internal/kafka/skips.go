@@ -64,9 +64,9 @@ func (s *Skips) Counts() map[string]uint64 {
 	return out
 }
 
-// hand calls handle with a batch. If handle panics, hand passes the records again one by one and skips those that panic
-// again. Handlers must tolerate receiving a record twice.
-func hand(cfg Config, log *slog.Logger, batch []Record, handle func([]Record)) {
+// Hand calls handle with a batch. If handle panics, Hand passes the records again one by one, and skips and counts those
+// that panic again (Config.Skips). Handlers must tolerate receiving a record twice.
+func Hand(cfg Config, log *slog.Logger, batch []Record, handle func([]Record)) {
 	whole := survive(func() { handle(batch) })
 	if whole == nil {
 		return

@@ -15,7 +15,7 @@ func TestARecordThatMakesAHandlerPanicIsSkippedAndNamed(t *testing.T) {
 	cfg := Config{Skips: &Skips{}}
 	batch := []Record{{Topic: "a", Offset: 1}, {Topic: "a", Offset: 2, Value: []byte("poison")}, {Topic: "a", Offset: 3}}
 	taken := map[int64]bool{}
-	hand(cfg, log, batch, func(part []Record) {
+	Hand(cfg, log, batch, func(part []Record) {
 		for _, r := range part {
 			if len(r.Value) > 0 {
 				panic("index out of range")
@@ -35,7 +35,7 @@ func TestARecordThatMakesAHandlerPanicIsSkippedAndNamed(t *testing.T) {
 func TestAPanicIsCountedAlsoWhereTheRecordIsNotTakenAgain(t *testing.T) {
 	cfg := Config{Skips: &Skips{}}
 	calls := 0
-	hand(cfg, slog.New(slog.DiscardHandler), []Record{{Topic: "a"}, {Topic: "a", Offset: 1}}, func([]Record) {
+	Hand(cfg, slog.New(slog.DiscardHandler), []Record{{Topic: "a"}, {Topic: "a", Offset: 1}}, func([]Record) {
 		if calls++; calls == 1 {
 			panic("once")
 		}

@@ -158,7 +158,7 @@ var errLayout = errors.New("topics changed")
 func (t *Tail) session(ctx context.Context, ends map[TopicPartition]int64, handle func([]Record)) (bool, error) {
 	line, end := lifeline(ctx, readGrace)
 	defer end()
-	admin, err := newAdmin(line, t.cfg, kgo.WithHooks(t.pulse))
+	admin, err := NewAdminWithin(line, t.cfg, kgo.WithHooks(t.pulse))
 	if err != nil {
 		return false, err
 	}
@@ -335,7 +335,7 @@ func (t *Tail) deliver(fetches kgo.Fetches, handle func([]Record)) int {
 		}
 	})
 	if len(batch) > 0 {
-		hand(t.cfg, t.log, batch, handle)
+		Hand(t.cfg, t.log, batch, handle)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,16 +13,17 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 func TestConsoleMessages(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
-	_, _, admin, broker := demo(t)
+	_, _, client, broker := demo(t)
 	makeHostile(t, broker)
-	inBrowser(t, "messages", consoleOf(t, admin))
+	inBrowser(t, "messages", consoleOf(t, client))
 }
 
 // makeHostile makes the topic hostile, whose messages are what a page should
@@ -51,7 +52,7 @@ func makeHostile(t *testing.T, broker string) {
 }
 
 // produceTo makes a topic of one partition that takes 10 MB, and fills it.
-func produceTo(t *testing.T, broker, topic string, records ...kafka.Record) {
+func produceTo(t *testing.T, broker, topic string, list ...kafka.Record) {
 	t.Helper()
 	cfg := kafka.Default()
 	cfg.Brokers = []string{broker}
@@ -62,14 +63,14 @@ func produceTo(t *testing.T, broker, topic string, records ...kafka.Record) {
 	defer a.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := ops.CreateTopic(ctx, a, ops.NewTopic{Name: topic, Partitions: 1, Replicas: 1, Configs: map[string]string{"max.message.bytes": fmt.Sprint(kafka.MaxBatchBytes)}}, false); err != nil {
+	if err := admin.CreateTopic(ctx, a, admin.NewTopic{Name: topic, Partitions: 1, Replicas: 1, Configs: map[string]string{"max.message.bytes": fmt.Sprint(kafka.MaxBatchBytes)}}, false); err != nil {
 		t.Fatal(err)
 	}
-	s, err := ops.NewSender(ctx, cfg, ops.ProduceSpec{Topic: topic, Partition: 0, Compression: "lz4"})
+	s, err := records.NewSender(ctx, cfg, records.ProduceSpec{Topic: topic, Partition: 0, Compression: "lz4"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range records {
+	for _, r := range list {
 		if err := s.Send(ctx, r); err != nil {
 			t.Fatal(err)
 		}

@@ -168,8 +168,8 @@ func lines(t *testing.T, text string) (out []line) {
 
 func show(l line) string { b, _ := json.Marshal(l); return string(b) }
 
-// what both sides send: keys, headers, no key, and a tombstone.
-func records(codec string) (out []line) {
+// exchanged is what both sides send: keys, headers, no key, and a tombstone.
+func exchanged(codec string) (out []line) {
 	return []line{
 		{some("k1"), some("v-" + codec), map[string]string{"source": "ü", "codec": codec}},
 		{nil, some("without a key"), map[string]string{}},
@@ -251,15 +251,15 @@ func bothWays(t *testing.T, k target, f foreign) {
 	k.must("", "topics", "create", "to-"+f.name, "-p", "3")
 	var want []line
 	for _, codec := range codecs {
-		k.client(f, text(records(codec)), "produce", topic, codec)
-		want = append(want, records(codec)...)
+		k.client(f, text(exchanged(codec)), "produce", topic, codec)
+		want = append(want, exchanged(codec)...)
 	}
 	want = lines(t, text(want))
 	if d := cmp.Diff(want, lines(t, k.must("", "consume", topic, "--from-beginning", "-o", "json"))); d != "" {
 		t.Errorf("what %s wrote and smartlb reads (-want +got)\n%s", f.name, d)
 	}
 	for _, codec := range codecs {
-		k.must(messages(records(codec)), "produce", "to-"+f.name, "--json", "-z", codec)
+		k.must(messages(exchanged(codec)), "produce", "to-"+f.name, "--json", "-z", codec)
 	}
 	got := k.client(f, "", "consume", "to-"+f.name, group, fmt.Sprint(len(want)))
 	if d := cmp.Diff(want, lines(t, got)); d != "" {

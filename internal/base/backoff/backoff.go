@@ -36,7 +36,12 @@ func (p Policy) Delay(attempt int, unit float64) time.Duration {
 
 // Wait sleeps for Delay(attempt) with a random unit. It returns false if ctx ended first.
 func (p Policy) Wait(ctx context.Context, attempt int) bool {
-	t := time.NewTimer(p.Delay(attempt, rand.Float64()))
+	return Sleep(ctx, p.Delay(attempt, rand.Float64()))
+}
+
+// Sleep waits for d. It returns false if ctx ended first.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

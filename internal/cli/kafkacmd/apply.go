@@ -12,12 +12,12 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
 func apply(env *cli.Env) *cobra.Command {
-	return cli.Verb[planArgs, ops.Applied]{
+	return cli.Verb[planArgs, admin.Applied]{
 		Use: "apply [TOPIC...]", Short: "Make the cluster's topics match the catalog; never deletes a topic",
 		Long: "Carries out the steps of plan that lose no records; other steps need their --allow flag. Reads the result back. After a failed step it continues, and exits " +
 			"with 1. Exits with 3 if a step needs a permission or is impossible. With --create-only it leaves existing topics as they are and waits for a broker that is starting.",
@@ -30,16 +30,16 @@ func apply(env *cli.Env) *cobra.Command {
 		},
 		Args:     (*planArgs).takeTopics,
 		Complete: completeCatalog,
-		Run: func(ctx context.Context, env *cli.Env, a planArgs) (ops.Applied, error) {
+		Run: func(ctx context.Context, env *cli.Env, a planArgs) (admin.Applied, error) {
 			s, err := a.spec()
 			if err != nil {
-				return ops.Applied{}, err
+				return admin.Applied{}, err
 			}
-			done, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (ops.Applied, error) {
+			done, err := with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) (admin.Applied, error) {
 				if s.CreateOnly {
-					return ops.CreateMissing(ctx, admin, s)
+					return admin.CreateMissing(ctx, client, s)
 				}
-				return ops.Apply(ctx, admin, s)
+				return admin.Apply(ctx, client, s)
 			})
 			if s.CreateOnly {
 				for _, d := range done.Remaining {
@@ -55,7 +55,7 @@ func apply(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-func appliedTable(a ops.Applied) cli.Table {
+func appliedTable(a admin.Applied) cli.Table {
 	t := cli.Table{Head: []string{"TOPIC", "RESULT", "STEP"}}
 	for _, s := range a.Steps {
 		if s.Kind == topic.Foreign {
@@ -67,9 +67,9 @@ func appliedTable(a ops.Applied) cli.Table {
 		}
 		result := string(s.Result)
 		switch {
-		case s.Kind == topic.Create && s.Result == ops.Done:
+		case s.Kind == topic.Create && s.Result == admin.Done:
 			result = "created"
-		case s.Kind == topic.Create && s.Result == ops.Left:
+		case s.Kind == topic.Create && s.Result == admin.Left:
 			result, text = "exists", ""
 		}
 		t.Rows = append(t.Rows, []string{s.Topic, result, text})
@@ -93,8 +93,8 @@ func export(env *cli.Env) *cobra.Command {
 			if err != nil {
 				return topic.File{}, err
 			}
-			return with(ctx, env, t, func(ctx context.Context, admin *kafka.Admin) (topic.File, error) {
-				return ops.Export(ctx, admin, c)
+			return with(ctx, env, t, func(ctx context.Context, client *kafka.Admin) (topic.File, error) {
+				return admin.Export(ctx, client, c)
 			})
 		},
 		Table: func(f topic.File) cli.Table {

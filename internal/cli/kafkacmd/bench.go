@@ -10,12 +10,12 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/bench"
 )
 
 type benchArgs struct {
 	cli.Brokers
-	spec ops.BenchSpec
+	spec bench.Spec
 	none bool // no keys
 }
 
@@ -41,10 +41,10 @@ func (a *benchArgs) flags(f *pflag.FlagSet) {
 // usualBench returns the default benchmark: the producer settings of this program.
 func usualBench() benchArgs {
 	cfg := kafka.Default()
-	return benchArgs{spec: ops.BenchSpec{
+	return benchArgs{spec: bench.Spec{
 		Records: 1_000_000, For: 30 * time.Second, Partitions: 3,
 		Linger: cfg.Linger, BatchBytes: cfg.BatchMaxBytes, Compression: cfg.Compression, Acks: "all",
-		Payload: ops.Payload{Services: 20, Instances: 10}, Seed: 1,
+		Payload: bench.Payload{Services: 20, Instances: 10}, Seed: 1,
 	}}
 }
 
@@ -52,19 +52,19 @@ func benchNoun(env *cli.Env) *cobra.Command {
 	return cli.Noun("bench", "Measure a cluster with generated service metrics", "",
 		benchVerb(env, "produce", "Measure producing: records, bytes, CPU, latency from the due time of a record to its acknowledgement",
 			"  smartlb kafka bench produce\n  smartlb kafka bench produce --rate 2000 --linger 100ms -z zstd --for 10s -n 0\n  smartlb kafka bench produce my-topic -n 100000 --skew 1",
-			func(ctx context.Context, cfg kafka.Config, s ops.BenchSpec) (ops.Bench, error) {
+			func(ctx context.Context, cfg kafka.Config, s bench.Spec) (bench.Result, error) {
 				c, err := catalog()
 				if err != nil {
-					return ops.Bench{}, err
+					return bench.Result{}, err
 				}
-				return ops.BenchProduce(ctx, cfg, c, s)
+				return bench.Produce(ctx, cfg, c, s)
 			}),
 		benchVerb(env, "consume", "Measure reading: records, bytes, CPU, latency of fetches",
-			"  smartlb kafka bench consume\n  smartlb kafka bench consume my-topic -n 100000", ops.BenchConsume))
+			"  smartlb kafka bench consume\n  smartlb kafka bench consume my-topic -n 100000", bench.Consume))
 }
 
-func benchVerb(env *cli.Env, use, short, example string, run func(context.Context, kafka.Config, ops.BenchSpec) (ops.Bench, error)) *cobra.Command {
-	return cli.Verb[benchArgs, ops.Bench]{
+func benchVerb(env *cli.Env, use, short, example string, run func(context.Context, kafka.Config, bench.Spec) (bench.Result, error)) *cobra.Command {
+	return cli.Verb[benchArgs, bench.Result]{
 		Use: use + " [TOPIC]", Short: short, Example: example,
 		Long:     "Without TOPIC it creates a topic and deletes it afterwards. It does not write to topics of the catalog.",
 		Defaults: usualBench(),
@@ -83,10 +83,10 @@ func benchVerb(env *cli.Env, use, short, example string, run func(context.Contex
 		Complete: func(ctx context.Context, env *cli.Env, a *benchArgs, words []string) []string {
 			return completeTopics(ctx, env, a.Brokers, words)
 		},
-		Run: func(ctx context.Context, env *cli.Env, a benchArgs) (ops.Bench, error) {
+		Run: func(ctx context.Context, env *cli.Env, a benchArgs) (bench.Result, error) {
 			cfg, err := a.Reach(ctx, env)
 			if err != nil {
-				return ops.Bench{}, err
+				return bench.Result{}, err
 			}
 			a.spec.Keyed = !a.none
 			t := newTicker(env)
@@ -101,7 +101,7 @@ func benchVerb(env *cli.Env, use, short, example string, run func(context.Contex
 	}.Command(env)
 }
 
-func benchTable(b ops.Bench) cli.Table {
+func benchTable(b bench.Result) cli.Table {
 	t := cli.Table{Above: []string{
 		fmt.Sprintf("%d records, %s, in %.2f s: %.0f records/s, %.1f MB/s.", b.Records, bytesOf(b.Bytes), b.Seconds, b.PerSecond, b.MBPerSecond),
 		fmt.Sprintf("Latency ms: p50 %.2f, p90 %.2f, p99 %.2f, p99.9 %.2f, max %.2f.", b.Latency.P50, b.Latency.P90, b.Latency.P99, b.Latency.P999, b.Latency.Max),

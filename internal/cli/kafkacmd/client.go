@@ -14,7 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/base/screen"
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
@@ -31,13 +31,13 @@ func with[R any](ctx context.Context, env *cli.Env, t cli.Brokers, f func(contex
 	if err != nil {
 		return none, err
 	}
-	admin, err := kafka.NewAdminWithin(ctx, cfg)
+	client, err := kafka.NewAdminWithin(ctx, cfg)
 	if err != nil {
 		return none, err
 	}
-	defer admin.Close()
+	defer client.Close()
 	defer stillWaiting(env, cfg.Brokers)()
-	r, err := f(ctx, admin)
+	r, err := f(ctx, client)
 	return r, reach(ctx, env, t, err)
 }
 
@@ -167,7 +167,7 @@ func anyTopic(ctx context.Context, env *cli.Env, t cli.Brokers, words []string) 
 // anyGroup completes every word with consumer groups.
 func anyGroup(ctx context.Context, env *cli.Env, t cli.Brokers, words []string) []string {
 	return names(ctx, env, t, words, func(ctx context.Context, a *kafka.Admin) ([]string, error) {
-		listed, err := ops.ListGroups(ctx, a)
+		listed, err := admin.ListGroups(ctx, a)
 		var all []string
 		for _, g := range listed {
 			all = append(all, g.Name)

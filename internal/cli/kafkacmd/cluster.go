@@ -10,20 +10,20 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/smartlb/smartlb/internal/cli"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
 func brokers(env *cli.Env) *cobra.Command {
-	return cli.Verb[cli.Brokers, []ops.Broker]{
+	return cli.Verb[cli.Brokers, []admin.Broker]{
 		Use: "brokers", Short: "List the brokers with their leaders, replicas and disk use",
 		Example: "  smartlb kafka brokers",
 		Flags:   func(f *pflag.FlagSet, t *cli.Brokers) { t.Declare(f) },
-		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) ([]ops.Broker, error) {
-			c, err := with(ctx, env, t, ops.DescribeCluster)
+		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) ([]admin.Broker, error) {
+			c, err := with(ctx, env, t, admin.DescribeCluster)
 			return c.Brokers, err
 		},
-		Table: func(all []ops.Broker) cli.Table {
+		Table: func(all []admin.Broker) cli.Table {
 			t := cli.Table{Head: []string{"BROKER", "ADDRESS", "RACK", "CONTROLLER", "LEADERS", "REPLICAS", "SIZE"}}
 			for _, b := range all {
 				controller, size := "", "-"
@@ -54,14 +54,14 @@ func bytesOf(n int64) string {
 }
 
 func cluster(env *cli.Env) *cobra.Command {
-	return cli.Verb[cli.Brokers, ops.Cluster]{
+	return cli.Verb[cli.Brokers, admin.Cluster]{
 		Use: "cluster", Short: "Describe the cluster: id, controller, partitions without a leader or in-sync replica",
 		Example: "  smartlb kafka cluster\n  smartlb kafka cluster -o json",
 		Flags:   func(f *pflag.FlagSet, t *cli.Brokers) { t.Declare(f) },
-		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) (ops.Cluster, error) {
-			return with(ctx, env, t, ops.DescribeCluster)
+		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) (admin.Cluster, error) {
+			return with(ctx, env, t, admin.DescribeCluster)
 		},
-		Table: func(c ops.Cluster) cli.Table {
+		Table: func(c admin.Cluster) cli.Table {
 			controller := strconv.Itoa(int(c.Controller))
 			if c.Controller < 0 {
 				controller = "none"
@@ -70,7 +70,7 @@ func cluster(env *cli.Env) *cobra.Command {
 			switch {
 			case c.Version != "":
 				kind = "Kafka " + c.Version + " (estimated from its API versions)"
-			case slices.ContainsFunc(c.Brokers, func(b ops.Broker) bool { return b.Embedded }):
+			case slices.ContainsFunc(c.Brokers, func(b admin.Broker) bool { return b.Embedded }):
 				kind = "smartlb's embedded broker"
 			}
 			return cli.Table{Above: []string{

@@ -9,13 +9,13 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
 type configArgs struct {
 	cli.Brokers
-	of      ops.Resource
+	of      admin.Resource
 	set     []string // key=value
 	unset   []string
 	all     bool
@@ -28,14 +28,14 @@ func (a *configArgs) resource(words []string, rest func([]string) error) error {
 		return cli.Usagef("TOPIC or broker:ID is missing")
 	}
 	var err error
-	if a.of, err = ops.ParseResource(words[0]); err != nil {
+	if a.of, err = admin.ParseResource(words[0]); err != nil {
 		return err
 	}
 	return rest(words[1:])
 }
 
 func showConfigs(env *cli.Env) *cobra.Command {
-	return cli.Verb[configArgs, []ops.Setting]{
+	return cli.Verb[configArgs, []admin.Setting]{
 		Use: "show TOPIC|broker:ID", Short: "Show settings with their source and default",
 		Example: "  smartlb kafka configs show service-metrics\n  smartlb kafka configs show broker:1 --all -o wide",
 		Flags: func(f *pflag.FlagSet, a *configArgs) {
@@ -51,16 +51,16 @@ func showConfigs(env *cli.Env) *cobra.Command {
 			})
 		},
 		Complete: completeConfigs,
-		Run: func(ctx context.Context, env *cli.Env, a configArgs) ([]ops.Setting, error) {
-			all, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.Setting, error) {
-				return ops.DescribeConfigs(ctx, admin, a.of)
+		Run: func(ctx context.Context, env *cli.Env, a configArgs) ([]admin.Setting, error) {
+			all, err := with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) ([]admin.Setting, error) {
+				return admin.DescribeConfigs(ctx, client, a.of)
 			})
 			if err == nil && !a.all {
-				all = slices.DeleteFunc(all, func(s ops.Setting) bool { return s.Source == "default" })
+				all = slices.DeleteFunc(all, func(s admin.Setting) bool { return s.Source == "default" })
 			}
 			return all, err
 		},
-		Table: func(all []ops.Setting) cli.Table {
+		Table: func(all []admin.Setting) cli.Table {
 			t := cli.Table{Head: []string{"NAME", "VALUE", "MEANS", "SOURCE", "DEFAULT", "CHANGEABLE"}, Wide: 1}
 			for _, s := range all {
 				value, change := s.Value, "yes"
@@ -92,7 +92,7 @@ func changeFlags(f *pflag.FlagSet, a *configArgs) {
 }
 
 func setConfigs(env *cli.Env) *cobra.Command {
-	return cli.Verb[configArgs, []ops.ChangedConfig]{
+	return cli.Verb[configArgs, []admin.ChangedConfig]{
 		Use: "set TOPIC|broker:ID KEY=VALUE...", Short: "Change settings; other settings stay as they are",
 		Long:    "Values may be in units: 7d, 90min, 11MiB, unlimited. A change that may lose data needs --execute.",
 		Example: "  smartlb kafka configs set my-topic retention.ms=7d max.message.bytes=11MiB\n  smartlb kafka configs set broker:1 log.cleaner.threads=2",
@@ -108,7 +108,7 @@ func setConfigs(env *cli.Env) *cobra.Command {
 }
 
 func unsetConfigs(env *cli.Env) *cobra.Command {
-	return cli.Verb[configArgs, []ops.ChangedConfig]{
+	return cli.Verb[configArgs, []admin.ChangedConfig]{
 		Use: "unset TOPIC|broker:ID KEY...", Short: "Reset settings to their defaults",
 		Example: "  smartlb kafka configs unset my-topic segment.ms",
 		Flags:   changeFlags,
@@ -123,7 +123,7 @@ func unsetConfigs(env *cli.Env) *cobra.Command {
 }
 
 func alterTopic(env *cli.Env) *cobra.Command {
-	return cli.Verb[configArgs, []ops.ChangedConfig]{
+	return cli.Verb[configArgs, []admin.ChangedConfig]{
 		Use: "alter TOPIC -c KEY=VALUE...", Short: "Set settings of a topic, as kafka configs set does",
 		Example: "  smartlb kafka topics alter my-topic -c retention.ms=1d --execute",
 		Flags: func(f *pflag.FlagSet, a *configArgs) {
@@ -151,17 +151,17 @@ func alterTopic(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-func changeConfigs(ctx context.Context, env *cli.Env, a configArgs) ([]ops.ChangedConfig, error) {
+func changeConfigs(ctx context.Context, env *cli.Env, a configArgs) ([]admin.ChangedConfig, error) {
 	set, err := pairs("setting", a.set)
 	if err != nil {
 		return nil, err
 	}
-	return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.ChangedConfig, error) {
-		return ops.ChangeConfigs(ctx, admin, ops.ConfigChange{Of: a.of, Set: set, Unset: a.unset, Execute: a.execute})
+	return with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) ([]admin.ChangedConfig, error) {
+		return admin.ChangeConfigs(ctx, client, admin.ConfigChange{Of: a.of, Set: set, Unset: a.unset, Execute: a.execute})
 	})
 }
 
-func changedTable(all []ops.ChangedConfig) cli.Table {
+func changedTable(all []admin.ChangedConfig) cli.Table {
 	t := cli.Table{Head: []string{"OF", "NAME", "FROM", "TO", "RESULT"}}
 	undone := false
 	for _, c := range all {
@@ -191,12 +191,12 @@ func completeConfigs(ctx context.Context, env *cli.Env, a *configArgs, words []s
 	if len(words) == 0 {
 		return append(anyTopic(ctx, env, a.Brokers, nil), "broker:")
 	}
-	of, err := ops.ParseResource(words[0])
+	of, err := admin.ParseResource(words[0])
 	if err != nil {
 		return nil
 	}
-	return names(ctx, env, a.Brokers, words, func(ctx context.Context, admin *kafka.Admin) ([]string, error) {
-		all, err := ops.DescribeConfigs(ctx, admin, of)
+	return names(ctx, env, a.Brokers, words, func(ctx context.Context, client *kafka.Admin) ([]string, error) {
+		all, err := admin.DescribeConfigs(ctx, client, of)
 		var keys []string
 		for _, s := range all {
 			keys = append(keys, s.Name)

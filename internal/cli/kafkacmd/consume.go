@@ -14,13 +14,14 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/filter"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 type consumeArgs struct {
 	cli.Brokers
-	spec   ops.ConsumeSpec
+	spec   records.ConsumeSpec
 	limit  int // -1: not given
 	word   string
 	offset string
@@ -101,14 +102,14 @@ func (a *consumeArgs) complete(now time.Time) error {
 	}
 	for _, x := range []struct {
 		flag, text string
-		to         **ops.Position
+		to         **admin.Position
 	}{{"--offset", a.offset, &a.spec.From}, {"--until", a.until, &a.spec.Until}} {
 		if x.text == "" {
 			continue
 		}
-		p, err := ops.ParsePosition(x.text, now)
+		p, err := admin.ParsePosition(x.text, now)
 		if err != nil || p.Relative() {
-			return cli.Usagef("%s: %q %w", x.flag, x.text, ops.ErrPosition)
+			return cli.Usagef("%s: %q %w", x.flag, x.text, admin.ErrPosition)
 		}
 		*x.to = &p
 	}
@@ -165,7 +166,7 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 		reading, stop = untilPipeClosed(ctx, env.Out)
 		defer stop()
 	}
-	err = ops.Consume(reading, cfg, a.spec, func(r kafka.Record) error {
+	err = records.Consume(reading, cfg, a.spec, func(r kafka.Record) error {
 		printed.Add(1)
 		if err := print(r); err != nil {
 			return err

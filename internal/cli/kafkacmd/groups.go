@@ -12,18 +12,18 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 )
 
 func listGroups(env *cli.Env) *cobra.Command {
-	return cli.Verb[cli.Brokers, []ops.Group]{
+	return cli.Verb[cli.Brokers, []admin.Group]{
 		Use: "list", Short: "List consumer groups with state and protocol",
 		Example: "  smartlb kafka groups",
 		Flags:   func(f *pflag.FlagSet, t *cli.Brokers) { t.Declare(f) },
-		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) ([]ops.Group, error) {
-			return with(ctx, env, t, ops.ListGroups)
+		Run: func(ctx context.Context, env *cli.Env, t cli.Brokers) ([]admin.Group, error) {
+			return with(ctx, env, t, admin.ListGroups)
 		},
-		Table: func(all []ops.Group) cli.Table {
+		Table: func(all []admin.Group) cli.Table {
 			t := cli.Table{Head: []string{"GROUP", "STATE", "PROTOCOL", "TYPE", "COORDINATOR"}, Wide: 2}
 			for _, g := range all {
 				t.Rows = append(t.Rows, []string{g.Name, g.State, g.Protocol, g.Type, strconv.Itoa(int(g.Coordinator))})
@@ -34,7 +34,7 @@ func listGroups(env *cli.Env) *cobra.Command {
 }
 
 func describeGroups(env *cli.Env) *cobra.Command {
-	return cli.Verb[namesArgs, []ops.GroupDescription]{
+	return cli.Verb[namesArgs, []admin.GroupDescription]{
 		Use: "describe GROUP...|--all", Short: "Describe consumer groups: members, offsets, lag",
 		Example: "  smartlb kafka groups describe my-consumer-group\n  smartlb kafka groups describe --all",
 		Flags: func(f *pflag.FlagSet, a *namesArgs) {
@@ -54,9 +54,9 @@ func describeGroups(env *cli.Env) *cobra.Command {
 		Complete: func(ctx context.Context, env *cli.Env, a *namesArgs, words []string) []string {
 			return anyGroup(ctx, env, a.Brokers, words)
 		},
-		Run: func(ctx context.Context, env *cli.Env, a namesArgs) ([]ops.GroupDescription, error) {
-			all, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.GroupDescription, error) {
-				return ops.DescribeGroups(ctx, admin, a.names...)
+		Run: func(ctx context.Context, env *cli.Env, a namesArgs) ([]admin.GroupDescription, error) {
+			all, err := with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) ([]admin.GroupDescription, error) {
+				return admin.DescribeGroups(ctx, client, a.names...)
 			})
 			return reported(env, all, err, a.all && len(all) > 0)
 		},
@@ -64,7 +64,7 @@ func describeGroups(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-func groupsTable(all []ops.GroupDescription) cli.Table {
+func groupsTable(all []admin.GroupDescription) cli.Table {
 	t := cli.Table{Head: []string{"GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LOG-END-OFFSET", "LAG", "CONSUMER-ID", "HOST", "CLIENT-ID"}}
 	total := int64(0)
 	for _, d := range all {
@@ -93,13 +93,13 @@ func groupsTable(all []ops.GroupDescription) cli.Table {
 
 type resetArgs struct {
 	cli.Brokers
-	spec   ops.ResetSpec
+	spec   admin.ResetSpec
 	to     string
 	topics []string
 }
 
 func resetGroup(env *cli.Env) *cobra.Command {
-	return cli.Verb[resetArgs, ops.Reset]{
+	return cli.Verb[resetArgs, admin.Reset]{
 		Use: "reset GROUP --to POSITION", Short: "Move the offsets of a consumer group",
 		Long: "Shows old and new offsets; --execute moves them. The group must have no members. Positions: earliest, latest, an offset, -N from the end, " +
 			"@TIME (2026-01-02T15:04:05Z, 15:04, @-1h), shift:N from the committed offset. Without -t all topics with committed offsets are moved; with -t a missing group is created.",
@@ -124,26 +124,26 @@ func resetGroup(env *cli.Env) *cobra.Command {
 			},
 			"to": func(context.Context, *cli.Env, *resetArgs) []string { return []string{"earliest", "latest"} },
 		},
-		Run: func(ctx context.Context, env *cli.Env, a resetArgs) (ops.Reset, error) {
+		Run: func(ctx context.Context, env *cli.Env, a resetArgs) (admin.Reset, error) {
 			if a.to == "" {
-				return ops.Reset{}, cli.Usagef("--to is missing")
+				return admin.Reset{}, cli.Usagef("--to is missing")
 			}
 			var err error
-			if a.spec.To, err = ops.ParsePosition(a.to, time.Now()); err != nil {
-				return ops.Reset{}, cli.Usagef("--to: %w", err)
+			if a.spec.To, err = admin.ParsePosition(a.to, time.Now()); err != nil {
+				return admin.Reset{}, cli.Usagef("--to: %w", err)
 			}
 			for _, t := range a.topics {
 				parts, err := topicParts(t)
 				if err != nil {
-					return ops.Reset{}, err
+					return admin.Reset{}, err
 				}
 				a.spec.Topics = append(a.spec.Topics, parts)
 			}
-			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (ops.Reset, error) {
-				return ops.ResetGroup(ctx, admin, a.spec)
+			return with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) (admin.Reset, error) {
+				return admin.ResetGroup(ctx, client, a.spec)
 			})
 		},
-		Table: func(r ops.Reset) cli.Table {
+		Table: func(r admin.Reset) cli.Table {
 			t := cli.Table{Head: []string{"GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "NEW-OFFSET", "LAG", "NEW-LAG"}}
 			for _, x := range r.Rows {
 				t.Rows = append(t.Rows, []string{r.Group, x.Topic, strconv.Itoa(int(x.Partition)), known(x.From), known(x.To), known(x.LagBefore), known(x.LagAfter)})
@@ -160,9 +160,9 @@ func resetGroup(env *cli.Env) *cobra.Command {
 }
 
 // topicParts parses TOPIC or TOPIC:0,2.
-func topicParts(text string) (ops.TopicParts, error) {
+func topicParts(text string) (admin.TopicParts, error) {
 	name, list, given := strings.Cut(text, ":")
-	out := ops.TopicParts{Topic: name}
+	out := admin.TopicParts{Topic: name}
 	if !given {
 		return out, nil
 	}
@@ -177,7 +177,7 @@ func topicParts(text string) (ops.TopicParts, error) {
 }
 
 func deleteGroups(env *cli.Env) *cobra.Command {
-	return cli.Verb[namesArgs, []ops.DeletedGroup]{
+	return cli.Verb[namesArgs, []admin.DeletedGroup]{
 		Use: "delete GROUP...", Short: "Delete consumer groups with their offsets",
 		Example: "  smartlb kafka groups delete my-group\n  smartlb kafka groups delete my-group --execute",
 		Flags:   func(f *pflag.FlagSet, a *namesArgs) { a.Declare(f); executeFlag(f, &a.execute) },
@@ -185,13 +185,13 @@ func deleteGroups(env *cli.Env) *cobra.Command {
 		Complete: func(ctx context.Context, env *cli.Env, a *namesArgs, words []string) []string {
 			return anyGroup(ctx, env, a.Brokers, words)
 		},
-		Run: func(ctx context.Context, env *cli.Env, a namesArgs) ([]ops.DeletedGroup, error) {
-			done, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.DeletedGroup, error) {
-				return ops.DeleteGroups(ctx, admin, a.execute, a.names...)
+		Run: func(ctx context.Context, env *cli.Env, a namesArgs) ([]admin.DeletedGroup, error) {
+			done, err := with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) ([]admin.DeletedGroup, error) {
+				return admin.DeleteGroups(ctx, client, a.execute, a.names...)
 			})
 			return reported(env, done, err, len(done) > 0)
 		},
-		Table: func(all []ops.DeletedGroup) cli.Table {
+		Table: func(all []admin.DeletedGroup) cli.Table {
 			t := cli.Table{Head: []string{"GROUP", "STATE", "TOPICS", "LAG", "RESULT"}}
 			undone := 0
 			for _, g := range all {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
@@ -24,13 +24,13 @@ type planArgs struct {
 	createOnly  bool
 	repartition bool
 	loss        bool
-	load        ops.Load
+	load        topic.Load
 }
 
 // planned is the result of plan: a plan, or an estimate.
 type planned struct {
-	*ops.Plan
-	*ops.Estimate
+	*admin.Plan
+	*topic.Estimate
 }
 
 func (a *planArgs) flags(f *pflag.FlagSet) {
@@ -40,12 +40,12 @@ func (a *planArgs) flags(f *pflag.FlagSet) {
 }
 
 // spec reads the catalog and builds the comparison.
-func (a planArgs) spec() (ops.PlanSpec, error) {
+func (a planArgs) spec() (admin.PlanSpec, error) {
 	f, err := catalogFile(a.file)
 	if err != nil {
-		return ops.PlanSpec{}, err
+		return admin.PlanSpec{}, err
 	}
-	s := ops.PlanSpec{File: f, Only: a.only, ResetUnmanaged: a.reset, CreateOnly: a.createOnly}
+	s := admin.PlanSpec{File: f, Only: a.only, ResetUnmanaged: a.reset, CreateOnly: a.createOnly}
 	if a.repartition {
 		s.Allow = append(s.Allow, topic.Repartition)
 	}
@@ -95,11 +95,11 @@ func plan(env *cli.Env) *cobra.Command {
 				if l.Instances < 0 || l.Instances > 1_000_000 || l.Proxies < 0 || l.Proxies > 10_000 || !(l.Requests >= 0 && l.Requests <= 1e6) {
 					return planned{}, cli.Usagef("--estimate, --proxies and --requests must be positive, and at most 1000000, 10000 and 1000000")
 				}
-				e := ops.EstimateLoad(s.File.Catalog(), l)
+				e := topic.EstimateLoad(s.File.Catalog(), l)
 				return planned{Estimate: &e}, nil
 			}
-			p, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (ops.Plan, error) {
-				return ops.MakePlan(ctx, admin, s)
+			p, err := with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) (admin.Plan, error) {
+				return admin.MakePlan(ctx, client, s)
 			})
 			if err == nil && a.exitCode && p.Drift {
 				err = cli.ErrDrift
@@ -115,7 +115,7 @@ func plan(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-func planTable(p ops.Plan) cli.Table {
+func planTable(p admin.Plan) cli.Table {
 	var t cli.Table
 	for _, s := range p.Steps {
 		if s.Kind != topic.Foreign { // foreign topics may be many: they are counted below
@@ -136,7 +136,7 @@ func planTable(p ops.Plan) cli.Table {
 	return t
 }
 
-func estimateTable(e ops.Estimate) cli.Table {
+func estimateTable(e topic.Estimate) cli.Table {
 	t := cli.Table{
 		Above: []string{fmt.Sprintf("%d instances, %d proxies, %g requests/s per instance:", e.Instances, e.Proxies, e.Requests)},
 		Head:  []string{"TOPIC", "RECORDS/DAY", "BYTES/DAY", "RETENTION", "KEPT"},

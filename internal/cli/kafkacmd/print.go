@@ -13,7 +13,7 @@ import (
 	"github.com/smartlb/smartlb/internal/base/yamlsafe"
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 // printer returns a function that writes one record in the given form.
@@ -25,10 +25,10 @@ func printer(w io.Writer, form string) (func(kafka.Record) error, error) {
 	case "json":
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
-		return func(r kafka.Record) error { return enc.Encode(ops.MessageOf(r)) }, nil
+		return func(r kafka.Record) error { return enc.Encode(records.MessageOf(r)) }, nil
 	case "yaml":
 		return func(r kafka.Record) error {
-			b, err := json.Marshal(ops.MessageOf(r))
+			b, err := json.Marshal(records.MessageOf(r))
 			if err == nil {
 				b, err = yamlsafe.FromJSON(b, yamlsafe.Small())
 			}
@@ -94,7 +94,7 @@ func templatePrinter(w io.Writer, source string) (func(kafka.Record) error, erro
 	t, err := template.New("-o").Option("missingkey=zero").Funcs(template.FuncMap{
 		"json": func(v any) (string, error) {
 			if r, ok := v.(templated); ok {
-				v = ops.MessageOf(r.record)
+				v = records.MessageOf(r.record)
 			}
 			b, err := json.Marshal(v)
 			return string(b), err

@@ -13,7 +13,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
@@ -35,7 +35,7 @@ type produceArgs struct {
 }
 
 func produce(env *cli.Env) *cobra.Command {
-	return cli.Verb[produceArgs, ops.Sent]{
+	return cli.Verb[produceArgs, records.Sent]{
 		Use: "produce TOPIC [VALUE]", Short: "Send a record, or each line of stdin as a record",
 		Long: "Sends VALUE as it is, the content of --file, or every line of stdin. With --json the lines are messages in the format of `consume -o json`, with key, headers and timestamp. " +
 			"A value that violates the schema of its topic is sent with a warning; --validate refuses it. " +
@@ -109,7 +109,7 @@ func (a *produceArgs) check() error {
 	return nil
 }
 
-func sentTable(s ops.Sent) cli.Table {
+func sentTable(s records.Sent) cli.Table {
 	if s.Records == 1 {
 		p := s.Partitions[0]
 		return cli.Table{Above: []string{fmt.Sprintf("Sent to %s, partition %d, offset %d.", s.Topic, p.Partition, p.Last)}}
@@ -117,30 +117,30 @@ func sentTable(s ops.Sent) cli.Table {
 	return cli.Table{Above: []string{fmt.Sprintf("Sent %d records to %s.", s.Records, s.Topic)}}
 }
 
-func runProduce(ctx context.Context, env *cli.Env, a produceArgs) (ops.Sent, error) {
+func runProduce(ctx context.Context, env *cli.Env, a produceArgs) (records.Sent, error) {
 	if err := a.check(); err != nil {
-		return ops.Sent{}, cli.Usagef("%w", err)
+		return records.Sent{}, cli.Usagef("%w", err)
 	}
 	given, err := headers(a.headers)
 	if err != nil {
-		return ops.Sent{}, err
+		return records.Sent{}, err
 	}
 	cfg, err := a.Reach(ctx, env)
 	if err != nil {
-		return ops.Sent{}, err
+		return records.Sent{}, err
 	}
 	if a.sign && !cfg.Signing.On() {
-		return ops.Sent{}, cli.Usagef("--sign: no signing key is configured; name one in the profile's signing.keys or in SMARTLB_SIGNING_KEYS")
+		return records.Sent{}, cli.Usagef("--sign: no signing key is configured; name one in the profile's signing.keys or in SMARTLB_SIGNING_KEYS")
 	}
-	spec := ops.ProduceSpec{Topic: a.topic, Partition: a.partition, Compression: a.compress, Linger: 5 * time.Millisecond}
+	spec := records.ProduceSpec{Topic: a.topic, Partition: a.partition, Compression: a.compress, Linger: 5 * time.Millisecond}
 	if a.value != nil || a.tombstone || a.file != "" {
 		spec.Linger = 0
 	}
 	look, cancel := context.WithTimeout(ctx, cfg.RequestTimeout)
 	defer cancel()
-	s, err := ops.NewSender(look, cfg, spec)
+	s, err := records.NewSender(look, cfg, spec)
 	if err != nil {
-		return ops.Sent{}, reach(look, env, a.Brokers, err)
+		return records.Sent{}, reach(look, env, a.Brokers, err)
 	}
 	goods := shipment{env: env, args: a, kafka: cfg, headers: given, sender: s, ticker: newTicker(env), began: time.Now()}
 	failed := goods.sendAll(ctx)

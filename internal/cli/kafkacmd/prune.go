@@ -12,16 +12,16 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 )
 
 type pruneArgs struct {
 	planArgs
-	spec ops.PruneSpec
+	spec admin.PruneSpec
 }
 
 func prune(env *cli.Env) *cobra.Command {
-	return cli.Verb[pruneArgs, []ops.Prunable]{
+	return cli.Verb[pruneArgs, []admin.Prunable]{
 		Use: "prune [TOPIC...]", Short: "List topics that are not in the catalog; delete the topics that are named",
 		Long: "Without --execute nothing is deleted. With --execute the named topics are deleted after each name was typed again on stdin. Topics of Kafka and\n" +
 			"Connect and topics that a group reads are protected; topics with records need --force.",
@@ -42,7 +42,7 @@ func prune(env *cli.Env) *cobra.Command {
 		Complete: func(ctx context.Context, env *cli.Env, a *pruneArgs, words []string) []string {
 			return anyTopic(ctx, env, a.Brokers, words)
 		},
-		Run: func(ctx context.Context, env *cli.Env, a pruneArgs) ([]ops.Prunable, error) {
+		Run: func(ctx context.Context, env *cli.Env, a pruneArgs) ([]admin.Prunable, error) {
 			if a.spec.Execute && len(a.spec.Names) == 0 {
 				return nil, cli.Usagef("TOPIC is missing: --execute deletes only the named topics")
 			}
@@ -62,7 +62,7 @@ func prune(env *cli.Env) *cobra.Command {
 			done, err := prunable(ctx, env, a, a.spec)
 			return reported(env, done, err, len(done) > 0)
 		},
-		Table: func(all []ops.Prunable) cli.Table {
+		Table: func(all []admin.Prunable) cli.Table {
 			if len(all) == 0 {
 				return cli.Table{Above: []string{"The catalog names every topic of the cluster."}}
 			}
@@ -84,9 +84,9 @@ func prune(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
-func prunable(ctx context.Context, env *cli.Env, a pruneArgs, spec ops.PruneSpec) ([]ops.Prunable, error) {
-	return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.Prunable, error) {
-		return ops.Prune(ctx, admin, spec)
+func prunable(ctx context.Context, env *cli.Env, a pruneArgs, spec admin.PruneSpec) ([]admin.Prunable, error) {
+	return with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) ([]admin.Prunable, error) {
+		return admin.Prune(ctx, client, spec)
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 // shipment is one produce command in progress.
@@ -21,7 +21,7 @@ type shipment struct {
 	args    produceArgs
 	kafka   kafka.Config
 	headers []kafka.Header
-	sender  *ops.Sender
+	sender  *records.Sender
 	ticker  *ticker
 	began   time.Time
 	queued  int64
@@ -84,7 +84,7 @@ func content(path string) ([]byte, error) {
 func (s *shipment) record(line []byte) (kafka.Record, error) {
 	switch {
 	case s.args.asJSON:
-		m, err := ops.ParseMessage(line)
+		m, err := records.ParseMessage(line)
 		if err != nil {
 			return kafka.Record{}, err
 		}

@@ -14,7 +14,7 @@ import (
 	deployment "github.com/smartlb/smartlb/deployment/kafka"
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/stack"
 	"github.com/smartlb/smartlb/internal/stack/distribution"
 )
@@ -64,20 +64,20 @@ func topicsStep(address string) stack.Step {
 		const topicsTimeout = time.Minute
 		ctx, cancel := context.WithTimeout(ctx, topicsTimeout)
 		defer cancel()
-		admin, err := localAdmin(address)
+		client, err := localAdmin(address)
 		if err != nil {
 			return "", err
 		}
-		defer admin.Close()
+		defer client.Close()
 		names, err := catalog()
 		if err != nil {
 			return "", err
 		}
-		done, err := ops.EnsureTopics(ctx, admin, names)
+		done, err := admin.EnsureTopics(ctx, client, names)
 		if err != nil {
 			return "", err
 		}
-		if err := ops.AwaitLeaders(ctx, admin, slices.Concat(done.Created, done.Existed)); err != nil {
+		if err := admin.AwaitLeaders(ctx, client, slices.Concat(done.Created, done.Existed)); err != nil {
 			return "", err
 		}
 		return fmt.Sprintf("topics: %d created, %d existed", len(done.Created), len(done.Existed)), nil
@@ -93,19 +93,19 @@ func localAdmin(address string) (*kafka.Admin, error) {
 // serving is one health check of a broker. The broker must list topics, including those in must, and each partition
 // must have a leader. An open port does not prove that.
 func serving(ctx context.Context, address string, must []string) error {
-	admin, err := localAdmin(address)
+	client, err := localAdmin(address)
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
-	first := ops.CheckServing(ctx, admin, must)
+	defer client.Close()
+	first := admin.CheckServing(ctx, client, must)
 	if first == nil || ctx.Err() != nil {
 		return first
 	}
 	const creation = 200 * time.Millisecond // a new topic has a folder before the broker serves it
 	ctx, cancel := context.WithTimeout(ctx, creation)
 	defer cancel()
-	if ops.AwaitLeaders(ctx, admin, must) == nil {
+	if admin.AwaitLeaders(ctx, client, must) == nil {
 		return nil
 	}
 	return first

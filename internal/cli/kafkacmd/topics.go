@@ -12,7 +12,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
@@ -22,23 +22,23 @@ type topicsArgs struct {
 }
 
 func listTopics(env *cli.Env) *cobra.Command {
-	return cli.Verb[topicsArgs, []ops.Topic]{
+	return cli.Verb[topicsArgs, []admin.Topic]{
 		Use: "list", Short: "List topics with partitions, replicas and messages",
 		Example: "  smartlb kafka topics\n  smartlb kafka topics -o json -b localhost:9092",
 		Flags: func(f *pflag.FlagSet, a *topicsArgs) {
 			a.Declare(f)
 			f.BoolVar(&a.all, "all", false, "also topics internal to Kafka")
 		},
-		Run: func(ctx context.Context, env *cli.Env, a topicsArgs) ([]ops.Topic, error) {
+		Run: func(ctx context.Context, env *cli.Env, a topicsArgs) ([]admin.Topic, error) {
 			c, err := catalog()
 			if err != nil {
 				return nil, err
 			}
-			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.Topic, error) {
-				return ops.ListTopics(ctx, admin, c, a.all)
+			return with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) ([]admin.Topic, error) {
+				return admin.ListTopics(ctx, client, c, a.all)
 			})
 		},
-		Table: func(all []ops.Topic) cli.Table {
+		Table: func(all []admin.Topic) cli.Table {
 			t := cli.Table{Head: []string{"TOPIC", "PARTITIONS", "REPLICAS", "MESSAGES", "KIND"}, Wide: 1}
 			for _, x := range all {
 				t.Rows = append(t.Rows, []string{x.Name, strconv.Itoa(x.Partitions), strconv.Itoa(x.Replicas), strconv.FormatInt(x.Messages, 10), x.Kind})
@@ -70,7 +70,7 @@ func executeFlag(f *pflag.FlagSet, to *bool) {
 }
 
 func describeTopics(env *cli.Env) *cobra.Command {
-	return cli.Verb[namesArgs, []ops.Description]{
+	return cli.Verb[namesArgs, []admin.Description]{
 		Use: "describe TOPIC...", Short: "Describe topics: partitions, offsets, settings",
 		Example: "  smartlb kafka topics describe service-metrics\n  smartlb kafka topics describe service-metrics alerts -o wide",
 		Flags:   func(f *pflag.FlagSet, a *namesArgs) { a.Declare(f) },
@@ -78,20 +78,20 @@ func describeTopics(env *cli.Env) *cobra.Command {
 		Complete: func(ctx context.Context, env *cli.Env, a *namesArgs, words []string) []string {
 			return anyTopic(ctx, env, a.Brokers, words)
 		},
-		Run: func(ctx context.Context, env *cli.Env, a namesArgs) ([]ops.Description, error) {
+		Run: func(ctx context.Context, env *cli.Env, a namesArgs) ([]admin.Description, error) {
 			c, err := catalog()
 			if err != nil {
 				return nil, err
 			}
-			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.Description, error) {
-				return ops.DescribeTopics(ctx, admin, c, a.names...)
+			return with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) ([]admin.Description, error) {
+				return admin.DescribeTopics(ctx, client, c, a.names...)
 			})
 		},
 		Table: describeTable,
 	}.Command(env)
 }
 
-func describeTable(all []ops.Description) cli.Table {
+func describeTable(all []admin.Description) cli.Table {
 	t := cli.Table{
 		Head: []string{"TOPIC", "PARTITION", "LEADER", "START", "END", "MESSAGES", "REPLICAS", "ISR"},
 		Wide: 2,
@@ -181,16 +181,16 @@ func createTopic(env *cli.Env) *cobra.Command {
 			if a.replicas < 0 || a.replicas == 0 && a.given("replicas") {
 				return created{}, cli.Usagef("--replicas %d: want at least 1", a.replicas)
 			}
-			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (created, error) {
-				t, err := a.topic(ctx, admin, configs)
+			return with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) (created, error) {
+				t, err := a.topic(ctx, client, configs)
 				if err == nil {
-					err = ops.CreateTopic(ctx, admin, t, a.validate)
+					err = admin.CreateTopic(ctx, client, t, a.validate)
 				}
 				if err != nil || a.validate {
 					return created{t.Name, t.Partitions, t.Replicas, t.Configs, false}, err
 				}
-				d, err := ops.DescribeTopic(ctx, admin, nil, t.Name) // read back the created topic
-				if errors.Is(err, ops.ErrNoTopic) {                  // the topic exists, but this broker does not know it yet
+				d, err := admin.DescribeTopic(ctx, client, nil, t.Name) // read back the created topic
+				if errors.Is(err, admin.ErrNoTopic) {                   // the topic exists, but this broker does not know it yet
 					return created{t.Name, t.Partitions, t.Replicas, t.Configs, true}, nil
 				}
 				return created{t.Name, int32(len(d.Partitions)), int16(d.Replicas), t.Configs, true}, err
@@ -216,11 +216,11 @@ func createTopic(env *cli.Env) *cobra.Command {
 }
 
 // topic builds the topic to create.
-func (a createArgs) topic(ctx context.Context, admin *kafka.Admin, configs map[string]string) (ops.NewTopic, error) {
-	t := ops.NewTopic{Name: a.name, Partitions: 1, Replicas: -1, Configs: map[string]string{}}
+func (a createArgs) topic(ctx context.Context, client *kafka.Admin, configs map[string]string) (admin.NewTopic, error) {
+	t := admin.NewTopic{Name: a.name, Partitions: 1, Replicas: -1, Configs: map[string]string{}}
 	if a.like != "" {
 		var err error
-		if t, err = ops.Like(ctx, admin, a.like, a.name); err != nil {
+		if t, err = admin.Like(ctx, client, a.like, a.name); err != nil {
 			return t, err
 		}
 	}
@@ -237,7 +237,7 @@ func (a createArgs) topic(ctx context.Context, admin *kafka.Admin, configs map[s
 }
 
 func deleteTopics(env *cli.Env) *cobra.Command {
-	return cli.Verb[namesArgs, []ops.DeletedTopic]{
+	return cli.Verb[namesArgs, []admin.DeletedTopic]{
 		Use: "delete TOPIC...", Short: "Delete topics with all their records",
 		Long:    "Shows what the topics hold; --execute deletes them. Topics internal to Kafka are refused.",
 		Example: "  smartlb kafka topics delete my-topic\n  smartlb kafka topics delete my-topic --execute",
@@ -246,13 +246,13 @@ func deleteTopics(env *cli.Env) *cobra.Command {
 		Complete: func(ctx context.Context, env *cli.Env, a *namesArgs, words []string) []string {
 			return anyTopic(ctx, env, a.Brokers, words)
 		},
-		Run: func(ctx context.Context, env *cli.Env, a namesArgs) ([]ops.DeletedTopic, error) {
-			done, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.DeletedTopic, error) {
-				return ops.DeleteTopics(ctx, admin, a.execute, a.names...)
+		Run: func(ctx context.Context, env *cli.Env, a namesArgs) ([]admin.DeletedTopic, error) {
+			done, err := with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) ([]admin.DeletedTopic, error) {
+				return admin.DeleteTopics(ctx, client, a.execute, a.names...)
 			})
 			return reported(env, done, err, len(done) > 0)
 		},
-		Table: func(all []ops.DeletedTopic) cli.Table {
+		Table: func(all []admin.DeletedTopic) cli.Table {
 			t := cli.Table{Head: []string{"TOPIC", "PARTITIONS", "MESSAGES", "RESULT"}}
 			undone := 0
 			for _, d := range all {
@@ -292,7 +292,7 @@ type growArgs struct {
 }
 
 func addPartitions(env *cli.Env) *cobra.Command {
-	return cli.Verb[growArgs, ops.Grown]{
+	return cli.Verb[growArgs, admin.Grown]{
 		Use: "add-partitions TOPIC N", Short: "Set the number of partitions of a topic to N, or add N with +N",
 		Long: "N is the new number of partitions; +N adds partitions. A topic with records needs --execute: " +
 			"afterwards, records of one key are in two partitions.",
@@ -310,20 +310,20 @@ func addPartitions(env *cli.Env) *cobra.Command {
 		Complete: func(ctx context.Context, env *cli.Env, a *growArgs, words []string) []string {
 			return completeTopics(ctx, env, a.Brokers, words)
 		},
-		Run: func(ctx context.Context, env *cli.Env, a growArgs) (ops.Grown, error) {
-			return with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) (ops.Grown, error) {
+		Run: func(ctx context.Context, env *cli.Env, a growArgs) (admin.Grown, error) {
+			return with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) (admin.Grown, error) {
 				n, _ := strconv.Atoi(strings.TrimPrefix(a.to, "+")) // the argument was checked before
 				if strings.HasPrefix(a.to, "+") {
-					d, err := ops.DescribeTopic(ctx, admin, nil, a.topic)
+					d, err := admin.DescribeTopic(ctx, client, nil, a.topic)
 					if err != nil {
-						return ops.Grown{}, err
+						return admin.Grown{}, err
 					}
 					n += len(d.Partitions)
 				}
-				return ops.AddPartitions(ctx, admin, a.topic, n, a.execute)
+				return admin.AddPartitions(ctx, client, a.topic, n, a.execute)
 			})
 		},
-		Table: func(g ops.Grown) cli.Table {
+		Table: func(g admin.Grown) cli.Table {
 			t := cli.Table{Above: []string{fmt.Sprintf("%s: partitions %d -> %d.", g.Topic, g.From, g.To)}}
 			if g.Warning != "" {
 				t.Above = append(t.Above, "Warning: "+g.Warning+".")

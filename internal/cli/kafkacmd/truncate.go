@@ -11,7 +11,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 )
 
 type truncateArgs struct {
@@ -23,7 +23,7 @@ type truncateArgs struct {
 }
 
 func deleteRecords(env *cli.Env) *cobra.Command {
-	return cli.Verb[truncateArgs, ops.Truncation]{
+	return cli.Verb[truncateArgs, admin.Truncation]{
 		Use: "delete-records TOPIC --before POSITION", Short: "Delete the oldest records of a topic",
 		Long: "Deletes the records before a position: an offset, end, -N from the end, or @TIME. Without --execute it only counts them.",
 		Example: "  smartlb kafka topics delete-records my-topic --before @-24h\n  smartlb kafka topics delete-records my-topic --before end --execute\n" +
@@ -39,21 +39,21 @@ func deleteRecords(env *cli.Env) *cobra.Command {
 		Complete: func(ctx context.Context, env *cli.Env, a *truncateArgs, words []string) []string {
 			return completeTopics(ctx, env, a.Brokers, words)
 		},
-		Run: func(ctx context.Context, env *cli.Env, a truncateArgs) (ops.Truncation, error) {
+		Run: func(ctx context.Context, env *cli.Env, a truncateArgs) (admin.Truncation, error) {
 			if a.before == "" {
-				return ops.Truncation{}, cli.Usagef("--before is missing")
+				return admin.Truncation{}, cli.Usagef("--before is missing")
 			}
-			at, err := ops.ParsePosition(a.before, time.Now())
+			at, err := admin.ParsePosition(a.before, time.Now())
 			if err != nil || at.Relative() {
-				return ops.Truncation{}, cli.Usagef("--before: %q %w", a.before, ops.ErrPosition)
+				return admin.Truncation{}, cli.Usagef("--before: %q %w", a.before, admin.ErrPosition)
 			}
-			all, err := with(ctx, env, a.Brokers, func(ctx context.Context, admin *kafka.Admin) ([]ops.Truncated, error) {
-				return ops.DeleteRecords(ctx, admin, a.topic, at, a.partitions, a.execute)
+			all, err := with(ctx, env, a.Brokers, func(ctx context.Context, client *kafka.Admin) ([]admin.Truncated, error) {
+				return admin.DeleteRecords(ctx, client, a.topic, at, a.partitions, a.execute)
 			})
-			out := ops.TruncationOf(a.topic, at, all, a.execute)
+			out := admin.TruncationOf(a.topic, at, all, a.execute)
 			return reported(env, out, err, len(out.Partitions) > 0)
 		},
-		Table: func(d ops.Truncation) cli.Table {
+		Table: func(d admin.Truncation) cli.Table {
 			t := cli.Table{Head: []string{"TOPIC", "PARTITION", "START", "NEW-START", "RECORDS", "ERROR"}}
 			for _, p := range d.Partitions {
 				t.Rows = append(t.Rows, []string{p.Topic, strconv.Itoa(int(p.Partition)), known(p.From), known(p.To), strconv.FormatInt(p.Records, 10), p.Error})

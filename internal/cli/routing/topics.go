@@ -15,7 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 type topicArgs struct {
@@ -146,7 +146,7 @@ func consume(ctx context.Context, env *cli.Env, a topicArgs, topic string, line 
 		ctx, cancel = context.WithTimeout(ctx, a.Timeout)
 		defer cancel()
 	}
-	return ops.Consume(ctx, cfg, ops.ConsumeSpec{Topic: topic, Limit: a.last, Follow: a.follow}, func(r kafka.Record) error {
+	return records.Consume(ctx, cfg, records.ConsumeSpec{Topic: topic, Limit: a.last, Follow: a.follow}, func(r kafka.Record) error {
 		text, ok := line(r.Value)
 		if !ok {
 			return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 	"github.com/smartlb/smartlb/internal/telemetry/audit"
 )
 
@@ -28,7 +28,7 @@ func verifyAudit(env *cli.Env) *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(ctx, b.Timeout)
 			defer cancel()
-			err = ops.Consume(ctx, cfg, ops.ConsumeSpec{Topic: event.TopicAuditLogs, Beginning: true}, func(r kafka.Record) error {
+			err = records.Consume(ctx, cfg, records.ConsumeSpec{Topic: event.TopicAuditLogs, Beginning: true}, func(r kafka.Record) error {
 				v.AddSigned(r.Value, cfg.Verify(r))
 				return nil
 			})

@@ -8,14 +8,14 @@ import (
 
 	"github.com/smartlb/smartlb/internal/console/browse"
 	"github.com/smartlb/smartlb/internal/console/problem"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 )
 
 // Cluster reads the state of the brokers and of the services around them. *browse.Browser implements it.
 type Cluster interface {
 	Cluster(ctx context.Context) (browse.Cluster, error)
 	BrokerHistory(ctx context.Context, broker int32) (browse.BrokerHistory, error)
-	BrokerSettings(ctx context.Context, broker int32) ([]ops.Setting, error)
+	BrokerSettings(ctx context.Context, broker int32) ([]admin.Setting, error)
 	Health(ctx context.Context, fresh bool) (browse.Health, error)
 }
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/smartlb/smartlb/internal/console/browse"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/stack/doctor"
 )
 
@@ -17,13 +17,13 @@ type cluster struct{ bare bool }
 
 func (c cluster) Cluster(context.Context) (browse.Cluster, error) {
 	if c.bare {
-		return browse.Cluster{Cluster: ops.Cluster{Controller: -1, Troubled: []ops.Troubled{}}, Brokers: []browse.Broker{}}, nil
+		return browse.Cluster{Cluster: admin.Cluster{Controller: -1, Troubled: []admin.Troubled{}}, Brokers: []browse.Broker{}}, nil
 	}
-	b := ops.Broker{ID: 1, Address: "localhost:1", Rack: "r", Controller: true, Leaders: 1, Replicas: 2, Bytes: 3, Version: "v3.9", Embedded: true,
-		Dirs: []ops.LogDir{{Path: "/data", Bytes: 3, Partitions: 2, Free: -1, Total: -1, Error: "no"}}}
+	b := admin.Broker{ID: 1, Address: "localhost:1", Rack: "r", Controller: true, Leaders: 1, Replicas: 2, Bytes: 3, Version: "v3.9", Embedded: true,
+		Dirs: []admin.LogDir{{Path: "/data", Bytes: 3, Partitions: 2, Free: -1, Total: -1, Error: "no"}}}
 	return browse.Cluster{
-		Cluster: ops.Cluster{ID: "c", Version: "v3.9", Controller: 1, Topics: 1, Partitions: 2, Offline: 1, UnderReplicated: 1,
-			Troubled: []ops.Troubled{{Topic: "alerts", Leader: -1, Replicas: []int32{1}, InSync: []int32{}}}},
+		Cluster: admin.Cluster{ID: "c", Version: "v3.9", Controller: 1, Topics: 1, Partitions: 2, Offline: 1, UnderReplicated: 1,
+			Troubled: []admin.Troubled{{Topic: "alerts", Leader: -1, Replicas: []int32{1}, InSync: []int32{}}}},
 		Brokers:   []browse.Broker{{Broker: b, Latency: browse.Latency{LastMs: some(.5), P50Ms: some(.4), P99Ms: some(9.0)}}},
 		ZooKeeper: &browse.Beside{Address: "localhost:2", Version: "3.8.4", Mode: "standalone", LatencyMs: some(1.5)},
 		Connect:   &browse.Beside{Address: "localhost:3", Problem: "nothing listens there"},
@@ -34,14 +34,14 @@ func (c cluster) BrokerHistory(context.Context, int32) (browse.BrokerHistory, er
 	return browse.BrokerHistory{Latency: browse.Series{From: noon, StepMs: 5000, Points: []*float64{some(.5), nil}}}, nil
 }
 
-func (c cluster) BrokerSettings(_ context.Context, broker int32) ([]ops.Setting, error) {
+func (c cluster) BrokerSettings(_ context.Context, broker int32) ([]admin.Setting, error) {
 	if broker != 1 {
-		return nil, fmt.Errorf("%w %d; there are [1]", ops.ErrNoBroker, broker)
+		return nil, fmt.Errorf("%w %d; there are [1]", admin.ErrNoBroker, broker)
 	}
 	if c.bare {
 		return nil, nil
 	}
-	return []ops.Setting{{Name: "log.dirs", Value: "/data", Human: "/data", Source: "file", ReadOnly: true}, {Name: "ssl.key.password", Source: "file", Sensitive: true}}, nil
+	return []admin.Setting{{Name: "log.dirs", Value: "/data", Human: "/data", Source: "file", ReadOnly: true}, {Name: "ssl.key.password", Source: "file", Sensitive: true}}, nil
 }
 
 func (c cluster) Health(_ context.Context, fresh bool) (browse.Health, error) {

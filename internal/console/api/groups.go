@@ -11,7 +11,7 @@ import (
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
@@ -20,9 +20,9 @@ import (
 type Groups interface {
 	Groups(ctx context.Context) ([]browse.Group, error)
 	Group(ctx context.Context, name string) (browse.GroupDetail, error)
-	ResetGroup(ctx context.Context, spec ops.ResetSpec) (ops.Reset, error)
-	DeleteGroup(ctx context.Context, name string, dry bool) (ops.DeletedGroup, error)
-	DeleteOffsets(ctx context.Context, group, topic string, dry bool) (ops.DeletedOffsets, error)
+	ResetGroup(ctx context.Context, spec admin.ResetSpec) (admin.Reset, error)
+	DeleteGroup(ctx context.Context, name string, dry bool) (admin.DeletedGroup, error)
+	DeleteOffsets(ctx context.Context, group, topic string, dry bool) (admin.DeletedOffsets, error)
 	SetThreshold(ctx context.Context, group string, t *browse.Threshold) error
 }
 
@@ -77,7 +77,7 @@ func (s *Server) resetGroup(r *http.Request, a *act) (any, error) {
 	if err := mayMove(r, a); err != nil {
 		return nil, err
 	}
-	spec := ops.ResetSpec{Group: r.PathValue("group"), Execute: !a.dry, Exact: map[kafka.TopicPartition]int64{}}
+	spec := admin.ResetSpec{Group: r.PathValue("group"), Execute: !a.dry, Exact: map[kafka.TopicPartition]int64{}}
 	for _, e := range body.Exact {
 		if e.Offset < 0 {
 			return nil, problem.Errorf(problem.Invalid, "exact: offset %d of %s/%d is negative", e.Offset, e.Topic, e.Partition)
@@ -89,16 +89,16 @@ func (s *Server) resetGroup(r *http.Request, a *act) (any, error) {
 		return nil, problem.Errorf(problem.Invalid, "to is missing: use earliest, latest, an offset, @TIME or shift:N, or give exact offsets")
 	case body.To == "": // only the offsets that the body lists
 		for _, e := range body.Exact {
-			spec.Topics = append(spec.Topics, ops.TopicParts{Topic: e.Topic, Partitions: []int32{e.Partition}})
+			spec.Topics = append(spec.Topics, admin.TopicParts{Topic: e.Topic, Partitions: []int32{e.Partition}})
 		}
 	default:
-		to, err := ops.ParsePosition(body.To, time.Now())
+		to, err := admin.ParsePosition(body.To, time.Now())
 		if err != nil {
 			return nil, problem.New(problem.Invalid, err, "")
 		}
 		spec.To = to
 		for _, t := range body.Topics {
-			spec.Topics = append(spec.Topics, ops.TopicParts{Topic: t.Topic, Partitions: t.Partitions})
+			spec.Topics = append(spec.Topics, admin.TopicParts{Topic: t.Topic, Partitions: t.Partitions})
 		}
 	}
 	out, err := s.src.Groups.ResetGroup(r.Context(), spec)

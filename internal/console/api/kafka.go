@@ -2,7 +2,7 @@ package api
 
 import (
 	"github.com/smartlb/smartlb/internal/console/problem"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 )
 
 // ofKafka adds a code and a hint to an error of the cluster; nil stays nil.
@@ -11,16 +11,16 @@ func ofKafka(err error) error {
 		return err
 	}
 	code, hint := problem.Refused, ""
-	switch ops.FaultOf(err) {
-	case ops.FaultMissing:
+	switch admin.FaultOf(err) {
+	case admin.FaultMissing:
 		code, hint = problem.NotFound, "names are case-sensitive; the resource may have been deleted"
-	case ops.FaultExists:
+	case admin.FaultExists:
 		code, hint = problem.Conflict, "choose another name, or use the existing resource"
-	case ops.FaultDenied:
+	case admin.FaultDenied:
 		code, hint = problem.DeniedByKafka, "an administrator must grant the permissions in deployment/kafka/acls.yaml"
-	case ops.FaultState:
+	case admin.FaultState:
 		code = problem.Conflict
-	case ops.FaultUnavailable:
+	case admin.FaultUnavailable:
 		code, hint = problem.Unavailable, "smartlb kafka doctor shows the cause"
 	}
 	return problem.New(code, err, hint)

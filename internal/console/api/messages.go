@@ -16,7 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafka/filter"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
@@ -186,7 +186,7 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, q browse.Query) 
 		if err := rc.SetWriteDeadline(time.Now().Add(streamWrite)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			return err
 		}
-		return enc.Encode(ops.MessageOf(rec))
+		return enc.Encode(records.MessageOf(rec))
 	}
 	if picks != nil {
 		ctx, cancel := context.WithTimeout(r.Context(), browse.MaxTime)

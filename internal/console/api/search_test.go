@@ -15,7 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/console/browse"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 	"github.com/smartlb/smartlb/internal/test/kafkatest"
 )
 
@@ -25,16 +25,16 @@ func TestASearchEndsWithItsConnection(t *testing.T) {
 	c := kafkatest.New(t, "t:2")
 	cfg := kafka.Default()
 	cfg.Brokers = []string{c.Addr()}
-	admin, err := kafka.NewAdmin(cfg)
+	client, err := kafka.NewAdmin(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer admin.Close()
-	b, err := browse.New(browse.Config{Kafka: cfg, Admin: admin, Log: quiet})
+	defer client.Close()
+	b, err := browse.New(browse.Config{Kafka: cfg, Admin: client, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := ops.NewSender(t.Context(), cfg, ops.ProduceSpec{Topic: "t", Partition: -1})
+	s, err := records.NewSender(t.Context(), cfg, records.ProduceSpec{Topic: "t", Partition: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,13 +5,13 @@ import (
 	"net/http"
 
 	"github.com/smartlb/smartlb/internal/control/access"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
 // TopicSetting is a setting with its valid values.
 type TopicSetting struct {
-	ops.Setting
+	admin.Setting
 	Rule *topic.Rule `json:"rule"` // null: only the broker knows the valid values
 }
 
@@ -26,7 +26,7 @@ func (s *Server) settingRoutes() {
 	s.change("POST", "/api/v1/topics/{topic}/settings", c != nil, change{need: access.Admin, action: "configure.topic", preview: true, do: onTopic(s.changeSettings)})
 }
 
-func withRules(all []ops.Setting) []TopicSetting {
+func withRules(all []admin.Setting) []TopicSetting {
 	rules := topic.ConfigRules()
 	out := []TopicSetting{}
 	for _, x := range all {

@@ -12,7 +12,7 @@ import (
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
@@ -91,7 +91,7 @@ func overview() api.Overview {
 
 func message(offset int64) browse.Message {
 	return browse.Message{
-		Message:       ops.Message{Topic: "alerts", Offset: offset, Timestamp: noon, Key: some("k"), ValueBase64: some("/w=="), Headers: []ops.MessageHeader{{Key: "h", Value: some("v")}, {Key: "h"}}},
+		Message:       records.Message{Topic: "alerts", Offset: offset, Timestamp: noon, Key: some("k"), ValueBase64: some("/w=="), Headers: []records.MessageHeader{{Key: "h", Value: some("v")}, {Key: "h"}}},
 		TimestampType: "append", LeaderEpoch: 3, Compression: "zstd", KeySize: 1, ValueSize: 1 << 20, HeadersSize: 2, KeyCut: true, ValueCut: true, HeadersCut: true,
 		Check: &browse.Check{Errors: []string{"metrics.errorRate: 7 is above 1"}},
 	}
@@ -99,7 +99,7 @@ func message(offset int64) browse.Message {
 
 // tombstone has nothing that need not be there.
 func tombstone() browse.Message {
-	return browse.Message{Message: ops.Message{Topic: "alerts", Timestamp: noon}, TimestampType: "create", Compression: "none"}
+	return browse.Message{Message: records.Message{Topic: "alerts", Timestamp: noon}, TimestampType: "create", Compression: "none"}
 }
 
 // messages is a topic as a browser shows it.
@@ -134,9 +134,9 @@ func (messages) Message(_ context.Context, topic string, _ int32, offset int64, 
 	case 404:
 		return browse.Detail{}, browse.ErrNoMessage
 	case 503:
-		return browse.Detail{}, ops.ErrSilent
+		return browse.Detail{}, kafka.ErrSilent
 	}
-	return browse.Detail{Message: message(offset), From: from, Bytes: 3, Masked: true, Batch: &ops.Batch{Records: 1, Bytes: 70, Compression: "none", ProducerID: -1}}, nil
+	return browse.Detail{Message: message(offset), From: from, Bytes: 3, Masked: true, Batch: &records.BatchInfo{Records: 1, Bytes: 70, Compression: "none", ProducerID: -1}}, nil
 }
 
 func (messages) Raw(_ context.Context, _ string, _ int32, offset int64, key bool) ([]byte, error) {

@@ -20,7 +20,8 @@ import (
 	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/console/browse"
 	"github.com/smartlb/smartlb/internal/console/problem"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 )
 
 // recorder is a connection: it takes what is flushed, or fails as a peer does
@@ -147,7 +148,7 @@ func TestLiveStreamIsAsDescribed(t *testing.T) {
 				t.Errorf("last %d", last)
 			}
 			asked <- q
-			err := errors.Join(out(browse.Live{Messages: []browse.Message{message(0), tombstone()}, Skipped: 3, Read: 5}), trouble(ops.ErrSilent), out(browse.Live{Messages: []browse.Message{}}))
+			err := errors.Join(out(browse.Live{Messages: []browse.Message{message(0), tombstone()}, Skipped: 3, Read: 5}), trouble(kafka.ErrSilent), out(browse.Live{Messages: []browse.Message{}}))
 			<-ctx.Done()
 			return err
 		}}
@@ -168,7 +169,7 @@ func TestLiveStreamThatFailsSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := full()
 		src.Messages = messages{live: func(context.Context, browse.Query, int, func(browse.Live) error, func(error) error) error {
-			return ops.ErrNoTopic
+			return admin.ErrNoTopic
 		}}
 		r, stop := stream(src, "/api/v1/topics/alerts/events")
 		synctest.Wait()
@@ -204,7 +205,7 @@ func TestSearchIsAsDescribed(t *testing.T) {
 func TestSearchThatFails(t *testing.T) {
 	d := describe(t)
 	for err, want := range map[error]int{
-		fmt.Errorf("consume x: %w", ops.ErrNoTopic): 404, ops.ErrSilent: 503, browse.ErrBusy: 503,
+		fmt.Errorf("consume x: %w", admin.ErrNoTopic): 404, kafka.ErrSilent: 503, browse.ErrBusy: 503,
 		&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}: 503, errors.New("t: there is no partition 9, it has 3"): 400,
 	} {
 		src := full()
@@ -217,7 +218,7 @@ func TestSearchThatFails(t *testing.T) {
 	}
 	src := full()
 	src.Messages = messages{search: func(_ context.Context, _ browse.Query, out browse.Found) (browse.End, error) {
-		return browse.End{}, errors.Join(out.Matches([]browse.Message{tombstone()}), ops.ErrSilent)
+		return browse.End{}, errors.Join(out.Matches([]browse.Message{tombstone()}), kafka.ErrSilent)
 	}}
 	r := whole(src, "/api/v1/topics/t/search")
 	if names, _ := events(t, d, searchPath, r); names != "matches problem" {

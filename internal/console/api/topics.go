@@ -10,30 +10,30 @@ import (
 	"github.com/smartlb/smartlb/internal/console/problem"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
-// Topics reads topics. *browse.Browser implements it. ops.FaultOf classifies its errors.
+// Topics reads topics. *browse.Browser implements it. admin.FaultOf classifies its errors.
 type Topics interface {
 	Topics(ctx context.Context, internal bool) ([]browse.Topic, error)
 	Topic(ctx context.Context, name string) (browse.TopicDetail, error)
 	TopicHistory(ctx context.Context, name string) (browse.TopicHistory, error)
 	TopicGroups(ctx context.Context, name string) ([]browse.TopicGroup, error)
-	TopicSettings(ctx context.Context, name string) ([]ops.Setting, error)
+	TopicSettings(ctx context.Context, name string) ([]admin.Setting, error)
 	Catalog() topic.Catalog
-	Plan(ctx context.Context, resetUnmanaged bool) (ops.Plan, error)
+	Plan(ctx context.Context, resetUnmanaged bool) (admin.Plan, error)
 }
 
 // TopicChanges changes topics. *browse.Browser implements it. If dry is true, it changes nothing and returns the
 // expected result.
 type TopicChanges interface {
-	CreateTopic(ctx context.Context, t ops.NewTopic, like string, dry bool) (ops.NewTopic, error)
-	DeleteTopic(ctx context.Context, name string, dry bool) (ops.DeletedTopic, error)
-	AddPartitions(ctx context.Context, name string, to int, dry bool) (ops.Grown, error)
-	DeleteRecords(ctx context.Context, name, before string, partitions []int32, dry bool) (ops.Truncation, error)
-	ChangeTopic(ctx context.Context, name string, set map[string]string, unset []string, dry bool) ([]ops.ChangedConfig, error)
-	Apply(ctx context.Context, only []string, resetUnmanaged bool, allow []topic.Permission) (ops.Applied, error)
+	CreateTopic(ctx context.Context, t admin.NewTopic, like string, dry bool) (admin.NewTopic, error)
+	DeleteTopic(ctx context.Context, name string, dry bool) (admin.DeletedTopic, error)
+	AddPartitions(ctx context.Context, name string, to int, dry bool) (admin.Grown, error)
+	DeleteRecords(ctx context.Context, name, before string, partitions []int32, dry bool) (admin.Truncation, error)
+	ChangeTopic(ctx context.Context, name string, set map[string]string, unset []string, dry bool) ([]admin.ChangedConfig, error)
+	Apply(ctx context.Context, only []string, resetUnmanaged bool, allow []topic.Permission) (admin.Applied, error)
 }
 
 func (s *Server) topicRoutes() {
@@ -75,7 +75,7 @@ func ours(name string) error {
 
 // NewTopicRequest describes the topic to create.
 type NewTopicRequest struct {
-	ops.NewTopic
+	admin.NewTopic
 	Like string `json:"like"` // a topic to copy partitions, replicas and settings from, where they are not set
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/console/browse"
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
@@ -27,8 +27,8 @@ func (f topics) Topics(context.Context, bool) ([]browse.Topic, error) {
 		return nil, nil
 	}
 	return []browse.Topic{
-		{Topic: ops.Topic{Name: "alerts", Partitions: 1, Replicas: 1, Messages: 3, Kind: ops.KindCore}, Description: "d", Rate: some(1.5), Bytes: some(int64(9)), Drift: []topic.Step{drift}},
-		{Topic: ops.Topic{Name: "x", Kind: ops.KindOther}, Drift: []topic.Step{}},
+		{Topic: admin.Topic{Name: "alerts", Partitions: 1, Replicas: 1, Messages: 3, Kind: admin.KindCore}, Description: "d", Rate: some(1.5), Bytes: some(int64(9)), Drift: []topic.Step{drift}},
+		{Topic: admin.Topic{Name: "x", Kind: admin.KindOther}, Drift: []topic.Step{}},
 	}, nil
 }
 
@@ -37,20 +37,20 @@ func known(name string) error {
 		return &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 	}
 	if name != "alerts" {
-		return fmt.Errorf("describe topic %s: %w (did you mean alerts?)", name, ops.ErrNoTopic)
+		return fmt.Errorf("describe topic %s: %w (did you mean alerts?)", name, admin.ErrNoTopic)
 	}
 	return nil
 }
 
 func (f topics) Topic(_ context.Context, name string) (browse.TopicDetail, error) {
-	d := ops.Description{Name: name, Partitions: []ops.Partition{}, Configs: []ops.TopicSetting{}}
+	d := admin.Description{Name: name, Partitions: []admin.Partition{}, Configs: []admin.TopicSetting{}}
 	if f.bare {
-		return browse.TopicDetail{Description: d, Kind: ops.KindOther, Sizes: []*int64{}, Drift: []topic.Step{}}, nil
+		return browse.TopicDetail{Description: d, Kind: admin.KindOther, Sizes: []*int64{}, Drift: []topic.Step{}}, nil
 	}
 	d.ID, d.Description, d.Owner, d.Schema, d.Key, d.Replicas = "00", "d", "o", "alerts.json", "fingerprint", 1
-	d.Partitions = []ops.Partition{{Leader: -1, Replicas: []int32{0}, InSync: []int32{}, Start: 1, End: 4}}
-	d.Configs = []ops.TopicSetting{{Name: "retention.ms", Value: "-1", Set: true}}
-	return browse.TopicDetail{Description: d, Kind: ops.KindCore, Rate: some(1.5), Bytes: some(int64(9)), Sizes: []*int64{nil}, Drift: []topic.Step{drift}}, known(name)
+	d.Partitions = []admin.Partition{{Leader: -1, Replicas: []int32{0}, InSync: []int32{}, Start: 1, End: 4}}
+	d.Configs = []admin.TopicSetting{{Name: "retention.ms", Value: "-1", Set: true}}
+	return browse.TopicDetail{Description: d, Kind: admin.KindCore, Rate: some(1.5), Bytes: some(int64(9)), Sizes: []*int64{nil}, Drift: []topic.Step{drift}}, known(name)
 }
 
 func (f topics) TopicHistory(context.Context, string) (browse.TopicHistory, error) {
@@ -65,14 +65,14 @@ func (f topics) TopicGroups(_ context.Context, name string) ([]browse.TopicGroup
 	if f.bare {
 		return nil, nil
 	}
-	return []browse.TopicGroup{{Name: "g", State: "Stable", Type: "classic", Members: 1, Lag: 3, Partitions: []ops.GroupPart{{Topic: name, Current: -1, Lag: -1}}}}, nil
+	return []browse.TopicGroup{{Name: "g", State: "Stable", Type: "classic", Members: 1, Lag: 3, Partitions: []admin.GroupPart{{Topic: name, Current: -1, Lag: -1}}}}, nil
 }
 
-func (f topics) TopicSettings(_ context.Context, name string) ([]ops.Setting, error) {
+func (f topics) TopicSettings(_ context.Context, name string) ([]admin.Setting, error) {
 	if f.bare {
 		return nil, nil
 	}
-	return []ops.Setting{
+	return []admin.Setting{
 		{Name: "cleanup.policy", Value: "delete", Human: "delete", Default: "delete", Source: "default", Doc: "what becomes of old records"},
 		{Name: "confluent.x", Value: "1", Source: "topic", Set: true},
 	}, known(name)
@@ -88,52 +88,52 @@ func (f topics) Catalog() topic.Catalog {
 	}
 }
 
-func (f topics) Plan(context.Context, bool) (ops.Plan, error) {
+func (f topics) Plan(context.Context, bool) (admin.Plan, error) {
 	if f.bare {
-		return ops.Plan{Steps: topic.Plan{}}, nil
+		return admin.Plan{Steps: topic.Plan{}}, nil
 	}
-	return ops.Plan{Cluster: "c", Drift: true, Changes: true, Counts: ops.PlanCounts{Change: 1, Guarded: 1}, Steps: topic.Plan{drift}}, nil
+	return admin.Plan{Cluster: "c", Drift: true, Changes: true, Counts: admin.PlanCounts{Change: 1, Guarded: 1}, Steps: topic.Plan{drift}}, nil
 }
 
-func (f topics) CreateTopic(_ context.Context, t ops.NewTopic, like string, dry bool) (ops.NewTopic, error) {
+func (f topics) CreateTopic(_ context.Context, t admin.NewTopic, like string, dry bool) (admin.NewTopic, error) {
 	if t.Configs == nil {
 		t.Configs = map[string]string{}
 	}
 	return t, topic.CheckName(t.Name)
 }
 
-func (f topics) DeleteTopic(_ context.Context, name string, dry bool) (ops.DeletedTopic, error) {
-	return ops.DeletedTopic{Topic: name, Partitions: 1, Messages: 3, Deleted: !dry}, known(name)
+func (f topics) DeleteTopic(_ context.Context, name string, dry bool) (admin.DeletedTopic, error) {
+	return admin.DeletedTopic{Topic: name, Partitions: 1, Messages: 3, Deleted: !dry}, known(name)
 }
 
-func (f topics) AddPartitions(_ context.Context, name string, to int, dry bool) (ops.Grown, error) {
-	return ops.Grown{Topic: name, From: 1, To: to, Warning: "keys move", Done: !dry}, known(name)
+func (f topics) AddPartitions(_ context.Context, name string, to int, dry bool) (admin.Grown, error) {
+	return admin.Grown{Topic: name, From: 1, To: to, Warning: "keys move", Done: !dry}, known(name)
 }
 
-func (f topics) DeleteRecords(_ context.Context, name, before string, _ []int32, dry bool) (ops.Truncation, error) {
-	at, err := ops.ParsePosition(before, noon)
+func (f topics) DeleteRecords(_ context.Context, name, before string, _ []int32, dry bool) (admin.Truncation, error) {
+	at, err := admin.ParsePosition(before, noon)
 	if err != nil {
-		return ops.Truncation{}, err
+		return admin.Truncation{}, err
 	}
-	return ops.TruncationOf(name, at, []ops.Truncated{{Topic: name, From: 1, To: 3, Records: 2, Error: "no"}}, !dry), known(name)
+	return admin.TruncationOf(name, at, []admin.Truncated{{Topic: name, From: 1, To: 3, Records: 2, Error: "no"}}, !dry), known(name)
 }
 
-func (f topics) ChangeTopic(_ context.Context, name string, set map[string]string, _ []string, dry bool) ([]ops.ChangedConfig, error) {
-	out := []ops.ChangedConfig{}
+func (f topics) ChangeTopic(_ context.Context, name string, set map[string]string, _ []string, dry bool) ([]admin.ChangedConfig, error) {
+	out := []admin.ChangedConfig{}
 	for k, v := range set {
 		if err := topic.CheckConfig(k, topic.FromHuman(k, v)); err != nil {
 			return nil, err
 		}
-		out = append(out, ops.ChangedConfig{Resource: name, Name: k, From: "1", To: topic.FromHuman(k, v), Danger: "records go", Done: !dry})
+		out = append(out, admin.ChangedConfig{Resource: name, Name: k, From: "1", To: topic.FromHuman(k, v), Danger: "records go", Done: !dry})
 	}
 	return out, known(name)
 }
 
-func (f topics) Apply(_ context.Context, only []string, _ bool, _ []topic.Permission) (ops.Applied, error) {
+func (f topics) Apply(_ context.Context, only []string, _ bool, _ []topic.Permission) (admin.Applied, error) {
 	if f.bare {
-		return ops.Applied{Steps: []ops.AppliedStep{}, Remaining: topic.Plan{}}, nil
+		return admin.Applied{Steps: []admin.AppliedStep{}, Remaining: topic.Plan{}}, nil
 	}
-	out := ops.Applied{Cluster: "c", Done: 1, Failed: 1, Steps: []ops.AppliedStep{{Step: drift, Result: ops.Done}, {Step: drift, Result: ops.Failed, Error: "no"}}, Remaining: topic.Plan{drift}}
+	out := admin.Applied{Cluster: "c", Done: 1, Failed: 1, Steps: []admin.AppliedStep{{Step: drift, Result: admin.Done}, {Step: drift, Result: admin.Failed, Error: "no"}}, Remaining: topic.Plan{drift}}
 	return out, errors.New("1 of 2 steps failed")
 }
 

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/mask"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 	"github.com/smartlb/smartlb/internal/stack/doctor"
 )
@@ -34,11 +34,11 @@ type Config struct {
 type Browser struct {
 	cfg Config
 
-	listing   *cached[[]ops.Topic]
-	plan      *cached[ops.Plan]
-	sizes     *cached[ops.Sizes]
-	described *cached[[]ops.GroupDescription]
-	cluster   *cached[ops.Cluster]
+	listing   *cached[[]admin.Topic]
+	plan      *cached[admin.Plan]
+	sizes     *cached[admin.Sizes]
+	described *cached[[]admin.GroupDescription]
+	cluster   *cached[admin.Cluster]
 	beside    *cached[[2]*Beside]
 	health    *cached[Health]
 	searches  atomic.Int32  // in progress
@@ -62,8 +62,8 @@ func New(cfg Config) (*Browser, error) {
 	}
 	return &Browser{
 		cfg: cfg, topics: map[string]*topicPast{}, thresholds: thresholds, redriving: make(chan struct{}, 1), tellEvery: tellEvery,
-		listing: newCached[[]ops.Topic](), plan: newCached[ops.Plan](), sizes: newCached[ops.Sizes](), described: newCached[[]ops.GroupDescription](),
-		cluster: newCached[ops.Cluster](), beside: newCached[[2]*Beside](), health: newCached[Health](), brokers: map[int32]*ring{},
+		listing: newCached[[]admin.Topic](), plan: newCached[admin.Plan](), sizes: newCached[admin.Sizes](), described: newCached[[]admin.GroupDescription](),
+		cluster: newCached[admin.Cluster](), beside: newCached[[2]*Beside](), health: newCached[Health](), brokers: map[int32]*ring{},
 	}, nil
 }
 
@@ -111,7 +111,7 @@ func (m *measure) at(ctx context.Context, now time.Time) error {
 
 // explained adds the cause to an error of the cluster, if the cause is known.
 func (b *Browser) explained(err error) error {
-	if ops.FaultOf(err) != ops.FaultUnavailable {
+	if admin.FaultOf(err) != admin.FaultUnavailable {
 		return err
 	}
 	return kafka.Explained(err, b.cfg.Kafka)

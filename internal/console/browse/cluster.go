@@ -9,14 +9,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/connect"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
 	"github.com/smartlb/smartlb/internal/stack"
 )
 
 // Cluster is the cluster with measurements of its brokers and with its other services on this machine.
 type Cluster struct {
-	ops.Cluster
+	admin.Cluster
 	Brokers   []Broker `json:"brokers"`
 	ZooKeeper *Beside  `json:"zookeeper"` // null: no ZooKeeper is known for the cluster
 	Connect   *Beside  `json:"connect"`   // null: no Connect is known for the cluster
@@ -24,7 +24,7 @@ type Cluster struct {
 
 // Broker is a broker with its response times.
 type Broker struct {
-	ops.Broker
+	admin.Broker
 	Latency Latency `json:"latency"`
 }
 
@@ -58,7 +58,7 @@ const clusterAge = 2 * time.Second
 func (b *Browser) Cluster(ctx context.Context) (Cluster, error) {
 	ctx, cancel := soon(ctx)
 	defer cancel()
-	c, err := b.cluster.get(ctx, clusterAge, func(ctx context.Context) (ops.Cluster, error) { return ops.DescribeCluster(ctx, b.cfg.Admin) })
+	c, err := b.cluster.get(ctx, clusterAge, func(ctx context.Context) (admin.Cluster, error) { return admin.DescribeCluster(ctx, b.cfg.Admin) })
 	if err != nil {
 		return Cluster{}, b.explained(err)
 	}
@@ -141,7 +141,7 @@ func millis(d time.Duration) float64 { return math.Round(float64(d)/float64(time
 // sampleBrokers measures the response time of each broker. It ignores the first response of a broker, which includes
 // the time to connect.
 func (b *Browser) sampleBrokers(ctx context.Context, now time.Time) error {
-	ids, err := ops.Brokers(ctx, b.cfg.Admin)
+	ids, err := admin.Brokers(ctx, b.cfg.Admin)
 	if err != nil {
 		return err
 	}
@@ -155,9 +155,9 @@ func (b *Browser) sampleBrokers(ctx context.Context, now time.Time) error {
 			ctx, cancel := context.WithTimeout(ctx, Step/2)
 			defer cancel()
 			if !met {
-				_, _ = ops.AnswerTime(ctx, b.cfg.Admin, id)
+				_, _ = admin.AnswerTime(ctx, b.cfg.Admin, id)
 			}
-			took[i], _ = ops.AnswerTime(ctx, b.cfg.Admin, id) // no response: a gap
+			took[i], _ = admin.AnswerTime(ctx, b.cfg.Admin, id) // no response: a gap
 		})
 	}
 	all.Wait()
@@ -216,10 +216,10 @@ func (b *Browser) BrokerHistory(_ context.Context, broker int32) (BrokerHistory,
 }
 
 // BrokerSettings returns every setting of a broker with its source and default.
-func (b *Browser) BrokerSettings(ctx context.Context, broker int32) ([]ops.Setting, error) {
+func (b *Browser) BrokerSettings(ctx context.Context, broker int32) ([]admin.Setting, error) {
 	ctx, cancel := soon(ctx)
 	defer cancel()
-	s, err := ops.DescribeConfigs(ctx, b.cfg.Admin, ops.Resource{Broker: broker})
+	s, err := admin.DescribeConfigs(ctx, b.cfg.Admin, admin.Resource{Broker: broker})
 	if err != nil {
 		return nil, fmt.Errorf("settings of broker %d: %w", broker, b.explained(err))
 	}

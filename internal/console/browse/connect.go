@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/backoff"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/connect"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
 // Connectors is a Connect worker with the connectors of its group.
@@ -113,7 +113,7 @@ func (b *Browser) noteMissing(ctx context.Context, cluster string, all []connect
 	}) {
 		return
 	}
-	is, err := b.cluster.get(ctx, clusterAge, func(ctx context.Context) (ops.Cluster, error) { return ops.DescribeCluster(ctx, b.cfg.Admin) })
+	is, err := b.cluster.get(ctx, clusterAge, func(ctx context.Context) (admin.Cluster, error) { return admin.DescribeCluster(ctx, b.cfg.Admin) })
 	if err != nil || is.ID != cluster {
 		return
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
@@ -23,7 +23,7 @@ type groupsPast struct {
 
 // groupPast holds the measurements of one group.
 type groupPast struct {
-	last  ops.GroupDescription
+	last  admin.GroupDescription
 	lag   ring
 	parts map[kafka.TopicPartition]*ring
 }
@@ -71,7 +71,7 @@ func (p *groupPast) trend() Trend {
 
 // Groups lists the groups by name, with their lag at the latest measurement.
 func (b *Browser) Groups(ctx context.Context) ([]Group, error) {
-	all, err := ops.ListGroups(ctx, b.cfg.Admin)
+	all, err := admin.ListGroups(ctx, b.cfg.Admin)
 	if err == nil {
 		err = b.fresh(ctx)
 	}
@@ -124,7 +124,7 @@ func (b *Browser) lagByTopic() map[string]int64 {
 
 // GroupDetail describes one group.
 type GroupDetail struct {
-	ops.GroupDescription
+	admin.GroupDescription
 	Trend Trend `json:"trend"`
 
 	Threshold *Threshold `json:"threshold"` // null: no threshold
@@ -143,10 +143,10 @@ type PartSeries struct {
 	Lag       Series `json:"lag"`
 }
 
-// Group describes the current state of one group and its measurements. It returns ops.ErrNoGroup if the group does not
+// Group describes the current state of one group and its measurements. It returns admin.ErrNoGroup if the group does not
 // exist.
 func (b *Browser) Group(ctx context.Context, name string) (GroupDetail, error) {
-	d, err := ops.DescribeGroup(ctx, b.cfg.Admin, name)
+	d, err := admin.DescribeGroup(ctx, b.cfg.Admin, name)
 	if err != nil {
 		return GroupDetail{}, b.explained(err)
 	}
@@ -167,9 +167,9 @@ func (b *Browser) Group(ctx context.Context, name string) (GroupDetail, error) {
 	return out, nil
 }
 
-func (b *Browser) describeGroups(ctx context.Context) ([]ops.GroupDescription, error) {
-	all, err := ops.DescribeGroups(ctx, b.cfg.Admin)
-	if len(all) > 0 || errors.Is(err, ops.ErrNoGroup) {
+func (b *Browser) describeGroups(ctx context.Context) ([]admin.GroupDescription, error) {
+	all, err := admin.DescribeGroups(ctx, b.cfg.Admin)
+	if len(all) > 0 || errors.Is(err, admin.ErrNoGroup) {
 		err = nil // some groups may have ended since the listing; each description says what it lacks
 	}
 	return all, err
@@ -224,25 +224,25 @@ func (b *Browser) sampleGroups(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// ResetGroup is ops.ResetGroup.
-func (b *Browser) ResetGroup(ctx context.Context, spec ops.ResetSpec) (ops.Reset, error) {
-	return ops.ResetGroup(ctx, b.cfg.Admin, spec)
+// ResetGroup is admin.ResetGroup.
+func (b *Browser) ResetGroup(ctx context.Context, spec admin.ResetSpec) (admin.Reset, error) {
+	return admin.ResetGroup(ctx, b.cfg.Admin, spec)
 }
 
 // DeleteGroup deletes a group. If dry is true, it only describes the group.
-func (b *Browser) DeleteGroup(ctx context.Context, name string, dry bool) (ops.DeletedGroup, error) {
-	out, err := ops.DeleteGroups(ctx, b.cfg.Admin, !dry, name)
+func (b *Browser) DeleteGroup(ctx context.Context, name string, dry bool) (admin.DeletedGroup, error) {
+	out, err := admin.DeleteGroups(ctx, b.cfg.Admin, !dry, name)
 	if len(out) != 1 {
-		return ops.DeletedGroup{Group: name}, err
+		return admin.DeletedGroup{Group: name}, err
 	}
 	return out[0], err
 }
 
 // DeleteOffsets deletes a group's offsets of one topic. If dry is true, it only returns the offsets.
-func (b *Browser) DeleteOffsets(ctx context.Context, group, topic string, dry bool) (ops.DeletedOffsets, error) {
-	out, err := ops.DeleteOffsets(ctx, b.cfg.Admin, group, !dry, topic)
+func (b *Browser) DeleteOffsets(ctx context.Context, group, topic string, dry bool) (admin.DeletedOffsets, error) {
+	out, err := admin.DeleteOffsets(ctx, b.cfg.Admin, group, !dry, topic)
 	if len(out) != 1 {
-		return ops.DeletedOffsets{Topic: topic}, err
+		return admin.DeletedOffsets{Topic: topic}, err
 	}
 	return out[0], err
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/test/kafkatest"
 )
 
@@ -31,7 +31,7 @@ func withGroups(t *testing.T, dir string) (*Browser, *kgo.Client) {
 // stands before some of them.
 func fill(t *testing.T, b *Browser, client *kgo.Client, records, committed int64) {
 	t.Helper()
-	if err := ops.CreateTopic(t.Context(), b.cfg.Admin, ops.NewTopic{Name: "t", Partitions: 2, Replicas: 1}, false); err != nil {
+	if err := admin.CreateTopic(t.Context(), b.cfg.Admin, admin.NewTopic{Name: "t", Partitions: 2, Replicas: 1}, false); err != nil {
 		t.Fatal(err)
 	}
 	more(t, client, records)
@@ -87,7 +87,7 @@ func TestAGroupsLagAndWhereItGoes(t *testing.T) {
 	}
 
 	// It catches up: half of it is read within the next step.
-	if _, err := b.ResetGroup(t.Context(), ops.ResetSpec{Group: "g", To: ops.End(), Execute: true, Exact: map[kafka.TopicPartition]int64{{Topic: "t", Partition: 1}: 22}}); err != nil {
+	if _, err := b.ResetGroup(t.Context(), admin.ResetSpec{Group: "g", To: admin.End(), Execute: true, Exact: map[kafka.TopicPartition]int64{{Topic: "t", Partition: 1}: 22}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.sampleGroups(t.Context(), now.Add(time.Duration(trendSteps+1)*Step)); err != nil {
@@ -116,7 +116,7 @@ func TestForgettingGroupsAndTopics(t *testing.T) {
 	if d, err := b.DeleteOffsets(t.Context(), "g", "t", true); err != nil || d.Partitions != 2 || d.Lag != 8 || d.Deleted {
 		t.Errorf("a preview: %+v %v", d, err)
 	}
-	if _, err := b.DeleteOffsets(t.Context(), "g", "u", false); !errors.Is(err, ops.ErrNoTopic) {
+	if _, err := b.DeleteOffsets(t.Context(), "g", "u", false); !errors.Is(err, admin.ErrNoTopic) {
 		t.Errorf("a topic that it never read: %v", err)
 	}
 	if d, err := b.DeleteOffsets(t.Context(), "g", "t", false); err != nil || !d.Deleted {
@@ -128,7 +128,7 @@ func TestForgettingGroupsAndTopics(t *testing.T) {
 	if lag := b.lagByTopic(); len(lag) != 0 {
 		t.Errorf("%v", lag)
 	}
-	if _, err := b.DeleteGroup(t.Context(), "nobody", false); !errors.Is(err, ops.ErrNoGroup) {
+	if _, err := b.DeleteGroup(t.Context(), "nobody", false); !errors.Is(err, admin.ErrNoGroup) {
 		t.Errorf("%v", err)
 	}
 }
@@ -137,7 +137,7 @@ func TestThresholdsLast(t *testing.T) {
 	dir := t.TempDir()
 	b, client := withGroups(t, dir)
 	fill(t, b, client, 5, 1)
-	if err := b.SetThreshold(t.Context(), "nobody", &Threshold{Lag: 1}); !errors.Is(err, ops.ErrNoGroup) {
+	if err := b.SetThreshold(t.Context(), "nobody", &Threshold{Lag: 1}); !errors.Is(err, admin.ErrNoGroup) {
 		t.Errorf("a group that is not there: %v", err)
 	}
 	if err := b.SetThreshold(t.Context(), "g", &Threshold{Lag: 7}); err != nil {

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 // Live holds the messages of one Beat.
@@ -30,7 +31,6 @@ const (
 	lastTime     = 2 * time.Second // time to find the last messages
 	liveWait     = 3 * time.Second // interval of the reports that the broker does not respond
 	liveTroubles = 4
-	liveRetry    = time.Second
 )
 
 // Live passes new messages that match to out, four times a second, until ctx ends or out fails. Before that, it passes
@@ -40,52 +40,51 @@ func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) er
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l := &live{b: b, q: q, veil: b.veil(q.Topic)}
-	spans, err := ops.Spans(ctx, b.reading(), ops.ConsumeSpec{Topic: q.Topic, Partitions: q.Partitions, Beginning: true})
+	end := admin.End()
+	r, err := records.Open(ctx, b.reading(), records.Query{
+		Topic: q.Topic, Partitions: q.Partitions, From: &end, Follow: true, // also messages written while before searches
+		Sample: &records.Sample{Window: Beat, Records: beatRecords, Bytes: beatBytes},
+	})
 	if err != nil {
 		return b.explained(err)
 	}
+	defer r.Close()
 	if err := l.before(ctx, last, out); err != nil {
 		return err
 	}
-	for p, s := range spans {
-		spans[p] = ops.Span{From: s.To, To: s.To} // start with the messages written since Spans
-	}
 	done := make(chan error, 1)
 	troubles := make(chan error, liveTroubles)
-	spec := ops.ConsumeSpec{
-		Topic: q.Topic, Partitions: q.Partitions, Spans: spans, Follow: true,
-		Where: func(r kafka.Record) (bool, error) { return l.wants(ctx, r) },
-		Trouble: func(err error) {
-			if err == nil {
-				return
-			}
-			select {
-			case troubles <- b.explained(err):
-			default: // the queue is full: a report is pending
-			}
-		},
-		Sample: &ops.Sample{Window: Beat, Records: beatRecords, Bytes: beatBytes, Skipped: l.skip},
-	}
-	go func() {
-		for { // a running Consume retries an unavailable broker, the start of Consume does not
-			err := ops.Consume(ctx, b.cfg.Kafka, spec, func(r kafka.Record) error { l.take(r); return nil })
-			if ops.FaultOf(err) != ops.FaultUnavailable || ctx.Err() != nil {
-				done <- err
-				return
-			}
-			spec.Trouble(err)
-			again := time.NewTimer(liveRetry)
-			select {
-			case <-ctx.Done():
-			case <-again.C:
-			}
-			again.Stop()
-		}
-	}()
+	go func() { done <- l.follow(ctx, r, troubles) }()
 	err = l.send(ctx, done, troubles, out, trouble)
 	cancel()
 	<-done
 	return err
+}
+
+// follow reads until ctx ends, and passes the causes of interruptions to troubles.
+func (l *live) follow(ctx context.Context, r *records.Reader, troubles chan<- error) error {
+	for {
+		batch, err := r.Next(ctx)
+		if err != nil {
+			return err
+		}
+		l.skip(batch.Skipped)
+		if batch.Trouble != nil {
+			select {
+			case troubles <- l.b.explained(batch.Trouble):
+			default: // the queue is full: a report is pending
+			}
+		}
+		for _, rec := range batch.Records {
+			wanted, err := l.wants(ctx, rec)
+			if err != nil {
+				return err
+			}
+			if wanted {
+				l.take(rec)
+			}
+		}
+	}
 }
 
 // before passes the last messages that match, as far as a short search finds them.

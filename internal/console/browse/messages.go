@@ -11,13 +11,13 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafka/mask"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 // Message is a record in the form of the console: the fields that the command line prints, cut to a preview, and data
 // from the log.
 type Message struct {
-	ops.Message
+	records.Message
 	TimestampType string `json:"timestampType"` // create, append or none
 	LeaderEpoch   int32  `json:"leaderEpoch"`
 	Compression   string `json:"compression"` // of the batch
@@ -64,7 +64,7 @@ func messageOf(r kafka.Record, preview int) Message {
 		m.HeadersCut = m.HeadersCut || keyCut || valueCut
 		cut.Headers = append(cut.Headers, kafka.Header{Key: string(key), Value: value})
 	}
-	m.Message = ops.MessageOf(cut)
+	m.Message = records.MessageOf(cut)
 	return m
 }
 
@@ -114,11 +114,11 @@ func cutText(b []byte, n int) (out []byte, cut bool) {
 
 // Detail is one message with its batch and one part of its value.
 type Detail struct {
-	Message Message    `json:"message"`
-	From    int        `json:"from"`             // offset of the part in the value, in bytes
-	Bytes   int        `json:"bytes"`            // size of the part
-	Batch   *ops.Batch `json:"batch,omitempty"`  // absent: the broker does not report it
-	Masked  bool       `json:"masked,omitempty"` // some fields of this topic's messages are hidden
+	Message Message            `json:"message"`
+	From    int                `json:"from"`             // offset of the part in the value, in bytes
+	Bytes   int                `json:"bytes"`            // size of the part
+	Batch   *records.BatchInfo `json:"batch,omitempty"`  // absent: the broker does not report it
+	Masked  bool               `json:"masked,omitempty"` // some fields of this topic's messages are hidden
 }
 
 // MaxPart is the largest part of a value that Message returns, in bytes.
@@ -144,11 +144,11 @@ func (b *Browser) Message(ctx context.Context, topic string, partition int32, of
 	m.ValueSize, m.ValueCut = len(whole), len(part) < len(whole)
 	if key, cut := cutText(shown.Key, MaxPreview); cut {
 		shown.Key, shown.Value = key, nil
-		short := ops.MessageOf(shown)
+		short := records.MessageOf(shown)
 		m.Key, m.KeyBase64, m.KeyCut = short.Key, short.KeyBase64, true
 	}
 	d.Message = m
-	if batch, err := ops.BatchOf(ctx, b.cfg.Admin, topic, partition, offset); err == nil {
+	if batch, err := records.BatchOf(ctx, b.cfg.Admin, topic, partition, offset); err == nil {
 		d.Batch = &batch
 	}
 	return d, nil
@@ -187,19 +187,23 @@ func (b *Browser) Raw(ctx context.Context, topic string, partition int32, offset
 
 // record reads one record without masking.
 func (b *Browser) record(ctx context.Context, topic string, partition int32, offset int64) (kafka.Record, error) {
-	var found *kafka.Record
-	spec := ops.ConsumeSpec{Topic: topic, Limit: 1, Spans: map[int32]ops.Span{partition: {From: offset, To: offset + 1}}}
-	err := ops.Consume(ctx, b.reading(), spec, func(r kafka.Record) error {
-		found = &r
-		return nil
-	})
-	switch {
-	case err != nil:
+	r, err := records.Open(ctx, b.reading(), records.Query{Topic: topic, Partitions: []int32{partition}})
+	if err != nil {
 		return kafka.Record{}, b.explained(err)
-	case found == nil:
-		return kafka.Record{}, fmt.Errorf("%w at %s, partition %d, offset %d: it is not written yet, retention or compaction removed it, or it belongs to a transaction", ErrNoMessage, topic, partition, offset)
 	}
-	return *found, nil
+	defer r.Close()
+	r.Seek(map[int32]records.Span{partition: {From: offset, To: offset + 1}})
+	for {
+		batch, err := r.Next(ctx)
+		switch {
+		case errors.Is(err, records.ErrEnd):
+			return kafka.Record{}, fmt.Errorf("%w at %s, partition %d, offset %d: it is not written yet, retention or compaction removed it, or it belongs to a transaction", ErrNoMessage, topic, partition, offset)
+		case err != nil:
+			return kafka.Record{}, b.explained(err)
+		case len(batch.Records) > 0:
+			return batch.Records[0], nil
+		}
+	}
 }
 
 // reading returns the configuration of clients that read for the console. Their request timeout is at most 8 s, because

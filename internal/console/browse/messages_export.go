@@ -2,13 +2,14 @@ package browse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 // Picks are messages by partition and offset.
@@ -40,7 +41,7 @@ func ParsePicks(text string) (Picks, error) {
 	return out, nil
 }
 
-// pickGap is the largest gap between two picks that is read, not skipped: to skip it, a new client is necessary.
+// pickGap is the largest gap between two picks that is read, not skipped: to skip it costs a request.
 const pickGap = 500
 
 // Picked passes the whole picked records to emit, masked, in the order of each partition. It omits records that no
@@ -51,30 +52,54 @@ func (b *Browser) Picked(ctx context.Context, topic string, picks Picks, emit fu
 }
 
 func (b *Browser) picked(ctx context.Context, topic string, picks Picks, emit func(kafka.Record) error) error {
+	if len(picks) == 0 {
+		return nil
+	}
+	r, err := records.Open(ctx, b.reading(), records.Query{Topic: topic, Partitions: slices.Sorted(maps.Keys(picks))})
+	if err != nil {
+		return b.explained(err)
+	}
+	defer r.Close()
 	rest := maps.Clone(picks)
 	for len(rest) > 0 {
-		spans, want := map[int32]ops.Span{}, map[int32][]int64{}
+		spans, want := map[int32]records.Span{}, map[int32][]int64{}
 		for p, list := range rest {
 			n := 1
 			for n < len(list) && list[n]-list[n-1] <= pickGap {
 				n++
 			}
-			spans[p], want[p] = ops.Span{From: list[0], To: list[n-1] + 1}, list[:n]
+			spans[p], want[p] = records.Span{From: list[0], To: list[n-1] + 1}, list[:n]
 			if rest[p] = list[n:]; n == len(list) {
 				delete(rest, p)
 			}
 		}
-		err := ops.Consume(ctx, b.reading(), ops.ConsumeSpec{Topic: topic, Spans: spans}, func(r kafka.Record) error {
-			if _, picked := slices.BinarySearch(want[r.Partition], r.Offset); !picked {
-				return nil
-			}
-			return emit(r)
-		})
-		if err != nil {
-			return b.explained(err)
+		r.Seek(spans)
+		if err := b.wanted(ctx, r, want, emit); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// wanted passes the records at some offsets of what a reader reads to emit.
+func (b *Browser) wanted(ctx context.Context, r *records.Reader, offsets map[int32][]int64, emit func(kafka.Record) error) error {
+	for {
+		batch, err := r.Next(ctx)
+		if errors.Is(err, records.ErrEnd) {
+			return nil
+		}
+		if err != nil {
+			return b.explained(err)
+		}
+		for _, rec := range batch.Records {
+			if _, picked := slices.BinarySearch(offsets[rec.Partition], rec.Offset); !picked {
+				continue
+			}
+			if err := emit(rec); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // MaxExport is the highest number of records in an export by query.

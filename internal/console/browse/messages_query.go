@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/filter"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
 )
 
 // Limits of a query. The defaults protect a broker from an accidental large search; a user may raise them.
@@ -85,14 +85,14 @@ func (p *queryParser) bad(name string, err error) {
 	p.errs = append(p.errs, fmt.Errorf("%s: %w", name, err))
 }
 
-func (p *queryParser) position(name string) *ops.Position {
+func (p *queryParser) position(name string) *admin.Position {
 	text := p.v.Get(name)
 	if text == "" {
 		return nil
 	}
-	at, err := ops.ParsePosition(text, p.now)
+	at, err := admin.ParsePosition(text, p.now)
 	if err == nil && at.Relative() {
-		err = fmt.Errorf("%q %w", text, ops.ErrPosition)
+		err = fmt.Errorf("%q %w", text, admin.ErrPosition)
 	}
 	if err != nil {
 		p.bad(name, err)

@@ -9,12 +9,12 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 // NewMessage is a message to send. Topic, Partition and Offset of the embedded Message are ignored.
 type NewMessage struct {
-	ops.Message
+	records.Message
 	To     *int32 `json:"toPartition,omitempty"` // nil: by key; without a key, any partition
 	Anyway bool   `json:"anyway,omitempty"`      // send a value that does not conform to the topic's contract
 }
@@ -47,7 +47,7 @@ func (b *Browser) Produce(ctx context.Context, topic string, m NewMessage, dry b
 	sum := sha256.Sum256(r.Value)
 	out := Produced{Topic: topic, KeySize: len(r.Key), ValueSize: len(r.Value), SHA256: hex.EncodeToString(sum[:]), Tombstone: r.Value == nil, Headers: len(r.Headers)}
 	if r.Value != nil && event.HasContract(topic) {
-		shown := Message{Message: ops.Message{Topic: topic}}
+		shown := Message{Message: records.Message{Topic: topic}}
 		out.Check = shown.checked(r.Value).Check
 	}
 	switch {
@@ -58,7 +58,7 @@ func (b *Browser) Produce(ctx context.Context, topic string, m NewMessage, dry b
 	case out.Check != nil && !out.Check.Conforms && !m.Anyway && !dry:
 		return out, fmt.Errorf("%w: the value does not conform to %s: %s", ErrNotSent, topic, out.Check.Errors[0])
 	}
-	spec := ops.ProduceSpec{Topic: topic, Partition: -1}
+	spec := records.ProduceSpec{Topic: topic, Partition: -1}
 	if m.To != nil {
 		spec.Partition = *m.To
 	}
@@ -71,14 +71,14 @@ func (b *Browser) Produce(ctx context.Context, topic string, m NewMessage, dry b
 }
 
 // deliver sends records to one topic. If dry is true, it only checks whether the topic would accept them.
-func (b *Browser) deliver(ctx context.Context, spec ops.ProduceSpec, records []kafka.Record, dry bool) (ops.Sent, error) {
+func (b *Browser) deliver(ctx context.Context, spec records.ProduceSpec, list []kafka.Record, dry bool) (records.Sent, error) {
 	cfg := b.reading()
 	cfg.DeliveryTimeout = cfg.RequestTimeout
-	s, err := ops.NewSender(ctx, cfg, spec)
+	s, err := records.NewSender(ctx, cfg, spec)
 	if err != nil {
-		return ops.Sent{}, b.explained(err)
+		return records.Sent{}, b.explained(err)
 	}
-	for _, r := range records {
+	for _, r := range list {
 		if err = s.Fits(r); err == nil && !dry {
 			err = s.Send(ctx, r)
 		}
@@ -90,7 +90,7 @@ func (b *Browser) deliver(ctx context.Context, spec ops.ProduceSpec, records []k
 	if err == nil {
 		err = closed
 	}
-	if errors.Is(err, ops.ErrTooLarge) {
+	if errors.Is(err, records.ErrTooLarge) {
 		return sent, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/filter"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 	"github.com/smartlb/smartlb/internal/telemetry/analysis"
 )
@@ -168,7 +169,7 @@ func (b *Browser) restore(ctx context.Context, letters []*letter) error {
 			return nil
 		})
 		switch {
-		case errors.Is(err, ops.ErrNoTopic):
+		case errors.Is(err, admin.ErrNoTopic):
 			for _, l := range letters {
 				if l.topic == name {
 					l.why = "its topic " + name + " no longer exists"
@@ -233,7 +234,7 @@ func (b *Browser) sentBack(ctx context.Context, letters []*letter) (unsure bool,
 		if err != nil {
 			return true, err
 		}
-		from := ops.At(at.Add(-clockSkew))
+		from := admin.At(at.Add(-clockSkew))
 		q := Query{Topic: name, From: &from, Limit: MaxExport, Bytes: sentBackBytes, Time: sentBackTime, matcher: m}
 		end, err := b.export(ctx, q, func(r, _ kafka.Record) error {
 			id, _ := r.Header(HeaderRedrive)
@@ -265,8 +266,8 @@ func (b *Browser) sendBack(ctx context.Context, letters []*letter, out *Redrive,
 			continue
 		}
 		out.Ready++
-		out.Bytes += int64(sizeOf(b.veil(spec.Topic).over(b.veil(l.topic).over(l.record))))
-		shown := Message{Message: ops.Message{Topic: l.topic}}
+		out.Bytes += int64(b.veil(spec.Topic).over(b.veil(l.topic).over(l.record)).Size())
+		shown := Message{Message: records.Message{Topic: l.topic}}
 		if c := shown.checked(l.record.Value).Check; c != nil && !c.Conforms && !b.veil(l.topic).on && !b.veil(spec.Topic).on {
 			out.Unfixed++ // an error about a field would reveal its content
 		}
@@ -277,7 +278,7 @@ func (b *Browser) sendBack(ctx context.Context, letters []*letter, out *Redrive,
 	}
 	for _, target := range slices.Sorted(maps.Keys(by)) {
 		out.Targets = append(out.Targets, RedriveTarget{target, len(by[target])})
-		sent, err := b.deliver(ctx, ops.ProduceSpec{Topic: target, Partition: -1, Linger: 5 * time.Millisecond}, by[target], spec.Dry)
+		sent, err := b.deliver(ctx, records.ProduceSpec{Topic: target, Partition: -1, Linger: 5 * time.Millisecond}, by[target], spec.Dry)
 		out.Sent += int(sent.Records)
 		if err != nil {
 			return fmt.Errorf("%w; %d were sent", err, out.Sent)

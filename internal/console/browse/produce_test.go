@@ -11,7 +11,8 @@ import (
 	"github.com/smartlb/smartlb/internal/console/browse"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 	"github.com/smartlb/smartlb/internal/telemetry/analysis"
 )
 
@@ -20,7 +21,7 @@ func text(s string) *string { return &s }
 func TestProduceSendsOneMessageAndSaysWhere(t *testing.T) {
 	b, _, _ := browser(t, "t:3", event.TopicAlerts)
 	to := int32(2)
-	m := browse.NewMessage{Message: ops.Message{Key: text("k"), ValueBase64: text("/w=="), Headers: []ops.MessageHeader{{Key: "h"}}}, To: &to}
+	m := browse.NewMessage{Message: records.Message{Key: text("k"), ValueBase64: text("/w=="), Headers: []records.MessageHeader{{Key: "h"}}}, To: &to}
 	if p, err := b.Produce(t.Context(), "t", m, true); err != nil || p.Partition != nil || p.ValueSize != 1 {
 		t.Errorf("preview: %+v %v", p, err)
 	}
@@ -32,7 +33,7 @@ func TestProduceSendsOneMessageAndSaysWhere(t *testing.T) {
 	if err != nil || *d.Message.ValueBase64 != "/w==" || *d.Message.Key != "k" || len(d.Message.Headers) != 1 || d.Message.Headers[0].Value != nil {
 		t.Errorf("%+v %v", d, err)
 	}
-	wrong := browse.NewMessage{Message: ops.Message{Value: text("{}")}}
+	wrong := browse.NewMessage{Message: records.Message{Value: text("{}")}}
 	if p, err := b.Produce(t.Context(), event.TopicAlerts, wrong, true); err != nil || p.Check == nil || p.Check.Conforms {
 		t.Errorf("preview of what does not conform: %+v %v", p, err)
 	}
@@ -45,14 +46,14 @@ func TestProduceSendsOneMessageAndSaysWhere(t *testing.T) {
 	}
 	for what, m := range map[string]browse.NewMessage{
 		"nothing":        {},
-		"both values":    {Message: ops.Message{Key: text("k"), Value: text("a"), ValueBase64: text("YQ==")}},
-		"more than 10MB": {Message: ops.Message{Value: text(strings.Repeat("x", kafka.MaxValueBytes+1))}},
+		"both values":    {Message: records.Message{Key: text("k"), Value: text("a"), ValueBase64: text("YQ==")}},
+		"more than 10MB": {Message: records.Message{Value: text(strings.Repeat("x", kafka.MaxValueBytes+1))}},
 	} {
 		if _, err := b.Produce(t.Context(), "t", m, true); !errors.Is(err, browse.ErrNotSent) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := b.Produce(t.Context(), "nobody", m, true); !errors.Is(err, ops.ErrNoTopic) {
+	if _, err := b.Produce(t.Context(), "nobody", m, true); !errors.Is(err, admin.ErrNoTopic) {
 		t.Errorf("no topic: %v", err)
 	}
 }
@@ -97,7 +98,7 @@ func TestDeadLettersGoBackOnceAndWhole(t *testing.T) {
 		}
 	}
 	var back []kafka.Record
-	if err := ops.Consume(t.Context(), cfg, ops.ConsumeSpec{Topic: "t", Beginning: true}, func(r kafka.Record) error { back = append(back, r); return nil }); err != nil {
+	if err := records.Consume(t.Context(), cfg, records.ConsumeSpec{Topic: "t", Beginning: true}, func(r kafka.Record) error { back = append(back, r); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if len(back) != 5 {

@@ -12,16 +12,17 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/filter"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 // Query selects messages of a topic. Create it with ParseQuery.
 type Query struct {
 	Topic      string
 	Partitions []int32         // empty: all
-	From       *ops.Position   // nil: the oldest message
-	Until      *ops.Position   // nil: the end of the log when the search begins
+	From       *admin.Position // nil: the oldest message
+	Until      *admin.Position // nil: the end of the log when the search begins
 	Newest     bool            // latest first
 	At         map[int32]int64 // where an earlier search for the same query ended
 	Limit      int
@@ -127,11 +128,15 @@ func (s *scan) run(ctx context.Context) (reason string, err error) {
 	s.flushed, s.told = s.began, s.began
 	ctx, cancel := context.WithTimeoutCause(ctx, q.Time, errTime)
 	defer cancel()
-	spans, err := ops.Spans(ctx, b.reading(), ops.ConsumeSpec{Topic: q.Topic, Partitions: q.Partitions, Beginning: q.From == nil, From: q.From, Until: q.Until})
-	if err != nil {
+	read := records.Query{Topic: q.Topic, Partitions: q.Partitions, From: q.From, Until: q.Until, Newest: q.Newest, Frugal: true}
+	if q.matcher.All() {
+		read.Piece = records.SmallPiece
+	}
+	if s.reader, err = records.Open(ctx, b.reading(), read); err != nil {
 		return "", b.explained(err)
 	}
-	s.begin(spans)
+	defer s.reader.Close()
+	s.begin(s.reader.Spans())
 	if q.Newest {
 		err = s.backward(ctx)
 	} else {
@@ -160,9 +165,10 @@ type scan struct {
 	whole func(bare, shown kafka.Record) error // receives whole matches instead of out
 	veil  veil
 
-	open    map[int32]ops.Span // remaining offsets
-	sides   map[int32]*side    // set if the query has Newest
-	offsets int64              // total to read
+	reader  *records.Reader
+	open    map[int32]records.Span   // remaining offsets
+	latest  *records.Latest[Message] // set if the query has Newest
+	offsets int64                    // total to read
 	records int64
 	bytes   int64
 	large   int64 // bytes of large values since the latest garbage collection
@@ -173,7 +179,7 @@ type scan struct {
 	told    time.Time
 }
 
-func (s *scan) begin(spans map[int32]ops.Span) {
+func (s *scan) begin(spans map[int32]records.Span) {
 	for p, span := range spans {
 		s.offsets += span.To - span.From
 		at, resumed := s.q.At[p]
@@ -187,24 +193,21 @@ func (s *scan) begin(spans map[int32]ops.Span) {
 		spans[p] = span
 	}
 	s.open = spans
+	if len(s.q.At) > 0 {
+		s.reader.Seek(spans)
+	}
 }
 
 // rest returns the offsets that another search has to read: the remaining offsets, and those from the last pending
 // match on.
-func (s *scan) rest() map[int32]ops.Span {
-	rest := maps.Clone(s.open)
-	for p, d := range s.sides {
-		span := rest[p]
-		span.To = max(span.To, d.forgot)
-		if n := len(d.pending); n > 0 {
-			span.To = max(span.To, d.pending[n-1].Offset+1)
-		}
-		rest[p] = span
+func (s *scan) rest() map[int32]records.Span {
+	if s.latest != nil {
+		return s.latest.Rest(s.open)
 	}
-	return rest
+	return maps.Clone(s.open)
 }
 
-func left(spans map[int32]ops.Span) (n int64) {
+func left(spans map[int32]records.Span) (n int64) {
 	for _, span := range spans {
 		n += span.To - span.From
 	}
@@ -212,7 +215,7 @@ func left(spans map[int32]ops.Span) (n int64) {
 }
 
 // next returns where another search continues; empty: nothing remains.
-func (s *scan) next(rest map[int32]ops.Span) string {
+func (s *scan) next(rest map[int32]records.Span) string {
 	if left(rest) == 0 {
 		return ""
 	}
@@ -259,7 +262,7 @@ const (
 // each counts a record against the budgets before any other work on it.
 func (s *scan) each(r kafka.Record) error {
 	s.records++
-	size := int64(sizeOf(r))
+	size := int64(r.Size())
 	s.bytes += size
 	if size > largeValue {
 		if s.large += size; s.large > largeGarbage {
@@ -274,14 +277,6 @@ func (s *scan) each(r kafka.Record) error {
 		return s.tick()
 	}
 	return nil
-}
-
-func sizeOf(r kafka.Record) int {
-	n := len(r.Key) + len(r.Value)
-	for _, h := range r.Headers {
-		n += len(h.Key) + len(h.Value)
-	}
-	return n
 }
 
 // tick passes on pending matches and progress if they are due.
@@ -363,66 +358,113 @@ func filterRecord(r kafka.Record) filter.Record {
 	return out
 }
 
-// spec returns a specification to read some spans that counts records and reports progress. read gets every record
-// within the budget.
-func (s *scan) spec(spans map[int32]ops.Span, read func(kafka.Record) error) ops.ConsumeSpec {
-	return ops.ConsumeSpec{
-		Topic: s.q.Topic, Spans: spans, Frugal: true,
-		Each: func(r kafka.Record) error {
-			if err := s.each(r); err != nil {
-				return err
-			}
-			return read(r)
-		},
-		Where: func(kafka.Record) (bool, error) { return false, nil }, // Each has already processed the record
-		Say: func(text string) {
-			if len(s.notes) < maxNotes && !slices.Contains(s.notes, text) {
-				s.notes = append(s.notes, text)
-			}
-		},
-	}
-}
-
 const maxNotes = 20
 
-func nothing(kafka.Record) error { return nil }
+// read returns the next records, and keeps the notes that came with them.
+func (s *scan) read(ctx context.Context) (records.Batch, error) {
+	b, err := s.reader.Next(ctx)
+	for _, text := range b.Notes {
+		if len(s.notes) < maxNotes && !slices.Contains(s.notes, text) {
+			s.notes = append(s.notes, text)
+		}
+	}
+	return b, err
+}
 
 // forward reads each partition from its first remaining offset.
 func (s *scan) forward(ctx context.Context) error {
-	if left(s.open) == 0 {
-		return nil
+	for {
+		b, err := s.read(ctx)
+		if err != nil && !errors.Is(err, records.ErrEnd) {
+			return err
+		}
+		for _, r := range b.Records {
+			if err := s.find(ctx, r); err != nil {
+				return err
+			}
+		}
+		s.open = s.reader.Rest() // also behind offsets that hold no records
+		if err != nil {
+			return nil
+		}
+		if err := s.tick(); err != nil {
+			return err
+		}
 	}
-	spec := s.spec(maps.Clone(s.open), func(r kafka.Record) error {
+}
+
+// find passes on a record if it matches.
+func (s *scan) find(ctx context.Context, r kafka.Record) error {
+	if err := s.each(r); err != nil {
+		return err
+	}
+	shown := s.veil.over(r)
+	wanted, err := s.wants(ctx, shown)
+	if err != nil {
+		return err
+	}
+	span := s.open[r.Partition]
+	span.From = min(r.Offset+1, span.To)
+	s.open[r.Partition] = span
+	switch {
+	case !wanted:
+		return nil
+	case s.whole == nil:
+		return s.give(s.message(shown))
+	}
+	if err := s.whole(r, shown); err != nil {
+		return err
+	}
+	if s.found++; s.found >= int64(s.q.Limit) {
+		return errLimit
+	}
+	return nil
+}
+
+// backward reads pieces from the ends of the partitions.
+func (s *scan) backward(ctx context.Context) error {
+	s.latest = records.NewLatest[Message](s.q.Limit)
+	for {
+		b, err := s.read(ctx)
+		end := errors.Is(err, records.ErrEnd)
+		if err == nil {
+			err = s.collect(ctx, b.Records)
+		}
+		complete := err == nil && b.Piece || end
+		if complete {
+			s.open = s.reader.Rest()
+		}
+		if complete || err != nil {
+			if gave := s.latest.Settle(s.open, complete, s.give); gave != nil {
+				return gave
+			}
+		}
+		if end {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// collect adds the records of a piece that match.
+func (s *scan) collect(ctx context.Context, list []kafka.Record) error {
+	for _, r := range list {
+		if err := s.each(r); err != nil {
+			return err
+		}
+		s.latest.Saw(r)
 		shown := s.veil.over(r)
 		wanted, err := s.wants(ctx, shown)
 		if err != nil {
 			return err
 		}
-		span := s.open[r.Partition]
-		span.From = min(r.Offset+1, span.To)
-		s.open[r.Partition] = span
-		if !wanted {
-			return nil
+		if wanted {
+			s.latest.Add(r, s.message(shown))
 		}
-		if s.whole != nil {
-			if err := s.whole(r, shown); err != nil {
-				return err
-			}
-			if s.found++; s.found >= int64(s.q.Limit) {
-				return errLimit
-			}
-			return nil
-		}
-		return s.give(s.message(shown))
-	})
-	spec.Progress = func(int64, int64) { _ = s.tick() } // each returns the same error again
-	if err := ops.Consume(ctx, s.b.reading(), spec, nothing); err != nil {
-		return err
 	}
-	for p, span := range s.open { // offsets at the end may hold no records
-		s.open[p] = ops.Span{From: span.To, To: span.To}
-	}
-	return nil
+	return s.tick()
 }
 
 // ParseAt parses Progress.Next.

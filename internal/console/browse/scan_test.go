@@ -19,8 +19,9 @@ import (
 
 	"github.com/smartlb/smartlb/internal/console/browse"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/mask"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 	"github.com/smartlb/smartlb/internal/test/kafkatest"
 )
 
@@ -31,25 +32,25 @@ func browser(t testing.TB, topics ...string) (*browse.Browser, kafka.Config, *ka
 	cfg := kafka.Default()
 	cfg.Brokers = []string{c.Addr()}
 	cfg.RequestTimeout = 5 * time.Second
-	admin, err := kafka.NewAdmin(cfg)
+	client, err := kafka.NewAdmin(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(admin.Close)
-	b, err := browse.New(browse.Config{Kafka: cfg, Admin: admin, Mask: mask.Rules{{Topics: []string{"veiled"}, Fields: []string{"secret"}}}, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(client.Close)
+	b, err := browse.New(browse.Config{Kafka: cfg, Admin: client, Mask: mask.Rules{{Topics: []string{"veiled"}, Fields: []string{"secret"}}}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b, cfg, c
 }
 
-func ship(t testing.TB, cfg kafka.Config, topic string, partition int32, records ...kafka.Record) {
+func ship(t testing.TB, cfg kafka.Config, topic string, partition int32, list ...kafka.Record) {
 	t.Helper()
-	s, err := ops.NewSender(context.Background(), cfg, ops.ProduceSpec{Topic: topic, Partition: partition})
+	s, err := records.NewSender(context.Background(), cfg, records.ProduceSpec{Topic: topic, Partition: partition})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range records {
+	for _, r := range list {
 		if err := s.Send(context.Background(), r); err != nil {
 			t.Fatal(err)
 		}
@@ -316,7 +317,7 @@ func TestASearchEndsWhenNobodyLooks(t *testing.T) {
 
 func TestATopicThatDoesNotExistIsNamed(t *testing.T) {
 	b, _, _ := browser(t, "orders")
-	if _, err := b.Search(t.Context(), query(t, "order"), &found{}); !errors.Is(err, ops.ErrNoTopic) || !strings.Contains(err.Error(), "orders") {
+	if _, err := b.Search(t.Context(), query(t, "order"), &found{}); !errors.Is(err, admin.ErrNoTopic) || !strings.Contains(err.Error(), "orders") {
 		t.Errorf("%v", err)
 	}
 }
@@ -358,5 +359,23 @@ func TestSearchesAreBounded(t *testing.T) {
 	all.Wait()
 	if _, err := b.Export(t.Context(), q, func(kafka.Record) error { return nil }); err != nil {
 		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// A search of any order keeps to the connections of one client, however many pieces it reads.
+func TestASearchKeepsItsConnections(t *testing.T) {
+	b, cfg, cluster := browser(t, "t:3")
+	for p := range int32(3) {
+		ship(t, cfg, "t", p, slices.Repeat([]kafka.Record{{Value: bytes.Repeat([]byte("x"), 4000)}}, 5000)...) // several pieces
+	}
+	for _, order := range []string{"oldest", "newest"} {
+		before := cluster.Accepted()
+		end, err := b.Search(t.Context(), query(t, "t", "order", order, "where", `text == "nobody"`, "bytes", fmt.Sprint(1<<30)), &found{})
+		if err != nil || end.Progress.Records != 15_000 {
+			t.Errorf("%s: %+v, %v", order, end, err)
+		}
+		if n := cluster.Accepted() - before; n > 3 {
+			t.Errorf("%s: %d connections to one broker", order, n)
+		}
 	}
 }

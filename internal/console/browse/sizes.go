@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 )
 
 // sizesAge is the maximum age of cached sizes: they are measured every third step.
@@ -12,7 +12,7 @@ const sizesAge = 4 * Step
 
 // sampleSizes measures the sizes of logs on disk and their growth.
 func (b *Browser) sampleSizes(ctx context.Context, now time.Time) error {
-	all, err := b.sizes.get(ctx, 0, func(ctx context.Context) (ops.Sizes, error) { return ops.LogSizes(ctx, b.cfg.Admin) })
+	all, err := b.sizes.get(ctx, 0, func(ctx context.Context) (admin.Sizes, error) { return admin.LogSizes(ctx, b.cfg.Admin) })
 	if err != nil {
 		return err
 	}

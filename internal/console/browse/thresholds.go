@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 )
 
 // Threshold is the lag above which the console marks a group.
@@ -49,7 +49,7 @@ func loadThresholds(dir string) (map[string]Threshold, error) {
 // restart.
 func (b *Browser) SetThreshold(ctx context.Context, group string, t *Threshold) error {
 	if t != nil {
-		if _, err := ops.DescribeGroup(ctx, b.cfg.Admin, group); err != nil {
+		if _, err := admin.DescribeGroup(ctx, b.cfg.Admin, group); err != nil {
 			return err
 		}
 	}

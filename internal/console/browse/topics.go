@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
@@ -21,7 +21,7 @@ type topicPast struct {
 
 // Topic is an entry in the list of topics, with its measurements.
 type Topic struct {
-	ops.Topic
+	admin.Topic
 	Description string       `json:"description,omitempty"` // from the catalog
 	Bytes       *int64       `json:"bytes"`                 // size of one replica on disk; null: unknown
 	Rate        *float64     `json:"rate"`                  // incoming messages per second; null: unknown
@@ -33,8 +33,8 @@ type Topic struct {
 // the cluster is slow.
 const listingAge = Step + 2*time.Second
 
-func (b *Browser) list(ctx context.Context) ([]ops.Topic, error) {
-	return ops.ListTopics(ctx, b.cfg.Admin, b.cfg.Catalog.Catalog(), true)
+func (b *Browser) list(ctx context.Context) ([]admin.Topic, error) {
+	return admin.ListTopics(ctx, b.cfg.Admin, b.cfg.Catalog.Catalog(), true)
 }
 
 // Topics lists the topics, those of the catalog first. With internal, it also lists topics that are internal to Kafka.
@@ -63,7 +63,7 @@ func (b *Browser) Topics(ctx context.Context, internal bool) ([]Topic, error) {
 			continue
 		}
 		x := Topic{Topic: t, Drift: some(drift[t.Name])}
-		if t.Kind != ops.KindOther {
+		if t.Kind != admin.KindOther {
 			s, _ := catalog.Find(t.Name)
 			x.Description = s.Description
 		}
@@ -122,7 +122,7 @@ func (b *Browser) sampleTopics(ctx context.Context, now time.Time) error {
 
 // TopicDetail describes one topic.
 type TopicDetail struct {
-	ops.Description
+	admin.Description
 	Kind  string       `json:"kind"`
 	Rate  *float64     `json:"rate"`  // incoming messages per second; null: unknown
 	Bytes *int64       `json:"bytes"` // size of one replica on disk; null: unknown
@@ -132,15 +132,15 @@ type TopicDetail struct {
 	Reserved bool `json:"reserved"` // writing to the topic needs the role admin
 }
 
-// Topic describes one topic. It returns ops.ErrNoTopic if the topic does not exist.
+// Topic describes one topic. It returns admin.ErrNoTopic if the topic does not exist.
 func (b *Browser) Topic(ctx context.Context, name string) (TopicDetail, error) {
 	ctx, cancel := soon(ctx)
 	defer cancel()
-	d, err := ops.DescribeTopic(ctx, b.cfg.Admin, b.cfg.Catalog.Catalog(), name)
+	d, err := admin.DescribeTopic(ctx, b.cfg.Admin, b.cfg.Catalog.Catalog(), name)
 	if err != nil {
 		return TopicDetail{}, b.explained(err)
 	}
-	out := TopicDetail{Description: d, Kind: ops.KindOf(b.cfg.Catalog.Catalog(), name), Sizes: make([]*int64, len(d.Partitions)), Drift: []topic.Step{}, Reserved: topic.Reserved(name)}
+	out := TopicDetail{Description: d, Kind: admin.KindOf(b.cfg.Catalog.Catalog(), name), Sizes: make([]*int64, len(d.Partitions)), Drift: []topic.Step{}, Reserved: topic.Reserved(name)}
 	if sizes, ok := b.sizes.peek(sizesAge); ok {
 		for i, p := range d.Partitions {
 			n, told := sizes.Partitions[kafka.TopicPartition{Topic: name, Partition: p.Partition}]
@@ -181,12 +181,12 @@ func (b *Browser) TopicHistory(_ context.Context, name string) (TopicHistory, er
 
 // TopicGroup is a consumer group and its state in one topic.
 type TopicGroup struct {
-	Name       string          `json:"name"`
-	State      string          `json:"state"`
-	Type       string          `json:"type"`    // classic or consumer (KIP-848)
-	Members    int             `json:"members"` // of the whole group
-	Lag        int64           `json:"lag"`     // in this topic
-	Partitions []ops.GroupPart `json:"partitions"`
+	Name       string            `json:"name"`
+	State      string            `json:"state"`
+	Type       string            `json:"type"`    // classic or consumer (KIP-848)
+	Members    int               `json:"members"` // of the whole group
+	Lag        int64             `json:"lag"`     // in this topic
+	Partitions []admin.GroupPart `json:"partitions"`
 }
 
 // groupsAge is the maximum age of cached groups.
@@ -202,7 +202,7 @@ func (b *Browser) TopicGroups(ctx context.Context, name string) ([]TopicGroup, e
 	}
 	out := []TopicGroup{}
 	for _, g := range all {
-		x := TopicGroup{Name: g.Name, State: g.State, Type: g.Type, Members: g.Members, Partitions: []ops.GroupPart{}}
+		x := TopicGroup{Name: g.Name, State: g.State, Type: g.Type, Members: g.Members, Partitions: []admin.GroupPart{}}
 		for _, p := range g.Rows {
 			if p.Topic == name {
 				x.Partitions = append(x.Partitions, p)

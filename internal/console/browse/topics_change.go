@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
@@ -19,25 +19,25 @@ func (b *Browser) changed() {
 
 // CreateTopic creates a topic and returns its final properties. With like, that topic's properties replace those that t
 // does not set (zero partitions or replicas, settings).
-func (b *Browser) CreateTopic(ctx context.Context, t ops.NewTopic, like string, dry bool) (ops.NewTopic, error) {
+func (b *Browser) CreateTopic(ctx context.Context, t admin.NewTopic, like string, dry bool) (admin.NewTopic, error) {
 	t, err := b.complete(ctx, t, like)
 	if err == nil {
-		err = ops.CreateTopic(ctx, b.cfg.Admin, t, dry)
+		err = admin.CreateTopic(ctx, b.cfg.Admin, t, dry)
 	}
 	if err != nil || dry {
 		return t, b.explained(err)
 	}
 	defer b.changed()
-	d, err := ops.DescribeTopic(ctx, b.cfg.Admin, nil, t.Name)
+	d, err := admin.DescribeTopic(ctx, b.cfg.Admin, nil, t.Name)
 	t.Partitions, t.Replicas = int32(len(d.Partitions)), int16(d.Replicas)
 	return t, b.explained(err)
 }
 
-func (b *Browser) complete(ctx context.Context, t ops.NewTopic, like string) (ops.NewTopic, error) {
-	out := ops.NewTopic{Name: t.Name, Partitions: 1, Replicas: -1, Configs: map[string]string{}}
+func (b *Browser) complete(ctx context.Context, t admin.NewTopic, like string) (admin.NewTopic, error) {
+	out := admin.NewTopic{Name: t.Name, Partitions: 1, Replicas: -1, Configs: map[string]string{}}
 	if like != "" {
 		var err error
-		if out, err = ops.Like(ctx, b.cfg.Admin, like, t.Name); err != nil {
+		if out, err = admin.Like(ctx, b.cfg.Admin, like, t.Name); err != nil {
 			return out, err
 		}
 	}
@@ -54,59 +54,59 @@ func (b *Browser) complete(ctx context.Context, t ops.NewTopic, like string) (op
 }
 
 // DeleteTopic deletes a topic with all its records.
-func (b *Browser) DeleteTopic(ctx context.Context, name string, dry bool) (ops.DeletedTopic, error) {
-	all, err := ops.DeleteTopics(ctx, b.cfg.Admin, !dry, name)
+func (b *Browser) DeleteTopic(ctx context.Context, name string, dry bool) (admin.DeletedTopic, error) {
+	all, err := admin.DeleteTopics(ctx, b.cfg.Admin, !dry, name)
 	if !dry {
 		b.changed()
 	}
 	if len(all) == 0 {
-		return ops.DeletedTopic{Topic: name}, b.explained(err)
+		return admin.DeletedTopic{Topic: name}, b.explained(err)
 	}
 	return all[0], b.explained(err)
 }
 
 // AddPartitions increases the number of partitions of a topic to the total to.
-func (b *Browser) AddPartitions(ctx context.Context, name string, to int, dry bool) (ops.Grown, error) {
+func (b *Browser) AddPartitions(ctx context.Context, name string, to int, dry bool) (admin.Grown, error) {
 	if dry {
-		g, err := ops.PreviewPartitions(ctx, b.cfg.Admin, name, to)
+		g, err := admin.PreviewPartitions(ctx, b.cfg.Admin, name, to)
 		return g, b.explained(err)
 	}
 	defer b.changed()
-	g, err := ops.AddPartitions(ctx, b.cfg.Admin, name, to, true)
+	g, err := admin.AddPartitions(ctx, b.cfg.Admin, name, to, true)
 	return g, b.explained(err)
 }
 
-// DeleteRecords deletes the records of a topic before a position, in some partitions or in all. ops.ParsePosition
+// DeleteRecords deletes the records of a topic before a position, in some partitions or in all. admin.ParsePosition
 // parses the position.
-func (b *Browser) DeleteRecords(ctx context.Context, name, before string, partitions []int32, dry bool) (ops.Truncation, error) {
-	at, err := ops.ParsePosition(before, time.Now())
+func (b *Browser) DeleteRecords(ctx context.Context, name, before string, partitions []int32, dry bool) (admin.Truncation, error) {
+	at, err := admin.ParsePosition(before, time.Now())
 	if err == nil && at.Relative() {
-		err = ops.ErrPosition
+		err = admin.ErrPosition
 	}
 	if err != nil {
-		return ops.Truncation{}, err
+		return admin.Truncation{}, err
 	}
 	if !dry {
 		defer b.changed()
 	}
-	all, err := ops.DeleteRecords(ctx, b.cfg.Admin, name, at, partitions, !dry)
-	return ops.TruncationOf(name, at, all, !dry), b.explained(err)
+	all, err := admin.DeleteRecords(ctx, b.cfg.Admin, name, at, partitions, !dry)
+	return admin.TruncationOf(name, at, all, !dry), b.explained(err)
 }
 
 // TopicSettings returns every setting of a topic with its source and default.
-func (b *Browser) TopicSettings(ctx context.Context, name string) ([]ops.Setting, error) {
+func (b *Browser) TopicSettings(ctx context.Context, name string) ([]admin.Setting, error) {
 	ctx, cancel := soon(ctx)
 	defer cancel()
-	s, err := ops.DescribeConfigs(ctx, b.cfg.Admin, ops.Resource{Topic: name})
+	s, err := admin.DescribeConfigs(ctx, b.cfg.Admin, admin.Resource{Topic: name})
 	return s, b.explained(err)
 }
 
 // ChangeTopic sets and unsets settings of a topic and reads them back. It also makes changes that may lose data: the
 // caller has shown the preview.
-func (b *Browser) ChangeTopic(ctx context.Context, name string, set map[string]string, unset []string, dry bool) ([]ops.ChangedConfig, error) {
+func (b *Browser) ChangeTopic(ctx context.Context, name string, set map[string]string, unset []string, dry bool) ([]admin.ChangedConfig, error) {
 	if !dry {
 		defer b.changed()
 	}
-	c, err := ops.ChangeConfigs(ctx, b.cfg.Admin, ops.ConfigChange{Of: ops.Resource{Topic: name}, Set: set, Unset: unset, Execute: !dry, DryRun: dry})
+	c, err := admin.ChangeConfigs(ctx, b.cfg.Admin, admin.ConfigChange{Of: admin.Resource{Topic: name}, Set: set, Unset: unset, Execute: !dry, DryRun: dry})
 	return c, b.explained(err)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
@@ -17,27 +17,27 @@ func (b *Browser) samplePlan(ctx context.Context, _ time.Time) error {
 	return err
 }
 
-func (b *Browser) makePlan(ctx context.Context) (ops.Plan, error) {
-	return ops.MakePlan(ctx, b.cfg.Admin, ops.PlanSpec{File: b.cfg.Catalog})
+func (b *Browser) makePlan(ctx context.Context) (admin.Plan, error) {
+	return admin.MakePlan(ctx, b.cfg.Admin, admin.PlanSpec{File: b.cfg.Catalog})
 }
 
 // Catalog returns the catalog that the cluster is compared with.
 func (b *Browser) Catalog() topic.Catalog { return b.cfg.Catalog.Catalog() }
 
 // Plan compares the cluster with the catalog now.
-func (b *Browser) Plan(ctx context.Context, reset bool) (ops.Plan, error) {
+func (b *Browser) Plan(ctx context.Context, reset bool) (admin.Plan, error) {
 	if !reset {
 		p, err := b.plan.get(ctx, time.Second, b.makePlan)
 		return p, b.explained(err)
 	}
-	p, err := ops.MakePlan(ctx, b.cfg.Admin, ops.PlanSpec{File: b.cfg.Catalog, ResetUnmanaged: true})
+	p, err := admin.MakePlan(ctx, b.cfg.Admin, admin.PlanSpec{File: b.cfg.Catalog, ResetUnmanaged: true})
 	return p, b.explained(err)
 }
 
 // Apply changes the cluster to match the catalog, or only some of its topics, as far as allow permits. The result holds
 // all steps. The error tells how many steps failed.
-func (b *Browser) Apply(ctx context.Context, only []string, reset bool, allow []topic.Permission) (ops.Applied, error) {
+func (b *Browser) Apply(ctx context.Context, only []string, reset bool, allow []topic.Permission) (admin.Applied, error) {
 	defer b.changed()
-	a, err := ops.Apply(ctx, b.cfg.Admin, ops.PlanSpec{File: b.cfg.Catalog, Only: only, ResetUnmanaged: reset, Allow: allow})
+	a, err := admin.Apply(ctx, b.cfg.Admin, admin.PlanSpec{File: b.cfg.Catalog, Only: only, ResetUnmanaged: reset, Allow: allow})
 	return a, b.explained(err)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 	"github.com/smartlb/smartlb/internal/test/kafkatest"
 )
@@ -23,16 +23,16 @@ func look(t *testing.T, c *kafkatest.Cluster, dir string) *Browser {
 	t.Helper()
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.RequestTimeout = []string{c.Addr()}, 2*time.Second
-	admin, err := kafka.NewAdmin(cfg)
+	client, err := kafka.NewAdmin(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(admin.Close)
+	t.Cleanup(client.Close)
 	catalog := topic.File{Topics: []topic.Spec{
 		{Name: "orders", Description: "What was ordered", Owner: "shop", Partitions: 3, Configs: map[string]string{"retention.ms": "86400000"}},
 		{Name: "missing", Partitions: 1},
 	}}
-	b, err := New(Config{Kafka: cfg, Admin: admin, Catalog: catalog, Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	b, err := New(Config{Kafka: cfg, Admin: client, Catalog: catalog, Dir: dir, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestTopicsHaveWhatWasMeasuredOfThem(t *testing.T) {
 	if len(x.Drift) != 1 || x.Drift[0].Config != "retention.ms" {
 		t.Errorf("drift %v", x.Drift)
 	}
-	if y := b.one(t, "other"); len(y.Drift) != 0 || y.Kind != ops.KindOther {
+	if y := b.one(t, "other"); len(y.Drift) != 0 || y.Kind != admin.KindOther {
 		t.Errorf("a topic that the catalog does not name: %+v", y)
 	}
 
@@ -110,7 +110,7 @@ func TestTopicsHaveWhatWasMeasuredOfThem(t *testing.T) {
 		t.Errorf("bytes %v", h.Bytes.Points)
 	}
 	d, err := b.Topic(ctx, "orders")
-	if err != nil || len(d.Sizes) != 3 || d.Kind != ops.KindCore || d.Rate == nil || len(d.Drift) != 1 {
+	if err != nil || len(d.Sizes) != 3 || d.Kind != admin.KindCore || d.Rate == nil || len(d.Drift) != 1 {
 		t.Errorf("%+v %v", d, err)
 	}
 	sum := int64(0)
@@ -133,7 +133,7 @@ func TestATopicThatWasMadeAgainBeginsAnew(t *testing.T) {
 	if _, err := b.DeleteTopic(t.Context(), "other", false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.CreateTopic(t.Context(), ops.NewTopic{Name: "other"}, "", false); err != nil {
+	if _, err := b.CreateTopic(t.Context(), admin.NewTopic{Name: "other"}, "", false); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.sampleTopics(t.Context(), now); err != nil {
@@ -150,7 +150,7 @@ func TestChangesAreSeenAtOnce(t *testing.T) {
 	b := look(t, c, "")
 	ctx := t.Context()
 	b.one(t, "orders")
-	made, err := b.CreateTopic(ctx, ops.NewTopic{Name: "copy", Configs: map[string]string{"retention.ms": "7d"}}, "orders", false)
+	made, err := b.CreateTopic(ctx, admin.NewTopic{Name: "copy", Configs: map[string]string{"retention.ms": "7d"}}, "orders", false)
 	if err != nil || made.Partitions != 3 || made.Configs["retention.ms"] != "604800000" {
 		t.Fatalf("%+v %v", made, err)
 	}
@@ -176,7 +176,7 @@ func TestPreviewsChangeNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := b.CreateTopic(ctx, ops.NewTopic{Name: "copy"}, "orders", true); err != nil || got.Partitions != 3 {
+	if got, err := b.CreateTopic(ctx, admin.NewTopic{Name: "copy"}, "orders", true); err != nil || got.Partitions != 3 {
 		t.Errorf("create: %+v %v", got, err)
 	}
 	if got, err := b.AddPartitions(ctx, "orders", 6, true); err != nil || got.Done || got.Warning == "" {
@@ -198,7 +198,7 @@ func TestPreviewsChangeNothing(t *testing.T) {
 	if err != nil || len(after.Partitions) != 3 || !slices.Equal(after.Configs, before.Configs) || after.Partitions[0].Start != before.Partitions[0].Start {
 		t.Errorf("%+v %v", after, err)
 	}
-	if _, err := b.Topic(ctx, "copy"); !errors.Is(err, ops.ErrNoTopic) {
+	if _, err := b.Topic(ctx, "copy"); !errors.Is(err, admin.ErrNoTopic) {
 		t.Errorf("the preview of a copy made it: %v", err)
 	}
 }
@@ -237,7 +237,7 @@ func TestABrokerThatComesBackIsMeasuredAgain(t *testing.T) {
 	c.Stop()
 	b.listing.forget()
 	_, err := b.Topics(t.Context(), false)
-	if ops.FaultOf(err) != ops.FaultUnavailable || !strings.Contains(err.Error(), "nothing listens") {
+	if admin.FaultOf(err) != admin.FaultUnavailable || !strings.Contains(err.Error(), "nothing listens") {
 		t.Errorf("without a broker: %v", err)
 	}
 	c.Start()

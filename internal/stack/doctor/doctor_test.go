@@ -22,7 +22,7 @@ import (
 
 	deployment "github.com/smartlb/smartlb/deployment/kafka"
 	"github.com/smartlb/smartlb/internal/kafka"
-	"github.com/smartlb/smartlb/internal/kafka/ops"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
 	"github.com/smartlb/smartlb/internal/kafka/topic"
 	"github.com/smartlb/smartlb/internal/stack/broker"
 	"github.com/smartlb/smartlb/internal/stack/doctor"
@@ -117,12 +117,12 @@ func prepared(t *testing.T) *kafkatest.Cluster {
 	t.Helper()
 	c := kafkatest.New(t)
 	q := question(t, c.Addr())
-	admin, err := kafka.NewAdmin(q.Kafka)
+	client, err := kafka.NewAdmin(q.Kafka)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer admin.Close()
-	if _, err := ops.EnsureTopics(t.Context(), admin, q.Catalog); err != nil {
+	defer client.Close()
+	if _, err := admin.EnsureTopics(t.Context(), client, q.Catalog); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -48,24 +47,12 @@ func holds(s, part string) bool {
 
 // Verify reads all of audit-logs and returns the state of its chains.
 func Verify(ctx context.Context, cfg Config) (audit.Result, error) {
-	admin, err := cfg.admin(ctx)
-	if err != nil {
-		return audit.Result{}, err
-	}
-	defer admin.Close()
-	starts, err := admin.StartOffsets(ctx, event.TopicAuditLogs)
-	if err != nil {
-		return audit.Result{}, fmt.Errorf("%w: %w", ErrAway, err)
-	}
-	ends, err := admin.EndOffsets(ctx, event.TopicAuditLogs)
-	if err != nil {
-		return audit.Result{}, fmt.Errorf("%w: %w", ErrAway, err)
-	}
-	ranges := map[kafka.TopicPartition][2]int64{}
-	for tp, end := range ends {
-		ranges[tp] = [2]int64{starts[tp], end}
-	}
 	var v audit.Verifier
-	err = scan(ctx, cfg, event.TopicAuditLogs, ranges, func(r kafka.Record) { v.AddSigned(r.Value, cfg.Kafka.Verify(r)) }, func() {})
+	r, err := cfg.open(ctx, event.TopicAuditLogs, nil)
+	if err != nil {
+		return v.Result(), err
+	}
+	defer r.Close()
+	err = cfg.scan(ctx, r, func(r kafka.Record) { v.AddSigned(r.Value, cfg.Kafka.Verify(r)) }, func() {})
 	return v.Result(), err
 }

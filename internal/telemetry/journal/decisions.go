@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,6 +13,8 @@ import (
 	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/admin"
+	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
 // Decision is one message of routing-decisions with its position in the log.
@@ -93,36 +96,26 @@ const (
 func Find(ctx context.Context, cfg Config, id string, span time.Duration, progress func(Search)) (Search, error) {
 	from := readable.Moment(time.Now().Add(-span))
 	s := Search{From: from, Decisions: []Decision{}}
-	admin, err := cfg.admin(ctx)
+	since := admin.At(from)
+	r, err := cfg.open(ctx, event.TopicRoutingDecisions, &since)
 	if err != nil {
 		return s, err
 	}
-	defer admin.Close()
-	ends, err := admin.EndOffsets(ctx, event.TopicRoutingDecisions)
-	if err != nil {
-		return s, fmt.Errorf("%w: %w", ErrAway, err)
-	}
-	starts, err := admin.StartOffsets(ctx, event.TopicRoutingDecisions)
-	if err != nil {
-		return s, fmt.Errorf("%w: %w", ErrAway, err)
-	}
-	after, err := admin.OffsetsAt(ctx, from, event.TopicRoutingDecisions)
-	if err != nil {
-		return s, fmt.Errorf("%w: %w", ErrAway, err)
-	}
-	near, far := map[kafka.TopicPartition][2]int64{}, map[kafka.TopicPartition][2]int64{}
-	for tp, end := range ends {
-		first := min(end, max(starts[tp], after[tp], end-searchMost))
-		middle := max(first, end-searchNear)
-		near[tp], far[tp] = [2]int64{middle, end}, [2]int64{first, middle}
-		s.Total += end - first
+	defer r.Close()
+	near, far := map[int32]records.Span{}, map[int32]records.Span{}
+	for p, span := range r.Spans() {
+		first := max(span.From, span.To-searchMost)
+		middle := max(first, span.To-searchNear)
+		near[p], far[p] = records.Span{From: middle, To: span.To}, records.Span{From: first, To: middle}
+		s.Total += span.To - first
 	}
 	wanted := []byte(id)
 	if strings.ContainsFunc(id, escaped) {
 		wanted = nil // the id may be written in several forms: each message is decoded
 	}
-	for _, part := range []map[kafka.TopicPartition][2]int64{near, far} {
-		err := scan(ctx, cfg, event.TopicRoutingDecisions, part, func(r kafka.Record) {
+	for _, spans := range []map[int32]records.Span{near, far} {
+		r.Seek(spans)
+		err := cfg.scan(ctx, r, func(r kafka.Record) {
 			s.Scanned++
 			r.Value = cfg.shown(r.Topic, r.Value) // hidden content cannot be found
 			if !bytes.Contains(r.Value, wanted) {
@@ -149,53 +142,34 @@ func escaped(c rune) bool {
 	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.:", c))
 }
 
-// scan reads ranges of offsets of one topic to their ends.
-func scan(ctx context.Context, cfg Config, topic string, ranges map[kafka.TopicPartition][2]int64, each func(kafka.Record), after func()) error {
-	tc := kafka.TailConfig{Topics: []string{topic}, From: kafka.FromEnd(), Positions: map[kafka.TopicPartition]int64{}}
-	left := map[kafka.TopicPartition]bool{}
-	for tp, r := range ranges {
-		tc.Positions[tp] = r[1] // partitions outside the ranges begin at their end, so nothing is read
-		if r[0] < r[1] {
-			tc.Positions[tp], left[tp] = r[0], true
-		}
-	}
-	if len(left) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := false
-	tc.OnCaughtUp = func() { done = true; cancel() } // needed if the last records are transaction markers
-	tail, err := kafka.NewTail(cfg.Kafka, tc, cfg.Log)
+// open opens a reader of a topic of nodes: from a position, or nil for all. Another producer's open transaction must not
+// hide the records of nodes.
+func (c Config) open(ctx context.Context, topic string, from *admin.Position) (*records.Reader, error) {
+	r, err := records.Open(ctx, c.Kafka, records.Query{Topic: topic, From: from, Uncommitted: true, Frugal: true})
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%w: %w", ErrAway, err)
 	}
-	finish := func() {
-		for tp, at := range tail.Positions() {
-			if r, wanted := ranges[tp]; wanted && at >= r[1] {
-				delete(left, tp)
-			}
+	return r, nil
+}
+
+// scan hands over what a reader reads, and calls after from time to time.
+func (c Config) scan(ctx context.Context, r *records.Reader, each func(kafka.Record), after func()) error {
+	for {
+		b, err := r.Next(ctx)
+		if errors.Is(err, records.ErrEnd) {
+			return nil
 		}
-		if len(left) == 0 {
-			done = true
-			cancel()
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrAway, err)
 		}
-	}
-	err = tail.Run(ctx, func(batch []kafka.Record) {
-		for _, r := range batch {
-			tp := kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-			if r.Offset < ranges[tp][1] {
+		if len(b.Records) == 0 {
+			continue
+		}
+		kafka.Hand(c.Kafka, c.Log, b.Records, func(batch []kafka.Record) {
+			for _, r := range batch {
 				each(r)
 			}
-			if r.Offset+1 >= ranges[tp][1] {
-				delete(left, tp)
-			}
-		}
+		})
 		after()
-		finish()
-	})
-	if err == nil && !done {
-		err = fmt.Errorf("%w: %s was not read to its end: %w", ErrAway, topic, context.Cause(ctx))
 	}
-	return err
 }

@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"internal/app":          {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/console", "internal/demo", "deployment"},
 	"internal/cli":          {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/console", "internal/demo", "deployment", "report", "report/kafka"},
 	"internal/cli/serve":    {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/stack", "internal/demo", "internal/app", "internal/cli", "deployment"}, // only verbs that serve link against app
-	"internal/test":         {"internal/event", "internal/kafka"},
+	"internal/test":         {"internal/event", "internal/kafka", "internal/stack", "deployment"},
 	"internal/cli/commands": {"internal/cli", "internal/cli/serve"},
 	"cmd":                   {"internal/cli", "internal/cli/commands"},
 	"scripts":               {"internal/cli", "internal/cli/commands"},

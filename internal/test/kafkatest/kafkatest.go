@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -25,6 +26,8 @@ type Cluster struct {
 
 	mu   sync.Mutex
 	fake *kfake.Cluster
+
+	accepted atomic.Int64
 }
 
 // New starts a cluster with the given topics, in the form "name:partitions". Records are in a temporary directory, so
@@ -39,6 +42,24 @@ func New(t testing.TB, topics ...string) *Cluster {
 
 // Addr returns the broker's address.
 func (c *Cluster) Addr() string { return c.addr }
+
+// Accepted returns how many connections clients have made.
+func (c *Cluster) Accepted() int64 { return c.accepted.Load() }
+
+// counting is a listener that counts.
+type counting struct {
+	net.Listener
+	accepted *atomic.Int64
+}
+
+// Accept waits for the next connection.
+func (c counting) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err == nil {
+		c.accepted.Add(1)
+	}
+	return conn, err
+}
 
 // Fake returns the running broker, for fault injection; nil while it is stopped.
 func (c *Cluster) Fake() *kfake.Cluster {
@@ -72,7 +93,7 @@ func (c *Cluster) Start(topics ...string) {
 				return nil, err
 			}
 			c.addr = ln.Addr().String()
-			return ln, nil
+			return counting{ln, &c.accepted}, nil
 		}),
 	}
 	for _, spec := range topics {

@@ -1,0 +1,2 @@
+// Package bench measures how fast a cluster takes and gives synthetic records.
+package bench

@@ -1,0 +1,9 @@
+package bench_test
+
+import (
+	"testing"
+
+	"github.com/smartlb/smartlb/internal/test/leaktest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }

@@ -1,9 +1,0 @@
-package ops_test
-
-import (
-	"testing"
-
-	"github.com/smartlb/smartlb/internal/test/leaktest"
-)
-
-func TestMain(m *testing.M) { leaktest.Main(m) }

@@ -28,7 +28,7 @@ const (
 	ReadOnly        Code = "read-only"       // the server refuses all changes
 	OtherOrigin     Code = "other-origin"    // a page of another origin caused the request
 	DeniedByKafka   Code = "denied-by-kafka" // the user of the node lacks a permission in Kafka
-	NotFound        Code = "not-found"       // the named thing does not exist
+	NotFound        Code = "not-found"       // the named object does not exist
 	NotServed       Code = "not-served"      // the call does not exist, or not on this node
 	Conflict        Code = "conflict"        // the current state forbids the change
 	TooLarge        Code = "too-large"       // the body exceeds the limit

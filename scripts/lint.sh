@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs gofmt, go vet, staticcheck and go mod tidy; also ESLint, shellcheck and shfmt if they are installed.
+# Runs gofmt, go vet, staticcheck, errcheck, the checks of unused code and of licences, and go mod tidy; also ESLint,
+# shellcheck and shfmt if they are installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +13,17 @@ if [ -n "$unformatted" ]; then
 fi
 go vet ./...
 go tool -modfile=tools/go.mod staticcheck ./...
+go tool -modfile=tools/go.mod errcheck -ignoretests -exclude tools/errcheck.txt ./...
+unused=$(go tool -modfile=tools/go.mod deadcode -test ./... | grep -v 'unreachable func: Example' || true) # examples are documentation
+if [ -n "$unused" ]; then
+	echo "this code is never used:" >&2
+	echo "$unused" >&2
+	exit 1
+fi
+go -C tools vet ./...
+go -C tools run ./licences
 go mod tidy -diff
+go -C tools mod tidy -diff
 mapfile -t shell < <(git ls-files '*.sh' '.ci/run')
 if command -v shellcheck >/dev/null 2>&1; then
 	shellcheck "${shell[@]}"

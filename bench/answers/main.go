@@ -138,8 +138,8 @@ func startSmartlb(ctx context.Context, _, origin string) (contender, error) {
 		return contender{}, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
+	done := make(chan struct{})
+	go func() { defer close(done); _ = p.Run(ctx) }()
 	return contender{"smartlb", p.Addr("web").String(), func() { cancel(); <-done }}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -90,14 +91,13 @@ func (r rig) write() error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	w, rnd := bufio.NewWriter(f), rand.New(rand.NewPCG(1, 1))
 	for i := range r.records {
 		s := rnd.IntN(200)
 		fmt.Fprintf(w, `{"timestamp":"2026-11-23T03:%02d:%02d.%03dZ","serviceId":"service-%d","instanceId":"service-%d-%d","metrics":{"rps":%.1f,"p95Latency":%.2f,"errorRate":%.4f,"activeConnections":%d,"cpuUsage":%.3f,"memoryUsage":%.3f},"tags":{"environment":"production","region":"us-east-1"}}`+"\n",
 			i/60000%60, i/1000%60, i%1000, s%20, s%20, s, rnd.Float64()*300, rnd.Float64()*90, rnd.Float64()*.02, rnd.IntN(50), rnd.Float64(), rnd.Float64())
 	}
-	return w.Flush()
+	return errors.Join(w.Flush(), f.Close())
 }
 
 // contender is a program with its arguments and what it gets on stdin.

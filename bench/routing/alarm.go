@@ -37,4 +37,4 @@ func (a *alarm) Sleep(d time.Duration) error {
 	return err
 }
 
-func (a *alarm) Close() error { return a.file.Close() }
+func (a *alarm) Close() { _ = a.file.Close() }

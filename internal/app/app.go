@@ -51,7 +51,7 @@ type App struct {
 
 	analyzer *analyzer.Analyzer // nil without the role analyzer
 	catalog  topic.Catalog
-	unlock   func() error // unlocks the data directory; nil without one
+	unlock   func() // unlocks the data directory; nil without one
 	web      []*webServer
 	token    string         // token of the admin listener; empty: no token
 	proxies  *peers.Proxies // the proxies of other nodes
@@ -197,14 +197,14 @@ func (a *App) newControl() (err error) {
 
 func (a *App) unlockData() {
 	if a.unlock != nil {
-		_ = a.unlock() // the kernel unlocks it when the process ends
+		a.unlock()
 	}
 }
 
 func (a *App) closeUnstarted() {
 	defer a.unlockData()
 	if a.broker != nil {
-		_ = a.broker.Close()
+		a.broker.Close()
 	}
 	if a.producer != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

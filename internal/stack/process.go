@@ -173,7 +173,7 @@ func (p *Process) start(ctx context.Context, restarts int) error {
 		_ = cmd.Wait()
 		return err
 	}
-	go cmd.Wait() // ends with the child or with this process; it only prevents a zombie
+	go func() { _ = cmd.Wait() }() // ends with the child or with this process; it only prevents a zombie
 	return nil
 }
 

@@ -291,7 +291,7 @@ func Dir(getenv func(string) string) (string, error) {
 }
 
 // lock prevents a second start or stop while one is in progress.
-func (r Runtime) lock(ctx context.Context) (release func() error, err error) {
+func (r Runtime) lock(ctx context.Context) (release func(), err error) {
 	if err := makeFolder(r.Dir); err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ const retry = 50 * time.Millisecond
 // It creates the file, in a folder that exists, writes the pid of this process into it, and does not block. If another
 // process holds the lock, the error is ErrLocked with the pid of that process. The file is never removed: otherwise two
 // processes could lock two files of one name.
-func TryLock(path string) (release func() error, err error) {
+func TryLock(path string) (release func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func TryLock(path string) (release func() error, err error) {
 		f.Close()
 		return nil, err
 	}
-	return f.Close, nil
+	return func() { _ = f.Close() }, nil // nothing was written that could be lost; the kernel unlocks the file in any case
 }
 
 func flock(f *os.File) error {
@@ -62,7 +62,7 @@ func holder(f *os.File) string {
 }
 
 // Lock is TryLock that blocks until the lock is free or ctx ends; the error is then that of ctx.
-func Lock(ctx context.Context, path string) (release func() error, err error) {
+func Lock(ctx context.Context, path string) (release func(), err error) {
 	tick := time.NewTicker(retry)
 	defer tick.Stop()
 	for {

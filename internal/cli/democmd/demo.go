@@ -97,7 +97,7 @@ func (a serviceArgs) report(ctx context.Context, env *cli.Env, s *demo.Server, a
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
-	go func() { defer close(done); reporter.Run(ctx) }()
+	go func() { defer close(done); _ = reporter.Run(ctx) }() // it ends with ctx
 	return reporter.Middleware(app), func() {
 		cancel()
 		<-done

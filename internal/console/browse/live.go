@@ -52,10 +52,11 @@ func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) er
 	if err := l.before(ctx, last, out); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
+	done := make(chan struct{})
+	var ended error // set before done is closed
 	troubles := make(chan error, liveTroubles)
-	go func() { done <- l.follow(ctx, r, troubles) }()
-	err = l.send(ctx, done, troubles, out, trouble)
+	go func() { defer close(done); ended = l.follow(ctx, r, troubles) }()
+	err = l.send(ctx, done, &ended, troubles, out, trouble)
 	cancel()
 	<-done
 	return err
@@ -171,7 +172,7 @@ func (l *live) beat() Live {
 	return out
 }
 
-func (l *live) send(ctx context.Context, done chan error, troubles chan error, out func(Live) error, trouble func(error) error) error {
+func (l *live) send(ctx context.Context, done <-chan struct{}, ended *error, troubles chan error, out func(Live) error, trouble func(error) error) error {
 	ticker := time.NewTicker(Beat)
 	defer ticker.Stop()
 	quiet, told := 0, time.Time{}
@@ -179,9 +180,8 @@ func (l *live) send(ctx context.Context, done chan error, troubles chan error, o
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case err := <-done:
-			done <- err
-			return l.b.explained(err)
+		case <-done:
+			return l.b.explained(*ended)
 		case err := <-troubles:
 			if time.Since(told) < liveWait {
 				continue

@@ -36,7 +36,7 @@ const segmentBytes = 16 << 20
 type Broker struct {
 	cfg     Config
 	log     *slog.Logger
-	release func() error // of the data directory
+	release func() // of the data directory
 	fan     *fanIn
 	begin   *starts
 	gone    *deletedGroups
@@ -119,13 +119,11 @@ func (b *Broker) InternalAddr() string {
 func (b *Broker) Ready() <-chan struct{} { return b.ready }
 
 // Close releases the resources of New if Run was not called. It may be called more than once.
-func (b *Broker) Close() error {
-	var err error
+func (b *Broker) Close() {
 	b.close.Do(func() {
 		b.fan.finish()
-		err = b.release()
+		b.release()
 	})
-	return err
 }
 
 // Run serves until ctx ends, then saves its state and returns nil. It can be called once.

@@ -97,20 +97,24 @@ func (f *fanIn) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements net.Listener.
+// Close implements net.Listener. It never fails.
 func (f *fanIn) Close() error {
+	f.stop()
+	return nil
+}
+
+func (f *fanIn) stop() {
 	f.once.Do(func() {
 		close(f.done)
 		for _, e := range f.entries {
 			e.ln.Close()
 		}
 	})
-	return nil
 }
 
 // finish closes the listeners and waits for the acceptors. kfake closes its connections.
 func (f *fanIn) finish() {
-	f.Close()
+	f.stop()
 	f.wg.Wait()
 }
 

@@ -93,11 +93,12 @@ func (c *Child) once(ctx context.Context) error {
 	}
 	c.pid.Store(int64(cmd.Process.Pid))
 	defer c.pid.Store(0)
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	done := make(chan struct{})
+	var ended error // set before done is closed
+	go func() { defer close(done); ended = cmd.Wait() }()
 	select {
-	case err := <-done:
-		return fmt.Errorf("%s: %w", c.spec.Name, orEnded(err))
+	case <-done:
+		return fmt.Errorf("%s: %w", c.spec.Name, orEnded(ended))
 	case <-ctx.Done():
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)

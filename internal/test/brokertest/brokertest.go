@@ -27,8 +27,8 @@ func New(t testing.TB) (kafka.Config, *kafka.Admin) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
+	done := make(chan struct{})
+	go func() { defer close(done); _ = b.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.Linger = []string{b.Addr()}, 0
@@ -66,7 +66,7 @@ func Send(t testing.TB, cfg kafka.Config, name string, values ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close(t.Context())
+	defer func() { _ = p.Close(t.Context()) }() // SendSync has waited for each record
 	began := time.Now().Add(-time.Hour)
 	for i, v := range values {
 		if _, err := p.SendSync(t.Context(), kafka.Record{Topic: name, Key: fmt.Append(nil, i), Value: []byte(v), Timestamp: began.Add(time.Duration(i) * time.Second)}); err != nil {

@@ -195,6 +195,32 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
     });
   /** Presses keys one after the other, without waiting until the page has done with one before the next comes. */
   const keys = (...names) => Promise.all(names.map((n) => page.keyboard.press(n)));
+  /** The text field of an editor (ui/editor.tsx) with a label, as soon as its code is loaded. */
+  const editor = (label) => page.getByLabel(label, { exact: true }).and(page.locator("[contenteditable]"));
+  /** Replaces the text of an editor: selects it and pastes. An editor draws only the lines in sight, so no other way reaches all of it. */
+  const write = async (label, text) => {
+    const field = editor(label);
+    await field.focus();
+    await page.keyboard.press("ControlOrMeta+a");
+    await field.evaluate((e, text) => {
+      const clipboardData = new DataTransfer();
+      clipboardData.setData("text/plain", text);
+      e.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+    }, text);
+  };
+  /** The text of an editor that is selected, as the user would copy it. */
+  const selected = (label) =>
+    editor(label).evaluate((e) => {
+      const clipboardData = new DataTransfer();
+      e.dispatchEvent(new ClipboardEvent("copy", { clipboardData, bubbles: true, cancelable: true }));
+      return clipboardData.getData("text/plain");
+    });
+  /** The whole text of an editor. */
+  const written = async (label) => {
+    await editor(label).focus();
+    await page.keyboard.press("ControlOrMeta+a");
+    return selected(label);
+  };
   /** Keeps calls whose address fits from the node until the function that it gives is called. */
   const hold = async (pattern) => {
     let release;
@@ -221,7 +247,7 @@ export async function drive(steps, { expected = () => false, theme = "dark" } = 
     off = false;
   };
   try {
-    await steps({ page, context, profile, url: line.url, check, accessible, steady, fits, comes, soon, press, keys, hold, picture, cut, reconnect, settled });
+    await steps({ page, context, profile, url: line.url, check, accessible, steady, fits, comes, soon, press, keys, editor, write, selected, written, hold, picture, cut, reconnect, settled });
     const { violations } = await page.evaluate(() => window.seen);
     check("the content security policy is kept", violations.length === 0, violations.join(", "));
   } catch (e) {

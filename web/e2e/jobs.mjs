@@ -10,7 +10,7 @@ import { drive } from "./browser.mjs";
 const sick = "user-service-3";
 const digits = (text) => Number((text ?? "").replace(/[^\d.-]/g, ""));
 
-await drive(async ({ page, context, url, check, comes, soon, picture }) => {
+await drive(async ({ page, context, url, check, comes, soon, write, written, picture }) => {
   let clicks = 0;
   await context.exposeFunction("countClick", () => clicks++);
   // A press that a person makes, also with a key; a label's own second click is none.
@@ -85,7 +85,7 @@ await drive(async ({ page, context, url, check, comes, soon, picture }) => {
     await page.getByRole("link", { name: "carts", exact: true }).click();
     await page.getByRole("link", { name: "Messages", exact: true }).click();
     await page.getByRole("button", { name: "Produce …" }).click();
-    await page.locator("dialog").getByLabel("Value", { exact: true }).fill('{"n":21}');
+    await write("Value", '{"n":21}');
     await page.getByRole("button", { name: "Send", exact: true }).click();
     await comes("where it went is said", () => /Sent: partition \d+, offset \d+/.test(document.querySelector(".tail-tools")?.textContent ?? ""));
     const [, partition, offset] = /partition (\d+), offset (\d+)/.exec(await page.locator(".tail-tools").textContent());
@@ -120,9 +120,9 @@ await drive(async ({ page, context, url, check, comes, soon, picture }) => {
     await menu("Configuration");
     await page.getByRole("link", { name: "Edit", exact: true }).click();
     await comes("the document is there", () => /is valid/.test(document.querySelector(".mistakes")?.textContent ?? ""));
-    const area = page.locator("textarea");
-    const was = await area.inputValue();
-    await area.fill(was.replace(/service: order-service, timeout/, "split: [{service: order-service, weight: 90}, {service: catalog-service, weight: 10}], timeout"));
+    const yaml = "Routes and services, YAML";
+    const was = await written(yaml);
+    await write(yaml, was.replace(/service: order-service, timeout/, "split: [{service: order-service, weight: 90}, {service: catalog-service, weight: 10}], timeout"));
     await comes("the preview has one line", () => document.querySelectorAll(".diff tr.added").length === 1 && document.querySelector(".diff tr.added").textContent.includes("weight: 10"));
     await page.getByLabel("Comment").fill("canary of 10 %");
     await page.getByRole("button", { name: "Publish" }).click();

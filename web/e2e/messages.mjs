@@ -8,7 +8,7 @@ import { drive } from "./browser.mjs";
 
 const rows = () => [...document.querySelectorAll(".message")].map((e) => e.textContent);
 
-await drive(async ({ page, context, url, check, accessible, steady, fits, comes, keys, hold, picture, cut, reconnect, settled }) => {
+await drive(async ({ page, context, url, check, accessible, steady, fits, comes, keys, write, hold, picture, cut, reconnect, settled }) => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   /** What a button copies: the page does that after the press. */
   const copied = async (button) => {
@@ -179,7 +179,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await at("alerts/messages?from=start");
   await page.getByRole("button", { name: "Produce …" }).click();
   await page.getByLabel("Key", { exact: true }).fill("k");
-  await page.locator("dialog").getByLabel("Value", { exact: true }).fill("{}");
+  await write("Value", "{}");
   await comes("produce: what does not conform is said before", () => /fingerprint: missing/.test(document.querySelector(".verdict")?.textContent ?? ""));
   await accessible("produce", true);
   await picture("messages-produce");
@@ -189,7 +189,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await comes("produce: it is there, and does not conform", () => [...document.querySelectorAll(".message")].some((e) => e.textContent.includes("schema{}")));
   await page.locator(".message", { hasText: "schema{}" }).first().click();
   await page.getByRole("button", { name: "Send again …" }).click();
-  await page.locator("dialog").getByLabel("Value", { exact: true }).fill('{"again":true}');
+  await write("Value", '{"again":true}');
   await page.getByRole("button", { name: "Add a header" }).click();
   await page.getByLabel("Name of header 1").fill("edited");
   await page.getByRole("button", { name: "Send it anyway" }).click();
@@ -197,7 +197,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await comes("send again: with its edits", () => [...document.querySelectorAll(".message")].some((e) => e.textContent.includes('{"again":true}')));
 
   await page.getByRole("button", { name: "Produce …" }).click();
-  await page.locator("dialog").getByLabel("Value", { exact: true }).fill('{"left":true}');
+  await write("Value", '{"left":true}');
   await page.getByRole("button", { name: "Send it anyway" }).click();
   await at("alerts/messages");
   await comes("what was sent off arrives, though the page was left at once", () => [...document.querySelectorAll(".message")].some((e) => e.textContent.includes('{"left":true}')));
@@ -206,7 +206,7 @@ await drive(async ({ page, context, url, check, accessible, steady, fits, comes,
   await at("service-metrics/messages");
   await page.getByRole("button", { name: "Produce …" }).click();
   await page.getByLabel("Key", { exact: true }).fill("letter");
-  await page.locator("dialog").getByLabel("Value", { exact: true }).fill('{"not":"a report"}');
+  await write("Value", '{"not":"a report"}');
   await page.getByRole("button", { name: "Send it anyway" }).click();
   await comes("a letter is sent", () => /Sent: partition \d, offset \d+/.test(document.querySelector(".tail-tools")?.textContent ?? "")); // leaving the page before would call it off
   await at("service-metrics.dlq/messages");

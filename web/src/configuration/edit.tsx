@@ -1,7 +1,8 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useDeferredValue, useEffect, useId, useRef, useState } from "react";
+import { useDeferredValue, useEffect, useId, useMemo, useRef, useState } from "react";
 import { type Configuration, post } from "../api/client";
 import type { components } from "../api/schema";
+import { Editor, type Mark, type Marks } from "../ui/editor";
 import { CheckIcon, WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
 import { useForbidden } from "../ui/session";
@@ -38,10 +39,10 @@ export function Edit({ c }: { c: Configuration }) {
   const document = useDeferredValue(draft.document);
   const debounced = useDebounced(document, 300);
   const id = useId();
-  const area = useRef<HTMLTextAreaElement>(null);
+  const goTo = useRef<((line: number) => void) | null>(null);
   const check = useQuery({
     queryKey: ["config-check", c.revision, debounced],
-    queryFn: () => post<Checked>("/config/check", { document: debounced }),
+    queryFn: async () => ({ of: debounced, ...(await post<Checked>("/config/check", { document: debounced })) }),
     placeholderData: (old) => old,
     staleTime: Infinity,
     gcTime: 10_000,
@@ -71,18 +72,10 @@ export function Edit({ c }: { c: Configuration }) {
   });
   const moved = draft.base !== c.revision;
   const changed = draft.document !== c.document;
-  const mistakes = check.data?.mistakes ?? [];
-  const warnings = check.data?.warnings ?? [];
+  const { mistakes, warnings } = check.data ?? nothingFound;
+  const marks = useMemo(() => marksOf(check.data), [check.data]);
   const lost = c.nodes.some((n) => n.lostLog);
   const why = forbidden || (!changed && !adopt ? "Nothing is changed" : mistakes.length > 0 ? "The document has mistakes" : moved && !adopt ? "Another revision became current" : "");
-  const goTo = (line: number) => {
-    const e = area.current;
-    if (!e) return;
-    const at = draft.document.split("\n").slice(0, Math.max(0, line - 1)).join("\n").length + (line > 1 ? 1 : 0);
-    e.focus();
-    e.setSelectionRange(at, at + (draft.document.split("\n")[line - 1]?.length ?? 0));
-    e.scrollTop = Math.max(0, (line - 5) * Number.parseFloat(getComputedStyle(e).lineHeight));
-  };
   return (
     <form
       className="form edit"
@@ -107,21 +100,7 @@ export function Edit({ c }: { c: Configuration }) {
           </p>
         </div>
       )}
-      <div>
-        <label htmlFor={id}>Routes and services, YAML</label>
-        <textarea
-          id={id}
-          ref={area}
-          rows={24}
-          spellCheck={false}
-          autoComplete="off"
-          value={draft.document}
-          readOnly={apply.isPending}
-          aria-invalid={mistakes.length > 0}
-          aria-describedby={`${id}-mistakes`}
-          onChange={(e) => write(e.target.value)}
-        />
-      </div>
+      <Editor label="Routes and services, YAML" language="yaml" rows={24} value={draft.document} onChange={write} readOnly={apply.isPending} marks={marks} describedBy={`${id}-mistakes`} goTo={goTo} />
       <div id={`${id}-mistakes`} className="mistakes" role="status">
         {check.isError ? (
           <Failure error={check.error} />
@@ -130,7 +109,7 @@ export function Edit({ c }: { c: Configuration }) {
             <p className="bad-text">
               <WarnIcon /> {mistakes.length === 1 ? "1 mistake" : `${mistakes.length} mistakes`}
             </p>
-            <Places list={mistakes} goTo={goTo} />
+            <Places list={mistakes} goTo={(line) => goTo.current?.(line)} />
           </>
         ) : check.data ? (
           <p className="ok-text">
@@ -142,7 +121,7 @@ export function Edit({ c }: { c: Configuration }) {
             <p className="warn-text">
               <WarnIcon /> {warnings.length === 1 ? "1 warning" : `${warnings.length} warnings`}
             </p>
-            <Places list={warnings} goTo={goTo} />
+            <Places list={warnings} goTo={(line) => goTo.current?.(line)} />
           </>
         )}
       </div>
@@ -177,6 +156,14 @@ export function Edit({ c }: { c: Configuration }) {
       </div>
     </form>
   );
+}
+
+const nothingFound: Pick<Checked, "mistakes" | "warnings"> = { mistakes: [], warnings: [] };
+
+/** What a check found, as marks of the document that it checked. */
+function marksOf(checked: (Checked & { of: string }) | undefined): Marks {
+  const mark = (severity: Mark["severity"]) => (m: DocumentMistake) => ({ line: m.line, text: m.path ? `${m.path}: ${m.text}` : m.text, severity });
+  return { of: checked?.of ?? "", list: [...(checked?.mistakes ?? []).map(mark("error")), ...(checked?.warnings ?? []).map(mark("warning"))] };
 }
 
 function useDebounced<T>(value: T, wait: number): T {

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useEffect, useId, useState } from "react";
 import { ApiError, post, seg } from "../../api/client";
 import { Dialog, Ending } from "../../ui/dialog";
+import { Editor } from "../../ui/editor";
 import { bytes, count } from "../../ui/format";
 import { Failure } from "../../ui/states";
 import { Safe } from "./safe";
@@ -116,13 +117,12 @@ export function Produce({ topic, partitions, like, onClose, onSent }: Props) {
             </select>
           </p>
         </div>
-        <p>
-          <label htmlFor={`${id}-v`}>Value{draft.binary && " (base64)"}</label>
-          <textarea id={`${id}-v`} rows={10} spellCheck={false} disabled={draft.tombstone} value={draft.tombstone ? "" : draft.value} onChange={(e) => set({ value: e.target.value })} />
+        <div>
+          <Editor label={`Value${draft.binary ? " (base64)" : ""}`} language={draft.binary ? "text" : "json"} rows={10} readOnly={draft.tombstone} value={draft.tombstone ? "" : draft.value} onChange={(value) => set({ value })} />
           <span className={size > largest ? "bad-text" : "note"}>
             {draft.tombstone ? "no value" : bytes(size)} of at most {count(largest)} bytes
           </span>
-        </p>
+        </div>
         <p className="check">
           <label>
             <input type="checkbox" checked={draft.tombstone} onChange={(e) => set({ tombstone: e.target.checked })} /> No value: a tombstone, with which compaction forgets the key

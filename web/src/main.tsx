@@ -15,9 +15,9 @@ import { Waiting } from "./ui/states";
 const client = new QueryClient({
   defaultOptions: {
     queries: {
-      retry: (failures, error) => failures < 2 && !(error instanceof ApiError), // the node answered; what is polled is asked again anyway
+      retry: (failures, error) => failures < 2 && !(error instanceof ApiError), // the node answered; polled queries are repeated anyway
       refetchOnWindowFocus: true,
-      // A question that was not at fault is asked again until it is answered; what is polled has its own interval.
+      // A query that failed through no fault of its own is repeated until it succeeds; polled queries have their own interval.
       refetchInterval: ({ state }) => (state.status === "error" && !(state.error instanceof ApiError && state.error.status < 500) ? 5_000 : false),
     },
   },
@@ -25,7 +25,7 @@ const client = new QueryClient({
 // Every overview differs from the last: comparing 5,000 instances to share what is equal costs more than it saves.
 client.setQueryDefaults(overviewKey, { structuralSharing: false });
 
-/** Everything, or the question who is there where the node wants to know. */
+/** The console, or the login if the node needs one. */
 function Door() {
   const me = useQuery({ queryKey: ["me"], queryFn: ({ signal }) => get<Me>("/me", signal), staleTime: 60_000 });
   if (me.error instanceof ApiError && me.error.status === 401) return <Login />;

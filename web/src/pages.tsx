@@ -11,11 +11,11 @@ export interface Page {
   name: string;
   group: "Balancer" | "Kafka";
   key: string;
-  /** What the window is called; the name where there is nothing better. */
+  /** The title of the window; the name by default. */
   title?: (p: Params) => string | undefined;
-  /** How many things there want somebody; 0: none. */
+  /** The number of things that need attention; 0 is none. */
   badge?: (o: LiveOverview) => number;
-  /** Whether it is in the menu; always where nothing is said. */
+  /** Whether it is in the menu; always by default. */
   shown?: (o: LiveOverview) => boolean;
   view: ComponentType<{ params: Params }>;
 }

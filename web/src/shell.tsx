@@ -15,7 +15,7 @@ import { useTheme } from "./ui/theme";
 const groups = ["Balancer", "Kafka"] as const;
 const home = (p: Page) => p.patterns[0] ?? paths.overview;
 
-/** The header with who answers and how it stands, the menu, the page's keys, and the view. */
+/** The header with the node and its state, the menu, the page's keys, and the view. */
 export function Shell({ page, children }: { page: Page | undefined; children: ReactNode }) {
   const [help, setHelp] = useState(false);
   const [menuAt, setMenuAt] = useState(""); // the page whose menu is open, on narrow screens; another page closes it
@@ -86,7 +86,7 @@ export function Shell({ page, children }: { page: Page | undefined; children: Re
   );
 }
 
-/** Who is logged in, where anybody is; and that nothing can be changed, where that is so. */
+/** The user who is logged in, if any, and whether the console is read-only. */
 function Session() {
   const me = useMe();
   if (!me) return null;

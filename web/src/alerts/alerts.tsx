@@ -14,10 +14,10 @@ import { SilenceDialog } from "./silence";
 const alertsKey = ["alerts"];
 const silencesKey = ["silences"];
 
-/** Alerts that fire, that may, and that are over; and who silenced what. */
+/** Firing, pending and resolved alerts, and the silences. */
 export function AlertsView() {
   const alerts = useQuery({ queryKey: alertsKey, queryFn: ({ signal }) => get<Alert[]>("/alerts?past=true", signal), refetchInterval: 2_000 });
-  const kafka = useKafka(); // alerts are what the console remembers
+  const kafka = useKafka(); // alerts come from the console's memory
   const silences = useQuery({ queryKey: silencesKey, queryFn: ({ signal }) => get<Silence[]>("/silences", signal), refetchInterval: 5_000 });
   const [filter, setFilter] = useParam("q");
   const [silencing, setSilencing] = useState<Alert | null>(null);

@@ -11,7 +11,7 @@ const durations: [string, number][] = [
   ["7 days", 7 * 24 * hour],
 ];
 
-/** Asks how long, why, and how much else is to be silent. */
+/** Asks for the duration, the reason and the scope of a silence. */
 export function SilenceDialog({ alert, onClose }: { alert: Alert; onClose: () => void }) {
   const [duration, setDuration] = useState(hour);
   const [reason, setReason] = useState("");

@@ -59,7 +59,7 @@ export type DeletedGroup = Schemas["DeletedGroup"];
 export type DeletedOffsets = Schemas["DeletedOffsets"];
 export type Problem = Schemas["Problem"];
 
-/** What the API said when it could not do what it was asked. */
+/** An error response of the API. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -85,10 +85,10 @@ export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return call<T>(path, signal ? { signal } : {});
 }
 
-/** What was decided is done, also when the page is left meanwhile; a browser lets 64 KiB of all such bodies outlive their page. */
+/** A change is completed even if the user leaves the page meanwhile. For all such requests together a browser keeps up to 64 KiB of bodies. */
 const outlives = 4_096; // characters
 
-/** A question takes none of that room, and nobody needs its answer any more. */
+/** A preview does not count against that limit: its answer is useless after the page is gone. */
 const asks = (path: string) => /dryRun=|\/check$/.test(path);
 
 function send<T>(method: string, path: string, body: unknown): Promise<T> {

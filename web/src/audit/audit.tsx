@@ -22,7 +22,7 @@ const spans: [string, number][] = [
   ["7 d", 604_800_000],
 ];
 
-/** Who did what, and whether the log still says what was written. */
+/** The audit log: which user did what, and whether the log is unchanged. */
 export function AuditView() {
   const values = useParams(filters);
   const [since] = useParam("since");
@@ -41,7 +41,7 @@ export function AuditView() {
     refetchInterval: 5_000,
     placeholderData: (old) => old,
   });
-  const kafka = useKafka(); // the list is what the console remembers
+  const kafka = useKafka(); // the list comes from the console's memory
   const records = list.data ?? [];
   const narrowed = query.q !== "" || !!query.span;
   const opened = records.find((r) => String(r.offset) === open);
@@ -165,7 +165,7 @@ function Detail({ r }: { r: AuditRecord }) {
   );
 }
 
-/** Whether the records are the chain that they were written as. */
+/** The result of the verification of the chains. */
 function ChainState() {
   const [shown, show] = useState(false);
   const v = useQuery({ queryKey: ["audit-verify"], queryFn: ({ signal }) => get<AuditResult>("/audit/verify", signal), staleTime: 30_000, refetchInterval: ({ state }) => (state.status === "error" ? 5_000 : 60_000) });

@@ -12,7 +12,7 @@ import { num, Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 import { BrokerSettings } from "./settings";
 
-/** The brokers, what is wrong with partitions, and what stands beside the cluster. */
+/** The brokers, the partitions with problems, and the other services of the cluster. */
 export function ClusterView() {
   const [chosen] = useParam("broker");
   const { of: cluster } = useKafka();
@@ -43,7 +43,7 @@ export function ClusterView() {
   );
 }
 
-/** What runs, as far as anybody knows. */
+/** The version, as far as it is known. */
 function versionOf(b: { version: string; embedded?: boolean }): string {
   if (b.embedded) return `smartlb ${b.version}, embedded`.replace(" ,", ",");
   return b.version ? `Kafka ${b.version.replace(/^v/, "")}, estimated from its API versions` : "not told";

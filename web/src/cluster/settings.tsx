@@ -9,7 +9,7 @@ import { Empty, StaleNote, Waiting } from "../ui/states";
 
 const sources: Record<string, string> = { broker: "this broker, set while it ran", cluster: "the cluster, for every broker", file: "its file", default: "Kafka's default" };
 
-/** Every setting of a broker, to be read: they are changed by its file or by smartlb kafka configs. */
+/** All settings of a broker, read-only. To change them, use the broker's file or smartlb kafka configs. */
 export function BrokerSettings({ id }: { id: number }) {
   const [filter, setFilter] = useParam("q");
   const [all, setAll] = useParam("all");

@@ -12,7 +12,7 @@ const tabs = [
   ["edit", "Edit"],
 ] as const;
 
-/** The configuration: what is current, what was, and how to change it. */
+/** The configuration: the current revision, the history, and the editor. */
 export function ConfigurationView({ params }: { params: Params }) {
   const tab = params.tab ?? "";
   const config = useConfiguration();

@@ -9,7 +9,7 @@ import { useForbidden } from "../ui/session";
 import { Empty } from "../ui/states";
 import { configKey } from "./query";
 
-/** What is current: the document, the overrides over it, and what each node made of it. */
+/** The current configuration: the document, the overrides, and the state of each node. */
 export function Current({ c }: { c: Configuration }) {
   return (
     <>

@@ -28,11 +28,11 @@ function stored(): Draft | null {
   }
 }
 
-/** Writes a new revision: checked by the node while it is typed, compared with what is current, then published. */
+/** Edits a new revision. The node checks it while the user types; it is compared with the current revision, then published. */
 export function Edit({ c }: { c: Configuration }) {
   const client = useQueryClient();
   const [own, setOwn] = useState(stored);
-  const draft: Draft = own ?? { base: c.revision, document: c.document }; // as long as nobody has written, it is what is current
+  const draft: Draft = own ?? { base: c.revision, document: c.document }; // without a draft, the current document
   const [comment, setComment] = useState("");
   const [adopt, setAdopt] = useState(false);
   const forbidden = useForbidden("admin");
@@ -53,7 +53,7 @@ export function Edit({ c }: { c: Configuration }) {
     try {
       sessionStorage.setItem(draftKey, JSON.stringify(d)); // a draft outlives a reload, not the tab
     } catch {
-      // full or forbidden: then it does not
+      // the storage is full or forbidden: the draft is lost on a reload
     }
   };
   const reset = () => {
@@ -67,7 +67,7 @@ export function Edit({ c }: { c: Configuration }) {
       setComment("");
       setAdopt(false);
       await client.invalidateQueries({ queryKey: configKey });
-      setOwn(null); // by now it is what is current
+      setOwn(null); // it is the current document by now
     },
   });
   const moved = draft.base !== c.revision;

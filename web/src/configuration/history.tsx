@@ -15,7 +15,7 @@ type Comparison = { from: string; to: string; lines: DiffLine[] };
 
 const idOf = (e: Entry) => String(e.offset);
 
-/** Every revision and override; any two revisions side by side; the way back. */
+/** All revisions and overrides, the comparison of two revisions, and the rollback. */
 export function History({ current }: { current: string }) {
   const list = useQuery({ queryKey: ["config-history"], queryFn: ({ signal }) => get<Entry[]>("/config/history?documents=false", signal), refetchInterval: 5_000 });
   const [from] = useParam("from");
@@ -103,7 +103,7 @@ function Comparing({ from, to, back }: { from: string; to: string; back: (() => 
   );
 }
 
-/** Publishes an older revision again, after it was seen what that changes. */
+/** Publishes an older revision again, after a preview of the changes. */
 function Rollback({ revision, current, onClose }: { revision: string; current: string; onClose: () => void }) {
   const client = useQueryClient();
   const [comment, setComment] = useState("");

@@ -3,7 +3,7 @@ import { type Configuration, get } from "../api/client";
 
 export const configKey = ["config"];
 
-/** The present configuration, asked again every few seconds. */
+/** The current configuration, polled every few seconds. */
 export function useConfiguration() {
   return useQuery({ queryKey: configKey, queryFn: ({ signal }) => get<Configuration>("/config", signal), refetchInterval: 3_000 });
 }

@@ -16,10 +16,10 @@ import { causeOf, State, tasksSaid } from "./state";
 type Offset = components["schemas"]["ConnectorOffset"];
 type Action = "restart" | "restart-failed" | "pause" | "resume" | "stop";
 
-const settling = 1_000; // ms between two looks after something was done
+const settling = 1_000; // ms between two queries after an action
 const resting = 4_000;
 
-/** One connector: what it does, why its tasks failed, its settings and where it stands. */
+/** One connector: its state, the errors of its tasks, its settings and offsets. */
 export function ConnectorPage({ name }: { name: string }) {
   const [until, setUntil] = useState(0);
   const path = `/connect/connectors/${seg(name)}`;
@@ -133,7 +133,7 @@ function Actions({ c, path, onDone }: { c: Connector; path: string; onDone: () =
           onClose={() => setDialog(null)}
           run={async () => {
             await remove(path);
-            client.setQueryData<Connectors>(["connect"], (w) => w && { ...w, connectors: w.connectors.filter((x) => x.name !== c.name) }); // the list does not show it until it is asked again
+            client.setQueryData<Connectors>(["connect"], (w) => w && { ...w, connectors: w.connectors.filter((x) => x.name !== c.name) }); // the list would show it until the next poll
             navigate("/connectors");
           }}
         >
@@ -166,7 +166,7 @@ function Tasks({ c }: { c: Connector }) {
   );
 }
 
-/** Why something failed: the cause in a line, the whole trace to open. */
+/** The cause of a failure in one line, and the whole trace, folded. */
 function Trace({ trace, what }: { trace: string; what: string }) {
   return (
     <div className="trace">

@@ -20,7 +20,7 @@ export function ConnectorsView({ params }: { params: Params }) {
 
 const failed = (c: Connector) => c.tasks.filter((t) => t.state === "FAILED").length + (c.state === "FAILED" ? 1 : 0);
 
-/** A connector whose topic is missing is RUNNING for Connect, and moves nothing. */
+/** Connect reports RUNNING for a connector whose topic is missing, although it moves no records. */
 function ConnectorState({ c }: { c: Connector }) {
   const missing = c.missingTopics ?? [];
   if (c.state !== "RUNNING" || missing.length === 0) return <State state={c.state} failed={failed(c) > 0} />;
@@ -108,7 +108,7 @@ function List() {
   );
 }
 
-/** What to do where there is no Connect, or it does not answer. */
+/** The next step if there is no Connect, or if it does not answer. */
 function NoWorker({ error }: { error: unknown }) {
   return (
     <Empty title="Kafka Connect does not answer">

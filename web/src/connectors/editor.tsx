@@ -14,13 +14,13 @@ type Applied = components["schemas"]["AppliedConnector"];
 const masked = "********";
 
 interface Props {
-  /** The connector whose settings are edited; a new one is made where there is none. */
+  /** The connector whose settings are edited; without it, a new connector is created. */
   of?: Connector;
   onClose: () => void;
   onDone?: () => void;
 }
 
-/** Edits the settings of a connector, each checked by the worker as it is written. */
+/** Edits the settings of a connector. The worker checks each of them while the user types. */
 export function Editor({ of, onClose, onDone }: Props) {
   const plugins = useQuery({ queryKey: ["connect-plugins"], queryFn: ({ signal }) => get<Plugin[]>("/connect/plugins", signal), staleTime: 60_000 });
   const [name, setName] = useState(of?.name ?? "");

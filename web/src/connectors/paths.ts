@@ -1,4 +1,4 @@
 import { address } from "../ui/route";
 
-/** Where one connector is shown. */
+/** The address of one connector's page. */
 export const connectorPath = (connector: string) => address("/connectors/:connector", { connector });

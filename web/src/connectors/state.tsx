@@ -1,8 +1,8 @@
 import { CheckIcon, CrossIcon, InfoIcon, PauseIcon, WarmIcon } from "../ui/icons";
 
 /**
- * The state of a connector or task, in a word and a mark. A connector is RUNNING
- * for Connect also where its tasks failed: that is no green mark.
+ * The state of a connector or task, as a word with an icon. Connect reports RUNNING for a connector even if its tasks
+ * failed; the icon is not green then.
  */
 export function State({ state, failed = false }: { state: string; failed?: boolean }) {
   const known = looks[failed && state === "RUNNING" ? "FAILED" : state];
@@ -36,7 +36,7 @@ export function tasksSaid(tasks: Task[]): string {
   return failed > 0 ? `${said}, ${failed} failed` : said;
 }
 
-/** The first line of a trace, and the cause nearest to the truth. */
+/** The first line of a trace and its innermost cause. */
 export function causeOf(trace: string): string {
   const first = trace.split("\n")[0]?.trim() ?? "";
   const causes = trace.split("\n").filter((l) => l.startsWith("Caused by: "));

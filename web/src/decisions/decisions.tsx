@@ -2,7 +2,7 @@ import type { Params } from "../ui/route";
 import { OneRequest } from "./one";
 import { Stream } from "./stream";
 
-/** Recorded decisions as they come, or those about one request. */
+/** Recorded decisions, live, or the decisions about one request. */
 export function DecisionsView({ params }: { params: Params }) {
   return params.request === undefined ? <Stream /> : <OneRequest key={params.request} request={params.request} />;
 }

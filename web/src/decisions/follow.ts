@@ -37,7 +37,7 @@ export type ArrivedEvent = { do: "begin" } | { do: "receive"; batch: Decisions }
 
 export function step(a: Arrived, e: ArrivedEvent): Arrived {
   switch (e.do) {
-    case "begin": // what came before matched something else
+    case "begin": // the earlier results matched another query
       return { ...noneArrived, paused: a.paused, kafka: a.kafka };
     case "receive": {
       const { decisions, skipped, connected } = e.batch;
@@ -50,7 +50,7 @@ export function step(a: Arrived, e: ArrivedEvent): Arrived {
   }
 }
 
-/** Follows the decisions that a query string names: the recent past, and then what comes. */
+/** Follows the decisions that match a query string: the recent ones first, then new ones. */
 export function useDecisions(query: string): Following {
   const past = useQuery({ queryKey: ["decisions", query], queryFn: ({ signal }) => get<Decision[]>(`/decisions?last=500${query && `&${query}`}`, signal), staleTime: Infinity, gcTime: 0 });
   const [arrived, send] = useReducer(step, noneArrived);
@@ -59,7 +59,7 @@ export function useDecisions(query: string): Following {
     send({ do: "begin" });
     return openStream({
       url: `/api/v1/decisions/events${query && `?${query}`}`,
-      silence: 12_000, // something comes each 5 s
+      silence: 12_000, // the server sends an event every 5 s
       onConnection: setConnection,
       on: { decisions: (data) => send({ do: "receive", batch: data as Decisions }) },
     });

@@ -11,9 +11,9 @@ import { failed, outcome, why } from "./words";
 
 const spans = ["15m", "1h", "6h", "24h", "168h"];
 
-const pause = 5_000; // ms before a search that could not be made is begun again
+const pause = 5_000; // ms before a failed search is repeated
 
-/** Looks for one request's decisions; the node tells how far it is. What was found stays while it looks again. */
+/** Searches one request's decisions; the node reports its progress. Results stay while the search is repeated. */
 function useSearch(request: string, span: string): { found: Search | null; error: Error | null; again: () => void } {
   const [last, setLast] = useState<{ request: string; span: string; search: Search } | null>(null);
   const [error, setError] = useState<Error | null>(null);
@@ -46,7 +46,7 @@ function useSearch(request: string, span: string): { found: Search | null; error
   return { found, error, again: () => setTurn((n) => n + 1) };
 }
 
-/** Everything that is recorded of one request: each attempt with who was compared, what it cost, and how it ended. */
+/** All that is recorded of one request: each attempt with the compared instances, their costs, and its outcome. */
 export function OneRequest({ request }: { request: string }) {
   const [span, setSpan] = useParam("span", "1h");
   const { found, error, again } = useSearch(request, span);

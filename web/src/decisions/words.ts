@@ -3,7 +3,7 @@ import { duration, factor } from "../ui/format";
 
 type Candidate = NonNullable<Decision["candidates"]>[number];
 
-/** Whether the attempt failed, as the server's filter has it. */
+/** Whether the attempt failed, by the same rule as the server's filter. */
 export function failed(d: Decision): boolean {
   const o = d.outcome ?? {};
   return d.kind === "decision" && (!!o.failure || !o.status || o.status >= 500);
@@ -16,7 +16,7 @@ export function outcome(d: Decision): string {
   return [o.failure || o.status || "no answer", o.retried ? "retried" : ""].filter(Boolean).join(", ");
 }
 
-/** The part of a candidate's cost that makes it dearest. */
+/** The largest factor of a candidate's cost. */
 export function dearest(c: Candidate): string {
   const penalty = 1 + (10 * c.errorRate) / Math.max(0.02, 1 - c.errorRate) + 100 * c.errorRate ** 2;
   const parts: [string, number][] = [
@@ -44,7 +44,7 @@ const recordedFor: Record<string, string> = {
   panic: "It was recorded because the service was in panic.",
 };
 
-/** Why the attempt went where it went, and what came of it, in sentences. */
+/** The reason for the choice of the instance, and the outcome, in sentences. */
 export function why(d: Decision): string[] {
   if (d.kind === "change") {
     const c = d.change;

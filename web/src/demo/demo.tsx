@@ -13,7 +13,7 @@ import { Empty, Failure, Waiting } from "../ui/states";
 const demoKey = ["demo"];
 const scales = [0, 0.5, 1, 2, 5, 10, 20];
 
-/** What one can do to the demo, and what one should see then. */
+/** The actions on the demo, and what to watch after each. */
 export function DemoView() {
   const demo = useQuery({ queryKey: demoKey, queryFn: ({ signal }) => get<DemoState>("/demo", signal), refetchInterval: 2_000 });
   const none = demo.error instanceof ApiError && demo.error.status === 404;

@@ -3,20 +3,20 @@ import { millisOf } from "../ui/format";
 
 export type Kind = "earliest" | "latest" | "time" | "shift" | "offset" | "exact";
 
-/** Where a group is to go on. */
+/** The position from which a group will continue. */
 export interface Aim {
   kind: Kind;
-  /** Of time, shift and offset. */
+  /** The value of the kinds time, shift and offset. */
   value: string;
-  /** Empty: all topics of the group. */
+  /** The topic; empty for all topics of the group. */
   topic: string;
-  /** Of that topic; none: all. */
+  /** Partitions of that topic; empty for all. */
   partitions: number[];
   /** New offsets that differ from the committed ones, by topic/partition. */
   exact: Map<string, string>;
 }
 
-/** What is wrong with an aim, empty where nothing is. */
+/** The mistake in an aim; empty if there is none. */
 export function aimText(a: Aim): string {
   switch (a.kind) {
     case "time":

@@ -17,7 +17,7 @@ import { ThresholdDialog } from "./threshold";
 
 type Asked = null | "reset" | "delete" | "threshold" | { forget: string };
 
-/** One group: members, where it stands in each partition, how that became, and what can be done. */
+/** One group: its members, its position and lag in each partition, the lag over time, and the actions. */
 export function GroupView({ name }: { name: string }) {
   const client = useQueryClient();
   const key = ["group", name];
@@ -103,7 +103,7 @@ export function GroupView({ name }: { name: string }) {
           name={name}
           run={async () => {
             await remove<DeletedGroup>(`/groups/${seg(name)}`);
-            client.setQueryData<Group[]>(["groups"], (all) => all?.filter((x) => x.name !== name)); // the list does not show it until it is asked again
+            client.setQueryData<Group[]>(["groups"], (all) => all?.filter((x) => x.name !== name)); // the list would show it until the next poll
             navigate("/groups", { replace: true });
           }}
           onClose={() => ask(null)}

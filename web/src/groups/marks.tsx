@@ -2,7 +2,7 @@ import type { Trend } from "../api/client";
 import { age, count, dash, rate } from "../ui/format";
 import { CheckIcon, LostIcon, WarmIcon, WarnIcon } from "../ui/icons";
 
-/** A group's state in its own word, with a mark beside it. */
+/** A group's state in Kafka's word, with an icon. */
 export function State({ state }: { state: string }) {
   const stable = state === "Stable";
   const moving = /Rebalance|Assigning|Reconciling/.test(state);
@@ -23,7 +23,7 @@ export function Alarm({ on, threshold }: { on: boolean; threshold: { lag: number
   );
 }
 
-/** Where the lag goes, in words. */
+/** The trend of the lag, in words. */
 export function Towards({ lag, trend, members }: { lag: number | null; trend: Trend; members: number | null }) {
   const per = trend.perSecond;
   if (lag === 0) return <span className="muted">caught up</span>;

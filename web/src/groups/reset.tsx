@@ -22,7 +22,7 @@ const kinds: [Kind, string][] = [
   ["exact", "An offset for each partition"],
 ];
 
-/** Moves a group. First what each partition would get, then, on request, it is done. */
+/** Moves the offsets of a group, after a preview of each partition. */
 export function ResetDialog({ g, onClose, onDone }: Props) {
   const [aim, setAim] = useState<Aim>({ kind: "earliest", value: "", topic: "", partitions: [], exact: new Map() });
   const [preview, setPreview] = useState<Reset | null>(null);
@@ -30,7 +30,7 @@ export function ResetDialog({ g, onClose, onDone }: Props) {
   const [busy, setBusy] = useState(false);
   const change = (a: Partial<Aim>) => {
     setAim({ ...aim, ...a });
-    setPreview(null); // of another aim
+    setPreview(null); // it was the preview of another aim
     setError(null);
   };
   const mistake = aimText(aim);

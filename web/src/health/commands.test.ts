@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { pieces } from "./commands";
 
-// Fixes as doctor says them; what is between the brackets can be typed.
+// Fixes in the form that doctor writes them; the text in brackets can be typed into a terminal.
 it.each([
   ["start it ([smartlb kafka start]), or set running brokers with -b, --profile or KAFKA_BROKER"],
   ["check firewalls and routes; if the process is there, see why it hangs: [smartlb kafka logs kafka]"],

@@ -14,7 +14,7 @@ const icons = { problem: <CrossIcon />, warning: <WarnIcon />, ok: <CheckIcon />
 const classes = { problem: "bad-text", warning: "warn-text", ok: "ok-text", skipped: "muted" };
 const headings = { problem: "Problems", warning: "Warnings", ok: "OK", skipped: "Not running, and optional" };
 
-/** What doctor finds: what is wrong, why, and what fixes it. */
+/** The findings of doctor: problem, cause and fix. */
 export function HealthView() {
   const client = useQueryClient();
   const [busy, setBusy] = useState(false);
@@ -23,14 +23,14 @@ export function HealthView() {
     setBusy(true);
     client
       .query({ queryKey: ["health"], queryFn: () => get<Health>("/health?fresh=true"), staleTime: 0 })
-      .catch(() => undefined) // the query says it
+      .catch(() => undefined) // the query shows the error
       .finally(() => setBusy(false));
   };
   const h = health.data;
-  // A whole look takes a while and is seldom; whether Kafka answers is known at once, and when that changes it is time for a look.
+  // A complete check takes a while and is rare. Whether Kafka answers is known at once; a change of that starts a check.
   const { away, of: kafka } = useKafka();
   const was = useRef(away);
-  const [since, setSince] = useState(0); // when it went away, ms
+  const [since, setSince] = useState(0); // when Kafka stopped answering, ms since 1970
   const changed = useEffectEvent(() => {
     setSince(away ? Date.now() : 0);
     again();

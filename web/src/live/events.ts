@@ -4,9 +4,8 @@ import { type Connection, openSource } from "./source";
 export { type Connection, retryDelay } from "./source";
 
 /**
- * Streams of this window. They rest while it is hidden (a browser gives one host
- * six connections, and a forgotten tab should not hold one), and are shared with
- * the other windows of the browser where it has shared workers.
+ * Streams of this window. They pause while it is hidden: a browser gives one host six connections, and a forgotten tab
+ * should not hold one. If the browser has shared workers, all its windows share the streams.
  */
 
 export const restingNote = "A browser gives one host six connections, and other windows of this console use them. This window goes on when you click in it.";
@@ -16,19 +15,19 @@ export interface StreamOptions {
   /** Called with the parsed data of each event, by the event's name. */
   on: Record<string, (data: unknown) => void>;
   onConnection: (c: Connection) => void;
-  /** A stream that says nothing for so long is lost, ms. */
+  /** A stream without an event for this long is lost, ms. */
   silence: number;
-  /** Its first event is what later ones build on: each window needs it. */
+  /** Later events build on the first one, so each window needs it. */
   whole?: boolean;
-  /** It is of this window only, also where another has the same address. */
+  /** Not shared with another window that has the same address. */
   alone?: boolean;
-  /** It goes on also where a browser has too many streams. */
+  /** It is never paused, even if the browser has too many streams. */
   first?: boolean;
 }
 
 /** Opens a stream that reconnects by itself, until the function that it returns is called. */
 export function openStream(o: StreamOptions): () => void {
-  const mark = o.alone && shared ? `#${Math.random().toString(36).slice(2)}` : ""; // no part of what is asked for, and tells the streams apart
+  const mark = o.alone && shared ? `#${Math.random().toString(36).slice(2)}` : ""; // not part of the request; it makes the address unique
   let close: (() => void) | null = null;
   const source = {
     url: o.url + mark,
@@ -60,7 +59,7 @@ export function openStream(o: StreamOptions): () => void {
 
 type Source = Parameters<typeof openSource>[0];
 
-const startsWithin = 3_000; // ms; a worker that does not answer is not waited for
+const startsWithin = 3_000; // ms; without an answer by then, the window works without the worker
 
 /** The window's end of the shared worker. */
 class Shared {
@@ -131,6 +130,6 @@ function connect(): Shared | null {
   try {
     return new Shared(new SharedWorker(new URL("./worker.ts", import.meta.url), { type: "module", name: "smartlb" }));
   } catch {
-    return null; // a browser that forbids it: private windows of some
+    return null; // some browsers forbid it in private windows
   }
 }

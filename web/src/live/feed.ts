@@ -3,7 +3,7 @@ import type { Changes, Instance, Overview, Service } from "../api/client";
 /** Seconds of history that are kept for drawing. */
 export const slots = 120;
 
-/** Requests and errors of the last seconds: rings that all instances turn together. */
+/** Requests and errors of the last seconds: rings with one common position for all instances. */
 export interface Points {
   requests: Float32Array;
   errors: Float32Array;
@@ -11,9 +11,9 @@ export interface Points {
 
 export interface LiveInstance extends Omit<Instance, "history" | "errorHistory"> {
   points: Points;
-  /** When what Kafka says was true, ms since 1970; 0: nothing is known. */
+  /** The time of the facts from Kafka, ms since 1970; 0 if there are none. */
   factsAt: number;
-  /** What the filter looks at, in lower case, but for the state. */
+  /** The text that the filter matches, in lower case, without the state. */
   text: string;
 }
 
@@ -21,13 +21,13 @@ export interface LiveService extends Omit<Service, "instances"> {
   instances: LiveInstance[];
 }
 
-/** The overview as the page keeps it. */
+/** The page's copy of the overview. */
 export interface LiveOverview extends Omit<Overview, "services"> {
   services: LiveService[];
   /** The slot of the newest second. */
   head: number;
   tick: number;
-  /** Where the stream's numbers lead: services and positions in them. */
+  /** Maps the row numbers of the stream to services and positions in them. */
   places: Int32Array;
   count: number;
 }
@@ -42,7 +42,7 @@ function pointsOf(i: Instance): Points {
   return p;
 }
 
-/** What the event "overview" says; the newest second is in the last slot. */
+/** Decodes the event "overview"; the newest second is in the last slot. */
 export function begin(o: Overview): LiveOverview {
   let count = 0;
   const now = Date.parse(o.at);
@@ -108,7 +108,7 @@ export function apply(o: LiveOverview, c: Changes): LiveOverview {
   return next;
 }
 
-/** Makes room for new seconds, in which nothing happened unless a row says so. */
+/** Adds empty slots for new seconds; the rows of the event fill them. */
 function turn(o: LiveOverview, steps: number) {
   for (const s of o.services) {
     for (const { points } of s.instances) {

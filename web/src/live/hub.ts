@@ -1,22 +1,20 @@
 import { type Connection, openSource, type SourceOptions } from "./source";
 
 /**
- * The streams of all windows of one browser, in a shared worker. A browser gives
- * one host six connections (HTTP/1.1): with a stream of its own in each window,
- * the sixth window could not load anything. Here a stream that several windows
- * want is open once, and at most `most` are open in all, so that two connections
- * stay for calls.
+ * The streams of all windows of one browser, in a shared worker. A browser gives one host six connections (HTTP/1.1).
+ * If each window had its own stream, the sixth window could not load anything. The hub opens one stream for all windows
+ * that need it, and at most `most` in all, so that two connections remain for calls.
  */
 
-/** What a window says. Ids of streams are its own. */
+/** A message from a window. Each window has its own ids of streams. */
 export type ToHub =
-  | { do: "open"; id: number; url: string; names: string[]; silence: number; /** Whoever joins needs the first event. */ whole: boolean; /** Never rests. */ first: boolean }
+  | { do: "open"; id: number; url: string; names: string[]; silence: number; /** Each window needs the first event. */ whole: boolean; /** Never rests. */ first: boolean }
   | { do: "close"; id: number }
   | { do: "focus" } // the user is in this window
-  | { do: "alive" } // each few seconds: a window that ends cannot say so
+  | { do: "alive" } // every few seconds: a window that ends cannot send a message
   | { do: "end" };
 
-/** What a window hears: hello first, then how its streams stand and what they bring. */
+/** A message to a window: hello first, then the state and the events of its streams. */
 export type FromHub = { hello: true } | { id: number; connection: Connection } | { id: number; name: string; data: string };
 
 export interface Port {
@@ -44,7 +42,7 @@ const forgetAfter = 20_000; // ms of a window's silence
 export class Hub {
   private wants: Want[] = [];
   private streams = new Map<string, Stream>();
-  private used = new Map<Port, number>(); // when a window was last the user's; larger is later
+  private used = new Map<Port, number>(); // when the user was last in a window; larger is later
   private heard = new Map<Port, number>();
   private turn = 0;
 
@@ -62,7 +60,7 @@ export class Hub {
   take(port: Port, m: ToHub): void {
     if (!this.used.has(port)) {
       if (m.do === "end") return;
-      this.join(port); // it was forgotten, and lives
+      this.join(port); // it was forgotten, but is still open
     }
     this.heard.set(port, this.now());
     switch (m.do) {
@@ -84,7 +82,7 @@ export class Hub {
     this.settle();
   }
 
-  /** Forgets windows that have said nothing for long. */
+  /** Forgets windows that have been silent for too long. */
   sweep(): void {
     for (const [port, at] of this.heard) if (this.now() - at > forgetAfter) this.drop(port);
     this.settle();
@@ -105,13 +103,13 @@ export class Hub {
       return;
     }
     if (m.whole && had.stop) {
-      had.stop(); // begins again with its first event, for all
+      had.stop(); // it restarts with its first event, for all windows
       had.stop = this.open(had.o);
     }
     port.send({ id: m.id, connection: had.connection });
   }
 
-  /** Opens what is wanted most, closes what nobody wants, and lets the rest rest. */
+  /** Opens the streams with the highest priority, closes those without a window, and pauses the rest. */
   private settle(): void {
     const rank = new Map<string, number>();
     for (const w of this.wants) rank.set(w.url, Math.max(rank.get(w.url) ?? 0, w.first ? Number.POSITIVE_INFINITY : (this.used.get(w.port) ?? 0)));

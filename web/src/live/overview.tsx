@@ -6,12 +6,12 @@ import { apply, begin, type LiveOverview } from "./feed";
 
 interface Live {
   connection: Connection;
-  /** What the node says it cannot do, where it answers at all. */
+  /** The error that the node answered with, if it answered. */
   problem: string | null;
 }
 
 const LiveContext = createContext<Live>({ connection: "connecting", problem: null });
-/** Where the query cache has the latest overview. */
+/** The key of the latest overview in the query cache. */
 export const overviewKey = ["overview"];
 
 /** Keeps one stream of the overview open for the whole page, into the query cache. */
@@ -43,7 +43,7 @@ export function OverviewProvider({ children }: { children: ReactNode }) {
   );
   useEffect(() => {
     if (connection !== "lost") return;
-    // A stream's error says nothing of its reason; a call does, where the node answers but has no overview.
+    // The error of a stream has no reason; a call has one if the node answers without an overview.
     const stop = new AbortController();
     get<Overview>("/overview", stop.signal).catch((e: unknown) => {
       if (!stop.signal.aborted) setProblem(e instanceof ApiError ? e.message : null);

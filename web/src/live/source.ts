@@ -1,15 +1,15 @@
-/** A server-sent event stream that reconnects by itself and says when it is lost. */
+/** A server-sent event stream that reconnects automatically and reports when it is lost. */
 
-/** resting: the browser has as many streams open as it can, and other windows use them. */
+/** resting: the limit of open streams is reached, and other windows use them. */
 export type Connection = "connecting" | "live" | "lost" | "resting";
 
 export interface SourceOptions {
   url: string;
-  /** The events that are wanted. */
+  /** The names of the events to receive. */
   names: string[];
   onEvent: (name: string, data: string) => void;
   onConnection: (c: Connection) => void;
-  /** A stream that says nothing for so long is lost, ms. */
+  /** A stream without an event for this long is lost, ms. */
   silence: number;
 }
 

@@ -3,7 +3,7 @@ import { useId, useState } from "react";
 import { get, type LoginMethods, post } from "../api/client";
 import { Failure, Waiting } from "../ui/states";
 
-/** Asks who is there, by whatever ways the node has. */
+/** The login, with all methods that the node offers. */
 export function Login() {
   const methods = useQuery({ queryKey: ["login"], queryFn: ({ signal }) => get<LoginMethods>("/login", signal) });
   return (
@@ -33,7 +33,7 @@ function Password() {
         setBusy(true);
         setError(null);
         post("/login", { user: data.get("user"), password: data.get("password") }).then(
-          () => location.reload(), // everything that was refused is asked again
+          () => location.reload(), // repeats every query that was refused
           (problem: unknown) => {
             setError(problem);
             setBusy(false);

@@ -33,7 +33,7 @@ export function stack(parts: Part[]): { kind: Part["kind"]; from: number; to: nu
   return out;
 }
 
-/** What a request cost second by second, as stacked bars of the factors that multiply to it. */
+/** The cost of a request, second by second, as stacked bars of its factors. */
 export function CostBars({ past }: { past: Second[] }) {
   const ref = useRef<HTMLCanvasElement>(null);
   const [at, setAt] = useState<number | null>(null);
@@ -102,7 +102,7 @@ function draw(g: CanvasRenderingContext2D, canvas: HTMLElement, past: Second[]) 
   }
 }
 
-/** light-dark() is resolved only in colours that are used, so one is asked for what it became. */
+/** A canvas needs plain colours. light-dark() is resolved only in a colour that an element uses, so a probe element uses it. */
 function paints(canvas: HTMLElement): (name: string) => string {
   const known = new Map<string, string>();
   return (name) => {

@@ -1,13 +1,13 @@
 import type { Cost } from "../api/client";
 import { factor, percent, wholePercent } from "../ui/format";
 
-/** One factor of the cost of a request. Above 1 it makes the instance dearer, below 1 cheaper. */
+/** One factor of the cost of a request. Above 1 it raises the cost of the instance, below 1 it lowers it. */
 export interface Part {
   name: string;
   /** CSS class of its colour. */
   kind: "latency" | "errors" | "flight" | "slow" | "veto" | "capacity" | "weight" | "silence";
   factor: number;
-  /** What the factor came from. */
+  /** The reason for the factor. */
   because: string;
 }
 
@@ -32,7 +32,7 @@ export function parts(cost: Cost, weight: number): Part[] {
   ];
 }
 
-/** The factor that makes the instance dearest, where one more than doubles the cost. */
+/** The largest factor, if it more than doubles the cost. */
 export function dominant(list: Part[]): Part | undefined {
   const top = list.reduce((a, b) => (b.factor > a.factor ? b : a));
   return top.factor > 2 ? top : undefined;
@@ -40,19 +40,19 @@ export function dominant(list: Part[]): Part | undefined {
 
 export interface Segment {
   part: Part;
-  /** Where it begins and how long it is, as shares of the bar. */
+  /** Start and width, as shares of the bar. */
   from: number;
   width: number;
 }
 
-const low = -0.7; // log10: a fifth of the price is the left end
-const high = 3.0; // a thousand times the right
+const low = -0.7; // log10 of the left end: a cost of a fifth
+const high = 3.0; // log10 of the right end: a cost of 1,000
 const at = (log: number) => (Math.min(high, Math.max(low, log)) - low) / (high - low);
 
-/** Where price 1 is on the bar. */
+/** The place of cost 1 on the bar. */
 export const unit = at(0);
 
-/** The bar's segments on a logarithmic scale: dearer to the right of price 1, cheaper to the left. */
+/** The bar's segments on a logarithmic scale: factors above 1 to the right of cost 1, factors below 1 to the left. */
 export function segments(list: Part[]): Segment[] {
   const out: Segment[] = [];
   let right = 0;

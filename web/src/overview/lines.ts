@@ -17,10 +17,10 @@ const ranks: Record<LiveInstance["condition"], number> = { failing: 8, out: 6, d
 /** How bad an instance's standing is; 0 is good. */
 const worst = (i: LiveInstance) => ranks[i.condition] + (i.errorRate > 0.01 ? 1 : 0);
 
-/** Whether a person should look at it: it is out or fails, an alert is active, or more than 1 % of its requests failed. What is silenced or drained somebody knows of. */
+/** Whether an operator should look at it: it is out or fails, an alert is active, or more than 1 % of its requests failed. Silenced and draining instances do not count: an operator knows of them. */
 export const troubled = (i: LiveInstance): boolean => i.condition === "failing" || i.condition === "out" || (i.errorRate > 0.01 && i.condition !== "silenced" && i.condition !== "draining");
 
-/** What a list can be ordered by within each service: the largest first. */
+/** Keys by which a list can be ordered within each service, largest value first. */
 export const orders: Record<string, { name: string; by: (i: LiveInstance, s: LiveService) => number }> = {
   trouble: { name: "problems first", by: worst },
   share: { name: "share", by: (i, s) => shareOf(s, i) },
@@ -29,7 +29,7 @@ export const orders: Record<string, { name: string; by: (i: LiveInstance, s: Liv
   cost: { name: "cost", by: (i) => i.cost.total },
 };
 
-/** The lines that a view shows. before keeps the order of the lines that it has, so that nothing moves under the hand. */
+/** The lines that a view shows. Lines in before keep their order, so that nothing moves before a click. */
 export function linesOf(o: LiveOverview, view: View, before?: Map<string, number>): Line[] {
   const words = view.filter.toLowerCase().split(/\s+/).filter(Boolean);
   const by = orders[view.order]?.by;

@@ -9,7 +9,7 @@ import { Cells, columns, openInstance, ServiceLine } from "./row";
 const heights = { wide: { service: 3, instance: 2.125 }, narrow: { service: 3, instance: 6.5 }, tight: { service: 5.75, instance: 6.5 } };
 const shapeOf = (width: number): keyof typeof heights => (width < 620 ? "tight" : width < 760 ? "narrow" : "wide");
 
-const few = 60; // lines whose bars grow and shrink before the eye; more of them move at once
+const few = 60; // lines with animated bars; with more lines, bars change at once
 
 interface Props {
   o: LiveOverview;
@@ -20,7 +20,7 @@ interface Props {
   jump: string;
 }
 
-/** Services and their instances; only what is seen is in the page. */
+/** Services and their instances; the page contains only the rows in sight. */
 export function List({ o, view, toggle, selected, jump }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const [shape, setShape] = useState(() => shapeOf(innerWidth));
@@ -115,7 +115,7 @@ function rowOf(o: LiveOverview, chosen: string | undefined, toggle: (service: st
   };
 }
 
-/** An instance that rushes by is a name. */
+/** The placeholder of an instance during a fast scroll: its name. */
 function hastyOf(row: ReturnType<typeof rowOf>): typeof row {
   return (line, index, style) =>
     line.i ? (

@@ -23,7 +23,7 @@ export function State({ i }: { i: Standing }) {
 }
 
 function stateOf(i: Standing): [string, string, React.ReactNode] {
-  const out = i.condition === "silenced" ? "warn" : "bad"; // somebody knows already
+  const out = i.condition === "silenced" ? "warn" : "bad"; // an operator silenced it, so it is known
   switch (i.state) {
     case "draining":
       return ["warn", "draining", <DrainIcon key="i" />];
@@ -47,7 +47,7 @@ export function shareScale(s: LiveService): number {
   return [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75].find((s) => most <= s) ?? 1;
 }
 
-/** The share of the service's traffic, with a mark where the fair share is. */
+/** The share of the service's traffic, with a mark at the fair share. */
 export function Share({ share, fair, scale }: { share: number; fair: number; scale: number }) {
   return (
     <div className="share" title={`${percent(share)} of the requests; by weight it would be ${percent(fair)}`}>
@@ -76,9 +76,9 @@ export function line(values: Float32Array, head: number, top: number, least = 0)
 }
 
 /**
- * Requests per second over two minutes, errors in front, on the scale that all instances of the service share.
- * As paths: a canvas has a layer of its own in the compositor, and so has all that is painted after it; with one in
- * each row these layers were a third of a scrolled frame.
+ * Requests per second over two minutes, errors in front. All instances of a service have the same scale. It is drawn as
+ * SVG paths: a canvas makes the compositor create a layer for itself and for everything painted after it. With a canvas
+ * in each row, these layers took a third of the time of a scrolled frame.
  */
 export const Spark = memo(function Spark({ points, head, top, now }: { points: Points; head: number; top: number; now: number }) {
   const d = line(points.requests, head, top);
@@ -91,7 +91,7 @@ export const Spark = memo(function Spark({ points, head, top, now }: { points: P
   );
 });
 
-/** The cost with the factors that make it. */
+/** The cost with its factors. */
 export function CostBar({ i }: { i: Pick<LiveInstance, "cost" | "weight"> }) {
   const list = costOf(i);
   const words = list

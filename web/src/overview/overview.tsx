@@ -8,9 +8,9 @@ import { List } from "./list";
 import { Panel } from "./panel";
 import { Strip } from "./strip";
 
-const many = 12; // services from which one wants to jump to one
+const many = 12; // services from which a list to jump to a service is shown
 
-/** Every service and instance, each second. What is filtered, ordered and folded is in the address. */
+/** Every service and instance, once per second. The address contains filter, order and folded services. */
 export function OverviewView({ params }: { params: Params }) {
   const selected = params.service !== undefined && params.instance !== undefined ? { service: params.service, id: params.instance } : undefined;
   const overview = useOverview();
@@ -133,7 +133,7 @@ function Services(p: Props) {
   return <List {...p} />;
 }
 
-/** What has the height of three services, until the first overview is there. */
+/** A placeholder as high as three services, until the first overview arrives. */
 function Skeleton() {
   return (
     <div className="skeleton" role="status">

@@ -21,7 +21,7 @@ interface Props {
   overview: LiveOverview | undefined;
 }
 
-/** Why one instance gets its share, and what can be done about it. */
+/** The reasons for an instance's share, and the actions on it. */
 export function Panel({ service, id, overview }: Props) {
   const heading = useRef<HTMLHeadingElement>(null);
   const explain = useQuery({
@@ -132,7 +132,7 @@ function CostTable({ i }: { i: Pick<Instance, "cost" | "weight"> }) {
 }
 
 function FactsList({ i, live }: { i: Instance; live: LiveInstance | undefined }) {
-  const now = live ?? i; // what the row beside it shows
+  const now = live ?? i; // the same values as the row in the list
   const p = i.probe;
   const rows: [string, React.ReactNode][] = [
     ["requests", `${count(i.requests)}, ${count(i.errors)} errors`],
@@ -173,7 +173,7 @@ function Facts({ id, title, rows }: { id: string; title: string; rows: [string, 
   );
 }
 
-/** Each fact that came through Kafka with its age and how far it is trusted. */
+/** Each fact from Kafka with its age and trust. */
 function KafkaFacts({ i, score }: { i: Instance; score: number }) {
   const f = i.facts;
   if (!f) return <Facts id="kafka" title="Facts from Kafka" rows={[["facts", "nothing is known: only this proxy's own measurements count"]]} />;

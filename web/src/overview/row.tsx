@@ -68,7 +68,7 @@ function Figure({ name, value, tone = "" }: { name: string; value: string; tone?
   );
 }
 
-/** Colour of an error ratio; the number stands beside it. */
+/** The colour class of an error ratio. The number is always shown too. */
 export function tone(errors: number): string {
   return errors >= 0.05 ? "bad-text" : errors >= 0.005 ? "warn-text" : "";
 }

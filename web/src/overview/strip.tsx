@@ -6,8 +6,8 @@ import { CheckIcon, InfoIcon, LostIcon, WarnIcon } from "../ui/icons";
 import { Time } from "../ui/time";
 
 /**
- * One line of fixed height under the header: a lost connection, what the node
- * cannot do, or the alerts. It is always there, so nothing moves when an alert comes.
+ * One line of fixed height under the header: a lost connection, a failure of the node, or the alerts. It is always
+ * there, so nothing moves when an alert starts.
  */
 export function Strip({ overview }: { overview: LiveOverview | undefined }) {
   const { connection, problem } = useLive();

@@ -21,7 +21,7 @@ const permissions: { id: Permission; title: string; why: string }[] = [
 const changes = (s: Step) => ["create", "add-partitions", "set-config", "unset-config"].includes(s.kind);
 const keyOf = (s: Step) => `${s.kind} ${s.topic} ${s.config ?? ""}`;
 
-/** What it takes to make the cluster's topics like the catalog, and doing it. Nothing is ever deleted. */
+/** The steps that make the cluster's topics match the catalog, and their execution. Nothing is ever deleted. */
 export function PlanView() {
   const [reset, setReset] = useParam("reset");
   const [allowed, setAllowed] = useState<Permission[]>([]);

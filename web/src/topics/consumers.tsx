@@ -7,7 +7,7 @@ import { address, useParam } from "../ui/route";
 import { hidden, num, Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 
-/** Who consumes a topic, and how far each is. */
+/** The consumer groups of a topic, with their lag. */
 export function ConsumersTab({ name }: { name: string }) {
   const [open, setOpen] = useParam("group");
   const groups = useQuery({

@@ -20,7 +20,7 @@ const number = (v: string) => (v.trim() === "" ? 0 : Number(v));
 const draftOf = (t: NewTopic | CatalogTopic): Draft => ({ name: t.name, partitions: String(t.partitions), replicas: t.replicas ? String(t.replicas) : "", configs: Object.entries(t.configs ?? {}) });
 const bodyOf = (d: Draft) => ({ name: d.name, partitions: number(d.partitions), replicas: number(d.replicas), configs: Object.fromEntries(d.configs) });
 
-/** Creates a topic: from nothing, like another one, or as the catalog says. What the broker thinks of it is said while it is typed. */
+/** Creates a topic: empty, as a copy of another topic, or from the catalog. The broker's check is shown while the user types. */
 export function CreateTopic({ onClose }: { onClose: () => void }) {
   const [like, setLike] = useParam("like");
   const [planned, setPlanned] = useParam("catalog");
@@ -183,7 +183,7 @@ export function CreateTopic({ onClose }: { onClose: () => void }) {
   );
 }
 
-/** A value to begin with. */
+/** The initial value of a setting. */
 function first(name: string, rule: Rule | undefined): string {
   if (name === "retention.ms") return "604800000";
   if (rule?.allowed) return rule.allowed[0] ?? "";

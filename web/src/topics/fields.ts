@@ -1,4 +1,4 @@
-/** What a JSON Schema says, as rows that a person reads. */
+/** A JSON Schema as rows of a table. */
 export interface Field {
   path: string;
   type: string;
@@ -9,7 +9,7 @@ export interface Field {
 type Node = Record<string, unknown>;
 const isNode = (v: unknown): v is Node => typeof v === "object" && v !== null && !Array.isArray(v);
 
-/** The fields of a schema in its order, those of objects below them. */
+/** The fields of a schema in its order; the fields of an object follow the object. */
 export function fieldsOf(schema: unknown): Field[] {
   const out: Field[] = [];
   if (isNode(schema)) walk(schema, schema, "", out, 0);
@@ -32,7 +32,7 @@ function walk(root: Node, at: Node, prefix: string, out: Field[], depth: number)
   }
 }
 
-/** A node with what it refers to; its own words win. */
+/** A node merged with the schema that it refers to; its own keys win. */
 function resolved(root: Node, node: Node, depth = 0): Node {
   if (typeof node.$ref !== "string" || !node.$ref.startsWith("#") || depth > deepest) return node;
   let target: unknown = root;
@@ -59,9 +59,9 @@ const bounds: [key: string, word: string][] = [
   ["pattern", "matches"],
 ];
 
-const longest = 40; // characters of a pattern that still tells a reader something
+const longest = 40; // characters of a pattern that is still readable
 
-/** A bound that is only what numbers can be, or a pattern that nobody reads, tells nothing; the raw schema has both. */
+/** A bound that every number meets, or a very long pattern, is left out; the raw schema has both. */
 function tells(bound: unknown): boolean {
   return typeof bound === "number" ? Math.abs(bound) < Number.MAX_SAFE_INTEGER : String(bound).length <= longest;
 }

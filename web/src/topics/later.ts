@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 
-/** A value that follows after it has not changed for so many ms. */
+/** The value, delayed until it has not changed for a number of milliseconds. */
 export function useLater<T>(value: T, delay: number): T {
   const [late, setLate] = useState(value);
   useEffect(() => {

@@ -13,7 +13,7 @@ import { useLater } from "./later";
 
 const dialogs = ["grow", "truncate", "delete"];
 
-/** What may be done to a topic. Each is first said, then done. */
+/** The actions on a topic. Each has a preview. */
 export function Manage({ topic }: { topic: TopicDetail }) {
   const [open, setOpen] = useParam("do");
   const admin = useForbidden("admin");
@@ -184,7 +184,7 @@ function Delete({ topic, onClose }: { topic: TopicDetail; onClose: () => void })
       name={topic.name}
       onClose={onClose}
       run={async () => {
-        await client.cancelQueries({ queryKey: ["topic", topic.name] }); // what is under way would find nothing
+        await client.cancelQueries({ queryKey: ["topic", topic.name] }); // a query in flight would not find the topic
         await remove<DeletedTopic>(path);
         navigate(paths.topics);
         client.removeQueries({ queryKey: ["topic", topic.name] });

@@ -13,7 +13,7 @@ import { Manage } from "./manage";
 import { whole } from "../ui/series";
 import { stepText } from "../ui/setting";
 
-/** A topic at a glance: what it is for, what comes in, where it lies, and what may be done to it. */
+/** A topic's overview: its purpose, its traffic, its partitions, and the actions on it. */
 export function OverviewTab({ name, topic }: { name: string; topic: TopicDetail | undefined }) {
   if (!topic) return <Waiting what={`the topic ${name}`} />;
   return (

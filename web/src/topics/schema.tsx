@@ -6,7 +6,7 @@ import { Sheet } from "../ui/sheet";
 import { Empty, StaleNote, Waiting } from "../ui/states";
 import { fieldsOf } from "./fields";
 
-/** What a topic's values are to be. */
+/** The schema of a topic's values. */
 export function SchemaTab({ name, topic }: { name: string; topic: TopicDetail | undefined }) {
   if (!topic) return <Waiting what={`the topic ${name}`} />;
   if (!topic.schema) {

@@ -12,7 +12,7 @@ import { useLater } from "./later";
 import { docText } from "../ui/setting";
 import { problemsOf, ValueInput } from "./value";
 
-/** What is to become of some settings: a value, or null for the default. */
+/** The new values of some settings; null is the default. */
 type Edits = Record<string, string | null>;
 
 const bodyOf = (e: Edits) => ({
@@ -28,7 +28,7 @@ const sources: Record<string, string> = {
   default: "Kafka's default",
 };
 
-/** Every setting of a topic with where it comes from, and how to change it. */
+/** All settings of a topic with their sources, and their editor. */
 export function SettingsTab({ name, internal }: { name: string; internal: boolean }) {
   const [filter, setFilter] = useParam("q");
   const [own, setOwn] = useParam("own");
@@ -134,7 +134,7 @@ export function SettingsTab({ name, internal }: { name: string; internal: boolea
 
 interface RowProps {
   s: Setting;
-  /** Undefined: nobody changes it. */
+  /** Undefined while the setting is not being edited. */
   edit: string | null | undefined;
   danger: string | undefined;
   problem: string | undefined;
@@ -193,7 +193,7 @@ function Row({ s, edit, danger, problem, forbidden, onEdit, onUndo }: RowProps) 
   );
 }
 
-/** The change as old and new value with what it may lose, before it is made. */
+/** The preview of a change: old value, new value, and the data that may be lost. */
 function Review({ name, edits, onClose }: { name: string; edits: Edits; onClose: (done: boolean) => void }) {
   const client = useQueryClient();
   const [done, setDone] = useState(false);

@@ -12,7 +12,7 @@ const MessagesTab = later(() => import("./messages/tab").then((m) => ({ default:
 const SettingsTab = later(() => import("./settings").then((m) => ({ default: m.SettingsTab })));
 const SchemaTab = later(() => import("./schema").then((m) => ({ default: m.SchemaTab })));
 
-/** What the tabs of a topic are given. */
+/** The properties of a topic's tabs. */
 interface TabProps {
   name: string;
   /** Undefined until the first answer. */

@@ -3,17 +3,17 @@ import type { Rule } from "../api/client";
 import { joinUnit, splitUnit, unitsOf } from "../ui/format";
 
 interface Props {
-  /** What the value is of. */
+  /** The name of the setting. */
   label: string;
-  /** Undefined: only the broker knows what it takes. */
+  /** Undefined if only the broker knows the allowed values. */
   rule: Rule | undefined;
   value: string;
   onChange: (v: string) => void;
-  /** What is wrong with the value. */
+  /** The mistake in the value. */
   problem?: string | undefined;
 }
 
-/** An input for the value of a setting, by what it takes: a choice, a number with its unit, or text. */
+/** An input for the value of a setting, depending on its form: a choice, a number with its unit, or text. */
 export function ValueInput({ label, rule, value, onChange, problem }: Props) {
   const id = useId();
   const common = { "aria-label": label, "aria-invalid": problem !== undefined, "aria-describedby": problem === undefined ? undefined : id };
@@ -60,7 +60,7 @@ interface MeasuredProps {
   onChange: (v: string) => void;
 }
 
-/** A number and its unit. What was typed stays as it was typed. */
+/** A number and its unit. The typed text stays as it was typed. */
 function Measured({ common, rule, value, onChange }: MeasuredProps) {
   const [typed, setTyped] = useState(() => splitUnit(rule.form, value));
   const shown = joinUnit(rule.form, typed.number, typed.unit) === value ? typed : splitUnit(rule.form, value); // another user set it
@@ -88,7 +88,7 @@ function Measured({ common, rule, value, onChange }: MeasuredProps) {
   );
 }
 
-/** The problems of an answer by setting: each line of it begins with the name. */
+/** The problems in an error response, by setting: each line begins with the name of a setting. */
 export function problemsOf(message: string, names: string[]): { by: Map<string, string>; rest: string } {
   const by = new Map<string, string>();
   const rest: string[] = [];

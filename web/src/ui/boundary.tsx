@@ -1,6 +1,6 @@
 import { Component, type ReactNode } from "react";
 
-/** Keeps a view that failed from taking the others with it. */
+/** Contains the failure of a view, so that the others still work. */
 export class Boundary extends Component<{ children: ReactNode }, { error: Error | null }> {
   override state: { error: Error | null } = { error: null };
 
@@ -10,7 +10,7 @@ export class Boundary extends Component<{ children: ReactNode }, { error: Error 
 
   override render() {
     if (!this.state.error) return this.props.children;
-    // A part of the page that cannot be fetched is most often one of another version: the node was updated.
+    // If a part of the page cannot be loaded, most often the node was updated, and the part belongs to the old version.
     return (
       <main id="main" className="empty" role="alert">
         <h1>This page failed</h1>

@@ -8,7 +8,7 @@ export interface Line {
   name: string;
   /** A custom property of tokens.css, such as --accent. */
   colour: string;
-  /** One value for each point in time; null where nobody could measure. */
+  /** One value for each point in time; null if there is no measurement. */
   points: (number | null)[];
 }
 
@@ -17,12 +17,12 @@ interface Props {
   /** Times of the points, ms since 1970, ascending. */
   times: number[];
   lines: Line[];
-  /** How a value is read: 12.3k, 4 MiB. */
+  /** Formats a value: 12.3k, 4 MiB. */
   format: (v: number) => string;
   height?: number;
 }
 
-/** Lines over time, drawn on a canvas; the same numbers stand in words in its label. */
+/** Lines over time, drawn on a canvas. Its label has the same numbers as text. */
 export function Chart({ label, times, lines, format, height = 140 }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
@@ -32,7 +32,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
   const shape = lines.map((l) => l.name + l.colour).join();
   const draw = useEffectEvent((box: HTMLDivElement) => {
     const style = getComputedStyle(box);
-    // light-dark() is resolved only in colours that are used, so one is asked for what it became.
+    // A canvas needs plain colours. light-dark() is resolved only in a colour that an element uses, so a probe element uses it.
     const paint = (name: string) => {
       const probe = document.createElement("i");
       probe.style.color = `var(${name})`;
@@ -71,7 +71,7 @@ export function Chart({ label, times, lines, format, height = 140 }: Props) {
     };
   }, [shape, height, scheme]);
   useEffect(() => plot.current?.setData(data), [data]);
-  const dated = at === null ? times.at(-1) : times[at]; // what stands elsewhere on a page may be newer
+  const dated = at === null ? times.at(-1) : times[at]; // other numbers on the page may be newer
   const now = lines.map((l) => `${l.name} ${lastOf(l.points, format)}`).join(", ");
   return (
     <figure className="chart">

@@ -4,19 +4,19 @@ import { Failure } from "./states";
 
 interface Props {
   title: string;
-  /** What the button says: Delete, Reset … */
+  /** The text of the button: Delete, Reset … */
   verb: string;
-  /** The name that has to be typed where nothing brings it back. */
+  /** The name that the user must type, for actions that cannot be undone. */
   name?: string;
-  /** Whether it is known what will happen; until then it cannot be done. */
+  /** Whether the preview has been loaded; until then the button is disabled. */
   ready?: boolean;
-  /** What will happen. */
+  /** The preview of the change. */
   children: ReactNode;
   run: () => Promise<unknown>;
   onClose: () => void;
 }
 
-/** Asks before something is changed; what cannot be undone wants its name typed. It stays open where it failed, and says why. */
+/** Asks for confirmation of a change. If the change cannot be undone, the user must type the name. If the change fails, the dialog stays open and shows the reason. */
 export function Confirm({ title, verb, name, ready = true, children, run, onClose }: Props) {
   const [typed, setTyped] = useState("");
   const [busy, setBusy] = useState(false);

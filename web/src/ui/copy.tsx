@@ -1,11 +1,11 @@
 import { useEffect, useState } from "react";
 
-/** Browsers have a clipboard for pages over HTTPS and of this machine only; the others select a text and copy that. */
+/** Browsers give the clipboard only to pages that came over HTTPS or from this machine. On other pages, select a text and copy it. */
 async function write(text: string): Promise<void> {
   if (window.isSecureContext) return navigator.clipboard.writeText(text);
   const box = document.createElement("textarea");
   box.value = text;
-  (document.querySelector("dialog[open]") ?? document.body).append(box); // behind a modal dialog nothing can be selected
+  (document.querySelector("dialog[open]") ?? document.body).append(box); // nothing outside an open modal dialog can be selected
   box.select();
   // eslint-disable-next-line @typescript-eslint/no-deprecated -- there is no other way without a secure context
   const done = document.execCommand("copy");
@@ -13,7 +13,7 @@ async function write(text: string): Promise<void> {
   if (!done) throw new Error("refused");
 }
 
-/** Copies a text, which may not be known yet, and says so for a moment. */
+/** Copies a text, which may have to be loaded first, and confirms it for a moment. */
 export function Copy({ text, children }: { text: string | (() => string) | undefined; children: string }) {
   const [said, setSaid] = useState("");
   useEffect(() => {

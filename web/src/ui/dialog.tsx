@@ -1,8 +1,8 @@
 import { type ReactNode, useEffect, useId, useRef } from "react";
 
 /**
- * A modal dialog. The platform's element brings the focus trap, Escape, and
- * the return of focus to where it was.
+ * A modal dialog. The browser's dialog element has the focus trap, closes on Escape, and returns the focus to the
+ * element that had it.
  */
 export function Dialog({ title, onClose, wide = false, children }: { title: string; onClose: () => void; wide?: boolean; children: ReactNode }) {
   const ref = useRef<HTMLDialogElement>(null);
@@ -33,7 +33,7 @@ export function Dialog({ title, onClose, wide = false, children }: { title: stri
   );
 }
 
-/** The last line of a dialog: what it does, and the way out. */
+/** The last line of a dialog: its action and the button that closes it. */
 export function Ending({ onClose, word = "Cancel", children }: { onClose: () => void; word?: string; children?: ReactNode }) {
   return (
     <div className="actions">

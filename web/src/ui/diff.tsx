@@ -3,7 +3,7 @@ import { useMemo, useRef, useState } from "react";
 import type { DiffLine } from "../api/client";
 import { Region } from "./sheet";
 
-const context = 3; // equal lines shown beside a change
+const context = 3; // equal lines shown before and after a change
 const maxEdits = 4_000; // different lines above which compare shows the first text as replaced by the second
 
 /** Equal lines that are not shown: their number, and the index of the first. */
@@ -31,7 +31,7 @@ export function near(lines: DiffLine[], open: ReadonlySet<number> = new Set()): 
   return out;
 }
 
-/** Lines side by side: removed ones stand beside those that took their place. */
+/** Lines in two columns: removed lines are next to the lines that replaced them. */
 export function pairs(lines: Shown[]): [Shown | null, Shown | null][] {
   const out: [Shown | null, Shown | null][] = [];
   for (let n = 0; n < lines.length; ) {

@@ -1,6 +1,6 @@
 import type { ReactNode } from "react";
 
-/** Icons of 16 px, drawn in the colour of their text and hidden from readers: a word always stands beside them. */
+/** Icons of 16 px in the colour of their text, hidden from screen readers: each has a word next to it. */
 function Icon({ children }: { children: ReactNode }) {
   return (
     <svg className="icon" viewBox="0 0 16 16" aria-hidden="true" focusable="false" fill="none" stroke="currentColor" strokeWidth="1.6" strokeLinecap="round" strokeLinejoin="round">

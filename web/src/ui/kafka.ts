@@ -2,9 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { ApiError, type Cluster, get } from "../api/client";
 
 /**
- * Whether Kafka answers the console, for pages that show what the console
- * remembers, or what it looks at seldom: those would look well for a while
- * after Kafka has gone.
+ * Whether Kafka answers the console, for pages with data from the console's memory or with rare updates. Without it,
+ * those pages would look healthy for a while after Kafka stopped.
  */
 export function useKafka() {
   const of = useQuery({ queryKey: ["cluster"], queryFn: ({ signal }) => get<Cluster>("/cluster", signal), refetchInterval: 5_000 });

@@ -9,8 +9,8 @@ function typing(e: KeyboardEvent): boolean {
 const chordTime = 1_500; // ms between the presses of g and of its second key, however late the page gets to them
 
 /**
- * Page-wide keys: names are single keys ("?") or chords ("g o"). Keys with a
- * modifier and keys typed into a field are left alone, but for Escape.
+ * Page-wide keys: names are single keys ("?") or chords ("g o"). Keys with a modifier and keys typed into a field are
+ * ignored, except Escape.
  */
 export function useKeys(keys: Record<string, () => void>): void {
   const actionOf = useEffectEvent((chord: string, key: string) => keys[chord] ?? keys[key]);

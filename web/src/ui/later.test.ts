@@ -30,7 +30,7 @@ function world(down: number, lacking: number, mayReload = true) {
   };
 }
 
-// A view that was opened while the node was down stayed broken: React keeps what a lazy component failed with.
+// A view that was opened while the node was down stayed broken: React keeps the error of a lazy component.
 it("a part that could not be loaded is loaded once the node is back", async () => {
   for (const down of [0, 1, 5, 200]) {
     const { seen, part, w } = world(down, 0);

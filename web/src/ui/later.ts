@@ -1,14 +1,14 @@
 import { type ComponentType, type LazyExoticComponent, lazy } from "react";
 
 const pause = 1_000; // ms between two attempts
-const mark = "smartlb.reloaded"; // when this window last loaded itself anew, ms since 1970
-const calm = 30_000; // ms within which it does so once
+const mark = "smartlb.reloaded"; // the time of this window's last reload, ms since 1970
+const calm = 30_000; // ms between two reloads at least
 
 interface World {
-  /** Whether the node answers, whatever it says. */
+  /** Whether the node answers, with any status. */
   answers: () => Promise<boolean>;
   wait: (ms: number) => Promise<void>;
-  /** Loads the window anew; false where it just did. */
+  /** Reloads the window; false if it was reloaded a moment ago. */
   reload: () => boolean;
 }
 
@@ -24,9 +24,9 @@ const world: World = {
 };
 
 /**
- * Loads a part of the console. While the node is down it is tried until the node
- * answers. A part that a node that answers does not have is of a version before
- * an upgrade, or the browser keeps the failure: the window is loaded anew, once.
+ * Loads a part of the console. While the node is down, load retries until the node answers. If the node answers without
+ * the part, the page is older than an upgrade of the node, or the browser has cached the failure: load reloads the
+ * window, once.
  */
 export async function load<T>(part: () => Promise<T>, w: World = world): Promise<T> {
   for (let refused = 0; ; ) {
@@ -35,7 +35,7 @@ export async function load<T>(part: () => Promise<T>, w: World = world): Promise
     } catch (e) {
       if ((await w.answers()) && ++refused > 1) {
         if (!w.reload()) throw e;
-        return new Promise(() => {}); // the window goes
+        return new Promise(() => {}); // the window is being reloaded
       }
       await w.wait(pause);
     }

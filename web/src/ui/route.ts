@@ -1,9 +1,9 @@
 import { useCallback, useMemo, useSyncExternalStore } from "react";
 
-/** What a pattern's names stand for in an address. */
+/** The values in an address of a pattern's names. */
 export type Params = Record<string, string>;
 
-/** The names' values where a path is of a pattern such as /topics/:topic, null where it is not. */
+/** The values of the names if a path matches a pattern such as /topics/:topic; null if it does not. */
 export function match(pattern: string, path: string): Params | null {
   const want = pattern.split("/").filter(Boolean);
   const have = path.split("/").filter(Boolean);
@@ -50,7 +50,7 @@ export const paths = {
 
 const changed = "smartlb:navigate";
 
-/** Goes to an address of the console; with replace the browser's Back skips the present one. */
+/** Goes to an address of the console; with replace, the browser's Back skips the current address. */
 export function navigate(to: string, how: { replace?: boolean } = {}): void {
   if (to === location.pathname + location.search) return;
   if (how.replace) history.replaceState(null, "", to);

@@ -10,21 +10,21 @@ interface Props<T> {
   keyOf: (row: T) => string;
   /** The height of a row, px. */
   height: (row: T) => number;
-  /** What heights follow from beside the rows: when it changes, they are taken anew. */
+  /** Any value other than the rows on which heights depend; when it changes, they are measured again. */
   sized?: string | number | boolean;
-  /** Makes a row, whose outermost element takes the style. Another function means that all rows are to be made anew. */
+  /** Makes a row, whose outermost element takes the style. With another function, all rows are drawn again. */
   row: (row: T, index: number, style: CSSProperties) => ReactElement;
-  /** Makes what stands for a row while so many rush by that nobody can read them; the row itself where nothing is given. */
+  /** Makes a placeholder for a row while rows scroll by too fast to be read; the row itself by default. */
   hasty?: Props<T>["row"];
-  /** Rows that are in the page above and below what is seen. */
+  /** Rows that are drawn above and below the rows in sight. */
   overscan?: number;
-  /** What covers the upper end of the window, px: a row that is gone to stands below it. */
+  /** Height of what covers the upper end of the window, px: goTo puts the row below it. */
   covered?: number;
-  /** Takes the way to go to a row. */
+  /** Takes the function that scrolls to a row. */
   goTo?: RefObject<GoTo | null>;
 }
 
-/** A row that is in sight, before it is drawn. */
+/** A row in sight that is not drawn yet. */
 interface Item<T> {
   row: T;
   key: string;
@@ -38,12 +38,12 @@ interface Drawn<T> extends Item<T> {
   element: ReactElement;
 }
 
-// The cost of a row is a good part of a frame: at most so many are drawn in one frame of a scroll.
+// Drawing a row takes a large part of a frame, so a frame of a scroll draws at most this many.
 const perFrame = 3;
 
 /**
- * Draws rows, and keeps those that did not change. It depends on what it drew before, and React may discard a render:
- * then a row is drawn again or one frame later, but it is never wrong.
+ * Draws rows, and keeps the elements of rows that did not change. React may discard a render; then a row is drawn again
+ * or one frame later, and its content is still correct.
  */
 class Painter<T> {
   private drawn = new Map<string, Drawn<T>>();
@@ -81,15 +81,14 @@ class Painter<T> {
 const keysOf = (_list: readonly unknown[], _sized: unknown) => (n: number) => n;
 
 /**
- * The rows of a list of any length that are in sight as the window scrolls, as a
- * rowgroup.
+ * A rowgroup with the rows in sight of a list of any length, which scrolls with the window.
  *
- * What makes scrolling smooth: a row that only moves is not made again; keys and
- * heights are asked for once for each list and not for each row that comes into
- * sight; rows stand by their top edge and not by a transform, which would be one
- * more thing for the compositor to arrange in each frame; data that come while
- * somebody scrolls reach the rows a few in each frame; and rows that rush by are
- * only stood for, until there is time to make them.
+ * Scrolling is smooth because
+ * - a row that only moves is not drawn again;
+ * - keys and heights are computed once per list, not once per row that comes into sight;
+ * - rows are placed by their top edge; a transform would give the compositor more work in each frame;
+ * - data that arrives during a scroll reaches a few rows in each frame;
+ * - rows that scroll by too fast are placeholders until there is time to draw them.
  */
 export function Rows<T>({ className, list, keyOf, height, sized, row, hasty, overscan = 6, covered = 0, goTo }: Props<T>) {
   const body = useRef<HTMLDivElement>(null);
@@ -108,7 +107,7 @@ export function Rows<T>({ className, list, keyOf, height, sized, row, hasty, ove
   const scrolling = virtual.isScrolling;
   const measure = () => setMargin(Math.round((body.current?.getBoundingClientRect().top ?? 0) + scrollY));
   useLayoutEffect(() => {
-    if (!scrolling) measure(); // what stands above comes and goes
+    if (!scrolling) measure(); // the content above may have changed its height
   });
   useEffect(() => {
     const watch = new ResizeObserver(measure);

@@ -2,7 +2,7 @@ import type { Series } from "../api/client";
 
 const span = 180; // points: fifteen minutes
 
-/** A series over the whole span: what was before the first measure is a gap. */
+/** A series over the whole span, with a gap before the first measurement. */
 export function whole(s: Series | undefined): { times: number[]; points: (number | null)[] } {
   const step = s?.stepMs ?? 5_000;
   const have = s?.points ?? [];

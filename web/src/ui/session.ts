@@ -3,19 +3,19 @@ import { get, type Me } from "../api/client";
 
 const order = ["viewer", "operator", "admin"] as const;
 
-/** Who uses the console, undefined until that is known. */
+/** The user of the console; undefined until the node has answered. */
 export function useMe(): Me | undefined {
   return useQuery({ queryKey: ["me"], queryFn: ({ signal }) => get<Me>("/me", signal), staleTime: 60_000 }).data;
 }
 
-const notYetKnown = "Your permissions are not known yet"; // until the node has said who is there
+const notYetKnown = "Your permissions are not known yet"; // until the node has answered /me
 
-/** What a page says of useForbidden's reason beside the action: nothing for the moment until it is known. */
+/** The text next to an action for the reason of useForbidden; empty while the role is being loaded. */
 export const saidOf = (forbidden: string) => (forbidden === notYetKnown ? "" : forbidden);
 
 /**
- * Why the user may not do what needs a role, empty where they may. The server
- * decides in any case; the page only does not offer what it would refuse.
+ * The reason why the user may not use an action that needs a role; empty if the user may. The server decides in any
+ * case; the page only disables actions that the server would refuse.
  */
 export function useForbidden(need: Me["role"]): string {
   const me = useMe();

@@ -13,7 +13,7 @@ export const docText = (doc: string): string =>
 
 const orDefault = (v: string) => v || "the default";
 
-/** What a step of a plan does, without the topic's name. */
+/** The text of a step of a plan, without the topic's name. */
 export function stepText(s: Step): string {
   const from = settingValue(s.config ?? "", s.from ?? "");
   const to = settingValue(s.config ?? "", s.to ?? "");

@@ -1,7 +1,7 @@
 import type { ReactNode, RefObject } from "react";
 
 interface RegionProps {
-  /** Its name for readers: words, or the id of the heading that says them. */
+  /** Its accessible name: text, or the id of the heading with the text. */
   label?: string | undefined;
   by?: string | undefined;
   className?: string;
@@ -10,7 +10,7 @@ interface RegionProps {
   place?: RefObject<HTMLDivElement | null>;
 }
 
-/** A part of the page that scrolls by itself: it has a name, and is reached by Tab so that the arrow keys scroll it. */
+/** A part of the page with its own scrolling. It has a name, and Tab reaches it, so that the arrow keys scroll it. */
 export function Region({ label, by, className = "", children, place }: RegionProps) {
   return (
     <div ref={place} className={`region ${className}`} tabIndex={0} role="region" aria-label={label} aria-labelledby={by}>
@@ -19,13 +19,13 @@ export function Region({ label, by, className = "", children, place }: RegionPro
   );
 }
 
-/** The head of a column: words to the left, or what num and hidden make of them. */
+/** The head of a column: text, aligned left, or a head made by num or hidden. */
 export type Head = string | { title: string; num?: boolean; hidden?: boolean };
 
 /** A column of numbers. */
 export const num = (title: string): Head => ({ title, num: true });
 
-/** A head that only readers hear. */
+/** A head for screen readers only. */
 export const hidden = (title: string): Head => ({ title, hidden: true });
 
 export function Heads({ of, className }: { of: Head[]; className?: string }) {
@@ -45,7 +45,7 @@ export function Heads({ of, className }: { of: Head[]; className?: string }) {
   );
 }
 
-/** A plain table that scrolls where it is too wide, or, limited, too long. The children are its bodies. */
+/** A plain table that scrolls if it is too wide or, with limited, too long. The children are its bodies. */
 export function Sheet({ heads, table = "", limited = false, className = "", ...region }: RegionProps & { heads: Head[]; table?: string; limited?: boolean }) {
   const { children, ...named } = region;
   return (

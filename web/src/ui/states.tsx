@@ -1,13 +1,13 @@
 import { type ReactNode, useEffect, useState } from "react";
 import { ApiError } from "../api/client";
 
-const patience = 300; // ms without a word
+const quiet = 300; // ms without a text
 
-/** What a view shows until its data is there: nothing at first, then what it waits for. */
+/** Shown until a view's data arrives: nothing at first, then the name of the data. */
 export function Waiting({ what }: { what: string }) {
   const [long, setLong] = useState(false);
   useEffect(() => {
-    const t = setTimeout(() => setLong(true), patience);
+    const t = setTimeout(() => setLong(true), quiet);
     return () => clearTimeout(t);
   }, []);
   return (
@@ -17,7 +17,7 @@ export function Waiting({ what }: { what: string }) {
   );
 }
 
-/** Why something could not be done, what fixes it, and a way to try again. */
+/** An error, its fix, and a button to retry. */
 export function Failure({ error, again }: { error: unknown; again?: () => void }) {
   const problem = error instanceof ApiError ? error.problem : { error: error instanceof Error ? error.message : String(error) };
   return (
@@ -33,7 +33,7 @@ export function Failure({ error, again }: { error: unknown; again?: () => void }
   );
 }
 
-/** A place where there is nothing yet, with the next step. */
+/** Shown instead of an empty list, with the next step. */
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {
   return (
     <div className="empty">
@@ -43,7 +43,7 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
   );
 }
 
-/** Says above data that is still shown that it is not of now, and why. */
+/** A note above data that is no longer current, with the reason. */
 export function StaleNote({ of, what }: { of: { isError: boolean; error: unknown; data: unknown }; what: string }) {
   if (!of.isError) return null;
   const error = of.error instanceof ApiError ? of.error.problem.error : "the console does not answer";

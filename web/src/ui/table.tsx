@@ -6,13 +6,13 @@ export interface Column<T> {
   id: string;
   title: ReactNode;
   cell: (row: T) => ReactNode;
-  /** What the column is sorted by; a column without it cannot be sorted. Unknown values are null and come last. */
+  /** The value by which the column is sorted; a column without it cannot be sorted. Unknown values are null and come last. */
   by?: (row: T) => string | number | null | undefined;
-  /** Numbers begin with the largest and stand to the right. */
+  /** A column of numbers: aligned right, sorted by the largest first. */
   num?: boolean;
   /** Width, as in grid-template-columns. */
   width: string;
-  /** Left out where the page is narrower than so many px. */
+  /** Left out if the page is narrower than this many px. */
   above?: number;
 }
 
@@ -20,7 +20,7 @@ interface Props<T> {
   label: string;
   rows: T[];
   columns: Column<T>[];
-  /** Names a row. The same function in every call, because the rows are made anew for another one. */
+  /** Names a row. Must be the same function in every call; with another function, all rows are drawn again. */
   id: (row: T) => string;
   selected?: string | undefined;
   /** The name of the sort order in the address. */
@@ -57,9 +57,8 @@ export function inOrder<T>(rows: T[], id: (row: T) => string, places: ReadonlyMa
 }
 
 /**
- * A table of any length: only what is seen is in the page. The order is in the
- * address, and stays as it is while the pointer or the focus is in the table,
- * so that live data never moves a row away from under the hand.
+ * A table of any length; the page contains only the rows in sight. The address contains the sort order. The order of the
+ * rows stays while the pointer or the focus is in the table, so that live data never moves a row before a click.
  */
 export function Table<T>({ label, rows, columns, id, selected, sortParam = "sort", rowHeight = 34 }: Props<T>) {
   const [sort, setSort] = useParam(sortParam);

@@ -45,7 +45,7 @@ function onScheme(f: () => void): () => void {
   };
 }
 
-/** The colours that are in use, whether chosen here or by the system. A canvas has no CSS: what draws on one draws again when they change. */
+/** The current colour scheme, chosen here or by the system. A canvas has no CSS, so it must be drawn again when the scheme changes. */
 export function useScheme(): "light" | "dark" {
   return useSyncExternalStore(onScheme, () => {
     const theme = current();

@@ -43,7 +43,7 @@ const labels: Record<Term, [title: string, hint: string]> = {
   where: ["CEL", "value.metrics.cpuUsage > 0.9 && key.startsWith(\"user\")"],
 };
 
-/** Where a search begins and what it looks for; it begins when it is sent off. */
+/** The start and the terms of a search. The search starts when the form is submitted. */
 export function SearchBar({ query, running, onSubmit, onStop, fields }: Props) {
   const [draft, setDraft] = useState(query);
   const [help, setHelp] = useState(false);
@@ -58,7 +58,7 @@ export function SearchBar({ query, running, onSubmit, onStop, fields }: Props) {
   const advanced = terms.some((t) => t !== "text" && draft[t] !== "") || ["until", "order", "limit", "bytes", "seconds", "partitions"].some((n) => draft[n as keyof Query] !== "");
   const [more, setMore] = useState(advanced);
   const id = useId();
-  const bad = check && !check.valid && current; // what was fixed since is not known to be bad, and the server says it if it is
+  const bad = check && !check.valid && current; // changed terms may be correct; the server checks them when the search starts
   const submit = () => {
     if (!bad) onSubmit(draft);
   };
@@ -247,7 +247,7 @@ function Choice({ id, name, value, options, onChange }: { id: string; name: stri
   );
 }
 
-/** What the server says of the terms, a moment after the last key, and whether that is about the terms as they are now. */
+/** The server's check of the terms, shortly after the last key, and whether it is about the current terms. */
 function useChecked(draft: Query): { check: FilterCheck | undefined; current: boolean } {
   const [settled, setSettled] = useState(draft);
   useEffect(() => {

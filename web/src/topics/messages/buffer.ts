@@ -1,22 +1,22 @@
 import { idOf as id, type Message } from "./types";
 
-/** How many messages a tail keeps; older ones fall out. */
+/** The number of messages that a tail keeps; older ones are dropped. */
 export const kept = 1000;
 
 /**
- * The messages of a live tail, newest first. While it is held, new ones wait
- * beside the shown ones, bounded as well, and what is shown stays.
+ * The messages of a live tail, newest first. While it is paused, the shown messages stay, and new messages wait in a
+ * second, bounded list.
  */
 export interface Tail {
   shown: Message[];
   waiting: Message[];
   held: boolean;
-  /** Messages that came too fast: the server left them out. */
+  /** Number of messages that the server left out because they arrived too fast. */
   skipped: number;
-  /** Messages that came while held and no longer fit beside the others. */
+  /** Number of messages that arrived during a pause and no longer fit. */
   overflow: number;
   received: number;
-  /** Messages that the server looked at. */
+  /** Number of messages that the server read. */
   read: number;
 }
 

@@ -1,7 +1,7 @@
 import { hex } from "../../ui/format";
 import type { Message } from "./types";
 
-/** A word for a POSIX shell that stands for exactly this text. */
+/** The text, quoted as one word for a POSIX shell. */
 export function quote(text: string): string {
   return /^[A-Za-z0-9_./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
@@ -26,13 +26,13 @@ export function produceOf(m: Message, broker: string): string {
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** The bytes of a value, key or header; null where there is none. */
+/** The bytes of a value, key or header; null if there is none. */
 export function bytesOf(text: string | undefined, base64: string | undefined): Uint8Array | null {
   if (base64 !== undefined) return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
   return text === undefined ? null : new TextEncoder().encode(text);
 }
 
-/** What a key, value or header says: its text, or where it is none its bytes in hex. */
+/** The text of a key, value or header; its bytes in hex if it is not text. */
 export function textOf(text: string | undefined, base64: string | undefined): string | null {
   if (text !== undefined) return text;
   const b = bytesOf(text, base64);
@@ -44,7 +44,7 @@ export function textOf(text: string | undefined, base64: string | undefined): st
   }
 }
 
-/** Lines of a hex dump: offset, bytes, and what of them is ASCII. */
+/** Lines of a hex dump: offset, bytes, and their ASCII characters. */
 export function hexLines(b: Uint8Array, from = 0): string[] {
   const out: string[] = [];
   for (let at = 0; at < b.length; at += 16) {

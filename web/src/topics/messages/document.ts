@@ -1,12 +1,12 @@
 /**
- * JSON as it was written: every field also where a name is there twice, numbers
- * with all their digits. It does not recurse, so depth does not matter.
+ * JSON as it was written: every field, even if a name occurs twice, and numbers with all digits. The parser does not
+ * recurse, so depth does not matter.
  */
 export interface Value {
   kind: "object" | "array" | "string" | "number" | "word";
-  /** Of a string what it says, of a number or word its text. */
+  /** The decoded string, or the source text of a number or word. */
   text: string;
-  /** Of an object, beside its values. */
+  /** The keys of an object, in the order of its values. */
   names: string[];
   values: Value[];
 }
@@ -16,7 +16,7 @@ const num = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const string = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
 const blank = /[ \t\r\n]*/y;
 
-/** The document, or null where the text is not JSON. */
+/** The document, or null if the text is not JSON. */
 export function parse(text: string): Value | null {
   let at = 0;
   const take = (r: RegExp): string | null => {

@@ -16,11 +16,11 @@ interface Props {
   topic: string;
   /** PARTITION:OFFSET */
   id: string;
-  /** What the row knows of it, so that it is there at once. */
+  /** The row's data, so that the message is shown at once. */
   known: Message | undefined;
   onClose: () => void;
   onAgain: (m: Message) => void;
-  /** Why the user may not send to the topic, empty where they may. */
+  /** The reason why the user may not send to the topic; empty if the user may. */
   forbidden: string;
 }
 
@@ -162,7 +162,7 @@ function Headers({ list, cut }: { list: Header[]; cut: boolean }) {
   );
 }
 
-/** An address of the cluster, for commands; undefined until the node has said it. */
+/** An address of the cluster, for commands; undefined until the node has answered. */
 function useBroker(): string | undefined {
   const node: Node | undefined = useOverview()?.node;
   return node && (node.kafka.brokers.join(",") || "localhost:9092");

@@ -19,7 +19,7 @@ const begun: Followed = { tail: emptyTail, problem: null };
 
 function step({ tail, problem }: Followed, e: Event): Followed {
   switch (e.do) {
-    case "begin": // what came before matched something else
+    case "begin": // the earlier results matched another query
       return begun;
     case "receive":
       return { tail: receive(tail, e.batch.messages, e.batch.skipped, e.batch.read), problem: null };
@@ -40,7 +40,7 @@ export interface LiveState {
   hold: () => void;
 }
 
-/** New messages of a topic that match, as they come; none where there is no query. */
+/** New messages of a topic that match the query, as they arrive; none without a query. */
 export function useLiveTail(topic: string, q: Query | null): LiveState {
   const [{ tail, problem }, send] = useReducer(step, begun);
   const [connection, setConnection] = useState<Connection>("connecting");
@@ -49,7 +49,7 @@ export function useLiveTail(topic: string, q: Query | null): LiveState {
     if (!q) return;
     return openStream({
       url: `/api/v1/topics/${seg(topic)}/events?${liveCall(q)}`,
-      silence: 12_000, // the server says something each 5 s
+      silence: 12_000, // the server sends an event every 5 s
       alone: true, // it begins with the newest messages
       onConnection: setConnection,
       on: {
@@ -69,7 +69,7 @@ function liveCall(q: Query): string {
   return p.toString();
 }
 
-/** What the live stream does, and how to hold it. */
+/** The state of the live stream, and its pause button. */
 export function LiveBar({ state, filtered }: { state: LiveState; filtered: boolean }) {
   const { tail, connection, problem } = state;
   return (

@@ -14,7 +14,7 @@ const previewed = 1024 * 1024; // characters; a larger value is checked when it 
 interface Props {
   topic: string;
   partitions: number;
-  /** What the form begins with. */
+  /** The message that fills the form at first. */
   like: Message | null;
   onClose: () => void;
   onSent: (p: Produced) => void;
@@ -44,7 +44,7 @@ function draftOf(m: Message | null): Draft {
   };
 }
 
-/** The message that a form describes. An empty key is one only where it is asked for by an edited message. */
+/** The message of a form. With keepEmptyKey an empty key is a key; without it, no key. */
 export function messageOf(d: Draft, keepEmptyKey: boolean): NewMessage {
   const m: NewMessage = {};
   if (d.hasKey && (d.key !== "" || keepEmptyKey)) m[d.keyBinary ? "keyBase64" : "key"] = d.key;
@@ -56,7 +56,7 @@ export function messageOf(d: Draft, keepEmptyKey: boolean): NewMessage {
 
 const sizeOf = (d: Draft) => (d.tombstone ? 0 : d.binary ? Math.floor((d.value.replace(/=+$/, "").length * 3) / 4) : new TextEncoder().encode(d.value).length);
 
-/** Sends one message, checked first against what the topic expects. */
+/** Sends one message. The server first checks it against the topic's schema. */
 export function Produce({ topic, partitions, like, onClose, onSent }: Props) {
   const [draft, setDraft] = useState(() => draftOf(like));
   const [busy, setBusy] = useState(false);

@@ -11,7 +11,7 @@ interface Props {
 
 const reasons = { end: "All messages were searched", limit: "The limit of matches was reached", bytes: "The limit of bytes was reached", time: "The time limit was reached" };
 
-/** How far a search is, and how it ended. */
+/** The progress of a search, and how it ended. */
 export function SearchProgress({ s, onContinue, onAgain, onMore }: Props) {
   const p = s.progress;
   return (

@@ -1,7 +1,7 @@
 import { useSyncExternalStore } from "react";
 import { onNavigate, setParams } from "../../ui/route";
 
-/** What is looked for, as the address of the page holds it: an address is a search. */
+/** A search, in the form of the page's address: an address is a search. */
 export interface Query {
   /** live, newest, or a position as the API knows it. */
   from: string;
@@ -33,7 +33,7 @@ export function queryOf(search: string): Query {
   return q;
 }
 
-/** The parameters of a call; at is where an earlier search ended. */
+/** The parameters of a call; at is the position where an earlier search ended. */
 export function callOf(q: Query, at = ""): URLSearchParams {
   const p = new URLSearchParams();
   for (const n of names) {

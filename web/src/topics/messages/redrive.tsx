@@ -7,7 +7,7 @@ import { Failure, Waiting } from "../../ui/states";
 import { callOf, type Query } from "./query";
 import type { Redrive as Answer } from "./types";
 
-/** Sends dead letters back to where they came from: first a preview of how many go where. */
+/** Sends dead letters back to their original topics, after a preview of their numbers. */
 export function Redrive({ topic, query, chosen, onClose }: { topic: string; query: Query; chosen: ReadonlySet<string>; onClose: () => void }) {
   const path = `/topics/${seg(topic)}/redrive`;
   const p = callOf({ ...query, from: query.from === "" || query.from === "live" ? "newest" : query.from });

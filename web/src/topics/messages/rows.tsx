@@ -13,7 +13,7 @@ interface Props {
   /** Opens a message. onOpen and onChoose are the same functions in every call, because the rows are made anew for others. */
   onOpen: (m: Message) => void;
   dim: boolean;
-  /** What stands where there is no row. */
+  /** Shown if there is no row. */
   none: ReactNode;
   chosen?: ReadonlySet<string>;
   onChoose?: (m: Message) => void;
@@ -22,15 +22,15 @@ interface Props {
 const height = 26; // px of a row
 
 /**
- * Messages, one a line; only what is seen is in the page. Rows are slots, keyed
- * by their place: new messages change what the slots say and move nothing.
+ * Messages, one per line; the page contains only the rows in sight. Rows are keyed by their place, so new messages
+ * change the content of the rows and move nothing.
  */
 export function Rows({ list, open, onOpen, dim, none, chosen, onChoose }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
   const virtual = useVirtualizer({ count: list.length, getScrollElement: () => box.current, estimateSize: () => height * rem, overscan: 10 });
   const at = useRef(-1); // the row that j and k go from
-  const going = useRef<number | null>(null); // the row that the focus goes to with the next frame: a second key may come before
+  const going = useRef<number | null>(null); // the row that gets the focus in the next frame; a second key may come before that frame
   useEffect(() => {
     if (open) at.current = list.findIndex((m) => idOf(m) === open);
   }, [list, open]);
@@ -43,7 +43,7 @@ export function Rows({ list, open, onOpen, dim, none, chosen, onChoose }: Props)
     at.current = to;
     going.current = to;
     virtual.scrollToIndex(to);
-    if (open) onOpen(m); // what is read follows
+    if (open) onOpen(m); // the open message follows
     requestAnimationFrame(() => {
       box.current?.querySelector<HTMLElement>(`[data-n="${to}"]`)?.focus();
       if (going.current === to) going.current = null;
@@ -70,15 +70,15 @@ interface LineProps {
   top: number;
   height: number;
   open: boolean;
-  /** Undefined where none can be chosen. */
+  /** Undefined if messages cannot be selected. */
   chosen: boolean | undefined;
   onOpen: (m: Message) => void;
   onChoose: ((m: Message) => void) | undefined;
 }
 
-/** One message in a line; it is made again only when it says something else. */
+/** One message in a line; it is drawn again only if it changed. */
 const Line = memo(function Line({ m, n, of, top, height, open, chosen, onOpen, onChoose }: LineProps) {
-  const pressed = useRef<Message | null>(null); // what was under the pointer when it went down
+  const pressed = useRef<Message | null>(null); // the message under the pointer when the button went down
   const id = idOf(m);
   return (
     <div role="listitem" className={`message-line ${open ? "selected" : ""}`} aria-setsize={of} aria-posinset={n + 1} style={{ height, transform: `translateY(${top}px)` }}>
@@ -117,7 +117,7 @@ const Line = memo(function Line({ m, n, of, top, height, open, chosen, onOpen, o
   );
 });
 
-/** The beginning of a text; what is not there, and what is empty, in words. */
+/** The beginning of a text; a missing or empty text is described in words. */
 function Short({ text, none }: { text: string | null; none: string }) {
   if (text === null) return <i className="muted">{none}</i>;
   if (text === "") return <i className="muted">empty</i>;

@@ -1,9 +1,8 @@
 import { hex } from "../../ui/format";
 
 /**
- * Text of messages as it is, made readable: characters that draw nothing, or
- * turn the order of others around, are shown by their number. Markup is escaped
- * by construction.
+ * The text of messages. Characters that are invisible or reverse the text direction are shown by number. Markup is
+ * escaped by construction.
  */
 const hidden = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]|[\udb40][\udc00-\udfff]/g;
 
@@ -14,9 +13,9 @@ export function visible(text: string): string {
   return text.replace(hidden, number);
 }
 
-const most = 400; // marks that are elements of their own
+const most = 400; // hidden characters that get an element each
 
-/** The text with hidden characters marked, in an order of its own. */
+/** The text with hidden characters marked; its direction does not affect the text around it. */
 export function Safe({ text }: { text: string }) {
   const parts: React.ReactNode[] = [];
   let last = 0;

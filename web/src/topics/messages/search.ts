@@ -4,7 +4,7 @@ import { callOf, type Query } from "./query";
 import type { End, Message, Progress } from "./types";
 import { idOf } from "./types";
 
-/** One search: what it found so far, how far it is, and how it ended. */
+/** One search: its results so far, its progress, and how it ended. */
 export interface Search {
   rows: Message[];
   progress: Progress | null;
@@ -28,10 +28,10 @@ export type SearchEvent =
 
 export function step(s: Search, e: SearchEvent): Search {
   switch (e.do) {
-    case "begin": // one that goes on keeps what was found, and where it was until it hears more
+    case "begin": // a continued search keeps its results, and its progress until the next event
       return { ...noSearch, ...(e.on && { rows: s.rows, progress: s.progress }), running: true };
     case "matches": {
-      const known = new Set(s.rows.map(idOf)); // one that goes on may find a message again
+      const known = new Set(s.rows.map(idOf)); // a continued search may find a message again
       return { ...s, rows: [...s.rows, ...e.list.filter((m) => !known.has(idOf(m)))] };
     }
     case "progress":
@@ -64,7 +64,7 @@ export class EventReader {
   }
 }
 
-/** Runs a search and tells what comes. Aborting the signal ends it in the server as well. */
+/** Runs a search and reports its events. Aborting the signal ends it in the server as well. */
 export async function run(url: string, signal: AbortSignal, tell: (e: SearchEvent) => void): Promise<void> {
   let ended = false;
   try {
@@ -98,7 +98,7 @@ export async function run(url: string, signal: AbortSignal, tell: (e: SearchEven
   }
 }
 
-/** What a search finds; it is run anew with each query, and none where there is none. */
+/** Runs a search for each new query, none without a query, and returns its state. */
 export function useSearch(topic: string, query: Query | null) {
   const [s, tell] = useReducer(step, noSearch);
   const control = useRef<AbortController | null>(null);

@@ -17,7 +17,7 @@ import { useSearch } from "./search";
 import { exportOf, SavedSearches } from "./tools";
 import { idOf, type Message } from "./types";
 
-/** The messages of a topic: as they come, or those that a search finds. The address says which. */
+/** The messages of a topic: live, or the results of a search. The address decides which. */
 export function MessagesTab({ topic }: { topic: string }) {
   return <Messages key={topic} topic={topic} query={useQueryOfAddress()} />;
 }
@@ -44,7 +44,7 @@ function Messages({ topic, query }: Props) {
         running={false}
         onSubmit={setQuery}
         onStop={doNothing}
-        onOpen={tail.hold} // what one reads must not run away
+        onOpen={tail.hold} // the open message must stay in place
         state={<LiveBar state={tail} filtered={filtered(query)} />}
         none={
           tail.connection !== "live" ? null : filtered(query) ? (
@@ -110,7 +110,7 @@ interface FrameProps extends Props {
   choose: boolean;
 }
 
-/** What both ways to look at messages have: the bar, the rows, one message beside them, and what can be done. */
+/** The parts that live messages and searches share: the bar, the rows, the open message, and the actions. */
 function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, state, none, choose }: FrameProps) {
   const [open, setOpen] = useParam("open");
   const [selected, setChosen] = useState<ReadonlySet<string>>(nothing);
@@ -145,7 +145,7 @@ function Frame({ topic, query, list, dim, running, onSubmit, onStop, onOpen, sta
     setDialog(null);
     setAgain(null);
   };
-  const chosen = choose ? selected : nothing; // what is not shown as selected is not sent or exported
+  const chosen = choose ? selected : nothing; // a selection that is not visible is neither sent nor exported
   return (
     <section className="tail" aria-label={`Messages of ${topic}`}>
       <SearchBar query={query} running={running} onSubmit={onSubmit} onStop={onStop} fields={fields} />

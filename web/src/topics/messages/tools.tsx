@@ -53,7 +53,7 @@ export function SavedSearches({ topic, query, onClose }: { topic: string; query:
   );
 }
 
-/** The address of a file with messages: those that were chosen, or all that the search finds. */
+/** The address of a file with the selected messages, or with all results of the search. */
 export function exportOf(topic: string, query: Query, chosen: ReadonlySet<string>): string {
   const p = chosen.size > 0 ? new URLSearchParams({ pick: [...chosen].join(",") }) : callOf(query);
   return `/api/v1/topics/${seg(topic)}/export?${p}`;

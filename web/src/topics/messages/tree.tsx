@@ -5,9 +5,9 @@ import { Safe } from "./safe";
 
 const page = 100; // children drawn at once
 const openDepth = 2;
-const deepest = 24; // levels that move to the right
+const deepest = 24; // levels with an indent
 
-/** A JSON document that opens where it is clicked: only what is open is drawn. */
+/** A JSON document as a tree. Only open nodes are drawn. */
 export function Tree({ value, name, depth = 0 }: { value: Value; name?: string; depth?: number }) {
   const inner = value.values.length;
   const [open, setOpen] = useState(depth < openDepth && inner <= page);

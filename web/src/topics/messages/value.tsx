@@ -11,7 +11,7 @@ import { Tree } from "./tree";
 import type { Detail, Message } from "./types";
 
 const part = 64 * 1024; // bytes shown at once
-const onePart = 1024 * 1024; // the most that one call gives
+const onePart = 1024 * 1024; // limit of bytes per call
 const wholeTree = 4 * 1024 * 1024; // larger documents are not made into a tree
 
 type Form = "tree" | "text" | "hex";
@@ -19,7 +19,7 @@ type Form = "tree" | "text" | "hex";
 const pathOf = (m: Message) => `/topics/${seg(m.topic)}/partitions/${m.partition}/offsets/${m.offset}`;
 export const rawOf = (m: Message, what: "key" | "value") => `/api/v1${pathOf(m)}/raw?part=${what}`;
 
-/** The value of a message: as a tree where it is JSON, as text, or as hex; large ones in parts. */
+/** The value of a message: a tree if it is JSON, text, or hex; large values in parts. */
 export function ValueView({ m }: { m: Message }) {
   const [form, setForm] = useState<Form | null>(null);
   const [from, setFrom] = useState(0);
@@ -95,7 +95,7 @@ export function ValueView({ m }: { m: Message }) {
   );
 }
 
-/** The whole value of a message, in as few calls as it takes. */
+/** The whole value of a message, loaded with as few calls as possible. */
 async function loadWhole(m: Message): Promise<Message> {
   let text = "";
   for (let at = 0; at < m.valueSize; ) {

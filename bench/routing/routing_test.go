@@ -32,7 +32,7 @@ func serve(t *testing.T, now func() condition) string {
 			t.Error(err)
 		}
 		for range workers {
-			_ = (<-in.free).Close()
+			(<-in.free).Close()
 		}
 	})
 	for {

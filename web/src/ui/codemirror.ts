@@ -4,7 +4,7 @@ import { yaml } from "@codemirror/lang-yaml";
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { type Diagnostic, lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
 import { search, searchKeymap } from "@codemirror/search";
-import { Compartment, EditorState, type Extension, Text } from "@codemirror/state";
+import { Compartment, EditorState, type Extension, StateField, type Text } from "@codemirror/state";
 import { EditorView, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import { StyleModule } from "style-mod";
@@ -100,11 +100,26 @@ function diagnosticsOf(doc: Text, marks: readonly Mark[]): Diagnostic[] {
 function extensionsOf({ language, readOnly, attributes }: Options): Extension[] {
   return [
     language === "yaml" ? yaml() : language === "json" ? json() : [],
-    language === "yaml" ? [] : EditorView.lineWrapping, // in YAML the indent of a line has a meaning, so a line stays one
+    language === "yaml" ? [] : wrapping, // in YAML the indent of a line has a meaning, so lines do not wrap
     EditorState.readOnly.of(readOnly),
     EditorView.contentAttributes.of({ tabindex: "0", ...attributes }), // it has the focus anyway; axe wants the attribute
   ];
 }
+
+const longLine = 10_000; // characters; a browser takes 100 ms and more for each key in a longer line that wraps
+
+const hasLongLine = StateField.define<boolean>({
+  create: (s) => isLong(s.doc),
+  update: (before, tr) => (tr.docChanged ? isLong(tr.newDoc) : before),
+});
+
+function isLong(doc: Text): boolean {
+  for (const line of doc.iterLines()) if (line.length > longLine) return true;
+  return false;
+}
+
+/** Wraps lines, unless one is so long that this would be slow. */
+const wrapping: Extension = [hasLongLine, EditorView.contentAttributes.compute([hasLongLine], (s): Record<string, string> => (s.field(hasLongLine) ? {} : { class: "cm-lineWrapping" }))];
 
 const untilOtherKey = 3_600_000; // ms; any key other than Tab ends it sooner
 

@@ -136,6 +136,16 @@ it("Tab indents; after Escape it leaves, and a second Escape is not the editor's
   expect([uses("Escape", 27), uses("Escape", 27), log.length]).toEqual([true, false, 2]);
 });
 
+it("wraps lines of JSON, unless one is very long", async () => {
+  const field = (text: string) => <Editor label="Value" language="json" rows={5} value={text} onChange={() => {}} />;
+  const { rerender } = render(field("[1]"));
+  await loaded();
+  const wraps = () => document.querySelector(".cm-lineWrapping") !== null;
+  expect(wraps()).toBe(true);
+  rerender(field(`["${"x".repeat(20_000)}"]`));
+  expect(wraps()).toBe(false);
+});
+
 it("a textarea takes its place until the code is there; text and cursor stay", async () => {
   const log: string[] = [];
   render(<Form text="b" log={log} />);

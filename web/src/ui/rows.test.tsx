@@ -95,7 +95,7 @@ it("draws all rows again with another function", () => {
   expect(second.drawn).toEqual(["row-0", "row-1", "row-2"]);
 });
 
-it("takes other heights when the caller says that they changed", () => {
+it("takes other heights when sized changes", () => {
   const { row } = pen();
   const list = many(3);
   const of = (px: number) => <Rows className="x" list={list} keyOf={idOf} height={() => px} sized={px} row={row} />;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs gofmt, go vet, staticcheck, errcheck, the checks of unused code and of licences, and go mod tidy; also ESLint,
-# shellcheck and shfmt if they are installed.
+# Runs gofmt, go vet, staticcheck, errcheck, the checks of unused code and of licences, and go mod tidy; if they are
+# installed, also ESLint, shellcheck and shfmt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -11,6 +11,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli/profilecmd"
 	"github.com/smartlb/smartlb/internal/cli/routing"
 	"github.com/smartlb/smartlb/internal/cli/serve"
+	"github.com/smartlb/smartlb/internal/cli/stackcmd"
 )
 
 // All returns the commands in the order of the help text.
@@ -19,9 +20,15 @@ func All() []cli.Group {
 		titled("Run smartlb", serve.Commands),
 		titled("See and control traffic", routing.Commands),
 		titled("Configure", configcmd.Commands),
-		titled("Work with Kafka", kafkacmd.Group, profilecmd.Commands),
+		titled("Work with Kafka", kafka, profilecmd.Commands),
 		titled("Try it", democmd.Commands),
 	}
+}
+
+// kafka returns the noun kafka.
+func kafka(env *cli.Env) []*cobra.Command {
+	return []*cobra.Command{cli.Noun("kafka", "Kafka: start and stop it on this machine; topics, records and groups", "",
+		append(kafkacmd.Commands(env), stackcmd.Commands(env)...)...)}
 }
 
 // titled puts commands under a heading of the help text.

@@ -1,3 +1,3 @@
-// Package kafkacmd is `smartlb kafka`: the verbs about brokers, topics, records, consumer groups and the local stack.
-// The script deployment/kafka/kafka-management.sh calls these verbs.
+// Package kafkacmd has the verbs of `smartlb kafka` about a cluster: brokers, topics, records, consumer groups, settings
+// and Kafka Connect. Package stackcmd has the verbs about the local stack.
 package kafkacmd

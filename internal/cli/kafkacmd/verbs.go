@@ -6,8 +6,8 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 )
 
-// operators returns the verbs about the content of a cluster, in the order of help.
-func operators(env *cli.Env) []*cobra.Command {
+// Commands returns the verbs of the noun kafka about a cluster, wherever it runs.
+func Commands(env *cli.Env) []*cobra.Command {
 	return []*cobra.Command{
 		cli.Listed("topics", "Topics: list, describe, create, alter, delete", func() *cobra.Command { return listTopics(env) },
 			describeTopics(env), createTopic(env), alterTopic(env), deleteTopics(env), addPartitions(env), deleteRecords(env)),
@@ -17,6 +17,6 @@ func operators(env *cli.Env) []*cobra.Command {
 		cli.Listed("groups", "Consumer groups: list, describe with lag, reset, delete", func() *cobra.Command { return listGroups(env) },
 			describeGroups(env), resetGroup(env), deleteGroups(env)),
 		plan(env), apply(env), export(env), prune(env),
-		brokers(env), cluster(env), connectNoun(env), benchNoun(env), tool(env),
+		brokers(env), cluster(env), connectNoun(env), benchNoun(env),
 	}
 }

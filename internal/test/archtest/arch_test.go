@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"internal/cli/commands": {"internal/cli", "internal/cli/serve"},
 	"cmd":                   {"internal/cli", "internal/cli/commands"},
 	"scripts":               {"internal/cli", "internal/cli/commands"},
+	"tools":                 {},
 	"test":                  {"internal/test"},
 	"bench":                 {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/app", "internal/test", "deployment", "report", "report/kafka"},
 }

@@ -1,4 +1,4 @@
-package kafkacmd_test
+package commands_test
 
 import (
 	"context"
@@ -10,14 +10,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/smartlb/smartlb/internal/cli"
-	"github.com/smartlb/smartlb/internal/cli/kafkacmd"
-	"github.com/smartlb/smartlb/internal/cli/serve"
+	"github.com/smartlb/smartlb/internal/cli/commands"
 	"github.com/smartlb/smartlb/internal/stack"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"smartlb": func() { os.Exit(cli.Main(serve.Commands, kafkacmd.Group)) },
+		"smartlb": func() { os.Exit(cli.Main(commands.All()...)) },
 	})
 }
 

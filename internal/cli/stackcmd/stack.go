@@ -1,4 +1,4 @@
-package kafkacmd
+package stackcmd
 
 import (
 	"context"

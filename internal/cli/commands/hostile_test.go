@@ -1,4 +1,4 @@
-package kafkacmd_test
+package commands_test
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package kafkacmd
+package stackcmd
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafka/admin"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
 	"github.com/smartlb/smartlb/internal/stack"
 	"github.com/smartlb/smartlb/internal/stack/distribution"
 )
@@ -69,7 +70,7 @@ func topicsStep(address string) stack.Step {
 			return "", err
 		}
 		defer client.Close()
-		names, err := catalog()
+		names, err := topic.Parse(deployment.Topics)
 		if err != nil {
 			return "", err
 		}

@@ -1,4 +1,4 @@
-package kafkacmd
+package stackcmd
 
 import (
 	"cmp"
@@ -10,8 +10,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	deployment "github.com/smartlb/smartlb/deployment/kafka"
 	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
 	"github.com/smartlb/smartlb/internal/stack"
 	"github.com/smartlb/smartlb/internal/stack/distribution"
 	"github.com/smartlb/smartlb/internal/stack/doctor"
@@ -43,7 +45,7 @@ func (a lookArgs) question(env *cli.Env) (doctor.Question, error) {
 	if err := cfg.Validate(); err != nil {
 		return doctor.Question{}, cli.Usagef("%s: %w", cluster.Origin, err)
 	}
-	all, err := catalog()
+	all, err := topic.Parse(deployment.Topics)
 	if err != nil {
 		return doctor.Question{}, err
 	}

@@ -53,6 +53,7 @@ type answer struct {
 	leader  int32
 	pointed int // of the reader when the fetch began
 	parts   []fetched
+	records []kafka.Record // of the parts, one after the other
 	took    time.Duration
 	err     error
 }
@@ -62,11 +63,11 @@ type fetched struct {
 	id         int32
 	at         int64 // the offset that was asked for
 	from, next int64 // the offsets that it covers; next is at most at if there is no progress
-	records    []kafka.Record
-	stored     int  // bytes in the log between from and next
-	batch      int  // bytes of the largest batch
-	nothing    bool // the leader has no batch at at or later, for readers
-	whole      bool // its log reaches at least to the end of what was asked for
+	records    int   // number of its records in the answer
+	stored     int   // bytes in the log between from and next
+	batch      int   // bytes of the largest batch
+	nothing    bool  // the leader has no batch at at or later, for readers
+	whole      bool  // its log reaches at least to the end of what was asked for
 	err        error
 }
 
@@ -98,7 +99,7 @@ func (r *Reader) fetch() {
 			resp, err := r.client.Client().Broker(int(leader)).Request(r.line, req)
 			a.took = time.Since(began)
 			if got, ok := resp.(*kmsg.FetchResponse); err == nil && ok {
-				a.parts, a.err = r.decode(got, asks)
+				a.err = r.decode(got, asks, &a)
 			} else {
 				a.err = errors.Join(err)
 			}
@@ -159,12 +160,9 @@ func fetchRequest(topic string, id [16]byte) *kmsg.FetchRequest {
 }
 
 // decode reads the records of a response.
-func (r *Reader) decode(resp *kmsg.FetchResponse, asks []wanted) ([]fetched, error) {
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return nil, err
-	}
-	if len(resp.Topics) == 0 {
-		return nil, nil
+func (r *Reader) decode(resp *kmsg.FetchResponse, asks []wanted, a *answer) error {
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil || len(resp.Topics) == 0 {
+		return err
 	}
 	got := map[int32]*kmsg.FetchResponseTopicPartition{}
 	bytes := 0
@@ -173,7 +171,8 @@ func (r *Reader) decode(resp *kmsg.FetchResponse, asks []wanted) ([]fetched, err
 		got[p.Partition] = p
 		bytes += len(p.RecordBatches)
 	}
-	var out []fetched
+	var lists [][]*kgo.Record
+	total := 0
 	for i, w := range asks {
 		p := got[w.id]
 		if p == nil {
@@ -184,11 +183,19 @@ func (r *Reader) decode(resp *kmsg.FetchResponse, asks []wanted) ([]fetched, err
 			f.nothing = i == 0 || bytes == 0 // the limit of bytes may leave out all partitions but the first
 			f.whole = r.readable(p) >= w.to
 		} else {
-			r.records(w, p, &f)
+			list := r.records(w, p, &f)
+			lists, f.records = append(lists, list), len(list)
+			total += len(list)
 		}
-		out = append(out, f)
+		a.parts = append(a.parts, f)
 	}
-	return out, nil
+	a.records = make([]kafka.Record, 0, total)
+	for _, list := range lists {
+		for _, rec := range list {
+			a.records = append(a.records, recordOf(rec))
+		}
+	}
+	return nil
 }
 
 // readable returns the end of what the leader gives of a partition.
@@ -200,7 +207,7 @@ func (r *Reader) readable(p *kmsg.FetchResponseTopicPartition) int64 {
 }
 
 // records decodes what a response holds of one partition.
-func (r *Reader) records(w wanted, p *kmsg.FetchResponseTopicPartition, f *fetched) {
+func (r *Reader) records(w wanted, p *kmsg.FetchResponseTopicPartition, f *fetched) []*kgo.Record {
 	all := len(p.RecordBatches)
 	if all >= 8 && p.ErrorCode == 0 {
 		f.from = max(w.back, min(w.at, int64(binary.BigEndian.Uint64(p.RecordBatches))))
@@ -208,7 +215,7 @@ func (r *Reader) records(w wanted, p *kmsg.FetchResponseTopicPartition, f *fetch
 	p.RecordBatches, f.batch = before(p.RecordBatches, w.to)
 	if f.stored = len(p.RecordBatches); f.stored == 0 && all > 0 { // the first batch is behind the end
 		f.next = w.to
-		return
+		return nil
 	}
 	opts := kgo.ProcessFetchPartitionOpts{Topic: r.q.Topic, Partition: w.id, Offset: f.from, IsolationLevel: kgo.ReadCommitted()}
 	if r.q.Uncommitted {
@@ -216,16 +223,14 @@ func (r *Reader) records(w wanted, p *kmsg.FetchResponseTopicPartition, f *fetch
 	}
 	part, next := kgo.ProcessFetchPartition(opts, p, r.inflater, nil)
 	f.next, f.err = next, part.Err
-	if len(part.Records) > 0 { // the error is of the batch after them and comes again
+	list := part.Records
+	if len(list) > 0 { // the error is of the batch after them and comes again
 		f.err = nil
 	}
-	f.records = make([]kafka.Record, 0, len(part.Records))
-	for _, rec := range part.Records {
-		if rec.Offset >= w.to {
-			break
-		}
-		f.records = append(f.records, recordOf(rec))
+	for len(list) > 0 && list[len(list)-1].Offset >= w.to {
+		list = list[:len(list)-1]
 	}
+	return list
 }
 
 // before cuts off the batches that begin at an offset or later. It returns the size of the largest of the others.

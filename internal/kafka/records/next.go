@@ -121,14 +121,17 @@ func (r *Reader) take(a answer) (Batch, error) {
 	r.last, r.delayed = nil, false
 	var fail error
 	var moved, waiting []*part
+	from := 0
 	for _, got := range a.parts {
-		p := r.parts[got.id]
-		if p == nil || p.at != got.at {
-			continue // a sample left these records out
+		p, to := r.parts[got.id], from+got.records
+		if p == nil || p.at != got.at { // a sample left these records out
+			a.records = slices.Delete(a.records, from, to)
+			continue
 		}
-		if err := r.advance(p, got, &b); err != nil {
+		if err := r.advance(p, got, a.records[from:to]); err != nil {
 			fail = cmp.Or(fail, err)
 		}
+		from = to
 		if p.at != got.at {
 			moved = append(moved, p)
 		}
@@ -139,10 +142,12 @@ func (r *Reader) take(a answer) (Batch, error) {
 		}
 	}
 	r.order = append(waiting, moved...)
-	b.progress = len(moved) > 0
+	b.Records, b.progress = a.records, len(moved) > 0
 	if len(b.Records) > 0 {
 		r.retries, r.said = 0, ""
-		r.sample.add(b.Records)
+		if r.q.Sample != nil {
+			r.sample.add(b.Records)
+		}
 	}
 	if b.progress && r.backward() && !slices.ContainsFunc(r.order, (*part).open) {
 		b.Piece = true
@@ -171,11 +176,13 @@ func (r *Reader) delay(b Batch, err error) (Batch, error) {
 }
 
 // advance moves a partition over what a fetch returned of it.
-func (r *Reader) advance(p *part, got fetched, b *Batch) error {
+func (r *Reader) advance(p *part, got fetched, list []kafka.Record) error {
 	var large *kgo.ErrDecompressTooLarge
 	switch err := got.err; {
 	case err == nil:
-		r.heard = time.Now()
+		if got.next > got.at || got.stored == 0 { // else it is a batch that cannot be read
+			r.heard = time.Now()
+		}
 	case errors.As(err, &large):
 		r.heard = time.Now()
 		r.note("partition %d, offset %d: a batch would decompress to more than %d bytes and is passed over", p.id, large.Offset, readMaxDecompress)
@@ -215,10 +222,11 @@ func (r *Reader) advance(p *part, got fetched, b *Batch) error {
 	if !r.backward() {
 		p.span.From = p.at
 	}
-	for _, rec := range got.records {
-		p.records++
-		p.bytes += int64(rec.Size())
+	if r.backward() {
+		p.records += int64(len(list))
+		for i := range list {
+			p.bytes += int64(list[i].Size())
+		}
 	}
-	b.Records = append(b.Records, got.records...)
 	return nil
 }

@@ -35,8 +35,8 @@ type sampling struct {
 
 func (s *sampling) add(list []kafka.Record) {
 	s.records += int64(len(list))
-	for _, r := range list {
-		s.bytes += int64(r.Size())
+	for i := range list {
+		s.bytes += int64(list[i].Size())
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -26,6 +27,22 @@ type field struct {
 	long     bool // a required string without a limit
 	exact    bool // a person chose the number: it is not rounded
 	enum     []string
+}
+
+// plans holds the fields of each type that was used; the tags are read once.
+var plans sync.Map // reflect.Type -> []field
+
+// fieldsOf returns the fields of a struct type, in their order. The result must not be changed.
+func fieldsOf(t reflect.Type) []field {
+	if known, ok := plans.Load(t); ok {
+		return known.([]field)
+	}
+	fields := make([]field, t.NumField())
+	for i := range fields {
+		fields[i] = fieldOf(t.Field(i))
+	}
+	plans.Store(t, fields)
+	return fields
 }
 
 func fieldOf(f reflect.StructField) field {
@@ -55,8 +72,7 @@ func fieldOf(f reflect.StructField) field {
 // validate checks a whole message, a struct.
 func validate(v reflect.Value) error {
 	var bad []error
-	for i := range v.NumField() {
-		f := fieldOf(v.Type().Field(i))
+	for i, f := range fieldsOf(v.Type()) {
 		fv := v.Field(i)
 		if !f.required && fv.IsZero() {
 			continue

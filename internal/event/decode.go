@@ -36,11 +36,7 @@ func (s *scanner) object(v reflect.Value) error {
 	if s.peek() != '{' {
 		return s.wrongType("an object")
 	}
-	t := v.Type()
-	fields := make([]field, t.NumField())
-	for i := range fields {
-		fields[i] = fieldOf(t.Field(i))
-	}
+	fields := fieldsOf(v.Type())
 	seen := make([]bool, len(fields))
 	bad := make([]error, len(fields))
 	for ok := s.open('{', '}'); ok; ok = s.more('}') {

@@ -17,8 +17,8 @@ import (
 func appendObject(dst []byte, v reflect.Value) []byte {
 	dst = append(dst, '{')
 	first := true
-	for i := range v.NumField() {
-		f, fv := fieldOf(v.Type().Field(i)), v.Field(i)
+	for i, f := range fieldsOf(v.Type()) {
+		fv := v.Field(i)
 		if f.omit && isEmpty(fv) {
 			continue
 		}

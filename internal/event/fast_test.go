@@ -1,6 +1,7 @@
 package event
 
 import (
+	"encoding/json"
 	"os"
 	"reflect"
 	"testing"
@@ -76,36 +77,65 @@ func seedMessage(b testing.TB) []byte {
 	return txtar.Parse(raw).Files[0].Data
 }
 
-func BenchmarkDecodeServiceMetrics(b *testing.B) {
+// flat has the fields of ServiceMetrics for a library, which checks nothing but types.
+type flat struct {
+	Timestamp  time.Time `json:"timestamp"`
+	ServiceID  string    `json:"serviceId"`
+	InstanceID string    `json:"instanceId"`
+	Metrics    struct {
+		RPS               float64 `json:"rps"`
+		P95Latency        float64 `json:"p95Latency"`
+		ErrorRate         float64 `json:"errorRate"`
+		ActiveConnections float64 `json:"activeConnections"`
+		CPUUsage          float64 `json:"cpuUsage"`
+		MemoryUsage       float64 `json:"memoryUsage"`
+	} `json:"metrics"`
+	Tags map[string]string `json:"tags"`
+}
+
+// BenchmarkDecode compares ways to read the seed's message; the figures are in docs/design/messages.md. With
+// GOEXPERIMENT=jsonv2, encoding/json stands on json/v2.
+func BenchmarkDecode(b *testing.B) {
 	raw := seedMessage(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := DecodeServiceMetrics(raw); err != nil {
-			b.Fatal(err)
-		}
+	for name, decode := range map[string]func() error{
+		"by-hand":       func() error { _, err := DecodeServiceMetrics(raw); return err },
+		"generic":       func() error { var m ServiceMetrics; return decode(raw, &m) },
+		"encoding-json": func() error { var m flat; return json.Unmarshal(raw, &m) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := decode(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
-func BenchmarkDecodeServiceMetricsGeneric(b *testing.B) {
+// BenchmarkEncode compares ways to write it.
+func BenchmarkEncode(b *testing.B) {
 	raw := seedMessage(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		var m ServiceMetrics
-		if err := decode(raw, &m); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkAppendServiceMetrics(b *testing.B) {
-	m, err := DecodeServiceMetrics(seedMessage(b))
+	m, err := DecodeServiceMetrics(raw)
 	if err != nil {
 		b.Fatal(err)
 	}
+	var f flat
+	if err := json.Unmarshal(raw, &f); err != nil {
+		b.Fatal(err)
+	}
 	dst := make([]byte, 0, 1024)
-	b.ReportAllocs()
-	for b.Loop() {
-		dst = m.AppendJSON(dst[:0])
+	for name, encode := range map[string]func(){
+		"by-hand":       func() { dst = m.AppendJSON(dst[:0]) },
+		"generic":       func() { dst = appendObject(dst[:0], reflect.ValueOf(&m).Elem()) },
+		"encoding-json": func() { dst, _ = json.Marshal(&f) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				encode()
+			}
+		})
 	}
 }
 

@@ -1,20 +1,19 @@
 package kafka_test
 
 import (
-	"context"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/compose-spec/compose-go/v2/cli"
-	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/google/go-cmp/cmp"
 
 	deployment "github.com/smartlb/smartlb/deployment/kafka"
 	"github.com/smartlb/smartlb/internal/stack/properties"
+	"github.com/smartlb/smartlb/internal/test/composetest"
 )
 
 var update = flag.Bool("update", false, "write the property files of the containers")
@@ -66,19 +65,6 @@ func TestContainersAreConfiguredFromTheOneSource(t *testing.T) {
 	}
 }
 
-func project(t *testing.T, profiles ...string) *types.Project {
-	t.Helper()
-	options, err := cli.NewProjectOptions([]string{"docker-compose.yml"}, cli.WithProfiles(profiles), cli.WithResolvedPaths(true))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := options.LoadProject(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
 func TestTheComposeFileIsValidAndMountsWhatThereIs(t *testing.T) {
 	for _, row := range []struct {
 		profiles []string
@@ -87,19 +73,17 @@ func TestTheComposeFileIsValidAndMountsWhatThereIs(t *testing.T) {
 		{nil, []string{"connect", "kafka", "ui", "zookeeper"}},
 		{[]string{"kraft"}, []string{"connect", "connect-kraft", "kafka", "kafka-kraft", "ui", "zookeeper"}},
 	} {
-		p := project(t, row.profiles...)
-		names := p.ServiceNames()
-		slices.Sort(names)
-		if diff := cmp.Diff(row.services, names); diff != "" {
+		services := composetest.Load(t, "docker-compose.yml", row.profiles...)
+		if diff := cmp.Diff(row.services, slices.Sorted(maps.Keys(services))); diff != "" {
 			t.Errorf("profiles %v: %s", row.profiles, diff)
 		}
-		for name, s := range p.Services {
+		for name, s := range services {
 			checkService(t, name, s)
 		}
 	}
 }
 
-func checkService(t *testing.T, name string, s types.ServiceConfig) {
+func checkService(t *testing.T, name string, s composetest.Service) {
 	t.Helper()
 	_, version, pinned := strings.Cut(s.Image, ":")
 	if !pinned || version == "latest" && name != "ui" {
@@ -108,7 +92,7 @@ func checkService(t *testing.T, name string, s types.ServiceConfig) {
 	if s.HealthCheck == nil || len(s.HealthCheck.Test) == 0 {
 		t.Errorf("%s has no health check", name)
 	}
-	if s.Deploy == nil || s.Deploy.Resources.Limits == nil || s.Deploy.Resources.Limits.MemoryBytes == 0 {
+	if s.Deploy == nil || s.Deploy.Resources.Limits == nil || s.Deploy.Resources.Limits.Memory == "" {
 		t.Errorf("%s has no limit of memory", name)
 	}
 	for _, port := range s.Ports {
@@ -122,11 +106,11 @@ func checkService(t *testing.T, name string, s types.ServiceConfig) {
 	volumes := 0
 	for _, v := range s.Volumes {
 		switch v.Type {
-		case types.VolumeTypeBind:
+		case composetest.Bind:
 			if _, err := os.Stat(v.Source); err != nil || !v.ReadOnly {
 				t.Errorf("%s mounts %s: %v, read-only %v", name, v.Source, err, v.ReadOnly)
 			}
-		case types.VolumeTypeVolume:
+		case composetest.Stored:
 			volumes++
 		}
 	}

@@ -12,13 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/compose-spec/compose-go/v2/cli"
-	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/smartlb/smartlb/internal/stack/properties"
+	"github.com/smartlb/smartlb/internal/test/composetest"
 	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
@@ -64,14 +63,14 @@ func (m *machine) value(v string) string {
 }
 
 // mount gives each volume a folder and each file that is mounted a copy.
-func (m *machine) mount(s types.ServiceConfig) {
+func (m *machine) mount(s composetest.Service) {
 	for _, v := range s.Volumes {
-		if v.Type == types.VolumeTypeVolume {
+		if v.Type == composetest.Stored {
 			m.folders[v.Target] = m.t.TempDir()
 		}
 	}
 	for _, v := range s.Volumes {
-		if v.Type != types.VolumeTypeBind {
+		if v.Type != composetest.Bind {
 			continue
 		}
 		b, err := os.ReadFile(v.Source)
@@ -94,7 +93,7 @@ func (m *machine) mount(s types.ServiceConfig) {
 }
 
 // start runs what the container would.
-func (m *machine) start(s types.ServiceConfig) {
+func (m *machine) start(name string, s composetest.Service) {
 	m.mount(s)
 	commands := [][]string{s.Command}
 	switch {
@@ -109,11 +108,11 @@ func (m *machine) start(s types.ServiceConfig) {
 	for i, words := range commands {
 		main, known := mains[words[0]]
 		if !known {
-			m.t.Fatalf("%s runs %q, which is in no image", s.Name, words[0])
+			m.t.Fatalf("%s runs %q, which is in no image", name, words[0])
 		}
 		args := []string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"}
-		for _, name := range []string{"KAFKA_HEAP_OPTS", "JVMFLAGS"} {
-			if v := s.Environment[name]; v != nil {
+		for _, variable := range []string{"KAFKA_HEAP_OPTS", "JVMFLAGS"} {
+			if v := s.Environment[variable]; v != nil {
 				args = append(args, strings.Fields(*v)...)
 			}
 		}
@@ -124,7 +123,7 @@ func (m *machine) start(s types.ServiceConfig) {
 			}
 			args = append(args, w)
 		}
-		m.run(s.Name, i == len(commands)-1, args)
+		m.run(name, i == len(commands)-1, args)
 	}
 }
 
@@ -179,14 +178,7 @@ func (m *machine) run(name string, stays bool, args []string) {
 func TestTheContainersCommandsRunFromTheJars(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *jvm) {
-		options, err := cli.NewProjectOptions([]string{"../../deployment/kafka/docker-compose.yml"}, cli.WithProfiles([]string{"kraft"}), cli.WithResolvedPaths(true))
-		if err != nil {
-			t.Fatal(err)
-		}
-		project, err := options.LoadProject(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		all := composetest.Load(t, "../../deployment/kafka/docker-compose.yml", "kraft")
 		version, services := "3.9.2", []string{"zookeeper", "kafka", "connect"}
 		if s.mode == "kraft" {
 			version, services = "4.3.1", []string{"kafka-kraft", "connect-kraft"}
@@ -197,11 +189,11 @@ func TestTheContainersCommandsRunFromTheJars(t *testing.T) {
 			ports: map[string]int{"9092": base, "29092": base + 1, "9093": base + 2, "2181": base + 3, "8084": base + 4},
 		}
 		for _, name := range services {
-			service, err := project.GetService(name)
-			if err != nil {
-				t.Fatal(err)
+			service, known := all[name]
+			if !known {
+				t.Fatalf("there is no service %s", name)
 			}
-			m.start(service)
+			m.start(name, service)
 			if strings.HasPrefix(name, "kafka") {
 				for _, listener := range []int{base, base + 1} {
 					tenMegabytes(t, fmt.Sprintf("127.0.0.1:%d", listener))

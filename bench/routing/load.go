@@ -31,8 +31,8 @@ type generator struct {
 	running sync.WaitGroup
 }
 
-// patience bounds one exchange; every balancer gives up after 2 s.
-const patience = 10 * time.Second
+// exchangeTimeout bounds one exchange; every balancer gives up after 2 s.
+const exchangeTimeout = 10 * time.Second
 
 // run sends one request to addr at each time after start, and returns when all
 // have ended.
@@ -129,7 +129,7 @@ func (c *client) exchange(a *answer) (err error) {
 		}
 		c.r = bufio.NewReader(c.conn)
 	}
-	if err := c.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.conn.SetDeadline(time.Now().Add(exchangeTimeout)); err != nil {
 		return err
 	}
 	if _, err := c.conn.Write(request); err != nil {

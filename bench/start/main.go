@@ -196,8 +196,8 @@ func (s stack) recovery(ctx context.Context) (float64, error) {
 		}
 	}
 	began := time.Now()
-	const patience = 2 * time.Minute
-	for time.Since(began) < patience {
+	const startTimeout = 2 * time.Minute
+	for time.Since(began) < startTimeout {
 		if s.send(ctx) == nil {
 			return time.Since(began).Seconds(), nil
 		}

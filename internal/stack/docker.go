@@ -77,8 +77,8 @@ type docker struct {
 
 // compose runs docker compose with our compose file.
 func (d docker) compose(ctx context.Context, args ...string) ([]byte, error) {
-	const patience = 10 * time.Minute // docker may pull images
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	const timeout = 10 * time.Minute // docker may pull images
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	all := []string{"compose", "-p", "smartlb", "-f", filepath.Join(d.root, "docker-compose.yml")}
 	if d.Mode == properties.ModeKRaft {

@@ -44,8 +44,8 @@ func (j jvm) format(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	const patience = time.Minute
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	const timeout = time.Minute
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, line[0], line[1:]...).CombinedOutput()
 	if err != nil {

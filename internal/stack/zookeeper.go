@@ -21,8 +21,8 @@ type Zookeeper struct {
 // AskZookeeper sends the four-letter word srvr, the only one that every server answers by default. An error means that
 // the server does not serve.
 func AskZookeeper(ctx context.Context, address string) (Zookeeper, error) {
-	const patience = 3 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	const timeout = 3 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -63,10 +63,10 @@ func AskZookeeper(ctx context.Context, address string) (Zookeeper, error) {
 // dead for certain. Both belong to the broker's session and would disappear with it ten seconds later; until then a new
 // broker with the same id ends with NodeExists.
 func forgetBroker(ctx context.Context, address string, id int) error {
-	const patience = 5 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	const timeout = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	conn, events, err := zk.Connect([]string{address}, patience, zk.WithLogger(silent{}))
+	conn, events, err := zk.Connect([]string{address}, timeout, zk.WithLogger(silent{}))
 	if err != nil {
 		return fmt.Errorf("connect to ZooKeeper: %w", err)
 	}

@@ -21,15 +21,15 @@ func makeShop(t *testing.T, broker string) {
 	t.Helper()
 	run := func(args ...string) {
 		t.Helper()
-		if out, errs, code := smartlb(t, append([]string{"kafka"}, patient(append(args, "-b", broker))...)...); code != 0 {
+		if out, errs, code := smartlb(t, append([]string{"kafka"}, withLongTimeout(append(args, "-b", broker))...)...); code != 0 {
 			t.Fatalf("%v: %d %s%s", args, code, out, errs)
 		}
 	}
 	run("topics", "create", "carts", "-p", "2")
 	for _, p := range []string{"0", "1"} {
-		ctx, cancel := context.WithTimeout(t.Context(), hopeless)
+		ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 		defer cancel()
-		cmd := exec.CommandContext(ctx, binary, "kafka", "produce", "carts", "-p", p, "-b", broker, "--timeout", hopeless.String())
+		cmd := exec.CommandContext(ctx, binary, "kafka", "produce", "carts", "-p", p, "-b", broker, "--timeout", maxWait.String())
 		cmd.Env, cmd.Stdin = cleanEnv(t), strings.NewReader(strings.Repeat("{\"n\":1}\n", 10))
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v %s", err, out)

@@ -28,13 +28,13 @@ func TestConsoleTopics(t *testing.T) {
 // makeStock makes the topic stock with nine records in each of two partitions.
 func makeStock(t *testing.T, broker string) {
 	t.Helper()
-	if out, errs, code := smartlb(t, "kafka", "topics", "create", "stock", "-p", "2", "-b", broker, "--timeout", hopeless.String()); code != 0 {
+	if out, errs, code := smartlb(t, "kafka", "topics", "create", "stock", "-p", "2", "-b", broker, "--timeout", maxWait.String()); code != 0 {
 		t.Fatalf("%d %s%s", code, out, errs)
 	}
 	for _, p := range []string{"0", "1"} {
-		ctx, cancel := context.WithTimeout(t.Context(), hopeless)
+		ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 		defer cancel()
-		cmd := exec.CommandContext(ctx, binary, "kafka", "produce", "stock", "-p", p, "-b", broker, "--timeout", hopeless.String())
+		cmd := exec.CommandContext(ctx, binary, "kafka", "produce", "stock", "-p", p, "-b", broker, "--timeout", maxWait.String())
 		cmd.Env, cmd.Stdin = cleanEnv(t), strings.NewReader(strings.Repeat("{\"n\":1}\n", 9))
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v %s", err, out)

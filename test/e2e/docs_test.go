@@ -117,7 +117,7 @@ func (d *desk) shell(ctx context.Context, line string) (*exec.Cmd, *strings.Buil
 // typed runs a line, which must end with code 0.
 func (d *desk) typed(at, line string) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), hopeless)
+	ctx, cancel := context.WithTimeout(d.t.Context(), maxWait)
 	defer cancel()
 	cmd, out := d.shell(ctx, line)
 	if err := cmd.Run(); err != nil {

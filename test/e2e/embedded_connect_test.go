@@ -49,7 +49,7 @@ func TestRealConnectRunsOnTheEmbeddedBroker(t *testing.T) {
 				go func() { _ = worker.Wait(); close(done) }()
 				select {
 				case <-done:
-				case <-time.After(hopeless):
+				case <-time.After(maxWait):
 					_ = worker.Process.Kill()
 					<-done
 				}
@@ -74,7 +74,7 @@ func TestRealConnectRunsOnTheEmbeddedBroker(t *testing.T) {
 				f.Close()
 			}
 			add("one\ntwo\n")
-			if out, words, code := smartlb(t, "kafka", "topics", "create", "lines", "-p", "1", "-b", addr, "--timeout", hopeless.String()); code != 0 {
+			if out, words, code := smartlb(t, "kafka", "topics", "create", "lines", "-p", "1", "-b", addr, "--timeout", maxWait.String()); code != 0 {
 				t.Fatal(out, words)
 			}
 			put := func(name, config string) {
@@ -83,7 +83,7 @@ func TestRealConnectRunsOnTheEmbeddedBroker(t *testing.T) {
 					t.Fatal(err)
 				}
 				req.Header.Set("Content-Type", "application/json")
-				resp, err := (&http.Client{Timeout: hopeless}).Do(req)
+				resp, err := (&http.Client{Timeout: maxWait}).Do(req)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -59,7 +59,7 @@ func consume(t *testing.T, broker, topic string, enough func([]*kgo.Record) bool
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
 	var got []*kgo.Record
 	for ctx.Err() == nil && !enough(got) {
@@ -92,7 +92,7 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
 	for _, topic := range []string{"service-metrics", "health-status", "config-updates", "health-scores", "node-status", "alerts", "smartlb-rekey", "smartlb-node-status"} {
 		for name, value := range hostile() {
@@ -284,9 +284,9 @@ func get(t *testing.T, url string) (status int, body string, err error) {
 func TestFaultsOfTheOnlyInstanceReachTheClientAsWhatTheyAre(t *testing.T) {
 	t.Parallel()
 	m := newMoody(t)
-	patient := lineProxy(t, []string{m.Addr}, "--retries", "0", "--timeout", "1m", "--health-interval", "0")
+	longTimeout := lineProxy(t, []string{m.Addr}, "--retries", "0", "--timeout", "1m", "--health-interval", "0")
 	hasty := lineProxy(t, []string{m.Addr}, "--retries", "0", "--timeout", "1s", "--health-interval", "0")
-	url := "http://" + patient.Address("web") + "/"
+	url := "http://" + longTimeout.Address("web") + "/"
 	for _, c := range []struct {
 		mood   string
 		status int
@@ -294,7 +294,7 @@ func TestFaultsOfTheOnlyInstanceReachTheClientAsWhatTheyAre(t *testing.T) {
 		{"well", 200}, {"reset before the head", 502}, {"garbage", 502}, {"half a head", 502}, {"hang", 504}, {"reset mid-body", 200}, {"well", 200},
 	} {
 		m.mood.Store(c.mood)
-		p := patient
+		p := longTimeout
 		if c.status == 504 {
 			p = hasty
 		}
@@ -686,7 +686,7 @@ func TestAStopWaitsForRequestsAndASecondSignalForNothing(t *testing.T) {
 	}
 	select {
 	case <-p.Done:
-	case <-time.After(hopeless):
+	case <-time.After(maxWait):
 		t.Error("it does not end after its last request")
 	}
 	if code := p.Cmd.ProcessState.ExitCode(); code != 0 {
@@ -871,7 +871,7 @@ func TestCommandsThatCannotWorkSaySo(t *testing.T) {
 		if code != c.code || !strings.Contains(stderr, c.says) || strings.Contains(stderr, "goroutine ") {
 			t.Errorf("%v: exit code %d, want %d and %q in: %s", c.args, code, c.code, c.says, stderr)
 		}
-		if took := time.Since(began); took > hopeless {
+		if took := time.Since(began); took > maxWait {
 			t.Errorf("%v took %s", c.args, took)
 		}
 	}

@@ -64,7 +64,7 @@ type answer struct{ step, got string }
 // answers runs a client against a broker.
 func answers(t *testing.T, f foreign, broker string) []answer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
 	all := append(slices.Clone(f.command), broker)
 	out, words, code := output(t, exec.CommandContext(ctx, all[0], all[1:]...))

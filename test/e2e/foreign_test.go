@@ -94,7 +94,7 @@ type target struct {
 // kafka runs `smartlb kafka` against the target.
 func (k target) kafka(stdin string, args ...string) (stdout, stderr string, code int) {
 	k.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, append([]string{"kafka"}, args...)...)
 	cmd.Env, cmd.Dir, cmd.Stdin = append(cleanEnv(k.t), "KAFKA_BROKER="+k.broker), k.t.TempDir(), strings.NewReader(stdin)
@@ -103,7 +103,7 @@ func (k target) kafka(stdin string, args ...string) (stdout, stderr string, code
 
 func (k target) must(stdin string, args ...string) string {
 	k.t.Helper()
-	out, words, code := k.kafka(stdin, patient(args)...)
+	out, words, code := k.kafka(stdin, withLongTimeout(args)...)
 	if code != 0 {
 		k.t.Fatalf("kafka %v ended with %d\n%.2000s\n%s", args, code, out, words)
 	}
@@ -112,7 +112,7 @@ func (k target) must(stdin string, args ...string) string {
 
 func (k target) client(f foreign, stdin string, args ...string) string {
 	k.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
 	all := slices.Concat(f.command, []string{k.broker}, args)
 	cmd := exec.CommandContext(ctx, all[0], all[1:]...)
@@ -326,7 +326,7 @@ func bigValues(t *testing.T, k target, f foreign) {
 func kcatBothWays(t *testing.T, k target) {
 	k.must("", "topics", "create", "kcat", "-p", "3")
 	run := func(stdin string, args ...string) string {
-		ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+		ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "kcat", append([]string{"-b", k.broker}, args...)...)
 		cmd.Stdin = strings.NewReader(stdin)
@@ -363,7 +363,7 @@ func kcatBothWays(t *testing.T, k target) {
 func apachesTools(t *testing.T, k target, libs []string) {
 	tool := func(stdin, class string, args ...string) string {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+		ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 		defer cancel()
 		all := java(libs, append([]string{class}, args...)...)
 		cmd := exec.CommandContext(ctx, all[0], all[1:]...)
@@ -394,7 +394,7 @@ func apachesTools(t *testing.T, k target, libs []string) {
 	k.must("", "produce", "apache", "four")
 	says(tool("", tools+"consumer.ConsoleConsumer", with("--topic", "apache", "--from-beginning", "--max-messages", "4", "--group", "apache-group")...), "four")
 	groups := func(args ...string) string { // it gives up after five seconds by itself, says so and ends with 0
-		return tool("", tools+"consumer.group.ConsumerGroupCommand", with(append(args, "--group", "apache-group", "--timeout", fmt.Sprint(hopeless.Milliseconds()))...)...)
+		return tool("", tools+"consumer.group.ConsumerGroupCommand", with(append(args, "--group", "apache-group", "--timeout", fmt.Sprint(maxWait.Milliseconds()))...)...)
 	}
 	says(groups("--describe"), "apache")
 	says(tool("", tools+"GetOffsetShell", with("--topic", "apache")...), "apache:1:")

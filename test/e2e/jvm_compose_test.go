@@ -153,7 +153,7 @@ func (m *machine) run(name string, stays bool, args []string) {
 				show()
 				m.t.Fatal(err)
 			}
-		case <-time.After(hopeless):
+		case <-time.After(maxWait):
 			m.t.Errorf("%s does not end", name)
 			_ = cmd.Process.Kill()
 			<-done
@@ -167,7 +167,7 @@ func (m *machine) run(name string, stays bool, args []string) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-done:
-		case <-time.After(hopeless):
+		case <-time.After(maxWait):
 			m.t.Errorf("%s does not end", name)
 			_ = cmd.Process.Kill()
 			<-done
@@ -224,7 +224,7 @@ func tenMegabytes(t *testing.T, broker string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
 	eventually(t, "the broker answers", func() bool { return c.Ping(ctx) == nil })
 	createTopic(ctx, t, c, "large")

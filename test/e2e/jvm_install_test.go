@@ -62,7 +62,7 @@ func TestInstallFromARepository(t *testing.T) {
 	into := t.TempDir()
 	args := []string{"install", "--mode", "kraft", "--no-archives", "--repository", server.URL, "--dir", into}
 
-	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
 	first := s.command(ctx, args...)
 	if err := first.Start(); err != nil {

@@ -126,7 +126,7 @@ func output(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
 // must runs a command that has to succeed.
 func (s *jvm) must(args ...string) string {
 	s.t.Helper()
-	out, words, code := s.run(patient(args)...)
+	out, words, code := s.run(withLongTimeout(args)...)
 	if code != 0 {
 		s.t.Fatalf("kafka %v ended with %d\n%s\n%s", args, code, out, words)
 	}
@@ -181,7 +181,7 @@ func (s *jvm) script(want string, args ...string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env, cmd.Dir = s.env, s.state
@@ -192,8 +192,8 @@ func (s *jvm) script(want string, args ...string) string {
 	return out
 }
 
-// patience is after how long a stop kills a service that does not end.
-const patience = 30 * time.Second
+// killAfter is after how long a stop kills a service that does not end.
+const killAfter = 30 * time.Second
 
 // both runs a test in each mode.
 func both(t *testing.T, test func(t *testing.T, s *jvm)) {
@@ -217,7 +217,7 @@ func TestRealKafkaLivesThroughFaults(t *testing.T) {
 		allKilled(t, s)
 		began := time.Now()
 		s.must("stop")
-		if took := time.Since(began); took >= patience { // bench/start measures it on a quiet machine
+		if took := time.Since(began); took >= killAfter { // bench/start measures it on a quiet machine
 			t.Errorf("the stop took %s: something had to be killed", took)
 		}
 		if left := s.processes(); len(left) > 0 {
@@ -369,7 +369,7 @@ func portTaken(t *testing.T, s *jvm) {
 }
 
 func stopDuringStart(t *testing.T, s *jvm) {
-	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
 	cmd := s.command(ctx, append([]string{"start"}, s.flags...)...)
 	done := make(chan string, 1)
@@ -380,7 +380,7 @@ func stopDuringStart(t *testing.T, s *jvm) {
 	eventually(t, "Kafka is starting", func() bool { return s.service("kafka").State == "running" })
 	began := time.Now()
 	s.must("stop")
-	if took := time.Since(began); took >= patience {
+	if took := time.Since(began); took >= killAfter {
 		t.Errorf("a stop during a start took %s", took)
 	}
 	if said := <-done; !strings.HasPrefix(said, "1") || !strings.Contains(said, "stopped by another command") {

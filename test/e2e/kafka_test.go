@@ -218,7 +218,7 @@ func telemetryResumes(t *testing.T, broker string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+		ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 		fetches := kgo.Fetches{}
 		for ctx.Err() == nil && fetches.NumRecords() == 0 {
 			fetches = c.PollFetches(ctx)

@@ -72,7 +72,7 @@ func TestANodeLooksAfterItsInstancesThoughNobodyReadsItsLog(t *testing.T) {
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-ended:
-	case <-time.After(hopeless):
+	case <-time.After(maxWait):
 		t.Error("it does not stop")
 	}
 }

@@ -85,7 +85,7 @@ func startIn(t *testing.T, env []string, wait bool, args ...string) *process {
 	case <-p.Ready:
 	case <-p.Done:
 		t.Fatalf("%v ended", args)
-	case <-time.After(hopeless):
+	case <-time.After(maxWait):
 		t.Fatalf("%v is not ready", args)
 	}
 	return p
@@ -94,7 +94,7 @@ func startIn(t *testing.T, env []string, wait bool, args ...string) *process {
 // stop signals the process and waits for its end; it returns how long that took.
 func (p *process) stop(sig os.Signal) time.Duration {
 	began := time.Now()
-	if !p.Stop(sig, hopeless) {
+	if !p.Stop(sig, maxWait) {
 		p.t.Errorf("pid %d did not end; what it was doing is in its log", p.Cmd.Process.Pid)
 		if !p.Stop(syscall.SIGQUIT, 5*time.Second) { // which prints its goroutines
 			p.Kill()
@@ -106,7 +106,7 @@ func (p *process) stop(sig os.Signal) time.Duration {
 // smartlb runs a command to its end.
 func smartlb(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env, cmd.Dir = cleanEnv(t), t.TempDir()
@@ -237,28 +237,28 @@ func (l *load) counts() (ok, bad int, first string) {
 	return l.ok, l.bad, l.firstBad
 }
 
-// hopeless is after how long nobody waits for something any more. It ends a
-// broken test; how long things take is measured elsewhere, on quiet machines.
-const hopeless = 3 * time.Minute
+// maxWait is how long a test waits for something that must come. It ends a broken
+// test; how long things take is measured elsewhere, on quiet machines.
+const maxWait = 3 * time.Minute
 
-// patient gives a command below `smartlb kafka` that has to succeed the time of a
-// machine with other work: a broker that is busy answers, later than its default.
-func patient(args []string) []string {
+// withLongTimeout adds --timeout to a command of `smartlb kafka` that has to succeed:
+// on a busy machine a broker may take longer than the default.
+func withLongTimeout(args []string) []string {
 	asks := []string{"topics", "groups", "configs", "produce", "consume", "plan", "apply", "export"}
 	if len(args) == 0 || !slices.Contains(asks, args[0]) || slices.Contains(args, "--timeout") {
 		return args
 	}
-	return append(slices.Clone(args), "--timeout", hopeless.String())
+	return append(slices.Clone(args), "--timeout", maxWait.String())
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(hopeless); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(maxWait); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if ok() {
 			return
 		}
 	}
-	t.Fatalf("not within %s: %s", hopeless, what)
+	t.Fatalf("not within %s: %s", maxWait, what)
 }
 
 func getJSON(t *testing.T, url string, v any) error {

@@ -55,7 +55,7 @@ func (s *jvm) refuses(code int, want string, args ...string) {
 // pipe runs a verb with something on stdin.
 func (s *jvm) pipe(stdin string, args ...string) string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
 	cmd := s.command(ctx, args...)
 	cmd.Stdin = strings.NewReader(stdin)

@@ -75,7 +75,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 	next := func() string {
 		buf := make([]byte, 4096)
-		_ = conn.SetReadDeadline(time.Now().Add(hopeless))
+		_ = conn.SetReadDeadline(time.Now().Add(maxWait))
 		n, err := conn.Read(buf)
 		if err != nil {
 			t.Fatal(err)

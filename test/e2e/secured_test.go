@@ -255,7 +255,7 @@ func admins(t *testing.T, cfg kafka.Config) *kadm.Client {
 func (s *secured) grant(table []principal) {
 	s.t.Helper()
 	adm := admins(s.t, s.admin)
-	ctx, cancel := context.WithTimeout(s.t.Context(), hopeless)
+	ctx, cancel := context.WithTimeout(s.t.Context(), maxWait)
 	defer cancel()
 	req := kmsg.NewPtrCreateACLsRequest()
 	for _, p := range table {
@@ -332,7 +332,7 @@ func TestRolesWorkOnASecuredKafkaWithTheLeastRights(t *testing.T) {
 	if _, words, code := operate("kafka", "topics", "--profile", "wrong"); code != 1 || !strings.Contains(words, "refuses the login") {
 		t.Errorf("a wrong password ends with %d: %s", code, words)
 	}
-	if took := time.Since(began); took > hopeless {
+	if took := time.Since(began); took > maxWait {
 		t.Errorf("a wrong password is said after %v", took)
 	}
 
@@ -393,7 +393,7 @@ func operatorOf(t *testing.T, s *secured) func(args ...string) (string, string, 
 	t.Helper()
 	dir := t.TempDir()
 	run := func(args ...string) (string, string, int) {
-		ctx, cancel := context.WithTimeout(context.Background(), hopeless)
+		ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, binary, args...)
 		for _, e := range cleanEnv(t) {
@@ -428,7 +428,7 @@ func (s *secured) table(t *testing.T, table []principal) {
 			t.Fatal(err)
 		}
 		adm := kadm.NewClient(a.Client())
-		ctx, cancel := context.WithTimeout(t.Context(), hopeless)
+		ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 		verdict := func(what string, err error, want bool, denied ...error) {
 			t.Helper()
 			refused := slices.ContainsFunc(denied, func(d error) bool { return errors.Is(err, d) })
@@ -607,7 +607,7 @@ func (s *secured) logins(t *testing.T) {
 		if got != row.want {
 			t.Errorf("%s: %v is explained as %q (%s), want %q", row.name, err, got, text, row.want)
 		}
-		if took := time.Since(began); took > hopeless {
+		if took := time.Since(began); took > maxWait {
 			t.Errorf("%s: known after %v", row.name, took)
 		}
 	}

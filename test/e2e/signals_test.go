@@ -132,7 +132,7 @@ func TestDrainThatRunsOutSaysWhatItCut(t *testing.T) {
 	_ = p.Cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.Done:
-	case <-time.After(hopeless):
+	case <-time.After(maxWait):
 		t.Fatal("it does not end")
 	}
 	if !p.Said(`"requests":3`) || !p.Said(`"by_service":"default 3"`) {

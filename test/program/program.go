@@ -88,13 +88,13 @@ func (p *Process) read(r io.Reader, ready func()) {
 	}
 }
 
-// Stop sends a signal to the process and reports whether the process ended within patience.
-func (p *Process) Stop(sig os.Signal, patience time.Duration) bool {
+// Stop sends a signal to the process and reports whether the process ended within limit.
+func (p *Process) Stop(sig os.Signal, limit time.Duration) bool {
 	_ = p.Cmd.Process.Signal(sig)
 	select {
 	case <-p.Done:
 		return true
-	case <-time.After(patience):
+	case <-time.After(limit):
 		return false
 	}
 }

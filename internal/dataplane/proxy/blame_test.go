@@ -123,7 +123,7 @@ func blameCases() []blameCase {
 		{cause: dispatch.Timeout, relayed: true, script: func(s *upstreamtest.Session) { // it answers and takes no more of the upload
 			s.Head()
 			s.Write(stream)
-			s.Wait(patience)
+			s.Wait(testTimeout)
 		}, edit: func(c *Config, _ *dispatch.Route) { c.BodyTimeout = 3 * soon },
 			act: afterHead(upload, func(_ *testing.T, _ *bench, c *client) { go func() { _, _ = c.Write(make([]byte, 32<<20)) }() })},
 		{cause: dispatch.ClientGone, relayed: true, script: begin(stream, hang), act: afterHead(get, leave)},

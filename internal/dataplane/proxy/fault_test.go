@@ -379,7 +379,7 @@ func TestTimeouts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, _ := raw(t, func(s *upstreamtest.Session) { s.Request() }, func(c *Config, _ *dispatch.Route) {
-				c.IdleTimeout, c.HeadTimeout, c.BodyTimeout = patience, patience, patience
+				c.IdleTimeout, c.HeadTimeout, c.BodyTimeout = testTimeout, testTimeout, testTimeout
 				*tc.which(c) = 100 * time.Millisecond // the others do not come in between
 			})
 			c := b.dial()
@@ -538,7 +538,7 @@ func TestAnAccessLogThatNobodyReadsDoesNotHoldUpTheStop(t *testing.T) {
 	go func() { defer close(stopped); b.stop() }()
 	select {
 	case <-stopped:
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Error("it waits on")
 	}
 	close(gate)

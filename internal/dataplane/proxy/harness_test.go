@@ -95,7 +95,7 @@ func run(tb testing.TB, instances []string, edit func(*Config, *dispatch.Route))
 	b.service.Swap(pool)
 	b.route = &dispatch.Route{
 		Name: "all", Split: []dispatch.Share{{Service: b.service, Weight: 1}}, Total: 1,
-		Retry: dispatch.Retry{Attempts: 2, OnConnect: true, OnReset: true, PerTryTimeout: patience},
+		Retry: dispatch.Retry{Attempts: 2, OnConnect: true, OnReset: true, PerTryTimeout: testTimeout},
 	}
 	cfg := Config{Listeners: []Listener{{Name: "web", Addr: "127.0.0.1:0"}}, AccessLog: b.log}
 	if edit != nil {
@@ -166,9 +166,9 @@ type client struct {
 	r  *bufio.Reader
 }
 
-// patience is how long a test waits for something that must come: it is there
+// testTimeout is how long a test waits for something that must come: it is there
 // to end a broken test, not to measure.
-const patience = 2 * time.Minute
+const testTimeout = 2 * time.Minute
 
 func (b *bench) dial() *client {
 	b.tb.Helper()
@@ -176,7 +176,7 @@ func (b *bench) dial() *client {
 	if err != nil {
 		b.tb.Fatal(err)
 	}
-	_ = nc.SetDeadline(time.Now().Add(patience))
+	_ = nc.SetDeadline(time.Now().Add(testTimeout))
 	b.tb.Cleanup(func() { _ = nc.Close() })
 	return &client{TCPConn: nc.(*net.TCPConn), tb: b.tb, r: bufio.NewReader(nc)}
 }
@@ -220,7 +220,7 @@ func (c *client) ended() {
 // eventually waits until ok says so.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(testTimeout); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			tb.Fatalf("waited in vain: %s", what)
 		}

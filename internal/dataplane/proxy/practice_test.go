@@ -98,7 +98,7 @@ func TestDateIsAddedWhereItIsMissing(t *testing.T) {
 			if len(got) != 1 || date != "" && got[0] != date {
 				t.Fatalf("dates %q, want %q", got, date)
 			}
-			if at, err := http.ParseTime(got[0]); err != nil || date == "" && time.Since(at).Abs() > patience {
+			if at, err := http.ParseTime(got[0]); err != nil || date == "" && time.Since(at).Abs() > testTimeout {
 				t.Errorf("date %q: %v", got[0], err)
 			}
 		}

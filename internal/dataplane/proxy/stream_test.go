@@ -215,7 +215,7 @@ func TestStorm(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				_ = nc.SetDeadline(time.Now().Add(patience))
+				_ = nc.SetDeadline(time.Now().Add(testTimeout))
 				br := bufio.NewReader(nc)
 				for open := true; open && i < 60; i++ {
 					open = stormExchange(t, nc, br, rng, fmt.Sprintf("/%d/%d/", w, i))

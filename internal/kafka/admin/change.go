@@ -45,7 +45,7 @@ func CreateTopic(ctx context.Context, a *kafka.Admin, t NewTopic, validateOnly b
 		call = adm.ValidateCreateTopics
 	}
 	resp, err := call(ctx, t.Partitions, t.Replicas, configs, t.Name)
-	for end := time.Now().Add(patience(ctx)); err == nil && isLeaving(resp[t.Name]) && time.Now().Before(end) && ctx.Err() == nil; {
+	for end := time.Now().Add(settleWithin(ctx)); err == nil && isLeaving(resp[t.Name]) && time.Now().Before(end) && ctx.Err() == nil; {
 		backoff.Sleep(ctx, 100*time.Millisecond)
 		resp, err = call(ctx, t.Partitions, t.Replicas, configs, t.Name)
 	}

@@ -209,7 +209,7 @@ func ChangeConfigs(ctx context.Context, a *kafka.Admin, c ConfigChange) ([]Chang
 
 // confirm reads back the changed values: brokers apply settings shortly after they accept them.
 func (c ConfigChange) confirm(ctx context.Context, a *kafka.Admin, out []ChangedConfig) error {
-	for end := time.Now().Add(patience(ctx)); ; backoff.Sleep(ctx, 50*time.Millisecond) {
+	for end := time.Now().Add(settleWithin(ctx)); ; backoff.Sleep(ctx, 50*time.Millisecond) {
 		after, err := DescribeConfigs(ctx, a, c.Of)
 		if err != nil {
 			return err

@@ -21,8 +21,8 @@ const (
 	silent = 3 * time.Second  // a broker that does not answer for this long is skipped
 )
 
-// patience returns settle, or less if ctx ends soon: half of the remaining time is kept for the next request.
-func patience(ctx context.Context) time.Duration {
+// settleWithin returns settle, or less if ctx ends soon: half of the remaining time is kept for the next request.
+func settleWithin(ctx context.Context) time.Duration {
 	if end, bounded := ctx.Deadline(); bounded {
 		return min(settle, time.Until(end)/2)
 	}
@@ -30,9 +30,9 @@ func patience(ctx context.Context) time.Duration {
 }
 
 // everywhere waits until every broker that answers reports the wanted state of a topic. It returns nothing: the change
-// is made even if the wait ends early, after patience.
+// is made even if the wait ends early, after settleWithin.
 func everywhere(ctx context.Context, client *kgo.Client, name string, wanted func(t kmsg.MetadataResponseTopic) bool) {
-	ctx, cancel := context.WithTimeout(ctx, patience(ctx))
+	ctx, cancel := context.WithTimeout(ctx, settleWithin(ctx))
 	defer cancel()
 	brokers, err := kadm.NewClient(client).ListBrokers(ctx)
 	if err != nil {
@@ -59,7 +59,7 @@ func everywhere(ctx context.Context, client *kgo.Client, name string, wanted fun
 // answer in everywhere may later report that the topic does not exist. Each retry goes to another broker. There are at
 // least five tries, even if a single answer takes the whole time.
 func untilHeard(ctx context.Context, ask func() error) error {
-	end := time.Now().Add(patience(ctx))
+	end := time.Now().Add(settleWithin(ctx))
 	for asked := 1; ; asked++ {
 		err := ask()
 		enough := asked >= fewest && time.Now().After(end)

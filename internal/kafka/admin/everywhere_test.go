@@ -64,7 +64,7 @@ func TestATopicThatWasMadeIsKnownHoweverSlowlyBrokersHearOfIt(t *testing.T) {
 func TestWaitingForBrokersLeavesTimeForTheNextQuestion(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
-	if p := patience(ctx); p > 2*time.Second || patience(t.Context()) != settle {
+	if p := settleWithin(ctx); p > 2*time.Second || settleWithin(t.Context()) != settle {
 		t.Errorf("%v of four seconds", p)
 	}
 }

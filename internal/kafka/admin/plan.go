@@ -309,7 +309,7 @@ func Apply(ctx context.Context, a *kafka.Admin, spec PlanSpec) (Applied, error) 
 
 // readBack plans again until the applied steps have disappeared from the plan.
 func readBack(ctx context.Context, a *kafka.Admin, spec PlanSpec, out *Applied) error {
-	for end := time.Now().Add(patience(ctx)); ; backoff.Sleep(ctx, 100*time.Millisecond) {
+	for end := time.Now().Add(settleWithin(ctx)); ; backoff.Sleep(ctx, 100*time.Millisecond) {
 		rest, err := MakePlan(ctx, a, spec)
 		if err != nil {
 			return err

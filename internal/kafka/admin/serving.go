@@ -15,8 +15,8 @@ import (
 // topics has a leader. A broker that was killed answers long before it leads partitions again, and before it has loaded
 // its topics.
 func CheckServing(ctx context.Context, a *kafka.Admin, topics []string) error {
-	const patience = 3 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	const timeout = 3 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	m, err := kadm.NewClient(a.Client()).Metadata(ctx)
 	if err != nil {

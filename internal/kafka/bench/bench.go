@@ -133,8 +133,8 @@ func (s Spec) check() error {
 }
 
 // place finds the topic, or creates one that done deletes.
-func (s Spec) place(ctx context.Context, a *kafka.Admin, patience time.Duration) (name string, done func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (s Spec) place(ctx context.Context, a *kafka.Admin, timeout time.Duration) (name string, done func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if s.Topic != "" {
 		_, err := admin.DescribeTopic(ctx, a, nil, s.Topic)
@@ -146,7 +146,7 @@ func (s Spec) place(ctx context.Context, a *kafka.Admin, patience time.Duration)
 		return "", nil, err
 	}
 	return name, func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
 		_, _ = kadm.NewClient(a.Client()).DeleteTopics(ctx, name) // if this fails, the topic's retention deletes the records
 	}, nil

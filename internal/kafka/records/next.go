@@ -96,14 +96,14 @@ func (r *Reader) silent() error {
 
 // wait returns the next answer to a fetch.
 func (r *Reader) wait(ctx context.Context) (answer, error) {
-	patience := time.NewTimer(r.cfg.RequestTimeout - time.Since(r.heard))
-	defer patience.Stop()
+	deadline := time.NewTimer(r.cfg.RequestTimeout - time.Since(r.heard))
+	defer deadline.Stop()
 	select {
 	case a := <-r.answers:
 		return a, nil
 	case <-ctx.Done():
 		return answer{}, ctx.Err()
-	case <-patience.C:
+	case <-deadline.C:
 		return answer{}, r.silent()
 	}
 }

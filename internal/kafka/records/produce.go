@@ -50,12 +50,12 @@ type Sender struct {
 	limit  int // largest batch of the topic
 	client *kgo.Client
 
-	line     context.Context // context of the client and of its records
-	leave    func() bool     // detaches from the context of Send; nil: nothing was sent
-	patience time.Duration
-	stall    *time.Timer
-	cut      context.CancelFunc
-	given    chan struct{} // closed when the sender stops waiting for the broker
+	line         context.Context // context of the client and of its records
+	leave        func() bool     // detaches from the context of Send; nil: nothing was sent
+	stallTimeout time.Duration
+	stall        *time.Timer
+	cut          context.CancelFunc
+	given        chan struct{} // closed when the sender stops waiting for the broker
 
 	mu    sync.Mutex // guards the fields below
 	sent  Sent
@@ -115,9 +115,9 @@ func NewSender(ctx context.Context, cfg kafka.Config, spec ProduceSpec) (*Sender
 		cut()
 		return nil, fmt.Errorf("produce to %s: %w", spec.Topic, err)
 	}
-	s.patience, s.line, s.cut = cfg.DeliveryTimeout, line, cut
+	s.stallTimeout, s.line, s.cut = cfg.DeliveryTimeout, line, cut
 	s.mu.Lock() // stalled must not run before the timer is set
-	s.stall = time.AfterFunc(s.patience, s.stalled)
+	s.stall = time.AfterFunc(s.stallTimeout, s.stalled)
 	s.mu.Unlock()
 	return s, nil
 }
@@ -134,11 +134,11 @@ func (s *Sender) stalled() {
 	waits := s.client.BufferedProduceRecords() > 0
 	if !waits || !s.waited || s.ended != s.looked {
 		s.waited, s.looked = waits, s.ended
-		s.stall.Reset(s.patience)
+		s.stall.Reset(s.stallTimeout)
 		s.mu.Unlock()
 		return
 	}
-	s.failed(fmt.Errorf("the broker took no record for %v", s.patience))
+	s.failed(fmt.Errorf("the broker took no record for %v", s.stallTimeout))
 	s.mu.Unlock()
 	close(s.given)
 	s.cut()

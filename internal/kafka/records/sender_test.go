@@ -23,8 +23,8 @@ func TestAClosedSenderLooksForNoStall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Sender{client: client, patience: time.Hour, cut: func() {}, given: make(chan struct{}), over: make(chan struct{})}
-	s.stall = time.AfterFunc(s.patience, s.stalled)
+	s := &Sender{client: client, stallTimeout: time.Hour, cut: func() {}, given: make(chan struct{}), over: make(chan struct{})}
+	s.stall = time.AfterFunc(s.stallTimeout, s.stalled)
 	if _, err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -48,11 +48,11 @@ await drive(
       pages[name] = await profile();
       await pages[name].goto(url + p.at);
     }
-    const all = async (title, what, patience = never) => {
+    const all = async (title, what, timeout = never) => {
       for (const [name, p] of Object.entries(places)) {
         if (!p[what]) continue;
         const began = Date.now();
-        const ok = await pages[name].waitForFunction(p[what], undefined, { polling: 200, timeout: patience }).then(
+        const ok = await pages[name].waitForFunction(p[what], undefined, { polling: 200, timeout }).then(
           () => true,
           () => false,
         );

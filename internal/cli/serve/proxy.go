@@ -95,13 +95,13 @@ func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) 
 	if err != nil {
 		return cli.None{}, err
 	}
-	told := make(chan struct{})
+	printed := make(chan struct{})
 	go func() {
-		defer close(told)
+		defer close(printed)
 		say(ctx, env, one, o.Roles)
 	}()
 	err = one.Run(ctx)
-	<-told
+	<-printed
 	return cli.None{}, err
 }
 

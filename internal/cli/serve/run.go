@@ -77,13 +77,13 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 	}
 	said := make(chan error, 1)
 	go func() { said <- a.writeReady(ctx, one) }()
-	told := make(chan struct{})
+	printed := make(chan struct{})
 	go func() {
-		defer close(told)
+		defer close(printed)
 		say(ctx, env, one, a.roles)
 	}()
 	err = one.Run(ctx)
-	<-told
+	<-printed
 	return cli.None{}, errors.Join(err, <-said, a.removeReady())
 }
 

@@ -145,12 +145,12 @@ func (s *Server) searchEvents(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
 	defer cancel()
 	p := newPipe(w, r)
-	var told time.Time
+	var reportedAt time.Time
 	found, err := s.src.FindRequest(ctx, r.PathValue("request"), span, func(so journal.Search) {
-		if time.Since(told) < decisionStep {
+		if time.Since(reportedAt) < decisionStep {
 			return
 		}
-		told = time.Now()
+		reportedAt = time.Now()
 		if p.tell("search", so) != nil {
 			cancel()
 		}

@@ -175,7 +175,7 @@ func (l *live) beat() Live {
 func (l *live) send(ctx context.Context, done <-chan struct{}, ended *error, troubles chan error, out func(Live) error, trouble func(error) error) error {
 	ticker := time.NewTicker(Beat)
 	defer ticker.Stop()
-	quiet, told := 0, time.Time{}
+	quiet, reportedAt := 0, time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -183,10 +183,10 @@ func (l *live) send(ctx context.Context, done <-chan struct{}, ended *error, tro
 		case <-done:
 			return l.b.explained(*ended)
 		case err := <-troubles:
-			if time.Since(told) < liveWait {
+			if time.Since(reportedAt) < liveWait {
 				continue
 			}
-			told = time.Now()
+			reportedAt = time.Now()
 			if err := trouble(err); err != nil {
 				return err
 			}

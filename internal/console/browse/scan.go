@@ -125,7 +125,7 @@ func (b *Browser) enter() (leave func(), err error) {
 func (s *scan) run(ctx context.Context) (reason string, err error) {
 	b, q := s.b, s.q
 	s.began = time.Now()
-	s.flushed, s.told = s.began, s.began
+	s.flushed, s.reportedAt = s.began, s.began
 	ctx, cancel := context.WithTimeoutCause(ctx, q.Time, errTime)
 	defer cancel()
 	read := records.Query{Topic: q.Topic, Partitions: q.Partitions, From: q.From, Until: q.Until, Newest: q.Newest, Frugal: true}
@@ -165,18 +165,18 @@ type scan struct {
 	whole func(bare, shown kafka.Record) error // receives whole matches instead of out
 	veil  veil
 
-	reader  *records.Reader
-	open    map[int32]records.Span   // remaining offsets
-	latest  *records.Latest[Message] // set if the query has Newest
-	offsets int64                    // total to read
-	records int64
-	bytes   int64
-	large   int64 // bytes of large values since the latest garbage collection
-	found   int64
-	ready   []Message // matches not yet passed on
-	size    int       // bytes of ready
-	flushed time.Time
-	told    time.Time
+	reader     *records.Reader
+	open       map[int32]records.Span   // remaining offsets
+	latest     *records.Latest[Message] // set if the query has Newest
+	offsets    int64                    // total to read
+	records    int64
+	bytes      int64
+	large      int64 // bytes of large values since the latest garbage collection
+	found      int64
+	ready      []Message // matches not yet passed on
+	size       int       // bytes of ready
+	flushed    time.Time
+	reportedAt time.Time
 }
 
 func (s *scan) begin(spans map[int32]records.Span) {
@@ -290,7 +290,7 @@ func (s *scan) tick() error {
 			return err
 		}
 	}
-	if now.Sub(s.told) >= s.b.tellEvery {
+	if now.Sub(s.reportedAt) >= s.b.tellEvery {
 		return s.tell()
 	}
 	return nil
@@ -298,7 +298,7 @@ func (s *scan) tick() error {
 
 // tell passes on all matches so far, then the progress.
 func (s *scan) tell() error {
-	s.told = time.Now()
+	s.reportedAt = time.Now()
 	if err := s.flush(); err != nil {
 		return err
 	}

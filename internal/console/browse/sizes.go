@@ -19,7 +19,7 @@ func (b *Browser) sampleSizes(ctx context.Context, now time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for name, past := range b.topics {
-		if n, told := all.Topics[name]; told {
+		if n, known := all.Topics[name]; known {
 			past.sized(n, now)
 		}
 	}

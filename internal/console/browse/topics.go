@@ -143,8 +143,8 @@ func (b *Browser) Topic(ctx context.Context, name string) (TopicDetail, error) {
 	out := TopicDetail{Description: d, Kind: admin.KindOf(b.cfg.Catalog.Catalog(), name), Sizes: make([]*int64, len(d.Partitions)), Drift: []topic.Step{}, Reserved: topic.Reserved(name)}
 	if sizes, ok := b.sizes.peek(sizesAge); ok {
 		for i, p := range d.Partitions {
-			n, told := sizes.Partitions[kafka.TopicPartition{Topic: name, Partition: p.Partition}]
-			out.Sizes[i] = known(n, told)
+			n, found := sizes.Partitions[kafka.TopicPartition{Topic: name, Partition: p.Partition}]
+			out.Sizes[i] = known(n, found)
 		}
 	}
 	if plan, ok := b.plan.peek(planAge); ok {

@@ -54,7 +54,7 @@ func (t *Trend) Changed(service, instance string, s Standing) {
 func (t *Trend) Events(service, instance string) ([]Probe, []Standing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.told[[2]string{service, instance}]
+	e := t.happened[[2]string{service, instance}]
 	if e == nil {
 		return nil, nil
 	}
@@ -63,10 +63,10 @@ func (t *Trend) Events(service, instance string) ([]Probe, []Standing) {
 
 func (t *Trend) of(service, instance string) *events {
 	key := [2]string{service, instance}
-	e := t.told[key]
+	e := t.happened[key]
 	if e == nil {
 		e = &events{}
-		t.told[key] = e
+		t.happened[key] = e
 	}
 	return e
 }

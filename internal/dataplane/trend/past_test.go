@@ -108,7 +108,7 @@ func TestTheNewestEventsAreRememberedUntilTheInstanceLeaves(t *testing.T) {
 	if probes, standings := tr.Events("s", "i"); probes != nil || standings != nil {
 		t.Error("events of an instance that left")
 	}
-	if len(tr.lives)+len(tr.past)+len(tr.told) != 0 {
-		t.Errorf("%d %d %d entries are left", len(tr.lives), len(tr.past), len(tr.told))
+	if len(tr.lives)+len(tr.past)+len(tr.happened) != 0 {
+		t.Errorf("%d %d %d entries are left", len(tr.lives), len(tr.past), len(tr.happened))
 	}
 }

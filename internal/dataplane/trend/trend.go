@@ -40,12 +40,12 @@ type Summary struct {
 
 // Trend takes samples and returns summaries. Its methods are safe for concurrent use.
 type Trend struct {
-	mu    sync.Mutex
-	tick  uint64    // samples taken
-	at    time.Time // time of the latest sample
-	past  map[*upstream.Live]*past
-	lives map[[2]string]*upstream.Live // by service and instance
-	told  map[[2]string]*events
+	mu       sync.Mutex
+	tick     uint64    // samples taken
+	at       time.Time // time of the latest sample
+	past     map[*upstream.Live]*past
+	lives    map[[2]string]*upstream.Live // by service and instance
+	happened map[[2]string]*events
 }
 
 type past struct {
@@ -58,7 +58,7 @@ type past struct {
 
 // New returns a trend without history.
 func New() *Trend {
-	return &Trend{past: map[*upstream.Live]*past{}, lives: map[[2]string]*upstream.Live{}, told: map[[2]string]*events{}}
+	return &Trend{past: map[*upstream.Live]*past{}, lives: map[[2]string]*upstream.Live{}, happened: map[[2]string]*events{}}
 }
 
 // Run takes a sample every second until ctx ends.
@@ -102,9 +102,9 @@ func (t *Trend) Sample(lives Lives) {
 			t.forget(l)
 		}
 	}
-	for key := range t.told { // of an instance that left while a check was still running
+	for key := range t.happened { // of an instance that left while a check was still running
 		if t.lives[key] == nil {
-			delete(t.told, key)
+			delete(t.happened, key)
 		}
 	}
 }
@@ -115,7 +115,7 @@ func (t *Trend) forget(l *upstream.Live) {
 	key := [2]string{l.Service, l.Instance}
 	if t.lives[key] == l {
 		delete(t.lives, key)
-		delete(t.told, key)
+		delete(t.happened, key)
 	}
 }
 

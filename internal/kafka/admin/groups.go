@@ -242,8 +242,8 @@ func (l look) complete(committed kadm.FetchOffsetsResponse, ends map[kafka.Topic
 		}
 		if row.Current >= 0 && row.End >= 0 {
 			row.Lag = max(row.End-row.Current, 0)
-			if told, ok := l.lags[kafka.TopicPartition{Topic: topic, Partition: partition}]; ok {
-				row.Lag = told
+			if measured, ok := l.lags[kafka.TopicPartition{Topic: topic, Partition: partition}]; ok {
+				row.Lag = measured
 			}
 			out.Lag += row.Lag
 		}

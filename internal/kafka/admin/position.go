@@ -223,8 +223,8 @@ func placeIn(ctx context.Context, a *kafka.Admin, topics kadm.TopicDetails, p Po
 	for name, d := range topics {
 		for id := range d.Partitions {
 			tp := kafka.TopicPartition{Topic: name, Partition: id}
-			s, told := all[tp]
-			if !told {
+			s, found := all[tp]
+			if !found {
 				return nil, fmt.Errorf("%s: partition %d does not tell its offsets", name, id)
 			}
 			now := s.Start
@@ -283,20 +283,20 @@ func Locate(ctx context.Context, a *kafka.Admin, d kadm.TopicDetail, committed b
 	out := map[int32]Extent{}
 	for id, detail := range d.Partitions {
 		tp := kafka.TopicPartition{Topic: d.Topic, Partition: id}
-		start, told := lists[0].offsets[tp]
+		start, found := lists[0].offsets[tp]
 		end, ends := lists[1].offsets[tp]
-		if !told || !ends {
+		if !found || !ends {
 			return nil, fmt.Errorf("%s: partition %d does not tell its offsets", d.Topic, id)
 		}
 		e := Extent{Leader: detail.Leader, Start: start, End: end, Written: end}
-		if written, told := lists[2].offsets[tp]; told {
+		if written, found := lists[2].offsets[tp]; found {
 			e.Written = max(written, end)
 		}
 		for i, p := range positions {
 			at := int64(-1)
 			if l := timed[i]; l != nil {
-				if found, told := l.offsets[tp]; told {
-					at = found
+				if answered, found := l.offsets[tp]; found {
+					at = answered
 				}
 			}
 			e.At = append(e.At, p.in(start, end, at, start))

@@ -160,8 +160,8 @@ func DescribeTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, 
 			t.Description, t.Owner, t.Schema, t.Key = s.Description, s.Owner, s.Schema, s.Key
 		}
 		for _, p := range d.Partitions.Sorted() {
-			s, told := offsets[kafka.TopicPartition{Topic: name, Partition: p.Partition}]
-			if !told {
+			s, found := offsets[kafka.TopicPartition{Topic: name, Partition: p.Partition}]
+			if !found {
 				s = span{Start: -1, End: -1}
 			}
 			t.Partitions = append(t.Partitions, Partition{

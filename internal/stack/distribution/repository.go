@@ -63,7 +63,7 @@ func (r *Repository) Fetch(ctx context.Context, jars []Jar, work string, got fun
 	todo := make(chan Jar)
 	errs := make([]error, parallel)
 	var group sync.WaitGroup
-	var told sync.Mutex
+	var report sync.Mutex
 	for i := range errs {
 		group.Go(func() {
 			for j := range todo {
@@ -72,9 +72,9 @@ func (r *Repository) Fetch(ctx context.Context, jars []Jar, work string, got fun
 					cancel()
 					return
 				}
-				told.Lock()
+				report.Lock()
 				got(j)
-				told.Unlock()
+				report.Unlock()
 			}
 		})
 	}

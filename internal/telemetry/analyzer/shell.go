@@ -22,7 +22,7 @@ type shell struct {
 	leave  context.CancelFunc // ends this membership
 	owned  map[int32]*owned
 	parked map[int32]*owned // revoked with a commit: resumed if no other member had them
-	told   time.Time        // time of the last tick
+	ticked   time.Time        // time of the last tick
 	lost   uint64           // lost outputs at the last commit
 	queued int              // number of records sent since the last flush
 	bytes  int              // their size
@@ -38,7 +38,7 @@ type owned struct {
 	seq      uint64            // replaying: the highest number that the previous owner used
 	assigned time.Time
 	heard    time.Time // the analyzer's clock at the last record
-	lastTold time.Time
+	lastTicked time.Time
 	revision string // revision of the task's configured instances
 }
 
@@ -214,7 +214,7 @@ func (s *shell) Batch(ctx context.Context, records []kafka.Record) {
 		s.goLive(p, s.owned[p], now)
 	}
 	s.send(ctx)
-	if now.Sub(s.told) >= s.a.cfg.Interval {
+	if now.Sub(s.ticked) >= s.a.cfg.Interval {
 		s.tell(ctx, now)
 	}
 }
@@ -308,7 +308,7 @@ func (s *shell) goLive(p int32, o *owned, now time.Time) {
 
 // tell passes the time to the tasks, delivers their output and commits.
 func (s *shell) tell(ctx context.Context, now time.Time) {
-	s.told = now
+	s.ticked = now
 	nodes := s.a.takeNodes()
 	for _, p := range slices.Sorted(maps.Keys(s.owned)) {
 		o := s.owned[p]
@@ -321,7 +321,7 @@ func (s *shell) tell(ctx context.Context, now time.Time) {
 		if o.task.Replaying() {
 			continue
 		}
-		o.lastTold = now
+		o.lastTicked = now
 		o.task.Punctuate(now, &s.fx)
 	}
 	s.send(ctx)
@@ -368,12 +368,12 @@ func (s *shell) commit(ctx context.Context) {
 	}
 	commits := map[kafka.TopicPartition]kafka.Commit{}
 	for p, o := range s.owned {
-		if o.task.Replaying() || o.lastTold != s.told {
+		if o.task.Replaying() || o.lastTicked != s.ticked {
 			continue
 		}
 		for topic, in := range o.inputs {
 			c := kafka.Commit{Offset: in.next, Metadata: mark{
-				Rewind: in.trail.rewindTo(in.next), Seq: o.task.Seq(), Punctuated: s.told.UnixMilli(),
+				Rewind: in.trail.rewindTo(in.next), Seq: o.task.Seq(), Punctuated: s.ticked.UnixMilli(),
 			}.encode()}
 			commits[kafka.TopicPartition{Topic: topic, Partition: p}] = c
 		}

@@ -23,7 +23,7 @@ type counted struct {
 	requests, errors uint64
 	hist             [upstream.HistBuckets]uint32
 	at               int64
-	told             bool    // a report was published
+	published        bool    // a report was published
 	seen             tick    // counters at the last check
 	rps, failed      float64 // rates of the last report
 }
@@ -70,7 +70,7 @@ func (r *Reporter) measure(l *upstream.Live, last *counted, now int64) (event.Se
 	n := requests - last.requests
 	failed := min(errors-last.errors, n) // an error whose request counts in the next span is left for that span
 	if n == 0 {
-		if !last.told {
+		if !last.published {
 			last.at = now // the first report covers only its own interval
 		}
 		return event.ServiceMetrics{}, nil, false
@@ -78,7 +78,7 @@ func (r *Reporter) measure(l *upstream.Live, last *counted, now int64) (event.Se
 	// The rate covers the time since the last report, not since the last tick. A reader that multiplies it by that gap
 	// (at most a minute) gets the number of requests.
 	span := min(max(float64(now-last.at)/1e9, minSpan), maxSpan)
-	last.requests, last.errors, last.at, last.told = requests, last.errors+failed, now, true
+	last.requests, last.errors, last.at, last.published = requests, last.errors+failed, now, true
 	last.rps, last.failed = float64(n)/span, float64(failed)/float64(n)
 	m := event.ServiceMetrics{
 		Timestamp: r.wall(now), ServiceID: l.Service, InstanceID: l.Instance,

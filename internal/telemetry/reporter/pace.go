@@ -45,7 +45,7 @@ func (c *counted) changed(l *upstream.Live, now int64) bool {
 	before := c.seen
 	c.seen = tick{l.Requests.Load(), l.Errors.Load(), now}
 	n := float64(c.seen.requests - before.requests)
-	if !c.told {
+	if !c.published {
 		if n == 0 {
 			c.at = now // readers assume that the first report covers one interval
 		}

@@ -18,7 +18,6 @@ const (
 	readPartitionBytes = 2 << 20                // a larger batch still arrives, alone (KIP-74)
 	readMaxDecompress  = 64 << 20               // of a batch, and of the batches before it in one fetch
 	fetchWait          = 250 * time.Millisecond // how long a broker holds a fetch without data
-	roomLeast          = 16 << 10               // compressed bytes of a partition beside others
 	roomSpare          = 1.1                    // batches differ in size
 	emptyForGap        = 2                      // so many answers in a row, from a leader whose log reaches further: its offsets hold no records
 	emptyAtAll         = 40                     // so many in a row from a leader whose log ends before: it lost records
@@ -136,17 +135,14 @@ func (r *Reader) request(parts []*part) (*kmsg.FetchRequest, []wanted) {
 // room returns how many bytes to ask for: those up to the end of the span, and one batch, because a broker cuts the last
 // batch off at that limit. Only the first partition of a fetch gets a batch that is larger (KIP-74).
 func (r *Reader) room(p *part, alone bool) int32 {
-	n, least := p.to-p.at, int32(roomLeast)
-	if alone {
-		least = 1
-	}
+	n := p.to - p.at
 	switch {
-	case n == 1:
-		return least
+	case n == 1 && alone:
+		return 1
 	case p.stored == 0:
 		return r.ahead.partition
 	}
-	return max(least, int32(min(float64(n)*p.stored*roomSpare+float64(p.batch), float64(r.ahead.partition))))
+	return int32(min(float64(n)*p.stored*roomSpare+float64(p.batch), float64(r.ahead.partition)))
 }
 
 // fetchRequest returns a fetch without a session, for partitions of one topic that are to be added.

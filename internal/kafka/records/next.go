@@ -17,7 +17,7 @@ import (
 
 // Next returns the next records. It waits for at least one record, a note or progress over offsets that hold no records.
 // It returns ErrEnd when everything was read. It ends with ctx, and if a broker does not answer within the request
-// timeout (kafka.ErrSilent). While following it reports that as Trouble instead.
+// timeout (kafka.ErrSilent). While following it reports that as Trouble instead. Notes also come with an error.
 func (r *Reader) Next(ctx context.Context) (Batch, error) {
 	b, err := r.next(ctx)
 	switch {
@@ -27,10 +27,10 @@ func (r *Reader) Next(ctx context.Context) (Batch, error) {
 	case r.following && recoverable(err):
 		b, err = r.troubled(err), nil
 	}
-	if err != nil && !errors.Is(err, ErrEnd) {
-		return Batch{}, fmt.Errorf("consume %s: %w", r.q.Topic, err)
-	}
 	b.Notes, r.notes = append(b.Notes, r.notes...), nil
+	if err != nil && !errors.Is(err, ErrEnd) {
+		err = fmt.Errorf("consume %s: %w", r.q.Topic, err)
+	}
 	return b, err
 }
 

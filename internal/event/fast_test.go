@@ -93,7 +93,7 @@ type flat struct {
 	Tags map[string]string `json:"tags"`
 }
 
-// BenchmarkDecode compares ways to read the seed's message; the figures are in docs/design/messages.md. With
+// BenchmarkDecode compares ways to read the seed's message; docs/design/structure.md has figures. With
 // GOEXPERIMENT=jsonv2, encoding/json stands on json/v2.
 func BenchmarkDecode(b *testing.B) {
 	raw := seedMessage(b)

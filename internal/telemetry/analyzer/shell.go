@@ -22,7 +22,7 @@ type shell struct {
 	leave  context.CancelFunc // ends this membership
 	owned  map[int32]*owned
 	parked map[int32]*owned // revoked with a commit: resumed if no other member had them
-	ticked   time.Time        // time of the last tick
+	ticked time.Time        // time of the last tick
 	lost   uint64           // lost outputs at the last commit
 	queued int              // number of records sent since the last flush
 	bytes  int              // their size
@@ -31,15 +31,15 @@ type shell struct {
 
 // owned is one partition of all input topics.
 type owned struct {
-	task     *analysis.Task
-	inputs   map[string]*input // by topic
-	until    time.Time         // replaying: the previous owner's last tick
-	virtual  time.Time         // replaying: the last tick
-	seq      uint64            // replaying: the highest number that the previous owner used
-	assigned time.Time
-	heard    time.Time // the analyzer's clock at the last record
+	task       *analysis.Task
+	inputs     map[string]*input // by topic
+	until      time.Time         // replaying: the previous owner's last tick
+	virtual    time.Time         // replaying: the last tick
+	seq        uint64            // replaying: the highest number that the previous owner used
+	assigned   time.Time
+	heard      time.Time // the analyzer's clock at the last record
 	lastTicked time.Time
-	revision string // revision of the task's configured instances
+	revision   string // revision of the task's configured instances
 }
 
 // input is the partition of one topic.

@@ -47,6 +47,9 @@ go test -cover -timeout 10m "${properties[@]}" -rapid.checks=20 "${seed[@]}"
 echo "== tests${race[*]:+ with the race detector}"
 go test "${race[@]}" -cover -timeout 50m -parallel 3 -p 3 ./test/e2e "${others[@]}"
 
+echo "== the data plane over TLS"
+go test "${race[@]}" -timeout 10m ./internal/dataplane/proxy -tls
+
 echo "== the portable data plane (build tag smartlb_portable)"
 go test -tags smartlb_portable -timeout 10m ./internal/dataplane/proxy/...
 

@@ -33,6 +33,7 @@ type dataPlane struct {
 	trend      *trend.Trend
 	accessLog  *logFile // nil: no access log, or stdout
 	own        []Listen
+	certs      certificates
 	shortage   *guard.Shortage
 	log        func(msg string, args ...any)
 }
@@ -56,7 +57,7 @@ func sampleRate(t config.Telemetry) int {
 }
 
 func newDataPlane(a *App) (*dataPlane, error) {
-	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, shortage: new(guard.Shortage)}
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, certs: certificates{log: a.o.Log}, shortage: new(guard.Shortage)}
 	telemetry := a.o.Document.Telemetry
 	var recorder dispatch.Recorder
 	changed := d.changed
@@ -204,6 +205,7 @@ func (a *App) feedDataPlane(acts *actors) {
 	} else {
 		acts.start("control", a.control.Tend, nil)
 	}
+	acts.start("certificates", a.data.certs.run, nil)
 	acts.start("probes", a.data.prober.Run, nil)
 }
 

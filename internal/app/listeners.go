@@ -51,10 +51,21 @@ func (d *dataPlane) open(of []config.Listener) error {
 		d.log("--listen names listeners that the configuration does not have", "listeners", unknown)
 	}
 	want := make([]proxy.Listener, len(listeners))
+	sets, err := d.certs.load(listeners)
+	if err != nil {
+		return err
+	}
 	for i, l := range listeners {
 		want[i] = listenerOf(l)
+		if set := sets[l.Name]; set != nil {
+			want[i].TLS = set.TLS()
+		}
 	}
-	return d.proxy.SetListeners(want)
+	if err := d.proxy.SetListeners(want); err != nil {
+		return err
+	}
+	d.certs.serve(sets)
+	return nil
 }
 
 // openFirst opens listeners at the start, if the last good configuration and the file opened none: the file's

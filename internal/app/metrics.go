@@ -8,6 +8,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/base/quota"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/proxy"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
@@ -42,6 +43,9 @@ var (
 	descFields   = prometheus.NewDesc("smartlb_request_fields_dropped_total", "Request headers with an underscore in their name that were not forwarded.", nil, nil)
 	descLoops    = prometheus.NewDesc("smartlb_loops_total", "Requests that this proxy had forwarded before.", nil, nil)
 	descTolerant = prometheus.NewDesc("smartlb_upstream_tolerated_total", "Responses that violated HTTP but had only one meaning, by kind.", []string{"kind"}, nil)
+	descShakes   = prometheus.NewDesc("smartlb_tls_handshakes_total", "TLS handshakes of clients, by result.", []string{"result"}, nil)
+	descExpires  = prometheus.NewDesc("smartlb_certificate_expires_timestamp_seconds", "When a served certificate of a listener expires.", []string{"listener", "cert"}, nil)
+	descBadCert  = prometheus.NewDesc("smartlb_certificate_refused", "1 while the changed files of a certificate cannot be served and the certificate before serves.", []string{"listener", "cert"}, nil)
 	descDropped  = prometheus.NewDesc("smartlb_dropped_total", "Lost items, by queue.", []string{"queue"}, nil)
 	descLag      = prometheus.NewDesc("smartlb_group_lag", "Lag in records of a consumer group that has a threshold.", []string{"group"}, nil)
 	descLagAlarm = prometheus.NewDesc("smartlb_group_lag_alarm", "1 while the lag is above the threshold set in the console.", []string{"group"}, nil)
@@ -91,7 +95,33 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for i, n := range s.Tolerated {
 		ch <- prometheus.MustNewConstMetric(descTolerant, prometheus.CounterValue, float64(n), h1.ToleranceName(i))
 	}
+	c.tls(ch, s)
 	c.instances(ch)
+}
+
+func (c collector) tls(ch chan<- prometheus.Metric, s proxy.Stats) {
+	sets := c.a.data.certs.current()
+	if len(sets) == 0 {
+		return
+	}
+	for i, n := range s.Handshakes {
+		ch <- prometheus.MustNewConstMetric(descShakes, prometheus.CounterValue, float64(n), proxy.Handshake(i).String())
+	}
+	for listener, set := range sets {
+		seen := map[string]bool{} // one file may be named twice
+		for _, st := range set.Status() {
+			if seen[st.Cert] {
+				continue
+			}
+			seen[st.Cert] = true
+			bad := 0.0
+			if st.Bad != nil {
+				bad = 1
+			}
+			ch <- prometheus.MustNewConstMetric(descExpires, prometheus.GaugeValue, float64(st.Expires.Unix()), listener, st.Cert)
+			ch <- prometheus.MustNewConstMetric(descBadCert, prometheus.GaugeValue, bad, listener, st.Cert)
+		}
+	}
 }
 
 func (c collector) web(ch chan<- prometheus.Metric) {

@@ -21,6 +21,7 @@ import (
 
 type proxyArgs struct {
 	from, policy, healthPath, accessLog, admin string
+	tlsCert, tlsKey                            string
 	to, kafka, explainFrom                     []string
 	healthInterval, connectTimeout, timeout    time.Duration
 	drain, lameDuck                            time.Duration
@@ -36,11 +37,14 @@ func Proxy(env *cli.Env) *cobra.Command {
 		Long: "Listens on one address and balances requests between instances of one service, named `default`.\nKAFKA_BROKER is ignored here; use --kafka for telemetry.",
 		Example: `  smartlb proxy --from :8080 --to 127.0.0.1:9001,127.0.0.1:9002
   smartlb proxy --from :8080 --to 10.0.0.1:80,10.0.0.2:80 --policy least_request --health-path /health
-  smartlb proxy --from :8080 --to 127.0.0.1:9001,127.0.0.1:9002 --access-log - --retries 0`,
+  smartlb proxy --from :8080 --to 127.0.0.1:9001,127.0.0.1:9002 --access-log - --retries 0
+  smartlb proxy --from :8443 --to 127.0.0.1:9001 --tls-cert server.pem --tls-key server.key`,
 		Defaults: proxyArgs{from: ":8080", policy: picker.DefaultPolicy, healthInterval: 2 * time.Second, connectTimeout: time.Second, retries: 2, drain: 30 * time.Second, sample: .01},
 		Flags: func(f *pflag.FlagSet, a *proxyArgs) {
 			a.given = f.Changed
 			f.StringVar(&a.from, "from", a.from, "`address` to listen on")
+			f.StringVar(&a.tlsCert, "tls-cert", "", "`file` with certificate and chain in PEM; clients then connect by TLS. Changed files are taken over")
+			f.StringVar(&a.tlsKey, "tls-key", "", "`file` with the private key in PEM")
 			f.StringSliceVar(&a.to, "to", nil, "instances, `host:port,...`")
 			f.StringVar(&a.policy, "policy", a.policy, "one of "+strings.Join(picker.Names(), ", "))
 			f.StringVar(&a.healthPath, "health-path", "", "`path` of an HTTP health check (default: connect only)")
@@ -69,6 +73,8 @@ func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) 
 	switch {
 	case a.sample < 0 || a.sample > 1:
 		return cli.None{}, cli.Usagef("--decision-sample %v: want 0 to 1", a.sample)
+	case (a.tlsCert == "") != (a.tlsKey == ""):
+		return cli.None{}, cli.Usagef("--tls-cert and --tls-key: want both")
 	case a.connectTimeout <= 0:
 		return cli.None{}, cli.Usagef("--connect-timeout %s: want more than 0", a.connectTimeout)
 	}
@@ -132,7 +138,10 @@ type lineDocument struct {
 // file.
 func (a proxyArgs) document() (lineDocument, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "listeners: [{name: web, address: %q}]\n", a.from)
+	fmt.Fprintf(&b, "listeners:\n  - name: web\n    address: %q\n", a.from)
+	if a.tlsCert != "" {
+		fmt.Fprintf(&b, "    tls: {certificates: [{cert: %q, key: %q}]}\n", a.tlsCert, a.tlsKey)
+	}
 	fmt.Fprintf(&b, "routes: [{name: all, path: {prefix: /}, service: default, timeout: %s, retry: {attempts: %d, on: [connect-failure, reset]}}]\n", a.timeout, a.retries)
 	fmt.Fprintf(&b, "services:\n  - id: default\n    policy: %q\n", a.policy)
 	switch {

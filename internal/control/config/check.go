@@ -142,6 +142,32 @@ func (c *checker) address(path, address string, listen bool) {
 	}
 }
 
+// maxCertificates limits the certificates of a listener.
+const maxCertificates = 1000
+
+func (c *checker) listenerTLS(path string, t *ListenerTLS) {
+	if t == nil {
+		return
+	}
+	c.oneOf(path+".minVersion", t.MinVersion, "1.2", "1.3")
+	if len(t.Certificates) == 0 {
+		c.fail(path+".certificates", "missing: want at least one {cert: FILE, key: FILE}")
+	}
+	if len(t.Certificates) > maxCertificates {
+		c.fail(path+".certificates", "%d certificates are more than %d", len(t.Certificates), maxCertificates)
+		return
+	}
+	for i, f := range t.Certificates {
+		at := fmt.Sprintf("%s.certificates[%d]", path, i)
+		if f.Cert == "" {
+			c.fail(at+".cert", "missing: want a file with the certificate and its chain in PEM")
+		}
+		if f.Key == "" {
+			c.fail(at+".key", "missing: want a file with the private key in PEM")
+		}
+	}
+}
+
 func (c *checker) traffic(t Traffic) {
 	if len(t.Listeners) > maxListeners {
 		c.fail("listeners", "%d listeners are more than %d", len(t.Listeners), maxListeners)
@@ -153,6 +179,7 @@ func (c *checker) traffic(t Traffic) {
 		c.id(path+".name", l.Name)
 		c.unique(path+".name", "listener", l.Name, names)
 		c.address(path+".address", l.Address, true)
+		c.listenerTLS(path+".tls", l.TLS)
 		c.oneOf(path+".encodedCharacters", l.EncodedCharacters, "keep", "reject")
 		c.oneOf(path+".underscoreHeaders", l.UnderscoreHeaders, "drop", "keep", "reject")
 		c.oneOf(path+".requestId", l.RequestID, "trusted", "keep", "overwrite")

@@ -141,9 +141,17 @@ type Listener struct {
 	Name    string `yaml:"name"`
 	Address string `yaml:"address"`
 
+	TLS *ListenerTLS `yaml:"tls"` // default: plain HTTP
+
 	EncodedCharacters string `yaml:"encodedCharacters"` // keep (default) or reject: %2F, %5C and encoded control characters in a path
 	UnderscoreHeaders string `yaml:"underscoreHeaders"` // drop (default), keep or reject: request headers with _ in their name
 	RequestID         string `yaml:"requestId"`         // trusted (default), keep or overwrite: whose X-Request-Id the proxy keeps
+}
+
+// ListenerTLS is the encryption of a listener. The files are read on each node.
+type ListenerTLS struct {
+	Certificates []Files `yaml:"certificates"` // chosen by the server name; the first one serves clients that ask for no known name
+	MinVersion   string  `yaml:"minVersion"`   // 1.2 (default) or 1.3
 }
 
 // Route sends matching requests to a service, or splits them among several services.

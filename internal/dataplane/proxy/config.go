@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,7 @@ type Listener struct {
 
 	RejectEncoded bool           // refuse encoded slashes, backslashes and control characters in a path
 	Underscores   h1.Underscores // request fields with '_' in their name; default: dropped
+	TLS           *tls.Config    // nil: in the clear. NextProtos is http/1.1
 	RequestID     RequestID      // which clients may set X-Request-Id; default: trusted proxies
 }
 
@@ -54,6 +56,7 @@ type Config struct {
 	MaxConnections   int           // client connections of all listeners together; a connection above the limit gets 503. Default: what the descriptor limit allows
 	MaxIdle          int           // kept connections per instance; default 512
 	IdleTimeout      time.Duration // of a client connection between requests; default 60 s
+	HandshakeTimeout time.Duration // of TLS, from the connection to its end; default 10 s
 	HeadTimeout      time.Duration // from the first byte of a head to its last; default 10 s
 	BodyTimeout      time.Duration // without progress in a request body, or while the client does not read the response; default 60 s
 	StreamTimeout    time.Duration // of a response body without bytes from the instance; default 1 h
@@ -82,6 +85,7 @@ func (c Config) withDefaults() Config {
 	orInt(&c.MaxConnections, connectionsFor(descriptorLimit()))
 	orInt(&c.MaxIdle, 512)
 	orTime(&c.IdleTimeout, 60*time.Second)
+	orTime(&c.HandshakeTimeout, 10*time.Second)
 	orTime(&c.HeadTimeout, 10*time.Second)
 	orTime(&c.BodyTimeout, 60*time.Second)
 	orTime(&c.StreamTimeout, time.Hour)

@@ -14,8 +14,10 @@ import (
 type conn struct {
 	p       *Proxy
 	l       *listener
-	wire    *wire
-	in      lease // received from the client and not yet processed
+	wire    *wire   // the socket
+	link    link    // what carries the bytes: wire, or secure
+	secure  *secure // nil: in the clear
+	in      lease   // received from the client and not yet processed
 	peer    netip.Addr
 	trusted bool // the peer's X-Forwarded-* are trusted
 	explain bool // the peer may request explanations
@@ -39,7 +41,11 @@ func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{p: p, l: l, wire: w, in: lease{pool: p.small}, now: p.cfg.Now()}
+	c := &conn{p: p, l: l, wire: w, link: w, in: lease{pool: p.small}, now: p.cfg.Now()}
+	if cfg := l.set.Load().TLS; cfg != nil {
+		c.secure = newSecure(w, cfg)
+		c.link = c.secure
+	}
 	if a, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
 		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
 		c.shard = a.Port % countShards
@@ -51,9 +57,11 @@ func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
 
 // serve handles requests until the connection must be closed, then closes it.
 func (c *conn) serve() {
-	for c.serveOne() {
+	if c.secure == nil || c.handshake(c.secure) {
+		for c.serveOne() {
+		}
 	}
-	_ = c.wire.tcp.Close()
+	c.link.close()
 	c.unpin()
 	c.in.release()
 	c.p.conns.remove(c)
@@ -88,11 +96,11 @@ func (c *conn) serveOne() (keep bool) {
 
 // awaitFirst waits for the first bytes of a request. It holds no buffer while it waits.
 func (c *conn) awaitFirst() bool {
-	if c.p.draining.Load() && !c.wire.waiting() {
+	if c.p.draining.Load() && !c.link.waiting() {
 		return false
 	}
 	c.watch.arm(c.now+int64(c.p.cfg.IdleTimeout), wakeClient|idle)
-	_, err := c.wire.fill(&c.in)
+	_, err := c.link.fill(&c.in)
 	switch c.watch.disarm() {
 	case 0:
 		return err == nil
@@ -101,10 +109,10 @@ func (c *conn) awaitFirst() bool {
 		if err == nil {
 			return c.wire.tcp.SetDeadline(time.Time{}) == nil
 		}
-		if !c.wire.waiting() || c.wire.tcp.SetDeadline(time.Time{}) != nil {
+		if !c.link.waiting() || c.wire.tcp.SetDeadline(time.Time{}) != nil {
 			return false
 		}
-		_, err = c.wire.fill(&c.in)
+		_, err = c.link.fill(&c.in)
 		return err == nil
 	}
 	return false
@@ -134,7 +142,7 @@ func (c *conn) readHead(e *exchange) bool {
 			c.watch.arm(c.p.cfg.Now()+int64(c.p.cfg.HeadTimeout), wakeClient)
 			armed = true
 		}
-		if _, err := c.wire.fill(&c.in); err != nil {
+		if _, err := c.link.fill(&c.in); err != nil {
 			if c.watch.disarm() == fired {
 				c.now = c.p.cfg.Now()
 				_ = c.wire.tcp.SetDeadline(time.Time{})
@@ -234,7 +242,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 // late.
 func (c *conn) mayHaveUnread(e *exchange) bool {
 	return !e.body.Done() || c.in.len() > e.used || e.pumping && e.pump.buf.len() > 0 ||
-		c.p.draining.Load() && !e.req.Close && c.wire.waiting()
+		c.p.draining.Load() && !e.req.Close && c.link.waiting()
 }
 
 // clientLeft marks that the client left and gets no answer.
@@ -275,13 +283,13 @@ func (c *conn) readBody(e *exchange, total int) *h1.Error {
 	}
 	c.watch.arm(c.now+int64(c.p.cfg.BodyTimeout), wakeClient)
 	if e.req.Continue && c.in.len() == e.head {
-		if _, err := c.wire.write([]byte(continueLine)); err != nil {
+		if _, err := c.link.write([]byte(continueLine)); err != nil {
 			c.watch.disarm()
 			return clientLeft
 		}
 	}
 	for c.in.len() < total {
-		if _, err := c.wire.fill(&c.in); err != nil {
+		if _, err := c.link.fill(&c.in); err != nil {
 			if c.watch.disarm() == fired {
 				_ = c.wire.tcp.SetDeadline(time.Time{})
 				return bodyLate
@@ -305,13 +313,13 @@ const continueLine = "HTTP/1.1 100 Continue\r\n\r\n"
 func (c *conn) linger() {
 	const most = 512 << 10
 	_ = c.wire.tcp.SetDeadline(time.Time{})
-	if c.wire.tcp.CloseWrite() != nil {
+	if c.link.closeWrite() != nil {
 		return
 	}
 	c.watch.arm(c.p.cfg.Now()+int64(time.Second), wakeClient)
 	c.in.release()
 	for total := 0; total < most; {
-		n, err := c.wire.fill(&c.in)
+		n, err := c.link.fill(&c.in)
 		c.in.release()
 		if err != nil {
 			break

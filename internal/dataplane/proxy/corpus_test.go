@@ -100,7 +100,8 @@ func TestCorpus(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c := b.dial()
 			c.tb = t
-			go func() { _, _ = io.WriteString(c, tc.bytes) }()
+			sent := make(chan struct{})
+			go func() { defer close(sent); _, _ = io.WriteString(c, tc.bytes) }()
 			for _, want := range tc.want {
 				switch want {
 				case "open":
@@ -111,6 +112,7 @@ func TestCorpus(t *testing.T) {
 				case "close":
 					c.ended()
 				case "more":
+					<-sent
 					_ = c.CloseWrite()
 					c.ended()
 				default:

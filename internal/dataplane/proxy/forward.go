@@ -110,7 +110,7 @@ func (c *conn) buildRequest(e *exchange) {
 	if v, ok := e.trustedValue(c, "x-forwarded-proto"); ok {
 		out = append(out, v...)
 	} else {
-		out = append(out, "http"...)
+		out = append(out, c.scheme()...)
 	}
 	out = append(out, "\r\nX-Forwarded-Host: "...)
 	if v, ok := e.trustedValue(c, "x-forwarded-host"); ok {
@@ -132,6 +132,14 @@ func (c *conn) buildRequest(e *exchange) {
 		out = append(out, e.first...)
 	}
 	e.out = out
+}
+
+// scheme returns the scheme by which the client connected.
+func (c *conn) scheme() string {
+	if c.secure != nil {
+		return "https"
+	}
+	return "http"
 }
 
 // viaStart is the start of the proxy's Via line, by the minor HTTP version of the request.

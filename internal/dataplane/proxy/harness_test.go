@@ -4,7 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -17,10 +20,28 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+	"github.com/smartlb/smartlb/internal/test/certtest"
 	"github.com/smartlb/smartlb/internal/test/leaktest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
+
+// With -tls every listener of the tests speaks TLS, and every client too: what holds in the clear must hold there.
+var overTLS = flag.Bool("tls", false, "run the tests over TLS")
+
+// identity is a certificate for 127.0.0.1, with what clients need to trust it.
+var identity = sync.OnceValue(func() (id struct{ server, client *tls.Config }) {
+	ca := certtest.New(noTest{}, "test")
+	id.server = &tls.Config{Certificates: []tls.Certificate{ca.Issue(certtest.Options{}, "127.0.0.1", "localhost")}, NextProtos: []string{"http/1.1"}}
+	id.client = &tls.Config{RootCAs: ca.Pool(), ServerName: "127.0.0.1"}
+	return id
+})
+
+// noTest stands for a test where something is made once for all.
+type noTest struct{ testing.TB }
+
+func (noTest) Helper()           {}
+func (noTest) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
 
 // inTurn takes the first live member that was not tried, in order.
 type inTurn struct{}
@@ -77,13 +98,29 @@ type bench struct {
 	log     *logBuf
 	stop    func()
 	route   *dispatch.Route
+	tls     bool
 }
 
 // run starts a proxy in front of instances; edit may change its configuration
 // and its route.
 func run(tb testing.TB, instances []string, edit func(*Config, *dispatch.Route)) *bench {
 	tb.Helper()
-	b := &bench{tb: tb, log: &logBuf{}}
+	return runWith(tb, *overTLS, instances, edit)
+}
+
+// listening gives the listeners TLS if the tests run over it.
+func (b *bench) listening(all ...Listener) []Listener {
+	for i := range all {
+		if b.tls {
+			all[i].TLS = identity().server
+		}
+	}
+	return all
+}
+
+func runWith(tb testing.TB, tls bool, instances []string, edit func(*Config, *dispatch.Route)) *bench {
+	tb.Helper()
+	b := &bench{tb: tb, log: &logBuf{}, tls: tls}
 	b.service = upstream.NewService("s")
 	pool := &upstream.Pool{Policy: inTurn{}, Name: "turn"}
 	for i, addr := range instances {
@@ -107,6 +144,7 @@ func run(tb testing.TB, instances []string, edit func(*Config, *dispatch.Route))
 	}
 	d := dispatch.New(dispatch.Config{})
 	d.Swap(&dispatch.Table{Revision: "1", Routes: routes, Names: "all"})
+	b.listening(cfg.Listeners...)
 	p, err := New(cfg, d)
 	if err != nil {
 		tb.Fatal(err)
@@ -161,9 +199,20 @@ func (b *bench) entries() []entry {
 
 // client is a raw client connection.
 type client struct {
-	*net.TCPConn
-	tb testing.TB
-	r  *bufio.Reader
+	net.Conn
+	tcp *net.TCPConn
+	tb  testing.TB
+	r   *bufio.Reader
+}
+
+// CloseWrite ends the sending side.
+func (c *client) CloseWrite() error {
+	if t, ok := c.Conn.(*tls.Conn); ok {
+		if err := errors.Join(t.Handshake(), t.CloseWrite()); err != nil {
+			return err
+		}
+	}
+	return c.tcp.CloseWrite()
 }
 
 // testTimeout is how long a test waits for something that must come: it is there
@@ -178,7 +227,12 @@ func (b *bench) dial() *client {
 	}
 	_ = nc.SetDeadline(time.Now().Add(testTimeout))
 	b.tb.Cleanup(func() { _ = nc.Close() })
-	return &client{TCPConn: nc.(*net.TCPConn), tb: b.tb, r: bufio.NewReader(nc)}
+	c := &client{Conn: nc, tcp: nc.(*net.TCPConn), tb: b.tb}
+	if b.tls {
+		c.Conn = tls.Client(nc, identity().client)
+	}
+	c.r = bufio.NewReader(c.Conn)
+	return c
 }
 
 func (c *client) send(s string) {
@@ -186,6 +240,16 @@ func (c *client) send(s string) {
 	if _, err := io.WriteString(c, s); err != nil {
 		c.tb.Fatal(err)
 	}
+}
+
+// http returns a client of net/http and the address of a path.
+func (b *bench) http(path string) (*http.Client, string) {
+	if !b.tls {
+		return http.DefaultClient, "http://" + b.addr + path
+	}
+	tr := &http.Transport{TLSClientConfig: identity().client}
+	b.tb.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}, "https://" + b.addr + path
 }
 
 // response reads a response to method with its whole body.
@@ -204,8 +268,8 @@ func (c *client) response(method string) (*http.Response, string) {
 
 // abort breaks the connection.
 func (c *client) abort() {
-	_ = c.SetLinger(0)
-	_ = c.Close()
+	_ = c.tcp.SetLinger(0)
+	_ = c.tcp.Close()
 }
 
 // ended checks that nothing more comes and the connection is closed.

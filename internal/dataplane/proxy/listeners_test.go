@@ -20,7 +20,7 @@ func TestListenersAreReplacedWhileRequestsAreServed(t *testing.T) {
 	kept.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 	kept.response("GET")
 
-	if err := b.p.SetListeners([]Listener{{Name: "other", Addr: "127.0.0.1:0"}, {Name: "third", Addr: "127.0.0.1:0"}}); err != nil {
+	if err := b.p.SetListeners(b.listening(Listener{Name: "other", Addr: "127.0.0.1:0"}, Listener{Name: "third", Addr: "127.0.0.1:0"})); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := net.Dial("tcp", b.addr); err == nil {

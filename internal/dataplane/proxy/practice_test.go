@@ -67,7 +67,7 @@ func TestLoopIsRefused(t *testing.T) {
 	}
 	addr := ln.Addr().String()
 	_ = ln.Close()
-	b := run(t, []string{addr}, func(c *Config, _ *dispatch.Route) { c.Via, c.Listeners[0].Addr = "smartlb-node:1", addr })
+	b := runWith(t, false, []string{addr}, func(c *Config, _ *dispatch.Route) { c.Via, c.Listeners[0].Addr = "smartlb-node:1", addr })
 	c := b.dial()
 	c.send(get)
 	res, body := c.response("GET")

@@ -30,6 +30,7 @@ type Proxy struct {
 	conns    registry
 	pools    pools
 	count    counters
+	notes    atomic.Int64 // when a failed handshake was last logged
 	log      *accessLog
 	wall     atomic.Int64 // wall clock minus process clock, ns
 }
@@ -160,7 +161,7 @@ func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 		c, err := p.newConn(l, tcp)
 		if err != nil || !p.conns.add(c, p.cfg.MaxConnections) {
 			p.count.refused.Add(1)
-			refuse(tcp)
+			refuse(tcp, l.set.Load().TLS != nil)
 			continue
 		}
 		p.count.accepted.Add(1)
@@ -168,8 +169,13 @@ func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 	}
 }
 
-// refuse answers a connection above the limit. It waits at most 10 ms.
-func refuse(tcp *net.TCPConn) {
+// refuse answers a connection above the limit. It waits at most 10 ms. Inside TLS there is no answer: a handshake would
+// cost more than the limit saves.
+func refuse(tcp *net.TCPConn, tls bool) {
+	if tls {
+		_ = tcp.Close()
+		return
+	}
 	_ = tcp.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
 	const text = "smartlb: 503 too-many-connections\n"
 	b := h1.AppendStatusLine(nil, 503, []byte("Service Unavailable"))

@@ -44,11 +44,12 @@ func bodiesArePassedOnWhole(t *testing.T, head int) {
 	large := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
 	for _, body := range []string{"", "x", strings.Repeat("w", 900), strings.Repeat("v", head), strings.Repeat("y", 15<<10), strings.Repeat("z", 17<<10), large} {
 		for _, chunked := range []bool{false, true} {
-			req, _ := http.NewRequest("POST", "http://"+b.addr+"/p", strings.NewReader(body))
+			client, url := b.http("/p")
+			req, _ := http.NewRequest("POST", url, strings.NewReader(body))
 			if chunked {
 				req.ContentLength = -1
 			}
-			res, err := http.DefaultClient.Do(req)
+			res, err := client.Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -115,11 +115,11 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 		if frame == nil {
 			space := p.buf.room()
 			var n int
-			n, err = c.wire.read(space[:e.body.Want(len(space))])
+			n, err = c.link.read(space[:e.body.Want(len(space))])
 			data, _, _ = e.body.Take(space[:n])
 		} else {
 			var n int
-			if n, err = c.wire.read(p.buf.room()); err == nil {
+			if n, err = c.link.read(p.buf.room()); err == nil {
 				p.buf.end += n
 				if data, n, p.blame = e.body.Take(p.buf.bytes()); p.blame != nil {
 					return false

@@ -66,7 +66,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 		u = nil // another exchange may own it now
 	}
 	c.watch.arm(c.until(c.p.cfg.BodyTimeout, deadline), wakeClient)
-	_, err := c.wire.write(out)
+	_, err := c.link.write(out)
 	cause := c.watch.disarm()
 	switch {
 	case err != nil || cause != 0:
@@ -155,7 +155,7 @@ func (c *conn) stream(e *exchange, u *upstreamConn, body *h1.Body, chunked bool,
 		}
 		c.now = c.p.cfg.Now()
 		c.watch.push(c.until(c.p.cfg.BodyTimeout, deadline)) // from here on the wait is for the client
-		_, err = c.wire.write(frame)
+		_, err = c.link.write(frame)
 		if cause := c.watch.disarm(); err != nil || cause != 0 {
 			e.x.Fail(c.brokenClient(cause, deadline))
 			return false

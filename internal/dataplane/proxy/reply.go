@@ -108,6 +108,6 @@ func (c *conn) reply(e *exchange, status int, code, text string, keep bool) bool
 	}
 	e.out = out
 	c.watch.arm(c.now+int64(c.p.cfg.BodyTimeout), wakeClient)
-	_, err := c.wire.write(out)
+	_, err := c.link.write(out)
 	return c.watch.disarm() == 0 && err == nil && keep
 }

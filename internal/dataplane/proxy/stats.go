@@ -24,6 +24,7 @@ type Stats struct {
 	Loops            uint64                   // requests that this proxy had forwarded before
 	Tolerated        [h1.NumTolerances]uint64 // responses with this departure
 	ParseErrors      [h1.NumClasses]uint64
+	Handshakes       [NumHandshakes]uint64 // of TLS, by their end
 }
 
 const countShards = 8 // of counters that every request touches
@@ -32,6 +33,7 @@ type counters struct {
 	accepted, refused, stale, dials, resent, underscores, loops atomic.Uint64
 	tolerated                                                   [h1.NumTolerances]atomic.Uint64
 	parse                                                       [h1.NumClasses]atomic.Uint64
+	handshakes                                                  [NumHandshakes]atomic.Uint64
 	shard                                                       [countShards]countShard
 }
 
@@ -60,6 +62,9 @@ func (p *Proxy) Stats() Stats {
 	}
 	for i := range p.count.tolerated {
 		s.Tolerated[i] = p.count.tolerated[i].Load()
+	}
+	for i := range p.count.handshakes {
+		s.Handshakes[i] = p.count.handshakes[i].Load()
 	}
 	if p.log != nil {
 		s.AccessLogDropped = p.log.dropped.Load()

@@ -210,13 +210,8 @@ func TestStorm(t *testing.T) {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, uint64(1000+w)))
 			for i := 0; i < 60; {
-				nc, err := net.Dial("tcp", b.addr)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				_ = nc.SetDeadline(time.Now().Add(testTimeout))
-				br := bufio.NewReader(nc)
+				nc := b.dial()
+				br := nc.r
 				for open := true; open && i < 60; i++ {
 					open = stormExchange(t, nc, br, rng, fmt.Sprintf("/%d/%d/", w, i))
 				}

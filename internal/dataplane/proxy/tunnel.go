@@ -40,7 +40,7 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 	e.up.release()
 	e.began = true
 	c.watch.arm(c.until(c.p.cfg.BodyTimeout, 0), wakeClient)
-	_, err := c.wire.write(out)
+	_, err := c.link.write(out)
 	if cause := c.watch.disarm(); cause != 0 || err != nil {
 		e.x.Fail(c.brokenClient(cause, 0))
 		u.close()
@@ -59,15 +59,15 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 			ok = err == nil
 			e.taken = int64(len(early))
 		}
-		if ok && c.copyTunnel(&c.pumpWatch, c.wire, u.wire, &e.taken, idle) {
+		if ok && c.copyTunnel(&c.pumpWatch, c.link, u.wire, &e.taken, idle) {
 			_ = u.wire.tcp.CloseWrite()
 			return
 		}
 		_ = u.wire.tcp.SetDeadline(past)
 		_ = c.wire.tcp.SetDeadline(past)
 	}()
-	if c.copyTunnel(&c.watch, u.wire, c.wire, &e.sent, idle) {
-		_ = c.wire.tcp.CloseWrite()
+	if c.copyTunnel(&c.watch, u.wire, c.link, &e.sent, idle) {
+		_ = c.link.closeWrite()
 	} else {
 		_ = u.wire.tcp.SetDeadline(past)
 		_ = c.wire.tcp.SetDeadline(past)
@@ -79,7 +79,7 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 
 // copyTunnel copies until the source ends (true) or an error occurs (false). While it waits it holds no buffer. Bytes
 // in the other direction extend its deadline: a tunnel times out only if it is silent in both directions.
-func (c *conn) copyTunnel(w *watch, from, to *wire, count *int64, idle int64) bool {
+func (c *conn) copyTunnel(w *watch, from, to link, count *int64, idle int64) bool {
 	buf := lease{pool: c.p.large}
 	defer buf.release()
 	other := &c.watch

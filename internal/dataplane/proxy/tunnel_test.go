@@ -130,7 +130,7 @@ func TestTunnelEndsWithEitherSide(t *testing.T) {
 			tell()
 			switch side {
 			case "client":
-				_ = c.SetLinger(0)
+				_ = c.tcp.SetLinger(0)
 				_ = c.Close()
 			case "drain":
 				ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)

@@ -187,6 +187,47 @@ func (w *wire) tryAsk(fd uintptr) bool {
 	return false
 }
 
+// attempt calls f when bytes may have arrived, until it returns true or the read deadline passes. f may call readNow.
+func (w *wire) attempt(f func(fd uintptr) bool) error { return w.raw.Read(f) }
+
+// control calls f once with the socket.
+func (w *wire) control(f func(fd uintptr)) { _ = w.raw.Control(f) }
+
+// canReadNow says whether readNow does not wait.
+const canReadNow = true
+
+// readNow reads what has arrived. If that is nothing, it returns errAgain.
+func (w *wire) readNow(fd uintptr, p []byte) (int, error) {
+	n, errno := rawRead(fd, p)
+	switch {
+	case errno == syscall.EAGAIN:
+		return 0, errAgain
+	case errno != 0:
+		return 0, errno
+	case n == 0 && len(p) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// writeNow sends what the kernel takes at once.
+func (w *wire) writeNow(p []byte) (n int, err error) {
+	w.control(func(fd uintptr) {
+		var errno syscall.Errno
+		if n, errno = rawWrite(fd, p); errno != 0 {
+			err = errno
+		}
+	})
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return n, err
+}
+
+func (w *wire) closeWrite() error { return w.tcp.CloseWrite() }
+
+func (w *wire) close() { _ = w.tcp.Close() }
+
 // quiet reports whether the connection is open and has no bytes waiting.
 func (w *wire) quiet() (ok bool) {
 	err := w.raw.Control(func(fd uintptr) { ok = rawQuiet(fd) })

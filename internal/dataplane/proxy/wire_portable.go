@@ -2,7 +2,10 @@
 
 package proxy
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 // wire is a TCP connection driven through net.Conn. It does the same as the raw driver, on every system that Go
 // supports. One goroutine may read and one may write at a time.
@@ -61,6 +64,30 @@ func (w *wire) ask(p []byte, fresh bool, l *lease) (sent int, stale bool, err er
 	_, err = w.fill(l)
 	return sent, false, err
 }
+
+// attempt calls f once; its reads wait.
+func (w *wire) attempt(f func(fd uintptr) bool) error {
+	f(0)
+	return nil
+}
+
+func (w *wire) control(f func(fd uintptr)) { f(0) }
+
+// canReadNow says whether readNow does not wait.
+const canReadNow = false
+
+// readNow waits for bytes.
+func (w *wire) readNow(_ uintptr, p []byte) (int, error) { return w.tcp.Read(p) }
+
+// writeNow sends p, for at most 10 ms.
+func (w *wire) writeNow(p []byte) (int, error) {
+	_ = w.tcp.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+	return w.tcp.Write(p)
+}
+
+func (w *wire) closeWrite() error { return w.tcp.CloseWrite() }
+
+func (w *wire) close() { _ = w.tcp.Close() }
 
 // quiet reports whether the connection is open and has no bytes waiting.
 func (w *wire) quiet() bool {

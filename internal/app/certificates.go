@@ -1,0 +1,94 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/dataplane/certs"
+)
+
+// certificates holds the certificates of the open listeners, by the name of the listener.
+type certificates struct {
+	log  *slog.Logger
+	mu   sync.Mutex
+	sets map[string]*certs.Set
+}
+
+// load reads the certificates of listeners with TLS. A listener whose settings did not change keeps its set, and with it
+// the sessions that clients resume.
+func (c *certificates) load(listeners []config.Listener) (map[string]*certs.Set, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := map[string]*certs.Set{}
+	var bad []error
+	for _, l := range listeners {
+		if l.TLS == nil {
+			continue
+		}
+		want := certsOf(l, c.log)
+		if open := c.sets[l.Name]; open != nil && open.Config().Same(want) {
+			open.Refresh()
+			out[l.Name] = open
+			continue
+		}
+		set, err := certs.Load(want)
+		if err != nil {
+			bad = append(bad, fmt.Errorf("listener %s: tls: %w", l.Name, err))
+			continue
+		}
+		out[l.Name] = set
+	}
+	return out, errors.Join(bad...)
+}
+
+// certsOf converts the settings of a checked listener.
+func certsOf(l config.Listener, log *slog.Logger) certs.Config {
+	out := certs.Config{MinVersion: tls.VersionTLS12, Protocols: []string{"http/1.1", "http/1.0"}, Log: log.With("listener", l.Name)}
+	if l.TLS.MinVersion == "1.3" {
+		out.MinVersion = tls.VersionTLS13
+	}
+	for _, f := range l.TLS.Certificates {
+		out.Pairs = append(out.Pairs, certs.Pair{Cert: f.Cert, Key: f.Key})
+	}
+	return out
+}
+
+// serve makes sets those of the open listeners.
+func (c *certificates) serve(sets map[string]*certs.Set) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sets = sets
+}
+
+// current returns the sets of the open listeners, by name. The map must not be changed.
+func (c *certificates) current() map[string]*certs.Set {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.sets)
+}
+
+// certificatePace is the time between two looks at the files. A look costs two stat calls for each certificate.
+const certificatePace = 2 * time.Second
+
+// run takes over changed files until ctx ends.
+func (c *certificates) run(ctx context.Context) error {
+	tick := time.NewTicker(certificatePace)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, set := range c.current() {
+			set.Refresh()
+		}
+	}
+}

@@ -41,7 +41,7 @@ func New(env *Env, groups ...Group) *cobra.Command {
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.SetHelpTemplate(helpTemplate)
+	root.SetHelpFunc(help)
 	root.SetIn(env.In)
 	root.SetOut(env.Out)
 	root.SetErr(env.Err)
@@ -68,8 +68,8 @@ func New(env *Env, groups ...Group) *cobra.Command {
 	return root
 }
 
-// usageTemplate is the part of the help text behind the description. It differs from cobra's in three ways: the usage is
-// one line, flags of all commands come without a blank word such as "Global", and the last line can be typed.
+// usageTemplate is the part of the help text after the description. It differs from cobra's template in two ways: the
+// usage is one line, and long lines of flags are wrapped.
 const usageTemplate = `Usage:
   {{.UseLine}}{{if .HasExample}}
 
@@ -91,12 +91,13 @@ Flags of all commands:
 See {{.CommandPath}} COMMAND --help for flags and examples of a command.{{end}}
 `
 
-// helpTemplate is the description, wrapped, and the usage.
-const helpTemplate = `{{with or .Long .Short}}{{. | trimTrailingWhitespaces | wrapped}}
-
-{{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}`
-
-func init() { cobra.AddTemplateFunc("wrapped", func(text string) string { return wrapped(text, 100) }) }
+// help prints the description of a command, wrapped, and its usage.
+func help(c *cobra.Command, _ []string) {
+	if text := strings.TrimSpace(cmp.Or(c.Long, c.Short)); text != "" {
+		fmt.Fprintf(c.OutOrStdout(), "%s\n\n", wrapped(text, 100))
+	}
+	fmt.Fprint(c.OutOrStdout(), c.UsageString())
+}
 
 // wrapped breaks lines at blanks so that none has more than width characters, unless a word is longer.
 func wrapped(text string, width int) string {

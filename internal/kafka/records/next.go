@@ -162,7 +162,7 @@ func (r *Reader) take(a answer) (Batch, error) {
 	return b, fail
 }
 
-// delay handles an error after which the fetch is sent again. It returns errors that do not pass by themselves.
+// delay handles an error after which the fetch is sent again. It returns errors that a retry cannot fix.
 func (r *Reader) delay(b Batch, err error) (Batch, error) {
 	var broker *kerr.Error
 	if errors.As(err, &broker) && !kerr.IsRetriable(broker) {

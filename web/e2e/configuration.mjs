@@ -1,5 +1,5 @@
 // The configuration in the console of a running demo: what is current and who
-// took it, an edit with its mistakes and its preview, two revisions side by
+// applied it, an edit with its mistakes and its preview, two revisions side by
 // side, the way back, and somebody else who was first.
 //
 //   node e2e/configuration.mjs http://127.0.0.1:8083 [FOLDER for screenshots]
@@ -13,7 +13,7 @@ await drive(async ({ page, url, check, accessible, fits, comes, soon, editor, wr
   await page.goto(`${url}/configuration`);
   await page.waitForSelector(".document");
   const first = await call("GET", "/config");
-  await comes("current: the node took it", (r) => document.querySelector(".nodes")?.textContent.includes(`took ${r}`), first.revision);
+  await comes("current: the node applied it", (r) => document.querySelector(".nodes")?.textContent.includes(`applied ${r}`), first.revision);
   await steady("current");
   await accessible("current", true);
   await fits("current");
@@ -72,7 +72,7 @@ await drive(async ({ page, url, check, accessible, fits, comes, soon, editor, wr
   const second = await call("GET", "/config");
   check("and current", second.revision !== first.revision && second.document.includes("least_request"), second.revision);
   await page.getByRole("link", { name: "Current", exact: true }).click();
-  await comes("every node took it", (r) => document.querySelector(".nodes")?.textContent.includes(`took ${r}`), second.revision);
+  await comes("every node applied it", (r) => document.querySelector(".nodes")?.textContent.includes(`applied ${r}`), second.revision);
 
   // History
   await page.getByRole("link", { name: "History", exact: true }).click();

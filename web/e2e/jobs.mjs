@@ -130,7 +130,7 @@ await drive(async ({ page, context, url, check, comes, soon, write, written, pic
     const c = await api("/config");
     check("it is current", c.document.includes("weight: 10}"), c.revision);
     await page.getByRole("link", { name: "Current", exact: true }).click();
-    await comes("the node took it", (r) => document.querySelector(".nodes")?.textContent.includes(`took ${r}`), c.revision);
+    await comes("the node applied it", (r) => document.querySelector(".nodes")?.textContent.includes(`applied ${r}`), c.revision);
   });
 
   await job("silence an alert", 3, async (check, comes) => {

@@ -46,7 +46,7 @@ export function ClusterView() {
 /** The version, as far as it is known. */
 function versionOf(b: { version: string; embedded?: boolean }): string {
   if (b.embedded) return `smartlb ${b.version}, embedded`.replace(" ,", ",");
-  return b.version ? `Kafka ${b.version.replace(/^v/, "")}, estimated from its API versions` : "not told";
+  return b.version ? `Kafka ${b.version.replace(/^v/, "")}, estimated from its API versions` : "unknown";
 }
 
 function Facts({ c }: { c: Cluster }) {

@@ -49,7 +49,7 @@ export function BrokerSettings({ id }: { id: number }) {
                 </td>
                 <td className="muted">{sources[s.source] ?? s.source}</td>
                 <td className="muted value-cell" title={s.default}>
-                  {s.default ? settingValue(s.name, s.default) : "not told"}
+                  {s.default ? settingValue(s.name, s.default) : "unknown"}
                 </td>
                 <td className="muted">{s.readOnly ? "a restart" : "a command"}</td>
               </tr>

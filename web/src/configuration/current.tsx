@@ -68,7 +68,7 @@ function Nodes({ c }: { c: Configuration }) {
                   </span>
                 ) : current ? (
                   <span className="ok-text">
-                    <CheckIcon /> took {n.revision}
+                    <CheckIcon /> applied {n.revision}
                     {n.state === "lkg" && " from its disk"}
                   </span>
                 ) : (
@@ -76,7 +76,7 @@ function Nodes({ c }: { c: Configuration }) {
                     <WarnIcon /> serves {n.revision || "nothing"}{n.lostLog ? ", its last good one" : ", behind"}
                   </span>
                 )}{" "}
-                <span className="muted">said so {age(n.ageMs)} ago</span>
+                <span className="muted">reported {age(n.ageMs)} ago</span>
                 {n.errors.length > 0 && (
                   <ul className="bad-text">
                     {n.errors.map((e) => (
@@ -106,7 +106,7 @@ function Overrides({ c }: { c: Configuration }) {
       <h2 id="overrides">Overrides</h2>
       {c.overrides.length === 0 ? (
         <p className="muted">
-          None. A drain or a weight holds whatever the revision says: <code>smartlb drain INSTANCE</code>.
+          None. A drain or a weight stays in effect when the revision changes: <code>smartlb drain INSTANCE</code>.
         </p>
       ) : (
         <ul className="nodes">

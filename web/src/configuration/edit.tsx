@@ -151,7 +151,7 @@ export function Edit({ c }: { c: Configuration }) {
           </button>
         )}
         <p className="outcome muted" role="status">
-          {apply.data && !changed ? `${apply.data.revision} is published; Current shows which nodes took it` : why}
+          {apply.data && !changed ? `${apply.data.revision} is published; Current shows which nodes have applied it` : why}
         </p>
       </div>
     </form>

@@ -156,14 +156,14 @@ function StepLine({ s, due }: { s: Step; due: boolean }) {
 const outcomes = { done: "ok-text", failed: "bad-text", blocked: "warn-text", left: "muted" } as const;
 
 function Result({ of }: { of: Applied }) {
-  const told = of.steps.filter((s) => s.kind !== "foreign");
+  const shown = of.steps.filter((s) => s.kind !== "foreign");
   return (
     <section aria-labelledby="result-h" role="status">
       <h2 id="result-h">
         {of.done} done, {of.failed} failed, {of.blocked} blocked
       </h2>
       <ul className="steps">
-        {told.map((s) => (
+        {shown.map((s) => (
           <li key={keyOf(s)}>
             <span className={`mark ${outcomes[s.result]}`}>{s.result}</span>
             <span>

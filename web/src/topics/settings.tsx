@@ -169,7 +169,7 @@ function Row({ s, edit, danger, problem, forbidden, onEdit, onUndo }: RowProps) 
       </td>
       <td className="muted">{sources[s.source] ?? s.source}</td>
       <td className="muted value-cell" title={s.default}>
-        {s.default ? settingValue(s.name, s.default) : "not told"}
+        {s.default ? settingValue(s.name, s.default) : "unknown"}
       </td>
       <td className="setting-actions">
         {edit === undefined ? (

@@ -40,6 +40,7 @@ var (
 	descDials    = prometheus.NewDesc("smartlb_upstream_dials_total", "Connections made to instances.", nil, nil)
 	descResent   = prometheus.NewDesc("smartlb_upstream_resent_total", "Requests sent again because the instance had just closed the idle connection.", nil, nil)
 	descShortage = prometheus.NewDesc("smartlb_shortage_total", "Connections and probes that failed because this node lacked descriptors, memory, ports or a response from its name server.", nil, nil)
+	descSessions = prometheus.NewDesc("smartlb_http2_connections_total", "Client connections of HTTP/2.", nil, nil)
 	descFields   = prometheus.NewDesc("smartlb_request_fields_dropped_total", "Request headers with an underscore in their name that were not forwarded.", nil, nil)
 	descLoops    = prometheus.NewDesc("smartlb_loops_total", "Requests that this proxy had forwarded before.", nil, nil)
 	descTolerant = prometheus.NewDesc("smartlb_upstream_tolerated_total", "Responses that violated HTTP but had only one meaning, by kind.", []string{"kind"}, nil)
@@ -90,6 +91,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descDials, prometheus.CounterValue, float64(s.UpstreamDials))
 	ch <- prometheus.MustNewConstMetric(descResent, prometheus.CounterValue, float64(s.UpstreamResent))
 	ch <- prometheus.MustNewConstMetric(descShortage, prometheus.CounterValue, float64(c.a.data.shortage.Count()))
+	ch <- prometheus.MustNewConstMetric(descSessions, prometheus.CounterValue, float64(s.Sessions))
 	ch <- prometheus.MustNewConstMetric(descFields, prometheus.CounterValue, float64(s.FieldsDropped))
 	ch <- prometheus.MustNewConstMetric(descLoops, prometheus.CounterValue, float64(s.Loops))
 	for i, n := range s.Tolerated {

@@ -26,8 +26,8 @@ func (b *Body) Tolerated() Tolerances {
 }
 
 // Take reads p. It moves the data to the front of p (data) and returns how many bytes of p it used. Take uses all bytes
-// of p until Done. The bytes after the first n are then not part of this body. A body UntilClose is never done: it ends
-// with the stream.
+// of p until Done. The bytes after the first n are then not part of this body. A body UntilClose is done
+// after End.
 func (b *Body) Take(p []byte) (data []byte, n int, _ *Error) {
 	if b.done {
 		return nil, 0, nil
@@ -57,6 +57,9 @@ func (b *Body) Take(p []byte) (data []byte, n int, _ *Error) {
 	}
 	return p, len(p), nil
 }
+
+// End notes that the stream has ended: a body UntilClose is then complete.
+func (b *Body) End() { b.done = true }
 
 // Done reports whether the body is complete.
 func (b *Body) Done() bool { return b.done }

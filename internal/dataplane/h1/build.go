@@ -24,7 +24,7 @@ func (r *Request) AppendHead(dst []byte, drop Kinds) []byte {
 		dst = append(dst, "\r\n"...)
 	}
 	switch {
-	case r.Body == ByChunks:
+	case r.Body == ByChunks, r.Body == UntilClose:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	case r.Body == ByLength:
 		dst = appendLength(dst, r.Length)

@@ -38,13 +38,15 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Reason }
 
+// ErrPreface says that the bytes are the preface of HTTP/2, not a request.
+var ErrPreface = &Error{400, ClassUnsupported, "HTTP/2 preface where HTTP/1.1 is expected"}
+
 // Reasons to refuse requests and responses.
 var (
 	errLineEnd       = &Error{400, ClassSyntax, "line does not end with CRLF"}
 	errRequestLine   = &Error{400, ClassSyntax, "malformed request line"}
 	errMethod        = &Error{400, ClassSyntax, "malformed method"}
 	errTLS           = &Error{400, ClassUnsupported, "TLS handshake on a port for plain HTTP"}
-	errPreface       = &Error{400, ClassUnsupported, "HTTP/2 preface on a port for HTTP/1.1"}
 	errProxyHeader   = &Error{400, ClassUnsupported, "PROXY protocol header on a port that expects none"}
 	errUnderscore    = &Error{400, ClassSyntax, "field name with an underscore"}
 	errMethodLong    = &Error{501, ClassLimit, "method too long"}

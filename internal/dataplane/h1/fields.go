@@ -421,6 +421,15 @@ func (f *Fields) count(kind Kind) (n int) {
 	return n
 }
 
+// Crosses returns line i if it crosses a proxy and its kind is not in drop.
+func (f *Fields) Crosses(i int, drop Kinds) (name, value []byte, ok bool) {
+	l := &f.list[i]
+	if (drop|hopByHop)&(1<<l.kind) != 0 {
+		return nil, nil, false
+	}
+	return f.buf[l.name:l.colon], f.buf[l.value:l.end], true
+}
+
 // AppendFields appends every line whose kind is not in drop, in the received order. It always drops fields that end at
 // a proxy.
 func (f *Fields) AppendFields(dst []byte, drop Kinds) []byte {

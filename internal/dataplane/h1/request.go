@@ -57,7 +57,7 @@ const (
 	NoBody       Framing = iota
 	ByLength             // after Length bytes
 	ByChunks             // with the last chunk
-	UntilClose           // with the connection; responses only
+	UntilClose           // with the connection, or a stream of HTTP/2
 	ByTunnelling         // never: after a 101 both directions belong to another protocol
 )
 
@@ -73,7 +73,7 @@ type Request struct {
 	upgrade                   []byte // the protocol that the client requests; nil: none that is passed on
 
 	Minor     int     // HTTP/1.Minor: 0, or 1 for 1 and above
-	Body      Framing // NoBody, ByLength (Length > 0) or ByChunks
+	Body      Framing // NoBody, ByLength (Length > 0), ByChunks, or UntilClose after SetBody
 	Length    int64   // with ByLength
 	Close     bool    // the client wants the connection closed after the reply
 	KeepAlive bool    // an HTTP/1.0 client asked to keep the connection
@@ -97,6 +97,20 @@ func (r *Request) Host() []byte { return r.host }
 // SetHost sets the authority of an HTTP/1.0 request that has none: an HTTP/1.1 request cannot be written without it.
 // host must be valid and stay unchanged while r is in use.
 func (r *Request) SetHost(host []byte) { r.host = host }
+
+// SetBody sets the framing of a request whose protocol does not need Content-Length: a body of n bytes, or, if n is
+// below 0, one that ends with its stream. A request with a Content-Length keeps it.
+func (r *Request) SetBody(n int64) {
+	switch {
+	case r.Body != NoBody || r.count(ContentLength) > 0:
+		return
+	case n < 0:
+		r.Body = UntilClose
+	case n > 0:
+		r.Body, r.Length = ByLength, n
+	}
+	r.Continue = r.Body != NoBody && r.has(Expect)
+}
 
 // Path returns the path in the routed spelling: see setPath. It is "/" for OPTIONS *.
 func (r *Request) Path() []byte { return r.path }
@@ -212,7 +226,7 @@ func (r *Request) requestLine(line []byte, lim *Limits) *Error {
 		return errVersion
 	}
 	if string(method) == "PRI" {
-		return errPreface // RFC 9113 §3.4
+		return ErrPreface // RFC 9113 §3.4
 	}
 	if version[5] != '1' {
 		return errVersionNew

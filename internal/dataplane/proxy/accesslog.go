@@ -119,6 +119,8 @@ func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string
 	b = e.client.AppendTo(b)
 	b = append(b, `","listener":`...)
 	b = appendQuoted(b, c.l.name())
+	b = append(b, `,"protocol":`...)
+	b = appendQuoted(b, e.protocol(c))
 	b = append(b, `,"method":`...)
 	b = appendQuoted(b, e.req.Method())
 	b = append(b, `,"host":`...)
@@ -155,6 +157,14 @@ func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string
 	b = append(b, "}\n"...)
 	e.line = b
 	c.p.log.add(c.shard, b)
+}
+
+// protocol returns the protocol of a request as in the access log, "" if the request was not understood so far.
+func (e *exchange) protocol(c *conn) string {
+	if e.req.Method() == nil {
+		return ""
+	}
+	return c.front.protocol(e)
 }
 
 // appendTime appends the time in RFC 3339 with milliseconds. It caches the formatted second.

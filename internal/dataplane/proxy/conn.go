@@ -8,16 +8,22 @@ import (
 
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/h2"
 )
 
 // conn is a client connection. One goroutine serves it.
 type conn struct {
 	p       *Proxy
 	l       *listener
-	wire    *wire   // the socket
-	link    link    // what carries the bytes: wire, or secure
-	secure  *secure // nil: in the clear
-	in      lease   // received from the client and not yet processed
+	wire    *wire                   // the socket
+	link    link                    // what carries the bytes: wire, secure, or stream
+	front   front                   // how the client's protocol frames requests and responses
+	secure  *secure                 // nil: in the clear
+	stream  *h2.Stream              // a request of HTTP/2; nil: a connection
+	session atomic.Pointer[session] // a connection of HTTP/2; nil: of HTTP/1.1, or a stream
+	in      lease                   // received from the client and not yet processed
+	preface bool                    // the client began with the preface of HTTP/2
+	used    bool                    // a request was read
 	peer    netip.Addr
 	trusted bool // the peer's X-Forwarded-* are trusted
 	explain bool // the peer may request explanations
@@ -41,7 +47,7 @@ func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{p: p, l: l, wire: w, link: w, in: lease{pool: p.small}, now: p.cfg.Now()}
+	c := &conn{p: p, l: l, wire: w, link: w, front: h1Front{}, in: lease{pool: p.small}, now: p.cfg.Now()}
 	if cfg := l.set.Load().TLS; cfg != nil {
 		c.secure = newSecure(w, cfg)
 		c.link = c.secure
@@ -58,13 +64,26 @@ func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
 // serve handles requests until the connection must be closed, then closes it.
 func (c *conn) serve() {
 	if c.secure == nil || c.handshake(c.secure) {
-		for c.serveOne() {
-		}
+		c.serveRequests()
 	}
 	c.link.close()
 	c.unpin()
 	c.in.release()
 	c.p.conns.remove(c)
+}
+
+// serveRequests serves the requests of a connection until it must be closed. HTTP/2 is chosen by ALPN, or in the clear
+// by its preface.
+func (c *conn) serveRequests() {
+	if c.secure != nil && c.secure.conn.ConnectionState().NegotiatedProtocol == "h2" {
+		c.serveSession()
+		return
+	}
+	for c.serveOne() {
+	}
+	if c.preface {
+		c.serveSession()
+	}
 }
 
 // serveOne waits for a request and answers it. It returns false if the connection must be closed.
@@ -107,9 +126,9 @@ func (c *conn) awaitFirst() bool {
 	case firedDrain:
 		// The client may have sent a request before it saw the drain: answer that request.
 		if err == nil {
-			return c.wire.tcp.SetDeadline(time.Time{}) == nil
+			return c.link.resume(true) == nil
 		}
-		if !c.link.waiting() || c.wire.tcp.SetDeadline(time.Time{}) != nil {
+		if !c.link.waiting() || c.link.resume(true) != nil {
 			return false
 		}
 		_, err = c.link.fill(&c.in)
@@ -133,6 +152,11 @@ func (c *conn) readHead(e *exchange) bool {
 			}
 			c.now = c.p.cfg.Now()
 			e.head = n
+			if bad == h1.ErrPreface && c.secure == nil && !c.used {
+				c.preface = true
+				return false
+			}
+			c.used = true
 			if bad != nil {
 				c.refuseHead(e, bad)
 			}
@@ -145,7 +169,7 @@ func (c *conn) readHead(e *exchange) bool {
 		if _, err := c.link.fill(&c.in); err != nil {
 			if c.watch.disarm() == fired {
 				c.now = c.p.cfg.Now()
-				_ = c.wire.tcp.SetDeadline(time.Time{})
+				_ = c.link.resume(true)
 				c.refuseHead(e, headLate)
 			}
 			return false
@@ -283,7 +307,7 @@ func (c *conn) readBody(e *exchange, total int) *h1.Error {
 	}
 	c.watch.arm(c.now+int64(c.p.cfg.BodyTimeout), wakeClient)
 	if e.req.Continue && c.in.len() == e.head {
-		if _, err := c.link.write([]byte(continueLine)); err != nil {
+		if err := c.front.proceed(c); err != nil {
 			c.watch.disarm()
 			return clientLeft
 		}
@@ -291,7 +315,7 @@ func (c *conn) readBody(e *exchange, total int) *h1.Error {
 	for c.in.len() < total {
 		if _, err := c.link.fill(&c.in); err != nil {
 			if c.watch.disarm() == fired {
-				_ = c.wire.tcp.SetDeadline(time.Time{})
+				_ = c.link.resume(true)
 				return bodyLate
 			}
 			return clientLeft
@@ -299,20 +323,22 @@ func (c *conn) readBody(e *exchange, total int) *h1.Error {
 		c.watch.push(c.p.cfg.Now() + int64(c.p.cfg.BodyTimeout))
 	}
 	if c.watch.disarm() != 0 {
-		_ = c.wire.tcp.SetDeadline(time.Time{})
+		_ = c.link.resume(true)
 		return bodyLate
 	}
 	c.now = c.p.cfg.Now()
 	return nil
 }
 
-const continueLine = "HTTP/1.1 100 Continue\r\n\r\n"
-
 // linger closes the sending side and reads what the client still sends, up to 512 KiB and 1 s. If the proxy closed
 // immediately, the kernel would answer unread bytes with a reset, which would overtake the reply (RFC 9112 §9.6).
+// A stream of HTTP/2 is not closed that way.
 func (c *conn) linger() {
+	if c.stream != nil {
+		return
+	}
 	const most = 512 << 10
-	_ = c.wire.tcp.SetDeadline(time.Time{})
+	_ = c.link.resume(true)
 	if c.link.closeWrite() != nil {
 		return
 	}
@@ -332,8 +358,8 @@ func (c *conn) linger() {
 // busyWith returns the service of the current request, "" if the request has no instance yet. busy is false between
 // requests.
 func (c *conn) busyWith() (service string, busy bool) {
-	if c.watch.at.Load() > 0 && c.watch.wake.Load()&idle != 0 {
-		return "", false
+	if c.session.Load() != nil || c.watch.at.Load() > 0 && c.watch.wake.Load()&idle != 0 {
+		return "", false // the requests of a session are those of its streams
 	}
 	if u := c.watch.up.Load(); u != nil {
 		return u.pool.live.Service, true
@@ -341,8 +367,11 @@ func (c *conn) busyWith() (service string, busy bool) {
 	return "", true
 }
 
-// drain ends the connection if it is idle.
+// drain ends the connection if it is idle. A session tells its client to make further requests elsewhere.
 func (c *conn) drain() {
+	if s := c.session.Load(); s != nil && !s.mayDrain() {
+		return
+	}
 	if at := c.watch.at.Load(); at > 0 && c.watch.wake.Load()&idle != 0 {
 		c.fire(&c.watch, at, firedDrain)
 	}
@@ -351,7 +380,12 @@ func (c *conn) drain() {
 // cutNow ends the connection immediately, even during a request.
 func (c *conn) cutNow() {
 	c.cut.Store(true) // before the close: what follows from it looks as if the client had left
-	_ = c.wire.tcp.Close()
+	if s := c.session.Load(); s != nil {
+		s.streams.each(func(c *conn) { c.cutNow() })
+	}
+	if c.stream == nil {
+		_ = c.wire.tcp.Close()
+	}
 	for _, w := range []*watch{&c.watch, &c.pumpWatch} {
 		if at := w.at.Load(); at > 0 {
 			c.fire(w, at, firedCut)

@@ -61,11 +61,11 @@ func (p *Proxy) Drain(ctx context.Context) error {
 // cut ends every connection and counts the requests on them.
 func (p *Proxy) cut(why error) error {
 	e := &CutError{ByService: map[string]int{}, err: why}
-	p.conns.each(func(c *conn) {
+	p.conns.eachExchange(func(c *conn) {
 		if service, busy := c.busyWith(); busy {
 			e.Requests++
 			e.ByService[service]++
-		} else {
+		} else if s := c.session.Load(); s == nil || s.streams.len() == 0 {
 			e.Idle++
 		}
 		c.cutNow()

@@ -29,6 +29,8 @@ type exchange struct {
 	why      string     // reason of status
 	client   netip.Addr // the peer, or the address that a trusted peer names
 	began    bool       // response bytes reached the client
+	chunked  bool       // the response is sent to the client in chunks
+	block    int        // bytes of out that are the response head; HTTP/2
 	tolerant bool       // the response body is read tolerantly
 	pumping  bool       // pump was started for this request
 	pump     pump
@@ -39,6 +41,9 @@ type exchange struct {
 	dateOf int64  // second of date
 	date   []byte // as in a Date field
 }
+
+// chunkedUp reports whether the instance gets the request body in chunks.
+func (e *exchange) chunkedUp() bool { return e.req.Body == h1.ByChunks || e.req.Body == h1.UntilClose }
 
 const outKeep = 64 << 10 // out buffers above this size are not kept
 
@@ -59,6 +64,7 @@ func (e *exchange) reset() {
 	e.id, e.out = e.id[:0], e.out[:0]
 	e.head, e.used, e.first, e.taken, e.sent = 0, 0, nil, 0, 0
 	e.status, e.why, e.began, e.pumping = 0, "", false, false
+	e.chunked, e.block = false, 0
 	e.client = netip.Addr{}
 	e.x.Explain, e.x.Pin = false, nil
 	e.pump.sentAt.Store(0)

@@ -120,10 +120,12 @@ func (c *conn) buildRequest(e *exchange) {
 	}
 	out = append(out, "\r\nX-Request-Id: "...)
 	out = append(out, e.id...)
-	out = append(out, viaStart[e.req.Minor]...)
+	out = append(out, "\r\nVia: "...)
+	out = append(out, c.front.protocol(e)[len("HTTP/"):]...)
+	out = append(out, ' ')
 	out = append(out, c.p.cfg.Via...)
 	out = append(out, "\r\n\r\n"...)
-	if e.req.Body == h1.ByChunks {
+	if e.chunkedUp() {
 		out = h1.AppendChunk(out, e.first)
 		if e.body.Done() {
 			out = append(out, h1.LastChunk...)
@@ -141,9 +143,6 @@ func (c *conn) scheme() string {
 	}
 	return "http"
 }
-
-// viaStart is the start of the proxy's Via line, by the minor HTTP version of the request.
-var viaStart = [2]string{"\r\nVia: 1.0 ", "\r\nVia: 1.1 "}
 
 // appendJoined appends the values of all fields of a kind, each followed by ", ".
 func (e *exchange) appendJoined(dst []byte, want h1.Kind) []byte {

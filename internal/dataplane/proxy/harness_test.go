@@ -32,7 +32,7 @@ var overTLS = flag.Bool("tls", false, "run the tests over TLS")
 // identity is a certificate for 127.0.0.1, with what clients need to trust it.
 var identity = sync.OnceValue(func() (id struct{ server, client *tls.Config }) {
 	ca := certtest.New(noTest{}, "test")
-	id.server = &tls.Config{Certificates: []tls.Certificate{ca.Issue(certtest.Options{}, "127.0.0.1", "localhost")}, NextProtos: []string{"http/1.1"}}
+	id.server = &tls.Config{Certificates: []tls.Certificate{ca.Issue(certtest.Options{}, "127.0.0.1", "localhost")}, NextProtos: []string{"h2", "http/1.1"}}
 	id.client = &tls.Config{RootCAs: ca.Pool(), ServerName: "127.0.0.1"}
 	return id
 })
@@ -74,6 +74,7 @@ type entry struct {
 	RequestID string    `json:"request_id"`
 	Client    string    `json:"client"`
 	Listener  string    `json:"listener"`
+	Protocol  string    `json:"protocol"`
 	Method    string    `json:"method"`
 	Host      string    `json:"host"`
 	Target    string    `json:"target"`

@@ -204,7 +204,6 @@ func TestWhoseRequestIDIsKept(t *testing.T) {
 func TestOtherProtocolsAreNamed(t *testing.T) {
 	for want, bytes := range map[string]string{
 		"TLS handshake on a port for plain HTTP":               "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-		"HTTP/2 preface on a port for HTTP/1.1":                "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 		"PROXY protocol header on a port that expects none":    "PROXY TCP4 192.0.2.1 192.0.2.2 1000 80\r\n" + get,
 		"PROXY protocol header on a port that expects none ":   "PROXY UNKNOWN\r\n" + get,
 		"PROXY protocol header on a port that expects none  ":  "PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n" + get,

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,18 +106,25 @@ func (c *conn) runPump(e *exchange, u *upstreamConn) {
 func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 	p := &e.pump
 	var frame []byte
-	if e.req.Body == h1.ByChunks {
+	if e.chunkedUp() {
 		frame = make([]byte, 0, p.buf.pool.size+2*bodyRoom)
 	}
 	for !e.body.Done() {
 		c.pumpWatch.arm(c.p.cfg.Now()+int64(c.p.cfg.BodyTimeout), wakeClient|wakeUpstream)
 		var data []byte
 		var err error
-		if frame == nil {
+		if e.req.Body != h1.ByChunks {
 			space := p.buf.room()
 			var n int
 			n, err = c.link.read(space[:e.body.Want(len(space))])
 			data, _, _ = e.body.Take(space[:n])
+			if err == io.EOF && e.req.Body == h1.UntilClose {
+				e.body.End()
+				err = nil
+			}
+			if frame != nil {
+				frame = h1.AppendChunk(frame[:0], data)
+			}
 		} else {
 			var n int
 			if n, err = c.link.read(p.buf.room()); err == nil {
@@ -153,7 +161,7 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 		}
 		p.sentAt.Store(c.p.cfg.Now())
 	}
-	if frame == nil {
+	if e.req.Body != h1.ByChunks {
 		p.buf.release()
 	}
 	return true
@@ -183,10 +191,10 @@ func (c *conn) stopPump(e *exchange, u *upstreamConn) {
 	case <-e.pump.done:
 	default:
 		e.pump.stopped.Store(true)
-		_ = c.wire.tcp.SetReadDeadline(past)
+		c.link.interrupt(false)
 		_ = u.wire.tcp.SetWriteDeadline(past)
 		<-e.pump.done
 		_ = u.wire.tcp.SetWriteDeadline(time.Time{}) // the pump may have ended before it saw the deadline; the connection is then kept
 	}
-	_ = c.wire.tcp.SetDeadline(time.Time{}) // set above or by the pump's watch: the reply is still to be written
+	_ = c.link.resume(true) // set above or by the pump's watch: the reply is still to be written
 }

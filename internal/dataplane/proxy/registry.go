@@ -2,8 +2,8 @@ package proxy
 
 import "sync"
 
-// registry lists all client connections. It is locked when a connection is added or removed and by the sweeper, never
-// by a request.
+// registry lists client connections, or the requests of a session. It is locked when one is added or removed, and by the
+// sweeper. A request of HTTP/1.1 never locks it.
 type registry struct {
 	mu     sync.Mutex
 	list   []*conn
@@ -45,6 +45,16 @@ func (r *registry) each(f func(*conn)) {
 	for _, c := range r.list {
 		f(c)
 	}
+}
+
+// eachExchange calls f for each connection, and for each request of a session.
+func (r *registry) eachExchange(f func(*conn)) {
+	r.each(func(c *conn) {
+		f(c)
+		if s := c.session.Load(); s != nil {
+			s.streams.each(f)
+		}
+	})
 }
 
 func (r *registry) len() int {

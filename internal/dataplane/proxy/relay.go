@@ -21,24 +21,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 		c.tunnel(e, u)
 		return false
 	}
-	keep = c.mayKeep(e)
-	endless := res.Body == h1.ByChunks || res.Body == h1.UntilClose
-	chunked := endless && e.req.Minor == 1
-	if endless && !chunked {
-		keep = false // the end of the connection is the end of the body
-	}
-	out := res.AppendHead(e.out[:0], responseDrop)
-	switch {
-	case chunked:
-		out = h1.AppendChunkedField(out)
-	case res.Body == h1.ByLength, res.Body == h1.NoBody && res.Length >= 0 && res.Status != 204:
-		out = h1.AppendLength(out, res.Length)
-	}
-	if !res.HasDate() { // RFC 9110 §6.6.1
-		out = c.appendDate(out, e)
-	}
-	out = c.appendOurs(out, e, keep)
-
+	keep = c.front.head(c, e, c.mayKeep(e))
 	var body h1.Body
 	body.Start(res.Body, res.Length)
 	if e.tolerant {
@@ -47,15 +30,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	defer func() { c.tolerated(body.Tolerated()) }()
 	data, n, bad := body.Take(e.up.bytes())
 	surplus := n < e.up.len() // bytes that no request asked for
-	if chunked {
-		out = h1.AppendChunk(out, data)
-		if body.Done() {
-			out = append(out, h1.LastChunk...)
-		}
-	} else {
-		out = append(out, data...)
-	}
-	e.out = out
+	c.front.first(e, data, body.Done())
 	e.sent = int64(len(data))
 	e.up.release()
 	e.began = true
@@ -66,7 +41,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 		u = nil // another exchange may own it now
 	}
 	c.watch.arm(c.until(c.p.cfg.BodyTimeout, deadline), wakeClient)
-	_, err := c.link.write(out)
+	err := c.front.flush(c, e, body.Done())
 	cause := c.watch.disarm()
 	switch {
 	case err != nil || cause != 0:
@@ -76,7 +51,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 		e.x.Fail(dispatch.BadResponse)
 		keep = false
 	case !body.Done():
-		clean = c.stream(e, u, &body, chunked, deadline)
+		clean = c.streamBody(e, u, &body, deadline)
 		keep = keep && clean
 	}
 	if u == nil {
@@ -124,9 +99,9 @@ func (c *conn) gone() dispatch.Failure {
 	return dispatch.ClientGone
 }
 
-// stream passes on the rest of a body in bounded memory: it stops reading while the client is slow. It reports whether
+// streamBody passes on the rest of a body in bounded memory: it stops reading while the client is slow. It reports whether
 // the body ended correctly.
-func (c *conn) stream(e *exchange, u *upstreamConn, body *h1.Body, chunked bool, deadline int64) bool {
+func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, deadline int64) bool {
 	buf := lease{pool: c.p.large}
 	defer buf.release()
 	defer c.since.Store(0)
@@ -149,13 +124,9 @@ func (c *conn) stream(e *exchange, u *upstreamConn, body *h1.Body, chunked bool,
 			}
 			e.res.Close = true // surplus bytes: do not keep the connection
 		}
-		frame := data
-		if chunked {
-			frame = frameChunk(space, len(data), body.Done() || ended)
-		}
 		c.now = c.p.cfg.Now()
 		c.watch.push(c.until(c.p.cfg.BodyTimeout, deadline)) // from here on the wait is for the client
-		_, err = c.link.write(frame)
+		err = c.front.more(c, e, space, len(data), body.Done() || ended)
 		if cause := c.watch.disarm(); err != nil || cause != 0 {
 			e.x.Fail(c.brokenClient(cause, deadline))
 			return false

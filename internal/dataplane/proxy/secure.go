@@ -13,8 +13,8 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// link carries the bytes of a connection: *wire in the clear, *secure inside TLS. One goroutine may read and one may
-// write at a time. Deadlines are set on the socket below.
+// link carries the bytes of a client: *wire in the clear, *secure inside TLS, *streamLink for a request of HTTP/2. One
+// goroutine may read and one may write at a time.
 type link interface {
 	read(p []byte) (int, error)  // waits for bytes; at the end of the stream io.EOF
 	fill(l *lease) (int, error)  // as read, into a lease that holds no buffer while it waits
@@ -22,6 +22,10 @@ type link interface {
 	waiting() bool               // bytes wait to be read; for the goroutine that reads
 	closeWrite() error           // sends no more
 	close()                      // ends the connection
+
+	interrupt(write bool)    // ends the waits of read and, if write is set, of write with an error, until resume. Any goroutine may call it
+	resume(write bool) error // permits the waits again that interrupt ended
+	state() peerState        // of the peer. Any goroutine may call it
 }
 
 // secure is TLS on a wire. crypto/tls works on records; what this type adds is that a waiting connection holds no
@@ -93,6 +97,12 @@ func (s *secure) tryRead(fd uintptr) bool {
 }
 
 func (s *secure) write(p []byte) (int, error) { return s.conn.Write(p) }
+
+func (s *secure) interrupt(write bool) { s.w.interrupt(write) }
+
+func (s *secure) resume(write bool) error { return s.w.resume(write) }
+
+func (s *secure) state() peerState { return s.w.state() }
 
 func (s *secure) waiting() bool {
 	if s.isHere {

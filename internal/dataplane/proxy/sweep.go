@@ -26,7 +26,7 @@ func (p *Proxy) sweep(ctx context.Context) {
 		p.setWall()
 		now := p.cfg.Now()
 		ask = ask[:0]
-		p.conns.each(func(c *conn) {
+		p.conns.eachExchange(func(c *conn) {
 			c.expire(&c.watch, now)
 			c.expire(&c.pumpWatch, now)
 			if c.dueForAsking(now) {
@@ -74,7 +74,7 @@ func (c *conn) dueForAsking(now int64) bool {
 // HalfCloseTimeout.
 func (c *conn) askWhetherLeft(now int64) {
 	at := c.watch.at.Load()
-	switch c.wire.state() {
+	switch c.link.state() {
 	case peerHalf:
 		if c.halfAt == 0 {
 			c.halfAt = now

@@ -140,7 +140,7 @@ func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int6
 		return false, err
 	}
 	if e.req.Continue && len(e.first) == 0 {
-		if _, err := c.link.write([]byte(continueLine)); err != nil {
+		if err := c.front.proceed(c); err != nil {
 			return false, errClientGone
 		}
 	}
@@ -225,8 +225,7 @@ func (c *conn) relayInterim(e *exchange) error {
 		return nil
 	}
 	e.began = true
-	e.out = h1.AppendEnd(e.res.AppendHead(e.out[:0], responseDrop))
-	if _, err := c.link.write(e.out); err != nil {
+	if err := c.front.interim(c, e); err != nil {
 		return errClientGone
 	}
 	return nil

@@ -64,13 +64,13 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 			return
 		}
 		_ = u.wire.tcp.SetDeadline(past)
-		_ = c.wire.tcp.SetDeadline(past)
+		c.link.interrupt(true)
 	}()
 	if c.copyTunnel(&c.watch, u.wire, c.link, &e.sent, idle) {
 		_ = c.link.closeWrite()
 	} else {
 		_ = u.wire.tcp.SetDeadline(past)
-		_ = c.wire.tcp.SetDeadline(past)
+		c.link.interrupt(true)
 	}
 	<-done
 	e.used = c.in.len()

@@ -18,7 +18,8 @@ const (
 const (
 	wakeClient uint32 = 1 << iota
 	wakeUpstream
-	idle // between requests: a drain may end the connection
+	idle     // between requests: a drain may end the connection
+	readOnly // wakeClient wakes only what reads
 )
 
 // watch is the deadline for the current wait of a connection's goroutine. Setting a deadline on a socket costs
@@ -75,7 +76,7 @@ func (c *conn) fire(w *watch, v, why int64) {
 		}
 	}
 	if wake&wakeClient != 0 {
-		_ = c.wire.tcp.SetDeadline(past)
+		c.link.interrupt(wake&readOnly == 0)
 	}
 }
 

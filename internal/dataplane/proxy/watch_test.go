@@ -44,7 +44,7 @@ func TestStaleDeadlineNeverHitsTheNextExchange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &conn{wire: w}
+	c := &conn{wire: w, link: w}
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -91,7 +91,7 @@ func TestFiredWatchWakesAReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &conn{wire: w}
+	c := &conn{wire: w, link: w}
 	c.watch.arm(1, wakeClient)
 	done := make(chan error, 1)
 	go func() { _, err := w.read(make([]byte, 1)); done <- err }()

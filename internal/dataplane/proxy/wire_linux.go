@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -227,6 +228,21 @@ func (w *wire) writeNow(p []byte) (n int, err error) {
 func (w *wire) closeWrite() error { return w.tcp.CloseWrite() }
 
 func (w *wire) close() { _ = w.tcp.Close() }
+
+func (w *wire) interrupt(write bool) {
+	if write {
+		_ = w.tcp.SetDeadline(past)
+		return
+	}
+	_ = w.tcp.SetReadDeadline(past)
+}
+
+func (w *wire) resume(write bool) error {
+	if write {
+		return w.tcp.SetDeadline(time.Time{})
+	}
+	return w.tcp.SetReadDeadline(time.Time{})
+}
 
 // quiet reports whether the connection is open and has no bytes waiting.
 func (w *wire) quiet() (ok bool) {

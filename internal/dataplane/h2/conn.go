@@ -1,0 +1,734 @@
+package h2
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// Preface is what a client sends first (RFC 9113 §3.4).
+const Preface = http2.ClientPreface
+
+// Bounds of a connection.
+const (
+	frameSize    = 16 << 10  // bytes of a frame, both ways: the smallest limit that HTTP/2 allows, and enough
+	streamWindow = 256 << 10 // bytes of a request body that wait to be read
+	connWindow   = 1 << 20   // of all request bodies of a connection together
+	outMost      = 64 << 10  // bytes that wait to be written before a stream has to wait
+	outFlood     = 512 << 10 // bytes that wait to be written because the client does not read what it asks for
+	maxWindow    = 1<<31 - 1
+	recentIDs    = 128 // ended streams whose end is remembered
+	resetsMost   = 200 // requests that a client may cancel in resetsTime
+	resetsTime   = 30 * time.Second
+	budgetMost   = 1000 // frames that carry nothing, beyond those that requests and bodies pay for
+	budgetPace   = 50   // of them, each second
+	maxBlock     = 128 << 10
+	maxValue     = 64 << 10
+)
+
+// Transport carries the bytes of a connection. Read and Write may run at the same time, each in one goroutine.
+type Transport interface {
+	io.ReadWriter
+	Buffered() int // bytes that Read returns without waiting
+}
+
+// Config of a Conn. All functions are called by the goroutine of Serve and must not block.
+type Config struct {
+	MaxStreams int          // requests at a time; 100 if 0
+	HeadBytes  int          // of a request head, as RFC 9113 §6.5.2 counts them; required
+	Now        func() int64 // monotonic nanoseconds; required
+
+	// Open begins a request. head is the text of an HTTP/1.1 request head; it is valid only during the call. tooLarge
+	// says that the head is above HeadBytes and that head holds only its first line. The stream must be closed.
+	Open func(s *Stream, head []byte, tooLarge bool)
+
+	// Malformed reports a request that was refused because it violates HTTP/2. The stream was reset.
+	Malformed func(reason string)
+
+	// Idle is called when the last stream was closed. Any goroutine may call it, with a lock of the connection held.
+	Idle func()
+}
+
+// Conn is a connection. Create it with New. All methods except Serve may be called by any goroutine.
+type Conn struct {
+	cfg Config
+	t   Transport
+
+	// Of the goroutine of Serve.
+	fr        *http2.Framer
+	dec       *hpack.Decoder
+	head      head
+	block     block
+	budget    int
+	paidAt    int64
+	resets    int
+	resetsAt  int64
+	recent    [recentIDs]recent
+	recentPos int
+
+	mu         sync.Mutex
+	flushed    sync.Cond // the buffer was sent, or the connection ended
+	out, spare []byte
+	flushing   bool
+	err        error // why the connection ended; nil: it is open
+	streams    map[uint32]*Stream
+	active     int    // streams that count against MaxStreams
+	last       uint32 // highest id of a request
+	window     int64  // body bytes that may be sent
+	initial    int64  // of the streams' windows, as the client set it
+	frame      int    // largest frame that the client accepts
+	recv       int64  // body bytes that the client may send
+	credit     int64  // body bytes that were read and not given back to the client
+	leaving    bool   // GOAWAY was sent
+	earned     int    // frames that the responses pay for: each may be answered with window updates
+}
+
+// recent is a stream that has ended.
+type recent struct {
+	id     uint32
+	byUs   bool // it was reset here: frames that were already on their way are ignored
+	inUse  bool
+	client bool // the client had ended it
+}
+
+// block is a header block that is being read.
+type block struct {
+	id      uint32 // 0: none
+	end     bool   // END_STREAM
+	s       *Stream
+	bytes   int
+	refuse  http2.ErrCode // reset the stream when the block has ended
+	refused bool
+	ignore  bool // decode only
+}
+
+// New returns a connection on t. It starts no goroutine.
+func New(t Transport, cfg Config) *Conn {
+	if cfg.MaxStreams <= 0 {
+		cfg.MaxStreams = 100
+	}
+	c := &Conn{
+		cfg: cfg, t: t, fr: http2.NewFramer(nil, t),
+		streams: map[uint32]*Stream{}, window: 65535, initial: 65535, frame: frameSize, recv: connWindow,
+		budget: budgetMost, paidAt: cfg.Now(),
+	}
+	c.flushed.L = &c.mu
+	c.fr.SetMaxReadFrameSize(frameSize)
+	c.dec = hpack.NewDecoder(4096, c.head.add)
+	c.dec.SetMaxStringLength(maxValue)
+	c.head.limit = cfg.HeadBytes
+	return c
+}
+
+// Error is a violation of HTTP/2 that ends the connection.
+type Error struct {
+	Code   http2.ErrCode
+	Reason string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("HTTP/2 %v: %s", e.Code, e.Reason) }
+
+func violation(code http2.ErrCode, reason string) error { return &Error{code, reason} }
+
+// ErrLeft is returned by Serve if the client closed the connection.
+var ErrLeft = errors.New("the client closed the connection")
+
+// Serve reads the connection until it ends, and returns why: ErrLeft, nil after GoAway and the end of the last stream,
+// *Error for a violation of HTTP/2, or the error of the transport. Streams that are open then fail. Serve does not close
+// the transport.
+func (c *Conn) Serve() error {
+	err := c.serve()
+	var bad *Error
+	c.mu.Lock()
+	if c.err == nil && errors.As(err, &bad) {
+		c.appendGoAway(bad.Code, bad.Reason)
+	}
+	c.sendAll() // also the last frames of streams that have just been closed
+	c.mu.Unlock()
+	c.end(err)
+	return err
+}
+
+// end fails all streams.
+func (c *Conn) end(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		if why == nil {
+			why = ErrLeft
+		}
+		c.err = why
+	}
+	for _, s := range c.streams {
+		s.cond.Broadcast()
+	}
+	c.flushed.Broadcast()
+}
+
+func (c *Conn) serve() error {
+	var preface [len(Preface)]byte
+	if _, err := io.ReadFull(c.t, preface[:]); err != nil {
+		return left(err)
+	}
+	if string(preface[:]) != Preface {
+		return violation(http2.ErrCodeProtocol, "no HTTP/2 preface")
+	}
+	c.mu.Lock()
+	c.appendSettings()
+	c.flush()
+	c.mu.Unlock()
+	for first := true; ; first = false {
+		f, err := c.fr.ReadFrame()
+		if err == nil {
+			if first && f.Header().Type != http2.FrameSettings {
+				return violation(http2.ErrCodeProtocol, "the first frame is not SETTINGS")
+			}
+			err = c.handle(f)
+		}
+		if err == nil {
+			err = c.settle()
+		}
+		if err == nil {
+			continue
+		}
+		if err = c.failed(err); err != nil {
+			return err
+		}
+	}
+}
+
+// failed decides what an error ends: a stream (nil) or the connection.
+func (c *Conn) failed(err error) error {
+	var stream http2.StreamError
+	var conn http2.ConnectionError
+	var bad *Error
+	switch {
+	case errors.As(err, &bad):
+		return err
+	case errors.As(err, &stream):
+		if err := c.charge(1); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.reset(stream.StreamID, stream.Code)
+		c.flush()
+		return nil
+	case errors.As(err, &conn):
+		reason := "invalid frame"
+		if d := c.fr.ErrorDetail(); d != nil {
+			reason = d.Error()
+		}
+		return violation(http2.ErrCode(conn), reason)
+	case errors.Is(err, http2.ErrFrameTooLarge):
+		return violation(http2.ErrCodeFrameSize, "frame too large")
+	}
+	return left(err)
+}
+
+func left(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return ErrLeft
+	}
+	return err
+}
+
+// settle sends the answers to what was read, unless more frames are there already.
+func (c *Conn) settle() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return c.err
+	case len(c.out) > outFlood:
+		return violation(http2.ErrCodeEnhanceYourCalm, "the client does not read the answers to its frames")
+	case c.t.Buffered() == 0:
+		c.flush()
+	}
+	return nil
+}
+
+// charge pays for n frames that carry nothing.
+func (c *Conn) charge(n int) error {
+	if c.budget -= n; c.budget >= 0 {
+		return nil
+	}
+	now := c.cfg.Now()
+	c.mu.Lock()
+	more := c.earned + int((now-c.paidAt)*budgetPace/int64(time.Second))
+	c.earned = 0
+	c.mu.Unlock()
+	c.paidAt = now
+	c.earn(more)
+	if c.budget < 0 {
+		return violation(http2.ErrCodeEnhanceYourCalm, "too many frames that carry nothing")
+	}
+	return nil
+}
+
+func (c *Conn) earn(n int) { c.budget = min(c.budget+n, budgetMost) }
+
+func (c *Conn) handle(f http2.Frame) error {
+	switch f := f.(type) {
+	case *http2.DataFrame:
+		return c.data(f)
+	case *http2.HeadersFrame:
+		return c.headers(f)
+	case *http2.ContinuationFrame:
+		return c.fragment(f.HeaderBlockFragment(), f.HeadersEnded())
+	case *http2.RSTStreamFrame:
+		return c.clientReset(f)
+	case *http2.WindowUpdateFrame:
+		return c.windowUpdate(f)
+	case *http2.SettingsFrame:
+		return c.settings(f)
+	case *http2.PingFrame:
+		if f.IsAck() {
+			return c.charge(1)
+		}
+		c.mu.Lock()
+		c.out = appendFrameHead(c.out, 8, http2.FramePing, http2.FlagPingAck, 0)
+		c.out = append(c.out, f.Data[:]...)
+		c.mu.Unlock()
+		return c.charge(1)
+	case *http2.PriorityFrame:
+		if f.StreamDep == f.StreamID {
+			return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeProtocol}
+		}
+		return c.charge(1)
+	case *http2.GoAwayFrame:
+		return c.charge(1)
+	case *http2.PushPromiseFrame:
+		return violation(http2.ErrCodeProtocol, "PUSH_PROMISE of a client")
+	}
+	return c.charge(1) // unknown frames are ignored (RFC 9113 §4.1)
+}
+
+func (c *Conn) settings(f *http2.SettingsFrame) error {
+	if err := c.charge(1); err != nil || f.IsAck() {
+		return err
+	}
+	if err := c.charge(f.NumSettings() / 8); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := f.ForeachSetting(func(s http2.Setting) error {
+		switch s.ID {
+		case http2.SettingEnablePush:
+			if s.Val > 1 {
+				return violation(http2.ErrCodeProtocol, "SETTINGS_ENABLE_PUSH above 1")
+			}
+		case http2.SettingMaxFrameSize:
+			if s.Val < frameSize || s.Val > 1<<24-1 {
+				return violation(http2.ErrCodeProtocol, "SETTINGS_MAX_FRAME_SIZE out of range")
+			}
+		case http2.SettingInitialWindowSize:
+			if s.Val > maxWindow {
+				return violation(http2.ErrCodeFlowControl, "SETTINGS_INITIAL_WINDOW_SIZE out of range")
+			}
+			grow := int64(s.Val) - c.initial
+			c.initial = int64(s.Val)
+			for _, s := range c.streams {
+				if s.window += grow; s.window > maxWindow {
+					return violation(http2.ErrCodeFlowControl, "a window above 2^31-1")
+				}
+				s.cond.Broadcast()
+			}
+		}
+		return nil
+	})
+	c.out = appendFrameHead(c.out, 0, http2.FrameSettings, http2.FlagSettingsAck, 0)
+	return err
+}
+
+func (c *Conn) windowUpdate(f *http2.WindowUpdateFrame) error {
+	if err := c.charge(1); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f.StreamID == 0 {
+		if c.window += int64(f.Increment); c.window > maxWindow {
+			return violation(http2.ErrCodeFlowControl, "a window above 2^31-1")
+		}
+		for _, s := range c.streams {
+			s.cond.Broadcast()
+		}
+		return nil
+	}
+	s := c.streams[f.StreamID]
+	if s == nil {
+		return c.idle(f.StreamID)
+	}
+	if s.window += int64(f.Increment); s.window > maxWindow {
+		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeFlowControl}
+	}
+	s.cond.Broadcast()
+	return nil
+}
+
+// idle returns an error if no request with that id was made yet. The caller holds the lock.
+func (c *Conn) idle(id uint32) error {
+	if id%2 == 0 || id > c.last {
+		return violation(http2.ErrCodeProtocol, "a frame for a stream that was not opened")
+	}
+	return nil
+}
+
+func (c *Conn) clientReset(f *http2.RSTStreamFrame) error {
+	c.mu.Lock()
+	s := c.streams[f.StreamID]
+	if s == nil {
+		err := c.idle(f.StreamID)
+		c.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		return c.charge(1)
+	}
+	unfinished := !s.sent
+	s.fail(errReset)
+	c.mu.Unlock()
+	if !unfinished {
+		return c.charge(1)
+	}
+	now := c.cfg.Now()
+	if now-c.resetsAt > int64(resetsTime) {
+		c.resets, c.resetsAt = 0, now
+	}
+	if c.resets++; c.resets > resetsMost {
+		return violation(http2.ErrCodeEnhanceYourCalm, "too many requests cancelled")
+	}
+	return nil
+}
+
+func (c *Conn) data(f *http2.DataFrame) error {
+	size := int64(f.Length) // padding counts (RFC 9113 §6.9.1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.recv -= size; c.recv < 0 {
+		return violation(http2.ErrCodeFlowControl, "more body bytes than the window of the connection allows")
+	}
+	s := c.streams[f.StreamID]
+	if s == nil || s.err != nil {
+		c.giveBack(size)
+		return c.dataTooLate(f.StreamID, s)
+	}
+	if s.ended {
+		c.giveBack(size)
+		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeStreamClosed}
+	}
+	if s.recv -= size; s.recv < 0 {
+		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeFlowControl}
+	}
+	data := f.Data()
+	s.got += int64(len(data))
+	if f.StreamEnded() {
+		s.ended = true
+		s.settle()
+	}
+	if s.declared >= 0 && (s.got > s.declared || s.ended && s.got < s.declared) {
+		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeProtocol}
+	}
+	if over := size - int64(len(data)); over > 0 { // padding is not read by anybody
+		s.consumed(over)
+	}
+	if s.closed {
+		s.consumed(int64(len(data)))
+	} else {
+		s.put(data)
+		s.cond.Broadcast()
+	}
+	if len(data) == 0 && !s.ended {
+		c.mu.Unlock()
+		err := c.charge(1)
+		c.mu.Lock()
+		return err
+	}
+	c.earn(1)
+	return nil
+}
+
+// dataTooLate returns the error for body bytes of a stream that has ended. The caller holds the lock.
+func (c *Conn) dataTooLate(id uint32, s *Stream) error {
+	if s != nil && s.resetHere {
+		return nil // the client may not know yet
+	}
+	if s == nil {
+		if err := c.idle(id); err != nil {
+			return err
+		}
+		if r := c.recently(id); r != nil && r.byUs && !r.client {
+			return nil
+		}
+	}
+	return http2.StreamError{StreamID: id, Code: http2.ErrCodeStreamClosed}
+}
+
+func (c *Conn) recently(id uint32) *recent {
+	for i := range c.recent {
+		if r := &c.recent[i]; r.inUse && r.id == id {
+			return r
+		}
+	}
+	return nil
+}
+
+// giveBack returns n bytes of the connection's window to the client. The caller holds the lock.
+func (c *Conn) giveBack(n int64) {
+	if c.credit += n; c.credit >= connWindow/4 {
+		c.recv += c.credit
+		c.out = appendWindowUpdate(c.out, 0, c.credit)
+		c.credit = 0
+	}
+}
+
+func (c *Conn) headers(f *http2.HeadersFrame) error {
+	c.block = block{id: f.StreamID, end: f.StreamEnded()}
+	b := &c.block
+	c.mu.Lock()
+	s := c.streams[b.id]
+	leaving := c.leaving
+	full := c.active >= c.cfg.MaxStreams || len(c.streams) >= 2*c.cfg.MaxStreams
+	last := c.last
+	if s == nil && b.id > last && b.id%2 == 1 {
+		c.last = b.id
+	}
+	ended := s != nil && (s.ended || s.err != nil)
+	resetHere := s != nil && s.resetHere
+	c.mu.Unlock()
+	switch {
+	case b.id%2 == 0:
+		return violation(http2.ErrCodeProtocol, "a request with an even stream id")
+	case f.HasPriority() && f.Priority.StreamDep == b.id:
+		b.refuse, b.refused = http2.ErrCodeProtocol, true
+	case resetHere:
+		b.ignore = true
+	case s != nil && ended:
+		return violation(http2.ErrCodeStreamClosed, "HEADERS for a request that has ended")
+	case s != nil && !b.end:
+		b.refuse, b.refused = http2.ErrCodeProtocol, true // trailers that do not end the request
+	case s != nil:
+		b.s = s
+	case b.id <= last:
+		r := c.recently(b.id)
+		if r == nil {
+			return violation(http2.ErrCodeProtocol, "a stream id below an earlier one")
+		}
+		if !r.byUs || r.client {
+			return violation(http2.ErrCodeStreamClosed, "HEADERS for a stream that has ended")
+		}
+		b.ignore = true
+	case leaving, full:
+		b.refuse, b.refused = http2.ErrCodeRefusedStream, true
+	}
+	c.head.reset(b.s != nil)
+	return c.fragment(f.HeaderBlockFragment(), f.HeadersEnded())
+}
+
+// fragment decodes a part of a header block.
+func (c *Conn) fragment(p []byte, end bool) error {
+	b := &c.block
+	if b.bytes += len(p); b.bytes > maxBlock {
+		return violation(http2.ErrCodeEnhanceYourCalm, "header block too large")
+	}
+	if err := c.charge(1); err != nil {
+		return err
+	}
+	if _, err := c.dec.Write(p); err != nil {
+		return violation(http2.ErrCodeCompression, err.Error())
+	}
+	if !end {
+		return nil
+	}
+	if err := c.dec.Close(); err != nil {
+		return violation(http2.ErrCodeCompression, err.Error())
+	}
+	return c.endBlock()
+}
+
+// endBlock acts on a complete header block.
+func (c *Conn) endBlock() error {
+	b := c.block
+	c.block = block{}
+	switch {
+	case b.ignore:
+		return nil
+	case b.refused:
+		return http2.StreamError{StreamID: b.id, Code: b.refuse}
+	case b.s != nil:
+		return c.trailers(b.s)
+	}
+	if reason := c.head.finish(b.end); reason != "" {
+		c.cfg.Malformed(reason)
+		return http2.StreamError{StreamID: b.id, Code: http2.ErrCodeProtocol}
+	}
+	s := &Stream{c: c, id: b.id, recv: streamWindow, declared: c.head.length, ended: b.end}
+	s.cond.L = &c.mu
+	c.mu.Lock()
+	s.window = c.initial
+	c.streams[b.id] = s
+	c.active++
+	s.counted = true
+	c.mu.Unlock()
+	c.earn(10)
+	c.cfg.Open(s, c.head.text, c.head.tooLarge)
+	return nil
+}
+
+func (c *Conn) trailers(s *Stream) error {
+	if c.head.bad != "" {
+		c.cfg.Malformed(c.head.bad)
+		return http2.StreamError{StreamID: s.id, Code: http2.ErrCodeProtocol}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.ended = true
+	s.settle()
+	s.cond.Broadcast()
+	if s.declared >= 0 && s.got < s.declared {
+		return http2.StreamError{StreamID: s.id, Code: http2.ErrCodeProtocol}
+	}
+	return nil
+}
+
+// reset ends a stream from this side. The caller holds the lock.
+func (c *Conn) reset(id uint32, code http2.ErrCode) {
+	c.out = appendReset(c.out, id, code)
+	if s := c.streams[id]; s != nil {
+		s.resetHere = true
+		s.fail(errReset)
+		return
+	}
+	c.remember(recent{id: id, byUs: true, inUse: true})
+}
+
+// remember notes an ended stream. The caller holds the lock.
+func (c *Conn) remember(r recent) {
+	if old := c.recently(r.id); old != nil {
+		old.byUs = old.byUs || r.byUs
+		return
+	}
+	c.recent[c.recentPos] = r
+	c.recentPos = (c.recentPos + 1) % recentIDs
+}
+
+// GoAway asks the client to make its further requests elsewhere. Serve returns when the last stream has been closed and
+// the client has closed the connection; Ended says that this is the case for the streams.
+func (c *Conn) GoAway() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil && !c.leaving {
+		c.appendGoAway(http2.ErrCodeNo, "")
+		c.sendAll()
+	}
+}
+
+// Streams returns the number of open streams.
+func (c *Conn) Streams() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.streams)
+}
+
+// Reading reports whether a header block is incomplete. Only the goroutine of Serve may call it, in Transport.Read.
+func (c *Conn) Reading() bool { return c.block.id != 0 }
+
+// appendGoAway appends GOAWAY. The caller holds the lock.
+func (c *Conn) appendGoAway(code http2.ErrCode, reason string) {
+	c.leaving = true
+	c.out = appendFrameHead(c.out, 8+len(reason), http2.FrameGoAway, 0, 0)
+	c.out = binary.BigEndian.AppendUint32(c.out, c.last)
+	c.out = binary.BigEndian.AppendUint32(c.out, uint32(code))
+	c.out = append(c.out, reason...)
+}
+
+// appendSettings appends the settings of this side. The caller holds the lock.
+func (c *Conn) appendSettings() {
+	settings := []http2.Setting{
+		{ID: http2.SettingMaxConcurrentStreams, Val: uint32(c.cfg.MaxStreams)},
+		{ID: http2.SettingInitialWindowSize, Val: streamWindow},
+		{ID: http2.SettingMaxHeaderListSize, Val: uint32(c.cfg.HeadBytes)},
+	}
+	c.out = appendFrameHead(c.out, 6*len(settings), http2.FrameSettings, 0, 0)
+	for _, s := range settings {
+		c.out = binary.BigEndian.AppendUint16(c.out, uint16(s.ID))
+		c.out = binary.BigEndian.AppendUint32(c.out, s.Val)
+	}
+	c.out = appendWindowUpdate(c.out, 0, connWindow-65535)
+}
+
+// flush sends the buffer, and what is added to it meanwhile, unless another goroutine does. The caller holds the lock,
+// which flush releases while it sends.
+func (c *Conn) flush() {
+	if c.flushing {
+		return
+	}
+	c.flushing = true
+	for len(c.out) > 0 && c.err == nil {
+		sending := c.out
+		c.out, c.spare = c.spare[:0], nil
+		c.mu.Unlock()
+		_, err := c.t.Write(sending)
+		c.mu.Lock()
+		if cap(sending) <= 2*outMost {
+			c.spare = sending[:0]
+		}
+		if err != nil && c.err == nil {
+			c.err = err
+			for _, s := range c.streams {
+				s.cond.Broadcast()
+			}
+		}
+		c.flushed.Broadcast()
+	}
+	c.flushing = false
+	if len(c.streams) == 0 {
+		c.out, c.spare = nil, nil // an idle connection holds no buffer
+	}
+}
+
+// sendAll sends the buffer and waits until all of it was sent. The caller holds the lock.
+func (c *Conn) sendAll() {
+	for c.err == nil && (c.flushing || len(c.out) > 0) {
+		if c.flushing {
+			c.flushed.Wait()
+		} else {
+			c.flush()
+		}
+	}
+}
+
+// room waits until the buffer has room, and returns an error if the connection has ended. The caller holds the lock.
+func (c *Conn) room() error {
+	for len(c.out) >= outMost && c.err == nil {
+		if c.flushing {
+			c.flushed.Wait()
+		} else {
+			c.flush()
+		}
+	}
+	return c.err
+}
+
+func appendFrameHead(dst []byte, length int, t http2.FrameType, flags http2.Flags, id uint32) []byte {
+	dst = append(dst, byte(length>>16), byte(length>>8), byte(length), byte(t), byte(flags))
+	return binary.BigEndian.AppendUint32(dst, id)
+}
+
+func appendWindowUpdate(dst []byte, id uint32, n int64) []byte {
+	dst = appendFrameHead(dst, 4, http2.FrameWindowUpdate, 0, id)
+	return binary.BigEndian.AppendUint32(dst, uint32(n))
+}
+
+func appendReset(dst []byte, id uint32, code http2.ErrCode) []byte {
+	dst = appendFrameHead(dst, 4, http2.FrameRSTStream, 0, id)
+	return binary.BigEndian.AppendUint32(dst, uint32(code))
+}

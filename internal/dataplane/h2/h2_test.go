@@ -1,0 +1,206 @@
+package h2
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/test/leaktest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+const testTimeout = 2 * time.Minute
+
+// decoded decodes what the encoder wrote.
+func decoded(tb testing.TB, block []byte) (out []hpack.HeaderField) {
+	tb.Helper()
+	d := hpack.NewDecoder(4096, func(f hpack.HeaderField) { out = append(out, f) })
+	if _, err := d.Write(block); err != nil {
+		tb.Fatalf("%x: %v", block, err)
+	}
+	if err := d.Close(); err != nil {
+		tb.Fatalf("%x: %v", block, err)
+	}
+	return out
+}
+
+func TestEveryStatusCanBeEncoded(t *testing.T) {
+	for status := 100; status < 1000; status++ {
+		got := decoded(t, AppendStatus(nil, status))
+		want := []byte{byte('0' + status/100), byte('0' + status/10%10), byte('0' + status%10)}
+		if len(got) != 1 || got[0].Name != ":status" || got[0].Value != string(want) {
+			t.Fatalf("%d: got %v", status, got)
+		}
+	}
+}
+
+func TestEveryNameOfTheStaticTable(t *testing.T) {
+	for name := range staticNames {
+		if got := decoded(t, AppendField(nil, strings.ToUpper(name), "v")); len(got) != 1 || got[0].Name != name || got[0].Value != "v" {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}
+
+func FuzzAppendField(f *testing.F) {
+	f.Add("content-type", "text/plain")
+	f.Add("X-A", strings.Repeat("v", 200))
+	f.Add(strings.Repeat("n", 127), strings.Repeat("v", 127))
+	f.Add("", "")
+	f.Fuzz(func(t *testing.T, name, value string) {
+		got := decoded(t, AppendField(nil, name, value))
+		if len(got) != 1 || got[0].Value != value {
+			t.Fatalf("got %q", got)
+		}
+		want := []byte(name)
+		for i, c := range want {
+			if c >= 'A' && c <= 'Z' {
+				want[i] = c + 'a' - 'A'
+			}
+		}
+		if got[0].Name != string(want) {
+			t.Fatalf("got the name %q, want %q", got[0].Name, want)
+		}
+	})
+}
+
+// What a client puts into a field stays in that field: the text of the head has exactly one line for each field, and the
+// parser of HTTP/1.1 reads it to its end or refuses it.
+func FuzzHead(f *testing.F) {
+	f.Add("GET", "/", "a.example", "accept", "*/*", "cookie", "a=1")
+	f.Add("GET", "/ HTTP/1.1\r\nX: 1", "a", "b", "c\r\n\r\nGET /secret HTTP/1.1", "te", "trailers")
+	f.Add("POST", "/x?y", "a:8080", "content-length", "5", "transfer-encoding", "chunked")
+	f.Add("CONNECT", "", "a:1", "host", "b", "a b", "c")
+	f.Add("OPTIONS", "*", "a", "x_y", "1", "content-length", "0")
+	f.Fuzz(func(t *testing.T, method, path, authority, name1, value1, name2, value2 string) {
+		h := head{limit: 16 << 10}
+		h.reset(false)
+		lines := 2 // the request line and the empty line
+		fields := []hpack.HeaderField{{Name: ":method", Value: method}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: path}, {Name: ":authority", Value: authority}, {Name: name1, Value: value1}, {Name: name2, Value: value2}}
+		if method == "CONNECT" {
+			fields = append(fields[:1], fields[3:]...)
+		}
+		for _, field := range fields {
+			h.add(field)
+		}
+		if h.finish(false) != "" {
+			return
+		}
+		if authority != "" || name1 == "host" && value1 != "" || name2 == "host" && value2 != "" {
+			lines++
+		}
+		cookies := 0
+		for _, n := range []string{name1, name2} {
+			switch n {
+			case "host", "te":
+			case "cookie":
+				cookies++
+			default:
+				lines++
+			}
+		}
+		if cookies > 0 && len(h.cookie) > 0 {
+			lines++
+		}
+		if got := bytes.Count(h.text, []byte("\n")); got != lines {
+			t.Fatalf("%d lines, want %d: %q", got, lines, h.text)
+		}
+		if bytes.Count(h.text, []byte("\r\n")) != lines || !bytes.HasSuffix(h.text, []byte("\r\n\r\n")) && lines > 1 {
+			t.Fatalf("lines of %q", h.text)
+		}
+		var req h1.Request
+		lim := h1.Limits{}.WithDefaults()
+		n, bad := req.Parse(h.text, &lim)
+		if bad == nil && n != len(h.text) {
+			t.Fatalf("the parser read %d of %d bytes: %q", n, len(h.text), h.text)
+		}
+		if bad == nil && (req.Body == h1.ByChunks || string(req.Method()) != method) {
+			t.Fatalf("framing %v, method %q: %q", req.Body, req.Method(), h.text)
+		}
+	})
+}
+
+// pipe is a transport over net.Pipe.
+type pipe struct{ net.Conn }
+
+func (pipe) Buffered() int { return 0 }
+
+// FuzzConn sends arbitrary frames to a connection that answers every request with its own body. Whatever arrives, the
+// connection ends, and what it sends are valid frames.
+func FuzzConn(f *testing.F) {
+	var seed bytes.Buffer
+	w := http2.NewFramer(&seed, nil)
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for _, field := range []hpack.HeaderField{{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: "/"}, {Name: ":authority", Value: "a"}} {
+		_ = enc.WriteField(field)
+	}
+	_ = w.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
+	_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true})
+	_ = w.WriteData(1, true, []byte("hello, world"))
+	_ = w.WriteWindowUpdate(1, 100)
+	_ = w.WritePing(false, [8]byte{1})
+	_ = w.WriteRSTStream(1, http2.ErrCodeCancel)
+	f.Add(seed.Bytes())
+	f.Fuzz(func(t *testing.T, input []byte) {
+		client, server := net.Pipe()
+		var wg sync.WaitGroup
+		now := int64(1)
+		c := New(pipe{server}, Config{
+			HeadBytes: 4096, MaxStreams: 4, Now: func() int64 { return now },
+			Malformed: func(string) {},
+			Open: func(s *Stream, head []byte, tooLarge bool) {
+				if !tooLarge && !bytes.HasSuffix(head, []byte("\r\n\r\n")) {
+					t.Errorf("head %q", head)
+				}
+				wg.Go(func() {
+					defer s.Close()
+					buf := make([]byte, 64)
+					_, err := s.Write(AppendStatus(nil, 200), nil, false)
+					for err == nil {
+						var n int
+						if n, err = s.Read(buf); err == nil {
+							_, err = s.Write(nil, buf[:n], false)
+						}
+					}
+					if err == io.EOF {
+						_, _ = s.Write(nil, nil, true)
+					}
+				})
+			},
+		})
+		wg.Go(func() {
+			defer server.Close()
+			_ = c.Serve()
+		})
+		wg.Go(func() {
+			r := http2.NewFramer(nil, client)
+			r.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+			for {
+				_, err := r.ReadFrame()
+				if err == io.EOF || err == io.ErrUnexpectedEOF || err == io.ErrClosedPipe {
+					return
+				}
+				if err != nil {
+					t.Errorf("the server sent: %v", err)
+					_, _ = io.Copy(io.Discard, client)
+					return
+				}
+			}
+		})
+		_ = client.SetWriteDeadline(time.Now().Add(testTimeout))
+		_, _ = io.WriteString(client, Preface)
+		_, _ = client.Write(input)
+		_ = client.Close()
+		wg.Wait()
+	})
+}

@@ -1,0 +1,436 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+)
+
+// frames is a client of HTTP/2 that sends whatever a test wants.
+type frames struct {
+	*http2.Framer
+	tb  testing.TB
+	nc  net.Conn
+	buf bytes.Buffer
+	enc *hpack.Encoder
+}
+
+func (b *bench) frames() *frames {
+	b.tb.Helper()
+	c := b.dial()
+	f := &frames{tb: b.tb, nc: c.Conn}
+	if b.tls {
+		cfg := identity().client.Clone()
+		cfg.NextProtos = []string{"h2"}
+		f.nc = tls.Client(c.tcp, cfg)
+	}
+	f.Framer = http2.NewFramer(f.nc, f.nc)
+	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	f.AllowIllegalWrites = true
+	f.enc = hpack.NewEncoder(&f.buf)
+	if _, err := io.WriteString(f.nc, http2.ClientPreface); err != nil {
+		b.tb.Fatal(err)
+	}
+	f.must(f.WriteSettings())
+	return f
+}
+
+func (f *frames) must(err error) {
+	f.tb.Helper()
+	if err != nil {
+		f.tb.Fatal(err)
+	}
+}
+
+// block encodes fields: name, value, name, value.
+func (f *frames) block(fields ...string) []byte {
+	f.buf.Reset()
+	for i := 0; i < len(fields); i += 2 {
+		f.must(f.enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}))
+	}
+	return bytes.Clone(f.buf.Bytes())
+}
+
+// get is the pseudo-headers of a request, followed by fields.
+func get2(fields ...string) []string {
+	return append([]string{":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a.example"}, fields...)
+}
+
+// request sends a request head.
+func (f *frames) request(id uint32, end bool, fields ...string) {
+	f.tb.Helper()
+	block := f.block(fields...)
+	const most = 16 << 10
+	first := block[:min(len(block), most)]
+	f.must(f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, EndStream: end, EndHeaders: len(block) <= most, BlockFragment: first}))
+	for block = block[len(first):]; len(block) > 0; {
+		part := block[:min(len(block), most)]
+		block = block[len(part):]
+		f.must(f.WriteContinuation(id, len(block) == 0, part))
+	}
+}
+
+// next reads frames until one of the types that end or answer something arrives; nil at the end of the connection.
+func (f *frames) next() http2.Frame {
+	f.tb.Helper()
+	for {
+		fr, err := f.ReadFrame()
+		if err != nil {
+			var ne net.Error
+			if errors.As(err, &ne) && ne.Timeout() {
+				f.tb.Fatal("waited in vain for a frame")
+			}
+			return nil
+		}
+		switch fr := fr.(type) {
+		case *http2.GoAwayFrame, *http2.RSTStreamFrame, *http2.MetaHeadersFrame:
+			return fr
+		case *http2.DataFrame:
+			if len(fr.Data()) > 0 {
+				f.must(f.WriteWindowUpdate(0, uint32(len(fr.Data()))))
+			}
+		}
+	}
+}
+
+// outcome says in a word what the next frame is.
+func (f *frames) outcome() string {
+	f.tb.Helper()
+	switch fr := f.next().(type) {
+	case *http2.GoAwayFrame:
+		return "goaway " + fr.ErrCode.String()
+	case *http2.RSTStreamFrame:
+		return "reset " + fr.ErrCode.String()
+	case *http2.MetaHeadersFrame:
+		return fr.PseudoValue("status")
+	}
+	return "end"
+}
+
+// Requests that violate HTTP/2 are reset, those that HTTP/1.1 refuses as well get the same status; nothing reaches an
+// instance, and the connection stays.
+func TestHTTP2Heads(t *testing.T) {
+	instance := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a bad request reached the instance") }))
+	defer instance.Close()
+	b := run(t, []string{instance.Listener.Addr().String()}, nil)
+	const malformed = "reset PROTOCOL_ERROR"
+	post := func(fields ...string) []string {
+		return append([]string{":method", "POST", ":scheme", "http", ":path", "/", ":authority", "a.example"}, fields...)
+	}
+	for name, tc := range map[string]struct {
+		want   string
+		fields []string
+	}{
+		"upper case name":           {malformed, get2("X-A", "1")},
+		"empty name":                {malformed, get2("", "1")},
+		"name with a colon":         {malformed, get2("a:b", "1")},
+		"name with a line end":      {malformed, get2("a\r\nb", "1")},
+		"value with a line end":     {malformed, get2("a", "1\r\nTransfer-Encoding: chunked")},
+		"value with LF":             {malformed, get2("a", "1\nb: 2")},
+		"value with NUL":            {malformed, get2("a", "1\x002")},
+		"value with blanks around":  {malformed, get2("a", " 1")},
+		"connection":                {malformed, get2("connection", "close")},
+		"transfer-encoding":         {malformed, get2("transfer-encoding", "chunked")},
+		"upgrade":                   {malformed, get2("upgrade", "websocket")},
+		"keep-alive":                {malformed, get2("keep-alive", "1")},
+		"te":                        {malformed, get2("te", "gzip")},
+		"pseudo after regular":      {malformed, []string{":method", "GET", ":scheme", "http", "a", "b", ":path", "/"}},
+		"pseudo twice":              {malformed, get2(":path", "/b")},
+		"unknown pseudo":            {malformed, get2(":protocol", "websocket")},
+		"status in a request":       {malformed, get2(":status", "200")},
+		"no method":                 {malformed, []string{":scheme", "http", ":path", "/", ":authority", "a"}},
+		"no path":                   {malformed, []string{":method", "GET", ":scheme", "http", ":authority", "a"}},
+		"empty path":                {malformed, []string{":method", "GET", ":scheme", "http", ":path", "", ":authority", "a"}},
+		"no scheme":                 {malformed, []string{":method", "GET", ":path", "/", ":authority", "a"}},
+		"path with a space":         {malformed, []string{":method", "GET", ":scheme", "http", ":path", "/ HTTP/1.1", ":authority", "a"}},
+		"path with a line end":      {malformed, []string{":method", "GET", ":scheme", "http", ":path", "/\r\na: b", ":authority", "a"}},
+		"path is a URL":             {malformed, []string{":method", "GET", ":scheme", "http", ":path", "http://b/", ":authority", "a"}},
+		"method with a space":       {malformed, []string{":method", "GET /x", ":scheme", "http", ":path", "/", ":authority", "a"}},
+		"authority with a line end": {malformed, []string{":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a\r\nb: c"}},
+		"host differs":              {malformed, get2("host", "b.example")},
+		"host twice":                {malformed, []string{":method", "GET", ":scheme", "http", ":path", "/", "host", "a", "host", "b"}},
+		"length without a body":     {malformed, post("content-length", "5")},
+		"connect with a path":       {malformed, []string{":method", "CONNECT", ":scheme", "http", ":path", "/", ":authority", "a:1"}},
+		"connect":                   {"501", []string{":method", "CONNECT", ":authority", "a:1"}},
+		"no authority":              {"400", []string{":method", "GET", ":scheme", "http", ":path", "/"}},
+		"authority with userinfo":   {"400", []string{":method", "GET", ":scheme", "http", ":path", "/", ":authority", "u@a"}},
+		"fragment":                  {"400", []string{":method", "GET", ":scheme", "http", ":path", "/#a", ":authority", "a"}},
+		"path leaves the root":      {"400", []string{":method", "GET", ":scheme", "http", ":path", "/../a", ":authority", "a"}},
+		"length is no number":       {"400", post("content-length", "+0")},
+		"length twice":              {"400", post("content-length", "0", "content-length", "0")},
+		"expectation":               {"417", get2("expect", "a miracle")},
+		"large field":               {"431", get2("a", strings.Repeat("x", 20<<10))},
+		"many large fields":         {"431", get2("a", strings.Repeat("x", 9<<10), "b", strings.Repeat("x", 9<<10))},
+		"long target":               {"414", []string{":method", "GET", ":scheme", "http", ":path", "/" + strings.Repeat("x", 9<<10), ":authority", "a"}},
+		"many fields":               {"431", get2(strings.Split(strings.Repeat("a,1,", 120)[:479], ",")...)},
+	} {
+		f := b.frames()
+		f.request(1, true, tc.fields...)
+		if got := f.outcome(); got != tc.want {
+			t.Errorf("%s: got %s, want %s", name, got, tc.want)
+		}
+		f.must(f.WritePing(false, [8]byte{1}))
+		f.must(f.WriteRSTStream(99, 0)) // a stream that was never opened
+		if got := f.outcome(); got != "goaway PROTOCOL_ERROR" {
+			t.Errorf("%s: afterwards got %s", name, got)
+		}
+	}
+}
+
+// Each flood ends the connection with a reason before it costs much.
+func TestHTTP2Floods(t *testing.T) {
+	slow := make(chan struct{})
+	instance := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-slow }))
+	defer instance.Close()
+	defer close(slow)
+	const calm = "goaway ENHANCE_YOUR_CALM"
+	for name, tc := range map[string]struct {
+		want  string
+		flood func(f *frames, i int) error
+	}{
+		"requests cancelled at once": {calm, func(f *frames, i int) error {
+			if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), EndStream: true, EndHeaders: true, BlockFragment: f.block(get2()...)}); err != nil {
+				return err
+			}
+			return f.WriteRSTStream(uint32(2*i+1), http2.ErrCodeCancel)
+		}},
+		"pings":    {calm, func(f *frames, _ int) error { return f.WritePing(false, [8]byte{}) }},
+		"settings": {calm, func(f *frames, _ int) error { return f.WriteSettings() }},
+		"priorities": {calm, func(f *frames, i int) error {
+			return f.WritePriority(uint32(2*i+3), http2.PriorityParam{StreamDep: 1, Weight: 1})
+		}},
+		"unknown frames": {calm, func(f *frames, _ int) error { return f.WriteRawFrame(99, 0, 0, nil) }},
+		"empty data": {calm, func(f *frames, i int) error {
+			if i == 0 {
+				f.request(1, false, get2()...)
+			}
+			return f.WriteData(1, false, nil)
+		}},
+		"window updates": {calm, func(f *frames, i int) error {
+			if i == 0 {
+				f.request(1, true, get2()...)
+			}
+			return f.WriteWindowUpdate(1, 1)
+		}},
+		"empty continuations": {calm, func(f *frames, i int) error {
+			if i == 0 {
+				return f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: f.block(get2()...)})
+			}
+			return f.WriteContinuation(1, false, nil)
+		}},
+		"a header block without an end": {calm, func(f *frames, i int) error {
+			if i == 0 {
+				return f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: f.block(get2()...)})
+			}
+			return f.WriteContinuation(1, false, f.block("a", strings.Repeat("x", 5000)))
+		}},
+		"requests above the limit": {calm, func(f *frames, i int) error {
+			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), EndStream: true, EndHeaders: true, BlockFragment: f.block(get2()...)})
+		}},
+	} {
+		b := run(t, []string{instance.Listener.Addr().String()}, nil)
+		f := b.frames()
+		got := make(chan string, 1)
+		go func() {
+			for {
+				switch w := f.outcome(); w {
+				case "reset REFUSED_STREAM":
+				default:
+					got <- w
+					return
+				}
+			}
+		}()
+		var w string
+		for i := 0; w == "" && i < 100_000; i++ {
+			if tc.flood(f, i) != nil {
+				break
+			}
+			select {
+			case w = <-got:
+			default:
+			}
+		}
+		if w == "" {
+			w = <-got
+		}
+		if w != tc.want && w != "end" { // the reset of the connection may overtake the reason
+			t.Errorf("%s: got %s, want %s", name, w, tc.want)
+		}
+		eventually(t, name+": the connection is closed", func() bool { return b.p.Stats().ConnectionsOpen == 0 })
+		b.stop()
+	}
+}
+
+// A client that asks for a large response and takes nothing holds bounded memory and loses the request in time.
+func TestHTTP2ClientThatTakesNothing(t *testing.T) {
+	instance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for range 100 {
+			_, _ = w.Write(make([]byte, 1<<20))
+		}
+	}))
+	defer instance.Close()
+	b := run(t, []string{instance.Listener.Addr().String()}, func(c *Config, _ *dispatch.Route) { c.BodyTimeout = 300 * time.Millisecond })
+	f := b.frames()
+	f.request(1, true, get2()...)
+	for _, want := range []string{"200", "reset INTERNAL_ERROR"} {
+		fr := f.outcomeWithoutWindow()
+		if fr != want {
+			t.Fatalf("got %s, want %s", fr, want)
+		}
+	}
+	got := b.entries()
+	if len(got) != 1 || got[0].Why != dispatch.CodeClientSlow || got[0].BytesOut > 1<<20 {
+		t.Errorf("log: %+v", got)
+	}
+}
+
+// outcomeWithoutWindow is outcome of a client that never opens its windows.
+func (f *frames) outcomeWithoutWindow() string {
+	f.tb.Helper()
+	for {
+		fr, err := f.ReadFrame()
+		if err != nil {
+			f.tb.Fatal(err)
+		}
+		switch fr := fr.(type) {
+		case *http2.RSTStreamFrame:
+			return "reset " + fr.ErrCode.String()
+		case *http2.MetaHeadersFrame:
+			return fr.PseudoValue("status")
+		case *http2.GoAwayFrame:
+			return "goaway " + fr.ErrCode.String()
+		}
+	}
+}
+
+// A client that cancels is noticed, and neither it nor the instance is charged with a failure of the instance.
+func TestHTTP2CancelledRequest(t *testing.T) {
+	came, ended := make(chan struct{}), make(chan struct{})
+	instance := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(came)
+		<-r.Context().Done()
+		close(ended)
+	}))
+	defer instance.Close()
+	b := run(t, []string{instance.Listener.Addr().String()}, nil)
+	f := b.frames()
+	f.request(1, true, get2()...)
+	<-came
+	f.must(f.WriteRSTStream(1, http2.ErrCodeCancel))
+	<-ended
+	eventually(t, "the exchange ends", func() bool { return b.service.Active.Load() == 0 })
+	got := b.entries()
+	if len(got) != 1 || got[0].Why != dispatch.CodeClientGone {
+		t.Errorf("log: %+v", got)
+	}
+}
+
+// An instance that breaks off inside a body: the client must not take it for whole.
+func TestHTTP2BrokenResponse(t *testing.T) {
+	instance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, "half")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}))
+	defer instance.Close()
+	b := run(t, []string{instance.Listener.Addr().String()}, nil)
+	f := b.frames()
+	f.request(1, true, get2()...)
+	for _, want := range []string{"200", "reset INTERNAL_ERROR"} {
+		if got := f.outcome(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if got := b.entries(); len(got) != 1 || got[0].Why != dispatch.CodeBodyBroken {
+		t.Errorf("log: %+v", got)
+	}
+}
+
+// A drain tells the client, lets its request finish and closes the connection.
+func TestHTTP2Drain(t *testing.T) {
+	came, answer := make(chan struct{}), make(chan struct{})
+	instance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(came)
+		<-answer
+		_, _ = io.WriteString(w, "done")
+	}))
+	defer instance.Close()
+	b := run(t, []string{instance.Listener.Addr().String()}, nil)
+	f := b.frames()
+	f.request(1, true, get2()...)
+	<-came
+	drained := make(chan error, 1)
+	go func() { drained <- b.p.Drain(t.Context()) }()
+	if got := f.outcome(); got != "goaway NO_ERROR" {
+		t.Errorf("got %s", got)
+	}
+	f.request(3, true, get2()...)
+	if got := f.outcome(); got != "reset REFUSED_STREAM" {
+		t.Errorf("a request after GOAWAY: got %s", got)
+	}
+	close(answer)
+	if got := f.outcome(); got != "200" {
+		t.Errorf("the request in flight: got %s", got)
+	}
+	if got := f.outcome(); got != "end" {
+		t.Errorf("after the last response: got %s", got)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+// Connections without requests, or with half a head, end in time.
+func TestHTTP2IdleConnections(t *testing.T) {
+	b := run(t, nil, func(c *Config, _ *dispatch.Route) {
+		c.IdleTimeout, c.HeadTimeout = 300*time.Millisecond, 300*time.Millisecond
+	})
+	idle := b.frames()
+	half := b.frames()
+	half.must(half.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: half.block(get2()...)}))
+	used := b.frames()
+	used.request(1, true, get2()...)
+	if got := used.outcome(); got != "502" && got != "503" {
+		t.Errorf("got %s", got)
+	}
+	for name, f := range map[string]*frames{"idle": idle, "half a head": half, "used": used} {
+		if got := f.outcome(); got != "goaway NO_ERROR" {
+			t.Errorf("%s: got %s", name, got)
+		}
+		if got := f.outcome(); got != "end" {
+			t.Errorf("%s: got %s", name, got)
+		}
+	}
+}
+
+// The preface is one only at the start of a connection in the clear.
+func TestPrefaceInTheWrongPlace(t *testing.T) {
+	b := runWith(t, false, []string{echo(t)}, nil)
+	c := b.dial()
+	c.send(get)
+	c.response("GET")
+	c.send(http2.ClientPreface)
+	if res, body := c.response("GET"); res.StatusCode != 400 || !strings.Contains(body, "HTTP/2 preface") {
+		t.Errorf("got %d %q", res.StatusCode, body)
+	}
+	b = runWith(t, true, []string{echo(t)}, nil)
+	c = b.dial()
+	c.send(http2.ClientPreface)
+	if res, body := c.response("GET"); res.StatusCode != 400 || !strings.Contains(body, "HTTP/2 preface") {
+		t.Errorf("without ALPN: got %d %q", res.StatusCode, body)
+	}
+}

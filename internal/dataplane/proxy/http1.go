@@ -1,0 +1,114 @@
+package proxy
+
+import (
+	"net/http"
+
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+)
+
+// h1Front is HTTP/1.1 and HTTP/1.0.
+type h1Front struct{}
+
+var _ front = h1Front{}
+
+func (h1Front) head(c *conn, e *exchange, keep bool) bool {
+	res := &e.res
+	endless := res.Body == h1.ByChunks || res.Body == h1.UntilClose
+	e.chunked = endless && e.req.Minor == 1
+	if endless && !e.chunked {
+		keep = false // the end of the connection is the end of the body
+	}
+	out := res.AppendHead(e.out[:0], responseDrop)
+	switch {
+	case e.chunked:
+		out = h1.AppendChunkedField(out)
+	case res.Body == h1.ByLength, res.Body == h1.NoBody && res.Length >= 0 && res.Status != 204:
+		out = h1.AppendLength(out, res.Length)
+	}
+	if !res.HasDate() { // RFC 9110 §6.6.1
+		out = appendDate(out, c, e)
+	}
+	e.out = appendOurs(out, e, keep)
+	return keep
+}
+
+func (h1Front) own(c *conn, e *exchange, r own) {
+	e.chunked = false
+	out := h1.AppendStatusLine(e.out[:0], r.status, []byte(http.StatusText(r.status)))
+	out = appendDate(out, c, e)
+	out = append(out, "Content-Type: "+ownType+"\r\n"...)
+	out = h1.AppendLength(out, int64(r.length))
+	if r.status == http.StatusServiceUnavailable {
+		out = append(out, "Retry-After: 1\r\n"...)
+	}
+	e.out = appendOurs(out, e, r.keep)
+}
+
+func (h1Front) first(e *exchange, data []byte, last bool) {
+	if !e.chunked {
+		e.out = append(e.out, data...)
+		return
+	}
+	e.out = h1.AppendChunk(e.out, data)
+	if last {
+		e.out = append(e.out, h1.LastChunk...)
+	}
+}
+
+func (h1Front) flush(c *conn, e *exchange, _ bool) error {
+	_, err := c.link.write(e.out)
+	return err
+}
+
+func (h1Front) more(c *conn, e *exchange, space []byte, n int, last bool) error {
+	data := space[bodyRoom : bodyRoom+n]
+	if e.chunked {
+		data = frameChunk(space, n, last)
+	}
+	_, err := c.link.write(data)
+	return err
+}
+
+func (h1Front) interim(c *conn, e *exchange) error {
+	e.out = h1.AppendEnd(e.res.AppendHead(e.out[:0], responseDrop))
+	_, err := c.link.write(e.out)
+	return err
+}
+
+func (h1Front) proceed(c *conn) error {
+	_, err := c.link.write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	return err
+}
+
+func (h1Front) protocol(e *exchange) string {
+	if e.req.Minor == 0 {
+		return "HTTP/1.0"
+	}
+	return "HTTP/1.1"
+}
+
+// appendOurs appends the fields that every reply gets, and ends the head.
+func appendOurs(out []byte, e *exchange, keep bool) []byte {
+	out = append(out, "X-Request-Id: "...)
+	out = append(out, e.id...)
+	out = append(out, "\r\n"...)
+	if e.x.Explain {
+		out = append(out, "X-Smartlb-Decision: "...)
+		out = e.x.AppendExplain(out)
+		out = append(out, "\r\n"...)
+	}
+	switch {
+	case !keep:
+		out = append(out, "Connection: close\r\n"...)
+	case e.req.KeepAlive:
+		out = append(out, "Connection: keep-alive\r\n"...)
+	}
+	return append(out, "\r\n"...)
+}
+
+func appendDate(out []byte, c *conn, e *exchange) []byte {
+	c.setDate(e)
+	out = append(out, "Date: "...)
+	out = append(out, e.date...)
+	return append(out, "\r\n"...)
+}

@@ -26,12 +26,12 @@ import (
 // TLS configures the encryption of connections to brokers. It is on when any field is set. Files are PEM; they are read
 // again for each connection, so that certificates can be replaced.
 type TLS struct {
-	Enabled    bool   `yaml:"enabled,omitempty" json:"enabled,omitempty"`       // with the system's authorities and without a client certificate
-	CA         string `yaml:"ca,omitempty" json:"ca,omitempty"`                 // file of the authorities that sign the brokers' certificates; default the system's
-	Cert       string `yaml:"cert,omitempty" json:"cert,omitempty"`             // file of the client certificate (mutual TLS), with Key
-	Key        string `yaml:"key,omitempty" json:"key,omitempty"`               // file of the client certificate's private key
-	ServerName string `yaml:"serverName,omitempty" json:"serverName,omitempty"` // name in the brokers' certificates; default the dialled host
-	Insecure   bool   `yaml:"insecure,omitempty" json:"insecure,omitempty"`     // accept every certificate: an attacker on the network can read passwords and records
+	Enabled    bool   `yaml:"enabled,omitempty" json:"enabled,omitempty"`       // encrypt, with the certificate authorities of the system and without a client certificate; default false
+	CA         string `yaml:"ca,omitempty" json:"ca,omitempty"`                 // file with the certificate authorities of the brokers in PEM. It excludes `insecure`; default those of the system
+	Cert       string `yaml:"cert,omitempty" json:"cert,omitempty"`             // file with the client certificate in PEM, for mutual TLS. It needs `key`; default none
+	Key        string `yaml:"key,omitempty" json:"key,omitempty"`               // file with the private key of the client certificate in PEM. It needs `cert`; default none
+	ServerName string `yaml:"serverName,omitempty" json:"serverName,omitempty"` // name in the certificates of the brokers; default the host of each broker's address
+	Insecure   bool   `yaml:"insecure,omitempty" json:"insecure,omitempty"`     // accept every certificate. An attacker in the network can then read passwords and records; default false
 }
 
 // On reports whether connections are encrypted.
@@ -39,15 +39,17 @@ func (t TLS) On() bool { return t != TLS{} }
 
 // SASL configures the login at brokers. It holds references to secrets, not the secrets; see package secret.
 type SASL struct {
-	Mechanism string     `yaml:"mechanism,omitempty" json:"mechanism,omitempty"` // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; empty: no login
-	User      string     `yaml:"user,omitempty" json:"user,omitempty"`           // PLAIN and SCRAM
-	Password  secret.Ref `yaml:"password,omitempty" json:"password,omitempty"`   // PLAIN and SCRAM
+	Mechanism string     `yaml:"mechanism,omitempty" json:"mechanism,omitempty"` // one of `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER`. The other keys of this section need it; default no login
+	User      string     `yaml:"user,omitempty" json:"user,omitempty"`           // user name. PLAIN and SCRAM need it; default none
+	Password  secret.Ref `yaml:"password,omitempty" json:"password,omitempty"`   // password. PLAIN and SCRAM need it; default none
 
-	TokenURL     string     `yaml:"tokenUrl,omitempty" json:"tokenUrl,omitempty"`         // OAUTHBEARER with client credentials (RFC 6749 §4.4): the token endpoint
-	ClientID     string     `yaml:"clientId,omitempty" json:"clientId,omitempty"`         // OAuth client id
-	ClientSecret secret.Ref `yaml:"clientSecret,omitempty" json:"clientSecret,omitempty"` // OAuth client secret
-	Scopes       []string   `yaml:"scopes,omitempty" json:"scopes,omitempty"`             // OAuth scopes
-	TokenFile    string     `yaml:"tokenFile,omitempty" json:"tokenFile,omitempty"`       // OAUTHBEARER with a file that another process keeps up to date
+	// token endpoint for OAUTHBEARER with client credentials (RFC 6749 §4.4), an https:// address. http:// is allowed for
+	// localhost, and with `tls.insecure`. OAUTHBEARER needs either `tokenUrl` or `tokenFile`; default none
+	TokenURL     string     `yaml:"tokenUrl,omitempty" json:"tokenUrl,omitempty"`
+	ClientID     string     `yaml:"clientId,omitempty" json:"clientId,omitempty"`         // client id at the token endpoint. `tokenUrl` needs it; default none
+	ClientSecret secret.Ref `yaml:"clientSecret,omitempty" json:"clientSecret,omitempty"` // client secret at the token endpoint. `tokenUrl` needs it; default none
+	Scopes       []string   `yaml:"scopes,omitempty" json:"scopes,omitempty"`             // scopes to request at the token endpoint; default none
+	TokenFile    string     `yaml:"tokenFile,omitempty" json:"tokenFile,omitempty"`       // file with a token for OAUTHBEARER. Another program must refresh the file; default none
 }
 
 // On reports whether the client logs in.

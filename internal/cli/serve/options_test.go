@@ -3,13 +3,18 @@ package serve
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"github.com/smartlb/smartlb/internal/app"
 	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/control/config"
 )
 
 // Both keys were read and then forgotten.
@@ -96,4 +101,81 @@ func TestCredentialsStayWithTheirBrokers(t *testing.T) {
 			t.Errorf("%s: %q as %q, %v; want %q as %q", c.why, got, d.Kafka.SASL.User, err, c.brokers, c.user)
 		}
 	}
+}
+
+// settings returns the settings of a node that starts with these arguments.
+func settings(t *testing.T, args ...string) (config.Document, *pflag.FlagSet) {
+	t.Helper()
+	var n nodeFlags
+	f := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	n.declare(f, 30*time.Second)
+	if err := f.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	d, _, err := n.load(&cli.Env{Getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := n.listenFlags(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Listeners, _, err = app.Listeners([]config.Listener{{Name: "web", Address: ":8080"}}, own); err != nil {
+		t.Fatal(err)
+	}
+	d.Proxy.Drain, d.Proxy.LameDuck, d.Data.Dir = n.drain, n.lameDuck, n.data
+	return d, f
+}
+
+// valueAt returns the value of a key such as listeners[].address, of the first element of a list.
+func valueAt(t *testing.T, v reflect.Value, path string) any {
+	t.Helper()
+	for name := range strings.SplitSeq(path, ".") {
+		name, ofList := strings.CutSuffix(name, "[]")
+		i := slices.IndexFunc(reflect.VisibleFields(v.Type()), func(f reflect.StructField) bool { return f.Tag.Get("yaml") == name })
+		if i < 0 {
+			t.Fatalf("%s: no key %s", path, name)
+		}
+		v = v.FieldByIndex(reflect.VisibleFields(v.Type())[i].Index)
+		if ofList {
+			v = v.Index(0)
+		}
+	}
+	return v.Interface()
+}
+
+// The reference names the flag of each key, and no other flag sets a key.
+func TestFlagsOfTheReferenceSetTheirKeys(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, flags := settings(t)
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\S+)` \\|.*<br>Flag `--(\\S+)`").FindAllStringSubmatch(string(page), -1) {
+		path, flag := m[1], m[2]
+		named[flag] = true
+		f := flags.Lookup(flag)
+		if f == nil {
+			t.Errorf("%s: there is no flag --%s", path, flag)
+			continue
+		}
+		value := map[string]string{"bool": "true", "duration": "7s", "string": "x"}[f.Value.Type()]
+		switch flag {
+		case "kafka", "admin", "console", "listen":
+			value = "127.0.0.1:7"
+		case "explain-from":
+			value = "10.0.0.0/8"
+		}
+		after, _ := settings(t, "--"+flag+"="+value)
+		if reflect.DeepEqual(valueAt(t, reflect.ValueOf(before), path), valueAt(t, reflect.ValueOf(after), path)) {
+			t.Errorf("--%s %s does not set %s", flag, value, path)
+		}
+	}
+	ofNoKey := []string{"config", "config-source", "profile", "broker-listen", "broker-internal", "insecure-listen", "with-parent", "ready-file"}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if named[f.Name] == slices.Contains(ofNoKey, f.Name) {
+			t.Errorf("--%s: the reference must name it with its key, or this test as a flag without a key", f.Name)
+		}
+	})
 }

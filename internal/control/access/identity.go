@@ -26,7 +26,7 @@ func ParseRole(name string) (Role, error) {
 			return Role(i), nil
 		}
 	}
-	return Viewer, fmt.Errorf("%q is no role: viewer, operator or admin is expected", name)
+	return Viewer, fmt.Errorf("unknown role %q, want viewer, operator or admin", name)
 }
 
 // Identity is the caller. The zero value has the role Viewer and no name.

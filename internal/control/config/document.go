@@ -12,6 +12,9 @@ import (
 )
 
 // Document is a whole file.
+//
+// The comment of a field that has a YAML key is its description in docs/configuration.md: text and bounds, then the
+// flag, then the default or `required`, separated by semicolons. A test compares each default with the real one.
 type Document struct {
 	Node
 	Traffic
@@ -19,29 +22,32 @@ type Document struct {
 
 // Node is the part that belongs to one process.
 type Node struct {
-	Identity  Identity    `yaml:"node"`
-	Kafka     Kafka       `yaml:"kafka"`
-	Proxy     Proxy       `yaml:"proxy"`
-	Admin     Admin       `yaml:"admin"`
-	Console   Console     `yaml:"console"`
-	Data      Data        `yaml:"data"`
-	Signing   sign.Config `yaml:"signing"`
-	Telemetry Telemetry   `yaml:"telemetry"`
+	Identity  Identity    `yaml:"node"`      // identity of the node
+	Kafka     Kafka       `yaml:"kafka"`     // address of the Kafka cluster, and how the node writes records
+	Proxy     Proxy       `yaml:"proxy"`     // settings of the proxy, except routing
+	Admin     Admin       `yaml:"admin"`     // admin API of the node
+	Console   Console     `yaml:"console"`   // web UI, and logins of console and admin API
+	Data      Data        `yaml:"data"`      // state of the node on disk
+	Signing   sign.Config `yaml:"signing"`   // keys that sign and verify the records that control smartlb; default no signatures, every record is accepted
+	Telemetry Telemetry   `yaml:"telemetry"` // messages that the proxy publishes
 }
 
 // Identity names the node.
 type Identity struct {
-	ID string `yaml:"id"` // default: random, stored in the data directory
+	ID string `yaml:"id"` // name of the node in Kafka, logs and the Via header. It must be unique among the nodes; default random, saved in the data folder
 }
 
 // Kafka says where the Kafka cluster is and how records are written.
 type Kafka struct {
-	Brokers     []string      `yaml:"brokers"`     // default localhost:9092
-	Linger      time.Duration `yaml:"linger"`      // how long a record waits for further records, default 100ms (bench/results)
-	BatchBytes  int           `yaml:"batchBytes"`  // of one produce batch before compression, default 11534336 (fits a 10 MB record)
-	Compression string        `yaml:"compression"` // none, gzip, snappy, lz4 or zstd; default zstd
-	TLS         kafka.TLS     `yaml:"tls"`         // enabled, ca, cert, key, serverName, insecure; default: no encryption
-	SASL        kafka.SASL    `yaml:"sasl"`        // mechanism, user, password, tokenUrl, clientId, clientSecret, scopes, tokenFile; default: no login
+	// addresses of at least one broker, which tells the node the others. Without this key and without
+	// SMARTLB_KAFKA_BROKERS, the variable KAFKA_BROKER counts. `smartlb up` does not read this key: it uses --kafka,
+	// --profile, the Kafka stack that runs on the machine, or its own broker; flag --kafka; default localhost:9092
+	Brokers     []string      `yaml:"brokers"`
+	Linger      time.Duration `yaml:"linger"`      // longest wait of a record for more records in its batch, 0s to 1m; default 100ms
+	BatchBytes  int           `yaml:"batchBytes"`  // bytes of a batch before compression, 1024 to 11534336. The default fits a record of 10 MB; default 11534336
+	Compression string        `yaml:"compression"` // compression of batches, one of `none`, `gzip`, `snappy`, `lz4`, `zstd`; default zstd
+	TLS         kafka.TLS     `yaml:"tls"`         // encryption of connections to the brokers. Each key of this section switches it on; default no encryption
+	SASL        kafka.SASL    `yaml:"sasl"`        // login at the brokers; default no login
 }
 
 // Security returns the settings of encryption and login at the brokers.
@@ -49,88 +55,108 @@ func (k Kafka) Security() kafka.Security { return kafka.Security{TLS: k.TLS, SAS
 
 // Proxy configures the data plane, except routing.
 type Proxy struct {
-	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // peers whose X-Forwarded-* and X-Request-Id are trusted
-	ExplainFrom    []netip.Prefix `yaml:"explainFrom"`    // clients that may request X-Smartlb-Decision
-	AccessLog      string         `yaml:"accessLog"`      // a file, or - for stdout; empty: none
-	ConnectTimeout time.Duration  `yaml:"connectTimeout"` // per try, default 1s
-	Drain          time.Duration  `yaml:"drain"`          // how long a stop waits for requests in flight, default 30s (up: 3s)
-	LameDuck       time.Duration  `yaml:"lameDuck"`       // how long a stop continues to accept after /readyz has begun to fail, default 0s
-	Limits         Limits         `yaml:"limits"`
-	Timeouts       Timeouts       `yaml:"timeouts"`
+	// networks of the proxies in front of this node. From these peers the node takes the client's address from
+	// X-Forwarded-For, and keeps X-Forwarded-Proto, X-Forwarded-Host, Forwarded and X-Request-Id. It replaces or removes
+	// these headers of all other peers; default none
+	TrustedProxies []netip.Prefix `yaml:"trustedProxies"`
+	// networks of clients that may ask why their request went to its instance (`X-Smartlb-Explain: 1`). The response has
+	// the decision in X-Smartlb-Decision. The flag adds networks to this list; flag --explain-from; default none
+	ExplainFrom []netip.Prefix `yaml:"explainFrom"`
+	// file for the access log, one JSON object per line, or `-` for stdout. The node reopens the file on SIGUSR1 and
+	// SIGHUP. On SIGHUP it also changes to another file name without a restart; flag --access-log; default no access log
+	AccessLog      string        `yaml:"accessLog"`
+	ConnectTimeout time.Duration `yaml:"connectTimeout"` // longest wait for a connection to an instance, for each try, more than 0s; default 1s
+	Drain          time.Duration `yaml:"drain"`          // how long a stopping node waits for requests in flight. 0s stands for the default; flag --drain; default 30s (`smartlb up`: 3s)
+	LameDuck       time.Duration `yaml:"lameDuck"`       // how long a stopping node still accepts connections after /readyz has begun to fail. Then the drain begins; flag --lame-duck; default 0s
+	Limits         Limits        `yaml:"limits"`         // limits of requests and connections
+	Timeouts       Timeouts      `yaml:"timeouts"`       // waiting times of the proxy, each 100ms to 720h, compared every 100 ms
 }
 
 // Admin configures the admin API of a node.
 type Admin struct {
-	Address string     `yaml:"address"` // default 127.0.0.1:8081
-	Token   secret.Ref `yaml:"token"`   // required from nodes and the command line on addresses other than loopback; default: none
-	Peers   []Peer     `yaml:"peers"`   // admin addresses of other nodes that receive the token: HOST, HOST:PORT or a network; default: signed nodes only
+	// address of the API, /metrics, /healthz and /readyz. On an address other than loopback, the node starts only with
+	// `admin.token`, `console.users`, `console.oidc` or --insecure-listen; flag --admin; default 127.0.0.1:8081
+	Address string `yaml:"address"`
+	// secret that nodes and the command line send to admin addresses other than loopback, the same on all nodes. The
+	// command line also reads SMARTLB_ADMIN_TOKEN; default none
+	Token secret.Ref `yaml:"token"`
+	// admin addresses of other nodes that receive the token, each as HOST, HOST:PORT or a network such as 10.0.0.0/8.
+	// Nodes with a signed status receive it too; default none
+	Peers []Peer `yaml:"peers"`
 }
 
 // Console configures the web UI.
 type Console struct {
-	Address  string   `yaml:"address"`  // default 127.0.0.1:8083
-	ReadOnly bool     `yaml:"readOnly"` // the console accepts no changes
-	Hosts    []string `yaml:"hosts"`    // names under which clients reach the console, in addition to addresses and localhost
-	TLS      Files    `yaml:"tls"`      // default: plain HTTP
-	Users    []User   `yaml:"users"`    // default: no login is required
-	OIDC     OIDC     `yaml:"oidc"`     // OpenID Connect issuer; default: none
-	Mask     []Mask   `yaml:"mask"`     // parts of messages to hide; default: nothing
+	// address of the web UI. On an address other than loopback, the node starts only with `console.users`, `console.oidc`
+	// or --insecure-listen; flag --console; default 127.0.0.1:8083
+	Address  string   `yaml:"address"`
+	ReadOnly bool     `yaml:"readOnly"` // refuse every change through console and admin API of this node; flag --read-only; default false
+	Hosts    []string `yaml:"hosts"`    // host names of console and admin API, without port, in addition to localhost and all addresses. Requests for other names are refused; default none
+	TLS      Files    `yaml:"tls"`      // certificate of the console. Changed files are used without a restart; default plain HTTP
+	Users    []User   `yaml:"users"`    // users who log in with a password. Without users and without `console.oidc`, no login is required; default none
+	OIDC     OIDC     `yaml:"oidc"`     // OpenID Connect issuer that identifies users; default none
+	Mask     []Mask   `yaml:"mask"`     // parts of Kafka messages that the console hides, before filters and all other uses; default none
 
-	TrustedProxies []netip.Prefix `yaml:"trustedProxies"` // peers of console and admin whose X-Forwarded-For names the client, for the limits on logins and connections; default: none
+	// networks of the proxies in front of console and admin API. From these peers the node takes the client's address
+	// from X-Forwarded-For, for the limits of logins and connections; default none
+	TrustedProxies []netip.Prefix `yaml:"trustedProxies"`
 }
 
 // Files are the files of a TLS certificate.
 type Files struct {
-	Cert string `yaml:"cert"` // PEM, including the chain
-	Key  string `yaml:"key"`
+	Cert string `yaml:"cert"` // file with the certificate in PEM, then its chain; required
+	Key  string `yaml:"key"`  // file with the private key in PEM, without a password; required
 }
 
 // User may log in to the console with a password.
 type User struct {
-	Name         string `yaml:"name"`
-	PasswordHash string `yaml:"passwordHash"` // bcrypt; create it with smartlb config hash-password
-	Role         string `yaml:"role"`         // viewer, operator or admin
+	Name         string `yaml:"name"`         // name of the user, unique; required
+	PasswordHash string `yaml:"passwordHash"` // bcrypt hash of the password, of cost 10 to 16. `smartlb config hash-password` makes it; required
+	Role         string `yaml:"role"`         // one of `viewer` (reads), `operator` (also drains, resets, restarts), `admin` (everything); required
 }
 
 // OIDC is an issuer that identifies users.
 type OIDC struct {
-	Issuer       string            `yaml:"issuer"` // https://...
-	ClientID     string            `yaml:"clientId"`
-	ClientSecret secret.Ref        `yaml:"clientSecret"`
-	RedirectURL  string            `yaml:"redirectUrl"` // the console's address with /api/v1/login/oidc/callback
-	Scopes       []string          `yaml:"scopes"`      // in addition to openid; default profile, email
-	NameClaim    string            `yaml:"nameClaim"`   // default email, preferred_username, sub: the first claim that is present
-	RolesClaim   string            `yaml:"rolesClaim"`  // default groups
-	Roles        map[string]string `yaml:"roles"`       // maps values of that claim to viewer, operator or admin
-	DefaultRole  string            `yaml:"defaultRole"` // of a user without a value in roles; default: login refused
+	Issuer       string            `yaml:"issuer"`       // https:// address of the issuer. http:// is allowed for localhost; required
+	ClientID     string            `yaml:"clientId"`     // id of the console at the issuer; required
+	ClientSecret secret.Ref        `yaml:"clientSecret"` // secret of the console at the issuer; default none
+	RedirectURL  string            `yaml:"redirectUrl"`  // https:// address of the console with the path /api/v1/login/oidc/callback. http:// is allowed for localhost; required
+	Scopes       []string          `yaml:"scopes"`       // scopes that the console requests in addition to openid; default profile, email
+	NameClaim    string            `yaml:"nameClaim"`    // claim with the name of the user; default the first of email, preferred_username and sub that is present
+	RolesClaim   string            `yaml:"rolesClaim"`   // claim with the groups of the user; default groups
+	Roles        map[string]string `yaml:"roles"`        // role of each group: `viewer`, `operator` or `admin`. Either `roles` or `defaultRole` is required; default none
+	DefaultRole  string            `yaml:"defaultRole"`  // role of users without a group in `roles`, one of `viewer`, `operator`, `admin`; default these users cannot log in
 }
 
 // Mask hides parts of messages in the console.
 type Mask struct {
-	Topics  []string `yaml:"topics"`  // names or patterns: user-*
-	Fields  []string `yaml:"fields"`  // of JSON values: user.email, users.*.phone
-	Headers []string `yaml:"headers"` // by name
-	Key     bool     `yaml:"key"`
+	Topics  []string `yaml:"topics"`  // names of topics. `*` stands for any text, `?` for one character; required
+	Fields  []string `yaml:"fields"`  // fields of JSON values, such as `user.email` or `users.*.phone`. One of `fields`, `headers` and `key` is required; default none
+	Headers []string `yaml:"headers"` // names of headers whose values are hidden; default none
+	Key     bool     `yaml:"key"`     // hide the key of the message; default false
 }
 
 // Data says where a node stores its state.
 type Data struct {
+	// folder for the state of the node: its id, the last good configuration, the audit spool, logs, and the records of the
+	// embedded broker; flag --data; default `data` in the working directory (`smartlb up --demo`: in the user's state
+	// directory)
 	Dir string `yaml:"dir"`
 }
 
 // Telemetry configures the messages that a proxy publishes.
 type Telemetry struct {
-	DecisionSample float64       `yaml:"decisionSample"` // share of requests whose decision is published, default 0.01
-	DecisionRate   int           `yaml:"decisionRate"`   // maximum number of decisions per second, default 500
-	SampleRate     int           `yaml:"sampleRate"`     // of these, maximum number per second that were only sampled, default 2; 0, or a decisionSample of 1: no separate limit
-	Interval       time.Duration `yaml:"interval"`       // shortest time between reports, default 1s; proxies of more than 20 instances report less often
+	DecisionSample float64       `yaml:"decisionSample"` // share of requests whose decision is published, 0 to 1. Decisions about errors and retries do not depend on it; default 0.01
+	DecisionRate   int           `yaml:"decisionRate"`   // limit of published decisions per second. 0: none is published; default 500
+	SampleRate     int           `yaml:"sampleRate"`     // limit of sampled decisions per second, within `decisionRate`. 0, or a `decisionSample` of 1: no separate limit; default 2
+	Interval       time.Duration `yaml:"interval"`       // shortest time between two reports, 100ms to 60s. A proxy of more than 20 instances reports less often; default 1s
 }
 
 // Traffic is the part that is published to all nodes.
 type Traffic struct {
-	Listeners []Listener `yaml:"listeners"`
-	Routes    []Route    `yaml:"routes"`
-	Services  []Service  `yaml:"services"`
+	Listeners []Listener `yaml:"listeners"` // addresses where clients connect, at most 1000; default none
+	Routes    []Route    `yaml:"routes"`    // rules that map requests to services. The most specific route wins: by host, exact path, regular expression (the longest first), longest prefix, method, number of headers, then the order in the file; default none
+	Services  []Service  `yaml:"services"`  // groups of instances that are interchangeable for clients; default none
 
 	// Warnings lists valid settings without effect that Parse found, ordered by line. It is not part of the document.
 	Warnings Mistakes
@@ -138,61 +164,70 @@ type Traffic struct {
 
 // Listener is an address where clients connect.
 type Listener struct {
-	Name    string `yaml:"name"`
+	Name string `yaml:"name"` // name of the listener in logs and metrics, unique; required
+	// address to listen on. `:8080` means port 8080 of all interfaces. The flag replaces it on one node:
+	// `--listen NAME=ADDRESS`; flag --listen; required
 	Address string `yaml:"address"`
 
-	TLS *ListenerTLS `yaml:"tls"` // default: plain HTTP
+	TLS *ListenerTLS `yaml:"tls"` // encryption of connections from clients; default plain HTTP
 
-	EncodedCharacters string `yaml:"encodedCharacters"` // keep (default) or reject: %2F, %5C and encoded control characters in a path
-	UnderscoreHeaders string `yaml:"underscoreHeaders"` // drop (default), keep or reject: request headers with _ in their name
-	RequestID         string `yaml:"requestId"`         // trusted (default), keep or overwrite: whose X-Request-Id the proxy keeps
+	EncodedCharacters string `yaml:"encodedCharacters"` // one of `keep`, `reject`: treatment of %2F, %5C and encoded control characters in a path. With `reject` the client gets 400; default keep
+	UnderscoreHeaders string `yaml:"underscoreHeaders"` // one of `drop`, `keep`, `reject`: treatment of request headers with `_` in their name. With `reject` the client gets 400; default drop
+	RequestID         string `yaml:"requestId"`         // one of `trusted`, `keep`, `overwrite`: whose X-Request-Id the proxy keeps, that of peers in `proxy.trustedProxies`, of all clients, or of no client; default trusted
 }
 
 // ListenerTLS is the encryption of a listener. The files are read on each node.
 type ListenerTLS struct {
-	Certificates []Files `yaml:"certificates"` // chosen by the server name; the first one serves clients that ask for no known name
-	MinVersion   string  `yaml:"minVersion"`   // 1.2 (default) or 1.3
+	// 1 to 1000 certificates with their keys, as files on each node. A client gets the certificate of the server name that
+	// it asks for, otherwise the first one. A changed pair is served within 2 s, without a restart; required
+	Certificates []Files `yaml:"certificates"`
+	MinVersion   string  `yaml:"minVersion"` // oldest version of TLS for clients, one of `1.2`, `1.3`; default 1.2
 }
 
 // Route sends matching requests to a service, or splits them among several services.
 type Route struct {
-	Name    string        `yaml:"name"`
-	Hosts   []string      `yaml:"hosts"`
-	Path    Path          `yaml:"path"`
-	Methods []string      `yaml:"methods"`
-	Headers []Header      `yaml:"headers"`
-	Service string        `yaml:"service"`
-	Split   []Split       `yaml:"split"`
-	Timeout time.Duration `yaml:"timeout"` // of the whole exchange, default none
-	Retry   *Retry        `yaml:"retry"`
-	HashOn  string        `yaml:"hashOn"` // client (default), path, or header:NAME; for ring_hash and maglev
+	Name    string   `yaml:"name"`    // name of the route in logs and decisions, unique; required
+	Hosts   []string `yaml:"hosts"`   // names in the Host header, without port: `api.example.com`, or `*.example.com` for all names below it; default every host
+	Path    Path     `yaml:"path"`    // condition on the path, one key at most; default every path
+	Methods []string `yaml:"methods"` // methods in capitals, such as `GET`; default every method
+	Headers []Header `yaml:"headers"` // conditions on request headers. All must hold. If a condition has only a name, the header must be present; default none
+	Service string   `yaml:"service"` // id of the service that gets the requests. Either `service` or `split` is required; default none
+	Split   []Split  `yaml:"split"`   // services that share the requests, instead of `service`. Each request is drawn by weight; default none
+	// longest time from the end of the request to the end of the response, at least 1ms. After that time the client gets
+	// 504, or the response is cut. A tunnel (WebSocket) is not limited by it; default none
+	Timeout time.Duration `yaml:"timeout"`
+	Retry   *Retry        `yaml:"retry"`  // when a request is sent again to another instance. All retries together are limited to 20 % of the requests in flight of the service, plus 3
+	HashOn  string        `yaml:"hashOn"` // key of the policies ring_hash and maglev: `client` (its address), `path` or `header:NAME`. A request without that header uses the client; default client
 }
 
 // Path sets one of three ways to compare the path.
 type Path struct {
-	Prefix string `yaml:"prefix"`
-	Exact  string `yaml:"exact"`
-	Regex  string `yaml:"regex"`
+	Prefix string `yaml:"prefix"` // first path elements: `/users` matches /users and /users/1, not /usersx; default /
+	Exact  string `yaml:"exact"`  // whole path; default none
+	Regex  string `yaml:"regex"`  // regular expression (RE2) for the whole path, at most 4096 bytes; default none
 }
 
 // Header is a condition on a request header. If only the name is set, the header must be present.
 type Header struct {
-	Name  string `yaml:"name"`
-	Exact string `yaml:"exact"`
-	Regex string `yaml:"regex"`
+	Name  string `yaml:"name"`  // name of the header, in any case; required
+	Exact string `yaml:"exact"` // whole value; default none
+	Regex string `yaml:"regex"` // regular expression (RE2) for the whole value, instead of `exact`; default none
 }
 
 // Split is one part of a route's traffic.
 type Split struct {
-	Service string `yaml:"service"`
-	Weight  int    `yaml:"weight"`
+	Service string `yaml:"service"` // id of the service; required
+	Weight  int    `yaml:"weight"`  // part of the requests, relative to the other weights, 0 to 1000000. At least one weight must be above 0; default 0
 }
 
 // Retry says when a request is sent again to another instance.
 type Retry struct {
-	Attempts      int           `yaml:"attempts"` // retries: tries after the first, 0..3
-	On            []string      `yaml:"on"`       // connect-failure, reset, timeout, or a status
-	PerTryTimeout time.Duration `yaml:"perTryTimeout"`
+	Attempts int `yaml:"attempts"` // retries after the first try, 0 to 3; default 2
+	// reasons for a retry: `connect-failure`, `reset` (closed before a response), `timeout` (needs `perTryTimeout`), or a
+	// status from 400 to 511. A request that an instance may have received is repeated only for GET, HEAD, OPTIONS, PUT,
+	// DELETE and TRACE; default connect-failure, reset
+	On            []string      `yaml:"on"`
+	PerTryTimeout time.Duration `yaml:"perTryTimeout"` // longest wait for the response head of each try, at least 1ms; default none
 }
 
 // DefaultRetry is the policy of a route without `retry`. It never repeats a request that an instance may have started,
@@ -201,32 +236,32 @@ func DefaultRetry() Retry { return Retry{Attempts: 2, On: []string{"connect-fail
 
 // Service is a set of instances that are interchangeable for clients.
 type Service struct {
-	ID          string        `yaml:"id"`
-	Policy      string        `yaml:"policy"`    // default adaptive
-	SlowStart   time.Duration `yaml:"slowStart"` // default 10s; 0s: none
-	Instances   []Instance    `yaml:"instances"`
-	HealthCheck *HealthCheck  `yaml:"healthCheck"`
-	Strictness  string        `yaml:"strictness"` // tolerant (default) or strict: how responses are read, see docs/http.md
+	ID          string        `yaml:"id"`          // id of the service in Kafka, logs and commands, unique; required
+	Policy      string        `yaml:"policy"`      // method that chooses an instance, one of `adaptive`, `round_robin`, `least_request`, `random`, `peak_ewma`, `ring_hash`, `maglev`; default adaptive
+	SlowStart   time.Duration `yaml:"slowStart"`   // time in which traffic to an instance grows to its share when the instance is new or rejoins. 0s: none. ring_hash and maglev have no slow start; default 10s
+	Instances   []Instance    `yaml:"instances"`   // processes of the service; required
+	HealthCheck *HealthCheck  `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
+	Strictness  string        `yaml:"strictness"`  // one of `tolerant`, `strict`: with `strict`, a response that breaks HTTP but has one meaning becomes 502, see docs/http.md; default tolerant
 }
 
 // Instance is one process of a service.
 type Instance struct {
-	ID      string            `yaml:"id"`
-	Address string            `yaml:"address"` // host:port
-	Weight  float64           `yaml:"weight"`  // default 1; .01 to 1000
-	Tags    map[string]string `yaml:"tags"`
+	ID      string            `yaml:"id"`      // id of the instance, unique in its service; required
+	Address string            `yaml:"address"` // address of the instance, unique in its service. The proxy speaks plain HTTP/1.1 to it; required
+	Weight  float64           `yaml:"weight"`  // share of requests relative to the other instances, 0.01 to 1000. To take an instance out, use `smartlb drain`; default 1
+	Tags    map[string]string `yaml:"tags"`    // texts that explanations, reports and the console show; default none
 }
 
 // HealthCheck is the active probe of a service's instances.
 type HealthCheck struct {
-	Type               string        `yaml:"type"` // http (default) or tcp
-	Path               string        `yaml:"path"` // http, default /health
-	Host               string        `yaml:"host"` // http, default the instance's address
-	Interval           time.Duration `yaml:"interval"`
-	Timeout            time.Duration `yaml:"timeout"`
-	HealthyThreshold   int           `yaml:"healthyThreshold"`
-	UnhealthyThreshold int           `yaml:"unhealthyThreshold"`
-	Statuses           []int         `yaml:"statuses"` // http, default 200..299
+	Type               string        `yaml:"type"`               // one of `http`, `tcp` (connect only); default http
+	Path               string        `yaml:"path"`               // path of an http check; default /health
+	Host               string        `yaml:"host"`               // Host header of an http check; default the instance's address
+	Interval           time.Duration `yaml:"interval"`           // time between two checks of an instance, at least 100ms; default 2s
+	Timeout            time.Duration `yaml:"timeout"`            // longest time of a check, more than 0s, at most the interval. With an interval below 1s the default is the interval; default 1s
+	HealthyThreshold   int           `yaml:"healthyThreshold"`   // successful checks in a row that make an instance healthy, 1 to 100; default 2
+	UnhealthyThreshold int           `yaml:"unhealthyThreshold"` // failed checks in a row that make an instance unhealthy, 1 to 100; default 3
+	Statuses           []int         `yaml:"statuses"`           // statuses of a successful http check, each 200 to 599; default 200 to 299
 }
 
 // DefaultAdmin is the default address of the admin API.

@@ -4,23 +4,23 @@ import "time"
 
 // Limits bound the resources that clients and instances can use in the proxy.
 type Limits struct {
-	HeadBytes       int `yaml:"headBytes"`       // of a request or response head, 1024 to 65535; default 16384. Requests above: 431
-	Headers         int `yaml:"headers"`         // lines of a head, 1 to 1000; default 100. Requests above: 431
-	TargetBytes     int `yaml:"targetBytes"`     // of a request-target, 64 to headBytes; default 8192. Above: 414
-	BodyBytes       int `yaml:"bodyBytes"`       // of a request body; default 0: unlimited. Above: 413
-	Connections     int `yaml:"connections"`     // of clients, all listeners together; default 0: what the descriptor limit allows. Above: 503
-	IdlePerInstance int `yaml:"idlePerInstance"` // kept connections to an instance, 2 to 65536; default 512
+	HeadBytes       int `yaml:"headBytes"`       // bytes of a request or response head, 1024 to 65535. A larger request gets 431, a larger response becomes 502; default 16384
+	Headers         int `yaml:"headers"`         // lines of a head, 1 to 1000. A request with more gets 431, a response with more becomes 502; default 100
+	TargetBytes     int `yaml:"targetBytes"`     // bytes of a request-target, 64 to 65535 and at most `headBytes`. A longer one gets 414; default 8192
+	BodyBytes       int `yaml:"bodyBytes"`       // bytes of a request body, 0 to 1125899906842624. A larger one gets 413. 0: unlimited; default 0
+	Connections     int `yaml:"connections"`     // connections of clients, all listeners together, 0 to 10000000. A connection above the limit gets 503, with TLS it is closed. 0: (file descriptors - 256) / 2, at most 1048576; default 0
+	IdlePerInstance int `yaml:"idlePerInstance"` // idle connections kept to one instance, 2 to 65536; default 512
 }
 
 // Timeouts limit how long the proxy waits. The sweeper checks them every 100 ms.
 type Timeouts struct {
-	Idle       time.Duration `yaml:"idle"`       // of a client connection between requests; default 60s
-	Head       time.Duration `yaml:"head"`       // from the first byte of a request head to its last; default 10s. After it: 408
-	Body       time.Duration `yaml:"body"`       // without progress in a request body, or while a client does not read the response; default 60s. After it: 408
-	Stream     time.Duration `yaml:"stream"`     // without bytes of a response body; default 1h
-	HalfClosed time.Duration `yaml:"halfClosed"` // time to answer a client that closed its sending side; default 30s
-	Tunnel     time.Duration `yaml:"tunnel"`     // of a tunnel without bytes in both directions; default 1h
-	Keep       time.Duration `yaml:"keep"`       // of a kept connection to an instance; default 55s, below the usual 60 s of instances
+	Idle       time.Duration `yaml:"idle"`       // client connection between two requests; default 60s
+	Head       time.Duration `yaml:"head"`       // from the first byte of a request head to its last. After that time the client gets 408; default 10s
+	Body       time.Duration `yaml:"body"`       // no progress in a request body (the client gets 408), or a client that does not read the response; default 60s
+	Stream     time.Duration `yaml:"stream"`     // no bytes of a response body from the instance; default 1h
+	HalfClosed time.Duration `yaml:"halfClosed"` // time to send the response to a client that closed its sending side; default 30s
+	Tunnel     time.Duration `yaml:"tunnel"`     // no bytes in either direction of a WebSocket or another tunnel; default 1h
+	Keep       time.Duration `yaml:"keep"`       // idle connection to an instance. It must be shorter than the instance's own timeout, which is often 60 s; default 55s
 }
 
 // DefaultLimits returns the limits that apply to an empty file.

@@ -42,21 +42,21 @@ func Topics() []string {
 
 // Config names the keys of a node or a command. Secrets are references.
 type Config struct {
-	Keys      []Key      `yaml:"keys" json:"keys,omitempty"`           // at most two: the first signs, all verify; default: none
-	Reporters []Reporter `yaml:"reporters" json:"reporters,omitempty"` // keys that only verify, and only health-status; default: none
+	Keys      []Key      `yaml:"keys" json:"keys,omitempty"`           // at most 2 keys, the same on all nodes. The first key signs, both verify. The variable has the form `ID=REFERENCE,ID=REFERENCE`; default none
+	Reporters []Reporter `yaml:"reporters" json:"reporters,omitempty"` // keys of at most 256 other writers of health-status. Nodes verify with them and do not sign. They need `keys`; default none
 }
 
 // Reporter is the key of another writer of health-status, such as a deployment tool, and the services for which its
 // signature is valid.
 type Reporter struct {
 	Key      `yaml:",inline"`
-	Services []string `yaml:"services" json:"services"` // ids, at least one
+	Services []string `yaml:"services" json:"services"` // ids of 1 to 1000 services for which the key is valid; required
 }
 
 // Key is a secret and its name in signatures.
 type Key struct {
-	ID     string     `yaml:"id" json:"id"`         // 1 to 64 letters, digits, dots, dashes and underscores
-	Secret secret.Ref `yaml:"secret" json:"secret"` // ${file:/path} or ${env:NAME} of at least 32 characters
+	ID     string     `yaml:"id" json:"id"`         // name of the key in signatures: 1 to 64 letters, digits, dots, dashes and underscores; required
+	Secret secret.Ref `yaml:"secret" json:"secret"` // secret of at least 32 characters. `smartlb config signing-key` makes it; required
 }
 
 var keyID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)

@@ -20,14 +20,14 @@ import (
 )
 
 type proxyArgs struct {
-	from, policy, healthPath, accessLog, admin string
-	tlsCert, tlsKey                            string
-	to, kafka, explainFrom                     []string
-	healthInterval, connectTimeout, timeout    time.Duration
-	drain, lameDuck                            time.Duration
-	retries                                    int
-	sample                                     float64
-	given                                      func(flag string) bool
+	from, policy, healthPath, accessLog, admin, protocol string
+	tlsCert, tlsKey                                      string
+	to, kafka, explainFrom                               []string
+	healthInterval, connectTimeout, timeout              time.Duration
+	drain, lameDuck                                      time.Duration
+	retries                                              int
+	sample                                               float64
+	given                                                func(flag string) bool
 }
 
 // Proxy is `smartlb proxy`: a proxy configured by flags, without a file, and without Kafka by default.
@@ -38,6 +38,7 @@ func Proxy(env *cli.Env) *cobra.Command {
 		Example: `  smartlb proxy --from :8080 --to 127.0.0.1:9001,127.0.0.1:9002
   smartlb proxy --from :8080 --to 10.0.0.1:80,10.0.0.2:80 --policy least_request --health-path /health
   smartlb proxy --from :8080 --to 127.0.0.1:9001,127.0.0.1:9002 --access-log - --retries 0
+  smartlb proxy --from :8080 --to 127.0.0.1:50051,127.0.0.1:50052 --upstream-protocol h2c
   smartlb proxy --from :8443 --to 127.0.0.1:9001 --tls-cert server.pem --tls-key server.key`,
 		Defaults: proxyArgs{from: ":8080", policy: picker.DefaultPolicy, healthInterval: 2 * time.Second, connectTimeout: time.Second, retries: 2, drain: 30 * time.Second, sample: .01},
 		Flags: func(f *pflag.FlagSet, a *proxyArgs) {
@@ -47,6 +48,7 @@ func Proxy(env *cli.Env) *cobra.Command {
 			f.StringVar(&a.tlsKey, "tls-key", "", "`file` with the private key in PEM")
 			f.StringSliceVar(&a.to, "to", nil, "instances, `host:port,...`")
 			f.StringVar(&a.policy, "policy", a.policy, "one of "+strings.Join(picker.Names(), ", "))
+			f.StringVar(&a.protocol, "upstream-protocol", "http1", "what the instances speak: http1, or h2c (HTTP/2 without TLS, gRPC)")
 			f.StringVar(&a.healthPath, "health-path", "", "`path` of an HTTP health check (default: connect only)")
 			f.DurationVar(&a.healthInterval, "health-interval", a.healthInterval, "between health checks; 0: none")
 			f.IntVar(&a.retries, "retries", a.retries, "retries on other instances, 0 to 3")
@@ -118,6 +120,7 @@ func flagOf(path string) string {
 		{"routes[0].timeout", "--timeout"},
 		{"routes[0].retry.attempts", "--retries"},
 		{"services[0].policy", "--policy"},
+		{"services[0].protocol", "--upstream-protocol"},
 		{"services[0].healthCheck.path", "--health-path"},
 		{"services[0].healthCheck", "--health-interval"},
 		{"services[0].instances", "--to"},
@@ -143,7 +146,7 @@ func (a proxyArgs) document() (lineDocument, error) {
 		fmt.Fprintf(&b, "    tls: {certificates: [{cert: %q, key: %q}]}\n", a.tlsCert, a.tlsKey)
 	}
 	fmt.Fprintf(&b, "routes: [{name: all, path: {prefix: /}, service: default, timeout: %s, retry: {attempts: %d, on: [connect-failure, reset]}}]\n", a.timeout, a.retries)
-	fmt.Fprintf(&b, "services:\n  - id: default\n    policy: %q\n", a.policy)
+	fmt.Fprintf(&b, "services:\n  - id: default\n    policy: %q\n    protocol: %q\n", a.policy, a.protocol)
 	switch {
 	case a.healthInterval <= 0:
 	case a.healthPath != "":

@@ -227,6 +227,11 @@ func (c *checker) service(path string, s Service) {
 	if err := picker.CheckName(s.Policy); err != nil {
 		c.fail(path+".policy", "%v", err)
 	}
+	if s.Protocol == "h2" {
+		c.fail(path+".protocol", "h2 needs TLS to the instances, which is not supported yet; use h2c for HTTP/2 without TLS")
+	} else {
+		c.oneOf(path+".protocol", s.Protocol, "http1", "h2c")
+	}
 	c.oneOf(path+".strictness", s.Strictness, "tolerant", "strict")
 	if len(s.Instances) == 0 {
 		c.fail(path+".instances", "missing: a service wants at least one instance")

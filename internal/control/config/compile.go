@@ -17,12 +17,12 @@ import (
 func Compile(t Traffic, revision string, resolve func(id string) *upstream.Service) (*dispatch.Table, error) {
 	rules := make([]router.Rule[*dispatch.Route], 0, len(t.Routes))
 	names := make([]string, 0, len(t.Routes))
-	strict := map[string]bool{}
+	services := map[string]Service{}
 	for _, s := range t.Services {
-		strict[s.ID] = s.Strictness == "strict"
+		services[s.ID] = s
 	}
 	for _, r := range t.Routes {
-		route, err := compileRoute(r, resolve, strict)
+		route, err := compileRoute(r, resolve, services)
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
@@ -67,7 +67,7 @@ func routed(path string) string {
 	return path
 }
 
-func compileRoute(r Route, resolve func(string) *upstream.Service, strict map[string]bool) (*dispatch.Route, error) {
+func compileRoute(r Route, resolve func(string) *upstream.Service, services map[string]Service) (*dispatch.Route, error) {
 	out := &dispatch.Route{Name: r.Name, Timeout: r.Timeout}
 	split := r.Split
 	if len(split) == 0 {
@@ -81,7 +81,8 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, strict map[st
 		if service == nil {
 			return nil, fmt.Errorf("service %s does not exist", s.Service)
 		}
-		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Strict: strict[s.Service]})
+		of := services[s.Service]
+		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Strict: of.Strictness == "strict", HTTP2: of.Protocol == "h2c"})
 		out.Total += uint64(s.Weight)
 	}
 	var err error

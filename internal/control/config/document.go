@@ -241,6 +241,7 @@ type Service struct {
 	SlowStart   time.Duration `yaml:"slowStart"`   // time in which traffic to an instance grows to its share when the instance is new or rejoins. 0s: none. ring_hash and maglev have no slow start; default 10s
 	Instances   []Instance    `yaml:"instances"`   // processes of the service; required
 	HealthCheck *HealthCheck  `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
+	Protocol    string        `yaml:"protocol"`    // one of `http1`, `h2c`: what the instances speak. `h2c` is HTTP/2 without TLS, as gRPC servers speak it; default http1
 	Strictness  string        `yaml:"strictness"`  // one of `tolerant`, `strict`: with `strict`, a response that breaks HTTP but has one meaning becomes 502, see docs/http.md; default tolerant
 }
 

@@ -75,4 +75,5 @@ var afterHead = [NumFailures]Ending{
 	StreamIdle:   {0, CodeStreamIdle, Nobody, ""},
 	RouteTimeout: {0, CodeRouteTimeout, Nobody, ""},
 	Stopped:      {0, CodeStopped, Proxy, ""},
+	GRPCStatus:   {0, CodeGRPCStatus, Instance, ""},
 }

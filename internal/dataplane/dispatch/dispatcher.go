@@ -60,7 +60,7 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	}
 	x.route = route
 	share := route.choose(x.rand.Uint64)
-	x.service, x.strict = share.Service, share.Strict
+	x.service, x.strict, x.http2 = share.Service, share.Strict, share.HTTP2
 	x.service.Active.Add(1)
 	x.idempotent = Idempotent(h.Method())
 	x.sampled = x.rand.Uint64()>>11 < d.sample
@@ -163,10 +163,23 @@ func (x *Exchange) reply(status int, code, text string) Verdict {
 // deadline returns the time at which the route's timeout ends, 0 if there is none. The timeout begins when the request
 // has been sent: the time that the client took to send the body is not charged to the instance.
 func (x *Exchange) deadline() int64 {
-	if x.route == nil || x.route.Timeout <= 0 {
+	t := x.timeout()
+	if t <= 0 {
 		return 0
 	}
-	return max(x.began, x.sentAt) + int64(x.route.Timeout)
+	return max(x.began, x.sentAt) + int64(t)
+}
+
+// timeout returns the shorter one of the route's and the client's timeout, 0 if there is none.
+func (x *Exchange) timeout() time.Duration {
+	var t time.Duration
+	if x.route != nil {
+		t = max(x.route.Timeout, 0)
+	}
+	if x.Timeout > 0 && (t == 0 || x.Timeout < t) {
+		t = x.Timeout
+	}
+	return t
 }
 
 // pick picks the next instance and fills its attempt.
@@ -184,7 +197,7 @@ func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 	*a = Attempt{Pool: pool, Chosen: int32(x.ticket.Index()), At: now, Trace: x.ask.Trace}
 	return Verdict{
 		Action: Forward, Live: x.ticket.Live(), Deadline: x.deadline(),
-		ConnectTimeout: d.cfg.ConnectTimeout, HeadTimeout: x.route.Retry.PerTryTimeout, Timeout: x.route.Timeout, Strict: x.strict,
+		ConnectTimeout: d.cfg.ConnectTimeout, HeadTimeout: x.route.Retry.PerTryTimeout, Timeout: x.timeout(), Strict: x.strict, HTTP2: x.http2,
 	}
 }
 

@@ -27,6 +27,7 @@ type Verdict struct {
 	Action         Action
 	Live           *upstream.Live // Forward
 	ConnectTimeout time.Duration  // Forward
+	HTTP2          bool           // Forward: the instance speaks HTTP/2
 	Strict         bool           // Forward: read the response strictly, accept no tolerable departure from HTTP
 	HeadTimeout    time.Duration  // Forward: from the start of the try to the final response head; 0 none
 	Timeout        time.Duration  // Forward: the route's timeout, which restarts when the rest of a streamed request has been sent; 0 none
@@ -52,6 +53,7 @@ const (
 	CodeStreamIdle      = "stream-idle"
 	CodeRouteTimeout    = "route-timeout"
 	CodeStopped         = "proxy-stopping"
+	CodeGRPCStatus      = "grpc-status"
 )
 
 // Failure says why a try, or the passing on of its response, ended early.
@@ -75,12 +77,13 @@ const (
 	StreamIdle             // no bytes of the response body for the stream timeout
 	RouteTimeout           // the route's timeout ended while the response was passed on
 	Stopped                // the stop of the proxy cut the exchange
+	GRPCStatus             // the response ended with a gRPC status that counts as a failure of the instance
 	NumFailures    = int(iota)
 )
 
 var failureWords = [NumFailures]string{
 	"", "connect-refused", "connect-timeout", "connect-failed", "reset", "eof", "timeout", "bad-response",
-	"client-gone", "client-slow", "client-bad-body", "client-large-body", "proxy-exhausted", "stream-idle", "route-timeout", "proxy-stopping",
+	"client-gone", "client-slow", "client-bad-body", "client-large-body", "proxy-exhausted", "stream-idle", "route-timeout", "proxy-stopping", "grpc-status",
 }
 
 func (f Failure) String() string { return failureWords[f] }
@@ -105,12 +108,14 @@ type Exchange struct {
 	ID      []byte         // request id; must stay unchanged until End
 	Client  netip.Addr     // the peer, or the address that a trusted peer names
 	Explain bool           // the client may see the decision
+	Timeout time.Duration  // that the client asks for (grpc-timeout); 0: none. The route's timeout applies if it is shorter
 	Pin     *upstream.Live // instance to which this client's connection is bound (NTLM, Negotiate); nil: none
 
 	table      *Table
 	route      *Route
 	service    *upstream.Service
 	strict     bool
+	http2      bool
 	ask        upstream.Ask
 	ticket     upstream.Ticket
 	began      int64

@@ -28,6 +28,7 @@ type Route struct {
 type Share struct {
 	Service *upstream.Service
 	Weight  uint64
+	HTTP2   bool // its instances speak HTTP/2
 	Strict  bool // read responses of its instances strictly
 }
 

@@ -44,6 +44,8 @@ type Config struct {
 	HeadBytes  int          // of a request head, as RFC 9113 §6.5.2 counts them; required
 	Now        func() int64 // monotonic nanoseconds; required
 
+	// The functions below are of a server.
+
 	// Open begins a request. head is the text of an HTTP/1.1 request head; it is valid only during the call. tooLarge
 	// says that the head is above HeadBytes and that head holds only its first line. The stream must be closed.
 	Open func(s *Stream, head []byte, tooLarge bool)
@@ -57,8 +59,9 @@ type Config struct {
 
 // Conn is a connection. Create it with New. All methods except Serve may be called by any goroutine.
 type Conn struct {
-	cfg Config
-	t   Transport
+	cfg    Config
+	t      Transport
+	client bool // this side makes the requests
 
 	// Of the goroutine of Serve.
 	fr        *http2.Framer
@@ -79,6 +82,7 @@ type Conn struct {
 	err        error // why the connection ended; nil: it is open
 	streams    map[uint32]*Stream
 	active     int    // streams that count against MaxStreams
+	most       int    // of a client: requests at a time that the server accepts
 	last       uint32 // highest id of a request
 	window     int64  // body bytes that may be sent
 	initial    int64  // of the streams' windows, as the client set it
@@ -108,13 +112,18 @@ type block struct {
 	ignore  bool // decode only
 }
 
-// New returns a connection on t. It starts no goroutine.
-func New(t Transport, cfg Config) *Conn {
+// New returns the server's side of a connection on t. It starts no goroutine.
+func New(t Transport, cfg Config) *Conn { return newConn(t, cfg, false) }
+
+// NewClient returns the client's side of a connection on t; Open makes requests. It starts no goroutine: run Serve.
+func NewClient(t Transport, cfg Config) *Conn { return newConn(t, cfg, true) }
+
+func newConn(t Transport, cfg Config, client bool) *Conn {
 	if cfg.MaxStreams <= 0 {
 		cfg.MaxStreams = 100
 	}
 	c := &Conn{
-		cfg: cfg, t: t, fr: http2.NewFramer(nil, t),
+		cfg: cfg, t: t, client: client, most: cfg.MaxStreams, fr: http2.NewFramer(nil, t),
 		streams: map[uint32]*Stream{}, window: 65535, initial: 65535, frame: frameSize, recv: connWindow,
 		budget: budgetMost, paidAt: cfg.Now(),
 	}
@@ -122,7 +131,7 @@ func New(t Transport, cfg Config) *Conn {
 	c.fr.SetMaxReadFrameSize(frameSize)
 	c.dec = hpack.NewDecoder(4096, c.head.add)
 	c.dec.SetMaxStringLength(maxValue)
-	c.head.limit = cfg.HeadBytes
+	c.head.limit, c.head.response = cfg.HeadBytes, client
 	return c
 }
 
@@ -172,17 +181,19 @@ func (c *Conn) end(why error) {
 }
 
 func (c *Conn) serve() error {
-	var preface [len(Preface)]byte
-	if _, err := io.ReadFull(c.t, preface[:]); err != nil {
-		return left(err)
+	if !c.client {
+		var preface [len(Preface)]byte
+		if _, err := io.ReadFull(c.t, preface[:]); err != nil {
+			return left(err)
+		}
+		if string(preface[:]) != Preface {
+			return violation(http2.ErrCodeProtocol, "no HTTP/2 preface")
+		}
+		c.mu.Lock()
+		c.appendSettings()
+		c.flush()
+		c.mu.Unlock()
 	}
-	if string(preface[:]) != Preface {
-		return violation(http2.ErrCodeProtocol, "no HTTP/2 preface")
-	}
-	c.mu.Lock()
-	c.appendSettings()
-	c.flush()
-	c.mu.Unlock()
 	for first := true; ; first = false {
 		f, err := c.fr.ReadFrame()
 		if err == nil {
@@ -303,6 +314,7 @@ func (c *Conn) handle(f http2.Frame) error {
 		}
 		return c.charge(1)
 	case *http2.GoAwayFrame:
+		c.goneAway(f.LastStreamID)
 		return c.charge(1)
 	case *http2.PushPromiseFrame:
 		return violation(http2.ErrCodeProtocol, "PUSH_PROMISE of a client")
@@ -321,8 +333,10 @@ func (c *Conn) settings(f *http2.SettingsFrame) error {
 	defer c.mu.Unlock()
 	err := f.ForeachSetting(func(s http2.Setting) error {
 		switch s.ID {
+		case http2.SettingMaxConcurrentStreams:
+			c.most = int(min(s.Val, uint32(c.cfg.MaxStreams)))
 		case http2.SettingEnablePush:
-			if s.Val > 1 {
+			if s.Val > 1 || c.client && s.Val > 0 {
 				return violation(http2.ErrCodeProtocol, "SETTINGS_ENABLE_PUSH above 1")
 			}
 		case http2.SettingMaxFrameSize:
@@ -393,8 +407,15 @@ func (c *Conn) clientReset(f *http2.RSTStreamFrame) error {
 		}
 		return c.charge(1)
 	}
-	unfinished := !s.sent
-	s.fail(errReset)
+	unfinished := !s.sent && !c.client
+	switch {
+	case f.ErrCode == http2.ErrCodeRefusedStream && c.client:
+		s.fail(ErrRefused)
+	case f.ErrCode == http2.ErrCodeNo && c.client && s.ended:
+		s.stopSending() // the response is complete, and the server does not need the rest of the request
+	default:
+		s.fail(errReset)
+	}
 	c.mu.Unlock()
 	if !unfinished {
 		return c.charge(1)
@@ -427,6 +448,9 @@ func (c *Conn) data(f *http2.DataFrame) error {
 	}
 	if s.recv -= size; s.recv < 0 {
 		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeFlowControl}
+	}
+	if c.client && !s.final {
+		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeProtocol}
 	}
 	data := f.Data()
 	s.got += int64(len(data))
@@ -491,6 +515,9 @@ func (c *Conn) giveBack(n int64) {
 }
 
 func (c *Conn) headers(f *http2.HeadersFrame) error {
+	if c.client {
+		return c.responseHead(f)
+	}
 	c.block = block{id: f.StreamID, end: f.StreamEnded()}
 	b := &c.block
 	c.mu.Lock()
@@ -498,6 +525,10 @@ func (c *Conn) headers(f *http2.HeadersFrame) error {
 	leaving := c.leaving
 	full := c.active >= c.cfg.MaxStreams || len(c.streams) >= 2*c.cfg.MaxStreams
 	last := c.last
+	var r *recent
+	if s == nil {
+		r = c.recently(b.id)
+	}
 	if s == nil && b.id > last && b.id%2 == 1 {
 		c.last = b.id
 	}
@@ -518,7 +549,6 @@ func (c *Conn) headers(f *http2.HeadersFrame) error {
 	case s != nil:
 		b.s = s
 	case b.id <= last:
-		r := c.recently(b.id)
 		if r == nil {
 			return violation(http2.ErrCodeProtocol, "a stream id below an earlier one")
 		}
@@ -563,6 +593,8 @@ func (c *Conn) endBlock() error {
 		return nil
 	case b.refused:
 		return http2.StreamError{StreamID: b.id, Code: b.refuse}
+	case c.client:
+		return c.endResponseHead(b)
 	case b.s != nil:
 		return c.trailers(b.s)
 	}
@@ -604,7 +636,7 @@ func (c *Conn) reset(id uint32, code http2.ErrCode) {
 	c.out = appendReset(c.out, id, code)
 	if s := c.streams[id]; s != nil {
 		s.resetHere = true
-		s.fail(errReset)
+		s.fail(ErrMalformed)
 		return
 	}
 	c.remember(recent{id: id, byUs: true, inUse: true})
@@ -653,9 +685,12 @@ func (c *Conn) appendGoAway(code http2.ErrCode, reason string) {
 // appendSettings appends the settings of this side. The caller holds the lock.
 func (c *Conn) appendSettings() {
 	settings := []http2.Setting{
-		{ID: http2.SettingMaxConcurrentStreams, Val: uint32(c.cfg.MaxStreams)},
+		{ID: http2.SettingEnablePush, Val: 0},
 		{ID: http2.SettingInitialWindowSize, Val: streamWindow},
 		{ID: http2.SettingMaxHeaderListSize, Val: uint32(c.cfg.HeadBytes)},
+	}
+	if !c.client {
+		settings[0] = http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: uint32(c.cfg.MaxStreams)}
 	}
 	c.out = appendFrameHead(c.out, 6*len(settings), http2.FrameSettings, 0, 0)
 	for _, s := range settings {

@@ -1,6 +1,11 @@
 package h2
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+)
 
 // The encoder of response heads uses the static table of HPACK only. It has no state, so a stream can encode its head
 // without a lock, and a client cannot make the proxy keep a table. nginx and HAProxy do the same.
@@ -68,11 +73,61 @@ func appendInt(dst []byte, n, bits int) []byte {
 	return append(dst, byte(n))
 }
 
-// staticNames are the names of the static table that responses use. Read only.
+// staticNames are the names of the static table that requests and responses use. Read only.
 var staticNames = map[string]int{
-	"accept-ranges": 18, "access-control-allow-origin": 20, "age": 21, "allow": 22, "cache-control": 24,
+	"accept": 19, "accept-charset": 15, "accept-encoding": 16, "accept-language": 17, "accept-ranges": 18, "access-control-allow-origin": 20, "age": 21, "allow": 22, "cache-control": 24,
 	"content-disposition": 25, "content-encoding": 26, "content-language": 27, "content-length": 28, "content-location": 29,
-	"content-range": 30, "content-type": 31, "date": 33, "etag": 34, "expires": 36, "last-modified": 44, "link": 45,
+	"content-range": 30, "content-type": 31, "date": 33, "cookie": 32, "etag": 34, "expect": 35, "authorization": 23, "from": 37, "host": 38, "if-match": 39, "if-modified-since": 40, "if-none-match": 41, "if-range": 42, "if-unmodified-since": 43, "max-forwards": 47, "range": 50, "referer": 51, "user-agent": 58, "expires": 36, "last-modified": 44, "link": 45,
 	"location": 46, "proxy-authenticate": 48, "retry-after": 53, "server": 54, "set-cookie": 55,
 	"strict-transport-security": 56, "vary": 59, "via": 60, "www-authenticate": 61,
 }
+
+// AppendRequest converts the text of an HTTP/1.1 request head that this proxy wrote to a header block: the first line and
+// Host become pseudo-headers, and the fields of the connection are left out.
+func AppendRequest(dst, head []byte, scheme string) []byte {
+	line, rest, _ := bytes.Cut(head, crlf)
+	method, line, _ := bytes.Cut(line, space)
+	target, _, _ := bytes.Cut(line, space)
+	switch string(method) {
+	case "GET":
+		dst = append(dst, 0x80|2)
+	case "POST":
+		dst = append(dst, 0x80|3)
+	default:
+		dst = append(dst, 2)
+		dst = appendString(dst, method)
+	}
+	if scheme == "https" {
+		dst = append(dst, 0x80|7)
+	} else {
+		dst = append(dst, 0x80|6)
+	}
+	dst = append(dst, 4)
+	dst = appendString(dst, target)
+	return AppendFields(dst, rest, true)
+}
+
+// AppendFields converts lines "name: value CRLF" to fields of a header block. In a request, Host becomes :authority.
+func AppendFields(dst, lines []byte, request bool) []byte {
+	for len(lines) > 0 {
+		line, rest, _ := bytes.Cut(lines, crlf)
+		lines = rest
+		name, value, found := bytes.Cut(line, colon)
+		if !found {
+			continue // the empty line
+		}
+		switch {
+		case request && h1.EqualFold(name, "host"):
+			dst = append(dst, 1)
+			dst = appendString(dst, value)
+		case h1.EqualFold(name, "transfer-encoding"), h1.EqualFold(name, "connection"), h1.EqualFold(name, "upgrade"):
+		default:
+			dst = AppendField(dst, name, value)
+		}
+	}
+	return dst
+}
+
+func appendString(dst, s []byte) []byte { return append(appendInt(dst, len(s), 7), s...) }
+
+var crlf, space, colon = []byte("\r\n"), []byte(" "), []byte(": ")

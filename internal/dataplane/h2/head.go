@@ -11,6 +11,7 @@ import (
 // can end its line.
 type head struct {
 	limit    int
+	response bool // of a response: the text is a status line and fields
 	trailers bool
 	bad      string // why the request is malformed
 	size     int    // as SETTINGS_MAX_HEADER_LIST_SIZE counts
@@ -18,11 +19,11 @@ type head struct {
 	regular  bool // a field that is not a pseudo-header was seen
 	length   int64
 
-	method, scheme, path, authority, host string
-	has                                   [4]bool
-	cookie                                []byte
-	fields                                []byte
-	text                                  []byte
+	method, scheme, path, authority, host, status string
+	has                                           [5]bool
+	cookie                                        []byte
+	fields                                        []byte
+	text                                          []byte
 }
 
 const keepText = 32 << 10 // larger buffers are not kept
@@ -32,7 +33,7 @@ func (h *head) reset(trailers bool) {
 	if cap(fields)+cap(text)+cap(cookie) > keepText {
 		fields, text, cookie = nil, nil, nil
 	}
-	*h = head{limit: h.limit, trailers: trailers, length: -1, fields: fields, text: text, cookie: cookie}
+	*h = head{limit: h.limit, response: h.response, trailers: trailers, length: -1, fields: fields, text: text, cookie: cookie}
 }
 
 // add takes one field. hpack calls it.
@@ -57,7 +58,8 @@ func (h *head) add(f hpack.HeaderField) {
 		return
 	}
 	if h.trailers {
-		return // trailers of requests are not passed on
+		h.trailer(f.Name, f.Value)
+		return
 	}
 	switch f.Name {
 	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
@@ -66,12 +68,21 @@ func (h *head) add(f hpack.HeaderField) {
 		if f.Value != "trailers" {
 			h.bad = "TE with another value than trailers"
 		}
+		h.line(f.Name, f.Value)
 	case "host":
+		if h.response {
+			h.line(f.Name, f.Value)
+			return
+		}
 		if h.host != "" && h.host != f.Value {
 			h.bad = "more than one Host"
 		}
 		h.host = f.Value
 	case "cookie": // RFC 9113 §8.2.3
+		if h.response {
+			h.line(f.Name, f.Value)
+			return
+		}
 		if len(h.cookie) > 0 {
 			h.cookie = append(h.cookie, "; "...)
 		}
@@ -120,8 +131,14 @@ func (h *head) pseudo(name, value string) {
 		h.bad = "a pseudo-header after a field"
 		return
 	}
+	if (name == ":status") != h.response {
+		h.bad = "a pseudo-header that does not belong there"
+		return
+	}
 	at, slot := -1, (*string)(nil)
 	switch name {
+	case ":status":
+		at, slot = 4, &h.status
 	case ":method":
 		at, slot = 0, &h.method
 	case ":scheme":
@@ -193,6 +210,35 @@ func (h *head) finish(end bool) (reason string) {
 			t = append(t, "\r\n"...)
 		}
 	}
+	h.text = append(t, "\r\n"...)
+	return ""
+}
+
+// trailer takes a field of trailers: those of responses are passed on, except the ones that frame or route a message.
+func (h *head) trailer(name, value string) {
+	switch name {
+	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host", "content-length":
+		return
+	}
+	if h.response {
+		h.line(name, value)
+	}
+}
+
+// finishResponse builds the text of a response head, and returns why the response is malformed.
+func (h *head) finishResponse() (reason string) {
+	switch {
+	case h.bad != "":
+		return h.bad
+	case h.tooLarge:
+		return "head too large"
+	case len(h.status) != 3 || h.status == "101":
+		return "no valid :status"
+	}
+	t := append(h.text[:0], "HTTP/1.1 "...)
+	t = append(t, h.status...)
+	t = append(t, " \r\n"...)
+	t = append(t, h.fields...)
 	h.text = append(t, "\r\n"...)
 	return ""
 }

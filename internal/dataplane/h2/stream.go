@@ -31,9 +31,24 @@ type Stream struct {
 	counted   bool // in Conn.active
 	stopRead  bool
 	stopWrite bool
+
+	// Of a client.
+	isHead   bool   // the method is HEAD
+	free     int    // bytes at the front of in that are a head: they do not count for the windows
+	final    bool   // the final response head arrived
+	empty    bool   // it ended the response
+	trailers []byte // lines of fields
 }
 
-var errReset = errors.New("the stream was reset")
+var (
+	errReset = errors.New("the stream was reset")
+
+	// ErrMalformed says that the peer violated HTTP/2, and that the stream was reset here.
+	ErrMalformed = errors.New("the peer violated HTTP/2")
+
+	// ErrRefused says that the server has not processed the request: it may be sent again (RFC 9113 §8.7).
+	ErrRefused = errors.New("the server refused the stream")
+)
 
 // Await waits until Read does not wait, and returns the error that Read would return without bytes.
 func (s *Stream) Await() error {
@@ -74,8 +89,10 @@ func (s *Stream) Read(p []byte) (int, error) {
 			s.in = nil
 		}
 	}
-	s.consumed(int64(n))
-	if s.c.t != nil && len(s.c.out) > 0 {
+	head := min(n, s.free)
+	s.free -= head
+	s.consumed(int64(n - head))
+	if len(s.c.out) > 0 {
 		s.c.flush()
 	}
 	return n, nil
@@ -110,9 +127,19 @@ func (s *Stream) Buffered() (n int, last bool) {
 // Write sends a header block (nil: none), then body bytes, then the end of the response if end is set. It waits while
 // the client's windows are closed or the connection is slow. It returns how many body bytes were passed on.
 func (s *Stream) Write(block, body []byte, end bool) (n int, err error) {
+	return s.write(block, body, nil, end)
+}
+
+// WriteAll sends a header block (nil: none), body bytes, and a header block of trailers that ends the message.
+func (s *Stream) WriteAll(block, body, trailers []byte) (n int, err error) {
+	return s.write(block, body, trailers, true)
+}
+
+func (s *Stream) write(block, body, trailers []byte, end bool) (n int, err error) {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	ends := end && trailers == nil
 	if err := s.writable(); err != nil {
 		return 0, err
 	}
@@ -120,9 +147,10 @@ func (s *Stream) Write(block, body []byte, end bool) (n int, err error) {
 		if err := c.room(); err != nil {
 			return 0, err
 		}
-		s.appendBlock(block, end && len(body) == 0)
+		s.begin()
+		s.appendBlock(block, ends && len(body) == 0)
 	}
-	for n < len(body) || end && !s.sent {
+	for n < len(body) || ends && !s.sent {
 		if err := c.room(); err != nil {
 			return n, err
 		}
@@ -138,7 +166,7 @@ func (s *Stream) Write(block, body []byte, end bool) (n int, err error) {
 			}
 			continue
 		}
-		last := end && int(most) == len(rest)
+		last := ends && int(most) == len(rest)
 		c.out = appendFrameHead(c.out, int(most), http2.FrameData, endFlag(last), s.id)
 		c.out = append(c.out, rest[:most]...)
 		s.window -= most
@@ -146,6 +174,9 @@ func (s *Stream) Write(block, body []byte, end bool) (n int, err error) {
 		c.earned = min(c.earned+4, budgetMost)
 		n += int(most)
 		s.end(last)
+	}
+	if trailers != nil {
+		s.appendBlock(trailers, true)
 	}
 	c.flush()
 	return n, nil
@@ -160,6 +191,8 @@ func (s *Stream) writable() error {
 		return s.err
 	case s.stopWrite:
 		return os.ErrDeadlineExceeded
+	case s.sent:
+		return errSent
 	}
 	return nil
 }
@@ -244,21 +277,26 @@ func (s *Stream) Close() {
 		return
 	}
 	s.closed = true
-	if s.err == nil && c.err == nil && !(s.sent && s.ended) {
+	if s.id != 0 && s.err == nil && c.err == nil && !(s.sent && s.ended) {
 		code := http2.ErrCodeInternal
-		if s.sent {
+		if c.client {
+			code = http2.ErrCodeCancel
+		} else if s.sent {
 			code = http2.ErrCodeNo // RFC 9113 §8.1: the rest of the request is not needed
 		}
 		c.out = appendReset(c.out, s.id, code)
 		s.resetHere = true
 	}
-	c.giveBack(int64(len(s.in) - s.off))
+	c.giveBack(int64(len(s.in) - s.off - s.free))
 	s.in, s.off = nil, 0
 	if s.counted {
 		s.counted = false
 		c.active--
 	}
 	delete(c.streams, s.id)
+	if s.id == 0 { // of a client, never sent
+		return
+	}
 	c.remember(recent{id: s.id, byUs: s.resetHere, client: s.ended, inUse: true})
 	c.flush()
 	if len(c.streams) == 0 && c.cfg.Idle != nil {

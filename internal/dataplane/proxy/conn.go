@@ -221,9 +221,10 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	if e.req.MustAnswer() {
 		return c.answerLast(e)
 	}
+	e.readGRPC()
 	e.x.ID, e.x.Client, e.x.Explain = e.id, e.client, c.explain && e.wantsExplain()
 	if c.pinned != nil {
-		e.x.Pin = c.pinned.pool.live
+		e.x.Pin = c.pinned.live
 	}
 	v := c.p.d.Begin(e.x, &e.req, c.now)
 	var u *upstreamConn
@@ -362,7 +363,7 @@ func (c *conn) busyWith() (service string, busy bool) {
 		return "", false // the requests of a session are those of its streams
 	}
 	if u := c.watch.up.Load(); u != nil {
-		return u.pool.live.Service, true
+		return u.live.Service, true
 	}
 	return "", true
 }

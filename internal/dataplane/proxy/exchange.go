@@ -30,6 +30,9 @@ type exchange struct {
 	client   netip.Addr // the peer, or the address that a trusted peer names
 	began    bool       // response bytes reached the client
 	chunked  bool       // the response is sent to the client in chunks
+	grpc     bool       // a request of gRPC
+	trailers []byte     // of the response, as lines "name: value CRLF"
+	headEnd  int        // bytes of out that are the request head
 	block    int        // bytes of out that are the response head; HTTP/2
 	tolerant bool       // the response body is read tolerantly
 	pumping  bool       // pump was started for this request
@@ -64,9 +67,10 @@ func (e *exchange) reset() {
 	e.id, e.out = e.id[:0], e.out[:0]
 	e.head, e.used, e.first, e.taken, e.sent = 0, 0, nil, 0, 0
 	e.status, e.why, e.began, e.pumping = 0, "", false, false
-	e.chunked, e.block = false, 0
+	e.chunked, e.block, e.trailers = false, 0, nil
 	e.client = netip.Addr{}
-	e.x.Explain, e.x.Pin = false, nil
+	e.x.Explain, e.x.Pin, e.x.Timeout = false, nil, 0
+	e.grpc = false
 	e.pump.sentAt.Store(0)
 }
 

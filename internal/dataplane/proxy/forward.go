@@ -125,6 +125,7 @@ func (c *conn) buildRequest(e *exchange) {
 	out = append(out, ' ')
 	out = append(out, c.p.cfg.Via...)
 	out = append(out, "\r\n\r\n"...)
+	e.headEnd = len(out)
 	if e.chunkedUp() {
 		out = h1.AppendChunk(out, e.first)
 		if e.body.Done() {

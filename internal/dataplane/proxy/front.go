@@ -24,6 +24,7 @@ type front interface {
 // own is a reply of the proxy itself: a short text.
 type own struct {
 	status, length int
+	code, text     string
 	keep           bool // the connection may stay open
 }
 

@@ -51,7 +51,7 @@ func (h1Front) first(e *exchange, data []byte, last bool) {
 	}
 	e.out = h1.AppendChunk(e.out, data)
 	if last {
-		e.out = append(e.out, h1.LastChunk...)
+		e.out = e.appendLastChunk(e.out)
 	}
 }
 
@@ -62,11 +62,31 @@ func (h1Front) flush(c *conn, e *exchange, _ bool) error {
 
 func (h1Front) more(c *conn, e *exchange, space []byte, n int, last bool) error {
 	data := space[bodyRoom : bodyRoom+n]
+	trailers := last && e.chunked && len(e.trailers) > 0
 	if e.chunked {
-		data = frameChunk(space, n, last)
+		data = frameChunk(space, n, last && !trailers)
 	}
-	_, err := c.link.write(data)
-	return err
+	if len(data) > 0 {
+		if _, err := c.link.write(data); err != nil {
+			return err
+		}
+	}
+	if trailers {
+		e.out = e.appendLastChunk(e.out[:0])
+		_, err := c.link.write(e.out)
+		return err
+	}
+	return nil
+}
+
+// appendLastChunk ends a chunked body, with the trailers if the client accepts them.
+func (e *exchange) appendLastChunk(out []byte) []byte {
+	if len(e.trailers) == 0 || !e.wantsTrailers() {
+		return append(out, h1.LastChunk...)
+	}
+	out = append(out, "0\r\n"...)
+	out = append(out, e.trailers...)
+	return append(out, "\r\n"...)
 }
 
 func (h1Front) interim(c *conn, e *exchange) error {

@@ -52,6 +52,10 @@ func (e *exchange) endBlock(out []byte) {
 
 func (h2Front) own(c *conn, e *exchange, r own) {
 	c.setDate(e)
+	if e.grpc {
+		e.ownGRPC(r)
+		return
+	}
 	out := h2.AppendStatus(e.out[:0], r.status)
 	out = h2.AppendField(out, "date", e.date)
 	out = h2.AppendField(out, "content-type", ownType)
@@ -65,12 +69,21 @@ func (h2Front) own(c *conn, e *exchange, r own) {
 func (h2Front) first(e *exchange, data []byte, _ bool) { e.out = append(e.out, data...) }
 
 func (h2Front) flush(c *conn, e *exchange, last bool) error {
-	_, err := c.stream.Write(e.out[:e.block], e.out[e.block:], last)
-	return err
+	return c.sendEnd(e, e.out[:e.block], e.out[e.block:], last)
 }
 
-func (h2Front) more(c *conn, _ *exchange, space []byte, n int, last bool) error {
-	_, err := c.stream.Write(nil, space[bodyRoom:bodyRoom+n], last)
+func (h2Front) more(c *conn, e *exchange, space []byte, n int, last bool) error {
+	return c.sendEnd(e, nil, space[bodyRoom:bodyRoom+n], last)
+}
+
+// sendEnd sends a header block (nil: none), body bytes, and, if they are the last ones, the trailers.
+func (c *conn) sendEnd(e *exchange, block, data []byte, last bool) error {
+	if !last || len(e.trailers) == 0 {
+		_, err := c.stream.Write(block, data, last)
+		return err
+	}
+	e.line = h2.AppendFields(e.line[:0], e.trailers, false)
+	_, err := c.stream.WriteAll(block, data, e.line)
 	return err
 }
 

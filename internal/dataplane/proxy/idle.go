@@ -5,25 +5,30 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/h2"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 // upstreamConn is one connection to an instance. It belongs either to one exchange or to the idle pool of its instance.
 type upstreamConn struct {
-	wire  *wire
-	pool  *idlePool
-	fresh bool  // made for this exchange, never used
-	bound bool  // the connection itself is authenticated (NTLM, Negotiate): it belongs to one client connection
-	since int64 // idle since
+	live   *upstream.Live
+	link   link       // wire, or the stream
+	wire   *wire      // nil: HTTP/2
+	pool   *idlePool  // nil: HTTP/2
+	stream *h2.Stream // of one exchange; nil: HTTP/1.1
+	fresh  bool       // made for this exchange, never used
+	bound  bool       // the connection itself is authenticated (NTLM, Negotiate): it belongs to one client connection
+	since  int64      // idle since
 }
 
-func (u *upstreamConn) close() { _ = u.wire.tcp.Close() }
+func (u *upstreamConn) close() { u.link.close() }
 
 // idlePool keeps the idle connections to one instance. It has two stacks to reduce lock contention between processors.
 // A stack returns the most recently used connection first. The pool is the instance's upstream.Transport.
 type idlePool struct {
 	live   *upstream.Live
-	max    int // of each shard
+	max    int   // of each shard
+	keep   int64 // ns that a connection may be idle
 	shards [2]struct {
 		mu   sync.Mutex
 		list []*upstreamConn
@@ -97,29 +102,56 @@ func (p *idlePool) len() (n int) {
 	return n
 }
 
-// pools lists the idle pools of all instances, to close connections that are idle for too long.
+// pool holds the connections to one instance: *idlePool of HTTP/1.1, *muxPool of HTTP/2.
+type pool interface {
+	upstream.Transport
+	instance() *upstream.Live
+	expire(now int64) // closes connections that were idle for too long
+	len() int         // idle connections
+}
+
+func (p *idlePool) instance() *upstream.Live { return p.live }
+
+func (p *idlePool) expire(now int64) { p.closeBefore(now - p.keep) }
+
+// pools lists the pools of all instances, to close connections that are idle for too long.
 type pools struct {
 	p    *Proxy
 	mu   sync.Mutex
-	list []*idlePool
+	list []pool
+	wg   sync.WaitGroup // of goroutines that read connections of HTTP/2
 }
 
-// of returns the pool of an instance. It creates the pool on first use.
-func (ps *pools) of(live *upstream.Live) *idlePool {
+// of returns the pool of an instance. It creates the pool on first use, and when the instance speaks another protocol
+// than before.
+func (ps *pools) of(live *upstream.Live, http2 bool) pool {
 	for {
-		if t := live.Transport.Load(); t != nil {
-			if pool, ok := (*t).(*idlePool); ok {
-				return pool
+		old := live.Transport.Load()
+		if old != nil {
+			switch p := (*old).(type) {
+			case *idlePool:
+				if !http2 {
+					return p
+				}
+			case *muxPool:
+				if http2 {
+					return p
+				}
 			}
-			return &idlePool{live: live} // the instance uses another transport: keep no connections
 		}
-		pool := &idlePool{live: live, max: max(1, ps.p.cfg.MaxIdle/2)}
-		var t upstream.Transport = pool
-		if live.Transport.CompareAndSwap(nil, &t) {
+		var p pool = &idlePool{live: live, max: max(1, ps.p.cfg.MaxIdle/2), keep: int64(ps.p.cfg.KeepTimeout)}
+		if http2 {
+			p = &muxPool{p: ps.p, live: live}
+		}
+		var t upstream.Transport = p
+		if live.Transport.CompareAndSwap(old, &t) {
+			if old != nil {
+				(*old).Retire()
+			}
 			ps.mu.Lock()
-			ps.list = append(ps.list, pool)
+			ps.list = append(ps.list, p)
 			ps.mu.Unlock()
-			return pool
+			return p
 		}
 	}
 }
@@ -130,8 +162,8 @@ func (ps *pools) expire(now int64) {
 	defer ps.mu.Unlock()
 	kept := ps.list[:0]
 	for _, pool := range ps.list {
-		pool.closeBefore(now - int64(ps.p.cfg.KeepTimeout))
-		if pool.live.Retired() {
+		pool.expire(now)
+		if pool.instance().Retired() {
 			pool.Retire()
 			continue
 		}
@@ -179,5 +211,5 @@ func (ps *pools) dial(pool *idlePool, timeout time.Duration) (*upstreamConn, err
 		_ = nc.Close()
 		return nil, err
 	}
-	return &upstreamConn{wire: w, pool: pool, fresh: true}, nil
+	return &upstreamConn{live: pool.live, link: w, wire: w, pool: pool, fresh: true}, nil
 }

@@ -100,6 +100,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	stop()
 	aside.Wait()
 	p.pools.closeAll()
+	p.pools.wg.Wait()
 	p.awaitLog(logged)
 	return nil
 }

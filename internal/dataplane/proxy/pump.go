@@ -60,7 +60,7 @@ func (c *conn) startPump(e *exchange, u *upstreamConn, v dispatch.Verdict) {
 	if t := int64(v.Timeout); t > 0 && (p.after == 0 || t < p.after) {
 		p.after = t
 	}
-	u.pool.live.Uploading()
+	u.live.Uploading()
 	e.pumping = true
 	c.pumpWatch.up.Store(u)
 	go func() {
@@ -89,7 +89,7 @@ func (c *conn) runPump(e *exchange, u *upstreamConn) {
 	if !p.whole {
 		return
 	}
-	u.pool.live.Sent(p.sent())
+	u.live.Sent(p.sent())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -106,7 +106,7 @@ func (c *conn) runPump(e *exchange, u *upstreamConn) {
 func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 	p := &e.pump
 	var frame []byte
-	if e.chunkedUp() {
+	if e.req.Body == h1.ByChunks || u.chunks(e) {
 		frame = make([]byte, 0, p.buf.pool.size+2*bodyRoom)
 	}
 	for !e.body.Done() {
@@ -123,7 +123,7 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 				err = nil
 			}
 			if frame != nil {
-				frame = h1.AppendChunk(frame[:0], data)
+				frame = u.appendBody(frame[:0], e, data)
 			}
 		} else {
 			var n int
@@ -132,7 +132,7 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 				if data, n, p.blame = e.body.Take(p.buf.bytes()); p.blame != nil {
 					return false
 				}
-				frame = h1.AppendChunk(frame[:0], data)
+				frame = u.appendBody(frame[:0], e, data)
 				p.buf.drop(n)
 			}
 		}
@@ -150,12 +150,12 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 		}
 		if e.body.Done() {
 			p.last.Store(true)
-			if frame != nil {
+			if u.chunks(e) {
 				data = append(data, h1.LastChunk...)
 			}
 		}
 		c.pumpWatch.push(c.p.cfg.Now() + int64(c.p.cfg.BodyTimeout)) // from here on the wait is for the instance
-		if _, err := u.wire.write(data); err != nil || c.pumpWatch.disarm() != 0 {
+		if err := u.sendBody(data, e.body.Done()); err != nil || c.pumpWatch.disarm() != 0 {
 			p.stalled = true
 			return false
 		}
@@ -192,9 +192,9 @@ func (c *conn) stopPump(e *exchange, u *upstreamConn) {
 	default:
 		e.pump.stopped.Store(true)
 		c.link.interrupt(false)
-		_ = u.wire.tcp.SetWriteDeadline(past)
+		u.link.interrupt(true)
 		<-e.pump.done
-		_ = u.wire.tcp.SetWriteDeadline(time.Time{}) // the pump may have ended before it saw the deadline; the connection is then kept
+		_ = u.link.resume(true) // the pump may have ended before it saw the deadline; the connection is then kept
 	}
 	_ = c.link.resume(true) // set above or by the pump's watch: the reply is still to be written
 }

@@ -24,12 +24,21 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	keep = c.front.head(c, e, c.mayKeep(e))
 	var body h1.Body
 	body.Start(res.Body, res.Length)
+	if u.stream != nil && res.Body == h1.ByLength {
+		body.Start(h1.UntilClose, 0) // package h2 compares the lengths; trailers may follow
+	}
 	if e.tolerant {
 		body.Tolerate()
 	}
 	defer func() { c.tolerated(body.Tolerated()) }()
 	data, n, bad := body.Take(e.up.bytes())
 	surplus := n < e.up.len() // bytes that no request asked for
+	if u.stream != nil {
+		var ended bool
+		if e.trailers, ended = u.stream.End(); ended {
+			body.End()
+		}
+	}
 	c.front.first(e, data, body.Done())
 	e.sent = int64(len(data))
 	e.up.release()
@@ -53,6 +62,9 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	case !body.Done():
 		clean = c.streamBody(e, u, &body, deadline)
 		keep = keep && clean
+	}
+	if e.grpc {
+		c.judgeGRPC(e)
 	}
 	if u == nil {
 		return keep
@@ -110,8 +122,11 @@ func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, deadline 
 		space := buf.room()
 		c.since.Store(c.now)
 		c.watch.arm(c.until(c.p.cfg.StreamTimeout, deadline), wakeClient|wakeUpstream)
-		n, err := u.wire.read(space[bodyRoom : bodyRoom+body.Want(len(space)-2*bodyRoom)])
-		ended := err == io.EOF && e.res.Body == h1.UntilClose
+		n, err := u.link.read(space[bodyRoom : bodyRoom+body.Want(len(space)-2*bodyRoom)])
+		ended := err == io.EOF && (e.res.Body == h1.UntilClose || u.stream != nil)
+		if u.stream != nil && (err == nil || ended) {
+			e.trailers, ended = u.stream.End()
+		}
 		if err != nil && !ended {
 			return c.brokenBody(e, u, err, deadline)
 		}
@@ -175,8 +190,8 @@ func (c *conn) brokenBody(e *exchange, u *upstreamConn, err error, deadline int6
 // the instance closes it or the proxy drains.
 func (c *conn) keepUpstream(e *exchange, u *upstreamConn) {
 	switch {
-	case e.res.Close || c.p.draining.Load():
-		u.close()
+	case u.stream != nil, e.res.Close, c.p.draining.Load():
+		u.close() // a stream; its connection stays
 	case u.bound || e.req.BindsConnection() || e.res.BindsConnection():
 		c.pin(u)
 	default:

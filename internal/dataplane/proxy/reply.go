@@ -59,8 +59,8 @@ func (c *conn) reply(e *exchange, status int, code, text string, keep bool) bool
 	body = append(body, e.id...)
 	body = append(body, '\n')
 	e.line = body
-	c.front.own(c, e, own{status: status, length: len(body), keep: keep})
-	if e.req.IsHead() {
+	c.front.own(c, e, own{status: status, length: len(body), code: code, text: text, keep: keep})
+	if e.req.IsHead() || e.grpc && c.stream != nil {
 		body = nil
 	}
 	c.front.first(e, body, true)

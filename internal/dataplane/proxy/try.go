@@ -10,6 +10,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/h2"
 )
 
 // never is a deadline that is armed but never reached.
@@ -31,8 +32,8 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 		return nil, o
 	}
 	c.buildRequest(e)
-	pool := c.p.pools.of(v.Live)
-	resent := false
+	pool := c.p.pools.of(v.Live, v.HTTP2)
+	resent, refused := false, 0
 	for {
 		u, err := c.upstream(e, pool, resent, v)
 		if err != nil {
@@ -46,11 +47,19 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 			u.close()
 			continue
 		}
+		if err == h2.ErrRefused {
+			o.Sent = false
+		}
 		if err == nil {
 			err = c.readResponse(e, u, !v.Strict)
 		}
 		cause := c.endWait()
-		if kept && cause == 0 && !resent && mayResend(e, err, o.Sent) {
+		again := kept && !resent
+		if err == h2.ErrRefused && refused < maxRefusals {
+			refused++
+			again = true
+		}
+		if again && cause == 0 && mayResend(e, err, o.Sent) {
 			c.p.count.resent.Add(1)
 			u.close()
 			resent, o.Sent = true, false
@@ -77,19 +86,27 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 	}
 }
 
+// maxRefusals is how often a try may be sent again because an instance of HTTP/2 has not processed it: it is leaving the
+// connection, or has too many requests on it.
+const maxRefusals = 3
+
 // upstream returns a connection for a try: the connection bound to the client, a kept connection, or a new connection.
-func (c *conn) upstream(e *exchange, pool *idlePool, fresh bool, v dispatch.Verdict) (*upstreamConn, error) {
-	if u := c.takePinned(pool); u != nil && !fresh {
+func (c *conn) upstream(e *exchange, pool pool, fresh bool, v dispatch.Verdict) (*upstreamConn, error) {
+	if m, ok := pool.(*muxPool); ok {
+		return m.open(e.req.IsHead(), v.ConnectTimeout)
+	}
+	idle := pool.(*idlePool)
+	if u := c.takePinned(idle); u != nil && !fresh {
 		return u, nil
 	}
 	if !fresh {
-		if u := pool.get(c.shard); u != nil {
+		if u := idle.get(c.shard); u != nil {
 			return u, nil
 		}
 	}
-	u, err := c.p.pools.dial(pool, v.ConnectTimeout)
+	u, err := c.p.pools.dial(idle, v.ConnectTimeout)
 	if what := guard.OwnShortage(err); what != "" && what != guard.NameServer && c.p.pools.shed() {
-		return c.p.pools.dial(pool, v.ConnectTimeout)
+		return c.p.pools.dial(idle, v.ConnectTimeout)
 	}
 	return u, err
 }
@@ -99,7 +116,7 @@ func (c *conn) upstream(e *exchange, pool *idlePool, fresh bool, v dispatch.Verd
 // the moment a request arrives (RFC 9112 §9.3.1): this is the fault of neither side. The request must still be whole.
 // It must also be idempotent (RFC 9110 §9.2.2), or not a single byte of it was accepted.
 func mayResend(e *exchange, err error, sent bool) bool {
-	if err != io.EOF && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+	if err != io.EOF && err != h2.ErrLeft && err != h2.ErrRefused && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		return false
 	}
 	if !e.body.Done() || e.pumping || e.began || e.up.len() > 0 {
@@ -120,6 +137,9 @@ func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int6
 	c.since.Store(c.now)
 	e.res.Reset()
 	e.up.release()
+	if u.stream != nil {
+		return false, c.sendStream(e, u, v, until, o)
+	}
 	if e.body.Done() {
 		c.watch.arm(until, wakeUpstream)
 		var sent int
@@ -139,22 +159,45 @@ func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int6
 	if err != nil {
 		return false, err
 	}
+	if err := c.sendRest(e, u, v); err != nil {
+		return false, err
+	}
+	_, err = u.wire.fill(&e.up)
+	return false, err
+}
+
+// sendStream is send for an instance that speaks HTTP/2.
+func (c *conn) sendStream(e *exchange, u *upstreamConn, v dispatch.Verdict, until int64, o *dispatch.Outcome) error {
+	c.watch.arm(until, wakeUpstream)
+	o.Sent = true // other requests on the connection may have sent a part of this one
+	if _, err := u.stream.Write(u.block(e), e.first, e.body.Done()); err != nil {
+		return err
+	}
+	if !e.body.Done() {
+		if err := c.sendRest(e, u, v); err != nil {
+			return err
+		}
+	}
+	_, err := u.link.fill(&e.up)
+	return err
+}
+
+// sendRest starts to send the rest of the request body.
+func (c *conn) sendRest(e *exchange, u *upstreamConn, v dispatch.Verdict) error {
 	if e.req.Continue && len(e.first) == 0 {
 		if err := c.front.proceed(c); err != nil {
-			return false, errClientGone
+			return errClientGone
 		}
 	}
 	// While the body is being sent, only the route's timeout counts, and it is charged to the client. The instance's
 	// time begins when the body is sent.
+	until := int64(never)
 	if v.Deadline > 0 {
 		until = v.Deadline
-	} else {
-		until = never
 	}
 	c.watch.push(until)
 	c.startPump(e, u, v)
-	_, err = u.wire.fill(&e.up)
-	return false, err
+	return nil
 }
 
 var errClientGone = errors.New("client gone")
@@ -183,6 +226,9 @@ func (c *conn) readResponse(e *exchange, u *upstreamConn, tolerant bool) error {
 			return nil
 		case n > 0 && !e.res.Interim():
 			e.up.start += n // the head stays in place: e.res points into it
+			if u.stream != nil && u.stream.HasEnded() {
+				e.res.Body = h1.NoBody
+			}
 			return nil
 		case n > 0:
 			if interim++; interim > most {
@@ -203,7 +249,7 @@ func (c *conn) readResponse(e *exchange, u *upstreamConn, tolerant bool) error {
 		case e.up.full():
 			return errBadResponse
 		}
-		if _, err := u.wire.fill(&e.up); err != nil {
+		if _, err := u.link.fill(&e.up); err != nil {
 			return err
 		}
 	}
@@ -236,6 +282,7 @@ func (c *conn) failure(e *exchange, err error, cause int64) dispatch.Failure {
 	if e.pumping && e.pump.blame != nil {
 		return c.blameClient(e, e.pump.blame)
 	}
+	var bad *h2.Error
 	switch {
 	case cause == firedGone || err == errClientGone:
 		return c.gone()
@@ -245,9 +292,9 @@ func (c *conn) failure(e *exchange, err error, cause int64) dispatch.Failure {
 		return c.blameClient(e, bodyLate) // the deadline passed while the proxy waited for the client's body
 	case cause == fired || errors.Is(err, os.ErrDeadlineExceeded):
 		return dispatch.Timeout
-	case err == errBadResponse:
+	case err == errBadResponse, err == h2.ErrMalformed, errors.As(err, &bad):
 		return dispatch.BadResponse
-	case err == io.EOF:
+	case err == io.EOF, err == h2.ErrLeft:
 		return dispatch.EOF
 	}
 	return dispatch.Reset

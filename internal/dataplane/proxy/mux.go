@@ -1,0 +1,221 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/h2"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+)
+
+// muxPool holds the connections of HTTP/2 to one instance. Each carries many requests at the same time; another one is
+// made when all are full. The pool is the instance's upstream.Transport.
+type muxPool struct {
+	p    *Proxy
+	live *upstream.Live
+
+	mu      sync.Mutex
+	conns   []*muxConn
+	dialing *dialing // a connection is being made; requests that find no room wait for it
+	retired atomic.Bool
+}
+
+var _ pool = (*muxPool)(nil)
+
+// dialing is a connection that is being made.
+type dialing struct {
+	done chan struct{}
+	err  error
+}
+
+// muxConn is a connection of HTTP/2 to an instance.
+type muxConn struct {
+	wire    *wire
+	h2      *h2.Conn
+	in      lease
+	p       *Proxy
+	used    atomic.Bool  // a request was made
+	since   atomic.Int64 // idle since; 0: a request is under way
+	writing atomic.Int64 // since when a write waits; 0: none
+}
+
+// open returns a stream for one request. It makes a connection within timeout if there is none with room.
+func (m *muxPool) open(head bool, timeout time.Duration) (*upstreamConn, error) {
+	for {
+		m.mu.Lock()
+		for _, k := range m.conns {
+			if s := k.h2.Open(head); s != nil {
+				m.mu.Unlock()
+				k.since.Store(0)
+				return &upstreamConn{live: m.live, link: streamLink{s}, stream: s, fresh: !k.used.Swap(true)}, nil
+			}
+		}
+		if d := m.dialing; d != nil {
+			m.mu.Unlock()
+			<-d.done // a dial ends within its timeout
+			if d.err != nil {
+				return nil, d.err
+			}
+			continue
+		}
+		d := &dialing{done: make(chan struct{})}
+		m.dialing = d
+		m.mu.Unlock()
+		k, err := m.dial(timeout)
+		m.mu.Lock()
+		if err == nil {
+			m.conns = append(m.conns, k)
+		}
+		d.err, m.dialing = err, nil
+		m.mu.Unlock()
+		close(d.done)
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// dial makes a connection. A goroutine reads it until it ends.
+func (m *muxPool) dial(timeout time.Duration) (*muxConn, error) {
+	nc, err := net.DialTimeout("tcp", m.live.Addr, timeout)
+	if err != nil {
+		return nil, err
+	}
+	m.p.count.dials.Add(1)
+	w, err := newWire(nc.(*net.TCPConn))
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	k := &muxConn{wire: w, p: m.p, in: lease{pool: m.p.small}}
+	k.h2 = h2.NewClient(k, h2.Config{HeadBytes: m.p.cfg.Limits.Head, Now: m.p.cfg.Now, Malformed: func(string) {}, Idle: func() {
+		k.since.Store(m.p.cfg.Now())
+		if m.retired.Load() {
+			w.close()
+		}
+	}})
+	if err := k.h2.Start(); err != nil {
+		w.close()
+		return nil, err
+	}
+	m.p.pools.wg.Go(func() {
+		_ = k.h2.Serve() // each stream reports the error
+		w.close()
+		k.in.release()
+		m.remove(k)
+	})
+	return k, nil
+}
+
+// Retire closes the connections, each at the end of its last request.
+func (m *muxPool) Retire() {
+	m.retired.Store(true)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, k := range m.conns {
+		if k.h2.Streams() == 0 {
+			k.wire.close()
+		}
+	}
+}
+
+func (m *muxPool) instance() *upstream.Live { return m.live }
+
+// expire closes connections that were idle for too long, or whose instance takes no bytes.
+func (m *muxPool) expire(now int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, k := range m.conns {
+		since, writing := k.since.Load(), k.writing.Load()
+		if since > 0 && now-since > int64(m.p.cfg.KeepTimeout) && k.h2.Streams() == 0 || writing > 0 && now-writing > int64(m.p.cfg.BodyTimeout) {
+			k.wire.close()
+		}
+		if k.h2.Ended() && k.h2.Streams() == 0 { // the instance takes no more requests on it
+			k.wire.close()
+		}
+	}
+}
+
+func (m *muxPool) remove(k *muxConn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.conns = slices.DeleteFunc(m.conns, func(other *muxConn) bool { return other == k })
+}
+
+func (m *muxPool) len() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, k := range m.conns {
+		if k.since.Load() > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Read reads from the instance, without a time limit: each request has its own.
+func (k *muxConn) Read(p []byte) (int, error) {
+	if k.in.len() == 0 {
+		if _, err := k.wire.fill(&k.in); err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				err = h2.ErrLeft
+			}
+			return 0, err
+		}
+	}
+	n := copy(p, k.in.bytes())
+	k.in.drop(n)
+	return n, nil
+}
+
+// Write sends frames. expire ends a write that waits for too long.
+func (k *muxConn) Write(p []byte) (int, error) {
+	k.writing.Store(k.p.cfg.Now())
+	n, err := k.wire.write(p)
+	k.writing.Store(0)
+	return n, err
+}
+
+// Buffered returns the number of bytes that Read returns without waiting.
+func (k *muxConn) Buffered() int { return k.in.len() }
+
+// chunks reports whether the instance gets the request body in chunks.
+func (u *upstreamConn) chunks(e *exchange) bool { return u.stream == nil && e.chunkedUp() }
+
+// appendBody appends body bytes of a request as the instance gets them.
+func (u *upstreamConn) appendBody(dst []byte, e *exchange, data []byte) []byte {
+	if u.chunks(e) {
+		return h1.AppendChunk(dst, data)
+	}
+	return append(dst, data...)
+}
+
+// sendBody sends body bytes of a request that appendBody framed. last says that they are the last ones.
+func (u *upstreamConn) sendBody(data []byte, last bool) error {
+	if u.stream != nil {
+		_, err := u.stream.Write(nil, data, last)
+		return err
+	}
+	_, err := u.wire.write(data)
+	return err
+}
+
+// block returns the header block of the request whose head is in e.out. It is valid until e changes.
+func (u *upstreamConn) block(e *exchange) []byte {
+	e.line = h2.AppendRequest(e.line[:0], e.out[:e.headEnd], "http")
+	if e.wantsTrailers() {
+		e.line = h2.AppendField(e.line, "te", "trailers")
+	}
+	return e.line
+}
+
+// wantsTrailers reports whether the client accepts trailers.
+func (e *exchange) wantsTrailers() bool {
+	v, ok := e.req.Header("te")
+	return ok && h1.EqualFold(v, "trailers")
+}

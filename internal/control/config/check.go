@@ -251,11 +251,14 @@ func (c *checker) service(path string, s Service) {
 		}
 	}
 	if s.HealthCheck != nil {
-		c.healthCheck(path+".healthCheck", *s.HealthCheck)
+		c.healthCheck(path+".healthCheck", *s.HealthCheck, s.Protocol)
 	}
 }
 
-func (c *checker) healthCheck(path string, h HealthCheck) {
+func (c *checker) healthCheck(path string, h HealthCheck, protocol string) {
+	if h.Type != "grpc" && h.Service != "" {
+		c.fail(path+".service", "only a grpc check has a service")
+	}
 	switch h.Type {
 	case "http":
 		if !strings.HasPrefix(h.Path, "/") || strings.ContainsAny(h.Path, " \t\r\n#") {
@@ -273,8 +276,21 @@ func (c *checker) healthCheck(path string, h HealthCheck) {
 		if len(h.Statuses) > 0 {
 			c.fail(path+".statuses", "a tcp check gets no status")
 		}
+	case "grpc":
+		if protocol != "h2c" {
+			c.fail(path+".type", "a grpc check needs instances that speak HTTP/2; set protocol: h2c")
+		}
+		if h.Path != "" {
+			c.fail(path+".path", "a grpc check has no path; set service")
+		}
+		if len(h.Statuses) > 0 {
+			c.fail(path+".statuses", "a grpc check gets no HTTP status")
+		}
+		if len(h.Service) > 256 || strings.ContainsFunc(h.Service, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			c.fail(path+".service", "%.300q: want at most 256 printable characters without blanks", h.Service)
+		}
 	default:
-		c.fail(path+".type", "unknown type %q, want http or tcp", h.Type)
+		c.fail(path+".type", "unknown type %q, want http, tcp or grpc", h.Type)
 	}
 	if host, port, err := net.SplitHostPort(h.Host); err == nil {
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil || !hostPattern.MatchString(host) {

@@ -255,8 +255,9 @@ type Instance struct {
 
 // HealthCheck is the active probe of a service's instances.
 type HealthCheck struct {
-	Type               string        `yaml:"type"`               // one of `http`, `tcp` (connect only); default http
+	Type               string        `yaml:"type"`               // one of `http`, `tcp` (connect only), `grpc` (grpc.health.v1, with `protocol: h2c`); default http
 	Path               string        `yaml:"path"`               // path of an http check; default /health
+	Service            string        `yaml:"service"`            // name of the gRPC service that a grpc check asks for; default the server as a whole
 	Host               string        `yaml:"host"`               // Host header of an http check; default the instance's address
 	Interval           time.Duration `yaml:"interval"`           // time between two checks of an instance, at least 100ms; default 2s
 	Timeout            time.Duration `yaml:"timeout"`            // longest time of a check, more than 0s, at most the interval. With an interval below 1s the default is the interval; default 1s

@@ -53,7 +53,7 @@ var beforeHead = [NumFailures]Ending{
 	Reset:          {502, CodeUpstreamReset, Instance, "%s closed the connection before it answered"},
 	EOF:            {502, CodeUpstreamReset, Instance, "%s closed the connection before it answered"},
 	Timeout:        {504, CodeUpstreamTimeout, Instance, "%s did not answer in time"},
-	BadResponse:    {502, CodeUpstreamBad, Instance, "%s answered with bytes that are not HTTP/1.1"},
+	BadResponse:    {502, CodeUpstreamBad, Instance, "%s answered with bytes that are not valid HTTP"},
 	ClientGone:     {499, CodeClientGone, Client, "the client left before the response"},
 	ClientSlow:     {408, CodeClientSlow, Client, "the request body did not arrive in time"},
 	ClientBad:      {400, CodeBadRequest, Client, "malformed request body"},

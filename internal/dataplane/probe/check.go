@@ -28,9 +28,12 @@ func check(ctx context.Context, t Target) Result {
 	defer cancel()
 	start := time.Now()
 	r := Result{Target: t, At: start}
-	if t.Check == "tcp" {
+	switch t.Check {
+	case "tcp":
 		r.tcp(ctx)
-	} else {
+	case "grpc":
+		r.grpc(ctx)
+	default:
 		r.http(ctx)
 	}
 	r.Took = time.Since(start)
@@ -98,6 +101,9 @@ func (r *Result) ask(ctx context.Context) (*http.Response, error) {
 	}
 	req.Close = true
 	req.Header.Set("User-Agent", "smartlb-probe")
+	if r.HTTP2 {
+		return askHTTP2(req)
+	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", r.Addr)
 	if err != nil {

@@ -13,8 +13,9 @@ type Target struct {
 	Service, Instance string
 	Addr              string // host:port
 	Generation        uint64 // a new generation starts without history
-	Check             string // "http" or "tcp"
-	Path, Host        string // http; Host empty: Addr
+	Check             string // "http", "tcp" or "grpc"
+	HTTP2             bool   // http: the instance speaks HTTP/2 without TLS, as every instance with a grpc check does
+	Path, Host        string // http, grpc: the path or the gRPC service; Host empty: Addr
 	Statuses          string // http: accepted statuses as " 200 204 "; empty: 200..299
 	Interval, Timeout time.Duration
 	Rise, Fall        int

@@ -137,6 +137,15 @@ func blameCases() []blameCase {
 		{cause: dispatch.StreamIdle, relayed: true, script: begin(stream, hang), edit: func(c *Config, _ *dispatch.Route) { c.StreamTimeout = soon }},
 		{cause: dispatch.RouteTimeout, relayed: true, script: begin(stream, hang), edit: deadline},
 		{cause: dispatch.Stopped, relayed: true, script: begin(stream, hang), act: afterHead(get, stop)},
+		{cause: dispatch.GRPCStatus, relayed: true, addr: func(t *testing.T) string {
+			addr, _ := h2Instance(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Trailer", "Grpc-Status")
+				_, _ = io.WriteString(w, "hello")
+				w.Header().Set("Grpc-Status", "14")
+			})
+			return addr
+		}, edit: func(_ *Config, r *dispatch.Route) { r.Split[0].HTTP2 = true },
+			act: afterHead("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n", wait)},
 	}
 }
 

@@ -18,7 +18,7 @@ func TestAPumpThatEndsWellWhileItIsStoppedLeavesNoDeadline(t *testing.T) {
 		return w
 	}
 	client, instance := wired(), wired()
-	c, e, u := &conn{wire: client, link: client}, &exchange{pumping: true}, &upstreamConn{wire: instance}
+	c, e, u := &conn{wire: client, link: client}, &exchange{pumping: true}, &upstreamConn{wire: instance, link: instance}
 	e.pump.done = make(chan struct{})
 	go func() {
 		for !e.pump.stopped.Load() {

@@ -163,7 +163,7 @@ func TestIdlePool(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &upstreamConn{wire: w, pool: pool, fresh: true}
+		return &upstreamConn{live: pool.live, link: w, wire: w, pool: pool, fresh: true}
 	}
 	a, b, c, d := make1(), make1(), make1(), make1()
 	pool.put(0, a, 1)

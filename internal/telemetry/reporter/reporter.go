@@ -3,6 +3,7 @@ package reporter
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -171,13 +172,9 @@ func (r *Reporter) Probed(p probe.Result) {
 	if fresh {
 		return
 	}
-	checkType := "HTTP"
-	if p.Check == "tcp" {
-		checkType = "TCP"
-	}
 	h := event.HealthStatus{
 		Timestamp: p.At.UTC().Truncate(time.Millisecond), ServiceID: p.Service, InstanceID: p.Instance, Status: status,
-		ResponseTime: event.Some(round(float64(p.Took)/1e6, 1e3)), CheckType: checkType,
+		ResponseTime: event.Some(round(float64(p.Took)/1e6, 1e3)), CheckType: strings.ToUpper(p.Check),
 		Details: event.HealthDetails{StatusCode: p.StatusCode, ResponseBody: p.Body},
 	}
 	r.send(event.TopicHealthStatus, p.Service, h.AppendJSON(nil), r.reporter, &r.stats.statuses)

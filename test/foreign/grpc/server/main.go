@@ -1,0 +1,37 @@
+// Server is an instance of gRPC: the test service of grpc-go's interoperability tests, and grpc.health.v1. It prints its
+// address, and reports itself as not serving from SIGUSR1 on.
+package main
+
+import (
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/interop"
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+)
+
+func main() {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	s, h := grpc.NewServer(), health.NewServer()
+	testgrpc.RegisterTestServiceServer(s, interop.NewTestServer())
+	grpc_health_v1.RegisterHealthServer(s, h)
+	h.SetServingStatus("grpc.testing.TestService", grpc_health_v1.HealthCheckResponse_SERVING)
+	toggle := make(chan os.Signal, 1)
+	signal.Notify(toggle, syscall.SIGUSR1)
+	go func() {
+		<-toggle
+		h.SetServingStatus("grpc.testing.TestService", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	}()
+	fmt.Println(ln.Addr())
+	log.Fatal(s.Serve(ln))
+}

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/dataplane/certs"
+	"github.com/smartlb/smartlb/internal/event"
 )
 
 // certificates holds the certificates of the open listeners, by the name of the listener.
@@ -72,6 +75,27 @@ func (c *certificates) current() map[string]*certs.Set {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.sets)
+}
+
+// problems returns the files of the open listeners that need an operator, ordered by listener.
+func (c *certificates) problems(now time.Time) (out []event.Certificate) {
+	sets := c.current()
+	for _, listener := range slices.Sorted(maps.Keys(sets)) {
+		seen := map[string]bool{} // one file may be named twice
+		for _, s := range sets[listener].Status() {
+			if seen[s.Cert] {
+				continue
+			}
+			seen[s.Cert] = true
+			if s.ExpiresSoon(now) {
+				out = append(out, event.Certificate{Listener: listener, File: s.Cert, Expires: readable.Moment(s.Expires)})
+			}
+			if s.Bad != nil {
+				out = append(out, event.Certificate{Listener: listener, File: s.Cert, Refused: s.Bad.Error()})
+			}
+		}
+	}
+	return out
 }
 
 // certificatePace is the time between two looks at the files. A look costs two stat calls for each certificate.

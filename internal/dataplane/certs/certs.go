@@ -131,8 +131,18 @@ func (s *Set) Refresh() {
 type Status struct {
 	Pair
 	Names   []string
+	Begins  time.Time
 	Expires time.Time
 	Bad     error // why the newest files are not served; nil: they are
+}
+
+// expirySoon is the remaining time from which a certificate expires soon.
+const expirySoon = 14 * 24 * time.Hour
+
+// ExpiresSoon reports whether the served certificate expires within 14 days, or has expired. A certificate that lives
+// for less than 42 days expires soon in the last third of its life: programs renew such certificates later.
+func (s Status) ExpiresSoon(now time.Time) bool {
+	return s.Expires.Sub(now) <= min(expirySoon, s.Expires.Sub(s.Begins)/3)
 }
 
 // Status returns the state of each certificate, in the order of the configuration.
@@ -141,7 +151,7 @@ func (s *Set) Status() []Status {
 	defer s.mu.Unlock()
 	out := make([]Status, len(s.files))
 	for i, f := range s.files {
-		out[i] = Status{s.cfg.Pairs[i], names(f.cert.Leaf), f.cert.Leaf.NotAfter, f.bad}
+		out[i] = Status{s.cfg.Pairs[i], names(f.cert.Leaf), f.cert.Leaf.NotBefore, f.cert.Leaf.NotAfter, f.bad}
 	}
 	return out
 }

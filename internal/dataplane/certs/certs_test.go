@@ -129,6 +129,27 @@ func TestChangedFilesAreTakenOverAndBadOnesAreNot(t *testing.T) {
 	}
 }
 
+func TestACertificateExpiresSoon(t *testing.T) {
+	now, day := time.Now(), 24*time.Hour
+	for name, tc := range map[string]struct {
+		life, left time.Duration
+		want       bool
+	}{
+		"a year, 15 days left":    {365 * day, 15 * day, false},
+		"a year, 14 days left":    {365 * day, 14 * day, true},
+		"a year, expired":         {365 * day, -day, true},
+		"six days, three left":    {6 * day, 3 * day, false},
+		"six days, one left":      {6 * day, day, true},
+		"a day, nine hours left":  {day, 9 * time.Hour, false},
+		"a day, eight hours left": {day, 8 * time.Hour, true},
+	} {
+		s := Status{Begins: now.Add(tc.left - tc.life), Expires: now.Add(tc.left)}
+		if got := s.ExpiresSoon(now); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestEveryBadFileIsNamed(t *testing.T) {
 	ca, dir := certtest.New(t, "ca"), t.TempDir()
 	good := pair(t, ca, dir, "good", certtest.Options{}, "a")

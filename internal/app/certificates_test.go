@@ -1,0 +1,49 @@
+package app
+
+import (
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/test/certtest"
+)
+
+func TestAStatusNamesCertificatesWithProblems(t *testing.T) {
+	ca, dir := certtest.New(t, "ca"), t.TempDir()
+	year := certtest.Options{NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0)}
+	soon := certtest.Options{NotBefore: time.Now().AddDate(-1, 0, 0), NotAfter: time.Now().AddDate(0, 0, 13)}
+	files := func(name string, o certtest.Options) config.Files {
+		cert, key := ca.IssuePEM(o, name)
+		c, k := certtest.Files(t, dir, name, cert, key)
+		return config.Files{Cert: c, Key: k}
+	}
+	good, expiring := files("good", year), files("soon", soon)
+	listener := config.Listener{Name: "web", TLS: &config.ListenerTLS{Certificates: []config.Files{good, expiring, expiring}}}
+	c := certificates{log: slog.New(slog.DiscardHandler)}
+	sets, err := c.load([]config.Listener{listener})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.serve(sets)
+	got := c.problems(time.Now())
+	if len(got) != 1 || got[0].Listener != "web" || got[0].File != expiring.Cert || got[0].Expires.Sub(soon.NotAfter).Abs() > time.Second || got[0].Refused != "" {
+		t.Errorf("got %+v", got)
+	}
+	if err := os.WriteFile(good.Cert, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files("soon", year)
+	sets["web"].Refresh()
+	got = c.problems(time.Now())
+	if len(got) != 1 || got[0].File != good.Cert || !strings.Contains(got[0].Refused, "the file is empty") || !got[0].Expires.IsZero() {
+		t.Errorf("after the exchange of one and the loss of the other: %+v", got)
+	}
+	files("good", year)
+	sets["web"].Refresh()
+	if got = c.problems(time.Now()); len(got) != 0 {
+		t.Errorf("after the correction: %+v", got)
+	}
+}

@@ -42,6 +42,7 @@ var (
 	descShortage = prometheus.NewDesc("smartlb_shortage_total", "Connections and probes that failed because this node lacked descriptors, memory, ports or a response from its name server.", nil, nil)
 	descFields   = prometheus.NewDesc("smartlb_request_fields_dropped_total", "Request headers with an underscore in their name that were not forwarded.", nil, nil)
 	descLoops    = prometheus.NewDesc("smartlb_loops_total", "Requests that this proxy had forwarded before.", nil, nil)
+	descRedirect = prometheus.NewDesc("smartlb_redirects_total", "Requests that were redirected to https.", nil, nil)
 	descTolerant = prometheus.NewDesc("smartlb_upstream_tolerated_total", "Responses that violated HTTP but had only one meaning, by kind.", []string{"kind"}, nil)
 	descShakes   = prometheus.NewDesc("smartlb_tls_handshakes_total", "TLS handshakes of clients, by result.", []string{"result"}, nil)
 	descExpires  = prometheus.NewDesc("smartlb_certificate_expires_timestamp_seconds", "When a served certificate of a listener expires.", []string{"listener", "cert"}, nil)
@@ -92,6 +93,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descShortage, prometheus.CounterValue, float64(c.a.data.shortage.Count()))
 	ch <- prometheus.MustNewConstMetric(descFields, prometheus.CounterValue, float64(s.FieldsDropped))
 	ch <- prometheus.MustNewConstMetric(descLoops, prometheus.CounterValue, float64(s.Loops))
+	ch <- prometheus.MustNewConstMetric(descRedirect, prometheus.CounterValue, float64(s.Redirects))
 	for i, n := range s.Tolerated {
 		ch <- prometheus.MustNewConstMetric(descTolerant, prometheus.CounterValue, float64(n), h1.ToleranceName(i))
 	}

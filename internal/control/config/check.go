@@ -168,6 +168,18 @@ func (c *checker) listenerTLS(path string, t *ListenerTLS) {
 	}
 }
 
+func (c *checker) redirect(path string, l Listener) {
+	if l.RedirectToHTTPS && l.TLS != nil {
+		c.fail(path+".redirectToHttps", "the clients of this listener use HTTPS already: remove redirectToHttps or tls")
+	}
+	if l.HTTPSPort < 0 || l.HTTPSPort > 65535 {
+		c.fail(path+".httpsPort", "want a port from 1 to 65535, got %d", l.HTTPSPort)
+	}
+	if l.HTTPSPort != 0 && !l.RedirectToHTTPS {
+		c.fail(path+".httpsPort", "has no effect without redirectToHttps: true")
+	}
+}
+
 func (c *checker) traffic(t Traffic) {
 	if len(t.Listeners) > maxListeners {
 		c.fail("listeners", "%d listeners are more than %d", len(t.Listeners), maxListeners)
@@ -180,6 +192,7 @@ func (c *checker) traffic(t Traffic) {
 		c.unique(path+".name", "listener", l.Name, names)
 		c.address(path+".address", l.Address, true)
 		c.listenerTLS(path+".tls", l.TLS)
+		c.redirect(path, l)
 		c.oneOf(path+".encodedCharacters", l.EncodedCharacters, "keep", "reject")
 		c.oneOf(path+".underscoreHeaders", l.UnderscoreHeaders, "drop", "keep", "reject")
 		c.oneOf(path+".requestId", l.RequestID, "trusted", "keep", "overwrite")

@@ -143,6 +143,9 @@ type Listener struct {
 
 	TLS *ListenerTLS `yaml:"tls"` // default: plain HTTP
 
+	RedirectToHTTPS bool `yaml:"redirectToHttps"` // answer every request with a redirect to https; none is routed
+	HTTPSPort       int  `yaml:"httpsPort"`       // of that URL, default 443
+
 	EncodedCharacters string `yaml:"encodedCharacters"` // keep (default) or reject: %2F, %5C and encoded control characters in a path
 	UnderscoreHeaders string `yaml:"underscoreHeaders"` // drop (default), keep or reject: request headers with _ in their name
 	RequestID         string `yaml:"requestId"`         // trusted (default), keep or overwrite: whose X-Request-Id the proxy keeps

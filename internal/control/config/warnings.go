@@ -44,7 +44,7 @@ func (c *checker) warnings(t Traffic, given func(path string) bool) {
 		c.unmatched(path, r, underscores)
 		c.splitTwice(path, r)
 	}
-	if len(t.Routes) == 0 && len(t.Listeners) > 0 {
+	if len(t.Routes) == 0 && slices.ContainsFunc(t.Listeners, func(l Listener) bool { return !l.RedirectToHTTPS }) {
 		c.warn("listeners", "there are no routes: every request gets 404")
 	}
 	c.loops(t)

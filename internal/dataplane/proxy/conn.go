@@ -178,6 +178,9 @@ func (c *conn) refuseHead(e *exchange, bad *h1.Error) {
 
 // handle answers a request whose head was read.
 func (c *conn) handle(e *exchange) (keep bool) {
+	if port := c.l.set.Load().HTTPSPort; port > 0 {
+		return c.redirect(e, port)
+	}
 	if bad := c.startBody(e); bad != nil {
 		c.refuseHead(e, bad)
 		return false

@@ -63,6 +63,18 @@ func certsOf(l config.Listener, log *slog.Logger) certs.Config {
 	return out
 }
 
+// hsts returns the value of Strict-Transport-Security (RFC 6797 §6.1), "" if responses keep the field of the instance.
+func hsts(t config.ListenerTLS) string {
+	if t.HSTS == nil {
+		return ""
+	}
+	value := fmt.Sprintf("max-age=%d", *t.HSTS/time.Second)
+	if t.HSTSSubDomains {
+		value += "; includeSubDomains"
+	}
+	return value
+}
+
 // serve makes sets those of the open listeners.
 func (c *certificates) serve(sets map[string]*certs.Set) {
 	c.mu.Lock()

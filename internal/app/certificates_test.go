@@ -11,6 +11,17 @@ import (
 	"github.com/smartlb/smartlb/internal/test/certtest"
 )
 
+func TestHSTSInSeconds(t *testing.T) {
+	year, end := 365*24*time.Hour, time.Duration(0)
+	for want, tls := range map[string]config.ListenerTLS{
+		"": {}, "max-age=31536000": {HSTS: &year}, "max-age=0": {HSTS: &end}, "max-age=31536000; includeSubDomains": {HSTS: &year, HSTSSubDomains: true},
+	} {
+		if got := listenerOf(config.Listener{TLS: &tls}).HSTS; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestAStatusNamesCertificatesWithProblems(t *testing.T) {
 	ca, dir := certtest.New(t, "ca"), t.TempDir()
 	year := certtest.Options{NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0)}

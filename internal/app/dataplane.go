@@ -116,6 +116,9 @@ func proxyConfig(p config.Proxy) proxy.Config {
 // listenerOf converts the settings of a checked listener.
 func listenerOf(l config.Listener) proxy.Listener {
 	out := proxy.Listener{Name: l.Name, Addr: l.Address, RejectEncoded: l.EncodedCharacters == "reject"}
+	if l.TLS != nil {
+		out.HSTS = hsts(*l.TLS)
+	}
 	if l.RedirectToHTTPS {
 		out.HTTPSPort = cmp.Or(l.HTTPSPort, 443)
 	}

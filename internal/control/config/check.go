@@ -150,6 +150,12 @@ func (c *checker) listenerTLS(path string, t *ListenerTLS) {
 		return
 	}
 	c.oneOf(path+".minVersion", t.MinVersion, "1.2", "1.3")
+	if t.HSTS != nil && *t.HSTS%time.Second != 0 {
+		c.fail(path+".hsts", "want whole seconds, got %s", *t.HSTS)
+	}
+	if t.HSTSSubDomains && t.HSTS == nil {
+		c.fail(path+".hstsIncludeSubDomains", "has no effect without hsts: set hsts to a time like 8760h")
+	}
 	if len(t.Certificates) == 0 {
 		c.fail(path+".certificates", "missing: want at least one {cert: FILE, key: FILE}")
 	}

@@ -155,6 +155,9 @@ type Listener struct {
 type ListenerTLS struct {
 	Certificates []Files `yaml:"certificates"` // chosen by the server name; the first one serves clients that ask for no known name
 	MinVersion   string  `yaml:"minVersion"`   // 1.2 (default) or 1.3
+
+	HSTS           *time.Duration `yaml:"hsts"`                  // max-age of Strict-Transport-Security; default: the instance's own field
+	HSTSSubDomains bool           `yaml:"hstsIncludeSubDomains"` // it also holds for the names below the host
 }
 
 // Route sends matching requests to a service, or splits them among several services.

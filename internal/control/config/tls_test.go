@@ -18,6 +18,11 @@ func TestMistakesInListenersAreNamed(t *testing.T) {
 		"a port that does not exist":    {"redirectToHttps: true, httpsPort: 65536", "httpsPort: want a port from 1 to 65535, got 65536"},
 		"a negative port":               {"redirectToHttps: true, httpsPort: -1", "httpsPort: want a port from 1 to 65535, got -1"},
 		"a redirect that is not a bool": {"redirectToHttps: 443", "redirectToHttps: want true or false, got 443"},
+		"HSTS":                          {tls + ", hsts: 8760h, hstsIncludeSubDomains: true}", ""},
+		"HSTS that ends":                {tls + ", hsts: 0s}", ""},
+		"HSTS without a unit":           {tls + ", hsts: 31536000}", "tls.hsts: want a duration like"},
+		"HSTS of half a second":         {tls + ", hsts: 1500ms}", "tls.hsts: want whole seconds, got 1.5s"},
+		"subdomains without HSTS":       {tls + ", hstsIncludeSubDomains: true}", "tls.hstsIncludeSubDomains: has no effect without hsts"},
 		"no certificate":                {"tls: {}", "tls.certificates: missing"},
 		"a certificate without a key":   {"tls: {certificates: [{cert: a}]}", "tls.certificates[0].key: missing"},
 	} {

@@ -29,6 +29,7 @@ const (
 	Via
 	MaxForwards
 	Date
+	TransportSecurity // Strict-Transport-Security
 )
 
 // Kinds is a set of Kind.
@@ -136,6 +137,10 @@ func kindOf(name []byte) Kind {
 	case 19:
 		if EqualFold(name, "proxy-authorization") {
 			return Hop
+		}
+	case 25:
+		if EqualFold(name, "strict-transport-security") {
+			return TransportSecurity
 		}
 	}
 	if hasPrefixFold(name, "x-forwarded-") {

@@ -31,6 +31,7 @@ type Listener struct {
 	Underscores   h1.Underscores // request fields with '_' in their name; default: dropped
 	TLS           *tls.Config    // nil: in the clear. NextProtos is http/1.1
 	RequestID     RequestID      // which clients may set X-Request-Id; default: trusted proxies
+	HSTS          string         // Strict-Transport-Security of every response inside TLS; empty: the instance's own
 	HTTPSPort     int            // above 0: every request is redirected to https with this port, and none is routed
 }
 

@@ -8,9 +8,6 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// responseDrop are the response fields that the proxy writes itself.
-var responseDrop = h1.Set(h1.RequestID)
-
 // bodyRoom bytes are kept free before and after body bytes for the frame of a chunk.
 const bodyRoom = 32
 
@@ -27,7 +24,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	if endless && !chunked {
 		keep = false // the end of the connection is the end of the body
 	}
-	out := res.AppendHead(e.out[:0], responseDrop)
+	out := res.AppendHead(e.out[:0], c.responseDrop())
 	switch {
 	case chunked:
 		out = h1.AppendChunkedField(out)

@@ -24,6 +24,7 @@ func (c *conn) appendOurs(out []byte, e *exchange, keep bool) []byte {
 	out = append(out, "X-Request-Id: "...)
 	out = append(out, e.id...)
 	out = append(out, "\r\n"...)
+	out = c.appendHSTS(out)
 	if e.x.Explain {
 		out = append(out, "X-Smartlb-Decision: "...)
 		out = e.x.AppendExplain(out)

@@ -190,7 +190,7 @@ func (c *conn) handshake(s *secure) bool {
 		return true
 	}
 	if how == HandshakePlainHTTP {
-		c.link = c.wire
+		c.link, c.secure = c.wire, nil
 		e := c.takeExchange()
 		c.refuseHead(e, plainHTTP)
 		c.giveExchange(e)

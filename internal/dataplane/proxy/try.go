@@ -225,7 +225,7 @@ func (c *conn) relayInterim(e *exchange) error {
 		return nil
 	}
 	e.began = true
-	e.out = h1.AppendEnd(e.res.AppendHead(e.out[:0], responseDrop))
+	e.out = h1.AppendEnd(e.res.AppendHead(e.out[:0], c.responseDrop()))
 	if _, err := c.link.write(e.out); err != nil {
 		return errClientGone
 	}

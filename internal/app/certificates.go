@@ -57,11 +57,17 @@ func certsOf(l config.Listener, log *slog.Logger) certs.Config {
 	if l.TLS.MinVersion == "1.3" {
 		out.MinVersion = tls.VersionTLS13
 	}
+	if auth := clientAuths[l.TLS.Clients.Mode]; auth != tls.NoClientCert {
+		out.ClientAuth, out.ClientCA = auth, l.TLS.Clients.CA
+	}
 	for _, f := range l.TLS.Certificates {
 		out.Pairs = append(out.Pairs, certs.Pair{Cert: f.Cert, Key: f.Key})
 	}
 	return out
 }
+
+// clientAuths are the modes of client certificates.
+var clientAuths = map[string]tls.ClientAuthType{"request": tls.VerifyClientCertIfGiven, "require": tls.RequireAndVerifyClientCert}
 
 // hsts returns the value of Strict-Transport-Security (RFC 6797 §6.1), "" if responses keep the field of the instance.
 func hsts(t config.ListenerTLS) string {
@@ -95,15 +101,15 @@ func (c *certificates) problems(now time.Time) (out []event.Certificate) {
 	for _, listener := range slices.Sorted(maps.Keys(sets)) {
 		seen := map[string]bool{} // one file may be named twice
 		for _, s := range sets[listener].Status() {
-			if seen[s.Cert] {
+			if seen[s.File] {
 				continue
 			}
-			seen[s.Cert] = true
+			seen[s.File] = true
 			if s.ExpiresSoon(now) {
-				out = append(out, event.Certificate{Listener: listener, File: s.Cert, Expires: readable.Moment(s.Expires)})
+				out = append(out, event.Certificate{Listener: listener, File: s.File, Expires: readable.Moment(s.Expires)})
 			}
 			if s.Bad != nil {
-				out = append(out, event.Certificate{Listener: listener, File: s.Cert, Refused: s.Bad.Error()})
+				out = append(out, event.Certificate{Listener: listener, File: s.File, Refused: s.Bad.Error()})
 			}
 		}
 	}

@@ -1,8 +1,10 @@
 package app
 
 import (
+	crypto "crypto/tls"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +20,29 @@ func TestHSTSInSeconds(t *testing.T) {
 	} {
 		if got := listenerOf(config.Listener{TLS: &tls}).HSTS; got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// An instance may get requests of every listener, so a name is reserved on all of them, also while a listener requests no
+// certificates.
+func TestNamesOfClientFieldsAreReservedOnEveryListener(t *testing.T) {
+	tls := func(mode, subject, fingerprint string) *config.ListenerTLS {
+		return &config.ListenerTLS{Clients: config.ClientCertificates{Mode: mode, CA: "ca", SubjectHeader: subject, FingerprintHeader: fingerprint}}
+	}
+	got := config.ReservedHeaders([]config.Listener{{Name: "plain"}, {TLS: tls("require", "X-A", "X-B")}, {TLS: tls("off", "X-A", "X-C")}, {TLS: tls("", "", "")}})
+	if want := []string{"X-A", "X-B", "X-C"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for mode, want := range map[string]crypto.ClientAuthType{
+		"": crypto.NoClientCert, "off": crypto.NoClientCert, "request": crypto.VerifyClientCertIfGiven, "require": crypto.RequireAndVerifyClientCert,
+	} {
+		l := config.Listener{TLS: tls(mode, "X-A", "X-B")}
+		if c := certsOf(l, slog.New(slog.DiscardHandler)); c.ClientAuth != want || (c.ClientCA != "") != (want != crypto.NoClientCert) {
+			t.Errorf("%q: %v with %q", mode, c.ClientAuth, c.ClientCA)
+		}
+		if f := listenerOf(l).ClientFields; f.Subject != "X-A" || f.Fingerprint != "X-B" {
+			t.Errorf("%q: %+v", mode, f)
 		}
 	}
 }

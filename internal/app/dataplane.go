@@ -118,6 +118,7 @@ func listenerOf(l config.Listener) proxy.Listener {
 	out := proxy.Listener{Name: l.Name, Addr: l.Address, RejectEncoded: l.EncodedCharacters == "reject"}
 	if l.TLS != nil {
 		out.HSTS = hsts(*l.TLS)
+		out.ClientFields = proxy.ClientFields{Subject: l.TLS.Clients.SubjectHeader, Fingerprint: l.TLS.Clients.FingerprintHeader}
 	}
 	if l.RedirectToHTTPS {
 		out.HTTPSPort = cmp.Or(l.HTTPSPort, 443)

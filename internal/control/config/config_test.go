@@ -38,7 +38,7 @@ func TestExampleIsValidAndCompiles(t *testing.T) {
 
 // The example must show every key, so that it stays the reference.
 func TestExampleShowsEveryKey(t *testing.T) {
-	for _, part := range []any{Traffic{}, Node{}, Identity{}, Kafka{}, kafka.TLS{}, kafka.SASL{}, Proxy{}, Admin{}, Console{}, Data{}, sign.Config{}, sign.Key{}, Telemetry{}, Listener{}, ListenerTLS{}, Files{}, Route{}, Path{}, Header{}, Split{}, Retry{}, Service{}, Instance{}, HealthCheck{}} {
+	for _, part := range []any{Traffic{}, Node{}, Identity{}, Kafka{}, kafka.TLS{}, kafka.SASL{}, Proxy{}, Admin{}, Console{}, Data{}, sign.Config{}, sign.Key{}, Telemetry{}, Listener{}, ListenerTLS{}, ClientCertificates{}, Files{}, Route{}, Path{}, Header{}, Split{}, Retry{}, Service{}, Instance{}, HealthCheck{}} {
 		for _, key := range Keys(part) {
 			if !strings.Contains(string(Example), key+":") && !strings.Contains(string(Example), key+" ") {
 				t.Errorf("%T: key %s is not in the example", part, key)

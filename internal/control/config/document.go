@@ -156,8 +156,18 @@ type ListenerTLS struct {
 	Certificates []Files `yaml:"certificates"` // chosen by the server name; the first one serves clients that ask for no known name
 	MinVersion   string  `yaml:"minVersion"`   // 1.2 (default) or 1.3
 
+	Clients ClientCertificates `yaml:"clientCertificates"`
+
 	HSTS           *time.Duration `yaml:"hsts"`                  // max-age of Strict-Transport-Security; default: the instance's own field
 	HSTSSubDomains bool           `yaml:"hstsIncludeSubDomains"` // it also holds for the names below the host
+}
+
+// ClientCertificates says which certificates a listener requests from clients, and what instances get to know of them.
+type ClientCertificates struct {
+	Mode              string `yaml:"mode"`              // off (default), request (a client may have none) or require
+	CA                string `yaml:"ca"`                // PEM: certificates of the authorities of clients
+	SubjectHeader     string `yaml:"subjectHeader"`     // request header with the subject (RFC 2253); default: none
+	FingerprintHeader string `yaml:"fingerprintHeader"` // request header with the SHA-256 of the certificate; default: none
 }
 
 // Route sends matching requests to a service, or splits them among several services.

@@ -29,6 +29,7 @@ func TestWhatHasNoEffectIsAWarningAndWhatContradictsAMistake(t *testing.T) {
 		{why: "one port by two names", doc: "listeners: [{name: a, address: 'localhost:80'}, {name: b, address: '127.0.0.1:80'}]", mistake: "listeners[1].address"},
 		{why: "one port of two addresses", doc: "listeners: [{name: a, address: '127.0.0.2:80'}, {name: b, address: '127.0.0.1:80'}]", warning: "there are no routes"},
 		{why: "free ports", doc: "listeners: [{name: a, address: ':0'}, {name: b, address: ':0'}]", warning: "there are no routes: every request gets 404"},
+		{why: "a header that clients cannot send", doc: "listeners: [{name: w, address: ':0', tls: {certificates: [{cert: a, key: b}], clientCertificates: {mode: require, ca: c, subjectHeader: X-Client}}}]\nservices: [{id: a, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, headers: [{name: x-client, exact: CN=a}], service: a}]", warning: "routes[0].headers[0].name: never matches: the proxy removes x-client"},
 		{why: "only redirects", doc: "listeners: [{name: a, address: ':0', redirectToHttps: true}]"},
 		{why: "weight 0", doc: "services: [{id: a, instances: [{id: i, address: 'h:1', weight: 0}]}]\nroutes: [{name: r, service: a}]", mistake: "services[0].instances[0].weight: want 0.01 to 1000, got 0"},
 		{why: "no time for a probe", doc: "services: [{id: a, healthCheck: {timeout: 0s}, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", mistake: "healthCheck.timeout: want more than 0"},

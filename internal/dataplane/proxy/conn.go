@@ -14,10 +14,11 @@ import (
 type conn struct {
 	p       *Proxy
 	l       *listener
-	wire    *wire   // the socket
-	link    link    // what carries the bytes: wire, or secure
-	secure  *secure // nil: in the clear
-	in      lease   // received from the client and not yet processed
+	wire    *wire      // the socket
+	link    link       // what carries the bytes: wire, or secure
+	secure  *secure    // nil: in the clear
+	cert    clientCert // of the client, verified
+	in      lease      // received from the client and not yet processed
 	peer    netip.Addr
 	trusted bool // the peer's X-Forwarded-* are trusted
 	explain bool // the peer may request explanations
@@ -120,7 +121,8 @@ func (c *conn) awaitFirst() bool {
 
 // readHead reads a whole head. If that fails, it answers with the reason and returns false.
 func (c *conn) readHead(e *exchange) bool {
-	lim := &c.l.set.Load().limits
+	e.set = c.l.set.Load()
+	lim := &e.set.limits
 	armed := false
 	for {
 		n, bad := e.req.Parse(c.in.bytes(), lim)

@@ -57,6 +57,7 @@ func certsOf(l config.Listener, log *slog.Logger) certs.Config {
 	if l.TLS.MinVersion == "1.3" {
 		out.MinVersion = tls.VersionTLS13
 	}
+	out.TicketKeys = l.TLS.TicketKeys
 	if auth := clientAuths[l.TLS.Clients.Mode]; auth != tls.NoClientCert {
 		out.ClientAuth, out.ClientCA = auth, l.TLS.Clients.CA
 	}

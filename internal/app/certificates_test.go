@@ -38,8 +38,9 @@ func TestNamesOfClientFieldsAreReservedOnEveryListener(t *testing.T) {
 		"": crypto.NoClientCert, "off": crypto.NoClientCert, "request": crypto.VerifyClientCertIfGiven, "require": crypto.RequireAndVerifyClientCert,
 	} {
 		l := config.Listener{TLS: tls(mode, "X-A", "X-B")}
-		if c := certsOf(l, slog.New(slog.DiscardHandler)); c.ClientAuth != want || (c.ClientCA != "") != (want != crypto.NoClientCert) {
-			t.Errorf("%q: %v with %q", mode, c.ClientAuth, c.ClientCA)
+		l.TLS.TicketKeys = "keys"
+		if c := certsOf(l, slog.New(slog.DiscardHandler)); c.ClientAuth != want || (c.ClientCA != "") != (want != crypto.NoClientCert) || c.TicketKeys != "keys" {
+			t.Errorf("%q: %v with %q and %q", mode, c.ClientAuth, c.ClientCA, c.TicketKeys)
 		}
 		if f := listenerOf(l).ClientFields; f.Subject != "X-A" || f.Fingerprint != "X-B" {
 			t.Errorf("%q: %+v", mode, f)

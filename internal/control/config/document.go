@@ -156,6 +156,8 @@ type ListenerTLS struct {
 	Certificates []Files `yaml:"certificates"` // chosen by the server name; the first one serves clients that ask for no known name
 	MinVersion   string  `yaml:"minVersion"`   // 1.2 (default) or 1.3
 
+	TicketKeys string `yaml:"ticketKeys"` // file with keys of session tickets that all nodes share; default: keys of each node
+
 	Clients ClientCertificates `yaml:"clientCertificates"`
 
 	HSTS           *time.Duration `yaml:"hsts"`                  // max-age of Strict-Transport-Security; default: the instance's own field

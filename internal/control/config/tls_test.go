@@ -34,6 +34,7 @@ func TestMistakesInListenersAreNamed(t *testing.T) {
 		"a header of HTTP":              {tls + ", clientCertificates: {mode: require, ca: c, subjectHeader: Content-Type}}", `tls.clientCertificates.subjectHeader: "Content-Type": this header has a meaning`},
 		"a header that is no name":      {tls + ", clientCertificates: {mode: require, ca: c, subjectHeader: 'X Client'}}", `tls.clientCertificates.subjectHeader: "X Client": the name of a header has no such character`},
 		"one header for both":           {tls + ", clientCertificates: {mode: require, ca: c, subjectHeader: X-Client, fingerprintHeader: x_client}}", `tls.clientCertificates.fingerprintHeader: "x_client": is the subjectHeader already`},
+		"ticket keys":                   {tls + ", ticketKeys: keys}", ""},
 		"no certificate":                {"tls: {}", "tls.certificates: missing"},
 		"a certificate without a key":   {"tls: {certificates: [{cert: a}]}", "tls.certificates[0].key: missing"},
 	} {

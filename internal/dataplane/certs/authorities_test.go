@@ -220,7 +220,7 @@ func TestSameComparesClients(t *testing.T) {
 	if b := a; !a.Same(b) {
 		t.Error("a configuration differs from itself")
 	}
-	for _, b := range []Config{{ClientAuth: tls.VerifyClientCertIfGiven, ClientCA: "a"}, {ClientAuth: tls.RequireAndVerifyClientCert, ClientCA: "b"}, {}} {
+	for _, b := range []Config{{ClientAuth: tls.VerifyClientCertIfGiven, ClientCA: "a"}, {ClientAuth: tls.RequireAndVerifyClientCert, ClientCA: "b"}, {}, {ClientAuth: tls.RequireAndVerifyClientCert, ClientCA: "a", TicketKeys: "k"}} {
 		if a.Same(b) {
 			t.Errorf("%+v is the same as %+v", a, b)
 		}

@@ -1,5 +1,6 @@
 // Package certs serves the certificates of a TLS listener from files. It chooses one by the server name that a client
-// asks for, verifies the certificates of clients, and takes over changed files while connections are served.
+// asks for, verifies the certificates of clients, and takes over changed files while connections are served. Nodes that
+// share ticket keys resume each other's sessions.
 package certs
 
 import (
@@ -23,13 +24,14 @@ type Config struct {
 	Protocols  []string
 	ClientAuth tls.ClientAuthType // NoClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert
 	ClientCA   string             // file with the certificates of the authorities of clients, in PEM; unless NoClientCert
+	TicketKeys string             // file with the keys of session tickets; empty: keys that only this set knows, and that change daily
 	Log        *slog.Logger
 }
 
 // Same reports whether two configurations differ in nothing but the log.
 func (c Config) Same(o Config) bool {
 	return slices.Equal(c.Pairs, o.Pairs) && c.MinVersion == o.MinVersion && slices.Equal(c.Protocols, o.Protocols) &&
-		c.ClientAuth == o.ClientAuth && c.ClientCA == o.ClientCA
+		c.ClientAuth == o.ClientAuth && c.ClientCA == o.ClientCA && c.TicketKeys == o.TicketKeys
 }
 
 // Set holds the certificates of one listener. Its methods are safe for concurrent use.
@@ -60,6 +62,9 @@ func Load(cfg Config) (*Set, error) {
 	if cfg.ClientAuth != tls.NoClientCert {
 		s.parts = append(s.parts, &part{kind: "client authorities", files: []string{cfg.ClientCA}, read: s.takeAuthorities})
 		s.tls.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.clients.Load(), nil }
+	}
+	if cfg.TicketKeys != "" {
+		s.parts = append(s.parts, &part{kind: "ticket keys", files: []string{cfg.TicketKeys}, read: s.takeTicketKeys})
 	}
 	var bad []error
 	for _, p := range s.parts {
@@ -100,9 +105,9 @@ func (s *Set) Refresh() {
 	}
 }
 
-// Status is the state of the files of a certificate, or of the authorities of clients.
+// Status is the state of the files of a certificate, of the authorities of clients, or of ticket keys.
 type Status struct {
-	File            string    // of the certificate or of the authorities
+	File            string    // of the certificate, of the authorities, or of the keys
 	Begins, Expires time.Time // of the certificate in use that expires first; zero: the file holds no certificate
 	Bad             error     // why the newest files are not used; nil: they are
 }

@@ -34,6 +34,9 @@ func (c *checker) warnings(t Traffic, given func(path string) bool) {
 		if r.HashOn != "" && !hashed {
 			c.warn(path+".hashOn", "has no effect: no service of this route has the policy ring_hash or maglev")
 		}
+		if name, ok := strings.CutPrefix(r.HashOn, "header:"); ok && slices.ContainsFunc(reserved, func(n string) bool { return sameHeader(n, name) }) {
+			c.warn(path+".hashOn", "has no effect: the proxy removes %s from what clients send, because clientCertificates names it", name)
+		}
 		if r.Retry != nil && r.Timeout > 0 && r.Retry.PerTryTimeout >= r.Timeout {
 			c.warn(path+".retry.perTryTimeout", "has no effect: the route's timeout of %s ends the request first", r.Timeout)
 		}

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/dataplane/certs"
+	"github.com/smartlb/smartlb/internal/event"
 )
 
 // certificates holds the certificates of the open listeners, by the name of the listener.
@@ -54,10 +57,29 @@ func certsOf(l config.Listener, log *slog.Logger) certs.Config {
 	if l.TLS.MinVersion == "1.3" {
 		out.MinVersion = tls.VersionTLS13
 	}
+	out.TicketKeys = l.TLS.TicketKeys
+	if auth := clientAuths[l.TLS.Clients.Mode]; auth != tls.NoClientCert {
+		out.ClientAuth, out.ClientCA = auth, l.TLS.Clients.CA
+	}
 	for _, f := range l.TLS.Certificates {
 		out.Pairs = append(out.Pairs, certs.Pair{Cert: f.Cert, Key: f.Key})
 	}
 	return out
+}
+
+// clientAuths are the modes of client certificates.
+var clientAuths = map[string]tls.ClientAuthType{"request": tls.VerifyClientCertIfGiven, "require": tls.RequireAndVerifyClientCert}
+
+// hsts returns the value of Strict-Transport-Security (RFC 6797 §6.1), "" if responses keep the field of the instance.
+func hsts(t config.ListenerTLS) string {
+	if t.HSTS == nil {
+		return ""
+	}
+	value := fmt.Sprintf("max-age=%d", *t.HSTS/time.Second)
+	if t.HSTSSubDomains {
+		value += "; includeSubDomains"
+	}
+	return value
 }
 
 // serve makes sets those of the open listeners.
@@ -72,6 +94,27 @@ func (c *certificates) current() map[string]*certs.Set {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.sets)
+}
+
+// problems returns the files of the open listeners that need an operator, ordered by listener.
+func (c *certificates) problems(now time.Time) (out []event.Certificate) {
+	sets := c.current()
+	for _, listener := range slices.Sorted(maps.Keys(sets)) {
+		seen := map[string]bool{} // one file may be named twice
+		for _, s := range sets[listener].Status() {
+			if seen[s.File] {
+				continue
+			}
+			seen[s.File] = true
+			if s.ExpiresSoon(now) {
+				out = append(out, event.Certificate{Listener: listener, File: s.File, Expires: readable.Moment(s.Expires)})
+			}
+			if s.Bad != nil {
+				out = append(out, event.Certificate{Listener: listener, File: s.File, Refused: s.Bad.Error()})
+			}
+		}
+	}
+	return out
 }
 
 // certificatePace is the time between two looks at the files. A look costs two stat calls for each certificate.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -115,6 +116,13 @@ func proxyConfig(p config.Proxy) proxy.Config {
 // listenerOf converts the settings of a checked listener.
 func listenerOf(l config.Listener) proxy.Listener {
 	out := proxy.Listener{Name: l.Name, Addr: l.Address, RejectEncoded: l.EncodedCharacters == "reject"}
+	if l.TLS != nil {
+		out.HSTS = hsts(*l.TLS)
+		out.ClientFields = proxy.ClientFields{Subject: l.TLS.Clients.SubjectHeader, Fingerprint: l.TLS.Clients.FingerprintHeader}
+	}
+	if l.RedirectToHTTPS {
+		out.HTTPSPort = cmp.Or(l.HTTPSPort, 443)
+	}
 	switch l.UnderscoreHeaders {
 	case "keep":
 		out.Underscores = h1.KeepUnderscores

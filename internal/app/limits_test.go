@@ -38,7 +38,7 @@ func TestEveryLimitReachesTheProxy(t *testing.T) {
 // What an empty file gives are the defaults of the packages.
 func TestDefaultsOfTheFileAreThoseOfTheProxy(t *testing.T) {
 	c := proxyConfig(config.Default().Proxy)
-	if c.IdleTimeout != time.Minute || c.HeadTimeout != 10*time.Second || c.StreamTimeout != time.Hour || c.Limits != c.Limits.WithDefaults() {
+	if c.IdleTimeout != time.Minute || c.HeadTimeout != 10*time.Second || c.StreamTimeout != time.Hour || !reflect.DeepEqual(c.Limits, c.Limits.WithDefaults()) {
 		t.Errorf("%+v", c)
 	}
 	if !strings.Contains(string(config.Example), "stream: 1h") {

@@ -55,8 +55,10 @@ func (d *dataPlane) open(of []config.Listener) error {
 	if err != nil {
 		return err
 	}
+	reserved := config.ReservedHeaders(listeners)
 	for i, l := range listeners {
 		want[i] = listenerOf(l)
+		want[i].Reserved = reserved
 		if set := sets[l.Name]; set != nil {
 			want[i].TLS = set.TLS()
 		}

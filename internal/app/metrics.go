@@ -43,10 +43,11 @@ var (
 	descSessions = prometheus.NewDesc("smartlb_http2_connections_total", "Client connections of HTTP/2.", nil, nil)
 	descFields   = prometheus.NewDesc("smartlb_request_fields_dropped_total", "Request headers with an underscore in their name that were not forwarded.", nil, nil)
 	descLoops    = prometheus.NewDesc("smartlb_loops_total", "Requests that this proxy had forwarded before.", nil, nil)
+	descRedirect = prometheus.NewDesc("smartlb_redirects_total", "Requests that were redirected to https.", nil, nil)
 	descTolerant = prometheus.NewDesc("smartlb_upstream_tolerated_total", "Responses that violated HTTP but had only one meaning, by kind.", []string{"kind"}, nil)
 	descShakes   = prometheus.NewDesc("smartlb_tls_handshakes_total", "TLS handshakes of clients, by result.", []string{"result"}, nil)
-	descExpires  = prometheus.NewDesc("smartlb_certificate_expires_timestamp_seconds", "When a served certificate of a listener expires.", []string{"listener", "cert"}, nil)
-	descBadCert  = prometheus.NewDesc("smartlb_certificate_refused", "1 while the changed files of a certificate cannot be served and the certificate before serves.", []string{"listener", "cert"}, nil)
+	descExpires  = prometheus.NewDesc("smartlb_certificate_expires_timestamp_seconds", "When a certificate in a file of a TLS listener expires: the one in use that expires first.", []string{"listener", "file"}, nil)
+	descBadCert  = prometheus.NewDesc("smartlb_certificate_refused", "1 while a changed file of a TLS listener cannot be used and what was read before stays in use.", []string{"listener", "file"}, nil)
 	descDropped  = prometheus.NewDesc("smartlb_dropped_total", "Lost items, by queue.", []string{"queue"}, nil)
 	descLag      = prometheus.NewDesc("smartlb_group_lag", "Lag in records of a consumer group that has a threshold.", []string{"group"}, nil)
 	descLagAlarm = prometheus.NewDesc("smartlb_group_lag_alarm", "1 while the lag is above the threshold set in the console.", []string{"group"}, nil)
@@ -94,6 +95,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descSessions, prometheus.CounterValue, float64(s.Sessions))
 	ch <- prometheus.MustNewConstMetric(descFields, prometheus.CounterValue, float64(s.FieldsDropped))
 	ch <- prometheus.MustNewConstMetric(descLoops, prometheus.CounterValue, float64(s.Loops))
+	ch <- prometheus.MustNewConstMetric(descRedirect, prometheus.CounterValue, float64(s.Redirects))
 	for i, n := range s.Tolerated {
 		ch <- prometheus.MustNewConstMetric(descTolerant, prometheus.CounterValue, float64(n), h1.ToleranceName(i))
 	}
@@ -112,16 +114,18 @@ func (c collector) tls(ch chan<- prometheus.Metric, s proxy.Stats) {
 	for listener, set := range sets {
 		seen := map[string]bool{} // one file may be named twice
 		for _, st := range set.Status() {
-			if seen[st.Cert] {
+			if seen[st.File] {
 				continue
 			}
-			seen[st.Cert] = true
+			seen[st.File] = true
 			bad := 0.0
 			if st.Bad != nil {
 				bad = 1
 			}
-			ch <- prometheus.MustNewConstMetric(descExpires, prometheus.GaugeValue, float64(st.Expires.Unix()), listener, st.Cert)
-			ch <- prometheus.MustNewConstMetric(descBadCert, prometheus.GaugeValue, bad, listener, st.Cert)
+			if !st.Expires.IsZero() {
+				ch <- prometheus.MustNewConstMetric(descExpires, prometheus.GaugeValue, float64(st.Expires.Unix()), listener, st.File)
+			}
+			ch <- prometheus.MustNewConstMetric(descBadCert, prometheus.GaugeValue, bad, listener, st.File)
 		}
 	}
 }

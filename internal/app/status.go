@@ -44,6 +44,7 @@ func (a *App) status() event.NodeStatus {
 	if a.data != nil {
 		s.PanicServices, s.CrowdedServices = a.data.keeper.Panicking(), a.data.keeper.Crowds()
 		s.Shortage = a.data.shortage.Current(a.now())
+		s.Certificates = a.data.certs.problems(time.Now())
 	}
 	return s
 }

@@ -41,7 +41,16 @@ type NodeStatus struct {
 	RecreatedTopics []string          `json:"recreatedTopics,omitempty"`
 	UnsignedTopics  []string          `json:"unsignedTopics,omitempty"` // topics with recent records that were refused because no known key signed them
 	Shortage        string            `json:"shortage,omitempty"`       // what this node lacked within the last 30 s: descriptors, memory, ports, an answer of its name server
+	Certificates    []Certificate     `json:"certificates,omitempty"`   // files of TLS listeners with a problem
 	Drops           map[string]uint64 `json:"drops,omitempty"`          // number of lost messages, by queue
+}
+
+// Certificate is a problem with a file of a TLS listener. A file with two problems has two entries.
+type Certificate struct {
+	Listener string    `json:"listener" event:"required"`
+	File     string    `json:"file" event:"required,long"`
+	Expires  time.Time `json:"expires,omitzero"`  // of a served certificate that expires soon or has expired
+	Refused  string    `json:"refused,omitempty"` // why the changed file is not used
 }
 
 // Validate reports every rule that the message breaks, each with its field.

@@ -171,6 +171,9 @@ type Listener struct {
 
 	TLS *ListenerTLS `yaml:"tls"` // encryption of connections from clients; default plain HTTP
 
+	RedirectToHTTPS bool `yaml:"redirectToHttps"` // answer every request with a redirect to its https URL. No request reaches an instance; default false
+	HTTPSPort       int  `yaml:"httpsPort"`       // port in the URL of a redirect, 1 to 65535. Without it the URL has no port, which means 443; default none
+
 	EncodedCharacters string `yaml:"encodedCharacters"` // one of `keep`, `reject`: treatment of %2F, %5C and encoded control characters in a path. With `reject` the client gets 400; default keep
 	UnderscoreHeaders string `yaml:"underscoreHeaders"` // one of `drop`, `keep`, `reject`: treatment of request headers with `_` in their name. With `reject` the client gets 400; default drop
 	RequestID         string `yaml:"requestId"`         // one of `trusted`, `keep`, `overwrite`: whose X-Request-Id the proxy keeps, that of peers in `proxy.trustedProxies`, of all clients, or of no client; default trusted
@@ -182,6 +185,27 @@ type ListenerTLS struct {
 	// it asks for, otherwise the first one. A changed pair is served within 2 s, without a restart; required
 	Certificates []Files `yaml:"certificates"`
 	MinVersion   string  `yaml:"minVersion"` // oldest version of TLS for clients, one of `1.2`, `1.3`; default 1.2
+
+	// file with 1 to 16 keys of session tickets that all nodes share. A changed file is used within 2 s. The reference of its
+	// format is docs/tls.md; default keys of each node
+	TicketKeys string `yaml:"ticketKeys"`
+
+	Clients ClientCertificates `yaml:"clientCertificates"` // certificates of clients; default none are requested
+
+	// max-age of Strict-Transport-Security in every response of the listener, in whole seconds. `0s` tells browsers to
+	// forget it; default the instance's own field
+	HSTS           *time.Duration `yaml:"hsts"`
+	HSTSSubDomains bool           `yaml:"hstsIncludeSubDomains"` // the same for the names below the host; default false
+}
+
+// ClientCertificates says which certificates a listener requests from clients, and what instances get to know of them.
+type ClientCertificates struct {
+	// one of `off`, `request`, `require`. With `request` a client may have no certificate. A certificate that a client
+	// sends must be valid; default off
+	Mode              string `yaml:"mode"`
+	CA                string `yaml:"ca"`                // PEM file with the certificates of the authorities of clients; default none
+	SubjectHeader     string `yaml:"subjectHeader"`     // request header that tells the instance the subject, as RFC 2253 writes it; default none
+	FingerprintHeader string `yaml:"fingerprintHeader"` // request header that tells the instance the SHA-256 of the certificate, in hexadecimal digits; default none
 }
 
 // Route sends matching requests to a service, or splits them among several services.

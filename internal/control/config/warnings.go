@@ -22,6 +22,7 @@ func (c *checker) warnings(t Traffic, given func(path string) bool) {
 	}
 	before, everyPath := map[string]string{}, everything(t.Routes)
 	underscores := len(t.Listeners) == 0 || slices.ContainsFunc(t.Listeners, func(l Listener) bool { return l.UnderscoreHeaders == "keep" })
+	reserved := ReservedHeaders(t.Listeners)
 	for i, r := range t.Routes {
 		path := fmt.Sprintf("routes[%d]", i)
 		hashed := policies[r.Service] != "" && hashes(policies[r.Service])
@@ -33,6 +34,9 @@ func (c *checker) warnings(t Traffic, given func(path string) bool) {
 		if r.HashOn != "" && !hashed {
 			c.warn(path+".hashOn", "has no effect: no service of this route has the policy ring_hash or maglev")
 		}
+		if name, ok := strings.CutPrefix(r.HashOn, "header:"); ok && slices.ContainsFunc(reserved, func(n string) bool { return sameHeader(n, name) }) {
+			c.warn(path+".hashOn", "has no effect: the proxy removes %s from what clients send, because clientCertificates names it", name)
+		}
 		if r.Retry != nil && r.Timeout > 0 && r.Retry.PerTryTimeout >= r.Timeout {
 			c.warn(path+".retry.perTryTimeout", "has no effect: the route's timeout of %s ends the request first", r.Timeout)
 		}
@@ -41,10 +45,10 @@ func (c *checker) warnings(t Traffic, given func(path string) bool) {
 		}
 		c.shadowed(path, r, before)
 		c.overruled(path, r, everyPath)
-		c.unmatched(path, r, underscores)
+		c.unmatched(path, r, underscores, reserved)
 		c.splitTwice(path, r)
 	}
-	if len(t.Routes) == 0 && len(t.Listeners) > 0 {
+	if len(t.Routes) == 0 && slices.ContainsFunc(t.Listeners, func(l Listener) bool { return !l.RedirectToHTTPS }) {
 		c.warn("listeners", "there are no routes: every request gets 404")
 	}
 	c.loops(t)
@@ -157,8 +161,8 @@ func (c *checker) overruled(path string, r Route, everything map[string]string) 
 }
 
 // unmatched warns about conditions that no request meets. underscores reports whether a listener passes headers with _
-// in their name.
-func (c *checker) unmatched(path string, r Route, underscores bool) {
+// in their name. reserved are the headers that the proxy removes from requests.
+func (c *checker) unmatched(path string, r Route, underscores bool, reserved []string) {
 	for i, m := range r.Methods {
 		if m == "CONNECT" {
 			c.warn(fmt.Sprintf("%s.methods[%d]", path, i), "has no effect: CONNECT is refused with 501")
@@ -177,6 +181,9 @@ func (c *checker) unmatched(path string, r Route, underscores bool) {
 		at := fmt.Sprintf("%s.headers[%d]", path, i)
 		if strings.Contains(h.Name, "_") && !underscores {
 			c.warn(at+".name", "never matches: no listener lets headers with _ in their name through (underscoreHeaders: keep)")
+		}
+		if slices.ContainsFunc(reserved, func(n string) bool { return sameHeader(n, h.Name) }) {
+			c.warn(at+".name", "never matches: the proxy removes %s from what clients send, because clientCertificates names it", h.Name)
 		}
 		if h.Exact == "" {
 			continue

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,14 +93,15 @@ func TestChangedFilesAreTakenOverAndBadOnesAreNot(t *testing.T) {
 	}
 	pair(t, ca, dir, "a", certtest.Options{Subject: "second"}, "a.example")
 	s.Refresh()
-	if got := who(); got != "second" || !strings.Contains(said.String(), "a changed certificate is served") {
+	if got := who(); got != "second" || !strings.Contains(said.String(), "changed TLS files are in use") {
 		t.Errorf("%s is served after a change: %s", got, said.String())
 	}
 	good, key := ca.IssuePEM(certtest.Options{Subject: "third"}, "a.example")
 	_, other := ca.IssuePEM(certtest.Options{}, "a.example")
 	for name, files := range map[string][2][]byte{
-		"the key of another certificate": {good, other}, "a file that is cut": {good[:len(good)/2], key}, "an empty file": {nil, key},
-		"no PEM": {[]byte("no certificate at all"), key}, "key and certificate exchanged": {key, good},
+		"the key of another certificate": {good, other}, "a file that is cut": {good[:len(good)/2], key}, "an empty file": {nil, key}, "an empty key": {good, nil}, "a chain that is cut": {append(slices.Clip(good), ca.PEM()[:200]...), key},
+		"a key that is cut": {good, key[:len(key)-40]},
+		"no PEM":            {[]byte("no certificate at all"), key}, "key and certificate exchanged": {key, good},
 	} {
 		said.Reset()
 		certtest.Files(t, dir, "a", files[0], files[1])
@@ -124,8 +126,29 @@ func TestChangedFilesAreTakenOverAndBadOnesAreNot(t *testing.T) {
 	}
 	certtest.Files(t, dir, "a", good, key)
 	s.Refresh()
-	if st := s.Status(); who() != "third" || st[0].Bad != nil || len(st[0].Names) != 1 {
+	if st := s.Status(); who() != "third" || st[0].Bad != nil || st[0].File != p.Cert {
 		t.Errorf("after the files are right again: %s, %+v", who(), st)
+	}
+}
+
+func TestACertificateExpiresSoon(t *testing.T) {
+	now, day := time.Now(), 24*time.Hour
+	for name, tc := range map[string]struct {
+		life, left time.Duration
+		want       bool
+	}{
+		"a year, 15 days left":    {365 * day, 15 * day, false},
+		"a year, 14 days left":    {365 * day, 14 * day, true},
+		"a year, expired":         {365 * day, -day, true},
+		"six days, three left":    {6 * day, 3 * day, false},
+		"six days, one left":      {6 * day, day, true},
+		"a day, nine hours left":  {day, 9 * time.Hour, false},
+		"a day, eight hours left": {day, 8 * time.Hour, true},
+	} {
+		s := Status{Begins: now.Add(tc.left - tc.life), Expires: now.Add(tc.left)}
+		if got := s.ExpiresSoon(now); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 
@@ -137,11 +160,11 @@ func TestEveryBadFileIsNamed(t *testing.T) {
 	if err := os.WriteFile(junk, bytes.Repeat([]byte("x"), maxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Load(Config{Pairs: []Pair{good, {good.Cert, other.Key}, {"/nowhere.pem", good.Key}, {junk, good.Key}, {dir, good.Key}}})
+	_, err := Load(Config{Pairs: []Pair{good, {good.Cert, other.Key}, {"/nowhere.pem", good.Key}, {junk, good.Key}, {dir, good.Key}, {"/dev/zero", good.Key}}})
 	if err == nil {
 		t.Fatal("loaded")
 	}
-	for _, want := range []string{good.Cert + " with key " + other.Key + ": private key does not match public key", "/nowhere.pem: no such file", junk + ": 1048577 bytes", dir + ": is a directory"} {
+	for _, want := range []string{good.Cert + " with key " + other.Key + ": private key does not match public key", "/nowhere.pem: no such file", junk + ": larger than 1048576 bytes", dir + ": is a directory", "/dev/zero: not a regular file"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not say %q:\n%v", want, err)
 		}

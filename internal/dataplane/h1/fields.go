@@ -29,6 +29,8 @@ const (
 	Via
 	MaxForwards
 	Date
+	TransportSecurity // Strict-Transport-Security
+	Reserved          // named by Limits.Reserved
 )
 
 // Kinds is a set of Kind.
@@ -45,7 +47,7 @@ func Set(kinds ...Kind) (s Kinds) {
 // hopByHop fields are never forwarded unchanged. They either end at the proxy (RFC 9110 §7.6.1) or the proxy writes
 // them again from the parsed value.
 const hopByHop Kinds = 1<<Host | 1<<ContentLength | 1<<TransferEncoding | 1<<Connection |
-	1<<Hop | 1<<Upgrade | 1<<Expect | 1<<Explain | 1<<Named
+	1<<Hop | 1<<Upgrade | 1<<Expect | 1<<Explain | 1<<Named | 1<<Reserved
 
 // kindOf returns the kind of a valid field name.
 func kindOf(name []byte) Kind {
@@ -137,6 +139,10 @@ func kindOf(name []byte) Kind {
 		if EqualFold(name, "proxy-authorization") {
 			return Hop
 		}
+	case 25:
+		if EqualFold(name, "strict-transport-security") {
+			return TransportSecurity
+		}
 	}
 	if hasPrefixFold(name, "x-forwarded-") {
 		return Forwarded
@@ -172,11 +178,11 @@ func (f *Fields) Field(i int) (name, value []byte, kind Kind) {
 }
 
 // Header returns the value of the first field with that name, ignoring ASCII case. It does not find fields that are not
-// forwarded because of their name (with an underscore, or named by Connection).
+// forwarded because of their name (with an underscore, reserved, or named by Connection).
 func (f *Fields) Header(name string) ([]byte, bool) {
 	for i := range f.list {
 		l := &f.list[i]
-		if int(l.colon-l.name) != len(name) || l.kind == Underscore || l.kind == Alias || l.kind == Named {
+		if int(l.colon-l.name) != len(name) || l.kind == Underscore || l.kind == Alias || l.kind == Named || l.kind == Reserved {
 			continue
 		}
 		n := f.buf[l.name:l.colon]

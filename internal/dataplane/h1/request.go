@@ -8,6 +8,8 @@ type Limits struct {
 	Fields int // field lines; 100
 	Target int // bytes of the request-target; 8192
 
+	Reserved []string // request fields that clients must not send: removed, whatever stands for '-' in their name
+
 	RejectEncoded bool // refuse encoded slashes, backslashes and control characters in a path
 	Underscores   Underscores
 }
@@ -243,6 +245,7 @@ func (r *Request) requestLine(line []byte, lim *Limits) *Error {
 
 // finish checks what requires the complete head.
 func (r *Request) finish(lim *Limits) *Error {
+	r.reserve(lim.Reserved)
 	if err := r.underscores(lim.Underscores); err != nil {
 		return err
 	}

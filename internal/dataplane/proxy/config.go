@@ -30,7 +30,18 @@ type Listener struct {
 	RejectEncoded bool           // refuse encoded slashes, backslashes and control characters in a path
 	Underscores   h1.Underscores // request fields with '_' in their name; default: dropped
 	TLS           *tls.Config    // nil: in the clear. NextProtos is http/1.1
+	ClientFields  ClientFields   // for the instance, inside TLS
 	RequestID     RequestID      // which clients may set X-Request-Id; default: trusted proxies
+	Reserved      []string       // request fields that clients must not send: removed in every spelling, also if the peer is trusted
+	HSTS          string         // Strict-Transport-Security of every response inside TLS; empty: the instance's own
+	HTTPSPort     int            // above 0: every request is redirected to https with this port, and none is routed
+}
+
+// ClientFields name the request fields that describe a verified client certificate; empty: none. Listener.Reserved must
+// hold both names.
+type ClientFields struct {
+	Subject     string // RFC 2253
+	Fingerprint string // SHA-256 in hexadecimal digits
 }
 
 // RequestID says from which clients the proxy keeps X-Request-Id. It overwrites the field of all other clients.

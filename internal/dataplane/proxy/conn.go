@@ -21,6 +21,7 @@ type conn struct {
 	secure  *secure                 // nil: in the clear
 	stream  *h2.Stream              // a request of HTTP/2; nil: a connection
 	session atomic.Pointer[session] // a connection of HTTP/2; nil: of HTTP/1.1, or a stream
+	cert    clientCert              // of the client, verified
 	in      lease                   // received from the client and not yet processed
 	preface bool                    // the client began with the preface of HTTP/2
 	used    bool                    // a request was read
@@ -139,7 +140,8 @@ func (c *conn) awaitFirst() bool {
 
 // readHead reads a whole head. If that fails, it answers with the reason and returns false.
 func (c *conn) readHead(e *exchange) bool {
-	lim := &c.l.set.Load().limits
+	e.set = c.l.set.Load()
+	lim := &e.set.limits
 	armed := false
 	for {
 		n, bad := e.req.Parse(c.in.bytes(), lim)
@@ -202,6 +204,9 @@ func (c *conn) refuseHead(e *exchange, bad *h1.Error) {
 
 // handle answers a request whose head was read.
 func (c *conn) handle(e *exchange) (keep bool) {
+	if port := c.l.set.Load().HTTPSPort; port > 0 {
+		return c.redirect(e, port)
+	}
 	if bad := c.startBody(e); bad != nil {
 		c.refuseHead(e, bad)
 		return false

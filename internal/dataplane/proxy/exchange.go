@@ -19,6 +19,7 @@ type exchange struct {
 	out []byte // head being written, with the body bytes sent together with it
 	up  lease  // received from the instance
 
+	set      *settings  // of the listener, when the head was read
 	head     int        // bytes of the request head in the client's buffer
 	used     int        // bytes of the client's buffer that belong to this request
 	body     h1.Body    // of the request

@@ -100,7 +100,7 @@ func (c *conn) buildRequest(e *exchange) {
 	if c.trusted {
 		drop = ours
 	}
-	out := e.req.AppendHead(e.out[:0], drop)
+	out := c.appendClientCert(e.req.AppendHead(e.out[:0], drop), e)
 	out = append(out, "X-Forwarded-For: "...)
 	if c.trusted {
 		out = e.appendJoined(out, h1.ForwardedFor)

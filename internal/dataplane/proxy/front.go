@@ -25,7 +25,8 @@ type front interface {
 type own struct {
 	status, length int
 	code, text     string
-	keep           bool // the connection may stay open
+	location       []byte // of a redirect, which has no body
+	keep           bool   // the connection may stay open
 }
 
 const ownType = "text/plain; charset=utf-8"

@@ -109,13 +109,13 @@ func grpcStatus(status int, code string) int {
 }
 
 // ownGRPC writes the head of a reply of the proxy as gRPC expects it: only trailers, with the status and the text.
-func (e *exchange) ownGRPC(r own) {
+func (e *exchange) ownGRPC(c *conn, r own) {
 	out := h2.AppendStatus(e.out[:0], 200)
 	out = h2.AppendField(out, "content-type", "application/grpc")
 	out = appendNumber(out, "grpc-status", grpcStatus(r.status, r.code))
 	out = h2.AppendField(out, "grpc-message", grpcMessage("smartlb: "+strconv.Itoa(r.status)+" "+r.code+": "+r.text))
 	out = h2.AppendField(out, "date", e.date)
-	e.endBlock(out)
+	e.endBlock(c, out)
 }
 
 // grpcMessage escapes a text for grpc-message: bytes outside of printable ASCII, and '%'.

@@ -18,7 +18,7 @@ func (h1Front) head(c *conn, e *exchange, keep bool) bool {
 	if endless && !e.chunked {
 		keep = false // the end of the connection is the end of the body
 	}
-	out := res.AppendHead(e.out[:0], responseDrop)
+	out := res.AppendHead(e.out[:0], c.responseDrop())
 	switch {
 	case e.chunked:
 		out = h1.AppendChunkedField(out)
@@ -28,7 +28,7 @@ func (h1Front) head(c *conn, e *exchange, keep bool) bool {
 	if !res.HasDate() { // RFC 9110 §6.6.1
 		out = appendDate(out, c, e)
 	}
-	e.out = appendOurs(out, e, keep)
+	e.out = appendOurs(out, c, e, keep)
 	return keep
 }
 
@@ -36,12 +36,16 @@ func (h1Front) own(c *conn, e *exchange, r own) {
 	e.chunked = false
 	out := h1.AppendStatusLine(e.out[:0], r.status, []byte(http.StatusText(r.status)))
 	out = appendDate(out, c, e)
-	out = append(out, "Content-Type: "+ownType+"\r\n"...)
+	if r.location != nil {
+		out = append(append(append(out, "Location: "...), r.location...), "\r\n"...)
+	} else {
+		out = append(out, "Content-Type: "+ownType+"\r\n"...)
+	}
 	out = h1.AppendLength(out, int64(r.length))
 	if r.status == http.StatusServiceUnavailable {
 		out = append(out, "Retry-After: 1\r\n"...)
 	}
-	e.out = appendOurs(out, e, r.keep)
+	e.out = appendOurs(out, c, e, r.keep)
 }
 
 func (h1Front) first(e *exchange, data []byte, last bool) {
@@ -90,7 +94,7 @@ func (e *exchange) appendLastChunk(out []byte) []byte {
 }
 
 func (h1Front) interim(c *conn, e *exchange) error {
-	e.out = h1.AppendEnd(e.res.AppendHead(e.out[:0], responseDrop))
+	e.out = h1.AppendEnd(e.res.AppendHead(e.out[:0], c.responseDrop()))
 	_, err := c.link.write(e.out)
 	return err
 }
@@ -108,10 +112,11 @@ func (h1Front) protocol(e *exchange) string {
 }
 
 // appendOurs appends the fields that every reply gets, and ends the head.
-func appendOurs(out []byte, e *exchange, keep bool) []byte {
+func appendOurs(out []byte, c *conn, e *exchange, keep bool) []byte {
 	out = append(out, "X-Request-Id: "...)
 	out = append(out, e.id...)
 	out = append(out, "\r\n"...)
+	out = c.appendHSTS(out)
 	if e.x.Explain {
 		out = append(out, "X-Smartlb-Decision: "...)
 		out = e.x.AppendExplain(out)

@@ -14,7 +14,7 @@ var _ front = h2Front{}
 
 func (h2Front) head(c *conn, e *exchange, keep bool) bool {
 	res := &e.res
-	out := appendFields(h2.AppendStatus(e.out[:0], res.Status), res)
+	out := appendFields(h2.AppendStatus(e.out[:0], res.Status), c, res)
 	if res.Body == h1.ByLength || res.Body == h1.NoBody && res.Length >= 0 && res.Status != 204 {
 		out = appendNumber(out, "content-length", int(res.Length))
 	}
@@ -22,14 +22,14 @@ func (h2Front) head(c *conn, e *exchange, keep bool) bool {
 		c.setDate(e)
 		out = h2.AppendField(out, "date", e.date)
 	}
-	e.endBlock(out)
+	e.endBlock(c, out)
 	return keep
 }
 
 // appendFields appends the fields of a response that cross a proxy.
-func appendFields(out []byte, res *h1.Response) []byte {
+func appendFields(out []byte, c *conn, res *h1.Response) []byte {
 	for i := range res.Len() {
-		if name, value, ok := res.Crosses(i, responseDrop); ok {
+		if name, value, ok := res.Crosses(i, c.responseDrop()); ok {
 			out = h2.AppendField(out, name, value)
 		}
 	}
@@ -42,8 +42,11 @@ func appendNumber(out []byte, name string, n int) []byte {
 }
 
 // endBlock appends the fields that every reply gets, and ends the header block.
-func (e *exchange) endBlock(out []byte) {
+func (e *exchange) endBlock(c *conn, out []byte) {
 	out = h2.AppendField(out, "x-request-id", e.id)
+	if v := c.hsts(); v != "" {
+		out = h2.AppendField(out, "strict-transport-security", v)
+	}
 	if e.x.Explain {
 		out = h2.AppendField(out, "x-smartlb-decision", e.x.AppendExplain(nil))
 	}
@@ -53,17 +56,21 @@ func (e *exchange) endBlock(out []byte) {
 func (h2Front) own(c *conn, e *exchange, r own) {
 	c.setDate(e)
 	if e.grpc {
-		e.ownGRPC(r)
+		e.ownGRPC(c, r)
 		return
 	}
 	out := h2.AppendStatus(e.out[:0], r.status)
 	out = h2.AppendField(out, "date", e.date)
-	out = h2.AppendField(out, "content-type", ownType)
+	if r.location != nil {
+		out = h2.AppendField(out, "location", r.location)
+	} else {
+		out = h2.AppendField(out, "content-type", ownType)
+	}
 	out = appendNumber(out, "content-length", r.length)
 	if r.status == 503 {
 		out = h2.AppendField(out, "retry-after", "1")
 	}
-	e.endBlock(out)
+	e.endBlock(c, out)
 }
 
 func (h2Front) first(e *exchange, data []byte, _ bool) { e.out = append(e.out, data...) }
@@ -88,7 +95,7 @@ func (c *conn) sendEnd(e *exchange, block, data []byte, last bool) error {
 }
 
 func (h2Front) interim(c *conn, e *exchange) error {
-	e.out = appendFields(h2.AppendStatus(e.out[:0], e.res.Status), &e.res)
+	e.out = appendFields(h2.AppendStatus(e.out[:0], e.res.Status), c, &e.res)
 	_, err := c.stream.Write(e.out, nil, false)
 	return err
 }

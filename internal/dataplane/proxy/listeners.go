@@ -77,7 +77,7 @@ func (p *Proxy) SetListeners(want []Listener) error {
 	}
 	for i, w := range want {
 		limits := p.cfg.Limits
-		limits.RejectEncoded, limits.Underscores = w.RejectEncoded, w.Underscores
+		limits.RejectEncoded, limits.Underscores, limits.Reserved = w.RejectEncoded, w.Underscores, w.Reserved
 		next[i].set.Store(&settings{w, limits})
 	}
 	for _, l := range ls.open {

@@ -8,9 +8,6 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// responseDrop are the response fields that the proxy writes itself.
-var responseDrop = h1.Set(h1.RequestID)
-
 // bodyRoom bytes are kept free before and after body bytes for the frame of a chunk.
 const bodyRoom = 32
 

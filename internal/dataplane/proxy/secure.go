@@ -197,17 +197,18 @@ func (c *conn) handshake(s *secure) bool {
 	how := handshakeOf(err, late)
 	c.p.count.handshakes[how].Add(1)
 	if how == HandshakeDone {
+		c.cert = clientCertOf(s.conn.ConnectionState())
 		return true
 	}
 	if how == HandshakePlainHTTP {
-		c.link = c.wire
+		c.link, c.secure = c.wire, nil
 		e := c.takeExchange()
 		c.refuseHead(e, plainHTTP)
 		c.giveExchange(e)
 		return false
 	}
 	if how != HandshakeLeft && c.p.mayNote(c.now) {
-		c.p.cfg.Log.Info("a TLS handshake failed", "client", c.peer.String(), "listener", c.l.name(), "reason", how.String(), "error", err)
+		c.p.cfg.Log.Info("a TLS handshake failed", "client", c.peer.String(), "listener", c.l.name(), "reason", how.String(), "error", withSubject(err))
 	}
 	return false
 }
@@ -260,6 +261,8 @@ var handshakeTexts = []struct {
 	{"no mutually supported", HandshakeCipher}, // a curve
 	{"unsupported application protocols", HandshakeALPN},
 	{"didn't provide a certificate", HandshakeClientCert},
+	{"parse client certificate", HandshakeClientCert},
+	{"by the client certificate", HandshakeClientCert}, // a wrong signature
 	{"no certificates configured", HandshakeName},
 }
 

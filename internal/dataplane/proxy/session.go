@@ -121,7 +121,7 @@ func (s *session) open(stream *h2.Stream, head []byte, tooLarge bool) {
 	up := s.c
 	c := &conn{
 		p: up.p, l: up.l, wire: up.wire, link: streamLink{stream}, front: h2Front{}, stream: stream, secure: up.secure,
-		in: lease{pool: up.p.small}, peer: up.peer, trusted: up.trusted, explain: up.explain, shard: up.shard, now: up.p.cfg.Now(),
+		in: lease{pool: up.p.small}, peer: up.peer, cert: up.cert, trusted: up.trusted, explain: up.explain, shard: up.shard, now: up.p.cfg.Now(),
 	}
 	room := c.in.room()
 	if len(head) > len(room) {
@@ -142,7 +142,8 @@ func (s *session) open(stream *h2.Stream, head []byte, tooLarge bool) {
 func (c *conn) serveStream(tooLarge bool) {
 	e := c.takeExchange()
 	defer c.giveExchange(e)
-	n, bad := e.req.Parse(c.in.bytes(), &c.l.set.Load().limits)
+	e.set = c.l.set.Load()
+	n, bad := e.req.Parse(c.in.bytes(), &e.set.limits)
 	if bad == nil && (tooLarge || n == 0) {
 		bad = headFull
 	}

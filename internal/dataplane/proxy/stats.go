@@ -23,6 +23,7 @@ type Stats struct {
 	FieldsDropped    uint64                   // request fields with '_' in their name
 	Loops            uint64                   // requests that this proxy had forwarded before
 	Sessions         uint64                   // client connections of HTTP/2
+	Redirects        uint64                   // requests that were redirected to https
 	Tolerated        [h1.NumTolerances]uint64 // responses with this departure
 	ParseErrors      [h1.NumClasses]uint64
 	Handshakes       [NumHandshakes]uint64 // of TLS, by their end
@@ -31,11 +32,11 @@ type Stats struct {
 const countShards = 8 // of counters that every request touches
 
 type counters struct {
-	accepted, refused, stale, dials, resent, underscores, loops, sessions atomic.Uint64
-	tolerated                                                             [h1.NumTolerances]atomic.Uint64
-	parse                                                                 [h1.NumClasses]atomic.Uint64
-	handshakes                                                            [NumHandshakes]atomic.Uint64
-	shard                                                                 [countShards]countShard
+	accepted, refused, stale, dials, resent, underscores, loops, sessions, redirects atomic.Uint64
+	tolerated                                                                        [h1.NumTolerances]atomic.Uint64
+	parse                                                                            [h1.NumClasses]atomic.Uint64
+	handshakes                                                                       [NumHandshakes]atomic.Uint64
+	shard                                                                            [countShards]countShard
 }
 
 type countShard struct {
@@ -48,7 +49,7 @@ func (p *Proxy) Stats() Stats {
 	s := Stats{
 		ConnectionsOpen: p.conns.len(), IdleUpstream: p.pools.idle(),
 		Accepted: p.count.accepted.Load(), Refused: p.count.refused.Load(),
-		UpstreamStale: p.count.stale.Load(), UpstreamResent: p.count.resent.Load(), FieldsDropped: p.count.underscores.Load(), Loops: p.count.loops.Load(), Sessions: p.count.sessions.Load(),
+		UpstreamStale: p.count.stale.Load(), UpstreamResent: p.count.resent.Load(), FieldsDropped: p.count.underscores.Load(), Loops: p.count.loops.Load(), Sessions: p.count.sessions.Load(), Redirects: p.count.redirects.Load(),
 		UpstreamDials: p.count.dials.Load(),
 	}
 	for i := range p.count.shard {

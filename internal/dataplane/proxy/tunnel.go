@@ -29,11 +29,12 @@ func (e *exchange) acceptsUpgrade() bool {
 // tunnel copies bytes in both directions until both sides have ended, one side has failed, or no byte moved for
 // TunnelTimeout.
 func (c *conn) tunnel(e *exchange, u *upstreamConn) {
-	out := e.res.AppendHead(e.out[:0], responseDrop)
+	out := e.res.AppendHead(e.out[:0], c.responseDrop())
 	out = h1.AppendUpgrade(out, e.req.Upgrade())
 	out = append(out, "X-Request-Id: "...)
 	out = append(out, e.id...)
-	out = append(out, "\r\n\r\n"...)
+	out = append(out, "\r\n"...)
+	out = h1.AppendEnd(c.appendHSTS(out))
 	out = append(out, e.up.bytes()...)
 	e.out = out
 	e.sent = int64(e.up.len())

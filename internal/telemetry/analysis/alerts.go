@@ -195,7 +195,7 @@ func (t *Task) applyNode(in Input) {
 	n := &node{heard: in.Now, NodeStatus: event.NodeStatus{ // the fields that the rules read
 		Timestamp: s.Timestamp, Node: s.Node, LostLog: s.LostLog, Shortage: strings.ToValidUTF8(strings.Clone(s.Shortage[:min(len(s.Shortage), maxShortage)]), ""),
 		PanicServices: few(s.PanicServices), CrowdedServices: few(s.CrowdedServices),
-		RecreatedTopics: few(s.RecreatedTopics), UnsignedTopics: few(s.UnsignedTopics),
+		RecreatedTopics: few(s.RecreatedTopics), UnsignedTopics: few(s.UnsignedTopics), Certificates: fewCertificates(s.Certificates),
 	}}
 	bytes := t.nodeBytes + n.size() - was.size()
 	if bytes > maxNodeBytes && n.size() > was.size() {
@@ -219,6 +219,9 @@ func (n *node) size() int {
 			size += len(name)
 		}
 	}
+	for _, c := range n.Certificates {
+		size += len(c.Listener) + len(c.File) + len(c.Refused)
+	}
 	return size
 }
 
@@ -229,7 +232,7 @@ func few(names []string) []string {
 	return slices.Clone(names[:min(len(names), most)]) // a copy releases the memory of the longer list
 }
 
-// judgeNodes evaluates the rules that nodes report: panic of a service, recreated topics. A node without a recent
+// judgeNodes evaluates the rules that nodes report, such as panic of a service and recreated topics. A node without a recent
 // status changes nothing, so its alerts stay.
 func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 	if t.cfg.Partition != 0 {
@@ -251,6 +254,7 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 		t.judgeServices(rule.Panic, n, n.PanicServices, "too few usable instances of",
 			"Proxy "+n.Node+" sends requests to all instances that do not drain, healthy or not.", now, fx)
 		t.judgeShortage(n, now, fx)
+		t.judgeCertificates(n, now, fx)
 		t.judgeServices(rule.MassDrain, n, n.CrowdedServices, "health-status messages want to take out many instances of",
 			"Without a signature they take out no more than may be ejected, and never the last. smartlb explain INSTANCE names the senders.", now, fx)
 		for _, topic := range n.RecreatedTopics {

@@ -181,7 +181,7 @@ func TestAlertsThatNoAnalyzerWroteYetAreNotBelieved(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	for _, id := range []string{rule.InstanceDown.ID, rule.MassDrain.ID, rule.TelemetryQuota.ID, rule.NodeShortage.ID, rule.TopicRecreated.ID, rule.Unsigned.ID} {
+	for _, id := range []string{rule.InstanceDown.ID, rule.MassDrain.ID, rule.TelemetryQuota.ID, rule.NodeShortage.ID, rule.CertificateExpires.ID, rule.CertificateRefused.ID, rule.TopicRecreated.ID, rule.Unsigned.ID} {
 		if !rule.Known(id) {
 			t.Errorf("%s is no rule", id)
 		}
@@ -194,7 +194,10 @@ func TestAlertsThatNoAnalyzerWroteYetAreNotBelieved(t *testing.T) {
 // Ten thousand invented nodes may each send a status of a megabyte.
 func TestTheTextsOfNodesAreBounded(t *testing.T) {
 	b := newBench(t)
-	long := make([]string, 3000)
+	long, certificates := make([]string, 3000), make([]event.Certificate, 110)
+	for i := range certificates {
+		certificates[i] = event.Certificate{Listener: "l", File: strconv.Itoa(i), Refused: strings.Repeat("r", 600)}
+	}
 	for i := range long {
 		long[i] = strings.Repeat("s", 250) + strconv.Itoa(i)
 	}
@@ -202,6 +205,7 @@ func TestTheTextsOfNodesAreBounded(t *testing.T) {
 		v, err := event.NodeStatus{
 			Timestamp: b.now, Node: "n" + strconv.Itoa(i), Roles: []string{"proxy"}, Errors: long, Shortage: long[0] + long[1],
 			PanicServices: long[:100], CrowdedServices: long[:100], RecreatedTopics: long[:100], UnsignedTopics: long[:100],
+			Certificates: certificates,
 		}.Encode()
 		if err != nil {
 			t.Fatal(err)
@@ -211,7 +215,7 @@ func TestTheTextsOfNodesAreBounded(t *testing.T) {
 	kept := 0
 	for _, n := range b.task.nodes {
 		kept += n.size()
-		if n.Errors != nil || len(n.Shortage) > 256 {
+		if n.Errors != nil || len(n.Shortage) > 256 || len(n.Certificates) > 100 || len(n.Certificates[0].Refused) > 512 {
 			t.Fatal("what no rule looks at is kept")
 		}
 	}

@@ -462,6 +462,44 @@ func TestANodesShortageIsAnAlertOfTheNode(t *testing.T) {
 	}
 }
 
+func TestANodesCertificatesAreAlertsOfTheNode(t *testing.T) {
+	b := newBench(t)
+	say := func(node string, ticks int, all ...event.Certificate) {
+		for range ticks {
+			v, err := event.NodeStatus{Timestamp: b.now, Node: node, Roles: []string{"proxy"}, Certificates: all}.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.task.Apply(b.input(event.TopicNodeStatus, "", v, nil), &b.fx)
+			b.tick()
+		}
+	}
+	expires := event.Certificate{Listener: "web", File: "/a.pem", Expires: b.now.Add(72 * time.Hour)}
+	refused := event.Certificate{Listener: "web", File: "/a.pem", Refused: "/a.pem: the file is empty"}
+	say("n1", 1, expires, refused, event.Certificate{Listener: "web", File: "/nothing.pem"})
+	want := []string{"certificate-expires  firing", "certificate-refused  pending"}
+	if got := b.alerts(); !slices.Equal(got, want) {
+		t.Fatalf("got %q", got)
+	}
+	fired := decodeAll(t, b.all, event.TopicAlerts, event.DecodeAlert)[0]
+	if text := fired.Annotations.Summary; !strings.Contains(text, "/a.pem of listener web on proxy n1 expires on "+expires.Expires.UTC().Format(time.RFC3339)) {
+		t.Errorf("summary %q", text)
+	}
+	say("n2", 20) // a node without problems resolves nothing of another node
+	say("n1", 12, expires, refused)
+	if want = append(want, "certificate-refused  firing"); !slices.Equal(b.alerts(), want) {
+		t.Fatalf("got %q", b.alerts())
+	}
+	say("n1", 2, expires)
+	if want = append(want, "certificate-refused  resolved"); !slices.Equal(b.alerts(), want) {
+		t.Fatalf("after the file is right again: %q", b.alerts())
+	}
+	say("n1", 2)
+	if want = append(want, "certificate-expires  resolved"); !slices.Equal(b.alerts(), want) {
+		t.Fatalf("after the certificate was exchanged: %q", b.alerts())
+	}
+}
+
 func TestAlertsAreRestoredBySeqAndPartition(t *testing.T) {
 	b := newBench(t)
 	for range 5 {

@@ -38,10 +38,16 @@ type Options struct {
 // New makes an authority.
 func New(tb testing.TB, name string) *Authority {
 	tb.Helper()
+	return Until(tb, name, time.Now().Add(24*time.Hour))
+}
+
+// Until makes an authority whose certificate expires at a time.
+func Until(tb testing.TB, name string, end time.Time) *Authority {
+	tb.Helper()
 	a := &Authority{tb: tb, key: ecKey(tb)}
 	template := &x509.Certificate{
 		SerialNumber: serial(tb), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
+		NotBefore: end.AddDate(-1, 0, 0), NotAfter: end, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
 	if err != nil {

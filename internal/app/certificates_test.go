@@ -1,0 +1,86 @@
+package app
+
+import (
+	crypto "crypto/tls"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/test/certtest"
+)
+
+func TestHSTSInSeconds(t *testing.T) {
+	year, end := 365*24*time.Hour, time.Duration(0)
+	for want, tls := range map[string]config.ListenerTLS{
+		"": {}, "max-age=31536000": {HSTS: &year}, "max-age=0": {HSTS: &end}, "max-age=31536000; includeSubDomains": {HSTS: &year, HSTSSubDomains: true},
+	} {
+		if got := listenerOf(config.Listener{TLS: &tls}).HSTS; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// An instance may get requests of every listener, so a name is reserved on all of them, also while a listener requests no
+// certificates.
+func TestNamesOfClientFieldsAreReservedOnEveryListener(t *testing.T) {
+	tls := func(mode, subject, fingerprint string) *config.ListenerTLS {
+		return &config.ListenerTLS{Clients: config.ClientCertificates{Mode: mode, CA: "ca", SubjectHeader: subject, FingerprintHeader: fingerprint}}
+	}
+	got := config.ReservedHeaders([]config.Listener{{Name: "plain"}, {TLS: tls("require", "X-A", "X-B")}, {TLS: tls("off", "X-A", "X-C")}, {TLS: tls("", "", "")}})
+	if want := []string{"X-A", "X-B", "X-C"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for mode, want := range map[string]crypto.ClientAuthType{
+		"": crypto.NoClientCert, "off": crypto.NoClientCert, "request": crypto.VerifyClientCertIfGiven, "require": crypto.RequireAndVerifyClientCert,
+	} {
+		l := config.Listener{TLS: tls(mode, "X-A", "X-B")}
+		l.TLS.TicketKeys = "keys"
+		if c := certsOf(l, slog.New(slog.DiscardHandler)); c.ClientAuth != want || (c.ClientCA != "") != (want != crypto.NoClientCert) || c.TicketKeys != "keys" {
+			t.Errorf("%q: %v with %q and %q", mode, c.ClientAuth, c.ClientCA, c.TicketKeys)
+		}
+		if f := listenerOf(l).ClientFields; f.Subject != "X-A" || f.Fingerprint != "X-B" {
+			t.Errorf("%q: %+v", mode, f)
+		}
+	}
+}
+
+func TestAStatusNamesCertificatesWithProblems(t *testing.T) {
+	ca, dir := certtest.New(t, "ca"), t.TempDir()
+	year := certtest.Options{NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0)}
+	soon := certtest.Options{NotBefore: time.Now().AddDate(-1, 0, 0), NotAfter: time.Now().AddDate(0, 0, 13)}
+	files := func(name string, o certtest.Options) config.Files {
+		cert, key := ca.IssuePEM(o, name)
+		c, k := certtest.Files(t, dir, name, cert, key)
+		return config.Files{Cert: c, Key: k}
+	}
+	good, expiring := files("good", year), files("soon", soon)
+	listener := config.Listener{Name: "web", TLS: &config.ListenerTLS{Certificates: []config.Files{good, expiring, expiring}}}
+	c := certificates{log: slog.New(slog.DiscardHandler)}
+	sets, err := c.load([]config.Listener{listener})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.serve(sets)
+	got := c.problems(time.Now())
+	if len(got) != 1 || got[0].Listener != "web" || got[0].File != expiring.Cert || got[0].Expires.Sub(soon.NotAfter).Abs() > time.Second || got[0].Refused != "" {
+		t.Errorf("got %+v", got)
+	}
+	if err := os.WriteFile(good.Cert, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files("soon", year)
+	sets["web"].Refresh()
+	got = c.problems(time.Now())
+	if len(got) != 1 || got[0].File != good.Cert || !strings.Contains(got[0].Refused, "the file is empty") || !got[0].Expires.IsZero() {
+		t.Errorf("after the exchange of one and the loss of the other: %+v", got)
+	}
+	files("good", year)
+	sets["web"].Refresh()
+	if got = c.problems(time.Now()); len(got) != 0 {
+		t.Errorf("after the correction: %+v", got)
+	}
+}

@@ -1,0 +1,57 @@
+package analysis
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/telemetry/rule"
+)
+
+// fewCertificates limits a list of certificates to what alerts can show. The copies release the memory of the message.
+func fewCertificates(all []event.Certificate) []event.Certificate {
+	const most, longestName, longestReason = 100, 512, 512
+	out := []event.Certificate{}
+	for _, c := range all[:min(len(all), most)] {
+		if len(c.Listener) > longestName || len(c.File) > longestName || c.Expires.IsZero() && c.Refused == "" {
+			continue
+		}
+		c.Listener, c.File = strings.Clone(c.Listener), strings.Clone(c.File)
+		c.Refused = strings.ToValidUTF8(strings.Clone(c.Refused[:min(len(c.Refused), longestReason)]), "")
+		out = append(out, c)
+	}
+	return slices.Clip(out)
+}
+
+// judgeCertificates fires a rule for each problem that a node reports about the files of its TLS listeners, and resolves
+// it for problems that the node no longer reports.
+func (t *Task) judgeCertificates(n *node, now time.Time, fx *Effects) {
+	var bad []rule.Judgement
+	for _, c := range n.Certificates {
+		j := rule.Judgement{
+			Rule: rule.CertificateExpires, Verdict: rule.Bad, Value: event.Some(1),
+			Labels:      map[string]string{"node": n.Node, "listener": c.Listener, "file": c.File},
+			Summary:     fmt.Sprintf("certificate %s of listener %s on proxy %s expires on %s", c.File, c.Listener, n.Node, c.Expires.UTC().Format(time.RFC3339)),
+			Description: "Clients refuse an expired certificate. Replace the file; the proxy serves the new certificate within 2 s.",
+		}
+		if c.Refused != "" {
+			j.Rule = rule.CertificateRefused
+			j.Summary = fmt.Sprintf("proxy %s does not use the changed file %s of listener %s", n.Node, c.File, c.Listener)
+			j.Description = "Reason: " + c.Refused + ". The proxy continues with what it read before. Correct the file."
+		}
+		bad = append(bad, j)
+		t.say(j, now, fx)
+	}
+	for _, a := range t.alerts.Active() {
+		for _, r := range [...]rule.Rule{rule.CertificateExpires, rule.CertificateRefused} {
+			if a.RuleID == r.ID && a.Labels["node"] == n.Node && !slices.ContainsFunc(bad, func(j rule.Judgement) bool {
+				return j.Rule.ID == r.ID && maps.Equal(j.Labels, a.Labels)
+			}) {
+				t.say(rule.Judgement{Rule: r, Verdict: rule.Good, Labels: a.Labels}, now, fx)
+			}
+		}
+	}
+}

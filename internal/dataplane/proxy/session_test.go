@@ -191,3 +191,30 @@ func TestHTTP2DrainLosesNoFrame(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Redirects and HSTS are the same for both protocols.
+func TestHTTP2RedirectAndHSTS(t *testing.T) {
+	b := runWith(t, false, []string{echo(t)}, func(c *Config, _ *dispatch.Route) { c.Listeners[0].HTTPSPort = 8443 })
+	client, url := b.h2Client("/a?b=c")
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for method, want := range map[string]int{"GET": 301, "POST": 308} {
+		req, _ := http.NewRequest(method, url, nil)
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body := readAll(t, res.Body); res.StatusCode != want || body != "" || res.Header.Get("Location") != "https://127.0.0.1:8443/a?b=c" {
+			t.Errorf("%s: got %d %v %q", method, res.StatusCode, res.Header, body)
+		}
+	}
+	b = runWith(t, true, []string{echo(t)}, func(c *Config, _ *dispatch.Route) { c.Listeners[0].HSTS = "max-age=60" })
+	client, url = b.h2Client("/")
+	res, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = readAll(t, res.Body)
+	if got := res.Header.Values("Strict-Transport-Security"); len(got) != 1 || got[0] != "max-age=60" {
+		t.Errorf("got %v", got)
+	}
+}

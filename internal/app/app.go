@@ -310,7 +310,7 @@ func (a *App) start(ctx context.Context, acts *actors) bool {
 	if a.data != nil {
 		acts.start("proxy", a.data.proxy.Run, a.drain)
 	}
-	if a.o.Signals.C != nil {
+	if a.o.Signals.C != nil || a.o.Signals.Watch != "" {
 		acts.start("signals", a.followSignals, nil)
 	}
 	a.record("start.node", event.Target{Kind: "node", ID: a.node}, nil)

@@ -32,6 +32,7 @@ func Run(env *cli.Env) *cobra.Command {
 		Use: "run", Short: "Run one or more roles in this process",
 		Long: "Runs any of the roles proxy, analyzer, console and broker in this process, in the foreground.",
 		Example: `  smartlb run --roles proxy --config smartlb.yaml --kafka kafka-1:9092,kafka-2:9092
+  smartlb run --roles proxy --config smartlb.yaml --config-source file --watch
   smartlb run --roles analyzer,console --kafka kafka-1:9092
   smartlb run --roles broker --data /var/lib/smartlb`,
 		Defaults: runArgs{nodeFlags: nodeFlags{data: "data"}},

@@ -85,7 +85,7 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 	}()
 	err = one.Run(ctx)
 	<-printed
-	return cli.None{}, errors.Join(err, <-said, a.removeReady())
+	return cli.None{}, ended(err, <-said, a.removeReady())
 }
 
 // writeReady tells the parent process that the broker serves. In a process without a broker, it reports the console.

@@ -65,7 +65,11 @@ type App struct {
 	once       sync.Once
 	drainMu    sync.Mutex
 	drains     bool
+	cut        bool // the stop cut requests
 }
+
+// ErrCut is the error of Run if the only fault of a stop is that it cut requests, which the log describes.
+var ErrCut = errors.New("requests were cut, because the drain time ended")
 
 // New binds every listener and checks every input. If it returns an error, it has closed everything.
 func New(o Options) (_ *App, err error) {
@@ -255,7 +259,7 @@ func (a *App) TopicsReady() <-chan struct{} { return a.topicsReady }
 func (a *App) Stopped() <-chan struct{} { return a.stopped }
 
 // Run starts everything. It returns when ctx has ended and everything has stopped, or when an actor has failed. The
-// error names each actor that did not stop cleanly.
+// error names each actor that did not stop cleanly. It is ErrCut if all did and the drain cut requests.
 func (a *App) Run(ctx context.Context) error {
 	defer close(a.stopped)
 	defer a.unlockData()
@@ -278,7 +282,13 @@ func (a *App) Run(ctx context.Context) error {
 	a.record("stop.node", event.Target{Kind: "node", ID: a.node}, failed)
 	stop, cancel := context.WithTimeout(context.Background(), a.o.LameDuck+a.o.Drain+5*time.Second)
 	defer cancel()
-	return errors.Join(failed, acts.stopAll(stop))
+	err := errors.Join(failed, acts.stopAll(stop))
+	a.drainMu.Lock()
+	defer a.drainMu.Unlock()
+	if err == nil && a.cut {
+		return ErrCut
+	}
+	return err
 }
 
 // start starts the actors; they stop in the reverse order. It returns false if the broker did not start: all other
@@ -310,7 +320,7 @@ func (a *App) start(ctx context.Context, acts *actors) bool {
 	if a.data != nil {
 		acts.start("proxy", a.data.proxy.Run, a.drain)
 	}
-	if a.o.Signals.C != nil {
+	if a.o.Signals.C != nil || a.o.Signals.Watch != "" {
 		acts.start("signals", a.followSignals, nil)
 	}
 	a.record("start.node", event.Target{Kind: "node", ID: a.node}, nil)
@@ -378,7 +388,10 @@ func (a *App) drain(ctx context.Context) error {
 	err := a.data.proxy.Drain(ctx)
 	var cut *proxy.CutError
 	if errors.As(err, &cut) {
-		a.o.Log.Warn("drain time ended, requests were cut", "drain", a.o.Drain.String(), "requests", cut.Requests, "idle_connections", cut.Idle, "by_service", cut.Services())
+		a.drainMu.Lock()
+		a.cut = cut.Requests > 0
+		a.drainMu.Unlock()
+		a.o.Log.Warn("drain time ended, requests and tunnels were cut", "drain", a.o.Drain.String(), "requests", cut.Requests, "idle_connections", cut.Idle, "by_service", cut.Services())
 		return nil
 	}
 	return err

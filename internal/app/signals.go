@@ -14,19 +14,36 @@ import (
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
-// Signals are the signals that a running process handles.
+// Signals make a running process read its configuration file again.
 type Signals struct {
-	C      <-chan os.Signal                        // SIGHUP and SIGUSR1; nil: no signals
-	Reload func() (config.Document, []byte, error) // reads file, environment and flags again; nil: no file
-	HungUp func() bool                             // reports whether the terminal that started the process is closed; nil: no terminal
+	C      <-chan os.Signal     // SIGHUP and SIGUSR1; nil: no signals
+	Reload func() (File, error) // reads file, environment and flags again; nil: no file
+	HungUp func() bool          // reports whether the terminal that started the process is closed; nil: no terminal
+	Watch  string               // a file whose changes are applied without a signal; empty: none
+	Taken  Sum                  // of the file that the process started with
+}
+
+// File is what a process reads from its configuration file, environment and flags.
+type File struct {
+	Document config.Document
+	Traffic  []byte // the Traffic part as text
+	Sum      Sum    // set also if the content is refused
 }
 
 // errHungUp ends a process after its terminal was closed.
 var errHungUp = errors.New("the terminal was closed")
 
 // followSignals reopens the access log on SIGHUP and SIGUSR1. On SIGHUP it also applies the changes in the file that
-// need no restart. It returns errHungUp if the signal means that the terminal was closed.
+// need no restart. With Signals.Watch it applies them after each change of the file. It returns errHungUp if the signal
+// means that the terminal was closed.
 func (a *App) followSignals(ctx context.Context) error {
+	w := newFileWatch(a.o.Signals.Watch, a.o.Signals.Taken)
+	var look <-chan time.Time
+	if a.o.Signals.Watch != "" {
+		tick := time.NewTicker(watchPace)
+		defer tick.Stop()
+		look = tick.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -36,8 +53,18 @@ func (a *App) followSignals(ctx context.Context) error {
 				return errHungUp
 			}
 			a.reopenAccessLog()
-			if s == syscall.SIGHUP {
-				a.reload()
+			if s == syscall.SIGHUP && a.o.Signals.Reload != nil {
+				f, err := a.o.Signals.Reload()
+				w.taken = f.Sum
+				a.reload(f, err)
+			}
+		case <-look:
+			if !w.changed() {
+				continue
+			}
+			if f, err := a.o.Signals.Reload(); f.Sum == w.seen { // otherwise the file changed since the look
+				w.taken = f.Sum
+				a.reload(f, err)
 			}
 		}
 	}
@@ -54,23 +81,19 @@ func (a *App) reopenAccessLog() {
 	a.o.Log.Info("access log reopened")
 }
 
-// reload applies the changed file. It first does everything that can fail, so a bad file changes nothing.
-func (a *App) reload() {
-	if a.o.Signals.Reload == nil {
-		return
+// reload applies a file that was read again, or logs the error of reading it. It first does everything that can fail, so
+// a bad file changes nothing.
+func (a *App) reload(f File, err error) {
+	applied := ""
+	if err == nil {
+		applied, err = a.reloadTraffic(f.Traffic)
 	}
-	d, traffic, err := a.o.Signals.Reload()
 	if err != nil {
 		a.o.Log.Error("configuration file refused, nothing was changed", "error", err)
 		return
 	}
-	restart := needRestart(a.o.Document, d)
-	applied, err := a.reloadTraffic(traffic)
-	if err != nil {
-		a.o.Log.Error("configuration file refused, nothing was changed", "error", err)
-		return
-	}
-	a.reloadAccessLog(d.Proxy.AccessLog, &restart)
+	restart := needRestart(a.o.Document, f.Document)
+	a.reloadAccessLog(f.Document.Proxy.AccessLog, &restart)
 	a.o.Log.Info("configuration file read again", "listeners_routes_services", applied, "need_restart", strings.Join(restart, ","))
 }
 

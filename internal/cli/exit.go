@@ -12,6 +12,7 @@ const (
 	ExitFailed      = 1
 	ExitUsage       = 2   // the command line is wrong
 	ExitDrift       = 3   // with --exit-code: there is a difference
+	ExitCut         = 4   // up, run, proxy: the drain time of a stop ended and requests were cut
 	ExitUnhealthy   = 10  // status, health: a required service is down
 	ExitInterrupted = 130 // Ctrl-C before the work was complete
 )
@@ -34,9 +35,12 @@ var ErrDrift error = &codeError{ExitDrift, errors.New("differs")}
 // ErrFailed ends a verb with ExitFailed. The verb's result is printed and describes the failure.
 var ErrFailed error = &codeError{ExitFailed, errors.New("failed")}
 
-// verdict reports whether the printed result already describes an error.
+// ErrCut ends a verb with ExitCut. The log says what was cut.
+var ErrCut error = &codeError{ExitCut, errors.New("requests were cut")}
+
+// verdict reports whether the printed result or the log already describes an error.
 func verdict(err error) bool {
-	return errors.Is(err, ErrUnhealthy) || errors.Is(err, ErrDrift) || errors.Is(err, ErrFailed)
+	return errors.Is(err, ErrUnhealthy) || errors.Is(err, ErrDrift) || errors.Is(err, ErrFailed) || errors.Is(err, ErrCut)
 }
 
 // Usagef returns an error about a wrong command line.
@@ -59,7 +63,7 @@ func Code(err error) int {
 	}
 }
 
-// speaks reports whether an error needs a line on stderr. Verdicts need none, because the result was printed. Ctrl-C
+// speaks reports whether an error needs a line on stderr. Verdicts need none, because they are described already. Ctrl-C
 // needs none, because the user pressed it.
 func speaks(err error) bool {
 	return err != nil && !verdict(err) && Code(err) != ExitInterrupted

@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
 
 // SIGHUP ended the node, and a rotated access log was written to under its new
@@ -115,18 +113,21 @@ func TestLameDuckGoesOnAcceptingWhileReadyzFails(t *testing.T) {
 	}
 }
 
-// A drain whose time ends says what it cut.
+// A drain whose time ends says what it cut, in the log and by the exit code.
 func TestDrainThatRunsOutSaysWhatItCut(t *testing.T) {
 	t.Parallel()
-	never := upstreamtest.NewRaw(t, func(s *upstreamtest.Session) { s.Hang() })
-	p := lineProxy(t, []string{never.Addr}, "--drain", "300ms", "--timeout", "10m", "--health-interval", "0")
-	for range 3 {
+	p := lineProxy(t, []string{longInstance(t, nil)}, "--drain", "300ms", "--timeout", "10m", "--health-interval", "0")
+	for range 2 {
 		nc, err := net.Dial("tcp", p.Address("web"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = nc.Close() })
-		_, _ = fmt.Fprintf(nc, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		_, _ = fmt.Fprintf(nc, "GET /long/stream HTTP/1.1\r\nHost: a\r\n\r\n")
+	}
+	_, say := openTunnel(t, p.Address("web"))
+	if got := say("hello\n"); got != "hello\n" {
+		t.Fatalf("the tunnel: %q", got)
 	}
 	eventually(t, "they are under way", func() bool { return metric(t, p.Address("admin"), "smartlb_instance_in_flight") == 3 })
 	_ = p.Cmd.Process.Signal(syscall.SIGTERM)
@@ -137,5 +138,8 @@ func TestDrainThatRunsOutSaysWhatItCut(t *testing.T) {
 	}
 	if !p.Said(`"requests":3`) || !p.Said(`"by_service":"default 3"`) {
 		t.Error("the log does not say what was cut")
+	}
+	if code := p.Cmd.ProcessState.ExitCode(); code != 4 {
+		t.Errorf("exit code %d", code)
 	}
 }

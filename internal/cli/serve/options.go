@@ -29,14 +29,16 @@ type nodeFlags struct {
 	accessLog                  string
 	drain, lameDuck            time.Duration
 	insecure, withParent       bool
-	readOnly                   bool
+	readOnly, watch            bool
 	readyFile                  string
+	sum                        app.Sum                // of the file that load read
 	given                      func(flag string) bool // reports whether a flag is given; nil: no flag is
 }
 
 func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	n.given = f.Changed
 	f.StringVar(&n.file, "config", "", "configuration `file`; see smartlb config example")
+	f.BoolVar(&n.watch, "watch", false, "apply a changed --config file without SIGHUP, within 2s")
 	f.StringVar(&n.configSource, "config-source", "kafka", "kafka: revisions from config-updates replace the file; file: they are ignored")
 	f.StringVar(&n.data, "data", "", "`directory` for state (default ./data, or the user's state directory with --demo)")
 	f.StringSliceVar(&n.kafka, "kafka", nil, "Kafka brokers, `host:port,...` (default localhost:9092)")
@@ -48,7 +50,7 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	f.StringVar(&n.brokerInside, "broker-internal", "127.0.0.1:29092", "second `address` of the embedded broker, for containers and Connect; empty: none")
 	f.StringSliceVar(&n.explainFrom, "explain-from", nil, "`CIDR,...` of clients that may request X-Smartlb-Decision")
 	f.StringVar(&n.accessLog, "access-log", "", "`file` for JSON lines, - for stdout")
-	f.DurationVar(&n.drain, "drain", drain, "how long a stop waits for requests")
+	f.DurationVar(&n.drain, "drain", drain, "how long a stop waits for requests; exit code 4 if it then cuts some")
 	f.DurationVar(&n.lameDuck, "lame-duck", 0, "how long a stop continues to accept requests while /readyz already fails")
 	f.BoolVar(&n.readOnly, "read-only", false, "refuse every change through the web UI")
 	f.BoolVar(&n.insecure, "insecure-listen", false, "allow admin, console and broker to listen on non-loopback addresses without credentials")
@@ -62,10 +64,12 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 	d, traffic := config.Default(), []byte(nil)
 	if n.file != "" {
-		src, err := os.ReadFile(n.file)
+		n.sum = app.Sum{}
+		src, err := config.ReadFile(n.file)
 		if err != nil {
 			return d, nil, err
 		}
+		n.sum = app.SumOf(src)
 		if d, err = config.Parse(src); err != nil {
 			return d, nil, cli.Mistakes(n.file, err)
 		}
@@ -173,6 +177,9 @@ func (n *nodeFlags) options(env *cli.Env, d config.Document, traffic []byte) (ap
 	if n.configSource != "kafka" && n.configSource != "file" {
 		return app.Options{}, cli.Usagef("--config-source %s: allowed are kafka and file", n.configSource)
 	}
+	if err := n.watchable(); err != nil {
+		return app.Options{}, err
+	}
 	own, err := n.listenFlags(d)
 	if err != nil {
 		return app.Options{}, err
@@ -184,6 +191,20 @@ func (n *nodeFlags) options(env *cli.Env, d config.Document, traffic []byte) (ap
 		Document: d, Traffic: traffic, FileName: n.file, DataDir: n.data, Kafka: true, FileOnly: n.configSource == "file",
 		Broker: b, Version: cli.ReadVersion().Version, Drain: n.drain, LameDuck: n.lameDuck, Insecure: n.insecure, Listen: own, ListenFlag: "--listen [NAME=]ADDR", Log: env.Log,
 	}, nil
+}
+
+// watchable returns an error if --watch has no file whose changes can be seen. To read a pipe again would block.
+func (n *nodeFlags) watchable() error {
+	if !n.watch {
+		return nil
+	}
+	if n.file == "" {
+		return cli.Usagef("--watch: there is no file to watch; add --config FILE")
+	}
+	if info, err := os.Stat(n.file); err == nil && !info.Mode().IsRegular() {
+		return cli.Usagef("--watch: %s is not a regular file; leave out --watch, or write the configuration to a file", n.file)
+	}
+	return nil
 }
 
 // stateDir returns the folder for state outside the project.

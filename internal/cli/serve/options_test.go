@@ -172,7 +172,7 @@ func TestFlagsOfTheReferenceSetTheirKeys(t *testing.T) {
 			t.Errorf("--%s %s does not set %s", flag, value, path)
 		}
 	}
-	ofNoKey := []string{"config", "config-source", "profile", "broker-listen", "broker-internal", "insecure-listen", "with-parent", "ready-file"}
+	ofNoKey := []string{"config", "config-source", "watch", "profile", "broker-listen", "broker-internal", "insecure-listen", "with-parent", "ready-file"}
 	flags.VisitAll(func(f *pflag.Flag) {
 		if named[f.Name] == slices.Contains(ofNoKey, f.Name) {
 			t.Errorf("--%s: the reference must name it with its key, or this test as a flag without a key", f.Name)

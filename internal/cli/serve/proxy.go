@@ -59,7 +59,7 @@ func Proxy(env *cli.Env) *cobra.Command {
 			f.Float64Var(&a.sample, "decision-sample", a.sample, "with --kafka: share of requests whose decision is published, 0 to 1")
 			f.StringSliceVar(&a.explainFrom, "explain-from", nil, "`CIDR,...` of clients that may request X-Smartlb-Decision")
 			f.StringVar(&a.admin, "admin", config.DefaultAdmin, "`address` of API, /metrics, /healthz, /readyz")
-			f.DurationVar(&a.drain, "drain", a.drain, "how long a stop waits for requests")
+			f.DurationVar(&a.drain, "drain", a.drain, "how long a stop waits for requests; exit code 4 if it then cuts some")
 			f.DurationVar(&a.lameDuck, "lame-duck", 0, "how long a stop continues to accept requests while /readyz already fails")
 		},
 		Run:      runProxy,
@@ -110,7 +110,7 @@ func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) 
 	}()
 	err = one.Run(ctx)
 	<-printed
-	return cli.None{}, err
+	return cli.None{}, ended(err)
 }
 
 // flagOf returns the flag whose value stands at a path of the document.

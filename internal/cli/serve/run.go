@@ -32,6 +32,7 @@ func Run(env *cli.Env) *cobra.Command {
 		Use: "run", Short: "Run one or more roles in this process",
 		Long: "Runs any of the roles proxy, analyzer, console and broker in this process, in the foreground.",
 		Example: `  smartlb run --roles proxy --config smartlb.yaml --kafka kafka-1:9092,kafka-2:9092
+  smartlb run --roles proxy --config smartlb.yaml --config-source file --watch
   smartlb run --roles analyzer,console --kafka kafka-1:9092
   smartlb run --roles broker --data /var/lib/smartlb`,
 		Defaults: runArgs{nodeFlags: nodeFlags{data: "data"}},
@@ -84,7 +85,7 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 	}()
 	err = one.Run(ctx)
 	<-printed
-	return cli.None{}, errors.Join(err, <-said, a.removeReady())
+	return cli.None{}, ended(err, <-said, a.removeReady())
 }
 
 // writeReady tells the parent process that the broker serves. In a process without a broker, it reports the console.

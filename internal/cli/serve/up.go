@@ -97,10 +97,10 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	if err != nil {
 		return cli.None{}, err
 	}
-	return cli.None{}, children.Run(ctx, children.Options{
+	return cli.None{}, ended(children.Run(ctx, children.Options{
 		Node: o, KafkaGiven: note != "", KafkaNote: note, BrokerListen: a.brokerListen, BrokerInside: a.brokerInside,
 		Console: console, OwnConsole: ours, ConsoleArgs: a.consoleArgs(), WithDemo: a.demo, DemoOffset: a.demoPorts - firstDemoPort, DemoRate: a.demoRate, Program: program, Out: env.Out,
-	})
+	}))
 }
 
 // runningStack returns the source of the brokers: --kafka, --profile, or the stack that runs on this machine. An empty

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"io"
+	"os"
 	"reflect"
 
 	"github.com/goccy/go-yaml/ast"
@@ -14,6 +16,16 @@ const MaxBytes = 9 << 20
 // limits returns the limits of a document. The largest document has a million keys, values and brackets.
 func limits() yamlsafe.Limits {
 	return yamlsafe.Limits{Bytes: MaxBytes, Tokens: 1_250_000, Documents: 1}
+}
+
+// ReadFile reads a file. It reads at most one byte more than a document may have, so that Parse refuses a larger file.
+func ReadFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, MaxBytes+1))
 }
 
 // Parse reads a whole file and applies the defaults. The error is [Mistakes].

@@ -123,6 +123,21 @@ func TestTheMovesKeepTheirPromises(t *testing.T) {
 	}
 }
 
+// A file that was cut, such as on a full disk, leaves the routes.
+func TestAnEmptyFileDoesNotReplaceRoutes(t *testing.T) {
+	o := observe(t)
+	o.cfg.FileOnly = true
+	if taken, err := o.Reload([]byte("\n")); !taken || err != nil {
+		t.Errorf("a node without routes: taken %v, %v", taken, err)
+	}
+	if _, err := o.Reload([]byte(document)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Reload([]byte(" \n")); !errors.Is(err, config.ErrBlank) || len(o.applied) != 2 {
+		t.Errorf("error %v, %d documents applied", err, len(o.applied))
+	}
+}
+
 // From each state, each turn leads to the state and the action of the table.
 func TestEachStepOfTheServedConfiguration(t *testing.T) {
 	for _, state := range states {

@@ -115,6 +115,9 @@ func proxyConfig(p config.Proxy) proxy.Config {
 // listenerOf converts the settings of a checked listener.
 func listenerOf(l config.Listener) proxy.Listener {
 	out := proxy.Listener{Name: l.Name, Addr: l.Address, RejectEncoded: l.EncodedCharacters == "reject"}
+	if l.ProxyProtocol != nil {
+		out.ProxyFrom = l.ProxyProtocol.From
+	}
 	switch l.UnderscoreHeaders {
 	case "keep":
 		out.Underscores = h1.KeepUnderscores

@@ -44,6 +44,7 @@ var (
 	descFields   = prometheus.NewDesc("smartlb_request_fields_dropped_total", "Request headers with an underscore in their name that were not forwarded.", nil, nil)
 	descLoops    = prometheus.NewDesc("smartlb_loops_total", "Requests that this proxy had forwarded before.", nil, nil)
 	descTolerant = prometheus.NewDesc("smartlb_upstream_tolerated_total", "Responses that violated HTTP but had only one meaning, by kind.", []string{"kind"}, nil)
+	descHeaders  = prometheus.NewDesc("smartlb_proxy_protocol_connections_total", "Client connections that must begin with a PROXY header, by result.", []string{"result"}, nil)
 	descShakes   = prometheus.NewDesc("smartlb_tls_handshakes_total", "TLS handshakes of clients, by result.", []string{"result"}, nil)
 	descExpires  = prometheus.NewDesc("smartlb_certificate_expires_timestamp_seconds", "When a served certificate of a listener expires.", []string{"listener", "cert"}, nil)
 	descBadCert  = prometheus.NewDesc("smartlb_certificate_refused", "1 while the changed files of a certificate cannot be served and the certificate before serves.", []string{"listener", "cert"}, nil)
@@ -96,6 +97,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descLoops, prometheus.CounterValue, float64(s.Loops))
 	for i, n := range s.Tolerated {
 		ch <- prometheus.MustNewConstMetric(descTolerant, prometheus.CounterValue, float64(n), h1.ToleranceName(i))
+	}
+	for i, n := range s.ProxyHeaders {
+		ch <- prometheus.MustNewConstMetric(descHeaders, prometheus.CounterValue, float64(n), proxy.ProxyHeader(i).String())
 	}
 	c.tls(ch, s)
 	c.instances(ch)

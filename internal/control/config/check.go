@@ -168,6 +168,19 @@ func (c *checker) listenerTLS(path string, t *ListenerTLS) {
 	}
 }
 
+// maxProxyFrom limits the networks of a listener, because each connection is compared with all of them.
+const maxProxyFrom = 1000
+
+func (c *checker) proxyFrom(path string, p *ProxyProtocol) {
+	switch {
+	case p == nil:
+	case len(p.From) == 0:
+		c.fail(path+".from", "missing: want the networks of the balancers that send PROXY headers, such as [10.0.0.0/8]")
+	case len(p.From) > maxProxyFrom:
+		c.fail(path+".from", "%d networks are more than %d", len(p.From), maxProxyFrom)
+	}
+}
+
 func (c *checker) traffic(t Traffic) {
 	if len(t.Listeners) > maxListeners {
 		c.fail("listeners", "%d listeners are more than %d", len(t.Listeners), maxListeners)
@@ -180,6 +193,7 @@ func (c *checker) traffic(t Traffic) {
 		c.unique(path+".name", "listener", l.Name, names)
 		c.address(path+".address", l.Address, true)
 		c.listenerTLS(path+".tls", l.TLS)
+		c.proxyFrom(path+".proxyProtocol", l.ProxyProtocol)
 		c.oneOf(path+".encodedCharacters", l.EncodedCharacters, "keep", "reject")
 		c.oneOf(path+".underscoreHeaders", l.UnderscoreHeaders, "drop", "keep", "reject")
 		c.oneOf(path+".requestId", l.RequestID, "trusted", "keep", "overwrite")

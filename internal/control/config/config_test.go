@@ -247,6 +247,23 @@ func TestPathsOfRulesAreSpelledLikeThoseOfRequests(t *testing.T) {
 	}
 }
 
+func TestNetworksOfProxyHeaders(t *testing.T) {
+	for value, want := range map[string]string{
+		"{from: [10.0.0.0/8, '2001:db8::/32']}": "",
+		"{}":                                    "listeners[0].proxyProtocol.from: missing: want the networks",
+		"{from: []}":                            "listeners[0].proxyProtocol.from: missing: want the networks",
+		"{from: [10.0.0.1/33]}":                 "listeners[0].proxyProtocol.from[0]",
+		"{from: [somewhere]}":                   "listeners[0].proxyProtocol.from[0]",
+		"{to: [10.0.0.0/8]}":                    "listeners[0].proxyProtocol.to: unknown key",
+		"true":                                  "listeners[0].proxyProtocol: ",
+	} {
+		_, err := ParseTraffic([]byte("listeners:\n  - {name: web, address: ':80', proxyProtocol: " + value + "}\n"))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
+
 func TestWordsOfAListener(t *testing.T) {
 	for key, words := range map[string][]string{
 		"encodedCharacters": {"keep", "reject"},

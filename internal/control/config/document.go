@@ -169,11 +169,20 @@ type Listener struct {
 	// `--listen NAME=ADDRESS`; flag --listen; required
 	Address string `yaml:"address"`
 
-	TLS *ListenerTLS `yaml:"tls"` // encryption of connections from clients; default plain HTTP
+	TLS           *ListenerTLS   `yaml:"tls"`           // encryption of connections from clients; default plain HTTP
+	ProxyProtocol *ProxyProtocol `yaml:"proxyProtocol"` // balancers in front of the listener that name the client of a connection by the PROXY protocol, version 1 or 2; default none, a PROXY header gets 400
 
 	EncodedCharacters string `yaml:"encodedCharacters"` // one of `keep`, `reject`: treatment of %2F, %5C and encoded control characters in a path. With `reject` the client gets 400; default keep
 	UnderscoreHeaders string `yaml:"underscoreHeaders"` // one of `drop`, `keep`, `reject`: treatment of request headers with `_` in their name. With `reject` the client gets 400; default drop
 	RequestID         string `yaml:"requestId"`         // one of `trusted`, `keep`, `overwrite`: whose X-Request-Id the proxy keeps, that of peers in `proxy.trustedProxies`, of all clients, or of no client; default trusted
+}
+
+// ProxyProtocol says which connections of a listener begin with a PROXY header.
+type ProxyProtocol struct {
+	// networks of these balancers. A connection from them must begin with a PROXY header, otherwise it is closed. The
+	// address in the header then counts as the client's address everywhere, also for `proxy.trustedProxies`. Connections
+	// from other addresses have no header; required
+	From []netip.Prefix `yaml:"from"`
 }
 
 // ListenerTLS is the encryption of a listener. The files are read on each node.

@@ -24,10 +24,10 @@ type conn struct {
 	in      lease                   // received from the client and not yet processed
 	preface bool                    // the client began with the preface of HTTP/2
 	used    bool                    // a request was read
-	peer    netip.Addr
-	trusted bool // the peer's X-Forwarded-* are trusted
-	explain bool // the peer may request explanations
-	shard   int  // of counters and idle pools
+	peer    netip.Addr              // of the socket, or the client that a PROXY header names
+	trusted bool                    // the peer's X-Forwarded-* are trusted
+	explain bool                    // the peer may request explanations
+	shard   int                     // of counters and idle pools
 	now     int64
 
 	watch     watch // the wait of serve
@@ -53,22 +53,23 @@ func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
 		c.link = c.secure
 	}
 	if a, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
-		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
+		c.setPeer(a.AddrPort())
 		c.shard = a.Port % countShards
 	}
-	c.trusted = contains(p.cfg.TrustedProxies, c.peer)
-	c.explain = contains(p.cfg.ExplainFrom, c.peer)
 	return c, nil
 }
 
 // serve handles requests until the connection must be closed, then closes it.
 func (c *conn) serve() {
-	if c.secure == nil || c.handshake(c.secure) {
+	if c.introduce() && (c.secure == nil || c.handshake(c.secure)) {
 		c.serveRequests()
 	}
 	c.link.close()
 	c.unpin()
 	c.in.release()
+	if c.secure != nil {
+		c.secure.before.release()
+	}
 	c.p.conns.remove(c)
 }
 

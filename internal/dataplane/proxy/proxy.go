@@ -30,7 +30,7 @@ type Proxy struct {
 	conns    registry
 	pools    pools
 	count    counters
-	notes    atomic.Int64 // when a failed handshake was last logged
+	notes    atomic.Int64 // when a failed handshake or a wrong PROXY header was last logged
 	log      *accessLog
 	wall     atomic.Int64 // wall clock minus process clock, ns
 }

@@ -25,7 +25,8 @@ type Stats struct {
 	Sessions         uint64                   // client connections of HTTP/2
 	Tolerated        [h1.NumTolerances]uint64 // responses with this departure
 	ParseErrors      [h1.NumClasses]uint64
-	Handshakes       [NumHandshakes]uint64 // of TLS, by their end
+	Handshakes       [NumHandshakes]uint64   // of TLS, by their end
+	ProxyHeaders     [NumProxyHeaders]uint64 // of client connections that must begin with one
 }
 
 const countShards = 8 // of counters that every request touches
@@ -35,6 +36,7 @@ type counters struct {
 	tolerated                                                             [h1.NumTolerances]atomic.Uint64
 	parse                                                                 [h1.NumClasses]atomic.Uint64
 	handshakes                                                            [NumHandshakes]atomic.Uint64
+	headers                                                               [NumProxyHeaders]atomic.Uint64
 	shard                                                                 [countShards]countShard
 }
 
@@ -66,6 +68,9 @@ func (p *Proxy) Stats() Stats {
 	}
 	for i := range p.count.handshakes {
 		s.Handshakes[i] = p.count.handshakes[i].Load()
+	}
+	for i := range p.count.headers {
+		s.ProxyHeaders[i] = p.count.headers[i].Load()
 	}
 	if p.log != nil {
 		s.AccessLogDropped = p.log.dropped.Load()

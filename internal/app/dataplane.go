@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"io"
+	"io/fs"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/screen"
@@ -115,6 +117,9 @@ func proxyConfig(p config.Proxy) proxy.Config {
 // listenerOf converts the settings of a checked listener.
 func listenerOf(l config.Listener) proxy.Listener {
 	out := proxy.Listener{Name: l.Name, Addr: l.Address, RejectEncoded: l.EncodedCharacters == "reject"}
+	if mode, err := strconv.ParseUint(l.Mode, 8, 32); err == nil { // checked; empty: the default
+		out.Mode = fs.FileMode(mode)
+	}
 	if l.ProxyProtocol != nil {
 		out.ProxyFrom = l.ProxyProtocol.From
 	}

@@ -165,9 +165,10 @@ type Traffic struct {
 // Listener is an address where clients connect.
 type Listener struct {
 	Name string `yaml:"name"` // name of the listener in logs and metrics, unique; required
-	// address to listen on. `:8080` means port 8080 of all interfaces. The flag replaces it on one node:
-	// `--listen NAME=ADDRESS`; flag --listen; required
+	// address to listen on. `:8080` means port 8080 of all interfaces, `unix:/run/smartlb/web.sock` a Unix socket. The flag
+	// replaces it on one node: `--listen NAME=ADDRESS`; flag --listen; required
 	Address string `yaml:"address"`
+	Mode    string `yaml:"mode"` // permissions of the file of a Unix socket, three octal digits such as `660`. Clients need the permission to write; default given by the umask of the node
 
 	TLS           *ListenerTLS   `yaml:"tls"`           // encryption of connections from clients; default plain HTTP
 	ProxyProtocol *ProxyProtocol `yaml:"proxyProtocol"` // balancers in front of the listener that name the client of a connection by the PROXY protocol, version 1 or 2; default none, a PROXY header gets 400
@@ -256,7 +257,7 @@ type Service struct {
 // Instance is one process of a service.
 type Instance struct {
 	ID      string            `yaml:"id"`      // id of the instance, unique in its service; required
-	Address string            `yaml:"address"` // address of the instance, unique in its service. The proxy speaks plain HTTP/1.1 to it; required
+	Address string            `yaml:"address"` // address of the instance, unique in its service: host and port, or `unix:/run/app.sock` for a Unix socket. The proxy speaks plain HTTP/1.1 to it; required
 	Weight  float64           `yaml:"weight"`  // share of requests relative to the other instances, 0.01 to 1000. To take an instance out, use `smartlb drain`; default 1
 	Tags    map[string]string `yaml:"tags"`    // texts that explanations, reports and the console show; default none
 }
@@ -265,7 +266,7 @@ type Instance struct {
 type HealthCheck struct {
 	Type               string        `yaml:"type"`               // one of `http`, `tcp` (connect only); default http
 	Path               string        `yaml:"path"`               // path of an http check; default /health
-	Host               string        `yaml:"host"`               // Host header of an http check; default the instance's address
+	Host               string        `yaml:"host"`               // Host header of an http check; default the instance's address, localhost for a Unix socket
 	Interval           time.Duration `yaml:"interval"`           // time between two checks of an instance, at least 100ms; default 2s
 	Timeout            time.Duration `yaml:"timeout"`            // longest time of a check, more than 0s, at most the interval. With an interval below 1s the default is the interval; default 1s
 	HealthyThreshold   int           `yaml:"healthyThreshold"`   // successful checks in a row that make an instance healthy, 1 to 100; default 2

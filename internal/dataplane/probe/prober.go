@@ -11,10 +11,10 @@ import (
 // Target is one instance to check. Two targets with equal fields are the same.
 type Target struct {
 	Service, Instance string
-	Addr              string // host:port
+	Addr              string // host:port or unix:/path
 	Generation        uint64 // a new generation starts without history
 	Check             string // "http" or "tcp"
-	Path, Host        string // http; Host empty: Addr
+	Path, Host        string // http; Host empty: Addr, localhost for a Unix socket
 	Statuses          string // http: accepted statuses as " 200 204 "; empty: 200..299
 	Interval, Timeout time.Duration
 	Rise, Fall        int

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -25,7 +26,9 @@ type Dispatcher interface {
 // Listener is an address where clients connect.
 type Listener struct {
 	Name string // unique; in the access log
-	Addr string // host:port; port 0 selects a free port
+	Addr string // host:port, where port 0 selects a free port, or unix:/path
+
+	Mode fs.FileMode // of the file of a Unix socket; 0: the umask decides
 
 	RejectEncoded bool           // refuse encoded slashes, backslashes and control characters in a path
 	Underscores   h1.Underscores // request fields with '_' in their name; default: dropped

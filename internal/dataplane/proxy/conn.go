@@ -42,8 +42,8 @@ type conn struct {
 	halfAt  int64 // used by the sweeper: when it saw that the client closed its sending side; 0: the side is open
 }
 
-func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
-	w, err := newWire(tcp)
+func (p *Proxy) newConn(l *listener, sock netConn) (*conn, error) {
+	w, err := newWire(sock)
 	if err != nil {
 		return nil, err
 	}
@@ -52,9 +52,12 @@ func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
 		c.secure = newSecure(w, cfg)
 		c.link = c.secure
 	}
-	if a, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
+	if a, ok := sock.RemoteAddr().(*net.TCPAddr); ok {
 		c.setPeer(a.AddrPort())
 		c.shard = a.Port % countShards
+	} else {
+		c.setPeer(unixPeer)
+		c.shard = int(p.count.accepted.Load() % countShards)
 	}
 	return c, nil
 }
@@ -208,7 +211,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		return false
 	}
 	if len(e.req.Host()) == 0 { // HTTP/1.0 without Host: use the local address to which the client connected
-		e.req.SetHost([]byte(c.wire.tcp.LocalAddr().String()))
+		e.req.SetHost([]byte(c.localHost()))
 	}
 	c.p.count.shard[c.shard].requests.Add(1)
 	if e.req.Dropped > 0 {
@@ -260,6 +263,14 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		c.linger()
 	}
 	return keep
+}
+
+// localHost returns the address to which the client connected, localhost for a Unix socket.
+func (c *conn) localHost() string {
+	if a, ok := c.wire.sock.LocalAddr().(*net.TCPAddr); ok {
+		return a.String()
+	}
+	return "localhost"
 }
 
 // mayHaveUnread reports whether the client may have sent bytes that were not read: the rest of a body, or further
@@ -385,7 +396,7 @@ func (c *conn) cutNow() {
 		s.streams.each(func(c *conn) { c.cutNow() })
 	}
 	if c.stream == nil {
-		_ = c.wire.tcp.Close()
+		_ = c.wire.sock.Close()
 	}
 	for _, w := range []*watch{&c.watch, &c.pumpWatch} {
 		if at := w.at.Load(); at > 0 {

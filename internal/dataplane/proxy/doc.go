@@ -5,7 +5,7 @@
 // internal/dataplane/h1 and asks the dispatcher for an instance. It writes the request on a kept or new connection
 // (idle.go, try.go) and reads the response itself. relay.go passes the response on. If the request body is not
 // complete in the buffer, a pump goroutine (pump.go) sends it while the response is read. The pump is joined before
-// anything is reused. wire_*.go are the drivers of a TCP connection, sweep.go its deadlines, accesslog.go the log.
+// anything is reused. wire_*.go are the drivers of a connection, sweep.go its deadlines, accesslog.go the log.
 //
 // The package does not decide where requests go: that is the task of Dispatcher, in practice *dispatch.Dispatcher.
 // Package app starts and stops it.

@@ -17,7 +17,7 @@ type upstreamConn struct {
 	since int64 // idle since
 }
 
-func (u *upstreamConn) close() { _ = u.wire.tcp.Close() }
+func (u *upstreamConn) close() { _ = u.wire.sock.Close() }
 
 // idlePool keeps the idle connections to one instance. It has two stacks to reduce lock contention between processors.
 // A stack returns the most recently used connection first. The pool is the instance's upstream.Transport.
@@ -169,12 +169,13 @@ func (ps *pools) idle() (n int) {
 
 // dial connects to an instance within timeout. A stop of the proxy waits for it.
 func (ps *pools) dial(pool *idlePool, timeout time.Duration) (*upstreamConn, error) {
-	nc, err := net.DialTimeout("tcp", pool.live.Addr, timeout)
+	network, at := upstream.SplitAddress(pool.live.Addr)
+	nc, err := net.DialTimeout(network, at, timeout)
 	if err != nil {
 		return nil, err
 	}
 	ps.p.count.dials.Add(1)
-	w, err := newWire(nc.(*net.TCPConn))
+	w, err := newWire(nc.(netConn))
 	if err != nil {
 		_ = nc.Close()
 		return nil, err

@@ -192,9 +192,9 @@ func (c *conn) stopPump(e *exchange, u *upstreamConn) {
 	default:
 		e.pump.stopped.Store(true)
 		c.link.interrupt(false)
-		_ = u.wire.tcp.SetWriteDeadline(past)
+		_ = u.wire.sock.SetWriteDeadline(past)
 		<-e.pump.done
-		_ = u.wire.tcp.SetWriteDeadline(time.Time{}) // the pump may have ended before it saw the deadline; the connection is then kept
+		_ = u.wire.sock.SetWriteDeadline(time.Time{}) // the pump may have ended before it saw the deadline; the connection is then kept
 	}
 	_ = c.link.resume(true) // set above or by the pump's watch: the reply is still to be written
 }

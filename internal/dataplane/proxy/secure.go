@@ -158,12 +158,12 @@ func (k socket) Write(p []byte) (int, error) {
 	return k.s.w.write(p)
 }
 
-func (k socket) Close() error                       { return k.s.w.tcp.Close() }
-func (k socket) LocalAddr() net.Addr                { return k.s.w.tcp.LocalAddr() }
-func (k socket) RemoteAddr() net.Addr               { return k.s.w.tcp.RemoteAddr() }
-func (k socket) SetDeadline(t time.Time) error      { return k.s.w.tcp.SetDeadline(t) }
-func (k socket) SetReadDeadline(t time.Time) error  { return k.s.w.tcp.SetReadDeadline(t) }
-func (k socket) SetWriteDeadline(t time.Time) error { return k.s.w.tcp.SetWriteDeadline(t) }
+func (k socket) Close() error                       { return k.s.w.sock.Close() }
+func (k socket) LocalAddr() net.Addr                { return k.s.w.sock.LocalAddr() }
+func (k socket) RemoteAddr() net.Addr               { return k.s.w.sock.RemoteAddr() }
+func (k socket) SetDeadline(t time.Time) error      { return k.s.w.sock.SetDeadline(t) }
+func (k socket) SetReadDeadline(t time.Time) error  { return k.s.w.sock.SetReadDeadline(t) }
+func (k socket) SetWriteDeadline(t time.Time) error { return k.s.w.sock.SetWriteDeadline(t) }
 
 // Handshake says how a TLS handshake of a client ended.
 type Handshake uint8

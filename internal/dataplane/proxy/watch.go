@@ -72,7 +72,7 @@ func (c *conn) fire(w *watch, v, why int64) {
 	wake := w.wake.Load()
 	if wake&wakeUpstream != 0 {
 		if u := w.up.Load(); u != nil {
-			_ = u.wire.tcp.SetDeadline(past)
+			_ = u.wire.sock.SetDeadline(past)
 		}
 	}
 	if wake&wakeClient != 0 {

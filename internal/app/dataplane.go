@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"io/fs"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/screen"
@@ -122,6 +124,12 @@ func listenerOf(l config.Listener) proxy.Listener {
 	}
 	if l.RedirectToHTTPS {
 		out.HTTPSPort = cmp.Or(l.HTTPSPort, 443)
+	}
+	if mode, err := strconv.ParseUint(l.Mode, 8, 32); err == nil { // checked; empty: the default
+		out.Mode = fs.FileMode(mode)
+	}
+	if l.ProxyProtocol != nil {
+		out.ProxyFrom = l.ProxyProtocol.From
 	}
 	switch l.UnderscoreHeaders {
 	case "keep":

@@ -45,6 +45,7 @@ var (
 	descLoops    = prometheus.NewDesc("smartlb_loops_total", "Requests that this proxy had forwarded before.", nil, nil)
 	descRedirect = prometheus.NewDesc("smartlb_redirects_total", "Requests that were redirected to https.", nil, nil)
 	descTolerant = prometheus.NewDesc("smartlb_upstream_tolerated_total", "Responses that violated HTTP but had only one meaning, by kind.", []string{"kind"}, nil)
+	descHeaders  = prometheus.NewDesc("smartlb_proxy_protocol_connections_total", "Client connections that must begin with a PROXY header, by result.", []string{"result"}, nil)
 	descShakes   = prometheus.NewDesc("smartlb_tls_handshakes_total", "TLS handshakes of clients, by result.", []string{"result"}, nil)
 	descExpires  = prometheus.NewDesc("smartlb_certificate_expires_timestamp_seconds", "When a certificate in a file of a TLS listener expires: the one in use that expires first.", []string{"listener", "file"}, nil)
 	descBadCert  = prometheus.NewDesc("smartlb_certificate_refused", "1 while a changed file of a TLS listener cannot be used and what was read before stays in use.", []string{"listener", "file"}, nil)
@@ -98,6 +99,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descRedirect, prometheus.CounterValue, float64(s.Redirects))
 	for i, n := range s.Tolerated {
 		ch <- prometheus.MustNewConstMetric(descTolerant, prometheus.CounterValue, float64(n), h1.ToleranceName(i))
+	}
+	for i, n := range s.ProxyHeaders {
+		ch <- prometheus.MustNewConstMetric(descHeaders, prometheus.CounterValue, float64(n), proxy.ProxyHeader(i).String())
 	}
 	c.tls(ch, s)
 	c.instances(ch)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/app"
 	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 func (p *processes) banner(a *app.App, console string, took time.Duration) {
@@ -17,6 +18,9 @@ func (p *processes) banner(a *app.App, console string, took time.Duration) {
 	proxyAddr := "(no listener yet: publish a configuration with `smartlb config apply FILE`)"
 	if open := a.ProxyAddrs(); len(open) > 0 {
 		proxyAddr = "http://" + dialable(open[0])
+		if upstream.IsUnix(open[0]) {
+			proxyAddr = open[0]
+		}
 	}
 	brokers := strings.Join(p.o.Node.Document.Kafka.Brokers, ",")
 	note := p.o.KafkaNote

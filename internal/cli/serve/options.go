@@ -158,7 +158,7 @@ func (n *nodeFlags) listenFlags(d config.Document) ([]app.Listen, error) {
 			name, addr = "", l
 		}
 		if _, _, err := net.SplitHostPort(addr); err != nil {
-			return nil, cli.Usagef("--listen %s: want [NAME=]host:port, such as :8080 or web=127.0.0.1:8080", l)
+			return nil, cli.Usagef("--listen %s: want [NAME=]host:port or [NAME=]unix:/path, such as :8080 or web=127.0.0.1:8080", l)
 		}
 		own = append(own, app.Listen{Name: name, Address: addr})
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 type proxyArgs struct {
@@ -43,10 +44,10 @@ func Proxy(env *cli.Env) *cobra.Command {
 		Defaults: proxyArgs{from: ":8080", policy: picker.DefaultPolicy, healthInterval: 2 * time.Second, connectTimeout: time.Second, retries: 2, drain: 30 * time.Second, sample: .01},
 		Flags: func(f *pflag.FlagSet, a *proxyArgs) {
 			a.given = f.Changed
-			f.StringVar(&a.from, "from", a.from, "`address` to listen on")
+			f.StringVar(&a.from, "from", a.from, "`address` to listen on: host:port or unix:/path")
 			f.StringVar(&a.tlsCert, "tls-cert", "", "`file` with certificate and chain in PEM; clients then connect by TLS. Changed files are taken over")
 			f.StringVar(&a.tlsKey, "tls-key", "", "`file` with the private key in PEM")
-			f.StringSliceVar(&a.to, "to", nil, "instances, `host:port,...`")
+			f.StringSliceVar(&a.to, "to", nil, "instances, `host:port,...`; unix:/path for a Unix socket")
 			f.StringVar(&a.policy, "policy", a.policy, "one of "+strings.Join(picker.Names(), ", "))
 			f.StringVar(&a.protocol, "upstream-protocol", "http1", "what the instances speak: http1, or h2c (HTTP/2 without TLS, gRPC)")
 			f.StringVar(&a.healthPath, "health-path", "", "`path` of an HTTP health check (default: connect only)")
@@ -157,9 +158,14 @@ func (a proxyArgs) document() (lineDocument, error) {
 	b.WriteString("    instances:\n")
 	for _, addr := range a.to {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
-			return lineDocument{}, cli.Usagef("--to %s: want host:port", addr)
+			return lineDocument{}, cli.Usagef("--to %s: want host:port or unix:/path", addr)
 		}
-		fmt.Fprintf(&b, "      - {id: %q, address: %q}\n", addr, addr)
+		id := addr
+		if upstream.IsUnix(addr) { // an id has no slashes
+			_, at := upstream.SplitAddress(addr)
+			id = strings.ReplaceAll(at[1:], "/", "-")
+		}
+		fmt.Fprintf(&b, "      - {id: %q, address: %q}\n", id, addr)
 	}
 	t, err := config.ParseTraffic([]byte(b.String()))
 	var mistakes config.Mistakes

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 // checker checks the values of a document together. It runs after the walk, even if the walk found mistakes, so one run
@@ -142,6 +144,37 @@ func (c *checker) address(path, address string, listen bool) {
 	}
 }
 
+// maxSocketPath is the limit of Linux for the path of a Unix socket, see unix(7).
+const maxSocketPath = 107
+
+// endpoint checks the address of a listener or an instance: host:port or unix:/path.
+func (c *checker) endpoint(at, address string, listen bool) {
+	if !upstream.IsUnix(address) {
+		c.address(at, address, listen)
+		return
+	}
+	_, socket := upstream.SplitAddress(address)
+	switch {
+	case path.Clean(socket) != socket || socket == "/" || strings.ContainsFunc(socket, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+		c.fail(at, "%q: want unix: and the path of a socket, such as unix:/run/smartlb/web.sock", address)
+	case len(socket) > maxSocketPath:
+		c.fail(at, "the path of the socket has %d bytes, at most %d are possible", len(socket), maxSocketPath)
+	}
+}
+
+// modePattern accepts the permissions of a file.
+var modePattern = regexp.MustCompile(`^0?[0-7]{3}$`)
+
+func (c *checker) mode(at string, l Listener) {
+	switch {
+	case l.Mode == "":
+	case !upstream.IsUnix(l.Address):
+		c.fail(at, "only a listener with an address such as unix:/run/smartlb/web.sock has a mode")
+	case !modePattern.MatchString(l.Mode):
+		c.fail(at, "%q: want three octal digits such as 660", l.Mode)
+	}
+}
+
 // maxCertificates limits the certificates of a listener.
 const maxCertificates = 1000
 
@@ -229,6 +262,19 @@ func (c *checker) redirect(path string, l Listener) {
 	}
 }
 
+// maxProxyFrom limits the networks of a listener, because each connection is compared with all of them.
+const maxProxyFrom = 1000
+
+func (c *checker) proxyFrom(path string, p *ProxyProtocol) {
+	switch {
+	case p == nil:
+	case len(p.From) == 0:
+		c.fail(path+".from", "missing: want the networks of the balancers that send PROXY headers, such as [10.0.0.0/8]")
+	case len(p.From) > maxProxyFrom:
+		c.fail(path+".from", "%d networks are more than %d", len(p.From), maxProxyFrom)
+	}
+}
+
 func (c *checker) traffic(t Traffic) {
 	if len(t.Listeners) > maxListeners {
 		c.fail("listeners", "%d listeners are more than %d", len(t.Listeners), maxListeners)
@@ -239,9 +285,11 @@ func (c *checker) traffic(t Traffic) {
 		path := fmt.Sprintf("listeners[%d]", i)
 		c.id(path+".name", l.Name)
 		c.unique(path+".name", "listener", l.Name, names)
-		c.address(path+".address", l.Address, true)
+		c.endpoint(path+".address", l.Address, true)
+		c.mode(path+".mode", l)
 		c.listenerTLS(path+".tls", l.TLS)
 		c.redirect(path, l)
+		c.proxyFrom(path+".proxyProtocol", l.ProxyProtocol)
 		c.oneOf(path+".encodedCharacters", l.EncodedCharacters, "keep", "reject")
 		c.oneOf(path+".underscoreHeaders", l.UnderscoreHeaders, "drop", "keep", "reject")
 		c.oneOf(path+".requestId", l.RequestID, "trusted", "keep", "overwrite")
@@ -306,7 +354,7 @@ func (c *checker) service(path string, s Service) {
 			c.fail(at+".id", "_all stands for all instances of a service")
 		}
 		c.unique(at+".id", "instance", in.ID, ids)
-		c.address(at+".address", in.Address, false)
+		c.endpoint(at+".address", in.Address, false)
 		c.unique(at+".address", "instance address", sameAddress(in.Address), addresses)
 		if in.Weight < .01 || in.Weight > 1000 {
 			c.fail(at+".weight", "want 0.01 to 1000, got %v (to take an instance out, use `smartlb drain`)", in.Weight)

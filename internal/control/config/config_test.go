@@ -2,6 +2,7 @@ package config
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -244,6 +245,57 @@ func TestPathsOfRulesAreSpelledLikeThoseOfRequests(t *testing.T) {
 		if _, err := ParseTraffic([]byte(strings.Replace(src, "/a%2fb", bad, 1))); err == nil {
 			t.Errorf("%s is taken", bad)
 		}
+	}
+}
+
+func TestNetworksOfProxyHeaders(t *testing.T) {
+	for value, want := range map[string]string{
+		"{from: [10.0.0.0/8, '2001:db8::/32']}": "",
+		"{}":                                    "listeners[0].proxyProtocol.from: missing: want the networks",
+		"{from: []}":                            "listeners[0].proxyProtocol.from: missing: want the networks",
+		"{from: [10.0.0.1/33]}":                 "listeners[0].proxyProtocol.from[0]",
+		"{from: [somewhere]}":                   "listeners[0].proxyProtocol.from[0]",
+		"{to: [10.0.0.0/8]}":                    "listeners[0].proxyProtocol.to: unknown key",
+		"true":                                  "listeners[0].proxyProtocol: ",
+	} {
+		_, err := ParseTraffic([]byte("listeners:\n  - {name: web, address: ':80', proxyProtocol: " + value + "}\n"))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
+
+func TestAddressesOfUnixSockets(t *testing.T) {
+	document := func(listener, more, instance string) string {
+		return fmt.Sprintf("listeners:\n  - {name: web, address: %q%s}\nroutes: [{name: all, service: s}]\nservices: [{id: s, instances: [{id: i, address: %q}, {id: j, address: 'unix:/run/j'}]}]\n", listener, more, instance)
+	}
+	const tcp, socket, app = ":80", "unix:/run/web.sock", "unix:/run/app.sock"
+	long := "unix:/" + strings.Repeat("x", maxSocketPath)
+	for _, tc := range []struct{ listener, more, instance, want string }{
+		{socket, "", app, ""},
+		{socket, ", mode: '660'", app, ""},
+		{socket, ", mode: 0660", app, ""},
+		{long[:len(long)-1], "", "unix:/run/a:b.sock", ""},
+		{socket, ", mode: 0888", app, "listeners[0].mode: "},
+		{socket, ", mode: rw", app, `listeners[0].mode: "rw": want three octal digits`},
+		{tcp, ", mode: '660'", app, "listeners[0].mode: only a listener"},
+		{"unix:run/web.sock", "", app, "listeners[0].address: "},
+		{"unix:/run//web.sock", "", app, "listeners[0].address: "},
+		{"unix:/run/../web.sock", "", app, "listeners[0].address: "},
+		{"unix:/", "", app, "listeners[0].address: "},
+		{long, "", app, "listeners[0].address: the path of the socket has 108 bytes"},
+		{tcp, "", "unix:/a b", "services[0].instances[0].address: "},
+		{tcp, "", "unix:/run/j", "services[0].instances[1].address: "},
+		{"unix:/run/w", "}\n  - {name: too, address: 'unix:/run/w'", app, "listeners[1].address: unix:/run/w conflicts"},
+	} {
+		_, err := ParseTraffic([]byte(document(tc.listener, tc.more, tc.instance)))
+		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s%s, %s: %v, want %q", tc.listener, tc.more, tc.instance, err, tc.want)
+		}
+	}
+	loop, err := ParseTraffic([]byte(document(socket, "", socket)))
+	if err != nil || !strings.Contains(fmt.Sprint(loop.Warnings), "to itself") {
+		t.Errorf("an instance that is the listener: %v, %v", loop.Warnings, err)
 	}
 }
 

@@ -165,11 +165,13 @@ type Traffic struct {
 // Listener is an address where clients connect.
 type Listener struct {
 	Name string `yaml:"name"` // name of the listener in logs and metrics, unique; required
-	// address to listen on. `:8080` means port 8080 of all interfaces. The flag replaces it on one node:
-	// `--listen NAME=ADDRESS`; flag --listen; required
+	// address to listen on. `:8080` means port 8080 of all interfaces, `unix:/run/smartlb/web.sock` a Unix socket. The flag
+	// replaces it on one node: `--listen NAME=ADDRESS`; flag --listen; required
 	Address string `yaml:"address"`
+	Mode    string `yaml:"mode"` // permissions of the file of a Unix socket, three octal digits such as `660`. Clients need the permission to write; default given by the umask of the node
 
-	TLS *ListenerTLS `yaml:"tls"` // encryption of connections from clients; default plain HTTP
+	TLS           *ListenerTLS   `yaml:"tls"`           // encryption of connections from clients; default plain HTTP
+	ProxyProtocol *ProxyProtocol `yaml:"proxyProtocol"` // balancers in front of the listener that name the client of a connection by the PROXY protocol, version 1 or 2; default none, a PROXY header gets 400
 
 	RedirectToHTTPS bool `yaml:"redirectToHttps"` // answer every request with a redirect to its https URL. No request reaches an instance; default false
 	HTTPSPort       int  `yaml:"httpsPort"`       // port in the URL of a redirect, 1 to 65535. Without it the URL has no port, which means 443; default none
@@ -177,6 +179,14 @@ type Listener struct {
 	EncodedCharacters string `yaml:"encodedCharacters"` // one of `keep`, `reject`: treatment of %2F, %5C and encoded control characters in a path. With `reject` the client gets 400; default keep
 	UnderscoreHeaders string `yaml:"underscoreHeaders"` // one of `drop`, `keep`, `reject`: treatment of request headers with `_` in their name. With `reject` the client gets 400; default drop
 	RequestID         string `yaml:"requestId"`         // one of `trusted`, `keep`, `overwrite`: whose X-Request-Id the proxy keeps, that of peers in `proxy.trustedProxies`, of all clients, or of no client; default trusted
+}
+
+// ProxyProtocol says which connections of a listener begin with a PROXY header.
+type ProxyProtocol struct {
+	// networks of these balancers. A connection from them must begin with a PROXY header, otherwise it is closed. The
+	// address in the header then counts as the client's address everywhere, also for `proxy.trustedProxies`. Connections
+	// from other addresses have no header; required
+	From []netip.Prefix `yaml:"from"`
 }
 
 // ListenerTLS is the encryption of a listener. The files are read on each node.
@@ -272,7 +282,7 @@ type Service struct {
 // Instance is one process of a service.
 type Instance struct {
 	ID      string            `yaml:"id"`      // id of the instance, unique in its service; required
-	Address string            `yaml:"address"` // address of the instance, unique in its service. The proxy speaks plain HTTP/1.1 to it; required
+	Address string            `yaml:"address"` // address of the instance, unique in its service: host and port, or `unix:/run/app.sock` for a Unix socket. The proxy speaks plain HTTP/1.1 to it; required
 	Weight  float64           `yaml:"weight"`  // share of requests relative to the other instances, 0.01 to 1000. To take an instance out, use `smartlb drain`; default 1
 	Tags    map[string]string `yaml:"tags"`    // texts that explanations, reports and the console show; default none
 }
@@ -282,7 +292,7 @@ type HealthCheck struct {
 	Type               string        `yaml:"type"`               // one of `http`, `tcp` (connect only), `grpc` (grpc.health.v1, with `protocol: h2c`); default http
 	Path               string        `yaml:"path"`               // path of an http check; default /health
 	Service            string        `yaml:"service"`            // name of the gRPC service that a grpc check asks for; default the server as a whole
-	Host               string        `yaml:"host"`               // Host header of an http check; default the instance's address
+	Host               string        `yaml:"host"`               // Host header of an http check; default the instance's address, localhost for a Unix socket
 	Interval           time.Duration `yaml:"interval"`           // time between two checks of an instance, at least 100ms; default 2s
 	Timeout            time.Duration `yaml:"timeout"`            // longest time of a check, more than 0s, at most the interval. With an interval below 1s the default is the interval; default 1s
 	HealthyThreshold   int           `yaml:"healthyThreshold"`   // successful checks in a row that make an instance healthy, 1 to 100; default 2

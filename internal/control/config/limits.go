@@ -15,7 +15,7 @@ type Limits struct {
 // Timeouts limit how long the proxy waits. The sweeper checks them every 100 ms.
 type Timeouts struct {
 	Idle       time.Duration `yaml:"idle"`       // client connection between two requests; default 60s
-	Head       time.Duration `yaml:"head"`       // from the first byte of a request head to its last. After that time the client gets 408; default 10s
+	Head       time.Duration `yaml:"head"`       // from the first byte of a request head to its last. After that time the client gets 408. Also from the connection to the end of its PROXY header; default 10s
 	Body       time.Duration `yaml:"body"`       // no progress in a request body (the client gets 408), or a client that does not read the response; default 60s
 	Stream     time.Duration `yaml:"stream"`     // no bytes of a response body from the instance; default 1h
 	HalfClosed time.Duration `yaml:"halfClosed"` // time to send the response to a client that closed its sending side; default 30s

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 // warnings reports valid settings that have no effect or probably not the intended effect. given reports whether the
@@ -201,7 +202,7 @@ func (c *checker) loops(t Traffic) {
 	for i, s := range t.Services {
 		for j, in := range s.Instances {
 			host, _, err := net.SplitHostPort(in.Address)
-			if ip := net.ParseIP(listenHost(host)); err != nil || ip == nil || !ip.IsLoopback() && !ip.IsUnspecified() {
+			if ip := net.ParseIP(listenHost(host)); !upstream.IsUnix(in.Address) && (err != nil || ip == nil || !ip.IsLoopback() && !ip.IsUnspecified()) {
 				continue // according to the document, the port belongs to another host
 			}
 			for k, l := range t.Listeners[:min(len(t.Listeners), 10)] {
@@ -257,6 +258,9 @@ func (c *checker) warn(path, format string, args ...any) {
 // overlaps reports whether one process cannot listen on both addresses: they have the same port, and the same host or a
 // host that stands for all hosts.
 func overlaps(a, b string) bool {
+	if upstream.IsUnix(a) {
+		return a == b
+	}
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
 	if errA != nil || errB != nil || portA != portB || portA == "0" {
@@ -273,7 +277,7 @@ func everyHost(host string) bool {
 // sameAddress normalizes the spelling of a host:port.
 func sameAddress(address string) string {
 	host, port, err := net.SplitHostPort(address)
-	if err != nil {
+	if err != nil || upstream.IsUnix(address) {
 		return address
 	}
 	if ip := net.ParseIP(host); ip != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 // maxBody is the maximum number of bytes of a response body in a result.
@@ -41,14 +42,20 @@ func check(ctx context.Context, t Target) Result {
 }
 
 func (r *Result) tcp(ctx context.Context) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", r.Addr)
+	conn, err := r.dial(ctx)
 	if err != nil {
 		r.failed(err)
 		return
 	}
 	r.OK = true
 	_ = conn.Close()
+}
+
+// dial connects to the instance.
+func (t Target) dial(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
+	network, at := upstream.SplitAddress(t.Addr)
+	return d.DialContext(ctx, network, at)
 }
 
 // http checks over a new connection: a reused connection would hide that an instance accepts no new connections. It
@@ -86,8 +93,12 @@ func (t Target) request(ctx context.Context) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	at.Scheme, at.Host = "http", t.Addr // not parsed as text, because the % of an IPv6 zone is not an escape
-	req := (&http.Request{Method: http.MethodGet, URL: at, Host: t.Addr, Header: http.Header{}}).WithContext(ctx)
+	host := t.Addr
+	if upstream.IsUnix(host) {
+		host = "localhost"
+	}
+	at.Scheme, at.Host = "http", host // not parsed as text, because the % of an IPv6 zone is not an escape
+	req := (&http.Request{Method: http.MethodGet, URL: at, Host: host, Header: http.Header{}}).WithContext(ctx)
 	if t.Host != "" {
 		req.Host = t.Host
 	}
@@ -102,10 +113,9 @@ func (r *Result) ask(ctx context.Context) (*http.Response, error) {
 	req.Close = true
 	req.Header.Set("User-Agent", "smartlb-probe")
 	if r.HTTP2 {
-		return askHTTP2(req)
+		return r.askHTTP2(req)
 	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", r.Addr)
+	conn, err := r.dial(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -6,14 +6,15 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/url"
 )
 
 // askHTTP2 sends a request of HTTP/2 without TLS over a new connection, which ends with the response.
-func askHTTP2(req *http.Request) (*http.Response, error) {
+func (t Target) askHTTP2(req *http.Request) (*http.Response, error) {
 	tr := &http.Transport{Protocols: new(http.Protocols)}
 	tr.Protocols.SetUnencryptedHTTP2(true)
+	tr.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dial(ctx) }
 	resp, err := tr.RoundTrip(req)
 	if err != nil {
 		tr.CloseIdleConnections()
@@ -32,16 +33,17 @@ var servingStatus = []string{"UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNO
 
 // grpc calls Check of grpc.health.v1 over a new connection.
 func (r *Result) grpc(ctx context.Context) {
-	body := appendFrame(nil, appendText(nil, 1, r.Path))
-	req := (&http.Request{
-		Method: http.MethodPost, URL: &url.URL{Scheme: "http", Host: r.Addr, Path: "/grpc.health.v1.Health/Check"}, Host: r.Addr,
-		Header:        http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "User-Agent": {"smartlb-probe"}},
-		ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
-	}).WithContext(ctx)
-	if r.Host != "" {
-		req.Host = r.Host
+	call := r.Target
+	call.Path = "/grpc.health.v1.Health/Check"
+	req, err := call.request(ctx)
+	if err != nil {
+		r.failed(err)
+		return
 	}
-	resp, err := askHTTP2(req)
+	message := appendFrame(nil, appendText(nil, 1, r.Path))
+	req.Method, req.ContentLength, req.Body = http.MethodPost, int64(len(message)), io.NopCloser(bytes.NewReader(message))
+	req.Header = http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "User-Agent": {"smartlb-probe"}}
+	resp, err := r.askHTTP2(req)
 	if err != nil {
 		r.failed(err)
 		return

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -104,6 +106,33 @@ func TestHTTPCheckFollowsTheInstance(t *testing.T) {
 	await(t, results, "down", func(r Result) bool { return r.Changed && !r.Up && r.StatusCode == 503 })
 	sick.Store(false)
 	await(t, results, "up again", func(r Result) bool { return r.Changed && r.Up })
+}
+
+func TestUnixSocketsAreChecked(t *testing.T) {
+	dir, err := os.MkdirTemp("", "smartlb") // short enough for the path of a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ln, err := net.Listen("unix", filepath.Join(dir, "app.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := make(chan string, 1000)
+	server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { hosts <- r.Host })}
+	go func() { _ = server.Serve(ln) }()
+	defer server.Close()
+	of := target("unix:" + ln.Addr().String())
+	_, results := start(t, of, false)
+	await(t, results, "up", func(r Result) bool { return r.Up && r.StatusCode == 200 })
+	if host := <-hosts; host != "localhost" {
+		t.Errorf("Host %q", host)
+	}
+	of.Check = "tcp"
+	_, results = start(t, of, false)
+	await(t, results, "up", func(r Result) bool { return r.Up })
+	_ = server.Close()
+	await(t, results, "down", func(r Result) bool { return !r.Up })
 }
 
 // An address with a zone serves requests; in the text of a URL its % began an

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -25,12 +26,15 @@ type Dispatcher interface {
 // Listener is an address where clients connect.
 type Listener struct {
 	Name string // unique; in the access log
-	Addr string // host:port; port 0 selects a free port
+	Addr string // host:port, where port 0 selects a free port, or unix:/path
+
+	Mode fs.FileMode // of the file of a Unix socket; 0: the umask decides
 
 	RejectEncoded bool           // refuse encoded slashes, backslashes and control characters in a path
 	Underscores   h1.Underscores // request fields with '_' in their name; default: dropped
 	TLS           *tls.Config    // nil: in the clear. NextProtos is http/1.1
 	ClientFields  ClientFields   // for the instance, inside TLS
+	ProxyFrom     []netip.Prefix // peers whose connections must begin with a PROXY header, before TLS; default none
 	RequestID     RequestID      // which clients may set X-Request-Id; default: trusted proxies
 	Reserved      []string       // request fields that clients must not send: removed in every spelling, also if the peer is trusted
 	HSTS          string         // Strict-Transport-Security of every response inside TLS; empty: the instance's own
@@ -68,7 +72,7 @@ type Config struct {
 	MaxIdle          int           // kept connections per instance; default 512
 	IdleTimeout      time.Duration // of a client connection between requests; default 60 s
 	HandshakeTimeout time.Duration // of TLS, from the connection to its end; default 10 s
-	HeadTimeout      time.Duration // from the first byte of a head to its last; default 10 s
+	HeadTimeout      time.Duration // from the first byte of a head to its last, and from the connection to the end of its PROXY header; default 10 s
 	BodyTimeout      time.Duration // without progress in a request body, or while the client does not read the response; default 60 s
 	StreamTimeout    time.Duration // of a response body without bytes from the instance; default 1 h
 	KeepTimeout      time.Duration // of a kept connection to an instance; default 55 s, below the usual 60 s of instances

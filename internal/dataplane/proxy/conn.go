@@ -25,10 +25,10 @@ type conn struct {
 	in      lease                   // received from the client and not yet processed
 	preface bool                    // the client began with the preface of HTTP/2
 	used    bool                    // a request was read
-	peer    netip.Addr
-	trusted bool // the peer's X-Forwarded-* are trusted
-	explain bool // the peer may request explanations
-	shard   int  // of counters and idle pools
+	peer    netip.Addr              // of the socket, or the client that a PROXY header names
+	trusted bool                    // the peer's X-Forwarded-* are trusted
+	explain bool                    // the peer may request explanations
+	shard   int                     // of counters and idle pools
 	now     int64
 
 	watch     watch // the wait of serve
@@ -43,8 +43,8 @@ type conn struct {
 	halfAt  int64 // used by the sweeper: when it saw that the client closed its sending side; 0: the side is open
 }
 
-func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
-	w, err := newWire(tcp)
+func (p *Proxy) newConn(l *listener, sock netConn) (*conn, error) {
+	w, err := newWire(sock)
 	if err != nil {
 		return nil, err
 	}
@@ -53,23 +53,27 @@ func (p *Proxy) newConn(l *listener, tcp *net.TCPConn) (*conn, error) {
 		c.secure = newSecure(w, cfg)
 		c.link = c.secure
 	}
-	if a, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
-		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
+	if a, ok := sock.RemoteAddr().(*net.TCPAddr); ok {
+		c.setPeer(a.AddrPort())
 		c.shard = a.Port % countShards
+	} else {
+		c.setPeer(unixPeer)
+		c.shard = int(p.count.accepted.Load() % countShards)
 	}
-	c.trusted = contains(p.cfg.TrustedProxies, c.peer)
-	c.explain = contains(p.cfg.ExplainFrom, c.peer)
 	return c, nil
 }
 
 // serve handles requests until the connection must be closed, then closes it.
 func (c *conn) serve() {
-	if c.secure == nil || c.handshake(c.secure) {
+	if c.introduce() && (c.secure == nil || c.handshake(c.secure)) {
 		c.serveRequests()
 	}
 	c.link.close()
 	c.unpin()
 	c.in.release()
+	if c.secure != nil {
+		c.secure.before.release()
+	}
 	c.p.conns.remove(c)
 }
 
@@ -212,7 +216,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		return false
 	}
 	if len(e.req.Host()) == 0 { // HTTP/1.0 without Host: use the local address to which the client connected
-		e.req.SetHost([]byte(c.wire.tcp.LocalAddr().String()))
+		e.req.SetHost([]byte(c.localHost()))
 	}
 	c.p.count.shard[c.shard].requests.Add(1)
 	if e.req.Dropped > 0 {
@@ -265,6 +269,14 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		c.linger()
 	}
 	return keep
+}
+
+// localHost returns the address to which the client connected, localhost for a Unix socket.
+func (c *conn) localHost() string {
+	if a, ok := c.wire.sock.LocalAddr().(*net.TCPAddr); ok {
+		return a.String()
+	}
+	return "localhost"
 }
 
 // mayHaveUnread reports whether the client may have sent bytes that were not read: the rest of a body, or further
@@ -390,7 +402,7 @@ func (c *conn) cutNow() {
 		s.streams.each(func(c *conn) { c.cutNow() })
 	}
 	if c.stream == nil {
-		_ = c.wire.tcp.Close()
+		_ = c.wire.sock.Close()
 	}
 	for _, w := range []*watch{&c.watch, &c.pumpWatch} {
 		if at := w.at.Load(); at > 0 {

@@ -201,15 +201,23 @@ func (ps *pools) idle() (n int) {
 
 // dial connects to an instance within timeout. A stop of the proxy waits for it.
 func (ps *pools) dial(pool *idlePool, timeout time.Duration) (*upstreamConn, error) {
-	nc, err := net.DialTimeout("tcp", pool.live.Addr, timeout)
+	w, err := ps.p.dialWire(pool.live, timeout)
 	if err != nil {
-		return nil, err
-	}
-	ps.p.count.dials.Add(1)
-	w, err := newWire(nc.(*net.TCPConn))
-	if err != nil {
-		_ = nc.Close()
 		return nil, err
 	}
 	return &upstreamConn{live: pool.live, link: w, wire: w, pool: pool, fresh: true}, nil
+}
+
+func (p *Proxy) dialWire(live *upstream.Live, timeout time.Duration) (*wire, error) {
+	network, at := upstream.SplitAddress(live.Addr)
+	nc, err := net.DialTimeout(network, at, timeout)
+	if err != nil {
+		return nil, err
+	}
+	p.count.dials.Add(1)
+	w, err := newWire(nc.(netConn))
+	if err != nil {
+		_ = nc.Close()
+	}
+	return w, err
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 // listeners holds the open addresses of a Proxy. The zero value is ready to use.
@@ -64,16 +65,19 @@ func (p *Proxy) SetListeners(want []Listener) error {
 		if next[i] != nil {
 			continue
 		}
-		// Binding an address does not wait, so Listen needs no context.
-		ln, err := net.Listen("tcp", w.Addr)
+		ln, err := listen(w)
 		if err != nil {
-			for _, l := range fresh {
-				_ = l.Close()
-			}
+			closeAll(fresh)
 			return fmt.Errorf("listener %s: %w%s", w.Name, err, ls.overlap(w.Addr))
 		}
 		next[i] = &listener{Listener: ln}
 		fresh, taken[next[i]] = append(fresh, next[i]), true
+	}
+	for _, w := range want {
+		if err := setMode(w); err != nil {
+			closeAll(fresh)
+			return fmt.Errorf("listener %s: %w", w.Name, err)
+		}
 	}
 	for i, w := range want {
 		limits := p.cfg.Limits
@@ -88,6 +92,12 @@ func (p *Proxy) SetListeners(want []Listener) error {
 	ls.open = next
 	ls.wake()
 	return nil
+}
+
+func closeAll(of []*listener) {
+	for _, l := range of {
+		_ = l.Close()
+	}
 }
 
 // find returns the open listener that matches w: one with the same name and address, otherwise one with the same
@@ -112,7 +122,7 @@ func (ls *listeners) find(w Listener, taken map[*listener]bool) *listener {
 func (ls *listeners) overlap(addr string) string {
 	_, port, _ := net.SplitHostPort(addr)
 	for _, l := range ls.open {
-		if _, p, _ := net.SplitHostPort(l.Addr().String()); p == port {
+		if _, p, _ := net.SplitHostPort(l.Addr().String()); p == port && !upstream.IsUnix(addr) {
 			s := l.set.Load()
 			return fmt.Sprintf(" (listener %s of this node has %s open; move it to another port first, or restart the node)", s.Name, s.Addr)
 		}
@@ -182,7 +192,7 @@ func (p *Proxy) Addr(name string) net.Addr {
 	defer p.listeners.mu.Unlock()
 	for _, l := range p.listeners.open {
 		if l.name() == name {
-			return l.Listener.Addr()
+			return l.Addr()
 		}
 	}
 	return nil

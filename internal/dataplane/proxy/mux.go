@@ -82,14 +82,8 @@ func (m *muxPool) open(head bool, timeout time.Duration) (*upstreamConn, error) 
 
 // dial makes a connection. A goroutine reads it until it ends.
 func (m *muxPool) dial(timeout time.Duration) (*muxConn, error) {
-	nc, err := net.DialTimeout("tcp", m.live.Addr, timeout)
+	w, err := m.p.dialWire(m.live, timeout)
 	if err != nil {
-		return nil, err
-	}
-	m.p.count.dials.Add(1)
-	w, err := newWire(nc.(*net.TCPConn))
-	if err != nil {
-		_ = nc.Close()
 		return nil, err
 	}
 	k := &muxConn{wire: w, p: m.p, in: lease{pool: m.p.small}}

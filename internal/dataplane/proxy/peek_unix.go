@@ -3,7 +3,6 @@
 package proxy
 
 import (
-	"net"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,8 +22,8 @@ type peekState struct {
 	ask  func(fd uintptr)
 }
 
-func newPeeker(tcp *net.TCPConn) (peeker, error) {
-	raw, err := tcp.SyscallConn()
+func newPeeker(sock syscall.Conn) (peeker, error) {
+	raw, err := sock.SyscallConn()
 	if err != nil {
 		return peeker{}, err
 	}

@@ -30,7 +30,7 @@ type Proxy struct {
 	conns    registry
 	pools    pools
 	count    counters
-	notes    atomic.Int64 // when a failed handshake was last logged
+	notes    atomic.Int64 // when a failed handshake or a wrong PROXY header was last logged
 	log      *accessLog
 	wall     atomic.Int64 // wall clock minus process clock, ns
 }
@@ -154,15 +154,15 @@ func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 			p.cfg.Log.Info("accepting again", "listener", l.name())
 			delay = 0
 		}
-		tcp, ok := nc.(*net.TCPConn)
+		sock, ok := nc.(netConn)
 		if !ok {
 			_ = nc.Close()
 			continue
 		}
-		c, err := p.newConn(l, tcp)
+		c, err := p.newConn(l, sock)
 		if err != nil || !p.conns.add(c, p.cfg.MaxConnections) {
 			p.count.refused.Add(1)
-			refuse(tcp, l.set.Load().TLS != nil)
+			refuse(sock, l.set.Load().TLS != nil)
 			continue
 		}
 		p.count.accepted.Add(1)
@@ -172,18 +172,18 @@ func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 
 // refuse answers a connection above the limit. It waits at most 10 ms. Inside TLS there is no answer: a handshake would
 // cost more than the limit saves.
-func refuse(tcp *net.TCPConn, tls bool) {
+func refuse(sock netConn, tls bool) {
 	if tls {
-		_ = tcp.Close()
+		_ = sock.Close()
 		return
 	}
-	_ = tcp.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+	_ = sock.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
 	const text = "smartlb: 503 too-many-connections\n"
 	b := h1.AppendStatusLine(nil, 503, []byte("Service Unavailable"))
 	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"...)
 	b = h1.AppendEnd(h1.AppendLength(b, int64(len(text))))
-	_, _ = tcp.Write(append(b, text...))
-	_ = tcp.Close()
+	_, _ = sock.Write(append(b, text...))
+	_ = sock.Close()
 }
 
 func contains(prefixes []netip.Prefix, a netip.Addr) bool {

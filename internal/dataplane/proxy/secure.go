@@ -35,6 +35,7 @@ type secure struct {
 	w    *wire
 	conn *tls.Conn
 
+	before lease   // received before the handshake, behind a PROXY header
 	now    bool    // the read of conn must not wait
 	fd     uintptr // of the socket, while now is set
 	slot   *lease
@@ -139,6 +140,11 @@ func (s *secure) close() {
 type socket struct{ s *secure }
 
 func (k socket) Read(p []byte) (int, error) {
+	if before := &k.s.before; before.len() > 0 {
+		n := copy(p, before.bytes())
+		before.drop(n)
+		return n, nil
+	}
 	if k.s.now {
 		return k.s.w.readNow(k.s.fd, p)
 	}
@@ -152,12 +158,12 @@ func (k socket) Write(p []byte) (int, error) {
 	return k.s.w.write(p)
 }
 
-func (k socket) Close() error                       { return k.s.w.tcp.Close() }
-func (k socket) LocalAddr() net.Addr                { return k.s.w.tcp.LocalAddr() }
-func (k socket) RemoteAddr() net.Addr               { return k.s.w.tcp.RemoteAddr() }
-func (k socket) SetDeadline(t time.Time) error      { return k.s.w.tcp.SetDeadline(t) }
-func (k socket) SetReadDeadline(t time.Time) error  { return k.s.w.tcp.SetReadDeadline(t) }
-func (k socket) SetWriteDeadline(t time.Time) error { return k.s.w.tcp.SetWriteDeadline(t) }
+func (k socket) Close() error                       { return k.s.w.sock.Close() }
+func (k socket) LocalAddr() net.Addr                { return k.s.w.sock.LocalAddr() }
+func (k socket) RemoteAddr() net.Addr               { return k.s.w.sock.RemoteAddr() }
+func (k socket) SetDeadline(t time.Time) error      { return k.s.w.sock.SetDeadline(t) }
+func (k socket) SetReadDeadline(t time.Time) error  { return k.s.w.sock.SetReadDeadline(t) }
+func (k socket) SetWriteDeadline(t time.Time) error { return k.s.w.sock.SetWriteDeadline(t) }
 
 // Handshake says how a TLS handshake of a client ended.
 type Handshake uint8
@@ -213,7 +219,7 @@ func (c *conn) handshake(s *secure) bool {
 	return false
 }
 
-// mayNote reports whether a failed handshake may be logged: one each second, because any client can cause them.
+// mayNote reports whether a failed handshake or a wrong PROXY header may be logged: one each second, because any client can cause them.
 func (p *Proxy) mayNote(now int64) bool {
 	last := p.notes.Load()
 	return now-last >= int64(time.Second) && p.notes.CompareAndSwap(last, now)

@@ -26,7 +26,8 @@ type Stats struct {
 	Redirects        uint64                   // requests that were redirected to https
 	Tolerated        [h1.NumTolerances]uint64 // responses with this departure
 	ParseErrors      [h1.NumClasses]uint64
-	Handshakes       [NumHandshakes]uint64 // of TLS, by their end
+	Handshakes       [NumHandshakes]uint64   // of TLS, by their end
+	ProxyHeaders     [NumProxyHeaders]uint64 // of client connections that must begin with one
 }
 
 const countShards = 8 // of counters that every request touches
@@ -36,6 +37,7 @@ type counters struct {
 	tolerated                                                                        [h1.NumTolerances]atomic.Uint64
 	parse                                                                            [h1.NumClasses]atomic.Uint64
 	handshakes                                                                       [NumHandshakes]atomic.Uint64
+	headers                                                                          [NumProxyHeaders]atomic.Uint64
 	shard                                                                            [countShards]countShard
 }
 
@@ -67,6 +69,9 @@ func (p *Proxy) Stats() Stats {
 	}
 	for i := range p.count.handshakes {
 		s.Handshakes[i] = p.count.handshakes[i].Load()
+	}
+	for i := range p.count.headers {
+		s.ProxyHeaders[i] = p.count.headers[i].Load()
 	}
 	if p.log != nil {
 		s.AccessLogDropped = p.log.dropped.Load()

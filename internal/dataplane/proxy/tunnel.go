@@ -61,16 +61,16 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 			e.taken = int64(len(early))
 		}
 		if ok && c.copyTunnel(&c.pumpWatch, c.link, u.wire, &e.taken, idle) {
-			_ = u.wire.tcp.CloseWrite()
+			_ = u.wire.sock.CloseWrite()
 			return
 		}
-		_ = u.wire.tcp.SetDeadline(past)
+		_ = u.wire.sock.SetDeadline(past)
 		c.link.interrupt(true)
 	}()
 	if c.copyTunnel(&c.watch, u.wire, c.link, &e.sent, idle) {
 		_ = c.link.closeWrite()
 	} else {
-		_ = u.wire.tcp.SetDeadline(past)
+		_ = u.wire.sock.SetDeadline(past)
 		c.link.interrupt(true)
 	}
 	<-done

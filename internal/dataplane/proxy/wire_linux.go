@@ -4,7 +4,6 @@ package proxy
 
 import (
 	"io"
-	"net"
 	"syscall"
 	"time"
 	"unsafe"
@@ -16,14 +15,14 @@ import (
 // in the tens of microseconds.
 const maxCall = 64 << 10
 
-// wire is a TCP connection driven by raw non-blocking calls inside syscall.RawConn. The runtime's poller still parks
+// wire is a connection, of TCP or of a Unix socket, driven by raw non-blocking calls inside syscall.RawConn. The runtime's poller still parks
 // the goroutine, and deadlines still work. The calls skip the notification of the scheduler, which costs more than
 // parsing a whole request (golang/go#19563). Go's sockets are non-blocking, so a raw call never stalls its processor.
 //
 // One goroutine may read and one may write at a time.
 type wire struct {
-	tcp *net.TCPConn
-	raw syscall.RawConn
+	sock netConn
+	raw  syscall.RawConn
 
 	rp   []byte // destination of a read, or
 	slot *lease // the lease that takes and holds a buffer
@@ -47,12 +46,12 @@ const (
 	askShort        // sent partly: the ordinary write continues
 )
 
-func newWire(tcp *net.TCPConn) (*wire, error) {
-	raw, err := tcp.SyscallConn()
+func newWire(sock netConn) (*wire, error) {
+	raw, err := sock.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{tcp: tcp, raw: raw}
+	w := &wire{sock: sock, raw: raw}
 	w.onRead, w.onWrite, w.onAsk = w.tryRead, w.tryWrite, w.tryAsk
 	return w, nil
 }
@@ -225,23 +224,23 @@ func (w *wire) writeNow(p []byte) (n int, err error) {
 	return n, err
 }
 
-func (w *wire) closeWrite() error { return w.tcp.CloseWrite() }
+func (w *wire) closeWrite() error { return w.sock.CloseWrite() }
 
-func (w *wire) close() { _ = w.tcp.Close() }
+func (w *wire) close() { _ = w.sock.Close() }
 
 func (w *wire) interrupt(write bool) {
 	if write {
-		_ = w.tcp.SetDeadline(past)
+		_ = w.sock.SetDeadline(past)
 		return
 	}
-	_ = w.tcp.SetReadDeadline(past)
+	_ = w.sock.SetReadDeadline(past)
 }
 
 func (w *wire) resume(write bool) error {
 	if write {
-		return w.tcp.SetDeadline(time.Time{})
+		return w.sock.SetDeadline(time.Time{})
 	}
-	return w.tcp.SetReadDeadline(time.Time{})
+	return w.sock.SetReadDeadline(time.Time{})
 }
 
 // quiet reports whether the connection is open and has no bytes waiting.

@@ -2,33 +2,30 @@
 
 package proxy
 
-import (
-	"net"
-	"time"
-)
+import "time"
 
-// wire is a TCP connection driven through net.Conn. It does the same as the raw driver, on every system that Go
+// wire is a connection, of TCP or of a Unix socket, driven through net.Conn. It does the same as the raw driver, on every system that Go
 // supports. One goroutine may read and one may write at a time.
 type wire struct {
-	tcp   *net.TCPConn
+	sock  netConn
 	first [1]byte
 	look  peeker // for the owner; other goroutines create their own peeker
 }
 
-func newWire(tcp *net.TCPConn) (*wire, error) {
-	look, err := newPeeker(tcp)
-	return &wire{tcp: tcp, look: look}, err
+func newWire(sock netConn) (*wire, error) {
+	look, err := newPeeker(sock)
+	return &wire{sock: sock, look: look}, err
 }
 
 // read waits for bytes. At the end of the stream it returns io.EOF.
-func (w *wire) read(p []byte) (int, error) { return w.tcp.Read(p) }
+func (w *wire) read(p []byte) (int, error) { return w.sock.Read(p) }
 
 // fill waits for bytes and appends them to the buffer of l. While it waits with an empty buffer it holds one byte, on
 // systems that can report whether more bytes arrived.
 func (w *wire) fill(l *lease) (int, error) {
 	first := 0
 	if l.len() == 0 && canPeek {
-		n, err := w.tcp.Read(w.first[:])
+		n, err := w.sock.Read(w.first[:])
 		if n == 0 {
 			return n, err
 		}
@@ -39,7 +36,7 @@ func (w *wire) fill(l *lease) (int, error) {
 		}
 		first = n
 	}
-	n, err := w.tcp.Read(l.room())
+	n, err := w.sock.Read(l.room())
 	l.end += n
 	if first > 0 {
 		err = nil // the next read returns the error again
@@ -50,7 +47,7 @@ func (w *wire) fill(l *lease) (int, error) {
 }
 
 // write sends all of p and returns how many bytes the kernel accepted.
-func (w *wire) write(p []byte) (int, error) { return w.tcp.Write(p) }
+func (w *wire) write(p []byte) (int, error) { return w.sock.Write(p) }
 
 // ask sends p and waits for the first bytes of the reply. stale reports that a kept connection (fresh is false) was
 // closed or had sent bytes that no request asked for. In that case nothing was sent.
@@ -77,31 +74,31 @@ func (w *wire) control(f func(fd uintptr)) { f(0) }
 const canReadNow = false
 
 // readNow waits for bytes.
-func (w *wire) readNow(_ uintptr, p []byte) (int, error) { return w.tcp.Read(p) }
+func (w *wire) readNow(_ uintptr, p []byte) (int, error) { return w.sock.Read(p) }
 
 // writeNow sends p, for at most 10 ms.
 func (w *wire) writeNow(p []byte) (int, error) {
-	_ = w.tcp.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
-	return w.tcp.Write(p)
+	_ = w.sock.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+	return w.sock.Write(p)
 }
 
-func (w *wire) closeWrite() error { return w.tcp.CloseWrite() }
+func (w *wire) closeWrite() error { return w.sock.CloseWrite() }
 
-func (w *wire) close() { _ = w.tcp.Close() }
+func (w *wire) close() { _ = w.sock.Close() }
 
 func (w *wire) interrupt(write bool) {
 	if write {
-		_ = w.tcp.SetDeadline(past)
+		_ = w.sock.SetDeadline(past)
 		return
 	}
-	_ = w.tcp.SetReadDeadline(past)
+	_ = w.sock.SetReadDeadline(past)
 }
 
 func (w *wire) resume(write bool) error {
 	if write {
-		return w.tcp.SetDeadline(time.Time{})
+		return w.sock.SetDeadline(time.Time{})
 	}
-	return w.tcp.SetReadDeadline(time.Time{})
+	return w.sock.SetReadDeadline(time.Time{})
 }
 
 // quiet reports whether the connection is open and has no bytes waiting.
@@ -115,7 +112,7 @@ func (w *wire) waiting() bool { return w.look.peek() == peekBytes }
 
 // state reports the state of the peer. Unread bytes before the end hide it. Any goroutine may call it.
 func (w *wire) state() peerState {
-	look, err := newPeeker(w.tcp)
+	look, err := newPeeker(w.sock)
 	if err != nil {
 		return peerGone
 	}

@@ -30,7 +30,7 @@ const HistBuckets = 96
 type Live struct {
 	Service    string
 	Instance   string
-	Addr       string // host:port
+	Addr       string // host:port or unix:/path
 	Generation uint64
 
 	InFlight  atomic.Int64  // requests that were picked and not yet released

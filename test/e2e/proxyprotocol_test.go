@@ -1,0 +1,102 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/smartlb/smartlb/internal/test/certtest"
+	"github.com/smartlb/smartlb/internal/test/leftout"
+	"github.com/smartlb/smartlb/internal/test/porttest"
+)
+
+// Balancers of other people send PROXY headers to the real process, in the clear and before TLS. HAProxy writes both
+// versions, with its health checks; curl writes version 1.
+func TestForeignBalancersNameTheirClients(t *testing.T) {
+	t.Parallel()
+	haproxy := leftout.Unless(t, "PROXY headers", "haproxy")
+	curl := leftout.Unless(t, "PROXY headers", "curl")
+	instance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Header.Get("X-Forwarded-For"))
+	}))
+	defer instance.Close()
+	certPEM, keyPEM := certtest.New(t, "e2e").IssuePEM(certtest.Options{}, "127.0.0.1")
+	cert, key := certtest.Files(t, t.TempDir(), "server", certPEM, keyPEM)
+	file := mustWrite(t, fmt.Sprintf(`listeners:
+  - {name: web, address: "127.0.0.1:0", proxyProtocol: {from: [127.0.0.0/8]}}
+  - {name: secure, address: "127.0.0.1:0", proxyProtocol: {from: [127.0.0.0/8]}, tls: {certificates: [{cert: %q, key: %q}]}}
+routes: [{name: all, service: shop}]
+services: [{id: shop, instances: [{id: i, address: %q}]}]
+`, cert, key, instance.Listener.Addr()))
+	b := broker(t, t.TempDir(), "127.0.0.1:0")
+	n := node(t, b.Address("broker"), file, t.TempDir())
+
+	one, two, secure := porttest.Address(t), porttest.Address(t), porttest.Address(t)
+	conf := mustWrite(t, fmt.Sprintf(`defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 1m
+    timeout server 1m
+    default-server inter 100ms
+listen one
+    bind %s
+    server web %s send-proxy check
+listen two
+    bind %s
+    server web %s send-proxy-v2 proxy-v2-options crc32c,unique-id check
+listen secure
+    bind %s
+    server web %s send-proxy-v2 check
+`, one, n.Address("web"), two, n.Address("web"), secure, n.Address("secure")))
+	cmd := exec.Command(haproxy, "-db", "-f", conf)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	for _, addr := range []string{one, two, secure} {
+		eventually(t, "HAProxy listens", func() bool {
+			c, err := net.Dial("tcp", addr)
+			if err == nil {
+				_ = c.Close()
+			}
+			return err == nil
+		})
+	}
+	ask := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command(curl, append([]string{"-sS", "-k", "--max-time", "60"}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Errorf("curl %v: %v %s", args, err, out)
+		}
+		return string(out)
+	}
+	const client = "127.0.0.9" // another address than that of HAProxy and of direct connections
+	for _, url := range []string{"http://" + one + "/", "http://" + two + "/", "https://" + secure + "/"} {
+		for range 3 {
+			if got := ask("--interface", client, url); got != client {
+				t.Errorf("%s: X-Forwarded-For %q, want %s", url, got, client)
+			}
+		}
+	}
+	for _, url := range []string{"http://" + n.Address("web") + "/", "https://" + n.Address("secure") + "/"} {
+		if got := ask("--haproxy-protocol", "--interface", client, url); got != client {
+			t.Errorf("%s: X-Forwarded-For %q, want %s", url, got, client)
+		}
+	}
+	if out, err := exec.Command(curl, "-sS", "http://"+n.Address("web")+"/").CombinedOutput(); err == nil || !strings.Contains(string(out), "Empty reply") {
+		t.Errorf("without a header curl gets %q", out)
+	}
+	eventually(t, "the health checks of HAProxy arrive", func() bool {
+		return metric(t, n.Address("admin"), `smartlb_proxy_protocol_connections_total{result="local"}`) > 0
+	})
+	for _, result := range []string{"malformed", "too-long", "truncated"} {
+		if n := metric(t, n.Address("admin"), `smartlb_proxy_protocol_connections_total{result="`+result+`"}`); n > 0 {
+			t.Errorf("%v connections are counted as %s", n, result)
+		}
+	}
+}

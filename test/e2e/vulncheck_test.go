@@ -32,9 +32,9 @@ func vulnerabilities(t *testing.T, module, pkg, function string) string {
 	}
 	write("index/modules.json", fmt.Sprintf(`[{"path":%q,"vulns":[{"id":%q,"modified":%q}]}]`, module, id, at))
 	write("index/vulns.json", fmt.Sprintf(`[{"id":%q,"modified":%q}]`, id, at))
-	write("ID/"+id+".json", fmt.Sprintf(`{"schema_version":"1.3.1","id":%q,"modified":%q,"published":%q,"summary":"invented for a test","details":"invented",
+	write("ID/"+id+".json", fmt.Sprintf(`{"schema_version":"1.3.1","id":%q,"modified":%q,"published":%q,"summary":"invented for a test","details":"invented","database_specific":{"url":"https://pkg.go.dev/vuln/%s"},
 		"affected":[{"package":{"name":%q,"ecosystem":"Go"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"}]}],
-		"ecosystem_specific":{"imports":[{"path":%q,"symbols":[%q]}]}}]}`, id, at, at, module, pkg, function))
+		"ecosystem_specific":{"imports":[{"path":%q,"symbols":[%q]}]}}]}`, id, at, at, id, module, pkg, function))
 	return dir
 }
 
@@ -52,7 +52,7 @@ func TestAReleaseIsCheckedAgainstACopyOfTheVulnerabilityDatabase(t *testing.T) {
 		t.Errorf("without vulnerabilities: exit %d\n%s", code, out)
 	}
 	bad := "file://" + vulnerabilities(t, "golang.org/x/sys", "golang.org/x/sys/unix", "Flock")
-	if out, code := check(bad); code != 1 || !strings.Contains(out, "GO-2026-9999") {
+	if out, code := check(bad); code != 1 || !strings.Contains(out, "GO-2026-9999") || !strings.Contains(out, "calls unix.Flock") {
 		t.Errorf("with a function that is called: exit %d\n%s", code, out)
 	}
 	if out, code := check(bad, "VULNCHECK=off"); code != 0 || !strings.Contains(out, "not checked") {

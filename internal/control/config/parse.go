@@ -3,7 +3,6 @@ package config
 import (
 	"io"
 	"os"
-	"reflect"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -82,6 +81,3 @@ func parse(src []byte, v any) error {
 	}
 	return nil
 }
-
-// Keys lists the YAML keys of v, for the error about a mixed file.
-func Keys(v any) []string { return sortedKeys(fieldsOf(reflect.New(reflect.TypeOf(v)).Elem())) }

@@ -35,6 +35,8 @@ var (
 	// NodeShortage: a proxy lacks file descriptors, memory, local ports or an answer of its name server; its instances
 	// are not the cause.
 	NodeShortage = Rule{ID: "node-shortage", Severity: event.SeverityCritical, For: 0, Keep: 10 * time.Second}
+	// FileRefused: a node refused its changed configuration file and serves the configuration before.
+	FileRefused = Rule{ID: "config-file-refused", Severity: event.SeverityWarning, For: 0, Keep: 0}
 	// TelemetryQuota: reports about unconfigured instances are refused, because there are too many.
 	TelemetryQuota = Rule{ID: "telemetry-quota", Severity: event.SeverityWarning, For: 0, Keep: 30 * time.Second}
 	// Unsigned: nodes refuse records of a reserved topic, because they are not signed with a known key.
@@ -43,7 +45,7 @@ var (
 
 // Known reports whether this program has a rule with the id.
 func Known(id string) bool {
-	for _, r := range [...]Rule{InstanceDown, FastFailing, Panic, MassDrain, TelemetryStale, TopicRecreated, NodeShortage, TelemetryQuota, Unsigned} {
+	for _, r := range [...]Rule{InstanceDown, FastFailing, Panic, MassDrain, TelemetryStale, TopicRecreated, NodeShortage, FileRefused, TelemetryQuota, Unsigned} {
 		if r.ID == id {
 			return true
 		}

@@ -65,7 +65,8 @@ type App struct {
 	once       sync.Once
 	drainMu    sync.Mutex
 	drains     bool
-	cut        bool // the stop cut requests
+	refused    atomic.Pointer[string] // why the changed file was refused; nil: it was not
+	cut        bool                   // the stop cut requests
 }
 
 // ErrCut is the error of Run if the only fault of a stop is that it cut requests, which the log describes.
@@ -418,11 +419,16 @@ func (a *App) record(action string, target event.Target, err error) {
 	a.audit.Record(r)
 }
 
-func (a *App) auditConfig(o configlog.Outcome) {
+// statusChanged makes publishStatus report at once.
+func (a *App) statusChanged() {
 	select {
 	case a.changed <- struct{}{}:
 	default: // the pending status report includes this change
 	}
+}
+
+func (a *App) auditConfig(o configlog.Outcome) {
+	a.statusChanged()
 	actor := event.Actor{Type: "user", ID: o.Author}
 	r := event.AuditLog{Actor: actor, Action: "apply.config", Target: event.Target{Kind: "revision", ID: o.Revision}, ConfigRevision: o.Revision, Reason: o.Comment}
 	if o.Err != nil {

@@ -88,6 +88,7 @@ func (a *App) reload(f File, err error) {
 	if err == nil {
 		applied, err = a.reloadTraffic(f.Traffic)
 	}
+	a.noteRefused(err)
 	if err != nil {
 		a.o.Log.Error("configuration file refused, nothing was changed", "error", err)
 		return
@@ -95,6 +96,18 @@ func (a *App) reload(f File, err error) {
 	restart := needRestart(a.o.Document, f.Document)
 	a.reloadAccessLog(f.Document.Proxy.AccessLog, &restart)
 	a.o.Log.Info("configuration file read again", "listeners_routes_services", applied, "need_restart", strings.Join(restart, ","))
+}
+
+// noteRefused puts the result of a reload into the status of the node. Of an error it keeps the first line: the lines
+// of mistakes quote values of the file, and more people read the status than the log.
+func (a *App) noteRefused(err error) {
+	var reason *string
+	if err != nil {
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		reason = &first
+	}
+	a.refused.Store(reason)
+	a.statusChanged()
 }
 
 // reloadTraffic applies listeners, routes and services and returns a description of the result.

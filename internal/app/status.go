@@ -41,6 +41,9 @@ func (a *App) status() event.NodeStatus {
 		c := a.control.Status()
 		s.ConfigState, s.Revision, s.RefusedRevision, s.Errors, s.Overrides, s.LostLog = c.State, c.Revision, c.RefusedRevision, c.Errors, c.Overrides, c.LostLog
 	}
+	if reason := a.refused.Load(); reason != nil {
+		s.RefusedFile = *reason
+	}
 	if a.data != nil {
 		s.PanicServices, s.CrowdedServices = a.data.keeper.Panicking(), a.data.keeper.Crowds()
 		s.Shortage = a.data.shortage.Current(a.now())

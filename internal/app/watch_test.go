@@ -98,8 +98,10 @@ func TestOnlyACompleteFileIsAChange(t *testing.T) {
 		t.Error("the complete file is no change")
 	}
 	put(t, path, "old")
-	if w.changed() || w.changed() {
-		t.Error("a file that is as it was taken is a change")
+	for range 2 {
+		if w.changed() {
+			t.Error("a file that is as it was taken is a change")
+		}
 	}
 }
 
@@ -124,14 +126,16 @@ func TestAFolderMayBeMissingForAWhile(t *testing.T) {
 	}
 	do(t, os.Remove(path), os.Mkdir(path, 0o700))
 	w.taken = w.seen
-	if w.changed() || w.changed() {
-		t.Error("a folder in place of the file is a change")
+	for range 2 {
+		if w.changed() {
+			t.Error("a folder in place of the file is a change")
+		}
 	}
 }
 
 // followed runs followSignals on a file and returns its log lines. between is called with a function that waits for n
 // looks.
-func followed(t *testing.T, path string, beforeReload func(n int), between func(looks func(n int))) string {
+func followed(t *testing.T, path string, beforeReload func(n int), between func(a *App, looks func(n int))) string {
 	t.Helper()
 	var said bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
@@ -154,7 +158,7 @@ func followed(t *testing.T, path string, beforeReload func(n int), between func(
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- a.followSignals(ctx) }()
-		between(func(n int) {
+		between(a, func(n int) {
 			time.Sleep(time.Duration(n) * watchPace)
 			synctest.Wait()
 		})
@@ -167,16 +171,22 @@ func followed(t *testing.T, path string, beforeReload func(n int), between func(
 func TestEachChangeOfAWatchedFileIsOneLineOfTheLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "smartlb.yaml")
 	put(t, path, "data: {dir: a}\n")
-	said := followed(t, path, func(int) {}, func(looks func(int)) {
+	said := followed(t, path, func(int) {}, func(a *App, looks func(int)) {
 		looks(10)
 		put(t, path, "data: {dir: b}\n")
 		looks(10)
 		put(t, path, "data:\n  dirr: b\n")
 		looks(10)
+		if reason := a.refused.Load(); reason == nil {
+			t.Error("the status does not say that the file is refused")
+		}
 		do(t, os.Remove(path))
 		looks(10)
 		put(t, path, "data: {dir: b}\n")
 		looks(10)
+		if reason := a.refused.Load(); reason != nil {
+			t.Errorf("the status says that the file is refused: %s", *reason)
+		}
 	})
 	want := []string{"configuration file read again", "configuration file refused, nothing was changed", "configuration file refused, nothing was changed", "configuration file read again"}
 	lines := strings.Split(strings.TrimSpace(said), "\n")
@@ -201,7 +211,7 @@ func TestAWriteAfterTheLookIsNotAppliedUnseen(t *testing.T) {
 		if n == 1 {
 			put(t, path, "half: ")
 		}
-	}, func(looks func(int)) {
+	}, func(_ *App, looks func(int)) {
 		put(t, path, "data: {dir: b}\n")
 		looks(3)
 		put(t, path, "data: {dir: c}\n")

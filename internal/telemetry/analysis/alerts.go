@@ -184,8 +184,8 @@ func (t *Task) applyNode(in Input) {
 		return
 	}
 	const (
-		maxNodes    = 10_000
-		maxShortage = 256
+		maxNodes = 10_000
+		maxText  = 256
 	)
 	was := t.nodes[s.Node]
 	if len(t.nodes) >= maxNodes && was == nil {
@@ -193,7 +193,7 @@ func (t *Task) applyNode(in Input) {
 		return
 	}
 	n := &node{heard: in.Now, NodeStatus: event.NodeStatus{ // the fields that the rules read
-		Timestamp: s.Timestamp, Node: s.Node, LostLog: s.LostLog, Shortage: strings.ToValidUTF8(strings.Clone(s.Shortage[:min(len(s.Shortage), maxShortage)]), ""),
+		Timestamp: s.Timestamp, Node: s.Node, LostLog: s.LostLog, Shortage: short(s.Shortage, maxText), RefusedFile: short(s.RefusedFile, maxText),
 		PanicServices: few(s.PanicServices), CrowdedServices: few(s.CrowdedServices),
 		RecreatedTopics: few(s.RecreatedTopics), UnsignedTopics: few(s.UnsignedTopics), Certificates: fewCertificates(s.Certificates),
 	}}
@@ -213,7 +213,7 @@ func (n *node) size() int {
 	if n == nil {
 		return 0
 	}
-	size := len(n.Node) + len(n.Shortage)
+	size := len(n.Node) + len(n.Shortage) + len(n.RefusedFile)
 	for _, names := range [...][]string{n.PanicServices, n.CrowdedServices, n.RecreatedTopics, n.UnsignedTopics} {
 		for _, name := range names {
 			size += len(name)
@@ -223,6 +223,11 @@ func (n *node) size() int {
 		size += len(c.Listener) + len(c.File) + len(c.Refused)
 	}
 	return size
+}
+
+// short returns a copy of the first bytes of a text. The copy releases the memory of a longer text.
+func short(s string, most int) string {
+	return strings.ToValidUTF8(strings.Clone(s[:min(len(s), most)]), "")
 }
 
 // few limits a list to the names that become labels of alerts.
@@ -255,6 +260,7 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 			"Proxy "+n.Node+" sends requests to all instances that do not drain, healthy or not.", now, fx)
 		t.judgeShortage(n, now, fx)
 		t.judgeCertificates(n, now, fx)
+		t.judgeFile(n, now, fx)
 		t.judgeServices(rule.MassDrain, n, n.CrowdedServices, "health-status messages want to take out many instances of",
 			"Without a signature they take out no more than may be ejected, and never the last. smartlb explain INSTANCE names the senders.", now, fx)
 		for _, topic := range n.RecreatedTopics {
@@ -315,6 +321,17 @@ func (t *Task) judgeShortage(n *node, now time.Time, fx *Effects) {
 		j.Verdict, j.Value = rule.Bad, event.Some(1)
 		j.Summary = "proxy " + n.Node + " lacks " + n.Shortage
 		j.Description = "It answers 503 where it can make no connection to an instance, and checks of instances are not possible. Raise the limit or lower the number of connections."
+	}
+	t.say(j, now, fx)
+}
+
+// judgeFile alerts that a node refused its changed configuration file.
+func (t *Task) judgeFile(n *node, now time.Time, fx *Effects) {
+	j := rule.Judgement{Rule: rule.FileRefused, Verdict: rule.Good, Labels: map[string]string{"node": n.Node}}
+	if n.RefusedFile != "" {
+		j.Verdict, j.Value = rule.Bad, event.Some(1)
+		j.Summary = "node " + n.Node + " refused its changed configuration file"
+		j.Description = n.RefusedFile + ". The node serves the configuration before. Its log has the reason; smartlb config validate FILE shows every mistake."
 	}
 	t.say(j, now, fx)
 }

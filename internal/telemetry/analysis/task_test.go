@@ -500,6 +500,32 @@ func TestANodesCertificatesAreAlertsOfTheNode(t *testing.T) {
 	}
 }
 
+func TestARefusedFileIsAnAlertOfTheNode(t *testing.T) {
+	b := newBench(t)
+	say := func(refused string) {
+		v, err := event.NodeStatus{Timestamp: b.now, Node: "n1", Roles: []string{"proxy"}, RefusedFile: refused}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.task.Apply(b.input(event.TopicNodeStatus, "", v, nil), &b.fx)
+		b.tick()
+	}
+	say("")
+	if got := b.alerts(); len(got) != 0 {
+		t.Fatalf("got %q for a node that refused nothing", got)
+	}
+	say("a.yaml: 2 mistakes, nothing was changed")
+	say("a.yaml: 2 mistakes, nothing was changed")
+	if got := b.alerts(); !slices.Equal(got, []string{"config-file-refused  firing"}) {
+		t.Fatalf("got %q", got)
+	}
+	say("")
+	say("")
+	if got := b.alerts(); !slices.Equal(got, []string{"config-file-refused  firing", "config-file-refused  resolved"}) {
+		t.Errorf("after the file was accepted: %q", got)
+	}
+}
+
 func TestAlertsAreRestoredBySeqAndPartition(t *testing.T) {
 	b := newBench(t)
 	for range 5 {

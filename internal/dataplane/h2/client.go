@@ -7,6 +7,9 @@ import (
 	"golang.org/x/net/http2"
 )
 
+// maxHeads limits the heads of a response, interim ones included, in bytes.
+const maxHeads = 256 << 10
+
 var errSent = errors.New("the message was sent to its end")
 
 // Start sends the preface and the settings. Call it once, before Open; Serve may run already.
@@ -45,7 +48,7 @@ func (c *Conn) Open(head bool) *Stream {
 	if !c.hasRoom() {
 		return nil
 	}
-	s := &Stream{c: c, recv: streamWindow, declared: -1, window: c.initial, counted: true, isHead: head}
+	s := &Stream{c: c, recv: c.streamWin, declared: -1, window: c.initial, counted: true, isHead: head}
 	s.cond.L = &c.mu
 	c.active++
 	return s
@@ -137,6 +140,7 @@ func (c *Conn) responseHead(f *http2.HeadersFrame) error {
 // endResponseHead acts on a complete header block of a response. Its text goes in front of the body.
 func (c *Conn) endResponseHead(b block) error {
 	s := b.s
+	c.earn(10)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s.err != nil {
@@ -153,7 +157,7 @@ func (c *Conn) endResponseHead(b block) error {
 			return bad()
 		}
 		s.final = c.head.status[0] != '1'
-		if !s.final && b.end || s.free+len(c.head.text) > streamWindow {
+		if !s.final && b.end || s.free+len(c.head.text) > maxHeads {
 			return bad()
 		}
 		s.free += len(c.head.text)

@@ -18,8 +18,9 @@ const Preface = http2.ClientPreface
 // Bounds of a connection.
 const (
 	frameSize    = 16 << 10  // bytes of a frame, both ways: the smallest limit that HTTP/2 allows, and enough
-	streamWindow = 256 << 10 // bytes of a request body that wait to be read
-	connWindow   = 1 << 20   // of all request bodies of a connection together
+	bodyWindow   = 256 << 10 // bytes of a request body that wait to be read
+	bodiesWindow = 1 << 20   // of all request bodies of a connection together
+	replyWindow  = 64 << 10  // bytes of a response that wait to be read. All streams of a connection may have as many: a client that reads slowly must not stop the responses of others
 	outMost      = 64 << 10  // bytes that wait to be written before a stream has to wait
 	outFlood     = 512 << 10 // bytes that wait to be written because the client does not read what it asks for
 	maxWindow    = 1<<31 - 1
@@ -87,8 +88,10 @@ type Conn struct {
 	window     int64  // body bytes that may be sent
 	initial    int64  // of the streams' windows, as the client set it
 	frame      int    // largest frame that the client accepts
-	recv       int64  // body bytes that the client may send
-	credit     int64  // body bytes that were read and not given back to the client
+	streamWin  int64  // body bytes of a stream that the peer may send before they are read
+	connWin    int64  // the same for all streams together
+	recv       int64  // body bytes that the peer may send
+	credit     int64  // body bytes that were read and not given back to the peer
 	leaving    bool   // GOAWAY was sent
 	earned     int    // frames that the responses pay for: each may be answered with window updates
 }
@@ -124,9 +127,14 @@ func newConn(t Transport, cfg Config, client bool) *Conn {
 	}
 	c := &Conn{
 		cfg: cfg, t: t, client: client, most: cfg.MaxStreams, fr: http2.NewFramer(nil, t),
-		streams: map[uint32]*Stream{}, window: 65535, initial: 65535, frame: frameSize, recv: connWindow,
+		streams: map[uint32]*Stream{}, window: 65535, initial: 65535, frame: frameSize, streamWin: bodyWindow, connWin: bodiesWindow,
 		budget: budgetMost, paidAt: cfg.Now(),
 	}
+	if client {
+		c.streamWin = replyWindow
+		c.connWin = int64(cfg.MaxStreams) * replyWindow
+	}
+	c.recv = c.connWin
 	c.flushed.L = &c.mu
 	c.fr.SetMaxReadFrameSize(frameSize)
 	c.dec = hpack.NewDecoder(4096, c.head.add)
@@ -507,7 +515,7 @@ func (c *Conn) recently(id uint32) *recent {
 
 // giveBack returns n bytes of the connection's window to the client. The caller holds the lock.
 func (c *Conn) giveBack(n int64) {
-	if c.credit += n; c.credit >= connWindow/4 {
+	if c.credit += n; c.credit >= c.connWin/4 {
 		c.recv += c.credit
 		c.out = appendWindowUpdate(c.out, 0, c.credit)
 		c.credit = 0
@@ -602,7 +610,7 @@ func (c *Conn) endBlock() error {
 		c.cfg.Malformed(reason)
 		return http2.StreamError{StreamID: b.id, Code: http2.ErrCodeProtocol}
 	}
-	s := &Stream{c: c, id: b.id, recv: streamWindow, declared: c.head.length, ended: b.end}
+	s := &Stream{c: c, id: b.id, recv: c.streamWin, declared: c.head.length, ended: b.end}
 	s.cond.L = &c.mu
 	c.mu.Lock()
 	s.window = c.initial
@@ -686,7 +694,7 @@ func (c *Conn) appendGoAway(code http2.ErrCode, reason string) {
 func (c *Conn) appendSettings() {
 	settings := []http2.Setting{
 		{ID: http2.SettingEnablePush, Val: 0},
-		{ID: http2.SettingInitialWindowSize, Val: streamWindow},
+		{ID: http2.SettingInitialWindowSize, Val: uint32(c.streamWin)},
 		{ID: http2.SettingMaxHeaderListSize, Val: uint32(c.cfg.HeadBytes)},
 	}
 	if !c.client {
@@ -697,7 +705,7 @@ func (c *Conn) appendSettings() {
 		c.out = binary.BigEndian.AppendUint16(c.out, uint16(s.ID))
 		c.out = binary.BigEndian.AppendUint32(c.out, s.Val)
 	}
-	c.out = appendWindowUpdate(c.out, 0, connWindow-65535)
+	c.out = appendWindowUpdate(c.out, 0, c.connWin-65535)
 }
 
 // flush sends the buffer, and what is added to it meanwhile, unless another goroutine does. The caller holds the lock,

@@ -204,3 +204,66 @@ func FuzzConn(f *testing.F) {
 		wg.Wait()
 	})
 }
+
+// FuzzClient answers two requests with arbitrary frames. Whatever arrives, the connection and the streams end, and what
+// the client reads begins with a head that the parser of HTTP/1.1 accepts, or is nothing.
+func FuzzClient(f *testing.F) {
+	var seed bytes.Buffer
+	w := http2.NewFramer(&seed, nil)
+	_ = w.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 10})
+	head := AppendField(AppendStatus(nil, 200), "content-type", "text/plain")
+	_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: AppendStatus(nil, 103), EndHeaders: true})
+	_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: head, EndHeaders: true})
+	_ = w.WriteData(1, false, []byte("hello"))
+	_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: AppendField(nil, "grpc-status", "0"), EndHeaders: true, EndStream: true})
+	_ = w.WriteRSTStream(3, http2.ErrCodeRefusedStream)
+	_ = w.WriteGoAway(1, http2.ErrCodeNo, nil)
+	f.Add(seed.Bytes())
+	f.Fuzz(func(t *testing.T, input []byte) {
+		client, server := net.Pipe()
+		var wg sync.WaitGroup
+		c := NewClient(pipe{client}, Config{HeadBytes: 4096, MaxStreams: 4, Now: func() int64 { return 1 }, Malformed: func(string) {}})
+		wg.Go(func() {
+			_, _ = io.Copy(io.Discard, server)
+		})
+		wg.Go(func() {
+			defer client.Close()
+			_ = c.Serve()
+		})
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		request := AppendRequest(nil, []byte("GET / HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n"), "http")
+		for range 2 {
+			s := c.Open(false)
+			if s == nil {
+				continue
+			}
+			_, _ = s.Write(request, nil, true)
+			wg.Go(func() {
+				defer s.Close()
+				var got []byte
+				buf := make([]byte, 512)
+				for {
+					n, err := s.Read(buf)
+					got = append(got, buf[:n]...)
+					if err != nil {
+						break
+					}
+				}
+				if len(got) == 0 {
+					return
+				}
+				var res h1.Response
+				lim := h1.Limits{}.WithDefaults()
+				if n, bad := res.Parse(got, false, false, &lim); n == 0 && bad == nil {
+					t.Errorf("an incomplete head: %q", got)
+				}
+			})
+		}
+		_ = server.SetWriteDeadline(time.Now().Add(testTimeout))
+		_, _ = server.Write(input)
+		_ = server.Close()
+		wg.Wait()
+	})
+}

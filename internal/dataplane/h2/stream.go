@@ -110,7 +110,7 @@ func (s *Stream) put(data []byte) {
 // consumed gives n bytes of the windows back to the client. The caller holds the lock.
 func (s *Stream) consumed(n int64) {
 	s.c.giveBack(n)
-	if s.credit += n; s.credit >= streamWindow/4 && !s.ended && s.err == nil && !s.closed {
+	if s.credit += n; s.credit >= s.c.streamWin/4 && !s.ended && s.err == nil && !s.closed {
 		s.recv += s.credit
 		s.c.out = appendWindowUpdate(s.c.out, s.id, s.credit)
 		s.credit = 0

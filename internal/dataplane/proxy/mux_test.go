@@ -316,3 +316,74 @@ func TestGRPCTexts(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// A connection serves many requests without a body: their responses must not count as frames that carry nothing.
+func TestAConnectionToAnInstanceOfHTTP2Lasts(t *testing.T) {
+	addr, _ := h2Instance(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-End")
+		if r.URL.Path == "/empty" {
+			w.WriteHeader(204)
+			return
+		}
+		_, _ = io.WriteString(w, "hello")
+		w.Header().Set("X-End", "1")
+	})
+	b := runMux(t, []string{addr}, nil)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			client, url := b.h2Client([]string{"/", "/empty"}[i%2])
+			for range 2000 {
+				res, err := client.Get(url)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = readAll(t, res.Body)
+				if res.StatusCode >= 300 {
+					t.Errorf("got %d", res.StatusCode)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if s := b.p.Stats(); s.UpstreamDials != 1 || s.UpstreamResent != 0 {
+		t.Errorf("%d connections, %d requests sent again", s.UpstreamDials, s.UpstreamResent)
+	}
+}
+
+// Clients that do not read their responses do not stop those of other clients on the same connection to the instance.
+func TestSlowClientsDoNotStopOthers(t *testing.T) {
+	addr, _ := h2Instance(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/small" {
+			_, _ = io.WriteString(w, "small")
+		} else {
+			for range 64 {
+				if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+					return
+				}
+			}
+		}
+	})
+	b := runMux(t, []string{addr}, nil)
+	for range 3 {
+		f := b.frames()
+		for i := range 25 {
+			f.request(uint32(2*i+1), true, ":method", "GET", ":scheme", "http", ":path", "/large", ":authority", "a.example")
+		}
+	}
+	eventually(t, "75 responses have begun", func() bool { return b.lives[0].InFlight.Load() == 75 })
+	time.Sleep(300 * time.Millisecond) // the responses fill every buffer on their way
+	client, url := b.h2Client("/small")
+	for range 100 {
+		res, err := client.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = readAll(t, res.Body)
+	}
+	if n := b.p.Stats().UpstreamDials; n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}

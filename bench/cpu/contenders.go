@@ -21,6 +21,7 @@ type contender struct {
 // stage is everything that runs during a benchmark.
 type stage struct {
 	dir, smartlb string
+	http2        bool     // the clients speak HTTP/2 without TLS
 	instances    []string // addresses of the origin
 	broker       string   // address of the Kafka broker
 	admin        string   // of the smartlb proxy
@@ -116,6 +117,9 @@ func (s *stage) add(ctx context.Context, name, addr string, p *rig.Process, err 
 	}
 	c := contender{Name: name, URL: "http://" + addr + "/", Process: p}
 	s.contenders = append(s.contenders, c)
+	if s.http2 {
+		return p.AwaitPort(ctx, addr)
+	}
 	return p.AwaitOK(ctx, c.URL)
 }
 
@@ -123,6 +127,14 @@ func (s *stage) startSmartlb(ctx context.Context, addr string) error {
 	p, err := s.start("smartlb", s.smartlb, "proxy", "--from", addr, "--to", strings.Join(s.instances, ","), "--policy", "adaptive",
 		"--kafka", s.broker, "--access-log", filepath.Join(s.dir, "smartlb-access.log"), "--admin", s.admin)
 	return s.add(ctx, "smartlb", addr, p, err)
+}
+
+// only returns text if the clients speak HTTP/2.
+func (s *stage) only(text string) string {
+	if s.http2 {
+		return text
+	}
+	return ""
 }
 
 const haproxyConf = `global
@@ -142,7 +154,7 @@ defaults
   unique-id-format %%{+X}o%%ci%%cp%%fi%%fp%%Ts%%rt%%pid
   unique-id-header X-Request-ID
 frontend in
-  bind %[2]s
+  bind %[2]s%[4]s
   default_backend out
 backend out
   balance leastconn
@@ -163,7 +175,7 @@ func (s *stage) startHAProxy(ctx context.Context, addr string) (err error) {
 	for i, a := range s.instances {
 		servers += fmt.Sprintf("  server s%d %s check inter 2s\n", i, a)
 	}
-	conf, err := s.write("haproxy.cfg", fmt.Sprintf(haproxyConf, s.sink.LocalAddr(), addr, servers))
+	conf, err := s.write("haproxy.cfg", fmt.Sprintf(haproxyConf, s.sink.LocalAddr(), addr, servers, s.only(" proto h2")))
 	if err != nil {
 		return err
 	}
@@ -179,7 +191,7 @@ http {
   keepalive_requests 1000000000; keepalive_timeout 1h; %[2]s
   upstream out { least_conn; %[3]s keepalive 512; keepalive_requests 1000000000; }
   server {
-    listen %[4]s;
+    listen %[4]s%[5]s;
     location / {
       proxy_pass http://out; proxy_http_version 1.1;
       proxy_set_header Connection ""; proxy_set_header Host $host;
@@ -194,7 +206,7 @@ func (s *stage) startNginx(ctx context.Context, addr string) error {
 	for _, a := range s.instances {
 		servers += "server " + a + "; "
 	}
-	conf, err := s.write("nginx.conf", fmt.Sprintf(nginxConf, s.dir, fmt.Sprintf(nginxTemp, s.dir), servers, addr))
+	conf, err := s.write("nginx.conf", fmt.Sprintf(nginxConf, s.dir, fmt.Sprintf(nginxTemp, s.dir), servers, addr, s.only(" http2")))
 	if err != nil {
 		return err
 	}

@@ -30,15 +30,16 @@ func main() {
 	smartlb := flag.String("smartlb", "bin/smartlb", "the binary to measure")
 	results := flag.String("results", "bench/results", "where to write")
 	rounds := flag.Int("rounds", 9, "undisturbed rounds per load point")
+	http2 := flag.Bool("http2", false, "measure clients of HTTP/2 (h2load) instead of HTTP/1.1 (wrk)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *smartlb, *results, *rounds); err != nil {
+	if err := run(ctx, *smartlb, *results, *rounds, *http2); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, smartlb, results string, rounds int) error {
+func run(ctx context.Context, smartlb, results string, rounds int, http2 bool) error {
 	dir, err := os.MkdirTemp("", "smartlb-bench-cpu")
 	if err != nil {
 		return err
@@ -50,15 +51,21 @@ func run(ctx context.Context, smartlb, results string, rounds int) error {
 	if smartlb, err = filepath.Abs(smartlb); err != nil {
 		return err
 	}
-	s := &stage{dir: dir, smartlb: smartlb}
+	s := &stage{dir: dir, smartlb: smartlb, http2: http2}
 	defer s.Close()
 	if err := s.setup(ctx); err != nil {
 		return err
 	}
+	all := map[int][]round{}
+	if http2 {
+		if all[8], err = s.rounds(ctx, 8, rounds, 2*time.Second); err != nil {
+			return err
+		}
+		return pageHTTP2(smartlb, results, rounds, all[8])
+	}
 	if err := s.sameBodies(ctx); err != nil {
 		return err
 	}
-	all := map[int][]round{}
 	points := []int{32, 1, 8, 256}
 	for _, c := range points {
 		span := time.Second

@@ -9,6 +9,39 @@ import (
 	"github.com/smartlb/smartlb/bench/stats"
 )
 
+// pageHTTP2 writes the page of clients that speak HTTP/2.
+func pageHTTP2(smartlb, results string, rounds int, all []round) error {
+	r := &rig.Report{Name: "cpu-http2"}
+	r.Printf("# CPU per proxied request of HTTP/2\n\n")
+	r.Versions(fmt.Sprintf("go run ./bench/cpu -http2 -rounds %d", rounds), smartlb)
+	r.Printf(`h2load (8 connections with %d requests at a time, HTTP/2 without TLS) through each proxy to one nginx of HTTP/1.1 that answers 200 with 64 bytes on four
+ports, all on the same machine. Otherwise as cpu.md of the same day: access log, X-Forwarded-For, X-Request-ID, kept upstream connections, smartlb with telemetry. A round is one slice of
+2 s of each in turning order; ratios are paired within rounds: median (lowest..highest). Every request of every slice got its 200.
+
+Goal: at most 1.0 times nginx.
+
+| proxy | CPU us/request | to HAProxy | to nginx | requests/s | rounds | highest foreign CPU |
+|---|---|---|---|---|---|---|
+`, streams)
+	foreign := 0.0
+	for _, x := range all {
+		foreign = max(foreign, x.Foreign)
+	}
+	micros := func(s slice) float64 { return s.MicrosCPU }
+	for i := range all[0].Slices {
+		cpu, rate := stats.Summarize(column(all, i, micros)), stats.Summarize(column(all, i, func(s slice) float64 { return s.Rate }))
+		haproxy := ratios(all, i)
+		nginx := stats.Summarize(stats.PairedRatios(column(all, i, micros), column(all, 2, micros)))
+		r.Printf("| %s | %.1f (%.1f..%.1f) | %.2f (%.2f..%.2f) | %.2f (%.2f..%.2f) | %.0f | %d | %.0f %% |\n", all[0].Slices[i].Contender,
+			cpu.Median, cpu.Min, cpu.Max, haproxy.Median, haproxy.Min, haproxy.Max, nginx.Median, nginx.Min, nginx.Max, rate.Median, len(all), 100*foreign)
+	}
+	dir, err := filepath.Abs(results)
+	if err != nil {
+		return err
+	}
+	return r.Write(dir, all)
+}
+
 func page(smartlb, results string, rounds int, points []int, all map[int][]round, st steady, calls map[string]float64) error {
 	r := &rig.Report{Name: "cpu"}
 	r.Printf("# CPU per proxied request\n\n")
@@ -72,7 +105,7 @@ Targets: at most 1.10 times HAProxy at c=32, at most 6.5 system calls and no all
 	}
 	r.Printf(".\n\n")
 	r.Printf(`## Not covered
-Offered load below saturation; bodies above 64 bytes; TLS and HTTP/2; several machines. Load, origin, proxy and broker share the CPUs: microseconds do not
+Offered load below saturation; bodies above 64 bytes; TLS; several machines. Load, origin, proxy and broker share the CPUs: microseconds do not
 transfer to another machine, ratios mostly do. At c=1 idle wake-ups dominate. A proxy that answers faster gets more requests from a closed loop, and batches less per wake-up.
 `)
 	raw := struct {

@@ -56,6 +56,27 @@ func wrk(ctx context.Context, url string, c int, span time.Duration, before ...s
 	return requests, out, own, err
 }
 
+var succeeded = regexp.MustCompile(`requests: \d+ total, .* (\d+) succeeded, (\d+) failed, (\d+) errored`)
+
+// h2load is wrk for HTTP/2: each connection has streams requests at a time.
+func h2load(ctx context.Context, url string, c int, span time.Duration, _ ...string) (requests int64, out string, own time.Duration, err error) {
+	cmd := exec.CommandContext(ctx, "h2load", "-c", strconv.Itoa(c), "-m", strconv.Itoa(streams), "-D", strconv.Itoa(int(span.Seconds())), url)
+	b, err := cmd.CombinedOutput()
+	out = string(b)
+	if err != nil {
+		return 0, out, 0, fmt.Errorf("h2load: %w\n%s", err, out)
+	}
+	own = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	m := succeeded.FindStringSubmatch(out)
+	if m == nil || m[2] != "0" || m[3] != "0" {
+		return 0, out, own, fmt.Errorf("%s: not every request succeeded:\n%s", url, out)
+	}
+	requests, err = strconv.ParseInt(m[1], 10, 64)
+	return requests, out, own, err
+}
+
+const streams = 8 // of each connection of HTTP/2
+
 // measure runs one slice.
 func (s *stage) measure(ctx context.Context, c contender, conns int, span time.Duration) (slice, error) {
 	ours := func() []int {
@@ -68,7 +89,11 @@ func (s *stage) measure(ctx context.Context, c contender, conns int, span time.D
 	tree := rig.Tree(c.Pid)
 	known, busy, cpu, switches := rig.CPU(ours()...), must(rig.Busy()), rig.CPU(tree...), rig.Switches(tree...)
 	began := time.Now()
-	n, _, own, err := wrk(ctx, c.URL, conns, span)
+	load := wrk
+	if s.http2 {
+		load = h2load
+	}
+	n, _, own, err := load(ctx, c.URL, conns, span)
 	if err != nil {
 		return slice{}, err
 	}

@@ -22,6 +22,8 @@ type certificates struct {
 	log  *slog.Logger
 	mu   sync.Mutex
 	sets map[string]*certs.Set
+
+	services map[string]*backend // by the id of the service
 }
 
 // load reads the certificates of listeners with TLS. A listener whose settings did not change keeps its set, and with it
@@ -132,6 +134,9 @@ func (c *certificates) run(ctx context.Context) error {
 		}
 		for _, set := range c.current() {
 			set.Refresh()
+		}
+		for _, b := range c.backends() {
+			b.files.Refresh()
 		}
 	}
 }

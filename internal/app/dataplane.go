@@ -191,10 +191,18 @@ func (d *dataPlane) apply(t config.Traffic, revision string) error {
 	if err != nil {
 		return err
 	}
+	security, err := d.certs.loadServices(t.Services)
+	if err != nil {
+		return err
+	}
 	if err := d.open(t.Listeners); err != nil {
 		return err
 	}
 	retire := d.keeper.Apply(t.Services)
+	for _, s := range t.Services {
+		d.keeper.Service(s.ID).SetTLS(security[s.ID].tls())
+	}
+	d.certs.serveServices(security)
 	d.dispatcher.Swap(table)
 	retire()
 	d.prober.Set(d.keeper.Targets())

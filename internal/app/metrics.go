@@ -46,6 +46,7 @@ var (
 	descRedirect = prometheus.NewDesc("smartlb_redirects_total", "Requests that were redirected to https.", nil, nil)
 	descTolerant = prometheus.NewDesc("smartlb_upstream_tolerated_total", "Responses that violated HTTP but had only one meaning, by kind.", []string{"kind"}, nil)
 	descHeaders  = prometheus.NewDesc("smartlb_proxy_protocol_connections_total", "Client connections that must begin with a PROXY header, by result.", []string{"result"}, nil)
+	descInsecure = prometheus.NewDesc("smartlb_service_insecure", "1 for a service whose instances may have any certificate (insecure: true).", []string{"service"}, nil)
 	descShakes   = prometheus.NewDesc("smartlb_tls_handshakes_total", "TLS handshakes of clients, by result.", []string{"result"}, nil)
 	descExpires  = prometheus.NewDesc("smartlb_certificate_expires_timestamp_seconds", "When a certificate in a file of a TLS listener expires: the one in use that expires first.", []string{"listener", "file"}, nil)
 	descBadCert  = prometheus.NewDesc("smartlb_certificate_refused", "1 while a changed file of a TLS listener cannot be used and what was read before stays in use.", []string{"listener", "file"}, nil)
@@ -110,6 +111,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for i, n := range s.ProxyHeaders {
 		ch <- prometheus.MustNewConstMetric(descHeaders, prometheus.CounterValue, float64(n), proxy.ProxyHeader(i).String())
+	}
+	for service, b := range c.a.data.certs.backends() {
+		if b.files.Config().Insecure {
+			ch <- prometheus.MustNewConstMetric(descInsecure, prometheus.GaugeValue, 1, service)
+		}
 	}
 	c.tls(ch, s)
 	c.instances(ch)

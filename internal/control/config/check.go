@@ -337,11 +337,14 @@ func (c *checker) service(path string, s Service) {
 	if err := picker.CheckName(s.Policy); err != nil {
 		c.fail(path+".policy", "%v", err)
 	}
-	if s.Protocol == "h2" {
-		c.fail(path+".protocol", "h2 needs TLS to the instances, which is not supported yet; use h2c for HTTP/2 without TLS")
-	} else {
-		c.oneOf(path+".protocol", s.Protocol, "http1", "h2c")
+	c.oneOf(path+".protocol", s.Protocol, "http1", "h2c", "h2")
+	switch {
+	case s.Protocol == "h2" && s.TLS == nil:
+		c.fail(path+".protocol", "h2 is HTTP/2 with TLS: add tls, or use h2c for HTTP/2 without TLS")
+	case s.Protocol == "h2c" && s.TLS != nil:
+		c.fail(path+".protocol", "h2c is HTTP/2 without TLS: use h2, or remove tls")
 	}
+	c.serviceTLS(path+".tls", s.TLS)
 	c.oneOf(path+".strictness", s.Strictness, "tolerant", "strict")
 	if len(s.Instances) == 0 {
 		c.fail(path+".instances", "missing: a service wants at least one instance")
@@ -361,11 +364,26 @@ func (c *checker) service(path string, s Service) {
 		}
 	}
 	if s.HealthCheck != nil {
-		c.healthCheck(path+".healthCheck", *s.HealthCheck, s.Protocol)
+		c.healthCheck(path+".healthCheck", *s.HealthCheck, s.HTTP2())
 	}
 }
 
-func (c *checker) healthCheck(path string, h HealthCheck, protocol string) {
+func (c *checker) serviceTLS(path string, t *ServiceTLS) {
+	switch {
+	case t == nil:
+		return
+	case t.Insecure && t.CA != "":
+		c.fail(path+".insecure", "accepts every certificate, so ca has no effect: remove one of them")
+	}
+	if (t.Cert == "") != (t.Key == "") {
+		c.fail(path, "cert and key: want both or none")
+	}
+	if !hostPattern.MatchString(strings.Trim(t.ServerName, "[]")) {
+		c.fail(path+".serverName", "%q: want a name without a port", t.ServerName)
+	}
+}
+
+func (c *checker) healthCheck(path string, h HealthCheck, http2 bool) {
 	if h.Type != "grpc" && h.Service != "" {
 		c.fail(path+".service", "only a grpc check has a service")
 	}
@@ -387,8 +405,8 @@ func (c *checker) healthCheck(path string, h HealthCheck, protocol string) {
 			c.fail(path+".statuses", "a tcp check gets no status")
 		}
 	case "grpc":
-		if protocol != "h2c" {
-			c.fail(path+".type", "a grpc check needs instances that speak HTTP/2; set protocol: h2c")
+		if !http2 {
+			c.fail(path+".type", "a grpc check needs instances that speak HTTP/2; set protocol: h2c, or h2 with tls")
 		}
 		if h.Path != "" {
 			c.fail(path+".path", "a grpc check has no path; set service")

@@ -82,7 +82,7 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 			return nil, fmt.Errorf("service %s does not exist", s.Service)
 		}
 		of := services[s.Service]
-		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Strict: of.Strictness == "strict", HTTP2: of.Protocol == "h2c"})
+		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Strict: of.Strictness == "strict", HTTP2: of.HTTP2()})
 		out.Total += uint64(s.Weight)
 	}
 	var err error

@@ -275,9 +275,22 @@ type Service struct {
 	SlowStart   time.Duration `yaml:"slowStart"`   // time in which traffic to an instance grows to its share when the instance is new or rejoins. 0s: none. ring_hash and maglev have no slow start; default 10s
 	Instances   []Instance    `yaml:"instances"`   // processes of the service; required
 	HealthCheck *HealthCheck  `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
-	Protocol    string        `yaml:"protocol"`    // one of `http1`, `h2c`: what the instances speak. `h2c` is HTTP/2 without TLS, as gRPC servers speak it; default http1
+	Protocol    string        `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
+	TLS         *ServiceTLS   `yaml:"tls"`         // encryption of connections to the instances; default none
 	Strictness  string        `yaml:"strictness"`  // one of `tolerant`, `strict`: with `strict`, a response that breaks HTTP but has one meaning becomes 502, see docs/http.md; default tolerant
 }
+
+// ServiceTLS is the encryption of connections to instances. The files are read on each node.
+type ServiceTLS struct {
+	CA         string `yaml:"ca"`         // PEM file with the certificates of the authorities of the instances. A changed file is used within 2 s; default the authorities of the system
+	ServerName string `yaml:"serverName"` // name that the certificates of the instances must have; default the host of the instance's address
+	Cert       string `yaml:"cert"`       // PEM file with the certificate of the proxy for the instances, then its chain; default none
+	Key        string `yaml:"key"`        // PEM file with the private key of `cert`; default none
+	Insecure   bool   `yaml:"insecure"`   // accept every certificate. An attacker in the network can then read and change all traffic; default false
+}
+
+// HTTP2 reports whether the instances speak HTTP/2.
+func (s Service) HTTP2() bool { return s.Protocol == "h2c" || s.Protocol == "h2" }
 
 // Instance is one process of a service.
 type Instance struct {
@@ -289,7 +302,7 @@ type Instance struct {
 
 // HealthCheck is the active probe of a service's instances.
 type HealthCheck struct {
-	Type               string        `yaml:"type"`               // one of `http`, `tcp` (connect only), `grpc` (grpc.health.v1, with `protocol: h2c`); default http
+	Type               string        `yaml:"type"`               // one of `http`, `tcp` (connect only), `grpc` (grpc.health.v1, with `protocol: h2c` or `h2`); default http
 	Path               string        `yaml:"path"`               // path of an http check; default /health
 	Service            string        `yaml:"service"`            // name of the gRPC service that a grpc check asks for; default the server as a whole
 	Host               string        `yaml:"host"`               // Host header of an http check; default the instance's address, localhost for a Unix socket

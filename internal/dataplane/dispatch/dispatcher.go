@@ -197,7 +197,7 @@ func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 	*a = Attempt{Pool: pool, Chosen: int32(x.ticket.Index()), At: now, Trace: x.ask.Trace}
 	return Verdict{
 		Action: Forward, Live: x.ticket.Live(), Deadline: x.deadline(),
-		ConnectTimeout: d.cfg.ConnectTimeout, HeadTimeout: x.route.Retry.PerTryTimeout, Timeout: x.timeout(), Strict: x.strict, HTTP2: x.http2,
+		ConnectTimeout: d.cfg.ConnectTimeout, HeadTimeout: x.route.Retry.PerTryTimeout, Timeout: x.timeout(), Strict: x.strict, HTTP2: x.http2, TLS: x.service.TLS(),
 	}
 }
 

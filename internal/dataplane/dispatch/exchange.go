@@ -28,6 +28,7 @@ type Verdict struct {
 	Live           *upstream.Live // Forward
 	ConnectTimeout time.Duration  // Forward
 	HTTP2          bool           // Forward: the instance speaks HTTP/2
+	TLS            *upstream.TLS  // Forward: of the connection to the instance; nil: none
 	Strict         bool           // Forward: read the response strictly, accept no tolerable departure from HTTP
 	HeadTimeout    time.Duration  // Forward: from the start of the try to the final response head; 0 none
 	Timeout        time.Duration  // Forward: the route's timeout, which restarts when the rest of a streamed request has been sent; 0 none

@@ -3,6 +3,7 @@ package probe
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -55,7 +56,16 @@ func (r *Result) tcp(ctx context.Context) {
 func (t Target) dial(ctx context.Context) (net.Conn, error) {
 	var d net.Dialer
 	network, at := upstream.SplitAddress(t.Addr)
-	return d.DialContext(ctx, network, at)
+	conn, err := d.DialContext(ctx, network, at)
+	if err != nil || t.TLS == nil {
+		return conn, err
+	}
+	secure := tls.Client(conn, t.TLS.Config(upstream.Host(t.Addr)))
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return secure, nil
 }
 
 // http checks over a new connection: a reused connection would hide that an instance accepts no new connections. It

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -12,8 +13,9 @@ import (
 // upstreamConn is one connection to an instance. It belongs either to one exchange or to the idle pool of its instance.
 type upstreamConn struct {
 	live   *upstream.Live
-	link   link       // wire, or the stream
-	wire   *wire      // nil: HTTP/2
+	link   link       // wire, TLS on it, or the stream
+	wire   *wire      // the socket; nil: HTTP/2
+	scheme string     // of requests of HTTP/2
 	pool   *idlePool  // nil: HTTP/2
 	stream *h2.Stream // of one exchange; nil: HTTP/1.1
 	fresh  bool       // made for this exchange, never used
@@ -27,8 +29,9 @@ func (u *upstreamConn) close() { u.link.close() }
 // A stack returns the most recently used connection first. The pool is the instance's upstream.Transport.
 type idlePool struct {
 	live   *upstream.Live
-	max    int   // of each shard
-	keep   int64 // ns that a connection may be idle
+	tls    *upstream.TLS // nil: none
+	max    int           // of each shard
+	keep   int64         // ns that a connection may be idle
 	shards [2]struct {
 		mu   sync.Mutex
 		list []*upstreamConn
@@ -106,9 +109,18 @@ func (p *idlePool) len() (n int) {
 type pool interface {
 	upstream.Transport
 	instance() *upstream.Live
+	is(kind) bool
 	expire(now int64) // closes connections that were idle for too long
 	len() int         // idle connections
 }
+
+// kind says what the connections of a pool speak.
+type kind struct {
+	http2 bool
+	tls   *upstream.TLS
+}
+
+func (p *idlePool) is(k kind) bool { return k == kind{false, p.tls} }
 
 func (p *idlePool) instance() *upstream.Live { return p.live }
 
@@ -124,24 +136,17 @@ type pools struct {
 
 // of returns the pool of an instance. It creates the pool on first use, and when the instance speaks another protocol
 // than before.
-func (ps *pools) of(live *upstream.Live, http2 bool) pool {
+func (ps *pools) of(live *upstream.Live, k kind) pool {
 	for {
 		old := live.Transport.Load()
 		if old != nil {
-			switch p := (*old).(type) {
-			case *idlePool:
-				if !http2 {
-					return p
-				}
-			case *muxPool:
-				if http2 {
-					return p
-				}
+			if p, ok := (*old).(pool); ok && p.is(k) {
+				return p
 			}
 		}
-		var p pool = &idlePool{live: live, max: max(1, ps.p.cfg.MaxIdle/2), keep: int64(ps.p.cfg.KeepTimeout)}
-		if http2 {
-			p = &muxPool{p: ps.p, live: live}
+		var p pool = &idlePool{live: live, tls: k.tls, max: max(1, ps.p.cfg.MaxIdle/2), keep: int64(ps.p.cfg.KeepTimeout)}
+		if k.http2 {
+			p = &muxPool{p: ps.p, live: live, tls: k.tls}
 		}
 		var t upstream.Transport = p
 		if live.Transport.CompareAndSwap(old, &t) {
@@ -201,11 +206,45 @@ func (ps *pools) idle() (n int) {
 
 // dial connects to an instance within timeout. A stop of the proxy waits for it.
 func (ps *pools) dial(pool *idlePool, timeout time.Duration) (*upstreamConn, error) {
-	w, err := ps.p.dialWire(pool.live, timeout)
+	l, w, err := ps.p.dialLink(pool.live, pool.tls, timeout)
 	if err != nil {
 		return nil, err
 	}
-	return &upstreamConn{live: pool.live, link: w, wire: w, pool: pool, fresh: true}, nil
+	return &upstreamConn{live: pool.live, link: l, wire: w, pool: pool, fresh: true}, nil
+}
+
+// isStale reports whether the instance has closed a kept connection, or has sent bytes that no request asked for.
+func (u *upstreamConn) isStale() bool {
+	if u.link == link(u.wire) {
+		return !u.wire.quiet()
+	}
+	return u.link.state() != peerThere || canReadNow && u.link.waiting()
+}
+
+// dialLink connects to an instance, and runs the TLS handshake if there is one, each within timeout.
+func (p *Proxy) dialLink(live *upstream.Live, t *upstream.TLS, timeout time.Duration) (link, *wire, error) {
+	w, err := p.dialWire(live, timeout)
+	if err != nil || t == nil {
+		return w, w, err
+	}
+	cfg := t.Config(upstream.Host(live.Addr))
+	s := newSecureClient(w, cfg)
+	_ = w.sock.SetDeadline(time.Now().Add(timeout))
+	err = s.conn.Handshake()
+	if got := s.conn.ConnectionState().NegotiatedProtocol; err == nil && got != cfg.NextProtos[0] && (got != "" || cfg.NextProtos[0] == "h2") {
+		err = fmt.Errorf("the instance does not speak %s inside TLS", cfg.NextProtos[0])
+	}
+	if err == nil {
+		err = w.sock.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		w.close()
+		if p.mayNote(p.cfg.Now()) {
+			p.cfg.Log.Warn("TLS with an instance failed", "service", live.Service, "instance", live.Instance, "address", live.Addr, "error", err)
+		}
+		return nil, nil, err
+	}
+	return s, w, nil
 }
 
 func (p *Proxy) dialWire(live *upstream.Live, timeout time.Duration) (*wire, error) {

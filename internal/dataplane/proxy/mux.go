@@ -18,6 +18,7 @@ import (
 type muxPool struct {
 	p    *Proxy
 	live *upstream.Live
+	tls  *upstream.TLS // nil: none
 
 	mu      sync.Mutex
 	conns   []*muxConn
@@ -35,7 +36,7 @@ type dialing struct {
 
 // muxConn is a connection of HTTP/2 to an instance.
 type muxConn struct {
-	wire    *wire
+	link    link
 	h2      *h2.Conn
 	in      lease
 	p       *Proxy
@@ -52,7 +53,7 @@ func (m *muxPool) open(head bool, timeout time.Duration) (*upstreamConn, error) 
 			if s := k.h2.Open(head); s != nil {
 				m.mu.Unlock()
 				k.since.Store(0)
-				return &upstreamConn{live: m.live, link: streamLink{s}, stream: s, fresh: !k.used.Swap(true)}, nil
+				return &upstreamConn{live: m.live, link: streamLink{s}, stream: s, scheme: m.tls.Scheme(), fresh: !k.used.Swap(true)}, nil
 			}
 		}
 		if d := m.dialing; d != nil {
@@ -82,11 +83,11 @@ func (m *muxPool) open(head bool, timeout time.Duration) (*upstreamConn, error) 
 
 // dial makes a connection. A goroutine reads it until it ends.
 func (m *muxPool) dial(timeout time.Duration) (*muxConn, error) {
-	w, err := m.p.dialWire(m.live, timeout)
+	w, _, err := m.p.dialLink(m.live, m.tls, timeout)
 	if err != nil {
 		return nil, err
 	}
-	k := &muxConn{wire: w, p: m.p, in: lease{pool: m.p.small}}
+	k := &muxConn{link: w, p: m.p, in: lease{pool: m.p.small}}
 	k.h2 = h2.NewClient(k, h2.Config{HeadBytes: m.p.cfg.Limits.Head, Now: m.p.cfg.Now, Malformed: func(string) {}, Idle: func() {
 		k.since.Store(m.p.cfg.Now())
 		if m.retired.Load() {
@@ -113,10 +114,12 @@ func (m *muxPool) Retire() {
 	defer m.mu.Unlock()
 	for _, k := range m.conns {
 		if k.h2.Streams() == 0 {
-			k.wire.close()
+			k.link.close()
 		}
 	}
 }
+
+func (m *muxPool) is(k kind) bool { return k == kind{true, m.tls} }
 
 func (m *muxPool) instance() *upstream.Live { return m.live }
 
@@ -127,10 +130,10 @@ func (m *muxPool) expire(now int64) {
 	for _, k := range m.conns {
 		since, writing := k.since.Load(), k.writing.Load()
 		if since > 0 && now-since > int64(m.p.cfg.KeepTimeout) && k.h2.Streams() == 0 || writing > 0 && now-writing > int64(m.p.cfg.BodyTimeout) {
-			k.wire.close()
+			k.link.close()
 		}
 		if k.h2.Ended() && k.h2.Streams() == 0 { // the instance takes no more requests on it
-			k.wire.close()
+			k.link.close()
 		}
 	}
 }
@@ -155,7 +158,7 @@ func (m *muxPool) len() (n int) {
 // Read reads from the instance, without a time limit: each request has its own.
 func (k *muxConn) Read(p []byte) (int, error) {
 	if k.in.len() == 0 {
-		if _, err := k.wire.fill(&k.in); err != nil {
+		if _, err := k.link.fill(&k.in); err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				err = h2.ErrLeft
 			}
@@ -170,7 +173,7 @@ func (k *muxConn) Read(p []byte) (int, error) {
 // Write sends frames. expire ends a write that waits for too long.
 func (k *muxConn) Write(p []byte) (int, error) {
 	k.writing.Store(k.p.cfg.Now())
-	n, err := k.wire.write(p)
+	n, err := k.link.write(p)
 	k.writing.Store(0)
 	return n, err
 }
@@ -195,13 +198,13 @@ func (u *upstreamConn) sendBody(data []byte, last bool) error {
 		_, err := u.stream.Write(nil, data, last)
 		return err
 	}
-	_, err := u.wire.write(data)
+	_, err := u.link.write(data)
 	return err
 }
 
 // block returns the header block of the request whose head is in e.out. It is valid until e changes.
 func (u *upstreamConn) block(e *exchange) []byte {
-	e.line = h2.AppendRequest(e.line[:0], e.out[:e.headEnd], "http")
+	e.line = h2.AppendRequest(e.line[:0], e.out[:e.headEnd], u.scheme)
 	if e.wantsTrailers() {
 		e.line = h2.AppendField(e.line, "te", "trailers")
 	}

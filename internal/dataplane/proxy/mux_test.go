@@ -286,17 +286,17 @@ func (unbuffered) Buffered() int { return 0 }
 func TestAServiceThatChangesItsProtocol(t *testing.T) {
 	live := upstream.NewLive("s", "i", "127.0.0.1:1", 1, 0)
 	b := run(t, nil, nil)
-	one, two := b.p.pools.of(live, false), b.p.pools.of(live, true)
+	one, two := b.p.pools.of(live, kind{}), b.p.pools.of(live, kind{http2: true})
 	if _, ok := one.(*idlePool); !ok {
 		t.Errorf("got %T", one)
 	}
 	if _, ok := two.(*muxPool); !ok {
 		t.Errorf("got %T", two)
 	}
-	if b.p.pools.of(live, true) != two {
+	if b.p.pools.of(live, kind{http2: true}) != two {
 		t.Error("the pool was made again")
 	}
-	if _, ok := b.p.pools.of(live, false).(*idlePool); !ok {
+	if _, ok := b.p.pools.of(live, kind{}).(*idlePool); !ok {
 		t.Error("the service does not go back")
 	}
 }

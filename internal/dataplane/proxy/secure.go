@@ -55,6 +55,14 @@ func newSecure(w *wire, cfg *tls.Config) *secure {
 	return s
 }
 
+// newSecureClient is newSecure for a connection to an instance.
+func newSecureClient(w *wire, cfg *tls.Config) *secure {
+	s := &secure{w: w}
+	s.conn = tls.Client(socket{s}, cfg)
+	s.onRead = s.tryRead
+	return s
+}
+
 // errAgain says that a read would have to wait. crypto/tls takes it for temporary.
 var errAgain net.Error = again{}
 
@@ -222,7 +230,7 @@ func (c *conn) handshake(s *secure) bool {
 // mayNote reports whether a failed handshake or a wrong PROXY header may be logged: one each second, because any client can cause them.
 func (p *Proxy) mayNote(now int64) bool {
 	last := p.notes.Load()
-	return now-last >= int64(time.Second) && p.notes.CompareAndSwap(last, now)
+	return (last == 0 || now-last >= int64(time.Second)) && p.notes.CompareAndSwap(last, now)
 }
 
 var plainHTTP = &h1.Error{Status: 400, Class: h1.ClassSyntax, Reason: "plain HTTP on a TLS listener: use https://"}

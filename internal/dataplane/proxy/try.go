@@ -32,7 +32,7 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 		return nil, o
 	}
 	c.buildRequest(e)
-	pool := c.p.pools.of(v.Live, v.HTTP2)
+	pool := c.p.pools.of(v.Live, kind{v.HTTP2, v.TLS})
 	resent, refused := false, 0
 	for {
 		u, err := c.upstream(e, pool, resent, v)
@@ -140,7 +140,7 @@ func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int6
 	if u.stream != nil {
 		return false, c.sendStream(e, u, v, until, o)
 	}
-	if e.body.Done() {
+	if e.body.Done() && u.link == link(u.wire) {
 		c.watch.arm(until, wakeUpstream)
 		var sent int
 		sent, stale, err = u.wire.ask(e.out, u.fresh, &e.up)
@@ -150,19 +150,21 @@ func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int6
 		}
 		return stale, err
 	}
-	if !u.fresh && !u.wire.quiet() {
+	if !u.fresh && u.isStale() {
 		return true, nil
 	}
 	c.watch.arm(until, wakeUpstream)
-	sent, err := u.wire.write(e.out)
+	sent, err := u.link.write(e.out)
 	o.Sent = sent > 0
 	if err != nil {
 		return false, err
 	}
-	if err := c.sendRest(e, u, v); err != nil {
-		return false, err
+	if !e.body.Done() {
+		if err := c.sendRest(e, u, v); err != nil {
+			return false, err
+		}
 	}
-	_, err = u.wire.fill(&e.up)
+	_, err = u.link.fill(&e.up)
 	return false, err
 }
 

@@ -56,21 +56,21 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 		defer close(done)
 		ok := true
 		if len(early) > 0 {
-			_, err := u.wire.write(early)
+			_, err := u.link.write(early)
 			ok = err == nil
 			e.taken = int64(len(early))
 		}
-		if ok && c.copyTunnel(&c.pumpWatch, c.link, u.wire, &e.taken, idle) {
-			_ = u.wire.sock.CloseWrite()
+		if ok && c.copyTunnel(&c.pumpWatch, c.link, u.link, &e.taken, idle) {
+			_ = u.link.closeWrite()
 			return
 		}
-		_ = u.wire.sock.SetDeadline(past)
+		u.link.interrupt(true)
 		c.link.interrupt(true)
 	}()
-	if c.copyTunnel(&c.watch, u.wire, c.link, &e.sent, idle) {
+	if c.copyTunnel(&c.watch, u.link, c.link, &e.sent, idle) {
 		_ = c.link.closeWrite()
 	} else {
-		_ = u.wire.sock.SetDeadline(past)
+		u.link.interrupt(true)
 		c.link.interrupt(true)
 	}
 	<-done

@@ -1,6 +1,9 @@
 package upstream
 
-import "strings"
+import (
+	"net"
+	"strings"
+)
 
 // unixPrefix begins the address of a Unix socket. With the slash it is no host and port.
 const unixPrefix = "unix:/"
@@ -16,3 +19,16 @@ func SplitAddress(address string) (network, at string) {
 
 // IsUnix reports whether address is that of a Unix socket, unix:/path.
 func IsUnix(address string) bool { return strings.HasPrefix(address, unixPrefix) }
+
+// Host returns the host of an address, as a certificate names it: localhost for a Unix socket.
+func Host(address string) string {
+	if IsUnix(address) {
+		return "localhost"
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	host, _, _ = strings.Cut(host, "%") // a zone is not part of a name
+	return host
+}

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"math/rand/v2"
 	"sync/atomic"
 )
@@ -122,7 +123,28 @@ type Service struct {
 	Retry  atomic.Int64 // of those: retries in flight
 	pool   atomic.Pointer[Pool]
 	seq    atomic.Uint64
+	tls    atomic.Pointer[TLS]
 }
+
+// TLS secures the connections to the instances of a service. Two services never share one; a change of the settings makes a
+// new one, so that no connection with other settings is used.
+type TLS struct {
+	Config func(host string) *tls.Config // for a connection to a host; the caller owns the result
+}
+
+// Scheme returns the scheme of requests over such connections; t may be nil.
+func (t *TLS) Scheme() string {
+	if t == nil {
+		return "http"
+	}
+	return "https"
+}
+
+// TLS returns how connections to the instances are secured, nil if they are not.
+func (s *Service) TLS() *TLS { return s.tls.Load() }
+
+// SetTLS replaces the security of new connections.
+func (s *Service) SetTLS(t *TLS) { s.tls.Store(t) }
 
 // NewService returns a service with an empty pool.
 func NewService(id string) *Service {

@@ -392,7 +392,7 @@ func (a *App) drain(ctx context.Context) error {
 		a.drainMu.Lock()
 		a.cut = cut.Requests > 0
 		a.drainMu.Unlock()
-		a.o.Log.Warn("drain time ended, requests and tunnels were cut", "drain", a.o.Drain.String(), "requests", cut.Requests, "idle_connections", cut.Idle, "by_service", cut.Services())
+		a.o.Log.Warn("drain time ended, requests and tunnels were cut", "drain", a.o.Drain.String(), "requests", cut.Requests, "tunnels", cut.Tunnels, "idle_connections", cut.Idle, "by_service", cut.Services())
 		return nil
 	}
 	return err

@@ -136,7 +136,7 @@ func TestDrainThatRunsOutSaysWhatItCut(t *testing.T) {
 	case <-time.After(maxWait):
 		t.Fatal("it does not end")
 	}
-	if !p.Said(`"requests":3`) || !p.Said(`"by_service":"default 3"`) {
+	if !p.Said(`"requests":3`) || !p.Said(`"tunnels":1`) || !p.Said(`"by_service":"default 3"`) {
 		t.Error("the log does not say what was cut")
 	}
 	if code := p.Cmd.ProcessState.ExitCode(); code != 4 {

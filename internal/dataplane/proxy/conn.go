@@ -31,11 +31,12 @@ type conn struct {
 	shard   int                     // of counters and idle pools
 	now     int64
 
-	watch     watch // the wait of serve
-	pumpWatch watch // the wait of the pump
-	since     atomic.Int64
-	cut       atomic.Bool   // the stop of the proxy closed the connection
-	pinned    *upstreamConn // see pin.go
+	watch      watch // the wait of serve
+	pumpWatch  watch // the wait of the pump
+	since      atomic.Int64
+	cut        atomic.Bool   // the stop of the proxy closed the connection
+	tunnelling atomic.Bool   // the connection is a tunnel
+	pinned     *upstreamConn // see pin.go
 
 	index   int   // in the registry, protected by its lock
 	nextAsk int64 // used by the sweeper: when to check next whether the client left

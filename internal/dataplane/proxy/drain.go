@@ -12,6 +12,7 @@ import (
 // CutError says what Drain cut when its context ended.
 type CutError struct {
 	Requests  int            // in flight, including tunnels
+	Tunnels   int            // of Requests
 	Idle      int            // connections without a request
 	ByService map[string]int // of Requests; "" counts requests that had no instance yet
 	err       error
@@ -65,6 +66,9 @@ func (p *Proxy) cut(why error) error {
 		if service, busy := c.busyWith(); busy {
 			e.Requests++
 			e.ByService[service]++
+			if c.tunnelling.Load() {
+				e.Tunnels++
+			}
 		} else if s := c.session.Load(); s == nil || s.streams.len() == 0 {
 			e.Idle++
 		}

@@ -47,6 +47,7 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 		u.close()
 		return
 	}
+	c.tunnelling.Store(true)
 	early := c.in.bytes()[e.used:] // the client may send before it has received the 101
 	c.watch.up.Store(u)
 	c.pumpWatch.up.Store(u)

@@ -94,7 +94,7 @@ func grpcStatus(status int, code string) int {
 	switch {
 	case code == dispatch.CodeClientGone:
 		return grpcCancelled
-	case status == 504:
+	case status == 504 || status == 408:
 		return grpcDeadlineExceeded
 	case status == 404 || status == 501:
 		return grpcUnimplemented

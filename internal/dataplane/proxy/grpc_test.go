@@ -85,7 +85,7 @@ func TestRepliesToGRPC(t *testing.T) {
 }
 
 func TestGRPCStatusOfReplies(t *testing.T) {
-	for status, want := range map[int]int{400: 13, 404: 12, 403: 7, 413: 8, 431: 8, 502: 14, 503: 14, 504: 4} {
+	for status, want := range map[int]int{400: 13, 408: 4, 404: 12, 403: 7, 413: 8, 431: 8, 502: 14, 503: 14, 504: 4} {
 		if got := grpcStatus(status, ""); got != want {
 			t.Errorf("%d: got %d, want %d", status, got, want)
 		}

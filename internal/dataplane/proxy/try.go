@@ -76,6 +76,9 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 			o.Replayable = false
 		}
 		if err != nil || cause != 0 {
+			if cause == 0 && v.Deadline > 0 && c.p.cfg.Now() >= v.Deadline {
+				cause = fired // an instance that knows the deadline (grpc-timeout) may end before the sweeper does
+			}
 			c.stopPump(e, u)
 			o.Failure = c.failure(e, err, cause)
 			o.SentAt = e.pump.sent()

@@ -1,7 +1,6 @@
 package h2
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -522,123 +521,8 @@ func (c *Conn) giveBack(n int64) {
 	}
 }
 
-func (c *Conn) headers(f *http2.HeadersFrame) error {
-	if c.client {
-		return c.responseHead(f)
-	}
-	c.block = block{id: f.StreamID, end: f.StreamEnded()}
-	b := &c.block
-	c.mu.Lock()
-	s := c.streams[b.id]
-	leaving := c.leaving
-	full := c.active >= c.cfg.MaxStreams || len(c.streams) >= 2*c.cfg.MaxStreams
-	last := c.last
-	var r *recent
-	if s == nil {
-		r = c.recently(b.id)
-	}
-	if s == nil && b.id > last && b.id%2 == 1 {
-		c.last = b.id
-	}
-	ended := s != nil && (s.ended || s.err != nil)
-	resetHere := s != nil && s.resetHere
-	c.mu.Unlock()
-	switch {
-	case b.id%2 == 0:
-		return violation(http2.ErrCodeProtocol, "a request with an even stream id")
-	case f.HasPriority() && f.Priority.StreamDep == b.id:
-		b.refuse, b.refused = http2.ErrCodeProtocol, true
-	case resetHere:
-		b.ignore = true
-	case s != nil && ended:
-		return violation(http2.ErrCodeStreamClosed, "HEADERS for a request that has ended")
-	case s != nil && !b.end:
-		b.refuse, b.refused = http2.ErrCodeProtocol, true // trailers that do not end the request
-	case s != nil:
-		b.s = s
-	case b.id <= last:
-		if r == nil {
-			return violation(http2.ErrCodeProtocol, "a stream id below an earlier one")
-		}
-		if !r.byUs || r.client {
-			return violation(http2.ErrCodeStreamClosed, "HEADERS for a stream that has ended")
-		}
-		b.ignore = true
-	case leaving, full:
-		b.refuse, b.refused = http2.ErrCodeRefusedStream, true
-	}
-	c.head.reset(b.s != nil)
-	return c.fragment(f.HeaderBlockFragment(), f.HeadersEnded())
-}
-
 // fragment decodes a part of a header block.
-func (c *Conn) fragment(p []byte, end bool) error {
-	b := &c.block
-	if b.bytes += len(p); b.bytes > maxBlock {
-		return violation(http2.ErrCodeEnhanceYourCalm, "header block too large")
-	}
-	if err := c.charge(1); err != nil {
-		return err
-	}
-	if _, err := c.dec.Write(p); err != nil {
-		return violation(http2.ErrCodeCompression, err.Error())
-	}
-	if !end {
-		return nil
-	}
-	if err := c.dec.Close(); err != nil {
-		return violation(http2.ErrCodeCompression, err.Error())
-	}
-	return c.endBlock()
-}
-
 // endBlock acts on a complete header block.
-func (c *Conn) endBlock() error {
-	b := c.block
-	c.block = block{}
-	switch {
-	case b.ignore:
-		return nil
-	case b.refused:
-		return http2.StreamError{StreamID: b.id, Code: b.refuse}
-	case c.client:
-		return c.endResponseHead(b)
-	case b.s != nil:
-		return c.trailers(b.s)
-	}
-	if reason := c.head.finish(b.end); reason != "" {
-		c.cfg.Malformed(reason)
-		return http2.StreamError{StreamID: b.id, Code: http2.ErrCodeProtocol}
-	}
-	s := &Stream{c: c, id: b.id, recv: c.streamWin, declared: c.head.length, ended: b.end}
-	s.cond.L = &c.mu
-	c.mu.Lock()
-	s.window = c.initial
-	c.streams[b.id] = s
-	c.active++
-	s.counted = true
-	c.mu.Unlock()
-	c.earn(10)
-	c.cfg.Open(s, c.head.text, c.head.tooLarge)
-	return nil
-}
-
-func (c *Conn) trailers(s *Stream) error {
-	if c.head.bad != "" {
-		c.cfg.Malformed(c.head.bad)
-		return http2.StreamError{StreamID: s.id, Code: http2.ErrCodeProtocol}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s.ended = true
-	s.settle()
-	s.cond.Broadcast()
-	if s.declared >= 0 && s.got < s.declared {
-		return http2.StreamError{StreamID: s.id, Code: http2.ErrCodeProtocol}
-	}
-	return nil
-}
-
 // reset ends a stream from this side. The caller holds the lock.
 func (c *Conn) reset(id uint32, code http2.ErrCode) {
 	c.out = appendReset(c.out, id, code)
@@ -682,96 +566,8 @@ func (c *Conn) Streams() int {
 func (c *Conn) Reading() bool { return c.block.id != 0 }
 
 // appendGoAway appends GOAWAY. The caller holds the lock.
-func (c *Conn) appendGoAway(code http2.ErrCode, reason string) {
-	c.leaving = true
-	c.out = appendFrameHead(c.out, 8+len(reason), http2.FrameGoAway, 0, 0)
-	c.out = binary.BigEndian.AppendUint32(c.out, c.last)
-	c.out = binary.BigEndian.AppendUint32(c.out, uint32(code))
-	c.out = append(c.out, reason...)
-}
-
 // appendSettings appends the settings of this side. The caller holds the lock.
-func (c *Conn) appendSettings() {
-	settings := []http2.Setting{
-		{ID: http2.SettingEnablePush, Val: 0},
-		{ID: http2.SettingInitialWindowSize, Val: uint32(c.streamWin)},
-		{ID: http2.SettingMaxHeaderListSize, Val: uint32(c.cfg.HeadBytes)},
-	}
-	if !c.client {
-		settings[0] = http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: uint32(c.cfg.MaxStreams)}
-	}
-	c.out = appendFrameHead(c.out, 6*len(settings), http2.FrameSettings, 0, 0)
-	for _, s := range settings {
-		c.out = binary.BigEndian.AppendUint16(c.out, uint16(s.ID))
-		c.out = binary.BigEndian.AppendUint32(c.out, s.Val)
-	}
-	c.out = appendWindowUpdate(c.out, 0, c.connWin-65535)
-}
-
 // flush sends the buffer, and what is added to it meanwhile, unless another goroutine does. The caller holds the lock,
 // which flush releases while it sends.
-func (c *Conn) flush() {
-	if c.flushing {
-		return
-	}
-	c.flushing = true
-	for len(c.out) > 0 && c.err == nil {
-		sending := c.out
-		c.out, c.spare = c.spare[:0], nil
-		c.mu.Unlock()
-		_, err := c.t.Write(sending)
-		c.mu.Lock()
-		if cap(sending) <= 2*outMost {
-			c.spare = sending[:0]
-		}
-		if err != nil && c.err == nil {
-			c.err = err
-			for _, s := range c.streams {
-				s.cond.Broadcast()
-			}
-		}
-		c.flushed.Broadcast()
-	}
-	c.flushing = false
-	if len(c.streams) == 0 {
-		c.out, c.spare = nil, nil // an idle connection holds no buffer
-	}
-}
-
 // sendAll sends the buffer and waits until all of it was sent. The caller holds the lock.
-func (c *Conn) sendAll() {
-	for c.err == nil && (c.flushing || len(c.out) > 0) {
-		if c.flushing {
-			c.flushed.Wait()
-		} else {
-			c.flush()
-		}
-	}
-}
-
 // room waits until the buffer has room, and returns an error if the connection has ended. The caller holds the lock.
-func (c *Conn) room() error {
-	for len(c.out) >= outMost && c.err == nil {
-		if c.flushing {
-			c.flushed.Wait()
-		} else {
-			c.flush()
-		}
-	}
-	return c.err
-}
-
-func appendFrameHead(dst []byte, length int, t http2.FrameType, flags http2.Flags, id uint32) []byte {
-	dst = append(dst, byte(length>>16), byte(length>>8), byte(length), byte(t), byte(flags))
-	return binary.BigEndian.AppendUint32(dst, id)
-}
-
-func appendWindowUpdate(dst []byte, id uint32, n int64) []byte {
-	dst = appendFrameHead(dst, 4, http2.FrameWindowUpdate, 0, id)
-	return binary.BigEndian.AppendUint32(dst, uint32(n))
-}
-
-func appendReset(dst []byte, id uint32, code http2.ErrCode) []byte {
-	dst = appendFrameHead(dst, 4, http2.FrameRSTStream, 0, id)
-	return binary.BigEndian.AppendUint32(dst, uint32(code))
-}

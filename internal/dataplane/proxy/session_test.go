@@ -154,7 +154,7 @@ func TestHTTP2OwnReplies(t *testing.T) {
 	}
 }
 
-// Each drain lets the responses in flight arrive whole, whoever of the streams sends the last frames.
+// A drain lets the responses in flight arrive whole, whichever stream sends the last frames.
 func TestHTTP2DrainLosesNoFrame(t *testing.T) {
 	answer := make(chan struct{})
 	came := make(chan struct{}, 20)

@@ -2,6 +2,7 @@ package h2
 
 import "golang.org/x/net/http2"
 
+// headers begins a header block of a request.
 func (c *Conn) headers(f *http2.HeadersFrame) error {
 	if c.client {
 		return c.responseHead(f)
@@ -51,6 +52,7 @@ func (c *Conn) headers(f *http2.HeadersFrame) error {
 	return c.fragment(f.HeaderBlockFragment(), f.HeadersEnded())
 }
 
+// fragment decodes a part of a header block.
 func (c *Conn) fragment(p []byte, end bool) error {
 	b := &c.block
 	if b.bytes += len(p); b.bytes > maxBlock {
@@ -71,6 +73,7 @@ func (c *Conn) fragment(p []byte, end bool) error {
 	return c.endBlock()
 }
 
+// endBlock acts on a complete header block.
 func (c *Conn) endBlock() error {
 	b := c.block
 	c.block = block{}
@@ -101,6 +104,7 @@ func (c *Conn) endBlock() error {
 	return nil
 }
 
+// trailers ends a request; their fields are not passed on.
 func (c *Conn) trailers(s *Stream) error {
 	if c.head.bad != "" {
 		c.cfg.Malformed(c.head.bad)

@@ -521,8 +521,6 @@ func (c *Conn) giveBack(n int64) {
 	}
 }
 
-// fragment decodes a part of a header block.
-// endBlock acts on a complete header block.
 // reset ends a stream from this side. The caller holds the lock.
 func (c *Conn) reset(id uint32, code http2.ErrCode) {
 	c.out = appendReset(c.out, id, code)
@@ -564,10 +562,3 @@ func (c *Conn) Streams() int {
 
 // Reading reports whether a header block is incomplete. Only the goroutine of Serve may call it, in Transport.Read.
 func (c *Conn) Reading() bool { return c.block.id != 0 }
-
-// appendGoAway appends GOAWAY. The caller holds the lock.
-// appendSettings appends the settings of this side. The caller holds the lock.
-// flush sends the buffer, and what is added to it meanwhile, unless another goroutine does. The caller holds the lock,
-// which flush releases while it sends.
-// sendAll sends the buffer and waits until all of it was sent. The caller holds the lock.
-// room waits until the buffer has room, and returns an error if the connection has ended. The caller holds the lock.

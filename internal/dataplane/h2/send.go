@@ -6,6 +6,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
+// appendGoAway appends GOAWAY. The caller holds the lock.
 func (c *Conn) appendGoAway(code http2.ErrCode, reason string) {
 	c.leaving = true
 	c.out = appendFrameHead(c.out, 8+len(reason), http2.FrameGoAway, 0, 0)
@@ -14,6 +15,7 @@ func (c *Conn) appendGoAway(code http2.ErrCode, reason string) {
 	c.out = append(c.out, reason...)
 }
 
+// appendSettings appends the settings of this side. The caller holds the lock.
 func (c *Conn) appendSettings() {
 	settings := []http2.Setting{
 		{ID: http2.SettingEnablePush, Val: 0},
@@ -31,6 +33,8 @@ func (c *Conn) appendSettings() {
 	c.out = appendWindowUpdate(c.out, 0, c.connWin-65535)
 }
 
+// flush sends the buffer, and what is added to it meanwhile, unless another goroutine does. The caller holds the lock,
+// which flush releases while it sends.
 func (c *Conn) flush() {
 	if c.flushing {
 		return
@@ -59,6 +63,7 @@ func (c *Conn) flush() {
 	}
 }
 
+// sendAll sends the buffer and waits until all of it was sent. The caller holds the lock.
 func (c *Conn) sendAll() {
 	for c.err == nil && (c.flushing || len(c.out) > 0) {
 		if c.flushing {
@@ -69,6 +74,7 @@ func (c *Conn) sendAll() {
 	}
 }
 
+// room waits until the buffer has room, and returns an error if the connection has ended. The caller holds the lock.
 func (c *Conn) room() error {
 	for len(c.out) >= outMost && c.err == nil {
 		if c.flushing {

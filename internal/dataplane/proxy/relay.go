@@ -50,6 +50,8 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 	err := c.front.flush(c, e, body.Done())
 	cause := c.watch.disarm()
 	switch {
+	case err == nil && cause == firedCut && bad == nil && body.Done():
+		keep = false // the stop came after the response
 	case err != nil || cause != 0:
 		e.x.Fail(c.brokenClient(cause, deadline))
 		keep = false
@@ -139,7 +141,8 @@ func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, deadline 
 		c.now = c.p.cfg.Now()
 		c.watch.push(c.until(c.p.cfg.BodyTimeout, deadline)) // from here on the wait is for the client
 		err = c.front.more(c, e, space, len(data), body.Done() || ended)
-		if cause := c.watch.disarm(); err != nil || cause != 0 {
+		whole := err == nil && (body.Done() || ended)
+		if cause := c.watch.disarm(); err != nil || cause != 0 && !(whole && cause == firedCut) {
 			e.x.Fail(c.brokenClient(cause, deadline))
 			return false
 		}

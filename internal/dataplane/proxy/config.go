@@ -32,7 +32,7 @@ type Listener struct {
 
 	RejectEncoded bool           // refuse encoded slashes, backslashes and control characters in a path
 	Underscores   h1.Underscores // request fields with '_' in their name; default: dropped
-	TLS           *tls.Config    // nil: in the clear. NextProtos is http/1.1
+	TLS           *tls.Config    // nil: no encryption. NextProtos may have h2
 	ClientFields  ClientFields   // for the instance, inside TLS
 	ProxyFrom     []netip.Prefix // peers whose connections must begin with a PROXY header, before TLS; default none
 	RequestID     RequestID      // which clients may set X-Request-Id; default: trusted proxies

@@ -14,7 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
-// Proxy serves HTTP/1.1 on its listeners. Create it with New and serve with Run. To stop it, call Drain and then end
+// Proxy serves HTTP/1.1 and HTTP/2 on its listeners. Create it with New and serve with Run. To stop it, call Drain and then end
 // Run's context.
 type Proxy struct {
 	cfg       Config

@@ -5,7 +5,6 @@ package proxy
 import (
 	"io"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -222,25 +221,6 @@ func (w *wire) writeNow(p []byte) (n int, err error) {
 		err = io.ErrShortWrite
 	}
 	return n, err
-}
-
-func (w *wire) closeWrite() error { return w.sock.CloseWrite() }
-
-func (w *wire) close() { _ = w.sock.Close() }
-
-func (w *wire) interrupt(write bool) {
-	if write {
-		_ = w.sock.SetDeadline(past)
-		return
-	}
-	_ = w.sock.SetReadDeadline(past)
-}
-
-func (w *wire) resume(write bool) error {
-	if write {
-		return w.sock.SetDeadline(time.Time{})
-	}
-	return w.sock.SetReadDeadline(time.Time{})
 }
 
 // quiet reports whether the connection is open and has no bytes waiting.

@@ -82,25 +82,6 @@ func (w *wire) writeNow(p []byte) (int, error) {
 	return w.sock.Write(p)
 }
 
-func (w *wire) closeWrite() error { return w.sock.CloseWrite() }
-
-func (w *wire) close() { _ = w.sock.Close() }
-
-func (w *wire) interrupt(write bool) {
-	if write {
-		_ = w.sock.SetDeadline(past)
-		return
-	}
-	_ = w.sock.SetReadDeadline(past)
-}
-
-func (w *wire) resume(write bool) error {
-	if write {
-		return w.sock.SetDeadline(time.Time{})
-	}
-	return w.sock.SetReadDeadline(time.Time{})
-}
-
 // quiet reports whether the connection is open and has no bytes waiting.
 func (w *wire) quiet() bool {
 	state := w.look.peek()

@@ -1,0 +1,107 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
+)
+
+func (c *checker) listenerTLS(path string, t *ListenerTLS) {
+	if t == nil {
+		return
+	}
+	c.oneOf(path+".minVersion", t.MinVersion, "1.2", "1.3")
+	c.clientCertificates(path+".clientCertificates", t.Clients)
+	if t.HSTS != nil && *t.HSTS%time.Second != 0 {
+		c.fail(path+".hsts", "want whole seconds, got %s", *t.HSTS)
+	}
+	if t.HSTSSubDomains && t.HSTS == nil {
+		c.fail(path+".hstsIncludeSubDomains", "has no effect without hsts: set hsts to a time like 8760h")
+	}
+	if len(t.Certificates) == 0 {
+		c.fail(path+".certificates", "missing: want at least one {cert: FILE, key: FILE}")
+	}
+	if len(t.Certificates) > maxCertificates {
+		c.fail(path+".certificates", "%d certificates are more than %d", len(t.Certificates), maxCertificates)
+		return
+	}
+	for i, f := range t.Certificates {
+		at := fmt.Sprintf("%s.certificates[%d]", path, i)
+		if f.Cert == "" {
+			c.fail(at+".cert", "missing: want a file with the certificate and its chain in PEM")
+		}
+		if f.Key == "" {
+			c.fail(at+".key", "missing: want a file with the private key in PEM")
+		}
+	}
+}
+
+func (c *checker) clientCertificates(path string, v ClientCertificates) {
+	c.oneOf(path+".mode", v.Mode, "off", "request", "require")
+	switch {
+	case v.Mode == "" && v != ClientCertificates{}:
+		c.fail(path+".mode", "missing: want request, require or off")
+	case v.CA == "" && (v.Mode == "request" || v.Mode == "require"):
+		c.fail(path+".ca", "missing: want a file with the certificates of the authorities of clients in PEM")
+	}
+	c.ownHeader(path+".subjectHeader", v.SubjectHeader)
+	c.ownHeader(path+".fingerprintHeader", v.FingerprintHeader)
+	if v.SubjectHeader != "" && sameHeader(v.SubjectHeader, v.FingerprintHeader) {
+		c.fail(path+".fingerprintHeader", "%q: is the subjectHeader already", v.FingerprintHeader)
+	}
+}
+
+// maxHeaderName limits the name of a header that the proxy adds, in bytes.
+const maxHeaderName = 100
+
+// ownHeader checks the name of a header that the proxy adds to requests, and removes from what clients send.
+func (c *checker) ownHeader(path, name string) {
+	lower := strings.ToLower(name)
+	meaning := func(prefix string) bool { return strings.HasPrefix(lower, prefix) }
+	switch {
+	case name == "":
+	case !tokenPattern.MatchString(name):
+		c.fail(path, "%q: the name of a header has no such character", name)
+	case len(name) > maxHeaderName:
+		c.fail(path, "%q: longer than %d bytes", name, maxHeaderName)
+	case h1.Special(name):
+		c.fail(path, "%q: smartlb reads or writes this header itself; use a name like X-Client-Subject", name)
+	case slices.ContainsFunc([]string{"accept", "content-", "if-", "sec-", "access-control-"}, meaning),
+		slices.Contains([]string{"cache-control", "origin", "pragma", "range", "referer", "user-agent"}, lower):
+		c.fail(path, "%q: this header has a meaning in HTTP; use a name like X-Client-Subject", name)
+	}
+}
+
+// sameHeader reports whether two names are one header for programs that replace '-' by '_'.
+func sameHeader(a, b string) bool {
+	dashed := func(s string) string { return strings.ReplaceAll(s, "_", "-") }
+	return strings.EqualFold(dashed(a), dashed(b))
+}
+
+func (c *checker) redirect(path string, l Listener) {
+	if l.RedirectToHTTPS && l.TLS != nil {
+		c.fail(path+".redirectToHttps", "the clients of this listener use HTTPS already: remove redirectToHttps or tls")
+	}
+	if l.HTTPSPort < 0 || l.HTTPSPort > 65535 {
+		c.fail(path+".httpsPort", "want a port from 1 to 65535, got %d", l.HTTPSPort)
+	}
+	if l.HTTPSPort != 0 && !l.RedirectToHTTPS {
+		c.fail(path+".httpsPort", "has no effect without redirectToHttps: true")
+	}
+}
+
+// maxProxyFrom limits the networks of a listener, because each connection is compared with all of them.
+const maxProxyFrom = 1000
+
+func (c *checker) proxyFrom(path string, p *ProxyProtocol) {
+	switch {
+	case p == nil:
+	case len(p.From) == 0:
+		c.fail(path+".from", "missing: want the networks of the balancers that send PROXY headers, such as [10.0.0.0/8]")
+	case len(p.From) > maxProxyFrom:
+		c.fail(path+".from", "%d networks are more than %d", len(p.From), maxProxyFrom)
+	}
+}

@@ -56,6 +56,9 @@ func (c *certificates) load(listeners []config.Listener) (map[string]*certs.Set,
 // certsOf converts the settings of a checked listener.
 func certsOf(l config.Listener, log *slog.Logger) certs.Config {
 	out := certs.Config{MinVersion: tls.VersionTLS12, Protocols: []string{"h2", "http/1.1", "http/1.0"}, Log: log.With("listener", l.Name)}
+	if l.HTTP1Only {
+		out.Protocols = out.Protocols[1:]
+	}
 	if l.TLS.MinVersion == "1.3" {
 		out.MinVersion = tls.VersionTLS13
 	}

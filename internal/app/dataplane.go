@@ -109,8 +109,8 @@ func proxyConfig(p config.Proxy) proxy.Config {
 	return proxy.Config{
 		TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom,
 		Limits:  h1.Limits{Head: l.HeadBytes, Fields: l.Headers, Target: l.TargetBytes},
-		MaxBody: int64(l.BodyBytes), MaxConnections: l.Connections, MaxIdle: l.IdlePerInstance,
-		IdleTimeout: t.Idle, HeadTimeout: t.Head, BodyTimeout: t.Body, StreamTimeout: t.Stream,
+		MaxBody: int64(l.BodyBytes), MaxConnections: l.Connections, MaxPerClient: l.ConnectionsPerClient, MaxIdle: l.IdlePerInstance,
+		IdleTimeout: t.Idle, HeadTimeout: t.Head, BodyTimeout: t.Body, StreamTimeout: t.Stream, UploadTimeout: t.Upload,
 		HalfCloseTimeout: t.HalfClosed, TunnelTimeout: t.Tunnel, KeepTimeout: t.Keep,
 	}
 }
@@ -130,6 +130,16 @@ func listenerOf(l config.Listener) proxy.Listener {
 	}
 	if l.ProxyProtocol != nil {
 		out.ProxyFrom = l.ProxyProtocol.From
+	}
+	out.HTTP1Only = l.HTTP1Only
+	out.MaxConnections = l.Limits.Connections
+	if b := l.Limits.BodyBytes; b != nil {
+		out.MaxBody = cmp.Or(int64(*b), -1)
+	}
+	t := l.Timeouts
+	out.Timeouts = proxy.Timeouts{Idle: t.Idle, Head: t.Head, Body: t.Body, HalfClose: t.HalfClosed, Tunnel: t.Tunnel}
+	if t.Upload != nil {
+		out.Timeouts.Upload = cmp.Or(*t.Upload, -1)
 	}
 	switch l.UnderscoreHeaders {
 	case "keep":

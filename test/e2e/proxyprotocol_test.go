@@ -53,11 +53,7 @@ listen secure
     bind %s
     server web %s send-proxy-v2 check
 `, one, n.Address("web"), two, n.Address("web"), secure, n.Address("secure")))
-	cmd := exec.Command(haproxy, "-db", "-f", conf)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	beside(t, haproxy, "-db", "-f", conf)
 	for _, addr := range []string{one, two, secure} {
 		eventually(t, "HAProxy listens", func() bool {
 			c, err := net.Dial("tcp", addr)
@@ -99,4 +95,67 @@ listen secure
 			t.Errorf("%v connections are counted as %s", n, result)
 		}
 	}
+}
+
+// Programs of other people read the PROXY headers that the real process sends to instances, those of its health checks
+// too. HAProxy and nginx refuse a connection without a header.
+func TestForeignInstancesReadOurProxyHeaders(t *testing.T) {
+	t.Parallel()
+	haproxy := leftout.Unless(t, "PROXY headers to instances", "haproxy")
+	nginx := leftout.Unless(t, "PROXY headers to instances", "nginx")
+	curl := leftout.Unless(t, "PROXY headers to instances", "curl")
+	ha, ng, dir := porttest.Address(t), porttest.Address(t), t.TempDir()
+	beside(t, haproxy, "-db", "-f", mustWrite(t, fmt.Sprintf(`defaults
+    mode http
+    timeout connect 10s
+    timeout client 1m
+    timeout server 1m
+frontend web
+    bind %s accept-proxy
+    http-request return status 200 content-type text/plain lf-string "%%[src]"
+`, ha)))
+	beside(t, nginx, "-p", dir, "-e", "stderr", "-c", mustWrite(t, fmt.Sprintf(`daemon off;
+master_process off;
+pid %s/pid;
+events {}
+http {
+    access_log off;
+    client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
+    server { listen %[2]s proxy_protocol; location / { return 200 $proxy_protocol_addr; } }
+}
+`, dir, ng)))
+	file := mustWrite(t, fmt.Sprintf(`listeners: [{name: web, address: "127.0.0.1:0"}]
+routes:
+  - {name: one, path: {prefix: /one}, service: one}
+  - {name: two, path: {prefix: /two}, service: two}
+  - {name: three, path: {prefix: /three}, service: three}
+services:
+  - {id: one, proxyProtocol: v1, healthCheck: {path: /, interval: 200ms}, instances: [{id: i, address: %[1]q}]}
+  - {id: two, proxyProtocol: v2, healthCheck: {type: tcp, interval: 200ms}, instances: [{id: i, address: %[1]q}]}
+  - {id: three, proxyProtocol: v2, healthCheck: {path: /, interval: 200ms}, instances: [{id: i, address: %[2]q}]}
+`, ha, ng))
+	b := broker(t, t.TempDir(), "127.0.0.1:0")
+	n := node(t, b.Address("broker"), file, t.TempDir())
+	const client = "127.0.0.9"
+	for _, path := range []string{"/one", "/two", "/three"} {
+		eventually(t, "the health checks of "+path+" pass", func() bool {
+			return metric(t, n.Address("admin"), fmt.Sprintf(`smartlb_instance_in{instance="i",service=%q}`, path[1:])) == 1
+		})
+		for range 3 {
+			out, err := exec.Command(curl, "-sS", "--max-time", "60", "--interface", client, "http://"+n.Address("web")+path).CombinedOutput()
+			if err != nil || string(out) != client {
+				t.Errorf("%s: the instance saw %q, %v", path, out, err)
+			}
+		}
+	}
+}
+
+// beside starts a program until the test ends.
+func beside(t *testing.T, program string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 }

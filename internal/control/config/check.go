@@ -193,6 +193,7 @@ func (c *checker) traffic(t Traffic) {
 		c.listenerTLS(path+".tls", l.TLS)
 		c.redirect(path, l)
 		c.proxyFrom(path+".proxyProtocol", l.ProxyProtocol)
+		c.listenerLimits(path, l)
 		c.oneOf(path+".encodedCharacters", l.EncodedCharacters, "keep", "reject")
 		c.oneOf(path+".underscoreHeaders", l.UnderscoreHeaders, "drop", "keep", "reject")
 		c.oneOf(path+".requestId", l.RequestID, "trusted", "keep", "overwrite")
@@ -248,6 +249,19 @@ func (c *checker) service(path string, s Service) {
 		c.fail(path+".protocol", "h2c is HTTP/2 without TLS: use h2, or remove tls")
 	}
 	c.serviceTLS(path+".tls", s.TLS)
+	c.connections(path+".connections", s.Connections)
+	c.oneOf(path+".proxyProtocol", s.ProxyProtocol, "v1", "v2")
+	if s.ProxyProtocol != "" && s.HTTP2() {
+		c.fail(path+".proxyProtocol", "a connection of HTTP/2 carries requests of many clients, so a PROXY header cannot name one: use protocol: http1, or remove proxyProtocol")
+	}
+	for i, name := range s.GRPCFailures {
+		if at := fmt.Sprintf("%s.grpcFailures[%d]", path, i); slices.Index(grpcStatuses, name) <= 0 {
+			c.fail(at, "unknown status %q, want one of %s", name, strings.Join(grpcStatuses[1:], ", "))
+		}
+	}
+	if len(s.GRPCFailures) > 0 && !s.HTTP2() {
+		c.fail(path+".grpcFailures", "has no effect: instances of gRPC speak HTTP/2; set protocol: h2c, or h2 with tls")
+	}
 	c.oneOf(path+".strictness", s.Strictness, "tolerant", "strict")
 	if len(s.Instances) == 0 {
 		c.fail(path+".instances", "missing: a service wants at least one instance")
@@ -268,6 +282,28 @@ func (c *checker) service(path string, s Service) {
 	}
 	if s.HealthCheck != nil {
 		c.healthCheck(path+".healthCheck", *s.HealthCheck, s.HTTP2())
+	}
+}
+
+// grpcStatuses are the names of the status codes of gRPC, by code.
+var grpcStatuses = []string{
+	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
+	"RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+}
+
+func (c *checker) connections(path string, n Connections) {
+	if n.Limit < 0 || n.Limit > 1_000_000 {
+		c.fail(path+".limit", "want 0 to 1000000, got %d", n.Limit)
+	}
+	given := func(key string) bool { return c.at[path+key] > 0 }
+	if t := n.ConnectTimeout; (given(".connectTimeout") || t != 0) && (t < time.Millisecond || t > maxTimeout) {
+		c.fail(path+".connectTimeout", "want 1ms to %s, got %s", maxTimeout, t)
+	}
+	if (given(".idle") || n.Idle != 0) && (n.Idle < 2 || n.Idle > 65536) {
+		c.fail(path+".idle", "want 2 to 65536, got %d", n.Idle)
+	}
+	if given(".keep") || n.Keep != 0 {
+		c.timeouts(path+".", false, []timeout{{"keep", n.Keep}})
 	}
 }
 
@@ -424,6 +460,9 @@ func (c *checker) route(path string, r Route, services map[string]string) {
 	}
 	if r.Timeout > 0 && r.Timeout < minRouteTimeout {
 		c.fail(path+".timeout", "want at least %s, got %s", minRouteTimeout, r.Timeout)
+	}
+	if r.StreamTimeout != nil {
+		c.timeouts(path+".", true, []timeout{{"streamTimeout", *r.StreamTimeout}})
 	}
 }
 

@@ -93,6 +93,26 @@ func (c *checker) redirect(path string, l Listener) {
 	}
 }
 
+// listenerLimits checks limits and waiting times of a listener. A key that is missing has the value of the proxy.
+func (c *checker) listenerLimits(path string, l Listener) {
+	if b := l.Limits.BodyBytes; b != nil && (*b < 0 || *b > 1<<50) {
+		c.fail(path+".limits.bodyBytes", "want 0 to %d, got %d", 1<<50, *b)
+	}
+	if n := l.Limits.Connections; n < 0 || n > 10_000_000 {
+		c.fail(path+".limits.connections", "want 0 to 10000000, got %d", n)
+	}
+	t := l.Timeouts
+	path += ".timeouts."
+	for _, one := range []timeout{{"idle", t.Idle}, {"head", t.Head}, {"body", t.Body}, {"halfClosed", t.HalfClosed}, {"tunnel", t.Tunnel}} {
+		if _, given := c.at[path+one.key]; given || one.value != 0 {
+			c.timeouts(path, false, []timeout{one})
+		}
+	}
+	if t.Upload != nil {
+		c.timeouts(path, true, []timeout{{"upload", *t.Upload}})
+	}
+}
+
 // maxProxyFrom limits the networks of a listener, because each connection is compared with all of them.
 const maxProxyFrom = 1000
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -69,6 +70,9 @@ func routed(path string) string {
 
 func compileRoute(r Route, resolve func(string) *upstream.Service, services map[string]Service) (*dispatch.Route, error) {
 	out := &dispatch.Route{Name: r.Name, Timeout: r.Timeout}
+	if t := r.StreamTimeout; t != nil {
+		out.StreamTimeout = cmp.Or(*t, -1)
+	}
 	split := r.Split
 	if len(split) == 0 {
 		split = []Split{{Service: r.Service, Weight: 1}}
@@ -82,7 +86,7 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 			return nil, fmt.Errorf("service %s does not exist", s.Service)
 		}
 		of := services[s.Service]
-		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Strict: of.Strictness == "strict", HTTP2: of.HTTP2()})
+		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Leg: leg(of)})
 		out.Total += uint64(s.Weight)
 	}
 	var err error
@@ -93,6 +97,21 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 		out.Retry = compileRetry(*r.Retry)
 	}
 	return out, nil
+}
+
+// leg converts the settings of a checked service.
+func leg(s Service) *dispatch.Leg {
+	out := &dispatch.Leg{
+		HTTP2: s.HTTP2(), Strict: s.Strictness == "strict", ProxyProtocol: s.ProxyHeader(), GRPCFailures: dispatch.DefaultGRPCFailures,
+		ConnectTimeout: s.Connections.ConnectTimeout, MaxConnections: s.Connections.Limit, MaxIdle: s.Connections.Idle, KeepTimeout: s.Connections.Keep,
+	}
+	if s.GRPCFailures != nil {
+		out.GRPCFailures = 0
+		for _, name := range s.GRPCFailures {
+			out.GRPCFailures |= 1 << slices.Index(grpcStatuses, name)
+		}
+	}
+	return out
 }
 
 func compileRetry(r Retry) dispatch.Retry {

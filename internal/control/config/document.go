@@ -7,6 +7,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/base/secret"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
+	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
@@ -176,9 +177,29 @@ type Listener struct {
 	RedirectToHTTPS bool `yaml:"redirectToHttps"` // answer every request with a redirect to its https URL. No request reaches an instance; default false
 	HTTPSPort       int  `yaml:"httpsPort"`       // port in the URL of a redirect, 1 to 65535. Without it the URL has no port, which means 443; default none
 
+	HTTP1Only bool             `yaml:"http1Only"` // clients cannot use HTTP/2, neither inside TLS nor without; default false
+	Limits    ListenerLimits   `yaml:"limits"`    // limits of this listener, in addition to or instead of those of `proxy.limits`
+	Timeouts  ListenerTimeouts `yaml:"timeouts"`  // waiting times of this listener instead of those of `proxy.timeouts`, each 100ms to 720h
+
 	EncodedCharacters string `yaml:"encodedCharacters"` // one of `keep`, `reject`: treatment of %2F, %5C and encoded control characters in a path. With `reject` the client gets 400; default keep
 	UnderscoreHeaders string `yaml:"underscoreHeaders"` // one of `drop`, `keep`, `reject`: treatment of request headers with `_` in their name. With `reject` the client gets 400; default drop
 	RequestID         string `yaml:"requestId"`         // one of `trusted`, `keep`, `overwrite`: whose X-Request-Id the proxy keeps, that of peers in `proxy.trustedProxies`, of all clients, or of no client; default trusted
+}
+
+// ListenerLimits bound what the clients of one listener can use.
+type ListenerLimits struct {
+	BodyBytes   *int `yaml:"bodyBytes"`   // bytes of a request body, 0 to 1125899906842624. 0: unlimited; default `proxy.limits.bodyBytes`
+	Connections int  `yaml:"connections"` // connections of clients, 0 to 10000000. A connection above the limit gets 503, with TLS it is closed. 0: only `proxy.limits.connections` counts; default 0
+}
+
+// ListenerTimeouts limit how long the proxy waits for the clients of one listener. Zero values mean those of the proxy.
+type ListenerTimeouts struct {
+	Idle       time.Duration  `yaml:"idle"`       // client connection between two requests; default `proxy.timeouts.idle`
+	Head       time.Duration  `yaml:"head"`       // whole request head; default `proxy.timeouts.head`
+	Body       time.Duration  `yaml:"body"`       // no progress in a request body, or a client that does not read the response; default `proxy.timeouts.body`
+	Upload     *time.Duration `yaml:"upload"`     // whole request body. 0s: no limit; default `proxy.timeouts.upload`
+	HalfClosed time.Duration  `yaml:"halfClosed"` // time to send the response to a client that closed its sending side; default `proxy.timeouts.halfClosed`
+	Tunnel     time.Duration  `yaml:"tunnel"`     // no bytes in either direction of a tunnel; default `proxy.timeouts.tunnel`
 }
 
 // ProxyProtocol says which connections of a listener begin with a PROXY header.
@@ -230,8 +251,12 @@ type Route struct {
 	// longest time from the end of the request to the end of the response, at least 1ms. After that time the client gets
 	// 504, or the response is cut. A tunnel (WebSocket) is not limited by it; default none
 	Timeout time.Duration `yaml:"timeout"`
-	Retry   *Retry        `yaml:"retry"`  // when a request is sent again to another instance. All retries together are limited to 20 % of the requests in flight of the service, plus 3
-	HashOn  string        `yaml:"hashOn"` // key of the policies ring_hash and maglev: `client` (its address), `path` or `header:NAME`. A request without that header uses the client; default client
+	// longest time without bytes of a response body. `0s`: no limit. Without this key, `proxy.timeouts.stream` applies, and
+	// there is no limit for gRPC and for responses of the type text/event-stream, which are silent while nothing happens;
+	// default by the type of the response
+	StreamTimeout *time.Duration `yaml:"streamTimeout"`
+	Retry         *Retry         `yaml:"retry"`  // when a request is sent again to another instance. All retries together are limited to 20 % of the requests in flight of the service, plus 3
+	HashOn        string         `yaml:"hashOn"` // key of the policies ring_hash and maglev: `client` (its address), `path` or `header:NAME`. A request without that header uses the client; default client
 }
 
 // Path sets one of three ways to compare the path.
@@ -277,7 +302,23 @@ type Service struct {
 	HealthCheck *HealthCheck  `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
 	Protocol    string        `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
 	TLS         *ServiceTLS   `yaml:"tls"`         // encryption of connections to the instances; default none
-	Strictness  string        `yaml:"strictness"`  // one of `tolerant`, `strict`: with `strict`, a response that breaks HTTP but has one meaning becomes 502, see docs/http.md; default tolerant
+	Connections Connections   `yaml:"connections"` // connections to each instance
+	// one of `v1`, `v2`: each connection to an instance begins with a PROXY header of this version, which names the client.
+	// Such a connection serves the requests of one client connection only. Health checks send a header without addresses.
+	// Only with `protocol: http1`; default no header
+	ProxyProtocol string `yaml:"proxyProtocol"`
+	// statuses of gRPC that count as failures of the instance, as names of gRPC such as `UNAVAILABLE`. An empty list: none
+	// counts; default DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE
+	GRPCFailures []string `yaml:"grpcFailures"`
+	Strictness   string   `yaml:"strictness"` // one of `tolerant`, `strict`: with `strict`, a response that breaks HTTP but has one meaning becomes 502, see docs/http.md; default tolerant
+}
+
+// Connections are the connections of a proxy to each instance of a service.
+type Connections struct {
+	Limit          int           `yaml:"limit"`          // connections to one instance at the same time, idle ones included, 0 to 1000000. A request that finds no free one goes to another instance if the route retries connect-failure, otherwise it gets 503. 0: unlimited; default 0
+	ConnectTimeout time.Duration `yaml:"connectTimeout"` // longest wait for a connection, for each try, 1ms to 720h; default `proxy.connectTimeout`
+	Idle           int           `yaml:"idle"`           // idle connections of HTTP/1.1 that are kept, 2 to 65536; default `proxy.limits.idlePerInstance`
+	Keep           time.Duration `yaml:"keep"`           // how long a connection may be idle, 100ms to 720h. It must be shorter than the instance's own timeout; default `proxy.timeouts.keep`
 }
 
 // ServiceTLS is the encryption of connections to instances. The files are read on each node.
@@ -292,10 +333,21 @@ type ServiceTLS struct {
 // HTTP2 reports whether the instances speak HTTP/2.
 func (s Service) HTTP2() bool { return s.Protocol == "h2c" || s.Protocol == "h2" }
 
+// ProxyHeader returns the version of the PROXY header at the beginning of connections to the instances.
+func (s Service) ProxyHeader() proxyproto.Version {
+	switch s.ProxyProtocol {
+	case "v1":
+		return proxyproto.V1
+	case "v2":
+		return proxyproto.V2
+	}
+	return proxyproto.None
+}
+
 // Instance is one process of a service.
 type Instance struct {
 	ID      string            `yaml:"id"`      // id of the instance, unique in its service; required
-	Address string            `yaml:"address"` // address of the instance, unique in its service: host and port, or `unix:/run/app.sock` for a Unix socket. The proxy speaks plain HTTP/1.1 to it; required
+	Address string            `yaml:"address"` // address of the instance, unique in its service: host and port, or `unix:/run/app.sock` for a Unix socket. `protocol` and `tls` of the service say what it speaks; required
 	Weight  float64           `yaml:"weight"`  // share of requests relative to the other instances, 0.01 to 1000. To take an instance out, use `smartlb drain`; default 1
 	Tags    map[string]string `yaml:"tags"`    // texts that explanations, reports and the console show; default none
 }

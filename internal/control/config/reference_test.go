@@ -154,7 +154,7 @@ func (c *catalog) preset(k *key, v reflect.Value) {
 	case composed:
 	case k.preset == "":
 		c.t.Errorf("%s: the comment states no default", k.path)
-	case real != "" && real != k.preset && !(v.IsZero() && (k.required || strings.HasPrefix(k.preset, "none") || v.Type() == durationType)):
+	case real != "" && real != k.preset && !(v.IsZero() && (k.required || strings.HasPrefix(k.preset, "none") || strings.HasPrefix(k.preset, "`") || v.Type() == durationType)):
 		c.t.Errorf("%s: the comment states the default %s, which is %s", k.path, k.preset, real)
 	}
 }

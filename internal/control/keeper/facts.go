@@ -167,7 +167,7 @@ func (k *Keeper) Targets() []probe.Target {
 		for _, in := range s.config.Instances {
 			out = append(out, probe.Target{
 				Service: s.config.ID, Instance: in.ID, Addr: in.Address, Generation: s.instances[in.ID].live.Generation,
-				Check: h.Type, HTTP2: s.config.HTTP2(), TLS: s.upstream.TLS(), Path: cmp.Or(h.Path, h.Service), Host: h.Host, Statuses: statuses(h.Statuses),
+				Check: h.Type, HTTP2: s.config.HTTP2(), TLS: s.upstream.TLS(), ProxyProtocol: s.config.ProxyHeader(), Path: cmp.Or(h.Path, h.Service), Host: h.Host, Statuses: statuses(h.Statuses),
 				Interval: h.Interval, Timeout: h.Timeout, Rise: h.HealthyThreshold, Fall: h.UnhealthyThreshold,
 			})
 		}

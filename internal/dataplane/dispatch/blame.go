@@ -58,6 +58,7 @@ var beforeHead = [NumFailures]Ending{
 	ClientSlow:     {408, CodeClientSlow, Client, "the request body did not arrive in time"},
 	ClientBad:      {400, CodeBadRequest, Client, "malformed request body"},
 	ClientLarge:    {413, CodeBadRequest, Client, "body too large"},
+	InstanceFull:   {503, CodeInstanceFull, Nobody, "%s has as many connections as its service allows"},
 	Exhausted:      {503, CodeExhausted, Proxy, "this proxy lacks file descriptors, memory, local ports or an answer of its name server"},
 	Stopped:        {503, CodeStopped, Proxy, "this proxy is stopping"},
 }

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -60,7 +61,7 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	}
 	x.route = route
 	share := route.choose(x.rand.Uint64)
-	x.service, x.strict, x.http2 = share.Service, share.Strict, share.HTTP2
+	x.service, x.leg = share.Service, cmp.Or(share.Leg, &standardLeg)
 	x.service.Active.Add(1)
 	x.idempotent = Idempotent(h.Method())
 	x.sampled = x.rand.Uint64()>>11 < d.sample
@@ -94,7 +95,7 @@ func (d *Dispatcher) Settle(x *Exchange, o Outcome, now int64) Verdict {
 		return v
 	}
 	if o.Failure == None {
-		return Verdict{Action: Relay, Deadline: x.deadline()}
+		return x.relay()
 	}
 	end := Blame(o.Failure, false)
 	return x.reply(end.Status, end.Code, end.text(live.Instance, o.Failure))
@@ -160,6 +161,11 @@ func (x *Exchange) reply(status int, code, text string) Verdict {
 	return Verdict{Action: Reply, Status: status, Code: code, Text: text}
 }
 
+// relay returns the verdict that passes the response on.
+func (x *Exchange) relay() Verdict {
+	return Verdict{Action: Relay, Deadline: x.deadline(), StreamTimeout: x.route.StreamTimeout}
+}
+
 // deadline returns the time at which the route's timeout ends, 0 if there is none. The timeout begins when the request
 // has been sent: the time that the client took to send the body is not charged to the instance.
 func (x *Exchange) deadline() int64 {
@@ -197,7 +203,7 @@ func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 	*a = Attempt{Pool: pool, Chosen: int32(x.ticket.Index()), At: now, Trace: x.ask.Trace}
 	return Verdict{
 		Action: Forward, Live: x.ticket.Live(), Deadline: x.deadline(),
-		ConnectTimeout: d.cfg.ConnectTimeout, HeadTimeout: x.route.Retry.PerTryTimeout, Timeout: x.timeout(), Strict: x.strict, HTTP2: x.http2, TLS: x.service.TLS(),
+		ConnectTimeout: cmp.Or(x.leg.ConnectTimeout, d.cfg.ConnectTimeout), HeadTimeout: x.route.Retry.PerTryTimeout, Timeout: x.timeout(), Leg: x.leg, TLS: x.service.TLS(),
 	}
 }
 
@@ -247,7 +253,7 @@ func (d *Dispatcher) again(x *Exchange, o Outcome, now int64) (bool, Verdict) {
 		x.status, x.failure, x.code = status, failure, ""
 		if failure == None {
 			// The front end still holds the response that the retry would have replaced.
-			return true, Verdict{Action: Relay, Deadline: x.deadline()}
+			return true, x.relay()
 		}
 		return false, Verdict{}
 	}
@@ -271,7 +277,7 @@ func (r *Retry) wants(o Outcome) bool {
 	switch {
 	case o.Failure == None:
 		return r.has(o.Status)
-	case o.Failure.connect(), o.Failure == Exhausted: // another instance may have a kept connection
+	case o.Failure.connect(), o.Failure == Exhausted, o.Failure == InstanceFull: // another instance may have a kept connection, or room
 		return r.OnConnect
 	case o.Failure == Reset, o.Failure == EOF:
 		return r.OnReset || (r.OnConnect && !o.Sent)

@@ -27,12 +27,12 @@ type Verdict struct {
 	Action         Action
 	Live           *upstream.Live // Forward
 	ConnectTimeout time.Duration  // Forward
-	HTTP2          bool           // Forward: the instance speaks HTTP/2
+	Leg            *Leg           // Forward: how the instance is spoken to
 	TLS            *upstream.TLS  // Forward: of the connection to the instance; nil: none
-	Strict         bool           // Forward: read the response strictly, accept no tolerable departure from HTTP
 	HeadTimeout    time.Duration  // Forward: from the start of the try to the final response head; 0 none
 	Timeout        time.Duration  // Forward: the route's timeout, which restarts when the rest of a streamed request has been sent; 0 none
 	Deadline       int64          // the time by which the request must be sent and, after that, the response must end; same clock as now; 0 none
+	StreamTimeout  time.Duration  // Relay: between two pieces of the response body; 0: the default, below 0: none
 	Status         int            // Reply
 	Code           string         // Reply: word for machines, see the Code constants
 	Text           string         // Reply: a sentence for people
@@ -50,6 +50,7 @@ const (
 	CodeBodyBroken      = "body-broken"
 	CodeClientSlow      = "client-slow"
 	CodeBadRequest      = "bad-request"
+	CodeInstanceFull    = "instance-full"
 	CodeExhausted       = "proxy-exhausted"
 	CodeStreamIdle      = "stream-idle"
 	CodeRouteTimeout    = "route-timeout"
@@ -74,6 +75,7 @@ const (
 	ClientSlow             // the client sends its body too slowly, or does not read the response
 	ClientBad              // the client's body is malformed
 	ClientLarge            // the client's body is above the limit
+	InstanceFull           // the instance has as many connections as its service allows
 	Exhausted              // this process lacks descriptors, memory, ports or an answer of its name server
 	StreamIdle             // no bytes of the response body for the stream timeout
 	RouteTimeout           // the route's timeout ended while the response was passed on
@@ -84,7 +86,7 @@ const (
 
 var failureWords = [NumFailures]string{
 	"", "connect-refused", "connect-timeout", "connect-failed", "reset", "eof", "timeout", "bad-response",
-	"client-gone", "client-slow", "client-bad-body", "client-large-body", "proxy-exhausted", "stream-idle", "route-timeout", "proxy-stopping", "grpc-status",
+	"client-gone", "client-slow", "client-bad-body", "client-large-body", "instance-full", "proxy-exhausted", "stream-idle", "route-timeout", "proxy-stopping", "grpc-status",
 }
 
 func (f Failure) String() string { return failureWords[f] }
@@ -115,8 +117,7 @@ type Exchange struct {
 	table      *Table
 	route      *Route
 	service    *upstream.Service
-	strict     bool
-	http2      bool
+	leg        *Leg
 	ask        upstream.Ask
 	ticket     upstream.Ticket
 	began      int64

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -16,20 +17,49 @@ type Table struct {
 
 // Route is the destination of a matched request.
 type Route struct {
-	Name    string
-	Split   []Share       // at least one
-	Total   uint64        // sum of the weights
-	Timeout time.Duration // for the whole exchange, 0 none
-	Retry   Retry
-	HashOn  HashOn
+	Name          string
+	Split         []Share       // at least one
+	Total         uint64        // sum of the weights
+	Timeout       time.Duration // for the whole exchange, 0 none
+	StreamTimeout time.Duration // between two pieces of a response body; 0: the proxy's default, below 0: none
+	Retry         Retry
+	HashOn        HashOn
 }
 
 // Share is one part of a split.
 type Share struct {
 	Service *upstream.Service
 	Weight  uint64
-	HTTP2   bool // its instances speak HTTP/2
-	Strict  bool // read responses of its instances strictly
+	Leg     *Leg // how its instances are spoken to; nil: HTTP/1.1 with the defaults
+}
+
+// Leg says how a proxy speaks to the instances of a service, except for TLS. It is immutable.
+type Leg struct {
+	HTTP2          bool               // they speak HTTP/2
+	Strict         bool               // read their responses strictly, accept no tolerable departure from HTTP
+	ProxyProtocol  proxyproto.Version // of the header that names the client at the beginning of a connection; HTTP/1.1 only
+	ConnectTimeout time.Duration      // per try; 0: Config.ConnectTimeout
+	MaxConnections int                // to one instance, idle ones included; 0: no limit
+	MaxIdle        int                // kept connections of HTTP/1.1 to one instance; 0: the proxy's default
+	KeepTimeout    time.Duration      // that a kept connection may be idle; 0: the proxy's default
+	GRPCFailures   GRPCStatuses       // statuses of gRPC that count as failures of the instance
+}
+
+// standardLeg is the leg of a share without one.
+var standardLeg = Leg{GRPCFailures: DefaultGRPCFailures}
+
+// GRPCStatuses is a set of status codes of gRPC, 0 to 16: bit n stands for code n.
+type GRPCStatuses uint32
+
+// DefaultGRPCFailures holds DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL and UNAVAILABLE.
+const DefaultGRPCFailures GRPCStatuses = 1<<4 | 1<<8 | 1<<13 | 1<<14
+
+// Has reports whether the set holds a status code. Codes that gRPC does not define count as UNKNOWN, which is 2.
+func (s GRPCStatuses) Has(code int) bool {
+	if code < 0 || code > 16 {
+		code = 2
+	}
+	return s&(1<<code) != 0
 }
 
 // Retry is the route's retry policy. A retry always goes to another instance and stays within the service's retry

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
@@ -57,8 +58,17 @@ func (t Target) dial(ctx context.Context) (net.Conn, error) {
 	var d net.Dialer
 	network, at := upstream.SplitAddress(t.Addr)
 	conn, err := d.DialContext(ctx, network, at)
-	if err != nil || t.TLS == nil {
-		return conn, err
+	if err != nil {
+		return nil, err
+	}
+	if t.ProxyProtocol != proxyproto.None {
+		if _, err := conn.Write(proxyproto.Header{Version: t.ProxyProtocol}.Append(nil)); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+	}
+	if t.TLS == nil {
+		return conn, nil
 	}
 	secure := tls.Client(conn, t.TLS.Config(upstream.Host(t.Addr)))
 	if err := secure.HandshakeContext(ctx); err != nil {

@@ -7,19 +7,21 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 // Target is one instance to check. Two targets with equal fields are the same.
 type Target struct {
 	Service, Instance string
-	Addr              string        // host:port or unix:/path
-	Generation        uint64        // a new generation starts without history
-	Check             string        // "http", "tcp" or "grpc"
-	TLS               *upstream.TLS // nil: none
-	HTTP2             bool          // http: the instance speaks HTTP/2 without TLS, as every instance with a grpc check does
-	Path, Host        string        // http, grpc: the path or the gRPC service; Host empty: Addr, localhost for a Unix socket
-	Statuses          string        // http: accepted statuses as " 200 204 "; empty: 200..299
+	Addr              string             // host:port or unix:/path
+	Generation        uint64             // a new generation starts without history
+	Check             string             // "http", "tcp" or "grpc"
+	TLS               *upstream.TLS      // nil: none
+	ProxyProtocol     proxyproto.Version // of the header at the beginning of a connection, which names no client
+	HTTP2             bool               // http: the instance speaks HTTP/2 without TLS, as every instance with a grpc check does
+	Path, Host        string             // http, grpc: the path or the gRPC service; Host empty: Addr, localhost for a Unix socket
+	Statuses          string             // http: accepted statuses as " 200 204 "; empty: 200..299
 	Interval, Timeout time.Duration
 	Rise, Fall        int
 }

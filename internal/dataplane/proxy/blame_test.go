@@ -113,6 +113,8 @@ func blameCases() []blameCase {
 				eventually(t, "it is under way", func() bool { return b.lives[0].InFlight.Load() == 1 })
 				c.send("5\r\nhello\r\n")
 			}, answered: true},
+		{cause: dispatch.InstanceFull, edit: func(_ *Config, r *dispatch.Route) { r.Split[0].Leg = &dispatch.Leg{MaxConnections: 1} },
+			act: func(_ *testing.T, b *bench, c *client) { occupy(b); c.send(get) }, answered: true},
 		{cause: dispatch.Exhausted, edit: noRetry, act: exhausted, answered: true},
 		{cause: dispatch.Exhausted, addr: noNameServer, edit: noRetry, act: lookupFails, answered: true},
 		{cause: dispatch.Stopped, script: hang, act: func(t *testing.T, b *bench, c *client) { c.send(get); stop(t, b, c) }},
@@ -134,7 +136,8 @@ func blameCases() []blameCase {
 		{cause: dispatch.ClientBad, relayed: true, script: begin(stream, hang), act: afterHead(chunks, func(_ *testing.T, _ *bench, c *client) { c.send("zz\r\n") })},
 		{cause: dispatch.ClientLarge, relayed: true, script: begin(stream, hang), edit: func(c *Config, _ *dispatch.Route) { c.MaxBody = 7 },
 			act: afterHead(chunks, func(_ *testing.T, _ *bench, c *client) { c.send("5\r\nhello\r\n") })},
-		{cause: dispatch.StreamIdle, relayed: true, script: begin(stream, hang), edit: func(c *Config, _ *dispatch.Route) { c.StreamTimeout = soon }},
+		{cause: dispatch.StreamIdle, relayed: true, script: begin(stream, hang), edit: func(_ *Config, r *dispatch.Route) { r.StreamTimeout = soon }},
+		{cause: dispatch.StreamIdle, relayed: true, script: begin(partial, hang), edit: func(c *Config, _ *dispatch.Route) { c.StreamTimeout = soon }},
 		{cause: dispatch.RouteTimeout, relayed: true, script: begin(stream, hang), edit: deadline},
 		{cause: dispatch.Stopped, relayed: true, script: begin(stream, hang), act: afterHead(get, stop)},
 		{cause: dispatch.GRPCStatus, relayed: true, addr: func(t *testing.T) string {
@@ -144,7 +147,9 @@ func blameCases() []blameCase {
 				w.Header().Set("Grpc-Status", "14")
 			})
 			return addr
-		}, edit: func(_ *Config, r *dispatch.Route) { r.Split[0].HTTP2 = true },
+		}, edit: func(_ *Config, r *dispatch.Route) {
+			r.Split[0].Leg = &dispatch.Leg{HTTP2: true, GRPCFailures: dispatch.DefaultGRPCFailures}
+		},
 			act: afterHead("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n", wait)},
 	}
 }

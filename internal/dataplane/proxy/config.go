@@ -30,15 +30,25 @@ type Listener struct {
 
 	Mode fs.FileMode // of the file of a Unix socket; 0: the umask decides
 
-	RejectEncoded bool           // refuse encoded slashes, backslashes and control characters in a path
-	Underscores   h1.Underscores // request fields with '_' in their name; default: dropped
-	TLS           *tls.Config    // nil: no encryption. NextProtos may have h2
-	ClientFields  ClientFields   // for the instance, inside TLS
-	ProxyFrom     []netip.Prefix // peers whose connections must begin with a PROXY header, before TLS; default none
-	RequestID     RequestID      // which clients may set X-Request-Id; default: trusted proxies
-	Reserved      []string       // request fields that clients must not send: removed in every spelling, also if the peer is trusted
-	HSTS          string         // Strict-Transport-Security of every response inside TLS; empty: the instance's own
-	HTTPSPort     int            // above 0: every request is redirected to https with this port, and none is routed
+	RejectEncoded  bool           // refuse encoded slashes, backslashes and control characters in a path
+	Underscores    h1.Underscores // request fields with '_' in their name; default: dropped
+	TLS            *tls.Config    // nil: no encryption. NextProtos may have h2
+	ClientFields   ClientFields   // for the instance, inside TLS
+	ProxyFrom      []netip.Prefix // peers whose connections must begin with a PROXY header, before TLS; default none
+	RequestID      RequestID      // which clients may set X-Request-Id; default: trusted proxies
+	Reserved       []string       // request fields that clients must not send: removed in every spelling, also if the peer is trusted
+	HSTS           string         // Strict-Transport-Security of every response inside TLS; empty: the instance's own
+	MaxBody        int64          // bytes of a request body; 0: Config.MaxBody, below 0: unlimited
+	MaxConnections int            // client connections; one above the limit gets 503. 0: only Config.MaxConnections
+	Timeouts       Timeouts
+	HTTP1Only      bool // clients without TLS cannot use HTTP/2; inside TLS the protocols of TLS decide
+	HTTPSPort      int  // above 0: every request is redirected to https with this port, and none is routed
+}
+
+// Timeouts of a listener's clients. 0 means the timeout of Config.
+type Timeouts struct {
+	Idle, Head, Body, HalfClose, Tunnel time.Duration
+	Upload                              time.Duration // below 0: none
 }
 
 // ClientFields name the request fields that describe a verified client certificate; empty: none. Listener.Reserved must
@@ -69,11 +79,13 @@ type Config struct {
 	Limits           h1.Limits     // of request heads; Limits.Head also limits the response head
 	MaxBody          int64         // bytes of a request body, 413 above; 0: unlimited
 	MaxConnections   int           // client connections of all listeners together; a connection above the limit gets 503. Default: what the descriptor limit allows
+	MaxPerClient     int           // connections of one client address, of one /64 network of IPv6; a connection above the limit gets 503. Trusted proxies have no such limit. 0: none
 	MaxIdle          int           // kept connections per instance; default 512
 	IdleTimeout      time.Duration // of a client connection between requests; default 60 s
 	HandshakeTimeout time.Duration // of TLS, from the connection to its end; default 10 s
 	HeadTimeout      time.Duration // from the first byte of a head to its last, and from the connection to the end of its PROXY header; default 10 s
 	BodyTimeout      time.Duration // without progress in a request body, or while the client does not read the response; default 60 s
+	UploadTimeout    time.Duration // of a whole request body, from the end of the head; 0: none
 	StreamTimeout    time.Duration // of a response body without bytes from the instance; default 1 h
 	KeepTimeout      time.Duration // of a kept connection to an instance; default 55 s, below the usual 60 s of instances
 	HalfCloseTimeout time.Duration // time to answer a client that closed its sending side; default 30 s

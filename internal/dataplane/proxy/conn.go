@@ -26,6 +26,9 @@ type conn struct {
 	preface bool                    // the client began with the preface of HTTP/2
 	used    bool                    // a request was read
 	peer    netip.Addr              // of the socket, or the client that a PROXY header names
+	port    uint16                  // of peer
+	counted netip.Addr              // counts in Proxy.clients; invalid: it does not
+	target  netip.AddrPort          // to which the client connected, as a PROXY header says; invalid: the address of the socket
 	trusted bool                    // the peer's X-Forwarded-* are trusted
 	explain bool                    // the peer may request explanations
 	shard   int                     // of counters and idle pools
@@ -43,6 +46,9 @@ type conn struct {
 	askGap  int64
 	halfAt  int64 // used by the sweeper: when it saw that the client closed its sending side; 0: the side is open
 }
+
+// settings returns the current configuration of the connection's listener.
+func (c *conn) settings() *settings { return c.l.set.Load() }
 
 func (p *Proxy) newConn(l *listener, sock netConn) (*conn, error) {
 	w, err := newWire(sock)
@@ -66,7 +72,7 @@ func (p *Proxy) newConn(l *listener, sock netConn) (*conn, error) {
 
 // serve handles requests until the connection must be closed, then closes it.
 func (c *conn) serve() {
-	if c.introduce() && (c.secure == nil || c.handshake(c.secure)) {
+	if c.introduce() && c.admit() && (c.secure == nil || c.handshake(c.secure)) {
 		c.serveRequests()
 	}
 	c.link.close()
@@ -75,7 +81,7 @@ func (c *conn) serve() {
 	if c.secure != nil {
 		c.secure.before.release()
 	}
-	c.p.conns.remove(c)
+	c.p.leave(c)
 }
 
 // serveRequests serves the requests of a connection until it must be closed. HTTP/2 is chosen by ALPN, or in the clear
@@ -124,7 +130,7 @@ func (c *conn) awaitFirst() bool {
 	if c.p.draining.Load() && !c.link.waiting() {
 		return false
 	}
-	c.watch.arm(c.now+int64(c.p.cfg.IdleTimeout), wakeClient|idle)
+	c.watch.arm(c.now+int64(c.settings().idle), wakeClient|idle)
 	_, err := c.link.fill(&c.in)
 	switch c.watch.disarm() {
 	case 0:
@@ -145,7 +151,7 @@ func (c *conn) awaitFirst() bool {
 
 // readHead reads a whole head. If that fails, it answers with the reason and returns false.
 func (c *conn) readHead(e *exchange) bool {
-	e.set = c.l.set.Load()
+	e.set = c.settings()
 	lim := &e.set.limits
 	armed := false
 	for {
@@ -159,7 +165,7 @@ func (c *conn) readHead(e *exchange) bool {
 			}
 			c.now = c.p.cfg.Now()
 			e.head = n
-			if bad == h1.ErrPreface && c.secure == nil && !c.used {
+			if bad == h1.ErrPreface && c.secure == nil && !c.used && !c.settings().HTTP1Only {
 				c.preface = true
 				return false
 			}
@@ -170,7 +176,7 @@ func (c *conn) readHead(e *exchange) bool {
 			return bad == nil
 		}
 		if !armed {
-			c.watch.arm(c.p.cfg.Now()+int64(c.p.cfg.HeadTimeout), wakeClient)
+			c.watch.arm(c.p.cfg.Now()+int64(c.settings().head), wakeClient)
 			armed = true
 		}
 		if _, err := c.link.fill(&c.in); err != nil {
@@ -209,7 +215,7 @@ func (c *conn) refuseHead(e *exchange, bad *h1.Error) {
 
 // handle answers a request whose head was read.
 func (c *conn) handle(e *exchange) (keep bool) {
-	if port := c.l.set.Load().HTTPSPort; port > 0 {
+	if port := c.settings().HTTPSPort; port > 0 {
 		return c.redirect(e, port)
 	}
 	if bad := c.startBody(e); bad != nil {
@@ -233,7 +239,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	}
 	e.readGRPC()
 	e.x.ID, e.x.Client, e.x.Explain = e.id, e.client, c.explain && e.wantsExplain()
-	if c.pinned != nil {
+	if c.pinned != nil && c.pinned.bound {
 		e.x.Pin = c.pinned.live
 	}
 	v := c.p.d.Begin(e.x, &e.req, c.now)
@@ -247,7 +253,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	}
 	switch {
 	case v.Action == dispatch.Relay:
-		keep = c.relay(e, u, v.Deadline)
+		keep = c.relay(e, u, v)
 	default:
 		c.discard(e, u)
 		keep = c.answer(e, v)
@@ -300,8 +306,11 @@ func (c *conn) startBody(e *exchange) *h1.Error {
 	if e.body.Done() {
 		return nil
 	}
-	if limit := c.p.cfg.MaxBody; limit > 0 && req.Body == h1.ByLength && req.Length > limit {
+	if limit := c.settings().maxBody; limit > 0 && req.Body == h1.ByLength && req.Length > limit {
 		return bodyBig
+	}
+	if t := c.settings().upload; t > 0 {
+		e.uploadBy = c.now + int64(t)
 	}
 	if req.Body == h1.ByLength && int64(e.head)+req.Length <= int64(c.in.pool.size) {
 		if bad := c.readBody(e, e.head+int(req.Length)); bad != nil {
@@ -313,7 +322,7 @@ func (c *conn) startBody(e *exchange) *h1.Error {
 		return bad
 	}
 	e.first, e.used, e.taken = data, e.head+n, int64(len(data))
-	if limit := c.p.cfg.MaxBody; limit > 0 && e.taken > limit {
+	if limit := c.settings().maxBody; limit > 0 && e.taken > limit {
 		return bodyBig
 	}
 	return nil
@@ -324,7 +333,7 @@ func (c *conn) readBody(e *exchange, total int) *h1.Error {
 	if c.in.len() >= total {
 		return nil
 	}
-	c.watch.arm(c.now+int64(c.p.cfg.BodyTimeout), wakeClient)
+	c.watch.arm(e.bodyBy(c.now, c.settings().body), wakeClient)
 	if e.req.Continue && c.in.len() == e.head {
 		if err := c.front.proceed(c); err != nil {
 			c.watch.disarm()
@@ -339,7 +348,7 @@ func (c *conn) readBody(e *exchange, total int) *h1.Error {
 			}
 			return clientLeft
 		}
-		c.watch.push(c.p.cfg.Now() + int64(c.p.cfg.BodyTimeout))
+		c.watch.push(e.bodyBy(c.p.cfg.Now(), c.settings().body))
 	}
 	if c.watch.disarm() != 0 {
 		_ = c.link.resume(true)

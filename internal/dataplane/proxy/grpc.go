@@ -72,8 +72,7 @@ func (c *conn) judgeGRPC(e *exchange) {
 	if err != nil {
 		return
 	}
-	switch n {
-	case grpcUnavailable, grpcResourceExhausted, grpcDeadlineExceeded, grpcInternal:
+	if e.leg.GRPCFailures.Has(n) {
 		e.x.Fail(dispatch.GRPCStatus)
 	}
 }

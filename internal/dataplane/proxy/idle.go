@@ -1,12 +1,16 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h2"
+	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
@@ -21,17 +25,22 @@ type upstreamConn struct {
 	fresh  bool       // made for this exchange, never used
 	bound  bool       // the connection itself is authenticated (NTLM, Negotiate): it belongs to one client connection
 	since  int64      // idle since
+	closed atomic.Bool
 }
 
-func (u *upstreamConn) close() { u.link.close() }
+func (u *upstreamConn) close() {
+	u.link.close()
+	if u.pool != nil && !u.closed.Swap(true) {
+		u.pool.open.Add(-1)
+	}
+}
 
 // idlePool keeps the idle connections to one instance. It has two stacks to reduce lock contention between processors.
 // A stack returns the most recently used connection first. The pool is the instance's upstream.Transport.
 type idlePool struct {
+	kind
 	live   *upstream.Live
-	tls    *upstream.TLS // nil: none
-	max    int           // of each shard
-	keep   int64         // ns that a connection may be idle
+	open   atomic.Int64 // connections, idle or not
 	shards [2]struct {
 		mu   sync.Mutex
 		list []*upstreamConn
@@ -40,6 +49,15 @@ type idlePool struct {
 }
 
 var _ upstream.Transport = (*idlePool)(nil)
+
+// reserve counts a connection that is about to be made. It returns false if there are limit of them; 0: no limit.
+func (p *idlePool) reserve(limit int) bool {
+	if n := p.open.Add(1); limit > 0 && n > int64(limit) {
+		p.open.Add(-1)
+		return false
+	}
+	return true
+}
 
 // get takes a connection. It returns nil if the pool is empty.
 func (p *idlePool) get(shard int) *upstreamConn {
@@ -63,7 +81,7 @@ func (p *idlePool) put(shard int, u *upstreamConn, now int64) {
 	u.since, u.fresh = now, false
 	s := &p.shards[shard&1]
 	s.mu.Lock()
-	if len(s.list) >= p.max || p.live.Retired() {
+	if len(s.list) >= max(1, p.idle/2) || p.live.Retired() {
 		s.mu.Unlock()
 		u.close()
 		return
@@ -114,17 +132,28 @@ type pool interface {
 	len() int         // idle connections
 }
 
-// kind says what the connections of a pool speak.
+// kind says what the connections of a pool speak, and how many of them are kept.
 type kind struct {
-	http2 bool
-	tls   *upstream.TLS
+	http2         bool
+	proxyProtocol proxyproto.Version // of the header at the beginning of each connection
+	tls           *upstream.TLS      // nil: none
+	idle          int                // of HTTP/1.1: connections that are kept
+	keep          time.Duration      // that a connection may be idle
 }
 
-func (p *idlePool) is(k kind) bool { return k == kind{false, p.tls} }
+// kindOf returns the kind of connections that a try needs.
+func (p *Proxy) kindOf(v dispatch.Verdict) kind {
+	return kind{
+		http2: v.Leg.HTTP2, proxyProtocol: v.Leg.ProxyProtocol, tls: v.TLS,
+		idle: cmp.Or(v.Leg.MaxIdle, p.cfg.MaxIdle), keep: cmp.Or(v.Leg.KeepTimeout, p.cfg.KeepTimeout),
+	}
+}
+
+func (k kind) is(other kind) bool { return k == other }
 
 func (p *idlePool) instance() *upstream.Live { return p.live }
 
-func (p *idlePool) expire(now int64) { p.closeBefore(now - p.keep) }
+func (p *idlePool) expire(now int64) { p.closeBefore(now - int64(p.keep)) }
 
 // pools lists the pools of all instances, to close connections that are idle for too long.
 type pools struct {
@@ -144,9 +173,9 @@ func (ps *pools) of(live *upstream.Live, k kind) pool {
 				return p
 			}
 		}
-		var p pool = &idlePool{live: live, tls: k.tls, max: max(1, ps.p.cfg.MaxIdle/2), keep: int64(ps.p.cfg.KeepTimeout)}
+		var p pool = &idlePool{kind: k, live: live}
 		if k.http2 {
-			p = &muxPool{p: ps.p, live: live, tls: k.tls}
+			p = &muxPool{kind: k, p: ps.p, live: live}
 		}
 		var t upstream.Transport = p
 		if live.Transport.CompareAndSwap(old, &t) {
@@ -204,9 +233,10 @@ func (ps *pools) idle() (n int) {
 	return n
 }
 
-// dial connects to an instance within timeout. A stop of the proxy waits for it.
-func (ps *pools) dial(pool *idlePool, timeout time.Duration) (*upstreamConn, error) {
-	l, w, err := ps.p.dialLink(pool.live, pool.tls, timeout)
+// dial connects to an instance within timeout. The connection begins with header, before TLS. A stop of the proxy waits
+// for it.
+func (ps *pools) dial(pool *idlePool, header []byte, timeout time.Duration) (*upstreamConn, error) {
+	l, w, err := ps.p.dialLink(pool.live, pool.tls, header, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -221,9 +251,14 @@ func (u *upstreamConn) isStale() bool {
 	return u.link.state() != peerThere || canReadNow && u.link.waiting()
 }
 
-// dialLink connects to an instance, and runs the TLS handshake if there is one, each within timeout.
-func (p *Proxy) dialLink(live *upstream.Live, t *upstream.TLS, timeout time.Duration) (link, *wire, error) {
+// dialLink connects to an instance, sends header, and runs the TLS handshake if there is one, each within timeout.
+func (p *Proxy) dialLink(live *upstream.Live, t *upstream.TLS, header []byte, timeout time.Duration) (link, *wire, error) {
 	w, err := p.dialWire(live, timeout)
+	if err == nil && len(header) > 0 {
+		if _, err = w.write(header); err != nil { // fits into the empty buffer of the socket
+			w.close()
+		}
+	}
 	if err != nil || t == nil {
 		return w, w, err
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
@@ -26,12 +28,26 @@ type listener struct {
 	net.Listener
 	set       atomic.Pointer[settings]
 	accepting bool // under listeners.mu
+	conns     atomic.Int64
 }
 
-// settings are the configuration of a listener and the limits derived from it.
+// settings are the configuration of a listener, and what follows from it and the configuration of the proxy.
 type settings struct {
 	Listener
-	limits h1.Limits
+	limits                                      h1.Limits
+	maxBody                                     int64         // 0: unlimited
+	idle, head, body, upload, halfClose, tunnel time.Duration // see Timeouts; upload: 0 none
+}
+
+func newSettings(l Listener, cfg *Config) *settings {
+	s := &settings{
+		Listener: l, limits: cfg.Limits, maxBody: cmp.Or(l.MaxBody, cfg.MaxBody),
+		idle: cmp.Or(l.Timeouts.Idle, cfg.IdleTimeout), head: cmp.Or(l.Timeouts.Head, cfg.HeadTimeout),
+		body: cmp.Or(l.Timeouts.Body, cfg.BodyTimeout), upload: max(cmp.Or(l.Timeouts.Upload, cfg.UploadTimeout), 0),
+		halfClose: cmp.Or(l.Timeouts.HalfClose, cfg.HalfCloseTimeout), tunnel: cmp.Or(l.Timeouts.Tunnel, cfg.TunnelTimeout),
+	}
+	s.limits.RejectEncoded, s.limits.Underscores, s.limits.Reserved = l.RejectEncoded, l.Underscores, l.Reserved
+	return s
 }
 
 // name returns the name of the listener in the current configuration.
@@ -80,9 +96,7 @@ func (p *Proxy) SetListeners(want []Listener) error {
 		}
 	}
 	for i, w := range want {
-		limits := p.cfg.Limits
-		limits.RejectEncoded, limits.Underscores, limits.Reserved = w.RejectEncoded, w.Underscores, w.Reserved
-		next[i].set.Store(&settings{w, limits})
+		next[i].set.Store(newSettings(w, &p.cfg))
 	}
 	for _, l := range ls.open {
 		if !taken[l] {

@@ -16,9 +16,9 @@ import (
 // muxPool holds the connections of HTTP/2 to one instance. Each carries many requests at the same time; another one is
 // made when all are full. The pool is the instance's upstream.Transport.
 type muxPool struct {
+	kind
 	p    *Proxy
 	live *upstream.Live
-	tls  *upstream.TLS // nil: none
 
 	mu      sync.Mutex
 	conns   []*muxConn
@@ -45,8 +45,9 @@ type muxConn struct {
 	writing atomic.Int64 // since when a write waits; 0: none
 }
 
-// open returns a stream for one request. It makes a connection within timeout if there is none with room.
-func (m *muxPool) open(head bool, timeout time.Duration) (*upstreamConn, error) {
+// open returns a stream for one request. It makes a connection within timeout if there is none with room. limit is the
+// maximum of connections; 0: none.
+func (m *muxPool) open(head bool, limit int, timeout time.Duration) (*upstreamConn, error) {
 	for {
 		m.mu.Lock()
 		for _, k := range m.conns {
@@ -63,6 +64,10 @@ func (m *muxPool) open(head bool, timeout time.Duration) (*upstreamConn, error) 
 				return nil, d.err
 			}
 			continue
+		}
+		if limit > 0 && m.usable() >= limit {
+			m.mu.Unlock()
+			return nil, errInstanceFull
 		}
 		d := &dialing{done: make(chan struct{})}
 		m.dialing = d
@@ -81,9 +86,19 @@ func (m *muxPool) open(head bool, timeout time.Duration) (*upstreamConn, error) 
 	}
 }
 
+// usable returns the number of connections that take requests, now or when one of theirs ends.
+func (m *muxPool) usable() (n int) {
+	for _, k := range m.conns {
+		if !k.h2.Ended() {
+			n++
+		}
+	}
+	return n
+}
+
 // dial makes a connection. A goroutine reads it until it ends.
 func (m *muxPool) dial(timeout time.Duration) (*muxConn, error) {
-	w, _, err := m.p.dialLink(m.live, m.tls, timeout)
+	w, _, err := m.p.dialLink(m.live, m.tls, nil, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -119,8 +134,6 @@ func (m *muxPool) Retire() {
 	}
 }
 
-func (m *muxPool) is(k kind) bool { return k == kind{true, m.tls} }
-
 func (m *muxPool) instance() *upstream.Live { return m.live }
 
 // expire closes connections that were idle for too long, or whose instance takes no bytes.
@@ -129,7 +142,7 @@ func (m *muxPool) expire(now int64) {
 	defer m.mu.Unlock()
 	for _, k := range m.conns {
 		since, writing := k.since.Load(), k.writing.Load()
-		if since > 0 && now-since > int64(m.p.cfg.KeepTimeout) && k.h2.Streams() == 0 || writing > 0 && now-writing > int64(m.p.cfg.BodyTimeout) {
+		if since > 0 && now-since > int64(m.keep) && k.h2.Streams() == 0 || writing > 0 && now-writing > int64(m.p.cfg.BodyTimeout) {
 			k.link.close()
 		}
 		if k.h2.Ended() && k.h2.Streams() == 0 { // the instance takes no more requests on it

@@ -30,7 +30,7 @@ func h2Instance(t *testing.T, h http.HandlerFunc) (addr string, s *httptest.Serv
 // runMux starts a proxy in front of instances that speak HTTP/2.
 func runMux(t *testing.T, instances []string, edit func(*Config, *dispatch.Route)) *bench {
 	return run(t, instances, func(c *Config, r *dispatch.Route) {
-		r.Split[0].HTTP2 = true
+		r.Split[0].Leg = &dispatch.Leg{HTTP2: true, GRPCFailures: dispatch.DefaultGRPCFailures}
 		if edit != nil {
 			edit(c, r)
 		}

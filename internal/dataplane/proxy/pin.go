@@ -1,20 +1,23 @@
 package proxy
 
-// NTLM and Negotiate authenticate a connection, not a request (RFC 4559 §6): the instance treats every request on the
-// connection as from the same user. The proxy therefore binds such a connection to the client connection that
-// authenticated. It never goes to the idle pool, and it ends with the client connection.
+// Some connections to an instance belong to one client connection. They never go to the idle pool, and they end with the
+// client connection:
+//
+//   - NTLM and Negotiate authenticate a connection, not a request (RFC 4559 §6): the instance treats every request on it
+//     as from the same user. Such a connection is bound: the next request of the client goes to the same instance.
+//   - A connection that began with a PROXY header names the client.
 
-// pin binds u to this client connection. Only one connection is kept: a client that uses a second such instance on the
+// pin keeps u for this client connection. Only one connection is kept: a client that uses a second such instance on the
 // same connection must authenticate again.
 func (c *conn) pin(u *upstreamConn) {
 	if c.pinned != nil {
 		c.pinned.close()
 	}
-	u.bound, u.fresh = true, false
+	u.fresh = false
 	c.pinned = u
 }
 
-// takePinned returns the bound connection if it belongs to pool's instance, otherwise nil.
+// takePinned returns the pinned connection if it belongs to pool's instance, otherwise nil.
 func (c *conn) takePinned(pool *idlePool) *upstreamConn {
 	u := c.pinned
 	if u == nil || u.pool != pool {
@@ -28,7 +31,7 @@ func (c *conn) takePinned(pool *idlePool) *upstreamConn {
 	return u
 }
 
-// unpin closes the bound connection.
+// unpin closes the pinned connection.
 func (c *conn) unpin() {
 	if c.pinned != nil {
 		c.pinned.close()

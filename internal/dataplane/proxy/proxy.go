@@ -28,6 +28,7 @@ type Proxy struct {
 
 	draining atomic.Bool
 	conns    registry
+	clients  tally
 	pools    pools
 	count    counters
 	notes    atomic.Int64 // when a failed handshake or a wrong PROXY header was last logged
@@ -160,7 +161,7 @@ func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 			continue
 		}
 		c, err := p.newConn(l, sock)
-		if err != nil || !p.conns.add(c, p.cfg.MaxConnections) {
+		if err != nil || !p.enter(c) {
 			p.count.refused.Add(1)
 			refuse(sock, l.set.Load().TLS != nil)
 			continue

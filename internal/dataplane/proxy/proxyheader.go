@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
@@ -31,10 +32,10 @@ func (h ProxyHeader) String() string { return proxyHeaderNames[h] }
 // introduce reads the PROXY header, if the peer must send one, and takes the client's address from it. It reports
 // whether the connection may continue. Bytes after the header stay in c.in, or become the first bytes of TLS.
 func (c *conn) introduce() bool {
-	if !contains(c.l.set.Load().ProxyFrom, c.peer) {
+	if !contains(c.settings().ProxyFrom, c.peer) {
 		return true
 	}
-	c.watch.arm(c.now+int64(c.p.cfg.HeadTimeout), wakeClient)
+	c.watch.arm(c.now+int64(c.settings().head), wakeClient)
 	h, how := c.readProxyHeader()
 	switch c.watch.disarm() {
 	case 0:
@@ -48,6 +49,7 @@ func (c *conn) introduce() bool {
 	switch how {
 	case ProxyHeaderDone:
 		c.setPeer(h.Source)
+		c.target = h.Target
 	case ProxyHeaderLocal:
 	case ProxyHeaderLeft:
 		return false
@@ -103,7 +105,21 @@ func (c *conn) readProxyHeader() (h proxyproto.Header, how ProxyHeader) {
 
 // setPeer makes a the client's address, which all rules about addresses use.
 func (c *conn) setPeer(a netip.AddrPort) {
-	c.peer = a.Addr().Unmap().WithZone("")
+	c.peer, c.port = a.Addr().Unmap().WithZone(""), a.Port()
 	c.trusted = contains(c.p.cfg.TrustedProxies, c.peer)
 	c.explain = contains(c.p.cfg.ExplainFrom, c.peer)
+}
+
+// proxyHeader returns the header that tells an instance the client of a connection, nil without a version. A client of a Unix
+// socket has no address.
+func (c *conn) proxyHeader(v proxyproto.Version) []byte {
+	if v == proxyproto.None {
+		return nil
+	}
+	h := proxyproto.Header{Version: v}
+	h.Source, h.Target = netip.AddrPortFrom(c.peer, c.port), c.target
+	if a, ok := c.wire.sock.LocalAddr().(*net.TCPAddr); ok && !h.Target.IsValid() {
+		h.Target = a.AddrPort()
+	}
+	return h.Append(nil)
 }

@@ -110,7 +110,7 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 		frame = make([]byte, 0, p.buf.pool.size+2*bodyRoom)
 	}
 	for !e.body.Done() {
-		c.pumpWatch.arm(c.p.cfg.Now()+int64(c.p.cfg.BodyTimeout), wakeClient|wakeUpstream)
+		c.pumpWatch.arm(e.bodyBy(c.p.cfg.Now(), c.settings().body), wakeClient|wakeUpstream)
 		var data []byte
 		var err error
 		if e.req.Body != h1.ByChunks {
@@ -141,7 +141,7 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 			return false
 		}
 		e.taken += int64(len(data))
-		if limit := c.p.cfg.MaxBody; limit > 0 && e.taken > limit {
+		if limit := c.settings().maxBody; limit > 0 && e.taken > limit {
 			p.blame = bodyBig
 			return false
 		}
@@ -154,7 +154,7 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 				data = append(data, h1.LastChunk...)
 			}
 		}
-		c.pumpWatch.push(c.p.cfg.Now() + int64(c.p.cfg.BodyTimeout)) // from here on the wait is for the instance
+		c.pumpWatch.push(c.p.cfg.Now() + int64(c.settings().body)) // from here on the wait is for the instance
 		if err := u.sendBody(data, e.body.Done()); err != nil || c.pumpWatch.disarm() != 0 {
 			p.stalled = true
 			return false

@@ -37,7 +37,7 @@ func (c *conn) redirect(e *exchange, port int) (keep bool) {
 	e.line = appendURL(e.line[:0], host, port, &e.req)
 	c.front.own(c, e, own{status: status, keep: keep, location: e.line})
 	c.front.first(e, nil, true)
-	c.watch.arm(c.now+int64(c.p.cfg.BodyTimeout), wakeClient)
+	c.watch.arm(c.now+int64(c.settings().body), wakeClient)
 	err := c.front.flush(c, e, true)
 	keep = c.watch.disarm() == 0 && err == nil && keep
 	c.logLine(e, nil, status, "redirect-to-https")

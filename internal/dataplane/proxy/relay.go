@@ -1,18 +1,22 @@
 package proxy
 
 import (
+	"bytes"
 	"io"
+	"math"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 )
 
 // bodyRoom bytes are kept free before and after body bytes for the frame of a chunk.
 const bodyRoom = 32
 
 // relay passes on the response whose head is in e.res. relay owns u from here on.
-func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
+func (c *conn) relay(e *exchange, u *upstreamConn, v dispatch.Verdict) (keep bool) {
+	deadline := v.Deadline
 	res := &e.res
 	if res.Status == 101 {
 		c.tunnel(e, u)
@@ -46,7 +50,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 		c.keepUpstream(e, u)
 		u = nil // another exchange may own it now
 	}
-	c.watch.arm(c.until(c.p.cfg.BodyTimeout, deadline), wakeClient)
+	c.watch.arm(c.until(c.settings().body, deadline), wakeClient)
 	err := c.front.flush(c, e, body.Done())
 	cause := c.watch.disarm()
 	switch {
@@ -59,7 +63,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, deadline int64) (keep bool) {
 		e.x.Fail(dispatch.BadResponse)
 		keep = false
 	case !body.Done():
-		clean = c.streamBody(e, u, &body, deadline)
+		clean = c.streamBody(e, u, &body, v)
 		keep = keep && clean
 	}
 	if e.grpc {
@@ -112,7 +116,8 @@ func (c *conn) gone() dispatch.Failure {
 
 // streamBody passes on the rest of a body in bounded memory: it stops reading while the client is slow. It reports whether
 // the body ended correctly.
-func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, deadline int64) bool {
+func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, v dispatch.Verdict) bool {
+	deadline, idle := v.Deadline, c.streamTimeout(e, v)
 	buf := lease{pool: c.p.large}
 	defer buf.release()
 	defer c.since.Store(0)
@@ -120,7 +125,7 @@ func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, deadline 
 	for !body.Done() {
 		space := buf.room()
 		c.since.Store(c.now)
-		c.watch.arm(c.until(c.p.cfg.StreamTimeout, deadline), wakeClient|wakeUpstream)
+		c.watch.arm(c.until(idle, deadline), wakeClient|wakeUpstream)
 		n, err := u.link.read(space[bodyRoom : bodyRoom+body.Want(len(space)-2*bodyRoom)])
 		ended := err == io.EOF && (e.res.Body == h1.UntilClose || u.stream != nil)
 		if u.stream != nil && (err == nil || ended) {
@@ -139,7 +144,7 @@ func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, deadline 
 			e.res.Close = true // surplus bytes: do not keep the connection
 		}
 		c.now = c.p.cfg.Now()
-		c.watch.push(c.until(c.p.cfg.BodyTimeout, deadline)) // from here on the wait is for the client
+		c.watch.push(c.until(c.settings().body, deadline)) // from here on the wait is for the client
 		err = c.front.more(c, e, space, len(data), body.Done() || ended)
 		whole := err == nil && (body.Done() || ended)
 		if cause := c.watch.disarm(); err != nil || cause != 0 && !(whole && cause == firedCut) {
@@ -152,6 +157,24 @@ func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, deadline 
 		}
 	}
 	return true
+}
+
+// streamTimeout returns how long the instance may send nothing of a response body. Streams that announce themselves are
+// silent as long as nothing happens: only a route can limit them.
+func (c *conn) streamTimeout(e *exchange, v dispatch.Verdict) time.Duration {
+	switch {
+	case v.StreamTimeout > 0:
+		return v.StreamTimeout
+	case v.StreamTimeout < 0, e.grpc, isEventStream(&e.res):
+		return math.MaxInt64 / 2
+	}
+	return c.p.cfg.StreamTimeout
+}
+
+func isEventStream(res *h1.Response) bool {
+	v, ok := res.Header("content-type")
+	kind, _, _ := bytes.Cut(v, []byte(";"))
+	return ok && h1.EqualFold(bytes.TrimSpace(kind), "text/event-stream")
 }
 
 // frameChunk adds the frame of a chunk around the n bytes at space[bodyRoom:].
@@ -193,7 +216,10 @@ func (c *conn) keepUpstream(e *exchange, u *upstreamConn) {
 	case u.stream != nil, e.res.Close, c.p.draining.Load():
 		u.close() // a stream; its connection stays
 	case u.bound || e.req.BindsConnection() || e.res.BindsConnection():
+		u.bound = true
 		c.pin(u)
+	case u.pool.proxyProtocol != proxyproto.None:
+		c.pin(u) // it names this client
 	default:
 		u.pool.put(c.shard, u, c.now)
 	}

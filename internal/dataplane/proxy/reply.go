@@ -65,7 +65,7 @@ func (c *conn) reply(e *exchange, status int, code, text string, keep bool) bool
 	}
 	c.front.first(e, body, true)
 	e.sent = int64(len(body))
-	c.watch.arm(c.now+int64(c.p.cfg.BodyTimeout), wakeClient)
+	c.watch.arm(c.now+int64(c.settings().body), wakeClient)
 	err := c.front.flush(c, e, true)
 	return c.watch.disarm() == 0 && err == nil && keep
 }

@@ -52,11 +52,11 @@ func (s *session) Read(p []byte) (int, error) {
 		c.now = c.p.cfg.Now()
 		at := int64(never)
 		if s.h2.Reading() {
-			at = c.now + int64(c.p.cfg.HeadTimeout)
+			at = c.now + int64(c.settings().head)
 		}
 		c.watch.arm(at, wakeClient|idle|readOnly) // what is being sent goes on
 		if s.h2.Streams() == 0 {                  // asked after arm: the last stream may end at any time
-			c.watch.push(min(at, c.now+int64(c.p.cfg.IdleTimeout)))
+			c.watch.push(min(at, c.now+int64(c.settings().idle)))
 		}
 		_, err := c.link.fill(&c.in)
 		switch cause := c.watch.disarm(); {
@@ -88,7 +88,7 @@ var errDrained = errors.New("the proxy ended the connection")
 // Write sends frames. A client that takes none for BodyTimeout loses its connection.
 func (s *session) Write(p []byte) (int, error) {
 	c := s.c
-	c.pumpWatch.arm(c.p.cfg.Now()+int64(c.p.cfg.BodyTimeout), wakeClient)
+	c.pumpWatch.arm(c.p.cfg.Now()+int64(c.settings().body), wakeClient)
 	n, err := c.link.write(p)
 	if c.pumpWatch.disarm() != 0 && err == nil {
 		err = errDrained
@@ -101,7 +101,7 @@ func (s *session) Buffered() int { return s.c.in.len() }
 
 // idle starts the time limit of a connection without requests.
 func (s *session) idle() {
-	s.c.watch.push(s.c.p.cfg.Now() + int64(s.c.p.cfg.IdleTimeout))
+	s.c.watch.push(s.c.p.cfg.Now() + int64(s.c.settings().idle))
 }
 
 // mayDrain reports whether a drain has something to tell the goroutine that reads.
@@ -121,7 +121,7 @@ func (s *session) open(stream *h2.Stream, head []byte, tooLarge bool) {
 	up := s.c
 	c := &conn{
 		p: up.p, l: up.l, wire: up.wire, link: streamLink{stream}, front: h2Front{}, stream: stream, secure: up.secure,
-		in: lease{pool: up.p.small}, peer: up.peer, cert: up.cert, trusted: up.trusted, explain: up.explain, shard: up.shard, now: up.p.cfg.Now(),
+		in: lease{pool: up.p.small}, peer: up.peer, port: up.port, target: up.target, cert: up.cert, trusted: up.trusted, explain: up.explain, shard: up.shard, now: up.p.cfg.Now(),
 	}
 	room := c.in.room()
 	if len(head) > len(room) {
@@ -142,7 +142,7 @@ func (s *session) open(stream *h2.Stream, head []byte, tooLarge bool) {
 func (c *conn) serveStream(tooLarge bool) {
 	e := c.takeExchange()
 	defer c.giveExchange(e)
-	e.set = c.l.set.Load()
+	e.set = c.settings()
 	n, bad := e.req.Parse(c.in.bytes(), &e.set.limits)
 	if bad == nil && (tooLarge || n == 0) {
 		bad = headFull

@@ -12,6 +12,7 @@ type Stats struct {
 	IdleUpstream     int                      // kept connections to instances, now
 	Accepted         uint64                   // client connections
 	Refused          uint64                   // client connections above MaxConnections
+	PerClient        uint64                   // client connections above MaxPerClient, accepted before
 	Requests         uint64                   // heads, good or bad
 	BytesIn          uint64                   // of request bodies
 	BytesOut         uint64                   // of response bodies
@@ -33,12 +34,12 @@ type Stats struct {
 const countShards = 8 // of counters that every request touches
 
 type counters struct {
-	accepted, refused, stale, dials, resent, underscores, loops, sessions, redirects atomic.Uint64
-	tolerated                                                                        [h1.NumTolerances]atomic.Uint64
-	parse                                                                            [h1.NumClasses]atomic.Uint64
-	handshakes                                                                       [NumHandshakes]atomic.Uint64
-	headers                                                                          [NumProxyHeaders]atomic.Uint64
-	shard                                                                            [countShards]countShard
+	accepted, refused, perClient, stale, dials, resent, underscores, loops, sessions, redirects atomic.Uint64
+	tolerated                                                                                   [h1.NumTolerances]atomic.Uint64
+	parse                                                                                       [h1.NumClasses]atomic.Uint64
+	handshakes                                                                                  [NumHandshakes]atomic.Uint64
+	headers                                                                                     [NumProxyHeaders]atomic.Uint64
+	shard                                                                                       [countShards]countShard
 }
 
 type countShard struct {
@@ -50,7 +51,7 @@ type countShard struct {
 func (p *Proxy) Stats() Stats {
 	s := Stats{
 		ConnectionsOpen: p.conns.len(), IdleUpstream: p.pools.idle(),
-		Accepted: p.count.accepted.Load(), Refused: p.count.refused.Load(),
+		Accepted: p.count.accepted.Load(), Refused: p.count.refused.Load(), PerClient: p.count.perClient.Load(),
 		UpstreamStale: p.count.stale.Load(), UpstreamResent: p.count.resent.Load(), FieldsDropped: p.count.underscores.Load(), Loops: p.count.loops.Load(), Sessions: p.count.sessions.Load(), Redirects: p.count.redirects.Load(),
 		UpstreamDials: p.count.dials.Load(),
 	}

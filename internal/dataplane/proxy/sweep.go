@@ -79,7 +79,7 @@ func (c *conn) askWhetherLeft(now int64) {
 		if c.halfAt == 0 {
 			c.halfAt = now
 		}
-		if now-c.halfAt >= int64(c.p.cfg.HalfCloseTimeout) {
+		if now-c.halfAt >= int64(c.settings().halfClose) {
 			c.fire(&c.watch, at, firedGone)
 		}
 	case peerGone:

@@ -58,7 +58,7 @@ func TestTolerableAnswersAreServed(t *testing.T) {
 			}
 		})
 		t.Run(name+", strict", func(t *testing.T) {
-			b, _ := raw(t, upstreamtest.Always(tc.answer), func(_ *Config, r *dispatch.Route) { r.Split[0].Strict = true })
+			b, _ := raw(t, upstreamtest.Always(tc.answer), func(_ *Config, r *dispatch.Route) { r.Split[0].Leg = &dispatch.Leg{Strict: true} })
 			c := b.dial()
 			c.send(get)
 			res, err := http.ReadResponse(c.r, nil)

@@ -32,7 +32,8 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 		return nil, o
 	}
 	c.buildRequest(e)
-	pool := c.p.pools.of(v.Live, kind{v.HTTP2, v.TLS})
+	e.leg = v.Leg
+	pool := c.p.pools.of(v.Live, c.p.kindOf(v))
 	resent, refused := false, 0
 	for {
 		u, err := c.upstream(e, pool, resent, v)
@@ -51,7 +52,7 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 			o.Sent = false
 		}
 		if err == nil {
-			err = c.readResponse(e, u, !v.Strict)
+			err = c.readResponse(e, u, !v.Leg.Strict)
 		}
 		cause := c.endWait()
 		again := kept && !resent
@@ -96,7 +97,7 @@ const maxRefusals = 3
 // upstream returns a connection for a try: the connection bound to the client, a kept connection, or a new connection.
 func (c *conn) upstream(e *exchange, pool pool, fresh bool, v dispatch.Verdict) (*upstreamConn, error) {
 	if m, ok := pool.(*muxPool); ok {
-		return m.open(e.req.IsHead(), v.ConnectTimeout)
+		return m.open(e.req.IsHead(), v.Leg.MaxConnections, v.ConnectTimeout)
 	}
 	idle := pool.(*idlePool)
 	if u := c.takePinned(idle); u != nil && !fresh {
@@ -107,9 +108,16 @@ func (c *conn) upstream(e *exchange, pool pool, fresh bool, v dispatch.Verdict) 
 			return u, nil
 		}
 	}
-	u, err := c.p.pools.dial(idle, v.ConnectTimeout)
+	if !idle.reserve(v.Leg.MaxConnections) {
+		return nil, errInstanceFull
+	}
+	header := c.proxyHeader(v.Leg.ProxyProtocol)
+	u, err := c.p.pools.dial(idle, header, v.ConnectTimeout)
 	if what := guard.OwnShortage(err); what != "" && what != guard.NameServer && c.p.pools.shed() {
-		return c.p.pools.dial(idle, v.ConnectTimeout)
+		u, err = c.p.pools.dial(idle, header, v.ConnectTimeout)
+	}
+	if err != nil {
+		idle.open.Add(-1)
 	}
 	return u, err
 }
@@ -204,6 +212,9 @@ func (c *conn) sendRest(e *exchange, u *upstreamConn, v dispatch.Verdict) error 
 	c.startPump(e, u, v)
 	return nil
 }
+
+// errInstanceFull says that the instance has as many connections as its service allows.
+var errInstanceFull = errors.New("the instance has its maximum of connections")
 
 var errClientGone = errors.New("client gone")
 var errBadResponse = errors.New("bad response")
@@ -322,6 +333,9 @@ func (c *conn) blameClient(e *exchange, bad *h1.Error) dispatch.Failure {
 }
 
 func (c *conn) dialFailure(err error) dispatch.Failure {
+	if err == errInstanceFull {
+		return dispatch.InstanceFull
+	}
 	if c.p.shortage(err) {
 		return dispatch.Exhausted
 	}

@@ -40,7 +40,7 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 	e.sent = int64(e.up.len())
 	e.up.release()
 	e.began = true
-	c.watch.arm(c.until(c.p.cfg.BodyTimeout, 0), wakeClient)
+	c.watch.arm(c.until(c.settings().body, 0), wakeClient)
 	_, err := c.link.write(out)
 	if cause := c.watch.disarm(); cause != 0 || err != nil {
 		e.x.Fail(c.brokenClient(cause, 0))
@@ -51,7 +51,7 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 	early := c.in.bytes()[e.used:] // the client may send before it has received the 101
 	c.watch.up.Store(u)
 	c.pumpWatch.up.Store(u)
-	idle := int64(c.p.cfg.TunnelTimeout)
+	idle := int64(c.settings().tunnel)
 	done := make(chan struct{})
 	go func() { // client to instance
 		defer close(done)

@@ -76,7 +76,7 @@ func TestInstancesWithTLS(t *testing.T) {
 				}
 				_, _ = w.Write(body)
 			})
-			b := run(t, []string{addr}, func(_ *Config, r *dispatch.Route) { r.Split[0].HTTP2 = http2 })
+			b := run(t, []string{addr}, func(_ *Config, r *dispatch.Route) { r.Split[0].Leg = &dispatch.Leg{HTTP2: http2} })
 			protocol := "http/1.1"
 			if http2 {
 				protocol = "h2"
@@ -151,7 +151,7 @@ func TestTLSOfInstancesThatFails(t *testing.T) {
 		var mu sync.Mutex
 		var log bytes.Buffer
 		b := run(t, []string{tc.addr}, func(c *Config, r *dispatch.Route) {
-			r.Split[0].HTTP2 = tc.http2
+			r.Split[0].Leg = &dispatch.Leg{HTTP2: tc.http2}
 			c.Log = slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
 				mu.Lock()
 				defer mu.Unlock()

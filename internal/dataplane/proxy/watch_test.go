@@ -156,7 +156,7 @@ func TestAcceptWaitsForFileDescriptors(t *testing.T) {
 // never more than its share, and nothing once the instance has left.
 func TestIdlePool(t *testing.T) {
 	live := upstream.NewLive("s", "s-0", "x", 1, 0)
-	pool := &idlePool{live: live, max: 2}
+	pool := &idlePool{live: live, kind: kind{idle: 2 * 2}}
 	make1 := func() *upstreamConn {
 		mine, _ := pair(t)
 		w, err := newWire(mine)

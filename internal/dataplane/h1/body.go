@@ -17,6 +17,12 @@ func (b *Body) Start(kind Framing, length int64) {
 // Tolerate accepts the departures of Tolerances that can occur in a body. Call it between Start and Take.
 func (b *Body) Tolerate() { b.chunks.tolerant = true }
 
+// KeepTrailers keeps the trailers of a chunked body. Call it between Start and Take.
+func (b *Body) KeepTrailers() { b.chunks.keep = true }
+
+// Trailers returns the lines of the trailers that were kept, as they were received. It is valid until Start.
+func (b *Body) Trailers() []byte { return b.chunks.kept }
+
 // Tolerated returns the departures found so far.
 func (b *Body) Tolerated() Tolerances {
 	if b.chunks.blanks {

@@ -28,7 +28,7 @@ const (
 )
 
 // Chunked decodes a chunked body (RFC 9112 §7.1) byte by byte; the sizes of the reads do not matter. It checks and
-// drops extensions and trailers. The zero value is ready to use. A copy has the same position.
+// drops extensions; it checks trailers, and drops them unless keep is set. The zero value is ready to use.
 type Chunked struct {
 	left   int64 // of the size being read, then of the data
 	state  chunkState
@@ -36,6 +36,9 @@ type Chunked struct {
 	ext    uint16 // bytes of this extension
 	exts   uint16 // bytes of all extensions
 	trail  uint16 // bytes of trailers
+
+	keep bool   // trailers are kept
+	kept []byte // their lines, at most maxTrailer bytes
 
 	tolerant bool // blanks after a size are accepted
 	blanks   bool // such blanks were found
@@ -158,6 +161,9 @@ func (c *Chunked) blank(b byte) *Error {
 func (c *Chunked) trailer(b byte) *Error {
 	if c.trail++; c.trail > maxTrailer {
 		return errTrailer
+	}
+	if c.keep {
+		c.kept = append(c.kept, b)
 	}
 	switch c.state {
 	case trailerStart:

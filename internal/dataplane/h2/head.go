@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
 // head builds the text of an HTTP/1.1 request head from the fields of a header block (RFC 9113 §8.3). What HTTP/1.1
@@ -214,13 +216,9 @@ func (h *head) finish(end bool) (reason string) {
 	return ""
 }
 
-// trailer takes a field of trailers: those of responses are passed on, except the ones that frame or route a message.
+// trailer takes a field of trailers: those of responses are passed on if a trailer may have that name.
 func (h *head) trailer(name, value string) {
-	switch name {
-	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host", "content-length":
-		return
-	}
-	if h.response {
+	if h.response && h1.MayTrail([]byte(name)) {
 		h.line(name, value)
 	}
 }

@@ -335,7 +335,7 @@ func TestHopByHopFieldsEndHere(t *testing.T) {
 		}
 	}, nil)
 	c := b.dial()
-	c.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: X-Secret, keep-alive\r\nX-Secret: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nTrailer: X\r\n" +
+	c.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: X-Secret, keep-alive\r\nX-Secret: 1\r\nKeep-Alive: 5\r\nTE: gzip\r\nTrailer: X\r\n" +
 		"Proxy-Authorization: Basic x\r\nProxy-Connection: keep-alive\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\nX-Kept:   spaced  \r\n\r\n")
 	res, _ := c.response("GET")
 	upHead := string(r.Received()[0])

@@ -20,27 +20,29 @@ type exchange struct {
 	out []byte // head being written, with the body bytes sent together with it
 	up  lease  // received from the instance
 
-	set      *settings     // of the listener, when the head was read
-	head     int           // bytes of the request head in the client's buffer
-	used     int           // bytes of the client's buffer that belong to this request
-	body     h1.Body       // of the request
-	first    []byte        // decoded body bytes in the client's buffer; the whole body if body.Done
-	uploadBy int64         // when the request body must be complete; 0: no limit
-	taken    int64         // request body bytes received
-	sent     int64         // response body bytes passed on
-	status   int           // the proxy's own status instead of the dispatcher's verdict: the request turned out to be bad
-	why      string        // reason of status
-	client   netip.Addr    // the peer, or the address that a trusted peer names
-	began    bool          // response bytes reached the client
-	chunked  bool          // the response is sent to the client in chunks
-	grpc     bool          // a request of gRPC
-	trailers []byte        // of the response, as lines "name: value CRLF"
-	leg      *dispatch.Leg // of the current try
-	headEnd  int           // bytes of out that are the request head
-	block    int           // bytes of out that are the response head; HTTP/2
-	tolerant bool          // the response body is read tolerantly
-	pumping  bool          // pump was started for this request
-	pump     pump
+	set        *settings     // of the listener, when the head was read
+	head       int           // bytes of the request head in the client's buffer
+	used       int           // bytes of the client's buffer that belong to this request
+	body       h1.Body       // of the request
+	first      []byte        // decoded body bytes in the client's buffer; the whole body if body.Done
+	uploadBy   int64         // when the request body must be complete; 0: no limit
+	taken      int64         // request body bytes received
+	sent       int64         // response body bytes passed on
+	status     int           // the proxy's own status instead of the dispatcher's verdict: the request turned out to be bad
+	why        string        // reason of status
+	client     netip.Addr    // the peer, or the address that a trusted peer names
+	began      bool          // response bytes reached the client
+	chunked    bool          // the response is sent to the client in chunks
+	grpc       bool          // a request of gRPC
+	announced  []byte        // names of the trailers of a chunked response that may be passed on; empty: none
+	grpcStatus int           // in the head of the response, -1: none
+	trailers   []byte        // of the response, as lines "name: value CRLF"
+	leg        *dispatch.Leg // of the current try
+	headEnd    int           // bytes of out that are the request head
+	block      int           // bytes of out that are the response head; HTTP/2
+	tolerant   bool          // the response body is read tolerantly
+	pumping    bool          // pump was started for this request
+	pump       pump
 
 	line   []byte // of the access log
 	second int64  // of stamp
@@ -79,7 +81,7 @@ func (e *exchange) reset() {
 	e.id, e.out = e.id[:0], e.out[:0]
 	e.head, e.used, e.first, e.taken, e.sent, e.uploadBy = 0, 0, nil, 0, 0, 0
 	e.status, e.why, e.began, e.pumping = 0, "", false, false
-	e.chunked, e.block, e.trailers = false, 0, nil
+	e.chunked, e.block, e.trailers, e.announced = false, 0, nil, e.announced[:0]
 	e.client = netip.Addr{}
 	e.x.Explain, e.x.Pin, e.x.Timeout = false, nil, 0
 	e.grpc = false

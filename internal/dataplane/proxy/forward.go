@@ -124,7 +124,11 @@ func (c *conn) buildRequest(e *exchange) {
 	out = append(out, c.front.protocol(e)[len("HTTP/"):]...)
 	out = append(out, ' ')
 	out = append(out, c.p.cfg.Via...)
-	out = append(out, "\r\n\r\n"...)
+	out = append(out, "\r\n"...)
+	if !e.leg.HTTP2 && e.wantsTrailers() && len(e.req.Upgrade()) == 0 {
+		out = append(out, "TE: trailers\r\nConnection: TE\r\n"...) // RFC 9110 §10.1.4
+	}
+	out = append(out, "\r\n"...)
 	e.headEnd = len(out)
 	if e.chunkedUp() {
 		out = h1.AppendChunk(out, e.first)

@@ -61,20 +61,22 @@ func grpcTimeout(v []byte) time.Duration {
 
 // judgeGRPC charges the instance if the response ended with a status that says that the instance failed.
 func (c *conn) judgeGRPC(e *exchange) {
-	v, ok := e.res.Header("grpc-status") // a response that is only trailers
+	n := e.grpcStatus
 	if len(e.trailers) > 0 {
-		v, ok = trailer(e.trailers, "grpc-status")
+		n = grpcStatusOf(trailer(e.trailers, "grpc-status"))
 	}
-	if !ok {
-		return
-	}
-	n, err := strconv.Atoi(string(v))
-	if err != nil {
-		return
-	}
-	if e.leg.GRPCFailures.Has(n) {
+	if n >= 0 && e.leg.GRPCFailures.Has(n) {
 		e.x.Fail(dispatch.GRPCStatus)
 	}
+}
+
+// grpcStatusOf reads a status; -1 if there is none.
+func grpcStatusOf(v []byte, ok bool) int {
+	n, err := strconv.Atoi(string(v))
+	if !ok || err != nil {
+		return -1
+	}
+	return n
 }
 
 // trailer returns the value of a field among lines "name: value CRLF".

@@ -32,6 +32,10 @@ func (c *conn) relay(e *exchange, u *upstreamConn, v dispatch.Verdict) (keep boo
 		body.Tolerate()
 	}
 	defer func() { c.tolerated(body.Tolerated()) }()
+	idle := c.streamTimeout(e, v)
+	if e.readHeadOfTrailers(c); len(e.announced) > 0 {
+		body.KeepTrailers()
+	}
 	data, n, bad := body.Take(e.up.bytes())
 	surplus := n < e.up.len() // bytes that no request asked for
 	if u.stream != nil {
@@ -40,6 +44,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, v dispatch.Verdict) (keep boo
 			body.End()
 		}
 	}
+	e.takeTrailers(&body)
 	c.front.first(e, data, body.Done())
 	e.sent = int64(len(data))
 	e.up.release()
@@ -63,7 +68,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, v dispatch.Verdict) (keep boo
 		e.x.Fail(dispatch.BadResponse)
 		keep = false
 	case !body.Done():
-		clean = c.streamBody(e, u, &body, v)
+		clean = c.streamBody(e, u, &body, deadline, idle)
 		keep = keep && clean
 	}
 	if e.grpc {
@@ -116,8 +121,7 @@ func (c *conn) gone() dispatch.Failure {
 
 // streamBody passes on the rest of a body in bounded memory: it stops reading while the client is slow. It reports whether
 // the body ended correctly.
-func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, v dispatch.Verdict) bool {
-	deadline, idle := v.Deadline, c.streamTimeout(e, v)
+func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, deadline int64, idle time.Duration) bool {
 	buf := lease{pool: c.p.large}
 	defer buf.release()
 	defer c.since.Store(0)
@@ -145,6 +149,7 @@ func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, v dispatc
 		}
 		c.now = c.p.cfg.Now()
 		c.watch.push(c.until(c.settings().body, deadline)) // from here on the wait is for the client
+		e.takeTrailers(body)
 		err = c.front.more(c, e, space, len(data), body.Done() || ended)
 		whole := err == nil && (body.Done() || ended)
 		if cause := c.watch.disarm(); err != nil || cause != 0 && !(whole && cause == firedCut) {
@@ -157,6 +162,27 @@ func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, v dispatc
 		}
 	}
 	return true
+}
+
+// readHeadOfTrailers notes what the head of the response says about its end. The head is gone when the end comes.
+func (e *exchange) readHeadOfTrailers(c *conn) {
+	if e.grpc {
+		e.grpcStatus = grpcStatusOf(e.res.Header("grpc-status")) // a response that is only trailers
+	}
+	if e.res.Body == h1.ByChunks && (c.stream != nil || e.chunked && e.wantsTrailers()) {
+		for i := range e.res.Len() {
+			if name, value, _ := e.res.Field(i); h1.EqualFold(name, "trailer") {
+				e.announced = append(append(e.announced, value...), ',')
+			}
+		}
+	}
+}
+
+// takeTrailers takes the trailers of a chunked body that has ended.
+func (e *exchange) takeTrailers(body *h1.Body) {
+	if len(e.announced) > 0 && body.Done() {
+		e.trailers = h1.AppendTrailers(nil, body.Trailers(), e.announced)
+	}
 }
 
 // streamTimeout returns how long the instance may send nothing of a response body. Streams that announce themselves are

@@ -31,8 +31,8 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 		o.Failure = dispatch.Timeout
 		return nil, o
 	}
-	c.buildRequest(e)
 	e.leg = v.Leg
+	c.buildRequest(e)
 	pool := c.p.pools.of(v.Live, c.p.kindOf(v))
 	resent, refused := false, 0
 	for {

@@ -40,6 +40,7 @@ type Broker struct {
 	fan     *fanIn
 	begin   *starts
 	gone    *deletedGroups
+	endings *endings
 	other   *otherSettings
 	ready   chan struct{}
 	close   sync.Once
@@ -220,7 +221,11 @@ func (b *Broker) repair(now time.Time) error {
 	if err := b.gone.clear(); err != nil {
 		return err
 	}
-	report, err := salvage.Repair(b.cfg.Dir, begin.all(), now)
+	var interrupted map[int64]salvage.Ending
+	if b.endings, interrupted, err = loadEndings(b.cfg.Dir); err != nil {
+		return err
+	}
+	report, err := salvage.Repair(b.cfg.Dir, begin.all(), interrupted, now)
 	for _, d := range report.Damage {
 		if d.Torn {
 			b.log.Info("kafka cut off the end of a write that a kill interrupted", "file", d.File, "at", d.At, "bytes", d.Bytes)
@@ -233,6 +238,12 @@ func (b *Broker) repair(now time.Time) error {
 	}
 	if report.Transactions > 0 {
 		b.log.Info("kafka aborted the transactions that were open when it was killed", "partitions", report.Transactions)
+	}
+	if report.Committed > 0 {
+		b.log.Info("kafka finished the transactions that were being committed when it was killed", "partitions", report.Committed)
+	}
+	if err == nil {
+		err = b.endings.clear()
 	}
 	if err != nil {
 		return fmt.Errorf("data directory: %w", err)
@@ -287,7 +298,7 @@ func (b *Broker) dress(known versions, adm *kadm.Client) func(net.Conn, *entry) 
 	}
 	room := &space{dir: b.cfg.Dir, reserve: uint64(b.cfg.Reserve), free: freeBytes, log: b.log}
 	return func(c net.Conn, e *entry) net.Conn {
-		return &conn{Conn: c, at: e, known: known, starts: b.begin, space: room, sizes: sizes, topics: topics, deleted: b.gone, settings: b.other, log: b.log}
+		return &conn{Conn: c, at: e, known: known, starts: b.begin, space: room, sizes: sizes, topics: topics, deleted: b.gone, endings: b.endings, settings: b.other, log: b.log}
 	}
 }
 

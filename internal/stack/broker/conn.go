@@ -26,6 +26,7 @@ type conn struct {
 	sizes    func(*kmsg.CreatePartitionsRequest) map[string]int32 // partition counts of the existing topics
 	topics   *policies
 	deleted  *deletedGroups
+	endings  *endings
 	settings *otherSettings
 	log      *slog.Logger
 	pending  []byte // rest of the frame that kfake is reading
@@ -128,6 +129,12 @@ func (c *conn) inspect(req *request) (apply func(kmsg.Response), changed bool) {
 			apply = nil // there is no reply
 		}
 		return apply, changed
+	case *kmsg.EndTxnRequest:
+		return c.ending(body), false
+	case *kmsg.AddPartitionsToTxnRequest:
+		c.begins(body.ProducerID)
+	case *kmsg.AddOffsetsToTxnRequest:
+		c.begins(body.ProducerID)
 	case *kmsg.OffsetCommitRequest:
 		if c.space.forCommits() {
 			return nil, false
@@ -174,6 +181,24 @@ func (c *conn) changing(apply func(kmsg.Response)) func(kmsg.Response) {
 		if apply != nil {
 			apply(resp)
 		}
+	}
+}
+
+// ending saves that a transaction is being committed, until its end is answered.
+func (c *conn) ending(req *kmsg.EndTxnRequest) func(kmsg.Response) {
+	if !req.Commit {
+		return nil // what is open after a kill is aborted
+	}
+	if err := c.endings.begin(req); err != nil {
+		c.log.Error("kafka commits a transaction that a kill could tear", "error", err)
+	}
+	return func(kmsg.Response) { c.begins(req.ProducerID) }
+}
+
+// begins forgets the last end of a producer's transactions.
+func (c *conn) begins(producer int64) {
+	if err := c.endings.end(producer); err != nil {
+		c.log.Error("kafka cannot forget that a transaction was committed", "error", err)
 	}
 }
 

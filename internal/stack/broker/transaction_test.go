@@ -1,10 +1,16 @@
 package broker
 
 import (
+	"maps"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/smartlb/smartlb/internal/stack/broker/salvage"
 )
 
 // A client that asked right after a transaction was once told of no offset. It
@@ -70,5 +76,57 @@ func TestOffsetsOfATransactionAreThereWhenItsEndIsAnswered(t *testing.T) {
 		if offset, code := fetch(); offset != i || code != 0 {
 			t.Errorf("after transaction %d: offset %d, error %d, want %d", i, offset, code, i)
 		}
+	}
+}
+
+// What a kill would need in order to finish a commit is there while the commit runs, and not afterwards.
+func TestAnEndedTransactionLeavesNoFile(t *testing.T) {
+	cfg := config(t.TempDir())
+	r := start(t, cfg)
+	if err := r.create(t, "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	cl := client(t, r.Addr(), kgo.TransactionalID("t"), kgo.DefaultProduceTopic("a"))
+	for _, commit := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort, kgo.TryCommit} {
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.ProduceSync(t.Context(), kgo.StringRecord("v")).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.EndTransaction(t.Context(), commit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(cfg.Dir, endingsDir)); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+}
+
+// A file of an earlier commit must not commit the next transaction of its producer.
+func TestTheNextTransactionForgetsTheCommitBeforeIt(t *testing.T) {
+	dir := t.TempDir()
+	e, _, err := loadEndings(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := kmsg.NewPtrEndTxnRequest()
+	end.Version, end.ProducerID, end.ProducerEpoch = 4, 7, 2
+	if err := e.begin(end); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, endingsDir, "8"), []byte(`{"epo`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e, found, err := loadEndings(dir)
+	if want := map[int64]salvage.Ending{7: {Epoch: 2}}; err != nil || !maps.Equal(found, want) {
+		t.Fatalf("%v, %v", found, err)
+	}
+	add := kmsg.NewPtrAddPartitionsToTxnRequest()
+	add.ProducerID = 7
+	c := &conn{endings: e}
+	c.inspect(&request{body: add})
+	if _, found, err = loadEndings(dir); err != nil || len(found) > 0 {
+		t.Errorf("%v, %v", found, err)
 	}
 }

@@ -259,13 +259,20 @@ func (m *mender) rebuild(p *partition, start int64) error {
 	var markers []byte
 	for _, producer := range sortedKeys(open) {
 		o := open[producer]
-		raw := abortMarker(end, snap.Epoch, producer, o.generation, m.now)
+		ending, commit := m.endings[producer]
+		commit = commit && ending.Epoch == o.generation
+		raw := marker(end, snap.Epoch, producer, o.generation, commit, m.now)
 		b, _ := readBatch(raw)
 		last.batches = append(last.batches, b)
 		markers = append(markers, raw...)
-		snap.AbortedTxns = append(snap.AbortedTxns, aborted{producer, o.first, end})
-		m.given[producer] = max(m.given[producer], o.generation)
-		m.report.Transactions++
+		if commit {
+			m.ended[producer] = true
+			m.report.Committed++
+		} else {
+			snap.AbortedTxns = append(snap.AbortedTxns, aborted{producer, o.first, end})
+			m.given[producer] = max(m.given[producer], o.generation)
+			m.report.Transactions++
+		}
 		end++
 	}
 	if len(markers) > 0 {

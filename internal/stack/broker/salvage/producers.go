@@ -3,6 +3,7 @@ package salvage
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -105,23 +106,34 @@ func (m *mender) saveWindows() error {
 	return writeJSON(path, all)
 }
 
-// fence forces producers of aborted transactions to start again. If they continued, the rest of a transaction would
-// count as the whole. fence adds two to the generation, because a producer that is one behind counts as a retry.
-func (m *mender) fence(log []frame) error {
-	if len(m.given) == 0 {
+// saveProducers writes how the open transactions of producers ended.
+//
+// Producers of aborted transactions must start again. If they continued, the rest of a transaction would count as the
+// whole. Their generation rises by two, because a producer that is one behind counts as a retry. A producer whose commit
+// was finished gets what the commit would have left, so its retry of the commit succeeds.
+func (m *mender) saveProducers(log []frame) error {
+	if len(m.given)+len(m.ended) == 0 {
 		return nil
 	}
-	latest := map[int64]int16{}
+	latest, begun := map[int64]int16{}, map[int64]pidEntry{}
 	for _, f := range log {
 		var e pidEntry
 		if json.Unmarshal(f.data, &e) == nil {
 			latest[e.PID] = e.Epoch
+			if e.Type == "init" {
+				begun[e.PID] = e
+			}
 		}
 	}
 	path := filepath.Join(m.dir, "pids.log")
 	raw, err := read(path)
 	if err != nil {
 		return err
+	}
+	add := func(e pidEntry) {
+		data, mistake := json.Marshal(e)
+		err = errors.Join(err, mistake)
+		raw = appendFrame(raw, data)
 	}
 	for producer, generation := range m.given {
 		epoch, known := latest[producer]
@@ -132,11 +144,22 @@ func (m *mender) fence(log []frame) error {
 		if epoch >= math.MaxInt16-2 {
 			epoch = math.MaxInt16 - 3
 		}
-		data, err := json.Marshal(pidEntry{Type: "timeout", PID: producer, Epoch: epoch + 2})
-		if err != nil {
-			return fmt.Errorf("fence producer %d: %w", producer, err)
+		add(pidEntry{Type: "timeout", PID: producer, Epoch: epoch + 2})
+	}
+	for producer := range m.ended {
+		ending := m.endings[producer]
+		if latest[producer] != ending.Epoch {
+			continue
 		}
-		raw = appendFrame(raw, data)
+		commit := true
+		add(pidEntry{Type: "endtx", PID: producer, Epoch: ending.Epoch, Commit: &commit})
+		if next := begun[producer]; ending.NextEpoch && next.TxID != "" && ending.Epoch < math.MaxInt16-1 {
+			next.Epoch, next.Commit = ending.Epoch+1, &commit
+			add(next)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("pids.log: %w", err)
 	}
 	return write(path, raw)
 }

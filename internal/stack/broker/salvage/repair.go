@@ -46,6 +46,7 @@ func (d Damage) String() string {
 type Report struct {
 	Damage       []Damage
 	Transactions int      // open transactions that were aborted, counted once per partition
+	Committed    int      // transactions whose commit was finished, counted once per partition
 	Strays       []string // folders of topics that do not exist, moved to the folder "damaged"
 
 	// Starts holds the given start offsets of partitions whose topics exist. The broker was killed while it deleted the
@@ -69,13 +70,25 @@ type mender struct {
 	report  Report
 	windows map[windowKey]*window
 	given   map[int64]int16 // producers of aborted transactions, and their generation
-	unclean bool            // the last stop was not clean
+	endings map[int64]Ending
+	ended   map[int64]bool // producers whose commit was finished
+	unclean bool           // the last stop was not clean
+}
+
+// Ending says that a transaction was being committed when the broker was killed.
+type Ending struct {
+	Epoch     int16 `json:"epoch"`      // generation of the producer
+	NextEpoch bool  `json:"next_epoch"` // the commit gives the producer its next generation (KIP-890)
 }
 
 // Repair repairs dir. starts are the offsets before which records had been deleted; a partition that is not in it
-// begins where its files begin. A directory that was never used stays unchanged.
-func Repair(dir string, starts map[Partition]int64, now time.Time) (Report, error) {
-	m := &mender{report: Report{Starts: map[Partition]int64{}}, dir: dir, now: now, windows: map[windowKey]*window{}, given: map[int64]int16{}}
+// begins where its files begin. endings are the transactions that were being committed, by producer: they are committed
+// in all partitions, and all other open transactions are aborted. A directory that was never used stays unchanged.
+func Repair(dir string, starts map[Partition]int64, endings map[int64]Ending, now time.Time) (Report, error) {
+	m := &mender{
+		report: Report{Starts: map[Partition]int64{}}, dir: dir, now: now, windows: map[windowKey]*window{}, given: map[int64]int16{},
+		endings: endings, ended: map[int64]bool{},
+	}
 	err := m.run(starts)
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -132,7 +145,7 @@ func (m *mender) run(starts map[Partition]int64) error {
 	if !m.unclean {
 		return nil
 	}
-	return errors.Join(m.fence(pids), m.saveWindows())
+	return errors.Join(m.saveProducers(pids), m.saveWindows())
 }
 
 // wellFormed returns an error if a file that cannot be rebuilt is damaged.

@@ -54,7 +54,7 @@ func (f folder) read(name string) []byte {
 
 func (f folder) repair(starts map[Partition]int64) Report {
 	f.t.Helper()
-	r, err := Repair(f.path, starts, time.Unix(1_700_000_000, 0))
+	r, err := Repair(f.path, starts, nil, time.Unix(1_700_000_000, 0))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestAnIndexThatMissesAnEntryIsMadeAnew(t *testing.T) {
 // the log, the next commit of the same producer would commit it too.
 func TestAnOpenTransactionGetsItsAbortMarkerAndItsProducerIsFenced(t *testing.T) {
 	f := newFolder(t, "a", 2)
-	done := abortMarker(1, 0, 9, 0, time.Unix(0, 0))
+	done := marker(1, 0, 9, 0, false, time.Unix(0, 0))
 	f.write("partitions/a-0/0.dat", join(data(0, 1, 9, 0, 0, 0x10), done, data(2, 2, 9, 0, 1, 0x10)))
 	f.write("partitions/a-1/0.dat", data(0, 1, 9, 0, 0, 0x10))
 	f.write("pids.log", appendFrame(nil, []byte(`{"type":"init","pid":9,"epoch":0,"txid":"t"}`)))
@@ -212,6 +212,45 @@ func TestAnOpenTransactionGetsItsAbortMarkerAndItsProducerIsFenced(t *testing.T)
 	}
 	if again := f.repair(nil); again.Transactions != 0 {
 		t.Errorf("the second time aborts %d more", again.Transactions)
+	}
+}
+
+// A kill may come when the end of a transaction is in the log of one partition and not yet in that of another.
+func TestACommitThatAKillInterruptedIsFinishedInAllPartitions(t *testing.T) {
+	for _, nextEpoch := range []bool{false, true} {
+		f := newFolder(t, "a", 2)
+		f.write("partitions/a-0/0.dat", join(data(0, 1, 9, 3, 0, 0x10), marker(1, 0, 9, 3, true, time.Unix(0, 0)), data(2, 1, 8, 1, 0, 0x10)))
+		f.write("partitions/a-1/0.dat", join(data(0, 1, 9, 3, 0, 0x10), data(1, 1, 8, 1, 0, 0x10)))
+		f.write("pids.log", join(appendFrame(nil, []byte(`{"type":"init","pid":9,"epoch":3,"txid":"t","timeout":60000}`)),
+			appendFrame(nil, []byte(`{"type":"init","pid":8,"epoch":1,"txid":"u"}`))))
+		// Producer 8 began another transaction after the one that was committed as generation 0.
+		endings := map[int64]Ending{9: {Epoch: 3, NextEpoch: nextEpoch}, 8: {Epoch: 0}}
+		r, err := Repair(f.path, nil, endings, time.Unix(1_700_000_000, 0))
+		if err != nil || r.Committed != 1 || r.Transactions != 2 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		found, holes := scan(f.read("partitions/a-1/0.dat"), 0)
+		if len(holes) > 0 || len(found) != 4 || found[2].producer != 8 || found[2].commit || found[3].producer != 9 || !found[3].commit {
+			t.Errorf("batches %+v, holes %v", found, holes)
+		}
+		if got := f.snapshot("a-1").AbortedTxns; len(got) != 1 || got[0].ProducerID != 8 {
+			t.Errorf("aborted %+v", got)
+		}
+		var entries []string
+		frames, _ := readFrames(f.read("pids.log"))
+		for _, one := range frames[2:] {
+			entries = append(entries, string(one.data))
+		}
+		want := []string{`{"type":"timeout","pid":8,"epoch":3}`, `{"type":"endtx","pid":9,"epoch":3,"commit":true}`}
+		if nextEpoch {
+			want = append(want, `{"type":"init","pid":9,"epoch":4,"txid":"t","timeout":60000,"commit":true}`)
+		}
+		if diff := cmp.Diff(want, entries); diff != "" {
+			t.Errorf("entries about producers (-want +got):\n%s", diff)
+		}
+		if again, err := Repair(f.path, nil, endings, time.Unix(1_700_000_000, 0)); err != nil || again.Committed+again.Transactions != 0 {
+			t.Errorf("the second time: %+v, %v", again, err)
+		}
 	}
 }
 
@@ -288,7 +327,7 @@ func TestFoldersOfNoTopicAreMovedAway(t *testing.T) {
 func TestWhatCannotBeMendedIsNamed(t *testing.T) {
 	f := newFolder(t, "a", 1)
 	f.write("topics.json", []byte("{"))
-	_, err := Repair(f.path, nil, time.Now())
+	_, err := Repair(f.path, nil, nil, time.Now())
 	var named *Error
 	if !errors.As(err, &named) || filepath.Base(named.File) != "topics.json" {
 		t.Errorf("a damaged list of topics gives %v", err)
@@ -297,7 +336,7 @@ func TestWhatCannotBeMendedIsNamed(t *testing.T) {
 	f = newFolder(t, "a", 1)
 	f.write("partitions/a-0/0.dat/file", nil)
 	path := filepath.Join(f.path, "partitions/a-0/0.dat")
-	if _, err := Repair(f.path, nil, time.Now()); !errors.As(err, &named) || named.File != path {
+	if _, err := Repair(f.path, nil, nil, time.Now()); !errors.As(err, &named) || named.File != path {
 		t.Errorf("an unreadable segment gives %v", err)
 	}
 }

@@ -170,9 +170,12 @@ func resync(raw []byte, pos int, least int64) int {
 	return len(raw)
 }
 
-// abortMarker returns the control batch with which a coordinator aborts a transaction.
-func abortMarker(offset int64, epoch int32, producer int64, generation int16, now time.Time) []byte {
+// marker returns the control batch with which a coordinator commits or aborts a transaction.
+func marker(offset int64, epoch int32, producer int64, generation int16, commit bool, now time.Time) []byte {
 	key, value := kmsg.ControlRecordKey{Type: kmsg.ControlRecordKeyTypeAbort}, kmsg.EndTxnMarker{}
+	if commit {
+		key.Type = kmsg.ControlRecordKeyTypeCommit
+	}
 	record := kmsg.Record{Key: key.AppendTo(nil), Value: value.AppendTo(nil)}
 	record.Length = int32(len(record.AppendTo(nil)) - 1) // the length itself takes one byte
 	b := kmsg.RecordBatch{

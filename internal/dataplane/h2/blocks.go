@@ -91,7 +91,7 @@ func (c *Conn) endBlock() error {
 		c.cfg.Malformed(reason)
 		return http2.StreamError{StreamID: b.id, Code: http2.ErrCodeProtocol}
 	}
-	s := &Stream{c: c, id: b.id, recv: c.streamWin, declared: c.head.length, ended: b.end}
+	s := &Stream{c: c, id: b.id, recv: c.streamWin, declared: c.head.length, ended: b.end, connect: c.head.has[5]}
 	s.cond.L = &c.mu
 	c.mu.Lock()
 	s.window = c.initial

@@ -3,6 +3,7 @@ package h2
 import (
 	"bytes"
 	"errors"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -38,6 +39,20 @@ func (c *Conn) Ended() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err != nil || c.leaving || c.last >= 1<<31-2
+}
+
+// AllowsConnect reports whether the server accepts an extended CONNECT (RFC 8441). It waits for the server's settings, at
+// most for the given time.
+func (c *Conn) AllowsConnect(within time.Duration) bool {
+	t := time.NewTimer(within)
+	defer t.Stop()
+	select {
+	case <-c.known:
+	case <-t.C:
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.connect
 }
 
 // Open makes a request without sending anything; nil if the connection takes no request now. head says that the method

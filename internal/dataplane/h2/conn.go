@@ -81,18 +81,20 @@ type Conn struct {
 	flushing   bool
 	err        error // why the connection ended; nil: it is open
 	streams    map[uint32]*Stream
-	active     int    // streams that count against MaxStreams
-	most       int    // of a client: requests at a time that the server accepts
-	last       uint32 // highest id of a request
-	window     int64  // body bytes that may be sent
-	initial    int64  // of the streams' windows, as the client set it
-	frame      int    // largest frame that the client accepts
-	streamWin  int64  // body bytes of a stream that the peer may send before they are read
-	connWin    int64  // the same for all streams together
-	recv       int64  // body bytes that the peer may send
-	credit     int64  // body bytes that were read and not given back to the peer
-	leaving    bool   // GOAWAY was sent
-	earned     int    // frames that the responses pay for: each may be answered with window updates
+	active     int           // streams that count against MaxStreams
+	most       int           // of a client: requests at a time that the server accepts
+	last       uint32        // highest id of a request
+	window     int64         // body bytes that may be sent
+	initial    int64         // of the streams' windows, as the client set it
+	frame      int           // largest frame that the client accepts
+	streamWin  int64         // body bytes of a stream that the peer may send before they are read
+	connWin    int64         // the same for all streams together
+	recv       int64         // body bytes that the peer may send
+	credit     int64         // body bytes that were read and not given back to the peer
+	leaving    bool          // GOAWAY was sent
+	connect    bool          // of a client: the server accepts extended CONNECT (RFC 8441)
+	known      chan struct{} // of a client: closed when the server's settings are known, or the connection has ended
+	earned     int           // frames that the responses pay for: each may be answered with window updates
 }
 
 // recent is a stream that has ended.
@@ -132,6 +134,7 @@ func newConn(t Transport, cfg Config, client bool) *Conn {
 	if client {
 		c.streamWin = replyWindow
 		c.connWin = int64(cfg.MaxStreams) * replyWindow
+		c.known = make(chan struct{})
 	}
 	c.recv = c.connWin
 	c.flushed.L = &c.mu
@@ -184,7 +187,20 @@ func (c *Conn) end(why error) {
 	for _, s := range c.streams {
 		s.cond.Broadcast()
 	}
+	c.settingsKnown()
 	c.flushed.Broadcast()
+}
+
+// settingsKnown releases those who wait for the settings of the server. The caller holds the lock.
+func (c *Conn) settingsKnown() {
+	if !c.client {
+		return
+	}
+	select {
+	case <-c.known:
+	default:
+		close(c.known)
+	}
 }
 
 func (c *Conn) serve() error {

@@ -83,11 +83,10 @@ var staticNames = map[string]int{
 }
 
 // AppendRequest converts the text of an HTTP/1.1 request head that this proxy wrote to a header block: the first line and
-// Host become pseudo-headers, and the fields of the connection are left out.
+// Host become pseudo-headers, and the fields of the connection are left out, also the key of
+// a WebSocket.
 func AppendRequest(dst, head []byte, scheme string) []byte {
-	line, rest, _ := bytes.Cut(head, crlf)
-	method, line, _ := bytes.Cut(line, space)
-	target, _, _ := bytes.Cut(line, space)
+	method, target, rest := parts(head)
 	switch string(method) {
 	case "GET":
 		dst = append(dst, 0x80|2)
@@ -97,6 +96,27 @@ func AppendRequest(dst, head []byte, scheme string) []byte {
 		dst = append(dst, 2)
 		dst = appendString(dst, method)
 	}
+	return appendRest(dst, scheme, target, rest)
+}
+
+// AppendConnect converts the text of an HTTP/1.1 request that asks for an upgrade to an extended CONNECT (RFC 8441).
+func AppendConnect(dst, head, protocol []byte, scheme string) []byte {
+	_, target, rest := parts(head)
+	dst = append(dst, 2)
+	dst = appendString(dst, []byte("CONNECT"))
+	dst = AppendField(dst, ":protocol", protocol)
+	return appendRest(dst, scheme, target, rest)
+}
+
+// parts returns the method and the target of a request head, and the lines of its fields.
+func parts(head []byte) (method, target, fields []byte) {
+	line, fields, _ := bytes.Cut(head, crlf)
+	method, line, _ = bytes.Cut(line, space)
+	target, _, _ = bytes.Cut(line, space)
+	return method, target, fields
+}
+
+func appendRest(dst []byte, scheme string, target, fields []byte) []byte {
 	if scheme == "https" {
 		dst = append(dst, 0x80|7)
 	} else {
@@ -104,7 +124,7 @@ func AppendRequest(dst, head []byte, scheme string) []byte {
 	}
 	dst = append(dst, 4)
 	dst = appendString(dst, target)
-	return AppendFields(dst, rest, true)
+	return AppendFields(dst, fields, true)
 }
 
 // AppendFields converts lines "name: value CRLF" to fields of a header block. In a request, Host becomes :authority.
@@ -120,7 +140,7 @@ func AppendFields(dst, lines []byte, request bool) []byte {
 		case request && h1.EqualFold(name, "host"):
 			dst = append(dst, 1)
 			dst = appendString(dst, value)
-		case h1.EqualFold(name, "transfer-encoding"), h1.EqualFold(name, "connection"), h1.EqualFold(name, "upgrade"):
+		case h1.EqualFold(name, "transfer-encoding"), h1.EqualFold(name, "connection"), h1.EqualFold(name, "upgrade"), request && h1.EqualFold(name, "sec-websocket-key"):
 		default:
 			dst = AppendField(dst, name, value)
 		}

@@ -56,6 +56,11 @@ func (c *Conn) settings(f *http2.SettingsFrame) error {
 			if s.Val > 1 || c.client && s.Val > 0 {
 				return violation(http2.ErrCodeProtocol, "SETTINGS_ENABLE_PUSH above 1")
 			}
+		case http2.SettingEnableConnectProtocol:
+			if s.Val > 1 {
+				return violation(http2.ErrCodeProtocol, "SETTINGS_ENABLE_CONNECT_PROTOCOL above 1")
+			}
+			c.connect = s.Val == 1
 		case http2.SettingMaxFrameSize:
 			if s.Val < frameSize || s.Val > 1<<24-1 {
 				return violation(http2.ErrCodeProtocol, "SETTINGS_MAX_FRAME_SIZE out of range")
@@ -75,6 +80,7 @@ func (c *Conn) settings(f *http2.SettingsFrame) error {
 		}
 		return nil
 	})
+	c.settingsKnown()
 	c.out = appendFrameHead(c.out, 0, http2.FrameSettings, http2.FlagSettingsAck, 0)
 	return err
 }

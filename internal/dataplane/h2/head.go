@@ -1,6 +1,9 @@
 package h2
 
 import (
+	"encoding/base64"
+	"encoding/binary"
+	"math/rand/v2"
 	"strings"
 
 	"golang.org/x/net/http2/hpack"
@@ -21,11 +24,11 @@ type head struct {
 	regular  bool // a field that is not a pseudo-header was seen
 	length   int64
 
-	method, scheme, path, authority, host, status string
-	has                                           [5]bool
-	cookie                                        []byte
-	fields                                        []byte
-	text                                          []byte
+	method, scheme, path, authority, host, status, protocol string
+	has                                                     [6]bool
+	cookie                                                  []byte
+	fields                                                  []byte
+	text                                                    []byte
 }
 
 const keepText = 32 << 10 // larger buffers are not kept
@@ -64,6 +67,10 @@ func (h *head) add(f hpack.HeaderField) {
 		return
 	}
 	switch f.Name {
+	case "sec-websocket-key": // has no meaning in HTTP/2 (RFC 8441 §5); finish makes one for the instance
+		if !h.has[5] {
+			h.line(f.Name, f.Value)
+		}
 	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
 		h.bad = "a field for connections of HTTP/1.1"
 	case "te":
@@ -149,6 +156,8 @@ func (h *head) pseudo(name, value string) {
 		at, slot = 2, &h.path
 	case ":authority":
 		at, slot = 3, &h.authority
+	case ":protocol":
+		at, slot = 5, &h.protocol
 	default:
 		h.bad = "unknown pseudo-header"
 		return
@@ -168,7 +177,9 @@ func (h *head) finish(end bool) (reason string) {
 		return h.bad
 	case h.method == "" || !isWord(h.method):
 		return "no valid :method"
-	case h.method == "CONNECT":
+	case h.has[5] && (h.method != "CONNECT" || h.authority == "" || h.protocol == "" || !isWord(h.protocol)):
+		return ":protocol without CONNECT or :authority, or without a name"
+	case h.method == "CONNECT" && !h.has[5]:
 		if h.has[1] || h.has[2] || h.authority == "" {
 			return "CONNECT with :scheme or :path, or without :authority"
 		}
@@ -195,6 +206,9 @@ func (h *head) finish(end bool) (reason string) {
 	if h.tooLarge {
 		h.path = h.path[:min(len(h.path), 1024)]
 	}
+	if h.has[5] {
+		h.method = "GET"
+	}
 	t := append(h.text[:0], h.method...)
 	t = append(t, ' ')
 	t = append(t, h.path...)
@@ -203,6 +217,9 @@ func (h *head) finish(end bool) (reason string) {
 		t = append(t, "host: "...)
 		t = append(t, h.authority...)
 		t = append(t, "\r\n"...)
+	}
+	if h.has[5] {
+		t = h.appendUpgrade(t)
 	}
 	if !h.tooLarge {
 		t = append(t, h.fields...)
@@ -214,6 +231,22 @@ func (h *head) finish(end bool) (reason string) {
 	}
 	h.text = append(t, "\r\n"...)
 	return ""
+}
+
+// appendUpgrade appends the fields that ask an instance of HTTP/1.1 for what an extended CONNECT asks for (RFC 8441 §5).
+func (h *head) appendUpgrade(t []byte) []byte {
+	t = append(t, "connection: Upgrade\r\nupgrade: "...)
+	t = append(t, h.protocol...)
+	t = append(t, "\r\n"...)
+	if h.protocol == "websocket" {
+		var key [16]byte // shows only that the answer belongs to the request
+		binary.NativeEndian.PutUint64(key[:], rand.Uint64())
+		binary.NativeEndian.PutUint64(key[8:], rand.Uint64())
+		t = append(t, "sec-websocket-key: "...)
+		t = base64.StdEncoding.AppendEncode(t, key[:])
+		t = append(t, "\r\n"...)
+	}
+	return t
 }
 
 // trailer takes a field of trailers: those of responses are passed on if a trailer may have that name.

@@ -24,6 +24,7 @@ func (c *Conn) appendSettings() {
 	}
 	if !c.client {
 		settings[0] = http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: uint32(c.cfg.MaxStreams)}
+		settings = append(settings, http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1})
 	}
 	c.out = appendFrameHead(c.out, 6*len(settings), http2.FrameSettings, 0, 0)
 	for _, s := range settings {

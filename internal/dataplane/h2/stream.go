@@ -23,6 +23,7 @@ type Stream struct {
 	window    int64 // body bytes that may be sent
 	declared  int64 // Content-Length of the request, -1: none
 	got       int64 // body bytes received
+	connect   bool  // of a server: an extended CONNECT (RFC 8441)
 	ended     bool  // the request is complete
 	sent      bool  // the response is complete
 	err       error // why the stream was reset
@@ -49,6 +50,10 @@ var (
 	// ErrRefused says that the server has not processed the request: it may be sent again (RFC 9113 §8.7).
 	ErrRefused = errors.New("the server refused the stream")
 )
+
+// Connect reports whether the request is an extended CONNECT (RFC 8441). Its head is the one of an Upgrade; what follows
+// are the bytes of the tunnel.
+func (s *Stream) Connect() bool { return s.connect }
 
 // Await waits until Read does not wait, and returns the error that Read would return without bytes.
 func (s *Stream) Await() error {

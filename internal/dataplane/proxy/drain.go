@@ -72,8 +72,8 @@ func (p *Proxy) cut(why error) error {
 		} else if s := c.session.Load(); s == nil || s.streams.len() == 0 {
 			e.Idle++
 		}
-		c.cutNow()
 	})
+	p.conns.each(func(c *conn) { c.cutNow() }) // after the count: the end of a session ends its requests
 	return e
 }
 

@@ -301,3 +301,10 @@ func readAll(tb testing.TB, r io.ReadCloser) string {
 	_ = r.Close()
 	return string(b)
 }
+
+// cancelled returns a context that has ended.
+func cancelled() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx, cancel
+}

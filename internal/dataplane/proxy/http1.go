@@ -32,6 +32,22 @@ func (h1Front) head(c *conn, e *exchange, keep bool) bool {
 	return keep
 }
 
+func (h1Front) switched(c *conn, e *exchange) {
+	res := &e.res
+	proof := res.Status != 101 && e.req.WebSocket // an instance of HTTP/2 gave none
+	res.Status = 101
+	out := h1.AppendUpgrade(res.AppendHead(e.out[:0], c.responseDrop()), e.req.Upgrade())
+	if proof {
+		out = append(out, "Sec-WebSocket-Accept: "...)
+		out = append(out, e.webSocketAccept()...)
+		out = append(out, "\r\n"...)
+	}
+	out = append(out, "X-Request-Id: "...)
+	out = append(out, e.id...)
+	out = append(out, "\r\n"...)
+	e.out = h1.AppendEnd(c.appendHSTS(out))
+}
+
 func (h1Front) own(c *conn, e *exchange, r own) {
 	e.chunked = false
 	out := h1.AppendStatusLine(e.out[:0], r.status, []byte(http.StatusText(r.status)))

@@ -53,6 +53,16 @@ func (e *exchange) endBlock(c *conn, out []byte) {
 	e.out, e.block = out, len(out)
 }
 
+func (h2Front) switched(c *conn, e *exchange) {
+	out := h2.AppendStatus(e.out[:0], 200)
+	for i := range e.res.Len() {
+		if name, value, ok := e.res.Crosses(i, c.responseDrop()); ok && !h1.EqualFold(name, "sec-websocket-accept") {
+			out = h2.AppendField(out, name, value)
+		}
+	}
+	e.endBlock(c, out)
+}
+
 func (h2Front) own(c *conn, e *exchange, r own) {
 	c.setDate(e)
 	if e.grpc {

@@ -16,16 +16,17 @@ import (
 
 // upstreamConn is one connection to an instance. It belongs either to one exchange or to the idle pool of its instance.
 type upstreamConn struct {
-	live   *upstream.Live
-	link   link       // wire, TLS on it, or the stream
-	wire   *wire      // the socket; nil: HTTP/2
-	scheme string     // of requests of HTTP/2
-	pool   *idlePool  // nil: HTTP/2
-	stream *h2.Stream // of one exchange; nil: HTTP/1.1
-	fresh  bool       // made for this exchange, never used
-	bound  bool       // the connection itself is authenticated (NTLM, Negotiate): it belongs to one client connection
-	since  int64      // idle since
-	closed atomic.Bool
+	live    *upstream.Live
+	link    link       // wire, TLS on it, or the stream
+	wire    *wire      // the socket; nil: HTTP/2
+	scheme  string     // of requests of HTTP/2
+	pool    *idlePool  // nil: HTTP/2
+	stream  *h2.Stream // of one exchange; nil: HTTP/1.1
+	connect bool       // the request is made as an extended CONNECT (RFC 8441)
+	fresh   bool       // made for this exchange, never used
+	bound   bool       // the connection itself is authenticated (NTLM, Negotiate): it belongs to one client connection
+	since   int64      // idle since
+	closed  atomic.Bool
 }
 
 func (u *upstreamConn) close() {

@@ -47,14 +47,15 @@ type muxConn struct {
 
 // open returns a stream for one request. It makes a connection within timeout if there is none with room. limit is the
 // maximum of connections; 0: none.
-func (m *muxPool) open(head bool, limit int, timeout time.Duration) (*upstreamConn, error) {
+func (m *muxPool) open(e *exchange, limit int, timeout time.Duration) (*upstreamConn, error) {
 	for {
 		m.mu.Lock()
 		for _, k := range m.conns {
-			if s := k.h2.Open(head); s != nil {
+			if s := k.h2.Open(e.req.IsHead()); s != nil {
 				m.mu.Unlock()
 				k.since.Store(0)
-				return &upstreamConn{live: m.live, link: streamLink{s}, stream: s, scheme: m.tls.Scheme(), fresh: !k.used.Swap(true)}, nil
+				connect := e.req.WebSocket && k.h2.AllowsConnect(timeout)
+				return &upstreamConn{live: m.live, link: streamLink{s}, stream: s, scheme: m.tls.Scheme(), connect: connect, fresh: !k.used.Swap(true)}, nil
 			}
 		}
 		if d := m.dialing; d != nil {
@@ -217,6 +218,10 @@ func (u *upstreamConn) sendBody(data []byte, last bool) error {
 
 // block returns the header block of the request whose head is in e.out. It is valid until e changes.
 func (u *upstreamConn) block(e *exchange) []byte {
+	if u.connect {
+		e.line = h2.AppendConnect(e.line[:0], e.out[:e.headEnd], e.req.Upgrade(), u.scheme)
+		return e.line
+	}
 	e.line = h2.AppendRequest(e.line[:0], e.out[:e.headEnd], u.scheme)
 	if e.wantsTrailers() {
 		e.line = h2.AppendField(e.line, "te", "trailers")

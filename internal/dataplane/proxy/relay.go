@@ -18,9 +18,12 @@ const bodyRoom = 32
 func (c *conn) relay(e *exchange, u *upstreamConn, v dispatch.Verdict) (keep bool) {
 	deadline := v.Deadline
 	res := &e.res
-	if res.Status == 101 {
+	if u.switches(res.Status) {
 		c.tunnel(e, u)
 		return false
+	}
+	if c.stream != nil && c.stream.Connect() && res.Status/100 == 2 {
+		return c.refuseTunnel(e, u)
 	}
 	keep = c.front.head(c, e, c.mayKeep(e))
 	var body h1.Body
@@ -87,6 +90,15 @@ func (c *conn) relay(e *exchange, u *upstreamConn, v dispatch.Verdict) (keep boo
 		u.close()
 	}
 	return keep
+}
+
+// refuseTunnel answers an extended CONNECT whose instance answered without changing the protocol. A success would tell
+// the client that it has a tunnel.
+func (c *conn) refuseTunnel(e *exchange, u *upstreamConn) bool {
+	u.close()
+	e.up.release()
+	e.status, e.why = 502, "upgrade-refused"
+	return c.reply(e, 502, e.why, "the instance did not change to the protocol that the client asked for", false)
 }
 
 // until returns the time by which the next step must make progress.

@@ -152,6 +152,10 @@ func (c *conn) serveStream(tooLarge bool) {
 		return
 	}
 	e.head = n
+	if c.stream.Connect() {
+		c.connect(e)
+		return
+	}
 	switch body, whole := c.stream.Buffered(); {
 	case !whole || n+body > c.in.pool.size:
 		e.req.SetBody(-1)
@@ -161,3 +165,15 @@ func (c *conn) serveStream(tooLarge bool) {
 	c.handle(e)
 	c.watch.up.Store(nil)
 }
+
+// connect answers an extended CONNECT (RFC 8441), whose head stands in the buffer as an Upgrade of HTTP/1.1.
+func (c *conn) connect(e *exchange) {
+	if len(e.req.Upgrade()) == 0 {
+		c.refuseHead(e, noProtocol)
+		return
+	}
+	c.handle(e)
+	c.watch.up.Store(nil)
+}
+
+var noProtocol = &h1.Error{Status: 501, Class: h1.ClassSyntax, Reason: "the protocol of this CONNECT is not supported"}

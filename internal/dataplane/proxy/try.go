@@ -97,7 +97,7 @@ const maxRefusals = 3
 // upstream returns a connection for a try: the connection bound to the client, a kept connection, or a new connection.
 func (c *conn) upstream(e *exchange, pool pool, fresh bool, v dispatch.Verdict) (*upstreamConn, error) {
 	if m, ok := pool.(*muxPool); ok {
-		return m.open(e.req.IsHead(), v.Leg.MaxConnections, v.ConnectTimeout)
+		return m.open(e, v.Leg.MaxConnections, v.ConnectTimeout)
 	}
 	idle := pool.(*idlePool)
 	if u := c.takePinned(idle); u != nil && !fresh {
@@ -183,7 +183,7 @@ func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int6
 func (c *conn) sendStream(e *exchange, u *upstreamConn, v dispatch.Verdict, until int64, o *dispatch.Outcome) error {
 	c.watch.arm(until, wakeUpstream)
 	o.Sent = true // other requests on the connection may have sent a part of this one
-	if _, err := u.stream.Write(u.block(e), e.first, e.body.Done()); err != nil {
+	if _, err := u.stream.Write(u.block(e), e.first, e.body.Done() && !u.connect); err != nil {
 		return err
 	}
 	if !e.body.Done() {
@@ -242,7 +242,7 @@ func (c *conn) readResponse(e *exchange, u *upstreamConn, tolerant bool) error {
 			return nil
 		case n > 0 && !e.res.Interim():
 			e.up.start += n // the head stays in place: e.res points into it
-			if u.stream != nil && u.stream.HasEnded() {
+			if u.stream != nil && u.stream.HasEnded() && !u.connect {
 				e.res.Body = h1.NoBody
 			}
 			return nil

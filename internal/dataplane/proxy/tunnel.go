@@ -4,8 +4,6 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"io"
-
-	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
 // acceptsUpgrade checks a 101 response. It must name the protocol that the client requested. For a WebSocket, the
@@ -18,30 +16,34 @@ func (e *exchange) acceptsUpgrade() bool {
 	if !e.req.WebSocket {
 		return true
 	}
-	key, _ := e.req.Header("sec-websocket-key")
 	accept, _ := e.res.Header("sec-websocket-accept")
+	return string(accept) == e.webSocketAccept()
+}
+
+// webSocketAccept returns the proof that an instance understood the request for a WebSocket (RFC 6455 §4.2.2).
+func (e *exchange) webSocketAccept() string {
+	key, _ := e.req.Header("sec-websocket-key")
 	h := sha1.New()
 	h.Write(key)
 	h.Write([]byte("258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return string(accept) == base64.StdEncoding.EncodeToString(h.Sum(nil))
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+// switches reports whether the response makes the connection a tunnel: a 101, or the success of an extended CONNECT.
+func (u *upstreamConn) switches(status int) bool {
+	return status == 101 || u.connect && status/100 == 2
 }
 
 // tunnel copies bytes in both directions until both sides have ended, one side has failed, or no byte moved for
 // TunnelTimeout.
 func (c *conn) tunnel(e *exchange, u *upstreamConn) {
-	out := e.res.AppendHead(e.out[:0], c.responseDrop())
-	out = h1.AppendUpgrade(out, e.req.Upgrade())
-	out = append(out, "X-Request-Id: "...)
-	out = append(out, e.id...)
-	out = append(out, "\r\n"...)
-	out = h1.AppendEnd(c.appendHSTS(out))
-	out = append(out, e.up.bytes()...)
-	e.out = out
+	c.front.switched(c, e)
+	e.out = append(e.out, e.up.bytes()...)
 	e.sent = int64(e.up.len())
 	e.up.release()
 	e.began = true
 	c.watch.arm(c.until(c.settings().body, 0), wakeClient)
-	_, err := c.link.write(out)
+	err := c.front.flush(c, e, false)
 	if cause := c.watch.disarm(); cause != 0 || err != nil {
 		e.x.Fail(c.brokenClient(cause, 0))
 		u.close()

@@ -8,101 +8,45 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/test/corpus"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
 
-// corpusCase is one entry of testdata/requests.
-type corpusCase struct {
-	name  string
-	want  []string // statuses, then close, open or more
-	bytes string
-}
-
-func readCorpus(t testing.TB) (cases []corpusCase) {
+func requests(t testing.TB) []corpus.Request {
 	t.Helper()
-	files, err := filepath.Glob("testdata/requests/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no corpus: %v", err)
+	all, err := corpus.HTTP1()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(text)) {
-			line = strings.TrimSuffix(line, "\n")
-			switch {
-			case strings.HasPrefix(line, "#") || line == "":
-			case strings.HasPrefix(line, "case "):
-				name, want, ok := strings.Cut(line[len("case "):], ": ")
-				if !ok {
-					t.Fatalf("%s: %q", file, line)
-				}
-				cases = append(cases, corpusCase{name: name, want: strings.Fields(want)})
-			case len(cases) == 0:
-				t.Fatalf("%s: %q before the first case", file, line)
-			default:
-				cases[len(cases)-1].bytes += unescape(t, line)
-			}
-		}
-	}
-	return cases
+	return all
 }
 
-// unescape reads a corpus line: Go's escapes, and @N before a text to repeat.
-func unescape(t testing.TB, line string) string {
-	t.Helper()
-	n := 1
-	if strings.HasPrefix(line, "@") {
-		count, rest, _ := strings.Cut(line[1:], " ")
-		var err error
-		if n, err = strconv.Atoi(count); err != nil {
-			t.Fatalf("%q: %v", line, err)
-		}
-		line = rest
-	}
-	var b strings.Builder
-	for len(line) > 0 {
-		r, raw, rest, err := strconv.UnquoteChar(line, 0)
-		if err != nil {
-			t.Fatalf("%q: %v", line, err)
-		}
-		if raw {
-			b.WriteRune(r)
-		} else {
-			b.WriteByte(byte(r))
-		}
-		line = rest
-	}
-	return strings.Repeat(b.String(), n)
-}
-
-// TestCorpus sends every malformed, ambiguous and odd request of testdata to a
-// running proxy. It checks the replies; that a bystander on another connection,
-// served over the same connections to the instance, gets his own reply after
-// each; and in the end that the bytes the instance received are, for net/http
-// and for our own parser alike, exactly the requests that the access log claims.
+// TestCorpus sends every request of the corpus to a running proxy. It checks the replies; that a bystander on another
+// connection, served over the same connections to the instance, gets his own reply after each; and in the end that the
+// bytes that the instance received are, for three parsers alike, exactly the requests that the access log claims.
 func TestCorpus(t *testing.T) {
 	instance := upstreamtest.NewRaw(t, sayTarget)
 	b := run(t, []string{instance.Addr}, nil)
-	cases := readCorpus(t)
+	cases := requests(t)
 	if len(cases) < 150 {
 		t.Fatalf("%d cases", len(cases))
 	}
 	bystander := b.dial()
 	for i, tc := range cases {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(tc.Name, func(t *testing.T) {
 			c := b.dial()
 			c.tb = t
 			sent := make(chan struct{})
-			go func() { defer close(sent); _, _ = io.WriteString(c, tc.bytes) }()
-			for _, want := range tc.want {
+			go func() { defer close(sent); _, _ = io.WriteString(c, tc.Bytes) }()
+			for _, want := range tc.Want {
 				switch want {
 				case "open":
 					c.send("GET /last HTTP/1.1\r\nHost: last\r\n\r\n")
@@ -117,7 +61,7 @@ func TestCorpus(t *testing.T) {
 					c.ended()
 				default:
 					method := "GET"
-					if strings.HasPrefix(tc.bytes, "HEAD") && want == tc.want[0] {
+					if strings.HasPrefix(tc.Bytes, "HEAD") && want == tc.Want[0] {
 						method = "HEAD"
 					}
 					res, body := c.response(method)
@@ -130,12 +74,53 @@ func TestCorpus(t *testing.T) {
 		target := fmt.Sprintf("/bystander/%d", i)
 		bystander.send("GET " + target + " HTTP/1.1\r\nHost: bystander\r\n\r\n")
 		if res, body := bystander.response("GET"); res.StatusCode != 200 || body != target {
-			t.Fatalf("after %s the bystander got %d %q", tc.name, res.StatusCode, body)
+			t.Fatalf("after %s the bystander got %d %q", tc.Name, res.StatusCode, body)
 		}
 	}
 
 	n := checkClaims(t, instance, b.entries())
 	t.Logf("%d cases, %d requests at the instance", len(cases), n)
+}
+
+// TestCorpusOfHTTP2 does the same with requests of HTTP/2, which the instance gets as HTTP/1.1. After each one, the
+// connection of its client still answers.
+func TestCorpusOfHTTP2(t *testing.T) {
+	instance := upstreamtest.NewRaw(t, sayTarget)
+	b := run(t, []string{instance.Addr}, nil)
+	bystander := b.dial()
+	for i, tc := range corpus.HTTP2() {
+		t.Run(tc.Name, func(t *testing.T) {
+			f := b.frames()
+			f.tb = t
+			f.request(1, len(tc.Body) == 0, tc.Fields...)
+			for n, data := range tc.Body {
+				if err := f.WriteData(1, n == len(tc.Body)-1, []byte(data)); err != nil {
+					break // refused already
+				}
+			}
+			got := f.outcome()
+			if got == "100" {
+				got = f.outcome()
+			}
+			if !slices.Contains(strings.Split(tc.Want, "|"), got) {
+				t.Fatalf("got %s, want %s", got, tc.Want)
+			}
+			f.request(3, true, ":method", "GET", ":scheme", "http", ":path", "/last", ":authority", "last")
+			for got := f.outcome(); got != "200"; got = f.outcome() {
+				if got != "reset NO_ERROR" { // the rest of a request that was answered early is not needed
+					t.Fatalf("behind it: %s", got)
+				}
+			}
+			_ = f.nc.Close()
+		})
+		target := fmt.Sprintf("/bystander/%d", i)
+		bystander.send("GET " + target + " HTTP/1.1\r\nHost: bystander\r\n\r\n")
+		if res, body := bystander.response("GET"); res.StatusCode != 200 || body != target {
+			t.Fatalf("after %s the bystander got %d %q", tc.Name, res.StatusCode, body)
+		}
+	}
+	n := checkClaims(t, instance, b.entries())
+	t.Logf("%d cases, %d requests at the instance", len(corpus.HTTP2()), n)
 }
 
 // sayTarget answers every request with its target.
@@ -162,7 +147,7 @@ func checkClaims(t *testing.T, instance *upstreamtest.Raw, log []entry) int {
 	}
 	seen := map[string]bool{}
 	for _, got := range instance.Received() {
-		for _, r := range parseBoth(t, got) {
+		for _, r := range parseAll(t, got) {
 			e, ok := claimed[r.id]
 			if !ok || seen[r.id] {
 				t.Errorf("the instance saw a request that the access log does not claim: %+v", r)
@@ -188,9 +173,9 @@ func checkClaims(t *testing.T, instance *upstreamtest.Raw, log []entry) int {
 // FuzzConnection sends anything at all: the proxy must end the connection, and
 // what the instance got must be what the access log claims.
 func FuzzConnection(f *testing.F) {
-	for _, tc := range readCorpus(f) {
-		if len(tc.bytes) < 400 && !strings.HasPrefix(tc.want[0], "4") {
-			f.Add([]byte(tc.bytes))
+	for _, tc := range requests(f) {
+		if len(tc.Bytes) < 400 && !strings.HasPrefix(tc.Want[0], "4") {
+			f.Add([]byte(tc.Bytes))
 		}
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -216,10 +201,11 @@ type seenRequest struct {
 	whole                    bool
 }
 
-// parseBoth reads everything an instance got on one connection with net/http
-// and with our own parser, and wants the same from both.
-func parseBoth(t *testing.T, got []byte) (out []seenRequest) {
+// parseAll reads everything that an instance got on one connection with net/http, fasthttp and our own parser, and wants
+// the same from all.
+func parseAll(t *testing.T, got []byte) (out []seenRequest) {
 	t.Helper()
+	defer func(got []byte) { parseFast(t, got, out) }(bytes.Clone(got)) // our parser moves bytes
 	br := bufio.NewReaderSize(bytes.NewReader(got), 1<<16)
 	for {
 		req, err := http.ReadRequest(br)
@@ -233,7 +219,7 @@ func parseBoth(t *testing.T, got []byte) (out []seenRequest) {
 		out = append(out, seenRequest{req.Header.Get("X-Request-Id"), req.Method, req.Host, req.RequestURI, n, err == nil})
 	}
 	limits := h1.Limits{Head: h1.MaxHead}.WithDefaults()
-	for i := 0; len(got) > 0; i++ {
+	for i, got := 0, got; len(got) > 0; i++ {
 		var r h1.Request
 		n, bad := r.Parse(got, &limits)
 		if bad != nil || n == 0 || i >= len(out) {
@@ -255,4 +241,32 @@ func parseBoth(t *testing.T, got []byte) (out []seenRequest) {
 		got = got[n+used:]
 	}
 	return out
+}
+
+// parseFast compares what fasthttp reads with want.
+func parseFast(t *testing.T, got []byte, want []seenRequest) {
+	t.Helper()
+	br := bufio.NewReaderSize(bytes.NewReader(got), 1<<16)
+	for i := 0; ; i++ {
+		var req fasthttp.Request
+		req.Header.DisableNormalizing()
+		req.URI().DisablePathNormalizing = true
+		err := req.ReadLimitBody(br, 1<<30)
+		if err != nil && i == len(want) {
+			return
+		}
+		if i == len(want) {
+			t.Fatalf("fasthttp reads one more request: %.300q", got)
+		}
+		if err != nil {
+			if want[i].whole {
+				t.Fatalf("fasthttp cannot read %+v: %v: %.900q", want[i], err, got[max(0, bytes.Index(got, []byte(want[i].id))-300):])
+			}
+			return // broken off: nothing follows
+		}
+		fast := seenRequest{string(req.Header.Peek("X-Request-Id")), string(req.Header.Method()), string(req.Header.Host()), string(req.Header.RequestURI()), int64(len(req.Body())), true}
+		if fast != want[i] {
+			t.Fatalf("net/http reads %+v, fasthttp %+v", want[i], fast)
+		}
+	}
 }

@@ -42,6 +42,7 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 	e.sent = int64(e.up.len())
 	e.up.release()
 	e.began = true
+	c.tunnelling.Store(true)
 	c.watch.arm(c.until(c.settings().body, 0), wakeClient)
 	err := c.front.flush(c, e, false)
 	if cause := c.watch.disarm(); cause != 0 || err != nil {
@@ -49,7 +50,6 @@ func (c *conn) tunnel(e *exchange, u *upstreamConn) {
 		u.close()
 		return
 	}
-	c.tunnelling.Store(true)
 	early := c.in.bytes()[e.used:] // the client may send before it has received the 101
 	c.watch.up.Store(u)
 	c.pumpWatch.up.Store(u)

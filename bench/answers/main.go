@@ -1,8 +1,9 @@
-// Answers sends odd responses and odd requests through smartlb, HAProxy and
-// nginx and writes what becomes of them as tables into docs/http.md.
+// Answers sends odd responses and odd requests through smartlb, HAProxy and nginx, and writes what becomes of them as
+// tables into docs/http.md. With -corpus it sends the whole corpus of malformed requests, for docs/corpus.md.
 //
 //	go run ./bench/answers                 # prints the tables
 //	go run ./bench/answers -write docs/http.md
+//	go run ./bench/answers -corpus -write docs/corpus.md
 //
 // HAProxy and nginx run with their defaults, but for what makes them forward
 // HTTP/1.1 to one server.
@@ -29,8 +30,9 @@ import (
 
 func main() {
 	write := flag.String("write", "", "the page whose tables are replaced; empty: print them")
+	whole := flag.Bool("corpus", false, "send the corpus")
 	flag.Parse()
-	tables, err := measure()
+	tables, err := measure(*whole)
 	if err == nil && *write != "" {
 		err = replace(*write, tables)
 	} else if err == nil {
@@ -41,7 +43,7 @@ func main() {
 	}
 }
 
-func measure() ([]byte, error) {
+func measure(whole bool) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "answers")
 	if err != nil {
 		return nil, err
@@ -62,6 +64,9 @@ func measure() ([]byte, error) {
 		}
 		defer c.stop()
 		all = append(all, c)
+	}
+	if whole {
+		return compareCorpus(origin, all)
 	}
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "| answer of the instance |%s\n|---|%s\n", names(all), strings.Repeat("---|", len(all)))
@@ -118,6 +123,7 @@ func replace(path string, tables []byte) error {
 // contender is one proxy in front of the origin.
 type contender struct {
 	name, addr string
+	addr2      string // for HTTP/2 without TLS
 	stop       func()
 }
 
@@ -140,7 +146,7 @@ func startSmartlb(ctx context.Context, _, origin string) (contender, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = p.Run(ctx) }()
-	return contender{"smartlb", p.Addr("web").String(), func() { cancel(); <-done }}, nil
+	return contender{"smartlb", p.Addr("web").String(), p.Addr("web").String(), func() { cancel(); <-done }}, nil
 }
 
 // only takes the one instance.
@@ -155,6 +161,7 @@ const haproxyConf = `defaults
   timeout server 3s
 frontend in
   bind %[1]s
+  bind %[3]s proto h2
   default_backend out
 backend out
   server s %[2]s
@@ -170,7 +177,7 @@ http {
   access_log off;
   map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
   server {
-    listen %[1]s;
+    listen %[1]s; listen %[3]s http2;
     location / {
       proxy_pass http://%[2]s; proxy_http_version 1.1; proxy_read_timeout 3s; proxy_next_upstream off;
       proxy_set_header Host $http_host; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
@@ -184,12 +191,12 @@ func startNginx(ctx context.Context, dir, origin string) (contender, error) {
 }
 
 func start(ctx context.Context, dir, program, name, conf, origin string, args ...string) (contender, error) {
-	addrs, err := rig.FreeAddrs(1)
+	addrs, err := rig.FreeAddrs(2)
 	if err != nil {
 		return contender{}, err
 	}
 	file := filepath.Join(dir, program+".conf")
-	if err := os.WriteFile(file, fmt.Appendf(nil, conf, addrs[0], origin), 0o644); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, conf, addrs[0], origin, addrs[1]), 0o644); err != nil {
 		return contender{}, err
 	}
 	p, err := rig.Start(dir, program, program, append(args, file)...)
@@ -202,5 +209,5 @@ func start(ctx context.Context, dir, program, name, conf, origin string, args ..
 		p.Stop()
 		return contender{}, err
 	}
-	return contender{name, addrs[0], p.Stop}, nil
+	return contender{name, addrs[0], addrs[1], p.Stop}, nil
 }

@@ -73,8 +73,7 @@ func (o *origin) one(nc net.Conn, in *bufio.Reader) bool {
 		}
 	}
 	if chunked {
-		for l := ""; l != "0\r\n" && err == nil; l, err = in.ReadString('\n') {
-		}
+		err = skipChunks(in)
 	} else {
 		_, err = io.CopyN(io.Discard, in, int64(length))
 	}
@@ -87,6 +86,34 @@ func (o *origin) one(nc net.Conn, in *bufio.Reader) bool {
 	o.mu.Unlock()
 	_, err = io.WriteString(nc, answer)
 	return err == nil
+}
+
+// skipChunks reads a chunked body to its end.
+func skipChunks(in *bufio.Reader) error {
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		digits, _, _ := strings.Cut(strings.TrimSpace(line), ";")
+		size, err := strconv.ParseInt(digits, 16, 64)
+		if err != nil {
+			return err
+		}
+		if size == 0 {
+			break
+		}
+		if _, err := io.CopyN(io.Discard, in, size+2); err != nil {
+			return err
+		}
+	}
+	for line := ""; line != "\r\n"; {
+		var err error
+		if line, err = in.ReadString('\n'); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // answer sets what is answered from now on.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -21,7 +23,8 @@ type contender struct {
 // stage is everything that runs during a benchmark.
 type stage struct {
 	dir, smartlb string
-	http2        bool     // the clients speak HTTP/2 without TLS
+	mode         mode // zero: kept connections of HTTP/1.1
+	roots        *x509.CertPool
 	instances    []string // addresses of the origin
 	broker       string   // address of the Kafka broker
 	admin        string   // of the smartlb proxy
@@ -63,7 +66,14 @@ func (s *stage) setup(ctx context.Context) error {
 		return err
 	}
 	s.instances, s.broker, s.admin = addrs[:4], addrs[4], addrs[5]
-	for _, step := range []func(context.Context, string) error{s.startOrigin, s.startBroker} {
+	if err := s.files(); err != nil {
+		return err
+	}
+	origin := s.startOrigin
+	if s.mode.grpc {
+		origin = s.startServers
+	}
+	for _, step := range []func(context.Context, string) error{origin, s.startBroker} {
 		if err := step(ctx, ""); err != nil {
 			return err
 		}
@@ -79,8 +89,8 @@ func (s *stage) setup(ctx context.Context) error {
 const originConf = `worker_processes 1; daemon off; pid %[1]s/origin.pid; error_log %[1]s/origin.err;
 events { worker_connections 4096; }
 http {
-  access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; %[2]s
-  server { %[3]s location / { default_type text/plain; return 200 "sixty-three bytes of body, as much as a small answer of an API.\n"; } }
+  access_log off; sendfile on; keepalive_requests 1000000000; keepalive_timeout 1h; %[2]s
+  server { %[3]s location / { default_type text/plain; return 200 "sixty-three bytes of body, as much as a small answer of an API.\n"; } location = /64k { root %[1]s; } location = /1m { root %[1]s; } }
 }
 `
 
@@ -115,23 +125,34 @@ func (s *stage) add(ctx context.Context, name, addr string, p *rig.Process, err 
 	if err != nil {
 		return err
 	}
-	c := contender{Name: name, URL: "http://" + addr + "/", Process: p}
+	scheme := "http://"
+	if s.mode.tls {
+		scheme = "https://"
+	}
+	c := contender{Name: name, URL: scheme + addr + cmp.Or(s.mode.path, "/"), Process: p}
 	s.contenders = append(s.contenders, c)
-	if s.http2 {
+	if s.mode.conns > 0 {
 		return p.AwaitPort(ctx, addr)
 	}
 	return p.AwaitOK(ctx, c.URL)
 }
 
 func (s *stage) startSmartlb(ctx context.Context, addr string) error {
-	p, err := s.start("smartlb", s.smartlb, "proxy", "--from", addr, "--to", strings.Join(s.instances, ","), "--policy", "adaptive",
-		"--kafka", s.broker, "--access-log", filepath.Join(s.dir, "smartlb-access.log"), "--admin", s.admin)
+	args := []string{"proxy", "--from", addr, "--to", strings.Join(s.instances, ","), "--policy", "adaptive",
+		"--kafka", s.broker, "--access-log", filepath.Join(s.dir, "smartlb-access.log"), "--admin", s.admin}
+	if s.mode.tls {
+		args = append(args, "--tls-cert", filepath.Join(s.dir, "cert.pem"), "--tls-key", filepath.Join(s.dir, "key.pem"))
+	}
+	if s.mode.grpc {
+		args = append(args, "--upstream-protocol", "h2c", "--health-interval", "0")
+	}
+	p, err := s.start("smartlb", s.smartlb, args...)
 	return s.add(ctx, "smartlb", addr, p, err)
 }
 
-// only returns text if the clients speak HTTP/2.
-func (s *stage) only(text string) string {
-	if s.http2 {
+// only returns text if what it belongs to is measured.
+func only(measured bool, text string) string {
+	if measured {
 		return text
 	}
 	return ""
@@ -173,9 +194,9 @@ func (s *stage) startHAProxy(ctx context.Context, addr string) (err error) {
 	}()
 	servers := ""
 	for i, a := range s.instances {
-		servers += fmt.Sprintf("  server s%d %s check inter 2s\n", i, a)
+		servers += fmt.Sprintf("  server s%d %s check inter 2s%s\n", i, a, only(s.mode.grpc, " proto h2"))
 	}
-	conf, err := s.write("haproxy.cfg", fmt.Sprintf(haproxyConf, s.sink.LocalAddr(), addr, servers, s.only(" proto h2")))
+	conf, err := s.write("haproxy.cfg", fmt.Sprintf(haproxyConf, s.sink.LocalAddr(), addr, servers, only(s.mode.http2, " proto h2")+only(s.mode.tls, " ssl crt "+filepath.Join(s.dir, "both.pem")+" ssl-min-ver TLSv1.3 alpn http/1.1")))
 	if err != nil {
 		return err
 	}
@@ -193,9 +214,7 @@ http {
   server {
     listen %[4]s%[5]s;
     location / {
-      proxy_pass http://out; proxy_http_version 1.1;
-      proxy_set_header Connection ""; proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Request-ID $request_id;
+%[6]s
     }
   }
 }
@@ -206,7 +225,17 @@ func (s *stage) startNginx(ctx context.Context, addr string) error {
 	for _, a := range s.instances {
 		servers += "server " + a + "; "
 	}
-	conf, err := s.write("nginx.conf", fmt.Sprintf(nginxConf, s.dir, fmt.Sprintf(nginxTemp, s.dir), servers, addr, s.only(" http2")))
+	to := `      proxy_pass http://out; proxy_http_version 1.1;
+      proxy_set_header Connection ""; proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Request-ID $request_id;`
+	if s.mode.grpc {
+		to = `      grpc_pass grpc://out; grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for; grpc_set_header X-Request-ID $request_id;`
+	}
+	kind := only(s.mode.http2, " http2")
+	if s.mode.tls {
+		kind = fmt.Sprintf(" ssl; ssl_certificate %[1]s/cert.pem; ssl_certificate_key %[1]s/key.pem; ssl_protocols TLSv1.3; ssl_session_cache shared:s:10m", s.dir)
+	}
+	conf, err := s.write("nginx.conf", fmt.Sprintf(nginxConf, s.dir, fmt.Sprintf(nginxTemp, s.dir), servers, addr, kind, to))
 	if err != nil {
 		return err
 	}

@@ -30,16 +30,16 @@ func main() {
 	smartlb := flag.String("smartlb", "bin/smartlb", "the binary to measure")
 	results := flag.String("results", "bench/results", "where to write")
 	rounds := flag.Int("rounds", 9, "undisturbed rounds per load point")
-	http2 := flag.Bool("http2", false, "measure clients of HTTP/2 (h2load) instead of HTTP/1.1 (wrk)")
+	name := flag.String("mode", "", "what to measure instead of kept connections of HTTP/1.1: http2, tls, tls-full, tls-resumed, body-64k, body-1m, tls-body-64k, tls-body-1m, grpc")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *smartlb, *results, *rounds, *http2); err != nil {
+	if err := run(ctx, *smartlb, *results, *name, *rounds); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, smartlb, results string, rounds int, http2 bool) error {
+func run(ctx context.Context, smartlb, results, name string, rounds int) error {
 	dir, err := os.MkdirTemp("", "smartlb-bench-cpu")
 	if err != nil {
 		return err
@@ -51,17 +51,22 @@ func run(ctx context.Context, smartlb, results string, rounds int, http2 bool) e
 	if smartlb, err = filepath.Abs(smartlb); err != nil {
 		return err
 	}
-	s := &stage{dir: dir, smartlb: smartlb, http2: http2}
+	s := &stage{dir: dir, smartlb: smartlb}
+	if name != "" {
+		if s.mode, err = modeOf(name); err != nil {
+			return err
+		}
+	}
 	defer s.Close()
 	if err := s.setup(ctx); err != nil {
 		return err
 	}
 	all := map[int][]round{}
-	if http2 {
-		if all[8], err = s.rounds(ctx, 8, rounds, 2*time.Second); err != nil {
+	if c := s.mode.conns; c > 0 {
+		if all[c], err = s.rounds(ctx, c, rounds, 2*time.Second); err != nil {
 			return err
 		}
-		return pageHTTP2(smartlb, results, rounds, all[8])
+		return pageOf(s.mode, smartlb, results, rounds, all[c])
 	}
 	if err := s.sameBodies(ctx); err != nil {
 		return err

@@ -9,20 +9,19 @@ import (
 	"github.com/smartlb/smartlb/bench/stats"
 )
 
-// pageHTTP2 writes the page of clients that speak HTTP/2.
-func pageHTTP2(smartlb, results string, rounds int, all []round) error {
-	r := &rig.Report{Name: "cpu-http2"}
-	r.Printf("# CPU per proxied request of HTTP/2\n\n")
-	r.Versions(fmt.Sprintf("go run ./bench/cpu -http2 -rounds %d", rounds), smartlb)
-	r.Printf(`h2load (8 connections with %d requests at a time, HTTP/2 without TLS) through each proxy to one nginx of HTTP/1.1 that answers 200 with 64 bytes on four
-ports, all on the same machine. Otherwise as cpu.md of the same day: access log, X-Forwarded-For, X-Request-ID, kept upstream connections, smartlb with telemetry. A round is one slice of
-2 s of each in turning order; ratios are paired within rounds: median (lowest..highest). Every request of every slice got its 200.
+// pageOf writes the page of a mode.
+func pageOf(m mode, smartlb, results string, rounds int, all []round) error {
+	r := &rig.Report{Name: "cpu-" + m.name}
+	r.Printf("# %s\n\n", m.title)
+	r.Versions(fmt.Sprintf("go run ./bench/cpu -mode %s -rounds %d", m.name, rounds), smartlb)
+	r.Printf(`Load: %s All on the same machine. Otherwise as cpu.md: access log, X-Forwarded-For, X-Request-ID, kept upstream connections, smartlb with
+telemetry. A round is one slice of 2 s of each in turning order; ratios are paired within rounds: median (lowest..highest). Every request of every slice got its 200.
 
-Goal: at most 1.0 times nginx.
+Goal: %s
 
-| proxy | CPU us/request | to HAProxy | to nginx | requests/s | rounds | highest foreign CPU |
+| proxy | CPU us/%[3]s | to HAProxy | to nginx | %[3]ss/s | rounds | highest foreign CPU |
 |---|---|---|---|---|---|---|
-`, streams)
+`, m.load, m.goal, m.unit)
 	foreign := 0.0
 	for _, x := range all {
 		foreign = max(foreign, x.Foreign)

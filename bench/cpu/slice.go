@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"time"
@@ -59,20 +60,35 @@ func wrk(ctx context.Context, url string, c int, span time.Duration, before ...s
 var succeeded = regexp.MustCompile(`requests: \d+ total, .* (\d+) succeeded, (\d+) failed, (\d+) errored`)
 
 // h2load is wrk for HTTP/2: each connection has streams requests at a time.
-func h2load(ctx context.Context, url string, c int, span time.Duration, _ ...string) (requests int64, out string, own time.Duration, err error) {
-	cmd := exec.CommandContext(ctx, "h2load", "-c", strconv.Itoa(c), "-m", strconv.Itoa(streams), "-D", strconv.Itoa(int(span.Seconds())), url)
-	b, err := cmd.CombinedOutput()
-	out = string(b)
+func h2load(ctx context.Context, url string, c int, span time.Duration, more ...string) (requests int64, own time.Duration, err error) {
+	args := append([]string{"-c", strconv.Itoa(c), "-m", strconv.Itoa(streams), "-D", strconv.Itoa(int(span.Seconds()))}, more...)
+	cmd := exec.CommandContext(ctx, "h2load", append(args, url)...)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return 0, out, 0, fmt.Errorf("h2load: %w\n%s", err, out)
+		return 0, 0, fmt.Errorf("h2load: %w\n%s", err, out)
 	}
 	own = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	m := succeeded.FindStringSubmatch(out)
+	m := succeeded.FindStringSubmatch(string(out))
 	if m == nil || m[2] != "0" || m[3] != "0" {
-		return 0, out, own, fmt.Errorf("%s: not every request succeeded:\n%s", url, out)
+		return 0, own, fmt.Errorf("%s: not every request succeeded:\n%s", url, out)
 	}
 	requests, err = strconv.ParseInt(m[1], 10, 64)
-	return requests, out, own, err
+	return requests, own, err
+}
+
+// load makes the load of the mode, and returns the number of answers and the CPU time of the program that made it.
+func (s *stage) load(ctx context.Context, url string, c int, span time.Duration) (requests int64, own time.Duration, err error) {
+	switch m := s.mode; {
+	case m.grpc:
+		return h2load(ctx, url, c, span, "-d", filepath.Join(s.dir, "call"), "-H", "content-type: application/grpc", "-H", "te: trailers")
+	case m.http2:
+		return h2load(ctx, url, c, span)
+	case m.full || m.resumed:
+		requests, err = s.connections(ctx, url, c, span, m.resumed) // in this process
+		return requests, 0, err
+	}
+	requests, _, own, err = wrk(ctx, url, c, span)
+	return requests, own, err
 }
 
 const streams = 8 // of each connection of HTTP/2
@@ -89,11 +105,7 @@ func (s *stage) measure(ctx context.Context, c contender, conns int, span time.D
 	tree := rig.Tree(c.Pid)
 	known, busy, cpu, switches := rig.CPU(ours()...), must(rig.Busy()), rig.CPU(tree...), rig.Switches(tree...)
 	began := time.Now()
-	load := wrk
-	if s.http2 {
-		load = h2load
-	}
-	n, _, own, err := load(ctx, c.URL, conns, span)
+	n, own, err := s.load(ctx, c.URL, conns, span)
 	if err != nil {
 		return slice{}, err
 	}

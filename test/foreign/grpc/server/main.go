@@ -1,5 +1,5 @@
 // Server is an instance of gRPC: the test service of grpc-go's interoperability tests, and grpc.health.v1. It prints its
-// address, and reports itself as not serving from SIGUSR1 on.
+// address, and reports itself as not serving from SIGUSR1 on. An argument is the address to listen on.
 package main
 
 import (
@@ -18,7 +18,11 @@ import (
 )
 
 func main() {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addr := "127.0.0.1:0"
+	if len(os.Args) > 1 {
+		addr = os.Args[1]
+	}
+	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -205,7 +205,8 @@ func (s *Successor) End() error {
 // Accept lets the process accept connections.
 func (s *Successor) Accept() error { return s.say(wordAccept) }
 
-// Own makes the process the owner of the place. Nothing else connects the two processes afterwards.
+// Own makes the process the owner of the place. Nothing else connects the two processes afterwards: no other method may
+// be called.
 func (s *Successor) Own() error {
 	err := s.say(wordOwn)
 	_, _ = s.to.Close(), s.from.Close()

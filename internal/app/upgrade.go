@@ -70,19 +70,22 @@ func (a *App) upgrade(ctx context.Context) (ready bool) {
 	}
 	timeout := a.o.Document.Identity.UpgradeTimeout
 	a.o.Log.Info("upgrade started", "program", a.o.Upgrade.Program, "pid", next.PID(), "timeout", timeout.String())
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- next.Await(ctx) }()
+	go func() { done <- next.Await(wait) }()
 	for {
 		select {
 		case err := <-done:
-			if err != nil {
+			switch {
+			case err == nil:
+				a.upgraded <- next
+			case ctx.Err() != nil:
+				a.o.Log.Info("upgrade ended, because this process stops", "reason", err.Error())
+			default:
 				a.upgradeFailed(err)
-				return false
 			}
-			a.upgraded <- next
-			return true
+			return err == nil
 		case <-a.o.Upgrade.C:
 			a.o.Log.Error("upgrade refused", "reason", "an upgrade is in progress")
 		}

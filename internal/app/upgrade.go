@@ -79,7 +79,7 @@ func (a *App) upgrade(ctx context.Context) (ready bool) {
 		case err := <-done:
 			switch {
 			case err == nil:
-				a.upgraded <- next
+				a.upgraded <- next // Run hands over
 			case ctx.Err() != nil:
 				a.o.Log.Info("upgrade ended, because this process stops", "reason", err.Error())
 			default:
@@ -160,11 +160,8 @@ const ownerTimeout = 20 * time.Second
 // described in docs/design/upgrade.md.
 func (a *App) handOver(acts *actors, next *handover.Successor) {
 	log := a.o.Log.With("pid", next.PID())
-	log.Info("the new process is ready: handing over, then draining", "drain", a.o.Drain.String())
+	log.Info("the new process accepts connections: handing over, then draining", "drain", a.o.Drain.String())
 	a.handedOver = true
-	if err := next.Accept(); err != nil {
-		log.Error("the new process was not told to accept connections", "error", err)
-	}
 	a.record("upgrade.node", event.Target{Kind: "node", ID: a.node}, nil)
 	a.o.Sockets.Leave()
 	ctx, cancel := context.WithTimeout(context.Background(), ownerTimeout)
@@ -192,11 +189,12 @@ func (a *App) forward(next *handover.Successor) {
 	}
 }
 
-// endUnused ends a new process that became ready while this process was already stopping.
+// endUnused stops a new process that became ready while this process was already stopping. It may have accepted
+// connections, and drains them.
 func (a *App) endUnused() {
 	select {
 	case next := <-a.upgraded:
-		_ = next.End()
+		_ = next.End(a.o.LameDuck + a.o.Drain + ownerTimeout)
 	default:
 	}
 }

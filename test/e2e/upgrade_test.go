@@ -353,6 +353,26 @@ func TestAStopDuringAnUpgradeEndsBothProcesses(t *testing.T) {
 	}
 }
 
+// A process that is killed during an upgrade leaves no process behind that holds its sockets.
+func TestANewProcessEndsIfTheOldOneWasKilled(t *testing.T) {
+	t.Parallel()
+	u := startUpgraded(t, cleanEnv(t), "proxy", "--from", "127.0.0.1:0", "--to", instances(t, 1)[0].addr, "--admin", "127.0.0.1:0", "--drain", "2s")
+	run := filepath.Join(t.TempDir(), "run")
+	u.install(t, fmt.Sprintf("#!/bin/sh\nwhile ! [ -e %s ]; do sleep 0.1; done\nexec %s \"$@\"\n", run, binary))
+	u.signal(t, syscall.SIGUSR2)
+	next := int(u.awaitLine(t, "upgrade started", 0)["pid"].(float64))
+	u.signal(t, syscall.SIGKILL)
+	u.gone(t, u.pid)
+	mustTouch(t, run)
+	u.gone(t, next)
+	for _, name := range []string{"web", "admin"} {
+		if nc, err := net.Dial("tcp", u.Address(name)); err == nil {
+			_ = nc.Close()
+			t.Errorf("%s still accepts connections", name)
+		}
+	}
+}
+
 // SIGHUP during an upgrade takes effect when the upgrade has ended, in the process that then serves.
 func TestAReloadDuringAnUpgradeIsDelayed(t *testing.T) {
 	t.Parallel()

@@ -43,7 +43,7 @@ const (
 	wordOwn    = "own"
 )
 
-// endWait is how long a process that was told to end may take; then it is killed.
+// endWait is how long a process that was told to end before it was ready may take; then it is killed.
 const endWait = 5 * time.Second
 
 // Program is what Start starts.
@@ -153,8 +153,8 @@ type FailedError struct {
 
 func (e *FailedError) Error() string { return e.Reason }
 
-// Await blocks until the process is ready. If the process ends before, or ctx ends, Await ends the process and returns a
-// *FailedError.
+// Await blocks until the process is ready, and lets it accept connections. If the process ends before, or ctx ends, Await
+// ends the process and returns a *FailedError.
 func (s *Successor) Await(ctx context.Context) error {
 	began := time.Now()
 	said := make(chan string, 1)
@@ -164,14 +164,14 @@ func (s *Successor) Await(ctx context.Context) error {
 	}()
 	select {
 	case word := <-said:
-		if word == wordReady {
+		if word == wordReady && s.say(wordAccept) == nil {
 			return nil
 		}
-		err := s.End()
+		err := s.End(endWait)
 		return &FailedError{"the new process ended before it was ready: " + ending(err), s.last.String()}
 	case <-ctx.Done():
 	}
-	_ = s.End()
+	_ = s.End(endWait)
 	<-said
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return &FailedError{fmt.Sprintf("the new process was not ready after %s and was ended", time.Since(began).Round(time.Second)), s.last.String()}
@@ -186,10 +186,10 @@ func ending(err error) string {
 	return err.Error()
 }
 
-// End ends the process and returns what Wait of os/exec returns. It sends SIGTERM, and kills the process after 5 s.
-func (s *Successor) End() error {
+// End ends the process and returns what Wait of os/exec returns. It sends SIGTERM, and kills the process after wait.
+func (s *Successor) End(wait time.Duration) error {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM) // an error means that it has ended
-	kill := time.AfterFunc(endWait, func() { _ = s.cmd.Process.Kill() })
+	kill := time.AfterFunc(wait, func() { _ = s.cmd.Process.Kill() })
 	err := s.cmd.Wait()
 	kill.Stop()
 	timer := time.NewTimer(time.Second) // a process that it started may keep the pipe open
@@ -201,9 +201,6 @@ func (s *Successor) End() error {
 	s.close()
 	return err
 }
-
-// Accept lets the process accept connections.
-func (s *Successor) Accept() error { return s.say(wordAccept) }
 
 // Own makes the process the owner of the place. Nothing else connects the two processes afterwards: no other method may
 // be called.

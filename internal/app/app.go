@@ -161,7 +161,7 @@ func (a *App) lockData() (err error) {
 	path := filepath.Join(a.o.DataDir, nodeLock)
 	if a.o.Before != nil && sameFile(a.o.Before.Lock(), path) {
 		a.lock = a.o.Before.Lock()
-		return state.Check(a.o.DataDir, dataFormat) // the process before still writes to the directory
+		return state.Check(a.o.DataDir, dataFormat) // the old process still writes to the directory
 	}
 	if a.o.Before != nil && a.o.Before.Lock() != nil {
 		_ = a.o.Before.Lock().Close() // of another directory

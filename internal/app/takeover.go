@@ -13,7 +13,7 @@ import (
 const (
 	firstChecks = 10 * time.Second      // a new process waits at most this long for the first health check of each instance
 	checkPace   = 20 * time.Millisecond // between looks whether they have ended
-	ownWait     = time.Minute           // and for the process before to stop what only one process may do
+	ownWait     = time.Minute           // and for the old process to stop what only one process may do
 )
 
 // asOwner returns run for an actor that does what only one process of a node may do: it begins when this process owns
@@ -50,8 +50,8 @@ func (a *App) runWeb(w *webServer) func(ctx context.Context) error {
 	}
 }
 
-// takeOver takes the place of the process before, in the steps of docs/design/upgrade.md. An error ends this process;
-// the process before then continues.
+// takeOver takes the place of the old process, in the steps of docs/design/upgrade.md. An error ends this process;
+// the old process then continues.
 func (a *App) takeOver(ctx context.Context) error {
 	if a.data != nil && a.data.dispatcher.Table() == nil {
 		return errors.New("upgrade: neither the configuration file nor the last good configuration has routes")
@@ -67,7 +67,7 @@ func (a *App) takeOver(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return nil
 	case err != nil:
-		a.o.Log.Error("the process before did not hand over, taking over without it", "error", err)
+		a.o.Log.Error("the old process did not hand over: taking over without it", "error", err)
 	}
 	a.resume()
 	a.warnUnused()
@@ -120,7 +120,7 @@ func (a *App) resume() {
 		failed("last good configuration", a.control.Resume())
 	}
 	if unused := a.o.Sockets.Own(); len(unused) > 0 {
-		a.o.Log.Info("listeners of the process before closed: the configuration does not have them", "addresses", unused)
+		a.o.Log.Info("listeners of the old process closed: the configuration does not have them", "addresses", unused)
 	}
 }
 

@@ -97,7 +97,7 @@ func (u *upgraded) awaitLine(t *testing.T, msg string, before int) map[string]an
 	return u.said(msg)[before]
 }
 
-// upgrade replaces the process and returns the pid of the process before.
+// upgrade replaces the process and returns the pid of the old one.
 func (u *upgraded) upgrade(t *testing.T) (before int) {
 	t.Helper()
 	n, ready := len(u.said("upgrade finished")), len(u.said("ready"))
@@ -185,7 +185,7 @@ func TestTenUpgradesLoseNothing(t *testing.T) {
 			u.gone(t, before)
 		}
 		if at := startedAt(t, admin); !at.After(began) {
-			t.Errorf("upgrade %d: the process that answers began at %s, and the process before at %s", i, at, began)
+			t.Errorf("upgrade %d: the process that answers began at %s, and the old process at %s", i, at, began)
 		} else {
 			began = at
 		}
@@ -242,7 +242,7 @@ func TestTenUpgradesLoseNothing(t *testing.T) {
 	}
 }
 
-// A new binary that does not become ready is reported, and the process before goes on.
+// A new binary that does not become ready is reported, and the old process goes on.
 func TestAnUpgradeThatFailsChangesNothing(t *testing.T) {
 	t.Parallel()
 	file := document(t, "", instances(t, 1)...)

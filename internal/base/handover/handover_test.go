@@ -143,7 +143,7 @@ func TestANewProcessTakesTheSockets(t *testing.T) {
 	_, _, _ = web.Close(), unix.Close(), removed.Close()
 	for _, socket := range []string{path, gone} {
 		if _, err := os.Stat(socket); err != nil {
-			t.Errorf("the process before removed a file that the new process uses: %v", err)
+			t.Errorf("the old process removed a file that the new process uses: %v", err)
 		}
 	}
 	pid := next.PID()

@@ -26,7 +26,7 @@ type Predecessor struct {
 	node   string
 }
 
-// Inherit returns the listening sockets that another process passed: the process before this one in an upgrade, or
+// Inherit returns the listening sockets that another process passed: the old process of an upgrade, or
 // systemd (LISTEN_FDS). The Predecessor is nil if there is no upgrade. Call Inherit once, at the start of the process.
 func Inherit() (*Sockets, *Predecessor, error) {
 	s := new(Sockets)
@@ -69,17 +69,17 @@ func pipe(fd int) *os.File {
 	return file(fd)
 }
 
-// Lock returns the file of the lock that the process before passed; nil: none.
+// Lock returns the file of the lock that the old process passed; nil: none.
 func (p *Predecessor) Lock() *os.File { return p.lock }
 
 // Node returns the id of the node.
 func (p *Predecessor) Node() string { return p.node }
 
-// errEnded means that the process before ended the upgrade, or has ended itself.
+// errEnded means that the old process ended the upgrade, or has ended itself.
 var errEnded = errors.New("the process that began the upgrade has ended it")
 
 // Ready says that this process is ready, and blocks until it may accept connections. What this process writes to
-// standard error goes directly to that of the process before from then on. After an error this process must end.
+// standard error goes directly to that of the old process from then on. After an error this process must end.
 func (p *Predecessor) Ready(ctx context.Context) error {
 	if p.stderr != nil {
 		if err := p.takeStderr(); err != nil {
@@ -105,7 +105,7 @@ func (p *Predecessor) takeStderr() (err error) {
 	return err
 }
 
-// Own blocks until the process before has stopped what only one process may do. An error means that the process has
+// Own blocks until the old process has stopped what only one process may do. An error means that the process has
 // ended without saying so, or has not said so before ctx ended; this process is the owner also then.
 func (p *Predecessor) Own(ctx context.Context) error {
 	err := p.await(ctx, wordOwn)

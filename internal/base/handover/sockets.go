@@ -46,7 +46,7 @@ type listener struct {
 }
 
 // Listen returns a listener for a name and an address. It uses an inherited socket if one matches, otherwise open. A
-// socket of the process before matches by kind and address. A socket of systemd matches by name or address; the name
+// socket of the old process matches by kind and address. A socket of systemd matches by name or address; the name
 // counts more.
 func (s *Sockets) Listen(kind, name, address string, open func() (net.Listener, error)) (net.Listener, error) {
 	l := &listener{Socket: Socket{Kind: kind, Name: name, Address: address}, of: s}
@@ -208,7 +208,7 @@ func (s *Sockets) Leave() {
 }
 
 // Own makes this process the owner of the sockets: closing a Unix socket removes its file, except for a socket of
-// systemd. It closes the sockets of the process before that no listener uses, and returns their addresses.
+// systemd. It closes the sockets of the old process that no listener uses, and returns their addresses.
 func (s *Sockets) Own() (unused []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 )
 
-// inherit connects a process with what is around it: signals, the service manager, and the process before, whose
+// inherit connects a process with what is around it: signals, the service manager, and the old process, whose
 // sockets it takes. SIGUSR2 then starts an upgrade. The returned function restores the default of the signals.
 func inherit(env *cli.Env, o *app.Options, n *nodeFlags) (undo func(), err error) {
 	if o.Sockets, o.Before, err = handover.Inherit(); err != nil {

@@ -36,7 +36,7 @@ type Node struct {
 type Identity struct {
 	ID string `yaml:"id"` // name of the node in Kafka, logs and the Via header. It must be unique among the nodes; default random, saved in the data folder
 	// longest time from the start of a new binary until it is ready, 1s to 1h. Then the node ends the new process, and
-	// the process before continues; default 60s
+	// the old process continues; default 60s
 	UpgradeTimeout time.Duration `yaml:"upgradeTimeout"`
 }
 

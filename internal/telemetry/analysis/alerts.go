@@ -344,7 +344,7 @@ func (t *Task) judgeUpgrade(n *node, now time.Time, fx *Effects) {
 	if n.FailedUpgrade != "" {
 		j.Verdict, j.Value = rule.Bad, event.Some(1)
 		j.Summary = "the upgrade of node " + n.Node + " failed"
-		j.Description = n.FailedUpgrade + ". The process before continues to serve. Its log has the last lines of the new process. The alert ends with the next upgrade or restart."
+		j.Description = n.FailedUpgrade + ". The old process continues to serve. Its log has the last lines of the new process. The alert ends with the next upgrade or restart."
 	}
 	t.say(j, now, fx)
 }

@@ -42,7 +42,7 @@ var (
 	CertificateRefused = Rule{ID: "certificate-refused", Severity: event.SeverityWarning, For: 10 * time.Second, Keep: 0}
 	// FileRefused: a node refused its changed configuration file and serves the configuration before.
 	FileRefused = Rule{ID: "config-file-refused", Severity: event.SeverityWarning, For: 0, Keep: 0}
-	// UpgradeFailed: the new binary of a node did not become ready, and the process before continues.
+	// UpgradeFailed: the new binary of a node did not become ready, and the old process continues.
 	UpgradeFailed = Rule{ID: "upgrade-failed", Severity: event.SeverityWarning, For: 0, Keep: 0}
 	// TelemetryQuota: reports about unconfigured instances are refused, because there are too many.
 	TelemetryQuota = Rule{ID: "telemetry-quota", Severity: event.SeverityWarning, For: 0, Keep: 30 * time.Second}

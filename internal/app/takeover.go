@@ -20,12 +20,26 @@ const (
 // the place of the node. If it has to stop before, it never begins.
 func (a *App) asOwner(run func(ctx context.Context) error) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
-		select {
-		case <-a.owner:
-			return run(ctx)
-		case <-ctx.Done():
+		if !a.awaitOwner(ctx) {
 			return nil
 		}
+		return run(ctx)
+	}
+}
+
+// awaitOwner blocks until this process owns the place of the node, and returns false if ctx ended before. An actor of an
+// owner also runs if it has to stop at once: it may have last records to deliver.
+func (a *App) awaitOwner(ctx context.Context) bool {
+	select {
+	case <-a.owner:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-a.owner:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -41,12 +55,10 @@ func (a *App) runProxy(ctx context.Context) error {
 // runWeb is runProxy for a web listener.
 func (a *App) runWeb(w *webServer) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
-		select {
-		case <-a.owner:
-			return w.run(ctx)
-		case <-ctx.Done():
+		if !a.awaitOwner(ctx) {
 			return w.listener.Close()
 		}
+		return w.run(ctx)
 	}
 }
 
@@ -87,6 +99,7 @@ func (a *App) awaitChecks(ctx context.Context) {
 	defer cancel()
 	tick := time.NewTicker(checkPace)
 	defer tick.Stop()
+	defer a.data.keeper.Rebuild()
 	for !a.data.prober.Checked() {
 		select {
 		case <-ctx.Done():
@@ -94,7 +107,6 @@ func (a *App) awaitChecks(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
-	a.data.keeper.Rebuild()
 }
 
 // resume makes this process the owner of the data directory and the sockets. From here on there is no way back: an error

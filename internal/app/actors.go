@@ -26,6 +26,7 @@ type actor struct {
 	cancel       context.CancelFunc
 	done         chan error
 	withPrevious bool // stops at the same time as the previous actor in the list
+	ownsPlace    bool // does what only one process of a node may do
 }
 
 func newActors(log *slog.Logger) *actors {
@@ -63,6 +64,16 @@ func (a *actors) together(start func()) {
 	}
 }
 
+// ofOwner marks the actors that start starts as those that do what only one process of a node may do: they stop before
+// another process takes the place of this one.
+func (a *actors) ofOwner(start func()) {
+	first := len(a.list)
+	start()
+	for _, one := range a.list[first:] {
+		one.ownsPlace = true
+	}
+}
+
 // onStop registers a cleanup at this position in the order.
 func (a *actors) onStop(name string, f func(ctx context.Context) error) {
 	a.list = append(a.list, &actor{name: name, stop: f})
@@ -78,22 +89,41 @@ const (
 // stopAll stops all actors, the last started first, and joins their errors. If an actor does not stop, the log gets the
 // stacks of all goroutines.
 func (a *actors) stopAll(ctx context.Context) error {
+	list := a.list
+	a.list = nil
+	return a.stop(ctx, list)
+}
+
+// stopOwner stops the actors that were started with ofOwner, in the same order as stopAll. The others run on.
+func (a *actors) stopOwner(ctx context.Context) error {
+	var owner, others []*actor
+	for _, one := range a.list {
+		if one.ownsPlace {
+			owner = append(owner, one)
+		} else {
+			others = append(others, one)
+		}
+	}
+	a.list = others
+	return a.stop(ctx, owner)
+}
+
+func (a *actors) stop(ctx context.Context, list []*actor) error {
 	var errs []error
 	wait := stopTimeout
-	for end := len(a.list); end > 0; {
+	for end := len(list); end > 0; {
 		begin := end - 1
-		for a.list[begin].withPrevious {
+		for list[begin].withPrevious {
 			begin--
 		}
-		for _, one := range slices.Backward(a.list[begin:end]) {
+		for _, one := range slices.Backward(list[begin:end]) {
 			errs = append(errs, one.tell(ctx))
 		}
-		for _, one := range slices.Backward(a.list[begin:end]) {
+		for _, one := range slices.Backward(list[begin:end]) {
 			errs = append(errs, a.await(one, &wait))
 		}
 		end = begin
 	}
-	a.list = nil
 	return errors.Join(errs...)
 }
 

@@ -50,6 +50,30 @@ func TestActorsStopInReverseOrderOneAtATime(t *testing.T) {
 	}
 }
 
+func TestActorsOfTheOwnerStopBeforeTheOthers(t *testing.T) {
+	d, a := &diary{}, newActors(slog.New(slog.DiscardHandler))
+	a.start("producer", d.until("producer"), nil)
+	a.ofOwner(func() { a.start("audit", d.until("audit"), nil) })
+	a.start("reporter", d.until("reporter"), nil)
+	a.ofOwner(func() {
+		a.together(func() { a.start("control", d.until("control"), nil) })
+		a.start("web", d.until("web"), nil)
+	})
+	a.start("proxy", d.until("proxy"), nil)
+	if err := a.stopOwner(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if want := []string{"end web", "end control", "end audit"}; !slices.Equal(d.lines, want) {
+		t.Errorf("%v, want %v", d.lines, want)
+	}
+	if err := a.stopAll(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if want := []string{"end proxy", "end reporter", "end producer"}; !slices.Equal(d.lines[3:], want) {
+		t.Errorf("then %v, want %v", d.lines[3:], want)
+	}
+}
+
 // Actors that do not need each other wait in the same time for what all of them
 // wait for; those before and behind them stop behind and before all of them.
 func TestActorsThatWereStartedTogetherStopTogether(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/base/handover"
 	"github.com/smartlb/smartlb/internal/base/state"
 	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/console/browse"
@@ -51,7 +52,7 @@ type App struct {
 
 	analyzer *analyzer.Analyzer // nil without the role analyzer
 	catalog  topic.Catalog
-	unlock   func() // unlocks the data directory; nil without one
+	lock     *os.File // of the data directory, locked; nil without one
 	web      []*webServer
 	token    string         // token of the admin listener; empty: no token
 	proxies  *peers.Proxies // the proxies of other nodes
@@ -60,6 +61,13 @@ type App struct {
 	stopped     chan struct{}
 	topicsReady chan struct{}
 	changed     chan struct{} // wakes publishStatus
+	accepting   chan struct{} // closed when this process may accept connections of clients
+	owner       chan struct{} // closed when this process may do what only one process of a node may do
+
+	upgraded   chan *handover.Successor // a new process that is ready to take the place of this process
+	delayed    delayed
+	badUpgrade atomic.Pointer[string] // why the last upgrade failed; nil: it did not
+	handedOver bool                   // set before the proxy stops
 
 	consoleURL atomic.Pointer[string] // URL of the console that `up` runs as a child process
 	once       sync.Once
@@ -77,7 +85,20 @@ func New(o Options) (_ *App, err error) {
 	if err := CheckRoles(o.Roles); err != nil {
 		return nil, err
 	}
-	a := &App{o: o, started: time.Now(), ready: make(chan struct{}), stopped: make(chan struct{}), topicsReady: make(chan struct{}), changed: make(chan struct{}, 1), limits: api.NewLimits()}
+	a := &App{
+		o: o, started: time.Now(), limits: api.NewLimits(), ready: make(chan struct{}), stopped: make(chan struct{}), topicsReady: make(chan struct{}), changed: make(chan struct{}, 1),
+		accepting: make(chan struct{}), owner: make(chan struct{}), upgraded: make(chan *handover.Successor, 1), delayed: delayed{again: make(chan os.Signal, 1)},
+	}
+	if a.o.Sockets == nil {
+		a.o.Sockets = new(handover.Sockets)
+	}
+	if a.o.Manager == nil {
+		a.o.Manager = noManager{}
+	}
+	if o.Before == nil {
+		close(a.accepting)
+		close(a.owner)
+	}
 	a.now = func() int64 { return int64(time.Since(a.started)) + int64(time.Second) }
 	defer func() {
 		if err != nil {
@@ -89,6 +110,9 @@ func New(o Options) (_ *App, err error) {
 	}
 	if a.node, err = nodeID(o.Document.Identity.ID, o.DataDir); err != nil {
 		return nil, err
+	}
+	if o.Before != nil && o.Document.Identity.ID == "" && o.DataDir == "" {
+		a.node = o.Before.Node()
 	}
 	if o.has(event.RoleBroker) {
 		for _, addr := range []string{o.Broker.External, o.Broker.Internal} {
@@ -134,11 +158,32 @@ func (a *App) lockData() (err error) {
 	if err := os.MkdirAll(a.o.DataDir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w (choose another directory with --data)", err)
 	}
-	if a.unlock, err = state.TryLock(filepath.Join(a.o.DataDir, nodeLock)); err != nil {
+	path := filepath.Join(a.o.DataDir, nodeLock)
+	if a.o.Before != nil && sameFile(a.o.Before.Lock(), path) {
+		a.lock = a.o.Before.Lock()
+		return state.Check(a.o.DataDir, dataFormat) // the old process still writes to the directory
+	}
+	if a.o.Before != nil && a.o.Before.Lock() != nil {
+		_ = a.o.Before.Lock().Close() // of another directory
+	}
+	if a.lock, err = state.TryLockFile(path); err != nil {
 		return fmt.Errorf("data directory %s: %w (choose another directory with --data)", a.o.DataDir, err)
 	}
 	_, err = state.Open(a.o.DataDir, dataFormat)
 	return err
+}
+
+// sameFile reports whether an open file is the file at path.
+func sameFile(f *os.File, path string) bool {
+	if f == nil {
+		return false
+	}
+	open, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(path)
+	return err == nil && os.SameFile(open, named)
 }
 
 func (a *App) newKafka() (err error) {
@@ -201,8 +246,8 @@ func (a *App) newControl() (err error) {
 }
 
 func (a *App) unlockData() {
-	if a.unlock != nil {
-		a.unlock()
+	if a.lock != nil {
+		_ = a.lock.Close() // nothing was written that could be lost; the kernel unlocks the file in any case
 	}
 }
 
@@ -279,11 +324,16 @@ func (a *App) Run(ctx context.Context) error {
 			break
 		}
 		a.o.Log.Error("stopping, because an actor failed", "error", failed)
+	case next := <-a.upgraded:
+		a.handOver(acts, next)
 	}
-	a.record("stop.node", event.Target{Kind: "node", ID: a.node}, failed)
+	if !a.handedOver {
+		a.record("stop.node", event.Target{Kind: "node", ID: a.node}, failed)
+	}
 	stop, cancel := context.WithTimeout(context.Background(), a.o.LameDuck+a.o.Drain+5*time.Second)
 	defer cancel()
 	err := errors.Join(failed, acts.stopAll(stop))
+	a.endUnused()
 	a.drainMu.Lock()
 	defer a.drainMu.Unlock()
 	if err == nil && a.cut {
@@ -314,19 +364,33 @@ func (a *App) start(ctx context.Context, acts *actors) bool {
 	if a.data != nil {
 		a.startDataPlane(acts)
 	}
-	acts.together(func() { a.startFollowers(acts) })
-	for _, w := range a.web {
-		acts.start(w.name, w.run, nil)
-	}
+	acts.ofOwner(func() {
+		acts.together(func() { a.startFollowers(acts) })
+		for _, w := range a.web {
+			acts.start(w.name, a.runWeb(w), nil)
+		}
+	})
 	if a.data != nil {
-		acts.start("proxy", a.data.proxy.Run, a.drain)
+		acts.start("proxy", a.runProxy, a.drain)
 	}
-	if a.o.Signals.C != nil || a.o.Signals.Watch != "" {
-		acts.start("signals", a.followSignals, nil)
-	}
+	acts.ofOwner(func() { a.startSignals(acts) })
 	a.record("start.node", event.Target{Kind: "node", ID: a.node}, nil)
+	if a.o.Before != nil {
+		acts.start("takeover", a.takeOver, nil)
+		return true
+	}
+	a.warnUnused()
 	a.once.Do(func() { close(a.ready) })
 	return true
+}
+
+func (a *App) startSignals(acts *actors) {
+	if a.o.Signals.C != nil || a.o.Signals.Watch != "" {
+		acts.start("signals", a.asOwner(a.followSignals), nil)
+	}
+	if a.o.Upgrade.C != nil {
+		acts.start("upgrade", a.asOwner(a.followUpgrades), nil)
+	}
 }
 
 func (a *App) startKafka(acts *actors) {
@@ -337,7 +401,7 @@ func (a *App) startKafka(acts *actors) {
 		}
 		return nil
 	})
-	acts.start("audit", a.audit.Run, nil)
+	acts.ofOwner(func() { acts.start("audit", a.asOwner(a.audit.Run), nil) })
 }
 
 // startFollowers starts the actors that only pages and pools need.
@@ -346,7 +410,7 @@ func (a *App) startFollowers(acts *actors) {
 		a.followKafka(acts)
 	}
 	if a.analyzer != nil {
-		acts.start("analyzer", a.analyzer.Run, nil)
+		acts.start("analyzer", a.asOwner(a.analyzer.Run), nil)
 	}
 	if a.data != nil {
 		a.feedDataPlane(acts)
@@ -355,18 +419,18 @@ func (a *App) startFollowers(acts *actors) {
 
 func (a *App) followKafka(acts *actors) {
 	if len(a.o.Roles) > 1 || !a.o.has(event.RoleProxy) {
-		acts.start("topics", a.ensureTopics, nil)
+		acts.start("topics", a.asOwner(a.ensureTopics), nil)
 	}
 	if a.broker == nil {
-		acts.start("kafka watch", a.watchKafka, nil)
+		acts.start("kafka watch", a.asOwner(a.watchKafka), nil)
 	}
-	acts.start("node status", a.publishStatus, nil)
+	acts.start("node status", a.asOwner(a.publishStatus), nil)
 	acts.start("alerts", func(ctx context.Context) error { return a.alerts.Follow(ctx, a.kafka, a.o.Log) }, nil)
 	acts.start("decisions for pages", a.decisions.Run, nil)
 	acts.start("audit records for pages", a.records.Run, nil)
 	acts.start("configuration for pages", a.configLog.Run, nil)
 	if a.o.has(event.RoleConsole) {
-		acts.start("browser", a.browse, nil)
+		acts.start("browser", a.asOwner(a.browse), nil)
 	}
 }
 
@@ -376,7 +440,7 @@ func (a *App) drain(ctx context.Context) error {
 	a.drainMu.Lock()
 	a.drains = true
 	a.drainMu.Unlock()
-	if a.o.LameDuck > 0 {
+	if a.o.LameDuck > 0 && !a.handedOver {
 		timer := time.NewTimer(a.o.LameDuck)
 		defer timer.Stop()
 		select {
@@ -386,7 +450,11 @@ func (a *App) drain(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.o.Drain)
 	defer cancel()
-	err := a.data.proxy.Drain(ctx)
+	idle := time.Duration(0)
+	if a.handedOver {
+		idle = a.o.Drain / 2
+	}
+	err := a.data.proxy.HandOver(ctx, idle)
 	var cut *proxy.CutError
 	if errors.As(err, &cut) {
 		a.drainMu.Lock()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"strconv"
 	"time"
@@ -93,6 +94,9 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 	p := a.o.Document.Proxy
 	cfg := proxyConfig(p)
 	cfg.Now, cfg.Log, cfg.Shortage, cfg.Via = a.now, a.o.Log, d.shortage, "smartlb-"+a.node
+	cfg.Listen = func(name, addr string, open func() (net.Listener, error)) (net.Listener, error) {
+		return a.o.Sockets.Listen("proxy", name, addr, open)
+	}
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err
 	}
@@ -235,9 +239,9 @@ func (a *App) startDataPlane(acts *actors) {
 func (a *App) feedDataPlane(acts *actors) {
 	if a.data.reporter != nil {
 		acts.start("facts", a.followFacts, nil)
-		acts.start("control", a.control.Run, nil)
+		acts.start("control", a.asOwner(a.control.Run), nil)
 	} else {
-		acts.start("control", a.control.Tend, nil)
+		acts.start("control", a.asOwner(a.control.Tend), nil)
 	}
 	acts.start("certificates", a.data.certs.run, nil)
 	acts.start("probes", a.data.prober.Run, nil)

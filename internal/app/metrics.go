@@ -52,6 +52,7 @@ var (
 	descExpires  = prometheus.NewDesc("smartlb_certificate_expires_timestamp_seconds", "When a certificate in a file of a TLS listener expires: the one in use that expires first.", []string{"listener", "file"}, nil)
 	descBadCert  = prometheus.NewDesc("smartlb_certificate_refused", "1 while a changed file of a TLS listener cannot be used and what was read before stays in use.", []string{"listener", "file"}, nil)
 	descBadFile  = prometheus.NewDesc("smartlb_config_file_refused", "1 while the changed configuration file is refused and the configuration before it serves.", nil, nil)
+	descUpgrade  = prometheus.NewDesc("smartlb_upgrade_failed", "1 after an upgrade of the binary that failed, until an upgrade succeeds or the node restarts.", nil, nil)
 	descDropped  = prometheus.NewDesc("smartlb_dropped_total", "Lost items, by queue.", []string{"queue"}, nil)
 	descLag      = prometheus.NewDesc("smartlb_group_lag", "Lag in records of a consumer group that has a threshold.", []string{"group"}, nil)
 	descLagAlarm = prometheus.NewDesc("smartlb_group_lag_alarm", "1 while the lag is above the threshold set in the console.", []string{"group"}, nil)
@@ -74,6 +75,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			refused = 1
 		}
 		ch <- prometheus.MustNewConstMetric(descBadFile, prometheus.GaugeValue, refused)
+	}
+	if c.a.o.Upgrade.C != nil {
+		failed := 0.0
+		if c.a.badUpgrade.Load() != nil {
+			failed = 1
+		}
+		ch <- prometheus.MustNewConstMetric(descUpgrade, prometheus.GaugeValue, failed)
 	}
 	if c.a.producer != nil {
 		for topic, t := range c.a.producer.Stats().Topics {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/base/handover"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/stack/broker"
@@ -46,9 +47,13 @@ type Options struct {
 	Drain      time.Duration
 	LameDuck   time.Duration // how long a stopping process accepts connections after /readyz fails
 	Signals    Signals
-	Insecure   bool     // admin, console and broker may listen beyond loopback without credentials
-	Listen     []Listen // addresses that replace those of the configuration
-	ListenFlag string   // the name of the flag for a listener's address, for error messages
+	Upgrade    Upgrade
+	Sockets    *handover.Sockets     // listening sockets that this process inherited; nil: none
+	Before     *handover.Predecessor // the process whose place this process takes; nil: none
+	Manager    ServiceManager        // nil: none
+	Insecure   bool                  // admin, console and broker may listen beyond loopback without credentials
+	Listen     []Listen              // addresses that replace those of the configuration
+	ListenFlag string                // the name of the flag for a listener's address, for error messages
 	Log        *slog.Logger
 }
 

@@ -52,14 +52,11 @@ func (a *App) followSignals(ctx context.Context) error {
 			if s == syscall.SIGHUP && a.o.Signals.HungUp != nil && a.o.Signals.HungUp() {
 				return errHungUp
 			}
-			a.reopenAccessLog()
-			if s == syscall.SIGHUP && a.o.Signals.Reload != nil {
-				f, err := a.o.Signals.Reload()
-				w.taken = f.Sum
-				a.reload(f, err)
-			}
+			a.signalled(s, w)
+		case s := <-a.delayed.again:
+			a.signalled(s, w)
 		case <-look:
-			if !w.changed() {
+			if a.delayed.active() || !w.changed() {
 				continue
 			}
 			if f, err := a.o.Signals.Reload(); f.Sum == w.seen { // otherwise the file changed since the look
@@ -68,6 +65,19 @@ func (a *App) followSignals(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// signalled does what a signal asks for. During an upgrade, a reload is delayed.
+func (a *App) signalled(s os.Signal, w *fileWatch) {
+	a.reopenAccessLog()
+	if a.delayed.put(s) || s != syscall.SIGHUP || a.o.Signals.Reload == nil {
+		return
+	}
+	a.o.Manager.Reloading()
+	f, err := a.o.Signals.Reload()
+	w.taken = f.Sum
+	a.reload(f, err)
+	a.o.Manager.Ready()
 }
 
 func (a *App) reopenAccessLog() {

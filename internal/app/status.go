@@ -44,6 +44,9 @@ func (a *App) status() event.NodeStatus {
 	if reason := a.refused.Load(); reason != nil {
 		s.RefusedFile = *reason
 	}
+	if why := a.badUpgrade.Load(); why != nil {
+		s.FailedUpgrade = *why
+	}
 	if a.data != nil {
 		s.PanicServices, s.CrowdedServices = a.data.keeper.Panicking(), a.data.keeper.Crowds()
 		s.Shortage = a.data.shortage.Current(a.now())

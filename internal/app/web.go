@@ -86,7 +86,7 @@ func (a *App) serve(name, address string, h http.Handler, gate *access.Gate, sec
 	if err := a.guarded(name, address, gate, secure != nil); err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := a.o.Sockets.Listen("web", name, address, func() (net.Listener, error) { return net.Listen("tcp", address) })
 	if err != nil {
 		return holder.PortError(fmt.Errorf("%s: %w", name, err), "--"+name)
 	}

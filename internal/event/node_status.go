@@ -43,6 +43,7 @@ type NodeStatus struct {
 	Shortage        string            `json:"shortage,omitempty"`       // what this node lacked within the last 30 s: descriptors, memory, ports, an answer of its name server
 	Certificates    []Certificate     `json:"certificates,omitempty"`   // files of TLS listeners with a problem
 	RefusedFile     string            `json:"refusedFile,omitempty"`    // first line of the error for which this node refused its changed configuration file
+	FailedUpgrade   string            `json:"failedUpgrade,omitempty"`  // why the last upgrade of the binary failed
 	Drops           map[string]uint64 `json:"drops,omitempty"`          // number of lost messages, by queue
 }
 

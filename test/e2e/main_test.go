@@ -53,7 +53,13 @@ func start(t *testing.T, wait bool, args ...string) *process {
 
 func startIn(t *testing.T, env []string, wait bool, args ...string) *process {
 	t.Helper()
-	cmd := exec.Command(binary, append(args, "--log-format", "json")...)
+	return startCommand(t, exec.Command(binary, append(args, "--log-format", "json")...), env, wait)
+}
+
+// startCommand is startIn for a command that writes its log in JSON.
+func startCommand(t *testing.T, cmd *exec.Cmd, env []string, wait bool) *process {
+	t.Helper()
+	args := cmd.Args[1:]
 	cmd.Env, cmd.Dir = env, t.TempDir() // some have their data folder where they are
 	out := filepath.Join(t.TempDir(), "stdout")
 	stdout, err := os.Create(out)
@@ -125,6 +131,7 @@ type instance struct {
 	server *http.Server
 	mu     sync.Mutex
 	fail   bool
+	unwell bool // health checks fail too; set before the first
 	hits   int
 }
 
@@ -141,6 +148,9 @@ func newInstance(t *testing.T) *instance {
 	in := &instance{addr: l.Addr().String()}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/health" {
+			if in.unwell {
+				w.WriteHeader(503)
+			}
 			return
 		}
 		in.mu.Lock()

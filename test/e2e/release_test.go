@@ -52,7 +52,7 @@ func TestReleaseWorksFromItsArchive(t *testing.T) {
 	if err != nil || !bytes.Contains(binary, []byte("/assets/index-")) {
 		t.Errorf("the binary has no web UI in it (%v)", err)
 	}
-	for _, file := range []string{"completions/_smartlb", "completions/smartlb.fish", "man/man1/smartlb.1", "man/man1/smartlb-kafka-consume.1", "deployment/systemd/smartlb.service", "deployment/systemd/smartlb-console.service", "README.md", "LICENSE", "CHANGELOG.md"} {
+	for _, file := range []string{"completions/_smartlb", "completions/smartlb.fish", "man/man1/smartlb.1", "man/man1/smartlb-kafka-consume.1", "deployment/systemd/smartlb.service", "deployment/systemd/smartlb-console.service", "deployment/systemd/smartlb.socket", "README.md", "LICENSE", "CHANGELOG.md"} {
 		if st, err := os.Stat(filepath.Join(root, file)); err != nil || st.Size() == 0 {
 			t.Errorf("%s: %v", file, err)
 		}

@@ -35,6 +35,20 @@ func TestSystemdReadsTheUnits(t *testing.T) {
 	}
 }
 
+// systemd reads the example of a socket, which belongs to the service.
+func TestSystemdReadsTheSocket(t *testing.T) {
+	leftout.Unless(t, "the systemd units", "systemd-analyze")
+	dir := t.TempDir()
+	for _, name := range []string{"smartlb.service", "smartlb.socket"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.ReplaceAll(shippedUnit(t, name), "/usr/local/bin/smartlb", binary)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("systemd-analyze", "verify", filepath.Join(dir, "smartlb.socket"), filepath.Join(dir, "smartlb.service")).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // The commands of both units run beside each other with one file and one
 // credential: the console knows the proxy, and speaks under a name of its own.
 func TestTheUnitsWorkBesideEachOther(t *testing.T) {

@@ -26,6 +26,16 @@ const retry = 50 * time.Millisecond
 // process holds the lock, the error is ErrLocked with the pid of that process. The file is never removed: otherwise two
 // processes could lock two files of one name.
 func TryLock(path string) (release func(), err error) {
+	f, err := TryLockFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = f.Close() }, nil // nothing was written that could be lost; the kernel unlocks the file in any case
+}
+
+// TryLockFile is TryLock that returns the locked file. The lock is held until every process that has the file open has
+// closed it: a process that inherits the file keeps the lock.
+func TryLockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -34,8 +44,11 @@ func TryLock(path string) (release func(), err error) {
 		f.Close()
 		return nil, err
 	}
-	return func() { _ = f.Close() }, nil // nothing was written that could be lost; the kernel unlocks the file in any case
+	return f, nil
 }
+
+// Retake makes this process the holder of a lock whose file it inherited: the file has its pid from then on.
+func Retake(f *os.File) error { return flock(f) }
 
 func flock(f *os.File) error {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {

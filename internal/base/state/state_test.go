@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -100,4 +101,60 @@ func TestALockIsWaitedForUntilTheContextEnds(t *testing.T) {
 	if err := <-got; err != nil {
 		t.Errorf("after the release: %v", err)
 	}
+}
+
+func TestACheckChangesNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := Check(dir, Kind{"the node's data", 2}); err != nil {
+		t.Errorf("a new folder: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, File)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the check wrote a version: %v", err)
+	}
+	if _, err := Open(dir, Kind{"the node's data", 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(dir, Kind{"the node's data", 3}); err != nil {
+		t.Errorf("a newer program: %v", err)
+	}
+	if err := Check(dir, Kind{"the node's data", 1}); !errors.Is(err, ErrNewer) {
+		t.Errorf("an older program: %v", err)
+	}
+	if b, _ := os.ReadFile(filepath.Join(dir, File)); string(b) != "2\n" {
+		t.Errorf("the version is %q", b)
+	}
+}
+
+// A process that inherits the file of a lock keeps the lock when the first holder has closed it.
+func TestALockStaysWhileAnInheritedFileIsOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	f, err := TryLockFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := syscall.Dup(int(f.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inherited := os.NewFile(uintptr(fd), path)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := TryLock(path); !errors.Is(err, ErrLocked) {
+		t.Errorf("after the first holder closed it: %v, want ErrLocked", err)
+	}
+	if err := Retake(inherited); err != nil {
+		t.Errorf("retake: %v", err)
+	}
+	if b, _ := os.ReadFile(path); strings.TrimSpace(string(b)) != fmt.Sprint(os.Getpid()) {
+		t.Errorf("the lock names %q", b)
+	}
+	if err := inherited.Close(); err != nil {
+		t.Fatal(err)
+	}
+	release, err := TryLock(path)
+	if err != nil {
+		t.Fatalf("after the last holder closed it: %v", err)
+	}
+	release()
 }

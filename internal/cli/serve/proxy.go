@@ -97,8 +97,10 @@ func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) 
 	}
 	o.Roles, o.Kafka, o.FileName = []string{event.RoleProxy}, len(a.kafka) > 0, "the command line"
 	o.ListenFlag = "--from"
-	var undo func()
-	o.Signals, undo = signals(env, &n)
+	undo, err := inherit(env, &o, &n)
+	if err != nil {
+		return cli.None{}, err
+	}
 	defer undo()
 	one, err := app.New(o)
 	if err != nil {
@@ -107,7 +109,7 @@ func runProxy(ctx context.Context, env *cli.Env, a proxyArgs) (cli.None, error) 
 	printed := make(chan struct{})
 	go func() {
 		defer close(printed)
-		say(ctx, env, one, o.Roles)
+		say(ctx, env, one, o)
 	}()
 	err = one.Run(ctx)
 	<-printed

@@ -11,7 +11,6 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -61,9 +60,17 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 		return cli.None{}, err
 	}
 	o.Roles = a.roles
-	var undo func()
-	o.Signals, undo = signals(env, &a.nodeFlags)
+	undo, err := inherit(env, &o, &a.nodeFlags)
+	if err != nil {
+		return cli.None{}, err
+	}
 	defer undo()
+	switch {
+	case slices.Contains(a.roles, event.RoleBroker):
+		o.Upgrade.Refused = "this process runs the embedded broker, whose data only one process may open: restart it"
+	case a.withParent:
+		o.Upgrade.Refused = "another process started this process and supervises it: restart that process"
+	}
 	if len(a.roles) == 1 && a.roles[0] == event.RoleBroker {
 		o.Kafka, o.Broker.Dir = false, a.data
 	}
@@ -81,7 +88,7 @@ func run(ctx context.Context, env *cli.Env, a runArgs) (cli.None, error) {
 	printed := make(chan struct{})
 	go func() {
 		defer close(printed)
-		say(ctx, env, one, a.roles)
+		say(ctx, env, one, o)
 	}()
 	err = one.Run(ctx)
 	<-printed
@@ -120,8 +127,8 @@ func (a runArgs) removeReady() error {
 	return nil
 }
 
-// say prints the addresses when all listeners serve.
-func say(ctx context.Context, env *cli.Env, a *app.App, roles []string) {
+// say prints the addresses when all listeners serve, and tells the service manager about start and stop.
+func say(ctx context.Context, env *cli.Env, a *app.App, o app.Options) {
 	select {
 	case <-ctx.Done():
 		return
@@ -132,23 +139,11 @@ func say(ctx context.Context, env *cli.Env, a *app.App, roles []string) {
 	for _, name := range a.Names() {
 		env.Log.Info("listening", "name", name, "address", a.Addr(name))
 	}
-	env.Log.Info("ready", "node", a.Node(), "roles", roles)
-	tellSystemd(ctx, env, a)
-}
-
-// tellSystemd notifies a service manager that sets NOTIFY_SOCKET (see sd_notify(3)) when this process serves and when
-// it stops.
-func tellSystemd(ctx context.Context, env *cli.Env, a *app.App) {
-	asked, err := daemon.SdNotify(false, daemon.SdNotifyReady)
-	if err != nil {
-		env.Log.Warn("service manager not notified", "error", err)
-	}
-	if !asked {
-		return
-	}
+	env.Log.Info("ready", "node", a.Node(), "roles", o.Roles)
+	o.Manager.Ready()
 	select {
 	case <-ctx.Done():
-		_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+		o.Manager.Stopping()
 	case <-a.Stopped():
 	}
 }

@@ -86,9 +86,12 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 		return cli.None{}, err
 	}
 	o.Roles = []string{event.RoleProxy, event.RoleAnalyzer}
-	var undo func()
-	o.Signals, undo = signals(env, &a.nodeFlags)
+	undo, err := inherit(env, &o, &a.nodeFlags)
+	if err != nil {
+		return cli.None{}, err
+	}
 	defer undo()
+	o.Upgrade.Refused = "smartlb up runs further processes: restart it"
 	program, err := os.Executable()
 	if err != nil {
 		return cli.None{}, err

@@ -45,6 +45,20 @@ func loadThresholds(dir string) (map[string]Threshold, error) {
 	return out, nil
 }
 
+// Resume reads the thresholds again, after another process of this node has written to the directory.
+func (b *Browser) Resume() error {
+	b.setting.Lock()
+	defer b.setting.Unlock()
+	read, err := loadThresholds(b.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.thresholds = read
+	return nil
+}
+
 // SetThreshold sets the threshold of an existing group; nil removes it. With a data directory, the change survives a
 // restart.
 func (b *Browser) SetThreshold(ctx context.Context, group string, t *Threshold) error {

@@ -75,6 +75,9 @@ func (c *checker) node(n Node) {
 	if n.Identity.ID != "" {
 		c.id("node.id", n.Identity.ID)
 	}
+	if t := n.Identity.UpgradeTimeout; t < time.Second || t > time.Hour {
+		c.fail("node.upgradeTimeout", "want 1s to 1h, got %s", t)
+	}
 	if len(n.Kafka.Brokers) == 0 {
 		c.fail("kafka.brokers", "missing: want at least one host:port")
 	}

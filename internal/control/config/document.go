@@ -36,6 +36,9 @@ type Node struct {
 // Identity names the node.
 type Identity struct {
 	ID string `yaml:"id"` // name of the node in Kafka, logs and the Via header. It must be unique among the nodes; default random, saved in the data folder
+	// longest time from the start of a new binary until it is ready, 1s to 1h. Then the node ends the new process, and
+	// the old process continues; default 60s
+	UpgradeTimeout time.Duration `yaml:"upgradeTimeout"`
 }
 
 // Kafka says where the Kafka cluster is and how records are written.
@@ -371,9 +374,10 @@ const DefaultAdmin = "127.0.0.1:8081"
 // Default returns the document that results from an empty file. It has node settings only.
 func Default() Document {
 	return Document{Node: Node{
-		Kafka: Kafka{Brokers: []string{"localhost:9092"}, Linger: 100 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
-		Proxy: Proxy{ConnectTimeout: time.Second, Limits: DefaultLimits(), Timeouts: DefaultTimeouts()},
-		Admin: Admin{Address: DefaultAdmin}, Console: Console{Address: "127.0.0.1:8083"},
+		Identity: Identity{UpgradeTimeout: time.Minute},
+		Kafka:    Kafka{Brokers: []string{"localhost:9092"}, Linger: 100 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
+		Proxy:    Proxy{ConnectTimeout: time.Second, Limits: DefaultLimits(), Timeouts: DefaultTimeouts()},
+		Admin:    Admin{Address: DefaultAdmin}, Console: Console{Address: "127.0.0.1:8083"},
 		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, SampleRate: 2, Interval: time.Second},
 	}}
 }

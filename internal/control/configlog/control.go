@@ -118,6 +118,32 @@ func (c *Control) Start() error {
 	return nil
 }
 
+// Resume reads the directory again, after another process of this node has written to it, and applies what has changed.
+// Call it after Start, and before Run or Tend.
+func (c *Control) Resume() error {
+	good, err := loadLastGood(c.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	local, err := loadLocal(c.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.good
+	c.good, c.local = good, local
+	if good != nil {
+		c.base = good.Overrides
+	}
+	c.putOverrides(c.now())
+	if good == nil || before != nil && before.Revision == good.Revision && before.Document == good.Document {
+		return nil
+	}
+	_, err = c.takeLastGood(good)
+	return err
+}
+
 // takeLastGood serves the last good configuration. If this version does not accept it, takeLastGood logs that and
 // continues without it. An address in use by another process is an error, as it is for a file: the node would start but
 // serve no clients.

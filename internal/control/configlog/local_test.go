@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/test/kafkatest"
@@ -69,6 +70,41 @@ func started(t *testing.T, cfg Config) *Control {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// A process that takes over a node reads what the process before has written since it read the directory.
+func TestResumeTakesWhatAnotherProcessHasWritten(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), Node: "n", Log: slog.New(slog.DiscardHandler)}
+	good := func(revision string) {
+		t.Helper()
+		g := lastGood{Revision: revision, Document: "listeners: [{name: " + revision + ", address: ':80'}]\n", NextOffset: 1, Overrides: []event.Override{drainOf("of-" + revision)}}
+		if err := g.save(cfg.Dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var applied []string
+	var f force
+	cfg.Override = f.put
+	cfg.Apply = func(_ config.Traffic, revision string) error { applied = append(applied, revision); return nil }
+	good("one")
+	c := started(t, cfg)
+	if err := c.Resume(); err != nil || !slices.Equal(applied, []string{"one"}) {
+		t.Fatalf("nothing has changed: applied %q, %v", applied, err)
+	}
+	good("two")
+	other := started(t, Config{Dir: cfg.Dir, Node: "n", Apply: func(config.Traffic, string) error { return nil }, Override: func([]event.Override) {}})
+	if _, err := other.Override(t.Context(), drainOf("a"), "ann", "why"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(applied, []string{"one", "two"}) || c.Status().Revision != "two" {
+		t.Errorf("applied %q, serves %s", applied, c.Status().Revision)
+	}
+	if !f.has("of-two") || !f.has("a") || f.has("of-one") {
+		t.Errorf("overrides in effect: %v", f.list)
+	}
 }
 
 // Drain, undrain and weight failed with "signal timed out" while Kafka hung.

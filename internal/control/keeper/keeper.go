@@ -180,12 +180,12 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-ticker.C:
 		case <-k.wake:
 		}
-		k.step()
+		k.Rebuild()
 	}
 }
 
-// step rebuilds every pool.
-func (k *Keeper) step() {
+// Rebuild replaces every pool by one that reflects what is known now. Run does so every Tick.
+func (k *Keeper) Rebuild() {
 	defer k.tell()
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -41,7 +41,7 @@ func newWorld() *world {
 
 func (w *world) wait(d time.Duration) {
 	w.now += int64(d)
-	w.step()
+	w.Rebuild()
 }
 
 func (w *world) state(service, instance string) string {

@@ -64,6 +64,8 @@ type runner struct {
 	cancel context.CancelFunc
 	event  chan struct{}
 	done   chan struct{}
+
+	checked bool // the first check has ended; protected by Prober.mu
 }
 
 // New returns a prober without targets.
@@ -95,6 +97,19 @@ func (p *Prober) Check(service, instance string) {
 	case r.event <- struct{}{}:
 	default:
 	}
+}
+
+// Checked reports whether every target has been checked at least once since Run began.
+func (p *Prober) Checked() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.wanted {
+		r := p.running[key{t.Service, t.Instance}]
+		if r == nil || r.target != t || !r.checked {
+			return false
+		}
+	}
+	return true
 }
 
 // Run checks until ctx ends. It returns when all its goroutines have ended.
@@ -187,6 +202,9 @@ func (p *Prober) loop(ctx context.Context, r *runner) {
 		} else if p.cfg.OnShort != nil {
 			p.cfg.OnShort(result.shortage) // the verdict stays unchanged; at first it is unknown
 		}
+		p.mu.Lock()
+		r.checked = true
+		p.mu.Unlock()
 		if !event {
 			timer.Reset(t.Interval + time.Duration((rand.Float64()-.5)*.2*float64(t.Interval)))
 		}

@@ -73,6 +73,27 @@ func start(t *testing.T, target Target, allow bool) (*Prober, chan Result) {
 	return p, results
 }
 
+func TestCheckedWaitsForTheFirstCheckOfEachTarget(t *testing.T) {
+	answer := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-answer }))
+	defer s.Close()
+	p, results := start(t, target(s.Listener.Addr().String()), false)
+	if p.Checked() {
+		t.Error("checked before the instance has answered")
+	}
+	close(answer)
+	await(t, results, "a result", func(Result) bool { return true })
+	for end := time.Now().Add(2 * time.Minute); !p.Checked(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("never checked")
+		}
+	}
+	p.Set(nil)
+	if !p.Checked() {
+		t.Error("no target, and not checked")
+	}
+}
+
 func await(t *testing.T, results chan Result, what string, ok func(Result) bool) Result {
 	t.Helper()
 	deadline := time.After(2 * time.Minute)

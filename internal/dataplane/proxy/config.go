@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/netip"
 	"time"
 
@@ -76,6 +77,10 @@ type Config struct {
 	Via            string         // the proxy's name in Via; a request that already carries it is a loop. Unique per node; default smartlb
 	AccessLog      io.Writer      // JSON lines; nil: no access log. Written to by one goroutine
 
+	// Listen returns the socket of a listener: one that this process inherited, or that of open. It must not wait. Default:
+	// that of open.
+	Listen func(name, addr string, open func() (net.Listener, error)) (net.Listener, error)
+
 	Limits           h1.Limits     // of request heads; Limits.Head also limits the response head
 	MaxBody          int64         // bytes of a request body, 413 above; 0: unlimited
 	MaxConnections   int           // client connections of all listeners together; a connection above the limit gets 503. Default: what the descriptor limit allows
@@ -123,6 +128,9 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		start := time.Now()
 		c.Now = func() int64 { return int64(time.Since(start)) + 1 }
+	}
+	if c.Listen == nil {
+		c.Listen = func(_, _ string, open func() (net.Listener, error)) (net.Listener, error) { return open() }
 	}
 	if c.Shortage == nil {
 		c.Shortage = new(guard.Shortage)

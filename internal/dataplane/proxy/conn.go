@@ -127,7 +127,7 @@ func (c *conn) serveOne() (keep bool) {
 
 // awaitFirst waits for the first bytes of a request. It holds no buffer while it waits.
 func (c *conn) awaitFirst() bool {
-	if c.p.draining.Load() && !c.link.waiting() {
+	if c.p.draining.Load() && !c.p.patient.Load() && !c.link.waiting() {
 		return false
 	}
 	c.watch.arm(c.now+int64(c.settings().idle), wakeClient|idle)
@@ -395,9 +395,10 @@ func (c *conn) busyWith() (service string, busy bool) {
 	return "", true
 }
 
-// drain ends the connection if it is idle. A session tells its client to make further requests elsewhere.
+// drain ends the connection if it is idle and the proxy is not patient. A session tells its client to make further requests elsewhere.
 func (c *conn) drain() {
-	if s := c.session.Load(); s != nil && !s.mayDrain() {
+	s := c.session.Load()
+	if s != nil && !s.mayDrain() || s == nil && c.p.patient.Load() {
 		return
 	}
 	if at := c.watch.at.Load(); at > 0 && c.watch.wake.Load()&idle != 0 {

@@ -43,6 +43,7 @@ func (e *CutError) Services() string {
 func (p *Proxy) Drain(ctx context.Context) error {
 	p.draining.Store(true)
 	p.closeListeners()
+	p.acceptors.Wait() // a connection that was accepted before is among those that the loop counts
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
 	for {
@@ -57,6 +58,17 @@ func (p *Proxy) Drain(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// HandOver is Drain for a process whose listening sockets another process has too. No client can tell from outside that
+// this process stops, so a client may be sending a request on a connection that is idle here. Such connections may make
+// one more request, whose reply carries Connection: close, for at most idle. Then they end as in Drain. A connection of
+// HTTP/2 is told at once to make further requests elsewhere, which loses none.
+func (p *Proxy) HandOver(ctx context.Context, idle time.Duration) error {
+	p.patient.Store(true)
+	timer := time.AfterFunc(idle, func() { p.patient.Store(false) })
+	defer timer.Stop()
+	return p.Drain(ctx)
 }
 
 // cut ends every connection and counts the requests on them.

@@ -81,7 +81,7 @@ func (p *Proxy) SetListeners(want []Listener) error {
 		if next[i] != nil {
 			continue
 		}
-		ln, err := listen(w)
+		ln, err := p.cfg.Listen(w.Name, w.Addr, func() (net.Listener, error) { return listen(w) })
 		if err != nil {
 			closeAll(fresh)
 			return fmt.Errorf("listener %s: %w%s", w.Name, err, ls.overlap(w.Addr))
@@ -173,7 +173,11 @@ func (p *Proxy) begin(ctx context.Context, wg *sync.WaitGroup) {
 	for _, l := range p.listeners.open {
 		if !l.accepting {
 			l.accepting = true
-			wg.Go(func() { p.accept(ctx, l, wg) })
+			p.acceptors.Add(1)
+			wg.Go(func() {
+				defer p.acceptors.Done()
+				p.accept(ctx, l, wg)
+			})
 		}
 	}
 }

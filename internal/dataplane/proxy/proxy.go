@@ -26,14 +26,16 @@ type Proxy struct {
 	exchanges sync.Pool
 	seeds     atomic.Uint64
 
-	draining atomic.Bool
-	conns    registry
-	clients  tally
-	pools    pools
-	count    counters
-	notes    atomic.Int64 // when a failed handshake or a wrong PROXY header was last logged
-	log      *accessLog
-	wall     atomic.Int64 // wall clock minus process clock, ns
+	draining  atomic.Bool
+	patient   atomic.Bool    // while draining: connections without a request may make one
+	acceptors sync.WaitGroup // goroutines that accept
+	conns     registry
+	clients   tally
+	pools     pools
+	count     counters
+	notes     atomic.Int64 // when a failed handshake or a wrong PROXY header was last logged
+	log       *accessLog
+	wall      atomic.Int64 // wall clock minus process clock, ns
 }
 
 // New checks cfg and binds its listeners. cfg may have no listeners; SetListeners adds them. New starts no goroutine.

@@ -194,6 +194,7 @@ func (t *Task) applyNode(in Input) {
 	}
 	n := &node{heard: in.Now, NodeStatus: event.NodeStatus{ // the fields that the rules read
 		Timestamp: s.Timestamp, Node: s.Node, LostLog: s.LostLog, Shortage: short(s.Shortage, maxText), RefusedFile: short(s.RefusedFile, maxText),
+		FailedUpgrade: short(s.FailedUpgrade, maxText),
 		PanicServices: few(s.PanicServices), CrowdedServices: few(s.CrowdedServices),
 		RecreatedTopics: few(s.RecreatedTopics), UnsignedTopics: few(s.UnsignedTopics), Certificates: fewCertificates(s.Certificates),
 	}}
@@ -213,7 +214,7 @@ func (n *node) size() int {
 	if n == nil {
 		return 0
 	}
-	size := len(n.Node) + len(n.Shortage) + len(n.RefusedFile)
+	size := len(n.Node) + len(n.Shortage) + len(n.RefusedFile) + len(n.FailedUpgrade)
 	for _, names := range [...][]string{n.PanicServices, n.CrowdedServices, n.RecreatedTopics, n.UnsignedTopics} {
 		for _, name := range names {
 			size += len(name)
@@ -261,6 +262,7 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 		t.judgeShortage(n, now, fx)
 		t.judgeCertificates(n, now, fx)
 		t.judgeFile(n, now, fx)
+		t.judgeUpgrade(n, now, fx)
 		t.judgeServices(rule.MassDrain, n, n.CrowdedServices, "health-status messages want to take out many instances of",
 			"Without a signature they take out no more than may be ejected, and never the last. smartlb explain INSTANCE names the senders.", now, fx)
 		for _, topic := range n.RecreatedTopics {
@@ -332,6 +334,17 @@ func (t *Task) judgeFile(n *node, now time.Time, fx *Effects) {
 		j.Verdict, j.Value = rule.Bad, event.Some(1)
 		j.Summary = "node " + n.Node + " refused its changed configuration file"
 		j.Description = n.RefusedFile + ". The node serves the configuration before. Its log has the reason; smartlb config validate FILE shows every mistake."
+	}
+	t.say(j, now, fx)
+}
+
+// judgeUpgrade alerts that the new binary of a node did not become ready.
+func (t *Task) judgeUpgrade(n *node, now time.Time, fx *Effects) {
+	j := rule.Judgement{Rule: rule.UpgradeFailed, Verdict: rule.Good, Labels: map[string]string{"node": n.Node}}
+	if n.FailedUpgrade != "" {
+		j.Verdict, j.Value = rule.Bad, event.Some(1)
+		j.Summary = "the upgrade of node " + n.Node + " failed"
+		j.Description = n.FailedUpgrade + ". The old process continues to serve. Its log has the last lines of the new process. The alert ends with the next upgrade or restart."
 	}
 	t.say(j, now, fx)
 }

@@ -526,6 +526,27 @@ func TestARefusedFileIsAnAlertOfTheNode(t *testing.T) {
 	}
 }
 
+func TestAFailedUpgradeIsAnAlertOfTheNode(t *testing.T) {
+	b := newBench(t)
+	say := func(why string) {
+		v, err := event.NodeStatus{Timestamp: b.now, Node: "n1", Roles: []string{"proxy"}, FailedUpgrade: why}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.task.Apply(b.input(event.TopicNodeStatus, "", v, nil), &b.fx)
+		b.tick()
+	}
+	say("")
+	say("the new process ended before it was ready: exit status 2")
+	if got := b.alerts(); !slices.Equal(got, []string{"upgrade-failed  firing"}) {
+		t.Fatalf("got %q", got)
+	}
+	say("")
+	if got := b.alerts(); !slices.Equal(got, []string{"upgrade-failed  firing", "upgrade-failed  resolved"}) {
+		t.Errorf("after an upgrade: %q", got)
+	}
+}
+
 func TestAlertsAreRestoredBySeqAndPartition(t *testing.T) {
 	b := newBench(t)
 	for range 5 {

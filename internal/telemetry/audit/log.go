@@ -66,6 +66,15 @@ func New(node, dir string, sender Sender, log *slog.Logger) (*Log, error) {
 	return l, nil
 }
 
+// Resume reads the state again, after another process of this node has written to the directory. Call it before Run.
+func (l *Log) Resume() error {
+	l.waiting, l.spooled = nil, 0
+	if err := l.load(); err != nil {
+		return fmt.Errorf("audit spool: %w", err)
+	}
+	return nil
+}
+
 // Record queues a record. It sets time, node and id; number and chain are set before delivery. It does not block: a
 // full queue drops, counts and logs the record. Many refused actions of one user become one record, as those of
 // Unauthenticated do.

@@ -84,6 +84,45 @@ func TestRecordsSurviveARestartWithoutKafka(t *testing.T) {
 	}
 }
 
+// A process that takes over a node was created before the process that it follows has written its last records.
+func TestResumeContinuesTheChainOfAnotherProcess(t *testing.T) {
+	dir := t.TempDir()
+	s := &sender{down: true, more: make(chan struct{}, 100)}
+	open := func() *Log {
+		t.Helper()
+		l, err := New("n1", dir, s, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	before, next := open(), open()
+	next.Record(event.AuditLog{Actor: event.Actor{Type: "system"}, Action: "start.node"})
+	stop := run(before)
+	before.Record(event.AuditLog{Actor: event.Actor{Type: "system"}, Action: "upgrade.node"})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.down = false
+	if err := next.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	stop = run(next)
+	for range 2 {
+		select {
+		case <-s.more:
+		case <-time.After(2 * time.Minute):
+			t.Fatal("the records were not delivered")
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if s.got[0].Action != "upgrade.node" || s.got[1].Action != "start.node" || s.got[1].Seq != s.got[0].Seq+1 || s.got[1].Prev != hashOf(s.got[0].AppendJSON(nil)) {
+		t.Errorf("the chain is broken: %+v", s.got)
+	}
+}
+
 func TestADamagedSpoolLosesItsDamagedRecordsOnly(t *testing.T) {
 	dir := t.TempDir()
 	s := &sender{down: true, more: make(chan struct{}, 100)}

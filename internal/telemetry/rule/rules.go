@@ -42,6 +42,8 @@ var (
 	CertificateRefused = Rule{ID: "certificate-refused", Severity: event.SeverityWarning, For: 10 * time.Second, Keep: 0}
 	// FileRefused: a node refused its changed configuration file and serves the configuration before.
 	FileRefused = Rule{ID: "config-file-refused", Severity: event.SeverityWarning, For: 0, Keep: 0}
+	// UpgradeFailed: the new binary of a node did not become ready, and the old process continues.
+	UpgradeFailed = Rule{ID: "upgrade-failed", Severity: event.SeverityWarning, For: 0, Keep: 0}
 	// TelemetryQuota: reports about unconfigured instances are refused, because there are too many.
 	TelemetryQuota = Rule{ID: "telemetry-quota", Severity: event.SeverityWarning, For: 0, Keep: 30 * time.Second}
 	// Unsigned: nodes refuse records of a reserved topic, because they are not signed with a known key.
@@ -50,7 +52,7 @@ var (
 
 // Known reports whether this program has a rule with the id.
 func Known(id string) bool {
-	for _, r := range [...]Rule{InstanceDown, FastFailing, Panic, MassDrain, TelemetryStale, TopicRecreated, NodeShortage, CertificateExpires, CertificateRefused, FileRefused, TelemetryQuota, Unsigned} {
+	for _, r := range [...]Rule{InstanceDown, FastFailing, Panic, MassDrain, TelemetryStale, TopicRecreated, NodeShortage, CertificateExpires, CertificateRefused, FileRefused, UpgradeFailed, TelemetryQuota, Unsigned} {
 		if r.ID == id {
 			return true
 		}

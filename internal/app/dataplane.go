@@ -60,7 +60,7 @@ func sampleRate(t config.Telemetry) int {
 }
 
 func newDataPlane(a *App) (*dataPlane, error) {
-	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, certs: certificates{log: a.o.Log}, shortage: new(guard.Shortage)}
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage)}
 	telemetry := a.o.Document.Telemetry
 	var recorder dispatch.Recorder
 	changed := d.changed
@@ -93,6 +93,9 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 	p := a.o.Document.Proxy
 	cfg := proxyConfig(p)
 	cfg.Now, cfg.Log, cfg.Shortage, cfg.Via = a.now, a.o.Log, d.shortage, "smartlb-"+a.node
+	if d.certs.acme != nil {
+		cfg.Challenges = d.certs.acme.challenges
+	}
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err
 	}
@@ -230,6 +233,9 @@ func (a *App) feedDataPlane(acts *actors) {
 		acts.start("control", a.control.Tend, nil)
 	}
 	acts.start("certificates", a.data.certs.run, nil)
+	if a.data.certs.acme != nil {
+		acts.start("automatic certificates", a.data.certs.acme.manager.Run, nil)
+	}
 	acts.start("probes", a.data.prober.Run, nil)
 }
 

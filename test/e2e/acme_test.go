@@ -266,6 +266,20 @@ func TestCertificatesAreObtainedFromAnAuthority(t *testing.T) {
 				t.Errorf("the metric of its end is %v", got)
 			}
 
+			if err := os.WriteFile(file, []byte(strings.Replace(mustRead(t, file), "["+name+"]", "["+name+", more."+name+"]", 1)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := n.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "a name that was added has its certificate", func() bool {
+				c := secureAt(secure, "more."+name)
+				return c != nil && c.VerifyHostname("more."+name) == nil
+			})
+			if got := secureAt(secure, name); got == nil || !got.Equal(cert) {
+				t.Error("another name changed the certificate of the first")
+			}
+
 			n.stop(syscall.SIGTERM)
 			p.stop()
 			run()

@@ -295,13 +295,13 @@ func (m *Manager) present(ctx context.Context, c certs.Challenge) error {
 	return ctx.Err()
 }
 
-// withdraw ends the challenge on every node. If the manager is being stopped or Kafka is down, it ends by itself.
+// withdraw ends the challenge on every node. If ctx has ended or Kafka is down, other nodes answer it until its end.
 func (m *Manager) withdraw(ctx context.Context, c certs.Challenge) {
 	m.mu.Lock()
 	m.own = nil
 	m.answer()
 	m.mu.Unlock()
-	if m.cfg.Publish == nil {
+	if m.cfg.Publish == nil || ctx.Err() != nil {
 		return
 	}
 	if err := m.publish(ctx, c, 0); err != nil {

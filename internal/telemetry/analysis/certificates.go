@@ -36,7 +36,7 @@ func (t *Task) judgeCertificates(n *node, now time.Time, fx *Effects) {
 			Rule: rule.CertificateExpires, Verdict: rule.Bad, Value: event.Some(1),
 			Labels:      map[string]string{"node": n.Node, "listener": c.Listener, "file": c.File},
 			Summary:     fmt.Sprintf("certificate %s of listener %s on proxy %s expires on %s", c.File, c.Listener, n.Node, c.Expires.UTC().Format(time.RFC3339)),
-			Description: "Clients refuse an expired certificate. Replace the file; the proxy serves the new certificate within 2 s.",
+			Description: "Clients refuse an expired certificate. Replace the file; the proxy serves the new certificate within 2 s. An automatic certificate needs no action, unless the alert certificate-order-failed fires.",
 		}
 		switch {
 		case c.Order != "":

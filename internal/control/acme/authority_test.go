@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -259,6 +260,9 @@ func TestFilesAndSecretsOfAnAuthorityAreChecked(t *testing.T) {
 }
 
 func TestReasonsAreShortAndOnOneLine(t *testing.T) {
+	if err := reason(errors.New("acme: order of /data/acme: acme: not\na directory")); err.Error() != "order of /data/acme: not a directory" {
+		t.Error(err)
+	}
 	err := reason(fmt.Errorf("order: acme: %s\n\tmore", strings.Repeat("é", maxReason)))
 	if text := err.Error(); len(text) > maxReason+3 || strings.ContainsAny(text, "\n\t") || strings.Contains(text, "acme: ") || !strings.HasPrefix(text, "order: é") {
 		t.Errorf("%d bytes: %.100s", len(text), text)

@@ -178,19 +178,7 @@ func (m *Manager) obtain(ctx context.Context, w Want) {
 		m.update(w, func(s standing) standing { return s.stored(cert.Leaf.NotBefore, cert.Leaf.NotAfter, m.unit()) })
 		return
 	}
-	err := errOtherNode
-	var got issued
-	if !m.isBusy(w.Name) {
-		m.mu.Lock()
-		challenge := challengeOf(w.Challenge, m.wants[w].failures)
-		m.mu.Unlock()
-		ordering, cancel := context.WithTimeout(ctx, orderTimeout)
-		got, err = m.order(ordering, w, challenge, m)
-		cancel()
-	}
-	if err == nil {
-		err = m.store.save(w, got.chain, got.key)
-	}
+	got, err := m.request(ctx, w)
 	switch {
 	case ctx.Err() != nil:
 	case errors.Is(err, errOtherNode):
@@ -204,6 +192,25 @@ func (m *Manager) obtain(ctx context.Context, w Want) {
 			return s.stored(got.leaf.NotBefore, got.leaf.NotAfter, m.unit())
 		})
 	}
+}
+
+// request orders a certificate and saves it.
+func (m *Manager) request(ctx context.Context, w Want) (got issued, err error) {
+	if m.isBusy(w.Name) {
+		return issued{}, errOtherNode
+	}
+	if err := m.store.check(w); err != nil {
+		return issued{}, err
+	}
+	m.mu.Lock()
+	challenge := challengeOf(w.Challenge, m.wants[w].failures)
+	m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
+	defer cancel()
+	if got, err = m.order(ctx, w, challenge, m); err != nil {
+		return issued{}, err
+	}
+	return got, m.store.save(w, got.chain, got.key)
 }
 
 // isNews reports whether the stored certificate is another than the manager knows.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -219,6 +220,29 @@ func TestADamagedFileIsReplaced(t *testing.T) {
 			t.Error(err)
 		}
 		again.stop()
+	})
+}
+
+// A certificate that cannot be stored is not ordered: each order counts against the limits of the authority.
+func TestNothingIsOrderedThatCannotBeStored(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "acme")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file in the place of the folder
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, dir, false)
+		b.Set([]Want{want("a.example")})
+		b.expect("without a folder", time.Hour, "")
+		if p := b.Problems()[b.File(want("a.example")).File]; p.Err == nil || !strings.Contains(p.Err.Error(), dir+": not a directory") {
+			t.Errorf("problem: %+v", p)
+		}
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.after(12 * time.Hour); strings.Count(got, "a.example") != 1 {
+			t.Errorf("with a folder: %q", got)
+		}
+		b.stop()
 	})
 }
 

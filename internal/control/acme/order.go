@@ -161,7 +161,8 @@ const maxReason = 1 << 10
 
 // reason returns an error without the library's prefix, on one line and short.
 func reason(err error) error {
-	text := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "acme: ", "")), " ")
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	text = strings.TrimPrefix(strings.ReplaceAll(text, ": acme: ", ": "), "acme: ")
 	if len(text) > maxReason {
 		text = strings.ToValidUTF8(text[:maxReason], "") + "..."
 	}

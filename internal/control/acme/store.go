@@ -56,6 +56,16 @@ func (s store) save(w Want, chain [][]byte, key crypto.Signer) error {
 	return s.write(s.file(w).File, append(text, secret...))
 }
 
+// check returns an error if the certificate could not be saved. A certificate that is lost after its order counts
+// against the limits of the authority all the same.
+func (s store) check(w Want) error {
+	path := s.file(w).File + ".check"
+	if err := s.write(path, make([]byte, 64<<10)); err != nil { // more than a certificate with its chain and key
+		return err
+	}
+	return os.Remove(path)
+}
+
 // accountKey returns the key of the account at an authority. It makes one if there is none.
 func (s store) accountKey(a Authority) (crypto.Signer, error) {
 	path := filepath.Join(s.folder(a), "account.key")

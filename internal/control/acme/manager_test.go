@@ -1,9 +1,13 @@
 package acme
 
 import (
+	"bytes"
 	"context"
 	"crypto"
+	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"os"
 	"path/filepath"
@@ -325,6 +329,71 @@ func TestChallengesOfOtherNodesAreAnsweredForOurNames(t *testing.T) {
 		}
 		b.Set(nil)
 		b.stop()
+	})
+}
+
+// handshakeAnswer returns the key authorization that a handshake of an authority proves, one of the given; empty: none.
+func handshakeAnswer(t *testing.T, c *certs.Challenges, name string, among ...string) string {
+	t.Helper()
+	set, err := certs.Load(certs.Config{Awaited: []certs.Awaited{{Name: name, File: filepath.Join(t.TempDir(), "none")}}, Challenges: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := set.TLS().GetConfigForClient(&tls.ClientHelloInfo{ServerName: name, SupportedProtos: []string{certs.ChallengeProtocol}})
+	if cfg == nil || err != nil {
+		return ""
+	}
+	cert, err := cfg.GetCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range among {
+		sum := sha256.Sum256([]byte(a))
+		if slices.ContainsFunc(leaf.Extensions, func(e pkix.Extension) bool { return bytes.HasSuffix(e.Value, sum[:]) }) {
+			return a
+		}
+	}
+	return "another"
+}
+
+// A handshake does not say which challenge it is about, so all nodes answer the first one in the log: also a node that
+// has just published its own.
+func TestHandshakesAnswerTheFirstChallengeOfTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := New(Config{Dir: t.TempDir(), Node: "n1", Challenges: new(certs.Challenges)})
+		m.Set([]Want{want("a.example")})
+		alpn := func(node, token string) configlog.Challenge {
+			c := of(node, "a.example", token, time.Now().Add(time.Minute))
+			c.Type = certs.TLSALPN01
+			return c
+		}
+		own := certs.Challenge{Name: "a.example", Type: certs.TLSALPN01, Token: "own", KeyAuthorization: "own.p"}
+		for name, tc := range map[string]struct {
+			own    []certs.Challenge
+			shared []configlog.Challenge
+			want   string
+		}{
+			"none":                       {nil, nil, ""},
+			"own, not in the log yet":    {[]certs.Challenge{own}, nil, "own.p"},
+			"own alone":                  {[]certs.Challenge{own}, []configlog.Challenge{alpn("n1", "own")}, "own.p"},
+			"own before another":         {[]certs.Challenge{own}, []configlog.Challenge{alpn("n1", "own"), alpn("n2", "other")}, "own.p"},
+			"another before own":         {[]certs.Challenge{own}, []configlog.Challenge{alpn("n2", "other"), alpn("n1", "own")}, "other.p"},
+			"another, own not there yet": {[]certs.Challenge{own}, []configlog.Challenge{alpn("n2", "other")}, "other.p"},
+			"of an earlier process":      {nil, []configlog.Challenge{alpn("n1", "stale"), alpn("n2", "other")}, "other.p"},
+			"own, after such a one":      {[]certs.Challenge{own}, []configlog.Challenge{alpn("n1", "stale")}, "own.p"},
+		} {
+			m.mu.Lock()
+			m.own = tc.own
+			m.mu.Unlock()
+			m.Shared(tc.shared)
+			if got := handshakeAnswer(t, m.cfg.Challenges, "a.example", "own.p", "other.p", "stale.p"); got != tc.want {
+				t.Errorf("%s: %q, want %q", name, got, tc.want)
+			}
+		}
 	})
 }
 

@@ -229,7 +229,7 @@ func (a *App) newControl() (err error) {
 	a.control, err = configlog.New(configlog.Config{
 		Kafka: a.kafka, Dir: a.o.DataDir, File: a.o.Traffic, FileName: a.o.FileName, FileOnly: a.o.FileOnly,
 		Author: configlog.FromFile + a.o.FileName, Node: a.node, Log: a.o.Log,
-		Apply: a.data.apply, Override: a.data.keeper.SetOverrides, Changed: a.auditConfig,
+		Apply: a.data.apply, Override: a.data.keeper.SetOverrides, Challenges: a.data.certs.acme.shared(), Changed: a.auditConfig,
 		Unsigned: func() {
 			if a.alerts != nil {
 				a.alerts.Forged(event.TopicConfigUpdates)

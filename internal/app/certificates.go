@@ -20,6 +20,7 @@ import (
 // certificates holds the certificates of the open listeners, by the name of the listener.
 type certificates struct {
 	log  *slog.Logger
+	acme *automatic // nil: the node has no data folder
 	mu   sync.Mutex
 	sets map[string]*certs.Set
 
@@ -38,6 +39,10 @@ func (c *certificates) load(listeners []config.Listener) (map[string]*certs.Set,
 			continue
 		}
 		want := certsOf(l, c.log)
+		if err := c.acme.await(l, &want); err != nil {
+			bad = append(bad, fmt.Errorf("listener %s: tls.acme: %w", l.Name, err))
+			continue
+		}
 		if open := c.sets[l.Name]; open != nil && open.Config().Same(want) {
 			open.Refresh()
 			out[l.Name] = open
@@ -103,7 +108,7 @@ func (c *certificates) current() map[string]*certs.Set {
 
 // problems returns the files of the open listeners that need an operator, ordered by listener.
 func (c *certificates) problems(now time.Time) (out []event.Certificate) {
-	sets := c.current()
+	sets, failed := c.current(), c.acme.problems()
 	for _, listener := range slices.Sorted(maps.Keys(sets)) {
 		seen := map[string]bool{} // one file may be named twice
 		for _, s := range sets[listener].Status() {
@@ -116,6 +121,9 @@ func (c *certificates) problems(now time.Time) (out []event.Certificate) {
 			}
 			if s.Bad != nil {
 				out = append(out, event.Certificate{Listener: listener, File: s.File, Refused: s.Bad.Error()})
+			}
+			if p, ok := failed[s.File]; ok {
+				out = append(out, event.Certificate{Listener: listener, File: s.File, Order: p.Err.Error(), Retry: readable.Moment(p.Retry)})
 			}
 		}
 	}

@@ -4,12 +4,14 @@ import (
 	crypto "crypto/tls"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
 	"github.com/smartlb/smartlb/internal/test/certtest"
 )
 
@@ -82,5 +84,53 @@ func TestAStatusNamesCertificatesWithProblems(t *testing.T) {
 	sets["web"].Refresh()
 	if got = c.problems(time.Now()); len(got) != 0 {
 		t.Errorf("after the correction: %+v", got)
+	}
+}
+
+// A configuration with automatic certificates needs a folder for them, and the files of its authority.
+func TestAutomaticCertificatesNeedAFolder(t *testing.T) {
+	dir := t.TempDir()
+	listener := config.Listener{Name: "web", TLS: &config.ListenerTLS{ACME: &config.ACME{Names: []string{"a.example"}, TermsAgreed: true}}}
+	none := certificates{log: slog.New(slog.DiscardHandler)}
+	if _, err := none.load([]config.Listener{listener}); err == nil || !strings.Contains(err.Error(), "listener web: tls.acme: the node has no folder for certificates: start it with --data FOLDER") {
+		t.Errorf("without a folder: %v", err)
+	}
+	node := certificates{log: none.log, acme: newAutomatic(&App{o: Options{DataDir: dir, Log: none.log}})}
+	sets, err := node.load([]config.Listener{listener})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := filepath.Join(dir, "acme", "acme-v02.api.letsencrypt.org-")
+	awaited := sets["web"].Config().Awaited
+	if len(awaited) != 1 || awaited[0].Name != "a.example" || !strings.HasPrefix(awaited[0].File, want) || !strings.HasSuffix(awaited[0].File, "/a.example-p256.pem") {
+		t.Errorf("files: %+v, want below %s", awaited, want)
+	}
+	node.serve(sets)
+	again, err := node.load([]config.Listener{listener})
+	if err != nil || again["web"] != sets["web"] {
+		t.Errorf("the same settings make another set, which forgets sessions: %v", err)
+	}
+	listener.TLS.ACME.CA = filepath.Join(dir, "none.pem")
+	if _, err := node.load([]config.Listener{listener}); err == nil || !strings.Contains(err.Error(), "none.pem: no such file") {
+		t.Errorf("without the file of the authority: %v", err)
+	}
+}
+
+// A node without signing keys does not publish challenges: no node would answer them.
+func TestChallengesArePublishedWithSigningKeysOnly(t *testing.T) {
+	ring, err := sign.Config{Keys: []sign.Key{{ID: "k", Secret: "${env:K}"}}}.Ring(func(string) string { return strings.Repeat("s", 40) }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		kafka bool
+		ring  *sign.Ring
+		want  bool
+	}{"with keys": {true, ring, true}, "without keys": {true, nil, false}, "without Kafka": {false, ring, false}} {
+		a := &App{o: Options{Kafka: tc.kafka, DataDir: t.TempDir()}}
+		a.kafka.Signing = tc.ring
+		if got := publisher(a) != nil; got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

@@ -61,7 +61,7 @@ func sampleRate(t config.Telemetry) int {
 }
 
 func newDataPlane(a *App) (*dataPlane, error) {
-	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, certs: certificates{log: a.o.Log}, shortage: new(guard.Shortage)}
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage)}
 	telemetry := a.o.Document.Telemetry
 	var recorder dispatch.Recorder
 	changed := d.changed
@@ -96,6 +96,9 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 	cfg.Now, cfg.Log, cfg.Shortage, cfg.Via = a.now, a.o.Log, d.shortage, "smartlb-"+a.node
 	cfg.Listen = func(name, addr string, open func() (net.Listener, error)) (net.Listener, error) {
 		return a.o.Sockets.Listen("proxy", name, addr, open)
+	}
+	if d.certs.acme != nil {
+		cfg.Challenges = d.certs.acme.challenges
 	}
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err
@@ -244,6 +247,9 @@ func (a *App) feedDataPlane(acts *actors) {
 		acts.start("control", a.asOwner(a.control.Tend), nil)
 	}
 	acts.start("certificates", a.data.certs.run, nil)
+	if a.data.certs.acme != nil {
+		acts.start("automatic certificates", a.asOwner(a.data.certs.acme.manager.Run), nil)
+	}
 	acts.start("probes", a.data.prober.Run, nil)
 }
 

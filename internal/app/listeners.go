@@ -67,6 +67,7 @@ func (d *dataPlane) open(of []config.Listener) error {
 		return err
 	}
 	d.certs.serve(sets)
+	d.certs.acme.obtain(listeners)
 	return nil
 }
 

@@ -51,6 +51,7 @@ var (
 	descShakes   = prometheus.NewDesc("smartlb_tls_handshakes_total", "TLS handshakes of clients, by result.", []string{"result"}, nil)
 	descExpires  = prometheus.NewDesc("smartlb_certificate_expires_timestamp_seconds", "When a certificate in a file of a TLS listener expires: the one in use that expires first.", []string{"listener", "file"}, nil)
 	descBadCert  = prometheus.NewDesc("smartlb_certificate_refused", "1 while a changed file of a TLS listener cannot be used and what was read before stays in use.", []string{"listener", "file"}, nil)
+	descOrder    = prometheus.NewDesc("smartlb_certificate_order_failed", "1 while the latest order of an automatic certificate has failed.", []string{"listener", "file"}, nil)
 	descBadFile  = prometheus.NewDesc("smartlb_config_file_refused", "1 while the changed configuration file is refused and the configuration before it serves.", nil, nil)
 	descUpgrade  = prometheus.NewDesc("smartlb_upgrade_failed", "1 after an upgrade of the binary that failed, until an upgrade succeeds or the node restarts.", nil, nil)
 	descDropped  = prometheus.NewDesc("smartlb_dropped_total", "Lost items, by queue.", []string{"queue"}, nil)
@@ -140,7 +141,15 @@ func (c collector) tls(ch chan<- prometheus.Metric, s proxy.Stats) {
 	for i, n := range s.Handshakes {
 		ch <- prometheus.MustNewConstMetric(descShakes, prometheus.CounterValue, float64(n), proxy.Handshake(i).String())
 	}
+	failed := c.a.data.certs.acme.problems()
 	for listener, set := range sets {
+		for _, a := range set.Config().Awaited {
+			order := 0.0
+			if _, ok := failed[a.File]; ok {
+				order = 1
+			}
+			ch <- prometheus.MustNewConstMetric(descOrder, prometheus.GaugeValue, order, listener, a.File)
+		}
 		seen := map[string]bool{} // one file may be named twice
 		for _, st := range set.Status() {
 			if seen[st.File] {

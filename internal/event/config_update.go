@@ -7,9 +7,10 @@ import (
 
 // Kinds of config-updates messages.
 const (
-	KindRevision = "revision"
-	KindOverride = "override"
-	KindSilence  = "silence"
+	KindRevision  = "revision"
+	KindOverride  = "override"
+	KindSilence   = "silence"
+	KindChallenge = "challenge"
 )
 
 // Actions of an override.
@@ -19,14 +20,14 @@ const (
 	ActionWeight  = "weight"
 )
 
-// ConfigUpdate is one change of configuration, on topic config-updates: a whole document, or an override or a silence.
-// An override or a silence applies whatever the current revision is.
+// ConfigUpdate is one change of configuration, on topic config-updates: a whole document, or an override, a silence or
+// a challenge. The last three apply whatever the current revision is.
 type ConfigUpdate struct {
 	ChangeID  string    `json:"changeId" event:"required"`
 	Timestamp time.Time `json:"timestamp" event:"required"`
 	Author    string    `json:"author,omitempty"`
 	Node      string    `json:"node,omitempty"`
-	Kind      string    `json:"kind" event:"required,enum=revision|override|silence"`
+	Kind      string    `json:"kind" event:"required,enum=revision|override|silence|challenge"`
 	Revision  string    `json:"revision,omitempty"` // name of the new revision
 	Base      string    `json:"base,omitempty"`     // revision from which it was made; empty: the first
 	Comment   string    `json:"comment,omitempty"`
@@ -35,6 +36,7 @@ type ConfigUpdate struct {
 	Adopt     bool      `json:"adopt,omitempty"`    // takes effect whatever its base is, also on nodes that lost the log and wait for an adopted revision
 	Override  Override  `json:"override,omitzero"`
 	Silence   Silence   `json:"silence,omitzero"`
+	Challenge Challenge `json:"challenge,omitzero"`
 }
 
 // Override drains one instance, ends the drain, or sets the weight of the instance.
@@ -57,6 +59,17 @@ type Silence struct {
 	RuleID string            `json:"ruleId,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"` // the alert must have all of them
 	EndsAt time.Time         `json:"endsAt" event:"required"`
+}
+
+// Challenge is the answer that an ACME authority expects from a server with a name (RFC 8555 §8). One node orders the
+// certificate, and every node may be asked. A later message of the same node and name replaces it; one with an end in the
+// past ends it.
+type Challenge struct {
+	Name             string    `json:"name" event:"required"`
+	Type             string    `json:"type" event:"required,enum=http-01|tls-alpn-01"`
+	Token            string    `json:"token" event:"required"`
+	KeyAuthorization string    `json:"keyAuthorization" event:"required"`
+	EndsAt           time.Time `json:"endsAt" event:"required"`
 }
 
 // Covers reports whether the silence names an alert. It does not check whether the silence has ended.

@@ -47,12 +47,14 @@ type NodeStatus struct {
 	Drops           map[string]uint64 `json:"drops,omitempty"`          // number of lost messages, by queue
 }
 
-// Certificate is a problem with a file of a TLS listener. A file with two problems has two entries.
+// Certificate is a problem with a file of a TLS listener. A file with several problems has an entry for each.
 type Certificate struct {
 	Listener string    `json:"listener" event:"required"`
 	File     string    `json:"file" event:"required,long"`
 	Expires  time.Time `json:"expires,omitzero"`  // of a served certificate that expires soon or has expired
 	Refused  string    `json:"refused,omitempty"` // why the changed file is not used
+	Order    string    `json:"order,omitempty"`   // why the latest order of an automatic certificate failed
+	Retry    time.Time `json:"retry,omitzero"`    // when it is ordered again
 }
 
 // Validate reports every rule that the message breaks, each with its field.

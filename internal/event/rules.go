@@ -63,6 +63,10 @@ func (c *ConfigUpdate) rules() error {
 		if c.Silence.ID == "" {
 			bad = append(bad, at("silence", errMissing))
 		}
+	case KindChallenge:
+		if c.Challenge.Name == "" {
+			bad = append(bad, at("challenge", errMissing))
+		}
 	}
 	return errors.Join(bad...)
 }

@@ -2,10 +2,13 @@ package config
 
 import (
 	"fmt"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
@@ -21,8 +24,9 @@ func (c *checker) listenerTLS(path string, t *ListenerTLS) {
 	if t.HSTSSubDomains && t.HSTS == nil {
 		c.fail(path+".hstsIncludeSubDomains", "has no effect without hsts: set hsts to a time like 8760h")
 	}
-	if len(t.Certificates) == 0 {
-		c.fail(path+".certificates", "missing: want at least one {cert: FILE, key: FILE}")
+	c.acme(path+".acme", t.ACME)
+	if len(t.Certificates) == 0 && t.ACME == nil {
+		c.fail(path+".certificates", "missing: want at least one {cert: FILE, key: FILE}, or acme")
 	}
 	if len(t.Certificates) > maxCertificates {
 		c.fail(path+".certificates", "%d certificates are more than %d", len(t.Certificates), maxCertificates)
@@ -36,6 +40,60 @@ func (c *checker) listenerTLS(path string, t *ListenerTLS) {
 		if f.Key == "" {
 			c.fail(at+".key", "missing: want a file with the private key in PEM")
 		}
+	}
+}
+
+// maxNames limits the certificates that a listener obtains. A node orders one after another.
+const maxNames = 100
+
+// serverName accepts a name of DNS in lower case, for which an authority issues certificates.
+var serverName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+func (c *checker) acme(path string, a *ACME) {
+	if a == nil {
+		return
+	}
+	if !a.TermsAgreed {
+		c.fail(path+".termsAgreed", "want true: read the terms of service of the authority; without consent it creates no account")
+	}
+	switch n := len(a.Names); {
+	case n == 0:
+		c.fail(path+".names", "missing: want the names for which to obtain certificates, such as [shop.example.com]")
+	case n > maxNames:
+		c.fail(path+".names", "%d names are more than %d", n, maxNames)
+		a.Names = a.Names[:maxNames]
+	}
+	for i, name := range a.Names {
+		c.serverName(fmt.Sprintf("%s.names[%d]", path, i), name, a.Names[:i])
+	}
+	if local, domain, ok := strings.Cut(a.Email, "@"); a.Email != "" && (!ok || local == "" || domain == "" || strings.ContainsFunc(a.Email, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(",?&", r) })) {
+		c.fail(path+".email", "%q: want one address, such as ops@example.com", a.Email)
+	}
+	if u, err := url.Parse(a.Directory); a.Directory != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil) {
+		c.fail(path+".directory", "%q: want an https:// address", a.Directory)
+	}
+	c.oneOf(path+".keyType", a.KeyType, "p256", "rsa2048")
+	c.oneOf(path+".challenge", a.Challenge, certs.TLSALPN01, certs.HTTP01)
+	if e := a.ExternalAccount; e != nil {
+		if e.ID == "" {
+			c.fail(path+".externalAccount.id", "missing")
+		}
+		if e.Key == "" {
+			c.fail(path+".externalAccount.key", "missing: want a reference such as ${file:/etc/smartlb/acme-key}")
+		} else if err := e.Key.Check(); err != nil {
+			c.fail(path+".externalAccount.key", "%v", err)
+		}
+	}
+}
+
+func (c *checker) serverName(path, name string, before []string) {
+	switch {
+	case strings.Contains(name, "*"):
+		c.fail(path, "%q: certificates for wildcards need the challenge dns-01, which is not supported; write each name, or use certificates", name)
+	case len(name) > 253 || !serverName.MatchString(name):
+		c.fail(path, "%.300q: want a name such as shop.example.com, in lower case and without port%s", name, punycode(name))
+	case slices.Contains(before, name):
+		c.fail(path, "%q is there twice", name)
 	}
 }
 

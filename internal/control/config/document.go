@@ -215,9 +215,11 @@ type ProxyProtocol struct {
 
 // ListenerTLS is the encryption of a listener. The files are read on each node.
 type ListenerTLS struct {
-	// 1 to 1000 certificates with their keys, as files on each node. A client gets the certificate of the server name that
-	// it asks for, otherwise the first one. A changed pair is served within 2 s, without a restart; required
+	// at most 1000 certificates with their keys, as files on each node. A client gets the certificate of the server name that
+	// it asks for, otherwise the first one. A changed pair is served within 2 s, without a restart. Either `certificates` or
+	// `acme` is required; default none
 	Certificates []Files `yaml:"certificates"`
+	ACME         *ACME   `yaml:"acme"`       // certificates that each node obtains from an ACME authority and renews, see docs/tls.md; default none
 	MinVersion   string  `yaml:"minVersion"` // oldest version of TLS for clients, one of `1.2`, `1.3`; default 1.2
 
 	// file with 1 to 16 keys of session tickets that all nodes share. A changed file is used within 2 s. The reference of its
@@ -230,6 +232,26 @@ type ListenerTLS struct {
 	// forget it; default the instance's own field
 	HSTS           *time.Duration `yaml:"hsts"`
 	HSTSSubDomains bool           `yaml:"hstsIncludeSubDomains"` // the same for the names below the host; default false
+}
+
+// ACME says for which names each node obtains certificates, and from which authority (RFC 8555).
+type ACME struct {
+	Names       []string `yaml:"names"`       // 1 to 100 names, each of which gets a certificate of its own: `shop.example.com`. Wildcards are not supported; required
+	TermsAgreed bool     `yaml:"termsAgreed"` // must be true: the operator accepts the terms of service of the authority; required
+	Email       string   `yaml:"email"`       // address at which the authority reaches the operator. It is sent when the account is created; default none
+	Directory   string   `yaml:"directory"`   // https:// address of the authority's directory; default https://acme-v02.api.letsencrypt.org/directory
+	// PEM file with the certificates of the authorities that signed the directory's own certificate, for a private ACME
+	// authority; default the authorities of the system
+	CA              string           `yaml:"ca"`
+	KeyType         string           `yaml:"keyType"`         // key of the certificates, one of `p256`, `rsa2048`; default p256
+	Challenge       string           `yaml:"challenge"`       // how the authority verifies a name: `tls-alpn-01` on port 443, `http-01` on port 80; default both in turn, tls-alpn-01 first
+	ExternalAccount *ExternalAccount `yaml:"externalAccount"` // account that exists at the authority, if the authority requires one; default none
+}
+
+// ExternalAccount is an account at an authority to which the node's ACME account is bound (RFC 8555 §7.3.4).
+type ExternalAccount struct {
+	ID  string     `yaml:"id"`  // id of the account; required
+	Key secret.Ref `yaml:"key"` // key of the account in base64url, as the authority shows it; required
 }
 
 // ClientCertificates says which certificates a listener requests from clients, and what instances get to know of them.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -53,9 +54,22 @@ func (c *checker) warnings(t Traffic, given func(path string) bool) {
 		c.warn("listeners", "there are no routes: every request gets 404")
 	}
 	c.loops(t)
+	c.unreachable(t.Listeners)
 	for i, s := range t.Services {
 		if !used[s.ID] && s.ID != "" {
 			c.warn(fmt.Sprintf("services[%d]", i), "no route uses the service %s", s.ID)
+		}
+	}
+}
+
+// unreachable warns about automatic certificates whose challenge no listener answers.
+func (c *checker) unreachable(listeners []Listener) {
+	if slices.ContainsFunc(listeners, func(l Listener) bool { return l.TLS == nil }) {
+		return
+	}
+	for i, l := range listeners {
+		if l.TLS.ACME != nil && l.TLS.ACME.Challenge == certs.HTTP01 {
+			c.warn(fmt.Sprintf("listeners[%d].tls.acme.challenge", i), "no listener answers http-01: add a listener without TLS on port 80, or use tls-alpn-01")
 		}
 	}
 }

@@ -30,6 +30,9 @@ type Config struct {
 	Apply func(t config.Traffic, revision string) error
 	// Override replaces the overrides in effect.
 	Override func([]event.Override)
+	// Challenges replaces the challenges of the log, oldest first. It may be nil. It is called after each batch of
+	// records, and must not block.
+	Challenges func([]Challenge)
 	// Unsigned is called for each record that is not applied because no known key signed it. It may be nil.
 	Unsigned func()
 	// Changed is called after a new current revision, whether this node applied or refused it.
@@ -276,8 +279,11 @@ func (c *Control) settle() {
 func (c *Control) next() (document string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.base = slices.Clone(c.log.Overrides) // the fold changes its own list in place
+	c.base = slices.Clone(c.log.Overrides) // the fold changes its own lists in place
 	c.putOverrides(c.now())
+	if c.cfg.Challenges != nil {
+		c.cfg.Challenges(slices.Clone(c.log.Challenges))
+	}
 	if c.cfg.FileOnly || c.log.Revision == "" || c.log.Revision == c.tried {
 		return ""
 	}

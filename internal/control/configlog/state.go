@@ -48,8 +48,9 @@ const (
 	ResultLost            Result = "lost"       // its base was not the current revision
 	ResultOverride        Result = "override"
 	ResultSilence         Result = "silence"
+	ResultChallenge       Result = "challenge" // not in the history
 	ResultUnreadable      Result = "unreadable"
-	ResultUnauthenticated Result = "unauthenticated" // it has no signature, and this node requires one
+	ResultUnauthenticated Result = "unauthenticated" // it has no signature, and this node requires one, as every node does for a challenge
 	ResultBadSignature    Result = "bad signature"
 	ResultReplayed        Result = "replayed" // signed and already in the log
 )
@@ -57,7 +58,7 @@ const (
 // Applied reports whether every node that has the same keys put the record into effect.
 func (r Result) Applied() bool {
 	switch r {
-	case ResultCurrent, ResultSuperseded, ResultOverride, ResultSilence:
+	case ResultCurrent, ResultSuperseded, ResultOverride, ResultSilence, ResultChallenge:
 		return true
 	}
 	return false
@@ -80,6 +81,7 @@ type State struct {
 	Document   string
 	Overrides  []event.Override // in effect, one per instance and kind
 	Silences   []Silence        // latest of each id, including ended silences
+	Challenges []Challenge      // in the order of the log, of the last hour before the newest one
 	History    []Entry          // oldest first, at most maxHistory per room
 	NextOffset int64
 	documents  int    // bytes of documents in History
@@ -155,6 +157,9 @@ func (s *State) Fold(u Update) bool {
 	case ResultSilence:
 		s.silence(Silence{Silence: u.Silence, Author: u.Author, Reason: u.Comment, Since: u.Timestamp})
 		e.Summary = DescribeSilence(u.Silence)
+	case ResultChallenge:
+		s.challenge(u)
+		return false // thousands of them over the years must not displace changes from the history
 	case ResultLost:
 		e.Winner = s.Revision
 	case ResultCurrent:
@@ -174,7 +179,7 @@ func (s *State) judge(u Update) Result {
 	switch {
 	case u.Err != nil:
 		return ResultUnreadable
-	case u.Writer.State == sign.Unsigned:
+	case u.Writer.State == sign.Unsigned, u.Kind == event.KindChallenge && u.Writer.State == sign.Unchecked:
 		return ResultUnauthenticated
 	case u.Writer.Refused():
 		return ResultBadSignature
@@ -184,6 +189,8 @@ func (s *State) judge(u Update) Result {
 		return ResultOverride
 	case u.Kind == event.KindSilence:
 		return ResultSilence
+	case u.Kind == event.KindChallenge:
+		return ResultChallenge
 	case !s.takes(u.Base, u.Adopt):
 		return ResultLost
 	}
@@ -200,6 +207,8 @@ func read(value []byte) (event.ConfigUpdate, error) {
 	switch u.Kind {
 	case event.KindSilence:
 		return u, nil
+	case event.KindChallenge:
+		return u, CheckChallenge(u.Challenge)
 	case event.KindOverride:
 		u.Override.Author, u.Override.Reason, u.Override.Since = "", "", time.Time{} // the fields of the message apply instead
 		if err := CheckOverride(u.Override); err != nil {

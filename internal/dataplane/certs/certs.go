@@ -1,6 +1,7 @@
 // Package certs serves the certificates of a TLS listener from files. It chooses one by the server name that a client
 // asks for, verifies the certificates of clients, and takes over changed files while connections are served. Nodes that
-// share ticket keys resume each other's sessions.
+// share ticket keys resume each other's sessions. A file of an automatic certificate ([Awaited]) may come later;
+// [Challenges] answers the authority that verifies its name.
 package certs
 
 import (
@@ -17,10 +18,19 @@ import (
 // comparable.
 type Pair struct{ Cert, Key string }
 
+// Awaited names the file of a certificate that this process obtains: the certificate, its chain and its key. While there
+// is no file, clients that ask for the name are refused. Values are comparable.
+type Awaited struct {
+	Name string // lower case
+	File string
+}
+
 // Config of a Set.
 type Config struct {
-	Pairs      []Pair // at least one; the first one serves clients that name no known server
-	MinVersion uint16 // tls.VersionTLS12 or tls.VersionTLS13
+	Pairs      []Pair      // the first one serves clients that name no known server
+	Awaited    []Awaited   // at least one, unless there are Pairs; a certificate of Pairs with the same name is preferred
+	Challenges *Challenges // of the names in Awaited; nil: none
+	MinVersion uint16      // tls.VersionTLS12 or tls.VersionTLS13
 	Protocols  []string
 	ClientAuth tls.ClientAuthType // NoClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert
 	ClientCA   string             // file with the certificates of the authorities of clients, in PEM; unless NoClientCert
@@ -30,7 +40,7 @@ type Config struct {
 
 // Same reports whether two configurations differ in nothing but the log.
 func (c Config) Same(o Config) bool {
-	return slices.Equal(c.Pairs, o.Pairs) && c.MinVersion == o.MinVersion && slices.Equal(c.Protocols, o.Protocols) &&
+	return slices.Equal(c.Pairs, o.Pairs) && slices.Equal(c.Awaited, o.Awaited) && c.Challenges == o.Challenges && c.MinVersion == o.MinVersion && slices.Equal(c.Protocols, o.Protocols) &&
 		c.ClientAuth == o.ClientAuth && c.ClientCA == o.ClientCA && c.TicketKeys == o.TicketKeys
 }
 
@@ -43,25 +53,32 @@ type Set struct {
 
 	mu    sync.Mutex
 	parts []*part
-	certs []*tls.Certificate // in the order of cfg.Pairs
+	certs []*tls.Certificate // of cfg.Pairs, then of cfg.Awaited
 }
 
-// Load reads all files. The error names every file that cannot be used, with the reason.
+// Load reads all files. The error names every file that cannot be used, with the reason. An awaited file is no reason:
+// Status reports it.
 func Load(cfg Config) (*Set, error) {
-	if len(cfg.Pairs) == 0 {
+	if len(cfg.Pairs)+len(cfg.Awaited) == 0 {
 		return nil, errors.New("no certificate is named")
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{cfg: cfg, certs: make([]*tls.Certificate, len(cfg.Pairs))}
+	s := &Set{cfg: cfg, certs: make([]*tls.Certificate, len(cfg.Pairs)+len(cfg.Awaited))}
+	s.index.Store(indexOf(cfg.Awaited, nil))
 	s.tls = &tls.Config{MinVersion: cfg.MinVersion, NextProtos: cfg.Protocols, GetCertificate: s.choose}
 	for i, pair := range cfg.Pairs {
 		s.parts = append(s.parts, &part{kind: "certificate", files: []string{pair.Cert, pair.Key}, read: func(p *part) error { return s.takePair(p, i) }})
 	}
+	for i, a := range cfg.Awaited {
+		s.parts = append(s.parts, &part{kind: "automatic certificate", files: []string{a.File}, awaited: true, read: func(p *part) error { return s.takeAwaited(p, i) }})
+	}
 	if cfg.ClientAuth != tls.NoClientCert {
 		s.parts = append(s.parts, &part{kind: "client authorities", files: []string{cfg.ClientCA}, read: s.takeAuthorities})
-		s.tls.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.clients.Load(), nil }
+	}
+	if cfg.ClientAuth != tls.NoClientCert || cfg.Challenges != nil {
+		s.tls.GetConfigForClient = s.configFor
 	}
 	if cfg.TicketKeys != "" {
 		s.parts = append(s.parts, &part{kind: "ticket keys", files: []string{cfg.TicketKeys}, read: s.takeTicketKeys})
@@ -69,12 +86,23 @@ func Load(cfg Config) (*Set, error) {
 	var bad []error
 	for _, p := range s.parts {
 		p.refresh()
-		bad = append(bad, p.bad)
+		if !p.awaited {
+			bad = append(bad, p.bad)
+		}
 	}
 	if err := errors.Join(bad...); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// configFor returns the configuration for one client; nil: the configuration of the listener. An authority that verifies
+// a name gets its own, without the certificates of clients.
+func (s *Set) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if c := s.cfg.Challenges.configFor(hello); c != nil {
+		return c, nil
+	}
+	return s.clients.Load(), nil
 }
 
 // TLS returns the configuration of the listener. It stays the same while files change, so sessions can be resumed. It

@@ -13,9 +13,10 @@ import (
 
 // part is what one or two files hold together: a certificate with its key, the authorities of clients, or ticket keys.
 type part struct {
-	kind  string // for the log
-	files []string
-	read  func(*part) error // reads the files and puts them to use; after an error nothing has changed
+	kind    string // for the log
+	files   []string
+	awaited bool              // the file may come later
+	read    func(*part) error // reads the files and puts them to use; after an error nothing has changed
 
 	state []stamp // of files, when they were read last
 	bad   error   // why the newest files are not used; nil: they are

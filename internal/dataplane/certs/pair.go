@@ -16,7 +16,7 @@ func (s *Set) takePair(p *part, i int) error {
 		return err
 	}
 	s.certs[i] = cert
-	s.index.Store(indexOf(s.certs))
+	s.index.Store(indexOf(s.cfg.Awaited, s.certs))
 	p.begins, p.expires = cert.Leaf.NotBefore, cert.Leaf.NotAfter
 	s.warnPair(s.cfg.Pairs[i], cert.Leaf)
 	return nil

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"testing"
 
+	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
@@ -33,7 +34,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 						return
 					}
 				}
-			}, func(c *Config, _ *dispatch.Route) { c.AccessLog = io.Discard })
+			}, func(c *Config, _ *dispatch.Route) { c.AccessLog, c.Challenges = io.Discard, new(certs.Challenges) })
 			conn := b.dial()
 			defer conn.Close()
 			buf, request := make([]byte, 4096), []byte(tc.request)

@@ -96,6 +96,8 @@ type Config struct {
 	HalfCloseTimeout time.Duration // time to answer a client that closed its sending side; default 30 s
 	TunnelTimeout    time.Duration // of a WebSocket without bytes in both directions; default 1 h
 
+	Challenges Challenges // of authorities of certificates; nil: none
+
 	Shortage *guard.Shortage // notes that this process lacks descriptors, memory, ports or an answer of its name server; default: a new Shortage
 
 	Now func() int64 // monotonic nanoseconds, above 0; default the process clock

@@ -215,6 +215,9 @@ func (c *conn) refuseHead(e *exchange, bad *h1.Error) {
 
 // handle answers a request whose head was read.
 func (c *conn) handle(e *exchange) (keep bool) {
+	if answer := c.challenge(e); answer != "" {
+		return c.answerChallenge(e, answer)
+	}
 	if port := c.settings().HTTPSPort; port > 0 {
 		return c.redirect(e, port)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
@@ -179,6 +180,7 @@ type Handshake uint8
 // The ways in which a handshake ends.
 const (
 	HandshakeDone       Handshake = iota
+	HandshakeChallenge            // an authority of certificates verified a name (RFC 8737); no request follows
 	HandshakePlainHTTP            // the client speaks HTTP in the clear
 	HandshakeOther                // the client speaks something else than TLS
 	HandshakeVersion              // no common version of TLS
@@ -194,7 +196,7 @@ const (
 )
 
 var handshakeNames = [NumHandshakes]string{
-	"done", "plain-http", "not-tls", "no-common-version", "no-common-cipher", "no-common-protocol", "unknown-server-name",
+	"done", "acme-challenge", "plain-http", "not-tls", "no-common-version", "no-common-cipher", "no-common-protocol", "unknown-server-name",
 	"refused-by-client", "client-certificate", "timeout", "client-left", "failed",
 }
 
@@ -209,7 +211,13 @@ func (c *conn) handshake(s *secure) bool {
 	late := c.watch.disarm() != 0
 	c.now = c.p.cfg.Now()
 	how := handshakeOf(err, late)
+	if how == HandshakeDone && s.conn.ConnectionState().NegotiatedProtocol == certs.ChallengeProtocol {
+		how = HandshakeChallenge
+	}
 	c.p.count.handshakes[how].Add(1)
+	if how == HandshakeChallenge {
+		return false
+	}
 	if how == HandshakeDone {
 		c.cert = clientCertOf(s.conn.ConnectionState())
 		return true

@@ -118,6 +118,7 @@ func TestEachHandshakeIsNamed(t *testing.T) {
 			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
 		}), HandshakeCipher},
 		"protocol":       {nil, trust(func(c *tls.Config) { c.NextProtos = []string{"h3"} }), HandshakeALPN},
+		"challenge":      {func(c *tls.Config) { c.NextProtos = []string{"acme-tls/1"} }, trust(func(c *tls.Config) { c.NextProtos = []string{"acme-tls/1"} }), HandshakeChallenge},
 		"another ca":     {nil, trust(func(c *tls.Config) { c.RootCAs = stranger.Pool() }), HandshakeRefused},
 		"no client cert": {func(c *tls.Config) { c.ClientAuth = tls.RequireAndVerifyClientCert }, trust(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }), HandshakeClientCert},
 		"stranger's client cert": {func(c *tls.Config) {

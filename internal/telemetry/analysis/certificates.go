@@ -16,11 +16,12 @@ func fewCertificates(all []event.Certificate) []event.Certificate {
 	const most, longestName, longestReason = 100, 512, 512
 	out := []event.Certificate{}
 	for _, c := range all[:min(len(all), most)] {
-		if len(c.Listener) > longestName || len(c.File) > longestName || c.Expires.IsZero() && c.Refused == "" {
+		if len(c.Listener) > longestName || len(c.File) > longestName || c.Expires.IsZero() && c.Refused == "" && c.Order == "" {
 			continue
 		}
 		c.Listener, c.File = strings.Clone(c.Listener), strings.Clone(c.File)
 		c.Refused = strings.ToValidUTF8(strings.Clone(c.Refused[:min(len(c.Refused), longestReason)]), "")
+		c.Order = strings.ToValidUTF8(strings.Clone(c.Order[:min(len(c.Order), longestReason)]), "")
 		out = append(out, c)
 	}
 	return slices.Clip(out)
@@ -35,9 +36,14 @@ func (t *Task) judgeCertificates(n *node, now time.Time, fx *Effects) {
 			Rule: rule.CertificateExpires, Verdict: rule.Bad, Value: event.Some(1),
 			Labels:      map[string]string{"node": n.Node, "listener": c.Listener, "file": c.File},
 			Summary:     fmt.Sprintf("certificate %s of listener %s on proxy %s expires on %s", c.File, c.Listener, n.Node, c.Expires.UTC().Format(time.RFC3339)),
-			Description: "Clients refuse an expired certificate. Replace the file; the proxy serves the new certificate within 2 s.",
+			Description: "Clients refuse an expired certificate. Replace the file; the proxy serves the new certificate within 2 s. An automatic certificate needs no action, unless the alert certificate-order-failed fires.",
 		}
-		if c.Refused != "" {
+		switch {
+		case c.Order != "":
+			j.Rule = rule.CertificateOrderFailed
+			j.Summary = fmt.Sprintf("proxy %s did not obtain the certificate %s of listener %s", n.Node, c.File, c.Listener)
+			j.Description = fmt.Sprintf("Reason: %s. A stored certificate stays in use. Next order: %s.", c.Order, c.Retry.UTC().Format(time.RFC3339))
+		case c.Refused != "":
 			j.Rule = rule.CertificateRefused
 			j.Summary = fmt.Sprintf("proxy %s does not use the changed file %s of listener %s", n.Node, c.File, c.Listener)
 			j.Description = "Reason: " + c.Refused + ". The proxy continues with what it read before. Correct the file."
@@ -46,7 +52,7 @@ func (t *Task) judgeCertificates(n *node, now time.Time, fx *Effects) {
 		t.say(j, now, fx)
 	}
 	for _, a := range t.alerts.Active() {
-		for _, r := range [...]rule.Rule{rule.CertificateExpires, rule.CertificateRefused} {
+		for _, r := range [...]rule.Rule{rule.CertificateExpires, rule.CertificateRefused, rule.CertificateOrderFailed} {
 			if a.RuleID == r.ID && a.Labels["node"] == n.Node && !slices.ContainsFunc(bad, func(j rule.Judgement) bool {
 				return j.Rule.ID == r.ID && maps.Equal(j.Labels, a.Labels)
 			}) {

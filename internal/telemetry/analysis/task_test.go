@@ -498,6 +498,20 @@ func TestANodesCertificatesAreAlertsOfTheNode(t *testing.T) {
 	if want = append(want, "certificate-expires  resolved"); !slices.Equal(b.alerts(), want) {
 		t.Fatalf("after the certificate was exchanged: %q", b.alerts())
 	}
+	order := event.Certificate{Listener: "web", File: "/acme/a.pem", Order: "order: 429 rateLimited: too many certificates", Retry: b.now.Add(time.Hour)}
+	say("n1", 1, order)
+	if want = append(want, "certificate-order-failed  firing"); !slices.Equal(b.alerts(), want) {
+		t.Fatalf("after an order failed: %q", b.alerts())
+	}
+	all := decodeAll(t, b.all, event.TopicAlerts, event.DecodeAlert)
+	if text := all[len(all)-1].Annotations; !strings.Contains(text.Summary, "proxy n1 did not obtain the certificate /acme/a.pem of listener web") ||
+		!strings.Contains(text.Description, "too many certificates") || !strings.Contains(text.Description, order.Retry.UTC().Format(time.RFC3339)) {
+		t.Errorf("texts: %+v", text)
+	}
+	say("n1", 2)
+	if want = append(want, "certificate-order-failed  resolved"); !slices.Equal(b.alerts(), want) {
+		t.Fatalf("after the certificate was obtained: %q", b.alerts())
+	}
 }
 
 func TestARefusedFileIsAnAlertOfTheNode(t *testing.T) {

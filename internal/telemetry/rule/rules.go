@@ -40,6 +40,8 @@ var (
 	// CertificateRefused: a node cannot use the changed files of a TLS listener and continues with the files before. It
 	// waits, because a certificate and its key do not change in the same moment.
 	CertificateRefused = Rule{ID: "certificate-refused", Severity: event.SeverityWarning, For: 10 * time.Second, Keep: 0}
+	// CertificateOrderFailed: a node did not obtain an automatic certificate. The order is repeated.
+	CertificateOrderFailed = Rule{ID: "certificate-order-failed", Severity: event.SeverityWarning, For: 0, Keep: 0}
 	// FileRefused: a node refused its changed configuration file and serves the configuration before.
 	FileRefused = Rule{ID: "config-file-refused", Severity: event.SeverityWarning, For: 0, Keep: 0}
 	// UpgradeFailed: the new binary of a node did not become ready, and the old process continues.
@@ -52,7 +54,7 @@ var (
 
 // Known reports whether this program has a rule with the id.
 func Known(id string) bool {
-	for _, r := range [...]Rule{InstanceDown, FastFailing, Panic, MassDrain, TelemetryStale, TopicRecreated, NodeShortage, CertificateExpires, CertificateRefused, FileRefused, UpgradeFailed, TelemetryQuota, Unsigned} {
+	for _, r := range [...]Rule{InstanceDown, FastFailing, Panic, MassDrain, TelemetryStale, TopicRecreated, NodeShortage, CertificateExpires, CertificateRefused, CertificateOrderFailed, FileRefused, UpgradeFailed, TelemetryQuota, Unsigned} {
 		if r.ID == id {
 			return true
 		}

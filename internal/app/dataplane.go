@@ -138,6 +138,7 @@ func listenerOf(l config.Listener) proxy.Listener {
 	if l.ProxyProtocol != nil {
 		out.ProxyFrom = l.ProxyProtocol.From
 	}
+	out.ReusePort, out.Backlog, out.KeepAlive = l.ReusePort, l.Backlog, l.KeepAlive
 	out.HTTP1Only = l.HTTP1Only
 	out.MaxConnections = l.Limits.Connections
 	if b := l.Limits.BodyBytes; b != nil {

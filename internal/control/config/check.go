@@ -197,6 +197,7 @@ func (c *checker) traffic(t Traffic) {
 		c.redirect(path, l)
 		c.proxyFrom(path+".proxyProtocol", l.ProxyProtocol)
 		c.listenerLimits(path, l)
+		c.bind(path, l)
 		c.oneOf(path+".encodedCharacters", l.EncodedCharacters, "keep", "reject")
 		c.oneOf(path+".underscoreHeaders", l.UnderscoreHeaders, "drop", "keep", "reject")
 		c.oneOf(path+".requestId", l.RequestID, "trusted", "keep", "overwrite")

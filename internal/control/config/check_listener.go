@@ -10,6 +10,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 func (c *checker) listenerTLS(path string, t *ListenerTLS) {
@@ -168,6 +169,22 @@ func (c *checker) listenerLimits(path string, l Listener) {
 	}
 	if t.Upload != nil {
 		c.timeouts(path, true, []timeout{{"upload", *t.Upload}})
+	}
+}
+
+// bind checks the options of the socket.
+func (c *checker) bind(path string, l Listener) {
+	if l.Backlog < 0 || l.Backlog > 65535 {
+		c.fail(path+".backlog", "want 0 to 65535, got %d", l.Backlog)
+	}
+	if _, given := c.at[path+".keepAlive"]; (given || l.KeepAlive != 0) && (l.KeepAlive < 3*time.Second || l.KeepAlive > 24*time.Hour) {
+		c.fail(path+".keepAlive", "want 3s to 24h, got %s", l.KeepAlive)
+	}
+	if upstream.IsUnix(l.Address) && l.ReusePort {
+		c.fail(path+".reusePort", "a Unix socket belongs to one process: remove reusePort")
+	}
+	if upstream.IsUnix(l.Address) && l.KeepAlive != 0 {
+		c.fail(path+".keepAlive", "has no effect: a Unix socket tells the proxy when a client ends")
 	}
 }
 

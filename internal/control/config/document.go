@@ -180,6 +180,11 @@ type Listener struct {
 	RedirectToHTTPS bool `yaml:"redirectToHttps"` // answer every request with a redirect to its https URL. No request reaches an instance; default false
 	HTTPSPort       int  `yaml:"httpsPort"`       // port in the URL of a redirect, 1 to 65535. Without it the URL has no port, which means 443; default none
 
+	// other processes on this machine may listen on the same address, and the kernel shares new connections among them. A
+	// change needs a restart; default false
+	ReusePort bool             `yaml:"reusePort"`
+	Backlog   int              `yaml:"backlog"`   // connections that wait to be accepted, 0 to 65535. The system may allow fewer (net.core.somaxconn). 0: what the system allows; default 0
+	KeepAlive time.Duration    `yaml:"keepAlive"` // silence after which TCP asks whether a client is still there, 3s to 24h. After a third of it, TCP asks again, three times in all. Not for Unix sockets; default 15s
 	HTTP1Only bool             `yaml:"http1Only"` // clients cannot use HTTP/2, neither inside TLS nor without; default false
 	Limits    ListenerLimits   `yaml:"limits"`    // limits of this listener, in addition to or instead of those of `proxy.limits`
 	Timeouts  ListenerTimeouts `yaml:"timeouts"`  // waiting times of this listener instead of those of `proxy.timeouts`, each 100ms to 720h

@@ -97,6 +97,10 @@ services:
 		want                     string // the beginning of the error; empty: valid
 	}{
 		{listener: "limits: {bodyBytes: 0, connections: 5}, timeouts: {idle: 1s, upload: 0s}, http1Only: true"},
+		{listener: "reusePort: true, backlog: 100, keepAlive: 1m"},
+		{listener: "backlog: 65536", want: "line 2: listeners[0].backlog: want 0 to 65535"},
+		{listener: "keepAlive: 1s", want: "line 2: listeners[0].keepAlive: want 3s to 24h"},
+		{listener: "keepAlive: 0s", want: "line 2: listeners[0].keepAlive: want 3s to 24h"},
 		{listener: "limits: {bodyBytes: -1}", want: "line 2: listeners[0].limits.bodyBytes: want 0 to"},
 		{listener: "limits: {connections: -1}", want: "line 2: listeners[0].limits.connections: want 0 to"},
 		{listener: "timeouts: {idle: 0s}", want: "line 2: listeners[0].timeouts.idle: want 100ms to"},

@@ -31,16 +31,20 @@ type Listener struct {
 
 	Mode fs.FileMode // of the file of a Unix socket; 0: the umask decides
 
-	RejectEncoded  bool           // refuse encoded slashes, backslashes and control characters in a path
-	Underscores    h1.Underscores // request fields with '_' in their name; default: dropped
-	TLS            *tls.Config    // nil: no encryption. NextProtos may have h2
-	ClientFields   ClientFields   // for the instance, inside TLS
-	ProxyFrom      []netip.Prefix // peers whose connections must begin with a PROXY header, before TLS; default none
-	RequestID      RequestID      // which clients may set X-Request-Id; default: trusted proxies
-	Reserved       []string       // request fields that clients must not send: removed in every spelling, also if the peer is trusted
-	HSTS           string         // Strict-Transport-Security of every response inside TLS; empty: the instance's own
-	MaxBody        int64          // bytes of a request body; 0: Config.MaxBody, below 0: unlimited
-	MaxConnections int            // client connections; one above the limit gets 503. 0: only Config.MaxConnections
+	RejectEncoded bool           // refuse encoded slashes, backslashes and control characters in a path
+	Underscores   h1.Underscores // request fields with '_' in their name; default: dropped
+	TLS           *tls.Config    // nil: no encryption. NextProtos may have h2
+	ClientFields  ClientFields   // for the instance, inside TLS
+	ProxyFrom     []netip.Prefix // peers whose connections must begin with a PROXY header, before TLS; default none
+	RequestID     RequestID      // which clients may set X-Request-Id; default: trusted proxies
+	Reserved      []string       // request fields that clients must not send: removed in every spelling, also if the peer is trusted
+	HSTS          string         // Strict-Transport-Security of every response inside TLS; empty: the instance's own
+	ReusePort     bool           // other processes may listen on the same address; the kernel shares the connections among them
+	Backlog       int            // connections that wait to be accepted; 0: what the system allows
+	KeepAlive     time.Duration  // silence after which TCP asks whether a client is still there; 0: 15 s
+
+	MaxBody        int64 // bytes of a request body; 0: Config.MaxBody, below 0: unlimited
+	MaxConnections int   // client connections; one above the limit gets 503. 0: only Config.MaxConnections
 	Timeouts       Timeouts
 	HTTP1Only      bool // clients without TLS cannot use HTTP/2; inside TLS the protocols of TLS decide
 	HTTPSPort      int  // above 0: every request is redirected to https with this port, and none is routed

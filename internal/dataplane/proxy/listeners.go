@@ -73,9 +73,14 @@ func (p *Proxy) SetListeners(want []Listener) error {
 	next, fresh := make([]*listener, len(want)), []*listener{}
 	taken := map[*listener]bool{}
 	for i, w := range want {
-		if l := ls.find(w, taken); l != nil {
-			next[i], taken[l] = l, true
+		l := ls.find(w, taken)
+		if l == nil {
+			continue
 		}
+		if l.set.Load().ReusePort != w.ReusePort {
+			return fmt.Errorf("listener %s: reusePort of an open address cannot change: restart the node", w.Name)
+		}
+		next[i], taken[l] = l, true
 	}
 	for i, w := range want {
 		if next[i] != nil {
@@ -89,8 +94,8 @@ func (p *Proxy) SetListeners(want []Listener) error {
 		next[i] = &listener{Listener: ln}
 		fresh, taken[next[i]] = append(fresh, next[i]), true
 	}
-	for _, w := range want {
-		if err := setMode(w); err != nil {
+	for i, w := range want {
+		if err := errors.Join(setMode(w), setBacklog(next[i].Listener, w.Backlog)); err != nil {
 			closeAll(fresh)
 			return fmt.Errorf("listener %s: %w", w.Name, err)
 		}

@@ -169,6 +169,7 @@ func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 			continue
 		}
 		p.count.accepted.Add(1)
+		l.set.Load().keepAlive(sock)
 		wg.Go(c.serve)
 	}
 }

@@ -41,26 +41,6 @@ func (l *listener) Addr() net.Addr {
 	return l.Listener.Addr()
 }
 
-// listen binds the address of a listener. Binding does not wait, so it needs no context. Closing the listener removes
-// the file of a Unix socket.
-func listen(l Listener) (net.Listener, error) {
-	network, at := upstream.SplitAddress(l.Addr)
-	ln, err := net.Listen(network, at)
-	if network == "unix" && errors.Is(err, syscall.EADDRINUSE) {
-		if err = removeStale(at); err == nil {
-			ln, err = net.Listen(network, at)
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := setMode(l); err != nil {
-		_ = ln.Close()
-		return nil, err
-	}
-	return ln, nil
-}
-
 // setMode sets the mode of the file of a Unix socket, if the configuration has one.
 func setMode(l Listener) error {
 	network, at := upstream.SplitAddress(l.Addr)

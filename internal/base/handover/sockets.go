@@ -45,6 +45,15 @@ type listener struct {
 	of *Sockets
 }
 
+// SyscallConn gives access to the options of the socket.
+func (l *listener) SyscallConn() (syscall.RawConn, error) {
+	c, ok := l.Listener.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("%T is not a socket", l.Listener)
+	}
+	return c.SyscallConn()
+}
+
 // Listen returns a listener for a name and an address. It uses an inherited socket if one matches, otherwise open. A
 // socket of the old process matches by kind and address. A socket of systemd matches by name or address; the name
 // counts more.

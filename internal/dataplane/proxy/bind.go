@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"syscall"
@@ -41,9 +42,12 @@ func reusePort(fd int) error {
 
 // setBacklog sets how many connections of an open listener may wait to be accepted. listen(2) may be called again.
 func setBacklog(ln net.Listener, n int) error {
-	c, ok := ln.(syscall.Conn)
-	if !ok || n <= 0 {
+	if n <= 0 {
 		return nil
+	}
+	c, ok := ln.(syscall.Conn)
+	if !ok {
+		return fmt.Errorf("backlog: %T is not a socket", ln)
 	}
 	raw, err := c.SyscallConn()
 	if err != nil {

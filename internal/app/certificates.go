@@ -106,7 +106,7 @@ func (c *certificates) current() map[string]*certs.Set {
 	return maps.Clone(c.sets)
 }
 
-// problems returns the files of the open listeners that need an operator, ordered by listener.
+// problems returns the files of the open listeners and of the services that need an operator, in the order of their names.
 func (c *certificates) problems(now time.Time) (out []event.Certificate) {
 	sets, failed := c.current(), c.acme.problems()
 	for _, listener := range slices.Sorted(maps.Keys(sets)) {
@@ -124,6 +124,17 @@ func (c *certificates) problems(now time.Time) (out []event.Certificate) {
 			}
 			if p, ok := failed[s.File]; ok {
 				out = append(out, event.Certificate{Listener: listener, File: s.File, Order: p.Err.Error(), Retry: readable.Moment(p.Retry)})
+			}
+		}
+	}
+	backends := c.backends()
+	for _, service := range slices.Sorted(maps.Keys(backends)) {
+		for _, s := range backends[service].files.Status() {
+			if s.ExpiresSoon(now) {
+				out = append(out, event.Certificate{Service: service, File: s.File, Expires: readable.Moment(s.Expires)})
+			}
+			if s.Bad != nil {
+				out = append(out, event.Certificate{Service: service, File: s.File, Refused: s.Bad.Error()})
 			}
 		}
 	}

@@ -87,6 +87,30 @@ func TestAStatusNamesCertificatesWithProblems(t *testing.T) {
 	}
 }
 
+func TestAStatusNamesTheFilesForInstancesWithProblems(t *testing.T) {
+	ca, dir := certtest.New(t, "ca"), t.TempDir()
+	cert, key := ca.IssuePEM(certtest.Options{Client: true, NotBefore: time.Now().AddDate(-1, 0, 0), NotAfter: time.Now().AddDate(0, 0, 13)}, "proxy")
+	certFile, keyFile := certtest.Files(t, dir, "proxy", cert, key)
+	caFile := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(caFile, ca.PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := certificates{log: slog.New(slog.DiscardHandler)}
+	backends, err := c.loadServices([]config.Service{{ID: "shop", TLS: &config.ServiceTLS{CA: caFile, Cert: certFile, Key: keyFile}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.serveServices(backends)
+	if err := os.WriteFile(caFile, []byte("no authority"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	backends["shop"].files.Refresh()
+	got := c.problems(time.Now())
+	if len(got) != 3 || got[1].Service != "shop" || got[1].File != caFile || got[1].Refused == "" || got[2].File != certFile || got[2].Expires.IsZero() || got[2].Listener != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // A configuration with automatic certificates needs a folder for them, and the files of its authority.
 func TestAutomaticCertificatesNeedAFolder(t *testing.T) {
 	dir := t.TempDir()

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/smartlb/smartlb/internal/base/quota"
+	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/proxy"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
@@ -49,8 +50,8 @@ var (
 	descHeaders  = prometheus.NewDesc("smartlb_proxy_protocol_connections_total", "Client connections that must begin with a PROXY header, by result.", []string{"result"}, nil)
 	descInsecure = prometheus.NewDesc("smartlb_service_insecure", "1 for a service whose instances may have any certificate (insecure: true).", []string{"service"}, nil)
 	descShakes   = prometheus.NewDesc("smartlb_tls_handshakes_total", "TLS handshakes of clients, by result.", []string{"result"}, nil)
-	descExpires  = prometheus.NewDesc("smartlb_certificate_expires_timestamp_seconds", "When a certificate in a file of a TLS listener expires: the one in use that expires first.", []string{"listener", "file"}, nil)
-	descBadCert  = prometheus.NewDesc("smartlb_certificate_refused", "1 while a changed file of a TLS listener cannot be used and what was read before stays in use.", []string{"listener", "file"}, nil)
+	descExpires  = prometheus.NewDesc("smartlb_certificate_expires_timestamp_seconds", "When a certificate in a TLS file of a listener or of a service expires: the one in use that expires first.", []string{"listener", "service", "file"}, nil)
+	descBadCert  = prometheus.NewDesc("smartlb_certificate_refused", "1 while a changed TLS file of a listener or of a service cannot be used and what was read before stays in use.", []string{"listener", "service", "file"}, nil)
 	descOrder    = prometheus.NewDesc("smartlb_certificate_order_failed", "1 while the latest order of an automatic certificate has failed.", []string{"listener", "file"}, nil)
 	descBadFile  = prometheus.NewDesc("smartlb_config_file_refused", "1 while the changed configuration file is refused and the configuration before it serves.", nil, nil)
 	descUpgrade  = prometheus.NewDesc("smartlb_upgrade_failed", "1 after an upgrade of the binary that failed, until an upgrade succeeds or the node restarts.", nil, nil)
@@ -134,6 +135,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (c collector) tls(ch chan<- prometheus.Metric, s proxy.Stats) {
+	for service, b := range c.a.data.certs.backends() {
+		tlsFiles(ch, "", service, b.files.Status())
+	}
 	sets := c.a.data.certs.current()
 	if len(sets) == 0 {
 		return
@@ -150,21 +154,26 @@ func (c collector) tls(ch chan<- prometheus.Metric, s proxy.Stats) {
 			}
 			ch <- prometheus.MustNewConstMetric(descOrder, prometheus.GaugeValue, order, listener, a.File)
 		}
-		seen := map[string]bool{} // one file may be named twice
-		for _, st := range set.Status() {
-			if seen[st.File] {
-				continue
-			}
-			seen[st.File] = true
-			bad := 0.0
-			if st.Bad != nil {
-				bad = 1
-			}
-			if !st.Expires.IsZero() {
-				ch <- prometheus.MustNewConstMetric(descExpires, prometheus.GaugeValue, float64(st.Expires.Unix()), listener, st.File)
-			}
-			ch <- prometheus.MustNewConstMetric(descBadCert, prometheus.GaugeValue, bad, listener, st.File)
+		tlsFiles(ch, listener, "", set.Status())
+	}
+}
+
+// tlsFiles writes the series of the files of a listener or of a service.
+func tlsFiles(ch chan<- prometheus.Metric, listener, service string, files []certs.Status) {
+	seen := map[string]bool{} // one file may be named twice
+	for _, st := range files {
+		if seen[st.File] {
+			continue
 		}
+		seen[st.File] = true
+		bad := 0.0
+		if st.Bad != nil {
+			bad = 1
+		}
+		if !st.Expires.IsZero() {
+			ch <- prometheus.MustNewConstMetric(descExpires, prometheus.GaugeValue, float64(st.Expires.Unix()), listener, service, st.File)
+		}
+		ch <- prometheus.MustNewConstMetric(descBadCert, prometheus.GaugeValue, bad, listener, service, st.File)
 	}
 }
 

@@ -41,15 +41,17 @@ type NodeStatus struct {
 	RecreatedTopics []string          `json:"recreatedTopics,omitempty"`
 	UnsignedTopics  []string          `json:"unsignedTopics,omitempty"` // topics with recent records that were refused because no known key signed them
 	Shortage        string            `json:"shortage,omitempty"`       // what this node lacked within the last 30 s: descriptors, memory, ports, an answer of its name server
-	Certificates    []Certificate     `json:"certificates,omitempty"`   // files of TLS listeners with a problem
+	Certificates    []Certificate     `json:"certificates,omitempty"`   // files of TLS with a problem
 	RefusedFile     string            `json:"refusedFile,omitempty"`    // first line of the error for which this node refused its changed configuration file
 	FailedUpgrade   string            `json:"failedUpgrade,omitempty"`  // why the last upgrade of the binary failed
 	Drops           map[string]uint64 `json:"drops,omitempty"`          // number of lost messages, by queue
 }
 
-// Certificate is a problem with a file of a TLS listener. A file with several problems has an entry for each.
+// Certificate is a problem with a TLS file of a listener or of a service. A file with several problems has an entry for
+// each.
 type Certificate struct {
-	Listener string    `json:"listener" event:"required"`
+	Listener string    `json:"listener,omitempty"`
+	Service  string    `json:"service,omitempty"` // whose instances the file is for
 	File     string    `json:"file" event:"required,long"`
 	Expires  time.Time `json:"expires,omitzero"`  // of a served certificate that expires soon or has expired
 	Refused  string    `json:"refused,omitempty"` // why the changed file is not used

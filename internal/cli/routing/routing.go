@@ -42,11 +42,14 @@ func services(env *cli.Env) *cobra.Command {
 						in++
 					}
 				}
-				note := ""
+				var notes []string
 				if s.Panic {
-					note = "panic"
+					notes = append(notes, "panic")
 				}
-				t.Rows = append(t.Rows, []string{s.ID, s.Policy, rate(s.Rate), percent(s.ErrorRate), ms(s.MedianMs), fmt.Sprint(s.Active), fmt.Sprintf("%d/%d in", in, len(s.Instances)), note})
+				if s.Insecure {
+					notes = append(notes, "insecure TLS")
+				}
+				t.Rows = append(t.Rows, []string{s.ID, s.Policy, rate(s.Rate), percent(s.ErrorRate), ms(s.MedianMs), fmt.Sprint(s.Active), fmt.Sprintf("%d/%d in", in, len(s.Instances)), strings.Join(notes, ", ")})
 			}
 			return t
 		},

@@ -25,7 +25,7 @@ func FromViewsOf(views []keeper.ServiceView, t *trend.Trend, seconds int) []Serv
 }
 
 func fromView(v keeper.ServiceView, t *trend.Trend, seconds int) Service {
-	s := Service{ID: v.ID, Policy: v.Policy, Panic: v.Panic, HealthCheck: v.HealthCheck, MedianMs: v.MedianMs, Active: v.Active, Instances: make([]Instance, 0, len(v.Instances))}
+	s := Service{ID: v.ID, Policy: v.Policy, Panic: v.Panic, HealthCheck: v.HealthCheck, Insecure: v.Insecure, MedianMs: v.MedianMs, Active: v.Active, Instances: make([]Instance, 0, len(v.Instances))}
 	weights, errors := 0.0, 0.0
 	for _, iv := range v.Instances {
 		in := FromInstance(iv)

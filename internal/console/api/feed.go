@@ -152,7 +152,7 @@ func sceneOf(o Overview) *scene {
 	buffer, n := []byte(nil), 0
 	var ends []int
 	for i, v := range o.Services {
-		shape.WriteString(v.ID + "\x00" + v.Policy + "\x00" + v.HealthCheck + "\x01")
+		shape.WriteString(v.ID + "\x00" + v.Policy + "\x00" + v.HealthCheck + "\x00" + strconv.FormatBool(v.Insecure) + "\x01")
 		panicking := 0.0
 		if v.Panic {
 			panicking = 1

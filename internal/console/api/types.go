@@ -54,6 +54,7 @@ type Service struct {
 	Policy      string     `json:"policy"`
 	Panic       bool       `json:"panic"`
 	HealthCheck string     `json:"healthCheck,omitempty"`
+	Insecure    bool       `json:"insecure,omitempty"`
 	Rate        float64    `json:"rate"` // requests per second
 	ErrorRate   float64    `json:"errorRate"`
 	MedianMs    float64    `json:"medianMs"` // work-normalised latency; 0: unknown

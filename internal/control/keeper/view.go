@@ -21,6 +21,7 @@ type ServiceView struct {
 	Active      int64
 	PoolRev     uint64
 	HealthCheck string // "http /health", "tcp", or empty
+	Insecure    bool   // the certificates of the instances are not verified
 	Departed    uint64 // requests of instances that left the service
 	Instances   []InstanceView
 }
@@ -97,6 +98,7 @@ func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, MedianMs: p.MedianNs / 1e6,
 		Active: s.upstream.Active.Load(), PoolRev: p.Rev, Departed: s.left.total(),
 	}
+	v.Insecure = s.config.TLS != nil && s.config.TLS.Insecure
 	if h := s.config.HealthCheck; h != nil {
 		v.HealthCheck = strings.TrimSpace(h.Type + " " + h.Path)
 	}

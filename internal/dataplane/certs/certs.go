@@ -144,8 +144,12 @@ type Status struct {
 func (s *Set) Status() []Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]Status, len(s.parts))
-	for i, p := range s.parts {
+	return statusOf(s.parts)
+}
+
+func statusOf(parts []*part) []Status {
+	out := make([]Status, len(parts))
+	for i, p := range parts {
 		out[i] = Status{p.files[0], p.begins, p.expires, p.bad}
 	}
 	return out

@@ -81,6 +81,13 @@ func (c *Client) Refresh() {
 	}
 }
 
+// Status returns the state of all files: the authorities, then the certificate of the proxy.
+func (c *Client) Status() []Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return statusOf(c.parts)
+}
+
 // renew puts the files that were read to use. Sessions of before are forgotten: they would not be verified again.
 func (c *Client) renew() {
 	out := &tls.Config{
@@ -101,8 +108,12 @@ func (c *Client) takeAuthorities(p *part) error {
 		return err
 	}
 	c.roots = x509.NewCertPool()
+	p.begins, p.expires = time.Time{}, time.Time{}
 	for _, a := range all {
 		c.roots.AddCert(a)
+		if p.expires.IsZero() || a.NotAfter.Before(p.expires) {
+			p.begins, p.expires = a.NotBefore, a.NotAfter
+		}
 	}
 	return nil
 }
@@ -111,6 +122,7 @@ func (c *Client) takePair(p *part) error {
 	cert, err := readPair(c.cfg.Pair)
 	if err == nil {
 		c.cert = cert
+		p.begins, p.expires = cert.Leaf.NotBefore, cert.Leaf.NotAfter
 	}
 	return err
 }

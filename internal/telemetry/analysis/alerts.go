@@ -221,7 +221,7 @@ func (n *node) size() int {
 		}
 	}
 	for _, c := range n.Certificates {
-		size += len(c.Listener) + len(c.File) + len(c.Refused)
+		size += len(c.Listener) + len(c.Service) + len(c.File) + len(c.Refused)
 	}
 	return size
 }

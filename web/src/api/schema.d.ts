@@ -1340,6 +1340,8 @@ export interface components {
             /** @description Fewer than half of the instances are healthy */
             panic: boolean;
             healthCheck?: string;
+            /** @description The certificates of the instances are not verified; absent: false */
+            insecure?: boolean;
             rate: number;
             errorRate: components["schemas"]["Ratio"];
             /** @description Work-normalised latency; 0: unknown */

@@ -37,6 +37,11 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
           <WarnIcon /> panic
         </span>
       )}
+      {s.insecure && (
+        <span className="tag warn" title="The certificates of the instances are not verified (insecure: true). An attacker in the network can read and change all traffic">
+          <WarnIcon /> insecure TLS
+        </span>
+      )}
       <dl className="figures">
         <Figure name="requests/s" value={rate(s.rate)} />
         <Figure name="errors" value={percent(s.errorRate)} tone={tone(s.errorRate)} />

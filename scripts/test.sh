@@ -53,6 +53,11 @@ go test "${race[@]}" -timeout 10m ./internal/dataplane/proxy -tls
 echo "== the portable data plane (build tag smartlb_portable)"
 go test -tags smartlb_portable -timeout 10m ./internal/dataplane/proxy/...
 
+echo "== fuzzing what clients send, 20 s each"
+for target in h2:FuzzConn h2:FuzzHead proxyproto:FuzzParse certs:FuzzHello; do
+	go test -run '^$' -fuzz "^${target#*:}\$" -fuzztime 20s -fuzzminimizetime 20x "./internal/dataplane/${target%:*}"
+done
+
 echo "== darwin compiles"
 GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/smartlb
 

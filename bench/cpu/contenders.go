@@ -160,7 +160,8 @@ func only(measured bool, text string) string {
 
 const haproxyConf = `global
   nbthread 2
-  maxconn 4096
+  maxconn 12000
+  no strict-limits
   log %[1]s local0
 defaults
   mode http
@@ -170,7 +171,7 @@ defaults
   option http-keep-alive
   http-reuse always
   timeout connect 1s
-  timeout client 60s
+  timeout client 10m
   timeout server 60s
   unique-id-format %%{+X}o%%ci%%cp%%fi%%fp%%Ts%%rt%%pid
   unique-id-header X-Request-ID
@@ -205,7 +206,7 @@ func (s *stage) startHAProxy(ctx context.Context, addr string) (err error) {
 }
 
 const nginxConf = `worker_processes 2; daemon off; pid %[1]s/nginx.pid; error_log %[1]s/nginx.err;
-events { worker_connections 4096; }
+events { worker_connections 12000; }
 http {
   log_format j escape=json '{"time":"$time_iso8601","client":"$remote_addr","method":"$request_method","uri":"$request_uri","status":$status,"bytes":$body_bytes_sent,"duration":$request_time,"upstream":"$upstream_addr","upstream_time":"$upstream_response_time","id":"$request_id"}';
   access_log %[1]s/nginx-access.log j buffer=64k flush=1s;

@@ -31,6 +31,7 @@ type mode struct {
 	tls, http2, grpc bool
 	path             string
 	conns            int
+	idle             bool // connections without requests, and memory
 	full, resumed    bool // a connection for each request, with a full or with a resumed handshake
 }
 
@@ -52,6 +53,10 @@ var modes = []mode{
 		load: "wrk: 32 kept connections of HTTP/1.1 inside TLS 1.3, responses of 64 KiB."},
 	{name: "tls-body-1m", title: "CPU per response of 1 MiB inside TLS 1.3", tls: true, path: "/1m", conns: 8, unit: "response", goal: "At most 1.0 times HAProxy.",
 		load: "wrk: 8 kept connections of HTTP/1.1 inside TLS 1.3, responses of 1 MiB."},
+	{name: "idle", title: "Memory of idle connections", idle: true, path: "/", conns: 32, goal: "At most 6 KiB.",
+		load: fmt.Sprintf("%d connections of HTTP/1.1, each with one request, then idle.", idleCount)},
+	{name: "tls-idle", title: "Memory of idle connections inside TLS 1.3", idle: true, tls: true, path: "/", conns: 32, goal: "At most 20 KiB.",
+		load: fmt.Sprintf("%d connections of HTTP/1.1 inside TLS 1.3, each with one request, then idle.", idleCount)},
 	{name: "grpc", title: "CPU per unary call of gRPC", http2: true, grpc: true, path: "/grpc.testing.TestService/EmptyCall", conns: 8, unit: "call", goal: "At most 0.9 times nginx.",
 		load: fmt.Sprintf("h2load: 8 connections with %d calls of EmptyCall at a time, HTTP/2 without TLS on both sides, to two servers of grpc-go.", streams)},
 }
@@ -117,7 +122,7 @@ func (s *stage) startServers(ctx context.Context, _ string) error {
 
 // connections opens connections, each for one request, c at a time. With resumed, their sessions are resumed.
 func (s *stage) connections(ctx context.Context, url string, c int, span time.Duration, resumed bool) (n int64, err error) {
-	addr := strings.TrimSuffix(strings.TrimPrefix(url, "https://"), "/")
+	addr := s.addressOf(url)
 	ctx, cancel := context.WithTimeout(ctx, span)
 	defer cancel()
 	var done, wrong atomic.Int64
@@ -150,6 +155,13 @@ func (s *stage) connections(ctx context.Context, url string, c int, span time.Du
 		err = errors.New(url + " answered nothing")
 	}
 	return done.Load(), err
+}
+
+// addressOf returns host and port of a contender's URL.
+func (s *stage) addressOf(url string) string {
+	_, rest, _ := strings.Cut(url, "://")
+	addr, _, _ := strings.Cut(rest, "/")
+	return addr
 }
 
 // exchange makes one request on a connection of its own.

@@ -426,7 +426,7 @@ func TestAStormOfFaultsLeavesNothingBehind(t *testing.T) {
 
 	leave := func(*net.TCPConn) {}
 	reset := func(c *net.TCPConn) { _ = c.SetLinger(0) }
-	linger := func(c *net.TCPConn) { time.Sleep(300 * time.Millisecond) }
+	linger := func(_ *net.TCPConn) { time.Sleep(300 * time.Millisecond) }
 	storms := []struct {
 		text  string
 		after func(*net.TCPConn)

@@ -50,7 +50,9 @@ func (o *origin) serve() {
 		o.wg.Go(func() {
 			defer nc.Close()
 			_ = nc.SetDeadline(time.Now().Add(time.Minute)) // the whole takes seconds
-			for in := bufio.NewReader(nc); o.one(nc, in); {
+			in := bufio.NewReader(nc)
+			for more := true; more; {
+				more = o.one(nc, in)
 			}
 		})
 	}
@@ -73,7 +75,8 @@ func (o *origin) one(nc net.Conn, in *bufio.Reader) bool {
 		}
 	}
 	if chunked {
-		for l := ""; l != "0\r\n" && err == nil; l, err = in.ReadString('\n') {
+		for l := ""; l != "0\r\n" && err == nil; {
+			l, err = in.ReadString('\n')
 		}
 	} else {
 		_, err = io.CopyN(io.Discard, in, int64(length))

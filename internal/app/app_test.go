@@ -24,7 +24,7 @@ import (
 	"github.com/smartlb/smartlb/internal/test/leaktest"
 )
 
-func testLog(t *testing.T) *slog.Logger {
+func testLog(_ *testing.T) *slog.Logger {
 	if os.Getenv("SMARTLB_TEST_LOG") == "" {
 		return slog.New(slog.DiscardHandler)
 	}
@@ -171,7 +171,7 @@ func TestEverythingInOneProcess(t *testing.T) {
 }
 
 // tailOnce reads the first event of a topic's stream.
-func tailOnce(t *testing.T, admin, topic string) string {
+func tailOnce(_ *testing.T, admin, topic string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	req, _ := http.NewRequestWithContext(ctx, "GET", admin+"/api/v1/topics/"+topic+"/events?last=50", nil)

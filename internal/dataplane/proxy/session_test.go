@@ -143,7 +143,7 @@ func TestHTTP2AtTheSameTime(t *testing.T) {
 }
 
 func TestHTTP2OwnReplies(t *testing.T) {
-	b := run(t, []string{"127.0.0.1:1"}, func(c *Config, r *dispatch.Route) { r.Retry.Attempts = 0 })
+	b := run(t, []string{"127.0.0.1:1"}, func(_ *Config, r *dispatch.Route) { r.Retry.Attempts = 0 })
 	client, url := b.h2Client("/")
 	res, err := client.Get(url)
 	if err != nil {

@@ -70,6 +70,15 @@ func options(t *testing.T, roles ...string) Options {
 	return Options{Roles: roles, Document: d, DataDir: t.TempDir(), Kafka: true, Broker: b, Version: "test", Drain: time.Second, Log: testLog(t)}
 }
 
+// withoutKafka is options of a node that reads its routes, to one instance, from a file.
+func withoutKafka(t *testing.T, roles ...string) Options {
+	t.Helper()
+	traffic, text := instances(t, 1)
+	o := options(t, roles...)
+	o.Kafka, o.Document.Traffic, o.Traffic, o.FileName = false, traffic, text, "test.yaml"
+	return o
+}
+
 // run starts an app and stops it with the test.
 func run(t *testing.T, o Options) *App {
 	t.Helper()

@@ -11,7 +11,7 @@ test("lives from its creation to its deletion", async ({ page, otherPage }) => {
   const worker = setting("WORKER_URL");
   const file = setting("CONNECTOR_FILE");
   const control = (what: string) => fetch(`${setting("WORKER_CONTROL")}/${what}`, { method: "POST" });
-  const state = (want: string) => expect(page.locator(".connector-state .big").first(), `it is ${want}`).toHaveText(new RegExp(`^${want}`));
+  const state = (want: string) => expect(page.locator(".connector-state .big").first(), `it is ${want}`).toHaveText(new RegExp(`^\\s*${want}`));
   const onWorker = (path: string) => fetch(`${worker}/${path}`).then((r) => r.json());
   await page.goto("/");
   await page.locator(".side a[aria-current]").first().waitFor(); // the page listens by then

@@ -59,13 +59,8 @@ func consume(env *cli.Env) *cobra.Command {
 			f.BoolVarP(&a.spec.Follow, "follow", "f", false, "continue with new records until Ctrl-C")
 		},
 		Args: func(a *consumeArgs, words []string) error {
-			switch {
-			case len(words) < 1:
-				return errors.New("TOPIC is missing")
-			case words[0] == "":
-				return errors.New("TOPIC is empty")
-			case len(words) > 2:
-				return fmt.Errorf("unexpected argument %q", words[2])
+			if err := topicAndOne(words, ""); err != nil {
+				return err
 			}
 			a.spec.Topic = words[0]
 			if len(words) == 2 {

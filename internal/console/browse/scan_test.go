@@ -393,7 +393,7 @@ func TestASearchKeepsItsConnections(t *testing.T) {
 		if err != nil || end.Progress.Records != 15_000 {
 			t.Errorf("%s: %+v, %v", order, end, err)
 		}
-		if n := cluster.Accepted() - before; n > brokers+1 {
+		if n := cluster.Accepted() - before; n > brokers+2 { // one more if the library asks another broker for the cluster
 			t.Errorf("%s: %d connections to %d brokers", order, n, brokers)
 		}
 	}

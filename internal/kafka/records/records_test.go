@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -293,37 +292,10 @@ func TestProduceGoesToThePartitionThatIsNamed(t *testing.T) {
 	}
 }
 
-// silent listens and never answers, as a broker does that was stopped with
-// SIGSTOP or lost its network.
-func silent(t *testing.T) kafka.Config {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		var held []net.Conn
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				break
-			}
-			held = append(held, c)
-		}
-		for _, c := range held {
-			c.Close()
-		}
-	}()
-	t.Cleanup(func() { ln.Close(); <-done })
-	cfg := kafka.Default()
-	cfg.Brokers, cfg.RequestTimeout, cfg.DeliveryTimeout = []string{ln.Addr().String()}, 300*time.Millisecond, 300*time.Millisecond
-	return cfg
-}
-
 func TestABrokerThatHangsEndsConsumeAndProduce(t *testing.T) {
-	cfg := silent(t)
+	broker, _ := kafkatest.Mute(t)
+	cfg := kafka.Default()
+	cfg.Brokers, cfg.RequestTimeout, cfg.DeliveryTimeout = []string{broker}, 300*time.Millisecond, 300*time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for _, err := range records.Consume(ctx, cfg, records.ConsumeSpec{Topic: "t", Limit: 1}) {

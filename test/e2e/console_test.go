@@ -116,9 +116,9 @@ func runSpec(t *testing.T, name string, env []string, args ...string) {
 	out, err := run.CombinedOutput()
 	switch {
 	case err != nil:
-		t.Errorf("%s in the browser: %v\n%s", name, err, out)
+		t.Errorf("web/e2e/%s.spec.ts: %v; its paths are relative to web\n%s", name, err, out)
 	case strings.Contains(string(out), " skipped\n"):
-		t.Errorf("%s in the browser: tests were skipped\n%s", name, out)
+		t.Errorf("web/e2e/%s.spec.ts: tests were skipped\n%s", name, out)
 	case testing.Verbose():
 		t.Logf("%s", out) // with what it measured
 	}

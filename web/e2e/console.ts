@@ -1,6 +1,6 @@
 // What every browser test gets: a page of its own on the console at CONSOLE_URL, whose scripts must not fail or
 // complain, and the fixtures below.
-import { test as base, type APIRequestContext, type BrowserContext, type BrowserContextOptions, type Page } from "@playwright/test";
+import { test as base, type APIRequestContext, type BrowserContext, type Page } from "@playwright/test";
 import { expect } from "./matchers";
 import { Network } from "./network";
 
@@ -63,7 +63,7 @@ type Fixtures = {
   /** The id of an instance of the demo that is broken until the test ends. */
   broken: string;
   /** Opens a page in a context of its own: a browser opens six connections to one host, and every page holds a stream. */
-  otherPage: (options?: BrowserContextOptions) => Promise<Page>;
+  otherPage: () => Promise<Page>;
 };
 
 export const test = base.extend<Fixtures>({
@@ -81,10 +81,10 @@ export const test = base.extend<Fixtures>({
     await use(sick);
     await api.heal(sick);
   },
-  otherPage: async ({ browser, baseURL, contextOptions }, use) => {
+  otherPage: async ({ browser, network }, use) => {
     const contexts: BrowserContext[] = [];
-    await use(async (options) => {
-      const context = await browser.newContext({ ...contextOptions, baseURL: baseURL ?? "", ...options });
+    await use(async () => {
+      const context = await browser.newContext({ baseURL: network.url });
       contexts.push(context);
       return context.newPage();
     });

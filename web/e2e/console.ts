@@ -48,6 +48,11 @@ export class Api {
     await this.post(`/demo/instances/${instance}/fault`, { heal: true });
   }
 
+  /** Deletes a topic, if an earlier run has left it. */
+  async removeTopic(name: string) {
+    if ((await this.get("/topics")).some((t: { name: string }) => t.name === name)) await this.delete(`/topics/${name}`);
+  }
+
   private async call(method: string, path: string, data?: object): Promise<any> {
     const response = await this.request.fetch(`/api/v1${path}`, { method, ...(data && { data }) });
     if (!response.ok()) throw new Error(`${method} ${path}: ${response.status()} ${await response.text()}`);

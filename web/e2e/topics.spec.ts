@@ -14,13 +14,8 @@ const button = (page: Page, name: string) => dialog(page).getByRole("button", { 
 
 /** Makes a topic anew. */
 async function make(api: Api, name: string, settings: { partitions: number; configs?: Record<string, string> }) {
-  await remove(api, name);
+  await api.removeTopic(name);
   await expect.poll(() => api.post("/topics", { name, ...settings }).then(() => "made", String), `the topic ${name}`).toBe("made");
-}
-
-/** Deletes a topic, if an earlier run has left it. */
-async function remove(api: Api, name: string) {
-  if ((await api.get("/topics")).some((t: { name: string }) => t.name === name)) await api.delete(`/topics/${name}`);
 }
 
 test("lists, sorts and filters topics", async ({ page }) => {
@@ -81,7 +76,7 @@ test("shows schema and consumers at addresses of their own", async ({ page }) =>
 });
 
 test("creates a topic after the broker has checked it", async ({ page, api }) => {
-  await remove(api, "orders");
+  await api.removeTopic("orders");
   await page.goto("/topics");
   await page.getByRole("button", { name: "Create topic" }).click();
   await dialog(page).waitFor();
@@ -108,7 +103,7 @@ test("creates a topic after the broker has checked it", async ({ page, api }) =>
 
 test("clones a topic with its settings", async ({ page, api }) => {
   await make(api, "model", { partitions: 4, configs: { "retention.ms": "7200000" } });
-  await remove(api, "model-copy");
+  await api.removeTopic("model-copy");
   await page.goto("/topics/model");
   await page.getByRole("button", { name: "Clone …" }).click();
   await expect(page, "clone: the form has the model's shape").toSatisfy(() => document.querySelector<HTMLInputElement>("dialog input[type=number]")?.value === "4");

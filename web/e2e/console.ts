@@ -35,6 +35,10 @@ export class Api {
     return this.call("POST", path, data);
   }
 
+  put(path: string, data: object) {
+    return this.call("PUT", path, data);
+  }
+
   delete(path: string) {
     return this.call("DELETE", path);
   }

@@ -1,9 +1,12 @@
 // Consumer groups: the list, a group with members, and the group "shop", which has none. The topic "carts" has two
-// partitions with ten records each; every test begins with "shop" at the beginning of both.
+// partitions with ten records each; every test begins with "shop" at the beginning of both, without a threshold.
 import { keys, picture } from "./actions";
 import { expect, test } from "./console";
 
-test.beforeEach(({ api }) => api.post("/groups/shop/reset", { to: "earliest", topics: [{ topic: "carts" }] }));
+test.beforeEach(async ({ api }) => {
+  await api.post("/groups/shop/reset", { to: "earliest", topics: [{ topic: "carts" }] });
+  await api.put("/groups/shop/threshold", { lag: null });
+});
 
 test("lists the groups", async ({ page }) => {
   await page.goto("/");
@@ -56,6 +59,9 @@ test("marks a group whose lag is above its threshold", async ({ page }) => {
   await page.getByRole("button", { name: "Save" }).click();
   await expect(page.locator(".facts .tag.warn").first(), "above the threshold it is marked").toBeAttached();
   await picture(page, "group");
+  await page.goto("/groups");
+  await expect(page.getByRole("button", { name: "1 above threshold" }), "the list counts it").toBeVisible();
+  await expect(page, "groups with one above its threshold").toFitNarrowScreen();
 });
 
 test("keeps what it showed while the connection is lost", async ({ page, network }) => {

@@ -27,7 +27,7 @@ bench: build ## measure CPU per request and routing against HAProxy and nginx
 soak: ## run fuzzing and property tests for a long time
 	@scripts/soak.sh
 
-lint: ## run gofmt, vet, staticcheck, errcheck, ESLint, shellcheck, shfmt, unused code, licences
+lint: ## run gofmt, vet, staticcheck, errcheck, revive, ESLint, shellcheck, shfmt, unused code, licences
 	@scripts/lint.sh
 
 release: ## build archives for linux and darwin with UI, script, systemd unit, completions

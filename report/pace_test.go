@@ -11,7 +11,7 @@ import (
 )
 
 // seconds lets requests happen each second, half a second before the reporter looks.
-func seconds(r *Reporter, n int, each func(second int)) {
+func seconds(_ *Reporter, n int, each func(second int)) {
 	for s := range n {
 		each(s)
 		time.Sleep(time.Second)

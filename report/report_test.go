@@ -125,7 +125,7 @@ func TestIdleInstancePublishesNothingAndPausesInflateNoRate(t *testing.T) {
 func TestUtilizationIsToldByIdleInstancesToo(t *testing.T) {
 	says := []float64{0.5, 7, math.NaN(), -1}
 	next := func() float64 { u := says[0]; says = says[1:]; return u } // called by the reporter's goroutine only
-	running(t, func(c *Config) { c.Utilization = next }, func(r *Reporter, m *memory) {
+	running(t, func(c *Config) { c.Utilization = next }, func(_ *Reporter, m *memory) {
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
 		var got []float64

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs gofmt, go vet, staticcheck, errcheck, the checks of unused code and of licences, and go mod tidy; if they are
+# Runs gofmt, go vet, staticcheck, errcheck, revive, the checks of unused code and of licences, and go mod tidy; if they are
 # installed, also ESLint, shellcheck and shfmt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,6 +14,7 @@ fi
 go vet ./...
 go tool -modfile=tools/go.mod staticcheck ./...
 go tool -modfile=tools/go.mod errcheck -ignoretests -exclude tools/errcheck.txt ./...
+go tool -modfile=tools/go.mod revive -config tools/revive.toml -exclude web/node_modules/... ./...
 unused=$(go tool -modfile=tools/go.mod deadcode -test ./... | grep -v 'unreachable func: Example' || true) # examples are documentation
 if [ -n "$unused" ]; then
 	echo "this code is never used:" >&2

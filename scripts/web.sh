@@ -14,7 +14,7 @@ if ! command -v npm >/dev/null 2>&1; then
 	echo "npm is not installed: building without the web UI; to include it, install Node.js 20 or newer" >&2
 	exit 0
 fi
-if [ "${1:-}" != packages ] && [ -f "$out" ] && [ -z "$(find web api/openapi.yaml -path web/node_modules -prune -o -path web/dist -prune -o -type f -newer "$out" -print -quit)" ]; then
+if [ "${1:-}" != packages ] && [ -f "$out" ] && [ -z "$(find web api/openapi.yaml -path web/node_modules -prune -o -path web/dist -prune -o -path web/test-results -prune -o -type f -newer "$out" -print -quit)" ]; then
 	exit 0
 fi
 cd web

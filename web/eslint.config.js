@@ -6,7 +6,7 @@ const formatting = ["toFixed", "toPrecision", "toExponential", "toLocaleString",
 const unit = "^ (ms|s|min|h|d|%|B|KiB|MiB|GiB|TiB)(?!\\w)"; // after a value, with a blank: "50%" is CSS
 
 export default tseslint.config(
-  { ignores: ["node_modules", "dist", "src/api/schema.d.ts"] },
+  { ignores: ["node_modules", "dist", "test-results", "src/api/schema.d.ts"] },
   {
     files: ["src/**/*.{ts,tsx}", "vite.config.ts"],
     extends: [tseslint.configs.strictTypeChecked, reactHooks.configs.flat["recommended-latest"]],
@@ -19,6 +19,23 @@ export default tseslint.config(
       // A page imports the shared parts and its own files, never another page.
       "no-restricted-imports": ["error", { patterns: [{ regex: "^(\\.\\./)+(?!\\.\\./|ui/|api/|live/)[^./]+/", message: "A page imports ui, api and live only: move what two pages share to ui." }] }],
       "react-hooks/incompatible-library": "off", // about what the compiler skips, and it is not used
+    },
+  },
+  {
+    files: ["e2e/**/*.ts", "playwright.config.ts"],
+    extends: [tseslint.configs.recommendedTypeChecked],
+    languageOptions: { parserOptions: { project: "e2e/tsconfig.json", tsconfigRootDir: import.meta.dirname } },
+    linterOptions: { reportUnusedDisableDirectives: "error" },
+    rules: {
+      // Tests read the API's JSON without its types: they check what it contains.
+      "@typescript-eslint/no-explicit-any": "off",
+      "@typescript-eslint/no-unsafe-argument": "off",
+      "@typescript-eslint/no-unsafe-assignment": "off",
+      "@typescript-eslint/no-unsafe-call": "off",
+      "@typescript-eslint/no-unsafe-member-access": "off",
+      "@typescript-eslint/no-unsafe-return": "off",
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_" }],
+      "no-empty-pattern": "off", // fixtures name what they use, and some use nothing
     },
   },
   {

@@ -50,7 +50,9 @@ func (o *origin) serve() {
 		o.wg.Go(func() {
 			defer nc.Close()
 			_ = nc.SetDeadline(time.Now().Add(time.Minute)) // the whole takes seconds
-			for in := bufio.NewReader(nc); o.one(nc, in); {
+			in := bufio.NewReader(nc)
+			for more := true; more; {
+				more = o.one(nc, in)
 			}
 		})
 	}

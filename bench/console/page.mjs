@@ -3,7 +3,7 @@
 //   node bench/console/page.mjs http://127.0.0.1:8083
 import { createRequire } from "node:module";
 
-const { chromium } = createRequire(new URL("../../web/package.json", import.meta.url))("playwright-core");
+const { chromium } = createRequire(new URL("../../web/package.json", import.meta.url))("@playwright/test");
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
 const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
 await page.addInitScript(() => {

@@ -157,8 +157,8 @@ func fill(ctx context.Context, brokers string, topics, groups int) error {
 // browse opens the lists in Chromium; nothing where Node.js or the page's
 // packages are missing.
 func browse(ctx context.Context, url string) ([]list, error) {
-	cmd := exec.CommandContext(ctx, "node", "e2e/listing.mjs", url)
-	cmd.Dir, cmd.Stderr = "web", os.Stderr
+	cmd := exec.CommandContext(ctx, "node", "bench/listing/page.mjs", url)
+	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if errors.Is(err, exec.ErrNotFound) {
 		return nil, nil

@@ -68,7 +68,7 @@ func Busy() (time.Duration, error) {
 	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
-// Voluntary and involuntary context switches of all threads.
+// Switches returns the voluntary and involuntary context switches of all threads.
 func Switches(pids ...int) (n int64) {
 	for _, pid := range pids {
 		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))

@@ -139,11 +139,11 @@ func TestTheScriptSaysWhenThereIsNoBinaryAndNoGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tool := range []string{"bash", "dirname", "cat", "readlink"} {
-		real, err := exec.LookPath(tool)
+		program, err := exec.LookPath(tool)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Symlink(real, filepath.Join(tools, tool)); err != nil {
+		if err := os.Symlink(program, filepath.Join(tools, tool)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/smartlb/smartlb/internal/test/leaktest"
 )
 
-func testLog(t *testing.T) *slog.Logger {
+func testLog(_ *testing.T) *slog.Logger {
 	if os.Getenv("SMARTLB_TEST_LOG") == "" {
 		return slog.New(slog.DiscardHandler)
 	}
@@ -68,6 +68,15 @@ func options(t *testing.T, roles ...string) Options {
 	b := broker.Default()
 	b.Dir, b.External, b.Internal = t.TempDir(), "127.0.0.1:0", ""
 	return Options{Roles: roles, Document: d, DataDir: t.TempDir(), Kafka: true, Broker: b, Version: "test", Drain: time.Second, Log: testLog(t)}
+}
+
+// withoutKafka is options of a node that reads its routes, to one instance, from a file.
+func withoutKafka(t *testing.T, roles ...string) Options {
+	t.Helper()
+	traffic, text := instances(t, 1)
+	o := options(t, roles...)
+	o.Kafka, o.Document.Traffic, o.Traffic, o.FileName = false, traffic, text, "test.yaml"
+	return o
 }
 
 // run starts an app and stops it with the test.
@@ -171,7 +180,7 @@ func TestEverythingInOneProcess(t *testing.T) {
 }
 
 // tailOnce reads the first event of a topic's stream.
-func tailOnce(t *testing.T, admin, topic string) string {
+func tailOnce(_ *testing.T, admin, topic string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	req, _ := http.NewRequestWithContext(ctx, "GET", admin+"/api/v1/topics/"+topic+"/events?last=50", nil)

@@ -113,9 +113,7 @@ func TestConnectionsAreBoundedPerAddressAndInAll(t *testing.T) {
 
 // A connection that sends nothing, or its request a byte at a time, is closed.
 func TestSlowClientsOfTheAdminListenerAreClosed(t *testing.T) {
-	traffic, text := instances(t, 1)
-	o := options(t, event.RoleProxy)
-	o.Kafka, o.Document.Traffic, o.Traffic, o.FileName = false, traffic, text, "test.yaml"
+	o := withoutKafka(t, event.RoleProxy)
 	a, err := New(o)
 	if err != nil {
 		t.Fatal(err)

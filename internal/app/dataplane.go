@@ -262,7 +262,7 @@ const factPace = 500 * time.Millisecond
 func (a *App) followFacts(ctx context.Context) error {
 	tail, err := kafka.NewTail(a.kafka, kafka.TailConfig{
 		Topics: []string{event.TopicHealthScores, event.TopicHealthStatus}, From: kafka.FromAgo(time.Minute), Pace: factPace,
-		OnReset: func(topic string, why kafka.ResetReason) { a.alerts.Recreated(topic) },
+		OnReset: func(topic string, _ kafka.ResetReason) { a.alerts.Recreated(topic) },
 	}, a.o.Log)
 	if err != nil {
 		return err

@@ -126,9 +126,7 @@ func TestBeyondLoopbackItWantsCredentials(t *testing.T) {
 // Who sends nothing after its headers does not hold a handler, and streams last
 // longer than a request may.
 func TestARequestHasItsTimeAndAStreamHasMore(t *testing.T) {
-	traffic, text := instances(t, 1)
-	o := options(t, event.RoleProxy)
-	o.Kafka, o.Document.Traffic, o.Traffic, o.FileName = false, traffic, text, "test.yaml"
+	o := withoutKafka(t, event.RoleProxy)
 	a, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -170,9 +168,7 @@ func TestARequestHasItsTimeAndAStreamHasMore(t *testing.T) {
 // --read-only held for the console only: the same change went through by the
 // admin listener of the same process, which asks for no login.
 func TestReadOnlyHoldsForEveryListenerOfTheNode(t *testing.T) {
-	traffic, text := instances(t, 1)
-	o := options(t, event.RoleProxy, event.RoleConsole)
-	o.Kafka, o.Document.Traffic, o.Traffic, o.FileName = false, traffic, text, "test.yaml"
+	o := withoutKafka(t, event.RoleProxy, event.RoleConsole)
 	o.Document.Console.ReadOnly, o.Document.Console.Address = true, "127.0.0.1:0"
 	a, err := New(o)
 	if err != nil {

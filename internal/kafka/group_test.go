@@ -203,7 +203,7 @@ func (l *leaver) Assigned(context.Context, map[kafka.TopicPartition]kafka.Positi
 
 func (l *leaver) Batch(context.Context, []kafka.Record) {}
 
-func (l *leaver) Revoked(ctx context.Context, parts []kafka.TopicPartition, lost bool) {
+func (l *leaver) Revoked(ctx context.Context, parts []kafka.TopicPartition, _ bool) {
 	commits := map[kafka.TopicPartition]kafka.Commit{}
 	for _, tp := range parts {
 		commits[tp] = kafka.Commit{Offset: 3, Metadata: "the end"}

@@ -158,7 +158,7 @@ func TestSettingsThatCannotWorkAreAllNamed(t *testing.T) {
 // Who has given up does not wait for an endpoint that hangs while another asks.
 func TestNobodyWaitsForATokenBeyondTheirContext(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked <- struct{}{}
 		<-answer
 		json.NewEncoder(w).Encode(map[string]any{"access_token": "token", "expires_in": 100})

@@ -57,14 +57,14 @@ func TestOverviewOfFiveThousandInstances(t *testing.T) {
 	defer stop()
 	time.Sleep(3 * time.Second)
 	if builds := os.Getenv("SCALE_BUILDS"); builds != "" {
-		inBrowser(t, "scroll", "http://"+p.Address("console"), append([]string{""}, strings.Split(builds, ",")...)...)
+		inBrowser(t, "scroll", "http://"+p.Address("console"), "BUILDS="+builds)
 		return
 	}
 	began, cpu := time.Now(), cpuOf(t, p.Cmd.Process.Pid)
 	time.Sleep(5 * time.Second)
 	alone := (cpuOf(t, p.Cmd.Process.Pid) - cpu) / time.Since(began).Seconds()
 	began, cpu = time.Now(), cpuOf(t, p.Cmd.Process.Pid)
-	inBrowser(t, "scale", "http://"+p.Address("console"), os.Getenv("SCALE_SHOTS"))
+	inBrowser(t, "scale", "http://"+p.Address("console"))
 	t.Logf("cpu of the node: %.3f of a core without a page, %.3f with one; %d requests a second", alone, (cpuOf(t, p.Cmd.Process.Pid)-cpu)/time.Since(began).Seconds(), rate)
 }
 
@@ -154,7 +154,7 @@ func TestDecisionsInABrowser(t *testing.T) {
 	needBrowser(t)
 	p, _, admin, broker := demo(t)
 	produceHostileDecision(t, broker)
-	inBrowser(t, "decisions", consoleOf(t, admin), os.Getenv("E2E_SHOTS"), brokerOf(t, p.Cmd.Process.Pid))
+	inBrowser(t, "decisions", consoleOf(t, admin), "BROKER_PID="+brokerOf(t, p.Cmd.Process.Pid))
 }
 
 // A configuration is edited, compared and rolled back, and somebody else is
@@ -163,7 +163,7 @@ func TestConfigurationInABrowser(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
 	_, _, admin, _ := demo(t)
-	inBrowser(t, "configuration", consoleOf(t, admin), os.Getenv("E2E_SHOTS"))
+	inBrowser(t, "configuration", consoleOf(t, admin))
 }
 
 // The demo is broken from its page, the alert fires, is silenced and resolved,
@@ -173,7 +173,7 @@ func TestAlertsAndAuditInABrowser(t *testing.T) {
 	needBrowser(t)
 	p, _, admin, broker := demo(t)
 	produceHostileAlert(t, broker)
-	inBrowser(t, "alerts", consoleOf(t, admin), os.Getenv("E2E_SHOTS"), brokerOf(t, p.Cmd.Process.Pid))
+	inBrowser(t, "alerts", consoleOf(t, admin), "BROKER_PID="+brokerOf(t, p.Cmd.Process.Pid))
 }
 
 // A console of its own, without the proxy role, shows all of it: it asks a
@@ -186,7 +186,7 @@ func TestConsoleWithoutTheProxyRole(t *testing.T) {
 	produceHostileAlert(t, broker)
 	p := start(t, true, "run", "--roles", "console", "--kafka", broker, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
 	for _, name := range []string{"configuration", "decisions", "alerts"} {
-		inBrowser(t, name, "http://"+p.Address("console"))
+		runSpec(t, name, []string{"CONSOLE_URL=http://" + p.Address("console")}, "--grep-invert", "@broker")
 	}
 }
 
@@ -211,7 +211,7 @@ func TestConsoleOfItsOwnWithoutItsBroker(t *testing.T) {
 	hands := httptest.NewServer(broker)
 	t.Cleanup(hands.Close)
 	t.Cleanup(func() { broker.signal(syscall.SIGCONT) }) // one that hangs could not be stopped
-	inBrowser(t, "away", url, os.Getenv("E2E_SHOTS"), hands.URL)
+	inBrowser(t, "outage", url, "BROKER_CONTROL="+hands.URL)
 }
 
 func appendTo(path, text string) error {

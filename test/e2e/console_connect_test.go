@@ -32,7 +32,7 @@ func TestConsoleConnect(t *testing.T) {
 		}
 	}))
 	t.Cleanup(hands.Close)
-	inBrowser(t, "connect", console, os.Getenv("E2E_SHOTS"), "http://"+s.service("connect").Address, lines, hands.URL)
+	inBrowser(t, "connect", console, "WORKER_URL=http://"+s.service("connect").Address, "CONNECTOR_FILE="+lines, "WORKER_CONTROL="+hands.URL)
 
 	config := filepath.Join(t.TempDir(), "readme.json")
 	if err := os.WriteFile(config, []byte(`{"name":"readme","config":{"connector.class":"FileStreamSource","topic":"lines","file":"/dev/null"}}`), 0o600); err != nil {
@@ -48,5 +48,5 @@ func TestConsoleWithoutConnect(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
 	_, _, admin, _ := demoIn(t, append(cleanEnv(t), "SMARTLB_CONNECT="+porttest.Refused(t)))
-	inBrowser(t, "connect", consoleOf(t, admin))
+	inBrowser(t, "workerless", consoleOf(t, admin))
 }

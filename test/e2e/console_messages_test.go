@@ -27,7 +27,7 @@ func TestConsoleMessages(t *testing.T) {
 }
 
 // makeHostile makes the topic hostile, whose messages are what a page should
-// never trust: web/e2e/messages.mjs knows them by their offsets.
+// never trust: web/e2e/messages.spec.ts knows them by their offsets.
 func makeHostile(t *testing.T, broker string) {
 	t.Helper()
 	var fields bytes.Buffer
@@ -108,5 +108,5 @@ func TestConsoleMessagesWithoutTheirBroker(t *testing.T) {
 		}
 	}))
 	defer control.Close()
-	inBrowser(t, "messages-broker", "http://"+console.Address("console"), "", control.URL)
+	inBrowser(t, "restart", "http://"+console.Address("console"), "BROKER_CONTROL="+control.URL)
 }

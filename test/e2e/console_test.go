@@ -54,7 +54,7 @@ func TestJobsInABrowser(t *testing.T) {
 	needBrowser(t)
 	_, _, admin, broker := demo(t)
 	makeShop(t, broker)
-	inBrowser(t, "jobs", consoleOf(t, admin), os.Getenv("E2E_SHOTS"))
+	inBrowser(t, "jobs", consoleOf(t, admin))
 }
 
 // needBrowser leaves the test out where there is no browser to drive.
@@ -65,7 +65,7 @@ func needBrowser(t *testing.T) {
 	if chromium() == "" {
 		leftout.For(t, what, "chromium")
 	}
-	if _, err := os.Stat("../../web/node_modules/playwright-core"); err != nil {
+	if _, err := os.Stat("../../web/node_modules/@playwright/test"); err != nil {
 		leftout.For(t, what, "web/node_modules (npm ci in web)")
 	}
 	if _, err := os.Stat("../../internal/console/ui/dist/index.html"); err != nil {
@@ -95,23 +95,32 @@ func consoleOf(t *testing.T, admin string) string {
 	return about.ConsoleURL
 }
 
-// inBrowser runs web/e2e/NAME.mjs on a console; args follow its address. The
-// script says what it saw, and its last line proves that it reached its end.
-func inBrowser(t *testing.T, name, console string, args ...string) {
+// inBrowser runs web/e2e/NAME.spec.ts on a console. The spec finds the console's address in CONSOLE_URL, and what else it
+// needs in env. The runner's output ends with the path of a trace for each test that failed.
+func inBrowser(t *testing.T, name, console string, env ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // a limit for what never ends: on a busy machine a minute's script takes four
+	runSpec(t, name, append(env, "CONSOLE_URL="+console))
+}
+
+// runSpec runs the tests of web/e2e/NAME.spec.ts with further environment variables and arguments of the runner. A test that
+// fails or is skipped fails t.
+func runSpec(t *testing.T, name string, env []string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute) // ends what never ends: the runner has a limit for each test
 	defer cancel()
-	run := exec.CommandContext(ctx, "node", append([]string{"e2e/" + name + ".mjs", console}, args...)...)
-	run.Dir, run.Env = "../../web", append(os.Environ(), "CHROMIUM="+chromium())
+	results := filepath.Join("test-results", t.Name(), name) // of its own: the runner empties it, and specs run at the same time
+	run := exec.CommandContext(ctx, "node", append([]string{"node_modules/@playwright/test/cli.js", "test", `/e2e/` + name + `\.spec\.ts$`, "--output", results}, args...)...)
+	run.Dir, run.Env = "../../web", append(append(os.Environ(), "CHROMIUM="+chromium()), env...)
+	run.Cancel = func() error { return run.Process.Signal(os.Interrupt) } // the runner ends its browsers
+	run.WaitDelay = time.Minute
 	out, err := run.CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	if testing.Verbose() && err == nil {
+	switch {
+	case err != nil:
+		t.Errorf("web/e2e/%s.spec.ts: %v; its paths are relative to web\n%s", name, err, out)
+	case strings.Contains(string(out), " skipped\n"):
+		t.Errorf("web/e2e/%s.spec.ts: tests were skipped\n%s", name, out)
+	case testing.Verbose():
 		t.Logf("%s", out) // with what it measured
-	}
-	if !strings.Contains(string(out), "ok   the content security policy is kept") {
-		t.Errorf("the script did not reach its end:\n%s", out)
 	}
 }
 

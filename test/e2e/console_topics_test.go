@@ -54,7 +54,7 @@ func TestConsoleCluster(t *testing.T) {
 	hands := httptest.NewServer(broker)
 	t.Cleanup(hands.Close)
 	t.Cleanup(func() { broker.signal(syscall.SIGCONT) }) // one that hangs could not be stopped
-	inBrowser(t, "cluster", "http://"+console.Address("console"), "", hands.URL)
+	inBrowser(t, "cluster", "http://"+console.Address("console"), "BROKER_CONTROL="+hands.URL)
 }
 
 // brokerInHands starts a broker that a script may kill, hang and start again.
@@ -90,7 +90,7 @@ func (r *restarted) signal(sig syscall.Signal) {
 	_ = r.now.Cmd.Process.Signal(sig)
 }
 
-func (r *restarted) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+func (r *restarted) ServeHTTP(_ http.ResponseWriter, req *http.Request) {
 	switch req.URL.Path {
 	case "/off":
 		r.mu.Lock()

@@ -159,16 +159,7 @@ func TestHostileMessagesHurtNothing(t *testing.T) {
 	})
 	produce(t, b.Address("broker"), "health-status", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"i2","status":"DRAINING","checkType":"HTTP"}`, time.Now().UTC().Format(time.RFC3339)))
 	eventually(t, "a valid health-status acts", func() bool { return state(look(t, admin), "i2") == "draining" })
-	eventually(t, "valid metrics act", func() bool {
-		for _, s := range look(t, admin).Services {
-			for _, i := range s.Instances {
-				if i.ID == "i1" && i.Cost.Veto < .6 {
-					return true
-				}
-			}
-		}
-		return false
-	})
+	eventually(t, "valid metrics act", func() bool { return vetoed(t, admin, "i1") })
 	if _, stderr, code := smartlb(t, "config", "apply", document2(t, ins...), "-b", b.Address("broker"), "--wait"); code != 0 {
 		t.Errorf("a valid revision: %d %s", code, stderr)
 	}
@@ -426,7 +417,7 @@ func TestAStormOfFaultsLeavesNothingBehind(t *testing.T) {
 
 	leave := func(*net.TCPConn) {}
 	reset := func(c *net.TCPConn) { _ = c.SetLinger(0) }
-	linger := func(c *net.TCPConn) { time.Sleep(300 * time.Millisecond) }
+	linger := func(_ *net.TCPConn) { time.Sleep(300 * time.Millisecond) }
 	storms := []struct {
 		text  string
 		after func(*net.TCPConn)

@@ -117,16 +117,7 @@ func TestForeignMessagesSteerRouting(t *testing.T) {
 		}
 		return shares
 	}
-	eventually(t, "a reported cpuUsage of .97 halves the weight", func() bool {
-		for _, s := range look(t, admin).Services {
-			for _, i := range s.Instances {
-				if i.ID == "i1" && i.Cost.Veto < .6 {
-					return true
-				}
-			}
-		}
-		return false
-	})
+	eventually(t, "a reported cpuUsage of .97 halves the weight", func() bool { return vetoed(t, admin, "i1") })
 	eventually(t, "and its share falls by 30 %", func() bool {
 		s := count()
 		return s[0] < .7*(s[1]+s[2]+s[3])/3
@@ -248,4 +239,17 @@ func TestProxyServesBeforeItsBroker(t *testing.T) {
 		o := look(t, n.Address("admin"))
 		return o.Node.Kafka.Connected && o.Node.Config.Revision != "file"
 	})
+}
+
+// vetoed reports whether what an instance reports about itself takes away about half of its weight.
+func vetoed(t *testing.T, admin, id string) bool {
+	t.Helper()
+	for _, s := range look(t, admin).Services {
+		for _, i := range s.Instances {
+			if i.ID == id {
+				return i.Cost.Veto < .6
+			}
+		}
+	}
+	return false
 }

@@ -26,7 +26,7 @@ func TestOperatorsVerbsOnRealKafka(t *testing.T) {
 
 // apachesOwnToolsRun runs classes of the installed jars: what is installed has
 // no bin folder.
-func apachesOwnToolsRun(t *testing.T, s *jvm) {
+func apachesOwnToolsRun(_ *testing.T, s *jvm) {
 	s.says("service-metrics", "tool", "kafka-topics", "--list")
 	s.says("ApiVersion", "tool", "kafka-broker-api-versions")
 	s.refuses(1, "kafka-acls ended with 1", "tool", "kafka-acls", "--list") // no authorizer

@@ -77,7 +77,7 @@ func longInstance(t *testing.T, finish <-chan struct{}) string {
 			}
 		}
 	})
-	mux.HandleFunc("/long/tunnel", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/long/tunnel", func(w http.ResponseWriter, _ *http.Request) {
 		nc, rw, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			t.Error(err)

@@ -62,7 +62,7 @@ func hostile() map[string]string {
 		"empty items":                  r("-\n", 400_000),
 		"empty values in braces":       "{" + r("a,", 400_000) + "a}",
 		"a long key above many":        r("k", 100_000) + ":\n" + lines(4000, func(i int) string { return fmt.Sprintf(" a%d: 1\n", i) }),
-		"long keys above many":         lines(30, func(i int) string { return r(" ", i) + r("k", 1000) + ":\n" }) + lines(100_000, func(i int) string { return r(" ", 31) + "- a\n" }),
+		"long keys above many":         lines(30, func(i int) string { return r(" ", i) + r("k", 1000) + ":\n" }) + lines(100_000, func(_ int) string { return r(" ", 31) + "- a\n" }),
 		"blank lines after block text": "a: |\n" + r(" x\n", 50_000) + r("\n", 50_000),
 		"blank lines at the root":      "|\n" + r("\n", 50_000),
 		"blank lines with blanks":      "a:\n    >\n" + r("  x\n", 50_000) + r("   \r\n", 50_000),

@@ -14,6 +14,7 @@ import (
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/cli/commands"
 	"github.com/smartlb/smartlb/internal/test/kafkatest"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 // typed runs a command line in this process. It fails the test on a panic or
@@ -107,23 +108,8 @@ func hostile() []string {
 
 func TestEveryCommandEndsInOrderWithHostileWords(t *testing.T) {
 	cluster := kafkatest.New(t, "orders:2")
-	worker, err := net.Listen("tcp", "127.0.0.1:0") // no worker: each connection is closed at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := worker.Accept()
-			if err != nil {
-				return
-			}
-			c.Close()
-		}
-	}()
-	t.Cleanup(func() { worker.Close(); <-done })
-	vars := map[string]string{"KAFKA_BROKER": cluster.Addr(), "SMARTLB_CONNECT": worker.Addr().String()}
+	worker := porttest.Serve(t, func(net.Conn) {}) // no worker: each connection is closed at once
+	vars := map[string]string{"KAFKA_BROKER": cluster.Addr(), "SMARTLB_CONNECT": worker}
 	t.Run("commands", func(t *testing.T) {
 		for path, c := range leaves(t) {
 			if asksKafka(path, c) {

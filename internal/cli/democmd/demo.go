@@ -124,7 +124,7 @@ func load(env *cli.Env) *cobra.Command {
 			f.BoolVar(&a.withParent, "with-parent", false, "stop when standard input ends")
 			_ = f.MarkHidden("with-parent")
 		},
-		Run: func(ctx context.Context, env *cli.Env, a loadArgs) (demo.LoadStats, error) {
+		Run: func(ctx context.Context, _ *cli.Env, a loadArgs) (demo.LoadStats, error) {
 			if a.scale <= 0 || a.scale > 1000 {
 				return demo.LoadStats{}, cli.Usagef("--scale %v: want more than 0, at most 1000", a.scale)
 			}

@@ -114,6 +114,19 @@ func pairs(flag string, words []string) (map[string]string, error) {
 	return out, nil
 }
 
+// topicAndOne checks that the words are a topic and at most one other. fix ends the error about further words.
+func topicAndOne(words []string, fix string) error {
+	switch {
+	case len(words) < 1:
+		return errors.New("TOPIC is missing")
+	case words[0] == "":
+		return errors.New("TOPIC is empty")
+	case len(words) > 2:
+		return fmt.Errorf("unexpected argument %q%s", words[2], fix)
+	}
+	return nil
+}
+
 // some checks that there is at least one word and that no word is there twice.
 func some(what string, words []string) error {
 	if len(words) == 0 {

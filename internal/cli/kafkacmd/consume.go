@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -60,13 +59,8 @@ func consume(env *cli.Env) *cobra.Command {
 			f.BoolVarP(&a.spec.Follow, "follow", "f", false, "continue with new records until Ctrl-C")
 		},
 		Args: func(a *consumeArgs, words []string) error {
-			switch {
-			case len(words) < 1:
-				return errors.New("TOPIC is missing")
-			case words[0] == "":
-				return errors.New("TOPIC is empty")
-			case len(words) > 2:
-				return fmt.Errorf("unexpected argument %q", words[2])
+			if err := topicAndOne(words, ""); err != nil {
+				return err
 			}
 			a.spec.Topic = words[0]
 			if len(words) == 2 {
@@ -146,47 +140,59 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 		}
 		a.spec.Where = func(r kafka.Record) (bool, error) { return where.Match(ctx, filterRecord(r)) }
 	}
-	out := bufio.NewWriterSize(env.Out, 64<<10)
-	print, err := printer(out, env.Output)
-	if err != nil {
-		return cli.None{}, err
-	}
-	var printed atomic.Int64
-	t := newTicker(env)
-	a.spec.Say = func(text string) { env.Say("%s", text) }
-	a.spec.Read = func(n int64) {
-		if t.terminal != nil && printed.Load() > 0 || a.spec.Follow {
-			return // the printed records show the progress
-		}
-		t.tick(func() string { return fmt.Sprintf("%d records read, %d printed", n, printed.Load()) })
-	}
 	reading := ctx
 	if a.spec.Follow {
 		var stop func()
 		reading, stop = untilPipeClosed(ctx, env.Out)
 		defer stop()
 	}
-	err = records.Consume(reading, cfg, a.spec, func(r kafka.Record) error {
-		printed.Add(1)
-		if err := print(r); err != nil {
-			return err
-		}
-		if a.spec.Follow {
-			return out.Flush()
-		}
-		return nil
-	})
-	t.done()
+	err = printRecords(reading, env, cfg, a.spec)
 	if errors.Is(err, context.Canceled) && a.spec.Follow {
 		err = nil // Ctrl-C is the normal end
 	}
-	err = errors.Join(reach(ctx, env, a.Brokers, err), out.Flush())
+	err = reach(ctx, env, a.Brokers, err)
 	if where != nil {
 		if n, why := where.Undecided(); n > 0 {
 			env.Say("--where was neither true nor false for %d records, which were left out; reason for the first: %s", n, why)
 		}
 	}
 	return cli.None{}, err
+}
+
+// printRecords prints what a spec selects, and the progress and notes on stderr.
+func printRecords(ctx context.Context, env *cli.Env, cfg kafka.Config, spec records.ConsumeSpec) (err error) {
+	out := bufio.NewWriterSize(env.Out, 64<<10)
+	write, err := printer(out, env.Output)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Flush()) }()
+	t := newTicker(env)
+	defer t.done()
+	printed := 0
+	for chunk, err := range records.Consume(ctx, cfg, spec) {
+		if err != nil {
+			return err
+		}
+		for _, text := range chunk.Notes {
+			env.Say("%s", text)
+		}
+		for _, r := range chunk.Records {
+			if err := write(r); err != nil {
+				return fmt.Errorf("consume %s: %w", spec.Topic, err)
+			}
+		}
+		printed += len(chunk.Records)
+		switch {
+		case spec.Follow:
+			if err := out.Flush(); err != nil {
+				return fmt.Errorf("consume %s: %w", spec.Topic, err)
+			}
+		case t.terminal == nil || printed == 0: // else the printed records show the progress
+			t.tick(func() string { return fmt.Sprintf("%d records read, %d printed", chunk.Read, printed) })
+		}
+	}
+	return nil
 }
 
 func filterRecord(r kafka.Record) filter.Record {

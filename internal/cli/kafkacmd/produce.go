@@ -62,13 +62,8 @@ func produce(env *cli.Env) *cobra.Command {
 			f.BoolVar(&a.sign, "sign", false, "sign the records with the first signing key of the profile or of SMARTLB_SIGNING_KEYS")
 		},
 		Args: func(a *produceArgs, words []string) error {
-			switch {
-			case len(words) < 1:
-				return errors.New("TOPIC is missing")
-			case words[0] == "":
-				return errors.New("TOPIC is empty")
-			case len(words) > 2:
-				return fmt.Errorf("unexpected argument %q: quote a value with blanks", words[2])
+			if err := topicAndOne(words, ": quote a value with blanks"); err != nil {
+				return err
 			}
 			a.topic = words[0]
 			if len(words) == 2 {

@@ -14,7 +14,6 @@ import (
 	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafka/records"
 )
 
@@ -146,18 +145,22 @@ func consume(ctx context.Context, env *cli.Env, a topicArgs, topic string, line 
 		ctx, cancel = context.WithTimeout(ctx, a.Timeout)
 		defer cancel()
 	}
-	return records.Consume(ctx, cfg, records.ConsumeSpec{Topic: topic, Limit: a.last, Follow: a.follow}, func(r kafka.Record) error {
-		text, ok := line(r.Value)
-		if !ok {
-			return nil
+	for chunk, err := range records.Consume(ctx, cfg, records.ConsumeSpec{Topic: topic, Limit: a.last, Follow: a.follow}) {
+		if err != nil {
+			return err
 		}
-		if env.Output == "json" {
-			if !json.Valid(r.Value) {
-				return nil
+		for _, r := range chunk.Records {
+			text, ok := line(r.Value)
+			if env.Output == "json" {
+				text, ok = string(r.Value), ok && json.Valid(r.Value)
 			}
-			text = string(r.Value)
+			if !ok {
+				continue
+			}
+			if _, err := fmt.Fprintln(env.Out, text); err != nil {
+				return fmt.Errorf("consume %s: %w", topic, err)
+			}
 		}
-		_, err := fmt.Fprintln(env.Out, text)
-		return err
-	})
+	}
+	return nil
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/event"
-	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafka/records"
 	"github.com/smartlb/smartlb/internal/telemetry/audit"
 )
@@ -28,12 +27,16 @@ func verifyAudit(env *cli.Env) *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(ctx, b.Timeout)
 			defer cancel()
-			err = records.Consume(ctx, cfg, records.ConsumeSpec{Topic: event.TopicAuditLogs, Beginning: true}, func(r kafka.Record) error {
-				v.AddSigned(r.Value, cfg.Verify(r))
-				return nil
-			})
+			for chunk, err := range records.Consume(ctx, cfg, records.ConsumeSpec{Topic: event.TopicAuditLogs, Beginning: true}) {
+				if err != nil {
+					return v.Result(), err
+				}
+				for _, r := range chunk.Records {
+					v.AddSigned(r.Value, cfg.Verify(r))
+				}
+			}
 			r := v.Result()
-			if err == nil && r.State != audit.Intact {
+			if r.State != audit.Intact {
 				err = cli.ErrFailed
 			}
 			return r, err

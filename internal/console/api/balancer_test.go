@@ -115,7 +115,7 @@ func balancer() api.Balancer {
 				Reports:   []api.Reported{{Sender: "proxy/n2", Status: event.StatusHealthy, AgeMs: 12, Holds: true}},
 			}, nil
 		},
-		Decisions: func(_ context.Context, n int, f journal.Filter) ([]api.Decision, error) {
+		Decisions: func(_ context.Context, _ int, _ journal.Filter) ([]api.Decision, error) {
 			return []api.Decision{decisionOf("r1"), changeOf()}, nil
 		},
 		FollowDecisions: func(int, journal.Filter) api.Follower[api.Decision] {
@@ -149,7 +149,7 @@ func balancer() api.Balancer {
 			}
 			return []api.Alert{alert()}, nil
 		},
-		Silence: func(_ context.Context, s event.Silence, _, _ string) (string, error) { return "x2", nil },
+		Silence: func(_ context.Context, _ event.Silence, _, _ string) (string, error) { return "x2", nil },
 		Records: func(context.Context, int, journal.RecordFilter) ([]api.Record, error) {
 			return []api.Record{
 				{Offset: 3, AuditLog: event.AuditLog{AuditID: "i", Timestamp: noon, Node: "n", Seq: 4, Actor: event.Actor{Type: "user", ID: "kim"}, Action: "drain.instance", Target: event.Target{Kind: "instance", ID: "s/a"},

@@ -44,7 +44,7 @@ func (c cluster) BrokerSettings(_ context.Context, broker int32) ([]admin.Settin
 	return []admin.Setting{{Name: "log.dirs", Value: "/data", Human: "/data", Source: "file", ReadOnly: true}, {Name: "ssl.key.password", Source: "file", Sensitive: true}}, nil
 }
 
-func (c cluster) Health(_ context.Context, fresh bool) (browse.Health, error) {
+func (c cluster) Health(_ context.Context, _ bool) (browse.Health, error) {
 	if c.bare {
 		return browse.Health{Report: doctor.Report{Healthy: true, Checks: []doctor.Check{}}, At: noon}, nil
 	}

@@ -114,15 +114,15 @@ func author(who access.Identity, claimed string) string {
 func (s *Server) overviewEvents(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.src.OverviewEvents != nil:
-		s.relay(newPipe(w, r), r.Context(), s.src.OverviewEvents)
+		s.relay(r.Context(), newPipe(w, r), s.src.OverviewEvents)
 	case s.src.Overview != nil:
-		s.follow(newPipe(w, r), r.Context())
+		s.follow(r.Context(), newPipe(w, r))
 	default:
 		fail(w, problem.Problem{Code: problem.NotServed, Error: "this node has no overview", Hint: "use a node with the role proxy or console"})
 	}
 }
 
-func (s *Server) follow(p *pipe, ctx context.Context) {
+func (s *Server) follow(ctx context.Context, p *pipe) {
 	ticker := time.NewTicker(feedStep)
 	defer ticker.Stop()
 	number, joined := uint64(0), false
@@ -164,7 +164,7 @@ func (s *Server) follow(p *pipe, ctx context.Context) {
 const relayPause = 2 * time.Second
 
 // relay passes on the events of another node. While no node responds, it tells the client so.
-func (s *Server) relay(p *pipe, ctx context.Context, events func(context.Context, func([]byte) error) error) {
+func (s *Server) relay(ctx context.Context, p *pipe, events func(context.Context, func([]byte) error) error) {
 	for {
 		err := events(ctx, func(event []byte) error { return p.put(payload{event: event}) })
 		if ctx.Err() != nil || gone(err) {

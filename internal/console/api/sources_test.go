@@ -129,7 +129,7 @@ func (m messages) Live(ctx context.Context, q browse.Query, last int, out func(b
 	return ctx.Err()
 }
 
-func (messages) Message(_ context.Context, topic string, _ int32, offset int64, from, _ int) (browse.Detail, error) {
+func (messages) Message(_ context.Context, _ string, _ int32, offset int64, from, _ int) (browse.Detail, error) {
 	switch offset {
 	case 404:
 		return browse.Detail{}, browse.ErrNoMessage
@@ -208,7 +208,7 @@ func full() api.Sources {
 		Groups:   fakeGroups{},
 		Messages: messages{},
 		Connect:  connectors{},
-		Fault: func(_ context.Context, id string, f *api.Fault) error {
+		Fault: func(_ context.Context, id string, _ *api.Fault) error {
 			if id != "a" {
 				return problem.Errorf(problem.NotFound, "%q is no demo instance", id)
 			}

@@ -34,10 +34,10 @@ type recorder struct {
 	broken bool
 }
 
-func (r *recorder) Header() http.Header                 { return r.header }
-func (r *recorder) WriteHeader(status int)              { r.status = status }
-func (r *recorder) FlushError() error                   { return nil }
-func (r *recorder) SetWriteDeadline(at time.Time) error { return nil }
+func (r *recorder) Header() http.Header                { return r.header }
+func (r *recorder) WriteHeader(status int)             { r.status = status }
+func (r *recorder) FlushError() error                  { return nil }
+func (r *recorder) SetWriteDeadline(_ time.Time) error { return nil }
 func (r *recorder) Write(b []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -116,7 +116,7 @@ func TestOverviewStreamBeginsWithAllAndGoesOnWithChanges(t *testing.T) {
 }
 
 func TestStreamEndsWhenThePeerIsGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	synctest.Test(t, func(_ *testing.T) {
 		for _, target := range []string{"/api/v1/overview/events", "/api/v1/topics/alerts/events"} {
 			r := &recorder{header: http.Header{}, broken: true}
 			api.New(full(), quiet).ServeHTTP(r, httptest.NewRequest("GET", target, nil)) // returns by itself

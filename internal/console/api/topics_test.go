@@ -95,7 +95,7 @@ func (f topics) Plan(context.Context, bool) (admin.Plan, error) {
 	return admin.Plan{Cluster: "c", Drift: true, Changes: true, Counts: admin.PlanCounts{Change: 1, Guarded: 1}, Steps: topic.Plan{drift}}, nil
 }
 
-func (f topics) CreateTopic(_ context.Context, t admin.NewTopic, like string, dry bool) (admin.NewTopic, error) {
+func (f topics) CreateTopic(_ context.Context, t admin.NewTopic, _ string, _ bool) (admin.NewTopic, error) {
 	if t.Configs == nil {
 		t.Configs = map[string]string{}
 	}
@@ -129,7 +129,7 @@ func (f topics) ChangeTopic(_ context.Context, name string, set map[string]strin
 	return out, known(name)
 }
 
-func (f topics) Apply(_ context.Context, only []string, _ bool, _ []topic.Permission) (admin.Applied, error) {
+func (f topics) Apply(_ context.Context, _ []string, _ bool, _ []topic.Permission) (admin.Applied, error) {
 	if f.bare {
 		return admin.Applied{Steps: []admin.AppliedStep{}, Remaining: topic.Plan{}}, nil
 	}

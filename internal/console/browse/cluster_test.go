@@ -10,6 +10,7 @@ import (
 	"github.com/smartlb/smartlb/internal/stack"
 	"github.com/smartlb/smartlb/internal/stack/doctor"
 	"github.com/smartlb/smartlb/internal/test/kafkatest"
+	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
 func TestBrokersHaveTheLatencyThatWasMeasured(t *testing.T) {
@@ -70,7 +71,10 @@ func TestServicesBesideTheClusterAreToldWhereThereIsSomethingToTell(t *testing.T
 		t.Fatal(err)
 	}
 	dead.Close()
-	zk := answering(t, "Zookeeper version: 3.8.4-abc, built on some day\nMode: standalone\n")
+	zk := porttest.Serve(t, func(c net.Conn) {
+		_, _ = c.Read(make([]byte, 4))
+		_, _ = c.Write([]byte("Zookeeper version: 3.8.4-abc, built on some day\nMode: standalone\n"))
+	})
 	for _, c := range []struct {
 		what     string
 		local    Local
@@ -98,30 +102,6 @@ func TestServicesBesideTheClusterAreToldWhereThereIsSomethingToTell(t *testing.T
 			t.Errorf("%s: %+v", c.what, z)
 		}
 	}
-}
-
-// answering is a server that says a text to whoever connects and asks.
-func answering(t *testing.T, text string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = conn.Read(make([]byte, 4))
-			_, _ = conn.Write([]byte(text))
-			_ = conn.Close()
-		}
-	}()
-	t.Cleanup(func() { _ = l.Close(); <-done })
-	return l.Addr().String()
 }
 
 func TestHealthIsWhatDoctorFinds(t *testing.T) {

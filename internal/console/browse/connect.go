@@ -23,10 +23,10 @@ type Connectors struct {
 }
 
 // ErrNoConnect means that no Connect worker is known for the cluster, or that the worker does not respond.
-var ErrNoConnect = errors.New("no Kafka Connect")
+var ErrNoConnect = errors.New("the worker of Kafka Connect is unavailable")
 
 // ErrNoWorker is the ErrNoConnect of a cluster without a known worker.
-var ErrNoWorker = fmt.Errorf("%w is known to belong to this cluster", ErrNoConnect)
+var ErrNoWorker = fmt.Errorf("%w: no worker is known to belong to this cluster", ErrNoConnect)
 
 // ErrConnector is wrapped by errors about the request itself.
 var ErrConnector = errors.New("connector")

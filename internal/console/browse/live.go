@@ -42,7 +42,7 @@ func (b *Browser) Live(ctx context.Context, q Query, last int, out func(Live) er
 	l := &live{b: b, q: q, veil: b.veil(q.Topic)}
 	end := admin.End()
 	r, err := records.Open(ctx, b.reading(), records.Query{
-		Topic: q.Topic, Partitions: q.Partitions, From: &end, Follow: true, // also messages written while before searches
+		Topic: q.Topic, Partitions: q.Partitions, From: &end, Follow: true, Offsets: b.cfg.Admin, // also messages written while before searches
 		Sample: &records.Sample{Window: Beat, Records: beatRecords, Bytes: beatBytes},
 	})
 	if err != nil {

@@ -187,7 +187,7 @@ func (b *Browser) Raw(ctx context.Context, topic string, partition int32, offset
 
 // record reads one record without masking.
 func (b *Browser) record(ctx context.Context, topic string, partition int32, offset int64) (kafka.Record, error) {
-	r, err := records.Open(ctx, b.reading(), records.Query{Topic: topic, Partitions: []int32{partition}})
+	r, err := records.Open(ctx, b.reading(), records.Query{Topic: topic, Partitions: []int32{partition}, Offsets: b.cfg.Admin})
 	if err != nil {
 		return kafka.Record{}, b.explained(err)
 	}

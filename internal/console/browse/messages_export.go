@@ -55,7 +55,7 @@ func (b *Browser) picked(ctx context.Context, topic string, picks Picks, emit fu
 	if len(picks) == 0 {
 		return nil
 	}
-	r, err := records.Open(ctx, b.reading(), records.Query{Topic: topic, Partitions: slices.Sorted(maps.Keys(picks))})
+	r, err := records.Open(ctx, b.reading(), records.Query{Topic: topic, Partitions: slices.Sorted(maps.Keys(picks)), Offsets: b.cfg.Admin})
 	if err != nil {
 		return b.explained(err)
 	}

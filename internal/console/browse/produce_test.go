@@ -98,8 +98,11 @@ func TestDeadLettersGoBackOnceAndWhole(t *testing.T) {
 		}
 	}
 	var back []kafka.Record
-	if err := records.Consume(t.Context(), cfg, records.ConsumeSpec{Topic: "t", Beginning: true}, func(r kafka.Record) error { back = append(back, r); return nil }); err != nil {
-		t.Fatal(err)
+	for chunk, err := range records.Consume(t.Context(), cfg, records.ConsumeSpec{Topic: "t", Beginning: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		back = append(back, chunk.Records...)
 	}
 	if len(back) != 5 {
 		t.Fatalf("%d records in t", len(back))

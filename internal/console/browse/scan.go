@@ -128,7 +128,7 @@ func (s *scan) run(ctx context.Context) (reason string, err error) {
 	s.flushed, s.reportedAt = s.began, s.began
 	ctx, cancel := context.WithTimeoutCause(ctx, q.Time, errTime)
 	defer cancel()
-	read := records.Query{Topic: q.Topic, Partitions: q.Partitions, From: q.From, Until: q.Until, Newest: q.Newest, Frugal: true}
+	read := records.Query{Topic: q.Topic, Partitions: q.Partitions, From: q.From, Until: q.Until, Newest: q.Newest, Frugal: true, Offsets: b.cfg.Admin}
 	if q.matcher.All() {
 		read.Piece = records.SmallPiece
 	}

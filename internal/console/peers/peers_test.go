@@ -100,7 +100,7 @@ func TestTheTokenGoesToListedAndSignedNodesOnly(t *testing.T) {
 func TestErrorsNameTheNodeAndConcernTheCaller(t *testing.T) {
 	var status int
 	var body string
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		fmt.Fprint(w, body)
@@ -139,7 +139,7 @@ func TestErrorsNameTheNodeAndConcernTheCaller(t *testing.T) {
 }
 
 func TestEventsOfNodesArePassedOn(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprint(w, "event: e\ndata: 1\n\nevent: e\ndata: 2\n\n")
 	}))

@@ -150,12 +150,12 @@ func (c *catalog) format(k key, t reflect.Type) string {
 // preset compares the default in the comment with the real default. Without a default in the comment, a section has none.
 func (c *catalog) preset(k *key, v reflect.Value) {
 	composed := isSection(v.Type()) || v.Kind() == reflect.Slice && isSection(v.Type().Elem())
-	switch real := written(v); {
+	switch actual := written(v); {
 	case composed:
 	case k.preset == "":
 		c.t.Errorf("%s: the comment states no default", k.path)
-	case real != "" && real != k.preset && !(v.IsZero() && (k.required || strings.HasPrefix(k.preset, "none") || strings.HasPrefix(k.preset, "`") || v.Type() == durationType)):
-		c.t.Errorf("%s: the comment states the default %s, which is %s", k.path, k.preset, real)
+	case actual != "" && actual != k.preset && !(v.IsZero() && (k.required || strings.HasPrefix(k.preset, "none") || strings.HasPrefix(k.preset, "`") || v.Type() == durationType)):
+		c.t.Errorf("%s: the comment states the default %s, which is %s", k.path, k.preset, actual)
 	}
 }
 

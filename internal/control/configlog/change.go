@@ -44,6 +44,7 @@ func CheckComment(text string) error {
 // Verdict is what the log makes of a change.
 type Verdict int
 
+// Verdicts.
 const (
 	Wins      Verdict = iota // it becomes the current revision
 	Loses                    // its base is not the current revision: another change was first

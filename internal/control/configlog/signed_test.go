@@ -178,14 +178,11 @@ func TestANodeWithKeysServesWhatIsSigned(t *testing.T) {
 func TestKeysOnAnUnsignedLogKeepTheLastGoodConfigurationUntilAdopt(t *testing.T) {
 	k, dir := kafkatest.New(t, event.TopicConfigUpdates), t.TempDir()
 	first := publish(t, k.Addr(), "", false)
-	n := newNode(t, dir, k.Addr())
-	stop := n.serve(t)
-	n.until(t, "takes it", func(s Status) bool { return s.Revision == first && s.State == event.ConfigApplied })
-	stop()
+	serveOnce(t, dir, k.Addr(), first)
 	ours := keys(t, "k1", "s")
-	n = newNode(t, dir, k.Addr())
+	n := newNode(t, dir, k.Addr())
 	n.cfg.Kafka.Signing = ours
-	stop = n.serve(t)
+	stop := n.serve(t)
 	n.until(t, "it says so", func(s Status) bool { return s.LostLog })
 	if s := n.Status(); s.Revision != first || s.State != event.ConfigLKG {
 		t.Errorf("%+v", s)

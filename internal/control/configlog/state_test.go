@@ -412,6 +412,15 @@ type node struct {
 
 const document = "routes: []\nservices: []\n"
 
+// serveOnce runs a node until it serves a revision.
+func serveOnce(t *testing.T, dir, broker, revision string) {
+	t.Helper()
+	n := newNode(t, dir, broker)
+	stop := n.serve(t)
+	n.until(t, "takes it", func(s Status) bool { return s.Revision == revision && s.State == event.ConfigApplied })
+	stop()
+}
+
 func newNode(t *testing.T, dir, broker string) *node {
 	t.Helper()
 	n := &node{}
@@ -505,10 +514,7 @@ func TestALogThatLostItsEndIsNotFollowed(t *testing.T) {
 	k, dir := kafkatest.New(t, event.TopicConfigUpdates), t.TempDir()
 	first := publish(t, k.Addr(), "", false)
 	second := publish(t, k.Addr(), first, false)
-	n := newNode(t, dir, k.Addr())
-	stop := n.serve(t)
-	n.until(t, "takes the newest", func(s Status) bool { return s.Revision == second && s.State == event.ConfigApplied })
-	stop()
+	serveOnce(t, dir, k.Addr(), second)
 	// The node remembers one record more than the log has.
 	g, err := loadLastGood(dir)
 	if err != nil {
@@ -518,8 +524,8 @@ func TestALogThatLostItsEndIsNotFollowed(t *testing.T) {
 	if err := g.save(dir); err != nil {
 		t.Fatal(err)
 	}
-	n = newNode(t, dir, k.Addr())
-	stop = n.serve(t)
+	n := newNode(t, dir, k.Addr())
+	stop := n.serve(t)
 	n.until(t, "it says so", func(s Status) bool { return s.LostLog })
 	third := publish(t, k.Addr(), second, false) // as long as it was, but another one
 	n.until(t, "it sees the change", func(s Status) bool { return s.Current == third })
@@ -538,10 +544,7 @@ func TestALogThatLostItsEndIsNotFollowed(t *testing.T) {
 func TestAnotherTopicsLogIsNotFollowed(t *testing.T) {
 	k, dir := kafkatest.New(t, event.TopicConfigUpdates), t.TempDir()
 	first := publish(t, k.Addr(), "", false)
-	n := newNode(t, dir, k.Addr())
-	stop := n.serve(t)
-	n.until(t, "takes it", func(s Status) bool { return s.Revision == first && s.State == event.ConfigApplied })
-	stop()
+	serveOnce(t, dir, k.Addr(), first)
 	g, err := loadLastGood(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -552,8 +555,8 @@ func TestAnotherTopicsLogIsNotFollowed(t *testing.T) {
 	if err := other.save(dir); err != nil {
 		t.Fatal(err)
 	}
-	n = newNode(t, dir, k.Addr())
-	stop = n.serve(t)
+	n := newNode(t, dir, k.Addr())
+	stop := n.serve(t)
 	n.until(t, "a strange log", func(s Status) bool { return s.LostLog })
 	if s := n.Status(); s.State != event.ConfigLKG || s.Revision != first {
 		t.Errorf("%+v", s)
@@ -587,13 +590,10 @@ func TestARefusedRevisionIsStillTheBaseOfTheNext(t *testing.T) {
 func TestFileOnlyKeepsTheLastGoodOfOthers(t *testing.T) {
 	k, dir := kafkatest.New(t, event.TopicConfigUpdates), t.TempDir()
 	first := publish(t, k.Addr(), "", false)
+	serveOnce(t, dir, k.Addr(), first)
 	n := newNode(t, dir, k.Addr())
-	stop := n.serve(t)
-	n.until(t, "takes it", func(s Status) bool { return s.Revision == first && s.State == event.ConfigApplied })
-	stop()
-	n = newNode(t, dir, k.Addr())
 	n.cfg.FileOnly, n.cfg.File = true, []byte(document)
-	stop = n.serve(t)
+	stop := n.serve(t)
 	n.until(t, "reads the log", func(s Status) bool { return s.Current == first })
 	if s := n.Status(); s.Revision != "file" {
 		t.Errorf("serves %s with --config-source file", s.Revision)

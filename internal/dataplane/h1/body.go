@@ -70,10 +70,10 @@ func (b *Body) End() { b.done = true }
 // Done reports whether the body is complete.
 func (b *Body) Done() bool { return b.done }
 
-// Want limits the next read to max bytes. A body with a known length is not read beyond its end.
-func (b *Body) Want(max int) int {
-	if b.kind == ByLength && b.left < int64(max) {
+// Want limits the next read to limit bytes. A body with a known length is not read beyond its end.
+func (b *Body) Want(limit int) int {
+	if b.kind == ByLength && b.left < int64(limit) {
 		return int(b.left)
 	}
-	return max
+	return limit
 }

@@ -104,7 +104,7 @@ func TestUnequalWeightsDoNotHelpASickInstance(t *testing.T) {
 			observe(s.Entries[i].Live, 50, 10*time.Millisecond, i == 0, second)
 		}
 		p := pool(s, second)
-		got := shares(p, 20_000, func(a *upstream.Ask, _ int) {})
+		got := shares(p, 20_000, func(_ *upstream.Ask, _ int) {})
 		if share := float64(got[0]) / 20_000; share > .002 {
 			t.Errorf("%d instances: the failing one got %.2f %%", n, 100*share)
 		}

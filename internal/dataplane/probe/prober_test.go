@@ -111,7 +111,7 @@ func await(t *testing.T, results chan Result, what string, ok func(Result) bool)
 
 func TestHTTPCheckFollowsTheInstance(t *testing.T) {
 	var sick atomic.Bool
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if sick.Load() {
 			w.WriteHeader(503)
 		}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
@@ -10,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -149,24 +147,6 @@ func TestNewNamesApplyToTheNextRequest(t *testing.T) {
 	}
 }
 
-// safeBuffer is a log that several goroutines write.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 func TestARefusedClientIsCountedAndLogged(t *testing.T) {
 	ca, other := certtest.New(t, "clients"), certtest.New(t, "clients")
 	for name, tc := range map[string]struct {
@@ -181,7 +161,7 @@ func TestARefusedClientIsCountedAndLogged(t *testing.T) {
 	} {
 		for version, v := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
 			t.Run(name+", "+version, func(t *testing.T) {
-				said := new(safeBuffer)
+				said := new(logBuf)
 				b := identified(t, ca, tls.RequireAndVerifyClientCert, func(c *Config) {
 					start := time.Now()
 					c.Now = func() int64 { return int64(time.Since(start) + time.Second) } // the log has a line a second

@@ -56,7 +56,7 @@ func (inTurn) Choose(p *upstream.Pool, a *upstream.Ask) int {
 	return -1
 }
 
-// logBuf collects the access log.
+// logBuf collects lines that several goroutines write.
 type logBuf struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -66,6 +66,12 @@ func (l *logBuf) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.Write(p)
+}
+
+func (l *logBuf) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // entry is a line of the access log.
@@ -185,10 +191,8 @@ func (b *bench) settled() {
 func (b *bench) entries() []entry {
 	b.tb.Helper()
 	b.stop()
-	b.log.mu.Lock()
-	defer b.log.mu.Unlock()
 	var out []entry
-	for line := range strings.Lines(b.log.b.String()) {
+	for line := range strings.Lines(b.log.String()) {
 		var e entry
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			b.tb.Fatalf("access log line %q: %v", line, err)

@@ -202,7 +202,7 @@ func TestAuthenticatedConnectionsAreNeverShared(t *testing.T) {
 // A bound client stays with its instance while that takes requests, also where the policy would choose another.
 func TestBoundClientStaysWithItsInstance(t *testing.T) {
 	who := func(name string) string {
-		return upstreamtest.NewHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		return upstreamtest.NewHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("WWW-Authenticate", "NTLM")
 			_, _ = io.WriteString(w, name)
 		}))

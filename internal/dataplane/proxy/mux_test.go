@@ -122,30 +122,7 @@ func TestManyRequestsToAnInstanceOfHTTP2(t *testing.T) {
 	b := runMux(t, []string{addr}, nil)
 	client, url := b.http("/")
 	client2, _ := b.h2Client("/")
-	var wg sync.WaitGroup
-	places := make(chan struct{}, 250)
-	for i := range 2000 {
-		wg.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			c := client
-			if i%2 == 0 {
-				c = client2
-			}
-			want := strings.Repeat(fmt.Sprint(i, " "), 1+i%300)
-			res, err := c.Post(url, "text/plain", strings.NewReader(want))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			body, err := io.ReadAll(res.Body)
-			_ = res.Body.Close()
-			if string(body) != want || err != nil {
-				t.Errorf("request %d: got %d bytes, %v", i, len(body), err)
-			}
-		})
-	}
-	wg.Wait()
+	echoMany(t, 2000, 250, url, client, client2)
 	if s := b.p.Stats(); s.UpstreamDials > 6 {
 		t.Errorf("%d connections to the instance", s.UpstreamDials)
 	}

@@ -9,6 +9,8 @@ import (
 )
 
 // ProxyHeader says how the PROXY header of a client connection was read.
+//
+//revive:disable-next-line:exported // PROXY is the name of the protocol
 type ProxyHeader uint8
 
 // The ways in which the reading of a PROXY header ends.

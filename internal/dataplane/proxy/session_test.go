@@ -113,18 +113,18 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-// A thousand requests on one connection, 50 at a time: each gets its own response.
-func TestHTTP2AtTheSameTime(t *testing.T) {
-	b := run(t, []string{echo(t)}, nil)
-	client, url := b.h2Client("/")
+// echoMany sends n requests to an instance that echoes, the given number at a time, by the clients in turn. Each must get
+// its own body back.
+func echoMany(t *testing.T, n, atOnce int, url string, clients ...*http.Client) {
+	t.Helper()
 	var wg sync.WaitGroup
-	places := make(chan struct{}, 50)
-	for i := range 1000 {
+	places := make(chan struct{}, atOnce)
+	for i := range n {
 		wg.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
 			want := strings.Repeat(fmt.Sprint(i, " "), 1+i%300)
-			res, err := client.Post(url, "text/plain", strings.NewReader(want))
+			res, err := clients[i%len(clients)].Post(url, "text/plain", strings.NewReader(want))
 			if err != nil {
 				t.Error(err)
 				return
@@ -137,13 +137,20 @@ func TestHTTP2AtTheSameTime(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A thousand requests on one connection, 50 at a time: each gets its own response.
+func TestHTTP2AtTheSameTime(t *testing.T) {
+	b := run(t, []string{echo(t)}, nil)
+	client, url := b.h2Client("/")
+	echoMany(t, 1000, 50, url, client)
 	if s := b.p.Stats(); s.ConnectionsOpen != 1 || s.Requests != 1000 {
 		t.Errorf("got %d connections, %d requests", s.ConnectionsOpen, s.Requests)
 	}
 }
 
 func TestHTTP2OwnReplies(t *testing.T) {
-	b := run(t, []string{"127.0.0.1:1"}, func(c *Config, r *dispatch.Route) { r.Retry.Attempts = 0 })
+	b := run(t, []string{"127.0.0.1:1"}, func(_ *Config, r *dispatch.Route) { r.Retry.Attempts = 0 })
 	client, url := b.h2Client("/")
 	res, err := client.Get(url)
 	if err != nil {

@@ -116,7 +116,7 @@ func TestUnixSocketsOnBothSides(t *testing.T) {
 // The portable and the raw driver see the same ends of a Unix socket as of TCP.
 func TestEndsOfUnixSockets(t *testing.T) {
 	began, leave := make(chan struct{}), make(chan struct{})
-	app := atSocket(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	app := atSocket(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/wait":
 			close(began)

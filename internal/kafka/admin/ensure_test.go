@@ -92,9 +92,10 @@ func TestEnsureTopicsWaitsForABroker(t *testing.T) {
 
 func TestConsumeNamesATopicThatDoesNotExist(t *testing.T) {
 	cfg, client := brokertest.New(t)
-	err := records.Consume(t.Context(), cfg, records.ConsumeSpec{Topic: "nope", Limit: 1}, nil)
-	if !errors.Is(err, admin.ErrNoTopic) || !strings.Contains(err.Error(), "nope") {
-		t.Errorf("got %v", err)
+	for chunk, err := range records.Consume(t.Context(), cfg, records.ConsumeSpec{Topic: "nope", Limit: 1}) {
+		if !errors.Is(err, admin.ErrNoTopic) || !strings.Contains(err.Error(), "nope") {
+			t.Errorf("got %+v, %v", chunk, err)
+		}
 	}
 	if _, err := admin.DescribeTopic(t.Context(), client, nil, "nope"); !errors.Is(err, admin.ErrNoTopic) {
 		t.Errorf("describe gives %v", err)

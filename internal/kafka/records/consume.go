@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -22,8 +23,13 @@ type ConsumeSpec struct {
 	Follow    bool            // continue with records that are written later, until ctx ends
 
 	Where func(kafka.Record) (bool, error) // filter of records; an error ends reading; nil: all
-	Read  func(records int64)              // called from time to time with the number of records read; may be nil
-	Say   func(text string)                // called with notes for the user; may be nil
+}
+
+// Chunk is what Consume read since the chunk before. It may have no records.
+type Chunk struct {
+	Records []kafka.Record // those that pass the filter
+	Notes   []string       // texts for the user, such as offsets that were deleted before they were read
+	Read    int64          // number of records that were read so far, with those that do not pass the filter
 }
 
 // maxLast limits how many records are held to find the last records of all partitions.
@@ -53,51 +59,66 @@ func (s ConsumeSpec) query() Query {
 	return q
 }
 
-// Consume calls emit with each record. The last records come oldest first across partitions by timestamp. From a
+// Consume reads a topic in chunks. The last records come in one chunk, oldest first across partitions by timestamp. From a
 // position, records come as they are read, in offset order within a partition, and none are held.
 //
-// Without Follow it ends when it has read what was in the log when it began; see Reader.Next. An error of emit ends
-// Consume and is returned.
-func Consume(ctx context.Context, cfg kafka.Config, spec ConsumeSpec, emit func(kafka.Record) error) error {
-	if err := spec.check(); err != nil {
-		return err
-	}
-	r, err := Open(ctx, cfg, spec.query())
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	c := consumer{r: r, spec: spec}
-	if spec.last() {
-		list, err := c.last(ctx)
-		for _, rec := range list {
-			if err := emit(rec); err != nil {
-				return c.failed(err)
-			}
+// Without Follow it ends when it has read what was in the log when it began; see Reader.Next. An error comes last, in a
+// pair without a chunk. Reading ends with the loop over the chunks.
+func Consume(ctx context.Context, cfg kafka.Config, spec ConsumeSpec) iter.Seq2[Chunk, error] {
+	return func(yield func(Chunk, error) bool) {
+		c := consumer{spec: spec, yield: yield}
+		if err := c.run(ctx, cfg); err != nil && !errors.Is(err, errLeft) {
+			yield(Chunk{}, err)
 		}
-		if err != nil || !spec.Follow {
-			return err
-		}
-		r.Follow()
-		c.spec.Limit = 0
 	}
-	return c.each(ctx, emit)
 }
+
+// errLeft means that the caller left its loop over the chunks.
+var errLeft = errors.New("the caller has enough")
 
 // consumer is one Consume.
 type consumer struct {
-	r    *Reader
-	spec ConsumeSpec
-	read int64
+	r     *Reader
+	spec  ConsumeSpec
+	yield func(Chunk, error) bool
+	read  int64
 }
 
-// next returns the next batch and passes on what came with it.
+func (c *consumer) run(ctx context.Context, cfg kafka.Config) error {
+	if err := c.spec.check(); err != nil {
+		return err
+	}
+	var err error
+	if c.r, err = Open(ctx, cfg, c.spec.query()); err != nil {
+		return err
+	}
+	defer c.r.Close()
+	if c.spec.last() {
+		if err := c.last(ctx); err != nil || !c.spec.Follow {
+			return err
+		}
+		c.r.Follow()
+		c.spec.Limit = 0
+	}
+	return c.each(ctx)
+}
+
+// give passes a chunk to the caller. It returns errLeft if the caller left its loop.
+func (c *consumer) give(chunk Chunk) error {
+	if chunk.Read = c.read; !c.yield(chunk, nil) {
+		return errLeft
+	}
+	return nil
+}
+
+// next returns the next batch. Notes that come with an error are passed on before it.
 func (c *consumer) next(ctx context.Context) (Batch, error) {
 	b, err := c.r.Next(ctx)
-	if c.spec.Say != nil {
-		for _, text := range b.Notes {
-			c.spec.Say(text)
+	if err != nil && len(b.Notes) > 0 {
+		if left := c.give(Chunk{Notes: b.Notes}); left != nil {
+			return b, left
 		}
+		b.Notes = nil
 	}
 	return b, err
 }
@@ -108,20 +129,15 @@ func (c *consumer) wants(r kafka.Record) (bool, error) {
 	if c.spec.Where == nil {
 		return true, nil
 	}
-	return c.spec.Where(r)
-}
-
-// failed wraps an error of the caller's functions.
-func (c *consumer) failed(err error) error { return fmt.Errorf("consume %s: %w", c.spec.Topic, err) }
-
-func (c *consumer) progress(b Batch) {
-	if c.spec.Read != nil && len(b.Records) > 0 {
-		c.spec.Read(c.read)
+	wanted, err := c.spec.Where(r)
+	if err != nil {
+		err = fmt.Errorf("consume %s: %w", c.spec.Topic, err)
 	}
+	return wanted, err
 }
 
-// each hands over records in the order in which they are read.
-func (c *consumer) each(ctx context.Context, emit func(kafka.Record) error) error {
+// each passes on records in the order in which they are read.
+func (c *consumer) each(ctx context.Context) error {
 	for given := 0; ; {
 		b, err := c.next(ctx)
 		if errors.Is(err, ErrEnd) {
@@ -130,53 +146,60 @@ func (c *consumer) each(ctx context.Context, emit func(kafka.Record) error) erro
 		if err != nil {
 			return err
 		}
+		chunk := Chunk{Notes: b.Notes}
+		var failed error
 		for _, rec := range b.Records {
-			wanted, err := c.wants(rec)
-			if err != nil {
-				return c.failed(err)
+			var wanted bool
+			if wanted, failed = c.wants(rec); failed != nil {
+				break
 			}
-			if !wanted {
-				continue
+			if wanted {
+				chunk.Records = append(chunk.Records, rec)
 			}
-			if err := emit(rec); err != nil {
-				return c.failed(err)
-			}
-			if given++; given == c.spec.Limit {
-				return nil
+			if c.spec.Limit > 0 && given+len(chunk.Records) == c.spec.Limit {
+				break
 			}
 		}
-		c.progress(b)
+		given += len(chunk.Records)
+		if err := errors.Join(c.give(chunk), failed); err != nil {
+			return err
+		}
+		if c.spec.Limit > 0 && given == c.spec.Limit {
+			return nil
+		}
 	}
 }
 
-// last returns the last records, oldest first.
-func (c *consumer) last(ctx context.Context) ([]kafka.Record, error) {
+// last passes on the last records, oldest first.
+func (c *consumer) last(ctx context.Context) error {
 	if c.spec.Limit == 0 {
-		return nil, nil
+		return nil
 	}
 	var out []kafka.Record
-	give := func(r kafka.Record) error { out = append(out, r); return nil }
+	keep := func(r kafka.Record) error { out = append(out, r); return nil }
 	latest := NewLatest[kafka.Record](c.spec.Limit)
 	for whole := false; !whole && len(out) < c.spec.Limit; {
 		b, err := c.next(ctx)
 		if whole = errors.Is(err, ErrEnd); err != nil && !whole {
-			return nil, err
+			return err
 		}
 		for _, rec := range b.Records {
 			latest.Saw(rec)
 			wanted, err := c.wants(rec)
 			if err != nil {
-				return nil, c.failed(err)
+				return err
 			}
 			if wanted {
 				latest.Add(rec, rec)
 			}
 		}
-		c.progress(b)
 		if b.Piece || whole {
-			_ = latest.Settle(c.r.Rest(), true, give) // give returns no error
+			_ = latest.Settle(c.r.Rest(), true, keep) // keep returns no error
+		}
+		if err := c.give(Chunk{Notes: b.Notes}); err != nil { // shows the progress
+			return err
 		}
 	}
 	slices.Reverse(out)
-	return out, nil
+	return c.give(Chunk{Records: out})
 }

@@ -21,11 +21,8 @@ func TestConsumePrintsTheLastRecordsOldestFirstAndEnds(t *testing.T) {
 		t.Helper()
 		spec.Topic = "t"
 		var got []string
-		if err := records.Consume(t.Context(), cfg, spec, func(r kafka.Record) error {
+		for _, r := range all(t, cfg, spec) {
 			got = append(got, string(r.Value))
-			return nil
-		}); err != nil {
-			t.Fatal(err)
 		}
 		return strings.Join(got, "")
 	}
@@ -55,17 +52,46 @@ func TestConsumeFollowsUntilItIsStopped(t *testing.T) {
 	brokertest.Send(t, cfg, "t", "a", "b")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	got := ""
-	err := records.Consume(ctx, cfg, records.ConsumeSpec{Topic: "t", Limit: 1, Follow: true}, func(r kafka.Record) error {
-		if got += string(r.Value); got == "b" {
+	got, _, err := follow(ctx, cfg, 1, func(values string) error {
+		switch values {
+		case "b":
 			brokertest.Send(t, cfg, "t", "c")
-		}
-		if got == "bc" {
+		case "bc":
 			cancel()
 		}
 		return nil
 	})
 	if got != "bc" || !errors.Is(err, context.Canceled) {
 		t.Errorf("read %q and %v, want bc and the end of the context", got, err)
+	}
+}
+
+// Leaving the loop ends reading, and a filter that fails ends it after the records that it let pass.
+func TestConsumeEndsWithItsLoopAndWithItsFilter(t *testing.T) {
+	cfg, client := brokertest.New(t)
+	brokertest.Create(t, client, "t", 1, nil)
+	brokertest.Send(t, cfg, "t", strings.Split("abcdef", "")...)
+	for chunk, err := range records.Consume(t.Context(), cfg, records.ConsumeSpec{Topic: "t", Beginning: true, Follow: true}) {
+		if err != nil || len(chunk.Records) == 0 {
+			t.Fatalf("%+v, %v", chunk, err)
+		}
+		break
+	}
+	broken := errors.New("broken")
+	spec := records.ConsumeSpec{Topic: "t", Beginning: true, Where: func(r kafka.Record) (bool, error) {
+		if string(r.Value) == "d" {
+			return false, broken
+		}
+		return string(r.Value) != "b", nil
+	}}
+	got, read, last := "", int64(0), error(nil)
+	for chunk, err := range records.Consume(t.Context(), cfg, spec) {
+		for _, r := range chunk.Records {
+			got += string(r.Value)
+		}
+		read, last = max(read, chunk.Read), err
+	}
+	if got != "ac" || read != 4 || !errors.Is(last, broken) {
+		t.Errorf("%q of %d records, and %v", got, read, last)
 	}
 }

@@ -121,7 +121,7 @@ func (r *Reader) take(a answer) (Batch, error) {
 	r.last, r.delayed = nil, false
 	var fail error
 	var moved, waiting []*part
-	from := 0
+	from, full := 0, false
 	for _, got := range a.parts {
 		p, to := r.parts[got.id], from+got.records
 		if p == nil || p.at != got.at { // a sample left these records out
@@ -131,7 +131,7 @@ func (r *Reader) take(a answer) (Batch, error) {
 		if err := r.advance(p, got, a.records[from:to]); err != nil {
 			fail = cmp.Or(fail, err)
 		}
-		from = to
+		from, full = to, full || errors.Is(got.err, inflate.ErrFetchFull)
 		if p.at != got.at {
 			moved = append(moved, p)
 		}
@@ -156,7 +156,7 @@ func (r *Reader) take(a answer) (Batch, error) {
 	if fail == nil && !b.progress && r.last != nil && !r.cut {
 		return r.delay(b, r.last)
 	}
-	if !r.following && !b.progress {
+	if !r.following && !b.progress && !full { // what other leaders sent took the room of a full fetch
 		r.stale = true // pauses before the next fetch
 	}
 	return b, fail

@@ -33,6 +33,11 @@ type Query struct {
 	Follow bool    // continue with records that are written later; not with Until or Newest
 	Sample *Sample // while following: sample a topic that is too fast; nil: read everything
 	Frugal bool    // fetch little ahead: saves memory at the cost of a tenth of the speed
+
+	// Offsets is a client of the same cluster that lists the offsets. Its connections are then used again: the reader's own
+	// client opens one to find the cluster and one to each leader. Nil: the reader's own client, with one more to each leader.
+	// Close may wait for a call of Offsets, at most as long as the request timeout of that client.
+	Offsets *kafka.Admin
 }
 
 // Span is a range of offsets of a partition: from From up to, but without, To.
@@ -172,7 +177,7 @@ func Open(ctx context.Context, cfg kafka.Config, q Query) (*Reader, error) {
 // metadataPause is the shortest time between two listings of the cluster by the library.
 const metadataPause = 250 * time.Millisecond
 
-// Close ends reading. It does not wait for a broker that hangs. It may be called more than once.
+// Close ends reading. It does not wait for a broker that hangs, but see Query.Offsets. It may be called more than once.
 func (r *Reader) Close() {
 	r.end()
 	r.client.Close()
@@ -298,7 +303,7 @@ func (r *Reader) locate(ctx context.Context) (located, error) {
 	if r.q.Until != nil {
 		positions[1] = *r.q.Until
 	}
-	extents, err := admin.Locate(ctx, r.client, d, !r.q.Uncommitted, positions...)
+	extents, err := admin.Locate(ctx, cmp.Or(r.q.Offsets, r.client), d, !r.q.Uncommitted, positions...)
 	return located{d, extents}, err
 }
 

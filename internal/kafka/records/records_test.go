@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -31,13 +30,31 @@ func all(t testing.TB, cfg kafka.Config, spec records.ConsumeSpec) []kafka.Recor
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var out []kafka.Record
-	if err := records.Consume(ctx, cfg, spec, func(r kafka.Record) error {
-		out = append(out, r)
-		return nil
-	}); err != nil {
-		t.Fatal(err)
+	for chunk, err := range records.Consume(ctx, cfg, spec) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, chunk.Records...)
 	}
 	return out
+}
+
+// follow calls each with all values read so far, after each record, until each fails or ctx ends. It returns the values,
+// the notes and the error.
+func follow(ctx context.Context, cfg kafka.Config, limit int, each func(values string) error) (values string, notes []string, err error) {
+	for chunk, err := range records.Consume(ctx, cfg, records.ConsumeSpec{Topic: "t", Limit: limit, Follow: true}) {
+		if err != nil {
+			return values, notes, err
+		}
+		notes = append(notes, chunk.Notes...)
+		for _, r := range chunk.Records {
+			values += string(r.Value)
+			if err := each(values); err != nil {
+				return values, notes, err
+			}
+		}
+	}
+	return values, notes, nil
 }
 
 // What was sent is read again, byte for byte: no value, an empty one and the
@@ -73,11 +90,11 @@ func TestRecordsComeBackAsTheyWereSent(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []kafka.Record
-		if err := records.Consume(context.Background(), cfg, records.ConsumeSpec{Topic: name, Beginning: true}, func(r kafka.Record) error {
-			got = append(got, r)
-			return nil
-		}); err != nil {
-			t.Fatal(err)
+		for chunk, err := range records.Consume(context.Background(), cfg, records.ConsumeSpec{Topic: name, Beginning: true}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, chunk.Records...)
 		}
 		if diff := cmp.Diff(want, got, content()); diff != "" {
 			t.Fatal(diff)
@@ -139,7 +156,7 @@ func TestConsumeGivesWhatTheSpecSays(t *testing.T) {
 			return fmt.Sprint(n)
 		}
 		spec.From, spec.Until = brokertest.Position(t, text(from)), brokertest.Position(t, text(until))
-		in := func(r kafka.Record, i int) bool {
+		in := func(r kafka.Record, _ int) bool {
 			n := int(r.Offset)
 			if byTime {
 				n = int(r.Timestamp.Sub(base) / time.Second)
@@ -275,41 +292,16 @@ func TestProduceGoesToThePartitionThatIsNamed(t *testing.T) {
 	}
 }
 
-// silent listens and never answers, as a broker does that was stopped with
-// SIGSTOP or lost its network.
-func silent(t *testing.T) kafka.Config {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		var held []net.Conn
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				break
-			}
-			held = append(held, c)
-		}
-		for _, c := range held {
-			c.Close()
-		}
-	}()
-	t.Cleanup(func() { ln.Close(); <-done })
-	cfg := kafka.Default()
-	cfg.Brokers, cfg.RequestTimeout, cfg.DeliveryTimeout = []string{ln.Addr().String()}, 300*time.Millisecond, 300*time.Millisecond
-	return cfg
-}
-
 func TestABrokerThatHangsEndsConsumeAndProduce(t *testing.T) {
-	cfg := silent(t)
+	broker, _ := kafkatest.Mute(t)
+	cfg := kafka.Default()
+	cfg.Brokers, cfg.RequestTimeout, cfg.DeliveryTimeout = []string{broker}, 300*time.Millisecond, 300*time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	if err := records.Consume(ctx, cfg, records.ConsumeSpec{Topic: "t", Limit: 1}, nil); err == nil || ctx.Err() != nil {
-		t.Errorf("consume ended with %v", err)
+	for _, err := range records.Consume(ctx, cfg, records.ConsumeSpec{Topic: "t", Limit: 1}) {
+		if err == nil || ctx.Err() != nil {
+			t.Errorf("consume ended with %v", err)
+		}
 	}
 	look, done := context.WithTimeout(ctx, cfg.RequestTimeout)
 	defer done()
@@ -347,28 +339,27 @@ func TestABrokerThatTakesNoRecordsIsGivenUp(t *testing.T) {
 // beginning of the new one, and is told.
 func TestFollowGoesOnWithATopicThatWasMadeAgain(t *testing.T) {
 	cfg, client := brokertest.New(t)
-	make := func(values ...string) {
+	write := func(values ...string) {
 		brokertest.Create(t, client, "t", 1, nil)
 		brokertest.Send(t, cfg, "t", values...)
 	}
-	make("a", "b")
+	write("a", "b")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	got, told := "", 0
-	err := records.Consume(ctx, cfg, records.ConsumeSpec{Topic: "t", Limit: 2, Follow: true, Say: func(string) { told++ }}, func(r kafka.Record) error {
-		switch got += string(r.Value); got {
+	got, notes, err := follow(ctx, cfg, 2, func(values string) error {
+		switch values {
 		case "ab":
 			if _, err := admin.DeleteTopics(t.Context(), client, true, "t"); err != nil {
 				return err
 			}
-			make("c", "d")
+			write("c", "d")
 		case "abcd":
 			cancel()
 		}
 		return nil
 	})
-	if got != "abcd" || !errors.Is(err, context.Canceled) || told == 0 {
-		t.Errorf("read %q and ended with %v, told %d times", got, err, told)
+	if got != "abcd" || !errors.Is(err, context.Canceled) || len(notes) == 0 {
+		t.Errorf("read %q and ended with %v; notes %q", got, err, notes)
 	}
 }
 
@@ -378,9 +369,8 @@ func TestFollowReadsPartitionsThatWereAdded(t *testing.T) {
 	brokertest.Send(t, cfg, "t", "a")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	got := ""
-	err := records.Consume(ctx, cfg, records.ConsumeSpec{Topic: "t", Limit: 1, Follow: true}, func(r kafka.Record) error {
-		switch got += string(r.Value); got {
+	got, _, err := follow(ctx, cfg, 1, func(values string) error {
+		switch values {
 		case "a":
 			if _, err := admin.AddPartitions(t.Context(), client, "t", 2, true); err != nil {
 				return err
@@ -404,9 +394,8 @@ func TestFollowOutlivesTheBroker(t *testing.T) {
 	brokertest.Send(t, cfg, "t", "a")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	got := ""
-	err := records.Consume(ctx, cfg, records.ConsumeSpec{Topic: "t", Limit: 1, Follow: true}, func(r kafka.Record) error {
-		switch got += string(r.Value); got {
+	got, _, err := follow(ctx, cfg, 1, func(values string) error {
+		switch values {
 		case "a":
 			cluster.Stop()
 			cluster.Start()

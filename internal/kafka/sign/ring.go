@@ -141,7 +141,7 @@ func ParseKeys(text string) (Config, error) {
 	for part := range strings.SplitSeq(text, ",") {
 		id, ref, ok := strings.Cut(strings.TrimSpace(part), "=")
 		if !ok {
-			return Config{}, errors.New("want ID=${file:/path},... or ID=${env:NAME},...")
+			return Config{}, errors.New("want ID=${file:/path} or ID=${env:NAME}, separated by commas")
 		}
 		c.Keys = append(c.Keys, Key{id, secret.Ref(ref)})
 	}

@@ -57,15 +57,15 @@ func TestASignatureHoldsForItsRecordAlone(t *testing.T) {
 func TestTheFirstKeySignsAndBothVerify(t *testing.T) {
 	old, both, next := ring(t, "old"), ring(t, "next", "old"), ring(t, "next")
 	for _, c := range []struct {
-		name     string
-		by, for_ *Ring
-		want     State
+		name             string
+		signer, verifier *Ring
+		want             State
 	}{
 		{"old for both", old, both, Signed}, {"both for both", both, both, Signed}, {"both for next", both, next, Signed},
 		{"both for old", both, old, Bad}, {"old for next", old, next, Bad}, {"nobody for nobody", nil, nil, Unchecked},
 		{"nobody for both", nil, both, Unsigned}, {"both for nobody", both, nil, Unchecked},
 	} {
-		if v := c.for_.Verify("t", nil, nil, c.by.Sign("t", nil, nil, at)); v.State != c.want {
+		if v := c.verifier.Verify("t", nil, nil, c.signer.Sign("t", nil, nil, at)); v.State != c.want {
 			t.Errorf("%s: %v", c.name, v.State)
 		}
 	}

@@ -132,7 +132,7 @@ func TestMarksAreFewAndFollowTheLog(t *testing.T) {
 
 func TestCountsOfTagsThatLieAreRefusedAtOnce(t *testing.T) {
 	known := everything()
-	frame := func(key int16, req kmsg.Request, tags []byte, cut int) []byte {
+	frame := func(_ int16, req kmsg.Request, tags []byte, cut int) []byte {
 		req.SetVersion(req.MaxVersion())
 		raw := kmsg.NewRequestFormatter(kmsg.FormatterClientID("c")).AppendRequest(nil, req, 1)[4:]
 		return append(raw[:len(raw)-cut], tags...)

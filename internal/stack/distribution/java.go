@@ -70,8 +70,8 @@ func FindJava(ctx context.Context, getenv func(string) string) (Java, error) {
 // version reads the release file beside the program; without that file it runs the program, which takes a tenth of a
 // second.
 func (j Java) version(ctx context.Context) (string, error) {
-	if real, err := filepath.EvalSymlinks(j.Program); err == nil {
-		if v := releaseVersion(filepath.Join(filepath.Dir(filepath.Dir(real)), "release")); v != "" {
+	if program, err := filepath.EvalSymlinks(j.Program); err == nil {
+		if v := releaseVersion(filepath.Join(filepath.Dir(filepath.Dir(program)), "release")); v != "" {
 			return v, nil
 		}
 	}

@@ -311,27 +311,12 @@ func TestWhatACLsForbidIsNamed(t *testing.T) {
 // zooKeeper answers four-letter words with one text.
 func zooKeeper(t *testing.T, answer string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			word := make([]byte, 4)
-			if _, err := io.ReadFull(c, word); err == nil && string(word) == "srvr" {
-				_, _ = io.WriteString(c, answer)
-			}
-			c.Close()
+	return porttest.Serve(t, func(c net.Conn) {
+		word := make([]byte, 4)
+		if _, err := io.ReadFull(c, word); err == nil && string(word) == "srvr" {
+			_, _ = io.WriteString(c, answer)
 		}
-	}()
-	t.Cleanup(func() { ln.Close(); <-done })
-	return ln.Addr().String()
+	})
 }
 
 // stateWith makes a state folder in which services were started that are gone.

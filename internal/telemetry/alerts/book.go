@@ -128,12 +128,14 @@ func (b *Book) Past() []event.Alert {
 // that the alert has time to fire.
 const recreatedHold = 5 * time.Minute
 
+// Recreated stores the name of a topic that was created again.
 func (b *Book) Recreated(topic string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.topics[topic] = time.Now()
 }
 
+// RecreatedTopics returns the topics that were created again lately.
 func (b *Book) RecreatedTopics() []string { return b.lately(b.topics) }
 
 // Forged stores the name of a topic with a record that was refused because of its signature.
@@ -143,6 +145,7 @@ func (b *Book) Forged(topic string) {
 	b.unsigned[topic] = time.Now()
 }
 
+// UnsignedTopics returns the topics with a record that was refused lately because of its signature.
 func (b *Book) UnsignedTopics() []string { return b.lately(b.unsigned) }
 
 func (b *Book) lately(topics map[string]time.Time) []string {

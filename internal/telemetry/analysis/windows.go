@@ -102,7 +102,7 @@ func (t *Task) emitWindows(s *service, now time.Time, fx *Effects) {
 		i := s.instances[id]
 		i.windows.due(now, t.replaying, t.rounds.small(), func(k windowKey, w *windowState, final bool) {
 			f := i.fold(k.from(), k.to())
-			m := aggregated(&f, k, now, final)
+			m := aggregated(&f, k, final)
 			m.ServiceID, m.InstanceID, m.Tags, m.LateDropped = s.id, id, i.tags, w.late
 			proxy, self := i.sources(k.from(), k.to())
 			m.Sources = sourceNames(proxy, self)
@@ -121,7 +121,7 @@ func (t *Task) emitWindows(s *service, now time.Time, fx *Effects) {
 			p, o := s.instances[id].sources(k.from(), k.to())
 			proxy, self = proxy || p, self || o
 		}
-		m := aggregated(&all, k, now, final)
+		m := aggregated(&all, k, final)
 		m.ServiceID, m.InstanceID, m.Sources = s.id, event.InstanceAll, sourceNames(proxy, self)
 		t.emitWindow(m, now, fx)
 	})
@@ -146,7 +146,7 @@ func (t *Task) emit(topic, key string, m interface{ Encode() ([]byte, error) }, 
 }
 
 // aggregated converts a fold to a message.
-func aggregated(f *window.Fold, k windowKey, now time.Time, final bool) event.MetricsAggregated {
+func aggregated(f *window.Fold, k windowKey, final bool) event.MetricsAggregated {
 	m := event.MetricsAggregated{
 		WindowStart: k.from(), WindowEnd: k.to(), WindowSec: int(k.size / time.Second), Final: final, Samples: f.Samples,
 		ErrorRate: rounded(f.ErrorRate()), Latency: roundedLatency(f.Latency()), ActiveConnections: roundedGauge(f.Active.Gauge()),

@@ -189,9 +189,9 @@ func (a *Analyzer) members(ctx context.Context) error {
 func (a *Analyzer) refuse(ctx context.Context, err error) {
 	reason := "everything: " + err.Error()
 	a.mu.Lock()
-	new := !slices.Contains(a.snapshot.Disabled, reason)
+	isNew := !slices.Contains(a.snapshot.Disabled, reason)
 	a.mu.Unlock()
-	if new {
+	if isNew {
 		a.log.Error("analyzer refuses its input topics until they have as many partitions each; traffic goes on without fleet facts", "error", err)
 		a.disable([]string{reason})
 	}

@@ -288,7 +288,10 @@ func (l *Log) finish() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
 	defer cancel()
-	for len(l.waiting) > 0 && l.deliver(ctx) == nil {
+	for len(l.waiting) > 0 {
+		if l.deliver(ctx) != nil {
+			break
+		}
 	}
 	return errors.Join(l.save(), l.chain.save(l.dir, nil))
 }

@@ -34,11 +34,11 @@ type active struct {
 
 // Judge processes one judgement. It returns the alert and true if the alert changed its status.
 func (e *Engine) Judge(j Judgement, now time.Time) (event.Alert, bool) {
-	print := Fingerprint(j.Rule.ID, j.Labels)
-	a := e.alerts[print]
+	fingerprint := Fingerprint(j.Rule.ID, j.Labels)
+	a := e.alerts[fingerprint]
 	switch {
 	case a == nil && j.Verdict == Bad:
-		return e.begin(print, j, now), true
+		return e.begin(fingerprint, j, now), true
 	case a == nil:
 		return event.Alert{}, false
 	}
@@ -72,8 +72,8 @@ func (e *Engine) Judge(j Judgement, now time.Time) (event.Alert, bool) {
 // Due returns the active alerts that were not published for a day.
 func (e *Engine) Due(now time.Time) []event.Alert {
 	var out []event.Alert
-	for _, print := range slices.Sorted(maps.Keys(e.alerts)) {
-		if a := e.alerts[print]; now.Sub(a.published) >= Again {
+	for _, fingerprint := range slices.Sorted(maps.Keys(e.alerts)) {
+		if a := e.alerts[fingerprint]; now.Sub(a.published) >= Again {
 			out = append(out, e.publish(a, now))
 		}
 	}
@@ -89,8 +89,8 @@ func (e *Engine) Has(j Judgement) bool { return e.alerts[Fingerprint(j.Rule.ID, 
 // Active returns the active alerts, sorted by fingerprint.
 func (e *Engine) Active() []event.Alert {
 	var out []event.Alert
-	for _, print := range slices.Sorted(maps.Keys(e.alerts)) {
-		out = append(out, e.alerts[print].Alert)
+	for _, fingerprint := range slices.Sorted(maps.Keys(e.alerts)) {
+		out = append(out, e.alerts[fingerprint].Alert)
 	}
 	return out
 }
@@ -122,10 +122,10 @@ func (e *Engine) put(a *active) {
 	e.alerts[a.Fingerprint] = a
 }
 
-func (e *Engine) begin(print string, j Judgement, now time.Time) event.Alert {
+func (e *Engine) begin(fingerprint string, j Judgement, now time.Time) event.Alert {
 	a := &active{
 		Alert: event.Alert{
-			Fingerprint: print, AlertID: print + "-" + strconv.FormatInt(now.UnixMilli(), 10),
+			Fingerprint: fingerprint, AlertID: fingerprint + "-" + strconv.FormatInt(now.UnixMilli(), 10),
 			RuleID: j.Rule.ID, Status: event.AlertPending, Severity: j.Rule.Severity, Labels: maps.Clone(j.Labels),
 			Annotations: event.Annotations{Summary: cut(j.Summary, maxSummary), Description: cut(j.Description, maxDescription)},
 			Value:       j.Value, Threshold: j.Rule.Threshold, Unit: j.Rule.Unit, StartsAt: now.UTC(),

@@ -158,7 +158,7 @@ func TestOnlyVerbsThatServeLinkApp(t *testing.T) {
 // bounds it first.
 func TestYAMLIsReadWithinBounds(t *testing.T) {
 	reads := regexp.MustCompile(`\byaml\.(NewDecoder|Unmarshal\w*|YAMLToJSON|JSONToYAML|NodeToValue|Path\w*)\(`)
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.Contains(path, "/yamlsafe/") {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 // they name exist.
 func TestThePagesNameTestsThatExist(t *testing.T) {
 	exists := map[string]bool{}
-	err := filepath.WalkDir("../../..", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir("../../..", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}

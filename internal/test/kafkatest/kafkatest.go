@@ -8,6 +8,7 @@ package kafkatest
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,11 +19,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// Cluster is a cluster of one broker. Its address stays the same after Stop and Start.
+// Cluster is a cluster of one or more brokers. Their addresses stay the same after Stop and Start.
 type Cluster struct {
-	t    testing.TB
-	dir  string
-	addr string
+	t     testing.TB
+	dir   string
+	addrs []string // of the brokers
 
 	mu   sync.Mutex
 	fake *kfake.Cluster
@@ -30,18 +31,24 @@ type Cluster struct {
 	accepted atomic.Int64
 }
 
-// New starts a cluster with the given topics, in the form "name:partitions". Records are in a temporary directory, so
-// they survive Stop and Start.
+// New starts a cluster of one broker with the given topics, in the form "name:partitions". Records are in a temporary
+// directory, so they survive Stop and Start.
 func New(t testing.TB, topics ...string) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, dir: t.TempDir(), addr: "127.0.0.1:0"}
+	return NewOf(t, 1, topics...)
+}
+
+// NewOf is New with a number of brokers, which share the partitions of a topic.
+func NewOf(t testing.TB, brokers int, topics ...string) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, dir: t.TempDir(), addrs: slices.Repeat([]string{"127.0.0.1:0"}, brokers)}
 	c.Start(topics...)
 	t.Cleanup(c.Stop)
 	return c
 }
 
-// Addr returns the broker's address.
-func (c *Cluster) Addr() string { return c.addr }
+// Addr returns the address of the first broker.
+func (c *Cluster) Addr() string { return c.addrs[0] }
 
 // Accepted returns how many connections clients have made.
 func (c *Cluster) Accepted() int64 { return c.accepted.Load() }
@@ -84,15 +91,17 @@ func versions() *kversion.Versions {
 // Start starts a stopped cluster on the same address.
 func (c *Cluster) Start(topics ...string) {
 	c.t.Helper()
+	started := 0
 	opts := []kfake.Opt{
-		kfake.NumBrokers(1), kfake.DataDir(c.dir), kfake.MaxVersions(versions()),
+		kfake.NumBrokers(len(c.addrs)), kfake.DataDir(c.dir), kfake.MaxVersions(versions()),
 		kfake.BrokerConfigs(map[string]string{"message.max.bytes": "11534336", "log.cleaner.backoff.ms": "9000000000000"}),
 		kfake.ListenFn(func(_, _ string) (net.Listener, error) {
-			ln, err := net.Listen("tcp", c.addr)
+			ln, err := net.Listen("tcp", c.addrs[started])
 			if err != nil {
 				return nil, err
 			}
-			c.addr = ln.Addr().String()
+			c.addrs[started] = ln.Addr().String()
+			started++
 			return counting{ln, &c.accepted}, nil
 		}),
 	}

@@ -100,7 +100,10 @@ function Actions({ c, path, onDone }: { c: Connector; path: string; onDone: () =
   return (
     <section aria-label="State" className="connector-state">
       <p className="big">
-        <State state={c.state} failed={failed} /> <span className={failed ? "bad-text" : "muted"}>{tasksSaid(c.tasks)}</span>
+        <State state={c.state} failed={failed} /> <span className={failed ? "bad-text" : "muted"}>
+          {c.tasks.length > 0 ? "· tasks: " : "· "}
+          {tasksSaid(c.tasks)}
+        </span>
       </p>
       {(c.missingTopics ?? []).map((t) => (
         <p key={t} className="warn-text">

@@ -154,8 +154,8 @@ func wellFormed(path string) error {
 	if err != nil {
 		return err
 	}
-	var any map[string]any
-	if err := json.Unmarshal(raw, &any); raw != nil && err != nil {
+	var content map[string]any
+	if err := json.Unmarshal(raw, &content); raw != nil && err != nil {
 		return &Error{path, fmt.Errorf("damaged: %w", err)}
 	}
 	return nil

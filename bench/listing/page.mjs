@@ -1,10 +1,10 @@
-// Times the long lists of a console: from the address to the first row, and
-// from a letter in the filter to the filtered list. Prints JSON lines for
-// bench/listing.
+// Times the long lists of a console: from the address to the first row, and from a letter in the filter to the filtered
+// list. Prints JSON lines for bench/listing.
 //
-//   node e2e/listing.mjs http://127.0.0.1:8083
-import { chromium } from "playwright-core";
+//   node bench/listing/page.mjs http://127.0.0.1:8083
+import { createRequire } from "node:module";
 
+const { chromium } = createRequire(new URL("../../web/package.json", import.meta.url))("@playwright/test");
 const url = process.argv[2];
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"] });
 const page = await (await browser.newContext({ viewport: { width: 1440, height: 900 } })).newPage();

@@ -153,7 +153,8 @@ func nameServer(t *testing.T) string {
 			wg.Go(func() {
 				defer c.Close()
 				_ = c.SetDeadline(time.Now().Add(maxWait))
-				for resolve(c) == nil {
+				for err := error(nil); err == nil; {
+					err = resolve(c)
 				}
 			})
 		}

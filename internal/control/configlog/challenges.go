@@ -31,11 +31,11 @@ var token = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
 
 // CheckChallenge returns an error if nodes would refuse the challenge.
 func CheckChallenge(c event.Challenge) error {
-	owner, print, _ := strings.Cut(c.KeyAuthorization, ".")
+	owner, thumbprint, _ := strings.Cut(c.KeyAuthorization, ".")
 	switch {
 	case !token.MatchString(c.Token):
 		return errors.New("challenge.token: want 1 to 200 letters, digits, dashes and underscores")
-	case owner != c.Token || !token.MatchString(print):
+	case owner != c.Token || !token.MatchString(thumbprint):
 		return errors.New("challenge.keyAuthorization: want the token, a dot and the thumbprint of the account's key")
 	case strings.ToLower(c.Name) != c.Name:
 		return errors.New("challenge.name: want lower case")

@@ -102,7 +102,7 @@ func (c *Client) renew() {
 
 const sessions = 256 // that are kept to resume them, of all instances of a service
 
-func (c *Client) takeAuthorities(_ *part) error {
+func (c *Client) takeAuthorities(p *part) error {
 	all, err := readAuthorities(c.cfg.CA, time.Now())
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ func (c *Client) takeAuthorities(_ *part) error {
 	return nil
 }
 
-func (c *Client) takePair(_ *part) error {
+func (c *Client) takePair(p *part) error {
 	cert, err := readPair(c.cfg.Pair)
 	if err == nil {
 		c.cert = cert

@@ -152,6 +152,12 @@ func (m *muxPool) expire(now int64) {
 	}
 }
 
+func (m *muxPool) ended() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.conns) == 0 && m.dialing == nil
+}
+
 func (m *muxPool) remove(k *muxConn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,0 +1,118 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/router"
+	"github.com/smartlb/smartlb/internal/test/upstreamtest"
+)
+
+// change replaces how the proxy speaks to the instances, as a reload does.
+func (b *bench) change(leg dispatch.Leg) {
+	b.tb.Helper()
+	route := *b.route
+	route.Split = []dispatch.Share{{Service: b.service, Weight: 1, Leg: &leg}}
+	routes, err := router.Compile([]router.Rule[*dispatch.Route]{{Name: "all", Path: "/", Kind: router.Prefix, Value: &route}})
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	b.p.d.(*dispatch.Dispatcher).Swap(&dispatch.Table{Revision: "2", Routes: routes, Names: "all"})
+}
+
+func (b *bench) pools() int {
+	b.p.pools.mu.Lock()
+	defer b.p.pools.mu.Unlock()
+	return len(b.p.pools.list)
+}
+
+// A reload may replace the pool of an instance, for example by another number of idle connections. The connections of the
+// old pool are still connections of the instance until they end, and none of them is kept.
+func TestTheLimitOfAnInstanceHoldsAcrossReloads(t *testing.T) {
+	release := make(chan struct{})
+	addr := upstreamtest.NewHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		<-release
+		_, _ = io.WriteString(w, "ok")
+	}))
+	b := run(t, []string{addr}, func(_ *Config, r *dispatch.Route) { r.Split[0].Leg = &dispatch.Leg{MaxConnections: 1} })
+	first, second := b.dial(), b.dial()
+	first.send(get)
+	eventually(t, "the first request is under way", func() bool { return b.p.Stats().UpstreamDials == 1 })
+	for i := range 20 {
+		b.change(dispatch.Leg{MaxConnections: 1, MaxIdle: 10 + i})
+		second.send(get)
+		if res, body := second.response("GET"); res.StatusCode != 503 {
+			t.Fatalf("a second connection after %d reloads: %d %q", i+1, res.StatusCode, body)
+		}
+	}
+	close(release)
+	if res, _ := first.response("GET"); res.StatusCode != 200 {
+		t.Errorf("the first request: %d", res.StatusCode)
+	}
+	second.send(get)
+	if res, body := second.response("GET"); res.StatusCode != 200 {
+		t.Errorf("after the first connection: %d %q", res.StatusCode, body)
+	}
+	eventually(t, "the replaced pools are removed", func() bool { return b.pools() == 1 })
+}
+
+// An instance that is removed while it takes nothing of a request must not keep the request, and the proxy, for ever.
+func TestARemovedInstanceOfHTTP2ThatStopsReading(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	began, over := make(chan struct{}), make(chan struct{})
+	defer close(over)
+	go func() {
+		nc, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		_, _ = io.ReadFull(nc, make([]byte, len(http2.ClientPreface)))
+		f := http2.NewFramer(nc, nc)
+		_ = f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
+		_ = f.WriteWindowUpdate(0, 1<<30)
+		for {
+			fr, err := f.ReadFrame()
+			if err != nil {
+				return
+			}
+			if fr.Header().Type == http2.FrameHeaders {
+				close(began)
+				<-over // reads no more
+				return
+			}
+		}
+	}()
+	b := runMux(t, []string{ln.Addr().String()}, func(c *Config, _ *dispatch.Route) { c.BodyTimeout = 2 * time.Second })
+	c := b.dial()
+	c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\nx")
+	<-began
+	b.lives[0].Retire()
+	piece := make([]byte, 64<<10)
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for {
+			if _, err := c.Write(piece); err != nil {
+				return
+			}
+		}
+	}()
+	res, err := http.ReadResponse(c.r, nil)
+	if err != nil || res.StatusCode != 504 && res.StatusCode != 502 {
+		t.Errorf("%v %+v", err, res)
+	}
+	c.abort()
+	<-sent
+	eventually(t, "the pool is removed", func() bool { return b.pools() == 0 })
+}

@@ -267,3 +267,36 @@ func FuzzClient(f *testing.F) {
 		wg.Wait()
 	})
 }
+
+// A stream that has sent nothing yet keeps its connection in use: the connection must neither be closed as idle, nor stay
+// for ever because it never became idle.
+func TestAStreamThatSentNothingCounts(t *testing.T) {
+	idle := 0
+	mine, other := net.Pipe()
+	defer other.Close()
+	go func() { _, _ = io.Copy(io.Discard, other) }()
+	c := NewClient(pipe{mine}, Config{HeadBytes: 4096, Now: func() int64 { return 1 }, Idle: func() { idle++ }})
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	one, two := c.Open(false), c.Open(false)
+	if n := c.Streams(); n != 2 {
+		t.Errorf("%d streams", n)
+	}
+	one.Close()
+	if n := c.Streams(); n != 1 || idle != 0 {
+		t.Errorf("%d streams, idle %d times", n, idle)
+	}
+	if _, err := two.Write(AppendRequest(nil, []byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), "http"), nil, true); err != nil {
+		t.Fatal(err)
+	}
+	two.Close()
+	if n := c.Streams(); n != 0 || idle != 1 {
+		t.Errorf("%d streams, idle %d times", n, idle)
+	}
+	c.Open(false).Close()
+	if n := c.Streams(); n != 0 || idle != 2 {
+		t.Errorf("%d streams, idle %d times", n, idle)
+	}
+	_ = mine.Close()
+}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/h2"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
@@ -115,4 +116,58 @@ func TestARemovedInstanceOfHTTP2ThatStopsReading(t *testing.T) {
 	c.abort()
 	<-sent
 	eventually(t, "the pool is removed", func() bool { return b.pools() == 0 })
+}
+
+// A WebSocket waits for the settings of its instance. An instance that is removed meanwhile still gets the request.
+func TestARequestThatWaitsForTheSettingsOfARemovedInstance(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	asked, removed := make(chan struct{}), make(chan struct{})
+	go func() {
+		nc, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		_, _ = io.ReadFull(nc, make([]byte, len(http2.ClientPreface)))
+		close(asked)
+		<-removed
+		f := http2.NewFramer(nc, nc)
+		_ = f.WriteSettings(http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1})
+		for {
+			fr, err := f.ReadFrame()
+			if err != nil {
+				return
+			}
+			if fr.Header().Type == http2.FrameHeaders {
+				_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: fr.Header().StreamID, EndHeaders: true, BlockFragment: h2.AppendStatus(nil, 200)})
+				_ = f.WriteData(fr.Header().StreamID, true, []byte("hello"))
+			}
+		}
+	}()
+	b := runMux(t, []string{ln.Addr().String()}, func(_ *Config, r *dispatch.Route) { r.Split[0].Leg.ConnectTimeout = testTimeout })
+	c := b.dial()
+	c.send(wsOpen)
+	<-asked
+	pool := (*b.lives[0].Transport.Load()).(*muxPool)
+	eventually(t, "the request has a place on the connection", func() bool {
+		pool.mu.Lock()
+		defer pool.mu.Unlock()
+		return len(pool.conns) == 1 && pool.conns[0].h2.Streams() == 1
+	})
+	b.lives[0].Retire()
+	close(removed)
+	res, err := http.ReadResponse(c.r, nil)
+	if err != nil || res.StatusCode != 101 {
+		t.Fatalf("%v %+v", err, res)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(c.r); err != nil || string(got) != "hello" {
+		t.Errorf("%q, %v", got, err)
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h2"
+	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
@@ -61,6 +62,27 @@ func TestTheLimitOfAnInstanceHoldsAcrossReloads(t *testing.T) {
 		t.Errorf("after the first connection: %d %q", res.StatusCode, body)
 	}
 	eventually(t, "the replaced pools are removed", func() bool { return b.pools() == 1 })
+}
+
+// A connection that names its client counts too. After a reload, the client's own old connection must not be what keeps it
+// from making a new one.
+func TestAReloadReplacesTheConnectionOfAClient(t *testing.T) {
+	b := run(t, []string{announced(t, nil)}, func(_ *Config, r *dispatch.Route) {
+		r.Split[0].Leg = &dispatch.Leg{ProxyProtocol: proxyproto.V1, MaxConnections: 1}
+	})
+	c := b.dial()
+	for i := range 3 {
+		b.change(dispatch.Leg{ProxyProtocol: proxyproto.V1, MaxConnections: 1, MaxIdle: 10 + i})
+		for range 2 {
+			c.send(get)
+			if res, body := c.response("GET"); res.StatusCode != 200 {
+				t.Fatalf("after %d reloads: %d %q", i+1, res.StatusCode, body)
+			}
+		}
+	}
+	if n := b.p.Stats().UpstreamDials; n != 3 {
+		t.Errorf("%d connections, want one after each reload", n)
+	}
 }
 
 // An instance that is removed while it takes nothing of a request must not keep the request, and the proxy, for ever.

@@ -85,6 +85,26 @@ func TestAReloadReplacesTheConnectionOfAClient(t *testing.T) {
 	}
 }
 
+// The time that a connection to an instance may be idle holds for connections of one client too: the instance may be
+// closing the connection when the request arrives.
+func TestAConnectionOfAClientIsNotUsedAfterItsTime(t *testing.T) {
+	for keep, want := range map[time.Duration]uint64{1: 3, time.Hour: 1} {
+		b := run(t, []string{announced(t, nil)}, func(_ *Config, r *dispatch.Route) {
+			r.Split[0].Leg = &dispatch.Leg{ProxyProtocol: proxyproto.V2, MaxConnections: 1, KeepTimeout: keep}
+		})
+		c := b.dial()
+		for range 3 {
+			c.send(get)
+			if res, body := c.response("GET"); res.StatusCode != 200 {
+				t.Fatalf("%d %q", res.StatusCode, body)
+			}
+		}
+		if n := b.p.Stats().UpstreamDials; n != want {
+			t.Errorf("%d connections with a time of %v, want %d", n, keep, want)
+		}
+	}
+}
+
 // An instance that is removed while it takes nothing of a request must not keep the request, and the proxy, for ever.
 func TestARemovedInstanceOfHTTP2ThatStopsReading(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -9,10 +10,12 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h2"
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
+	"github.com/smartlb/smartlb/internal/test/certtest"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
 
@@ -105,21 +108,70 @@ func TestAConnectionOfAClientIsNotUsedAfterItsTime(t *testing.T) {
 	}
 }
 
-// An instance that is removed while it takes nothing of a request must not keep the request, and the proxy, for ever.
-func TestARemovedInstanceOfHTTP2ThatStopsReading(t *testing.T) {
+// An instance that takes nothing of a request must not keep the request, and the proxy, for ever: neither if it is removed
+// meanwhile, nor inside TLS, where a write that waits keeps the connection from being closed in order.
+func TestAnInstanceOfHTTP2ThatStopsReading(t *testing.T) {
+	ca := certtest.New(t, "instances")
+	caFile, _ := certtest.Files(t, t.TempDir(), "ca", ca.PEM(), nil)
+	secure := &tls.Config{Certificates: []tls.Certificate{ca.Issue(certtest.Options{}, "127.0.0.1")}, NextProtos: []string{"h2"}}
+	for name, tc := range map[string]struct {
+		tls     *tls.Config
+		removed bool
+	}{"removed": {nil, true}, "TLS": {secure, false}, "TLS, removed": {secure, true}} {
+		t.Run(name, func(t *testing.T) {
+			addr, began := stopsReading(t, tc.tls)
+			b := runMux(t, []string{addr}, func(c *Config, _ *dispatch.Route) { c.BodyTimeout = 2 * time.Second })
+			if tc.tls != nil {
+				b.secured(certs.ClientConfig{CA: caFile, Protocol: "h2"})
+			}
+			c := b.dial()
+			c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\nx")
+			<-began
+			if tc.removed {
+				b.lives[0].Retire()
+			}
+			piece := make([]byte, 64<<10)
+			sent := make(chan struct{})
+			go func() {
+				defer close(sent)
+				for {
+					if _, err := c.Write(piece); err != nil {
+						return
+					}
+				}
+			}()
+			res, err := http.ReadResponse(c.r, nil)
+			if err != nil || res.StatusCode != 504 && res.StatusCode != 502 {
+				t.Errorf("%v %+v", err, res)
+			}
+			c.abort()
+			<-sent
+			if tc.removed {
+				eventually(t, "the pool is removed", func() bool { return b.pools() == 0 })
+			}
+		})
+	}
+}
+
+// stopsReading is an instance of HTTP/2 with large windows that reads no more than the head of a request. began is closed
+// when it has read that head.
+func stopsReading(t *testing.T, secure *tls.Config) (addr string, began chan struct{}) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
+	t.Cleanup(func() { _ = ln.Close() })
 	began, over := make(chan struct{}), make(chan struct{})
-	defer close(over)
+	t.Cleanup(func() { close(over) })
 	go func() {
 		nc, err := ln.Accept()
 		if err != nil {
 			return
 		}
 		defer nc.Close()
+		if secure != nil {
+			nc = tls.Server(nc, secure)
+		}
 		_, _ = io.ReadFull(nc, make([]byte, len(http2.ClientPreface)))
 		f := http2.NewFramer(nc, nc)
 		_ = f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
@@ -131,33 +183,12 @@ func TestARemovedInstanceOfHTTP2ThatStopsReading(t *testing.T) {
 			}
 			if fr.Header().Type == http2.FrameHeaders {
 				close(began)
-				<-over // reads no more
+				<-over
 				return
 			}
 		}
 	}()
-	b := runMux(t, []string{ln.Addr().String()}, func(c *Config, _ *dispatch.Route) { c.BodyTimeout = 2 * time.Second })
-	c := b.dial()
-	c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\nx")
-	<-began
-	b.lives[0].Retire()
-	piece := make([]byte, 64<<10)
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
-		for {
-			if _, err := c.Write(piece); err != nil {
-				return
-			}
-		}
-	}()
-	res, err := http.ReadResponse(c.r, nil)
-	if err != nil || res.StatusCode != 504 && res.StatusCode != 502 {
-		t.Errorf("%v %+v", err, res)
-	}
-	c.abort()
-	<-sent
-	eventually(t, "the pool is removed", func() bool { return b.pools() == 0 })
+	return ln.Addr().String(), began
 }
 
 // A WebSocket waits for the settings of its instance. An instance that is removed meanwhile still gets the request.

@@ -248,6 +248,17 @@ func (ps *pools) closeAll() {
 	}
 }
 
+// cut closes the connections of HTTP/2 to instances, with the requests on them.
+func (ps *pools) cut() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, pool := range ps.list {
+		if m, ok := pool.(*muxPool); ok {
+			m.cut()
+		}
+	}
+}
+
 func (ps *pools) idle() (n int) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()

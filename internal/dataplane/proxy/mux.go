@@ -152,6 +152,14 @@ func (m *muxPool) expire(now int64) {
 	}
 }
 
+func (m *muxPool) cut() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, k := range m.conns {
+		k.link.close()
+	}
+}
+
 func (m *muxPool) ended() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

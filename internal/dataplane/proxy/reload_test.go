@@ -153,6 +153,38 @@ func TestAnInstanceOfHTTP2ThatStopsReading(t *testing.T) {
 	}
 }
 
+// The end of Run does not wait for such an instance.
+func TestAStopDoesNotWaitForAnInstanceThatStopsReading(t *testing.T) {
+	addr, began := stopsReading(t, nil)
+	b := runMux(t, []string{addr}, func(c *Config, _ *dispatch.Route) { c.BodyTimeout = time.Hour })
+	c := b.dial()
+	c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\nx")
+	<-began
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		piece := make([]byte, 64<<10)
+		for {
+			if _, err := c.Write(piece); err != nil {
+				return
+			}
+		}
+	}()
+	pool := (*b.lives[0].Transport.Load()).(*muxPool)
+	stuck := int64(0)
+	eventually(t, "a write waits", func() bool {
+		pool.mu.Lock()
+		defer pool.mu.Unlock()
+		before := stuck
+		stuck = pool.conns[0].writing.Load()
+		return stuck > 0 && stuck == before
+	})
+	if e := b.entries(); len(e) != 1 || e[0].Failure != dispatch.Stopped.String() {
+		t.Errorf("%+v", e)
+	}
+	<-sent
+}
+
 // stopsReading is an instance of HTTP/2 with large windows that reads no more than the head of a request. began is closed
 // when it has read that head.
 func stopsReading(t *testing.T, secure *tls.Config) (addr string, began chan struct{}) {

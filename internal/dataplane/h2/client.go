@@ -66,6 +66,7 @@ func (c *Conn) Open(head bool) *Stream {
 	s := &Stream{c: c, recv: c.streamWin, declared: -1, window: c.initial, counted: true, isHead: head}
 	s.cond.L = &c.mu
 	c.active++
+	c.unsent++
 	return s
 }
 
@@ -80,6 +81,7 @@ func (s *Stream) begin() {
 		s.id = s.c.last + 2
 	}
 	s.c.last = s.id
+	s.c.unsent--
 	s.c.streams[s.id] = s
 	s.window = s.c.initial
 }

@@ -82,6 +82,7 @@ type Conn struct {
 	err        error // why the connection ended; nil: it is open
 	streams    map[uint32]*Stream
 	active     int           // streams that count against MaxStreams
+	unsent     int           // of a client: streams that were opened and have no id yet
 	most       int           // of a client: requests at a time that the server accepts
 	last       uint32        // highest id of a request
 	window     int64         // body bytes that may be sent
@@ -340,11 +341,11 @@ func (c *Conn) GoAway() {
 	}
 }
 
-// Streams returns the number of open streams.
+// Streams returns the number of open streams, also of those that have sent nothing yet.
 func (c *Conn) Streams() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.streams)
+	return len(c.streams) + c.unsent
 }
 
 // Reading reports whether a header block is incomplete. Only the goroutine of Serve may call it, in Transport.Read.

@@ -267,3 +267,81 @@ func FuzzClient(f *testing.F) {
 		wg.Wait()
 	})
 }
+
+// A stream that has sent nothing yet keeps its connection in use: the connection must neither be closed as idle, nor stay
+// for ever because it never became idle.
+func TestAStreamThatSentNothingCounts(t *testing.T) {
+	idle := 0
+	mine, other := net.Pipe()
+	defer other.Close()
+	go func() { _, _ = io.Copy(io.Discard, other) }()
+	c := NewClient(pipe{mine}, Config{HeadBytes: 4096, Now: func() int64 { return 1 }, Idle: func() { idle++ }})
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	one, two := c.Open(false), c.Open(false)
+	if n := c.Streams(); n != 2 {
+		t.Errorf("%d streams", n)
+	}
+	one.Close()
+	if n := c.Streams(); n != 1 || idle != 0 {
+		t.Errorf("%d streams, idle %d times", n, idle)
+	}
+	if _, err := two.Write(AppendRequest(nil, []byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), "http"), nil, true); err != nil {
+		t.Fatal(err)
+	}
+	two.Close()
+	if n := c.Streams(); n != 0 || idle != 1 {
+		t.Errorf("%d streams, idle %d times", n, idle)
+	}
+	c.Open(false).Close()
+	if n := c.Streams(); n != 0 || idle != 2 {
+		t.Errorf("%d streams, idle %d times", n, idle)
+	}
+	_ = mine.Close()
+}
+
+// What a client puts into an extended CONNECT stays in its field on both ways: as an Upgrade that the parser of HTTP/1.1
+// accepts or refuses, and again as an extended CONNECT.
+func FuzzExtendedConnect(f *testing.F) {
+	f.Add("websocket", "/chat?x", "a.example", "sec-websocket-key", "x")
+	f.Add("websocket", "*", "a:1", "sec-websocket-protocol", "chat, super")
+	f.Add("connect-udp", "/x", "a", "content-length", "0")
+	f.Add("a/1", "/ HTTP/1.1\r\nx: y", "a\r\nb: c", "upgrade", "websocket")
+	f.Add("h2c", "/", "a", "host", "b")
+	f.Fuzz(func(t *testing.T, protocol, path, authority, name, value string) {
+		h := head{limit: 16 << 10}
+		h.reset(false)
+		for _, field := range []hpack.HeaderField{{Name: ":method", Value: "CONNECT"}, {Name: ":protocol", Value: protocol}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: path}, {Name: ":authority", Value: authority}, {Name: name, Value: value}} {
+			h.add(field)
+		}
+		if h.finish(false) != "" {
+			return
+		}
+		var req h1.Request
+		lim := h1.Limits{}.WithDefaults()
+		n, bad := req.Parse(h.text, &lim)
+		if bad != nil {
+			return
+		}
+		if n != len(h.text) {
+			t.Fatalf("the head ends after %d bytes of %q", n, h.text)
+		}
+		if up := string(req.Upgrade()); string(req.Method()) != "GET" || up != "" && (up != protocol || req.Body != h1.NoBody || req.WebSocket != strings.EqualFold(protocol, "websocket")) {
+			t.Fatalf("%s %q, body %v, WebSocket %v: %q", req.Method(), up, req.Body, req.WebSocket, h.text)
+		}
+		if req.Upgrade() == nil {
+			return
+		}
+		got := map[string]string{}
+		for _, field := range decoded(t, AppendConnect(nil, h1.AppendEnd(req.AppendHead(nil, 0)), req.Upgrade(), "http")) {
+			if _, twice := got[field.Name]; twice && field.Name != name {
+				t.Fatalf("%s twice", field.Name)
+			}
+			got[field.Name] = field.Value
+		}
+		if got[":method"] != "CONNECT" || got[":protocol"] != protocol || got[":path"] != string(req.AppendTarget(nil)) || got[":authority"] != string(req.Host()) || got["connection"]+got["upgrade"]+got["sec-websocket-key"] != "" {
+			t.Fatalf("%v of %q", got, h.text)
+		}
+	})
+}

@@ -298,13 +298,14 @@ func (s *Stream) Close() {
 		s.counted = false
 		c.active--
 	}
-	delete(c.streams, s.id)
 	if s.id == 0 { // of a client, never sent
-		return
+		c.unsent--
+	} else {
+		delete(c.streams, s.id)
+		c.remember(recent{id: s.id, byUs: s.resetHere, client: s.ended, inUse: true})
+		c.flush()
 	}
-	c.remember(recent{id: s.id, byUs: s.resetHere, client: s.ended, inUse: true})
-	c.flush()
-	if len(c.streams) == 0 && c.cfg.Idle != nil {
+	if len(c.streams)+c.unsent == 0 && c.cfg.Idle != nil {
 		c.cfg.Idle()
 	}
 }

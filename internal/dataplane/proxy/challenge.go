@@ -8,9 +8,9 @@ type Challenges interface {
 }
 
 // challenge returns the answer to a request of an authority, empty if the request is none. It comes before redirects and
-// routes, on every listener without TLS.
+// routes, on every listener without TLS. A request for a tunnel is none, because 200 would look like a tunnel in HTTP/2.
 func (c *conn) challenge(e *exchange) string {
-	if c.p.cfg.Challenges == nil || e.set.TLS != nil || string(e.req.Method()) != "GET" {
+	if c.p.cfg.Challenges == nil || e.set.TLS != nil || string(e.req.Method()) != "GET" || e.req.Upgrade() != nil {
 		return ""
 	}
 	return c.p.cfg.Challenges.Answer(e.req.Host(), e.req.Path())

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
@@ -206,5 +207,19 @@ func TestTunnelsOverHTTP2AreCountedWhenAStopCutsThem(t *testing.T) {
 	err := b.p.Drain(ctx)
 	if cut, ok := err.(*CutError); !ok || cut.Requests != 1 || cut.Tunnels != 1 {
 		t.Errorf("%v", err)
+	}
+}
+
+// An answer to an authority is no tunnel.
+func TestAnExtendedConnectToTheAddressOfAChallenge(t *testing.T) {
+	var challenges certs.Challenges
+	challenges.Set([]certs.Challenge{{Name: "a.example", Type: certs.HTTP01, Token: "token", KeyAuthorization: "token.print"}})
+	b := runWith(t, false, []string{upstreamtest.NewRaw(t, upstreamtest.Always("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")).Addr}, func(c *Config, _ *dispatch.Route) { c.Challenges = &challenges })
+	f := b.frames()
+	head := connect("websocket")
+	head[7] = "/.well-known/acme-challenge/token"
+	f.request(1, false, head...)
+	if got := f.outcome(); got != "403" {
+		t.Errorf("got %s, want the answer of the instance", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/h2"
 )
 
@@ -83,7 +84,7 @@ func grpcStatusOf(v []byte, ok bool) int {
 func trailer(lines []byte, name string) ([]byte, bool) {
 	for line := range bytes.Lines(lines) {
 		n, v, found := bytes.Cut(bytes.TrimSuffix(line, []byte("\r\n")), []byte(": "))
-		if found && string(n) == name {
+		if found && h1.EqualFold(n, name) {
 			return v, true
 		}
 	}

@@ -41,7 +41,7 @@ func (u *upstreamConn) close() {
 type idlePool struct {
 	kind
 	live   *upstream.Live
-	open   atomic.Int64 // connections, idle or not
+	open   *atomic.Int64 // connections to the instance, idle or not, also those of a pool that this pool replaced
 	shards [2]struct {
 		mu   sync.Mutex
 		list []*upstreamConn
@@ -77,12 +77,12 @@ func (p *idlePool) get(shard int) *upstreamConn {
 	return nil
 }
 
-// put keeps u. It closes u instead if the pool is full or the instance has left.
+// put keeps u. It closes u instead if the pool is full or replaced, or the instance has left.
 func (p *idlePool) put(shard int, u *upstreamConn, now int64) {
 	u.since, u.fresh = now, false
 	s := &p.shards[shard&1]
 	s.mu.Lock()
-	if len(s.list) >= max(1, p.idle/2) || p.live.Retired() {
+	if len(s.list) >= max(1, p.idle/2) || isOver(p) {
 		s.mu.Unlock()
 		u.close()
 		return
@@ -91,8 +91,8 @@ func (p *idlePool) put(shard int, u *upstreamConn, now int64) {
 	s.mu.Unlock()
 }
 
-// Retire closes all idle connections. Live.Retire marks the instance before it calls this method, and put checks the
-// mark under the lock. So no connection is kept afterwards.
+// Retire closes all idle connections. Live.Retire marks the instance before it calls this method, pools.of replaces the
+// pool before, and put checks both under the lock. So no connection is kept afterwards.
 func (p *idlePool) Retire() { p.closeBefore(1<<63 - 1) }
 
 // closeBefore closes connections that are idle since before t. They are at the front of the stacks.
@@ -131,6 +131,13 @@ type pool interface {
 	is(kind) bool
 	expire(now int64) // closes connections that were idle for too long
 	len() int         // idle connections
+	ended() bool      // no connection is left that needs expire
+}
+
+// isOver reports whether p keeps no connections any more: the instance has left, or has another pool.
+func isOver(p pool) bool {
+	live := p.instance()
+	return live.Retired() || *live.Transport.Load() != upstream.Transport(p)
 }
 
 // kind says what the connections of a pool speak, and how many of them are kept.
@@ -154,6 +161,8 @@ func (k kind) is(other kind) bool { return k == other }
 
 func (p *idlePool) instance() *upstream.Live { return p.live }
 
+func (p *idlePool) ended() bool { return p.len() == 0 }
+
 func (p *idlePool) expire(now int64) { p.closeBefore(now - int64(p.keep)) }
 
 // pools lists the pools of all instances, to close connections that are idle for too long.
@@ -174,9 +183,11 @@ func (ps *pools) of(live *upstream.Live, k kind) pool {
 				return p
 			}
 		}
-		var p pool = &idlePool{kind: k, live: live}
+		var p pool
 		if k.http2 {
 			p = &muxPool{kind: k, p: ps.p, live: live}
+		} else {
+			p = &idlePool{kind: k, live: live, open: openOf(old)}
 		}
 		var t upstream.Transport = p
 		if live.Transport.CompareAndSwap(old, &t) {
@@ -191,16 +202,28 @@ func (ps *pools) of(live *upstream.Live, k kind) pool {
 	}
 }
 
-// expire closes connections that were idle for too long and removes the pools of instances that have left.
+// openOf returns the counter of connections of the pool that is replaced, so that its connections count until they end.
+func openOf(replaced *upstream.Transport) *atomic.Int64 {
+	if replaced != nil {
+		if p, ok := (*replaced).(*idlePool); ok {
+			return p.open
+		}
+	}
+	return new(atomic.Int64)
+}
+
+// expire closes connections that were idle for too long and removes pools that are over and have no connections.
 func (ps *pools) expire(now int64) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	kept := ps.list[:0]
 	for _, pool := range ps.list {
 		pool.expire(now)
-		if pool.instance().Retired() {
+		if isOver(pool) {
 			pool.Retire()
-			continue
+			if pool.ended() {
+				continue
+			}
 		}
 		kept = append(kept, pool)
 	}
@@ -222,6 +245,17 @@ func (ps *pools) closeAll() {
 	defer ps.mu.Unlock()
 	for _, pool := range ps.list {
 		pool.Retire()
+	}
+}
+
+// cut closes the connections of HTTP/2 to instances, with the requests on them.
+func (ps *pools) cut() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, pool := range ps.list {
+		if m, ok := pool.(*muxPool); ok {
+			m.cut()
+		}
 	}
 }
 

@@ -152,6 +152,20 @@ func (m *muxPool) expire(now int64) {
 	}
 }
 
+func (m *muxPool) cut() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, k := range m.conns {
+		k.link.close()
+	}
+}
+
+func (m *muxPool) ended() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.conns) == 0 && m.dialing == nil
+}
+
 func (m *muxPool) remove(k *muxConn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

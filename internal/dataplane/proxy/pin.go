@@ -13,18 +13,19 @@ func (c *conn) pin(u *upstreamConn) {
 	if c.pinned != nil {
 		c.pinned.close()
 	}
-	u.fresh = false
+	u.since, u.fresh = c.now, false
 	c.pinned = u
 }
 
-// takePinned returns the pinned connection if it belongs to pool's instance, otherwise nil.
+// takePinned returns the pinned connection if it belongs to pool's instance, otherwise nil. It closes a connection to that
+// instance that was idle for too long, or that pool would not make any more.
 func (c *conn) takePinned(pool *idlePool) *upstreamConn {
 	u := c.pinned
-	if u == nil || u.pool != pool {
+	if u == nil || u.live != pool.live {
 		return nil
 	}
 	c.pinned = nil
-	if pool.live.Retired() {
+	if u.pool != pool || pool.live.Retired() || c.now-u.since > int64(pool.keep) {
 		u.close()
 		return nil
 	}

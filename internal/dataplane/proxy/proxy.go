@@ -98,6 +98,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		case <-ended:
 			over = true
 		case <-tick.C:
+			p.pools.cut() // wakes requests that wait for a write of another request
 		}
 	}
 	stop()

@@ -138,9 +138,11 @@ func (s *secure) closeWrite() error {
 	return s.w.closeWrite()
 }
 
-// close sends close_notify if the socket takes it at once.
+// close sends close_notify if the socket takes it at once. It does not wait: a write that waits in another goroutine, with
+// the lock of crypto/tls, fails first.
 func (s *secure) close() {
 	s.closing.Store(true)
+	s.w.interrupt(true)
 	_ = s.conn.CloseWrite()
 	s.w.close()
 }

@@ -66,7 +66,13 @@ func trailersOf(res *http.Response) string {
 
 // A client of HTTP/2 gets the trailers of an instance with HTTP/1.1. A gRPC status among them counts.
 func TestTrailersOfHTTP1ReachClientsOfHTTP2(t *testing.T) {
-	b := runWith(t, true, []string{upstreamtest.NewRaw(t, upstreamtest.Always(trailing)).Addr}, nil)
+	for _, name := range []string{"grpc-status", "Grpc-Status"} {
+		t.Run(name, func(t *testing.T) { trailersOverHTTP2(t, strings.ReplaceAll(trailing, "grpc-status", name)) })
+	}
+}
+
+func trailersOverHTTP2(t *testing.T, reply string) {
+	b := runWith(t, true, []string{upstreamtest.NewRaw(t, upstreamtest.Always(reply)).Addr}, nil)
 	cfg := identity().client.Clone()
 	cfg.NextProtos = []string{"h2"}
 	tr := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: cfg}

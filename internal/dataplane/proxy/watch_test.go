@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -156,7 +157,9 @@ func TestAcceptWaitsForFileDescriptors(t *testing.T) {
 // never more than its share, and nothing once the instance has left.
 func TestIdlePool(t *testing.T) {
 	live := upstream.NewLive("s", "s-0", "x", 1, 0)
-	pool := &idlePool{live: live, kind: kind{idle: 2 * 2}}
+	pool := &idlePool{live: live, kind: kind{idle: 2 * 2}, open: new(atomic.Int64)}
+	var tr upstream.Transport = pool
+	live.Transport.Store(&tr)
 	make1 := func() *upstreamConn {
 		mine, _ := pair(t)
 		w, err := newWire(mine)
@@ -184,8 +187,6 @@ func TestIdlePool(t *testing.T) {
 	if pool.len() != 1 || a.wire.quiet() || !b.wire.quiet() {
 		t.Errorf("%d kept, old open: %v, new open: %v", pool.len(), a.wire.quiet(), b.wire.quiet())
 	}
-	var tr upstream.Transport = pool
-	live.Transport.Store(&tr)
 	live.Retire()
 	pool.put(0, d, 10)
 	if pool.len() != 0 || b.wire.quiet() || d.wire.quiet() {

@@ -18,8 +18,8 @@ func (p *Proxy) enter(c *conn) bool {
 
 // leave removes a connection that enter registered.
 func (p *Proxy) leave(c *conn) {
-	if c.counted.IsValid() {
-		p.clients.remove(c.counted)
+	if c.counted {
+		p.clients.remove(network(c.peer))
 	}
 	c.l.conns.Add(-1)
 	p.conns.remove(c)
@@ -29,16 +29,15 @@ func (p *Proxy) leave(c *conn) {
 func (c *conn) admit() bool {
 	limit := c.p.cfg.MaxPerClient
 	_, tcp := c.wire.sock.RemoteAddr().(*net.TCPAddr)
-	if limit <= 0 || c.trusted || !tcp && !c.target.IsValid() {
+	if limit <= 0 || c.trusted || !tcp && c.target == nil {
 		return true
 	}
-	who := network(c.peer)
-	if !c.p.clients.add(who, limit) {
+	if !c.p.clients.add(network(c.peer), limit) {
 		c.p.count.perClient.Add(1)
 		refuse(c.wire.sock, c.secure != nil)
 		return false
 	}
-	c.counted = who
+	c.counted = true
 	return true
 }
 

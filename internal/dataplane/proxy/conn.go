@@ -23,14 +23,14 @@ type conn struct {
 	session atomic.Pointer[session] // a connection of HTTP/2; nil: of HTTP/1.1, or a stream
 	cert    clientCert              // of the client, verified
 	in      lease                   // received from the client and not yet processed
+	peer    netip.Addr              // of the socket, or the client that a PROXY header names
+	target  *netip.AddrPort         // to which the client connected, as a PROXY header says; nil: the address of the socket
+	port    uint16                  // of peer
 	preface bool                    // the client began with the preface of HTTP/2
 	used    bool                    // a request was read
-	peer    netip.Addr              // of the socket, or the client that a PROXY header names
-	port    uint16                  // of peer
-	counted netip.Addr              // counts in Proxy.clients; invalid: it does not
-	target  netip.AddrPort          // to which the client connected, as a PROXY header says; invalid: the address of the socket
 	trusted bool                    // the peer's X-Forwarded-* are trusted
 	explain bool                    // the peer may request explanations
+	counted bool                    // counts in Proxy.clients
 	shard   int                     // of counters and idle pools
 	now     int64
 

@@ -110,7 +110,7 @@ func TestTunnelsThatEndInEveryWay(t *testing.T) {
 		"HTTP/1.1": run(t, []string{moody(t)}, limits(dispatch.Leg{})),
 		"HTTP/2":   run(t, []string{behind.addr}, limits(dispatch.Leg{HTTP2: true})),
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(*testing.T) {
 			var all sync.WaitGroup
 			for range 4 {
 				all.Go(func() {

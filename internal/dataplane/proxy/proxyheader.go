@@ -51,7 +51,7 @@ func (c *conn) introduce() bool {
 	switch how {
 	case ProxyHeaderDone:
 		c.setPeer(h.Source)
-		c.target = h.Target
+		c.target = &h.Target
 	case ProxyHeaderLocal:
 	case ProxyHeaderLeft:
 		return false
@@ -119,8 +119,10 @@ func (c *conn) proxyHeader(v proxyproto.Version) []byte {
 		return nil
 	}
 	h := proxyproto.Header{Version: v}
-	h.Source, h.Target = netip.AddrPortFrom(c.peer, c.port), c.target
-	if a, ok := c.wire.sock.LocalAddr().(*net.TCPAddr); ok && !h.Target.IsValid() {
+	h.Source = netip.AddrPortFrom(c.peer, c.port)
+	if c.target != nil {
+		h.Target = *c.target
+	} else if a, ok := c.wire.sock.LocalAddr().(*net.TCPAddr); ok {
 		h.Target = a.AddrPort()
 	}
 	return h.Append(nil)

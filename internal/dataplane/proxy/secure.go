@@ -209,7 +209,9 @@ func (h Handshake) String() string { return handshakeNames[h] }
 // gets an answer in the clear.
 func (c *conn) handshake(s *secure) bool {
 	c.watch.arm(c.now+int64(c.p.cfg.HandshakeTimeout), wakeClient)
-	err := s.conn.Handshake()
+	ended := make(chan error, 1)
+	go func() { ended <- s.conn.Handshake() }() // on a stack of its own: the goroutine of the connection keeps a small one
+	err := <-ended
 	late := c.watch.disarm() != 0
 	c.now = c.p.cfg.Now()
 	how := handshakeOf(err, late)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -224,4 +225,49 @@ func TestHTTP2RedirectAndHSTS(t *testing.T) {
 	if got := res.Header.Values("Strict-Transport-Security"); len(got) != 1 || got[0] != "max-age=60" {
 		t.Errorf("got %v", got)
 	}
+}
+
+// TestTenThousandWaitingStreams: 100 connections with 100 requests each wait for an instance. Others are served meanwhile,
+// the memory is bounded, and nothing is left when the clients go.
+func TestTenThousandWaitingStreams(t *testing.T) {
+	addr, _ := h2Instance(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/wait" {
+			<-r.Context().Done()
+		}
+	})
+	b := run(t, []string{addr}, func(_ *Config, r *dispatch.Route) {
+		r.Split[0].Leg, r.Retry = &dispatch.Leg{HTTP2: true}, dispatch.Retry{}
+	})
+	var before, during runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	clients := make([]*frames, 100)
+	for i := range clients {
+		clients[i] = b.frames()
+		for id := uint32(1); id < 200; id += 2 {
+			clients[i].request(id, true, ":method", "GET", ":scheme", "http", ":path", "/wait", ":authority", "a.example")
+		}
+	}
+	eventually(t, "all requests wait", func() bool { return b.service.Active.Load() == 10_000 })
+	c := b.dial()
+	c.send(get)
+	if res, _ := c.response("GET"); res.StatusCode != 200 {
+		t.Errorf("another client got %d", res.StatusCode)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&during)
+	// Clients and instance are in this process too, with two goroutines for each request.
+	if each := (during.HeapInuse + during.StackInuse - before.HeapInuse - before.StackInuse) / 10_000; each > 64<<10 {
+		t.Errorf("%d bytes for each waiting request", each)
+	} else {
+		t.Logf("%d bytes for each waiting request, its client and its instance", each)
+	}
+	clients[0].request(201, true, get2()...)
+	if got := clients[0].outcome(); got != "reset REFUSED_STREAM" {
+		t.Errorf("request 101 of a connection: %s", got)
+	}
+	for _, f := range clients {
+		_ = f.nc.Close()
+	}
+	eventually(t, "all requests end", func() bool { return b.service.Active.Load() == 0 })
 }

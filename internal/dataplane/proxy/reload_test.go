@@ -248,6 +248,12 @@ func TestNoRequestIsMadeOnAConnectionThatIsBeingClosed(t *testing.T) {
 		}
 		eventually(t, "the connection to the instance is idle", func() bool { return b.p.Stats().IdleUpstream == 1 })
 		b.p.pools.expire(1 << 62)
+		pool := (*b.lives[0].Transport.Load()).(*muxPool)
+		pool.mu.Lock()
+		if len(pool.conns) > 0 {
+			t.Errorf("request %d: a closed connection is listed", i)
+		}
+		pool.mu.Unlock()
 	}
 	if n := b.p.Stats().UpstreamDials; n != 100 {
 		t.Errorf("%d connections", n)

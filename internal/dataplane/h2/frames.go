@@ -132,10 +132,10 @@ func (c *Conn) clientReset(f *http2.RSTStreamFrame) error {
 	}
 	unfinished := !s.sent && !c.client
 	switch {
+	case c.client && s.ended:
+		s.stopSending() // the response is complete, and the server does not need the rest of the request, or got it too late
 	case f.ErrCode == http2.ErrCodeRefusedStream && c.client:
 		s.fail(ErrRefused)
-	case f.ErrCode == http2.ErrCodeNo && c.client && s.ended:
-		s.stopSending() // the response is complete, and the server does not need the rest of the request
 	default:
 		s.fail(errReset)
 	}

@@ -23,7 +23,6 @@ type muxPool struct {
 	mu      sync.Mutex
 	conns   []*muxConn
 	dialing *dialing // a connection is being made; requests that find no room wait for it
-	retired atomic.Bool
 }
 
 var _ pool = (*muxPool)(nil)
@@ -106,9 +105,6 @@ func (m *muxPool) dial(timeout time.Duration) (*muxConn, error) {
 	k := &muxConn{link: w, p: m.p, in: lease{pool: m.p.small}}
 	k.h2 = h2.NewClient(k, h2.Config{HeadBytes: m.p.cfg.Limits.Head, Now: m.p.cfg.Now, Malformed: func(string) {}, Idle: func() {
 		k.since.Store(m.p.cfg.Now())
-		if m.retired.Load() {
-			w.close()
-		}
 	}})
 	if err := k.h2.Start(); err != nil {
 		w.close()
@@ -123,42 +119,39 @@ func (m *muxPool) dial(timeout time.Duration) (*muxConn, error) {
 	return k, nil
 }
 
-// Retire closes the connections, each at the end of its last request.
+// Retire closes the idle connections. pools.expire calls it again for a pool that is over: the others end then.
 func (m *muxPool) Retire() {
-	m.retired.Store(true)
+	m.close(func(k *muxConn) bool { return k.h2.Streams() == 0 })
+}
+
+// close closes connections, which then take no further request.
+func (m *muxPool) close(which func(*muxConn) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, k := range m.conns {
-		if k.h2.Streams() == 0 {
-			k.link.close()
+	m.conns = slices.DeleteFunc(m.conns, func(k *muxConn) bool {
+		if !which(k) {
+			return false
 		}
-	}
+		k.link.close()
+		return true
+	})
 }
 
 func (m *muxPool) instance() *upstream.Live { return m.live }
 
 // expire closes connections that were idle for too long, or whose instance takes no bytes.
 func (m *muxPool) expire(now int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, k := range m.conns {
+	m.close(func(k *muxConn) bool {
 		since, writing := k.since.Load(), k.writing.Load()
-		if since > 0 && now-since > int64(m.keep) && k.h2.Streams() == 0 || writing > 0 && now-writing > int64(m.p.cfg.BodyTimeout) {
-			k.link.close()
+		if writing > 0 && now-writing > int64(m.p.cfg.BodyTimeout) {
+			return true
 		}
-		if k.h2.Ended() && k.h2.Streams() == 0 { // the instance takes no more requests on it
-			k.link.close()
-		}
-	}
+		return k.h2.Streams() == 0 && (since > 0 && now-since > int64(m.keep) || k.h2.Ended()) // ended: the instance takes no more requests on it
+	})
 }
 
-func (m *muxPool) cut() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, k := range m.conns {
-		k.link.close()
-	}
-}
+// cut closes all connections.
+func (m *muxPool) cut() { m.close(func(*muxConn) bool { return true }) }
 
 func (m *muxPool) ended() bool {
 	m.mu.Lock()

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"crypto/tls"
 	"io"
 	"net"
@@ -150,6 +151,112 @@ func TestAnInstanceOfHTTP2ThatStopsReading(t *testing.T) {
 				eventually(t, "the pool is removed", func() bool { return b.pools() == 0 })
 			}
 		})
+	}
+}
+
+// A shortage of descriptors closes the connections of HTTP/2 that are idle. The next ones are kept as before.
+func TestConnectionsOfHTTP2AreKeptAfterAShortage(t *testing.T) {
+	addr, _ := h2Instance(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
+	b := runMux(t, []string{addr}, nil)
+	c := b.dial()
+	ask := func() {
+		c.send(get)
+		if res, _ := c.response("GET"); res.StatusCode != 200 {
+			t.Fatalf("%d", res.StatusCode)
+		}
+		eventually(t, "the connection to the instance is idle", func() bool { return b.p.Stats().IdleUpstream == 1 })
+	}
+	ask()
+	if !b.p.pools.shed() {
+		t.Error("no connection was closed")
+	}
+	eventually(t, "it is closed", func() bool { return b.p.Stats().IdleUpstream == 0 })
+	for range 3 {
+		ask()
+	}
+	if n := b.p.Stats().UpstreamDials; n != 2 {
+		t.Errorf("%d connections, want 2", n)
+	}
+}
+
+// An instance may answer before it reads the request body, and refuse the body when it arrives: net/http resets the stream
+// with NO_ERROR, and then with STREAM_CLOSED. The response is whole all the same.
+func TestAResetAfterAWholeResponseOfHTTP2(t *testing.T) {
+	for _, code := range []http2.ErrCode{http2.ErrCodeNo, http2.ErrCodeStreamClosed, http2.ErrCodeCancel} {
+		nc, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		go answersAndResets(nc, code)
+		b := runMux(t, []string{nc.Addr().String()}, nil)
+		c := b.dial()
+		for range 3 {
+			c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx")
+			if res, body := c.response("POST"); res.StatusCode != 200 || body != "ok" {
+				t.Errorf("%v: %d %q", code, res.StatusCode, body)
+			}
+		}
+		for _, e := range b.entries() {
+			if e.Failure != "" {
+				t.Errorf("%v: %+v", code, e)
+			}
+		}
+	}
+}
+
+// answersAndResets answers each request with a head, then with a body and a reset in one write.
+func answersAndResets(ln net.Listener, code http2.ErrCode) {
+	nc, err := ln.Accept()
+	if err != nil {
+		return
+	}
+	defer nc.Close()
+	_, _ = io.ReadFull(nc, make([]byte, len(http2.ClientPreface)))
+	out := bufio.NewWriter(nc)
+	f := http2.NewFramer(out, nc)
+	_ = f.WriteSettings()
+	_ = out.Flush()
+	for {
+		fr, err := f.ReadFrame()
+		if err != nil {
+			return
+		}
+		if fr.Header().Type != http2.FrameHeaders {
+			continue
+		}
+		id := fr.Header().StreamID
+		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, EndHeaders: true, BlockFragment: h2.AppendStatus(nil, 200)})
+		_ = out.Flush()
+		time.Sleep(20 * time.Millisecond) // usually, the proxy waits for the body then
+		_ = f.WriteData(id, true, []byte("ok"))
+		_ = f.WriteRSTStream(id, code)
+		_ = out.Flush()
+	}
+}
+
+// A connection of HTTP/2 that this proxy closes takes no further request: a request on it would fail, and the instance would
+// be charged.
+func TestNoRequestIsMadeOnAConnectionThatIsBeingClosed(t *testing.T) {
+	addr, _ := h2Instance(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
+	b := runMux(t, []string{addr}, nil)
+	c := b.dial()
+	for i := range 100 {
+		c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx")
+		if res, body := c.response("POST"); res.StatusCode != 200 {
+			t.Fatalf("request %d: %d %q", i, res.StatusCode, body)
+		}
+		eventually(t, "the connection to the instance is idle", func() bool { return b.p.Stats().IdleUpstream == 1 })
+		b.p.pools.expire(1 << 62)
+		pool := (*b.lives[0].Transport.Load()).(*muxPool)
+		pool.mu.Lock()
+		if len(pool.conns) > 0 {
+			t.Errorf("request %d: a closed connection is listed", i)
+		}
+		pool.mu.Unlock()
+	}
+	if n := b.p.Stats().UpstreamDials; n != 100 {
+		t.Errorf("%d connections", n)
 	}
 }
 

@@ -7,6 +7,6 @@
 //
 // No request may fail, except requests in flight on a killed instance that cannot be repeated: a POST, and a response
 // of which the client already has a part. After a kill and before the instance is out of rotation, single requests may
-// be above the retry budget; at most one for each kill. No POST may reach two instances. Descriptors and goroutines must return to
+// be above the retry budget; at most five for each kill. No POST may reach two instances. Descriptors and goroutines must return to
 // their number before the soak, and memory must not grow.
 package soak

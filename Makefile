@@ -24,7 +24,7 @@ test: ## run every test that this machine can run; list skipped tests
 bench: build ## measure CPU per request and routing against HAProxy and nginx
 	@scripts/bench.sh
 
-soak: ## run fuzzing and property tests for a long time
+soak: ## run fuzzing, property tests and the soak for a long time
 	@scripts/soak.sh
 
 lint: ## run gofmt, vet, staticcheck, errcheck, revive, ESLint, shellcheck, shfmt, unused code, licences

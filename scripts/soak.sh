@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs each fuzz target for FUZZ_TIME (default 2m) and the property tests with
-# many more cases. Go writes failing inputs to testdata/fuzz; commit them.
+# many more cases, then the soak of test/soak for SOAK_TIME (default 1h). Go writes
+# failing inputs to testdata/fuzz; commit them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,3 +18,5 @@ echo "== valid and damaged requests of every kind to the embedded broker"
 SMARTLB_SOAK=1 go test -count=1 -timeout 30m ./internal/stack/broker -run TestRequestsOfEveryKind
 echo "== 1,000 kills of the embedded broker"
 go test -count=1 -timeout 60m -v ./test/crash -run TestNothingAcknowledgedIsLostOverKills -kills "${KILLS:-1000}" -seed "${SEED:-$RANDOM}"
+echo "== reloads, kills of instances and upgrades under load"
+go test -count=1 -timeout 24h -v ./test/soak -for "${SOAK_TIME:-1h}"

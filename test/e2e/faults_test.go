@@ -357,25 +357,31 @@ func TestAStoppedInstanceIsTakenOutByItsProbeAndReturns(t *testing.T) {
 	eventually(t, "it takes requests", func() bool {
 		return metric(t, admin, "smartlb_instance_requests_total") > 50 && state(look(t, admin), addr) == "in"
 	})
+	stopped := time.Now()
 	if err := frozen.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = frozen.Cmd.Process.Signal(syscall.SIGCONT) }()
 	eventually(t, "it is out", func() bool { s := state(look(t, admin), addr); return s == "unhealthy" || s == "ejected" })
+	t.Logf("out of rotation after %s", since(stopped))
 	eventually(t, "requests fail no more", func() bool {
 		ok, bad, _ := l.counts()
 		time.Sleep(2 * time.Second)
 		more, still, _ := l.counts()
 		return still == bad && more > ok // what hung when it stopped has come to its end
 	})
+	awake := time.Now()
 	if err := frozen.Cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it is in again", func() bool { return state(look(t, admin), addr) == "in" })
+	t.Logf("in rotation again after %s", since(awake))
 	l.stop()
-	if ok, bad, first := l.counts(); bad > 40 || ok < 200 {
+	ok, bad, first := l.counts()
+	if bad > 40 || ok < 200 {
 		t.Errorf("%d answered, %d failed: %s", ok, bad, first)
 	}
+	t.Logf("%d requests, %d failed", ok+bad, bad)
 }
 
 func fds(t *testing.T, p *process) int {

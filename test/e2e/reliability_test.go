@@ -542,7 +542,8 @@ func TestFloodsOfHTTP2FramesCostOthersNothing(t *testing.T) {
 		closed := make(chan struct{})
 		go func() { defer close(closed); _, _ = io.Copy(io.Discard, nc) }()
 		frames := uint32(0)
-		for ; frames < 1_000_000 && flood(f, frames) == nil; frames++ {
+		for frames < 1_000_000 && flood(f, frames) == nil {
+			frames++
 		}
 		_ = nc.(*net.TCPConn).CloseWrite()
 		<-closed

@@ -230,7 +230,7 @@ func TestHTTP2RedirectAndHSTS(t *testing.T) {
 // TestTenThousandWaitingStreams: 100 connections with 100 requests each wait for an instance. Others are served meanwhile,
 // the memory is bounded, and nothing is left when the clients go.
 func TestTenThousandWaitingStreams(t *testing.T) {
-	addr, _ := h2Instance(t, func(w http.ResponseWriter, r *http.Request) {
+	addr, _ := h2Instance(t, func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
 			<-r.Context().Done()
 		}

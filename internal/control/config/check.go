@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
-	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
@@ -239,156 +237,6 @@ func (c *checker) unique(path, what, name string, seen map[string]string) {
 		return
 	}
 	seen[name] = path
-}
-
-func (c *checker) service(path string, s Service) {
-	if err := picker.CheckName(s.Policy); err != nil {
-		c.fail(path+".policy", "%v", err)
-	}
-	c.oneOf(path+".protocol", s.Protocol, "http1", "h2c", "h2")
-	switch {
-	case s.Protocol == "h2" && s.TLS == nil:
-		c.fail(path+".protocol", "h2 is HTTP/2 with TLS: add tls, or use h2c for HTTP/2 without TLS")
-	case s.Protocol == "h2c" && s.TLS != nil:
-		c.fail(path+".protocol", "h2c is HTTP/2 without TLS: use h2, or remove tls")
-	}
-	c.serviceTLS(path+".tls", s.TLS)
-	c.connections(path+".connections", s.Connections)
-	c.oneOf(path+".proxyProtocol", s.ProxyProtocol, "v1", "v2")
-	if s.ProxyProtocol != "" && s.HTTP2() {
-		c.fail(path+".proxyProtocol", "a connection of HTTP/2 carries requests of many clients, so a PROXY header cannot name one: use protocol: http1, or remove proxyProtocol")
-	}
-	for i, name := range s.GRPCFailures {
-		if at := fmt.Sprintf("%s.grpcFailures[%d]", path, i); slices.Index(grpcStatuses, name) <= 0 {
-			c.fail(at, "unknown status %q, want one of %s", name, strings.Join(grpcStatuses[1:], ", "))
-		}
-	}
-	if len(s.GRPCFailures) > 0 && !s.HTTP2() {
-		c.fail(path+".grpcFailures", "has no effect: instances of gRPC speak HTTP/2; set protocol: h2c, or h2 with tls")
-	}
-	c.oneOf(path+".strictness", s.Strictness, "tolerant", "strict")
-	if len(s.Instances) == 0 {
-		c.fail(path+".instances", "missing: a service wants at least one instance")
-	}
-	ids, addresses := map[string]string{}, map[string]string{}
-	for j, in := range s.Instances {
-		at := fmt.Sprintf("%s.instances[%d]", path, j)
-		c.id(at+".id", in.ID)
-		if in.ID == "_all" {
-			c.fail(at+".id", "_all stands for all instances of a service")
-		}
-		c.unique(at+".id", "instance", in.ID, ids)
-		c.endpoint(at+".address", in.Address, false)
-		c.unique(at+".address", "instance address", sameAddress(in.Address), addresses)
-		if in.Weight < .01 || in.Weight > 1000 {
-			c.fail(at+".weight", "want 0.01 to 1000, got %v (to take an instance out, use `smartlb drain`)", in.Weight)
-		}
-	}
-	if s.HealthCheck != nil {
-		c.healthCheck(path+".healthCheck", *s.HealthCheck, s.HTTP2())
-	}
-}
-
-// grpcStatuses are the names of the status codes of gRPC, by code.
-var grpcStatuses = []string{
-	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
-	"RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
-}
-
-func (c *checker) connections(path string, n Connections) {
-	if n.Limit < 0 || n.Limit > 1_000_000 {
-		c.fail(path+".limit", "want 0 to 1000000, got %d", n.Limit)
-	}
-	given := func(key string) bool { return c.at[path+key] > 0 }
-	if t := n.ConnectTimeout; (given(".connectTimeout") || t != 0) && (t < time.Millisecond || t > maxTimeout) {
-		c.fail(path+".connectTimeout", "want 1ms to %s, got %s", maxTimeout, t)
-	}
-	if (given(".idle") || n.Idle != 0) && (n.Idle < 2 || n.Idle > 65536) {
-		c.fail(path+".idle", "want 2 to 65536, got %d", n.Idle)
-	}
-	if given(".keep") || n.Keep != 0 {
-		c.timeouts(path+".", false, []timeout{{"keep", n.Keep}})
-	}
-}
-
-func (c *checker) serviceTLS(path string, t *ServiceTLS) {
-	switch {
-	case t == nil:
-		return
-	case t.Insecure && t.CA != "":
-		c.fail(path+".insecure", "accepts every certificate, so ca has no effect: remove one of them")
-	}
-	if (t.Cert == "") != (t.Key == "") {
-		c.fail(path, "cert and key: want both or none")
-	}
-	if !hostPattern.MatchString(strings.Trim(t.ServerName, "[]")) {
-		c.fail(path+".serverName", "%q: want a name without a port", t.ServerName)
-	}
-}
-
-func (c *checker) healthCheck(path string, h HealthCheck, http2 bool) {
-	if h.Type != "grpc" && h.Service != "" {
-		c.fail(path+".service", "only a grpc check has a service")
-	}
-	switch h.Type {
-	case "http":
-		if !strings.HasPrefix(h.Path, "/") || strings.ContainsAny(h.Path, " \t\r\n#") {
-			c.fail(path+".path", "%q: want a path that starts with / and has no blanks", h.Path)
-		} else if _, err := url.ParseRequestURI(h.Path); err != nil {
-			c.fail(path+".path", "%q: no request can have this path, so every check would fail", h.Path)
-		}
-	case "tcp":
-		if h.Path != "" {
-			c.fail(path+".path", "a tcp check has no path")
-		}
-		if h.Host != "" {
-			c.fail(path+".host", "a tcp check has no Host header")
-		}
-		if len(h.Statuses) > 0 {
-			c.fail(path+".statuses", "a tcp check gets no status")
-		}
-	case "grpc":
-		if !http2 {
-			c.fail(path+".type", "a grpc check needs instances that speak HTTP/2; set protocol: h2c, or h2 with tls")
-		}
-		if h.Path != "" {
-			c.fail(path+".path", "a grpc check has no path; set service")
-		}
-		if len(h.Statuses) > 0 {
-			c.fail(path+".statuses", "a grpc check gets no HTTP status")
-		}
-		if len(h.Service) > 256 || strings.ContainsFunc(h.Service, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			c.fail(path+".service", "%.300q: want at most 256 printable characters without blanks", h.Service)
-		}
-	default:
-		c.fail(path+".type", "unknown type %q, want http, tcp or grpc", h.Type)
-	}
-	if host, port, err := net.SplitHostPort(h.Host); err == nil {
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil || !hostPattern.MatchString(host) {
-			c.fail(path+".host", "%q: want a name, or a name with a port", h.Host)
-		}
-	} else if !hostPattern.MatchString(strings.Trim(h.Host, "[]")) {
-		c.fail(path+".host", "%q: want a name, or a name with a port", h.Host)
-	}
-	if h.Interval < 100e6 {
-		c.fail(path+".interval", "want at least 100ms, got %s", h.Interval)
-	}
-	if h.Timeout <= 0 {
-		c.fail(path+".timeout", "want more than 0")
-	}
-	if h.Timeout > h.Interval {
-		c.fail(path+".timeout", "%s is longer than the interval of %s", h.Timeout, h.Interval)
-	}
-	for key, n := range map[string]int{"healthyThreshold": h.HealthyThreshold, "unhealthyThreshold": h.UnhealthyThreshold} {
-		if n < 1 || n > 100 {
-			c.fail(path+"."+key, "want 1 to 100, got %d", n)
-		}
-	}
-	for i, s := range h.Statuses {
-		if s < 200 || s > 599 {
-			c.fail(fmt.Sprintf("%s.statuses[%d]", path, i), "want 200 to 599, got %d", s)
-		}
-	}
 }
 
 // punycode returns a hint for names that cannot occur in a Host header.

@@ -23,9 +23,7 @@ func (s *Set) takeAuthorities(p *part) error {
 			continue
 		}
 		pool.AddCert(c)
-		if p.expires.IsZero() || c.NotAfter.Before(p.expires) {
-			p.begins, p.expires = c.NotBefore, c.NotAfter
-		}
+		p.note(c)
 	}
 	s.clients.Store(&tls.Config{
 		MinVersion: s.cfg.MinVersion, NextProtos: s.cfg.Protocols, GetCertificate: s.choose,
@@ -66,4 +64,11 @@ func readAuthorities(path string, now time.Time) ([]*x509.Certificate, error) {
 		return nil, fmt.Errorf("%s: the certificates of all authorities have expired, the last on %s", path, last.UTC().Format(time.RFC3339))
 	}
 	return out, nil
+}
+
+// note remembers the time of the certificate that expires first.
+func (p *part) note(c *x509.Certificate) {
+	if p.expires.IsZero() || c.NotAfter.Before(p.expires) {
+		p.begins, p.expires = c.NotBefore, c.NotAfter
+	}
 }

@@ -111,9 +111,7 @@ func (c *Client) takeAuthorities(p *part) error {
 	p.begins, p.expires = time.Time{}, time.Time{}
 	for _, a := range all {
 		c.roots.AddCert(a)
-		if p.expires.IsZero() || a.NotAfter.Before(p.expires) {
-			p.begins, p.expires = a.NotBefore, a.NotAfter
-		}
+		p.note(a)
 	}
 	return nil
 }

@@ -192,7 +192,7 @@ func (c *Conn) end(why error) {
 	c.flushed.Broadcast()
 }
 
-// settingsKnown releases those who wait for the settings of the server. The caller holds the lock.
+// settingsKnown ends the waits of AllowsConnect. The caller holds the lock.
 func (c *Conn) settingsKnown() {
 	if !c.client {
 		return

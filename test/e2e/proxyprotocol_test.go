@@ -55,13 +55,7 @@ listen secure
 `, one, n.Address("web"), two, n.Address("web"), secure, n.Address("secure")))
 	beside(t, haproxy, "-db", "-f", conf)
 	for _, addr := range []string{one, two, secure} {
-		eventually(t, "HAProxy listens", func() bool {
-			c, err := net.Dial("tcp", addr)
-			if err == nil {
-				_ = c.Close()
-			}
-			return err == nil
-		})
+		listens(t, "HAProxy", addr)
 	}
 	ask := func(args ...string) string {
 		t.Helper()
@@ -124,22 +118,25 @@ http {
     server { listen %[2]s proxy_protocol; location / { return 200 $proxy_protocol_addr; } }
 }
 `, dir, ng)))
+	listens(t, "HAProxy", ha)
+	listens(t, "nginx", ng)
 	file := mustWrite(t, fmt.Sprintf(`listeners: [{name: web, address: "127.0.0.1:0"}]
 routes:
   - {name: one, path: {prefix: /one}, service: one}
   - {name: two, path: {prefix: /two}, service: two}
   - {name: three, path: {prefix: /three}, service: three}
 services:
-  - {id: one, proxyProtocol: v1, healthCheck: {path: /, interval: 200ms}, instances: [{id: i, address: %[1]q}]}
-  - {id: two, proxyProtocol: v2, healthCheck: {type: tcp, interval: 200ms}, instances: [{id: i, address: %[1]q}]}
-  - {id: three, proxyProtocol: v2, healthCheck: {path: /, interval: 200ms}, instances: [{id: i, address: %[2]q}]}
+  - {id: one, proxyProtocol: v1, healthCheck: {path: /, interval: 200ms}, instances: [{id: i1, address: %[1]q}]}
+  - {id: two, proxyProtocol: v2, healthCheck: {type: tcp, interval: 200ms}, instances: [{id: i2, address: %[1]q}]}
+  - {id: three, proxyProtocol: v2, healthCheck: {path: /, interval: 200ms}, instances: [{id: i3, address: %[2]q}]}
 `, ha, ng))
 	b := broker(t, t.TempDir(), "127.0.0.1:0")
 	n := node(t, b.Address("broker"), file, t.TempDir())
 	const client = "127.0.0.9"
-	for _, path := range []string{"/one", "/two", "/three"} {
+	for id, path := range map[string]string{"i1": "/one", "i2": "/two", "i3": "/three"} {
 		eventually(t, "the health checks of "+path+" pass", func() bool {
-			return metric(t, n.Address("admin"), fmt.Sprintf(`smartlb_instance_in{instance="i",service=%q}`, path[1:])) == 1
+			var past struct{ Probes []struct{ OK bool } }
+			return getJSON(t, "http://"+n.Address("admin")+"/api/v1/instances/"+id+"/past", &past) == nil && len(past.Probes) > 2 && past.Probes[len(past.Probes)-1].OK
 		})
 		for range 3 {
 			out, err := exec.Command(curl, "-sS", "--max-time", "60", "--interface", client, "http://"+n.Address("web")+path).CombinedOutput()
@@ -148,6 +145,18 @@ services:
 			}
 		}
 	}
+}
+
+// listens waits until a program accepts connections at an address.
+func listens(t *testing.T, program, addr string) {
+	t.Helper()
+	eventually(t, program+" listens", func() bool {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
 }
 
 // beside starts a program until the test ends.

@@ -58,7 +58,8 @@ export class Api {
   }
 
   private async call(method: string, path: string, data?: object): Promise<any> {
-    const response = await this.request.fetch(`/api/v1${path}`, { method, ...(data && { data }) });
+    // Calls come minutes apart: the server may close a kept connection while the next one is on its way.
+    const response = await this.request.fetch(`/api/v1${path}`, { method, headers: { connection: "close" }, ...(data && { data }) });
     if (!response.ok()) throw new Error(`${method} ${path}: ${response.status()} ${await response.text()}`);
     return response.json();
   }

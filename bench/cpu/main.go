@@ -30,7 +30,7 @@ func main() {
 	smartlb := flag.String("smartlb", "bin/smartlb", "the binary to measure")
 	results := flag.String("results", "bench/results", "where to write")
 	rounds := flag.Int("rounds", 9, "undisturbed rounds per load point")
-	name := flag.String("mode", "", "what to measure instead of kept connections of HTTP/1.1: http2, tls, tls-full, tls-resumed, body-64k, body-1m, tls-body-64k, tls-body-1m, idle, tls-idle, grpc")
+	name := flag.String("mode", "", "what to measure instead of kept connections of HTTP/1.1: http2, tls, tls-full, tls-resumed, body-64k, body-1m, tls-body-64k, tls-body-1m, idle, tls-idle, latency, grpc")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -68,6 +68,13 @@ func run(ctx context.Context, smartlb, results, name string, rounds int) error {
 			return err
 		}
 		return pageIdle(s.mode, smartlb, results, rest)
+	}
+	if s.mode.open {
+		rate, slices, err := s.latency(ctx, rounds)
+		if err != nil {
+			return err
+		}
+		return pageLatency(s.mode, smartlb, results, rate, slices)
 	}
 	if c := s.mode.conns; c > 0 {
 		if all[c], err = s.rounds(ctx, c, rounds, 2*time.Second); err != nil {

@@ -93,17 +93,19 @@ func (s *stage) load(ctx context.Context, url string, c int, span time.Duration)
 
 const streams = 8 // of each connection of HTTP/2
 
+// pids are this process and all that it started.
+func (s *stage) pids() []int {
+	pids := []int{os.Getpid()}
+	for _, p := range s.all {
+		pids = append(pids, rig.Tree(p.Pid)...)
+	}
+	return pids
+}
+
 // measure runs one slice.
 func (s *stage) measure(ctx context.Context, c contender, conns int, span time.Duration) (slice, error) {
-	ours := func() []int {
-		pids := []int{os.Getpid()}
-		for _, p := range s.all {
-			pids = append(pids, rig.Tree(p.Pid)...)
-		}
-		return pids
-	}
 	tree := rig.Tree(c.Pid)
-	known, busy, cpu, switches := rig.CPU(ours()...), must(rig.Busy()), rig.CPU(tree...), rig.Switches(tree...)
+	known, busy, cpu, switches := rig.CPU(s.pids()...), must(rig.Busy()), rig.CPU(tree...), rig.Switches(tree...)
 	began := time.Now()
 	n, own, err := s.load(ctx, c.URL, conns, span)
 	if err != nil {
@@ -111,7 +113,7 @@ func (s *stage) measure(ctx context.Context, c contender, conns int, span time.D
 	}
 	took := time.Since(began)
 	cpu = rig.CPU(tree...) - cpu
-	foreign := must(rig.Busy()) - busy - (rig.CPU(ours()...) - known) - own
+	foreign := must(rig.Busy()) - busy - (rig.CPU(s.pids()...) - known) - own
 	return slice{
 		Contender: c.Name, C: conns, Requests: n, Rate: float64(n) / took.Seconds(),
 		MicrosCPU: float64(cpu.Nanoseconds()) / 1e3 / float64(n),

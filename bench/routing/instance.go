@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smartlb/smartlb/bench/openload"
 	"github.com/smartlb/smartlb/bench/stats"
 )
 
@@ -20,7 +21,7 @@ type instance struct {
 	index   int
 	addr    string
 	now     func() condition
-	free    chan *alarm // idle workers; receivers are served in order of arrival
+	free    chan *openload.Alarm // idle workers; receivers are served in order of arrival
 	mu      sync.Mutex
 	rnd     *rand.Rand
 	conns   map[net.Conn]bool
@@ -30,11 +31,11 @@ type instance struct {
 
 func newInstance(index int, addr string, seed uint64, now func() condition) (*instance, error) {
 	in := &instance{
-		index: index, addr: addr, now: now, free: make(chan *alarm, workers),
+		index: index, addr: addr, now: now, free: make(chan *openload.Alarm, workers),
 		rnd: rand.New(rand.NewPCG(seed, uint64(index))), conns: map[net.Conn]bool{},
 	}
 	for range workers {
-		a, err := newAlarm()
+		a, err := openload.NewAlarm()
 		if err != nil {
 			return nil, err
 		}

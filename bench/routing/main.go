@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smartlb/smartlb/bench/openload"
 	"github.com/smartlb/smartlb/bench/rig"
 	"github.com/smartlb/smartlb/bench/stats"
 )
@@ -164,7 +165,7 @@ func (o *options) measure(ctx context.Context, c benchCase, who contender, seed 
 	}
 	began := time.Now()
 	schedule := stats.Schedule(rand.New(rand.NewPCG(seed, 1<<32)), c.rate(), warmup+measured)
-	answers, err := run(ctx, addrs[0], start, schedule)
+	answers, err := openload.Run(ctx, addrs[0], start, schedule)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -185,7 +186,7 @@ func (o *options) measure(ctx context.Context, c benchCase, who contender, seed 
 }
 
 // digest summarizes the answers of the measured part.
-func digest(answers []answer) outcome {
+func digest(answers []openload.Answer) outcome {
 	r := outcome{Statuses: map[int]int{}}
 	var latency, lag []float64
 	var waits []stats.Waited

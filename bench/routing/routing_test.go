@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smartlb/smartlb/bench/openload"
 	"github.com/smartlb/smartlb/bench/stats"
 	"github.com/smartlb/smartlb/internal/test/leaktest"
 	"github.com/smartlb/smartlb/internal/test/porttest"
@@ -53,7 +54,7 @@ func TestLatencyCountsFromTheIntendedTime(t *testing.T) {
 	const silent = 300 * time.Millisecond
 	addr := serve(t, func() condition { return condition{Scale: .01, Hung: time.Since(start) < silent} })
 	schedule := stats.Schedule(rand.New(rand.NewPCG(1, 1)), 500, 400*time.Millisecond)
-	answers, err := run(context.Background(), addr, start, schedule)
+	answers, err := openload.Run(context.Background(), addr, start, schedule)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +77,7 @@ func TestLatencyCountsFromTheIntendedTime(t *testing.T) {
 func TestConditionsAreSeen(t *testing.T) {
 	ask := func(c condition, n int) (counts map[int]int) {
 		addr := serve(t, func() condition { return c })
-		answers, err := run(context.Background(), addr, time.Now(), make([]time.Duration, n))
+		answers, err := openload.Run(context.Background(), addr, time.Now(), make([]time.Duration, n))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +111,7 @@ func TestCrashBreaksAndRefusesConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Write(request); err != nil {
+	if _, err := c.Write([]byte("GET /bench HTTP/1.1\r\nHost: bench.example\r\n\r\n")); err != nil {
 		t.Fatal(err)
 	}
 	close(down)
@@ -129,15 +130,15 @@ func TestCrashBreaksAndRefusesConnections(t *testing.T) {
 func TestDigestOfSyntheticAnswers(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 8))
 	law := stats.Lognormal{Mean: float64(20 * time.Millisecond), CV: 1}
-	var all []answer
+	var all []openload.Answer
 	for range 40_000 {
 		service := time.Duration(law.Draw(rnd))
-		all = append(all, answer{Intended: warmup, Service: service, Mean: 20 * time.Millisecond, Latency: service + 5*time.Millisecond, Status: 200})
+		all = append(all, openload.Answer{Intended: warmup, Service: service, Mean: 20 * time.Millisecond, Latency: service + 5*time.Millisecond, Status: 200})
 	}
 	for range 40 {
-		all = append(all, answer{Intended: warmup, Latency: time.Millisecond, Status: 503})
+		all = append(all, openload.Answer{Intended: warmup, Latency: time.Millisecond, Status: 503})
 	}
-	all = append(all, answer{Intended: warmup - 1, Status: 0}) // before the measured part
+	all = append(all, openload.Answer{Intended: warmup - 1, Status: 0}) // before the measured part
 	r := digest(all)
 	const want = 98.1 + 5
 	if math.Abs(r.RB99-want) > .1 || math.Abs(r.P99-want) > 4 {

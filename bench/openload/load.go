@@ -1,4 +1,6 @@
-package main
+// Package openload sends requests at given times, whatever became of those before: an open load. The latency of an answer
+// counts from the time at which its request was meant to be sent, so a server that stops for a while cannot hide it.
+package openload
 
 import (
 	"bufio"
@@ -11,9 +13,9 @@ import (
 	"time"
 )
 
-// answer is one request: when it was meant to be sent, how long after that its
-// answer was whole, and what the instance said of it. Status 0: no answer.
-type answer struct {
+// Answer is one request: when it was meant to be sent, how long after that its answer was whole, and what the instance said
+// of it in the header X-Bench ("instance service mean", times in nanoseconds). Status 0: no answer.
+type Answer struct {
 	Intended, Latency, Lag time.Duration // Lag: how late the harness handed it to a connection
 	Service, Mean          time.Duration
 	Instance, Status       int
@@ -27,18 +29,18 @@ type generator struct {
 	mu      sync.Mutex
 	idle    []*client
 	over    bool
-	answers []answer
+	answers []Answer
 	running sync.WaitGroup
 }
 
 // exchangeTimeout bounds one exchange; every balancer gives up after 2 s.
 const exchangeTimeout = 10 * time.Second
 
-// run sends one request to addr at each time after start, and returns when all
-// have ended.
-func run(ctx context.Context, addr string, start time.Time, schedule []time.Duration) ([]answer, error) {
-	g := &generator{addr: addr, start: start, answers: make([]answer, len(schedule))}
-	clock, err := newAlarm()
+// Run sends one GET to addr at each time of schedule after start, and returns when all have ended. Each exchange is given up
+// after 10 s.
+func Run(ctx context.Context, addr string, start time.Time, schedule []time.Duration) ([]Answer, error) {
+	g := &generator{addr: addr, start: start, answers: make([]Answer, len(schedule))}
+	clock, err := NewAlarm()
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +124,7 @@ func (c *client) drop() {
 
 var request = []byte("GET /bench HTTP/1.1\r\nHost: bench.example\r\n\r\n")
 
-func (c *client) exchange(a *answer) (err error) {
+func (c *client) exchange(a *Answer) (err error) {
 	if c.conn == nil {
 		if c.conn, err = net.DialTimeout("tcp", c.g.addr, time.Second); err != nil {
 			return err
@@ -143,7 +145,7 @@ func (c *client) exchange(a *answer) (err error) {
 }
 
 // read takes one response and says whether the connection ends with it.
-func (c *client) read(a *answer) (ends bool, err error) {
+func (c *client) read(a *Answer) (ends bool, err error) {
 	line, err := c.r.ReadSlice('\n')
 	if err != nil {
 		return false, err

@@ -1,4 +1,4 @@
-package main
+package openload
 
 import (
 	"os"
@@ -7,25 +7,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alarm sleeps by a timerfd, to some tens of microseconds. time.Sleep wakes up
+// Alarm sleeps by a timerfd, to some tens of microseconds. time.Sleep wakes up
 // to a millisecond late in an idle process, because the poller's timeout is in
 // milliseconds; at a p99 of 100 ms that would be read as queueing.
-type alarm struct {
+type Alarm struct {
 	fd   int
 	file *os.File // the same descriptor, in the runtime's poller
 	buf  [8]byte
 }
 
-func newAlarm() (*alarm, error) {
+// NewAlarm is closed by Close. One goroutine may sleep at a time.
+func NewAlarm() (*Alarm, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("timerfd_create", err)
 	}
-	return &alarm{fd: fd, file: os.NewFile(uintptr(fd), "alarm")}, nil
+	return &Alarm{fd: fd, file: os.NewFile(uintptr(fd), "alarm")}, nil
 }
 
 // Sleep returns after d, at once if d is not positive.
-func (a *alarm) Sleep(d time.Duration) error {
+func (a *Alarm) Sleep(d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
@@ -37,4 +38,5 @@ func (a *alarm) Sleep(d time.Duration) error {
 	return err
 }
 
-func (a *alarm) Close() { _ = a.file.Close() }
+// Close frees the timer.
+func (a *Alarm) Close() { _ = a.file.Close() }

@@ -279,13 +279,9 @@ func Dir(getenv func(string) string) (string, error) {
 	if d := getenv("SMARTLB_STATE_DIR"); d != "" {
 		return filepath.Abs(d)
 	}
-	base := getenv("XDG_STATE_HOME")
-	if base == "" || !filepath.IsAbs(base) { // the XDG specification: relative paths are ignored
-		home := getenv("HOME")
-		if home == "" {
-			return "", errors.New("neither SMARTLB_STATE_DIR nor XDG_STATE_HOME nor HOME says where to keep state")
-		}
-		base = filepath.Join(home, ".local", "state")
+	base := state.UserFolder(getenv, "XDG_STATE_HOME", ".local/state")
+	if base == "" {
+		return "", errors.New("neither SMARTLB_STATE_DIR nor XDG_STATE_HOME nor HOME says where to keep state")
 	}
 	return filepath.Join(base, "smartlb", "stack"), nil
 }

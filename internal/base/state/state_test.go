@@ -158,3 +158,22 @@ func TestALockStaysWhileAnInheritedFileIsOpen(t *testing.T) {
 	}
 	release()
 }
+
+func TestUserFolder(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		variable, home string
+		want           string
+	}{
+		{"the variable", "/data", "/home/a", "/data"},
+		{"no variable", "", "/home/a", "/home/a/.local/share"},
+		{"a relative variable", "data", "/home/a", "/home/a/.local/share"},
+		{"a relative variable and no home", "data", "", ""},
+		{"nothing", "", "", ""},
+	} {
+		env := map[string]string{"XDG_DATA_HOME": c.variable, "HOME": c.home}
+		if got := UserFolder(func(k string) string { return env[k] }, "XDG_DATA_HOME", ".local/share"); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/smartlb/smartlb/internal/app"
+	"github.com/smartlb/smartlb/internal/base/state"
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -209,11 +210,8 @@ func (n *nodeFlags) watchable() error {
 
 // stateDir returns the folder for state outside the project.
 func stateDir(env *cli.Env) string {
-	if d := env.Getenv("XDG_STATE_HOME"); d != "" {
+	if d := state.UserFolder(env.Getenv, "XDG_STATE_HOME", ".local/state"); d != "" {
 		return filepath.Join(d, "smartlb")
-	}
-	if home := env.Getenv("HOME"); home != "" {
-		return filepath.Join(home, ".local", "state", "smartlb")
 	}
 	return filepath.Join(os.TempDir(), "smartlb")
 }

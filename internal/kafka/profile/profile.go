@@ -19,6 +19,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/google/renameio/v2"
 
+	"github.com/smartlb/smartlb/internal/base/state"
 	"github.com/smartlb/smartlb/internal/base/yamlsafe"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafka/sign"
@@ -61,14 +62,12 @@ var ErrUnknown = errors.New("there is no such profile")
 // Path returns the path of the file.
 func Path(getenv func(string) string) (string, error) {
 	dir := getenv("SMARTLB_CONFIG_DIR")
-	switch {
-	case dir != "":
-	case getenv("XDG_CONFIG_HOME") != "":
-		dir = filepath.Join(getenv("XDG_CONFIG_HOME"), "smartlb")
-	case getenv("HOME") != "":
-		dir = filepath.Join(getenv("HOME"), ".config", "smartlb")
-	default:
-		return "", errors.New("no folder for profiles: set SMARTLB_CONFIG_DIR or HOME")
+	if dir == "" {
+		base := state.UserFolder(getenv, "XDG_CONFIG_HOME", ".config")
+		if base == "" {
+			return "", errors.New("no folder for profiles: set SMARTLB_CONFIG_DIR or HOME")
+		}
+		dir = filepath.Join(base, "smartlb")
 	}
 	return filepath.Join(dir, "profiles.yaml"), nil
 }

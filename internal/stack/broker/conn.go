@@ -381,6 +381,13 @@ func filterPartitions(req *kmsg.CreatePartitionsRequest, have map[string]int32, 
 	return add, true
 }
 
+// renameBroker changes the name of a resource that is a broker.
+func renameBroker(kind kmsg.ConfigResourceType, name *string, to func(string) string) {
+	if kind == kmsg.ConfigResourceTypeBroker {
+		*name = to(*name)
+	}
+}
+
 // filterAlter does for AlterConfigs what filterCreate does for CreateTopics.
 func filterAlter(req *kmsg.AlterConfigsRequest) (func(kmsg.Response), bool) {
 	kept, refused := sift(req.Resources, checkAltered, func(res kmsg.AlterConfigsRequestResource, p *problem) kmsg.AlterConfigsResponseResource {
@@ -389,18 +396,14 @@ func filterAlter(req *kmsg.AlterConfigsRequest) (func(kmsg.Response), bool) {
 		return e
 	})
 	for i := range kept {
-		if kept[i].ResourceType == kmsg.ConfigResourceTypeBroker {
-			kept[i].ResourceName = inside(kept[i].ResourceName)
-		}
+		renameBroker(kept[i].ResourceType, &kept[i].ResourceName, inside)
 	}
 	req.Resources = kept
 	add, _ := adding(refused, func(a *kmsg.AlterConfigsResponse) *[]kmsg.AlterConfigsResponseResource { return &a.Resources })
 	return func(resp kmsg.Response) {
 		if r, ok := resp.(*kmsg.AlterConfigsResponse); ok {
 			for i := range r.Resources {
-				if r.Resources[i].ResourceType == kmsg.ConfigResourceTypeBroker {
-					r.Resources[i].ResourceName = outsideName(r.Resources[i].ResourceName)
-				}
+				renameBroker(r.Resources[i].ResourceType, &r.Resources[i].ResourceName, outsideName)
 			}
 		}
 		add(resp)
@@ -416,9 +419,7 @@ func filterIncremental(req *kmsg.IncrementalAlterConfigsRequest) (func(kmsg.Resp
 		return e
 	})
 	for i := range kept {
-		if kept[i].ResourceType == kmsg.ConfigResourceTypeBroker {
-			kept[i].ResourceName = inside(kept[i].ResourceName)
-		}
+		renameBroker(kept[i].ResourceType, &kept[i].ResourceName, inside)
 	}
 	req.Resources = kept
 	add, _ := adding(refused, func(a *kmsg.IncrementalAlterConfigsResponse) *[]kmsg.IncrementalAlterConfigsResponseResource {
@@ -427,9 +428,7 @@ func filterIncremental(req *kmsg.IncrementalAlterConfigsRequest) (func(kmsg.Resp
 	return func(resp kmsg.Response) {
 		if r, ok := resp.(*kmsg.IncrementalAlterConfigsResponse); ok {
 			for i := range r.Resources {
-				if r.Resources[i].ResourceType == kmsg.ConfigResourceTypeBroker {
-					r.Resources[i].ResourceName = outsideName(r.Resources[i].ResourceName)
-				}
+				renameBroker(r.Resources[i].ResourceType, &r.Resources[i].ResourceName, outsideName)
 			}
 		}
 		add(resp)

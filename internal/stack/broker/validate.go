@@ -107,22 +107,21 @@ func fixed(key string) *problem {
 	return nil
 }
 
-// checkAltered checks the new configurations of a topic that replace the old ones.
+// checkAltered checks the new configurations of a resource that replace the old ones.
 func checkAltered(res kmsg.AlterConfigsRequestResource) *problem {
-	if res.ResourceType != topicResource {
-		for _, c := range res.Configs {
-			if p := fixed(c.Name); p != nil {
-				return p
-			}
-		}
-		return nil
-	}
 	for _, c := range res.Configs {
-		if p := checkConfig(c.Name, c.Value); p != nil {
+		if p := checkSetting(res.ResourceType, c.Name, c.Value); p != nil {
 			return p
 		}
 	}
 	return nil
+}
+
+func checkSetting(kind kmsg.ConfigResourceType, key string, value *string) *problem {
+	if kind != topicResource {
+		return fixed(key)
+	}
+	return checkConfig(key, value)
 }
 
 // isList reports whether a topic configuration holds several values.
@@ -130,29 +129,24 @@ func isList(key string) bool {
 	return key == "cleanup.policy" || strings.HasSuffix(key, ".replication.throttled.replicas")
 }
 
-// checkIncrementallyAltered checks single changes to the configurations of a topic.
+// checkIncrementallyAltered checks single changes to the configurations of a resource.
 func checkIncrementallyAltered(res kmsg.IncrementalAlterConfigsRequestResource) *problem {
-	if res.ResourceType != topicResource {
-		for _, c := range res.Configs {
-			if p := fixed(c.Name); p != nil {
-				return p
-			}
-		}
-		return nil
-	}
 	for _, c := range res.Configs {
-		if c.Op == kmsg.IncrementalAlterConfigOpAppend || c.Op == kmsg.IncrementalAlterConfigOpSubtract {
-			if !isList(c.Name) {
-				return &problem{kerr.InvalidConfig.Code, "Can't append to or subtract from the config key " + c.Name + ", which is no list"}
+		p := checkSetting(res.ResourceType, c.Name, c.Value)
+		if res.ResourceType == topicResource {
+			switch c.Op {
+			case kmsg.IncrementalAlterConfigOpDelete:
+				p = nil
+				if !isConfig(c.Name) {
+					p = &problem{kerr.InvalidConfig.Code, "Unknown topic config name: " + c.Name}
+				}
+			case kmsg.IncrementalAlterConfigOpAppend, kmsg.IncrementalAlterConfigOpSubtract:
+				if !isList(c.Name) {
+					p = &problem{kerr.InvalidConfig.Code, "Can't append to or subtract from the config key " + c.Name + ", which is no list"}
+				}
 			}
 		}
-		if c.Op == kmsg.IncrementalAlterConfigOpDelete {
-			if !isConfig(c.Name) {
-				return &problem{kerr.InvalidConfig.Code, "Unknown topic config name: " + c.Name}
-			}
-			continue
-		}
-		if p := checkConfig(c.Name, c.Value); p != nil {
+		if p != nil {
 			return p
 		}
 	}

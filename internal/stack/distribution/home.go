@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/smartlb/smartlb/internal/base/state"
 )
 
 const (
@@ -76,13 +78,9 @@ func Root(getenv func(string) string) (string, error) {
 	if d := getenv("SMARTLB_STATE_DIR"); d != "" {
 		return filepath.Abs(filepath.Join(d, "distribution"))
 	}
-	base := getenv("XDG_DATA_HOME")
-	if base == "" || !filepath.IsAbs(base) { // the XDG specification: relative paths are ignored
-		home := getenv("HOME")
-		if home == "" {
-			return "", errors.New("neither SMARTLB_KAFKA_DIR nor XDG_DATA_HOME nor HOME says where to install")
-		}
-		base = filepath.Join(home, ".local", "share")
+	base := state.UserFolder(getenv, "XDG_DATA_HOME", ".local/share")
+	if base == "" {
+		return "", errors.New("neither SMARTLB_KAFKA_DIR nor XDG_DATA_HOME nor HOME says where to install")
 	}
 	return filepath.Join(base, "smartlb", "kafka"), nil
 }

@@ -318,33 +318,27 @@ func (t *Task) judgeServices(r rule.Rule, n *node, named []string, summary, desc
 
 // judgeShortage alerts that a proxy lacks a resource of its own; its instances are not blamed.
 func (t *Task) judgeShortage(n *node, now time.Time, fx *Effects) {
-	j := rule.Judgement{Rule: rule.NodeShortage, Verdict: rule.Good, Labels: map[string]string{"node": n.Node}}
-	if n.Shortage != "" {
-		j.Verdict, j.Value = rule.Bad, event.Some(1)
-		j.Summary = "proxy " + n.Node + " lacks " + n.Shortage
-		j.Description = "It answers 503 where it can make no connection to an instance, and checks of instances are not possible. Raise the limit or lower the number of connections."
-	}
-	t.say(j, now, fx)
+	t.judgeNode(rule.NodeShortage, n, n.Shortage != "", "proxy "+n.Node+" lacks "+n.Shortage,
+		"It answers 503 where it can make no connection to an instance, and checks of instances are not possible. Raise the limit or lower the number of connections.", now, fx)
 }
 
 // judgeFile alerts that a node refused its changed configuration file.
 func (t *Task) judgeFile(n *node, now time.Time, fx *Effects) {
-	j := rule.Judgement{Rule: rule.FileRefused, Verdict: rule.Good, Labels: map[string]string{"node": n.Node}}
-	if n.RefusedFile != "" {
-		j.Verdict, j.Value = rule.Bad, event.Some(1)
-		j.Summary = "node " + n.Node + " refused its changed configuration file"
-		j.Description = n.RefusedFile + ". The node serves the configuration before. Its log has the reason; smartlb config validate FILE shows every mistake."
-	}
-	t.say(j, now, fx)
+	t.judgeNode(rule.FileRefused, n, n.RefusedFile != "", "node "+n.Node+" refused its changed configuration file",
+		n.RefusedFile+". The node serves the configuration before. Its log has the reason; smartlb config validate FILE shows every mistake.", now, fx)
 }
 
 // judgeUpgrade alerts that the new binary of a node did not become ready.
 func (t *Task) judgeUpgrade(n *node, now time.Time, fx *Effects) {
-	j := rule.Judgement{Rule: rule.UpgradeFailed, Verdict: rule.Good, Labels: map[string]string{"node": n.Node}}
-	if n.FailedUpgrade != "" {
-		j.Verdict, j.Value = rule.Bad, event.Some(1)
-		j.Summary = "the upgrade of node " + n.Node + " failed"
-		j.Description = n.FailedUpgrade + ". The old process continues to serve. Its log has the last lines of the new process. The alert ends with the next upgrade or restart."
+	t.judgeNode(rule.UpgradeFailed, n, n.FailedUpgrade != "", "the upgrade of node "+n.Node+" failed",
+		n.FailedUpgrade+". The old process continues to serve. Its log has the last lines of the new process. The alert ends with the next upgrade or restart.", now, fx)
+}
+
+// judgeNode fires a rule that has one alert for each node, or resolves it.
+func (t *Task) judgeNode(r rule.Rule, n *node, bad bool, summary, description string, now time.Time, fx *Effects) {
+	j := rule.Judgement{Rule: r, Verdict: rule.Good, Labels: map[string]string{"node": n.Node}}
+	if bad {
+		j.Verdict, j.Value, j.Summary, j.Description = rule.Bad, event.Some(1), summary, description
 	}
 	t.say(j, now, fx)
 }

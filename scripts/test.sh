@@ -37,15 +37,24 @@ mapfile -t others < <(go list -f '{{.Dir}}' ./... | sed "s|^$PWD|.|" | grep -vxF
 seed=()
 [ "${CI:-}" = true ] && seed=(-rapid.seed=1)
 
-echo "== properties${race[*]:+ with the race detector}"
-go test "${race[@]}" -timeout 25m "${properties[@]}" "${seed[@]}"
-# Counting statements under the race detector would take these packages three times as long.
-echo "== coverage of the same packages, without the race detector"
-go test -cover -timeout 10m "${properties[@]}" -rapid.checks=20 "${seed[@]}"
-# Tests with processes and browsers mostly wait, and take the longest: they begin first, beside the others, three in
-# parallel even on two cores.
-echo "== tests${race[*]:+ with the race detector}"
-go test "${race[@]}" -cover -timeout 50m -parallel 3 -p 3 ./test/e2e "${others[@]}"
+# Tests with processes and browsers mostly wait and take the longest. They run beside everything else, in a process group
+# of their own, and their output comes at the end.
+end_to_end=$(mktemp)
+set -m
+go test "${race[@]}" -cover -timeout 50m -parallel 4 ./test/e2e >"$end_to_end" 2>&1 &
+running=$!
+set +m
+trap 'kill -- "-$running" 2>/dev/null || true; rm -f "$end_to_end"' EXIT
+
+echo "== properties"
+go test -cover -timeout 10m "${properties[@]}" "${seed[@]}"
+if [ ${#race[@]} -gt 0 ]; then
+	# The race detector makes a case five times as long, and finds its races in the first cases.
+	echo "== the same packages with the race detector, a tenth of the cases"
+	go test "${race[@]}" -timeout 25m "${properties[@]}" -rapid.checks=10 "${seed[@]}"
+fi
+echo "== all other packages${race[*]:+ with the race detector}"
+go test "${race[@]}" -cover -timeout 25m "${others[@]}"
 
 echo "== the data plane over TLS"
 go test "${race[@]}" -timeout 10m ./internal/dataplane/proxy -tls
@@ -55,11 +64,17 @@ go test -tags smartlb_portable -timeout 10m ./internal/dataplane/proxy/...
 
 echo "== fuzzing what clients send, 20 s each"
 for target in h2:FuzzConn h2:FuzzHead proxyproto:FuzzParse certs:FuzzHello; do
-	go test -run '^$' -fuzz "^${target#*:}\$" -fuzztime 20s -fuzzminimizetime 20x "./internal/dataplane/${target%:*}"
+	go test -run '^$' -fuzz "^${target#*:}\$" -parallel 1 -fuzztime 20s -fuzzminimizetime 20x "./internal/dataplane/${target%:*}"
 done
 
 echo "== darwin compiles"
 GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/smartlb
+
+echo "== processes and browsers${race[*]:+, with the race detector}"
+passed=true
+wait "$running" || passed=false
+cat "$end_to_end"
+$passed || exit 1
 
 if [ ${#left_out[@]} -gt 0 ]; then
 	echo

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -20,7 +19,7 @@ import (
 
 const (
 	latencyWarm = time.Second     // of each slice, not counted
-	latencySpan = 5 * time.Second // of each slice, counted
+	latencySpan = 3 * time.Second // of each slice, counted
 )
 
 // timed is what clients of one proxy saw in one slice, in microseconds from the intended time of each request; the first of a
@@ -29,22 +28,24 @@ type timed struct {
 	Contender      string
 	P50, P99, P999 float64
 	LagP99         float64 // how late the harness was
-	Foreign        float64
+	Busy, Foreign  float64 // shares of the machine
 }
 
-// latency offers half of what the slowest proxy can carry, at random times, to the origin and to each proxy in turning order.
-// It returns the rate and, for each undisturbed round, the origin and then the proxies.
+// latency offers requests at random times to the origin and to each proxy in turning order, at the rate at which the machine is
+// half busy with the most expensive proxy. It returns the rate and, for each undisturbed round, the origin and then the proxies.
 func (s *stage) latency(ctx context.Context, want int) (rate float64, all [][]timed, err error) {
-	rate = math.Inf(1)
+	const trial = 5_000 // requests/s
+	busiest := 0.0
 	for _, c := range s.contenders {
 		for range 2 { // the first one warms
-			n, err := s.measure(ctx, c, 32, 2*time.Second)
+			t, err := s.offer(ctx, c, stats.Schedule(rand.New(rand.NewPCG(0, 0)), trial, latencyWarm+latencySpan))
 			if err != nil {
-				return 0, nil, err
+				return 0, nil, fmt.Errorf("%s: %w", c.Name, err)
 			}
-			rate = min(rate, n.Rate/2)
+			busiest = max(busiest, t.Busy)
 		}
 	}
+	rate = trial * .5 / busiest
 	who := append([]contender{{Name: "no proxy", URL: "http://" + s.instances[0] + "/"}}, s.contenders...)
 	clean := 0
 	for n := 0; clean < want && n < 2*want; n++ {
@@ -80,8 +81,9 @@ func (s *stage) offer(ctx context.Context, c contender, schedule []time.Duration
 	if err != nil {
 		return timed{}, err
 	}
-	foreign := must(rig.Busy()) - busy - (rig.CPU(pids...) - known)
-	t := timed{Contender: c.Name, Foreign: max(0, foreign.Seconds()/time.Since(began).Seconds()/float64(cpus))}
+	busy = must(rig.Busy()) - busy
+	whole := time.Since(began).Seconds() * float64(cpus)
+	t := timed{Contender: c.Name, Busy: busy.Seconds() / whole, Foreign: max(0, (busy-(rig.CPU(pids...)-known)).Seconds()/whole)}
 	var latency, lag []float64
 	for _, a := range answers {
 		if a.Status != 200 {
@@ -109,8 +111,8 @@ microseconds. Every request of every slice got its 200.
 
 Goal: %s
 
-| proxy | p50 | p99 | p99.9 | p50 added | p99 added | p99 added, to HAProxy | p99 lag of the load | highest foreign CPU |
-|---|---|---|---|---|---|---|---|---|
+| proxy | p50 | p99 | p99.9 | p50 added | p99 added | p99 added, to HAProxy | p99 lag of the load | busy | highest foreign CPU |
+|---|---|---|---|---|---|---|---|---|---|
 `, m.load, rate, latencySpan, latencyWarm, len(all), m.goal)
 	for i := range all[0] {
 		of := func(f func(r []timed) float64) stats.Summary {
@@ -128,9 +130,9 @@ Goal: %s
 			x := of(func(r []timed) float64 { return (r[i].P99 - r[0].P99) / (r[2].P99 - r[0].P99) })
 			ratio = fmt.Sprintf("%.2f (%.2f..%.2f)", x.Median, x.Min, x.Max)
 		}
-		r.Printf("| %s | %s | %s | %s | %s | %s | %s | %.0f | %.0f %% |\n", all[0][i].Contender,
+		r.Printf("| %s | %s | %s | %s | %s | %s | %s | %.0f | %.0f %% | %.0f %% |\n", all[0][i].Contender,
 			show(of(func(r []timed) float64 { return r[i].P50 })), show(of(func(r []timed) float64 { return r[i].P99 })), show(of(func(r []timed) float64 { return r[i].P999 })),
-			added, p99, ratio, of(func(r []timed) float64 { return r[i].LagP99 }).Median, 100*of(func(r []timed) float64 { return r[i].Foreign }).Max)
+			added, p99, ratio, of(func(r []timed) float64 { return r[i].LagP99 }).Median, 100*of(func(r []timed) float64 { return r[i].Busy }).Median, 100*of(func(r []timed) float64 { return r[i].Foreign }).Max)
 	}
 	dir, err := filepath.Abs(results)
 	if err != nil {

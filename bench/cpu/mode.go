@@ -59,7 +59,7 @@ var modes = []mode{
 	{name: "tls-idle", title: "Memory of idle connections inside TLS 1.3", idle: true, tls: true, path: "/", conns: 32, goal: "At most 20 KiB.",
 		load: fmt.Sprintf("%d connections of HTTP/1.1 inside TLS 1.3, each with one request, then idle.", idleCount)},
 	{name: "latency", title: "Latency that a proxy adds at half load", open: true, path: "/", conns: 32, goal: "p99 added at most that of HAProxy.",
-		load: "requests of HTTP/1.1 at random times (Poisson), whatever became of those before, half as many as wrk with 32 connections gets through the slowest proxy."},
+		load: "requests of HTTP/1.1 at random times (Poisson), whatever became of those before, as many as keep the machine half busy with the most expensive proxy: the load, the origin and the proxy together."},
 	{name: "grpc", title: "CPU per unary call of gRPC", http2: true, grpc: true, path: "/grpc.testing.TestService/EmptyCall", conns: 8, unit: "call", goal: "At most 0.9 times nginx.",
 		load: fmt.Sprintf("h2load: 8 connections with %d calls of EmptyCall at a time, HTTP/2 without TLS on both sides, to two servers of grpc-go.", streams)},
 }

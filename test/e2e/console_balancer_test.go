@@ -148,7 +148,7 @@ func produceHostileAlert(t *testing.T, broker string) {
 }
 
 // The live stream of decisions, one request in words, and a broker that hangs
-// while the page is open. One decision comes from somebody hostile.
+// while the page is open. The console of the demo is a process without the proxy role: it asks a proxy, and reads Kafka. One decision comes from somebody hostile.
 func TestDecisionsInABrowser(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
@@ -174,20 +174,6 @@ func TestAlertsAndAuditInABrowser(t *testing.T) {
 	p, _, admin, broker := demo(t)
 	produceHostileAlert(t, broker)
 	inBrowser(t, "alerts", consoleOf(t, admin), "BROKER_PID="+brokerOf(t, p.Cmd.Process.Pid))
-}
-
-// A console of its own, without the proxy role, shows all of it: it asks a
-// proxy, and reads what stands in Kafka itself.
-func TestConsoleWithoutTheProxyRole(t *testing.T) {
-	t.Parallel()
-	needBrowser(t)
-	_, _, _, broker := demo(t)
-	produceHostileDecision(t, broker)
-	produceHostileAlert(t, broker)
-	p := start(t, true, "run", "--roles", "console", "--kafka", broker, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--console", "127.0.0.1:0")
-	for _, name := range []string{"configuration", "decisions", "alerts"} {
-		runSpec(t, name, []string{"CONSOLE_URL=http://" + p.Address("console")}, "--grep-invert", "@broker")
-	}
 }
 
 // The balancer's pages in a console of its own, while the broker that it reads

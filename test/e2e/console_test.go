@@ -95,22 +95,16 @@ func consoleOf(t *testing.T, admin string) string {
 	return about.ConsoleURL
 }
 
-// inBrowser runs web/e2e/NAME.spec.ts on a console. The spec finds the console's address in CONSOLE_URL, and what else it
-// needs in env. The runner's output ends with the path of a trace for each test that failed.
+// inBrowser runs the tests of web/e2e/NAME.spec.ts on a console. The spec finds the console's address in CONSOLE_URL, and what
+// else it needs in env. A test that fails or is skipped fails t; the runner's output ends with the path of a trace for each test
+// that failed.
 func inBrowser(t *testing.T, name, console string, env ...string) {
-	t.Helper()
-	runSpec(t, name, append(env, "CONSOLE_URL="+console))
-}
-
-// runSpec runs the tests of web/e2e/NAME.spec.ts with further environment variables and arguments of the runner. A test that
-// fails or is skipped fails t.
-func runSpec(t *testing.T, name string, env []string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute) // ends what never ends: the runner has a limit for each test
 	defer cancel()
 	results := filepath.Join("test-results", t.Name(), name) // of its own: the runner empties it, and specs run at the same time
-	run := exec.CommandContext(ctx, "node", append([]string{"node_modules/@playwright/test/cli.js", "test", `/e2e/` + name + `\.spec\.ts$`, "--output", results}, args...)...)
-	run.Dir, run.Env = "../../web", append(append(os.Environ(), "CHROMIUM="+chromium()), env...)
+	run := exec.CommandContext(ctx, "node", "node_modules/@playwright/test/cli.js", "test", `/e2e/`+name+`\.spec\.ts$`, "--output", results)
+	run.Dir, run.Env = "../../web", append(append(os.Environ(), "CHROMIUM="+chromium(), "CONSOLE_URL="+console), env...)
 	run.Cancel = func() error { return run.Process.Signal(os.Interrupt) } // the runner ends its browsers
 	run.WaitDelay = time.Minute
 	out, err := run.CombinedOutput()

@@ -121,7 +121,7 @@ test.describe("a broker that dies", () => {
   test.skip(!process.env.BROKER_PID, "needs BROKER_PID, the process of the broker");
   test.use({ allowedMessages: /Failed to load resource/ }); // while the broker is unavailable
 
-test("leaves the pages as they are until it is back", { tag: "@broker" }, async ({ page, api }) => {
+test("leaves the pages as they are until it is back", async ({ page, api }) => {
   await api.break(sick);
   await page.goto("/alerts");
   await page.locator('section[aria-labelledby="firing"] [data-alert="fast-failing"]').first().waitFor();

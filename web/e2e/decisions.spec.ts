@@ -88,7 +88,7 @@ test("lists the decisions about an instance", async ({ page, broken }) => {
   await expect(page, "an instance's panel leads to its decisions").toHaveURL((u) => u.search.includes(`instance=${broken}`));
 });
 
-test("keeps its rows while the broker hangs", { tag: "@broker" }, async ({ page }) => {
+test("keeps its rows while the broker hangs", async ({ page }) => {
   test.skip(!process.env.BROKER_PID, "needs BROKER_PID, the process of the broker");
   const broker = Number(setting("BROKER_PID"));
   await page.goto("/decisions");

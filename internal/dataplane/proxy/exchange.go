@@ -37,6 +37,8 @@ type exchange struct {
 	announced  []byte        // names of the trailers of a chunked response that may be passed on; empty: none
 	grpcStatus int           // in the head of the response, -1: none
 	trailers   []byte        // of the response, as lines "name: value CRLF"
+	trailerUp  []byte        // the Trailer field for the instance; empty: the request has no trailers that pass
+	trailersUp []byte        // of the request, as lines "name: value CRLF"
 	leg        *dispatch.Leg // of the current try
 	headEnd    int           // bytes of out that are the request head
 	block      int           // bytes of out that are the response head; HTTP/2
@@ -82,6 +84,7 @@ func (e *exchange) reset() {
 	e.head, e.used, e.first, e.taken, e.sent, e.uploadBy = 0, 0, nil, 0, 0, 0
 	e.status, e.why, e.began, e.pumping = 0, "", false, false
 	e.chunked, e.block, e.trailers, e.announced = false, 0, nil, e.announced[:0]
+	e.trailerUp, e.trailersUp = e.trailerUp[:0], nil
 	e.client = netip.Addr{}
 	e.x.Explain, e.x.Pin, e.x.Timeout = false, nil, 0
 	e.grpc = false

@@ -104,9 +104,7 @@ func (e *exchange) appendLastChunk(out []byte) []byte {
 	if len(e.trailers) == 0 || !e.wantsTrailers() {
 		return append(out, h1.LastChunk...)
 	}
-	out = append(out, "0\r\n"...)
-	out = append(out, e.trailers...)
-	return append(out, "\r\n"...)
+	return h1.AppendLastChunk(out, e.trailers)
 }
 
 func (h1Front) interim(c *conn, e *exchange) error {

@@ -214,10 +214,12 @@ func (u *upstreamConn) appendBody(dst []byte, e *exchange, data []byte) []byte {
 }
 
 // sendBody sends body bytes of a request that appendBody framed. last says that they are the last ones.
-func (u *upstreamConn) sendBody(data []byte, last bool) error {
+func (u *upstreamConn) sendBody(e *exchange, data []byte, last bool) error {
 	if u.stream != nil {
-		_, err := u.stream.Write(nil, data, last)
-		return err
+		return u.sendFrames(e, nil, data, last)
+	}
+	if len(data) == 0 {
+		return nil
 	}
 	_, err := u.link.write(data)
 	return err

@@ -183,7 +183,7 @@ func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int6
 func (c *conn) sendStream(e *exchange, u *upstreamConn, v dispatch.Verdict, until int64, o *dispatch.Outcome) error {
 	c.watch.arm(until, wakeUpstream)
 	o.Sent = true // other requests on the connection may have sent a part of this one
-	if _, err := u.stream.Write(u.block(e), e.first, e.body.Done() && !u.connect); err != nil {
+	if err := u.sendFrames(e, u.block(e), e.first, e.body.Done() && !u.connect); err != nil {
 		return err
 	}
 	if !e.body.Done() {

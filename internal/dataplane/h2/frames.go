@@ -80,7 +80,8 @@ func (c *Conn) settings(f *http2.SettingsFrame) error {
 		}
 		return nil
 	})
-	c.settingsKnown()
+	c.known = true
+	c.settled.Broadcast()
 	c.out = appendFrameHead(c.out, 0, http2.FrameSettings, http2.FlagSettingsAck, 0)
 	return err
 }

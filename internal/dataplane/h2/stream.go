@@ -259,13 +259,14 @@ func (s *Stream) fail(why error) {
 	s.cond.Broadcast()
 }
 
-// Interrupt ends the waits of Read, and of Write if write is set, with os.ErrDeadlineExceeded until Resume.
+// Interrupt ends the waits of Read and AllowsConnect, and of Write if write is set, with os.ErrDeadlineExceeded until Resume.
 func (s *Stream) Interrupt(write bool) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	s.stopRead = true
 	s.stopWrite = s.stopWrite || write
 	s.cond.Broadcast()
+	s.c.settled.Broadcast()
 }
 
 // Resume ends the effect of Interrupt, on Write only if write is set.

@@ -271,8 +271,11 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		n.bytesOut.Add(uint64(e.sent))
 	}
 	status, why := rec.Status, rec.Why
-	if e.status != 0 {
+	switch {
+	case e.status != 0:
 		status, why = e.status, e.why
+	case e.switched != 0:
+		status = e.switched
 	}
 	c.logLine(e, rec, status, why)
 	if !keep && c.mayHaveUnread(e) {

@@ -53,8 +53,7 @@ func (m *muxPool) open(e *exchange, limit int, timeout time.Duration) (*upstream
 			if s := k.h2.Open(e.req.IsHead()); s != nil {
 				m.mu.Unlock()
 				k.since.Store(0)
-				connect := e.req.WebSocket && k.h2.AllowsConnect(timeout)
-				return &upstreamConn{live: m.live, link: streamLink{s}, stream: s, scheme: m.tls.Scheme(), connect: connect, fresh: !k.used.Swap(true)}, nil
+				return &upstreamConn{live: m.live, link: streamLink{s}, stream: s, scheme: m.tls.Scheme(), fresh: !k.used.Swap(true)}, nil
 			}
 		}
 		if d := m.dialing; d != nil {

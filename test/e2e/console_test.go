@@ -61,15 +61,21 @@ func TestJobsInABrowser(t *testing.T) {
 func needBrowser(t *testing.T) {
 	t.Helper()
 	const what = "the console in a browser"
+	needChromium(t, what)
+	if _, err := os.Stat("../../internal/console/ui/dist/index.html"); err != nil {
+		leftout.For(t, what, "the built UI (make build)")
+	}
+}
+
+// needChromium leaves the test of something out where Chromium or its runner is missing.
+func needChromium(t *testing.T, what string) {
+	t.Helper()
 	leftout.Unless(t, what, "node")
 	if chromium() == "" {
 		leftout.For(t, what, "chromium")
 	}
 	if _, err := os.Stat("../../web/node_modules/@playwright/test"); err != nil {
 		leftout.For(t, what, "web/node_modules (npm ci in web)")
-	}
-	if _, err := os.Stat("../../internal/console/ui/dist/index.html"); err != nil {
-		leftout.For(t, what, "the built UI (make build)")
 	}
 }
 

@@ -106,3 +106,66 @@ func dialWebSocket(t *testing.T, client *http.Client, url string) {
 	_ = ws.Close(websocket.StatusNormalClosure, "")
 	<-read.Done()
 }
+
+// A browser opens WebSockets on its connection of HTTP/2 (RFC 8441). The instance speaks HTTP/1.1.
+func TestWebSocketsOfABrowserOverHTTP2(t *testing.T) {
+	t.Parallel()
+	needChromium(t, "WebSockets of a browser")
+	closed := make(chan websocket.StatusCode, 2)
+	instance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/ws" {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = w.Write([]byte("<!doctype html><title>instance</title>"))
+			return
+		}
+		ws, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ws.SetReadLimit(-1)
+		for {
+			kind, data, err := ws.Read(r.Context())
+			switch {
+			case err != nil:
+				closed <- websocket.CloseStatus(err)
+				return
+			case string(data) == "close":
+				_ = ws.Close(4001, "the instance closes")
+				return
+			}
+			if err := ws.Write(r.Context(), kind, data); err != nil {
+				t.Error(err)
+			}
+		}
+	}))
+	defer instance.Close()
+	dir := t.TempDir()
+	cert, key := certtest.New(t, "e2e").IssuePEM(certtest.Options{}, "127.0.0.1")
+	certFile, keyFile := certtest.Files(t, dir, "server", cert, key)
+	logFile := filepath.Join(dir, "access.log")
+	p := lineProxy(t, []string{instance.Listener.Addr().String()}, "--tls-cert", certFile, "--tls-key", keyFile, "--access-log", logFile)
+	runSpec(t, "websocket", []string{"PROXY_URL=https://" + p.Address("web")})
+	if t.Failed() {
+		return
+	}
+	if got := <-closed; got != 4002 {
+		t.Errorf("the instance got the close code %d of the page, want 4002", got)
+	}
+	eventually(t, "both tunnels are logged as requests of HTTP/2", func() bool {
+		log, err := os.ReadFile(logFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for line := range strings.Lines(string(log)) {
+			if strings.Contains(line, `"target":"/ws"`) {
+				n++
+				if !strings.Contains(line, `"protocol":"HTTP/2.0"`) || !strings.Contains(line, `"status":200`) {
+					t.Fatalf("access log: %s", line)
+				}
+			}
+		}
+		return n == 2
+	})
+}

@@ -67,6 +67,9 @@ func (b *Body) Take(p []byte) (data []byte, n int, _ *Error) {
 // End notes that the stream has ended: a body UntilClose is then complete.
 func (b *Body) End() { b.done = true }
 
+// EndsWithStream reports whether the body is UntilClose.
+func (b *Body) EndsWithStream() bool { return b.kind == UntilClose }
+
 // Done reports whether the body is complete.
 func (b *Body) Done() bool { return b.done }
 

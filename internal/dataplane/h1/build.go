@@ -93,6 +93,13 @@ const ChunkRoom = 16 + 2
 // LastChunk ends a chunked body without trailers.
 const LastChunk = "0\r\n\r\n"
 
+// AppendLastChunk ends a chunked body with trailers, which are lines "name: value CRLF".
+func AppendLastChunk(dst, trailers []byte) []byte {
+	dst = append(dst, "0\r\n"...)
+	dst = append(dst, trailers...)
+	return append(dst, "\r\n"...)
+}
+
 // AppendChunkSize appends the size line of a chunk of n bytes; n must be above 0. The caller must append CRLF after the
 // data.
 func AppendChunkSize(dst []byte, n int) []byte {

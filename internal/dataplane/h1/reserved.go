@@ -3,11 +3,16 @@ package h1
 // Special reports whether a proxy treats the field with that name specially, such as Host, Content-Length and
 // X-Forwarded-For, whatever characters stand for '-' in it.
 func Special(name string) bool {
+	return kindOf(asVariable([]byte(name))) != Other
+}
+
+// asVariable returns the name with '-' in place of every character that CGI does not distinguish.
+func asVariable(name []byte) []byte {
 	folded := make([]byte, len(name))
 	for i := range folded {
 		folded[i] = variable(name[i])
 	}
-	return kindOf(folded) != Other
+	return folded
 }
 
 // reserve marks the fields with a reserved name. CGI and its successors write every character of a name other than

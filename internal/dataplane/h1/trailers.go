@@ -32,16 +32,100 @@ func Announced(list, name []byte) bool {
 	return false
 }
 
-// AppendTrailers appends the trailers of a chunked body that may be passed on, as lines "name: value CRLF": those that
+// AppendTrailers appends the trailers of a chunked response that may be passed on, as lines "name: value CRLF": those that
 // its head announced, and that MayTrail. raw are the lines that Body.Trailers returned.
 func AppendTrailers(dst, raw, announced []byte) []byte {
+	return appendTrailers(dst, raw, func(name []byte) bool { return Announced(announced, name) && MayTrail(name) })
+}
+
+func appendTrailers(dst, raw []byte, pass func(name []byte) bool) []byte {
 	for line := range bytes.SplitSeq(raw, []byte("\r\n")) {
 		name, value, found := bytes.Cut(line, []byte(":"))
-		if !found || !Announced(announced, name) || !MayTrail(name) {
+		if !found || !pass(name) {
 			continue
 		}
 		dst = append(append(dst, name...), ": "...)
 		dst = append(append(dst, bytes.Trim(value, " \t")...), "\r\n"...)
 	}
 	return dst
+}
+
+// AnnouncesTrailers reports whether the head has a Trailer field.
+func (f *Fields) AnnouncesTrailers() bool {
+	for i := range f.list {
+		if f.isTrailer(i) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *Fields) isTrailer(i int) bool {
+	l := &f.list[i]
+	return l.kind == Hop && EqualFold(f.buf[l.name:l.colon], "trailer")
+}
+
+// AppendTrailerField appends a Trailer field with the announced names that pass to an instance. It appends nothing if there
+// is no such name.
+func (r *Request) AppendTrailerField(dst []byte, lim *Limits) []byte {
+	start := len(dst)
+	for i := range r.list {
+		if !r.isTrailer(i) {
+			continue
+		}
+		for item := range bytes.SplitSeq(r.buf[r.list[i].value:r.list[i].end], []byte(",")) {
+			name := trim(item)
+			if !r.trailerPasses(name, lim) {
+				continue
+			}
+			if len(dst) == start {
+				dst = append(dst, "Trailer: "...)
+			} else {
+				dst = append(dst, ", "...)
+			}
+			dst = append(dst, name...)
+		}
+	}
+	if len(dst) > start {
+		dst = append(dst, "\r\n"...)
+	}
+	return dst
+}
+
+// AppendTrailers appends the trailers of the request that pass to an instance, as lines "name: value CRLF": those that the
+// head announced and that an instance cannot take for a field that it must not get. raw are lines of fields.
+func (r *Request) AppendTrailers(dst, raw []byte, lim *Limits) []byte {
+	return appendTrailers(dst, raw, func(name []byte) bool { return r.announced(name) && r.trailerPasses(name, lim) })
+}
+
+func (r *Request) announced(name []byte) bool {
+	for i := range r.list {
+		if r.isTrailer(i) && Announced(r.buf[r.list[i].value:r.list[i].end], name) {
+			return true
+		}
+	}
+	return false
+}
+
+// trailerPasses reports whether a trailer with that name may pass to an instance. An instance may add trailers to the
+// fields of the head, and CGI gives two names one variable, so the rules for fields of the head apply as well: names with
+// '_', reserved names, and names that Connection holds.
+func (r *Request) trailerPasses(name []byte, lim *Limits) bool {
+	if len(name) == 0 || !all(name, charToken) || !MayTrail(name) || !MayTrail(asVariable(name)) {
+		return false
+	}
+	if lim.Underscores != KeepUnderscores && bytes.IndexByte(name, '_') >= 0 {
+		return false
+	}
+	for _, reserved := range lim.Reserved {
+		if sameVariable(name, reserved) {
+			return false
+		}
+	}
+	for i := range r.list {
+		if l := &r.list[i]; l.kind == Connection && Announced(r.buf[l.value:l.end], name) {
+			return false // RFC 9110 §7.6.1
+		}
+	}
+	return true
 }

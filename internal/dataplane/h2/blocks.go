@@ -1,6 +1,10 @@
 package h2
 
-import "golang.org/x/net/http2"
+import (
+	"bytes"
+
+	"golang.org/x/net/http2"
+)
 
 // headers begins a header block of a request.
 func (c *Conn) headers(f *http2.HeadersFrame) error {
@@ -91,7 +95,7 @@ func (c *Conn) endBlock() error {
 		c.cfg.Malformed(reason)
 		return http2.StreamError{StreamID: b.id, Code: http2.ErrCodeProtocol}
 	}
-	s := &Stream{c: c, id: b.id, recv: c.streamWin, declared: c.head.length, ended: b.end, connect: c.head.has[5]}
+	s := &Stream{c: c, id: b.id, recv: c.streamWin, declared: c.head.length, ended: b.end, connect: c.head.has[5], announced: c.head.announce}
 	s.cond.L = &c.mu
 	c.mu.Lock()
 	s.window = c.initial
@@ -104,19 +108,26 @@ func (c *Conn) endBlock() error {
 	return nil
 }
 
-// trailers ends a request; their fields are not passed on.
+// trailers ends a request. Their fields are kept if its head announced trailers.
 func (c *Conn) trailers(s *Stream) error {
-	if c.head.bad != "" {
-		c.cfg.Malformed(c.head.bad)
+	bad := c.head.bad
+	if bad == "" && c.head.tooLarge {
+		bad = "trailers too large"
+	}
+	if bad != "" {
+		c.cfg.Malformed(bad)
 		return http2.StreamError{StreamID: s.id, Code: http2.ErrCodeProtocol}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.ended = true
-	s.settle()
-	s.cond.Broadcast()
 	if s.declared >= 0 && s.got < s.declared {
 		return http2.StreamError{StreamID: s.id, Code: http2.ErrCodeProtocol}
 	}
+	if s.announced && len(c.head.fields) > 0 {
+		s.trailers = bytes.Clone(c.head.fields)
+	}
+	s.ended = true
+	s.settle()
+	s.cond.Broadcast()
 	return nil
 }

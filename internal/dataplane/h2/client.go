@@ -3,7 +3,6 @@ package h2
 import (
 	"bytes"
 	"errors"
-	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -41,17 +40,15 @@ func (c *Conn) Ended() bool {
 	return c.err != nil || c.leaving || c.last >= 1<<31-2
 }
 
-// AllowsConnect reports whether the server accepts an extended CONNECT (RFC 8441). It waits for the server's settings, at
-// most for the given time.
-func (c *Conn) AllowsConnect(within time.Duration) bool {
-	t := time.NewTimer(within)
-	defer t.Stop()
-	select {
-	case <-c.known:
-	case <-t.C:
-	}
+// AllowsConnect reports whether the server accepts an extended CONNECT (RFC 8441). It waits for the server's settings, until
+// Interrupt or the end of the connection.
+func (s *Stream) AllowsConnect() bool {
+	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for !c.known && c.err == nil && !s.stopRead {
+		c.settled.Wait()
+	}
 	return c.connect
 }
 

@@ -81,21 +81,22 @@ type Conn struct {
 	flushing   bool
 	err        error // why the connection ended; nil: it is open
 	streams    map[uint32]*Stream
-	active     int           // streams that count against MaxStreams
-	unsent     int           // of a client: streams that were opened and have no id yet
-	most       int           // of a client: requests at a time that the server accepts
-	last       uint32        // highest id of a request
-	window     int64         // body bytes that may be sent
-	initial    int64         // of the streams' windows, as the client set it
-	frame      int           // largest frame that the client accepts
-	streamWin  int64         // body bytes of a stream that the peer may send before they are read
-	connWin    int64         // the same for all streams together
-	recv       int64         // body bytes that the peer may send
-	credit     int64         // body bytes that were read and not given back to the peer
-	leaving    bool          // GOAWAY was sent
-	connect    bool          // of a client: the server accepts extended CONNECT (RFC 8441)
-	known      chan struct{} // of a client: closed when the server's settings are known, or the connection has ended
-	earned     int           // frames that the responses pay for: each may be answered with window updates
+	active     int       // streams that count against MaxStreams
+	unsent     int       // of a client: streams that were opened and have no id yet
+	most       int       // of a client: requests at a time that the server accepts
+	last       uint32    // highest id of a request
+	window     int64     // body bytes that may be sent
+	initial    int64     // of the streams' windows, as the client set it
+	frame      int       // largest frame that the client accepts
+	streamWin  int64     // body bytes of a stream that the peer may send before they are read
+	connWin    int64     // the same for all streams together
+	recv       int64     // body bytes that the peer may send
+	credit     int64     // body bytes that were read and not given back to the peer
+	leaving    bool      // GOAWAY was sent
+	connect    bool      // of a client: the server accepts extended CONNECT (RFC 8441)
+	known      bool      // of a client: the server's settings are known
+	settled    sync.Cond // known was set, a stream was interrupted, or the connection ended
+	earned     int       // frames that the responses pay for: each may be answered with window updates
 }
 
 // recent is a stream that has ended.
@@ -135,10 +136,9 @@ func newConn(t Transport, cfg Config, client bool) *Conn {
 	if client {
 		c.streamWin = replyWindow
 		c.connWin = int64(cfg.MaxStreams) * replyWindow
-		c.known = make(chan struct{})
 	}
 	c.recv = c.connWin
-	c.flushed.L = &c.mu
+	c.flushed.L, c.settled.L = &c.mu, &c.mu
 	c.fr.SetMaxReadFrameSize(frameSize)
 	c.dec = hpack.NewDecoder(4096, c.head.add)
 	c.dec.SetMaxStringLength(maxValue)
@@ -188,20 +188,8 @@ func (c *Conn) end(why error) {
 	for _, s := range c.streams {
 		s.cond.Broadcast()
 	}
-	c.settingsKnown()
+	c.settled.Broadcast()
 	c.flushed.Broadcast()
-}
-
-// settingsKnown ends the waits of AllowsConnect. The caller holds the lock.
-func (c *Conn) settingsKnown() {
-	if !c.client {
-		return
-	}
-	select {
-	case <-c.known:
-	default:
-		close(c.known)
-	}
 }
 
 func (c *Conn) serve() error {

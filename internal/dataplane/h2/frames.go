@@ -80,7 +80,8 @@ func (c *Conn) settings(f *http2.SettingsFrame) error {
 		}
 		return nil
 	})
-	c.settingsKnown()
+	c.known = true
+	c.settled.Broadcast()
 	c.out = appendFrameHead(c.out, 0, http2.FrameSettings, http2.FlagSettingsAck, 0)
 	return err
 }
@@ -177,12 +178,12 @@ func (c *Conn) data(f *http2.DataFrame) error {
 	}
 	data := f.Data()
 	s.got += int64(len(data))
+	if s.declared >= 0 && (s.got > s.declared || f.StreamEnded() && s.got < s.declared) {
+		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeProtocol} // before ended: a reader must not take a part for the whole
+	}
 	if f.StreamEnded() {
 		s.ended = true
 		s.settle()
-	}
-	if s.declared >= 0 && (s.got > s.declared || s.ended && s.got < s.declared) {
-		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeProtocol}
 	}
 	if over := size - int64(len(data)); over > 0 { // padding is not read by anybody
 		s.consumed(over)

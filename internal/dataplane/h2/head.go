@@ -22,6 +22,7 @@ type head struct {
 	size     int    // as SETTINGS_MAX_HEADER_LIST_SIZE counts
 	tooLarge bool
 	regular  bool // a field that is not a pseudo-header was seen
+	announce bool // the field Trailer was seen
 	length   int64
 
 	method, scheme, path, authority, host, status, protocol string
@@ -100,6 +101,9 @@ func (h *head) add(f hpack.HeaderField) {
 		}
 	case "content-length":
 		h.contentLength(f.Value)
+		h.line(f.Name, f.Value)
+	case "trailer":
+		h.announce = true
 		h.line(f.Name, f.Value)
 	default:
 		h.line(f.Name, f.Value)
@@ -249,9 +253,9 @@ func (h *head) appendUpgrade(t []byte) []byte {
 	return t
 }
 
-// trailer takes a field of trailers: those of responses are passed on if a trailer may have that name.
+// trailer takes a field of trailers if a trailer may have that name.
 func (h *head) trailer(name, value string) {
-	if h.response && h1.MayTrail([]byte(name)) {
+	if h1.MayTrail([]byte(name)) {
 		h.line(name, value)
 	}
 }

@@ -33,12 +33,14 @@ type Stream struct {
 	stopRead  bool
 	stopWrite bool
 
+	trailers  []byte // lines of fields; of a request only if its head announces trailers
+	announced bool   // of a server: the head announces trailers
+
 	// Of a client.
-	isHead   bool   // the method is HEAD
-	free     int    // bytes at the front of in that are a head: they do not count for the windows
-	final    bool   // the final response head arrived
-	empty    bool   // it ended the response
-	trailers []byte // lines of fields
+	isHead bool // the method is HEAD
+	free   int  // bytes at the front of in that are a head: they do not count for the windows
+	final  bool // the final response head arrived
+	empty  bool // it ended the response
 }
 
 var (
@@ -127,6 +129,14 @@ func (s *Stream) Buffered() (n int, last bool) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	return len(s.in) - s.off, s.ended
+}
+
+// Trailers returns the trailers of a request that announced trailers and has arrived whole, as lines "name: value CRLF"; nil
+// if there are none.
+func (s *Stream) Trailers() []byte {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	return s.trailers
 }
 
 // Write sends a header block (nil: none), then body bytes, then the end of the response if end is set. It waits while
@@ -249,13 +259,14 @@ func (s *Stream) fail(why error) {
 	s.cond.Broadcast()
 }
 
-// Interrupt ends the waits of Read, and of Write if write is set, with os.ErrDeadlineExceeded until Resume.
+// Interrupt ends the waits of Read and AllowsConnect, and of Write if write is set, with os.ErrDeadlineExceeded until Resume.
 func (s *Stream) Interrupt(write bool) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	s.stopRead = true
 	s.stopWrite = s.stopWrite || write
 	s.cond.Broadcast()
+	s.c.settled.Broadcast()
 }
 
 // Resume ends the effect of Interrupt, on Write only if write is set.

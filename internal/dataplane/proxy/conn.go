@@ -271,8 +271,11 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		n.bytesOut.Add(uint64(e.sent))
 	}
 	status, why := rec.Status, rec.Why
-	if e.status != 0 {
+	switch {
+	case e.status != 0:
 		status, why = e.status, e.why
+	case e.switched != 0:
+		status = e.switched
 	}
 	c.logLine(e, rec, status, why)
 	if !keep && c.mayHaveUnread(e) {
@@ -305,9 +308,19 @@ var clientLeft = &h1.Error{Status: 499, Reason: "the client left"}
 func (c *conn) startBody(e *exchange) *h1.Error {
 	req := &e.req
 	e.used = e.head
-	e.body.Start(req.Body, req.Length)
+	kind := req.Body
+	switch {
+	case c.stream == nil && kind == h1.ByChunks:
+		e.readTrailerField()
+	case c.stream != nil && kind == h1.ByLength && len(e.trailerUp) > 0:
+		kind = h1.UntilClose // trailers may follow; package h2 compares the lengths
+	}
+	e.body.Start(kind, req.Length)
 	if e.body.Done() {
 		return nil
+	}
+	if len(e.trailerUp) > 0 {
+		e.body.KeepTrailers()
 	}
 	if limit := c.settings().maxBody; limit > 0 && req.Body == h1.ByLength && req.Length > limit {
 		return bodyBig
@@ -320,9 +333,19 @@ func (c *conn) startBody(e *exchange) *h1.Error {
 			return bad
 		}
 	}
+	whole, bad := c.streamWhole(e)
+	if bad != nil {
+		return bad
+	}
 	data, n, bad := e.body.Take(c.in.bytes()[e.head:])
 	if bad != nil {
 		return bad
+	}
+	if whole {
+		e.body.End()
+	}
+	if e.body.Done() {
+		c.takeTrailersUp(e)
 	}
 	e.first, e.used, e.taken = data, e.head+n, int64(len(data))
 	if limit := c.settings().maxBody; limit > 0 && e.taken > limit {

@@ -3,15 +3,20 @@ package proxy
 import (
 	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/h2"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
 
@@ -84,7 +89,7 @@ func TestWebSocketOverHTTP2(t *testing.T) {
 	}
 	e := b.entries()
 	slices.SortFunc(e, func(a, b entry) int { return a.Status - b.Status }) // both requests end at the same time
-	if len(e) != 2 || e[0].Status != 101 || e[0].Protocol != "HTTP/2.0" || e[0].BytesIn != int64(len(big)) || e[0].BytesOut != int64(len(back)) {
+	if len(e) != 2 || e[0].Status != 200 || e[0].Protocol != "HTTP/2.0" || e[0].BytesIn != int64(len(big)) || e[0].BytesOut != int64(len(back)) {
 		t.Errorf("access log %+v", e)
 	}
 }
@@ -179,6 +184,114 @@ func TestWebSocketToAnInstanceOfHTTP2(t *testing.T) {
 	})
 	if n := b.p.Stats().UpstreamDials; n != 1 {
 		t.Errorf("%d connections to the instance, want one for all", n)
+	}
+	for _, e := range b.entries() { // what each client got
+		if want := map[string]int{"HTTP/1.1": 101, "HTTP/2.0": 200}[e.Protocol]; e.Status != want {
+			t.Errorf("the access log has status %d for a tunnel of %s, want %d", e.Status, e.Protocol, want)
+		}
+	}
+}
+
+// An instance of HTTP/2 may send the proof of HTTP/1.1 as well: the client gets one.
+func TestTheProofOfAWebSocketIsSentOnce(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer ln.Close()
+	wg.Go(func() {
+		nc, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		c := h2.New(unbuffered{nc}, h2.Config{HeadBytes: 4096, Now: func() int64 { return int64(time.Since(started)) }, Malformed: func(string) {}, Open: func(s *h2.Stream, _ []byte, _ bool) {
+			wg.Go(func() {
+				defer s.Close()
+				_, _ = s.Write(h2.AppendField(h2.AppendStatus(nil, 200), "sec-websocket-accept", "of-the-instance"), []byte("bye"), true)
+				_, _ = io.Copy(io.Discard, s)
+			})
+		}})
+		_ = c.Serve()
+	})
+	b := runMux(t, []string{ln.Addr().String()}, nil)
+	c := b.dial()
+	c.send(wsOpen)
+	res, err := http.ReadResponse(c.r, nil)
+	if err != nil || res.StatusCode != 101 || !slices.Equal(res.Header.Values("Sec-WebSocket-Accept"), []string{wsAns}) {
+		t.Errorf("%v %+v", err, res)
+	}
+	_ = c.CloseWrite()
+	if got, err := io.ReadAll(c.r); err != nil || string(got) != "bye" {
+		t.Errorf("%q, %v", got, err)
+	}
+	b.stop()
+}
+
+// An instance of HTTP/2 that accepts connections and sends no settings keeps a WebSocket waiting. A client that leaves
+// meanwhile is noticed; for the others the request becomes a plain one after the time to connect.
+func TestAWebSocketWaitsForTheSettingsOfItsInstance(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() }) // the kernel accepts, and no process reads
+	wait := func(connect time.Duration) *bench {
+		return runMux(t, []string{ln.Addr().String()}, func(_ *Config, r *dispatch.Route) {
+			r.Split[0].Leg.ConnectTimeout = connect
+			r.Retry = dispatch.Retry{}
+		})
+	}
+	b := wait(testTimeout)
+	c, f := b.dial(), b.frames()
+	c.send(wsOpen)
+	f.request(1, false, connect("websocket")...)
+	eventually(t, "both wait", func() bool { return b.service.Active.Load() == 2 })
+	c.abort()
+	f.must(f.WriteRSTStream(1, http2.ErrCodeCancel))
+	eventually(t, "both are noticed", func() bool { return b.service.Active.Load() == 0 })
+	for _, e := range b.entries() {
+		if e.Status != 499 || b.lives[0].Errors.Load() != 0 {
+			t.Errorf("%+v, %d errors of the instance", e, b.lives[0].Errors.Load())
+		}
+	}
+	b = wait(100 * time.Millisecond)
+	c = b.dial()
+	c.send(wsOpen)
+	nc, err := ln.Accept() // of the first proxy
+	for range 2 {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := firstRequest(nc); got != "" {
+			if got != "GET" {
+				t.Errorf("got %s", got)
+			}
+			return
+		}
+		nc, err = ln.Accept()
+	}
+	t.Error("no request arrived")
+}
+
+// firstRequest reads frames until one begins a request, and returns its method; "" at the end of the connection.
+func firstRequest(nc net.Conn) string {
+	defer nc.Close()
+	if _, err := io.ReadFull(nc, make([]byte, len(http2.ClientPreface))); err != nil {
+		return ""
+	}
+	fr := http2.NewFramer(nc, nc)
+	fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	for {
+		f, err := fr.ReadFrame()
+		if err != nil {
+			return ""
+		}
+		if head, ok := f.(*http2.MetaHeadersFrame); ok {
+			return head.PseudoValue("method")
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ type exchange struct {
 	sent       int64         // response body bytes passed on
 	status     int           // the proxy's own status instead of the dispatcher's verdict: the request turned out to be bad
 	why        string        // reason of status
+	switched   int           // status with which the client's connection became a tunnel; 0: it did not
 	client     netip.Addr    // the peer, or the address that a trusted peer names
 	began      bool          // response bytes reached the client
 	chunked    bool          // the response is sent to the client in chunks
@@ -37,6 +38,8 @@ type exchange struct {
 	announced  []byte        // names of the trailers of a chunked response that may be passed on; empty: none
 	grpcStatus int           // in the head of the response, -1: none
 	trailers   []byte        // of the response, as lines "name: value CRLF"
+	trailerUp  []byte        // the Trailer field for the instance; empty: the request has no trailers that pass
+	trailersUp []byte        // of the request, as lines "name: value CRLF"
 	leg        *dispatch.Leg // of the current try
 	headEnd    int           // bytes of out that are the request head
 	block      int           // bytes of out that are the response head; HTTP/2
@@ -80,8 +83,9 @@ func (e *exchange) reset() {
 	e.res.Reset()
 	e.id, e.out = e.id[:0], e.out[:0]
 	e.head, e.used, e.first, e.taken, e.sent, e.uploadBy = 0, 0, nil, 0, 0, 0
-	e.status, e.why, e.began, e.pumping = 0, "", false, false
+	e.status, e.why, e.switched, e.began, e.pumping = 0, "", 0, false, false
 	e.chunked, e.block, e.trailers, e.announced = false, 0, nil, e.announced[:0]
+	e.trailerUp, e.trailersUp = e.trailerUp[:0], nil
 	e.client = netip.Addr{}
 	e.x.Explain, e.x.Pin, e.x.Timeout = false, nil, 0
 	e.grpc = false

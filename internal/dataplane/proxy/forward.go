@@ -125,6 +125,9 @@ func (c *conn) buildRequest(e *exchange) {
 	out = append(out, ' ')
 	out = append(out, c.p.cfg.Via...)
 	out = append(out, "\r\n"...)
+	if e.announces() {
+		out = append(out, e.trailerUp...)
+	}
 	if !e.leg.HTTP2 && e.wantsTrailers() && len(e.req.Upgrade()) == 0 {
 		out = append(out, "TE: trailers\r\nConnection: TE\r\n"...) // RFC 9110 §10.1.4
 	}
@@ -133,7 +136,7 @@ func (c *conn) buildRequest(e *exchange) {
 	if e.chunkedUp() {
 		out = h1.AppendChunk(out, e.first)
 		if e.body.Done() {
-			out = append(out, h1.LastChunk...)
+			out = e.appendBodyEnd(out)
 		}
 	} else {
 		out = append(out, e.first...)

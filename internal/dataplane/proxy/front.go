@@ -16,7 +16,7 @@ type front interface {
 	first(e *exchange, data []byte, last bool)                       // appends the first bytes of the body to e.out
 	flush(c *conn, e *exchange, last bool) error                     // sends e.out
 	more(c *conn, e *exchange, space []byte, n int, last bool) error // sends space[bodyRoom:][:n]; it may overwrite the rest of space
-	switched(c *conn, e *exchange)                                   // writes to e.out that the connection is a tunnel from here on
+	switched(c *conn, e *exchange) (status int)                      // writes to e.out that the connection is a tunnel from here on
 	interim(c *conn, e *exchange) error                              // sends e.res, a 1xx
 	proceed(c *conn) error                                           // sends 100 Continue
 	protocol(e *exchange) string                                     // of the request: HTTP/ and the version

@@ -32,12 +32,21 @@ func (h1Front) head(c *conn, e *exchange, keep bool) bool {
 	return keep
 }
 
-func (h1Front) switched(c *conn, e *exchange) {
+func (h1Front) switched(c *conn, e *exchange) int {
 	res := &e.res
-	proof := res.Status != 101 && e.req.WebSocket // an instance of HTTP/2 gave none
-	res.Status = 101
-	out := h1.AppendUpgrade(res.AppendHead(e.out[:0], c.responseDrop()), e.req.Upgrade())
-	if proof {
+	reason := res.Reason()
+	if res.Status != 101 {
+		reason = []byte(http.StatusText(101))
+	}
+	out := h1.AppendStatusLine(e.out[:0], 101, reason)
+	for i := range res.Len() {
+		if name, value, ok := res.Crosses(i, c.responseDrop()); ok && !h1.EqualFold(name, "sec-websocket-accept") {
+			out = append(append(out, name...), ": "...)
+			out = append(append(out, value...), "\r\n"...)
+		}
+	}
+	out = h1.AppendUpgrade(out, e.req.Upgrade())
+	if e.req.WebSocket { // acceptsUpgrade compared the value of an instance of HTTP/1.1; one of HTTP/2 gives none
 		out = append(out, "Sec-WebSocket-Accept: "...)
 		out = append(out, e.webSocketAccept()...)
 		out = append(out, "\r\n"...)
@@ -46,6 +55,7 @@ func (h1Front) switched(c *conn, e *exchange) {
 	out = append(out, e.id...)
 	out = append(out, "\r\n"...)
 	e.out = h1.AppendEnd(c.appendHSTS(out))
+	return 101
 }
 
 func (h1Front) own(c *conn, e *exchange, r own) {
@@ -104,9 +114,7 @@ func (e *exchange) appendLastChunk(out []byte) []byte {
 	if len(e.trailers) == 0 || !e.wantsTrailers() {
 		return append(out, h1.LastChunk...)
 	}
-	out = append(out, "0\r\n"...)
-	out = append(out, e.trailers...)
-	return append(out, "\r\n"...)
+	return h1.AppendLastChunk(out, e.trailers)
 }
 
 func (h1Front) interim(c *conn, e *exchange) error {

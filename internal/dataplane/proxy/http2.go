@@ -53,7 +53,7 @@ func (e *exchange) endBlock(c *conn, out []byte) {
 	e.out, e.block = out, len(out)
 }
 
-func (h2Front) switched(c *conn, e *exchange) {
+func (h2Front) switched(c *conn, e *exchange) int {
 	out := h2.AppendStatus(e.out[:0], 200)
 	for i := range e.res.Len() {
 		if name, value, ok := e.res.Crosses(i, c.responseDrop()); ok && !h1.EqualFold(name, "sec-websocket-accept") {
@@ -61,6 +61,7 @@ func (h2Front) switched(c *conn, e *exchange) {
 		}
 	}
 	e.endBlock(c, out)
+	return 200
 }
 
 func (h2Front) own(c *conn, e *exchange, r own) {

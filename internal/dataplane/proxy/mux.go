@@ -53,8 +53,7 @@ func (m *muxPool) open(e *exchange, limit int, timeout time.Duration) (*upstream
 			if s := k.h2.Open(e.req.IsHead()); s != nil {
 				m.mu.Unlock()
 				k.since.Store(0)
-				connect := e.req.WebSocket && k.h2.AllowsConnect(timeout)
-				return &upstreamConn{live: m.live, link: streamLink{s}, stream: s, scheme: m.tls.Scheme(), connect: connect, fresh: !k.used.Swap(true)}, nil
+				return &upstreamConn{live: m.live, link: streamLink{s}, stream: s, scheme: m.tls.Scheme(), fresh: !k.used.Swap(true)}, nil
 			}
 		}
 		if d := m.dialing; d != nil {
@@ -214,10 +213,12 @@ func (u *upstreamConn) appendBody(dst []byte, e *exchange, data []byte) []byte {
 }
 
 // sendBody sends body bytes of a request that appendBody framed. last says that they are the last ones.
-func (u *upstreamConn) sendBody(data []byte, last bool) error {
+func (u *upstreamConn) sendBody(e *exchange, data []byte, last bool) error {
 	if u.stream != nil {
-		_, err := u.stream.Write(nil, data, last)
-		return err
+		return u.sendFrames(e, nil, data, last)
+	}
+	if len(data) == 0 {
+		return nil
 	}
 	_, err := u.link.write(data)
 	return err

@@ -118,7 +118,7 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 			var n int
 			n, err = c.link.read(space[:e.body.Want(len(space))])
 			data, _, _ = e.body.Take(space[:n])
-			if err == io.EOF && e.req.Body == h1.UntilClose {
+			if err == io.EOF && e.body.EndsWithStream() {
 				e.body.End()
 				err = nil
 			}
@@ -150,12 +150,13 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 		}
 		if e.body.Done() {
 			p.last.Store(true)
+			c.takeTrailersUp(e)
 			if u.chunks(e) {
-				data = append(data, h1.LastChunk...)
+				data = e.appendBodyEnd(data)
 			}
 		}
 		c.pumpWatch.push(c.p.cfg.Now() + int64(c.settings().body)) // from here on the wait is for the instance
-		if err := u.sendBody(data, e.body.Done()); err != nil || c.pumpWatch.disarm() != 0 {
+		if err := u.sendBody(e, data, e.body.Done()); err != nil || c.pumpWatch.disarm() != 0 {
 			p.stalled = true
 			return false
 		}

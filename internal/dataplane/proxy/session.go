@@ -156,8 +156,9 @@ func (c *conn) serveStream(tooLarge bool) {
 		c.connect(e)
 		return
 	}
+	e.readTrailerField()
 	switch body, whole := c.stream.Buffered(); {
-	case !whole || n+body > c.in.pool.size:
+	case !whole || n+body > c.in.pool.size || len(e.trailerUp) > 0 && c.stream.Trailers() != nil:
 		e.req.SetBody(-1)
 	default:
 		e.req.SetBody(int64(body))

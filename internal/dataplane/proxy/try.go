@@ -181,9 +181,13 @@ func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int6
 
 // sendStream is send for an instance that speaks HTTP/2.
 func (c *conn) sendStream(e *exchange, u *upstreamConn, v dispatch.Verdict, until int64, o *dispatch.Outcome) error {
-	c.watch.arm(until, wakeUpstream)
+	if e.req.WebSocket {
+		c.awaitSettings(u, v, until)
+	} else {
+		c.watch.arm(until, wakeUpstream)
+	}
 	o.Sent = true // other requests on the connection may have sent a part of this one
-	if _, err := u.stream.Write(u.block(e), e.first, e.body.Done() && !u.connect); err != nil {
+	if err := u.sendFrames(e, u.block(e), e.first, e.body.Done() && !u.connect); err != nil {
 		return err
 	}
 	if !e.body.Done() {
@@ -193,6 +197,19 @@ func (c *conn) sendStream(e *exchange, u *upstreamConn, v dispatch.Verdict, unti
 	}
 	_, err := u.link.fill(&e.up)
 	return err
+}
+
+// awaitSettings begins the wait for an instance of HTTP/2 whose settings say whether it accepts an extended CONNECT. Without
+// settings within the time to connect, the request is a plain one.
+func (c *conn) awaitSettings(u *upstreamConn, v dispatch.Verdict, until int64) {
+	c.watch.arm(min(until, c.now+int64(v.ConnectTimeout)), wakeUpstream)
+	u.connect = u.stream.AllowsConnect()
+	c.watch.push(until)
+	if c.watch.at.Load() == fired && c.p.cfg.Now() < until {
+		c.watch.disarm()
+		_ = u.link.resume(true)
+		c.watch.arm(until, wakeUpstream)
+	}
 }
 
 // sendRest starts to send the rest of the request body.

@@ -37,7 +37,7 @@ func (u *upstreamConn) switches(status int) bool {
 // tunnel copies bytes in both directions until both sides have ended, one side has failed, or no byte moved for
 // TunnelTimeout.
 func (c *conn) tunnel(e *exchange, u *upstreamConn) {
-	c.front.switched(c, e)
+	e.switched = c.front.switched(c, e)
 	e.out = append(e.out, e.up.bytes()...)
 	e.sent = int64(e.up.len())
 	e.up.release()

@@ -101,8 +101,8 @@ func consoleOf(t *testing.T, admin string) string {
 	return about.ConsoleURL
 }
 
-// inBrowser runs the tests of web/e2e/NAME.spec.ts on a console. The spec finds the console's address in CONSOLE_URL, and what
-// else it needs in env. A test that fails or is skipped fails t; the runner's output ends with the path of a trace for each test
+// inBrowser runs the tests of web/e2e/NAME.spec.ts on a console or another server of pages. The spec finds its address in
+// CONSOLE_URL, and what else it needs in env. A test that fails or is skipped fails t; the runner's output ends with the path of a trace for each test
 // that failed.
 func inBrowser(t *testing.T, name, console string, env ...string) {
 	t.Helper()

@@ -145,7 +145,7 @@ func TestWebSocketsOfABrowserOverHTTP2(t *testing.T) {
 	certFile, keyFile := certtest.Files(t, dir, "server", cert, key)
 	logFile := filepath.Join(dir, "access.log")
 	p := lineProxy(t, []string{instance.Listener.Addr().String()}, "--tls-cert", certFile, "--tls-key", keyFile, "--access-log", logFile)
-	runSpec(t, "websocket", []string{"PROXY_URL=https://" + p.Address("web")})
+	inBrowser(t, "websocket", "https://"+p.Address("web"))
 	if t.Failed() {
 		return
 	}

@@ -1,4 +1,4 @@
-// WebSockets of a browser through a proxy with TLS, at PROXY_URL. The browser opens them on the connection of HTTP/2 that
+// WebSockets of a browser through a proxy with TLS, at CONSOLE_URL. The browser opens them on the connection of HTTP/2 that
 // loaded the page (RFC 8441). The instance at /ws sends every message back, and closes the socket after the text "close".
 import { expect, test } from "@playwright/test";
 import { setting } from "./console";
@@ -6,7 +6,7 @@ import { setting } from "./console";
 test.use({ ignoreHTTPSErrors: true }); // the certificate is one of the test
 
 test("a WebSocket carries messages both ways, and the close codes of both sides", async ({ page }) => {
-  await page.goto(setting("PROXY_URL") + "/");
+  await page.goto(setting("CONSOLE_URL") + "/");
   const seen = await page.evaluate(async () => {
     const url = `wss://${location.host}/ws`;
     const next = <T extends Event>(socket: WebSocket, name: string) => new Promise<T>((resolve) => socket.addEventListener(name, (e) => resolve(e as T), { once: true }));

@@ -62,6 +62,9 @@ go test "${race[@]}" -timeout 10m ./internal/dataplane/proxy -tls
 echo "== the portable data plane (build tag smartlb_portable)"
 go test -tags smartlb_portable -timeout 10m ./internal/dataplane/proxy/...
 
+echo "== what the race detector hides or slows down: system calls and allocations of a request, the largest texts"
+go test -timeout 10m -run '^(TestSystemCallsPerRequest|TestSteadyStateAllocatesNothing|TestTheStackStaysSmall)$' ./internal/dataplane/proxy ./internal/base/yamlsafe
+
 echo "== fuzzing what clients send, 20 s each"
 for target in h2:FuzzConn h2:FuzzHead proxyproto:FuzzParse certs:FuzzHello; do
 	go test -run '^$' -fuzz "^${target#*:}\$" -parallel 1 -fuzztime 20s -fuzzminimizetime 20x "./internal/dataplane/${target%:*}"

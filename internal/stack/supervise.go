@@ -23,6 +23,8 @@ const (
 	stable = 30 * time.Second       // a service that ran this long did not fail to start
 
 	turnOver = time.Minute // interval of the check of log sizes
+
+	recorded = time.Minute // until a start command has written the pid file of the supervisor, on a busy machine
 )
 
 // turnOver rotates large output files of processes. Processes rotate their own log files.
@@ -40,7 +42,7 @@ func (r Runtime) turnOver(log *slog.Logger) {
 
 // Supervise restarts crashed services, with back-off, and rotates their output files when these grow large. It ends
 // when ctx ends or the stack's pid file of the supervisor names another process. It runs in the process that
-// Runtime.Supervisor starts.
+// Runtime.Supervisor starts, and begins when the pid file names this process: the start command writes it after the start.
 //
 // The services are not children of the supervisor: a start command started them, and they continue when the supervisor
 // is killed. So Supervise checks whether their processes exist.
@@ -54,6 +56,7 @@ func (r Runtime) Supervise(ctx context.Context, log *slog.Logger) error {
 	tick, turn := time.NewTicker(look), time.NewTicker(turnOver)
 	defer tick.Stop()
 	defer turn.Stop()
+	began, named := time.Now(), false
 	for {
 		select {
 		case <-ctx.Done():
@@ -63,9 +66,15 @@ func (r Runtime) Supervise(ctx context.Context, log *slog.Logger) error {
 			continue
 		case <-tick.C:
 		}
-		if r.Supervisor != nil && !r.Supervisor.is(os.Getpid()) {
+		switch {
+		case r.Supervisor == nil:
+		case r.Supervisor.is(os.Getpid()):
+			named = true
+		case named || time.Since(began) > recorded:
 			log.Warn("another supervisor took over, or the state folder is gone")
 			return nil
+		default:
+			continue
 		}
 		for _, w := range watched {
 			r.revive(ctx, w, time.Now(), log)

@@ -103,6 +103,47 @@ func TestAServiceThatRanLongBeginsAnew(t *testing.T) {
 	})
 }
 
+// The start command writes the pid file after it has started the supervisor, which may be late on a busy machine.
+func TestASupervisorWaitsForItsPidFile(t *testing.T) {
+	own, err := birth(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		written bool
+	}{{"it comes late", true}, {"it never comes", false}} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				m := &mortal{fake: fake{name: "m", note: func(string) {}}}
+				r := Runtime{Name: "test", Dir: dir, Services: []Service{m}, Supervisor: &Process{ID: SupervisorName, Dir: dir}}
+				done := make(chan error, 1)
+				go func() { done <- r.Supervise(t.Context(), slog.New(slog.DiscardHandler)) }()
+				time.Sleep(recorded / 2)
+				m.crash(false)
+				if c.written {
+					if err := r.Supervisor.write(record{PID: os.Getpid(), Born: own}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(time.Second)
+				if n := len(m.starts()); n == 1 != c.written {
+					t.Errorf("%d starts", n)
+				}
+				if c.written {
+					if err := r.Supervisor.write(record{PID: os.Getppid(), Born: "another process"}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := <-done; err != nil { // a deadlock if it does not end
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 func TestNothingIsStartedWhileTheStackStops(t *testing.T) {
 	supervise(t, func(r Runtime, m *mortal) {
 		if err := os.WriteFile(r.stopPath(), nil, 0o600); err != nil {

@@ -47,7 +47,7 @@ func (c changing) text() string {
 	for _, r := range [][2]string{{"/shop", "shop"}, {"/shaky", "shaky"}, {"/long", "long"}, {fmt.Sprintf("/page-%d", c.page), "shop"}} {
 		fmt.Fprintf(&b, "  - {name: %s, path: {prefix: %s}, service: %s, retry: {attempts: 0}}\n", r[0][1:], r[0], r[1])
 	}
-	fmt.Fprintf(&b, "services:\n  - id: shop\n    healthCheck: {interval: 200ms}\n    instances:\n      - {id: sick, address: %q}\n", c.sick)
+	fmt.Fprintf(&b, "services:\n  - id: shop\n    healthCheck: {interval: 2s, timeout: 2s}\n    instances:\n      - {id: sick, address: %q}\n", c.sick)
 	for i, addr := range c.shop {
 		if i < 2 || c.third {
 			fmt.Fprintf(&b, "      - {id: i%d, address: %q}\n", i+1, addr)

@@ -28,9 +28,10 @@ type Config struct {
 
 // Dispatcher routes all requests of a process. Its methods are safe for concurrent use; an Exchange is not.
 type Dispatcher struct {
-	cfg    Config
-	sample uint64
-	table  atomic.Pointer[Table]
+	cfg      Config
+	sample   uint64
+	table    atomic.Pointer[Table]
+	unrouted *upstream.Traffic
 }
 
 // New returns a dispatcher without a table. Every request gets 503 until Swap sets a table.
@@ -38,8 +39,11 @@ func New(cfg Config) *Dispatcher {
 	if cfg.ConnectTimeout <= 0 {
 		cfg.ConnectTimeout = time.Second
 	}
-	return &Dispatcher{cfg: cfg, sample: uint64(min(max(cfg.Sample, 0), 1) * (1 << 53))}
+	return &Dispatcher{cfg: cfg, sample: uint64(min(max(cfg.Sample, 0), 1) * (1 << 53)), unrouted: upstream.NewTraffic("")}
 }
+
+// Unrouted counts the requests for which no route was found.
+func (d *Dispatcher) Unrouted() *upstream.Traffic { return d.unrouted }
 
 // Swap replaces the routing. Requests in flight keep the table with which they began.
 func (d *Dispatcher) Swap(t *Table) { d.table.Store(t) }
@@ -50,6 +54,7 @@ func (d *Dispatcher) Table() *Table { return d.table.Load() }
 // Begin routes a request and picks its instance. Every Begin must be followed by exactly one End.
 func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	x.reset(now)
+	x.traffic = d.unrouted
 	x.table = d.table.Load()
 	if x.table == nil {
 		return x.reply(503, CodeNoRoute, "no configuration has been loaded yet")
@@ -61,7 +66,7 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	}
 	x.route = route
 	share := route.choose(x.rand.Uint64)
-	x.service, x.leg = share.Service, cmp.Or(share.Leg, &standardLeg)
+	x.service, x.traffic, x.leg = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg)
 	x.service.Active.Add(1)
 	x.idempotent = Idempotent(h.Method())
 	x.sampled = x.rand.Uint64()>>11 < d.sample
@@ -118,6 +123,7 @@ func (d *Dispatcher) End(x *Exchange, now int64) *Record {
 		x.service.Active.Add(-1)
 	}
 	x.fill(now)
+	x.count()
 	if d.cfg.Recorder != nil && x.n > 0 {
 		if why := x.why(); why != "" {
 			d.cfg.Recorder.Record(&Decision{
@@ -150,6 +156,7 @@ func (x *Exchange) reset(now int64) {
 	x.table, x.route, x.service = nil, nil, nil
 	x.began, x.headAt, x.sentAt = now, 0, 0
 	x.n, x.status, x.code, x.failure = 0, 0, "", None
+	x.Sent, x.BytesIn, x.BytesOut, x.Tunnel = 0, 0, 0, false
 	x.retrying, x.sampled, x.notable = false, false, false
 	x.ticket = upstream.Ticket{}
 	x.ask.NTried, x.ask.Hash = 0, 0
@@ -240,7 +247,13 @@ func (d *Dispatcher) again(x *Exchange, o Outcome, now int64) (bool, Verdict) {
 	if dl := x.deadline(); dl != 0 && now >= dl {
 		return false, Verdict{}
 	}
-	if !x.hasOther() || !guard.TakeRetry(&x.service.Active, &x.service.Retry) {
+	if !x.hasOther() {
+		return false, Verdict{}
+	}
+	if !guard.TakeRetry(&x.service.Active, &x.service.Retry) {
+		if x.traffic != nil {
+			x.traffic.Denied()
+		}
 		return false, Verdict{}
 	}
 	status, failure := x.status, x.failure
@@ -341,6 +354,20 @@ func (x *Exchange) fill(now int64) {
 		}
 	}
 }
+
+// count adds the exchange to the counters of its route and service.
+func (x *Exchange) count() {
+	if x.traffic == nil {
+		return
+	}
+	x.traffic.Count(x.Shard, upstream.Ending{
+		Status: cmp.Or(x.Sent, x.status), DurationNs: x.record.DurationNs, BytesIn: x.BytesIn, BytesOut: x.BytesOut,
+		Retries: max(x.n-1, 0), Failure: uint8(x.failure), Tunnel: x.Tunnel,
+	})
+}
+
+// Each failure has a counter of upstream.Traffic.
+var _ [upstream.FailureKinds - NumFailures]struct{}
 
 func (r *Route) choose(random func() uint64) *Share {
 	if len(r.Split) == 1 {

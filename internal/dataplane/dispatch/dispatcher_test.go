@@ -48,7 +48,7 @@ func setup(t interface {
 		spec.Entries = append(spec.Entries, picker.Entry{Live: upstream.NewLive("s", fmt.Sprintf("i%d", i), "", 1, 0), Weight: 1})
 	}
 	s.Swap(picker.Next(&upstream.Pool{}, spec, func(*upstream.Live) picker.Fact { return picker.Fact{} }, second, func() float64 { return 0 }))
-	route := &Route{Name: "r", Split: []Share{{Service: s, Weight: 1}}, Total: 1, Retry: retry, Timeout: 10 * time.Second}
+	route := &Route{Name: "r", Split: []Share{{Service: s, Weight: 1, Traffic: s.Traffic("r")}}, Total: 1, Retry: retry, Timeout: 10 * time.Second}
 	table, err := router.Compile([]router.Rule[*Route]{{Name: "r", Path: "/s", Kind: router.Prefix, Value: route}})
 	if err != nil {
 		t.Fatal(err)

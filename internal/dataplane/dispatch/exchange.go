@@ -114,9 +114,16 @@ type Exchange struct {
 	Timeout time.Duration  // that the client asks for (grpc-timeout); 0: none. The route's timeout applies if it is shorter
 	Pin     *upstream.Live // instance to which this client's connection is bound (NTLM, Negotiate); nil: none
 
+	// The front end sets these fields before End.
+	Shard             int   // of the counters: differs between connections
+	Sent              int   // status that the client got instead of the verdict's; 0: the verdict's
+	BytesIn, BytesOut int64 // of the bodies, or of the tunnel
+	Tunnel            bool  // the connection became a tunnel
+
 	table      *Table
 	route      *Route
 	service    *upstream.Service
+	traffic    *upstream.Traffic
 	leg        *Leg
 	ask        upstream.Ask
 	ticket     upstream.Ticket

@@ -30,7 +30,8 @@ type Route struct {
 type Share struct {
 	Service *upstream.Service
 	Weight  uint64
-	Leg     *Leg // how its instances are spoken to; nil: HTTP/1.1 with the defaults
+	Leg     *Leg              // how its instances are spoken to; nil: HTTP/1.1 with the defaults
+	Traffic *upstream.Traffic // counts the requests; nil: they are not counted
 }
 
 // Leg says how a proxy speaks to the instances of a service, except for TLS. It is immutable.

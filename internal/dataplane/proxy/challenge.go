@@ -18,7 +18,7 @@ func (c *conn) challenge(e *exchange) string {
 
 // answerChallenge sends the answer. No route and no instance has a part in it.
 func (c *conn) answerChallenge(e *exchange, text string) (keep bool) {
-	c.p.count.shard[c.shard].requests.Add(1)
+	c.countOwn(200)
 	c.identify(e)
 	e.used = e.head
 	e.body.Start(e.req.Body, e.req.Length)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -200,7 +201,7 @@ var (
 
 // refuseHead answers a request that is not passed to the dispatcher, and then lingers before the connection closes.
 func (c *conn) refuseHead(e *exchange, bad *h1.Error) {
-	c.p.count.shard[c.shard].requests.Add(1)
+	c.countOwn(bad.Status)
 	c.identify(e)
 	e.status, e.why = bad.Status, bad.Reason
 	if bad == clientLeft {
@@ -228,7 +229,6 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	if len(e.req.Host()) == 0 { // HTTP/1.0 without Host: use the local address to which the client connected
 		e.req.SetHost([]byte(c.localHost()))
 	}
-	c.p.count.shard[c.shard].requests.Add(1)
 	if e.req.Dropped > 0 {
 		c.p.count.underscores.Add(uint64(e.req.Dropped))
 	}
@@ -240,6 +240,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	if e.req.MustAnswer() {
 		return c.answerLast(e)
 	}
+	c.p.count.shard[c.shard].requests.Add(1)
 	e.readGRPC()
 	e.x.ID, e.x.Client, e.x.Explain = e.id, e.client, c.explain && e.wantsExplain()
 	if c.pinned != nil && c.pinned.bound {
@@ -262,14 +263,8 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		keep = c.answer(e, v)
 	}
 	c.now = c.p.cfg.Now()
+	e.x.Shard, e.x.Sent, e.x.BytesIn, e.x.BytesOut, e.x.Tunnel = c.shard, cmp.Or(e.status, e.switched), e.taken, e.sent, e.switched != 0
 	rec := c.p.d.End(e.x, c.now)
-	n := &c.p.count.shard[c.shard]
-	if e.taken > 0 {
-		n.bytesIn.Add(uint64(e.taken))
-	}
-	if e.sent > 0 {
-		n.bytesOut.Add(uint64(e.sent))
-	}
 	status, why := rec.Status, rec.Why
 	switch {
 	case e.status != 0:

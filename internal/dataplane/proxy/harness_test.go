@@ -103,6 +103,7 @@ type bench struct {
 	lives   []*upstream.Live
 	service *upstream.Service
 	log     *logBuf
+	d       *dispatch.Dispatcher
 	stop    func()
 	route   *dispatch.Route
 	tls     bool
@@ -138,7 +139,7 @@ func runWith(tb testing.TB, tls bool, instances []string, edit func(*Config, *di
 	}
 	b.service.Swap(pool)
 	b.route = &dispatch.Route{
-		Name: "all", Split: []dispatch.Share{{Service: b.service, Weight: 1}}, Total: 1,
+		Name: "all", Split: []dispatch.Share{{Service: b.service, Weight: 1, Traffic: b.service.Traffic("all")}}, Total: 1,
 		Retry: dispatch.Retry{Attempts: 2, OnConnect: true, OnReset: true, PerTryTimeout: testTimeout},
 	}
 	cfg := Config{Listeners: []Listener{{Name: "web", Addr: "127.0.0.1:0"}}, AccessLog: b.log}
@@ -152,6 +153,7 @@ func runWith(tb testing.TB, tls bool, instances []string, edit func(*Config, *di
 	d := dispatch.New(dispatch.Config{})
 	d.Swap(&dispatch.Table{Revision: "1", Routes: routes, Names: "all"})
 	b.listening(cfg.Listeners...)
+	b.d = d
 	p, err := New(cfg, d)
 	if err != nil {
 		tb.Fatal(err)
@@ -184,6 +186,46 @@ func (b *bench) settled() {
 		if n := l.InFlight.Load(); n != 0 {
 			b.tb.Errorf("%s: %d in flight after the end", l.Instance, n)
 		}
+	}
+	b.countsAgreeWithLog()
+}
+
+// countsAgreeWithLog compares the counters of each test with its access log: requests by status and route, and bytes.
+func (b *bench) countsAgreeWithLog() {
+	b.tb.Helper()
+	stats := b.p.Stats()
+	if b.log.String() == "" || stats.AccessLogDropped > 0 {
+		return // the test has a log of its own
+	}
+	var logged, counted [2][upstream.StatusClasses]uint64 // without a route, with a route
+	var in, out int64
+	for line := range strings.Lines(b.log.String()) {
+		var e entry
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			b.tb.Fatalf("access log line %q: %v", line, err)
+		}
+		class := e.Status / 100
+		if e.Status > 599 {
+			class = 0
+		}
+		if e.Route == "" {
+			logged[0][class]++
+			continue
+		}
+		logged[1][class]++
+		in += e.BytesIn
+		out += e.BytesOut
+	}
+	routed := b.service.Traffic("all").Load()
+	counted[0], counted[1] = b.d.Unrouted().Load().Requests, routed.Requests
+	for class, n := range stats.Own {
+		counted[0][class] += n
+	}
+	if logged != counted {
+		b.tb.Errorf("requests by class, without and with a route: the log has %v, counted were %v", logged, counted)
+	}
+	if uint64(in) != routed.BytesIn || uint64(out) != routed.BytesOut {
+		b.tb.Errorf("the log has %d and %d bytes, counted were %d and %d", in, out, routed.BytesIn, routed.BytesOut)
 	}
 }
 

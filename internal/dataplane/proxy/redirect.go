@@ -23,7 +23,6 @@ func (c *conn) redirect(e *exchange, port int) (keep bool) {
 		c.refuseHead(e, hostUnknown)
 		return false
 	}
-	c.p.count.shard[c.shard].requests.Add(1)
 	c.p.count.redirects.Add(1)
 	c.identify(e)
 	e.used = e.head
@@ -34,6 +33,7 @@ func (c *conn) redirect(e *exchange, port int) (keep bool) {
 	if m := string(e.req.Method()); m == "GET" || m == "HEAD" {
 		status = http.StatusMovedPermanently
 	}
+	c.countOwn(status)
 	e.line = appendURL(e.line[:0], host, port, &e.req)
 	c.front.own(c, e, own{status: status, keep: keep, location: e.line})
 	c.front.first(e, nil, true)

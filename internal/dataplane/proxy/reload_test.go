@@ -24,7 +24,7 @@ import (
 func (b *bench) change(leg dispatch.Leg) {
 	b.tb.Helper()
 	route := *b.route
-	route.Split = []dispatch.Share{{Service: b.service, Weight: 1, Leg: &leg}}
+	route.Split = []dispatch.Share{{Service: b.service, Weight: 1, Leg: &leg, Traffic: b.service.Traffic("all")}}
 	routes, err := router.Compile([]router.Rule[*dispatch.Route]{{Name: "all", Path: "/", Kind: router.Prefix, Value: &route}})
 	if err != nil {
 		b.tb.Fatal(err)

@@ -17,6 +17,7 @@ func (c *conn) mayKeep(e *exchange) bool {
 
 // answerHere replies without the dispatcher. It closes the connection if the request may have more bytes.
 func (c *conn) answerHere(e *exchange, status int, code, text string) (keep bool) {
+	c.countOwn(status)
 	keep = c.reply(e, status, code, text, c.mayKeep(e))
 	c.logLine(e, nil, status, code)
 	if !keep && c.mayHaveUnread(e) {

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 // Stats holds counters since the start of the process, and gauges.
@@ -14,8 +15,6 @@ type Stats struct {
 	Refused          uint64                   // client connections above MaxConnections
 	PerClient        uint64                   // client connections above MaxPerClient, accepted before
 	Requests         uint64                   // heads, good or bad
-	BytesIn          uint64                   // of request bodies
-	BytesOut         uint64                   // of response bodies
 	AccessLogDropped uint64                   // lines dropped because the log's writer was too slow or failed
 	UpstreamDials    uint64                   // connections made to instances
 	UpstreamReuses   uint64                   // requests sent on a kept connection
@@ -27,8 +26,9 @@ type Stats struct {
 	Redirects        uint64                   // requests that were redirected to https
 	Tolerated        [h1.NumTolerances]uint64 // responses with this departure
 	ParseErrors      [h1.NumClasses]uint64
-	Handshakes       [NumHandshakes]uint64   // of TLS, by their end
-	ProxyHeaders     [NumProxyHeaders]uint64 // of client connections that must begin with one
+	Handshakes       [NumHandshakes]uint64          // of TLS, by their end
+	Own              [upstream.StatusClasses]uint64 // requests answered without the dispatcher, by class of the status
+	ProxyHeaders     [NumProxyHeaders]uint64        // of client connections that must begin with one
 }
 
 const countShards = 8 // of counters that every request touches
@@ -43,8 +43,15 @@ type counters struct {
 }
 
 type countShard struct {
-	requests, bytesIn, bytesOut, reuses atomic.Uint64
-	_                                   [32]byte // one cache line each
+	requests, reuses atomic.Uint64
+	own              [upstream.StatusClasses]atomic.Uint64 // one cache line each
+}
+
+// countOwn counts a request that the proxy answered without the dispatcher.
+func (c *conn) countOwn(status int) {
+	n := &c.p.count.shard[c.shard]
+	n.requests.Add(1)
+	n.own[status/100].Add(1)
 }
 
 // Stats reads the counters. They are not one consistent snapshot.
@@ -58,9 +65,10 @@ func (p *Proxy) Stats() Stats {
 	for i := range p.count.shard {
 		c := &p.count.shard[i]
 		s.Requests += c.requests.Load()
-		s.BytesIn += c.bytesIn.Load()
-		s.BytesOut += c.bytesOut.Load()
 		s.UpstreamReuses += c.reuses.Load()
+		for class := range c.own {
+			s.Own[class] += c.own[class].Load()
+		}
 	}
 	for i := range p.count.parse {
 		s.ParseErrors[i] = p.count.parse[i].Load()

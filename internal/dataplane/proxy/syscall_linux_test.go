@@ -123,7 +123,7 @@ func TestProxyChild(t *testing.T) {
 		Members: []upstream.Member{{Live: upstream.NewLive("s", "s-0", to, 1, 0), Weight: 1}},
 	})
 	routes, err := router.Compile([]router.Rule[*dispatch.Route]{{Name: "all", Path: "/", Kind: router.Prefix, Value: &dispatch.Route{
-		Name: "all", Split: []dispatch.Share{{Service: service, Weight: 1}}, Total: 1,
+		Name: "all", Split: []dispatch.Share{{Service: service, Weight: 1, Traffic: service.Traffic("all")}}, Total: 1,
 	}}})
 	if err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ func (l lives) EachCost(func(*upstream.Member, upstream.Candidate)) {}
 func add(l *upstream.Live, requests, errors int, latency time.Duration) {
 	l.Requests.Add(uint64(requests))
 	l.Errors.Add(uint64(errors))
-	l.Hist[upstream.HistBucket(int64(latency))].Add(uint32(requests))
+	l.Hist[upstream.HistBucket(int64(latency))].Add(uint64(requests))
 }
 
 func TestHistoryIsWhatWasCountedSecondBySecond(t *testing.T) {

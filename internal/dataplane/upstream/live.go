@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"math"
-	"math/bits"
 	"sync/atomic"
 )
 
@@ -20,7 +19,7 @@ const (
 const EjectAfter = 5
 
 // HistBuckets is the number of latency buckets of a Live.
-const HistBuckets = 96
+const HistBuckets = 97
 
 // Live is one instance at one address in one generation. Requests write its counters, and the picker reads them while
 // requests are in flight. The generation grows when an instance is added again or moved to another address. The new
@@ -43,7 +42,8 @@ type Live struct {
 	Peak      EWMA // ns like Latency, but rises immediately to every slower sample (policy peak_ewma)
 	ErrorRate EWMA // 0..1
 
-	Hist [HistBuckets]atomic.Uint32 // latency of successes and timeouts, see HistBounds
+	Hist    [HistBuckets]atomic.Uint64 // latency of successes and timeouts, see HistBounds
+	HistSum atomic.Uint64              // of the same latencies, ns
 
 	// Transport is what the front end keeps for this instance (its idle connections). It is set once, by
 	// compare-and-swap.
@@ -132,6 +132,7 @@ func (l *Live) observe(o Outcome, started, now int64) (fails uint32) {
 		l.Latency.Observe(float64(took), now, LatencyTau, LatencyFloor)
 		l.Peak.Peak(float64(took), now, PeakTau)
 		l.Hist[HistBucket(took)].Add(1)
+		l.HistSum.Add(uint64(took))
 	}
 	if o == Success {
 		l.Successes.Add(1)
@@ -158,33 +159,30 @@ func (l *Live) fail(now int64, counts bool) uint32 {
 	return l.Fails.Load()
 }
 
-// HistBucket returns the bucket of a latency in nanoseconds. There are four buckets per doubling from 16 µs to 275 s;
-// bucket 0 holds all latencies below, the last bucket all above. A bucket's bounds differ by 14 to 25 %; its middle is
-// within 12 % of any latency in it.
+// HistBucket returns the bucket of a latency in nanoseconds. There are four buckets per doubling from 15 µs to 256 s, those
+// of a native histogram with NativeSchema; bucket 0 holds all latencies below, the last bucket all above. A bucket is
+// 19 % wide; its middle is within 10 % of any latency in it.
 func HistBucket(ns int64) int {
-	u := uint64(max(ns, 0)) >> 12 // units of 4.1 µs: four units are the lowest bound
-	if u < 4 {
-		return 0
-	}
-	exp := bits.Len64(u) - 1
-	quarter := int(u >> (exp - 2) & 3) // quarter of the octave, from the two bits below the leading bit
-	return min(1+(exp-2)*4+quarter, HistBuckets-1)
+	return min(max(quarterOf(max(ns, 1))-HistFirst, 0), HistBuckets-1)
 }
 
-// HistBounds returns the bounds of a bucket in nanoseconds: low is inclusive, high is exclusive.
+// HistFirst is n of the lowest bucket: it ends at 2^((n+1)/4) s.
+const HistFirst = -16*quarters - 1
+
+// HistBounds returns the bounds of a bucket in nanoseconds: low is exclusive, high is inclusive.
 func HistBounds(bucket int) (low, high float64) {
+	high = 1e9 * math.Exp2(float64(HistFirst+bucket+1)/quarters)
 	if bucket == 0 {
-		return 0, 1 << 14
+		return 0, high
 	}
-	exp, sub := (bucket-1)/4, (bucket-1)%4
-	return math.Ldexp(1+float64(sub)/4, exp+14), math.Ldexp(1+float64(sub+1)/4, exp+14)
+	return 1e9 * math.Exp2(float64(HistFirst+bucket)/quarters), high
 }
 
 // HistMiddle returns the representative latency of a bucket in nanoseconds: the geometric mean of its bounds.
 func HistMiddle(bucket int) float64 {
-	if bucket == 0 {
-		return 1 << 13
-	}
 	low, high := HistBounds(bucket)
+	if bucket == 0 {
+		return high / 2
+	}
 	return math.Sqrt(low * high)
 }

@@ -124,6 +124,8 @@ type Service struct {
 	pool   atomic.Pointer[Pool]
 	seq    atomic.Uint64
 	tls    atomic.Pointer[TLS]
+
+	traffic traffics
 }
 
 // TLS secures the connections to the instances of a service. Two services never share one; a change of the settings makes a

@@ -104,7 +104,7 @@ func (r *Reporter) measure(l *upstream.Live, last *counted, now int64) (event.Se
 func sketchOf(l *upstream.Live, last *counted) *ddsketch.DDSketch {
 	var sketch *ddsketch.DDSketch
 	for b := range l.Hist {
-		count := l.Hist[b].Load()
+		count := uint32(l.Hist[b].Load())
 		n := count - last.hist[b]
 		last.hist[b] = count
 		if n == 0 {

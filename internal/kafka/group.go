@@ -67,8 +67,10 @@ type Group struct {
 	gc  GroupConfig
 	log *slog.Logger
 
-	mu     sync.Mutex // guards client
+	mu     sync.Mutex // guards client, next and ends
 	client *kgo.Client
+	next   map[TopicPartition]int64 // next offset to read of the assigned partitions
+	ends   map[TopicPartition]int64 // their ends, by the latest answer of the broker
 
 	calls sync.Mutex // serializes the calls of the handler
 }
@@ -94,7 +96,7 @@ func NewGroup(cfg Config, gc GroupConfig, log *slog.Logger) (*Group, error) {
 	if gc.Idle <= 0 {
 		gc.Idle = time.Second
 	}
-	return &Group{cfg: cfg, gc: gc, log: log}, nil
+	return &Group{cfg: cfg, gc: gc, log: log, next: map[TopicPartition]int64{}, ends: map[TopicPartition]int64{}}, nil
 }
 
 // Run is a member of the group until ctx ends, then leaves the group and returns nil. It returns ErrNotCopartitioned,
@@ -187,6 +189,7 @@ func (g *Group) poll(ctx context.Context, client *kgo.Client, h GroupHandler) (i
 	g.calls.Lock()
 	Hand(g.cfg, g.log, batch, func(part []Record) { h.Batch(ctx, part) })
 	g.calls.Unlock()
+	g.note(fetches)
 	err := g.judge(client, fetches)
 	if err == nil && len(batch) == 0 && len(fetches.Errors()) > 0 && wait.Err() == nil {
 		g.cfg.Retry.Wait(ctx, 0)
@@ -265,6 +268,7 @@ func (g *Group) join(line context.Context, admin *Admin, h GroupHandler) (*kgo.C
 			if len(m) == 0 {
 				return
 			}
+			g.forget(flatten(m))
 			g.calls.Lock()
 			defer g.calls.Unlock()
 			h.Revoked(ctx, flatten(m), lost)
@@ -335,7 +339,9 @@ func (g *Group) assign(ctx context.Context, admin *Admin, h GroupHandler, m map[
 		if out[tp.Topic] == nil {
 			out[tp.Topic] = map[int32]kgo.Offset{}
 		}
-		out[tp.Topic][tp.Partition] = kgo.NewOffset().At(min(max(at, p.Start), p.End)).WithEpoch(-1)
+		at = min(max(at, p.Start), p.End)
+		g.begin(tp, at, p.End)
+		out[tp.Topic][tp.Partition] = kgo.NewOffset().At(at).WithEpoch(-1)
 	}
 	return out, nil
 }

@@ -56,6 +56,8 @@ type Tail struct {
 
 	mu        sync.Mutex // guards the fields below
 	positions map[TopicPartition]int64
+	ends      map[TopicPartition]int64 // by the latest answer of the broker
+	latest    map[string]time.Time     // timestamp of the latest record of each topic
 	ids       map[string]string
 	cluster   string
 	connected bool
@@ -80,6 +82,7 @@ func NewTail(cfg Config, tc TailConfig, log *slog.Logger) (*Tail, error) {
 	t := &Tail{
 		cfg: cfg, tc: tc, log: log, pulse: newPulse(),
 		positions: maps.Clone(tc.Positions), ids: maps.Clone(tc.TopicIDs),
+		ends: map[TopicPartition]int64{}, latest: map[string]time.Time{},
 	}
 	if t.positions == nil {
 		t.positions = map[TopicPartition]int64{}
@@ -260,6 +263,7 @@ func (t *Tail) place(ctx context.Context, admin *Admin, ends map[TopicPartition]
 			at = first[tp]
 			t.positions[tp] = at
 		}
+		t.ends[tp] = end
 		if _, seen := ends[tp]; !seen {
 			ends[tp] = end
 		}
@@ -292,6 +296,7 @@ func (t *Tail) forget(cluster Cluster, ends map[TopicPartition]int64) map[string
 	for tp := range t.positions {
 		if _, reset := resets[tp.Topic]; reset {
 			delete(t.positions, tp)
+			delete(t.ends, tp)
 		}
 	}
 	return resets
@@ -328,8 +333,12 @@ func (t *Tail) deliver(fetches kgo.Fetches, handle func([]Record)) int {
 	}
 	batch := make([]Record, 0, n)
 	next := map[TopicPartition]int64{}
+	latest := map[string]time.Time{}
 	fetches.EachRecord(func(r *kgo.Record) {
 		next[TopicPartition{r.Topic, r.Partition}] = r.Offset + 1
+		if r.Timestamp.After(latest[r.Topic]) {
+			latest[r.Topic] = r.Timestamp
+		}
 		if !r.Attrs.IsControl() {
 			batch = append(batch, fromKgo(r))
 		}
@@ -340,6 +349,7 @@ func (t *Tail) deliver(fetches kgo.Fetches, handle func([]Record)) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	maps.Copy(t.positions, next)
+	t.note(fetches, latest)
 	return n
 }
 

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/control/configlog"
@@ -67,7 +68,8 @@ type Analyzer struct {
 	alerts   *kafka.Tail
 	nodes    *kafka.Tail
 	updates  *kafka.Tail
-	state    configlog.State // of config-updates; only its tail's goroutine uses it
+	state    configlog.State             // of config-updates; only its tail's goroutine uses it
+	group    atomic.Pointer[kafka.Group] // the current membership; nil before the first one
 
 	mu       sync.Mutex              // guards the fields below, which the tails, Status and the group's goroutine use
 	known    map[string]event.Alert  // latest message of each alert, by fingerprint
@@ -161,6 +163,7 @@ func (a *Analyzer) members(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("analyzer: %w", err)
 		}
+		a.group.Store(group)
 		member, leave := context.WithCancel(ctx)
 		var watch sync.WaitGroup
 		if len(topics) < len(Inputs()) {
@@ -266,6 +269,15 @@ func (a *Analyzer) restore(t *analysis.Task) bool {
 		t.Restore(m)
 	}
 	return true
+}
+
+// Progress returns how far this analyzer is behind in each input topic, in the partitions that it owns.
+func (a *Analyzer) Progress() map[string]kafka.Progress {
+	group := a.group.Load()
+	if group == nil {
+		return nil
+	}
+	return group.Progress()
 }
 
 // Status returns the current state.

@@ -15,6 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/console/browse"
 	"github.com/smartlb/smartlb/internal/console/peers"
+	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/control/configlog"
 	"github.com/smartlb/smartlb/internal/dataplane/proxy"
 	"github.com/smartlb/smartlb/internal/event"
@@ -73,6 +74,7 @@ type App struct {
 	once       sync.Once
 	drainMu    sync.Mutex
 	drains     bool
+	reloads    reloads
 	refused    atomic.Pointer[string] // why the changed file was refused; nil: it was not
 	cut        bool                   // the stop cut requests
 }
@@ -229,7 +231,7 @@ func (a *App) newControl() (err error) {
 	a.control, err = configlog.New(configlog.Config{
 		Kafka: a.kafka, Dir: a.o.DataDir, File: a.o.Traffic, FileName: a.o.FileName, FileOnly: a.o.FileOnly,
 		Author: configlog.FromFile + a.o.FileName, Node: a.node, Log: a.o.Log,
-		Apply: a.data.apply, Override: a.data.keeper.SetOverrides, Challenges: a.data.certs.acme.shared(), Changed: a.auditConfig,
+		Apply: a.applyTraffic, Override: a.data.keeper.SetOverrides, Challenges: a.data.certs.acme.shared(), Changed: a.auditConfig,
 		Unsigned: func() {
 			if a.alerts != nil {
 				a.alerts.Forged(event.TopicConfigUpdates)
@@ -403,7 +405,19 @@ func (a *App) statusChanged() {
 	}
 }
 
+// applyTraffic applies a configuration and counts it.
+func (a *App) applyTraffic(t config.Traffic, revision string) error {
+	err := a.data.apply(t, revision)
+	if err == nil {
+		a.reloads.note(nil, time.Now())
+	}
+	return err
+}
+
 func (a *App) auditConfig(o configlog.Outcome) {
+	if o.Err != nil {
+		a.reloads.note(o.Err, time.Now())
+	}
 	a.statusChanged()
 	actor := event.Actor{Type: "user", ID: o.Author}
 	r := event.AuditLog{Actor: actor, Action: "apply.config", Target: event.Target{Kind: "revision", ID: o.Revision}, ConfigRevision: o.Revision, Reason: o.Comment}

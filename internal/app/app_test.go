@@ -174,7 +174,7 @@ func TestEverythingInOneProcess(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &o2); err != nil || len(o2.Services) != 1 || len(o2.Services[0].Instances) != 3 {
 		t.Fatalf("overview: %v %s", err, body)
 	}
-	if _, body := get(t, admin+"/metrics"); !strings.Contains(body, `smartlb_instance_requests_total{instance="user-service-1"`) {
+	if _, body := get(t, admin+"/metrics"); !strings.Contains(body, `smartlb_instance_requests_total{instance_id="user-service-1"`) {
 		t.Error("no metrics")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/screen"
@@ -39,6 +40,7 @@ type dataPlane struct {
 	own        []Listen
 	certs      certificates
 	shortage   *guard.Shortage
+	facts      atomic.Pointer[kafka.Tail] // nil without Kafka
 	log        func(msg string, args ...any)
 }
 
@@ -223,8 +225,20 @@ func (d *dataPlane) apply(t config.Traffic, revision string) error {
 	d.certs.serveServices(security)
 	d.dispatcher.Swap(table)
 	retire()
+	d.forgetRoutes(t)
 	d.prober.Set(d.keeper.Targets())
 	return nil
+}
+
+// forgetRoutes bounds what services count of routes that left.
+func (d *dataPlane) forgetRoutes(t config.Traffic) {
+	current := map[string]bool{}
+	for _, r := range t.Routes {
+		current[r.Name] = true
+	}
+	for _, s := range t.Services {
+		d.keeper.Service(s.ID).ForgetRoutes(func(route string) bool { return current[route] })
+	}
 }
 
 func (a *App) startDataPlane(acts *actors) {
@@ -267,6 +281,7 @@ func (a *App) followFacts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.data.facts.Store(tail)
 	return tail.Run(ctx, func(batch []kafka.Record) {
 		for _, r := range batch {
 			a.fact(r)

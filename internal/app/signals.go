@@ -113,6 +113,7 @@ func (a *App) reload(f File, err error) {
 func (a *App) noteRefused(err error) {
 	var reason *string
 	if err != nil {
+		a.reloads.note(err, time.Now())
 		first, _, _ := strings.Cut(err.Error(), "\n")
 		reason = &first
 	}

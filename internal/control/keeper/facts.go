@@ -57,6 +57,11 @@ func (k *Keeper) ObserveProbe(r probe.Result) {
 	}
 	in := s.instances[r.Instance]
 	in.last = probeView{at: r.At, ok: r.OK, status: r.StatusCode, body: r.Body, took: r.Took}
+	if r.OK {
+		s.probes[1]++
+	} else {
+		s.probes[0]++
+	}
 	in.probe = picker.Failing
 	if r.Up {
 		in.probe = picker.Passing

@@ -61,12 +61,15 @@ type service struct {
 	reported  map[*upstream.Live]upstream.Reason // reason per instance that reports take out, from the last rebuild
 	crowd     bool                               // the reports request more than they may take out
 	left      departed
+	ejections uint64
+	probes    [2]uint64 // failed and passed
 }
 
 type instance struct {
-	live  *upstream.Live
-	probe picker.Probe
-	last  probeView
+	live   *upstream.Live
+	former departed // the same instance at its former addresses
+	probe  picker.Probe
+	last   probeView
 }
 
 type override struct {
@@ -136,7 +139,6 @@ func (k *Keeper) Apply(services []config.Service) (retire func()) {
 // apply returns the instances that left the service.
 func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	s, now := k.service(c.ID), k.cfg.Now()
-	defer func() { s.left.add(gone) }()
 	s.config = c
 	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart}
 	kept := map[string]bool{}
@@ -144,11 +146,14 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 		kept[in.ID] = true
 		have := s.instances[in.ID]
 		if have == nil || have.live.Addr != in.Address {
+			k.generation++
+			next := &instance{live: upstream.NewLive(c.ID, in.ID, in.Address, k.generation, now)}
 			if have != nil {
 				gone = append(gone, have.live)
+				next.former = have.former
+				next.former.add(have.live)
 			}
-			k.generation++
-			have = &instance{live: upstream.NewLive(c.ID, in.ID, in.Address, k.generation, now)}
+			have = next
 			s.instances[in.ID] = have
 		}
 		if c.HealthCheck == nil {
@@ -163,6 +168,8 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	for id, in := range s.instances {
 		if !kept[id] {
 			gone = append(gone, in.live)
+			s.left.join(in.former)
+			s.left.add(in.live)
 			delete(s.instances, id)
 		}
 	}
@@ -229,6 +236,9 @@ func (k *Keeper) rebuild(s *service, now int64) {
 		if was != m.Out {
 			m.Fails.Store(0) // ends the streak that took the instance out, or the streak counted while it was out
 			k.changes = append(k.changes, k.change(m, was, now))
+			if m.Out == upstream.Ejected {
+				s.ejections++
+			}
 		}
 	}
 	if old.Panic != next.Panic {

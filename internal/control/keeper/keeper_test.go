@@ -449,12 +449,7 @@ func TestTheRequestsOfAServiceNeverGoBack(t *testing.T) {
 		w.Apply([]config.Service{c})()
 	}
 	total := func() (n uint64) {
-		v := w.Views()[0]
-		n = v.Departed
-		for _, in := range v.Instances {
-			n += in.Requests
-		}
-		return n
+		return w.Counts()[0].Requests
 	}
 	request := func() (end func()) {
 		var ticket upstream.Ticket
@@ -482,5 +477,57 @@ func TestTheRequestsOfAServiceNeverGoBack(t *testing.T) {
 	apply("h:3", "h:4")
 	if got := total(); got != 12 {
 		t.Errorf("%d requests after the next change, want 12", got)
+	}
+}
+
+// smartlb_instance_requests_total went back when the address of an instance changed.
+func TestTheRequestsOfAnInstanceNeverGoBack(t *testing.T) {
+	w := newWorld()
+	count := func() (service, instance uint64) {
+		c := w.Counts()[0]
+		return c.Requests, c.Instances[0].Requests
+	}
+	for i, address := range []string{"h:1", "h:2", "h:3", "h:1"} {
+		w.Apply([]config.Service{{ID: "s", Policy: "round_robin", Instances: []config.Instance{{ID: "i", Address: address, Weight: 1}}}})()
+		for range 10 {
+			var ticket upstream.Ticket
+			if _, ok := w.Service("s").Pick(&upstream.Ask{Now: w.now, Rand: rand.NewPCG(1, 2)}, &ticket); !ok {
+				t.Fatal("no instance")
+			}
+			ticket.Observe(upstream.Success, w.now+1e6)
+			ticket.Release()
+		}
+		want := uint64(10 * (i + 1))
+		if service, instance := count(); service != want || instance != want {
+			t.Errorf("at address %d: %d requests of the service and %d of the instance, want %d", i, service, instance, want)
+		}
+		if c := w.Counts()[0].Instances[0]; c.Hist[upstream.HistBucket(1e6)] != want || c.HistSum != want*1e6 {
+			t.Errorf("at address %d: %d latencies, %d ns", i, c.Hist[upstream.HistBucket(1e6)], c.HistSum)
+		}
+	}
+	w.Apply([]config.Service{{ID: "s", Policy: "round_robin", Instances: []config.Instance{{ID: "j", Address: "h:9", Weight: 1}}}})()
+	if service, instance := count(); service != 40 || instance != 0 {
+		t.Errorf("after it left: %d requests of the service and %d of its successor, want 40 and 0", service, instance)
+	}
+}
+
+func TestEjectionsAndStatesAreCounted(t *testing.T) {
+	w := newWorld()
+	w.Apply([]config.Service{configured("s", 4)})()
+	w.wait(time.Second)
+	live := w.services["s"].spec.Entries[0].Live
+	for range upstream.EjectAfter {
+		var ticket upstream.Ticket
+		if _, ok := w.Service("s").PickLive(live, &upstream.Ask{Now: w.now}, &ticket); !ok {
+			t.Fatal("not picked")
+		}
+		ticket.Observe(upstream.Failed, w.now)
+		ticket.Release()
+	}
+	w.Rebuild()
+	w.Rebuild()
+	c := w.Counts()[0]
+	if c.Ejections != 1 || c.States[upstream.Ejected] != 1 || c.States[upstream.In] != 3 || c.Errors != upstream.EjectAfter {
+		t.Errorf("%d ejections, states %v, %d errors", c.Ejections, c.States, c.Errors)
 	}
 }

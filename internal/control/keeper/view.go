@@ -22,7 +22,6 @@ type ServiceView struct {
 	PoolRev     uint64
 	HealthCheck string // "http /health", "tcp", or empty
 	Insecure    bool   // the certificates of the instances are not verified
-	Departed    uint64 // requests of instances that left the service
 	Instances   []InstanceView
 }
 
@@ -96,7 +95,7 @@ func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 	p := s.upstream.Pool()
 	v := ServiceView{
 		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, MedianMs: p.MedianNs / 1e6,
-		Active: s.upstream.Active.Load(), PoolRev: p.Rev, Departed: s.left.total(),
+		Active: s.upstream.Active.Load(), PoolRev: p.Rev,
 	}
 	v.Insecure = s.config.TLS != nil && s.config.TLS.Insecure
 	if h := s.config.HealthCheck; h != nil {

@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"internal/app":          {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/console", "internal/demo", "deployment"},
 	"internal/cli":          {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/telemetry", "internal/stack", "internal/console", "internal/demo", "deployment", "report", "report/kafka"},
 	"internal/cli/serve":    {"internal/base", "internal/event", "internal/kafka", "internal/dataplane", "internal/control", "internal/stack", "internal/demo", "internal/app", "internal/cli", "deployment"}, // only verbs that serve link against app
-	"internal/test":         {"internal/event", "internal/kafka", "internal/stack", "deployment"},
+	"internal/test":         {"internal/base", "internal/event", "internal/kafka", "internal/stack", "deployment"},
 	"internal/cli/commands": {"internal/cli", "internal/cli/serve"},
 	"cmd":                   {"internal/cli", "internal/cli/commands"},
 	"scripts":               {"internal/cli", "internal/cli/commands"},
@@ -46,6 +46,7 @@ var arrows = map[string][]string{
 var only = map[string][]string{
 	"github.com/twmb/franz-go":            {"internal/kafka", "internal/stack/broker", "internal/stack/doctor", "internal/test/kafkatest", "report/kafka", "test/e2e", "bench/listing"},
 	"github.com/prometheus/client_golang": {"internal/app"},
+	"github.com/prometheus/client_model":  {"internal/app"},
 	"github.com/goccy/go-yaml/parser":     {"internal/base/yamlsafe"},
 	"github.com/goccy/go-yaml/lexer":      {"internal/base/yamlsafe"},
 	"github.com/spf13/cobra":              {"internal/cli", "scripts/man"},

@@ -1,0 +1,115 @@
+package app
+
+import (
+	"sync"
+	"time"
+)
+
+// Families of the configuration and of Kafka.
+var (
+	familyRevision   = gauge("smartlb_config_revision_info", "Always 1; the label names the revision that the node serves.", "revision")
+	familyReloadGood = gauge("smartlb_config_last_reload_successful", "1 if the latest configuration that the node received is in effect, 0 while the node refuses it.")
+	familyReloadTime = gauge("smartlb_config_last_reload_success_timestamp_seconds", "When the node last applied a configuration.")
+	familyReloads    = counter("smartlb_config_reloads_total", "Configurations that the node applied or refused.", "result")
+	familyLog        = gauge("smartlb_config_log_connected", "1 while the node can read config-updates. Only nodes that follow the log have this series.")
+	familyBadFile    = gauge("smartlb_config_file_refused", "1 while the changed configuration file is refused and the configuration before it serves.")
+
+	familyFactsLag       = gauge("smartlb_facts_lag_records", "Records of the topic that this proxy has not processed yet, by the latest answer of the broker.", "topic")
+	familyFactsTime      = gauge("smartlb_facts_latest_timestamp_seconds", "Timestamp of the latest record of the topic that this proxy processed.", "topic")
+	familyFactsConnected = gauge("smartlb_facts_connected", "1 while this proxy can read facts from Kafka.")
+	familyInputLag       = gauge("smartlb_analyzer_lag_records", "Records of an input topic that this analyzer has not processed yet, in its partitions, by the latest answer of the broker.", "topic")
+	familyDelivered      = counter("smartlb_kafka_delivered_total", "Records delivered to Kafka.", "topic")
+	familyBuffered       = gauge("smartlb_kafka_buffered_records", "Records that wait to be delivered to Kafka.")
+	familySkipped        = counter("smartlb_records_skipped_total", "Records of a topic that could not be processed and were skipped.", "topic")
+	familyGroupLag       = gauge("smartlb_group_lag", "Lag in records of a consumer group that has a threshold.", "group")
+	familyGroupAlarm     = gauge("smartlb_group_lag_alarm", "1 while the lag is above the threshold set in the console.", "group")
+)
+
+// reloads counts what became of configurations. The zero value is ready to use. Its methods are safe for concurrent use.
+type reloads struct {
+	mu               sync.Mutex
+	applied, refused uint64
+	last             time.Time // of the latest applied one
+}
+
+// note counts a configuration; err is why it was refused.
+func (r *reloads) note(err error, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.refused++
+		return
+	}
+	r.applied++
+	r.last = now
+}
+
+func (r *reloads) counts() (applied, refused uint64, last time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.applied, r.refused, r.last
+}
+
+// configuration sends the series of the configuration.
+func (c collector) configuration(s series) {
+	if c.a.o.Signals.Reload != nil {
+		s.flag(familyBadFile, c.a.refused.Load() != nil)
+	}
+	if c.a.control == nil {
+		return
+	}
+	st := c.a.control.Status()
+	if st.Revision != "" {
+		s.put(familyRevision, 1, st.Revision)
+	}
+	s.flag(familyReloadGood, st.RefusedRevision == "" && c.a.refused.Load() == nil)
+	applied, refused, last := c.a.reloads.counts()
+	if !last.IsZero() {
+		s.put(familyReloadTime, float64(last.UnixMilli())/1e3)
+	}
+	s.count(familyReloads, applied, "applied")
+	s.count(familyReloads, refused, "refused")
+	if c.a.o.Kafka && !c.a.o.FileOnly {
+		s.flag(familyLog, st.Connected)
+	}
+}
+
+// kafka sends the series of what the node writes to Kafka and reads from it.
+func (c collector) kafka(s series) {
+	a := c.a
+	if a.producer != nil {
+		stats := a.producer.Stats()
+		for topic, t := range stats.Topics {
+			s.count(familyDelivered, t.Delivered, topic)
+		}
+		s.put(familyBuffered, float64(stats.BufferedRecords))
+	}
+	for topic, n := range a.kafka.Skips.Counts() {
+		s.count(familySkipped, n, topic)
+	}
+	if a.browser != nil {
+		for _, w := range a.browser.Watched() {
+			s.put(familyGroupLag, float64(w.Lag), w.Group)
+			s.flag(familyGroupAlarm, w.Alarm, w.Group)
+		}
+	}
+	if a.analyzer != nil {
+		for topic, p := range a.analyzer.Progress() {
+			s.put(familyInputLag, float64(p.Lag), topic)
+		}
+	}
+	if a.data == nil {
+		return
+	}
+	facts := a.data.facts.Load()
+	if facts == nil {
+		return
+	}
+	s.flag(familyFactsConnected, facts.Connected())
+	for topic, p := range facts.Progress() {
+		s.put(familyFactsLag, float64(p.Lag), topic)
+		if !p.Latest.IsZero() {
+			s.put(familyFactsTime, float64(p.Latest.UnixMilli())/1e3, topic)
+		}
+	}
+}

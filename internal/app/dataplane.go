@@ -38,6 +38,7 @@ type dataPlane struct {
 	accessLog  *logFile // nil: no access log, or stdout
 	own        []Listen
 	certs      certificates
+	pages      config.Pages
 	shortage   *guard.Shortage
 	log        func(msg string, args ...any)
 }
@@ -61,7 +62,7 @@ func sampleRate(t config.Telemetry) int {
 }
 
 func newDataPlane(a *App) (*dataPlane, error) {
-	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage)}
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, pages: config.Pages{Dir: a.o.Document.Proxy.Pages}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage)}
 	telemetry := a.o.Document.Telemetry
 	var recorder dispatch.Recorder
 	changed := d.changed
@@ -205,7 +206,7 @@ func (d *dataPlane) probed(r probe.Result) {
 // apply applies a configuration while requests run. It first does everything that can fail. Then it updates the pools
 // and the table and retires the services that were removed.
 func (d *dataPlane) apply(t config.Traffic, revision string) error {
-	table, err := config.Compile(t, revision, func(id string) *upstream.Service { return d.keeper.Service(id) })
+	table, err := config.Compile(t, revision, func(id string) *upstream.Service { return d.keeper.Service(id) }, d.pages)
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,7 @@ var (
 	descFields   = prometheus.NewDesc("smartlb_request_fields_dropped_total", "Request headers with an underscore in their name that were not forwarded.", nil, nil)
 	descLoops    = prometheus.NewDesc("smartlb_loops_total", "Requests that this proxy had forwarded before.", nil, nil)
 	descRedirect = prometheus.NewDesc("smartlb_redirects_total", "Requests that were redirected to https.", nil, nil)
+	descAnswers  = prometheus.NewDesc("smartlb_route_responses_total", "Responses that a route sent instead of asking an instance, by kind.", []string{"kind"}, nil)
 	descTolerant = prometheus.NewDesc("smartlb_upstream_tolerated_total", "Responses that violated HTTP but had only one meaning, by kind.", []string{"kind"}, nil)
 	descHeaders  = prometheus.NewDesc("smartlb_proxy_protocol_connections_total", "Client connections that must begin with a PROXY header, by result.", []string{"result"}, nil)
 	descInsecure = prometheus.NewDesc("smartlb_service_insecure", "1 for a service whose instances may have any certificate (insecure: true).", []string{"service"}, nil)
@@ -119,6 +120,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descFields, prometheus.CounterValue, float64(s.FieldsDropped))
 	ch <- prometheus.MustNewConstMetric(descLoops, prometheus.CounterValue, float64(s.Loops))
 	ch <- prometheus.MustNewConstMetric(descRedirect, prometheus.CounterValue, float64(s.Redirects))
+	ch <- prometheus.MustNewConstMetric(descAnswers, prometheus.CounterValue, float64(s.RouteRedirects), "redirect")
+	ch <- prometheus.MustNewConstMetric(descAnswers, prometheus.CounterValue, float64(s.FixedResponses), "fixed-response")
 	for i, n := range s.Tolerated {
 		ch <- prometheus.MustNewConstMetric(descTolerant, prometheus.CounterValue, float64(n), h1.ToleranceName(i))
 	}

@@ -1,6 +1,7 @@
 package action
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,7 +68,7 @@ func CheckName(name string) error {
 	lower := strings.ToLower(name)
 	switch {
 	case name == "":
-		return fmt.Errorf("the name of a header is missing")
+		return errors.New("the name of a header is missing")
 	case len(name) > MaxName:
 		return fmt.Errorf("the name of a header has more than %d bytes", MaxName)
 	case !h1.IsToken(name):

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
@@ -54,14 +55,17 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	if x.table == nil {
 		return x.reply(503, CodeNoRoute, "no configuration has been loaded yet")
 	}
-	route, ok := x.table.Routes.Match(h)
+	route, ok := x.table.Routes.Match(h, router.Peer{Client: x.Client, ServerName: x.ServerName, Listener: x.Listener})
 	if !ok {
 		x.text = fmt.Appendf(x.text[:0], "no route matches %s %.100s%.200s; routes: %s", h.Method(), h.Host(), h.Path(), x.table.Names)
 		return x.reply(404, CodeNoRoute, string(x.text))
 	}
 	x.route = route
+	if status, code := route.answer(); code != "" {
+		return x.reply(status, code, "")
+	}
 	share := route.choose(x.rand.Uint64)
-	x.service, x.leg = share.Service, cmp.Or(share.Leg, &standardLeg)
+	x.service, x.leg, x.pages = share.Service, cmp.Or(share.Leg, &standardLeg), share.Pages
 	x.service.Active.Add(1)
 	x.idempotent = Idempotent(h.Method())
 	x.sampled = x.rand.Uint64()>>11 < d.sample
@@ -147,7 +151,7 @@ func (d *Dispatcher) brokeOff(x *Exchange, now int64) {
 }
 
 func (x *Exchange) reset(now int64) {
-	x.table, x.route, x.service = nil, nil, nil
+	x.table, x.route, x.service, x.pages = nil, nil, nil, nil
 	x.began, x.headAt, x.sentAt = now, 0, 0
 	x.n, x.status, x.code, x.failure = 0, 0, "", None
 	x.retrying, x.sampled, x.notable = false, false, false
@@ -331,7 +335,10 @@ func (x *Exchange) fill(now int64) {
 	r := &x.record
 	*r = Record{Status: x.status, Attempts: x.n, DurationNs: now - x.began, Failure: x.failure, Why: x.code}
 	if x.route != nil {
-		r.Route, r.Service = x.route.Name, x.service.ID
+		r.Route = x.route.Name
+	}
+	if x.service != nil {
+		r.Service = x.service.ID
 	}
 	if x.n > 0 {
 		a := &x.attempts[x.n-1]

@@ -25,6 +25,8 @@ type Stats struct {
 	Loops            uint64                   // requests that this proxy had forwarded before
 	Sessions         uint64                   // client connections of HTTP/2
 	Redirects        uint64                   // requests that were redirected to https
+	RouteRedirects   uint64                   // requests that a route redirected
+	FixedResponses   uint64                   // requests that a route answered with a fixed response
 	Tolerated        [h1.NumTolerances]uint64 // responses with this departure
 	ParseErrors      [h1.NumClasses]uint64
 	Handshakes       [NumHandshakes]uint64   // of TLS, by their end
@@ -34,12 +36,12 @@ type Stats struct {
 const countShards = 8 // of counters that every request touches
 
 type counters struct {
-	accepted, refused, perClient, stale, dials, resent, underscores, loops, sessions, redirects atomic.Uint64
-	tolerated                                                                                   [h1.NumTolerances]atomic.Uint64
-	parse                                                                                       [h1.NumClasses]atomic.Uint64
-	handshakes                                                                                  [NumHandshakes]atomic.Uint64
-	headers                                                                                     [NumProxyHeaders]atomic.Uint64
-	shard                                                                                       [countShards]countShard
+	accepted, refused, perClient, stale, dials, resent, underscores, loops, sessions, redirects, routeRedirects, fixed atomic.Uint64
+	tolerated                                                                                                          [h1.NumTolerances]atomic.Uint64
+	parse                                                                                                              [h1.NumClasses]atomic.Uint64
+	handshakes                                                                                                         [NumHandshakes]atomic.Uint64
+	headers                                                                                                            [NumProxyHeaders]atomic.Uint64
+	shard                                                                                                              [countShards]countShard
 }
 
 type countShard struct {
@@ -53,6 +55,7 @@ func (p *Proxy) Stats() Stats {
 		ConnectionsOpen: p.conns.len(), IdleUpstream: p.pools.idle(),
 		Accepted: p.count.accepted.Load(), Refused: p.count.refused.Load(), PerClient: p.count.perClient.Load(),
 		UpstreamStale: p.count.stale.Load(), UpstreamResent: p.count.resent.Load(), FieldsDropped: p.count.underscores.Load(), Loops: p.count.loops.Load(), Sessions: p.count.sessions.Load(), Redirects: p.count.redirects.Load(),
+		RouteRedirects: p.count.routeRedirects.Load(), FixedResponses: p.count.fixed.Load(),
 		UpstreamDials: p.count.dials.Load(),
 	}
 	for i := range p.count.shard {

@@ -39,6 +39,7 @@ type dataPlane struct {
 	accessLog  *logFile // nil: no access log, or stdout
 	own        []Listen
 	certs      certificates
+	pages      config.Pages
 	shortage   *guard.Shortage
 	facts      atomic.Pointer[kafka.Tail] // nil without Kafka
 	log        func(msg string, args ...any)
@@ -63,7 +64,7 @@ func sampleRate(t config.Telemetry) int {
 }
 
 func newDataPlane(a *App) (*dataPlane, error) {
-	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage)}
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, pages: config.Pages{Dir: a.o.Document.Proxy.Pages}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage)}
 	telemetry := a.o.Document.Telemetry
 	var recorder dispatch.Recorder
 	changed := d.changed
@@ -207,7 +208,7 @@ func (d *dataPlane) probed(r probe.Result) {
 // apply applies a configuration while requests run. It first does everything that can fail. Then it updates the pools
 // and the table and retires the services that were removed.
 func (d *dataPlane) apply(t config.Traffic, revision string) error {
-	table, err := config.Compile(t, revision, func(id string) *upstream.Service { return d.keeper.Service(id) })
+	table, err := config.Compile(t, revision, d.service, d.pages)
 	if err != nil {
 		return err
 	}
@@ -230,14 +231,24 @@ func (d *dataPlane) apply(t config.Traffic, revision string) error {
 	return nil
 }
 
+// service returns the service with an id. That without an id counts the requests for which there is none.
+func (d *dataPlane) service(id string) *upstream.Service {
+	if id == "" {
+		return d.dispatcher.Own()
+	}
+	return d.keeper.Service(id)
+}
+
 // forgetRoutes bounds what services count of routes that left.
 func (d *dataPlane) forgetRoutes(t config.Traffic) {
-	current := map[string]bool{}
+	current := map[string]bool{"": true}
 	for _, r := range t.Routes {
 		current[r.Name] = true
 	}
+	exists := func(route string) bool { return current[route] }
+	d.dispatcher.Own().ForgetRoutes(exists)
 	for _, s := range t.Services {
-		d.keeper.Service(s.ID).ForgetRoutes(func(route string) bool { return current[route] })
+		d.keeper.Service(s.ID).ForgetRoutes(exists)
 	}
 }
 

@@ -20,7 +20,7 @@ const (
 
 // Families of routes, services and instances.
 var (
-	familyRouteRequests = counter("smartlb_route_requests_total", "Finished requests, by class of the status that the client got; none: no status was sent. Without a route: requests that no route matched, and requests that the proxy answered before routing.", "route", "service", "code")
+	familyRouteRequests = counter("smartlb_route_requests_total", "Finished requests, by class of the status that the client got; none: no status was sent. Without a service: the route answers itself. Without a route: requests that no route matched, and requests that the proxy answered before routing.", "route", "service", "code")
 	familyRouteDuration = histogram("smartlb_route_request_duration_seconds", "Time from the head of a request to the last byte of its response, without tunnels. Classic and native histogram.", "route", "service")
 	familyRouteIn       = counter("smartlb_route_request_bytes_total", "Bytes of request bodies and from clients in tunnels, counted at the end of the request.", "route", "service")
 	familyRouteOut      = counter("smartlb_route_response_bytes_total", "Bytes of response bodies and to clients in tunnels, counted at the end of the request.", "route", "service")
@@ -47,7 +47,14 @@ var (
 
 // traffic sends the series of routes, services and instances.
 func (c collector) traffic(s series, n proxy.Stats) {
-	s.unrouted(c.a.data.dispatcher.Unrouted(), n)
+	for _, t := range c.a.data.dispatcher.Own().Traffics() {
+		if t.Route == "" {
+			s.unrouted(t, n)
+			continue
+		}
+		s.route(t, "")
+		s <- newHistogramPair(familyRouteDuration, ofRoute(t.Duration.Load()), c.a.started, t.Route, "")
+	}
 	services := c.a.data.keeper.Counts()
 	sizes := make([]int, len(services))
 	for i, v := range services {

@@ -1,5 +1,5 @@
 // Package routing holds the commands that show or change how a node routes traffic: services, instances, explain,
-// decisions, drain, undrain, alerts, audit.
+// decisions, drain, undrain, route, alerts, audit.
 package routing
 
 import (
@@ -18,7 +18,7 @@ import (
 
 // Commands returns the verbs about traffic.
 func Commands(env *cli.Env) []*cobra.Command {
-	return []*cobra.Command{services(env), instances(env), explain(env), drain(env), undrain(env), decisions(env), alerts(env), auditLog(env)}
+	return []*cobra.Command{services(env), instances(env), explain(env), drain(env), undrain(env), decisions(env), route(env), alerts(env), auditLog(env)}
 }
 
 type adminArgs struct{ admin, name string }

@@ -212,12 +212,13 @@ func (c *checker) traffic(t Traffic) {
 		c.unique(path+".id", "service", s.ID, services)
 		c.service(path, s)
 	}
-	routes := map[string]string{}
+	routes, reserved := map[string]string{}, ReservedHeaders(t.Listeners)
 	for i, r := range t.Routes {
 		path := fmt.Sprintf("routes[%d]", i)
 		c.id(path+".name", r.Name)
 		c.unique(path+".name", "route", r.Name, routes)
-		c.route(path, r, services)
+		c.route(path, r, services, names)
+		c.actions(path, r, reserved)
 	}
 }
 
@@ -253,7 +254,7 @@ var tokenPattern = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 // minRouteTimeout is the shortest timeout that the clock of the proxy can distinguish from 0.
 const minRouteTimeout = time.Millisecond
 
-func (c *checker) route(path string, r Route, services map[string]string) {
+func (c *checker) route(path string, r Route, services, listeners map[string]string) {
 	kinds := 0
 	for _, p := range []string{r.Path.Prefix, r.Path.Exact, r.Path.Regex} {
 		if p != "" {
@@ -285,22 +286,7 @@ func (c *checker) route(path string, r Route, services map[string]string) {
 			c.fail(fmt.Sprintf("%s.methods[%d]", path, i), "%q: want a method in capitals like GET", m)
 		}
 	}
-	for i, h := range r.Headers {
-		at := fmt.Sprintf("%s.headers[%d]", path, i)
-		switch {
-		case h.Name == "":
-			c.fail(at+".name", "missing")
-		case !tokenPattern.MatchString(h.Name):
-			c.fail(at+".name", "%q: the name of a header has no such character", h.Name)
-		}
-		if strings.ContainsAny(h.Exact, "\r\n\x00") || strings.Trim(h.Exact, " \t") != h.Exact {
-			c.fail(at+".exact", "%q: no header has this value: values have neither line ends nor blanks around them", h.Exact)
-		}
-		if h.Exact != "" && h.Regex != "" {
-			c.fail(at, "exact and regex exclude each other")
-		}
-		c.regex(at+".regex", h.Regex)
-	}
+	c.conditions(path, r, listeners)
 	c.targets(path, r, services)
 	if r.Retry != nil {
 		c.retry(path+".retry", *r.Retry)
@@ -319,11 +305,20 @@ func (c *checker) route(path string, r Route, services map[string]string) {
 }
 
 func (c *checker) targets(path string, r Route, services map[string]string) {
+	var given []string
+	for _, key := range []struct {
+		name string
+		is   bool
+	}{{"service", r.Service != ""}, {"split", len(r.Split) > 0}, {"redirect", r.Redirect != nil}, {"response", r.Response != nil}} {
+		if key.is {
+			given = append(given, key.name)
+		}
+	}
 	switch {
-	case r.Service != "" && len(r.Split) > 0:
-		c.fail(path+".split", "service and split exclude each other")
-	case r.Service == "" && len(r.Split) == 0:
-		c.fail(path+".service", "missing: a route wants service or split")
+	case len(given) > 1:
+		c.fail(path+"."+given[len(given)-1], "%s exclude each other", strings.Join(given, " and "))
+	case len(given) == 0:
+		c.fail(path+".service", "missing: a route wants service, split, redirect or response")
 	case r.Service != "":
 		c.known(path+".service", r.Service, services)
 	}

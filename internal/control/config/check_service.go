@@ -13,6 +13,7 @@ import (
 )
 
 func (c *checker) service(path string, s Service) {
+	c.errorPages(path+".errorPages", s.ErrorPages)
 	if err := picker.CheckName(s.Policy); err != nil {
 		c.fail(path+".policy", "%v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
@@ -14,18 +15,29 @@ import (
 )
 
 // Compile builds the routing table of a checked document. resolve returns the service of an id; it is called for known
-// ids only. Compile changes nothing: after a failed Compile the current routing stays in effect.
-func Compile(t Traffic, revision string, resolve func(id string) *upstream.Service) (*dispatch.Table, error) {
+// ids only. pages is where the files of responses are, which Compile reads. Compile changes nothing: after a failed Compile
+// the current routing stays in effect.
+func Compile(t Traffic, revision string, resolve func(id string) *upstream.Service, pages Pages) (*dispatch.Table, error) {
 	rules := make([]router.Rule[*dispatch.Route], 0, len(t.Routes))
 	names := make([]string, 0, len(t.Routes))
-	services := map[string]Service{}
+	services, budget := map[string]destination{}, action.MaxBodies
 	for _, s := range t.Services {
-		services[s.ID] = s
+		errorPages, err := compilePages(s, pages, &budget)
+		if err != nil {
+			return nil, fmt.Errorf("service %s: %w", s.ID, err)
+		}
+		services[s.ID] = destination{leg(s), errorPages}
 	}
 	for _, r := range t.Routes {
 		route, err := compileRoute(r, resolve, services)
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
+		}
+		if route.Actions, err = compileActions(r, pages, &budget); err != nil {
+			return nil, fmt.Errorf("route %s: %w", r.Name, err)
+		}
+		if len(route.Split) == 0 {
+			route.Traffic = resolve("").Traffic(r.Name)
 		}
 		rules = append(rules, rule(r, route))
 		names = append(names, r.Name+" "+pathText(r.Path))
@@ -44,8 +56,17 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 	return &dispatch.Table{Revision: revision, Routes: table, Names: strings.Join(names, ", ")}, nil
 }
 
-func rule(r Route, route *dispatch.Route) router.Rule[*dispatch.Route] {
-	out := router.Rule[*dispatch.Route]{Name: r.Name, Hosts: r.Hosts, Methods: r.Methods, Value: route}
+// Routes compiles the conditions of a checked document's routes. The value of a rule is the place of its route.
+func Routes(t Traffic) (*router.Table[int], error) {
+	rules := make([]router.Rule[int], len(t.Routes))
+	for i, r := range t.Routes {
+		rules[i] = rule(r, i)
+	}
+	return router.Compile(rules)
+}
+
+func rule[T any](r Route, value T) router.Rule[T] {
+	out := router.Rule[T]{Name: r.Name, Hosts: r.Hosts, Methods: r.Methods, ServerNames: r.ServerNames, Clients: r.Clients, Listeners: r.Listeners, Value: value}
 	switch {
 	case r.Path.Exact != "":
 		out.Kind, out.Path = router.Exact, routed(r.Path.Exact)
@@ -55,7 +76,13 @@ func rule(r Route, route *dispatch.Route) router.Rule[*dispatch.Route] {
 		out.Kind, out.Path = router.Prefix, routed(r.Path.Prefix)
 	}
 	for _, h := range r.Headers {
-		out.Headers = append(out.Headers, router.Header{Name: h.Name, Value: h.Exact, Pattern: h.Regex})
+		out.Headers = append(out.Headers, router.Pair{Name: h.Name, Value: h.Exact, Pattern: h.Regex})
+	}
+	for _, q := range r.QueryParams {
+		out.Query = append(out.Query, router.Pair{Name: q.Name, Value: q.Exact, Pattern: q.Regex})
+	}
+	for _, k := range r.Cookies {
+		out.Cookies = append(out.Cookies, router.Pair{Name: k.Name, Value: k.Exact, Pattern: k.Regex})
 	}
 	return out
 }
@@ -68,13 +95,19 @@ func routed(path string) string {
 	return path
 }
 
-func compileRoute(r Route, resolve func(string) *upstream.Service, services map[string]Service) (*dispatch.Route, error) {
+// destination is what the routes to one service share.
+type destination struct {
+	leg   *dispatch.Leg
+	pages action.Pages
+}
+
+func compileRoute(r Route, resolve func(string) *upstream.Service, services map[string]destination) (*dispatch.Route, error) {
 	out := &dispatch.Route{Name: r.Name, Timeout: r.Timeout}
 	if t := r.StreamTimeout; t != nil {
 		out.StreamTimeout = cmp.Or(*t, -1)
 	}
 	split := r.Split
-	if len(split) == 0 {
+	if r.Service != "" {
 		split = []Split{{Service: r.Service, Weight: 1}}
 	}
 	for _, s := range split {
@@ -86,7 +119,7 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 			return nil, fmt.Errorf("service %s does not exist", s.Service)
 		}
 		of := services[s.Service]
-		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Leg: leg(of), Traffic: service.Traffic(r.Name)})
+		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Leg: of.leg, Pages: of.pages, Traffic: service.Traffic(r.Name)})
 		out.Total += uint64(s.Weight)
 	}
 	var err error
@@ -155,4 +188,21 @@ func pathText(p Path) string {
 		return p.Prefix
 	}
 	return "/"
+}
+
+// Target describes what a checked route does with requests, for people.
+func (r Route) Target() string {
+	switch {
+	case r.Redirect != nil:
+		return "redirect with " + strconv.Itoa(r.Redirect.Code)
+	case r.Response != nil:
+		return "fixed response " + strconv.Itoa(r.Response.Status)
+	case r.Service != "":
+		return "service " + r.Service
+	}
+	parts := make([]string, len(r.Split))
+	for i, s := range r.Split {
+		parts[i] = s.Service + " " + strconv.Itoa(s.Weight)
+	}
+	return "split " + strings.Join(parts, ", ")
 }

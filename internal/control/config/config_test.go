@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
@@ -26,12 +27,12 @@ func TestExampleIsValidAndCompiles(t *testing.T) {
 	table, err := Compile(d.Traffic, "r1", func(id string) *upstream.Service {
 		services[id] = upstream.NewService(id)
 		return services[id]
-	})
+	}, Pages{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if table.Routes.Len() != 3 {
-		t.Fatalf("got %d routes, want 3", table.Routes.Len())
+	if table.Routes.Len() != 7 {
+		t.Fatalf("got %d routes, want 7", table.Routes.Len())
 	}
 }
 
@@ -114,7 +115,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if _, err := Compile(d.Traffic, "r", func(id string) *upstream.Service { return upstream.NewService(id) }); err != nil {
+		if _, err := Compile(d.Traffic, "r", func(id string) *upstream.Service { return upstream.NewService(id) }, Pages{}); err != nil {
 			t.Fatalf("a valid document does not compile: %v", err)
 		}
 	})
@@ -135,7 +136,7 @@ func TestDocumentedExamplesAreValid(t *testing.T) {
 			t.Errorf("%s: %v", f, err)
 			continue
 		}
-		if _, err := Compile(d.Traffic, "r", upstream.NewService); err != nil {
+		if _, err := Compile(d.Traffic, "r", upstream.NewService, Pages{}); err != nil {
 			t.Errorf("%s: %v", f, err)
 		}
 		if part, err := TrafficPart(src); err != nil || len(part) == 0 {
@@ -226,7 +227,7 @@ func TestPathsOfRulesAreSpelledLikeThoseOfRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := upstream.NewService("s")
-	table, err := Compile(doc, "1", func(string) *upstream.Service { return service })
+	table, err := Compile(doc, "1", func(string) *upstream.Service { return service }, Pages{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +237,7 @@ func TestPathsOfRulesAreSpelledLikeThoseOfRequests(t *testing.T) {
 		if _, bad := r.Parse([]byte("GET "+target+" HTTP/1.1\r\nHost: h\r\n\r\n"), &limits); bad != nil {
 			t.Fatal(bad)
 		}
-		route, ok := table.Routes.Match(&r)
+		route, ok := table.Routes.Match(&r, router.Peer{})
 		if ok != (want != "") || ok && route.Name != want {
 			t.Errorf("%s: %v %+v, want %q", target, ok, route, want)
 		}

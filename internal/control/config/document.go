@@ -68,7 +68,11 @@ type Proxy struct {
 	ExplainFrom []netip.Prefix `yaml:"explainFrom"`
 	// file for the access log, one JSON object per line, or `-` for stdout. The node reopens the file on SIGUSR1 and
 	// SIGHUP. On SIGHUP it also changes to another file name without a restart; flag --access-log; default no access log
-	AccessLog      string        `yaml:"accessLog"`
+	AccessLog string `yaml:"accessLog"`
+	// folder of the files that `file` of responses names. Without it, a configuration that names a file is refused. Files
+	// outside of the folder cannot be read, so that no writer of configurations can read other files of the node; default
+	// none
+	Pages          string        `yaml:"pages"`
 	ConnectTimeout time.Duration `yaml:"connectTimeout"` // longest wait for a connection to an instance, for each try, more than 0s; default 1s
 	Drain          time.Duration `yaml:"drain"`          // how long a stopping node waits for requests in flight. 0s stands for the default; flag --drain; default 30s (`smartlb up`: 3s)
 	LameDuck       time.Duration `yaml:"lameDuck"`       // how long a stopping node still accepts connections after /readyz has begun to fail. Then the drain begins; flag --lame-duck; default 0s
@@ -269,15 +273,25 @@ type ClientCertificates struct {
 	FingerprintHeader string `yaml:"fingerprintHeader"` // request header that tells the instance the SHA-256 of the certificate, in hexadecimal digits; default none
 }
 
-// Route sends matching requests to a service, or splits them among several services.
+// Route sends matching requests to a service, splits them among several services, or answers them.
 type Route struct {
 	Name    string   `yaml:"name"`    // name of the route in logs and decisions, unique; required
 	Hosts   []string `yaml:"hosts"`   // names in the Host header, without port: `api.example.com`, or `*.example.com` for all names below it; default every host
 	Path    Path     `yaml:"path"`    // condition on the path, one key at most; default every path
 	Methods []string `yaml:"methods"` // methods in capitals, such as `GET`; default every method
 	Headers []Header `yaml:"headers"` // conditions on request headers. All must hold. If a condition has only a name, the header must be present; default none
-	Service string   `yaml:"service"` // id of the service that gets the requests. Either `service` or `split` is required; default none
-	Split   []Split  `yaml:"split"`   // services that share the requests, instead of `service`. Each request is drawn by weight; default none
+	// conditions on parameters of the query. All must hold; default none
+	QueryParams []QueryParam `yaml:"queryParams"`
+	Cookies     []Cookie     `yaml:"cookies"` // conditions on cookies. All must hold; default none
+	// names, one of which the client must have sent in its TLS handshake: `api.example.com`, or `*.example.com` for all names
+	// below it; default every connection
+	ServerNames []string `yaml:"serverNames"`
+	// networks, one of which must contain the client's address, at most 1000. The client is the peer, or the address that a
+	// proxy in `proxy.trustedProxies` or a PROXY header names; default every client
+	Clients   []netip.Prefix `yaml:"clients"`
+	Listeners []string       `yaml:"listeners"` // names of listeners, one of which must have got the request; default every listener
+	Service   string         `yaml:"service"`   // id of the service that gets the requests. One of `service`, `split`, `redirect` and `response` is required; default none
+	Split     []Split        `yaml:"split"`     // services that share the requests, instead of `service`. Each request is drawn by weight; default none
 	// longest time from the end of the request to the end of the response, at least 1ms. After that time the client gets
 	// 504, or the response is cut. A tunnel (WebSocket) is not limited by it; default none
 	Timeout time.Duration `yaml:"timeout"`
@@ -287,6 +301,51 @@ type Route struct {
 	StreamTimeout *time.Duration `yaml:"streamTimeout"`
 	Retry         *Retry         `yaml:"retry"`  // when a request is sent again to another instance. All retries together are limited to 20 % of the requests in flight of the service, plus 3
 	HashOn        string         `yaml:"hashOn"` // key of the policies ring_hash and maglev: `client` (its address), `path` or `header:NAME`. A request without that header uses the client; default client
+	// changes of the request for the instance, after the route was chosen; default none
+	RequestHeaders HeaderEdits `yaml:"requestHeaders"`
+	// changes of every response of the route: those of instances, redirects, fixed responses, and errors of the proxy; default none
+	ResponseHeaders HeaderEdits `yaml:"responseHeaders"`
+	Rewrite         *Rewrite    `yaml:"rewrite"`  // host and path for the instance. Routing, the access log and X-Forwarded-Host keep those of the client; default none
+	Redirect        *Redirect   `yaml:"redirect"` // answer with another URL, instead of asking an instance; default none
+	Response        *Response   `yaml:"response"` // answer with a fixed response, instead of asking an instance; default none
+}
+
+// HeaderEdits change the headers of a request or of a response.
+type HeaderEdits struct {
+	Set    map[string]string `yaml:"set"`    // headers to write instead of those with the same name. Values may have variables such as `${client}`, see docs/routes.md; default none
+	Add    map[string]string `yaml:"add"`    // headers to write in addition to those with the same name; default none
+	Remove []string          `yaml:"remove"` // names of headers to remove; default none
+}
+
+// Rewrite changes host and path of a request for the instance.
+type Rewrite struct {
+	Host string `yaml:"host"` // Host header for the instance, with a port if it needs one; default that of the client
+	PathEdit
+}
+
+// PathEdit makes a path from the path of a request. At most one of path, prefix and regex is set.
+type PathEdit struct {
+	Path    string `yaml:"path"`    // whole path; default that of the client
+	Prefix  string `yaml:"prefix"`  // path that replaces `path.prefix` of the route. `/` removes the prefix; default none
+	Regex   string `yaml:"regex"`   // regular expression (RE2) for the whole path. A path that it does not match stays as it is; default none
+	Replace string `yaml:"replace"` // path that replaces what `regex` matches. `$1` or `${1}` is the first group, `$$` a dollar sign; default none
+}
+
+// Redirect answers with another URL.
+type Redirect struct {
+	Scheme string `yaml:"scheme"` // one of `http`, `https`; default that of the request
+	Host   string `yaml:"host"`   // host of the URL, without port; default that of the request
+	Port   int    `yaml:"port"`   // port of the URL, 1 to 65535. Without it, the URL has the port of the request, or that of its scheme if `scheme` or `host` is set; default none
+	PathEdit
+	Code int `yaml:"code"` // status of the response, one of 301, 302, 303, 307, 308; default 302
+}
+
+// Response is a response that the proxy sends itself.
+type Response struct {
+	Status  int               `yaml:"status"`  // status of the response, 200 to 599; required
+	Headers map[string]string `yaml:"headers"` // headers of the response, which may have variables. Without Content-Type, a body is text/plain; default none
+	Body    string            `yaml:"body"`    // body of the response, at most 65536 bytes; default none
+	File    string            `yaml:"file"`    // file with the body, at most 1 MiB, below the folder `proxy.pages` of each node. It is read when the configuration is applied; default none
 }
 
 // Path sets one of three ways to compare the path.
@@ -299,6 +358,20 @@ type Path struct {
 // Header is a condition on a request header. If only the name is set, the header must be present.
 type Header struct {
 	Name  string `yaml:"name"`  // name of the header, in any case; required
+	Exact string `yaml:"exact"` // whole value; default none
+	Regex string `yaml:"regex"` // regular expression (RE2) for the whole value, instead of `exact`; default none
+}
+
+// QueryParam is a condition on a parameter of the query. If only the name is set, the parameter must be present.
+type QueryParam struct {
+	Name  string `yaml:"name"`  // name of the parameter, without escapes, with regard to case. If it occurs more than once, the first value counts; required
+	Exact string `yaml:"exact"` // whole value, without escapes; default none
+	Regex string `yaml:"regex"` // regular expression (RE2) for the whole value, instead of `exact`; default none
+}
+
+// Cookie is a condition on a cookie. If only the name is set, the cookie must be present.
+type Cookie struct {
+	Name  string `yaml:"name"`  // name of the cookie, with regard to case; required
 	Exact string `yaml:"exact"` // whole value; default none
 	Regex string `yaml:"regex"` // regular expression (RE2) for the whole value, instead of `exact`; default none
 }
@@ -341,6 +414,17 @@ type Service struct {
 	// counts; default DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE
 	GRPCFailures []string `yaml:"grpcFailures"`
 	Strictness   string   `yaml:"strictness"` // one of `tolerant`, `strict`: with `strict`, a response that breaks HTTP but has one meaning becomes 502, see docs/http.md; default tolerant
+	// bodies of errors that the proxy sends for this service, instead of its own texts. Responses of instances stay as they
+	// are; default the texts of the proxy
+	ErrorPages []ErrorPage `yaml:"errorPages"`
+}
+
+// ErrorPage is the body of errors of the proxy. A client of gRPC gets a status of gRPC instead.
+type ErrorPage struct {
+	Statuses []int             `yaml:"statuses"` // statuses of the errors, each 400 to 599, at most once in a service; required
+	Headers  map[string]string `yaml:"headers"`  // headers of the response, which may have variables. Without Content-Type, a body is text/plain; default none
+	Body     string            `yaml:"body"`     // body of the response, at most 65536 bytes. Either `body` or `file` is required; default none
+	File     string            `yaml:"file"`     // file with the body, at most 1 MiB, below the folder `proxy.pages` of each node. It is read when the configuration is applied; default none
 }
 
 // Connections are the connections of a proxy to each instance of a service.
@@ -421,6 +505,9 @@ func (t *Traffic) fill(given func(path string) bool) {
 }
 
 func (r *Route) fill(path string, given func(string) bool) {
+	if r.Redirect != nil {
+		orDefault(&r.Redirect.Code, 302, given(path+".redirect.code"))
+	}
 	standard := DefaultRetry()
 	if r.Retry == nil {
 		r.Retry = &standard

@@ -11,6 +11,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
@@ -140,7 +141,7 @@ services:
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := Compile(d.Traffic, "1", func(string) *upstream.Service { return upstream.NewService("s") })
+	table, err := Compile(d.Traffic, "1", func(string) *upstream.Service { return upstream.NewService("s") }, Pages{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,7 @@ services:
 		if _, bad := r.Parse([]byte("GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n"), new(h1.Limits{}.WithDefaults())); bad != nil {
 			t.Fatal(bad)
 		}
-		route, ok := table.Routes.Match(&r)
+		route, ok := table.Routes.Match(&r, router.Peer{})
 		if !ok || route.StreamTimeout != stream {
 			t.Fatalf("%s: %+v", path, route)
 		}

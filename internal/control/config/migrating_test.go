@@ -18,7 +18,7 @@ const (
 // The smartlb files of the page about other proxies are valid, and every setting in them has an effect.
 func TestMigratedFilesAreValid(t *testing.T) {
 	files, _ := filepath.Glob(migratingExamples + "*.smartlb.yaml")
-	if len(files) != 4 {
+	if len(files) != 5 {
 		t.Fatalf("found %v", files)
 	}
 	for _, name := range files {
@@ -34,7 +34,7 @@ func TestMigratedFilesAreValid(t *testing.T) {
 		for _, w := range d.Warnings {
 			t.Errorf("%s: warning: %s", name, w)
 		}
-		if _, err := Compile(d.Traffic, "r", upstream.NewService); err != nil {
+		if _, err := Compile(d.Traffic, "r", upstream.NewService, Pages{}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -17,26 +17,26 @@ const (
 	maxAllRanges    = 1_000_000
 )
 
-// regex checks a pattern. It does not compile patterns that are too large.
-func (c *checker) regex(path, expr string) {
+// regex checks a pattern and reports whether it may be compiled. It does not compile patterns that are too large.
+func (c *checker) regex(path, expr string) (ok bool) {
 	if expr == "" {
-		return
+		return true
 	}
 	if c.patterns++; c.patterns > maxPatterns {
 		c.fail(path, "more than %d patterns in one document", maxPatterns)
-		return
+		return false
 	}
 	if c.programs > maxPrograms || c.ranges > maxAllRanges { // already reported; parsing one pattern takes up to 20 ms
-		return
+		return false
 	}
 	if len(expr) > maxPatternBytes {
 		c.fail(path, "longer than %d bytes", maxPatternBytes)
-		return
+		return false
 	}
 	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		c.fail(path, "%v", err)
-		return
+		return false
 	}
 	size := pattern.Measure(re)
 	c.programs += min(size.Steps, maxProgram+1)
@@ -50,7 +50,10 @@ func (c *checker) regex(path, expr string) {
 		c.fail(path, "the patterns together make programs of more than %d steps", maxPrograms)
 	case c.ranges > maxAllRanges:
 		c.fail(path, "the character classes of all patterns together have more than %d ranges", maxAllRanges)
+	default:
+		return true
 	}
+	return false
 }
 
 // mayBegin reports whether a text that matches the expression can begin with r. It returns true for an invalid

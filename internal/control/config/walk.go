@@ -136,7 +136,7 @@ func (w *walker) kind(n ast.Node, v reflect.Value, path string, depth int) {
 			w.fail(n, path, "want text, got %s", describe(n))
 			return
 		}
-		if strings.Contains(s, "${") && v.Type() != secretType && (!strings.HasSuffix(path, "regex") || variable.MatchString(s)) {
+		if strings.Contains(s, "${") && v.Type() != secretType && !mayHoldBraces(path, s) {
 			w.fail(n, path, "%q: variables are not replaced here; write the value (only secrets take ${env:NAME}, ${file:/path} and ${credential:NAME})", s)
 			return
 		}
@@ -165,6 +165,12 @@ func (w *walker) kind(n ast.Node, v reflect.Value, path string, depth int) {
 		}
 		v.SetBool(b.Value)
 	}
+}
+
+// mayHoldBraces reports whether "${" is no mistake in a text: in the body of a response, as the number of a group, and in
+// a regular expression.
+func mayHoldBraces(path, s string) bool {
+	return strings.HasSuffix(path, ".body") || (strings.HasSuffix(path, "regex") || strings.HasSuffix(path, ".replace")) && !variable.MatchString(s)
 }
 
 func (w *walker) duration(n ast.Node, v reflect.Value, path string) {
@@ -203,12 +209,14 @@ func (w *walker) stringMap(n ast.Node, v reflect.Value, path string) {
 		if w.mistakes.full() {
 			return
 		}
+		name := p.Key.GetToken().Value
+		w.at[join(path, name)] = p.Key.GetToken().Position.Line
 		value, ok := scalar(p.Value)
 		if !ok {
 			w.fail(p.Value, join(path, p.Key.String()), "want text, got %s", describe(p.Value))
 			continue
 		}
-		out.SetMapIndex(reflect.ValueOf(p.Key.GetToken().Value), reflect.ValueOf(value))
+		out.SetMapIndex(reflect.ValueOf(name), reflect.ValueOf(value))
 	}
 	v.Set(out)
 }

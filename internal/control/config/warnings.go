@@ -25,6 +25,7 @@ func (c *checker) warnings(t Traffic, given func(path string) bool) {
 	before, everyPath := map[string]string{}, everything(t.Routes)
 	underscores := len(t.Listeners) == 0 || slices.ContainsFunc(t.Listeners, func(l Listener) bool { return l.UnderscoreHeaders == "keep" })
 	reserved := ReservedHeaders(t.Listeners)
+	secure := len(t.Listeners) == 0 || slices.ContainsFunc(t.Listeners, func(l Listener) bool { return l.TLS != nil })
 	for i, r := range t.Routes {
 		path := fmt.Sprintf("routes[%d]", i)
 		hashed := policies[r.Service] != "" && hashes(policies[r.Service])
@@ -48,6 +49,9 @@ func (c *checker) warnings(t Traffic, given func(path string) bool) {
 		c.shadowed(path, r, before)
 		c.overruled(path, r, everyPath)
 		c.unmatched(path, r, underscores, reserved)
+		if len(r.ServerNames) > 0 && !secure {
+			c.warn(path+".serverNames", "never matches: no listener has TLS, so no client sends a server name")
+		}
 		c.splitTwice(path, r)
 	}
 	if len(t.Routes) == 0 && slices.ContainsFunc(t.Listeners, func(l Listener) bool { return !l.RedirectToHTTPS }) {
@@ -79,12 +83,7 @@ func hashes(policy string) bool { return policy == "ring_hash" || policy == "mag
 // shadowed warns about a route that never gets a request, because earlier routes have the same conditions. before is
 // kept between the routes of a document.
 func (c *checker) shadowed(path string, r Route, before map[string]string) {
-	headers := make([]string, len(r.Headers))
-	for i, h := range r.Headers {
-		headers[i] = fmt.Sprintf("%q=%q~%q", strings.ToLower(h.Name), h.Exact, h.Regex)
-	}
-	slices.Sort(headers)
-	conditions := fmt.Sprintf("%q %q", routedText(r.Path), headers)
+	conditions := fmt.Sprintf("%q %q", routedText(r.Path), conditionTexts(r))
 	hosts := hostsOf(r)
 	methods := slices.Compact(slices.Sorted(slices.Values(r.Methods)))
 	if len(methods) == 0 {
@@ -147,7 +146,7 @@ func everything(routes []Route) map[string]string {
 		default:
 			continue
 		}
-		if len(r.Methods) > 0 || len(r.Headers) > 0 {
+		if len(r.Methods) > 0 || len(conditionTexts(r)) > 0 {
 			continue
 		}
 		for _, h := range hostsOf(r) {

@@ -78,7 +78,7 @@ func TestRequestsWithoutRouteAreCounted(t *testing.T) {
 	x := NewExchange(1)
 	d.Begin(x, head{"GET", "/elsewhere"}, second)
 	d.End(x, second)
-	if n := d.Unrouted().Load().Requests[4]; n != 1 {
+	if n := d.Own().Traffic("").Load().Requests[4]; n != 1 {
 		t.Errorf("%d without a route, want 1", n)
 	}
 	if n := s.Traffic("r").Load().Requests; n != [upstream.StatusClasses]uint64{} {

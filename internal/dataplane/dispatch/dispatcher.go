@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
@@ -31,6 +32,7 @@ type Dispatcher struct {
 	cfg      Config
 	sample   uint64
 	table    atomic.Pointer[Table]
+	own      *upstream.Service // has neither an id nor instances
 	unrouted *upstream.Traffic
 }
 
@@ -39,11 +41,13 @@ func New(cfg Config) *Dispatcher {
 	if cfg.ConnectTimeout <= 0 {
 		cfg.ConnectTimeout = time.Second
 	}
-	return &Dispatcher{cfg: cfg, sample: uint64(min(max(cfg.Sample, 0), 1) * (1 << 53)), unrouted: upstream.NewTraffic("")}
+	own := upstream.NewService("")
+	return &Dispatcher{cfg: cfg, sample: uint64(min(max(cfg.Sample, 0), 1) * (1 << 53)), own: own, unrouted: own.Traffic("")}
 }
 
-// Unrouted counts the requests for which no route was found.
-func (d *Dispatcher) Unrouted() *upstream.Traffic { return d.unrouted }
+// Own returns the service without id and instances that counts requests for which there is no service: those of routes
+// that answer themselves, and those without a route.
+func (d *Dispatcher) Own() *upstream.Service { return d.own }
 
 // Swap replaces the routing. Requests in flight keep the table with which they began.
 func (d *Dispatcher) Swap(t *Table) { d.table.Store(t) }
@@ -59,14 +63,18 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	if x.table == nil {
 		return x.reply(503, CodeNoRoute, "no configuration has been loaded yet")
 	}
-	route, ok := x.table.Routes.Match(h)
+	route, ok := x.table.Routes.Match(h, router.Peer{Client: x.Client, ServerName: x.ServerName, Listener: x.Listener})
 	if !ok {
 		x.text = fmt.Appendf(x.text[:0], "no route matches %s %.100s%.200s; routes: %s", h.Method(), h.Host(), h.Path(), x.table.Names)
 		return x.reply(404, CodeNoRoute, string(x.text))
 	}
 	x.route = route
+	if status, code := route.answer(); code != "" {
+		x.traffic = cmp.Or(route.Traffic, d.unrouted)
+		return x.reply(status, code, "")
+	}
 	share := route.choose(x.rand.Uint64)
-	x.service, x.traffic, x.leg = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg)
+	x.service, x.traffic, x.leg, x.pages = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg), share.Pages
 	x.service.Active.Add(1)
 	x.idempotent = Idempotent(h.Method())
 	x.sampled = x.rand.Uint64()>>11 < d.sample
@@ -153,7 +161,7 @@ func (d *Dispatcher) brokeOff(x *Exchange, now int64) {
 }
 
 func (x *Exchange) reset(now int64) {
-	x.table, x.route, x.service = nil, nil, nil
+	x.table, x.route, x.service, x.pages = nil, nil, nil, nil
 	x.began, x.headAt, x.sentAt = now, 0, 0
 	x.n, x.status, x.code, x.failure = 0, 0, "", None
 	x.Sent, x.BytesIn, x.BytesOut, x.Tunnel = 0, 0, 0, false
@@ -344,7 +352,10 @@ func (x *Exchange) fill(now int64) {
 	r := &x.record
 	*r = Record{Status: x.status, Attempts: x.n, DurationNs: now - x.began, Failure: x.failure, Why: x.code}
 	if x.route != nil {
-		r.Route, r.Service = x.route.Name, x.service.ID
+		r.Route = x.route.Name
+	}
+	if x.service != nil {
+		r.Service = x.service.ID
 	}
 	if x.n > 0 {
 		a := &x.attempts[x.n-1]

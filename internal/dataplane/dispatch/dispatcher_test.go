@@ -20,6 +20,8 @@ func (h head) Method() []byte               { return []byte(h.method) }
 func (h head) Host() []byte                 { return []byte("example.com") }
 func (h head) Path() []byte                 { return []byte(h.path) }
 func (h head) Header(string) ([]byte, bool) { return nil, false }
+func (h head) Query() []byte                { return nil }
+func (h head) Cookie(string) ([]byte, bool) { return nil, false }
 
 const second = int64(time.Second)
 
@@ -250,6 +252,8 @@ func (f *fixed) Method() []byte               { return f.method }
 func (f *fixed) Host() []byte                 { return nil }
 func (f *fixed) Path() []byte                 { return f.path }
 func (f *fixed) Header(string) ([]byte, bool) { return nil, false }
+func (f *fixed) Query() []byte                { return nil }
+func (f *fixed) Cookie(string) ([]byte, bool) { return nil, false }
 
 func BenchmarkExchange(b *testing.B) {
 	d, _, _, _ := setup(b, 20, defaultRetry())

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -56,6 +57,8 @@ const (
 	CodeRouteTimeout    = "route-timeout"
 	CodeStopped         = "proxy-stopping"
 	CodeGRPCStatus      = "grpc-status"
+	CodeRedirect        = "redirect"       // the route answers with a redirect
+	CodeFixed           = "fixed-response" // the route answers with a fixed response
 )
 
 // Failure says why a try, or the passing on of its response, ended early.
@@ -108,11 +111,13 @@ type Outcome struct {
 // Exchange is the state of one request. The connection that owns it reuses it. The front end sets the exported fields
 // before Begin. It is not safe for concurrent use.
 type Exchange struct {
-	ID      []byte         // request id; must stay unchanged until End
-	Client  netip.Addr     // the peer, or the address that a trusted peer names
-	Explain bool           // the client may see the decision
-	Timeout time.Duration  // that the client asks for (grpc-timeout); 0: none. The route's timeout applies if it is shorter
-	Pin     *upstream.Live // instance to which this client's connection is bound (NTLM, Negotiate); nil: none
+	ID         []byte         // request id; must stay unchanged until End
+	Client     netip.Addr     // the peer, or the address that a trusted peer names
+	ServerName string         // that the client sent in its TLS handshake; empty: none
+	Listener   string         // name of the listener
+	Explain    bool           // the client may see the decision
+	Timeout    time.Duration  // that the client asks for (grpc-timeout); 0: none. The route's timeout applies if it is shorter
+	Pin        *upstream.Live // instance to which this client's connection is bound (NTLM, Negotiate); nil: none
 
 	// The front end sets these fields before End.
 	Shard             int   // of the counters: differs between connections
@@ -125,6 +130,7 @@ type Exchange struct {
 	service    *upstream.Service
 	traffic    *upstream.Traffic
 	leg        *Leg
+	pages      action.Pages
 	ask        upstream.Ask
 	ticket     upstream.Ticket
 	began      int64
@@ -142,6 +148,42 @@ type Exchange struct {
 	rand       rand.PCG
 	record     Record
 	text       []byte
+}
+
+// Route returns the name of the matched route, "" if there is none.
+func (x *Exchange) Route() string {
+	if x.route == nil {
+		return ""
+	}
+	return x.route.Name
+}
+
+// Actions returns what the matched route does to the exchange, nil if it does nothing.
+func (x *Exchange) Actions() *action.Actions {
+	if x.route == nil {
+		return nil
+	}
+	return x.route.Actions
+}
+
+// Page returns the page of the service for an error of the proxy, nil if there is none.
+func (x *Exchange) Page(status int) *action.Response { return x.pages[status] }
+
+// Service returns the id of the service of the exchange, "" if there is none.
+func (x *Exchange) Service() string {
+	if x.service == nil {
+		return ""
+	}
+	return x.service.ID
+}
+
+// Instance returns the id of the instance of the latest try, "" if there is none.
+func (x *Exchange) Instance() string {
+	if x.n == 0 {
+		return ""
+	}
+	a := &x.attempts[x.n-1]
+	return a.Pool.Members[a.Chosen].Instance
 }
 
 // NewExchange returns an exchange whose random numbers are generated from seed.

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
@@ -18,12 +19,26 @@ type Table struct {
 // Route is the destination of a matched request.
 type Route struct {
 	Name          string
-	Split         []Share       // at least one
+	Split         []Share       // at least one, none if the route answers by itself
 	Total         uint64        // sum of the weights
 	Timeout       time.Duration // for the whole exchange, 0 none
 	StreamTimeout time.Duration // between two pieces of a response body; 0: the proxy's default, below 0: none
 	Retry         Retry
 	HashOn        HashOn
+	Actions       *action.Actions   // nil: none
+	Traffic       *upstream.Traffic // counts the requests of a route that answers itself
+}
+
+// answer returns the code of a route that answers without an instance, "" for another one.
+func (r *Route) answer() (status int, code string) {
+	switch a := r.Actions; {
+	case a == nil:
+	case a.Redirect != nil:
+		return a.Redirect.Status, CodeRedirect
+	case a.Answer != nil:
+		return a.Answer.Status, CodeFixed
+	}
+	return 0, ""
 }
 
 // Share is one part of a split.
@@ -31,6 +46,7 @@ type Share struct {
 	Service *upstream.Service
 	Weight  uint64
 	Leg     *Leg              // how its instances are spoken to; nil: HTTP/1.1 with the defaults
+	Pages   action.Pages      // instead of the texts of the proxy's errors
 	Traffic *upstream.Traffic // counts the requests; nil: they are not counted
 }
 

@@ -12,7 +12,11 @@ func (r *Request) AppendHead(dst []byte, drop Kinds) []byte {
 	dst = r.AppendTarget(dst)
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, r.host...)
-	dst = append(dst, "\r\n"...)
+	return r.appendRest(append(dst, "\r\n"...), drop)
+}
+
+// appendRest appends the fields and the framing.
+func (r *Request) appendRest(dst []byte, drop Kinds) []byte {
 	drop |= 1<<Underscore | 1<<Alias
 	if r.hops > 0 {
 		drop |= 1 << MaxForwards
@@ -46,7 +50,11 @@ func AppendUpgrade(dst, protocol []byte) []byte {
 
 // AppendTarget appends the path and the query as they are forwarded.
 func (r *Request) AppendTarget(dst []byte) []byte {
-	dst = append(dst, r.forward...)
+	return r.appendQuery(append(dst, r.forward...))
+}
+
+// appendQuery appends the query with its question mark, if there is one.
+func (r *Request) appendQuery(dst []byte) []byte {
 	if r.query != nil {
 		dst = append(dst, '?')
 		dst = append(dst, r.query...)

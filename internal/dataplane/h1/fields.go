@@ -31,6 +31,7 @@ const (
 	Date
 	TransportSecurity // Strict-Transport-Security
 	Reserved          // named by Limits.Reserved
+	Removed           // by Remove
 )
 
 // Kinds is a set of Kind.
@@ -47,7 +48,7 @@ func Set(kinds ...Kind) (s Kinds) {
 // hopByHop fields are never forwarded unchanged. They either end at the proxy (RFC 9110 §7.6.1) or the proxy writes
 // them again from the parsed value.
 const hopByHop Kinds = 1<<Host | 1<<ContentLength | 1<<TransferEncoding | 1<<Connection |
-	1<<Hop | 1<<Upgrade | 1<<Expect | 1<<Explain | 1<<Named | 1<<Reserved
+	1<<Hop | 1<<Upgrade | 1<<Expect | 1<<Explain | 1<<Named | 1<<Reserved | 1<<Removed
 
 // kindOf returns the kind of a valid field name.
 func kindOf(name []byte) Kind {

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"testing"
 
+	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
@@ -18,10 +19,25 @@ import (
 func TestSteadyStateAllocatesNothing(t *testing.T) {
 	small := "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 	chunked := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
-	for name, tc := range map[string]struct{ request, reply string }{
-		"GET":     {"GET /users/1?a=b HTTP/1.1\r\nHost: api.example.com\r\nAccept: */*\r\nUser-Agent: test\r\n\r\n", small},
-		"POST":    {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 5\r\n\r\nhello", small},
-		"chunked": {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", chunked},
+	prefix, err := action.NewPrefixPath("/users", "/v2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	edits := &action.Actions{
+		Request:  headersOf(t, []string{"X-Client: ${client}", "X-Route: ${route} ${instance}"}, nil, []string{"User-Agent"}),
+		Response: headersOf(t, []string{"X-Frame-Options: DENY"}, nil, []string{"Server"}), Rewrite: &action.Rewrite{Host: "inner", Path: prefix},
+	}
+	get := "GET /users/1?a=b HTTP/1.1\r\nHost: api.example.com\r\nAccept: */*\r\nUser-Agent: test\r\n\r\n"
+	for name, tc := range map[string]struct {
+		request, reply string
+		actions        *action.Actions
+	}{
+		"GET":      {get, small, nil},
+		"POST":     {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 5\r\n\r\nhello", small, nil},
+		"chunked":  {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", chunked, nil},
+		"edits":    {get, small, edits},
+		"redirect": {get, small, &action.Actions{Redirect: &action.Redirect{Status: 308, Scheme: "https", Path: prefix}}},
+		"fixed":    {get, small, &action.Actions{Answer: &action.Response{Status: 200, Body: []byte("ok"), Headers: headersOf(t, []string{"X-Client: ${client}"}, nil, nil)}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, _ := raw(t, func(s *upstreamtest.Session) {
@@ -34,7 +50,9 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 						return
 					}
 				}
-			}, func(c *Config, _ *dispatch.Route) { c.AccessLog, c.Challenges = io.Discard, new(certs.Challenges) })
+			}, func(c *Config, r *dispatch.Route) {
+				c.AccessLog, c.Challenges, r.Actions = io.Discard, new(certs.Challenges), tc.actions
+			})
 			conn := b.dial()
 			defer conn.Close()
 			buf, request := make([]byte, 4096), []byte(tc.request)

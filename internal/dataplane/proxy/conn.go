@@ -23,6 +23,7 @@ type conn struct {
 	stream  *h2.Stream              // a request of HTTP/2; nil: a connection
 	session atomic.Pointer[session] // a connection of HTTP/2; nil: of HTTP/1.1, or a stream
 	cert    clientCert              // of the client, verified
+	sni     string                  // server name that the client sent in its TLS handshake
 	in      lease                   // received from the client and not yet processed
 	peer    netip.Addr              // of the socket, or the client that a PROXY header names
 	target  *netip.AddrPort         // to which the client connected, as a PROXY header says; nil: the address of the socket
@@ -228,6 +229,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	}
 	if len(e.req.Host()) == 0 { // HTTP/1.0 without Host: use the local address to which the client connected
 		e.req.SetHost([]byte(c.localHost()))
+		e.noHost = true
 	}
 	if e.req.Dropped > 0 {
 		c.p.count.underscores.Add(uint64(e.req.Dropped))
@@ -242,11 +244,12 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	}
 	c.p.count.shard[c.shard].requests.Add(1)
 	e.readGRPC()
-	e.x.ID, e.x.Client, e.x.Explain = e.id, e.client, c.explain && e.wantsExplain()
+	e.x.ID, e.x.Client, e.x.ServerName, e.x.Listener, e.x.Explain = e.id, e.client, c.sni, e.set.Name, c.explain && e.wantsExplain()
 	if c.pinned != nil && c.pinned.bound {
 		e.x.Pin = c.pinned.live
 	}
 	v := c.p.d.Begin(e.x, &e.req, c.now)
+	e.actions = e.x.Actions()
 	var u *upstreamConn
 	for v.Action == dispatch.Forward {
 		var o dispatch.Outcome
@@ -265,12 +268,9 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	c.now = c.p.cfg.Now()
 	e.x.Shard, e.x.Sent, e.x.BytesIn, e.x.BytesOut, e.x.Tunnel = c.shard, cmp.Or(e.status, e.switched), e.taken, e.sent, e.switched != 0
 	rec := c.p.d.End(e.x, c.now)
-	status, why := rec.Status, rec.Why
-	switch {
-	case e.status != 0:
-		status, why = e.status, e.why
-	case e.switched != 0:
-		status = e.switched
+	status, why := cmp.Or(e.x.Sent, rec.Status), rec.Why
+	if e.status != 0 {
+		why = e.why
 	}
 	c.logLine(e, rec, status, why)
 	if !keep && c.mayHaveUnread(e) {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
@@ -46,6 +47,11 @@ type exchange struct {
 	tolerant   bool          // the response body is read tolerantly
 	pumping    bool          // pump was started for this request
 	pump       pump
+
+	actions *action.Actions // of the route; nil: none
+	values  action.Values   // of the variables in headers of the route
+	value   []byte          // a value or path that the route makes
+	noHost  bool            // the client named no host (HTTP/1.0)
 
 	line   []byte // of the access log
 	second int64  // of stamp
@@ -89,6 +95,7 @@ func (e *exchange) reset() {
 	e.client = netip.Addr{}
 	e.x.Explain, e.x.Pin, e.x.Timeout = false, nil, 0
 	e.grpc = false
+	e.actions, e.noHost = nil, false
 	e.pump.sentAt.Store(0)
 }
 

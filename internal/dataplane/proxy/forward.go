@@ -94,13 +94,18 @@ var (
 	untrusted = ours | h1.Set(h1.Forwarded)
 )
 
-// buildRequest writes the request for the instance: the head and the part of the body that is in the client's buffer.
-func (c *conn) buildRequest(e *exchange) {
+// buildRequest writes the request for the instance: the head and the part of the body that is in the client's buffer. It
+// returns false if the route makes no valid path of the request's path.
+func (c *conn) buildRequest(e *exchange) bool {
 	drop := untrusted
 	if c.trusted {
 		drop = ours
 	}
-	out := c.appendClientCert(e.req.AppendHead(e.out[:0], drop), e)
+	out, ok := c.appendHead(e, drop)
+	if !ok {
+		return false
+	}
+	out = c.appendClientCert(out, e)
 	out = append(out, "X-Forwarded-For: "...)
 	if c.trusted {
 		out = e.appendJoined(out, h1.ForwardedFor)
@@ -142,6 +147,7 @@ func (c *conn) buildRequest(e *exchange) {
 		out = append(out, e.first...)
 	}
 	e.out = out
+	return true
 }
 
 // scheme returns the scheme by which the client connected.

@@ -14,12 +14,14 @@ import (
 // gRPC status codes (https://grpc.github.io/grpc/core/md_doc_statuscodes.html).
 const (
 	grpcCancelled         = 1
+	grpcUnknown           = 2
 	grpcDeadlineExceeded  = 4
 	grpcPermissionDenied  = 7
 	grpcResourceExhausted = 8
 	grpcUnimplemented     = 12
 	grpcInternal          = 13
 	grpcUnavailable       = 14
+	grpcUnauthenticated   = 16
 )
 
 // readGRPC notes whether the request is one of gRPC, and the time that its client gives it.
@@ -91,11 +93,16 @@ func trailer(lines []byte, name string) ([]byte, bool) {
 	return nil, false
 }
 
-// grpcStatus converts the status of a reply of the proxy.
+// grpcStatus converts the status of a reply of the proxy. A redirect, and a fixed response that is no error, are UNKNOWN: a
+// client of gRPC can use neither.
 func grpcStatus(status int, code string) int {
 	switch {
 	case code == dispatch.CodeClientGone:
 		return grpcCancelled
+	case status < 400:
+		return grpcUnknown
+	case status == 401:
+		return grpcUnauthenticated
 	case status == 504 || status == 408:
 		return grpcDeadlineExceeded
 	case status == 404 || status == 501:
@@ -104,7 +111,7 @@ func grpcStatus(status int, code string) int {
 		return grpcPermissionDenied
 	case status == 413 || status == 431 || status == 414:
 		return grpcResourceExhausted
-	case status >= 500:
+	case status >= 500, status == 429:
 		return grpcUnavailable
 	}
 	return grpcInternal
@@ -117,7 +124,7 @@ func (e *exchange) ownGRPC(c *conn, r own) {
 	out = appendNumber(out, "grpc-status", grpcStatus(r.status, r.code))
 	out = h2.AppendField(out, "grpc-message", grpcMessage("smartlb: "+strconv.Itoa(r.status)+" "+r.code+": "+r.text))
 	out = h2.AppendField(out, "date", e.date)
-	e.endBlock(c, out)
+	e.endBlock(c, c.appendFieldEdits(out, e))
 }
 
 // grpcMessage escapes a text for grpc-message: bytes outside of printable ASCII, and '%'.

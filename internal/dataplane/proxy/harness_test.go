@@ -217,7 +217,7 @@ func (b *bench) countsAgreeWithLog() {
 		out += e.BytesOut
 	}
 	routed := b.service.Traffic("all").Load()
-	counted[0], counted[1] = b.d.Unrouted().Load().Requests, routed.Requests
+	counted[0], counted[1] = b.d.Own().Traffic("").Load().Requests, routed.Requests
 	for class, n := range stats.Own {
 		counted[0][class] += n
 	}

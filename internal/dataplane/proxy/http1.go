@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 
+	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
@@ -18,7 +19,7 @@ func (h1Front) head(c *conn, e *exchange, keep bool) bool {
 	if endless && !e.chunked {
 		keep = false // the end of the connection is the end of the body
 	}
-	out := res.AppendHead(e.out[:0], c.responseDrop())
+	out := c.appendEdits(res.AppendHead(e.out[:0], c.responseDrop()), e)
 	switch {
 	case e.chunked:
 		out = h1.AppendChunkedField(out)
@@ -45,7 +46,7 @@ func (h1Front) switched(c *conn, e *exchange) int {
 			out = append(append(out, value...), "\r\n"...)
 		}
 	}
-	out = h1.AppendUpgrade(out, e.req.Upgrade())
+	out = h1.AppendUpgrade(c.appendEdits(out, e), e.req.Upgrade())
 	if e.req.WebSocket { // acceptsUpgrade compared the value of an instance of HTTP/1.1; one of HTTP/2 gives none
 		out = append(out, "Sec-WebSocket-Accept: "...)
 		out = append(out, e.webSocketAccept()...)
@@ -62,15 +63,19 @@ func (h1Front) own(c *conn, e *exchange, r own) {
 	e.chunked = false
 	out := h1.AppendStatusLine(e.out[:0], r.status, []byte(http.StatusText(r.status)))
 	out = appendDate(out, c, e)
-	if r.location != nil {
+	switch {
+	case r.location != nil:
 		out = append(append(append(out, "Location: "...), r.location...), "\r\n"...)
-	} else {
+	case r.length > 0 && r.writes(e, "content-type"):
 		out = append(out, "Content-Type: "+ownType+"\r\n"...)
 	}
-	out = h1.AppendLength(out, int64(r.length))
-	if r.status == http.StatusServiceUnavailable {
+	if action.HasLength(r.status) {
+		out = h1.AppendLength(out, int64(r.length))
+	}
+	if r.status == http.StatusServiceUnavailable && r.writes(e, "retry-after") {
 		out = append(out, "Retry-After: 1\r\n"...)
 	}
+	out = c.appendEdits(c.appendLines(out, e, r.fields, e.edits()), e)
 	e.out = appendOurs(out, c, e, r.keep)
 }
 
@@ -107,6 +112,11 @@ func (h1Front) more(c *conn, e *exchange, space []byte, n int, last bool) error 
 		return err
 	}
 	return nil
+}
+
+func (h1Front) plain(c *conn, data []byte, _ bool) error {
+	_, err := c.link.write(data)
+	return err
 }
 
 // appendLastChunk ends a chunked body, with the trailers if the client accepts them.

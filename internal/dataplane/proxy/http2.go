@@ -3,6 +3,7 @@ package proxy
 import (
 	"strconv"
 
+	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/h2"
 )
@@ -14,7 +15,7 @@ var _ front = h2Front{}
 
 func (h2Front) head(c *conn, e *exchange, keep bool) bool {
 	res := &e.res
-	out := appendFields(h2.AppendStatus(e.out[:0], res.Status), c, res)
+	out := c.appendFieldEdits(appendFields(h2.AppendStatus(e.out[:0], res.Status), c, res), e)
 	if res.Body == h1.ByLength || res.Body == h1.NoBody && res.Length >= 0 && res.Status != 204 {
 		out = appendNumber(out, "content-length", int(res.Length))
 	}
@@ -60,7 +61,7 @@ func (h2Front) switched(c *conn, e *exchange) int {
 			out = h2.AppendField(out, name, value)
 		}
 	}
-	e.endBlock(c, out)
+	e.endBlock(c, c.appendFieldEdits(out, e))
 	return 200
 }
 
@@ -72,15 +73,19 @@ func (h2Front) own(c *conn, e *exchange, r own) {
 	}
 	out := h2.AppendStatus(e.out[:0], r.status)
 	out = h2.AppendField(out, "date", e.date)
-	if r.location != nil {
+	switch {
+	case r.location != nil:
 		out = h2.AppendField(out, "location", r.location)
-	} else {
+	case r.length > 0 && r.writes(e, "content-type"):
 		out = h2.AppendField(out, "content-type", ownType)
 	}
-	out = appendNumber(out, "content-length", r.length)
-	if r.status == 503 {
+	if action.HasLength(r.status) {
+		out = appendNumber(out, "content-length", r.length)
+	}
+	if r.status == 503 && r.writes(e, "retry-after") {
 		out = h2.AppendField(out, "retry-after", "1")
 	}
+	out = c.appendFieldEdits(c.appendFieldsOf(out, e, r.fields, e.edits()), e)
 	e.endBlock(c, out)
 }
 
@@ -92,6 +97,11 @@ func (h2Front) flush(c *conn, e *exchange, last bool) error {
 
 func (h2Front) more(c *conn, e *exchange, space []byte, n int, last bool) error {
 	return c.sendEnd(e, nil, space[bodyRoom:bodyRoom+n], last)
+}
+
+func (h2Front) plain(c *conn, data []byte, last bool) error {
+	_, err := c.stream.Write(nil, data, last)
+	return err
 }
 
 // sendEnd sends a header block (nil: none), body bytes, and, if they are the last ones, the trailers.

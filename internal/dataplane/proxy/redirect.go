@@ -35,11 +35,7 @@ func (c *conn) redirect(e *exchange, port int) (keep bool) {
 	}
 	c.countOwn(status)
 	e.line = appendURL(e.line[:0], host, port, &e.req)
-	c.front.own(c, e, own{status: status, keep: keep, location: e.line})
-	c.front.first(e, nil, true)
-	c.watch.arm(c.now+int64(c.settings().body), wakeClient)
-	err := c.front.flush(c, e, true)
-	keep = c.watch.disarm() == 0 && err == nil && keep
+	keep = c.sendOwn(e, own{status: status, keep: keep, location: e.line}, nil)
 	c.logLine(e, nil, status, "redirect-to-https")
 	if !keep && c.mayHaveUnread(e) {
 		c.linger()

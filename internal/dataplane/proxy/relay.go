@@ -18,6 +18,9 @@ const bodyRoom = 32
 func (c *conn) relay(e *exchange, u *upstreamConn, v dispatch.Verdict) (keep bool) {
 	deadline := v.Deadline
 	res := &e.res
+	if edits := e.edits(); edits != nil {
+		res.Remove(edits.Dropped(), false)
+	}
 	if u.switches(res.Status) {
 		c.tunnel(e, u)
 		return false

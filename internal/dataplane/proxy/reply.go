@@ -44,6 +44,16 @@ func (c *conn) answer(e *exchange, v dispatch.Verdict) (keep bool) {
 	if status == 499 || code == dispatch.CodeStopped { // no client is there to read it
 		return false
 	}
+	switch {
+	case e.status != 0:
+	case code == dispatch.CodeRedirect:
+		return c.answerRedirect(e, e.actions.Redirect)
+	case code == dispatch.CodeFixed:
+		return c.answerFixed(e, e.actions.Answer)
+	}
+	if page := e.x.Page(status); page != nil {
+		return c.sendOwn(e, own{status: status, length: len(page.Body), code: code, text: text, fields: page.Headers, keep: c.mayKeep(e)}, page.Body)
+	}
 	return c.reply(e, status, code, text, c.mayKeep(e))
 }
 
@@ -60,13 +70,34 @@ func (c *conn) reply(e *exchange, status int, code, text string, keep bool) bool
 	body = append(body, e.id...)
 	body = append(body, '\n')
 	e.line = body
-	c.front.own(c, e, own{status: status, length: len(body), code: code, text: text, keep: keep})
+	return c.sendOwn(e, own{status: status, length: len(body), code: code, text: text, keep: keep}, body)
+}
+
+// ownPiece limits what is copied of the body of a reply: bodies of routes may have 1 MiB, and many clients may read slowly.
+const ownPiece = 16 << 10
+
+// sendOwn sends a reply of the proxy. It reports whether the connection stays open.
+func (c *conn) sendOwn(e *exchange, r own, body []byte) bool {
+	c.front.own(c, e, r)
 	if e.req.IsHead() || e.grpc && c.stream != nil {
 		body = nil
 	}
-	c.front.first(e, body, true)
-	e.sent = int64(len(body))
+	piece, rest := cutPiece(body)
+	c.front.first(e, piece, len(rest) == 0)
+	e.sent = int64(len(piece))
 	c.watch.arm(c.now+int64(c.settings().body), wakeClient)
-	err := c.front.flush(c, e, true)
-	return c.watch.disarm() == 0 && err == nil && keep
+	err := c.front.flush(c, e, len(rest) == 0)
+	for err == nil && len(rest) > 0 {
+		piece, rest = cutPiece(rest)
+		c.watch.push(c.p.cfg.Now() + int64(c.settings().body))
+		if err = c.front.plain(c, piece, len(rest) == 0); err == nil {
+			e.sent += int64(len(piece))
+		}
+	}
+	return c.watch.disarm() == 0 && err == nil && r.keep
+}
+
+func cutPiece(body []byte) (piece, rest []byte) {
+	n := min(len(body), ownPiece)
+	return body[:n], body[n:]
 }

@@ -223,7 +223,8 @@ func (c *conn) handshake(s *secure) bool {
 		return false
 	}
 	if how == HandshakeDone {
-		c.cert = clientCertOf(s.conn.ConnectionState())
+		st := s.conn.ConnectionState()
+		c.cert, c.sni = clientCertOf(st), st.ServerName
 		return true
 	}
 	if how == HandshakePlainHTTP {

@@ -121,7 +121,7 @@ func (s *session) open(stream *h2.Stream, head []byte, tooLarge bool) {
 	up := s.c
 	c := &conn{
 		p: up.p, l: up.l, wire: up.wire, link: streamLink{stream}, front: h2Front{}, stream: stream, secure: up.secure,
-		in: lease{pool: up.p.small}, peer: up.peer, port: up.port, target: up.target, cert: up.cert, trusted: up.trusted, explain: up.explain, shard: up.shard, now: up.p.cfg.Now(),
+		in: lease{pool: up.p.small}, peer: up.peer, port: up.port, target: up.target, cert: up.cert, sni: up.sni, trusted: up.trusted, explain: up.explain, shard: up.shard, now: up.p.cfg.Now(),
 	}
 	room := c.in.room()
 	if len(head) > len(room) {

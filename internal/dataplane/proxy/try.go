@@ -32,7 +32,10 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 		return nil, o
 	}
 	e.leg = v.Leg
-	c.buildRequest(e)
+	if !c.buildRequest(e) {
+		o.Failure = c.blameClient(e, badRewrite)
+		return nil, o
+	}
 	pool := c.p.pools.of(v.Live, c.p.kindOf(v))
 	resent, refused := false, 0
 	for {

@@ -4,73 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"sort"
 	"strings"
 )
-
-// Head is the part of a request that a rule can use. Host may have a port and upper-case letters. Path is canonical and
-// starts with '/'.
-type Head interface {
-	Method() []byte
-	Host() []byte
-	Path() []byte
-	Header(name string) (value []byte, ok bool)
-}
-
-// PathKind says how a rule compares the path.
-type PathKind uint8
-
-// The kinds, most specific first.
-const (
-	Exact  PathKind = iota // the whole path
-	Regex                  // RE2, must match the whole path
-	Prefix                 // whole path elements: /users matches /users and /users/1, not /usersx
-)
-
-// Header is one condition on a request header. Name is compared without regard to case. If Value and Pattern are both
-// empty, the header only has to be present.
-type Header struct {
-	Name    string
-	Value   string // exact
-	Pattern string // RE2, whole value
-}
-
-// Rule maps matching requests to Value.
-type Rule[T any] struct {
-	Name    string
-	Hosts   []string // exact or *.example.com; empty: any
-	Kind    PathKind
-	Path    string   // empty: prefix /
-	Methods []string // empty: any
-	Headers []Header // all must match
-	Value   T
-}
-
-type header struct {
-	name    string
-	value   []byte
-	pattern *regexp.Regexp
-}
-
-type rule[T any] struct {
-	methods []string
-	headers []header
-	order   int
-	value   T
-}
-
-type regexRule[T any] struct {
-	pattern *regexp.Regexp
-	source  string
-	rule    *rule[T]
-}
 
 // paths are the rules of one host pattern.
 type paths[T any] struct {
 	exact    map[string][]*rule[T]
-	regex    []regexRule[T]
+	regex    []*rule[T]
 	prefix   map[string][]*rule[T] // without trailing slash; "" is /
 	longest  int
 	nonempty bool
@@ -81,14 +22,14 @@ type Table[T any] struct {
 	hosts    map[string]*paths[T] // exact host
 	suffixes map[string]*paths[T] // "*.example.com" under ".example.com"
 	any      paths[T]
-	rules    int
+	rules    []*rule[T] // in the order of the document
 }
 
 const maxHost = 255 // RFC 1035 §2.3.4
 
 // Compile builds a table. It reports all mistakes, each with the name of its rule.
 func Compile[T any](rules []Rule[T]) (*Table[T], error) {
-	t := &Table[T]{hosts: map[string]*paths[T]{}, suffixes: map[string]*paths[T]{}, rules: len(rules)}
+	t := &Table[T]{hosts: map[string]*paths[T]{}, suffixes: map[string]*paths[T]{}}
 	var errs []error
 	for i, r := range rules {
 		compiled, err := compileRule(r, i)
@@ -96,10 +37,9 @@ func Compile[T any](rules []Rule[T]) (*Table[T], error) {
 			errs = append(errs, fmt.Errorf("route %q: %w", r.Name, err))
 			continue
 		}
+		t.rules = append(t.rules, compiled)
 		for _, p := range t.pathsOf(r.Hosts, &errs, r.Name) {
-			if err := p.add(r.Kind, r.Path, compiled); err != nil {
-				errs = append(errs, fmt.Errorf("route %q: %w", r.Name, err))
-			}
+			p.add(compiled)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -116,28 +56,7 @@ func Compile[T any](rules []Rule[T]) (*Table[T], error) {
 }
 
 // Len returns the number of rules.
-func (t *Table[T]) Len() int { return t.rules }
-
-func compileRule[T any](r Rule[T], order int) (*rule[T], error) {
-	c := &rule[T]{methods: r.Methods, order: order, value: r.Value}
-	for _, h := range r.Headers {
-		switch {
-		case h.Name == "":
-			return nil, errors.New("header rule without a name")
-		case h.Value != "" && h.Pattern != "":
-			return nil, fmt.Errorf("header %s: exact and regex exclude each other", h.Name)
-		case h.Pattern != "":
-			re, err := regexp.Compile("^(?:" + h.Pattern + ")$")
-			if err != nil {
-				return nil, fmt.Errorf("header %s: %w", h.Name, err)
-			}
-			c.headers = append(c.headers, header{name: h.Name, pattern: re})
-		default:
-			c.headers = append(c.headers, header{name: h.Name, value: []byte(h.Value)})
-		}
-	}
-	return c, nil
-}
+func (t *Table[T]) Len() int { return len(t.rules) }
 
 func (t *Table[T]) pathsOf(hosts []string, errs *[]error, name string) []*paths[T] {
 	if len(hosts) == 0 {
@@ -145,14 +64,14 @@ func (t *Table[T]) pathsOf(hosts []string, errs *[]error, name string) []*paths[
 	}
 	var out []*paths[T]
 	for _, h := range hosts {
-		h = strings.TrimSuffix(strings.ToLower(h), ".") // as normalHost returns it
+		h = canonicalHost(h)
+		if !validHost(h) {
+			*errs = append(*errs, fmt.Errorf("route %q: host %q: want a name like api.example.com or *.example.com, without port", name, h))
+			continue
+		}
 		into, key := t.hosts, h
 		if rest, wild := strings.CutPrefix(h, "*"); wild {
 			into, key = t.suffixes, rest
-		}
-		if key == "" || len(h) > maxHost || strings.ContainsAny(key, "*/:@ ") || (h[0] == '*' && key[0] != '.') {
-			*errs = append(*errs, fmt.Errorf("route %q: host %q: want a name like api.example.com or *.example.com, without port", name, h))
-			continue
 		}
 		p := into[key]
 		if p == nil {
@@ -164,98 +83,97 @@ func (t *Table[T]) pathsOf(hosts []string, errs *[]error, name string) []*paths[
 	return out
 }
 
-func (p *paths[T]) add(kind PathKind, path string, r *rule[T]) error {
+// canonicalHost returns a host pattern as normalHost returns a host.
+func canonicalHost(h string) string { return strings.TrimSuffix(strings.ToLower(h), ".") }
+
+// validHost accepts api.example.com and *.example.com.
+func validHost(h string) bool {
+	key, wild := strings.CutPrefix(h, "*")
+	return key != "" && len(h) <= maxHost && !strings.ContainsAny(key, "*/:@ ") && (!wild || key[0] == '.')
+}
+
+func (p *paths[T]) add(r *rule[T]) {
 	p.nonempty = true
-	if path == "" {
-		kind, path = Prefix, "/"
-	}
-	if path[0] != '/' && kind != Regex {
-		return fmt.Errorf("path %q: must start with /", path)
-	}
-	switch kind {
+	switch r.kind {
 	case Exact:
 		if p.exact == nil {
 			p.exact = map[string][]*rule[T]{}
 		}
-		p.exact[path] = append(p.exact[path], r)
+		p.exact[r.path] = append(p.exact[r.path], r)
 	case Regex:
-		re, err := regexp.Compile("^(?:" + path + ")$")
-		if err != nil {
-			return fmt.Errorf("path: %w", err)
-		}
-		p.regex = append(p.regex, regexRule[T]{pattern: re, source: path, rule: r})
+		p.regex = append(p.regex, r)
 	case Prefix:
-		path = strings.TrimRight(path, "/")
 		if p.prefix == nil {
 			p.prefix = map[string][]*rule[T]{}
 		}
-		p.prefix[path] = append(p.prefix[path], r)
-		p.longest = max(p.longest, len(path))
-	default:
-		return fmt.Errorf("path kind %d unknown", kind)
+		p.prefix[r.path] = append(p.prefix[r.path], r)
+		p.longest = max(p.longest, len(r.path))
 	}
-	return nil
 }
 
-// sort orders rules with equal paths: first rules with a method match, then rules with more headers, then the
-// document's order. It orders the regular expressions by length.
+// sort orders rules with equal paths, and the regular expressions by length.
 func (p *paths[T]) sort() {
 	for _, set := range []map[string][]*rule[T]{p.exact, p.prefix} {
 		for _, rules := range set {
 			slices.SortFunc(rules, compare[T])
 		}
 	}
-	sort.SliceStable(p.regex, func(i, j int) bool {
-		a, b := p.regex[i], p.regex[j]
-		if len(a.source) != len(b.source) {
-			return len(a.source) > len(b.source)
-		}
-		return compare(a.rule, b.rule) < 0
-	})
+	slices.SortFunc(p.regex, comparePaths[T])
 }
 
-func compare[T any](a, b *rule[T]) int {
-	if am, bm := len(a.methods) > 0, len(b.methods) > 0; am != bm {
-		if am {
-			return -1
-		}
-		return 1
+// comparePaths orders the rules of one host: exact paths, then regular expressions, the longest first, then prefixes, the
+// longest first, then as compare does.
+func comparePaths[T any](a, b *rule[T]) int {
+	switch {
+	case a.kind != b.kind:
+		return int(a.kind) - int(b.kind)
+	case a.kind != Exact && len(a.path) != len(b.path):
+		return len(b.path) - len(a.path)
 	}
-	if d := len(b.headers) - len(a.headers); d != 0 {
-		return d
-	}
-	return a.order - b.order
+	return compare(a, b)
 }
 
 // Match returns the value of the best rule for a request.
-func (t *Table[T]) Match(h Head) (value T, ok bool) {
+func (t *Table[T]) Match(h Head, from Peer) (value T, ok bool) {
+	if r := t.find(h, from); r != nil {
+		return r.value, true
+	}
+	return value, false
+}
+
+func (t *Table[T]) find(h Head, from Peer) *rule[T] {
 	if len(t.hosts) > 0 || len(t.suffixes) > 0 {
 		var space [maxHost]byte
 		host := normalHost(space[:0], h.Host())
 		if p := t.hosts[string(host)]; p != nil {
-			if r := p.match(h); r != nil {
-				return r.value, true
+			if r := p.match(h, from); r != nil {
+				return r
 			}
 		}
-		if len(t.suffixes) > 0 {
-			for rest := host; ; {
-				dot := bytes.IndexByte(rest, '.')
-				if dot < 0 {
-					break
-				}
-				if p := t.suffixes[string(rest[dot:])]; p != nil && dot > 0 {
-					if r := p.match(h); r != nil {
-						return r.value, true
-					}
-				}
-				rest = rest[dot+1:]
-			}
+		if r := t.findSuffix(host, h, from); r != nil {
+			return r
 		}
 	}
-	if r := t.any.match(h); r != nil {
-		return r.value, true
+	return t.any.match(h, from)
+}
+
+// findSuffix looks among the wildcards, the longest first.
+func (t *Table[T]) findSuffix(host []byte, h Head, from Peer) *rule[T] {
+	if len(t.suffixes) == 0 {
+		return nil
 	}
-	return value, false
+	for rest := host; ; {
+		dot := bytes.IndexByte(rest, '.')
+		if dot < 0 {
+			return nil
+		}
+		if p := t.suffixes[string(rest[dot:])]; p != nil && dot > 0 {
+			if r := p.match(h, from); r != nil {
+				return r
+			}
+		}
+		rest = rest[dot+1:]
+	}
 }
 
 // normalHost converts to lower case and removes the port and a trailing dot. A host longer than a DNS name matches only
@@ -280,19 +198,19 @@ func normalHost(dst, host []byte) []byte {
 	return bytes.TrimSuffix(dst, []byte{'.'})
 }
 
-func (p *paths[T]) match(h Head) *rule[T] {
+func (p *paths[T]) match(h Head, from Peer) *rule[T] {
 	if !p.nonempty {
 		return nil
 	}
 	path := h.Path()
 	if len(p.exact) > 0 {
-		if r := first(p.exact[string(path)], h); r != nil {
+		if r := first(p.exact[string(path)], h, from); r != nil {
 			return r
 		}
 	}
-	for i := range p.regex {
-		if re := &p.regex[i]; re.pattern.Match(path) && re.rule.holds(h) {
-			return re.rule
+	for _, r := range p.regex {
+		if r.pattern.Match(path) && r.holds(h, from) {
+			return r
 		}
 	}
 	if p.prefix == nil {
@@ -305,7 +223,7 @@ func (p *paths[T]) match(h Head) *rule[T] {
 	}
 	for {
 		if end <= p.longest {
-			if r := first(p.prefix[string(path[:end])], h); r != nil {
+			if r := first(p.prefix[string(path[:end])], h, from); r != nil {
 				return r
 			}
 		}
@@ -322,40 +240,16 @@ func (p *paths[T]) match(h Head) *rule[T] {
 	}
 }
 
-func first[T any](rules []*rule[T], h Head) *rule[T] {
+func first[T any](rules []*rule[T], h Head, from Peer) *rule[T] {
 	for _, r := range rules {
-		if r.holds(h) {
+		if r.holds(h, from) {
 			return r
 		}
 	}
 	return nil
 }
 
-func (r *rule[T]) holds(h Head) bool {
-	if len(r.methods) > 0 {
-		m, found := h.Method(), false
-		for _, want := range r.methods {
-			if string(m) == want {
-				found = true
-				break
-			}
-		}
-		if !found {
-			return false
-		}
-	}
-	for i := range r.headers {
-		v, ok := h.Header(r.headers[i].name)
-		switch want := &r.headers[i]; {
-		case !ok:
-			return false
-		case want.pattern != nil:
-			if !want.pattern.Match(v) {
-				return false
-			}
-		case len(want.value) > 0 && !bytes.Equal(v, want.value):
-			return false
-		}
-	}
-	return true
+func (r *rule[T]) holds(h Head, from Peer) bool {
+	c, _ := r.miss(h, from)
+	return c == None
 }

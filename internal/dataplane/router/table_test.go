@@ -11,6 +11,15 @@ import (
 type head struct {
 	method, host, path string
 	headers            map[string]string
+	query              string
+	cookies            map[string]string
+}
+
+func (h head) Query() []byte { return []byte(h.query) }
+
+func (h head) Cookie(n string) ([]byte, bool) {
+	v, ok := h.cookies[n]
+	return []byte(v), ok
 }
 
 func (h head) Method() []byte { return []byte(h.method) }
@@ -26,7 +35,7 @@ func TestMatchPrefersTheMoreSpecificRule(t *testing.T) {
 		{Name: "root", Path: "/", Kind: Prefix, Value: "root"},
 		{Name: "users", Path: "/users", Kind: Prefix, Value: "users"},
 		{Name: "users-post", Path: "/users", Kind: Prefix, Methods: []string{"POST"}, Value: "users-post"},
-		{Name: "users-canary", Path: "/users", Kind: Prefix, Headers: []Header{{Name: "X-Canary", Value: "yes"}}, Value: "canary"},
+		{Name: "users-canary", Path: "/users", Kind: Prefix, Headers: []Pair{{Name: "X-Canary", Value: "yes"}}, Value: "canary"},
 		{Name: "me", Path: "/users/me", Kind: Exact, Value: "me"},
 		{Name: "digits", Path: `/users/\d+`, Kind: Regex, Value: "digits"},
 		{Name: "api", Hosts: []string{"api.example.com"}, Path: "/v1", Kind: Prefix, Value: "api"},
@@ -56,7 +65,7 @@ func TestMatchPrefersTheMoreSpecificRule(t *testing.T) {
 		{"a wildcard needs a label", head{host: "example.com", path: "/"}, "root"},
 		{"an unknown host gets the rules without host", head{host: "other", path: "/users"}, "users"},
 	} {
-		got, ok := table.Match(c.head)
+		got, ok := table.Match(c.head, Peer{})
 		if !ok || got != c.want {
 			t.Errorf("%s: got %q %v, want %q", c.name, got, ok, c.want)
 		}
@@ -68,7 +77,7 @@ func TestCompileReportsEveryMistake(t *testing.T) {
 		{Name: "a", Path: "users", Kind: Prefix},
 		{Name: "b", Path: "(", Kind: Regex},
 		{Name: "c", Hosts: []string{"x:80", "*foo"}},
-		{Name: "d", Headers: []Header{{Name: "h", Pattern: "["}}},
+		{Name: "d", Headers: []Pair{{Name: "h", Pattern: "["}}},
 	})
 	if err == nil {
 		t.Fatal("want errors")
@@ -140,7 +149,7 @@ func TestMatchAgreesWithTheNaiveSearch(t *testing.T) {
 				r.Methods = []string{rapid.SampledFrom([]string{"GET", "POST"}).Draw(t, "method")}
 			}
 			if rapid.Bool().Draw(t, "hd") {
-				r.Headers = []Header{{Name: "k", Value: "v"}}
+				r.Headers = []Pair{{Name: "k", Value: "v"}}
 			}
 		}
 		table, err := Compile(rules)
@@ -156,7 +165,7 @@ func TestMatchAgreesWithTheNaiveSearch(t *testing.T) {
 		if rapid.Bool().Draw(t, "hasheader") {
 			h.headers["k"] = rapid.SampledFrom([]string{"v", "w"}).Draw(t, "value")
 		}
-		got, ok := table.Match(h)
+		got, ok := table.Match(h, Peer{})
 		want, wantOK := naive(rules, h)
 		if ok != wantOK || (ok && got != want) {
 			t.Fatalf("%+v: got %d %v, want %d %v", h, got, ok, want, wantOK)
@@ -164,7 +173,10 @@ func TestMatchAgreesWithTheNaiveSearch(t *testing.T) {
 	})
 }
 
-type fixed struct{ method, host, path []byte }
+type fixed struct{ method, host, path, query []byte }
+
+func (f *fixed) Query() []byte                { return f.query }
+func (f *fixed) Cookie(string) ([]byte, bool) { return f.query[:1], true }
 
 func (f *fixed) Method() []byte               { return f.method }
 func (f *fixed) Host() []byte                 { return f.host }
@@ -173,8 +185,8 @@ func (f *fixed) Header(string) ([]byte, bool) { return nil, false }
 
 func TestMatchAllocatesNothing(t *testing.T) {
 	table := benchTable(t)
-	h := &fixed{[]byte("GET"), []byte("API.example.com:8080"), []byte("/svc42/items/7")}
-	if n := testing.AllocsPerRun(1000, func() { table.Match(h) }); n != 0 {
+	h := &fixed{method: []byte("GET"), host: []byte("API.example.com:8080"), path: []byte("/svc42/items/7")}
+	if n := testing.AllocsPerRun(1000, func() { table.Match(h, Peer{}) }); n != 0 {
 		t.Fatalf("got %v allocations, want 0", n)
 	}
 }
@@ -193,8 +205,8 @@ func benchTable(t testing.TB) *Table[int] {
 
 func BenchmarkMatch(b *testing.B) {
 	table := benchTable(b)
-	h := &fixed{[]byte("GET"), []byte("API.example.com:8080"), []byte("/svc42/items/7")}
+	h := &fixed{method: []byte("GET"), host: []byte("API.example.com:8080"), path: []byte("/svc42/items/7")}
 	for b.Loop() {
-		table.Match(h)
+		table.Match(h, Peer{})
 	}
 }

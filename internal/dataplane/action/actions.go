@@ -1,0 +1,20 @@
+package action
+
+// Actions are what a route does to its requests and responses. The zero value does nothing.
+type Actions struct {
+	Request  *Headers  // edits of the request for the instance
+	Response *Headers  // edits of every final response, those of the proxy included
+	Rewrite  *Rewrite  // of host and path for the instance
+	Redirect *Redirect // answers instead of an instance
+	Answer   *Response // answers instead of an instance
+}
+
+// Empty reports whether the actions do nothing.
+func (a Actions) Empty() bool { return a == Actions{} }
+
+// Rewrite changes where a request points, for the instance only: routing, the access log and X-Forwarded-Host keep what
+// the client sent.
+type Rewrite struct {
+	Host string // with its port, if it has one; empty: that of the client
+	Path *Path  // nil: that of the client
+}

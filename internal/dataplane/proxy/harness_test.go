@@ -139,7 +139,7 @@ func runWith(tb testing.TB, tls bool, instances []string, edit func(*Config, *di
 	}
 	b.service.Swap(pool)
 	b.route = &dispatch.Route{
-		Name: "all", Split: []dispatch.Share{{Service: b.service, Weight: 1, Traffic: b.service.Traffic("all")}}, Total: 1,
+		Name: "all", Split: []dispatch.Share{{Service: b.service, Weight: 1, Traffic: b.service.Traffic("all")}}, Total: 1, Traffic: b.service.Traffic("all"),
 		Retry: dispatch.Retry{Attempts: 2, OnConnect: true, OnReset: true, PerTryTimeout: testTimeout},
 	}
 	cfg := Config{Listeners: []Listener{{Name: "web", Addr: "127.0.0.1:0"}}, AccessLog: b.log}

@@ -205,8 +205,9 @@ func (c *checker) traffic(t Traffic) {
 			}
 		}
 	}
-	services := map[string]string{}
+	services, policies := map[string]string{}, map[string]string{}
 	for i, s := range t.Services {
+		policies[s.ID] = s.Policy
 		path := fmt.Sprintf("services[%d]", i)
 		c.id(path+".id", s.ID)
 		c.unique(path+".id", "service", s.ID, services)
@@ -218,6 +219,7 @@ func (c *checker) traffic(t Traffic) {
 		c.id(path+".name", r.Name)
 		c.unique(path+".name", "route", r.Name, routes)
 		c.route(path, r, services)
+		c.hashing(path, r, policies)
 	}
 }
 

@@ -138,7 +138,7 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	s, now := k.service(c.ID), k.cfg.Now()
 	defer func() { s.left.add(gone) }()
 	s.config = c
-	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart}
+	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart, Spread: c.Spread}
 	kept := map[string]bool{}
 	for _, in := range c.Instances {
 		kept[in.ID] = true

@@ -18,6 +18,7 @@ type ServiceView struct {
 	Policy      string
 	Panic       bool
 	MedianMs    float64
+	Spread      float64
 	Active      int64
 	PoolRev     uint64
 	HealthCheck string // "http /health", "tcp", or empty
@@ -95,7 +96,7 @@ func (k *Keeper) Views() []ServiceView {
 func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 	p := s.upstream.Pool()
 	v := ServiceView{
-		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, MedianMs: p.MedianNs / 1e6,
+		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, MedianMs: p.MedianNs / 1e6, Spread: p.Spread,
 		Active: s.upstream.Active.Load(), PoolRev: p.Rev, Departed: s.left.total(),
 	}
 	v.Insecure = s.config.TLS != nil && s.config.TLS.Insecure

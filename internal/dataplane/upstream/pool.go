@@ -51,6 +51,7 @@ type Pool struct {
 	Policy   Policy
 	Name     string  // of the policy
 	MedianNs float64 // median work-normalised latency, 0 unknown
+	Spread   float64 // 0..1, how strongly differences in latency move requests
 	Panic    bool    // fewer than half of the members are healthy: all members that do not drain are used
 }
 
@@ -99,7 +100,7 @@ type Candidate struct {
 	Index    int32   // into Pool.Members
 	InFlight int32   // q
 	Cost     float32 // the compared value
-	Latency  float32 // factor from latency, to the power 1.5: 1 is the pool's median
+	Latency  float32 // factor from latency, to the power 2·Pool.Spread: 1 is the pool's median
 	Err      float32 // error estimate that was used
 	Penalty  float32 // factor from Err
 	Silence  float32 // s: 1, or more while no head arrives

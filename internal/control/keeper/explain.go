@@ -59,11 +59,27 @@ func (e *explainer) standing() {
 	case "reported-unhealthy":
 		e.say("%s %s out of rotation%s: a health-status message says UNHEALTHY and no probe of this proxy passes.", v.ID, is, since)
 	}
+	e.failing()
 	if e.s.Panic {
 		e.say("%s is in panic: fewer than half of its instances are well, so all that do not drain are used.", e.s.ID)
 	}
 	if v.State == "in" && v.SlowStart < 1 {
 		e.say("Slow start: it is drawn at %.0f %% of its weight and grows to 100 %%.", v.SlowStart*100)
+	}
+}
+
+// failing says that the latest requests failed, however long ago.
+func (e *explainer) failing() {
+	v := e.v
+	if v.Failures < upstream.FailingAfter {
+		return
+	}
+	e.say("Its latest %d requests failed, the last one %s ago.", v.Failures, short(v.FailedFor))
+	switch {
+	case v.State == "ejected":
+		e.say("When it is back, one more failure ejects it again.")
+	case v.OnTrial:
+		e.say("It gets one request at a time, at most one each second, until a request succeeds.")
 	}
 }
 

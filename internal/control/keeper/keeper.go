@@ -227,7 +227,6 @@ func (k *Keeper) rebuild(s *service, now int64) {
 			was = old.Members[j].Out
 		}
 		if was != m.Out {
-			m.Fails.Store(0) // ends the streak that took the instance out, or the streak counted while it was out
 			k.changes = append(k.changes, k.change(m, was, now))
 		}
 	}

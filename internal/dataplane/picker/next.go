@@ -91,9 +91,11 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 			}
 		}
 		m.Weight = e.Weight
+		m.Excused = min(m.Excused, m.Fails.Load())
 		settle(m, wanted(f), now)
 	}
 	ejectFailing(p, now, jitter)
+	tryFailing(p)
 	for i := range p.Members {
 		m := &p.Members[i]
 		m.SlowStart = 1
@@ -149,13 +151,13 @@ func settle(m *upstream.Member, want upstream.Reason, now int64) {
 		return
 	}
 	if m.Out == want {
-		if want == upstream.In && m.Ejections > 0 && now-m.Since > calm {
+		if want == upstream.In && m.Ejections > 0 && now-m.Since > calm && m.Fails.Load() < upstream.FailingAfter {
 			m.Ejections = 0
 		}
 		return
 	}
 	if want == upstream.In {
-		m.SlowFrom = now
+		m.SlowFrom, m.Excused = now, m.Fails.Load()
 	}
 	m.Out, m.Since, m.Until = want, now, 0
 }

@@ -435,6 +435,125 @@ func TestEjectedInstanceReturnsThroughSlowStart(t *testing.T) {
 	}
 }
 
+// Time alone does not make an instance healthy: after an ejection, one more failure ejects it again, until a request
+// succeeds.
+func TestTheLastOutcomeCountsAfterAnEjection(t *testing.T) {
+	s := spec("round_robin", 4)
+	p := pool(s, second)
+	bad := s.Entries[0].Live
+	at := func(now int64) *upstream.Member {
+		p = Next(p, s, noFacts, now, noJitter)
+		return &p.Members[0]
+	}
+	bad.Fails.Store(upstream.EjectAfter)
+	at(2 * second)
+	if m := at(8 * second); m.Out != upstream.In || !m.OnTrial {
+		t.Fatalf("out %s, on trial %v: want in rotation, on trial", m.Out, m.OnTrial)
+	}
+	if m := at(500 * second); m.Out != upstream.In || !m.OnTrial || m.Ejections != 1 {
+		t.Fatalf("after minutes without a request: out %s, on trial %v, %d ejections", m.Out, m.OnTrial, m.Ejections)
+	}
+	bad.Fails.Add(1)
+	if m := at(501 * second); m.Out != upstream.Ejected || m.Until != 511*second {
+		t.Fatalf("after one more failure: out %s until %d, want ejected for 10 s", m.Out, m.Until)
+	}
+	if m := at(512 * second); m.Out != upstream.In {
+		t.Fatalf("out %s", m.Out)
+	}
+	bad.Fails.Store(0)
+	if m := at(513 * second); m.OnTrial {
+		t.Fatal("a success did not end the trial")
+	}
+	bad.Fails.Store(2)
+	if m := at(514 * second); m.Out != upstream.In || m.OnTrial {
+		t.Fatal("two failures after a success count like those before it")
+	}
+}
+
+// A member on trial gets few requests, whatever the policy: the others take the rest.
+func TestAMemberOnTrialGetsOneRequestAtATime(t *testing.T) {
+	for _, name := range Names() {
+		s := spec(name, 4)
+		bad := s.Entries[0].Live
+		observe(bad, upstream.FailingAfter, time.Millisecond, true, second)
+		service := upstream.NewService("s")
+		now := 2*second + second/2
+		service.Swap(pool(s, now))
+		a, got := ask(5), [4]int{}
+		var trial upstream.Ticket
+		for i := range 2000 {
+			var ticket upstream.Ticket
+			a.Now, a.NTried, a.Hash = now, 0, a.Rand.Uint64()
+			if _, ok := service.Pick(a, &ticket); !ok {
+				t.Fatalf("%s: request %d got no instance", name, i)
+			}
+			if got[ticket.Index()]++; ticket.Index() == 0 {
+				trial = ticket
+			} else {
+				ticket.Release()
+			}
+		}
+		if got[0] > 1 || name != "adaptive" && got[0] != 1 { // adaptive prefers the others while its errors are recent
+			t.Errorf("%s: %d requests to the instance on trial at the same time: %v", name, got[0], got)
+		}
+		if got[0] == 0 {
+			continue
+		}
+		trial.Observe(upstream.Failed, now)
+		trial.Release()
+		got[0] = 0
+		for range 2000 {
+			var ticket upstream.Ticket
+			a.Now, a.NTried, a.Hash = now+second/2, 0, a.Rand.Uint64()
+			service.Pick(a, &ticket)
+			got[ticket.Index()]++
+			ticket.Release()
+		}
+		if got[0] != 0 {
+			t.Errorf("%s: %d requests within half a second after a failed trial", name, got[0])
+		}
+		bad.Fails.Store(0) // as a success does
+		for range 2000 {
+			var ticket upstream.Ticket
+			a.Now, a.NTried, a.Hash = now+second/2, 0, a.Rand.Uint64()
+			service.Pick(a, &ticket)
+			got[ticket.Index()]++
+			ticket.Release()
+		}
+		if got[0] < 100 && name != "adaptive" {
+			t.Errorf("%s: %d of 2000 requests after a success", name, got[0])
+		}
+	}
+}
+
+// Members on trial and ejected members together keep the cap, and never are all.
+func TestTrialsKeepTheCapOfEjections(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 20).Draw(t, "n")
+		s := spec("adaptive", n)
+		for _, e := range s.Entries {
+			e.Live.Fails.Store(uint32(rapid.IntRange(0, 9).Draw(t, "fails")))
+		}
+		p := Next(pool(s, second), s, noFacts, 2*second, noJitter)
+		held := 0
+		for i := range p.Members {
+			if m := &p.Members[i]; m.OnTrial || m.Out == upstream.Ejected {
+				held++
+			}
+		}
+		if held > MaxEjected(n) || held >= n {
+			t.Fatalf("%d of %d held back", held, n)
+		}
+		service := upstream.NewService("s")
+		service.Swap(p)
+		var ticket upstream.Ticket
+		if _, ok := service.Pick(ask(1), &ticket); !ok {
+			t.Fatal("no instance was picked")
+		}
+		ticket.Release()
+	})
+}
+
 func TestPanicUsesTheSickButNotTheDraining(t *testing.T) {
 	s := spec("adaptive", 5)
 	facts := func(l *upstream.Live) Fact {

@@ -3,6 +3,7 @@ package main
 import (
 	"container/heap"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -31,8 +32,11 @@ type event struct {
 type request struct {
 	arrived, service int64
 	mean             float64
-	instance         int
+	proxy, instance  int
+	fails, fast      bool // fast: without a worker
 	ticket           upstream.Ticket
+	tried            [upstream.MaxTries]*upstream.Live
+	tries            int
 }
 
 type events []event
@@ -49,6 +53,7 @@ func (h *events) Pop() any {
 
 type result struct {
 	rb99, mean float64 // ms
+	errors     float64 // percent of the requests
 	share      []float64
 }
 
@@ -70,7 +75,7 @@ type queues struct {
 	waiting [][]*request
 }
 
-func (s situation) run(seed uint64, span time.Duration) result {
+func (s situation) run(spec picker.Spec, seed uint64, span time.Duration) result {
 	q := &queues{
 		situation: s, seed: seed, rnd: rand.New(rand.NewPCG(seed, 99)), ask: upstream.Ask{Rand: rand.NewPCG(seed, 7)},
 		busy: make([]int, s.n), waiting: make([][]*request, s.n),
@@ -81,12 +86,12 @@ func (s situation) run(seed uint64, span time.Duration) result {
 		if strings.HasPrefix(s.name, "antag") { // load is of the capacity without slow slots
 			scale = 1
 		}
-		rate += s.load * workers / (meanNs * scale)
+		rate += s.load * workers * s.weight(i) / (meanNs * scale)
 	}
 	for range s.proxies {
-		p := proxy{upstream.NewService("s"), picker.Spec{Policy: picker.DefaultPolicy, SlowStart: 10 * time.Second}}
+		p := proxy{upstream.NewService("s"), spec}
 		for i := range s.n {
-			p.spec.Entries = append(p.spec.Entries, picker.Entry{Live: upstream.NewLive("s", fmt.Sprint(i), "", 1, epoch), Weight: 1})
+			p.spec.Entries = append(p.spec.Entries, picker.Entry{Live: upstream.NewLive("s", fmt.Sprint(i), "", 1, epoch), Weight: s.weight(i)})
 		}
 		q.proxies = append(q.proxies, p)
 	}
@@ -99,8 +104,11 @@ func (s situation) run(seed uint64, span time.Duration) result {
 		e := heap.Pop(&q.next).(event)
 		switch x := e.answered; {
 		case x != nil:
-			q.answer(x, e.at)
+			if q.answer(x, e.at); x.fails && q.retry(x, e.at) {
+				continue
+			}
 			if x.arrived-epoch >= warmupNs {
+				r.errors += failed(x)
 				waits = append(waits, stats.Waited{Wait: float64(e.at-x.arrived-x.service) / 1e6, Mean: x.mean / 1e6})
 				r.share[x.instance]++
 				r.mean += float64(e.at-x.arrived) / 1e6
@@ -115,6 +123,7 @@ func (s situation) run(seed uint64, span time.Duration) result {
 		}
 	}
 	r.mean /= float64(len(waits))
+	r.errors *= 100 / float64(len(waits))
 	for i := range r.share {
 		r.share[i] *= 100 / float64(len(waits))
 	}
@@ -130,18 +139,44 @@ func (q *queues) rebuild(now int64) {
 }
 
 func (q *queues) arrive(now int64) {
-	r := &request{arrived: now}
-	q.ask.Now, q.ask.NTried = now, 0
-	if _, ok := q.proxies[q.rnd.IntN(len(q.proxies))].service.Pick(&q.ask, &r.ticket); !ok {
+	r := &request{arrived: now, proxy: q.rnd.IntN(len(q.proxies))}
+	if !q.send(r, now) {
 		panic("a pool of well instances gave none")
 	}
-	r.instance = r.ticket.Index()
-	if q.busy[r.instance] == workers {
-		q.waiting[r.instance] = append(q.waiting[r.instance], r)
-		return
+}
+
+// send picks an instance for a request. It reports false if there is none that was not tried.
+func (q *queues) send(r *request, now int64) bool {
+	q.ask.Now, q.ask.NTried, q.ask.Tried = now, r.tries, r.tried
+	if _, ok := q.proxies[r.proxy].service.Pick(&q.ask, &r.ticket); !ok {
+		return false
 	}
-	q.busy[r.instance]++
+	r.tries, r.tried = q.ask.NTried, q.ask.Tried
+	i := r.ticket.Index()
+	r.instance = i
+	r.fails = q.errors > 0 && i == q.n-1 && q.rnd.Float64() < q.errors
+	if r.fast = r.fails && q.fast; r.fast {
+		r.service, r.mean = 1e6, meanNs
+		heap.Push(&q.next, event{at: now + r.service, answered: r})
+		return true
+	}
+	if q.busy[i] >= int(math.Round(workers*q.weight(i))) {
+		q.waiting[i] = append(q.waiting[i], r)
+		return true
+	}
+	q.busy[i]++
 	q.serve(r, now)
+	return true
+}
+
+// retry sends a failed request to another instance.
+func (q *queues) retry(r *request, now int64) bool { return r.tries <= q.retries && q.send(r, now) }
+
+func failed(r *request) float64 {
+	if r.fails {
+		return 1
+	}
+	return 0
 }
 
 func (q *queues) serve(r *request, now int64) {
@@ -151,8 +186,15 @@ func (q *queues) serve(r *request, now int64) {
 }
 
 func (q *queues) answer(r *request, now int64) {
-	r.ticket.Observe(upstream.Success, now)
+	o := upstream.Success
+	if r.fails {
+		o = upstream.Failed
+	}
+	r.ticket.Observe(o, now)
 	r.ticket.Release()
+	if r.fast {
+		return
+	}
 	if w := q.waiting[r.instance]; len(w) > 0 {
 		q.waiting[r.instance] = w[1:]
 		q.serve(w[0], now)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -9,7 +10,7 @@ import (
 // The common part of all cases.
 const (
 	instances  = 10
-	workers    = 4 // of each instance: it serves so many requests at once, the rest wait in a queue
+	workers    = 4 // of each instance of weight 1: it serves so many requests at once, the rest wait in a queue
 	meanMillis = 20.0
 	variation  = 1.0 // coefficient of variation of the lognormal service time
 	load       = .75 // of the sum of the instances' capacities
@@ -38,6 +39,17 @@ type benchCase struct {
 	Target     float64
 	Errors     bool // the target is of errors
 	At         func(seed uint64, instance int, at time.Duration) condition
+	Load       float64 // of the capacity; 0: load
+	Uneven     bool    // weights 5 and 1 in turns, with workers in proportion
+	Retries    bool    // two retries on other instances, also of a 500 and of half a second without an answer
+}
+
+// weight returns the weight of an instance.
+func (c benchCase) weight(i int) int {
+	if c.Uneven && i%2 == 0 {
+		return 5
+	}
+	return 1
 }
 
 // steadyScale is a case of constant service times.
@@ -91,15 +103,28 @@ func antagonist(seed uint64, i int, at time.Duration) condition {
 	return condition{Scale: 1}
 }
 
+var (
+	fastfail = sick(condition{Errors: 1, Fast: true})
+	gray30   = sick(condition{Errors: .3})
+	crash    = sickFor(condition{Down: true})
+	hang     = sickFor(condition{Hung: true})
+)
+
 var allCases = []benchCase{
-	{"homog", "identical instances", 100.5, false, steadyScale(func(int) float64 { return 1 })},
-	{"hetero", "service times .48x-2.8x", 95, false, steadyScale(spread)},
-	{"slow1", "one 10x slow", 101.5, false, steadyScale(tenfold)},
-	{"antag", "random 2.5x slow slots", 130, false, antagonist},
-	{"fastfail", "one answers 500 in 1 ms", .02, true, sick(condition{Errors: 1, Fast: true})},
-	{"gray30", "one fails 30 %", .15, true, sick(condition{Errors: .3})},
-	{"crash", "one refuses connections for 6 s", .02, true, sickFor(condition{Down: true})},
-	{"hang", "one hangs for 6 s", .03, true, sickFor(condition{Hung: true})},
+	{Name: "homog", Text: "identical instances", Target: 100.5, At: steadyScale(func(int) float64 { return 1 })},
+	{Name: "hetero", Text: "service times .48x-2.8x", Target: 95, At: steadyScale(spread)},
+	{Name: "slow1", Text: "one 10x slow", Target: 101.5, At: steadyScale(tenfold)},
+	{Name: "antag", Text: "random 2.5x slow slots", Target: 130, At: antagonist},
+	{Name: "light", Text: "identical instances, load .03", Target: 99, At: steadyScale(func(int) float64 { return 1 }), Load: .03},
+	{Name: "weights", Text: "weights 5 and 1 in turns, load .25", Target: 99, At: steadyScale(func(int) float64 { return 1 }), Load: .25, Uneven: true},
+	{Name: "fastfail", Text: "one answers 500 in 1 ms", Target: .02, Errors: true, At: fastfail},
+	{Name: "gray30", Text: "one fails 30 %", Target: .15, Errors: true, At: gray30},
+	{Name: "crash", Text: "one refuses connections for 6 s", Target: .02, Errors: true, At: crash},
+	{Name: "hang", Text: "one hangs for 6 s", Target: .03, Errors: true, At: hang},
+	{Name: "fastfail-retries", Text: "the same with retries", Errors: true, At: fastfail, Retries: true},
+	{Name: "gray30-retries", Text: "the same with retries", Errors: true, At: gray30, Retries: true},
+	{Name: "crash-retries", Text: "the same with retries", Errors: true, At: crash, Retries: true},
+	{Name: "hang-retries", Text: "the same with retries", Errors: true, At: hang, Retries: true},
 }
 
 // rate is the offered load in requests per second: of the capacity that the
@@ -111,9 +136,9 @@ func (c benchCase) rate() float64 {
 		if c.Name != "antag" {
 			scale = c.At(1, i, 0).Scale
 		}
-		sum += workers / (meanMillis / 1000 * scale)
+		sum += float64(workers*c.weight(i)) / (meanMillis / 1000 * scale)
 	}
-	return load * sum
+	return cmp.Or(c.Load, load) * sum
 }
 
 func caseNamed(name string) (benchCase, bool) {

@@ -9,13 +9,14 @@ import (
 	"github.com/smartlb/smartlb/bench/rig"
 )
 
-// contender starts one balancer on addr in front of the instances. All: no
-// retries, connect within 1 s, answer within 2 s, /health each second with 3
-// failures to leave and 2 successes to return (nginx has no active checks: one
-// failure takes an instance out for 10 s, its default).
+// contender starts one balancer on addr in front of the instances. All: connect
+// within 1 s, answer within 2 s, /health each second with 3 failures to leave
+// and 2 successes to return (nginx has no active checks: one failure takes an
+// instance out for 10 s, its default), and no retries. In a case with retries
+// all have two, on another instance, and a try has half a second to answer.
 type contender struct {
 	Name  string
-	start func(dir, smartlb, addr string, to []string) (*rig.Process, error)
+	start func(c benchCase, dir, smartlb, addr string, to []string) (*rig.Process, error)
 }
 
 var contenders = []contender{
@@ -25,9 +26,35 @@ var contenders = []contender{
 	{"nginx-least_conn", startNginx},
 }
 
-func startSmartlb(dir, smartlb, addr string, to []string) (*rig.Process, error) {
-	return rig.Start(dir, "smartlb", smartlb, "proxy", "--from", addr, "--to", strings.Join(to, ","), "--policy", "adaptive", "--retries", "0",
-		"--health-path", "/health", "--health-interval", "1s", "--connect-timeout", "1s", "--timeout", "2s", "--admin", "127.0.0.1:0")
+func startSmartlb(c benchCase, dir, smartlb, addr string, to []string) (*rig.Process, error) {
+	if !c.Retries && !c.Uneven {
+		return rig.Start(dir, "smartlb", smartlb, "proxy", "--from", addr, "--to", strings.Join(to, ","), "--policy", "adaptive", "--retries", "0",
+			"--health-path", "/health", "--health-interval", "1s", "--connect-timeout", "1s", "--timeout", "2s", "--admin", "127.0.0.1:0")
+	}
+	conf := filepath.Join(dir, "smartlb.yaml")
+	if err := os.WriteFile(conf, smartlbConf(c, addr, to), 0o644); err != nil {
+		return nil, err
+	}
+	return rig.Start(dir, "smartlb", smartlb, "run", "--roles", "proxy", "--config", conf, "--kafka", "127.0.0.1:1", "--data", filepath.Join(dir, "data"), "--admin", "127.0.0.1:0")
+}
+
+func smartlbConf(c benchCase, addr string, to []string) []byte {
+	retry := "{attempts: 0}"
+	if c.Retries {
+		retry = `{attempts: 2, on: [connect-failure, reset, timeout, "500"], perTryTimeout: 500ms}`
+	}
+	conf := fmt.Appendf(nil, `listeners: [{name: web, address: %q}]
+routes: [{name: all, service: default, timeout: 2s, retry: %s}]
+services:
+  - id: default
+    healthCheck: {path: /health, interval: 1s}
+    connections: {connectTimeout: 1s}
+    instances:
+`, addr, retry)
+	for i, a := range to {
+		conf = fmt.Appendf(conf, "      - {id: i%d, address: %q, weight: %d}\n", i, a, c.weight(i))
+	}
+	return conf
 }
 
 const haproxyConf = `global
@@ -35,11 +62,11 @@ const haproxyConf = `global
   maxconn 8192
 defaults
   mode http
-  retries 0
+  %s
   http-reuse always
   timeout connect 1s
   timeout client 60s
-  timeout server 2s
+  timeout server %s
   timeout check 1s
   timeout http-keep-alive 60s
 frontend in
@@ -51,14 +78,17 @@ backend out
   default-server check inter 1s fall 3 rise 2
 %s`
 
-func haproxy(balance string) func(dir, smartlb, addr string, to []string) (*rig.Process, error) {
-	return func(dir, _, addr string, to []string) (*rig.Process, error) {
-		servers := ""
+func haproxy(balance string) func(c benchCase, dir, smartlb, addr string, to []string) (*rig.Process, error) {
+	return func(c benchCase, dir, _, addr string, to []string) (*rig.Process, error) {
+		servers, retries, timeout := "", "retries 0", "2s"
+		if c.Retries {
+			retries, timeout = "retries 2\n  option redispatch 1\n  retry-on conn-failure empty-response response-timeout 500", "500ms"
+		}
 		for i, a := range to {
-			servers += fmt.Sprintf("  server s%d %s\n", i, a)
+			servers += fmt.Sprintf("  server s%d %s weight %d\n", i, a, c.weight(i))
 		}
 		conf := filepath.Join(dir, "haproxy.cfg")
-		if err := os.WriteFile(conf, fmt.Appendf(nil, haproxyConf, addr, balance, servers), 0o644); err != nil {
+		if err := os.WriteFile(conf, fmt.Appendf(nil, haproxyConf, retries, timeout, addr, balance, servers), 0o644); err != nil {
 			return nil, err
 		}
 		return rig.Start(dir, "haproxy", "haproxy", "-db", "-f", conf)
@@ -75,19 +105,22 @@ http {
     listen %[2]s backlog=4096;
     location / {
       proxy_pass http://out; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_connect_timeout 1s; proxy_read_timeout 2s; proxy_next_upstream off;
+      proxy_connect_timeout 1s; %[4]s
     }
   }
 }
 `
 
-func startNginx(dir, _, addr string, to []string) (*rig.Process, error) {
-	servers := ""
-	for _, a := range to {
-		servers += "server " + a + "; "
+func startNginx(c benchCase, dir, _, addr string, to []string) (*rig.Process, error) {
+	servers, retries := "", "proxy_read_timeout 2s; proxy_next_upstream off;"
+	if c.Retries {
+		retries = "proxy_read_timeout 500ms; proxy_next_upstream error timeout http_500; proxy_next_upstream_tries 3;"
+	}
+	for i, a := range to {
+		servers += fmt.Sprintf("server %s weight=%d; ", a, c.weight(i))
 	}
 	conf := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir, addr, servers), 0o644); err != nil {
+	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir, addr, servers, retries), 0o644); err != nil {
 		return nil, err
 	}
 	return rig.Start(dir, "nginx", "nginx", "-c", conf, "-e", filepath.Join(dir, "nginx.err"))

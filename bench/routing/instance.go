@@ -29,7 +29,7 @@ type instance struct {
 	running sync.WaitGroup
 }
 
-func newInstance(index int, addr string, seed uint64, now func() condition) (*instance, error) {
+func newInstance(index int, addr string, seed uint64, workers int, now func() condition) (*instance, error) {
 	in := &instance{
 		index: index, addr: addr, now: now, free: make(chan *openload.Alarm, workers),
 		rnd: rand.New(rand.NewPCG(seed, uint64(index))), conns: map[net.Conn]bool{},

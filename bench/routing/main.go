@@ -149,7 +149,7 @@ func (o *options) measure(ctx context.Context, c benchCase, who contender, seed 
 			return outcome{}, err
 		}
 	}
-	balancer, err := who.start(dir, o.smartlb, addrs[0], addrs[1:])
+	balancer, err := who.start(c, dir, o.smartlb, addrs[0], addrs[1:])
 	if err != nil {
 		return outcome{}, err
 	}
@@ -237,7 +237,7 @@ func serveInstances(args []string) error {
 	var running sync.WaitGroup
 	failed := make([]error, instances)
 	for i, addr := range args[3:] {
-		in, err := newInstance(i, addr, seed, func() condition { return c.At(seed, i, time.Since(start)) })
+		in, err := newInstance(i, addr, seed, workers*c.weight(i), func() condition { return c.At(seed, i, time.Since(start)) })
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ func (o *options) page(all []outcome) error {
 	r.Printf("# Routing\n\n")
 	r.Versions(fmt.Sprintf("go run ./bench/routing -seeds %d -peer-seeds %d", o.seeds, o.peerSeeds), o.smartlb)
 	r.Printf(`Ten instances with four workers and a queue each, %.0f ms lognormal (coefficient of variation %.0f), slept; load %.2f of the capacity by the service times (slow slots and
-faults come on top), Poisson arrivals, latency from the intended send time; %s warm-up, %s measured; retries off, /health each second (nginx has no active checks), answers within 2 s.
+faults come on top), Poisson arrivals, latency from the intended send time; %s warm-up, %s measured; retries off except where a case names them, /health each second (nginx has no active checks), answers within 2 s.
 Seeds fix arrivals, service times and slow slots: the same for all balancers. smartlb runs alone here: no Kafka, so the policy's local part.
 crash and hang begin 2 s into the measured part and last 6 s. antag: in each slot of %s another %d of the ten are %.1fx slow.
 All processes of the benchmark ran under %s. A run in which the harness sent more than %s late at p99 was measured once more; the less disturbed one counts.
@@ -44,7 +44,7 @@ rb99 is p99 with each request's own service time integrated out: its scatter is 
 	}
 	r.Printf(`
 ## Not covered
-Several balancers at once; the terms that come through Kafka (capacity, fleet-wide errors); more than ten instances; load above .75; retries on; TLS.
+Several balancers at once; the terms that come through Kafka (capacity, fleet-wide errors); more than ten instances; load above .75; TLS.
 `)
 	return r.WriteQuiet(o.results, all)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/smartlb/smartlb/bench/openload"
 	"github.com/smartlb/smartlb/bench/stats"
+	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/test/leaktest"
 	"github.com/smartlb/smartlb/internal/test/porttest"
 )
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 func serve(t *testing.T, now func() condition) string {
 	t.Helper()
 	addr := porttest.Address(t)
-	in, err := newInstance(3, addr, 1, now)
+	in, err := newInstance(3, addr, 1, workers, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +151,7 @@ func TestDigestOfSyntheticAnswers(t *testing.T) {
 }
 
 func TestCasesAreWhatTheyAreNamed(t *testing.T) {
-	for name, rate := range map[string]float64{"homog": 1500, "hetero": 1507, "slow1": 1365, "antag": 1500, "hang": 1500} {
+	for name, rate := range map[string]float64{"homog": 1500, "hetero": 1507, "slow1": 1365, "antag": 1500, "hang": 1500, "light": 60, "weights": 1500} {
 		c, ok := caseNamed(name)
 		if !ok || math.Abs(c.rate()-rate) > 2 {
 			t.Errorf("%s: %.1f requests per second, want %.0f", name, c.rate(), rate)
@@ -182,6 +183,16 @@ func TestCasesAreWhatTheyAreNamed(t *testing.T) {
 	for i, n := range turns { // 2000 slots: 400 turns each, with a standard deviation of 18
 		if n < 310 || n > 490 {
 			t.Errorf("instance %d was slow in %d slots of 2000", i, n)
+		}
+	}
+}
+
+// Each case with a configuration file has one that smartlb accepts without a warning.
+func TestConfigurationsOfSmartlb(t *testing.T) {
+	for _, c := range allCases {
+		d, err := config.Parse(smartlbConf(c, "127.0.0.1:8080", []string{"127.0.0.1:1", "127.0.0.1:2"}))
+		if err != nil || len(d.Warnings) > 0 || d.Services[0].Instances[0].Weight != float64(c.weight(0)) {
+			t.Errorf("%s: %v, %v, %+v", c.Name, err, d.Warnings, d.Services)
 		}
 	}
 }

@@ -205,8 +205,9 @@ func (c *checker) traffic(t Traffic) {
 			}
 		}
 	}
-	services := map[string]string{}
+	services, policies := map[string]string{}, map[string]string{}
 	for i, s := range t.Services {
+		policies[s.ID] = s.Policy
 		path := fmt.Sprintf("services[%d]", i)
 		c.id(path+".id", s.ID)
 		c.unique(path+".id", "service", s.ID, services)
@@ -219,6 +220,7 @@ func (c *checker) traffic(t Traffic) {
 		c.unique(path+".name", "route", r.Name, routes)
 		c.route(path, r, services, names)
 		c.actions(path, r, reserved)
+		c.hashing(path, r, policies)
 	}
 }
 

@@ -17,6 +17,7 @@ func (c *checker) service(path string, s Service) {
 	if err := picker.CheckName(s.Policy); err != nil {
 		c.fail(path+".policy", "%v", err)
 	}
+	c.policy(path, s)
 	c.oneOf(path+".protocol", s.Protocol, "http1", "h2c", "h2")
 	switch {
 	case s.Protocol == "h2" && s.TLS == nil:
@@ -58,6 +59,39 @@ func (c *checker) service(path string, s Service) {
 	}
 	if s.HealthCheck != nil {
 		c.healthCheck(path+".healthCheck", *s.HealthCheck, s.HTTP2())
+	}
+}
+
+// policy refuses settings that have no effect with the policy of the service.
+func (c *checker) policy(path string, s Service) {
+	if at := path + ".slowStart"; c.at[at] > 0 && s.SlowStart > 0 && !picker.RampsUp(s.Policy) {
+		c.fail(at, "has no effect: the policy %s has no slow start; remove slowStart, or use another policy", s.Policy)
+	}
+	if s.SlowStart < 0 {
+		c.fail(path+".slowStart", "want 0s or more, got %s", s.SlowStart)
+	}
+	at := path + ".spread"
+	switch {
+	case c.at[at] > 0 && s.Policy != picker.DefaultPolicy:
+		c.fail(at, "has no effect: only the policy adaptive has spread, this service has %s", s.Policy)
+	case !(s.Spread >= 0 && s.Spread <= 1):
+		c.fail(at, "want 0 to 1, got %v", s.Spread)
+	}
+}
+
+// hashing refuses hashOn of a route whose services have no policy that uses it. policies are those of the known services.
+func (c *checker) hashing(path string, r Route, policies map[string]string) {
+	names := []string{r.Service}
+	for _, s := range r.Split {
+		names = append(names, s.Service)
+	}
+	for _, n := range names {
+		if p, known := policies[n]; n != "" && (!known || hashes(p)) {
+			return
+		}
+	}
+	if r.HashOn != "" {
+		c.fail(path+".hashOn", "has no effect: no service of this route has the policy ring_hash or maglev")
 	}
 }
 

@@ -300,7 +300,7 @@ type Route struct {
 	// default by the type of the response
 	StreamTimeout *time.Duration `yaml:"streamTimeout"`
 	Retry         *Retry         `yaml:"retry"`  // when a request is sent again to another instance. All retries together are limited to 20 % of the requests in flight of the service, plus 3
-	HashOn        string         `yaml:"hashOn"` // key of the policies ring_hash and maglev: `client` (its address), `path` or `header:NAME`. A request without that header uses the client; default client
+	HashOn        string         `yaml:"hashOn"` // key of the policies ring_hash and maglev: `client` (its address), `path` or `header:NAME`. A request without that header uses the client. Only if a service of the route has one of these policies; default client
 	// changes of the request for the instance, after the route was chosen; default none
 	RequestHeaders HeaderEdits `yaml:"requestHeaders"`
 	// changes of every response of the route: those of instances, redirects, fixed responses, and errors of the proxy; default none
@@ -398,14 +398,17 @@ func DefaultRetry() Retry { return Retry{Attempts: 2, On: []string{"connect-fail
 
 // Service is a set of instances that are interchangeable for clients.
 type Service struct {
-	ID          string        `yaml:"id"`          // id of the service in Kafka, logs and commands, unique; required
-	Policy      string        `yaml:"policy"`      // method that chooses an instance, one of `adaptive`, `round_robin`, `least_request`, `random`, `peak_ewma`, `ring_hash`, `maglev`; default adaptive
-	SlowStart   time.Duration `yaml:"slowStart"`   // time in which traffic to an instance grows to its share when the instance is new or rejoins. 0s: none. ring_hash and maglev have no slow start; default 10s
-	Instances   []Instance    `yaml:"instances"`   // processes of the service; required
-	HealthCheck *HealthCheck  `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
-	Protocol    string        `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
-	TLS         *ServiceTLS   `yaml:"tls"`         // encryption of connections to the instances; default none
-	Connections Connections   `yaml:"connections"` // connections to each instance
+	ID        string        `yaml:"id"`        // id of the service in Kafka, logs and commands, unique; required
+	Policy    string        `yaml:"policy"`    // method that chooses an instance, one of `adaptive`, `round_robin`, `least_request`, `random`, `peak_ewma`, `ring_hash`, `maglev`; default adaptive
+	SlowStart time.Duration `yaml:"slowStart"` // time in which traffic to an instance grows to its share when the instance is new or rejoins. 0s: none. Not with ring_hash and maglev, which have no slow start; default 10s
+	// how strongly differences in latency move requests among healthy instances, 0 to 1. 0: requests in flight, weights and
+	// errors decide alone. 1: the fastest instances get the most. Only with `policy: adaptive`; default 0.75
+	Spread      float64      `yaml:"spread"`
+	Instances   []Instance   `yaml:"instances"`   // processes of the service; required
+	HealthCheck *HealthCheck `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
+	Protocol    string       `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
+	TLS         *ServiceTLS  `yaml:"tls"`         // encryption of connections to the instances; default none
+	Connections Connections  `yaml:"connections"` // connections to each instance
 	// one of `v1`, `v2`: each connection to an instance begins with a PROXY header of this version, which names the client.
 	// Such a connection serves the requests of one client connection only. Health checks send a header without addresses.
 	// Only with `protocol: http1`; default no header
@@ -524,6 +527,7 @@ func (s *Service) fill(path string, given func(string) bool) {
 		s.Policy = picker.DefaultPolicy
 	}
 	orDefault(&s.SlowStart, 10*time.Second, given(path+".slowStart"))
+	orDefault(&s.Spread, picker.DefaultSpread, given(path+".spread"))
 	for j := range s.Instances {
 		orDefault(&s.Instances[j].Weight, 1, given(fmt.Sprintf("%s.instances[%d].weight", path, j)))
 	}

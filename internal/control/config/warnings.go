@@ -7,35 +7,22 @@ import (
 	"strings"
 
 	"github.com/smartlb/smartlb/internal/dataplane/certs"
-	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 // warnings reports valid settings that have no effect or probably not the intended effect. given reports whether the
 // document contains a key.
 func (c *checker) warnings(t Traffic, given func(path string) bool) {
-	policies := map[string]string{}
 	used := map[string]bool{}
-	for i, s := range t.Services {
-		policies[s.ID] = s.Policy
-		if path := fmt.Sprintf("services[%d].slowStart", i); given(path) && s.SlowStart > 0 && !picker.RampsUp(s.Policy) {
-			c.warn(path, "has no effect with the policy %s, which has no slow start", s.Policy)
-		}
-	}
 	before, everyPath := map[string]string{}, everything(t.Routes)
 	underscores := len(t.Listeners) == 0 || slices.ContainsFunc(t.Listeners, func(l Listener) bool { return l.UnderscoreHeaders == "keep" })
 	reserved := ReservedHeaders(t.Listeners)
 	secure := len(t.Listeners) == 0 || slices.ContainsFunc(t.Listeners, func(l Listener) bool { return l.TLS != nil })
 	for i, r := range t.Routes {
 		path := fmt.Sprintf("routes[%d]", i)
-		hashed := policies[r.Service] != "" && hashes(policies[r.Service])
 		used[r.Service] = true
 		for _, s := range r.Split {
 			used[s.Service] = true
-			hashed = hashed || hashes(policies[s.Service])
-		}
-		if r.HashOn != "" && !hashed {
-			c.warn(path+".hashOn", "has no effect: no service of this route has the policy ring_hash or maglev")
 		}
 		if name, ok := strings.CutPrefix(r.HashOn, "header:"); ok && slices.ContainsFunc(reserved, func(n string) bool { return sameHeader(n, name) }) {
 			c.warn(path+".hashOn", "has no effect: the proxy removes %s from what clients send, because clientCertificates names it", name)

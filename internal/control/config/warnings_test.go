@@ -15,14 +15,19 @@ const twoServices = `services:
 // Keys were accepted that had no effect, or another one than they say.
 func TestWhatHasNoEffectIsAWarningAndWhatContradictsAMistake(t *testing.T) {
 	for _, c := range []struct{ why, doc, warning, mistake string }{
-		{why: "hashOn without a policy that hashes", doc: twoServices + "routes: [{name: r, service: b, hashOn: path}, {name: s, path: {prefix: /a}, service: a}]", warning: "routes[0].hashOn: has no effect"},
+		{why: "hashOn without a policy that hashes", doc: twoServices + "routes: [{name: r, service: b, hashOn: path}, {name: s, path: {prefix: /a}, service: a}]", mistake: "routes[0].hashOn: has no effect"},
 		{why: "hashOn with one that does", doc: twoServices + "routes: [{name: r, hashOn: path, split: [{service: a, weight: 1}, {service: b, weight: 1}]}]"},
 		{why: "perTryTimeout above timeout", doc: twoServices + "routes: [{name: r, service: a, timeout: 1s, retry: {perTryTimeout: 2s}}, {name: s, path: {prefix: /b}, service: b}]", warning: "routes[0].retry.perTryTimeout: has no effect: the route's timeout of 1s"},
 		{why: "two catch-all routes", doc: twoServices + "routes: [{name: r, service: a}, {name: s, path: {prefix: /}, service: b}]", warning: "routes[1]: never gets a request: route r"},
 		{why: "the same host twice", doc: twoServices + "routes: [{name: r, hosts: [x.io], service: a}, {name: s, hosts: [X.io, y.io], service: b}]", warning: "routes[1]: gets no requests for some of its hosts"},
 		{why: "the same conditions in another order", doc: twoServices + "routes: [{name: r, methods: [GET, PUT], service: a}, {name: s, methods: [PUT, GET], service: b}]", warning: "routes[1]: never"},
 		{why: "other headers", doc: twoServices + "routes: [{name: r, headers: [{name: X, exact: a}], service: a}, {name: s, headers: [{name: X, exact: b}], service: b}]"},
-		{why: "slow start of a policy without", doc: "services: [{id: a, policy: ring_hash, slowStart: 5s, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", warning: "services[0].slowStart: has no effect"},
+		{why: "slow start of a policy without", doc: "services: [{id: a, policy: ring_hash, slowStart: 5s, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", mistake: "services[0].slowStart: has no effect: the policy ring_hash has no slow start"},
+		{why: "no slow start of a policy without", doc: "services: [{id: a, policy: ring_hash, slowStart: 0s, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]"},
+		{why: "spread of another policy", doc: "services: [{id: a, policy: round_robin, spread: 0.5, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", mistake: "services[0].spread: has no effect: only the policy adaptive has spread"},
+		{why: "spread of adaptive", doc: "services: [{id: a, spread: 0, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]"},
+		{why: "spread above 1", doc: "services: [{id: a, spread: 1.1, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", mistake: "services[0].spread: want 0 to 1, got 1.1"},
+		{why: "spread that is no number", doc: "services: [{id: a, spread: .nan, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", mistake: "services[0].spread: "},
 		{why: "a service that nobody uses", doc: twoServices + "routes: [{name: r, service: a}]", warning: "services[1]: no route uses the service b"},
 		{why: "a console port that a listener has", doc: "listeners: [{name: web, address: ':8083'}]", warning: "console.address: 127.0.0.1:8083 conflicts with :8083 of listeners[0].address"},
 		{why: "one port twice", doc: "listeners: [{name: a, address: ':80'}, {name: b, address: '127.0.0.1:80'}]", mistake: "listeners[1].address: 127.0.0.1:80 conflicts with :80 of listeners[0].address"},
@@ -121,6 +126,12 @@ func TestAKeyThatIsLeftOutTakesItsDefaultAlsoBesideOthers(t *testing.T) {
 	d, err = Parse([]byte("services: [{id: a, slowStart: 0s, instances: [{id: i, address: 'h:1', weight: }]}]"))
 	if err != nil || d.Services[0].SlowStart != 0 || d.Services[0].Instances[0].Weight != 1 {
 		t.Errorf("slow start %v, want none as it is written; %v", d.Services, err)
+	}
+	if d, _ = Parse([]byte("services: [{id: a, spread: 0, instances: [{id: i, address: 'h:1'}]}]")); d.Services[0].Spread != 0 {
+		t.Errorf("spread %v, want 0 as it is written", d.Services[0].Spread)
+	}
+	if d, _ = Parse([]byte(twoServices)); d.Services[1].Spread != .75 {
+		t.Errorf("spread %v", d.Services[1].Spread)
 	}
 	if d, _ = Parse([]byte(twoServices)); d.Services[0].SlowStart != 10*time.Second {
 		t.Errorf("slow start %v", d.Services[0].SlowStart)

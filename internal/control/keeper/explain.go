@@ -59,11 +59,27 @@ func (e *explainer) standing() {
 	case "reported-unhealthy":
 		e.say("%s %s out of rotation%s: a health-status message says UNHEALTHY and no probe of this proxy passes.", v.ID, is, since)
 	}
+	e.failing()
 	if e.s.Panic {
 		e.say("%s is in panic: fewer than half of its instances are well, so all that do not drain are used.", e.s.ID)
 	}
 	if v.State == "in" && v.SlowStart < 1 {
 		e.say("Slow start: it is drawn at %.0f %% of its weight and grows to 100 %%.", v.SlowStart*100)
+	}
+}
+
+// failing says that the latest requests failed, however long ago.
+func (e *explainer) failing() {
+	v := e.v
+	if v.Failures < upstream.FailingAfter {
+		return
+	}
+	e.say("Its latest %d requests failed, the last one %s ago.", v.Failures, short(v.FailedFor))
+	switch {
+	case v.State == "ejected":
+		e.say("When it is back, one more failure ejects it again.")
+	case v.OnTrial:
+		e.say("It gets one request at a time, at most one each second, until a request succeeds.")
 	}
 }
 
@@ -116,8 +132,8 @@ func (e *explainer) cost() {
 		slices.Sort(others)
 		beside = fmt.Sprintf(", while the others cost %.2f (median)", others[len(others)/2])
 	}
-	e.say("A request to it costs %.2f%s: latency factor %.2f (own average %s against the pool's median of %s, to the power 1.5), error estimate %.1f %%, %d in flight, capacity factor %.2f, weight %.4g.",
-		v.Cost, beside, v.LatencyFactor, ms(v.LatencyMs), ms(e.s.MedianMs), 100*v.ErrorEstimate, v.InFlight, v.Capacity, v.Weight)
+	e.say("A request to it costs %.2f%s: latency factor %.2f (own average %s against the pool's median of %s, to the power %.3g), error estimate %.1f %%, %d in flight, capacity factor %.2f, weight %.4g.",
+		v.Cost, beside, v.LatencyFactor, ms(v.LatencyMs), ms(e.s.MedianMs), 2*e.s.Spread, 100*v.ErrorEstimate, v.InFlight, v.Capacity, v.Weight)
 	if v.ErrorEstimate > .05 {
 		source := "this proxy's own requests"
 		if float32(v.FleetErrorRate) >= float32(v.ErrorEstimate) { // the estimate is the larger of the two

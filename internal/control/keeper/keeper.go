@@ -140,7 +140,7 @@ func (k *Keeper) Apply(services []config.Service) (retire func()) {
 func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	s, now := k.service(c.ID), k.cfg.Now()
 	s.config = c
-	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart}
+	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart, Spread: c.Spread}
 	kept := map[string]bool{}
 	for _, in := range c.Instances {
 		kept[in.ID] = true
@@ -234,7 +234,6 @@ func (k *Keeper) rebuild(s *service, now int64) {
 			was = old.Members[j].Out
 		}
 		if was != m.Out {
-			m.Fails.Store(0) // ends the streak that took the instance out, or the streak counted while it was out
 			k.changes = append(k.changes, k.change(m, was, now))
 			if m.Out == upstream.Ejected {
 				s.ejections++

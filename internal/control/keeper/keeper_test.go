@@ -531,3 +531,38 @@ func TestEjectionsAndStatesAreCounted(t *testing.T) {
 		t.Errorf("%d ejections, states %v, %d errors", c.Ejections, c.States, c.Errors)
 	}
 }
+
+// An instance that returns after an ejection has not answered anything yet: it is shown as failing until a request succeeds,
+// however long ago it failed.
+func TestAnInstanceThatReturnsIsFailingUntilASuccess(t *testing.T) {
+	w := newWorld()
+	w.Apply([]config.Service{configured("s", 4)})
+	request := func(l *upstream.Live, o upstream.Outcome) {
+		one := upstream.NewService("s")
+		one.Swap(&upstream.Pool{Members: []upstream.Member{{Live: l}}, Live: []int32{0}, Policy: firstOne{}})
+		var ticket upstream.Ticket
+		one.Pick(&upstream.Ask{Now: w.now}, &ticket)
+		ticket.Observe(o, w.now)
+		ticket.Release()
+	}
+	view := func() InstanceView { return w.Views()[0].Instances[0] }
+	for range upstream.EjectAfter {
+		request(view().Live, upstream.Failed)
+	}
+	if w.wait(0); view().State != "ejected" {
+		t.Fatalf("state %s", view().State)
+	}
+	w.wait(time.Hour)
+	explained := func() string { lines, _ := Explain(w.Views()[0], "i1", w.cfg.Wall()); return strings.Join(lines, " ") }
+	if v := view(); v.State != "in" || v.Failures != upstream.EjectAfter || !v.OnTrial || !strings.Contains(explained(), "Its latest 5 requests failed, the last one 1h0m0s ago. It gets one request at a time") {
+		t.Errorf("an hour later: state %s, %d failures, on trial %v: %s", v.State, v.Failures, v.OnTrial, explained())
+	}
+	request(view().Live, upstream.Success)
+	if w.wait(Tick); view().Failures != 0 || view().OnTrial || strings.Contains(explained(), "latest") {
+		t.Errorf("after a success: %d failures, on trial %v: %s", view().Failures, view().OnTrial, explained())
+	}
+}
+
+type firstOne struct{}
+
+func (firstOne) Choose(*upstream.Pool, *upstream.Ask) int { return 0 }

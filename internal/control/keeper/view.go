@@ -18,6 +18,7 @@ type ServiceView struct {
 	Policy      string
 	Panic       bool
 	MedianMs    float64
+	Spread      float64
 	Active      int64
 	PoolRev     uint64
 	HealthCheck string // "http /health", "tcp", or empty
@@ -37,6 +38,7 @@ type InstanceView struct {
 	InFlight             int64
 	Requests, Errors     uint64
 	Failures             uint32        // consecutive, until a success
+	OnTrial              bool          // in rotation and failing: it gets one request at a time
 	FailedFor            time.Duration // since the last failure
 	LatencyMs, ErrorRate float64       // this proxy's averages, faded to now
 	Weight, Capacity     float64
@@ -94,7 +96,7 @@ func (k *Keeper) Views() []ServiceView {
 func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 	p := s.upstream.Pool()
 	v := ServiceView{
-		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, MedianMs: p.MedianNs / 1e6,
+		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, MedianMs: p.MedianNs / 1e6, Spread: p.Spread,
 		Active: s.upstream.Active.Load(), PoolRev: p.Rev,
 	}
 	v.Insecure = s.config.TLS != nil && s.config.TLS.Insecure
@@ -109,7 +111,7 @@ func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 		}
 		iv := InstanceView{
 			Live: m.Live, ID: m.Instance, Address: m.Addr, State: m.Out.String(), Ejections: m.Ejections,
-			Since: wallOf(m.Since, now, wall), InFlight: m.InFlight.Load(), Requests: m.Requests.Load(), Errors: m.Errors.Load(), Failures: m.Fails.Load(),
+			Since: wallOf(m.Since, now, wall), InFlight: m.InFlight.Load(), Requests: m.Requests.Load(), Errors: m.Errors.Load(), Failures: m.Fails.Load(), OnTrial: m.OnTrial,
 			Weight: m.Weight, Capacity: m.Capacity, Veto: m.Veto, SlowStart: m.SlowStart,
 			FleetErrorRate: m.FleetErr, Trust: m.Trust, Utilization: m.Utilization,
 			DrainedByOperator: k.overrides[member{m.Service, m.Instance}].draining,

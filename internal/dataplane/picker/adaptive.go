@@ -19,6 +19,7 @@ const (
 	minSamples   = 3    // below, the latency factor is 1
 	minLatency   = .5   // clamp of the latency factor
 	maxLatency   = 20.0 //
+	smallLatency = 2e5  // ns, added to each latency: an instance with few requests answers some 50 us later, which must not count
 	idleTau      = 5e9  // ns: estimates of an instance without requests fade to the median
 	silentAfter  = 4    // medians without any response head while two or more requests wait
 )
@@ -28,8 +29,9 @@ const (
 //
 //	sample  d = min(6, live) for live <= 16, else 4, distinct,
 //	        P ~ weight · max(.05, c^(k/2)·ss) · max(.03, (1-err)²)
-//	cost    (q/ss + 1)/(weight·veto^k) · (r/c^k)^1.5 · (1 + 10·err/(1-err) + 100·err²) · s
-//	r       clamp(mix(l, med, decay(idle/5s))/med, .5, 20), l = L·c^k
+//	cost    (q/ss + 1)/(weight·veto^k) · (r/c^k)^p · (1 + 10·err/(1-err) + 100·err²) · s
+//	p       2·spread: 1.5 by default
+//	r       clamp(mix(l, med, decay(idle/5s))/med, .5, 20), l = L·c^k, all plus .2 ms
 //	err     min(.98, max(e·decay(idle/5s), .7·E·k))
 //	s       (silence/(4·med))² when silence > 4·med, else 1
 //
@@ -47,17 +49,18 @@ const (
 // Sources: power of d choices (Mitzenmacher, TPDS 2001); the sampling bound on herding (Dahlin, TPDS 2000); failures as
 // expected cost instead of latency (Linkerd issue 15374 describes the problem of the alternative). A choice costs O(d).
 //
-// In a pool of unequal weights the 1 of the cost is random and has the mean 1: see uneven.
+// While fewer requests are in flight than candidates are compared, and in pools of unequal weights, (q + 1) is partly
+// left to chance, with probabilities in proportion to weight/cost: see race.
 type Adaptive struct {
-	table  alias // over Pool.Live
-	uneven uneven
+	table     alias // over Pool.Live
+	weighting weighting
 }
 
 // NewAdaptive builds the sampling table of a pool at time now.
 func NewAdaptive(p *upstream.Pool, now int64) *Adaptive {
-	u := newUneven(p, func(m *upstream.Member) float64 { return m.Weight })
+	u := newWeighting(p, func(m *upstream.Member) float64 { return m.Weight })
 	if len(p.Live) <= drawSmall {
-		return &Adaptive{uneven: u} // all instances are compared, so no sampling table is needed
+		return &Adaptive{weighting: u} // all instances are compared, so no sampling table is needed
 	}
 	weights := make([]float64, len(p.Live))
 	for i, at := range p.Live {
@@ -65,7 +68,7 @@ func NewAdaptive(p *upstream.Pool, now int64) *Adaptive {
 		ok := 1 - errorOf(m, now)
 		weights[i] = m.Weight * max(drawFloor, math.Sqrt(m.Capacity)*m.SlowStart) * max(drawErrFloor, ok*ok)
 	}
-	return &Adaptive{table: newAlias(weights), uneven: u}
+	return &Adaptive{table: newAlias(weights), weighting: u}
 }
 
 // Choose implements [upstream.Policy].
@@ -77,9 +80,7 @@ func (p *Adaptive) Choose(pool *upstream.Pool, a *upstream.Ask) int {
 	for i, at := range set {
 		costs[i] = costOf(pool, at, a.Now)
 	}
-	if p.uneven.on {
-		p.race(costs[:len(set)], &times, pool, a.Rand)
-	}
+	p.race(costs[:len(set)], &times, pool, a.Rand)
 	best, bestCost, ties := -1, math.Inf(1), uint64(0)
 	for i, at := range set {
 		a.Trace.Add(costs[i])
@@ -103,26 +104,24 @@ func (p *Adaptive) Choose(pool *upstream.Pool, a *upstream.Ask) int {
 	return best
 }
 
-// race replaces the costs of candidates with their scores in the race.
+// race replaces the costs of candidates with their scores in the race. A candidate that was drawn several times has as
+// many places. Where nothing is drawn because all are compared, slow start reduces the places.
 func (p *Adaptive) race(costs []upstream.Candidate, times *[drawSmall]float64, pool *upstream.Pool, r *rand.PCG) {
 	var entrants [drawSmall]entrant
 	var scores [drawSmall]float64
-	drawn := 0.0
-	for _, n := range times[:len(costs)] {
-		drawn += n
-	}
 	for i, c := range costs {
 		m := &pool.Members[c.Index]
+		weight := m.Weight / p.weighting.min
 		q := float64(c.InFlight) / m.SlowStart
-		e := entrant{queue: q / m.Weight, rate: m.Weight, f: float64(c.Cost) * m.Weight / (q + 1)}
-		if drawn > 0 {
-			e.queue, e.rate = e.queue*p.uneven.total/drawn, times[i]
+		e := entrant{queue: q / weight, places: times[i], health: float64(c.Penalty) * float64(c.Silence), f: float64(c.Cost) * m.Weight / (q + 1)}
+		if e.places == 0 {
+			e.places = weight * m.SlowStart
 		}
 		entrants[i] = e
 	}
-	race(entrants[:len(costs)], scores[:len(costs)], r)
+	race(entrants[:len(costs)], scores[:len(costs)], p.weighting.uneven, r)
 	for i := range costs {
-		costs[i].Cost = float32(scores[i])
+		costs[i].Cost = float32(scores[i] / p.weighting.min) // without chance it is the cost again
 	}
 }
 
@@ -142,25 +141,27 @@ func (p *Adaptive) sample(set []int32, times *[drawSmall]float64, pool *upstream
 	if n <= smallPool {
 		d = drawSmall
 	}
-	for tries, drawn := 0, 0; len(set) < d && tries < 4*drawSmall && (!p.uneven.on || drawn < d); tries++ {
+	for tries, drawn := 0, 0; len(set) < d && tries < 4*drawSmall && (!p.weighting.uneven || drawn < d); tries++ {
 		var ok bool
-		if set, ok = addDrawn(set, times, pool, a, pool.Live[p.table.draw(a.Rand)]); ok {
+		if set, ok = addDrawn(set, times, pool, a, pool.Live[p.table.draw(a.Rand)], p.weighting.uneven); ok {
 			drawn++
 		}
 	}
 	// A skewed table can keep drawing the same member: never return an empty set.
 	for i := 0; len(set) == 0 && i < n; i++ {
-		set, _ = addDrawn(set, times, pool, a, pool.Live[i])
+		set, _ = addDrawn(set, times, pool, a, pool.Live[i], false)
 	}
 	return set
 }
 
-// addDrawn adds a member to the set, or counts it again if it is already in the set. It returns false for a member that
-// was already tried.
-func addDrawn(set []int32, times *[drawSmall]float64, pool *upstream.Pool, a *upstream.Ask, at int32) ([]int32, bool) {
+// addDrawn adds a member to the set. If the member is in the set already, it counts again if again is set. addDrawn
+// returns false for a member that was already tried.
+func addDrawn(set []int32, times *[drawSmall]float64, pool *upstream.Pool, a *upstream.Ask, at int32, again bool) ([]int32, bool) {
 	for i, have := range set {
 		if have == at {
-			times[i]++
+			if again {
+				times[i]++
+			}
 			return set, true
 		}
 	}
@@ -177,15 +178,27 @@ func costOf(pool *upstream.Pool, at int32, now int64) upstream.Candidate {
 	q := m.InFlight.Load()
 	err := errorOf(m, now)
 	penalty := 1 + 10*err/(1-err) + 100*err*err
-	r := latencyFactor(m, pool.MedianNs, now)
+	r := power(latencyFactor(m, pool.MedianNs, now)/m.Capacity, 2*pool.Spread) * m.Capacity // divided by Capacity below
 	s := silenceFactor(m.Live, pool.MedianNs, now)
-	r *= math.Sqrt(r / m.Capacity) // divided by Capacity below: (r/c)^1.5
 	w := m.Weight * m.Capacity * m.Veto
 	cost := (float64(q)/m.SlowStart + 1) / w * r * penalty * s
 	return upstream.Candidate{
 		Index: at, InFlight: int32(q), Cost: float32(cost), Latency: float32(r),
 		Err: float32(err), Penalty: float32(penalty), Silence: float32(s),
 	}
+}
+
+// power returns x to the power p, without math.Pow for the usual exponents.
+func power(x, p float64) float64 {
+	switch p {
+	case 0:
+		return 1
+	case 1:
+		return x
+	case 1.5:
+		return x * math.Sqrt(x)
+	}
+	return math.Pow(x, p)
 }
 
 func errorOf(m *upstream.Member, now int64) float64 {
@@ -205,8 +218,8 @@ func latencyFactor(m *upstream.Member, median float64, now int64) float64 {
 		return 1
 	}
 	keep := upstream.Decay(float64(idle) / idleTau)
-	l = keep*l*m.Capacity + (1-keep)*median
-	return min(max(l/median, minLatency), maxLatency)
+	l = keep*(l+smallLatency)*m.Capacity + (1-keep)*(median+smallLatency)
+	return min(max(l/(median+smallLatency), minLatency), maxLatency)
 }
 
 func silenceFactor(l *upstream.Live, median float64, now int64) float64 {

@@ -8,9 +8,13 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// ringPoints is the number of points on the ring for an instance of weight 1. With 160, the busiest of 10 equal
-// instances gets about 1.2 times the mean.
-const ringPoints = 160
+// Points on the ring for an instance of weight 1. With 640, shares of the weights 5:1:1 are within 3 points for all of 150
+// sets of names; with 160, for 146 of them. A large pool has fewer points, because its ring would need megabytes.
+const (
+	ringPoints      = 640
+	ringPointsLarge = 160
+	largeRing       = 1000 // sum of the weights
+)
 
 // RingHash sends equal keys to the same instance. Each instance owns points on a ring of hashes, and a key goes to the
 // next point (consistent hashing, Karger et al., STOC 1997). When one of n instances leaves, only its keys move.
@@ -24,10 +28,17 @@ type point struct {
 // NewRingHash builds the ring in O(points · log points).
 func NewRingHash(p *upstream.Pool) *RingHash {
 	r := &RingHash{}
+	points, sum := ringPoints, 0.0
+	for i := range p.Members { // of all: an ejection must not move other keys
+		sum += p.Members[i].Weight
+	}
+	if sum > largeRing {
+		points = ringPointsLarge
+	}
 	for _, at := range p.Live {
 		m := &p.Members[at]
 		seed := upstream.Hash([]byte(m.Instance))
-		for i := range max(1, int(math.Round(ringPoints*m.Weight))) {
+		for i := range max(1, int(math.Round(float64(points)*m.Weight))) {
 			r.points = append(r.points, point{upstream.Mix(seed + uint64(i)*0x9E3779B97F4A7C15), at})
 		}
 	}

@@ -12,8 +12,12 @@ import (
 type Spec struct {
 	Policy    string
 	SlowStart time.Duration // 0: none
+	Spread    float64       // 0..1, how strongly differences in latency move requests; adaptive
 	Entries   []Entry
 }
+
+// DefaultSpread is the spread of a service that sets none.
+const DefaultSpread = .75
 
 // Entry is one configured instance.
 type Entry struct {
@@ -71,7 +75,7 @@ const (
 // Next computes a service's pool at time now. It reads the members' counters and writes nothing: the same inputs give
 // the same pool. jitter returns values in [-1, 1). It spreads the return of instances that are ejected together.
 func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() float64) *upstream.Pool {
-	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Members: make([]upstream.Member, len(spec.Entries))}
+	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Spread: spec.Spread, Members: make([]upstream.Member, len(spec.Entries))}
 	previous := func(i int, l *upstream.Live) *upstream.Member { return find(old, i, l) }
 	telemetry := make([]Telemetry, len(spec.Entries))
 	for i, e := range spec.Entries {
@@ -87,9 +91,11 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 			}
 		}
 		m.Weight = e.Weight
+		m.Excused = min(m.Excused, m.Fails.Load())
 		settle(m, wanted(f), now)
 	}
 	ejectFailing(p, now, jitter)
+	tryFailing(p)
 	for i := range p.Members {
 		m := &p.Members[i]
 		m.SlowStart = 1
@@ -145,13 +151,13 @@ func settle(m *upstream.Member, want upstream.Reason, now int64) {
 		return
 	}
 	if m.Out == want {
-		if want == upstream.In && m.Ejections > 0 && now-m.Since > calm {
+		if want == upstream.In && m.Ejections > 0 && now-m.Since > calm && m.Fails.Load() < upstream.FailingAfter {
 			m.Ejections = 0
 		}
 		return
 	}
 	if want == upstream.In {
-		m.SlowFrom = now
+		m.SlowFrom, m.Excused = now, m.Fails.Load()
 	}
 	m.Out, m.Since, m.Until = want, now, 0
 }

@@ -1,19 +1,26 @@
 package picker
 
-import "github.com/smartlb/smartlb/internal/dataplane/upstream"
+import (
+	"math"
+
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+)
 
 // two is the common part of the policies with two random choices (Mitzenmacher, The Power of Two Choices in Randomized
 // Load Balancing, TPDS 2001). It draws two distinct live instances by weight and takes the instance with the lower
 // cost.
 //
-// In a pool of unequal weights both draws may give the same instance, and the 1 of the cost is random with the mean 1:
-// see uneven.
+// In a pool of unequal weights both draws may give the same instance. Each draw then stands for one of the places of an
+// instance (see race.go), and the comparison is of the requests that the two places hold. All places have the same chance,
+// so equal instances get exactly their shares.
 type two struct {
-	table  alias
-	uneven uneven
+	table     alias
+	weighting weighting
 }
 
-func newTwo(p *upstream.Pool) two { return two{newAlias(liveWeights(p)), newUneven(p, rampedWeight)} }
+func newTwo(p *upstream.Pool) two {
+	return two{newAlias(liveWeights(p)), newWeighting(p, rampedWeight)}
+}
 
 func liveWeights(p *upstream.Pool) []float64 {
 	w := make([]float64, len(p.Live))
@@ -48,8 +55,8 @@ func (t two) pair(pool *upstream.Pool, ask *upstream.Ask) (a, b int32) {
 type factor func(m *upstream.Member, now int64) float64
 
 func (t two) choose(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
-	if t.uneven.on {
-		return t.race(pool, ask, f)
+	if t.weighting.uneven {
+		return t.choosePlace(pool, ask, f)
 	}
 	a, b := t.pair(pool, ask)
 	if a < 0 {
@@ -72,8 +79,12 @@ func (t two) choose(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
 	return int(a)
 }
 
-// race draws twice by weight and takes the lower score, for pools of unequal weights.
-func (t two) race(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
+// noiseOfPeaks is the ratio of two factors below which they count as equal in a pool of unequal weights. The factor of
+// PeakEWMA is a maximum, and an instance of five times the weight sees a higher maximum of the same latencies.
+const noiseOfPeaks = 3
+
+// choosePlace draws two places and takes the place with the lower cost, for pools of unequal weights.
+func (t two) choosePlace(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
 	a, b := t.draw(pool, ask), t.draw(pool, ask)
 	if a < 0 || b < 0 {
 		a, _ = t.pair(pool, ask)
@@ -82,28 +93,28 @@ func (t two) race(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
 	if a < 0 {
 		return -1
 	}
-	at := [2]int32{a, b}
-	var entrants [2]entrant
-	for i, x := range at {
-		m := &pool.Members[x]
-		entrants[i] = entrant{queue: float64(m.InFlight.Load()) * t.uneven.total / 2 / rampedWeight(m), rate: 1, f: f(m, ask.Now)}
-	}
-	var scores [2]float64
-	race(entrants[:], scores[:], ask.Rand)
-	best := 0
-	if scores[1] < scores[0] {
-		best = 1
-	}
-	ask.Trace.Reason = "lowest-cost"
-	for i, x := range at {
-		if i == 0 || x != a {
-			ask.Trace.Add(upstream.Candidate{Index: x, InFlight: int32(pool.Members[x].InFlight.Load()), Cost: float32(scores[i])})
-		}
-	}
+	fa, fb := f(&pool.Members[a], ask.Now), f(&pool.Members[b], ask.Now)
+	lower := min(fa, fb)
+	ca := t.held(pool, a, ask) * max(1, fa/lower/noiseOfPeaks)
+	cb := t.held(pool, b, ask) * max(1, fb/lower/noiseOfPeaks)
+	ask.Trace.Add(upstream.Candidate{Index: a, InFlight: int32(pool.Members[a].InFlight.Load()), Cost: float32(ca)})
 	if a == b {
 		ask.Trace.Reason = "only"
+		return int(a)
 	}
-	return int(at[best])
+	ask.Trace.Add(upstream.Candidate{Index: b, InFlight: int32(pool.Members[b].InFlight.Load()), Cost: float32(cb)})
+	ask.Trace.Reason = "lowest-cost"
+	if cb < ca || cb == ca && ask.Rand.Uint64()&1 == 0 {
+		return int(b)
+	}
+	return int(a)
+}
+
+// held returns one more than the requests that a random place of an instance holds.
+func (t two) held(pool *upstream.Pool, at int32, ask *upstream.Ask) float64 {
+	m := &pool.Members[at]
+	each := float64(m.InFlight.Load()) * t.weighting.min / rampedWeight(m)
+	return 1 + math.Floor(each+float64(ask.Rand.Uint64()>>11)/(1<<53))
 }
 
 // draw returns an untried instance drawn by weight, -1 if 16 draws found none.

@@ -37,7 +37,7 @@ func (h1Front) switched(c *conn, e *exchange) int {
 	res := &e.res
 	reason := res.Reason()
 	if res.Status != 101 {
-		reason = []byte(http.StatusText(101))
+		reason = []byte(http.StatusText(http.StatusSwitchingProtocols))
 	}
 	out := h1.AppendStatusLine(e.out[:0], 101, reason)
 	for i := range res.Len() {

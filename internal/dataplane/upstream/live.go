@@ -18,6 +18,12 @@ const (
 // EjectAfter is the number of consecutive failures that ejects an instance.
 const EjectAfter = 5
 
+// FailingAfter is the number of consecutive failures from which an instance counts as failing, until a request succeeds.
+const FailingAfter = 3
+
+// trialEvery is the least time between the failure of a member on trial and its next request, in ns.
+const trialEvery = 1e9
+
 // HistBuckets is the number of latency buckets of a Live.
 const HistBuckets = 97
 
@@ -53,6 +59,7 @@ type Live struct {
 	busySince atomic.Int64 // when InFlight last rose from 0 to 1
 	unheard   atomic.Int32 // picks since the last response head
 	retired   atomic.Bool
+	trial     atomic.Bool // a request to the failing instance is under way
 }
 
 // Transport releases the connections of an instance that leaves: Retire closes idle connections, and after it no
@@ -106,6 +113,15 @@ func (l *Live) Sent(now int64) {
 	}
 }
 
+// beginTrial reports whether a failing instance gets a request now: one at a time, and none right after a failure. The
+// holder of the request must call endTrial.
+func (l *Live) beginTrial(now int64) bool {
+	_, idle, _ := l.ErrorRate.Load(now) // since the latest failure: a success would have ended the trial
+	return idle >= trialEvery && l.trial.CompareAndSwap(false, true)
+}
+
+func (l *Live) endTrial() { l.trial.Store(false) }
+
 // Outcome is the result of a request as far as it concerns the instance.
 type Outcome uint8
 
@@ -141,7 +157,7 @@ func (l *Live) observe(o Outcome, started, now int64) (fails uint32) {
 			l.Fails.Store(0)
 		}
 	} else {
-		fails = l.fail(now, o != Overloaded)
+		fails = l.fail(now, o != Overloaded, 0)
 	}
 	if o != TimedOut {
 		l.lastHead.Store(now)
@@ -150,11 +166,12 @@ func (l *Live) observe(o Outcome, started, now int64) (fails uint32) {
 	return fails
 }
 
-func (l *Live) fail(now int64, counts bool) uint32 {
+// fail counts a failure. before are consecutive failures before the request, which its head has reset.
+func (l *Live) fail(now int64, counts bool, before uint32) uint32 {
 	l.Errors.Add(1)
 	l.ErrorRate.Observe(1, now, ErrorTau, ErrorFloor)
 	if counts {
-		return l.Fails.Add(1)
+		return l.Fails.Add(before + 1)
 	}
 	return l.Fails.Load()
 }

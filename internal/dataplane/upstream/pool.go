@@ -36,10 +36,12 @@ type Member struct {
 	AsOf        int64   // when the latest fact about it was received, on the process clock; 0 never
 	PeriodNs    int64   // interval between facts about it
 	Out         Reason
-	Since       int64 // when Out last changed
-	Until       int64 // Ejected: when it may return
-	SlowFrom    int64 // when the ramp of SlowStart began; 0: no ramp
-	Ejections   int   // ejections without a calm minute between them: each doubles the next ejection
+	Since       int64  // when Out last changed
+	Until       int64  // Ejected: when it may return
+	SlowFrom    int64  // when the ramp of SlowStart began; 0: no ramp
+	Ejections   int    // ejections without a calm minute between them: each doubles the next ejection
+	Excused     uint32 // consecutive failures before it last entered rotation: it is ejected for further failures only
+	OnTrial     bool   // in rotation and failing: it gets one request at a time until one succeeds
 }
 
 // Pool is an immutable snapshot of a service's members. Policy holds its own tables (ring, maglev, round-robin
@@ -51,6 +53,7 @@ type Pool struct {
 	Policy   Policy
 	Name     string  // of the policy
 	MedianNs float64 // median work-normalised latency, 0 unknown
+	Spread   float64 // 0..1, how strongly differences in latency move requests
 	Panic    bool    // fewer than half of the members are healthy: all members that do not drain are used
 }
 
@@ -99,7 +102,7 @@ type Candidate struct {
 	Index    int32   // into Pool.Members
 	InFlight int32   // q
 	Cost     float32 // the compared value
-	Latency  float32 // factor from latency, to the power 1.5: 1 is the pool's median
+	Latency  float32 // factor from latency, to the power 2·Pool.Spread: 1 is the pool's median
 	Err      float32 // error estimate that was used
 	Penalty  float32 // factor from Err
 	Silence  float32 // s: 1, or more while no head arrives
@@ -172,12 +175,46 @@ func (s *Service) Pick(a *Ask, t *Ticket) (*Pool, bool) {
 	if _, ok := p.Policy.(Sequencer); ok {
 		a.Seq = s.seq.Add(1)
 	}
-	i := p.Policy.Choose(p, a)
+	i, trial := p.choose(a)
 	if i < 0 {
 		return p, false
 	}
 	take(p, i, a, t)
+	t.trial = trial
 	return p, true
+}
+
+// choose asks the policy. A member on trial is chosen only for its next trial, and not for retries; if there is no other
+// member, it takes the request.
+func (p *Pool) choose(a *Ask) (i int, trial bool) {
+	i = p.Policy.Choose(p, a)
+	if i < 0 || !p.onTrial(i) {
+		return i, false
+	}
+	first, tried := i, a.NTried
+	defer func() { a.NTried = tried }()
+	for ; i >= 0 && p.onTrial(i); i = p.Policy.Choose(p, a) {
+		live := p.Members[i].Live
+		if tried == 0 && live.beginTrial(a.Now) {
+			return i, true
+		}
+		if a.NTried == MaxTries {
+			return first, false
+		}
+		a.Tried[a.NTried] = live
+		a.NTried++
+		a.Trace.N = 0
+	}
+	if i < 0 {
+		return first, false
+	}
+	return i, false
+}
+
+// onTrial reports whether a member is on trial. A success since the pool was built has ended the trial.
+func (p *Pool) onTrial(i int) bool {
+	m := &p.Members[i]
+	return m.OnTrial && !p.Panic && m.Fails.Load() >= FailingAfter
 }
 
 // PickLive picks the given instance and fills t. It returns false if the instance may not be picked. Results and

@@ -7,7 +7,9 @@ type Ticket struct {
 	started int64
 	index   int32
 	state   ticketState
-	failed  bool // Observe already counted an error
+	failed  bool   // Observe already counted an error
+	trial   bool   // the request is the trial of a failing instance
+	before  uint32 // consecutive failures when the response head arrived
 }
 
 type ticketState uint8
@@ -35,18 +37,27 @@ func (t *Ticket) Observe(o Outcome, now int64) uint32 {
 		misuse("Observe")
 		return 0
 	}
-	t.state, t.failed = ticketObserved, o != Success && o != Abandoned
+	t.state, t.failed, t.before = ticketObserved, o != Success && o != Abandoned, t.live.Fails.Load()
+	defer t.endTrial()
 	return t.live.observe(o, t.started, now)
 }
 
+func (t *Ticket) endTrial() {
+	if t.trial {
+		t.trial = false
+		t.live.endTrial()
+	}
+}
+
 // Broken records that the response body failed because of the instance, after its head was observed. A request counts
-// as one error at most. Broken returns the instance's consecutive failures if it counted an error, otherwise 0.
+// as one error at most. The failures before it stay consecutive: a good head alone is no success. Broken returns the
+// instance's consecutive failures if it counted an error, otherwise 0.
 func (t *Ticket) Broken(now int64) uint32 {
 	if t.state != ticketObserved || t.failed {
 		return 0
 	}
 	t.failed = true
-	return t.live.fail(now, true)
+	return t.live.fail(now, true, t.before)
 }
 
 // Release ends the request on the instance: last byte, failure, or end of the tunnel. A ticket that was not observed
@@ -55,6 +66,7 @@ func (t *Ticket) Release() {
 	switch t.state {
 	case ticketOpen, ticketObserved:
 		t.state = ticketReleased
+		t.endTrial()
 		t.live.InFlight.Add(-1)
 	default:
 		misuse("Release")

@@ -184,3 +184,48 @@ func TestEachOfSeveralFailuresAtOnceHasItsNumber(t *testing.T) {
 		}
 	}
 }
+
+// A response whose body breaks off, or whose trailers say that the instance failed, begins with a good head. Five of them
+// are five failures in a row.
+func TestAGoodHeadAloneEndsNoSeriesOfFailures(t *testing.T) {
+	l := NewLive("s", "i", "", 1, 0)
+	for i := range EjectAfter {
+		ticket := Ticket{live: l, started: second, state: ticketOpen}
+		ticket.Observe(Success, 2*second)
+		if got := ticket.Broken(2 * second); got != uint32(i+1) {
+			t.Fatalf("broken response %d is failure %d in a row", i+1, got)
+		}
+		ticket.Release()
+	}
+	ticket := Ticket{live: l, started: second, state: ticketOpen}
+	ticket.Observe(Success, 2*second)
+	ticket.Release()
+	if n := l.Fails.Load(); n != 0 {
+		t.Errorf("%d failures in a row after a success", n)
+	}
+}
+
+// A trial ends with its request, however that ends: otherwise a failing instance would never get another one.
+func TestATrialEndsWithItsRequest(t *testing.T) {
+	for _, end := range []func(*Ticket){
+		func(t *Ticket) { t.Observe(Failed, 3*second); t.Release() },
+		func(t *Ticket) { t.Observe(Abandoned, 3*second); t.Release() },
+		func(t *Ticket) { t.Observe(Success, 3*second); t.Release() },
+		func(t *Ticket) { t.Release() },
+	} {
+		l := NewLive("s", "i", "", 1, 0)
+		for range FailingAfter {
+			l.observe(Failed, second, second)
+		}
+		s := NewService("s")
+		s.Swap(&Pool{Policy: anyPolicy{}, Members: []Member{{Live: l, OnTrial: true}}, Live: []int32{0}})
+		var ticket Ticket
+		if _, ok := s.Pick(&Ask{Now: 3 * second, Rand: rand.NewPCG(1, 1)}, &ticket); !ok || !l.trial.Load() {
+			t.Fatalf("picked %v, trial %v", ok, l.trial.Load())
+		}
+		end(&ticket)
+		if l.trial.Load() {
+			t.Error("the trial goes on after its request")
+		}
+	}
+}

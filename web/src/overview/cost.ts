@@ -21,7 +21,7 @@ export function parts(cost: Cost, weight: number): Part[] {
   const queue = cost.inFlight + 1;
   const slow = safe((cost.inFlight / safe(cost.slowStart) + 1) / queue);
   return [
-    { name: "latency", kind: "latency", factor: safe(cost.latencyFactor), because: "(own average / pool median)^1.5" },
+    { name: "latency", kind: "latency", factor: safe(cost.latencyFactor), because: "(own average / pool median)^(2 × spread)" },
     { name: "errors", kind: "errors", factor: safe(cost.errorFactor), because: `estimate ${percent(cost.error)}` },
     { name: "in flight", kind: "flight", factor: queue, because: `${cost.inFlight} of this proxy's requests` },
     { name: "slow start", kind: "slow", factor: slow, because: cost.slowStart < 1 ? `at ${wholePercent(cost.slowStart)}` : "finished" },

@@ -1,6 +1,9 @@
 package h1
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // MayTrail reports whether a field may be a trailer. Fields that frame, route, authenticate or describe a message are
 // needed before its body (RFC 9110 §6.5.1); a recipient that merged them into the head would take other bytes for the
@@ -36,6 +39,14 @@ func Announced(list, name []byte) bool {
 // its head announced, and that MayTrail. raw are the lines that Body.Trailers returned.
 func AppendTrailers(dst, raw, announced []byte) []byte {
 	return appendTrailers(dst, raw, func(name []byte) bool { return Announced(announced, name) && MayTrail(name) })
+}
+
+// RemoveTrailers appends the lines of trailers whose name is not in names, which are in lower case. Names are compared as CGI
+// does, as in Fields.Remove.
+func RemoveTrailers(dst, lines []byte, names []string) []byte {
+	return appendTrailers(dst, lines, func(name []byte) bool {
+		return !slices.ContainsFunc(names, func(n string) bool { return sameVariable(name, n) })
+	})
 }
 
 func appendTrailers(dst, raw []byte, pass func(name []byte) bool) []byte {

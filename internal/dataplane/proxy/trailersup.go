@@ -42,14 +42,23 @@ func (c *conn) streamWhole(e *exchange) (whole bool, _ *h1.Error) {
 	return false, nil
 }
 
+// lastLines returns the trailers for the instance. An instance may add them to the fields of the head, so a client cannot
+// send a field that the route sets or removes.
+func (e *exchange) lastLines() []byte {
+	if len(e.trailersUp) == 0 || e.actions == nil || len(e.actions.Request.Dropped()) == 0 {
+		return e.trailersUp
+	}
+	return h1.RemoveTrailers(nil, e.trailersUp, e.actions.Request.Dropped())
+}
+
 // appendBodyEnd ends a request body in chunks.
-func (e *exchange) appendBodyEnd(dst []byte) []byte { return h1.AppendLastChunk(dst, e.trailersUp) }
+func (e *exchange) appendBodyEnd(dst []byte) []byte { return h1.AppendLastChunk(dst, e.lastLines()) }
 
 // sendFrames sends a header block (nil: none) and body bytes of a request to an instance of HTTP/2. last says that they
 // are the last ones: the trailers follow.
 func (u *upstreamConn) sendFrames(e *exchange, block, data []byte, last bool) error {
-	if last && len(e.trailersUp) > 0 {
-		_, err := u.stream.WriteAll(block, data, h2.AppendFields(nil, e.trailersUp, false))
+	if lines := e.lastLines(); last && len(lines) > 0 {
+		_, err := u.stream.WriteAll(block, data, h2.AppendFields(nil, lines, false))
 		return err
 	}
 	_, err := u.stream.Write(block, data, last)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
@@ -233,6 +234,38 @@ func TestAShortBodyWithTrailersIsNotWhole(t *testing.T) {
 	for _, e := range b.entries() {
 		if e.Status == 200 {
 			t.Errorf("a part was answered: %+v", e)
+		}
+	}
+}
+
+// An instance may add trailers to the fields of the head: a client cannot bring back a field that the route sets or removes.
+func TestTrailersCannotReplaceTheFieldsOfARoute(t *testing.T) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = fmt.Fprint(w, r.Header["X-Client"], r.Trailer["X-Client"], r.Trailer["X_client"], r.Trailer["X-Debug"], r.Trailer["X-Sum"])
+	})
+	one := httptest.NewServer(handler)
+	t.Cleanup(one.Close)
+	two, _ := h2Instance(t, handler)
+	for addr, http2 := range map[string]bool{one.Listener.Addr().String(): false, two: true} {
+		b := run(t, []string{addr}, func(_ *Config, r *dispatch.Route) {
+			r.Split[0].Leg = &dispatch.Leg{HTTP2: http2}
+			r.Actions = &action.Actions{Request: headersOf(t, []string{"X-Client: ${client}"}, nil, []string{"X-Debug"})}
+		})
+		for name, of := range b.clientsOf("/") {
+			client, url := of()
+			req, err := http.NewRequest("POST", url, io.MultiReader(strings.NewReader("body")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Trailer = http.Header{"X-Client": {"forged"}, "X_client": {"forged"}, "X-Debug": {"1"}, "X-Sum": {"4"}}
+			res, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := readAll(t, res.Body), "[127.0.0.1] [] [] [] [4]"; got != want {
+				t.Errorf("%s, instance with HTTP/2 %v: the instance got %s, want %s", name, http2, got, want)
+			}
 		}
 	}
 }

@@ -21,7 +21,18 @@ type checker struct {
 	mistakes Mistakes
 	warned   Mistakes
 
+	published bool // the document is in use already
+
 	patterns, programs, ranges int // regular expressions, the steps of their programs, and the ranges of their character classes
+}
+
+// useless reports a setting without effect: a mistake, or a warning in a document that is in use.
+func (c *checker) useless(path, format string, args ...any) {
+	if c.published {
+		c.warn(path, format, args...)
+		return
+	}
+	c.fail(path, format, args...)
 }
 
 // line returns the line of a path. For a missing key it returns the line of its parent.

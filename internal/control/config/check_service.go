@@ -65,7 +65,7 @@ func (c *checker) service(path string, s Service) {
 // policy refuses settings that have no effect with the policy of the service.
 func (c *checker) policy(path string, s Service) {
 	if at := path + ".slowStart"; c.at[at] > 0 && s.SlowStart > 0 && !picker.RampsUp(s.Policy) {
-		c.fail(at, "has no effect: the policy %s has no slow start; remove slowStart, or use another policy", s.Policy)
+		c.useless(at, "has no effect: the policy %s has no slow start; remove slowStart, or use another policy", s.Policy)
 	}
 	if s.SlowStart < 0 {
 		c.fail(path+".slowStart", "want 0s or more, got %s", s.SlowStart)
@@ -73,7 +73,7 @@ func (c *checker) policy(path string, s Service) {
 	at := path + ".spread"
 	switch {
 	case c.at[at] > 0 && s.Policy != picker.DefaultPolicy:
-		c.fail(at, "has no effect: only the policy adaptive has spread, this service has %s", s.Policy)
+		c.useless(at, "has no effect: only the policy adaptive has spread, this service has %s", s.Policy)
 	case !(s.Spread >= 0 && s.Spread <= 1):
 		c.fail(at, "want 0 to 1, got %v", s.Spread)
 	}
@@ -91,7 +91,7 @@ func (c *checker) hashing(path string, r Route, policies map[string]string) {
 		}
 	}
 	if r.HashOn != "" {
-		c.fail(path+".hashOn", "has no effect: no service of this route has the policy ring_hash or maglev")
+		c.useless(path+".hashOn", "has no effect: no service of this route has the policy ring_hash or maglev")
 	}
 }
 

@@ -153,7 +153,7 @@ func Check(src []byte) (Traffic, error) {
 	if Blank(src) {
 		return Traffic{}, Mistakes{{Line: 1, Text: ErrBlank.Error()}}
 	}
-	return ParseTraffic(src)
+	return parseTraffic(src, false)
 }
 
 // ForPublication checks a whole file and returns the part to publish: listeners, routes and services. Settings of a node

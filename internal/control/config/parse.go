@@ -30,16 +30,19 @@ func ReadFile(path string) ([]byte, error) {
 // Parse reads a whole file and applies the defaults. The error is [Mistakes].
 func Parse(src []byte) (Document, error) {
 	d := Default()
-	if err := parse(src, &d); err != nil {
+	if err := parse(src, &d, false); err != nil {
 		return Document{}, err
 	}
 	return d, nil
 }
 
-// ParseTraffic reads a published document. Node settings in it are unknown keys.
-func ParseTraffic(src []byte) (Traffic, error) {
+// ParseTraffic reads a published document. Node settings in it are unknown keys. A setting without effect is a warning: an
+// older smartlb may have published it.
+func ParseTraffic(src []byte) (Traffic, error) { return parseTraffic(src, true) }
+
+func parseTraffic(src []byte, published bool) (Traffic, error) {
 	var t Traffic
-	if err := parse(src, &t); err != nil {
+	if err := parse(src, &t, published); err != nil {
 		return Traffic{}, err
 	}
 	return t, nil
@@ -50,13 +53,13 @@ func (t Traffic) Empty() bool {
 	return len(t.Listeners) == 0 && len(t.Routes) == 0 && len(t.Services) == 0
 }
 
-func parse(src []byte, v any) error {
+func parse(src []byte, v any, published bool) error {
 	if len(src) > MaxBytes {
 		return Mistakes{{Text: "larger than 9 MiB"}}
 	}
 	w := &walker{at: map[string]int{}, given: map[string]bool{}, anchors: map[string]ast.Node{}}
 	w.document(src, v)
-	c := checker{at: w.at, mistakes: w.mistakes}
+	c := checker{at: w.at, mistakes: w.mistakes, published: published}
 	given := func(path string) bool { return w.given[path] }
 	switch d := v.(type) {
 	case *Document:

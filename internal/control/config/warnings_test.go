@@ -12,6 +12,22 @@ const twoServices = `services:
   - {id: b, instances: [{id: b1, address: "h:2"}]}
 `
 
+// An older smartlb published settings without effect. A node that is upgraded still applies such a revision.
+func TestAPublishedSettingWithoutEffectIsAWarning(t *testing.T) {
+	const doc = `services:
+  - {id: a, policy: ring_hash, slowStart: 5s, instances: [{id: i, address: "h:1"}]}
+  - {id: b, instances: [{id: j, address: "h:2"}]}
+routes: [{name: r, service: a}, {name: s, path: {prefix: /b}, service: b, hashOn: path}]
+`
+	if _, err := Check([]byte(doc)); err == nil || strings.Count(err.Error(), "has no effect") != 2 {
+		t.Errorf("to publish it: %v", err)
+	}
+	published, err := ParseTraffic([]byte(doc))
+	if err != nil || strings.Count(published.Warnings.Error(), "has no effect") != 2 {
+		t.Errorf("published: %v, warnings %v", err, published.Warnings)
+	}
+}
+
 // Keys were accepted that had no effect, or another one than they say.
 func TestWhatHasNoEffectIsAWarningAndWhatContradictsAMistake(t *testing.T) {
 	for _, c := range []struct{ why, doc, warning, mistake string }{

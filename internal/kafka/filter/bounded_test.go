@@ -1,10 +1,13 @@
+//go:build !race
+
+// These tests calculate much in one goroutine: the race detector would only make them slow.
+
 package filter_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,21 +15,6 @@ import (
 
 	"github.com/smartlb/smartlb/internal/kafka/filter"
 )
-
-// measured evaluates an expression once and gives the bytes that it allocated.
-func measured(t *testing.T, source string, r filter.Record) (yes bool, why string, allocated uint64) {
-	t.Helper()
-	f, err := filter.Compile(source)
-	if err != nil {
-		t.Fatalf("%.200s: %v", source, err)
-	}
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	yes = match(t, f, r)
-	runtime.ReadMemStats(&after)
-	_, why = f.Undecided()
-	return yes, why, after.TotalAlloc - before.TotalAlloc
-}
 
 func sequence(n int) string {
 	all := make([]string, n)

@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,6 +10,21 @@ import (
 
 	"github.com/smartlb/smartlb/internal/kafka/filter"
 )
+
+// measured evaluates an expression once and gives the bytes that it allocated.
+func measured(t *testing.T, source string, r filter.Record) (yes bool, why string, allocated uint64) {
+	t.Helper()
+	f, err := filter.Compile(source)
+	if err != nil {
+		t.Fatalf("%.200s: %v", source, err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	yes = match(t, f, r)
+	runtime.ReadMemStats(&after)
+	_, why = f.Undecided()
+	return yes, why, after.TotalAlloc - before.TotalAlloc
+}
 
 // value.n % 2 had no overload, because every number of JSON was a double, and
 // 9007199254740993 was equal to 9007199254740992.

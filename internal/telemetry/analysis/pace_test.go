@@ -1,3 +1,7 @@
+//go:build !race
+
+// These tests calculate much in one goroutine: the race detector would only make them slow.
+
 package analysis
 
 import (

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -285,8 +286,13 @@ func TestTheBodyOfAnAnsweredRequestIsNotARequest(t *testing.T) {
 	}
 	_ = c.CloseWrite()
 	c.ended()
-	if e := b.entries(); len(e) != 3 || e[1].Target != "/next" {
-		t.Errorf("access log: %+v", e)
+	var targets []string
+	for _, e := range b.entries() {
+		targets = append(targets, e.Target)
+	}
+	slices.Sort(targets) // lines of several connections have no order
+	if !slices.Equal(targets, []string{"/", "/large", "/next"}) {
+		t.Errorf("access log: %q", targets)
 	}
 }
 

@@ -195,16 +195,7 @@ func (p *process) ended() bool {
 // metric reads the sum of a series from /metrics.
 func metric(t *testing.T, admin, name string) (sum float64) {
 	t.Helper()
-	resp, err := http.Get("http://" + admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, line := range strings.Split(string(text), "\n") {
+	for _, line := range strings.Split(scrape(t, admin), "\n") {
 		if series, value, ok := strings.Cut(line, " "); ok && (series == name || strings.HasPrefix(series, name+"{")) {
 			v, _ := strconv.ParseFloat(strings.TrimSpace(value), 64)
 			sum += v

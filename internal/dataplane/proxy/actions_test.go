@@ -353,7 +353,7 @@ func TestAServerNameCannotAddAHeader(t *testing.T) {
 	cfg.InsecureSkipVerify, cfg.ServerName = true, "a\r\nx-evil: 1"
 	tc, err := tls.Dial("tcp", b.addr, cfg)
 	if err != nil {
-		t.Skip("this Go refuses the name: ", err)
+		t.Fatal(err)
 	}
 	defer tc.Close()
 	_, _ = io.WriteString(tc, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")

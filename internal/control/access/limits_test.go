@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-
-	"golang.org/x/crypto/bcrypt"
 )
 
 // from sends a login from an address, with what a proxy and a browser add.
@@ -25,23 +23,6 @@ func from(g *Gate, address, forwarded, name, password string, cookies ...*http.C
 	return w.Result().Cookies(), err
 }
 
-// cheapGate is a gate whose comparisons take no time worth counting: these tests
-// make thousands.
-func cheapGate(t testing.TB, cfg Config) *Gate {
-	t.Helper()
-	g, _ := newGate(t, cfg)
-	hash := func(password string) string {
-		b, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
-	}
-	g.passwords.dummy = []byte(hash("nobody"))
-	g.passwords.users = map[string]User{"ann": {"ann", hash("correct horse"), Admin}, "bob": {"bob", hash("battery staple"), Viewer}}
-	return g
-}
-
 // Ten wrong passwords for a name kept its owner out for a minute, from wherever
 // they came; behind a proxy with TLS ten wrong ones kept everybody out.
 func TestNobodyLocksTheOwnerOut(t *testing.T) {
@@ -51,7 +32,7 @@ func TestNobodyLocksTheOwnerOut(t *testing.T) {
 	locked := func(err error) bool { return errors.As(err, new(TooMany)) }
 
 	t.Run("from another address", func(t *testing.T) {
-		g := cheapGate(t, cfg)
+		g, _ := newGate(t, cfg)
 		for range 2 * triesAllowed {
 			_, _ = from(g, evil, "", "ann", "wrong")
 		}
@@ -63,7 +44,7 @@ func TestNobodyLocksTheOwnerOut(t *testing.T) {
 		}
 	})
 	t.Run("through the same trusted proxy", func(t *testing.T) {
-		g := cheapGate(t, cfg)
+		g, _ := newGate(t, cfg)
 		for range 2 * triesAllowed {
 			_, _ = from(g, tlsProxy, evil, "ann", "wrong")
 		}
@@ -75,7 +56,7 @@ func TestNobodyLocksTheOwnerOut(t *testing.T) {
 		}
 	})
 	t.Run("from a peer that is not trusted the header says nothing", func(t *testing.T) {
-		g := cheapGate(t, cfg)
+		g, _ := newGate(t, cfg)
 		for i := range 2 * triesAllowed {
 			_, _ = from(g, evil, fmt.Sprintf("192.0.2.%d", i), "ann", "wrong")
 		}
@@ -84,7 +65,7 @@ func TestNobodyLocksTheOwnerOut(t *testing.T) {
 		}
 	})
 	t.Run("from the same address, in a browser that logged in before", func(t *testing.T) {
-		g := cheapGate(t, cfg)
+		g, _ := newGate(t, cfg)
 		cookies, err := from(g, owner, "", "ann", "correct horse")
 		if err != nil {
 			t.Fatal(err)
@@ -112,7 +93,7 @@ func TestNobodyLocksTheOwnerOut(t *testing.T) {
 		}
 	})
 	t.Run("one customer's IPv6 addresses are one", func(t *testing.T) {
-		g := cheapGate(t, cfg)
+		g, _ := newGate(t, cfg)
 		for i := range 2 * triesAllowed {
 			_, _ = from(g, fmt.Sprintf("2001:db8:1:2::%x", i+1), "", "ann", "wrong")
 		}
@@ -124,7 +105,7 @@ func TestNobodyLocksTheOwnerOut(t *testing.T) {
 		}
 	})
 	t.Run("names that are too long cost nothing", func(t *testing.T) {
-		g := cheapGate(t, cfg)
+		g, _ := newGate(t, cfg)
 		for i := range 50 {
 			if _, err := from(g, evil, "", strings.Repeat("x", 1000+i), "wrong"); !errors.Is(err, ErrCredentials) {
 				t.Errorf("%v", err)
@@ -140,7 +121,7 @@ func TestNobodyLocksTheOwnerOut(t *testing.T) {
 func TestAFloodFromOneAddressLeavesTurnsToOthers(t *testing.T) {
 	cfg := users(t)
 	synctest.Test(t, func(t *testing.T) {
-		g := cheapGate(t, cfg)
+		g, _ := newGate(t, cfg)
 		cookies, err := from(g, "198.51.100.7", "", "ann", "correct horse")
 		if err != nil {
 			t.Fatal(err)
@@ -236,9 +217,14 @@ func TestSealedFlowsAreTakenOnceAndAsTheyWere(t *testing.T) {
 	if _, ok := f.open(sealed, "s", c.now()); ok {
 		t.Error("taken twice")
 	}
-	for i := range 2 * usedSlots {
+	for i := range usedSlots {
+		f.used[fmt.Sprint("earlier ", i)] = c.now()
+	}
+	for i := range 20 {
 		sealed, _ := f.seal(flow{State: fmt.Sprint(i), Began: c.now()})
-		f.open(sealed, fmt.Sprint(i), c.now())
+		if _, ok := f.open(sealed, fmt.Sprint(i), c.now()); !ok {
+			t.Errorf("flow %d is not taken when the memory of used ones is full", i)
+		}
 	}
 	if len(f.used) > usedSlots {
 		t.Errorf("%d are kept", len(f.used))

@@ -72,12 +72,15 @@ const (
 
 func newPasswords(users []User) (*passwords, error) {
 	p := &passwords{users: map[string]User{}, known: map[[32]byte]knownLogin{}, turns: newTurns()}
-	cost := minCost
+	cost := 0
 	for _, u := range users {
 		p.users[u.Name] = u
 		if c, err := bcrypt.Cost([]byte(u.Hash)); err == nil {
 			cost = max(cost, c)
 		}
+	}
+	if cost == 0 {
+		cost = minCost
 	}
 	var err error
 	p.dummy, err = bcrypt.GenerateFromPassword([]byte("no user has this password"), cost)

@@ -90,7 +90,10 @@ func blameCases() []blameCase {
 	wait := func(*testing.T, *bench, *client) {}
 	return []blameCase{
 		{cause: dispatch.ConnectRefused, addr: func(t *testing.T) string { return porttest.Refused(t) }, edit: noRetry, answered: true},
-		{cause: dispatch.ConnectTimeout, addr: fullBacklog, edit: noRetry, answered: true},
+		{cause: dispatch.ConnectTimeout, addr: fullBacklog, edit: func(c *Config, r *dispatch.Route) {
+			noRetry(c, r)
+			r.Split[0].Leg = &dispatch.Leg{ConnectTimeout: soon}
+		}, answered: true},
 		{cause: dispatch.ConnectFailed, addr: func(*testing.T) string { return "no-port" }, edit: noRetry, answered: true},
 		{cause: dispatch.Reset, script: func(s *upstreamtest.Session) { s.Head(); s.Reset() }, answered: true},
 		{cause: dispatch.EOF, script: func(s *upstreamtest.Session) { s.Head() }, answered: true},

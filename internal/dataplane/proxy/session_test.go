@@ -251,8 +251,8 @@ func TestTenThousandWaitingStreams(t *testing.T) {
 	eventually(t, "all requests wait", func() bool { return b.service.Active.Load() == 10_000 })
 	c := b.dial()
 	c.send(get)
-	if res, _ := c.response("GET"); res.StatusCode != 200 {
-		t.Errorf("another client got %d", res.StatusCode)
+	if res, body := c.response("GET"); res.StatusCode != 200 {
+		t.Errorf("another client got %d %s; log %s", res.StatusCode, body, b.log)
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&during)

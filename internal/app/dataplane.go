@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -39,7 +40,7 @@ type dataPlane struct {
 	accessLog  *logFile // nil: no access log, or stdout
 	own        []Listen
 	certs      certificates
-	pages      config.Pages
+	local      config.Local
 	shortage   *guard.Shortage
 	facts      atomic.Pointer[kafka.Tail] // nil without Kafka
 	log        func(msg string, args ...any)
@@ -64,7 +65,11 @@ func sampleRate(t config.Telemetry) int {
 }
 
 func newDataPlane(a *App) (*dataPlane, error) {
-	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, pages: config.Pages{Dir: a.o.Document.Proxy.Pages}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage)}
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, local: config.Local{Pages: config.Pages{Dir: a.o.Document.Proxy.Pages}}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage)}
+	var err error
+	if d.local.Sessions, err = a.o.Document.Proxy.SessionKeys(); err != nil {
+		return nil, err
+	}
 	telemetry := a.o.Document.Telemetry
 	var recorder dispatch.Recorder
 	changed := d.changed
@@ -208,7 +213,7 @@ func (d *dataPlane) probed(r probe.Result) {
 // apply applies a configuration while requests run. It first does everything that can fail. Then it updates the pools
 // and the table and retires the services that were removed.
 func (d *dataPlane) apply(t config.Traffic, revision string) error {
-	table, err := config.Compile(t, revision, d.service, d.pages)
+	table, err := config.Compile(t, revision, d.service, d.local)
 	if err != nil {
 		return err
 	}
@@ -224,11 +229,20 @@ func (d *dataPlane) apply(t config.Traffic, revision string) error {
 		d.keeper.Service(s.ID).SetTLS(security[s.ID].tls())
 	}
 	d.certs.serveServices(security)
+	d.warnSessions(t)
 	d.dispatcher.Swap(table)
 	retire()
 	d.forgetRoutes(t)
 	d.prober.Set(d.keeper.Targets())
 	return nil
+}
+
+// warnSessions warns about cookies of sessions that other nodes do not accept.
+func (d *dataPlane) warnSessions(t config.Traffic) {
+	sessions := func(s config.Service) bool { return s.SessionPersistence != nil }
+	if i := slices.IndexFunc(t.Services, sessions); i >= 0 && d.local.Sessions.Generated() {
+		d.log("proxy.sessionKeys is not set: the session cookies of this process are valid until it ends, and only here", "service", t.Services[i].ID)
+	}
 }
 
 // service returns the service with an id. That without an id counts the requests for which there is none.

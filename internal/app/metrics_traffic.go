@@ -36,6 +36,7 @@ var (
 	familyServicePanic     = gauge("smartlb_service_panic", "1 while fewer than half of the instances are healthy.", "service")
 	familyServiceProbes    = counter("smartlb_service_probes_total", "Health checks of instances, by result. Only services with healthCheck have this series.", "service", "result")
 	familyServiceInsecure  = gauge("smartlb_service_insecure", "1 for a service whose instances may have any certificate (insecure: true).", "service")
+	familyServiceSessions  = counter("smartlb_service_sessions_total", "Requests to a service with sessionPersistence, by what became of the session of the client. kept: its instance got the request; new: the request had no valid cookie; moved: its instance was out of rotation or gone. A service without such requests has no series.", "service", "result")
 	familyServiceHidden    = gauge("smartlb_service_instances_hidden", "Instances that have no series of their own, because the node has too many instances.", "service")
 
 	familyInstanceRequests = counter("smartlb_instance_requests_total", "Tries that were answered or failed.", "service", "instance_id")
@@ -143,6 +144,11 @@ func (s series) service(v keeper.ServiceCounts) {
 	if v.Checked {
 		s.count(familyServiceProbes, v.ProbesPassed, v.ID, "passed")
 		s.count(familyServiceProbes, v.ProbesFailed, v.ID, "failed")
+	}
+	if v.Sessions != [upstream.SessionResults]uint64{} {
+		for result, n := range v.Sessions {
+			s.count(familyServiceSessions, n, v.ID, upstream.SessionResult(result).String())
+		}
 	}
 	if v.Insecure {
 		s.flag(familyServiceInsecure, true, v.ID)

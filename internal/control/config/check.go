@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -115,6 +116,7 @@ func (c *checker) node(n Node) {
 		}
 	}
 	c.frontEnd(n.Proxy)
+	c.sessionKeys("proxy.sessionKeys", n.Proxy.SessionKeyRefs)
 	c.console(n.Console)
 	if err := n.Signing.Check(); err != nil {
 		c.fail("signing", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -306,8 +308,8 @@ func (c *checker) route(path string, r Route, services, listeners map[string]str
 	}
 	if h, err := hashOn(r.HashOn); err != nil {
 		c.fail(path+".hashOn", "%v", err)
-	} else if h.Name != "" && !tokenPattern.MatchString(h.Name) {
-		c.fail(path+".hashOn", "%q: the name of a header has no such character", h.Name)
+	} else if h.Name != "" && h.Kind != dispatch.HashQuery && !tokenPattern.MatchString(h.Name) {
+		c.fail(path+".hashOn", "%q: the name of a %s has no such character", h.Name, strings.Split(r.HashOn, ":")[0])
 	}
 	if r.Timeout > 0 && r.Timeout < minRouteTimeout {
 		c.fail(path+".timeout", "want at least %s, got %s", minRouteTimeout, r.Timeout)

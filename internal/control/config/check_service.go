@@ -18,6 +18,8 @@ func (c *checker) service(path string, s Service) {
 		c.fail(path+".policy", "%v", err)
 	}
 	c.policy(path, s)
+	c.hashBalance(path, s)
+	c.sessions(path+".sessionPersistence", s.SessionPersistence)
 	c.oneOf(path+".protocol", s.Protocol, "http1", "h2c", "h2")
 	switch {
 	case s.Protocol == "h2" && s.TLS == nil:

@@ -8,32 +8,38 @@ import (
 	"strings"
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
+	"github.com/smartlb/smartlb/internal/dataplane/affinity"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
+// Local is what a node adds to a configuration, which is the same on all nodes.
+type Local struct {
+	Pages    Pages
+	Sessions affinity.Keys // of the cookies of sessions
+}
+
 // Compile builds the routing table of a checked document. resolve returns the service of an id; it is called for known
-// ids only. pages is where the files of responses are, which Compile reads. Compile changes nothing: after a failed Compile
-// the current routing stays in effect.
-func Compile(t Traffic, revision string, resolve func(id string) *upstream.Service, pages Pages) (*dispatch.Table, error) {
+// ids only. Compile reads the files of responses. It changes nothing: after a failed Compile the current routing stays in effect.
+func Compile(t Traffic, revision string, resolve func(id string) *upstream.Service, local Local) (*dispatch.Table, error) {
 	rules := make([]router.Rule[*dispatch.Route], 0, len(t.Routes))
 	names := make([]string, 0, len(t.Routes))
 	services, budget := map[string]destination{}, action.MaxBodies
 	for _, s := range t.Services {
-		errorPages, err := compilePages(s, pages, &budget)
+		errorPages, err := compilePages(s, local.Pages, &budget)
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", s.ID, err)
 		}
-		services[s.ID] = destination{leg(s), errorPages}
+		services[s.ID] = destination{leg(s), errorPages, compileSessions(s, local.Sessions)}
 	}
 	for _, r := range t.Routes {
 		route, err := compileRoute(r, resolve, services)
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
-		if route.Actions, err = compileActions(r, pages, &budget); err != nil {
+		if route.Actions, err = compileActions(r, local.Pages, &budget); err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
 		if len(route.Split) == 0 {
@@ -97,8 +103,9 @@ func routed(path string) string {
 
 // destination is what the routes to one service share.
 type destination struct {
-	leg   *dispatch.Leg
-	pages action.Pages
+	leg      *dispatch.Leg
+	pages    action.Pages
+	sessions *affinity.Sessions
 }
 
 func compileRoute(r Route, resolve func(string) *upstream.Service, services map[string]destination) (*dispatch.Route, error) {
@@ -119,7 +126,7 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 			return nil, fmt.Errorf("service %s does not exist", s.Service)
 		}
 		of := services[s.Service]
-		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Leg: of.leg, Pages: of.pages, Traffic: service.Traffic(r.Name)})
+		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Leg: of.leg, Pages: of.pages, Session: of.sessions, Traffic: service.Traffic(r.Name)})
 		out.Total += uint64(s.Weight)
 	}
 	var err error
@@ -167,16 +174,21 @@ func compileRetry(r Retry) dispatch.Retry {
 }
 
 func hashOn(s string) (dispatch.HashOn, error) {
-	switch name, isHeader := strings.CutPrefix(s, "header:"); {
-	case s == "", s == "client":
+	switch s {
+	case "", "client":
 		return dispatch.HashOn{Kind: dispatch.HashClient}, nil
-	case s == "path":
+	case "path":
 		return dispatch.HashOn{Kind: dispatch.HashPath}, nil
-	case isHeader && name != "":
-		return dispatch.HashOn{Kind: dispatch.HashHeader, Name: name}, nil
 	}
-	return dispatch.HashOn{}, fmt.Errorf("%q: want client, path or header:NAME", s)
+	word, name, _ := strings.Cut(s, ":")
+	if kind, ok := hashKinds[word]; ok && name != "" {
+		return dispatch.HashOn{Kind: kind, Name: name}, nil
+	}
+	return dispatch.HashOn{}, fmt.Errorf("%.200q: want client, path, header:NAME, cookie:NAME or query:NAME", s)
 }
+
+// hashKinds are the kinds of hashOn that have a name.
+var hashKinds = map[string]dispatch.HashKind{"header": dispatch.HashHeader, "cookie": dispatch.HashCookie, "query": dispatch.HashQuery}
 
 func pathText(p Path) string {
 	switch {

@@ -72,7 +72,11 @@ type Proxy struct {
 	// folder of the files that `file` of responses names. Without it, a configuration that names a file is refused. Files
 	// outside of the folder cannot be read, so that no writer of configurations can read other files of the node; default
 	// none
-	Pages          string        `yaml:"pages"`
+	Pages string `yaml:"pages"`
+	// at most 4 keys of the cookies of `sessionPersistence`, the same on all nodes, each of at least 32 characters. The first
+	// key makes cookies, all are accepted: to replace a key, first append the new one on all nodes, then move it to the
+	// front. Without a key, the cookies of a process are valid until it ends, and only there; default none
+	SessionKeyRefs []secret.Ref  `yaml:"sessionKeys"`
 	ConnectTimeout time.Duration `yaml:"connectTimeout"` // longest wait for a connection to an instance, for each try, more than 0s; default 1s
 	Drain          time.Duration `yaml:"drain"`          // how long a stopping node waits for requests in flight. 0s stands for the default; flag --drain; default 30s (`smartlb up`: 3s)
 	LameDuck       time.Duration `yaml:"lameDuck"`       // how long a stopping node still accepts connections after /readyz has begun to fail. Then the drain begins; flag --lame-duck; default 0s
@@ -300,7 +304,7 @@ type Route struct {
 	// default by the type of the response
 	StreamTimeout *time.Duration `yaml:"streamTimeout"`
 	Retry         *Retry         `yaml:"retry"`  // when a request is sent again to another instance. All retries together are limited to 20 % of the requests in flight of the service, plus 3
-	HashOn        string         `yaml:"hashOn"` // key of the policies ring_hash and maglev: `client` (its address), `path` or `header:NAME`. A request without that header uses the client. Only if a service of the route has one of these policies; default client
+	HashOn        string         `yaml:"hashOn"` // key of the policies ring_hash and maglev: `client` (its address), `path`, `header:NAME`, `cookie:NAME` or `query:NAME`. A request without that header, cookie or parameter uses the client. Only if a service of the route has one of these policies; default client
 	// changes of the request for the instance, after the route was chosen; default none
 	RequestHeaders HeaderEdits `yaml:"requestHeaders"`
 	// changes of every response of the route: those of instances, redirects, fixed responses, and errors of the proxy; default none
@@ -403,12 +407,17 @@ type Service struct {
 	SlowStart time.Duration `yaml:"slowStart"` // time in which traffic to an instance grows to its share when the instance is new or rejoins. 0s: none. Not with ring_hash and maglev, which have no slow start; default 10s
 	// how strongly differences in latency move requests among healthy instances, 0 to 1. 0: requests in flight, weights and
 	// errors decide alone. 1: the fastest instances get the most. Only with `policy: adaptive`; default 0.75
-	Spread      float64      `yaml:"spread"`
-	Instances   []Instance   `yaml:"instances"`   // processes of the service; required
-	HealthCheck *HealthCheck `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
-	Protocol    string       `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
-	TLS         *ServiceTLS  `yaml:"tls"`         // encryption of connections to the instances; default none
-	Connections Connections  `yaml:"connections"` // connections to each instance
+	Spread float64 `yaml:"spread"`
+	// limit of the load of an instance with the policies ring_hash and maglev, in percent of its share of the requests in
+	// flight, 101 to 1000. Keys of an instance at the limit go to the next instance. 0: no limit; default 0
+	HashBalanceFactor int `yaml:"hashBalanceFactor"`
+	// binding of each client to one instance with a signed cookie. The keys are in `proxy.sessionKeys`; default none
+	SessionPersistence *SessionPersistence `yaml:"sessionPersistence"`
+	Instances          []Instance          `yaml:"instances"`   // processes of the service; required
+	HealthCheck        *HealthCheck        `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
+	Protocol           string              `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
+	TLS                *ServiceTLS         `yaml:"tls"`         // encryption of connections to the instances; default none
+	Connections        Connections         `yaml:"connections"` // connections to each instance
 	// one of `v1`, `v2`: each connection to an instance begins with a PROXY header of this version, which names the client.
 	// Such a connection serves the requests of one client connection only. Health checks send a header without addresses.
 	// Only with `protocol: http1`; default no header

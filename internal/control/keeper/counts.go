@@ -15,7 +15,8 @@ type ServiceCounts struct {
 	Ejections        uint64
 	ProbesFailed     uint64
 	ProbesPassed     uint64
-	InFlight         int64 // requests of clients
+	InFlight         int64                           // requests of clients
+	Sessions         [upstream.SessionResults]uint64 // requests by the result of their session
 	Panic, Insecure  bool
 	Checked          bool                      // it has health checks
 	States           [upstream.Ejected + 1]int // number of instances, by upstream.Reason
@@ -52,6 +53,9 @@ func (s *service) counts() ServiceCounts {
 		ID: s.config.ID, Requests: left.Requests, Errors: left.Errors, Ejections: s.ejections, ProbesFailed: s.probes[0], ProbesPassed: s.probes[1],
 		InFlight: s.upstream.Active.Load(), Panic: p.Panic, Insecure: s.config.TLS != nil && s.config.TLS.Insecure, Checked: s.config.HealthCheck != nil,
 		Routes: s.upstream.Traffics(), Instances: make([]InstanceCounts, 0, len(p.Members)),
+	}
+	for i := range c.Sessions {
+		c.Sessions[i] = s.upstream.Sessions[i].Load()
 	}
 	for i := range p.Members {
 		m := &p.Members[i]

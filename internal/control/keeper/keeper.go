@@ -140,7 +140,7 @@ func (k *Keeper) Apply(services []config.Service) (retire func()) {
 func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	s, now := k.service(c.ID), k.cfg.Now()
 	s.config = c
-	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart, Spread: c.Spread}
+	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart, Spread: c.Spread, Balance: c.HashBalanceFactor}
 	kept := map[string]bool{}
 	for _, in := range c.Instances {
 		kept[in.ID] = true

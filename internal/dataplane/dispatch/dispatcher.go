@@ -73,13 +73,14 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 		x.traffic = cmp.Or(route.Traffic, d.unrouted)
 		return x.reply(status, code, "")
 	}
-	share := route.choose(x.rand.Uint64)
+	share := route.choose(h, x.rand.Uint64)
 	x.service, x.traffic, x.leg, x.pages = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg), share.Pages
 	x.service.Active.Add(1)
+	x.findSession(share, h)
 	x.idempotent = Idempotent(h.Method())
 	x.sampled = x.rand.Uint64()>>11 < d.sample
 	if _, ok := x.service.Pool().Policy.(upstream.Hasher); ok {
-		x.ask.Hash = affinity(route.HashOn, x.Client, h)
+		x.ask.Hash = hashKey(route.HashOn, x.Client, h)
 	}
 	return d.pick(x, now)
 }
@@ -161,7 +162,7 @@ func (d *Dispatcher) brokeOff(x *Exchange, now int64) {
 }
 
 func (x *Exchange) reset(now int64) {
-	x.table, x.route, x.service, x.pages = nil, nil, nil, nil
+	x.table, x.route, x.service, x.pages, x.session = nil, nil, nil, nil, nil
 	x.began, x.headAt, x.sentAt = now, 0, 0
 	x.n, x.status, x.code, x.failure = 0, 0, "", None
 	x.Sent, x.BytesIn, x.BytesOut, x.Tunnel = 0, 0, 0, false
@@ -207,6 +208,9 @@ func (x *Exchange) timeout() time.Duration {
 func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 	x.ask.Now = now
 	pool, ok := x.pickPinned()
+	if !ok {
+		pool, ok = x.pickSession()
+	}
 	if !ok {
 		pool, ok = x.service.Pick(&x.ask, &x.ticket)
 	}
@@ -371,6 +375,9 @@ func (x *Exchange) count() {
 	if x.traffic == nil {
 		return
 	}
+	if x.session != nil && x.service != nil {
+		x.service.Sessions[x.sat].Add(1)
+	}
 	x.traffic.Count(x.Shard, upstream.Ending{
 		Status: cmp.Or(x.Sent, x.status), DurationNs: x.record.DurationNs, BytesIn: x.BytesIn, BytesOut: x.BytesOut,
 		Retries: max(x.n-1, 0), Failure: uint8(x.failure), Tunnel: x.Tunnel,
@@ -380,9 +387,12 @@ func (x *Exchange) count() {
 // Each failure has a counter of upstream.Traffic.
 var _ [upstream.FailureKinds - NumFailures]struct{}
 
-func (r *Route) choose(random func() uint64) *Share {
+func (r *Route) choose(h Head, random func() uint64) *Share {
 	if len(r.Split) == 1 {
 		return &r.Split[0]
+	}
+	if s := r.bound(h); s != nil {
+		return s
 	}
 	n := random() % r.Total // the bias of the modulo is below 2^-40 for any weight in use
 	for i := range r.Split {

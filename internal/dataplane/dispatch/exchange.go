@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
+	"github.com/smartlb/smartlb/internal/dataplane/affinity"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -131,6 +132,9 @@ type Exchange struct {
 	traffic    *upstream.Traffic
 	leg        *Leg
 	pages      action.Pages
+	session    *affinity.Sessions // of the service; nil: it has none
+	seat       affinity.Seat      // that the client's cookie names; the zero value: none
+	sat        upstream.SessionResult
 	ask        upstream.Ask
 	ticket     upstream.Ticket
 	began      int64

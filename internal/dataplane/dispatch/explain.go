@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
@@ -95,15 +96,22 @@ func noInstance(service string, p *upstream.Pool) string {
 	return b.String()
 }
 
-// affinity hashes the key of ring_hash and maglev (FNV-1a, then a finalizer).
-func affinity(on HashOn, client netip.Addr, h Head) uint64 {
+// hashKey hashes the key of ring_hash and maglev (FNV-1a, then a finalizer).
+func hashKey(on HashOn, client netip.Addr, h Head) uint64 {
+	var key []byte
+	ok := false
 	switch on.Kind {
 	case HashPath:
-		return upstream.Hash(h.Path())
+		key, ok = h.Path(), true
 	case HashHeader:
-		if v, ok := h.Header(on.Name); ok {
-			return upstream.Hash(v)
-		}
+		key, ok = h.Header(on.Name)
+	case HashCookie:
+		key, ok = h.Cookie(on.Name)
+	case HashQuery:
+		key, ok = router.Parameter(h.Query(), on.Name)
+	}
+	if ok {
+		return upstream.Hash(key)
 	}
 	b := client.As16()
 	return upstream.Hash(b[:])

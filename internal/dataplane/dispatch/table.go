@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
+	"github.com/smartlb/smartlb/internal/dataplane/affinity"
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
@@ -45,9 +46,10 @@ func (r *Route) answer() (status int, code string) {
 type Share struct {
 	Service *upstream.Service
 	Weight  uint64
-	Leg     *Leg              // how its instances are spoken to; nil: HTTP/1.1 with the defaults
-	Pages   action.Pages      // instead of the texts of the proxy's errors
-	Traffic *upstream.Traffic // counts the requests; nil: they are not counted
+	Leg     *Leg               // how its instances are spoken to; nil: HTTP/1.1 with the defaults
+	Pages   action.Pages       // instead of the texts of the proxy's errors
+	Session *affinity.Sessions // binds clients to instances; nil: it does not
+	Traffic *upstream.Traffic  // counts the requests; nil: they are not counted
 }
 
 // Leg says how a proxy speaks to the instances of a service, except for TLS. It is immutable.
@@ -101,10 +103,10 @@ func (r *Retry) has(status int) bool {
 	return status >= 0 && status < 512 && r.OnStatus[status/64]&(1<<(status%64)) != 0
 }
 
-// HashOn names the affinity key of ring_hash and maglev.
+// HashOn names the affinity key of ring_hash and maglev. A request without it uses the address of the client.
 type HashOn struct {
 	Kind HashKind
-	Name string // HashHeader
+	Name string // of the header, cookie or parameter
 }
 
 // HashKind selects the source of the affinity key.
@@ -115,4 +117,6 @@ const (
 	HashClient HashKind = iota // address of the client
 	HashPath
 	HashHeader
+	HashCookie
+	HashQuery // parameter of the query
 )

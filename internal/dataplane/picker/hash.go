@@ -18,7 +18,10 @@ const (
 
 // RingHash sends equal keys to the same instance. Each instance owns points on a ring of hashes, and a key goes to the
 // next point (consistent hashing, Karger et al., STOC 1997). When one of n instances leaves, only its keys move.
-type RingHash struct{ points []point }
+type RingHash struct {
+	points []point
+	share  weightShares
+}
 
 type point struct {
 	hash uint64
@@ -27,7 +30,7 @@ type point struct {
 
 // NewRingHash builds the ring in O(points · log points).
 func NewRingHash(p *upstream.Pool) *RingHash {
-	r := &RingHash{}
+	r := &RingHash{share: weightSharesOf(p)}
 	points, sum := ringPoints, 0.0
 	for i := range p.Members { // of all: an ejection must not move other keys
 		sum += p.Members[i].Weight
@@ -58,13 +61,59 @@ func (*RingHash) WantsHash() {}
 func (r *RingHash) Choose(pool *upstream.Pool, a *upstream.Ask) int {
 	n := len(r.points)
 	from := sort.Search(n, func(i int) bool { return r.points[i].hash >= a.Hash })
+	first := int32(-1)
 	for i := range n {
 		at := r.points[(from+i)%n].at
-		if !a.WasTried(pool.Members[at].Live) {
+		if a.WasTried(pool.Members[at].Live) {
+			continue
+		}
+		if r.share.room(pool, a, at) {
 			return hashed(pool, a, at)
 		}
+		if first < 0 {
+			first = at
+		}
 	}
-	return -1
+	return full(pool, a, first)
+}
+
+// MinBalanceFactor and MaxBalanceFactor bound the limit of the load with hashes, in percent.
+const (
+	MinBalanceFactor = 101
+	MaxBalanceFactor = 1000
+)
+
+// weightShares are the weights of the members relative to the sum of those that may be picked.
+type weightShares []float64
+
+func weightSharesOf(p *upstream.Pool) weightShares {
+	s, sum := make(weightShares, len(p.Members)), 0.0
+	for _, at := range p.Live {
+		sum += p.Members[at].Weight
+	}
+	for _, at := range p.Live {
+		s[at] = p.Members[at].Weight / sum
+	}
+	return s
+}
+
+// room reports whether a member has room for one more request: it has fewer requests in flight than the pool's factor
+// times its share of all (consistent hashing with bounded loads, Mirrokni et al., SODA 2018).
+func (s weightShares) room(pool *upstream.Pool, a *upstream.Ask, at int32) bool {
+	if pool.HashBalance == 0 {
+		return true
+	}
+	limit := math.Ceil(pool.HashBalance * float64(a.Active) * s[at])
+	return float64(pool.Members[at].InFlight.Load()) < max(1, limit)
+}
+
+// full takes the request to the first member in the order of the key although it has no room: no member has. It returns
+// -1 if at is -1.
+func full(pool *upstream.Pool, a *upstream.Ask, at int32) int {
+	if at < 0 {
+		return -1
+	}
+	return hashed(pool, a, at)
 }
 
 func hashed(pool *upstream.Pool, a *upstream.Ask, at int32) int {
@@ -79,7 +128,10 @@ const maglevSize = 65537
 // Maglev sends equal keys to the same instance with one table look-up. Instances take turns to fill the table, each
 // along its own permutation (Eisenbud et al., Maglev, NSDI 2016, §3.4). It is more even than a ring, but moves slightly
 // more keys when the set changes.
-type Maglev struct{ table []int32 }
+type Maglev struct {
+	table []int32
+	share weightShares
+}
 
 // NewMaglev fills the table in expected O(size · log size).
 func NewMaglev(p *upstream.Pool) *Maglev {
@@ -124,26 +176,34 @@ func NewMaglev(p *upstream.Pool) *Maglev {
 			}
 		}
 	}
-	return &Maglev{table: table}
+	return &Maglev{table: table, share: weightSharesOf(p)}
 }
 
 // WantsHash implements [upstream.Hasher].
 func (*Maglev) WantsHash() {}
 
-// Choose implements [upstream.Policy] in O(1). A retry looks up other keys.
+// Choose implements [upstream.Policy] in O(1). A retry, and a key of a member without room, looks up other keys.
 func (m *Maglev) Choose(pool *upstream.Pool, a *upstream.Ask) int {
-	h := a.Hash
+	h, first := a.Hash, int32(-1)
+	next := func(at int32) bool {
+		if a.WasTried(pool.Members[at].Live) {
+			return false
+		}
+		if first < 0 {
+			first = at
+		}
+		return m.share.room(pool, a, at)
+	}
 	for range 64 {
-		at := m.table[h%maglevSize]
-		if !a.WasTried(pool.Members[at].Live) {
+		if at := m.table[h%maglevSize]; next(at) {
 			return hashed(pool, a, at)
 		}
 		h = upstream.Mix(h + 0x9E3779B97F4A7C15)
 	}
 	for _, at := range pool.Live {
-		if !a.WasTried(pool.Members[at].Live) {
+		if next(at) {
 			return hashed(pool, a, at)
 		}
 	}
-	return -1
+	return full(pool, a, first)
 }

@@ -102,11 +102,7 @@ func (c *conn) answerRedirect(e *exchange, r *action.Redirect) (keep bool) {
 	if e.noHost && r.Host == "" {
 		return c.answerBad(e, hostUnknown)
 	}
-	scheme := c.scheme()
-	if v, ok := e.trustedValue(c, "x-forwarded-proto"); ok && (string(v) == "http" || string(v) == "https") {
-		scheme = string(v)
-	}
-	t := action.Target{Scheme: scheme, Host: e.req.Host(), Routed: e.req.Path(), Forward: e.req.ForwardPath(), Query: e.req.Query()}
+	t := action.Target{Scheme: c.clientScheme(e), Host: e.req.Host(), Routed: e.req.Path(), Forward: e.req.ForwardPath(), Query: e.req.Query()}
 	var ok bool
 	if e.line, ok = r.AppendLocation(e.line[:0], t); !ok {
 		return c.answerBad(e, badRewrite)

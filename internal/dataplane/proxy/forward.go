@@ -158,6 +158,14 @@ func (c *conn) scheme() string {
 	return "http"
 }
 
+// clientScheme returns the scheme that the client uses, which a trusted peer may name.
+func (c *conn) clientScheme(e *exchange) string {
+	if v, ok := e.trustedValue(c, "x-forwarded-proto"); ok && (string(v) == "http" || string(v) == "https") {
+		return string(v)
+	}
+	return c.scheme()
+}
+
 // appendJoined appends the values of all fields of a kind, each followed by ", ".
 func (e *exchange) appendJoined(dst []byte, want h1.Kind) []byte {
 	for i := range e.req.Len() {

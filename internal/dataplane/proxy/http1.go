@@ -19,7 +19,7 @@ func (h1Front) head(c *conn, e *exchange, keep bool) bool {
 	if endless && !e.chunked {
 		keep = false // the end of the connection is the end of the body
 	}
-	out := c.appendEdits(res.AppendHead(e.out[:0], c.responseDrop()), e)
+	out := c.appendSession(c.appendEdits(res.AppendHead(e.out[:0], c.responseDrop()), e), e)
 	switch {
 	case e.chunked:
 		out = h1.AppendChunkedField(out)
@@ -46,7 +46,7 @@ func (h1Front) switched(c *conn, e *exchange) int {
 			out = append(append(out, value...), "\r\n"...)
 		}
 	}
-	out = h1.AppendUpgrade(c.appendEdits(out, e), e.req.Upgrade())
+	out = h1.AppendUpgrade(c.appendSession(c.appendEdits(out, e), e), e.req.Upgrade())
 	if e.req.WebSocket { // acceptsUpgrade compared the value of an instance of HTTP/1.1; one of HTTP/2 gives none
 		out = append(out, "Sec-WebSocket-Accept: "...)
 		out = append(out, e.webSocketAccept()...)

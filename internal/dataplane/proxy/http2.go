@@ -16,6 +16,7 @@ var _ front = h2Front{}
 func (h2Front) head(c *conn, e *exchange, keep bool) bool {
 	res := &e.res
 	out := c.appendFieldEdits(appendFields(h2.AppendStatus(e.out[:0], res.Status), c, res), e)
+	out = c.appendSessionFields(out, e)
 	if res.Body == h1.ByLength || res.Body == h1.NoBody && res.Length >= 0 && res.Status != 204 {
 		out = appendNumber(out, "content-length", int(res.Length))
 	}
@@ -61,7 +62,7 @@ func (h2Front) switched(c *conn, e *exchange) int {
 			out = h2.AppendField(out, name, value)
 		}
 	}
-	e.endBlock(c, c.appendFieldEdits(out, e))
+	e.endBlock(c, c.appendSessionFields(c.appendFieldEdits(out, e), e))
 	return 200
 }
 

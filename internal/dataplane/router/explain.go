@@ -84,7 +84,7 @@ func (r *rule[T]) explain(host bool, h Head, from Peer) Step {
 		s.describe(&r.headers[i], h.Header)
 	case OnQuery:
 		s.describe(&r.query[i], func(name string) ([]byte, bool) {
-			v, ok := parameter(h.Query(), name)
+			v, ok := Parameter(h.Query(), name)
 			return appendDecoded(nil, v), ok
 		})
 	case OnCookie:

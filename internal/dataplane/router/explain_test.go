@@ -185,7 +185,7 @@ func FuzzParameter(f *testing.F) {
 	f.Add("a=b&c=%20+", "c")
 	f.Add("%61=&&=x&a%", "a%")
 	f.Fuzz(func(t *testing.T, query, name string) {
-		v, ok := parameter([]byte(query), name)
+		v, ok := Parameter([]byte(query), name)
 		if ok && len(v) > len(query) {
 			t.Fatal("longer than the query")
 		}

@@ -2,9 +2,9 @@ package router
 
 import "bytes"
 
-// parameter returns the value of the first parameter of a query with that name, with its escapes. A parameter without '='
+// Parameter returns the value of the first parameter of a query with that name, with its escapes. A parameter without '='
 // has an empty value.
-func parameter(query []byte, name string) (value []byte, ok bool) {
+func Parameter(query []byte, name string) (value []byte, ok bool) {
 	for len(query) > 0 {
 		item := query
 		if at := bytes.IndexByte(query, '&'); at >= 0 {

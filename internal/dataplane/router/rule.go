@@ -199,7 +199,7 @@ func (r *rule[T]) miss(h Head, from Peer) (Condition, int) {
 		}
 	}
 	for i := range r.query {
-		if v, ok := parameter(h.Query(), r.query[i].name); !ok || !r.query[i].holdsEncoded(v) {
+		if v, ok := Parameter(h.Query(), r.query[i].name); !ok || !r.query[i].holdsEncoded(v) {
 			return OnQuery, i
 		}
 	}

@@ -54,7 +54,9 @@ type Pool struct {
 	Name     string  // of the policy
 	MedianNs float64 // median work-normalised latency, 0 unknown
 	Spread   float64 // 0..1, how strongly differences in latency move requests
-	Panic    bool    // fewer than half of the members are healthy: all members that do not drain are used
+	// limit of the load of a member with ring_hash and maglev, times its share of the requests in flight; 0: none
+	HashBalance float64
+	Panic       bool // fewer than half of the members are healthy: all members that do not drain are used
 }
 
 // Policy chooses an instance. Choose is pure and allocates nothing. It returns an index into p.Members that is in
@@ -71,6 +73,7 @@ type Ask struct {
 	Now    int64
 	Rand   *rand.PCG
 	Hash   uint64 // of the affinity key; ring_hash and maglev
+	Active int64  // requests of the service in flight, this one included; set only if the pool has HashBalance
 	Seq    uint64 // sequence number; set only if the policy wants it
 	Tried  [MaxTries]*Live
 	NTried int
@@ -94,7 +97,7 @@ const MaxCandidates = 8
 type Trace struct {
 	N          int
 	Candidates [MaxCandidates]Candidate
-	Reason     string // constant: lowest-cost, only, turn, random, hash, pinned
+	Reason     string // constant: lowest-cost, only, turn, random, hash, pinned, session
 }
 
 // Candidate is one compared instance and the parts of its cost.
@@ -128,7 +131,8 @@ type Service struct {
 	seq    atomic.Uint64
 	tls    atomic.Pointer[TLS]
 
-	traffic traffics
+	Sessions Sessions // counts requests by the result of their session; 0 without sessions
+	traffic  traffics
 }
 
 // TLS secures the connections to the instances of a service. Two services never share one; a change of the settings makes a
@@ -174,6 +178,9 @@ func (s *Service) Pick(a *Ask, t *Ticket) (*Pool, bool) {
 	}
 	if _, ok := p.Policy.(Sequencer); ok {
 		a.Seq = s.seq.Add(1)
+	}
+	if p.HashBalance > 0 {
+		a.Active = s.Active.Load()
 	}
 	i, trial := p.choose(a)
 	if i < 0 {

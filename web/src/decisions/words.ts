@@ -34,6 +34,8 @@ const chosenBy: Record<string, string> = {
   turn: "it was its turn",
   random: "it was chosen at random",
   hash: "the hash of the request selects it",
+  session: "the session of the client belongs to it",
+  pinned: "the connection of the client belongs to it",
 };
 
 const recordedFor: Record<string, string> = {

@@ -218,7 +218,7 @@ type section struct {
 func sections() []section {
 	all := []section{
 		{"Routes", []*family{familyRouteRequests, familyRouteDuration, familyRouteIn, familyRouteOut, familyRouteRetries, familyRouteDenied, familyRouteFailures}},
-		{"Services", []*family{familyServiceRequests, familyServiceErrors, familyServiceInFlight, familyServiceInstances, familyServiceEjections, familyServicePanic, familyServiceProbes, familyServiceInsecure, familyServiceSessions, familyServiceHidden}},
+		{"Services", []*family{familyServiceRequests, familyServiceErrors, familyServiceInFlight, familyServiceInstances, familyServiceEjections, familyServicePanic, familyServiceProbes, familyServiceInsecure, familyServiceSessions, familyServiceWaiting, familyServiceQueued, familyServiceRefused, familyServiceHidden}},
 		{"Instances", []*family{familyInstanceRequests, familyInstanceErrors, familyInstanceInFlight, familyInstanceIn, familyInstanceResponse}},
 		{"Clients", []*family{familyHeads, familyMalformed, familyConns, familyAccepted, familyRefused, familySessions, familyHeaders, familyFields, familyLoops, familyRedirects}},
 		{"Connections to instances", []*family{familyDials, familyIdle, familyReuses, familyStale, familyResent, familyTolerant}},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/control/keeper"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/proxy"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -37,6 +38,9 @@ var (
 	familyServiceProbes    = counter("smartlb_service_probes_total", "Health checks of instances, by result. Only services with healthCheck have this series.", "service", "result")
 	familyServiceInsecure  = gauge("smartlb_service_insecure", "1 for a service whose instances may have any certificate (insecure: true).", "service")
 	familyServiceSessions  = counter("smartlb_service_sessions_total", "Requests to a service with sessionPersistence, by what became of the session of the client. kept: its instance got the request; new: the request had no valid cookie; moved: its instance was out of rotation or gone. A service without such requests has no series.", "service", "result")
+	familyServiceWaiting   = gauge("smartlb_service_queue_waiting", "Requests that wait in the queue of the service. Only services with concurrency have the series of the queue.", "service")
+	familyServiceQueued    = histogram("smartlb_service_queue_duration_seconds", "Wait in the queue of requests that then went to an instance. Classic and native histogram.", "service")
+	familyServiceRefused   = counter("smartlb_service_queue_refused_total", "Requests that did not go to an instance: the queue was full, they waited for queueTimeout, or the client left.", "service", "reason")
 	familyServiceHidden    = gauge("smartlb_service_instances_hidden", "Instances that have no series of their own, because the node has too many instances.", "service")
 
 	familyInstanceRequests = counter("smartlb_instance_requests_total", "Tries that were answered or failed.", "service", "instance_id")
@@ -64,6 +68,9 @@ func (c collector) traffic(s series, n proxy.Stats) {
 	shown, detailed := within(sizes, maxInstances), within(sizes, maxInstanceHistograms)
 	for i, v := range services {
 		s.service(v)
+		if v.Limited {
+			s <- newHistogramPair(familyServiceQueued, ofRoute(v.Queued), c.a.started, v.ID)
+		}
 		for _, t := range v.Routes {
 			s.route(t, v.ID)
 			s <- newHistogramPair(familyRouteDuration, ofRoute(t.Duration.Load()), c.a.started, t.Route, v.ID)
@@ -144,6 +151,12 @@ func (s series) service(v keeper.ServiceCounts) {
 	if v.Checked {
 		s.count(familyServiceProbes, v.ProbesPassed, v.ID, "passed")
 		s.count(familyServiceProbes, v.ProbesFailed, v.ID, "failed")
+	}
+	if v.Limited {
+		s.put(familyServiceWaiting, float64(v.Gate.Waiting), v.ID)
+		for reason, n := range v.Gate.Refused {
+			s.count(familyServiceRefused, n, v.ID, guard.Refusal(reason).String())
+		}
 	}
 	if v.Sessions != [upstream.SessionResults]uint64{} {
 		for result, n := range v.Sessions {

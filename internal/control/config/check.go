@@ -218,9 +218,9 @@ func (c *checker) traffic(t Traffic) {
 			}
 		}
 	}
-	services, policies := map[string]string{}, map[string]string{}
+	services, policies, queues := map[string]string{}, map[string]string{}, map[string]bool{}
 	for i, s := range t.Services {
-		policies[s.ID] = s.Policy
+		policies[s.ID], queues[s.ID] = s.Policy, s.Concurrency != nil && s.Concurrency.Queue > 0
 		path := fmt.Sprintf("services[%d]", i)
 		c.id(path+".id", s.ID)
 		c.unique(path+".id", "service", s.ID, services)
@@ -234,6 +234,7 @@ func (c *checker) traffic(t Traffic) {
 		c.route(path, r, services, names)
 		c.actions(path, r, reserved)
 		c.hashing(path, r, policies)
+		c.waiting(path, r, queues)
 	}
 }
 

@@ -19,6 +19,7 @@ func (c *checker) service(path string, s Service) {
 	}
 	c.policy(path, s)
 	c.hashBalance(path, s)
+	c.concurrency(path+".concurrency", s.Concurrency)
 	c.sessions(path+".sessionPersistence", s.SessionPersistence)
 	c.oneOf(path+".protocol", s.Protocol, "http1", "h2c", "h2")
 	switch {
@@ -83,12 +84,8 @@ func (c *checker) policy(path string, s Service) {
 
 // hashing refuses hashOn of a route whose services have no policy that uses it. policies are those of the known services.
 func (c *checker) hashing(path string, r Route, policies map[string]string) {
-	names := []string{r.Service}
-	for _, s := range r.Split {
-		names = append(names, s.Service)
-	}
-	for _, n := range names {
-		if p, known := policies[n]; n != "" && (!known || hashes(p)) {
+	for _, n := range r.services() {
+		if p, known := policies[n]; !known || hashes(p) {
 			return
 		}
 	}

@@ -133,6 +133,9 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 	if out.HashOn, err = hashOn(r.HashOn); err != nil {
 		return nil, err
 	}
+	if out.Priority, err = priority(r.Priority); err != nil {
+		return nil, err
+	}
 	if r.Retry != nil {
 		out.Retry = compileRetry(*r.Retry)
 	}
@@ -144,6 +147,9 @@ func leg(s Service) *dispatch.Leg {
 	out := &dispatch.Leg{
 		HTTP2: s.HTTP2(), Strict: s.Strictness == "strict", ProxyProtocol: s.ProxyHeader(), GRPCFailures: dispatch.DefaultGRPCFailures,
 		ConnectTimeout: s.Connections.ConnectTimeout, MaxConnections: s.Connections.Limit, MaxIdle: s.Connections.Idle, KeepTimeout: s.Connections.Keep,
+	}
+	if s.Concurrency != nil {
+		out.QueueTimeout = s.Concurrency.QueueTimeout
 	}
 	if s.GRPCFailures != nil {
 		out.GRPCFailures = 0

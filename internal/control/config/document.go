@@ -305,6 +305,10 @@ type Route struct {
 	StreamTimeout *time.Duration `yaml:"streamTimeout"`
 	Retry         *Retry         `yaml:"retry"`  // when a request is sent again to another instance. All retries together are limited to 20 % of the requests in flight of the service, plus 3
 	HashOn        string         `yaml:"hashOn"` // key of the policies ring_hash and maglev: `client` (its address), `path`, `header:NAME`, `cookie:NAME` or `query:NAME`. A request without that header, cookie or parameter uses the client. Only if a service of the route has one of these policies; default client
+	// which requests wait longer in the queue of `services[].concurrency`: `normal`, `low`, or `header:NAME` for low priority
+	// of the requests whose header NAME is `low`. In a full queue, requests of normal priority take the places of those of
+	// low priority; default normal
+	Priority string `yaml:"priority"`
 	// changes of the request for the instance, after the route was chosen; default none
 	RequestHeaders HeaderEdits `yaml:"requestHeaders"`
 	// changes of every response of the route: those of instances, redirects, fixed responses, and errors of the proxy; default none
@@ -413,6 +417,7 @@ type Service struct {
 	HashBalanceFactor int `yaml:"hashBalanceFactor"`
 	// binding of each client to one instance with a signed cookie. The keys are in `proxy.sessionKeys`; default none
 	SessionPersistence *SessionPersistence `yaml:"sessionPersistence"`
+	Concurrency        *Concurrency        `yaml:"concurrency"` // limits of requests in flight from one node, and their queue; default no limits
 	Instances          []Instance          `yaml:"instances"`   // processes of the service; required
 	HealthCheck        *HealthCheck        `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
 	Protocol           string              `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
@@ -539,6 +544,9 @@ func (s *Service) fill(path string, given func(string) bool) {
 	orDefault(&s.Spread, picker.DefaultSpread, given(path+".spread"))
 	for j := range s.Instances {
 		orDefault(&s.Instances[j].Weight, 1, given(fmt.Sprintf("%s.instances[%d].weight", path, j)))
+	}
+	if s.Concurrency != nil {
+		s.Concurrency.fill(path+".concurrency", given)
 	}
 	if s.HealthCheck != nil {
 		s.HealthCheck.fill(path+".healthCheck", given)

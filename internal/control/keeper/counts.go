@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
@@ -15,9 +16,12 @@ type ServiceCounts struct {
 	Ejections        uint64
 	ProbesFailed     uint64
 	ProbesPassed     uint64
-	InFlight         int64                           // requests of clients
+	InFlight         int64 // requests of clients
+	Gate             guard.GateCounts
+	Queued           upstream.Distribution           // waits in the queue
 	Sessions         [upstream.SessionResults]uint64 // requests by the result of their session
 	Panic, Insecure  bool
+	Limited          bool                      // it has limits of requests in flight
 	Checked          bool                      // it has health checks
 	States           [upstream.Ejected + 1]int // number of instances, by upstream.Reason
 	Routes           []*upstream.Traffic       // by route
@@ -51,9 +55,10 @@ func (s *service) counts() ServiceCounts {
 	left, p := s.left.total(), s.upstream.Pool()
 	c := ServiceCounts{
 		ID: s.config.ID, Requests: left.Requests, Errors: left.Errors, Ejections: s.ejections, ProbesFailed: s.probes[0], ProbesPassed: s.probes[1],
-		InFlight: s.upstream.Active.Load(), Panic: p.Panic, Insecure: s.config.TLS != nil && s.config.TLS.Insecure, Checked: s.config.HealthCheck != nil,
+		InFlight: s.upstream.Active.Load(), Panic: p.Panic, Limited: s.config.Concurrency != nil, Insecure: s.config.TLS != nil && s.config.TLS.Insecure, Checked: s.config.HealthCheck != nil,
 		Routes: s.upstream.Traffics(), Instances: make([]InstanceCounts, 0, len(p.Members)),
 	}
+	c.Gate, c.Queued = s.upstream.Gate.Counts(), s.upstream.Queued.Load()
 	for i := range c.Sessions {
 		c.Sessions[i] = s.upstream.Sessions[i].Load()
 	}

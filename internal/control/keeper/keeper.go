@@ -141,6 +141,9 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	s, now := k.service(c.ID), k.cfg.Now()
 	s.config = c
 	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart, Spread: c.Spread, Balance: c.HashBalanceFactor}
+	if n := c.Concurrency; n != nil {
+		s.spec.Limits = picker.Limits{Service: n.Limit, PerInstance: n.PerInstance, Queue: n.Queue}
+	}
 	kept := map[string]bool{}
 	for _, in := range c.Instances {
 		kept[in.ID] = true
@@ -244,6 +247,7 @@ func (k *Keeper) rebuild(s *service, now int64) {
 		k.changes = append(k.changes, k.panicked(s.config.ID, next.Panic))
 	}
 	s.upstream.Swap(next)
+	s.upstream.Gate.Set(s.spec.Limits.Gate(next))
 }
 
 // jitter spreads the ends of ejections, so that instances that failed together do not return together.

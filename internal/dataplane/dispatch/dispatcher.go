@@ -75,14 +75,13 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	}
 	share := route.choose(h, x.rand.Uint64)
 	x.service, x.traffic, x.leg, x.pages = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg), share.Pages
-	x.service.Active.Add(1)
 	x.findSession(share, h)
 	x.idempotent = Idempotent(h.Method())
 	x.sampled = x.rand.Uint64()>>11 < d.sample
 	if _, ok := x.service.Pool().Policy.(upstream.Hasher); ok {
 		x.ask.Hash = hashKey(route.HashOn, x.Client, h)
 	}
-	return d.pick(x, now)
+	return d.enter(x, h, now)
 }
 
 // Settle reports how the current try ended, with a response head or a failure, and returns the next action.
@@ -128,9 +127,7 @@ func (d *Dispatcher) End(x *Exchange, now int64) *Record {
 		d.brokeOff(x, now)
 	}
 	x.finishTry()
-	if x.service != nil {
-		x.service.Active.Add(-1)
-	}
+	x.leave()
 	x.fill(now)
 	x.count()
 	if d.cfg.Recorder != nil && x.n > 0 {
@@ -167,6 +164,7 @@ func (x *Exchange) reset(now int64) {
 	x.n, x.status, x.code, x.failure = 0, 0, "", None
 	x.Sent, x.BytesIn, x.BytesOut, x.Tunnel = 0, 0, 0, false
 	x.retrying, x.sampled, x.notable = false, false, false
+	x.inside, x.active, x.admitted = false, false, 0
 	x.ticket = upstream.Ticket{}
 	x.ask.NTried, x.ask.Hash = 0, 0
 	x.ask.Tried = [upstream.MaxTries]*upstream.Live{}
@@ -184,12 +182,19 @@ func (x *Exchange) relay() Verdict {
 
 // deadline returns the time at which the route's timeout ends, 0 if there is none. The timeout begins when the request
 // has been sent: the time that the client took to send the body is not charged to the instance.
+//
+// The route's timeout also begins anew after a wait at the gate of the service, the client's timeout does not.
 func (x *Exchange) deadline() int64 {
-	t := x.timeout()
-	if t <= 0 {
-		return 0
+	begun, until := max(x.began, x.sentAt), int64(0)
+	if x.Timeout > 0 {
+		until = begun + int64(x.Timeout)
 	}
-	return max(x.began, x.sentAt) + int64(t)
+	if x.route != nil && x.route.Timeout > 0 {
+		if by := max(begun, x.admitted) + int64(x.route.Timeout); until == 0 || by < until {
+			until = by
+		}
+	}
+	return until
 }
 
 // timeout returns the shorter one of the route's and the client's timeout, 0 if there is none.
@@ -215,7 +220,7 @@ func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 		pool, ok = x.service.Pick(&x.ask, &x.ticket)
 	}
 	if !ok {
-		return x.reply(503, CodeNoInstance, noInstance(x.service.ID, pool))
+		return x.noInstance(pool)
 	}
 	a := &x.attempts[x.n]
 	x.n++
@@ -355,6 +360,9 @@ func (x *Exchange) why() string {
 func (x *Exchange) fill(now int64) {
 	r := &x.record
 	*r = Record{Status: x.status, Attempts: x.n, DurationNs: now - x.began, Failure: x.failure, Why: x.code}
+	if x.admitted > 0 {
+		r.QueueNs = x.admitted - x.began
+	}
 	if x.route != nil {
 		r.Route = x.route.Name
 	}
@@ -374,6 +382,9 @@ func (x *Exchange) fill(now int64) {
 func (x *Exchange) count() {
 	if x.traffic == nil {
 		return
+	}
+	if x.admitted > 0 && x.n > 0 {
+		x.service.Queued.Observe(x.Shard, x.admitted-x.began)
 	}
 	if x.session != nil && x.service != nil {
 		x.service.Sessions[x.sat].Add(1)

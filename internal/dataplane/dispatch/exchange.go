@@ -7,6 +7,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/affinity"
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -22,18 +23,20 @@ const (
 	Forward Action = iota // send the request to Verdict.Live
 	Relay                 // pass on the response whose head was reported to Settle
 	Reply                 // answer with Verdict.Status, without an instance
+	Wait                  // wait for Verdict.Waiter until Verdict.Deadline, then call Admit
 )
 
 // Verdict is the result of Begin and Settle.
 type Verdict struct {
 	Action         Action
 	Live           *upstream.Live // Forward
+	Waiter         *guard.Waiter  // Wait
 	ConnectTimeout time.Duration  // Forward
 	Leg            *Leg           // Forward: how the instance is spoken to
 	TLS            *upstream.TLS  // Forward: of the connection to the instance; nil: none
 	HeadTimeout    time.Duration  // Forward: from the start of the try to the final response head; 0 none
 	Timeout        time.Duration  // Forward: the route's timeout, which restarts when the rest of a streamed request has been sent; 0 none
-	Deadline       int64          // the time by which the request must be sent and, after that, the response must end; same clock as now; 0 none
+	Deadline       int64          // the time by which the request must be sent and, after that, the response must end. Wait: the time by which the wait must end. Same clock as now; 0 none
 	StreamTimeout  time.Duration  // Relay: between two pieces of the response body; 0: the default, below 0: none
 	Status         int            // Reply
 	Code           string         // Reply: word for machines, see the Code constants
@@ -53,6 +56,8 @@ const (
 	CodeClientSlow      = "client-slow"
 	CodeBadRequest      = "bad-request"
 	CodeInstanceFull    = "instance-full"
+	CodeQueueFull       = "queue-full"
+	CodeQueueTimeout    = "queue-timeout"
 	CodeExhausted       = "proxy-exhausted"
 	CodeStreamIdle      = "stream-idle"
 	CodeRouteTimeout    = "route-timeout"
@@ -135,6 +140,10 @@ type Exchange struct {
 	session    *affinity.Sessions // of the service; nil: it has none
 	seat       affinity.Seat      // that the client's cookie names; the zero value: none
 	sat        upstream.SessionResult
+	waiter     *guard.Waiter // nil: this exchange never met a limit
+	inside     bool          // it has a place at the gate of the service
+	active     bool          // it is one of the service's active requests
+	admitted   int64         // when its wait at the gate ended; 0: it did not wait
 	ask        upstream.Ask
 	ticket     upstream.Ticket
 	began      int64
@@ -219,6 +228,7 @@ type Record struct {
 	Status                   int    // as sent to the client; 0: no status was sent
 	Attempts                 int
 	DurationNs, HeadNs       int64 // whole exchange; last try until its response head
+	QueueNs                  int64 // wait at the gate of the service
 	Failure                  Failure
 }
 

@@ -25,6 +25,7 @@ type Route struct {
 	Timeout       time.Duration // for the whole exchange, 0 none
 	StreamTimeout time.Duration // between two pieces of a response body; 0: the proxy's default, below 0: none
 	Retry         Retry
+	Priority      Priority // of its requests, where requests wait
 	HashOn        HashOn
 	Actions       *action.Actions   // nil: none
 	Traffic       *upstream.Traffic // counts the requests of a route that answers itself
@@ -61,6 +62,7 @@ type Leg struct {
 	MaxConnections int                // to one instance, idle ones included; 0: no limit
 	MaxIdle        int                // kept connections of HTTP/1.1 to one instance; 0: the proxy's default
 	KeepTimeout    time.Duration      // that a kept connection may be idle; 0: the proxy's default
+	QueueTimeout   time.Duration      // longest wait at the gate of the service
 	GRPCFailures   GRPCStatuses       // statuses of gRPC that count as failures of the instance
 }
 
@@ -101,6 +103,12 @@ func (r *Retry) Set(status int) {
 
 func (r *Retry) has(status int) bool {
 	return status >= 0 && status < 512 && r.OnStatus[status/64]&(1<<(status%64)) != 0
+}
+
+// Priority says which requests wait longer than others.
+type Priority struct {
+	Low    bool   // all requests
+	Header string // name of a header: requests have low priority if its value is "low"; empty: none
 }
 
 // HashOn names the affinity key of ring_hash and maglev. A request without it uses the address of the client.

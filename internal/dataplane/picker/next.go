@@ -14,6 +14,7 @@ type Spec struct {
 	SlowStart time.Duration // 0: none
 	Spread    float64       // 0..1, how strongly differences in latency move requests; adaptive
 	Balance   int           // percent of its share that limits the load of an instance; 0: no limit; ring_hash and maglev
+	Limits    Limits
 	Entries   []Entry
 }
 
@@ -76,7 +77,7 @@ const (
 // Next computes a service's pool at time now. It reads the members' counters and writes nothing: the same inputs give
 // the same pool. jitter returns values in [-1, 1). It spreads the return of instances that are ejected together.
 func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() float64) *upstream.Pool {
-	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Spread: spec.Spread, HashBalance: float64(spec.Balance) / 100, Members: make([]upstream.Member, len(spec.Entries))}
+	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Spread: spec.Spread, HashBalance: float64(spec.Balance) / 100, InstanceLimit: int64(spec.Limits.PerInstance), Members: make([]upstream.Member, len(spec.Entries))}
 	previous := func(i int, l *upstream.Live) *upstream.Member { return find(old, i, l) }
 	telemetry := make([]Telemetry, len(spec.Entries))
 	for i, e := range spec.Entries {

@@ -250,6 +250,10 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	}
 	v := c.p.d.Begin(e.x, &e.req, c.now)
 	e.actions = e.x.Actions()
+	for v.Action == dispatch.Wait {
+		f := c.awaitPlace(e, v)
+		v = c.p.d.Admit(e.x, f, c.now)
+	}
 	var u *upstreamConn
 	for v.Action == dispatch.Forward {
 		var o dispatch.Outcome

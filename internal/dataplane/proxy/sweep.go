@@ -51,10 +51,10 @@ func (c *conn) expire(w *watch, now int64) {
 	}
 }
 
-// dueForAsking reports whether the connection has waited for an instance long enough to check whether its client left.
+// dueForAsking reports whether the connection has waited for an instance, or for a place in front of it, long enough to check whether its client left.
 func (c *conn) dueForAsking(now int64) bool {
 	since := c.since.Load()
-	if since == 0 || c.watch.at.Load() <= 0 || c.watch.wake.Load()&wakeUpstream == 0 {
+	if since == 0 || c.watch.at.Load() <= 0 || c.watch.wake.Load()&(wakeUpstream|wakePlace) == 0 {
 		c.nextAsk = 0
 		return false
 	}

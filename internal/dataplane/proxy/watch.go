@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 )
 
 // Why a watch fired.
@@ -18,6 +20,7 @@ const (
 const (
 	wakeClient uint32 = 1 << iota
 	wakeUpstream
+	wakePlace
 	idle     // between requests: a drain may end the connection
 	readOnly // wakeClient wakes only what reads
 )
@@ -30,10 +33,11 @@ const (
 // compare-and-swap under mu. disarm checks the value that it replaces. If the watch has fired, disarm takes mu once.
 // After that the sweeper has finished with the sockets, and no late deadline can affect the next exchange.
 type watch struct {
-	at   atomic.Int64
-	wake atomic.Uint32
-	up   atomic.Pointer[upstreamConn] // the connection that wakeUpstream wakes
-	mu   sync.Mutex
+	at    atomic.Int64
+	wake  atomic.Uint32
+	up    atomic.Pointer[upstreamConn] // the connection that wakeUpstream wakes
+	place atomic.Pointer[guard.Waiter] // the place that wakePlace wakes
+	mu    sync.Mutex
 }
 
 // arm starts a wait with the deadline at. Only the owner calls it, while the watch is disarmed.
@@ -73,6 +77,11 @@ func (c *conn) fire(w *watch, v, why int64) {
 	if wake&wakeUpstream != 0 {
 		if u := w.up.Load(); u != nil {
 			u.link.interrupt(true)
+		}
+	}
+	if wake&wakePlace != 0 {
+		if place := w.place.Load(); place != nil {
+			place.Wake()
 		}
 	}
 	if wake&wakeClient != 0 {

@@ -95,11 +95,17 @@ func (l *Live) Silence(now int64) int64 {
 	return max(0, now-max(l.lastHead.Load(), l.busySince.Load()))
 }
 
-func (l *Live) picked(now int64) {
-	if l.InFlight.Add(1) == 1 {
+func (l *Live) picked(now, limit int64) bool {
+	n := l.InFlight.Add(1)
+	if limit > 0 && n > limit {
+		l.InFlight.Add(-1)
+		return false
+	}
+	if n == 1 {
 		l.busySince.Store(now)
 	}
 	l.unheard.Add(1)
+	return true
 }
 
 // Uploading excludes a picked request from Silence while its body is being sent: an instance that waits for a slow

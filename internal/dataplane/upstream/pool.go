@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"math/rand/v2"
 	"sync/atomic"
+
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 )
 
 // Reason says why a member takes no new requests.
@@ -55,8 +57,9 @@ type Pool struct {
 	MedianNs float64 // median work-normalised latency, 0 unknown
 	Spread   float64 // 0..1, how strongly differences in latency move requests
 	// limit of the load of a member with ring_hash and maglev, times its share of the requests in flight; 0: none
-	HashBalance float64
-	Panic       bool // fewer than half of the members are healthy: all members that do not drain are used
+	HashBalance   float64
+	InstanceLimit int64 // requests in flight on each member; 0: no limit
+	Panic         bool  // fewer than half of the members are healthy: all members that do not drain are used
 }
 
 // Policy chooses an instance. Choose is pure and allocates nothing. It returns an index into p.Members that is in
@@ -125,13 +128,15 @@ type Sequencer interface{ WantsSeq() }
 // Service is the destination of routes. Only the keeper replaces its pool.
 type Service struct {
 	ID     string
-	Active atomic.Int64 // requests between Begin and End
+	Active atomic.Int64 // requests in flight, without those that wait at Gate
 	Retry  atomic.Int64 // of those: retries in flight
 	pool   atomic.Pointer[Pool]
 	seq    atomic.Uint64
 	tls    atomic.Pointer[TLS]
 
-	Sessions Sessions // counts requests by the result of their session; 0 without sessions
+	Gate     guard.Gate // limits the requests in flight
+	Queued   *Histogram // waits at Gate of requests that were let in after a wait
+	Sessions Sessions   // counts requests by the result of their session; 0 without sessions
 	traffic  traffics
 }
 
@@ -157,7 +162,7 @@ func (s *Service) SetTLS(t *TLS) { s.tls.Store(t) }
 
 // NewService returns a service with an empty pool.
 func NewService(id string) *Service {
-	s := &Service{ID: id}
+	s := &Service{ID: id, Queued: NewHistogram()}
 	s.pool.Store(&Pool{})
 	return s
 }
@@ -186,9 +191,42 @@ func (s *Service) Pick(a *Ask, t *Ticket) (*Pool, bool) {
 	if i < 0 {
 		return p, false
 	}
-	take(p, i, a, t)
-	t.trial = trial
-	return p, true
+	if take(p, i, a, t) {
+		t.trial = trial
+		return p, true
+	}
+	if trial {
+		p.Members[i].endTrial()
+	}
+	return p, takeOther(p, i, a, t)
+}
+
+// takeOther takes another member than i, which has no room: first in the order of the policy, then in that of the pool. It
+// returns false if no member has room.
+func takeOther(p *Pool, i int, a *Ask, t *Ticket) bool {
+	tried := a.NTried
+	for n := tried; n < MaxTries; n++ {
+		a.Tried[n], a.NTried, a.Trace.N = p.Members[i].Live, n+1, 0
+		i = p.Policy.Choose(p, a)
+		a.NTried = tried
+		if i < 0 {
+			break
+		}
+		if take(p, i, a, t) {
+			return true
+		}
+	}
+	from := a.Rand.Uint64() % uint64(len(p.Live))
+	for k := range p.Live {
+		at := p.Live[(uint64(k)+from)%uint64(len(p.Live))]
+		if a.WasTried(p.Members[at].Live) {
+			continue
+		}
+		if a.Trace.N, a.Trace.Reason = 0, "only"; take(p, int(at), a, t) {
+			return true
+		}
+	}
+	return false
 }
 
 // choose asks the policy. A member on trial is chosen only for its next trial, and not for retries; if there is no other
@@ -231,22 +269,24 @@ func (s *Service) PickLive(l *Live, a *Ask, t *Ticket) (*Pool, bool) {
 	for _, i := range p.Live {
 		if p.Members[i].Live == l {
 			a.Trace.N, a.Trace.Reason = 0, "pinned"
-			take(p, int(i), a, t)
-			return p, true
+			return p, take(p, int(i), a, t)
 		}
 	}
 	return p, false
 }
 
-// take accounts for a pick.
-func take(p *Pool, i int, a *Ask, t *Ticket) {
+// take accounts for a pick. It returns false, and does nothing, if the member has no room.
+func take(p *Pool, i int, a *Ask, t *Ticket) bool {
 	live := p.Members[i].Live
-	live.picked(a.Now)
+	if !live.picked(a.Now, p.InstanceLimit) {
+		return false
+	}
 	if a.NTried < MaxTries {
 		a.Tried[a.NTried] = live
 		a.NTried++
 	}
 	*t = Ticket{live: live, index: int32(i), started: a.Now, state: ticketOpen}
+	return true
 }
 
 // Hasher is implemented by policies that need Ask.Hash.

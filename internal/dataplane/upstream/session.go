@@ -49,7 +49,12 @@ func (s *Service) PickSession(instance string, at int, drain, eject time.Duratio
 		return p, false
 	}
 	a.Trace.N, a.Trace.Reason = 0, "session"
-	take(p, i, a, t)
+	if !take(p, i, a, t) {
+		if trial {
+			m.endTrial()
+		}
+		return p, false
+	}
 	t.trial = trial
 	return p, true
 }

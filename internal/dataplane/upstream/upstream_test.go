@@ -104,11 +104,11 @@ func TestFailuresDoNotFeedTheLatency(t *testing.T) {
 
 func TestSilenceNeedsTwoUnansweredPicks(t *testing.T) {
 	l := NewLive("s", "i", "", 1, 0)
-	l.picked(second)
+	l.picked(second, 0)
 	if l.Silence(5*second) != 0 {
 		t.Error("one slow request counts as silence")
 	}
-	l.picked(2 * second)
+	l.picked(2*second, 0)
 	if got := l.Silence(5 * second); got != 4*second {
 		t.Errorf("silence %d, want since the instance became busy", got)
 	}

@@ -1,0 +1,112 @@
+package dispatch
+
+import (
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+)
+
+// enter lets a request in at the gate of its service.
+func (d *Dispatcher) enter(x *Exchange, h Head, now int64) Verdict {
+	gate := &x.service.Gate
+	if !gate.Limited() {
+		return d.start(x, now)
+	}
+	if x.waiter == nil {
+		x.waiter = guard.NewWaiter()
+	}
+	switch gate.Enter(x.waiter, x.route.Priority.of(h)) {
+	case guard.Inside:
+		x.inside = true
+		return d.start(x, now)
+	case guard.Queued:
+		return x.wait()
+	default:
+		return x.turnAway(CodeQueueFull)
+	}
+}
+
+// start picks the instance of a request that is let in.
+func (d *Dispatcher) start(x *Exchange, now int64) Verdict {
+	x.service.Active.Add(1)
+	x.active = true
+	return d.pick(x, now)
+}
+
+// wait returns the verdict that waits for a place. The time of the route begins later; the client's does not.
+func (x *Exchange) wait() Verdict {
+	until := x.began + int64(x.leg.QueueTimeout)
+	if x.Timeout > 0 {
+		until = min(until, x.began+int64(x.Timeout))
+	}
+	return Verdict{Action: Wait, Waiter: x.waiter, Deadline: until}
+}
+
+// Admit reports why a wait ended, and returns the next action. f is None after a value of the waiter, Timeout after the
+// deadline, ClientGone if the client left, and Stopped if the proxy stops.
+func (d *Dispatcher) Admit(x *Exchange, f Failure, now int64) Verdict {
+	why := guard.QueueLeft
+	if f == Timeout {
+		why = guard.QueueTimeout
+	}
+	switch x.service.Gate.Settle(x.waiter, f != None, why) {
+	case guard.Inside:
+		x.inside, x.admitted = true, now
+		if f != ClientGone && f != Stopped {
+			return d.start(x, now)
+		}
+	case guard.Queued:
+		return x.wait()
+	}
+	x.admitted = now
+	switch f {
+	case None: // another request took its place
+		return x.turnAway(CodeQueueFull)
+	case Timeout:
+		return x.turnAway(CodeQueueTimeout)
+	}
+	x.failure = f
+	end := Blame(f, false)
+	return x.reply(end.Status, end.Code, end.sentence)
+}
+
+// turnAway answers a request that was not let in.
+func (x *Exchange) turnAway(code string) Verdict {
+	text := "service " + x.service.ID + " has as many requests in flight and waiting as its limits allow"
+	if code == CodeQueueTimeout {
+		text = "the request waited too long for its turn at service " + x.service.ID
+	}
+	return x.reply(503, code, text)
+}
+
+// leave gives the places of the request back.
+func (x *Exchange) leave() {
+	if x.active {
+		x.active = false
+		x.service.Active.Add(-1)
+	}
+	if x.inside {
+		x.inside = false
+		x.service.Gate.Leave(x.waiter)
+	}
+}
+
+// noInstance answers a request for which the pool has no instance.
+func (x *Exchange) noInstance(pool *upstream.Pool) Verdict {
+	if len(pool.Live) > 0 && pool.InstanceLimit > 0 {
+		return x.reply(503, CodeInstanceFull, "every instance of service "+x.service.ID+" has as many requests in flight as its limit allows")
+	}
+	return x.reply(503, CodeNoInstance, noInstance(x.service.ID, pool))
+}
+
+// of returns the priority of a request.
+func (p Priority) of(h Head) guard.Priority {
+	if p.Low {
+		return guard.Low
+	}
+	if p.Header != "" {
+		if v, ok := h.Header(p.Header); ok && string(v) == "low" {
+			return guard.Low
+		}
+	}
+	return guard.Normal
+}

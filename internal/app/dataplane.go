@@ -15,6 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/base/screen"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/control/keeper"
+	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
@@ -65,7 +66,7 @@ func sampleRate(t config.Telemetry) int {
 }
 
 func newDataPlane(a *App) (*dataPlane, error) {
-	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, local: config.Local{Pages: config.Pages{Dir: a.o.Document.Proxy.Pages}}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage)}
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, local: config.Local{Pages: config.Pages{Dir: a.o.Document.Proxy.Pages}, Passwords: action.NewPasswords()}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage)}
 	var err error
 	if d.local.Sessions, err = a.o.Document.Proxy.SessionKeys(); err != nil {
 		return nil, err

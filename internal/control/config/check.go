@@ -233,6 +233,7 @@ func (c *checker) traffic(t Traffic) {
 		c.unique(path+".name", "route", r.Name, routes)
 		c.route(path, r, services, names)
 		c.actions(path, r, reserved)
+		c.access(path, r)
 		c.hashing(path, r, policies)
 		c.waiting(path, r, queues)
 	}

@@ -19,6 +19,8 @@ import (
 type Local struct {
 	Pages    Pages
 	Sessions affinity.Keys // of the cookies of sessions
+	// compares the passwords of all routes; only if routes have basicAuth
+	Passwords *action.Passwords
 }
 
 // Compile builds the routing table of a checked document. resolve returns the service of an id; it is called for known
@@ -39,10 +41,10 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
-		if route.Actions, err = compileActions(r, local.Pages, &budget); err != nil {
+		if route.Actions, err = compileActions(r, local, &budget); err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
-		if len(route.Split) == 0 {
+		if len(route.Split) == 0 || r.Access != nil || r.BasicAuth != nil || r.CORS != nil {
 			route.Traffic = resolve("").Traffic(r.Name)
 		}
 		rules = append(rules, rule(r, route))

@@ -12,12 +12,16 @@ import (
 
 // compileActions compiles what a checked route does to requests and responses; nil if it does nothing. budget is what is
 // left of action.MaxBodies.
-func compileActions(r Route, pages Pages, budget *int) (_ *action.Actions, err error) {
+func compileActions(r Route, local Local, budget *int) (_ *action.Actions, err error) {
 	var out action.Actions
+	cors, foreign, err := compileAccess(r, &out, local.Passwords)
+	if err != nil {
+		return nil, err
+	}
 	if out.Request, err = compileEdits(r.RequestHeaders); err != nil {
 		return nil, fmt.Errorf("requestHeaders: %w", err)
 	}
-	if out.Response, err = compileEdits(r.ResponseHeaders); err != nil {
+	if out.Response, err = compileEdits(HeaderEdits{r.ResponseHeaders.Set, r.ResponseHeaders.Add, slices.Concat(r.ResponseHeaders.Remove, foreign)}, cors...); err != nil {
 		return nil, fmt.Errorf("responseHeaders: %w", err)
 	}
 	if w := r.Rewrite; w != nil {
@@ -35,7 +39,7 @@ func compileActions(r Route, pages Pages, budget *int) (_ *action.Actions, err e
 		out.Redirect = &action.Redirect{Status: cmp.Or(d.Code, 302), Scheme: d.Scheme, Host: d.Host, Port: d.Port, Path: path}
 	}
 	if r.Response != nil {
-		if out.Answer, err = compileResponse(*r.Response, pages, budget); err != nil {
+		if out.Answer, err = compileResponse(*r.Response, local.Pages, budget); err != nil {
 			return nil, fmt.Errorf("response: %w", err)
 		}
 	}
@@ -45,8 +49,9 @@ func compileActions(r Route, pages Pages, budget *int) (_ *action.Actions, err e
 	return &out, nil
 }
 
-// compileEdits compiles edits of headers. Headers are written in the order of their names: a document has no order of keys.
-func compileEdits(e HeaderEdits) (*action.Headers, error) {
+// compileEdits compiles edits of headers, then more. Headers are written in the order of their names: a document has no
+// order of keys.
+func compileEdits(e HeaderEdits, more ...action.Edit) (*action.Headers, error) {
 	var edits []action.Edit
 	for _, name := range slices.Sorted(maps.Keys(e.Set)) {
 		edits = append(edits, action.Edit{Name: name, Value: e.Set[name]})
@@ -54,7 +59,7 @@ func compileEdits(e HeaderEdits) (*action.Headers, error) {
 	for _, name := range slices.Sorted(maps.Keys(e.Add)) {
 		edits = append(edits, action.Edit{Name: name, Value: e.Add[name], Keep: true})
 	}
-	return action.NewHeaders(edits, e.Remove)
+	return action.NewHeaders(append(edits, more...), e.Remove)
 }
 
 // compilePath compiles an edit of the path; nil if there is none.

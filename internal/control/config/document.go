@@ -313,9 +313,12 @@ type Route struct {
 	RequestHeaders HeaderEdits `yaml:"requestHeaders"`
 	// changes of every response of the route: those of instances, redirects, fixed responses, and errors of the proxy; default none
 	ResponseHeaders HeaderEdits `yaml:"responseHeaders"`
-	Rewrite         *Rewrite    `yaml:"rewrite"`  // host and path for the instance. Routing, the access log and X-Forwarded-Host keep those of the client; default none
-	Redirect        *Redirect   `yaml:"redirect"` // answer with another URL, instead of asking an instance; default none
-	Response        *Response   `yaml:"response"` // answer with a fixed response, instead of asking an instance; default none
+	Access          *Access     `yaml:"access"`    // clients that may use the route; default all
+	BasicAuth       *BasicAuth  `yaml:"basicAuth"` // names and passwords that requests need; default none
+	CORS            *CORS       `yaml:"cors"`      // pages of other origins that may use the route; default the headers of the instances
+	Rewrite         *Rewrite    `yaml:"rewrite"`   // host and path for the instance. Routing, the access log and X-Forwarded-Host keep those of the client; default none
+	Redirect        *Redirect   `yaml:"redirect"`  // answer with another URL, instead of asking an instance; default none
+	Response        *Response   `yaml:"response"`  // answer with a fixed response, instead of asking an instance; default none
 }
 
 // HeaderEdits change the headers of a request or of a response.
@@ -525,6 +528,7 @@ func (r *Route) fill(path string, given func(string) bool) {
 	if r.Redirect != nil {
 		orDefault(&r.Redirect.Code, 302, given(path+".redirect.code"))
 	}
+	r.fillAccess(path, given)
 	standard := DefaultRetry()
 	if r.Retry == nil {
 		r.Retry = &standard

@@ -2,6 +2,9 @@ package action
 
 // Actions are what a route does to its requests and responses. The zero value does nothing.
 type Actions struct {
+	CORS     *CORS     // answers preflights; its other headers are in Response
+	Networks *Networks // refuses clients
+	Basic    *Basic    // requires a password
 	Request  *Headers  // edits of the request for the instance
 	Response *Headers  // edits of every final response, those of the proxy included
 	Rewrite  *Rewrite  // of host and path for the instance

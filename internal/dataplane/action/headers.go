@@ -26,6 +26,8 @@ type Edit struct {
 	Name  string
 	Value string // a template
 	Keep  bool   // keep the fields with this name that are there
+
+	origin bool // the value is the origin that CORS allows
 }
 
 // NewHeaders compiles edits. Values are appended in the given order. It reports the first mistake.
@@ -50,6 +52,9 @@ func NewHeaders(edits []Edit, remove []string) (*Headers, error) {
 		}
 		if !e.Keep {
 			h.drop = append(h.drop, strings.ToLower(e.Name))
+		}
+		if e.origin {
+			value = Template{parts: []part{{variable: allowedOrigin}}}
 		}
 		h.puts = append(h.puts, put{e.Name, strings.ToLower(e.Name), value})
 	}

@@ -18,10 +18,12 @@ const (
 	service
 	instance
 	tlsSubject
+	user
+	allowedOrigin // not for documents: the origin that CORS allows
 )
 
 // Variables are the names of all variables, in the order of their documentation.
-var Variables = [...]string{"client", "requestId", "sni", "route", "service", "instance", "tlsSubject"}
+var Variables = [...]string{"client", "requestId", "sni", "route", "service", "instance", "tlsSubject", "user"}
 
 // Values are the values of the variables for one request. A value that the request does not have is empty.
 type Values struct {
@@ -32,6 +34,8 @@ type Values struct {
 	Service   string
 	Instance  string
 	Subject   string // of the verified client certificate
+	User      string // whose password was right
+	Origin    []byte // that the route's CORS allows
 }
 
 // Template is a text with variables, such as "${client}".
@@ -107,6 +111,10 @@ func (t Template) Append(dst []byte, v *Values) []byte {
 			dst = append(dst, v.Instance...)
 		case tlsSubject:
 			dst = append(dst, v.Subject...)
+		case user:
+			dst = append(dst, v.User...)
+		case allowedOrigin:
+			dst = append(dst, v.Origin...)
 		}
 		if hasControl(dst[at:]) {
 			dst = dst[:at]

@@ -69,9 +69,9 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 		return x.reply(404, CodeNoRoute, string(x.text))
 	}
 	x.route = route
-	if status, code := route.answer(); code != "" {
+	if status, code := route.answer(x, h, now); code != "" {
 		x.traffic = cmp.Or(route.Traffic, d.unrouted)
-		return x.reply(status, code, "")
+		return x.reply(status, code, answerText[code])
 	}
 	share := route.choose(h, x.rand.Uint64)
 	x.service, x.traffic, x.leg, x.pages = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg), share.Pages
@@ -165,6 +165,7 @@ func (x *Exchange) reset(now int64) {
 	x.Sent, x.BytesIn, x.BytesOut, x.Tunnel = 0, 0, 0, false
 	x.retrying, x.sampled, x.notable = false, false, false
 	x.inside, x.active, x.admitted = false, false, 0
+	x.user, x.busy = "", false
 	x.ticket = upstream.Ticket{}
 	x.ask.NTried, x.ask.Hash = 0, 0
 	x.ask.Tried = [upstream.MaxTries]*upstream.Live{}
@@ -359,7 +360,7 @@ func (x *Exchange) why() string {
 
 func (x *Exchange) fill(now int64) {
 	r := &x.record
-	*r = Record{Status: x.status, Attempts: x.n, DurationNs: now - x.began, Failure: x.failure, Why: x.code}
+	*r = Record{Status: x.status, Attempts: x.n, DurationNs: now - x.began, Failure: x.failure, Why: x.code, User: x.user}
 	if x.admitted > 0 {
 		r.QueueNs = x.admitted - x.began
 	}

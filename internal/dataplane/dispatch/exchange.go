@@ -65,7 +65,18 @@ const (
 	CodeGRPCStatus      = "grpc-status"
 	CodeRedirect        = "redirect"       // the route answers with a redirect
 	CodeFixed           = "fixed-response" // the route answers with a fixed response
+	CodePreflight       = "cors-preflight" // the route answers a preflight
+	CodeDenied          = "access-denied"  // the route does not admit the client's address
+	CodeUnauthorized    = "unauthorized"   // no password, or a wrong one
+	CodeLoginBusy       = "login-busy"     // too many passwords are being compared
 )
+
+// answerText has the sentences of answers without an instance.
+var answerText = map[string]string{
+	CodeDenied:       "the route does not admit this address",
+	CodeUnauthorized: "the route needs a name and a password",
+	CodeLoginBusy:    "too many passwords are being checked: try again",
+}
 
 // Failure says why a try, or the passing on of its response, ended early.
 type Failure uint8
@@ -140,6 +151,8 @@ type Exchange struct {
 	session    *affinity.Sessions // of the service; nil: it has none
 	seat       affinity.Seat      // that the client's cookie names; the zero value: none
 	sat        upstream.SessionResult
+	user       string        // whose password was right; empty: none was needed
+	busy       bool          // the password was not compared
 	waiter     *guard.Waiter // nil: this exchange never met a limit
 	inside     bool          // it has a place at the gate of the service
 	active     bool          // it is one of the service's active requests
@@ -170,6 +183,9 @@ func (x *Exchange) Route() string {
 	}
 	return x.route.Name
 }
+
+// User returns the name whose password was right, "" if the route needs none.
+func (x *Exchange) User() string { return x.user }
 
 // Actions returns what the matched route does to the exchange, nil if it does nothing.
 func (x *Exchange) Actions() *action.Actions {
@@ -224,6 +240,7 @@ type Attempt struct {
 // Record summarizes a finished request. It is valid until the next Begin on the same exchange.
 type Record struct {
 	Service, Route, Instance string
+	User                     string // whose password was right; empty: none was needed
 	Why                      string // why the instance was chosen, or the Code of the reply
 	Status                   int    // as sent to the client; 0: no status was sent
 	Attempts                 int

@@ -28,13 +28,30 @@ type Route struct {
 	Priority      Priority // of its requests, where requests wait
 	HashOn        HashOn
 	Actions       *action.Actions   // nil: none
-	Traffic       *upstream.Traffic // counts the requests of a route that answers itself
+	Traffic       *upstream.Traffic // counts the requests that the route answers itself
 }
 
-// answer returns the code of a route that answers without an instance, "" for another one.
-func (r *Route) answer() (status int, code string) {
+// login checks name and password of a request.
+func (x *Exchange) login(b *action.Basic, h Head, now int64) bool {
+	v, _ := h.Header("authorization")
+	user, r := b.Check(v, now)
+	x.user, x.busy = user, r == action.LoginBusy
+	return r == action.LoginGood
+}
+
+// answer returns the code of the answer if the request gets one without an instance, "" otherwise.
+func (r *Route) answer(x *Exchange, h Head, now int64) (status int, code string) {
 	switch a := r.Actions; {
 	case a == nil:
+	case a.CORS.IsPreflight(h.Method(), h.Header): // before logins: browsers send preflights without them
+		return 204, CodePreflight
+	case !a.Networks.Admits(x.Client):
+		return 403, CodeDenied
+	case a.Basic != nil && !x.login(a.Basic, h, now):
+		if x.busy {
+			return 503, CodeLoginBusy
+		}
+		return 401, CodeUnauthorized
 	case a.Redirect != nil:
 		return a.Redirect.Status, CodeRedirect
 	case a.Answer != nil:

@@ -144,6 +144,10 @@ func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string
 		b = appendQuoted(b, rec.Instance)
 		b = append(b, `,"attempts":`...)
 		b = appendInt(b, int64(rec.Attempts))
+		if rec.User != "" {
+			b = append(b, `,"user":`...)
+			b = appendQuoted(b, rec.User)
+		}
 		if rec.QueueNs > 0 {
 			b = append(b, `,"queue_ms":`...)
 			b = strconv.AppendFloat(b, float64(rec.QueueNs/1000)/1000, 'f', 3, 64)

@@ -50,6 +50,10 @@ func (c *conn) answer(e *exchange, v dispatch.Verdict) (keep bool) {
 		return c.answerRedirect(e, e.actions.Redirect)
 	case code == dispatch.CodeFixed:
 		return c.answerFixed(e, e.actions.Answer)
+	case code == dispatch.CodePreflight:
+		return c.sendOwn(e, own{status: status, code: code, fields: e.actions.CORS.Preflight, keep: c.mayKeep(e)}, nil)
+	case code == dispatch.CodeUnauthorized:
+		return c.replyWith(e, own{status: status, code: code, text: text, fields: e.actions.Basic.Challenge, keep: c.mayKeep(e)})
 	}
 	if page := e.x.Page(status); page != nil {
 		return c.sendOwn(e, own{status: status, length: len(page.Body), code: code, text: text, fields: page.Headers, keep: c.mayKeep(e)}, page.Body)
@@ -59,18 +63,23 @@ func (c *conn) answer(e *exchange, v dispatch.Verdict) (keep bool) {
 
 // reply sends a short text of the proxy.
 func (c *conn) reply(e *exchange, status int, code, text string, keep bool) bool {
+	return c.replyWith(e, own{status: status, code: code, text: text, keep: keep})
+}
+
+// replyWith is reply with further fields.
+func (c *conn) replyWith(e *exchange, r own) bool {
 	body := e.line[:0]
 	body = append(body, "smartlb: "...)
-	body = appendInt(body, int64(status))
+	body = appendInt(body, int64(r.status))
 	body = append(body, ' ')
-	body = append(body, code...)
+	body = append(body, r.code...)
 	body = append(body, ": "...)
-	body = append(body, text...)
+	body = append(body, r.text...)
 	body = append(body, "\nrequest "...)
 	body = append(body, e.id...)
 	body = append(body, '\n')
-	e.line = body
-	return c.sendOwn(e, own{status: status, length: len(body), code: code, text: text, keep: keep}, body)
+	e.line, r.length = body, len(body)
+	return c.sendOwn(e, r, body)
 }
 
 // ownPiece limits what is copied of the body of a reply: bodies of routes may have 1 MiB, and many clients may read slowly.

@@ -3,10 +3,12 @@ package dispatch
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -55,6 +57,14 @@ func (d *Dispatcher) Swap(t *Table) { d.table.Store(t) }
 // Table returns the current routing, nil before the first Swap.
 func (d *Dispatcher) Table() *Table { return d.table.Load() }
 
+// Limits returns the rate limits of the current routing.
+func (d *Dispatcher) Limits() map[ratelimit.ID]*ratelimit.Limit {
+	if t := d.table.Load(); t != nil {
+		return t.Limits
+	}
+	return nil
+}
+
 // Begin routes a request and picks its instance. Every Begin must be followed by exactly one End.
 func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	x.reset(now)
@@ -71,11 +81,18 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	x.route = route
 	if status, code := route.answer(); code != "" {
 		x.traffic = cmp.Or(route.Traffic, d.unrouted)
+		if x.isLimited(route.Limits, h, now) {
+			return x.refuse()
+		}
 		return x.reply(status, code, "")
 	}
 	share := route.choose(x.rand.Uint64)
 	x.service, x.traffic, x.leg, x.pages = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg), share.Pages
+	if x.isLimited(share.Limits, h, now) {
+		return x.refuse()
+	}
 	x.service.Active.Add(1)
+	x.active = true
 	x.idempotent = Idempotent(h.Method())
 	x.sampled = x.rand.Uint64()>>11 < d.sample
 	if _, ok := x.service.Pool().Policy.(upstream.Hasher); ok {
@@ -127,7 +144,7 @@ func (d *Dispatcher) End(x *Exchange, now int64) *Record {
 		d.brokeOff(x, now)
 	}
 	x.finishTry()
-	if x.service != nil {
+	if x.active {
 		x.service.Active.Add(-1)
 	}
 	x.fill(now)
@@ -162,6 +179,7 @@ func (d *Dispatcher) brokeOff(x *Exchange, now int64) {
 
 func (x *Exchange) reset(now int64) {
 	x.table, x.route, x.service, x.pages = nil, nil, nil, nil
+	x.limited, x.wait, x.active = nil, 0, false
 	x.began, x.headAt, x.sentAt = now, 0, 0
 	x.n, x.status, x.code, x.failure = 0, 0, "", None
 	x.Sent, x.BytesIn, x.BytesOut, x.Tunnel = 0, 0, 0, false
@@ -174,6 +192,20 @@ func (x *Exchange) reset(now int64) {
 func (x *Exchange) reply(status int, code, text string) Verdict {
 	x.status, x.code = status, code
 	return Verdict{Action: Reply, Status: status, Code: code, Text: text}
+}
+
+// isLimited asks the rate limits for a token each, and reports whether one refuses the request.
+func (x *Exchange) isLimited(limits []*ratelimit.Limit, h Head, now int64) bool {
+	if len(limits) == 0 {
+		return false
+	}
+	x.limited, x.wait = ratelimit.Take(limits, ratelimit.Request{Head: h, Client: x.Client}, now)
+	return x.limited != nil
+}
+
+// refuse returns the reply to a request that a rate limit refuses.
+func (x *Exchange) refuse() Verdict {
+	return x.reply(http.StatusTooManyRequests, CodeRateLimited, x.limited.Text)
 }
 
 // relay returns the verdict that passes the response on.

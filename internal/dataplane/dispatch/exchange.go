@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
+	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -57,6 +58,7 @@ const (
 	CodeRouteTimeout    = "route-timeout"
 	CodeStopped         = "proxy-stopping"
 	CodeGRPCStatus      = "grpc-status"
+	CodeRateLimited     = "rate-limited"   // a rate limit of the route or service refuses the request
 	CodeRedirect        = "redirect"       // the route answers with a redirect
 	CodeFixed           = "fixed-response" // the route answers with a fixed response
 )
@@ -131,6 +133,9 @@ type Exchange struct {
 	traffic    *upstream.Traffic
 	leg        *Leg
 	pages      action.Pages
+	limited    *ratelimit.Limit // refused the request; nil: none did
+	wait       time.Duration
+	active     bool // counts in service.Active
 	ask        upstream.Ask
 	ticket     upstream.Ticket
 	began      int64
@@ -165,6 +170,9 @@ func (x *Exchange) Actions() *action.Actions {
 	}
 	return x.route.Actions
 }
+
+// Limited returns the rate limit that refused the request, and how long to wait for a token of it; nil if none did.
+func (x *Exchange) Limited() (*ratelimit.Limit, time.Duration) { return x.limited, x.wait }
 
 // Page returns the page of the service for an error of the proxy, nil if there is none.
 func (x *Exchange) Page(status int) *action.Response { return x.pages[status] }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
+	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -13,7 +14,8 @@ import (
 type Table struct {
 	Revision string
 	Routes   *router.Table[*Route]
-	Names    string // of all routes, for the text of a 404
+	Names    string                            // of all routes, for the text of a 404
+	Limits   map[ratelimit.ID]*ratelimit.Limit // all of them
 }
 
 // Route is the destination of a matched request.
@@ -25,8 +27,9 @@ type Route struct {
 	StreamTimeout time.Duration // between two pieces of a response body; 0: the proxy's default, below 0: none
 	Retry         Retry
 	HashOn        HashOn
-	Actions       *action.Actions   // nil: none
-	Traffic       *upstream.Traffic // counts the requests of a route that answers itself
+	Actions       *action.Actions    // nil: none
+	Traffic       *upstream.Traffic  // counts the requests of a route that answers itself
+	Limits        []*ratelimit.Limit // of a route that answers itself
 }
 
 // answer returns the code of a route that answers without an instance, "" for another one.
@@ -45,9 +48,10 @@ func (r *Route) answer() (status int, code string) {
 type Share struct {
 	Service *upstream.Service
 	Weight  uint64
-	Leg     *Leg              // how its instances are spoken to; nil: HTTP/1.1 with the defaults
-	Pages   action.Pages      // instead of the texts of the proxy's errors
-	Traffic *upstream.Traffic // counts the requests; nil: they are not counted
+	Leg     *Leg               // how its instances are spoken to; nil: HTTP/1.1 with the defaults
+	Pages   action.Pages       // instead of the texts of the proxy's errors
+	Traffic *upstream.Traffic  // counts the requests; nil: they are not counted
+	Limits  []*ratelimit.Limit // of the route, then of the service
 }
 
 // Leg says how a proxy speaks to the instances of a service, except for TLS. It is immutable.

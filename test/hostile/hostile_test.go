@@ -123,7 +123,7 @@ func records(adminURL string) map[string][]string {
 	junk := []string{"", "null", "[]", "{", `{"timestamp":1}`, strings.Repeat("[", 100_000), deep, "\x00\xff", `"` + big(1_000_000) + `"`}
 	out := map[string][]string{}
 	for _, topic := range []string{
-		"service-metrics", "health-status", "routing-decisions", "config-updates", "alerts", "audit-logs", "metrics-aggregated", "health-scores", "smartlb-node-status", "smartlb-rekey",
+		"service-metrics", "health-status", "routing-decisions", "config-updates", "alerts", "audit-logs", "metrics-aggregated", "health-scores", "smartlb-node-status", "smartlb-rekey", "smartlb-rate-limits",
 	} {
 		out[topic] = append(out[topic], junk...)
 	}

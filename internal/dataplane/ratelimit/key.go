@@ -52,7 +52,7 @@ func ParseBy(text string) (By, error) {
 
 var errBy = errors.New("want client, header:NAME or cookie:NAME")
 
-// hasher makes keys. The seeds are secret, so nobody can choose values with the same key, nor a value with the key of an
+// hasher makes keys. The seeds are secret, so no client can choose values with the same key, nor a value with the key of an
 // address.
 type hasher struct{ values, clients maphash.Seed }
 

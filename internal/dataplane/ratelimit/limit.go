@@ -168,14 +168,13 @@ type Stats struct {
 	Enforced, DryRun uint64 // requests that were refused, and that would have been
 	Keys             int    // with a bucket that is not full
 	Evicted          uint64 // buckets that were forgotten before they were full
-	Offered          uint64 // requests of a limit of the fleet, also those that were refused
 	Share            float64
 }
 
 // Stats returns the counters, since the limit exists, and the state of the buckets.
 func (l *Limit) Stats(now int64) Stats {
 	c := l.counts
-	out := Stats{Enforced: c.refused[0].Load(), DryRun: c.refused[1].Load(), Evicted: l.evicted(), Offered: c.offered.Load(), Share: l.Share()}
+	out := Stats{Enforced: c.refused[0].Load(), DryRun: c.refused[1].Load(), Evicted: l.evicted(), Share: l.Share()}
 	switch {
 	case l.table != nil:
 		out.Keys = l.table.live(now)
@@ -192,3 +191,6 @@ func (l *Limit) evicted() uint64 {
 	}
 	return l.former + l.table.evicted.Load()
 }
+
+// Offered returns how many requests asked a limit of the fleet for a token, also those that were refused.
+func (l *Limit) Offered() uint64 { return l.counts.offered.Load() }

@@ -115,9 +115,9 @@ func TestARefusedRequestTakesNoToken(t *testing.T) {
 
 func TestADryRunRefusesNone(t *testing.T) {
 	dry := New(spec("client", func(s *Spec) { s.DryRun = true }), nil)
-	real := New(spec("", func(s *Spec) { s.Burst = 5 }), nil)
+	enforced := New(spec("", func(s *Spec) { s.Burst = 5 }), nil)
 	for range 5 {
-		if refused, _ := Take([]*Limit{dry, real}, request("10.0.0.1"), now); refused != nil {
+		if refused, _ := Take([]*Limit{dry, enforced}, request("10.0.0.1"), now); refused != nil {
 			t.Fatalf("refused by %v", refused)
 		}
 	}
@@ -175,7 +175,7 @@ func TestAShareOfTheFleet(t *testing.T) {
 	if n := count(now + int64(time.Hour) + int64(time.Second) + 1); n != 100 {
 		t.Errorf("%d requests pass 1 s after the share grew, want 100", n)
 	}
-	if s := l.Stats(now); s.Offered != 1500 || s.Share != 1 {
+	if s := l.Stats(now); l.Offered() != 1500 || s.Share != 1 {
 		t.Errorf("got %+v", s)
 	}
 }

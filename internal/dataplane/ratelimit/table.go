@@ -13,7 +13,7 @@ const (
 )
 
 // table holds the buckets of many keys in fixed memory: 16 bytes for each key. A key is a hash of 64 bits with a secret seed,
-// so nobody can choose values that meet in one set.
+// so no client can choose values that meet in one set.
 //
 // A key belongs to one set of eight buckets. If the set has no place, the new key takes the place of the bucket that is full
 // the earliest. A bucket that is full already is equal to a new one, so forgetting it changes nothing. Forgetting another one

@@ -137,14 +137,14 @@ func TestPagesComeFromTheirFolder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		table, err := Compile(d.Traffic, "r", upstream.NewService, Pages{Dir: dir})
+		table, err := Compile(d.Traffic, "r", upstream.NewService, Pages{Dir: dir}, nil)
 		switch {
 		case want == "" && (err != nil || table == nil):
 			t.Errorf("%s: %v", file, err)
 		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
 			t.Errorf("%s: got %v, want %s", file, err, want)
 		}
-		if _, err := Compile(d.Traffic, "r", upstream.NewService, Pages{}); err == nil || !strings.Contains(err.Error(), "proxy.pages") {
+		if _, err := Compile(d.Traffic, "r", upstream.NewService, Pages{}, nil); err == nil || !strings.Contains(err.Error(), "proxy.pages") {
 			t.Errorf("%s without a folder: %v", file, err)
 		}
 	}
@@ -164,7 +164,7 @@ func TestTheBodiesOfADocumentAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Compile(d.Traffic, "r", upstream.NewService, Pages{Dir: dir}); err == nil || !strings.Contains(err.Error(), "16 MiB") {
+	if _, err := Compile(d.Traffic, "r", upstream.NewService, Pages{Dir: dir}, nil); err == nil || !strings.Contains(err.Error(), "16 MiB") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -23,6 +23,7 @@ type checker struct {
 
 	published bool // the document is in use already
 
+	keys, fleets               int // of rate limits
 	patterns, programs, ranges int // regular expressions, the steps of their programs, and the ranges of their character classes
 }
 
@@ -223,6 +224,7 @@ func (c *checker) traffic(t Traffic) {
 		c.id(path+".id", s.ID)
 		c.unique(path+".id", "service", s.ID, services)
 		c.service(path, s)
+		c.rateLimits(path+".rateLimits", s.RateLimits)
 	}
 	routes, reserved := map[string]string{}, ReservedHeaders(t.Listeners)
 	for i, r := range t.Routes {
@@ -232,6 +234,7 @@ func (c *checker) traffic(t Traffic) {
 		c.route(path, r, services, names)
 		c.actions(path, r, reserved)
 		c.hashing(path, r, policies)
+		c.rateLimits(path+".rateLimits", r.RateLimits)
 	}
 }
 

@@ -10,23 +10,28 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
 // Compile builds the routing table of a checked document. resolve returns the service of an id; it is called for known
 // ids only. pages is where the files of responses are, which Compile reads. Compile changes nothing: after a failed Compile
-// the current routing stays in effect.
-func Compile(t Traffic, revision string, resolve func(id string) *upstream.Service, pages Pages) (*dispatch.Table, error) {
+// the current routing stays in effect. limits are the rate limits of the current table, whose buckets stay in use.
+func Compile(t Traffic, revision string, resolve func(id string) *upstream.Service, pages Pages, limits map[ratelimit.ID]*ratelimit.Limit) (*dispatch.Table, error) {
 	rules := make([]router.Rule[*dispatch.Route], 0, len(t.Routes))
 	names := make([]string, 0, len(t.Routes))
-	services, budget := map[string]destination{}, action.MaxBodies
+	services, budget, all := map[string]destination{}, action.MaxBodies, map[ratelimit.ID]*ratelimit.Limit{}
 	for _, s := range t.Services {
 		errorPages, err := compilePages(s, pages, &budget)
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", s.ID, err)
 		}
-		services[s.ID] = destination{leg(s), errorPages}
+		own, err := compileLimits(ratelimit.ID{Service: s.ID}, s.RateLimits, limits, all)
+		if err != nil {
+			return nil, fmt.Errorf("service %s: %w", s.ID, err)
+		}
+		services[s.ID] = destination{leg(s), errorPages, own}
 	}
 	for _, r := range t.Routes {
 		route, err := compileRoute(r, resolve, services)
@@ -36,8 +41,16 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 		if route.Actions, err = compileActions(r, pages, &budget); err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
+		own, err := compileLimits(ratelimit.ID{Route: r.Name}, r.RateLimits, limits, all)
+		if err != nil {
+			return nil, fmt.Errorf("route %s: %w", r.Name, err)
+		}
+		for i := range route.Split {
+			s := &route.Split[i]
+			s.Limits = slices.Concat(own, s.Limits)
+		}
 		if len(route.Split) == 0 {
-			route.Traffic = resolve("").Traffic(r.Name)
+			route.Traffic, route.Limits = resolve("").Traffic(r.Name), own
 		}
 		rules = append(rules, rule(r, route))
 		names = append(names, r.Name+" "+pathText(r.Path))
@@ -53,7 +66,7 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 	if len(names) == 0 {
 		names = []string{"none"}
 	}
-	return &dispatch.Table{Revision: revision, Routes: table, Names: strings.Join(names, ", ")}, nil
+	return &dispatch.Table{Revision: revision, Routes: table, Names: strings.Join(names, ", "), Limits: all}, nil
 }
 
 // Routes compiles the conditions of a checked document's routes. The value of a rule is the place of its route.
@@ -97,8 +110,9 @@ func routed(path string) string {
 
 // destination is what the routes to one service share.
 type destination struct {
-	leg   *dispatch.Leg
-	pages action.Pages
+	leg    *dispatch.Leg
+	pages  action.Pages
+	limits []*ratelimit.Limit
 }
 
 func compileRoute(r Route, resolve func(string) *upstream.Service, services map[string]destination) (*dispatch.Route, error) {
@@ -119,7 +133,7 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 			return nil, fmt.Errorf("service %s does not exist", s.Service)
 		}
 		of := services[s.Service]
-		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Leg: of.leg, Pages: of.pages, Traffic: service.Traffic(r.Name)})
+		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Leg: of.leg, Pages: of.pages, Limits: of.limits, Traffic: service.Traffic(r.Name)})
 		out.Total += uint64(s.Weight)
 	}
 	var err error
@@ -188,6 +202,11 @@ func pathText(p Path) string {
 		return p.Prefix
 	}
 	return "/"
+}
+
+// LeadsTo reports whether the route sends requests to a service.
+func (r Route) LeadsTo(service string) bool {
+	return r.Service == service || slices.ContainsFunc(r.Split, func(s Split) bool { return s.Service == service && s.Weight > 0 })
 }
 
 // Target describes what a checked route does with requests, for people.

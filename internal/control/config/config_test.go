@@ -27,7 +27,7 @@ func TestExampleIsValidAndCompiles(t *testing.T) {
 	table, err := Compile(d.Traffic, "r1", func(id string) *upstream.Service {
 		services[id] = upstream.NewService(id)
 		return services[id]
-	}, Pages{})
+	}, Pages{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if _, err := Compile(d.Traffic, "r", func(id string) *upstream.Service { return upstream.NewService(id) }, Pages{}); err != nil {
+		if _, err := Compile(d.Traffic, "r", func(id string) *upstream.Service { return upstream.NewService(id) }, Pages{}, nil); err != nil {
 			t.Fatalf("a valid document does not compile: %v", err)
 		}
 	})
@@ -136,7 +136,7 @@ func TestDocumentedExamplesAreValid(t *testing.T) {
 			t.Errorf("%s: %v", f, err)
 			continue
 		}
-		if _, err := Compile(d.Traffic, "r", upstream.NewService, Pages{}); err != nil {
+		if _, err := Compile(d.Traffic, "r", upstream.NewService, Pages{}, nil); err != nil {
 			t.Errorf("%s: %v", f, err)
 		}
 		if part, err := TrafficPart(src); err != nil || len(part) == 0 {
@@ -227,7 +227,7 @@ func TestPathsOfRulesAreSpelledLikeThoseOfRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := upstream.NewService("s")
-	table, err := Compile(doc, "1", func(string) *upstream.Service { return service }, Pages{})
+	table, err := Compile(doc, "1", func(string) *upstream.Service { return service }, Pages{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -141,7 +141,7 @@ services:
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := Compile(d.Traffic, "1", func(string) *upstream.Service { return upstream.NewService("s") }, Pages{})
+	table, err := Compile(d.Traffic, "1", func(string) *upstream.Service { return upstream.NewService("s") }, Pages{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

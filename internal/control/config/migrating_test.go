@@ -34,7 +34,7 @@ func TestMigratedFilesAreValid(t *testing.T) {
 		for _, w := range d.Warnings {
 			t.Errorf("%s: warning: %s", name, w)
 		}
-		if _, err := Compile(d.Traffic, "r", upstream.NewService, Pages{}); err != nil {
+		if _, err := Compile(d.Traffic, "r", upstream.NewService, Pages{}, nil); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -47,7 +47,7 @@ routes:
 %sservices:
   - {id: free, instances: [{id: i, address: %q}]}
 %s`, cert, key, log, routes.String(), instance.Listener.Addr(), services.String()))
-	p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--admin", "127.0.0.1:0", "--data", t.TempDir())
+	p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--config-source", "file", "--admin", "127.0.0.1:0", "--data", t.TempDir())
 	_, port, err := net.SplitHostPort(p.Address("web"))
 	if err != nil {
 		t.Fatal(err)
@@ -146,6 +146,36 @@ routes:
 		text, _ := os.ReadFile(log)
 		return strings.Count(string(text), `"status":429`) == 42 && strings.Count(string(text), `"why":"rate-limited"`) == 42 && strings.Count(string(text), `"service":"free","instance":"","attempts":0,"why":"rate-limited"`) == 33
 	})
+
+	// Another configuration with the same limits does not fill their buckets.
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(text), "routes:\n", "routes:\n  - {name: new, path: {exact: /new}, response: {status: 201}}\n", 1)
+	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost"}}
+	defer tr.CloseIdleConnections()
+	status := func(path string) int {
+		res, err := (&http.Client{Transport: tr}).Get("https://localhost:" + port + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		return res.StatusCode
+	}
+	eventually(t, "the changed file is in effect", func() bool { return status("/new") == 201 })
+	for _, path := range []string{"/h1/client", "/h2/route", "/grpc/one"} {
+		if s := status(path); s != 429 {
+			t.Errorf("%s after another configuration: %d, want 429", path, s)
+		}
+	}
+
 	out, errs, code := smartlb(t, "route", "test", "GET", "https://localhost/h1/one", "--config", file)
 	if code != 0 || !strings.Contains(out, "rate limit of service tight-h1: l 1/h burst 2, all nodes together") {
 		t.Errorf("route test: code %d: %s%s", code, out, errs)

@@ -146,6 +146,11 @@ func records(adminURL string) map[string][]string {
 		out["alerts"] = append(out["alerts"],
 			fmt.Sprintf(`{"fingerprint":"f%d","alertId":"f%d/1","ruleId":"r%d","status":"firing","severity":"critical","labels":{"x":"%d"},"startsAt":%q,"updatedAt":%q,"seq":1}`, i, i, i, i, now, far))
 	}
+	claims := strings.TrimSuffix(strings.Repeat(`{"limit":"service/shop/total","demand":9007199254740991,"want":9007199254740991},`, 400), ",")
+	for i := range 3000 {
+		out["smartlb-rate-limits"] = append(out["smartlb-rate-limits"],
+			fmt.Sprintf(`{"timestamp":%q,"node":"n%d","process":"p","sequence":%d,"limits":[%s]}`, far, i, 1+i%3*4_000_000_000_000, claims))
+	}
 	for i := range 30 { // with texts of megabytes
 		long := big(4 << 20)
 		out["config-updates"] = append(out["config-updates"],

@@ -63,6 +63,9 @@ func NewBook(node, id string) *Book {
 
 // SetLimits sets the limits that the configuration has. Claims of other limits are ignored.
 func (b *Book) SetLimits(limits map[string]bool) {
+	if maps.Equal(b.limits, limits) {
+		return
+	}
 	b.limits = limits
 	maps.DeleteFunc(b.demand, func(limit string, _ float64) bool { return !limits[limit] })
 	for _, p := range b.processes {
@@ -120,7 +123,7 @@ func (b *Book) Take(r event.RateLimits, now int64) {
 	name := r.Node + "/" + r.Process
 	p := b.processes[name]
 	if p == nil {
-		if len(b.processes) >= maxProcesses {
+		if len(b.processes) >= maxProcesses && name != b.self() {
 			return
 		}
 		p = &process{}

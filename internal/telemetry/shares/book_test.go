@@ -306,6 +306,15 @@ func TestWhatStrangersCanDo(t *testing.T) {
 		t.Error("the process does not return")
 	}
 
+	b = NewBook("late", "p") // there is room for a process in its own book, whoever was there first
+	b.SetLimits(map[string]bool{limit: true})
+	for i := range 2 * maxProcesses {
+		b.Take(event.RateLimits{Node: fmt.Sprint("x", i), Process: "p", Sequence: 1, Limits: []event.LimitClaim{{Limit: limit, Demand: 1, Want: whole}}}, f.now)
+	}
+	if b.Take(b.Next(map[string]float64{limit: 100}, f.now), f.now); !b.inContact(f.now) {
+		t.Error("a process has no place in its own book")
+	}
+
 	copied := f.log[len(f.log)-2]
 	before := f.books[1].granted[limit]
 	copied.Limits = []event.LimitClaim{{Limit: limit, Demand: 1, Want: whole}}

@@ -27,6 +27,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 	"github.com/smartlb/smartlb/internal/telemetry/reporter"
+	"github.com/smartlb/smartlb/internal/telemetry/shares"
 )
 
 // dataPlane holds the parts of the role proxy.
@@ -37,6 +38,7 @@ type dataPlane struct {
 	dispatcher *dispatch.Dispatcher
 	proxy      *proxy.Proxy
 	reporter   *reporter.Reporter // nil without Kafka
+	shares     *shares.Sharer     // of rate limits; nil without Kafka
 	trend      *trend.Trend
 	accessLog  *logFile // nil: no access log, or stdout
 	own        []Listen
@@ -55,6 +57,7 @@ var (
 	_ reporter.Lives    = (*keeper.Keeper)(nil)
 	_ trend.Lives       = (*keeper.Keeper)(nil)
 	_ reporter.Sender   = (*kafka.Producer)(nil)
+	_ shares.Sender     = (*kafka.Producer)(nil)
 )
 
 // sampleRate returns the limit on sampled decisions; 0: no limit, because the sample is 100 %.
@@ -96,6 +99,9 @@ func newDataPlane(a *App) (*dataPlane, error) {
 	d.dispatcher = dispatch.New(dispatch.Config{
 		ConnectTimeout: a.o.Document.Proxy.ConnectTimeout, Sample: telemetry.DecisionSample, Recorder: recorder, Signals: d.keeper,
 	})
+	if a.o.Kafka {
+		d.shares = shares.New(shares.Config{Node: a.node, Kafka: a.kafka, Sender: a.producer, Limits: d.dispatcher.Limits, Now: a.now, Log: a.o.Log})
+	}
 	return d, d.newProxy(a)
 }
 
@@ -214,7 +220,9 @@ func (d *dataPlane) probed(r probe.Result) {
 // apply applies a configuration while requests run. It first does everything that can fail. Then it updates the pools
 // and the table and retires the services that were removed.
 func (d *dataPlane) apply(t config.Traffic, revision string) error {
-	table, err := config.Compile(t, revision, d.service, d.local)
+	local := d.local
+	local.Limits = d.dispatcher.Limits()
+	table, err := config.Compile(t, revision, d.service, local)
 	if err != nil {
 		return err
 	}
@@ -233,6 +241,9 @@ func (d *dataPlane) apply(t config.Traffic, revision string) error {
 	d.warnSessions(t)
 	d.dispatcher.Swap(table)
 	retire()
+	if d.shares != nil {
+		d.shares.Changed()
+	}
 	d.forgetRoutes(t)
 	d.prober.Set(d.keeper.Targets())
 	return nil
@@ -283,6 +294,7 @@ func (a *App) startDataPlane(acts *actors) {
 func (a *App) feedDataPlane(acts *actors) {
 	if a.data.reporter != nil {
 		acts.start("facts", a.followFacts, nil)
+		acts.start("shares of rate limits", a.data.shares.Run, nil)
 		acts.start("control", a.asOwner(a.control.Run), nil)
 	} else {
 		acts.start("control", a.asOwner(a.control.Tend), nil)

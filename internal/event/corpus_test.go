@@ -50,6 +50,7 @@ func codecs() []codec {
 		codecOf(event.TopicMetricsAggregated, event.DecodeMetricsAggregated),
 		codecOf(event.TopicHealthScores, event.DecodeHealthScore),
 		codecOf(event.TopicNodeStatus, event.DecodeNodeStatus),
+		codecOf(event.TopicRateLimits, event.DecodeRateLimits),
 	}
 }
 

@@ -36,3 +36,4 @@ func FuzzAuditLog(f *testing.F)          { fuzz(f, event.TopicAuditLogs) }
 func FuzzMetricsAggregated(f *testing.F) { fuzz(f, event.TopicMetricsAggregated) }
 func FuzzHealthScore(f *testing.F)       { fuzz(f, event.TopicHealthScores) }
 func FuzzNodeStatus(f *testing.F)        { fuzz(f, event.TopicNodeStatus) }
+func FuzzRateLimits(f *testing.F)        { fuzz(f, event.TopicRateLimits) }

@@ -12,6 +12,7 @@ const (
 	TopicHealthScores      = "health-scores"
 	TopicRekey             = "smartlb-rekey"
 	TopicNodeStatus        = "smartlb-node-status"
+	TopicRateLimits        = "smartlb-rate-limits"
 	TopicServiceMetricsDLQ = "service-metrics.dlq"
 	TopicHealthStatusDLQ   = "health-status.dlq"
 )

@@ -337,7 +337,7 @@ func TestRolesWorkOnASecuredKafkaWithTheLeastRights(t *testing.T) {
 	}
 
 	in := instances(t, 2)
-	traffic := "listeners: [{name: web, address: '127.0.0.1:0'}]\nroutes: [{name: all, path: {prefix: /}, service: shop}]\nservices:\n  - id: shop\n    instances:\n"
+	traffic := "listeners: [{name: web, address: '127.0.0.1:0'}]\nroutes: [{name: all, path: {prefix: /}, service: shop}]\nservices:\n  - id: shop\n    rateLimits: [{name: total, rate: 1000000/s, scope: fleet}]\n    instances:\n"
 	for i, one := range in {
 		traffic += fmt.Sprintf("      - {id: i%d, address: %q}\n", i+1, one.addr)
 	}
@@ -358,13 +358,14 @@ func TestRolesWorkOnASecuredKafkaWithTheLeastRights(t *testing.T) {
 			return n > 0
 		}
 	}
-	for _, name := range []string{topic.ServiceMetrics, topic.MetricsAggregated, topic.HealthScores, topic.RoutingDecisions, topic.ConfigUpdates, topic.AuditLogs, topic.NodeStatus} {
+	for _, name := range []string{topic.ServiceMetrics, topic.MetricsAggregated, topic.HealthScores, topic.RoutingDecisions, topic.ConfigUpdates, topic.AuditLogs, topic.NodeStatus, topic.RateLimits} {
 		eventually(t, "records in "+name, grown(name))
 	}
 	eventually(t, "capacity from Kafka in the proxy's explanation", func() bool {
 		var e map[string]any
 		return getJSON(t, "http://"+proxy.Address("admin")+"/api/v1/instances/i1/explain", &e) == nil && strings.Contains(fmt.Sprint(e), "ageMs:")
 	})
+	eventually(t, "the proxy reads its claims of shared rate limits", func() bool { return metric(t, proxy.Address("admin"), "smartlb_rate_limit_shared") == 1 })
 	var listed any
 	if err := getJSON(t, "http://"+console.Address("console")+"/api/v1/topics", &listed); err != nil || !strings.Contains(fmt.Sprint(listed), topic.HealthScores) {
 		t.Errorf("the console lists topics: %v, %v", listed, err)

@@ -123,7 +123,7 @@ func records(adminURL string) map[string][]string {
 	junk := []string{"", "null", "[]", "{", `{"timestamp":1}`, strings.Repeat("[", 100_000), deep, "\x00\xff", `"` + big(1_000_000) + `"`}
 	out := map[string][]string{}
 	for _, topic := range []string{
-		"service-metrics", "health-status", "routing-decisions", "config-updates", "alerts", "audit-logs", "metrics-aggregated", "health-scores", "smartlb-node-status", "smartlb-rekey",
+		"service-metrics", "health-status", "routing-decisions", "config-updates", "alerts", "audit-logs", "metrics-aggregated", "health-scores", "smartlb-node-status", "smartlb-rekey", "smartlb-rate-limits",
 	} {
 		out[topic] = append(out[topic], junk...)
 	}
@@ -145,6 +145,11 @@ func records(adminURL string) map[string][]string {
 			fmt.Sprintf(`{"timestamp":%q,"serviceId":"s%d","instanceId":"invented-%d","metrics":{"rps":1e300,"errorRate":1,"cpuUsage":1}}`, now, i%50, i))
 		out["alerts"] = append(out["alerts"],
 			fmt.Sprintf(`{"fingerprint":"f%d","alertId":"f%d/1","ruleId":"r%d","status":"firing","severity":"critical","labels":{"x":"%d"},"startsAt":%q,"updatedAt":%q,"seq":1}`, i, i, i, i, now, far))
+	}
+	claims := strings.TrimSuffix(strings.Repeat(`{"limit":"service/shop/total","demand":9007199254740991,"want":9007199254740991},`, 400), ",")
+	for i := range 3000 {
+		out["smartlb-rate-limits"] = append(out["smartlb-rate-limits"],
+			fmt.Sprintf(`{"timestamp":%q,"node":"n%d","process":"p","sequence":%d,"limits":[%s]}`, far, i, 1+i%3*4_000_000_000_000, claims))
 	}
 	for i := range 30 { // with texts of megabytes
 		long := big(4 << 20)

@@ -89,7 +89,7 @@ func (v *victim) stop(s os.Signal) {
 func newVictim(t *testing.T) *victim {
 	v := &victim{t: t, dir: t.TempDir()}
 	var doc strings.Builder
-	doc.WriteString("listeners: [{name: web, address: '127.0.0.1:0'}]\nroutes: [{name: all, path: {prefix: /}, service: shop}]\nservices:\n  - id: shop\n    healthCheck: {interval: 500ms}\n    instances:\n")
+	doc.WriteString("listeners: [{name: web, address: '127.0.0.1:0'}]\nroutes: [{name: all, path: {prefix: /}, service: shop}]\nservices:\n  - id: shop\n    rateLimits: [{name: total, rate: 1000000/s, scope: fleet, dryRun: true}, {name: each, rate: 1000000/s, by: client, maxKeys: 1000000}]\n    healthCheck: {interval: 500ms}\n    instances:\n")
 	for i := range 4 {
 		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })}
 		l, err := net.Listen("tcp", "127.0.0.1:0")

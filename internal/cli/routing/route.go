@@ -30,10 +30,23 @@ type testRouteArgs struct {
 
 // routeTest is the result of route test.
 type routeTest struct {
-	Request string      `json:"request"` // method and URL
-	Route   string      `json:"route"`   // empty: no route matches
-	Target  string      `json:"target"`  // what the route does
-	Steps   []routeStep `json:"steps"`
+	Request string       `json:"request"`    // method and URL
+	Route   string       `json:"route"`      // empty: no route matches
+	Target  string       `json:"target"`     // what the route does
+	Limits  []routeLimit `json:"rateLimits"` // of the route and its services; none has been asked for a token
+	Steps   []routeStep  `json:"steps"`
+}
+
+// routeLimit is a rate limit on the way of a request.
+type routeLimit struct {
+	Of     string `json:"of"` // route NAME or service ID
+	Name   string `json:"name"`
+	Rate   string `json:"rate"`
+	Burst  int    `json:"burst"`
+	By     string `json:"by"`    // empty: all requests share the limit
+	Scope  string `json:"scope"` // node or fleet
+	DryRun bool   `json:"dryRun"`
+	text   string
 }
 
 // routeStep says why one route matches or not. Steps are in the order of precedence.
@@ -177,9 +190,16 @@ func (a testRouteArgs) traffic(ctx context.Context, env *cli.Env) (config.Traffi
 
 // explainRoutes compares the request with all routes.
 func explainRoutes(t config.Traffic, table *router.Table[int], req *h1.Request, from router.Peer) routeTest {
-	out := routeTest{Steps: []routeStep{}}
+	out := routeTest{Steps: []routeStep{}, Limits: []routeLimit{}}
 	if i, ok := table.Match(req, from); ok {
-		out.Route, out.Target = t.Routes[i].Name, t.Routes[i].Target()
+		r := t.Routes[i]
+		out.Route, out.Target = r.Name, r.Target()
+		out.addLimits("route "+r.Name, r.RateLimits)
+		for _, s := range t.Services {
+			if r.LeadsTo(s.ID) {
+				out.addLimits("service "+s.ID, s.RateLimits)
+			}
+		}
 	}
 	for _, s := range table.Explain(req, from) {
 		out.Steps = append(out.Steps, routeStep{Route: s.Rule, Matched: s.Missed == router.None, Missed: s.Missed.String(), Want: s.Want, Got: s.Got})
@@ -187,12 +207,24 @@ func explainRoutes(t config.Traffic, table *router.Table[int], req *h1.Request, 
 	return out
 }
 
+func (r *routeTest) addLimits(of string, limits []config.RateLimit) {
+	for _, l := range limits {
+		r.Limits = append(r.Limits, routeLimit{
+			Of: of, Name: l.Name, Rate: l.Rate.String(), Burst: l.Burst, By: l.By, Scope: cmp.Or(l.Scope, "node"), DryRun: l.DryRun, text: l.String(),
+		})
+	}
+}
+
 func routeTable(r routeTest) cli.Table {
 	first := fmt.Sprintf("%s: no route matches, so the client gets 404", r.Request)
 	if r.Route != "" {
 		first = fmt.Sprintf("%s: route %s, %s", r.Request, r.Route, r.Target)
 	}
-	t := cli.Table{Above: []string{first}, Head: []string{"ROUTE", "MATCHES", "REASON"}}
+	above := []string{first}
+	for _, l := range r.Limits {
+		above = append(above, fmt.Sprintf("rate limit of %s: %s", l.Of, l.text))
+	}
+	t := cli.Table{Above: above, Head: []string{"ROUTE", "MATCHES", "REASON"}}
 	for _, s := range r.Steps {
 		row := []string{s.Route, "no", fmt.Sprintf("%s is %s, want %s", s.Missed, s.Got, s.Want)}
 		switch {

@@ -3,6 +3,7 @@ package routing_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,13 +18,13 @@ import (
 	"github.com/smartlb/smartlb/internal/test/kafkatest"
 )
 
-const routesFile = `services: [{id: s, instances: [{id: i, address: "10.0.0.1:80"}]}]
+const routesFile = `services: [{id: s, instances: [{id: i, address: "10.0.0.1:80"}], rateLimits: [{name: total, rate: 5000/s, scope: fleet}]}]
 routes:
   - {name: rest, service: s}
   - {name: users, path: {prefix: /users}, split: [{service: s, weight: 9}]}
   - {name: canary, path: {prefix: /users}, headers: [{name: X-Canary, exact: "yes"}], service: s}
   - {name: beta, path: {prefix: /users}, queryParams: [{name: beta}], cookies: [{name: tester, regex: "y.*"}], service: s}
-  - {name: inside, path: {exact: /admin}, clients: [10.0.0.0/8], service: s}
+  - {name: inside, path: {exact: /admin}, clients: [10.0.0.0/8], service: s, rateLimits: [{name: each, rate: 30/m, burst: 60, by: header:X-Key, dryRun: true}, {name: clients, rate: 100/s, by: client}]}
   - {name: shop, hosts: [shop.example.com], serverNames: [shop.example.com], redirect: {host: www.example.com}}
   - {name: web, path: {exact: /web}, listeners: [web], service: s}
   - {name: star, path: {exact: /}, methods: [OPTIONS], response: {status: 204}}
@@ -50,8 +51,9 @@ func TestRouteTestNamesTheRouteAndTheReasons(t *testing.T) {
 		{[]string{"GET", "/%75sers/../users", "-H", "x-canary: yes"}, []string{"route canary, service s"}},
 		{[]string{"GET", "http://h/users?beta=1", "-H", "Cookie: a=b; tester=yes"}, []string{"route beta"}},
 		{[]string{"GET", "http://h/users?beta=1", "-H", "Cookie: a=b; tester=no"}, []string{"route users", `cookie is "no", want tester matching y.*`}},
+		{[]string{"GET", "/users"}, []string{"route users", "\nrate limit of service s: total 5000/s, all nodes together\nROUTE"}},
 		{[]string{"GET", "/admin"}, []string{"route rest", "client is 127.0.0.1, want 10.0.0.0/8"}},
-		{[]string{"GET", "/admin", "--client", "::ffff:10.1.2.3"}, []string{"route inside"}},
+		{[]string{"GET", "/admin", "--client", "::ffff:10.1.2.3"}, []string{"route inside", "\nrate limit of route inside: each 30/m burst 60 by header:X-Key, dry run\nrate limit of route inside: clients 100/s by client\nrate limit of service s: total"}},
 		{[]string{"GET", "https://shop.example.com:8443?a"}, []string{"route shop, redirect with 302"}},
 		{[]string{"GET", "http://shop.example.com/"}, []string{"route rest", "server name is none, want shop.example.com"}},
 		{[]string{"GET", "http://shop.example.com/", "--sni", "shop.example.com"}, []string{"route shop"}},
@@ -123,12 +125,13 @@ func TestRouteTestUsesTheCurrentConfiguration(t *testing.T) {
 	out, words, code := routeTest(t, "GET", "/users", "-b", k.Addr(), "-o", "json")
 	var got struct {
 		Request, Route, Target string
+		RateLimits             []struct{ Of, Name, Rate, Scope string }
 		Steps                  []struct {
 			Route, Missed, Want, Got string
 			Matched                  bool
 		}
 	}
-	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || got.Route != "users" || got.Request != "GET /users" || len(got.Steps) != 7 || got.Steps[0].Missed != "host" {
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || got.Route != "users" || got.Request != "GET /users" || len(got.Steps) != 7 || fmt.Sprint(got.RateLimits) != "[{service s total 5000/s fleet}]" || got.Steps[0].Missed != "host" {
 		t.Errorf("code %d, %v: %s%s", code, err, out, words)
 	}
 	out, words, code = routeTest(t, "GET", "/nothing", "-b", k.Addr())

@@ -24,6 +24,7 @@ type checker struct {
 
 	published bool // the document is in use already
 
+	keys, fleets               int // of rate limits
 	patterns, programs, ranges int // regular expressions, the steps of their programs, and the ranges of their character classes
 }
 
@@ -225,6 +226,7 @@ func (c *checker) traffic(t Traffic) {
 		c.id(path+".id", s.ID)
 		c.unique(path+".id", "service", s.ID, services)
 		c.service(path, s)
+		c.rateLimits(path+".rateLimits", s.RateLimits)
 	}
 	routes, reserved := map[string]string{}, ReservedHeaders(t.Listeners)
 	for i, r := range t.Routes {
@@ -236,6 +238,7 @@ func (c *checker) traffic(t Traffic) {
 		c.access(path, r)
 		c.hashing(path, r, policies)
 		c.waiting(path, r, queues)
+		c.rateLimits(path+".rateLimits", r.RateLimits)
 	}
 }
 

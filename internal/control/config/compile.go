@@ -11,6 +11,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/affinity"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -21,6 +22,7 @@ type Local struct {
 	Sessions affinity.Keys // of the cookies of sessions
 	// compares the passwords of all routes; only if routes have basicAuth
 	Passwords *action.Passwords
+	Limits    map[ratelimit.ID]*ratelimit.Limit // of the current table, whose buckets stay in use
 }
 
 // Compile builds the routing table of a checked document. resolve returns the service of an id; it is called for known
@@ -28,13 +30,17 @@ type Local struct {
 func Compile(t Traffic, revision string, resolve func(id string) *upstream.Service, local Local) (*dispatch.Table, error) {
 	rules := make([]router.Rule[*dispatch.Route], 0, len(t.Routes))
 	names := make([]string, 0, len(t.Routes))
-	services, budget := map[string]destination{}, action.MaxBodies
+	services, budget, all := map[string]destination{}, action.MaxBodies, map[ratelimit.ID]*ratelimit.Limit{}
 	for _, s := range t.Services {
 		errorPages, err := compilePages(s, local.Pages, &budget)
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", s.ID, err)
 		}
-		services[s.ID] = destination{leg(s), errorPages, compileSessions(s, local.Sessions)}
+		own, err := compileLimits(ratelimit.ID{Service: s.ID}, s.RateLimits, local.Limits, all)
+		if err != nil {
+			return nil, fmt.Errorf("service %s: %w", s.ID, err)
+		}
+		services[s.ID] = destination{leg(s), errorPages, compileSessions(s, local.Sessions), own}
 	}
 	for _, r := range t.Routes {
 		route, err := compileRoute(r, resolve, services)
@@ -43,6 +49,17 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 		}
 		if route.Actions, err = compileActions(r, local, &budget); err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
+		}
+		own, err := compileLimits(ratelimit.ID{Route: r.Name}, r.RateLimits, local.Limits, all)
+		if err != nil {
+			return nil, fmt.Errorf("route %s: %w", r.Name, err)
+		}
+		for i := range route.Split {
+			s := &route.Split[i]
+			s.Limits = slices.Concat(own, s.Limits)
+		}
+		if len(route.Split) == 0 {
+			route.Limits = own
 		}
 		if len(route.Split) == 0 || r.Access != nil || r.BasicAuth != nil || r.CORS != nil {
 			route.Traffic = resolve("").Traffic(r.Name)
@@ -61,7 +78,7 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 	if len(names) == 0 {
 		names = []string{"none"}
 	}
-	return &dispatch.Table{Revision: revision, Routes: table, Names: strings.Join(names, ", ")}, nil
+	return &dispatch.Table{Revision: revision, Routes: table, Names: strings.Join(names, ", "), Limits: all}, nil
 }
 
 // Routes compiles the conditions of a checked document's routes. The value of a rule is the place of its route.
@@ -108,6 +125,7 @@ type destination struct {
 	leg      *dispatch.Leg
 	pages    action.Pages
 	sessions *affinity.Sessions
+	limits   []*ratelimit.Limit
 }
 
 func compileRoute(r Route, resolve func(string) *upstream.Service, services map[string]destination) (*dispatch.Route, error) {
@@ -128,7 +146,7 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 			return nil, fmt.Errorf("service %s does not exist", s.Service)
 		}
 		of := services[s.Service]
-		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Leg: of.leg, Pages: of.pages, Session: of.sessions, Traffic: service.Traffic(r.Name)})
+		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Leg: of.leg, Pages: of.pages, Session: of.sessions, Limits: of.limits, Traffic: service.Traffic(r.Name)})
 		out.Total += uint64(s.Weight)
 	}
 	var err error
@@ -208,6 +226,11 @@ func pathText(p Path) string {
 		return p.Prefix
 	}
 	return "/"
+}
+
+// LeadsTo reports whether the route sends requests to a service.
+func (r Route) LeadsTo(service string) bool {
+	return r.Service == service || slices.ContainsFunc(r.Split, func(s Split) bool { return s.Service == service && s.Weight > 0 })
 }
 
 // Target describes what a checked route does with requests, for people.

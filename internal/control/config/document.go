@@ -319,6 +319,23 @@ type Route struct {
 	Rewrite         *Rewrite    `yaml:"rewrite"`   // host and path for the instance. Routing, the access log and X-Forwarded-Host keep those of the client; default none
 	Redirect        *Redirect   `yaml:"redirect"`  // answer with another URL, instead of asking an instance; default none
 	Response        *Response   `yaml:"response"`  // answer with a fixed response, instead of asking an instance; default none
+	// limits of the requests of the route, at most 8. They count before those of the service, see docs/routes.md; default none
+	RateLimits []RateLimit `yaml:"rateLimits"`
+}
+
+// RateLimit limits how many requests pass in a time. A request above the limit gets 429.
+type RateLimit struct {
+	Name  string `yaml:"name"`  // name of the limit in metrics and in the reply, unique in its route or service; required
+	Rate  Rate   `yaml:"rate"`  // requests per second, minute or hour: `100/s`, `30/m`, `1000/h`. The number is 1 to 1000000; required
+	Burst int    `yaml:"burst"` // requests that may come at once after a pause, 1 to 1000000. At the rate, they come back within 720h; default `rate` without its unit
+	// which requests share the limit: `client` (address of the client, an IPv6 address by its /64 network), `header:NAME` or
+	// `cookie:NAME`. A request without the header or cookie counts for its client's address; default all requests of the route or service
+	By string `yaml:"by"`
+	// one of `node`, `fleet`: each node allows the whole rate, or all nodes together allow it. With `fleet`, each node has the
+	// share of rate and burst that follows its traffic, see docs/routes.md; default node
+	Scope   string `yaml:"scope"`
+	DryRun  bool   `yaml:"dryRun"`  // count the requests above the limit, and refuse none; default false
+	MaxKeys int    `yaml:"maxKeys"` // clients, headers or cookies that are remembered, 1000 to 10000000, 16 bytes each. All limits of a configuration together have at most 20000000. Only with `by`; default 50000
 }
 
 // HeaderEdits change the headers of a request or of a response.
@@ -437,6 +454,7 @@ type Service struct {
 	// bodies of errors that the proxy sends for this service, instead of its own texts. Responses of instances stay as they
 	// are; default the texts of the proxy
 	ErrorPages []ErrorPage `yaml:"errorPages"`
+	RateLimits []RateLimit `yaml:"rateLimits"` // limits of the requests of all routes to the service, at most 8; default none
 }
 
 // ErrorPage is the body of errors of the proxy. A client of gRPC gets a status of gRPC instead.
@@ -529,6 +547,7 @@ func (r *Route) fill(path string, given func(string) bool) {
 		orDefault(&r.Redirect.Code, 302, given(path+".redirect.code"))
 	}
 	r.fillAccess(path, given)
+	fillLimits(path, r.RateLimits, given)
 	standard := DefaultRetry()
 	if r.Retry == nil {
 		r.Retry = &standard
@@ -546,6 +565,7 @@ func (s *Service) fill(path string, given func(string) bool) {
 	}
 	orDefault(&s.SlowStart, 10*time.Second, given(path+".slowStart"))
 	orDefault(&s.Spread, picker.DefaultSpread, given(path+".spread"))
+	fillLimits(path, s.RateLimits, given)
 	for j := range s.Instances {
 		orDefault(&s.Instances[j].Weight, 1, given(fmt.Sprintf("%s.instances[%d].weight", path, j)))
 	}

@@ -36,6 +36,7 @@ func (c *checker) warnings(t Traffic, given func(path string) bool) {
 		c.shadowed(path, r, before)
 		c.overruled(path, r, everyPath)
 		c.unmatched(path, r, underscores, reserved)
+		c.unusedKeys(path+".rateLimits", r.RateLimits, underscores, reserved)
 		if len(r.ServerNames) > 0 && !secure {
 			c.warn(path+".serverNames", "never matches: no listener has TLS, so no client sends a server name")
 		}
@@ -47,6 +48,7 @@ func (c *checker) warnings(t Traffic, given func(path string) bool) {
 	c.loops(t)
 	c.unreachable(t.Listeners)
 	for i, s := range t.Services {
+		c.unusedKeys(fmt.Sprintf("services[%d].rateLimits", i), s.RateLimits, underscores, reserved)
 		if !used[s.ID] && s.ID != "" {
 			c.warn(fmt.Sprintf("services[%d]", i), "no route uses the service %s", s.ID)
 		}

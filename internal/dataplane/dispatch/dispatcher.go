@@ -3,10 +3,12 @@ package dispatch
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -55,6 +57,14 @@ func (d *Dispatcher) Swap(t *Table) { d.table.Store(t) }
 // Table returns the current routing, nil before the first Swap.
 func (d *Dispatcher) Table() *Table { return d.table.Load() }
 
+// Limits returns the rate limits of the current routing.
+func (d *Dispatcher) Limits() map[ratelimit.ID]*ratelimit.Limit {
+	if t := d.table.Load(); t != nil {
+		return t.Limits
+	}
+	return nil
+}
+
 // Begin routes a request and picks its instance. Every Begin must be followed by exactly one End.
 func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	x.reset(now)
@@ -69,11 +79,24 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 		return x.reply(404, CodeNoRoute, string(x.text))
 	}
 	x.route = route
-	if status, code := route.answer(x, h, now); code != "" {
-		x.traffic = cmp.Or(route.Traffic, d.unrouted)
-		return x.reply(status, code, answerText[code])
+	if status, code := route.admit(x.Client, h); code != "" {
+		return d.answer(x, status, code)
 	}
-	share := route.choose(h, x.rand.Uint64)
+	share, limits := (*Share)(nil), route.Limits
+	if len(route.Split) > 0 {
+		share = route.choose(h, x.rand.Uint64)
+		limits = share.Limits
+	}
+	if x.isLimited(limits, h, now) { // before passwords: limits also slow down those who guess them
+		x.traffic = cmp.Or(route.Traffic, d.unrouted)
+		if share != nil {
+			x.service, x.traffic, x.pages = share.Service, share.Traffic, share.Pages
+		}
+		return x.refuse()
+	}
+	if status, code := route.answer(x, h, now); code != "" {
+		return d.answer(x, status, code)
+	}
 	x.service, x.traffic, x.leg, x.pages = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg), share.Pages
 	x.findSession(share, h)
 	x.idempotent = Idempotent(h.Method())
@@ -160,12 +183,13 @@ func (d *Dispatcher) brokeOff(x *Exchange, now int64) {
 
 func (x *Exchange) reset(now int64) {
 	x.table, x.route, x.service, x.pages, x.session = nil, nil, nil, nil, nil
+	x.limited, x.wait = nil, 0
 	x.began, x.headAt, x.sentAt = now, 0, 0
 	x.n, x.status, x.code, x.failure = 0, 0, "", None
 	x.Sent, x.BytesIn, x.BytesOut, x.Tunnel = 0, 0, 0, false
 	x.retrying, x.sampled, x.notable = false, false, false
 	x.inside, x.active, x.admitted = false, false, 0
-	x.user, x.busy = "", false
+	x.user = ""
 	x.ticket = upstream.Ticket{}
 	x.ask.NTried, x.ask.Hash = 0, 0
 	x.ask.Tried = [upstream.MaxTries]*upstream.Live{}
@@ -174,6 +198,20 @@ func (x *Exchange) reset(now int64) {
 func (x *Exchange) reply(status int, code, text string) Verdict {
 	x.status, x.code = status, code
 	return Verdict{Action: Reply, Status: status, Code: code, Text: text}
+}
+
+// isLimited asks the rate limits for a token each, and reports whether one refuses the request.
+func (x *Exchange) isLimited(limits []*ratelimit.Limit, h Head, now int64) bool {
+	if len(limits) == 0 {
+		return false
+	}
+	x.limited, x.wait = ratelimit.Take(limits, ratelimit.Request{Head: h, Client: x.Client}, now)
+	return x.limited != nil
+}
+
+// refuse returns the reply to a request that a rate limit refuses.
+func (x *Exchange) refuse() Verdict {
+	return x.reply(http.StatusTooManyRequests, CodeRateLimited, x.limited.Text)
 }
 
 // relay returns the verdict that passes the response on.

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
+	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -263,5 +264,45 @@ func BenchmarkExchange(b *testing.B) {
 		d.Begin(x, h, second)
 		d.Settle(x, Outcome{Status: 200, Sent: true, Replayable: true}, 2*second)
 		d.End(x, 2*second)
+	}
+}
+
+// A request that a limit refuses has a service and no instance: nothing is active, charged or recorded as a decision.
+func TestALimitRefusesBeforeAnInstanceIsPicked(t *testing.T) {
+	d, s, rec, _ := setup(t, 1, defaultRetry())
+	d.cfg.Sample, d.sample = 1, 1<<53
+	l := ratelimit.New(ratelimit.Spec{ID: ratelimit.ID{Service: "s", Name: "total"}, Count: 1, Per: time.Second, Burst: 1}, nil)
+	route, _ := d.Table().Routes.Match(head{"GET", "/s"}, router.Peer{})
+	route.Split[0].Limits = []*ratelimit.Limit{l}
+	x := NewExchange(1)
+	if v := d.Begin(x, head{"GET", "/s"}, second); v.Action != Forward {
+		t.Fatalf("the first request: %+v", v)
+	}
+	if v := d.Settle(x, Outcome{Failure: ConnectRefused, Replayable: true}, second); v.Action != Reply {
+		t.Fatalf("no other instance: %+v", v)
+	}
+	d.End(x, second)
+	decisions := len(rec.decisions)
+	v := d.Begin(x, head{"GET", "/s"}, second)
+	refused, wait := x.Limited()
+	if v.Action != Reply || v.Status != 429 || v.Code != CodeRateLimited || refused != l || wait != time.Second || s.Active.Load() != 0 {
+		t.Errorf("got %+v, %v, %s, %d active", v, refused, wait, s.Active.Load())
+	}
+	if r := d.End(x, second); r.Service != "s" || r.Instance != "" || r.Attempts != 0 || r.Why != CodeRateLimited || r.Failure != None {
+		t.Errorf("record %+v", r)
+	}
+	if len(rec.decisions) != decisions || s.Active.Load() != 0 {
+		t.Errorf("%d decisions, %d active after the end", len(rec.decisions)-decisions, s.Active.Load())
+	}
+	if v := d.Begin(x, head{"GET", "/s"}, 3*second); v.Action != Forward {
+		t.Errorf("after a pause: %+v", v)
+	}
+	if refused, _ := x.Limited(); refused != nil {
+		t.Error("the exchange remembers the limit of its former request")
+	}
+	d.Settle(x, Outcome{Status: 200}, 3*second)
+	d.End(x, 3*second)
+	if n := s.Traffic("r").Load().Requests[4]; n != 1 {
+		t.Errorf("%d requests are counted as 4xx, want 1", n)
 	}
 }

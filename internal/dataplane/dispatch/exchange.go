@@ -8,6 +8,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/affinity"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -63,6 +64,7 @@ const (
 	CodeRouteTimeout    = "route-timeout"
 	CodeStopped         = "proxy-stopping"
 	CodeGRPCStatus      = "grpc-status"
+	CodeRateLimited     = "rate-limited"   // a rate limit of the route or service refuses the request
 	CodeRedirect        = "redirect"       // the route answers with a redirect
 	CodeFixed           = "fixed-response" // the route answers with a fixed response
 	CodePreflight       = "cors-preflight" // the route answers a preflight
@@ -70,13 +72,6 @@ const (
 	CodeUnauthorized    = "unauthorized"   // no password, or a wrong one
 	CodeLoginBusy       = "login-busy"     // too many passwords are being compared
 )
-
-// answerText has the sentences of answers without an instance.
-var answerText = map[string]string{
-	CodeDenied:       "the route does not admit this address",
-	CodeUnauthorized: "the route needs a name and a password",
-	CodeLoginBusy:    "too many passwords are being checked: try again",
-}
 
 // Failure says why a try, or the passing on of its response, ended early.
 type Failure uint8
@@ -151,12 +146,13 @@ type Exchange struct {
 	session    *affinity.Sessions // of the service; nil: it has none
 	seat       affinity.Seat      // that the client's cookie names; the zero value: none
 	sat        upstream.SessionResult
-	user       string        // whose password was right; empty: none was needed
-	busy       bool          // the password was not compared
-	waiter     *guard.Waiter // nil: this exchange never met a limit
-	inside     bool          // it has a place at the gate of the service
-	active     bool          // it is one of the service's active requests
-	admitted   int64         // when its wait at the gate ended; 0: it did not wait
+	user       string           // whose password was right; empty: none was needed
+	waiter     *guard.Waiter    // nil: this exchange never met a limit
+	inside     bool             // it has a place at the gate of the service
+	active     bool             // it is one of the service's active requests
+	admitted   int64            // when its wait at the gate ended; 0: it did not wait
+	limited    *ratelimit.Limit // refused the request; nil: none did
+	wait       time.Duration
 	ask        upstream.Ask
 	ticket     upstream.Ticket
 	began      int64
@@ -194,6 +190,9 @@ func (x *Exchange) Actions() *action.Actions {
 	}
 	return x.route.Actions
 }
+
+// Limited returns the rate limit that refused the request, and how long to wait for a token of it; nil if none did.
+func (x *Exchange) Limited() (*ratelimit.Limit, time.Duration) { return x.limited, x.wait }
 
 // Page returns the page of the service for an error of the proxy, nil if there is none.
 func (x *Exchange) Page(status int) *action.Response { return x.pages[status] }

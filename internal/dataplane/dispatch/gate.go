@@ -19,7 +19,7 @@ func (d *Dispatcher) enter(x *Exchange, h Head, now int64) Verdict {
 		x.inside = true
 		return d.start(x, now)
 	case guard.Queued:
-		return x.wait()
+		return x.queued()
 	default:
 		return x.turnAway(CodeQueueFull)
 	}
@@ -32,8 +32,8 @@ func (d *Dispatcher) start(x *Exchange, now int64) Verdict {
 	return d.pick(x, now)
 }
 
-// wait returns the verdict that waits for a place. The time of the route begins later; the client's does not.
-func (x *Exchange) wait() Verdict {
+// queued returns the verdict that waits for a place. The time of the route begins later; the client's does not.
+func (x *Exchange) queued() Verdict {
 	until := x.began + int64(x.leg.QueueTimeout)
 	if x.Timeout > 0 {
 		until = min(until, x.began+int64(x.Timeout))
@@ -55,7 +55,7 @@ func (d *Dispatcher) Admit(x *Exchange, f Failure, now int64) Verdict {
 			return d.start(x, now)
 		}
 	case guard.Queued:
-		return x.wait()
+		return x.queued()
 	}
 	x.admitted = now
 	switch f {

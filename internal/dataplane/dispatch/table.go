@@ -6,6 +6,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/affinity"
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
+	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -14,7 +15,8 @@ import (
 type Table struct {
 	Revision string
 	Routes   *router.Table[*Route]
-	Names    string // of all routes, for the text of a 404
+	Names    string                            // of all routes, for the text of a 404
+	Limits   map[ratelimit.ID]*ratelimit.Limit // all of them
 }
 
 // Route is the destination of a matched request.
@@ -27,37 +29,9 @@ type Route struct {
 	Retry         Retry
 	Priority      Priority // of its requests, where requests wait
 	HashOn        HashOn
-	Actions       *action.Actions   // nil: none
-	Traffic       *upstream.Traffic // counts the requests that the route answers itself
-}
-
-// login checks name and password of a request.
-func (x *Exchange) login(b *action.Basic, h Head, now int64) bool {
-	v, _ := h.Header("authorization")
-	user, r := b.Check(v, now)
-	x.user, x.busy = user, r == action.LoginBusy
-	return r == action.LoginGood
-}
-
-// answer returns the code of the answer if the request gets one without an instance, "" otherwise.
-func (r *Route) answer(x *Exchange, h Head, now int64) (status int, code string) {
-	switch a := r.Actions; {
-	case a == nil:
-	case a.CORS.IsPreflight(h.Method(), h.Header): // before logins: browsers send preflights without them
-		return 204, CodePreflight
-	case !a.Networks.Admits(x.Client):
-		return 403, CodeDenied
-	case a.Basic != nil && !x.login(a.Basic, h, now):
-		if x.busy {
-			return 503, CodeLoginBusy
-		}
-		return 401, CodeUnauthorized
-	case a.Redirect != nil:
-		return a.Redirect.Status, CodeRedirect
-	case a.Answer != nil:
-		return a.Answer.Status, CodeFixed
-	}
-	return 0, ""
+	Actions       *action.Actions    // nil: none
+	Traffic       *upstream.Traffic  // counts the requests that the route answers itself
+	Limits        []*ratelimit.Limit // of a route without services
 }
 
 // Share is one part of a split.
@@ -68,6 +42,7 @@ type Share struct {
 	Pages   action.Pages       // instead of the texts of the proxy's errors
 	Session *affinity.Sessions // binds clients to instances; nil: it does not
 	Traffic *upstream.Traffic  // counts the requests; nil: they are not counted
+	Limits  []*ratelimit.Limit // of the route, then of the service
 }
 
 // Leg says how a proxy speaks to the instances of a service, except for TLS. It is immutable.

@@ -89,6 +89,26 @@ func TestARouteNeedsAPassword(t *testing.T) {
 	eventually(t, "two lines name the user", func() bool { return strings.Count(b.log.String(), `,"user":"ann"`) == 2 })
 }
 
+// A rate limit counts requests with wrong passwords too, so it slows down those who guess them.
+func TestARateLimitSlowsDownGuesses(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(http.HandlerFunc(reveal))
+	t.Cleanup(s.Close)
+	b := run(t, []string{s.Listener.Addr().String()}, func(_ *Config, r *dispatch.Route) {
+		r.Split[0].Limits = twoPerHour()
+		r.Actions = &action.Actions{Basic: must[*action.Basic](t)(action.NewBasic("shop", map[string]string{"ann": string(hash)}, action.NewPasswords()))}
+	})
+	client, url := b.http("/")
+	for i, want := range []int{401, 401, 429} {
+		if res, _ := do(t, client, "POST", url, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("ann:wrong"))); res.StatusCode != want {
+			t.Errorf("request %d: got %d, want %d", i, res.StatusCode, want)
+		}
+	}
+}
+
 func TestARouteLetsPagesOfOtherOriginsIn(t *testing.T) {
 	b := guarded(t, func(a *action.Actions) {
 		cors, edits, remove, err := action.NewCORS(action.CORSSettings{Origins: []string{"https://app.example"}, Methods: []string{"GET", "PUT"}, Headers: []string{"X-A"}, Credentials: true})

@@ -7,10 +7,12 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
+	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
 
@@ -31,13 +33,16 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	for name, tc := range map[string]struct {
 		request, reply string
 		actions        *action.Actions
+		limit          int // 0: none; requests per hour
 	}{
-		"GET":      {get, small, nil},
-		"POST":     {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 5\r\n\r\nhello", small, nil},
-		"chunked":  {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", chunked, nil},
-		"edits":    {get, small, edits},
-		"redirect": {get, small, &action.Actions{Redirect: &action.Redirect{Status: 308, Scheme: "https", Path: prefix}}},
-		"fixed":    {get, small, &action.Actions{Answer: &action.Response{Status: 200, Body: []byte("ok"), Headers: headersOf(t, []string{"X-Client: ${client}"}, nil, nil)}}},
+		"GET":      {get, small, nil, 0},
+		"limit":    {get, small, nil, 1_000_000},
+		"limited":  {get, small, nil, 1},
+		"POST":     {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 5\r\n\r\nhello", small, nil, 0},
+		"chunked":  {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", chunked, nil, 0},
+		"edits":    {get, small, edits, 0},
+		"redirect": {get, small, &action.Actions{Redirect: &action.Redirect{Status: 308, Scheme: "https", Path: prefix}}, 0},
+		"fixed":    {get, small, &action.Actions{Answer: &action.Response{Status: 200, Body: []byte("ok"), Headers: headersOf(t, []string{"X-Client: ${client}"}, nil, nil)}}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, _ := raw(t, func(s *upstreamtest.Session) {
@@ -52,6 +57,9 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 				}
 			}, func(c *Config, r *dispatch.Route) {
 				c.AccessLog, c.Challenges, r.Actions = io.Discard, new(certs.Challenges), tc.actions
+				if tc.limit > 0 {
+					r.Split[0].Limits = []*ratelimit.Limit{limitOf(ratelimit.Spec{Count: tc.limit, Per: time.Hour, Burst: tc.limit, By: ratelimit.By{Kind: ratelimit.Client}, Keys: 1000})}
+				}
 			})
 			conn := b.dial()
 			defer conn.Close()

@@ -109,7 +109,7 @@ func grpcStatus(status int, code string) int {
 		return grpcUnimplemented
 	case status == 403:
 		return grpcPermissionDenied
-	case status == 413 || status == 431 || status == 414:
+	case status == 413 || status == 431 || status == 414, code == dispatch.CodeRateLimited:
 		return grpcResourceExhausted
 	case status >= 500, status == 429:
 		return grpcUnavailable
@@ -124,6 +124,9 @@ func (e *exchange) ownGRPC(c *conn, r own) {
 	out = appendNumber(out, "grpc-status", grpcStatus(r.status, r.code))
 	out = h2.AppendField(out, "grpc-message", grpcMessage("smartlb: "+strconv.Itoa(r.status)+" "+r.code+": "+r.text))
 	out = h2.AppendField(out, "date", e.date)
+	if r.code == dispatch.CodeRateLimited {
+		out = appendLimitFields(out, e, &r)
+	}
 	e.endBlock(c, c.appendFieldEdits(out, e))
 }
 

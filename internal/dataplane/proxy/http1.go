@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 )
 
@@ -74,6 +75,9 @@ func (h1Front) own(c *conn, e *exchange, r own) {
 	}
 	if r.status == http.StatusServiceUnavailable && r.writes(e, "retry-after") {
 		out = append(out, "Retry-After: 1\r\n"...)
+	}
+	if r.code == dispatch.CodeRateLimited {
+		out = appendLimitLines(out, e, &r)
 	}
 	out = c.appendEdits(c.appendLines(out, e, r.fields, e.edits()), e)
 	e.out = appendOurs(out, c, e, r.keep)

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/h2"
 )
@@ -85,6 +86,9 @@ func (h2Front) own(c *conn, e *exchange, r own) {
 	}
 	if r.status == 503 && r.writes(e, "retry-after") {
 		out = h2.AppendField(out, "retry-after", "1")
+	}
+	if r.code == dispatch.CodeRateLimited {
+		out = appendLimitFields(out, e, &r)
 	}
 	out = c.appendFieldEdits(c.appendFieldsOf(out, e, r.fields, e.edits()), e)
 	e.endBlock(c, out)

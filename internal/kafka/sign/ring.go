@@ -37,7 +37,7 @@ const (
 // Topics returns the topics whose records are signed: the reserved topics, which control smartlb or hold its records,
 // and health-status.
 func Topics() []string {
-	return []string{event.TopicConfigUpdates, event.TopicNodeStatus, event.TopicAlerts, event.TopicAuditLogs, event.TopicHealthStatus}
+	return []string{event.TopicConfigUpdates, event.TopicNodeStatus, event.TopicRateLimits, event.TopicAlerts, event.TopicAuditLogs, event.TopicHealthStatus}
 }
 
 // Config names the keys of a node or a command. Secrets are references.

@@ -13,6 +13,7 @@ const (
 
 	Rekey             = "smartlb-rekey"
 	NodeStatus        = "smartlb-node-status"
+	RateLimits        = "smartlb-rate-limits"
 	ServiceMetricsDLQ = "service-metrics.dlq"
 	HealthStatusDLQ   = "health-status.dlq"
 )

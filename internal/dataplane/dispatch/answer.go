@@ -1,0 +1,60 @@
+package dispatch
+
+import (
+	"cmp"
+	"net/netip"
+
+	"github.com/smartlb/smartlb/internal/dataplane/action"
+)
+
+// answerText has the sentences of answers without an instance.
+var answerText = map[string]string{
+	CodeDenied:       "the route does not admit this address",
+	CodeUnauthorized: "the route needs a name and a password",
+	CodeLoginBusy:    "too many passwords are being checked: try again",
+}
+
+// answer answers a request without an instance.
+func (d *Dispatcher) answer(x *Exchange, status int, code string) Verdict {
+	x.traffic = cmp.Or(x.route.Traffic, d.unrouted)
+	return x.reply(status, code, answerText[code])
+}
+
+// admit returns the code of the answer to a preflight, and to a client that may not use the route; "" for others.
+func (r *Route) admit(client netip.Addr, h Head) (status int, code string) {
+	switch a := r.Actions; {
+	case a == nil:
+	case a.CORS.IsPreflight(h.Method(), h.Header): // browsers send preflights without passwords
+		return 204, CodePreflight
+	case !a.Networks.Admits(client):
+		return 403, CodeDenied
+	}
+	return 0, ""
+}
+
+// answer returns the code of the answer if the route answers the request, "" if an instance does. It checks the password
+// first, which may block, see [action.Basic.Check].
+func (r *Route) answer(x *Exchange, h Head, now int64) (status int, code string) {
+	a := r.Actions
+	if a == nil {
+		return 0, ""
+	}
+	if a.Basic != nil {
+		v, _ := h.Header("authorization")
+		user, login := a.Basic.Check(v, now)
+		switch login {
+		case action.LoginBusy:
+			return 503, CodeLoginBusy
+		case action.LoginRefused:
+			return 401, CodeUnauthorized
+		}
+		x.user = user
+	}
+	switch {
+	case a.Redirect != nil:
+		return a.Redirect.Status, CodeRedirect
+	case a.Answer != nil:
+		return a.Answer.Status, CodeFixed
+	}
+	return 0, ""
+}

@@ -469,19 +469,6 @@ type Instance struct {
 	Tags    map[string]string `yaml:"tags"`    // texts that explanations, reports and the console show; default none
 }
 
-// HealthCheck is the active probe of a service's instances.
-type HealthCheck struct {
-	Type               string        `yaml:"type"`               // one of `http`, `tcp` (connect only), `grpc` (grpc.health.v1, with `protocol: h2c` or `h2`); default http
-	Path               string        `yaml:"path"`               // path of an http check; default /health
-	Service            string        `yaml:"service"`            // name of the gRPC service that a grpc check asks for; default the server as a whole
-	Host               string        `yaml:"host"`               // Host header of an http check; default the instance's address, localhost for a Unix socket
-	Interval           time.Duration `yaml:"interval"`           // time between two checks of an instance, at least 100ms; default 2s
-	Timeout            time.Duration `yaml:"timeout"`            // longest time of a check, more than 0s, at most the interval. With an interval below 1s the default is the interval; default 1s
-	HealthyThreshold   int           `yaml:"healthyThreshold"`   // successful checks in a row that make an instance healthy, 1 to 100; default 2
-	UnhealthyThreshold int           `yaml:"unhealthyThreshold"` // failed checks in a row that make an instance unhealthy, 1 to 100; default 3
-	Statuses           []int         `yaml:"statuses"`           // statuses of a successful http check, each 200 to 599; default 200 to 299
-}
-
 // DefaultAdmin is the default address of the admin API.
 const DefaultAdmin = "127.0.0.1:8081"
 
@@ -534,19 +521,6 @@ func (s *Service) fill(path string, given func(string) bool) {
 	if s.HealthCheck != nil {
 		s.HealthCheck.fill(path+".healthCheck", given)
 	}
-}
-
-func (h *HealthCheck) fill(path string, given func(string) bool) {
-	if h.Type == "" {
-		h.Type = "http"
-	}
-	if h.Type == "http" && h.Path == "" {
-		h.Path = "/health"
-	}
-	orDefault(&h.Interval, 2*time.Second, given(path+".interval"))
-	orDefault(&h.Timeout, min(time.Second, h.Interval), given(path+".timeout"))
-	orDefault(&h.HealthyThreshold, 2, given(path+".healthyThreshold"))
-	orDefault(&h.UnhealthyThreshold, 3, given(path+".unhealthyThreshold"))
 }
 
 // orDefault sets *v to standard if the document does not set it.

@@ -211,6 +211,9 @@ func (e *explainer) probes() {
 		if p.Status != 0 {
 			detail = fmt.Sprintf("status %d", p.Status)
 		}
+		if p.Reason != "" {
+			detail += ", " + p.Reason
+		}
 		e.say("Its last health check (%s) %s %s ago in %s: %s.", e.s.HealthCheck, result, short(e.now.Sub(p.At)), ms(float64(p.Took)/1e6), detail)
 		if p.OK && e.v.State == "ejected" {
 			e.say("A passing health check does not end an ejection: the check's path may work while requests fail.")

@@ -16,6 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/probe"
+	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/test/leaktest"
@@ -248,6 +249,38 @@ func target(w *world, instance string) probe.Target {
 		}
 	}
 	return probe.Target{}
+}
+
+func TestWhatIsCheckedOfAnInstance(t *testing.T) {
+	w := newWorld()
+	s := configured("s", 1)
+	plain := false
+	s.ProxyProtocol, s.TLS = "v2", &config.ServiceTLS{}
+	s.HealthCheck = &config.HealthCheck{
+		Type: "http", Port: 8081, TLS: &plain, Protocol: "h2c", Method: "HEAD", Path: "/ready", Headers: map[string]string{"X-B": "2", "X-A": "1"},
+		Statuses: []string{"200-204", "304"}, Body: config.BodyMatch{Contains: "ok"},
+	}
+	w.Apply([]config.Service{s})
+	security := &upstream.TLS{}
+	w.Service("s").SetTLS(security)
+	got := target(w, "i1")
+	if got.Addr != "10.0.0.1:8081" || got.TLS != nil || !got.HTTP2 || got.ProxyProtocol != proxyproto.None || got.Method != "HEAD" || got.Headers != "X-A: 1\nX-B: 2\n" || !got.Expect.Statuses.Has(304) || got.Expect.Text != "ok" {
+		t.Errorf("got %+v", got)
+	}
+	if got != target(w, "i1") {
+		t.Error("the same configuration makes another target, so the state of the checks would be lost")
+	}
+	s.HealthCheck = &config.HealthCheck{Type: "http", Port: 80, Path: "/ready"}
+	w.Apply([]config.Service{s})
+	if got := target(w, "i1"); got.Addr != "10.0.0.1:80" || got.TLS != security || got.HTTP2 || got.ProxyProtocol != proxyproto.V2 {
+		t.Errorf("without settings of its own: %+v", got)
+	}
+	w.ObserveProbe(probe.Result{Target: target(w, "i1"), At: w.cfg.Wall(), StatusCode: 200, Body: "no", Reason: "the body does not match", Changed: true})
+	w.wait(time.Millisecond)
+	lines, _ := Explain(w.Views()[0], "i1", w.cfg.Wall())
+	if text := strings.Join(lines, "\n"); !strings.Contains(text, "status 200, the body does not match") {
+		t.Errorf("explained as %s", text)
+	}
 }
 
 func TestStrangersCannotMakeItRememberWithoutBound(t *testing.T) {

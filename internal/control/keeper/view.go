@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -66,6 +65,7 @@ type ProbeView struct {
 	OK     bool
 	Status int
 	Body   string
+	Reason string // what is wrong with the body of the response
 	Took   time.Duration
 }
 
@@ -148,7 +148,7 @@ func (iv *InstanceView) cost(p *upstream.Pool, i int, now int64) {
 }
 
 func (iv *InstanceView) probe(in *instance) {
-	iv.Probe = ProbeView{At: in.last.at, OK: in.last.ok, Status: in.last.status, Body: in.last.body, Took: in.last.took}
+	iv.Probe = ProbeView{At: in.last.at, OK: in.last.ok, Status: in.last.status, Body: in.last.body, Reason: in.last.reason, Took: in.last.took}
 	iv.Probe.State = [...]string{"", "passing", "failing"}[in.probe]
 }
 
@@ -230,15 +230,4 @@ func (k *Keeper) EachCost(f func(m *upstream.Member, c upstream.Candidate)) {
 			f(&p.Members[i], picker.Cost(p, i, now))
 		}
 	}
-}
-
-func statuses(codes []int) string {
-	if len(codes) == 0 {
-		return ""
-	}
-	b := " "
-	for _, c := range codes {
-		b += strconv.Itoa(c) + " "
-	}
-	return b
 }

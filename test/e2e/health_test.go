@@ -71,3 +71,40 @@ services:
 	sick.Store(false)
 	eventually(t, "the instance is back", func() bool { return strings.Contains(explained(), "shop-1 has been in rotation") })
 }
+
+// The keys of ejection and panic, each with its effect on the real process.
+func TestEjectionFollowsItsKeys(t *testing.T) {
+	t.Parallel()
+	var status atomic.Int64
+	bad := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) }))
+	defer bad.Close()
+	good := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer good.Close()
+	for keys, want := range map[string]string{
+		"ejection: {consecutiveFailures: 2, time: 1h, maxTime: 1h}":                                     "i1 has been ejected|2 consecutive failures (ejection 1). It rejoins in ",
+		"ejection: {consecutiveFailures: 0, failureRate: 0.9, minRequests: 2, time: 24h, maxTime: 24h}": "i1 has been ejected|100 % of 2 requests in less than 10s failed (ejection 1). It rejoins in ",
+		"ejection: {consecutiveFailures: 2, time: 1h, maxTime: 1h}\n    panicThreshold: 1":              "i1 has been ejected|shop is in panic: fewer than 100 % of its instances are healthy",
+	} {
+		status.Store(500)
+		p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--admin", "127.0.0.1:0", "--data", t.TempDir(), "--config",
+			proxyFile(t, []string{bad.Listener.Addr().String(), good.Listener.Addr().String()}, "    policy: round_robin\n    "+keys+"\n"))
+		seen := ""
+		eventually(t, keys, func() bool {
+			res, err := http.Get("http://" + p.Address("web"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = res.Body.Close()
+			seen, _, _ = smartlb(t, "explain", "i1", "--admin", p.Address("admin"))
+			for _, part := range strings.Split(want, "|") {
+				if !strings.Contains(seen, part) {
+					return false
+				}
+			}
+			return true
+		})
+		if t.Failed() {
+			t.Log(seen)
+		}
+	}
+}

@@ -15,6 +15,10 @@ func (c *checker) service(path string, s Service) {
 		c.fail(path+".policy", "%v", err)
 	}
 	c.policy(path, s)
+	c.ejection(path+".ejection", s.Ejection)
+	if !(s.PanicThreshold >= 0 && s.PanicThreshold <= 1) {
+		c.fail(path+".panicThreshold", "want 0 to 1, got %v", s.PanicThreshold)
+	}
 	c.oneOf(path+".protocol", s.Protocol, "http1", "h2c", "h2")
 	switch {
 	case s.Protocol == "h2" && s.TLS == nil:

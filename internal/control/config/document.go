@@ -406,9 +406,13 @@ type Service struct {
 	Spread      float64      `yaml:"spread"`
 	Instances   []Instance   `yaml:"instances"`   // processes of the service; required
 	HealthCheck *HealthCheck `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
-	Protocol    string       `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
-	TLS         *ServiceTLS  `yaml:"tls"`         // encryption of connections to the instances; default none
-	Connections Connections  `yaml:"connections"` // connections to each instance
+	Ejection    Ejection     `yaml:"ejection"`    // when failed requests take an instance out of rotation, and for how long
+	// share of healthy instances below which requests go to all instances that do not drain (panic), 0 to 1. 0: never, so
+	// that requests get 503 while no instance is healthy; default 0.5
+	PanicThreshold float64     `yaml:"panicThreshold"`
+	Protocol       string      `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
+	TLS            *ServiceTLS `yaml:"tls"`         // encryption of connections to the instances; default none
+	Connections    Connections `yaml:"connections"` // connections to each instance
 	// one of `v1`, `v2`: each connection to an instance begins with a PROXY header of this version, which names the client.
 	// Such a connection serves the requests of one client connection only. Health checks send a header without addresses.
 	// Only with `protocol: http1`; default no header
@@ -515,6 +519,8 @@ func (s *Service) fill(path string, given func(string) bool) {
 	}
 	orDefault(&s.SlowStart, 10*time.Second, given(path+".slowStart"))
 	orDefault(&s.Spread, picker.DefaultSpread, given(path+".spread"))
+	s.Ejection.fill(path+".ejection", given)
+	orDefault(&s.PanicThreshold, picker.DefaultPanic, given(path+".panicThreshold"))
 	for j := range s.Instances {
 		orDefault(&s.Instances[j].Weight, 1, given(fmt.Sprintf("%s.instances[%d].weight", path, j)))
 	}

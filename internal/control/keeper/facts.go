@@ -90,7 +90,7 @@ func (k *Keeper) AllowDown(t probe.Target) bool {
 			out++
 		}
 	}
-	return out < picker.MaxEjected(len(p.Members)) && len(p.Live) > 1
+	return out < s.spec.Ejection.Most(len(p.Members)) && len(p.Live) > 1
 }
 
 func (k *Keeper) known(key member) bool {

@@ -62,7 +62,10 @@ func (w *world) status(instance, status, reporter string) {
 
 // configured makes a configured service "s" with instances i1..in.
 func configured(id string, n int) config.Service {
-	s := config.Service{ID: id, Policy: "least_request", SlowStart: 10 * time.Second}
+	s := config.Service{
+		ID: id, Policy: "least_request", SlowStart: 10 * time.Second, PanicThreshold: .5,
+		Ejection: config.Ejection{ConsecutiveFailures: 5, MinRequests: 20, Window: 10 * time.Second, Time: 5 * time.Second, Growth: 2, MaxTime: time.Minute, MaxShare: .3},
+	}
 	for i := range n {
 		s.Instances = append(s.Instances, config.Instance{ID: fmt.Sprintf("i%d", i+1), Address: fmt.Sprintf("10.0.0.%d:80", i+1), Weight: 1})
 	}
@@ -336,7 +339,7 @@ func TestAllowDownStaysUnderTheCap(t *testing.T) {
 				w.wait(time.Millisecond)
 			}
 		}
-		want := picker.MaxEjected(n)
+		want := picker.DefaultEjection().Most(n)
 		if n == 1 {
 			want = 0 // never the last
 		}
@@ -549,7 +552,7 @@ func TestEjectionsAndStatesAreCounted(t *testing.T) {
 	w.Apply([]config.Service{configured("s", 4)})()
 	w.wait(time.Second)
 	live := w.services["s"].spec.Entries[0].Live
-	for range upstream.EjectAfter {
+	for range picker.DefaultEjection().Consecutive {
 		var ticket upstream.Ticket
 		if _, ok := w.Service("s").PickLive(live, &upstream.Ask{Now: w.now}, &ticket); !ok {
 			t.Fatal("not picked")
@@ -560,7 +563,7 @@ func TestEjectionsAndStatesAreCounted(t *testing.T) {
 	w.Rebuild()
 	w.Rebuild()
 	c := w.Counts()[0]
-	if c.Ejections != 1 || c.States[upstream.Ejected] != 1 || c.States[upstream.In] != 3 || c.Errors != upstream.EjectAfter {
+	if c.Ejections != 1 || c.States[upstream.Ejected] != 1 || c.States[upstream.In] != 3 || c.Errors != 5 {
 		t.Errorf("%d ejections, states %v, %d errors", c.Ejections, c.States, c.Errors)
 	}
 }
@@ -579,7 +582,7 @@ func TestAnInstanceThatReturnsIsFailingUntilASuccess(t *testing.T) {
 		ticket.Release()
 	}
 	view := func() InstanceView { return w.Views()[0].Instances[0] }
-	for range upstream.EjectAfter {
+	for range picker.DefaultEjection().Consecutive {
 		request(view().Live, upstream.Failed)
 	}
 	if w.wait(0); view().State != "ejected" {
@@ -587,7 +590,7 @@ func TestAnInstanceThatReturnsIsFailingUntilASuccess(t *testing.T) {
 	}
 	w.wait(time.Hour)
 	explained := func() string { lines, _ := Explain(w.Views()[0], "i1", w.cfg.Wall()); return strings.Join(lines, " ") }
-	if v := view(); v.State != "in" || v.Failures != upstream.EjectAfter || !v.OnTrial || !strings.Contains(explained(), "Its latest 5 requests failed, the last one 1h0m0s ago. It gets one request at a time") {
+	if v := view(); v.State != "in" || v.Failures != picker.DefaultEjection().Consecutive || !v.OnTrial || !strings.Contains(explained(), "Its latest 5 requests failed, the last one 1h0m0s ago. It gets one request at a time") {
 		t.Errorf("an hour later: state %s, %d failures, on trial %v: %s", v.State, v.Failures, v.OnTrial, explained())
 	}
 	request(view().Live, upstream.Success)

@@ -15,7 +15,7 @@ import (
 type Signals interface {
 	// Broken reports that a connection to the instance was refused, reset or closed.
 	Broken(l *upstream.Live)
-	// Failing reports that the instance reached upstream.EjectAfter consecutive failures.
+	// Failing reports that the instance reached the consecutive failures that eject it.
 	Failing(l *upstream.Live)
 }
 
@@ -99,7 +99,7 @@ func (d *Dispatcher) Settle(x *Exchange, o Outcome, now int64) Verdict {
 	fails := x.ticket.Observe(verdict, now)
 	if verdict != upstream.Success && verdict != upstream.Abandoned {
 		x.notable = true
-		d.signal(live, o.Failure, fails)
+		d.signal(x, o.Failure, fails)
 	}
 	if o.Failure != None && Blame(o.Failure, false).Charged == Proxy {
 		x.notable = true
@@ -154,7 +154,7 @@ func (d *Dispatcher) brokeOff(x *Exchange, now int64) {
 	case Instance:
 		fails := x.ticket.Broken(now)
 		x.notable = true
-		d.signal(x.ticket.Live(), x.failure, fails)
+		d.signal(x, x.failure, fails)
 	case Proxy:
 		x.notable = true
 	}
@@ -322,14 +322,16 @@ func judge(o Outcome) upstream.Outcome {
 	return upstream.Success
 }
 
-func (d *Dispatcher) signal(l *upstream.Live, f Failure, fails uint32) {
+// signal tells the keeper about a failure of the instance of the latest try.
+func (d *Dispatcher) signal(x *Exchange, f Failure, fails uint32) {
 	if d.cfg.Signals == nil {
 		return
 	}
+	l := x.ticket.Live()
 	if f == ConnectRefused || f == ConnectTimeout || f == ConnectFailed || f == Reset || f == EOF {
 		d.cfg.Signals.Broken(l)
 	}
-	if fails == upstream.EjectAfter {
+	if fails > 0 && fails == x.attempts[x.n-1].Pool.EjectAfter {
 		d.cfg.Signals.Failing(l)
 	}
 }

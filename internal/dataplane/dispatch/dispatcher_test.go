@@ -45,7 +45,7 @@ func setup(t interface {
 }, n int, retry Retry) (*Dispatcher, *upstream.Service, *recorder, *signals) {
 	t.Helper()
 	s := upstream.NewService("s")
-	spec := picker.Spec{Policy: "round_robin"}
+	spec := picker.Spec{Policy: "round_robin", Ejection: picker.DefaultEjection(), Panic: picker.DefaultPanic}
 	for i := range n {
 		spec.Entries = append(spec.Entries, picker.Entry{Live: upstream.NewLive("s", fmt.Sprintf("i%d", i), "", 1, 0), Weight: 1})
 	}

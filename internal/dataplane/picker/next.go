@@ -13,11 +13,16 @@ type Spec struct {
 	Policy    string
 	SlowStart time.Duration // 0: none
 	Spread    float64       // 0..1, how strongly differences in latency move requests; adaptive
+	Ejection  Ejection      // by the outcomes of requests
+	Panic     float64       // share of the members that do not drain, below which all of them are used; 0: never
 	Entries   []Entry
 }
 
 // DefaultSpread is the spread of a service that sets none.
 const DefaultSpread = .75
+
+// DefaultPanic is the panic threshold of a service that sets none.
+const DefaultPanic = .5
 
 // Entry is one configured instance.
 type Entry struct {
@@ -69,13 +74,12 @@ const (
 	minPeriod     = 1e9
 	maxPeriod     = 60e9
 	slowStartMin  = .1
-	panicBelow    = .5 // of the members that do not drain
 )
 
 // Next computes a service's pool at time now. It reads the members' counters and writes nothing: the same inputs give
 // the same pool. jitter returns values in [-1, 1). It spreads the return of instances that are ejected together.
 func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() float64) *upstream.Pool {
-	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Spread: spec.Spread, Members: make([]upstream.Member, len(spec.Entries))}
+	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Spread: spec.Spread, EjectAfter: spec.Ejection.Consecutive, Members: make([]upstream.Member, len(spec.Entries))}
 	previous := func(i int, l *upstream.Live) *upstream.Member { return find(old, i, l) }
 	telemetry := make([]Telemetry, len(spec.Entries))
 	for i, e := range spec.Entries {
@@ -94,8 +98,8 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 		m.Excused = min(m.Excused, m.Fails.Load())
 		settle(m, wanted(f), now)
 	}
-	ejectFailing(p, now, jitter)
-	tryFailing(p)
+	spec.Ejection.eject(p, now, jitter)
+	spec.Ejection.tryFailing(p)
 	for i := range p.Members {
 		m := &p.Members[i]
 		m.SlowStart = 1
@@ -105,7 +109,7 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 		trust(m, telemetry[i], now)
 	}
 	capacities(p, telemetry)
-	p.Live, p.Panic = live(p)
+	p.Live, p.Panic = live(p, spec.Panic)
 	p.MedianNs = median(p, now)
 	if len(p.Live) == 0 {
 		return p
@@ -159,7 +163,7 @@ func settle(m *upstream.Member, want upstream.Reason, now int64) {
 	if want == upstream.In {
 		m.SlowFrom, m.Excused = now, m.Fails.Load()
 	}
-	m.Out, m.Since, m.Until = want, now, 0
+	m.Out, m.Since, m.Until, m.Cause = want, now, 0, ""
 }
 
 // ramp returns the slow start factor, which grows linearly from .1 to 1.
@@ -223,9 +227,9 @@ func capacities(p *upstream.Pool, telemetry []Telemetry) {
 	}
 }
 
-// live returns the members that may be picked. If fewer than half of the members that do not drain are in rotation, it
-// returns all members that do not drain: the few healthy members could not carry the whole load.
-func live(p *upstream.Pool) (in []int32, panicking bool) {
+// live returns the members that may be picked. If less than the share threshold of the members that do not drain is in
+// rotation, it returns all members that do not drain: the few healthy members could not carry the whole load.
+func live(p *upstream.Pool, threshold float64) (in []int32, panicking bool) {
 	staying := 0
 	for i := range p.Members {
 		switch p.Members[i].Out {
@@ -237,7 +241,7 @@ func live(p *upstream.Pool) (in []int32, panicking bool) {
 			staying++
 		}
 	}
-	if float64(len(in)) >= panicBelow*float64(staying) {
+	if float64(len(in)) >= threshold*float64(staying) {
 		return in, false
 	}
 	in = in[:0]

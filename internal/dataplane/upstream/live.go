@@ -15,9 +15,6 @@ const (
 	ErrorFloor   = .05
 )
 
-// EjectAfter is the number of consecutive failures that ejects an instance.
-const EjectAfter = 5
-
 // FailingAfter is the number of consecutive failures from which an instance counts as failing, until a request succeeds.
 const FailingAfter = 3
 
@@ -41,8 +38,9 @@ type Live struct {
 	InFlight  atomic.Int64  // requests that were picked and not yet released
 	Requests  atomic.Uint64 // observed: heads and failures
 	Errors    atomic.Uint64 // of those: 5xx, failures, broken bodies
+	Failed    atomic.Uint64 // of those: all but 429
 	Successes atomic.Uint64 // samples added to Latency
-	Fails     atomic.Uint32 // consecutive failures; EjectAfter of them eject the instance
+	Fails     atomic.Uint32 // consecutive failures; Pool.EjectAfter of them eject the instance
 
 	Latency   EWMA // ns to the response head, of successes and timeouts
 	Peak      EWMA // ns like Latency, but rises immediately to every slower sample (policy peak_ewma)
@@ -171,6 +169,7 @@ func (l *Live) fail(now int64, counts bool, before uint32) uint32 {
 	l.Errors.Add(1)
 	l.ErrorRate.Observe(1, now, ErrorTau, ErrorFloor)
 	if counts {
+		l.Failed.Add(1)
 		return l.Fails.Add(before + 1)
 	}
 	return l.Fails.Load()

@@ -24,7 +24,7 @@ var (
 	familyRouteDuration = histogram("smartlb_route_request_duration_seconds", "Time from the head of a request to the last byte of its response, without tunnels. Classic and native histogram.", "route", "service")
 	familyRouteIn       = counter("smartlb_route_request_bytes_total", "Bytes of request bodies and from clients in tunnels, counted at the end of the request.", "route", "service")
 	familyRouteOut      = counter("smartlb_route_response_bytes_total", "Bytes of response bodies and to clients in tunnels, counted at the end of the request.", "route", "service")
-	familyRouteRetries  = counter("smartlb_route_retries_total", "Tries after the first try of a request.", "route", "service")
+	familyRouteRetries  = counter("smartlb_route_retries_total", "Tries after the first try of a request, by the reason.", "route", "service", "reason")
 	familyRouteDenied   = counter("smartlb_route_retries_denied_total", "Retries that the retry budget of the service did not allow.", "route", "service")
 	familyRouteFailures = counter("smartlb_route_failures_total", "Requests whose last try failed, by failure and by the party that is charged. A failure has no series before it occurs.", "route", "service", "failure", "charged")
 
@@ -113,7 +113,9 @@ func (s series) route(t *upstream.Traffic, service string) {
 	}
 	s.count(familyRouteIn, n.BytesIn, t.Route, service)
 	s.count(familyRouteOut, n.BytesOut, t.Route, service)
-	s.count(familyRouteRetries, n.Retries, t.Route, service)
+	for reason := range dispatch.NumRetryReasons {
+		s.count(familyRouteRetries, n.Retries[reason], t.Route, service, dispatch.RetryReason(reason).String())
+	}
 	s.count(familyRouteDenied, n.RetriesDenied, t.Route, service)
 	for f, failures := range n.Failures {
 		if failures > 0 {

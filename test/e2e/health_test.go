@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -107,4 +109,102 @@ func TestEjectionFollowsItsKeys(t *testing.T) {
 			t.Log(seen)
 		}
 	}
+}
+
+// Conditions, back-off, Retry-After and budget of retries through the real process, on HTTP/1.1, HTTP/2 and gRPC.
+func TestRetriesFollowTheirKeys(t *testing.T) {
+	t.Parallel()
+	instance := func(h http.HandlerFunc) string {
+		s := httptest.NewUnstartedServer(h)
+		s.Config.Protocols = new(http.Protocols)
+		s.Config.Protocols.SetHTTP1(true)
+		s.Config.Protocols.SetUnencryptedHTTP2(true)
+		s.Start()
+		t.Cleanup(s.Close)
+		return s.Listener.Addr().String()
+	}
+	answer := func(status int, header, value string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+			w.Header().Set(header, value)
+			w.WriteHeader(status)
+		}
+	}
+	good := instance(answer(200, "Grpc-Status", "0"))
+	var b strings.Builder
+	for id, bad := range map[string]string{
+		"rest":  instance(answer(503, "Retry-After", "3600")),
+		"limit": instance(answer(429, "Retry-After", "1")),
+		"long":  instance(answer(429, "Retry-After", "3600")),
+		"range": instance(answer(599, "X", "")),
+		"grpc":  instance(answer(200, "Grpc-Status", "14")),
+		"none":  instance(answer(599, "X", "")),
+	} {
+		protocol, budget, ejection := "http1", "{min: 3}", "{maxShare: 0}"
+		if id == "grpc" {
+			protocol = "h2c"
+		}
+		if id == "rest" {
+			ejection = "{consecutiveFailures: 0}"
+		}
+		if id == "none" {
+			budget = "{share: 0, min: 0}"
+		}
+		fmt.Fprintf(&b, "  - {id: %s, protocol: %s, policy: round_robin, retryBudget: %s, ejection: %s, instances: [{id: %s-bad, address: %q}, {id: %s-good, address: %q}]}\n", id, protocol, budget, ejection, id, bad, id, good)
+	}
+	log := filepath.Join(t.TempDir(), "access.log")
+	file := fmt.Sprintf("proxy: {accessLog: %q}\nlisteners: [{name: web, address: '127.0.0.1:0'}]\nroutes:\n", log)
+	for _, id := range []string{"rest", "limit", "long", "range", "none"} {
+		file += fmt.Sprintf("  - {name: %s, path: {prefix: /%s}, service: %s, retry: {on: [5xx, \"429\"], backoff: {base: 1ms}, maxRetryAfter: 5m}}\n", id, id, id)
+	}
+	file += "  - {name: grpc, path: {prefix: /grpc}, service: grpc, retry: {on: [UNAVAILABLE], backoff: {base: 1ms}}}\nservices:\n" + b.String()
+	p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--admin", "127.0.0.1:0", "--data", t.TempDir(), "--config", mustWrite(t, file))
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
+		tr := &http.Transport{Protocols: new(http.Protocols)}
+		tr.Protocols.SetHTTP1(!http2)
+		tr.Protocols.SetUnencryptedHTTP2(http2)
+		t.Cleanup(tr.CloseIdleConnections)
+		statuses := func(method, path string) map[string]bool {
+			got := map[string]bool{}
+			for range 2 { // round robin: one begins at the bad instance
+				req, _ := http.NewRequest(method, "http://"+p.Address("web")+path, nil)
+				if path == "/grpc" {
+					req.Header.Set("Content-Type", "application/grpc")
+				}
+				res, err := tr.RoundTrip(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = res.Body.Close()
+				got[fmt.Sprint(res.StatusCode, res.Header.Get("Grpc-Status"))] = true
+			}
+			return got
+		}
+		for path, want := range map[string]int{"GET /rest": 1, "GET /limit": 1, "GET /long": 2, "GET /range": 1, "POST /range": 2, "GET /none": 2, "POST /grpc": 1} {
+			method, path, _ := strings.Cut(path, " ")
+			if path == "/grpc" && !http2 {
+				continue
+			}
+			if got := statuses(method, path); len(got) != want || !got["2000"] {
+				t.Errorf("%s %s %s: got %v", name, method, path, got)
+			}
+		}
+	}
+	eventually(t, "the instance that asked for it rests", func() bool {
+		out, _, _ := smartlb(t, "explain", "rest-bad", "--admin", p.Address("admin"))
+		return strings.Contains(out, "it answered 503 and asked for no requests for a time (Retry-After)")
+	})
+	for series, least := range map[string]float64{`reason="status",route="limit",service="limit"`: 2, `reason="grpc-status",route="grpc",service="grpc"`: 1, `reason="status",route="long",service="long"`: 0} {
+		// A retry takes a turn too, so both requests may begin at the bad instance.
+		if n := metric(t, p.Address("admin"), "smartlb_route_retries_total{"+series+"}"); n < least || n > 2*least {
+			t.Errorf("%s: %v retries are counted, want %v to %v", series, n, least, 2*least)
+		}
+	}
+	if n := metric(t, p.Address("admin"), `smartlb_route_retries_denied_total{route="none",service="none"}`); n != 2 {
+		t.Errorf("%v retries were denied, want 2", n)
+	}
+	eventually(t, "the access log says why", func() bool {
+		text, _ := os.ReadFile(log)
+		return strings.Contains(string(text), `"retried":["429"]`) && strings.Contains(string(text), `"retried":["599"]`) && strings.Contains(string(text), `"retried":["grpc-status 14"]`)
+	})
 }

@@ -232,6 +232,7 @@ func (c *checker) traffic(t Traffic) {
 		c.route(path, r, services, names)
 		c.actions(path, r, reserved)
 		c.hashing(path, r, policies)
+		c.grpcRetries(path, r, t.Services)
 	}
 }
 
@@ -366,25 +367,4 @@ func (c *checker) known(path, service string, services map[string]string) {
 		names = append(names[:8], "...")
 	}
 	c.fail(path, "there is no service %q; services: %s", service, strings.Join(names, ", "))
-}
-
-func (c *checker) retry(path string, r Retry) {
-	if r.Attempts < 0 || r.Attempts > 3 {
-		c.fail(path+".attempts", "want 0 to 3, got %d", r.Attempts)
-	}
-	if r.PerTryTimeout > 0 && r.PerTryTimeout < minRouteTimeout {
-		c.fail(path+".perTryTimeout", "want at least %s, got %s", minRouteTimeout, r.PerTryTimeout)
-	}
-	for i, on := range r.On {
-		switch on {
-		case "connect-failure", "reset", "timeout":
-			continue
-		}
-		if s, err := strconv.Atoi(on); err != nil || s < 400 || s > 511 {
-			c.fail(fmt.Sprintf("%s.on[%d]", path, i), "%q: want connect-failure, reset, timeout or a status from 400 to 511", on)
-		}
-	}
-	if slices.Contains(r.On, "timeout") && r.PerTryTimeout == 0 {
-		c.fail(path+".perTryTimeout", "missing: retry on timeout wants it")
-	}
 }

@@ -16,6 +16,7 @@ func (c *checker) service(path string, s Service) {
 	}
 	c.policy(path, s)
 	c.ejection(path+".ejection", s.Ejection)
+	c.retryBudget(path+".retryBudget", s.RetryBudget)
 	if !(s.PanicThreshold >= 0 && s.PanicThreshold <= 1) {
 		c.fail(path+".panicThreshold", "want 0 to 1, got %v", s.PanicThreshold)
 	}

@@ -7,8 +7,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/smartlb/smartlb/internal/base/backoff"
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
@@ -26,7 +28,7 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", s.ID, err)
 		}
-		services[s.ID] = destination{leg(s), errorPages}
+		services[s.ID] = destination{leg(s), errorPages, &guard.Budget{Share: s.RetryBudget.Share, Min: s.RetryBudget.Min}}
 	}
 	for _, r := range t.Routes {
 		route, err := compileRoute(r, resolve, services)
@@ -97,8 +99,9 @@ func routed(path string) string {
 
 // destination is what the routes to one service share.
 type destination struct {
-	leg   *dispatch.Leg
-	pages action.Pages
+	leg    *dispatch.Leg
+	pages  action.Pages
+	budget *guard.Budget
 }
 
 func compileRoute(r Route, resolve func(string) *upstream.Service, services map[string]destination) (*dispatch.Route, error) {
@@ -119,7 +122,7 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 			return nil, fmt.Errorf("service %s does not exist", s.Service)
 		}
 		of := services[s.Service]
-		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Leg: of.leg, Pages: of.pages, Traffic: service.Traffic(r.Name)})
+		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Leg: of.leg, Pages: of.pages, Traffic: service.Traffic(r.Name), Budget: of.budget})
 		out.Total += uint64(s.Weight)
 	}
 	var err error
@@ -148,7 +151,10 @@ func leg(s Service) *dispatch.Leg {
 }
 
 func compileRetry(r Retry) dispatch.Retry {
-	out := dispatch.Retry{Attempts: r.Attempts, PerTryTimeout: r.PerTryTimeout}
+	out := dispatch.Retry{
+		Attempts: r.Attempts, PerTryTimeout: r.PerTryTimeout, MaxRetryAfter: r.MaxRetryAfter,
+		Backoff: backoff.Policy{Base: r.Backoff.Base, Max: r.Backoff.Max},
+	}
 	for _, on := range r.On {
 		switch on {
 		case "connect-failure":
@@ -158,8 +164,10 @@ func compileRetry(r Retry) dispatch.Retry {
 		case "timeout":
 			out.OnTimeout = true
 		default:
-			if s, err := strconv.Atoi(on); err == nil {
-				out.Set(s)
+			if low, high, ok := retryStatus(on); ok {
+				out.OnStatus.Add(low, high)
+			} else if code := slices.Index(grpcStatuses, on); code > 0 {
+				out.OnGRPC |= 1 << code
 			}
 		}
 	}

@@ -299,7 +299,7 @@ type Route struct {
 	// there is no limit for gRPC and for responses of the type text/event-stream, which are silent while nothing happens;
 	// default by the type of the response
 	StreamTimeout *time.Duration `yaml:"streamTimeout"`
-	Retry         *Retry         `yaml:"retry"`  // when a request is sent again to another instance. All retries together are limited to 20 % of the requests in flight of the service, plus 3
+	Retry         *Retry         `yaml:"retry"`  // when a request is sent again to another instance. All retries together stay within `services[].retryBudget`
 	HashOn        string         `yaml:"hashOn"` // key of the policies ring_hash and maglev: `client` (its address), `path` or `header:NAME`. A request without that header uses the client. Only if a service of the route has one of these policies; default client
 	// changes of the request for the instance, after the route was chosen; default none
 	RequestHeaders HeaderEdits `yaml:"requestHeaders"`
@@ -382,20 +382,6 @@ type Split struct {
 	Weight  int    `yaml:"weight"`  // part of the requests, relative to the other weights, 0 to 1000000. At least one weight must be above 0; default 0
 }
 
-// Retry says when a request is sent again to another instance.
-type Retry struct {
-	Attempts int `yaml:"attempts"` // retries after the first try, 0 to 3; default 2
-	// reasons for a retry: `connect-failure`, `reset` (closed before a response), `timeout` (needs `perTryTimeout`), or a
-	// status from 400 to 511. A request that an instance may have received is repeated only for GET, HEAD, OPTIONS, PUT,
-	// DELETE and TRACE; default connect-failure, reset
-	On            []string      `yaml:"on"`
-	PerTryTimeout time.Duration `yaml:"perTryTimeout"` // longest wait for the response head of each try, at least 1ms; default none
-}
-
-// DefaultRetry is the policy of a route without `retry`. It never repeats a request that an instance may have started,
-// unless the method allows it.
-func DefaultRetry() Retry { return Retry{Attempts: 2, On: []string{"connect-failure", "reset"}} }
-
 // Service is a set of instances that are interchangeable for clients.
 type Service struct {
 	ID        string        `yaml:"id"`        // id of the service in Kafka, logs and commands, unique; required
@@ -410,6 +396,7 @@ type Service struct {
 	// share of healthy instances below which requests go to all instances that do not drain (panic), 0 to 1. 0: never, so
 	// that requests get 503 while no instance is healthy; default 0.5
 	PanicThreshold float64     `yaml:"panicThreshold"`
+	RetryBudget    RetryBudget `yaml:"retryBudget"` // limit of the retries of all routes to the service that are in flight on a proxy
 	Protocol       string      `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
 	TLS            *ServiceTLS `yaml:"tls"`         // encryption of connections to the instances; default none
 	Connections    Connections `yaml:"connections"` // connections to each instance
@@ -507,10 +494,7 @@ func (r *Route) fill(path string, given func(string) bool) {
 		r.Retry = &standard
 		return
 	}
-	orDefault(&r.Retry.Attempts, standard.Attempts, given(path+".retry.attempts"))
-	if !given(path + ".retry.on") {
-		r.Retry.On = standard.On
-	}
+	r.Retry.fill(path+".retry", given)
 }
 
 func (s *Service) fill(path string, given func(string) bool) {
@@ -520,6 +504,7 @@ func (s *Service) fill(path string, given func(string) bool) {
 	orDefault(&s.SlowStart, 10*time.Second, given(path+".slowStart"))
 	orDefault(&s.Spread, picker.DefaultSpread, given(path+".spread"))
 	s.Ejection.fill(path+".ejection", given)
+	s.RetryBudget.fill(path+".retryBudget", given)
 	orDefault(&s.PanicThreshold, picker.DefaultPanic, given(path+".panicThreshold"))
 	for j := range s.Instances {
 		orDefault(&s.Instances[j].Weight, 1, given(fmt.Sprintf("%s.instances[%d].weight", path, j)))

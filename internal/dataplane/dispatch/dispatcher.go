@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -15,7 +14,7 @@ import (
 type Signals interface {
 	// Broken reports that a connection to the instance was refused, reset or closed.
 	Broken(l *upstream.Live)
-	// Failing reports that the instance reached the consecutive failures that eject it.
+	// Failing reports that the instance reached the consecutive failures that eject it, or asked for no further requests.
 	Failing(l *upstream.Live)
 }
 
@@ -74,7 +73,7 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 		return x.reply(status, code, "")
 	}
 	share := route.choose(x.rand.Uint64)
-	x.service, x.traffic, x.leg, x.pages = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg), share.Pages
+	x.service, x.traffic, x.leg, x.pages, x.budget = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg), share.Pages, budgetOf(share)
 	x.service.Active.Add(1)
 	x.idempotent = Idempotent(h.Method())
 	x.sampled = x.rand.Uint64()>>11 < d.sample
@@ -89,13 +88,12 @@ func (d *Dispatcher) Settle(x *Exchange, o Outcome, now int64) Verdict {
 	x.status, x.failure = o.Status, o.Failure
 	x.headAt = now
 	a := &x.attempts[x.n-1]
-	a.Status, a.Failure, a.Sent, a.HeadNs = o.Status, o.Failure, o.Sent, now-a.At
-	live := x.ticket.Live()
+	a.Status, a.GRPC, a.Failure, a.Sent, a.HeadNs = o.Status, o.GRPC, o.Failure, o.Sent, now-a.At
 	if o.SentAt != 0 {
 		x.sentAt = o.SentAt
 		x.ticket.Sent(o.SentAt)
 	}
-	verdict := judge(o)
+	verdict := x.judge(o)
 	fails := x.ticket.Observe(verdict, now)
 	if verdict != upstream.Success && verdict != upstream.Abandoned {
 		x.notable = true
@@ -107,11 +105,16 @@ func (d *Dispatcher) Settle(x *Exchange, o Outcome, now int64) Verdict {
 	if again, v := d.again(x, o, now); again {
 		return v
 	}
-	if o.Failure == None {
-		return x.relay()
+	return x.finish()
+}
+
+// finish returns the verdict after the last try.
+func (x *Exchange) finish() Verdict {
+	if x.failure == None {
+		return x.relay() // also after a Pause: the front end still holds the response that a retry would have replaced
 	}
-	end := Blame(o.Failure, false)
-	return x.reply(end.Status, end.Code, end.text(live.Instance, o.Failure))
+	end := Blame(x.failure, false)
+	return x.reply(end.Status, end.Code, end.text(x.Instance(), x.failure))
 }
 
 // Fail reports that the exchange failed after Relay, while bodies were passed on.
@@ -242,74 +245,10 @@ func (x *Exchange) finishTry() {
 	}
 }
 
-// again decides whether to retry, and picks the instance for the retry.
-func (d *Dispatcher) again(x *Exchange, o Outcome, now int64) (bool, Verdict) {
-	r := &x.route.Retry
-	pool := x.attempts[x.n-1].Pool
-	if x.n > r.Attempts || x.n >= upstream.MaxTries || !o.Replayable || !r.wants(o) || pool.Panic {
-		return false, Verdict{}
-	}
-	if o.Sent && !x.idempotent {
-		return false, Verdict{}
-	}
-	if dl := x.deadline(); dl != 0 && now >= dl {
-		return false, Verdict{}
-	}
-	if !x.hasOther() {
-		return false, Verdict{}
-	}
-	if !guard.TakeRetry(&x.service.Active, &x.service.Retry) {
-		if x.traffic != nil {
-			x.traffic.Denied()
-		}
-		return false, Verdict{}
-	}
-	status, failure := x.status, x.failure
-	x.finishTry() // must run before the new try takes its place in the retry budget
-	x.retrying = true
-	v := d.pick(x, now)
-	if v.Action != Forward { // the last other instance left in the meantime
-		x.retrying = false
-		x.service.Retry.Add(-1)
-		x.status, x.failure, x.code = status, failure, ""
-		if failure == None {
-			// The front end still holds the response that the retry would have replaced.
-			return true, x.relay()
-		}
-		return false, Verdict{}
-	}
-	x.attempts[x.n-2].Retried = true
-	x.notable = true
-	return true, v
-}
-
-// hasOther reports whether a live instance remains that was not tried yet.
-func (x *Exchange) hasOther() bool {
-	p := x.service.Pool()
-	for _, i := range p.Live {
-		if !x.ask.WasTried(p.Members[i].Live) {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *Retry) wants(o Outcome) bool {
+func (x *Exchange) judge(o Outcome) upstream.Outcome {
 	switch {
-	case o.Failure == None:
-		return r.has(o.Status)
-	case o.Failure.connect(), o.Failure == Exhausted, o.Failure == InstanceFull: // another instance may have a kept connection, or room
-		return r.OnConnect
-	case o.Failure == Reset, o.Failure == EOF:
-		return r.OnReset || (r.OnConnect && !o.Sent)
-	case o.Failure == Timeout:
-		return r.OnTimeout
-	}
-	return false
-}
-
-func judge(o Outcome) upstream.Outcome {
-	switch {
+	case o.Failure == None && o.GRPC != 0 && x.leg.GRPCFailures.Has(o.GRPC):
+		return upstream.Failed
 	case o.Failure == Timeout:
 		return upstream.TimedOut
 	case o.Failure != None && Blame(o.Failure, false).Charged == Instance, o.Failure == None && o.Status >= 500:
@@ -360,6 +299,7 @@ func (x *Exchange) fill(now int64) {
 		r.Service = x.service.ID
 	}
 	if x.n > 0 {
+		r.Earlier = x.attempts[:x.n-1]
 		a := &x.attempts[x.n-1]
 		r.Instance, r.HeadNs = a.Pool.Members[a.Chosen].Instance, a.HeadNs
 		if r.Why == "" {
@@ -375,12 +315,13 @@ func (x *Exchange) count() {
 	}
 	x.traffic.Count(x.Shard, upstream.Ending{
 		Status: cmp.Or(x.Sent, x.status), DurationNs: x.record.DurationNs, BytesIn: x.BytesIn, BytesOut: x.BytesOut,
-		Retries: max(x.n-1, 0), Failure: uint8(x.failure), Tunnel: x.Tunnel,
+		Failure: uint8(x.failure), Tunnel: x.Tunnel,
 	})
 }
 
-// Each failure has a counter of upstream.Traffic.
+// Each failure and each reason of a retry has a counter of upstream.Traffic.
 var _ [upstream.FailureKinds - NumFailures]struct{}
+var _ [upstream.RetryKinds - NumRetryReasons]struct{}
 
 func (r *Route) choose(random func() uint64) *Share {
 	if len(r.Split) == 1 {

@@ -5,6 +5,10 @@
 //	for v.Action == Forward {
 //		... send to v.Live, read the response head, or fail
 //		v = d.Settle(x, outcome, now)   // observe; elsewhere, or finish
+//		for v.Action == Pause {
+//			... wait for v.Wait
+//			v = d.Resume(x, ended, now)
+//		}
 //	}
 //	... relay the response, or answer v.Status
 //	rec := d.End(x, now)                // exactly once

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -21,9 +22,10 @@ const (
 	Forward Action = iota // send the request to Verdict.Live
 	Relay                 // pass on the response whose head was reported to Settle
 	Reply                 // answer with Verdict.Status, without an instance
+	Pause                 // wait for Verdict.Wait, then call Resume. A response that was reported to Settle must be kept until Resume
 )
 
-// Verdict is the result of Begin and Settle.
+// Verdict is the result of Begin, Settle and Resume.
 type Verdict struct {
 	Action         Action
 	Live           *upstream.Live // Forward
@@ -34,6 +36,7 @@ type Verdict struct {
 	Timeout        time.Duration  // Forward: the route's timeout, which restarts when the rest of a streamed request has been sent; 0 none
 	Deadline       int64          // the time by which the request must be sent and, after that, the response must end; same clock as now; 0 none
 	StreamTimeout  time.Duration  // Relay: between two pieces of the response body; 0: the default, below 0: none
+	Wait           time.Duration  // Pause: before a retry, ends before Deadline
 	Status         int            // Reply
 	Code           string         // Reply: word for machines, see the Code constants
 	Text           string         // Reply: a sentence for people
@@ -101,11 +104,13 @@ func (f Failure) connect() bool {
 
 // Outcome is what a front end reports about one try.
 type Outcome struct {
-	Status     int     // of the final response head; 0: no head arrived
-	Failure    Failure // None if a head arrived
-	Sent       bool    // a write to the instance accepted at least one byte
-	Replayable bool    // no response byte reached the client and the whole request so far is still in the buffer
-	SentAt     int64   // when the last byte of a streamed request body was sent; 0: the request was sent in one piece
+	Status     int           // of the final response head; 0: no head arrived
+	Failure    Failure       // None if a head arrived
+	Sent       bool          // a write to the instance accepted at least one byte
+	Replayable bool          // no response byte reached the client and the whole request so far is still in the buffer
+	GRPC       int           // status of gRPC in the head of a response to a call of gRPC; 0: none, or OK
+	RetryAfter time.Duration // that a response with 429 or 503 asks for; 0: none
+	SentAt     int64         // when the last byte of a streamed request body was sent; 0: the request was sent in one piece
 }
 
 // Exchange is the state of one request. The connection that owns it reuses it. The front end sets the exported fields
@@ -137,7 +142,9 @@ type Exchange struct {
 	headAt     int64
 	sentAt     int64
 	idempotent bool
+	budget     guard.Budget
 	retrying   bool // the current try holds a place in the retry budget
+	retryWhy   RetryReason
 	sampled    bool
 	notable    bool // record the decision even if the request is not sampled
 	status     int
@@ -202,6 +209,7 @@ type Attempt struct {
 	At      int64
 	Trace   upstream.Trace
 	Status  int
+	GRPC    int // status of gRPC in the head of the response; 0: none, or OK
 	Failure Failure
 	Sent    bool
 	HeadNs  int64
@@ -214,7 +222,8 @@ type Record struct {
 	Why                      string // why the instance was chosen, or the Code of the reply
 	Status                   int    // as sent to the client; 0: no status was sent
 	Attempts                 int
-	DurationNs, HeadNs       int64 // whole exchange; last try until its response head
+	Earlier                  []Attempt // the tries before the last one
+	DurationNs, HeadNs       int64     // whole exchange; last try until its response head
 	Failure                  Failure
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
@@ -48,6 +49,7 @@ type Share struct {
 	Leg     *Leg              // how its instances are spoken to; nil: HTTP/1.1 with the defaults
 	Pages   action.Pages      // instead of the texts of the proxy's errors
 	Traffic *upstream.Traffic // counts the requests; nil: they are not counted
+	Budget  *guard.Budget     // of retries, the same for all shares of a service; nil: guard.DefaultBudget
 }
 
 // Leg says how a proxy speaks to the instances of a service, except for TLS. It is immutable.
@@ -77,28 +79,6 @@ func (s GRPCStatuses) Has(code int) bool {
 		code = 2
 	}
 	return s&(1<<code) != 0
-}
-
-// Retry is the route's retry policy. A retry always goes to another instance and stays within the service's retry
-// budget.
-type Retry struct {
-	Attempts      int           // retries: tries after the first
-	OnConnect     bool          // connection refused, timed out or failed
-	OnReset       bool          // reset or closed before a response head
-	OnTimeout     bool          // no head within PerTryTimeout
-	OnStatus      [8]uint64     // bit set of statuses 0..511
-	PerTryTimeout time.Duration // to the response head, 0 none
-}
-
-// Set adds a status to OnStatus. Statuses of 512 and above are never retried.
-func (r *Retry) Set(status int) {
-	if status >= 0 && status < 512 {
-		r.OnStatus[status/64] |= 1 << (status % 64)
-	}
-}
-
-func (r *Retry) has(status int) bool {
-	return status >= 0 && status < 512 && r.OnStatus[status/64]&(1<<(status%64)) != 0
 }
 
 // HashOn names the affinity key of ring_hash and maglev.

@@ -55,7 +55,8 @@ func (e Ejection) After(n int) float64 {
 }
 
 // eject ejects the members that the rules name, worst first, within the limit: first those with the most consecutive
-// failures, then those with the highest failure rate.
+// failures, then those with the highest failure rate, then those that asked for a rest. A rest is no failure, so it does
+// not make further ejections longer.
 func (e Ejection) eject(p *upstream.Pool, now int64, jitter func() float64) {
 	ejected, in := 0, 0
 	for i := range p.Members {
@@ -73,7 +74,11 @@ func (e Ejection) eject(p *upstream.Pool, now int64, jitter func() float64) {
 			m, cause = e.failingOften(p)
 		}
 		if m == nil {
-			return
+			if m = resting(p, now); m == nil {
+				return
+			}
+			m.Out, m.Since, m.Cause, m.Until = upstream.Ejected, now, "it answered 503 and asked for no requests for a time (Retry-After)", m.RestsUntil()
+			continue
 		}
 		m.Out, m.Since, m.Cause, m.WindowFrom = upstream.Ejected, now, cause, 0
 		m.Until = now + int64(e.After(m.Ejections)*(1+ejectJitter*jitter()))
@@ -112,6 +117,17 @@ func (e Ejection) failingOften(p *upstream.Pool) (worst *upstream.Member, cause 
 		}
 	}
 	return worst, cause
+}
+
+// resting returns the member in rotation with the longest rest, nil if there is none.
+func resting(p *upstream.Pool, now int64) (m *upstream.Member) {
+	until := now
+	for i := range p.Members {
+		if r := p.Members[i].RestsUntil(); p.Members[i].Out == upstream.In && r > until {
+			m, until = &p.Members[i], r
+		}
+	}
+	return m
 }
 
 // counted returns the requests of the current window of a member, and how many of them failed; 0 if Rate is off.

@@ -228,3 +228,24 @@ func TestEveryEjectionIsWithinItsRules(t *testing.T) {
 		}
 	})
 }
+
+// An instance that asked for a rest gets it within the limits of ejection, and later ejections are no longer for it.
+func TestARestIsAnEjectionThatDoesNotGrow(t *testing.T) {
+	r := newRun(3, func(*Spec) {})
+	for i, e := range r.spec.Entries {
+		e.Live.Rest(r.now+int64(10+i)*second, r.now)
+	}
+	r.after(time.Second)
+	m := r.pool.Members[2]
+	if r.out() != 1 || m.Out != upstream.Ejected || m.Until != r.spec.Entries[2].Live.RestsUntil() || m.Ejections != 0 || !strings.Contains(m.Cause, "Retry-After") {
+		t.Fatalf("%d are out, the one with the longest rest is %s until %d: %s", r.out(), m.Out, m.Until, m.Cause)
+	}
+	if r.after(20 * time.Second); r.out() != 0 {
+		t.Error("a rest that is over takes instances out")
+	}
+	r = newRun(3, func(s *Spec) { s.Ejection.MaxShare = 0 })
+	r.spec.Entries[0].Live.Rest(r.now+int64(time.Hour), r.now)
+	if r.after(time.Second); r.out() != 0 {
+		t.Error("a rest takes an instance out although no outcome may")
+	}
+}

@@ -251,7 +251,12 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	v := c.p.d.Begin(e.x, &e.req, c.now)
 	e.actions = e.x.Actions()
 	var u *upstreamConn
-	for v.Action == dispatch.Forward {
+	for v.Action == dispatch.Forward || v.Action == dispatch.Pause {
+		if v.Action == dispatch.Pause {
+			ended := c.pause(v)
+			v = c.p.d.Resume(e.x, ended, c.now)
+			continue
+		}
 		var o dispatch.Outcome
 		c.discard(e, u)
 		u, o = c.try(e, v)

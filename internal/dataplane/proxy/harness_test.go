@@ -91,6 +91,7 @@ type entry struct {
 	Service   string    `json:"service"`
 	Instance  string    `json:"instance"`
 	Attempts  int       `json:"attempts"`
+	Retried   []string  `json:"retried"`
 	Failure   string    `json:"failure"`
 	Why       string    `json:"why"`
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net/http"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
@@ -87,9 +89,24 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 			o.Failure = c.failure(e, err, cause)
 			o.SentAt = e.pump.sent()
 		} else {
-			o.Status = e.res.Status
+			c.noteHead(e, &o)
 		}
 		return u, o
+	}
+}
+
+// noteHead notes what the response head says to the dispatcher.
+func (c *conn) noteHead(e *exchange, o *dispatch.Outcome) {
+	o.Status = e.res.Status
+	switch {
+	case e.grpc:
+		if status := grpcStatusOf(e.res.Header("grpc-status")); status > 0 {
+			o.GRPC = status
+		}
+	case o.Status == http.StatusTooManyRequests, o.Status == http.StatusServiceUnavailable:
+		if v, ok := e.res.Header("retry-after"); ok {
+			o.RetryAfter = dispatch.ParseRetryAfter(v, time.Unix(0, c.p.cfg.Now()+c.p.wall.Load()))
+		}
 	}
 }
 

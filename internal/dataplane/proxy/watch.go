@@ -33,7 +33,9 @@ type watch struct {
 	at   atomic.Int64
 	wake atomic.Uint32
 	up   atomic.Pointer[upstreamConn] // the connection that wakeUpstream wakes
-	mu   sync.Mutex
+
+	timer atomic.Pointer[time.Timer] // that wakeUpstream ends; nil: none
+	mu    sync.Mutex
 }
 
 // arm starts a wait with the deadline at. Only the owner calls it, while the watch is disarmed.
@@ -73,6 +75,9 @@ func (c *conn) fire(w *watch, v, why int64) {
 	if wake&wakeUpstream != 0 {
 		if u := w.up.Load(); u != nil {
 			u.link.interrupt(true)
+		}
+		if t := w.timer.Load(); t != nil {
+			t.Reset(0)
 		}
 	}
 	if wake&wakeClient != 0 {

@@ -56,6 +56,7 @@ type Live struct {
 	lastHead  atomic.Int64 // when the last response head arrived
 	busySince atomic.Int64 // when InFlight last rose from 0 to 1
 	unheard   atomic.Int32 // picks since the last response head
+	rest      atomic.Int64 // until when it asked for no further requests
 	retired   atomic.Bool
 	trial     atomic.Bool // a request to the failing instance is under way
 }
@@ -82,6 +83,22 @@ func (l *Live) Retire() {
 
 // Retired reports whether the instance has left. Connections to it must then be closed instead of kept.
 func (l *Live) Retired() bool { return l.retired.Load() }
+
+// Rest notes that the instance asked for no requests until a time. A longer rest stays. Rest reports whether a rest began.
+func (l *Live) Rest(until, now int64) (began bool) {
+	for {
+		was := l.rest.Load()
+		if until <= was {
+			return false
+		}
+		if l.rest.CompareAndSwap(was, until) {
+			return was <= now
+		}
+	}
+}
+
+// RestsUntil returns until when the instance asked for no requests, 0 if it never did.
+func (l *Live) RestsUntil() int64 { return l.rest.Load() }
 
 // Silence returns how long requests have waited without any response head, in nanoseconds: now minus the later of the
 // last head and the moment the instance became busy. It is 0 while no request is in flight and while fewer than two

@@ -217,7 +217,7 @@ type section struct {
 // sections lists every family, in the order of docs/metrics.md.
 func sections() []section {
 	all := []section{
-		{"Routes", []*family{familyRouteRequests, familyRouteDuration, familyRouteIn, familyRouteOut, familyRouteRetries, familyRouteDenied, familyRouteFailures}},
+		{"Routes", []*family{familyRouteRequests, familyRouteDuration, familyRouteIn, familyRouteOut, familyRouteRetries, familyRouteDenied, familyRouteHedges, familyRouteFailures}},
 		{"Services", []*family{familyServiceRequests, familyServiceErrors, familyServiceInFlight, familyServiceInstances, familyServiceEjections, familyServicePanic, familyServiceProbes, familyServiceInsecure, familyServiceHidden}},
 		{"Instances", []*family{familyInstanceRequests, familyInstanceErrors, familyInstanceInFlight, familyInstanceIn, familyInstanceResponse}},
 		{"Clients", []*family{familyHeads, familyMalformed, familyConns, familyAccepted, familyRefused, familySessions, familyHeaders, familyFields, familyLoops, familyRedirects}},

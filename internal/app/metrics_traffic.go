@@ -25,7 +25,8 @@ var (
 	familyRouteIn       = counter("smartlb_route_request_bytes_total", "Bytes of request bodies and from clients in tunnels, counted at the end of the request.", "route", "service")
 	familyRouteOut      = counter("smartlb_route_response_bytes_total", "Bytes of response bodies and to clients in tunnels, counted at the end of the request.", "route", "service")
 	familyRouteRetries  = counter("smartlb_route_retries_total", "Tries after the first try of a request, by the reason.", "route", "service", "reason")
-	familyRouteDenied   = counter("smartlb_route_retries_denied_total", "Retries that the retry budget of the service did not allow.", "route", "service")
+	familyRouteDenied   = counter("smartlb_route_retries_denied_total", "Retries and hedges that the retry budget of the service did not allow.", "route", "service")
+	familyRouteHedges   = counter("smartlb_route_hedges_total", "Second tries of requests whose first try had not answered in time, by whether their response was used.", "route", "service", "result")
 	familyRouteFailures = counter("smartlb_route_failures_total", "Requests whose last try failed, by failure and by the party that is charged. A failure has no series before it occurs.", "route", "service", "failure", "charged")
 
 	familyServiceRequests  = counter("smartlb_service_requests_total", "Tries that were answered or failed, on all instances, also on those that left.", "service")
@@ -117,6 +118,9 @@ func (s series) route(t *upstream.Traffic, service string) {
 		s.count(familyRouteRetries, n.Retries[reason], t.Route, service, dispatch.RetryReason(reason).String())
 	}
 	s.count(familyRouteDenied, n.RetriesDenied, t.Route, service)
+	for result := range dispatch.NumHedgeResults {
+		s.count(familyRouteHedges, n.Hedges[result], t.Route, service, dispatch.HedgeResult(result).String())
+	}
 	for f, failures := range n.Failures {
 		if failures > 0 {
 			failure := dispatch.Failure(f)

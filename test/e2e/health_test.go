@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/smartlb/smartlb/internal/test/certtest"
 )
@@ -207,4 +208,79 @@ func TestRetriesFollowTheirKeys(t *testing.T) {
 		text, _ := os.ReadFile(log)
 		return strings.Contains(string(text), `"retried":["429"]`) && strings.Contains(string(text), `"retried":["599"]`) && strings.Contains(string(text), `"retried":["grpc-status 14"]`)
 	})
+}
+
+// A hedge answers for an instance that does not, for clients of HTTP/1.1 and HTTP/2 and instances of both.
+func TestHedgesAnswerForSilentInstances(t *testing.T) {
+	t.Parallel()
+	var silent atomic.Bool
+	instance := func(h http.HandlerFunc) string {
+		s := httptest.NewUnstartedServer(h)
+		s.Config.Protocols = new(http.Protocols)
+		s.Config.Protocols.SetHTTP1(true)
+		s.Config.Protocols.SetUnencryptedHTTP2(true)
+		s.Start()
+		t.Cleanup(s.Close)
+		return s.Listener.Addr().String()
+	}
+	ended := make(chan struct{}, 1000)
+	bad := instance(func(_ http.ResponseWriter, r *http.Request) {
+		if silent.Load() {
+			<-r.Context().Done()
+			ended <- struct{}{}
+		}
+	})
+	good := instance(func(http.ResponseWriter, *http.Request) {})
+	file := "listeners: [{name: web, address: '127.0.0.1:0'}]\nroutes:\n"
+	for _, id := range []string{"one", "two"} {
+		file += fmt.Sprintf("  - {name: %s, path: {prefix: /%s}, service: %s, hedge: {after: p95}}\n", id, id, id)
+	}
+	file += "services:\n"
+	for id, protocol := range map[string]string{"one": "http1", "two": "h2c"} {
+		file += fmt.Sprintf("  - {id: %s, protocol: %s, policy: round_robin, retryBudget: {min: 10}, instances: [{id: %s-bad, address: %q}, {id: %s-good, address: %q}]}\n", id, protocol, id, bad, id, good)
+	}
+	p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--admin", "127.0.0.1:0", "--data", t.TempDir(), "--config", mustWrite(t, file))
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
+		tr := &http.Transport{Protocols: new(http.Protocols)}
+		tr.Protocols.SetHTTP1(!http2)
+		tr.Protocols.SetUnencryptedHTTP2(http2)
+		t.Cleanup(tr.CloseIdleConnections)
+		for _, id := range []string{"one", "two"} {
+			get := func() {
+				t.Helper()
+				req, _ := http.NewRequest("GET", "http://"+p.Address("web")+"/"+id, nil)
+				client := http.Client{Transport: tr, Timeout: time.Minute}
+				res, err := client.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = res.Body.Close()
+				if res.StatusCode != 200 || res.Proto != name {
+					t.Fatalf("%s %s: got %d %s", name, id, res.StatusCode, res.Proto)
+				}
+			}
+			silent.Store(false)
+			for range 40 {
+				get()
+			}
+			silent.Store(true)
+			won := func() float64 {
+				return metric(t, p.Address("admin"), fmt.Sprintf(`smartlb_route_hedges_total{result="won",route=%q,service=%q}`, id, id))
+			}
+			before := won()
+			get()
+			get() // by turns, one of both begins at the silent instance; a lost hedge takes a turn too
+			get()
+			if won() == before {
+				t.Errorf("%s %s: no hedge won", name, id)
+			}
+			eventually(t, "the cancelled request ends at the instance", func() bool { return len(ended) > 0 })
+			<-ended
+		}
+	}
+	for _, id := range []string{"one", "two"} {
+		if n := metric(t, p.Address("admin"), fmt.Sprintf(`smartlb_instance_errors_total{instance_id="%s-bad",service=%q}`, id, id)); n != 0 {
+			t.Errorf("%s-bad is charged with %v errors", id, n)
+		}
+	}
 }

@@ -305,6 +305,9 @@ func (c *checker) route(path string, r Route, services, listeners map[string]str
 	if r.Retry != nil {
 		c.retry(path+".retry", *r.Retry)
 	}
+	if r.Hedge != nil {
+		c.hedge(path+".hedge", *r.Hedge, r)
+	}
 	if h, err := hashOn(r.HashOn); err != nil {
 		c.fail(path+".hashOn", "%v", err)
 	} else if h.Name != "" && !tokenPattern.MatchString(h.Name) {

@@ -132,6 +132,13 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 	if r.Retry != nil {
 		out.Retry = compileRetry(*r.Retry)
 	}
+	if r.Hedge != nil {
+		after, err := r.Hedge.delay()
+		if err != nil {
+			return nil, err
+		}
+		out.Hedge = &dispatch.Hedge{After: after}
+	}
 	return out, nil
 }
 

@@ -300,6 +300,7 @@ type Route struct {
 	// default by the type of the response
 	StreamTimeout *time.Duration `yaml:"streamTimeout"`
 	Retry         *Retry         `yaml:"retry"`  // when a request is sent again to another instance. All retries together stay within `services[].retryBudget`
+	Hedge         *Hedge         `yaml:"hedge"`  // send a request that an instance does not answer in time to a second instance too; default none
 	HashOn        string         `yaml:"hashOn"` // key of the policies ring_hash and maglev: `client` (its address), `path` or `header:NAME`. A request without that header uses the client. Only if a service of the route has one of these policies; default client
 	// changes of the request for the instance, after the route was chosen; default none
 	RequestHeaders HeaderEdits `yaml:"requestHeaders"`
@@ -488,6 +489,9 @@ func (t *Traffic) fill(given func(path string) bool) {
 func (r *Route) fill(path string, given func(string) bool) {
 	if r.Redirect != nil {
 		orDefault(&r.Redirect.Code, 302, given(path+".redirect.code"))
+	}
+	if r.Hedge != nil && r.Hedge.After == "" {
+		r.Hedge.After = hedgeP95
 	}
 	standard := DefaultRetry()
 	if r.Retry == nil {

@@ -50,6 +50,38 @@ func TestMistakesInRetries(t *testing.T) {
 	}
 }
 
+func TestMistakesInHedges(t *testing.T) {
+	const at = "routes[0].hedge"
+	for keys, want := range map[string]string{
+		`service: s, hedge: {after: p99}`:             at + `.after: "p99": want p95, or a duration from 1ms to 1m`,
+		`service: s, hedge: {after: 100us}`:           at + ".after: ",
+		`service: s, hedge: {after: 2m}`:              at + ".after: ",
+		`service: s, hedge: {after: -1s}`:             at + ".after: ",
+		`service: s, hedge: {after: 100}`:             at + ".after: ",
+		`service: s, hedge: p95`:                      at + ": want keys with values",
+		`service: s, methods: [POST, PUT], hedge: {}`: at + ": has no effect: the route takes none of GET, HEAD and OPTIONS",
+		`response: {status: 200}, hedge: {}`:          at + ": has no effect: a route with response asks no instance",
+	} {
+		if _, err := Parse(withRoute(keys)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s:\n got %v\nwant %s", keys, err, want)
+		}
+	}
+	for keys, want := range map[string]time.Duration{`hedge: {}`: 0, `hedge: {after: p95}`: 0, `hedge: {after: 250ms}`: 250 * time.Millisecond} {
+		d, err := Parse(withRoute("service: s, " + keys))
+		if err != nil {
+			t.Fatal(err)
+		}
+		route, err := compileRoute(d.Routes[0], upstream.NewService, map[string]destination{})
+		if err != nil || route.Hedge == nil || route.Hedge.After != want {
+			t.Errorf("%s: got %+v, %v", keys, route, err)
+		}
+	}
+	d, _ := Parse(withRoute("service: s"))
+	if route, err := compileRoute(d.Routes[0], upstream.NewService, map[string]destination{}); err != nil || route.Hedge != nil {
+		t.Errorf("a route without hedge: %+v, %v", route, err)
+	}
+}
+
 func TestRetriesAreCompiled(t *testing.T) {
 	d, err := Parse([]byte(`services: [{id: s, protocol: h2c, instances: [{id: i, address: 'h:1'}], retryBudget: {share: 0, min: 7}}]
 routes: [{name: r, service: s, retry: {attempts: 3, on: [5xx, "429", UNAVAILABLE, reset], backoff: {base: 50ms}}}, {name: other, path: {prefix: /o}, service: s, retry: {backoff: {base: 5s}}}]`))

@@ -76,6 +76,7 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	x.service, x.traffic, x.leg, x.pages, x.budget = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg), share.Pages, budgetOf(share)
 	x.service.Active.Add(1)
 	x.idempotent = Idempotent(h.Method())
+	x.measuring = route.Hedge != nil && hedges(h.Method())
 	x.sampled = x.rand.Uint64()>>11 < d.sample
 	if _, ok := x.service.Pool().Policy.(upstream.Hasher); ok {
 		x.ask.Hash = affinity(route.HashOn, x.Client, h)
@@ -88,16 +89,17 @@ func (d *Dispatcher) Settle(x *Exchange, o Outcome, now int64) Verdict {
 	x.status, x.failure = o.Status, o.Failure
 	x.headAt = now
 	a := &x.attempts[x.n-1]
-	a.Status, a.GRPC, a.Failure, a.Sent, a.HeadNs = o.Status, o.GRPC, o.Failure, o.Sent, now-a.At
+	a.note(o, now)
 	if o.SentAt != 0 {
 		x.sentAt = o.SentAt
 		x.ticket.Sent(o.SentAt)
 	}
 	verdict := x.judge(o)
+	x.measure(verdict, now)
 	fails := x.ticket.Observe(verdict, now)
 	if verdict != upstream.Success && verdict != upstream.Abandoned {
 		x.notable = true
-		d.signal(x, o.Failure, fails)
+		d.signal(a.Pool, &x.ticket, o.Failure, fails)
 	}
 	if o.Failure != None && Blame(o.Failure, false).Charged == Proxy {
 		x.notable = true
@@ -157,7 +159,7 @@ func (d *Dispatcher) brokeOff(x *Exchange, now int64) {
 	case Instance:
 		fails := x.ticket.Broken(now)
 		x.notable = true
-		d.signal(x, x.failure, fails)
+		d.signal(x.attempts[x.n-1].Pool, &x.ticket, x.failure, fails)
 	case Proxy:
 		x.notable = true
 	}
@@ -168,7 +170,7 @@ func (x *Exchange) reset(now int64) {
 	x.began, x.headAt, x.sentAt = now, 0, 0
 	x.n, x.status, x.code, x.failure = 0, 0, "", None
 	x.Sent, x.BytesIn, x.BytesOut, x.Tunnel = 0, 0, 0, false
-	x.retrying, x.sampled, x.notable = false, false, false
+	x.retrying, x.sampled, x.notable, x.measuring, x.hedged = false, false, false, false, false
 	x.ticket = upstream.Ticket{}
 	x.ask.NTried, x.ask.Hash = 0, 0
 	x.ask.Tried = [upstream.MaxTries]*upstream.Live{}
@@ -221,7 +223,7 @@ func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 	*a = Attempt{Pool: pool, Chosen: int32(x.ticket.Index()), At: now, Trace: x.ask.Trace}
 	return Verdict{
 		Action: Forward, Live: x.ticket.Live(), Deadline: x.deadline(),
-		ConnectTimeout: cmp.Or(x.leg.ConnectTimeout, d.cfg.ConnectTimeout), HeadTimeout: x.route.Retry.PerTryTimeout, Timeout: x.timeout(), Leg: x.leg, TLS: x.service.TLS(),
+		ConnectTimeout: cmp.Or(x.leg.ConnectTimeout, d.cfg.ConnectTimeout), HeadTimeout: x.route.Retry.PerTryTimeout, Hedge: x.hedgeAfter(), Timeout: x.timeout(), Leg: x.leg, TLS: x.service.TLS(),
 	}
 }
 
@@ -261,16 +263,16 @@ func (x *Exchange) judge(o Outcome) upstream.Outcome {
 	return upstream.Success
 }
 
-// signal tells the keeper about a failure of the instance of the latest try.
-func (d *Dispatcher) signal(x *Exchange, f Failure, fails uint32) {
+// signal tells the keeper about a failure of the instance of a ticket.
+func (d *Dispatcher) signal(p *upstream.Pool, t *upstream.Ticket, f Failure, fails uint32) {
 	if d.cfg.Signals == nil {
 		return
 	}
-	l := x.ticket.Live()
+	l := t.Live()
 	if f == ConnectRefused || f == ConnectTimeout || f == ConnectFailed || f == Reset || f == EOF {
 		d.cfg.Signals.Broken(l)
 	}
-	if fails > 0 && fails == x.attempts[x.n-1].Pool.EjectAfter {
+	if fails > 0 && fails == p.EjectAfter {
 		d.cfg.Signals.Failing(l)
 	}
 }
@@ -298,6 +300,9 @@ func (x *Exchange) fill(now int64) {
 	if x.service != nil {
 		r.Service = x.service.ID
 	}
+	if x.hedged {
+		r.Hedge = x.hedge.String()
+	}
 	if x.n > 0 {
 		r.Earlier = x.attempts[:x.n-1]
 		a := &x.attempts[x.n-1]
@@ -322,6 +327,7 @@ func (x *Exchange) count() {
 // Each failure and each reason of a retry has a counter of upstream.Traffic.
 var _ [upstream.FailureKinds - NumFailures]struct{}
 var _ [upstream.RetryKinds - NumRetryReasons]struct{}
+var _ [upstream.HedgeKinds - NumHedgeResults]struct{}
 
 func (r *Route) choose(random func() uint64) *Share {
 	if len(r.Split) == 1 {

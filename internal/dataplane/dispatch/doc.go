@@ -4,6 +4,7 @@
 //	v := d.Begin(x, head, now)          // route, guard, pick
 //	for v.Action == Forward {
 //		... send to v.Live, read the response head, or fail
+//		... if there is no head after v.Hedge: d.Hedge for a second try beside the first, then d.Drop for one of them
 //		v = d.Settle(x, outcome, now)   // observe; elsewhere, or finish
 //		for v.Action == Pause {
 //			... wait for v.Wait

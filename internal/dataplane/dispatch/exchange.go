@@ -32,6 +32,7 @@ type Verdict struct {
 	ConnectTimeout time.Duration  // Forward
 	Leg            *Leg           // Forward: how the instance is spoken to
 	TLS            *upstream.TLS  // Forward: of the connection to the instance; nil: none
+	Hedge          time.Duration  // Forward: call Dispatcher.Hedge if there is no response head after this time and the request has no body; 0: never
 	HeadTimeout    time.Duration  // Forward: from the start of the try to the final response head; 0 none
 	Timeout        time.Duration  // Forward: the route's timeout, which restarts when the rest of a streamed request has been sent; 0 none
 	Deadline       int64          // the time by which the request must be sent and, after that, the response must end; same clock as now; 0 none
@@ -86,13 +87,14 @@ const (
 	StreamIdle             // no bytes of the response body for the stream timeout
 	RouteTimeout           // the route's timeout ended while the response was passed on
 	Stopped                // the stop of the proxy cut the exchange
+	Cancelled              // another try of the request answered first
 	GRPCStatus             // the response ended with a gRPC status that counts as a failure of the instance
 	NumFailures    = int(iota)
 )
 
 var failureWords = [NumFailures]string{
 	"", "connect-refused", "connect-timeout", "connect-failed", "reset", "eof", "timeout", "bad-response",
-	"client-gone", "client-slow", "client-bad-body", "client-large-body", "instance-full", "proxy-exhausted", "stream-idle", "route-timeout", "proxy-stopping", "grpc-status",
+	"client-gone", "client-slow", "client-bad-body", "client-large-body", "instance-full", "proxy-exhausted", "stream-idle", "route-timeout", "proxy-stopping", "cancelled", "grpc-status",
 }
 
 func (f Failure) String() string { return failureWords[f] }
@@ -138,10 +140,14 @@ type Exchange struct {
 	pages      action.Pages
 	ask        upstream.Ask
 	ticket     upstream.Ticket
+	first      upstream.Ticket // of the first try, while a hedge is under way
 	began      int64
 	headAt     int64
 	sentAt     int64
 	idempotent bool
+	measuring  bool // the first try is under way, and the route hedges requests with this method
+	hedged     bool
+	hedge      HedgeResult
 	budget     guard.Budget
 	retrying   bool // the current try holds a place in the retry budget
 	retryWhy   RetryReason
@@ -214,6 +220,12 @@ type Attempt struct {
 	Sent    bool
 	HeadNs  int64
 	Retried bool // another try followed
+	Hedge   bool // sent while the first try was under way
+}
+
+// note notes how a try ended.
+func (a *Attempt) note(o Outcome, now int64) {
+	a.Status, a.GRPC, a.Failure, a.Sent, a.HeadNs = o.Status, o.GRPC, o.Failure, o.Sent, now-a.At
 }
 
 // Record summarizes a finished request. It is valid until the next Begin on the same exchange.
@@ -223,6 +235,7 @@ type Record struct {
 	Status                   int    // as sent to the client; 0: no status was sent
 	Attempts                 int
 	Earlier                  []Attempt // the tries before the last one
+	Hedge                    string    // result of a hedge: won or lost; empty: there was none
 	DurationNs, HeadNs       int64     // whole exchange; last try until its response head
 	Failure                  Failure
 }

@@ -25,6 +25,7 @@ type Route struct {
 	Timeout       time.Duration // for the whole exchange, 0 none
 	StreamTimeout time.Duration // between two pieces of a response body; 0: the proxy's default, below 0: none
 	Retry         Retry
+	Hedge         *Hedge // nil: none
 	HashOn        HashOn
 	Actions       *action.Actions   // nil: none
 	Traffic       *upstream.Traffic // counts the requests of a route that answers itself

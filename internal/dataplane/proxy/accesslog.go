@@ -145,6 +145,9 @@ func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string
 		b = append(b, `,"attempts":`...)
 		b = appendInt(b, int64(rec.Attempts))
 		b = appendEarlier(b, rec.Earlier)
+		if rec.Hedge != "" {
+			b = append(append(append(b, `,"hedge":"`...), rec.Hedge...), '"')
+		}
 		if rec.Failure != dispatch.None {
 			b = append(b, `,"failure":"`...)
 			b = append(b, rec.Failure.String()...)

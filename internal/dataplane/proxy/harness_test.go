@@ -92,6 +92,7 @@ type entry struct {
 	Instance  string    `json:"instance"`
 	Attempts  int       `json:"attempts"`
 	Retried   []string  `json:"retried"`
+	Hedge     string    `json:"hedge"`
 	Failure   string    `json:"failure"`
 	Why       string    `json:"why"`
 }

@@ -16,13 +16,20 @@ func (c *conn) pause(v dispatch.Verdict) dispatch.Failure {
 	c.since.Store(c.now)
 	c.watch.arm(never, wakeUpstream)
 	<-timer.C
+	cause := c.endTimer()
+	c.now = c.p.cfg.Now()
+	return cause
+}
+
+// endTimer ends a wait that the sweeper can end through the timer of the watch. It returns why the sweeper ended it, None if
+// it did not.
+func (c *conn) endTimer() dispatch.Failure {
 	cause := c.endWait()
 	c.watch.timer.Store(nil)
-	c.now = c.p.cfg.Now()
 	switch {
 	case c.cut.Load(), cause == firedCut:
 		return dispatch.Stopped
-	case cause == firedGone:
+	case cause != 0:
 		return c.gone()
 	}
 	return dispatch.None

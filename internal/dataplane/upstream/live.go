@@ -148,20 +148,24 @@ const (
 	TimedOut                  // no response head in time: a failure that also counts as a latency
 	Overloaded                // 429: an error, but no step towards ejection
 	Abandoned                 // the client left first: no information about the instance
+	Overtaken                 // another instance answered first: the time so far counts as a latency, and nothing else
 )
 
 // observe returns the number of consecutive failures, including this failure. Each of several concurrent failures gets
 // its own number.
 func (l *Live) observe(o Outcome, started, now int64) (fails uint32) {
-	if o == Abandoned {
+	switch o {
+	case Abandoned:
+		return l.Fails.Load()
+	case Overtaken: // without this an instance whose requests are overtaken would look as fast as before
+		l.latency(max(now-started, 1), now)
 		return l.Fails.Load()
 	}
 	l.Requests.Add(1)
 	switch o {
 	case Success, TimedOut:
 		took := max(now-started, 1)
-		l.Latency.Observe(float64(took), now, LatencyTau, LatencyFloor)
-		l.Peak.Peak(float64(took), now, PeakTau)
+		l.latency(took, now)
 		l.Hist[HistBucket(took)].Add(1)
 		l.HistSum.Add(uint64(took))
 	}
@@ -179,6 +183,11 @@ func (l *Live) observe(o Outcome, started, now int64) (fails uint32) {
 		l.unheard.Store(0)
 	}
 	return fails
+}
+
+func (l *Live) latency(took, now int64) {
+	l.Latency.Observe(float64(took), now, LatencyTau, LatencyFloor)
+	l.Peak.Peak(float64(took), now, PeakTau)
 }
 
 // fail counts a failure. before are consecutive failures before the request, which its head has reset.

@@ -131,7 +131,8 @@ type Sequencer interface{ WantsSeq() }
 type Service struct {
 	ID     string
 	Active atomic.Int64 // requests between Begin and End
-	Retry  atomic.Int64 // of those: retries in flight
+	Retry  atomic.Int64 // of those: retries and hedges in flight
+	Slow   SlowAfter    // of requests on routes that hedge
 	pool   atomic.Pointer[Pool]
 	seq    atomic.Uint64
 	tls    atomic.Pointer[TLS]

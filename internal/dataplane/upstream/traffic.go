@@ -16,6 +16,7 @@ type Traffic struct {
 	shards  []trafficShard
 	denied  atomic.Uint64
 	retried [RetryKinds]atomic.Uint64
+	hedged  [HedgeKinds]atomic.Uint64
 	failed  [FailureKinds]atomic.Uint64
 }
 
@@ -33,6 +34,9 @@ const FailureKinds = 32
 
 // RetryKinds limits the reasons of retries that a Traffic distinguishes. The caller numbers them.
 const RetryKinds = 8
+
+// HedgeKinds is the number of results of hedges that a Traffic distinguishes. The caller numbers them.
+const HedgeKinds = 2
 
 // StatusClassName returns the name of a class of statuses: 2xx, or none.
 func StatusClassName(class int) string {
@@ -79,6 +83,9 @@ func (t *Traffic) Count(shard int, e Ending) {
 // Retried counts a retry and its reason, below RetryKinds.
 func (t *Traffic) Retried(reason uint8) { t.retried[reason].Add(1) }
 
+// Hedged counts a hedge and its result, below HedgeKinds.
+func (t *Traffic) Hedged(result uint8) { t.hedged[result].Add(1) }
+
 // Denied counts a retry that the retry budget did not allow.
 func (t *Traffic) Denied() { t.denied.Add(1) }
 
@@ -87,6 +94,7 @@ type Totals struct {
 	Requests          [StatusClasses]uint64
 	BytesIn, BytesOut uint64
 	Retries           [RetryKinds]uint64
+	Hedges            [HedgeKinds]uint64
 	RetriesDenied     uint64
 	Failures          [FailureKinds]uint64
 }
@@ -101,6 +109,9 @@ func (t *Traffic) Load() Totals {
 		}
 		out.BytesIn += s.bytesIn.Load()
 		out.BytesOut += s.bytesOut.Load()
+	}
+	for r := range t.hedged {
+		out.Hedges[r] = t.hedged[r].Load()
 	}
 	for r := range t.retried {
 		out.Retries[r] = t.retried[r].Load()

@@ -193,9 +193,12 @@ func (c *checker) checkRequest(path string, h HealthCheck) {
 	c.checkBody(path+".body", h)
 }
 
+// maxBodyProgram limits the steps of an expression for bodies: a check may take one for each byte and step, about .3 s.
+const maxBodyProgram = 1000
+
 func (c *checker) checkBody(path string, h HealthCheck) {
 	b := h.Body
-	ok := c.regex(path+".regex", b.Regex)
+	ok := c.regexWithin(path+".regex", b.Regex, maxBodyProgram)
 	switch {
 	case b.Contains != "" && b.Regex != "":
 		c.fail(path, "want one of contains, regex, not both")

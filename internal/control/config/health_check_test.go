@@ -47,6 +47,7 @@ func TestMistakesInHealthChecks(t *testing.T) {
 		`body: {contains: a, regex: b}`:                       at + ".body: want one of contains, regex, not both",
 		`body: {regex: "("}`:                                  at + ".body.regex: ",
 		`body: {regex: "((a{1000}){1000})"}`:                  at + ".body.regex: ",
+		`body: {regex: "(ab?c?){300}"}`:                       at + ".body.regex: repetitions make a program of more than 1000 steps of it",
 		`body: {contains: ` + strings.Repeat("x", 4097) + `}`: at + ".body.contains: longer than 4096 bytes",
 		`method: HEAD, body: {contains: a}`:                   at + ".body: a response to HEAD has no body",
 		`body: ok`:                                            at + ".body: want keys with values",

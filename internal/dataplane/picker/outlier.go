@@ -135,7 +135,8 @@ func (e Ejection) counted(m *upstream.Member) (requests, failed uint64) {
 	if e.Rate <= 0 || m.WindowFrom == 0 {
 		return 0, 0
 	}
-	return m.Requests.Load() - m.WindowRequests, m.Failed.Load() - m.WindowFailed
+	requests = m.Requests.Load() - m.WindowRequests
+	return requests, min(m.Failed.Load()-m.WindowFailed, requests) // a body may break in a later window than its head
 }
 
 // window begins a new window of a member whose window is over, or that is not in rotation: what happened before its return

@@ -211,7 +211,11 @@ func (d *dataPlane) changed(c keeper.Change) {
 // probed passes the result of a probe first to routing, then to pages, then to Kafka.
 func (d *dataPlane) probed(r probe.Result) {
 	d.keeper.ObserveProbe(r)
-	d.trend.Probed(r.Service, r.Instance, trend.Probe{At: r.At, Took: r.Took, OK: r.OK, Event: r.Event, Status: r.StatusCode, Detail: r.Body})
+	detail := r.Body
+	if r.Reason != "" {
+		detail = r.Reason + ": " + detail
+	}
+	d.trend.Probed(r.Service, r.Instance, trend.Probe{At: r.At, Took: r.Took, OK: r.OK, Event: r.Event, Status: r.StatusCode, Detail: detail})
 	if d.reporter != nil {
 		d.reporter.Probed(r)
 	}

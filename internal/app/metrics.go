@@ -218,7 +218,7 @@ type section struct {
 // sections lists every family, in the order of docs/metrics.md.
 func sections() []section {
 	all := []section{
-		{"Routes", []*family{familyRouteRequests, familyRouteDuration, familyRouteIn, familyRouteOut, familyRouteRetries, familyRouteDenied, familyRouteFailures}},
+		{"Routes", []*family{familyRouteRequests, familyRouteDuration, familyRouteIn, familyRouteOut, familyRouteRetries, familyRouteDenied, familyRouteHedges, familyRouteFailures}},
 		{"Rate limits", []*family{familyLimited, familyLimitKeys, familyLimitEvicted, familyLimitShare, familyLimitShared}},
 		{"Services", []*family{familyServiceRequests, familyServiceErrors, familyServiceInFlight, familyServiceInstances, familyServiceEjections, familyServicePanic, familyServiceProbes, familyServiceInsecure, familyServiceSessions, familyServiceWaiting, familyServiceQueued, familyServiceRefused, familyServiceHidden}},
 		{"Instances", []*family{familyInstanceRequests, familyInstanceErrors, familyInstanceInFlight, familyInstanceIn, familyInstanceResponse}},

@@ -303,7 +303,8 @@ type Route struct {
 	// there is no limit for gRPC and for responses of the type text/event-stream, which are silent while nothing happens;
 	// default by the type of the response
 	StreamTimeout *time.Duration `yaml:"streamTimeout"`
-	Retry         *Retry         `yaml:"retry"`  // when a request is sent again to another instance. All retries together are limited to 20 % of the requests in flight of the service, plus 3
+	Retry         *Retry         `yaml:"retry"`  // when a request is sent again to another instance. All retries together stay within `services[].retryBudget`
+	Hedge         *Hedge         `yaml:"hedge"`  // send a request that an instance does not answer in time to a second instance too; default none
 	HashOn        string         `yaml:"hashOn"` // key of the policies ring_hash and maglev: `client` (its address), `path`, `header:NAME`, `cookie:NAME` or `query:NAME`. A request without that header, cookie or parameter uses the client. Only if a service of the route has one of these policies; default client
 	// which requests wait longer in the queue of `services[].concurrency`: `normal`, `low`, or `header:NAME` for low priority
 	// of the requests whose header NAME is `low`. In a full queue, requests of normal priority take the places of those of
@@ -410,20 +411,6 @@ type Split struct {
 	Weight  int    `yaml:"weight"`  // part of the requests, relative to the other weights, 0 to 1000000. At least one weight must be above 0; default 0
 }
 
-// Retry says when a request is sent again to another instance.
-type Retry struct {
-	Attempts int `yaml:"attempts"` // retries after the first try, 0 to 3; default 2
-	// reasons for a retry: `connect-failure`, `reset` (closed before a response), `timeout` (needs `perTryTimeout`), or a
-	// status from 400 to 511. A request that an instance may have received is repeated only for GET, HEAD, OPTIONS, PUT,
-	// DELETE and TRACE; default connect-failure, reset
-	On            []string      `yaml:"on"`
-	PerTryTimeout time.Duration `yaml:"perTryTimeout"` // longest wait for the response head of each try, at least 1ms; default none
-}
-
-// DefaultRetry is the policy of a route without `retry`. It never repeats a request that an instance may have started,
-// unless the method allows it.
-func DefaultRetry() Retry { return Retry{Attempts: 2, On: []string{"connect-failure", "reset"}} }
-
 // Service is a set of instances that are interchangeable for clients.
 type Service struct {
 	ID        string        `yaml:"id"`        // id of the service in Kafka, logs and commands, unique; required
@@ -440,9 +427,14 @@ type Service struct {
 	Concurrency        *Concurrency        `yaml:"concurrency"` // limits of requests in flight from one node, and their queue; default no limits
 	Instances          []Instance          `yaml:"instances"`   // processes of the service; required
 	HealthCheck        *HealthCheck        `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
-	Protocol           string              `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
-	TLS                *ServiceTLS         `yaml:"tls"`         // encryption of connections to the instances; default none
-	Connections        Connections         `yaml:"connections"` // connections to each instance
+	Ejection           Ejection            `yaml:"ejection"`    // when failed requests take an instance out of rotation, and for how long
+	// share of healthy instances below which requests go to all instances that do not drain (panic), 0 to 1. 0: never, so
+	// that requests get 503 while no instance is healthy; default 0.5
+	PanicThreshold float64     `yaml:"panicThreshold"`
+	RetryBudget    RetryBudget `yaml:"retryBudget"` // limit of the retries of all routes to the service that are in flight on a proxy
+	Protocol       string      `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
+	TLS            *ServiceTLS `yaml:"tls"`         // encryption of connections to the instances; default none
+	Connections    Connections `yaml:"connections"` // connections to each instance
 	// one of `v1`, `v2`: each connection to an instance begins with a PROXY header of this version, which names the client.
 	// Such a connection serves the requests of one client connection only. Health checks send a header without addresses.
 	// Only with `protocol: http1`; default no header
@@ -504,19 +496,6 @@ type Instance struct {
 	Tags    map[string]string `yaml:"tags"`    // texts that explanations, reports and the console show; default none
 }
 
-// HealthCheck is the active probe of a service's instances.
-type HealthCheck struct {
-	Type               string        `yaml:"type"`               // one of `http`, `tcp` (connect only), `grpc` (grpc.health.v1, with `protocol: h2c` or `h2`); default http
-	Path               string        `yaml:"path"`               // path of an http check; default /health
-	Service            string        `yaml:"service"`            // name of the gRPC service that a grpc check asks for; default the server as a whole
-	Host               string        `yaml:"host"`               // Host header of an http check; default the instance's address, localhost for a Unix socket
-	Interval           time.Duration `yaml:"interval"`           // time between two checks of an instance, at least 100ms; default 2s
-	Timeout            time.Duration `yaml:"timeout"`            // longest time of a check, more than 0s, at most the interval. With an interval below 1s the default is the interval; default 1s
-	HealthyThreshold   int           `yaml:"healthyThreshold"`   // successful checks in a row that make an instance healthy, 1 to 100; default 2
-	UnhealthyThreshold int           `yaml:"unhealthyThreshold"` // failed checks in a row that make an instance unhealthy, 1 to 100; default 3
-	Statuses           []int         `yaml:"statuses"`           // statuses of a successful http check, each 200 to 599; default 200 to 299
-}
-
 // DefaultAdmin is the default address of the admin API.
 const DefaultAdmin = "127.0.0.1:8081"
 
@@ -548,15 +527,15 @@ func (r *Route) fill(path string, given func(string) bool) {
 	}
 	r.fillAccess(path, given)
 	fillLimits(path, r.RateLimits, given)
+	if r.Hedge != nil && r.Hedge.After == "" {
+		r.Hedge.After = hedgeP95
+	}
 	standard := DefaultRetry()
 	if r.Retry == nil {
 		r.Retry = &standard
 		return
 	}
-	orDefault(&r.Retry.Attempts, standard.Attempts, given(path+".retry.attempts"))
-	if !given(path + ".retry.on") {
-		r.Retry.On = standard.On
-	}
+	r.Retry.fill(path+".retry", given)
 }
 
 func (s *Service) fill(path string, given func(string) bool) {
@@ -566,6 +545,9 @@ func (s *Service) fill(path string, given func(string) bool) {
 	orDefault(&s.SlowStart, 10*time.Second, given(path+".slowStart"))
 	orDefault(&s.Spread, picker.DefaultSpread, given(path+".spread"))
 	fillLimits(path, s.RateLimits, given)
+	s.Ejection.fill(path+".ejection", given)
+	s.RetryBudget.fill(path+".retryBudget", given)
+	orDefault(&s.PanicThreshold, picker.DefaultPanic, given(path+".panicThreshold"))
 	for j := range s.Instances {
 		orDefault(&s.Instances[j].Weight, 1, given(fmt.Sprintf("%s.instances[%d].weight", path, j)))
 	}
@@ -575,19 +557,6 @@ func (s *Service) fill(path string, given func(string) bool) {
 	if s.HealthCheck != nil {
 		s.HealthCheck.fill(path+".healthCheck", given)
 	}
-}
-
-func (h *HealthCheck) fill(path string, given func(string) bool) {
-	if h.Type == "" {
-		h.Type = "http"
-	}
-	if h.Type == "http" && h.Path == "" {
-		h.Path = "/health"
-	}
-	orDefault(&h.Interval, 2*time.Second, given(path+".interval"))
-	orDefault(&h.Timeout, min(time.Second, h.Interval), given(path+".timeout"))
-	orDefault(&h.HealthyThreshold, 2, given(path+".healthyThreshold"))
-	orDefault(&h.UnhealthyThreshold, 3, given(path+".unhealthyThreshold"))
 }
 
 // orDefault sets *v to standard if the document does not set it.

@@ -152,6 +152,10 @@ func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string
 			b = append(b, `,"queue_ms":`...)
 			b = strconv.AppendFloat(b, float64(rec.QueueNs/1000)/1000, 'f', 3, 64)
 		}
+		b = appendEarlier(b, rec.Earlier)
+		if rec.Hedge != "" {
+			b = append(append(append(b, `,"hedge":"`...), rec.Hedge...), '"')
+		}
 		if rec.Failure != dispatch.None {
 			b = append(b, `,"failure":"`...)
 			b = append(b, rec.Failure.String()...)
@@ -165,6 +169,30 @@ func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string
 	b = append(b, "}\n"...)
 	e.line = b
 	c.p.log.add(c.shard, b)
+}
+
+// appendEarlier appends why each try but the last one was not enough: its failure, or its status.
+func appendEarlier(b []byte, tries []dispatch.Attempt) []byte {
+	if len(tries) == 0 {
+		return b
+	}
+	b = append(b, `,"retried":[`...)
+	for i := range tries {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		switch t := &tries[i]; {
+		case t.GRPC != 0:
+			b = appendInt(append(b, "grpc-status "...), int64(t.GRPC))
+		case t.Failure != dispatch.None:
+			b = append(b, t.Failure.String()...)
+		default:
+			b = appendInt(b, int64(t.Status))
+		}
+		b = append(b, '"')
+	}
+	return append(b, ']')
 }
 
 // protocol returns the protocol of a request as in the access log, "" if the request was not understood so far.

@@ -1337,7 +1337,7 @@ export interface components {
             id: string;
             /** @enum {unknown} */
             policy: "adaptive" | "round_robin" | "least_request" | "random" | "peak_ewma" | "ring_hash" | "maglev";
-            /** @description Fewer than half of the instances are healthy */
+            /** @description The share of healthy instances is below panicThreshold */
             panic: boolean;
             healthCheck?: string;
             /** @description The certificates of the instances are not verified; absent: false */

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/jwt"
 	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
@@ -60,6 +61,14 @@ func (d *Dispatcher) Table() *Table { return d.table.Load() }
 func (d *Dispatcher) Limits() map[ratelimit.ID]*ratelimit.Limit {
 	if t := d.table.Load(); t != nil {
 		return t.Limits
+	}
+	return nil
+}
+
+// KeySets returns the sets of the current routing whose keys are fetched.
+func (d *Dispatcher) KeySets() []*jwt.KeySet {
+	if t := d.table.Load(); t != nil {
+		return t.KeySets
 	}
 	return nil
 }
@@ -194,7 +203,7 @@ func (x *Exchange) reset(now int64) {
 	x.Sent, x.BytesIn, x.BytesOut, x.Tunnel = 0, 0, 0, false
 	x.retrying, x.sampled, x.notable, x.measuring, x.hedged = false, false, false, false, false
 	x.inside, x.active, x.admitted = false, false, 0
-	x.user = ""
+	x.user, x.claims, x.challenge, x.refusal = "", nil, nil, ""
 	x.ticket = upstream.Ticket{}
 	x.ask.NTried, x.ask.Hash = 0, 0
 	x.ask.Tried = [upstream.MaxTries]*upstream.Live{}

@@ -66,7 +66,7 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 		if len(route.Split) == 0 {
 			route.Limits = own
 		}
-		if len(route.Split) == 0 || r.Access != nil || r.BasicAuth != nil || r.JWT != nil || r.CORS != nil {
+		if len(route.Split) == 0 || r.Access != nil || r.BasicAuth != nil || r.JWT != nil || r.Fault != nil || r.CORS != nil {
 			route.Traffic = resolve("").Traffic(r.Name)
 		}
 		rules = append(rules, rule(r, route))

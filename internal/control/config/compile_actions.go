@@ -47,6 +47,7 @@ func compileActions(r Route, local Local, budget *int, tokens *nextJWT) (_ *acti
 			return nil, fmt.Errorf("response: %w", err)
 		}
 	}
+	out.Fault = compileFault(r.Fault)
 	if out.Empty() {
 		return nil, nil
 	}

@@ -321,6 +321,7 @@ type Route struct {
 	Rewrite         *Rewrite    `yaml:"rewrite"`   // host and path for the instance. Routing, the access log and X-Forwarded-Host keep those of the client; default none
 	Redirect        *Redirect   `yaml:"redirect"`  // answer with another URL, instead of asking an instance; default none
 	Response        *Response   `yaml:"response"`  // answer with a fixed response, instead of asking an instance; default none
+	Fault           *Fault      `yaml:"fault"`     // errors and delays for tests; default none
 	// limits of the requests of the route, at most 8. They count before those of the service, see docs/routes.md; default none
 	RateLimits []RateLimit `yaml:"rateLimits"`
 }

@@ -12,6 +12,7 @@ import (
 var answerText = map[string]string{
 	CodeDenied:       "the route does not admit this address",
 	CodeUnauthorized: "the route needs a name and a password",
+	CodeFault:        "the route injects faults for tests",
 	CodeLoginBusy:    "too many passwords are being checked: try again",
 }
 

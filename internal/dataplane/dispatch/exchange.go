@@ -73,6 +73,7 @@ const (
 	CodePreflight       = "cors-preflight" // the route answers a preflight
 	CodeDenied          = "access-denied"  // the route does not admit the client's address
 	CodeUnauthorized    = "unauthorized"   // no password or token, or a wrong one
+	CodeFault           = "fault-injected" // the route injects faults for tests
 	CodeLoginBusy       = "login-busy"     // too many passwords are being compared
 )
 
@@ -156,6 +157,10 @@ type Exchange struct {
 	claims     []string         // of the token
 	challenge  *action.Headers  // of a 401
 	refusal    string           // sentence about a refused token; empty: there is none
+	priority   guard.Priority   // at the gate of the service
+	fault      int              // status with which the request is aborted after its delay; 0: it is not
+	delaying   bool             // a delay of the route's faults is under way
+	delayed    int64            // when that delay ended; 0: there was none
 	waiter     *guard.Waiter    // nil: this exchange never met a limit
 	inside     bool             // it has a place at the gate of the service
 	active     bool             // it is one of the service's active requests

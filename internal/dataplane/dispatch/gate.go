@@ -6,7 +6,7 @@ import (
 )
 
 // enter lets a request in at the gate of its service.
-func (d *Dispatcher) enter(x *Exchange, h Head, now int64) Verdict {
+func (d *Dispatcher) enter(x *Exchange, now int64) Verdict {
 	gate := &x.service.Gate
 	if !gate.Limited() {
 		return d.start(x, now)
@@ -14,7 +14,7 @@ func (d *Dispatcher) enter(x *Exchange, h Head, now int64) Verdict {
 	if x.waiter == nil {
 		x.waiter = guard.NewWaiter()
 	}
-	switch gate.Enter(x.waiter, x.route.Priority.of(h)) {
+	switch gate.Enter(x.waiter, x.priority) {
 	case guard.Inside:
 		x.inside = true
 		return d.start(x, now)
@@ -34,7 +34,7 @@ func (d *Dispatcher) start(x *Exchange, now int64) Verdict {
 
 // queued returns the verdict that waits for a place. The time of the route begins later; the client's does not.
 func (x *Exchange) queued() Verdict {
-	until := x.began + int64(x.leg.QueueTimeout)
+	until := max(x.began, x.delayed) + int64(x.leg.QueueTimeout)
 	if x.Timeout > 0 {
 		until = min(until, x.began+int64(x.Timeout))
 	}

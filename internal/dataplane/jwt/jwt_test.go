@@ -358,8 +358,8 @@ func TestKeysAreFetchedAndKept(t *testing.T) {
 		},
 		"html":       func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
 		"empty":      func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[]}`)) },
-		"leads away": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://issuer.example/", 302) },
-		"circle":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", 302) },
+		"leads away": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://issuer.example/", http.StatusFound) },
+		"circle":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) },
 		"cut":        func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		i.serve(bad)

@@ -62,7 +62,7 @@ type Reason uint8
 const (
 	Good        Reason = iota
 	Missing            // the request has no token
-	Malformed          // not a signed token of at most 8 KiB, or without the claim exp
+	Malformed          // not a signed token of at most 8 KiB, without the claim exp, or not the only one
 	Algorithm          // an algorithm that is not allowed
 	NoKeys             // the keys of the issuer were never fetched
 	UnknownKey         // no key of the issuer fits
@@ -93,11 +93,36 @@ type Head interface {
 // Check returns what the token of a request says, and why it is refused. A good token that was seen before costs a hash,
 // another one a signature check of some 100 µs. It does not wait for the issuer.
 func (v *Verifier) Check(h Head) (*Identity, Reason) {
-	id, r := v.check(v.token(h))
+	id, r := (*Identity)(nil), Malformed
+	if !v.repeated(h) {
+		id, r = v.check(v.token(h))
+	}
 	if r != Good {
 		v.Refused[r].Add(1)
 	}
 	return id, r
+}
+
+// lines is a Head that can have several fields with one name.
+type lines interface {
+	Len() int
+	Field(i int) (name, value []byte, kind h1.Kind)
+}
+
+// repeated reports whether the head has several fields that could have the token. An instance could read another one than the
+// one that was verified.
+func (v *Verifier) repeated(h Head) bool {
+	all, ok := h.(lines)
+	if !ok || v.Header == "" {
+		return false
+	}
+	n := 0
+	for i := range all.Len() {
+		if name, _, _ := all.Field(i); h1.EqualFold(name, v.Header) {
+			n++
+		}
+	}
+	return n > 1
 }
 
 func (v *Verifier) token(h Head) []byte {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,21 @@ func TestARouteNeedsAToken(t *testing.T) {
 		seen := res.Header.Get("X-Seen")
 		if res.StatusCode != 200 || body != "body" || !strings.Contains(seen, "X-User:[ann]") || strings.Contains(seen, "root") || strings.Contains(seen, "Role") || strings.Contains(seen, "Bad") || strings.Contains(seen, "Evil") {
 			t.Errorf("%s: got %d %s %s", protocol, res.StatusCode, body, seen)
+		}
+	}
+	for protocol, open := range b.clientsOf("/") { // an instance could read the token that was not verified
+		client, url := open()
+		req, _ := http.NewRequest("GET", url, nil)
+		for range 2 {
+			_, value, _ := strings.Cut(token(time.Hour), ": ")
+			req.Header.Add("Authorization", value)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body := readAll(t, res.Body); res.StatusCode != 401 {
+			t.Errorf("%s: two tokens: got %d %s", protocol, res.StatusCode, body)
 		}
 	}
 	client, url := b.h2Client("/shop.Catalog/List")

@@ -1,6 +1,8 @@
 package grouping
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"strconv"
@@ -129,8 +131,16 @@ func keyOf(a event.Alert, by []string) (string, map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		parts = append(parts, name+"="+strconv.Quote(labels[name]))
 	}
-	return "{}:{" + strings.Join(parts, ", ") + "}", labels
+	key := "{}:{" + strings.Join(parts, ", ") + "}"
+	if len(key) > maxKey {
+		sum := sha256.Sum256([]byte(key))
+		key = "{}:{" + hex.EncodeToString(sum[:]) + "}"
+	}
+	return key, labels
 }
+
+// maxKey limits the key of a group, in bytes. A longer key becomes its hash.
+const maxKey = 512
 
 // order sorts the alerts of a message.
 func order(alerts []event.Alert) {

@@ -24,6 +24,7 @@ const GroupID = "smartlb-notifier"
 const (
 	silencesWait = 15 * time.Second       // limit for reading the silences. Then alerts are sent without regard to silences
 	idle         = 500 * time.Millisecond // longest time between two looks at the state to commit
+	rejoinWait   = 15 * time.Second       // how long Kafka must be reachable before a sender without a partition ends
 )
 
 // Config configures a Notifier.
@@ -47,6 +48,7 @@ type Notifier struct {
 	mu       sync.Mutex // guards the fields below
 	silences []configlog.Silence
 	since    time.Time // when this node became the sender; zero: it is not
+	orphaned bool      // the membership in the group ended without notice, and this node continues to send
 }
 
 // New reads the TLS files of the receivers. It neither dials nor starts goroutines.
@@ -91,6 +93,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 	for _, w := range n.workers {
 		all.Go(func() { w.run(working) })
 	}
+	all.Go(func() { n.watchOrphan(working) })
 	if !n.awaitSilences(ctx) {
 		return nil
 	}
@@ -138,7 +141,51 @@ func (n *Notifier) currentSilences() []configlog.Silence {
 func (n *Notifier) setSender(since time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.since = since
+	n.since, n.orphaned = since, false
+}
+
+// orphan makes this node continue to send after its membership ended without notice. Usually Kafka is unreachable then:
+// no other node can take over, and an Alertmanager would resolve every alert that no node sends again.
+func (n *Notifier) orphan() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.orphaned = !n.since.IsZero()
+}
+
+// watchOrphan ends sending if Kafka is reachable and this node did not get the partition back: another node has it.
+func (n *Notifier) watchOrphan(ctx context.Context) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	seconds := 0 // that Kafka is reachable
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		n.mu.Lock()
+		orphaned := n.orphaned
+		n.mu.Unlock()
+		if seconds++; !orphaned || !n.updates.Connected() {
+			seconds = 0
+		}
+		if seconds >= int(rejoinWait.Seconds()) {
+			n.endOrphan()
+		}
+	}
+}
+
+func (n *Notifier) endOrphan() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.orphaned { // the partition came back
+		return
+	}
+	n.since, n.orphaned = time.Time{}, false
+	for _, w := range n.workers {
+		w.end()
+	}
+	n.log.Info("this node no longer sends alerts")
 }
 
 // Close closes idle connections to receivers.

@@ -299,18 +299,31 @@ func TestWithoutKafkaTheSenderContinues(t *testing.T) {
 	f.alert("i1", time.Now(), event.AlertFiring)
 	h.want(t, "i1")
 	f.k.Stop()
-	if !n.Status().Sender {
-		t.Error("it does not send any more")
-	}
+	orphaned := func() bool { n.mu.Lock(); defer n.mu.Unlock(); return n.orphaned }
+	eventually(t, "the node lost its place in the group", orphaned)
 	for i := range 3 {
 		f.skew.Add(int64(61 * time.Second))
 		eventually(t, "the alert is sent again", func() bool { return len(h.messages()) >= i+2 })
 	}
 	f.k.Start()
+	eventually(t, "the node has its partition again", func() bool { return !orphaned() && n.Status().Sender })
 	f.alert("i2", time.Now(), event.AlertFiring)
 	eventually(t, "new alerts arrive", func() bool {
 		return slices.ContainsFunc(h.messages(), func(m string) bool { return strings.Contains(m, "i2") })
 	})
+}
+
+// A sender that was paused for so long that another node took its place ends, once it notices.
+func TestASenderWithoutItsPlaceEnds(t *testing.T) {
+	f, h := newFleet(t), newHook(t)
+	n, _ := f.node("a", alertingTo(webhookTo(h)))
+	f.sends(n)
+	n.orphan()
+	eventually(t, "the node ends", func() bool { return !n.Status().Sender })
+	f.alert("i1", time.Now(), event.AlertFiring)
+	if s := n.Status().Receivers[0]; s.Alerts != 0 || len(h.messages()) != 0 {
+		t.Errorf("%+v, %q", s, h.messages())
+	}
 }
 
 func TestATestMessage(t *testing.T) {

@@ -69,22 +69,31 @@ func (s *shell) Assigned(ctx context.Context, positions map[kafka.TopicPartition
 		seek[tp] = p.next
 	}
 	silences := s.n.currentSilences()
+	s.n.setSender(time.Time{})
 	for _, w := range s.n.workers {
+		w.pause(flightWait) // if this node continued to send
 		w.begin(silences)
 	}
 	s.live, s.heard, s.marks = false, s.n.cfg.Now(), nil
 	return seek, nil
 }
 
-// Revoked ends sending, and commits what was delivered.
+// Revoked ends sending, and commits what was delivered. After a loss without notice, this node continues to send.
 func (s *shell) Revoked(ctx context.Context, _ []kafka.TopicPartition, lost bool) {
 	if len(s.parts) == 0 {
+		return
+	}
+	if lost && s.live {
+		s.n.log.Warn("this node lost its place in the group, and continues to send the alerts that it knows")
+		s.n.orphan()
+		clear(s.parts)
+		s.live = false
 		return
 	}
 	for _, w := range s.n.workers {
 		w.pause(flightWait)
 	}
-	if !lost && s.live {
+	if s.live {
 		soon, cancel := context.WithTimeout(ctx, leaveWait)
 		s.commit(soon)
 		cancel()

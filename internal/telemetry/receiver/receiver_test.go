@@ -96,7 +96,9 @@ func TestBadReceiversAreBounded(t *testing.T) {
 			w.Header().Set("Retry-After", "86400")
 			w.WriteHeader(503)
 		}, "503", false, maxRetryAfter},
-		{"redirects", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect) }, "redirects are not followed", true, 0},
+		{"redirects", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		}, "redirects are not followed", true, 0},
 		{"has a large error", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(500)
 			for range 1000 {

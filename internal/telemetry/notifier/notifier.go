@@ -76,7 +76,7 @@ func New(cfg Config, log *slog.Logger) (*Notifier, error) {
 	return n, nil
 }
 
-// Run sends alerts while this node has the partition, until ctx ends. Then it gives messages in flight a moment, and
+// Run sends alerts while this node has the partition, until ctx ends. Then it gives messages in flight a moment,
 // closes idle connections and returns nil. It waits for unavailable brokers and missing topics. Run may be called once.
 func (n *Notifier) Run(ctx context.Context) error {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))

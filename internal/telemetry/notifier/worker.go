@@ -202,7 +202,11 @@ func (w *worker) step(ctx context.Context) bool {
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.settle(machine, m, err)
+	if err != nil && ctx.Err() != nil { // this node cut it; the next sender sends it again
+		machine.Settle(m, w.now(), false, w.now())
+	} else {
+		w.settle(machine, m, err)
+	}
 	close(w.landed)
 	w.flight, w.landed = nil, nil
 	return true

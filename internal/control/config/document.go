@@ -31,6 +31,7 @@ type Node struct {
 	Data      Data        `yaml:"data"`      // state of the node on disk
 	Signing   sign.Config `yaml:"signing"`   // keys that sign and verify the records that control smartlb; default no signatures, every record is accepted
 	Telemetry Telemetry   `yaml:"telemetry"` // messages that the proxy publishes
+	Alerting  Alerting    `yaml:"alerting"`  // receivers of alerts outside of smartlb. The role analyzer sends them; default no receivers
 }
 
 // Identity names the node.
@@ -507,7 +508,14 @@ func Default() Document {
 		Proxy:    Proxy{ConnectTimeout: time.Second, Limits: DefaultLimits(), Timeouts: DefaultTimeouts()},
 		Admin:    Admin{Address: DefaultAdmin}, Console: Console{Address: "127.0.0.1:8083"},
 		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, SampleRate: 2, Interval: time.Second},
+		Alerting:  DefaultAlerting(),
 	}}
+}
+
+// fill sets the defaults inside lists for keys that the document omits.
+func (d *Document) fill(given func(path string) bool) {
+	d.Traffic.fill(given)
+	d.Alerting.fill(given)
 }
 
 // fill sets the defaults inside routes and services for keys that the document omits. It does not replace a 0 that the

@@ -299,6 +299,8 @@ func (x *Exchange) judge(o Outcome) upstream.Outcome {
 	switch {
 	case o.Failure == None && o.GRPC != 0 && x.leg.GRPCFailures.Has(o.GRPC):
 		return upstream.Failed
+	case o.Failure == Timeout && x.waitedTooLong():
+		return upstream.Abandoned
 	case o.Failure == Timeout:
 		return upstream.TimedOut
 	case o.Failure != None && Blame(o.Failure, false).Charged == Instance, o.Failure == None && o.Status >= 500:

@@ -86,7 +86,7 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 		share = route.choose(h, x.rand.Uint64)
 		limits = share.Limits
 	}
-	if x.isLimited(limits, h, now) { // before passwords: limits also slow down those who guess them
+	if x.isLimited(limits, h, now) { // before passwords: limits also slow down clients that guess passwords
 		x.traffic = cmp.Or(route.Traffic, d.unrouted)
 		if share != nil {
 			x.service, x.traffic, x.pages = share.Service, share.Traffic, share.Pages

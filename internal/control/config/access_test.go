@@ -38,7 +38,7 @@ func TestMistakesInAccessAreNamed(t *testing.T) {
 		{"jwt: {issuer: i}", "jwt.jwks: missing: want the URL or the file"},
 		{"jwt: {issuer: i, jwks: 'http://i.example/keys'}", `jwt.jwks: "http://i.example/keys": want https; http is for loopback addresses only`},
 		{"jwt: {issuer: i, jwks: 'https://u:p@i.example/keys'}", "jwt.jwks"},
-		{"jwt: {issuer: i, jwks: 'https://i/" + strings.Repeat("k", 1024) + "'}", "jwt.jwks: has 1034 bytes, at most 1024"},
+		{"jwt: {issuer: i, jwks: 'https://i/" + strings.Repeat("k", 2048) + "'}", "jwt.jwks: has 2058 bytes, at most 2048"},
 		{"jwt: {issuer: i, jwks: ../keys.json}", `jwt.jwks: "../keys.json": want the name of a file below the folder proxy.pages`},
 		{"jwt: {issuer: i, jwks: k, audiences: ['']}", `jwt.audiences[0]: "": want 1 to 256 bytes`},
 		{"jwt: {issuer: i, jwks: k, audiences: [" + strings.Repeat("a, ", 20) + "a]}", "jwt.audiences: 21 audiences are more than 20"},

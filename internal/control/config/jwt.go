@@ -28,7 +28,6 @@ type JWT struct {
 const (
 	maxAudiences  = 20
 	maxClaimBytes = 256 // of an issuer, audience or name of a claim
-	maxURL        = 1024
 	maxJWKSURLs   = 100 // of a configuration: each is fetched again and again
 )
 

@@ -161,7 +161,7 @@ type Exchange struct {
 	fault      int              // status with which the request is aborted after its delay; 0: it is not
 	delaying   bool             // a delay of the route's faults is under way
 	delayed    int64            // when that delay ended; 0: there was none
-	waiter     *guard.Waiter    // nil: this exchange never met a limit
+	waiter     *guard.Waiter    // nil: no request of this exchange came to a gate with a limit
 	inside     bool             // it has a place at the gate of the service
 	active     bool             // it is one of the service's active requests
 	admitted   int64            // when its wait at the gate ended; 0: it did not wait

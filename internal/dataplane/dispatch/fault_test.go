@@ -45,6 +45,25 @@ func TestTheTimesOfARequestBeginAfterItsDelay(t *testing.T) {
 	}
 }
 
+// An instance is not charged for a timeout of the client of which the delay took a part.
+func TestTheTimeOfTheDelayIsNotTheInstances(t *testing.T) {
+	d := faulty(t, action.Fault{Delay: 2 * time.Second, DelayShare: 1})
+	x := NewExchange(1)
+	x.Timeout = 3 * time.Second
+	d.Begin(x, head{"GET", "/s"}, second)
+	v := d.Resume(x, None, 3*second)
+	if v.Action != Forward || v.Deadline != 4*second {
+		t.Fatalf("%+v", v)
+	}
+	if end := d.Settle(x, Outcome{Failure: Timeout, Sent: true}, 4*second); end.Status != 504 {
+		t.Errorf("%+v", end)
+	}
+	if n := v.Live.Errors.Load(); n != 0 {
+		t.Errorf("the instance is charged for %d errors", n)
+	}
+	d.End(x, 4*second)
+}
+
 func TestFaultsTakeNoPlaceAndNoInstance(t *testing.T) {
 	for _, row := range []struct {
 		name    string

@@ -356,11 +356,13 @@ func TestKeysAreFetchedAndKept(t *testing.T) {
 		"large": func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(strings.Repeat(" ", maxSet) + allKeys(t)))
 		},
-		"html":       func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
-		"empty":      func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[]}`)) },
-		"leads away": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://issuer.example/", http.StatusFound) },
-		"circle":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) },
-		"cut":        func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"html":  func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
+		"empty": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[]}`)) },
+		"leads away": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://issuer.example/", http.StatusFound)
+		},
+		"circle": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) },
+		"cut":    func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		i.serve(bad)
 		failed := set.Fetches().Failed

@@ -17,6 +17,7 @@ import (
 	"github.com/smartlb/smartlb/internal/control/keeper"
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/forwardauth"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/jwt"
@@ -70,7 +71,7 @@ func sampleRate(t config.Telemetry) int {
 }
 
 func newDataPlane(a *App) (*dataPlane, error) {
-	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, local: config.Local{Pages: config.Pages{Dir: a.o.Document.Proxy.Pages}, Passwords: action.NewPasswords(), JWT: config.JWTState{Tokens: jwt.NewTokens(), Wall: time.Now}}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage)}
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, local: config.Local{Pages: config.Pages{Dir: a.o.Document.Proxy.Pages}, Passwords: action.NewPasswords(), JWT: config.JWTState{Tokens: jwt.NewTokens(), Wall: time.Now}, Auth: config.AuthState{Client: forwardauth.NewClient(a.o.Log)}}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage)}
 	var err error
 	if d.local.Sessions, err = a.o.Document.Proxy.SessionKeys(); err != nil {
 		return nil, err
@@ -228,7 +229,7 @@ func (d *dataPlane) apply(t config.Traffic, revision string) error {
 	local := d.local
 	local.Limits = d.dispatcher.Limits()
 	if current := d.dispatcher.Table(); current != nil {
-		local.JWT.KeySets, local.JWT.Refused = current.KeySets, current.Refused
+		local.JWT.KeySets, local.JWT.Refused, local.Auth.Counts = current.KeySets, current.Refused, current.Auths
 	}
 	table, err := config.Compile(t, revision, d.service, local)
 	if err != nil {
@@ -295,6 +296,7 @@ func (a *App) startDataPlane(acts *actors) {
 	d := a.data
 	acts.start("keeper", d.keeper.Run, nil)
 	acts.start("trend", func(ctx context.Context) error { return d.trend.Run(ctx, d.keeper) }, nil)
+	acts.onStop("authentication services", func(context.Context) error { d.local.Auth.Client.Close(); return nil })
 	if d.accessLog != nil {
 		acts.onStop("access log", func(context.Context) error { return d.accessLog.Close() })
 	}

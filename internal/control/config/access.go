@@ -57,6 +57,9 @@ func (r *Route) fillAccess(path string, given func(string) bool) {
 	if r.JWT != nil {
 		r.JWT.fill(path+".jwt", given)
 	}
+	if r.ForwardAuth != nil {
+		orDefault(&r.ForwardAuth.Timeout, 5*time.Second, given(path+".forwardAuth.timeout"))
+	}
 	if r.CORS != nil {
 		orDefault(&r.CORS.MaxAge, 5*time.Second, given(path+".cors.maxAge"))
 		if !given(path + ".cors.allowMethods") {
@@ -81,6 +84,9 @@ func (c *checker) access(path string, r Route, reserved []string) {
 	}
 	if r.JWT != nil {
 		c.jwt(path+".jwt", r, reserved)
+	}
+	if r.ForwardAuth != nil {
+		c.forwardAuth(path+".forwardAuth", r, reserved)
 	}
 	if r.CORS != nil {
 		c.cors(path+".cors", *r.CORS, r)

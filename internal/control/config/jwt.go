@@ -141,8 +141,8 @@ type nextJWT struct {
 	refused map[string]*jwt.Refusals
 }
 
-// compile adds the check of a route's tokens. It returns the edits that write claims.
-func (n *nextJWT) compile(r Route, out *action.Actions, local Local) ([]action.Edit, error) {
+// compile adds the check of a route's tokens. It returns the headers that get claims, in the order of the claims.
+func (n *nextJWT) compile(r Route, out *action.Actions, local Local) ([]string, error) {
 	j := r.JWT
 	if j == nil {
 		return nil, nil
@@ -165,7 +165,7 @@ func (n *nextJWT) compile(r Route, out *action.Actions, local Local) ([]action.E
 		Route: r.Name, Issuer: j.Issuer, Audiences: j.Audiences, Header: strings.ToLower(j.Header), Cookie: j.Cookie, Claims: claims,
 		Leeway: j.Leeway, Keys: set, Tokens: local.JWT.Tokens, Refused: count, Wall: local.JWT.Wall,
 	}))
-	return action.ClaimEdits(headers), err
+	return headers, err
 }
 
 // keySet returns the set of keys of a source: that of the current table if it has one, because it has keys already.

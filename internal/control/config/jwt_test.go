@@ -42,7 +42,7 @@ func TestRoutesShareTheKeysOfAnIssuer(t *testing.T) {
 	if a := route.Actions; a.JWT == nil || !a.Request.Drops("x-user") || !a.Request.Puts("x-user") || route.Traffic == nil {
 		t.Errorf("%+v", a)
 	}
-	if got := string(route.Actions.Request.AppendLine(0, nil, &action.Values{Claims: []string{"ann"}})); got != "X-User: ann\r\n" {
+	if got := string(route.Actions.Request.AppendLine(0, nil, &action.Values{Proven: []string{"ann"}})); got != "X-User: ann\r\n" {
 		t.Errorf("%q", got)
 	}
 	local.JWT.KeySets, local.JWT.Refused = first.KeySets, first.Refused

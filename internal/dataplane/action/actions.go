@@ -1,17 +1,20 @@
 package action
 
+import "github.com/smartlb/smartlb/internal/dataplane/forwardauth"
+
 // Actions are what a route does to its requests and responses. The zero value does nothing.
 type Actions struct {
-	CORS     *CORS     // answers preflights; its other headers are in Response
-	Networks *Networks // refuses clients
-	Basic    *Basic    // requires a password
-	JWT      *JWT      // requires a token
-	Fault    *Fault    // of requests for an instance
-	Request  *Headers  // edits of the request for the instance
-	Response *Headers  // edits of every final response, those of the proxy included
-	Rewrite  *Rewrite  // of host and path for the instance
-	Redirect *Redirect // answers instead of an instance
-	Answer   *Response // answers instead of an instance
+	CORS        *CORS              // answers preflights; its other headers are in Response
+	Networks    *Networks          // refuses clients
+	Basic       *Basic             // requires a password
+	JWT         *JWT               // requires a token
+	ForwardAuth *forwardauth.Check // asks an authentication service
+	Fault       *Fault             // of requests for an instance
+	Request     *Headers           // edits of the request for the instance
+	Response    *Headers           // edits of every final response, those of the proxy included
+	Rewrite     *Rewrite           // of host and path for the instance
+	Redirect    *Redirect          // answers instead of an instance
+	Answer      *Response          // answers instead of an instance
 }
 
 // Empty reports whether the actions do nothing.

@@ -35,13 +35,3 @@ func NewJWT(v *jwt.Verifier) (_ *JWT, err error) {
 func (j *JWT) Refusal(r jwt.Reason) (challenge *Headers, text string) {
 	return j.challenges[r], refusals[r]
 }
-
-// ClaimEdits returns the edits that write claim i of the token to header names[i]. Fields with these names that a client
-// sends are removed.
-func ClaimEdits(names []string) []Edit {
-	edits := make([]Edit, len(names))
-	for i, name := range names {
-		edits[i] = Edit{Name: name, claim: i + 1}
-	}
-	return edits
-}

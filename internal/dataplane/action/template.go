@@ -20,7 +20,7 @@ const (
 	tlsSubject
 	user
 	allowedOrigin // not for documents: the origin that CORS allows
-	tokenClaim    // not for documents: a claim of the token
+	proven        // not for documents: one of Values.Proven
 )
 
 // Variables are the names of all variables, in the order of their documentation.
@@ -37,7 +37,7 @@ type Values struct {
 	Subject   string   // of the verified client certificate
 	User      string   // whose password was right, or the subject of the token
 	Origin    []byte   // that the route's CORS allows
-	Claims    []string // of the token, as the route lists them
+	Proven    []string // claims of the token, then headers of the answer of the authentication service, as the route lists them
 }
 
 // Template is a text with variables, such as "${client}".
@@ -46,7 +46,7 @@ type Template struct{ parts []part }
 type part struct {
 	variable variable
 	text     string // of a literal
-	claim    int    // place in Values.Claims
+	place    int    // in Values.Proven
 }
 
 // ParseTemplate parses a text. "${NAME}" is a variable and "$${" stands for "${".
@@ -118,9 +118,9 @@ func (t Template) Append(dst []byte, v *Values) []byte {
 			dst = append(dst, v.User...)
 		case allowedOrigin:
 			dst = append(dst, v.Origin...)
-		case tokenClaim:
-			if p.claim < len(v.Claims) {
-				dst = append(dst, v.Claims[p.claim]...)
+		case proven:
+			if p.place < len(v.Proven) {
+				dst = append(dst, v.Proven[p.place]...)
 			}
 		}
 		if hasControl(dst[at:]) {

@@ -34,9 +34,9 @@ func (r *Route) admit(client netip.Addr, h Head) (status int, code string) {
 	return 0, ""
 }
 
-// answer returns the code of the answer if the route answers the request, "" if an instance does. It checks password or
-// token first. A password may block, see [action.Basic.Check].
-func (r *Route) answer(x *Exchange, h Head, now int64) (status int, code string) {
+// check returns the code of the answer to a request without the right password or token, "" if it has it. A password may
+// block, see [action.Basic.Check].
+func (r *Route) check(x *Exchange, h Head, now int64) (status int, code string) {
 	a := r.Actions
 	if a == nil {
 		return 0, ""
@@ -59,9 +59,15 @@ func (r *Route) answer(x *Exchange, h Head, now int64) (status int, code string)
 			x.challenge, x.refusal = a.JWT.Refusal(reason)
 			return 401, CodeUnauthorized
 		}
-		x.user, x.claims = id.Subject, id.Claims
+		x.user, x.proven = id.Subject, id.Claims
 	}
-	switch {
+	return 0, ""
+}
+
+// answer returns the code of the answer if the route answers the request, "" if an instance does.
+func (r *Route) answer() (status int, code string) {
+	switch a := r.Actions; {
+	case a == nil:
 	case a.Redirect != nil:
 		return a.Redirect.Status, CodeRedirect
 	case a.Answer != nil:

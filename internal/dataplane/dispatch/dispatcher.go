@@ -103,7 +103,20 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 		}
 		return x.refuse()
 	}
-	if status, code := route.answer(x, h, now); code != "" {
+	if status, code := route.check(x, h, now); code != "" {
+		return d.answer(x, status, code)
+	}
+	x.share = share
+	if a := route.Actions; a != nil && a.ForwardAuth != nil {
+		return x.authorize(a.ForwardAuth)
+	}
+	return d.admitted(x, h, now)
+}
+
+// admitted continues with a request that the route admits.
+func (d *Dispatcher) admitted(x *Exchange, h Head, now int64) Verdict {
+	route, share := x.route, x.share
+	if status, code := route.answer(); code != "" {
 		return d.answer(x, status, code)
 	}
 	x.service, x.traffic, x.leg, x.pages, x.budget = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg), share.Pages, budgetOf(share)
@@ -209,7 +222,8 @@ func (x *Exchange) reset(now int64) {
 	x.retrying, x.sampled, x.notable, x.measuring, x.hedged = false, false, false, false, false
 	x.inside, x.active, x.admitted = false, false, 0
 	x.priority, x.fault, x.delaying, x.delayed = guard.Normal, 0, false, 0
-	x.user, x.claims, x.challenge, x.refusal = "", nil, nil, ""
+	x.user, x.proven, x.challenge, x.refusal = "", nil, nil, ""
+	x.share, x.auth, x.authWait = nil, nil, 0
 	x.ticket = upstream.Ticket{}
 	x.ask.NTried, x.ask.Hash = 0, 0
 	x.ask.Tried = [upstream.MaxTries]*upstream.Live{}
@@ -242,8 +256,8 @@ func (x *Exchange) relay() Verdict {
 // deadline returns the time at which the route's timeout ends, 0 if there is none. The timeout begins when the request
 // has been sent: the time that the client took to send the body is not charged to the instance.
 //
-// The route's timeout also begins anew after a wait at the gate of the service and after an injected delay, the client's
-// timeout does not.
+// The route's timeout also begins anew after a wait at the gate of the service, after an injected delay, and after a wait for
+// the authentication service. The client's timeout does not.
 func (x *Exchange) deadline() int64 {
 	begun, until := max(x.began, x.sentAt), int64(0)
 	if x.Timeout > 0 {
@@ -359,7 +373,7 @@ func (x *Exchange) why() string {
 
 func (x *Exchange) fill(now int64) {
 	r := &x.record
-	*r = Record{Status: x.status, Attempts: x.n, DurationNs: now - x.began, Failure: x.failure, Why: x.code, User: x.user}
+	*r = Record{Status: x.status, Attempts: x.n, DurationNs: now - x.began, Failure: x.failure, Why: x.code, User: x.user, AuthNs: x.authWait}
 	if x.admitted > 0 {
 		r.QueueNs = x.admitted - max(x.began, x.delayed)
 	}

@@ -7,13 +7,14 @@ import (
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/affinity"
+	"github.com/smartlb/smartlb/internal/dataplane/forwardauth"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// Head is the part of a request that dispatch reads. It is read only during Begin.
+// Head is the part of a request that dispatch reads. It is read only during Begin and Authorized.
 type Head = router.Head
 
 // Action says what the front end does next.
@@ -21,30 +22,32 @@ type Action uint8
 
 // The actions.
 const (
-	Forward Action = iota // send the request to Verdict.Live
-	Relay                 // pass on the response whose head was reported to Settle
-	Reply                 // answer with Verdict.Status, without an instance
-	Wait                  // wait for Verdict.Waiter until Verdict.Deadline, then call Admit
-	Pause                 // wait for Verdict.Wait, then call Resume. A response that was reported to Settle must be kept until Resume
+	Forward   Action = iota // send the request to Verdict.Live
+	Relay                   // pass on the response whose head was reported to Settle
+	Reply                   // answer with Verdict.Status, without an instance
+	Wait                    // wait for Verdict.Waiter until Verdict.Deadline, then call Admit
+	Authorize               // ask Verdict.Auth about the request for at most Verdict.Wait, then call Authorized
+	Pause                   // wait for Verdict.Wait, then call Resume. A response that was reported to Settle must be kept until Resume
 )
 
 // Verdict is the result of Begin, Settle and Resume.
 type Verdict struct {
 	Action         Action
-	Live           *upstream.Live // Forward
-	Waiter         *guard.Waiter  // Wait
-	ConnectTimeout time.Duration  // Forward
-	Leg            *Leg           // Forward: how the instance is spoken to
-	TLS            *upstream.TLS  // Forward: of the connection to the instance; nil: none
-	Hedge          time.Duration  // Forward: call Dispatcher.Hedge if there is no response head after this time and the request has no body; 0: never
-	HeadTimeout    time.Duration  // Forward: from the start of the try to the final response head; 0 none
-	Timeout        time.Duration  // Forward: the route's timeout, which restarts when the rest of a streamed request has been sent; 0 none
-	Deadline       int64          // the time by which the request must be sent and, after that, the response must end. Wait: the time by which the wait must end. Same clock as now; 0 none
-	StreamTimeout  time.Duration  // Relay: between two pieces of the response body; 0: the default, below 0: none
-	Wait           time.Duration  // Pause: before a retry, ends before Deadline
-	Status         int            // Reply
-	Code           string         // Reply: word for machines, see the Code constants
-	Text           string         // Reply: a sentence for people
+	Live           *upstream.Live     // Forward
+	Waiter         *guard.Waiter      // Wait
+	ConnectTimeout time.Duration      // Forward
+	Leg            *Leg               // Forward: how the instance is spoken to
+	TLS            *upstream.TLS      // Forward: of the connection to the instance; nil: none
+	Hedge          time.Duration      // Forward: call Dispatcher.Hedge if there is no response head after this time and the request has no body; 0: never
+	HeadTimeout    time.Duration      // Forward: from the start of the try to the final response head; 0 none
+	Timeout        time.Duration      // Forward: the route's timeout, which restarts when the rest of a streamed request has been sent; 0 none
+	Deadline       int64              // the time by which the request must be sent and, after that, the response must end. Wait: the time by which the wait must end. Same clock as now; 0 none
+	StreamTimeout  time.Duration      // Relay: between two pieces of the response body; 0: the default, below 0: none
+	Wait           time.Duration      // Pause: before a retry, ends before Deadline. Authorize: the longest time
+	Auth           *forwardauth.Check // Authorize
+	Status         int                // Reply
+	Code           string             // Reply: word for machines, see the Code constants
+	Text           string             // Reply: a sentence for people
 }
 
 // Machine-readable codes in replies, access log and decision records.
@@ -67,14 +70,16 @@ const (
 	CodeRouteTimeout    = "route-timeout"
 	CodeStopped         = "proxy-stopping"
 	CodeGRPCStatus      = "grpc-status"
-	CodeRateLimited     = "rate-limited"   // a rate limit of the route or service refuses the request
-	CodeRedirect        = "redirect"       // the route answers with a redirect
-	CodeFixed           = "fixed-response" // the route answers with a fixed response
-	CodePreflight       = "cors-preflight" // the route answers a preflight
-	CodeDenied          = "access-denied"  // the route does not admit the client's address
-	CodeUnauthorized    = "unauthorized"   // no password or token, or a wrong one
-	CodeFault           = "fault-injected" // the route injects faults for tests
-	CodeLoginBusy       = "login-busy"     // too many passwords are being compared
+	CodeRateLimited     = "rate-limited"     // a rate limit of the route or service refuses the request
+	CodeRedirect        = "redirect"         // the route answers with a redirect
+	CodeFixed           = "fixed-response"   // the route answers with a fixed response
+	CodePreflight       = "cors-preflight"   // the route answers a preflight
+	CodeDenied          = "access-denied"    // the route does not admit the client's address
+	CodeUnauthorized    = "unauthorized"     // no password or token, or a wrong one
+	CodeAuthRefused     = "auth-refused"     // the authentication service refuses the request
+	CodeAuthUnavailable = "auth-unavailable" // the authentication service gives no valid answer
+	CodeFault           = "fault-injected"   // the route injects faults for tests
+	CodeLoginBusy       = "login-busy"       // too many passwords are being compared
 )
 
 // Failure says why a try, or the passing on of its response, ended early.
@@ -153,20 +158,23 @@ type Exchange struct {
 	session    *affinity.Sessions // of the service; nil: it has none
 	seat       affinity.Seat      // that the client's cookie names; the zero value: none
 	sat        upstream.SessionResult
-	user       string           // whose password was right, or the subject of the token; empty: none was needed
-	claims     []string         // of the token
-	challenge  *action.Headers  // of a 401
-	refusal    string           // sentence about a refused token; empty: there is none
-	priority   guard.Priority   // at the gate of the service
-	fault      int              // status with which the request is aborted after its delay; 0: it is not
-	delaying   bool             // a delay of the route's faults is under way
-	delayed    int64            // when that delay ended; 0: there was none
-	waiter     *guard.Waiter    // nil: no request of this exchange came to a gate with a limit
-	inside     bool             // it has a place at the gate of the service
-	active     bool             // it is one of the service's active requests
-	admitted   int64            // when its wait at the gate ended; 0: it did not wait
-	limited    *ratelimit.Limit // refused the request; nil: none did
-	limitWait  time.Duration    // until that limit has a token
+	user       string              // whose password was right, or the subject of the token; empty: none was needed
+	proven     []string            // claims of the token, then headers of the answer of the authentication service
+	share      *Share              // of the route; nil: the route answers itself
+	auth       *forwardauth.Answer // of the authentication service, if the client gets it
+	authWait   int64               // for that service
+	challenge  *action.Headers     // of a 401
+	refusal    string              // sentence about a refused token; empty: there is none
+	priority   guard.Priority      // at the gate of the service
+	fault      int                 // status with which the request is aborted after its delay; 0: it is not
+	delaying   bool                // a delay of the route's faults is under way
+	delayed    int64               // when that delay, or the wait for the authentication service, ended; 0: there was none
+	waiter     *guard.Waiter       // nil: no request of this exchange came to a gate with a limit
+	inside     bool                // it has a place at the gate of the service
+	active     bool                // it is one of the service's active requests
+	admitted   int64               // when its wait at the gate ended; 0: it did not wait
+	limited    *ratelimit.Limit    // refused the request; nil: none did
+	limitWait  time.Duration       // until that limit has a token
 	ask        upstream.Ask
 	ticket     upstream.Ticket
 	first      upstream.Ticket // of the first try, while a hedge is under way
@@ -203,8 +211,12 @@ func (x *Exchange) Route() string {
 // User returns the name whose password was right, or the subject of the token; "" if the route needs none.
 func (x *Exchange) User() string { return x.user }
 
-// Claims returns what the route reads from the token.
-func (x *Exchange) Claims() []string { return x.claims }
+// Proven returns the claims that the route reads from the token, and the headers that it reads from the answer of the
+// authentication service.
+func (x *Exchange) Proven() []string { return x.proven }
+
+// AuthAnswer returns the answer of the authentication service that the client gets with CodeAuthRefused.
+func (x *Exchange) AuthAnswer() *forwardauth.Answer { return x.auth }
 
 // Challenge returns the headers of a 401.
 func (x *Exchange) Challenge() *action.Headers { return x.challenge }
@@ -280,6 +292,7 @@ type Record struct {
 	Hedge                    string    // result of a hedge: won or lost; empty: there was none
 	DurationNs, HeadNs       int64     // whole exchange; last try until its response head
 	QueueNs                  int64     // wait at the gate of the service
+	AuthNs                   int64     // wait for the authentication service
 	Failure                  Failure
 }
 

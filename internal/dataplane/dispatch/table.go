@@ -5,6 +5,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/affinity"
+	"github.com/smartlb/smartlb/internal/dataplane/forwardauth"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/jwt"
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
@@ -21,6 +22,7 @@ type Table struct {
 	Limits   map[ratelimit.ID]*ratelimit.Limit // all of them
 	KeySets  []*jwt.KeySet                     // of issuers whose keys are fetched
 	Refused  map[string]*jwt.Refusals          // tokens that were refused, by route
+	Auths    map[string]*forwardauth.Counts    // questions to authentication services, by route
 }
 
 // Route is the destination of a matched request.

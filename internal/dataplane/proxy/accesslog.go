@@ -148,6 +148,10 @@ func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string
 			b = append(b, `,"user":`...)
 			b = appendQuoted(b, rec.User)
 		}
+		if rec.AuthNs > 0 {
+			b = append(b, `,"auth_ms":`...)
+			b = strconv.AppendFloat(b, float64(rec.AuthNs/1000)/1000, 'f', 3, 64)
+		}
 		if rec.QueueNs > 0 {
 			b = append(b, `,"queue_ms":`...)
 			b = strconv.AppendFloat(b, float64(rec.QueueNs/1000)/1000, 'f', 3, 64)

@@ -20,6 +20,7 @@ import (
 // part of the contract.
 type Dispatcher interface {
 	Begin(x *dispatch.Exchange, h dispatch.Head, now int64) dispatch.Verdict
+	Authorized(x *dispatch.Exchange, h dispatch.Head, o dispatch.AuthOutcome, now int64) dispatch.Verdict
 	Admit(x *dispatch.Exchange, f dispatch.Failure, now int64) dispatch.Verdict
 	Settle(x *dispatch.Exchange, o dispatch.Outcome, now int64) dispatch.Verdict
 	Hedge(x *dispatch.Exchange, now int64) (dispatch.Verdict, bool)

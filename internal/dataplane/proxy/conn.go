@@ -263,6 +263,9 @@ func (c *conn) handle(e *exchange) (keep bool) {
 			f := c.awaitPlace(e, v)
 			v = c.p.d.Admit(e.x, f, c.now)
 			continue
+		case dispatch.Authorize:
+			v = c.authorize(e, v)
+			continue
 		case dispatch.Pause:
 			ended := c.pause(v)
 			v = c.p.d.Resume(e.x, ended, c.now)

@@ -94,14 +94,14 @@ func trailer(lines []byte, name string) ([]byte, bool) {
 }
 
 // grpcStatus converts the status of a reply of the proxy. A redirect, and a fixed response that is no error, are UNKNOWN: a
-// client of gRPC can use neither.
+// client of gRPC can use neither. A redirect of an authentication service leads to a login, so it is UNAUTHENTICATED.
 func grpcStatus(status int, code string) int {
 	switch {
 	case code == dispatch.CodeClientGone:
 		return grpcCancelled
-	case status < 400:
+	case status < 400 && code != dispatch.CodeAuthRefused:
 		return grpcUnknown
-	case status == 401:
+	case status == 401 || status < 400:
 		return grpcUnauthenticated
 	case status == 504 || status == 408:
 		return grpcDeadlineExceeded

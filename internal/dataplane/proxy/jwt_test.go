@@ -36,7 +36,7 @@ func TestARouteNeedsAToken(t *testing.T) {
 		a.JWT = must[*action.JWT](t)(action.NewJWT(jwt.New(jwt.Settings{
 			Issuer: "i", Header: "authorization", Claims: []string{"bad", "absent", "sub"}, Keys: jwt.FixedKeySet("f", keys), Tokens: jwt.NewTokens(), Refused: refused, Wall: time.Now,
 		})))
-		a.Request = must[*action.Headers](t)(action.NewHeaders(action.ClaimEdits([]string{"X-Bad", "X-Role", "X-User"}), nil))
+		a.Request = must[*action.Headers](t)(action.NewHeaders(action.ProvenEdits([]string{"X-Bad", "X-Role", "X-User"}), nil))
 	})
 	for protocol, open := range b.clientsOf("/") {
 		client, url := open()

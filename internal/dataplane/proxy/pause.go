@@ -26,6 +26,11 @@ func (c *conn) pause(v dispatch.Verdict) dispatch.Failure {
 func (c *conn) endTimer() dispatch.Failure {
 	cause := c.endWait()
 	c.watch.timer.Store(nil)
+	return c.leaving(cause)
+}
+
+// leaving returns the failure of a wait without an instance that the sweeper ended, None for cause 0.
+func (c *conn) leaving(cause int64) dispatch.Failure {
 	switch {
 	case c.cut.Load(), cause == firedCut:
 		return dispatch.Stopped

@@ -52,6 +52,8 @@ func (c *conn) answer(e *exchange, v dispatch.Verdict) (keep bool) {
 		return c.answerFixed(e, e.actions.Answer)
 	case code == dispatch.CodePreflight:
 		return c.sendOwn(e, own{status: status, code: code, fields: e.actions.CORS.Preflight, keep: c.mayKeep(e)}, nil)
+	case code == dispatch.CodeAuthRefused:
+		return c.answerAuth(e, e.x.AuthAnswer(), text)
 	case code == dispatch.CodeUnauthorized:
 		return c.replyWith(e, own{status: status, code: code, text: text, fields: e.x.Challenge(), keep: c.mayKeep(e)})
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,8 +39,9 @@ type watch struct {
 	up    atomic.Pointer[upstreamConn] // the connection that wakeUpstream wakes
 	place atomic.Pointer[guard.Waiter] // the place that wakePlace wakes
 
-	timer atomic.Pointer[time.Timer] // that wakeUpstream ends; nil: none
-	mu    sync.Mutex
+	timer  atomic.Pointer[time.Timer]         // that wakeUpstream ends; nil: none
+	cancel atomic.Pointer[context.CancelFunc] // that wakeUpstream calls; nil: none
+	mu     sync.Mutex
 }
 
 // arm starts a wait with the deadline at. Only the owner calls it, while the watch is disarmed.
@@ -82,6 +84,9 @@ func (c *conn) fire(w *watch, v, why int64) {
 		}
 		if t := w.timer.Load(); t != nil {
 			t.Reset(0)
+		}
+		if cancel := w.cancel.Load(); cancel != nil {
+			(*cancel)()
 		}
 	}
 	if wake&wakePlace != 0 {

@@ -152,7 +152,7 @@ func runWith(tb testing.TB, tls bool, instances []string, edit func(*Config, *di
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d := dispatch.New(dispatch.Config{ConnectTimeout: testTimeout}) // a busy machine is no failure of an instance
+	d := dispatch.New(dispatch.Config{ConnectTimeout: testTimeout, Memory: cfg.Memory}) // a busy machine is no failure of an instance
 	d.Swap(&dispatch.Table{Revision: "1", Routes: routes, Names: "all"})
 	b.listening(cfg.Listeners...)
 	b.d = d

@@ -95,6 +95,7 @@ func newDataPlane(a *App) (*dataPlane, error) {
 		AllowDown: func(t probe.Target) bool { return d.keeper.AllowDown(t) }, Log: a.o.Log,
 	})
 	d.keeper = keeper.New(keeper.Config{
+		Zone: a.o.Document.Identity.Zone,
 		Now: a.now, Wall: time.Now, Reporter: event.ReporterProxy(a.node), OnChange: changed, Check: d.prober.Check, Log: a.o.Log,
 	})
 	d.dispatcher = dispatch.New(dispatch.Config{

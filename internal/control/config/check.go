@@ -241,12 +241,13 @@ func (c *checker) traffic(t Traffic) {
 		c.unique(path+".name", "route", r.Name, routes)
 		c.route(path, r, services, names)
 		c.actions(path, r, reserved)
-		c.access(path, r)
+		c.access(path, r, reserved)
 		c.hashing(path, r, policies)
 		c.priority(path, r)
 		c.rateLimits(path+".rateLimits", r.RateLimits)
 		c.grpcRetries(path, r, t.Services)
 	}
+	c.manyKeySets(t.Routes)
 }
 
 // oneOf checks that word is one of allowed. An empty word stands for the default.

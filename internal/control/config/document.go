@@ -305,10 +305,10 @@ type Service struct {
 	// the zone, 0 to 1. Below it, other zones get a growing part of the requests. An instance without the tag `zone` counts
 	// for every zone. 0: zones do not matter; default 0.7
 	ZoneSpillover float64     `yaml:"zoneSpillover"`
-	RetryBudget    RetryBudget `yaml:"retryBudget"` // limit of the retries of all routes to the service that are in flight on a proxy
-	Protocol       string      `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
-	TLS            *ServiceTLS `yaml:"tls"`         // encryption of connections to the instances; default none
-	Connections    Connections `yaml:"connections"` // connections to each instance
+	RetryBudget   RetryBudget `yaml:"retryBudget"` // limit of the retries of all routes to the service that are in flight on a proxy
+	Protocol      string      `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
+	TLS           *ServiceTLS `yaml:"tls"`         // encryption of connections to the instances; default none
+	Connections   Connections `yaml:"connections"` // connections to each instance
 	// one of `v1`, `v2`: each connection to an instance begins with a PROXY header of this version, which names the client.
 	// Such a connection serves the requests of one client connection only. Health checks send a header without addresses.
 	// Only with `protocol: http1`; default no header

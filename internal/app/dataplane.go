@@ -115,6 +115,10 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 	if d.certs.acme != nil {
 		cfg.Challenges = d.certs.acme.challenges
 	}
+	if cfg.LogFormat, err = p.AccessLogOptions.Compile(); err != nil {
+		return err
+	}
+	cfg.LogFilter = p.AccessLogOptions.Filter()
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type Proxy struct {
 	count     counters
 	notes     atomic.Int64 // when a failed handshake or a wrong PROXY header was last logged
 	log       *accessLog
+	headers   bool         // the access log has Referer or User-Agent
 	wall      atomic.Int64 // wall clock minus process clock, ns
 }
 
@@ -55,7 +56,7 @@ func New(cfg Config, d Dispatcher) (*Proxy, error) {
 	p.pools.p = p
 	p.exchanges.New = func() any { return newExchange(p) }
 	if cfg.AccessLog != nil {
-		p.log = newAccessLog(cfg.AccessLog, cfg.Log)
+		p.log, p.headers = newAccessLog(cfg.AccessLog, cfg.Log), cfg.LogFormat.Headers()
 	}
 	p.setWall()
 	if err := p.SetListeners(cfg.Listeners); err != nil {

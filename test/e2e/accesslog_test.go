@@ -1,0 +1,89 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Lines of the formats through the real process, on HTTP/1.1, HTTP/2 and gRPC.
+func TestAccessLogHasTheChosenFormat(t *testing.T) {
+	t.Parallel()
+	instance := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/bad") {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		fmt.Fprint(w, "12345")
+	}))
+	instance.Config.Protocols = new(http.Protocols)
+	instance.Config.Protocols.SetUnencryptedHTTP2(true)
+	instance.Start()
+	defer instance.Close()
+	for name, tc := range map[string]struct {
+		options    string
+		good, fail string // lines about requests for /x?y and /x/bad, with the protocol for %s; empty: no line
+	}{
+		"combined": {"format: combined",
+			`^127\.0\.0\.1 - - \[\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /x\?y %s" 200 5 "-" "a\\x22b"$`,
+			`^127\.0\.0\.1 - - \[.*\] "GET /x/bad %s" 500 5 "-" "a\\x22b"$`},
+		"template": {`format: '${service} ${instance} ${path} ${protocol} ${status}'`, `^shop i /x %s 200$`, `^shop i /x/bad %s 500$`},
+		"fields":   {"fields: [user_agent, path, protocol]", `^{"user_agent":"a\\"b","path":"/x","protocol":"%s"}$`, `^{"user_agent":"a\\"b","path":"/x/bad","protocol":"%s"}$`},
+		"errors":   {"errorsOnly: true, fields: [path, protocol, status]", "", `^{"path":"/x/bad","protocol":"%s","status":500}$`},
+		"sample":   {"sample: 0, fields: [path, protocol, status]", "", `^{"path":"/x/bad","protocol":"%s","status":500}$`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := filepath.Join(t.TempDir(), "access.log")
+			file := mustWrite(t, fmt.Sprintf(`listeners: [{name: web, address: "127.0.0.1:0"}]
+proxy: {accessLog: %q, accessLogOptions: {%s}}
+routes: [{name: all, path: {prefix: /}, service: shop}]
+services: [{id: shop, protocol: h2c, instances: [{id: i, address: %q}]}]
+`, log, tc.options, instance.Listener.Addr()))
+			p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--config-source", "file", "--admin", "127.0.0.1:0", "--data", t.TempDir())
+			var want []string
+			for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0", "gRPC"} {
+				tr := &http.Transport{Protocols: new(http.Protocols)}
+				tr.Protocols.SetHTTP1(protocol == "HTTP/1.1")
+				tr.Protocols.SetUnencryptedHTTP2(protocol != "HTTP/1.1")
+				defer tr.CloseIdleConnections()
+				for path, line := range map[string]string{"/x?y": tc.good, "/x/bad": tc.fail} {
+					req, _ := http.NewRequest("GET", "http://"+p.Address("web")+path, nil)
+					req.Header.Set("User-Agent", `a"b`)
+					if protocol == "gRPC" {
+						req.Header.Set("Content-Type", "application/grpc")
+					}
+					res, err := tr.RoundTrip(req)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = res.Body.Close()
+					if line != "" {
+						want = append(want, fmt.Sprintf(line, strings.Replace(protocol, "gRPC", "HTTP/2.0", 1)))
+					}
+				}
+			}
+			var lines []string
+			eventually(t, "all lines", func() bool {
+				b, _ := os.ReadFile(log)
+				lines = strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+				return len(lines) >= len(want)
+			})
+			for _, w := range want {
+				found := false
+				for _, l := range lines {
+					found = found || regexp.MustCompile(w).MatchString(l)
+				}
+				if !found {
+					t.Errorf("no line is %s:\n%s", w, strings.Join(lines, "\n"))
+				}
+			}
+			if len(lines) != len(want) {
+				t.Errorf("%d lines, want %d:\n%s", len(lines), len(want), strings.Join(lines, "\n"))
+			}
+		})
+	}
+}

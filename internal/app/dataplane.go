@@ -15,6 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/base/screen"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/control/keeper"
+	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
@@ -32,21 +33,22 @@ import (
 
 // dataPlane holds the parts of the role proxy.
 type dataPlane struct {
-	keeper     *keeper.Keeper
-	signatures sign.Once // signatures of health-status
-	prober     *probe.Prober
-	dispatcher *dispatch.Dispatcher
-	proxy      *proxy.Proxy
-	reporter   *reporter.Reporter // nil without Kafka
-	shares     *shares.Sharer     // of rate limits; nil without Kafka
-	trend      *trend.Trend
-	accessLog  *logFile // nil: no access log, or stdout
-	own        []Listen
-	certs      certificates
-	local      config.Local
-	shortage   *guard.Shortage
-	facts      atomic.Pointer[kafka.Tail] // nil without Kafka
-	log        func(msg string, args ...any)
+	keeper         *keeper.Keeper
+	signatures     sign.Once // signatures of health-status
+	prober         *probe.Prober
+	dispatcher     *dispatch.Dispatcher
+	proxy          *proxy.Proxy
+	reporter       *reporter.Reporter // nil without Kafka
+	shares         *shares.Sharer     // of rate limits; nil without Kafka
+	trend          *trend.Trend
+	accessLog      *logFile             // nil: no access log, or stdout
+	accessMessages *reporter.AccessLogs // nil: the access log is not sent to Kafka
+	own            []Listen
+	certs          certificates
+	local          config.Local
+	shortage       *guard.Shortage
+	facts          atomic.Pointer[kafka.Tail] // nil without Kafka
+	log            func(msg string, args ...any)
 }
 
 // These assertions check that the types implement the interfaces of other packages.
@@ -57,6 +59,7 @@ var (
 	_ reporter.Lives    = (*keeper.Keeper)(nil)
 	_ trend.Lives       = (*keeper.Keeper)(nil)
 	_ reporter.Sender   = (*kafka.Producer)(nil)
+	_ reporter.Queue    = (*kafka.Producer)(nil)
 	_ shares.Sender     = (*kafka.Producer)(nil)
 )
 
@@ -119,6 +122,10 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 		return err
 	}
 	cfg.LogFilter = p.AccessLogOptions.Filter()
+	if p.AccessLogOptions.Kafka && a.o.Kafka {
+		d.accessMessages = reporter.NewAccessLogs(a.node, a.producer)
+		cfg.AccessMessages, cfg.MessageFormat = d.accessMessages, accesslog.Messages(a.node)
+	}
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err
 	}

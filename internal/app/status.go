@@ -73,6 +73,9 @@ func (a *App) drops() map[string]uint64 {
 	}
 	if a.data != nil {
 		add("access log ring full", a.data.proxy.Stats().AccessLogDropped)
+		if m := a.data.accessMessages; m != nil {
+			add("access-logs queue full", a.data.proxy.Stats().MessagesDropped+m.Dropped())
+		}
 		if r := a.data.reporter; r != nil {
 			s := r.Stats()
 			add("decision ring full", s.RingFull)

@@ -51,6 +51,7 @@ func codecs() []codec {
 		codecOf(event.TopicHealthScores, event.DecodeHealthScore),
 		codecOf(event.TopicNodeStatus, event.DecodeNodeStatus),
 		codecOf(event.TopicRateLimits, event.DecodeRateLimits),
+		codecOf(event.TopicAccessLogs, event.DecodeAccessLog),
 	}
 }
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Lines of the formats through the real process, on HTTP/1.1, HTTP/2 and gRPC.
@@ -85,5 +88,29 @@ services: [{id: shop, protocol: h2c, instances: [{id: i, address: %q}]}]
 				t.Errorf("%d lines, want %d:\n%s", len(lines), len(want), strings.Join(lines, "\n"))
 			}
 		})
+	}
+}
+
+// Requests are in access-logs without a file of the access log.
+func TestAccessLogIsSentToKafka(t *testing.T) {
+	t.Parallel()
+	b := broker(t, t.TempDir(), "127.0.0.1:0")
+	file := document(t, "", instances(t, 1)...)
+	file = mustWrite(t, mustRead(t, file)+"proxy: {accessLogOptions: {kafka: true}}\n")
+	p := node(t, b.Address("broker"), file, t.TempDir())
+	for range 3 {
+		if status, body, err := get(t, "http://"+p.Address("web")+"/logged?a=b"); status != 200 {
+			t.Fatalf("%d %s %v", status, body, err)
+		}
+	}
+	for _, r := range consume(t, b.Address("broker"), "access-logs", func(all []*kgo.Record) bool { return len(all) >= 3 }) {
+		var m struct {
+			Node, Target, ServiceID, InstanceID string
+			Status                              int
+			DurationMs                          float64
+		}
+		if err := json.Unmarshal(r.Value, &m); err != nil || m.Target != "/logged?a=b" || m.ServiceID != "shop" || m.InstanceID != "i1" || m.Status != 200 || m.DurationMs <= 0 || m.Node != string(r.Key) {
+			t.Errorf("%v: %s", err, r.Value)
+		}
 	}
 }

@@ -27,7 +27,8 @@ type Format struct {
 	standard bool // JSON with the standard fields
 	json     bool
 	parts    []part
-	lead     string // of a message: what precedes the fields
+	message  bool   // texts that the exchange does not have are absent
+	node     string // of a message, as JSON
 }
 
 // part is a field with its key in JSON, or a literal.
@@ -53,6 +54,22 @@ func Chosen(keys []string) (*Format, error) {
 		f.parts = append(f.parts, part{field(at + 1), `"` + key + `":`})
 	}
 	return f, nil
+}
+
+// Messages returns the format of the messages of a node on topic access-logs (event.AccessLog).
+func Messages(node string) *Format {
+	f := &Format{json: true, message: true, node: string(appendText([]byte(`"node":`), node, asJSON)) + ","}
+	for i := timeOf; i <= lastStandard; i++ {
+		key := names[i].variable
+		switch i {
+		case timeOf:
+			key = "timestamp"
+		case service, instance:
+			key += "Id"
+		}
+		f.parts = append(f.parts, part{i, `"` + key + `":`})
+	}
+	return f
 }
 
 // Fields returns the names of all fields of JSON.
@@ -146,14 +163,21 @@ func (f *Format) Append(b []byte, e *Entry) []byte {
 		return append(b, '\n')
 	}
 	b = append(b, '{')
-	b = append(b, f.lead...)
+	b = append(b, f.node...)
 	for i := range f.parts {
 		p := &f.parts[i]
-		if e.absent(p.field) {
+		if e.absent(p.field) || f.message && p.field == durationMs && !e.Dispatched {
 			continue
 		}
+		start := len(b)
 		b = append(b, p.text...)
-		b = append(e.append(b, p.field, asJSON), ',')
+		value := len(b)
+		b = e.append(b, p.field, asJSON)
+		if f.message && string(b[value:]) == `""` {
+			b = b[:start]
+			continue
+		}
+		b = append(b, ',')
 	}
 	if last := len(b) - 1; b[last] == ',' {
 		b[last] = '}'

@@ -86,6 +86,9 @@ type Config struct {
 	LogFormat *accesslog.Format // default: JSON with the standard fields
 	LogFilter accesslog.Filter  // of exchanges for the access log; default: all
 
+	AccessMessages io.Writer         // lines of MessageFormat, as for AccessLog; nil: none
+	MessageFormat  *accesslog.Format // required with AccessMessages
+
 	// Listen returns the socket of a listener: one that this process inherited, or that of open. It must not wait. Default:
 	// that of open.
 	Listen func(name, addr string, open func() (net.Listener, error)) (net.Listener, error)

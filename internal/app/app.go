@@ -27,6 +27,7 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/analyzer"
 	"github.com/smartlb/smartlb/internal/telemetry/audit"
 	"github.com/smartlb/smartlb/internal/telemetry/journal"
+	"github.com/smartlb/smartlb/internal/telemetry/notifier"
 )
 
 // App is one smartlb process. Create it with New and call Run once.
@@ -52,6 +53,7 @@ type App struct {
 	configLog *journal.Configuration
 
 	analyzer *analyzer.Analyzer // nil without the role analyzer
+	notifier *notifier.Notifier // nil without the role analyzer, and without receivers of alerts
 	catalog  topic.Catalog
 	lock     *os.File // of the data directory, locked; nil without one
 	web      []*webServer
@@ -224,7 +226,10 @@ func (a *App) newKafka() (err error) {
 	if !a.o.has(event.RoleAnalyzer) {
 		return nil
 	}
-	return a.newAnalyzer()
+	if err := a.newAnalyzer(); err != nil {
+		return err
+	}
+	return a.newNotifier()
 }
 
 func (a *App) newControl() (err error) {
@@ -247,6 +252,17 @@ func (a *App) newControl() (err error) {
 	return holder.PortError(a.data.openFirst(a.o), a.o.ListenFlag)
 }
 
+// producers returns the producers of the node, whose topics differ.
+func (a *App) producers() (all []*kafka.Producer) {
+	if a.producer != nil {
+		all = append(all, a.producer)
+	}
+	if a.data != nil && a.data.accessLogs != nil {
+		all = append(all, a.data.accessLogs)
+	}
+	return all
+}
+
 func (a *App) unlockData() {
 	if a.lock != nil {
 		_ = a.lock.Close() // nothing was written that could be lost; the kernel unlocks the file in any case
@@ -261,7 +277,9 @@ func (a *App) closeUnstarted() {
 	if a.producer != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = a.producer.Close(ctx)
+		for _, p := range a.producers() {
+			_ = p.Close(ctx)
+		}
 		if a.analyzer != nil {
 			_ = a.analyzer.Close(ctx)
 		}

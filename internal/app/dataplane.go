@@ -33,22 +33,22 @@ import (
 
 // dataPlane holds the parts of the role proxy.
 type dataPlane struct {
-	keeper         *keeper.Keeper
-	signatures     sign.Once // signatures of health-status
-	prober         *probe.Prober
-	dispatcher     *dispatch.Dispatcher
-	proxy          *proxy.Proxy
-	reporter       *reporter.Reporter // nil without Kafka
-	shares         *shares.Sharer     // of rate limits; nil without Kafka
-	trend          *trend.Trend
-	accessLog      *logFile             // nil: no access log, or stdout
-	accessMessages *reporter.AccessLogs // nil: the access log is not sent to Kafka
-	own            []Listen
-	certs          certificates
-	local          config.Local
-	shortage       *guard.Shortage
-	facts          atomic.Pointer[kafka.Tail] // nil without Kafka
-	log            func(msg string, args ...any)
+	keeper     *keeper.Keeper
+	signatures sign.Once // signatures of health-status
+	prober     *probe.Prober
+	dispatcher *dispatch.Dispatcher
+	proxy      *proxy.Proxy
+	reporter   *reporter.Reporter // nil without Kafka
+	shares     *shares.Sharer     // of rate limits; nil without Kafka
+	trend      *trend.Trend
+	accessLog  *logFile        // nil: no access log, or stdout
+	accessLogs *kafka.Producer // of topic access-logs; nil: the access log is not sent to Kafka
+	own        []Listen
+	certs      certificates
+	local      config.Local
+	shortage   *guard.Shortage
+	facts      atomic.Pointer[kafka.Tail] // nil without Kafka
+	log        func(msg string, args ...any)
 }
 
 // These assertions check that the types implement the interfaces of other packages.
@@ -59,7 +59,6 @@ var (
 	_ reporter.Lives    = (*keeper.Keeper)(nil)
 	_ trend.Lives       = (*keeper.Keeper)(nil)
 	_ reporter.Sender   = (*kafka.Producer)(nil)
-	_ reporter.Queue    = (*kafka.Producer)(nil)
 	_ shares.Sender     = (*kafka.Producer)(nil)
 )
 
@@ -123,8 +122,10 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 	}
 	cfg.LogFilter = p.AccessLogOptions.Filter()
 	if p.AccessLogOptions.Kafka && a.o.Kafka {
-		d.accessMessages = reporter.NewAccessLogs(a.node, a.producer)
-		cfg.AccessMessages, cfg.MessageFormat = d.accessMessages, accesslog.Messages(a.node)
+		if d.accessLogs, err = accessLogProducer(a); err != nil {
+			return err
+		}
+		cfg.AccessMessages, cfg.MessageFormat = reporter.NewAccessLogs(a.node, d.accessLogs), accesslog.Messages(a.node)
 	}
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err
@@ -134,6 +135,20 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 		return err
 	}
 	return nil
+}
+
+// Bounds of the access log on its way to Kafka.
+const (
+	accessLogRecords = 30_000
+	accessLogBytes   = 16 << 20
+)
+
+// accessLogProducer returns a producer for topic access-logs alone: whether the topic is missing, refused or slow, the
+// other topics have a queue and a client of their own.
+func accessLogProducer(a *App) (*kafka.Producer, error) {
+	cfg := a.kafka
+	cfg.MaxBufferedRecords, cfg.MaxBufferedBytes = accessLogRecords, accessLogBytes
+	return kafka.NewProducer(cfg, a.o.Log)
 }
 
 // proxyConfig converts checked settings of the proxy.
@@ -222,7 +237,11 @@ func (d *dataPlane) changed(c keeper.Change) {
 // probed passes the result of a probe first to routing, then to pages, then to Kafka.
 func (d *dataPlane) probed(r probe.Result) {
 	d.keeper.ObserveProbe(r)
-	d.trend.Probed(r.Service, r.Instance, trend.Probe{At: r.At, Took: r.Took, OK: r.OK, Event: r.Event, Status: r.StatusCode, Detail: r.Body})
+	detail := r.Body
+	if r.Reason != "" {
+		detail = r.Reason + ": " + detail
+	}
+	d.trend.Probed(r.Service, r.Instance, trend.Probe{At: r.At, Took: r.Took, OK: r.OK, Event: r.Event, Status: r.StatusCode, Detail: detail})
 	if d.reporter != nil {
 		d.reporter.Probed(r)
 	}

@@ -218,7 +218,7 @@ type section struct {
 // sections lists every family, in the order of docs/metrics.md.
 func sections() []section {
 	all := []section{
-		{"Routes", []*family{familyRouteRequests, familyRouteDuration, familyRouteIn, familyRouteOut, familyRouteRetries, familyRouteDenied, familyRouteFailures}},
+		{"Routes", []*family{familyRouteRequests, familyRouteDuration, familyRouteIn, familyRouteOut, familyRouteRetries, familyRouteDenied, familyRouteHedges, familyRouteFailures}},
 		{"Rate limits", []*family{familyLimited, familyLimitKeys, familyLimitEvicted, familyLimitShare, familyLimitShared}},
 		{"Services", []*family{familyServiceRequests, familyServiceErrors, familyServiceInFlight, familyServiceInstances, familyServiceEjections, familyServicePanic, familyServiceProbes, familyServiceInsecure, familyServiceSessions, familyServiceWaiting, familyServiceQueued, familyServiceRefused, familyServiceHidden}},
 		{"Instances", []*family{familyInstanceRequests, familyInstanceErrors, familyInstanceInFlight, familyInstanceIn, familyInstanceResponse}},
@@ -227,6 +227,7 @@ func sections() []section {
 		{"TLS", []*family{familyHandshakes, familyExpires, familyBadCert, familyOrder}},
 		{"Configuration and node", []*family{familyRevision, familyReloadGood, familyReloadTime, familyReloads, familyLog, familyBadFile, familyBuild, familyUpgrade, familyShortage, familyDropped}},
 		{"Kafka", []*family{familyFactsLag, familyFactsTime, familyFactsConnected, familyInputLag, familyDelivered, familyBuffered, familySkipped, familyGroupLag, familyGroupAlarm}},
+		{"Receivers of alerts", []*family{familyAlertSender, familyAlertMessages, familyAlertFailing}},
 		{"Admin and console", []*family{familyWebOpen, familyWebRefused}},
 	}
 	for _, s := range all {

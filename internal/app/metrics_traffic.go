@@ -25,16 +25,17 @@ var (
 	familyRouteDuration = histogram("smartlb_route_request_duration_seconds", "Time from the head of a request to the last byte of its response, without tunnels. Classic and native histogram.", "route", "service")
 	familyRouteIn       = counter("smartlb_route_request_bytes_total", "Bytes of request bodies and from clients in tunnels, counted at the end of the request.", "route", "service")
 	familyRouteOut      = counter("smartlb_route_response_bytes_total", "Bytes of response bodies and to clients in tunnels, counted at the end of the request.", "route", "service")
-	familyRouteRetries  = counter("smartlb_route_retries_total", "Tries after the first try of a request.", "route", "service")
-	familyRouteDenied   = counter("smartlb_route_retries_denied_total", "Retries that the retry budget of the service did not allow.", "route", "service")
+	familyRouteRetries  = counter("smartlb_route_retries_total", "Tries after the first try of a request, by the reason.", "route", "service", "reason")
+	familyRouteDenied   = counter("smartlb_route_retries_denied_total", "Retries and hedges that the retry budget of the service did not allow.", "route", "service")
+	familyRouteHedges   = counter("smartlb_route_hedges_total", "Second tries of requests whose first try had not answered in time, by whether their response was used.", "route", "service", "result")
 	familyRouteFailures = counter("smartlb_route_failures_total", "Requests whose last try failed, by failure and by the party that is charged. A failure has no series before it occurs.", "route", "service", "failure", "charged")
 
 	familyServiceRequests  = counter("smartlb_service_requests_total", "Tries that were answered or failed, on all instances, also on those that left.", "service")
 	familyServiceErrors    = counter("smartlb_service_errors_total", "Tries with 5xx or 429, and failures, on all instances, also on those that left.", "service")
 	familyServiceInFlight  = gauge("smartlb_service_in_flight", "Requests of clients in flight.", "service")
 	familyServiceInstances = gauge("smartlb_service_instances", "Instances of the service, by state.", "service", "state")
-	familyServiceEjections = counter("smartlb_service_ejections_total", "Ejections of instances after consecutive failures.", "service")
-	familyServicePanic     = gauge("smartlb_service_panic", "1 while fewer than half of the instances are healthy.", "service")
+	familyServiceEjections = counter("smartlb_service_ejections_total", "Ejections of instances because of failed requests.", "service")
+	familyServicePanic     = gauge("smartlb_service_panic", "1 while the share of healthy instances is below panicThreshold.", "service")
 	familyServiceProbes    = counter("smartlb_service_probes_total", "Health checks of instances, by result. Only services with healthCheck have this series.", "service", "result")
 	familyServiceInsecure  = gauge("smartlb_service_insecure", "1 for a service whose instances may have any certificate (insecure: true).", "service")
 	familyServiceSessions  = counter("smartlb_service_sessions_total", "Requests to a service with sessionPersistence, by what became of the session of the client. kept: its instance got the request; new: the request had no valid cookie; moved: its instance was out of rotation or gone. A service without such requests has no series.", "service", "result")
@@ -121,8 +122,13 @@ func (s series) route(t *upstream.Traffic, service string) {
 	}
 	s.count(familyRouteIn, n.BytesIn, t.Route, service)
 	s.count(familyRouteOut, n.BytesOut, t.Route, service)
-	s.count(familyRouteRetries, n.Retries, t.Route, service)
+	for reason := range dispatch.NumRetryReasons {
+		s.count(familyRouteRetries, n.Retries[reason], t.Route, service, dispatch.RetryReason(reason).String())
+	}
 	s.count(familyRouteDenied, n.RetriesDenied, t.Route, service)
+	for result := range dispatch.NumHedgeResults {
+		s.count(familyRouteHedges, n.Hedges[result], t.Route, service, dispatch.HedgeResult(result).String())
+	}
 	for f, failures := range n.Failures {
 		if failures > 0 {
 			failure := dispatch.Failure(f)

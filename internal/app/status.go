@@ -47,6 +47,9 @@ func (a *App) status() event.NodeStatus {
 	if why := a.badUpgrade.Load(); why != nil {
 		s.FailedUpgrade = *why
 	}
+	if a.notifier != nil {
+		s.SendsAlerts, s.FailedReceivers = a.notifier.Status().Sender, a.notifier.Failing()
+	}
 	if a.data != nil {
 		s.PanicServices, s.CrowdedServices = a.data.keeper.Panicking(), a.data.keeper.Crowds()
 		s.Shortage = a.data.shortage.Current(a.now())
@@ -63,19 +66,25 @@ func (a *App) drops() map[string]uint64 {
 			out[name] = n
 		}
 	}
-	if a.producer != nil {
-		for topic, t := range a.producer.Stats().Topics {
+	for _, p := range a.producers() {
+		for topic, t := range p.Stats().Topics {
 			for reason, n := range t.Dropped {
 				add(fmt.Sprintf("kafka %s %s", topic, reason), n)
 			}
 		}
+	}
+	if a.producer != nil {
 		add("audit queue full", a.audit.Dropped())
+	}
+	if a.notifier != nil {
+		for _, r := range a.notifier.Status().Receivers {
+			add("alerts for "+r.Name+" full", r.Dropped)
+			add("alerts for "+r.Name+" missed", r.Missed)
+		}
 	}
 	if a.data != nil {
 		add("access log ring full", a.data.proxy.Stats().AccessLogDropped)
-		if m := a.data.accessMessages; m != nil {
-			add("access-logs queue full", a.data.proxy.Stats().MessagesDropped+m.Dropped())
-		}
+		add("access-logs ring full", a.data.proxy.Stats().MessagesDropped)
 		if r := a.data.reporter; r != nil {
 			s := r.Stats()
 			add("decision ring full", s.RingFull)

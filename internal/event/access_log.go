@@ -28,6 +28,8 @@ type AccessLog struct {
 	Attempts   int64     `json:"attempts"`
 	User       string    `json:"user,omitempty"`
 	QueueMs    Optional  `json:"queueMs,omitzero"`
+	Retried    []string  `json:"retried,omitempty"` // why each try but the last one was not enough: its failure or its status
+	Hedge      string    `json:"hedge,omitempty"`
 	Failure    string    `json:"failure,omitempty"`
 	Why        string    `json:"why,omitempty"`
 }

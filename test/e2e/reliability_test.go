@@ -98,7 +98,7 @@ func (l *load) none(t *testing.T) {
 	t.Logf("%d requests, %d failed, the longest took %s", ok+bad, bad, l.slowest.Round(time.Millisecond))
 }
 
-// withinBudget is a number of concurrent requests that may all be retries, see guard.RetryMin.
+// withinBudget is a number of concurrent requests that may all be retries, see guard.DefaultBudget.
 const withinBudget = 3
 
 // since formats the time since a moment for the log.

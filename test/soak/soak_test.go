@@ -63,7 +63,7 @@ func planFor(length time.Duration) plan {
 	return plan{reload: 10 * time.Second, kill: 30 * time.Second, upgrade: 5 * time.Minute, down: 10 * time.Second, sample: 10 * time.Second, inFlight: 32}
 }
 
-// alwaysRetried is the number of retries that the budget permits at any load, see guard.RetryMin.
+// alwaysRetried is the number of retries that the budget permits at any load, see guard.DefaultBudget.
 const alwaysRetried = 3
 
 // What a process may use more after a soak than before.

@@ -123,6 +123,7 @@ func (c *checker) node(n Node) {
 	if err := n.Signing.Check(); err != nil {
 		c.fail("signing", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
+	c.alerting(n.Alerting)
 	if s := n.Telemetry.DecisionSample; s < 0 || s > 1 {
 		c.fail("telemetry.decisionSample", "want 0 to 1, got %v", s)
 	}
@@ -240,6 +241,7 @@ func (c *checker) traffic(t Traffic) {
 		c.hashing(path, r, policies)
 		c.waiting(path, r, queues)
 		c.rateLimits(path+".rateLimits", r.RateLimits)
+		c.grpcRetries(path, r, t.Services)
 	}
 }
 
@@ -312,6 +314,9 @@ func (c *checker) route(path string, r Route, services, listeners map[string]str
 	if r.Retry != nil {
 		c.retry(path+".retry", *r.Retry)
 	}
+	if r.Hedge != nil {
+		c.hedge(path+".hedge", *r.Hedge, r)
+	}
 	if h, err := hashOn(r.HashOn); err != nil {
 		c.fail(path+".hashOn", "%v", err)
 	} else if h.Name != "" && h.Kind != dispatch.HashQuery && !tokenPattern.MatchString(h.Name) {
@@ -374,25 +379,4 @@ func (c *checker) known(path, service string, services map[string]string) {
 		names = append(names[:8], "...")
 	}
 	c.fail(path, "there is no service %q; services: %s", service, strings.Join(names, ", "))
-}
-
-func (c *checker) retry(path string, r Retry) {
-	if r.Attempts < 0 || r.Attempts > 3 {
-		c.fail(path+".attempts", "want 0 to 3, got %d", r.Attempts)
-	}
-	if r.PerTryTimeout > 0 && r.PerTryTimeout < minRouteTimeout {
-		c.fail(path+".perTryTimeout", "want at least %s, got %s", minRouteTimeout, r.PerTryTimeout)
-	}
-	for i, on := range r.On {
-		switch on {
-		case "connect-failure", "reset", "timeout":
-			continue
-		}
-		if s, err := strconv.Atoi(on); err != nil || s < 400 || s > 511 {
-			c.fail(fmt.Sprintf("%s.on[%d]", path, i), "%q: want connect-failure, reset, timeout or a status from 400 to 511", on)
-		}
-	}
-	if slices.Contains(r.On, "timeout") && r.PerTryTimeout == 0 {
-		c.fail(path+".perTryTimeout", "missing: retry on timeout wants it")
-	}
 }

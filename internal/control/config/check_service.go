@@ -2,10 +2,7 @@ package config
 
 import (
 	"fmt"
-	"net"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +18,11 @@ func (c *checker) service(path string, s Service) {
 	c.hashBalance(path, s)
 	c.concurrency(path+".concurrency", s.Concurrency)
 	c.sessions(path+".sessionPersistence", s.SessionPersistence)
+	c.ejection(path+".ejection", s.Ejection)
+	c.retryBudget(path+".retryBudget", s.RetryBudget)
+	if !(s.PanicThreshold >= 0 && s.PanicThreshold <= 1) {
+		c.fail(path+".panicThreshold", "want 0 to 1, got %v", s.PanicThreshold)
+	}
 	c.oneOf(path+".protocol", s.Protocol, "http1", "h2c", "h2")
 	switch {
 	case s.Protocol == "h2" && s.TLS == nil:
@@ -61,7 +63,7 @@ func (c *checker) service(path string, s Service) {
 		}
 	}
 	if s.HealthCheck != nil {
-		c.healthCheck(path+".healthCheck", *s.HealthCheck, s.HTTP2())
+		c.healthCheck(path+".healthCheck", s)
 	}
 }
 
@@ -128,70 +130,5 @@ func (c *checker) serviceTLS(path string, t *ServiceTLS) {
 	}
 	if !hostPattern.MatchString(strings.Trim(t.ServerName, "[]")) {
 		c.fail(path+".serverName", "%q: want a name without a port", t.ServerName)
-	}
-}
-
-func (c *checker) healthCheck(path string, h HealthCheck, http2 bool) {
-	if h.Type != "grpc" && h.Service != "" {
-		c.fail(path+".service", "only a grpc check has a service")
-	}
-	switch h.Type {
-	case "http":
-		if !strings.HasPrefix(h.Path, "/") || strings.ContainsAny(h.Path, " \t\r\n#") {
-			c.fail(path+".path", "%q: want a path that starts with / and has no blanks", h.Path)
-		} else if _, err := url.ParseRequestURI(h.Path); err != nil {
-			c.fail(path+".path", "%q: no request can have this path, so every check would fail", h.Path)
-		}
-	case "tcp":
-		if h.Path != "" {
-			c.fail(path+".path", "a tcp check has no path")
-		}
-		if h.Host != "" {
-			c.fail(path+".host", "a tcp check has no Host header")
-		}
-		if len(h.Statuses) > 0 {
-			c.fail(path+".statuses", "a tcp check gets no status")
-		}
-	case "grpc":
-		if !http2 {
-			c.fail(path+".type", "a grpc check needs instances that speak HTTP/2; set protocol: h2c, or h2 with tls")
-		}
-		if h.Path != "" {
-			c.fail(path+".path", "a grpc check has no path; set service")
-		}
-		if len(h.Statuses) > 0 {
-			c.fail(path+".statuses", "a grpc check gets no HTTP status")
-		}
-		if len(h.Service) > 256 || strings.ContainsFunc(h.Service, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			c.fail(path+".service", "%.300q: want at most 256 printable characters without blanks", h.Service)
-		}
-	default:
-		c.fail(path+".type", "unknown type %q, want http, tcp or grpc", h.Type)
-	}
-	if host, port, err := net.SplitHostPort(h.Host); err == nil {
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil || !hostPattern.MatchString(host) {
-			c.fail(path+".host", "%q: want a name, or a name with a port", h.Host)
-		}
-	} else if !hostPattern.MatchString(strings.Trim(h.Host, "[]")) {
-		c.fail(path+".host", "%q: want a name, or a name with a port", h.Host)
-	}
-	if h.Interval < 100e6 {
-		c.fail(path+".interval", "want at least 100ms, got %s", h.Interval)
-	}
-	if h.Timeout <= 0 {
-		c.fail(path+".timeout", "want more than 0")
-	}
-	if h.Timeout > h.Interval {
-		c.fail(path+".timeout", "%s is longer than the interval of %s", h.Timeout, h.Interval)
-	}
-	for key, n := range map[string]int{"healthyThreshold": h.HealthyThreshold, "unhealthyThreshold": h.UnhealthyThreshold} {
-		if n < 1 || n > 100 {
-			c.fail(path+"."+key, "want 1 to 100, got %d", n)
-		}
-	}
-	for i, s := range h.Statuses {
-		if s < 200 || s > 599 {
-			c.fail(fmt.Sprintf("%s.statuses[%d]", path, i), "want 200 to 599, got %d", s)
-		}
 	}
 }

@@ -7,9 +7,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/smartlb/smartlb/internal/base/backoff"
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/affinity"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
@@ -40,7 +42,7 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", s.ID, err)
 		}
-		services[s.ID] = destination{leg(s), errorPages, compileSessions(s, local.Sessions), own}
+		services[s.ID] = destination{leg(s), errorPages, compileSessions(s, local.Sessions), own, &guard.Budget{Share: s.RetryBudget.Share, Min: s.RetryBudget.Min}}
 	}
 	for _, r := range t.Routes {
 		route, err := compileRoute(r, resolve, services)
@@ -126,6 +128,7 @@ type destination struct {
 	pages    action.Pages
 	sessions *affinity.Sessions
 	limits   []*ratelimit.Limit
+	budget   *guard.Budget
 }
 
 func compileRoute(r Route, resolve func(string) *upstream.Service, services map[string]destination) (*dispatch.Route, error) {
@@ -146,7 +149,7 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 			return nil, fmt.Errorf("service %s does not exist", s.Service)
 		}
 		of := services[s.Service]
-		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Leg: of.leg, Pages: of.pages, Session: of.sessions, Limits: of.limits, Traffic: service.Traffic(r.Name)})
+		out.Split = append(out.Split, dispatch.Share{Service: service, Weight: uint64(s.Weight), Leg: of.leg, Pages: of.pages, Session: of.sessions, Limits: of.limits, Budget: of.budget, Traffic: service.Traffic(r.Name)})
 		out.Total += uint64(s.Weight)
 	}
 	var err error
@@ -158,6 +161,13 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 	}
 	if r.Retry != nil {
 		out.Retry = compileRetry(*r.Retry)
+	}
+	if r.Hedge != nil {
+		after, err := r.Hedge.delay()
+		if err != nil {
+			return nil, err
+		}
+		out.Hedge = &dispatch.Hedge{After: after}
 	}
 	return out, nil
 }
@@ -181,7 +191,10 @@ func leg(s Service) *dispatch.Leg {
 }
 
 func compileRetry(r Retry) dispatch.Retry {
-	out := dispatch.Retry{Attempts: r.Attempts, PerTryTimeout: r.PerTryTimeout}
+	out := dispatch.Retry{
+		Attempts: r.Attempts, PerTryTimeout: r.PerTryTimeout, MaxRetryAfter: r.MaxRetryAfter,
+		Backoff: backoff.Policy{Base: r.Backoff.Base, Max: r.Backoff.Max},
+	}
 	for _, on := range r.On {
 		switch on {
 		case "connect-failure":
@@ -191,8 +204,10 @@ func compileRetry(r Retry) dispatch.Retry {
 		case "timeout":
 			out.OnTimeout = true
 		default:
-			if s, err := strconv.Atoi(on); err == nil {
-				out.Set(s)
+			if low, high, ok := retryStatus(on); ok {
+				out.OnStatus.Add(low, high)
+			} else if code := slices.Index(grpcStatuses, on); code > 0 {
+				out.OnGRPC |= 1 << code
 			}
 		}
 	}

@@ -18,7 +18,10 @@ const (
 )
 
 // regex checks a pattern and reports whether it may be compiled. It does not compile patterns that are too large.
-func (c *checker) regex(path, expr string) (ok bool) {
+func (c *checker) regex(path, expr string) (ok bool) { return c.regexWithin(path, expr, maxProgram) }
+
+// regexWithin is regex with another limit for the steps of the program.
+func (c *checker) regexWithin(path, expr string, most int) (ok bool) {
 	if expr == "" {
 		return true
 	}
@@ -42,8 +45,8 @@ func (c *checker) regex(path, expr string) (ok bool) {
 	c.programs += min(size.Steps, maxProgram+1)
 	c.ranges += min(size.Ranges, maxRanges+1)
 	switch {
-	case size.Steps > maxProgram:
-		c.fail(path, "repetitions make a program of more than %d steps of it", maxProgram)
+	case size.Steps > most:
+		c.fail(path, "repetitions make a program of more than %d steps of it", most)
 	case size.Ranges > maxRanges:
 		c.fail(path, "its character classes have more than %d ranges with repetitions written out", maxRanges)
 	case c.programs > maxPrograms:

@@ -168,10 +168,10 @@ func (w *walker) kind(n ast.Node, v reflect.Value, path string, depth int) {
 	}
 }
 
-// mayHoldBraces reports whether "${" is no mistake in a text: in the body of a response, as the number of a group, and in
+// mayHoldBraces reports whether "${" is no mistake in a text: in a body and in what it is compared with, as the number of a group, and in
 // a regular expression.
 func mayHoldBraces(path, s string) bool {
-	return strings.HasSuffix(path, ".body") || (strings.HasSuffix(path, "regex") || strings.HasSuffix(path, ".replace")) && !variable.MatchString(s)
+	return strings.HasSuffix(path, ".body") || strings.HasSuffix(path, ".body.contains") || (strings.HasSuffix(path, "regex") || strings.HasSuffix(path, ".replace")) && !variable.MatchString(s)
 }
 
 func (w *walker) duration(n ast.Node, v reflect.Value, path string) {

@@ -49,8 +49,8 @@ func (e *explainer) standing() {
 	case "in":
 		e.say("%s %s in rotation%s.", v.ID, is, since)
 	case "ejected":
-		e.say("%s %s ejected%s: %d consecutive failures (ejection %d). It rejoins in %s, at %s, through slow start.",
-			v.ID, is, since, upstream.EjectAfter, v.Ejections, short(v.Until.Sub(e.now)), readable.Time(v.Until))
+		e.say("%s %s ejected%s: %s (ejection %d). It rejoins in %s, at %s, through slow start.",
+			v.ID, is, since, v.Cause, v.Ejections, short(v.Until.Sub(e.now)), readable.Time(v.Until))
 	case "draining":
 		cause, ends := e.drain()
 		e.say("%s %s draining%s because of %s: no new requests, %d still in flight. It rejoins %s.", v.ID, is, since, cause, v.InFlight, ends)
@@ -61,7 +61,7 @@ func (e *explainer) standing() {
 	}
 	e.failing()
 	if e.s.Panic {
-		e.say("%s is in panic: fewer than half of its instances are well, so all that do not drain are used.", e.s.ID)
+		e.say("%s is in panic: fewer than %.3g %% of its instances are healthy, so all that do not drain are used.", e.s.ID, 100*e.s.PanicThreshold)
 	}
 	if v.State == "in" && v.SlowStart < 1 {
 		e.say("Slow start: it is drawn at %.0f %% of its weight and grows to 100 %%.", v.SlowStart*100)
@@ -210,6 +210,9 @@ func (e *explainer) probes() {
 		detail := p.Body
 		if p.Status != 0 {
 			detail = fmt.Sprintf("status %d", p.Status)
+		}
+		if p.Reason != "" {
+			detail += ", " + p.Reason
 		}
 		e.say("Its last health check (%s) %s %s ago in %s: %s.", e.s.HealthCheck, result, short(e.now.Sub(p.At)), ms(float64(p.Took)/1e6), detail)
 		if p.OK && e.v.State == "ejected" {

@@ -5,8 +5,10 @@ import (
 	"maps"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/probe"
+	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 	"github.com/smartlb/smartlb/internal/event"
 )
@@ -22,6 +24,7 @@ type probeView struct {
 	ok     bool
 	status int
 	body   string
+	reason string // what is wrong with the body
 	took   time.Duration
 }
 
@@ -56,7 +59,7 @@ func (k *Keeper) ObserveProbe(r probe.Result) {
 		return
 	}
 	in := s.instances[r.Instance]
-	in.last = probeView{at: r.At, ok: r.OK, status: r.StatusCode, body: r.Body, took: r.Took}
+	in.last = probeView{at: r.At, ok: r.OK, status: r.StatusCode, body: r.Body, reason: r.Reason, took: r.Took}
 	if r.OK {
 		s.probes[1]++
 	} else {
@@ -87,7 +90,7 @@ func (k *Keeper) AllowDown(t probe.Target) bool {
 			out++
 		}
 	}
-	return out < picker.MaxEjected(len(p.Members)) && len(p.Live) > 1
+	return out < s.spec.Ejection.Most(len(p.Members)) && len(p.Live) > 1
 }
 
 func (k *Keeper) known(key member) bool {
@@ -170,12 +173,30 @@ func (k *Keeper) Targets() []probe.Target {
 			continue
 		}
 		for _, in := range s.config.Instances {
-			out = append(out, probe.Target{
-				Service: s.config.ID, Instance: in.ID, Addr: in.Address, Generation: s.instances[in.ID].live.Generation,
-				Check: h.Type, HTTP2: s.config.HTTP2(), TLS: s.upstream.TLS(), ProxyProtocol: s.config.ProxyHeader(), Path: cmp.Or(h.Path, h.Service), Host: h.Host, Statuses: statuses(h.Statuses),
-				Interval: h.Interval, Timeout: h.Timeout, Rise: h.HealthyThreshold, Fall: h.UnhealthyThreshold,
-			})
+			out = append(out, s.target(in))
 		}
 	}
 	return out
+}
+
+// target returns what is checked of an instance of a service with a health check.
+func (s *service) target(in config.Instance) probe.Target {
+	h := s.config.HealthCheck
+	t := probe.Target{
+		Service: s.config.ID, Instance: in.ID, Addr: in.Address, Generation: s.instances[in.ID].live.Generation,
+		Check: h.Type, ProxyProtocol: s.config.ProxyHeader(), Path: cmp.Or(h.Path, h.Service), Host: h.Host,
+		Method: h.Method, Headers: h.HeaderLines(), Expect: probe.Expect{Statuses: h.StatusSet(), Text: h.Body.Contains, Regex: h.Body.Regex},
+		Interval: h.Interval, Timeout: h.Timeout, Rise: h.HealthyThreshold, Fall: h.UnhealthyThreshold,
+	}
+	var secure bool
+	if t.HTTP2, secure = s.config.CheckProtocol(); secure {
+		t.TLS = s.upstream.TLS()
+	}
+	if h.Port > 0 {
+		t.Addr = upstream.WithPort(in.Address, h.Port)
+	}
+	if t.Addr != in.Address {
+		t.ProxyProtocol = proxyproto.None
+	}
+	return t
 }

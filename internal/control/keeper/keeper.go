@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -140,7 +141,7 @@ func (k *Keeper) Apply(services []config.Service) (retire func()) {
 func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	s, now := k.service(c.ID), k.cfg.Now()
 	s.config = c
-	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart, Spread: c.Spread, Balance: c.HashBalanceFactor}
+	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart, Spread: c.Spread, Balance: c.HashBalanceFactor, Ejection: c.Ejection.Rules(), Panic: c.PanicThreshold}
 	if n := c.Concurrency; n != nil {
 		s.spec.Limits = picker.Limits{Service: n.Limit, PerInstance: n.PerInstance, Queue: n.Queue}
 	}
@@ -244,7 +245,7 @@ func (k *Keeper) rebuild(s *service, now int64) {
 		}
 	}
 	if old.Panic != next.Panic {
-		k.changes = append(k.changes, k.panicked(s.config.ID, next.Panic))
+		k.changes = append(k.changes, k.panicked(s, next.Panic))
 	}
 	s.upstream.Swap(next)
 	s.upstream.Gate.Set(s.spec.Limits.Gate(next))
@@ -257,15 +258,17 @@ func jitter() float64 { return 2*rand.Float64() - 1 }
 func (k *Keeper) change(m *upstream.Member, was upstream.Reason, now int64) Change {
 	c := Change{Service: m.Service, Instance: m.Instance, From: was.String(), To: m.Out.String(), At: k.cfg.Wall()}
 	if m.Out == upstream.Ejected {
+		c.Reason = m.Cause
 		c.Until = c.At.Add(time.Duration(m.Until - now))
 	}
 	return c
 }
 
-func (k *Keeper) panicked(service string, on bool) Change {
-	c := Change{Service: service, From: "panic", To: "in", Reason: "half of the instances or more are well again", At: k.cfg.Wall()}
+func (k *Keeper) panicked(s *service, on bool) Change {
+	share := 100 * s.spec.Panic
+	c := Change{Service: s.config.ID, From: "panic", To: "in", Reason: fmt.Sprintf("%.3g %% of the instances or more are healthy again", share), At: k.cfg.Wall()}
 	if on {
-		c.From, c.To, c.Reason = "in", "panic", "fewer than half of the instances are well: requests go to all that do not drain"
+		c.From, c.To, c.Reason = "in", "panic", fmt.Sprintf("fewer than %.3g %% of the instances are healthy: requests go to all that do not drain", share)
 	}
 	return c
 }
@@ -283,7 +286,7 @@ func (k *Keeper) tell() {
 		if c.Instance == "" {
 			k.cfg.Log.Warn("service panic", "service", c.Service, "panic", c.To == "panic")
 		} else {
-			k.cfg.Log.Info("instance state", "service", c.Service, "instance", c.Instance, "from", c.From, "to", c.To)
+			k.cfg.Log.Info("instance state", "service", c.Service, "instance", c.Instance, "from", c.From, "to", c.To, "reason", c.Reason)
 		}
 		if k.cfg.OnChange != nil {
 			k.cfg.OnChange(c)

@@ -16,6 +16,7 @@ import (
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/probe"
+	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/test/leaktest"
@@ -61,7 +62,10 @@ func (w *world) status(instance, status, reporter string) {
 
 // configured makes a configured service "s" with instances i1..in.
 func configured(id string, n int) config.Service {
-	s := config.Service{ID: id, Policy: "least_request", SlowStart: 10 * time.Second}
+	s := config.Service{
+		ID: id, Policy: "least_request", SlowStart: 10 * time.Second, PanicThreshold: .5,
+		Ejection: config.Ejection{ConsecutiveFailures: 5, MinRequests: 20, Window: 10 * time.Second, Time: 5 * time.Second, Growth: 2, MaxTime: time.Minute, MaxShare: .3},
+	}
 	for i := range n {
 		s.Instances = append(s.Instances, config.Instance{ID: fmt.Sprintf("i%d", i+1), Address: fmt.Sprintf("10.0.0.%d:80", i+1), Weight: 1})
 	}
@@ -250,6 +254,38 @@ func target(w *world, instance string) probe.Target {
 	return probe.Target{}
 }
 
+func TestWhatIsCheckedOfAnInstance(t *testing.T) {
+	w := newWorld()
+	s := configured("s", 1)
+	plain := false
+	s.ProxyProtocol, s.TLS = "v2", &config.ServiceTLS{}
+	s.HealthCheck = &config.HealthCheck{
+		Type: "http", Port: 8081, TLS: &plain, Protocol: "h2c", Method: "HEAD", Path: "/ready", Headers: map[string]string{"X-B": "2", "X-A": "1"},
+		Statuses: []string{"200-204", "304"}, Body: config.BodyMatch{Contains: "ok"},
+	}
+	w.Apply([]config.Service{s})
+	security := &upstream.TLS{}
+	w.Service("s").SetTLS(security)
+	got := target(w, "i1")
+	if got.Addr != "10.0.0.1:8081" || got.TLS != nil || !got.HTTP2 || got.ProxyProtocol != proxyproto.None || got.Method != "HEAD" || got.Headers != "X-A: 1\nX-B: 2\n" || !got.Expect.Statuses.Has(304) || got.Expect.Text != "ok" {
+		t.Errorf("got %+v", got)
+	}
+	if got != target(w, "i1") {
+		t.Error("the same configuration makes another target, so the state of the checks would be lost")
+	}
+	s.HealthCheck = &config.HealthCheck{Type: "http", Port: 80, Path: "/ready"}
+	w.Apply([]config.Service{s})
+	if got := target(w, "i1"); got.Addr != "10.0.0.1:80" || got.TLS != security || got.HTTP2 || got.ProxyProtocol != proxyproto.V2 {
+		t.Errorf("without settings of its own: %+v", got)
+	}
+	w.ObserveProbe(probe.Result{Target: target(w, "i1"), At: w.cfg.Wall(), StatusCode: 200, Body: "no", Reason: "the body does not match", Changed: true})
+	w.wait(time.Millisecond)
+	lines, _ := Explain(w.Views()[0], "i1", w.cfg.Wall())
+	if text := strings.Join(lines, "\n"); !strings.Contains(text, "status 200, the body does not match") {
+		t.Errorf("explained as %s", text)
+	}
+}
+
 func TestStrangersCannotMakeItRememberWithoutBound(t *testing.T) {
 	w := newWorld()
 	w.Apply([]config.Service{configured("s", 2)})
@@ -303,7 +339,7 @@ func TestAllowDownStaysUnderTheCap(t *testing.T) {
 				w.wait(time.Millisecond)
 			}
 		}
-		want := picker.MaxEjected(n)
+		want := picker.DefaultEjection().Most(n)
 		if n == 1 {
 			want = 0 // never the last
 		}
@@ -516,7 +552,7 @@ func TestEjectionsAndStatesAreCounted(t *testing.T) {
 	w.Apply([]config.Service{configured("s", 4)})()
 	w.wait(time.Second)
 	live := w.services["s"].spec.Entries[0].Live
-	for range upstream.EjectAfter {
+	for range picker.DefaultEjection().Consecutive {
 		var ticket upstream.Ticket
 		if _, ok := w.Service("s").PickLive(live, &upstream.Ask{Now: w.now}, &ticket); !ok {
 			t.Fatal("not picked")
@@ -527,7 +563,7 @@ func TestEjectionsAndStatesAreCounted(t *testing.T) {
 	w.Rebuild()
 	w.Rebuild()
 	c := w.Counts()[0]
-	if c.Ejections != 1 || c.States[upstream.Ejected] != 1 || c.States[upstream.In] != 3 || c.Errors != upstream.EjectAfter {
+	if c.Ejections != 1 || c.States[upstream.Ejected] != 1 || c.States[upstream.In] != 3 || c.Errors != 5 {
 		t.Errorf("%d ejections, states %v, %d errors", c.Ejections, c.States, c.Errors)
 	}
 }
@@ -546,7 +582,7 @@ func TestAnInstanceThatReturnsIsFailingUntilASuccess(t *testing.T) {
 		ticket.Release()
 	}
 	view := func() InstanceView { return w.Views()[0].Instances[0] }
-	for range upstream.EjectAfter {
+	for range picker.DefaultEjection().Consecutive {
 		request(view().Live, upstream.Failed)
 	}
 	if w.wait(0); view().State != "ejected" {
@@ -554,7 +590,7 @@ func TestAnInstanceThatReturnsIsFailingUntilASuccess(t *testing.T) {
 	}
 	w.wait(time.Hour)
 	explained := func() string { lines, _ := Explain(w.Views()[0], "i1", w.cfg.Wall()); return strings.Join(lines, " ") }
-	if v := view(); v.State != "in" || v.Failures != upstream.EjectAfter || !v.OnTrial || !strings.Contains(explained(), "Its latest 5 requests failed, the last one 1h0m0s ago. It gets one request at a time") {
+	if v := view(); v.State != "in" || v.Failures != picker.DefaultEjection().Consecutive || !v.OnTrial || !strings.Contains(explained(), "Its latest 5 requests failed, the last one 1h0m0s ago. It gets one request at a time") {
 		t.Errorf("an hour later: state %s, %d failures, on trial %v: %s", v.State, v.Failures, v.OnTrial, explained())
 	}
 	request(view().Live, upstream.Success)

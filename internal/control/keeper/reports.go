@@ -168,7 +168,7 @@ func (k *Keeper) granted(s *service, now int64) (out map[*upstream.Live]upstream
 		}
 		return cmp.Compare(a.since, b.since)
 	})
-	most := picker.MaxEjected(len(s.spec.Entries))
+	most := s.spec.Ejection.Most(len(s.spec.Entries))
 	out = map[*upstream.Live]upstream.Reason{}
 	free := 0 // instances taken out without a signature
 	for _, w := range wishes {

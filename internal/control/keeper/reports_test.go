@@ -42,7 +42,7 @@ func TestReportsTakeOutNoMoreThanMayBeEjected(t *testing.T) {
 					}
 				}
 				w.wait(time.Millisecond)
-				want := min(picker.MaxEjected(n), n-1)
+				want := min(picker.DefaultEjection().Most(n), n-1)
 				if got := w.count("draining", "reported-unhealthy"); got != want {
 					t.Errorf("%s of %d instances by %d senders: %d are out, want %d", status, n, senders, got, want)
 				}
@@ -188,7 +188,7 @@ func TestWhateverIsReportedAnInstanceStays(t *testing.T) {
 					out++
 				}
 			}
-			if len(p.Live) == 0 || out > picker.MaxEjected(n) {
+			if len(p.Live) == 0 || out > picker.DefaultEjection().Most(n) {
 				t.Fatalf("%d of %d are out, %d live", out, n, len(p.Live))
 			}
 		}

@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,16 +13,17 @@ import (
 
 // ServiceView is a copy of a service at one moment, for display.
 type ServiceView struct {
-	ID          string
-	Policy      string
-	Panic       bool
-	MedianMs    float64
-	Spread      float64
-	Active      int64
-	PoolRev     uint64
-	HealthCheck string // "http /health", "tcp", or empty
-	Insecure    bool   // the certificates of the instances are not verified
-	Instances   []InstanceView
+	ID             string
+	Policy         string
+	Panic          bool
+	PanicThreshold float64 // share of healthy instances below which the service is in panic
+	MedianMs       float64
+	Spread         float64
+	Active         int64
+	PoolRev        uint64
+	HealthCheck    string // "http /health", "tcp", or empty
+	Insecure       bool   // the certificates of the instances are not verified
+	Instances      []InstanceView
 }
 
 // InstanceView is one instance: its counters, the factors of its cost, and the sources of these factors. Times are zero
@@ -34,6 +34,7 @@ type InstanceView struct {
 	Tags                 map[string]string
 	State                string // in, draining, unhealthy, reported-unhealthy, ejected
 	Since, Until         time.Time
+	Cause                string // ejected: why
 	Ejections            int
 	InFlight             int64
 	Requests, Errors     uint64
@@ -66,6 +67,7 @@ type ProbeView struct {
 	OK     bool
 	Status int
 	Body   string
+	Reason string // what is wrong with the body of the response
 	Took   time.Duration
 }
 
@@ -96,7 +98,7 @@ func (k *Keeper) Views() []ServiceView {
 func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 	p := s.upstream.Pool()
 	v := ServiceView{
-		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, MedianMs: p.MedianNs / 1e6, Spread: p.Spread,
+		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, PanicThreshold: s.spec.Panic, MedianMs: p.MedianNs / 1e6, Spread: p.Spread,
 		Active: s.upstream.Active.Load(), PoolRev: p.Rev,
 	}
 	v.Insecure = s.config.TLS != nil && s.config.TLS.Insecure
@@ -110,7 +112,7 @@ func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 			continue
 		}
 		iv := InstanceView{
-			Live: m.Live, ID: m.Instance, Address: m.Addr, State: m.Out.String(), Ejections: m.Ejections,
+			Live: m.Live, ID: m.Instance, Address: m.Addr, State: m.Out.String(), Cause: m.Cause, Ejections: m.Ejections,
 			Since: wallOf(m.Since, now, wall), InFlight: m.InFlight.Load(), Requests: m.Requests.Load(), Errors: m.Errors.Load(), Failures: m.Fails.Load(), OnTrial: m.OnTrial,
 			Weight: m.Weight, Capacity: m.Capacity, Veto: m.Veto, SlowStart: m.SlowStart,
 			FleetErrorRate: m.FleetErr, Trust: m.Trust, Utilization: m.Utilization,
@@ -148,7 +150,7 @@ func (iv *InstanceView) cost(p *upstream.Pool, i int, now int64) {
 }
 
 func (iv *InstanceView) probe(in *instance) {
-	iv.Probe = ProbeView{At: in.last.at, OK: in.last.ok, Status: in.last.status, Body: in.last.body, Took: in.last.took}
+	iv.Probe = ProbeView{At: in.last.at, OK: in.last.ok, Status: in.last.status, Body: in.last.body, Reason: in.last.reason, Took: in.last.took}
 	iv.Probe.State = [...]string{"", "passing", "failing"}[in.probe]
 }
 
@@ -230,15 +232,4 @@ func (k *Keeper) EachCost(f func(m *upstream.Member, c upstream.Candidate)) {
 			f(&p.Members[i], picker.Cost(p, i, now))
 		}
 	}
-}
-
-func statuses(codes []int) string {
-	if len(codes) == 0 {
-		return ""
-	}
-	b := " "
-	for _, c := range codes {
-		b += strconv.Itoa(c) + " "
-	}
-	return b
 }

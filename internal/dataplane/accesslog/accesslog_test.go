@@ -19,7 +19,8 @@ func filled() Entry {
 	return Entry{
 		Time: at, RequestID: []byte("r1"), Client: netip.MustParseAddr("2001:db8::1"), Listener: "web", Protocol: "HTTP/1.1", Method: []byte("GET"),
 		Host: []byte("example.com"), Target: []byte("/a?b=c"), Status: 200, BytesIn: 1, BytesOut: 2, Dispatched: true, DurationNs: 1_234_567, Route: "all",
-		Service: "shop", Instance: "shop-1", Attempts: 1, User: "ann", QueueNs: 5_000_000, Failure: "reset", Why: "adaptive", SNI: "example.com",
+		Service: "shop", Instance: "shop-1", Attempts: 1, User: "ann", QueueNs: 5_000_000,
+		Retried: []Try{{Failure: "connect-refused"}, {Status: 503}, {Status: 200, GRPC: 14}}, Hedge: "won", Failure: "reset", Why: "adaptive", SNI: "example.com",
 		TLSSubject: "CN=a", Referer: []byte("https://example.com/"), UserAgent: []byte("curl/8"),
 	}
 }
@@ -37,7 +38,7 @@ func TestKnownLines(t *testing.T) {
 	full, refused := filled(), Entry{Time: at, Status: 400, Why: "bad"}
 	for format, want := range map[string][2]string{
 		JSON: {
-			`{"time":"2025-11-30T01:23:17.123Z","request_id":"r1","client":"2001:db8::1","listener":"web","protocol":"HTTP/1.1","method":"GET","host":"example.com","target":"/a?b=c","status":200,"bytes_in":1,"bytes_out":2,"duration_ms":1.234,"route":"all","service":"shop","instance":"shop-1","attempts":1,"user":"ann","queue_ms":5.000,"failure":"reset","why":"adaptive"}`,
+			`{"time":"2025-11-30T01:23:17.123Z","request_id":"r1","client":"2001:db8::1","listener":"web","protocol":"HTTP/1.1","method":"GET","host":"example.com","target":"/a?b=c","status":200,"bytes_in":1,"bytes_out":2,"duration_ms":1.234,"route":"all","service":"shop","instance":"shop-1","attempts":1,"user":"ann","queue_ms":5.000,"retried":["connect-refused","503","grpc-status 14"],"hedge":"won","failure":"reset","why":"adaptive"}`,
 			`{"time":"2025-11-30T01:23:17.123Z","request_id":"","client":"","listener":"","protocol":"","method":"","host":"","target":"","status":400,"bytes_in":0,"bytes_out":0,"duration_ms":0,"route":"","service":"","instance":"","attempts":0,"why":"bad"}`,
 		},
 		Combined: {
@@ -48,9 +49,9 @@ func TestKnownLines(t *testing.T) {
 			`2001:db8::1 - ann [30/Nov/2025:01:23:17 +0000] "GET /a?b=c HTTP/1.1" 200 2`,
 			`- - - [30/Nov/2025:01:23:17 +0000] "-" 400 0`,
 		},
-		"$${x} ${path} ${durationMs}ms ${queueMs} ${tlsSubject} ${sni} ${failure}\t$": {
-			"${x} /a 1.234ms 5.000 CN=a example.com reset\t$",
-			"${x} - 0ms 0.000 - - -\t$",
+		"$${x} ${path} ${durationMs}ms ${queueMs} ${tlsSubject} ${sni} ${failure} ${retried} ${hedge}\t$": {
+			"${x} /a 1.234ms 5.000 CN=a example.com reset connect-refused,503,grpc-status 14 won\t$",
+			"${x} - 0ms 0.000 - - - - -\t$",
 		},
 	} {
 		for i, e := range []Entry{full, refused} {

@@ -27,7 +27,9 @@ type Entry struct {
 	Instance   string
 	Attempts   int
 	User       string
-	QueueNs    int64 // wait in the queue of the service
+	QueueNs    int64  // wait in the queue of the service
+	Retried    []Try  // the tries before the last one
+	Hedge      string // result of a second try while the first one was not answered
 	Failure    string
 	Why        string
 	SNI        string
@@ -38,6 +40,13 @@ type Entry struct {
 	second int64 // of stamp and common
 	stamp  []byte
 	common []byte
+}
+
+// Try is why a try was not enough: the status of gRPC, or the failure, or the status.
+type Try struct {
+	Status  int
+	GRPC    int    // 0: none, or OK
+	Failure string // "": none
 }
 
 // field is a value of an Entry.
@@ -63,6 +72,8 @@ const (
 	attempts
 	user
 	queueMs
+	retried
+	hedge
 	failure
 	why
 	path
@@ -81,7 +92,7 @@ var names = [fields]struct{ key, variable string }{
 	protocol: {"protocol", "protocol"}, method: {"method", "method"}, host: {"host", "host"}, target: {"target", "target"},
 	status: {"status", "status"}, bytesIn: {"bytes_in", "bytesIn"}, bytesOut: {"bytes_out", "bytesOut"}, durationMs: {"duration_ms", "durationMs"},
 	route: {"route", "route"}, service: {"service", "service"}, instance: {"instance", "instance"}, attempts: {"attempts", "attempts"},
-	user: {"user", "user"}, queueMs: {"queue_ms", "queueMs"}, failure: {"failure", "failure"}, why: {"why", "why"},
+	user: {"user", "user"}, queueMs: {"queue_ms", "queueMs"}, retried: {"retried", "retried"}, hedge: {"hedge", "hedge"}, failure: {"failure", "failure"}, why: {"why", "why"},
 	path: {"path", "path"}, request: {"request", "request"}, commonTime: {"common_time", "commonTime"}, sni: {"sni", "sni"},
 	tlsSubject: {"tls_subject", "tlsSubject"}, referer: {"referer", "referer"}, userAgent: {"user_agent", "userAgent"},
 }
@@ -98,13 +109,18 @@ const (
 	asWord       // as asText, without blanks and brackets
 )
 
-// absent reports whether the exchange has no user, wait or failure. Lines of JSON omit these fields then.
+// absent reports whether the exchange has no user, wait, earlier try, hedge or failure. Lines of JSON omit these fields
+// then.
 func (e *Entry) absent(f field) bool {
 	switch f {
 	case user:
 		return e.User == ""
 	case queueMs:
 		return e.QueueNs <= 0
+	case retried:
+		return len(e.Retried) == 0
+	case hedge:
+		return e.Hedge == ""
 	case failure:
 		return e.Failure == ""
 	}
@@ -152,6 +168,10 @@ func (e *Entry) append(b []byte, f field, s style) []byte {
 			s = asWord // a blank would end the field, a bracket begin the time
 		}
 		return appendText(b, e.User, s)
+	case retried:
+		return e.appendTries(b, s)
+	case hedge:
+		return appendText(b, e.Hedge, s)
 	case failure:
 		return appendText(b, e.Failure, s)
 	case why:
@@ -196,6 +216,34 @@ func (e *Entry) appendNumber(b []byte, f field) []byte {
 // appendMs appends nanoseconds as milliseconds with three digits after the point.
 func appendMs(b []byte, ns int64) []byte {
 	return strconv.AppendFloat(b, float64(ns/1000)/1000, 'f', 3, 64)
+}
+
+// appendTries appends why the tries before the last one were not enough: a list in JSON, otherwise separated by commas.
+func (e *Entry) appendTries(b []byte, s style) []byte {
+	if s == asJSON {
+		b = append(b, '[')
+	} else if len(e.Retried) == 0 {
+		return append(b, '-')
+	}
+	for i := range e.Retried {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = quote(b, s)
+		switch t := &e.Retried[i]; {
+		case t.GRPC != 0:
+			b = strconv.AppendInt(append(b, "grpc-status "...), int64(t.GRPC), 10)
+		case t.Failure != "":
+			b = appendEscaped(b, t.Failure, s)
+		default:
+			b = strconv.AppendInt(b, int64(t.Status), 10)
+		}
+		b = quote(b, s)
+	}
+	if s == asJSON {
+		b = append(b, ']')
+	}
+	return b
 }
 
 // refresh formats the second of Time, if it is not the second of the latest line.

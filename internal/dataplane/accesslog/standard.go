@@ -30,6 +30,12 @@ func appendStandard(b []byte, e *Entry) []byte {
 	if e.QueueNs > 0 {
 		b = appendMs(append(b, `,"queue_ms":`...), e.QueueNs)
 	}
+	if len(e.Retried) > 0 {
+		b = e.appendTries(append(b, `,"retried":`...), asJSON)
+	}
+	if e.Hedge != "" {
+		b = append(appendEscaped(append(b, `,"hedge":"`...), e.Hedge, asJSON), '"')
+	}
 	if e.Failure != "" {
 		b = append(appendEscaped(append(b, `,"failure":"`...), e.Failure, asJSON), '"')
 	}

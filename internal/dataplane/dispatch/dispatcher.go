@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
@@ -17,7 +16,7 @@ import (
 type Signals interface {
 	// Broken reports that a connection to the instance was refused, reset or closed.
 	Broken(l *upstream.Live)
-	// Failing reports that the instance reached upstream.EjectAfter consecutive failures.
+	// Failing reports that the instance reached the consecutive failures that eject it, or asked for no further requests.
 	Failing(l *upstream.Live)
 }
 
@@ -87,7 +86,7 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 		share = route.choose(h, x.rand.Uint64)
 		limits = share.Limits
 	}
-	if x.isLimited(limits, h, now) { // before passwords: limits also slow down those who guess them
+	if x.isLimited(limits, h, now) { // before passwords: limits also slow down clients that guess passwords
 		x.traffic = cmp.Or(route.Traffic, d.unrouted)
 		if share != nil {
 			x.service, x.traffic, x.pages = share.Service, share.Traffic, share.Pages
@@ -97,9 +96,10 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	if status, code := route.answer(x, h, now); code != "" {
 		return d.answer(x, status, code)
 	}
-	x.service, x.traffic, x.leg, x.pages = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg), share.Pages
+	x.service, x.traffic, x.leg, x.pages, x.budget = share.Service, share.Traffic, cmp.Or(share.Leg, &standardLeg), share.Pages, budgetOf(share)
 	x.findSession(share, h)
 	x.idempotent = Idempotent(h.Method())
+	x.measuring = route.Hedge != nil && hedges(h.Method())
 	x.sampled = x.rand.Uint64()>>11 < d.sample
 	if _, ok := x.service.Pool().Policy.(upstream.Hasher); ok {
 		x.ask.Hash = hashKey(route.HashOn, x.Client, h)
@@ -112,17 +112,17 @@ func (d *Dispatcher) Settle(x *Exchange, o Outcome, now int64) Verdict {
 	x.status, x.failure = o.Status, o.Failure
 	x.headAt = now
 	a := &x.attempts[x.n-1]
-	a.Status, a.Failure, a.Sent, a.HeadNs = o.Status, o.Failure, o.Sent, now-a.At
-	live := x.ticket.Live()
+	a.note(o, now)
 	if o.SentAt != 0 {
 		x.sentAt = o.SentAt
 		x.ticket.Sent(o.SentAt)
 	}
-	verdict := judge(o)
+	verdict := x.judge(o)
+	x.measure(verdict, now)
 	fails := x.ticket.Observe(verdict, now)
 	if verdict != upstream.Success && verdict != upstream.Abandoned {
 		x.notable = true
-		d.signal(live, o.Failure, fails)
+		d.signal(a.Pool, &x.ticket, o.Failure, fails)
 	}
 	if o.Failure != None && Blame(o.Failure, false).Charged == Proxy {
 		x.notable = true
@@ -130,11 +130,16 @@ func (d *Dispatcher) Settle(x *Exchange, o Outcome, now int64) Verdict {
 	if again, v := d.again(x, o, now); again {
 		return v
 	}
-	if o.Failure == None {
-		return x.relay()
+	return x.finish()
+}
+
+// finish returns the verdict after the last try.
+func (x *Exchange) finish() Verdict {
+	if x.failure == None {
+		return x.relay() // also after a Pause: the front end still holds the response that a retry would have replaced
 	}
-	end := Blame(o.Failure, false)
-	return x.reply(end.Status, end.Code, end.text(live.Instance, o.Failure))
+	end := Blame(x.failure, false)
+	return x.reply(end.Status, end.Code, end.text(x.Instance(), x.failure))
 }
 
 // Fail reports that the exchange failed after Relay, while bodies were passed on.
@@ -175,7 +180,7 @@ func (d *Dispatcher) brokeOff(x *Exchange, now int64) {
 	case Instance:
 		fails := x.ticket.Broken(now)
 		x.notable = true
-		d.signal(x.ticket.Live(), x.failure, fails)
+		d.signal(x.attempts[x.n-1].Pool, &x.ticket, x.failure, fails)
 	case Proxy:
 		x.notable = true
 	}
@@ -183,11 +188,11 @@ func (d *Dispatcher) brokeOff(x *Exchange, now int64) {
 
 func (x *Exchange) reset(now int64) {
 	x.table, x.route, x.service, x.pages, x.session = nil, nil, nil, nil, nil
-	x.limited, x.wait = nil, 0
+	x.limited, x.limitWait = nil, 0
 	x.began, x.headAt, x.sentAt = now, 0, 0
 	x.n, x.status, x.code, x.failure = 0, 0, "", None
 	x.Sent, x.BytesIn, x.BytesOut, x.Tunnel = 0, 0, 0, false
-	x.retrying, x.sampled, x.notable = false, false, false
+	x.retrying, x.sampled, x.notable, x.measuring, x.hedged = false, false, false, false, false
 	x.inside, x.active, x.admitted = false, false, 0
 	x.user = ""
 	x.ticket = upstream.Ticket{}
@@ -205,7 +210,7 @@ func (x *Exchange) isLimited(limits []*ratelimit.Limit, h Head, now int64) bool 
 	if len(limits) == 0 {
 		return false
 	}
-	x.limited, x.wait = ratelimit.Take(limits, ratelimit.Request{Head: h, Client: x.Client}, now)
+	x.limited, x.limitWait = ratelimit.Take(limits, ratelimit.Request{Head: h, Client: x.Client}, now)
 	return x.limited != nil
 }
 
@@ -266,7 +271,7 @@ func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 	*a = Attempt{Pool: pool, Chosen: int32(x.ticket.Index()), At: now, Trace: x.ask.Trace}
 	return Verdict{
 		Action: Forward, Live: x.ticket.Live(), Deadline: x.deadline(),
-		ConnectTimeout: cmp.Or(x.leg.ConnectTimeout, d.cfg.ConnectTimeout), HeadTimeout: x.route.Retry.PerTryTimeout, Timeout: x.timeout(), Leg: x.leg, TLS: x.service.TLS(),
+		ConnectTimeout: cmp.Or(x.leg.ConnectTimeout, d.cfg.ConnectTimeout), HeadTimeout: x.route.Retry.PerTryTimeout, Hedge: x.hedgeAfter(), Timeout: x.timeout(), Leg: x.leg, TLS: x.service.TLS(),
 	}
 }
 
@@ -290,74 +295,12 @@ func (x *Exchange) finishTry() {
 	}
 }
 
-// again decides whether to retry, and picks the instance for the retry.
-func (d *Dispatcher) again(x *Exchange, o Outcome, now int64) (bool, Verdict) {
-	r := &x.route.Retry
-	pool := x.attempts[x.n-1].Pool
-	if x.n > r.Attempts || x.n >= upstream.MaxTries || !o.Replayable || !r.wants(o) || pool.Panic {
-		return false, Verdict{}
-	}
-	if o.Sent && !x.idempotent {
-		return false, Verdict{}
-	}
-	if dl := x.deadline(); dl != 0 && now >= dl {
-		return false, Verdict{}
-	}
-	if !x.hasOther() {
-		return false, Verdict{}
-	}
-	if !guard.TakeRetry(&x.service.Active, &x.service.Retry) {
-		if x.traffic != nil {
-			x.traffic.Denied()
-		}
-		return false, Verdict{}
-	}
-	status, failure := x.status, x.failure
-	x.finishTry() // must run before the new try takes its place in the retry budget
-	x.retrying = true
-	v := d.pick(x, now)
-	if v.Action != Forward { // the last other instance left in the meantime
-		x.retrying = false
-		x.service.Retry.Add(-1)
-		x.status, x.failure, x.code = status, failure, ""
-		if failure == None {
-			// The front end still holds the response that the retry would have replaced.
-			return true, x.relay()
-		}
-		return false, Verdict{}
-	}
-	x.attempts[x.n-2].Retried = true
-	x.notable = true
-	return true, v
-}
-
-// hasOther reports whether a live instance remains that was not tried yet.
-func (x *Exchange) hasOther() bool {
-	p := x.service.Pool()
-	for _, i := range p.Live {
-		if !x.ask.WasTried(p.Members[i].Live) {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *Retry) wants(o Outcome) bool {
+func (x *Exchange) judge(o Outcome) upstream.Outcome {
 	switch {
-	case o.Failure == None:
-		return r.has(o.Status)
-	case o.Failure.connect(), o.Failure == Exhausted, o.Failure == InstanceFull: // another instance may have a kept connection, or room
-		return r.OnConnect
-	case o.Failure == Reset, o.Failure == EOF:
-		return r.OnReset || (r.OnConnect && !o.Sent)
-	case o.Failure == Timeout:
-		return r.OnTimeout
-	}
-	return false
-}
-
-func judge(o Outcome) upstream.Outcome {
-	switch {
+	case o.Failure == None && o.GRPC != 0 && x.leg.GRPCFailures.Has(o.GRPC):
+		return upstream.Failed
+	case o.Failure == Timeout && x.waitedTooLong():
+		return upstream.Abandoned
 	case o.Failure == Timeout:
 		return upstream.TimedOut
 	case o.Failure != None && Blame(o.Failure, false).Charged == Instance, o.Failure == None && o.Status >= 500:
@@ -370,14 +313,16 @@ func judge(o Outcome) upstream.Outcome {
 	return upstream.Success
 }
 
-func (d *Dispatcher) signal(l *upstream.Live, f Failure, fails uint32) {
+// signal tells the keeper about a failure of the instance of a ticket.
+func (d *Dispatcher) signal(p *upstream.Pool, t *upstream.Ticket, f Failure, fails uint32) {
 	if d.cfg.Signals == nil {
 		return
 	}
+	l := t.Live()
 	if f == ConnectRefused || f == ConnectTimeout || f == ConnectFailed || f == Reset || f == EOF {
 		d.cfg.Signals.Broken(l)
 	}
-	if fails == upstream.EjectAfter {
+	if fails > 0 && fails == p.EjectAfter {
 		d.cfg.Signals.Failing(l)
 	}
 }
@@ -408,7 +353,11 @@ func (x *Exchange) fill(now int64) {
 	if x.service != nil {
 		r.Service = x.service.ID
 	}
+	if x.hedged {
+		r.Hedge = x.hedge.String()
+	}
 	if x.n > 0 {
+		r.Earlier = x.attempts[:x.n-1]
 		a := &x.attempts[x.n-1]
 		r.Instance, r.HeadNs = a.Pool.Members[a.Chosen].Instance, a.HeadNs
 		if r.Why == "" {
@@ -430,12 +379,14 @@ func (x *Exchange) count() {
 	}
 	x.traffic.Count(x.Shard, upstream.Ending{
 		Status: cmp.Or(x.Sent, x.status), DurationNs: x.record.DurationNs, BytesIn: x.BytesIn, BytesOut: x.BytesOut,
-		Retries: max(x.n-1, 0), Failure: uint8(x.failure), Tunnel: x.Tunnel,
+		Failure: uint8(x.failure), Tunnel: x.Tunnel,
 	})
 }
 
-// Each failure has a counter of upstream.Traffic.
+// Each failure and each reason of a retry has a counter of upstream.Traffic.
 var _ [upstream.FailureKinds - NumFailures]struct{}
+var _ [upstream.RetryKinds - NumRetryReasons]struct{}
+var _ [upstream.HedgeKinds - NumHedgeResults]struct{}
 
 func (r *Route) choose(h Head, random func() uint64) *Share {
 	if len(r.Split) == 1 {

@@ -46,7 +46,7 @@ func setup(t interface {
 }, n int, retry Retry) (*Dispatcher, *upstream.Service, *recorder, *signals) {
 	t.Helper()
 	s := upstream.NewService("s")
-	spec := picker.Spec{Policy: "round_robin"}
+	spec := picker.Spec{Policy: "round_robin", Ejection: picker.DefaultEjection(), Panic: picker.DefaultPanic}
 	for i := range n {
 		spec.Entries = append(spec.Entries, picker.Entry{Live: upstream.NewLive("s", fmt.Sprintf("i%d", i), "", 1, 0), Weight: 1})
 	}
@@ -64,7 +64,7 @@ func setup(t interface {
 
 func defaultRetry() Retry {
 	r := Retry{Attempts: 2, OnConnect: true, OnReset: true}
-	r.Set(503)
+	r.OnStatus.Add(503, 503)
 	return r
 }
 
@@ -174,14 +174,26 @@ func TestBrokenBodyCountsAgainstTheInstanceOnce(t *testing.T) {
 // Whatever happens, every ticket is released and every counter returns to zero.
 func TestAccountingBalances(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		d, s, _, _ := setup(unwrap{t}, rapid.IntRange(1, 5).Draw(t, "n"), defaultRetry())
+		retry := defaultRetry()
+		retry.OnStatus.Add(429, 429)
+		retry.MaxRetryAfter = time.Duration(rapid.IntRange(0, 10).Draw(t, "most")) * time.Second
+		retry.Backoff.Base = time.Duration(rapid.IntRange(0, 1).Draw(t, "back-off")) * time.Millisecond
+		d, s, _, _ := setup(unwrap{t}, rapid.IntRange(1, 5).Draw(t, "n"), retry)
 		exchanges := []*Exchange{NewExchange(1), NewExchange(2), NewExchange(3)}
 		now := second
 		for range rapid.IntRange(1, 40).Draw(t, "requests") {
 			x := exchanges[rapid.IntRange(0, 2).Draw(t, "x")]
 			v := d.Begin(x, head{rapid.SampledFrom([]string{"GET", "POST"}).Draw(t, "method"), "/s"}, now)
 			tried := map[*upstream.Live]bool{}
-			for v.Action == Forward {
+			for v.Action == Forward || v.Action == Pause {
+				if v.Action == Pause {
+					now += int64(v.Wait)
+					if v.Deadline != 0 && now >= v.Deadline {
+						t.Fatalf("a wait of %s goes beyond the deadline", v.Wait)
+					}
+					v = d.Resume(x, rapid.SampledFrom([]Failure{None, None, ClientGone, Stopped}).Draw(t, "ended"), now)
+					continue
+				}
 				if tried[v.Live] {
 					t.Fatal("one request went twice to the same instance")
 				}
@@ -192,6 +204,7 @@ func TestAccountingBalances(t *testing.T) {
 					Sent:    rapid.Bool().Draw(t, "sent"), Replayable: rapid.Bool().Draw(t, "replayable"),
 				}
 				if o.Failure == None {
+					o.RetryAfter = time.Duration(rapid.IntRange(0, 20).Draw(t, "asks")) * time.Second
 					o.Status = rapid.SampledFrom([]int{200, 404, 429, 500, 503}).Draw(t, "status")
 				}
 				v = d.Settle(x, o, now)

@@ -25,9 +25,10 @@ const (
 	Relay                 // pass on the response whose head was reported to Settle
 	Reply                 // answer with Verdict.Status, without an instance
 	Wait                  // wait for Verdict.Waiter until Verdict.Deadline, then call Admit
+	Pause                 // wait for Verdict.Wait, then call Resume. A response that was reported to Settle must be kept until Resume
 )
 
-// Verdict is the result of Begin and Settle.
+// Verdict is the result of Begin, Settle and Resume.
 type Verdict struct {
 	Action         Action
 	Live           *upstream.Live // Forward
@@ -35,10 +36,12 @@ type Verdict struct {
 	ConnectTimeout time.Duration  // Forward
 	Leg            *Leg           // Forward: how the instance is spoken to
 	TLS            *upstream.TLS  // Forward: of the connection to the instance; nil: none
+	Hedge          time.Duration  // Forward: call Dispatcher.Hedge if there is no response head after this time and the request has no body; 0: never
 	HeadTimeout    time.Duration  // Forward: from the start of the try to the final response head; 0 none
 	Timeout        time.Duration  // Forward: the route's timeout, which restarts when the rest of a streamed request has been sent; 0 none
 	Deadline       int64          // the time by which the request must be sent and, after that, the response must end. Wait: the time by which the wait must end. Same clock as now; 0 none
 	StreamTimeout  time.Duration  // Relay: between two pieces of the response body; 0: the default, below 0: none
+	Wait           time.Duration  // Pause: before a retry, ends before Deadline
 	Status         int            // Reply
 	Code           string         // Reply: word for machines, see the Code constants
 	Text           string         // Reply: a sentence for people
@@ -95,13 +98,14 @@ const (
 	StreamIdle             // no bytes of the response body for the stream timeout
 	RouteTimeout           // the route's timeout ended while the response was passed on
 	Stopped                // the stop of the proxy cut the exchange
+	Cancelled              // another try of the request answered first
 	GRPCStatus             // the response ended with a gRPC status that counts as a failure of the instance
 	NumFailures    = int(iota)
 )
 
 var failureWords = [NumFailures]string{
 	"", "connect-refused", "connect-timeout", "connect-failed", "reset", "eof", "timeout", "bad-response",
-	"client-gone", "client-slow", "client-bad-body", "client-large-body", "instance-full", "proxy-exhausted", "stream-idle", "route-timeout", "proxy-stopping", "grpc-status",
+	"client-gone", "client-slow", "client-bad-body", "client-large-body", "instance-full", "proxy-exhausted", "stream-idle", "route-timeout", "proxy-stopping", "cancelled", "grpc-status",
 }
 
 func (f Failure) String() string { return failureWords[f] }
@@ -113,11 +117,13 @@ func (f Failure) connect() bool {
 
 // Outcome is what a front end reports about one try.
 type Outcome struct {
-	Status     int     // of the final response head; 0: no head arrived
-	Failure    Failure // None if a head arrived
-	Sent       bool    // a write to the instance accepted at least one byte
-	Replayable bool    // no response byte reached the client and the whole request so far is still in the buffer
-	SentAt     int64   // when the last byte of a streamed request body was sent; 0: the request was sent in one piece
+	Status     int           // of the final response head; 0: no head arrived
+	Failure    Failure       // None if a head arrived
+	Sent       bool          // a write to the instance accepted at least one byte
+	Replayable bool          // no response byte reached the client and the whole request so far is still in the buffer
+	GRPC       int           // status of gRPC in the head of a response to a call of gRPC; 0: none, or OK
+	RetryAfter time.Duration // that a response with 429 or 503 asks for; 0: none
+	SentAt     int64         // when the last byte of a streamed request body was sent; 0: the request was sent in one piece
 }
 
 // Exchange is the state of one request. The connection that owns it reuses it. The front end sets the exported fields
@@ -147,19 +153,25 @@ type Exchange struct {
 	seat       affinity.Seat      // that the client's cookie names; the zero value: none
 	sat        upstream.SessionResult
 	user       string           // whose password was right; empty: none was needed
-	waiter     *guard.Waiter    // nil: this exchange never met a limit
+	waiter     *guard.Waiter    // nil: no request of this exchange came to a gate with a limit
 	inside     bool             // it has a place at the gate of the service
 	active     bool             // it is one of the service's active requests
 	admitted   int64            // when its wait at the gate ended; 0: it did not wait
 	limited    *ratelimit.Limit // refused the request; nil: none did
-	wait       time.Duration
+	limitWait  time.Duration    // until that limit has a token
 	ask        upstream.Ask
 	ticket     upstream.Ticket
+	first      upstream.Ticket // of the first try, while a hedge is under way
 	began      int64
 	headAt     int64
 	sentAt     int64
 	idempotent bool
+	measuring  bool // the first try is under way, and the route hedges requests with this method
+	hedged     bool
+	hedge      HedgeResult
+	budget     guard.Budget
 	retrying   bool // the current try holds a place in the retry budget
+	retryWhy   RetryReason
 	sampled    bool
 	notable    bool // record the decision even if the request is not sampled
 	status     int
@@ -192,7 +204,7 @@ func (x *Exchange) Actions() *action.Actions {
 }
 
 // Limited returns the rate limit that refused the request, and how long to wait for a token of it; nil if none did.
-func (x *Exchange) Limited() (*ratelimit.Limit, time.Duration) { return x.limited, x.wait }
+func (x *Exchange) Limited() (*ratelimit.Limit, time.Duration) { return x.limited, x.limitWait }
 
 // Page returns the page of the service for an error of the proxy, nil if there is none.
 func (x *Exchange) Page(status int) *action.Response { return x.pages[status] }
@@ -233,10 +245,17 @@ type Attempt struct {
 	At      int64
 	Trace   upstream.Trace
 	Status  int
+	GRPC    int // status of gRPC in the head of the response; 0: none, or OK
 	Failure Failure
 	Sent    bool
 	HeadNs  int64
 	Retried bool // another try followed
+	Hedge   bool // sent while the first try was under way
+}
+
+// note notes how a try ended.
+func (a *Attempt) note(o Outcome, now int64) {
+	a.Status, a.GRPC, a.Failure, a.Sent, a.HeadNs = o.Status, o.GRPC, o.Failure, o.Sent, now-a.At
 }
 
 // Record summarizes a finished request. It is valid until the next Begin on the same exchange.
@@ -246,8 +265,10 @@ type Record struct {
 	Why                      string // why the instance was chosen, or the Code of the reply
 	Status                   int    // as sent to the client; 0: no status was sent
 	Attempts                 int
-	DurationNs, HeadNs       int64 // whole exchange; last try until its response head
-	QueueNs                  int64 // wait at the gate of the service
+	Earlier                  []Attempt // the tries before the last one
+	Hedge                    string    // result of a hedge: won or lost; empty: there was none
+	DurationNs, HeadNs       int64     // whole exchange; last try until its response head
+	QueueNs                  int64     // wait at the gate of the service
 	Failure                  Failure
 }
 

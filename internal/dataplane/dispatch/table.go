@@ -5,6 +5,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/affinity"
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
@@ -28,6 +29,7 @@ type Route struct {
 	StreamTimeout time.Duration // between two pieces of a response body; 0: the proxy's default, below 0: none
 	Retry         Retry
 	Priority      Priority // of its requests, where requests wait
+	Hedge         *Hedge   // nil: none
 	HashOn        HashOn
 	Actions       *action.Actions    // nil: none
 	Traffic       *upstream.Traffic  // counts the requests that the route answers itself
@@ -43,6 +45,7 @@ type Share struct {
 	Session *affinity.Sessions // binds clients to instances; nil: it does not
 	Traffic *upstream.Traffic  // counts the requests; nil: they are not counted
 	Limits  []*ratelimit.Limit // of the route, then of the service
+	Budget  *guard.Budget      // of retries, the same for all shares of a service; nil: guard.DefaultBudget
 }
 
 // Leg says how a proxy speaks to the instances of a service, except for TLS. It is immutable.
@@ -73,28 +76,6 @@ func (s GRPCStatuses) Has(code int) bool {
 		code = 2
 	}
 	return s&(1<<code) != 0
-}
-
-// Retry is the route's retry policy. A retry always goes to another instance and stays within the service's retry
-// budget.
-type Retry struct {
-	Attempts      int           // retries: tries after the first
-	OnConnect     bool          // connection refused, timed out or failed
-	OnReset       bool          // reset or closed before a response head
-	OnTimeout     bool          // no head within PerTryTimeout
-	OnStatus      [8]uint64     // bit set of statuses 0..511
-	PerTryTimeout time.Duration // to the response head, 0 none
-}
-
-// Set adds a status to OnStatus. Statuses of 512 and above are never retried.
-func (r *Retry) Set(status int) {
-	if status >= 0 && status < 512 {
-		r.OnStatus[status/64] |= 1 << (status % 64)
-	}
-}
-
-func (r *Retry) has(status int) bool {
-	return status >= 0 && status < 512 && r.OnStatus[status/64]&(1<<(status%64)) != 0
 }
 
 // Priority says which requests wait longer than others.

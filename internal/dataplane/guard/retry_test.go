@@ -10,6 +10,7 @@ import (
 func TestRetryBudgetNeverExceedsItsShare(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var active, running atomic.Int64
+		b := Budget{Share: rapid.Float64Range(0, 1).Draw(t, "share"), Min: rapid.IntRange(0, 10).Draw(t, "min")}
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			switch rapid.IntRange(0, 3).Draw(t, "op") {
 			case 0:
@@ -20,8 +21,8 @@ func TestRetryBudgetNeverExceedsItsShare(t *testing.T) {
 				}
 			case 2:
 				before := running.Load()
-				ok := TakeRetry(&active, &running)
-				limit := RetryMin + active.Load()/5
+				ok := b.Take(&active, &running)
+				limit := int64(b.Min) + int64(b.Share*float64(active.Load()))
 				if ok != (before < limit) {
 					t.Fatalf("active %d running %d: got %v, limit %d", active.Load(), before, ok, limit)
 				}

@@ -15,11 +15,16 @@ type Spec struct {
 	Spread    float64       // 0..1, how strongly differences in latency move requests; adaptive
 	Balance   int           // percent of its share that limits the load of an instance; 0: no limit; ring_hash and maglev
 	Limits    Limits
+	Ejection  Ejection // by the outcomes of requests
+	Panic     float64  // share of the members that do not drain, below which all of them are used; 0: never
 	Entries   []Entry
 }
 
 // DefaultSpread is the spread of a service that sets none.
 const DefaultSpread = .75
+
+// DefaultPanic is the panic threshold of a service that sets none.
+const DefaultPanic = .5
 
 // Entry is one configured instance.
 type Entry struct {
@@ -71,13 +76,12 @@ const (
 	minPeriod     = 1e9
 	maxPeriod     = 60e9
 	slowStartMin  = .1
-	panicBelow    = .5 // of the members that do not drain
 )
 
 // Next computes a service's pool at time now. It reads the members' counters and writes nothing: the same inputs give
 // the same pool. jitter returns values in [-1, 1). It spreads the return of instances that are ejected together.
 func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() float64) *upstream.Pool {
-	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Spread: spec.Spread, HashBalance: float64(spec.Balance) / 100, InstanceLimit: int64(spec.Limits.PerInstance), Members: make([]upstream.Member, len(spec.Entries))}
+	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Spread: spec.Spread, EjectAfter: spec.Ejection.Consecutive, HashBalance: float64(spec.Balance) / 100, InstanceLimit: int64(spec.Limits.PerInstance), Members: make([]upstream.Member, len(spec.Entries))}
 	previous := func(i int, l *upstream.Live) *upstream.Member { return find(old, i, l) }
 	telemetry := make([]Telemetry, len(spec.Entries))
 	for i, e := range spec.Entries {
@@ -96,8 +100,8 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 		m.Excused = min(m.Excused, m.Fails.Load())
 		settle(m, wanted(f), now)
 	}
-	ejectFailing(p, now, jitter)
-	tryFailing(p)
+	spec.Ejection.eject(p, now, jitter)
+	spec.Ejection.tryFailing(p)
 	for i := range p.Members {
 		m := &p.Members[i]
 		m.SlowStart = 1
@@ -107,7 +111,7 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 		trust(m, telemetry[i], now)
 	}
 	capacities(p, telemetry)
-	p.Live, p.Panic = live(p)
+	p.Live, p.Panic = live(p, spec.Panic)
 	p.MedianNs = median(p, now)
 	if len(p.Live) == 0 {
 		return p
@@ -161,7 +165,7 @@ func settle(m *upstream.Member, want upstream.Reason, now int64) {
 	if want == upstream.In {
 		m.SlowFrom, m.Excused = now, m.Fails.Load()
 	}
-	m.Out, m.Since, m.Until = want, now, 0
+	m.Out, m.Since, m.Until, m.Cause = want, now, 0, ""
 }
 
 // ramp returns the slow start factor, which grows linearly from .1 to 1.
@@ -225,9 +229,9 @@ func capacities(p *upstream.Pool, telemetry []Telemetry) {
 	}
 }
 
-// live returns the members that may be picked. If fewer than half of the members that do not drain are in rotation, it
-// returns all members that do not drain: the few healthy members could not carry the whole load.
-func live(p *upstream.Pool) (in []int32, panicking bool) {
+// live returns the members that may be picked. If less than the share threshold of the members that do not drain is in
+// rotation, it returns all members that do not drain: the few healthy members could not carry the whole load.
+func live(p *upstream.Pool, threshold float64) (in []int32, panicking bool) {
 	staying := 0
 	for i := range p.Members {
 		switch p.Members[i].Out {
@@ -239,7 +243,7 @@ func live(p *upstream.Pool) (in []int32, panicking bool) {
 			staying++
 		}
 	}
-	if float64(len(in)) >= panicBelow*float64(staying) {
+	if float64(len(in)) >= threshold*float64(staying) {
 		return in, false
 	}
 	in = in[:0]

@@ -16,7 +16,7 @@ import (
 const second = int64(time.Second)
 
 func spec(policy string, n int) Spec {
-	s := Spec{Policy: policy, SlowStart: 10 * time.Second, Spread: DefaultSpread}
+	s := Spec{Policy: policy, SlowStart: 10 * time.Second, Spread: DefaultSpread, Ejection: DefaultEjection(), Panic: DefaultPanic}
 	for i := range n {
 		s.Entries = append(s.Entries, Entry{Live: upstream.NewLive("s", fmt.Sprintf("i%d", i), "", 1, 0), Weight: 1})
 	}
@@ -394,7 +394,7 @@ func TestEjectionKeepsItsCapAndNeverTakesTheLast(t *testing.T) {
 					ejected++
 				}
 			}
-			if ejected > MaxEjected(n) || ejected >= n {
+			if ejected > DefaultEjection().Most(n) || ejected >= n {
 				t.Fatalf("%d of %d ejected", ejected, n)
 			}
 			if p.Panic && float64(n-ejected) >= .5*float64(n) {
@@ -408,7 +408,7 @@ func TestEjectedInstanceReturnsThroughSlowStart(t *testing.T) {
 	s := spec("adaptive", 4)
 	p := pool(s, second)
 	bad := s.Entries[0].Live
-	bad.Fails.Store(upstream.EjectAfter)
+	bad.Fails.Store(DefaultEjection().Consecutive)
 	at := func(now int64) *upstream.Member {
 		p = Next(p, s, noFacts, now, noJitter)
 		return &p.Members[0]
@@ -429,7 +429,7 @@ func TestEjectedInstanceReturnsThroughSlowStart(t *testing.T) {
 	if m := at(17 * second); m.SlowStart != 1 {
 		t.Fatalf("slow start %v, want 1", m.SlowStart)
 	}
-	bad.Fails.Store(upstream.EjectAfter)
+	bad.Fails.Store(DefaultEjection().Consecutive)
 	if m := at(18 * second); m.Until != 28*second {
 		t.Fatalf("second ejection until %d, want 10 s", m.Until-18*second)
 	}
@@ -445,7 +445,7 @@ func TestTheLastOutcomeCountsAfterAnEjection(t *testing.T) {
 		p = Next(p, s, noFacts, now, noJitter)
 		return &p.Members[0]
 	}
-	bad.Fails.Store(upstream.EjectAfter)
+	bad.Fails.Store(DefaultEjection().Consecutive)
 	at(2 * second)
 	if m := at(8 * second); m.Out != upstream.In || !m.OnTrial {
 		t.Fatalf("out %s, on trial %v: want in rotation, on trial", m.Out, m.OnTrial)
@@ -541,7 +541,7 @@ func TestTrialsKeepTheCapOfEjections(t *testing.T) {
 				held++
 			}
 		}
-		if held > MaxEjected(n) || held >= n {
+		if held > DefaultEjection().Most(n) || held >= n {
 			t.Fatalf("%d of %d held back", held, n)
 		}
 		service := upstream.NewService("s")

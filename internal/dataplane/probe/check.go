@@ -2,10 +2,10 @@ package probe
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -26,7 +26,7 @@ const maxBody = 256
 // maxAnswer is the maximum number of bytes read from an answer, including the header.
 const maxAnswer = 64 << 10
 
-func check(ctx context.Context, t Target) Result {
+func check(ctx context.Context, t Target, expect expectation) Result {
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
 	start := time.Now()
@@ -37,7 +37,7 @@ func check(ctx context.Context, t Target) Result {
 	case "grpc":
 		r.grpc(ctx)
 	default:
-		r.http(ctx)
+		r.http(ctx, expect)
 	}
 	r.Took = time.Since(start)
 	return r
@@ -70,7 +70,12 @@ func (t Target) dial(ctx context.Context) (net.Conn, error) {
 	if t.TLS == nil {
 		return conn, nil
 	}
-	secure := tls.Client(conn, t.TLS.Config(upstream.Host(t.Addr)))
+	cfg := t.TLS.Config(upstream.Host(t.Addr))
+	cfg.NextProtos = []string{"http/1.1"} // a check may speak another protocol than requests
+	if t.HTTP2 {
+		cfg.NextProtos = []string{"h2"}
+	}
+	secure := tls.Client(conn, cfg)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -80,23 +85,24 @@ func (t Target) dial(ctx context.Context) (net.Conn, error) {
 
 // http checks over a new connection: a reused connection would hide that an instance accepts no new connections. It
 // runs in this goroutine, because the three goroutines of an http.Transport would be most of the cost of a check.
-func (r *Result) http(ctx context.Context) {
+func (r *Result) http(ctx context.Context, expect expectation) {
 	resp, err := r.ask(ctx)
 	if err == nil {
 		defer resp.Body.Close()
 		var body []byte
-		body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
-		r.StatusCode, r.Body = resp.StatusCode, strings.ToValidUTF8(string(body), "\uFFFD")
-		r.OK = err == nil && accepts(r.Statuses, resp.StatusCode)
+		body, err = io.ReadAll(io.LimitReader(resp.Body, expect.bytes()))
+		r.StatusCode, r.Body = resp.StatusCode, strings.ToValidUTF8(string(body[:min(len(body), maxBody)]), "\uFFFD")
+		r.OK, r.Reason = expect.judge(resp.StatusCode, body)
 	}
 	if err != nil {
+		r.OK = false
 		r.failed(err)
 	}
 }
 
 // failed records why there was no answer.
 func (r *Result) failed(err error) {
-	r.Body, r.shortage = reason(err), guard.OwnShortage(err)
+	r.Body, r.Reason, r.shortage = reason(err), "", guard.OwnShortage(err)
 }
 
 // connBody is a response body whose Close closes the connection.
@@ -118,9 +124,13 @@ func (t Target) request(ctx context.Context) (*http.Request, error) {
 		host = "localhost"
 	}
 	at.Scheme, at.Host = "http", host // not parsed as text, because the % of an IPv6 zone is not an escape
-	req := (&http.Request{Method: http.MethodGet, URL: at, Host: host, Header: http.Header{}}).WithContext(ctx)
+	req := (&http.Request{Method: cmp.Or(t.Method, http.MethodGet), URL: at, Host: host, Header: http.Header{"User-Agent": {"smartlb-probe"}}}).WithContext(ctx)
 	if t.Host != "" {
 		req.Host = t.Host
+	}
+	for line := range strings.Lines(t.Headers) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		req.Header.Set(name, value)
 	}
 	return req, nil
 }
@@ -131,7 +141,6 @@ func (r *Result) ask(ctx context.Context) (*http.Response, error) {
 		return nil, err
 	}
 	req.Close = true
-	req.Header.Set("User-Agent", "smartlb-probe")
 	if r.HTTP2 {
 		return r.askHTTP2(req)
 	}
@@ -165,13 +174,6 @@ func exchange(conn net.Conn, req *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 	}
-}
-
-func accepts(statuses string, code int) bool {
-	if statuses == "" {
-		return code >= 200 && code <= 299
-	}
-	return strings.Contains(statuses, fmt.Sprintf(" %d ", code))
 }
 
 // reason converts a dial or read error to its usual short name.

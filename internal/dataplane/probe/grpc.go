@@ -10,7 +10,7 @@ import (
 	"net/http"
 )
 
-// askHTTP2 sends a request of HTTP/2 without TLS over a new connection, which ends with the response.
+// askHTTP2 sends a request of HTTP/2 over a new connection, which ends with the response.
 func (t Target) askHTTP2(req *http.Request) (*http.Response, error) {
 	tr := &http.Transport{Protocols: new(http.Protocols)}
 	tr.Protocols.SetUnencryptedHTTP2(true)
@@ -34,15 +34,16 @@ var servingStatus = []string{"UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNO
 // grpc calls Check of grpc.health.v1 over a new connection.
 func (r *Result) grpc(ctx context.Context) {
 	call := r.Target
-	call.Path = "/grpc.health.v1.Health/Check"
+	call.Path, call.Method = "/grpc.health.v1.Health/Check", http.MethodPost
 	req, err := call.request(ctx)
 	if err != nil {
 		r.failed(err)
 		return
 	}
 	message := appendFrame(nil, appendText(nil, 1, r.Path))
-	req.Method, req.ContentLength, req.Body = http.MethodPost, int64(len(message)), io.NopCloser(bytes.NewReader(message))
-	req.Header = http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "User-Agent": {"smartlb-probe"}}
+	req.ContentLength, req.Body = int64(len(message)), io.NopCloser(bytes.NewReader(message))
+	req.Header.Set("Content-Type", "application/grpc")
+	req.Header.Set("Te", "trailers")
 	resp, err := r.askHTTP2(req)
 	if err != nil {
 		r.failed(err)

@@ -64,7 +64,7 @@ func TestGRPCCheck(t *testing.T) {
 			"": "SERVING", "down": "NOT_SERVING", "unset": "UNKNOWN", "odd": "malformed answer", "cut": "malformed answer",
 			"none": "does not implement grpc.health.v1", "http": "not an answer of gRPC: HTTP status 404", "carts": "does not know the service carts",
 		} {
-			r := check(context.Background(), Target{Addr: addr, Check: "grpc", HTTP2: true, TLS: security, Path: service, Timeout: time.Minute})
+			r := check(context.Background(), Target{Addr: addr, Check: "grpc", HTTP2: true, TLS: security, Path: service, Timeout: time.Minute}, expectation{})
 			if r.OK != (want == "SERVING") || !strings.Contains(r.Body, want) {
 				t.Errorf("tls=%v %q: got %v %q, want %q", secure, service, r.OK, r.Body, want)
 			}
@@ -84,11 +84,11 @@ func TestHTTPCheckOverHTTP2AndTLS(t *testing.T) {
 			return &tls.Config{RootCAs: roots, ServerName: host, NextProtos: []string{protocol}}
 		}}
 		target := Target{Addr: s.Listener.Addr().String(), Check: "http", Path: "/health", HTTP2: protocol == "h2", TLS: security, Timeout: time.Minute}
-		if r := check(context.Background(), target); !r.OK || r.Body != want {
+		if r := check(context.Background(), target, newExpectation(target.Expect)); !r.OK || r.Body != want {
 			t.Errorf("%s: got %v %q", protocol, r.OK, r.Body)
 		}
 		target.TLS = &upstream.TLS{Config: func(host string) *tls.Config { return &tls.Config{ServerName: host, NextProtos: []string{protocol}} }}
-		if r := check(context.Background(), target); r.OK || !strings.Contains(r.Body, "certificate") {
+		if r := check(context.Background(), target, newExpectation(target.Expect)); r.OK || !strings.Contains(r.Body, "certificate") {
 			t.Errorf("%s, unknown authority: got %v %q", protocol, r.OK, r.Body)
 		}
 	}

@@ -14,14 +14,16 @@ import (
 // Target is one instance to check. Two targets with equal fields are the same.
 type Target struct {
 	Service, Instance string
-	Addr              string             // host:port or unix:/path
+	Addr              string             // host:port or unix:/path, of the checks
 	Generation        uint64             // a new generation starts without history
 	Check             string             // "http", "tcp" or "grpc"
 	TLS               *upstream.TLS      // nil: none
 	ProxyProtocol     proxyproto.Version // of the header at the beginning of a connection, which names no client
-	HTTP2             bool               // http: the instance speaks HTTP/2 without TLS, as every instance with a grpc check does
+	HTTP2             bool               // http: the check speaks HTTP/2, as every grpc check does
 	Path, Host        string             // http, grpc: the path or the gRPC service; Host empty: Addr, localhost for a Unix socket
-	Statuses          string             // http: accepted statuses as " 200 204 "; empty: 200..299
+	Method            string             // http; empty: GET
+	Headers           string             // http, grpc: lines "Name: value\n"
+	Expect            Expect             // http
 	Interval, Timeout time.Duration
 	Rise, Fall        int
 }
@@ -37,6 +39,7 @@ type Result struct {
 	Up         bool // the verdict
 	StatusCode int
 	Body       string // first 256 bytes of the response, or why there was no response
+	Reason     string // what is wrong with the body of a response; empty: nothing, or there was no response
 	shortage   string // the resource that this process lacked; the check then says nothing about the instance
 }
 
@@ -175,7 +178,7 @@ func (p *Prober) stop(match func(*runner) bool) {
 // and the first checks are spread out. Later pauses are within 10 % of the interval.
 func (p *Prober) loop(ctx context.Context, r *runner) {
 	t := r.target
-	state := Standing{}
+	state, expect := Standing{}, newExpectation(t.Expect)
 	pause := time.Duration(rand.Int64N(int64(t.Interval)/5 + 1))
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -193,7 +196,7 @@ func (p *Prober) loop(ctx context.Context, r *runner) {
 			}
 			event, lastEvent = true, time.Now()
 		}
-		result := check(ctx, t)
+		result := check(ctx, t, expect)
 		if ctx.Err() != nil {
 			return
 		}

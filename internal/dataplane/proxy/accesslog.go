@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 )
 
@@ -122,11 +123,13 @@ func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string
 	if l.Dispatched = rec != nil; l.Dispatched {
 		l.DurationNs, l.Route, l.Service, l.Instance, l.Attempts = rec.DurationNs, rec.Route, rec.Service, rec.Instance, rec.Attempts
 		l.User, l.QueueNs, l.Failure = rec.User, rec.QueueNs, ""
+		noteTries(l, rec)
 		if rec.Failure != dispatch.None {
 			l.Failure = rec.Failure.String()
 		}
 	} else {
-		l.DurationNs, l.Route, l.Service, l.Instance, l.Attempts, l.User, l.QueueNs, l.Failure = 0, "", "", "", 0, "", 0, ""
+		l.DurationNs, l.Route, l.Service, l.Instance, l.Attempts = 0, "", "", "", 0
+		l.User, l.QueueNs, l.Retried, l.Hedge, l.Failure = "", 0, l.Retried[:0], "", ""
 	}
 	if c.p.log != nil {
 		e.line = c.p.cfg.LogFormat.Append(e.line[:0], l)
@@ -143,6 +146,15 @@ func (c *conn) noteHeaders(e *exchange) {
 	if c.p.headers {
 		e.entry.Referer, _ = e.req.Header("referer")
 		e.entry.UserAgent, _ = e.req.Header("user-agent")
+	}
+}
+
+// noteTries notes the tries before the last one.
+func noteTries(l *accesslog.Entry, rec *dispatch.Record) {
+	l.Retried, l.Hedge = l.Retried[:0], rec.Hedge
+	for i := range rec.Earlier {
+		t := &rec.Earlier[i]
+		l.Retried = append(l.Retried, accesslog.Try{Status: t.Status, GRPC: t.GRPC, Failure: t.Failure.String()})
 	}
 }
 

@@ -23,6 +23,9 @@ type Dispatcher interface {
 	Begin(x *dispatch.Exchange, h dispatch.Head, now int64) dispatch.Verdict
 	Admit(x *dispatch.Exchange, f dispatch.Failure, now int64) dispatch.Verdict
 	Settle(x *dispatch.Exchange, o dispatch.Outcome, now int64) dispatch.Verdict
+	Hedge(x *dispatch.Exchange, now int64) (dispatch.Verdict, bool)
+	Drop(x *dispatch.Exchange, hedge bool, o dispatch.Outcome, now int64)
+	Resume(x *dispatch.Exchange, ended dispatch.Failure, now int64) dispatch.Verdict
 	End(x *dispatch.Exchange, now int64) *dispatch.Record
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,10 @@ type conn struct {
 	tunnelling atomic.Bool   // the connection is a tunnel
 	pinned     *upstreamConn // see pin.go
 
+	race   *racer                // c is no connection, but one of two tries at a time; nil: it is one
+	tries  atomic.Pointer[tries] // at a time, see hedge.go; nil: there was none so far
+	racing sync.WaitGroup        // of their goroutines
+
 	index   int   // in the registry, protected by its lock
 	nextAsk int64 // used by the sweeper: when to check next whether the client left
 	askGap  int64
@@ -79,6 +84,7 @@ func (c *conn) serve() {
 	}
 	c.link.close()
 	c.unpin()
+	c.racing.Wait()
 	c.in.release()
 	if c.secure != nil {
 		c.secure.before.release()
@@ -256,10 +262,19 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		v = c.p.d.Admit(e.x, f, c.now)
 	}
 	var u *upstreamConn
-	for v.Action == dispatch.Forward {
+	for v.Action == dispatch.Forward || v.Action == dispatch.Pause {
+		if v.Action == dispatch.Pause {
+			ended := c.pause(v)
+			v = c.p.d.Resume(e.x, ended, c.now)
+			continue
+		}
 		var o dispatch.Outcome
 		c.discard(e, u)
-		u, o = c.try(e, v)
+		if v.Hedge > 0 && c.mayHedge(e, v) {
+			u, o = c.tryTwice(e, v)
+		} else {
+			u, o = c.try(e, v)
+		}
 		c.now = c.p.cfg.Now()
 		v = c.p.d.Settle(e.x, o, c.now)
 	}

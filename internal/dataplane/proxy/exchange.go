@@ -49,6 +49,8 @@ type exchange struct {
 	pumping    bool          // pump was started for this request
 	pump       pump
 
+	own []byte // the head of the request, for one of two tries at a time
+
 	actions *action.Actions // of the route; nil: none
 	values  action.Values   // of the variables in headers of the route
 	value   []byte          // a value or path that the route makes
@@ -110,6 +112,9 @@ func (c *conn) giveExchange(e *exchange) {
 	e.pump.buf.release()
 	if cap(e.out) > outKeep {
 		e.out = make([]byte, 0, 2048)
+	}
+	if cap(e.own) > outKeep {
+		e.own = nil
 	}
 	c.p.exchanges.Put(e)
 }

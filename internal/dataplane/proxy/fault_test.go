@@ -265,7 +265,7 @@ func TestRetryRule(t *testing.T) {
 			} else {
 				addr = upstreamtest.NewRaw(t, tc.first).Addr
 			}
-			b := run(t, []string{addr, second.Addr}, func(_ *Config, r *dispatch.Route) { r.Retry.Set(503) })
+			b := run(t, []string{addr, second.Addr}, func(_ *Config, r *dispatch.Route) { r.Retry.OnStatus.Add(503, 503) })
 			c := b.dial()
 			c.send(tc.request)
 			res, _ := c.response("GET")

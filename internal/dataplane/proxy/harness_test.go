@@ -91,6 +91,8 @@ type entry struct {
 	Service   string    `json:"service"`
 	Instance  string    `json:"instance"`
 	Attempts  int       `json:"attempts"`
+	Retried   []string  `json:"retried"`
+	Hedge     string    `json:"hedge"`
 	Failure   string    `json:"failure"`
 	Why       string    `json:"why"`
 }

@@ -133,6 +133,7 @@ func (s *session) open(stream *h2.Stream, head []byte, tooLarge bool) {
 		c.serveStream(tooLarge)
 		c.link.close()
 		c.unpin()
+		c.racing.Wait()
 		c.in.release()
 		s.streams.remove(c)
 	})

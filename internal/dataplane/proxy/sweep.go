@@ -29,6 +29,7 @@ func (p *Proxy) sweep(ctx context.Context) {
 		p.conns.eachExchange(func(c *conn) {
 			c.expire(&c.watch, now)
 			c.expire(&c.pumpWatch, now)
+			c.sweepTries(now)
 			if c.dueForAsking(now) {
 				ask = append(ask, c)
 			}

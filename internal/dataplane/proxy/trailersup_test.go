@@ -120,7 +120,7 @@ func TestARetriedUploadTakesItsTrailersAlong(t *testing.T) {
 				}
 				b := run(t, instances, func(_ *Config, r *dispatch.Route) {
 					r.Split[0].Leg = &dispatch.Leg{HTTP2: http2Leg}
-					r.Retry.Set(503)
+					r.Retry.OnStatus.Add(503, 503)
 				})
 				if http2Client {
 					f := b.frames()

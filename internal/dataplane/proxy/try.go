@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net/http"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
@@ -19,8 +21,16 @@ const never = math.MaxInt64
 // try sends the request to the verdict's instance and reads the head of its final response into e.res. Bytes after the
 // head stay in e.up. The returned connection is nil if no connection was made.
 func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Outcome) {
-	o := dispatch.Outcome{Replayable: true}
-	until := int64(never)
+	until, failure := c.prepare(e, v)
+	if failure != dispatch.None {
+		return nil, dispatch.Outcome{Failure: failure, Replayable: true}
+	}
+	return c.perform(e, v, until)
+}
+
+// prepare builds the request of a try in e.out. until is when the try must have its response head.
+func (c *conn) prepare(e *exchange, v dispatch.Verdict) (until int64, failure dispatch.Failure) {
+	until = never
 	if v.HeadTimeout > 0 {
 		until = c.now + int64(v.HeadTimeout)
 	}
@@ -28,20 +38,29 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 		until = min(until, v.Deadline)
 	}
 	if until <= c.now {
-		o.Failure = dispatch.Timeout
-		return nil, o
+		return 0, dispatch.Timeout
 	}
 	e.leg = v.Leg
 	if !c.buildRequest(e) {
-		o.Failure = c.blameClient(e, badRewrite)
-		return nil, o
+		return 0, c.blameClient(e, badRewrite)
 	}
+	return until, dispatch.None
+}
+
+// perform is try for a request that prepare has built.
+func (c *conn) perform(e *exchange, v dispatch.Verdict, until int64) (*upstreamConn, dispatch.Outcome) {
+	o := dispatch.Outcome{Replayable: true}
 	pool := c.p.pools.of(v.Live, c.p.kindOf(v))
 	resent, refused := false, 0
 	for {
 		u, err := c.upstream(e, pool, resent, v)
 		if err != nil {
 			o.Failure = c.dialFailure(err)
+			return nil, o
+		}
+		if c.race != nil && c.race.cancelled() {
+			u.close()
+			o.Failure = dispatch.Cancelled
 			return nil, o
 		}
 		kept := !u.fresh
@@ -87,9 +106,24 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 			o.Failure = c.failure(e, err, cause)
 			o.SentAt = e.pump.sent()
 		} else {
-			o.Status = e.res.Status
+			c.noteHead(e, &o)
 		}
 		return u, o
+	}
+}
+
+// noteHead notes what the response head says to the dispatcher.
+func (c *conn) noteHead(e *exchange, o *dispatch.Outcome) {
+	o.Status = e.res.Status
+	switch {
+	case e.grpc:
+		if status := grpcStatusOf(e.res.Header("grpc-status")); status > 0 {
+			o.GRPC = status
+		}
+	case o.Status == http.StatusTooManyRequests, o.Status == http.StatusServiceUnavailable:
+		if v, ok := e.res.Header("retry-after"); ok {
+			o.RetryAfter = dispatch.ParseRetryAfter(v, time.Unix(0, c.p.cfg.Now()+c.p.wall.Load()))
+		}
 	}
 }
 
@@ -303,7 +337,7 @@ func (c *conn) tolerated(kinds h1.Tolerances) {
 // relayInterim passes a 1xx head on. It drops 100, because the proxy sends it itself. It sends no 1xx to an HTTP/1.0
 // client, which would take it for the final response (RFC 9110 §15.2).
 func (c *conn) relayInterim(e *exchange) error {
-	if e.res.Status == 100 || e.req.Minor == 0 {
+	if e.res.Status == 100 || e.req.Minor == 0 || c.race != nil { // of two tries at a time, only the response reaches the client
 		return nil
 	}
 	e.began = true

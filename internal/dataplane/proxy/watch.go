@@ -37,6 +37,8 @@ type watch struct {
 	wake  atomic.Uint32
 	up    atomic.Pointer[upstreamConn] // the connection that wakeUpstream wakes
 	place atomic.Pointer[guard.Waiter] // the place that wakePlace wakes
+
+	timer atomic.Pointer[time.Timer] // that wakeUpstream ends; nil: none
 	mu    sync.Mutex
 }
 
@@ -77,6 +79,9 @@ func (c *conn) fire(w *watch, v, why int64) {
 	if wake&wakeUpstream != 0 {
 		if u := w.up.Load(); u != nil {
 			u.link.interrupt(true)
+		}
+		if t := w.timer.Load(); t != nil {
+			t.Reset(0)
 		}
 	}
 	if wake&wakePlace != 0 {

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net"
+	"strconv"
 	"strings"
 )
 
@@ -31,4 +32,13 @@ func Host(address string) string {
 	}
 	host, _, _ = strings.Cut(host, "%") // a zone is not part of a name
 	return host
+}
+
+// WithPort returns address, which is host:port, with another port.
+func WithPort(address string, port int) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
 }

@@ -15,9 +15,6 @@ const (
 	ErrorFloor   = .05
 )
 
-// EjectAfter is the number of consecutive failures that ejects an instance.
-const EjectAfter = 5
-
 // FailingAfter is the number of consecutive failures from which an instance counts as failing, until a request succeeds.
 const FailingAfter = 3
 
@@ -41,8 +38,9 @@ type Live struct {
 	InFlight  atomic.Int64  // requests that were picked and not yet released
 	Requests  atomic.Uint64 // observed: heads and failures
 	Errors    atomic.Uint64 // of those: 5xx, failures, broken bodies
+	Failed    atomic.Uint64 // of those: all but 429
 	Successes atomic.Uint64 // samples added to Latency
-	Fails     atomic.Uint32 // consecutive failures; EjectAfter of them eject the instance
+	Fails     atomic.Uint32 // consecutive failures; Pool.EjectAfter of them eject the instance
 
 	Latency   EWMA // ns to the response head, of successes and timeouts
 	Peak      EWMA // ns like Latency, but rises immediately to every slower sample (policy peak_ewma)
@@ -58,6 +56,7 @@ type Live struct {
 	lastHead  atomic.Int64 // when the last response head arrived
 	busySince atomic.Int64 // when InFlight last rose from 0 to 1
 	unheard   atomic.Int32 // picks since the last response head
+	rest      atomic.Int64 // until when it asked for no further requests
 	retired   atomic.Bool
 	trial     atomic.Bool // a request to the failing instance is under way
 }
@@ -84,6 +83,22 @@ func (l *Live) Retire() {
 
 // Retired reports whether the instance has left. Connections to it must then be closed instead of kept.
 func (l *Live) Retired() bool { return l.retired.Load() }
+
+// Rest notes that the instance asked for no requests until a time. A longer rest stays. Rest reports whether a rest began.
+func (l *Live) Rest(until, now int64) (began bool) {
+	for {
+		was := l.rest.Load()
+		if until <= was {
+			return false
+		}
+		if l.rest.CompareAndSwap(was, until) {
+			return was <= now
+		}
+	}
+}
+
+// RestsUntil returns until when the instance asked for no requests, 0 if it never did.
+func (l *Live) RestsUntil() int64 { return l.rest.Load() }
 
 // Silence returns how long requests have waited without any response head, in nanoseconds: now minus the later of the
 // last head and the moment the instance became busy. It is 0 while no request is in flight and while fewer than two
@@ -139,20 +154,24 @@ const (
 	TimedOut                  // no response head in time: a failure that also counts as a latency
 	Overloaded                // 429: an error, but no step towards ejection
 	Abandoned                 // the client left first: no information about the instance
+	Overtaken                 // another instance answered first: the time so far counts as a latency, and nothing else
 )
 
 // observe returns the number of consecutive failures, including this failure. Each of several concurrent failures gets
 // its own number.
 func (l *Live) observe(o Outcome, started, now int64) (fails uint32) {
-	if o == Abandoned {
+	switch o {
+	case Abandoned:
+		return l.Fails.Load()
+	case Overtaken: // without this an instance whose requests are overtaken would look as fast as before
+		l.latency(max(now-started, 1), now)
 		return l.Fails.Load()
 	}
 	l.Requests.Add(1)
 	switch o {
 	case Success, TimedOut:
 		took := max(now-started, 1)
-		l.Latency.Observe(float64(took), now, LatencyTau, LatencyFloor)
-		l.Peak.Peak(float64(took), now, PeakTau)
+		l.latency(took, now)
 		l.Hist[HistBucket(took)].Add(1)
 		l.HistSum.Add(uint64(took))
 	}
@@ -172,11 +191,17 @@ func (l *Live) observe(o Outcome, started, now int64) (fails uint32) {
 	return fails
 }
 
+func (l *Live) latency(took, now int64) {
+	l.Latency.Observe(float64(took), now, LatencyTau, LatencyFloor)
+	l.Peak.Peak(float64(took), now, PeakTau)
+}
+
 // fail counts a failure. before are consecutive failures before the request, which its head has reset.
 func (l *Live) fail(now int64, counts bool, before uint32) uint32 {
 	l.Errors.Add(1)
 	l.ErrorRate.Observe(1, now, ErrorTau, ErrorFloor)
 	if counts {
+		l.Failed.Add(1)
 		return l.Fails.Add(before + 1)
 	}
 	return l.Fails.Load()

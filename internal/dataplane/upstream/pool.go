@@ -17,7 +17,7 @@ const (
 	Draining                // an operator or a DRAINING message drains it
 	Unhealthy               // its probe fails
 	Reported                // a health-status message says UNHEALTHY and no probe of this proxy passes
-	Ejected                 // too many consecutive failures; returns at Until
+	Ejected                 // requests failed (Cause); returns at Until
 )
 
 var reasonWords = [...]string{"in", "draining", "unhealthy", "reported-unhealthy", "ejected"}
@@ -42,8 +42,14 @@ type Member struct {
 	Until       int64  // Ejected: when it may return
 	SlowFrom    int64  // when the ramp of SlowStart began; 0: no ramp
 	Ejections   int    // ejections without a calm minute between them: each doubles the next ejection
+	Cause       string // Ejected: why, for people
 	Excused     uint32 // consecutive failures before it last entered rotation: it is ejected for further failures only
 	OnTrial     bool   // in rotation and failing: it gets one request at a time until one succeeds
+
+	// The window in which failures are compared with requests: when it began, and the counters at that time. WindowFrom is 0
+	// if there is none.
+	WindowFrom                   int64
+	WindowRequests, WindowFailed uint64
 }
 
 // Pool is an immutable snapshot of a service's members. Policy holds its own tables (ring, maglev, round-robin
@@ -59,7 +65,9 @@ type Pool struct {
 	// limit of the load of a member with ring_hash and maglev, times its share of the requests in flight; 0: none
 	HashBalance   float64
 	InstanceLimit int64 // requests in flight on each member; 0: no limit
-	Panic         bool  // fewer than half of the members are healthy: all members that do not drain are used
+	Panic         bool  // too few members are healthy: all members that do not drain are used
+
+	EjectAfter uint32 // consecutive failures that eject a member; 0: no number does
 }
 
 // Policy chooses an instance. Choose is pure and allocates nothing. It returns an index into p.Members that is in
@@ -129,7 +137,8 @@ type Sequencer interface{ WantsSeq() }
 type Service struct {
 	ID     string
 	Active atomic.Int64 // requests in flight, without those that wait at Gate
-	Retry  atomic.Int64 // of those: retries in flight
+	Retry  atomic.Int64 // of those: retries and hedges in flight
+	Slow   SlowAfter    // of requests on routes that hedge
 	pool   atomic.Pointer[Pool]
 	seq    atomic.Uint64
 	tls    atomic.Pointer[TLS]

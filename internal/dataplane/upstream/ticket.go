@@ -37,7 +37,7 @@ func (t *Ticket) Observe(o Outcome, now int64) uint32 {
 		misuse("Observe")
 		return 0
 	}
-	t.state, t.failed, t.before = ticketObserved, o != Success && o != Abandoned, t.live.Fails.Load()
+	t.state, t.failed, t.before = ticketObserved, o != Success && o != Abandoned && o != Overtaken, t.live.Fails.Load()
 	defer t.endTrial()
 	return t.live.observe(o, t.started, now)
 }

@@ -13,15 +13,17 @@ type Traffic struct {
 	Route    string     // name of the route; empty: requests without one
 	Duration *Histogram // of whole exchanges, except tunnels
 
-	shards []trafficShard
-	denied atomic.Uint64
-	failed [FailureKinds]atomic.Uint64
+	shards  []trafficShard
+	denied  atomic.Uint64
+	retried [RetryKinds]atomic.Uint64
+	hedged  [HedgeKinds]atomic.Uint64
+	failed  [FailureKinds]atomic.Uint64
 }
 
 type trafficShard struct {
-	class                      [StatusClasses]atomic.Uint64
-	bytesIn, bytesOut, retries atomic.Uint64
-	_                          [56]byte // two cache lines
+	class             [StatusClasses]atomic.Uint64
+	bytesIn, bytesOut atomic.Uint64
+	_                 [64]byte // two cache lines
 }
 
 // StatusClasses is the number of classes of statuses: 1xx to 5xx, and 0 for requests that got no status.
@@ -29,6 +31,12 @@ const StatusClasses = 6
 
 // FailureKinds limits the kinds of failures that a Traffic distinguishes. The caller numbers them.
 const FailureKinds = 32
+
+// RetryKinds limits the reasons of retries that a Traffic distinguishes. The caller numbers them.
+const RetryKinds = 8
+
+// HedgeKinds is the number of results of hedges that a Traffic distinguishes. The caller numbers them.
+const HedgeKinds = 2
 
 // StatusClassName returns the name of a class of statuses: 2xx, or none.
 func StatusClassName(class int) string {
@@ -45,7 +53,6 @@ type Ending struct {
 	Status            int   // sent to the client; 0: none
 	DurationNs        int64 // of the whole exchange
 	BytesIn, BytesOut int64 // of the bodies, or of the tunnel
-	Retries           int   // tries after the first
 	Failure           uint8 // of the last try, below FailureKinds; 0: none
 	Tunnel            bool  // a tunnel lasts as long as its ends want: its duration is no latency
 }
@@ -65,9 +72,6 @@ func (t *Traffic) Count(shard int, e Ending) {
 	if e.BytesOut > 0 {
 		s.bytesOut.Add(uint64(e.BytesOut))
 	}
-	if e.Retries > 0 {
-		s.retries.Add(uint64(e.Retries))
-	}
 	if e.Failure != 0 && e.Failure < FailureKinds {
 		t.failed[e.Failure].Add(1)
 	}
@@ -76,6 +80,12 @@ func (t *Traffic) Count(shard int, e Ending) {
 	}
 }
 
+// Retried counts a retry and its reason, below RetryKinds.
+func (t *Traffic) Retried(reason uint8) { t.retried[reason].Add(1) }
+
+// Hedged counts a hedge and its result, below HedgeKinds.
+func (t *Traffic) Hedged(result uint8) { t.hedged[result].Add(1) }
+
 // Denied counts a retry that the retry budget did not allow.
 func (t *Traffic) Denied() { t.denied.Add(1) }
 
@@ -83,7 +93,8 @@ func (t *Traffic) Denied() { t.denied.Add(1) }
 type Totals struct {
 	Requests          [StatusClasses]uint64
 	BytesIn, BytesOut uint64
-	Retries           uint64
+	Retries           [RetryKinds]uint64
+	Hedges            [HedgeKinds]uint64
 	RetriesDenied     uint64
 	Failures          [FailureKinds]uint64
 }
@@ -98,7 +109,12 @@ func (t *Traffic) Load() Totals {
 		}
 		out.BytesIn += s.bytesIn.Load()
 		out.BytesOut += s.bytesOut.Load()
-		out.Retries += s.retries.Load()
+	}
+	for r := range t.hedged {
+		out.Hedges[r] = t.hedged[r].Load()
+	}
+	for r := range t.retried {
+		out.Retries[r] = t.retried[r].Load()
 	}
 	for f := range t.failed {
 		out.Failures[f] = t.failed[f].Load()

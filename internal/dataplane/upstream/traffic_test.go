@@ -16,7 +16,7 @@ func TestTrafficCountsWhatEnded(t *testing.T) {
 			e := Ending{
 				Status: rapid.SampledFrom([]int{0, 101, 200, 304, 404, 499, 503, 999}).Draw(t, "status"), DurationNs: rapid.Int64Range(0, 1e12).Draw(t, "ns"),
 				BytesIn: rapid.Int64Range(0, 9).Draw(t, "in"), BytesOut: rapid.Int64Range(0, 9).Draw(t, "out"),
-				Retries: rapid.IntRange(0, 3).Draw(t, "retries"), Failure: rapid.Uint8Range(0, 5).Draw(t, "failure"), Tunnel: rapid.Bool().Draw(t, "tunnel"),
+				Failure: rapid.Uint8Range(0, 5).Draw(t, "failure"), Tunnel: rapid.Bool().Draw(t, "tunnel"),
 			}
 			traffic.Count(rapid.IntRange(0, 20).Draw(t, "shard"), e)
 			class := e.Status / 100
@@ -26,7 +26,11 @@ func TestTrafficCountsWhatEnded(t *testing.T) {
 			want.Requests[class]++
 			want.BytesIn += uint64(e.BytesIn)
 			want.BytesOut += uint64(e.BytesOut)
-			want.Retries += uint64(e.Retries)
+			for range rapid.IntRange(0, 3).Draw(t, "retries") {
+				reason := rapid.Uint8Range(0, RetryKinds-1).Draw(t, "reason")
+				traffic.Retried(reason)
+				want.Retries[reason]++
+			}
 			if e.Failure != 0 {
 				want.Failures[e.Failure]++
 			}
@@ -46,7 +50,7 @@ func TestTrafficCountsWhatEnded(t *testing.T) {
 func TestCountAllocatesNothing(t *testing.T) {
 	traffic := NewTraffic("r")
 	if n := testing.AllocsPerRun(1000, func() {
-		traffic.Count(3, Ending{Status: 200, DurationNs: 5e6, BytesIn: 1, BytesOut: 2, Retries: 1, Failure: 2})
+		traffic.Count(3, Ending{Status: 200, DurationNs: 5e6, BytesIn: 1, BytesOut: 2, Failure: 2})
 	}); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}

@@ -189,7 +189,7 @@ func TestEachOfSeveralFailuresAtOnceHasItsNumber(t *testing.T) {
 // are five failures in a row.
 func TestAGoodHeadAloneEndsNoSeriesOfFailures(t *testing.T) {
 	l := NewLive("s", "i", "", 1, 0)
-	for i := range EjectAfter {
+	for i := range 5 {
 		ticket := Ticket{live: l, started: second, state: ticketOpen}
 		ticket.Observe(Success, 2*second)
 		if got := ticket.Broken(2 * second); got != uint32(i+1) {

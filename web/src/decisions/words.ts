@@ -71,7 +71,7 @@ export function why(d: Decision): string[] {
     const shown = excluded.slice(0, 5).map((e) => `${e.instanceId} (${e.reason})`);
     out.push(`Not considered: ${shown.join(", ")}${excluded.length > 5 ? ` and ${excluded.length - 5} more` : ""}.`);
   }
-  if (d.panic) out.push("The service was in panic: fewer than half of its instances were healthy, so all instances except draining ones were used.");
+  if (d.panic) out.push("The service was in panic: too few of its instances were healthy (panicThreshold), so all instances except draining ones were used.");
   const o = d.outcome ?? {};
   const took = o.headMs !== undefined ? ` after ${duration(o.headMs)}` : "";
   if (o.failure) out.push(`It ended with ${o.failure}${took}${o.sent ? "; the instance may have seen the request" : "; the instance never saw the request"}.`);

@@ -33,7 +33,7 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
         </button>
       </h2>
       {s.panic && (
-        <span className="tag bad" title="Fewer than half of the instances are healthy, so all instances are used unless they drain">
+        <span className="tag bad" title="Too few instances are healthy (panicThreshold), so all instances are used unless they drain">
           <WarnIcon /> panic
         </span>
       )}

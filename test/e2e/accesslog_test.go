@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -8,10 +9,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/topic"
 )
 
 // Lines of the formats through the real process, on HTTP/1.1, HTTP/2 and gRPC.
@@ -112,5 +118,60 @@ func TestAccessLogIsSentToKafka(t *testing.T) {
 		if err := json.Unmarshal(r.Value, &m); err != nil || m.Target != "/logged?a=b" || m.ServiceID != "shop" || m.InstanceID != "i1" || m.Status != 200 || m.DurationMs <= 0 || m.Node != string(r.Key) {
 			t.Errorf("%v: %s", err, r.Value)
 		}
+	}
+}
+
+// Without its topic, access logs are lost and counted. They hold up no record of another topic, and go on once the topic
+// is there.
+func TestAMissingTopicOfAccessLogsHoldsUpNoOtherTopic(t *testing.T) {
+	t.Parallel()
+	b := broker(t, t.TempDir(), "127.0.0.1:0")
+	file := document(t, "", instances(t, 1)...)
+	file = mustWrite(t, mustRead(t, file)+"proxy: {accessLogOptions: {kafka: true}}\n")
+	cfg := kafka.Default()
+	cfg.Brokers = []string{b.Address("broker")}
+	adm := admins(t, cfg)
+	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
+	defer cancel()
+	eventually(t, "the topic is deleted", func() bool {
+		_, err := adm.DeleteTopic(ctx, topic.AccessLogs)
+		return err == nil
+	})
+	p := start(t, true, "run", "--roles", "proxy", "--kafka", b.Address("broker"), "--config", file, "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--drain", "2s")
+	startLoad(t, "http://"+p.Address("web")+"/", 2)
+	otherTopicsGoOn(t, p.Address("admin"))
+	if _, err := adm.CreateTopic(ctx, 1, 1, nil, topic.AccessLogs); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "access logs are sent", func() bool {
+		return metric(t, p.Address("admin"), `smartlb_kafka_delivered_total{topic="access-logs"}`) > 0
+	})
+}
+
+// otherTopicsGoOn waits until a node has lost access logs and delivered other records, and fails if it lost others.
+func otherTopicsGoOn(t *testing.T, admin string) {
+	t.Helper()
+	lost := func() (logs float64, others []string) {
+		for line := range strings.SplitSeq(scrape(t, admin), "\n") {
+			if series, n, _ := strings.Cut(line, "} "); strings.HasPrefix(series, `smartlb_dropped_total{queue="kafka access-logs `) {
+				v, _ := strconv.ParseFloat(n, 64)
+				logs += v
+			} else if strings.HasPrefix(series, `smartlb_dropped_total{queue="kafka `) {
+				others = append(others, line)
+			}
+		}
+		return logs, others
+	}
+	delivered := func(name string) float64 {
+		return metric(t, admin, fmt.Sprintf("smartlb_kafka_delivered_total{topic=%q}", name))
+	}
+	before, others := lost()
+	eventually(t, "access logs are lost", func() bool { logs, _ := lost(); return logs > before })
+	metrics, status := delivered(topic.ServiceMetrics), delivered(topic.NodeStatus)
+	eventually(t, "other topics go on", func() bool {
+		return delivered(topic.ServiceMetrics) >= metrics+5 && delivered(topic.NodeStatus) >= status+1
+	})
+	if _, after := lost(); !slices.Equal(after, others) {
+		t.Errorf("records of other topics were lost: %q, before %q", after, others)
 	}
 }

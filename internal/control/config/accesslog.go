@@ -17,8 +17,8 @@ type AccessLog struct {
 	// log only requests with a status from 400, and those that failed. `sample` is then the share of those with a status
 	// from 400 to 499; default false
 	ErrorsOnly bool `yaml:"errorsOnly"`
-	// also send each logged request to the topic access-logs, with the standard fields in every format, and also without
-	// `proxy.accessLog`; default false
+	// also send each logged request to the topic access-logs, with the standard fields whatever `format` and `fields` are,
+	// and also without `proxy.accessLog`. The messages hold addresses of clients and queries; default false
 	Kafka bool `yaml:"kafka"`
 }
 

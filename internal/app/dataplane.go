@@ -141,6 +141,7 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 const (
 	accessLogRecords = 30_000
 	accessLogBytes   = 16 << 20
+	accessLogBatch   = 1_000_000 // the topic takes 1,048,588 bytes, and batches grow while Kafka is slow
 )
 
 // accessLogProducer returns a producer for topic access-logs alone: whether the topic is missing, refused or slow, the
@@ -148,6 +149,7 @@ const (
 func accessLogProducer(a *App) (*kafka.Producer, error) {
 	cfg := a.kafka
 	cfg.MaxBufferedRecords, cfg.MaxBufferedBytes = accessLogRecords, accessLogBytes
+	cfg.BatchMaxBytes = min(cfg.BatchMaxBytes, accessLogBatch)
 	return kafka.NewProducer(cfg, a.o.Log)
 }
 

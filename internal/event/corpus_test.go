@@ -205,3 +205,17 @@ func roundTrip(t *testing.T, c codec, schema *jsonschema.Schema, m any) {
 		t.Fatalf("round trip changed the message (-before +after):\n%s", d)
 	}
 }
+
+// Tools that check a value before they send it know every topic with a schema.
+func TestConformsAgreesWithTheCorpus(t *testing.T) {
+	for _, c := range codecs() {
+		if !event.HasContract(c.topic) {
+			t.Errorf("%s has no contract", c.topic)
+		}
+		for _, m := range corpus(t, c.topic) {
+			if err := event.Conforms(c.topic, m.value); (err == nil) != m.good {
+				t.Errorf("%s: %s: %v", c.topic, m.name, err)
+			}
+		}
+	}
+}

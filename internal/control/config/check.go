@@ -82,9 +82,14 @@ func (c *checker) id(path, id string) {
 // maxLinger is the maximum of the Kafka client.
 const maxLinger = time.Minute
 
+var zonePattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
 func (c *checker) node(n Node) {
 	if n.Identity.ID != "" {
 		c.id("node.id", n.Identity.ID)
+	}
+	if n.Identity.Zone != "" && !zonePattern.MatchString(n.Identity.Zone) {
+		c.fail("node.zone", "want 1 to 64 letters, digits, dots, dashes and underscores, got %.80q", n.Identity.Zone)
 	}
 	if t := n.Identity.UpgradeTimeout; t < time.Second || t > time.Hour {
 		c.fail("node.upgradeTimeout", "want 1s to 1h, got %s", t)
@@ -117,6 +122,7 @@ func (c *checker) node(n Node) {
 		}
 	}
 	c.frontEnd(n.Proxy)
+	c.accessLog("proxy.accessLogOptions", n.Proxy.AccessLogOptions)
 	c.sessionKeys("proxy.sessionKeys", n.Proxy.SessionKeyRefs)
 	c.console(n.Console)
 	if err := n.Signing.Check(); err != nil {

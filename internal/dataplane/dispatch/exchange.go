@@ -252,6 +252,9 @@ func (x *Exchange) Instance() string {
 	return a.Pool.Members[a.Chosen].Instance
 }
 
+// Random returns a random number of the exchange.
+func (x *Exchange) Random() uint64 { return x.rand.Uint64() }
+
 // NewExchange returns an exchange whose random numbers are generated from seed.
 func NewExchange(seed uint64) *Exchange {
 	x := &Exchange{}

@@ -14,9 +14,9 @@ func TestRoutesWithHours(t *testing.T) {
 	for hours, want := range map[string]string{
 		`[{from: "22:00", to: "06:00", timeZone: Europe/Berlin}]`: "",
 		`[{days: [sat, sun]}, {from: "22:00", to: "06:00"}]`:      "",
-		`[{}]`:                         "routes[1].hours[0]: has no effect: want days, or from and to",
-		`[{from: "22:00"}]`:            "routes[1].hours[0]: want from and to, or neither for whole days",
-		`[{to: "22:00", days: [mon]}]`: "routes[1].hours[0]: want from and to, or neither for whole days",
+		`[{}]`:                                               "routes[1].hours[0]: has no effect: want days, or from and to",
+		`[{from: "22:00"}]`:                                  "routes[1].hours[0]: want from and to, or neither for whole days",
+		`[{to: "22:00", days: [mon]}]`:                       "routes[1].hours[0]: want from and to, or neither for whole days",
 		`[{from: "22:00", to: "22:00"}]`:                     "routes[1].hours[0].to: is the same as from",
 		`[{from: "24:00", to: "06:00"}]`:                     `routes[1].hours[0].from: "24:00": want a time between 00:00 and 23:59`,
 		`[{from: "6:00", to: "07:00"}]`:                      `routes[1].hours[0].from: "6:00": want a time`,

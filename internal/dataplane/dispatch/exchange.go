@@ -135,6 +135,7 @@ type Exchange struct {
 	Listener   string         // name of the listener
 	Explain    bool           // the client may see the decision
 	Timeout    time.Duration  // that the client asks for (grpc-timeout); 0: none. The route's timeout applies if it is shorter
+	Span       uint64         // id of the exchange's span; those of its tries follow it. It matters only to the front end
 	Pin        *upstream.Live // instance to which this client's connection is bound (NTLM, Negotiate); nil: none
 
 	// The front end sets these fields before End.
@@ -226,6 +227,12 @@ func (x *Exchange) Instance() string {
 	return a.Pool.Members[a.Chosen].Instance
 }
 
+// Tries returns the tries so far. It is valid until the next Begin.
+func (x *Exchange) Tries() []Attempt { return x.attempts[:x.n] }
+
+// TrySpan returns the id of the span of the latest try, which has begun.
+func (x *Exchange) TrySpan() uint64 { return x.attempts[x.n-1].Span }
+
 // NewExchange returns an exchange whose random numbers are generated from seed.
 func NewExchange(seed uint64) *Exchange {
 	x := &Exchange{}
@@ -248,6 +255,7 @@ type Attempt struct {
 	HeadNs  int64
 	Retried bool // another try followed
 	Hedge   bool // sent while the first try was under way
+	Span    uint64
 }
 
 // note notes how a try ended.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"encoding/hex"
 	"io"
 	"log/slog"
 	"strconv"
@@ -115,6 +116,10 @@ func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string
 	b = e.appendTime(b, c.now+c.p.wall.Load())
 	b = append(b, `","request_id":"`...)
 	b = append(b, e.id...)
+	if e.trace.on {
+		b = append(b, `","trace_id":"`...)
+		b = hex.AppendEncode(b, e.trace.context.TraceID[:])
+	}
 	b = append(b, `","client":"`...)
 	b = e.client.AppendTo(b)
 	b = append(b, `","listener":`...)

@@ -28,6 +28,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 	"github.com/smartlb/smartlb/internal/telemetry/reporter"
 	"github.com/smartlb/smartlb/internal/telemetry/shares"
+	"github.com/smartlb/smartlb/internal/telemetry/tracing"
 )
 
 // dataPlane holds the parts of the role proxy.
@@ -39,6 +40,7 @@ type dataPlane struct {
 	proxy      *proxy.Proxy
 	reporter   *reporter.Reporter // nil without Kafka
 	shares     *shares.Sharer     // of rate limits; nil without Kafka
+	tracing    *tracing.Exporter  // nil: requests are not traced
 	trend      *trend.Trend
 	accessLog  *logFile // nil: no access log, or stdout
 	own        []Listen
@@ -114,6 +116,15 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 	}
 	if d.certs.acme != nil {
 		cfg.Challenges = d.certs.acme.challenges
+	}
+	if t := a.o.Document.Telemetry.Tracing; t.On() {
+		d.tracing, err = tracing.New(tracing.Config{
+			Node: a.node, Version: a.o.Version, Endpoint: t.URL(), Headers: t.Headers, CA: t.CA, Timeout: t.Timeout, Log: a.o.Log,
+		})
+		if err != nil {
+			return err
+		}
+		cfg.Tracing = &proxy.Tracing{Sample: t.Sample, Recorder: d.tracing}
 	}
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err
@@ -288,6 +299,9 @@ func (a *App) startDataPlane(acts *actors) {
 	acts.start("trend", func(ctx context.Context) error { return d.trend.Run(ctx, d.keeper) }, nil)
 	if d.accessLog != nil {
 		acts.onStop("access log", func(context.Context) error { return d.accessLog.Close() })
+	}
+	if d.tracing != nil {
+		acts.start("tracing", d.tracing.Run, nil)
 	}
 	if d.reporter != nil {
 		acts.start("reporter", func(ctx context.Context) error { return d.reporter.Run(ctx, d.keeper) }, nil)

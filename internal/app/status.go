@@ -73,6 +73,11 @@ func (a *App) drops() map[string]uint64 {
 	}
 	if a.data != nil {
 		add("access log ring full", a.data.proxy.Stats().AccessLogDropped)
+		if t := a.data.tracing; t != nil {
+			s := t.Stats()
+			add("spans", s.Dropped)
+			add("spans undelivered", s.Undelivered)
+		}
 		if r := a.data.reporter; r != nil {
 			s := r.Stats()
 			add("decision ring full", s.RingFull)

@@ -134,6 +134,7 @@ func (c *checker) node(n Node) {
 	if n.Telemetry.Interval < 100e6 || n.Telemetry.Interval > 60e9 {
 		c.fail("telemetry.interval", "want 100ms to 60s, got %s", n.Telemetry.Interval)
 	}
+	c.tracing("telemetry.tracing", n.Telemetry.Tracing)
 }
 
 // address checks host:port. An empty host is allowed for an address to listen on.

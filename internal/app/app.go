@@ -27,6 +27,7 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/analyzer"
 	"github.com/smartlb/smartlb/internal/telemetry/audit"
 	"github.com/smartlb/smartlb/internal/telemetry/journal"
+	"github.com/smartlb/smartlb/internal/telemetry/notifier"
 )
 
 // App is one smartlb process. Create it with New and call Run once.
@@ -52,6 +53,7 @@ type App struct {
 	configLog *journal.Configuration
 
 	analyzer *analyzer.Analyzer // nil without the role analyzer
+	notifier *notifier.Notifier // nil without the role analyzer, and without receivers of alerts
 	catalog  topic.Catalog
 	lock     *os.File // of the data directory, locked; nil without one
 	web      []*webServer
@@ -224,7 +226,10 @@ func (a *App) newKafka() (err error) {
 	if !a.o.has(event.RoleAnalyzer) {
 		return nil
 	}
-	return a.newAnalyzer()
+	if err := a.newAnalyzer(); err != nil {
+		return err
+	}
+	return a.newNotifier()
 }
 
 func (a *App) newControl() (err error) {

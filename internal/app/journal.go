@@ -48,6 +48,9 @@ func (a *App) journalSources(s *api.Sources) {
 		return configlog.Publish(ctx, a.kafka, c, a.o.Log)
 	}
 	s.Alerts = a.listAlerts
+	if a.analyzer != nil {
+		s.Receivers, s.TestReceiver = a.alertReceivers, a.testReceiver
+	}
 	s.Silence = func(ctx context.Context, n event.Silence, actor, reason string) (string, error) {
 		id, err := configlog.PublishSilence(ctx, a.kafka, n, actor, reason, a.o.Log)
 		if err != nil {

@@ -227,6 +227,7 @@ func sections() []section {
 		{"TLS", []*family{familyHandshakes, familyExpires, familyBadCert, familyOrder}},
 		{"Configuration and node", []*family{familyRevision, familyReloadGood, familyReloadTime, familyReloads, familyLog, familyBadFile, familyBuild, familyUpgrade, familyShortage, familyDropped}},
 		{"Kafka", []*family{familyFactsLag, familyFactsTime, familyFactsConnected, familyInputLag, familyDelivered, familyBuffered, familySkipped, familyGroupLag, familyGroupAlarm}},
+		{"Receivers of alerts", []*family{familyAlertSender, familyAlertMessages, familyAlertFailing}},
 		{"Admin and console", []*family{familyWebOpen, familyWebRefused}},
 	}
 	for _, s := range all {

@@ -21,6 +21,9 @@ var (
 	familyDelivered      = counter("smartlb_kafka_delivered_total", "Records delivered to Kafka.", "topic")
 	familyBuffered       = gauge("smartlb_kafka_buffered_records", "Records that wait to be delivered to Kafka.")
 	familySkipped        = counter("smartlb_records_skipped_total", "Records of a topic that could not be processed and were skipped.", "topic")
+	familyAlertSender    = gauge("smartlb_alert_sender", "1 on the node that sends alerts to receivers, 0 on nodes that wait to take its place.")
+	familyAlertMessages  = counter("smartlb_alert_messages_total", "Messages about alerts, by receiver and result. Each failed attempt counts.", "receiver", "result")
+	familyAlertFailing   = gauge("smartlb_alert_receiver_failing", "1 while the latest attempt to send a message to a receiver has failed. Only the node that sends has this series.", "receiver")
 	familyGroupLag       = gauge("smartlb_group_lag", "Lag in records of a consumer group that has a threshold.", "group")
 	familyGroupAlarm     = gauge("smartlb_group_lag_alarm", "1 while the lag is above the threshold set in the console.", "group")
 )
@@ -74,6 +77,22 @@ func (c collector) configuration(s series) {
 	}
 }
 
+// alerts sends the series of the receivers of alerts.
+func (c collector) alerts(s series) {
+	if c.a.notifier == nil {
+		return
+	}
+	st := c.a.notifier.Status()
+	s.flag(familyAlertSender, st.Sender)
+	for _, r := range st.Receivers {
+		s.count(familyAlertMessages, r.Delivered, r.Name, "delivered")
+		s.count(familyAlertMessages, r.Failed, r.Name, "failed")
+		if st.Sender {
+			s.flag(familyAlertFailing, !r.FailingSince.IsZero(), r.Name)
+		}
+	}
+}
+
 // kafka sends the series of what the node writes to Kafka and reads from it.
 func (c collector) kafka(s series) {
 	a := c.a
@@ -98,6 +117,7 @@ func (c collector) kafka(s series) {
 			s.put(familyInputLag, float64(p.Lag), topic)
 		}
 	}
+	c.alerts(s)
 	if a.data == nil {
 		return
 	}

@@ -88,14 +88,16 @@ func scraped(t *testing.T) string {
 	o.Document.Traffic, o.Traffic, o.FileName = traffic, []byte(document), "test.yaml"
 	o.Signals.Reload = func() (File, error) { return File{}, nil }
 	o.Upgrade.C = make(chan os.Signal)
+	o.Document.Alerting = config.DefaultAlerting()
+	o.Document.Alerting.Receivers = []config.Receiver{{Name: "ops", Type: config.ReceiverWebhook, URL: "http://127.0.0.1:1", Timeout: time.Second}}
 	a := run(t, o)
 	web, admin := "http://"+a.Addr("web"), "http://"+a.Addr("admin")
 	get(t, web+"/users/1")
 	get(t, web+"/dead")
 	body := ""
-	eventually(t, "the node reads facts from Kafka", func() bool {
+	eventually(t, "the node reads facts from Kafka and sends alerts", func() bool {
 		_, body = get(t, admin+"/metrics")
-		return strings.Contains(body, `smartlb_facts_latest_timestamp_seconds{topic="health-scores"}`)
+		return strings.Contains(body, `smartlb_facts_latest_timestamp_seconds{topic="health-scores"}`) && strings.Contains(body, "smartlb_alert_receiver_failing{")
 	})
 	return body
 }

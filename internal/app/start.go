@@ -76,6 +76,9 @@ func (a *App) startFollowers(acts *actors) {
 	if a.analyzer != nil {
 		acts.start("analyzer", a.asOwner(a.analyzer.Run), nil)
 	}
+	if a.notifier != nil {
+		acts.start("alert receivers", a.asOwner(a.notifier.Run), nil)
+	}
 	if a.data != nil {
 		a.feedDataPlane(acts)
 	}

@@ -47,6 +47,9 @@ func (a *App) status() event.NodeStatus {
 	if why := a.badUpgrade.Load(); why != nil {
 		s.FailedUpgrade = *why
 	}
+	if a.notifier != nil {
+		s.SendsAlerts, s.FailedReceivers = a.notifier.Status().Sender, a.notifier.Failing()
+	}
 	if a.data != nil {
 		s.PanicServices, s.CrowdedServices = a.data.keeper.Panicking(), a.data.keeper.Crowds()
 		s.Shortage = a.data.shortage.Current(a.now())
@@ -70,6 +73,12 @@ func (a *App) drops() map[string]uint64 {
 			}
 		}
 		add("audit queue full", a.audit.Dropped())
+	}
+	if a.notifier != nil {
+		for _, r := range a.notifier.Status().Receivers {
+			add("alerts for "+r.Name+" full", r.Dropped)
+			add("alerts for "+r.Name+" missed", r.Missed)
+		}
 	}
 	if a.data != nil {
 		add("access log ring full", a.data.proxy.Stats().AccessLogDropped)

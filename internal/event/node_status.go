@@ -39,12 +39,14 @@ type NodeStatus struct {
 	CrowdedServices []string          `json:"crowdedServices,omitempty"` // services for which health-status messages request to take out more instances than permitted
 	LostLog         bool              `json:"lostLog,omitempty"`
 	RecreatedTopics []string          `json:"recreatedTopics,omitempty"`
-	UnsignedTopics  []string          `json:"unsignedTopics,omitempty"` // topics with recent records that were refused because no known key signed them
-	Shortage        string            `json:"shortage,omitempty"`       // what this node lacked within the last 30 s: descriptors, memory, ports, an answer of its name server
-	Certificates    []Certificate     `json:"certificates,omitempty"`   // files of TLS with a problem
-	RefusedFile     string            `json:"refusedFile,omitempty"`    // first line of the error for which this node refused its changed configuration file
-	FailedUpgrade   string            `json:"failedUpgrade,omitempty"`  // why the last upgrade of the binary failed
-	Drops           map[string]uint64 `json:"drops,omitempty"`          // number of lost messages, by queue
+	UnsignedTopics  []string          `json:"unsignedTopics,omitempty"`  // topics with recent records that were refused because no known key signed them
+	Shortage        string            `json:"shortage,omitempty"`        // what this node lacked within the last 30 s: descriptors, memory, ports, an answer of its name server
+	Certificates    []Certificate     `json:"certificates,omitempty"`    // files of TLS with a problem
+	RefusedFile     string            `json:"refusedFile,omitempty"`     // first line of the error for which this node refused its changed configuration file
+	FailedUpgrade   string            `json:"failedUpgrade,omitempty"`   // why the last upgrade of the binary failed
+	SendsAlerts     bool              `json:"sendsAlerts,omitempty"`     // this node sends alerts to the receivers of its configuration
+	FailedReceivers []string          `json:"failedReceivers,omitempty"` // receivers of alerts to which its latest attempt failed
+	Drops           map[string]uint64 `json:"drops,omitempty"`           // number of lost messages, by queue
 }
 
 // Certificate is a problem with a TLS file of a listener or of a service. A file with several problems has an entry for

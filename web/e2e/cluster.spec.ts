@@ -41,7 +41,7 @@ test("keeps pages usable while the broker is dead or hangs", async ({ page, othe
   await page.goto("/health");
   await page.locator(".checks li").first().waitFor();
   const views: Record<string, { path: string; shown: () => boolean }> = {
-    list: { path: "/topics", shown: () => document.querySelectorAll(".vbody [role=row]").length === 14 },
+    list: { path: "/topics", shown: () => [...document.querySelectorAll(".vbody [role=row] a")].some((a) => a.textContent === "stock") },
     topic: { path: "/topics/stock", shown: () => document.querySelectorAll('section[aria-labelledby="partitions-h"] tbody tr').length === 2 },
     settings: { path: "/topics/stock/settings", shown: () => document.querySelectorAll("table.settings tbody tr").length > 5 },
     cluster: { path: "/cluster", shown: () => document.querySelectorAll('section[aria-labelledby="brokers-h"] tbody tr').length === 1 },

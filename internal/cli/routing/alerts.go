@@ -26,7 +26,7 @@ type alertsArgs struct {
 func alerts(env *cli.Env) *cobra.Command {
 	c := cli.Verb[alertsArgs, []api.Alert]{
 		Use: "alerts", Short: "List pending and firing alerts",
-		Example: "  smartlb alerts\n  smartlb alerts --past\n  smartlb alerts silence --rule fast-failing --label service=user-service --for 1h --reason 'known, ticket 12'\n  smartlb alerts unsilence 3fa1c02b",
+		Example: "  smartlb alerts\n  smartlb alerts --past\n  smartlb alerts silence --rule fast-failing --label service=user-service --for 1h --reason 'known, ticket 12'\n  smartlb alerts unsilence 3fa1c02b\n  smartlb alerts receivers",
 		Flags: func(f *pflag.FlagSet, a *alertsArgs) {
 			cli.AdminFlag(f, &a.admin)
 			f.BoolVar(&a.past, "past", false, "also resolved alerts")
@@ -40,7 +40,7 @@ func alerts(env *cli.Env) *cobra.Command {
 		},
 		Table: alertTable,
 	}.Command(env)
-	c.AddCommand(silences(env), silence(env), unsilence(env))
+	c.AddCommand(silences(env), silence(env), unsilence(env), receivers(env), testReceiver(env))
 	return c
 }
 

@@ -31,6 +31,17 @@ func (s *Server) alertRoutes() {
 	s.change("POST", "/api/v1/silences", s.src.Silence != nil, change{need: access.Operator, action: "silence.alerts", do: s.silence})
 	s.change("DELETE", "/api/v1/silences/{silence}", s.src.Silence != nil && s.src.Configuration != nil,
 		change{need: access.Operator, action: "unsilence.alerts", do: s.unsilence})
+	s.get("/api/v1/alerts/receivers", s.src.Receivers != nil, func(r *http.Request) (any, error) { return s.src.Receivers(r.Context()) })
+	s.change("POST", "/api/v1/alerts/receivers/{receiver}/test", s.src.TestReceiver != nil, change{need: access.Operator, action: "test.receiver", do: s.testReceiver})
+}
+
+func (s *Server) testReceiver(r *http.Request, a *act) (any, error) {
+	name := r.PathValue("receiver")
+	a.target = event.Target{Kind: "receiver", ID: name}
+	if err := s.src.TestReceiver(r.Context(), name); err != nil {
+		return nil, err
+	}
+	return map[string]string{"result": "receiver " + name + " took the test message"}, nil
 }
 
 // WithSilences adds the silence in effect to each alert that is not resolved.

@@ -37,6 +37,11 @@ type Balancer struct {
 	Alerts  func(ctx context.Context, past bool) ([]Alert, error)
 	Silence func(ctx context.Context, s event.Silence, actor, reason string) (id string, err error)
 
+	// Receivers returns the receivers of alerts; TestReceiver sends a test message to one. Both are nil on a node without
+	// the role analyzer.
+	Receivers    func(ctx context.Context) (AlertReceivers, error)
+	TestReceiver func(ctx context.Context, name string) error
+
 	// Records returns the latest n audit records that match f, latest first.
 	Records     func(ctx context.Context, n int, f journal.RecordFilter) ([]Record, error)
 	VerifyAudit func(ctx context.Context) (audit.Result, error)

@@ -25,6 +25,8 @@ var balancerCalls = []apiCall{
 	{"GET", "/api/v1/instances/{instance}/past", "/api/v1/instances/a/past?service=s", ""},
 	{"GET", "/api/v1/alerts", "/api/v1/alerts", ""},
 	{"GET", "/api/v1/alerts", "/api/v1/alerts?past=true", ""},
+	{"GET", "/api/v1/alerts/receivers", "/api/v1/alerts/receivers", ""},
+	{"POST", "/api/v1/alerts/receivers/{receiver}/test", "/api/v1/alerts/receivers/ops/test", "{}"},
 	{"GET", "/api/v1/silences", "/api/v1/silences", ""},
 	{"POST", "/api/v1/silences", "/api/v1/silences", `{"ruleId":"panic","durationMs":60000,"reason":"known"}`},
 	{"DELETE", "/api/v1/silences/{silence}", "/api/v1/silences/x1", ""},
@@ -143,6 +145,21 @@ func balancer() api.Balancer {
 			}
 			return "3-c", nil
 		},
+		Receivers: func(context.Context) (api.AlertReceivers, error) {
+			return api.AlertReceivers{Node: "n1", Sends: true, Sender: "n1", Receivers: []api.AlertReceiver{
+				{Name: "ops", Type: "slack", Target: "${env:SLACK}", MinSeverity: "info", SendResolved: true, State: api.ReceiverFailing, Alerts: 1, Delivered: 2, Failed: 3, Dropped: 4, Missed: 5, LastDelivered: noon, FailingSince: noon, Error: "it answered 503", NextAttempt: noon},
+				{Name: "mail", Type: "smtp", Target: "mail:587", MinSeverity: "critical", State: api.ReceiverUnused},
+			}}, nil
+		},
+		TestReceiver: func(_ context.Context, name string) error {
+			switch name {
+			case "ops":
+				return nil
+			case "down":
+				return problem.New(problem.Unavailable, errors.New("receiver down did not take the message: connection refused"), "")
+			}
+			return problem.Errorf(problem.NotFound, "there is no receiver %s", name)
+		},
 		Alerts: func(_ context.Context, past bool) ([]api.Alert, error) {
 			if past {
 				return []api.Alert{alert(), bareAlert()}, nil
@@ -202,6 +219,8 @@ func TestWhatTheBalancersCallsRefuse(t *testing.T) {
 		{"a silence for ever", "POST", "/api/v1/silences", `{"ruleId":"r","durationMs":1e15}`, 400, full()},
 		{"a silence for no time", "POST", "/api/v1/silences", `{"ruleId":"r","durationMs":0}`, 400, full()},
 		{"a silence of a rule with a long name", "POST", "/api/v1/silences", `{"ruleId":"` + strings.Repeat("r", 2000) + `","durationMs":60000}`, 400, full()},
+		{"an unknown receiver", "POST", "/api/v1/alerts/receivers/nobody/test", `{}`, 404, full()},
+		{"a receiver that is down", "POST", "/api/v1/alerts/receivers/down/test", `{}`, 503, full()},
 		{"an unknown silence", "DELETE", "/api/v1/silences/nobody", "", 404, full()},
 		{"a time that is none", "GET", "/api/v1/audit?since=noon", "", 400, full()},
 		{"a load that breaks the machine", "POST", "/api/v1/demo/load", `{"scale":1e9}`, 400, full()},

@@ -138,6 +138,41 @@ type Alert struct {
 	Silence *Silence `json:"silence,omitempty"`
 }
 
+// States of a receiver of alerts.
+const (
+	ReceiverDelivering = "delivering" // the latest attempt succeeded
+	ReceiverFailing    = "failing"    // the latest attempt failed
+	ReceiverUnused     = "unused"     // this node sends, and had no message for it
+	ReceiverUnknown    = "unknown"    // another node sends
+)
+
+// AlertReceivers are the receivers of alerts in the configuration of a node.
+type AlertReceivers struct {
+	Node      string          `json:"node"`             // the node that responds
+	Sends     bool            `json:"sends"`            // this node sends alerts
+	Sender    string          `json:"sender,omitempty"` // the node that sends; empty: unknown
+	Receivers []AlertReceiver `json:"receivers"`
+}
+
+// AlertReceiver is one receiver. Counts are those of the node since its start.
+type AlertReceiver struct {
+	Name          string    `json:"name"`
+	Type          string    `json:"type"`
+	Target        string    `json:"target"` // without secrets
+	MinSeverity   string    `json:"minSeverity"`
+	SendResolved  bool      `json:"sendResolved"`
+	State         string    `json:"state"`     // delivering, failing, unused, unknown
+	Alerts        int       `json:"alerts"`    // alerts that the receiver is to know
+	Delivered     uint64    `json:"delivered"` // messages
+	Failed        uint64    `json:"failed"`    // attempts
+	Dropped       uint64    `json:"dropped"`   // changes of alerts, because there were too many alerts
+	Missed        uint64    `json:"missed"`    // alerts that ended before a message about them was delivered
+	LastDelivered time.Time `json:"lastDelivered,omitzero"`
+	FailingSince  time.Time `json:"failingSince,omitzero"`
+	Error         string    `json:"error,omitempty"` // of the latest attempt that failed
+	NextAttempt   time.Time `json:"nextAttempt,omitzero"`
+}
+
 // Explanation explains an instance's share in sentences.
 type Explanation struct {
 	Service  string    `json:"service"`

@@ -73,20 +73,22 @@ func TestThePageAboutMigratingShowsItsFiles(t *testing.T) {
 	}
 }
 
-// The tables map to keys that exist.
-func TestThePageAboutMigratingNamesKeysThatExist(t *testing.T) {
-	page, err := os.ReadFile(migrating)
-	if err != nil {
-		t.Fatal(err)
-	}
+// The tables name keys that exist.
+func TestPagesNameKeysThatExist(t *testing.T) {
 	keys := byPath(t)
-	named := regexp.MustCompile("`((?:listeners|routes|services|proxy|admin|console)(?:\\[\\])?\\.[^`]+)`").FindAllStringSubmatch(string(page), -1)
-	if len(named) < 100 {
-		t.Errorf("only %d keys were found", len(named))
-	}
-	for _, m := range named {
-		if _, ok := keys[strings.ReplaceAll(m[1], "[]", "[0]")]; !ok {
-			t.Errorf("there is no key %s", m[1])
+	for path, least := range map[string]int{migrating: 100, "../../../docs/features.md": 50} {
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := regexp.MustCompile("`((?:listeners|routes|services|proxy|admin|console|telemetry|node)(?:\\[\\])?\\.[^`]+)`").FindAllStringSubmatch(string(page), -1)
+		if len(named) < least {
+			t.Errorf("%s: only %d keys were found", path, len(named))
+		}
+		for _, m := range named {
+			if _, ok := keys[strings.ReplaceAll(m[1], "[]", "[0]")]; !ok {
+				t.Errorf("%s: there is no key %s", path, m[1])
+			}
 		}
 	}
 }

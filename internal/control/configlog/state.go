@@ -309,7 +309,7 @@ func (e Entry) room() int {
 	return junkRoom
 }
 
-// Silence is a silence with its author, time and reason.
+// Silence is a silence with its author, reason and the time of its first message.
 type Silence struct {
 	event.Silence
 	Author string    `json:"author,omitempty"`
@@ -323,6 +323,7 @@ func (s *State) silence(n Silence) {
 		if n.Reason == "" {
 			n.Reason = s.Silences[i].Reason
 		}
+		n.Since = s.Silences[i].Since
 		s.Silences = slices.Delete(s.Silences, i, i+1)
 	}
 	s.Silences = append(s.Silences, n)

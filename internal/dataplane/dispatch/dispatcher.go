@@ -86,7 +86,7 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 		share = route.choose(h, x.rand.Uint64)
 		limits = share.Limits
 	}
-	if x.isLimited(limits, h, now) { // before passwords: limits also slow down those who guess them
+	if x.isLimited(limits, h, now) { // before passwords: limits also slow down clients that guess passwords
 		x.traffic = cmp.Or(route.Traffic, d.unrouted)
 		if share != nil {
 			x.service, x.traffic, x.pages = share.Service, share.Traffic, share.Pages
@@ -299,6 +299,8 @@ func (x *Exchange) judge(o Outcome) upstream.Outcome {
 	switch {
 	case o.Failure == None && o.GRPC != 0 && x.leg.GRPCFailures.Has(o.GRPC):
 		return upstream.Failed
+	case o.Failure == Timeout && x.waitedTooLong():
+		return upstream.Abandoned
 	case o.Failure == Timeout:
 		return upstream.TimedOut
 	case o.Failure != None && Blame(o.Failure, false).Charged == Instance, o.Failure == None && o.Status >= 500:

@@ -154,7 +154,7 @@ type Exchange struct {
 	seat       affinity.Seat      // that the client's cookie names; the zero value: none
 	sat        upstream.SessionResult
 	user       string           // whose password was right; empty: none was needed
-	waiter     *guard.Waiter    // nil: this exchange never met a limit
+	waiter     *guard.Waiter    // nil: no request of this exchange came to a gate with a limit
 	inside     bool             // it has a place at the gate of the service
 	active     bool             // it is one of the service's active requests
 	admitted   int64            // when its wait at the gate ended; 0: it did not wait

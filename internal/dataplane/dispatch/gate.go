@@ -69,6 +69,12 @@ func (d *Dispatcher) Admit(x *Exchange, f Failure, now int64) Verdict {
 	return x.reply(end.Status, end.Code, end.sentence)
 }
 
+// waitedTooLong reports whether the client's own timeout has passed, a part of it while the request waited at the gate: the
+// instance did not have the time that the client gave.
+func (x *Exchange) waitedTooLong() bool {
+	return x.admitted > 0 && x.Timeout > 0 && x.headAt >= max(x.began, x.sentAt)+int64(x.Timeout)
+}
+
 // turnAway answers a request that was not let in.
 func (x *Exchange) turnAway(code string) Verdict {
 	text := "service " + x.service.ID + " has as many requests in flight and waiting as its limits allow"

@@ -71,6 +71,34 @@ func TestAWaitIsWithinTheTimeOfTheClient(t *testing.T) {
 	d.End(b, 2*second)
 }
 
+// An instance is not charged for a timeout of the client of which the wait took a part, and is for its own.
+func TestTheTimeOfTheWaitIsNotTheInstances(t *testing.T) {
+	for _, row := range []struct {
+		waits   bool
+		at      int64 // when the try ends, with a timeout
+		charged bool
+	}{{true, 4 * second, false}, {true, 3 * second, true}, {false, 4 * second, true}} {
+		d := limited(t, guard.Limits{Running: 1, Waiting: 1})
+		a, b := NewExchange(1), NewExchange(2)
+		if row.waits {
+			d.Begin(a, head{"GET", "/s"}, second)
+		}
+		b.Timeout = 3 * time.Second
+		v := d.Begin(b, head{"GET", "/s"}, second)
+		if row.waits {
+			d.End(a, 2*second)
+			v = d.Admit(b, None, 2*second)
+		}
+		if v := d.Settle(b, Outcome{Failure: Timeout, Sent: true}, row.at); v.Status != 504 {
+			t.Errorf("%+v: %+v", row, v)
+		}
+		if got := v.Live.Errors.Load() == 1; got != row.charged {
+			t.Errorf("%+v: charged %v", row, got)
+		}
+		d.End(b, row.at)
+	}
+}
+
 func TestHowAWaitEnds(t *testing.T) {
 	for _, row := range []struct {
 		f      Failure

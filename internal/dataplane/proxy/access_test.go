@@ -89,7 +89,7 @@ func TestARouteNeedsAPassword(t *testing.T) {
 	eventually(t, "two lines name the user", func() bool { return strings.Count(b.log.String(), `,"user":"ann"`) == 2 })
 }
 
-// A rate limit counts requests with wrong passwords too, so it slows down those who guess them.
+// A rate limit counts requests with wrong passwords too, so it slows down clients that guess passwords.
 func TestARateLimitSlowsDownGuesses(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
 	if err != nil {

@@ -196,7 +196,7 @@ func (t *Task) applyNode(in Input) {
 		Timestamp: s.Timestamp, Node: s.Node, LostLog: s.LostLog, Shortage: short(s.Shortage, maxText), RefusedFile: short(s.RefusedFile, maxText),
 		FailedUpgrade: short(s.FailedUpgrade, maxText),
 		PanicServices: few(s.PanicServices), CrowdedServices: few(s.CrowdedServices),
-		RecreatedTopics: few(s.RecreatedTopics), UnsignedTopics: few(s.UnsignedTopics), Certificates: fewCertificates(s.Certificates),
+		RecreatedTopics: few(s.RecreatedTopics), UnsignedTopics: few(s.UnsignedTopics), FailedReceivers: few(s.FailedReceivers), Certificates: fewCertificates(s.Certificates),
 	}}
 	bytes := t.nodeBytes + n.size() - was.size()
 	if bytes > maxNodeBytes && n.size() > was.size() {
@@ -215,7 +215,7 @@ func (n *node) size() int {
 		return 0
 	}
 	size := len(n.Node) + len(n.Shortage) + len(n.RefusedFile) + len(n.FailedUpgrade)
-	for _, names := range [...][]string{n.PanicServices, n.CrowdedServices, n.RecreatedTopics, n.UnsignedTopics} {
+	for _, names := range [...][]string{n.PanicServices, n.CrowdedServices, n.RecreatedTopics, n.UnsignedTopics, n.FailedReceivers} {
 		for _, name := range names {
 			size += len(name)
 		}
@@ -246,6 +246,7 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 	}
 	topics := map[string][]string{} // nodes by topic that they reported as recreated
 	unsigned := map[string][]string{}
+	receivers := map[string][]string{} // nodes by receiver to which they cannot deliver alerts
 	heard := false
 	for _, id := range slices.Sorted(maps.Keys(t.nodes)) {
 		n := t.nodes[id]
@@ -271,29 +272,35 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 		for _, topic := range n.UnsignedTopics {
 			unsigned[topic] = append(unsigned[topic], id)
 		}
+		for _, receiver := range n.FailedReceivers {
+			receivers[receiver] = append(receivers[receiver], id)
+		}
 		if n.LostLog && !slices.Contains(n.RecreatedTopics, event.TopicConfigUpdates) {
 			topics[event.TopicConfigUpdates] = append(topics[event.TopicConfigUpdates], id)
 		}
 	}
 	if heard {
-		t.judgeTopics(rule.TopicRecreated, topics, "topic %s was recreated or lost data",
+		t.judgeNamed(rule.TopicRecreated, "topic", topics, "topic %s was recreated or lost data",
 			"Seen by %v. What was in it before is gone; configuration stays the last good one until adopted.", now, fx)
-		t.judgeTopics(rule.Unsigned, unsigned, "records of %s are not signed by a known key",
+		t.judgeNamed(rule.Unsigned, "topic", unsigned, "records of %s are not signed by a known key",
 			"Refused by %v. Either a client without the signing key writes to the topic, or a node or command has no key: see smartlb config history.", now, fx)
+		t.judgeNamed(rule.ReceiverFailing, "receiver", receivers, "alerts do not reach the receiver %s",
+			"Reported by %v. The node retries, and sends the state of that time. smartlb alerts receivers shows the error.", now, fx)
 	}
 }
 
-// judgeTopics fires a rule for each topic that nodes name, and resolves it for topics that no node names any more.
-func (t *Task) judgeTopics(r rule.Rule, named map[string][]string, summary, description string, now time.Time, fx *Effects) {
-	for _, topic := range slices.Sorted(maps.Keys(named)) {
+// judgeNamed fires a rule for each name that nodes report, such as a topic, and resolves it for names that no node reports
+// any more. The name is the label of the alert.
+func (t *Task) judgeNamed(r rule.Rule, label string, named map[string][]string, summary, description string, now time.Time, fx *Effects) {
+	for _, name := range slices.Sorted(maps.Keys(named)) {
 		t.say(rule.Judgement{
-			Rule: r, Verdict: rule.Bad, Value: event.Some(float64(len(named[topic]))),
-			Labels:  map[string]string{"topic": topic},
-			Summary: fmt.Sprintf(summary, topic), Description: fmt.Sprintf(description, named[topic]),
+			Rule: r, Verdict: rule.Bad, Value: event.Some(float64(len(named[name]))),
+			Labels:  map[string]string{label: name},
+			Summary: fmt.Sprintf(summary, name), Description: fmt.Sprintf(description, named[name]),
 		}, now, fx)
 	}
 	for _, a := range t.alerts.Active() {
-		if topic := a.Labels["topic"]; a.RuleID == r.ID && named[topic] == nil {
+		if a.RuleID == r.ID && named[a.Labels[label]] == nil {
 			t.say(rule.Judgement{Rule: r, Verdict: rule.Good, Labels: a.Labels}, now, fx)
 		}
 	}

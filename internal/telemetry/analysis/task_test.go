@@ -561,6 +561,34 @@ func TestAFailedUpgradeIsAnAlertOfTheNode(t *testing.T) {
 	}
 }
 
+// Another node may have become the sender, so the alert is about the receiver.
+func TestAReceiverThatTakesNoAlertsIsAnAlert(t *testing.T) {
+	b := newBench(t)
+	say := func(node string, failing ...string) {
+		v, err := event.NodeStatus{Timestamp: b.now, Node: node, Roles: []string{"analyzer"}, SendsAlerts: true, FailedReceivers: failing}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.task.Apply(b.input(event.TopicNodeStatus, "", v, nil), &b.fx)
+		b.tick()
+	}
+	for range 30 {
+		say("n1", "chat")
+	}
+	say("n1")
+	if got := b.alerts(); !slices.Equal(got, []string{"alert-receiver-failing  pending", "alert-receiver-failing  resolved"}) {
+		t.Fatalf("after half a minute: %q", got)
+	}
+	for range 62 {
+		say("n2", "chat")
+		say("n1")
+	}
+	say("n2")
+	if got := b.alerts()[2:]; !slices.Equal(got, []string{"alert-receiver-failing  pending", "alert-receiver-failing  firing", "alert-receiver-failing  resolved"}) {
+		t.Errorf("after two minutes: %q", got)
+	}
+}
+
 func TestAlertsAreRestoredBySeqAndPartition(t *testing.T) {
 	b := newBench(t)
 	for range 5 {

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -176,5 +177,18 @@ func TestTextsOfAnAlertAreBounded(t *testing.T) {
 	}
 	if !Believable(a, epoch) {
 		t.Error("our own alert is not believed")
+	}
+}
+
+// Messages about alerts link to a section for each rule.
+func TestEachRuleHasARunbook(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/alerts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range All() {
+		if !strings.Contains(string(page), "\n### "+r.ID+"\n") {
+			t.Errorf("docs/alerts.md has no section %s", r.ID)
+		}
 	}
 }

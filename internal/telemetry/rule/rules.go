@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -46,20 +47,22 @@ var (
 	FileRefused = Rule{ID: "config-file-refused", Severity: event.SeverityWarning, For: 0, Keep: 0}
 	// UpgradeFailed: the new binary of a node did not become ready, and the old process continues.
 	UpgradeFailed = Rule{ID: "upgrade-failed", Severity: event.SeverityWarning, For: 0, Keep: 0}
+	// ReceiverFailing: the node that sends alerts cannot deliver them to a receiver of its configuration. It retries.
+	ReceiverFailing = Rule{ID: "alert-receiver-failing", Severity: event.SeverityWarning, For: time.Minute, Keep: 0}
 	// TelemetryQuota: reports about unconfigured instances are refused, because there are too many.
 	TelemetryQuota = Rule{ID: "telemetry-quota", Severity: event.SeverityWarning, For: 0, Keep: 30 * time.Second}
 	// Unsigned: nodes refuse records of a reserved topic, because they are not signed with a known key.
 	Unsigned = Rule{ID: "unsigned-records", Severity: event.SeverityCritical, For: 0, Keep: 0}
 )
 
+// All returns every rule.
+func All() []Rule {
+	return []Rule{InstanceDown, FastFailing, Panic, MassDrain, TelemetryStale, TopicRecreated, NodeShortage, CertificateExpires, CertificateRefused, CertificateOrderFailed, FileRefused, UpgradeFailed, ReceiverFailing, TelemetryQuota, Unsigned}
+}
+
 // Known reports whether this program has a rule with the id.
 func Known(id string) bool {
-	for _, r := range [...]Rule{InstanceDown, FastFailing, Panic, MassDrain, TelemetryStale, TopicRecreated, NodeShortage, CertificateExpires, CertificateRefused, CertificateOrderFailed, FileRefused, UpgradeFailed, TelemetryQuota, Unsigned} {
-		if r.ID == id {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(All(), func(r Rule) bool { return r.ID == id })
 }
 
 // How far an alert's dates and sequence number may be ahead of a reader's clock.

@@ -306,7 +306,7 @@ func TestWhatStrangersCanDo(t *testing.T) {
 		t.Error("the process does not return")
 	}
 
-	b = NewBook("late", "p") // there is room for a process in its own book, whoever was there first
+	b = NewBook("late", "p") // a process always has a place in its own book, also if the book is full
 	b.SetLimits(map[string]bool{limit: true})
 	for i := range 2 * maxProcesses {
 		b.Take(event.RateLimits{Node: fmt.Sprint("x", i), Process: "p", Sequence: 1, Limits: []event.LimitClaim{{Limit: limit, Demand: 1, Want: whole}}}, f.now)

@@ -37,7 +37,7 @@ func TestTextsAreInPlainEnglish(t *testing.T) {
 		rel, _ := filepath.Rel(root, path)
 		rel = filepath.ToSlash(rel)
 		if d.IsDir() {
-			if d.Name() == "node_modules" || d.Name() == "testdata" || d.Name() == "dist" || rel == "bench" || strings.HasPrefix(d.Name(), ".") && path != root {
+			if d.Name() == "node_modules" || d.Name() == "testdata" || d.Name() == "dist" || d.Name() == "test-results" || rel == "bench" || strings.HasPrefix(d.Name(), ".") && path != root {
 				return filepath.SkipDir
 			}
 			return nil

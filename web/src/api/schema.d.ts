@@ -198,6 +198,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/alerts/receivers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Receivers of alerts in the configuration of this node, their state, and the node that sends */
+        get: operations["listReceivers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/receivers/{receiver}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a test message to a receiver, and wait for its answer */
+        post: operations["testReceiver"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/silences": {
         parameters: {
             query?: never;
@@ -1473,6 +1507,51 @@ export interface components {
             seq: number;
             /** @description The active silence for this alert */
             silence?: components["schemas"]["Silence"];
+        };
+        AlertReceivers: {
+            /** @description The node that responds */
+            node: string;
+            /** @description This node sends alerts */
+            sends: boolean;
+            /** @description The node that sends; absent: unknown */
+            sender?: string;
+            receivers: components["schemas"]["AlertReceiver"][];
+        };
+        AlertReceiver: {
+            name: string;
+            /** @enum {unknown} */
+            type: "alertmanager" | "webhook" | "slack" | "smtp";
+            /** @description Where messages go, without secrets */
+            target: string;
+            /** @enum {unknown} */
+            minSeverity: "info" | "warning" | "critical";
+            sendResolved: boolean;
+            /**
+             * @description unknown: another node sends
+             * @enum {unknown}
+             */
+            state: "delivering" | "failing" | "unused" | "unknown";
+            /** @description Alerts that the receiver is to know */
+            alerts: number;
+            /** @description Messages since the start of the node */
+            delivered: number;
+            /** @description Attempts since the start of the node */
+            failed: number;
+            /** @description Changes of alerts, because there were too many alerts */
+            dropped: number;
+            /** @description Alerts that ended before a message about them was delivered */
+            missed: number;
+            /** Format: date-time */
+            lastDelivered?: string;
+            /**
+             * Format: date-time
+             * @description Absent: the latest attempt succeeded
+             */
+            failingSince?: string;
+            /** @description Error of the latest attempt that failed */
+            error?: string;
+            /** Format: date-time */
+            nextAttempt?: string;
         };
         Silence: {
             id: string;
@@ -2854,6 +2933,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Alert"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listReceivers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The receivers */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertReceivers"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    testReceiver: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                receiver: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The receiver took the message */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Result"];
                 };
             };
             default: components["responses"]["Problem"];

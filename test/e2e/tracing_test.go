@@ -1,21 +1,16 @@
 package e2e
 
 import (
-	"compress/gzip"
-	"encoding/hex"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-
-	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/smartlb/smartlb/internal/test/porttest"
 )
@@ -23,30 +18,8 @@ import (
 // Traces of the real process, on HTTP/1.1 and HTTP/2 on both sides: what instances, collector and access log get agrees.
 func TestTracesReachInstancesAndCollector(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	spans, parents := map[string]*tracepb.Span{}, map[string]string{}
-	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		unzip, err := gzip.NewReader(r.Body)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		body, err := io.ReadAll(unzip)
-		var request collectorpb.ExportTraceServiceRequest
-		if err != nil || proto.Unmarshal(body, &request) != nil || r.URL.Path != "/v1/traces" {
-			t.Errorf("the collector got %s, %v", r.URL.Path, err)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		for _, resource := range request.ResourceSpans {
-			for _, scope := range resource.ScopeSpans {
-				for _, s := range scope.Spans {
-					spans[hex.EncodeToString(s.TraceId)+"/"+hex.EncodeToString(s.SpanId)] = s
-				}
-			}
-		}
-	}))
-	defer collector.Close()
+	collector := newCollector(t)
+	parents := map[string]string{}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Got", r.Header.Get("Traceparent"))
 		w.Header().Set("X-State", r.Header.Get("Tracestate"))
@@ -68,7 +41,7 @@ routes:
 services:
   - {id: one, policy: round_robin, instances: [{id: one-1, address: %q}, {id: one-2, address: %q}]}
   - {id: two, protocol: h2c, instances: [{id: two-1, address: %q}]}
-`, log, collector.URL, one.Listener.Addr(), porttest.Refused(t), two.Listener.Addr()))
+`, log, collector.url, one.Listener.Addr(), porttest.Refused(t), two.Listener.Addr()))
 	p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--admin", "127.0.0.1:0", "--data", t.TempDir())
 	trace := "4bf92f3577b34da6a3ce929d0e0e47"
 	n := 0
@@ -96,53 +69,106 @@ services:
 		}
 	}
 	for id, parent := range parents {
-		eventually(t, "the collector has the span that the instance got", func() bool { mu.Lock(); defer mu.Unlock(); return spans[id+"/"+parent] != nil })
-		mu.Lock()
-		try := spans[id+"/"+parent]
-		exchange := spans[id+"/"+hex.EncodeToString(try.ParentSpanId)]
-		if exchange == nil || hex.EncodeToString(exchange.ParentSpanId) != "00f067aa0ba902b7" || exchange.Kind != tracepb.Span_SPAN_KIND_SERVER || try.Kind != tracepb.Span_SPAN_KIND_CLIENT ||
-			try.StartTimeUnixNano < exchange.StartTimeUnixNano || try.EndTimeUnixNano > exchange.EndTimeUnixNano {
-			t.Errorf("try %v of %v", try, exchange)
+		try := collector.span(id, parent)
+		exchange := collector.span(id, try.ParentSpanID)
+		if exchange.ParentSpanID != "00f067aa0ba902b7" || exchange.Kind != kindServer || try.Kind != kindClient || try.Start < exchange.Start || try.End > exchange.End {
+			t.Errorf("try %+v of %+v", try, exchange)
 		}
-		mu.Unlock()
+		if exchange.values["service.name"] != "smartlb" || exchange.values["smartlb.why"] == nil || exchange.values["http.response.status_code"] != "200" {
+			t.Errorf("exchange %+v", exchange)
+		}
+		if name, _ := exchange.values["smartlb.service"].(string); exchange.Name != "GET "+name || exchange.values["url.path"] != "/"+name || try.values["smartlb.instance"] != exchange.values["smartlb.instance"] || try.values["smartlb.policy"] == nil || try.values["smartlb.reason"] == nil {
+			t.Errorf("try %+v of %+v", try, exchange)
+		}
 	}
-	mu.Lock()
-	if len(spans) <= 2*n { // some tries met the instance that refuses connections
-		t.Errorf("%d spans of %d requests", len(spans), n)
+	refused := 0
+	for _, s := range collector.spans() {
+		if s.values["smartlb.failure"] == "connect-refused" && s.values["smartlb.retried"] == true && s.Status.Code == codeError {
+			refused++
+		}
 	}
-	mu.Unlock()
+	if refused == 0 { // some tries met the instance that refuses connections
+		t.Error("the collector has no span of a try that failed")
+	}
 	eventually(t, "the access log has each trace", func() bool {
 		text, _ := os.ReadFile(log)
 		return strings.Count(string(text), `"trace_id":"`+trace) == n
 	})
 }
 
-func TestWithoutACollectorRequestsAreAnsweredAndSpansCounted(t *testing.T) {
+// Calls of grpc-go: the instance's answer is not in the head of the response, so both spans have no error.
+func TestTracesOfGRPC(t *testing.T) {
 	t.Parallel()
-	ins := instances(t, 1)
+	collector := newCollector(t)
+	server, client := grpcTools(t)
+	addr, _ := grpcInstance(t, server)
 	file := mustWrite(t, fmt.Sprintf(`listeners: [{name: web, address: "127.0.0.1:0"}]
+telemetry: {tracing: {endpoint: %q, sample: 1}}
+routes: [{name: all, path: {prefix: /}, service: calls}]
+services: [{id: calls, protocol: h2c, instances: [{id: c1, address: %q}]}]
+`, collector.url, addr))
+	p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--admin", "127.0.0.1:0", "--data", t.TempDir())
+	host, port, err := net.SplitHostPort(p.Address("web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for call, path := range map[string]string{"empty_unary": "/grpc.testing.TestService/EmptyCall", "server_streaming": "/grpc.testing.TestService/StreamingOutputCall"} {
+		if out, err := exec.CommandContext(t.Context(), client, "--server_host="+host, "--server_port="+port, "--test_case="+call).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", call, err, out)
+		}
+		eventually(t, "the collector has the call and its try", func() bool {
+			for _, s := range collector.spans() {
+				if s.Kind == kindServer && s.values["url.path"] == path {
+					try := collector.childOf(s)
+					return try != nil && s.Name == "POST all" && s.values["network.protocol.version"] == "2" && try.values["smartlb.instance"] == "c1" && s.Status.Code+try.Status.Code == 0
+				}
+			}
+			return false
+		})
+	}
+}
+
+// A collector that is not there, accepts connections and says nothing, or answers nonsense.
+func TestBadCollectorsDelayNoRequestAndLostSpansAreCounted(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	liar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-protobuf")
+		_, _ = w.Write([]byte("\xff\xff"))
+	}))
+	defer liar.Close()
+	for name, addr := range map[string]string{"none": porttest.Refused(t), "silent": silent.Addr().String(), "liar": liar.Listener.Addr().String()} {
+		t.Run(name, func(t *testing.T) {
+			ins := instances(t, 1)
+			file := mustWrite(t, fmt.Sprintf(`listeners: [{name: web, address: "127.0.0.1:0"}]
 telemetry: {tracing: {endpoint: "http://%s", sample: 1, timeout: 100ms}}
 routes: [{name: all, path: {prefix: /}, service: shop}]
 services: [{id: shop, instances: [{id: i1, address: %q}]}]
-`, porttest.Refused(t), ins[0].addr))
-	p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--admin", "127.0.0.1:0", "--data", t.TempDir())
-	for range 20 {
-		res, err := http.Get("http://" + p.Address("web") + "/")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = res.Body.Close()
-		if res.StatusCode != 200 {
-			t.Fatalf("got %d", res.StatusCode)
-		}
+`, addr, ins[0].addr))
+			p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--admin", "127.0.0.1:0", "--data", t.TempDir())
+			for range 20 {
+				res, err := http.Get("http://" + p.Address("web") + "/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = res.Body.Close()
+				if res.StatusCode != 200 {
+					t.Fatalf("got %d", res.StatusCode)
+				}
+			}
+			eventually(t, "the spans are counted as lost", func() bool {
+				res, err := http.Get("http://" + p.Address("admin") + "/metrics")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = res.Body.Close() }()
+				text, _ := io.ReadAll(res.Body)
+				return strings.Contains(string(text), `smartlb_dropped_total{queue="spans undelivered"} 40`)
+			})
+		})
 	}
-	eventually(t, "the spans are counted as lost", func() bool {
-		res, err := http.Get("http://" + p.Address("admin") + "/metrics")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = res.Body.Close() }()
-		text, _ := io.ReadAll(res.Body)
-		return strings.Contains(string(text), `smartlb_dropped_total{queue="spans undelivered"} 40`)
-	})
 }

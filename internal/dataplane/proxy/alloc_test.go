@@ -16,6 +16,10 @@ import (
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
 
+type noSpans struct{}
+
+func (noSpans) Record(*Span) {}
+
 // TestSteadyStateAllocatesNothing runs real exchanges over loopback, with an
 // instance and a client that allocate nothing themselves, and counts.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
@@ -30,6 +34,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		Response: headersOf(t, []string{"X-Frame-Options: DENY"}, nil, []string{"Server"}), Rewrite: &action.Rewrite{Host: "inner", Path: prefix},
 	}
 	get := "GET /users/1?a=b HTTP/1.1\r\nHost: api.example.com\r\nAccept: */*\r\nUser-Agent: test\r\n\r\n"
+	traced := "GET / HTTP/1.1\r\nHost: a\r\nTraceparent: 00-" + aTrace + "-" + aSpan + "-01\r\nTracestate: a=1\r\n\r\n"
 	for name, tc := range map[string]struct {
 		request, reply string
 		actions        *action.Actions
@@ -41,6 +46,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		"POST":     {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 5\r\n\r\nhello", small, nil, 0},
 		"chunked":  {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", chunked, nil, 0},
 		"edits":    {get, small, edits, 0},
+		"traced":   {traced, small, nil, 0},
 		"redirect": {get, small, &action.Actions{Redirect: &action.Redirect{Status: 308, Scheme: "https", Path: prefix}}, 0},
 		"fixed":    {get, small, &action.Actions{Answer: &action.Response{Status: 200, Body: []byte("ok"), Headers: headersOf(t, []string{"X-Client: ${client}"}, nil, nil)}}, 0},
 	} {
@@ -57,6 +63,9 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 				}
 			}, func(c *Config, r *dispatch.Route) {
 				c.AccessLog, c.Challenges, r.Actions = io.Discard, new(certs.Challenges), tc.actions
+				if tc.request == traced {
+					c.Tracing = &Tracing{Sample: 1, Recorder: noSpans{}}
+				}
 				if tc.limit > 0 {
 					r.Split[0].Limits = []*ratelimit.Limit{limitOf(ratelimit.Spec{Count: tc.limit, Per: time.Hour, Burst: tc.limit, By: ratelimit.By{Kind: ratelimit.Client}, Keys: 1000})}
 				}

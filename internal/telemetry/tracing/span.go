@@ -2,7 +2,10 @@ package tracing
 
 import (
 	"encoding/binary"
+	"net"
+	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
@@ -35,12 +38,21 @@ type slot struct {
 
 // try is a copy of a dispatch.Attempt.
 type try struct {
-	span             uint64
-	instance, reason string
-	start, end       int64
-	status, grpc     int
-	failure          dispatch.Failure
-	retried, hedge   bool
+	span                     uint64
+	instance, reason, policy string
+	start, end               int64
+	status, grpc             int
+	failure                  dispatch.Failure
+	retried, hedge, panic    bool
+	candidates               [upstream.MaxCandidates]candidate
+	compared                 int
+}
+
+// candidate is a copy of an upstream.Candidate.
+type candidate struct {
+	instance string
+	cost     float32
+	inFlight int32
 }
 
 // text is bytes in an array.
@@ -62,15 +74,19 @@ func (s *slot) copy(from *proxy.Span) {
 	s.queueNs, s.in, s.out = r.QueueNs, from.BytesIn, from.BytesOut
 	s.attempts = min(len(from.Tries), len(s.tries))
 	for i := range s.attempts {
-		a := &from.Tries[i]
-		t := &s.tries[i]
-		*t = try{
-			span: a.Span, instance: a.Pool.Members[a.Chosen].Instance, reason: a.Trace.Reason, start: a.At, end: a.At + a.HeadNs,
-			status: a.Status, grpc: a.GRPC, failure: a.Failure, retried: a.Retried, hedge: a.Hedge,
-		}
-		if i == s.attempts-1 && a.Status != 0 { // its response was passed on
-			t.end = from.End
-		}
+		s.tries[i].copy(&from.Tries[i])
+	}
+	if n := s.attempts; n > 0 && s.tries[n-1].status != 0 { // the response to the last try was passed on
+		s.tries[n-1].end = from.End
+	}
+}
+
+func (t *try) copy(a *dispatch.Attempt) {
+	t.span, t.instance, t.reason, t.policy, t.panic = a.Span, a.Pool.Members[a.Chosen].Instance, a.Trace.Reason, a.Pool.Name, a.Pool.Panic
+	t.start, t.end, t.status, t.grpc = a.At, a.At+a.HeadNs, a.Status, a.GRPC
+	t.failure, t.retried, t.hedge, t.compared = a.Failure, a.Retried, a.Hedge, a.Trace.N
+	for i, c := range a.Trace.Candidates[:a.Trace.N] {
+		t.candidates[i] = candidate{a.Pool.Members[c.Index].Instance, c.Cost, c.InFlight}
 	}
 }
 
@@ -90,9 +106,8 @@ func (e *Exporter) spans(batch []*slot) ([]*tracepb.ResourceSpans, int) {
 
 // exchange returns the span of the whole exchange.
 func (s *slot) exchange() *tracepb.Span {
-	method := valid(s.method.bytes[:s.method.n])
 	span := s.span(s.start, s.end)
-	span.SpanId, span.Kind, span.Name = s.context.SpanID[:], tracepb.Span_SPAN_KIND_SERVER, method
+	span.SpanId, span.Kind = s.context.SpanID[:], tracepb.Span_SPAN_KIND_SERVER
 	if s.route != "" {
 		span.Name += " " + s.route
 	}
@@ -103,15 +118,16 @@ func (s *slot) exchange() *tracepb.Span {
 	if s.client.IsValid() {
 		client = s.client.String()
 	}
-	span.Attributes = attributes{}.text("http.request.method", method).
-		text("url.scheme", s.scheme).text("url.path", valid(s.path.bytes[:s.path.n])).text("server.address", valid(s.host.bytes[:s.host.n])).
-		text("client.address", client).text("network.protocol.version", strings.TrimPrefix(s.protocol, "HTTP/")).
+	host, port := s.authority()
+	span.Attributes = append(span.Attributes, attributes{}.
+		text("url.scheme", s.scheme).text("url.path", valid(s.path.bytes[:s.path.n])).text("server.address", host).number("server.port", port).
+		text("client.address", client).text("network.protocol.version", s.version()).
 		number("http.response.status_code", int64(s.status)).
 		number("smartlb.request.bytes", s.in).number("smartlb.response.bytes", s.out).
 		text("smartlb.request_id", valid(s.id.bytes[:s.id.n])).text("smartlb.listener", s.listener).text("smartlb.route", s.route).
 		text("smartlb.service", s.service).text("smartlb.instance", s.instance).text("smartlb.why", s.why).
 		text("smartlb.failure", s.failure).text("smartlb.hedge", s.hedge).number("smartlb.attempts", int64(s.attempts)).
-		number("smartlb.queue_us", s.queueNs/1000)
+		number("smartlb.queue_us", s.queueNs/1000)...)
 	span.Status = outcome(s.status >= 500 || s.failure != "", s.failure)
 	return span
 }
@@ -121,21 +137,67 @@ func (s *slot) attempt(i int) *tracepb.Span {
 	t := &s.tries[i]
 	span := s.span(t.start, t.end)
 	span.SpanId, span.ParentSpanId = binary.BigEndian.AppendUint64(nil, t.span), s.context.SpanID[:]
-	span.Kind, span.Name = tracepb.Span_SPAN_KIND_CLIENT, valid(s.method.bytes[:s.method.n])
-	span.Attributes = attributes{}.text("http.request.method", span.Name).number("http.response.status_code", int64(t.status)).
-		number("http.request.resend_count", int64(i)).text("smartlb.service", s.service).text("smartlb.instance", t.instance).
-		text("smartlb.reason", t.reason).text("smartlb.failure", t.failure.String()).number("rpc.grpc.status_code", int64(t.grpc)).
-		flag("smartlb.retried", t.retried).flag("smartlb.hedge", t.hedge)
+	span.Kind = tracepb.Span_SPAN_KIND_CLIENT
+	earlier := int64(0)
+	for j := range s.attempts { // they are not in the order of time if a hedge lost
+		if s.tries[j].start < t.start {
+			earlier++
+		}
+	}
+	span.Attributes = append(span.Attributes, attributes{}.number("http.response.status_code", int64(t.status)).
+		number("http.request.resend_count", earlier).text("smartlb.service", s.service).text("smartlb.instance", t.instance).
+		text("smartlb.policy", t.policy).text("smartlb.reason", t.reason).list("smartlb.candidates", t.compare()).flag("smartlb.panic", t.panic).
+		text("smartlb.failure", t.failure.String()).number("rpc.grpc.status_code", int64(t.grpc)).
+		flag("smartlb.retried", t.retried).flag("smartlb.hedge", t.hedge)...)
 	span.Status = outcome(t.status >= 500 || t.failure != dispatch.None && t.failure != dispatch.Cancelled || t.grpc != 0, t.failure.String())
 	return span
 }
 
-// span returns a span with what all spans of the exchange have.
+// compare returns what the policy compared.
+func (t *try) compare() []string {
+	var out []string
+	for _, c := range t.candidates[:t.compared] {
+		out = append(out, c.instance+" cost="+strconv.FormatFloat(float64(c.cost), 'g', 4, 32)+" in_flight="+strconv.Itoa(int(c.inFlight)))
+	}
+	return out
+}
+
+// span returns a span with what all spans of the exchange have. Methods that nobody registered are not part of a name, so
+// that clients cannot make up names without end.
 func (s *slot) span(start, end int64) *tracepb.Span {
-	return &tracepb.Span{
+	method := string(s.method.bytes[:s.method.n])
+	span := &tracepb.Span{
 		TraceId: s.context.TraceID[:], StartTimeUnixNano: uint64(start + s.wall), EndTimeUnixNano: uint64(max(end, start) + s.wall),
 		Flags: 1, // sampled
+		Name:  method, Attributes: attributes{}.text("http.request.method", method),
 	}
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+	default:
+		span.Name, span.Attributes = "HTTP", attributes{}.text("http.request.method", "_OTHER").text("http.request.method_original", valid([]byte(method)))
+	}
+	return span
+}
+
+// version returns the version of the client's protocol as OpenTelemetry writes it.
+func (s *slot) version() string {
+	if s.protocol == "HTTP/2.0" {
+		return "2"
+	}
+	return strings.TrimPrefix(s.protocol, "HTTP/")
+}
+
+// authority splits the authority of the request. The port is 0 if there is none.
+func (s *slot) authority() (host string, port int64) {
+	all := valid(s.host.bytes[:s.host.n])
+	if host, digits, err := net.SplitHostPort(all); err == nil {
+		n, err := strconv.ParseUint(digits, 10, 16)
+		if err != nil {
+			n = 0
+		}
+		return host, int64(n)
+	}
+	return strings.Trim(all, "[]"), 0
 }
 
 func outcome(failed bool, message string) *tracepb.Status {
@@ -167,6 +229,17 @@ func (a attributes) flag(key string, on bool) attributes {
 		return a
 	}
 	return append(a, &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_BoolValue{BoolValue: true}}})
+}
+
+func (a attributes) list(key string, values []string) attributes {
+	if len(values) == 0 {
+		return a
+	}
+	all := &commonpb.ArrayValue{}
+	for _, v := range values {
+		all.Values = append(all.Values, &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: v}})
+	}
+	return append(a, &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_ArrayValue{ArrayValue: all}}})
 }
 
 // valid returns b as text that protobuf accepts: a client may send any bytes in a path.

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	ringSlots = 2048        // exchanges that wait; about 3 MB when all are in use
+	ringSlots = 2048        // exchanges that wait; about 5 MB when all are in use
 	batchMost = 256         // exchanges of a batch
 	flushWait = time.Second // longest wait of an exchange for its batch
 	stopWait  = 2 * time.Second

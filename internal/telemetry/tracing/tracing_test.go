@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -108,15 +109,17 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 // anExchange was retried once.
 func anExchange() *proxy.Span {
-	pool := &upstream.Pool{Members: []upstream.Member{{Live: upstream.NewLive("s", "s-0", "a:1", 1, 0)}, {Live: upstream.NewLive("s", "s-1", "a:2", 1, 0)}}}
+	pool := &upstream.Pool{Name: "adaptive", Panic: true, Members: []upstream.Member{{Live: upstream.NewLive("s", "s-0", "a:1", 1, 0)}, {Live: upstream.NewLive("s", "s-1", "a:2", 1, 0)}}}
 	s := &proxy.Span{
 		Context: tracecontext.Context{TraceID: [16]byte{1}, SpanID: [8]byte{7: 0x15}, Sampled: true}, Parent: [8]byte{9},
-		Start: 1000, End: 9000, Wall: 1e18, ID: []byte("id-1"), Method: []byte("GET"), Host: []byte("shop.example"), Path: []byte("/a\xff" + strings.Repeat("x", 9999)),
+		Start: 1000, End: 9000, Wall: 1e18, ID: []byte("id-1"), Method: []byte("GET"), Host: []byte("shop.example:8443"), Path: []byte("/a\xff" + strings.Repeat("x", 9999)),
 		Scheme: "https", Protocol: "HTTP/2.0", Listener: "web", Client: netip.MustParseAddr("192.0.2.1"), Status: 200, Why: "turn",
 		Record: &dispatch.Record{Route: "all", Service: "s", Instance: "s-1", QueueNs: 5000, Attempts: 2},
 		Tries: []dispatch.Attempt{
 			{Pool: pool, Chosen: 0, At: 2000, HeadNs: 1000, Failure: dispatch.ConnectRefused, Retried: true, Span: 0x16, Trace: upstream.Trace{Reason: "turn"}},
-			{Pool: pool, Chosen: 1, At: 4000, HeadNs: 1000, Status: 200, Span: 0x17, Trace: upstream.Trace{Reason: "only"}},
+			{Pool: pool, Chosen: 1, At: 4000, HeadNs: 1000, Status: 200, Span: 0x17, Trace: upstream.Trace{
+				Reason: "lowest-cost", N: 2, Candidates: [8]upstream.Candidate{{Index: 0, Cost: 12.5, InFlight: 3}, {Index: 1, Cost: .25}},
+			}},
 		},
 	}
 	return s
@@ -132,6 +135,12 @@ func values(s *tracepb.Span) map[string]any {
 			out[a.Key] = v.IntValue
 		case *commonpb.AnyValue_BoolValue:
 			out[a.Key] = v.BoolValue
+		case *commonpb.AnyValue_ArrayValue:
+			var all []string
+			for _, one := range v.ArrayValue.Values {
+				all = append(all, one.GetStringValue())
+			}
+			out[a.Key] = all
 		}
 	}
 	return out
@@ -161,7 +170,7 @@ func TestACollectorGetsTheExchangeAndItsTries(t *testing.T) {
 	v := values(root)
 	for key, want := range map[string]any{
 		"http.request.method": "GET", "http.response.status_code": int64(200), "url.scheme": "https", "server.address": "shop.example", "client.address": "192.0.2.1",
-		"network.protocol.version": "2.0", "smartlb.request_id": "id-1", "smartlb.route": "all", "smartlb.service": "s", "smartlb.instance": "s-1",
+		"network.protocol.version": "2", "server.port": int64(8443), "smartlb.request_id": "id-1", "smartlb.route": "all", "smartlb.service": "s", "smartlb.instance": "s-1",
 		"smartlb.why": "turn", "smartlb.attempts": int64(2), "smartlb.queue_us": int64(5), "smartlb.listener": "web", "smartlb.failure": nil,
 	} {
 		if v[key] != want {
@@ -179,6 +188,12 @@ func TestACollectorGetsTheExchangeAndItsTries(t *testing.T) {
 	if v := values(first); v["smartlb.instance"] != "s-0" || v["smartlb.failure"] != "connect-refused" || v["smartlb.retried"] != true || v["smartlb.reason"] != "turn" || first.Status.Code != tracepb.Status_STATUS_CODE_ERROR || first.EndTimeUnixNano != 1e18+3000 {
 		t.Errorf("first try: %v", first)
 	}
+	if got, want := fmt.Sprint(values(second)["smartlb.candidates"]), "[s-0 cost=12.5 in_flight=3 s-1 cost=0.25 in_flight=0]"; got != want {
+		t.Errorf("candidates %s, want %s", got, want)
+	}
+	if v := values(second); v["smartlb.policy"] != "adaptive" || v["smartlb.panic"] != true || v["smartlb.reason"] != "lowest-cost" {
+		t.Errorf("second try: %v", second)
+	}
 	if v := values(second); v["smartlb.instance"] != "s-1" || v["http.request.resend_count"] != int64(1) || second.Status != nil || second.EndTimeUnixNano != 1e18+9000 {
 		t.Errorf("second try: %v", second)
 	}
@@ -193,6 +208,46 @@ func TestACollectorGetsTheExchangeAndItsTries(t *testing.T) {
 	}
 }
 
+// A client chooses its method and authority, so neither may spoil a batch or make up names of spans.
+func TestStrangeRequestsMakeValidSpans(t *testing.T) {
+	for _, row := range []struct {
+		method, host, name, original string
+		address                      any
+		port                         any
+	}{
+		{"GET", "a.example", "GET all", "", "a.example", nil},
+		{"PURGE\xff", "[2001:db8::1]:8080", "HTTP all", "PURGE\uFFFD", "2001:db8::1", int64(8080)},
+		{"get", "[2001:db8::1]", "HTTP all", "get", "2001:db8::1", nil},
+		{"OPTIONS", "a\xff:99999", "OPTIONS all", "", "a\uFFFD", nil},
+		{strings.Repeat("X", 99), ":", "HTTP all", strings.Repeat("X", 16), nil, nil},
+	} {
+		s := anExchange()
+		s.Method, s.Host = []byte(row.method), []byte(row.host)
+		one := &slot{}
+		one.copy(s)
+		span := one.exchange()
+		v := values(span)
+		original, _ := v["http.request.method_original"].(string)
+		if span.Name != row.name || original != row.original || v["server.address"] != row.address || v["server.port"] != row.port {
+			t.Errorf("%q %q: %v", row.method, row.host, span)
+		}
+		if _, err := proto.Marshal(span); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The dispatcher lists the try that lost before the one that won, whichever began first.
+func TestTheFirstTryIsNoResend(t *testing.T) {
+	s := anExchange()
+	s.Tries[0].At, s.Tries[1].At = 4000, 2000
+	one := &slot{}
+	one.copy(s)
+	if first, second := values(one.attempt(0)), values(one.attempt(1)); first["http.request.resend_count"] != int64(1) || second["http.request.resend_count"] != nil {
+		t.Errorf("got %v and %v", first, second)
+	}
+}
+
 // A collector that refuses, redirects, takes a part, answers nonsense or endlessly, or is not there: each batch is counted
 // as lost, and the next batch is sent.
 func TestBadCollectorsAreCounted(t *testing.T) {
@@ -201,7 +256,7 @@ func TestBadCollectorsAreCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
-	defer elsewhere.Close()
+	t.Cleanup(elsewhere.Close)
 	protobuf := func(w http.ResponseWriter) { w.Header().Set("Content-Type", "application/x-protobuf") }
 	for name, answer := range map[string]func(w http.ResponseWriter, r *http.Request){
 		"refuses": func(w http.ResponseWriter, _ *http.Request) {
@@ -227,6 +282,7 @@ func TestBadCollectorsAreCounted(t *testing.T) {
 		"cuts":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			bad := true
 			c := &collector{t: t}
 			c.answer = func(w http.ResponseWriter, r *http.Request) bool {

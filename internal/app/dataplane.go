@@ -15,6 +15,7 @@ import (
 	"github.com/smartlb/smartlb/internal/base/screen"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/control/keeper"
+	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
@@ -42,7 +43,8 @@ type dataPlane struct {
 	shares     *shares.Sharer     // of rate limits; nil without Kafka
 	tracing    *tracing.Exporter  // nil: requests are not traced
 	trend      *trend.Trend
-	accessLog  *logFile // nil: no access log, or stdout
+	accessLog  *logFile        // nil: no access log, or stdout
+	accessLogs *kafka.Producer // of topic access-logs; nil: the access log is not sent to Kafka
 	own        []Listen
 	certs      certificates
 	local      config.Local
@@ -127,6 +129,16 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 		}
 		cfg.Tracing = &proxy.Tracing{Sample: t.Sample, Recorder: d.tracing}
 	}
+	if cfg.LogFormat, err = p.AccessLogOptions.Compile(); err != nil {
+		return err
+	}
+	cfg.LogFilter = p.AccessLogOptions.Filter()
+	if p.AccessLogOptions.Kafka && a.o.Kafka {
+		if d.accessLogs, err = accessLogProducer(a); err != nil {
+			return err
+		}
+		cfg.AccessMessages, cfg.MessageFormat = reporter.NewAccessLogs(a.node, d.accessLogs), accesslog.Messages(a.node)
+	}
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err
 	}
@@ -135,6 +147,22 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 		return err
 	}
 	return nil
+}
+
+// Bounds of the access log on its way to Kafka.
+const (
+	accessLogRecords = 30_000
+	accessLogBytes   = 16 << 20
+	accessLogBatch   = 1_000_000 // the topic takes 1,048,588 bytes, and batches grow while Kafka is slow
+)
+
+// accessLogProducer returns a producer for topic access-logs alone: whether the topic is missing, refused or slow, the
+// other topics have a queue and a client of their own.
+func accessLogProducer(a *App) (*kafka.Producer, error) {
+	cfg := a.kafka
+	cfg.MaxBufferedRecords, cfg.MaxBufferedBytes = accessLogRecords, accessLogBytes
+	cfg.BatchMaxBytes = min(cfg.BatchMaxBytes, accessLogBatch)
+	return kafka.NewProducer(cfg, a.o.Log)
 }
 
 // proxyConfig converts checked settings of the proxy.

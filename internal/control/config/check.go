@@ -117,6 +117,7 @@ func (c *checker) node(n Node) {
 		}
 	}
 	c.frontEnd(n.Proxy)
+	c.accessLog("proxy.accessLogOptions", n.Proxy.AccessLogOptions)
 	c.sessionKeys("proxy.sessionKeys", n.Proxy.SessionKeyRefs)
 	c.console(n.Console)
 	if err := n.Signing.Check(); err != nil {

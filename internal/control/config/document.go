@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/secret"
+	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -67,9 +68,10 @@ type Proxy struct {
 	// networks of clients that may ask why their request went to its instance (`X-Smartlb-Explain: 1`). The response has
 	// the decision in X-Smartlb-Decision. The flag adds networks to this list; flag --explain-from; default none
 	ExplainFrom []netip.Prefix `yaml:"explainFrom"`
-	// file for the access log, one JSON object per line, or `-` for stdout. The node reopens the file on SIGUSR1 and
+	// file for the access log, or `-` for stdout. `accessLogOptions` says what its lines are. The node reopens the file on SIGUSR1 and
 	// SIGHUP. On SIGHUP it also changes to another file name without a restart; flag --access-log; default no access log
-	AccessLog string `yaml:"accessLog"`
+	AccessLog        string    `yaml:"accessLog"`
+	AccessLogOptions AccessLog `yaml:"accessLogOptions"` // lines of the access log, and which requests have one
 	// folder of the files that `file` of responses names. Without it, a configuration that names a file is refused. Files
 	// outside of the folder cannot be read, so that no writer of configurations can read other files of the node; default
 	// none
@@ -372,7 +374,7 @@ func Default() Document {
 	return Document{Node: Node{
 		Identity: Identity{UpgradeTimeout: time.Minute},
 		Kafka:    Kafka{Brokers: []string{"localhost:9092"}, Linger: 100 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
-		Proxy:    Proxy{ConnectTimeout: time.Second, Limits: DefaultLimits(), Timeouts: DefaultTimeouts()},
+		Proxy:    Proxy{AccessLogOptions: AccessLog{Format: accesslog.JSON, Sample: 1}, ConnectTimeout: time.Second, Limits: DefaultLimits(), Timeouts: DefaultTimeouts()},
 		Admin:    Admin{Address: DefaultAdmin}, Console: Console{Address: "127.0.0.1:8083"},
 		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, SampleRate: 2, Interval: time.Second, Tracing: DefaultTracing()},
 		Alerting:  DefaultAlerting(),

@@ -233,6 +233,9 @@ func (x *Exchange) Tries() []Attempt { return x.attempts[:x.n] }
 // TrySpan returns the id of the span of the latest try, which has begun.
 func (x *Exchange) TrySpan() uint64 { return x.attempts[x.n-1].Span }
 
+// Random returns a random number of the exchange.
+func (x *Exchange) Random() uint64 { return x.rand.Uint64() }
+
 // NewExchange returns an exchange whose random numbers are generated from seed.
 func NewExchange(seed uint64) *Exchange {
 	x := &Exchange{}

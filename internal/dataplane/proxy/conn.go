@@ -250,6 +250,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	}
 	c.p.count.shard[c.shard].requests.Add(1)
 	e.readGRPC()
+	c.noteHeaders(e)
 	e.x.ID, e.x.Client, e.x.ServerName, e.x.Listener, e.x.Explain = e.id, e.client, c.sni, e.set.Name, c.explain && e.wantsExplain()
 	if c.pinned != nil && c.pinned.bound {
 		e.x.Pin = c.pinned.live

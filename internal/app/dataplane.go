@@ -39,9 +39,10 @@ type dataPlane struct {
 	prober     *probe.Prober
 	dispatcher *dispatch.Dispatcher
 	proxy      *proxy.Proxy
-	reporter   *reporter.Reporter // nil without Kafka
-	shares     *shares.Sharer     // of rate limits; nil without Kafka
-	tracing    *tracing.Exporter  // nil: requests are not traced
+	reporter   *reporter.Reporter   // nil without Kafka
+	shares     *shares.Sharer       // of rate limits; nil without Kafka
+	tracing    *tracing.Exporter    // nil: requests are not traced
+	logs       *tracing.LogExporter // nil: no collector gets the access log
 	trend      *trend.Trend
 	accessLog  *logFile        // nil: no access log, or stdout
 	accessLogs *kafka.Producer // of topic access-logs; nil: the access log is not sent to Kafka
@@ -122,12 +123,21 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 	}
 	if t := a.o.Document.Telemetry.Tracing; t.On() {
 		d.tracing, err = tracing.New(tracing.Config{
-			Node: a.node, Version: a.o.Version, Endpoint: t.URL(), Headers: t.Headers, CA: t.CA, Timeout: t.Timeout, Log: a.o.Log,
+			Key: "telemetry.tracing", Node: a.node, Version: a.o.Version, Endpoint: t.URL(), Headers: t.Headers, CA: t.CA, Timeout: t.Timeout, Log: a.o.Log,
 		})
 		if err != nil {
 			return err
 		}
 		cfg.Tracing = &proxy.Tracing{Sample: t.Sample, Recorder: d.tracing}
+	}
+	if t := a.o.Document.Telemetry.Logs; t.On() {
+		d.logs, err = tracing.NewLogs(tracing.Config{
+			Key: "telemetry.logs", Node: a.node, Version: a.o.Version, Endpoint: t.URL(), Headers: t.Headers, CA: t.CA, Timeout: t.Timeout, Log: a.o.Log,
+		})
+		if err != nil {
+			return err
+		}
+		cfg.LogRecorder = d.logs
 	}
 	if cfg.LogFormat, err = p.AccessLogOptions.Compile(); err != nil {
 		return err
@@ -332,6 +342,9 @@ func (a *App) startDataPlane(acts *actors) {
 	}
 	if d.tracing != nil {
 		acts.start("tracing", d.tracing.Run, nil)
+	}
+	if d.logs != nil {
+		acts.start("logs", d.logs.Run, nil)
 	}
 	if d.reporter != nil {
 		acts.start("reporter", func(ctx context.Context) error { return d.reporter.Run(ctx, d.keeper) }, nil)

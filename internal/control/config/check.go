@@ -137,6 +137,7 @@ func (c *checker) node(n Node) {
 		c.fail("telemetry.interval", "want 100ms to 60s, got %s", n.Telemetry.Interval)
 	}
 	c.tracing("telemetry.tracing", n.Telemetry.Tracing)
+	c.collector("telemetry.logs", n.Telemetry.Logs)
 }
 
 // address checks host:port. An empty host is allowed for an address to listen on.

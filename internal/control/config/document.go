@@ -166,6 +166,7 @@ type Telemetry struct {
 	SampleRate     int           `yaml:"sampleRate"`     // limit of sampled decisions per second, within `decisionRate`. 0, or a `decisionSample` of 1: no separate limit; default 2
 	Interval       time.Duration `yaml:"interval"`       // shortest time between two reports, 100ms to 60s. A proxy of more than 20 instances reports less often; default 1s
 	Tracing        Tracing       `yaml:"tracing"`        // traces of requests, see docs/tracing.md; default off
+	Logs           Logs          `yaml:"logs"`           // the access log for an OpenTelemetry collector, see docs/tracing.md; default off
 }
 
 // Traffic is the part that is published to all nodes.
@@ -376,7 +377,7 @@ func Default() Document {
 		Kafka:    Kafka{Brokers: []string{"localhost:9092"}, Linger: 100 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
 		Proxy:    Proxy{AccessLogOptions: AccessLog{Format: accesslog.JSON, Sample: 1}, ConnectTimeout: time.Second, Limits: DefaultLimits(), Timeouts: DefaultTimeouts()},
 		Admin:    Admin{Address: DefaultAdmin}, Console: Console{Address: "127.0.0.1:8083"},
-		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, SampleRate: 2, Interval: time.Second, Tracing: DefaultTracing()},
+		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, SampleRate: 2, Interval: time.Second, Tracing: DefaultTracing(), Logs: DefaultLogs()},
 		Alerting:  DefaultAlerting(),
 	}}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/jwt"
 	"github.com/smartlb/smartlb/internal/dataplane/probe"
 	"github.com/smartlb/smartlb/internal/dataplane/proxy"
 	"github.com/smartlb/smartlb/internal/dataplane/trend"
@@ -75,7 +76,7 @@ func sampleRate(t config.Telemetry) int {
 }
 
 func newDataPlane(a *App) (*dataPlane, error) {
-	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, local: config.Local{Pages: config.Pages{Dir: a.o.Document.Proxy.Pages}, Passwords: action.NewPasswords()}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage), memory: newMemory(a.o.Document.Proxy.Limits.MemoryBytes)}
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, local: config.Local{Pages: config.Pages{Dir: a.o.Document.Proxy.Pages}, Passwords: action.NewPasswords(), JWT: config.JWTState{Tokens: jwt.NewTokens(), Wall: time.Now}}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage), memory: newMemory(a.o.Document.Proxy.Limits.MemoryBytes)}
 	var err error
 	if d.local.Sessions, err = a.o.Document.Proxy.SessionKeys(); err != nil {
 		return nil, err
@@ -100,7 +101,8 @@ func newDataPlane(a *App) (*dataPlane, error) {
 		AllowDown: func(t probe.Target) bool { return d.keeper.AllowDown(t) }, Log: a.o.Log,
 	})
 	d.keeper = keeper.New(keeper.Config{
-		Now: a.now, Wall: time.Now, Reporter: event.ReporterProxy(a.node), OnChange: changed, Check: d.prober.Check, Log: a.o.Log,
+		Zone: a.o.Document.Identity.Zone,
+		Now:  a.now, Wall: time.Now, Reporter: event.ReporterProxy(a.node), OnChange: changed, Check: d.prober.Check, Log: a.o.Log,
 	})
 	d.dispatcher = dispatch.New(dispatch.Config{
 		ConnectTimeout: a.o.Document.Proxy.ConnectTimeout, Sample: telemetry.DecisionSample, Recorder: recorder, Signals: d.keeper, Memory: d.memory,
@@ -276,6 +278,9 @@ func (d *dataPlane) probed(r probe.Result) {
 func (d *dataPlane) apply(t config.Traffic, revision string) error {
 	local := d.local
 	local.Limits = d.dispatcher.Limits()
+	if current := d.dispatcher.Table(); current != nil {
+		local.JWT.KeySets, local.JWT.Refused = current.KeySets, current.Refused
+	}
 	table, err := config.Compile(t, revision, d.service, local)
 	if err != nil {
 		return err
@@ -309,6 +314,11 @@ func (d *dataPlane) warnSessions(t config.Traffic) {
 	if i := slices.IndexFunc(t.Services, sessions); i >= 0 && d.local.Sessions.Generated() {
 		d.log("proxy.sessionKeys is not set: the session cookies of this process are valid until it ends, and only here", "service", t.Services[i].ID)
 	}
+}
+
+// hasKeys reports whether each issuer of tokens has keys.
+func (d *dataPlane) hasKeys() bool {
+	return !slices.ContainsFunc(d.dispatcher.KeySets(), func(s *jwt.KeySet) bool { return !s.Ready() })
 }
 
 // service returns the service with an id. That without an id counts the requests for which there is none.
@@ -364,6 +374,7 @@ func (a *App) feedDataPlane(acts *actors) {
 	if a.data.certs.acme != nil {
 		acts.start("automatic certificates", a.asOwner(a.data.certs.acme.manager.Run), nil)
 	}
+	acts.start("keys of tokens", jwt.NewFetcher(a.data.dispatcher.KeySets, a.o.Log).Run, nil)
 	acts.start("probes", a.data.prober.Run, nil)
 }
 

@@ -82,9 +82,14 @@ func (c *checker) id(path, id string) {
 // maxLinger is the maximum of the Kafka client.
 const maxLinger = time.Minute
 
+var zonePattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
 func (c *checker) node(n Node) {
 	if n.Identity.ID != "" {
 		c.id("node.id", n.Identity.ID)
+	}
+	if n.Identity.Zone != "" && !zonePattern.MatchString(n.Identity.Zone) {
+		c.fail("node.zone", "want 1 to 64 letters, digits, dots, dashes and underscores, got %.80q", n.Identity.Zone)
 	}
 	if t := n.Identity.UpgradeTimeout; t < time.Second || t > time.Hour {
 		c.fail("node.upgradeTimeout", "want 1s to 1h, got %s", t)
@@ -239,12 +244,13 @@ func (c *checker) traffic(t Traffic) {
 		c.unique(path+".name", "route", r.Name, routes)
 		c.route(path, r, services, names)
 		c.actions(path, r, reserved)
-		c.access(path, r)
+		c.access(path, r, reserved)
 		c.hashing(path, r, policies)
 		c.priority(path, r)
 		c.rateLimits(path+".rateLimits", r.RateLimits)
 		c.grpcRetries(path, r, t.Services)
 	}
+	c.manyKeySets(t.Routes)
 }
 
 // oneOf checks that word is one of allowed. An empty word stands for the default.

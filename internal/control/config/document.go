@@ -41,6 +41,9 @@ type Identity struct {
 	// longest time from the start of a new binary until it is ready, 1s to 1h. Then the node ends the new process, and
 	// the old process continues; default 60s
 	UpgradeTimeout time.Duration `yaml:"upgradeTimeout"`
+	// where the node runs, such as the zone of a cloud, 1 to 64 letters, digits, dots, dashes and underscores. Requests go to
+	// instances with the same text in their tag `zone` first, see `services[].zoneSpillover`; default none: zones do not matter
+	Zone string `yaml:"zone"`
 }
 
 // Kafka says where the Kafka cluster is and how records are written.
@@ -299,13 +302,17 @@ type Service struct {
 	Instances          []Instance          `yaml:"instances"`   // processes of the service; required
 	HealthCheck        *HealthCheck        `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
 	Ejection           Ejection            `yaml:"ejection"`    // when failed requests take an instance out of rotation, and for how long
-	// share of healthy instances below which requests go to all instances that do not drain (panic), 0 to 1. 0: never, so
-	// that requests get 503 while no instance is healthy; default 0.5
-	PanicThreshold float64     `yaml:"panicThreshold"`
-	RetryBudget    RetryBudget `yaml:"retryBudget"` // limit of the retries of all routes to the service that are in flight on a proxy
-	Protocol       string      `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
-	TLS            *ServiceTLS `yaml:"tls"`         // encryption of connections to the instances; default none
-	Connections    Connections `yaml:"connections"` // connections to each instance
+	// share of healthy instances below which backups help or, if none is healthy, requests go to all instances that do not
+	// drain (panic), 0 to 1. 0: never, so that requests get 503 while no instance is healthy; default 0.5
+	PanicThreshold float64 `yaml:"panicThreshold"`
+	// share of the instances of the node's zone (`node.zone`), by weight, that must take requests for all requests to stay in
+	// the zone, 0 to 1. Below it, other zones get a growing part of the requests. An instance without the tag `zone` counts
+	// for every zone. 0: zones do not matter; default 0.7
+	ZoneSpillover float64     `yaml:"zoneSpillover"`
+	RetryBudget   RetryBudget `yaml:"retryBudget"` // limit of the retries of all routes to the service that are in flight on a proxy
+	Protocol      string      `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
+	TLS           *ServiceTLS `yaml:"tls"`         // encryption of connections to the instances; default none
+	Connections   Connections `yaml:"connections"` // connections to each instance
 	// one of `v1`, `v2`: each connection to an instance begins with a PROXY header of this version, which names the client.
 	// Such a connection serves the requests of one client connection only. Health checks send a header without addresses.
 	// Only with `protocol: http1`; default no header
@@ -364,7 +371,8 @@ type Instance struct {
 	ID      string            `yaml:"id"`      // id of the instance, unique in its service; required
 	Address string            `yaml:"address"` // address of the instance, unique in its service: host and port, or `unix:/run/app.sock` for a Unix socket. `protocol` and `tls` of the service say what it speaks; required
 	Weight  float64           `yaml:"weight"`  // share of requests relative to the other instances, 0.01 to 1000. To take an instance out, use `smartlb drain`; default 1
-	Tags    map[string]string `yaml:"tags"`    // texts that explanations, reports and the console show; default none
+	Tags    map[string]string `yaml:"tags"`    // texts that explanations, reports and the console show. `zone` says where the instance runs, see `services[].zoneSpillover`; default none
+	Backup  bool              `yaml:"backup"`  // take requests only while less of the other instances are healthy than `services[].panicThreshold`, or none of them takes requests; default false
 }
 
 // DefaultAdmin is the default address of the admin API.
@@ -426,6 +434,7 @@ func (s *Service) fill(path string, given func(string) bool) {
 	s.Ejection.fill(path+".ejection", given)
 	s.RetryBudget.fill(path+".retryBudget", given)
 	orDefault(&s.PanicThreshold, picker.DefaultPanic, given(path+".panicThreshold"))
+	orDefault(&s.ZoneSpillover, picker.DefaultSpillover, given(path+".zoneSpillover"))
 	for j := range s.Instances {
 		orDefault(&s.Instances[j].Weight, 1, given(fmt.Sprintf("%s.instances[%d].weight", path, j)))
 	}

@@ -258,13 +258,14 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	c.joinTrace(e)
 	v := c.p.d.Begin(e.x, &e.req, c.now)
 	e.actions = e.x.Actions()
-	for v.Action == dispatch.Wait {
-		f := c.awaitPlace(e, v)
-		v = c.p.d.Admit(e.x, f, c.now)
-	}
 	var u *upstreamConn
-	for v.Action == dispatch.Forward || v.Action == dispatch.Pause {
-		if v.Action == dispatch.Pause {
+	for v.Action != dispatch.Relay && v.Action != dispatch.Reply {
+		switch v.Action {
+		case dispatch.Wait:
+			f := c.awaitPlace(e, v)
+			v = c.p.d.Admit(e.x, f, c.now)
+			continue
+		case dispatch.Pause:
 			ended := c.pause(v)
 			v = c.p.d.Resume(e.x, ended, c.now)
 			continue

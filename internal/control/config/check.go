@@ -238,6 +238,7 @@ func (c *checker) traffic(t Traffic) {
 		c.route(path, r, services, names)
 		c.actions(path, r, reserved)
 		c.access(path, r)
+		c.compression(path+".compression", r)
 		c.hashing(path, r, policies)
 		c.waiting(path, r, queues)
 		c.rateLimits(path+".rateLimits", r.RateLimits)

@@ -257,6 +257,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	c.joinTrace(e)
 	v := c.p.d.Begin(e.x, &e.req, c.now)
 	e.actions = e.x.Actions()
+	e.negotiate()
 	for v.Action == dispatch.Wait {
 		f := c.awaitPlace(e, v)
 		v = c.p.d.Admit(e.x, f, c.now)

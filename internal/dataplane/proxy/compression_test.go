@@ -306,3 +306,55 @@ func TestClientsThatGetNoCompression(t *testing.T) {
 	}
 	b.stop()
 }
+
+// A route that lets no instance compress still knows what the client accepts. With all encoders in use, responses pass
+// unchanged and are counted.
+func TestAllEncodersInUse(t *testing.T) {
+	accepted := make(chan string, 10)
+	addr := upstreamtest.NewHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		accepted <- r.Header.Get("Accept-Encoding")
+		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Etag", `"v1"`)
+		_, _ = io.WriteString(w, strings.Repeat("x", 1000))
+	}))
+	b := run(t, []string{addr}, func(_ *Config, r *dispatch.Route) {
+		r.Actions = &action.Actions{
+			Request:     headersOf(t, nil, nil, []string{"Accept-Encoding"}),
+			Compression: &compress.Policy{Codings: []compress.Coding{compress.Gzip}, Types: compress.Types{"text/plain"}},
+		}
+	})
+	for protocol, client := range b.clientsOf("/") {
+		do, url := client()
+		for _, busy := range []bool{false, true, false} {
+			var taken []*compress.Encoder
+			for busy {
+				e := b.p.encoders.Get(compress.Gzip)
+				if e == nil {
+					break
+				}
+				taken = append(taken, e)
+			}
+			before := b.p.Stats().Uncompressed
+			res := ask(t, do, "GET", url, "Accept-Encoding: gzip")
+			body, err := io.ReadAll(decoded(t, res))
+			_ = res.Body.Close()
+			for _, e := range taken {
+				b.p.encoders.Put(e)
+			}
+			want, tag := "gzip", `W/"v1"`
+			if busy {
+				want, tag = "", `"v1"`
+			}
+			if h := res.Header; err != nil || string(body) != strings.Repeat("x", 1000) || h.Get("Content-Encoding") != want || h.Get("Etag") != tag || h.Get("Vary") != "Accept-Encoding" {
+				t.Errorf("%s, busy %v: %v, %d bytes, %v", protocol, busy, h, len(body), err)
+			}
+			if counted := b.p.Stats().Uncompressed > before; counted != busy {
+				t.Errorf("%s: counted %v", protocol, counted)
+			}
+			if got := <-accepted; got != "" {
+				t.Errorf("the instance got Accept-Encoding: %s", got)
+			}
+		}
+	}
+	b.stop()
+}

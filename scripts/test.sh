@@ -28,16 +28,7 @@ command -v prometheus-alertmanager >/dev/null 2>&1 || missing "alerts in a real 
 command -v shellcheck >/dev/null 2>&1 || missing "shellcheck of the scripts" "shellcheck"
 command -v shfmt >/dev/null 2>&1 || missing "shfmt of the scripts" "shfmt"
 
-scripts/lint.sh
 scripts/web.sh
-
-# In CI, property tests use one fixed seed, so that a run can be repeated.
-# Elsewhere the seed comes from the clock, so that every run tests other cases.
-# make soak runs them for a long time.
-mapfile -t properties < <(git grep -l --untracked 'pgregory.net/rapid' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|')
-mapfile -t others < <(go list -f '{{.Dir}}' ./... | sed "s|^$PWD|.|" | grep -vxF -f <(printf '%s\n' ./test/e2e "${properties[@]}"))
-seed=()
-[ "${CI:-}" = true ] && seed=(-rapid.seed=1)
 
 # Tests with processes and browsers mostly wait and take the longest. They run beside everything else, in a process group
 # of their own, and their output comes at the end.
@@ -47,6 +38,16 @@ go test "${race[@]}" -cover -timeout 50m -parallel 4 ./test/e2e >"$end_to_end" 2
 running=$!
 set +m
 trap 'kill -- "-$running" 2>/dev/null || true; rm -f "$end_to_end"' EXIT
+
+scripts/lint.sh
+
+# In CI, property tests use one fixed seed, so that a run can be repeated.
+# Elsewhere the seed comes from the clock, so that every run tests other cases.
+# make soak runs them for a long time.
+mapfile -t properties < <(git grep -l --untracked 'pgregory.net/rapid' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|')
+mapfile -t others < <(go list -f '{{.Dir}}' ./... | sed "s|^$PWD|.|" | grep -vxF -f <(printf '%s\n' ./test/e2e "${properties[@]}"))
+seed=()
+[ "${CI:-}" = true ] && seed=(-rapid.seed=1)
 
 echo "== properties"
 go test -cover -timeout 10m "${properties[@]}" "${seed[@]}"

@@ -47,6 +47,7 @@ type dataPlane struct {
 	certs      certificates
 	local      config.Local
 	shortage   *guard.Shortage
+	memory     *guard.Memory              // nil: its limit is unknown
 	facts      atomic.Pointer[kafka.Tail] // nil without Kafka
 	log        func(msg string, args ...any)
 }
@@ -71,7 +72,7 @@ func sampleRate(t config.Telemetry) int {
 }
 
 func newDataPlane(a *App) (*dataPlane, error) {
-	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, local: config.Local{Pages: config.Pages{Dir: a.o.Document.Proxy.Pages}, Passwords: action.NewPasswords()}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage)}
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, local: config.Local{Pages: config.Pages{Dir: a.o.Document.Proxy.Pages}, Passwords: action.NewPasswords()}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage), memory: newMemory(a.o.Document.Proxy.Limits.MemoryBytes)}
 	var err error
 	if d.local.Sessions, err = a.o.Document.Proxy.SessionKeys(); err != nil {
 		return nil, err
@@ -99,7 +100,7 @@ func newDataPlane(a *App) (*dataPlane, error) {
 		Now: a.now, Wall: time.Now, Reporter: event.ReporterProxy(a.node), OnChange: changed, Check: d.prober.Check, Log: a.o.Log,
 	})
 	d.dispatcher = dispatch.New(dispatch.Config{
-		ConnectTimeout: a.o.Document.Proxy.ConnectTimeout, Sample: telemetry.DecisionSample, Recorder: recorder, Signals: d.keeper,
+		ConnectTimeout: a.o.Document.Proxy.ConnectTimeout, Sample: telemetry.DecisionSample, Recorder: recorder, Signals: d.keeper, Memory: d.memory,
 	})
 	if a.o.Kafka {
 		d.shares = shares.New(shares.Config{Node: a.node, Kafka: a.kafka, Sender: a.producer, Limits: d.dispatcher.Limits, Now: a.now, Log: a.o.Log})
@@ -110,7 +111,7 @@ func newDataPlane(a *App) (*dataPlane, error) {
 func (d *dataPlane) newProxy(a *App) (err error) {
 	p := a.o.Document.Proxy
 	cfg := proxyConfig(p)
-	cfg.Now, cfg.Log, cfg.Shortage, cfg.Via = a.now, a.o.Log, d.shortage, "smartlb-"+a.node
+	cfg.Now, cfg.Log, cfg.Shortage, cfg.Memory, cfg.Via = a.now, a.o.Log, d.shortage, d.memory, "smartlb-"+a.node
 	cfg.Listen = func(name, addr string, open func() (net.Listener, error)) (net.Listener, error) {
 		return a.o.Sockets.Listen("proxy", name, addr, open)
 	}
@@ -142,7 +143,7 @@ func proxyConfig(p config.Proxy) proxy.Config {
 	return proxy.Config{
 		TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom,
 		Limits:  h1.Limits{Head: l.HeadBytes, Fields: l.Headers, Target: l.TargetBytes},
-		MaxBody: int64(l.BodyBytes), MaxConnections: l.Connections, MaxPerClient: l.ConnectionsPerClient, MaxIdle: l.IdlePerInstance,
+		MaxBody: int64(l.BodyBytes), BodyRate: l.BodyRate, MaxConnections: l.Connections, MaxPerClient: l.ConnectionsPerClient, MaxIdle: l.IdlePerInstance,
 		IdleTimeout: t.Idle, HeadTimeout: t.Head, BodyTimeout: t.Body, StreamTimeout: t.Stream, UploadTimeout: t.Upload,
 		HalfCloseTimeout: t.HalfClosed, TunnelTimeout: t.Tunnel, KeepTimeout: t.Keep,
 	}
@@ -296,6 +297,7 @@ func (d *dataPlane) forgetRoutes(t config.Traffic) {
 func (a *App) startDataPlane(acts *actors) {
 	d := a.data
 	acts.start("keeper", d.keeper.Run, nil)
+	acts.start("memory", a.watchMemory, nil)
 	acts.start("trend", func(ctx context.Context) error { return d.trend.Run(ctx, d.keeper) }, nil)
 	if d.accessLog != nil {
 		acts.onStop("access log", func(context.Context) error { return d.accessLog.Close() })

@@ -13,7 +13,10 @@ import (
 // Limits and timeouts of the front end existed and nothing read them. Each key
 // changes what the proxy gets.
 func TestEveryLimitReachesTheProxy(t *testing.T) {
-	base := fmt.Sprintf("%+v", proxyConfig(config.Default().Proxy))
+	effect := func(p config.Proxy) string {
+		return fmt.Sprintf("%+v, memory %d", proxyConfig(p), newMemory(p.Limits.MemoryBytes).Stats().Limit)
+	}
+	base := effect(config.Default().Proxy)
 	seen := map[string]string{}
 	for _, section := range []string{"Limits", "Timeouts"} {
 		n := reflect.TypeFor[config.Proxy]()
@@ -23,7 +26,7 @@ func TestEveryLimitReachesTheProxy(t *testing.T) {
 			field := reflect.ValueOf(&p).Elem().FieldByName(section).Field(i)
 			field.SetInt(field.Int() + 7777 + int64(i))
 			name := section + "." + f.Type.Field(i).Name
-			got := fmt.Sprintf("%+v", proxyConfig(p))
+			got := effect(p)
 			if got == base {
 				t.Errorf("%s has no effect", name)
 			}

@@ -68,10 +68,14 @@ func (s series) flag(f *family, on bool, labels ...string) {
 
 // Families of the node and of its connections with clients.
 var (
-	familyBuild    = gauge("smartlb_build_info", "Always 1; the labels name the node and its build.", "node", "version", "go_version")
-	familyUpgrade  = gauge("smartlb_upgrade_failed", "1 after an upgrade of the binary that failed, until an upgrade succeeds or the node restarts.")
-	familyShortage = counter("smartlb_shortage_total", "Connections and probes that failed because this node lacked descriptors, memory, ports or a response from its name server.")
-	familyDropped  = counter("smartlb_dropped_total", "Lost items, by queue.", "queue")
+	familyBuild         = gauge("smartlb_build_info", "Always 1; the labels name the node and its build.", "node", "version", "go_version")
+	familyUpgrade       = gauge("smartlb_upgrade_failed", "1 after an upgrade of the binary that failed, until an upgrade succeeds or the node restarts.")
+	familyShortage      = counter("smartlb_shortage_total", "Connections and probes that failed because this node lacked descriptors, memory, ports or a response from its name server.")
+	familyMemoryLimit   = gauge("smartlb_memory_limit_bytes", "Memory that this process may use (`proxy.limits.memoryBytes`).")
+	familyMemoryUsed    = gauge("smartlb_memory_used_bytes", "Memory that this process uses.")
+	familyMemoryRefused = counter("smartlb_memory_refused_total", "Requests refused because more than 85 % (low priority) or 95 % (all) of the memory was in use.", "priority")
+
+	familyDropped = counter("smartlb_dropped_total", "Lost items, by queue.", "queue")
 
 	familyConns     = gauge("smartlb_connections_open", "Client connections.")
 	familyAccepted  = counter("smartlb_connections_accepted_total", "Client connections accepted.")
@@ -125,6 +129,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	stats := a.data.proxy.Stats()
 	s.count(familyShortage, a.data.shortage.Count())
+	s.memory(a.data.memory.Stats())
 	s.clients(stats)
 	s.upstream(stats)
 	c.tls(s, stats)
@@ -138,6 +143,7 @@ func (s series) clients(n proxy.Stats) {
 	s.count(familyAccepted, n.Accepted)
 	s.count(familyRefused, n.Refused, "connections")
 	s.count(familyRefused, n.PerClient, "connectionsPerClient")
+	s.count(familyRefused, n.NoMemory, "memory")
 	s.count(familySessions, n.Sessions)
 	for i, n := range n.ProxyHeaders {
 		s.count(familyHeaders, n, proxy.ProxyHeader(i).String())
@@ -233,7 +239,7 @@ func sections() []section {
 		{"Clients", []*family{familyHeads, familyMalformed, familyConns, familyAccepted, familyRefused, familySessions, familyHeaders, familyFields, familyLoops, familyRedirects, familyCompressed, familyUncompressed}},
 		{"Connections to instances", []*family{familyDials, familyIdle, familyReuses, familyStale, familyResent, familyTolerant}},
 		{"TLS", []*family{familyHandshakes, familyExpires, familyBadCert, familyOrder}},
-		{"Configuration and node", []*family{familyRevision, familyReloadGood, familyReloadTime, familyReloads, familyLog, familyBadFile, familyBuild, familyUpgrade, familyShortage, familyDropped}},
+		{"Configuration and node", []*family{familyRevision, familyReloadGood, familyReloadTime, familyReloads, familyLog, familyBadFile, familyBuild, familyUpgrade, familyShortage, familyMemoryLimit, familyMemoryUsed, familyMemoryRefused, familyDropped}},
 		{"Kafka", []*family{familyFactsLag, familyFactsTime, familyFactsConnected, familyInputLag, familyDelivered, familyBuffered, familySkipped, familyGroupLag, familyGroupAlarm}},
 		{"Receivers of alerts", []*family{familyAlertSender, familyAlertMessages, familyAlertFailing}},
 		{"Admin and console", []*family{familyWebOpen, familyWebRefused}},

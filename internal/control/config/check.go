@@ -221,9 +221,9 @@ func (c *checker) traffic(t Traffic) {
 			}
 		}
 	}
-	services, policies, queues := map[string]string{}, map[string]string{}, map[string]bool{}
+	services, policies := map[string]string{}, map[string]string{}
 	for i, s := range t.Services {
-		policies[s.ID], queues[s.ID] = s.Policy, s.Concurrency != nil && s.Concurrency.Queue > 0
+		policies[s.ID] = s.Policy
 		path := fmt.Sprintf("services[%d]", i)
 		c.id(path+".id", s.ID)
 		c.unique(path+".id", "service", s.ID, services)
@@ -240,7 +240,7 @@ func (c *checker) traffic(t Traffic) {
 		c.access(path, r)
 		c.compression(path+".compression", r)
 		c.hashing(path, r, policies)
-		c.waiting(path, r, queues)
+		c.priority(path, r)
 		c.rateLimits(path+".rateLimits", r.RateLimits)
 		c.grpcRetries(path, r, t.Services)
 	}

@@ -51,21 +51,14 @@ func (c *checker) concurrency(path string, n *Concurrency) {
 	}
 }
 
-// waiting refuses a priority of a route whose services have no queue. queues are those of the known services.
-func (c *checker) waiting(path string, r Route, queues map[string]bool) {
+// priority checks the priority of a route.
+func (c *checker) priority(path string, r Route) {
 	p, err := priority(r.Priority)
 	switch at := path + ".priority"; {
 	case err != nil:
 		c.fail(at, "%v", err)
 	case p.Header != "" && !tokenPattern.MatchString(p.Header):
 		c.fail(at, "%.200q: the name of a header has no such character", p.Header)
-	case p != dispatch.Priority{}:
-		for _, name := range r.services() {
-			if queue, known := queues[name]; queue || !known {
-				return
-			}
-		}
-		c.useless(at, "has no effect: no service of this route has concurrency with a queue")
 	}
 }
 

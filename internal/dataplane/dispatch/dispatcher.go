@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
@@ -26,6 +27,7 @@ type Config struct {
 	Sample         float64       // share of requests whose decision is recorded, 0..1; default .01
 	Recorder       Recorder      // nil: no recorder
 	Signals        Signals       // nil: no signals
+	Memory         *guard.Memory // refuses requests while the memory is short; nil: no limit
 }
 
 // Dispatcher routes all requests of a process. Its methods are safe for concurrent use; an Exchange is not.
@@ -80,6 +82,10 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	x.route = route
 	if status, code := route.admit(x.Client, h); code != "" {
 		return d.answer(x, status, code)
+	}
+	if d.cfg.Memory.Pressure() != guard.NoPressure && d.cfg.Memory.Refuses(route.Priority.of(h)) {
+		x.traffic = cmp.Or(route.Traffic, d.unrouted)
+		return x.reply(503, CodeExhausted, "this proxy has little memory left")
 	}
 	share, limits := (*Share)(nil), route.Limits
 	if len(route.Split) > 0 {

@@ -34,7 +34,7 @@ func (c *conn) admit() bool {
 	}
 	if !c.p.clients.add(network(c.peer), limit) {
 		c.p.count.perClient.Add(1)
-		refuse(c.wire.sock, c.secure != nil)
+		refuse(c.wire.sock, c.secure != nil, tooMany)
 		return false
 	}
 	c.counted = true

@@ -148,7 +148,7 @@ func TestRequestsOfHTTP2HaveAConnectionEachForTheProxyHeader(t *testing.T) {
 	}}
 	defer tr.CloseIdleConnections()
 	for i := range 3 {
-		res, err := (&http.Client{Transport: tr}).Get("https://" + b.addr + "/")
+		res, err := (&http.Client{Transport: tr, Timeout: testTimeout}).Get("https://" + b.addr + "/")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -98,6 +98,7 @@ type Config struct {
 	HandshakeTimeout time.Duration // of TLS, from the connection to its end; default 10 s
 	HeadTimeout      time.Duration // from the first byte of a head to its last, and from the connection to the end of its PROXY header; default 10 s
 	BodyTimeout      time.Duration // without progress in a request body, or while the client does not read the response; default 60 s
+	BodyRate         int           // bytes of a request body that a client sends each second, on average over BodyTimeout and without the time that the instance takes; 408 below. Not for gRPC; 0: none
 	UploadTimeout    time.Duration // of a whole request body, from the end of the head; 0: none
 	StreamTimeout    time.Duration // of a response body without bytes from the instance; default 1 h
 	KeepTimeout      time.Duration // of a kept connection to an instance; default 55 s, below the usual 60 s of instances
@@ -109,6 +110,8 @@ type Config struct {
 	Challenges Challenges // of authorities of certificates; nil: none
 
 	Shortage *guard.Shortage // notes that this process lacks descriptors, memory, ports or an answer of its name server; default: a new Shortage
+
+	Memory *guard.Memory // refuses connections while the memory is exhausted; nil: no limit
 
 	Now func() int64 // monotonic nanoseconds, above 0; default the process clock
 	Log *slog.Logger // default: discard

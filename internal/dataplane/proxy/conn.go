@@ -345,6 +345,9 @@ func (c *conn) startBody(e *exchange) *h1.Error {
 	if t := c.settings().upload; t > 0 {
 		e.uploadBy = c.now + int64(t)
 	}
+	if rate := c.p.cfg.BodyRate; rate > 0 && !e.grpc {
+		e.allowance = allowance{rate: rate, most: c.settings().body, left: c.settings().body}
+	}
 	if req.Body == h1.ByLength && int64(e.head)+req.Length <= int64(c.in.pool.size) {
 		if bad := c.readBody(e, e.head+int(req.Length)); bad != nil {
 			return bad
@@ -384,6 +387,7 @@ func (c *conn) readBody(e *exchange, total int) *h1.Error {
 		}
 	}
 	for c.in.len() < total {
+		before := c.in.len()
 		if _, err := c.link.fill(&c.in); err != nil {
 			if c.watch.disarm() == fired {
 				_ = c.link.resume(true)
@@ -391,7 +395,10 @@ func (c *conn) readBody(e *exchange, total int) *h1.Error {
 			}
 			return clientLeft
 		}
-		c.watch.push(e.bodyBy(c.p.cfg.Now(), c.settings().body))
+		now := c.p.cfg.Now()
+		e.allowance.took(c.in.len()-before, now-c.now)
+		c.now = now
+		c.watch.push(e.bodyBy(now, c.settings().body))
 	}
 	if c.watch.disarm() != 0 {
 		_ = c.link.resume(true)

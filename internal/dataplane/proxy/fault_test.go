@@ -422,7 +422,7 @@ func TestDrain(t *testing.T) {
 		t.Errorf("got %d %q, close %v", res.StatusCode, body, res.Close)
 	}
 	busy.ended()
-	if err := <-drained; err != nil {
+	if err := take(t, "the end of the drain", drained); err != nil {
 		t.Error(err)
 	}
 	b.stop()
@@ -542,7 +542,7 @@ func TestAnAccessLogThatNobodyReadsDoesNotHoldUpTheStop(t *testing.T) {
 		t.Error("it waits on")
 	}
 	close(gate)
-	<-stopped
+	take(t, "the end of the proxy", stopped)
 }
 
 type writerFunc func([]byte) (int, error)

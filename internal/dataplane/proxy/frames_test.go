@@ -194,7 +194,7 @@ func TestHTTP2Floods(t *testing.T) {
 			}
 		}
 		if w == "" {
-			w = <-got
+			w = take(t, "the client's error", got)
 		}
 		if w != tc.want && w != "end" { // the reset of the connection may overtake the reason
 			t.Errorf("%s: got %s, want %s", name, w, tc.want)
@@ -258,9 +258,9 @@ func TestHTTP2CancelledRequest(t *testing.T) {
 	b := run(t, []string{instance.Listener.Addr().String()}, nil)
 	f := b.frames()
 	f.request(1, true, get2()...)
-	<-came
+	take(t, "the request", came)
 	f.must(f.WriteRSTStream(1, http2.ErrCodeCancel))
-	<-ended
+	take(t, "the end of the request", ended)
 	eventually(t, "the exchange ends", func() bool { return b.service.Active.Load() == 0 })
 	got := b.entries()
 	if len(got) != 1 || got[0].Why != dispatch.CodeClientGone {
@@ -302,7 +302,7 @@ func TestHTTP2Drain(t *testing.T) {
 	b := run(t, []string{instance.Listener.Addr().String()}, nil)
 	f := b.frames()
 	f.request(1, true, get2()...)
-	<-came
+	take(t, "the request", came)
 	drained := make(chan error, 1)
 	go func() { drained <- b.p.Drain(t.Context()) }()
 	if got := f.outcome(); got != "goaway NO_ERROR" {
@@ -319,7 +319,7 @@ func TestHTTP2Drain(t *testing.T) {
 	if got := f.outcome(); got != "end" {
 		t.Errorf("after the last response: got %s", got)
 	}
-	if err := <-drained; err != nil {
+	if err := take(t, "the end of the drain", drained); err != nil {
 		t.Error(err)
 	}
 }

@@ -33,7 +33,7 @@ func TestHandOverAnswersOneMoreRequestOnEachConnection(t *testing.T) {
 		}
 		c.ended()
 	}
-	if err := <-done; err != nil {
+	if err := take(t, "the end of the hand-over", done); err != nil {
 		t.Error(err)
 	}
 }
@@ -85,10 +85,10 @@ func TestHandOverLosesNoConnection(t *testing.T) {
 			}
 			_ = c.Close()
 		}
-		if err := <-done; err != nil {
+		if err := take(t, "the end of the hand-over", done); err != nil {
 			t.Error(err)
 		}
 		_ = server.Close()
-		<-ended
+		take(t, "the end of the server", ended)
 	}
 }

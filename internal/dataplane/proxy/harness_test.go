@@ -152,7 +152,7 @@ func runWith(tb testing.TB, tls bool, instances []string, edit func(*Config, *di
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d := dispatch.New(dispatch.Config{ConnectTimeout: testTimeout}) // a busy machine is no failure of an instance
+	d := dispatch.New(dispatch.Config{ConnectTimeout: testTimeout, Memory: cfg.Memory}) // a busy machine is no failure of an instance
 	d.Swap(&dispatch.Table{Revision: "1", Routes: routes, Names: "all"})
 	b.listening(cfg.Listeners...)
 	b.d = d
@@ -168,7 +168,7 @@ func runWith(tb testing.TB, tls bool, instances []string, edit func(*Config, *di
 	b.stop = func() {
 		once.Do(func() {
 			cancel()
-			if err := <-done; err != nil {
+			if err := take(tb, "the end of the proxy", done); err != nil {
 				tb.Error(err)
 			}
 			b.settled()
@@ -294,12 +294,14 @@ func (c *client) send(s string) {
 // http returns a client of net/http and the address of a path.
 func (b *bench) http(path string) (*http.Client, string) {
 	if !b.tls {
-		return http.DefaultClient, "http://" + b.addr + path
+		return plainClient, "http://" + b.addr + path
 	}
 	tr := &http.Transport{TLSClientConfig: identity().client}
 	b.tb.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr}, "https://" + b.addr + path
+	return &http.Client{Transport: tr, Timeout: testTimeout}, "https://" + b.addr + path
 }
+
+var plainClient = &http.Client{Timeout: testTimeout}
 
 // response reads a response to method with its whole body.
 func (c *client) response(method string) (*http.Response, string) {
@@ -337,6 +339,18 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 		if time.Now().After(end) {
 			tb.Fatalf("waited in vain: %s", what)
 		}
+	}
+}
+
+// take waits for the next value of ch, or for its end.
+func take[T any](tb testing.TB, what string, ch <-chan T) T {
+	tb.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(testTimeout):
+		tb.Fatalf("waited in vain for %s", what)
+		panic("unreachable")
 	}
 }
 

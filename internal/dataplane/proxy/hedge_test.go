@@ -24,8 +24,14 @@ func hedging(_ *Config, r *dispatch.Route) {
 const named = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-From: second\r\n\r\nhello"
 
 func TestAHedgeAnswersForASilentInstance(t *testing.T) {
-	silent := upstreamtest.NewRaw(t, func(s *upstreamtest.Session) { s.Hang() })
-	good := upstreamtest.NewRaw(t, upstreamtest.Always(named))
+	asked := make(chan struct{}, 5) // the hedge is answered only after the first try has reached its instance
+	silent := upstreamtest.NewRaw(t, func(s *upstreamtest.Session) { s.Head(); asked <- struct{}{}; s.Hang() })
+	good := upstreamtest.NewRaw(t, func(s *upstreamtest.Session) {
+		for s.Request() != nil {
+			<-asked
+			s.Write(named)
+		}
+	})
 	b := run(t, []string{silent.Addr, good.Addr}, func(c *Config, r *dispatch.Route) {
 		hedging(c, r)
 		edits, err := action.NewHeaders([]action.Edit{{Name: "X-To", Value: "${instance}"}}, []string{"X-Drop"})
@@ -75,7 +81,7 @@ func TestTheFirstTryAnswersBeforeItsHedge(t *testing.T) {
 	b := run(t, []string{slow.Addr, hang.Addr}, hedging)
 	c := b.dial()
 	c.send(get)
-	<-second
+	take(t, "the request of the hedge", second)
 	close(release)
 	if res, body := c.response("GET"); res.StatusCode != 200 || body != "hello" {
 		t.Fatalf("got %d %q", res.StatusCode, body)
@@ -183,7 +189,7 @@ func TestTheClientLeavesTwoTries(t *testing.T) {
 		}()
 		eventually(t, "both wait", waiting(b))
 		cancel()
-		<-done
+		take(t, "the client's error", done)
 		left(t, b, both, 499)
 	})
 	t.Run("the proxy stops", func(t *testing.T) {
@@ -199,9 +205,16 @@ func TestTheClientLeavesTwoTries(t *testing.T) {
 // Both sides may speak HTTP/2, and bodies of every kind come through.
 func TestHedgesOfHTTP2(t *testing.T) {
 	long := strings.Repeat("x", 200_000)
-	gone := make(chan struct{}, 100)
-	silent, _ := h2Instance(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done(); gone <- struct{}{} })
-	good, _ := h2Instance(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(long)) })
+	asked, gone := make(chan struct{}, 100), make(chan struct{}, 100)
+	silent, _ := h2Instance(t, func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+		gone <- struct{}{}
+	})
+	good, _ := h2Instance(t, func(w http.ResponseWriter, _ *http.Request) {
+		<-asked // a hedge may be answered before the first try has reached its instance
+		_, _ = w.Write([]byte(long))
+	})
 	b := runMux(t, []string{silent, good}, hedging)
 	for range 3 {
 		client, url := b.h2Client("/")
@@ -212,13 +225,13 @@ func TestHedgesOfHTTP2(t *testing.T) {
 		if body := readAll(t, res.Body); res.StatusCode != 200 || body != long {
 			t.Fatalf("got %d, %d bytes", res.StatusCode, len(body))
 		}
-		<-gone // the stream of the first try was reset
+		take(t, "the end of the first try", gone)
 		c := b.dial()
 		c.send(get)
 		if res, body := c.response("GET"); res.StatusCode != 200 || body != long {
 			t.Fatalf("HTTP/1.1: got %d, %d bytes", res.StatusCode, len(body))
 		}
-		<-gone
+		take(t, "the end of the first try", gone)
 	}
 	for _, e := range b.entries() {
 		if e.Hedge != "won" || e.Instance != "s-1" {

@@ -106,7 +106,7 @@ func TestAClientLeavesWhileARetryWaits(t *testing.T) {
 		}()
 		eventually(t, "the retry waits", func() bool { return b.service.Retry.Load() == 1 })
 		cancel()
-		<-done
+		take(t, "the client's error", done)
 		left(t, b, other, 499)
 	})
 	t.Run("the proxy stops", func(t *testing.T) {

@@ -123,7 +123,7 @@ func TestAClientLeavesTheQueue(t *testing.T) {
 	}()
 	b.waiting(1)
 	cancel()
-	if err := <-done; err == nil {
+	if err := take(t, "the client's error", done); err == nil {
 		t.Error("an answer after the client left")
 	}
 	b.waiting(0)
@@ -154,7 +154,7 @@ func TestADrainServesTheQueue(t *testing.T) {
 			t.Errorf("got %d", res.StatusCode)
 		}
 	}
-	if err := <-drained; err != nil {
+	if err := take(t, "the end of the drain", drained); err != nil {
 		t.Error(err)
 	}
 

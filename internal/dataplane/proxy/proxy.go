@@ -165,10 +165,15 @@ func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 			_ = nc.Close()
 			continue
 		}
+		if p.cfg.Memory.Pressure() == guard.Exhausted {
+			p.count.noMemory.Add(1)
+			refuse(sock, l.set.Load().TLS != nil, dispatch.CodeExhausted)
+			continue
+		}
 		c, err := p.newConn(l, sock)
 		if err != nil || !p.enter(c) {
 			p.count.refused.Add(1)
-			refuse(sock, l.set.Load().TLS != nil)
+			refuse(sock, l.set.Load().TLS != nil, tooMany)
 			continue
 		}
 		p.count.accepted.Add(1)
@@ -177,15 +182,17 @@ func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 	}
 }
 
-// refuse answers a connection above the limit. It waits at most 10 ms. Inside TLS there is no answer: a handshake would
-// cost more than the limit saves.
-func refuse(sock netConn, tls bool) {
+const tooMany = "too-many-connections"
+
+// refuse answers a connection above a limit, with a word for the limit. It waits at most 10 ms. Inside TLS there is no
+// answer: a handshake would cost more than the limit saves.
+func refuse(sock netConn, tls bool, why string) {
 	if tls {
 		_ = sock.Close()
 		return
 	}
 	_ = sock.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
-	const text = "smartlb: 503 too-many-connections\n"
+	text := "smartlb: 503 " + why + "\n"
 	b := h1.AppendStatusLine(nil, 503, []byte("Service Unavailable"))
 	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"...)
 	b = h1.AppendEnd(h1.AppendLength(b, int64(len(text))))

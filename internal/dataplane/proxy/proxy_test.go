@@ -60,7 +60,7 @@ func bodiesArePassedOnWhole(t *testing.T, head int) {
 			}
 		}
 	}
-	http.DefaultClient.CloseIdleConnections()
+	plainClient.CloseIdleConnections()
 }
 
 func TestConnectionLimitFollowsTheDescriptors(t *testing.T) {

@@ -130,7 +130,7 @@ func TestAProxyHeaderComesBeforeTLSAndHTTP2(t *testing.T) {
 		return tc, tc.Handshake()
 	}}
 	defer tr.CloseIdleConnections()
-	res, err := (&http.Client{Transport: tr}).Get("https://" + b.addr + "/")
+	res, err := (&http.Client{Transport: tr, Timeout: testTimeout}).Get("https://" + b.addr + "/")
 	if err != nil {
 		t.Fatal(err)
 	}

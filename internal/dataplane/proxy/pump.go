@@ -110,7 +110,8 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 		frame = make([]byte, 0, p.buf.pool.size+2*bodyRoom)
 	}
 	for !e.body.Done() {
-		c.pumpWatch.arm(e.bodyBy(c.p.cfg.Now(), c.settings().body), wakeClient|wakeUpstream)
+		began := c.p.cfg.Now()
+		c.pumpWatch.arm(e.bodyBy(began, c.settings().body), wakeClient|wakeUpstream)
 		var data []byte
 		var err error
 		if e.req.Body != h1.ByChunks {
@@ -155,7 +156,9 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 				data = e.appendBodyEnd(data)
 			}
 		}
-		c.pumpWatch.push(c.p.cfg.Now() + int64(c.settings().body)) // from here on the wait is for the instance
+		now := c.p.cfg.Now()
+		e.allowance.took(len(data), now-began)
+		c.pumpWatch.push(now + int64(c.settings().body)) // from here on the wait is for the instance
 		if err := u.sendBody(e, data, e.body.Done()); err != nil || c.pumpWatch.disarm() != 0 {
 			p.stalled = true
 			return false

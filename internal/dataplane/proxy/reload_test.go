@@ -127,7 +127,7 @@ func TestAnInstanceOfHTTP2ThatStopsReading(t *testing.T) {
 			}
 			c := b.dial()
 			c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\nx")
-			<-began
+			take(t, "the request", began)
 			if tc.removed {
 				b.lives[0].Retire()
 			}
@@ -146,7 +146,7 @@ func TestAnInstanceOfHTTP2ThatStopsReading(t *testing.T) {
 				t.Errorf("%v %+v", err, res)
 			}
 			c.abort()
-			<-sent
+			take(t, "the end of the body", sent)
 			if tc.removed {
 				eventually(t, "the pool is removed", func() bool { return b.pools() == 0 })
 			}
@@ -266,7 +266,7 @@ func TestAStopDoesNotWaitForAnInstanceThatStopsReading(t *testing.T) {
 	b := runMux(t, []string{addr}, func(c *Config, _ *dispatch.Route) { c.BodyTimeout = time.Hour })
 	c := b.dial()
 	c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\nx")
-	<-began
+	take(t, "the request", began)
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
@@ -289,7 +289,7 @@ func TestAStopDoesNotWaitForAnInstanceThatStopsReading(t *testing.T) {
 	if e := b.entries(); len(e) != 1 || e[0].Failure != dispatch.Stopped.String() {
 		t.Errorf("%+v", e)
 	}
-	<-sent
+	take(t, "the end of the body", sent)
 }
 
 // stopsReading is an instance of HTTP/2 with large windows that reads no more than the head of a request. began is closed
@@ -363,7 +363,7 @@ func TestARequestThatWaitsForTheSettingsOfARemovedInstance(t *testing.T) {
 	b := runMux(t, []string{ln.Addr().String()}, func(_ *Config, r *dispatch.Route) { r.Split[0].Leg.ConnectTimeout = testTimeout })
 	c := b.dial()
 	c.send(wsOpen)
-	<-asked
+	take(t, "the request", asked)
 	pool := (*b.lives[0].Transport.Load()).(*muxPool)
 	eventually(t, "the request has a place on the connection", func() bool {
 		pool.mu.Lock()

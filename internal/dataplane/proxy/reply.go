@@ -2,11 +2,12 @@ package proxy
 
 import (
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 )
 
 // mayKeep reports whether the client's connection can serve another request.
 func (c *conn) mayKeep(e *exchange) bool {
-	if e.req.Close || c.p.draining.Load() {
+	if e.req.Close || c.p.draining.Load() || c.p.cfg.Memory.Pressure() == guard.Exhausted {
 		return false
 	}
 	if e.pumping {

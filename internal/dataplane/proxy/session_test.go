@@ -26,7 +26,7 @@ func (b *bench) h2Client(path string) (*http.Client, string) {
 		tr.Protocols.SetUnencryptedHTTP2(true)
 	}
 	b.tb.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr}, scheme + b.addr + path
+	return &http.Client{Transport: tr, Timeout: testTimeout}, scheme + b.addr + path
 }
 
 // echo is an instance that describes the request in its answer.
@@ -188,14 +188,14 @@ func TestHTTP2DrainLosesNoFrame(t *testing.T) {
 		})
 	}
 	for range cap(came) {
-		<-came
+		take(t, "a request", came)
 	}
 	drained := make(chan error, 1)
 	go func() { drained <- b.p.Drain(t.Context()) }()
 	close(answer)
 	wg.Wait()
 	client.CloseIdleConnections()
-	if err := <-drained; err != nil {
+	if err := take(t, "the end of the drain", drained); err != nil {
 		t.Error(err)
 	}
 }

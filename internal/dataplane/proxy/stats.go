@@ -15,6 +15,7 @@ type Stats struct {
 	Accepted         uint64                   // client connections
 	Refused          uint64                   // client connections above MaxConnections
 	PerClient        uint64                   // client connections above MaxPerClient, accepted before
+	NoMemory         uint64                   // client connections refused because the memory was exhausted
 	Requests         uint64                   // heads, good or bad
 	AccessLogDropped uint64                   // lines dropped because the log's writer was too slow or failed
 	UpstreamDials    uint64                   // connections made to instances
@@ -37,14 +38,14 @@ type Stats struct {
 const countShards = 8 // of counters that every request touches
 
 type counters struct {
-	accepted, refused, perClient, stale, dials, resent, underscores, loops, sessions, redirects atomic.Uint64
-	tolerated                                                                                   [h1.NumTolerances]atomic.Uint64
-	parse                                                                                       [h1.NumClasses]atomic.Uint64
-	handshakes                                                                                  [NumHandshakes]atomic.Uint64
-	headers                                                                                     [NumProxyHeaders]atomic.Uint64
-	shard                                                                                       [countShards]countShard
-	compressed                                                                                  [compress.NumCodings]atomic.Uint64
-	uncompressed                                                                                atomic.Uint64
+	accepted, refused, perClient, noMemory, stale, dials, resent, underscores, loops, sessions, redirects atomic.Uint64
+	tolerated                                                                                             [h1.NumTolerances]atomic.Uint64
+	parse                                                                                                 [h1.NumClasses]atomic.Uint64
+	handshakes                                                                                            [NumHandshakes]atomic.Uint64
+	headers                                                                                               [NumProxyHeaders]atomic.Uint64
+	shard                                                                                                 [countShards]countShard
+	compressed                                                                                            [compress.NumCodings]atomic.Uint64
+	uncompressed                                                                                          atomic.Uint64
 }
 
 type countShard struct {
@@ -63,7 +64,7 @@ func (c *conn) countOwn(status int) {
 func (p *Proxy) Stats() Stats {
 	s := Stats{
 		ConnectionsOpen: p.conns.len(), IdleUpstream: p.pools.idle(),
-		Accepted: p.count.accepted.Load(), Refused: p.count.refused.Load(), PerClient: p.count.perClient.Load(),
+		Accepted: p.count.accepted.Load(), Refused: p.count.refused.Load(), PerClient: p.count.perClient.Load(), NoMemory: p.count.noMemory.Load(),
 		UpstreamStale: p.count.stale.Load(), UpstreamResent: p.count.resent.Load(), FieldsDropped: p.count.underscores.Load(), Loops: p.count.loops.Load(), Sessions: p.count.sessions.Load(), Redirects: p.count.redirects.Load(),
 		UpstreamDials: p.count.dials.Load(),
 	}

@@ -83,7 +83,7 @@ func trailersOverHTTP2(t *testing.T, reply string) {
 	}
 	req.Header.Set("Content-Type", "application/grpc")
 	req.Header.Set("TE", "trailers")
-	res, err := (&http.Client{Transport: tr}).Do(req)
+	res, err := (&http.Client{Transport: tr, Timeout: testTimeout}).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -142,7 +142,7 @@ func TestEndsOfUnixSockets(t *testing.T) {
 	if _, err := io.WriteString(nc, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	<-began
+	take(t, "the request", began)
 	_ = nc.Close()
 	eventually(t, "the client's end is noticed", func() bool { return b.service.Active.Load() == 0 })
 	close(leave)

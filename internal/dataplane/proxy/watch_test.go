@@ -97,7 +97,7 @@ func TestFiredWatchWakesAReader(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { _, err := w.read(make([]byte, 1)); done <- err }()
 	c.expire(&c.watch, 2)
-	if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := take(t, "the end of the read", done); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 	if got := c.watch.disarm(); got != fired {

@@ -267,9 +267,11 @@ func TestBadCollectorsAreCounted(t *testing.T) {
 			w.Header().Set("Retry-After", "999999999999")
 			w.WriteHeader(503)
 		},
-		"redirects": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, 307) },
-		"a part":    func(w http.ResponseWriter, _ *http.Request) { protobuf(w); _, _ = w.Write(partial) },
-		"nonsense":  func(w http.ResponseWriter, _ *http.Request) { protobuf(w); _, _ = w.Write([]byte("\xff\xff")) },
+		"redirects": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		},
+		"a part":   func(w http.ResponseWriter, _ *http.Request) { protobuf(w); _, _ = w.Write(partial) },
+		"nonsense": func(w http.ResponseWriter, _ *http.Request) { protobuf(w); _, _ = w.Write([]byte("\xff\xff")) },
 		"endless": func(w http.ResponseWriter, _ *http.Request) {
 			protobuf(w)
 			for {

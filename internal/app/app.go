@@ -252,6 +252,17 @@ func (a *App) newControl() (err error) {
 	return holder.PortError(a.data.openFirst(a.o), a.o.ListenFlag)
 }
 
+// producers returns the producers of the node, whose topics differ.
+func (a *App) producers() (all []*kafka.Producer) {
+	if a.producer != nil {
+		all = append(all, a.producer)
+	}
+	if a.data != nil && a.data.accessLogs != nil {
+		all = append(all, a.data.accessLogs)
+	}
+	return all
+}
+
 func (a *App) unlockData() {
 	if a.lock != nil {
 		_ = a.lock.Close() // nothing was written that could be lost; the kernel unlocks the file in any case
@@ -266,7 +277,9 @@ func (a *App) closeUnstarted() {
 	if a.producer != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = a.producer.Close(ctx)
+		for _, p := range a.producers() {
+			_ = p.Close(ctx)
+		}
 		if a.analyzer != nil {
 			_ = a.analyzer.Close(ctx)
 		}

@@ -15,10 +15,12 @@ import (
 	"github.com/smartlb/smartlb/internal/base/screen"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/control/keeper"
+	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/jwt"
 	"github.com/smartlb/smartlb/internal/dataplane/probe"
 	"github.com/smartlb/smartlb/internal/dataplane/proxy"
 	"github.com/smartlb/smartlb/internal/dataplane/trend"
@@ -38,11 +40,13 @@ type dataPlane struct {
 	prober     *probe.Prober
 	dispatcher *dispatch.Dispatcher
 	proxy      *proxy.Proxy
-	reporter   *reporter.Reporter // nil without Kafka
-	shares     *shares.Sharer     // of rate limits; nil without Kafka
-	tracing    *tracing.Exporter  // nil: requests are not traced
+	reporter   *reporter.Reporter   // nil without Kafka
+	shares     *shares.Sharer       // of rate limits; nil without Kafka
+	tracing    *tracing.Exporter    // nil: requests are not traced
+	logs       *tracing.LogExporter // nil: no collector gets the access log
 	trend      *trend.Trend
-	accessLog  *logFile // nil: no access log, or stdout
+	accessLog  *logFile        // nil: no access log, or stdout
+	accessLogs *kafka.Producer // of topic access-logs; nil: the access log is not sent to Kafka
 	own        []Listen
 	certs      certificates
 	local      config.Local
@@ -72,7 +76,7 @@ func sampleRate(t config.Telemetry) int {
 }
 
 func newDataPlane(a *App) (*dataPlane, error) {
-	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, local: config.Local{Pages: config.Pages{Dir: a.o.Document.Proxy.Pages}, Passwords: action.NewPasswords()}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage), memory: newMemory(a.o.Document.Proxy.Limits.MemoryBytes)}
+	d := &dataPlane{trend: trend.New(), log: a.o.Log.Warn, own: a.o.Listen, local: config.Local{Pages: config.Pages{Dir: a.o.Document.Proxy.Pages}, Passwords: action.NewPasswords(), JWT: config.JWTState{Tokens: jwt.NewTokens(), Wall: time.Now}}, certs: certificates{log: a.o.Log, acme: newAutomatic(a)}, shortage: new(guard.Shortage), memory: newMemory(a.o.Document.Proxy.Limits.MemoryBytes)}
 	var err error
 	if d.local.Sessions, err = a.o.Document.Proxy.SessionKeys(); err != nil {
 		return nil, err
@@ -97,7 +101,8 @@ func newDataPlane(a *App) (*dataPlane, error) {
 		AllowDown: func(t probe.Target) bool { return d.keeper.AllowDown(t) }, Log: a.o.Log,
 	})
 	d.keeper = keeper.New(keeper.Config{
-		Now: a.now, Wall: time.Now, Reporter: event.ReporterProxy(a.node), OnChange: changed, Check: d.prober.Check, Log: a.o.Log,
+		Zone: a.o.Document.Identity.Zone,
+		Now:  a.now, Wall: time.Now, Reporter: event.ReporterProxy(a.node), OnChange: changed, Check: d.prober.Check, Log: a.o.Log,
 	})
 	d.dispatcher = dispatch.New(dispatch.Config{
 		ConnectTimeout: a.o.Document.Proxy.ConnectTimeout, Sample: telemetry.DecisionSample, Recorder: recorder, Signals: d.keeper, Memory: d.memory,
@@ -120,12 +125,31 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 	}
 	if t := a.o.Document.Telemetry.Tracing; t.On() {
 		d.tracing, err = tracing.New(tracing.Config{
-			Node: a.node, Version: a.o.Version, Endpoint: t.URL(), Headers: t.Headers, CA: t.CA, Timeout: t.Timeout, Log: a.o.Log,
+			Key: "telemetry.tracing", Node: a.node, Version: a.o.Version, Endpoint: t.URL(), Headers: t.Headers, CA: t.CA, Timeout: t.Timeout, Log: a.o.Log,
 		})
 		if err != nil {
 			return err
 		}
 		cfg.Tracing = &proxy.Tracing{Sample: t.Sample, Recorder: d.tracing}
+	}
+	if t := a.o.Document.Telemetry.Logs; t.On() {
+		d.logs, err = tracing.NewLogs(tracing.Config{
+			Key: "telemetry.logs", Node: a.node, Version: a.o.Version, Endpoint: t.URL(), Headers: t.Headers, CA: t.CA, Timeout: t.Timeout, Log: a.o.Log,
+		})
+		if err != nil {
+			return err
+		}
+		cfg.LogRecorder = d.logs
+	}
+	if cfg.LogFormat, err = p.AccessLogOptions.Compile(); err != nil {
+		return err
+	}
+	cfg.LogFilter = p.AccessLogOptions.Filter()
+	if p.AccessLogOptions.Kafka && a.o.Kafka {
+		if d.accessLogs, err = accessLogProducer(a); err != nil {
+			return err
+		}
+		cfg.AccessMessages, cfg.MessageFormat = reporter.NewAccessLogs(a.node, d.accessLogs), accesslog.Messages(a.node)
 	}
 	if cfg.AccessLog, d.accessLog, err = openAccessLog(p.AccessLog); err != nil {
 		return err
@@ -135,6 +159,22 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 		return err
 	}
 	return nil
+}
+
+// Bounds of the access log on its way to Kafka.
+const (
+	accessLogRecords = 30_000
+	accessLogBytes   = 16 << 20
+	accessLogBatch   = 1_000_000 // the topic takes 1,048,588 bytes, and batches grow while Kafka is slow
+)
+
+// accessLogProducer returns a producer for topic access-logs alone: whether the topic is missing, refused or slow, the
+// other topics have a queue and a client of their own.
+func accessLogProducer(a *App) (*kafka.Producer, error) {
+	cfg := a.kafka
+	cfg.MaxBufferedRecords, cfg.MaxBufferedBytes = accessLogRecords, accessLogBytes
+	cfg.BatchMaxBytes = min(cfg.BatchMaxBytes, accessLogBatch)
+	return kafka.NewProducer(cfg, a.o.Log)
 }
 
 // proxyConfig converts checked settings of the proxy.
@@ -238,6 +278,9 @@ func (d *dataPlane) probed(r probe.Result) {
 func (d *dataPlane) apply(t config.Traffic, revision string) error {
 	local := d.local
 	local.Limits = d.dispatcher.Limits()
+	if current := d.dispatcher.Table(); current != nil {
+		local.JWT.KeySets, local.JWT.Refused = current.KeySets, current.Refused
+	}
 	table, err := config.Compile(t, revision, d.service, local)
 	if err != nil {
 		return err
@@ -273,6 +316,11 @@ func (d *dataPlane) warnSessions(t config.Traffic) {
 	}
 }
 
+// hasKeys reports whether each issuer of tokens has keys.
+func (d *dataPlane) hasKeys() bool {
+	return !slices.ContainsFunc(d.dispatcher.KeySets(), func(s *jwt.KeySet) bool { return !s.Ready() })
+}
+
 // service returns the service with an id. That without an id counts the requests for which there is none.
 func (d *dataPlane) service(id string) *upstream.Service {
 	if id == "" {
@@ -305,6 +353,9 @@ func (a *App) startDataPlane(acts *actors) {
 	if d.tracing != nil {
 		acts.start("tracing", d.tracing.Run, nil)
 	}
+	if d.logs != nil {
+		acts.start("logs", d.logs.Run, nil)
+	}
 	if d.reporter != nil {
 		acts.start("reporter", func(ctx context.Context) error { return d.reporter.Run(ctx, d.keeper) }, nil)
 	}
@@ -323,6 +374,7 @@ func (a *App) feedDataPlane(acts *actors) {
 	if a.data.certs.acme != nil {
 		acts.start("automatic certificates", a.asOwner(a.data.certs.acme.manager.Run), nil)
 	}
+	acts.start("keys of tokens", jwt.NewFetcher(a.data.dispatcher.KeySets, a.o.Log).Run, nil)
 	acts.start("probes", a.data.prober.Run, nil)
 }
 

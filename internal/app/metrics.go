@@ -135,6 +135,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	c.tls(s, stats)
 	c.traffic(s, stats)
 	c.limits(s)
+	c.tokens(s)
 }
 
 // clients sends the series of client connections.
@@ -233,6 +234,7 @@ type section struct {
 func sections() []section {
 	all := []section{
 		{"Routes", []*family{familyRouteRequests, familyRouteDuration, familyRouteIn, familyRouteOut, familyRouteRetries, familyRouteDenied, familyRouteHedges, familyRouteFailures}},
+		{"Tokens", []*family{familyRefusedTokens, familyKeyFetches, familyKeysTime}},
 		{"Rate limits", []*family{familyLimited, familyLimitKeys, familyLimitEvicted, familyLimitShare, familyLimitShared}},
 		{"Services", []*family{familyServiceRequests, familyServiceErrors, familyServiceInFlight, familyServiceInstances, familyServiceEjections, familyServicePanic, familyServiceProbes, familyServiceInsecure, familyServiceSessions, familyServiceWaiting, familyServiceQueued, familyServiceRefused, familyServiceHidden}},
 		{"Instances", []*family{familyInstanceRequests, familyInstanceErrors, familyInstanceInFlight, familyInstanceIn, familyInstanceResponse}},

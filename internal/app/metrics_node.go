@@ -96,12 +96,16 @@ func (c collector) alerts(s series) {
 // kafka sends the series of what the node writes to Kafka and reads from it.
 func (c collector) kafka(s series) {
 	a := c.a
-	if a.producer != nil {
-		stats := a.producer.Stats()
-		for topic, t := range stats.Topics {
-			s.count(familyDelivered, t.Delivered, topic)
+	if producers := a.producers(); len(producers) > 0 {
+		buffered := int64(0)
+		for _, p := range producers {
+			stats := p.Stats()
+			for topic, t := range stats.Topics {
+				s.count(familyDelivered, t.Delivered, topic)
+			}
+			buffered += stats.BufferedRecords
 		}
-		s.put(familyBuffered, float64(stats.BufferedRecords))
+		s.put(familyBuffered, float64(buffered))
 	}
 	for topic, n := range a.kafka.Skips.Counts() {
 		s.count(familySkipped, n, topic)

@@ -3,8 +3,11 @@ package app
 import (
 	"flag"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
@@ -76,9 +79,13 @@ func scraped(t *testing.T) string {
 	_, text := instances(t, 1)
 	cert, key := certtest.New(t, "ca").IssuePEM(certtest.Options{}, "localhost")
 	certFile, keyFile := certtest.Files(t, t.TempDir(), "web", cert, key)
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { // the key of RFC 8037, appendix A
+		_, _ = io.WriteString(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)
+	}))
+	t.Cleanup(issuer.Close)
 	document := strings.NewReplacer(
 		"listeners: [", fmt.Sprintf("listeners: [{name: secure, address: '127.0.0.1:0', tls: {certificates: [{cert: %q, key: %q}]}}, ", certFile, keyFile),
-		"routes: [", "routes: [{name: dead, path: {prefix: /dead}, service: dead, rateLimits: [{name: all, rate: 1000/s, scope: fleet}]}, ",
+		"routes: [", "routes: [{name: dead, path: {prefix: /dead}, service: dead, rateLimits: [{name: all, rate: 1000/s, scope: fleet}]}, {name: token, path: {prefix: /token}, service: dead, jwt: {issuer: i, jwks: '"+issuer.URL+"'}}, ",
 	).Replace(string(text)) + "  - id: dead\n    tls: {insecure: true}\n    concurrency: {limit: 1}\n    sessionPersistence: {sessionName: S}\n    instances: [{id: dead-1, address: '127.0.0.1:1'}]\n"
 	traffic, err := config.ParseTraffic([]byte(document))
 	if err != nil {
@@ -95,9 +102,9 @@ func scraped(t *testing.T) string {
 	get(t, web+"/users/1")
 	get(t, web+"/dead")
 	body := ""
-	eventually(t, "the node reads facts from Kafka and sends alerts", func() bool {
+	eventually(t, "the node reads facts from Kafka, sends alerts and fetches keys", func() bool {
 		_, body = get(t, admin+"/metrics")
-		return strings.Contains(body, `smartlb_facts_latest_timestamp_seconds{topic="health-scores"}`) && strings.Contains(body, "smartlb_alert_receiver_failing{")
+		return strings.Contains(body, `smartlb_facts_latest_timestamp_seconds{topic="health-scores"}`) && strings.Contains(body, "smartlb_alert_receiver_failing{") && strings.Contains(body, "smartlb_jwks_last_success_timestamp_seconds{")
 	})
 	return body
 }

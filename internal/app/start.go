@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"sync"
 
 	"github.com/smartlb/smartlb/internal/event"
 )
@@ -60,9 +61,15 @@ func (a *App) startSignals(acts *actors) {
 func (a *App) startKafka(acts *actors) {
 	acts.onStop("kafka clients", func(context.Context) error {
 		a.browseAdmin.Close()
-		if err := closeProducer(a.producer); err != nil { // without Kafka, the last reports are lost and counted
-			a.o.Log.Warn("kafka producer closed with records undelivered", "dropped", a.producer.Stats().Dropped(), "error", err)
+		var closed sync.WaitGroup
+		for _, p := range a.producers() {
+			closed.Go(func() {
+				if err := closeProducer(p); err != nil { // without Kafka, the last reports are lost and counted
+					a.o.Log.Warn("kafka producer closed with records undelivered", "dropped", p.Stats().Dropped(), "error", err)
+				}
+			})
 		}
+		closed.Wait()
 		return nil
 	})
 	acts.ofOwner(func() { acts.start("audit", a.asOwner(a.audit.Run), nil) })

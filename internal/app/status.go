@@ -66,12 +66,14 @@ func (a *App) drops() map[string]uint64 {
 			out[name] = n
 		}
 	}
-	if a.producer != nil {
-		for topic, t := range a.producer.Stats().Topics {
+	for _, p := range a.producers() {
+		for topic, t := range p.Stats().Topics {
 			for reason, n := range t.Dropped {
 				add(fmt.Sprintf("kafka %s %s", topic, reason), n)
 			}
 		}
+	}
+	if a.producer != nil {
 		add("audit queue full", a.audit.Dropped())
 	}
 	if a.notifier != nil {
@@ -87,6 +89,12 @@ func (a *App) drops() map[string]uint64 {
 			add("spans", s.Dropped)
 			add("spans undelivered", s.Undelivered)
 		}
+		if l := a.data.logs; l != nil {
+			s := l.Stats()
+			add("log records", s.Dropped)
+			add("log records undelivered", s.Undelivered)
+		}
+		add("access-logs ring full", a.data.proxy.Stats().MessagesDropped)
 		if r := a.data.reporter; r != nil {
 			s := r.Stats()
 			add("decision ring full", s.RingFull)

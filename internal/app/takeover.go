@@ -90,7 +90,8 @@ func (a *App) takeOver(ctx context.Context) error {
 	return nil
 }
 
-// awaitChecks waits until each instance was checked once, so that the first requests avoid the instances that are down.
+// awaitChecks waits until each instance was checked once, so that the first requests avoid the instances that are down, and
+// until the keys of tokens were fetched, so that the first requests with good tokens are not refused.
 func (a *App) awaitChecks(ctx context.Context) {
 	if a.data == nil {
 		return
@@ -100,7 +101,7 @@ func (a *App) awaitChecks(ctx context.Context) {
 	tick := time.NewTicker(checkPace)
 	defer tick.Stop()
 	defer a.data.keeper.Rebuild()
-	for !a.data.prober.Checked() {
+	for !a.data.prober.Checked() || !a.data.hasKeys() {
 		select {
 		case <-ctx.Done():
 			return

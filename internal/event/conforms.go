@@ -4,7 +4,7 @@ package event
 func HasContract(topic string) bool {
 	switch topic {
 	case TopicServiceMetrics, TopicHealthStatus, TopicRoutingDecisions, TopicConfigUpdates, TopicAlerts, TopicAuditLogs,
-		TopicMetricsAggregated, TopicHealthScores, TopicNodeStatus:
+		TopicMetricsAggregated, TopicHealthScores, TopicNodeStatus, TopicRateLimits, TopicAccessLogs:
 		return true
 	}
 	return false
@@ -33,6 +33,10 @@ func Conforms(topic string, value []byte) error {
 		_, err = DecodeHealthScore(value)
 	case TopicNodeStatus:
 		_, err = DecodeNodeStatus(value)
+	case TopicRateLimits:
+		_, err = DecodeRateLimits(value)
+	case TopicAccessLogs:
+		_, err = DecodeAccessLog(value)
 	}
 	return err
 }

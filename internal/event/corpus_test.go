@@ -51,6 +51,7 @@ func codecs() []codec {
 		codecOf(event.TopicHealthScores, event.DecodeHealthScore),
 		codecOf(event.TopicNodeStatus, event.DecodeNodeStatus),
 		codecOf(event.TopicRateLimits, event.DecodeRateLimits),
+		codecOf(event.TopicAccessLogs, event.DecodeAccessLog),
 	}
 }
 
@@ -202,5 +203,19 @@ func roundTrip(t *testing.T, c codec, schema *jsonschema.Schema, m any) {
 	}
 	if d := diff(m, again, asWritten...); d != "" {
 		t.Fatalf("round trip changed the message (-before +after):\n%s", d)
+	}
+}
+
+// Tools that check a value before they send it know every topic with a schema.
+func TestConformsAgreesWithTheCorpus(t *testing.T) {
+	for _, c := range codecs() {
+		if !event.HasContract(c.topic) {
+			t.Errorf("%s has no contract", c.topic)
+		}
+		for _, m := range corpus(t, c.topic) {
+			if err := event.Conforms(c.topic, m.value); (err == nil) != m.good {
+				t.Errorf("%s: %s: %v", c.topic, m.name, err)
+			}
+		}
 	}
 }

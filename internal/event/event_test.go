@@ -121,7 +121,7 @@ func TestSchemasNameTheFieldsOfTheTypes(t *testing.T) {
 		event.TopicRoutingDecisions: event.RoutingDecision{}, event.TopicConfigUpdates: event.ConfigUpdate{},
 		event.TopicAlerts: event.Alert{}, event.TopicAuditLogs: event.AuditLog{},
 		event.TopicMetricsAggregated: event.MetricsAggregated{}, event.TopicHealthScores: event.HealthScore{},
-		event.TopicNodeStatus: event.NodeStatus{}, event.TopicRateLimits: event.RateLimits{},
+		event.TopicNodeStatus: event.NodeStatus{}, event.TopicRateLimits: event.RateLimits{}, event.TopicAccessLogs: event.AccessLog{},
 	} {
 		raw, err := api.Schemas.ReadFile("schemas/" + topic + ".json")
 		if err != nil {

@@ -37,3 +37,4 @@ func FuzzMetricsAggregated(f *testing.F) { fuzz(f, event.TopicMetricsAggregated)
 func FuzzHealthScore(f *testing.F)       { fuzz(f, event.TopicHealthScores) }
 func FuzzNodeStatus(f *testing.F)        { fuzz(f, event.TopicNodeStatus) }
 func FuzzRateLimits(f *testing.F)        { fuzz(f, event.TopicRateLimits) }
+func FuzzAccessLog(f *testing.F)         { fuzz(f, event.TopicAccessLogs) }

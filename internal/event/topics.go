@@ -13,6 +13,7 @@ const (
 	TopicRekey             = "smartlb-rekey"
 	TopicNodeStatus        = "smartlb-node-status"
 	TopicRateLimits        = "smartlb-rate-limits"
+	TopicAccessLogs        = "access-logs"
 	TopicServiceMetricsDLQ = "service-metrics.dlq"
 	TopicHealthStatusDLQ   = "health-status.dlq"
 )

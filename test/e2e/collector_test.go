@@ -43,7 +43,7 @@ func newCollector(t *testing.T) *collector {
 	config := mustWrite(t, fmt.Sprintf(`receivers: {otlp: {protocols: {http: {endpoint: %q}}}}
 exporters: {lines: {path: %q}}
 service:
-  pipelines: {traces: {receivers: [otlp], exporters: [lines]}}
+  pipelines: {traces: {receivers: [otlp], exporters: [lines]}, logs: {receivers: [otlp], exporters: [lines]}}
 `, addr, c.out))
 	cmd := exec.Command(path, "--config", "file:"+config)
 	var log bytes.Buffer
@@ -75,6 +75,16 @@ const (
 	codeError  = 2
 )
 
+// gotRecord is a log record as the collector writes it.
+type gotRecord struct {
+	TraceID    string         `json:"traceId"`
+	SpanID     string         `json:"spanId"`
+	Body       map[string]any `json:"body"`
+	Attributes []gotAttribute `json:"attributes"`
+
+	values map[string]any // numbers are text
+}
+
 // gotSpan is a span as the collector writes it.
 type gotSpan struct {
 	TraceID      string `json:"traceId"`
@@ -97,38 +107,74 @@ type gotAttribute struct {
 	Value map[string]any `json:"value"`
 }
 
-// spans returns what the collector got so far.
-func (c *collector) spans() []gotSpan {
+// got is a batch of spans or records.
+type got struct {
+	ResourceSpans []struct {
+		Resource   struct{ Attributes []gotAttribute }
+		ScopeSpans []struct{ Spans []gotSpan }
+	}
+	ResourceLogs []struct {
+		Resource  struct{ Attributes []gotAttribute }
+		ScopeLogs []struct{ LogRecords []gotRecord }
+	}
+}
+
+// batches returns what the collector got so far.
+func (c *collector) batches() (all []got) {
 	c.t.Helper()
 	raw, err := os.ReadFile(c.out)
 	if err != nil && !os.IsNotExist(err) {
 		c.t.Fatal(err)
 	}
-	var all []gotSpan
 	for line := range bytes.Lines(raw) {
 		if !bytes.HasSuffix(line, []byte("\n")) {
 			break // being written
 		}
-		var batch struct {
-			ResourceSpans []struct {
-				Resource   struct{ Attributes []gotAttribute }
-				ScopeSpans []struct{ Spans []gotSpan }
-			}
-		}
+		var batch got
 		if err := json.Unmarshal(line, &batch); err != nil {
 			c.t.Fatal(err)
 		}
+		all = append(all, batch)
+	}
+	return all
+}
+
+// spans returns the spans so far.
+func (c *collector) spans() (all []gotSpan) {
+	for _, batch := range c.batches() {
 		for _, r := range batch.ResourceSpans {
 			for _, scope := range r.ScopeSpans {
 				for _, s := range scope.Spans {
-					s.values = map[string]any{}
-					for _, a := range append(r.Resource.Attributes, s.Attributes...) {
-						for _, v := range a.Value { // one, by its type
-							s.values[a.Key] = v
-						}
-					}
+					s.values = valuesOf(r.Resource.Attributes, s.Attributes)
 					all = append(all, s)
 				}
+			}
+		}
+	}
+	return all
+}
+
+// records returns the log records so far.
+func (c *collector) records() (all []gotRecord) {
+	for _, batch := range c.batches() {
+		for _, r := range batch.ResourceLogs {
+			for _, scope := range r.ScopeLogs {
+				for _, one := range scope.LogRecords {
+					one.values = valuesOf(r.Resource.Attributes, one.Attributes)
+					all = append(all, one)
+				}
+			}
+		}
+	}
+	return all
+}
+
+func valuesOf(lists ...[]gotAttribute) map[string]any {
+	all := map[string]any{}
+	for _, list := range lists {
+		for _, a := range list {
+			for _, v := range a.Value { // one, by its type
+				all[a.Key] = v
 			}
 		}
 	}

@@ -341,6 +341,7 @@ func TestRolesWorkOnASecuredKafkaWithTheLeastRights(t *testing.T) {
 	for i, one := range in {
 		traffic += fmt.Sprintf("      - {id: i%d, address: %q}\n", i+1, one.addr)
 	}
+	traffic += "proxy: {accessLogOptions: {kafka: true}}\n"
 	proxy := start(t, true, "run", "--roles", "proxy", "--data", t.TempDir(), "--kafka", s.addr, "--config", s.settings("smartlb-proxy", traffic))
 	start(t, true, "run", "--roles", "analyzer", "--data", t.TempDir(), "--kafka", s.addr, "--config", s.settings("smartlb-analyzer", ""))
 	console := start(t, true, "run", "--roles", "console", "--data", t.TempDir(), "--kafka", s.addr, "--config", s.settings("smartlb-console", ""))
@@ -358,7 +359,7 @@ func TestRolesWorkOnASecuredKafkaWithTheLeastRights(t *testing.T) {
 			return n > 0
 		}
 	}
-	for _, name := range []string{topic.ServiceMetrics, topic.MetricsAggregated, topic.HealthScores, topic.RoutingDecisions, topic.ConfigUpdates, topic.AuditLogs, topic.NodeStatus, topic.RateLimits} {
+	for _, name := range []string{topic.ServiceMetrics, topic.MetricsAggregated, topic.HealthScores, topic.RoutingDecisions, topic.ConfigUpdates, topic.AuditLogs, topic.NodeStatus, topic.RateLimits, topic.AccessLogs} {
 		eventually(t, "records in "+name, grown(name))
 	}
 	eventually(t, "capacity from Kafka in the proxy's explanation", func() bool {
@@ -387,6 +388,16 @@ func TestRolesWorkOnASecuredKafkaWithTheLeastRights(t *testing.T) {
 	}
 	t.Run("table", func(t *testing.T) { s.table(t, table) })
 	t.Run("logins", func(t *testing.T) { s.logins(t) })
+	t.Run("access logs refused", func(t *testing.T) { s.refuseAccessLogs(t, proxy.Address("admin")) })
+}
+
+// refuseAccessLogs takes access-logs from a proxy: no other topic loses a record.
+func (s *secured) refuseAccessLogs(t *testing.T, admin string) {
+	acl := kadm.NewACLs().Topics(topic.AccessLogs).Allow("User:smartlb-proxy").AllowHosts("*").Operations(kadm.OpWrite).ResourcePatternType(kadm.ACLPatternLiteral)
+	if done, err := admins(t, s.admin).DeleteACLs(t.Context(), acl); err != nil || len(done) != 1 || len(done[0].Deleted) != 1 {
+		t.Fatalf("%+v %v", done, err)
+	}
+	otherTopicsGoOn(t, admin)
 }
 
 // operatorOf gives a function that runs smartlb with the operator's profile.

@@ -96,6 +96,44 @@ services:
 	})
 }
 
+// The access log of the real process, on HTTP/1.1 and HTTP/2, without a file of it: each record names its span.
+func TestACollectorGetsTheAccessLogOfTheRealProcess(t *testing.T) {
+	t.Parallel()
+	collector := newCollector(t)
+	ins := instances(t, 1)
+	file := mustWrite(t, fmt.Sprintf(`listeners: [{name: web, address: "127.0.0.1:0"}]
+telemetry: {tracing: {endpoint: %q, sample: 1}, logs: {endpoint: %q}}
+routes: [{name: all, path: {prefix: /}, service: shop}]
+services: [{id: shop, instances: [{id: i1, address: %q}]}]
+`, collector.url, collector.url, ins[0].addr))
+	p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--admin", "127.0.0.1:0", "--data", t.TempDir())
+	for version, http2 := range map[string]bool{"1.1": false, "2": true} {
+		tr := &http.Transport{Protocols: new(http.Protocols)}
+		tr.Protocols.SetHTTP1(!http2)
+		tr.Protocols.SetUnencryptedHTTP2(http2)
+		defer tr.CloseIdleConnections()
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+p.Address("web")+"/cart?id="+version, nil)
+		res, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		eventually(t, "the collector has the record of HTTP/"+version, func() bool {
+			for _, r := range collector.records() {
+				if v := r.values; v["url.query"] == "id="+version {
+					span := collector.span(r.TraceID, r.SpanID)
+					if v["service.name"] != "smartlb" || v["network.protocol.version"] != version || v["url.path"] != "/cart" || v["smartlb.instance"] != "i1" ||
+						v["http.response.status_code"] != "200" || r.Body["stringValue"] != "GET /cart?id="+version || span.Kind != kindServer || span.values["smartlb.request_id"] != v["smartlb.request_id"] {
+						t.Errorf("record %+v of span %+v", r, span)
+					}
+					return true
+				}
+			}
+			return false
+		})
+	}
+}
+
 // Calls of grpc-go: the instance's answer is not in the head of the response, so both spans have no error.
 func TestTracesOfGRPC(t *testing.T) {
 	t.Parallel()

@@ -124,6 +124,7 @@ func records(adminURL string) map[string][]string {
 	out := map[string][]string{}
 	for _, topic := range []string{
 		"service-metrics", "health-status", "routing-decisions", "config-updates", "alerts", "audit-logs", "metrics-aggregated", "health-scores", "smartlb-node-status", "smartlb-rekey", "smartlb-rate-limits",
+		"access-logs",
 	} {
 		out[topic] = append(out[topic], junk...)
 	}

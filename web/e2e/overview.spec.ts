@@ -57,7 +57,7 @@ test("lists the topics", async ({ page }) => {
   await page.goto("/");
   await page.locator("[data-instance]").first().waitFor();
   await keys(page, "g", "t");
-  await expect(page.locator(".vbody [role=row]"), "g t: thirteen topics").toHaveCount(13);
+  await expect(page.locator(".vbody [role=row]"), "g t: fourteen topics").toHaveCount(14);
   await expect(page, "topics").toBeSteady();
   await expect(page, "topics").toBeAccessible();
   await expect(page, "topics").toFitNarrowScreen();

@@ -50,7 +50,7 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	f.StringVar(&n.brokerListen, "broker-listen", "127.0.0.1:9092", "`address` of the embedded broker")
 	f.StringVar(&n.brokerInside, "broker-internal", "127.0.0.1:29092", "second `address` of the embedded broker, for containers and Connect; empty: none")
 	f.StringSliceVar(&n.explainFrom, "explain-from", nil, "`CIDR,...` of clients that may request X-Smartlb-Decision")
-	f.StringVar(&n.accessLog, "access-log", "", "`file` for JSON lines, - for stdout")
+	f.StringVar(&n.accessLog, "access-log", "", "`file` of the access log, - for stdout")
 	f.DurationVar(&n.drain, "drain", drain, "how long a stop waits for requests; exit code 4 if it then cuts some")
 	f.DurationVar(&n.lameDuck, "lame-duck", 0, "how long a stop continues to accept requests while /readyz already fails")
 	f.BoolVar(&n.readOnly, "read-only", false, "refuse every change through the web UI")

@@ -55,7 +55,7 @@ func Proxy(env *cli.Env) *cobra.Command {
 			f.IntVar(&a.retries, "retries", a.retries, "retries on other instances, 0 to 3")
 			f.DurationVar(&a.connectTimeout, "connect-timeout", a.connectTimeout, "per try")
 			f.DurationVar(&a.timeout, "timeout", 0, "of a whole exchange; 0: none")
-			f.StringVar(&a.accessLog, "access-log", "", "`file` for JSON lines, - for stdout")
+			f.StringVar(&a.accessLog, "access-log", "", "`file` of the access log, - for stdout")
 			f.StringSliceVar(&a.kafka, "kafka", nil, "publish and read telemetry through these brokers, `host:port,...`")
 			f.Float64Var(&a.sample, "decision-sample", a.sample, "with --kafka: share of requests whose decision is published, 0 to 1")
 			f.StringSliceVar(&a.explainFrom, "explain-from", nil, "`CIDR,...` of clients that may request X-Smartlb-Decision")

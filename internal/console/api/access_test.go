@@ -112,7 +112,7 @@ func TestRolesDecideWhoChanges(t *testing.T) {
 func TestReservedTopicsAndGroupsNeedAdmin(t *testing.T) {
 	h := guarded(t, false, nil)
 	const message = `{"key":"k","value":"{}","anyway":true}`
-	reserved := []string{"config-updates", "smartlb-node-status", "smartlb-rate-limits", "audit-logs", "alerts", "health-scores", "metrics-aggregated", "smartlb-rekey", "routing-decisions", "connect-configs", "__consumer_offsets"}
+	reserved := []string{"config-updates", "smartlb-node-status", "smartlb-rate-limits", "audit-logs", "access-logs", "alerts", "health-scores", "metrics-aggregated", "smartlb-rekey", "routing-decisions", "connect-configs", "__consumer_offsets"}
 	type row struct {
 		path, body string
 		admin      bool

@@ -27,6 +27,10 @@ func Condition(in *Instance, alerted, silenced bool) string {
 	switch in.State {
 	case "draining":
 		return ConditionDraining
+	case "backup", "other-zone": // it stands by
+		if !alerted && in.Failures == 0 {
+			return ConditionOK
+		}
 	case "in":
 	default:
 		if alerted && silenced {

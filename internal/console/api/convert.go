@@ -36,7 +36,9 @@ func fromView(v keeper.ServiceView, t *trend.Trend, seconds int) Service {
 		}
 		s.Rate += in.Rate
 		errors += in.Rate * in.ErrorRate
-		weights += in.Weight
+		if !standsBy(in) {
+			weights += in.Weight
+		}
 		s.Instances = append(s.Instances, in)
 	}
 	for i := range s.Instances {
@@ -44,7 +46,7 @@ func fromView(v keeper.ServiceView, t *trend.Trend, seconds int) Service {
 		if s.Rate > 0 {
 			in.Share = in.Rate / s.Rate
 		}
-		if weights > 0 {
+		if weights > 0 && !standsBy(*in) {
 			in.FairShare = in.Weight / weights
 		}
 	}
@@ -53,6 +55,9 @@ func fromView(v keeper.ServiceView, t *trend.Trend, seconds int) Service {
 	}
 	return s
 }
+
+// standsBy reports whether an instance could take requests, and others suffice.
+func standsBy(in Instance) bool { return in.State == "backup" || in.State == "other-zone" }
 
 // FromInstance converts one instance, without its history.
 func FromInstance(v keeper.InstanceView) Instance {

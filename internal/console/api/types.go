@@ -67,7 +67,7 @@ type Instance struct {
 	ID        string            `json:"id"`
 	Address   string            `json:"address"`
 	Tags      map[string]string `json:"tags,omitempty"`
-	State     string            `json:"state"`     // in, draining, unhealthy, reported-unhealthy, ejected
+	State     string            `json:"state"`     // in, draining, unhealthy, reported-unhealthy, ejected, backup, other-zone
 	Condition string            `json:"condition"` // see Condition
 	Failures  uint32            `json:"failures"`  // consecutive failures
 	FailedFor time.Duration     `json:"-"`         // time since the latest failure
@@ -75,7 +75,7 @@ type Instance struct {
 	Until     time.Time         `json:"until,omitzero"` // end of an ejection
 	Ejections int               `json:"ejections"`
 	Share     float64           `json:"share"`     // share of the service's requests, 0..1
-	FairShare float64           `json:"fairShare"` // weight divided by the sum of the weights of all instances, 0..1
+	FairShare float64           `json:"fairShare"` // weight divided by the sum of the weights of all instances that do not stand by, 0..1
 	Rate      float64           `json:"rate"`
 	ErrorRate float64           `json:"errorRate"`
 	P50Ms     float64           `json:"p50Ms"`

@@ -54,6 +54,9 @@ func (r *Route) fillAccess(path string, given func(string) bool) {
 	if r.BasicAuth != nil && r.BasicAuth.Realm == "" {
 		r.BasicAuth.Realm = r.Name
 	}
+	if r.JWT != nil {
+		r.JWT.fill(path+".jwt", given)
+	}
 	if r.CORS != nil {
 		orDefault(&r.CORS.MaxAge, 5*time.Second, given(path+".cors.maxAge"))
 		if !given(path + ".cors.allowMethods") {
@@ -62,7 +65,7 @@ func (r *Route) fillAccess(path string, given func(string) bool) {
 	}
 }
 
-func (c *checker) access(path string, r Route) {
+func (c *checker) access(path string, r Route, reserved []string) {
 	if a := r.Access; a != nil {
 		if len(a.Allow)+len(a.Deny) == 0 {
 			c.fail(path+".access", "is empty: want allow or deny")
@@ -75,6 +78,9 @@ func (c *checker) access(path string, r Route) {
 	}
 	if r.BasicAuth != nil {
 		c.basicAuth(path+".basicAuth", *r.BasicAuth)
+	}
+	if r.JWT != nil {
+		c.jwt(path+".jwt", r, reserved)
 	}
 	if r.CORS != nil {
 		c.cors(path+".cors", *r.CORS, r)

@@ -82,9 +82,14 @@ func (c *checker) id(path, id string) {
 // maxLinger is the maximum of the Kafka client.
 const maxLinger = time.Minute
 
+var zonePattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
 func (c *checker) node(n Node) {
 	if n.Identity.ID != "" {
 		c.id("node.id", n.Identity.ID)
+	}
+	if n.Identity.Zone != "" && !zonePattern.MatchString(n.Identity.Zone) {
+		c.fail("node.zone", "want 1 to 64 letters, digits, dots, dashes and underscores, got %.80q", n.Identity.Zone)
 	}
 	if t := n.Identity.UpgradeTimeout; t < time.Second || t > time.Hour {
 		c.fail("node.upgradeTimeout", "want 1s to 1h, got %s", t)
@@ -117,6 +122,7 @@ func (c *checker) node(n Node) {
 		}
 	}
 	c.frontEnd(n.Proxy)
+	c.accessLog("proxy.accessLogOptions", n.Proxy.AccessLogOptions)
 	c.sessionKeys("proxy.sessionKeys", n.Proxy.SessionKeyRefs)
 	c.console(n.Console)
 	if err := n.Signing.Check(); err != nil {
@@ -136,6 +142,7 @@ func (c *checker) node(n Node) {
 		c.fail("telemetry.interval", "want 100ms to 60s, got %s", n.Telemetry.Interval)
 	}
 	c.tracing("telemetry.tracing", n.Telemetry.Tracing)
+	c.collector("telemetry.logs", n.Telemetry.Logs)
 }
 
 // address checks host:port. An empty host is allowed for an address to listen on.
@@ -237,13 +244,14 @@ func (c *checker) traffic(t Traffic) {
 		c.unique(path+".name", "route", r.Name, routes)
 		c.route(path, r, services, names)
 		c.actions(path, r, reserved)
-		c.access(path, r)
+		c.access(path, r, reserved)
 		c.compression(path+".compression", r)
 		c.hashing(path, r, policies)
 		c.priority(path, r)
 		c.rateLimits(path+".rateLimits", r.RateLimits)
 		c.grpcRetries(path, r, t.Services)
 	}
+	c.manyKeySets(t.Routes)
 }
 
 // oneOf checks that word is one of allowed. An empty word stands for the default.

@@ -32,6 +32,9 @@ func (c *checker) actions(path string, r Route, reserved []string) {
 		}
 		c.pathEdit(at, w.PathEdit, r.Path)
 	}
+	if r.Fault != nil {
+		c.fault(path+".fault", *r.Fault)
+	}
 	if r.Redirect != nil {
 		c.routeRedirect(path+".redirect", *r.Redirect, r.Path)
 	}
@@ -50,7 +53,7 @@ func (c *checker) unused(path string, r Route) {
 	case r.Redirect == nil:
 		kind = "response"
 	}
-	for _, key := range []string{"timeout", "streamTimeout", "retry", "hedge", "hashOn", "requestHeaders", "rewrite"} {
+	for _, key := range []string{"timeout", "streamTimeout", "retry", "hedge", "hashOn", "requestHeaders", "rewrite", "jwt.claims", "fault"} {
 		if _, given := c.at[path+"."+key]; given {
 			c.fail(path+"."+key, "has no effect: a route with %s asks no instance", kind)
 		}

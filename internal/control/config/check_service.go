@@ -23,6 +23,12 @@ func (c *checker) service(path string, s Service) {
 	if !(s.PanicThreshold >= 0 && s.PanicThreshold <= 1) {
 		c.fail(path+".panicThreshold", "want 0 to 1, got %v", s.PanicThreshold)
 	}
+	if !(s.ZoneSpillover >= 0 && s.ZoneSpillover <= 1) {
+		c.fail(path+".zoneSpillover", "want 0 to 1, got %v", s.ZoneSpillover)
+	}
+	if len(s.Instances) > 0 && !slices.ContainsFunc(s.Instances, func(i Instance) bool { return !i.Backup }) {
+		c.useless(path+".instances[0].backup", "has no effect: all instances of the service are backups")
+	}
 	c.oneOf(path+".protocol", s.Protocol, "http1", "h2c", "h2")
 	switch {
 	case s.Protocol == "h2" && s.TLS == nil:

@@ -13,6 +13,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
+	"github.com/smartlb/smartlb/internal/dataplane/jwt"
 	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
@@ -25,6 +26,7 @@ type Local struct {
 	// compares the passwords of all routes; only if routes have basicAuth
 	Passwords *action.Passwords
 	Limits    map[ratelimit.ID]*ratelimit.Limit // of the current table, whose buckets stay in use
+	JWT       JWTState                          // only if routes have jwt
 }
 
 // Compile builds the routing table of a checked document. resolve returns the service of an id; it is called for known
@@ -32,6 +34,7 @@ type Local struct {
 func Compile(t Traffic, revision string, resolve func(id string) *upstream.Service, local Local) (*dispatch.Table, error) {
 	rules := make([]router.Rule[*dispatch.Route], 0, len(t.Routes))
 	names := make([]string, 0, len(t.Routes))
+	tokens := &nextJWT{refused: map[string]*jwt.Refusals{}}
 	services, budget, all := map[string]destination{}, action.MaxBodies, map[ratelimit.ID]*ratelimit.Limit{}
 	for _, s := range t.Services {
 		errorPages, err := compilePages(s, local.Pages, &budget)
@@ -49,7 +52,7 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
-		if route.Actions, err = compileActions(r, local, &budget); err != nil {
+		if route.Actions, err = compileActions(r, local, &budget, tokens); err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
 		own, err := compileLimits(ratelimit.ID{Route: r.Name}, r.RateLimits, local.Limits, all)
@@ -63,7 +66,7 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 		if len(route.Split) == 0 {
 			route.Limits = own
 		}
-		if len(route.Split) == 0 || r.Access != nil || r.BasicAuth != nil || r.CORS != nil {
+		if len(route.Split) == 0 || r.Access != nil || r.BasicAuth != nil || r.JWT != nil || r.Fault != nil || r.CORS != nil {
 			route.Traffic = resolve("").Traffic(r.Name)
 		}
 		rules = append(rules, rule(r, route))
@@ -80,7 +83,7 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 	if len(names) == 0 {
 		names = []string{"none"}
 	}
-	return &dispatch.Table{Revision: revision, Routes: table, Names: strings.Join(names, ", "), Limits: all}, nil
+	return &dispatch.Table{Revision: revision, Routes: table, Names: strings.Join(names, ", "), Limits: all, KeySets: tokens.sets, Refused: tokens.refused}, nil
 }
 
 // Routes compiles the conditions of a checked document's routes. The value of a rule is the place of its route.

@@ -12,13 +12,17 @@ import (
 
 // compileActions compiles what a checked route does to requests and responses; nil if it does nothing. budget is what is
 // left of action.MaxBodies.
-func compileActions(r Route, local Local, budget *int) (_ *action.Actions, err error) {
+func compileActions(r Route, local Local, budget *int, tokens *nextJWT) (_ *action.Actions, err error) {
 	var out action.Actions
 	cors, foreign, err := compileAccess(r, &out, local.Passwords)
 	if err != nil {
 		return nil, err
 	}
-	if out.Request, err = compileEdits(r.RequestHeaders); err != nil {
+	claims, err := tokens.compile(r, &out, local)
+	if err != nil {
+		return nil, err
+	}
+	if out.Request, err = compileEdits(r.RequestHeaders, claims...); err != nil {
 		return nil, fmt.Errorf("requestHeaders: %w", err)
 	}
 	if out.Response, err = compileEdits(HeaderEdits{r.ResponseHeaders.Set, r.ResponseHeaders.Add, slices.Concat(r.ResponseHeaders.Remove, foreign)}, cors...); err != nil {
@@ -44,6 +48,7 @@ func compileActions(r Route, local Local, budget *int) (_ *action.Actions, err e
 			return nil, fmt.Errorf("response: %w", err)
 		}
 	}
+	out.Fault = compileFault(r.Fault)
 	if out.Empty() {
 		return nil, nil
 	}

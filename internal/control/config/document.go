@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/secret"
+	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -40,6 +41,9 @@ type Identity struct {
 	// longest time from the start of a new binary until it is ready, 1s to 1h. Then the node ends the new process, and
 	// the old process continues; default 60s
 	UpgradeTimeout time.Duration `yaml:"upgradeTimeout"`
+	// where the node runs, such as the zone of a cloud, 1 to 64 letters, digits, dots, dashes and underscores. Requests go to
+	// instances with the same text in their tag `zone` first, see `services[].zoneSpillover`; default none: zones do not matter
+	Zone string `yaml:"zone"`
 }
 
 // Kafka says where the Kafka cluster is and how records are written.
@@ -67,9 +71,10 @@ type Proxy struct {
 	// networks of clients that may ask why their request went to its instance (`X-Smartlb-Explain: 1`). The response has
 	// the decision in X-Smartlb-Decision. The flag adds networks to this list; flag --explain-from; default none
 	ExplainFrom []netip.Prefix `yaml:"explainFrom"`
-	// file for the access log, one JSON object per line, or `-` for stdout. The node reopens the file on SIGUSR1 and
+	// file for the access log, or `-` for stdout. `accessLogOptions` says what its lines are. The node reopens the file on SIGUSR1 and
 	// SIGHUP. On SIGHUP it also changes to another file name without a restart; flag --access-log; default no access log
-	AccessLog string `yaml:"accessLog"`
+	AccessLog        string    `yaml:"accessLog"`
+	AccessLogOptions AccessLog `yaml:"accessLogOptions"` // lines of the access log, and which requests have one
 	// folder of the files that `file` of responses names. Without it, a configuration that names a file is refused. Files
 	// outside of the folder cannot be read, so that no writer of configurations can read other files of the node; default
 	// none
@@ -164,6 +169,7 @@ type Telemetry struct {
 	SampleRate     int           `yaml:"sampleRate"`     // limit of sampled decisions per second, within `decisionRate`. 0, or a `decisionSample` of 1: no separate limit; default 2
 	Interval       time.Duration `yaml:"interval"`       // shortest time between two reports, 100ms to 60s. A proxy of more than 20 instances reports less often; default 1s
 	Tracing        Tracing       `yaml:"tracing"`        // traces of requests, see docs/tracing.md; default off
+	Logs           Logs          `yaml:"logs"`           // the access log for an OpenTelemetry collector, see docs/tracing.md; default off
 }
 
 // Traffic is the part that is published to all nodes.
@@ -296,13 +302,17 @@ type Service struct {
 	Instances          []Instance          `yaml:"instances"`   // processes of the service; required
 	HealthCheck        *HealthCheck        `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
 	Ejection           Ejection            `yaml:"ejection"`    // when failed requests take an instance out of rotation, and for how long
-	// share of healthy instances below which requests go to all instances that do not drain (panic), 0 to 1. 0: never, so
-	// that requests get 503 while no instance is healthy; default 0.5
-	PanicThreshold float64     `yaml:"panicThreshold"`
-	RetryBudget    RetryBudget `yaml:"retryBudget"` // limit of the retries of all routes to the service that are in flight on a proxy
-	Protocol       string      `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
-	TLS            *ServiceTLS `yaml:"tls"`         // encryption of connections to the instances; default none
-	Connections    Connections `yaml:"connections"` // connections to each instance
+	// share of healthy instances below which backups help or, if none is healthy, requests go to all instances that do not
+	// drain (panic), 0 to 1. 0: never, so that requests get 503 while no instance is healthy; default 0.5
+	PanicThreshold float64 `yaml:"panicThreshold"`
+	// share of the instances of the node's zone (`node.zone`), by weight, that must take requests for all requests to stay in
+	// the zone, 0 to 1. Below it, other zones get a growing part of the requests. An instance without the tag `zone` counts
+	// for every zone. 0: zones do not matter; default 0.7
+	ZoneSpillover float64     `yaml:"zoneSpillover"`
+	RetryBudget   RetryBudget `yaml:"retryBudget"` // limit of the retries of all routes to the service that are in flight on a proxy
+	Protocol      string      `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
+	TLS           *ServiceTLS `yaml:"tls"`         // encryption of connections to the instances; default none
+	Connections   Connections `yaml:"connections"` // connections to each instance
 	// one of `v1`, `v2`: each connection to an instance begins with a PROXY header of this version, which names the client.
 	// Such a connection serves the requests of one client connection only. Health checks send a header without addresses.
 	// Only with `protocol: http1`; default no header
@@ -361,7 +371,8 @@ type Instance struct {
 	ID      string            `yaml:"id"`      // id of the instance, unique in its service; required
 	Address string            `yaml:"address"` // address of the instance, unique in its service: host and port, or `unix:/run/app.sock` for a Unix socket. `protocol` and `tls` of the service say what it speaks; required
 	Weight  float64           `yaml:"weight"`  // share of requests relative to the other instances, 0.01 to 1000. To take an instance out, use `smartlb drain`; default 1
-	Tags    map[string]string `yaml:"tags"`    // texts that explanations, reports and the console show; default none
+	Tags    map[string]string `yaml:"tags"`    // texts that explanations, reports and the console show. `zone` says where the instance runs, see `services[].zoneSpillover`; default none
+	Backup  bool              `yaml:"backup"`  // take requests only while less of the other instances are healthy than `services[].panicThreshold`, or none of them takes requests; default false
 }
 
 // DefaultAdmin is the default address of the admin API.
@@ -372,9 +383,9 @@ func Default() Document {
 	return Document{Node: Node{
 		Identity: Identity{UpgradeTimeout: time.Minute},
 		Kafka:    Kafka{Brokers: []string{"localhost:9092"}, Linger: 100 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
-		Proxy:    Proxy{ConnectTimeout: time.Second, Limits: DefaultLimits(), Timeouts: DefaultTimeouts()},
+		Proxy:    Proxy{AccessLogOptions: AccessLog{Format: accesslog.JSON, Sample: 1}, ConnectTimeout: time.Second, Limits: DefaultLimits(), Timeouts: DefaultTimeouts()},
 		Admin:    Admin{Address: DefaultAdmin}, Console: Console{Address: "127.0.0.1:8083"},
-		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, SampleRate: 2, Interval: time.Second, Tracing: DefaultTracing()},
+		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, SampleRate: 2, Interval: time.Second, Tracing: DefaultTracing(), Logs: DefaultLogs()},
 		Alerting:  DefaultAlerting(),
 	}}
 }
@@ -424,6 +435,7 @@ func (s *Service) fill(path string, given func(string) bool) {
 	s.Ejection.fill(path+".ejection", given)
 	s.RetryBudget.fill(path+".retryBudget", given)
 	orDefault(&s.PanicThreshold, picker.DefaultPanic, given(path+".panicThreshold"))
+	orDefault(&s.ZoneSpillover, picker.DefaultSpillover, given(path+".zoneSpillover"))
 	for j := range s.Instances {
 		orDefault(&s.Instances[j].Weight, 1, given(fmt.Sprintf("%s.instances[%d].weight", path, j)))
 	}

@@ -32,6 +32,7 @@ var (
 	durationType = reflect.TypeFor[time.Duration]()
 	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
 	secretType   = reflect.TypeFor[secret.Ref]()
+	formatType   = reflect.TypeFor[LineFormat]()
 )
 
 // maxDepth limits nesting. The document has five levels.
@@ -136,7 +137,7 @@ func (w *walker) kind(n ast.Node, v reflect.Value, path string, depth int) {
 			w.fail(n, path, "want text, got %s", describe(n))
 			return
 		}
-		if strings.Contains(s, "${") && v.Type() != secretType && !mayHoldBraces(path, s) {
+		if strings.Contains(s, "${") && v.Type() != secretType && v.Type() != formatType && !mayHoldBraces(path, s) {
 			w.fail(n, path, "%q: variables are not replaced here; write the value (only secrets take ${env:NAME}, ${file:/path} and ${credential:NAME})", s)
 			return
 		}

@@ -247,6 +247,9 @@ func (c *checker) nodeWarnings(n Node, given func(path string) bool) {
 		if at := "telemetry.tracing." + k; !t.Tracing.On() && given(at) {
 			c.warn(at, "has no effect without an endpoint")
 		}
+		if at := "telemetry.logs." + k; !t.Logs.On() && given(at) {
+			c.warn(at, "has no effect without an endpoint")
+		}
 	}
 	if s := n.Kafka.SASL; s.Mechanism != "" {
 		for _, k := range s.Unused() {

@@ -21,10 +21,10 @@ type ServiceCounts struct {
 	Queued           upstream.Distribution           // waits in the queue
 	Sessions         [upstream.SessionResults]uint64 // requests by the result of their session
 	Panic, Insecure  bool
-	Limited          bool                      // it has limits of requests in flight
-	Checked          bool                      // it has health checks
-	States           [upstream.Ejected + 1]int // number of instances, by upstream.Reason
-	Routes           []*upstream.Traffic       // by route
+	Limited          bool                  // it has limits of requests in flight
+	Checked          bool                  // it has health checks
+	States           [upstream.Reasons]int // number of instances, by upstream.Reason
+	Routes           []*upstream.Traffic   // by route
 	Instances        []InstanceCounts
 }
 

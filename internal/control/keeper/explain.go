@@ -58,6 +58,10 @@ func (e *explainer) standing() {
 		e.say("%s %s out of rotation%s: its health check fails. It rejoins when the check passes again.", v.ID, is, since)
 	case "reported-unhealthy":
 		e.say("%s %s out of rotation%s: a health-status message says UNHEALTHY and no probe of this proxy passes.", v.ID, is, since)
+	case "backup":
+		e.say("%s stands by%s: it is a backup, and the other instances suffice (panicThreshold %.3g).", v.ID, since, e.s.PanicThreshold)
+	case "other-zone":
+		e.say("%s stands by%s: it is in another zone than this node, whose own zone suffices (zoneSpillover %.3g).", v.ID, since, e.s.Spillover)
 	}
 	e.failing()
 	if e.s.Panic {

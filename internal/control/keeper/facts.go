@@ -86,7 +86,7 @@ func (k *Keeper) AllowDown(t probe.Target) bool {
 	p := s.upstream.Pool()
 	out := 0
 	for i := range p.Members {
-		if o := p.Members[i].Out; o != upstream.In && o != upstream.Draining {
+		if o := p.Members[i].Out; o != upstream.In && o != upstream.Draining && !o.StandsBy() {
 			out++
 		}
 	}

@@ -33,6 +33,7 @@ type Config struct {
 	Now      func() int64               // monotonic ns, the clock of the data plane
 	Wall     func() time.Time           // for the age of records
 	Reporter string                     // this proxy's own reporter header: messages from this proxy are ignored
+	Zone     string                     // of this node; "": none
 	OnChange func(Change)               // called in the order of the changes, without a lock of the keeper; must not block; nil: no callback
 	Check    func(service, inst string) // requests an event check; must not block; nil: no event checks
 	Log      *slog.Logger
@@ -141,7 +142,7 @@ func (k *Keeper) Apply(services []config.Service) (retire func()) {
 func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	s, now := k.service(c.ID), k.cfg.Now()
 	s.config = c
-	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart, Spread: c.Spread, Balance: c.HashBalanceFactor, Ejection: c.Ejection.Rules(), Panic: c.PanicThreshold}
+	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart, Spread: c.Spread, Balance: c.HashBalanceFactor, Ejection: c.Ejection.Rules(), Panic: c.PanicThreshold, Spillover: c.ZoneSpillover}
 	if n := c.Concurrency; n != nil {
 		s.spec.Limits = picker.Limits{Service: n.Limit, PerInstance: n.PerInstance, Queue: n.Queue}
 	}
@@ -167,7 +168,7 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 		if o := k.overrides[member{c.ID, in.ID}]; o.weight > 0 {
 			weight = o.weight
 		}
-		s.spec.Entries = append(s.spec.Entries, picker.Entry{Live: have.live, Weight: weight})
+		s.spec.Entries = append(s.spec.Entries, picker.Entry{Live: have.live, Weight: weight, Backup: in.Backup, Away: k.away(in)})
 	}
 	for id, in := range s.instances {
 		if !kept[id] {
@@ -178,6 +179,12 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 		}
 	}
 	return gone
+}
+
+// away reports whether an instance is in another zone than this node. It is not if one of them has no zone.
+func (k *Keeper) away(in config.Instance) bool {
+	zone := in.Tags["zone"]
+	return k.cfg.Zone != "" && zone != "" && zone != k.cfg.Zone
 }
 
 // Run builds pools until ctx ends.

@@ -19,6 +19,7 @@ type ServiceView struct {
 	PanicThreshold float64 // share of healthy instances below which the service is in panic
 	MedianMs       float64
 	Spread         float64
+	Spillover      float64
 	Active         int64
 	PoolRev        uint64
 	HealthCheck    string // "http /health", "tcp", or empty
@@ -32,7 +33,7 @@ type InstanceView struct {
 	Live                 *upstream.Live // to read its counters
 	ID, Address          string
 	Tags                 map[string]string
-	State                string // in, draining, unhealthy, reported-unhealthy, ejected
+	State                string // in, draining, unhealthy, reported-unhealthy, ejected, backup, other-zone
 	Since, Until         time.Time
 	Cause                string // ejected: why
 	Ejections            int
@@ -98,7 +99,7 @@ func (k *Keeper) Views() []ServiceView {
 func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 	p := s.upstream.Pool()
 	v := ServiceView{
-		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, PanicThreshold: s.spec.Panic, MedianMs: p.MedianNs / 1e6, Spread: p.Spread,
+		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, PanicThreshold: s.spec.Panic, MedianMs: p.MedianNs / 1e6, Spread: p.Spread, Spillover: s.spec.Spillover,
 		Active: s.upstream.Active.Load(), PoolRev: p.Rev,
 	}
 	v.Insecure = s.config.TLS != nil && s.config.TLS.Insecure

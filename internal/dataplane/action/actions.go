@@ -7,6 +7,8 @@ type Actions struct {
 	CORS     *CORS     // answers preflights; its other headers are in Response
 	Networks *Networks // refuses clients
 	Basic    *Basic    // requires a password
+	JWT      *JWT      // requires a token
+	Fault    *Fault    // of requests for an instance
 	Request  *Headers  // edits of the request for the instance
 	Response *Headers  // edits of every final response, those of the proxy included
 	Rewrite  *Rewrite  // of host and path for the instance

@@ -28,6 +28,7 @@ type Edit struct {
 	Keep  bool   // keep the fields with this name that are there
 
 	origin bool // the value is the origin that CORS allows
+	claim  int  // the value is that claim of the token, counted from 1; 0: none
 }
 
 // NewHeaders compiles edits. Values are appended in the given order. It reports the first mistake.
@@ -55,6 +56,9 @@ func NewHeaders(edits []Edit, remove []string) (*Headers, error) {
 		}
 		if e.origin {
 			value = Template{parts: []part{{variable: allowedOrigin}}}
+		}
+		if e.claim > 0 {
+			value = Template{parts: []part{{variable: tokenClaim, claim: e.claim - 1}}}
 		}
 		h.puts = append(h.puts, put{e.Name, strings.ToLower(e.Name), value})
 	}

@@ -20,6 +20,7 @@ const (
 	tlsSubject
 	user
 	allowedOrigin // not for documents: the origin that CORS allows
+	tokenClaim    // not for documents: a claim of the token
 )
 
 // Variables are the names of all variables, in the order of their documentation.
@@ -33,9 +34,10 @@ type Values struct {
 	Route     string
 	Service   string
 	Instance  string
-	Subject   string // of the verified client certificate
-	User      string // whose password was right
-	Origin    []byte // that the route's CORS allows
+	Subject   string   // of the verified client certificate
+	User      string   // whose password was right, or the subject of the token
+	Origin    []byte   // that the route's CORS allows
+	Claims    []string // of the token, as the route lists them
 }
 
 // Template is a text with variables, such as "${client}".
@@ -44,6 +46,7 @@ type Template struct{ parts []part }
 type part struct {
 	variable variable
 	text     string // of a literal
+	claim    int    // place in Values.Claims
 }
 
 // ParseTemplate parses a text. "${NAME}" is a variable and "$${" stands for "${".
@@ -115,6 +118,10 @@ func (t Template) Append(dst []byte, v *Values) []byte {
 			dst = append(dst, v.User...)
 		case allowedOrigin:
 			dst = append(dst, v.Origin...)
+		case tokenClaim:
+			if p.claim < len(v.Claims) {
+				dst = append(dst, v.Claims[p.claim]...)
+			}
 		}
 		if hasControl(dst[at:]) {
 			dst = dst[:at]

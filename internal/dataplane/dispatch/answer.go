@@ -5,19 +5,21 @@ import (
 	"net/netip"
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
+	"github.com/smartlb/smartlb/internal/dataplane/jwt"
 )
 
 // answerText has the sentences of answers without an instance.
 var answerText = map[string]string{
 	CodeDenied:       "the route does not admit this address",
 	CodeUnauthorized: "the route needs a name and a password",
+	CodeFault:        "the route injects faults for tests",
 	CodeLoginBusy:    "too many passwords are being checked: try again",
 }
 
 // answer answers a request without an instance.
 func (d *Dispatcher) answer(x *Exchange, status int, code string) Verdict {
 	x.traffic = cmp.Or(x.route.Traffic, d.unrouted)
-	return x.reply(status, code, answerText[code])
+	return x.reply(status, code, cmp.Or(x.refusal, answerText[code]))
 }
 
 // admit returns the code of the answer to a preflight, and to a client that may not use the route; "" for others.
@@ -32,8 +34,8 @@ func (r *Route) admit(client netip.Addr, h Head) (status int, code string) {
 	return 0, ""
 }
 
-// answer returns the code of the answer if the route answers the request, "" if an instance does. It checks the password
-// first, which may block, see [action.Basic.Check].
+// answer returns the code of the answer if the route answers the request, "" if an instance does. It checks password or
+// token first. A password may block, see [action.Basic.Check].
 func (r *Route) answer(x *Exchange, h Head, now int64) (status int, code string) {
 	a := r.Actions
 	if a == nil {
@@ -46,9 +48,18 @@ func (r *Route) answer(x *Exchange, h Head, now int64) (status int, code string)
 		case action.LoginBusy:
 			return 503, CodeLoginBusy
 		case action.LoginRefused:
+			x.challenge = a.Basic.Challenge
 			return 401, CodeUnauthorized
 		}
 		x.user = user
+	}
+	if a.JWT != nil {
+		id, reason := a.JWT.Verifier.Check(h)
+		if reason != jwt.Good {
+			x.challenge, x.refusal = a.JWT.Refusal(reason)
+			return 401, CodeUnauthorized
+		}
+		x.user, x.claims = id.Subject, id.Claims
 	}
 	switch {
 	case a.Redirect != nil:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/jwt"
 	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
@@ -66,6 +67,14 @@ func (d *Dispatcher) Limits() map[ratelimit.ID]*ratelimit.Limit {
 	return nil
 }
 
+// KeySets returns the sets of the current routing whose keys are fetched.
+func (d *Dispatcher) KeySets() []*jwt.KeySet {
+	if t := d.table.Load(); t != nil {
+		return t.KeySets
+	}
+	return nil
+}
+
 // Begin routes a request and picks its instance. Every Begin must be followed by exactly one End.
 func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	x.reset(now)
@@ -110,7 +119,11 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	if _, ok := x.service.Pool().Policy.(upstream.Hasher); ok {
 		x.ask.Hash = hashKey(route.HashOn, x.Client, h)
 	}
-	return d.enter(x, h, now)
+	x.priority = route.Priority.of(h)
+	if a := route.Actions; a != nil && a.Fault != nil {
+		return d.inject(x, a.Fault, now)
+	}
+	return d.enter(x, now)
 }
 
 // Settle reports how the current try ended, with a response head or a failure, and returns the next action.
@@ -200,7 +213,8 @@ func (x *Exchange) reset(now int64) {
 	x.Sent, x.BytesIn, x.BytesOut, x.Tunnel = 0, 0, 0, false
 	x.retrying, x.sampled, x.notable, x.measuring, x.hedged = false, false, false, false, false
 	x.inside, x.active, x.admitted = false, false, 0
-	x.user = ""
+	x.priority, x.fault, x.delaying, x.delayed = guard.Normal, 0, false, 0
+	x.user, x.claims, x.challenge, x.refusal = "", nil, nil, ""
 	x.ticket = upstream.Ticket{}
 	x.ask.NTried, x.ask.Hash = 0, 0
 	x.ask.Tried = [upstream.MaxTries]*upstream.Live{}
@@ -233,14 +247,15 @@ func (x *Exchange) relay() Verdict {
 // deadline returns the time at which the route's timeout ends, 0 if there is none. The timeout begins when the request
 // has been sent: the time that the client took to send the body is not charged to the instance.
 //
-// The route's timeout also begins anew after a wait at the gate of the service, the client's timeout does not.
+// The route's timeout also begins anew after a wait at the gate of the service and after an injected delay, the client's
+// timeout does not.
 func (x *Exchange) deadline() int64 {
 	begun, until := max(x.began, x.sentAt), int64(0)
 	if x.Timeout > 0 {
 		until = begun + int64(x.Timeout)
 	}
 	if x.route != nil && x.route.Timeout > 0 {
-		if by := max(begun, x.admitted) + int64(x.route.Timeout); until == 0 || by < until {
+		if by := max(begun, x.admitted, x.delayed) + int64(x.route.Timeout); until == 0 || by < until {
 			until = by
 		}
 	}
@@ -351,7 +366,7 @@ func (x *Exchange) fill(now int64) {
 	r := &x.record
 	*r = Record{Status: x.status, Attempts: x.n, DurationNs: now - x.began, Failure: x.failure, Why: x.code, User: x.user}
 	if x.admitted > 0 {
-		r.QueueNs = x.admitted - x.began
+		r.QueueNs = x.admitted - max(x.began, x.delayed)
 	}
 	if x.route != nil {
 		r.Route = x.route.Name
@@ -378,7 +393,7 @@ func (x *Exchange) count() {
 		return
 	}
 	if x.admitted > 0 && x.n > 0 {
-		x.service.Queued.Observe(x.Shard, x.admitted-x.began)
+		x.service.Queued.Observe(x.Shard, x.admitted-max(x.began, x.delayed))
 	}
 	if x.session != nil && x.service != nil {
 		x.service.Sessions[x.sat].Add(1)

@@ -72,7 +72,8 @@ const (
 	CodeFixed           = "fixed-response" // the route answers with a fixed response
 	CodePreflight       = "cors-preflight" // the route answers a preflight
 	CodeDenied          = "access-denied"  // the route does not admit the client's address
-	CodeUnauthorized    = "unauthorized"   // no password, or a wrong one
+	CodeUnauthorized    = "unauthorized"   // no password or token, or a wrong one
+	CodeFault           = "fault-injected" // the route injects faults for tests
 	CodeLoginBusy       = "login-busy"     // too many passwords are being compared
 )
 
@@ -153,7 +154,14 @@ type Exchange struct {
 	session    *affinity.Sessions // of the service; nil: it has none
 	seat       affinity.Seat      // that the client's cookie names; the zero value: none
 	sat        upstream.SessionResult
-	user       string           // whose password was right; empty: none was needed
+	user       string           // whose password was right, or the subject of the token; empty: none was needed
+	claims     []string         // of the token
+	challenge  *action.Headers  // of a 401
+	refusal    string           // sentence about a refused token; empty: there is none
+	priority   guard.Priority   // at the gate of the service
+	fault      int              // status with which the request is aborted after its delay; 0: it is not
+	delaying   bool             // a delay of the route's faults is under way
+	delayed    int64            // when that delay ended; 0: there was none
 	waiter     *guard.Waiter    // nil: no request of this exchange came to a gate with a limit
 	inside     bool             // it has a place at the gate of the service
 	active     bool             // it is one of the service's active requests
@@ -193,8 +201,14 @@ func (x *Exchange) Route() string {
 	return x.route.Name
 }
 
-// User returns the name whose password was right, "" if the route needs none.
+// User returns the name whose password was right, or the subject of the token; "" if the route needs none.
 func (x *Exchange) User() string { return x.user }
+
+// Claims returns what the route reads from the token.
+func (x *Exchange) Claims() []string { return x.claims }
+
+// Challenge returns the headers of a 401.
+func (x *Exchange) Challenge() *action.Headers { return x.challenge }
 
 // Actions returns what the matched route does to the exchange, nil if it does nothing.
 func (x *Exchange) Actions() *action.Actions {
@@ -232,6 +246,9 @@ func (x *Exchange) Tries() []Attempt { return x.attempts[:x.n] }
 
 // TrySpan returns the id of the span of the latest try, which has begun.
 func (x *Exchange) TrySpan() uint64 { return x.attempts[x.n-1].Span }
+
+// Random returns a random number of the exchange.
+func (x *Exchange) Random() uint64 { return x.rand.Uint64() }
 
 // NewExchange returns an exchange whose random numbers are generated from seed.
 func NewExchange(seed uint64) *Exchange {

@@ -82,7 +82,7 @@ func noInstance(service string, p *upstream.Pool) string {
 	if len(p.Members) == 0 {
 		return "service " + service + " has no instances configured"
 	}
-	var counts [upstream.Ejected + 1]int
+	var counts [upstream.Reasons]int
 	for i := range p.Members {
 		counts[p.Members[i].Out]++
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // enter lets a request in at the gate of its service.
-func (d *Dispatcher) enter(x *Exchange, h Head, now int64) Verdict {
+func (d *Dispatcher) enter(x *Exchange, now int64) Verdict {
 	gate := &x.service.Gate
 	if !gate.Limited() {
 		return d.start(x, now)
@@ -14,7 +14,7 @@ func (d *Dispatcher) enter(x *Exchange, h Head, now int64) Verdict {
 	if x.waiter == nil {
 		x.waiter = guard.NewWaiter()
 	}
-	switch gate.Enter(x.waiter, x.route.Priority.of(h)) {
+	switch gate.Enter(x.waiter, x.priority) {
 	case guard.Inside:
 		x.inside = true
 		return d.start(x, now)
@@ -34,7 +34,7 @@ func (d *Dispatcher) start(x *Exchange, now int64) Verdict {
 
 // queued returns the verdict that waits for a place. The time of the route begins later; the client's does not.
 func (x *Exchange) queued() Verdict {
-	until := x.began + int64(x.leg.QueueTimeout)
+	until := max(x.began, x.delayed) + int64(x.leg.QueueTimeout)
 	if x.Timeout > 0 {
 		until = min(until, x.began+int64(x.Timeout))
 	}
@@ -69,10 +69,10 @@ func (d *Dispatcher) Admit(x *Exchange, f Failure, now int64) Verdict {
 	return x.reply(end.Status, end.Code, end.sentence)
 }
 
-// waitedTooLong reports whether the client's own timeout has passed, a part of it while the request waited at the gate: the
-// instance did not have the time that the client gave.
+// waitedTooLong reports whether the client's own timeout has passed, a part of it while the request waited at the gate or
+// because of a fault: the instance did not have the time that the client gave.
 func (x *Exchange) waitedTooLong() bool {
-	return x.admitted > 0 && x.Timeout > 0 && x.headAt >= max(x.began, x.sentAt)+int64(x.Timeout)
+	return max(x.admitted, x.delayed) > 0 && x.Timeout > 0 && x.headAt >= max(x.began, x.sentAt)+int64(x.Timeout)
 }
 
 // turnAway answers a request that was not let in.

@@ -147,6 +147,9 @@ func (d *Dispatcher) elsewhere(x *Exchange, now int64) (bool, Verdict) {
 
 // Resume continues after a Pause. ended says why the wait ended early, None if it did not.
 func (d *Dispatcher) Resume(x *Exchange, ended Failure, now int64) Verdict {
+	if x.delaying && ended == None {
+		return d.afterDelay(x, now)
+	}
 	if ended != None {
 		x.finishTry()
 		x.failure = ended

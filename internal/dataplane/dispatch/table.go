@@ -6,6 +6,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/affinity"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/jwt"
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
 	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
@@ -18,6 +19,8 @@ type Table struct {
 	Routes   *router.Table[*Route]
 	Names    string                            // of all routes, for the text of a 404
 	Limits   map[ratelimit.ID]*ratelimit.Limit // all of them
+	KeySets  []*jwt.KeySet                     // of issuers whose keys are fetched
+	Refused  map[string]*jwt.Refusals          // tokens that were refused, by route
 }
 
 // Route is the destination of a matched request.

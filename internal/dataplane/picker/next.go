@@ -16,7 +16,8 @@ type Spec struct {
 	Balance   int           // percent of its share that limits the load of an instance; 0: no limit; ring_hash and maglev
 	Limits    Limits
 	Ejection  Ejection // by the outcomes of requests
-	Panic     float64  // share of the members that do not drain, below which all of them are used; 0: never
+	Panic     float64  // share of the members that do not drain, below which backups or, without them, all are used; 0: never
+	Spillover float64  // share of the zone's instances, above which requests stay in the zone; 0: zones do not matter
 	Entries   []Entry
 }
 
@@ -30,6 +31,8 @@ const DefaultPanic = .5
 type Entry struct {
 	Live   *upstream.Live
 	Weight float64 // > 0
+	Backup bool    // takes requests only if the others do not suffice
+	Away   bool    // in another zone than this node
 }
 
 // Probe is the result of this proxy's active health checks.
@@ -83,7 +86,7 @@ const (
 func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() float64) *upstream.Pool {
 	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Spread: spec.Spread, EjectAfter: spec.Ejection.Consecutive, HashBalance: float64(spec.Balance) / 100, InstanceLimit: int64(spec.Limits.PerInstance), Members: make([]upstream.Member, len(spec.Entries))}
 	previous := func(i int, l *upstream.Live) *upstream.Member { return find(old, i, l) }
-	telemetry := make([]Telemetry, len(spec.Entries))
+	telemetry, stood := make([]Telemetry, len(spec.Entries)), make([]upstream.Reason, len(spec.Entries))
 	for i, e := range spec.Entries {
 		m := &p.Members[i]
 		f := facts(e.Live)
@@ -97,11 +100,15 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 			}
 		}
 		m.Weight = e.Weight
+		stood[i] = wake(m)
 		m.Excused = min(m.Excused, m.Fails.Load())
 		settle(m, wanted(f), now)
 	}
 	spec.Ejection.eject(p, now, jitter)
 	spec.Ejection.tryFailing(p)
+	p.Live, p.Panic = live(p, spec.Entries, spec.Panic)
+	p.Reserve = stayInZone(p, spec.Entries, spec.Spillover)
+	rest(p, spec, stood, now)
 	for i := range p.Members {
 		m := &p.Members[i]
 		m.SlowStart = 1
@@ -111,7 +118,6 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 		trust(m, telemetry[i], now)
 	}
 	capacities(p, telemetry)
-	p.Live, p.Panic = live(p, spec.Panic)
 	p.MedianNs = median(p, now)
 	if len(p.Live) == 0 {
 		return p
@@ -227,32 +233,6 @@ func capacities(p *upstream.Pool, telemetry []Telemetry) {
 			p.Members[i].Capacity = math.Pow(relative, p.Members[i].Trust)
 		}
 	}
-}
-
-// live returns the members that may be picked. If less than the share threshold of the members that do not drain is in
-// rotation, it returns all members that do not drain: the few healthy members could not carry the whole load.
-func live(p *upstream.Pool, threshold float64) (in []int32, panicking bool) {
-	staying := 0
-	for i := range p.Members {
-		switch p.Members[i].Out {
-		case upstream.In:
-			in = append(in, int32(i))
-			staying++
-		case upstream.Draining:
-		default:
-			staying++
-		}
-	}
-	if float64(len(in)) >= threshold*float64(staying) {
-		return in, false
-	}
-	in = in[:0]
-	for i := range p.Members {
-		if p.Members[i].Out != upstream.Draining {
-			in = append(in, int32(i))
-		}
-	}
-	return in, true
 }
 
 // median returns the median of the work-normalised latency over live members with enough samples.

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"encoding/hex"
 	"io"
 	"log/slog"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 )
 
@@ -109,95 +109,57 @@ func (a *accessLog) run(ctx context.Context) {
 
 // logLine logs an exchange. rec is nil for a request that was refused before it was dispatched.
 func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string) {
-	if c.p.log == nil {
+	if c.p.log == nil && c.p.messages == nil && c.p.cfg.LogRecorder == nil || !c.p.cfg.LogFilter.Takes(status, rec != nil && rec.Failure != dispatch.None, e.x.Random) {
 		return
 	}
-	b := append(e.line[:0], `{"time":"`...)
-	b = e.appendTime(b, c.now+c.p.wall.Load())
-	b = append(b, `","request_id":"`...)
-	b = append(b, e.id...)
-	if e.trace.on {
-		b = append(b, `","trace_id":"`...)
-		b = hex.AppendEncode(b, e.trace.context.TraceID[:])
+	l := &e.entry
+	l.Time, l.RequestID, l.Client, l.Listener, l.Protocol = c.now+c.p.wall.Load(), e.id, e.client, c.l.name(), e.protocol(c)
+	l.Method, l.Host, l.Target = e.req.Method(), e.req.Host(), e.target()
+	l.Status, l.BytesIn, l.BytesOut, l.Why = status, e.taken, e.sent, why
+	l.Traced, l.Trace = e.trace.on, e.trace.context
+	l.SNI, l.TLSSubject = c.sni, c.cert.subject
+	if rec == nil {
+		c.noteHeaders(e)
 	}
-	b = append(b, `","client":"`...)
-	b = e.client.AppendTo(b)
-	b = append(b, `","listener":`...)
-	b = appendQuoted(b, c.l.name())
-	b = append(b, `,"protocol":`...)
-	b = appendQuoted(b, e.protocol(c))
-	b = append(b, `,"method":`...)
-	b = appendQuoted(b, e.req.Method())
-	b = append(b, `,"host":`...)
-	b = appendQuoted(b, e.req.Host())
-	b = append(b, `,"target":`...)
-	b = e.appendTarget(b)
-	b = append(b, `,"status":`...)
-	b = appendInt(b, int64(status))
-	b = append(b, `,"bytes_in":`...)
-	b = appendInt(b, e.taken)
-	b = append(b, `,"bytes_out":`...)
-	b = appendInt(b, e.sent)
-	if rec != nil {
-		b = append(b, `,"duration_ms":`...)
-		b = strconv.AppendFloat(b, float64(rec.DurationNs/1000)/1000, 'f', 3, 64)
-		b = append(b, `,"route":`...)
-		b = appendQuoted(b, rec.Route)
-		b = append(b, `,"service":`...)
-		b = appendQuoted(b, rec.Service)
-		b = append(b, `,"instance":`...)
-		b = appendQuoted(b, rec.Instance)
-		b = append(b, `,"attempts":`...)
-		b = appendInt(b, int64(rec.Attempts))
-		if rec.User != "" {
-			b = append(b, `,"user":`...)
-			b = appendQuoted(b, rec.User)
-		}
-		if rec.QueueNs > 0 {
-			b = append(b, `,"queue_ms":`...)
-			b = strconv.AppendFloat(b, float64(rec.QueueNs/1000)/1000, 'f', 3, 64)
-		}
-		b = appendEarlier(b, rec.Earlier)
-		if rec.Hedge != "" {
-			b = append(append(append(b, `,"hedge":"`...), rec.Hedge...), '"')
-		}
+	if l.Dispatched = rec != nil; l.Dispatched {
+		l.DurationNs, l.Route, l.Service, l.Instance, l.Attempts = rec.DurationNs, rec.Route, rec.Service, rec.Instance, rec.Attempts
+		l.User, l.QueueNs, l.Failure = rec.User, rec.QueueNs, ""
+		noteTries(l, rec)
 		if rec.Failure != dispatch.None {
-			b = append(b, `,"failure":"`...)
-			b = append(b, rec.Failure.String()...)
-			b = append(b, '"')
+			l.Failure = rec.Failure.String()
 		}
 	} else {
-		b = append(b, `,"duration_ms":0,"route":"","service":"","instance":"","attempts":0`...)
+		l.DurationNs, l.Route, l.Service, l.Instance, l.Attempts = 0, "", "", "", 0
+		l.User, l.QueueNs, l.Retried, l.Hedge, l.Failure = "", 0, l.Retried[:0], "", ""
 	}
-	b = append(b, `,"why":`...)
-	b = appendQuoted(b, why)
-	b = append(b, "}\n"...)
-	e.line = b
-	c.p.log.add(c.shard, b)
+	if c.p.log != nil {
+		e.line = c.p.cfg.LogFormat.Append(e.line[:0], l)
+		c.p.log.add(c.shard, e.line)
+	}
+	if c.p.cfg.LogRecorder != nil {
+		c.p.cfg.LogRecorder.Log(l)
+	}
+	if c.p.messages != nil {
+		e.line = c.p.cfg.MessageFormat.Append(e.line[:0], l)
+		c.p.messages.add(c.shard, e.line)
+	}
 }
 
-// appendEarlier appends why each try but the last one was not enough: its failure, or its status.
-func appendEarlier(b []byte, tries []dispatch.Attempt) []byte {
-	if len(tries) == 0 {
-		return b
+// noteHeaders notes the request headers that the access log needs, before the route can remove them.
+func (c *conn) noteHeaders(e *exchange) {
+	if c.p.headers {
+		e.entry.Referer, _ = e.req.Header("referer")
+		e.entry.UserAgent, _ = e.req.Header("user-agent")
 	}
-	b = append(b, `,"retried":[`...)
-	for i := range tries {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '"')
-		switch t := &tries[i]; {
-		case t.GRPC != 0:
-			b = appendInt(append(b, "grpc-status "...), int64(t.GRPC))
-		case t.Failure != dispatch.None:
-			b = append(b, t.Failure.String()...)
-		default:
-			b = appendInt(b, int64(t.Status))
-		}
-		b = append(b, '"')
+}
+
+// noteTries notes the tries before the last one.
+func noteTries(l *accesslog.Entry, rec *dispatch.Record) {
+	l.Retried, l.Hedge = l.Retried[:0], rec.Hedge
+	for i := range rec.Earlier {
+		t := &rec.Earlier[i]
+		l.Retried = append(l.Retried, accesslog.Try{Status: t.Status, GRPC: t.GRPC, Failure: t.Failure.String()})
 	}
-	return append(b, ']')
 }
 
 // protocol returns the protocol of a request as in the access log, "" if the request was not understood so far.
@@ -208,55 +170,20 @@ func (e *exchange) protocol(c *conn) string {
 	return c.front.protocol(e)
 }
 
-// appendTime appends the time in RFC 3339 with milliseconds. It caches the formatted second.
-func (e *exchange) appendTime(b []byte, wall int64) []byte {
-	second, ms := wall/1e9, wall/1e6%1000
-	if second != e.second || len(e.stamp) == 0 {
-		e.second = second
-		e.stamp = time.Unix(second, 0).UTC().AppendFormat(e.stamp[:0], "2006-01-02T15:04:05.")
-	}
-	b = append(b, e.stamp...)
-	return append(b, byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
-}
-
-// appendTarget appends the target as it is forwarded. For a refused request it appends the received target, cut at
-// maxRefused bytes.
-func (e *exchange) appendTarget(b []byte) []byte {
-	b = append(b, '"')
+// target returns the target as it is forwarded. For a refused request it returns the received target, cut at maxRefused
+// bytes.
+func (e *exchange) target() []byte {
 	switch raw := e.req.RawTarget(); {
 	case e.req.Path() != nil:
 		e.out = e.req.AppendTarget(e.out[:0])
-		b = appendEscaped(b, e.out)
 	case len(raw) > maxRefused:
-		b = append(appendEscaped(b, raw[:maxRefused]), "..."...)
+		e.out = append(append(e.out[:0], raw[:maxRefused]...), "..."...)
 	default:
-		b = appendEscaped(b, raw)
+		return raw
 	}
-	return append(b, '"')
+	return e.out
 }
 
 const maxRefused = 1024 // bytes of a refused target in the log
 
 func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }
-
-func appendQuoted[T string | []byte](b []byte, s T) []byte {
-	b = append(b, '"')
-	b = appendEscaped(b, s)
-	return append(b, '"')
-}
-
-// appendEscaped appends s as the content of a JSON string. The output is ASCII; other bytes are written as \u00XX.
-func appendEscaped[T string | []byte](b []byte, s T) []byte {
-	const digits = "0123456789abcdef"
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c < 0x20 || c >= 0x7f:
-			b = append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
-		default:
-			b = append(b, c)
-		}
-	}
-	return b
-}

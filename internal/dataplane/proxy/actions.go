@@ -47,7 +47,7 @@ func (e *exchange) edits() *action.Headers {
 func (c *conn) variables(e *exchange) *action.Values {
 	e.values = action.Values{
 		Client: e.client, RequestID: e.id, SNI: c.sni, Subject: c.cert.subject,
-		Route: e.x.Route(), Service: e.x.Service(), Instance: e.x.Instance(), User: e.x.User(),
+		Route: e.x.Route(), Service: e.x.Service(), Instance: e.x.Instance(), User: e.x.User(), Claims: e.x.Claims(),
 	}
 	if e.actions != nil && e.actions.CORS != nil {
 		if origin, ok := e.req.Header("origin"); ok && e.actions.CORS.Allows(origin) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/compress"
@@ -27,6 +28,10 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	small := "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 	chunked := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
 	prefix, err := action.NewPrefixPath("/users", "/v2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	combined, err := accesslog.Parse(accesslog.Combined)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +72,9 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 				c.AccessLog, c.Challenges, r.Actions = io.Discard, new(certs.Challenges), tc.actions
 				if tc.request == traced {
 					c.Tracing = &Tracing{Sample: 1, Recorder: noSpans{}}
+				}
+				if name == "edits" {
+					c.LogFormat, c.LogFilter = combined, accesslog.Sampled(.5, false)
 				}
 				if tc.limit > 0 {
 					r.Split[0].Limits = []*ratelimit.Limit{limitOf(ratelimit.Spec{Count: tc.limit, Per: time.Hour, Burst: tc.limit, By: ratelimit.By{Kind: ratelimit.Client}, Keys: 1000})}

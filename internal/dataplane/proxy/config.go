@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
@@ -83,7 +84,13 @@ type Config struct {
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-* and X-Request-Id are trusted; default none
 	ExplainFrom    []netip.Prefix // peers that may request X-Smartlb-Decision; default none
 	Via            string         // the proxy's name in Via; a request that already carries it is a loop. Unique per node; default smartlb
-	AccessLog      io.Writer      // JSON lines; nil: no access log. Written to by one goroutine
+	AccessLog      io.Writer      // lines of LogFormat; nil: no access log. Written to by one goroutine
+
+	LogFormat *accesslog.Format // default: JSON with the standard fields
+	LogFilter accesslog.Filter  // of exchanges for the access log; default: all
+
+	AccessMessages io.Writer         // lines of MessageFormat, as for AccessLog; nil: none
+	MessageFormat  *accesslog.Format // required with AccessMessages
 
 	// Listen returns the socket of a listener: one that this process inherited, or that of open. It must not wait. Default:
 	// that of open.
@@ -104,6 +111,8 @@ type Config struct {
 	KeepTimeout      time.Duration // of a kept connection to an instance; default 55 s, below the usual 60 s of instances
 	HalfCloseTimeout time.Duration // time to answer a client that closed its sending side; default 30 s
 	TunnelTimeout    time.Duration // of a WebSocket without bytes in both directions; default 1 h
+
+	LogRecorder LogRecorder // takes what the access log has; nil: none
 
 	Tracing *Tracing // nil: off; traceparent and tracestate then pass as any other field
 
@@ -149,6 +158,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Shortage == nil {
 		c.Shortage = new(guard.Shortage)
+	}
+	if c.LogFormat == nil {
+		c.LogFormat = accesslog.Standard()
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

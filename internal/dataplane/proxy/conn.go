@@ -250,6 +250,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	}
 	c.p.count.shard[c.shard].requests.Add(1)
 	e.readGRPC()
+	c.noteHeaders(e)
 	e.x.ID, e.x.Client, e.x.ServerName, e.x.Listener, e.x.Explain = e.id, e.client, c.sni, e.set.Name, c.explain && e.wantsExplain()
 	if c.pinned != nil && c.pinned.bound {
 		e.x.Pin = c.pinned.live
@@ -258,13 +259,14 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	v := c.p.d.Begin(e.x, &e.req, c.now)
 	e.actions = e.x.Actions()
 	e.negotiate()
-	for v.Action == dispatch.Wait {
-		f := c.awaitPlace(e, v)
-		v = c.p.d.Admit(e.x, f, c.now)
-	}
 	var u *upstreamConn
-	for v.Action == dispatch.Forward || v.Action == dispatch.Pause {
-		if v.Action == dispatch.Pause {
+	for v.Action != dispatch.Relay && v.Action != dispatch.Reply {
+		switch v.Action {
+		case dispatch.Wait:
+			f := c.awaitPlace(e, v)
+			v = c.p.d.Admit(e.x, f, c.now)
+			continue
+		case dispatch.Pause:
 			ended := c.pause(v)
 			v = c.p.d.Resume(e.x, ended, c.now)
 			continue

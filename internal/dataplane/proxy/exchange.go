@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
@@ -59,11 +60,10 @@ type exchange struct {
 	value   []byte          // a value or path that the route makes
 	noHost  bool            // the client named no host (HTTP/1.0)
 
-	line   []byte // of the access log
-	second int64  // of stamp
-	stamp  []byte // the date and time of second
-	dateOf int64  // second of date
-	date   []byte // as in a Date field
+	line   []byte          // of the access log
+	entry  accesslog.Entry // of the access log
+	dateOf int64           // second of date
+	date   []byte          // as in a Date field
 }
 
 // bodyBy returns when the next bytes of the request body must arrive: within step and the allowance, and before uploadBy.
@@ -86,7 +86,7 @@ func newExchange(p *Proxy) *exchange {
 	return &exchange{
 		x:   dispatch.NewExchange(binary.LittleEndian.Uint64(seed[:]) ^ p.seeds.Add(1)),
 		out: make([]byte, 0, 2048), id: make([]byte, 0, maxRequestID), line: make([]byte, 0, 1024),
-		up: lease{pool: p.small}, stamp: make([]byte, 0, 32), date: make([]byte, 0, 32),
+		up: lease{pool: p.small}, date: make([]byte, 0, 32),
 	}
 }
 

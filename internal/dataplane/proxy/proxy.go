@@ -37,6 +37,8 @@ type Proxy struct {
 	count     counters
 	notes     atomic.Int64 // when a failed handshake or a wrong PROXY header was last logged
 	log       *accessLog
+	messages  *accessLog   // of the access log
+	headers   bool         // the access log has Referer or User-Agent
 	wall      atomic.Int64 // wall clock minus process clock, ns
 }
 
@@ -57,7 +59,10 @@ func New(cfg Config, d Dispatcher) (*Proxy, error) {
 	p.pools.p = p
 	p.exchanges.New = func() any { return newExchange(p) }
 	if cfg.AccessLog != nil {
-		p.log = newAccessLog(cfg.AccessLog, cfg.Log)
+		p.log, p.headers = newAccessLog(cfg.AccessLog, cfg.Log), cfg.LogFormat.Headers()
+	}
+	if cfg.AccessMessages != nil {
+		p.messages = newAccessLog(cfg.AccessMessages, cfg.Log)
 	}
 	p.setWall()
 	if err := p.SetListeners(cfg.Listeners); err != nil {
@@ -76,9 +81,13 @@ func (p *Proxy) Run(ctx context.Context) error {
 	logged := make(chan struct{})
 	go func() {
 		defer close(logged)
-		if p.log != nil {
-			p.log.run(asideCtx)
+		var logs sync.WaitGroup
+		for _, l := range []*accessLog{p.log, p.messages} {
+			if l != nil {
+				logs.Go(func() { l.run(asideCtx) })
+			}
 		}
+		logs.Wait()
 	}()
 	for opened := p.listeners.waiting(); ctx.Err() == nil; {
 		select {

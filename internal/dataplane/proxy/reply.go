@@ -54,7 +54,7 @@ func (c *conn) answer(e *exchange, v dispatch.Verdict) (keep bool) {
 	case code == dispatch.CodePreflight:
 		return c.sendOwn(e, own{status: status, code: code, fields: e.actions.CORS.Preflight, keep: c.mayKeep(e)}, nil)
 	case code == dispatch.CodeUnauthorized:
-		return c.replyWith(e, own{status: status, code: code, text: text, fields: e.actions.Basic.Challenge, keep: c.mayKeep(e)})
+		return c.replyWith(e, own{status: status, code: code, text: text, fields: e.x.Challenge(), keep: c.mayKeep(e)})
 	}
 	if page := e.x.Page(status); page != nil {
 		return c.sendOwn(e, own{status: status, length: len(page.Body), code: code, text: text, fields: page.Headers, keep: c.mayKeep(e)}, page.Body)

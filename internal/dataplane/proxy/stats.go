@@ -18,6 +18,7 @@ type Stats struct {
 	NoMemory         uint64                   // client connections refused because the memory was exhausted
 	Requests         uint64                   // heads, good or bad
 	AccessLogDropped uint64                   // lines dropped because the log's writer was too slow or failed
+	MessagesDropped  uint64                   // messages of the access log dropped because their writer was too slow
 	UpstreamDials    uint64                   // connections made to instances
 	UpstreamReuses   uint64                   // requests sent on a kept connection
 	UpstreamStale    uint64                   // kept connections found closed, or with bytes that no request asked for
@@ -94,6 +95,9 @@ func (p *Proxy) Stats() Stats {
 	}
 	if p.log != nil {
 		s.AccessLogDropped = p.log.dropped.Load()
+	}
+	if p.messages != nil {
+		s.MessagesDropped = p.messages.dropped.Load()
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 
+	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/tracecontext"
@@ -19,6 +20,9 @@ type Tracing struct {
 
 // SpanRecorder takes recorded exchanges. It must not block: if its queue is full, it drops the exchange and counts it.
 type SpanRecorder interface{ Record(*Span) }
+
+// LogRecorder takes exchanges for a log. It must not block, as a SpanRecorder. The entry is valid only during the call.
+type LogRecorder interface{ Log(*accesslog.Entry) }
 
 // Span is an exchange that is passed to a SpanRecorder. It is valid only during the call: the recorder must copy what it
 // keeps.

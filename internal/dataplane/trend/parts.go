@@ -118,7 +118,7 @@ func (p *past) sum(back int) (n float64) {
 
 func (p *past) weight(back int) float64 {
 	i := p.n - 1 - back
-	if i < 0 || back >= Kept || !p.parts[i%Kept].known {
+	if i < 0 || back >= Kept || !p.parts[i%Kept].known || p.parts[i%Kept].out.StandsBy() {
 		return 0
 	}
 	return unpacked(p.parts[i%Kept].weight)

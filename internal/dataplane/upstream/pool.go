@@ -18,17 +18,23 @@ const (
 	Unhealthy               // its probe fails
 	Reported                // a health-status message says UNHEALTHY and no probe of this proxy passes
 	Ejected                 // requests failed (Cause); returns at Until
+	Backup                  // the other members suffice
+	OtherZone               // the members of the node's zone suffice
+	Reasons
 )
 
-var reasonWords = [...]string{"in", "draining", "unhealthy", "reported-unhealthy", "ejected"}
+var reasonWords = [Reasons]string{"in", "draining", "unhealthy", "reported-unhealthy", "ejected", "backup", "other-zone"}
 
 func (r Reason) String() string { return reasonWords[r] }
+
+// StandsBy reports whether the member could take requests, and others suffice.
+func (r Reason) StandsBy() bool { return r == Backup || r == OtherZone }
 
 // Member is one instance as one Pool sees it. The factors are computed when the Pool is built. A pick only multiplies
 // them with values that change per request.
 type Member struct {
 	*Live
-	Weight      float64 // configured, times an operator's override
+	Weight      float64 // configured or an operator's override; in another zone times what this zone leaves
 	Capacity    float64 // c^k: share of the pool's mean capacity, faded by trust; 1 is unknown
 	Veto        float64 // 1, or towards .5 if the instance reports utilization >= .95
 	FleetErr    float64 // .7·E·k: error rate that all proxies see, faded
@@ -58,6 +64,7 @@ type Pool struct {
 	Rev      uint64
 	Members  []Member
 	Live     []int32 // indices of the members that may be picked; in panic including unhealthy and ejected members
+	Reserve  []int32 // of other zones: members for requests that no member of Live can take, and for their sessions
 	Policy   Policy
 	Name     string  // of the policy
 	MedianNs float64 // median work-normalised latency, 0 unknown
@@ -108,7 +115,7 @@ const MaxCandidates = 8
 type Trace struct {
 	N          int
 	Candidates [MaxCandidates]Candidate
-	Reason     string // constant: lowest-cost, only, turn, random, hash, pinned, session
+	Reason     string // constant: lowest-cost, only, turn, random, hash, pinned, session, other-zone
 }
 
 // Candidate is one compared instance and the parts of its cost.
@@ -198,7 +205,7 @@ func (s *Service) Pick(a *Ask, t *Ticket) (*Pool, bool) {
 	}
 	i, trial := p.choose(a)
 	if i < 0 {
-		return p, false
+		return p, takeAny(p, p.Reserve, reserved, a, t)
 	}
 	if take(p, i, a, t) {
 		t.trial = trial
@@ -207,11 +214,13 @@ func (s *Service) Pick(a *Ask, t *Ticket) (*Pool, bool) {
 	if trial {
 		p.Members[i].endTrial()
 	}
-	return p, takeOther(p, i, a, t)
+	return p, takeOther(p, i, a, t) || takeAny(p, p.Reserve, reserved, a, t)
 }
 
-// takeOther takes another member than i, which has no room: first in the order of the policy, then in that of the pool. It
-// returns false if no member has room.
+const reserved = "other-zone" // reason of a pick from Reserve
+
+// takeOther takes another live member than i, which has no room: first in the order of the policy, then in that of the
+// pool. It returns false if no live member has room.
 func takeOther(p *Pool, i int, a *Ask, t *Ticket) bool {
 	tried := a.NTried
 	for n := tried; n < MaxTries; n++ {
@@ -225,13 +234,22 @@ func takeOther(p *Pool, i int, a *Ask, t *Ticket) bool {
 			return true
 		}
 	}
-	from := a.Rand.Uint64() % uint64(len(p.Live))
-	for k := range p.Live {
-		at := p.Live[(uint64(k)+from)%uint64(len(p.Live))]
+	return takeAny(p, p.Live, "only", a, t)
+}
+
+// takeAny takes a member of a list that was not tried and has room, beginning at a random one. It returns false if there is
+// none.
+func takeAny(p *Pool, list []int32, reason string, a *Ask, t *Ticket) bool {
+	if len(list) == 0 {
+		return false
+	}
+	from := a.Rand.Uint64() % uint64(len(list))
+	for k := range list {
+		at := list[(uint64(k)+from)%uint64(len(list))]
 		if a.WasTried(p.Members[at].Live) {
 			continue
 		}
-		if a.Trace.N, a.Trace.Reason = 0, "only"; take(p, int(at), a, t) {
+		if a.Trace.N, a.Trace.Reason = 0, reason; take(p, int(at), a, t) {
 			return true
 		}
 	}
@@ -275,10 +293,12 @@ func (p *Pool) onTrial(i int) bool {
 // accounting are those of Pick.
 func (s *Service) PickLive(l *Live, a *Ask, t *Ticket) (*Pool, bool) {
 	p := s.pool.Load()
-	for _, i := range p.Live {
-		if p.Members[i].Live == l {
-			a.Trace.N, a.Trace.Reason = 0, "pinned"
-			return p, take(p, int(i), a, t)
+	for _, list := range [...][]int32{p.Live, p.Reserve} {
+		for _, i := range list {
+			if p.Members[i].Live == l {
+				a.Trace.N, a.Trace.Reason = 0, "pinned"
+				return p, take(p, int(i), a, t)
+			}
 		}
 	}
 	return p, false

@@ -153,7 +153,7 @@ func TestGroupsAreDescribedWithTheirLagInBothProtocols(t *testing.T) {
 func TestHealthNamesWhatIsMissing(t *testing.T) {
 	_, client := brokertest.New(t)
 	h := admin.CheckHealth(t.Context(), client, brokertest.Catalog(t))
-	if !h.Healthy || h.Brokers != 1 || len(h.Missing) != 13 {
+	if !h.Healthy || h.Brokers != 1 || len(h.Missing) != 14 {
 		t.Errorf("health is %+v", h)
 	}
 }

@@ -14,6 +14,7 @@ const (
 	Rekey             = "smartlb-rekey"
 	NodeStatus        = "smartlb-node-status"
 	RateLimits        = "smartlb-rate-limits"
+	AccessLogs        = "access-logs"
 	ServiceMetricsDLQ = "service-metrics.dlq"
 	HealthStatusDLQ   = "health-status.dlq"
 )

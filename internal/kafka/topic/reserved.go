@@ -7,7 +7,7 @@ import "strings"
 // health-status, which are not reserved. Dead letters are not reserved either.
 func Reserved(name string) bool {
 	switch name {
-	case ConfigUpdates, NodeStatus, RateLimits, AuditLogs, Alerts, // configuration, and records of nodes and the analyzer
+	case ConfigUpdates, NodeStatus, RateLimits, AuditLogs, AccessLogs, Alerts, // configuration, and records of nodes and the analyzer
 		HealthScores, MetricsAggregated, Rekey, RoutingDecisions, // results of the analyzer and the proxies
 		"connect-configs", "connect-offsets", "connect-status": // Connect's connectors with their settings
 		return true

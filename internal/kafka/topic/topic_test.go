@@ -27,7 +27,7 @@ func TestTheCatalogHasTheNamedTopicsInTheirOrder(t *testing.T) {
 	want := []string{
 		topic.ServiceMetrics, topic.HealthStatus, topic.RoutingDecisions, topic.ConfigUpdates,
 		topic.Alerts, topic.AuditLogs, topic.MetricsAggregated, topic.HealthScores,
-		topic.Rekey, topic.NodeStatus, topic.RateLimits, topic.ServiceMetricsDLQ, topic.HealthStatusDLQ,
+		topic.Rekey, topic.NodeStatus, topic.RateLimits, topic.AccessLogs, topic.ServiceMetricsDLQ, topic.HealthStatusDLQ,
 	}
 	if diff := cmp.Diff(want, catalog(t).Names()); diff != "" {
 		t.Error(diff)
@@ -44,7 +44,7 @@ func TestTheMessagesAgreeWithTheCatalogOnNames(t *testing.T) {
 	got := []string{
 		event.TopicServiceMetrics, event.TopicHealthStatus, event.TopicRoutingDecisions, event.TopicConfigUpdates,
 		event.TopicAlerts, event.TopicAuditLogs, event.TopicMetricsAggregated, event.TopicHealthScores,
-		event.TopicRekey, event.TopicNodeStatus, event.TopicRateLimits, event.TopicServiceMetricsDLQ, event.TopicHealthStatusDLQ,
+		event.TopicRekey, event.TopicNodeStatus, event.TopicRateLimits, event.TopicAccessLogs, event.TopicServiceMetricsDLQ, event.TopicHealthStatusDLQ,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

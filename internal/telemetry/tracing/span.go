@@ -121,7 +121,7 @@ func (s *slot) exchange() *tracepb.Span {
 	host, port := s.authority()
 	span.Attributes = append(span.Attributes, attributes{}.
 		text("url.scheme", s.scheme).text("url.path", valid(s.path.bytes[:s.path.n])).text("server.address", host).number("server.port", port).
-		text("client.address", client).text("network.protocol.version", s.version()).
+		text("client.address", client).text("network.protocol.version", version(s.protocol)).
 		number("http.response.status_code", int64(s.status)).
 		number("smartlb.request.bytes", s.in).number("smartlb.response.bytes", s.out).
 		text("smartlb.request_id", valid(s.id.bytes[:s.id.n])).text("smartlb.listener", s.listener).text("smartlb.route", s.route).
@@ -179,12 +179,12 @@ func (s *slot) span(start, end int64) *tracepb.Span {
 	return span
 }
 
-// version returns the version of the client's protocol as OpenTelemetry writes it.
-func (s *slot) version() string {
-	if s.protocol == "HTTP/2.0" {
+// version returns the version of a protocol as OpenTelemetry writes it.
+func version(protocol string) string {
+	if protocol == "HTTP/2.0" {
 		return "2"
 	}
-	return strings.TrimPrefix(s.protocol, "HTTP/")
+	return strings.TrimPrefix(protocol, "HTTP/")
 }
 
 // authority splits the authority of the request. The port is 0 if there is none.

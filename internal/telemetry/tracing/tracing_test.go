@@ -80,7 +80,7 @@ func start(t *testing.T, cfg Config) (*Exporter, func()) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	cfg.Node = "node-1"
+	cfg.Node, cfg.Key = "node-1", "telemetry.tracing"
 	e, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -365,6 +365,7 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 		"holds no certificate":                    {CA: empty},
 		"telemetry.tracing.headers.X: the variab": {Headers: map[string]secret.Ref{"X": "${env:NOT_SET_AT_ALL}"}},
 	} {
+		cfg.Key = "telemetry.tracing"
 		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}

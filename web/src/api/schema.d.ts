@@ -1391,7 +1391,7 @@ export interface components {
              * @description How the proxy treats the instance
              * @enum {unknown}
              */
-            state: "in" | "draining" | "unhealthy" | "reported-unhealthy" | "ejected";
+            state: "in" | "draining" | "unhealthy" | "reported-unhealthy" | "ejected" | "backup" | "other-zone";
             /**
              * @description Summary of state, outcomes and alerts. failing: requests fail or an alert is active; silenced: its alerts are silenced, even if it is out; unknown: no data
              * @enum {unknown}
@@ -1856,7 +1856,7 @@ export interface components {
             /** Format: date-time */
             at: string;
             /** @enum {unknown} */
-            state: "in" | "draining" | "unhealthy" | "reported-unhealthy" | "ejected";
+            state: "in" | "draining" | "unhealthy" | "reported-unhealthy" | "ejected" | "backup" | "other-zone";
             requests: number;
             errors: number;
             /** @description Share over the ten seconds that end here */

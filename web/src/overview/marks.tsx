@@ -29,6 +29,10 @@ function stateOf(i: Standing): [string, string, React.ReactNode] {
       return ["warn", "draining", <DrainIcon key="i" />];
     case "ejected":
       return [out, "ejected", <EjectIcon key="i" />];
+    case "backup":
+      return ["muted", "backup", <InfoIcon key="i" />];
+    case "other-zone":
+      return ["muted", "other zone", <InfoIcon key="i" />];
     case "unhealthy":
       return [out, "unhealthy", <CrossIcon key="i" />];
     case "reported-unhealthy":

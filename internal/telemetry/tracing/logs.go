@@ -143,9 +143,14 @@ func (l *line) emit(to otellog.Logger) {
 	if l.client.IsValid() {
 		client = l.client.String()
 	}
+	original := ""
+	if method != "" && !registered(method) {
+		method, original = "_OTHER", method
+	}
+	host, port := authority(l.host.bytes[:l.host.n])
 	path, query, _ := strings.Cut(target, "?")
 	for _, f := range []struct{ key, value string }{
-		{"http.request.method", method}, {"url.path", path}, {"url.query", query}, {"server.address", valid(l.host.bytes[:l.host.n])},
+		{"http.request.method", method}, {"http.request.method_original", original}, {"url.path", path}, {"url.query", query}, {"server.address", host},
 		{"client.address", client}, {"network.protocol.version", version(l.protocol)}, {"smartlb.request_id", valid(l.id.bytes[:l.id.n])},
 		{"smartlb.listener", l.listener}, {"smartlb.route", l.route}, {"smartlb.service", l.service}, {"smartlb.instance", l.instance},
 		{"user.name", valid([]byte(l.user))}, {"smartlb.hedge", l.hedge}, {"smartlb.failure", l.failure}, {"smartlb.why", valid([]byte(l.why))},
@@ -159,7 +164,7 @@ func (l *line) emit(to otellog.Logger) {
 		key   string
 		value int64
 	}{
-		{"http.response.status_code", int64(l.status)}, {"smartlb.request.bytes", l.in}, {"smartlb.response.bytes", l.out},
+		{"http.response.status_code", int64(l.status)}, {"server.port", port}, {"smartlb.request.bytes", l.in}, {"smartlb.response.bytes", l.out},
 		{"smartlb.attempts", int64(l.attempts)}, {"smartlb.duration_us", l.duration / 1000}, {"smartlb.queue_us", l.queue / 1000},
 	} {
 		if f.value != 0 {

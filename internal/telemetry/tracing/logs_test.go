@@ -91,7 +91,7 @@ func startLogs(t *testing.T, cfg Config) (*LogExporter, func()) {
 func anEntry() *accesslog.Entry {
 	return &accesslog.Entry{
 		Time: 1e18 + 7, RequestID: []byte("id-1"), Traced: true, Trace: tracecontext.Context{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Sampled: true},
-		Client: netip.MustParseAddr("192.0.2.1"), Listener: "web", Protocol: "HTTP/2.0", Method: []byte("GET"), Host: []byte("shop.example"), Target: []byte("/a\xff?b=c"),
+		Client: netip.MustParseAddr("192.0.2.1"), Listener: "web", Protocol: "HTTP/2.0", Method: []byte("GET"), Host: []byte("shop.example:8443"), Target: []byte("/a\xff?b=c"),
 		Status: 503, BytesIn: 1, BytesOut: 2, Dispatched: true, DurationNs: 3000, Route: "all", Service: "s", Instance: "s-1", Attempts: 2, User: "ann",
 		QueueNs: 4000, Hedge: "won", Failure: "reset", Why: "turn", SNI: "shop.example", TLSSubject: "CN=a",
 	}
@@ -105,7 +105,7 @@ func TestACollectorGetsTheAccessLog(t *testing.T) {
 	defer server.Close()
 	e, _ := startLogs(t, Config{Endpoint: server.URL + "/v1/logs"})
 	e.Log(anEntry())
-	refused := &accesslog.Entry{Time: 1e18, Status: 400, Why: "bad", Target: []byte(strings.Repeat("x", 9999))}
+	refused := &accesslog.Entry{Time: 1e18, Status: 400, Method: []byte("PURGE"), Why: "bad", Target: []byte(strings.Repeat("x", 9999))}
 	e.Log(refused)
 	eventually(t, "two records arrive", func() bool { return c.len() == 2 })
 	r := c.records[0]
@@ -114,7 +114,7 @@ func TestACollectorGetsTheAccessLog(t *testing.T) {
 	}
 	v := values(&tracepb.Span{Attributes: r.Attributes})
 	for key, want := range map[string]any{
-		"http.request.method": "GET", "url.path": "/a\uFFFD", "url.query": "b=c", "server.address": "shop.example", "client.address": "192.0.2.1",
+		"http.request.method": "GET", "url.path": "/a\uFFFD", "url.query": "b=c", "server.address": "shop.example", "server.port": int64(8443), "client.address": "192.0.2.1",
 		"network.protocol.version": "2", "smartlb.request_id": "id-1", "smartlb.listener": "web", "smartlb.route": "all", "smartlb.service": "s",
 		"smartlb.instance": "s-1", "user.name": "ann", "smartlb.hedge": "won", "smartlb.failure": "reset", "smartlb.why": "turn",
 		"tls.client.server_name": "shop.example", "tls.client.subject": "CN=a", "http.response.status_code": int64(503),
@@ -129,7 +129,7 @@ func TestACollectorGetsTheAccessLog(t *testing.T) {
 	}
 	r = c.records[1]
 	v = values(&tracepb.Span{Attributes: r.Attributes})
-	if path, _ := v["url.path"].(string); len(r.TraceId)+len(r.SpanId) != 0 || r.SeverityNumber != logspb.SeverityNumber_SEVERITY_NUMBER_INFO || len(path) != 512 || v["smartlb.route"] != nil {
+	if path, _ := v["url.path"].(string); len(r.TraceId)+len(r.SpanId) != 0 || r.SeverityNumber != logspb.SeverityNumber_SEVERITY_NUMBER_INFO || len(path) != 512 || v["http.request.method"] != "_OTHER" || v["http.request.method_original"] != "PURGE" || v["smartlb.route"] != nil {
 		t.Errorf("record %v", r)
 	}
 	if s := e.Stats(); s != (Stats{}) {

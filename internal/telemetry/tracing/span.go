@@ -118,7 +118,7 @@ func (s *slot) exchange() *tracepb.Span {
 	if s.client.IsValid() {
 		client = s.client.String()
 	}
-	host, port := s.authority()
+	host, port := authority(s.host.bytes[:s.host.n])
 	span.Attributes = append(span.Attributes, attributes{}.
 		text("url.scheme", s.scheme).text("url.path", valid(s.path.bytes[:s.path.n])).text("server.address", host).number("server.port", port).
 		text("client.address", client).text("network.protocol.version", version(s.protocol)).
@@ -171,12 +171,19 @@ func (s *slot) span(start, end int64) *tracepb.Span {
 		Flags: 1, // sampled
 		Name:  method, Attributes: attributes{}.text("http.request.method", method),
 	}
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
-	default:
+	if !registered(method) {
 		span.Name, span.Attributes = "HTTP", attributes{}.text("http.request.method", "_OTHER").text("http.request.method_original", valid([]byte(method)))
 	}
 	return span
+}
+
+// registered reports whether OpenTelemetry knows a method.
+func registered(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
 }
 
 // version returns the version of a protocol as OpenTelemetry writes it.
@@ -187,9 +194,9 @@ func version(protocol string) string {
 	return strings.TrimPrefix(protocol, "HTTP/")
 }
 
-// authority splits the authority of the request. The port is 0 if there is none.
-func (s *slot) authority() (host string, port int64) {
-	all := valid(s.host.bytes[:s.host.n])
+// authority splits the authority of a request. The port is 0 if there is none.
+func authority(of []byte) (host string, port int64) {
+	all := valid(of)
 	if host, digits, err := net.SplitHostPort(all); err == nil {
 		n, err := strconv.ParseUint(digits, 10, 16)
 		if err != nil {

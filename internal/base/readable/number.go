@@ -1,6 +1,7 @@
 package readable
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 )
@@ -33,4 +34,12 @@ func Number(v float64) float64 {
 func round(v float64, places int) float64 {
 	unit := math.Pow10(places)
 	return math.Round(v*unit) / unit
+}
+
+// Count returns a number with its noun, which has a regular plural: 1 route, 2 routes.
+func Count[N int | int64 | uint64](n N, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", one, "s")
 }

@@ -68,3 +68,11 @@ func TestTimesHaveDateMillisecondsAndZone(t *testing.T) {
 		t.Errorf("no time is %q", got)
 	}
 }
+
+func TestCountsAgreeWithTheirNouns(t *testing.T) {
+	for n, want := range map[int]string{0: "0 records", 1: "1 record", 2: "2 records"} {
+		if got := Count(n, "record"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

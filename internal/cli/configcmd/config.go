@@ -63,7 +63,7 @@ func validate(env *cli.Env) *cobra.Command {
 			return v, err
 		},
 		Table: func(v validation) cli.Table {
-			t := cli.Table{Above: []string{fmt.Sprintf("%s is valid: %d routes, %d services", v.File, v.Routes, v.Services)}}
+			t := cli.Table{Above: []string{fmt.Sprintf("%s is valid: %s, %s", v.File, readable.Count(v.Routes, "route"), readable.Count(v.Services, "service"))}}
 			for _, w := range v.Warnings {
 				t.Above = append(t.Above, config.Mistake{Line: w.Line, Text: "warning: " + w.Path + ": " + w.Text}.In(v.File))
 			}

@@ -24,7 +24,7 @@ type hashed struct {
 func hashPassword(env *cli.Env) *cobra.Command {
 	return cli.Verb[cli.None, hashed]{
 		Use: "hash-password", Short: "Make the bcrypt hash of a password for console.users, from standard input",
-		Long:    "Reads a password from the terminal without showing it, or the first line of standard input, and prints its\nbcrypt hash for `passwordHash` in console.users.",
+		Long:    "Reads a password from the terminal without showing it, or the first line of standard input. Prints its\nbcrypt hash, for `passwordHash` of console.users and routes[].basicAuth.users.",
 		Example: "  smartlb config hash-password\n  smartlb config hash-password < password.txt",
 		Run: func(_ context.Context, env *cli.Env, _ cli.None) (hashed, error) {
 			password, err := readPassword(env)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafka/records"
@@ -109,7 +110,7 @@ func sentTable(s records.Sent) cli.Table {
 		p := s.Partitions[0]
 		return cli.Table{Above: []string{fmt.Sprintf("Sent to %s, partition %d, offset %d.", s.Topic, p.Partition, p.Last)}}
 	}
-	return cli.Table{Above: []string{fmt.Sprintf("Sent %d records to %s.", s.Records, s.Topic)}}
+	return cli.Table{Above: []string{fmt.Sprintf("Sent %s to %s.", readable.Count(s.Records, "record"), s.Topic)}}
 }
 
 func runProduce(ctx context.Context, env *cli.Env, a produceArgs) (records.Sent, error) {
@@ -143,10 +144,10 @@ func runProduce(ctx context.Context, env *cli.Env, a produceArgs) (records.Sent,
 	goods.ticker.done()
 	goods.conclude()
 	if ctx.Err() != nil {
-		env.Say("stopped: %d records were sent to %s", sent.Records, a.topic)
+		env.Say("stopped: sent %s to %s", readable.Count(sent.Records, "record"), a.topic)
 	}
 	if err = firstOf(failed, err); err != nil && sent.Records > 0 {
-		return sent, fmt.Errorf("%w; %d records were sent before", err, sent.Records)
+		return sent, fmt.Errorf("%w; sent %s before", err, readable.Count(sent.Records, "record"))
 	}
 	return sent, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/kafka"
 	"github.com/smartlb/smartlb/internal/kafka/admin"
@@ -61,7 +62,7 @@ func deleteRecords(env *cli.Env) *cobra.Command {
 			if !d.Deleted {
 				t.Below = []string{dry("deleted")}
 			} else {
-				t.Below = []string{fmt.Sprintf("Deleted %d records.", d.Records)}
+				t.Below = []string{fmt.Sprintf("Deleted %s.", readable.Count(d.Records, "record"))}
 			}
 			return t
 		},

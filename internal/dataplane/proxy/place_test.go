@@ -60,6 +60,7 @@ func TestRequestsWaitInTheQueue(t *testing.T) {
 			})
 		}
 		b.waiting(3)
+		eventually(t, "the instance is busy", func() bool { return served.Load() == 1 })
 		res, err := client.Get(url)
 		if err != nil {
 			t.Fatal(err)

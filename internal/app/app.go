@@ -48,7 +48,8 @@ type App struct {
 	browser     *browse.Browser // nil without Kafka
 	browseAdmin *kafka.Admin    // the browser's own client; nil without Kafka
 
-	decisions *journal.Stream[journal.Decision] // these three are nil without Kafka
+	decisions *journal.Stream[journal.Decision] // these four are nil without Kafka
+	requests  *journal.Stream[journal.Request]
 	records   *journal.Stream[journal.Record]
 	configLog *journal.Configuration
 
@@ -219,7 +220,7 @@ func (a *App) newKafka() (err error) {
 		return err
 	}
 	look := a.journalConfig()
-	a.decisions, a.records, a.configLog = journal.Decisions(look), journal.Records(look), journal.NewConfiguration(look)
+	a.decisions, a.requests, a.records, a.configLog = journal.Decisions(look), journal.Requests(look), journal.Records(look), journal.NewConfiguration(look)
 	if a.audit, err = audit.New(a.node, a.o.DataDir, a.producer, a.o.Log); err != nil {
 		return err
 	}

@@ -31,6 +31,12 @@ func (a *App) journalSources(s *api.Sources) {
 	s.FindRequest = func(ctx context.Context, request string, span time.Duration, progress func(journal.Search)) (journal.Search, error) {
 		return journal.Find(ctx, a.journalConfig(), request, span, progress)
 	}
+	s.Requests = func(ctx context.Context, n int, f journal.RequestFilter) ([]api.LoggedRequest, error) {
+		return a.requests.Recent(ctx, n, f.Match)
+	}
+	s.FollowRequests = func(limit int, f journal.RequestFilter) api.Follower[api.LoggedRequest] {
+		return a.requests.Subscribe(limit, f.Match)
+	}
 	s.Configuration = a.configLog.State
 	s.Nodes = func(ctx context.Context) ([]event.NodeStatus, error) {
 		nodes, err := nodes.Live(ctx, a.kafka, a.o.Log)

@@ -101,6 +101,7 @@ func (a *App) followKafka(acts *actors) {
 	acts.start("node status", a.asOwner(a.publishStatus), nil)
 	acts.start("alerts", func(ctx context.Context) error { return a.alerts.Follow(ctx, a.kafka, a.o.Log) }, nil)
 	acts.start("decisions for pages", a.decisions.Run, nil)
+	acts.start("requests for pages", a.requests.Run, nil)
 	acts.start("audit records for pages", a.records.Run, nil)
 	acts.start("configuration for pages", a.configLog.Run, nil)
 	if a.o.has(event.RoleConsole) {

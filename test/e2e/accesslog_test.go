@@ -175,3 +175,17 @@ func otherTopicsGoOn(t *testing.T, admin string) {
 		t.Errorf("records of other topics were lost: %q, before %q", after, others)
 	}
 }
+
+// The access log of a running demo in the console, in one that hides addresses, and in one without such a log.
+func TestRequestsInABrowser(t *testing.T) {
+	t.Parallel()
+	needBrowser(t)
+	_, _, admin, kafkaAddr := demoIn(t, append(cleanEnv(t), "SMARTLB_PROXY_ACCESS_LOG_OPTIONS_KAFKA=true"))
+	console := func(kafka, more string) string {
+		p := start(t, true, "run", "--roles", "console", "--kafka", kafka, "--config", mustWrite(t, "console: {address: '127.0.0.1:0'"+more+"}\n"), "--data", t.TempDir(), "--admin", "127.0.0.1:0")
+		return "http://" + p.Address("console")
+	}
+	off := broker(t, t.TempDir(), "127.0.0.1:0")
+	inBrowser(t, "requests", consoleOf(t, admin),
+		"MASKED_URL="+console(kafkaAddr, ", mask: [{topics: [access-logs], fields: [client, host]}]"), "OFF_URL="+console(off.Address("broker"), ""))
+}

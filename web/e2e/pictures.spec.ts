@@ -10,6 +10,7 @@ const views = {
   overview: "/",
   instance: "/instances/user-service/user-service-3",
   decisions: "/decisions",
+  requests: "/requests", // with SMARTLB_PROXY_ACCESS_LOG_OPTIONS_KAFKA=true
   alerts: "/alerts",
   configuration: "/configuration",
   audit: "/audit",

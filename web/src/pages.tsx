@@ -39,6 +39,13 @@ export const pages: Page[] = [
     view: later(() => import("./decisions/decisions").then((m) => ({ default: m.DecisionsView }))),
   },
   {
+    name: "Requests",
+    group: "Balancer",
+    key: "r",
+    patterns: ["/requests"],
+    view: later(() => import("./requests/requests").then((m) => ({ default: m.RequestsView }))),
+  },
+  {
     name: "Alerts",
     group: "Balancer",
     key: "a",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -24,8 +25,8 @@ func route(env *cli.Env) *cobra.Command {
 
 type testRouteArgs struct {
 	cli.Brokers
-	method, url, file, client, sni, listener string
-	headers                                  []string
+	method, url, file, client, sni, listener, at string
+	headers                                      []string
 }
 
 // routeTest is the result of route test.
@@ -71,6 +72,7 @@ func testRoute(env *cli.Env) *cobra.Command {
 			f.StringArrayVarP(&a.headers, "header", "H", nil, "`name:value` of a request header, may be repeated")
 			f.StringVar(&a.client, "client", a.client, "`address` of the client")
 			f.StringVar(&a.listener, "listener", "", "`name` of the listener that gets the request")
+			f.StringVar(&a.at, "at", "", "`time` of the request, such as 2026-12-24T22:30:00+01:00 (default: now)")
 			f.StringVar(&a.sni, "sni", "", "server `name` of the TLS handshake (default: the host of an https URL)")
 		},
 		Args: cli.Words(func(a *testRouteArgs) []*string { return []*string{&a.method, &a.url} }, "METHOD", "URL"),
@@ -104,7 +106,12 @@ func (a testRouteArgs) request() (*h1.Request, router.Peer, error) {
 	if err != nil {
 		return nil, router.Peer{}, cli.Usagef("--client: %q is no address, want one like 10.0.0.7", a.client)
 	}
-	from := router.Peer{Client: client.Unmap().WithZone(""), ServerName: a.sni, Listener: a.listener}
+	from := router.Peer{Client: client.Unmap().WithZone(""), ServerName: a.sni, Listener: a.listener, At: time.Now()}
+	if a.at != "" {
+		if from.At, err = time.Parse(time.RFC3339, a.at); err != nil {
+			return nil, from, cli.Usagef("--at: %q is no time, want one like 2026-12-24T22:30:00+01:00", a.at)
+		}
+	}
 	host, target, secure, err := splitURL(a.url)
 	if err != nil {
 		return nil, from, err

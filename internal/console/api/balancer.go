@@ -27,6 +27,11 @@ type Balancer struct {
 	FollowDecisions func(limit int, f journal.Filter) Follower[Decision]
 	FindRequest     func(ctx context.Context, request string, span time.Duration, progress func(journal.Search)) (journal.Search, error)
 
+	// Requests returns the latest n requests of access-logs that match f, latest first. FollowRequests follows new
+	// requests, at most limit at once.
+	Requests       func(ctx context.Context, n int, f journal.RequestFilter) ([]LoggedRequest, error)
+	FollowRequests func(limit int, f journal.RequestFilter) Follower[LoggedRequest]
+
 	// Configuration returns the content of config-updates. Nodes returns the nodes that reported a status recently.
 	// Publish writes a revision and returns its name.
 	Configuration func(ctx context.Context) (configlog.State, error)

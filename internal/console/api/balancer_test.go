@@ -34,6 +34,7 @@ var balancerCalls = []apiCall{
 	{"GET", "/api/v1/audit/verify", "/api/v1/audit/verify", ""},
 	{"GET", "/api/v1/decisions", "/api/v1/decisions?last=5&outcome=failed", ""},
 	{"GET", "/api/v1/decisions/{request}", "/api/v1/decisions/r1?span=2h", ""},
+	{"GET", "/api/v1/requests", "/api/v1/requests?last=5&outcome=failed&text=x", ""},
 	{"GET", "/api/v1/config", "/api/v1/config", ""},
 	{"GET", "/api/v1/config/history", "/api/v1/config/history?documents=false", ""},
 	{"GET", "/api/v1/config/revisions/{revision}", "/api/v1/config/revisions/1-a", ""},
@@ -58,6 +59,13 @@ func decisionOf(id string) api.Decision {
 	}}
 }
 
+func requestOf(target string) api.LoggedRequest {
+	return api.LoggedRequest{Partition: 1, Offset: 8, AccessLog: event.AccessLog{
+		Timestamp: noon, Node: "n1", RequestID: "r1", Client: "192.0.2.1", Listener: "web", Protocol: "HTTP/1.1", Method: "GET", Host: "h", Target: target, Status: 503, BytesIn: 1, BytesOut: 2,
+		DurationMs: event.Some(1.5), Route: "r", ServiceID: "s", InstanceID: "a", Attempts: 2, User: "ann", QueueMs: event.Some(2), Retried: []string{"503"}, Hedge: "won", Failure: "timeout", Why: "retry",
+	}}
+}
+
 func changeOf() api.Decision {
 	return api.Decision{RoutingDecision: event.RoutingDecision{
 		Timestamp: noon, Node: "n1", Kind: event.KindChange, ServiceID: "s", Why: event.WhyEjection,
@@ -79,15 +87,15 @@ func folded() configlog.State {
 }
 
 // followed gives its batches one after the other.
-type followed struct {
+type followed[T any] struct {
 	mu      sync.Mutex
-	batches [][]api.Decision
+	batches [][]T
 	skipped int
 	away    bool
 	closed  bool
 }
 
-func (f *followed) Take() ([]api.Decision, int) {
+func (f *followed[T]) Take() ([]T, int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.batches) == 0 {
@@ -98,8 +106,8 @@ func (f *followed) Take() ([]api.Decision, int) {
 	return b, f.skipped
 }
 
-func (f *followed) Connected() bool { f.mu.Lock(); defer f.mu.Unlock(); return !f.away }
-func (f *followed) Close()          { f.mu.Lock(); defer f.mu.Unlock(); f.closed = true }
+func (f *followed[T]) Connected() bool { f.mu.Lock(); defer f.mu.Unlock(); return !f.away }
+func (f *followed[T]) Close()          { f.mu.Lock(); defer f.mu.Unlock(); f.closed = true }
 
 // balancer are the sources of the balancer's own views.
 func balancer() api.Balancer {
@@ -121,7 +129,13 @@ func balancer() api.Balancer {
 			return []api.Decision{decisionOf("r1"), changeOf()}, nil
 		},
 		FollowDecisions: func(int, journal.Filter) api.Follower[api.Decision] {
-			return &followed{batches: [][]api.Decision{{decisionOf("r1")}}}
+			return &followed[api.Decision]{batches: [][]api.Decision{{decisionOf("r1")}}}
+		},
+		Requests: func(_ context.Context, _ int, _ journal.RequestFilter) ([]api.LoggedRequest, error) {
+			return []api.LoggedRequest{requestOf("/a?b"), {AccessLog: event.AccessLog{Timestamp: noon, Node: "n1"}}}, nil
+		},
+		FollowRequests: func(int, journal.RequestFilter) api.Follower[api.LoggedRequest] {
+			return &followed[api.LoggedRequest]{batches: [][]api.LoggedRequest{{requestOf("/a?b")}}}
 		},
 		FindRequest: func(_ context.Context, request string, _ time.Duration, progress func(journal.Search)) (journal.Search, error) {
 			s := journal.Search{Scanned: 5, Total: 10, From: noon, Decisions: []api.Decision{}}
@@ -201,6 +215,8 @@ func TestWhatTheBalancersCallsRefuse(t *testing.T) {
 		{"too many decisions", "GET", "/api/v1/decisions?last=100000", "", 400, full()},
 		{"a number that is none", "GET", "/api/v1/decisions?last=x", "", 400, full()},
 		{"Kafka is away", "GET", "/api/v1/decisions", "", 503, away},
+		{"too many requests", "GET", "/api/v1/requests?last=1001", "", 400, full()},
+		{"requests without Kafka", "GET", "/api/v1/requests/events", "", 404, api.Sources{}},
 		{"an unknown request", "GET", "/api/v1/decisions/nobody", "", 404, full()},
 		{"a span that is none", "GET", "/api/v1/decisions/r1?span=yesterday", "", 400, full()},
 		{"a span of years", "GET", "/api/v1/decisions/r1/events?span=90000h", "", 400, full()},
@@ -305,7 +321,7 @@ func TestDecisionsAreSentAsTheyComeAndASearchSaysHowFarItIs(t *testing.T) {
 	d := describe(t)
 	synctest.Test(t, func(t *testing.T) {
 		src := full()
-		f := &followed{batches: [][]api.Decision{{decisionOf("r1")}, nil, {changeOf()}}, skipped: 3}
+		f := &followed[api.Decision]{batches: [][]api.Decision{{decisionOf("r1")}, nil, {changeOf()}}, skipped: 3}
 		src.FollowDecisions = func(limit int, filter journal.Filter) api.Follower[api.Decision] {
 			if filter.Service != "s" || filter.Outcome != "5xx" || limit != 50 {
 				t.Errorf("filter %+v, limit %d", filter, limit)
@@ -353,6 +369,40 @@ func TestDecisionsAreSentAsTheyComeAndASearchSaysHowFarItIs(t *testing.T) {
 		stop()
 		if e := r.events(t); len(e) != 1 || e[0].name != "problem" || r.status != http.StatusOK {
 			t.Errorf("events %v", e)
+		}
+	})
+}
+
+func TestRequestsAreSentAsTheyCome(t *testing.T) {
+	d := describe(t)
+	synctest.Test(t, func(t *testing.T) {
+		src := full()
+		f := &followed[api.LoggedRequest]{batches: [][]api.LoggedRequest{{requestOf("/a")}, nil, {requestOf("/b"), requestOf("/c")}}, skipped: 3}
+		src.FollowRequests = func(limit int, filter journal.RequestFilter) api.Follower[api.LoggedRequest] {
+			want := journal.RequestFilter{Service: "s", Instance: "i", Route: "r", Method: "GET", Node: "n", Outcome: "5xx", Text: "a b"}
+			if filter != want || limit != 50 {
+				t.Errorf("filter %+v, limit %d", filter, limit)
+			}
+			return f
+		}
+		r, stop := stream(src, "/api/v1/requests/events?service=s&instance=i&route=r&method=GET&node=n&outcome=5xx&text=a+b")
+		time.Sleep(7 * time.Second)
+		synctest.Wait()
+		stop()
+		var targets []string
+		events := r.events(t)
+		for _, e := range events {
+			d.event("/api/v1/requests/events", e.name, []byte(e.data))
+			var b api.LoggedRequests
+			if err := json.Unmarshal([]byte(e.data), &b); err != nil || !b.Connected {
+				t.Errorf("%v, %+v", err, b)
+			}
+			for _, q := range b.Requests {
+				targets = append(targets, q.Target)
+			}
+		}
+		if strings.Join(targets, " ") != "/a /b /c" || !f.closed || len(events) != 4 { // three with something to say, one to be heard from
+			t.Errorf("%v in %d events, closed %v", targets, len(events), f.closed)
 		}
 	})
 }

@@ -95,27 +95,39 @@ func searchSpan(q url.Values) (time.Duration, error) {
 }
 
 const (
-	decisionStep  = time.Second / 4
-	decisionLimit = 50 // decisions in one event: 200 per second are more than a person can read
+	entryStep  = time.Second / 4
+	entryLimit = 50 // entries in one event: 200 per second are more than a person can read
 )
 
 // decisionEvents streams the decisions that match, as they arrive.
 func (s *Server) decisionEvents(w http.ResponseWriter, r *http.Request) {
 	if s.src.FollowDecisions == nil {
-		fail(w, problem.Problem{Code: problem.NotServed, Error: "this node runs without Kafka, so it has no recorded decisions", Hint: "start it with --kafka host:port, or with smartlb up"})
+		fail(w, withoutKafka("recorded decisions"))
 		return
 	}
-	f := s.src.FollowDecisions(decisionLimit, decisionFilter(r.URL.Query()))
+	follow(w, r, s.src.FollowDecisions(entryLimit, decisionFilter(r.URL.Query())), func(p *pipe, all []Decision, skipped int, connected bool) error {
+		return p.tell("decisions", Decisions{nonNil(all), skipped, connected})
+	})
+}
+
+// withoutKafka is the problem of a node that has no data of a kind because it runs without Kafka.
+func withoutKafka(what string) problem.Problem {
+	return problem.Problem{Code: problem.NotServed, Error: "this node runs without Kafka, so it has no " + what, Hint: "start it with --kafka host:port, or with smartlb up"}
+}
+
+// follow streams the entries of f as they arrive, in events that tell sends. It returns when the page is gone, and
+// closes f.
+func follow[T any](w http.ResponseWriter, r *http.Request, f Follower[T], tell func(p *pipe, entries []T, skipped int, connected bool) error) {
 	defer f.Close()
 	p := newPipe(w, r)
-	ticker := time.NewTicker(decisionStep)
+	ticker := time.NewTicker(entryStep)
 	defer ticker.Stop()
 	was := false
 	for ticks := 0; ; ticks++ {
-		d, skipped := f.Take()
+		entries, skipped := f.Take()
 		connected := f.Connected()
-		if len(d) > 0 || skipped > 0 || connected != was || ticks%20 == 0 { // at least one event every 5 s, so that a dead peer is detected
-			if p.tell("decisions", Decisions{nonNil(d), skipped, connected}) != nil {
+		if len(entries) > 0 || skipped > 0 || connected != was || ticks%20 == 0 { // at least one event every 5 s, so that a dead peer is detected
+			if tell(p, entries, skipped, connected) != nil {
 				return
 			}
 			was = connected
@@ -139,7 +151,7 @@ func (s *Server) searchEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.src.FindRequest == nil {
-		fail(w, problem.Problem{Code: problem.NotServed, Error: "this node runs without Kafka, so it has no recorded decisions", Hint: "start it with --kafka host:port, or with smartlb up"})
+		fail(w, withoutKafka("recorded decisions"))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
@@ -147,7 +159,7 @@ func (s *Server) searchEvents(w http.ResponseWriter, r *http.Request) {
 	p := newPipe(w, r)
 	var reportedAt time.Time
 	found, err := s.src.FindRequest(ctx, r.PathValue("request"), span, func(so journal.Search) {
-		if time.Since(reportedAt) < decisionStep {
+		if time.Since(reportedAt) < entryStep {
 			return
 		}
 		reportedAt = time.Now()

@@ -112,6 +112,7 @@ func (s *Server) routes() {
 	s.connectRoutes()
 	s.demoRoutes()
 	s.decisionRoutes()
+	s.requestRoutes()
 	s.configRoutes()
 	s.alertRoutes()
 	s.auditRoutes()

@@ -46,6 +46,7 @@ func (c *checker) conditions(path string, r Route, listeners map[string]string) 
 		}
 	}
 	bounded(c, path+".clients", r.Clients, maxClients)
+	c.hours(path+".hours", r.Hours)
 	for i, name := range bounded(c, path+".listeners", r.Listeners, maxConditions) {
 		if _, ok := listeners[name]; !ok && len(listeners) > 0 {
 			c.fail(fmt.Sprintf("%s.listeners[%d]", path, i), "there is no listener %q", name)
@@ -104,6 +105,9 @@ func conditionTexts(r Route) (out []string) {
 	}
 	if len(r.Listeners) > 0 {
 		out = append(out, fmt.Sprintf("listeners %q", slices.Sorted(slices.Values(r.Listeners))))
+	}
+	for _, h := range r.Hours {
+		out = append(out, "hours "+h.text())
 	}
 	slices.Sort(out)
 	return out

@@ -105,6 +105,9 @@ func rule[T any](r Route, value T) router.Rule[T] {
 	default:
 		out.Kind, out.Path = router.Prefix, routed(r.Path.Prefix)
 	}
+	for _, h := range r.Hours {
+		out.Hours = append(out.Hours, h.rules())
+	}
 	for _, h := range r.Headers {
 		out.Headers = append(out.Headers, router.Pair{Name: h.Name, Value: h.Exact, Pattern: h.Regex})
 	}

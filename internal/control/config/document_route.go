@@ -22,6 +22,7 @@ type Route struct {
 	// proxy in `proxy.trustedProxies` or a PROXY header names; default every client
 	Clients   []netip.Prefix `yaml:"clients"`
 	Listeners []string       `yaml:"listeners"` // names of listeners, one of which must have got the request; default every listener
+	Hours     []Hours        `yaml:"hours"`     // at most 100 times of the week, one of which it must be; default always
 	Service   string         `yaml:"service"`   // id of the service that gets the requests. One of `service`, `split`, `redirect` and `response` is required; default none
 	Split     []Split        `yaml:"split"`     // services that share the requests, instead of `service`. Each request is drawn by weight; default none
 	// longest time from the end of the request to the end of the response, at least 1ms. After that time the client gets

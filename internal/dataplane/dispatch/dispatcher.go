@@ -24,11 +24,12 @@ type Signals interface {
 
 // Config of a Dispatcher.
 type Config struct {
-	ConnectTimeout time.Duration // per try; default 1 s
-	Sample         float64       // share of requests whose decision is recorded, 0..1; default .01
-	Recorder       Recorder      // nil: no recorder
-	Signals        Signals       // nil: no signals
-	Memory         *guard.Memory // refuses requests while the memory is short; nil: no limit
+	ConnectTimeout time.Duration    // per try; default 1 s
+	Sample         float64          // share of requests whose decision is recorded, 0..1; default .01
+	Recorder       Recorder         // nil: no recorder
+	Signals        Signals          // nil: no signals
+	Wall           func() time.Time // the time for routes with hours; default time.Now
+	Memory         *guard.Memory    // refuses requests while the memory is short; nil: no limit
 }
 
 // Dispatcher routes all requests of a process. Its methods are safe for concurrent use; an Exchange is not.
@@ -44,6 +45,9 @@ type Dispatcher struct {
 func New(cfg Config) *Dispatcher {
 	if cfg.ConnectTimeout <= 0 {
 		cfg.ConnectTimeout = time.Second
+	}
+	if cfg.Wall == nil {
+		cfg.Wall = time.Now
 	}
 	own := upstream.NewService("")
 	return &Dispatcher{cfg: cfg, sample: uint64(min(max(cfg.Sample, 0), 1) * (1 << 53)), own: own, unrouted: own.Traffic("")}
@@ -83,7 +87,11 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	if x.table == nil {
 		return x.reply(503, CodeNoRoute, "no configuration has been loaded yet")
 	}
-	route, ok := x.table.Routes.Match(h, router.Peer{Client: x.Client, ServerName: x.ServerName, Listener: x.Listener})
+	from := router.Peer{Client: x.Client, ServerName: x.ServerName, Listener: x.Listener}
+	if x.table.Routes.Timed() {
+		from.At = d.cfg.Wall()
+	}
+	route, ok := x.table.Routes.Match(h, from)
 	if !ok {
 		x.text = fmt.Appendf(x.text[:0], "no route matches %s %.100s%.200s; routes: %s", h.Method(), h.Host(), h.Path(), x.table.Names)
 		return x.reply(404, CodeNoRoute, string(x.text))

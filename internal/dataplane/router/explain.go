@@ -99,6 +99,12 @@ func (r *rule[T]) explain(host bool, h Head, from Peer) Step {
 		s.Want, s.Got = strings.Join(nets, " or "), from.Client.String()
 	case OnListener:
 		s.Want, s.Got = strings.Join(r.listeners, " or "), orNone(from.Listener)
+	case OnHours:
+		hours := make([]string, len(r.hours))
+		for i := range r.hours {
+			hours[i] = r.hours[i].String()
+		}
+		s.Want, s.Got = strings.Join(hours, " or "), from.At.UTC().Format("Mon 15:04")+" UTC"
 	}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Head is the part of a request that a rule can use. Host may have a port and upper-case letters. Path is canonical and
@@ -26,6 +27,7 @@ type Peer struct {
 	Client     netip.Addr // unmapped
 	ServerName string     // of the TLS handshake, in any case; empty: none
 	Listener   string     // name of the listener
+	At         time.Time  // when the request came; only needed if the table is Timed
 }
 
 // PathKind says how a rule compares the path.
@@ -59,6 +61,7 @@ type Rule[T any] struct {
 	ServerNames []string       // exact or *.example.com, one must match; empty: any, and none
 	Clients     []netip.Prefix // one must contain the client; empty: any
 	Listeners   []string       // names, one must match; empty: any
+	Hours       []Hours        // one must contain the time; empty: always
 	Value       T
 }
 
@@ -77,9 +80,10 @@ const (
 	OnServerName
 	OnClient
 	OnListener
+	OnHours
 )
 
-var conditionWords = [...]string{"", "host", "path", "method", "header", "query parameter", "cookie", "server name", "client", "listener"}
+var conditionWords = [...]string{"", "host", "path", "method", "header", "query parameter", "cookie", "server name", "client", "listener", "time"}
 
 func (c Condition) String() string { return conditionWords[c] }
 
@@ -95,6 +99,7 @@ type rule[T any] struct {
 	serverNames             []string // in lower case
 	clients                 []netip.Prefix
 	listeners               []string
+	hours                   []Hours
 	order                   int
 	value                   T
 }
@@ -106,7 +111,7 @@ type pair struct {
 }
 
 func compileRule[T any](r Rule[T], order int) (*rule[T], error) {
-	c := &rule[T]{name: r.Name, hosts: r.Hosts, methods: r.Methods, listeners: r.Listeners, order: order, value: r.Value}
+	c := &rule[T]{name: r.Name, hosts: r.Hosts, methods: r.Methods, listeners: r.Listeners, hours: r.Hours, order: order, value: r.Value}
 	for _, list := range []struct {
 		what string
 		from []Pair
@@ -179,6 +184,7 @@ func compare[T any](a, b *rule[T]) int {
 		min(len(b.serverNames), 1) - min(len(a.serverNames), 1),
 		min(len(b.clients), 1) - min(len(a.clients), 1),
 		min(len(b.listeners), 1) - min(len(a.listeners), 1),
+		min(len(b.hours), 1) - min(len(a.hours), 1),
 	} {
 		if d != 0 {
 			return d
@@ -217,6 +223,9 @@ func (r *rule[T]) miss(h Head, from Peer) (Condition, int) {
 	if len(r.listeners) > 0 && !slices.Contains(r.listeners, from.Listener) {
 		return OnListener, 0
 	}
+	if len(r.hours) > 0 && !r.hasTime(from.At) {
+		return OnHours, 0
+	}
 	return None, 0
 }
 
@@ -246,6 +255,15 @@ func (r *rule[T]) hasServerName(name string) bool {
 func (r *rule[T]) hasClient(a netip.Addr) bool {
 	for _, p := range r.clients {
 		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *rule[T]) hasTime(at time.Time) bool {
+	for i := range r.hours {
+		if r.hours[i].contain(at) {
 			return true
 		}
 	}

@@ -23,6 +23,7 @@ type Table[T any] struct {
 	suffixes map[string]*paths[T] // "*.example.com" under ".example.com"
 	any      paths[T]
 	rules    []*rule[T] // in the order of the document
+	timed    bool
 }
 
 const maxHost = 255 // RFC 1035 §2.3.4
@@ -38,6 +39,7 @@ func Compile[T any](rules []Rule[T]) (*Table[T], error) {
 			continue
 		}
 		t.rules = append(t.rules, compiled)
+		t.timed = t.timed || len(r.Hours) > 0
 		for _, p := range t.pathsOf(r.Hosts, &errs, r.Name) {
 			p.add(compiled)
 		}
@@ -54,6 +56,9 @@ func Compile[T any](rules []Rule[T]) (*Table[T], error) {
 	t.any.sort()
 	return t, nil
 }
+
+// Timed reports whether a rule depends on the time, so that Match and Explain need Peer.At.
+func (t *Table[T]) Timed() bool { return t.timed }
 
 // Len returns the number of rules.
 func (t *Table[T]) Len() int { return len(t.rules) }

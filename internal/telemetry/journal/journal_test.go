@@ -29,7 +29,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	k := kafkatest.New(t, event.TopicRoutingDecisions, event.TopicAuditLogs, event.TopicConfigUpdates)
+	k := kafkatest.New(t, event.TopicRoutingDecisions, event.TopicAuditLogs, event.TopicConfigUpdates, event.TopicAccessLogs)
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.Linger = []string{k.Addr()}, 0
 	log := slog.New(slog.DiscardHandler)

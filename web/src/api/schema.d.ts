@@ -338,6 +338,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Requests of the access log, newest first
+         * @description Nodes with proxy.accessLogOptions.kafka send their access log to the topic access-logs. Without such nodes, the list is empty.
+         */
+        get: operations["listRequests"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/requests/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Stream of the access log: the newest 50 requests, then at most 200 per second */
+        get: operations["streamRequests"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/decisions/{request}": {
         parameters: {
             query?: never;
@@ -1649,6 +1686,48 @@ export interface components {
             /** @description Kafka responds */
             connected: boolean;
         };
+        LoggedRequests: {
+            /** @description Oldest first */
+            requests: components["schemas"]["LoggedRequest"][];
+            /** @description Matching requests that were left out because they arrived too fast */
+            skipped: number;
+            /** @description Kafka responds */
+            connected: boolean;
+        };
+        LoggedRequest: {
+            /**
+             * Format: date-time
+             * @description End of the request
+             */
+            timestamp: string;
+            node: string;
+            requestId?: string;
+            /** @description Address of the client */
+            client?: string;
+            listener?: string;
+            protocol?: string;
+            method?: string;
+            host?: string;
+            /** @description Path and query */
+            target?: string;
+            /** @description 0: none was sent */
+            status: number;
+            bytesIn: number;
+            bytesOut: number;
+            durationMs?: number;
+            route?: string;
+            serviceId?: string;
+            instanceId?: string;
+            attempts: number;
+            user?: string;
+            queueMs?: number;
+            retried?: string[];
+            hedge?: string;
+            failure?: string;
+            why?: string;
+            partition: number;
+            offset: number;
+        };
         Search: {
             /** @description Messages that were read */
             scanned: number;
@@ -2610,6 +2689,11 @@ export interface components {
         OfKind: "decision" | "change" | "";
         /** @description ok, failed, retried, a status such as 503 or 5xx, or a failure such as timeout */
         OfOutcome: string;
+        InstanceOfRequest: string;
+        OfMethod: string;
+        OfNode: string;
+        /** @description Part of the target, the host, the client, the user or the request id, in any case */
+        OfText: string;
         /** @description Prefix of the request id */
         OfRequest: string;
         Request: string;
@@ -3165,6 +3249,70 @@ export interface operations {
                 outcome?: components["parameters"]["OfOutcome"];
                 /** @description Prefix of the request id */
                 request?: components["parameters"]["OfRequest"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Batches: at most four per second, at least one every 5 s; it may be empty */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listRequests: {
+        parameters: {
+            query?: {
+                /** @description Maximum number of requests */
+                last?: number;
+                service?: components["parameters"]["OfService"];
+                instance?: components["parameters"]["InstanceOfRequest"];
+                route?: components["parameters"]["OfRoute"];
+                method?: components["parameters"]["OfMethod"];
+                node?: components["parameters"]["OfNode"];
+                /** @description ok, failed, retried, a status such as 503 or 5xx, or a failure such as timeout */
+                outcome?: components["parameters"]["OfOutcome"];
+                /** @description Part of the target, the host, the client, the user or the request id, in any case */
+                text?: components["parameters"]["OfText"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Requests */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoggedRequest"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    streamRequests: {
+        parameters: {
+            query?: {
+                service?: components["parameters"]["OfService"];
+                instance?: components["parameters"]["InstanceOfRequest"];
+                route?: components["parameters"]["OfRoute"];
+                method?: components["parameters"]["OfMethod"];
+                node?: components["parameters"]["OfNode"];
+                /** @description ok, failed, retried, a status such as 503 or 5xx, or a failure such as timeout */
+                outcome?: components["parameters"]["OfOutcome"];
+                /** @description Part of the target, the host, the client, the user or the request id, in any case */
+                text?: components["parameters"]["OfText"];
             };
             header?: never;
             path?: never;

@@ -1,14 +1,15 @@
 import { useMemo, useState } from "react";
 import type { Decision } from "../api/client";
+import { keyOf, useFollowed } from "../live/follow";
+import { Choice, StreamState } from "../live/following";
 import { useOverview } from "../live/overview";
-import { count, dash, duration, factor, isToday } from "../ui/format";
+import { dash, duration, factor, isToday } from "../ui/format";
 import { useKeys } from "../ui/keys";
 import { Link } from "../ui/link";
 import { navigate, paths, setParams, useParams } from "../ui/route";
 import { Empty, Failure, Waiting } from "../ui/states";
 import { type Column, Table } from "../ui/table";
 import { Time } from "../ui/time";
-import { keyOf, useDecisions } from "./follow";
 import { failed, outcome } from "./words";
 
 const columnsOf = (dated: boolean): Column<Decision>[] => [
@@ -56,7 +57,7 @@ const filters = ["service", "instance", "route", "outcome", "why", "reason"] as 
 export function Stream() {
   const values = useParams(filters);
   const query = new URLSearchParams(Object.entries(values).filter(([, v]) => v)).toString();
-  const f = useDecisions(query);
+  const f = useFollowed("decisions", query);
   const [find, setFind] = useState("");
   useKeys({ p: f.toggle });
   const narrowed = query !== "";
@@ -66,13 +67,7 @@ export function Stream() {
     <main id="main" className={`page decisions ${f.connection === "lost" || !f.kafka ? "stale" : ""}`} aria-busy={f.pending}>
       <div className="toolbar">
         <h1>Decisions</h1>
-        <button type="button" className="pause" aria-pressed={f.paused} onClick={f.toggle} title="p">
-          {f.paused ? "Resume" : "Pause"}
-        </button>
-        <span className="muted stream-state" role="status">
-          {f.connection === "lost" ? "connection lost, reconnecting" : f.connection === "resting" ? "paused: other windows are live; click to resume" : !f.kafka ? "Kafka is unavailable; the stream resumes automatically" : f.paused ? `paused, ${count(f.waiting)} waiting` : "live"}
-          {f.skipped > 0 && `, ${count(f.skipped)} skipped`}
-        </span>
+        <StreamState of={f} />
         <form
           className="filter"
           role="search"
@@ -130,20 +125,5 @@ function Filters({ values, rows }: { values: Record<string, string>; rows: Decis
       <Choice name="why" label="recorded as" value={values.why ?? ""} of={whys} />
       <Choice name="reason" value={values.reason ?? ""} of={seen((d) => d.reason)} />
     </div>
-  );
-}
-
-function Choice({ name, label = name, value, of }: { name: string; label?: string; value: string; of: string[] }) {
-  const all = value && !of.includes(value) ? [value, ...of] : of;
-  return (
-    <label>
-      <span>{label}</span>
-      <select value={value} onChange={(e) => setParams({ [name]: e.target.value })}>
-        <option value="">any</option>
-        {all.map((v) => (
-          <option key={v}>{v}</option>
-        ))}
-      </select>
-    </label>
   );
 }

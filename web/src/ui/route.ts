@@ -40,6 +40,7 @@ export const paths = {
   instance: (service: string, instance: string) => address("/instances/:service/:instance", { service, instance }),
   decisions: "/decisions",
   decision: (request: string) => address("/decisions/:request", { request }),
+  requests: "/requests",
   topics: "/topics",
   plan: "/plan",
   topic: (topic: string, tab?: string) => address("/topics/:topic/:tab", { topic, ...(tab ? { tab } : {}) }),

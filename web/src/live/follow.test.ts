@@ -1,11 +1,12 @@
 import { expect, it } from "vitest";
-import type { Decision, Decisions } from "../api/client";
 import { type Arrived, noneArrived, step } from "./follow";
 
-const decision = (offset: number): Decision => ({ partition: 0, offset }) as Decision;
-const batch = (...offsets: number[]): Decisions => ({ decisions: offsets.map(decision), skipped: 1, connected: true });
-const offsets = (list: Decision[]) => list.map((d) => d.offset);
-const receive = (a: Arrived, ...list: number[]) => step(a, { do: "receive", batch: batch(...list) });
+interface Row {
+  offset: number;
+}
+
+const offsets = (list: Row[]) => list.map((d) => d.offset);
+const receive = (a: Arrived<Row>, ...list: number[]) => step(a, { do: "receive", batch: { rows: list.map((offset) => ({ offset })), skipped: 1, connected: true } });
 
 it("shows what arrives, newest first", () => {
   const a = receive(receive(noneArrived, 1, 2), 3);
@@ -23,7 +24,7 @@ it("keeps what arrives during a pause until it ends", () => {
 });
 
 it("begins anew with another filter, and stays paused", () => {
-  const a = step(receive(step(noneArrived, { do: "toggle" }), 1), { do: "begin" });
+  const a = step(receive(step<Row>(noneArrived, { do: "toggle" }), 1), { do: "begin" });
   expect(a).toEqual({ ...noneArrived, paused: true });
 });
 
@@ -35,7 +36,7 @@ it("is bounded, shown or waiting", () => {
   expect([resumed.shown.length, resumed.shown[0]?.offset]).toEqual([1000, 4999]);
 });
 
-it("a batch without decisions changes no list", () => {
+it("a batch without records changes no list", () => {
   const a = receive(noneArrived, 1);
   expect(receive(a).shown).toBe(a.shown);
 });

@@ -245,6 +245,7 @@ func (c *checker) traffic(t Traffic) {
 		c.route(path, r, services, names)
 		c.actions(path, r, reserved)
 		c.access(path, r, reserved)
+		c.compression(path+".compression", r)
 		c.hashing(path, r, policies)
 		c.priority(path, r)
 		c.rateLimits(path+".rateLimits", r.RateLimits)

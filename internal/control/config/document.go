@@ -412,6 +412,7 @@ func (r *Route) fill(path string, given func(string) bool) {
 		orDefault(&r.Redirect.Code, 302, given(path+".redirect.code"))
 	}
 	r.fillAccess(path, given)
+	r.fillCompression(path, given)
 	fillLimits(path, r.RateLimits, given)
 	if r.Hedge != nil && r.Hedge.After == "" {
 		r.Hedge.After = hedgeP95

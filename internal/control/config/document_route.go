@@ -47,10 +47,12 @@ type Route struct {
 	BasicAuth       *BasicAuth  `yaml:"basicAuth"` // names and passwords that requests need; default none
 	JWT             *JWT        `yaml:"jwt"`       // token that requests need; default none
 	CORS            *CORS       `yaml:"cors"`      // pages of other origins that may use the route; default the headers of the instances
-	Rewrite         *Rewrite    `yaml:"rewrite"`   // host and path for the instance. Routing, the access log and X-Forwarded-Host keep those of the client; default none
-	Redirect        *Redirect   `yaml:"redirect"`  // answer with another URL, instead of asking an instance; default none
-	Response        *Response   `yaml:"response"`  // answer with a fixed response, instead of asking an instance; default none
-	Fault           *Fault      `yaml:"fault"`     // errors and delays for tests; default none
+	// compress responses of instances for clients that accept it; default as the instances send them
+	Compression *Compression `yaml:"compression"`
+	Rewrite     *Rewrite     `yaml:"rewrite"`  // host and path for the instance. Routing, the access log and X-Forwarded-Host keep those of the client; default none
+	Redirect    *Redirect    `yaml:"redirect"` // answer with another URL, instead of asking an instance; default none
+	Response    *Response    `yaml:"response"` // answer with a fixed response, instead of asking an instance; default none
+	Fault       *Fault       `yaml:"fault"`    // errors and delays for tests; default none
 	// limits of the requests of the route, at most 8. They count before those of the service, see docs/routes.md; default none
 	RateLimits []RateLimit `yaml:"rateLimits"`
 }

@@ -1,5 +1,7 @@
 package action
 
+import "github.com/smartlb/smartlb/internal/dataplane/compress"
+
 // Actions are what a route does to its requests and responses. The zero value does nothing.
 type Actions struct {
 	CORS     *CORS     // answers preflights; its other headers are in Response
@@ -12,6 +14,8 @@ type Actions struct {
 	Rewrite  *Rewrite  // of host and path for the instance
 	Redirect *Redirect // answers instead of an instance
 	Answer   *Response // answers instead of an instance
+
+	Compression *compress.Policy // of responses of instances
 }
 
 // Empty reports whether the actions do nothing.

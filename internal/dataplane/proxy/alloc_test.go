@@ -12,6 +12,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/certs"
+	"github.com/smartlb/smartlb/internal/dataplane/compress"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
@@ -52,6 +53,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		"chunked":  {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", chunked, nil, 0},
 		"edits":    {get, small, edits, 0},
 		"traced":   {traced, small, nil, 0},
+		"type":     {get, small, &action.Actions{Compression: &compress.Policy{Codings: []compress.Coding{compress.Gzip}, Types: compress.Types{"text/html"}}}, 0},
 		"redirect": {get, small, &action.Actions{Redirect: &action.Redirect{Status: 308, Scheme: "https", Path: prefix}}, 0},
 		"fixed":    {get, small, &action.Actions{Answer: &action.Response{Status: 200, Body: []byte("ok"), Headers: headersOf(t, []string{"X-Client: ${client}"}, nil, nil)}}, 0},
 	} {

@@ -258,6 +258,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	c.joinTrace(e)
 	v := c.p.d.Begin(e.x, &e.req, c.now)
 	e.actions = e.x.Actions()
+	e.negotiate()
 	var u *upstreamConn
 	for v.Action != dispatch.Relay && v.Action != dispatch.Reply {
 		switch v.Action {

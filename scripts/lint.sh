@@ -22,9 +22,11 @@ if [ -n "$unused" ]; then
 	exit 1
 fi
 go -C tools vet ./...
+go -C tools/collector vet ./...
 go -C tools run ./licences
 go mod tidy -diff
 go -C tools mod tidy -diff
+go -C tools/collector mod tidy -diff
 mapfile -t shell < <(git ls-files '*.sh' '.ci/run')
 if command -v shellcheck >/dev/null 2>&1; then
 	shellcheck "${shell[@]}"

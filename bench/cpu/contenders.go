@@ -78,7 +78,11 @@ func (s *stage) setup(ctx context.Context) error {
 			return err
 		}
 	}
-	for i, step := range []func(context.Context, string) error{s.startSmartlb, s.startHAProxy, s.startNginx} {
+	contenders := []func(context.Context, string) error{s.startSmartlb, s.startHAProxy, s.startNginx}
+	if s.mode.policies {
+		contenders = []func(context.Context, string) error{s.startPolicies, s.startSmartlb}
+	}
+	for i, step := range contenders {
 		if err := step(ctx, addrs[6+i]); err != nil {
 			return err
 		}
@@ -148,6 +152,35 @@ func (s *stage) startSmartlb(ctx context.Context, addr string) error {
 	}
 	p, err := s.start("smartlb", s.smartlb, args...)
 	return s.add(ctx, "smartlb", addr, p, err)
+}
+
+// policiesConf has a typical set of policies: an edit of the request, one of the response, a rate limit for each client that
+// none reaches. The access log and the histograms are those of the plain run.
+const policiesConf = `listeners: [{name: web, address: %q}]
+routes:
+  - name: all
+    service: out
+    requestHeaders: {set: {X-Client: "${client}"}}
+    responseHeaders: {set: {X-Frame-Options: DENY}}
+    rateLimits: [{name: clients, rate: 1000000/s, by: client}]
+services:
+  - id: out
+    healthCheck: {type: tcp, interval: 2s, timeout: 1s}
+    instances: [%s]
+`
+
+func (s *stage) startPolicies(ctx context.Context, addr string) error {
+	instances := make([]string, len(s.instances))
+	for i, a := range s.instances {
+		instances[i] = fmt.Sprintf("{id: i%d, address: %q}", i, a)
+	}
+	conf, err := s.write("policies.yaml", fmt.Sprintf(policiesConf, addr, strings.Join(instances, ", ")))
+	if err != nil {
+		return err
+	}
+	p, err := s.start("policies", s.smartlb, "run", "--roles", "proxy", "--config", conf, "--kafka", s.broker,
+		"--access-log", filepath.Join(s.dir, "policies-access.log"), "--admin", "127.0.0.1:0", "--data", filepath.Join(s.dir, "policies"))
+	return s.add(ctx, "smartlb with policies", addr, p, err)
 }
 
 // only returns text if what it belongs to is measured.

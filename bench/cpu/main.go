@@ -30,7 +30,7 @@ func main() {
 	smartlb := flag.String("smartlb", "bin/smartlb", "the binary to measure")
 	results := flag.String("results", "bench/results", "where to write")
 	rounds := flag.Int("rounds", 9, "undisturbed rounds per load point")
-	name := flag.String("mode", "", "what to measure instead of kept connections of HTTP/1.1: http2, tls, tls-full, tls-resumed, body-64k, body-1m, tls-body-64k, tls-body-1m, idle, tls-idle, latency, grpc")
+	name := flag.String("mode", "", "what to measure instead of kept connections of HTTP/1.1: http2, tls, tls-full, tls-resumed, body-64k, body-1m, tls-body-64k, tls-body-1m, idle, tls-idle, latency, policies, grpc")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -79,6 +79,9 @@ func run(ctx context.Context, smartlb, results, name string, rounds int) error {
 	if c := s.mode.conns; c > 0 {
 		if all[c], err = s.rounds(ctx, c, rounds, 2*time.Second); err != nil {
 			return err
+		}
+		if s.mode.policies {
+			return pagePolicies(s.mode, smartlb, results, rounds, all[c])
 		}
 		return pageOf(s.mode, smartlb, results, rounds, all[c])
 	}

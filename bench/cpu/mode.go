@@ -34,6 +34,7 @@ type mode struct {
 	idle             bool // connections without requests, and memory
 	full, resumed    bool // a connection for each request, with a full or with a resumed handshake
 	open             bool // requests at random times, and their latency
+	policies         bool // smartlb with policies beside smartlb without
 }
 
 // modes are the pages beside the one about HTTP/1.1.
@@ -60,6 +61,8 @@ var modes = []mode{
 		load: fmt.Sprintf("%d connections of HTTP/1.1 inside TLS 1.3, each with one request, then idle.", idleCount)},
 	{name: "latency", title: "Latency that a proxy adds at half load", open: true, path: "/", conns: 32, goal: "p99 added at most that of HAProxy.",
 		load: "requests of HTTP/1.1 at random times (Poisson), whatever became of those before, as many as keep the machine half busy with the most expensive proxy: the load, the origin and the proxy together."},
+	{name: "policies", title: "CPU of a typical set of policies", policies: true, path: "/", conns: 32, unit: "request", goal: "At most 1.10 times the same build without them.",
+		load: "wrk: 32 kept connections of HTTP/1.1."},
 	{name: "grpc", title: "CPU per unary call of gRPC", http2: true, grpc: true, path: "/grpc.testing.TestService/EmptyCall", conns: 8, unit: "call", goal: "At most 0.9 times nginx.",
 		load: fmt.Sprintf("h2load: 8 connections with %d calls of EmptyCall at a time, HTTP/2 without TLS on both sides, to two servers of grpc-go.", streams)},
 }

@@ -41,6 +41,36 @@ Goal: %s
 	return r.Write(dir, all)
 }
 
+func pagePolicies(m mode, smartlb, results string, rounds int, all []round) error {
+	r := &rig.Report{Name: "cpu-" + m.name}
+	r.Printf("# %s\n\n", m.title)
+	r.Versions(fmt.Sprintf("go run ./bench/cpu -mode %s -rounds %d", m.name, rounds), smartlb)
+	r.Printf(`Load: %s Both proxies are the same build, with access log, histograms and telemetry to Kafka; one has an edit of a request header with
+a variable, an edit of a response header, and a rate limit by client address. A round is one slice of 2 s of each in turning order; ratios are paired within
+rounds: median (lowest..highest). Every request of every slice got its 200.
+
+Goal: %s
+
+| proxy | CPU us/request | to the plain run | requests/s | rounds | highest foreign CPU |
+|---|---|---|---|---|---|
+`, m.load, m.goal)
+	foreign := 0.0
+	for _, x := range all {
+		foreign = max(foreign, x.Foreign)
+	}
+	for i := range all[0].Slices {
+		cpu, rate := stats.Summarize(column(all, i, func(s slice) float64 { return s.MicrosCPU })), stats.Summarize(column(all, i, func(s slice) float64 { return s.Rate }))
+		plain := ratios(all, i)
+		r.Printf("| %s | %.1f (%.1f..%.1f) | %.2f (%.2f..%.2f) | %.0f | %d | %.0f %% |\n", all[0].Slices[i].Contender,
+			cpu.Median, cpu.Min, cpu.Max, plain.Median, plain.Min, plain.Max, rate.Median, len(all), 100*foreign)
+	}
+	dir, err := filepath.Abs(results)
+	if err != nil {
+		return err
+	}
+	return r.Write(dir, all)
+}
+
 func page(smartlb, results string, rounds int, points []int, all map[int][]round, st steady, calls map[string]float64) error {
 	r := &rig.Report{Name: "cpu"}
 	r.Printf("# CPU per proxied request\n\n")

@@ -31,6 +31,7 @@ import (
 	"github.com/smartlb/smartlb/internal/kafka/sign"
 	"github.com/smartlb/smartlb/internal/telemetry/reporter"
 	"github.com/smartlb/smartlb/internal/telemetry/shares"
+	"github.com/smartlb/smartlb/internal/telemetry/tracing"
 )
 
 // dataPlane holds the parts of the role proxy.
@@ -40,8 +41,10 @@ type dataPlane struct {
 	prober     *probe.Prober
 	dispatcher *dispatch.Dispatcher
 	proxy      *proxy.Proxy
-	reporter   *reporter.Reporter // nil without Kafka
-	shares     *shares.Sharer     // of rate limits; nil without Kafka
+	reporter   *reporter.Reporter   // nil without Kafka
+	shares     *shares.Sharer       // of rate limits; nil without Kafka
+	tracing    *tracing.Exporter    // nil: requests are not traced
+	logs       *tracing.LogExporter // nil: no collector gets the access log
 	trend      *trend.Trend
 	accessLog  *logFile        // nil: no access log, or stdout
 	accessLogs *kafka.Producer // of topic access-logs; nil: the access log is not sent to Kafka
@@ -120,6 +123,24 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 	}
 	if d.certs.acme != nil {
 		cfg.Challenges = d.certs.acme.challenges
+	}
+	if t := a.o.Document.Telemetry.Tracing; t.On() {
+		d.tracing, err = tracing.New(tracing.Config{
+			Key: "telemetry.tracing", Node: a.node, Version: a.o.Version, Endpoint: t.URL(), Headers: t.Headers, CA: t.CA, Timeout: t.Timeout, Log: a.o.Log,
+		})
+		if err != nil {
+			return err
+		}
+		cfg.Tracing = &proxy.Tracing{Sample: t.Sample, Recorder: d.tracing}
+	}
+	if t := a.o.Document.Telemetry.Logs; t.On() {
+		d.logs, err = tracing.NewLogs(tracing.Config{
+			Key: "telemetry.logs", Node: a.node, Version: a.o.Version, Endpoint: t.URL(), Headers: t.Headers, CA: t.CA, Timeout: t.Timeout, Log: a.o.Log,
+		})
+		if err != nil {
+			return err
+		}
+		cfg.LogRecorder = d.logs
 	}
 	if cfg.LogFormat, err = p.AccessLogOptions.Compile(); err != nil {
 		return err
@@ -330,6 +351,12 @@ func (a *App) startDataPlane(acts *actors) {
 	acts.onStop("authentication services", func(context.Context) error { d.local.Auth.Client.Close(); return nil })
 	if d.accessLog != nil {
 		acts.onStop("access log", func(context.Context) error { return d.accessLog.Close() })
+	}
+	if d.tracing != nil {
+		acts.start("tracing", d.tracing.Run, nil)
+	}
+	if d.logs != nil {
+		acts.start("logs", d.logs.Run, nil)
 	}
 	if d.reporter != nil {
 		acts.start("reporter", func(ctx context.Context) error { return d.reporter.Run(ctx, d.keeper) }, nil)

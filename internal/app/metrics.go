@@ -12,6 +12,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/base/quota"
 	"github.com/smartlb/smartlb/internal/dataplane/certs"
+	"github.com/smartlb/smartlb/internal/dataplane/compress"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/proxy"
 )
@@ -87,6 +88,9 @@ var (
 	familyLoops     = counter("smartlb_loops_total", "Requests that this proxy had forwarded before.")
 	familyRedirects = counter("smartlb_redirects_total", "Requests that were redirected to https.")
 
+	familyCompressed   = counter("smartlb_compressed_responses_total", "Responses that were compressed, by encoding.", "encoding")
+	familyUncompressed = counter("smartlb_uncompressed_responses_total", "Responses that were not compressed because 256 were being compressed.")
+
 	familyDials    = counter("smartlb_upstream_dials_total", "Connections made to instances.")
 	familyIdle     = gauge("smartlb_upstream_idle_connections", "Connections to instances that no request uses.")
 	familyReuses   = counter("smartlb_upstream_reuses_total", "Requests sent on a kept connection.")
@@ -152,6 +156,10 @@ func (s series) clients(n proxy.Stats) {
 	s.count(familyFields, n.FieldsDropped)
 	s.count(familyLoops, n.Loops)
 	s.count(familyRedirects, n.Redirects)
+	for coding := compress.Gzip; int(coding) < compress.NumCodings; coding++ {
+		s.count(familyCompressed, n.Compressed[coding], coding.String())
+	}
+	s.count(familyUncompressed, n.Uncompressed)
 }
 
 // upstream sends the series of connections to instances.
@@ -231,7 +239,7 @@ func sections() []section {
 		{"Rate limits", []*family{familyLimited, familyLimitKeys, familyLimitEvicted, familyLimitShare, familyLimitShared}},
 		{"Services", []*family{familyServiceRequests, familyServiceErrors, familyServiceInFlight, familyServiceInstances, familyServiceEjections, familyServicePanic, familyServiceProbes, familyServiceInsecure, familyServiceSessions, familyServiceWaiting, familyServiceQueued, familyServiceRefused, familyServiceHidden}},
 		{"Instances", []*family{familyInstanceRequests, familyInstanceErrors, familyInstanceInFlight, familyInstanceIn, familyInstanceResponse}},
-		{"Clients", []*family{familyHeads, familyMalformed, familyConns, familyAccepted, familyRefused, familySessions, familyHeaders, familyFields, familyLoops, familyRedirects}},
+		{"Clients", []*family{familyHeads, familyMalformed, familyConns, familyAccepted, familyRefused, familySessions, familyHeaders, familyFields, familyLoops, familyRedirects, familyCompressed, familyUncompressed}},
 		{"Connections to instances", []*family{familyDials, familyIdle, familyReuses, familyStale, familyResent, familyTolerant}},
 		{"TLS", []*family{familyHandshakes, familyExpires, familyBadCert, familyOrder}},
 		{"Configuration and node", []*family{familyRevision, familyReloadGood, familyReloadTime, familyReloads, familyLog, familyBadFile, familyBuild, familyUpgrade, familyShortage, familyMemoryLimit, familyMemoryUsed, familyMemoryRefused, familyDropped}},

@@ -84,6 +84,16 @@ func (a *App) drops() map[string]uint64 {
 	}
 	if a.data != nil {
 		add("access log ring full", a.data.proxy.Stats().AccessLogDropped)
+		if t := a.data.tracing; t != nil {
+			s := t.Stats()
+			add("spans", s.Dropped)
+			add("spans undelivered", s.Undelivered)
+		}
+		if l := a.data.logs; l != nil {
+			s := l.Stats()
+			add("log records", s.Dropped)
+			add("log records undelivered", s.Undelivered)
+		}
 		add("access-logs ring full", a.data.proxy.Stats().MessagesDropped)
 		if r := a.data.reporter; r != nil {
 			s := r.Stats()

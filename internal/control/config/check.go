@@ -141,6 +141,8 @@ func (c *checker) node(n Node) {
 	if n.Telemetry.Interval < 100e6 || n.Telemetry.Interval > 60e9 {
 		c.fail("telemetry.interval", "want 100ms to 60s, got %s", n.Telemetry.Interval)
 	}
+	c.tracing("telemetry.tracing", n.Telemetry.Tracing)
+	c.collector("telemetry.logs", n.Telemetry.Logs)
 }
 
 // address checks host:port. An empty host is allowed for an address to listen on.
@@ -243,6 +245,7 @@ func (c *checker) traffic(t Traffic) {
 		c.route(path, r, services, names)
 		c.actions(path, r, reserved)
 		c.access(path, r, reserved)
+		c.compression(path+".compression", r)
 		c.hashing(path, r, policies)
 		c.priority(path, r)
 		c.rateLimits(path+".rateLimits", r.RateLimits)

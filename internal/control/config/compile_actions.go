@@ -28,6 +28,7 @@ func compileActions(r Route, local Local, budget *int, next *nextAuth) (_ *actio
 	if out.Response, err = compileEdits(HeaderEdits{r.ResponseHeaders.Set, r.ResponseHeaders.Add, slices.Concat(r.ResponseHeaders.Remove, foreign)}, cors...); err != nil {
 		return nil, fmt.Errorf("responseHeaders: %w", err)
 	}
+	out.Compression = compileCompression(r.Compression)
 	if w := r.Rewrite; w != nil {
 		path, err := compilePath(w.PathEdit, r.Path)
 		if err != nil {

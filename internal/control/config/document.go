@@ -162,12 +162,14 @@ type Data struct {
 	Dir string `yaml:"dir"`
 }
 
-// Telemetry configures the messages that a proxy publishes.
+// Telemetry configures the messages that a proxy publishes, and its traces.
 type Telemetry struct {
 	DecisionSample float64       `yaml:"decisionSample"` // share of requests whose decision is published, 0 to 1. Decisions about errors and retries do not depend on it; default 0.01
 	DecisionRate   int           `yaml:"decisionRate"`   // limit of published decisions per second. 0: none is published; default 500
 	SampleRate     int           `yaml:"sampleRate"`     // limit of sampled decisions per second, within `decisionRate`. 0, or a `decisionSample` of 1: no separate limit; default 2
 	Interval       time.Duration `yaml:"interval"`       // shortest time between two reports, 100ms to 60s. A proxy of more than 20 instances reports less often; default 1s
+	Tracing        Tracing       `yaml:"tracing"`        // traces of requests, see docs/tracing.md; default off
+	Logs           Logs          `yaml:"logs"`           // the access log for an OpenTelemetry collector, see docs/tracing.md; default off
 }
 
 // Traffic is the part that is published to all nodes.
@@ -383,7 +385,7 @@ func Default() Document {
 		Kafka:    Kafka{Brokers: []string{"localhost:9092"}, Linger: 100 * time.Millisecond, BatchBytes: 11534336, Compression: "zstd"},
 		Proxy:    Proxy{AccessLogOptions: AccessLog{Format: accesslog.JSON, Sample: 1}, ConnectTimeout: time.Second, Limits: DefaultLimits(), Timeouts: DefaultTimeouts()},
 		Admin:    Admin{Address: DefaultAdmin}, Console: Console{Address: "127.0.0.1:8083"},
-		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, SampleRate: 2, Interval: time.Second},
+		Telemetry: Telemetry{DecisionSample: .01, DecisionRate: 500, SampleRate: 2, Interval: time.Second, Tracing: DefaultTracing(), Logs: DefaultLogs()},
 		Alerting:  DefaultAlerting(),
 	}}
 }
@@ -410,6 +412,7 @@ func (r *Route) fill(path string, given func(string) bool) {
 		orDefault(&r.Redirect.Code, 302, given(path+".redirect.code"))
 	}
 	r.fillAccess(path, given)
+	r.fillCompression(path, given)
 	fillLimits(path, r.RateLimits, given)
 	if r.Hedge != nil && r.Hedge.After == "" {
 		r.Hedge.After = hedgeP95

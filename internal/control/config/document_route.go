@@ -48,7 +48,9 @@ type Route struct {
 	JWT             *JWT        `yaml:"jwt"`       // token that requests need; default none
 	// authentication service that is asked about each request, after the other checks; default none
 	ForwardAuth *ForwardAuth `yaml:"forwardAuth"`
-	CORS        *CORS        `yaml:"cors"`     // pages of other origins that may use the route; default the headers of the instances
+	CORS        *CORS        `yaml:"cors"` // pages of other origins that may use the route; default the headers of the instances
+	// compress responses of instances for clients that accept it; default as the instances send them
+	Compression *Compression `yaml:"compression"`
 	Rewrite     *Rewrite     `yaml:"rewrite"`  // host and path for the instance. Routing, the access log and X-Forwarded-Host keep those of the client; default none
 	Redirect    *Redirect    `yaml:"redirect"` // answer with another URL, instead of asking an instance; default none
 	Response    *Response    `yaml:"response"` // answer with a fixed response, instead of asking an instance; default none

@@ -217,7 +217,7 @@ func (w *walker) stringMap(n ast.Node, v reflect.Value, path string) {
 			w.fail(p.Value, join(path, p.Key.String()), "want text, got %s", describe(p.Value))
 			continue
 		}
-		out.SetMapIndex(reflect.ValueOf(name), reflect.ValueOf(value))
+		out.SetMapIndex(reflect.ValueOf(name), reflect.ValueOf(value).Convert(v.Type().Elem()))
 	}
 	v.Set(out)
 }

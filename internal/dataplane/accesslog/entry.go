@@ -1,9 +1,12 @@
 package accesslog
 
 import (
+	"encoding/hex"
 	"net/netip"
 	"strconv"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/dataplane/tracecontext"
 )
 
 // Entry is what is known of one exchange at its end. An empty text means that the exchange does not have the value. An
@@ -11,6 +14,8 @@ import (
 type Entry struct {
 	Time       int64 // of the wall clock, in nanoseconds
 	RequestID  []byte
+	Traced     bool                 // Trace is set
+	Trace      tracecontext.Context // the span of the exchange
 	Client     netip.Addr
 	Listener   string
 	Protocol   string
@@ -85,6 +90,7 @@ const (
 	tlsSubject
 	referer
 	userAgent
+	traceID
 	fields // number of fields
 )
 
@@ -96,7 +102,7 @@ var names = [fields]struct{ key, variable string }{
 	route: {"route", "route"}, service: {"service", "service"}, instance: {"instance", "instance"}, attempts: {"attempts", "attempts"},
 	user: {"user", "user"}, authMs: {"auth_ms", "authMs"}, queueMs: {"queue_ms", "queueMs"}, retried: {"retried", "retried"}, hedge: {"hedge", "hedge"}, failure: {"failure", "failure"}, why: {"why", "why"},
 	path: {"path", "path"}, request: {"request", "request"}, commonTime: {"common_time", "commonTime"}, sni: {"sni", "sni"},
-	tlsSubject: {"tls_subject", "tlsSubject"}, referer: {"referer", "referer"}, userAgent: {"user_agent", "userAgent"},
+	tlsSubject: {"tls_subject", "tlsSubject"}, referer: {"referer", "referer"}, userAgent: {"user_agent", "userAgent"}, traceID: {"trace_id", "traceId"},
 }
 
 // lastStandard is the last field of lines without chosen fields; the fields up to it are their fields, in their order.
@@ -111,7 +117,7 @@ const (
 	asWord       // as asText, without blanks and brackets
 )
 
-// absent reports whether the exchange has no user, waits, earlier try, hedge or failure. Lines of JSON omit these fields
+// absent reports whether the exchange has no trace, user, waits, earlier try, hedge or failure. Lines of JSON omit these fields
 // then.
 func (e *Entry) absent(f field) bool {
 	switch f {
@@ -127,6 +133,8 @@ func (e *Entry) absent(f field) bool {
 		return e.Hedge == ""
 	case failure:
 		return e.Failure == ""
+	case traceID:
+		return !e.Traced
 	}
 	return false
 }
@@ -188,6 +196,11 @@ func (e *Entry) append(b []byte, f field, s style) []byte {
 		return appendText(b, e.Referer, s)
 	case userAgent:
 		return appendText(b, e.UserAgent, s)
+	case traceID:
+		if !e.Traced {
+			return appendText(b, "", s)
+		}
+		return quote(hex.AppendEncode(quote(b, s), e.Trace.TraceID[:]), s)
 	case status:
 		if e.Status == 0 && s != asJSON {
 			return append(b, "000"...) // as nginx writes it

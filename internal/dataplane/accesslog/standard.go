@@ -1,6 +1,9 @@
 package accesslog
 
-import "strconv"
+import (
+	"encoding/hex"
+	"strconv"
+)
 
 // appendStandard appends the line of JSON with the standard fields. It does what Append does with these fields, in less
 // time: most nodes write this format.
@@ -10,6 +13,9 @@ func appendStandard(b []byte, e *Entry) []byte {
 	b = append(append(b, `{"time":"`...), e.stamp...)
 	b = append(b, byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 	b = appendEscaped(append(b, `","request_id":"`...), e.RequestID, asJSON)
+	if e.Traced {
+		b = hex.AppendEncode(append(b, `","trace_id":"`...), e.Trace.TraceID[:])
+	}
 	b = e.Client.AppendTo(append(b, `","client":"`...))
 	b = appendEscaped(append(b, `","listener":"`...), e.Listener, asJSON)
 	b = appendEscaped(append(b, `","protocol":"`...), e.Protocol, asJSON)

@@ -1,6 +1,9 @@
 package action
 
-import "github.com/smartlb/smartlb/internal/dataplane/forwardauth"
+import (
+	"github.com/smartlb/smartlb/internal/dataplane/compress"
+	"github.com/smartlb/smartlb/internal/dataplane/forwardauth"
+)
 
 // Actions are what a route does to its requests and responses. The zero value does nothing.
 type Actions struct {
@@ -15,6 +18,8 @@ type Actions struct {
 	Rewrite     *Rewrite           // of host and path for the instance
 	Redirect    *Redirect          // answers instead of an instance
 	Answer      *Response          // answers instead of an instance
+
+	Compression *compress.Policy // of responses of instances
 }
 
 // Empty reports whether the actions do nothing.

@@ -311,7 +311,7 @@ func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 	}
 	a := &x.attempts[x.n]
 	x.n++
-	*a = Attempt{Pool: pool, Chosen: int32(x.ticket.Index()), At: now, Trace: x.ask.Trace}
+	*a = Attempt{Pool: pool, Chosen: int32(x.ticket.Index()), At: now, Trace: x.ask.Trace, Span: x.Span + uint64(x.n)}
 	return Verdict{
 		Action: Forward, Live: x.ticket.Live(), Deadline: x.deadline(),
 		ConnectTimeout: cmp.Or(x.leg.ConnectTimeout, d.cfg.ConnectTimeout), HeadTimeout: x.route.Retry.PerTryTimeout, Hedge: x.hedgeAfter(), Timeout: x.timeout(), Leg: x.leg, TLS: x.service.TLS(),

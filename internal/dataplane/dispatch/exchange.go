@@ -141,6 +141,7 @@ type Exchange struct {
 	Listener   string         // name of the listener
 	Explain    bool           // the client may see the decision
 	Timeout    time.Duration  // that the client asks for (grpc-timeout); 0: none. The route's timeout applies if it is shorter
+	Span       uint64         // id of the exchange's span; those of its tries follow it. It matters only to the front end
 	Pin        *upstream.Live // instance to which this client's connection is bound (NTLM, Negotiate); nil: none
 
 	// The front end sets these fields before End.
@@ -252,6 +253,12 @@ func (x *Exchange) Instance() string {
 	return a.Pool.Members[a.Chosen].Instance
 }
 
+// Tries returns the tries so far. It is valid until the next Begin.
+func (x *Exchange) Tries() []Attempt { return x.attempts[:x.n] }
+
+// TrySpan returns the id of the span of the latest try, which has begun.
+func (x *Exchange) TrySpan() uint64 { return x.attempts[x.n-1].Span }
+
 // Random returns a random number of the exchange.
 func (x *Exchange) Random() uint64 { return x.rand.Uint64() }
 
@@ -277,6 +284,7 @@ type Attempt struct {
 	HeadNs  int64
 	Retried bool // another try followed
 	Hedge   bool // sent while the first try was under way
+	Span    uint64
 }
 
 // note notes how a try ended.

@@ -109,13 +109,14 @@ func (a *accessLog) run(ctx context.Context) {
 
 // logLine logs an exchange. rec is nil for a request that was refused before it was dispatched.
 func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string) {
-	if c.p.log == nil && c.p.messages == nil || !c.p.cfg.LogFilter.Takes(status, rec != nil && rec.Failure != dispatch.None, e.x.Random) {
+	if c.p.log == nil && c.p.messages == nil && c.p.cfg.LogRecorder == nil || !c.p.cfg.LogFilter.Takes(status, rec != nil && rec.Failure != dispatch.None, e.x.Random) {
 		return
 	}
 	l := &e.entry
 	l.Time, l.RequestID, l.Client, l.Listener, l.Protocol = c.now+c.p.wall.Load(), e.id, e.client, c.l.name(), e.protocol(c)
 	l.Method, l.Host, l.Target = e.req.Method(), e.req.Host(), e.target()
 	l.Status, l.BytesIn, l.BytesOut, l.Why = status, e.taken, e.sent, why
+	l.Traced, l.Trace = e.trace.on, e.trace.context
 	l.SNI, l.TLSSubject = c.sni, c.cert.subject
 	if rec == nil {
 		c.noteHeaders(e)
@@ -134,6 +135,9 @@ func (c *conn) logLine(e *exchange, rec *dispatch.Record, status int, why string
 	if c.p.log != nil {
 		e.line = c.p.cfg.LogFormat.Append(e.line[:0], l)
 		c.p.log.add(c.shard, e.line)
+	}
+	if c.p.cfg.LogRecorder != nil {
+		c.p.cfg.LogRecorder.Log(l)
 	}
 	if c.p.messages != nil {
 		e.line = c.p.cfg.MessageFormat.Append(e.line[:0], l)

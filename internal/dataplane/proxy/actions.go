@@ -12,6 +12,9 @@ var badRewrite = &h1.Error{Status: 400, Class: h1.ClassTarget, Reason: "the rout
 // appendHead appends the head of the request for the instance, as the route edits it, without the fields that the proxy
 // adds. It returns false if the route makes no valid path.
 func (c *conn) appendHead(e *exchange, drop h1.Kinds) ([]byte, bool) {
+	if e.trace.on {
+		e.req.Remove(traceFields, true)
+	}
 	a := e.actions
 	if a == nil || a.Request == nil && a.Rewrite == nil {
 		return e.req.AppendHead(e.out[:0], drop), true

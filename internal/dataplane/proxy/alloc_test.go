@@ -12,10 +12,15 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/certs"
+	"github.com/smartlb/smartlb/internal/dataplane/compress"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
+
+type noSpans struct{}
+
+func (noSpans) Record(*Span) {}
 
 // TestSteadyStateAllocatesNothing runs real exchanges over loopback, with an
 // instance and a client that allocate nothing themselves, and counts.
@@ -35,6 +40,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		Response: headersOf(t, []string{"X-Frame-Options: DENY"}, nil, []string{"Server"}), Rewrite: &action.Rewrite{Host: "inner", Path: prefix},
 	}
 	get := "GET /users/1?a=b HTTP/1.1\r\nHost: api.example.com\r\nAccept: */*\r\nUser-Agent: test\r\n\r\n"
+	traced := "GET / HTTP/1.1\r\nHost: a\r\nTraceparent: 00-" + aTrace + "-" + aSpan + "-01\r\nTracestate: a=1\r\n\r\n"
 	for name, tc := range map[string]struct {
 		request, reply string
 		actions        *action.Actions
@@ -46,6 +52,8 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		"POST":     {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 5\r\n\r\nhello", small, nil, 0},
 		"chunked":  {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", chunked, nil, 0},
 		"edits":    {get, small, edits, 0},
+		"traced":   {traced, small, nil, 0},
+		"type":     {get, small, &action.Actions{Compression: &compress.Policy{Codings: []compress.Coding{compress.Gzip}, Types: compress.Types{"text/html"}}}, 0},
 		"redirect": {get, small, &action.Actions{Redirect: &action.Redirect{Status: 308, Scheme: "https", Path: prefix}}, 0},
 		"fixed":    {get, small, &action.Actions{Answer: &action.Response{Status: 200, Body: []byte("ok"), Headers: headersOf(t, []string{"X-Client: ${client}"}, nil, nil)}}, 0},
 	} {
@@ -62,6 +70,9 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 				}
 			}, func(c *Config, r *dispatch.Route) {
 				c.AccessLog, c.Challenges, r.Actions = io.Discard, new(certs.Challenges), tc.actions
+				if tc.request == traced {
+					c.Tracing = &Tracing{Sample: 1, Recorder: noSpans{}}
+				}
 				if name == "edits" {
 					c.LogFormat, c.LogFilter = combined, accesslog.Sampled(.5, false)
 				}

@@ -113,6 +113,10 @@ type Config struct {
 	HalfCloseTimeout time.Duration // time to answer a client that closed its sending side; default 30 s
 	TunnelTimeout    time.Duration // of a WebSocket without bytes in both directions; default 1 h
 
+	LogRecorder LogRecorder // takes what the access log has; nil: none
+
+	Tracing *Tracing // nil: off; traceparent and tracestate then pass as any other field
+
 	Challenges Challenges // of authorities of certificates; nil: none
 
 	Shortage *guard.Shortage // notes that this process lacks descriptors, memory, ports or an answer of its name server; default: a new Shortage

@@ -255,8 +255,10 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	if c.pinned != nil && c.pinned.bound {
 		e.x.Pin = c.pinned.live
 	}
+	c.joinTrace(e)
 	v := c.p.d.Begin(e.x, &e.req, c.now)
 	e.actions = e.x.Actions()
+	e.negotiate()
 	var u *upstreamConn
 	for v.Action != dispatch.Relay && v.Action != dispatch.Reply {
 		switch v.Action {
@@ -297,6 +299,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		why = e.why
 	}
 	c.logLine(e, rec, status, why)
+	c.recordSpan(e, rec, status, why)
 	if !keep && c.mayHaveUnread(e) {
 		c.linger()
 	}

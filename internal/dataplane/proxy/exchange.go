@@ -52,6 +52,9 @@ type exchange struct {
 
 	own []byte // the head of the request, for one of two tries at a time
 
+	trace traced
+	press compression
+
 	actions *action.Actions // of the route; nil: none
 	values  action.Values   // of the variables in headers of the route
 	value   []byte          // a value or path that the route makes
@@ -100,6 +103,8 @@ func (e *exchange) reset() {
 	e.client = netip.Addr{}
 	e.x.Explain, e.x.Pin, e.x.Timeout = false, nil, 0
 	e.grpc = false
+	e.trace.on = false
+	e.press = compression{tag: e.press.tag[:0]}
 	e.actions, e.noHost = nil, false
 	e.pump.sentAt.Store(0)
 }

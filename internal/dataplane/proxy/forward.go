@@ -125,7 +125,9 @@ func (c *conn) buildRequest(e *exchange) bool {
 	}
 	out = append(out, "\r\nX-Request-Id: "...)
 	out = append(out, e.id...)
-	out = append(out, "\r\nVia: "...)
+	out = append(out, "\r\n"...)
+	out = c.appendTrace(out, e)
+	out = append(out, "Via: "...)
 	out = append(out, c.front.protocol(e)[len("HTTP/"):]...)
 	out = append(out, ' ')
 	out = append(out, c.p.cfg.Via...)

@@ -178,6 +178,7 @@ func (e *exchange) copyRequest(from *exchange, head []byte) {
 	e.body.Start(h1.NoBody, 0)
 	e.id = append(e.id[:0], from.id...)
 	e.set, e.client, e.actions, e.grpc = from.set, from.client, from.actions, from.grpc
+	e.trace.on, e.trace.context, e.trace.state = from.trace.on, from.trace.context, append(e.trace.state[:0], from.trace.state...)
 }
 
 func (r *racer) run(v dispatch.Verdict, until int64) {

@@ -27,6 +27,7 @@ func (h1Front) head(c *conn, e *exchange, keep bool) bool {
 	case res.Body == h1.ByLength, res.Body == h1.NoBody && res.Length >= 0 && res.Status != 204:
 		out = h1.AppendLength(out, res.Length)
 	}
+	out = e.press.appendLines(out)
 	if !res.HasDate() { // RFC 9110 §6.6.1
 		out = appendDate(out, c, e)
 	}

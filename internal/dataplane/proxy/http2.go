@@ -21,6 +21,7 @@ func (h2Front) head(c *conn, e *exchange, keep bool) bool {
 	if res.Body == h1.ByLength || res.Body == h1.NoBody && res.Length >= 0 && res.Status != 204 {
 		out = appendNumber(out, "content-length", int(res.Length))
 	}
+	out = e.press.appendFields(out)
 	if !res.HasDate() { // RFC 9110 §6.6.1
 		c.setDate(e)
 		out = h2.AppendField(out, "date", e.date)

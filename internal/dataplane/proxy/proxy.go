@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/dataplane/compress"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
@@ -23,6 +24,7 @@ type Proxy struct {
 
 	small     *bufferPool // heads and the body bytes that arrive with them
 	large     *bufferPool // bodies
+	encoders  *compress.Pool
 	exchanges sync.Pool
 	seeds     atomic.Uint64
 
@@ -49,7 +51,7 @@ func New(cfg Config, d Dispatcher) (*Proxy, error) {
 	p := &Proxy{
 		cfg: cfg, d: d,
 		small: newBufferPool(cfg.Limits.Head),
-		large: newBufferPool(64 << 10),
+		large: newBufferPool(64 << 10), encoders: compress.NewPool(),
 	}
 	if limit := descriptorLimit(); limit > 0 && cfg.MaxConnections > connectionsFor(limit) {
 		cfg.Log.Warn("the connection limit is above what the descriptor limit allows", "connections", cfg.MaxConnections, "descriptors", limit, "allows", connectionsFor(limit))

@@ -28,7 +28,8 @@ func (c *conn) relay(e *exchange, u *upstreamConn, v dispatch.Verdict) (keep boo
 	if c.stream != nil && c.stream.Connect() && res.Status/100 == 2 {
 		return c.refuseTunnel(e, u)
 	}
-	keep = c.front.head(c, e, c.mayKeep(e))
+	keep = c.compressHead(e)
+	defer c.endCompression(e)
 	var body h1.Body
 	body.Start(res.Body, res.Length)
 	if u.stream != nil && res.Body == h1.ByLength {
@@ -51,6 +52,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, v dispatch.Verdict) (keep boo
 		}
 	}
 	e.takeTrailers(&body)
+	data = e.press.encode(data, body.Done() && bad == nil)
 	c.front.first(e, data, body.Done())
 	e.sent = int64(len(data))
 	e.up.release()
@@ -165,13 +167,13 @@ func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, deadline 
 		c.now = c.p.cfg.Now()
 		c.watch.push(c.until(c.settings().body, deadline)) // from here on the wait is for the client
 		e.takeTrailers(body)
-		err = c.front.more(c, e, space, len(data), body.Done() || ended)
+		sent, err := c.pass(e, space, len(data), body.Done() || ended)
 		whole := err == nil && (body.Done() || ended)
 		if cause := c.watch.disarm(); err != nil || cause != 0 && !(whole && cause == firedCut) {
 			e.x.Fail(c.brokenClient(cause, deadline))
 			return false
 		}
-		e.sent += int64(len(data))
+		e.sent += int64(sent)
 		if ended {
 			return true
 		}

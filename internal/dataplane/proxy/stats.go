@@ -3,6 +3,7 @@ package proxy
 import (
 	"sync/atomic"
 
+	"github.com/smartlb/smartlb/internal/dataplane/compress"
 	"github.com/smartlb/smartlb/internal/dataplane/h1"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -31,6 +32,8 @@ type Stats struct {
 	Handshakes       [NumHandshakes]uint64          // of TLS, by their end
 	Own              [upstream.StatusClasses]uint64 // requests answered without the dispatcher, by class of the status
 	ProxyHeaders     [NumProxyHeaders]uint64        // of client connections that must begin with one
+	Compressed       [compress.NumCodings]uint64    // responses, by coding
+	Uncompressed     uint64                         // responses that passed unchanged because too many were being compressed
 }
 
 const countShards = 8 // of counters that every request touches
@@ -42,6 +45,8 @@ type counters struct {
 	handshakes                                                                                            [NumHandshakes]atomic.Uint64
 	headers                                                                                               [NumProxyHeaders]atomic.Uint64
 	shard                                                                                                 [countShards]countShard
+	compressed                                                                                            [compress.NumCodings]atomic.Uint64
+	uncompressed                                                                                          atomic.Uint64
 }
 
 type countShard struct {
@@ -81,6 +86,10 @@ func (p *Proxy) Stats() Stats {
 	for i := range p.count.handshakes {
 		s.Handshakes[i] = p.count.handshakes[i].Load()
 	}
+	for i := range p.count.compressed {
+		s.Compressed[i] = p.count.compressed[i].Load()
+	}
+	s.Uncompressed = p.count.uncompressed.Load()
 	for i := range p.count.headers {
 		s.ProxyHeaders[i] = p.count.headers[i].Load()
 	}

@@ -63,12 +63,20 @@ func clockTime(s string) (time.Duration, error) {
 	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute, nil
 }
 
-// zone returns a time zone. Local is none: it differs from node to node.
+// machineZones are names, and beginnings of names with a slash, that only the files of some machines have. Their zones differ
+// from node to node.
+var machineZones = []string{"Local", "localtime", "posixrules", "posix/", "right/"}
+
+// zone returns a time zone.
 func zone(name string) (*time.Location, error) {
 	if name == "" || name == "UTC" {
 		return nil, nil
 	}
-	if name == "Local" || len(name) > 80 {
+	folder, _, nested := strings.Cut(name, "/")
+	if nested {
+		folder += "/"
+	}
+	if len(name) > 80 || slices.Contains(machineZones, folder) {
 		return nil, fmt.Errorf("unknown time zone %.80q", name)
 	}
 	return time.LoadLocation(name)

@@ -45,16 +45,20 @@ func rest(p *upstream.Pool, spec Spec, stood []upstream.Reason, now int64) {
 
 // live returns the members that may be picked. If less than the share threshold of the members that do not drain is in
 // rotation, the few healthy members could not carry the whole load. The backups in rotation then help. Without one, all
-// members that do not drain are picked. Backups do not count for the share.
+// members that do not drain are picked. Backups count for the share only if all others drain.
 func live(p *upstream.Pool, entries []Entry, threshold float64) (in []int32, panicking bool) {
-	staying := 0
+	staying, failing := 0, 0 // failing: backups
 	var backups []int32
 	for i := range p.Members {
 		out := p.Members[i].Out
 		switch {
 		case entries[i].Backup:
-			if out == upstream.In {
+			switch out {
+			case upstream.In:
 				backups = append(backups, int32(i))
+			case upstream.Draining:
+			default:
+				failing++
 			}
 			continue
 		case out == upstream.In:
@@ -63,6 +67,9 @@ func live(p *upstream.Pool, entries []Entry, threshold float64) (in []int32, pan
 		if out != upstream.Draining {
 			staying++
 		}
+	}
+	if staying == 0 {
+		staying = failing
 	}
 	enough := float64(len(in)) >= threshold*float64(staying)
 	switch {

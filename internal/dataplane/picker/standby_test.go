@@ -77,6 +77,18 @@ func zoned(here, there int, spillover float64) Spec {
 	return s
 }
 
+// With all others drained, backups whose probes fail are better than none.
+func TestFailingBackupsOfADrainedServiceArePicked(t *testing.T) {
+	for threshold, want := range map[float64]string{.5: "[2 3] true", 0: "[] false"} {
+		s := spec("round_robin", 4)
+		s.Panic, s.Entries[2].Backup, s.Entries[3].Backup = threshold, true, true
+		p := Next(&upstream.Pool{}, s, standing(s, func(i int) Fact { return Fact{Draining: i < 2, Probe: Failing} }), second, noJitter)
+		if got := fmt.Sprint(p.Live, p.Panic); got != want {
+			t.Errorf("threshold %v: live %s, want %s", threshold, got, want)
+		}
+	}
+}
+
 func TestRequestsStayInTheZoneWhileItSuffices(t *testing.T) {
 	for _, tc := range []struct {
 		spillover   float64

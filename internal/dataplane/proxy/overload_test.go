@@ -78,6 +78,28 @@ func TestASlowBodyEndsAtTheBodyRate(t *testing.T) {
 	}
 }
 
+// The framing of chunks does not count: 200 bytes per second in chunks of one byte are not 800.
+func TestTheBodyRateCountsTheBodyOnly(t *testing.T) {
+	instance := upstreamtest.NewHTTP(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	b := run(t, []string{instance}, func(c *Config, _ *dispatch.Route) { c.BodyRate, c.BodyTimeout = 800, 2*soon })
+	const most = 1500
+	c := b.dial()
+	c.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+	go func() {
+		for range most {
+			if _, err := io.WriteString(c, "1\r\nx\r\n"); err != nil {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		_, _ = io.WriteString(c, "0\r\n\r\n")
+	}()
+	if res, body := c.response("POST"); res.StatusCode != 408 {
+		t.Errorf("got %d %q", res.StatusCode, body)
+	}
+	c.abort()
+}
+
 // Time in which the instance reads nothing is no time of the client.
 func TestTheBodyRateMeasuresTheClientOnly(t *testing.T) {
 	const size, behind = 8 << 20, 20 * soon

@@ -141,7 +141,8 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 			p.blame = clientLeft
 			return false
 		}
-		e.taken += int64(len(data))
+		taken := len(data)
+		e.taken += int64(taken)
 		if limit := c.settings().maxBody; limit > 0 && e.taken > limit {
 			p.blame = bodyBig
 			return false
@@ -157,7 +158,7 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 			}
 		}
 		now := c.p.cfg.Now()
-		e.allowance.took(len(data), now-began)
+		e.allowance.took(taken, now-began)
 		c.pumpWatch.push(now + int64(c.settings().body)) // from here on the wait is for the instance
 		if err := u.sendBody(e, data, e.body.Done()); err != nil || c.pumpWatch.disarm() != 0 {
 			p.stalled = true

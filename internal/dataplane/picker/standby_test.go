@@ -89,6 +89,21 @@ func TestFailingBackupsOfADrainedServiceArePicked(t *testing.T) {
 	}
 }
 
+// Failed requests alone bring the backup in only if the share of ejected instances allows it.
+func TestTheLargestShareOfEjectionsHoldsForBackups(t *testing.T) {
+	for share, want := range map[float64]string{.3: "[1]", 1: "[2]"} {
+		s := spec("round_robin", 3)
+		s.Panic, s.Entries[2].Backup, s.Ejection = 0, true, DefaultEjection()
+		s.Ejection.MaxShare = share
+		s.Entries[0].Live.Fails.Store(7)
+		s.Entries[1].Live.Fails.Store(6)
+		p := Next(&upstream.Pool{}, s, standing(s, failing()), second, noJitter)
+		if got := fmt.Sprint(p.Live); got != want {
+			t.Errorf("share %v: live %s, want %s", share, got, want)
+		}
+	}
+}
+
 func TestRequestsStayInTheZoneWhileItSuffices(t *testing.T) {
 	for _, tc := range []struct {
 		spillover   float64

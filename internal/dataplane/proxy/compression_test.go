@@ -323,9 +323,12 @@ func TestAllEncodersInUse(t *testing.T) {
 			Compression: &compress.Policy{Codings: []compress.Coding{compress.Gzip}, Types: compress.Types{"text/plain"}},
 		}
 	})
+	asked := 0
 	for protocol, client := range b.clientsOf("/") {
 		do, url := client()
 		for _, busy := range []bool{false, true, false} {
+			eventually(t, "the request before has given its encoder back", func() bool { return strings.Count(b.log.String(), "\n") == asked })
+			asked++
 			var taken []*compress.Encoder
 			for busy {
 				e := b.p.encoders.Get(compress.Gzip)

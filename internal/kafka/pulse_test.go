@@ -19,7 +19,7 @@ func TestReaderNoticesABrokerThatHangsAndNotOneThatIsSlow(t *testing.T) {
 	var state atomic.Int32
 	freed := make(chan struct{})
 	c.Fake().Control(func(kmsg.Request) (kmsg.Response, error, bool) {
-		c.Fake().KeepControl()
+		c.KeepControl()
 		switch state.Load() {
 		case slow:
 			time.Sleep(700 * time.Millisecond)

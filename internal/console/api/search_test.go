@@ -68,10 +68,11 @@ func TestASearchEndsWithItsConnection(t *testing.T) {
 	before := runtime.NumGoroutine()
 
 	release, reached := make(chan struct{}), make(chan struct{}, 100)
-	c.Fake().ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
-		c.Fake().KeepControl()
+	fake := c.Fake()
+	fake.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		fake.KeepControl()
 		reached <- struct{}{}
-		c.Fake().SleepControl(func() { <-release })
+		fake.SleepControl(func() { <-release })
 		return nil, nil, false
 	})
 	for _, path := range []string{"search?order=oldest", "search", "export?order=oldest", "events?last=5"} {

@@ -93,7 +93,7 @@ func TestApplyGoesOnAfterATopicThatFails(t *testing.T) {
 	}
 	defer client.Close()
 	fake.Fake().ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		fake.Fake().KeepControl()
+		fake.KeepControl()
 		r := req.(*kmsg.CreateTopicsRequest)
 		if r.ValidateOnly || r.Topics[0].Topic != "forbidden" {
 			return nil, nil, false

@@ -40,13 +40,13 @@ func TestATopicThatWasMadeIsKnownHoweverSlowlyBrokersHearOfIt(t *testing.T) {
 	cluster.Fake().ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		ask := req.(*kmsg.MetadataRequest)
 		if len(ask.Topics) == 0 {
-			cluster.Fake().KeepControl()
+			cluster.KeepControl()
 			return nil, nil, false
 		}
 		if asked.Add(1) > 80 { // four seconds at least
 			return nil, nil, false
 		}
-		cluster.Fake().KeepControl()
+		cluster.KeepControl()
 		resp := ask.ResponseKind().(*kmsg.MetadataResponse)
 		x := kmsg.NewMetadataResponseTopic()
 		x.Topic, x.ErrorCode = ask.Topics[0].Topic, kerr.UnknownTopicOrPartition.Code

@@ -274,7 +274,7 @@ func TestOffsetsThatHoldNoBatchEndASpan(t *testing.T) {
 	}
 	const end = 10 // what the leader says of a log whose last batch is at offset 4
 	cluster.Fake().ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		cluster.Fake().KeepControl()
+		cluster.KeepControl()
 		list := req.(*kmsg.ListOffsetsRequest)
 		if list.Topics[0].Partitions[0].Timestamp != -1 {
 			return nil, nil, false
@@ -287,7 +287,7 @@ func TestOffsetsThatHoldNoBatchEndASpan(t *testing.T) {
 		return resp, nil, true
 	})
 	cluster.Fake().ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		cluster.Fake().KeepControl()
+		cluster.KeepControl()
 		fetch := req.(*kmsg.FetchRequest)
 		if fetch.Topics[0].Partitions[0].FetchOffset < 5 {
 			return nil, nil, false

@@ -315,7 +315,7 @@ func TestABrokerThatHangsEndsConsumeAndProduce(t *testing.T) {
 func TestABrokerThatTakesNoRecordsIsGivenUp(t *testing.T) {
 	cluster := kafkatest.New(t, "t")
 	cluster.Fake().ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		cluster.Fake().KeepControl()
+		cluster.KeepControl()
 		return nil, errors.New("not now"), true
 	})
 	cfg := kafka.Default()

@@ -75,7 +75,7 @@ func TestASenderOutlastsABrokerThatStarts(t *testing.T) {
 		if time.Since(began) > 2*time.Second {
 			return nil, nil, false
 		}
-		cluster.Fake().KeepControl()
+		cluster.KeepControl()
 		resp := ask.ResponseKind().(*kmsg.MetadataResponse)
 		host, port, _ := net.SplitHostPort(cluster.Addr())
 		b := kmsg.NewMetadataResponseBroker()

@@ -227,7 +227,7 @@ func metadata(t *testing.T, c *kafkatest.Cluster, change func(*kmsg.MetadataResp
 	var number int32
 	fmt.Sscan(port, &number)
 	c.Fake().ControlKey(3, func(req kmsg.Request) (kmsg.Response, error, bool) {
-		c.Fake().KeepControl()
+		c.KeepControl()
 		resp := req.ResponseKind().(*kmsg.MetadataResponse)
 		b := kmsg.NewMetadataResponseBroker()
 		b.Host, b.Port = host, number

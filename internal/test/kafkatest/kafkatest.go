@@ -75,6 +75,14 @@ func (c *Cluster) Fake() *kfake.Cluster {
 	return c.fake
 }
 
+// KeepControl keeps the control function that calls it, see kfake. It does nothing after Stop, which does not wait for
+// control functions.
+func (c *Cluster) KeepControl() {
+	if fake := c.Fake(); fake != nil {
+		fake.KeepControl()
+	}
+}
+
 // versions returns the supported request versions: all versions of the fake broker, except Produce 13. Produce 13 names
 // topics by id. Two unknown ids in one request, as after two topics were recreated, crash kfake.
 func versions() *kversion.Versions {

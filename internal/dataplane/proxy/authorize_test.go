@@ -36,11 +36,15 @@ func askFirst(t *testing.T, service http.HandlerFunc, edit func(*forwardauth.Set
 }
 
 func TestARouteAsksAnAuthenticationService(t *testing.T) {
+	scheme := "http"
+	if *overTLS {
+		scheme = "https"
+	}
 	b := askFirst(t, func(w http.ResponseWriter, r *http.Request) {
 		h := r.Header
 		switch body, _ := io.ReadAll(r.Body); {
 		case r.Method != "GET", r.URL.Path != "/verify", len(body) > 0, h.Get("X-Forwarded-Method") != "POST", h.Get("X-Forwarded-Uri") != "/a%20b?c=d",
-			h.Get("X-Forwarded-Host") == "", h.Get("X-Forwarded-For") != "127.0.0.1", h.Get("X-Forwarded-Proto") != "http", h.Get("X-Request-Id") == "",
+			h.Get("X-Forwarded-Host") == "", h.Get("X-Forwarded-For") != "127.0.0.1", h.Get("X-Forwarded-Proto") != scheme, h.Get("X-Request-Id") == "",
 			h.Get("X-Key") != "k", h.Get("X-Other") != "", h.Get("X-Real-Ip") != "", h.Get("User-Agent") != "", h.Get("Content-Type") != "":
 			t.Errorf("the service got %s %s %v %s", r.Method, r.URL, h, body)
 		}

@@ -15,7 +15,7 @@ test("streams new decisions", async ({ page }) => {
   await page.locator(rows).first().waitFor();
   await page.mouse.move(5, 800);
   const was = await newest(page);
-  await expect(page, "stream: new decisions come by themselves").toSatisfy((was: string) => document.querySelector<HTMLTimeElement>(".vbody time")?.dateTime !== was, was);
+  await expect(page, "stream: new decisions arrive without a reload").toSatisfy((was: string) => document.querySelector<HTMLTimeElement>(".vbody time")?.dateTime !== was, was);
   await expect(page, "stream").toBeSteady();
   await expect(page, "stream").toBeAccessible({ all: true });
   await expect(page, "stream").toFitNarrowScreen();

@@ -48,7 +48,7 @@ test("follows a topic, pauses and filters", async ({ page }) => {
   await page.locator(".message").first().waitFor();
   const newest = () => page.locator(".message").first().textContent();
   let top = await newest();
-  await expect(page, "live: messages come by themselves").toSatisfy((was: string) => document.querySelector(".message")?.textContent !== was, top);
+  await expect(page, "live: messages arrive without a reload").toSatisfy((was: string) => document.querySelector(".message")?.textContent !== was, top);
   await expect(page, "live").toBeSteady();
   await expect(page, "live").toBeAccessible({ all: true });
   await expect(page, "live").toFitNarrowScreen();

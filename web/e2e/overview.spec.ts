@@ -75,7 +75,7 @@ test("follows the messages of a topic", async ({ page }) => {
   await page.locator(".message").first().waitFor();
   const newest = () => page.locator(".message").first().textContent();
   let top = await newest();
-  await expect(page, "tail: messages come by themselves").toSatisfy((was: string) => document.querySelector(".message")?.textContent !== was, top);
+  await expect(page, "tail: messages arrive without a reload").toSatisfy((was: string) => document.querySelector(".message")?.textContent !== was, top);
   await expect(page, "topic").toBeSteady();
   await page.getByRole("button", { name: "Pause" }).click();
   top = await newest();

@@ -16,7 +16,7 @@ test("streams requests as they end", async ({ page }) => {
   await page.locator(rows).first().waitFor();
   await page.mouse.move(5, 800);
   const was = await newest(page);
-  await expect(page, "stream: new requests come by themselves").toSatisfy((was: string) => document.querySelector<HTMLTimeElement>(".vbody time")?.dateTime !== was, was);
+  await expect(page, "stream: new requests arrive without a reload").toSatisfy((was: string) => document.querySelector<HTMLTimeElement>(".vbody time")?.dateTime !== was, was);
   await expect(page.locator(rows).first(), "a row: method, status, client, instance").toContainText(/(GET|POST).*\d{3}.*127\.0\.0\.1.*-service-\d/);
   await expect(page, "stream").toBeSteady();
   await expect(page, "stream").toBeAccessible({ all: true });

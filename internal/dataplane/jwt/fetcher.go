@@ -146,7 +146,7 @@ func (f *Fetcher) fetch(ctx context.Context, source string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(res.Body, maxSet+1)) // ParseKeys refuses what is larger
 }
 
-// CheckURL returns an error for a URL from which keys cannot be fetched safely: whoever changes them on their way can sign
+// CheckURL returns an error for a URL from which keys cannot be fetched safely: an attacker who changes the keys on their way can sign
 // tokens.
 func CheckURL(s string) error {
 	u, err := url.Parse(s)

@@ -39,7 +39,8 @@ var (
 	familyServiceProbes    = counter("smartlb_service_probes_total", "Health checks of instances, by result. Only services with healthCheck have this series.", "service", "result")
 	familyServiceInsecure  = gauge("smartlb_service_insecure", "1 for a service whose instances may have any certificate (insecure: true).", "service")
 	familyServiceSessions  = counter("smartlb_service_sessions_total", "Requests to a service with sessionPersistence, by what became of the session of the client. kept: its instance got the request; new: the request had no valid cookie; moved: its instance was out of rotation or gone. A service without such requests has no series.", "service", "result")
-	familyServiceWaiting   = gauge("smartlb_service_queue_waiting", "Requests that wait in the queue of the service. Only services with concurrency have the series of the queue.", "service")
+	familyServiceLimit     = gauge("smartlb_service_concurrency_limit", "Limit of the requests in flight to the service at this moment: of limit, of perInstance and the instances in rotation, and of adaptive. 0: no instance is in rotation.", "service")
+	familyServiceWaiting   = gauge("smartlb_service_queue_waiting", "Requests that wait in the queue of the service. Only services with concurrency have the series of the limit and the queue.", "service")
 	familyServiceQueued    = histogram("smartlb_service_queue_duration_seconds", "Wait in the queue of requests that then went to an instance. Classic and native histogram.", "service")
 	familyServiceRefused   = counter("smartlb_service_queue_refused_total", "Requests that did not go to an instance: the queue was full, they waited for queueTimeout, or the client left.", "service", "reason")
 	familyServiceHidden    = gauge("smartlb_service_instances_hidden", "Instances that have no series of their own, because the node has too many instances.", "service")
@@ -159,6 +160,7 @@ func (s series) service(v keeper.ServiceCounts) {
 		s.count(familyServiceProbes, v.ProbesFailed, v.ID, "failed")
 	}
 	if v.Limited {
+		s.put(familyServiceLimit, float64(v.Gate.Limit), v.ID)
 		s.put(familyServiceWaiting, float64(v.Gate.Waiting), v.ID)
 		for reason, n := range v.Gate.Refused {
 			s.count(familyServiceRefused, n, v.ID, guard.Refusal(reason).String())

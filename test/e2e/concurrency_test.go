@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Limits of requests in flight and their queue through the real process, on HTTP/1.1, HTTP/2 and gRPC: no instance gets
@@ -145,4 +146,53 @@ services:
 	eventually(t, "the limit is gone", func() bool {
 		return !strings.Contains(scrape(t, p.Address("admin")), "smartlb_service_queue_waiting{")
 	})
+}
+
+// A service with two workers gets requests of 16 clients, which is more than its highest limit: the limit is lowered, and no
+// request is refused, because the queue has places for all.
+func TestAdaptiveConcurrency(t *testing.T) {
+	t.Parallel()
+	workers := make(chan struct{}, 2)
+	instance := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		workers <- struct{}{}
+		time.Sleep(20 * time.Millisecond)
+		<-workers
+	}))
+	defer instance.Close()
+	file := mustWrite(t, fmt.Sprintf(`listeners: [{name: web, address: "127.0.0.1:0"}]
+routes: [{name: r, service: s}]
+services: [{id: s, instances: [{id: i, address: %q}], concurrency: {limit: 12, queueTimeout: 5m, adaptive: {min: 1}}}]
+`, instance.Listener.Addr()))
+	p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--admin", "127.0.0.1:0", "--data", t.TempDir())
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop.Store(true)
+	for i := range 16 {
+		wg.Go(func() {
+			tr := &http.Transport{Protocols: new(http.Protocols)}
+			tr.Protocols.SetHTTP1(i%2 == 0)
+			tr.Protocols.SetUnencryptedHTTP2(i%2 == 1)
+			defer tr.CloseIdleConnections()
+			c := &http.Client{Transport: tr, Timeout: time.Minute}
+			for !stop.Load() {
+				res, err := c.Get("http://" + p.Address("web"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				res.Body.Close()
+				if res.StatusCode != 200 {
+					t.Errorf("got %d", res.StatusCode)
+				}
+			}
+		})
+	}
+	const limit = `smartlb_service_concurrency_limit{service="s"}`
+	eventually(t, "the limit is lowered", func() bool { n := metric(t, p.Address("admin"), limit); return n > 0 && n < 7 })
+	stop.Store(true)
+	wg.Wait()
+	if n := metric(t, p.Address("admin"), limit); n < 1 || n > 12 {
+		t.Errorf("limit %v", n)
+	}
 }

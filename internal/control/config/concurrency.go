@@ -14,6 +14,13 @@ type Concurrency struct {
 	PerInstance  int           `yaml:"perInstance"`  // requests in flight to one instance, 0 to 1000000. 0: no limit; default 0
 	Queue        int           `yaml:"queue"`        // requests that wait for their turn, 0 to 100000. Others get 503 at once; default 1024
 	QueueTimeout time.Duration `yaml:"queueTimeout"` // longest wait, 1ms to 720h. Then the client gets 503; default 5s
+	Adaptive     *Adaptive     `yaml:"adaptive"`     // lowers the limit while the latency of the service rises with its load. `{}` switches it on with its defaults; default off
+}
+
+// Adaptive finds the limit of requests in flight to a service. The configured limits are the highest one.
+type Adaptive struct {
+	Min       int     `yaml:"min"`       // lowest limit, 1 to 1000000; default 3
+	Tolerance float64 `yaml:"tolerance"` // how many times the latency without overload is still accepted, 1.1 to 10; default 1.5
 }
 
 const (
@@ -21,11 +28,20 @@ const (
 	maxQueue            = 100_000
 	defaultQueue        = 1024
 	defaultQueueTimeout = 5 * time.Second
+
+	defaultAdaptiveMin = 3   // as Envoy's min_concurrency
+	defaultTolerance   = 1.5 // as Netflix's rttTolerance
+	minTolerance       = 1.1
+	maxTolerance       = 10
 )
 
 func (n *Concurrency) fill(path string, given func(string) bool) {
 	orDefault(&n.Queue, defaultQueue, given(path+".queue"))
 	orDefault(&n.QueueTimeout, defaultQueueTimeout, given(path+".queueTimeout"))
+	if a := n.Adaptive; a != nil {
+		orDefault(&a.Min, defaultAdaptiveMin, given(path+".adaptive.min"))
+		orDefault(&a.Tolerance, defaultTolerance, given(path+".adaptive.tolerance"))
+	}
 }
 
 func (c *checker) concurrency(path string, n *Concurrency) {
@@ -43,11 +59,29 @@ func (c *checker) concurrency(path string, n *Concurrency) {
 	if n.Queue < 0 || n.Queue > maxQueue {
 		c.fail(path+".queue", "want 0 to %d, got %d", maxQueue, n.Queue)
 	}
+	c.adaptive(path+".adaptive", *n)
 	switch at := path + ".queueTimeout"; {
 	case n.Queue == 0 && c.at[at] > 0:
 		c.fail(at, "has no effect: queue is 0, so no request waits")
 	case n.QueueTimeout < time.Millisecond || n.QueueTimeout > maxTimeout:
 		c.fail(at, "want 1ms to %s, got %s", maxTimeout, n.QueueTimeout)
+	}
+}
+
+// adaptive checks the search for a limit.
+func (c *checker) adaptive(path string, n Concurrency) {
+	a := n.Adaptive
+	if a == nil {
+		return
+	}
+	switch at := path + ".min"; {
+	case a.Min < 1 || a.Min > maxConcurrency:
+		c.fail(at, "want 1 to %d, got %d", maxConcurrency, a.Min)
+	case n.Limit > 0 && a.Min >= n.Limit:
+		c.fail(at, "%d leaves nothing to adapt: want less than limit, which is %d", a.Min, n.Limit)
+	}
+	if !(a.Tolerance >= minTolerance && a.Tolerance <= maxTolerance) {
+		c.fail(path+".tolerance", "want %g to %d, got %g", minTolerance, maxTolerance, a.Tolerance)
 	}
 }
 

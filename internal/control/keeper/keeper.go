@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 	"github.com/smartlb/smartlb/internal/event"
@@ -64,7 +65,8 @@ type service struct {
 	crowd     bool                               // the reports request more than they may take out
 	left      departed
 	ejections uint64
-	probes    [2]uint64 // failed and passed
+	probes    [2]uint64       // failed and passed
+	adaptive  *guard.Adaptive // finds the limit of requests in flight; nil: it is as configured
 }
 
 type instance struct {
@@ -146,6 +148,7 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	if n := c.Concurrency; n != nil {
 		s.spec.Limits = picker.Limits{Service: n.Limit, PerInstance: n.PerInstance, Queue: n.Queue}
 	}
+	s.adapt(c.Concurrency)
 	kept := map[string]bool{}
 	for _, in := range c.Instances {
 		kept[in.ID] = true
@@ -255,7 +258,34 @@ func (k *Keeper) rebuild(s *service, now int64) {
 		k.changes = append(k.changes, k.panicked(s, next.Panic))
 	}
 	s.upstream.Swap(next)
-	s.upstream.Gate.Set(s.spec.Limits.Gate(next))
+	s.upstream.Gate.Set(s.limits(next, k.cfg.Wall()))
+}
+
+// adapt switches the search for a limit on or off. What it has found stays as long as it is on.
+func (s *service) adapt(n *config.Concurrency) {
+	on := n != nil && n.Adaptive != nil
+	switch {
+	case !on:
+		s.adaptive = nil
+	case s.adaptive == nil:
+		s.adaptive = new(guard.Adaptive)
+	}
+	if on {
+		s.adaptive.Min, s.adaptive.Tolerance = n.Adaptive.Min, n.Adaptive.Tolerance
+	}
+	s.upstream.Latencies.Set(on)
+}
+
+// limits returns the limits of requests in flight.
+func (s *service) limits(p *upstream.Pool, now time.Time) guard.Limits {
+	l := s.spec.Limits.Gate(p)
+	if s.adaptive != nil {
+		sample := s.upstream.Latencies.Take()
+		sample.Peak = s.upstream.Gate.TakePeak()
+		s.adaptive.Update(sample, l.Running, now.UnixNano())
+		l.Running = s.adaptive.Limit(l.Running)
+	}
+	return l
 }
 
 // jitter spreads the ends of ejections, so that instances that failed together do not return together.

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/dataplane/guard"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/probe"
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
@@ -602,3 +603,43 @@ func TestAnInstanceThatReturnsIsFailingUntilASuccess(t *testing.T) {
 type firstOne struct{}
 
 func (firstOne) Choose(*upstream.Pool, *upstream.Ask) int { return 0 }
+
+// The limit that is found stays through changes of the configuration, and ends with the key.
+func TestTheLimitOfRequestsInFlightAdapts(t *testing.T) {
+	w := newWorld()
+	service := func(adaptive *config.Adaptive) config.Service {
+		return config.Service{
+			ID: "s", Policy: picker.DefaultPolicy, Instances: []config.Instance{{ID: "a", Address: "h:1", Weight: 1}},
+			Concurrency: &config.Concurrency{Limit: 10, Adaptive: adaptive},
+		}
+	}
+	limit := func() int { return w.Counts()[0].Gate.Limit }
+	w.Apply([]config.Service{service(&config.Adaptive{Min: 1, Tolerance: 1.5})})()
+	up := w.Service("s")
+	full := make([]*guard.Waiter, 10)
+	for i := range full {
+		full[i] = guard.NewWaiter()
+		up.Gate.Enter(full[i], guard.Normal)
+	}
+	for range 25 {
+		up.Latencies.Observe(1e9, 10)
+	}
+	if got := limit(); got != 10 {
+		t.Errorf("before a measurement: %d", got)
+	}
+	w.wait(time.Second)
+	if got := limit(); got != 5 {
+		t.Errorf("while the base is measured: %d", got)
+	}
+	w.Apply([]config.Service{service(&config.Adaptive{Min: 6, Tolerance: 2})})()
+	if got := limit(); got != 6 {
+		t.Errorf("with another lowest limit: %d", got)
+	}
+	w.Apply([]config.Service{service(nil)})()
+	if got := limit(); got != 10 {
+		t.Errorf("without adaptive: %d", got)
+	}
+	if up.Latencies.Observe(1, 1); up.Latencies.Take().Count != 0 {
+		t.Error("without adaptive: latencies are measured")
+	}
+}

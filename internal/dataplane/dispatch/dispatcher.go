@@ -159,6 +159,7 @@ func (d *Dispatcher) Settle(x *Exchange, o Outcome, now int64) Verdict {
 	}
 	verdict := x.judge(o)
 	x.measure(verdict, now)
+	x.measureAdmitted(verdict, now)
 	fails := x.ticket.Observe(verdict, now)
 	if verdict != upstream.Success && verdict != upstream.Abandoned {
 		x.notable = true

@@ -75,6 +75,14 @@ func (x *Exchange) waitedTooLong() bool {
 	return max(x.admitted, x.delayed) > 0 && x.Timeout > 0 && x.headAt >= max(x.began, x.sentAt)+int64(x.Timeout)
 }
 
+// measureAdmitted tells the service how long a try took that was let in at its gate. Failures other than timeouts are no
+// latency.
+func (x *Exchange) measureAdmitted(o upstream.Outcome, now int64) {
+	if x.inside && (o == upstream.Success || o == upstream.TimedOut) {
+		x.service.Latencies.Observe(now-max(x.attempts[x.n-1].At, x.sentAt), x.waiter.Running())
+	}
+}
+
 // turnAway answers a request that was not let in.
 func (x *Exchange) turnAway(code string) Verdict {
 	text := "service " + x.service.ID + " has as many requests in flight and waiting as its limits allow"

@@ -235,3 +235,29 @@ func TestLimitsHoldInEveryOrder(t *testing.T) {
 		}
 	})
 }
+
+// The limit of requests in flight adapts to the time from the choice of an instance to its response head: neither the wait at
+// the gate nor the upload of a slow client counts, and a quick failure is no latency.
+func TestTheGateMeasuresTheTimeOfTheInstance(t *testing.T) {
+	d := limited(t, guard.Limits{Running: 1, Waiting: 1})
+	r, _ := d.Table().Routes.Match(head{"GET", "/s"}, router.Peer{})
+	l := &r.Split[0].Service.Latencies
+	l.Set(true)
+	a, b := NewExchange(1), NewExchange(2)
+	d.Begin(a, head{"POST", "/s"}, second)
+	v := d.Begin(b, head{"POST", "/s"}, second)
+	d.Settle(a, Outcome{Status: 200, Sent: true, SentAt: 3 * second}, 4*second) // 1 s
+	d.End(a, 5*second)
+	<-v.Waiter.C()
+	d.Admit(b, None, 5*second)
+	d.Settle(b, Outcome{Failure: Timeout, Sent: true}, 15*second) // 10 s
+	d.End(b, 15*second)
+	for _, o := range []Outcome{{Status: 503, Sent: true}, {Status: 429, Sent: true}, {Failure: ConnectRefused}, {Failure: ClientGone}} {
+		d.Begin(a, head{"POST", "/s"}, 20*second)
+		d.Settle(a, o, 21*second)
+		d.End(a, 21*second)
+	}
+	if got, want := l.Take(), (guard.Sample{Count: 2, Latency: 11 * second, Running: 2}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}

@@ -45,6 +45,7 @@ type Gate struct {
 	mu      sync.Mutex
 	limits  Limits
 	running int
+	peak    int // most running since TakePeak
 	waiting int
 	queues  [priorities]queue
 	counts  GateCounts
@@ -52,6 +53,7 @@ type Gate struct {
 
 // GateCounts is what a gate has counted.
 type GateCounts struct {
+	Limit            int              // of Running; 0: none
 	Running, Waiting int              // now
 	Entered, Queued  uint64           // let in, and of those: after they had waited
 	Refused          [Refusals]uint64 // not let in
@@ -63,6 +65,7 @@ type Waiter struct {
 	c          chan struct{}
 	state      waiterState // guarded by the gate's lock
 	priority   Priority
+	running    int // requests that ran when it was let in, this one included
 	prev, next *Waiter
 }
 
@@ -80,6 +83,9 @@ func NewWaiter() *Waiter { return &Waiter{c: make(chan struct{}, 1)} }
 // C gets a value when the gate has decided about a queued request, and after Wake. A value may be left of an earlier
 // request: ask Settle after each one.
 func (w *Waiter) C() <-chan struct{} { return w.c }
+
+// Running returns how many requests ran when the last one of this waiter was let in, that one included.
+func (w *Waiter) Running() int { return w.running }
 
 // Wake ends a wait for C.
 func (w *Waiter) Wake() {
@@ -162,13 +168,23 @@ func (g *Gate) Counts() GateCounts {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c := g.counts
-	c.Running, c.Waiting = g.running, g.waiting
+	c.Limit, c.Running, c.Waiting = g.limits.Running, g.running, g.waiting
 	return c
+}
+
+// TakePeak returns the largest number of requests that ran at the same time since the last call.
+func (g *Gate) TakePeak() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	peak := g.peak
+	g.peak = g.running
+	return peak
 }
 
 func (g *Gate) enter(w *Waiter) {
 	w.state = inside
 	g.running++
+	g.peak, w.running = max(g.peak, g.running), g.running
 	g.counts.Entered++
 }
 

@@ -150,10 +150,11 @@ type Service struct {
 	seq    atomic.Uint64
 	tls    atomic.Pointer[TLS]
 
-	Gate     guard.Gate // limits the requests in flight
-	Queued   *Histogram // waits at Gate of requests that were let in after a wait
-	Sessions Sessions   // counts requests by the result of their session; 0 without sessions
-	traffic  traffics
+	Gate      guard.Gate      // limits the requests in flight
+	Latencies guard.Latencies // of tries that are let in at Gate, if its limit adapts to them
+	Queued    *Histogram      // waits at Gate of requests that were let in after a wait
+	Sessions  Sessions        // counts requests by the result of their session; 0 without sessions
+	traffic   traffics
 }
 
 // TLS secures the connections to the instances of a service. Two services never share one; a change of the settings makes a

@@ -280,7 +280,7 @@ func (d *dataPlane) apply(t config.Traffic, revision string) error {
 	local := d.local
 	local.Limits = d.dispatcher.Limits()
 	if current := d.dispatcher.Table(); current != nil {
-		local.JWT.KeySets, local.JWT.Refused, local.Auth.Counts = current.KeySets, current.Refused, current.Auths
+		local.JWT.KeySets, local.JWT.Refused, local.Auth.Counts, local.Mirrors = current.KeySets, current.Refused, current.Auths, current.Mirrors
 	}
 	table, err := config.Compile(t, revision, d.service, local)
 	if err != nil {

@@ -92,6 +92,7 @@ var (
 	familyUncompressed = counter("smartlb_uncompressed_responses_total", "Responses that were not compressed because 256 were being compressed.")
 
 	familyDials    = counter("smartlb_upstream_dials_total", "Connections made to instances.")
+	familyMirrors  = gauge("smartlb_mirrors_in_flight", "Copies of requests under way, at most 256.")
 	familyIdle     = gauge("smartlb_upstream_idle_connections", "Connections to instances that no request uses.")
 	familyReuses   = counter("smartlb_upstream_reuses_total", "Requests sent on a kept connection.")
 	familyStale    = counter("smartlb_upstream_stale_total", "Kept connections that the instance had closed when a request needed one.")
@@ -166,6 +167,7 @@ func (s series) clients(n proxy.Stats) {
 func (s series) upstream(n proxy.Stats) {
 	s.count(familyDials, n.UpstreamDials)
 	s.put(familyIdle, float64(n.IdleUpstream))
+	s.put(familyMirrors, float64(n.Mirrors))
 	s.count(familyReuses, n.UpstreamReuses)
 	s.count(familyStale, n.UpstreamStale)
 	s.count(familyResent, n.UpstreamResent)
@@ -233,7 +235,7 @@ type section struct {
 // sections lists every family, in the order of docs/metrics.md.
 func sections() []section {
 	all := []section{
-		{"Routes", []*family{familyRouteRequests, familyRouteDuration, familyRouteIn, familyRouteOut, familyRouteRetries, familyRouteDenied, familyRouteHedges, familyRouteFailures}},
+		{"Routes", []*family{familyRouteRequests, familyRouteDuration, familyRouteIn, familyRouteOut, familyRouteRetries, familyRouteDenied, familyRouteHedges, familyRouteMirrored, familyMirrors, familyRouteFailures}},
 		{"Tokens", []*family{familyRefusedTokens, familyKeyFetches, familyKeysTime}},
 		{"Authentication services", []*family{familyAuthRequests, familyAuthWaiting}},
 		{"Rate limits", []*family{familyLimited, familyLimitKeys, familyLimitEvicted, familyLimitShare, familyLimitShared}},

@@ -28,6 +28,7 @@ var (
 	familyRouteRetries  = counter("smartlb_route_retries_total", "Tries after the first try of a request, by the reason.", "route", "service", "reason")
 	familyRouteDenied   = counter("smartlb_route_retries_denied_total", "Retries and hedges that the retry budget of the service did not allow.", "route", "service")
 	familyRouteHedges   = counter("smartlb_route_hedges_total", "Second tries of requests whose first try had not answered in time, by whether their response was used.", "route", "service", "result")
+	familyRouteMirrored = counter("smartlb_route_mirrored_requests_total", "Copies of requests for the service of `mirror`, by result: `answered`, `failed` (no instance, no connection, or no valid response in time), and those that were not sent: `busy` (too many copies were under way, the service had no room, or the memory was short), `too-large` (body above 64 KiB), `incomplete` (the body did not arrive completely).", "route", "result")
 	familyRouteFailures = counter("smartlb_route_failures_total", "Requests whose last try failed, by failure and by the party that is charged. A failure has no series before it occurs.", "route", "service", "failure", "charged")
 
 	familyServiceRequests  = counter("smartlb_service_requests_total", "Tries that were answered or failed, on all instances, also on those that left.", "service")
@@ -61,6 +62,13 @@ func (c collector) traffic(s series, n proxy.Stats) {
 		}
 		s.route(t, "")
 		s <- newHistogramPair(familyRouteDuration, ofRoute(t.Duration.Load()), c.a.started, t.Route, "")
+	}
+	if table := c.a.data.dispatcher.Table(); table != nil {
+		for route, counts := range table.Mirrors {
+			for result := range counts {
+				s.count(familyRouteMirrored, counts[result].Load(), route, dispatch.MirrorResult(result).String())
+			}
+		}
 	}
 	services := c.a.data.keeper.Counts()
 	sizes := make([]int, len(services))

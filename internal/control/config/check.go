@@ -248,6 +248,7 @@ func (c *checker) traffic(t Traffic) {
 		c.compression(path+".compression", r)
 		c.hashing(path, r, policies)
 		c.priority(path, r)
+		c.mirror(path+".mirror", r, services)
 		c.rateLimits(path+".rateLimits", r.RateLimits)
 		c.grpcRetries(path, r, t.Services)
 	}

@@ -53,7 +53,7 @@ func (c *checker) unused(path string, r Route) {
 	case r.Redirect == nil:
 		kind = "response"
 	}
-	for _, key := range []string{"timeout", "streamTimeout", "retry", "hedge", "hashOn", "requestHeaders", "rewrite", "jwt.claims", "forwardAuth.authResponseHeaders", "fault"} {
+	for _, key := range []string{"timeout", "streamTimeout", "retry", "hedge", "mirror", "hashOn", "requestHeaders", "rewrite", "jwt.claims", "forwardAuth.authResponseHeaders", "fault"} {
 		if _, given := c.at[path+"."+key]; given {
 			c.fail(path+"."+key, "has no effect: a route with %s asks no instance", kind)
 		}

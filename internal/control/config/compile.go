@@ -29,6 +29,7 @@ type Local struct {
 	Limits    map[ratelimit.ID]*ratelimit.Limit // of the current table, whose buckets stay in use
 	JWT       JWTState                          // only if routes have jwt
 	Auth      AuthState                         // only if routes have forwardAuth
+	Mirrors   map[string]*dispatch.MirrorCounts // of the current table, by route
 }
 
 // Compile builds the routing table of a checked document. resolve returns the service of an id; it is called for known
@@ -37,6 +38,7 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 	rules := make([]router.Rule[*dispatch.Route], 0, len(t.Routes))
 	names := make([]string, 0, len(t.Routes))
 	next := &nextAuth{jwt: nextJWT{refused: map[string]*jwt.Refusals{}}, counts: map[string]*forwardauth.Counts{}}
+	mirrors := map[string]*dispatch.MirrorCounts{}
 	services, budget, all := map[string]destination{}, action.MaxBodies, map[ratelimit.ID]*ratelimit.Limit{}
 	for _, s := range t.Services {
 		errorPages, err := compilePages(s, local.Pages, &budget)
@@ -56,6 +58,9 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 		}
 		if route.Actions, err = compileActions(r, local, &budget, next); err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
+		}
+		if r.Mirror != nil {
+			compileMirror(r, route, resolve(r.Mirror.Service), services[r.Mirror.Service], local.Mirrors, mirrors)
 		}
 		own, err := compileLimits(ratelimit.ID{Route: r.Name}, r.RateLimits, local.Limits, all)
 		if err != nil {
@@ -85,7 +90,7 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 	if len(names) == 0 {
 		names = []string{"none"}
 	}
-	return &dispatch.Table{Revision: revision, Routes: table, Names: strings.Join(names, ", "), Limits: all, KeySets: next.jwt.sets, Refused: next.jwt.refused, Auths: next.counts}, nil
+	return &dispatch.Table{Revision: revision, Routes: table, Names: strings.Join(names, ", "), Limits: all, KeySets: next.jwt.sets, Refused: next.jwt.refused, Auths: next.counts, Mirrors: mirrors}, nil
 }
 
 // Routes compiles the conditions of a checked document's routes. The value of a rule is the place of its route.

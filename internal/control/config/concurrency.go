@@ -96,7 +96,7 @@ func (c *checker) priority(path string, r Route) {
 	}
 }
 
-// services returns the ids of the services of a route.
+// services returns the ids of the services of a route, without the one that gets copies.
 func (r Route) services() (ids []string) {
 	if r.Service != "" {
 		ids = append(ids, r.Service)

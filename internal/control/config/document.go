@@ -413,6 +413,7 @@ func (r *Route) fill(path string, given func(string) bool) {
 	}
 	r.fillAccess(path, given)
 	r.fillCompression(path, given)
+	r.fillMirror(path, given)
 	fillLimits(path, r.RateLimits, given)
 	if r.Hedge != nil && r.Hedge.After == "" {
 		r.Hedge.After = hedgeP95

@@ -34,6 +34,7 @@ type Route struct {
 	StreamTimeout *time.Duration `yaml:"streamTimeout"`
 	Retry         *Retry         `yaml:"retry"`  // when a request is sent again to another instance. All retries together stay within `services[].retryBudget`
 	Hedge         *Hedge         `yaml:"hedge"`  // send a request that an instance does not answer in time to a second instance too; default none
+	Mirror        *Mirror        `yaml:"mirror"` // send copies of requests to another service too; default none
 	HashOn        string         `yaml:"hashOn"` // key of the policies ring_hash and maglev: `client` (its address), `path`, `header:NAME`, `cookie:NAME` or `query:NAME`. A request without that header, cookie or parameter uses the client. Only if a service of the route has one of these policies; default client
 	// which requests wait longer in the queue of `services[].concurrency` and are refused first while memory is short
 	// (`proxy.limits.memoryBytes`): `normal`, `low`, or `header:NAME` for low priority of the requests whose header NAME is

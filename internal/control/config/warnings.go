@@ -24,6 +24,9 @@ func (c *checker) warnings(t Traffic, given func(path string) bool) {
 		for _, s := range r.Split {
 			used[s.Service] = true
 		}
+		if r.Mirror != nil {
+			used[r.Mirror.Service] = true
+		}
 		if name, ok := strings.CutPrefix(r.HashOn, "header:"); ok && slices.ContainsFunc(reserved, func(n string) bool { return sameHeader(n, name) }) {
 			c.warn(path+".hashOn", "has no effect: the proxy removes %s from what clients send, because clientCertificates names it", name)
 		}

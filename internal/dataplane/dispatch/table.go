@@ -23,6 +23,7 @@ type Table struct {
 	KeySets  []*jwt.KeySet                     // of issuers whose keys are fetched
 	Refused  map[string]*jwt.Refusals          // tokens that were refused, by route
 	Auths    map[string]*forwardauth.Counts    // questions to authentication services, by route
+	Mirrors  map[string]*MirrorCounts          // copies of requests, by route
 }
 
 // Route is the destination of a matched request.
@@ -35,6 +36,7 @@ type Route struct {
 	Retry         Retry
 	Priority      Priority // of its requests, where requests wait
 	Hedge         *Hedge   // nil: none
+	Mirror        *Mirror  // nil: none
 	HashOn        HashOn
 	Actions       *action.Actions    // nil: none
 	Traffic       *upstream.Traffic  // counts the requests that the route answers itself

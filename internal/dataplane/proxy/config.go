@@ -26,6 +26,7 @@ type Dispatcher interface {
 	Settle(x *dispatch.Exchange, o dispatch.Outcome, now int64) dispatch.Verdict
 	Hedge(x *dispatch.Exchange, now int64) (dispatch.Verdict, bool)
 	Drop(x *dispatch.Exchange, hedge bool, o dispatch.Outcome, now int64)
+	BeginMirror(x *dispatch.Exchange, h dispatch.Head, now int64) (dispatch.Verdict, dispatch.MirrorResult, bool)
 	Resume(x *dispatch.Exchange, ended dispatch.Failure, now int64) dispatch.Verdict
 	End(x *dispatch.Exchange, now int64) *dispatch.Record
 }

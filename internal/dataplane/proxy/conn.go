@@ -276,6 +276,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		}
 		var o dispatch.Outcome
 		c.discard(e, u)
+		c.mirrorRequest(e)
 		if v.Hedge > 0 && c.mayHedge(e, v) {
 			u, o = c.tryTwice(e, v)
 		} else {
@@ -291,6 +292,7 @@ func (c *conn) handle(e *exchange) (keep bool) {
 		c.discard(e, u)
 		keep = c.answer(e, v)
 	}
+	e.endMirror(false)
 	c.now = c.p.cfg.Now()
 	e.x.Shard, e.x.Sent, e.x.BytesIn, e.x.BytesOut, e.x.Tunnel = c.shard, cmp.Or(e.status, e.switched), e.taken, e.sent, e.switched != 0
 	rec := c.p.d.End(e.x, c.now)

@@ -50,7 +50,8 @@ type exchange struct {
 	pumping    bool          // pump was started for this request
 	pump       pump
 
-	own []byte // the head of the request, for one of two tries at a time
+	own    []byte  // the head of the request, for one of two tries at a time, or head and body of a mirrored one
+	mirror *mirror // the copy of the request whose body has not arrived completely; nil: none
 
 	trace traced
 	press compression
@@ -105,7 +106,7 @@ func (e *exchange) reset() {
 	e.grpc = false
 	e.trace.on = false
 	e.press = compression{tag: e.press.tag[:0]}
-	e.actions, e.noHost = nil, false
+	e.actions, e.noHost, e.mirror = nil, false, nil
 	e.pump.sentAt.Store(0)
 }
 

@@ -33,6 +33,8 @@ type Proxy struct {
 	acceptors sync.WaitGroup // goroutines that accept
 	conns     registry
 	clients   tally
+	mirrors   registry // copies of requests
+	mirroring sync.WaitGroup
 	pools     pools
 	count     counters
 	notes     atomic.Int64 // when a failed handshake or a wrong PROXY header was last logged
@@ -100,11 +102,13 @@ func (p *Proxy) Run(ctx context.Context) error {
 	p.draining.Store(true)
 	p.conns.close()
 	ended := make(chan struct{})
-	go func() { wg.Wait(); close(ended) }()
+	p.mirrors.close()
+	go func() { wg.Wait(); p.mirroring.Wait(); close(ended) }()
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
 	for over := false; !over; {
 		p.conns.each(func(c *conn) { c.cutNow() }) // repeated: a connection may have been between two waits
+		p.cutMirrors()
 		select {
 		case <-ended:
 			over = true

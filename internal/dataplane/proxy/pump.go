@@ -72,6 +72,9 @@ func (c *conn) startPump(e *exchange, u *upstreamConn, v dispatch.Verdict) {
 func (c *conn) runPump(e *exchange, u *upstreamConn) {
 	p := &e.pump
 	p.whole = c.pumpBody(e, u)
+	if p.whole {
+		e.endMirror(true)
+	}
 	cause := c.pumpWatch.disarm()
 	if cause == fired && p.blame == clientLeft {
 		p.blame = bodyLate
@@ -141,6 +144,7 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 			p.blame = clientLeft
 			return false
 		}
+		e.mirror.add(data)
 		taken := len(data)
 		e.taken += int64(taken)
 		if limit := c.settings().maxBody; limit > 0 && e.taken > limit {

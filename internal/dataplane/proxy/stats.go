@@ -12,6 +12,7 @@ import (
 type Stats struct {
 	ConnectionsOpen  int                      // of clients, now
 	IdleUpstream     int                      // kept connections to instances, now
+	Mirrors          int                      // copies of requests under way
 	Accepted         uint64                   // client connections
 	Refused          uint64                   // client connections above MaxConnections
 	PerClient        uint64                   // client connections above MaxPerClient, accepted before
@@ -64,7 +65,7 @@ func (c *conn) countOwn(status int) {
 // Stats reads the counters. They are not one consistent snapshot.
 func (p *Proxy) Stats() Stats {
 	s := Stats{
-		ConnectionsOpen: p.conns.len(), IdleUpstream: p.pools.idle(),
+		ConnectionsOpen: p.conns.len(), IdleUpstream: p.pools.idle(), Mirrors: p.mirrors.len(),
 		Accepted: p.count.accepted.Load(), Refused: p.count.refused.Load(), PerClient: p.count.perClient.Load(), NoMemory: p.count.noMemory.Load(),
 		UpstreamStale: p.count.stale.Load(), UpstreamResent: p.count.resent.Load(), FieldsDropped: p.count.underscores.Load(), Loops: p.count.loops.Load(), Sessions: p.count.sessions.Load(), Redirects: p.count.redirects.Load(),
 		UpstreamDials: p.count.dials.Load(),

@@ -34,6 +34,7 @@ func (p *Proxy) sweep(ctx context.Context) {
 				ask = append(ask, c)
 			}
 		})
+		p.mirrors.each(func(c *conn) { c.expire(&c.watch, now) })
 		for _, c := range ask {
 			c.askWhetherLeft(now)
 		}

@@ -184,7 +184,7 @@ func proxyConfig(p config.Proxy) proxy.Config {
 	return proxy.Config{
 		TrustedProxies: p.TrustedProxies, ExplainFrom: p.ExplainFrom,
 		Limits:  h1.Limits{Head: l.HeadBytes, Fields: l.Headers, Target: l.TargetBytes},
-		MaxBody: int64(l.BodyBytes), BodyRate: l.BodyRate, MaxConnections: l.Connections, MaxPerClient: l.ConnectionsPerClient, MaxIdle: l.IdlePerInstance,
+		MaxBody: int64(l.BodyBytes), BodyRate: l.BodyRate, ResponseRate: l.ResponseRate, MaxConnections: l.Connections, MaxPerClient: l.ConnectionsPerClient, MaxIdle: l.IdlePerInstance,
 		IdleTimeout: t.Idle, HeadTimeout: t.Head, BodyTimeout: t.Body, StreamTimeout: t.Stream, UploadTimeout: t.Upload,
 		HalfCloseTimeout: t.HalfClosed, TunnelTimeout: t.Tunnel, KeepTimeout: t.Keep,
 	}

@@ -9,6 +9,7 @@ type Limits struct {
 	TargetBytes          int `yaml:"targetBytes"`          // bytes of a request-target, 64 to 65535 and at most `headBytes`. A longer one gets 414; default 8192
 	BodyBytes            int `yaml:"bodyBytes"`            // bytes of a request body, 0 to 1125899906842624. A larger one gets 413. 0: unlimited; default 0
 	BodyRate             int `yaml:"bodyRate"`             // bytes that a client must send each second of a request body, 0 to 1073741824. `proxy.timeouts.body` is how long it may be behind. After that time it gets 408. Time in which the instance takes no bytes does not count, and gRPC has no minimum. 0: no minimum; default 0
+	ResponseRate         int `yaml:"responseRate"`         // bytes that a client must take each second of a response, 0 to 1073741824. `proxy.timeouts.body` is how long it may be behind. After that time its request ends. Time in which the instance sends nothing does not count, and tunnels have no minimum. 0: no minimum; default 0
 	Connections          int `yaml:"connections"`          // connections of clients, all listeners together, 0 to 10000000. A connection above the limit gets 503, with TLS it is closed. 0: (file descriptors - 256) / 2, at most 1048576; default 0
 	ConnectionsPerClient int `yaml:"connectionsPerClient"` // connections of one client address, or of one /64 network of IPv6, 0 to 10000000. A connection above the limit gets 503, with TLS it is closed. `proxy.trustedProxies` and Unix sockets have no such limit. 0: no limit; default 0
 	MemoryBytes          int `yaml:"memoryBytes"`          // memory of the process in bytes, 67108864 to 1125899906842624. Above 85 % of it, requests of low priority (`routes[].priority`) get 503. Above 95 %, all new requests and connections do. 0: the limit of the container, or all memory of the machine; default 0
@@ -57,6 +58,7 @@ func (c *checker) frontEnd(p Proxy) {
 		{"targetBytes", l.TargetBytes, 64, min(max(l.HeadBytes, 1024), 65535)},
 		{"bodyBytes", l.BodyBytes, 0, 1 << 50},
 		{"bodyRate", l.BodyRate, 0, 1 << 30},
+		{"responseRate", l.ResponseRate, 0, 1 << 30},
 		{"connections", l.Connections, 0, 10_000_000},
 		{"connectionsPerClient", l.ConnectionsPerClient, 0, 10_000_000},
 		{"idlePerInstance", l.IdlePerInstance, 2, 65536},

@@ -56,7 +56,7 @@ func TestLimitsAndTimeoutsAreDocumented(t *testing.T) {
 func TestLimitsOutOfRangeAreRefused(t *testing.T) {
 	for key, bad := range map[string][]string{
 		"limits.headBytes": {"0", "1023", "65536"}, "limits.headers": {"0", "-1", "1001"}, "limits.targetBytes": {"0", "63", "16385"},
-		"limits.bodyBytes": {"-1"}, "limits.connectionsPerClient": {"-1", "10000001"}, "limits.connections": {"-1", "10000001"}, "limits.idlePerInstance": {"0", "1", "65537"}, "limits.bodyRate": {"-1", "1073741825"}, "limits.memoryBytes": {"-1", "1", "67108863", "1125899906842625"},
+		"limits.bodyBytes": {"-1"}, "limits.connectionsPerClient": {"-1", "10000001"}, "limits.connections": {"-1", "10000001"}, "limits.idlePerInstance": {"0", "1", "65537"}, "limits.bodyRate": {"-1", "1073741825"}, "limits.responseRate": {"-1", "1073741825"}, "limits.memoryBytes": {"-1", "1", "67108863", "1125899906842625"},
 		"timeouts.idle": {"0s", "99ms", "1000h", "5"}, "timeouts.head": {"0s"}, "timeouts.body": {"0s"}, "timeouts.stream": {"0s"},
 		"timeouts.halfClosed": {"0s"}, "timeouts.upload": {"1ms", "-1s", "1000h"}, "timeouts.tunnel": {"0s"}, "timeouts.keep": {"0s", "-1s"},
 	} {

@@ -108,6 +108,7 @@ type Config struct {
 	HeadTimeout      time.Duration // from the first byte of a head to its last, and from the connection to the end of its PROXY header; default 10 s
 	BodyTimeout      time.Duration // without progress in a request body, or while the client does not read the response; default 60 s
 	BodyRate         int           // bytes of a request body that a client sends each second, on average over BodyTimeout and without the time that the instance takes; 408 below. Not for gRPC; 0: none
+	ResponseRate     int           // bytes of a response that a client takes each second, on average over BodyTimeout and without the time in which the instance sends nothing; 0: none
 	UploadTimeout    time.Duration // of a whole request body, from the end of the head; 0: none
 	StreamTimeout    time.Duration // of a response body without bytes from the instance; default 1 h
 	KeepTimeout      time.Duration // of a kept connection to an instance; default 55 s, below the usual 60 s of instances

@@ -29,6 +29,7 @@ type exchange struct {
 	first      []byte        // decoded body bytes in the client's buffer; the whole body if body.Done
 	uploadBy   int64         // when the request body must be complete; 0: no limit
 	allowance  allowance     // of the time in which the proxy waits for the request body
+	taking     allowance     // of the time in which the client takes the response
 	taken      int64         // request body bytes received
 	sent       int64         // response body bytes passed on
 	status     int           // the proxy's own status instead of the dispatcher's verdict: the request turned out to be bad
@@ -69,7 +70,7 @@ type exchange struct {
 
 // bodyBy returns when the next bytes of the request body must arrive: within step and the allowance, and before uploadBy.
 func (e *exchange) bodyBy(now int64, step time.Duration) int64 {
-	at := now + int64(e.allowance.limit(step))
+	at := now + int64(e.allowance.limit(step, 0))
 	if e.uploadBy == 0 || at < e.uploadBy {
 		return at
 	}
@@ -97,7 +98,7 @@ func (e *exchange) reset() {
 	e.res.Reset()
 	e.id, e.out = e.id[:0], e.out[:0]
 	e.head, e.used, e.first, e.taken, e.sent, e.uploadBy = 0, 0, nil, 0, 0, 0
-	e.allowance = allowance{}
+	e.allowance, e.taking = allowance{}, allowance{}
 	e.status, e.why, e.switched, e.began, e.pumping = 0, "", 0, false, false
 	e.chunked, e.block, e.trailers, e.announced = false, 0, nil, e.announced[:0]
 	e.trailerUp, e.trailersUp = e.trailerUp[:0], nil

@@ -4,9 +4,11 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"pgregory.net/rapid"
 
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
@@ -26,14 +28,131 @@ func TestAllowance(t *testing.T) {
 			n, wait := rapid.IntRange(0, 1<<16).Draw(t, "bytes"), rapid.Int64Range(0, 1e11).Draw(t, "wait")
 			a.took(n, wait)
 			behind = max(behind+float64(wait)/1e9-float64(n)/float64(rate), 0)
-			got, want := a.limit(time.Hour).Seconds(), max(min(most.Seconds()-behind, 3600), 0)
+			got, want := a.limit(time.Hour, 0).Seconds(), max(min(most.Seconds()-behind, 3600), 0)
 			if diff := got - want; diff < -1e-5 || diff > 1e-5 {
 				t.Fatalf("%f s are left, want %f", got, want)
 			}
 		}
 	})
-	if none := (&allowance{}); none.limit(time.Minute) != time.Minute {
+	if none := (&allowance{}); none.limit(time.Minute, 1<<16) != time.Minute {
 		t.Error("no rate, but a limit")
+	}
+}
+
+// A client that takes a response at the lowest rate or faster is never ended, in pieces of any size. A slower one is ended when
+// it is behind for longer than the allowance, whatever it took at once before.
+func TestAllowanceOfAReader(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rate := rapid.IntRange(1, 1<<30).Draw(t, "rate")
+		most := time.Duration(rapid.Int64Range(1e8, 1e11).Draw(t, "most"))
+		speed := rapid.SampledFrom([]float64{.1, .5, .9, 1.1, 10}).Draw(t, "speed") // as a multiple of rate
+		a := allowance{rate: rate, most: most, left: most}
+		a.took(rapid.IntRange(0, 1<<24).Draw(t, "buffered"), 0)
+		waited, took, ended := 0.0, time.Duration(0), false
+		for range 5000 {
+			n := rapid.IntRange(1, 1<<16).Draw(t, "bytes")
+			took = time.Duration(float64(n) / float64(rate) / speed * 1e9)
+			if ended = took > a.limit(1<<62, n)+1; ended { // 1: rounding
+				break
+			}
+			a.took(n, int64(took))
+			waited += took.Seconds()
+		}
+		least, longest := most.Seconds(), most.Seconds()/(1-speed)+1e-3
+		switch {
+		case speed > 1 && ended:
+			t.Fatalf("a client that is fast enough was ended after %f s", waited)
+		case speed < 1 && ended && waited+took.Seconds() < least:
+			t.Fatalf("a slow client was ended after %f s, want %f s at least", waited, least)
+		case speed < 1 && waited > longest:
+			t.Fatalf("a slow client was not ended after %f s, want %f s at most", waited, longest)
+		}
+	})
+}
+
+// A client that reads, but less than it must each second, is ended, and the instance is not charged.
+func TestASlowReaderEndsAtTheResponseRate(t *testing.T) {
+	endless := upstreamtest.NewHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		piece := make([]byte, 32<<10)
+		for {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+		}
+	}))
+	b := run(t, []string{endless}, func(c *Config, _ *dispatch.Route) { c.ResponseRate, c.BodyTimeout = 500_000_000, 5*soon })
+	c := b.dial()
+	c.send(get)
+	for buf := make([]byte, 32<<10); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := c.Read(buf); err != nil {
+			break
+		}
+	}
+	f := b.frames()
+	f.request(1, true, get2()...)
+	for ended := false; !ended; {
+		fr, err := f.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch fr := fr.(type) {
+		case *http2.DataFrame:
+			time.Sleep(5 * time.Millisecond)
+			for _, id := range []uint32{0, 1} {
+				f.must(f.WriteWindowUpdate(id, max(uint32(len(fr.Data())), 1)))
+			}
+		case *http2.RSTStreamFrame:
+			ended = true
+		}
+	}
+	f.request(3, true, get2()...) // other requests on the connection go on
+	if got := f.outcome(); got != "200" {
+		t.Errorf("got %s", got)
+	}
+	f.must(f.WriteRSTStream(3, http2.ErrCodeCancel))
+	_ = f.nc.Close()
+	slow := 0
+	for _, e := range b.entries() {
+		if e.Status != 200 || e.Failure == dispatch.ClientSlow.String() && e.BytesOut == 0 {
+			t.Errorf("log %+v", e)
+		}
+		if e.Failure == dispatch.ClientSlow.String() {
+			slow++
+		}
+	}
+	if l := b.lives[0]; slow < 2 || l.Errors.Load() != 0 {
+		t.Errorf("%d slow clients, want 2; the instance is charged with %d errors", slow, l.Errors.Load())
+	}
+}
+
+// A response that is silent has no limit, and a large one that is read at once neither.
+func TestTheResponseRateMeasuresTheClientOnly(t *testing.T) {
+	const size, behind = 8 << 20, 20 * soon
+	events := upstreamtest.NewHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range 3 { // longer in all than the client may be behind
+			_, _ = io.WriteString(w, "data: x\n\n")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(behind * 4 / 10)
+		}
+		_, _ = w.Write(make([]byte, size))
+	}))
+	b := run(t, []string{events}, func(c *Config, _ *dispatch.Route) { c.ResponseRate, c.BodyTimeout = 1_000_000, behind })
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for name, of := range b.clientsOf("/") {
+		client, url := of()
+		wg.Go(func() {
+			res, err := client.Get(url)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer res.Body.Close()
+			if n, err := io.Copy(io.Discard, res.Body); res.StatusCode != 200 || n != size+3*int64(len("data: x\n\n")) || err != nil {
+				t.Errorf("%s: got %d and %d bytes, %v", name, res.StatusCode, n, err)
+			}
+		})
 	}
 }
 

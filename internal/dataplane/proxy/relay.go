@@ -63,9 +63,11 @@ func (c *conn) relay(e *exchange, u *upstreamConn, v dispatch.Verdict) (keep boo
 		c.keepUpstream(e, u)
 		u = nil // another exchange may own it now
 	}
-	c.watch.arm(c.until(c.settings().body, deadline), wakeClient)
+	c.startTaking(e)
+	c.watch.arm(c.takeBy(e, len(e.out), deadline), wakeClient)
 	err := c.front.flush(c, e, body.Done())
 	cause := c.watch.disarm()
+	c.taken(e, len(e.out))
 	switch {
 	case err == nil && cause == firedCut && bad == nil && body.Done():
 		keep = false // the stop came after the response
@@ -165,7 +167,7 @@ func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, deadline 
 			e.res.Close = true // surplus bytes: do not keep the connection
 		}
 		c.now = c.p.cfg.Now()
-		c.watch.push(c.until(c.settings().body, deadline)) // from here on the wait is for the client
+		c.watch.push(c.takeBy(e, len(data), deadline)) // from here on the wait is for the client
 		e.takeTrailers(body)
 		sent, err := c.pass(e, space, len(data), body.Done() || ended)
 		whole := err == nil && (body.Done() || ended)
@@ -173,6 +175,7 @@ func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, deadline 
 			e.x.Fail(c.brokenClient(cause, deadline))
 			return false
 		}
+		c.taken(e, sent)
 		e.sent += int64(sent)
 		if ended {
 			return true

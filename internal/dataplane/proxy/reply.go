@@ -97,12 +97,16 @@ func (c *conn) sendOwn(e *exchange, r own, body []byte) bool {
 	piece, rest := cutPiece(body)
 	c.front.first(e, piece, len(rest) == 0)
 	e.sent = int64(len(piece))
-	c.watch.arm(c.now+int64(c.settings().body), wakeClient)
+	c.startTaking(e)
+	c.watch.arm(c.takeBy(e, len(e.out), 0), wakeClient)
 	err := c.front.flush(c, e, len(rest) == 0)
+	c.taken(e, len(e.out))
 	for err == nil && len(rest) > 0 {
 		piece, rest = cutPiece(rest)
-		c.watch.push(c.p.cfg.Now() + int64(c.settings().body))
+		c.now = c.p.cfg.Now()
+		c.watch.push(c.takeBy(e, len(piece), 0))
 		if err = c.front.plain(c, piece, len(rest) == 0); err == nil {
+			c.taken(e, len(piece))
 			e.sent += int64(len(piece))
 		}
 	}

@@ -24,7 +24,6 @@ type mirror struct {
 	counts *dispatch.MirrorCounts
 	head   int    // bytes of e.own; the body follows
 	host   []byte // that the proxy added, because the client named none
-	large  bool
 }
 
 // mirrorRequest makes a copy of the request if its route mirrors it. If the body has not arrived, the pump adds it.
@@ -34,6 +33,10 @@ func (c *conn) mirrorRequest(e *exchange) {
 		return
 	}
 	m := &mirror{counts: of.Counts, head: e.head}
+	if e.req.Body == h1.ByLength && e.req.Length > maxMirrorBody {
+		m.count(dispatch.MirrorTooLarge)
+		return
+	}
 	m.c = &conn{
 		p: c.p, l: c.l, wire: c.wire, front: c.front, secure: c.secure, cert: c.cert, sni: c.sni, race: new(racer),
 		peer: c.peer, port: c.port, target: c.target, trusted: c.trusted, shard: c.shard, now: c.now,
@@ -53,9 +56,21 @@ func (c *conn) mirrorRequest(e *exchange) {
 	}
 	own.x.ID = own.id
 	own.x.Follow(e.x, of)
-	m.add(e.first)
-	if e.mirror = m; e.body.Done() {
+	e.mirror = m
+	if e.mirrorBody(e.first); e.body.Done() {
 		e.endMirror(true)
+	}
+}
+
+// mirrorBody adds bytes of the body to the copy of the request, if there is one. A body that is too large ends the copy.
+func (e *exchange) mirrorBody(data []byte) {
+	switch m := e.mirror; {
+	case m == nil:
+	case len(m.e.own)-m.head+len(data) > maxMirrorBody:
+		e.mirror = nil
+		m.end(dispatch.MirrorTooLarge)
+	default:
+		m.e.own = append(m.e.own, data...)
 	}
 }
 
@@ -65,23 +80,10 @@ func (e *exchange) endMirror(whole bool) {
 	e.mirror = nil
 	switch {
 	case m == nil:
-	case m.large:
-		m.end(dispatch.MirrorTooLarge)
 	case !whole:
 		m.end(dispatch.MirrorIncomplete)
 	default:
 		m.c.p.mirroring.Go(m.run)
-	}
-}
-
-// add adds bytes of the body. m may be nil.
-func (m *mirror) add(data []byte) {
-	switch {
-	case m == nil || m.large:
-	case len(m.e.own)-m.head+len(data) > maxMirrorBody:
-		m.large = true
-	default:
-		m.e.own = append(m.e.own, data...)
 	}
 }
 

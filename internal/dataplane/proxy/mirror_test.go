@@ -135,7 +135,12 @@ func TestCopiesThatAreNotSent(t *testing.T) {
 	if res, got := c.response("POST"); res.StatusCode != 200 || got != body {
 		t.Errorf("a large body: got %d and %d bytes", res.StatusCode, len(got))
 	}
-	b.copied(n, dispatch.MirrorTooLarge, 1)
+	c.send(fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(body), body))
+	b.copied(n, dispatch.MirrorTooLarge, 2) // before the body ends
+	c.send("0\r\n\r\n")
+	if res, got := c.response("POST"); res.StatusCode != 200 || got != body {
+		t.Errorf("a large body in chunks: got %d and %d bytes", res.StatusCode, len(got))
+	}
 	left := b.dial()
 	left.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n")
 	eventually(t, "the head is sent", func() bool { return b.lives[0].InFlight.Load() == 1 })

@@ -144,7 +144,7 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 			p.blame = clientLeft
 			return false
 		}
-		e.mirror.add(data)
+		e.mirrorBody(data)
 		taken := len(data)
 		e.taken += int64(taken)
 		if limit := c.settings().maxBody; limit > 0 && e.taken > limit {

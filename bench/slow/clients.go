@@ -127,15 +127,19 @@ func slowReader(ctx context.Context, c net.Conn) {
 	}
 }
 
-// await waits until at least want connections of clients are open, and without slow clients until those of the last slice have
-// ended.
-func (s *stage) await(ctx context.Context, want int, slow bool) error {
+// await waits until a proxy has at least want connections of clients, and the other proxy those of the healthy clients at most.
+func (s *stage) await(ctx context.Context, attacked, want int) error {
+	const healthy = 200
 	for range 600 {
-		n, err := s.open(ctx)
+		n, err := s.open(ctx, attacked)
 		if err != nil {
 			return err
 		}
-		if slow && n >= want || !slow && n < 200 {
+		other, err := s.open(ctx, 1-attacked)
+		if err != nil {
+			return err
+		}
+		if n >= want && other < healthy && (want > 0 || n < healthy) {
 			return wait(ctx, time.Second)
 		}
 		if err := wait(ctx, 100*time.Millisecond); err != nil {
@@ -145,11 +149,11 @@ func (s *stage) await(ctx context.Context, want int, slow bool) error {
 	return fmt.Errorf("waited in vain for %d connections of slow clients (see slow.log)", want)
 }
 
-// open returns the connections of clients that the proxy has.
-func (s *stage) open(ctx context.Context) (int, error) {
+// open returns the connections of clients that a proxy has.
+func (s *stage) open(ctx context.Context, proxy int) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin[proxy]+"/metrics", nil)
 	if err != nil {
 		return 0, err
 	}

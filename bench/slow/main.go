@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -60,14 +59,23 @@ type slice struct {
 	Foreign        float64 // share of the machine that neither proxy, instance, load nor slow clients used
 }
 
-// pair is two slices with the same times of requests.
-type pair struct{ Without, With slice }
+// round is slices with the same times of requests: without slow clients, with slow clients of another proxy on the machine, which
+// shows what their CPU time costs, and with slow clients of the same proxy.
+type round [3]slice
 
-// stage is what runs during all rounds.
+const (
+	without = iota
+	elsewhere
+	with
+)
+
+// stage is what runs during all rounds: two proxies, the first one for healthy clients, and an instance.
 type stage struct {
-	dir, self, proxy, admin string
-	program, instance       *rig.Process
-	clients                 int
+	dir, self    string
+	proxy, admin [2]string
+	programs     [2]*rig.Process
+	instance     *rig.Process
+	clients      int
 }
 
 func measure(ctx context.Context, program, results string, rounds, clients int, rate float64) error {
@@ -84,45 +92,44 @@ func measure(ctx context.Context, program, results string, rounds, clients int, 
 	if err != nil {
 		return err
 	}
-	a, err := rig.FreeAddrs(3)
+	a, err := rig.FreeAddrs(5)
 	if err != nil {
 		return err
 	}
-	s := &stage{dir: dir, self: self, proxy: a[0], admin: a[1], clients: clients}
-	if s.instance, err = rig.Start(dir, "instance", self, "-serve", a[2]); err != nil {
+	s := &stage{dir: dir, self: self, proxy: [2]string(a[:2]), admin: [2]string(a[2:4]), clients: clients}
+	if s.instance, err = rig.Start(dir, "instance", self, "-serve", a[4]); err != nil {
 		return err
 	}
 	defer s.instance.Stop()
-	file := filepath.Join(dir, "smartlb.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, a[0], a[2], a[1], filepath.Join(dir, "access.log")), 0o600); err != nil {
+	if err := s.instance.AwaitPort(ctx, a[4]); err != nil {
 		return err
 	}
-	if s.program, err = rig.Start(dir, "proxy", program, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--config-source", "file", "--data", filepath.Join(dir, "data")); err != nil {
-		return err
-	}
-	defer s.program.Stop()
-	if err := errors.Join(s.instance.AwaitPort(ctx, a[2]), s.program.AwaitOK(ctx, "http://"+a[0]+"/bench")); err != nil {
-		return err
-	}
-	for _, slow := range []bool{false, true} { // warms
-		if _, err := s.run(ctx, rate, 0, slow); err != nil {
+	for i := range s.programs {
+		name := fmt.Sprintf("proxy%d", i)
+		file := filepath.Join(dir, name+".yaml")
+		if err := os.WriteFile(file, fmt.Appendf(nil, configuration, s.proxy[i], a[4], s.admin[i], filepath.Join(dir, name+".access")), 0o600); err != nil {
+			return err
+		}
+		if s.programs[i], err = rig.Start(dir, name, program, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--config-source", "file", "--data", filepath.Join(dir, name)); err != nil {
+			return err
+		}
+		defer s.programs[i].Stop()
+		if err := s.programs[i].AwaitOK(ctx, "http://"+s.proxy[i]+"/bench"); err != nil {
 			return err
 		}
 	}
-	var all []pair
-	for n := range rounds {
-		var p pair
-		for i := range 2 {
-			slow, to := (i+n)%2 == 1, &p.Without
-			if slow {
-				to = &p.With
-			}
-			if *to, err = s.run(ctx, rate, uint64(n), slow); err != nil {
+	var all []round
+	for n := -1; n < rounds; n++ {
+		var r round
+		for i := range r {
+			kind := (i + n + 3) % 3
+			if r[kind], err = s.run(ctx, rate, uint64(n+1), kind); err != nil {
 				return err
 			}
 		}
-		fmt.Fprintf(os.Stderr, "round %d: %+v\n", n+1, p)
-		all = append(all, p)
+		if fmt.Fprintf(os.Stderr, "round %d: %+v\n", n+1, r); n >= 0 { // the first one warms
+			all = append(all, r)
+		}
 	}
 	return page(program, results, clients, rate, all)
 }
@@ -137,30 +144,33 @@ proxy: {accessLog: %q}
 `
 
 // run measures one slice.
-func (s *stage) run(ctx context.Context, rate float64, seed uint64, slow bool) (out slice, err error) {
-	pids := []int{os.Getpid(), s.program.Pid, s.instance.Pid}
-	if slow {
-		p, err := rig.Start(s.dir, "slow", s.self, "-attack", s.proxy, "-clients", strconv.Itoa(s.clients))
+func (s *stage) run(ctx context.Context, rate float64, seed uint64, kind int) (out slice, err error) {
+	proxy := s.programs[0].Pid
+	pids := []int{os.Getpid(), proxy, s.programs[1].Pid, s.instance.Pid}
+	attacked, want := 0, 0
+	if kind == elsewhere {
+		attacked = 1
+	}
+	if kind != without {
+		want = s.clients * 9 / 10 // some of those with slow heads are about to come again
+		p, err := rig.Start(s.dir, "slow", s.self, "-attack", s.proxy[attacked], "-clients", strconv.Itoa(s.clients))
 		if err != nil {
 			return out, err
 		}
 		defer p.Stop()
 		pids = append(pids, p.Pid)
 	}
-	want := 0
-	if slow {
-		want = s.clients * 9 / 10 // some of those with slow heads are about to come again
-	}
-	if err := s.await(ctx, want, slow); err != nil {
+	if err := s.await(ctx, attacked, want); err != nil {
 		return out, err
 	}
 	schedule := stats.Schedule(rand.New(rand.NewPCG(seed, 1)), rate, warm+span)
-	known, own, busy, err := rig.CPU(pids...), rig.CPU(s.program.Pid), time.Duration(0), error(nil)
-	if busy, err = rig.Busy(); err != nil {
+	known, own := rig.CPU(pids...), rig.CPU(proxy)
+	busy, err := rig.Busy()
+	if err != nil {
 		return out, err
 	}
 	began := time.Now()
-	answers, err := openload.Run(ctx, s.proxy, began, schedule)
+	answers, err := openload.Run(ctx, s.proxy[0], began, schedule)
 	if err != nil {
 		return out, err
 	}
@@ -169,21 +179,21 @@ func (s *stage) run(ctx context.Context, rate float64, seed uint64, slow bool) (
 	if err != nil {
 		return out, err
 	}
-	out.CPU = (rig.CPU(s.program.Pid) - own).Seconds() / took
+	out.CPU = (rig.CPU(proxy) - own).Seconds() / took
 	out.Foreign = max(0, ((now-busy)-(rig.CPU(pids...)-known)).Seconds()/took/float64(cpus))
-	if pss, err := rig.PSS(s.program.Pid); err == nil {
+	if pss, err := rig.PSS(proxy); err == nil {
 		out.PSS = float64(pss) / (1 << 20)
 	}
-	if out.Open, err = s.open(ctx); err != nil {
+	if out.Open, err = s.open(ctx, attacked); err != nil {
 		return out, err
 	}
-	if slow && out.Open < want {
+	if out.Open < want {
 		return out, fmt.Errorf("only %d connections are left of %d slow clients", out.Open, s.clients)
 	}
 	var latency, lag []float64
 	for _, a := range answers {
 		if a.Status != 200 {
-			return out, fmt.Errorf("a healthy client got status %d (slow clients: %v)", a.Status, slow)
+			return out, fmt.Errorf("a healthy client got status %d (kind of slice %d)", a.Status, kind)
 		}
 		if a.Intended >= warm {
 			latency, lag = append(latency, a.Latency.Seconds()*1e3), append(lag, a.Lag.Seconds()*1e3)
@@ -194,34 +204,38 @@ func (s *stage) run(ctx context.Context, rate float64, seed uint64, slow bool) (
 	return out, nil
 }
 
-func page(program, results string, clients int, rate float64, all []pair) error {
+func page(program, results string, clients int, rate float64, all []round) error {
 	r := &rig.Report{Name: "slow-clients"}
 	r.Printf("# Healthy clients beside slow clients\n\n")
 	r.Versions(fmt.Sprintf("go run ./bench/slow -rounds %d -clients %d -rate %.0f", len(all), clients, rate), program)
 	r.Printf(`%d slow clients, a third of each kind: they send a head, or the body of a POST, byte by byte, or read 1 KiB of a response of 8 MiB; each does so once a
-second. They arrive over 10 s, and a third of them comes again every 10 s, because the time of a head ends (408). Healthy clients send %.0f requests each second at random times; the latency counts from the intended time. A round is one slice of %s with slow clients
-and one without them, in turning order, with the same times of requests; %s before do not count. Every healthy request got its 200. Load, slow clients and
+second. They arrive over 10 s, and a third of them comes again every 10 s, because the time of a head ends (408). Healthy clients send %.0f requests each second at random times; the latency counts from the intended time. A round is one slice of %s without slow clients, one with slow
+clients of another smartlb on the same machine, and one with slow clients of the same smartlb, in turning order, with the same times of requests; %s before do not
+count. The second column shows what the CPU time of the slow clients and their proxy costs, whatever proxy the healthy clients use. Every healthy request got its 200. Load, slow clients and
 instance run on the same machine as processes of their own (%s). Median (lowest..highest) of %d rounds; the differences are paired within rounds.
 
-| | without | with | difference |
-|---|---|---|---|
+| | without | slow clients of another smartlb | slow clients of the same smartlb | third to first | third to second |
+|---|---|---|---|---|---|
 `, clients, rate, span, warm, rig.Scheduling(), len(all))
 	row := func(name string, digits int, of func(s slice) float64) {
-		var without, with, diff []float64
-		for _, p := range all {
-			without, with, diff = append(without, of(p.Without)), append(with, of(p.With)), append(diff, of(p.With)-of(p.Without))
+		cells := make([][]float64, 5)
+		for _, r := range all {
+			a, b, c := of(r[without]), of(r[elsewhere]), of(r[with])
+			for i, v := range []float64{a, b, c, c - a, c - b} {
+				cells[i] = append(cells[i], v)
+			}
 		}
 		cell := func(values []float64) string {
 			x := stats.Summarize(values)
 			return fmt.Sprintf("%.*f (%.*f..%.*f)", digits, x.Median, digits, x.Min, digits, x.Max)
 		}
-		r.Printf("| %s | %s | %s | %s |\n", name, cell(without), cell(with), cell(diff))
+		r.Printf("| %s | %s | %s | %s | %s | %s |\n", name, cell(cells[0]), cell(cells[1]), cell(cells[2]), cell(cells[3]), cell(cells[4]))
 	}
 	row("p50, ms", 2, func(s slice) float64 { return s.P50 })
 	row("p99, ms", 2, func(s slice) float64 { return s.P99 })
 	row("p99.9, ms", 2, func(s slice) float64 { return s.P999 })
 	row("p99 lag of the load, ms", 2, func(s slice) float64 { return s.LagP99 })
-	row("connections of clients at the end", 0, func(s slice) float64 { return float64(s.Open) })
+	row("slow connections at the end", 0, func(s slice) float64 { return float64(s.Open) })
 	row("CPU of the proxy, % of a core", 1, func(s slice) float64 { return 100 * s.CPU })
 	row("memory of the proxy (PSS), MiB", 0, func(s slice) float64 { return s.PSS })
 	row("foreign CPU, % of the machine", 0, func(s slice) float64 { return 100 * s.Foreign })

@@ -92,6 +92,9 @@ func (e *explainer) failing() {
 func (e *explainer) drain() (cause, ends string) {
 	const message, expiry = "a DRAINING health-status message", "when the sender of the message reports HEALTHY, or its message no longer counts"
 	reported := slices.ContainsFunc(e.v.Reports, func(r ReportView) bool { return r.Status == event.StatusDraining && r.Acts })
+	if e.v.Announced && !e.v.DrainedByOperator {
+		return "its source, " + e.v.Source + ", which announced its end", "when the source lists it as ready"
+	}
 	undrain := rejoins(e.v.Drain, e.v.ID, e.now)
 	switch {
 	case e.v.DrainedByOperator && reported:

@@ -57,7 +57,7 @@ func (r *report) again(status string, said time.Time, now int64) {
 }
 
 // ObserveStatus records a health-status message. signed says whether a known key signed it. Messages of this proxy are
-// ignored, because the probe already reported the result.
+// ignored, because the probe already reported the result, and so are those about an earlier instance of the same id.
 func (k *Keeper) ObserveStatus(h event.HealthStatus, reporter string, signed bool) {
 	if reporter == k.cfg.Reporter && reporter != "" {
 		return
@@ -66,7 +66,7 @@ func (k *Keeper) ObserveStatus(h event.HealthStatus, reporter string, signed boo
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key := member{h.ServiceID, h.InstanceID}
-	if !k.known(key) {
+	if !k.known(key) || h.Timestamp.Before(k.services[key.service].instances[key.instance].joined) {
 		return
 	}
 	now, wall := k.cfg.Now(), k.cfg.Wall()

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 	"github.com/smartlb/smartlb/internal/event"
@@ -33,6 +32,8 @@ type InstanceView struct {
 	Live                 *upstream.Live // to read its counters
 	ID, Address          string
 	Tags                 map[string]string
+	Source               string // what found it; "": the document
+	Announced            bool   // its source announced its end
 	State                string // in, draining, unhealthy, reported-unhealthy, ejected, backup, other-zone
 	Since, Until         time.Time
 	Cause                string // ejected: why
@@ -125,9 +126,7 @@ func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 		}
 		iv.cost(p, i, now)
 		iv.probe(in)
-		if j := slices.IndexFunc(s.config.Instances, func(c config.Instance) bool { return c.ID == m.Instance }); j >= 0 {
-			iv.Tags = s.config.Instances[j].Tags
-		}
+		iv.Tags, iv.Source, iv.Announced = in.tags, in.source, in.going
 		k.heard(s, &iv, member{m.Service, m.Instance}, now)
 		v.Instances = append(v.Instances, iv)
 	}

@@ -85,13 +85,13 @@ const (
 // the same pool. jitter returns values in [-1, 1). It spreads the return of instances that are ejected together.
 func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() float64) *upstream.Pool {
 	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Spread: spec.Spread, EjectAfter: spec.Ejection.Consecutive, HashBalance: float64(spec.Balance) / 100, InstanceLimit: int64(spec.Limits.PerInstance), Members: make([]upstream.Member, len(spec.Entries))}
-	previous := func(i int, l *upstream.Live) *upstream.Member { return find(old, i, l) }
+	previous := old.Finder()
 	telemetry, stood := make([]Telemetry, len(spec.Entries)), make([]upstream.Reason, len(spec.Entries))
 	for i, e := range spec.Entries {
 		m := &p.Members[i]
 		f := facts(e.Live)
 		telemetry[i] = f.Telemetry
-		if was := previous(i, e.Live); was != nil {
+		if was := previous(e.Live); was != nil {
 			*m = *was
 		} else {
 			m.Live, m.Since = e.Live, now
@@ -128,19 +128,6 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 		p.Policy = build(spec.Policy, p, now)
 	}
 	return p
-}
-
-// find returns the member of an instance in the old pool, nil if there is none. It checks position i first.
-func find(old *upstream.Pool, i int, l *upstream.Live) *upstream.Member {
-	if i < len(old.Members) && old.Members[i].Live == l {
-		return &old.Members[i]
-	}
-	for j := range old.Members {
-		if old.Members[j].Live == l {
-			return &old.Members[j]
-		}
-	}
-	return nil
 }
 
 // wanted returns the strongest reason in the facts to take the instance out of rotation.

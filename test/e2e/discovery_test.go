@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // fleet is a service whose instances come and go. Its list is in a file or at a server.
@@ -90,8 +92,79 @@ func sourcesOf(t *testing.T, p *process) (v sourcesView) {
 	return v
 }
 
-// TestInstancesComeAndGo: a rolling restart of 40 instances behind a file and behind a server, and each way in which both can
-// fail, cost no request. The alert fires and ends, each join and leave is in the audit log, and a node that starts while its
+// names is a DNS server.
+type names struct {
+	t      *testing.T
+	addr   string
+	answer atomic.Pointer[func(q *dns.Msg) *dns.Msg]
+}
+
+func newNames(t *testing.T) *names {
+	p, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &names{t: t, addr: p.LocalAddr().String()}
+	n.records()
+	s := &dns.Server{PacketConn: p, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		if m := (*n.answer.Load())(q); m != nil {
+			_ = w.WriteMsg(m)
+		}
+	})}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.ActivateAndServe() }()
+	t.Cleanup(func() { _ = s.Shutdown(); <-done })
+	return n
+}
+
+func (n *names) say(f func(q *dns.Msg) *dns.Msg) { n.answer.Store(&f) }
+
+func (n *names) fail() {
+	n.say(func(q *dns.Msg) *dns.Msg { return new(dns.Msg).SetRcode(q, dns.RcodeServerFailure) })
+}
+
+func (n *names) silence() { n.say(func(*dns.Msg) *dns.Msg { return nil }) }
+
+// records answers from records in the format of zone files.
+func (n *names) records(texts ...string) {
+	var all []dns.RR
+	for _, text := range texts {
+		rr, err := dns.NewRR(text)
+		if err != nil {
+			n.t.Error(err)
+			return
+		}
+		all = append(all, rr)
+	}
+	n.say(func(q *dns.Msg) *dns.Msg {
+		m := new(dns.Msg).SetReply(q)
+		for _, rr := range all {
+			if rr.Header().Name == q.Question[0].Name && rr.Header().Rrtype == q.Question[0].Qtype {
+				m.Answer = append(m.Answer, rr)
+			}
+		}
+		return m
+	})
+}
+
+// list answers with a record for each target of a list.
+func (n *names) list(list string) {
+	var groups []struct{ Targets []string }
+	if err := json.Unmarshal([]byte(list), &groups); err != nil {
+		n.t.Error(err)
+	}
+	records := []string{"x.test. 1 IN A 127.0.0.1"}
+	for _, g := range groups {
+		for _, target := range g.Targets {
+			_, port, _ := net.SplitHostPort(target)
+			records = append(records, "app.test. 1 IN SRV 0 0 "+port+" x.test.")
+		}
+	}
+	n.records(records...)
+}
+
+// TestInstancesComeAndGo: a rolling restart of 60 instances behind a file, behind a server and behind a name, and each way in
+// which these can fail, cost no request. The alert fires and ends, each join and leave is in the audit log, and a node that starts while its
 // sources are gone uses the last known instances.
 func TestInstancesComeAndGo(t *testing.T) {
 	t.Parallel()
@@ -116,7 +189,9 @@ func TestInstancesComeAndGo(t *testing.T) {
 	byHTTP := &fleet{t: t, publish: func(list string) {
 		say(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, list) })
 	}}
-	fleets := []*fleet{byFile, byHTTP}
+	names := newNames(t)
+	byDNS := &fleet{t: t, publish: names.list}
+	fleets := []*fleet{byFile, byHTTP, byDNS}
 	for _, f := range fleets {
 		var all []string
 		for range 20 {
@@ -137,17 +212,19 @@ discovery: {folder: `+folder+`}
 routes:
   - {name: f, path: {prefix: /f}, service: f}
   - {name: h, path: {prefix: /h}, service: h}
+  - {name: d, path: {prefix: /d}, service: d}
 services:
   - {id: f, discovery: {file: {path: f.json}, allow: [127.0.0.0/8], staleAfter: 2s}}
   - {id: h, discovery: {http: {url: "http://`+l.Addr().String()+`/h", interval: 1s, timeout: 1s}, allow: [127.0.0.0/8], staleAfter: 2s}}
+  - {id: d, discovery: {dns: {name: app.test, type: srv, resolvers: ["`+names.addr+`"], interval: 1s, timeout: 1s}, allow: [127.0.0.0/8], staleAfter: 2s}}
 `)
 	n := node(t, b.Address("broker"), file, data)
 	var requests, failed atomic.Int64
 	end := make(chan struct{})
 	var load sync.WaitGroup
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-	for i := range 8 {
-		url := "http://" + n.Address("web") + [...]string{"/f", "/h"}[i%2]
+	for i := range 9 {
+		url := "http://" + n.Address("web") + [...]string{"/f", "/h", "/d"}[i%3]
 		load.Go(func() {
 			for {
 				select {
@@ -176,7 +253,7 @@ services:
 	holds := func(f *fleet) func() bool {
 		return func() bool {
 			for _, s := range sourcesOf(t, n).Services {
-				if s.Discovery.Sources[0].Source != "file f.json" == (f == byFile) {
+				if s.ID != map[*fleet]string{byFile: "f", byHTTP: "h", byDNS: "d"}[f] {
 					continue
 				}
 				have := map[string]bool{}
@@ -213,8 +290,9 @@ services:
 		eventually(t, "a node with the listed instances alone", func() bool { return holds(f)() && !held(sourcesOf(t, n)) })
 	}
 
-	text := func(s string) func() {
+	text := func(s string, name func()) func() {
 		return func() {
+			name()
 			byFile.publish(s)
 			say(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, s) })
 		}
@@ -224,32 +302,31 @@ services:
 		do       func()
 		inFile   string
 		atServer string
+		inDNS    string
 	}{
-		{"empty", text("[]"), "the list is empty", "the list is empty"},
-		{"corrupt", text(`[{"targets": ["127.0.0.1:`), "ends too early", "ends too early"},
-		{"forbidden", text(`[{"targets": ["10.0.0.1:80"]}]`), "is in no network of allow", "is in no network of allow"},
-		{"itself", text(`[{"targets": ["` + n.Address("admin") + `"]}]`), "is a listener of this node", "is a listener of this node"},
+		{"empty", text("[]", func() { names.list("[]") }), "the list is empty", "the list is empty", "the list is empty"},
+		{"corrupt", text(`[{"targets": ["127.0.0.1:`, names.fail), "ends too early", "ends too early", "SERVFAIL"},
+		{"forbidden", text(`[{"targets": ["10.0.0.1:80"]}]`, func() { names.records("app.test. 1 IN SRV 0 0 80 x.test.", "x.test. 1 IN A 10.0.0.1") }), "is in no network of allow", "is in no network of allow", "is in no network of allow"},
+		{"itself", text(`[{"targets": ["`+n.Address("admin")+`"]}]`, func() { names.list(`[{"targets": ["` + n.Address("admin") + `"]}]`) }), "is a listener of this node", "is a listener of this node", "is a listener of this node"},
 		{"gone", func() {
+			names.silence()
 			if err := os.Remove(path); err != nil {
 				t.Error(err)
 			}
 			say(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		}, "no such file", "no answer in time"},
+		}, "no such file", "no answer in time", "no answer in time"},
 	} {
 		row.do()
 		eventually(t, "the error of sources: "+row.name, func() bool {
 			v := sourcesOf(t, n)
 			ok := 0
 			for _, s := range v.Services {
-				want := row.inFile
-				if s.ID == "h" {
-					want = row.atServer
-				}
+				want := map[string]string{"f": row.inFile, "h": row.atServer, "d": row.inDNS}[s.ID]
 				if strings.Contains(s.Discovery.Sources[0].Error, want) && len(s.Instances) == 20 {
 					ok++
 				}
 			}
-			return ok == 2
+			return ok == 3
 		})
 	}
 	stale := func(v sourcesView) (services []string) {
@@ -261,9 +338,9 @@ services:
 		slices.Sort(services)
 		return services
 	}
-	eventually(t, "the alert of both services", func() bool { return slices.Equal(stale(sourcesOf(t, n)), []string{"f", "h"}) })
+	eventually(t, "the alert of both services", func() bool { return slices.Equal(stale(sourcesOf(t, n)), []string{"d", "f", "h"}) })
 	out, errs, code := smartlb(t, "discovery", "--admin", n.Address("admin"))
-	if code != 0 || strings.Count(out, "stale") != 2 || !strings.Contains(out, "no such file or directory") {
+	if code != 0 || strings.Count(out, "stale") != 3 || !strings.Contains(out, "no such file or directory") {
 		t.Errorf("smartlb discovery: %d %s\n%s", code, errs, out)
 	}
 	eventually(t, "the joins and leaves in the audit log", func() bool {
@@ -278,7 +355,7 @@ services:
 
 	n.stop(syscall.SIGTERM)
 	n = node(t, b.Address("broker"), file, data)
-	for _, path := range []string{"/f", "/h"} {
+	for _, path := range []string{"/f", "/h", "/d"} {
 		resp, err := client.Get("http://" + n.Address("web") + path)
 		if err != nil || resp.StatusCode != 200 {
 			t.Fatalf("after a restart without the sources, %s: %v %v", path, resp, err)

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/secret"
@@ -37,6 +38,7 @@ type DiscoveryLogin struct {
 type Discovery struct {
 	File *FileDiscovery `yaml:"file"` // a file with targets, as `file_sd_configs` of Prometheus reads it; default none
 	HTTP *HTTPDiscovery `yaml:"http"` // a server that lists targets, as `http_sd_configs` of Prometheus reads it; default none
+	DNS  *DNSDiscovery  `yaml:"dns"`  // a name with A and AAAA, or SRV records; default none
 
 	// networks that the addresses of instances must be in, at most 100. An answer with another address is refused, and so is
 	// one with a host name. Without it all addresses are allowed, except those of this machine (loopback), link-local,
@@ -64,6 +66,19 @@ type HTTPDiscovery struct {
 	Timeout  time.Duration `yaml:"timeout"`  // longest time of one request with its answer, 100ms to 60s; default 10s
 }
 
+// DNSDiscovery is a name whose records are the instances.
+type DNSDiscovery struct {
+	Name string `yaml:"name"` // name to look up, such as `payments.internal` or, with SRV records, `_http._tcp.payments.internal`; required
+	// one of `host`, `srv`. With `host`, each A and AAAA record is an instance. With `srv`, each SRV record is one for each
+	// address of its target: the records give port and weight, and those with the lowest priority number take the requests,
+	// the others are backups; default host
+	Type      string        `yaml:"type"`
+	Port      int           `yaml:"port"`      // port of the instances, 1 to 65535. Required with `type: host`, and only there; default none
+	Resolvers []string      `yaml:"resolvers"` // resolvers as IP:PORT, at most 8, of which the first one that answers counts; default those of the system (/etc/resolv.conf) with its search list
+	Interval  time.Duration `yaml:"interval"`  // longest time between two look-ups, 1s to 1h. Records that expire earlier are looked up earlier, at most once a second; default 30s
+	Timeout   time.Duration `yaml:"timeout"`   // longest time of one look-up with all its queries, 100ms to 60s; default 5s
+}
+
 // Limits of discovery.
 const (
 	maxLogins       = 32
@@ -78,6 +93,13 @@ func (d *Discovery) fill(path string, given func(string) bool) {
 	orDefault(&d.MaxInstances, standardFound, given(path+".maxInstances"))
 	orDefault(&d.MaxLoss, standardLoss, given(path+".maxLoss"))
 	orDefault(&d.StaleAfter, 2*time.Minute, given(path+".staleAfter"))
+	if d.DNS != nil {
+		if d.DNS.Type == "" {
+			d.DNS.Type = "host"
+		}
+		orDefault(&d.DNS.Interval, 30*time.Second, given(path+".dns.interval"))
+		orDefault(&d.DNS.Timeout, 5*time.Second, given(path+".dns.timeout"))
+	}
 	if d.HTTP != nil {
 		orDefault(&d.HTTP.Interval, 30*time.Second, given(path+".http.interval"))
 		orDefault(&d.HTTP.Timeout, 10*time.Second, given(path+".http.timeout"))
@@ -88,9 +110,10 @@ func (c *checker) discovery(path string, d *Discovery) {
 	if d == nil {
 		return
 	}
-	if d.File == nil && d.HTTP == nil {
-		c.fail(path, "missing: want file or http")
+	if d.File == nil && d.HTTP == nil && d.DNS == nil {
+		c.fail(path, "missing: want file, http or dns")
 	}
+	c.discoveryDNS(path+".dns", d.DNS)
 	if d.File != nil {
 		c.discoveryFile(path+".file.path", d.File.Path)
 	}
@@ -115,6 +138,42 @@ func (c *checker) discovery(path string, d *Discovery) {
 	if d.HTTP != nil && d.StaleAfter <= d.HTTP.Interval {
 		c.fail(path+".staleAfter", "want more than http.interval, which is %s, got %s", d.HTTP.Interval, d.StaleAfter)
 	}
+	if d.DNS != nil && d.StaleAfter <= d.DNS.Interval {
+		c.fail(path+".staleAfter", "want more than dns.interval, which is %s, got %s", d.DNS.Interval, d.StaleAfter)
+	}
+}
+
+// maxResolvers limits the resolvers of a name.
+const maxResolvers = 8
+
+func (c *checker) discoveryDNS(path string, d *DNSDiscovery) {
+	if d == nil {
+		return
+	}
+	switch {
+	case d.Name == "":
+		c.fail(path+".name", "missing: want a name such as payments.internal")
+	case len(d.Name) > 253 || !hostPattern.MatchString(d.Name) || net.ParseIP(d.Name) != nil || strings.Contains(d.Name, ".."):
+		c.fail(path+".name", "%.300q: want a name such as payments.internal or _http._tcp.payments.internal%s", d.Name, punycode(d.Name))
+	}
+	c.oneOf(path+".type", d.Type, "host", "srv")
+	switch {
+	case d.Type == "srv" && d.Port != 0:
+		c.fail(path+".port", "has no effect: SRV records give the ports")
+	case d.Type == "host" && (d.Port < 1 || d.Port > 65535):
+		c.fail(path+".port", "want 1 to 65535, got %d", d.Port)
+	}
+	if len(d.Resolvers) > maxResolvers {
+		c.fail(path+".resolvers", "%d resolvers are more than %d", len(d.Resolvers), maxResolvers)
+		return
+	}
+	for i, r := range d.Resolvers {
+		if a, err := netip.ParseAddrPort(r); err != nil || a.Port() == 0 {
+			c.fail(fmt.Sprintf("%s.resolvers[%d]", path, i), "%.100q: want IP:PORT, such as 10.0.0.53:53", r)
+		}
+	}
+	c.span(path+".interval", d.Interval, time.Second, time.Hour, "1s", "1h")
+	c.span(path+".timeout", d.Timeout, 100*time.Millisecond, time.Minute, "100ms", "60s")
 }
 
 func (c *checker) discoveryFile(at, name string) {

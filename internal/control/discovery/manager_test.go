@@ -185,6 +185,28 @@ func (r *registry) list(addresses ...string) {
 }
 
 // TestARegistryThatFailsLeavesTheInstances: each way in which a registry can fail is told, and changes nothing.
+// A file that changes all the time is read nevertheless.
+func TestAFileThatNeverRestsIsRead(t *testing.T) {
+	dir, end := t.TempDir(), make(chan struct{})
+	var writer sync.WaitGroup
+	defer writer.Wait()
+	defer close(end)
+	writer.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-end:
+				return
+			default:
+				write(t, filepath.Join(dir, "s.json"), targets("10.0.0.1:1")+strings.Repeat(" ", i%7))
+			}
+		}
+	})
+	n := start(t, Config{Node: config.DiscoveryNode{Folder: dir}}, service(config.Discovery{File: &config.FileDiscovery{Path: "s.json"}}))
+	n.await(t, "s", "10.0.0.1:1")
+	at := n.Views()[0].Sources[0].At
+	eventually(t, "a later answer", func() bool { return n.Views()[0].Sources[0].At.After(at) })
+}
+
 func TestARegistryThatFailsLeavesTheInstances(t *testing.T) {
 	r := newRegistry(t)
 	r.list("10.0.0.1:1", "10.0.0.2:1")
@@ -204,7 +226,9 @@ func TestARegistryThatFailsLeavesTheInstances(t *testing.T) {
 	}{
 		{"answers 500", status(500)},
 		{"answers 401: are the headers in discovery.logins right?", status(401)},
-		{"redirects (302)", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound) }},
+		{"redirects (302)", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+		}},
 		{"no answer in time", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
 		{"no answer in time", func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "[")

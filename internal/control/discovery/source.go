@@ -38,11 +38,12 @@ type fileSource struct {
 // Times of files.
 const (
 	filePace   = 250 * time.Millisecond // between two looks at a file
+	fileRest   = time.Second            // longest wait for a file to rest
 	fileReread = 30 * time.Second       // after which a file is read again, although it looks unchanged
 )
 
 // run reads the file after each change. A file whose size or time differs from that at the look before may be half
-// written, so it is read at the next look.
+// written, so it is read at the next look, or after fileRest if it changes all the time.
 func (s fileSource) run(ctx context.Context, tell report) {
 	tick := time.NewTicker(filePace)
 	defer tick.Stop()
@@ -53,7 +54,7 @@ func (s fileSource) run(ctx context.Context, tell report) {
 		stable := first || now == before
 		before = now
 		switch {
-		case !stable:
+		case !stable && time.Since(at) < fileRest:
 		case now == read && time.Since(at) < fileReread:
 			tell(nil, errUnchanged)
 		case now.err != "":

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,7 +31,19 @@ func newSources(d config.Discovery, node config.DiscoveryNode) (names []string, 
 		}
 		names, all = append(names, "http "+shown(h.URL)), append(all, s)
 	}
+	if n := d.DNS; n != nil {
+		s := dnsSource{name: n.Name, srv: n.Type == "srv", port: n.Port, resolvers: n.Resolvers, interval: n.Interval, timeout: n.Timeout, most: d.MaxInstances}
+		names, all = append(names, "dns "+n.Name+dnsKind(*n)), append(all, s)
+	}
 	return names, all, nil
+}
+
+// dnsKind tells the sources of two kinds of records of one name apart.
+func dnsKind(n config.DNSDiscovery) string {
+	if n.Type == "srv" {
+		return " SRV"
+	}
+	return ":" + strconv.Itoa(n.Port)
 }
 
 // shown returns a URL without its query, which may hold a secret.

@@ -51,7 +51,7 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
         ))}
       {(s.discovery?.held ?? 0) > 0 && (
         <span className="tag warn" title="No source lists these instances any more. They stay, because too many left within a minute (maxLoss)">
-          {s.discovery!.held} held
+          {s.discovery?.held} held
         </span>
       )}
       <dl className="figures">

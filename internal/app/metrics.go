@@ -237,7 +237,7 @@ func sections() []section {
 		{"Tokens", []*family{familyRefusedTokens, familyKeyFetches, familyKeysTime}},
 		{"Authentication services", []*family{familyAuthRequests, familyAuthWaiting}},
 		{"Rate limits", []*family{familyLimited, familyLimitKeys, familyLimitEvicted, familyLimitShare, familyLimitShared}},
-		{"Services", []*family{familyServiceRequests, familyServiceErrors, familyServiceInFlight, familyServiceInstances, familyServiceEjections, familyServicePanic, familyServiceProbes, familyServiceInsecure, familyServiceSessions, familyServiceWaiting, familyServiceQueued, familyServiceRefused, familyServiceHidden}},
+		{"Services", []*family{familyServiceRequests, familyServiceErrors, familyServiceInFlight, familyServiceInstances, familyServiceEjections, familyServicePanic, familyServiceProbes, familyServiceLoads, familyServiceInsecure, familyServiceSessions, familyServiceWaiting, familyServiceQueued, familyServiceRefused, familyServiceHidden}},
 		{"Instances", []*family{familyInstanceRequests, familyInstanceErrors, familyInstanceInFlight, familyInstanceIn, familyInstanceResponse}},
 		{"Clients", []*family{familyHeads, familyMalformed, familyConns, familyAccepted, familyRefused, familySessions, familyHeaders, familyFields, familyLoops, familyRedirects, familyCompressed, familyUncompressed}},
 		{"Connections to instances", []*family{familyDials, familyIdle, familyReuses, familyStale, familyResent, familyTolerant}},

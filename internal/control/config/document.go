@@ -301,6 +301,7 @@ type Service struct {
 	Concurrency        *Concurrency        `yaml:"concurrency"` // limits of requests in flight from one node, and their queue; default no limits
 	Instances          []Instance          `yaml:"instances"`   // processes of the service; required
 	HealthCheck        *HealthCheck        `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
+	LoadReports        *LoadReports        `yaml:"loadReports"` // where the load of the instances is read from, see docs/load-reports.md; default only from messages in Kafka
 	Ejection           Ejection            `yaml:"ejection"`    // when failed requests take an instance out of rotation, and for how long
 	// share of healthy instances below which backups help or, if none is healthy, requests go to all instances that do not
 	// drain (panic), 0 to 1. 0: never, so that requests get 503 while no instance is healthy; default 0.5
@@ -444,6 +445,9 @@ func (s *Service) fill(path string, given func(string) bool) {
 	}
 	if s.HealthCheck != nil {
 		s.HealthCheck.fill(path+".healthCheck", given)
+	}
+	if s.LoadReports != nil {
+		s.LoadReports.fill(path+".loadReports", given)
 	}
 }
 

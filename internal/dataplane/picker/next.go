@@ -51,6 +51,13 @@ type Fact struct {
 	Draining  bool // by an override, or by a DRAINING message that is still valid
 	Unhealthy bool // an UNHEALTHY message of another sender still holds
 	Telemetry Telemetry
+	Reported  Reported
+}
+
+// Reported is the utilization that the instance reported with its latest response. The zero value means that there is none.
+type Reported struct {
+	Utilization float64 // 0..1
+	At          int64   // process clock; 0 never
 }
 
 // Telemetry is the information from health-scores. The zero value means unknown.
@@ -79,6 +86,7 @@ const (
 	minPeriod     = 1e9
 	maxPeriod     = 60e9
 	slowStartMin  = .1
+	reportPeriod  = 1e9 // ns; a busy instance reports with every response, so its report counts fully for three seconds
 )
 
 // Next computes a service's pool at time now. It reads the members' counters and writes nothing: the same inputs give
@@ -86,11 +94,11 @@ const (
 func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() float64) *upstream.Pool {
 	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Spread: spec.Spread, EjectAfter: spec.Ejection.Consecutive, HashBalance: float64(spec.Balance) / 100, InstanceLimit: int64(spec.Limits.PerInstance), Members: make([]upstream.Member, len(spec.Entries))}
 	previous := func(i int, l *upstream.Live) *upstream.Member { return find(old, i, l) }
-	telemetry, stood := make([]Telemetry, len(spec.Entries)), make([]upstream.Reason, len(spec.Entries))
+	telemetry, reported, stood := make([]Telemetry, len(spec.Entries)), make([]Reported, len(spec.Entries)), make([]upstream.Reason, len(spec.Entries))
 	for i, e := range spec.Entries {
 		m := &p.Members[i]
 		f := facts(e.Live)
-		telemetry[i] = f.Telemetry
+		telemetry[i], reported[i] = f.Telemetry, f.Reported
 		if was := previous(i, e.Live); was != nil {
 			*m = *was
 		} else {
@@ -116,6 +124,7 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 			m.SlowStart = ramp(m, spec.SlowStart, now)
 		}
 		trust(m, telemetry[i], now)
+		believe(m, reported[i], now)
 	}
 	capacities(p, telemetry)
 	p.MedianNs = median(p, now)
@@ -214,6 +223,19 @@ func trust(m *upstream.Member, t Telemetry, now int64) {
 	}
 	if t.Utilization >= vetoAt {
 		m.Veto = math.Pow(veto, m.Trust)
+	}
+}
+
+// believe replaces the utilization from Kafka by that of a recent response, which is newer than anything from Kafka. A
+// report that fades no longer replaces it.
+func believe(m *upstream.Member, r Reported, now int64) {
+	age := now - r.At
+	if r.At == 0 || age > maxPeriod || m.AsOf > 0 && age > trustPeriods*reportPeriod {
+		return
+	}
+	m.Utilization, m.Veto = r.Utilization, 1
+	if r.Utilization >= vetoAt {
+		m.Veto = math.Pow(veto, Trust(age, reportPeriod))
 	}
 }
 

@@ -244,6 +244,7 @@ func sections() []section {
 		{"TLS", []*family{familyHandshakes, familyExpires, familyBadCert, familyOrder}},
 		{"Configuration and node", []*family{familyRevision, familyReloadGood, familyReloadTime, familyReloads, familyLog, familyBadFile, familyBuild, familyUpgrade, familyShortage, familyMemoryLimit, familyMemoryUsed, familyMemoryRefused, familyDropped}},
 		{"Kafka", []*family{familyFactsLag, familyFactsTime, familyFactsConnected, familyInputLag, familyDelivered, familyBuffered, familySkipped, familyGroupLag, familyGroupAlarm}},
+		{"Collector", []*family{familyCollected, familyCollecting}},
 		{"Receivers of alerts", []*family{familyAlertSender, familyAlertMessages, familyAlertFailing}},
 		{"Admin and console", []*family{familyWebOpen, familyWebRefused}},
 	}

@@ -36,11 +36,13 @@ const SketchAlpha = 0.01
 // ReporterProxy returns the reporter header of a proxy.
 func ReporterProxy(node string) string { return "proxy/" + node }
 
-// Reporters of messages about what an instance told smartlb in another form.
-const (
-	ReporterORCA = collectors + "orca" // reports in responses
-	collectors   = "collector/"
-)
+// ReporterORCA is the reporter of load reports that proxies found in responses.
+const ReporterORCA = collectors + "orca"
+
+const collectors = "collector/"
+
+// ReporterCollector returns the reporter header of what smartlb asked an instance for, by its form.
+func ReporterCollector(kind string) string { return collectors + kind }
 
 // FromInstance reports whether the numbers of a reporter are the instance's own.
 func FromInstance(reporter string) bool {

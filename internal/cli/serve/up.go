@@ -85,7 +85,7 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	if err != nil {
 		return cli.None{}, err
 	}
-	o.Roles = []string{event.RoleProxy, event.RoleAnalyzer}
+	o.Roles = []string{event.RoleProxy, event.RoleAnalyzer, event.RoleCollector}
 	undo, err := inherit(env, &o, &a.nodeFlags)
 	if err != nil {
 		return cli.None{}, err

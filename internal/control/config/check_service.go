@@ -71,7 +71,7 @@ func (c *checker) service(path string, s Service) {
 	if s.HealthCheck != nil {
 		c.healthCheck(path+".healthCheck", s)
 	}
-	c.loadReports(path+".loadReports", s.LoadReports)
+	c.loadReports(path+".loadReports", s)
 }
 
 // policy refuses settings that have no effect with the policy of the service.

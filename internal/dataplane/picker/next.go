@@ -52,6 +52,7 @@ type Fact struct {
 	Unhealthy bool // an UNHEALTHY message of another sender still holds
 	Telemetry Telemetry
 	Reported  Reported
+	Weight    float64 // share of its configured weight that the instance asks for; 0: all of it
 }
 
 // Reported is the utilization that the instance reported with its latest response. The zero value means that there is none.
@@ -86,6 +87,8 @@ const (
 	minPeriod     = 1e9
 	maxPeriod     = 60e9
 	slowStartMin  = .1
+	leastWeight   = .1  // of the configured weight that an instance may ask for: a forged message cannot do more
+	mostWeight    = 2   // the same
 	reportPeriod  = 1e9 // ns; a busy instance reports with every response, so its report counts fully for three seconds
 )
 
@@ -108,6 +111,9 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 			}
 		}
 		m.Weight = e.Weight
+		if f.Weight > 0 {
+			m.Weight *= min(max(f.Weight, leastWeight), mostWeight)
+		}
 		stood[i] = wake(m)
 		m.Excused = min(m.Excused, m.Fails.Load())
 		settle(m, wanted(f), now)

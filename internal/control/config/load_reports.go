@@ -120,6 +120,9 @@ func (c *checker) scrape(path string, s Service) {
 	}
 	_, given := c.at[path+".port"]
 	c.collectorPort(path, s, r.Port, given)
+	if s.TLS != nil && r.Port == 0 {
+		c.fail(path+".port", "missing: the page is read without TLS, which the ports of the instances have")
+	}
 	c.collectorTimes(path, r.Interval, r.Timeout)
 	if r.Metrics == (ScrapeMetrics{}) {
 		c.fail(path+".metrics", "want at least one of %s", strings.Join(scrapedKeys[:], ", "))

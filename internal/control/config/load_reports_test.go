@@ -79,6 +79,10 @@ func TestExamplesOfLoadReportsAreValid(t *testing.T) {
 }
 
 func TestCollectorsNeedAPort(t *testing.T) {
+	_, err := Check([]byte("services:\n  - {id: a, tls: {}, instances: [{id: i, address: 'h:1'}], loadReports: {scrape: {metrics: {cpu: a}}}}\n"))
+	if err == nil || !strings.Contains(err.Error(), "scrape.port: missing: the page is read without TLS") {
+		t.Errorf("with TLS: %v", err)
+	}
 	for _, reports := range []string{"{scrape: {metrics: {cpu: a}}}", "{agentCheck: {port: 1}}"} {
 		_, err := Check([]byte("services:\n  - {id: a, instances: [{id: i, address: 'unix:/run/a'}], loadReports: " + reports + "}\n"))
 		if err == nil || !strings.Contains(err.Error(), "the instance i has a Unix socket") {

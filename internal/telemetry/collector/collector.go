@@ -29,7 +29,7 @@ type Sender interface{ Send(r kafka.Record) bool }
 type Config struct {
 	Node     string
 	Services func() []config.Service // of the current configuration
-	Nodes    func() []string         // ids of the live nodes with the role collector; nil result: not known yet, nothing is asked
+	Nodes    func() []string         // called by Run only: ids of the live nodes with the role collector; nil result: not known yet, nothing is asked
 	Sender   Sender
 	Wall     func() time.Time
 	Log      *slog.Logger
@@ -231,7 +231,7 @@ func (c *Collector) ask(ctx context.Context, t target) {
 	}
 }
 
-// reason returns the text of an error without control characters of strangers and within a line.
+// reason returns the beginning of the text of an error.
 func reason(err error) string {
 	if err == nil {
 		return ""

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -298,5 +299,31 @@ func TestNodesShareTheInstances(t *testing.T) {
 		eventually(t, "messages of "+in.ID, func() bool {
 			return len(logs["a"].of(event.TopicServiceMetrics, in.ID))+len(logs["c"].of(event.TopicServiceMetrics, in.ID)) > 0
 		})
+	}
+}
+
+// A node whose own status no longer comes back keeps the nodes that it knew.
+func TestWithoutKafkaTheNodesBeforeCount(t *testing.T) {
+	watch := nodes.NewWatchOf(kafka.Default(), time.Hour)
+	f := &Fleet{node: "a", watch: watch}
+	if f.Nodes() != nil {
+		t.Error("nodes before the topic was read")
+	}
+	f.caughtUp.Store(true)
+	status := func(node string) kafka.Record {
+		s := event.NodeStatus{Timestamp: time.Now().UTC(), Node: node, Roles: []string{event.RoleCollector}}
+		return kafka.Record{Topic: event.TopicNodeStatus, Value: s.AppendJSON(nil)}
+	}
+	watch.Take([]kafka.Record{status("b")})
+	if got := f.Nodes(); !slices.Equal(got, []string{"b", "a"}) {
+		t.Errorf("before its own status: %v", got)
+	}
+	watch.Take([]kafka.Record{status("a")})
+	if got := f.Nodes(); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("with its own status: %v", got)
+	}
+	f.watch = nodes.NewWatch(kafka.Default()) // nothing is alive any more
+	if got := f.Nodes(); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("without Kafka: %v", got)
 	}
 }

@@ -29,6 +29,7 @@ type Fleet struct {
 	state    configlog.State // of config-updates; only its tail's goroutine uses it
 	caughtUp atomic.Bool
 	services atomic.Pointer[[]config.Service]
+	last     []string // the latest list with this node in it; only the goroutine that calls Nodes uses it
 }
 
 // NewFleet returns a fleet as node sees it. watch decides how long a node is alive.
@@ -84,13 +85,20 @@ func (f *Fleet) Services() []config.Service {
 	return nil
 }
 
-// Nodes returns the live nodes with the role collector, this node included; nil while they are not known.
+// Nodes returns the live nodes with the role collector, this node included; nil while they are not known. While the status of
+// this node does not come back from Kafka, the nodes before count: without Kafka each node would take itself for the only
+// one, and all of them would ask every instance. Nodes must not be called concurrently.
 func (f *Fleet) Nodes() []string {
 	if !f.caughtUp.Load() {
 		return nil
 	}
 	ids := f.watch.Live(event.RoleCollector, f.node)
-	if !slices.Contains(ids, f.node) {
+	switch {
+	case slices.Contains(ids, f.node):
+		f.last = ids
+	case f.last != nil:
+		return f.last
+	default:
 		ids = append(ids, f.node)
 	}
 	return ids

@@ -21,12 +21,16 @@ func grpcTools(t *testing.T) (server, client string) {
 	t.Helper()
 	dir := t.TempDir()
 	server, client = filepath.Join(dir, "server"), filepath.Join(dir, "client")
-	for out, pkg := range map[string]string{server: "./server", client: "google.golang.org/grpc/interop/client"} {
-		if b, err := exec.Command("go", "build", "-C", "../foreign/grpc", "-o", out, pkg).CombinedOutput(); err != nil {
-			t.Fatalf("building %s: %v\n%s", pkg, err, b)
-		}
-	}
+	buildGRPC(t, server, "./server")
+	buildGRPC(t, client, "google.golang.org/grpc/interop/client")
 	return server, client
+}
+
+func buildGRPC(t *testing.T, out, pkg string) {
+	t.Helper()
+	if b, err := exec.Command("go", "build", "-C", "../foreign/grpc", "-o", out, pkg).CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", pkg, err, b)
+	}
 }
 
 // grpcInstance starts an instance and returns its address.

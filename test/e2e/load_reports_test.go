@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -62,6 +63,18 @@ func TestLoadReports(t *testing.T) {
 	client := &http.Client{Timeout: maxWait}
 	t.Cleanup(client.CloseIdleConnections)
 
+	published := func(reporter, numbers string) {
+		t.Helper()
+		there := func(records []*kgo.Record) bool {
+			return slices.ContainsFunc(records, func(r *kgo.Record) bool {
+				return header(r, "smartlb-reporter") == reporter && strings.Contains(string(r.Value), numbers)
+			})
+		}
+		if !there(consume(t, kafka, "service-metrics", there)) {
+			t.Errorf("no report of %s with %s is on service-metrics", reporter, numbers)
+		}
+	}
+
 	t.Run("ORCA", func(t *testing.T) {
 		p := start(t, true, "run", "--roles", "proxy", "--kafka", kafka, "--config-source", "file", "--config", exampleOf(t, "Responses with ORCA", ":8080", "127.0.0.1:0", "10.0.1.1:8080", one, "10.0.1.2:8080", two), "--data", t.TempDir(), "--admin", "127.0.0.1:0")
 		eventually(t, "a utilization of 98 % in responses halves the weight", func() bool {
@@ -75,22 +88,21 @@ func TestLoadReports(t *testing.T) {
 			}
 			return vetoed(t, p.Address("admin"), "shop-1") && !vetoed(t, p.Address("admin"), "shop-2")
 		})
-		published := func(records []*kgo.Record) bool {
-			return slices.ContainsFunc(records, func(r *kgo.Record) bool { return header(r, "smartlb-reporter") == "collector/orca" })
-		}
-		if !published(consume(t, kafka, "service-metrics", published)) {
-			t.Error("no report is on service-metrics")
-		}
+		published("collector/orca", `"cpuUsage":0.98`)
 	})
 
-	t.Run("pages and agents", func(t *testing.T) {
+	t.Run("pages, agents and streams", func(t *testing.T) {
 		var answer atomic.Pointer[string]
 		say := func(text string) { answer.Store(&text) }
 		say("up 50%\n")
 		_, port, _ := net.SplitHostPort(porttest.Serve(t, func(c net.Conn) { _, _ = io.WriteString(c, *answer.Load()) }))
-		// One service with both forms. All instances are on one machine, so they share the agent.
+		server := filepath.Join(t.TempDir(), "server")
+		buildGRPC(t, server, "./server")
+		streams, _ := grpcInstance(t, server)
+		_, streamPort, _ := net.SplitHostPort(streams)
+		// One service with all forms. All instances are on one machine, so they share the agent and the stream of grpc-go.
 		file := exampleOf(t, "Page of Prometheus", ":8080", "127.0.0.1:0", "10.0.1.1:8080", one, "10.0.1.2:8080", two,
-			"interval: 5s", "interval: 1s\n        timeout: 1s", "    instances:", fmt.Sprintf("      agentCheck: {port: %s, interval: 1s}\n    instances:", port))
+			"interval: 5s", "interval: 1s\n        timeout: 1s", "    instances:", fmt.Sprintf("      agentCheck: {port: %s, interval: 1s}\n      orca: {outOfBand: {port: %s, interval: 1s}}\n    instances:", port, streamPort))
 		_ = exampleOf(t, "Agents of HAProxy", "port: 9777", "port: "+port)
 		p := start(t, true, "run", "--roles", "proxy,analyzer", "--kafka", kafka, "--config", file, "--data", t.TempDir(), "--admin", "127.0.0.1:0")
 		c := start(t, true, "run", "--roles", "collector", "--kafka", kafka, "--data", t.TempDir(), "--admin", "127.0.0.1:0")
@@ -102,6 +114,8 @@ func TestLoadReports(t *testing.T) {
 		eventually(t, "a utilization of 98 % on the page halves the weight", func() bool {
 			return vetoed(t, p.Address("admin"), "shop-1") && !vetoed(t, p.Address("admin"), "shop-2")
 		})
+		published("collector/scrape", `"activeConnections":3`)
+		published("collector/orca-stream", `"cpuUsage":0.125`)
 		say("drain #upgrade\n")
 		eventually(t, "drain drains one of two instances, which is what messages without a signature may", func() bool {
 			states := state(look(t, p.Address("admin")), "shop-1") + " " + state(look(t, p.Address("admin")), "shop-2")

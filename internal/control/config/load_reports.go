@@ -21,7 +21,14 @@ type LoadReports struct {
 type ORCA struct {
 	// whether the reports reach clients: with `true` the proxy removes the headers and trailers `endpoint-load-metrics` and
 	// `endpoint-load-metrics-bin`; default true
-	Strip bool `yaml:"strip"`
+	Strip     bool       `yaml:"strip"`
+	OutOfBand *OutOfBand `yaml:"outOfBand"` // stream of reports of each instance, read by the nodes with the role collector; default none
+}
+
+// OutOfBand configures the streams of the gRPC service xds.service.orca.v3.OpenRcaService, over HTTP/2 without TLS.
+type OutOfBand struct {
+	Port     int           `yaml:"port"`     // port of the gRPC service, 1 to 65535; default `services[].instances[].address`
+	Interval time.Duration `yaml:"interval"` // time between two reports that the instance is asked for, 1s to 1m. An instance may have a longer one; default 10s
 }
 
 // Scrape configures the reading of pages in the text format of Prometheus, over plain HTTP.
@@ -76,6 +83,9 @@ type AgentCheck struct {
 func (l *LoadReports) fill(path string, given func(string) bool) {
 	if l.ORCA != nil {
 		orDefault(&l.ORCA.Strip, true, given(path+".orca.strip"))
+		if o := l.ORCA.OutOfBand; o != nil {
+			orDefault(&o.Interval, 10*time.Second, given(path+".orca.outOfBand.interval"))
+		}
 	}
 	if s := l.Scrape; s != nil {
 		orDefault(&s.Path, "/metrics", given(path+".scrape.path"))
@@ -96,6 +106,9 @@ func (c *checker) loadReports(path string, s Service) {
 	if *l == (LoadReports{}) {
 		c.fail(path, "has no effect: want orca, scrape or agentCheck")
 	}
+	if l.ORCA != nil && l.ORCA.OutOfBand != nil {
+		c.outOfBand(path+".orca.outOfBand", s)
+	}
 	if l.Scrape != nil {
 		c.scrape(path+".scrape", s)
 	}
@@ -110,6 +123,20 @@ func (c *checker) loadReports(path string, s Service) {
 }
 
 const maxAgentSend = 256
+
+func (c *checker) outOfBand(path string, s Service) {
+	o := *s.LoadReports.ORCA.OutOfBand
+	_, given := c.at[path+".port"]
+	c.collectorPort(path, s, o.Port, given)
+	switch {
+	case o.Port > 0:
+	case s.TLS != nil:
+		c.fail(path+".port", "missing: the stream has no TLS, which the ports of the instances have")
+	case !s.HTTP2():
+		c.fail(path+".port", "missing: the stream needs HTTP/2, which the ports of the instances do not speak; or set protocol: h2c")
+	}
+	c.collectorTimes(path, o.Interval, time.Nanosecond)
+}
 
 func (c *checker) scrape(path string, s Service) {
 	r := *s.LoadReports.Scrape

@@ -18,6 +18,10 @@ func TestMistakesInLoadReportsAreNamed(t *testing.T) {
 		{"{orca: {}}", "", dispatch.LoadReports{Read: true, Strip: true}},
 		{"{orca: {strip: true}}", "", dispatch.LoadReports{Read: true, Strip: true}},
 		{"{orca: {strip: false}}", "", dispatch.LoadReports{Read: true}},
+		{"{orca: {outOfBand: {port: 9090, interval: 1s}}}", "", dispatch.LoadReports{Read: true, Strip: true}},
+		{"{orca: {outOfBand: {}}}", "orca.outOfBand.port: missing: the stream needs HTTP/2", dispatch.LoadReports{}},
+		{"{orca: {outOfBand: {port: 0}}}", "orca.outOfBand.port: want 1 to 65535, got 0", dispatch.LoadReports{}},
+		{"{orca: {outOfBand: {port: 1, interval: 2m}}}", "orca.outOfBand.interval: want 1s to 1m, got 2m0s", dispatch.LoadReports{}},
 		{"{}", "line 2: services[0].loadReports: has no effect: want orca, scrape or agentCheck", dispatch.LoadReports{}},
 		{"{orca: {strip: maybe}}", "line 2: services[0].loadReports.orca.strip: want true or false", dispatch.LoadReports{}},
 		{"{orca: {enabled: true}}", "line 2: services[0].loadReports.orca.enabled: unknown key", dispatch.LoadReports{}},
@@ -79,6 +83,12 @@ func TestExamplesOfLoadReportsAreValid(t *testing.T) {
 }
 
 func TestCollectorsNeedAPort(t *testing.T) {
+	for protocol, want := range map[string]string{"protocol: h2c": "", "protocol: h2, tls: {}": "outOfBand.port: missing: the stream has no TLS"} {
+		_, err := Check([]byte("services:\n  - {id: a, " + protocol + ", instances: [{id: i, address: 'h:1'}], loadReports: {orca: {outOfBand: {}}}}\n"))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", protocol, err)
+		}
+	}
 	_, err := Check([]byte("services:\n  - {id: a, tls: {}, instances: [{id: i, address: 'h:1'}], loadReports: {scrape: {metrics: {cpu: a}}}}\n"))
 	if err == nil || !strings.Contains(err.Error(), "scrape.port: missing: the page is read without TLS") {
 		t.Errorf("with TLS: %v", err)

@@ -204,10 +204,14 @@ func ParseBinary(v []byte) (Report, error) {
 	if err != nil {
 		return Report{}, ErrBase64
 	}
-	return parseProto(buf[:n])
+	return ParseMessage(buf[:n])
 }
 
-func parseProto(b []byte) (r Report, err error) {
+// ParseMessage reads the protobuf message of a report. It is like Parse.
+func ParseMessage(b []byte) (r Report, err error) {
+	if len(b) > MaxBytes {
+		return Report{}, ErrLarge
+	}
 	var whole float64
 	for len(b) > 0 {
 		field, kind, n := protowire.ConsumeTag(b)

@@ -48,10 +48,11 @@ type Kind uint8
 const (
 	Scrape Kind = iota
 	AgentCheck
+	Stream   // out-of-band reports of ORCA
 	NumKinds = int(iota)
 )
 
-func (k Kind) String() string { return [NumKinds]string{"scrape", "agent-check"}[k] }
+func (k Kind) String() string { return [NumKinds]string{"scrape", "agent-check", "orca-stream"}[k] }
 
 // Result is what became of one question to an instance.
 type Result uint8
@@ -75,6 +76,7 @@ type target struct {
 	kind                       Kind
 	scrape                     config.Scrape
 	agent                      config.AgentCheck
+	stream                     config.OutOfBand
 }
 
 // Collector asks the instances that this node owns. Make it with New.
@@ -138,7 +140,11 @@ func (c *Collector) Run(ctx context.Context) error {
 			if running[t] == nil {
 				one, stop := context.WithCancel(ctx)
 				running[t] = stop
-				all.Go(func() { c.ask(one, t) })
+				if t.kind == Stream {
+					all.Go(func() { c.follow(one, t) })
+				} else {
+					all.Go(func() { c.ask(one, t) })
+				}
 			}
 		}
 		select {
@@ -161,12 +167,19 @@ func (c *Collector) own() map[target]bool {
 		if l == nil || len(nodes) == 0 {
 			continue
 		}
+		var streams *config.OutOfBand
+		if l.ORCA != nil {
+			streams = l.ORCA.OutOfBand
+		}
 		for _, in := range s.Instances {
-			if l.Scrape == nil && l.AgentCheck == nil || Owner(nodes, s.ID, in.ID) != c.cfg.Node {
+			if l.Scrape == nil && l.AgentCheck == nil && streams == nil || Owner(nodes, s.ID, in.ID) != c.cfg.Node {
 				continue
 			}
 			if l.Scrape != nil {
 				out[target{service: s.ID, instance: in.ID, address: withPort(in.Address, l.Scrape.Port), kind: Scrape, scrape: *l.Scrape}] = true
+			}
+			if streams != nil {
+				out[target{service: s.ID, instance: in.ID, address: withPort(in.Address, streams.Port), kind: Stream, stream: *streams}] = true
 			}
 			if l.AgentCheck != nil {
 				out[target{service: s.ID, instance: in.ID, address: withPort(in.Address, l.AgentCheck.Port), kind: AgentCheck, agent: *l.AgentCheck}] = true
@@ -183,7 +196,7 @@ func withPort(address string, port int) string {
 	return upstream.WithPort(address, port)
 }
 
-// ask asks one instance at its interval until ctx ends. It logs when the answers begin and cease to be usable.
+// ask asks one instance at its interval until ctx ends.
 func (c *Collector) ask(ctx context.Context, t target) {
 	c.asked[t.kind].Add(1)
 	defer c.asked[t.kind].Add(-1)
@@ -196,9 +209,9 @@ func (c *Collector) ask(ctx context.Context, t target) {
 			return
 		}
 	}
-	timer := time.NewTimer(rand.N(interval)) // instances that are configured together are not asked together
+	timer := time.NewTimer(spread(interval))
 	defer timer.Stop()
-	failing := false
+	state := health{c: c, t: t}
 	for {
 		select {
 		case <-ctx.Done():
@@ -218,17 +231,32 @@ func (c *Collector) ask(ctx context.Context, t target) {
 		if ctx.Err() != nil {
 			return
 		}
-		c.counts[t.kind][result].Add(1)
-		bad := result == Unreachable || result == Invalid
-		if bad != failing {
-			failing = bad
-			if bad {
-				c.cfg.Log.Warn("load reports of an instance cannot be collected", "kind", t.kind.String(), "service", t.service, "instance", t.instance, "address", t.address, "reason", reason(err))
-			} else {
-				c.cfg.Log.Info("load reports of an instance are collected again", "kind", t.kind.String(), "service", t.service, "instance", t.instance)
-			}
-		}
+		state.note(result, err)
 	}
+}
+
+// spread returns a part of an interval: instances that are configured together are not asked together.
+func spread(interval time.Duration) time.Duration { return rand.N(interval) }
+
+// health counts results of one target, and logs when its answers cease and begin again to be usable.
+type health struct {
+	c       *Collector
+	t       target
+	failing bool
+}
+
+func (h *health) note(result Result, err error) {
+	t, log := h.t, h.c.cfg.Log
+	h.c.counts[t.kind][result].Add(1)
+	bad := result == Unreachable || result == Invalid
+	if bad == h.failing {
+		return
+	}
+	if h.failing = bad; bad {
+		log.Warn("load reports of an instance cannot be collected", "kind", t.kind.String(), "service", t.service, "instance", t.instance, "address", t.address, "reason", reason(err))
+		return
+	}
+	log.Info("load reports of an instance are collected again", "kind", t.kind.String(), "service", t.service, "instance", t.instance)
 }
 
 // reason returns the beginning of the text of an error.
@@ -351,13 +379,13 @@ func askAgent(ctx context.Context, address, text string) (string, error) {
 		}
 	}
 	buf, n := make([]byte, maxLine), 0
-	for bytes.IndexAny(buf[:n], "\r\n") < 0 {
+	for !bytes.ContainsAny(buf[:n], "\r\n") {
 		if n == len(buf) {
 			return "", errEndless
 		}
 		got, err := conn.Read(buf[n:])
 		n += got
-		if err == io.EOF && bytes.IndexAny(buf[:n], "\r\n") < 0 {
+		if err == io.EOF && !bytes.ContainsAny(buf[:n], "\r\n") {
 			return "", errEndless
 		}
 		if err != nil && err != io.EOF {

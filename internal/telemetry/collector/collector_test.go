@@ -116,8 +116,10 @@ func TestHostileTargets(t *testing.T) {
 		}
 	}
 	bad := map[string]http.HandlerFunc{
-		"status":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"redirect":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://"+good+"/metrics", 302) },
+		"status": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://"+good+"/metrics", http.StatusFound)
+		},
 		"page":       func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html></html>") },
 		"number":     func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "busy many\n") },
 		"no numbers": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "busy NaN\n") },

@@ -16,14 +16,14 @@ func (r *Reporter) reportLoad(l *upstream.Live, last *counted, tags map[string]s
 		return
 	}
 	last.load = at
-	m := event.ServiceMetrics{Timestamp: r.wall(at), ServiceID: l.Service, InstanceID: l.Instance, Metrics: metricsOf(report), Tags: tags}
+	m := event.ServiceMetrics{Timestamp: r.wall(at), ServiceID: l.Service, InstanceID: l.Instance, Metrics: MetricsOf(report), Tags: tags}
 	if m.Metrics != (event.Metrics{}) {
 		r.send(event.TopicServiceMetrics, l.Service, m.AppendJSON(nil), reporterORCA, &r.stats.reports)
 	}
 }
 
-// metricsOf converts a report. Shares above 1 count as 1, as in the messages of instances.
-func metricsOf(o orca.Report) (m event.Metrics) {
+// MetricsOf converts a report; the result may be empty. Shares above 1 count as 1, as in the messages of instances.
+func MetricsOf(o orca.Report) (m event.Metrics) {
 	if o.Has&orca.CPU != 0 {
 		m.CPUUsage = event.Some(round(min(o.CPU, 1), 1e4))
 	}

@@ -1,5 +1,5 @@
 // Server is an instance of gRPC: the test service of grpc-go's interoperability tests, and grpc.health.v1. It prints its
-// address, and reports itself as not serving from SIGUSR1 on. Each unary response has a load report of ORCA in its trailers. An argument is the address to listen on.
+// address, and reports itself as not serving from SIGUSR1 on. Each unary response has a load report of ORCA in its trailers, and the ORCA service streams another one. An argument is the address to listen on.
 package main
 
 import (
@@ -32,6 +32,11 @@ func main() {
 	testgrpc.RegisterTestServiceServer(s, interop.NewTestServer())
 	grpc_health_v1.RegisterHealthServer(s, h)
 	h.SetServingStatus("grpc.testing.TestService", grpc_health_v1.HealthCheckResponse_SERVING)
+	load := orca.NewServerMetricsRecorder()
+	load.SetCPUUtilization(.125)
+	if err := orca.Register(s, orca.ServiceOptions{ServerMetricsProvider: load}); err != nil {
+		log.Fatal(err)
+	}
 	toggle := make(chan os.Signal, 1)
 	signal.Notify(toggle, syscall.SIGUSR1)
 	go func() {

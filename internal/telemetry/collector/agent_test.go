@@ -170,3 +170,23 @@ func stat(socket string) map[string][2]string {
 	}
 	return out
 }
+
+// FuzzAgent finds answers that make an invalid message.
+func FuzzAgent(f *testing.F) {
+	for _, tc := range answers {
+		f.Add(tc.answer, "ready 30% #x\n")
+	}
+	f.Fuzz(func(t *testing.T, first, second string) {
+		var a agent
+		_ = a.apply(strings.ToValidUTF8(first, "?"))
+		_ = a.apply(strings.ToValidUTF8(second, "?"))
+		m := a.message("s", "i", time.Unix(1000, 0), time.Millisecond)
+		b, err := m.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := event.DecodeHealthStatus(b); err != nil || got != m {
+			t.Fatalf("%v: got %+v, want %+v", err, got, m)
+		}
+	})
+}

@@ -286,11 +286,11 @@ func TestNodesShareTheInstances(t *testing.T) {
 	}
 	asked := func(nodes ...string) (n int64) {
 		for _, node := range nodes {
-			if own := collectors[node].Stats().Asked[Scrape]; own > 0 {
-				n += own
-			} else {
+			own := collectors[node].Stats().Asked[Scrape]
+			if own == 0 {
 				return -1
 			}
+			n += own
 		}
 		return n
 	}

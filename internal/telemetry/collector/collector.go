@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -286,16 +287,15 @@ func (c *Collector) scrapeQuestion(t target) (func(context.Context) (Result, err
 		if err != nil {
 			return result, err
 		}
+		if !slices.ContainsFunc(values, func(v promtext.Value) bool { return v.Known }) {
+			return Invalid, errors.New("the page has none of the metrics")
+		}
 		now := c.cfg.Wall()
-		first := s.at.IsZero()
 		m := event.ServiceMetrics{Timestamp: now.UTC().Truncate(time.Millisecond), ServiceID: t.service, InstanceID: t.instance, Metrics: s.metrics(values, now)}
-		switch {
-		case m.Metrics != (event.Metrics{}):
-			return c.send(event.TopicServiceMetrics, t.service, Scrape, m.AppendJSON(nil)), nil
-		case s.requests.Known && first: // its rate is known from the next page on
+		if m.Metrics == (event.Metrics{}) { // a counter alone, whose rate the next page gives
 			return Published, nil
 		}
-		return Invalid, errors.New("the page has none of the metrics")
+		return c.send(event.TopicServiceMetrics, t.service, Scrape, m.AppendJSON(nil)), nil
 	}, nil
 }
 

@@ -329,3 +329,21 @@ func TestWithoutKafkaTheNodesBeforeCount(t *testing.T) {
 		t.Errorf("without Kafka: %v", got)
 	}
 }
+
+// An instance that begins anew has counters that fell: that is no fault of its page.
+func TestAnInstanceThatBeginsAnewIsNoFault(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	address := serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked++ // one question at a time
+		_, _ = fmt.Fprintf(w, "requests_total %d\n", 100-asked)
+	})
+	log := &topicLog{}
+	services := []config.Service{{ID: "s", LoadReports: &config.LoadReports{Scrape: scraped(20 * time.Millisecond)}, Instances: instances(address)}}
+	services[0].LoadReports.Scrape.Timeout = testTimeout
+	c, _ := start(t, Config{Node: "n", Sender: log, Services: func() []config.Service { return services }, Nodes: func() []string { return []string{"n"} }})
+	eventually(t, "five pages", func() bool { return c.Stats().Results[Scrape][Published] >= 5 })
+	if r := c.Stats().Results[Scrape]; r[Invalid]+r[Unreachable] > 0 || len(log.of(event.TopicServiceMetrics, "i0")) > 0 {
+		t.Errorf("%v", r)
+	}
+}

@@ -7,10 +7,11 @@ import (
 
 // Roles of a node.
 const (
-	RoleProxy    = "proxy"
-	RoleAnalyzer = "analyzer"
-	RoleConsole  = "console"
-	RoleBroker   = "broker"
+	RoleProxy     = "proxy"
+	RoleAnalyzer  = "analyzer"
+	RoleCollector = "collector"
+	RoleConsole   = "console"
+	RoleBroker    = "broker"
 )
 
 // States of a node's configuration.

@@ -65,6 +65,7 @@ func (c *checker) service(path string, s Service) {
 	if s.HealthCheck != nil {
 		c.healthCheck(path+".healthCheck", s)
 	}
+	c.loadReports(path+".loadReports", s)
 }
 
 func (c *checker) instance(path string, in Instance) {

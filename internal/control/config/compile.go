@@ -188,6 +188,7 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 func leg(s Service) *dispatch.Leg {
 	out := &dispatch.Leg{
 		HTTP2: s.HTTP2(), Strict: s.Strictness == "strict", ProxyProtocol: s.ProxyHeader(), GRPCFailures: dispatch.DefaultGRPCFailures,
+		LoadReports:    s.orca(),
 		ConnectTimeout: s.Connections.ConnectTimeout, MaxConnections: s.Connections.Limit, MaxIdle: s.Connections.Idle, KeepTimeout: s.Connections.Keep,
 	}
 	if s.Concurrency != nil {

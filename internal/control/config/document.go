@@ -305,6 +305,7 @@ type Service struct {
 	// address, that in `instances` counts. See docs/discovery.md; default none
 	Discovery   *Discovery   `yaml:"discovery"`
 	HealthCheck *HealthCheck `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
+	LoadReports *LoadReports `yaml:"loadReports"` // where the load of the instances is read from, see docs/load-reports.md; default only from messages in Kafka
 	Ejection    Ejection     `yaml:"ejection"`    // when failed requests take an instance out of rotation, and for how long
 	// share of healthy instances below which backups help or, if none is healthy, requests go to all instances that do not
 	// drain (panic), 0 to 1. 0: never, so that requests get 503 while no instance is healthy; default 0.5
@@ -456,6 +457,9 @@ func (s *Service) fill(path string, given func(string) bool) {
 	}
 	if s.HealthCheck != nil {
 		s.HealthCheck.fill(path+".healthCheck", given)
+	}
+	if s.LoadReports != nil {
+		s.LoadReports.fill(path+".loadReports", given)
 	}
 }
 

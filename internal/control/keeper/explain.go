@@ -151,6 +151,9 @@ func (e *explainer) cost() {
 	if v.Silence > 1 {
 		e.say("It owes answers: requests wait longer than is usual, which multiplies its cost by %.1f.", v.Silence)
 	}
+	if v.ReportedWeight > 0 && v.ReportedWeight != 1 {
+		e.say("It asks for %.0f %% of its configured weight (10 %% to 200 %% are granted).", v.ReportedWeight*100)
+	}
 	if v.Veto < 1 {
 		e.say("It reports a utilization of %.0f %%: from 95 %% on its weight is multiplied by %.2f.", v.Utilization*100, v.Veto)
 	}

@@ -48,6 +48,14 @@ func (k *Keeper) fact(s *service, l *upstream.Live) picker.Fact {
 			Utilization: sc.Utilization.Or(0), AsOf: sc.asOf, PeriodNs: int64(sc.PeriodMs * 1e6),
 		}
 	}
+	if len(k.reports[key]) > 0 {
+		f.Weight = k.weight(key, k.cfg.Now())
+	}
+	if r, at := l.Load.Latest(); at > 0 {
+		if u, ok := r.Utilization(); ok {
+			f.Reported = picker.Reported{Utilization: u, At: at}
+		}
+	}
 	return f
 }
 

@@ -168,6 +168,19 @@ func retire(gone []*upstream.Live) func() {
 	}
 }
 
+// Services returns the configuration of all services. It must not be changed.
+func (k *Keeper) Services() []config.Service {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := make([]config.Service, 0, len(k.services))
+	for _, s := range k.services {
+		if s.config.ID != "" {
+			out = append(out, s.config)
+		}
+	}
+	return out
+}
+
 // apply returns the instances that left the service.
 func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	s, now := k.service(c.ID), k.cfg.Now()

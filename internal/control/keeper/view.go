@@ -45,6 +45,7 @@ type InstanceView struct {
 	FailedFor            time.Duration // since the last failure
 	LatencyMs, ErrorRate float64       // this proxy's averages, faded to now
 	Weight, Capacity     float64
+	ReportedWeight       float64 // share of the configured weight that the instance asks for, 0: none
 	Veto, SlowStart      float64
 	FleetErrorRate       float64 // as used in the cost: discounted and faded
 	Trust                float64
@@ -164,6 +165,7 @@ func (k *Keeper) heard(s *service, iv *InstanceView, key member, now int64) {
 		copied := sc.HealthScore
 		iv.Score, iv.ScoreAge = &copied, time.Duration(now-sc.asOf)
 	}
+	iv.ReportedWeight = k.weight(key, now)
 	for by, r := range k.reports[key] {
 		iv.Reports = append(iv.Reports, ReportView{Sender: by.name, Signed: by.signed, Acts: acts(s.reported[iv.Live], r.status), Status: r.status, Age: time.Duration(now - r.at), Holds: r.holds(now)})
 	}

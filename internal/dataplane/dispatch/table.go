@@ -73,6 +73,13 @@ type Leg struct {
 	KeepTimeout    time.Duration      // that a kept connection may be idle; 0: the proxy's default
 	QueueTimeout   time.Duration      // longest wait at the gate of the service
 	GRPCFailures   GRPCStatuses       // statuses of gRPC that count as failures of the instance
+	LoadReports    LoadReports        // reports of ORCA in responses
+}
+
+// LoadReports says what the proxy does with the load reports of ORCA in responses. The zero value leaves them alone.
+type LoadReports struct {
+	Read  bool // use them
+	Strip bool // do not pass them on to clients; only with Read
 }
 
 // standardLeg is the leg of a share without one.

@@ -745,3 +745,18 @@ func TestDatesOfStatusesProlongNothing(t *testing.T) {
 		t.Error("it holds 31 s later")
 	}
 }
+
+// What smartlb read from an instance counts like what the instance reports itself: utilization and capacity are from it,
+// requests and errors from the proxies.
+func TestCollectedReportsAreTheInstancesOwn(t *testing.T) {
+	b := newBench(t)
+	for range 30 {
+		b.metrics(event.ReporterProxy("n1"), "i", rps(100))
+		b.metrics(event.ReporterORCA, "i", event.Metrics{RPS: event.Some(100), ErrorRate: event.Some(0), CPUUsage: event.Some(.9), Utilization: event.Some(.5)})
+		b.tick()
+	}
+	s := b.score("i")
+	if !(s.Capacity.Or(0) > 180 && s.Capacity.Or(0) < 220) || s.Utilization.Or(0) != .5 {
+		t.Errorf("capacity %v, utilization %v; want 200 and 0.5", s.Capacity, s.Utilization)
+	}
+}

@@ -1312,7 +1312,7 @@ export interface components {
         Node: {
             node: string;
             version: string;
-            roles: ("proxy" | "analyzer" | "console" | "broker")[];
+            roles: ("proxy" | "analyzer" | "collector" | "console" | "broker")[];
             /** Format: date-time */
             startedAt: string;
             /** @description Faults can be set */

@@ -54,6 +54,17 @@ type Discovery struct {
 	StaleAfter time.Duration `yaml:"staleAfter"`
 }
 
+// Most returns the largest number of instances that all sources together can give a service.
+func (d Discovery) Most() int {
+	n := 0
+	for _, given := range [...]bool{d.File != nil, d.HTTP != nil, d.DNS != nil} {
+		if given {
+			n += d.MaxInstances
+		}
+	}
+	return n
+}
+
 // FileDiscovery is a file with targets.
 type FileDiscovery struct {
 	Path string `yaml:"path"` // name of the file below the folder `discovery.folder` of each node, ending in .json, .yaml or .yml. A changed file counts within a second; required

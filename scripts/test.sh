@@ -24,6 +24,7 @@ python3 -c 'import ensurepip' >/dev/null 2>&1 || missing "tests with librdkafka 
 command -v chromium >/dev/null 2>&1 || missing "the console in a browser" "chromium"
 command -v npm >/dev/null 2>&1 || missing "the web UI's own checks" "Node.js"
 command -v promtool >/dev/null 2>&1 || missing "metrics, rules and dashboards with a real Prometheus" "prometheus"
+command -v dnsmasq >/dev/null 2>&1 || missing "names of a DNS server that others wrote" "dnsmasq"
 command -v prometheus-alertmanager >/dev/null 2>&1 || missing "alerts in a real Alertmanager" "prometheus-alertmanager"
 command -v shellcheck >/dev/null 2>&1 || missing "shellcheck of the scripts" "shellcheck"
 command -v shfmt >/dev/null 2>&1 || missing "shfmt of the scripts" "shfmt"

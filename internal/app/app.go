@@ -26,6 +26,7 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/alerts"
 	"github.com/smartlb/smartlb/internal/telemetry/analyzer"
 	"github.com/smartlb/smartlb/internal/telemetry/audit"
+	loads "github.com/smartlb/smartlb/internal/telemetry/collector"
 	"github.com/smartlb/smartlb/internal/telemetry/journal"
 	"github.com/smartlb/smartlb/internal/telemetry/notifier"
 )
@@ -54,13 +55,15 @@ type App struct {
 	records   *journal.Stream[journal.Record]
 	configLog *journal.Configuration
 
-	analyzer *analyzer.Analyzer // nil without the role analyzer
-	notifier *notifier.Notifier // nil without the role analyzer, and without receivers of alerts
-	catalog  topic.Catalog
-	lock     *os.File // of the data directory, locked; nil without one
-	web      []*webServer
-	token    string         // token of the admin listener; empty: no token
-	proxies  *peers.Proxies // the proxies of other nodes
+	analyzer  *analyzer.Analyzer // nil without the role analyzer
+	collector *loads.Collector   // nil without the role collector
+	fleet     *loads.Fleet       // what it knows of the other nodes
+	notifier  *notifier.Notifier // nil without the role analyzer, and without receivers of alerts
+	catalog   topic.Catalog
+	lock      *os.File // of the data directory, locked; nil without one
+	web       []*webServer
+	token     string         // token of the admin listener; empty: no token
+	proxies   *peers.Proxies // the proxies of other nodes
 
 	ready       chan struct{}
 	stopped     chan struct{}
@@ -223,6 +226,9 @@ func (a *App) newKafka() (err error) {
 	look := a.journalConfig()
 	a.decisions, a.requests, a.records, a.configLog = journal.Decisions(look), journal.Requests(look), journal.Records(look), journal.NewConfiguration(look)
 	if a.audit, err = audit.New(a.node, a.o.DataDir, a.producer, a.o.Log); err != nil {
+		return err
+	}
+	if err := a.newCollector(); err != nil {
 		return err
 	}
 	if !a.o.has(event.RoleAnalyzer) {

@@ -9,11 +9,13 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/screen"
 	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/control/discovery"
 	"github.com/smartlb/smartlb/internal/control/keeper"
 	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/action"
@@ -37,7 +39,9 @@ import (
 // dataPlane holds the parts of the role proxy.
 type dataPlane struct {
 	keeper     *keeper.Keeper
-	signatures sign.Once // signatures of health-status
+	discovery  *discovery.Manager
+	membership sync.Mutex // held while the instances of services change, in configurations and by discovery
+	signatures sign.Once  // signatures of health-status
 	prober     *probe.Prober
 	dispatcher *dispatch.Dispatcher
 	proxy      *proxy.Proxy
@@ -105,6 +109,7 @@ func newDataPlane(a *App) (*dataPlane, error) {
 		Zone: a.o.Document.Identity.Zone,
 		Now:  a.now, Wall: time.Now, Reporter: event.ReporterProxy(a.node), OnChange: changed, Check: d.prober.Check, Log: a.o.Log,
 	})
+	d.discovery = a.newDiscovery(d)
 	d.dispatcher = dispatch.New(dispatch.Config{
 		ConnectTimeout: a.o.Document.Proxy.ConnectTimeout, Sample: telemetry.DecisionSample, Recorder: recorder, Signals: d.keeper, Memory: d.memory,
 	})
@@ -290,10 +295,19 @@ func (d *dataPlane) apply(t config.Traffic, revision string) error {
 	if err != nil {
 		return err
 	}
+	if err := d.discovery.Check(t.Services); err != nil {
+		return err
+	}
 	if err := d.open(t.Listeners); err != nil {
 		return err
 	}
-	retire := d.keeper.Apply(t.Services)
+	d.membership.Lock()
+	defer d.membership.Unlock()
+	services := d.discovery.Set(t.Services)
+	for _, s := range services {
+		table.SetInstances(s.ID, config.IDs(s.Instances))
+	}
+	retire := d.keeper.Apply(services)
 	for _, s := range t.Services {
 		d.keeper.Service(s.ID).SetTLS(security[s.ID].tls())
 	}
@@ -378,6 +392,7 @@ func (a *App) feedDataPlane(acts *actors) {
 	}
 	acts.start("keys of tokens", jwt.NewFetcher(a.data.dispatcher.KeySets, a.o.Log).Run, nil)
 	acts.start("probes", a.data.prober.Run, nil)
+	acts.start("discovery", a.data.discovery.Run, nil)
 }
 
 // factPace is the time between batches of facts. It merges the facts of many instances, each a second apart, into few

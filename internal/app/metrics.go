@@ -135,6 +135,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	c.tls(s, stats)
 	c.traffic(s, stats)
 	c.limits(s)
+	c.discovery(s)
 	c.tokens(s)
 }
 
@@ -237,13 +238,15 @@ func sections() []section {
 		{"Tokens", []*family{familyRefusedTokens, familyKeyFetches, familyKeysTime}},
 		{"Authentication services", []*family{familyAuthRequests, familyAuthWaiting}},
 		{"Rate limits", []*family{familyLimited, familyLimitKeys, familyLimitEvicted, familyLimitShare, familyLimitShared}},
-		{"Services", []*family{familyServiceRequests, familyServiceErrors, familyServiceInFlight, familyServiceInstances, familyServiceEjections, familyServicePanic, familyServiceProbes, familyServiceInsecure, familyServiceSessions, familyServiceWaiting, familyServiceQueued, familyServiceRefused, familyServiceHidden}},
+		{"Services", []*family{familyServiceRequests, familyServiceErrors, familyServiceInFlight, familyServiceInstances, familyServiceEjections, familyServicePanic, familyServiceProbes, familyServiceLoads, familyServiceInsecure, familyServiceSessions, familyServiceWaiting, familyServiceQueued, familyServiceRefused, familyServiceHidden}},
 		{"Instances", []*family{familyInstanceRequests, familyInstanceErrors, familyInstanceInFlight, familyInstanceIn, familyInstanceResponse}},
 		{"Clients", []*family{familyHeads, familyMalformed, familyConns, familyAccepted, familyRefused, familySessions, familyHeaders, familyFields, familyLoops, familyRedirects, familyCompressed, familyUncompressed}},
 		{"Connections to instances", []*family{familyDials, familyIdle, familyReuses, familyStale, familyResent, familyTolerant}},
 		{"TLS", []*family{familyHandshakes, familyExpires, familyBadCert, familyOrder}},
+		{"Sources of instances", []*family{familyFound, familyFoundAge, familyFoundGood, familyFoundBad, familyHeld, familyJoins, familyLeaves}},
 		{"Configuration and node", []*family{familyRevision, familyReloadGood, familyReloadTime, familyReloads, familyLog, familyBadFile, familyBuild, familyUpgrade, familyShortage, familyMemoryLimit, familyMemoryUsed, familyMemoryRefused, familyDropped}},
 		{"Kafka", []*family{familyFactsLag, familyFactsTime, familyFactsConnected, familyInputLag, familyDelivered, familyBuffered, familySkipped, familyGroupLag, familyGroupAlarm}},
+		{"Collector", []*family{familyCollected, familyCollecting}},
 		{"Receivers of alerts", []*family{familyAlertSender, familyAlertMessages, familyAlertFailing}},
 		{"Admin and console", []*family{familyWebOpen, familyWebRefused}},
 	}

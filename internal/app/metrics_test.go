@@ -86,7 +86,7 @@ func scraped(t *testing.T) string {
 	document := strings.NewReplacer(
 		"listeners: [", fmt.Sprintf("listeners: [{name: secure, address: '127.0.0.1:0', tls: {certificates: [{cert: %q, key: %q}]}}, ", certFile, keyFile),
 		"routes: [", "routes: [{name: dead, path: {prefix: /dead}, service: dead, rateLimits: [{name: all, rate: 1000/s, scope: fleet}]}, {name: token, path: {prefix: /token}, service: dead, jwt: {issuer: i, jwks: '"+issuer.URL+"'}, forwardAuth: {url: '"+issuer.URL+"'}}, ",
-	).Replace(string(text)) + "  - id: dead\n    tls: {insecure: true}\n    concurrency: {limit: 1}\n    sessionPersistence: {sessionName: S}\n    instances: [{id: dead-1, address: '127.0.0.1:1'}]\n"
+	).Replace(string(text)) + "  - id: dead\n    loadReports: {orca: {}}\n    tls: {insecure: true}\n    concurrency: {limit: 1}\n    sessionPersistence: {sessionName: S}\n    instances: [{id: dead-1, address: '127.0.0.1:1'}]\n    discovery: {http: {url: '" + issuer.URL + "'}}\n"
 	traffic, err := config.ParseTraffic([]byte(document))
 	if err != nil {
 		t.Fatal(err)

@@ -37,6 +37,7 @@ var (
 	familyServiceEjections = counter("smartlb_service_ejections_total", "Ejections of instances because of failed requests.", "service")
 	familyServicePanic     = gauge("smartlb_service_panic", "1 while the share of healthy instances is below panicThreshold.", "service")
 	familyServiceProbes    = counter("smartlb_service_probes_total", "Health checks of instances, by result. Only services with healthCheck have this series.", "service", "result")
+	familyServiceLoads     = counter("smartlb_service_load_reports_total", "Load reports in responses of instances (ORCA), by result: read or invalid. Only services with loadReports.orca have this series.", "service", "result")
 	familyServiceInsecure  = gauge("smartlb_service_insecure", "1 for a service whose instances may have any certificate (insecure: true).", "service")
 	familyServiceSessions  = counter("smartlb_service_sessions_total", "Requests to a service with sessionPersistence, by what became of the session of the client. kept: its instance got the request; new: the request had no valid cookie; moved: its instance was out of rotation or gone. A service without such requests has no series.", "service", "result")
 	familyServiceWaiting   = gauge("smartlb_service_queue_waiting", "Requests that wait in the queue of the service. Only services with concurrency have the series of the queue.", "service")
@@ -157,6 +158,10 @@ func (s series) service(v keeper.ServiceCounts) {
 	if v.Checked {
 		s.count(familyServiceProbes, v.ProbesPassed, v.ID, "passed")
 		s.count(familyServiceProbes, v.ProbesFailed, v.ID, "failed")
+	}
+	if v.ReadsLoads {
+		s.count(familyServiceLoads, v.LoadsTaken, v.ID, "read")
+		s.count(familyServiceLoads, v.LoadsRefused, v.ID, "invalid")
 	}
 	if v.Limited {
 		s.put(familyServiceWaiting, float64(v.Gate.Waiting), v.ID)

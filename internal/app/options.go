@@ -15,7 +15,7 @@ import (
 
 // AllRoles returns all roles in the order of their start.
 func AllRoles() []string {
-	return []string{event.RoleBroker, event.RoleAnalyzer, event.RoleProxy, event.RoleConsole}
+	return []string{event.RoleBroker, event.RoleAnalyzer, event.RoleProxy, event.RoleCollector, event.RoleConsole}
 }
 
 // CheckRoles returns an error that lists the valid roles if a role is unknown.

@@ -87,6 +87,9 @@ func (a *App) startFollowers(acts *actors) {
 	if a.analyzer != nil {
 		acts.start("analyzer", a.asOwner(a.analyzer.Run), nil)
 	}
+	if a.collector != nil {
+		a.startCollector(acts)
+	}
 	if a.notifier != nil {
 		acts.start("alert receivers", a.asOwner(a.notifier.Run), nil)
 	}

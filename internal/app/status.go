@@ -52,6 +52,7 @@ func (a *App) status() event.NodeStatus {
 	}
 	if a.data != nil {
 		s.PanicServices, s.CrowdedServices = a.data.keeper.Panicking(), a.data.keeper.Crowds()
+		s.StaleServices = a.data.discovery.Stale()
 		s.Shortage = a.data.shortage.Current(a.now())
 		s.Certificates = a.data.certs.problems(time.Now())
 	}

@@ -45,6 +45,7 @@ func (a *App) awaitOwner(ctx context.Context) bool {
 
 // runProxy accepts connections once this process may do so. Without that, it only closes the listeners.
 func (a *App) runProxy(ctx context.Context) error {
+	a.awaitDiscovery(ctx)
 	select {
 	case <-a.accepting:
 	case <-ctx.Done():
@@ -91,7 +92,8 @@ func (a *App) takeOver(ctx context.Context) error {
 }
 
 // awaitChecks waits until each instance was checked once, so that the first requests avoid the instances that are down, and
-// until the keys of tokens were fetched, so that the first requests with good tokens are not refused.
+// until the keys of tokens were fetched, so that the first requests with good tokens are not refused, and until the sources
+// of instances have answered.
 func (a *App) awaitChecks(ctx context.Context) {
 	if a.data == nil {
 		return
@@ -101,7 +103,7 @@ func (a *App) awaitChecks(ctx context.Context) {
 	tick := time.NewTicker(checkPace)
 	defer tick.Stop()
 	defer a.data.keeper.Rebuild()
-	for !a.data.prober.Checked() || !a.data.hasKeys() {
+	for !a.data.prober.Checked() || !a.data.hasKeys() || !a.data.discovery.Ready() {
 		select {
 		case <-ctx.Done():
 			return

@@ -198,6 +198,9 @@ func (a *App) notReady() string {
 	if a.draining() {
 		return "draining"
 	}
+	if a.data != nil && time.Since(a.started) < firstAnswers && !a.data.discovery.Ready() {
+		return "waiting for the sources of instances"
+	}
 	if a.data != nil && a.data.dispatcher.Table() == nil {
 		return "no configuration has been loaded yet"
 	}

@@ -164,7 +164,7 @@ func decodeHealthStatus(b []byte) (HealthStatus, error) {
 	if s.peek() != '{' {
 		return h, s.finish(s.wrongType("an object"))
 	}
-	var timestamp, service, instance, status, response, check, details slot
+	var timestamp, service, instance, status, response, check, weight, details slot
 	var err error
 	for ok := s.open('{', '}'); ok; ok = s.more('}') {
 		switch string(s.key()) {
@@ -191,6 +191,8 @@ func decodeHealthStatus(b []byte) (HealthStatus, error) {
 		case "checkType":
 			h.CheckType, err = s.name()
 			check.set(err)
+		case "weight":
+			weight.set(s.optional(&h.Weight))
 		case "details":
 			h.Details = HealthDetails{}
 			details.set(s.healthDetails(&h.Details))
@@ -204,7 +206,7 @@ func decodeHealthStatus(b []byte) (HealthStatus, error) {
 	}
 	if bad := joinFields([...]named{
 		{"timestamp", timestamp.missing()}, {"serviceId", service.missing()}, {"instanceId", instance.missing()},
-		{"status", status.missing()}, {"responseTime", response.err}, {"checkType", check.missing()}, {"details", details.err},
+		{"status", status.missing()}, {"responseTime", response.err}, {"checkType", check.missing()}, {"weight", weight.err}, {"details", details.err},
 	}); bad != nil {
 		return HealthStatus{}, bad
 	}

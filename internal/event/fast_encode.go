@@ -39,6 +39,7 @@ func appendHealthStatus(dst []byte, h *HealthStatus) []byte {
 	dst = appendText(dst, `,"status":`, h.Status)
 	dst = appendOptional(dst, 0, `"responseTime":`, h.ResponseTime)
 	dst = appendText(dst, `,"checkType":`, h.CheckType)
+	dst = appendOptional(dst, 0, `"weight":`, h.Weight)
 	if h.Details != (HealthDetails{}) {
 		dst = append(dst, `,"details":{`...)
 		open := len(dst)

@@ -7,10 +7,11 @@ import (
 
 // Roles of a node.
 const (
-	RoleProxy    = "proxy"
-	RoleAnalyzer = "analyzer"
-	RoleConsole  = "console"
-	RoleBroker   = "broker"
+	RoleProxy     = "proxy"
+	RoleAnalyzer  = "analyzer"
+	RoleCollector = "collector"
+	RoleConsole   = "console"
+	RoleBroker    = "broker"
 )
 
 // States of a node's configuration.
@@ -37,6 +38,7 @@ type NodeStatus struct {
 	Overrides       []Override        `json:"overrides,omitempty"`
 	PanicServices   []string          `json:"panicServices,omitempty"`
 	CrowdedServices []string          `json:"crowdedServices,omitempty"` // services for which health-status messages request to take out more instances than permitted
+	StaleServices   []string          `json:"staleServices,omitempty"`   // services of which a source of instances has given no good answer for too long
 	LostLog         bool              `json:"lostLog,omitempty"`
 	RecreatedTopics []string          `json:"recreatedTopics,omitempty"`
 	UnsignedTopics  []string          `json:"unsignedTopics,omitempty"`  // topics with recent records that were refused because no known key signed them

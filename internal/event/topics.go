@@ -1,5 +1,7 @@
 package event
 
+import "strings"
+
 // Topic names, as in the catalog.
 const (
 	TopicServiceMetrics    = "service-metrics"
@@ -20,7 +22,8 @@ const (
 
 // Record headers.
 const (
-	// HeaderReporter names the reporter: "proxy/<node>". If it is absent, the reporter is the instance itself.
+	// HeaderReporter names the reporter: "proxy/<node>", or "collector/<kind>" for what smartlb read from the instance. If it
+	// is absent, the reporter is the instance itself.
 	HeaderReporter = "smartlb-reporter"
 	// HeaderLatency holds a DDSketch of the latencies in milliseconds of the report's span. Its relative accuracy is
 	// SketchAlpha. Its form is the binary encoding of DataDog/sketches-go with its index mapping.
@@ -32,6 +35,19 @@ const SketchAlpha = 0.01
 
 // ReporterProxy returns the reporter header of a proxy.
 func ReporterProxy(node string) string { return "proxy/" + node }
+
+// ReporterORCA is the reporter of load reports that proxies found in responses.
+const ReporterORCA = collectors + "orca"
+
+const collectors = "collector/"
+
+// ReporterCollector returns the reporter header of what smartlb asked an instance for, by its form.
+func ReporterCollector(kind string) string { return collectors + kind }
+
+// FromInstance reports whether the numbers of a reporter are the instance's own.
+func FromInstance(reporter string) bool {
+	return reporter == ReporterSelf || strings.HasPrefix(reporter, collectors)
+}
 
 // ReporterSelf is the reporter of messages without a reporter header: the instance itself.
 const ReporterSelf = ""

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,12 +21,16 @@ func grpcTools(t *testing.T) (server, client string) {
 	t.Helper()
 	dir := t.TempDir()
 	server, client = filepath.Join(dir, "server"), filepath.Join(dir, "client")
-	for out, pkg := range map[string]string{server: "./server", client: "google.golang.org/grpc/interop/client"} {
-		if b, err := exec.Command("go", "build", "-C", "../foreign/grpc", "-o", out, pkg).CombinedOutput(); err != nil {
-			t.Fatalf("building %s: %v\n%s", pkg, err, b)
-		}
-	}
+	buildGRPC(t, server, "./server")
+	buildGRPC(t, client, "google.golang.org/grpc/interop/client")
 	return server, client
+}
+
+func buildGRPC(t *testing.T, out, pkg string) {
+	t.Helper()
+	if b, err := exec.Command("go", "build", "-C", "../foreign/grpc", "-o", out, pkg).CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", pkg, err, b)
+	}
 }
 
 // grpcInstance starts an instance and returns its address.
@@ -73,6 +78,7 @@ routes: [{name: all, path: {prefix: /}, service: shop}]
 services:
   - id: shop
     protocol: h2c
+    loadReports: {orca: {}}
     healthCheck: {type: grpc, service: grpc.testing.TestService, interval: 200ms}
     instances: [{id: i1, address: %q}, {id: i2, address: %q}]
 `, certFile, keyFile, one, two))
@@ -108,6 +114,12 @@ services:
 		if !strings.Contains(out, want) {
 			t.Errorf("grpcio: no %q in %s", want, out)
 		}
+	}
+
+	// The load reports of grpc-go, in trailers, are read.
+	if _, body, _ := get(t, "http://"+p.Address("admin")+"/metrics"); !regexp.MustCompile(`smartlb_service_load_reports_total\{result="read",service="shop"\} [1-9]`).MatchString(body) ||
+		!strings.Contains(body, `smartlb_service_load_reports_total{result="invalid",service="shop"} 0`) {
+		t.Errorf("load reports: %s", regexp.MustCompile(`(?m)^smartlb_service_load.*`).FindAllString(body, -1))
 	}
 
 	// An instance that reports itself as not serving gets no more requests.

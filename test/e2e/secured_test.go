@@ -344,6 +344,7 @@ func TestRolesWorkOnASecuredKafkaWithTheLeastRights(t *testing.T) {
 	traffic += "proxy: {accessLogOptions: {kafka: true}}\n"
 	proxy := start(t, true, "run", "--roles", "proxy", "--data", t.TempDir(), "--kafka", s.addr, "--config", s.settings("smartlb-proxy", traffic))
 	start(t, true, "run", "--roles", "analyzer", "--data", t.TempDir(), "--kafka", s.addr, "--config", s.settings("smartlb-analyzer", ""))
+	start(t, true, "run", "--roles", "collector", "--data", t.TempDir(), "--kafka", s.addr, "--config", s.settings("smartlb-collector", ""))
 	console := start(t, true, "run", "--roles", "console", "--data", t.TempDir(), "--kafka", s.addr, "--config", s.settings("smartlb-console", ""))
 	startLoad(t, "http://"+proxy.Address("web")+"/", 2)
 

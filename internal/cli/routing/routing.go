@@ -18,7 +18,7 @@ import (
 
 // Commands returns the verbs about traffic.
 func Commands(env *cli.Env) []*cobra.Command {
-	return []*cobra.Command{services(env), instances(env), explain(env), drain(env), undrain(env), decisions(env), route(env), alerts(env), auditLog(env)}
+	return []*cobra.Command{services(env), instances(env), discovery(env), explain(env), drain(env), undrain(env), decisions(env), route(env), alerts(env), auditLog(env)}
 }
 
 type adminArgs struct{ admin, name string }
@@ -45,6 +45,9 @@ func services(env *cli.Env) *cobra.Command {
 				var notes []string
 				if s.Panic {
 					notes = append(notes, "panic")
+				}
+				if d := s.Discovery; d != nil {
+					notes = append(notes, discoveryNotes(*d)...)
 				}
 				if s.Insecure {
 					notes = append(notes, "insecure TLS")

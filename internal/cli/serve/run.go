@@ -29,14 +29,14 @@ type runArgs struct {
 func Run(env *cli.Env) *cobra.Command {
 	return cli.Verb[runArgs, cli.None]{
 		Use: "run", Short: "Run one or more roles in this process",
-		Long: "Runs any of the roles proxy, analyzer, console and broker in this process, in the foreground.",
+		Long: "Runs any of the roles proxy, analyzer, collector, console and broker in this process, in the foreground.",
 		Example: `  smartlb run --roles proxy --config smartlb.yaml --kafka kafka-1:9092,kafka-2:9092
   smartlb run --roles proxy --config smartlb.yaml --config-source file --watch
   smartlb run --roles analyzer,console --kafka kafka-1:9092
   smartlb run --roles broker --data /var/lib/smartlb`,
 		Defaults: runArgs{nodeFlags: nodeFlags{data: "data"}},
 		Flags: func(f *pflag.FlagSet, a *runArgs) {
-			f.StringSliceVar(&a.roles, "roles", nil, "one or more of `proxy,analyzer,console,broker`")
+			f.StringSliceVar(&a.roles, "roles", nil, "one or more of `proxy,analyzer,collector,console,broker`")
 			a.declare(f, 30*time.Second)
 		},
 		Run: run,

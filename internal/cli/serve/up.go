@@ -40,7 +40,7 @@ const (
 // Up is `smartlb up`.
 func Up(env *cli.Env) *cobra.Command {
 	return cli.Verb[upArgs, cli.None]{
-		Use: "up", Short: "Run everything on this machine: broker, proxy, analyzer and console",
+		Use: "up", Short: "Run everything on this machine: broker, proxy, analyzer, collector and console",
 		Long: "Runs proxy and analyzer in this process, and the console and an embedded Kafka broker as child processes. With --demo\nalso three services with eleven instances and a light load. Ctrl-C stops all of it.",
 		Example: `  smartlb up --demo
   smartlb up --config smartlb.yaml --data /var/lib/smartlb
@@ -85,7 +85,7 @@ func up(ctx context.Context, env *cli.Env, a upArgs) (cli.None, error) {
 	if err != nil {
 		return cli.None{}, err
 	}
-	o.Roles = []string{event.RoleProxy, event.RoleAnalyzer}
+	o.Roles = []string{event.RoleProxy, event.RoleAnalyzer, event.RoleCollector}
 	undo, err := inherit(env, &o, &a.nodeFlags)
 	if err != nil {
 		return cli.None{}, err

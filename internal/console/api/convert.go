@@ -1,7 +1,10 @@
 package api
 
 import (
+	"slices"
+
 	"github.com/smartlb/smartlb/internal/base/readable"
+	"github.com/smartlb/smartlb/internal/control/discovery"
 	"github.com/smartlb/smartlb/internal/control/keeper"
 	"github.com/smartlb/smartlb/internal/dataplane/trend"
 	"github.com/smartlb/smartlb/internal/event"
@@ -22,6 +25,21 @@ func FromViewsOf(views []keeper.ServiceView, t *trend.Trend, seconds int) []Serv
 		out = append(out, fromView(v, t, seconds))
 	}
 	return out
+}
+
+// FromDiscovery adds the state of the sources to services.
+func FromDiscovery(services []Service, views []discovery.View) {
+	for _, v := range views {
+		i := slices.IndexFunc(services, func(s Service) bool { return s.ID == v.Service })
+		if i < 0 {
+			continue
+		}
+		d := &Discovery{Held: v.Held, Hidden: v.Hidden, Sources: make([]DiscoverySource, len(v.Sources))}
+		for j, s := range v.Sources {
+			d.Sources[j] = DiscoverySource{Source: s.Source, At: readable.Moment(s.At), Instances: s.Instances, Saved: s.Saved, Stale: s.Stale, Error: s.Error}
+		}
+		services[i].Discovery = d
+	}
 }
 
 func fromView(v keeper.ServiceView, t *trend.Trend, seconds int) Service {
@@ -62,7 +80,7 @@ func standsBy(in Instance) bool { return in.State == "backup" || in.State == "ot
 // FromInstance converts one instance, without its history.
 func FromInstance(v keeper.InstanceView) Instance {
 	in := Instance{
-		ID: v.ID, Address: v.Address, Tags: v.Tags, State: v.State, Condition: ConditionOK, Failures: v.Failures, FailedFor: v.FailedFor, Since: readable.Moment(v.Since), Ejections: v.Ejections,
+		ID: v.ID, Address: v.Address, Tags: v.Tags, Source: v.Source, State: v.State, Condition: ConditionOK, Failures: v.Failures, FailedFor: v.FailedFor, Since: readable.Moment(v.Since), Ejections: v.Ejections,
 		InFlight: v.InFlight, Requests: v.Requests, Errors: v.Errors, Weight: v.Weight, History: []float32{}, ErrorHist: []float32{},
 		Cost: Cost{
 			Total: finite(v.Cost), LatencyFactor: finite(v.LatencyFactor), Error: v.ErrorEstimate, ErrorFactor: finite(v.ErrorFactor), Silence: finite(v.Silence),

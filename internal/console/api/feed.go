@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 	"slices"
@@ -153,6 +154,7 @@ func sceneOf(o Overview) *scene {
 	var ends []int
 	for i, v := range o.Services {
 		shape.WriteString(v.ID + "\x00" + v.Policy + "\x00" + v.HealthCheck + "\x00" + strconv.FormatBool(v.Insecure) + "\x01")
+		v.Discovery.shape(&shape)
 		panicking := 0.0
 		if v.Panic {
 			panicking = 1
@@ -174,6 +176,17 @@ func sceneOf(o Overview) *scene {
 	}
 	s.shape = shape.String()
 	return s
+}
+
+// shape writes what makes pages load everything anew.
+func (d *Discovery) shape(w *bytes.Buffer) {
+	if d == nil {
+		return
+	}
+	fmt.Fprint(w, d.Held, d.Hidden)
+	for _, s := range d.Sources {
+		fmt.Fprint(w, s.Source, s.Instances, s.Saved, s.Stale, s.Error, "\x00")
+	}
 }
 
 func changes(o Overview, was, is *scene) Changes {

@@ -59,7 +59,25 @@ type Service struct {
 	ErrorRate   float64    `json:"errorRate"`
 	MedianMs    float64    `json:"medianMs"` // work-normalised latency; 0: unknown
 	Active      int64      `json:"active"`
+	Discovery   *Discovery `json:"discovery,omitempty"` // nil: the instances are those of the configuration
 	Instances   []Instance `json:"instances"`
+}
+
+// Discovery is the state of the sources of a service's instances.
+type Discovery struct {
+	Sources []DiscoverySource `json:"sources"`
+	Held    int               `json:"held"`   // instances that no source lists any more, and that stay because too many left within a minute
+	Hidden  int               `json:"hidden"` // targets that the configuration or another source has too
+}
+
+// DiscoverySource is one source of instances.
+type DiscoverySource struct {
+	Source    string    `json:"source"`      // its kind and where it is
+	At        time.Time `json:"at,omitzero"` // of the last good answer; zero: none
+	Instances int       `json:"instances"`   // in the last good answer
+	Saved     bool      `json:"saved,omitempty"`
+	Stale     bool      `json:"stale,omitempty"`
+	Error     string    `json:"error,omitempty"` // why the latest attempt failed
 }
 
 // Instance is an instance as the proxy sees it.
@@ -67,10 +85,11 @@ type Instance struct {
 	ID        string            `json:"id"`
 	Address   string            `json:"address"`
 	Tags      map[string]string `json:"tags,omitempty"`
-	State     string            `json:"state"`     // in, draining, unhealthy, reported-unhealthy, ejected, backup, other-zone
-	Condition string            `json:"condition"` // see Condition
-	Failures  uint32            `json:"failures"`  // consecutive failures
-	FailedFor time.Duration     `json:"-"`         // time since the latest failure
+	Source    string            `json:"source,omitempty"` // what found it; empty: the configuration
+	State     string            `json:"state"`            // in, draining, unhealthy, reported-unhealthy, ejected, backup, other-zone
+	Condition string            `json:"condition"`        // see Condition
+	Failures  uint32            `json:"failures"`         // consecutive failures
+	FailedFor time.Duration     `json:"-"`                // time since the latest failure
 	Since     time.Time         `json:"since,omitzero"`
 	Until     time.Time         `json:"until,omitzero"` // end of an ejection
 	Ejections int               `json:"ejections"`

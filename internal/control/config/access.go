@@ -168,7 +168,7 @@ func (c *checker) cors(path string, s CORS, r Route) {
 	}
 }
 
-func keys(m map[string]string) (out []string) {
+func keys[V any](m map[string]V) (out []string) {
 	for k := range m {
 		out = append(out, k)
 	}

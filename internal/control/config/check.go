@@ -128,6 +128,7 @@ func (c *checker) node(n Node) {
 	if err := n.Signing.Check(); err != nil {
 		c.fail("signing", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
+	c.discoveryNode(n.Discovery)
 	c.alerting(n.Alerting)
 	if s := n.Telemetry.DecisionSample; s < 0 || s > 1 {
 		c.fail("telemetry.decisionSample", "want 0 to 1, got %v", s)

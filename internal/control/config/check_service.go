@@ -51,25 +51,31 @@ func (c *checker) service(path string, s Service) {
 		c.fail(path+".grpcFailures", "has no effect: instances of gRPC speak HTTP/2; set protocol: h2c, or h2 with tls")
 	}
 	c.oneOf(path+".strictness", s.Strictness, "tolerant", "strict")
-	if len(s.Instances) == 0 {
-		c.fail(path+".instances", "missing: a service wants at least one instance")
+	if len(s.Instances) == 0 && s.Discovery == nil {
+		c.fail(path+".instances", "missing: a service wants at least one instance, or discovery")
 	}
+	c.discovery(path+".discovery", s.Discovery)
 	ids, addresses := map[string]string{}, map[string]string{}
 	for j, in := range s.Instances {
 		at := fmt.Sprintf("%s.instances[%d]", path, j)
-		c.id(at+".id", in.ID)
-		if in.ID == "_all" {
-			c.fail(at+".id", "_all stands for all instances of a service")
-		}
+		c.instance(at, in)
 		c.unique(at+".id", "instance", in.ID, ids)
-		c.endpoint(at+".address", in.Address, false)
 		c.unique(at+".address", "instance address", sameAddress(in.Address), addresses)
-		if in.Weight < .01 || in.Weight > 1000 {
-			c.fail(at+".weight", "want 0.01 to 1000, got %v (to take an instance out, use `smartlb drain`)", in.Weight)
-		}
 	}
 	if s.HealthCheck != nil {
 		c.healthCheck(path+".healthCheck", s)
+	}
+	c.loadReports(path+".loadReports", s)
+}
+
+func (c *checker) instance(path string, in Instance) {
+	c.id(path+".id", in.ID)
+	if in.ID == "_all" {
+		c.fail(path+".id", "_all stands for all instances of a service")
+	}
+	c.endpoint(path+".address", in.Address, false)
+	if !(in.Weight >= .01 && in.Weight <= 1000) {
+		c.fail(path+".weight", "want 0.01 to 1000, got %v (to take an instance out, use `smartlb drain`)", in.Weight)
 	}
 }
 

@@ -38,6 +38,7 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 	names := make([]string, 0, len(t.Routes))
 	next := &nextAuth{jwt: nextJWT{refused: map[string]*jwt.Refusals{}}, counts: map[string]*forwardauth.Counts{}}
 	services, budget, all := map[string]destination{}, action.MaxBodies, map[ratelimit.ID]*ratelimit.Limit{}
+	sessions := map[string]*affinity.Sessions{}
 	for _, s := range t.Services {
 		errorPages, err := compilePages(s, local.Pages, &budget)
 		if err != nil {
@@ -48,6 +49,9 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 			return nil, fmt.Errorf("service %s: %w", s.ID, err)
 		}
 		services[s.ID] = destination{leg(s), errorPages, compileSessions(s, local.Sessions), own, &guard.Budget{Share: s.RetryBudget.Share, Min: s.RetryBudget.Min}}
+		if of := services[s.ID].sessions; of != nil {
+			sessions[s.ID] = of
+		}
 	}
 	for _, r := range t.Routes {
 		route, err := compileRoute(r, resolve, services)
@@ -85,7 +89,7 @@ func Compile(t Traffic, revision string, resolve func(id string) *upstream.Servi
 	if len(names) == 0 {
 		names = []string{"none"}
 	}
-	return &dispatch.Table{Revision: revision, Routes: table, Names: strings.Join(names, ", "), Limits: all, KeySets: next.jwt.sets, Refused: next.jwt.refused, Auths: next.counts}, nil
+	return &dispatch.Table{Revision: revision, Routes: table, Names: strings.Join(names, ", "), Limits: all, KeySets: next.jwt.sets, Refused: next.jwt.refused, Auths: next.counts, Sessions: sessions}, nil
 }
 
 // Routes compiles the conditions of a checked document's routes. The value of a rule is the place of its route.
@@ -184,6 +188,7 @@ func compileRoute(r Route, resolve func(string) *upstream.Service, services map[
 func leg(s Service) *dispatch.Leg {
 	out := &dispatch.Leg{
 		HTTP2: s.HTTP2(), Strict: s.Strictness == "strict", ProxyProtocol: s.ProxyHeader(), GRPCFailures: dispatch.DefaultGRPCFailures,
+		LoadReports:    s.orca(),
 		ConnectTimeout: s.Connections.ConnectTimeout, MaxConnections: s.Connections.Limit, MaxIdle: s.Connections.Idle, KeepTimeout: s.Connections.Keep,
 	}
 	if s.Concurrency != nil {

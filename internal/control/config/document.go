@@ -24,15 +24,16 @@ type Document struct {
 
 // Node is the part that belongs to one process.
 type Node struct {
-	Identity  Identity    `yaml:"node"`      // identity of the node
-	Kafka     Kafka       `yaml:"kafka"`     // address of the Kafka cluster, and how the node writes records
-	Proxy     Proxy       `yaml:"proxy"`     // settings of the proxy, except routing
-	Admin     Admin       `yaml:"admin"`     // admin API of the node
-	Console   Console     `yaml:"console"`   // web UI, and logins of console and admin API
-	Data      Data        `yaml:"data"`      // state of the node on disk
-	Signing   sign.Config `yaml:"signing"`   // keys that sign and verify the records that control smartlb; default no signatures, every record is accepted
-	Telemetry Telemetry   `yaml:"telemetry"` // messages that the proxy publishes
-	Alerting  Alerting    `yaml:"alerting"`  // receivers of alerts outside of smartlb. The role analyzer sends them; default no receivers
+	Identity  Identity      `yaml:"node"`      // identity of the node
+	Kafka     Kafka         `yaml:"kafka"`     // address of the Kafka cluster, and how the node writes records
+	Proxy     Proxy         `yaml:"proxy"`     // settings of the proxy, except routing
+	Admin     Admin         `yaml:"admin"`     // admin API of the node
+	Console   Console       `yaml:"console"`   // web UI, and logins of console and admin API
+	Data      Data          `yaml:"data"`      // state of the node on disk
+	Signing   sign.Config   `yaml:"signing"`   // keys that sign and verify the records that control smartlb; default no signatures, every record is accepted
+	Telemetry Telemetry     `yaml:"telemetry"` // messages that the proxy publishes
+	Discovery DiscoveryNode `yaml:"discovery"` // access of the node to the sources of `services[].discovery`
+	Alerting  Alerting      `yaml:"alerting"`  // receivers of alerts outside of smartlb. The role analyzer sends them; default no receivers
 }
 
 // Identity names the node.
@@ -299,9 +300,13 @@ type Service struct {
 	// binding of each client to one instance with a signed cookie. The keys are in `proxy.sessionKeys`; default none
 	SessionPersistence *SessionPersistence `yaml:"sessionPersistence"`
 	Concurrency        *Concurrency        `yaml:"concurrency"` // limits of requests in flight from one node, and their queue; default no limits
-	Instances          []Instance          `yaml:"instances"`   // processes of the service; required
-	HealthCheck        *HealthCheck        `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
-	Ejection           Ejection            `yaml:"ejection"`    // when failed requests take an instance out of rotation, and for how long
+	Instances          []Instance          `yaml:"instances"`   // processes of the service. Without `discovery` at least one; default none
+	// sources that say which processes the service has, in addition to `instances`. Of two instances with the same id or
+	// address, that in `instances` counts. See docs/discovery.md; default none
+	Discovery   *Discovery   `yaml:"discovery"`
+	HealthCheck *HealthCheck `yaml:"healthCheck"` // probes of all instances by every proxy; default no probes
+	LoadReports *LoadReports `yaml:"loadReports"` // where the load of the instances is read from, see docs/load-reports.md; default only from messages in Kafka
+	Ejection    Ejection     `yaml:"ejection"`    // when failed requests take an instance out of rotation, and for how long
 	// share of healthy instances below which backups help or, if none is healthy, requests go to all instances that do not
 	// drain (panic), 0 to 1. 0: never, so that requests get 503 while no instance is healthy; default 0.5
 	PanicThreshold float64 `yaml:"panicThreshold"`
@@ -373,6 +378,11 @@ type Instance struct {
 	Weight  float64           `yaml:"weight"`  // share of requests relative to the other instances, 0.01 to 1000. To take an instance out, use `smartlb drain`; default 1
 	Tags    map[string]string `yaml:"tags"`    // texts that explanations, reports and the console show. `zone` says where the instance runs, see `services[].zoneSpillover`; default none
 	Backup  bool              `yaml:"backup"`  // take requests only while less of the other instances are healthy than `services[].panicThreshold`, or none of them takes requests; default false
+
+	// Source names what found the instance; "": the document. It is not part of the document.
+	Source string
+	// Draining says that the source announced the end of the instance. It is not part of the document.
+	Draining bool
 }
 
 // DefaultAdmin is the default address of the admin API.
@@ -436,6 +446,9 @@ func (s *Service) fill(path string, given func(string) bool) {
 	s.RetryBudget.fill(path+".retryBudget", given)
 	orDefault(&s.PanicThreshold, picker.DefaultPanic, given(path+".panicThreshold"))
 	orDefault(&s.ZoneSpillover, picker.DefaultSpillover, given(path+".zoneSpillover"))
+	if s.Discovery != nil {
+		s.Discovery.fill(path+".discovery", given)
+	}
 	for j := range s.Instances {
 		orDefault(&s.Instances[j].Weight, 1, given(fmt.Sprintf("%s.instances[%d].weight", path, j)))
 	}
@@ -444,6 +457,9 @@ func (s *Service) fill(path string, given func(string) bool) {
 	}
 	if s.HealthCheck != nil {
 		s.HealthCheck.fill(path+".healthCheck", given)
+	}
+	if s.LoadReports != nil {
+		s.LoadReports.fill(path+".loadReports", given)
 	}
 }
 

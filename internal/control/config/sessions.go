@@ -107,11 +107,7 @@ func compileSessions(s Service, keys affinity.Keys) *affinity.Sessions {
 	if p == nil {
 		return nil
 	}
-	ids := make([]string, len(s.Instances))
-	for i, in := range s.Instances {
-		ids[i] = in.ID
-	}
 	return keys.For(s.ID, affinity.Settings{
 		Cookie: p.SessionName, Path: p.Path, MaxAge: p.MaxAge, SameSite: sameSites[p.SameSite], DrainGrace: p.DrainGrace, EjectGrace: p.EjectGrace,
-	}, ids)
+	}, IDs(s.Instances))
 }

@@ -16,13 +16,16 @@ type ServiceCounts struct {
 	Ejections        uint64
 	ProbesFailed     uint64
 	ProbesPassed     uint64
-	InFlight         int64 // requests of clients
+	LoadsTaken       uint64 // load reports in responses that were read
+	LoadsRefused     uint64 // load reports in responses that were invalid
+	InFlight         int64  // requests of clients
 	Gate             guard.GateCounts
 	Queued           upstream.Distribution           // waits in the queue
 	Sessions         [upstream.SessionResults]uint64 // requests by the result of their session
 	Panic, Insecure  bool
 	Limited          bool                  // it has limits of requests in flight
 	Checked          bool                  // it has health checks
+	ReadsLoads       bool                  // load reports in its responses are read
 	States           [upstream.Reasons]int // number of instances, by upstream.Reason
 	Routes           []*upstream.Traffic   // by route
 	Instances        []InstanceCounts
@@ -56,6 +59,7 @@ func (s *service) counts() ServiceCounts {
 	c := ServiceCounts{
 		ID: s.config.ID, Requests: left.Requests, Errors: left.Errors, Ejections: s.ejections, ProbesFailed: s.probes[0], ProbesPassed: s.probes[1],
 		InFlight: s.upstream.Active.Load(), Panic: p.Panic, Limited: s.config.Concurrency != nil, Insecure: s.config.TLS != nil && s.config.TLS.Insecure, Checked: s.config.HealthCheck != nil,
+		LoadsTaken: left.LoadsTaken, LoadsRefused: left.LoadsRefused, ReadsLoads: s.config.LoadReports != nil && s.config.LoadReports.ORCA != nil,
 		Routes: s.upstream.Traffics(), Instances: make([]InstanceCounts, 0, len(p.Members)),
 	}
 	c.Gate, c.Queued = s.upstream.Gate.Counts(), s.upstream.Queued.Load()
@@ -72,6 +76,8 @@ func (s *service) counts() ServiceCounts {
 		n.add(in.live)
 		c.Requests += n.Requests
 		c.Errors += n.Errors
+		c.LoadsTaken += n.LoadsTaken
+		c.LoadsRefused += n.LoadsRefused
 		c.States[m.Out]++
 		c.Instances = append(c.Instances, n)
 	}

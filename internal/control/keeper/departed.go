@@ -11,6 +11,8 @@ type Counted struct {
 	Requests, Errors uint64
 	Hist             [upstream.HistBuckets]uint64 // latencies, see upstream.HistBounds
 	HistSum          uint64                       // ns
+	LoadsTaken       uint64                       // load reports in responses that were read
+	LoadsRefused     uint64                       // load reports in responses that were invalid
 }
 
 // add adds the counters of a live.
@@ -18,6 +20,8 @@ func (c *Counted) add(l *upstream.Live) {
 	c.Requests += l.Requests.Load()
 	c.Errors += l.Errors.Load()
 	c.HistSum += l.HistSum.Load()
+	c.LoadsTaken += l.Load.Taken.Load()
+	c.LoadsRefused += l.Load.Refused.Load()
 	for b := range l.Hist {
 		c.Hist[b] += l.Hist[b].Load()
 	}
@@ -27,6 +31,8 @@ func (c *Counted) sum(o Counted) {
 	c.Requests += o.Requests
 	c.Errors += o.Errors
 	c.HistSum += o.HistSum
+	c.LoadsTaken += o.LoadsTaken
+	c.LoadsRefused += o.LoadsRefused
 	for b := range o.Hist {
 		c.Hist[b] += o.Hist[b]
 	}

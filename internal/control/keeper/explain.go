@@ -92,6 +92,9 @@ func (e *explainer) failing() {
 func (e *explainer) drain() (cause, ends string) {
 	const message, expiry = "a DRAINING health-status message", "when the sender of the message reports HEALTHY, or its message no longer counts"
 	reported := slices.ContainsFunc(e.v.Reports, func(r ReportView) bool { return r.Status == event.StatusDraining && r.Acts })
+	if e.v.Announced && !e.v.DrainedByOperator {
+		return "its source, " + e.v.Source + ", which announced its end", "when the source lists it as ready"
+	}
 	undrain := rejoins(e.v.Drain, e.v.ID, e.now)
 	switch {
 	case e.v.DrainedByOperator && reported:
@@ -147,6 +150,9 @@ func (e *explainer) cost() {
 	}
 	if v.Silence > 1 {
 		e.say("It owes answers: requests wait longer than is usual, which multiplies its cost by %.1f.", v.Silence)
+	}
+	if v.ReportedWeight > 0 && v.ReportedWeight != 1 {
+		e.say("It asks for %.0f %% of its configured weight (10 %% to 200 %% are granted).", v.ReportedWeight*100)
 	}
 	if v.Veto < 1 {
 		e.say("It reports a utilization of %.0f %%: from 95 %% on its weight is multiplied by %.2f.", v.Utilization*100, v.Veto)

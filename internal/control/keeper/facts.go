@@ -34,6 +34,7 @@ func (k *Keeper) fact(s *service, l *upstream.Live) picker.Fact {
 	f := picker.Fact{Draining: k.overrides[key].draining}
 	if in := s.instances[l.Instance]; in != nil {
 		f.Probe = in.probe
+		f.Draining = f.Draining || in.going
 	}
 	switch s.reported[l] {
 	case upstream.Draining:
@@ -45,6 +46,14 @@ func (k *Keeper) fact(s *service, l *upstream.Live) picker.Fact {
 		f.Telemetry = picker.Telemetry{
 			Capacity: sc.Capacity.Or(0), ErrorRate: sc.ErrorRate.Or(0), Samples: sc.Samples,
 			Utilization: sc.Utilization.Or(0), AsOf: sc.asOf, PeriodNs: int64(sc.PeriodMs * 1e6),
+		}
+	}
+	if len(k.reports[key]) > 0 {
+		f.Weight = k.weight(key, k.cfg.Now())
+	}
+	if r, at := l.Load.Latest(); at > 0 {
+		if u, ok := r.Utilization(); ok {
+			f.Reported = picker.Reported{Utilization: u, At: at}
 		}
 	}
 	return f
@@ -93,6 +102,28 @@ func (k *Keeper) AllowDown(t probe.Target) bool {
 	return out < s.spec.Ejection.Most(len(p.Members)) && len(p.Live) > 1
 }
 
+// Down returns the instances of a service that have failed their health check or are ejected.
+func (k *Keeper) Down(service string) map[string]bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s, out := k.services[service], map[string]bool{}
+	if s == nil {
+		return out
+	}
+	for id, in := range s.instances {
+		if in.probe == picker.Failing {
+			out[id] = true
+		}
+	}
+	members := s.upstream.Pool().Members
+	for i := range members {
+		if members[i].Out == upstream.Ejected {
+			out[members[i].Instance] = true
+		}
+	}
+	return out
+}
+
 func (k *Keeper) known(key member) bool {
 	s := k.services[key.service]
 	return s != nil && s.instances[key.instance] != nil
@@ -110,6 +141,9 @@ func (k *Keeper) ObserveScore(h event.HealthScore) {
 	wall := k.cfg.Wall()
 	if h.AsOf.After(wall) {
 		h.AsOf = wall
+	}
+	if h.AsOf.Before(k.services[key.service].instances[key.instance].joined) {
+		return // it is about an earlier instance of this id
 	}
 	if have, ok := k.scores[key]; ok && have.Seq >= h.Seq && !h.AsOf.After(have.AsOf) {
 		return

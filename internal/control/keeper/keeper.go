@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -69,7 +68,11 @@ type service struct {
 
 type instance struct {
 	live   *upstream.Live
-	former departed // the same instance at its former addresses
+	source string // what found it; "": the document
+	tags   map[string]string
+	going  bool      // its source announced its end
+	joined time.Time // when it joined a service that had instances already; zero: it did not
+	former departed  // the same instance at its former addresses
 	probe  picker.Probe
 	last   probeView
 }
@@ -108,7 +111,7 @@ func (k *Keeper) service(id string) *service {
 // Apply replaces the services with those of a configuration. An instance keeps its history as long as its service, id
 // and address stay the same. Instances and services that left stay usable for requests that hold them. The returned
 // function retires them; the caller must call it when the new routing is in place.
-func (k *Keeper) Apply(services []config.Service) (retire func()) {
+func (k *Keeper) Apply(services []config.Service) (retired func()) {
 	defer k.tell()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -126,11 +129,38 @@ func (k *Keeper) Apply(services []config.Service) (retire func()) {
 			delete(k.services, id)
 		}
 	}
-	for _, l := range gone { // reports and scores of these instances do not apply to their successors
+	k.forget(gone)
+	k.rebuildAll(k.cfg.Now())
+	return retire(gone)
+}
+
+// SetInstances replaces the instances of one service that Apply has configured, and nothing else. What Apply says about
+// instances that stay and leave holds here too.
+func (k *Keeper) SetInstances(id string, instances []config.Instance) (retired func()) {
+	defer k.tell()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.services[id]
+	if s == nil || s.config.ID == "" {
+		return retire(nil)
+	}
+	c := s.config
+	c.Instances = instances
+	gone := k.apply(c)
+	k.forget(gone)
+	k.rebuild(s, k.cfg.Now())
+	return retire(gone)
+}
+
+// forget drops reports and scores of instances that left: they do not apply to their successors.
+func (k *Keeper) forget(gone []*upstream.Live) {
+	for _, l := range gone {
 		delete(k.reports, member{l.Service, l.Instance})
 		delete(k.scores, member{l.Service, l.Instance})
 	}
-	k.rebuildAll(k.cfg.Now())
+}
+
+func retire(gone []*upstream.Live) func() {
 	return func() {
 		for _, l := range gone {
 			l.Retire()
@@ -138,9 +168,26 @@ func (k *Keeper) Apply(services []config.Service) (retire func()) {
 	}
 }
 
+// Services returns the configuration of all services. It must not be changed.
+func (k *Keeper) Services() []config.Service {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := make([]config.Service, 0, len(k.services))
+	for _, s := range k.services {
+		if s.config.ID != "" {
+			out = append(out, s.config)
+		}
+	}
+	return out
+}
+
 // apply returns the instances that left the service.
 func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	s, now := k.service(c.ID), k.cfg.Now()
+	var joined time.Time
+	if len(s.instances) > 0 {
+		joined = k.cfg.Wall()
+	}
 	s.config = c
 	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart, Spread: c.Spread, Balance: c.HashBalanceFactor, Ejection: c.Ejection.Rules(), Panic: c.PanicThreshold, Spillover: c.ZoneSpillover}
 	if n := c.Concurrency; n != nil {
@@ -152,7 +199,7 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 		have := s.instances[in.ID]
 		if have == nil || have.live.Addr != in.Address {
 			k.generation++
-			next := &instance{live: upstream.NewLive(c.ID, in.ID, in.Address, k.generation, now)}
+			next := &instance{live: upstream.NewLive(c.ID, in.ID, in.Address, k.generation, now), joined: joined}
 			if have != nil {
 				gone = append(gone, have.live)
 				next.former = have.former
@@ -161,6 +208,7 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 			have = next
 			s.instances[in.ID] = have
 		}
+		have.source, have.tags, have.going = in.Source, in.Tags, in.Draining
 		if c.HealthCheck == nil {
 			have.probe = picker.Unknown
 		}
@@ -238,11 +286,12 @@ func (k *Keeper) rebuild(s *service, now int64) {
 	old := s.upstream.Pool()
 	s.reported, s.crowd = k.granted(s, now)
 	next := picker.Next(old, s.spec, func(l *upstream.Live) picker.Fact { return k.fact(s, l) }, now, jitter)
+	find := old.Finder()
 	for i := range next.Members {
 		m := &next.Members[i]
 		was := upstream.In
-		if j := slices.IndexFunc(old.Members, func(o upstream.Member) bool { return o.Live == m.Live }); j >= 0 {
-			was = old.Members[j].Out
+		if o := find(m.Live); o != nil {
+			was = o.Out
 		}
 		if was != m.Out {
 			k.changes = append(k.changes, k.change(m, was, now))

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/dataplane/orca"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/probe"
 	"github.com/smartlb/smartlb/internal/dataplane/proxyproto"
@@ -602,3 +603,35 @@ func TestAnInstanceThatReturnsIsFailingUntilASuccess(t *testing.T) {
 type firstOne struct{}
 
 func (firstOne) Choose(*upstream.Pool, *upstream.Ask) int { return 0 }
+
+// A utilization in a response acts with the next pool, instead of what Kafka says, and ends with its age.
+func TestUtilizationInResponsesActsAtOnce(t *testing.T) {
+	w := newWorld()
+	w.Apply([]config.Service{configured("s", 2)})
+	member := func() upstream.Member { return w.Service("s").Pool().Members[0] }
+	load := &w.Service("s").Pool().Members[0].Load
+	busy := orca.Report{CPU: .97, Has: orca.CPU}
+	load.Take(busy, w.now)
+	if w.wait(Tick); member().Veto != .5 || member().Utilization != .97 {
+		t.Errorf("without Kafka: veto %v, utilization %v", member().Veto, member().Utilization)
+	}
+	if w.wait(20 * time.Second); member().Veto < .95 {
+		t.Errorf("after 20 s: veto %v", member().Veto)
+	}
+	w.ObserveScore(event.HealthScore{ServiceID: "s", InstanceID: "i1", Seq: 1, AsOf: w.cfg.Wall(), PeriodMs: 1000, Utilization: event.Some(.2)})
+	if w.wait(Tick); member().Utilization != .2 || member().Veto != 1 {
+		t.Errorf("an old report against a fact from Kafka: veto %v, utilization %v", member().Veto, member().Utilization)
+	}
+	load.Take(busy, w.now)
+	if w.wait(Tick); member().Veto != .5 {
+		t.Errorf("a new report against a fact from Kafka: veto %v", member().Veto)
+	}
+	load.Take(orca.Report{CPU: .3, Has: orca.CPU}, w.now)
+	if w.wait(Tick); member().Veto != 1 || member().Utilization != .3 {
+		t.Errorf("relief: veto %v, utilization %v", member().Veto, member().Utilization)
+	}
+	load.Take(orca.Report{RPS: 3, Has: orca.RPS}, w.now)
+	if w.wait(2 * time.Minute); member().Veto != 1 || member().Utilization != .2 {
+		t.Errorf("a report without utilization: veto %v, utilization %v", member().Veto, member().Utilization)
+	}
+}

@@ -28,6 +28,7 @@ type sender struct {
 // report is the latest health-status message of one sender about one instance.
 type report struct {
 	status  string
+	weight  float64   // share of its weight that the instance asks for, 0: not said
 	first   int64     // process clock: the sender's first report
 	since   int64     // process clock: when the current status began
 	at      int64     // process clock
@@ -57,7 +58,7 @@ func (r *report) again(status string, said time.Time, now int64) {
 }
 
 // ObserveStatus records a health-status message. signed says whether a known key signed it. Messages of this proxy are
-// ignored, because the probe already reported the result.
+// ignored, because the probe already reported the result, and so are those about an earlier instance of the same id.
 func (k *Keeper) ObserveStatus(h event.HealthStatus, reporter string, signed bool) {
 	if reporter == k.cfg.Reporter && reporter != "" {
 		return
@@ -66,7 +67,7 @@ func (k *Keeper) ObserveStatus(h event.HealthStatus, reporter string, signed boo
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key := member{h.ServiceID, h.InstanceID}
-	if !k.known(key) {
+	if !k.known(key) || h.Timestamp.Before(k.services[key.service].instances[key.instance].joined) {
 		return
 	}
 	now, wall := k.cfg.Now(), k.cfg.Wall()
@@ -90,6 +91,7 @@ func (k *Keeper) ObserveStatus(h event.HealthStatus, reporter string, signed boo
 		r.again(h.Status, said, now)
 	}
 	r.at, r.said = now, said
+	r.weight = h.Weight.Or(0)
 	if r.status != h.Status {
 		r.status, r.since = h.Status, now
 		k.Wake()
@@ -189,6 +191,21 @@ func btoi(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// weight returns the share of its weight that an instance asks for, 0 if no report that holds says so. A signed report has
+// priority, then the lowest share.
+func (k *Keeper) weight(key member, now int64) (share float64) {
+	signed := false
+	for by, r := range k.reports[key] {
+		if r.weight <= 0 || !r.holds(now) || signed && !by.signed {
+			continue
+		}
+		if share == 0 || by.signed && !signed || r.weight < share {
+			share, signed = r.weight, by.signed
+		}
+	}
+	return share
 }
 
 // wish combines the reports about an instance that still hold. If a probe of this proxy has a result, UNHEALTHY is

@@ -2,7 +2,9 @@ package keeper
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -193,4 +195,48 @@ func TestWhateverIsReportedAnInstanceStays(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The weight that an instance asks for multiplies the configured weight, within bounds, while the message holds.
+func TestReportedWeightsAct(t *testing.T) {
+	w := newWorld()
+	s := configured("s", 2)
+	s.Instances[0].Weight = 10
+	w.Apply([]config.Service{s})
+	say := func(reporter, status string, weight event.Optional, signed bool) {
+		w.ObserveStatus(event.HealthStatus{Timestamp: w.cfg.Wall(), ServiceID: "s", InstanceID: "i1", Status: status, CheckType: "AGENT", Weight: weight}, reporter, signed)
+		w.Rebuild()
+	}
+	weight := func() float64 { return math.Round(1000*w.Service("s").Pool().Members[0].Weight) / 1000 }
+	for _, step := range []struct {
+		reporter string
+		weight   event.Optional
+		signed   bool
+		want     float64
+	}{
+		{"collector/agent-check", event.Some(.5), false, 5},
+		{"collector/agent-check", event.Some(1.5), false, 15},
+		{"collector/agent-check", event.Some(0), false, 10}, // the status says what to do
+		{"collector/agent-check", event.Some(1e-9), false, 1},
+		{"collector/agent-check", event.Some(1e9), false, 20},
+		{"collector/agent-check", event.Optional{}, false, 10},
+		{"other", event.Some(.7), false, 7},
+		{"collector/agent-check", event.Some(.8), false, 7}, // the lowest of several
+		{"signed", event.Some(.9), true, 9},
+		{"collector/agent-check", event.Some(.2), false, 9},
+	} {
+		if say(step.reporter, event.StatusHealthy, step.weight, step.signed); weight() != step.want {
+			t.Errorf("%+v: weight %v", step, weight())
+		}
+	}
+	if other := w.Service("s").Pool().Members[1].Weight; other != 1 {
+		t.Errorf("weight of the other instance: %v", other)
+	}
+	lines, _ := Explain(w.Views()[0], "i1", w.cfg.Wall())
+	if !strings.Contains(strings.Join(lines, "\n"), "asks for 90 % of its configured weight") {
+		t.Errorf("explanation: %v", lines)
+	}
+	if w.wait(2 * time.Minute); weight() != 10 {
+		t.Errorf("after the messages: weight %v", weight())
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 	"github.com/smartlb/smartlb/internal/event"
@@ -33,6 +32,8 @@ type InstanceView struct {
 	Live                 *upstream.Live // to read its counters
 	ID, Address          string
 	Tags                 map[string]string
+	Source               string // what found it; "": the document
+	Announced            bool   // its source announced its end
 	State                string // in, draining, unhealthy, reported-unhealthy, ejected, backup, other-zone
 	Since, Until         time.Time
 	Cause                string // ejected: why
@@ -44,6 +45,7 @@ type InstanceView struct {
 	FailedFor            time.Duration // since the last failure
 	LatencyMs, ErrorRate float64       // this proxy's averages, faded to now
 	Weight, Capacity     float64
+	ReportedWeight       float64 // share of the configured weight that the instance asks for, 0: none
 	Veto, SlowStart      float64
 	FleetErrorRate       float64 // as used in the cost: discounted and faded
 	Trust                float64
@@ -125,9 +127,7 @@ func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 		}
 		iv.cost(p, i, now)
 		iv.probe(in)
-		if j := slices.IndexFunc(s.config.Instances, func(c config.Instance) bool { return c.ID == m.Instance }); j >= 0 {
-			iv.Tags = s.config.Instances[j].Tags
-		}
+		iv.Tags, iv.Source, iv.Announced = in.tags, in.source, in.going
 		k.heard(s, &iv, member{m.Service, m.Instance}, now)
 		v.Instances = append(v.Instances, iv)
 	}
@@ -165,6 +165,7 @@ func (k *Keeper) heard(s *service, iv *InstanceView, key member, now int64) {
 		copied := sc.HealthScore
 		iv.Score, iv.ScoreAge = &copied, time.Duration(now-sc.asOf)
 	}
+	iv.ReportedWeight = k.weight(key, now)
 	for by, r := range k.reports[key] {
 		iv.Reports = append(iv.Reports, ReportView{Sender: by.name, Signed: by.signed, Acts: acts(s.reported[iv.Live], r.status), Status: r.status, Age: time.Duration(now - r.at), Holds: r.holds(now)})
 	}

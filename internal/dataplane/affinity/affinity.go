@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,37 +56,66 @@ type Settings struct {
 	EjectGrace time.Duration // how long sessions stay with an unhealthy or ejected instance
 }
 
-// Sessions are the codes of the instances of one service.
+// Sessions are the codes of the instances of one service. Its methods are safe for concurrent use.
 type Sessions struct {
 	Settings
 
-	byCode  map[string]Seat
-	secure  bool              // whatever the client uses
+	keys    Keys
+	service string
+	secure  bool // whatever the client uses
+	codes   atomic.Pointer[codes]
+}
+
+// codes are those of the instances that the service has now. They are immutable.
+type codes struct {
+	seats   map[string]Seat
 	cookies map[string]string // by instance: value of Set-Cookie, without Secure
 }
 
 // Seat is the instance that a code names.
 type Seat struct {
 	Instance string // its id
-	At       int    // its place in the configuration
+	At       int    // its place in the service
 }
 
-// For computes the codes of the instances of a service. instances are their ids, in the order of the configuration.
+// For computes the codes of the instances of a service. instances are their ids, in the order of the service.
 func (k Keys) For(service string, s Settings, instances []string) *Sessions {
-	out := &Sessions{Settings: s, byCode: make(map[string]Seat, len(instances)*len(k.secrets)), cookies: make(map[string]string, len(instances))}
+	out := &Sessions{Settings: s, keys: k, service: service}
 	// Browsers drop SameSite=None, and cookies with these prefixes, without Secure (RFC 6265bis §5.6, §4.1.3).
 	out.secure = s.SameSite == "None" || strings.HasPrefix(s.Cookie, "__Host-") || strings.HasPrefix(s.Cookie, "__Secure-")
-	tail := out.attributes()
-	for at, id := range instances {
-		for i, secret := range k.secrets {
-			c := code(secret, service, id)
-			out.byCode[c] = Seat{Instance: id, At: at}
+	out.SetInstances(instances)
+	return out
+}
+
+// SetInstances replaces the instances of the service. It computes only the codes of instances that are new. Calls must
+// not overlap.
+func (s *Sessions) SetInstances(ids []string) {
+	old, secrets := s.codes.Load(), s.keys.secrets
+	next := &codes{seats: make(map[string]Seat, len(ids)*len(secrets)), cookies: make(map[string]string, len(ids))}
+	known := map[string][]string{} // codes that the old instances have
+	if old != nil {
+		for c, seat := range old.seats {
+			known[seat.Instance] = append(known[seat.Instance], c)
+		}
+	}
+	tail := s.attributes()
+	for at, id := range ids {
+		if have := known[id]; have != nil {
+			for _, c := range have {
+				next.seats[c] = Seat{Instance: id, At: at}
+			}
+			next.cookies[id] = old.cookies[id]
+			continue
+		}
+		for i, secret := range secrets {
+			c := code(secret, s.service, id)
+			next.seats[c] = Seat{Instance: id, At: at}
 			if i == 0 {
-				out.cookies[id] = s.Cookie + "=" + c + tail
+				next.cookies[id] = s.Cookie + "=" + c + tail
 			}
 		}
 	}
-	return out
+	s.codes.Store(next)
 }
 
 func (s *Sessions) attributes() string {
@@ -106,14 +136,14 @@ func (s *Sessions) attributes() string {
 // Find returns the instance that the value of a cookie names. It returns false for every value that no key has made for
 // this service. It allocates nothing.
 func (s *Sessions) Find(value []byte) (Seat, bool) {
-	seat, ok := s.byCode[string(value)]
+	seat, ok := s.codes.Load().seats[string(value)]
 	return seat, ok
 }
 
 // AppendCookie appends the value of the Set-Cookie field that binds a client to an instance. It appends nothing for an
-// instance that is not in the configuration. secure is true if the client uses https.
+// instance that the service does not have. secure is true if the client uses https.
 func (s *Sessions) AppendCookie(dst []byte, instance string, secure bool) []byte {
-	c := s.cookies[instance]
+	c := s.codes.Load().cookies[instance]
 	if c == "" {
 		return dst
 	}

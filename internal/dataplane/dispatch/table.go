@@ -14,7 +14,8 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
-// Table is the routing of one configuration. It is immutable; Swap replaces it as a whole.
+// Table is the routing of one configuration. It is immutable, except the instances of its sessions; Swap replaces it as a
+// whole.
 type Table struct {
 	Revision string
 	Routes   *router.Table[*Route]
@@ -23,6 +24,14 @@ type Table struct {
 	KeySets  []*jwt.KeySet                     // of issuers whose keys are fetched
 	Refused  map[string]*jwt.Refusals          // tokens that were refused, by route
 	Auths    map[string]*forwardauth.Counts    // questions to authentication services, by route
+	Sessions map[string]*affinity.Sessions     // of the services that have them, by service
+}
+
+// SetInstances replaces the instances that sessions of a service may name. Calls must not overlap.
+func (t *Table) SetInstances(service string, ids []string) {
+	if s := t.Sessions[service]; s != nil {
+		s.SetInstances(ids)
+	}
 }
 
 // Route is the destination of a matched request.
@@ -64,6 +73,13 @@ type Leg struct {
 	KeepTimeout    time.Duration      // that a kept connection may be idle; 0: the proxy's default
 	QueueTimeout   time.Duration      // longest wait at the gate of the service
 	GRPCFailures   GRPCStatuses       // statuses of gRPC that count as failures of the instance
+	LoadReports    LoadReports        // reports of ORCA in responses
+}
+
+// LoadReports says what the proxy does with the load reports of ORCA in responses. The zero value leaves them alone.
+type LoadReports struct {
+	Read  bool // use them
+	Strip bool // do not pass them on to clients; only with Read
 }
 
 // standardLeg is the leg of a share without one.

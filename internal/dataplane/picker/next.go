@@ -51,6 +51,14 @@ type Fact struct {
 	Draining  bool // by an override, or by a DRAINING message that is still valid
 	Unhealthy bool // an UNHEALTHY message of another sender still holds
 	Telemetry Telemetry
+	Reported  Reported
+	Weight    float64 // share of its configured weight that the instance asks for; 0: all of it
+}
+
+// Reported is the utilization that the instance reported with its latest response. The zero value means that there is none.
+type Reported struct {
+	Utilization float64 // 0..1
+	At          int64   // process clock; 0 never
 }
 
 // Telemetry is the information from health-scores. The zero value means unknown.
@@ -80,19 +88,22 @@ const (
 	minPeriod     = 1e9
 	maxPeriod     = 60e9
 	slowStartMin  = .1
+	leastWeight   = .1  // of the configured weight that an instance may ask for: a forged message cannot do more
+	mostWeight    = 2   // the same
+	reportPeriod  = 1e9 // ns; a busy instance reports with every response, so its report counts fully for three seconds
 )
 
 // Next computes a service's pool at time now. It reads the members' counters and writes nothing: the same inputs give
 // the same pool. jitter returns values in [-1, 1). It spreads the return of instances that are ejected together.
 func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() float64) *upstream.Pool {
 	p := &upstream.Pool{Rev: old.Rev + 1, Name: spec.Policy, Spread: spec.Spread, EjectAfter: spec.Ejection.Consecutive, HashBalance: float64(spec.Balance) / 100, InstanceLimit: int64(spec.Limits.PerInstance), Members: make([]upstream.Member, len(spec.Entries))}
-	previous := func(i int, l *upstream.Live) *upstream.Member { return find(old, i, l) }
-	telemetry, stood := make([]Telemetry, len(spec.Entries)), make([]upstream.Reason, len(spec.Entries))
+	previous := old.Finder()
+	telemetry, reported, stood := make([]Telemetry, len(spec.Entries)), make([]Reported, len(spec.Entries)), make([]upstream.Reason, len(spec.Entries))
 	for i, e := range spec.Entries {
 		m := &p.Members[i]
 		f := facts(e.Live)
-		telemetry[i] = f.Telemetry
-		if was := previous(i, e.Live); was != nil {
+		telemetry[i], reported[i] = f.Telemetry, f.Reported
+		if was := previous(e.Live); was != nil {
 			*m = *was
 		} else {
 			m.Live, m.Since = e.Live, now
@@ -101,6 +112,9 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 			}
 		}
 		m.Weight = e.Weight
+		if f.Weight > 0 {
+			m.Weight *= min(max(f.Weight, leastWeight), mostWeight)
+		}
 		stood[i] = wake(m)
 		m.Excused = min(m.Excused, m.Fails.Load())
 		settle(m, wanted(f), now)
@@ -117,6 +131,7 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 			m.SlowStart = ramp(m, spec.SlowStart, now)
 		}
 		trust(m, telemetry[i], now)
+		believe(m, reported[i], now)
 	}
 	capacities(p, telemetry)
 	equalMemory(p)
@@ -130,19 +145,6 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 		p.Policy = build(spec.Policy, p, now)
 	}
 	return p
-}
-
-// find returns the member of an instance in the old pool, nil if there is none. It checks position i first.
-func find(old *upstream.Pool, i int, l *upstream.Live) *upstream.Member {
-	if i < len(old.Members) && old.Members[i].Live == l {
-		return &old.Members[i]
-	}
-	for j := range old.Members {
-		if old.Members[j].Live == l {
-			return &old.Members[j]
-		}
-	}
-	return nil
 }
 
 // wanted returns the strongest reason in the facts to take the instance out of rotation.
@@ -216,6 +218,19 @@ func trust(m *upstream.Member, t Telemetry, now int64) {
 	}
 	if t.Utilization >= vetoAt {
 		m.Veto = math.Pow(veto, m.Trust)
+	}
+}
+
+// believe replaces the utilization from Kafka by that of a recent response, which is newer than anything from Kafka. A
+// report that fades no longer replaces it.
+func believe(m *upstream.Member, r Reported, now int64) {
+	age := now - r.At
+	if r.At == 0 || age > maxPeriod || m.AsOf > 0 && age > trustPeriods*reportPeriod {
+		return
+	}
+	m.Utilization, m.Veto = r.Utilization, 1
+	if r.Utilization >= vetoAt {
+		m.Veto = math.Pow(veto, Trust(age, reportPeriod))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	}{
 		"GET":      {get, small, nil, 0},
 		"limit":    {get, small, nil, 1_000_000},
+		"load":     {get, strings.Replace(small, "Content-Type", "Endpoint-Load-Metrics: TEXT cpu_utilization=0.5,rps_fractional=12.5\r\nContent-Type", 1), nil, 0},
 		"limited":  {get, small, nil, 1},
 		"POST":     {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 5\r\n\r\nhello", small, nil, 0},
 		"chunked":  {"POST /users HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", chunked, nil, 0},
@@ -75,6 +77,9 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 				}
 				if name == "edits" {
 					c.LogFormat, c.LogFilter = combined, accesslog.Sampled(.5, false)
+				}
+				if name == "load" {
+					withLoadReports(true)(c, r)
 				}
 				if tc.limit > 0 {
 					r.Split[0].Limits = []*ratelimit.Limit{limitOf(ratelimit.Spec{Count: tc.limit, Per: time.Hour, Burst: tc.limit, By: ratelimit.By{Kind: ratelimit.Client}, Keys: 1000})}

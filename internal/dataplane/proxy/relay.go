@@ -52,6 +52,7 @@ func (c *conn) relay(e *exchange, u *upstreamConn, v dispatch.Verdict) (keep boo
 		}
 	}
 	e.takeTrailers(&body)
+	c.takeLoadOfTrailers(e, u.live)
 	data = e.press.encode(data, body.Done() && bad == nil)
 	c.front.first(e, data, body.Done())
 	e.sent = int64(len(data))
@@ -167,6 +168,7 @@ func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, deadline 
 		c.now = c.p.cfg.Now()
 		c.watch.push(c.until(c.settings().body, deadline)) // from here on the wait is for the client
 		e.takeTrailers(body)
+		c.takeLoadOfTrailers(e, u.live)
 		sent, err := c.pass(e, space, len(data), body.Done() || ended)
 		whole := err == nil && (body.Done() || ended)
 		if cause := c.watch.disarm(); err != nil || cause != 0 && !(whole && cause == firedCut) {

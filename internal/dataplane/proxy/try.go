@@ -107,6 +107,9 @@ func (c *conn) perform(e *exchange, v dispatch.Verdict, until int64) (*upstreamC
 			o.SentAt = e.pump.sent()
 		} else {
 			c.noteHead(e, &o)
+			if v.Leg.LoadReports.Read {
+				c.takeLoad(e, v.Live)
+			}
 		}
 		return u, o
 	}
@@ -306,6 +309,9 @@ func (c *conn) readResponse(e *exchange, u *upstreamConn, tolerant bool) error {
 			}
 			if interim == h1.MaxInterim+1 {
 				c.tolerated(h1.ManyInterim)
+			}
+			if e.leg.LoadReports.Strip {
+				e.res.Remove(loadFields, false)
 			}
 			if err := c.relayInterim(e); err != nil {
 				return err

@@ -51,6 +51,8 @@ type Live struct {
 	Hist    [HistBuckets]atomic.Uint64 // latency of successes and timeouts, see HistBounds
 	HistSum atomic.Uint64              // of the same latencies, ns
 
+	Load Load // reports that came with responses; only if its service reads them
+
 	// Transport is what the front end keeps for this instance (its idle connections). It is set once, by
 	// compare-and-swap.
 	Transport atomic.Pointer[Transport]

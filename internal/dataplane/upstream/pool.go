@@ -78,6 +78,33 @@ type Pool struct {
 	EjectAfter uint32 // consecutive failures that eject a member; 0: no number does
 }
 
+// Finder returns a function that finds the member of an instance, nil if there is none. It is fast for calls in about the
+// order of the members. The function is not safe for concurrent use.
+func (p *Pool) Finder() func(l *Live) *Member {
+	next := 0
+	var all map[*Live]int
+	return func(l *Live) *Member {
+		for i := next; i < min(next+2, len(p.Members)); i++ {
+			if p.Members[i].Live == l {
+				next = i + 1
+				return &p.Members[i]
+			}
+		}
+		if all == nil {
+			all = make(map[*Live]int, len(p.Members))
+			for i := range p.Members {
+				all[p.Members[i].Live] = i
+			}
+		}
+		i, ok := all[l]
+		if !ok {
+			return nil
+		}
+		next = i + 1
+		return &p.Members[i]
+	}
+}
+
 // Policy chooses an instance. Choose is pure and allocates nothing. It returns an index into p.Members that is in
 // p.Live and not in a.Tried, or -1.
 type Policy interface {

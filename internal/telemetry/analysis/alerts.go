@@ -28,9 +28,11 @@ const (
 	nodeSilentAfter = 15 * time.Second // three missing status messages
 )
 
-// Restore reads one message of the alerts topic, before GoLive. It ignores alerts of other partitions.
+// Restore reads one message of the alerts topic, before GoLive. It ignores alerts of other partitions. What a node reports
+// about itself belongs to partition 0, also if it names a service.
 func (t *Task) Restore(a event.Alert) {
-	if service, ok := a.Labels["service"]; ok && a.RuleID != rule.Panic.ID && a.RuleID != rule.MassDrain.ID {
+	_, ofNode := a.Labels["node"]
+	if service, ok := a.Labels["service"]; ok && !ofNode {
 		if !t.mine(service) {
 			return
 		}
@@ -195,7 +197,7 @@ func (t *Task) applyNode(in Input) {
 	n := &node{heard: in.Now, NodeStatus: event.NodeStatus{ // the fields that the rules read
 		Timestamp: s.Timestamp, Node: s.Node, LostLog: s.LostLog, Shortage: short(s.Shortage, maxText), RefusedFile: short(s.RefusedFile, maxText),
 		FailedUpgrade: short(s.FailedUpgrade, maxText),
-		PanicServices: few(s.PanicServices), CrowdedServices: few(s.CrowdedServices),
+		PanicServices: few(s.PanicServices), CrowdedServices: few(s.CrowdedServices), StaleServices: few(s.StaleServices),
 		RecreatedTopics: few(s.RecreatedTopics), UnsignedTopics: few(s.UnsignedTopics), FailedReceivers: few(s.FailedReceivers), Certificates: fewCertificates(s.Certificates),
 	}}
 	bytes := t.nodeBytes + n.size() - was.size()
@@ -215,7 +217,7 @@ func (n *node) size() int {
 		return 0
 	}
 	size := len(n.Node) + len(n.Shortage) + len(n.RefusedFile) + len(n.FailedUpgrade)
-	for _, names := range [...][]string{n.PanicServices, n.CrowdedServices, n.RecreatedTopics, n.UnsignedTopics, n.FailedReceivers} {
+	for _, names := range [...][]string{n.PanicServices, n.CrowdedServices, n.StaleServices, n.RecreatedTopics, n.UnsignedTopics, n.FailedReceivers} {
 		for _, name := range names {
 			size += len(name)
 		}
@@ -260,6 +262,8 @@ func (t *Task) judgeNodes(now time.Time, fx *Effects) {
 		heard = true
 		t.judgeServices(rule.Panic, n, n.PanicServices, "too few usable instances of",
 			"Proxy "+n.Node+" sends requests to all instances that do not drain, healthy or not.", now, fx)
+		t.judgeServices(rule.DiscoveryStale, n, n.StaleServices, "the list of instances is out of date of",
+			"A source of instances has given proxy "+n.Node+" no good answer for too long. The last known instances stay in use. smartlb discovery shows the error.", now, fx)
 		t.judgeShortage(n, now, fx)
 		t.judgeCertificates(n, now, fx)
 		t.judgeFile(n, now, fx)

@@ -134,12 +134,26 @@ func (v *view) sample() score.Sample {
 	return s
 }
 
-// selfReport returns the latest report of the instance about itself while it is valid.
-func (i *instance) selfReport(now time.Time) (event.Metrics, bool) {
-	s := i.series[event.ReporterSelf]
-	if s == nil {
-		return event.Metrics{}, false
+// selfReport returns the latest numbers of the instance about itself while they are valid: its own message, else what smartlb
+// read from it. Of several collectors, it prefers one that knows the utilization, then the first by name.
+func (i *instance) selfReport(now time.Time) (found event.Metrics, ok bool) {
+	for _, reporter := range slices.Sorted(maps.Keys(i.series)) { // its own message is the first one
+		if !event.FromInstance(reporter) {
+			continue
+		}
+		m, valid := i.series[reporter].latest(now)
+		if !valid || ok && !busy(m).Set {
+			continue
+		}
+		if found, ok = m, true; reporter == event.ReporterSelf || busy(m).Set {
+			return found, true
+		}
 	}
+	return found, ok
+}
+
+// latest returns the latest report while it is valid: for three intervals of its reporter, within bounds.
+func (s *series) latest(now time.Time) (event.Metrics, bool) {
 	r, ok := s.Newest()
 	if !ok {
 		return event.Metrics{}, false

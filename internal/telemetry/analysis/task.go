@@ -187,7 +187,7 @@ func (t *Task) inserted(i *instance, in Input, s *series, r window.Report) {
 		i.windows.touch(after, fresh)
 		i.service.windows.touch(after, fresh)
 	}
-	if newest, ok := s.Newest(); ok && in.Reporter == event.ReporterSelf && newest.At.Equal(r.At) {
+	if newest, ok := s.Newest(); ok && event.FromInstance(in.Reporter) && newest.At.Equal(r.At) {
 		i.observeSelf(r)
 	}
 	s.Each(r.At, r.At.Add(1), func(r *window.Report, gap time.Duration) {

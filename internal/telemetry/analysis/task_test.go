@@ -613,6 +613,36 @@ func TestAlertsAreRestoredBySeqAndPartition(t *testing.T) {
 	}
 }
 
+// Each alert about what a node reports of its services is restored by the owner of partition 0, whichever partition the
+// service has, so that it ends when the node no longer reports its cause.
+func TestAlertsOfNodesAboutServicesAreRestored(t *testing.T) {
+	b := newBench(t)
+	services := []string{"a", "b", "c", "d"}
+	n := event.NodeStatus{Node: "n1", Roles: []string{"proxy"}, PanicServices: services, CrowdedServices: services, StaleServices: services}
+	for _, s := range services {
+		n.Certificates = append(n.Certificates, event.Certificate{Service: s, File: "f", Expires: b.now})
+	}
+	for range 5 {
+		n.Timestamp = b.now
+		v, err := n.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.task.Apply(b.input(event.TopicNodeStatus, "", v, nil), &b.fx)
+		b.tick()
+	}
+	log := decodeAll(t, b.all, event.TopicAlerts, event.DecodeAlert)
+	for partition, want := range []int{4 * len(services), 0, 0} {
+		next := New(Config{Partition: int32(partition), Partitions: 3})
+		for _, a := range log {
+			next.Restore(a)
+		}
+		if next.GoLive(0); len(next.Active()) != want {
+			t.Errorf("partition %d restored %d alerts, want %d", partition, len(next.Active()), want)
+		}
+	}
+}
+
 func TestReplayEmitsNothing(t *testing.T) {
 	b := newBench(t)
 	b.task = New(Config{Partition: 0, Partitions: 1})
@@ -713,5 +743,20 @@ func TestDatesOfStatusesProlongNothing(t *testing.T) {
 	}
 	if i.checks(b.now.Add(31 * time.Second)).known {
 		t.Error("it holds 31 s later")
+	}
+}
+
+// What smartlb read from an instance counts like what the instance reports itself: utilization and capacity are from it,
+// requests and errors from the proxies.
+func TestCollectedReportsAreTheInstancesOwn(t *testing.T) {
+	b := newBench(t)
+	for range 30 {
+		b.metrics(event.ReporterProxy("n1"), "i", rps(100))
+		b.metrics(event.ReporterORCA, "i", event.Metrics{RPS: event.Some(100), ErrorRate: event.Some(0), CPUUsage: event.Some(.9), Utilization: event.Some(.5)})
+		b.tick()
+	}
+	s := b.score("i")
+	if !(s.Capacity.Or(0) > 180 && s.Capacity.Or(0) < 220) || s.Utilization.Or(0) != .5 {
+		t.Errorf("capacity %v, utilization %v; want 200 and 0.5", s.Capacity, s.Utilization)
 	}
 }

@@ -73,14 +73,14 @@ func newBook() *book {
 	return &book{signed: map[string]Node{}, others: map[string]Node{}}
 }
 
-// take stores a status, unless it is too old, dated ahead, wrongly signed, too large, or exceeds the number of nodes.
-func (b *book) take(r kafka.Record, by sign.Verdict, now time.Time) {
+// take stores a status and returns its node, unless it is too old, dated ahead, wrongly signed, too large, or exceeds the number of nodes.
+func (b *book) take(r kafka.Record, by sign.Verdict, now time.Time) (node string, ok bool) {
 	if by.State == sign.Bad || len(r.Value) > maxStatus {
-		return
+		return "", false
 	}
 	s, err := event.DecodeNodeStatus(r.Value)
 	if err != nil || now.Sub(s.Timestamp) >= aliveFor || s.Timestamp.Sub(now) > maxAhead {
-		return
+		return "", false
 	}
 	room := b.others
 	if by.State == sign.Signed {
@@ -88,16 +88,17 @@ func (b *book) take(r kafka.Record, by sign.Verdict, now time.Time) {
 	}
 	was, known := room[s.Node]
 	if !known && len(room) >= maxNodes {
-		return
+		return "", false
 	}
 	if by.State != sign.Signed {
 		if b.bytes+len(r.Value)-was.size > maxStatuses {
-			return
+			return "", false
 		}
 		b.bytes += len(r.Value) - was.size
 	}
 	s.AdminURL, s.ConsoleURL = plainURL(s.AdminURL), plainURL(s.ConsoleURL) // pages show it as a link
 	room[s.Node] = Node{NodeStatus: s, Key: by.Key, size: len(r.Value)}
+	return s.Node, true
 }
 
 func (b *book) list() []Node {

@@ -5,30 +5,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 
+	"github.com/smartlb/smartlb/internal/base/clienttls"
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
 // tlsConfig reads the files of a receiver.
 func tlsConfig(c config.ReceiverTLS) (*tls.Config, error) {
-	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName, InsecureSkipVerify: c.Insecure} // the operator's decision
-	if c.CA != "" {
-		pem, err := os.ReadFile(c.CA)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca: %w", err)
-		}
-		out.RootCAs = x509.NewCertPool()
-		if !out.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca: %s has no certificate in PEM", c.CA)
-		}
-	}
-	if c.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-		if err != nil {
-			return nil, fmt.Errorf("tls.cert: %w", err)
-		}
-		out.Certificates = []tls.Certificate{pair}
+	out, err := clienttls.Files{CA: c.CA, Cert: c.Cert, Key: c.Key, ServerName: c.ServerName, Insecure: c.Insecure}.Config()
+	if err != nil {
+		return nil, fmt.Errorf("tls.%w", err)
 	}
 	return out, nil
 }

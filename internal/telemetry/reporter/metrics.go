@@ -26,6 +26,7 @@ type counted struct {
 	published        bool    // a report was published
 	seen             tick    // counters at the last check
 	rps, failed      float64 // rates of the last report
+	load             int64   // time of the last published report of the instance in a response
 }
 
 // report publishes one service-metrics message for every instance that had traffic since its last report, when a round
@@ -41,6 +42,9 @@ func (r *Reporter) report(lives Lives) {
 		if last == nil {
 			last = &counted{at: now - int64(r.cfg.Interval)}
 			r.seen[l] = last
+		}
+		if round {
+			r.reportLoad(l, last, tags)
 		}
 		if changed := last.changed(l, now); !changed && !round {
 			return

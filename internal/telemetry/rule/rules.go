@@ -29,6 +29,8 @@ var (
 	// MassDrain: health-status messages report that many instances of a service drain or are unhealthy, more than such
 	// messages may take out of rotation.
 	MassDrain = Rule{ID: "mass-drain", Severity: event.SeverityCritical, For: 0, Keep: 10 * time.Second}
+	// DiscoveryStale: a source of instances has given a proxy no good answer for too long. The instances stay as they were.
+	DiscoveryStale = Rule{ID: "discovery-stale", Severity: event.SeverityWarning, For: 0, Keep: 0}
 	// TelemetryStale: an instance that reports about itself stopped reporting while it still serves requests.
 	TelemetryStale = Rule{ID: "telemetry-stale", Severity: event.SeverityWarning, For: 10 * time.Second, Keep: 0, Unit: "s"}
 	// TopicRecreated: a topic was deleted and created again, or its log ends before the offset that was already read.
@@ -57,7 +59,7 @@ var (
 
 // All returns every rule.
 func All() []Rule {
-	return []Rule{InstanceDown, FastFailing, Panic, MassDrain, TelemetryStale, TopicRecreated, NodeShortage, CertificateExpires, CertificateRefused, CertificateOrderFailed, FileRefused, UpgradeFailed, ReceiverFailing, TelemetryQuota, Unsigned}
+	return []Rule{InstanceDown, FastFailing, Panic, MassDrain, DiscoveryStale, TelemetryStale, TopicRecreated, NodeShortage, CertificateExpires, CertificateRefused, CertificateOrderFailed, FileRefused, UpgradeFailed, ReceiverFailing, TelemetryQuota, Unsigned}
 }
 
 // Known reports whether this program has a rule with the id.

@@ -1329,7 +1329,7 @@ export interface components {
         Node: {
             node: string;
             version: string;
-            roles: ("proxy" | "analyzer" | "console" | "broker")[];
+            roles: ("proxy" | "analyzer" | "collector" | "console" | "broker")[];
             /** Format: date-time */
             startedAt: string;
             /** @description Faults can be set */
@@ -1435,12 +1435,40 @@ export interface components {
             /** @description Work-normalised latency; 0: unknown */
             medianMs: number;
             active: number;
+            discovery?: components["schemas"]["Discovery"];
             instances: components["schemas"]["Instance"][];
+        };
+        /** @description The state of the sources of a service's instances; absent: the instances are those of the configuration */
+        Discovery: {
+            sources: components["schemas"]["DiscoverySource"][];
+            /** @description Instances that no source lists any more, and that stay because too many left within a minute, or until the sources have answered */
+            held: number;
+            /** @description Targets that the configuration or another source has too */
+            hidden: number;
+        };
+        DiscoverySource: {
+            /** @description Its kind and where it is: file payments.json */
+            source: string;
+            /**
+             * Format: date-time
+             * @description When it gave the last good answer; absent: never
+             */
+            at?: string;
+            /** @description In the last good answer */
+            instances: number;
+            /** @description The last good answer is from the disk: the source has not answered since the start */
+            saved?: boolean;
+            /** @description It has given no good answer for longer than staleAfter */
+            stale?: boolean;
+            /** @description Why the latest attempt gave no good answer; absent: it gave one */
+            error?: string;
         };
         Instance: {
             id: string;
             address: string;
             tags?: components["schemas"]["Labels"];
+            /** @description The source that lists the instance; absent: the configuration */
+            source?: string;
             /**
              * @description How the proxy treats the instance
              * @enum {unknown}

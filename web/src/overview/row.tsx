@@ -42,6 +42,18 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
           <WarnIcon /> insecure TLS
         </span>
       )}
+      {s.discovery?.sources
+        .filter((source) => source.error)
+        .map((source) => (
+          <span key={source.source} className={source.stale ? "tag bad" : "tag warn"} title={`${source.source}: ${source.error}. The last known instances stay in use`}>
+            <WarnIcon /> {source.source.split(" ")[0]} fails
+          </span>
+        ))}
+      {(s.discovery?.held ?? 0) > 0 && (
+        <span className="tag warn" title="No source lists these instances any more. They stay, because too many left within a minute (maxLoss)">
+          {s.discovery?.held} held
+        </span>
+      )}
       <dl className="figures">
         <Figure name="requests/s" value={rate(s.rate)} />
         <Figure name="errors" value={percent(s.errorRate)} tone={tone(s.errorRate)} />

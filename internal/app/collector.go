@@ -1,0 +1,38 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/event"
+	loads "github.com/smartlb/smartlb/internal/telemetry/collector"
+	"github.com/smartlb/smartlb/internal/telemetry/nodes"
+)
+
+// newCollector creates the collector of load reports, if the node has its role.
+func (a *App) newCollector() (err error) {
+	if !a.o.has(event.RoleCollector) {
+		return nil
+	}
+	if a.fleet, err = loads.NewFleet(a.kafka, a.node, nodes.NewWatch(a.kafka), a.o.Log); err != nil {
+		return err
+	}
+	a.collector = loads.New(loads.Config{
+		Node: a.node, Services: a.services, Nodes: a.fleet.Nodes, Sender: a.producer, Wall: time.Now, Log: a.o.Log,
+	})
+	return nil
+}
+
+// services returns the services that the node serves, or, without the role proxy, those of the published configuration.
+func (a *App) services() []config.Service {
+	if a.data != nil {
+		return a.data.keeper.Services()
+	}
+	return a.fleet.Services()
+}
+
+func (a *App) startCollector(acts *actors) {
+	acts.start("nodes with the role collector", func(ctx context.Context) error { return a.fleet.Run(ctx, a.data == nil) }, nil)
+	acts.start("collector", a.asOwner(a.collector.Run), nil)
+}

@@ -1,0 +1,185 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/control/discovery"
+	"github.com/smartlb/smartlb/internal/dataplane/trend"
+	"github.com/smartlb/smartlb/internal/event"
+)
+
+// newDiscovery returns the manager of the sources of instances.
+func (a *App) newDiscovery(d *dataPlane) *discovery.Manager {
+	cfg := discovery.Config{
+		Node: a.o.Document.Discovery, Now: time.Now, Down: d.keeper.Down, Own: (&ownAddresses{a: a, now: time.Now}).has, Changed: a.instancesChanged, Log: a.o.Log,
+	}
+	if a.o.DataDir != "" {
+		cfg.Dir = filepath.Join(a.o.DataDir, "discovery")
+	}
+	return discovery.New(cfg)
+}
+
+// instancesChanged puts what discovery found in place, while requests run.
+func (a *App) instancesChanged() {
+	d := a.data
+	d.membership.Lock()
+	defer d.membership.Unlock()
+	results := d.discovery.Step()
+	if len(results) == 0 {
+		return
+	}
+	now := time.Now()
+	for _, r := range results {
+		d.dispatcher.Table().SetInstances(r.Service, config.IDs(r.Instances))
+		d.keeper.SetInstances(r.Service, r.Instances)()
+		for _, c := range r.Changes {
+			d.trend.Changed(c.Service, c.Instance, standing(c, now))
+			a.o.Log.Info("instance "+joined(c), "service", c.Service, "instance", c.Instance, "address", c.Address, "source", c.Source)
+		}
+		if len(r.Changes) > 0 {
+			a.recordChanges(r)
+		}
+	}
+	d.prober.Set(d.keeper.Targets())
+}
+
+func joined(c discovery.Change) string {
+	if c.Joined {
+		return "joined"
+	}
+	return "left"
+}
+
+// standing returns a change for the history of its instance.
+func standing(c discovery.Change, now time.Time) trend.Standing {
+	s := trend.Standing{At: now, From: "absent", To: "in", Reason: "joined: listed by " + c.Source}
+	if !c.Joined {
+		s.From, s.To, s.Reason = "in", "absent", "left: no longer listed by "+c.Source
+		if c.Source == "" {
+			s.Reason = "left: no longer in the configuration"
+		}
+	}
+	return s
+}
+
+// recordChanges writes one audit record about all changes of a service at this moment.
+func (a *App) recordChanges(r discovery.Result) {
+	if a.audit == nil {
+		return
+	}
+	var parts []string
+	for _, kind := range []bool{true, false} {
+		bySource := map[string][]string{}
+		var sources []string
+		for _, c := range r.Changes {
+			if c.Joined == kind {
+				if bySource[c.Source] == nil {
+					sources = append(sources, c.Source)
+				}
+				bySource[c.Source] = append(bySource[c.Source], c.Instance+" ("+c.Address+")")
+			}
+		}
+		slices.Sort(sources)
+		for _, s := range sources {
+			parts = append(parts, fmt.Sprintf("%d %s from %s: %s", len(bySource[s]), joined(discovery.Change{Joined: kind}), s, few(bySource[s])))
+		}
+	}
+	a.audit.Record(event.AuditLog{
+		Actor: event.Actor{Type: "system", ID: a.node}, Action: "change.instances", Target: event.Target{Kind: "service", ID: r.Service},
+		Reason: strings.Join(parts, "; "), ConfigRevision: a.control.Status().Revision,
+	})
+}
+
+// few lists the first names.
+func few(names []string) string {
+	const most = 20
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+// awaitDiscovery waits until the sources of instances have answered, so that the first requests find their instances. It does
+// not wait longer than a source that hangs deserves.
+func (a *App) awaitDiscovery(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstAnswers)
+	defer cancel()
+	tick := time.NewTicker(checkPace)
+	defer tick.Stop()
+	for !a.data.discovery.Ready() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	a.instancesChanged()
+}
+
+// firstAnswers is the longest wait of a starting node for its sources of instances.
+const firstAnswers = 5 * time.Second
+
+// ownAddresses says which addresses are listeners of this process: a request to them would come back.
+type ownAddresses struct {
+	a   *App
+	now func() time.Time
+
+	mu    sync.Mutex
+	until time.Time
+	local map[string]bool // addresses of this machine
+}
+
+// localFor is how long the addresses of this machine are used without a new look.
+const localFor = 10 * time.Second
+
+func (o *ownAddresses) has(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	listens := o.a.Listening()
+	i := slices.IndexFunc(listens, func(l string) bool {
+		_, p, err := net.SplitHostPort(l)
+		return err == nil && p == port
+	})
+	if i < 0 {
+		return false
+	}
+	ip := net.ParseIP(host)
+	if ip == nil {
+		return strings.EqualFold(host, "localhost")
+	}
+	return ip.IsLoopback() || ip.IsUnspecified() || o.isLocal(ip)
+}
+
+func (o *ownAddresses) isLocal(ip net.IP) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if now := o.now(); o.local == nil || now.After(o.until) {
+		o.local, o.until = map[string]bool{}, now.Add(localFor)
+		all, _ := net.InterfaceAddrs() // without them, loopback still counts
+		for _, n := range all {
+			if n, ok := n.(*net.IPNet); ok {
+				o.local[n.IP.String()] = true
+			}
+		}
+	}
+	return o.local[ip.String()]
+}
+
+// Listening returns the addresses of all listeners of this process: of the proxy, admin and console.
+func (a *App) Listening() []string {
+	out := a.ProxyAddrs()
+	for _, w := range a.web {
+		out = append(out, w.listener.Addr().String())
+	}
+	return out
+}

@@ -1,0 +1,97 @@
+package routing
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/smartlb/smartlb/internal/cli"
+	"github.com/smartlb/smartlb/internal/console/api"
+)
+
+// discovery lists the sources of instances.
+func discovery(env *cli.Env) *cobra.Command {
+	return cli.Verb[adminArgs, []api.Service]{
+		Use: "discovery [SERVICE]", Short: "List the sources of instances with their age and errors",
+		Long:    "List the sources of instances (`services[].discovery`) as one node sees them: when each gave its last good answer, how many instances it lists, and why the latest attempt failed. The instances of a source that fails stay in use. docs/discovery.md explains the states.",
+		Example: "  smartlb discovery\n  smartlb discovery payments -o json | jq '.[].discovery.sources'",
+		Flags:   func(f *pflag.FlagSet, a *adminArgs) { a.flags(f) },
+		Args: func(a *adminArgs, words []string) error {
+			if len(words) > 1 {
+				return cli.Usagef("unexpected argument %q", words[1])
+			}
+			a.name = strings.Join(words, "")
+			return nil
+		},
+		Run: func(ctx context.Context, env *cli.Env, a adminArgs) ([]api.Service, error) {
+			var all []api.Service
+			if err := cli.Admin(env, a.admin).Get(ctx, "/api/v1/services", &all); err != nil {
+				return nil, err
+			}
+			out, known := []api.Service{}, false
+			for _, s := range all {
+				known = known || s.ID == a.name
+				if s.Discovery != nil && (a.name == "" || s.ID == a.name) {
+					out = append(out, s)
+				}
+			}
+			switch {
+			case a.name != "" && !known:
+				return out, fmt.Errorf("there is no service %q; see smartlb services", a.name)
+			case a.name != "" && len(out) == 0:
+				return out, fmt.Errorf("service %q has no discovery: its instances are those of the configuration", a.name)
+			}
+			return out, nil
+		},
+		Table: func(list []api.Service) cli.Table { return sourceTable(list, time.Now()) },
+	}.Command(env)
+}
+
+func sourceTable(list []api.Service, now time.Time) cli.Table {
+	if len(list) == 0 {
+		return cli.Table{Above: []string{"no service has discovery: all instances are those of the configuration"}}
+	}
+	t := cli.Table{Head: []string{"SERVICE", "SOURCE", "STATE", "INSTANCES", "AGE", "HELD", "ERROR"}}
+	for _, s := range list {
+		for _, source := range s.Discovery.Sources {
+			age := "never"
+			if !source.At.IsZero() {
+				age = now.Sub(source.At).Round(time.Second).String()
+			}
+			t.Rows = append(t.Rows, []string{s.ID, source.Source, sourceState(source), fmt.Sprint(source.Instances), age, fmt.Sprint(s.Discovery.Held), source.Error})
+		}
+	}
+	return t
+}
+
+func sourceState(s api.DiscoverySource) string {
+	switch {
+	case s.Stale:
+		return "stale"
+	case s.Error != "":
+		return "failing"
+	case s.Saved:
+		return "saved"
+	case s.At.IsZero():
+		return "waiting"
+	}
+	return "ok"
+}
+
+// discoveryNotes says what is wrong with the sources of a service.
+func discoveryNotes(d api.Discovery) (notes []string) {
+	for _, s := range d.Sources {
+		kind, _, _ := strings.Cut(s.Source, " ")
+		if state := sourceState(s); state == "stale" || state == "failing" {
+			notes = append(notes, kind+" "+state)
+		}
+	}
+	if d.Held > 0 {
+		notes = append(notes, fmt.Sprintf("%d held", d.Held))
+	}
+	return notes
+}

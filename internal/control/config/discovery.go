@@ -1,0 +1,264 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/base/secret"
+)
+
+// DiscoveryNode is the access of a node to the sources of instances. Writers of configurations can use it, but neither
+// read nor change it.
+type DiscoveryNode struct {
+	// folder of the files that `services[].discovery.file` names. Without it, a configuration that names a file is refused.
+	// Files outside of the folder cannot be read; default none
+	Folder string `yaml:"folder"`
+	// how the node logs in at servers of `services[].discovery`, at most 32. A server without an entry gets no credentials;
+	// default none
+	Logins []DiscoveryLogin `yaml:"logins"`
+}
+
+// DiscoveryLogin is how a node connects to one server.
+type DiscoveryLogin struct {
+	Server  string                `yaml:"server"`  // address of the server without a path, such as `https://registry.example.com:8443`, unique; required
+	Headers map[string]secret.Ref `yaml:"headers"` // secret of each header that the server wants, such as `Authorization`, at most 16. They need https, or a server on this machine. The node reads the secrets for each request; default none
+	CA      string                `yaml:"ca"`      // PEM file with the certificates of the authorities of the server; default the authorities of the system
+	Cert    string                `yaml:"cert"`    // PEM file with the certificate of the node for the server, then its chain. It needs `key`; default none
+	Key     string                `yaml:"key"`     // PEM file with the private key of `cert`; default none
+}
+
+// Discovery says where the instances of a service are found.
+type Discovery struct {
+	File *FileDiscovery `yaml:"file"` // a file with targets, as `file_sd_configs` of Prometheus reads it; default none
+	HTTP *HTTPDiscovery `yaml:"http"` // a server that lists targets, as `http_sd_configs` of Prometheus reads it; default none
+	DNS  *DNSDiscovery  `yaml:"dns"`  // a name with A and AAAA, or SRV records; default none
+
+	// networks that the addresses of instances must be in, at most 100. An answer with another address is refused, and so is
+	// one with a host name. Without it all addresses are allowed, except those of this machine (loopback), link-local,
+	// multicast and unspecified ones; default none
+	Allow        []netip.Prefix `yaml:"allow"`
+	MaxInstances int            `yaml:"maxInstances"` // most instances of one source, 1 to 10000. A longer answer is refused; default 5000
+	// share of the instances that may leave within a minute, 0.01 to 1, but at least one instance. Others that are no longer
+	// listed stay until a minute has passed, unless a health check fails, they are ejected, or their end was announced. With
+	// less than 1 an empty list removes no instance that works; default 0.5
+	MaxLoss float64 `yaml:"maxLoss"`
+	// time without a good answer after which the alert discovery-stale fires, 1s to 24h. The instances stay. It must be longer
+	// than the intervals of the sources; default 120s
+	StaleAfter time.Duration `yaml:"staleAfter"`
+}
+
+// FileDiscovery is a file with targets.
+type FileDiscovery struct {
+	Path string `yaml:"path"` // name of the file below the folder `discovery.folder` of each node, ending in .json, .yaml or .yml. A changed file counts within a second; required
+}
+
+// HTTPDiscovery is a server that lists targets.
+type HTTPDiscovery struct {
+	URL      string        `yaml:"url"`      // address of the list, http:// or https://, at most 2048 bytes. Credentials are in `discovery.logins` of the node; required
+	Interval time.Duration `yaml:"interval"` // time between two requests, 1s to 1h. While the server fails, up to eight times as long; default 30s
+	Timeout  time.Duration `yaml:"timeout"`  // longest time of one request with its answer, 100ms to 60s; default 10s
+}
+
+// DNSDiscovery is a name whose records are the instances.
+type DNSDiscovery struct {
+	Name string `yaml:"name"` // name to look up, such as `payments.internal` or, with SRV records, `_http._tcp.payments.internal`; required
+	// one of `host`, `srv`. With `host`, each A and AAAA record is an instance. With `srv`, each SRV record is one for each
+	// address of its target: the records give port and weight, and those with the lowest priority number take the requests,
+	// the others are backups; default host
+	Type      string        `yaml:"type"`
+	Port      int           `yaml:"port"`      // port of the instances, 1 to 65535. Required with `type: host`, and only there; default none
+	Resolvers []string      `yaml:"resolvers"` // resolvers as IP:PORT, at most 8, of which the first one that answers counts; default those of the system (/etc/resolv.conf) with its search list
+	Interval  time.Duration `yaml:"interval"`  // longest time between two look-ups, 1s to 1h. Records that expire earlier are looked up earlier, at most once a second; default 30s
+	Timeout   time.Duration `yaml:"timeout"`   // longest time of one look-up with all its queries, 100ms to 60s; default 5s
+}
+
+// Limits of discovery.
+const (
+	maxLogins       = 32
+	maxLoginHeaders = 16
+	maxAllow        = 100
+	maxFound        = 10_000 // instances of one source
+	standardFound   = 5000
+	standardLoss    = .5
+)
+
+func (d *Discovery) fill(path string, given func(string) bool) {
+	orDefault(&d.MaxInstances, standardFound, given(path+".maxInstances"))
+	orDefault(&d.MaxLoss, standardLoss, given(path+".maxLoss"))
+	orDefault(&d.StaleAfter, 2*time.Minute, given(path+".staleAfter"))
+	if d.DNS != nil {
+		if d.DNS.Type == "" {
+			d.DNS.Type = "host"
+		}
+		orDefault(&d.DNS.Interval, 30*time.Second, given(path+".dns.interval"))
+		orDefault(&d.DNS.Timeout, 5*time.Second, given(path+".dns.timeout"))
+	}
+	if d.HTTP != nil {
+		orDefault(&d.HTTP.Interval, 30*time.Second, given(path+".http.interval"))
+		orDefault(&d.HTTP.Timeout, 10*time.Second, given(path+".http.timeout"))
+	}
+}
+
+func (c *checker) discovery(path string, d *Discovery) {
+	if d == nil {
+		return
+	}
+	if d.File == nil && d.HTTP == nil && d.DNS == nil {
+		c.fail(path, "missing: want file, http or dns")
+	}
+	c.discoveryDNS(path+".dns", d.DNS)
+	if d.File != nil {
+		c.discoveryFile(path+".file.path", d.File.Path)
+	}
+	if h := d.HTTP; h != nil {
+		c.link(path+".http.url", h.URL)
+		if h.URL == "" {
+			c.fail(path+".http.url", "missing: want an address like https://registry.example.com/targets")
+		}
+		c.span(path+".http.interval", h.Interval, time.Second, time.Hour, "1s", "1h")
+		c.span(path+".http.timeout", h.Timeout, 100*time.Millisecond, time.Minute, "100ms", "60s")
+	}
+	if len(d.Allow) > maxAllow {
+		c.fail(path+".allow", "%d networks are more than %d", len(d.Allow), maxAllow)
+	}
+	if d.MaxInstances < 1 || d.MaxInstances > maxFound {
+		c.fail(path+".maxInstances", "want 1 to %d, got %d", maxFound, d.MaxInstances)
+	}
+	if !(d.MaxLoss >= .01 && d.MaxLoss <= 1) {
+		c.fail(path+".maxLoss", "want 0.01 to 1, got %v", d.MaxLoss)
+	}
+	c.span(path+".staleAfter", d.StaleAfter, time.Second, 24*time.Hour, "1s", "24h")
+	if d.HTTP != nil && d.StaleAfter <= d.HTTP.Interval {
+		c.fail(path+".staleAfter", "want more than http.interval, which is %s, got %s", d.HTTP.Interval, d.StaleAfter)
+	}
+	if d.DNS != nil && d.StaleAfter <= d.DNS.Interval {
+		c.fail(path+".staleAfter", "want more than dns.interval, which is %s, got %s", d.DNS.Interval, d.StaleAfter)
+	}
+}
+
+// maxResolvers limits the resolvers of a name.
+const maxResolvers = 8
+
+func (c *checker) discoveryDNS(path string, d *DNSDiscovery) {
+	if d == nil {
+		return
+	}
+	switch {
+	case d.Name == "":
+		c.fail(path+".name", "missing: want a name such as payments.internal")
+	case len(d.Name) > 253 || !hostPattern.MatchString(d.Name) || net.ParseIP(d.Name) != nil || strings.Contains(d.Name, ".."):
+		c.fail(path+".name", "%.300q: want a name such as payments.internal or _http._tcp.payments.internal%s", d.Name, punycode(d.Name))
+	}
+	c.oneOf(path+".type", d.Type, "host", "srv")
+	switch {
+	case d.Type == "srv" && d.Port != 0:
+		c.fail(path+".port", "has no effect: SRV records give the ports")
+	case d.Type == "host" && (d.Port < 1 || d.Port > 65535):
+		c.fail(path+".port", "want 1 to 65535, got %d", d.Port)
+	}
+	if len(d.Resolvers) > maxResolvers {
+		c.fail(path+".resolvers", "%d resolvers are more than %d", len(d.Resolvers), maxResolvers)
+		return
+	}
+	for i, r := range d.Resolvers {
+		if a, err := netip.ParseAddrPort(r); err != nil || a.Port() == 0 {
+			c.fail(fmt.Sprintf("%s.resolvers[%d]", path, i), "%.100q: want IP:PORT, such as 10.0.0.53:53", r)
+		}
+	}
+	c.span(path+".interval", d.Interval, time.Second, time.Hour, "1s", "1h")
+	c.span(path+".timeout", d.Timeout, 100*time.Millisecond, time.Minute, "100ms", "60s")
+}
+
+func (c *checker) discoveryFile(at, name string) {
+	switch {
+	case name == "":
+		c.fail(at, "missing: want the name of a file such as payments.json")
+	case !filepath.IsLocal(name) || len(name) > 255 || hasControl(name):
+		c.fail(at, "%.300q: want the name of a file below the folder discovery.folder, such as payments.json", name)
+	case !slices.Contains([]string{".json", ".yaml", ".yml"}, path.Ext(name)):
+		c.fail(at, "%q: want a name that ends in .json, .yaml or .yml", name)
+	}
+}
+
+func (c *checker) discoveryNode(d DiscoveryNode) {
+	if len(d.Logins) > maxLogins {
+		c.fail("discovery.logins", "%d logins are more than %d", len(d.Logins), maxLogins)
+		d.Logins = d.Logins[:maxLogins]
+	}
+	servers := map[string]string{}
+	for i, l := range d.Logins {
+		at := fmt.Sprintf("discovery.logins[%d]", i)
+		u, err := WebAddress(l.Server)
+		switch {
+		case err != nil:
+			c.fail(at+".server", "%v", err)
+			continue
+		case u.Path != "" && u.Path != "/" || u.RawQuery != "":
+			c.fail(at+".server", "want an address without a path, such as https://%s", u.Host)
+		}
+		c.unique(at+".server", "server", Origin(u), servers)
+		c.loginHeaders(at+".headers", l.Headers, u)
+		if (l.Cert == "") != (l.Key == "") {
+			c.fail(at+".cert", "cert and key are wanted both, or neither")
+		}
+		if u.Scheme == "http" && (l.CA != "" || l.Cert != "") {
+			c.fail(at+".ca", "has no effect with an http:// address")
+		}
+	}
+}
+
+func (c *checker) loginHeaders(at string, headers map[string]secret.Ref, u *url.URL) {
+	if len(headers) > maxLoginHeaders {
+		c.fail(at, "%d headers are more than %d", len(headers), maxLoginHeaders)
+		return
+	}
+	for _, name := range keys(headers) {
+		if !tokenPattern.MatchString(name) {
+			c.fail(at+"."+name, "%q: no header has such a name", name)
+		}
+		if err := headers[name].Check(); err != nil {
+			c.fail(at+"."+name, "%v", err)
+		}
+	}
+	if len(headers) > 0 && u.Scheme != "https" && !thisMachine(u.Hostname()) {
+		c.fail(at, "want an https:// server; secrets must not be sent in plain text")
+	}
+}
+
+// Origin returns scheme, host and port of a URL, each in one spelling.
+func Origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Scheme + "://" + sameAddress(net.JoinHostPort(u.Hostname(), port))
+}
+
+// Check returns an error if an instance that was found breaks a rule of instances in a document.
+func (in Instance) Check() error {
+	c := checker{}
+	c.instance("", in)
+	if len(c.mistakes) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s %s", c.mistakes[0].Path[1:], c.mistakes[0].Text)
+}
+
+// SameAddress returns an address in the spelling that all addresses of the same instance share.
+func SameAddress(address string) string { return sameAddress(address) }
+
+// IDs returns the ids of instances in their order.
+func IDs(instances []Instance) []string {
+	out := make([]string, len(instances))
+	for i, in := range instances {
+		out[i] = in.ID
+	}
+	return out
+}

@@ -1,0 +1,201 @@
+package config
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/base/promtext"
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+)
+
+// LoadReports says where the load of the instances is read from, besides the messages that they send to Kafka themselves.
+type LoadReports struct {
+	ORCA       *ORCA       `yaml:"orca"`       // reports in the responses of the instances, as gRPC, Envoy and model servers know them; default not read
+	Scrape     *Scrape     `yaml:"scrape"`     // numbers from the /metrics page of each instance, read by the nodes with the role collector; default not read
+	AgentCheck *AgentCheck `yaml:"agentCheck"` // agents of HAProxy beside the instances, asked by the nodes with the role collector; default not asked
+}
+
+// ORCA configures the reading of load reports in responses.
+type ORCA struct {
+	// whether the reports reach clients: with `true` the proxy removes the headers and trailers `endpoint-load-metrics` and
+	// `endpoint-load-metrics-bin`; default true
+	Strip     bool       `yaml:"strip"`
+	OutOfBand *OutOfBand `yaml:"outOfBand"` // stream of reports of each instance, read by the nodes with the role collector; default none
+}
+
+// OutOfBand configures the streams of the gRPC service xds.service.orca.v3.OpenRcaService, over HTTP/2 without TLS.
+type OutOfBand struct {
+	Port     int           `yaml:"port"`     // port of the gRPC service, 1 to 65535; default `services[].instances[].address`
+	Interval time.Duration `yaml:"interval"` // time between two reports that the instance is asked for, 1s to 1m. An instance may have a longer one; default 10s
+}
+
+// Scrape configures the reading of pages in the text format of Prometheus, over plain HTTP.
+type Scrape struct {
+	Path     string        `yaml:"path"`     // path of the page, with a query if it needs one; default /metrics
+	Port     int           `yaml:"port"`     // port of the page, 1 to 65535; default `services[].instances[].address`
+	Interval time.Duration `yaml:"interval"` // time between two readings, 1s to 1m; default 5s
+	Timeout  time.Duration `yaml:"timeout"`  // longest time of a reading, more than 0s, at most the interval. With an interval below 2s the default is the interval; default 2s
+	Metrics  ScrapeMetrics `yaml:"metrics"`  // which numbers of the page have which meaning, at least one; required
+}
+
+// ScrapeMetrics gives the numbers of a page their meaning. Each is a metric, or a metric divided by another metric or by a
+// number: `busy_workers / max_workers`. Labels select series as in PromQL: `requests_total{code=~"5.."}`. The series that match
+// are added up.
+type ScrapeMetrics struct {
+	Utilization string `yaml:"utilization"` // how busy the instance is, 0 to 1; default none
+	CPU         string `yaml:"cpu"`         // used share of the CPU, 0 to 1; default none
+	Memory      string `yaml:"memory"`      // used share of the memory, 0 to 1; default none
+	InFlight    string `yaml:"inFlight"`    // requests in progress; default none
+	Queue       string `yaml:"queue"`       // requests that wait, added to those in progress; default none
+	Requests    string `yaml:"requests"`    // counter of all requests, from which the rate is computed; default none
+	Errors      string `yaml:"errors"`      // counter of failed requests. It needs `requests`; default none
+}
+
+// Places of the numbers in Exprs.
+const (
+	ScrapedUtilization = iota
+	ScrapedCPU
+	ScrapedMemory
+	ScrapedInFlight
+	ScrapedQueue
+	ScrapedRequests
+	ScrapedErrors
+	NumScraped
+)
+
+var scrapedKeys = [NumScraped]string{"utilization", "cpu", "memory", "inFlight", "queue", "requests", "errors"}
+
+// Exprs returns the expressions, "" for a number that the page does not have.
+func (m ScrapeMetrics) Exprs() [NumScraped]string {
+	return [NumScraped]string{m.Utilization, m.CPU, m.Memory, m.InFlight, m.Queue, m.Requests, m.Errors}
+}
+
+// AgentCheck configures the questions to agents, as the keywords agent-check, agent-port, agent-inter and agent-send of HAProxy.
+type AgentCheck struct {
+	Port     int           `yaml:"port"`     // port of the agents at the addresses of the instances, 1 to 65535; required
+	Interval time.Duration `yaml:"interval"` // time between two questions, 1s to 1m; default 2s
+	Timeout  time.Duration `yaml:"timeout"`  // longest time of a question, more than 0s, at most the interval; default 1s
+	Send     string        `yaml:"send"`     // text that the agent gets first, at most 256 bytes. Write a line end as "\n" in double quotes; default none
+}
+
+func (l *LoadReports) fill(path string, given func(string) bool) {
+	if l.ORCA != nil {
+		orDefault(&l.ORCA.Strip, true, given(path+".orca.strip"))
+		if o := l.ORCA.OutOfBand; o != nil {
+			orDefault(&o.Interval, 10*time.Second, given(path+".orca.outOfBand.interval"))
+		}
+	}
+	if s := l.Scrape; s != nil {
+		orDefault(&s.Path, "/metrics", given(path+".scrape.path"))
+		orDefault(&s.Interval, 5*time.Second, given(path+".scrape.interval"))
+		orDefault(&s.Timeout, min(2*time.Second, s.Interval), given(path+".scrape.timeout"))
+	}
+	if a := l.AgentCheck; a != nil {
+		orDefault(&a.Interval, 2*time.Second, given(path+".agentCheck.interval"))
+		orDefault(&a.Timeout, time.Second, given(path+".agentCheck.timeout"))
+	}
+}
+
+func (c *checker) loadReports(path string, s Service) {
+	l := s.LoadReports
+	if l == nil {
+		return
+	}
+	if *l == (LoadReports{}) {
+		c.fail(path, "has no effect: want orca, scrape or agentCheck")
+	}
+	if l.ORCA != nil && l.ORCA.OutOfBand != nil {
+		c.outOfBand(path+".orca.outOfBand", s)
+	}
+	if l.Scrape != nil {
+		c.scrape(path+".scrape", s)
+	}
+	if l.AgentCheck != nil {
+		a, at := *l.AgentCheck, path+".agentCheck"
+		c.collectorPort(at, s, a.Port, true)
+		c.collectorTimes(at, a.Interval, a.Timeout)
+		if len(a.Send) > maxAgentSend {
+			c.fail(at+".send", "longer than %d bytes", maxAgentSend)
+		}
+	}
+}
+
+const maxAgentSend = 256
+
+func (c *checker) outOfBand(path string, s Service) {
+	o := *s.LoadReports.ORCA.OutOfBand
+	_, given := c.at[path+".port"]
+	c.collectorPort(path, s, o.Port, given)
+	switch {
+	case o.Port > 0:
+	case s.TLS != nil:
+		c.fail(path+".port", "missing: the stream has no TLS, which the ports of the instances have")
+	case !s.HTTP2():
+		c.fail(path+".port", "missing: the stream needs HTTP/2, which the ports of the instances do not speak; or set protocol: h2c")
+	}
+	c.collectorTimes(path, o.Interval, time.Nanosecond)
+}
+
+func (c *checker) scrape(path string, s Service) {
+	r := *s.LoadReports.Scrape
+	if !strings.HasPrefix(r.Path, "/") || strings.ContainsAny(r.Path, " \t\r\n#") {
+		c.fail(path+".path", "%.200q: want a path that starts with / and has no blanks", r.Path)
+	} else if _, err := url.ParseRequestURI(r.Path); err != nil {
+		c.fail(path+".path", "%.200q: no request can have this path", r.Path)
+	}
+	_, given := c.at[path+".port"]
+	c.collectorPort(path, s, r.Port, given)
+	if s.TLS != nil && r.Port == 0 {
+		c.fail(path+".port", "missing: the page is read without TLS, which the ports of the instances have")
+	}
+	c.collectorTimes(path, r.Interval, r.Timeout)
+	if r.Metrics == (ScrapeMetrics{}) {
+		c.fail(path+".metrics", "want at least one of %s", strings.Join(scrapedKeys[:], ", "))
+	}
+	for i, text := range r.Metrics.Exprs() {
+		if text == "" {
+			continue
+		}
+		if _, err := promtext.ParseExpr(text); err != nil {
+			c.fail(path+".metrics."+scrapedKeys[i], "%v", err)
+		}
+	}
+	if r.Metrics.Errors != "" && r.Metrics.Requests == "" {
+		c.fail(path+".metrics.errors", "has no effect without requests: only a share of requests is published")
+	}
+}
+
+// collectorPort checks the port where a collector asks the instances of a service.
+func (c *checker) collectorPort(path string, s Service, port int, given bool) {
+	if given && (port < 1 || port > 65535) {
+		c.fail(path+".port", "want 1 to 65535, got %d", port)
+	}
+	for _, in := range s.Instances {
+		if upstream.IsUnix(in.Address) {
+			c.fail(path, "the instance %s has a Unix socket, which only processes of its machine can reach", in.ID)
+			return
+		}
+	}
+}
+
+func (c *checker) collectorTimes(path string, interval, timeout time.Duration) {
+	if interval < time.Second || interval > time.Minute {
+		c.fail(path+".interval", "want 1s to 1m, got %s", interval)
+	}
+	if timeout <= 0 {
+		c.fail(path+".timeout", "want more than 0")
+	}
+	if timeout > interval {
+		c.fail(path+".timeout", "%s is longer than the interval of %s", timeout, interval)
+	}
+}
+
+// orca returns what the proxy does with load reports in the responses of a service.
+func (s Service) orca() dispatch.LoadReports {
+	if s.LoadReports == nil || s.LoadReports.ORCA == nil {
+		return dispatch.LoadReports{}
+	}
+	return dispatch.LoadReports{Read: true, Strip: s.LoadReports.ORCA.Strip}
+}

@@ -1,0 +1,102 @@
+package config
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
+)
+
+func TestMistakesInLoadReportsAreNamed(t *testing.T) {
+	for _, tc := range []struct {
+		reports, want string
+		orca          dispatch.LoadReports
+	}{
+		{"{orca: {}}", "", dispatch.LoadReports{Read: true, Strip: true}},
+		{"{orca: {strip: true}}", "", dispatch.LoadReports{Read: true, Strip: true}},
+		{"{orca: {strip: false}}", "", dispatch.LoadReports{Read: true}},
+		{"{orca: {outOfBand: {port: 9090, interval: 1s}}}", "", dispatch.LoadReports{Read: true, Strip: true}},
+		{"{orca: {outOfBand: {}}}", "orca.outOfBand.port: missing: the stream needs HTTP/2", dispatch.LoadReports{}},
+		{"{orca: {outOfBand: {port: 0}}}", "orca.outOfBand.port: want 1 to 65535, got 0", dispatch.LoadReports{}},
+		{"{orca: {outOfBand: {port: 1, interval: 2m}}}", "orca.outOfBand.interval: want 1s to 1m, got 2m0s", dispatch.LoadReports{}},
+		{"{}", "line 2: services[0].loadReports: has no effect: want orca, scrape or agentCheck", dispatch.LoadReports{}},
+		{"{orca: {strip: maybe}}", "line 2: services[0].loadReports.orca.strip: want true or false", dispatch.LoadReports{}},
+		{"{orca: {enabled: true}}", "line 2: services[0].loadReports.orca.enabled: unknown key", dispatch.LoadReports{}},
+		{"{agent: {}}", "line 2: services[0].loadReports.agent: unknown key", dispatch.LoadReports{}},
+		{"{scrape: {metrics: {utilization: busy}}}", "", dispatch.LoadReports{}},
+		{"{scrape: {path: '/m?x=1', port: 9100, interval: 1s, timeout: 1s, metrics: {requests: 'n{a=\"1\"}', errors: 'n{a=\"2\"}', cpu: a / 4, memory: a / b, inFlight: f, queue: q}}}", "", dispatch.LoadReports{}},
+		{"{scrape: {}}", "scrape.metrics: want at least one of utilization, cpu,", dispatch.LoadReports{}},
+		{"{scrape: {metrics: {queue: 5}}}", "scrape.metrics.queue: \"5\": want the name of a metric", dispatch.LoadReports{}},
+		{"{scrape: {metrics: {queue: 'a{b=~\"(\"}'}}}", "scrape.metrics.queue: error parsing regexp", dispatch.LoadReports{}},
+		{"{scrape: {metrics: {errors: a}}}", "scrape.metrics.errors: has no effect without requests", dispatch.LoadReports{}},
+		{"{scrape: {metrics: {load: a}}}", "scrape.metrics.load: unknown key", dispatch.LoadReports{}},
+		{"{scrape: {path: metrics, metrics: {cpu: a}}}", "scrape.path: \"metrics\": want a path", dispatch.LoadReports{}},
+		{"{scrape: {path: '/%zz', metrics: {cpu: a}}}", "scrape.path: \"/%zz\": no request", dispatch.LoadReports{}},
+		{"{scrape: {port: 0, metrics: {cpu: a}}}", "scrape.port: want 1 to 65535, got 0", dispatch.LoadReports{}},
+		{"{scrape: {port: 70000, metrics: {cpu: a}}}", "scrape.port: want 1 to 65535, got 70000", dispatch.LoadReports{}},
+		{"{scrape: {interval: 900ms, metrics: {cpu: a}}}", "scrape.interval: want 1s to 1m, got 900ms", dispatch.LoadReports{}},
+		{"{scrape: {interval: 61s, metrics: {cpu: a}}}", "scrape.interval: want 1s to 1m", dispatch.LoadReports{}},
+		{"{scrape: {timeout: 0s, metrics: {cpu: a}}}", "scrape.timeout: want more than 0", dispatch.LoadReports{}},
+		{"{scrape: {timeout: 6s, metrics: {cpu: a}}}", "scrape.timeout: 6s is longer than the interval of 5s", dispatch.LoadReports{}},
+		{"{agentCheck: {port: 9777}}", "", dispatch.LoadReports{}},
+		{`{agentCheck: {port: 9777, interval: 1m, timeout: 10s, send: "shop\n"}}`, "", dispatch.LoadReports{}},
+		{"{agentCheck: {}}", "agentCheck.port: want 1 to 65535, got 0", dispatch.LoadReports{}},
+		{"{agentCheck: {port: -1}}", "agentCheck.port: want 1 to 65535, got -1", dispatch.LoadReports{}},
+		{"{agentCheck: {port: 1, interval: 0s}}", "agentCheck.interval: want 1s to 1m, got 0s", dispatch.LoadReports{}},
+		{"{agentCheck: {port: 1, timeout: 3s}}", "agentCheck.timeout: 3s is longer than the interval of 2s", dispatch.LoadReports{}},
+		{"{agentCheck: {port: 1, send: " + strings.Repeat("a", 257) + "}}", "agentCheck.send: longer than 256 bytes", dispatch.LoadReports{}},
+	} {
+		src := "services:\n  - {id: a, instances: [{id: i, address: 'h:1'}], loadReports: " + tc.reports + "}\n"
+		d, err := Check([]byte(src))
+		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%s: got %v, want %q", tc.reports, err, tc.want)
+		}
+		if err == nil && leg(d.Services[0]).LoadReports != tc.orca {
+			t.Errorf("%s: got %+v, want %+v", tc.reports, leg(d.Services[0]).LoadReports, tc.orca)
+		}
+	}
+}
+
+// The examples of the page are valid, and every setting in them has an effect.
+func TestExamplesOfLoadReportsAreValid(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/load-reports.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```\n").FindAllSubmatch(page, -1)
+	if len(examples) == 0 {
+		t.Fatal("the page has no example")
+	}
+	for _, e := range examples {
+		d, err := Parse(e[1])
+		if err != nil || len(d.Warnings) > 0 {
+			t.Errorf("%s\n%v %v", e[1], err, d.Warnings)
+			continue
+		}
+		if _, err := Compile(d.Traffic, "r", upstream.NewService, Local{}); err != nil {
+			t.Errorf("%s\n%v", e[1], err)
+		}
+	}
+}
+
+func TestCollectorsNeedAPort(t *testing.T) {
+	for protocol, want := range map[string]string{"protocol: h2c": "", "protocol: h2, tls: {}": "outOfBand.port: missing: the stream has no TLS"} {
+		_, err := Check([]byte("services:\n  - {id: a, " + protocol + ", instances: [{id: i, address: 'h:1'}], loadReports: {orca: {outOfBand: {}}}}\n"))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", protocol, err)
+		}
+	}
+	_, err := Check([]byte("services:\n  - {id: a, tls: {}, instances: [{id: i, address: 'h:1'}], loadReports: {scrape: {metrics: {cpu: a}}}}\n"))
+	if err == nil || !strings.Contains(err.Error(), "scrape.port: missing: the page is read without TLS") {
+		t.Errorf("with TLS: %v", err)
+	}
+	for _, reports := range []string{"{scrape: {metrics: {cpu: a}}}", "{agentCheck: {port: 1}}"} {
+		_, err := Check([]byte("services:\n  - {id: a, instances: [{id: i, address: 'unix:/run/a'}], loadReports: " + reports + "}\n"))
+		if err == nil || !strings.Contains(err.Error(), "the instance i has a Unix socket") {
+			t.Errorf("%s: got %v", reports, err)
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package discovery
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/control/config"
+)
+
+// Change is the join or the leave of one instance.
+type Change struct {
+	Service, Instance, Address string
+	Source                     string // what listed the instance; "": the document
+	Joined                     bool
+}
+
+// lossWindow is the time in which at most a share of the instances may leave.
+const lossWindow = time.Minute
+
+// listing is what is known from one source.
+type listing struct {
+	source  string // as Instance.Source
+	targets []config.Instance
+	at      time.Time // of the last good answer; zero: none
+	since   time.Time // when the source was configured
+	err     string    // of the latest attempt; "": it was good
+	saved   bool      // targets are from the disk: the source has not answered yet
+}
+
+// membership is the set of instances of one service.
+type membership struct {
+	service  string
+	static   []config.Instance
+	listings []*listing // the first ones win
+	maxLoss  float64
+	patience time.Duration // how long a first answer is awaited before instances leave that no source lists
+
+	members []member    // those of the document first, then by id
+	losses  []time.Time // of the last lossWindow, oldest first
+	held    int         // members that no source lists any more
+	hidden  int         // targets whose id or address another source has too
+}
+
+type member struct {
+	config.Instance
+	held bool // no longer listed
+}
+
+// answer notes an answer and reports whether it differs from the one before. An empty answer is no good one while the
+// listing has instances, unless all of them may leave: a registry that lost its data must not empty a pool. targets
+// belongs to the membership.
+func (m *membership) answer(l *listing, targets []config.Instance, now time.Time) (fresh bool) {
+	if len(targets) == 0 && len(l.targets) > 0 && m.maxLoss < 1 {
+		m.fail(l, "the list is empty; the instances that work stay (maxLoss: 1 permits that all leave)")
+		return false
+	}
+	fresh = l.at.IsZero() || !slices.EqualFunc(l.targets, targets, func(a, b config.Instance) bool {
+		b.Source = a.Source
+		return equal(member{Instance: a}, member{Instance: b})
+	})
+	if fresh {
+		for i := range targets {
+			targets[i].Source = l.source
+		}
+		l.targets = targets
+	}
+	l.at, l.err, l.saved = now, "", false
+	return fresh
+}
+
+func (m *membership) fail(l *listing, reason string) { l.err = reason }
+
+// step brings members in line with the listings, as far as the bounds permit. It returns who joined and left, and whether
+// anything changed. down reports whether an instance has failed its health check or is ejected.
+func (m *membership) step(now time.Time, down func(id string) bool) (changes []Change, changed bool) {
+	wanted, byAddress := m.wanted()
+	awaits := m.awaits(now)
+	for len(m.losses) > 0 && now.Sub(m.losses[0]) >= lossWindow {
+		m.losses = m.losses[1:]
+	}
+	may := max(1, int(math.Floor(m.maxLoss*float64(len(m.members)+len(m.losses))))) - len(m.losses)
+	next := make([]member, 0, len(wanted))
+	m.held = 0
+	for _, old := range m.members {
+		in, listed := wanted[old.ID]
+		if listed && in.Address == old.Address {
+			next = append(next, member{Instance: in})
+			delete(wanted, old.ID)
+			continue
+		}
+		_, taken := byAddress[config.SameAddress(old.Address)]
+		switch configured := m.configured(old.Source); {
+		case taken, old.Draining, down(old.ID), !configured && !awaits:
+		case configured && may > 0:
+			may--
+			m.losses = append(m.losses, now)
+		default:
+			m.held++
+			next = append(next, member{Instance: old.Instance, held: true})
+			delete(wanted, old.ID) // a new address of the same id waits
+			continue
+		}
+		changes = append(changes, m.change(old.Instance, false))
+	}
+	for _, in := range wanted {
+		next = append(next, member{Instance: in})
+		changes = append(changes, m.change(in, true))
+	}
+	next = m.sorted(next)
+	changed = !slices.EqualFunc(m.members, next, equal)
+	m.members = next
+	slices.SortFunc(changes, func(a, b Change) int {
+		if c := strings.Compare(a.Instance, b.Instance); c != 0 || a.Joined == b.Joined {
+			return c
+		}
+		if b.Joined {
+			return -1 // the former address leaves first
+		}
+		return 1
+	})
+	return changes, changed
+}
+
+// awaits reports whether a source has not answered yet and is not overdue.
+func (m *membership) awaits(now time.Time) bool {
+	return slices.ContainsFunc(m.listings, func(l *listing) bool { return l.at.IsZero() && now.Sub(l.since) < m.patience })
+}
+
+// configured reports whether the configuration has a source. The instances of other sources, and those that the document
+// had, are removed by whoever changed the configuration.
+func (m *membership) configured(source string) bool {
+	return slices.ContainsFunc(m.listings, func(l *listing) bool { return l.source == source })
+}
+
+func equal(a, b member) bool {
+	return a.held == b.held && a.ID == b.ID && a.Address == b.Address && a.Weight == b.Weight && a.Backup == b.Backup && a.Draining == b.Draining &&
+		a.Source == b.Source && maps.Equal(a.Tags, b.Tags)
+}
+
+// wanted returns what document and sources list, by id and by address.
+func (m *membership) wanted() (byID map[string]config.Instance, byAddress map[string]bool) {
+	byID, byAddress, m.hidden = map[string]config.Instance{}, map[string]bool{}, 0
+	add := func(all []config.Instance) {
+		for _, in := range all {
+			address := config.SameAddress(in.Address)
+			if _, have := byID[in.ID]; have || byAddress[address] {
+				m.hidden++
+				continue
+			}
+			byID[in.ID], byAddress[address] = in, true
+		}
+	}
+	add(m.static)
+	for _, l := range m.listings {
+		add(l.targets)
+	}
+	return byID, byAddress
+}
+
+// sorted orders members in a way that does not depend on their history: policies that hash give the same result on all
+// nodes.
+func (m *membership) sorted(all []member) []member {
+	place := make(map[string]int, len(m.static))
+	for i, in := range m.static {
+		place[in.ID] = i - len(m.static)
+	}
+	slices.SortFunc(all, func(a, b member) int {
+		if c := place[a.ID] - place[b.ID]; c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return all
+}
+
+func (m *membership) change(in config.Instance, joined bool) Change {
+	return Change{Service: m.service, Instance: in.ID, Address: in.Address, Source: in.Source, Joined: joined}
+}
+
+// instances returns the members as the keeper takes them.
+func (m *membership) instances() []config.Instance {
+	out := make([]config.Instance, len(m.members))
+	for i, in := range m.members {
+		out[i] = in.Instance
+	}
+	return out
+}

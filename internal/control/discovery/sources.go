@@ -1,0 +1,87 @@
+package discovery
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/base/clienttls"
+	"github.com/smartlb/smartlb/internal/base/secret"
+	"github.com/smartlb/smartlb/internal/control/config"
+)
+
+// newSources returns the sources of a service in the order in which they count, each with its name. It reads the files of
+// the logins.
+func newSources(d config.Discovery, node config.DiscoveryNode) (names []string, all []source, err error) {
+	if f := d.File; f != nil {
+		if node.Folder == "" {
+			return nil, nil, errors.New("discovery.file: this node has no discovery.folder, below which the file would be")
+		}
+		names, all = append(names, "file "+f.Path), append(all, fileSource{folder: filepath.Clean(node.Folder), name: f.Path, most: d.MaxInstances})
+	}
+	if h := d.HTTP; h != nil {
+		s := httpSource{url: h.URL, interval: h.Interval, timeout: h.Timeout, most: d.MaxInstances}
+		if s.client, s.headers, err = newClient(h.URL, node.Logins); err != nil {
+			return nil, nil, err
+		}
+		names, all = append(names, "http "+shown(h.URL)), append(all, s)
+	}
+	if n := d.DNS; n != nil {
+		s := dnsSource{name: n.Name, srv: n.Type == "srv", port: n.Port, resolvers: n.Resolvers, interval: n.Interval, timeout: n.Timeout, most: d.MaxInstances}
+		names, all = append(names, "dns "+n.Name+dnsKind(*n)), append(all, s)
+	}
+	return names, all, nil
+}
+
+// dnsKind tells the sources of two kinds of records of one name apart.
+func dnsKind(n config.DNSDiscovery) string {
+	if n.Type == "srv" {
+		return " SRV"
+	}
+	return ":" + strconv.Itoa(n.Port)
+}
+
+// shown returns a URL without its query, which may hold a secret.
+func shown(address string) string {
+	address, _, query := strings.Cut(address, "?")
+	if query {
+		address += "?..."
+	}
+	return address
+}
+
+// newClient returns the client for the server of a URL, and the headers that the node sends to it.
+func newClient(address string, logins []config.DiscoveryLogin) (*http.Client, map[string]secret.Ref, error) {
+	var login config.DiscoveryLogin
+	for _, l := range logins {
+		if sameOrigin(l.Server, address) {
+			login = l
+		}
+	}
+	encryption, err := clienttls.Files{CA: login.CA, Cert: login.Cert, Key: login.Key}.Config()
+	if err != nil {
+		return nil, nil, fmt.Errorf("discovery.logins: server %s: %w", login.Server, err)
+	}
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: encryption, ForceAttemptHTTP2: true, MaxConnsPerHost: 1,
+		IdleConnTimeout: 2 * time.Minute, MaxResponseHeaderBytes: 64 << 10,
+	}
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the headers are for this server only
+	}, login.Headers, nil
+}
+
+func sameOrigin(a, b string) bool {
+	one, err := url.Parse(a)
+	if err != nil {
+		return false
+	}
+	other, err := url.Parse(b)
+	return err == nil && config.Origin(one) == config.Origin(other)
+}

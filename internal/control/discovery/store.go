@@ -1,0 +1,116 @@
+package discovery
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/smartlb/smartlb/internal/control/config"
+)
+
+// store keeps the last good answers of all services in files, one for each service. A node that starts while a source is
+// down uses them.
+type store struct {
+	dir string // "": nothing is kept
+	log *slog.Logger
+}
+
+// storeFormat is increased when an older program could not read the files.
+const storeFormat = 1
+
+// saved is the file of a service.
+type saved struct {
+	Format  int           `json:"format"`
+	Sources []savedAnswer `json:"sources"`
+}
+
+type savedAnswer struct {
+	Source    string          `json:"source"`
+	At        time.Time       `json:"at"`
+	Instances []savedInstance `json:"instances"`
+}
+
+type savedInstance struct {
+	ID       string            `json:"id"`
+	Address  string            `json:"address"`
+	Weight   float64           `json:"weight"`
+	Backup   bool              `json:"backup,omitempty"`
+	Draining bool              `json:"draining,omitempty"`
+	Tags     map[string]string `json:"tags,omitempty"`
+}
+
+// path returns the file of a service. Ids begin with a letter or digit and have no slash.
+func (s store) path(service string) string { return filepath.Join(s.dir, service+".json") }
+
+// load returns what was saved for a service. A file that cannot be used is moved aside, and the sources are awaited.
+func (s store) load(service string) (saved, bool) {
+	if s.dir == "" {
+		return saved{}, false
+	}
+	src, err := os.ReadFile(s.path(service))
+	if errors.Is(err, fs.ErrNotExist) {
+		return saved{}, false
+	}
+	var out saved
+	if err == nil {
+		err = json.Unmarshal(src, &out)
+	}
+	if err == nil && out.Format > storeFormat {
+		err = errors.New("a newer smartlb wrote it")
+	}
+	if err != nil {
+		s.log.Warn("the last known instances of a service cannot be read; its sources are awaited", "service", service, "file", s.path(service), "error", err)
+		_ = os.Rename(s.path(service), s.path(service)+".damaged")
+		return saved{}, false
+	}
+	return out, true
+}
+
+// save replaces the file of a service.
+func (s store) save(service string, listings []listing) error {
+	if s.dir == "" {
+		return nil
+	}
+	out := saved{Format: storeFormat}
+	for _, l := range listings {
+		a := savedAnswer{Source: l.source, At: l.at, Instances: make([]savedInstance, len(l.targets))}
+		for i, in := range l.targets {
+			a.Instances[i] = savedInstance{ID: in.ID, Address: in.Address, Weight: in.Weight, Backup: in.Backup, Draining: in.Draining, Tags: in.Tags}
+		}
+		out.Sources = append(out.Sources, a)
+	}
+	src, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	return renameio.WriteFile(s.path(service), src, 0o600)
+}
+
+// forget removes the file of a service that has no sources any more.
+func (s store) forget(service string) {
+	if s.dir != "" {
+		_ = os.Remove(s.path(service)) // at worst an unused file stays
+	}
+}
+
+// restore gives a listing the answer that was saved of its source.
+func (a savedAnswer) restore(l *listing, b Bounds) error {
+	targets := make([]config.Instance, len(a.Instances))
+	for i, in := range a.Instances {
+		targets[i] = config.Instance{ID: in.ID, Address: in.Address, Weight: in.Weight, Backup: in.Backup, Draining: in.Draining, Tags: in.Tags, Source: l.source}
+	}
+	if err := Check(targets, b); err != nil {
+		return err
+	}
+	l.targets, l.at, l.saved = targets, a.At, true
+	return nil
+}

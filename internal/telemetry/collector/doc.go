@@ -1,0 +1,10 @@
+// Package collector asks instances for their load in the forms that they already have, and publishes the answers as messages
+// of the instances: a page of Prometheus becomes service-metrics (scrape.go), the line of an agent of HAProxy becomes
+// health-status (agent.go), and reports in a stream of the ORCA service of gRPC become service-metrics (stream.go). The header
+// smartlb-reporter of these messages is collector/scrape, collector/agent-check or collector/orca-stream.
+//
+// It runs on nodes with the role collector and shares the instances among them (share.go): each node computes the same owner
+// of each instance from the list of nodes that report their status. No request waits for a collector.
+//
+// scrape.go, agent.go and share.go are pure; collector.go has the connections, the clock and Kafka.
+package collector

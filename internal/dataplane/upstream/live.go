@@ -12,6 +12,7 @@ const (
 	LatencyFloor = .02
 	outlier      = 10   // averages that a latency counts at most: one pause must not take an instance's requests for seconds
 	shortest     = 2e5  // ns, added to the average for that
+	firstSamples = 3    // the lowest of the first latencies counts: the others have cold starts and new connections in them
 	PeakTau      = 10e9 // ns; Finagle's default
 	ErrorTau     = 2e9  // ns
 	ErrorFloor   = .05
@@ -197,10 +198,15 @@ func (l *Live) observe(o Outcome, started, now int64, floor float64) (fails uint
 
 func (l *Live) latency(took, now int64, floor float64) {
 	sample := float64(took)
-	if average, _, ok := l.Latency.Load(now); ok {
-		sample = min(sample, outlier*(average+shortest))
+	average, _, ok := l.Latency.Load(now)
+	switch {
+	case ok && l.Successes.Load() < firstSamples && sample < average:
+		l.Latency.Start(sample, now)
+	case ok:
+		l.Latency.Observe(min(sample, outlier*(average+shortest)), now, LatencyTau, floor)
+	default:
+		l.Latency.Observe(sample, now, LatencyTau, floor)
 	}
-	l.Latency.Observe(sample, now, LatencyTau, floor)
 	l.Peak.Peak(float64(took), now, PeakTau)
 }
 

@@ -240,6 +240,9 @@ func TestAnOutlierCountsLittle(t *testing.T) {
 		average, _, _ := l.Latency.Load(now)
 		return average
 	}
+	if answer(second / 20); answer(1e6) > 1.1e6 {
+		t.Error("a cold start counts longer than the first response")
+	}
 	for range 100 {
 		answer(1e6)
 	}

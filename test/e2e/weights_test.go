@@ -88,7 +88,7 @@ func countByInstance(t *testing.T, addr, path string, clients, requests int) map
 // remembers each pause for 10 s: TestWeightsHoldAtEveryLoad tests it in virtual time.
 func TestWeightsHoldThroughTheRealProcess(t *testing.T) {
 	t.Parallel()
-	const rounds = 5
+	const rounds = 10
 	one, two, three := named(t, "a"), named(t, "b"), named(t, "c")
 	requests := map[string]int{"adaptive": 3000, "least_request": 3000, "random": 3000, "ring_hash": 2000, "maglev": 2000, "round_robin": 1400}
 	routes, services := "routes:\n", "services:\n"

@@ -36,9 +36,10 @@ type DiscoveryLogin struct {
 
 // Discovery says where the instances of a service are found.
 type Discovery struct {
-	File *FileDiscovery `yaml:"file"` // a file with targets, as `file_sd_configs` of Prometheus reads it; default none
-	HTTP *HTTPDiscovery `yaml:"http"` // a server that lists targets, as `http_sd_configs` of Prometheus reads it; default none
-	DNS  *DNSDiscovery  `yaml:"dns"`  // a name with A and AAAA, or SRV records; default none
+	File   *FileDiscovery   `yaml:"file"`   // a file with targets, as `file_sd_configs` of Prometheus reads it; default none
+	HTTP   *HTTPDiscovery   `yaml:"http"`   // a server that lists targets, as `http_sd_configs` of Prometheus reads it; default none
+	DNS    *DNSDiscovery    `yaml:"dns"`    // a name with A and AAAA, or SRV records; default none
+	Consul *ConsulDiscovery `yaml:"consul"` // a service in the catalog of Consul; default none
 
 	// networks that the addresses of instances must be in, at most 100. An answer with another address is refused, and so is
 	// one with a host name. Without it all addresses are allowed, except those of this machine (loopback), link-local,
@@ -52,6 +53,17 @@ type Discovery struct {
 	// time without a good answer after which the alert discovery-stale fires, 1s to 24h. The instances stay. It must be longer
 	// than the intervals of the sources; default 120s
 	StaleAfter time.Duration `yaml:"staleAfter"`
+}
+
+// Most returns the largest number of instances that all sources together can give a service.
+func (d Discovery) Most() int {
+	n := 0
+	for _, given := range [...]bool{d.File != nil, d.HTTP != nil, d.DNS != nil, d.Consul != nil} {
+		if given {
+			n += d.MaxInstances
+		}
+	}
+	return n
 }
 
 // FileDiscovery is a file with targets.
@@ -79,6 +91,16 @@ type DNSDiscovery struct {
 	Timeout   time.Duration `yaml:"timeout"`   // longest time of one look-up with all its queries, 100ms to 60s; default 5s
 }
 
+// ConsulDiscovery is a service in the catalog of Consul. Its instances whose checks all pass are used.
+type ConsulDiscovery struct {
+	Address    string        `yaml:"address"`    // address of Consul's HTTP API; default http://127.0.0.1:8500
+	Service    string        `yaml:"service"`    // name of the service in Consul; required
+	Tags       []string      `yaml:"tags"`       // tags that an instance must all have, at most 16; default none
+	Datacenter string        `yaml:"datacenter"` // datacenter of the instances; default that of the agent at `address`
+	Wait       time.Duration `yaml:"wait"`       // longest time for which Consul waits for a change before it answers, 1s to 10m. A change is answered at once; default 60s
+	Timeout    time.Duration `yaml:"timeout"`    // longest time of one request beyond `wait`, 100ms to 60s; default 10s
+}
+
 // Limits of discovery.
 const (
 	maxLogins       = 32
@@ -93,6 +115,13 @@ func (d *Discovery) fill(path string, given func(string) bool) {
 	orDefault(&d.MaxInstances, standardFound, given(path+".maxInstances"))
 	orDefault(&d.MaxLoss, standardLoss, given(path+".maxLoss"))
 	orDefault(&d.StaleAfter, 2*time.Minute, given(path+".staleAfter"))
+	if n := d.Consul; n != nil {
+		if n.Address == "" {
+			n.Address = "http://127.0.0.1:8500"
+		}
+		orDefault(&n.Wait, time.Minute, given(path+".consul.wait"))
+		orDefault(&n.Timeout, 10*time.Second, given(path+".consul.timeout"))
+	}
 	if d.DNS != nil {
 		if d.DNS.Type == "" {
 			d.DNS.Type = "host"
@@ -110,9 +139,10 @@ func (c *checker) discovery(path string, d *Discovery) {
 	if d == nil {
 		return
 	}
-	if d.File == nil && d.HTTP == nil && d.DNS == nil {
-		c.fail(path, "missing: want file, http or dns")
+	if d.Most() == 0 && d.MaxInstances > 0 {
+		c.fail(path, "missing: want file, http, dns or consul")
 	}
+	c.discoveryConsul(path+".consul", d.Consul)
 	c.discoveryDNS(path+".dns", d.DNS)
 	if d.File != nil {
 		c.discoveryFile(path+".file.path", d.File.Path)
@@ -138,9 +168,40 @@ func (c *checker) discovery(path string, d *Discovery) {
 	if d.HTTP != nil && d.StaleAfter <= d.HTTP.Interval {
 		c.fail(path+".staleAfter", "want more than http.interval, which is %s, got %s", d.HTTP.Interval, d.StaleAfter)
 	}
+	if d.Consul != nil && d.StaleAfter <= d.Consul.Wait {
+		c.fail(path+".staleAfter", "want more than consul.wait, which is %s, got %s", d.Consul.Wait, d.StaleAfter)
+	}
 	if d.DNS != nil && d.StaleAfter <= d.DNS.Interval {
 		c.fail(path+".staleAfter", "want more than dns.interval, which is %s, got %s", d.DNS.Interval, d.StaleAfter)
 	}
+}
+
+// maxConsulTags limits the tags of a query.
+const maxConsulTags = 16
+
+func (c *checker) discoveryConsul(path string, d *ConsulDiscovery) {
+	if d == nil {
+		return
+	}
+	if u, err := WebAddress(d.Address); err != nil || u.RawQuery != "" {
+		c.fail(path+".address", "want an address such as http://127.0.0.1:8500")
+	}
+	for key, text := range map[string]string{"service": d.Service, "datacenter": d.Datacenter} {
+		if len(text) > 128 || hasControl(text) || text == "" && key == "service" {
+			c.fail(path+"."+key, "%.200q: want a name of 1 to 128 bytes", text)
+		}
+	}
+	if len(d.Tags) > maxConsulTags {
+		c.fail(path+".tags", "%d tags are more than %d", len(d.Tags), maxConsulTags)
+		return
+	}
+	for i, tag := range d.Tags {
+		if tag == "" || len(tag) > 256 || hasControl(tag) {
+			c.fail(fmt.Sprintf("%s.tags[%d]", path, i), "%.300q: want a tag of 1 to 256 bytes", tag)
+		}
+	}
+	c.span(path+".wait", d.Wait, time.Second, 10*time.Minute, "1s", "10m")
+	c.span(path+".timeout", d.Timeout, 100*time.Millisecond, time.Minute, "100ms", "60s")
 }
 
 // maxResolvers limits the resolvers of a name.

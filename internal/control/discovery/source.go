@@ -6,15 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
-	"net/http"
-	"net/url"
 	"os"
 	"path"
 	"time"
 
-	"github.com/smartlb/smartlb/internal/base/backoff"
-	"github.com/smartlb/smartlb/internal/base/secret"
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
@@ -121,108 +116,6 @@ func plain(err error) error {
 	var of *fs.PathError
 	if errors.As(err, &of) {
 		return of.Err
-	}
-	return err
-}
-
-// httpSource asks a server for targets.
-type httpSource struct {
-	url      string
-	interval time.Duration
-	timeout  time.Duration
-	most     int // targets
-	headers  map[string]secret.Ref
-	client   *http.Client
-}
-
-// maxPause is the longest pause after failures, as a multiple of the interval.
-const maxPause = 8
-
-// run asks the server at each interval. While it fails, the pauses grow.
-func (s httpSource) run(ctx context.Context, tell report) {
-	defer s.client.CloseIdleConnections()
-	var known *answer
-	failures := 0
-	for {
-		next, err := s.ask(ctx, known)
-		if ctx.Err() != nil {
-			return
-		}
-		if err == nil {
-			known, failures = next, 0
-			tell(known.found, nil)
-		} else {
-			failures++
-			tell(nil, err)
-		}
-		pause := s.interval/10*9 + rand.N(s.interval/5+1) // the nodes of a fleet do not ask together
-		if failures > 0 {
-			pause = backoff.Policy{Base: s.interval, Max: maxPause * s.interval}.Delay(failures, rand.Float64())
-		}
-		if !backoff.Sleep(ctx, pause) {
-			return
-		}
-	}
-}
-
-// answer is a list with the tag that identifies its version.
-type answer struct {
-	found []config.Instance
-	etag  string
-}
-
-func (s httpSource) ask(ctx context.Context, known *answer) (*answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
-	if err != nil {
-		return nil, err
-	}
-	for name, ref := range s.headers {
-		value, err := ref.Resolve(os.Getenv, os.ReadFile)
-		if err != nil {
-			return nil, fmt.Errorf("discovery.logins: header %s: %w", name, err)
-		}
-		r.Header.Set(name, value)
-	}
-	r.Header.Set("Accept", "application/json")
-	if known != nil && known.etag != "" {
-		r.Header.Set("If-None-Match", known.etag)
-	}
-	resp, err := s.client.Do(r)
-	if err != nil {
-		return nil, withoutURL(err)
-	}
-	defer resp.Body.Close()
-	switch {
-	case resp.StatusCode == http.StatusNotModified && known != nil:
-		return known, nil
-	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return nil, fmt.Errorf("the server redirects (%d); name the final address", resp.StatusCode)
-	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
-		return nil, fmt.Errorf("the server answers %d: are the headers in discovery.logins right?", resp.StatusCode)
-	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("the server answers %d, want 200", resp.StatusCode)
-	}
-	src, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
-	if err != nil {
-		return nil, fmt.Errorf("the answer ends too early: %w", withoutURL(err))
-	}
-	found, err := ParseJSON(src, s.most)
-	if err != nil {
-		return nil, err
-	}
-	return &answer{found: found, etag: resp.Header.Get("ETag")}, nil
-}
-
-// withoutURL removes the address from an error of the client, which is shown beside it and may be long.
-func withoutURL(err error) error {
-	var of *url.Error
-	if errors.As(err, &of) {
-		err = of.Err
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return errors.New("no answer in time")
 	}
 	return err
 }

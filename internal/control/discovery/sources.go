@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/clienttls"
-	"github.com/smartlb/smartlb/internal/base/secret"
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
@@ -26,7 +25,7 @@ func newSources(d config.Discovery, node config.DiscoveryNode) (names []string, 
 	}
 	if h := d.HTTP; h != nil {
 		s := httpSource{url: h.URL, interval: h.Interval, timeout: h.Timeout, most: d.MaxInstances}
-		if s.client, s.headers, err = newClient(h.URL, node.Logins); err != nil {
+		if s.server, err = newServer(h.URL, node.Logins); err != nil {
 			return nil, nil, err
 		}
 		names, all = append(names, "http "+shown(h.URL)), append(all, s)
@@ -34,6 +33,13 @@ func newSources(d config.Discovery, node config.DiscoveryNode) (names []string, 
 	if n := d.DNS; n != nil {
 		s := dnsSource{name: n.Name, srv: n.Type == "srv", port: n.Port, resolvers: n.Resolvers, interval: n.Interval, timeout: n.Timeout, most: d.MaxInstances}
 		names, all = append(names, "dns "+n.Name+dnsKind(*n)), append(all, s)
+	}
+	if n := d.Consul; n != nil {
+		s := consulSource{address: n.Address, service: n.Service, tags: n.Tags, datacenter: n.Datacenter, wait: n.Wait, timeout: n.Timeout, most: d.MaxInstances}
+		if s.server, err = newServer(n.Address, node.Logins); err != nil {
+			return nil, nil, err
+		}
+		names, all = append(names, "consul "+s.query(0)), append(all, s)
 	}
 	return names, all, nil
 }
@@ -55,8 +61,8 @@ func shown(address string) string {
 	return address
 }
 
-// newClient returns the client for the server of a URL, and the headers that the node sends to it.
-func newClient(address string, logins []config.DiscoveryLogin) (*http.Client, map[string]secret.Ref, error) {
+// newServer returns the server of a URL with what the node needs to log in.
+func newServer(address string, logins []config.DiscoveryLogin) (server, error) {
 	var login config.DiscoveryLogin
 	for _, l := range logins {
 		if sameOrigin(l.Server, address) {
@@ -65,16 +71,16 @@ func newClient(address string, logins []config.DiscoveryLogin) (*http.Client, ma
 	}
 	encryption, err := clienttls.Files{CA: login.CA, Cert: login.Cert, Key: login.Key}.Config()
 	if err != nil {
-		return nil, nil, fmt.Errorf("discovery.logins: server %s: %w", login.Server, err)
+		return server{}, fmt.Errorf("discovery.logins: server %s: %w", login.Server, err)
 	}
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: encryption, ForceAttemptHTTP2: true, MaxConnsPerHost: 1,
 		IdleConnTimeout: 2 * time.Minute, MaxResponseHeaderBytes: 64 << 10,
 	}
-	return &http.Client{
+	return server{headers: login.Headers, client: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the headers are for this server only
-	}, login.Headers, nil
+	}}, nil
 }
 
 func sameOrigin(a, b string) bool {

@@ -37,7 +37,7 @@ func (t *Task) size() int {
 	for _, s := range t.services {
 		own += len(s.instances)
 	}
-	for _, names := range t.configured {
+	for _, names := range t.configured.Names {
 		configured += len(names)
 	}
 	return max(own, configured)

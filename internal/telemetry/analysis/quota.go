@@ -19,10 +19,36 @@ const (
 )
 
 // Instances are the configured instances by service.
-type Instances map[string]map[string]bool
+type Instances struct {
+	Names map[string]map[string]bool
+	// Found is the largest number of instances that the sources of a service may find. The configuration does not name them.
+	Found map[string]int
+}
 
 // Has reports whether an instance is configured.
-func (k Instances) Has(service, instance string) bool { return k[service][instance] }
+func (k Instances) Has(service, instance string) bool { return k.Names[service][instance] }
+
+// full reports whether a service has as many instances without a name in the configuration as it may. s is nil if it has no
+// instance yet. Those of a service with sources do not count in the limit of the task: reports about other services cannot
+// displace them.
+func (t *Task) full(id string, s *service) bool {
+	have := 0
+	if s != nil {
+		have = s.unconfigured
+	}
+	if found := t.configured.Found[id]; found > 0 {
+		return have >= max(found, maxUnconfiguredService)
+	}
+	return have >= maxUnconfiguredService || t.unconfigured >= maxUnconfigured
+}
+
+// strange counts instances of a service that the configuration neither names nor finds.
+func (t *Task) strange(s *service, n int) {
+	s.unconfigured += n
+	if t.configured.Found[s.id] == 0 {
+		t.unconfigured += n
+	}
+}
 
 // quota records the latest refusal by a quota.
 type quota struct {
@@ -38,10 +64,9 @@ func (t *Task) SetConfigured(k Instances) {
 		s.unconfigured = 0
 		for _, i := range s.instances {
 			if i.unconfigured = !k.Has(s.id, i.id); i.unconfigured {
-				s.unconfigured++
+				t.strange(s, 1)
 			}
 		}
-		t.unconfigured += s.unconfigured
 	}
 }
 
@@ -54,7 +79,7 @@ func (t *Task) instance(serviceID, instanceID string, now time.Time) *instance {
 	}
 	if i == nil {
 		unconfigured := !t.configured.Has(serviceID, instanceID)
-		if unconfigured && (t.unconfigured >= maxUnconfigured || s != nil && s.unconfigured >= maxUnconfiguredService) {
+		if unconfigured && t.full(serviceID, s) {
 			t.dropped["too-many-instances"]++
 			t.quota = quota{now, serviceID, t.quota.count + 1}
 			return nil
@@ -66,8 +91,7 @@ func (t *Task) instance(serviceID, instanceID string, now time.Time) *instance {
 		i = newInstance(s, instanceID)
 		s.instances[instanceID] = i
 		if i.unconfigured = unconfigured; unconfigured {
-			s.unconfigured++
-			t.unconfigured++
+			t.strange(s, 1)
 		}
 	}
 	if now.After(i.touched) {
@@ -80,8 +104,7 @@ func (t *Task) instance(serviceID, instanceID string, now time.Time) *instance {
 func (t *Task) drop(s *service, i *instance) {
 	delete(s.instances, i.id)
 	if i.unconfigured {
-		s.unconfigured--
-		t.unconfigured--
+		t.strange(s, -1)
 	}
 }
 

@@ -25,10 +25,31 @@ func (b *bench) report(service, instance string) {
 	b.task.Apply(b.input(event.TopicServiceMetrics, "", v, nil), &b.fx)
 }
 
+func named(names map[string]map[string]bool) Instances { return Instances{Names: names} }
+
+// A service with sources has room for all instances that they may find, whatever others invent.
+func TestFoundInstancesHaveRoom(t *testing.T) {
+	b := newBench(t)
+	b.task.SetConfigured(Instances{Found: map[string]int{"found": 3000}})
+	for n := range 2 * maxUnconfigured {
+		b.report(fmt.Sprint("service-", n), "i")
+	}
+	for n := range 4000 {
+		b.report("found", fmt.Sprint("i", n))
+	}
+	if s := b.task.services["found"]; s == nil || len(s.instances) != 3000 || b.task.unconfigured != maxUnconfigured {
+		t.Fatalf("%d instances that other services have, and of the service %+v", b.task.unconfigured, s)
+	}
+	b.task.SetConfigured(Instances{})
+	if got, want := b.task.unconfigured, maxUnconfigured+3000; got != want {
+		t.Errorf("without sources %d are counted, want %d", got, want)
+	}
+}
+
 // 200,000 distinct instance ids blinded the analyzer for every instance that came after them.
 func TestInventedInstancesDoNotTakeTheRoomOfConfiguredOnes(t *testing.T) {
 	b := newBench(t)
-	b.task.SetConfigured(Instances{"s": {"known": true}, "late": {"i": true}})
+	b.task.SetConfigured(named(map[string]map[string]bool{"s": {"known": true}, "late": {"i": true}}))
 	for n := range 200_000 {
 		b.report("s", fmt.Sprint("invented-", n))
 		if n%10 == 0 {
@@ -51,7 +72,7 @@ func TestInventedInstancesDoNotTakeTheRoomOfConfiguredOnes(t *testing.T) {
 
 func TestRefusedReportsRaiseOneAlertAndItEnds(t *testing.T) {
 	b := newBench(t)
-	b.task.SetConfigured(Instances{"s": {"known": true}})
+	b.task.SetConfigured(named(map[string]map[string]bool{"s": {"known": true}}))
 	for n := range maxUnconfiguredService + 10 {
 		b.report("s", fmt.Sprint("invented-", n))
 	}
@@ -83,11 +104,11 @@ func TestConfiguringAnInstanceFreesItsPlace(t *testing.T) {
 	b := newBench(t)
 	b.report("s", "a")
 	b.report("s", "b")
-	b.task.SetConfigured(Instances{"s": {"a": true}})
+	b.task.SetConfigured(named(map[string]map[string]bool{"s": {"a": true}}))
 	if b.task.unconfigured != 1 || b.task.services["s"].unconfigured != 1 {
 		t.Errorf("%d unconfigured", b.task.unconfigured)
 	}
-	b.task.SetConfigured(nil)
+	b.task.SetConfigured(Instances{})
 	for range 182 {
 		b.tick()
 	}
@@ -99,7 +120,7 @@ func TestConfiguringAnInstanceFreesItsPlace(t *testing.T) {
 // One status with 60,000 services in panic made 60,000 alerts.
 func TestAlertsThatAnybodyCanCauseAreBounded(t *testing.T) {
 	b := newBench(t)
-	b.task.SetConfigured(Instances{"user-service": {"known": true}})
+	b.task.SetConfigured(named(map[string]map[string]bool{"user-service": {"known": true}}))
 	var services []string
 	for n := range 20_000 {
 		services = append(services, fmt.Sprint("service-", n))

@@ -7,7 +7,7 @@ import (
 	"github.com/smartlb/smartlb/internal/telemetry/analysis"
 )
 
-// readConfiguration reads config-updates for the names of the configured instances, which no quota limits. Only the
+// readConfiguration reads config-updates for the names of the configured instances, which no quota limits, and for the services with sources, whose quota is larger. Only the
 // goroutine of its tail calls it.
 func (a *Analyzer) readConfiguration(batch []kafka.Record) {
 	changed := false
@@ -22,16 +22,19 @@ func (a *Analyzer) readConfiguration(batch []kafka.Record) {
 	if err != nil {
 		return // nodes refuse it too and keep the revision before, as the analyzer does
 	}
-	names := analysis.Instances{}
+	known := analysis.Instances{Names: map[string]map[string]bool{}, Found: map[string]int{}}
 	for _, s := range t.Services {
-		names[s.ID] = map[string]bool{}
+		known.Names[s.ID] = map[string]bool{}
 		for _, i := range s.Instances {
-			names[s.ID][i.ID] = true
+			known.Names[s.ID][i.ID] = true
+		}
+		if s.Discovery != nil {
+			known.Found[s.ID] = s.Discovery.Most()
 		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.configured, a.revision = names, a.state.Revision
+	a.configured, a.revision = known, a.state.Revision
 }
 
 // configure passes the configured instances to a task, unless it has the current revision.

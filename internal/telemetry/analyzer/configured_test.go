@@ -42,4 +42,8 @@ func TestConfiguredInstancesAreKnownFromTheLog(t *testing.T) {
 	if a.configured.Has("s", "i") || !a.configured.Has("s", "j") || len(a.state.History) != 0 {
 		t.Errorf("%v", a.configured)
 	}
+	publish("3-c", "4-d", "services:\n  - id: s\n    discovery: {file: {path: s.json}, dns: {name: s.test, port: 80}, maxInstances: 70}\n")
+	if a.configured.Found["s"] != 140 {
+		t.Errorf("%v", a.configured)
+	}
 }

@@ -40,6 +40,7 @@ type App struct {
 
 	broker      *broker.Broker
 	kafka       kafka.Config
+	unreachable atomic.Bool // Kafka was so in the latest check, at most reachAgain ago
 	producer    *kafka.Producer
 	audit       *audit.Log
 	limits      *api.Limits // shared by all API clients

@@ -39,7 +39,7 @@ func TestABrokerThatIsSlowGetsTheLastWords(t *testing.T) {
 	})
 	const batches = 6 // longer than a broker that hangs is waited for
 	p := queued(t, k.Addr(), batches)
-	if err := closeProducer(p); err != nil || p.Stats().Delivered() != batches {
+	if err := closeProducer(p, noProgressTimeout); err != nil || p.Stats().Delivered() != batches {
 		t.Errorf("%v, %+v", err, p.Stats())
 	}
 }
@@ -47,7 +47,7 @@ func TestABrokerThatIsSlowGetsTheLastWords(t *testing.T) {
 func TestLastWordsToNobodyAreCounted(t *testing.T) {
 	addr, _ := kafkatest.Mute(t)
 	p := queued(t, addr, 3)
-	if err := closeProducer(p); err == nil || p.Stats().Dropped() != 3 {
+	if err := closeProducer(p, noProgressTimeout); err == nil || p.Stats().Dropped() != 3 {
 		t.Errorf("%v, %+v", err, p.Stats())
 	}
 }

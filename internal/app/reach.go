@@ -34,6 +34,7 @@ func (a *App) watchKafka(ctx context.Context) error {
 			a.o.Log.Info("kafka is reachable again", "brokers", a.kafka.Brokers)
 			said = ""
 		}
+		a.unreachable.Store(said != "")
 		select {
 		case <-ctx.Done():
 			return nil

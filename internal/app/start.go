@@ -62,9 +62,13 @@ func (a *App) startKafka(acts *actors) {
 	acts.onStop("kafka clients", func(context.Context) error {
 		a.browseAdmin.Close()
 		var closed sync.WaitGroup
+		noProgress := noProgressTimeout
+		if a.unreachable.Load() {
+			noProgress = unreachableTimeout
+		}
 		for _, p := range a.producers() {
 			closed.Go(func() {
-				if err := closeProducer(p); err != nil { // without Kafka, the last reports are lost and counted
+				if err := closeProducer(p, noProgress); err != nil { // without Kafka, the last reports are lost and counted
 					a.o.Log.Warn("kafka producer closed with records undelivered", "dropped", p.Stats().Dropped(), "error", err)
 				}
 			})

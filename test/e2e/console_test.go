@@ -17,11 +17,12 @@ import (
 
 // The console's own tests, of what decides something without a browser.
 func TestConsoleUnits(t *testing.T) {
+	t.Parallel()
 	node := leftout.Unless(t, "the console's own tests", "node")
 	if _, err := os.Stat("../../web/node_modules/vitest/vitest.mjs"); err != nil {
 		leftout.For(t, "the console's own tests", "web/node_modules (npm ci in web)")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	run := exec.CommandContext(ctx, node, "node_modules/vitest/vitest.mjs", "run", "--no-color")
 	run.Dir = "../../web"

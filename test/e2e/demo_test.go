@@ -77,6 +77,10 @@ func alive(pids []int) (n int) {
 func TestDemoMovesTrafficAwayAndStopsCleanly(t *testing.T) {
 	t.Parallel()
 	p, web, admin, broker := demo(t)
+	eventually(t, "the page Requests has a sample of the requests", func() bool {
+		var all []struct{ Route string }
+		return getJSON(t, consoleOf(t, admin)+"/api/v1/requests?last=5", &all) == nil && len(all) == 5
+	})
 	mainJob(t, p, web, admin, broker, 13) // a broker, eleven instances and a load
 }
 

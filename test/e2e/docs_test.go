@@ -204,6 +204,7 @@ func upWithFile(t *testing.T, b block) {
 // TestDocumentedCommandsCanBeTyped types each command block of the pages into a
 // shell beside a stack that runs. README's own sequence was refused once.
 func TestDocumentedCommandsCanBeTyped(t *testing.T) {
+	t.Parallel()
 	_, web, admin, broker := demo(t)
 	seen := map[string]bool{}
 	for _, page := range documents {

@@ -19,8 +19,10 @@ import (
 // producer and readers that stay), keeps its work on the embedded broker, also
 // over a kill of the broker.
 func TestRealConnectRunsOnTheEmbeddedBroker(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"zookeeper", "kraft"} { // 3.9 and 4.3
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			jars := jarsOf(t, mode)
 			dir := t.TempDir()
 			base := porttest.Block(t, 0, 1)

@@ -32,6 +32,7 @@ func plugins(t *testing.T) string {
 // A user's first hour with Connect: a connector of another project, a secret in
 // a file, a topic that does not exist, and a task that fails at once.
 func TestConnectorsOfOthersSecretsAndMissingTopics(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, s *jvm) {
 		secrets := t.TempDir()
 		if err := os.WriteFile(filepath.Join(secrets, "lines.properties"), []byte("topic=from-a-secret\nfile="+filepath.Join(secrets, "in.txt")+"\n"), 0o600); err != nil {

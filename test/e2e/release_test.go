@@ -18,6 +18,7 @@ import (
 // TestReleaseWorksFromItsArchive builds the archive of this platform, unpacks
 // it, and uses what is in it.
 func TestReleaseWorksFromItsArchive(t *testing.T) {
+	t.Parallel()
 	leftout.Unless(t, "a release, which carries the web UI", "npm")
 	dist, dir := t.TempDir(), t.TempDir()
 	run := func(dir, name string, args ...string) string {
@@ -61,6 +62,7 @@ func TestReleaseWorksFromItsArchive(t *testing.T) {
 
 // TestServiceManagerIsTold speaks sd_notify(3) as systemd does.
 func TestServiceManagerIsTold(t *testing.T) {
+	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
@@ -94,6 +96,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 // TestOlderProgramRefusesNewerData changes the version as a later release
 // would.
 func TestOlderProgramRefusesNewerData(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	p := start(t, true, "run", "--roles", "broker", "--data", data, "--broker-listen", "127.0.0.1:0", "--broker-internal", "", "--admin", "127.0.0.1:0")
 	p.stop(syscall.SIGTERM)

@@ -16,6 +16,7 @@ import (
 // systemd reads the units as they are shipped, and with their examples of
 // credentials switched on.
 func TestSystemdReadsTheUnits(t *testing.T) {
+	t.Parallel()
 	leftout.Unless(t, "the systemd units", "systemd-analyze")
 	for _, name := range []string{"smartlb.service", "smartlb-console.service"} {
 		unit := strings.ReplaceAll(shippedUnit(t, name), "/usr/local/bin/smartlb", binary) // systemd wants the program to be there
@@ -37,6 +38,7 @@ func TestSystemdReadsTheUnits(t *testing.T) {
 
 // systemd reads the example of a socket, which belongs to the service.
 func TestSystemdReadsTheSocket(t *testing.T) {
+	t.Parallel()
 	leftout.Unless(t, "the systemd units", "systemd-analyze")
 	dir := t.TempDir()
 	for _, name := range []string{"smartlb.service", "smartlb.socket"} {

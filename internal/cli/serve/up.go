@@ -143,7 +143,11 @@ func (a upArgs) consoleArgs() []string {
 	return args
 }
 
-// demoDocument returns the demo's configuration: its fleet, and explanations for clients on this machine.
+// demoLogged is the share of the demo's requests that the page Requests shows: two each second, each a batch of the broker.
+const demoLogged = .1
+
+// demoDocument returns the demo's configuration: its fleet, explanations for clients on this machine, and a sample of the
+// access log in Kafka, unless the access log is configured otherwise.
 func (a upArgs) demoDocument(d *config.Document) ([]byte, error) {
 	listen := ":8080"
 	if len(a.listen) > 0 {
@@ -159,5 +163,8 @@ func (a upArgs) demoDocument(d *config.Document) ([]byte, error) {
 	}
 	d.Traffic = t
 	d.Proxy.ExplainFrom = append(d.Proxy.ExplainFrom, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+	if log := &d.Proxy.AccessLogOptions; d.Proxy.AccessLog == "" && d.Telemetry.Logs.Endpoint == "" && !log.Kafka {
+		log.Kafka, log.Sample = true, demoLogged
+	}
 	return text, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/control/configlog"
+	"github.com/smartlb/smartlb/internal/control/routetest"
 	"github.com/smartlb/smartlb/internal/event"
 )
 
@@ -82,6 +83,7 @@ func (s *Server) configRoutes() {
 	})
 	s.get("/api/v1/config/diff", s.src.Configuration != nil, s.configDiff)
 	s.ask("/api/v1/config/check", s.src.Configuration != nil, s.checkDocument)
+	s.ask("/api/v1/config/route", s.src.Configuration != nil, s.testRoute)
 	s.change("POST", "/api/v1/config/revisions", s.src.Publish != nil && s.src.Configuration != nil,
 		change{need: access.Admin, action: "publish.config", preview: true, do: s.applyDocument})
 	s.change("POST", "/api/v1/config/revisions/{revision}/rollback", s.src.Publish != nil && s.src.Configuration != nil,
@@ -158,6 +160,30 @@ func (s *Server) checkDocument(r *http.Request) (any, error) {
 	}
 	mistakes, warnings := mistakesOf(body.Document)
 	return CheckedDocument{OK: len(mistakes) == 0, Mistakes: mistakes, Warnings: warnings, Base: st.Revision, Lines: nonNil(linediff.Compare(st.Document, body.Document))}, nil
+}
+
+// testRoute says which route of the current configuration takes a request.
+func (s *Server) testRoute(r *http.Request) (any, error) {
+	var body routetest.Request
+	if err := decodeBody(r, &body); err != nil {
+		return nil, err
+	}
+	st, err := s.src.Configuration(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	if st.Revision == "" {
+		return nil, problem.New(problem.NotFound, errors.New("the log holds no configuration yet"), "publish one with smartlb config apply FILE")
+	}
+	t, err := config.ParseTraffic([]byte(st.Document))
+	if err != nil {
+		return nil, err
+	}
+	out, err := routetest.Run(t, body, time.Now())
+	if err != nil {
+		return nil, problem.New(problem.Invalid, err, "")
+	}
+	return out, nil
 }
 
 // mistakesOf checks a document. Both lists are never nil.

@@ -80,6 +80,7 @@ const (
 	maxCapacity   = 4
 	vetoAt        = .95 // utilization from which the weight is halved
 	veto          = .5
+	maxFloor      = .1 // least weight of a sample in the average latency of the lightest members: 10 requests
 	fleetDiscount = .7 // the error rate of all proxies counts less than this proxy's own
 	fleetSamples  = 10 // below this number of samples it does not count at all
 	trustPeriods  = 3
@@ -133,6 +134,7 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 		believe(m, reported[i], now)
 	}
 	capacities(p, telemetry)
+	equalMemory(p)
 	p.MedianNs = median(p, now)
 	if len(p.Live) == 0 {
 		return p
@@ -247,6 +249,20 @@ func capacities(p *upstream.Pool, telemetry []Telemetry) {
 			relative := min(max(c/(sum/float64(n)), minCapacity), maxCapacity)
 			p.Members[i].Capacity = math.Pow(relative, p.Members[i].Trust)
 		}
+	}
+}
+
+// equalMemory lets the average latencies of all live members remember about the same time, not the same number of requests.
+// Without it, a pause of all instances counts against a light one until it has had as many requests as a heavy one. It gets
+// few meanwhile: with weights 5:1:1, light ones lost up to two thirds of their share.
+func equalMemory(p *upstream.Pool) {
+	most := 0.0
+	for _, at := range p.Live {
+		most = max(most, p.Members[at].Weight)
+	}
+	for _, at := range p.Live {
+		m := &p.Members[at]
+		m.SampleFloor = min(upstream.LatencyFloor*most/m.Weight, maxFloor)
 	}
 }
 

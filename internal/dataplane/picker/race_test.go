@@ -29,9 +29,31 @@ func (h *answers) Pop() any {
 	return last
 }
 
-// closedLoop lets clients send request after request, each answered after an
-// exponential time of 10 ms, and gives the share of each instance.
-func closedLoop(t *testing.T, policy string, weights []float64, clients, requests int) []float64 {
+// exponentialTime answers a request after an exponential time of 10 ms.
+func exponentialTime(now int64, r *rand.Rand) int64 { return now + int64(r.ExpFloat64()*10e6) }
+
+// withPauses answers a request after about 2 ms. In the first 10 ms of each 200 ms no instance answers, as if the machine
+// that they share pauses.
+func withPauses(now int64, r *rand.Rand) int64 {
+	const every, pause = 200e6, 10e6
+	at := now + int64((1.5+r.ExpFloat64()/2)*1e6)
+	if in := at % every; in < pause {
+		at += pause - in
+	}
+	return at
+}
+
+// withOutliers answers a request after 1 ms, and one of a thousand after 100 ms.
+func withOutliers(now int64, r *rand.Rand) int64 {
+	if r.IntN(1000) == 0 {
+		return now + 100e6
+	}
+	return now + 1e6 + r.Int64N(1e5)
+}
+
+// closedLoop lets clients send request after request. Each is answered at the time that answered returns. It gives the share
+// of each instance.
+func closedLoop(t *testing.T, policy string, weights []float64, clients, requests int, answered func(int64, *rand.Rand) int64) []float64 {
 	t.Helper()
 	s := spec(policy, len(weights))
 	for i, w := range weights {
@@ -49,7 +71,7 @@ func closedLoop(t *testing.T, policy string, weights []float64, clients, request
 			t.Fatal("nobody was picked")
 		}
 		share[ticket.Index()] += 1 / float64(requests)
-		heap.Push(&under, answer{now + int64(rnd.ExpFloat64()*10e6), ticket})
+		heap.Push(&under, answer{answered(now, rnd), ticket})
 	}
 	for n := 0; n < requests; n++ {
 		if now >= next { // as the keeper does
@@ -85,7 +107,7 @@ func TestWeightsHoldAtEveryLoad(t *testing.T) {
 				total += w
 			}
 			for _, clients := range []int{1, 2, 4, 16, 64} {
-				share := closedLoop(t, policy, weights, clients, 20_000)
+				share := closedLoop(t, policy, weights, clients, 20_000, exponentialTime)
 				if testing.Verbose() {
 					t.Logf("%s %v, %d clients: %.3f", policy, weights[:min(3, len(weights))], clients, share[:min(3, len(weights))])
 				}
@@ -93,6 +115,24 @@ func TestWeightsHoldAtEveryLoad(t *testing.T) {
 					if fair := w / total; math.Abs(share[i]-fair) > .03 || math.Abs(share[i]-fair) > fair/2 {
 						t.Errorf("%s %v, %d clients: instance %d of weight %v got %.1f %%, fair are %.1f %%", policy, weights, clients, i, w, 100*share[i], 100*fair)
 					}
+				}
+			}
+		}
+	}
+}
+
+// A pause of all instances cost the light ones up to two thirds of their requests: their average latencies fell with their own
+// requests, of which they got fewer meanwhile. A single slow response cost an instance all requests of the next seconds.
+func TestWeightsHoldDespitePausesAndOutliers(t *testing.T) {
+	for what, answered := range map[string]func(int64, *rand.Rand) int64{"pauses": withPauses, "outliers": withOutliers} {
+		for _, clients := range []int{1, 2, 4, 16, 64} {
+			share := closedLoop(t, "adaptive", []float64{5, 1, 1}, clients, 20_000, answered)
+			if testing.Verbose() {
+				t.Logf("%s, %d clients: %.3f", what, clients, share)
+			}
+			for i, fair := range []float64{5. / 7, 1. / 7, 1. / 7} {
+				if math.Abs(share[i]-fair) > .03 {
+					t.Errorf("%s, %d clients: instance %d got %.1f %%, fair are %.1f %%", what, clients, i, 100*share[i], 100*fair)
 				}
 			}
 		}

@@ -10,6 +10,9 @@ import (
 const (
 	LatencyTau   = 3e9 // ns
 	LatencyFloor = .02
+	outlier      = 10   // averages that a latency counts at most: one pause must not take an instance's requests for seconds
+	shortest     = 2e5  // ns, added to the average for that
+	firstSamples = 3    // the lowest of the first latencies counts: the others have cold starts and new connections in them
 	PeakTau      = 10e9 // ns; Finagle's default
 	ErrorTau     = 2e9  // ns
 	ErrorFloor   = .05
@@ -159,21 +162,21 @@ const (
 	Overtaken                 // another instance answered first: the time so far counts as a latency, and nothing else
 )
 
-// observe returns the number of consecutive failures, including this failure. Each of several concurrent failures gets
-// its own number.
-func (l *Live) observe(o Outcome, started, now int64) (fails uint32) {
+// observe counts a request. floor is the least weight of its latency in the average. It returns the number of consecutive
+// failures, including this failure. Each of several concurrent failures gets its own number.
+func (l *Live) observe(o Outcome, started, now int64, floor float64) (fails uint32) {
 	switch o {
 	case Abandoned:
 		return l.Fails.Load()
 	case Overtaken: // without this an instance whose requests are overtaken would look as fast as before
-		l.latency(max(now-started, 1), now)
+		l.latency(max(now-started, 1), now, floor)
 		return l.Fails.Load()
 	}
 	l.Requests.Add(1)
 	switch o {
 	case Success, TimedOut:
 		took := max(now-started, 1)
-		l.latency(took, now)
+		l.latency(took, now, floor)
 		l.Hist[HistBucket(took)].Add(1)
 		l.HistSum.Add(uint64(took))
 	}
@@ -193,8 +196,17 @@ func (l *Live) observe(o Outcome, started, now int64) (fails uint32) {
 	return fails
 }
 
-func (l *Live) latency(took, now int64) {
-	l.Latency.Observe(float64(took), now, LatencyTau, LatencyFloor)
+func (l *Live) latency(took, now int64, floor float64) {
+	sample := float64(took)
+	average, _, ok := l.Latency.Load(now)
+	switch {
+	case ok && l.Successes.Load() < firstSamples && sample < average:
+		l.Latency.Start(sample, now)
+	case ok:
+		l.Latency.Observe(min(sample, outlier*(average+shortest)), now, LatencyTau, floor)
+	default:
+		l.Latency.Observe(sample, now, LatencyTau, floor)
+	}
 	l.Peak.Peak(float64(took), now, PeakTau)
 }
 

@@ -39,6 +39,7 @@ type Member struct {
 	Veto        float64 // 1, or towards .5 if the instance reports utilization >= .95
 	FleetErr    float64 // .7·E·k: error rate that all proxies see, faded
 	SlowStart   float64 // .1..1
+	SampleFloor float64 // least weight of a sample in the average of Latency; 0: LatencyFloor
 	Trust       float64 // k: 1 fresh .. 0 ignored
 	Utilization float64 // as reported, 0 unknown
 	AsOf        int64   // when the latest fact about it was received, on the process clock; 0 never
@@ -342,7 +343,7 @@ func take(p *Pool, i int, a *Ask, t *Ticket) bool {
 		a.Tried[a.NTried] = live
 		a.NTried++
 	}
-	*t = Ticket{live: live, index: int32(i), started: a.Now, state: ticketOpen}
+	*t = Ticket{live: live, index: int32(i), started: a.Now, state: ticketOpen, floor: float32(p.Members[i].SampleFloor)}
 	return true
 }
 

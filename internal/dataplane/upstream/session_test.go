@@ -10,7 +10,7 @@ func TestASessionEndsWithItsInstance(t *testing.T) {
 	const left = 10 * second // when the instance left rotation
 	failing := func(l *Live) {
 		for range FailingAfter {
-			l.observe(Failed, left, left)
+			l.observe(Failed, left, left, LatencyFloor)
 		}
 	}
 	for _, row := range []struct {
@@ -67,7 +67,7 @@ func TestASessionEndsWithItsInstance(t *testing.T) {
 func TestASessionDoesNotFloodAnInstanceOnTrial(t *testing.T) {
 	l := NewLive("s", "a", "", 1, 0)
 	for range FailingAfter {
-		l.observe(Failed, second, second)
+		l.observe(Failed, second, second, LatencyFloor)
 	}
 	s := NewService("s")
 	s.Swap(&Pool{Members: []Member{{Live: l, OnTrial: true}}})

@@ -1,11 +1,14 @@
 package upstream
 
+import "cmp"
+
 // Ticket is the right to send one request to one instance, and the duty to account for it: one Observe, one Release. It
 // is a value inside the reused exchange, so a pick allocates nothing. It is not safe for concurrent use.
 type Ticket struct {
 	live    *Live
 	started int64
 	index   int32
+	floor   float32 // SampleFloor of the member
 	state   ticketState
 	failed  bool   // Observe already counted an error
 	trial   bool   // the request is the trial of a failing instance
@@ -39,7 +42,7 @@ func (t *Ticket) Observe(o Outcome, now int64) uint32 {
 	}
 	t.state, t.failed, t.before = ticketObserved, o != Success && o != Abandoned && o != Overtaken, t.live.Fails.Load()
 	defer t.endTrial()
-	return t.live.observe(o, t.started, now)
+	return t.live.observe(o, t.started, now, cmp.Or(float64(t.floor), LatencyFloor))
 }
 
 func (t *Ticket) endTrial() {

@@ -59,7 +59,7 @@ func TestEWMAForgetsByTimeWhenQuietAndByCountWhenBusy(t *testing.T) {
 
 func TestFirstErrorOfAQuietInstanceIsNotItsWholeHistory(t *testing.T) {
 	l := NewLive("s", "i", "", 1, second)
-	l.observe(Failed, second, second+1e6)
+	l.observe(Failed, second, second+1e6, LatencyFloor)
 	if e, _, _ := l.ErrorRate.Load(second); e > .06 {
 		t.Fatalf("one error set the rate to %v", e)
 	}
@@ -88,12 +88,12 @@ func TestHistBucketHoldsItsLatency(t *testing.T) {
 
 func TestFailuresDoNotFeedTheLatency(t *testing.T) {
 	l := NewLive("s", "i", "", 1, second)
-	l.observe(Failed, second, second+1e6)
-	l.observe(Overloaded, second, second+1e6)
+	l.observe(Failed, second, second+1e6, LatencyFloor)
+	l.observe(Overloaded, second, second+1e6, LatencyFloor)
 	if _, _, ok := l.Latency.Load(second); ok {
 		t.Error("a failure became a latency")
 	}
-	l.observe(TimedOut, second, 3*second)
+	l.observe(TimedOut, second, 3*second, LatencyFloor)
 	if v, _, _ := l.Latency.Load(second); v < 1.9e9 {
 		t.Errorf("a timeout of 2 s became %v ns", v)
 	}
@@ -112,7 +112,7 @@ func TestSilenceNeedsTwoUnansweredPicks(t *testing.T) {
 	if got := l.Silence(5 * second); got != 4*second {
 		t.Errorf("silence %d, want since the instance became busy", got)
 	}
-	l.observe(Success, second, 6*second)
+	l.observe(Success, second, 6*second, LatencyFloor)
 	if l.Silence(7*second) != 0 {
 		t.Error("a head did not end the silence")
 	}
@@ -215,7 +215,7 @@ func TestATrialEndsWithItsRequest(t *testing.T) {
 	} {
 		l := NewLive("s", "i", "", 1, 0)
 		for range FailingAfter {
-			l.observe(Failed, second, second)
+			l.observe(Failed, second, second, LatencyFloor)
 		}
 		s := NewService("s")
 		s.Swap(&Pool{Policy: anyPolicy{}, Members: []Member{{Live: l, OnTrial: true}}, Live: []int32{0}})
@@ -227,5 +227,33 @@ func TestATrialEndsWithItsRequest(t *testing.T) {
 		if l.trial.Load() {
 			t.Error("the trial goes on after its request")
 		}
+	}
+}
+
+// One slow response raises the average by a limited factor. Many raise it to their own latency.
+func TestAnOutlierCountsLittle(t *testing.T) {
+	l := NewLive("s", "a", "", 1, 0)
+	now := int64(second)
+	answer := func(took int64) float64 {
+		now += took
+		l.observe(Success, now-took, now, LatencyFloor)
+		average, _, _ := l.Latency.Load(now)
+		return average
+	}
+	if answer(second / 20); answer(1e6) > 1.1e6 {
+		t.Error("a cold start counts longer than the first response")
+	}
+	for range 100 {
+		answer(1e6)
+	}
+	if average := answer(second / 10); average > 1.5e6 {
+		t.Errorf("after one response of 100 ms the average is %.2f ms", average/1e6)
+	}
+	average := 0.0
+	for range 200 {
+		average = answer(second / 10)
+	}
+	if average < 95e6 {
+		t.Errorf("after many responses of 100 ms the average is %.2f ms", average/1e6)
 	}
 }

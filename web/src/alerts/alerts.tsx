@@ -9,6 +9,7 @@ import { paths, useParam } from "../ui/route";
 import { useForbidden } from "../ui/session";
 import { Failure, StaleNote, Waiting } from "../ui/states";
 import { Time } from "../ui/time";
+import { Receivers } from "./receivers";
 import { SilenceDialog } from "./silence";
 
 const alertsKey = ["alerts"];
@@ -52,6 +53,7 @@ export function AlertsView() {
           <Group id="pending" title="Pending" alerts={pending} silence={silence} empty="No alert is pending." />
           {silenced.length > 0 && <Group id="silenced" title="Silenced" alerts={silenced} silence={silence} empty="" />}
           <Silences list={holding} error={silences.error} />
+          <Receivers />
           <Group id="resolved" title="Resolved" alerts={over.slice(0, 200)} empty="Nothing has been resolved in the last 30 days. Break something to see an alert come and go: smartlb demo break user-service-3" />
         </>
       )}

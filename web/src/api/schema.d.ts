@@ -582,6 +582,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/config/route": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Find the route of the current configuration that takes a request, and why the other routes do not; nothing is sent */
+        post: operations["testRoute"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/topics": {
         parameters: {
             query?: never;
@@ -1878,6 +1895,35 @@ export interface components {
             /** @description The current revision */
             base: string;
             lines: components["schemas"]["DiffLine"][];
+        };
+        RouteTest: {
+            /** @description Method and URL */
+            request: string;
+            /** @description Name of the route; empty: no route matches */
+            route: string;
+            /** @description What the route does */
+            target: string;
+            /** @description Of the route and its services; no token was taken */
+            rateLimits: {
+                /** @description route NAME or service ID */
+                of: string;
+                name: string;
+                rate: string;
+                burst: number;
+                by: string;
+                /** @enum {string} */
+                scope: "node" | "fleet";
+                dryRun: boolean;
+            }[];
+            /** @description The routes in the order of precedence */
+            steps: {
+                route: string;
+                matched: boolean;
+                /** @description The first condition that does not hold */
+                missed: string;
+                want: string;
+                got: string;
+            }[];
         };
         Published: {
             /** @description Empty with dryRun */
@@ -3691,6 +3737,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CheckedDocument"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    testRoute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    method: string;
+                    /** @description http://shop.example.com/users, or a path */
+                    url: string;
+                    headers?: string[];
+                    /** @description Address of the client; empty: 127.0.0.1 */
+                    client?: string;
+                    /** @description Server name of the TLS handshake; empty: the host of an https URL */
+                    serverName?: string;
+                    /** @description Name of the listener that gets the request */
+                    listener?: string;
+                    /**
+                     * Format: date-time
+                     * @description Time of the request; none: now
+                     */
+                    at?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description The route and the reasons */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RouteTest"];
                 };
             };
             default: components["responses"]["Problem"];

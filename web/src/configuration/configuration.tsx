@@ -5,11 +5,13 @@ import { Current } from "./current";
 import { Edit } from "./edit";
 import { History } from "./history";
 import { useConfiguration } from "./query";
+import { RouteOfRequest } from "./route";
 
 const tabs = [
   ["", "Current"],
   ["history", "History"],
   ["edit", "Edit"],
+  ["route", "Route test"],
 ] as const;
 
 /** The configuration: the current revision, the history, and the editor. */
@@ -40,6 +42,7 @@ export function ConfigurationView({ params }: { params: Params }) {
           {tab === "" && <Current c={config.data} />}
           {tab === "history" && <History current={config.data.revision} />}
           {tab === "edit" && <Edit c={config.data} />}
+          {tab === "route" && <RouteOfRequest />}
         </div>
       )}
       {!tabs.some(([key]) => key === tab) && <p className="empty">Tab not found.</p>}

@@ -42,13 +42,32 @@ func (a *App) instancesChanged() {
 		d.keeper.SetInstances(r.Service, r.Instances)()
 		for _, c := range r.Changes {
 			d.trend.Changed(c.Service, c.Instance, standing(c, now))
-			a.o.Log.Info("instance "+joined(c), "service", c.Service, "instance", c.Instance, "address", c.Address, "source", c.Source)
 		}
 		if len(r.Changes) > 0 {
+			a.logChanges(r)
 			a.recordChanges(r)
 		}
 	}
 	d.prober.Set(d.keeper.Targets())
+}
+
+// maxChangeLines limits the lines of the log about one service at one moment.
+const maxChangeLines = 20
+
+func (a *App) logChanges(r discovery.Result) {
+	if len(r.Changes) > maxChangeLines {
+		joins := 0
+		for _, c := range r.Changes {
+			if c.Joined {
+				joins++
+			}
+		}
+		a.o.Log.Info("many instances joined or left; the audit log has the names", "service", r.Service, "joined", joins, "left", len(r.Changes)-joins, "instances", len(r.Instances))
+		return
+	}
+	for _, c := range r.Changes {
+		a.o.Log.Info("instance "+joined(c), "service", c.Service, "instance", c.Instance, "address", c.Address, "source", c.Source)
+	}
 }
 
 func joined(c discovery.Change) string {

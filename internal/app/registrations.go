@@ -48,10 +48,10 @@ func (a *App) readRegistrations(ctx context.Context, reading uint64) error {
 				cancel()
 				return
 			}
-			r.Live(caughtUp.Load() && tail.Connected(), time.Now())
+			r.Live(caughtUp.Load() && tail.Connected(), tail.LastContact())
 		}
 	}()
-	defer func() { cancel(); <-watched; r.Live(false, time.Now()) }()
+	defer func() { cancel(); <-watched; r.Live(false, tail.LastContact()) }()
 	return tail.Run(own, func(batch []kafka.Record) {
 		for _, record := range batch {
 			a.announced(record)

@@ -33,7 +33,7 @@ func (s kafkaSource) run(ctx context.Context, tell report) {
 	began := time.Now()
 	failing := false
 	for {
-		found, same, live := s.registrations.list(s.service, time.Now())
+		found, same, live := s.registrations.list(s.service)
 		switch {
 		case !live && (failing || time.Since(began) > lossWindow/10):
 			tell(nil, errNoKafka)

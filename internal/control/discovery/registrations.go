@@ -25,8 +25,9 @@ type Announcement struct {
 type Registrations struct {
 	mu       sync.Mutex
 	services map[string]*registered
-	live     bool   // the latest messages were read, and Kafka can be reached
-	reading  uint64 // grows when the latest messages must be read again
+	live     bool      // the latest messages were read, and Kafka can be reached
+	contact  time.Time // when a broker last answered: silence after it is not that of instances
+	reading  uint64    // grows when the latest messages must be read again
 }
 
 // registered is one service.
@@ -155,20 +156,20 @@ func (in *registration) silent(now time.Time) bool {
 // gone reports whether the address of an instance may be given away. A DRAINING message of anybody does not suffice.
 func (in *registration) gone(now time.Time) bool { return in.leaving && in.trusted || in.silent(now) }
 
-// Live says whether Kafka can be reached and the latest messages, at least of [RegistrationAge], were read. While it is not
-// live, silence means nothing.
-func (r *Registrations) Live(live bool, now time.Time) {
+// Live says whether Kafka can be reached and the latest messages, at least of [RegistrationAge], were read, and when a broker
+// last answered. While it is not live, and after that time, silence means nothing.
+func (r *Registrations) Live(live bool, contact time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if live && !r.live {
 		for _, s := range r.services {
 			for _, in := range s.instances {
-				in.last = now
+				in.last = contact
 			}
 			s.changed = true
 		}
 	}
-	r.live = live
+	r.live, r.contact = live, contact
 }
 
 // RegistrationAge is the age of the oldest messages that must be read: an instance that reports has sent one since.
@@ -209,12 +210,12 @@ func (r *Registrations) open(service string, b Bounds, ports portRanges, signed 
 	}
 }
 
-// list returns the instances of a service at now, in no order. same is true if they are those of the call before. live is
+// list returns the instances of a service, in no order. same is true if they are those of the call before. live is
 // false if nothing can be said.
-func (r *Registrations) list(service string, now time.Time) (found []config.Instance, same, live bool) {
+func (r *Registrations) list(service string) (found []config.Instance, same, live bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.services[service]
+	s, now := r.services[service], r.contact
 	if s == nil || !r.live {
 		return nil, false, false
 	}

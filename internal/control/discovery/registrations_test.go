@@ -31,7 +31,10 @@ func (w *table) says(instance, address string) string {
 }
 
 func (w *table) list() string {
-	found, _, live := w.Registrations.list("s", w.now)
+	if w.live {
+		w.Live(true, w.now)
+	}
+	found, _, live := w.Registrations.list("s")
 	if !live {
 		return "nothing can be said"
 	}
@@ -96,6 +99,20 @@ func TestSilenceMeansNothingWithoutKafka(t *testing.T) {
 	w.now = w.now.Add(4 * time.Second)
 	if got := w.list(); got != "" {
 		t.Errorf("three intervals later: %q", got)
+	}
+}
+
+// Silence since the latest answer of a broker is that of the brokers, also before the node knows that they are gone.
+func TestSilenceOfBrokersIsNotThatOfInstances(t *testing.T) {
+	w := newTable(10)
+	for range 3 {
+		w.says("a", "10.0.0.1:80")
+		w.now = w.now.Add(time.Second)
+	}
+	w.Live(true, w.now)
+	w.now = w.now.Add(time.Hour)
+	if found, _, live := w.Registrations.list("s"); len(found) != 1 || !live {
+		t.Errorf("%v, live %v", found, live)
 	}
 }
 
@@ -209,7 +226,8 @@ func TestRegistrationsStayWithinTheirBounds(t *testing.T) {
 				Address: rapid.SampledFrom([]string{"", "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:8000", "10.0.0.4:22", "11.0.0.1:80", "[::ffff:10.0.0.1]:80", "x"}).Draw(t, "address"),
 				Leaving: rapid.Bool().Draw(t, "leaving"), Staying: rapid.Bool().Draw(t, "staying"),
 			}, w.now)
-			found, _, _ := w.Registrations.list("s", w.now)
+			w.Live(true, w.now)
+			found, _, _ := w.Registrations.list("s")
 			if len(found) > 5 {
 				t.Fatalf("%d instances", len(found))
 			}

@@ -40,8 +40,8 @@ type Config struct {
 	// Address is host:port at which the instance takes requests. With it, the instance registers itself at services that
 	// permit that (discovery.kafka): each report has the address, and the Publisher announces the start and the end of Run,
 	// if it is an Announcer. Default: the instance does not register itself.
-	Address string
-	Interval   time.Duration     // shortest time between reports; default 1 s, 100 ms to 60 s
+	Address  string
+	Interval time.Duration // shortest time between reports; default 1 s, 100 ms to 60 s
 
 	// Steady is the longest time between reports. While load, errors and usage do not change, the pause doubles
 	// from Interval up to Steady. A change is reported after Interval. Default 30 s, or Interval if that is longer;

@@ -21,6 +21,10 @@ func (a *App) newDiscovery(d *dataPlane) *discovery.Manager {
 	cfg := discovery.Config{
 		Node: a.o.Document.Discovery, Now: time.Now, Down: d.keeper.Down, Own: (&ownAddresses{a: a, now: time.Now}).has, Changed: a.instancesChanged, Log: a.o.Log,
 	}
+	if a.o.Kafka {
+		d.registrations = discovery.NewRegistrations()
+		cfg.Registrations = d.registrations
+	}
 	if a.o.DataDir != "" {
 		cfg.Dir = filepath.Join(a.o.DataDir, "discovery")
 	}

@@ -66,10 +66,18 @@ func sourceTable(list []api.Service, now time.Time) cli.Table {
 			if i == 0 {
 				held = fmt.Sprint(s.Discovery.Held)
 			}
-			t.Rows = append(t.Rows, []string{s.ID, source.Source, sourceState(source), fmt.Sprint(source.Instances), age, held, source.Error})
+			t.Rows = append(t.Rows, []string{s.ID, source.Source, sourceState(source), fmt.Sprint(source.Instances), age, held, sourceError(source)})
 		}
 	}
 	return t
+}
+
+// sourceError returns why a source fails, or which instances it does not permit.
+func sourceError(s api.DiscoverySource) string {
+	if s.Error == "" && s.Refused > 0 {
+		return fmt.Sprintf("refused %d times: %s", s.Refused, s.Refusal)
+	}
+	return s.Error
 }
 
 func sourceState(s api.DiscoverySource) string {

@@ -14,13 +14,15 @@ import (
 
 // Config of a Manager.
 type Config struct {
-	Node    config.DiscoveryNode
-	Dir     string                               // of the last good answers; "": they are not kept
-	Now     func() time.Time                     // wall clock
-	Down    func(service string) map[string]bool // ids of the instances that have failed their health check or are ejected
-	Own     func(address string) bool            // reports whether an address is a listener of this node
-	Changed func()                               // called when Step may have something to do; never two calls at the same time
-	Log     *slog.Logger
+	Node config.DiscoveryNode
+	Dir  string           // of the last good answers; "": they are not kept
+	Now  func() time.Time // wall clock
+	// instances that registered themselves; nil: there is no Kafka, and services with discovery.kafka are refused
+	Registrations *Registrations
+	Down          func(service string) map[string]bool // ids of the instances that have failed their health check or are ejected
+	Own           func(address string) bool            // reports whether an address is a listener of this node
+	Changed       func()                               // called when Step may have something to do; never two calls at the same time
+	Log           *slog.Logger
 }
 
 // Manager runs the sources of all services. Its methods are safe for concurrent use.
@@ -75,7 +77,7 @@ func (m *Manager) Check(services []config.Service) error {
 		if s.Discovery == nil {
 			continue
 		}
-		if _, _, err := newSources(*s.Discovery, m.cfg.Node); err != nil {
+		if _, _, err := newSources(s.ID, *s.Discovery, m.cfg); err != nil {
 			return &Error{Service: s.ID, Err: err}
 		}
 	}
@@ -131,7 +133,7 @@ func (m *Manager) Set(services []config.Service) []config.Service {
 func (m *Manager) renew(s config.Service, old *entry) *entry {
 	d, now := *s.Discovery, m.cfg.Now()
 	e := &entry{membership: membership{service: s.ID, maxLoss: d.MaxLoss, patience: d.StaleAfter}, cfg: d, bounds: Bounds{Most: d.MaxInstances, Allow: d.Allow, Own: m.cfg.Own}}
-	names, sources, err := newSources(d, m.cfg.Node)
+	names, sources, err := newSources(s.ID, d, m.cfg)
 	if err != nil { // Check accepted it: a file has changed since
 		m.cfg.Log.Error("the sources of a service cannot run", "service", s.ID, "error", err)
 	}

@@ -36,7 +36,7 @@ type membership struct {
 	static   []config.Instance
 	listings []*listing // the first ones win
 	maxLoss  float64
-	patience time.Duration // how long a first answer is awaited before instances leave that no source lists
+	patience time.Duration // how long a first answer is awaited before instances leave that no source lists, if others remain
 
 	members []member    // those of the document first, then by id
 	losses  []time.Time // of the last lossWindow, oldest first
@@ -77,32 +77,62 @@ func (m *membership) fail(l *listing, reason string) { l.err = reason }
 // anything changed. down reports whether an instance has failed its health check or is ejected.
 func (m *membership) step(now time.Time, down func(id string) bool) (changes []Change, changed bool) {
 	wanted, byAddress := m.wanted()
-	awaits := m.awaits(now)
 	for len(m.losses) > 0 && now.Sub(m.losses[0]) >= lossWindow {
 		m.losses = m.losses[1:]
 	}
 	may := max(1, int(math.Floor(m.maxLoss*float64(len(m.members)+len(m.losses))))) - len(m.losses)
+	stays := m.kept(len(wanted) == 0, now)
 	next := make([]member, 0, len(wanted))
+	moving := map[string]member{} // members whose address is listed under another id, by this address
+	var leaving []member
 	m.held = 0
-	for _, old := range m.members {
-		in, listed := wanted[old.ID]
-		if listed && in.Address == old.Address {
-			next = append(next, member{Instance: in})
-			delete(wanted, old.ID)
-			continue
-		}
-		_, taken := byAddress[config.SameAddress(old.Address)]
-		switch configured := m.configured(old.Source); {
-		case taken, old.Draining, down(old.ID), !configured && !awaits:
-		case configured && may > 0:
-			may--
-			m.losses = append(m.losses, now)
-		default:
+	hold := func(old member) {
+		for again := true; again; {
 			m.held++
 			next = append(next, member{Instance: old.Instance, held: true})
-			delete(wanted, old.ID) // a new address of the same id waits
-			continue
+			in := wanted[old.ID]
+			delete(wanted, old.ID) // a new address of the same id waits, and the member that is there stays
+			address := config.SameAddress(in.Address)
+			if old, again = moving[address]; again {
+				delete(moving, address)
+			}
 		}
+	}
+	var unlisted []member
+	for _, old := range m.members {
+		in, listed := wanted[old.ID]
+		address := config.SameAddress(old.Address)
+		switch {
+		case listed && in.Address == old.Address:
+			next = append(next, member{Instance: in})
+			delete(wanted, old.ID)
+		case byAddress[address]:
+			moving[address] = old
+		default:
+			unlisted = append(unlisted, old)
+		}
+	}
+	for _, old := range unlisted {
+		in, listed := wanted[old.ID]
+		switch {
+		case old.Draining, down(old.ID), listed && in.Source == "": // the document gives it another address
+			leaving = append(leaving, old)
+		case stays(old):
+			hold(old)
+		case !m.configured(old.Source):
+			leaving = append(leaving, old)
+		case may > 0:
+			may--
+			m.losses = append(m.losses, now)
+			leaving = append(leaving, old)
+		default:
+			hold(old)
+		}
+	}
+	for _, old := range moving {
+		leaving = append(leaving, old)
+	}
+	for _, old := range leaving {
 		changes = append(changes, m.change(old.Instance, false))
 	}
 	for _, in := range wanted {
@@ -124,13 +154,31 @@ func (m *membership) step(now time.Time, down func(id string) bool) (changes []C
 	return changes, changed
 }
 
+// kept returns a function that reports whether a member stays although it is not listed, whatever maxLoss says: its source has
+// given no good answer, or no instance would be left. empty says that nothing is listed.
+func (m *membership) kept(empty bool, now time.Time) func(member) bool {
+	awaits := m.awaits(now)
+	none := empty && (m.maxLoss < 1 || !slices.ContainsFunc(m.listings, func(l *listing) bool { return !l.at.IsZero() }))
+	return func(old member) bool {
+		if m.configured(old.Source) {
+			return none || m.unanswered(old.Source)
+		}
+		return none || awaits
+	}
+}
+
+// unanswered reports whether a source has given no good answer yet. Its members are those of an earlier configuration.
+func (m *membership) unanswered(source string) bool {
+	return slices.ContainsFunc(m.listings, func(l *listing) bool { return l.source == source && l.at.IsZero() })
+}
+
 // awaits reports whether a source has not answered yet and is not overdue.
 func (m *membership) awaits(now time.Time) bool {
 	return slices.ContainsFunc(m.listings, func(l *listing) bool { return l.at.IsZero() && now.Sub(l.since) < m.patience })
 }
 
 // configured reports whether the configuration has a source. The instances of other sources, and those that the document
-// had, are removed by whoever changed the configuration.
+// had, are removed by a change of the configuration.
 func (m *membership) configured(source string) bool {
 	return slices.ContainsFunc(m.listings, func(l *listing) bool { return l.source == source })
 }

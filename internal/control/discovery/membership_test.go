@@ -143,8 +143,9 @@ func TestInstancesOfTheDocumentStayUntilTheSourceHasAnswered(t *testing.T) {
 		t.Fatalf("%d stay and %d are held before the first answer", len(m.members), m.held)
 	}
 	late := *m
-	if late.step(begin.Add(2*time.Minute), works); len(late.members) != 0 {
-		t.Errorf("%d stay although the source did not answer in time", len(late.members))
+	late.static = []config.Instance{{ID: "x", Address: "10.0.0.9:1", Weight: 1}}
+	if late.step(begin.Add(2*time.Minute), works); len(late.members) != 1 {
+		t.Errorf("%d are there although the source did not answer in time, want that of the document", len(late.members))
 	}
 	if _, leaves := m.take(numbered(3, 6), begin, works); leaves != 3 || len(m.members) != 3 {
 		t.Errorf("after the answer %d left, %d are there", leaves, len(m.members))
@@ -238,5 +239,72 @@ func TestStepSaysWhetherAnythingChanged(t *testing.T) {
 	}
 	if at := m.listings[0].at; !at.Equal(begin.Add(time.Second)) || !strings.HasPrefix(m.members[0].Source, "file") {
 		t.Errorf("at %v", at)
+	}
+}
+
+// A source that is down, or lists nothing, when it replaces the instances of the document or another source, must not empty
+// the service.
+func TestASourceWithoutInstancesDoesNotEmptyTheService(t *testing.T) {
+	for name, answer := range map[string]func(m *membership){
+		"no answer":       func(*membership) {},
+		"an empty answer": func(m *membership) { m.answer(m.listings[0], nil, begin) },
+	} {
+		m := newMembership(.5, "file f")
+		for _, in := range numbered(0, 4) {
+			m.members = append(m.members, member{Instance: in})
+		}
+		answer(m)
+		for i := range 10 {
+			if m.step(begin.Add(time.Duration(i)*time.Hour), works); len(m.members) != 4 {
+				t.Errorf("%s: after %d h %d instances are left", name, i, len(m.members))
+			}
+		}
+	}
+}
+
+// A configuration with narrower bounds refuses what a source lists. The instances stay until the source gives a good answer.
+func TestInstancesOfASourceWhoseAnswersAreRefusedStay(t *testing.T) {
+	m := newMembership(.5, "file f")
+	m.static = []config.Instance{{ID: "x", Address: "10.0.0.9:1", Weight: 1}}
+	m.take(numbered(0, 8), begin, works)
+	m.listings[0] = &listing{source: "file f", since: begin, err: "8 targets are more than maxInstances"}
+	for i := range 20 {
+		if m.step(begin.Add(time.Duration(i)*time.Hour), works); len(m.members) != 9 {
+			t.Fatalf("after %d h %d instances are left", i, len(m.members))
+		}
+	}
+	if _, leaves := m.take(numbered(0, 5), begin.Add(21*time.Hour), works); leaves != 3 {
+		t.Errorf("after a good answer %d left, want 3", leaves)
+	}
+}
+
+// A list that gives ids the addresses of other instances must not remove more addresses than maxLoss permits.
+func TestAnAddressThatIsNotTakenOverYetStays(t *testing.T) {
+	m := newMembership(.1, "file f")
+	m.take(numbered(0, 10), begin, works)
+	list := numbered(0, 5)
+	for i := range list {
+		list[i].Address = numbered(i+5, i+6)[0].Address
+	}
+	m.take(list, begin, works)
+	if len(m.members) != 9 {
+		t.Errorf("%d instances are left of 10, want 9", len(m.members))
+	}
+	addresses := map[string]bool{}
+	for _, in := range m.members {
+		if addresses[in.Address] {
+			t.Errorf("%s is there twice", in.Address)
+		}
+		addresses[in.Address] = true
+	}
+}
+
+func TestAnotherAddressInTheDocumentCountsAtOnce(t *testing.T) {
+	m := newMembership(.5, "file f") // has not answered
+	m.static = []config.Instance{{ID: "x", Address: "10.0.0.9:1", Weight: 1}}
+	m.step(begin, works)
+	m.static = []config.Instance{{ID: "x", Address: "10.0.0.9:2", Weight: 1}}
+	if m.step(begin, works); len(m.members) != 1 || m.members[0].Address != "10.0.0.9:2" {
+		t.Errorf("members are %v", m.members)
 	}
 }

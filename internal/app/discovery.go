@@ -31,14 +31,26 @@ func (a *App) newDiscovery(d *dataPlane) *discovery.Manager {
 	return discovery.New(cfg)
 }
 
-// instancesChanged puts what discovery found in place, while requests run.
+// instancesChanged puts what discovery found in place, while requests run. It writes the audit records without the lock of
+// placeInstances: they have the revision, and the control holds its own lock while it applies a configuration, which takes this
+// one.
 func (a *App) instancesChanged() {
+	for _, r := range a.placeInstances() {
+		if len(r.Changes) > 0 {
+			a.logChanges(r)
+			a.recordChanges(r)
+		}
+	}
+}
+
+// placeInstances returns what has changed.
+func (a *App) placeInstances() []discovery.Result {
 	d := a.data
 	d.membership.Lock()
 	defer d.membership.Unlock()
 	results := d.discovery.Step()
 	if len(results) == 0 {
-		return
+		return nil
 	}
 	now := time.Now()
 	for _, r := range results {
@@ -47,12 +59,9 @@ func (a *App) instancesChanged() {
 		for _, c := range r.Changes {
 			d.trend.Changed(c.Service, c.Instance, standing(c, now))
 		}
-		if len(r.Changes) > 0 {
-			a.logChanges(r)
-			a.recordChanges(r)
-		}
 	}
 	d.prober.Set(d.keeper.Targets())
+	return results
 }
 
 // maxChangeLines limits the lines of the log about one service at one moment.

@@ -140,11 +140,14 @@ func (e consulEntry) instance() (config.Instance, error) {
 			if strings.HasPrefix(name, "consul-") {
 				continue // about Consul itself
 			}
-			if len(in.Tags) >= maxLabels || len(name) > maxLabelValue || len(value) > maxLabelValue {
-				return in, fmt.Errorf("want at most %d meta entries of at most %d bytes", maxLabels, maxLabelValue)
+			if len(in.Tags) >= maxLabels || !tagText(name) || !tagText(value) {
+				return in, fmt.Errorf("want at most %d meta entries of at most %d bytes without control characters", maxLabels, maxLabelValue)
 			}
 			in.Tags[name] = value
 		}
+	}
+	if !tagText(e.Node.Datacenter) {
+		return in, fmt.Errorf("want a datacenter of at most %d bytes without control characters", maxLabelValue)
 	}
 	if e.Node.Datacenter != "" {
 		in.Tags["datacenter"] = e.Node.Datacenter

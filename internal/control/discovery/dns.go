@@ -274,6 +274,9 @@ func (l *look) services(name string, most int) ([]config.Instance, error) {
 				out = append(out, in)
 			}
 		}
+		if len(out) > most {
+			return nil, fmt.Errorf("the SRV records lead to more addresses than maxInstances, which is %d", most)
+		}
 	}
 	return out, nil
 }

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/smartlb/smartlb/internal/control/config"
 )
@@ -156,7 +158,7 @@ func (m *Manager) renew(s config.Service, old *entry) *entry {
 		if b, ok := before[name]; ok && Check(b.targets, e.bounds) == nil {
 			*l = b
 		} else if i := slices.IndexFunc(kept.Sources, func(a savedAnswer) bool { return a.Source == name }); i >= 0 {
-			if err := kept.Sources[i].restore(l, e.bounds); err != nil {
+			if err := kept.Sources[i].restore(l, e.bounds, now); err != nil {
 				m.cfg.Log.Warn("the last known instances of a source are not used", "service", s.ID, "source", name, "error", err)
 			}
 		}
@@ -291,11 +293,17 @@ func (m *Manager) answered(e *entry, l *listing, found []config.Instance, err er
 // maxReason is the longest text of an error in bytes.
 const maxReason = 300
 
+// short returns the text of an error without control characters, which a server may have sent.
 func short(s string) string {
 	if len(s) > maxReason {
-		return s[:maxReason] + "..."
+		s = s[:maxReason] + "..."
 	}
-	return s
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 func (m *Manager) note(c chan struct{}) {

@@ -105,7 +105,7 @@ func fits(tags map[string]string) bool {
 		return false
 	}
 	for k, v := range tags {
-		if len(k) > maxLabelValue || len(v) > maxLabelValue {
+		if !tagText(k) || !tagText(v) {
 			return false
 		}
 	}

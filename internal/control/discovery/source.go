@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"syscall"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/control/config"
@@ -96,11 +97,14 @@ func (s fileSource) read() ([]config.Instance, error) {
 		return nil, fmt.Errorf("discovery.folder: %w", err)
 	}
 	defer root.Close()
-	f, err := root.Open(s.name)
+	f, err := root.OpenFile(s.name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe in the place of the file must not block
 	if err != nil {
 		return nil, plain(err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.New("is no file")
+	}
 	src, err := io.ReadAll(io.LimitReader(f, MaxAnswer+1))
 	if err != nil {
 		return nil, plain(err)

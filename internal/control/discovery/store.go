@@ -102,8 +102,12 @@ func (s store) forget(service string) {
 	}
 }
 
-// restore gives a listing the answer that was saved of its source.
-func (a savedAnswer) restore(l *listing, b Bounds) error {
+// restore gives a listing the answer that was saved of its source. A list without instances is of no use: the source is
+// awaited.
+func (a savedAnswer) restore(l *listing, b Bounds, now time.Time) error {
+	if len(a.Instances) == 0 {
+		return nil
+	}
 	targets := make([]config.Instance, len(a.Instances))
 	for i, in := range a.Instances {
 		targets[i] = config.Instance{ID: in.ID, Address: in.Address, Weight: in.Weight, Backup: in.Backup, Draining: in.Draining, Tags: in.Tags, Source: l.source}
@@ -112,5 +116,8 @@ func (a savedAnswer) restore(l *listing, b Bounds) error {
 		return err
 	}
 	l.targets, l.at, l.saved = targets, a.At, true
+	if a.At.After(now) { // the clock was set back
+		l.at = now
+	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/smartlb/smartlb/internal/base/yamlsafe"
 	"github.com/smartlb/smartlb/internal/control/config"
@@ -139,6 +140,11 @@ func instances(groups []group, most int) ([]config.Instance, error) {
 	return out, nil
 }
 
+// tagText reports whether a text may be the name or the value of a tag.
+func tagText(s string) bool {
+	return len(s) <= maxLabelValue && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
 // instance returns what the labels of the group say about each of its targets.
 func (g group) instance() (config.Instance, error) {
 	in := config.Instance{Weight: 1}
@@ -151,7 +157,7 @@ func (g group) instance() (config.Instance, error) {
 		switch {
 		case !labelPattern.MatchString(name):
 			err = errors.New("want a name of letters, digits and underscores, not beginning with a digit")
-		case len(value) > maxLabelValue || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		case !tagText(value):
 			err = fmt.Errorf("want at most %d bytes without control characters", maxLabelValue)
 		case strings.HasPrefix(name, reservedLabel):
 		case name == labelInstance:

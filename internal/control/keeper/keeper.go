@@ -62,6 +62,7 @@ type service struct {
 	instances map[string]*instance
 	reported  map[*upstream.Live]upstream.Reason // reason per instance that reports take out, from the last rebuild
 	crowd     bool                               // the reports request more than they may take out
+	filled    bool                               // it has had instances
 	left      departed
 	ejections uint64
 	probes    [2]uint64       // failed and passed
@@ -73,7 +74,7 @@ type instance struct {
 	source string // what found it; "": the document
 	tags   map[string]string
 	going  bool      // its source announced its end
-	joined time.Time // when it joined a service that had instances already; zero: it did not
+	joined time.Time // when it joined a service that has had instances; zero: it is one of the first
 	former departed  // the same instance at its former addresses
 	probe  picker.Probe
 	last   probeView
@@ -187,9 +188,10 @@ func (k *Keeper) Services() []config.Service {
 func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	s, now := k.service(c.ID), k.cfg.Now()
 	var joined time.Time
-	if len(s.instances) > 0 {
+	if s.filled {
 		joined = k.cfg.Wall()
 	}
+	s.filled = s.filled || len(c.Instances) > 0
 	s.config = c
 	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart, Spread: c.Spread, Balance: c.HashBalanceFactor, Ejection: c.Ejection.Rules(), Panic: c.PanicThreshold, Spillover: c.ZoneSpillover}
 	if n := c.Concurrency; n != nil {

@@ -117,3 +117,20 @@ func TestDownAreThoseWithAFailedCheckAndTheEjectedOnes(t *testing.T) {
 		t.Errorf("of no service: %v", got)
 	}
 }
+
+// The only instance of a service that leaves and returns is another instance too.
+func TestASuccessorInAnEmptyServiceGetsNoFactsOfItsPredecessor(t *testing.T) {
+	w := newWorld()
+	w.Apply([]config.Service{{ID: "s", Policy: "round_robin", Instances: found("i1")}})()
+	early := w.cfg.Wall()
+	w.wait(time.Second)
+	w.SetInstances("s", nil)()
+	w.wait(time.Second)
+	w.SetInstances("s", found("i1"))()
+	w.ObserveScore(event.HealthScore{ServiceID: "s", InstanceID: "i1", AsOf: early, Seq: 1, Score: .1})
+	w.ObserveStatus(event.HealthStatus{Timestamp: early, ServiceID: "s", InstanceID: "i1", Status: event.StatusDraining}, "someone", true)
+	w.Rebuild()
+	if i := w.Views()[0].Instances[0]; i.Score != nil || len(i.Reports) != 0 {
+		t.Errorf("the successor has facts of its predecessor: score %v, reports %v", i.Score, i.Reports)
+	}
+}

@@ -200,7 +200,7 @@ func TestASlowBodyEndsAtTheBodyRate(t *testing.T) {
 // The framing of chunks does not count: 200 bytes per second in chunks of one byte are not 800.
 func TestTheBodyRateCountsTheBodyOnly(t *testing.T) {
 	instance := upstreamtest.NewHTTP(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
-	b := run(t, []string{instance}, func(c *Config, _ *dispatch.Route) { c.BodyRate, c.BodyTimeout = 800, 2*soon })
+	b := run(t, []string{instance}, func(c *Config, _ *dispatch.Route) { c.BodyRate, c.BodyTimeout = 800, 10*soon })
 	const most = 1500
 	c := b.dial()
 	c.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -132,7 +132,7 @@ func (m *Manager) Set(services []config.Service) []config.Service {
 // sources that stay.
 func (m *Manager) renew(s config.Service, old *entry) *entry {
 	d, now := *s.Discovery, m.cfg.Now()
-	e := &entry{membership: membership{service: s.ID, maxLoss: d.MaxLoss, patience: d.StaleAfter}, cfg: d, bounds: Bounds{Most: d.MaxInstances, Allow: d.Allow, Own: m.cfg.Own}}
+	e := &entry{membership: membership{service: s.ID, maxLoss: d.MaxLoss, most: d.Most(), patience: d.StaleAfter}, cfg: d, bounds: Bounds{Most: d.MaxInstances, Allow: d.Allow, Own: m.cfg.Own}}
 	names, sources, err := newSources(d, m.cfg.Node)
 	if err != nil { // Check accepted it: a file has changed since
 		m.cfg.Log.Error("the sources of a service cannot run", "service", s.ID, "error", err)
@@ -152,10 +152,10 @@ func (m *Manager) renew(s config.Service, old *entry) *entry {
 	}
 	kept, _ := m.store.load(s.ID)
 	for _, name := range names {
-		l := &listing{source: name, since: now}
-		if b, ok := before[name]; ok && Check(b.targets, e.bounds) == nil {
+		l := &listing{source: name, key: keyOf(d, name), since: now}
+		if b, ok := before[name]; ok && b.key == l.key && Check(b.targets, e.bounds) == nil {
 			*l = b
-		} else if i := slices.IndexFunc(kept.Sources, func(a savedAnswer) bool { return a.Source == name }); i >= 0 {
+		} else if i := slices.IndexFunc(kept.Sources, func(a savedAnswer) bool { return a.Source == name && a.Key == l.key }); i >= 0 {
 			if err := kept.Sources[i].restore(l, e.bounds, now); err != nil {
 				m.cfg.Log.Warn("the last known instances of a source are not used", "service", s.ID, "source", name, "error", err)
 			}

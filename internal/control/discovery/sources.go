@@ -1,6 +1,8 @@
 package discovery
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -42,6 +44,15 @@ func newSources(d config.Discovery, node config.DiscoveryNode) (names []string, 
 		names, all = append(names, "consul "+s.query(0)), append(all, s)
 	}
 	return names, all, nil
+}
+
+// keyOf identifies what a source asks. A query may hold a secret, so the key is a digest.
+func keyOf(d config.Discovery, name string) string {
+	if d.HTTP != nil && name == "http "+shown(d.HTTP.URL) {
+		name = "http " + d.HTTP.URL
+	}
+	digest := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(digest[:])
 }
 
 // dnsKind tells the sources of two kinds of records of one name apart.

@@ -32,6 +32,7 @@ type saved struct {
 
 type savedAnswer struct {
 	Source    string          `json:"source"`
+	Key       string          `json:"key"` // as listing.key
 	At        time.Time       `json:"at"`
 	Instances []savedInstance `json:"instances"`
 }
@@ -79,7 +80,7 @@ func (s store) save(service string, listings []listing) error {
 	}
 	out := saved{Format: storeFormat}
 	for _, l := range listings {
-		a := savedAnswer{Source: l.source, At: l.at, Instances: make([]savedInstance, len(l.targets))}
+		a := savedAnswer{Source: l.source, Key: l.key, At: l.at, Instances: make([]savedInstance, len(l.targets))}
 		for i, in := range l.targets {
 			a.Instances[i] = savedInstance{ID: in.ID, Address: in.Address, Weight: in.Weight, Backup: in.Backup, Draining: in.Draining, Tags: in.Tags}
 		}

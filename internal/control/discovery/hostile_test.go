@@ -102,3 +102,17 @@ func TestAnotherQueryIsAnotherSource(t *testing.T) {
 		t.Errorf("another query has the answer of the former: %+v", l)
 	}
 }
+
+// Some resolvers read such names as addresses of this machine.
+func TestShortFormsOfAddressesAreRefused(t *testing.T) {
+	for _, host := range []string{"127.1", "2130706433", "0x7f000001", "127.0.0.1.", "10.0.0.256"} {
+		in := config.Instance{ID: "a", Address: host + ":80", Weight: 1}
+		if err := Check([]config.Instance{in}, Bounds{Most: 1}); err == nil {
+			t.Errorf("%s is accepted", host)
+		}
+	}
+	in := config.Instance{ID: "a", Address: "pod-1.10.example.com.:80", Weight: 1}
+	if err := Check([]config.Instance{in}, Bounds{Most: 1}); err != nil {
+		t.Error(err)
+	}
+}
